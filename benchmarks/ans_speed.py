@@ -1,0 +1,126 @@
+"""Speed of the truncated logistic on rANS, one thread, beside constriction's in the same run.
+
+python benchmarks/ans_speed.py [--symbols N] [--repeats R]
+
+Prints one JSON object, rates in million symbols a second, the best of R repeats. Values are drawn from logistics with
+scales of 0.5 to 20 grey levels and means anywhere in 0..255. `unknown`: the value lies in [0, 255], the longest search.
+`refined`: in a known range of up to three scales to either side, as in a later step. constriction codes the same values
+under quantised Laplace distributions on [0, 255], its closest built-in law; the ratios are `unknown` over constriction.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ddpmcodec.ans.logistic import decode_values, encode_values
+from ddpmcodec.ans.stream import close_stream, encode_reverse, open_stream
+
+Column = NDArray[np.int32]
+
+
+class Symbols(NamedTuple):
+    """Values x of logistics truncated to lo..hi; mean in 1/64 grey level, scale as index; int32 [n]."""
+
+    lo: Column
+    hi: Column
+    mean: Column
+    scale: Column
+    x: Column
+
+
+def draw(n: int, refined: bool) -> Symbols:
+    rng = np.random.default_rng(0)
+    scale, mean = rng.integers(40, 83, n), rng.integers(0, 255 * 64, n)
+    width = np.exp2((scale - 48) / 8)
+    x = np.clip(np.rint(mean / 64 + width * rng.logistic(size=n)), 0, 255)
+    lo, hi = np.zeros(n), np.full(n, 255)
+    if refined:
+        lo = np.maximum(x - np.ceil(3 * width * rng.random(n)), 0)
+        hi = np.minimum(x + np.ceil(3 * width * rng.random(n)), 255)
+    return Symbols(*(a.astype(np.int32) for a in (lo, hi, mean, scale, x)))
+
+
+def seconds(work: Callable[[], Any], repeats: int) -> float:
+    """Best of the repeats after one run to compile."""
+    work()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def rates(n: int, encode: Callable[[], Any], decode: Callable[[], Any], repeats: int) -> dict[str, float]:
+    times = {"encode": seconds(encode, repeats), "decode": seconds(decode, repeats)}
+    return {name: round(n / t / 1e6, 2) for name, t in times.items()}
+
+
+def ours(s: Symbols, repeats: int) -> dict[str, float]:
+    def encode() -> bytes:
+        return encode_reverse(*encode_values(s.lo, s.hi, s.x, s.x, s.mean, s.scale), 1)
+
+    data = encode()
+
+    def decode() -> Column:
+        state, words = open_stream(data)
+        values, state, position = decode_values(s.lo, s.hi, s.mean, s.scale, state, words)
+        close_stream(state, position, words)
+        return values
+
+    if not np.array_equal(decode(), s.x):
+        raise SystemExit("the values did not come back")
+    return rates(len(s.x), encode, decode, repeats) | {"bits_per_symbol": round(8 * len(data) / len(s.x), 4)}
+
+
+def constrictions(s: Symbols, repeats: int) -> dict[str, float] | str:
+    try:
+        import constriction
+    except ImportError:
+        return "skipped: constriction is not installed"
+    family = constriction.stream.model.QuantizedLaplace(0, 255)
+    parameters = (s.mean / 64).astype(np.float32), np.exp2((s.scale - 48) / 8).astype(np.float32)
+
+    def encode() -> NDArray[np.uint32]:
+        coder = constriction.stream.stack.AnsCoder()
+        coder.encode_reverse(s.x, family, *parameters)
+        compressed: NDArray[np.uint32] = coder.get_compressed()
+        return compressed
+
+    data = encode()
+    return rates(
+        len(s.x), encode, lambda: constriction.stream.stack.AnsCoder(data).decode(family, *parameters), repeats
+    ) | {"bits_per_symbol": round(32 * len(data) / len(s.x), 4)}
+
+
+def measure(n: int, repeats: int) -> dict[str, Any]:
+    unknown, refined = (ours(draw(n, refined), repeats) for refined in (False, True))
+    peer = constrictions(draw(n, refined=False), repeats)
+    results = {"unknown": unknown, "refined": refined, "constriction": peer}
+    if not isinstance(peer, str):
+        results["ratio"] = {name: round(unknown[name] / peer[name], 2) for name in ("encode", "decode")}
+    return results
+
+
+def setup_args() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="Speed of the truncated logistic on rANS, one thread.")
+    parser.add_argument("--symbols", type=int, default=2_000_000, help="values to code (default: %(default)s)")
+    parser.add_argument("--repeats", type=int, default=3, help="the best of so many counts (default: %(default)s)")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = setup_args().parse_args(argv)
+    description = f"million symbols a second on one core, {args.symbols} symbols, best of {args.repeats}"
+    print(json.dumps({"name": "ans", "description": description, "results": measure(args.symbols, args.repeats)}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""The command line, installed as `ddpmcodec`. PyTorch is imported by the commands that need it, when they run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import click
+
+from ddpmcodec import __version__
+from ddpmcodec.errors import DdpmError
+
+from ._common import EXIT_CODES, INTERRUPTED, failure, say, silence_stdout
+
+COMMANDS = ("encode", "decode", "truncate", "info", "test", "train", "export")  # each a module of this package
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported by name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"{__name__}.{name}"), name)
+        return command
+
+
+@click.group(cls=LazyGroup, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def cli() -> None:
+    """Compress images without loss with a diffusion model; any prefix of a file decodes to a preview."""
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code; errors that are not defects end as one line on stderr."""
+    try:
+        return cli.main(arguments, prog_name="ddpmcodec", standalone_mode=False) or 0
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        say("interrupted: nothing was kept of the file in progress")
+        return INTERRUPTED
+    except (DdpmError, OSError, MemoryError) as error:
+        if isinstance(error, BrokenPipeError):
+            silence_stdout()
+        return failure(error)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    sys.exit(run())

@@ -1,0 +1,5 @@
+"""`python -m ddpmcodec.cli`"""
+
+from . import main
+
+main()

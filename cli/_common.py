@@ -1,0 +1,184 @@
+"""What the commands share: options, reading and writing, one line per error, going on after a failure."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import sha1
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+import ddpmcodec
+from ddpmcodec.errors import DdpmError, OutputError
+from ddpmcodec.files import check_output, write_file
+
+if TYPE_CHECKING:
+    from ddpmcodec.networks import Model
+
+INTERRUPTED = 130
+EXIT_CODES = """\b
+Exit codes:
+  0    success
+  1    error: input, output, memory
+  2    wrong usage
+  3    a .ddpm file is damaged, cut off, or not one
+  4    the model is missing, or is not the one the file was written with
+  130  interrupted (Ctrl-C)
+With several files, the others are still worked on after a failure, and the highest code is returned."""
+
+STANDARD = "-"  # standard input or output
+
+files_argument = click.argument("files", nargs=-1, required=True, metavar="FILES...")
+output_option = click.option(
+    "-o", "--output", metavar="OUT", help="Output file, an existing folder, or - for standard output."
+)
+force_option = click.option("-f", "--force", is_flag=True, help="Overwrite existing outputs.")
+model_option = click.option("--model", metavar="PATH", help="Exported model to use instead of the embedded ones.")
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
+verbose_option = click.option("-v", "--verbose", is_flag=True, help="Print more about each file.")
+
+
+def say(message: object) -> None:
+    """One line for the user; results alone go to standard output."""
+    click.echo(f"ddpmcodec: {message}", err=True)
+
+
+def label(name: str, standard: str = "standard input") -> str:
+    return standard if name == STANDARD else name
+
+
+def failure(error: BaseException) -> int:
+    """Print an error that is not a defect, and return its exit code."""
+    if isinstance(error, DdpmError):
+        say(error)
+        return error.exit_code
+    if isinstance(error, OSError):
+        say(f"{error.filename}: {error.strerror}" if error.filename else error)
+    else:
+        say("not enough memory: close other programs, or use a machine with more")
+    return DdpmError.exit_code
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Puts the file in front of the library's errors, which know bytes and pixels only."""
+    try:
+        yield
+    except DdpmError as error:
+        raise type(error)(f"{label(name)}: {error}") from error
+    except MemoryError as error:
+        raise DdpmError(f"{label(name)}: not enough memory: use a machine with more") from error
+
+
+def each(files: Sequence[str], action: Callable[[str], None]) -> int:
+    """Do it for every file, going on after a failure; the highest exit code."""
+    codes = []
+    for name in files:
+        try:
+            action(name)
+        except (DdpmError, OSError, MemoryError) as error:
+            codes.append(failure(error))
+    if codes and len(files) > 1:
+        say(f"{len(codes)} of {len(files)} files failed")
+    return max(codes, default=0)
+
+
+def read_input(name: str) -> bytes:
+    return sys.stdin.buffer.read() if name == STANDARD else Path(name).read_bytes()
+
+
+class Outputs:
+    """Where the results of one run go: refused before the work starts, written whole after it."""
+
+    def __init__(self, files: Sequence[str], output: str | None, suffix: str, *, force: bool) -> None:
+        self.output, self.suffix, self.force = output, suffix, force
+        self.taken: dict[Path, str] = {}
+        if len(files) > 1 and output is not None and not Path(output).is_dir():
+            raise click.UsageError(f"with several files, -o must be an existing folder, which {output} is not")
+
+    def place(self, source: str) -> str:
+        """The output for a source, or "-". Raises OutputError when it must not be written."""
+        name = self._name(source)
+        if name == STANDARD:
+            if sys.stdout.isatty():
+                raise OutputError(f"{label(source)}: no binary data to a terminal: name a file with -o, or use a pipe")
+            return name
+        first = self.taken.setdefault(Path(name).resolve(), source)
+        if first != source:
+            raise OutputError(f"{name}: is already the output for {first}: give {source} another folder with -o")
+        check_output(Path(name), None if source == STANDARD else Path(source), force=self.force)
+        return name
+
+    def _name(self, source: str) -> str:
+        if self.output is None:
+            return STANDARD if source == STANDARD else str(Path(source).with_suffix(self.suffix))
+        if self.output != STANDARD and Path(self.output).is_dir():
+            base = "stdin" if source == STANDARD else Path(source).name
+            return str(Path(self.output, base).with_suffix(self.suffix))
+        return self.output
+
+    def write(self, place: str, data: bytes) -> None:
+        if place == STANDARD:
+            write_stdout(data)
+        else:
+            write_file(Path(place), data)
+
+
+def write_stdout(data: bytes) -> None:
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        silence_stdout()
+        raise OutputError(f"standard output: cannot be written ({error.strerror})") from error
+
+
+def silence_stdout() -> None:
+    """After a failed write, keep the interpreter from trying again when it exits (Python's note on SIGPIPE)."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def progress(name: str, pixels: int, *, quiet: bool) -> Iterator[Callable[[float], object] | None]:
+    """A bar on stderr over so many pixels, where a person watches; None where not."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=pixels, desc=label(name), unit="px", unit_scale=True, leave=False, file=sys.stderr) as bar:
+        yield bar.update
+
+
+def model_loader(source: str | None, *, quiet: bool) -> Callable[[], Model | None]:
+    """A function that loads --model once, when it is first needed; without --model the codec finds an embedded one.
+
+    Says why the very first run takes longer: numba compiles the kernels and keeps them.
+    """
+
+    @functools.cache
+    def load() -> Model | None:
+        if not (quiet or _kernels_are_compiled()):
+            say("the first run on this machine compiles the kernels: this takes up to half a minute")
+        from ddpmcodec.networks import load_model
+
+        return None if source is None else load_model(source)
+
+    return load
+
+
+def _kernels_are_compiled() -> bool:
+    """Whether numba's cache has kernels of this package, in one of the places where numba looks for it."""
+    folder = Path(ddpmcodec.__file__).resolve().parent / "networks"
+    outside = f"{folder.name}_{sha1(str(folder).encode()).hexdigest()}"
+    if chosen := os.environ.get("NUMBA_CACHE_DIR"):
+        places = [Path(chosen, outside)]
+    else:
+        user_cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        places = [folder / "__pycache__", user_cache / "numba" / outside]
+    return any(True for place in places for _ in place.glob("*.nbi"))

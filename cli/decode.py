@@ -1,0 +1,83 @@
+"""ddpmcodec decode"""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from ._common import (
+    EXIT_CODES,
+    Outputs,
+    each,
+    files_argument,
+    force_option,
+    label,
+    model_loader,
+    model_option,
+    naming,
+    output_option,
+    progress,
+    quiet_option,
+    read_input,
+    say,
+    verbose_option,
+)
+
+
+@click.command(epilog=EXIT_CODES)
+@files_argument
+@output_option
+@click.option("--partial", is_flag=True, help="Accept a file that is cut off, and decode what is there to a preview.")
+@click.option("--max-bytes", type=click.IntRange(min=0), metavar="N", help="A preview from the first N bytes only.")
+@click.option("--step", type=click.IntRange(min=0), metavar="K", help="A preview: stop after K steps.")
+@model_option
+@force_option
+@quiet_option
+@verbose_option
+def decode(
+    files: tuple[str, ...],
+    output: str | None,
+    partial: bool,
+    max_bytes: int | None,
+    step: int | None,
+    model: str | None,
+    force: bool,
+    quiet: bool,
+    verbose: bool,
+) -> int:
+    """Restore images bit for bit: photo.ddpm becomes photo.png. FILE - is standard input.
+
+    The extension of OUT picks the format (PNG on standard output); formats such as JPEG lose what the file kept.
+    """
+    outputs = Outputs(files, output, ".png", force=force)
+    network = model_loader(model, quiet=quiet)
+    preview = partial or max_bytes is not None or step is not None
+
+    def decode_one(name: str) -> None:
+        from ddpmcodec.container import parse_header
+        from ddpmcodec.images import image_format, save_image
+
+        data = read_input(name)
+        with naming(name):
+            header, _ = parse_header(data if max_bytes is None else data[:max_bytes])
+        place = outputs.place(name)
+        file_format = image_format(place)
+        start = time.monotonic()
+        loaded = network()
+        with naming(name), progress(name, header.width * header.height, quiet=quiet) as advance:
+            from ddpmcodec import codec
+
+            decoded = codec.decode_details(
+                data, partial=partial, max_bytes=max_bytes, step=step, model=loaded, progress=advance
+            )
+            content = save_image(decoded.image, file_format)
+        outputs.write(place, content)
+        if preview and not quiet:
+            account = "complete and exact" if decoded.exact else "a preview"
+            done = f"{decoded.steps_done} of {decoded.steps} steps from {decoded.bytes_used} bytes"
+            say(f"{label(name)}: {done}: {account}")
+        if verbose:
+            say(f"{label(name)} -> {label(place, 'standard output')}: {time.monotonic() - start:.2f} s")
+
+    return each(files, decode_one)

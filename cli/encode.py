@@ -1,0 +1,77 @@
+"""ddpmcodec encode"""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from ._common import (
+    EXIT_CODES,
+    Outputs,
+    each,
+    files_argument,
+    force_option,
+    label,
+    model_loader,
+    model_option,
+    naming,
+    output_option,
+    progress,
+    quiet_option,
+    read_input,
+    say,
+    verbose_option,
+)
+
+
+@click.command(epilog=EXIT_CODES)
+@files_argument
+@output_option
+@click.option(
+    "--effort",
+    type=click.IntRange(1, 9),
+    default=5,
+    show_default=True,
+    help="1 (about 8 network calls) to 9 (about 64): slower, for smaller files.",
+)
+@model_option
+@force_option
+@click.option("--strip", is_flag=True, help="Leave out the ICC profile and EXIF.")
+@click.option("--no-verify", is_flag=True, help="Do not decode and compare the result before it is written.")
+@quiet_option
+@verbose_option
+def encode(
+    files: tuple[str, ...],
+    output: str | None,
+    effort: int,
+    model: str | None,
+    force: bool,
+    strip: bool,
+    no_verify: bool,
+    quiet: bool,
+    verbose: bool,
+) -> int:
+    """Compress images without loss: photo.png becomes photo.ddpm. FILE - is standard input."""
+    outputs = Outputs(files, output, ".ddpm", force=force)
+    network = model_loader(model, quiet=quiet)
+
+    def encode_one(name: str) -> None:
+        from ddpmcodec.images import load_image
+
+        image = load_image(read_input(name), label(name))
+        place = outputs.place(name)
+        start, pixels = time.monotonic(), image.width * image.height
+        loaded = network()
+        with naming(name), progress(name, pixels * (1 if no_verify else 2), quiet=quiet) as advance:
+            from ddpmcodec import codec
+
+            data = codec.encode(image, effort=effort, model=loaded, strip=strip, verify=not no_verify, progress=advance)
+        outputs.write(place, data)
+        if not quiet:
+            target, rate = label(place, "standard output"), 8 * len(data) / pixels
+            say(f"{label(name)} -> {target}: {len(data)} bytes, {rate:.3f} bpp")
+        if verbose:
+            say(f"  {image.width} x {image.height} {image.mode}, effort {effort}, {time.monotonic() - start:.2f} s")
+
+    return each(files, encode_one)

@@ -1,0 +1,49 @@
+"""ddpmcodec info"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from ._common import EXIT_CODES, each, files_argument, label, naming, read_input
+
+
+@click.command(epilog=EXIT_CODES)
+@files_argument
+@click.option("--json", "as_json", is_flag=True, help="One JSON object; with several files, an array of them.")
+def info(files: tuple[str, ...], as_json: bool) -> int:
+    """Print what files say of themselves. Nothing is decoded. FILE - is standard input."""
+    found: list[dict[str, Any]] = []
+
+    def describe(name: str) -> None:
+        from ddpmcodec.information import info as facts
+
+        data = read_input(name)
+        with naming(name):
+            found.append({"file": label(name), **facts(data)})
+        if not as_json:
+            click.echo(_text(found[-1]))
+
+    code = each(files, describe)
+    if as_json and (found or len(files) > 1):
+        click.echo(json.dumps(found if len(files) > 1 else found[0], allow_nan=False, indent=2))
+    return code
+
+
+def _text(facts: dict[str, Any]) -> str:
+    steps = "unknown number of" if facts["steps"] is None else facts["steps"]
+    complete = {True: "yes", False: f"no, {facts['missing_bytes']} bytes are missing"}
+    lines = {
+        "image": f"{facts['width']} x {facts['height']} {facts['mode']}",
+        "size": f"{facts['bytes']} bytes, {facts['bpp']:.3f} bpp, {facts['bits_per_dim']:.3f} bits/dim",
+        "complete": complete.get(facts["complete"], "only decoding tells (ddpmcodec test)"),
+        "effort": f"{facts['effort']}, {steps} steps (network calls)",
+        "model": f"{facts['model_id']} ({facts['model'] or 'not embedded: needs --model'})",
+        "layout": f"format {facts['format_version']}, {facts['layout']}, {facts['groups']} group(s) of pixels",
+        "sections": ", ".join(f"{part} {facts[f'{part}_bytes']}" for part in ("header", "alpha", "pixel", "metadata")),
+    }
+    kept = ", ".join(f"{key} {size} bytes" for key, size in facts["metadata"].items())
+    lines["metadata"] = kept or "none"
+    return "\n".join([f"{facts['file']}:", *(f"  {key:9} {value}" for key, value in lines.items())])

@@ -1,0 +1,44 @@
+"""ddpmcodec test"""
+
+from __future__ import annotations
+
+import click
+
+from ._common import (
+    EXIT_CODES,
+    each,
+    files_argument,
+    label,
+    model_loader,
+    model_option,
+    naming,
+    progress,
+    quiet_option,
+    read_input,
+)
+
+
+@click.command(epilog=EXIT_CODES)
+@files_argument
+@model_option
+@quiet_option
+def test(files: tuple[str, ...], model: str | None, quiet: bool) -> int:
+    """Decode files, check them, and throw the images away. FILE - is standard input."""
+
+    network = model_loader(model, quiet=quiet)
+
+    def test_one(name: str) -> None:
+        from ddpmcodec.container import parse_header
+
+        data = read_input(name)
+        with naming(name):
+            header, _ = parse_header(data)
+        loaded = network()
+        with naming(name), progress(name, header.width * header.height, quiet=quiet) as advance:
+            from ddpmcodec import codec
+
+            codec.decode_details(data, model=loaded, progress=advance)
+        if not quiet:
+            click.echo(f"{label(name)}: ok")
+
+    return each(files, test_one)

@@ -1,0 +1,53 @@
+"""An image codec whose compressor is a diffusion model: lossless, progressive, the same bits on every machine.
+
+`import ddpmcodec` is light; the first call of a function imports PyTorch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ddpmcodec.errors import (
+    ChecksumError,
+    DdpmError,
+    FormatError,
+    ImageError,
+    ModelError,
+    OutputError,
+    TrainingError,
+    TruncatedError,
+)
+
+if TYPE_CHECKING:
+    from ddpmcodec.codec import decode, decode_many, encode, encode_many, info, truncate
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ChecksumError",
+    "DdpmError",
+    "FormatError",
+    "ImageError",
+    "ModelError",
+    "OutputError",
+    "TrainingError",
+    "TruncatedError",
+    "decode",
+    "decode_many",
+    "encode",
+    "encode_many",
+    "info",
+    "truncate",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name in __all__:
+        from ddpmcodec import codec
+
+        return getattr(codec, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,135 @@
+"""A single-lane rANS stream that decodes front to back: 64-bit state, 32-bit words, 24-bit probabilities.
+
+rANS: Duda 2013, arXiv 1311.2540; streaming as in Giesen 2014, arXiv 1402.3392. With f a symbol's frequency and b its
+start,
+
+    push  s -> (s div f) 2^24 + (s mod f) + b        pop  s -> f (s div 2^24) + (s mod 2^24) - b
+
+Between symbols 2^31 <= s < 2^63 holds, on both sides:
+
+* Push first moves the low word out when s >= f 2^39. What is left lies in [f 2^7, f 2^39): s < 2^63 gives
+  s div 2^32 < 2^31 < f 2^39, and (f 2^39) div 2^32 = f 2^7; if no word moves, s >= 2^31 >= f 2^7, as f <= 2^24. So one
+  word at most moves, and the new state lies in [2^31, 2^63).
+* Pop undoes it: it leaves a state in [f 2^7, f 2^39), below 2^31 exactly when push had moved a word, and s 2^32 + word
+  is then back in [2^31, 2^63), one word being enough. That holds for damaged data too, while the slot is in [b, b + f).
+* f = 2^24 leaves the state as it is.
+
+Stream bytes: the final state (8 bytes), then the words in the order in which a decoder needs them; all little-endian.
+The encoder's initial state is 2^31 + check: a decoder ends with 31 bits to compare, which cost nothing more.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError
+
+PRECISION = 24  # bits of a probability
+STATE_LOW = 1 << 31
+STATE_HIGH = 1 << 63
+HEAD_BYTES = 8
+
+_ONE = np.uint64(1 << PRECISION)
+_MASK = np.uint64((1 << PRECISION) - 1)
+_PRECISION = np.uint64(PRECISION)
+_WORD = np.uint64(32)
+_RENORMALISE = np.uint64(63 - PRECISION)
+_LOW = np.uint64(STATE_LOW)
+
+# The numpy error model: no check for a zero divisor, which the callers exclude.
+kernel = numba.njit(cache=True, nogil=True, error_model="numpy")
+
+
+@kernel
+def slot(state):  # type: ignore[no-untyped-def]
+    """The 24 bits, uint64, that say which symbol comes next: the one with start <= slot < start + freq."""
+    return np.uint64(state) & _MASK
+
+
+@kernel
+def advance(state, start, freq):  # type: ignore[no-untyped-def]
+    """The state, uint64, after taking off the symbol that holds its slot; to be refilled when `needs_word`."""
+    s = np.uint64(state)
+    return np.uint64(freq) * (s >> _PRECISION) + (s & _MASK) - np.uint64(start)
+
+
+@kernel
+def needs_word(state):  # type: ignore[no-untyped-def]
+    """Whether the stream's next word must be moved into the state before the next symbol."""
+    return np.uint64(state) < _LOW
+
+
+@kernel
+def refill(state, word):  # type: ignore[no-untyped-def]
+    """The state, uint64, with a word moved in."""
+    return (np.uint64(state) << _WORD) | np.uint64(word)
+
+
+@kernel
+def _push_all(starts, freqs, state, words):  # type: ignore[no-untyped-def]
+    """Push, last to first, filling `words` from its end. Returns (state, first word used, a bad symbol or -1)."""
+    position = len(words)
+    for i in range(len(starts) - 1, -1, -1):
+        start, freq = np.uint64(starts[i]), np.uint64(freqs[i])
+        if freq == _ONE and start == 0:
+            continue
+        if freq == 0 or start + freq > _ONE:
+            return state, position, i
+        if state >= (freq << _RENORMALISE):
+            position -= 1
+            words[position] = np.uint32(state & np.uint64(0xFFFFFFFF))
+            state >>= _WORD
+        quotient = state // freq
+        state = (quotient << _PRECISION) + (state - quotient * freq) + start
+    return state, position, -1
+
+
+def encode_reverse(starts: NDArray[np.uint32], freqs: NDArray[np.uint32], check: int) -> bytes:
+    """The stream that decodes to these symbols, first to last, and then to `check`.
+
+    starts, freqs: uint32 [n], in units of 2^-24; a certain symbol (0, 2^24) costs nothing. check: 0 <= check < 2^31.
+    Raises ValueError on an interval that is empty or outside [0, 2^24], or on a check out of range.
+    """
+    if not 0 <= check < STATE_LOW:
+        raise ValueError(f"the check of a stream has 31 bits, got {check}")
+    if starts.shape != freqs.shape or starts.ndim != 1:
+        raise ValueError(f"starts and freqs must be vectors of one length, got shapes {starts.shape} and {freqs.shape}")
+    starts, freqs = np.ascontiguousarray(starts, np.uint32), np.ascontiguousarray(freqs, np.uint32)
+    words = np.empty(len(starts) + 2, np.uint32)  # a word a symbol at most; pages not reached are never touched
+    state, position, bad = _push_all(starts, freqs, np.uint64(STATE_LOW + check), words[2:])
+    if bad >= 0:
+        raise ValueError(f"symbol {bad}: start {starts[bad]}, frequency {freqs[bad]} is no part of [0, 2^{PRECISION}]")
+    words[position : position + 2] = int(state) & 0xFFFFFFFF, int(state) >> 32
+    return words[position:].astype("<u4", copy=False).tobytes()
+
+
+def open_stream(data: bytes, *, partial: bool = False) -> tuple[np.uint64, NDArray[np.uint32]]:
+    """(state, words uint32 [m]) of stream bytes, before the first symbol.
+
+    partial: the stream may have been cut anywhere after its head; the odd bytes of a cut word are dropped.
+    Raises TruncatedError on fewer than 8 bytes, FormatError on a length or a state that no encoder writes.
+    """
+    if len(data) < HEAD_BYTES:
+        raise TruncatedError(f"the ANS stream has {len(data)} bytes, less than its {HEAD_BYTES} of state; get the rest")
+    odd = len(data) % 4
+    if odd and not partial:
+        raise FormatError(f"the ANS stream has {len(data)} bytes, not a multiple of 4; damaged or cut: get it again")
+    head = int.from_bytes(data[:HEAD_BYTES], "little")
+    if not STATE_LOW <= head < STATE_HIGH:
+        raise FormatError(f"the ANS stream begins with {head:#018x}, which is no rANS state; damaged: get it again")
+    words = np.frombuffer(data, "<u4", count=(len(data) - HEAD_BYTES) // 4, offset=HEAD_BYTES)
+    return np.uint64(head), words.astype(np.uint32)
+
+
+def close_stream(state: np.uint64 | int, position: int, words: NDArray[np.uint32]) -> int:
+    """The 31-bit check the encoder began with, once every symbol is decoded; position: words taken so far.
+
+    Raises FormatError if words are left over, ChecksumError if the state is none an encoder can begin with.
+    """
+    if position != len(words):
+        raise FormatError(f"{len(words) - position} words follow the ANS stream's last symbol; damaged: get it again")
+    if not STATE_LOW <= int(state) < 2 * STATE_LOW:
+        raise ChecksumError(f"the ANS stream ends in {int(state):#018x}, no initial state; damaged: get it again")
+    return int(state) - STATE_LOW

@@ -1,0 +1,194 @@
+"""One step of the uniform channel in integers, so that both sides always agree: cells, their ranges, coding them.
+
+Units: noise levels, D and c in 1/256 grey level; rho in 1/65536; dither in 1/65536; c and v are centred (pixel - 127.5).
+All products stay below 2^63: levels below 2^16 give D < 2^18, c < 2^19, and the largest term is k D 2^16 < 2^53.
+"""
+
+from __future__ import annotations
+
+from math import isqrt
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from ddpmcodec.ans.logistic import find, interval
+from ddpmcodec.ans.stream import advance, needs_word, slot
+from ddpmcodec.schedule import Step, bayer_ranks
+
+PERIOD = 16  # every lattice divides it: levels and constants are tables over (y mod 16, x mod 16)
+UNKNOWN = -1  # level of a pixel nothing is known about: infinite noise
+RHO_ONE = 1 << 16
+CENTRE = 32640  # 127.5 in 1/256 grey level
+CERTAIN = np.uint32(1 << 24)
+
+Table = NDArray[np.int64]
+
+
+class StepConstants(NamedTuple):
+    """A step as the kernels take it; tables are int64 [16, 16]. width 0: the pixel does not move; level 0: it becomes exact."""
+
+    rho: Table
+    width: Table
+    exact: bool
+    dither: NDArray[np.uint16]
+
+
+def unknown_levels() -> Table:
+    """The noise level of every lattice place before the first step."""
+    return np.full((PERIOD, PERIOD), UNKNOWN, np.int64)
+
+
+def rho_and_width(s_t: int, s_u: int) -> tuple[int, int]:
+    """rho = s_u^2 / s_t^2 and D = sqrt(12) s_u sqrt(1 - rho) (design: notation, uniform channel), in integers."""
+    rho = 0 if s_t == UNKNOWN else (RHO_ONE * s_u * s_u + s_t * s_t // 2) // (s_t * s_t)
+    return rho, max(1, isqrt(12 * s_u * s_u * (RHO_ONE - rho) // RHO_ONE))
+
+
+def step_constants(step: Step, levels: Table, dither: NDArray[np.uint16]) -> StepConstants:
+    """Constants of a step from the current `levels` [16, 16], which move to the step's level in place."""
+    ranks = np.tile(bayer_ranks(step.period), (PERIOD // step.period, PERIOD // step.period))
+    moves = (ranks >= step.first) & (ranks < step.last)
+    rho, width = np.zeros((PERIOD, PERIOD), np.int64), np.zeros((PERIOD, PERIOD), np.int64)
+    for y, x in zip(*np.nonzero(moves), strict=True):
+        rho[y, x], width[y, x] = rho_and_width(int(levels[y, x]), step.level) if step.level else (0, 1)
+    levels[moves] = step.level
+    return StepConstants(rho, width, step.level == 0, dither)
+
+
+kernel = numba.njit(cache=True, nogil=True)
+inline = numba.njit(cache=True, nogil=True, inline="always")
+
+
+@inline
+def _ceil_div(a, b):  # type: ignore[no-untyped-def]
+    return -((-a) // b)
+
+
+@inline
+def _cell(pixel, lo, hi, c, dither, rho, width):  # type: ignore[no-untyped-def]
+    """(lo, hi, c) after the step that moves a dimension whose pixel value is `pixel`."""
+    one = np.int64(RHO_ONE)
+    kept = rho * c
+    rest = one - rho
+    offset = width * dither
+    k = (kept + rest * (256 * pixel - CENTRE) + offset) // (width << 16)
+    base = ((k * width) << 16) - kept - offset + rest * CENTRE
+    new_lo = max(lo, _ceil_div(base, 256 * rest))
+    new_hi = min(hi, _ceil_div(base + (width << 16), 256 * rest) - 1)
+    return new_lo, new_hi, (((2 * k + 1) * one - 2 * dither) * width) >> 17
+
+
+@inline
+def _residual(mean, lo, hi):  # type: ignore[no-untyped-def]
+    """What a new range says about its channel's mean (1/64 grey level): see `prediction.residual`."""
+    quarter = 16 * (hi - lo)
+    return min(max(mean, 64 * lo + quarter), 64 * hi - quarter) - mean
+
+
+@inline
+def _coupled(means, coupling, y, x, channel, red, green):  # type: ignore[no-untyped-def]
+    """Mean of a channel given the residuals of those before it in the pixel."""
+    mean = np.int64(means[y, x, channel])
+    if channel == 1:
+        mean += (np.int64(coupling[y, x, 0]) * red) >> 6
+    elif channel == 2:
+        mean += (np.int64(coupling[y, x, 1]) * red + np.int64(coupling[y, x, 2]) * green) >> 6
+    return min(max(mean, np.int64(-32767)), np.int64(32767))
+
+
+@inline
+def _moved(pixel, lo, hi, c, dither, rho, width, exact):  # type: ignore[no-untyped-def]
+    if exact:
+        return pixel, pixel, 256 * pixel - CENTRE
+    return _cell(pixel, lo, hi, c, dither, rho, width)
+
+
+@kernel
+def _encode(pixels, lo, hi, c, means, scales, coupling, rhos, widths, exact, dither, starts, freqs):  # type: ignore[no-untyped-def]
+    height, width, channels = pixels.shape
+    count = 0
+    for y in range(height):
+        for x in range(width):
+            rho, cell = rhos[y & 15, x & 15], widths[y & 15, x & 15]
+            if cell == 0:
+                continue
+            red = green = np.int64(0)
+            for channel in range(channels):
+                mean = _coupled(means, coupling, y, x, channel, red, green)
+                low, high = np.int64(lo[y, x, channel]), np.int64(hi[y, x, channel])
+                new_low, new_high = low, high
+                if low < high:
+                    new_low, new_high, noisy = _moved(
+                        np.int64(pixels[y, x, channel]), low, high, np.int64(c[y, x, channel]),
+                        np.int64(dither[y, x, channel]), rho, cell, exact,
+                    )  # fmt: skip
+                    c[y, x, channel] = noisy
+                    if new_low > low or new_high < high:
+                        starts[count], freqs[count] = interval(low, high, new_low, new_high, mean, scales[y, x, channel])
+                        count += 1
+                    lo[y, x, channel], hi[y, x, channel] = new_low, new_high
+                if channel == 0:
+                    red = _residual(mean, new_low, new_high)
+                elif channel == 1:
+                    green = _residual(mean, new_low, new_high)
+    return count
+
+
+def encode_step(
+    pixels: NDArray[np.uint8], lo: Any, hi: Any, c: Any, means: Any, scales: Any, coupling: Any, *constants: Any
+) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    """Move one image [H, W, C] by a step: updates lo, hi, c in place, returns starts and frequencies of the coded cells."""
+    rho, width, exact, dither = constants
+    starts, freqs = np.empty(pixels.size, np.uint32), np.empty(pixels.size, np.uint32)
+    count = _encode(pixels, lo, hi, c, means, scales, coupling, rho, width, exact, dither, starts, freqs)
+    return starts[:count].copy(), freqs[:count].copy()
+
+
+@kernel
+def _decode(lo, hi, c, means, scales, coupling, rhos, widths, exact, dither, head, position, words):  # type: ignore[no-untyped-def]
+    height, width, channels = c.shape
+    for y in range(height):
+        for x in range(width):
+            rho, cell = rhos[y & 15, x & 15], widths[y & 15, x & 15]
+            if cell == 0:
+                continue
+            red = green = np.int64(0)
+            for channel in range(channels):
+                mean = _coupled(means, coupling, y, x, channel, red, green)
+                low, high = np.int64(lo[y, x, channel]), np.int64(hi[y, x, channel])
+                new_low, new_high = low, high
+                if low < high:
+                    pixel = find(low, high, mean, scales[y, x, channel], slot(head))
+                    new_low, new_high, noisy = _moved(
+                        pixel, low, high, np.int64(c[y, x, channel]), np.int64(dither[y, x, channel]), rho, cell, exact
+                    )
+                    c[y, x, channel] = noisy
+                    start, freq = interval(low, high, new_low, new_high, mean, scales[y, x, channel])
+                    head = advance(head, start, freq)
+                    lo[y, x, channel], hi[y, x, channel] = new_low, new_high
+                    if needs_word(head):
+                        if position == len(words):
+                            return head, position, False
+                        head = (head << np.uint64(32)) | np.uint64(words[position])
+                        position += 1
+                if channel == 0:
+                    red = _residual(mean, new_low, new_high)
+                elif channel == 1:
+                    green = _residual(mean, new_low, new_high)
+    return head, position, True
+
+
+def decode_step(
+    lo: Any, hi: Any, c: Any, means: Any, scales: Any, coupling: Any, *rest: Any
+) -> tuple[np.uint64, int, bool]:
+    """The inverse of `encode_step` on one image: updates lo, hi, c in place from (head, position, words).
+
+    Returns the new head and position, and whether the step was finished before the words ran out.
+    """
+    rho, width, exact, dither, head, position, words = rest
+    head, position, whole = _decode(
+        lo, hi, c, means, scales, coupling, rho, width, exact, dither, np.uint64(head), np.int64(position), words
+    )
+    return np.uint64(head), int(position), bool(whole)

@@ -1,0 +1,226 @@
+"""The uniform channel: c_T .. c_0 sent by universal quantisation, every cell coded under the model truncated to what is known.
+
+A step to noise level s_u sends k = floor((rho c_t + (1 - rho) v) / D + dither) for each dimension it moves, and both sides set
+c_u = (k + 1/2 - dither) D, D = sqrt(12) s_u sqrt(1 - rho): the diffusion posterior with uniform noise of the same variance.
+k says that the pixel lies in a range; the running intersection of the ranges is the state, and each new range is coded under
+the predicted logistic truncated to the old one. The steps' costs add up to -log2 of the pixel's own probability.
+
+This file runs the network and the coder over the steps of a batch of images; the arithmetic of one step is in `cells`.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ddpmcodec.ans.stream import STATE_LOW, close_stream, encode_reverse, open_stream
+from ddpmcodec.channels import cells
+from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError
+from ddpmcodec.networks.model import IntegerPrediction, Model
+from ddpmcodec.schedule import Step
+
+Pixels = NDArray[np.uint8]
+Symbols = tuple[NDArray[np.uint32], NDArray[np.uint32]]  # starts and frequencies of the coded cells, in decoding order
+
+
+@dataclass
+class State:
+    """What both sides know of a batch: ranges uint8 [N, H, W, 3] and noisy values int32 [N, H, W, C] (1/256 grey level)."""
+
+    lo: Pixels
+    hi: Pixels
+    c: NDArray[np.int32]
+
+    @classmethod
+    def unknown(cls, images: int, height: int, width: int, channels: int) -> State:
+        shape = (images, height, width)
+        return cls(np.zeros((*shape, 3), np.uint8), np.full((*shape, 3), 255, np.uint8), np.zeros((*shape, channels), np.int32))
+
+    @property
+    def channels(self) -> int:
+        return int(self.c.shape[3])
+
+    def spread_grey(self) -> None:
+        """A grey image is coded as one channel; the network sees it as all three."""
+        if self.channels == 1:
+            self.lo[...], self.hi[...] = self.lo[..., :1], self.hi[..., :1]
+
+    def check(self, image: int) -> int:
+        """31-bit checksum of the ranges of one image, carried by the initial state of its stream."""
+        lo, hi = (np.ascontiguousarray(a[image, :, :, : self.channels]) for a in (self.lo, self.hi))
+        return zlib.crc32(hi.tobytes(), zlib.crc32(lo.tobytes())) & 0x7FFFFFFF
+
+    def is_exact(self) -> bool:
+        return bool((self.lo == self.hi).all())
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A batch as far as it was decoded. pixels: uint8 [N, H, W, C]; bytes_used: of each image's last stream."""
+
+    pixels: Pixels
+    exact: bool
+    steps_done: int
+    bytes_used: tuple[int, ...]
+
+
+def dither(step: int, group: int, height: int, width: int, channels: int) -> NDArray[np.uint16]:
+    """The shared dither u of one step, uint16 [H, W, C] in 1/65536: raw output of numpy's Philox 4x64 (Salmon et al. 2011),
+    key 0, counter (0, 0, step, group), sixteen bits at a time, least significant first."""
+    count = height * width * channels
+    raw = np.random.Philox(key=0, counter=[0, 0, step, group]).random_raw(-(-count // 4))
+    return raw.astype("<u8").view("<u2")[:count].reshape(height, width, channels).astype(np.uint16)
+
+
+class _Walk:
+    """The steps of a list over one batch: the network's prediction and the constants of each step."""
+
+    def __init__(self, model: Model, steps: Sequence[Step], group: int, state: State) -> None:
+        self.model, self.steps, self.group, self.state = model, steps, group, state
+        self.levels = cells.unknown_levels()
+
+    def __iter__(self) -> Iterator[tuple[IntegerPrediction, cells.StepConstants]]:
+        """Yields before each step; the caller moves the state."""
+        height, width, channels = self.state.c.shape[1:]
+        for number, step in enumerate(self.steps):
+            constants = cells.step_constants(step, self.levels, dither(number, self.group, height, width, channels))
+            yield self.model.predict(self.state.lo, self.state.hi), constants
+            self.state.spread_grey()
+
+
+def encode_symbols(
+    pixels: Pixels, model: Model, steps: Sequence[Step], *, group: int
+) -> Iterator[tuple[list[Symbols], State]]:
+    """For every step the symbols of each image [N, H, W, C], and the state after it (the same object each time)."""
+    images, height, width, channels = pixels.shape
+    state = State.unknown(images, height, width, channels)
+    for prediction, constants in _Walk(model, steps, group, state):
+        symbols = [
+            cells.encode_step(pixels[n], state.lo[n], state.hi[n], state.c[n], *_of(prediction, n), *constants)
+            for n in range(images)
+        ]
+        state.spread_grey()
+        yield symbols, state
+
+
+def _of(prediction: IntegerPrediction, image: int) -> list[NDArray[Any]]:
+    return [array[image] for array in prediction]
+
+
+def encode_group(
+    pixels: Pixels, model: Model, steps: Sequence[Step], *, group: int, per_step: bool
+) -> list[list[bytes]]:
+    """Streams of a batch of equally large images, uint8 [N, H, W, C] with C 1 (grey) or 3.
+
+    Returns for each image one stream, or with `per_step` one for each step. group: number of the tile in its picture, for the
+    dither. The result does not depend on what else is in the batch.
+    """
+    streams: list[list[bytes]] = [[] for _ in pixels]
+    pending: list[list[Symbols]] = [[] for _ in pixels]
+    for number, (symbols, state) in enumerate(encode_symbols(pixels, model, steps, group=group)):
+        for n, new in enumerate(symbols):
+            pending[n].append(new)
+            if per_step or number == len(steps) - 1:
+                starts, freqs = (np.concatenate(part) for part in zip(*pending[n], strict=True))
+                streams[n].append(encode_reverse(starts, freqs, state.check(n)))
+                pending[n] = []
+    return streams
+
+
+class _Reader:
+    """The streams of one image, read front to back."""
+
+    def __init__(self, chunks: list[bytes], per_step: bool, partial: bool) -> None:
+        self.chunks, self.per_step, self.partial = chunks, per_step, partial
+        self.ended, self.head, self.position = False, np.uint64(0), 0
+        self.words = np.zeros(0, np.uint32)
+
+    def open(self, number: int) -> None:
+        """Turn to the stream of step `number`; a missing one ends a preview and is an error otherwise."""
+        if self.ended or (number and not self.per_step):
+            return
+        try:
+            if number >= len(self.chunks):
+                raise TruncatedError(f"the stream of step {number + 1} is missing; get the whole file, or ask for a preview")
+            self.head, self.words = open_stream(self.chunks[number], partial=self.partial)
+            self.position = 0
+        except TruncatedError:
+            if not self.partial:
+                raise
+            self.ended = True
+
+    def step(self, state: State, n: int, prediction: list[NDArray[Any]], constants: cells.StepConstants) -> None:
+        if self.ended:
+            return
+        self.head, self.position, whole = cells.decode_step(
+            state.lo[n], state.hi[n], state.c[n], *prediction, *constants, self.head, self.position, self.words
+        )
+        if not whole and not self.partial:
+            raise TruncatedError("the data ends inside the image; get the whole file, or ask for a preview (--partial)")
+        self.ended = not whole
+
+    def close(self, check: int) -> None:
+        """Compare the check that the finished stream carries. A cut stream carries none, and none is asked of a preview's."""
+        if self.ended or (self.partial and (self.position < len(self.words) or self.head >= 2 * STATE_LOW)):
+            return
+        if close_stream(self.head, self.position, self.words) != check:
+            raise ChecksumError("the decoded image is not the one that was encoded: the data is damaged; get the file again")
+
+    @property
+    def bytes_used(self) -> int:
+        return 8 + 4 * self.position
+
+
+def decode_group(
+    chunks: Sequence[list[bytes]],
+    shape: tuple[int, int, int],
+    model: Model,
+    steps: Sequence[Step],
+    *,
+    group: int,
+    per_step: bool,
+    partial: bool = False,
+    last_step: int | None = None,
+) -> Decoded:
+    """Decode what `encode_group` returned for images of shape (H, W, C).
+
+    partial: streams may be missing at the end and the last may be cut anywhere; dimensions that stay unknown get the model's
+    mean. last_step: stop after so many steps. Raises TruncatedError, FormatError, or ChecksumError when the result is not what
+    was encoded.
+    """
+    state = State.unknown(len(chunks), *shape)
+    readers = [_Reader(list(c), per_step, partial) for c in chunks]
+    wanted = len(steps) if last_step is None else min(last_step, len(steps))
+    done = 0
+    for number, (prediction, constants) in enumerate(_Walk(model, steps[:wanted], group, state)):
+        for n, reader in enumerate(readers):
+            reader.open(number)
+            reader.step(state, n, _of(prediction, n), constants)
+        state.spread_grey()
+        if per_step or number == len(steps) - 1:
+            for n, reader in enumerate(readers):
+                reader.close(state.check(n))
+        if all(reader.ended for reader in readers):
+            break
+        done += 1
+    _no_more(chunks, steps, per_step, last_step)
+    return Decoded(_reconstruction(state, model), state.is_exact(), done, tuple(r.bytes_used for r in readers))
+
+
+def _no_more(chunks: Sequence[list[bytes]], steps: Sequence[Step], per_step: bool, last_step: int | None) -> None:
+    expected = len(steps) if per_step else 1
+    if last_step is None and any(len(c) > expected for c in chunks):
+        raise FormatError(f"more streams than the {expected} of this step list; the file is damaged")
+
+
+def _reconstruction(state: State, model: Model) -> Pixels:
+    """The progressive estimate: the predicted mean drawn into what is known; uint8 [N, H, W, C]."""
+    if state.is_exact():
+        return state.lo[..., : state.channels].copy()
+    mean = (model.predict(state.lo, state.hi).mean + 32) >> 6
+    return np.clip(mean, state.lo, state.hi)[..., : state.channels].astype(np.uint8)

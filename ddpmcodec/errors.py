@@ -1,0 +1,41 @@
+"""Every error the library raises on purpose, and the exit code each one gives the command line."""
+
+from __future__ import annotations
+
+
+class DdpmError(Exception):
+    """Base of all errors raised on purpose: says what is wrong, where, and what to do about it."""
+
+    exit_code = 1
+
+
+class ImageError(DdpmError):
+    """The input is not an image this codec can code (not an image, 16-bit, CMYK, too large)."""
+
+
+class OutputError(DdpmError):
+    """The output exists already, equals the input, or cannot be written."""
+
+
+class FormatError(DdpmError):
+    """The data is not a ddpmcodec file, or its structure contradicts itself."""
+
+    exit_code = 3
+
+
+class TruncatedError(FormatError):
+    """The data ends before the image does: ask for a preview, or get the rest."""
+
+
+class ChecksumError(FormatError):
+    """The data decodes to something other than what was encoded."""
+
+
+class ModelError(DdpmError):
+    """The model is missing, is not the one the file was written with, or does not compute exactly."""
+
+    exit_code = 4
+
+
+class TrainingError(DdpmError):
+    """The data set, the configuration or the saved state cannot be trained on."""

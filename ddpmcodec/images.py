@@ -1,0 +1,190 @@
+"""Pillow images and arrays to the planes that are coded, and back, without loss; what cannot be coded is refused."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import PurePath
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from ddpmcodec.container import MAX_PIXELS
+from ddpmcodec.errors import ImageError, OutputError
+
+CODED_MODES = ("1", "L", "LA", "RGB", "RGBA")
+# MPO is what many cameras call JPEG: a photograph, then other views of the same scene. The photograph is the image.
+MAIN_IMAGE_FORMATS = ("MPO",)
+DESCRIPTIVE_TAGS = (
+    ExifTags.Base.ImageDescription,
+    ExifTags.Base.Make,
+    ExifTags.Base.Model,
+    ExifTags.Base.Software,
+    ExifTags.Base.DateTime,
+    ExifTags.Base.Artist,
+    ExifTags.Base.Copyright,
+)
+LOSSLESS: dict[str, dict[str, object]] = {"WEBP": {"lossless": True, "exact": True}}  # Pillow's defaults lose
+EXIF_START = b"Exif\0\0"
+ARRAY_MODES: dict[tuple[int, ...], str] = {(): "L", (3,): "RGB", (4,): "RGBA"}
+
+
+@dataclass(frozen=True)
+class Planes:
+    """An image as it is coded. Mode "1" is coded as grey levels 0 and 255."""
+
+    mode: str
+    colour: NDArray[np.uint8]  # (H, W, C), C 1 or 3
+    alpha: NDArray[np.uint8] | None  # (H, W)
+    icc: bytes = b""
+    exif: bytes = b""
+
+
+def load_image(data: bytes, name: str) -> Image.Image:
+    """Decode an image file that is in memory. Raises ImageError, starting with `name`, when it cannot be coded."""
+    if not data:
+        raise ImageError(f"{name}: the file is empty: give it an image")
+    try:
+        # Pillow warns at half the size that it refuses; a large photograph is no reason to warn.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(BytesIO(data))
+            _refuse_what_cannot_be_coded(image)
+            image.load()
+    except ImageError as error:
+        raise ImageError(f"{name}: {error}") from error
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{name}: not an image in a format that Pillow reads: give it a PNG, JPEG, ...") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow's readers raise SyntaxError, struct.error, ... for damaged files
+        raise ImageError(f"{name}: the image cannot be read ({error}): the file is damaged or too large") from error
+    return image
+
+
+def to_planes(image: Image.Image | NDArray[np.uint8], *, strip: bool = False) -> Planes:
+    """The planes of a Pillow image, or of a uint8 array (H, W), (H, W, 3) or (H, W, 4).
+
+    Palette images become RGB, and images with a transparent colour RGBA or LA, by exact look-up. ICC profile and EXIF
+    are kept unless `strip`. Raises ImageError for what cannot be coded without loss.
+    """
+    if isinstance(image, np.ndarray):
+        return _array_planes(image)
+    _refuse_what_cannot_be_coded(image)
+    icc, exif = (b"", b"") if strip else (image.info.get("icc_profile") or b"", _exif_bytes(image))
+    direct = _without_palette(image)
+    if direct.mode == "1":
+        return Planes("1", np.where(np.asarray(direct), np.uint8(255), np.uint8(0))[..., None], None, icc, exif)
+    return _split_alpha(direct.mode, np.atleast_3d(np.asarray(direct)), icc, exif)
+
+
+def to_image(planes: Planes) -> Image.Image:
+    """The Pillow image of these planes, in their mode; grey levels between 0 and 255 of mode "1" are cut at 128."""
+    grey = planes.colour.shape[2] == 1
+    if planes.alpha is not None:
+        image = Image.fromarray(np.dstack([planes.colour, planes.alpha]))
+    else:
+        image = Image.fromarray(planes.colour[..., 0] if grey else planes.colour)
+    if planes.mode == "1":
+        image = image.convert("1", dither=Image.Dither.NONE)
+    image.info.update({key: value for key, value in (("icc_profile", planes.icc), ("exif", planes.exif)) if value})
+    return image
+
+
+def image_format(name: str) -> str:
+    """Pillow's name of the format for a file name; PNG without an extension. Raises OutputError for an unknown one."""
+    extension = PurePath(name).suffix.lower()
+    found = Image.registered_extensions().get(extension) if extension else "PNG"
+    if found is None or found not in Image.SAVE:
+        raise OutputError(f"{name}: no image format that Pillow writes has the extension {extension}: use .png")
+    return found
+
+
+def save_image(image: Image.Image, file_format: str) -> bytes:
+    """The image as a file of that format, with its ICC profile and EXIF; without loss where the format can.
+
+    Raises OutputError when the format cannot hold it.
+    """
+    exif = image.info.get("exif", b"")
+    if exif and not exif.startswith(EXIF_START):  # some formats store it without, their readers leave it so
+        exif = EXIF_START + exif
+    options = {"exif": exif, "icc_profile": image.info.get("icc_profile"), **LOSSLESS.get(file_format, {})}
+    stream = BytesIO()
+    try:
+        image.save(stream, file_format, **{key: value for key, value in options.items() if value})
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{file_format} cannot hold this image ({error}): use .png") from error
+    return stream.getvalue()
+
+
+def _array_planes(array: NDArray[np.uint8]) -> Planes:
+    if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.shape[2:] not in ARRAY_MODES:
+        raise ImageError(
+            f"an array of {array.dtype} and shape {array.shape} is not an image:"
+            " uint8 of shape (H, W), (H, W, 3) or (H, W, 4) is"
+        )
+    _refuse_size(array.shape[1], array.shape[0])
+    return _split_alpha(ARRAY_MODES[array.shape[2:]], np.atleast_3d(array), b"", b"")
+
+
+def _split_alpha(mode: str, pixels: NDArray[np.uint8], icc: bytes, exif: bytes) -> Planes:
+    if mode in ("LA", "RGBA"):
+        colour, alpha = np.ascontiguousarray(pixels[..., :-1]), np.ascontiguousarray(pixels[..., -1])
+        return Planes(mode, colour, alpha, icc, exif)
+    return Planes(mode, np.ascontiguousarray(pixels), None, icc, exif)
+
+
+def _without_palette(image: Image.Image) -> Image.Image:
+    """The same pixels in one of CODED_MODES; a palette or a transparent colour is looked up."""
+    grey = image.mode in ("1", "L", "LA")
+    if image.mode not in ("LA", "RGBA") and image.has_transparency_data:
+        return image.convert("LA" if grey else "RGBA")
+    return image if image.mode in CODED_MODES else image.convert("RGB")
+
+
+def _exif_bytes(image: Image.Image) -> bytes:
+    if getattr(image, "format", None) == "TIFF":
+        return _tiff_exif(image)
+    exif: bytes = image.info.get("exif") or b""
+    return exif
+
+
+def _tiff_exif(image: Image.Image) -> bytes:
+    """In a TIFF the EXIF tags stand among those that describe the file itself; Pillow has applied the orientation."""
+    found, kept = image.getexif(), Image.Exif()
+    for tag in DESCRIPTIVE_TAGS:
+        if tag in found:
+            kept[tag] = found[tag]
+    for directory in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
+        if values := found.get_ifd(directory):
+            kept[directory] = values
+    return kept.tobytes() if len(kept) else b""
+
+
+def _refuse_what_cannot_be_coded(image: Image.Image) -> None:
+    _refuse_size(*image.size)
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1 and getattr(image, "format", None) not in MAIN_IMAGE_FORMATS:
+        raise ImageError(f"{frames} frames: an animation or a multi-page image; save each frame as an image of its own")
+    if image.mode.startswith(("I", "F")) or _is_deep(image):
+        raise ImageError("more than 8 bits per sample are not supported: convert it to 8 bits first")
+    if image.mode not in (*CODED_MODES, "P", "PA"):
+        raise ImageError(f"colour mode {image.mode} is not supported: convert it to RGB first")
+
+
+def _refuse_size(width: int, height: int) -> None:
+    if not (width and height and width * height <= MAX_PIXELS):
+        raise ImageError(f"{width} x {height} pixels: 1 to {MAX_PIXELS} pixels can be coded")
+
+
+def _is_deep(image: Image.Image) -> bool:
+    """Whether the file has deeper samples than the 8 bits Pillow would load it with, by what its decoder is told."""
+    for decoder, _, _, told in getattr(image, "tile", []):
+        arguments = told if isinstance(told, tuple) else (told,)
+        if any(isinstance(argument, str) and ";16" in argument for argument in arguments):
+            return True
+        if decoder.startswith("ppm") and any(isinstance(value, int) and value > 255 for value in arguments):
+            return True
+    return False

@@ -1,0 +1,25 @@
+"""Models that come with the package: exported safetensors files in this folder, by name."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+
+DEFAULT = "cifar10"
+FOLDER = Path(__file__).parent
+
+
+@cache
+def names() -> tuple[str, ...]:
+    return tuple(sorted(file.stem for file in FOLDER.glob("*.safetensors")))
+
+
+def path(name: str) -> Path:
+    return FOLDER / f"{name}.safetensors"
+
+
+@cache
+def ids() -> dict[str, bytes]:
+    """Name -> sha256 of the exported file, which is the model's id."""
+    return {name: hashlib.sha256(path(name).read_bytes()).digest() for name in names()}

@@ -1,0 +1,122 @@
+"""Exported models: one safetensors file of int8 weights, constants, step lists and canaries. Nothing else is ever loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from ddpmcodec.errors import ModelError
+from ddpmcodec.networks.eager import LEVELS
+from ddpmcodec.networks.exact import Architecture
+from ddpmcodec.networks.features import inverse_spread, range_table, scale_origin, uniform_spread, weights
+from ddpmcodec.networks.latent import LatentNetwork
+from ddpmcodec.networks.model import Canary, EagerPredictor, Model, exact_predictor
+from ddpmcodec.schedule import Step, validate_steps
+
+FORMAT = 1
+EXACT_LIMIT = 2**24  # float32 holds every integer below it
+CANARY_SIZES = (10, 33)
+
+
+def check_sums(params: Mapping[str, Tensor]) -> None:
+    """Raise ModelError unless every convolution's sums stay exact in float32: 127 sum |w| < 2^24 per output channel."""
+    for name, weight in params.items():
+        if name.endswith(".weight"):
+            largest = int(weight.to(torch.int64).abs().flatten(1).sum(1).max()) * int(LEVELS)
+            if largest >= EXACT_LIMIT:
+                raise ModelError(f"{name}: sums may reach {largest}, at or above 2^24, and would round; the model cannot be exact")
+
+
+@torch.no_grad()
+def constants(latent: LatentNetwork) -> dict[str, Tensor]:
+    """The tensors of the exported file: int8 weights, float32 vectors and the tables the inputs are made from."""
+    params = latent.integer_parameters()
+    params = {k: v.to(torch.int8) if k.endswith(".weight") else v.float().clone() for k, v in params.items()}
+    spread = uniform_spread(torch.arange(1, 257, dtype=torch.float32))
+    tables = {
+        "features": range_table(),
+        "precision": weights(spread),
+        "inverse": inverse_spread(spread),
+        "spread": spread,
+        "scale_origin": scale_origin(spread),
+    }
+    check_sums(params)
+    return params | {f"table.{k}": v for k, v in tables.items()}
+
+
+def export(
+    latent: LatentNetwork, presets: Mapping[int, Sequence[Step]], *, name: str, training: Mapping[str, Any] | None = None
+) -> bytes:
+    """The bytes of an exported model. training: facts about its making, kept in the metadata."""
+    params = constants(latent)
+    reference = EagerPredictor(latent.architecture, params, low_precision=False)
+    canaries = []
+    for seed, size in enumerate(CANARY_SIZES):
+        blank = Canary(seed, size, "")
+        canaries.append(blank._replace(sha256=reference(*blank.inputs()).sha256()))
+    metadata = {
+        "format": FORMAT,
+        "name": name,
+        "architecture": latent.architecture.to_json(),
+        "presets": {str(effort): [list(step) for step in steps] for effort, steps in presets.items()},
+        "canaries": [list(canary) for canary in canaries],
+        "training": dict(training or {}),
+    }
+    tensors = {k: v.contiguous() for k, v in sorted(params.items())}
+    return bytes(save_tensors(tensors, metadata={"ddpmcodec": json.dumps(metadata, sort_keys=True)}))
+
+
+def _metadata(data: bytes, source: str) -> dict[str, Any]:
+    try:
+        length = int.from_bytes(data[:8], "little")
+        header = json.loads(data[8 : 8 + length])
+        metadata: dict[str, Any] = json.loads(header["__metadata__"]["ddpmcodec"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{source}: not an exported ddpmcodec model; make one with `ddpmcodec export`") from error
+    if metadata.get("format") != FORMAT:
+        raise ModelError(f"{source}: model format {metadata.get('format')}, this version reads {FORMAT}; update ddpmcodec")
+    return metadata
+
+
+def parse(data: bytes, source: str) -> Model:
+    """A `Model` from exported bytes, its first canary run. source: what errors call it. Raises ModelError."""
+    metadata = _metadata(data, source)
+    try:
+        params = load_tensors(data)
+        architecture = Architecture(**metadata["architecture"])
+        presets = {int(e): tuple(Step(*step) for step in steps) for e, steps in metadata["presets"].items()}
+        canaries = tuple(Canary(*canary) for canary in metadata["canaries"])
+        _check_shapes(architecture, params)
+        for steps in presets.values():
+            validate_steps(steps)
+    except (SafetensorError, TypeError, ValueError, KeyError) as error:
+        raise ModelError(f"{source}: the exported model is damaged ({error}); get it again") from error
+    check_sums(params)
+    predict = exact_predictor(architecture, params, canaries[0])
+    digest = hashlib.sha256(data).digest()
+    return Model(digest, metadata["name"], architecture, presets, params, canaries, metadata, predict)
+
+
+def _check_shapes(architecture: Architecture, params: Mapping[str, Tensor]) -> None:
+    for name, (outputs, inputs, size) in architecture.convolutions().items():
+        found = tuple(params[f"{name}.weight"].shape)
+        if found != (outputs, inputs, size, size):
+            raise ValueError(f"{name} has shape {found}, expected {(outputs, inputs, size, size)}")
+
+
+def load(path: str | Path) -> Model:
+    """An exported model from disk. Raises ModelError when there is none, or it is not one."""
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot read the model ({error.strerror or error}); check --model") from error
+    return parse(data, str(path))

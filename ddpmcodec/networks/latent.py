@@ -1,0 +1,69 @@
+"""The trainable form of the exact network: float weights, and the integer parameters derived from them."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ddpmcodec.networks.eager import ACTIVATION_LEVELS, LEVELS, STREAM_LEVELS
+from ddpmcodec.networks.exact import Architecture
+
+INPUT_LEVELS = 64.0  # feature units per 1.0
+BRANCH_GAIN = 0.3  # initial gain of a block's second convolution: residual branches start small
+ACTIVATION_GAIN = 1.6  # initial gain of a convolution that follows an activation: undoes its shrinkage
+INITIAL_COUPLING = 0.8  # G follows R, B follows G, before anything is learned
+
+
+class LatentNetwork(nn.Module):
+    """Float parameters by name (dots become '/', as PyTorch forbids them in parameter names).
+
+    Weights count by direction only: each output channel is divided by its norm. Without that Muon's steps, which never shrink,
+    drive what enters the inner activation to eight times its intended size within 300 steps, and a sixth of it is clipped.
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.weights, self.vectors = nn.ParameterDict(), nn.ParameterDict()
+        for name, shape in architecture.convolutions().items():
+            self._add_convolution(name, *shape)
+        for name, channels in architecture.norms().items():
+            self._add_vector(f"{name}.gain", channels, 1.0)
+            self._add_vector(f"{name}.bias", channels, 0.0)
+            self._add_vector(f"{name}.levels", channels, 1.0)
+        self.weights["leave"].data.zero_()
+        self.vector("leave.bias").data.view(4, -1)[:, 6:] = torch.tensor([INITIAL_COUPLING, 0.0, INITIAL_COUPLING])
+
+    def _add_convolution(self, name: str, outputs: int, inputs: int, size: int) -> None:
+        fan_in = inputs * size * size
+        self.weights[name.replace(".", "/")] = nn.Parameter(torch.randn(outputs, inputs, size, size) / fan_in**0.5)
+        self._add_vector(f"{name}.gain", outputs, BRANCH_GAIN if name.endswith("conv2") else ACTIVATION_GAIN)
+        self._add_vector(f"{name}.bias", outputs, 0.0)
+        if name.endswith("conv1"):
+            self._add_vector(f"{name}.levels", outputs, 1.0)
+
+    def _add_vector(self, name: str, size: int, value: float) -> None:
+        self.vectors[name.replace(".", "/")] = nn.Parameter(torch.full((size,), value))
+
+    def vector(self, name: str) -> Tensor:
+        return self.vectors[name.replace(".", "/")]
+
+    def integer_parameters(self, *, quantise: bool = True) -> dict[str, Tensor]:
+        """What `EagerOperations` takes. Weights are rounded with a straight-through gradient, on one grid per output channel."""
+        params = {name.replace("/", "."): vector for name, vector in self.vectors.items() if not name.endswith("/gain")}
+        params |= {name: ACTIVATION_LEVELS * vector for name, vector in params.items() if name.endswith(".levels")}
+        for name in self.architecture.norms():
+            params[f"{name}.gain"] = self.vector(f"{name}.gain")
+        for key, weight in self.weights.items():
+            name = key.replace("/", ".")
+            direction = weight if name == "leave" else F.normalize(weight.flatten(1)).view_as(weight)
+            grid = (direction.detach().abs().amax((1, 2, 3)) / LEVELS).clamp(min=1e-12)
+            scaled = direction / grid.view(-1, 1, 1, 1)
+            params[f"{name}.weight"] = scaled + (torch.round(scaled) - scaled).detach() if quantise else scaled
+            unit = grid / (INPUT_LEVELS if name == "enter" else ACTIVATION_LEVELS)
+            stream = not (name.endswith("conv1") or name == "leave")
+            params[f"{name}.factor"] = self.vector(f"{name}.gain") * unit * (STREAM_LEVELS if stream else 1.0)
+            if stream:
+                params[f"{name}.bias"] = self.vector(f"{name}.bias") * STREAM_LEVELS
+        return params

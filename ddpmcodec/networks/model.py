@@ -1,0 +1,177 @@
+"""A model ready to code with: exact integer predictions of the clean pixels from what is known of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ddpmcodec.errors import ModelError
+from ddpmcodec.networks import glue
+from ddpmcodec.networks.eager import EagerOperations, patches, unpatch
+from ddpmcodec.networks.exact import MULTIPLE, PATCH, Architecture, denoise
+from ddpmcodec.networks.features import PER_PIXEL, context_features
+from ddpmcodec.networks.fused import FusedOperations
+from ddpmcodec.schedule import Step
+
+Ranges = NDArray[np.uint8]
+
+
+class IntegerPrediction(NamedTuple):
+    """The logistic over clean pixels as the coder sees it, all [N, H, W, 3].
+
+    mean: int32, 1/64 grey level; scale: uint8, index of 2^((i - 48) / 8) grey levels; coupling: int16, 1/64.
+    """
+
+    mean: NDArray[np.int32]
+    scale: NDArray[np.uint8]
+    coupling: NDArray[np.int16]
+
+    def sha256(self) -> str:
+        return hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in self)).hexdigest()
+
+
+class Canary(NamedTuple):
+    """A seeded input and the sha256 of the integers the network must return for it."""
+
+    seed: int
+    size: int
+    sha256: str
+
+    def inputs(self) -> tuple[Ranges, Ranges]:
+        """Random ranges [1, size, size + 2, 3]: exact, narrow, wide and unknown dimensions side by side."""
+        rng = np.random.Generator(np.random.Philox(self.seed))
+        shape = (1, self.size, self.size + 2, 3)
+        a = rng.integers(0, 256, shape)
+        reach = rng.integers(0, 256, shape) >> rng.integers(0, 9, (1, self.size, self.size + 2, 1))
+        return a.astype(np.uint8), np.minimum(a + reach, 255).astype(np.uint8)
+
+
+def padded(side: int) -> int:
+    return -(-side // MULTIPLE) * MULTIPLE
+
+
+def integers_of(outputs: Tensor, lo: Tensor, hi: Tensor, spreads: Tensor, origins: Tensor) -> IntegerPrediction:
+    """Network numbers [N, H, W, 9] to integers, in eager operations; lo, hi: int64 [N, H, W, 3]."""
+    offset, index, coupling = outputs.split(3, -1)
+    centre = 0.5 * (lo + hi).float()
+    mean = 64 * (centre + spreads[hi - lo] * offset)
+    scale = (origins[hi - lo] + 8 * index).clamp(0, 127)
+    return IntegerPrediction(
+        torch.round(mean.clamp(-32767, 32767)).to(torch.int32).cpu().numpy(),
+        torch.round(scale).to(torch.uint8).cpu().numpy(),
+        torch.round((64 * coupling).clamp(-1023, 1023)).to(torch.int16).cpu().numpy(),
+    )
+
+
+@dataclass(frozen=True)
+class Model:
+    """An exported model. `predict` is exact: the same integers on every machine, thread count and batch size.
+
+    id: sha256 of the exported file. presets: the step list of every effort.
+    """
+
+    id: bytes
+    name: str
+    architecture: Architecture
+    presets: Mapping[int, tuple[Step, ...]]
+    params: Mapping[str, Tensor]
+    canaries: tuple[Canary, ...]
+    metadata: Mapping[str, Any]
+    predict: Callable[[Ranges, Ranges], IntegerPrediction]
+
+
+class EagerPredictor:
+    """The reference: eager operations on any device. lo, hi: uint8 [N, H, W, 3]."""
+
+    def __init__(
+        self, architecture: Architecture, params: Mapping[str, Tensor], *, low_precision: bool = True, device: str = "cpu"
+    ) -> None:
+        self.architecture, self.device = architecture, device
+        self.params = {k: v.to(device) for k, v in params.items()}
+        weights = {k: v.float() for k, v in self.params.items() if not k.startswith("table.")}
+        self.ops = EagerOperations(weights, low_precision=low_precision)
+
+    @torch.no_grad()
+    def __call__(self, lo: Ranges, hi: Ranges) -> IntegerPrediction:
+        n, h, w, _ = lo.shape
+        low, high = (torch.from_numpy(a).to(self.device).long() for a in (lo, hi))
+        features = torch.zeros(n, padded(h), padded(w), PER_PIXEL, device=self.device)
+        features[:, :h, :w, :-1] = self._features(low, high).flatten(3)
+        dtype = torch.bfloat16 if self.ops.low_precision else torch.float32
+        inputs = patches(features).to(dtype, memory_format=torch.channels_last)
+        outputs = unpatch(denoise(self.architecture, self.ops, inputs))[:, :h, :w]
+        return integers_of(outputs, low, high, self.params["table.spread"], self.params["table.scale_origin"])
+
+
+    def _features(self, lo: Tensor, hi: Tensor) -> Tensor:
+        """[N, H, W, 3, PER_DIM] from int64 ranges [N, H, W, 3]."""
+        estimate = (0.5 * (lo + hi).float() - 127.5).permute(0, 3, 1, 2)
+        weight, inverse = (self.params[f"table.{k}"][hi - lo].permute(0, 3, 1, 2) for k in ("precision", "inverse"))
+        context = context_features(estimate, weight, inverse).permute(0, 2, 3, 1, 4)
+        return torch.cat([self.params["table.features"][lo, hi].float(), context], -1)
+
+
+class FusedPredictor:
+    """The fast path on a CPU. lo, hi: uint8 [N, H, W, 3]."""
+
+    def __init__(self, architecture: Architecture, params: Mapping[str, Tensor], *, low_precision: bool = True) -> None:
+        self.architecture = architecture
+        weights = {k: v for k, v in params.items() if not k.startswith("table.")}
+        self.ops = FusedOperations(weights, low_precision=low_precision)
+        self.bits = _bfloat16_bits(torch.arange(-127, 128))
+        self.tables = (_bfloat16_bits(params["table.features"]), params["table.precision"].numpy(), params["table.inverse"].numpy())
+        self.spreads, self.origins = (params[f"table.{k}"].numpy() for k in ("spread", "scale_origin"))
+
+    @torch.no_grad()
+    def __call__(self, lo: Ranges, hi: Ranges) -> IntegerPrediction:
+        n, h, w, _ = lo.shape
+        features = np.zeros((n, padded(h) // PATCH, padded(w) // PATCH, PATCH * PATCH * PER_PIXEL), np.uint16)
+        glue.range_features(lo, hi, *self.tables, self.bits, features)
+        outputs = denoise(self.architecture, self.ops, features)
+        prediction = IntegerPrediction(
+            np.empty(lo.shape, np.int32), np.empty(lo.shape, np.uint8), np.empty(lo.shape, np.int16)
+        )
+        glue.integer_prediction(outputs, lo, hi, self.spreads, self.origins, *prediction)
+        return prediction
+
+
+def _bfloat16_bits(integers: Tensor) -> NDArray[np.uint16]:
+    return np.ascontiguousarray(integers.to(torch.bfloat16).contiguous().view(torch.int16).numpy().view(np.uint16))
+
+
+
+
+def candidates(architecture: Architecture, params: Mapping[str, Tensor]) -> list[Callable[[], Predictor]]:
+    """Predictors from the fastest to the plainest, built when asked for."""
+    fast = [lambda: FusedPredictor(architecture, params)] if torch.backends.mkldnn.is_available() and _fast_bfloat16() else []
+    return [
+        *fast,
+        lambda: FusedPredictor(architecture, params, low_precision=False),
+        lambda: EagerPredictor(architecture, params, low_precision=False),
+    ]
+
+
+def _fast_bfloat16() -> bool:
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def exact_predictor(architecture: Architecture, params: Mapping[str, Tensor], canary: Canary) -> Predictor:
+    """The first predictor that returns what the canary says. Raises ModelError when none does: never decode on hope."""
+    found = []
+    for build in candidates(architecture, params):
+        predictor = build()
+        found.append(predictor(*canary.inputs()).sha256())
+        if found[-1] == canary.sha256:
+            return predictor
+    raise ModelError(
+        f"the model does not compute exactly on this machine: its canary must give {canary.sha256[:16]}, "
+        f"found {', '.join(h[:16] for h in found)}; please report the processor and the PyTorch version"
+    )
+

@@ -1,0 +1,106 @@
+"""Training images from a folder, an array, torchvision's CIFAR-10 or sheets of tiles, in an order fixed by a seed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from ddpmcodec.errors import TrainingError
+
+Pixels = NDArray[np.uint8]
+SUFFIXES = {".png", ".webp", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".ppm"}
+TILE, COLUMNS = 32, 50  # sheets: 32x32 tiles, 50 a row, row-major
+
+
+def _array(path: Path) -> list[Pixels]:
+    loaded = np.load(path, allow_pickle=False)
+    array = loaded if isinstance(loaded, np.ndarray) else loaded[loaded.files[0]]
+    if array.dtype != np.uint8 or array.ndim != 4 or array.shape[3] != 3:
+        raise TrainingError(f"{path}: expected uint8 [N, H, W, 3], found {array.dtype} {list(array.shape)}")
+    return list(array)
+
+
+def _rgb(path: Path) -> Pixels:
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except (UnidentifiedImageError, OSError) as error:
+        raise TrainingError(f"{path}: not a readable image ({error}); remove it from the data folder") from error
+
+
+def _sheets(folder: Path, split: str) -> list[Pixels]:
+    """Tiles of '<split>_*.webp', as many as '<split>_index.npz' names."""
+    count = len(np.load(folder / f"{split}_index.npz")["official_index"])
+    tiles: list[Pixels] = []
+    for path in sorted(folder.glob(f"{split}_*.webp")):
+        rows = _rgb(path).reshape(-1, TILE, COLUMNS, TILE, 3).transpose(0, 2, 1, 3, 4)
+        tiles.extend(rows.reshape(-1, TILE, TILE, 3))
+    return tiles[:count]
+
+
+def _torchvision(root: Path, split: str) -> list[Pixels]:
+    from torchvision.datasets import CIFAR10
+
+    return list(CIFAR10(str(root), train=split == "train").data)
+
+
+def load_images(source: str | Path, split: str = "train") -> list[Pixels]:
+    """uint8 [H, W, 3] images of a folder of images, an .npy/.npz array [N, H, W, 3], a torchvision CIFAR-10 root, or a
+    folder of tile sheets with an index.
+
+    Raises TrainingError when there is nothing there or something unreadable is.
+    """
+    path = Path(source)
+    if not path.exists():
+        raise TrainingError(f"{path}: no such file or folder; point --data at images, an array or a CIFAR-10 root")
+    if path.is_file():
+        return _array(path)
+    if (path / f"{split}_index.npz").exists():
+        return _sheets(path, split)
+    if (path / "cifar-10-batches-py").exists():
+        return _torchvision(path, split)
+    images = [_rgb(p) for p in sorted(path.rglob("*")) if p.suffix.lower() in SUFFIXES]
+    if not images:
+        raise TrainingError(f"{path}: no images found (looked for {', '.join(sorted(SUFFIXES))})")
+    return images
+
+
+class Crops:
+    """Square crops with random flips. Image `i` of step `t` depends on the seed alone, so that a resumed run goes on exactly.
+
+    Images smaller than the crop are left out.
+    """
+
+    def __init__(self, images: list[Pixels], size: int, seed: int) -> None:
+        self.images = [image for image in images if min(image.shape[:2]) >= size]
+        if not self.images:
+            raise TrainingError(f"no training image is at least {size}x{size}; choose a smaller --crop")
+        areas = np.array([image.shape[0] * image.shape[1] / size**2 for image in self.images])
+        self.order = np.repeat(np.arange(len(self.images)), np.ceil(areas).astype(int))  # big images give more crops
+        self.size, self.seed = size, seed
+
+    def batch(self, step: int, count: int) -> Tensor:
+        """[count, 3, size, size] float32, 0..255: the images of one training step, without replacement within an epoch."""
+        n = len(self.order)
+        rng = np.random.default_rng((self.seed, step))
+        crops = []
+        for position in range(step * count, (step + 1) * count):
+            epoch, place = divmod(position, n)
+            crops.append(self._crop(self.images[self._permutation(epoch)[place]], rng))
+        return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float()
+
+    def _permutation(self, epoch: int) -> NDArray[np.int64]:
+        if getattr(self, "_epoch", None) != epoch:
+            self._epoch = epoch
+            self._shuffled = np.random.default_rng((self.seed, 2**32 + epoch)).permutation(self.order)
+        return self._shuffled
+
+    def _crop(self, image: Pixels, rng: np.random.Generator) -> Pixels:
+        top, left = (int(rng.integers(side - self.size + 1)) for side in image.shape[:2])
+        crop = image[top : top + self.size, left : left + self.size]
+        return crop[:, ::-1] if rng.random() < 0.5 else crop

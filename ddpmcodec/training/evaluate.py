@@ -1,0 +1,44 @@
+"""Held-out rate of a model under a step list, in float and without writing a file: a bound, used to choose models and lists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from ddpmcodec.networks.features import uniform_spread
+from ddpmcodec.networks.prediction import Prediction, range_bits
+from ddpmcodec.schedule import Step, bayer_ranks
+from ddpmcodec.training.simulate import Ranges, unknown_ranges, uniform_step
+
+Denoise = Callable[[Tensor, Tensor, Tensor], Prediction]  # estimate, spread, gaussian -> prediction
+
+
+def step_mask(step: Step, height: int, width: int) -> Tensor:
+    """[H, W] bool: the pixels a step moves."""
+    ranks = torch.as_tensor(bayer_ranks(step.period))
+    chosen = (ranks >= step.first) & (ranks < step.last)
+    return chosen.repeat(-(-height // step.period), -(-width // step.period))[:height, :width]
+
+
+def advance(pixels: Tensor, state: Ranges, step: Step, generator: torch.Generator) -> Ranges:
+    """The state after a step of the list, for images [N, 3, H, W]."""
+    active = step_mask(step, *pixels.shape[-2:])
+    if step.level:
+        return uniform_step(pixels, state, torch.full_like(pixels, step.level / 256), active, generator)
+    exact = Ranges(pixels - 127.5, torch.zeros_like(pixels), pixels, pixels)
+    return Ranges(*(torch.where(active, a, b) for a, b in zip(exact, state, strict=True)))
+
+
+@torch.no_grad()
+def step_costs(denoise: Denoise, pixels: Tensor, steps: Sequence[Step], seed: int = 0) -> Tensor:
+    """[len(steps), N] bits/dim of every step of the uniform channel for images [N, 3, H, W] (0..255)."""
+    generator = torch.Generator().manual_seed(seed)
+    state, costs = unknown_ranges(pixels), []
+    for step in steps:
+        prediction = denoise((state.lo + state.hi) / 2 - 127.5, uniform_spread(state.hi - state.lo + 1), pixels.new_zeros(len(pixels)))
+        after = advance(pixels, state, step, generator)
+        costs.append(range_bits(prediction, state.lo, state.hi, after.lo, after.hi).mean((1, 2, 3)))
+        state = after
+    return torch.stack(costs)

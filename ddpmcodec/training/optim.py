@@ -1,0 +1,50 @@
+"""Muon for the inner convolutions, AdamW for everything else, one learning-rate multiplier for both.
+
+Muon: Keller Jordan et al. 2024 (momentum orthogonalised by a Newton-Schulz iteration); the step is scaled by
+0.2 sqrt(larger side) (Liu et al. 2025, arXiv 2502.16982) so that its size matches AdamW's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # Jordan's quintic: singular values near 1 after five iterations
+
+
+def orthogonalise(matrix: Tensor, iterations: int = 5) -> Tensor:
+    """Nearest semi-orthogonal matrix, roughly, of [out, in] (bfloat16 inside)."""
+    a, b, c = COEFFICIENTS
+    tall = matrix.shape[0] > matrix.shape[1]
+    x = (matrix.mT if tall else matrix).to(torch.bfloat16)
+    x = x / (x.norm() + 1e-7)
+    for _ in range(iterations):
+        gram = x @ x.mT
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return (x.mT if tall else x).float()
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum SGD (Nesterov) whose update of each weight [out, ...] is orthogonalised as [out, in k k]."""
+
+    def __init__(self, params: Iterable[Tensor], lr: float = 0.02, momentum: float = 0.95, weight_decay: float = 0.0):
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    self._update(p, group)
+
+    def _update(self, p: Tensor, group: dict[str, Any]) -> None:
+        assert p.grad is not None
+        buffer = self.state[p].setdefault("momentum", torch.zeros_like(p))
+        buffer.lerp_(p.grad, 1 - group["momentum"])
+        update = p.grad.lerp(buffer, group["momentum"]).flatten(1)
+        size = 0.2 * max(update.shape) ** 0.5
+        p.mul_(1 - group["lr"] * group["weight_decay"])
+        p.add_(orthogonalise(update).view_as(p), alpha=-group["lr"] * size)

@@ -1,0 +1,172 @@
+"""The training loop: draw, step, average, evaluate, save; read top to bottom."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from ddpmcodec.errors import TrainingError
+from ddpmcodec.networks.exact import Architecture
+from ddpmcodec.networks.latent import LatentNetwork
+from ddpmcodec.presets import PRESETS
+from ddpmcodec.training import state
+from ddpmcodec.training.data import Crops, Pixels, load_images
+from ddpmcodec.training.evaluate import step_costs
+from ddpmcodec.training.objective import LatentPredictor, draw, loss
+from ddpmcodec.training.optim import Muon
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One training run. Learning rates decay linearly to zero over `steps`, or else over `hours` of training time."""
+
+    data: str
+    out: str
+    hours: float = 1.5
+    steps: int | None = None  # takes the place of `hours`: a run that repeats exactly
+    batch: int = 64
+    crop: int = 32
+    hold_out: int = 2000
+    muon_rate: float = 0.02
+    adam_rate: float = 7e-4
+    warmup: int = 200
+    clip: float = 1.0
+    average: float = 0.999
+    gaussian_share: float = 0.2
+    quantise: bool = True
+    seed: int = 0
+    evaluate_minutes: float = 10.0
+    evaluate_images: int = 200
+    evaluate_efforts: tuple[int, ...] = (1, 5)
+    architecture: Architecture = field(default_factory=Architecture)
+
+
+class Trainer:
+    """Everything a run carries. `latent` is trained; `averaged` (EMA) is what gets evaluated and exported."""
+
+    def __init__(self, settings: Settings, *, compiled: bool = True) -> None:
+        self.settings = settings
+        torch.manual_seed(settings.seed)
+        self.latent, self.averaged = (LatentNetwork(settings.architecture) for _ in range(2))
+        self.averaged.load_state_dict(self.latent.state_dict())
+        inner = [w for n, w in self.latent.weights.items() if n.rpartition("/")[2] in ("conv1", "conv2")]
+        rest = [p for p in self.latent.parameters() if all(p is not w for w in inner)]
+        self.optimizers: list[torch.optim.Optimizer] = [
+            Muon(inner, lr=settings.muon_rate),
+            torch.optim.AdamW(rest, lr=settings.adam_rate, betas=(0.9, 0.99), weight_decay=0.0),
+        ]
+        self.rates = [settings.muon_rate, settings.adam_rate]
+        self.step, self.seconds = 0, 0.0
+        self.loss = torch.compile(loss) if compiled else loss
+
+    def progress(self) -> float:
+        """Share of the run that is done, 0 to 1."""
+        settings = self.settings
+        return min(1.0, self.step / settings.steps if settings.steps else self.seconds / (3600 * settings.hours))
+
+    def update(self, pixels: Tensor) -> tuple[float, float]:
+        """One optimiser step on images [N, 3, H, W]; returns (loss, gradient norm)."""
+        start, settings = time.perf_counter(), self.settings
+        generator = torch.Generator().manual_seed((settings.seed << 32) + self.step)
+        batch = draw(pixels, settings.gaussian_share, generator)
+        value = self.loss(LatentPredictor(self.latent, settings.quantise), batch)
+        value.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.latent.parameters(), settings.clip)
+        multiplier = min(1.0, (self.step + 1) / settings.warmup) * (1 - self.progress())
+        for optimizer, rate in zip(self.optimizers, self.rates, strict=True):
+            optimizer.param_groups[0]["lr"] = rate * multiplier
+            optimizer.step()
+            optimizer.zero_grad()
+        self._average()
+        self.step += 1
+        self.seconds += time.perf_counter() - start
+        return float(value.detach()), float(norm)
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        decay = min(self.settings.average, (1 + self.step) / (10 + self.step))
+        for mean, p in zip(self.averaged.parameters(), self.latent.parameters(), strict=True):
+            mean.lerp_(p, 1 - decay)
+
+    @torch.no_grad()
+    def evaluate(self, held_out: Tensor) -> dict[str, float]:
+        """Held-out bits/dim of the averaged network by effort (a bound)."""
+        denoiser = LatentPredictor(self.averaged, self.settings.quantise)
+        efforts = self.settings.evaluate_efforts
+        return {str(e): round(float(step_costs(denoiser, held_out, PRESETS[e]).sum(0).mean()), 4) for e in efforts}
+
+
+def split(settings: Settings) -> tuple[Crops, Tensor]:
+    """Training crops and held-out images [N, 3, crop, crop]: the last `hold_out` images are never trained on."""
+    images = load_images(settings.data)
+    if len(images) <= settings.hold_out:
+        raise TrainingError(f"{settings.data}: {len(images)} images, of which --hold-out keeps {settings.hold_out}; nothing is left")
+    crops = Crops(images[: len(images) - settings.hold_out], settings.crop, settings.seed)
+    held: list[Pixels] = images[len(images) - settings.hold_out :] or images
+    return crops, Crops(held, settings.crop, 1).batch(0, min(settings.evaluate_images, len(held)))
+
+
+def train(settings: Settings, *, resume: bool = False, compiled: bool = True) -> Trainer:
+    """Train until the run's steps or hours are spent; state and log.jsonl go to `out` every few minutes.
+
+    Raises TrainingError when the data or the saved state cannot be used, or `out` holds another run and `resume` is off.
+    """
+    out = Path(settings.out)
+    if state.exists(out) and not resume:
+        raise TrainingError(f"{out}: holds a training run already; go on with --resume, or choose another folder")
+    out.mkdir(parents=True, exist_ok=True)
+    crops, held_out = split(settings)
+    trainer = Trainer(settings, compiled=compiled)
+    if resume and state.exists(out):
+        state.load(out, trainer)
+    with (out / "log.jsonl").open("a") as log:
+        _log(log, {"settings": json.loads(json.dumps(asdict(settings))), "step": trainer.step})
+        for record in _steps(trainer, crops, held_out):
+            _log(log, record)
+            if "held_out" in record:
+                state.save(out, trainer)
+    return trainer
+
+
+def _log(log: Any, record: dict[str, Any]) -> None:
+    log.write(json.dumps(record) + "\n")
+    log.flush()
+
+
+def _steps(trainer: Trainer, crops: Crops, held_out: Tensor) -> Iterator[dict[str, Any]]:
+    """Train, yielding a record every 50 steps and, with held-out rates, every few minutes and at the end."""
+    settings, losses = trainer.settings, []
+    evaluated = trainer.seconds
+    with tqdm(total=1000, initial=round(1000 * trainer.progress()), unit="permille", disable=None) as bar:
+        while trainer.progress() < 1:
+            value, norm = trainer.update(crops.batch(trainer.step, settings.batch))
+            losses.append(value)
+            bar.update(round(1000 * trainer.progress()) - bar.n)
+            if trainer.step % 50 == 0:
+                yield _record(trainer, losses, norm)
+                losses = []
+            if trainer.seconds - evaluated > 60 * settings.evaluate_minutes:
+                evaluated = trainer.seconds
+                yield _record(trainer, losses, norm) | {"held_out": trainer.evaluate(held_out)}
+        yield _record(trainer, losses, 0.0) | {"held_out": trainer.evaluate(held_out)}
+
+
+def _record(trainer: Trainer, losses: list[float], norm: float) -> dict[str, Any]:
+    mean = sum(losses) / len(losses) if losses else None
+    images = trainer.step * trainer.settings.batch
+    return {
+        "step": trainer.step,
+        "images": images,
+        "seconds": round(trainer.seconds, 1),
+        "images_per_second": round(images / max(trainer.seconds, 1e-9), 1),
+        "loss": None if mean is None else round(mean, 4),
+        "gradient_norm": round(norm, 4),
+    }

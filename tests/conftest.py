@@ -1,0 +1,45 @@
+"""Shared fixtures: tiny models that train nothing and code exactly like big ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import settings
+
+from ddpmcodec.networks import checkpoint
+from ddpmcodec.networks.exact import Architecture
+from ddpmcodec.networks.latent import LatentNetwork
+from ddpmcodec.presets import PRESETS
+
+settings.register_profile("ddpmcodec", deadline=None)  # a first example may compile a kernel
+settings.load_profile("ddpmcodec")
+
+TINY = Architecture(width=16, inner_width=32, down=1, bottom=1, up=1)
+
+
+def tiny_network(seed: int) -> LatentNetwork:
+    """A network with random weights, its output layer included."""
+    torch.manual_seed(seed)
+    network = LatentNetwork(TINY)
+    torch.nn.init.normal_(network.weights["leave"], std=0.05)
+    return network
+
+
+@pytest.fixture(scope="session")
+def make_tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    """An exported tiny model by seed."""
+
+    def make(seed: int) -> Path:
+        path = tmp_path_factory.mktemp("models") / f"tiny{seed}.safetensors"
+        path.write_bytes(checkpoint.export(tiny_network(seed), PRESETS, name=f"tiny{seed}"))
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_model(make_tiny_model: Callable[[int], Path]) -> Path:
+    return make_tiny_model(0)

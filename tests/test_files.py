@@ -1,0 +1,113 @@
+"""Outputs appear complete or not at all, and nothing is overwritten by accident."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ddpmcodec.errors import OutputError
+from ddpmcodec.files import check_output, write_file
+
+full_device = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is full")
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_new_file_is_written(tmp_path: Path) -> None:
+    write_file(tmp_path / "a", b"content")
+    assert (tmp_path / "a").read_bytes() == b"content"
+    assert names(tmp_path) == ["a"]
+
+
+def test_a_new_file_has_the_permissions_of_any_new_file(tmp_path: Path) -> None:
+    (tmp_path / "other").write_bytes(b"")
+    write_file(tmp_path / "a", b"content")
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+def test_an_old_file_keeps_its_permissions(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"old")
+    (tmp_path / "a").chmod(0o600)
+    write_file(tmp_path / "a", b"new")
+    assert (tmp_path / "a").read_bytes() == b"new"
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_symbolic_link_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "target").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("target")
+    write_file(tmp_path / "link", b"new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "target").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_an_interruption_leaves_the_old_file_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    (tmp_path / "a").write_bytes(b"old")
+
+    def interrupted(descriptor: int) -> None:
+        raise error
+
+    monkeypatch.setattr(os, "fsync", interrupted)
+    with pytest.raises(error):
+        write_file(tmp_path / "a", b"new")
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert names(tmp_path) == ["a"]
+
+
+def test_a_disk_that_fills_up_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+    """The limit on file sizes fails a write in the same way as a full disk does: after a part of the data."""
+    (tmp_path / "a").write_bytes(b"old")
+    program = (
+        "import resource, sys; from pathlib import Path; from ddpmcodec.files import write_file\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "write_file(Path(sys.argv[1]), bytes(5000))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "a")], capture_output=True, text=True, check=False
+    )
+    assert f"OutputError: {tmp_path / 'a'}: cannot be written (File too large)" in ended.stderr
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert names(tmp_path) == ["a"]
+
+
+@full_device
+def test_a_full_device_is_an_error() -> None:
+    with pytest.raises(OutputError, match=r"/dev/full: cannot be written \(No space left on device\)"):
+        write_file(Path("/dev/full"), b"content")
+
+
+def test_a_device_is_written_to_and_stays_one() -> None:
+    write_file(Path("/dev/null"), b"content")
+    assert Path("/dev/null").is_char_device()
+
+
+def test_an_output_that_exists_is_refused_unless_forced(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"old")
+    with pytest.raises(OutputError, match="a: exists already: use -f to overwrite it"):
+        check_output(tmp_path / "a", None, force=False)
+    check_output(tmp_path / "a", None, force=True)
+    assert (tmp_path / "a").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_the_input_is_never_the_output(tmp_path: Path, force: bool) -> None:
+    (tmp_path / "a").write_bytes(b"old")
+    (tmp_path / "same").hardlink_to(tmp_path / "a")
+    with pytest.raises(OutputError, match="is the input itself"):
+        check_output(tmp_path / "same", tmp_path / "a", force=force)
+
+
+def test_folders_are_not_outputs(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="is a folder"):
+        check_output(tmp_path, None, force=True)
+    with pytest.raises(OutputError, match="there is no folder"):
+        check_output(tmp_path / "no" / "a", None, force=True)
