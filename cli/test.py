@@ -24,7 +24,6 @@ from ._common import (
 @quiet_option
 def test(files: tuple[str, ...], model: str | None, quiet: bool) -> int:
     """Decode files, check them, and throw the images away. FILE - is standard input."""
-
     network = model_loader(model, quiet=quiet)
 
     def test_one(name: str) -> None:

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ddpmcodec.channels import uniform
-from ddpmcodec.container import MODEL_ID_BYTES, Header, Sections, assemble, plan_index, split
+from ddpmcodec.container import MODEL_ID_BYTES, Box, Header, Sections, assemble, plan_index, split
 from ddpmcodec.errors import ChecksumError, FormatError, ModelError, OutputError, TruncatedError
 from ddpmcodec.images import Planes, to_image, to_planes
 from ddpmcodec.information import info
 from ddpmcodec.networks import find_model, load_model
 from ddpmcodec.networks.model import IntegerPrediction, Model
+from ddpmcodec.parallel import run_all
 from ddpmcodec.schedule import Step
 from ddpmcodec.sections import pack_alpha, pack_metadata, preview_alpha, unpack_alpha, unpack_metadata
 
@@ -28,6 +29,7 @@ ModelSource = Model | str | Path | None
 Progress = Callable[[float], object]  # told how many pixels' worth of work was done since the last call
 BatchKey = tuple[int, Hashable]  # pixels of an image, and all that images of a batch have in common
 
+WORD_BYTES = 4  # of a pixel stream
 BATCH_PIXELS = 1 << 18  # of images that share network calls: 256 images of 32 x 32
 
 
@@ -81,9 +83,12 @@ def encode_many(
     steps = _steps(network, effort)
     pictures = [to_planes(image, strip=strip) for image in images]
     files: dict[int, bytes] = {}
-    for batch in _batches([(p.colour[..., 0].size, p.colour.shape) for p in pictures]):
+
+    def encode_batch(batch: list[int]) -> None:
         encoded = _encode_batch([pictures[i] for i in batch], network, effort, steps, progress)
         files.update(zip(batch, encoded, strict=True))
+
+    run_all(encode_batch, _batches([(p.colour[..., 0].size, p.colour.shape) for p in pictures]))
     ordered = [files[i] for i in range(len(pictures))]
     if verify:
         _verify(ordered, pictures, network, progress)
@@ -150,7 +155,7 @@ def truncate(
         raise TypeError("truncate() takes exactly one of bytes, bpp and step")
     file = split(data)
     if step is not None:
-        return data[: _end_of_step(file, data, step, model)]
+        return data[: _end_of_step(file, step, model)]
     size = bytes if bytes is not None else int((bpp or 0) * file.header.width * file.header.height / 8)
     if size < file.start:
         raise OutputError(f"{size} bytes are too few: the header alone takes {file.start}, ask for more")
@@ -168,10 +173,13 @@ def _encode_batch(
     index = plan_index(width, height, len(steps))
     headers = [Header(p.mode, width, height, effort, network.id[:MODEL_ID_BYTES], index=index) for p in pictures]
     watched = _watched(network, len(steps), progress)
-    groups: list[list[list[bytes]]] = []  # [group][image][step, or one for all]
-    for number, box in enumerate(headers[0].boxes()):
+
+    def encode_group(numbered: tuple[int, Box]) -> list[list[bytes]]:
+        number, box = numbered
         pixels = np.stack([picture.colour[box] for picture in pictures])
-        groups.append(uniform.encode_group(pixels, watched, steps, group=number, per_step=index is not None))
+        return uniform.encode_group(pixels, watched, steps, group=number, per_step=index is not None)
+
+    groups = run_all(encode_group, enumerate(headers[0].boxes()))  # [group][image][step, or one for all]
     return [
         _assemble(header, picture, [chunks[i] for chunks in groups])
         for i, (header, picture) in enumerate(zip(headers, pictures, strict=True))
@@ -207,10 +215,13 @@ def _equal(a: Planes, b: Planes) -> bool:
 
 def _decode_many(files: Sequence[Sections], model: ModelSource, progress: Progress | None) -> list[Decoded]:
     found: dict[int, Decoded] = {}
-    for batch in _batches([_batch_key(file.header) for file in files]):
+
+    def decode_batch(batch: list[int]) -> None:
         members = [files[i] for i in batch]
         decoded = _decode_batch(members, _model_of(members[0].header, model), False, None, progress)
         found.update(zip(batch, decoded, strict=True))
+
+    run_all(decode_batch, _batches([_batch_key(file.header) for file in files]))
     return [found[i] for i in range(len(files))]
 
 
@@ -236,11 +247,11 @@ def _decode_batch(
     colour = _decode_colour(files, _watched(network, len(steps), progress), steps, partial, step)
     return [
         Decoded(
-            Planes(header.mode, pixels, *side),
+            Planes(file.header.mode, pixels, *side),
             colour.exact and not file.missing,
             colour.steps_done,
             len(steps),
-            _bytes_used(file, stream_bytes),
+            _bytes_used(file, len(steps) - colour.steps_done, stream_bytes),
         )
         for file, pixels, stream_bytes, side in zip(files, colour.pixels, colour.bytes_used, sides, strict=True)
     ]
@@ -252,8 +263,9 @@ def _decode_colour(
     """Colour planes (N, H, W, C), group of pixels by group."""
     header = files[0].header
     colour = np.empty((len(files), header.height, header.width, header.channels), np.uint8)
-    exact, steps_done, bytes_used = True, len(steps), (0,) * len(files)
-    for number, box in enumerate(header.boxes()):
+
+    def decode_group(numbered: tuple[int, Box]) -> uniform.Decoded:
+        number, box = numbered
         view = colour[(slice(None), *box)]
         part = uniform.decode_group(
             [file.group_chunks(number) for file in files],
@@ -266,8 +278,11 @@ def _decode_colour(
             last_step=step,
         )
         view[...] = part.pixels
-        exact, steps_done, bytes_used = exact and part.exact, min(steps_done, part.steps_done), part.bytes_used
-    return uniform.Decoded(colour, exact, steps_done, bytes_used)
+        return replace(part, pixels=view)
+
+    parts = run_all(decode_group, enumerate(header.boxes()))
+    exact, steps_done = all(part.exact for part in parts), min(part.steps_done for part in parts)
+    return uniform.Decoded(colour, exact, steps_done, parts[-1].bytes_used)
 
 
 def _side_sections(file: Sections) -> tuple[NDArray[np.uint8] | None, bytes, bytes]:
@@ -288,6 +303,8 @@ def _refuse_missing(file: Sections, step: int | None) -> None:
             f"the data ends after {file.size} bytes, {missing} before the end of what is asked for:"
             " get the rest, or decode a preview with --partial"
         )
+    if not file.header.index and len(file.chunks[0]) % WORD_BYTES:
+        raise TruncatedError("the data ends inside a word: get the rest, or decode a preview with --partial")
 
 
 def _pixels_end(file: Sections, step: int) -> int:
@@ -297,18 +314,18 @@ def _pixels_end(file: Sections, step: int) -> int:
     return file.start + file.header.alpha_length + sum(lengths)
 
 
-def _bytes_used(file: Sections, stream_bytes: int) -> int:
-    if file.header.index:
+def _bytes_used(file: Sections, steps_left: int, stream_bytes: int) -> int:
+    if file.header.index or not steps_left:
         return file.size
-    return min(file.size, _pixels_end(file, 0) + stream_bytes + len(file.metadata))
+    return min(file.size, _pixels_end(file, 0) + stream_bytes)
 
 
-def _end_of_step(file: Sections, data: bytes, step: int, model: ModelSource) -> int:
+def _end_of_step(file: Sections, step: int, model: ModelSource) -> int:
     """Bytes of the file that its first `step` steps need."""
-    _refuse_missing(file, step)
     if file.header.index:
+        _refuse_missing(file, step)
         return file.size if step >= file.header.index.steps else _pixels_end(file, step)
-    decoded = decode_details(data, step=step, model=model)
+    decoded = _decode_batch([file], _model_of(file.header, model), False, step, None)[0]
     return file.size if step >= decoded.steps else decoded.bytes_used
 
 

@@ -42,7 +42,7 @@ MAX_CHUNKS = 1 << 20
 MAX_METADATA = 1 << 24  # bytes, before and after compression
 
 SINGLE_STREAM_PIXELS = 1 << 16  # images up to this size are one stream
-GROUP_PIXELS = 1 << 19  # larger ones are cut into groups of at most this size
+GROUP_PIXELS = 1 << 18  # larger ones are cut into groups of at most this size
 
 Box = tuple[slice, slice]  # rows, columns
 

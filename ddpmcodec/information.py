@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from pathlib import Path
 from typing import Any
 
-from ddpmcodec.container import MODEL_ID_BYTES, VERSION, Sections, split
+from ddpmcodec import models
+from ddpmcodec.container import VERSION, Sections, split
 from ddpmcodec.sections import unpack_metadata
-
-EMBEDDED_MODELS = Path(__file__).parent / "models"
 
 
 def info(data: bytes) -> dict[str, Any]:
@@ -66,9 +63,9 @@ def _step_count(model: dict[str, Any], effort: int) -> int | None:
 
 def _embedded_model(model_id: bytes) -> dict[str, Any] | None:
     """The metadata of the embedded model with that id, as networks.checkpoint.export writes it."""
-    for path in sorted(EMBEDDED_MODELS.glob("*.safetensors")):
-        content = path.read_bytes()
-        if hashlib.sha256(content).digest()[:MODEL_ID_BYTES] == model_id:
+    for name, digest in models.ids().items():
+        if digest.startswith(model_id):
+            content = models.path(name).read_bytes()
             length = int.from_bytes(content[:8], "little")
             found: dict[str, Any] = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["ddpmcodec"])
             return found

@@ -20,18 +20,22 @@ def lattice(period: int, *bounds: int) -> list[Step]:
     return [Step(0, period, first, last) for first, last in zip((0, *bounds), (*bounds, period * period), strict=True)]
 
 
+def groups(period: int, *bounds: int, levels: Sequence[float] = ()) -> list[Step]:
+    """The steps of `lattice`, each group of phases going through the noise levels before it becomes exact."""
+    exact = lattice(period, *bounds)
+    return [part for step in exact for part in (*(step._replace(level=round(256 * s)) for s in levels), step)]
+
+
+def doubling(period: int, last: int) -> tuple[int, ...]:
+    """1, 2, 4, ... up to `last`."""
+    return tuple(1 << i for i in range(last.bit_length()))
+
+
 def geometric(first: float, last: float, count: int) -> list[float]:
     return [first * (last / first) ** (i / max(count - 1, 1)) for i in range(count)]
 
 
 PRESETS: dict[int, tuple[Step, ...]] = {
-    1: (*noise(geometric(40, 6.3, 4)), *lattice(2, 1, 2, 3)),
-    2: (*noise(geometric(40, 6.3, 6)), *lattice(2, 1, 2, 3)),
-    3: (*noise(geometric(40, 6.3, 4)), *lattice(4, 1, 2, 4, 6, 8, 10, 12, 14)),
-    4: (*noise(geometric(40, 6.3, 5)), *lattice(4, 1, 2, 4, 6, 8, 10, 12, 14)),
-    5: (*noise(geometric(40, 6.3, 6)), *lattice(4, 1, 2, 4, 6, 8, 10, 12, 14)),
-    6: (*noise(geometric(40, 6.3, 8)), *lattice(4, *range(1, 16))),
-    7: (*noise(geometric(40, 6.3, 16)), *lattice(4, *range(1, 16))),
-    8: (*noise(geometric(40, 6.3, 16)), *lattice(8, *range(2, 64, 2))),
-    9: (*noise(geometric(40, 6.3, 16)), *lattice(8, *range(2, 32, 2), *range(32, 64))),
+    1: (*lattice(4, 1, 2, 4)[:3], *groups(4, 4, 8, levels=[10])[2:]),
+    5: (*lattice(8, 1, 2, 4, 8)[:4], *groups(8, 8, 16, 24, 32, 48, levels=[12])[2:]),
 }

@@ -1,7 +1,8 @@
 """One step of the uniform channel in integers, so that both sides always agree: cells, their ranges, coding them.
 
 Units: noise levels, D and c in 1/256 grey level; rho in 1/65536; dither in 1/65536; c and v are centred (pixel - 127.5).
-All products stay below 2^63: levels below 2^16 give D < 2^18, c < 2^19, and the largest term is k D 2^16 < 2^53.
+Products stay below 2^63: levels up to 2^24 (`schedule.MAX_LEVEL`) give D and c below 2^27, and the largest is
+(2 k + 1) D 2^16 < 2^45.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from ddpmcodec.ans.logistic import find, interval
 from ddpmcodec.ans.stream import advance, needs_word, slot
-from ddpmcodec.schedule import Step, bayer_ranks
+from ddpmcodec.schedule import Step, step_pixels
 
 PERIOD = 16  # every lattice divides it: levels and constants are tables over (y mod 16, x mod 16)
 UNKNOWN = -1  # level of a pixel nothing is known about: infinite noise
@@ -27,7 +28,7 @@ Table = NDArray[np.int64]
 
 
 class StepConstants(NamedTuple):
-    """A step as the kernels take it; tables are int64 [16, 16]. width 0: the pixel does not move; level 0: it becomes exact."""
+    """A step as the kernels take it; tables are int64 [16, 16]. width 0: the pixel does not move."""
 
     rho: Table
     width: Table
@@ -43,13 +44,13 @@ def unknown_levels() -> Table:
 def rho_and_width(s_t: int, s_u: int) -> tuple[int, int]:
     """rho = s_u^2 / s_t^2 and D = sqrt(12) s_u sqrt(1 - rho) (design: notation, uniform channel), in integers."""
     rho = 0 if s_t == UNKNOWN else (RHO_ONE * s_u * s_u + s_t * s_t // 2) // (s_t * s_t)
+    rho = min(rho, RHO_ONE - 1)  # levels that differ by 2^-18 or less: the pixel must keep a share
     return rho, max(1, isqrt(12 * s_u * s_u * (RHO_ONE - rho) // RHO_ONE))
 
 
 def step_constants(step: Step, levels: Table, dither: NDArray[np.uint16]) -> StepConstants:
     """Constants of a step from the current `levels` [16, 16], which move to the step's level in place."""
-    ranks = np.tile(bayer_ranks(step.period), (PERIOD // step.period, PERIOD // step.period))
-    moves = (ranks >= step.first) & (ranks < step.last)
+    moves = step_pixels(step, PERIOD)
     rho, width = np.zeros((PERIOD, PERIOD), np.int64), np.zeros((PERIOD, PERIOD), np.int64)
     for y, x in zip(*np.nonzero(moves), strict=True):
         rho[y, x], width[y, x] = rho_and_width(int(levels[y, x]), step.level) if step.level else (0, 1)
@@ -126,7 +127,9 @@ def _encode(pixels, lo, hi, c, means, scales, coupling, rhos, widths, exact, dit
                     )  # fmt: skip
                     c[y, x, channel] = noisy
                     if new_low > low or new_high < high:
-                        starts[count], freqs[count] = interval(low, high, new_low, new_high, mean, scales[y, x, channel])
+                        starts[count], freqs[count] = interval(
+                            low, high, new_low, new_high, mean, scales[y, x, channel]
+                        )
                         count += 1
                     lo[y, x, channel], hi[y, x, channel] = new_low, new_high
                 if channel == 0:
@@ -139,7 +142,7 @@ def _encode(pixels, lo, hi, c, means, scales, coupling, rhos, widths, exact, dit
 def encode_step(
     pixels: NDArray[np.uint8], lo: Any, hi: Any, c: Any, means: Any, scales: Any, coupling: Any, *constants: Any
 ) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-    """Move one image [H, W, C] by a step: updates lo, hi, c in place, returns starts and frequencies of the coded cells."""
+    """Move one image [H, W, C] by a step: updates lo, hi, c in place; starts and frequencies of the coded cells."""
     rho, width, exact, dither = constants
     starts, freqs = np.empty(pixels.size, np.uint32), np.empty(pixels.size, np.uint32)
     count = _encode(pixels, lo, hi, c, means, scales, coupling, rho, width, exact, dither, starts, freqs)

@@ -1,9 +1,10 @@
-"""The uniform channel: c_T .. c_0 sent by universal quantisation, every cell coded under the model truncated to what is known.
+"""The uniform channel: c_T .. c_0 by universal quantisation, every cell coded under the model truncated to the known.
 
-A step to noise level s_u sends k = floor((rho c_t + (1 - rho) v) / D + dither) for each dimension it moves, and both sides set
-c_u = (k + 1/2 - dither) D, D = sqrt(12) s_u sqrt(1 - rho): the diffusion posterior with uniform noise of the same variance.
-k says that the pixel lies in a range; the running intersection of the ranges is the state, and each new range is coded under
-the predicted logistic truncated to the old one. The steps' costs add up to -log2 of the pixel's own probability.
+A step to noise level s_u sends k = floor((rho c_t + (1 - rho) v) / D + dither) for each dimension it moves, and both
+sides set c_u = (k + 1/2 - dither) D, D = sqrt(12) s_u sqrt(1 - rho): the diffusion posterior with uniform noise of the
+same variance. k says that the pixel lies in a range; the running intersection of the ranges is the state, and each new
+range is coded under the predicted logistic truncated to the old one. The steps' costs add up to -log2 of the pixel's
+own probability.
 
 This file runs the network and the coder over the steps of a batch of images; the arithmetic of one step is in `cells`.
 """
@@ -30,7 +31,7 @@ Symbols = tuple[NDArray[np.uint32], NDArray[np.uint32]]  # starts and frequencie
 
 @dataclass
 class State:
-    """What both sides know of a batch: ranges uint8 [N, H, W, 3] and noisy values int32 [N, H, W, C] (1/256 grey level)."""
+    """What both sides know of a batch: ranges uint8 [N, H, W, 3], noisy values int32 [N, H, W, C]."""
 
     lo: Pixels
     hi: Pixels
@@ -39,7 +40,9 @@ class State:
     @classmethod
     def unknown(cls, images: int, height: int, width: int, channels: int) -> State:
         shape = (images, height, width)
-        return cls(np.zeros((*shape, 3), np.uint8), np.full((*shape, 3), 255, np.uint8), np.zeros((*shape, channels), np.int32))
+        return cls(
+            np.zeros((*shape, 3), np.uint8), np.full((*shape, 3), 255, np.uint8), np.zeros((*shape, channels), np.int32)
+        )
 
     @property
     def channels(self) -> int:
@@ -70,8 +73,11 @@ class Decoded:
 
 
 def dither(step: int, group: int, height: int, width: int, channels: int) -> NDArray[np.uint16]:
-    """The shared dither u of one step, uint16 [H, W, C] in 1/65536: raw output of numpy's Philox 4x64 (Salmon et al. 2011),
-    key 0, counter (0, 0, step, group), sixteen bits at a time, least significant first."""
+    """The shared dither u of one step, uint16 [H, W, C] in 1/65536.
+
+    Raw output of numpy's Philox 4x64 (Salmon et al. 2011), key 0, counter (0, 0, step, group), sixteen bits at a time,
+    least significant first.
+    """
     count = height * width * channels
     raw = np.random.Philox(key=0, counter=[0, 0, step, group]).random_raw(-(-count // 4))
     return raw.astype("<u8").view("<u2")[:count].reshape(height, width, channels).astype(np.uint16)
@@ -117,8 +123,8 @@ def encode_group(
 ) -> list[list[bytes]]:
     """Streams of a batch of equally large images, uint8 [N, H, W, C] with C 1 (grey) or 3.
 
-    Returns for each image one stream, or with `per_step` one for each step. group: number of the tile in its picture, for the
-    dither. The result does not depend on what else is in the batch.
+    Returns for each image one stream, or with `per_step` one for each step. group: number of the tile in its picture,
+    for the dither. The result does not depend on what else is in the batch.
     """
     streams: list[list[bytes]] = [[] for _ in pixels]
     pending: list[list[Symbols]] = [[] for _ in pixels]
@@ -146,7 +152,9 @@ class _Reader:
             return
         try:
             if number >= len(self.chunks):
-                raise TruncatedError(f"the stream of step {number + 1} is missing; get the whole file, or ask for a preview")
+                raise TruncatedError(
+                    f"the stream of step {number + 1} is missing; get the whole file, or ask for a preview"
+                )
             self.head, self.words = open_stream(self.chunks[number], partial=self.partial)
             self.position = 0
         except TruncatedError:
@@ -165,11 +173,13 @@ class _Reader:
         self.ended = not whole
 
     def close(self, check: int) -> None:
-        """Compare the check that the finished stream carries. A cut stream carries none, and none is asked of a preview's."""
+        """Compare the check that the finished stream carries. A cut stream carries none; a preview asks for none."""
         if self.ended or (self.partial and (self.position < len(self.words) or self.head >= 2 * STATE_LOW)):
             return
         if close_stream(self.head, self.position, self.words) != check:
-            raise ChecksumError("the decoded image is not the one that was encoded: the data is damaged; get the file again")
+            raise ChecksumError(
+                "the decoded image is not the one that was encoded: the data is damaged; get the file again"
+            )
 
     @property
     def bytes_used(self) -> int:
@@ -189,9 +199,9 @@ def decode_group(
 ) -> Decoded:
     """Decode what `encode_group` returned for images of shape (H, W, C).
 
-    partial: streams may be missing at the end and the last may be cut anywhere; dimensions that stay unknown get the model's
-    mean. last_step: stop after so many steps. Raises TruncatedError, FormatError, or ChecksumError when the result is not what
-    was encoded.
+    partial: streams may be missing at the end and the last may be cut anywhere; dimensions that stay unknown get the
+    model's mean. last_step: stop after so many steps. Raises TruncatedError, FormatError, or ChecksumError when the
+    result is not what was encoded.
     """
     state = State.unknown(len(chunks), *shape)
     readers = [_Reader(list(c), per_step, partial) for c in chunks]
@@ -223,4 +233,5 @@ def _reconstruction(state: State, model: Model) -> Pixels:
     if state.is_exact():
         return state.lo[..., : state.channels].copy()
     mean = (model.predict(state.lo, state.hi).mean + 32) >> 6
-    return np.clip(mean, state.lo, state.hi)[..., : state.channels].astype(np.uint8)
+    known: Pixels = np.clip(mean, state.lo, state.hi).astype(np.uint8)
+    return known[..., : state.channels]

@@ -1,4 +1,4 @@
-"""Exported models: one safetensors file of int8 weights, constants, step lists and canaries. Nothing else is ever loaded."""
+"""Exported models: one safetensors file of int8 weights, constants, step lists and canaries. Nothing else is loaded."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ def check_sums(params: Mapping[str, Tensor]) -> None:
         if name.endswith(".weight"):
             largest = int(weight.to(torch.int64).abs().flatten(1).sum(1).max()) * int(LEVELS)
             if largest >= EXACT_LIMIT:
-                raise ModelError(f"{name}: sums may reach {largest}, at or above 2^24, and would round; the model cannot be exact")
+                raise ModelError(
+                    f"{name}: sums may reach {largest}, at or above 2^24, and would round; the model cannot be exact"
+                )
 
 
 @torch.no_grad()
@@ -54,7 +56,11 @@ def constants(latent: LatentNetwork) -> dict[str, Tensor]:
 
 
 def export(
-    latent: LatentNetwork, presets: Mapping[int, Sequence[Step]], *, name: str, training: Mapping[str, Any] | None = None
+    latent: LatentNetwork,
+    presets: Mapping[int, Sequence[Step]],
+    *,
+    name: str,
+    training: Mapping[str, Any] | None = None,
 ) -> bytes:
     """The bytes of an exported model. training: facts about its making, kept in the metadata."""
     params = constants(latent)
@@ -83,7 +89,9 @@ def _metadata(data: bytes, source: str) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{source}: not an exported ddpmcodec model; make one with `ddpmcodec export`") from error
     if metadata.get("format") != FORMAT:
-        raise ModelError(f"{source}: model format {metadata.get('format')}, this version reads {FORMAT}; update ddpmcodec")
+        raise ModelError(
+            f"{source}: model format {metadata.get('format')}, this version reads {FORMAT}; update ddpmcodec"
+        )
     return metadata
 
 

@@ -1,4 +1,4 @@
-"""The exact network's operations in eager PyTorch: the reference, the path of other devices, and (compiled) the trainer's.
+"""The exact network in eager PyTorch: the reference, the path of other devices, and (compiled) the trainer's.
 
 Shapes are [N, C, H, W] in channels_last memory. Tensors hold integers where the docstrings say so.
 """
@@ -39,9 +39,11 @@ def unpatch(y: Tensor) -> Tensor:
 class EagerOperations:
     """Operations over named parameters.
 
-    params: '<conv>.weight' [O, I, k, k] integer-valued, '<conv>.factor' [O], '<conv>.bias' [O], '<conv>.levels' [O] (factor
-    before quantising, where an activation follows), '<norm>.gain', '<norm>.bias', '<norm>.levels' [C]. All float32.
-    train: rounding passes gradients straight through and sums of squares may round (the exact path sums integers in float64).
+    params: '<conv>.weight' [O, I, k, k] integer-valued, '<conv>.factor' [O], '<conv>.bias' [O], '<conv>.levels' [O]
+    (factor before quantising, where an activation follows), '<norm>.gain', '<norm>.bias', '<norm>.levels' [C]. All
+    float32.
+    train: rounding passes gradients straight through and sums of squares may round (the exact path sums integers in
+    float64).
     quantise: False runs the same network in float (the baseline that quantisation-aware training is measured against).
     low_precision: convolve in bfloat16; False convolves in float32 and rounds to bfloat16: the same bits.
     """
@@ -92,7 +94,8 @@ class EagerOperations:
         if self.train:
             return (x * x).mean(1, keepdim=True)
         total = x.double().square().sum(1, keepdim=True)  # integers below 2^53: exact in any order
-        return total.float() * (1 / x.shape[1])  # not a division: CUDA divides by a scalar through its rounded reciprocal
+        share = 1 / x.shape[1]  # times it, not a division: CUDA divides by a scalar through its rounded reciprocal
+        return total.float() * share
 
     def norm_act(self, name: str, x: Tensor) -> Tensor:
         """RMS over channels, per-channel gain and bias, activation, quantisation: integers in [-127, 127]."""

@@ -1,8 +1,9 @@
 """The exact denoiser: a convolutional network whose result is the same bits on every machine (design: exactness).
 
 The topology is written once, over a set of operations (`Operations`): eager PyTorch (`networks.eager`), the readable
-reference that also trains with straight-through rounding, and fused CPU kernels (`networks.glue`). Convolutions see integers
-in [-127, 127] on both sides, so their sums are exact in any order; everything else is elementwise IEEE arithmetic.
+reference that also trains with straight-through rounding, and fused CPU kernels (`networks.glue`). Convolutions see
+integers in [-127, 127] on both sides, so their sums are exact in any order; everything else is elementwise IEEE
+arithmetic.
 
 A U-net of two resolutions on 2x2 patches: the residual stream holds integers (1/64 of a unit), and every branch is
 normalise - activate - quantise - 3x3 convolution - activate - quantise - 3x3 convolution.

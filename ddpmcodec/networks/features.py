@@ -1,10 +1,11 @@
 """What the denoiser sees: every dimension as an estimate and its spread, written as integers in [-127, 127].
 
-A dimension in the uniform channel is a range [lo, hi] of grey levels; its estimate is the centre of the range, its spread the
-standard deviation of a uniform distribution over it. (The likelihood of a uniform step is constant inside its cell, so the
-running intersection of the cells is a sufficient statistic of all steps so far: c_t itself would add nothing.)
-A dimension in the Gaussian channel is c_t = v + s_t n; estimate and spread are those of the posterior of v under a Gaussian
-prior of standard deviation `PRIOR_STD`, so that both channels, exact pixels and unknown ones share one scale.
+A dimension in the uniform channel is a range [lo, hi] of grey levels; its estimate is the centre of the range, its
+spread the standard deviation of a uniform distribution over it. (The likelihood of a uniform step is constant inside
+its cell, so the running intersection of the cells is a sufficient statistic of all steps so far: c_t itself would add
+nothing.)
+A dimension in the Gaussian channel is c_t = v + s_t n; estimate and spread are those of the posterior of v under a
+Gaussian prior of standard deviation `PRIOR_STD`, so that both channels, exact pixels and unknown ones share one scale.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ def _box_sum(x: Tensor, window: int) -> Tensor:
 
 
 def neighbourhood_mean(estimate: Tensor, weight: Tensor, window: int) -> Tensor:
-    """Weighted mean of the estimates in a window x window square, zero weight outside the image; [N, 3, H, W] grey levels."""
+    """Weighted mean of the estimates in a window x window square, no weight outside the image; [N, 3, H, W]."""
     units = torch.round(ESTIMATE_UNIT * estimate) * weight
     total = _box_sum(units, window)
     return total / (ESTIMATE_UNIT * _box_sum(weight, window))
@@ -89,9 +90,10 @@ def neighbourhood_mean(estimate: Tensor, weight: Tensor, window: int) -> Tensor:
 def context_features(estimate: Tensor, weight: Tensor, inverse: Tensor) -> Tensor:
     """[N, 3, H, W, CONTEXT] integer-valued features of each dimension among its neighbours.
 
-    First the estimate without its wide neighbourhood's mean, faded where it is uncertain; then for every window how far, in
-    spreads, the mean of the neighbourhood lies from the estimate: what a linear denoiser would answer. Without them a network
-    has to find small differences under large grey levels by itself, and in its first hundreds of steps it does not.
+    First the estimate without its wide neighbourhood's mean, faded where it is uncertain; then for every window how
+    far, in spreads, the mean of the neighbourhood lies from the estimate: what a linear denoiser would answer. Without
+    them a network has to find small differences under large grey levels by itself, and in its first hundreds of steps
+    it does not.
     """
     means = [neighbourhood_mean(estimate, weight, window) for window in WINDOWS]
     parts = [torch.round((4 * (estimate - means[-1]) * (weight * (1 / LARGEST_WEIGHT))).clamp(-127, 127))]

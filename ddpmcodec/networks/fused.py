@@ -72,10 +72,12 @@ class FusedOperations:
 
     def norm_act(self, name: str, x: Array) -> Array:
         out = np.empty(x.shape, np.uint16)
-        glue.norm_act(_rows(x), *self._take(name, "gain", "bias", "levels"), _rows(out))
+        gain, bias, levels = self._take(name, "gain", "bias", "levels")
+        glue.norm_act(_rows(x), gain, bias, levels, _rows(out))
         return out
 
     def act(self, name: str, y: Array) -> Array:
         out = np.empty(y.shape, np.uint16)
-        glue.act(_rows(y), *self._take(name, "factor", "bias", "levels"), _rows(out))
+        factor, bias, levels = self._take(name, "factor", "bias", "levels")
+        glue.act(_rows(y), factor, bias, levels, _rows(out))
         return out

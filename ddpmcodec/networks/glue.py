@@ -1,7 +1,8 @@
 """Fused CPU kernels of everything between convolutions, bit for bit the eager operations (`networks.eager`).
 
 One pass over memory instead of ten. fastmath stays off and every constant is float32: each operation rounds once, as in
-PyTorch. Positions and channels are flattened: streams are int16 [P, C], activations and sums bfloat16 bits, uint16 [P, C].
+PyTorch. Positions and channels are flattened: streams are int16 [P, C], activations and sums uint16 [P, C], the bits of
+bfloat16.
 """
 
 from __future__ import annotations
@@ -125,7 +126,7 @@ def _box_sums(values, window):  # type: ignore[no-untyped-def]
 
 @kernel
 def _weighted_sums(lo, hi, weights, window):  # type: ignore[no-untyped-def]
-    """Sums of weights, and of weights times estimates in quarters of a grey level, around each dimension of one image."""
+    """Sums of weights, and of weights times estimates in quarters of a grey level, around each dimension."""
     width = hi - lo
     weight = np.empty(lo.shape, np.int32)
     estimate = np.empty(lo.shape, np.int32)
@@ -150,8 +151,8 @@ def _bfloat16(q, table):  # type: ignore[no-untyped-def]
 def range_features(lo, hi, own, weights, inverses, bits, out):  # type: ignore[no-untyped-def]
     """`features.pixel_features` of ranges [N, H, W, 3], into patches [N, H'/2, W'/2, 4 PER_PIXEL] of bfloat16 bits.
 
-    own: the table of own features, bfloat16 bits [256, 256, D]. weights, inverses: float32 [256] by hi - lo. bits: of -127..127.
-    `out` comes zeroed: zero is what lies outside the image.
+    own: the table of own features, bfloat16 bits [256, 256, D]. weights, inverses: float32 [256] by hi - lo. bits: of
+    -127..127. `out` comes zeroed: zero is what lies outside the image.
     """
     images, height, width, _ = lo.shape
     depth = own.shape[2]

@@ -18,8 +18,9 @@ INITIAL_COUPLING = 0.8  # G follows R, B follows G, before anything is learned
 class LatentNetwork(nn.Module):
     """Float parameters by name (dots become '/', as PyTorch forbids them in parameter names).
 
-    Weights count by direction only: each output channel is divided by its norm. Without that Muon's steps, which never shrink,
-    drive what enters the inner activation to eight times its intended size within 300 steps, and a sixth of it is clipped.
+    Weights count by direction only: each output channel is divided by its norm. Without that Muon's steps, which never
+    shrink, drive what enters the inner activation to eight times its intended size within 300 steps, and a sixth of it
+    is clipped.
     """
 
     def __init__(self, architecture: Architecture) -> None:
@@ -47,10 +48,11 @@ class LatentNetwork(nn.Module):
         self.vectors[name.replace(".", "/")] = nn.Parameter(torch.full((size,), value))
 
     def vector(self, name: str) -> Tensor:
-        return self.vectors[name.replace(".", "/")]
+        found: Tensor = self.vectors[name.replace(".", "/")]
+        return found
 
     def integer_parameters(self, *, quantise: bool = True) -> dict[str, Tensor]:
-        """What `EagerOperations` takes. Weights are rounded with a straight-through gradient, on one grid per output channel."""
+        """What `EagerOperations` takes. Weights are rounded to a grid per channel; gradients go straight through."""
         params = {name.replace("/", "."): vector for name, vector in self.vectors.items() if not name.endswith("/gain")}
         params |= {name: ACTIVATION_LEVELS * vector for name, vector in params.items() if name.endswith(".levels")}
         for name in self.architecture.norms():

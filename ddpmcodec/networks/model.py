@@ -20,6 +20,9 @@ from ddpmcodec.networks.features import PER_PIXEL, context_features
 from ddpmcodec.networks.fused import FusedOperations
 from ddpmcodec.schedule import Step
 
+# Without oneDNN, PyTorch gives batches of sixteen and more to NNPACK, whose Winograd convolutions round.
+torch.backends.nnpack.set_flags(_enabled=False)  # type: ignore[no-untyped-call]
+
 Ranges = NDArray[np.uint8]
 
 
@@ -53,13 +56,16 @@ class Canary(NamedTuple):
         return a.astype(np.uint8), np.minimum(a + reach, 255).astype(np.uint8)
 
 
+Predictor = Callable[[Ranges, Ranges], IntegerPrediction]
+
+
 def padded(side: int) -> int:
     return -(-side // MULTIPLE) * MULTIPLE
 
 
 def integers_of(outputs: Tensor, lo: Tensor, hi: Tensor, spreads: Tensor, origins: Tensor) -> IntegerPrediction:
     """Network numbers [N, H, W, 9] to integers, in eager operations; lo, hi: int64 [N, H, W, 3]."""
-    offset, index, coupling = outputs.split(3, -1)
+    offset, index, coupling = outputs.chunk(3, -1)
     centre = 0.5 * (lo + hi).float()
     mean = 64 * (centre + spreads[hi - lo] * offset)
     scale = (origins[hi - lo] + 8 * index).clamp(0, 127)
@@ -84,14 +90,19 @@ class Model:
     params: Mapping[str, Tensor]
     canaries: tuple[Canary, ...]
     metadata: Mapping[str, Any]
-    predict: Callable[[Ranges, Ranges], IntegerPrediction]
+    predict: Predictor
 
 
 class EagerPredictor:
     """The reference: eager operations on any device. lo, hi: uint8 [N, H, W, 3]."""
 
     def __init__(
-        self, architecture: Architecture, params: Mapping[str, Tensor], *, low_precision: bool = True, device: str = "cpu"
+        self,
+        architecture: Architecture,
+        params: Mapping[str, Tensor],
+        *,
+        low_precision: bool = True,
+        device: str = "cpu",
     ) -> None:
         self.architecture, self.device = architecture, device
         self.params = {k: v.to(device) for k, v in params.items()}
@@ -109,7 +120,6 @@ class EagerPredictor:
         outputs = unpatch(denoise(self.architecture, self.ops, inputs))[:, :h, :w]
         return integers_of(outputs, low, high, self.params["table.spread"], self.params["table.scale_origin"])
 
-
     def _features(self, lo: Tensor, hi: Tensor) -> Tensor:
         """[N, H, W, 3, PER_DIM] from int64 ranges [N, H, W, 3]."""
         estimate = (0.5 * (lo + hi).float() - 127.5).permute(0, 3, 1, 2)
@@ -126,7 +136,11 @@ class FusedPredictor:
         weights = {k: v for k, v in params.items() if not k.startswith("table.")}
         self.ops = FusedOperations(weights, low_precision=low_precision)
         self.bits = _bfloat16_bits(torch.arange(-127, 128))
-        self.tables = (_bfloat16_bits(params["table.features"]), params["table.precision"].numpy(), params["table.inverse"].numpy())
+        self.tables = (
+            _bfloat16_bits(params["table.features"]),
+            params["table.precision"].numpy(),
+            params["table.inverse"].numpy(),
+        )
         self.spreads, self.origins = (params[f"table.{k}"].numpy() for k in ("spread", "scale_origin"))
 
     @torch.no_grad()
@@ -146,20 +160,19 @@ def _bfloat16_bits(integers: Tensor) -> NDArray[np.uint16]:
     return np.ascontiguousarray(integers.to(torch.bfloat16).contiguous().view(torch.int16).numpy().view(np.uint16))
 
 
-
-
 def candidates(architecture: Architecture, params: Mapping[str, Tensor]) -> list[Callable[[], Predictor]]:
     """Predictors from the fastest to the plainest, built when asked for."""
-    fast = [lambda: FusedPredictor(architecture, params)] if torch.backends.mkldnn.is_available() and _fast_bfloat16() else []
-    return [
-        *fast,
+    predictors: list[Callable[[], Predictor]] = [
+        lambda: FusedPredictor(architecture, params),
         lambda: FusedPredictor(architecture, params, low_precision=False),
         lambda: EagerPredictor(architecture, params, low_precision=False),
     ]
+    return predictors if _fast_bfloat16() else predictors[1:]
 
 
 def _fast_bfloat16() -> bool:
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    available = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return bool(available and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def exact_predictor(architecture: Architecture, params: Mapping[str, Tensor], canary: Canary) -> Predictor:
@@ -174,4 +187,3 @@ def exact_predictor(architecture: Architecture, params: Mapping[str, Tensor], ca
         f"the model does not compute exactly on this machine: its canary must give {canary.sha256[:16]}, "
         f"found {', '.join(h[:16] for h in found)}; please report the processor and the PyTorch version"
     )
-

@@ -1,4 +1,4 @@
-"""From the network's numbers to a distribution of the clean pixels (the denoiser contract), in float: what training optimises."""
+"""From the network's numbers to a distribution of the clean pixels (the denoiser contract), in float, for training."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Prediction(NamedTuple):
 
 def predict(outputs: Tensor, estimate: Tensor, spread: Tensor) -> Prediction:
     """outputs: [N, H, W, 9]; estimate (centred) and spread in grey levels, [N, 3, H, W]."""
-    offset, index, coupling = outputs.permute(0, 3, 1, 2).split(3, 1)
+    offset, index, coupling = outputs.permute(0, 3, 1, 2).chunk(3, 1)
     index = (scale_origin(spread) + 8 * index).clamp(0, 127)
     return Prediction(estimate + 127.5 + spread * offset, (index - SCALE_UNIT) * (LN2 / 8), coupling)
 
 
 def residual(mean: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
-    """What a channel's new range says about its mean: the mean drawn into the inner half of the range, minus the mean."""
+    """What a channel's new range says of its mean: the mean drawn into the inner half of the range, minus the mean."""
     quarter = (hi - lo) / 4
     return torch.minimum(torch.maximum(mean, lo + quarter), hi - quarter) - mean
 

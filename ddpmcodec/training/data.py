@@ -71,7 +71,7 @@ def load_images(source: str | Path, split: str = "train") -> list[Pixels]:
 
 
 class Crops:
-    """Square crops with random flips. Image `i` of step `t` depends on the seed alone, so that a resumed run goes on exactly.
+    """Square crops with random flips. What a step draws depends on the seed alone: a resumed run goes on exactly.
 
     Images smaller than the crop are left out.
     """
@@ -85,7 +85,7 @@ class Crops:
         self.size, self.seed = size, seed
 
     def batch(self, step: int, count: int) -> Tensor:
-        """[count, 3, size, size] float32, 0..255: the images of one training step, without replacement within an epoch."""
+        """[count, 3, size, size] float32, 0..255: the images of a step, without replacement within an epoch."""
         n = len(self.order)
         rng = np.random.default_rng((self.seed, step))
         crops = []

@@ -5,12 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ddpmcodec.kernels import posterior, reverse, step_kl
 from ddpmcodec.networks.eager import EagerOperations, patches, unpatch
 from ddpmcodec.networks.exact import Architecture, denoise
 from ddpmcodec.networks.features import pixel_features
 from ddpmcodec.networks.latent import LatentNetwork
 from ddpmcodec.networks.prediction import Prediction, predict, range_bits
-from ddpmcodec.training.simulate import Batch, gaussian_batch, uniform_batch
+from ddpmcodec.schedule import HALF_RANGE
+from ddpmcodec.training.simulate import GaussianBatch, UniformBatch, gaussian_batch, uniform_batch
 
 
 def network_outputs(
@@ -21,10 +23,6 @@ def network_outputs(
     features = features.to(torch.bfloat16, memory_format=torch.channels_last)
     outputs: Tensor = denoise(architecture, ops, features)
     return unpatch(outputs)
-
-
-def predictor(latent: LatentNetwork, *, quantise: bool = True) -> "LatentPredictor":
-    return LatentPredictor(latent, quantise)
 
 
 class LatentPredictor:
@@ -40,15 +38,35 @@ class LatentPredictor:
         return predict(outputs, estimate, spread)
 
 
-def loss(denoiser: LatentPredictor, batch: Batch) -> Tensor:
-    """Mean weighted bits/dim."""
-    prediction = denoiser(batch.estimate, batch.spread, batch.gaussian)
-    bits = range_bits(prediction, batch.lo, batch.hi, batch.new_lo, batch.new_hi)
-    return (bits * batch.weight).mean()
+def loss(denoiser: LatentPredictor, uniform: UniformBatch, gaussian: GaussianBatch) -> Tensor:
+    """Mean weighted bits/dim of both channels, through one network call."""
+    split = len(uniform.lo)
+    kinds = uniform.lo.new_zeros(split), uniform.lo.new_ones(len(gaussian.c_t))
+    prediction = denoiser(
+        torch.cat([uniform.estimate, gaussian.estimate]), torch.cat([uniform.spread, gaussian.spread]), torch.cat(kinds)
+    )
+    of_uniform, of_gaussian = (
+        Prediction(*(t[part] for t in prediction)) for part in (slice(split), slice(split, None))
+    )
+    bits = range_bits(of_uniform, uniform.lo, uniform.hi, uniform.new_lo, uniform.new_hi)
+    return (
+        ((bits * uniform.weight).sum() + gaussian_bits(of_gaussian, gaussian).sum())
+        / torch.cat(kinds).numel()
+        / bits[0].numel()
+    )
 
 
-def draw(pixels: Tensor, gaussian_share: float, generator: torch.Generator) -> Batch:
-    """A training batch from images [N, 3, H, W] (0..255): most in the uniform channel, the last share in the Gaussian one."""
+def gaussian_bits(prediction: Prediction, batch: GaussianBatch) -> Tensor:
+    """Weighted bits of the Gaussian channel, [N, 3, H, W]: L_{t-1} of a step to s_u, and of the pixel itself."""
+    mean, scale = prediction.mean - HALF_RANGE, torch.exp(prediction.log_scale)
+    told = posterior(batch.c_t, batch.pixels - HALF_RANGE, batch.s_t, batch.s_u)
+    step = step_kl(told, reverse(batch.c_t, mean, scale, prediction.coupling, batch.s_t, batch.s_u))
+    lo, hi = torch.zeros_like(batch.pixels), torch.full_like(batch.pixels, 255.0)
+    final = range_bits(prediction, lo, hi, batch.pixels, batch.pixels)
+    return step * batch.step_weight + final * batch.final_weight
+
+
+def draw(pixels: Tensor, gaussian_share: float, generator: torch.Generator) -> tuple[UniformBatch, GaussianBatch]:
+    """A training batch from images [N, 3, H, W] (0..255): uniform channel, the last share Gaussian."""
     split = len(pixels) - round(gaussian_share * len(pixels))
-    uniform, gaussian = uniform_batch(pixels[:split], generator), gaussian_batch(pixels[split:], generator)
-    return Batch(*(torch.cat(pair) for pair in zip(uniform, gaussian, strict=True)))
+    return uniform_batch(pixels[:split], generator), gaussian_batch(pixels[split:], generator)

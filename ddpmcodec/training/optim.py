@@ -19,7 +19,7 @@ def orthogonalise(matrix: Tensor, iterations: int = 5) -> Tensor:
     """Nearest semi-orthogonal matrix, roughly, of [out, in] (bfloat16 inside)."""
     a, b, c = COEFFICIENTS
     tall = matrix.shape[0] > matrix.shape[1]
-    x = (matrix.mT if tall else matrix).to(torch.bfloat16)
+    x: Tensor = (matrix.mT if tall else matrix).to(torch.bfloat16)
     x = x / (x.norm() + 1e-7)
     for _ in range(iterations):
         gram = x @ x.mT

@@ -8,24 +8,41 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ddpmcodec.kernels import uniform_cell
 from ddpmcodec.networks.features import gaussian_estimate, uniform_spread
-from ddpmcodec.schedule import bayer_ranks
+from ddpmcodec.schedule import HALF_RANGE, bayer_ranks
 
 LADDER = 7  # most noise steps simulated before the state
+PERIODS = (1, 2, 4, 8, 8)  # of the lattices, equally often
 FIRST_LEVEL = 100.0  # grey levels; a ladder starts at the first rung below
+STEP_LEVELS = (1.0, 200.0)  # noise levels of the Gaussian channel's steps
+FINAL_LEVELS = (0.6, 6.0)  # and of its last step, to the pixel itself
+FINAL_SHARE = 0.3
 
 
-class Batch(NamedTuple):
-    """Uniform items first, then Gaussian ones. [N, 3, H, W] float32 unless said; grey levels 0..255 in lo, hi, new_*."""
+class UniformBatch(NamedTuple):
+    """States of the uniform channel and what the next step tells, [N, 3, H, W]; lo, hi, new_* in grey levels 0..255."""
 
     estimate: Tensor
     spread: Tensor
-    gaussian: Tensor  # [N]
     lo: Tensor
     hi: Tensor
     new_lo: Tensor
     new_hi: Tensor
     weight: Tensor  # bits of a dimension times its weight, averaged, are the loss
+
+
+class GaussianBatch(NamedTuple):
+    """States of the Gaussian channel, [N, 3, H, W]; per image, [N, 1, 1, 1], the next step's level and two weights."""
+
+    estimate: Tensor
+    spread: Tensor
+    pixels: Tensor
+    c_t: Tensor
+    s_t: Tensor
+    s_u: Tensor
+    step_weight: Tensor  # of the bits of the step to s_u
+    final_weight: Tensor  # of the bits of the pixel itself
 
 
 def _uniform(n: int, low: float, high: float, generator: torch.Generator) -> Tensor:
@@ -37,7 +54,7 @@ def _log_uniform(n: int, low: float, high: float, generator: torch.Generator) ->
 
 
 class Ranges(NamedTuple):
-    """A state of the uniform channel, all [N, 3, H, W]: c_t (centred), its noise level, and the range the pixel lies in."""
+    """A state of the uniform channel, all [N, 3, H, W]: c_t (centred), its noise level, the range the pixel lies in."""
 
     c: Tensor
     level: Tensor
@@ -52,56 +69,79 @@ def unknown_ranges(pixels: Tensor) -> Ranges:
 
 
 def uniform_step(pixels: Tensor, state: Ranges, level: Tensor, active: Tensor, generator: torch.Generator) -> Ranges:
-    """One step of the uniform channel to noise level `level` (grey levels) where `active` (both broadcast over [N, 3, H, W])."""
-    rho = (level / state.level) ** 2
-    width = math.sqrt(12) * level * torch.sqrt(1 - rho)
+    """One step to noise level `level` (grey levels) where `active`, both of which broadcast over [N, 3, H, W]."""
     dither = torch.rand(pixels.shape, generator=generator)
-    k = torch.floor((rho * state.c + (1 - rho) * (pixels - 127.5)) / width + dither)
-    lo = torch.ceil(((k - dither) * width - rho * state.c) / (1 - rho) + 127.5)
-    hi = torch.ceil(((k + 1 - dither) * width - rho * state.c) / (1 - rho) + 127.5) - 1
-    lo, hi = torch.minimum(torch.maximum(lo, state.lo), pixels), torch.maximum(torch.minimum(hi, state.hi), pixels)
-    new = Ranges((k + 0.5 - dither) * width, level, lo, hi)
+    cell = uniform_cell(state.c, pixels - HALF_RANGE, state.level, level, dither)
+    lo, hi = torch.maximum(cell.lo, state.lo), torch.minimum(cell.hi, state.hi)
+    new = Ranges(cell.c_u, level, lo, hi)
     return Ranges(*(torch.where(active, a, b) for a, b in zip(new, state, strict=True)))
 
 
-def _exact_mask(n: int, size: int, generator: torch.Generator) -> Tensor:
-    """[N, 1, H, W] bool: a random number of the first phases of a random lattice."""
-    masks = []
-    for _ in range(n):
-        period = (2, 4, 4, 8)[int(torch.randint(4, (), generator=generator))]
-        count = int(torch.randint(period * period, (), generator=generator))
-        mask = torch.as_tensor(bayer_ranks(period)) < count
-        masks.append(mask.repeat(size // period, size // period))
-    return torch.stack(masks).unsqueeze(1)
+class _Plan(NamedTuple):
+    """Where in a step list each image of a batch is, [N, 1, 1, 1] or [N, 1, H, W]."""
+
+    exact: Tensor  # pixels that are exact already
+    group: Tensor  # pixels that the next step moves
+    rungs: Tensor  # noise steps the group may have been through; 0: nothing is known of it
+    finish: Tensor  # whether the next step makes the group exact
 
 
-def uniform_batch(pixels: Tensor, generator: torch.Generator) -> Batch:
+def _group(period: int, generator: torch.Generator) -> tuple[int, int]:
+    """First and last rank of the lattice phases that one step moves: the natural share of each in the cost of a list.
+
+    A random phase, in a list of groups that double in size, each cut into 1, 2 or 4 parts.
+    """
+    rank = int(torch.randint(period * period, (), generator=generator))
+    size = 1 << max(rank.bit_length() - 1 - int(torch.randint(3, (), generator=generator)), 0)
+    first = rank // size * size
+    return first, first + size
+
+
+def _plan(n: int, size: int, generator: torch.Generator) -> _Plan:
+    """A fifth of the images: all pixels together through many noise levels, plain diffusion.
+
+    The others: lattice phases made exact group by group, through no, one or two noise levels on the way.
+    """
+    exact, group = torch.zeros(n, 1, size, size, dtype=torch.bool), torch.ones(n, 1, size, size, dtype=torch.bool)
+    rungs, finish = torch.full((n, 1, 1, 1), LADDER), torch.zeros(n, 1, 1, 1)
+    for i, choice in enumerate(torch.rand(n, 3, generator=generator).tolist()):
+        period = PERIODS[int(choice[0] * len(PERIODS))]
+        if period > 1:
+            first, last = _group(period, generator)
+            ranks = torch.as_tensor(bayer_ranks(period)).repeat(size // period, size // period)
+            exact[i], group[i] = ranks < first, (ranks >= first) & (ranks < last)
+        rungs[i] = (0, LADDER)[choice[1] > 0.12] if period == 1 else (0, 0, 0, 1, 1, 2)[int(6 * choice[1])]
+        finish[i] = choice[2] < (0.3 if period == 1 else 0.5 if rungs[i] == 0 else 0.75)
+    return _Plan(exact, group, rungs, finish.bool())
+
+
+def uniform_batch(pixels: Tensor, generator: torch.Generator) -> UniformBatch:
     """Random states of the uniform channel for images [N, 3, H, W] (0..255) and what the next step tells."""
     n, _, size, _ = pixels.shape
-    target, ratio = _log_uniform(n, 1.2, 90.0, generator), _uniform(n, 0.4, 0.75, generator)
-    unknown = torch.rand(n, 1, 1, 1, generator=generator) < 0.12
+    plan = _plan(n, size, generator)
+    target, ratio = _log_uniform(n, 1.2, 90.0, generator), _uniform(n, 0.3, 0.75, generator)
     state = unknown_ranges(pixels)
     for j in range(LADDER - 1, -1, -1):
         level = target / ratio**j
-        state = uniform_step(pixels, state, level, (level < FIRST_LEVEL) & ~unknown, generator)
-    refine = torch.rand(n, 1, 1, 1, generator=generator) < 0.6  # lattice refinement has begun in these
-    exact = _exact_mask(n, size, generator) & refine
-    lo, hi = torch.where(exact, pixels, state.lo), torch.where(exact, pixels, state.hi)
-    after = uniform_step(pixels, state._replace(lo=lo, hi=hi), torch.where(unknown, FIRST_LEVEL * ratio, target * ratio),
-                  torch.ones_like(unknown), generator)
-    finish = torch.rand(n, 1, 1, 1, generator=generator) < torch.where(refine, 0.85, 0.3)
-    new_lo, new_hi = torch.where(finish, pixels, after.lo), torch.where(finish, pixels, after.hi)
-    open_pixels = (~exact).float()
-    weight = open_pixels / open_pixels.mean((1, 2, 3), keepdim=True) * torch.where(finish, 1.0, 2.5)
-    estimate, spread = (lo + hi) / 2 - 127.5, uniform_spread(hi - lo + 1)
-    return Batch(estimate, spread, torch.zeros(n), lo, hi, new_lo, new_hi, weight.expand_as(pixels))
+        state = uniform_step(pixels, state, level, (level < FIRST_LEVEL) & (j < plan.rungs) & plan.group, generator)
+    lo, hi = torch.where(plan.exact, pixels, state.lo), torch.where(plan.exact, pixels, state.hi)
+    level = torch.where(plan.rungs == 0, target.clamp(min=4.0), target * ratio)
+    after = uniform_step(pixels, state._replace(lo=lo, hi=hi), level, plan.group, generator)
+    new_lo, new_hi = (torch.where(plan.finish & plan.group, pixels, moved) for moved in (after.lo, after.hi))
+    moving = plan.group.float()
+    weight = moving / moving.mean((1, 2, 3), keepdim=True)
+    estimate, spread = (lo + hi) / 2 - HALF_RANGE, uniform_spread(hi - lo + 1)
+    return UniformBatch(estimate, spread, lo, hi, new_lo, new_hi, weight.expand_as(pixels))
 
 
-def gaussian_batch(pixels: Tensor, generator: torch.Generator) -> Batch:
-    """Random noise levels of the Gaussian channel; what is told is the pixel itself."""
+def gaussian_batch(pixels: Tensor, generator: torch.Generator) -> GaussianBatch:
+    """Random noise levels of the Gaussian channel: for most a step of a log-linear list, for some the pixel itself."""
     n = pixels.shape[0]
-    s_t = _log_uniform(n, 0.6, 200.0, generator)
-    c_t = pixels - 127.5 + s_t * torch.randn(pixels.shape, generator=generator)
+    final = torch.rand(n, 1, 1, 1, generator=generator) < FINAL_SHARE
+    s_t = torch.where(final, _log_uniform(n, *FINAL_LEVELS, generator), _log_uniform(n, *STEP_LEVELS, generator))
+    steps = _log_uniform(n, 8.0, 64.0, generator)
+    s_u = s_t * (STEP_LEVELS[0] / STEP_LEVELS[1]) ** (1 / steps)
+    c_t = pixels - HALF_RANGE + s_t * torch.randn(pixels.shape, generator=generator)
     estimate, spread = gaussian_estimate(c_t, s_t)
-    lo, hi = torch.zeros_like(pixels), torch.full_like(pixels, 255.0)
-    return Batch(estimate, spread, torch.ones(n), lo, hi, pixels, pixels, torch.ones_like(pixels))
+    step_weight = torch.where(final, 0.0, steps / (1 - FINAL_SHARE))
+    return GaussianBatch(estimate, spread, pixels, c_t, s_t, s_u, step_weight, final / FINAL_SHARE)

@@ -1,4 +1,4 @@
-"""A training run on disk: one safetensors file, replaced atomically, so that a killed run goes on from its last save."""
+"""A training run on disk: one safetensors file, replaced atomically; a killed run goes on from its last save."""
 
 from __future__ import annotations
 
@@ -54,14 +54,18 @@ def _read(folder: Path) -> tuple[dict[str, object], dict[str, Tensor]]:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
             return json.loads((file.metadata() or {})["ddpmcodec"]), tensors
     except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise TrainingError(f"{folder / FILE}: not a training state ({error}); was --out the folder of `ddpmcodec train`?") from error
+        raise TrainingError(
+            f"{folder / FILE}: not a training state ({error}); was --out the folder of `ddpmcodec train`?"
+        ) from error
 
 
 def load(folder: Path, trainer: Trainer) -> None:
     """Continue from `folder`. Raises TrainingError when its network has another shape."""
     meta, tensors = _read(folder)
     if meta["architecture"] != trainer.settings.architecture.to_json():
-        raise TrainingError(f"{folder}: the saved network is {meta['architecture']}, not {trainer.settings.architecture.to_json()}")
+        raise TrainingError(
+            f"{folder}: the saved network is {meta['architecture']}, not {trainer.settings.architecture.to_json()}"
+        )
     for module, prefix in ((trainer.latent, "latent."), (trainer.averaged, "averaged.")):
         module.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
     for name, optimizer, p, key in _optimizer_tensors(trainer):

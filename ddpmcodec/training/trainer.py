@@ -9,17 +9,20 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
 from ddpmcodec.errors import TrainingError
+from ddpmcodec.networks import checkpoint
 from ddpmcodec.networks.exact import Architecture
 from ddpmcodec.networks.latent import LatentNetwork
 from ddpmcodec.presets import PRESETS
 from ddpmcodec.training import state
 from ddpmcodec.training.data import Crops, Pixels, load_images
-from ddpmcodec.training.evaluate import step_costs
+from ddpmcodec.training.evaluate import code_length
 from ddpmcodec.training.objective import LatentPredictor, draw, loss
 from ddpmcodec.training.optim import Muon
 
@@ -77,8 +80,8 @@ class Trainer:
         start, settings = time.perf_counter(), self.settings
         generator = torch.Generator().manual_seed((settings.seed << 32) + self.step)
         batch = draw(pixels, settings.gaussian_share, generator)
-        value = self.loss(LatentPredictor(self.latent, settings.quantise), batch)
-        value.backward()
+        value = self.loss(LatentPredictor(self.latent, settings.quantise), *batch)
+        value.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.latent.parameters(), settings.clip)
         multiplier = min(1.0, (self.step + 1) / settings.warmup) * (1 - self.progress())
         for optimizer, rate in zip(self.optimizers, self.rates, strict=True):
@@ -96,28 +99,30 @@ class Trainer:
         for mean, p in zip(self.averaged.parameters(), self.latent.parameters(), strict=True):
             mean.lerp_(p, 1 - decay)
 
-    @torch.no_grad()
-    def evaluate(self, held_out: Tensor) -> dict[str, float]:
-        """Held-out bits/dim of the averaged network by effort (a bound)."""
-        denoiser = LatentPredictor(self.averaged, self.settings.quantise)
-        efforts = self.settings.evaluate_efforts
-        return {str(e): round(float(step_costs(denoiser, held_out, PRESETS[e]).sum(0).mean()), 4) for e in efforts}
+    def evaluate(self, held_out: NDArray[np.uint8]) -> dict[str, float]:
+        """Held-out bits/dim by effort of the averaged network, exported: code lengths, which files exceed by bytes."""
+        exported = checkpoint.export(self.averaged, PRESETS, name="held-out")
+        model = checkpoint.parse(exported, "the network in training")
+        return {str(e): round(code_length(model, held_out, PRESETS[e]), 4) for e in self.settings.evaluate_efforts}
 
 
-def split(settings: Settings) -> tuple[Crops, Tensor]:
-    """Training crops and held-out images [N, 3, crop, crop]: the last `hold_out` images are never trained on."""
+def split(settings: Settings) -> tuple[Crops, NDArray[np.uint8]]:
+    """Training crops and held-out images uint8 [N, crop, crop, 3]: the last `hold_out` images are never trained on."""
     images = load_images(settings.data)
     if len(images) <= settings.hold_out:
-        raise TrainingError(f"{settings.data}: {len(images)} images, of which --hold-out keeps {settings.hold_out}; nothing is left")
+        raise TrainingError(
+            f"{settings.data}: {len(images)} images, of which --hold-out keeps {settings.hold_out}; nothing is left"
+        )
     crops = Crops(images[: len(images) - settings.hold_out], settings.crop, settings.seed)
     held: list[Pixels] = images[len(images) - settings.hold_out :] or images
-    return crops, Crops(held, settings.crop, 1).batch(0, min(settings.evaluate_images, len(held)))
+    chosen = Crops(held, settings.crop, 1).batch(0, min(settings.evaluate_images, len(held)))
+    return crops, chosen.to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
 
 
 def train(settings: Settings, *, resume: bool = False, compiled: bool = True) -> Trainer:
     """Train until the run's steps or hours are spent; state and log.jsonl go to `out` every few minutes.
 
-    Raises TrainingError when the data or the saved state cannot be used, or `out` holds another run and `resume` is off.
+    Raises TrainingError when the data or the saved state cannot be used, or `out` holds a run and `resume` is off.
     """
     out = Path(settings.out)
     if state.exists(out) and not resume:
@@ -141,7 +146,7 @@ def _log(log: Any, record: dict[str, Any]) -> None:
     log.flush()
 
 
-def _steps(trainer: Trainer, crops: Crops, held_out: Tensor) -> Iterator[dict[str, Any]]:
+def _steps(trainer: Trainer, crops: Crops, held_out: NDArray[np.uint8]) -> Iterator[dict[str, Any]]:
     """Train, yielding a record every 50 steps and, with held-out rates, every few minutes and at the end."""
     settings, losses = trainer.settings, []
     evaluated = trainer.seconds

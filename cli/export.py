@@ -1,0 +1,31 @@
+"""ddpmcodec export"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ddpmcodec.files import check_output, write_file
+
+from ._common import EXIT_CODES, force_option, say
+
+
+@click.command(epilog=EXIT_CODES)
+@click.argument("run", metavar="RUN")
+@click.option("-o", "--output", required=True, metavar="OUT", help="The exported model, a .safetensors file.")
+@click.option("--name", help="What the model calls itself; default: the output's name.")
+@force_option
+def export(run: str, output: str, name: str | None, force: bool) -> int:
+    """Turn the averaged network of a training folder into one exact, integer model file, and check it."""
+    check_output(Path(output), None, force=force)
+    from ddpmcodec.networks import checkpoint
+    from ddpmcodec.presets import PRESETS
+    from ddpmcodec.training.state import averaged_network
+
+    latent, facts = averaged_network(Path(run))
+    data = checkpoint.export(latent, PRESETS, name=name or Path(output).stem, training=facts)
+    model = checkpoint.parse(data, output)
+    write_file(Path(output), data)
+    say(f"{output}: model {model.name!r}, id {model.id[:4].hex()}, {len(data)} bytes; use it with --model {output}")
+    return 0

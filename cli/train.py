@@ -1,0 +1,40 @@
+"""ddpmcodec train"""
+
+from __future__ import annotations
+
+import click
+
+from ._common import EXIT_CODES, say
+
+
+@click.command(epilog=EXIT_CODES)
+@click.option("--data", required=True, metavar="PATH", help="Folder of images, .npy/.npz array, or CIFAR-10 root.")
+@click.option("--out", required=True, metavar="DIR", help="Folder for the state and log.jsonl.")
+@click.option("--resume", is_flag=True, help="Go on from the state in --out.")
+@click.option("--hours", default=1.5, show_default=True, help="Training time; learning rates reach zero at its end.")
+@click.option("--steps", type=int, help="Number of steps, instead of --hours: a run that repeats exactly.")
+@click.option("--batch", default=64, show_default=True, help="Images a step.")
+@click.option("--crop", default=32, show_default=True, help="Side of the training crops, a multiple of 16.")
+@click.option("--hold-out", default=2000, show_default=True, help="Last images of the data, kept for evaluation.")
+@click.option("--width", default=96, show_default=True, help="Channels at half resolution; twice as many at a quarter.")
+@click.option(
+    "--blocks", default=(2, 4, 4), type=(int, int, int), show_default=True, help="Blocks down, at the bottom, up."
+)
+@click.option("--seed", default=0, show_default=True)
+@click.option("--evaluate-minutes", default=10.0, show_default=True, help="Between held-out evaluations and saves.")
+@click.option("--no-compile", is_flag=True, help="Plain PyTorch: slower, and no C++ compiler is needed.")
+def train(
+    data: str, out: str, resume: bool, blocks: tuple[int, int, int], width: int, no_compile: bool, **options: object
+) -> int:
+    """Train a model, or go on with one. Progress is on stderr; Ctrl-C keeps the last save."""
+    from ddpmcodec.networks.exact import Architecture
+    from ddpmcodec.training.trainer import Settings
+    from ddpmcodec.training.trainer import train as run
+
+    down, bottom, up = blocks
+    architecture = Architecture(width, 2 * width, down, bottom, up)
+    settings = Settings(data, out, architecture=architecture, **options)  # type: ignore[arg-type]
+    trainer = run(settings, resume=resume, compiled=not no_compile)
+    done = f"{trainer.step} steps, {trainer.step * settings.batch} images"
+    say(f"{out}: {done}; next: ddpmcodec export {out} -o MODEL.safetensors")
+    return 0

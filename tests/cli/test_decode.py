@@ -1,0 +1,207 @@
+"""ddpmcodec decode: exact images, previews of prefixes, and no image from damaged data."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ddpmcodec import codec
+
+
+@pytest.fixture
+def decode(ddpm: Any, tiny_model: Path) -> Any:
+    return lambda *arguments, **options: ddpm("decode", *arguments, "--model", tiny_model, **options)
+
+
+def read(source: Path | bytes) -> np.ndarray:
+    return np.asarray(Image.open(BytesIO(source) if isinstance(source, bytes) else source))
+
+
+def test_the_output_stands_next_to_the_input(decode: Any, file: Path, pixels: np.ndarray) -> None:
+    ended = decode(file)
+    assert (ended.code, ended.stdout, ended.stderr) == (0, b"", "")
+    assert np.array_equal(read(file.with_suffix(".png")), pixels)
+
+
+def test_pipes(decode: Any, file: Path, pixels: np.ndarray, tmp_path: Path) -> None:
+    assert np.array_equal(read(decode("-", stdin=file.read_bytes()).stdout), pixels)
+    assert np.array_equal(read(decode(file, "-o", "-").stdout), pixels)
+    assert decode("-", "-o", tmp_path / "x.png", stdin=file.read_bytes()).stdout == b""
+    assert np.array_equal(read(tmp_path / "x.png"), pixels)
+
+
+@pytest.mark.parametrize("extension", ["png", "webp", "tiff", "bmp", "ppm"])
+def test_the_extension_picks_the_format(decode: Any, file: Path, pixels: np.ndarray, extension: str) -> None:
+    out = file.with_name(f"out.{extension}")
+    assert decode(file, "-o", out).code == 0
+    assert np.array_equal(read(out), pixels)
+    assert Image.open(out).format == Image.registered_extensions()[f".{extension}"]
+
+
+def test_an_unknown_extension_is_refused_before_decoding(decode: Any, file: Path) -> None:
+    ended = decode(file, "-o", file.with_name("out.xyz"))
+    assert ended.code == 1
+    assert "no image format that Pillow writes has the extension .xyz: use .png" in ended.stderr
+
+
+def test_several_files_into_a_folder(decode: Any, file: Path, coded: bytes, pixels: np.ndarray) -> None:
+    other = file.with_name("other.ddpm")
+    other.write_bytes(coded)
+    (file.parent / "out").mkdir()
+    assert decode(file, other, "-o", file.parent / "out").code == 0
+    for name in ("file.png", "other.png"):
+        assert np.array_equal(read(file.parent / "out" / name), pixels)
+
+
+def test_an_output_that_exists_is_refused_unless_forced(decode: Any, file: Path, pixels: np.ndarray) -> None:
+    out = file.with_suffix(".png")
+    out.write_bytes(b"old")
+    ended = decode(file)
+    assert ended.code == 1
+    assert "exists already: use -f" in ended.stderr
+    assert out.read_bytes() == b"old"
+    assert decode(file, "-f").code == 0
+    assert np.array_equal(read(out), pixels)
+
+
+def test_the_input_is_never_overwritten(decode: Any, file: Path, coded: bytes) -> None:
+    ended = decode(file, "-fo", file)
+    assert ended.code == 1
+    assert "is the input itself" in ended.stderr
+    assert file.read_bytes() == coded
+
+
+def test_no_binary_data_on_a_terminal(file: Path, tiny_model: Path) -> None:
+    master, terminal = os.openpty()
+    command = [sys.executable, "-m", "ddpmcodec.cli", "decode", file, "-o", "-", "--model", tiny_model]
+    ended = subprocess.run(command, stdout=terminal, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(terminal)
+    os.close(master)
+    assert ended.returncode == 1
+    assert ended.stderr == (f"ddpmcodec: {file}: no binary data to a terminal: name a file with -o, or use a pipe\n")
+
+
+# --- previews
+
+
+def test_growing_prefixes_give_better_previews(decode: Any, file: Path, coded: bytes, pixels: np.ndarray) -> None:
+    errors = []
+    for size in np.linspace(15, len(coded), 6).astype(int):
+        ended = decode("-", "--partial", "-o", "-", stdin=coded[:size])
+        assert ended.code == 0
+        errors.append(np.abs(read(ended.stdout).astype(int) - pixels).mean())
+    assert errors == sorted(errors, reverse=True)
+    assert errors[-1] == 0
+
+
+def test_a_preview_says_how_much_was_there(decode: Any, file: Path, coded: bytes, tiny_model: Path) -> None:
+    half = codec.decode_details(coded[:150], partial=True, model=tiny_model)
+    ended = decode("-", "--partial", stdin=coded[:150])
+    assert ended.stderr == (
+        f"ddpmcodec: standard input: {half.steps_done} of 8 steps from {half.bytes_used} bytes: a preview\n"
+    )
+    whole = decode("-", "--partial", stdin=coded)
+    assert whole.stderr == f"ddpmcodec: standard input: 8 of 8 steps from {len(coded)} bytes: complete and exact\n"
+    assert decode("-", "--partial", "-q", stdin=coded).stderr == ""
+
+
+def test_max_bytes_and_step_are_previews(decode: Any, file: Path, coded: bytes, tiny_model: Path) -> None:
+    by_bytes = read(decode(file, "--max-bytes", 100, "-o", "-").stdout)
+    assert np.array_equal(by_bytes, codec.decode(coded, max_bytes=100, model=tiny_model))
+    by_step = read(decode(file, "--step", 3, "-o", "-").stdout)
+    assert np.array_equal(by_step, codec.decode(coded, step=3, model=tiny_model))
+
+
+# --- bad input
+
+
+@pytest.mark.parametrize("options", [[], ["--partial"]])
+@pytest.mark.parametrize(
+    ("data", "message"), [(b"", "the data ends inside the header"), (b"\x89PNG\r\n\x1a\n", "not a ddpmcodec file")]
+)
+def test_foreign_and_empty_files_are_3(
+    decode: Any, tmp_path: Path, names: Any, data: bytes, message: str, options: list[str]
+) -> None:
+    (tmp_path / "x.ddpm").write_bytes(data)
+    ended = decode(tmp_path / "x.ddpm", *options)
+    assert ended.code == 3
+    assert ended.stderr.startswith(f"ddpmcodec: {tmp_path / 'x.ddpm'}: {message}")
+    assert names(tmp_path) == ["x.ddpm"]
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "junk"])
+def test_damaged_files_are_3_and_write_nothing(
+    decode: Any, tmp_path: Path, names: Any, coded: bytes, damage: str
+) -> None:
+    damaged = {
+        "cut": coded[:-1],
+        "flipped": coded[:80] + bytes([coded[80] ^ 16]) + coded[81:],
+        "junk": coded + b"junk",
+    }
+    (tmp_path / "x.ddpm").write_bytes(damaged[damage])
+    ended = decode(tmp_path / "x.ddpm")
+    assert (ended.code, ended.stdout) == (3, b"")
+    assert ended.stderr.startswith(f"ddpmcodec: {tmp_path / 'x.ddpm'}: ")
+    assert ended.stderr.count("\n") == 1
+    assert names(tmp_path) == ["x.ddpm"]
+    assert (tmp_path / "x.ddpm").read_bytes() == damaged[damage]
+
+
+def test_a_foreign_image_is_3_whatever_its_name(decode: Any, tmp_path: Path) -> None:
+    Image.new("RGB", (4, 4)).save(tmp_path / "photo.png")
+    assert decode(tmp_path / "photo.png").code == 3
+
+
+def test_a_model_that_is_not_embedded_is_4_naming_its_id(ddpm: Any, file: Path, coded: bytes, names: Any) -> None:
+    ended = ddpm("decode", file)
+    assert ended.code == 4
+    assert codec.info(coded)["model_id"] in ended.stderr
+    assert "--model" in ended.stderr
+    assert names(file.parent) == ["file.ddpm"]
+
+
+def test_a_format_that_cannot_hold_the_image_is_1(decode: Any, tmp_path: Path, tiny_model: Path) -> None:
+    data = codec.encode(np.zeros((4, 4, 4), np.uint8), effort=1, model=tiny_model)
+    (tmp_path / "x.ddpm").write_bytes(data)
+    ended = decode(tmp_path / "x.ddpm", "-o", tmp_path / "x.jpg")
+    assert ended.code == 1
+    assert f"{tmp_path / 'x.ddpm'}: JPEG cannot hold this image" in ended.stderr
+
+
+def test_a_disk_that_fills_up_is_1_and_keeps_the_old_file(
+    decode: Any, tmp_path: Path, names: Any, tiny_model: Path
+) -> None:
+    """The limit on file sizes fails a write in the same way as a full disk does: after a part of the data."""
+    noise = np.random.Generator(np.random.Philox(5)).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    (tmp_path / "x.ddpm").write_bytes(codec.encode(noise, effort=1, model=tiny_model))
+    (tmp_path / "x.png").write_bytes(b"old")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, hard))
+    try:
+        ended = decode(tmp_path / "x.ddpm", "-f")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert ended.code == 1
+    assert ended.stderr == (
+        f"ddpmcodec: {tmp_path / 'x.png'}: cannot be written (File too large): nothing was kept of it\n"
+    )
+    assert (tmp_path / "x.png").read_bytes() == b"old"
+    assert names(tmp_path) == ["x.ddpm", "x.png"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is full")
+def test_a_full_disk_behind_standard_output_is_1(file: Path, tiny_model: Path) -> None:
+    command = [sys.executable, "-m", "ddpmcodec.cli", "decode", file, "-o", "-", "--model", tiny_model]
+    with open("/dev/full", "wb") as full:
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr == "ddpmcodec: standard output: cannot be written (No space left on device)\n"

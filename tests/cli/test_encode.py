@@ -1,0 +1,164 @@
+"""ddpmcodec encode: files, pipes, refusals, and nothing written unless it is verified."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ddpmcodec import codec
+from ddpmcodec.channels import uniform
+
+
+@pytest.fixture
+def encode(ddpm: Any, tiny_model: Path) -> Any:
+    return lambda *arguments, **options: ddpm("encode", *arguments, "--model", tiny_model, "--effort", 1, **options)
+
+
+def test_the_output_stands_next_to_the_input(encode: Any, photo: Path, coded: bytes) -> None:
+    ended = encode(photo)
+    out = photo.with_suffix(".ddpm")
+    assert (ended.code, ended.stdout) == (0, b"")
+    assert out.read_bytes() == coded
+    assert ended.stderr == f"ddpmcodec: {photo} -> {out}: {len(coded)} bytes, {8 * len(coded) / 120:.3f} bpp\n"
+
+
+def test_the_output_can_be_named_or_put_in_a_folder(encode: Any, photo: Path, coded: bytes) -> None:
+    folder = photo.parent / "folder"
+    folder.mkdir()
+    assert encode(photo, "-o", photo.parent / "a.b").code == 0
+    assert encode(photo, "-o", folder).code == 0
+    assert (photo.parent / "a.b").read_bytes() == (folder / "photo.ddpm").read_bytes() == coded
+
+
+def test_pipes(encode: Any, photo: Path, coded: bytes, tmp_path: Path) -> None:
+    assert encode("-", stdin=photo.read_bytes()).stdout == coded
+    assert encode(photo, "-o", "-").stdout == coded
+    assert encode("-", "-o", tmp_path / "x.ddpm", stdin=photo.read_bytes()).stdout == b""
+    assert (tmp_path / "x.ddpm").read_bytes() == coded
+
+
+def test_quiet_prints_nothing_and_verbose_more(encode: Any, photo: Path) -> None:
+    assert encode(photo, "-q").stderr == ""
+    assert "12 x 10 RGB, effort 1" in encode(photo, "-f", "-v").stderr
+
+
+def test_an_output_that_exists_is_refused_unless_forced(encode: Any, photo: Path, coded: bytes) -> None:
+    out = photo.with_suffix(".ddpm")
+    out.write_bytes(b"old")
+    ended = encode(photo)
+    assert ended.code == 1
+    assert ended.stderr == (
+        f"ddpmcodec: {out}: exists already: use -f to overwrite it, or name another output with -o\n"
+    )
+    assert out.read_bytes() == b"old"
+    assert encode(photo, "-f").code == 0
+    assert out.read_bytes() == coded
+
+
+def test_the_input_is_never_overwritten(encode: Any, photo: Path) -> None:
+    before = photo.read_bytes()
+    for option in ("-o", "-fo"):
+        ended = encode(photo, option, photo)
+        assert ended.code == 1
+        assert "is the input itself" in ended.stderr
+    assert photo.read_bytes() == before
+
+
+def test_two_inputs_do_not_share_an_output(encode: Any, photo: Path) -> None:
+    twin = photo.with_suffix(".bmp")
+    Image.open(photo).save(twin)
+    ended = encode(photo, twin, "-f")
+    assert ended.code == 1
+    assert f"is already the output for {photo}" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [(b"", "the file is empty"), (b"text", "not an image"), (b"\xddP\r\n", "not an image")],
+)
+def test_what_is_not_an_image_is_1_and_writes_nothing(
+    encode: Any, tmp_path: Path, names: Any, data: bytes, message: str
+) -> None:
+    (tmp_path / "x.png").write_bytes(data)
+    ended = encode(tmp_path / "x.png")
+    assert ended.code == 1
+    assert ended.stderr.startswith(f"ddpmcodec: {tmp_path / 'x.png'}: {message}")
+    assert names(tmp_path) == ["x.png"]
+
+
+def test_an_image_that_cannot_be_coded_is_named_on_standard_input_too(encode: Any) -> None:
+    stream = BytesIO()
+    Image.new("CMYK", (4, 4)).save(stream, "JPEG")
+    ended = encode("-", stdin=stream.getvalue())
+    assert (ended.code, ended.stdout) == (1, b"")
+    assert ended.stderr.startswith("ddpmcodec: standard input: colour mode CMYK is not supported")
+
+
+def test_a_result_that_does_not_decode_is_3_and_writes_nothing(
+    encode: Any, photo: Path, names: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = uniform.encode_group
+    monkeypatch.setattr(uniform, "encode_group", lambda pixels, *a, **k: original(pixels ^ 1, *a, **k))
+    ended = encode(photo)
+    assert ended.code == 3
+    assert f"ddpmcodec: {photo}: image 1 of 1 does not decode to what was encoded" in ended.stderr
+    assert names(photo.parent) == ["photo.png"]
+    assert encode(photo, "--no-verify").code == 0
+
+
+def test_metadata_is_kept_unless_stripped(encode: Any, photo: Path, coded: bytes, tiny_model: Path) -> None:
+    Image.open(photo).save(photo, icc_profile=b"profile")
+    assert encode(photo).code == encode(photo, "--strip", "-o", photo.parent / "bare.ddpm").code == 0
+    kept = codec.decode(photo.with_suffix(".ddpm").read_bytes(), model=tiny_model)
+    assert kept.info == {"icc_profile": b"profile"}
+    assert (photo.parent / "bare.ddpm").read_bytes() == coded
+
+
+@pytest.mark.parametrize("model", ["missing.safetensors", "photo.png"])
+def test_what_is_not_a_model_is_4(ddpm: Any, photo: Path, names: Any, model: str) -> None:
+    ended = ddpm("encode", photo, "--model", photo.parent / model)
+    assert ended.code == 4
+    assert str(photo.parent / model) in ended.stderr
+    assert names(photo.parent) == ["photo.png"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is full")
+def test_a_full_disk_is_1(encode: Any, photo: Path) -> None:
+    ended = encode(photo, "-o", "/dev/full")
+    assert ended.code == 1
+    assert ended.stderr == (
+        "ddpmcodec: /dev/full: cannot be written (No space left on device): nothing was kept of it\n"
+    )
+
+
+def test_two_processes_with_other_thread_counts_write_the_same_bytes(
+    photo: Path, tiny_model: Path, coded: bytes
+) -> None:
+    rng = np.random.Generator(np.random.Philox(5))
+    Image.fromarray(rng.integers(0, 256, (40, 56, 3), dtype=np.uint8)).save(photo)
+    command = [
+        sys.executable,
+        "-m",
+        "ddpmcodec.cli",
+        "encode",
+        photo,
+        "-o",
+        "-",
+        "--effort",
+        "1",
+        "--model",
+        tiny_model,
+    ]
+    found = [
+        subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": threads}, capture_output=True, check=True).stdout
+        for threads in ("1", "2")
+    ]
+    assert found[0] == found[1] == codec.encode(Image.open(photo), effort=1, model=tiny_model)

@@ -1,0 +1,180 @@
+"""The command line as a whole: help without PyTorch, exit codes, one line per error and no traceback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ddpmcodec
+from ddpmcodec.channels import uniform
+from ddpmcodec.cli import COMMANDS, _common
+
+COMMAND = [sys.executable, "-m", "ddpmcodec.cli"]
+
+
+def test_help_names_every_command_and_exit_code(ddpm: Any) -> None:
+    ended = ddpm("--help")
+    assert ended.code == 0
+    for word in (*COMMANDS, "Exit codes:", "130"):
+        assert word in ended.stdout.decode()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(ddpm: Any, command: str) -> None:
+    ended = ddpm(command, "--help")
+    assert ended.code == 0
+    assert f"Usage: ddpmcodec {command}" in ended.stdout.decode()
+
+
+def test_help_and_version_import_neither_pytorch_nor_numba_nor_numpy() -> None:
+    program = (
+        "import sys; from ddpmcodec.cli import run; codes = run(['--help']), run(['encode', '--help']);"
+        "sys.stderr.write(f\"{codes} {sorted({'torch', 'numba', 'numpy', 'PIL'} & set(sys.modules))}\")"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stderr == "(0, 0) []"
+
+
+def test_version(ddpm: Any) -> None:
+    assert ddpm("--version").stdout.decode() == f"ddpmcodec {ddpmcodec.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["transmogrify"],
+        ["encode"],
+        ["encode", "a.png", "--effort", "0"],
+        ["encode", "a.png", "--effort", "10"],
+        ["decode", "a.ddpm", "--step", "-1"],
+        ["truncate", "a.ddpm", "-o", "b.ddpm"],
+        ["truncate", "a.ddpm", "-o", "b.ddpm", "--bytes", "5", "--step", "1"],
+        ["truncate", "a.ddpm", "--bytes", "5"],
+        ["encode", "a.png", "b.png", "-o", "c.ddpm"],
+        ["encode", "a.png", "b.png", "-o", "-"],
+        ["info"],
+    ],
+)
+def test_wrong_usage_is_2_with_a_hint_on_stderr(ddpm: Any, arguments: list[str]) -> None:
+    ended = ddpm(*arguments)
+    assert (ended.code, ended.stdout) == (2, b"")
+    assert "Usage: ddpmcodec" in ended.stderr
+
+
+def test_the_console_command_exits_with_the_code(tmp_path: Path) -> None:
+    (tmp_path / "x.ddpm").write_bytes(b"foreign")
+    ended = subprocess.run([*COMMAND, "info", tmp_path / "x.ddpm"], capture_output=True, text=True, check=False)
+    assert ended.returncode == 3
+    assert ended.stderr == (
+        f"ddpmcodec: {tmp_path / 'x.ddpm'}: not a ddpmcodec file:"
+        " it starts with 66 6f 72 65, not dd 50 0d 0a: get the file again\n"
+    )
+
+
+def test_a_reader_that_goes_away_is_no_traceback(file: Path) -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    try:
+        ended = subprocess.run(
+            [*COMMAND, "info", file], stdout=write_end, stderr=subprocess.PIPE, text=True, check=False
+        )
+    finally:
+        os.close(write_end)
+    assert ended.returncode == 1
+    assert "Broken pipe" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "Exception ignored" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (KeyboardInterrupt(), 130, "ddpmcodec: interrupted: nothing was kept of the file in progress"),
+        (MemoryError(), 1, "photo.png: not enough memory"),
+        (OSError(5, "Input/output error"), 1, "Input/output error"),
+    ],
+)
+def test_an_interruption_half_way_leaves_no_output(
+    ddpm: Any,
+    photo: Path,
+    tiny_model: Path,
+    names: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+    code: int,
+    message: str,
+) -> None:
+    def interrupted(*_: Any, **__: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(uniform, "encode_group", interrupted)
+    before = photo.read_bytes()
+    ended = ddpm("encode", photo, "--model", tiny_model)
+    assert ended.code == code
+    assert message in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert (names(photo.parent), photo.read_bytes()) == (["photo.png"], before)
+
+
+def test_ctrl_c_is_130_without_a_traceback(tmp_path: Path, names: Any) -> None:
+    """The command is interrupted while it reads: it has taken more than a pipe holds, so it is running."""
+    command = [*COMMAND, "encode", "-", "-o", tmp_path / "out.ddpm"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=False) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        process.stdin.write(bytes(1 << 20))
+        process.stdin.flush()
+        process.send_signal(2)
+        stderr = process.stderr.read().decode()
+    assert process.returncode == 130
+    assert stderr.strip() == "ddpmcodec: interrupted: nothing was kept of the file in progress"
+    assert names(tmp_path) == []
+
+
+def test_a_failure_does_not_stop_the_other_files(ddpm: Any, photo: Path, tiny_model: Path) -> None:
+    bad = photo.with_name("bad.png")
+    bad.write_bytes(b"no image")
+    other = photo.with_name("other.png")
+    other.write_bytes(photo.read_bytes())
+    ended = ddpm("encode", photo, bad, photo.with_name("missing.png"), other, "--effort", 1, "--model", tiny_model)
+    assert ended.code == 1
+    assert f"ddpmcodec: {bad}: not an image" in ended.stderr
+    assert f"ddpmcodec: {photo.with_name('missing.png')}: No such file or directory" in ended.stderr
+    assert ended.stderr.endswith("ddpmcodec: 2 of 4 files failed\n")
+    assert photo.with_suffix(".ddpm").read_bytes() == other.with_suffix(".ddpm").read_bytes()
+
+
+def test_of_several_failures_the_highest_code_is_returned(ddpm: Any, file: Path, tmp_path: Path) -> None:
+    foreign = tmp_path / "foreign.ddpm"
+    foreign.write_bytes(b"foreign")
+    unknown_model = ddpm("test", foreign, file, tmp_path / "missing.ddpm")
+    assert unknown_model.code == 4
+    assert ddpm("test", foreign, tmp_path / "missing.ddpm").code == 3
+
+
+def test_a_folder_is_an_error(ddpm: Any, tmp_path: Path) -> None:
+    ended = ddpm("encode", tmp_path)
+    assert ended.code == 1
+    assert ended.stderr == f"ddpmcodec: {tmp_path}: Is a directory\n"
+
+
+def test_the_first_run_says_that_it_compiles(
+    ddpm: Any, file: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))  # read by numba when it was imported: unused here
+    message = "ddpmcodec: the first run on this machine compiles the kernels: this takes up to half a minute\n"
+    assert ddpm("test", file, file, "--model", tiny_model).stderr == message
+    assert ddpm("test", file, "--model", tiny_model, "-q").stderr == ""
+
+
+def test_the_cache_of_compiled_kernels_is_found(monkeypatch: pytest.MonkeyPatch, tiny_model: Path, file: Path) -> None:
+    """After a run in this process, numba's cache is where the announcement looks for it."""
+    from ddpmcodec.codec import decode
+
+    decode(file.read_bytes(), model=tiny_model)
+    assert _common._kernels_are_compiled()
