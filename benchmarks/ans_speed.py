@@ -1,19 +1,15 @@
-"""Speed of the truncated logistic on rANS, one thread, beside constriction's in the same run.
+"""Speed of the truncated logistic on rANS, one thread, beside constriction: python -m ddpmcodec.benchmarks.ans_speed.
 
-python benchmarks/ans_speed.py [--symbols N] [--repeats R]
-
-Prints one JSON object, rates in million symbols a second, the best of R repeats. Values are drawn from logistics with
-scales of 0.5 to 20 grey levels and means anywhere in 0..255. `unknown`: the value lies in [0, 255], the longest search.
-`refined`: in a known range of up to three scales to either side, as in a later step. constriction codes the same values
-under quantised Laplace distributions on [0, 255], its closest built-in law; the ratios are `unknown` over constriction.
+Rates in million symbols a second, the best of the repeats. Values are drawn from logistics with scales of 0.5 to 20
+grey levels and means anywhere in 0..255. `unknown`: the value lies in [0, 255], the longest search. `refined`: in a
+known range of up to three scales to either side, as in a later step. constriction codes the same values under quantised
+Laplace distributions on [0, 255], its closest built-in law; the ratios are `unknown` over constriction.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +17,8 @@ from numpy.typing import NDArray
 
 from ddpmcodec.ans.logistic import decode_values, encode_values
 from ddpmcodec.ans.stream import close_stream, encode_reverse, open_stream
+
+from ._common import add_out, document, parse, report, seconds, table
 
 Column = NDArray[np.int32]
 
@@ -47,17 +45,6 @@ def draw(n: int, refined: bool) -> Symbols:
     return Symbols(*(a.astype(np.int32) for a in (lo, hi, mean, scale, x)))
 
 
-def seconds(work: Callable[[], Any], repeats: int) -> float:
-    """Best of the repeats after one run to compile."""
-    work()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return min(times)
-
-
 def rates(n: int, encode: Callable[[], Any], decode: Callable[[], Any], repeats: int) -> dict[str, float]:
     times = {"encode": seconds(encode, repeats), "decode": seconds(decode, repeats)}
     return {name: round(n / t / 1e6, 2) for name, t in times.items()}
@@ -80,11 +67,11 @@ def ours(s: Symbols, repeats: int) -> dict[str, float]:
     return rates(len(s.x), encode, decode, repeats) | {"bits_per_symbol": round(8 * len(data) / len(s.x), 4)}
 
 
-def constrictions(s: Symbols, repeats: int) -> dict[str, float] | str:
+def constrictions(s: Symbols, repeats: int) -> dict[str, Any]:
     try:
         import constriction
     except ImportError:
-        return "skipped: constriction is not installed"
+        return {"skipped": "skipped: not installed"}
     family = constriction.stream.model.QuantizedLaplace(0, 255)
     parameters = (s.mean / 64).astype(np.float32), np.exp2((s.scale - 48) / 8).astype(np.float32)
 
@@ -100,26 +87,28 @@ def constrictions(s: Symbols, repeats: int) -> dict[str, float] | str:
     ) | {"bits_per_symbol": round(32 * len(data) / len(s.x), 4)}
 
 
-def measure(n: int, repeats: int) -> dict[str, Any]:
+def measure(n: int, repeats: int) -> list[dict[str, Any]]:
     unknown, refined = (ours(draw(n, refined), repeats) for refined in (False, True))
     peer = constrictions(draw(n, refined=False), repeats)
-    results = {"unknown": unknown, "refined": refined, "constriction": peer}
-    if not isinstance(peer, str):
-        results["ratio"] = {name: round(unknown[name] / peer[name], 2) for name in ("encode", "decode")}
-    return results
+    rows = [{"coder": "unknown", **unknown}, {"coder": "refined", **refined}, {"coder": "constriction", **peer}]
+    if "skipped" not in peer:
+        rows.append({"coder": "ratio"} | {name: round(unknown[name] / peer[name], 2) for name in ("encode", "decode")})
+    return rows
 
 
 def setup_args() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Speed of the truncated logistic on rANS, one thread.")
     parser.add_argument("--symbols", type=int, default=2_000_000, help="values to code (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=3, help="the best of so many counts (default: %(default)s)")
+    add_out(parser)
     return parser
 
 
-def main(argv: list[str] | None = None) -> None:
-    args = setup_args().parse_args(argv)
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parse(setup_args(), argv)
     description = f"million symbols a second on one core, {args.symbols} symbols, best of {args.repeats}"
-    print(json.dumps({"name": "ans", "description": description, "results": measure(args.symbols, args.repeats)}))
+    rows = measure(args.symbols, args.repeats)
+    report(document("ans_speed", description, argv, rows), args.out, table(rows))
 
 
 if __name__ == "__main__":

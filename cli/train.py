@@ -11,17 +11,54 @@ from ._common import EXIT_CODES, say
 @click.option("--data", required=True, metavar="PATH", help="Folder of images, .npy/.npz array, or CIFAR-10 root.")
 @click.option("--out", required=True, metavar="DIR", help="Folder for the state and log.jsonl.")
 @click.option("--resume", is_flag=True, help="Go on from the state in --out.")
-@click.option("--hours", default=1.5, show_default=True, help="Training time; learning rates reach zero at its end.")
-@click.option("--steps", type=int, help="Number of steps, instead of --hours: a run that repeats exactly.")
-@click.option("--batch", default=64, show_default=True, help="Images a step.")
-@click.option("--crop", default=32, show_default=True, help="Side of the training crops, a multiple of 16.")
-@click.option("--hold-out", default=2000, show_default=True, help="Last images of the data, kept for evaluation.")
-@click.option("--width", default=96, show_default=True, help="Channels at half resolution; twice as many at a quarter.")
 @click.option(
-    "--blocks", default=(2, 4, 4), type=(int, int, int), show_default=True, help="Blocks down, at the bottom, up."
+    "--hours",
+    type=click.FloatRange(0, min_open=True),
+    default=1.5,
+    show_default=True,
+    help="Training time; learning rates reach zero at its end.",
 )
-@click.option("--seed", default=0, show_default=True)
-@click.option("--evaluate-minutes", default=10.0, show_default=True, help="Between held-out evaluations and saves.")
+@click.option(
+    "--steps", type=click.IntRange(1), help="Number of steps, instead of --hours: a run that repeats exactly."
+)
+@click.option("--batch", type=click.IntRange(1), default=64, show_default=True, help="Images a step.")
+@click.option(
+    "--crop",
+    type=click.IntRange(16),
+    default=32,
+    show_default=True,
+    help="Side of the training crops, a multiple of 16.",
+)
+@click.option(
+    "--hold-out",
+    type=click.IntRange(0),
+    default=2000,
+    show_default=True,
+    help="Last images of the data, kept for evaluation.",
+)
+@click.option(
+    "--width",
+    type=click.IntRange(1),
+    default=96,
+    show_default=True,
+    help="Channels at half resolution; twice as many at a quarter.",
+)
+@click.option(
+    "--blocks",
+    default=(2, 4, 4),
+    type=(click.IntRange(1),) * 3,
+    metavar="D B U",
+    show_default=True,
+    help="Blocks down, at the bottom, up.",
+)
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@click.option(
+    "--evaluate-minutes",
+    type=click.FloatRange(0),
+    default=10.0,
+    show_default=True,
+    help="Between held-out evaluations and saves.",
+)
 @click.option("--no-compile", is_flag=True, help="Plain PyTorch: slower, and no C++ compiler is needed.")
 def train(
     data: str, out: str, resume: bool, blocks: tuple[int, int, int], width: int, no_compile: bool, **options: object

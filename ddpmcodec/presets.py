@@ -35,7 +35,18 @@ def geometric(first: float, last: float, count: int) -> list[float]:
     return [first * (last / first) ** (i / max(count - 1, 1)) for i in range(count)]
 
 
+BUDGETS = {1: 8, 2: 10, 3: 12, 4: 14, 5: 16, 6: 20, 7: 32, 8: 48, 9: 64}  # network calls an effort may take
+
+_START = lattice(8, 1, 2, 4, 8, 16, 32)[:3]  # phases 0, 1, 2 and 3
+
 PRESETS: dict[int, tuple[Step, ...]] = {
-    1: (*lattice(4, 1, 2, 4)[:3], *groups(4, 4, 8, levels=[10])[2:]),
-    5: (*lattice(8, 1, 2, 4, 8)[:4], *groups(8, 8, 16, 24, 32, 48, levels=[12])[2:]),
+    1: (*_START, *lattice(8, 4, 8, 16, 32)[1:4], *groups(8, 32, levels=[7])[2:]),
+    2: (*_START, *groups(8, 4, 8, levels=[7])[2:4], *lattice(8, 8, 16)[1:2], *groups(8, 16, 32, levels=[6])[2:]),
+    3: (*_START, *groups(8, 4, 8, levels=[7])[2:4], *lattice(8, 8, 16)[1:2], *groups(8, 16, 32, 48, levels=[6])[2:]),
+    4: (*_START, *groups(8, 4, 8, 16, 32, 48, levels=[6])[2:], ),
+    5: (*_START, *groups(8, 4, 8, 16, 24, 32, 48, levels=[6])[2:]),
+    6: (*_START, *groups(8, 4, 8, 12, 16, 24, 32, 40, 48, levels=[6])[2:]),
+    7: (*_START, *groups(8, 4, 6, 8, 12, 16, 20, 24, 28, 32, 36, 40, 44, 48, 56, levels=[6])[2:]),
+    8: (*_START, *groups(8, *range(4, 16, 2), *range(16, 32, 4), *range(32, 64, 3), levels=[6])[2:]),
+    9: (*_START, *groups(8, *range(4, 16, 2), *range(16, 64, 2), levels=[6])[2:]),
 }

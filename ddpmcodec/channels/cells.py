@@ -1,8 +1,8 @@
 """One step of the uniform channel in integers, so that both sides always agree: cells, their ranges, coding them.
 
-Units: noise levels, D and c in 1/256 grey level; rho in 1/65536; dither in 1/65536; c and v are centred (pixel - 127.5).
-Products stay below 2^63: levels up to 2^24 (`schedule.MAX_LEVEL`) give D and c below 2^27, and the largest is
-(2 k + 1) D 2^16 < 2^45.
+Units: noise levels, D and c in 1/256 grey level; rho and dither in 1/65536; c and v are centred (pixel - 127.5).
+All products stay below 2^63: levels up to 2^24 (`schedule.MAX_LEVEL`) give D and c below 2^27, and the largest,
+(2 k + 1) D 2^16, stays below 2^45.
 """
 
 from __future__ import annotations

@@ -75,8 +75,8 @@ class Decoded:
 def dither(step: int, group: int, height: int, width: int, channels: int) -> NDArray[np.uint16]:
     """The shared dither u of one step, uint16 [H, W, C] in 1/65536.
 
-    Raw output of numpy's Philox 4x64 (Salmon et al. 2011), key 0, counter (0, 0, step, group), sixteen bits at a time,
-    least significant first.
+    Raw output of numpy's Philox 4x64 (Salmon et al. 2011), key 0, counters from (1, 0, step, group) on, sixteen bits at
+    a time, least significant first.
     """
     count = height * width * channels
     raw = np.random.Philox(key=0, counter=[0, 0, step, group]).random_raw(-(-count // 4))
@@ -233,5 +233,5 @@ def _reconstruction(state: State, model: Model) -> Pixels:
     if state.is_exact():
         return state.lo[..., : state.channels].copy()
     mean = (model.predict(state.lo, state.hi).mean + 32) >> 6
-    known: Pixels = np.clip(mean, state.lo, state.hi).astype(np.uint8)
-    return known[..., : state.channels]
+    estimate: Pixels = np.clip(mean, state.lo, state.hi)[..., : state.channels].astype(np.uint8)
+    return estimate

@@ -14,17 +14,26 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from ddpmcodec.errors import ModelError
+from ddpmcodec.errors import FormatError, ModelError
 from ddpmcodec.networks.eager import LEVELS
 from ddpmcodec.networks.exact import Architecture
-from ddpmcodec.networks.features import inverse_spread, range_table, scale_origin, uniform_spread, weights
+from ddpmcodec.networks.features import (
+    LARGEST_WEIGHT,
+    OWN,
+    inverse_spread,
+    range_table,
+    scale_origin,
+    uniform_spread,
+    weights,
+)
 from ddpmcodec.networks.latent import LatentNetwork
 from ddpmcodec.networks.model import Canary, EagerPredictor, Model, exact_predictor
-from ddpmcodec.schedule import Step, validate_steps
+from ddpmcodec.schedule import Step, steps_from_json, steps_to_json
 
 FORMAT = 1
 EXACT_LIMIT = 2**24  # float32 holds every integer below it
 CANARY_SIZES = (10, 33)
+MAX_SIZE = 4096  # of anything an architecture counts
 
 
 def check_sums(params: Mapping[str, Tensor]) -> None:
@@ -73,7 +82,7 @@ def export(
         "format": FORMAT,
         "name": name,
         "architecture": latent.architecture.to_json(),
-        "presets": {str(effort): [list(step) for step in steps] for effort, steps in presets.items()},
+        "presets": {str(effort): steps_to_json(steps) for effort, steps in presets.items()},
         "canaries": [list(canary) for canary in canaries],
         "training": dict(training or {}),
     }
@@ -86,12 +95,11 @@ def _metadata(data: bytes, source: str) -> dict[str, Any]:
         length = int.from_bytes(data[:8], "little")
         header = json.loads(data[8 : 8 + length])
         metadata: dict[str, Any] = json.loads(header["__metadata__"]["ddpmcodec"])
-    except (ValueError, KeyError, TypeError) as error:
+        version = metadata["format"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"{source}: not an exported ddpmcodec model; make one with `ddpmcodec export`") from error
-    if metadata.get("format") != FORMAT:
-        raise ModelError(
-            f"{source}: model format {metadata.get('format')}, this version reads {FORMAT}; update ddpmcodec"
-        )
+    if version != FORMAT:
+        raise ModelError(f"{source}: model format {version}, this version reads {FORMAT}; update ddpmcodec")
     return metadata
 
 
@@ -100,25 +108,49 @@ def parse(data: bytes, source: str) -> Model:
     metadata = _metadata(data, source)
     try:
         params = load_tensors(data)
-        architecture = Architecture(**metadata["architecture"])
-        presets = {int(e): tuple(Step(*step) for step in steps) for e, steps in metadata["presets"].items()}
-        canaries = tuple(Canary(*canary) for canary in metadata["canaries"])
-        _check_shapes(architecture, params)
-        for steps in presets.values():
-            validate_steps(steps)
-    except (SafetensorError, TypeError, ValueError, KeyError) as error:
+        architecture = _architecture(metadata["architecture"])
+        presets = {int(effort): steps_from_json(steps) for effort, steps in metadata["presets"].items()}
+        canaries = tuple(Canary(int(seed), int(size), str(digest)) for seed, size, digest in metadata["canaries"])
+        name = str(metadata["name"])
+        _check_tensors(architecture, params)
+        first = canaries[0]
+    except (SafetensorError, FormatError, TypeError, ValueError, LookupError, AttributeError) as error:
         raise ModelError(f"{source}: the exported model is damaged ({error}); get it again") from error
     check_sums(params)
-    predict = exact_predictor(architecture, params, canaries[0])
-    digest = hashlib.sha256(data).digest()
-    return Model(digest, metadata["name"], architecture, presets, params, canaries, metadata, predict)
+    predict = exact_predictor(architecture, params, first)
+    return Model(hashlib.sha256(data).digest(), name, architecture, presets, params, canaries, metadata, predict)
 
 
-def _check_shapes(architecture: Architecture, params: Mapping[str, Tensor]) -> None:
+def _architecture(sizes: Mapping[str, Any]) -> Architecture:
+    if not all(type(size) is int and 0 <= size <= MAX_SIZE for size in sizes.values()):
+        raise ValueError(f"impossible sizes {sizes}")
+    return Architecture(**sizes)
+
+
+def _layout(architecture: Architecture) -> dict[str, tuple[torch.dtype, list[int]]]:
+    """Type and shape of every tensor of an exported file."""
+    layout: dict[str, tuple[torch.dtype, list[int]]] = {"table.features": (torch.int8, [256, 256, OWN])}
+    vectors = {f"table.{name}": 256 for name in ("precision", "inverse", "spread", "scale_origin")}
     for name, (outputs, inputs, size) in architecture.convolutions().items():
-        found = tuple(params[f"{name}.weight"].shape)
-        if found != (outputs, inputs, size, size):
-            raise ValueError(f"{name} has shape {found}, expected {(outputs, inputs, size, size)}")
+        layout[f"{name}.weight"] = torch.int8, [outputs, inputs, size, size]
+        keys = ("factor", "bias", "levels") if name.endswith("conv1") else ("factor", "bias")
+        vectors |= {f"{name}.{key}": outputs for key in keys}
+    for name, channels in architecture.norms().items():
+        vectors |= {f"{name}.{key}": channels for key in ("gain", "bias", "levels")}
+    return layout | {name: (torch.float32, [length]) for name, length in vectors.items()}
+
+
+def _check_tensors(architecture: Architecture, params: Mapping[str, Tensor]) -> None:
+    """Raise ValueError unless the kernels can take the tensors: they check no bounds."""
+    layout, found = _layout(architecture), {name: (p.dtype, list(p.shape)) for name, p in params.items()}
+    for name in sorted(layout.keys() | found.keys()):
+        if layout.get(name) != found.get(name):
+            raise ValueError(f"{name} is {found.get(name)}, expected {layout.get(name)}")
+        if not params[name].isfinite().all():
+            raise ValueError(f"{name} is not finite")
+    precision = params["table.precision"]
+    if params["table.features"].min() < -LEVELS or precision.min() < 1 or precision.max() > LARGEST_WEIGHT:
+        raise ValueError("the tables are out of range")
 
 
 def load(path: str | Path) -> Model:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -18,8 +19,13 @@ TILE, COLUMNS = 32, 50  # sheets: 32x32 tiles, 50 a row, row-major
 
 
 def _array(path: Path) -> list[Pixels]:
-    loaded = np.load(path, allow_pickle=False)
-    array = loaded if isinstance(loaded, np.ndarray) else loaded[loaded.files[0]]
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        array = loaded if isinstance(loaded, np.ndarray) else loaded[loaded.files[0]]
+    except (OSError, ValueError, EOFError, LookupError, BadZipFile) as error:
+        raise TrainingError(
+            f"{path}: not a .npy or .npz array ({error}); point --data at one, or at a folder"
+        ) from error
     if array.dtype != np.uint8 or array.ndim != 4 or array.shape[3] != 3:
         raise TrainingError(f"{path}: expected uint8 [N, H, W, 3], found {array.dtype} {list(array.shape)}")
     return list(array)
@@ -44,8 +50,10 @@ def _sheets(folder: Path, split: str) -> list[Pixels]:
 
 
 def _torchvision(root: Path, split: str) -> list[Pixels]:
-    from torchvision.datasets import CIFAR10
-
+    try:
+        from torchvision.datasets import CIFAR10
+    except ImportError as error:
+        raise TrainingError(f"{root}: reading CIFAR-10 needs torchvision; pip install 'ddpmcodec[data]'") from error
     return list(CIFAR10(str(root), train=split == "train").data)
 
 

@@ -18,8 +18,7 @@ from ddpmcodec.channels.uniform import encode_symbols
 from ddpmcodec.networks.features import uniform_spread
 from ddpmcodec.networks.model import Model
 from ddpmcodec.networks.prediction import Prediction, range_bits
-from ddpmcodec.parallel import run_all
-from ddpmcodec.schedule import Step, bayer_ranks
+from ddpmcodec.schedule import Step, step_pixels
 from ddpmcodec.training.simulate import Ranges, uniform_step, unknown_ranges
 
 Denoise = Callable[[Tensor, Tensor, Tensor], Prediction]  # estimate, spread, gaussian -> prediction
@@ -27,8 +26,7 @@ Denoise = Callable[[Tensor, Tensor, Tensor], Prediction]  # estimate, spread, ga
 
 def step_mask(step: Step, height: int, width: int) -> Tensor:
     """[H, W] bool: the pixels a step moves."""
-    ranks = torch.as_tensor(bayer_ranks(step.period))
-    chosen = (ranks >= step.first) & (ranks < step.last)
+    chosen = torch.as_tensor(step_pixels(step, step.period))
     return chosen.repeat(-(-height // step.period), -(-width // step.period))[:height, :width]
 
 
@@ -56,11 +54,7 @@ def step_costs(denoise: Denoise, pixels: Tensor, steps: Sequence[Step], seed: in
     return torch.stack(costs)
 
 
-def code_length(model: Model, pixels: NDArray[np.uint8], steps: Sequence[Step]) -> float:
-    """Mean bits/dim of the coder's symbols for images uint8 [N, H, W, 3]: what a file costs beside its header."""
-
-    def bits(part: NDArray[np.uint8]) -> float:
-        walk = encode_symbols(part, model, steps, group=0)
-        return sum(float(cost_bits(freqs).sum()) for symbols, _ in walk for _, freqs in symbols)
-
-    return sum(run_all(bits, np.array_split(pixels, min(len(pixels), 2)))) / pixels.size
+def code_lengths(model: Model, pixels: NDArray[np.uint8], steps: Sequence[Step]) -> list[float]:
+    """Mean bits/dim of every step's symbols for images uint8 [N, H, W, 3]: their sum is what a file costs beside its header."""
+    walk = encode_symbols(pixels, model, steps, group=0)
+    return [sum(float(cost_bits(freqs).sum()) for _, freqs in symbols) / pixels.size for symbols, _ in walk]

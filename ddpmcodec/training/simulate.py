@@ -13,7 +13,8 @@ from ddpmcodec.networks.features import gaussian_estimate, uniform_spread
 from ddpmcodec.schedule import HALF_RANGE, bayer_ranks
 
 LADDER = 7  # most noise steps simulated before the state
-PERIODS = (1, 2, 4, 8, 8)  # of the lattices, equally often
+DIFFUSION_SHARE = 0.15  # of images all of whose pixels move together, through many noise levels
+LATTICE = 8  # period; the phases of smaller lattices are the first of its own
 FIRST_LEVEL = 100.0  # grey levels; a ladder starts at the first rung below
 STEP_LEVELS = (1.0, 200.0)  # noise levels of the Gaussian channel's steps
 FINAL_LEVELS = (0.6, 6.0)  # and of its last step, to the pixel itself
@@ -98,20 +99,21 @@ def _group(period: int, generator: torch.Generator) -> tuple[int, int]:
 
 
 def _plan(n: int, size: int, generator: torch.Generator) -> _Plan:
-    """A fifth of the images: all pixels together through many noise levels, plain diffusion.
+    """Some images: all pixels together through many noise levels, plain diffusion.
 
     The others: lattice phases made exact group by group, through no, one or two noise levels on the way.
     """
     exact, group = torch.zeros(n, 1, size, size, dtype=torch.bool), torch.ones(n, 1, size, size, dtype=torch.bool)
     rungs, finish = torch.full((n, 1, 1, 1), LADDER), torch.zeros(n, 1, 1, 1)
     for i, choice in enumerate(torch.rand(n, 3, generator=generator).tolist()):
-        period = PERIODS[int(choice[0] * len(PERIODS))]
-        if period > 1:
-            first, last = _group(period, generator)
-            ranks = torch.as_tensor(bayer_ranks(period)).repeat(size // period, size // period)
-            exact[i], group[i] = ranks < first, (ranks >= first) & (ranks < last)
-        rungs[i] = (0, LADDER)[choice[1] > 0.12] if period == 1 else (0, 0, 0, 1, 1, 2)[int(6 * choice[1])]
-        finish[i] = choice[2] < (0.3 if period == 1 else 0.5 if rungs[i] == 0 else 0.75)
+        if choice[0] < DIFFUSION_SHARE:
+            rungs[i], finish[i] = (0, LADDER)[choice[1] > 0.12], choice[2] < 0.3
+            continue
+        first, last = _group(LATTICE, generator)
+        ranks = torch.as_tensor(bayer_ranks(LATTICE)).repeat(size // LATTICE, size // LATTICE)
+        exact[i], group[i] = ranks < first, (ranks >= first) & (ranks < last)
+        rungs[i] = (0, 0, 0, 1, 1, 1, 2)[int(7 * choice[1])]
+        finish[i] = choice[2] < (0.5 if rungs[i] == 0 else 0.85)
     return _Plan(exact, group, rungs, finish.bool())
 
 
@@ -119,13 +121,14 @@ def uniform_batch(pixels: Tensor, generator: torch.Generator) -> UniformBatch:
     """Random states of the uniform channel for images [N, 3, H, W] (0..255) and what the next step tells."""
     n, _, size, _ = pixels.shape
     plan = _plan(n, size, generator)
-    target, ratio = _log_uniform(n, 1.2, 90.0, generator), _uniform(n, 0.3, 0.75, generator)
+    ratio = _uniform(n, 0.3, 0.75, generator)
+    target = torch.where(plan.rungs == LADDER, _log_uniform(n, 1.2, 90.0, generator), _log_uniform(n, 3.0, 25.0, generator))
     state = unknown_ranges(pixels)
     for j in range(LADDER - 1, -1, -1):
         level = target / ratio**j
         state = uniform_step(pixels, state, level, (level < FIRST_LEVEL) & (j < plan.rungs) & plan.group, generator)
     lo, hi = torch.where(plan.exact, pixels, state.lo), torch.where(plan.exact, pixels, state.hi)
-    level = torch.where(plan.rungs == 0, target.clamp(min=4.0), target * ratio)
+    level = torch.where(plan.rungs == 0, target, target * ratio)
     after = uniform_step(pixels, state._replace(lo=lo, hi=hi), level, plan.group, generator)
     new_lo, new_hi = (torch.where(plan.finish & plan.group, pixels, moved) for moved in (after.lo, after.hi))
     moving = plan.group.float()

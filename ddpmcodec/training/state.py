@@ -67,7 +67,7 @@ def load(folder: Path, trainer: Trainer) -> None:
             f"{folder}: the saved network is {meta['architecture']}, not {trainer.settings.architecture.to_json()}"
         )
     for module, prefix in ((trainer.latent, "latent."), (trainer.averaged, "averaged.")):
-        module.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+        _restore(module, tensors, prefix)
     for name, optimizer, p, key in _optimizer_tensors(trainer):
         if name in tensors:
             optimizer.state[p][key] = tensors[name]
@@ -77,6 +77,13 @@ def load(folder: Path, trainer: Trainer) -> None:
 def averaged_network(folder: Path) -> tuple[LatentNetwork, dict[str, object]]:
     """The averaged network of a run, and what the state says of it (architecture, step, seconds, images)."""
     meta, tensors = _read(folder)
-    latent = LatentNetwork(Architecture(**meta["architecture"]))  # type: ignore[arg-type]
-    latent.load_state_dict({k.removeprefix("averaged."): v for k, v in tensors.items() if k.startswith("averaged.")})
+    try:
+        latent = LatentNetwork(Architecture(**meta["architecture"]))  # type: ignore[arg-type]
+        _restore(latent, tensors, "averaged.")
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise TrainingError(f"{folder / FILE}: not a training state; was it made by another version?") from error
     return latent, meta
+
+
+def _restore(module: LatentNetwork, tensors: dict[str, Tensor], prefix: str) -> None:
+    module.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})

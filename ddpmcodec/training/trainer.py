@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -22,9 +23,11 @@ from ddpmcodec.networks.latent import LatentNetwork
 from ddpmcodec.presets import PRESETS
 from ddpmcodec.training import state
 from ddpmcodec.training.data import Crops, Pixels, load_images
-from ddpmcodec.training.evaluate import code_length
+from ddpmcodec.training.evaluate import code_lengths
 from ddpmcodec.training.objective import LatentPredictor, draw, loss
 from ddpmcodec.training.optim import Muon
+
+CROP_MULTIPLE = 16  # the largest lattice fits in
 
 
 @dataclass(frozen=True)
@@ -103,11 +106,13 @@ class Trainer:
         """Held-out bits/dim by effort of the averaged network, exported: code lengths, which files exceed by bytes."""
         exported = checkpoint.export(self.averaged, PRESETS, name="held-out")
         model = checkpoint.parse(exported, "the network in training")
-        return {str(e): round(code_length(model, held_out, PRESETS[e]), 4) for e in self.settings.evaluate_efforts}
+        return {str(e): round(sum(code_lengths(model, held_out, PRESETS[e])), 4) for e in self.settings.evaluate_efforts}
 
 
 def split(settings: Settings) -> tuple[Crops, NDArray[np.uint8]]:
     """Training crops and held-out images uint8 [N, crop, crop, 3]: the last `hold_out` images are never trained on."""
+    if settings.crop % CROP_MULTIPLE:
+        raise TrainingError(f"crops of {settings.crop} pixels: --crop must be a multiple of {CROP_MULTIPLE}")
     images = load_images(settings.data)
     if len(images) <= settings.hold_out:
         raise TrainingError(
@@ -153,6 +158,10 @@ def _steps(trainer: Trainer, crops: Crops, held_out: NDArray[np.uint8]) -> Itera
     with tqdm(total=1000, initial=round(1000 * trainer.progress()), unit="permille", disable=None) as bar:
         while trainer.progress() < 1:
             value, norm = trainer.update(crops.batch(trainer.step, settings.batch))
+            if not math.isfinite(value):
+                raise TrainingError(
+                    f"the loss is {value} after {trainer.step} steps: go back to the last save (--resume)"
+                )
             losses.append(value)
             bar.update(round(1000 * trainer.progress()) - bar.n)
             if trainer.step % 50 == 0:

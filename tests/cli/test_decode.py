@@ -23,7 +23,7 @@ def decode(ddpm: Any, tiny_model: Path) -> Any:
 
 
 def read(source: Path | bytes) -> np.ndarray:
-    return np.asarray(Image.open(BytesIO(source) if isinstance(source, bytes) else source))
+    return np.asarray(Image.open(BytesIO(source if isinstance(source, bytes) else source.read_bytes())))
 
 
 def test_the_output_stands_next_to_the_input(decode: Any, file: Path, pixels: np.ndarray) -> None:
@@ -43,8 +43,9 @@ def test_pipes(decode: Any, file: Path, pixels: np.ndarray, tmp_path: Path) -> N
 def test_the_extension_picks_the_format(decode: Any, file: Path, pixels: np.ndarray, extension: str) -> None:
     out = file.with_name(f"out.{extension}")
     assert decode(file, "-o", out).code == 0
-    assert np.array_equal(read(out), pixels)
-    assert Image.open(out).format == Image.registered_extensions()[f".{extension}"]
+    with Image.open(out) as found:
+        assert found.format == Image.registered_extensions()[f".{extension}"]
+        assert np.array_equal(found, pixels)
 
 
 def test_an_unknown_extension_is_refused_before_decoding(decode: Any, file: Path) -> None:

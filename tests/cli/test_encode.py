@@ -74,7 +74,7 @@ def test_the_input_is_never_overwritten(encode: Any, photo: Path) -> None:
 
 def test_two_inputs_do_not_share_an_output(encode: Any, photo: Path) -> None:
     twin = photo.with_suffix(".bmp")
-    Image.open(photo).save(twin)
+    Image.open(BytesIO(photo.read_bytes())).save(twin)
     ended = encode(photo, twin, "-f")
     assert ended.code == 1
     assert f"is already the output for {photo}" in ended.stderr
@@ -115,7 +115,7 @@ def test_a_result_that_does_not_decode_is_3_and_writes_nothing(
 
 
 def test_metadata_is_kept_unless_stripped(encode: Any, photo: Path, coded: bytes, tiny_model: Path) -> None:
-    Image.open(photo).save(photo, icc_profile=b"profile")
+    Image.open(BytesIO(photo.read_bytes())).save(photo, icc_profile=b"profile")
     assert encode(photo).code == encode(photo, "--strip", "-o", photo.parent / "bare.ddpm").code == 0
     kept = codec.decode(photo.with_suffix(".ddpm").read_bytes(), model=tiny_model)
     assert kept.info == {"icc_profile": b"profile"}
@@ -142,8 +142,8 @@ def test_a_full_disk_is_1(encode: Any, photo: Path) -> None:
 def test_two_processes_with_other_thread_counts_write_the_same_bytes(
     photo: Path, tiny_model: Path, coded: bytes
 ) -> None:
-    rng = np.random.Generator(np.random.Philox(5))
-    Image.fromarray(rng.integers(0, 256, (40, 56, 3), dtype=np.uint8)).save(photo)
+    array = np.random.Generator(np.random.Philox(5)).integers(0, 256, (40, 56, 3), dtype=np.uint8)
+    Image.fromarray(array).save(photo)
     command = [
         sys.executable,
         "-m",
@@ -161,4 +161,4 @@ def test_two_processes_with_other_thread_counts_write_the_same_bytes(
         subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": threads}, capture_output=True, check=True).stdout
         for threads in ("1", "2")
     ]
-    assert found[0] == found[1] == codec.encode(Image.open(photo), effort=1, model=tiny_model)
+    assert found[0] == found[1] == codec.encode(array, effort=1, model=tiny_model)

@@ -123,8 +123,10 @@ def test_an_interruption_half_way_leaves_no_output(
 
 def test_ctrl_c_is_130_without_a_traceback(tmp_path: Path, names: Any) -> None:
     """The command is interrupted while it reads: it has taken more than a pipe holds, so it is running."""
-    command = [*COMMAND, "encode", "-", "-o", tmp_path / "out.ddpm"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=False) as process:
+    # Commands that a shell starts in the background ignore the signal, and so would their children.
+    program = "import signal; signal.signal(2, signal.default_int_handler); from ddpmcodec.cli import main; main()"
+    command = [sys.executable, "-c", program, "encode", "-", "-o", tmp_path / "out.ddpm"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stderr is not None
         process.stdin.write(bytes(1 << 20))

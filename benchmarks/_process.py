@@ -1,0 +1,52 @@
+"""Seconds and peak memory of a command in a process of its own.
+
+python -m ddpmcodec.benchmarks._process COMMAND... runs the command and prints the figures as JSON. It stands between
+because the peak of a child counts from that of its parent: the parent must be small, and have no other children.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes in one unit of ru_maxrss
+DDPMCODEC = (sys.executable, "-m", "ddpmcodec.cli")
+
+
+class Ended(NamedTuple):
+    """How a process ended: wall seconds from start to exit, and the largest resident memory in bytes."""
+
+    seconds: float
+    peak_bytes: int
+
+
+def run(*command: str | Path) -> Ended:
+    """Run it to its end, its standard output thrown away. Raises SystemExit with what it said when it fails."""
+    between = [sys.executable, "-m", __spec__.name, *map(str, command)]
+    ended = subprocess.run(between, capture_output=True, text=True)
+    if ended.returncode:
+        raise SystemExit(f"{' '.join(map(str, command))} failed: {ended.stderr.strip()}")
+    return Ended(*json.loads(ended.stdout))
+
+
+def ddpmcodec(*arguments: str | Path) -> Ended:
+    """`run` for a command of the project."""
+    return run(*DDPMCODEC, *arguments)
+
+
+def main(command: Sequence[str]) -> int:
+    start = time.perf_counter()
+    code = subprocess.run(command, stdout=subprocess.DEVNULL).returncode
+    seconds = time.perf_counter() - start
+    print(json.dumps(Ended(seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * MAXRSS_UNIT)))
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
