@@ -15,8 +15,12 @@ from ._common import EXIT_CODES, force_option, say
 @click.argument("run", metavar="RUN")
 @click.option("-o", "--output", required=True, metavar="OUT", help="The exported model, a .safetensors file.")
 @click.option("--name", help="What the model calls itself; default: the output's name.")
-@click.option("--search", "images", metavar="DATA", help="Choose the step lists of the efforts on the last images of DATA.")
-@click.option("--search-images", default=32, show_default=True, help="How many; they must not be trained on.")
+@click.option(
+    "--search", "images", metavar="DATA", help="Choose the step lists of the efforts on the last images of DATA."
+)
+@click.option(
+    "--search-images", type=click.IntRange(1), default=32, show_default=True, help="How many; not to be trained on."
+)
 @force_option
 def export(run: str, output: str, name: str | None, images: str | None, search_images: int, force: bool) -> int:
     """Turn the averaged network of a training folder into one exact, integer model file, and check it."""

@@ -233,7 +233,9 @@ def _parse_start(reader: Reader) -> tuple[str, int]:
     """Colour mode and flags."""
     magic = reader.data[: len(MAGIC)]
     if magic != MAGIC[: len(magic)]:
-        raise FormatError(f"not a ddpmcodec file: it starts with {magic.hex(' ')}, not {MAGIC.hex(' ')}")
+        raise FormatError(
+            f"not a ddpmcodec file: it starts with {magic.hex(' ')}, not {MAGIC.hex(' ')}; give a .ddpm file"
+        )
     reader.take(len(MAGIC))
     version, mode = divmod(reader.take(1)[0], 16)
     if version != VERSION:

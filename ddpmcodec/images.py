@@ -96,7 +96,8 @@ def to_image(planes: Planes) -> Image.Image:
 def image_format(name: str) -> str:
     """Pillow's name of the format for a file name; PNG without an extension. Raises OutputError for an unknown one."""
     extension = PurePath(name).suffix.lower()
-    found = Image.registered_extensions().get(extension) if extension else "PNG"
+    extensions = Image.registered_extensions()  # loads the formats, and so fills Image.SAVE
+    found = extensions.get(extension) if extension else "PNG"
     if found is None or found not in Image.SAVE:
         raise OutputError(f"{name}: no image format that Pillow writes has the extension {extension}: use .png")
     return found

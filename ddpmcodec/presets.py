@@ -43,7 +43,10 @@ PRESETS: dict[int, tuple[Step, ...]] = {
     1: (*_START, *lattice(8, 4, 8, 16, 32)[1:4], *groups(8, 32, levels=[7])[2:]),
     2: (*_START, *groups(8, 4, 8, levels=[7])[2:4], *lattice(8, 8, 16)[1:2], *groups(8, 16, 32, levels=[6])[2:]),
     3: (*_START, *groups(8, 4, 8, levels=[7])[2:4], *lattice(8, 8, 16)[1:2], *groups(8, 16, 32, 48, levels=[6])[2:]),
-    4: (*_START, *groups(8, 4, 8, 16, 32, 48, levels=[6])[2:], ),
+    4: (
+        *_START,
+        *groups(8, 4, 8, 16, 32, 48, levels=[6])[2:],
+    ),
     5: (*_START, *groups(8, 4, 8, 16, 24, 32, 48, levels=[6])[2:]),
     6: (*_START, *groups(8, 4, 8, 12, 16, 24, 32, 40, 48, levels=[6])[2:]),
     7: (*_START, *groups(8, 4, 6, 8, 12, 16, 20, 24, 28, 32, 36, 40, 44, 48, 56, levels=[6])[2:]),

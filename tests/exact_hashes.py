@@ -1,7 +1,7 @@
 """Prints, as one line of JSON, hashes of what this process computes; run by test_exactness in many environments.
 
-Arguments: the number of threads, then exported models. Per model: the integers of every path (fused and eager, bfloat16 and
-float32 convolutions) on batches of several sizes, and whole files, also of a large image in groups, decoded again.
+Arguments: the number of threads, then exported models. Per model: the integers of every path (fused and eager, bfloat16
+and float32 convolutions) on batches of several sizes, and whole files, also of a large image in groups, decoded again.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -50,11 +51,19 @@ def outputs(model: Model) -> Iterator[tuple[str, str]]:
 def files(model: Model) -> Iterator[tuple[str, str]]:
     images = pictures()
     encoded = codec.encode_many(images, effort=1, model=model, verify=False)
-    container.SINGLE_STREAM_PIXELS = container.GROUP_PIXELS = 512
-    encoded.append(codec.encode(images[-1], effort=1, model=model, verify=False))
-    for image, data in zip([*images, images[-1]], encoded, strict=True):
+    with in_small_groups():
+        encoded.append(codec.encode(images[-1], effort=1, model=model, verify=False))
+    for number, (image, data) in enumerate(zip([*images, images[-1]], encoded, strict=True)):
         same = np.array_equal(np.asarray(codec.decode(data, model=model)), image)
-        yield f"file of {len(data)} bytes", hashlib.sha256(data).hexdigest() if same else "does not decode"
+        yield f"file {number}", hashlib.sha256(data).hexdigest() if same else "does not decode"
+
+
+@contextmanager
+def in_small_groups() -> Iterator[None]:
+    before = container.SINGLE_STREAM_PIXELS, container.GROUP_PIXELS
+    container.SINGLE_STREAM_PIXELS = container.GROUP_PIXELS = 512
+    yield
+    container.SINGLE_STREAM_PIXELS, container.GROUP_PIXELS = before
 
 
 def main(threads: int, paths: list[str]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ddpmcodec import container
 from ddpmcodec.container import (
     GROUP_PIXELS,
     MAX_PIXELS,
@@ -239,6 +240,8 @@ def test_a_group_has_its_chunks_up_to_the_cut() -> None:
 
 # --- the grid
 
+HALF_A_MEGAPIXEL = 1 << 19
+
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (256, 256), (SINGLE_STREAM_PIXELS, 1)])
 def test_small_images_are_one_stream(width: int, height: int) -> None:
@@ -252,11 +255,14 @@ def test_small_images_are_one_stream(width: int, height: int) -> None:
         (257, 256, (257, 256), 1),
         (1024, 1024, (512, 1024), 2),
         (6000, 4000, (752, 672), 48),
-        (MAX_PIXELS, 1, (GROUP_PIXELS, 1), 512),
-        (1, MAX_PIXELS, (1, GROUP_PIXELS), 512),
+        (MAX_PIXELS, 1, (HALF_A_MEGAPIXEL, 1), 512),
+        (1, MAX_PIXELS, (1, HALF_A_MEGAPIXEL), 512),
     ],
 )
-def test_large_images_are_cut_into_near_squares(width: int, height: int, tile: tuple[int, int], groups: int) -> None:
+def test_large_images_are_cut_into_near_squares(
+    monkeypatch: pytest.MonkeyPatch, width: int, height: int, tile: tuple[int, int], groups: int
+) -> None:
+    monkeypatch.setattr(container, "GROUP_PIXELS", HALF_A_MEGAPIXEL)
     index = plan_index(width, height, 9)
     assert index == Index(*tile, 9)
     assert Header("RGB", width, height, 5, MODEL_ID, index=index).group_count() == groups

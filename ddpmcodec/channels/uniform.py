@@ -64,7 +64,10 @@ class State:
 
 @dataclass(frozen=True)
 class Decoded:
-    """A batch as far as it was decoded. pixels: uint8 [N, H, W, C]; bytes_used: of each image's last stream."""
+    """A batch as far as it was decoded. pixels: uint8 [N, H, W, C]; bytes_used: of each image's last stream.
+
+    exact: every pixel is known, and the checks of the streams say that it is right.
+    """
 
     pixels: Pixels
     exact: bool
@@ -143,7 +146,7 @@ class _Reader:
 
     def __init__(self, chunks: list[bytes], per_step: bool, partial: bool) -> None:
         self.chunks, self.per_step, self.partial = chunks, per_step, partial
-        self.ended, self.head, self.position = False, np.uint64(0), 0
+        self.ended, self.checked, self.head, self.position = False, False, np.uint64(0), 0
         self.words = np.zeros(0, np.uint32)
 
     def open(self, number: int) -> None:
@@ -165,6 +168,7 @@ class _Reader:
     def step(self, state: State, n: int, prediction: list[NDArray[Any]], constants: cells.StepConstants) -> None:
         if self.ended:
             return
+        self.checked = False
         self.head, self.position, whole = cells.decode_step(
             state.lo[n], state.hi[n], state.c[n], *prediction, *constants, self.head, self.position, self.words
         )
@@ -180,6 +184,7 @@ class _Reader:
             raise ChecksumError(
                 "the decoded image is not the one that was encoded: the data is damaged; get the file again"
             )
+        self.checked = True
 
     @property
     def bytes_used(self) -> int:
@@ -219,7 +224,8 @@ def decode_group(
             break
         done += 1
     _no_more(chunks, steps, per_step, last_step)
-    return Decoded(_reconstruction(state, model), state.is_exact(), done, tuple(r.bytes_used for r in readers))
+    exact = state.is_exact() and all(reader.checked for reader in readers)
+    return Decoded(_reconstruction(state, model), exact, done, tuple(r.bytes_used for r in readers))
 
 
 def _no_more(chunks: Sequence[list[bytes]], steps: Sequence[Step], per_step: bool, last_step: int | None) -> None:

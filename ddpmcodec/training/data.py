@@ -20,8 +20,9 @@ TILE, COLUMNS = 32, 50  # sheets: 32x32 tiles, 50 a row, row-major
 
 def _array(path: Path) -> list[Pixels]:
     try:
-        loaded = np.load(path, allow_pickle=False)
-        array = loaded if isinstance(loaded, np.ndarray) else loaded[loaded.files[0]]
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            array = loaded if isinstance(loaded, np.ndarray) else loaded[loaded.files[0]]
     except (OSError, ValueError, EOFError, LookupError, BadZipFile) as error:
         raise TrainingError(
             f"{path}: not a .npy or .npz array ({error}); point --data at one, or at a folder"
@@ -52,9 +53,12 @@ def _sheets(folder: Path, split: str) -> list[Pixels]:
 def _torchvision(root: Path, split: str) -> list[Pixels]:
     try:
         from torchvision.datasets import CIFAR10
+
+        return list(CIFAR10(str(root), train=split == "train").data)
     except ImportError as error:
         raise TrainingError(f"{root}: reading CIFAR-10 needs torchvision; pip install 'ddpmcodec[data]'") from error
-    return list(CIFAR10(str(root), train=split == "train").data)
+    except RuntimeError as error:
+        raise TrainingError(f"{root}: not torchvision's CIFAR-10 ({error}); get it again") from error
 
 
 def load_images(source: str | Path, split: str = "train") -> list[Pixels]:

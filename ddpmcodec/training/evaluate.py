@@ -55,6 +55,6 @@ def step_costs(denoise: Denoise, pixels: Tensor, steps: Sequence[Step], seed: in
 
 
 def code_lengths(model: Model, pixels: NDArray[np.uint8], steps: Sequence[Step]) -> list[float]:
-    """Mean bits/dim of every step's symbols for images uint8 [N, H, W, 3]: their sum is what a file costs beside its header."""
+    """Mean bits/dim of every step's symbols for images uint8 [N, H, W, 3]; a file costs their sum and its header."""
     walk = encode_symbols(pixels, model, steps, group=0)
     return [sum(float(cost_bits(freqs).sum()) for _, freqs in symbols) / pixels.size for symbols, _ in walk]

@@ -1,7 +1,8 @@
-"""Finding step lists: the cheapest way through a lattice under a budget of network calls, from costs on held-out images.
+"""Finding step lists: the cheapest way through a lattice under a budget of network calls, by costs on held-out images.
 
-What a group of lattice phases costs depends on which phases are exact before it and on the noise levels it goes through, not
-on how the earlier phases became exact. So every group is measured by itself, once, and dynamic programming puts them together.
+What a group of lattice phases costs depends on which phases are exact before it and on the noise levels it goes
+through, not on how the earlier phases became exact. So every group is measured by itself, once, and dynamic programming
+puts them together.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from ddpmcodec.errors import TrainingError
 from ddpmcodec.networks import checkpoint
 from ddpmcodec.networks.latent import LatentNetwork
 from ddpmcodec.networks.model import IntegerPrediction, Model
@@ -25,7 +27,7 @@ from ddpmcodec.training.evaluate import code_lengths
 PERIOD = 8
 PHASES = PERIOD * PERIOD
 SMALLEST_SHARE = 8  # a doubling of the exact phases is cut into at most so many groups
-NOISE_PLANS = ((), (4.0,), (7.0,), (12.0,), (20.0,), (12.0, 4.0), (20.0, 7.0), (30.0, 12.0), (24.0, 10.0, 4.0))
+NOISE_PLANS = ((), (4.0,), (7.0,), (12.0,), (12.0, 4.0), (20.0, 7.0))
 
 
 class Group(NamedTuple):
@@ -67,7 +69,9 @@ def _free_start(model: Model) -> Model:
         calls += 1
         if calls > 1:
             return model.predict(lo, hi)
-        return IntegerPrediction(np.zeros(lo.shape, np.int32), np.full(lo.shape, 90, np.uint8), np.zeros(lo.shape, np.int16))
+        return IntegerPrediction(
+            np.zeros(lo.shape, np.int32), np.full(lo.shape, 90, np.uint8), np.zeros(lo.shape, np.int16)
+        )
 
     return replace(model, predict=predict)
 
@@ -98,7 +102,13 @@ def cheapest(costs: Mapping[Group, float], calls: int) -> tuple[float, list[Step
 
 
 def searched_presets(latent: LatentNetwork, data: str, count: int) -> dict[int, list[Step]]:
-    """The best list for every effort's budget of network calls, on the last `count` images of a data set of equal images."""
+    """The best list for every effort's budget of network calls, on the last `count` images of a data set.
+
+    Raises TrainingError when the images are not of one size.
+    """
+    images = load_images(data)[-count:]
+    if len({image.shape for image in images}) > 1:
+        raise TrainingError(f"{data}: the last {count} images are not of one size; search on others, or on fewer")
     model = checkpoint.parse(checkpoint.export(latent, PRESETS, name="searched"), "the network to export")
-    costs = measure(model, np.stack(load_images(data)[-count:]))
+    costs = measure(model, np.stack(images))
     return {effort: cheapest(costs, calls)[1] for effort, calls in BUDGETS.items()}

@@ -122,7 +122,9 @@ def uniform_batch(pixels: Tensor, generator: torch.Generator) -> UniformBatch:
     n, _, size, _ = pixels.shape
     plan = _plan(n, size, generator)
     ratio = _uniform(n, 0.3, 0.75, generator)
-    target = torch.where(plan.rungs == LADDER, _log_uniform(n, 1.2, 90.0, generator), _log_uniform(n, 3.0, 25.0, generator))
+    target = torch.where(
+        plan.rungs == LADDER, _log_uniform(n, 1.2, 90.0, generator), _log_uniform(n, 3.0, 25.0, generator)
+    )
     state = unknown_ranges(pixels)
     for j in range(LADDER - 1, -1, -1):
         level = target / ratio**j

@@ -106,7 +106,9 @@ class Trainer:
         """Held-out bits/dim by effort of the averaged network, exported: code lengths, which files exceed by bytes."""
         exported = checkpoint.export(self.averaged, PRESETS, name="held-out")
         model = checkpoint.parse(exported, "the network in training")
-        return {str(e): round(sum(code_lengths(model, held_out, PRESETS[e])), 4) for e in self.settings.evaluate_efforts}
+        return {
+            str(e): round(sum(code_lengths(model, held_out, PRESETS[e])), 4) for e in self.settings.evaluate_efforts
+        }
 
 
 def split(settings: Settings) -> tuple[Crops, NDArray[np.uint8]]:
@@ -132,8 +134,8 @@ def train(settings: Settings, *, resume: bool = False, compiled: bool = True) ->
     out = Path(settings.out)
     if state.exists(out) and not resume:
         raise TrainingError(f"{out}: holds a training run already; go on with --resume, or choose another folder")
-    out.mkdir(parents=True, exist_ok=True)
     crops, held_out = split(settings)
+    out.mkdir(parents=True, exist_ok=True)
     trainer = Trainer(settings, compiled=compiled)
     if resume and state.exists(out):
         state.load(out, trainer)

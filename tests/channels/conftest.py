@@ -12,7 +12,7 @@ from ddpmcodec.networks import load_model
 from ddpmcodec.networks.model import Model
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
     """Threads cost tiny networks more than they bring; that they change nothing is the business of test_exactness."""
     before = torch.get_num_threads()

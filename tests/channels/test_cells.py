@@ -13,10 +13,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ddpmcodec.ans.stream import close_stream, encode_reverse, open_stream
+from ddpmcodec.ans import close_stream, cost_bits, encode_reverse, encode_values, open_stream
 from ddpmcodec.channels import cells
 from ddpmcodec.channels.cells import RHO_ONE, UNKNOWN, StepConstants, decode_step, encode_step, rho_and_width
 from ddpmcodec.kernels import uniform_cell, uniform_width
+from ddpmcodec.networks.prediction import Prediction, coupled_means
 from ddpmcodec.schedule import MAX_LEVEL, PERIODS, Step, step_pixels, validate_steps
 
 Array = NDArray[np.generic]
@@ -148,6 +149,32 @@ def test_a_known_pixel_costs_nothing_and_stays() -> None:
     assert len(moved_by(pixels, state, constants)) == 0
     assert (state.lo == 77).all()
     assert (state.hi == 77).all()
+
+
+# --- coupling
+
+
+@pytest.mark.parametrize("level", [0, 2000], ids=["exact", "noisy"])
+def test_channels_are_coupled_as_the_model_is_trained(level: int) -> None:
+    """Every symbol is coded under the mean that training gives it (`prediction.coupled_means`), up to rounding."""
+    rng = np.random.default_rng(3)
+    shape = (12, 15, 3)
+    pixels, state = rng.integers(0, 256, shape).astype(np.uint8), Start.unknown(*shape)
+    means = 64 * pixels.astype(np.int32) + rng.integers(-2000, 2000, shape, np.int32)
+    scales, coupling = rng.integers(40, 90, shape, np.uint8), rng.integers(-90, 91, shape, np.int16)
+    constants = cells.step_constants(Step(level, 1, 0, 1), cells.unknown_levels(), drawn_dither(rng, *shape))
+    _, freqs = encode_step(pixels, *state, means, scales, coupling, *constants)
+    mean, a, lo, hi = (
+        torch.from_numpy(x.astype(float)).permute(2, 0, 1).unsqueeze(0)
+        for x in (means / 64, coupling / 64, state.lo, state.hi)
+    )
+    coupled = coupled_means(Prediction(mean, torch.zeros_like(mean), a), lo, hi)[0].permute(1, 2, 0).numpy()
+    told = (state.lo > 0) | (state.hi < 255)
+    assert len(freqs) == told.sum()
+    _, expected = encode_values(0, 255, state.lo[told], state.hi[told], np.round(64 * coupled[told]), scales[told])
+    error = np.abs(cost_bits(freqs) - cost_bits(expected))[cost_bits(expected) < 16]
+    assert error.max() < 0.15
+    assert error.mean() < 0.02
 
 
 # --- there and back

@@ -191,6 +191,21 @@ def test_every_flipped_bit_is_found(model: Model) -> None:
             decode([[bytes(damaged)]], model, pixels.shape[1:])
 
 
+@WAYS
+def test_damage_is_never_called_exact(model: Model, per_step: bool) -> None:
+    """A preview of damaged data may show something, but nothing else as exact."""
+    pixels = images(3, 1)
+    (chunks,) = encode(pixels, model, per_step)
+    for bit in range(0, 8 * len(chunks[-1]), 29):
+        damaged = bytearray(chunks[-1])
+        damaged[bit // 8] ^= 1 << bit % 8
+        try:
+            found = decode([[*chunks[:-1], bytes(damaged)]], model, pixels.shape[1:], per_step, partial=True)
+        except FormatError:
+            continue
+        assert not found.exact
+
+
 def test_damage_is_found_in_the_step_where_it_is(model: Model) -> None:
     pixels = images(3, 1)
     (chunks,) = encode(pixels, model, per_step=True)

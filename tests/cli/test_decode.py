@@ -6,6 +6,7 @@ import os
 import resource
 import subprocess
 import sys
+import termios
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,18 @@ def test_no_binary_data_on_a_terminal(file: Path, tiny_model: Path) -> None:
     os.close(master)
     assert ended.returncode == 1
     assert ended.stderr == (f"ddpmcodec: {file}: no binary data to a terminal: name a file with -o, or use a pipe\n")
+
+
+def test_progress_is_shown_to_a_person_who_watches(file: Path, tiny_model: Path) -> None:
+    master, terminal = os.openpty()
+    termios.tcsetwinsize(terminal, (24, 80))
+    command = [sys.executable, "-m", "ddpmcodec.cli", "decode", file, "-o", "-", "--model", tiny_model]
+    ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=terminal, check=True)
+    shown = os.read(master, 10_000).decode()
+    os.close(terminal)
+    os.close(master)
+    assert f"{file}:   0%|" in shown
+    assert read(ended.stdout).shape == (10, 12, 3)
 
 
 # --- previews

@@ -72,7 +72,7 @@ def test_the_console_command_exits_with_the_code(tmp_path: Path) -> None:
     assert ended.returncode == 3
     assert ended.stderr == (
         f"ddpmcodec: {tmp_path / 'x.ddpm'}: not a ddpmcodec file:"
-        " it starts with 66 6f 72 65, not dd 50 0d 0a: get the file again\n"
+        " it starts with 66 6f 72 65, not dd 50 0d 0a; give a .ddpm file\n"
     )
 
 
@@ -132,6 +132,7 @@ def test_ctrl_c_is_130_without_a_traceback(tmp_path: Path, names: Any) -> None:
         process.stdin.write(bytes(1 << 20))
         process.stdin.flush()
         process.send_signal(2)
+        process.stdin.close()  # where the signal came between two reads, it is seen after the next one
         stderr = process.stderr.read().decode()
     assert process.returncode == 130
     assert stderr.strip() == "ddpmcodec: interrupted: nothing was kept of the file in progress"

@@ -20,7 +20,7 @@ Pixels = NDArray[np.uint8]
 DrawRanges = Callable[..., tuple[Pixels, Pixels]]
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
     """Threads cost tiny networks more than they bring; that they change nothing is the business of test_exactness."""
     before = torch.get_num_threads()

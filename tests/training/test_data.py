@@ -1,0 +1,133 @@
+"""Where training images come from, and in which order they are drawn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from ddpmcodec.errors import TrainingError
+from ddpmcodec.training.data import Crops, load_images
+
+Pixels = NDArray[np.uint8]
+
+
+def numbered(count: int, side: int = 4) -> list[Pixels]:
+    """Flat images, each of a grey level of its own."""
+    return [np.full((side, side, 3), 2 * i, np.uint8) for i in range(count)]
+
+
+# --- sources
+
+
+def test_a_folder_is_read_in_order_of_names(pictures: Path, gradients: Pixels) -> None:
+    assert np.array_equal(load_images(pictures), gradients)
+
+
+def test_a_folder_is_searched_to_the_bottom_and_all_modes_become_rgb(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    Image.new("L", (3, 2), 7).save(tmp_path / "deep" / "grey.PNG")
+    Image.new("RGBA", (3, 2), (1, 2, 3, 4)).save(tmp_path / "z.webp", lossless=True)
+    (tmp_path / "readme.txt").write_text("no image")
+    grey, colour = load_images(tmp_path)
+    assert (grey.shape, grey[0, 0].tolist(), colour[0, 0].tolist()) == ((2, 3, 3), [7, 7, 7], [1, 2, 3])
+
+
+def test_arrays_hold_images(tmp_path: Path, gradients: Pixels) -> None:
+    np.save(tmp_path / "a.npy", gradients)
+    np.savez(tmp_path / "a.npz", images=gradients)
+    for name in ("a.npy", "a.npz"):
+        assert np.array_equal(load_images(tmp_path / name), gradients)
+
+
+def test_sheets_hold_as_many_tiles_as_their_index_names(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    tiles = rng.integers(0, 256, (100, 32, 32, 3)).astype(np.uint8)
+    sheet = tiles.reshape(2, 50, 32, 32, 3).transpose(0, 2, 1, 3, 4).reshape(64, 1600, 3)
+    Image.fromarray(sheet).save(tmp_path / "train_00.webp", lossless=True)
+    np.savez(tmp_path / "train_index.npz", official_index=np.arange(97))
+    assert np.array_equal(load_images(tmp_path), tiles[:97])
+
+
+def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"nothing: no such file or folder; point --data at images"):
+        load_images(tmp_path / "nothing")
+    with pytest.raises(TrainingError, match=r"no images found \(looked for .bmp, .jpeg"):
+        load_images(tmp_path)
+
+
+def test_an_unreadable_image_is_named(tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(TrainingError, match=r"broken.png: not a readable image .*; remove it"):
+        load_images(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "array", [np.zeros((2, 8, 8, 3)), np.zeros((2, 8, 8), np.uint8), np.zeros((2, 3, 8, 8), np.uint8)], ids=str
+)
+def test_other_arrays_are_refused(tmp_path: Path, array: NDArray[np.generic]) -> None:
+    np.save(tmp_path / "a.npy", array)
+    with pytest.raises(TrainingError, match=r"a.npy: expected uint8 \[N, H, W, 3\], found"):
+        load_images(tmp_path / "a.npy")
+
+
+def test_other_files_and_pickles_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("hello")
+    (tmp_path / "empty").touch()
+    (tmp_path / "zip").write_bytes(b"PK\3\4" + bytes(30))
+    np.save(tmp_path / "objects.npy", np.array([{}], object), allow_pickle=True)
+    for name in ("text", "empty", "zip", "objects.npy"):
+        with pytest.raises(TrainingError, match=rf"{name}: not a .npy or .npz array .*; point --data at"):
+            load_images(tmp_path / name)
+
+
+def test_a_cifar_folder_without_its_batches_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "cifar-10-batches-py").mkdir()
+    with pytest.raises(TrainingError, match="CIFAR-10"):
+        load_images(tmp_path)
+
+
+# --- crops
+
+
+def test_an_epoch_shows_every_image_once() -> None:
+    crops = Crops(numbered(12), 4, seed=3)
+    seen = [crops.batch(step, 5)[:, 0, 0, 0].tolist() for step in range(12)]
+    flat = [int(level) // 2 for batch in seen for level in batch]
+    epochs = [flat[i : i + 12] for i in range(0, 60, 12)]
+    assert all(sorted(epoch) == list(range(12)) for epoch in epochs)
+    assert epochs[0] != epochs[1]
+
+
+def test_a_step_draws_the_same_whatever_came_before(gradients: Pixels) -> None:
+    one, other = (Crops(list(gradients), 8, seed=4) for _ in range(2))
+    for step in range(9):
+        one.batch(step, 6)
+    assert one.batch(7, 6).equal(other.batch(7, 6))
+    assert not one.batch(7, 6).equal(Crops(list(gradients), 8, seed=5).batch(7, 6))
+
+
+def test_crops_are_windows_half_of_them_mirrored() -> None:
+    y, x = np.mgrid[:9, :11]
+    image = np.stack([20 * x, 20 * y, x + y], -1).astype(np.uint8)
+    batch = Crops([image], 4, seed=0).batch(0, 400).numpy()
+    assert batch.shape == (400, 3, 4, 4)
+    mirrored = batch[:, 0, 0, 0] > batch[:, 0, 0, 1]
+    assert 150 < mirrored.sum() < 250
+    corners = {(int(c[0].min()) // 20, int(c[1].min()) // 20) for c in batch}
+    assert corners == {(left, top) for left in range(8) for top in range(6)}
+
+
+def test_large_images_give_more_crops_and_small_ones_none() -> None:
+    small, fitting, large = (np.full((side, side, 3), side, np.uint8) for side in (3, 4, 8))
+    drawn = Crops([small, fitting, large], 4, seed=0).batch(0, 500)[:, 0, 0, 0]
+    assert drawn.unique().tolist() == [4, 8]
+    assert (drawn == 8).sum() == 400
+
+
+def test_a_crop_that_fits_nowhere_is_refused() -> None:
+    with pytest.raises(TrainingError, match="no training image is at least 5x5; choose a smaller --crop"):
+        Crops(numbered(3), 5, seed=0)
