@@ -1,12 +1,13 @@
-"""The default step lists of the uniform channel by effort: phases of an 8x8 lattice, coarse to fine, made exact in groups.
+"""The default step lists of the uniform channel by effort: phases of an 8x8 lattice made exact in groups, coarse to fine.
 
-An exported model carries its own lists (`ddpmcodec export --search` finds them on held-out images), so that a file written
-with it decodes the same whatever this module becomes.
+An exported model carries its own lists (`ddpmcodec export --search` finds them on held-out images), so that a file
+written with it decodes the same whatever this module becomes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from ddpmcodec.schedule import LEVEL_UNIT, Step
 
@@ -20,7 +21,7 @@ def groups(bounds: Sequence[int], level: float = 0.0) -> list[Step]:
     level: grey levels of noise that each group goes through first; 0 makes it exact at once.
     """
     noise = [round(LEVEL_UNIT * level)] if level else []
-    return [Step(s, PERIOD, first, last) for first, last in zip(bounds, bounds[1:], strict=False) for s in (*noise, 0)]
+    return [Step(s, PERIOD, first, last) for first, last in pairwise(bounds) for s in (*noise, 0)]
 
 
 PRESETS: dict[int, tuple[Step, ...]] = {

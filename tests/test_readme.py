@@ -1,0 +1,26 @@
+"""What README.md shows works as it stands."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ddpmcodec.cli import COMMANDS, run
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def test_the_python_example_runs() -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    names: dict[str, object] = {}
+    exec(example, names)
+    assert getattr(names["preview"], "size", None) == (32, 24)
+
+
+def test_every_command_of_the_readme_exists(capsys: pytest.CaptureFixture[str]) -> None:
+    used = set(re.findall(r"^    .*?ddpmcodec ([a-z]+) ", README.read_text(), re.MULTILINE))
+    assert {"encode", "decode", "truncate", "train"} <= used <= set(COMMANDS)
+    assert [run([command, "--help"]) for command in sorted(used)] == [0] * len(used)
+    assert "Usage" in capsys.readouterr().out
