@@ -1,4 +1,4 @@
-"""The default step lists of the uniform channel by effort: phases of an 8x8 lattice made exact in groups, coarse to fine.
+"""The default step lists of the uniform channel by effort: phases of an 8x8 lattice, in groups, coarse to fine.
 
 An exported model carries its own lists (`ddpmcodec export --search` finds them on held-out images), so that a file
 written with it decodes the same whatever this module becomes.

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import settings
 
-from ddpmcodec.networks import checkpoint
+from ddpmcodec.networks import checkpoint, load_model
 from ddpmcodec.networks.exact import Architecture
 from ddpmcodec.networks.latent import LatentNetwork
+from ddpmcodec.networks.model import Model
 from ddpmcodec.presets import PRESETS
 
 settings.register_profile("ddpmcodec", deadline=None)  # a first example may compile a kernel
@@ -43,3 +44,17 @@ def make_tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int],
 @pytest.fixture(scope="session")
 def tiny_model(make_tiny_model: Callable[[int], Path]) -> Path:
     return make_tiny_model(0)
+
+
+@pytest.fixture(scope="session")
+def model(tiny_model: Path) -> Model:
+    return load_model(tiny_model)
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Threads cost tiny networks more than they bring; that they change nothing is the business of test_exactness."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import lzma
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from ddpmcodec import codec, container
@@ -57,12 +55,7 @@ def model(folder: Path) -> Model:
     return checkpoint.parse(lzma.decompress((folder / manifest(folder)["model"]).read_bytes()), str(folder))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_there_are_golden_files() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,25 +21,13 @@ from ddpmcodec.benchmarks._peers import PEERS, Peer
 from ddpmcodec.benchmarks._photo import synthetic_photo
 from ddpmcodec.channels import uniform
 from ddpmcodec.errors import OutputError
-from ddpmcodec.networks import load_model
 from ddpmcodec.networks.model import Model
 
 HEAD = ["name", "description", "command", "machine", "versions", "model", "dataset", "results"]
 INSTALLED = [peer for peer in PEERS if not peer.skipped]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """The pictures are tiny: a second thread only waits."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def model(tiny_model: Path) -> Model:
-    return load_model(tiny_model)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from ddpmcodec import codec, container
-from ddpmcodec.networks import load_model
 from ddpmcodec.networks.model import Model
 
 Picture = Callable[..., Image.Image]
 Smooth = Callable[..., np.ndarray]
-
-
-@pytest.fixture(scope="session")
-def model(tiny_model: Path) -> Model:
-    return load_model(tiny_model)
 
 
 def smooth_array(height: int = 20, width: int = 24) -> np.ndarray:

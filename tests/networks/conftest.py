@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from copy import deepcopy
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
-from ddpmcodec.networks import load_model
 from ddpmcodec.networks.exact import Architecture
 from ddpmcodec.networks.latent import LatentNetwork
-from ddpmcodec.networks.model import Model
 
 Pixels = NDArray[np.uint8]
 DrawRanges = Callable[..., tuple[Pixels, Pixels]]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads cost tiny networks more than they bring; that they change nothing is the business of test_exactness."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def on_one_thread(one_thread: None) -> None:
+    pass
 
 
 @pytest.fixture(scope="session")
@@ -49,11 +42,6 @@ def pristine(architecture: Architecture) -> LatentNetwork:
 def latent(pristine: LatentNetwork) -> LatentNetwork:
     """A copy, to change and to differentiate."""
     return deepcopy(pristine)
-
-
-@pytest.fixture(scope="session")
-def model(tiny_model: Path) -> Model:
-    return load_model(tiny_model)
 
 
 @pytest.fixture(scope="session")
