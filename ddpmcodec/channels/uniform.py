@@ -23,7 +23,7 @@ from ddpmcodec.ans.stream import STATE_LOW, close_stream, encode_reverse, open_s
 from ddpmcodec.channels import cells
 from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError
 from ddpmcodec.networks.model import IntegerPrediction, Model
-from ddpmcodec.schedule import Step
+from ddpmcodec.schedule import Step, step_pixels
 
 Pixels = NDArray[np.uint8]
 Symbols = tuple[NDArray[np.uint32], NDArray[np.uint32]]  # starts and frequencies of the coded cells, in decoding order
@@ -204,8 +204,8 @@ def decode_group(
 ) -> Decoded:
     """Decode what `encode_group` returned for images of shape (H, W, C).
 
-    partial: streams may be missing at the end and the last may be cut anywhere; dimensions that stay unknown get the
-    model's mean. last_step: stop after so many steps. Raises TruncatedError, FormatError, or ChecksumError when the
+    partial: streams may be missing at the end and the last may be cut anywhere; dimensions that stay unknown are
+    filled in with the model's mean. last_step: stop after so many steps. Raises TruncatedError, FormatError, or ChecksumError when the
     result is not what was encoded.
     """
     state = State.unknown(len(chunks), *shape)
@@ -225,7 +225,9 @@ def decode_group(
         done += 1
     _no_more(chunks, steps, per_step, last_step)
     exact = state.is_exact() and all(reader.checked for reader in readers)
-    return Decoded(_reconstruction(state, model), exact, done, tuple(r.bytes_used for r in readers))
+    _fill_in(state, model, steps[done:])
+    pixels = state.lo[..., : state.channels].copy()
+    return Decoded(pixels, exact, done, tuple(r.bytes_used for r in readers))
 
 
 def _no_more(chunks: Sequence[list[bytes]], steps: Sequence[Step], per_step: bool, last_step: int | None) -> None:
@@ -234,10 +236,16 @@ def _no_more(chunks: Sequence[list[bytes]], steps: Sequence[Step], per_step: boo
         raise FormatError(f"more streams than the {expected} of this step list; the file is damaged")
 
 
-def _reconstruction(state: State, model: Model) -> Pixels:
-    """The progressive estimate: the predicted mean drawn into what is known; uint8 [N, H, W, C]."""
-    if state.is_exact():
-        return state.lo[..., : state.channels].copy()
-    mean = (model.predict(state.lo, state.hi).mean + 32) >> 6
-    estimate: Pixels = np.clip(mean, state.lo, state.hi)[..., : state.channels].astype(np.uint8)
-    return estimate
+def _fill_in(state: State, model: Model, steps: Sequence[Step]) -> None:
+    """The progressive estimate: what the remaining steps would make exact becomes the predicted mean, drawn into what is
+    known. Step by step, as the network learns to predict the next group of pixels from those before it, and no others."""
+    height, width = state.lo.shape[1:3]
+    for step in steps:
+        if step.level or state.is_exact():
+            continue
+        cell = step_pixels(step, step.period)
+        moves = np.tile(cell, (-(-height // step.period), -(-width // step.period)))[:height, :width]
+        mean = (model.predict(state.lo, state.hi).mean + 32) >> 6
+        filled = np.clip(mean, state.lo, state.hi).astype(np.uint8)[:, moves]
+        state.lo[:, moves] = state.hi[:, moves] = filled
+        state.spread_grey()

@@ -162,11 +162,17 @@ def test_a_step_can_be_the_last(model: Model, per_step: bool) -> None:
         assert (found.steps_done, found.exact) == (last, last == len(STEPS))
 
 
-def test_nothing_at_all_shows_the_mean_of_the_model(model: Model) -> None:
-    found = decode([[]], model, (9, 14, 3), partial=True)
-    unknown = State.unknown(1, 9, 14, 3)
-    mean = (model.predict(unknown.lo, unknown.hi).mean + 32) >> 6
-    assert np.array_equal(found.pixels, np.clip(mean, 0, 255))
+def test_what_is_missing_is_filled_in_with_means_group_by_group(model: Model) -> None:
+    steps = [Step(0, 2, 0, 1), Step(700, 2, 1, 4), Step(0, 2, 1, 4)]
+    found = decode_group([[]], (9, 14, 3), model, steps, group=0, per_step=False, partial=True)
+    state = State.unknown(1, 9, 14, 3)
+    for first in (True, False):
+        mean = np.clip((model.predict(state.lo, state.hi).mean + 32) >> 6, 0, 255)
+        group = np.zeros((9, 14), bool)
+        group[::2, ::2] = True
+        group = group if first else ~group
+        state.lo[:, group] = state.hi[:, group] = mean[:, group]
+    assert np.array_equal(found.pixels, state.lo)
     assert (found.steps_done, found.exact) == (0, False)
 
 
