@@ -204,9 +204,9 @@ def decode_group(
 ) -> Decoded:
     """Decode what `encode_group` returned for images of shape (H, W, C).
 
-    partial: streams may be missing at the end and the last may be cut anywhere; dimensions that stay unknown are
-    filled in with the model's mean. last_step: stop after so many steps. Raises TruncatedError, FormatError, or ChecksumError when the
-    result is not what was encoded.
+    partial: streams may be missing at the end and the last may be cut anywhere; dimensions that stay unknown are filled
+    in with the model's mean. last_step: stop after so many steps. Raises TruncatedError, FormatError, or ChecksumError
+    when the result is not what was encoded.
     """
     state = State.unknown(len(chunks), *shape)
     readers = [_Reader(list(c), per_step, partial) for c in chunks]
@@ -238,7 +238,8 @@ def _no_more(chunks: Sequence[list[bytes]], steps: Sequence[Step], per_step: boo
 
 def _fill_in(state: State, model: Model, steps: Sequence[Step]) -> None:
     """The progressive estimate: what the remaining steps would make exact becomes the predicted mean, drawn into what is
-    known. Step by step, as the network learns to predict the next group of pixels from those before it, and no others."""
+    known. Step by step, as the network learns to predict the next group of pixels from those before it, and no others.
+    """
     height, width = state.lo.shape[1:3]
     for step in steps:
         if step.level or state.is_exact():
