@@ -237,7 +237,7 @@ def _no_more(chunks: Sequence[list[bytes]], steps: Sequence[Step], per_step: boo
 
 
 def _fill_in(state: State, model: Model, steps: Sequence[Step]) -> None:
-    """The progressive estimate: what the remaining steps would make exact becomes the predicted mean, drawn into what is
+    """The progressive estimate: what the remaining steps would make exact becomes the predicted mean, inside what is
     known. Step by step, as the network learns to predict the next group of pixels from those before it, and no others.
     """
     height, width = state.lo.shape[1:3]
