@@ -128,6 +128,12 @@ def step_pixels(step: Step, period: int) -> npt.NDArray[np.bool_]:
     return (step.first <= ranks) & (ranks < step.last)
 
 
+def step_mask(step: Step, height: int, width: int) -> npt.NDArray[np.bool_]:
+    """[height, width] bool: the pixels of an image that a step moves."""
+    repeats = -(-height // step.period), -(-width // step.period)
+    return np.tile(step_pixels(step, step.period), repeats)[:height, :width]
+
+
 def validate_steps(steps: Sequence[Step]) -> None:
     """Raises FormatError unless every step lowers the noise of pixels that exist and all pixels end exact."""
     for number, step in enumerate(steps, 1):

@@ -23,7 +23,7 @@ from ddpmcodec.ans.stream import STATE_LOW, close_stream, encode_reverse, open_s
 from ddpmcodec.channels import cells
 from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError
 from ddpmcodec.networks.model import IntegerPrediction, Model
-from ddpmcodec.schedule import Step, step_pixels
+from ddpmcodec.schedule import Step, step_mask
 
 Pixels = NDArray[np.uint8]
 Symbols = tuple[NDArray[np.uint32], NDArray[np.uint32]]  # starts and frequencies of the coded cells, in decoding order
@@ -244,8 +244,7 @@ def _fill_in(state: State, model: Model, steps: Sequence[Step]) -> None:
     for step in steps:
         if step.level or state.is_exact():
             continue
-        cell = step_pixels(step, step.period)
-        moves = np.tile(cell, (-(-height // step.period), -(-width // step.period)))[:height, :width]
+        moves = step_mask(step, height, width)
         mean = (model.predict(state.lo, state.hi).mean + 32) >> 6
         filled = np.clip(mean, state.lo, state.hi).astype(np.uint8)[:, moves]
         state.lo[:, moves] = state.hi[:, moves] = filled

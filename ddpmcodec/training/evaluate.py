@@ -18,21 +18,15 @@ from ddpmcodec.channels.uniform import encode_symbols
 from ddpmcodec.networks.features import uniform_spread
 from ddpmcodec.networks.model import Model
 from ddpmcodec.networks.prediction import Prediction, range_bits
-from ddpmcodec.schedule import Step, step_pixels
+from ddpmcodec.schedule import Step, step_mask
 from ddpmcodec.training.simulate import Ranges, uniform_step, unknown_ranges
 
 Denoise = Callable[[Tensor, Tensor, Tensor], Prediction]  # estimate, spread, gaussian -> prediction
 
 
-def step_mask(step: Step, height: int, width: int) -> Tensor:
-    """[H, W] bool: the pixels a step moves."""
-    chosen = torch.as_tensor(step_pixels(step, step.period))
-    return chosen.repeat(-(-height // step.period), -(-width // step.period))[:height, :width]
-
-
 def advance(pixels: Tensor, state: Ranges, step: Step, generator: torch.Generator) -> Ranges:
     """The state after a step of the list, for images [N, 3, H, W]."""
-    active = step_mask(step, *pixels.shape[-2:])
+    active = torch.as_tensor(step_mask(step, *pixels.shape[-2:]))
     if step.level:
         return uniform_step(pixels, state, torch.full_like(pixels, step.level / 256), active, generator)
     exact = Ranges(pixels - 127.5, torch.zeros_like(pixels), pixels, pixels)

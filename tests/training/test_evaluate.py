@@ -11,8 +11,8 @@ from ddpmcodec.channels.uniform import encode_group
 from ddpmcodec.networks import checkpoint
 from ddpmcodec.networks.latent import LatentNetwork
 from ddpmcodec.networks.model import Model
-from ddpmcodec.schedule import Step
-from ddpmcodec.training.evaluate import advance, code_lengths, step_costs, step_mask
+from ddpmcodec.schedule import Step, step_mask
+from ddpmcodec.training.evaluate import advance, code_lengths, step_costs
 from ddpmcodec.training.objective import LatentPredictor
 from ddpmcodec.training.simulate import unknown_ranges
 
@@ -26,15 +26,15 @@ def model(latent: LatentNetwork) -> Model:
 
 def test_masks_of_a_list_cover_the_image_once() -> None:
     steps = [Step(0, 4, first, first + 2) for first in range(0, 16, 2)]
-    masks = torch.stack([step_mask(step, 7, 10) for step in steps])
+    masks = torch.stack([torch.as_tensor(step_mask(step, 7, 10)) for step in steps])
     assert masks.sum(0).equal(torch.ones(7, 10, dtype=torch.int64))
-    assert step_mask(Step(0, 2, 0, 1), 4, 4).nonzero().tolist() == [[0, 0], [0, 2], [2, 0], [2, 2]]
+    assert np.argwhere(step_mask(Step(0, 2, 0, 1), 4, 4)).tolist() == [[0, 0], [0, 2], [2, 0], [2, 2]]
 
 
 def test_a_step_to_level_zero_makes_its_pixels_exact(gradients: NDArray[np.uint8]) -> None:
     pixels = torch.from_numpy(gradients[:2]).permute(0, 3, 1, 2).float()
     after = advance(pixels, unknown_ranges(pixels), Step(0, 2, 0, 2), torch.Generator())
-    mask = step_mask(Step(0, 2, 0, 2), 16, 16)
+    mask = torch.as_tensor(step_mask(Step(0, 2, 0, 2), 16, 16))
     assert after.lo[..., mask].equal(pixels[..., mask])
     assert after.hi[..., mask].equal(pixels[..., mask])
     assert (after.hi - after.lo)[..., ~mask].eq(255).all()
