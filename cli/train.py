@@ -11,6 +11,7 @@ from ._common import EXIT_CODES, say
 @click.option("--data", required=True, metavar="PATH", help="Folder of images, .npy/.npz array, or CIFAR-10 root.")
 @click.option("--out", required=True, metavar="DIR", help="Folder for the state and log.jsonl.")
 @click.option("--resume", is_flag=True, help="Go on from the state in --out.")
+@click.option("--start", metavar="DIR", help="Start from the network of another run: fine-tuning.")
 @click.option(
     "--hours",
     type=click.FloatRange(0, min_open=True),

@@ -65,8 +65,8 @@ class Ranges(NamedTuple):
 
 def unknown_ranges(pixels: Tensor) -> Ranges:
     """Nothing known: infinite noise, any grey level."""
-    zero = torch.zeros_like(pixels)
-    return Ranges(zero, torch.full_like(pixels, math.inf), zero, torch.full_like(pixels, 255.0))
+    c, lo = torch.zeros_like(pixels), torch.zeros_like(pixels)
+    return Ranges(c, torch.full_like(pixels, math.inf), lo, torch.full_like(pixels, 255.0))
 
 
 def uniform_step(pixels: Tensor, state: Ranges, level: Tensor, active: Tensor, generator: torch.Generator) -> Ranges:
@@ -90,10 +90,10 @@ class _Plan(NamedTuple):
 def _group(period: int, generator: torch.Generator) -> tuple[int, int]:
     """First and last rank of the lattice phases that one step moves: the natural share of each in the cost of a list.
 
-    A random phase, in a list of groups that double in size, each cut into 1, 2 or 4 parts.
+    A random phase, in a list of groups that double in size, each cut into 1, 2, 4 or 8 parts.
     """
     rank = int(torch.randint(period * period, (), generator=generator))
-    size = 1 << max(rank.bit_length() - 1 - int(torch.randint(3, (), generator=generator)), 0)
+    size = 1 << max(rank.bit_length() - 1 - int(torch.randint(4, (), generator=generator)), 0)
     first = rank // size * size
     return first, first + size
 
@@ -105,12 +105,12 @@ def _plan(n: int, size: int, generator: torch.Generator) -> _Plan:
     """
     exact, group = torch.zeros(n, 1, size, size, dtype=torch.bool), torch.ones(n, 1, size, size, dtype=torch.bool)
     rungs, finish = torch.full((n, 1, 1, 1), LADDER), torch.zeros(n, 1, 1, 1)
+    ranks = torch.as_tensor(bayer_ranks(LATTICE)).repeat(size // LATTICE, size // LATTICE)
     for i, choice in enumerate(torch.rand(n, 3, generator=generator).tolist()):
         if choice[0] < DIFFUSION_SHARE:
             rungs[i], finish[i] = (0, LADDER)[choice[1] > 0.12], choice[2] < 0.3
             continue
         first, last = _group(LATTICE, generator)
-        ranks = torch.as_tensor(bayer_ranks(LATTICE)).repeat(size // LATTICE, size // LATTICE)
         exact[i], group[i] = ranks < first, (ranks >= first) & (ranks < last)
         rungs[i] = (0, 0, 0, 1, 1, 1, 2)[int(7 * choice[1])]
         finish[i] = choice[2] < (0.5 if rungs[i] == 0 else 0.85)
@@ -128,11 +128,14 @@ def uniform_batch(pixels: Tensor, generator: torch.Generator) -> UniformBatch:
     state = unknown_ranges(pixels)
     for j in range(LADDER - 1, -1, -1):
         level = target / ratio**j
-        state = uniform_step(pixels, state, level, (level < FIRST_LEVEL) & (j < plan.rungs) & plan.group, generator)
+        rows = torch.nonzero(((level < FIRST_LEVEL) & (j < plan.rungs)).flatten()).flatten()
+        before = Ranges(*(part[rows] for part in state))
+        moved = uniform_step(pixels[rows], before, level[rows], plan.group[rows], generator)
+        state = Ranges(*(part.index_copy(0, rows, new) for part, new in zip(state, moved, strict=True)))
     lo, hi = torch.where(plan.exact, pixels, state.lo), torch.where(plan.exact, pixels, state.hi)
     level = torch.where(plan.rungs == 0, target, target * ratio)
     after = uniform_step(pixels, state._replace(lo=lo, hi=hi), level, plan.group, generator)
-    new_lo, new_hi = (torch.where(plan.finish & plan.group, pixels, moved) for moved in (after.lo, after.hi))
+    new_lo, new_hi = (torch.where(plan.finish & plan.group, pixels, bound) for bound in (after.lo, after.hi))
     moving = plan.group.float()
     weight = moving / moving.mean((1, 2, 3), keepdim=True)
     estimate, spread = (lo + hi) / 2 - HALF_RANGE, uniform_spread(hi - lo + 1)

@@ -36,6 +36,7 @@ class Settings:
 
     data: str
     out: str
+    start: str | None = None  # folder of a run whose averaged network this one starts from
     hours: float = 1.5
     steps: int | None = None  # takes the place of `hours`: a run that repeats exactly
     batch: int = 64
@@ -62,6 +63,8 @@ class Trainer:
         self.settings = settings
         torch.manual_seed(settings.seed)
         self.latent, self.averaged = (LatentNetwork(settings.architecture) for _ in range(2))
+        if settings.start:
+            self.latent.load_state_dict(self._network_of(settings.start).state_dict())
         self.averaged.load_state_dict(self.latent.state_dict())
         inner = [w for n, w in self.latent.weights.items() if n.rpartition("/")[2] in ("conv1", "conv2")]
         rest = [p for p in self.latent.parameters() if all(p is not w for w in inner)]
@@ -72,6 +75,15 @@ class Trainer:
         self.rates = [settings.muon_rate, settings.adam_rate]
         self.step, self.seconds = 0, 0.0
         self.loss = torch.compile(loss) if compiled else loss
+
+    def _network_of(self, run: str) -> LatentNetwork:
+        network, _ = state.averaged_network(Path(run))
+        if network.architecture != self.settings.architecture:
+            raise TrainingError(
+                f"{run}: its network is {network.architecture.to_json()}, "
+                f"not {self.settings.architecture.to_json()}; start from another run"
+            )
+        return network
 
     def progress(self) -> float:
         """Share of the run that is done, 0 to 1."""

@@ -1,0 +1,77 @@
+"""ddpmcodec interpolate"""
+
+from __future__ import annotations
+
+import click
+
+from ._common import EXIT_CODES, force_option, quiet_option
+from ._sampling import (
+    denoiser_option,
+    eta_option,
+    levels_option,
+    method_option,
+    place,
+    read_images,
+    sampler,
+    seed_option,
+    watched,
+    write_grid,
+)
+
+ROWS = 5  # without --steps
+
+
+@click.command(epilog=EXIT_CODES)
+@click.argument("first", metavar="A")
+@click.argument("second", metavar="B")
+@click.option("-o", "--out", required=True, metavar="OUT", help="The PNG to write, or - for standard output.")
+@denoiser_option
+@click.option(
+    "--steps", metavar="t,t,...", help="A row for each: diffusion steps before mixing, 0 to --levels; default: five."
+)
+@click.option("--weights", type=click.IntRange(2), default=9, show_default=True, help="Images in a row, from A to B.")
+@levels_option
+@method_option
+@eta_option
+@seed_option
+@force_option
+@quiet_option
+def interpolate(
+    first: str,
+    second: str,
+    out: str,
+    model: str | None,
+    steps: str | None,
+    weights: int,
+    T: int,
+    method: str,
+    eta: float,
+    seed: int,
+    force: bool,
+    quiet: bool,
+) -> int:
+    """Mix two images of one size in the latents of the model, from fine to coarse.
+
+    Both are noised for some diffusion steps, mixed there, and the mixtures brought back: after none the pixels are
+    mixed, after all only noise is.
+    """
+    times = [T * row // (ROWS - 1) for row in range(ROWS)] if steps is None else _times(steps, T)
+    where = place(out, (first, second), force=force)
+    ends = read_images([first, second])
+    found = sampler(model, T, method, eta, seed)
+    fractions = [k / (weights - 1) for k in range(weights)]
+    with watched(found, "interpolate", weights * sum(times), ends.shape[2:], quiet=quiet) as ready:
+        import torch
+
+        write_grid(where, torch.stack([ready.interpolate(ends, t, fractions).float() for t in times]))
+    return 0
+
+
+def _times(steps: str, T: int) -> list[int]:
+    try:
+        times = [int(step) for step in steps.split(",")]
+    except ValueError as error:
+        raise click.UsageError(f"--steps {steps}: give numbers with commas between them, such as 0,25,50") from error
+    if not all(0 <= t <= T for t in times):
+        raise click.UsageError(f"--steps {steps}: each is 0 to {T}, the number of --levels")
+    return times

@@ -1,0 +1,33 @@
+"""ddpmcodec quality"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from ._common import EXIT_CODES, quiet_option, say, verbose_option
+
+
+@click.command(epilog=EXIT_CODES)
+@click.argument("samples", metavar="SAMPLES")
+@click.argument("reference", metavar="REFERENCE")
+@click.option("--inception", required=True, metavar="WEIGHTS", help="torch-fidelity's Inception weights, a .pth file.")
+@click.option("--batch", type=click.IntRange(1), default=64, show_default=True, help="Images at a time.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@quiet_option
+@verbose_option
+def quality(samples: str, reference: str, inception: str, batch: int, as_json: bool, quiet: bool, verbose: bool) -> int:
+    """Compare two folders of images: FID, Inception score, precision and recall.
+
+    SAMPLES are generated (`ddpmcodec sample -o FOLDER`), REFERENCE are real images. Nothing is downloaded.
+    """
+    from ddpmcodec.quality import FEATURES, measure
+
+    found = measure(Path(samples), Path(reference), Path(inception), batch=batch, verbose=verbose)
+    if min(found.samples, found.references) < FEATURES and not quiet:
+        say(f"fewer than {FEATURES} images: the figures are biased, compare them with none of more images")
+    facts = found._asdict()
+    click.echo(json.dumps(facts, indent=2) if as_json else "\n".join(f"{k:20} {v:.6g}" for k, v in facts.items()))
+    return 0

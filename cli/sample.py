@@ -1,0 +1,144 @@
+"""ddpmcodec sample"""
+
+from __future__ import annotations
+
+from itertools import islice
+from math import isqrt
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ddpmcodec.files import check_output
+
+from ._common import EXIT_CODES, force_option, quiet_option
+from ._sampling import (
+    denoiser_option,
+    eta_option,
+    levels_option,
+    method_option,
+    place,
+    read_images,
+    sampler,
+    seed_option,
+    watched,
+    write_grid,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ddpmcodec.sampling import Sampler
+
+COLUMNS = 10  # of --progressive
+BATCH = 64
+
+
+@click.command(epilog=EXIT_CODES)
+@click.option(
+    "-o", "--out", required=True, metavar="OUT", help="One PNG of all images, an existing folder for a PNG each, or -."
+)
+@denoiser_option
+@click.option(
+    "--count", type=click.IntRange(1), default=16, show_default=True, help="Images; with --shared-latent, of each."
+)
+@click.option("--size", type=click.IntRange(1, 4096), default=32, show_default=True, help="Side of the images, pixels.")
+@levels_option
+@method_option
+@eta_option
+@click.option(
+    "--progressive", is_flag=True, help="A row for each image: what the denoiser sees, from noise to the end."
+)
+@click.option(
+    "--shared-latent",
+    "times",
+    type=click.IntRange(1),
+    multiple=True,
+    metavar="t",
+    help="A row for this t of 1 to --levels: a latent, and images that share it. May be repeated.",
+)
+@click.option("--image", metavar="FILE", help="With --shared-latent: latents of this image, and not of a sample.")
+@seed_option
+@force_option
+@quiet_option
+def sample(
+    out: str,
+    model: str | None,
+    count: int,
+    size: int,
+    T: int,
+    method: str,
+    eta: float,
+    progressive: bool,
+    times: tuple[int, ...],
+    image: str | None,
+    seed: int,
+    force: bool,
+    quiet: bool,
+) -> int:
+    """Draw images from a model."""
+    _check_usage(Path(out), progressive, times, image, T)
+    places = (
+        _numbered(Path(out), count, force)
+        if Path(out).is_dir()
+        else [place(out, [image] if image else [], force=force)]
+    )
+    known = None if image is None else read_images([image])
+    height, width = (size, size) if known is None else known.shape[2:]
+    found = sampler(model, T, method, eta, seed)
+    calls = count * (sum(set(times)) or T) + (T - min(times) + 1 if times and known is None else 0)
+    with watched(found, "sample", calls, (height, width), quiet=quiet) as ready:
+        if times:
+            write_grid(places[0], ready.shared_rows(_latents(ready, known, size, times), count))
+        elif progressive:
+            write_grid(places[0], ready.progress_rows(ready.start(count, size, size), COLUMNS))
+        elif Path(out).is_dir():
+            _write_each(ready, places, size)
+        else:
+            write_grid(places[0], _square(ready.finish(ready.start(count, size, size))))
+    return 0
+
+
+def _check_usage(out: Path, progressive: bool, times: tuple[int, ...], image: str | None, T: int) -> None:
+    if progressive and times:
+        raise click.UsageError("give one of --progressive and --shared-latent")
+    if (progressive or times) and out.is_dir():
+        raise click.UsageError(f"rows of images go to one PNG: name a file with -o, which {out} is not")
+    if image is not None and not times:
+        raise click.UsageError("--image needs --shared-latent: which latents of the image?")
+    if max(times, default=0) > T:
+        raise click.UsageError(f"--shared-latent {max(times)}: t is 1 to {T}, the number of --levels")
+
+
+def _numbered(folder: Path, count: int, force: bool) -> list[str]:
+    """A PNG for each image, none of which may exist."""
+    paths = [folder / f"sample-{number:05}.png" for number in range(count)]
+    for path in paths:
+        check_output(path, None, force=force)
+    return [str(path) for path in paths]
+
+
+def _write_each(found: Sampler, places: list[str], size: int) -> None:
+    for first in range(0, len(places), BATCH):
+        batch = places[first : first + BATCH]
+        images = found.finish(found.start(len(batch), size, size))
+        for where, image in zip(batch, images, strict=True):
+            write_grid(where, image[None, None])
+
+
+def _latents(found: Sampler, known: Tensor | None, size: int, times: tuple[int, ...]) -> dict[int, Tensor]:
+    """Of an image, or on the way of one sample, by t from the noisiest."""
+    if known is not None:
+        return {t: found.noised(known, t)[0] for t in sorted(set(times), reverse=True)}
+    states = islice(found.descend(found.start(1, size, size)), found.T - min(times) + 1)
+    return {state.t: state.c[0] for state in states if state.t in times}
+
+
+def _square(images: Tensor) -> Tensor:
+    """[rows, columns, 3, H, W], the last row filled up with black."""
+    n, shape = len(images), images.shape[1:]
+    columns = isqrt(n - 1) + 1
+    rows = -(-n // columns)
+    tiles = images.new_zeros(rows * columns, *shape)
+    tiles[:n] = images
+    return tiles.view(rows, columns, *shape)

@@ -1,0 +1,153 @@
+"""The variational bound of a denoiser on a list of noise levels, term by term, and rate-distortion from the same calls.
+
+    L = L_T + L_{T-1} + ... + L_1 + L_0                                  arXiv 2006.11239, equation 5, in bits/dim
+    L_T     = KL(q(c_T | x) || p(c_T))                  what the noisiest latent costs
+    L_{t-1} = KL(q(c_{t-1} | c_t, x) || p(c_{t-1} | c_t))    the step from s_t to s_{t-1}
+    L_0     = -log p(x | c_1)                           the pixels themselves
+
+Every term needs one draw of c_t from q(c_t | x) and one network call, and no two terms need the same: T calls an image.
+A receiver who knows c_t has paid L_T + ... + L_t, and shows the denoiser's mean (Algorithms 3 and 4 of the paper).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ddpmcodec.kernels import LN2, kl_gaussian, posterior, reverse, step_kl
+from ddpmcodec.networks.denoiser import Denoiser
+from ddpmcodec.networks.prediction import Prediction, range_bits
+from ddpmcodec.schedule import HALF_RANGE, Levels, check_levels
+
+
+class Estimate(NamedTuple):
+    """A mean over images, and its standard error: None for a single image."""
+
+    mean: float
+    standard_error: float | None
+
+
+class Row(NamedTuple):
+    """What a receiver has who knows c_t; at t = 0 the pixels themselves."""
+
+    t: int
+    level: float  # s_t in grey levels
+    rate: float  # bits/dim received so far
+    rmse: float  # of the denoiser's mean, grey levels, over all images
+    psnr: float | None  # dB, of that error; None where there is none
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The bound of N images on T noise levels.
+
+    bits: float64 [T + 1, N], row t holds L_t of every image in bits/dim. squared_error: float64 [T, N], row t - 1 holds
+    the mean squared error of the reconstruction from c_t, in squared grey levels.
+    """
+
+    levels: Levels
+    bits: Tensor
+    squared_error: Tensor
+
+    def term(self, t: int) -> Estimate:
+        """L_t in bits/dim, t = 0..T."""
+        return _estimate(self.bits[t])
+
+    def total(self) -> Estimate:
+        """The bound in bits/dim."""
+        return _estimate(self.bits.sum(0))
+
+    def table(self) -> list[Row]:
+        """Progressive coding from t = T to t = 0: Figure 5 and Table 4 of the paper, whose 'reverse process time' is
+        T - t + 1."""
+        rates = self.bits.mean(1).flip(0).cumsum(0).flip(0).tolist()
+        errors = [0.0, *self.squared_error.mean(1).tolist()]
+        levels = [0.0, *self.levels.tolist()]
+        rows = zip(range(len(rates)), levels, rates, map(math.sqrt, errors), map(_psnr, errors), strict=True)
+        return [Row(*row) for row in rows][::-1]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for json.dumps."""
+        terms = [{"t": t, **self.term(t)._asdict()} for t in range(len(self.bits))]
+        return {
+            "images": self.bits.shape[1],
+            "bits_per_dim": self.total()._asdict(),
+            "terms": terms,
+            "table": [row._asdict() for row in self.table()],
+        }
+
+
+def _estimate(values: Tensor) -> Estimate:
+    n = len(values)
+    return Estimate(values.mean().item(), values.std().item() / math.sqrt(n) if n > 1 else None)
+
+
+def _psnr(squared_error: float) -> float | None:
+    return 10 * math.log10(255**2 / squared_error) if squared_error else None
+
+
+@torch.no_grad()
+def evaluate(
+    denoiser: Denoiser,
+    pixels: Tensor,
+    levels: Levels,
+    generator: torch.Generator,
+    *,
+    prior_std: float = HALF_RANGE,
+    batch: int = 64,
+) -> Bound:
+    """The bound of images [N, 3, H, W], 0..255 of any type.
+
+    p(c_T) = N(0, prior_std^2 + s_T^2): pixels of that standard deviation (grey levels) under the noise. The default is
+    the paper's N(0, 1) of z_T. generator: on the CPU. Kernels are evaluated in float64, the denoiser sees float32.
+    Raises ValueError for levels that do not increase, or no images.
+    """
+    if len(pixels) == 0:
+        raise ValueError("the bound needs at least one image")
+    levels = check_levels(levels)
+    parts = [
+        _evaluate_batch(denoiser, part.double(), levels, generator, prior_std) for part in torch.split(pixels, batch)
+    ]
+    bits, errors = (torch.cat(found, 1).cpu() for found in zip(*parts, strict=True))
+    return Bound(levels, bits, errors)
+
+
+def _evaluate_batch(
+    denoiser: Denoiser, pixels: Tensor, levels: Levels, generator: torch.Generator, prior_std: float
+) -> tuple[Tensor, Tensor]:
+    """(bits [T + 1, N], squared errors [T, N])"""
+    bits, errors, s_u = [], [], 0.0
+    for s_t in levels.tolist():
+        noise = torch.randn(pixels.shape, generator=generator, dtype=torch.float64).to(pixels.device)
+        c_t = (pixels - HALF_RANGE + s_t * noise).float()
+        prediction = Prediction(*(part.double() for part in denoiser(c_t, s_t)))
+        bits.append(_per_image(term_bits(prediction, pixels, c_t.double(), s_t, s_u)))
+        errors.append(_per_image((prediction.mean.clamp(0, 255) - pixels) ** 2))
+        s_u = s_t
+    bits.append(_per_image(prior_bits(pixels, s_u, prior_std)))
+    return torch.stack(bits), torch.stack(errors)
+
+
+def term_bits(prediction: Prediction, pixels: Tensor, c_t: Tensor, s_t: float, s_u: float) -> Tensor:
+    """L_{t-1} of the step from s_t to s_u < s_t, and L_0 of the step to the pixels at s_u = 0. Bits, [N, 3, H, W]."""
+    if s_u == 0:
+        lo, hi = torch.zeros_like(pixels), torch.full_like(pixels, 255)
+        return range_bits(prediction, lo, hi, pixels, pixels)
+    mean, scale = prediction.mean - HALF_RANGE, torch.exp(prediction.log_scale)
+    told = posterior(c_t, pixels - HALF_RANGE, s_t, s_u)
+    return step_kl(told, reverse(c_t, mean, scale, prediction.coupling, s_t, s_u))
+
+
+def prior_bits(pixels: Tensor, s_T: float, prior_std: float) -> Tensor:
+    """L_T = KL(N(v, s_T^2) || N(0, s_T^2 + prior_std^2)), bits, [N, 3, H, W]."""
+    v = pixels - HALF_RANGE
+    told, assumed = (torch.full_like(v, variance) for variance in (s_T**2, s_T**2 + prior_std**2))
+    return kl_gaussian(v, told, torch.zeros_like(v), assumed) / LN2
+
+
+def _per_image(values: Tensor) -> Tensor:
+    return values.flatten(1).mean(1)

@@ -1,0 +1,109 @@
+"""ddpmcodec interpolate: rows from one image to another, each through its own number of diffusion steps."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+HEIGHT, WIDTH = 10, 12
+
+
+@pytest.fixture
+def other(photo: Path) -> Path:
+    """A flat image of the photo's size."""
+    path = photo.with_name("other.png")
+    Image.new("RGB", (WIDTH, HEIGHT), (250, 20, 128)).save(path)
+    return path
+
+
+@pytest.fixture
+def small(tiny_model: Path) -> list[Any]:
+    return ["--levels", 4, "--model", tiny_model]
+
+
+def tiles(picture: Path | BytesIO) -> NDArray[np.float64]:
+    """[rows, columns, HEIGHT, WIDTH, 3] of a grid."""
+    with Image.open(picture) as image:
+        assert (image.format, image.mode) == ("PNG", "RGB")
+        pixels = np.asarray(image).astype(float)
+    rows, columns = pixels.shape[0] // HEIGHT, pixels.shape[1] // WIDTH
+    return pixels.reshape(rows, HEIGHT, columns, WIDTH, 3).swapaxes(1, 2)
+
+
+def test_rows_from_fine_to_coarse(ddpm: Any, photo: Path, other: Path, small: list[Any], tmp_path: Path) -> None:
+    ended = ddpm("interpolate", photo, other, "-o", tmp_path / "grid.png", *small)
+    assert (ended.code, ended.stdout, ended.stderr) == (0, b"", "")
+    found = tiles(tmp_path / "grid.png")
+    assert found.shape[:2] == (5, 9)
+    distances = np.abs(found - found[0]).mean((1, 2, 3, 4))
+    assert (np.diff(distances) > 0).all()
+
+
+def test_without_steps_pixels_are_mixed(ddpm: Any, photo: Path, other: Path, small: list[Any], pixels: Any) -> None:
+    ended = ddpm("interpolate", photo, other, "-o", "-", "--steps", "0", "--weights", 3, *small)
+    (row,) = tiles(BytesIO(ended.stdout))
+    assert np.array_equal(row[0], pixels)
+    assert (row[2] == [250, 20, 128]).all()
+    np.testing.assert_allclose(row[1], (row[0] + row[2]) / 2, atol=0.5)
+
+
+def test_steps_may_be_chosen_and_a_seed_repeats_them(ddpm: Any, photo: Path, other: Path, small: list[Any]) -> None:
+    def drawn(seed: int, *options: Any) -> bytes:
+        result = ddpm("interpolate", photo, other, "-o", "-", "--steps", "4,1", "--seed", seed, *options, *small)
+        return bytes(result.stdout)
+
+    assert tiles(BytesIO(drawn(1))).shape[:2] == (2, 9)
+    assert drawn(1) == drawn(1)
+    assert len({drawn(1), drawn(2), drawn(1, "--method", "ddim")}) == 3
+
+
+def test_images_of_any_mode(ddpm: Any, photo: Path, other: Path, small: list[Any]) -> None:
+    Image.new("L", (WIDTH, HEIGHT), 77).save(other)
+    ended = ddpm("interpolate", photo, other, "-o", "-", "--steps", "0", "--weights", 2, *small)
+    assert (tiles(BytesIO(ended.stdout))[0, 1] == 77).all()
+
+
+def test_images_of_different_sizes_are_an_error(ddpm: Any, photo: Path, other: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (13, 10)).save(other)
+    ended = ddpm("interpolate", photo, other, "-o", tmp_path / "grid.png")
+    assert ended.code == 1
+    assert ended.stderr == (f"ddpmcodec: {other}: 13 x 10 pixels, but {photo} has 12 x 10: give images of one size\n")
+    assert not (tmp_path / "grid.png").exists()
+
+
+def test_what_is_no_image_is_named(ddpm: Any, photo: Path, other: Path, tmp_path: Path) -> None:
+    other.write_bytes(b"no image")
+    ended = ddpm("interpolate", photo, other, "-o", tmp_path / "grid.png")
+    assert ended.code == 1
+    assert ended.stderr.startswith(f"ddpmcodec: {other}: not an image")
+    ended = ddpm("interpolate", photo, tmp_path / "missing.png", "-o", tmp_path / "grid.png")
+    assert ended.stderr == f"ddpmcodec: {tmp_path / 'missing.png'}: No such file or directory\n"
+
+
+@pytest.mark.parametrize("force", [[], ["-f"]])
+def test_the_inputs_are_never_overwritten(ddpm: Any, photo: Path, other: Path, force: list[str]) -> None:
+    before = other.read_bytes()
+    ended = ddpm("interpolate", photo, other, "-o", other, *force)
+    assert (ended.code, other.read_bytes()) == (1, before)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--steps", "1,x"], "--steps 1,x: give numbers with commas between them, such as 0,25,50"),
+        (["--steps", ""], "--steps : give numbers"),
+        (["--steps", "0,101"], "--steps 0,101: each is 0 to 100, the number of --levels"),
+        (["--weights", 1], "--weights"),
+        (["--levels", 1], "--levels"),
+    ],
+)
+def test_wrong_usage_is_2(ddpm: Any, photo: Path, options: list[Any], message: str) -> None:
+    ended = ddpm("interpolate", photo, photo, "-o", "x.png", *options)
+    assert (ended.code, ended.stdout) == (2, b"")
+    assert message in ended.stderr

@@ -1,0 +1,171 @@
+"""ddpmcodec sample: grids of images, folders of them, rows of progress and of shared latents."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from ddpmcodec.networks import pretrained
+from ddpmcodec.networks.ddpm import PaperDenoiser
+from ddpmcodec.networks.denoisers import find_denoiser, levels_of
+from ddpmcodec.networks.unet import UNet, UNetConfig
+from ddpmcodec.sampling import Sampler, shown
+from ddpmcodec.schedule import ddpm_linear
+
+SIDE = 8
+SMALL = ["--size", SIDE, "--levels", 3]
+
+
+@pytest.fixture
+def small(tiny_model: Path) -> list[Any]:
+    return [*SMALL, "--model", tiny_model]
+
+
+def tiles(picture: Path | BytesIO) -> NDArray[np.uint8]:
+    """[rows, columns, SIDE, SIDE, 3] of a grid."""
+    with Image.open(picture) as image:
+        assert (image.format, image.mode) == ("PNG", "RGB")
+        pixels = np.asarray(image)
+    rows, columns = (side // SIDE for side in pixels.shape[:2])
+    return pixels.reshape(rows, SIDE, columns, SIDE, 3).swapaxes(1, 2)
+
+
+def test_a_square_grid_of_images_the_last_row_filled_up(ddpm: Any, tmp_path: Path, small: list[Any]) -> None:
+    ended = ddpm("sample", "-o", tmp_path / "grid.png", "--count", 5, *small)
+    assert (ended.code, ended.stdout, ended.stderr) == (0, b"", "")
+    found = tiles(tmp_path / "grid.png")
+    assert found.shape[:2] == (2, 3)
+    flat = found.reshape(6, -1)
+    assert not flat[5].any()
+    assert len(np.unique(flat, axis=0)) == 6
+
+
+def test_it_is_what_the_library_draws(ddpm: Any, tmp_path: Path, tiny_model: Path, small: list[Any]) -> None:
+    ddpm("sample", "-o", tmp_path / "grid.png", "--count", 1, "--seed", 7, *small)
+    denoiser = find_denoiser(tiny_model)
+    sampler = Sampler(denoiser, levels_of(denoiser, 3), torch.Generator().manual_seed(7))
+    image = sampler.finish(sampler.start(1, SIDE, SIDE))[0]
+    expected = torch.round(image).clamp(0, 255).permute(1, 2, 0).byte().tolist()
+    assert tiles(tmp_path / "grid.png")[0, 0].tolist() == expected
+
+
+def test_a_seed_repeats_it_and_a_pipe_takes_it(ddpm: Any, small: list[Any]) -> None:
+    first, again, other = (ddpm("sample", "-o", "-", "--seed", seed, *small).stdout for seed in (3, 3, 4))
+    assert first == again != other
+    assert tiles(BytesIO(first)).shape[:2] == (4, 4)
+
+
+def test_methods_differ(ddpm: Any, small: list[Any]) -> None:
+    methods: list[list[Any]] = [[], ["--method", "ddim"], ["--method", "ddim", "--eta", 1]]
+    assert len({ddpm("sample", "-o", "-", *method, *small).stdout for method in methods}) == 3
+
+
+def test_a_folder_gets_a_png_for_each_image(ddpm: Any, tmp_path: Path, small: list[Any], names: Any) -> None:
+    assert ddpm("sample", "-o", tmp_path, "--count", 2, *small).code == 0
+    assert names(tmp_path) == ["sample-00000.png", "sample-00001.png"]
+    grid = BytesIO(ddpm("sample", "-o", "-", "--count", 2, *small).stdout)
+    one_by_one = [tiles(tmp_path / name)[0, 0] for name in names(tmp_path)]
+    assert np.array_equal(tiles(grid)[0], one_by_one)
+
+
+def test_images_in_a_folder_are_not_overwritten(ddpm: Any, tmp_path: Path, small: list[Any], names: Any) -> None:
+    (tmp_path / "sample-00001.png").write_bytes(b"mine")
+    ended = ddpm("sample", "-o", tmp_path, "--count", 2, *small)
+    assert ended.code == 1
+    assert "sample-00001.png: exists already: use -f" in ended.stderr
+    assert names(tmp_path) == ["sample-00001.png"]
+    assert ddpm("sample", "-o", tmp_path, "--count", 2, "-f", *small).code == 0
+    assert tiles(tmp_path / "sample-00001.png").shape[:2] == (1, 1)
+
+
+def test_progress_is_a_row_for_each_image(ddpm: Any, tmp_path: Path, small: list[Any]) -> None:
+    ended = ddpm("sample", "-o", tmp_path / "rows.png", "--count", 2, "--progressive", *small)
+    assert ended.code == 0
+    rows = tiles(tmp_path / "rows.png")
+    assert rows.shape[:2] == (2, 10)
+    finished = tiles(BytesIO(ddpm("sample", "-o", "-", "--count", 2, *small).stdout))[0]
+    assert np.array_equal(rows[:, -1], finished)
+
+
+def test_images_that_share_a_latent(ddpm: Any, tmp_path: Path, small: list[Any]) -> None:
+    """A row for each t from the noisiest: the latent, then its images. DDIM draws nothing: they are one image then."""
+    rows = ["--shared-latent", 2, "--shared-latent", 3, "--count", 4]
+    assert ddpm("sample", "-o", tmp_path / "rows.png", *rows, *small).code == 0
+    found = tiles(tmp_path / "rows.png")
+    assert found.shape[:2] == (2, 5)
+    assert len(np.unique(found.reshape(10, -1), axis=0)) == 10
+    certain = tiles(BytesIO(ddpm("sample", "-o", "-", *rows, "--method", "ddim", *small).stdout))
+    assert len(np.unique(certain[:, 1:].reshape(8, -1), axis=0)) == 1
+
+
+def test_latents_of_an_image(ddpm: Any, photo: Path, tmp_path: Path, tiny_model: Path, pixels: Any) -> None:
+    """Shown as z_t = alpha_t x + sigma_t n; of hardly any noise the image comes back, whatever the network is."""
+    options = ["--image", photo, "--shared-latent", 1, "--count", 2, "--levels", 3, "--model", tiny_model]
+    assert ddpm("sample", "-o", tmp_path / "rows.png", *options).code == 0
+    with Image.open(tmp_path / "rows.png") as image:
+        found = np.asarray(image).reshape(10, 3, 12, 3).swapaxes(0, 1).astype(float)
+    assert np.abs(found[1] - pixels).mean() < 3
+    latent = shown(torch.from_numpy(pixels.astype(float)) - 127.5, 0.75).numpy()
+    assert np.abs(found[0] - latent).mean() == pytest.approx(0.75 * np.sqrt(2 / np.pi), abs=0.2)
+
+
+def test_a_checkpoint_of_the_papers_network(ddpm: Any, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config = UNetConfig(channels=8, multipliers=(1, 1), attention=(), blocks=1, groups=4)
+    file = tmp_path / "unet.safetensors"
+    file.write_bytes(pretrained.export(PaperDenoiser(UNet(config), ddpm_linear(20, 1e-3, 0.3))))
+    options = ["--size", SIDE, "--count", 2, "--model", file]
+    assert ddpm("sample", "-o", tmp_path / "grid.png", "--levels", 20, *options).code == 0
+    assert tiles(tmp_path / "grid.png").shape[:2] == (1, 2)
+    ended = ddpm("sample", "-o", tmp_path / "more.png", "--levels", 21, *options)
+    assert ended.code == 2
+    assert "--levels: can keep 2 to 20 of 20 noise levels, not 21" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "Missing option '-o'"),
+        (["-o", "x.png", "--size", 0], "--size"),
+        (["-o", "x.png", "--levels", 1], "--levels"),
+        (["-o", "x.png", "--eta", 2], "--eta"),
+        (["-o", "x.png", "--method", "euler"], "--method"),
+        (["-o", "x.png", "--progressive", "--shared-latent", 2], "give one of --progressive and --shared-latent"),
+        (["-o", "x.png", "--shared-latent", 101], "--shared-latent 101: t is 1 to 100, the number of --levels"),
+        (["-o", "x.png", "--image", "a.png"], "--image needs --shared-latent"),
+        (["-o", ".", "--progressive"], "rows of images go to one PNG: name a file with -o, which . is not"),
+    ],
+)
+def test_wrong_usage_is_2(ddpm: Any, options: list[Any], message: str) -> None:
+    ended = ddpm("sample", *options)
+    assert (ended.code, ended.stdout) == (2, b"")
+    assert message in ended.stderr
+
+
+def test_an_existing_grid_stays(ddpm: Any, photo: Path, small: list[Any]) -> None:
+    before = photo.read_bytes()
+    ended = ddpm("sample", "-o", photo, *small)
+    assert (ended.code, photo.read_bytes()) == (1, before)
+    assert ended.stderr.startswith(f"ddpmcodec: {photo}: exists already: use -f")
+    ended = ddpm("sample", "-o", photo, "-f", "--image", photo, "--shared-latent", 1, *small)
+    assert (ended.code, photo.read_bytes()) == (1, before)
+    assert "is the input itself" in ended.stderr
+
+
+def test_what_is_no_image_and_no_model_are_named(ddpm: Any, tmp_path: Path, small: list[Any], names: Any) -> None:
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"no image")
+    ended = ddpm("sample", "-o", tmp_path / "x.png", "--image", bad, "--shared-latent", 1, *small)
+    assert ended.code == 1
+    assert ended.stderr.startswith(f"ddpmcodec: {bad}: not an image")
+    ended = ddpm("sample", "-o", tmp_path / "x.png", "--model", tmp_path / "missing")
+    assert ended.code == 4
+    assert f"{tmp_path / 'missing'}: there is no such file or folder" in ended.stderr
+    assert names(tmp_path) == ["bad.png"]

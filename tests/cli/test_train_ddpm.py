@@ -1,0 +1,127 @@
+"""Training the paper's network from the command line: what it writes, says and refuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ddpmcodec.networks import pretrained
+
+Ddpm = Callable[..., Any]  # conftest.Ddpm
+SMALL = ("--channels", 8, "--size", 8, "--batch", 2, "--steps", 1, "--timesteps", 20)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def on_one_thread(one_thread: None) -> None:
+    pass
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Six pictures of 10 x 12 pixels."""
+    np.save(tmp_path / "data.npy", np.random.default_rng(2).integers(0, 256, (6, 10, 12, 3)).astype(np.uint8))
+    return tmp_path / "data.npy"
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path) -> Path:
+    return tmp_path / "run"
+
+
+def settings_of(folder: Path) -> dict[str, Any]:
+    first = (folder / "log.jsonl").read_text().splitlines()[0]
+    settings: dict[str, Any] = json.loads(first)["settings"]
+    return settings
+
+
+def test_training_writes_a_network_to_code_with(
+    data: Path, run_folder: Path, ddpm: Ddpm, names: Callable[[Path], list[str]]
+) -> None:
+    ended = ddpm("train-ddpm", "--data", data, "--out", run_folder, *SMALL)
+    network = run_folder / "ddpm.safetensors"
+    assert (ended.code, ended.stdout) == (0, b"")
+    assert ended.stderr.endswith(f"ddpmcodec: {run_folder}: 1 steps, 2 images; the averaged network is {network}\n")
+    assert names(run_folder) == ["ddpm.safetensors", "log.jsonl", "state.safetensors"]
+    denoiser = pretrained.load(network)
+    config = denoiser.unet.config
+    assert (config.channels, config.groups, config.multipliers, config.dropout) == (8, 2, (1, 2, 2, 2), 0.1)
+    assert (len(denoiser.levels), denoiser.variance) == (20, "large")
+
+
+def test_the_options_reach_the_run(data: Path, run_folder: Path, ddpm: Ddpm) -> None:
+    options = ("--objective", "hybrid", "--schedule", "cosine", "--dropout", 0.3, "--seed", 5, "--rate", 0.001)
+    assert ddpm("train-ddpm", "--data", data, "--out", run_folder, *SMALL, *options).code == 0
+    settings = settings_of(run_folder)
+    assert (settings["objective"], settings["schedule"], settings["T"]) == ("hybrid", "cosine", 20)
+    assert (settings["seed"], settings["rate"], settings["warmup"]) == (5, 0.001, 5000)
+    assert (settings["network"]["dropout"], settings["network"]["learned_variance"]) == (0.3, True)
+    assert pretrained.load(run_folder / "ddpm.safetensors").variance == "learned"
+
+
+def test_the_network_of_larger_images_can_be_chosen(data: Path, run_folder: Path, ddpm: Ddpm) -> None:
+    refused = ddpm("train-ddpm", "--data", data, "--out", run_folder, "--network", "large256", "--channels", 8)
+    assert (refused.code, "no training image is at least 256x256" in refused.stderr) == (1, True)
+    ended = ddpm("train-ddpm", "--data", data, "--out", run_folder, "--network", "large256", *SMALL)
+    assert ended.stderr.endswith("images of 8 pixels: --size must be a multiple of 32\n")
+    assert (ended.code, run_folder.exists()) == (1, False)
+
+
+def test_a_run_goes_on_with_resume_only(data: Path, run_folder: Path, ddpm: Ddpm) -> None:
+    arguments = ("train-ddpm", "--data", data, "--out", run_folder, *SMALL)
+    assert ddpm(*arguments).code == 0
+    refused = ddpm(*arguments)
+    assert (refused.code, refused.stderr) == (
+        1,
+        f"ddpmcodec: {run_folder}: holds a training run already; go on with --resume, or choose another folder\n",
+    )
+    resumed = ddpm(*arguments, "--resume", "--steps", 2)
+    assert (resumed.code, f"{run_folder}: 2 steps, 4 images" in resumed.stderr) == (0, True)
+
+
+def test_missing_data_are_named(tmp_path: Path, run_folder: Path, ddpm: Ddpm) -> None:
+    ended = ddpm("train-ddpm", "--data", tmp_path / "no", "--out", run_folder, *SMALL)
+    assert (ended.code, ended.stderr) == (
+        1,
+        f"ddpmcodec: {tmp_path / 'no'}: no such file or folder; point --data at images, an array or a CIFAR-10 root\n",
+    )
+    assert not run_folder.exists()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("--steps", 0),
+        ("--batch", 0),
+        ("--channels", 2),
+        ("--timesteps", 1),
+        ("--dropout", 1),
+        ("--rate", 0),
+        ("--objective", "elbo"),
+        ("--schedule", "sigmoid"),
+        ("--network", "imagenet"),
+    ],
+    ids=lambda wrong: wrong[0],
+)
+def test_impossible_options_are_wrong_usage(
+    data: Path, run_folder: Path, ddpm: Ddpm, wrong: tuple[object, ...]
+) -> None:
+    ended = ddpm("train-ddpm", "--data", data, "--out", run_folder, *wrong)
+    assert ended.code == 2
+    assert f"Invalid value for '{wrong[0]}'" in ended.stderr
+    assert not run_folder.exists()
+
+
+def test_widths_that_no_network_can_have_are_wrong_usage(data: Path, run_folder: Path, ddpm: Ddpm) -> None:
+    ended = ddpm("train-ddpm", "--data", data, "--out", run_folder, "--channels", 9)
+    assert ended.code == 2
+    assert "channels must be" in ended.stderr
+    assert not run_folder.exists()
+
+
+def test_help_says_how_to_use_many_devices(ddpm: Ddpm) -> None:
+    assert b"torchrun --standalone --nproc-per-node 8 -m ddpmcodec.cli train-ddpm" in ddpm("train-ddpm", "-h").stdout

@@ -1,0 +1,75 @@
+"""Denoisers by name, and the levels they are asked at."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ddpmcodec import models
+from ddpmcodec.errors import ModelError
+from ddpmcodec.networks import load_model, pretrained
+from ddpmcodec.networks.ddpm import PaperDenoiser
+from ddpmcodec.networks.denoisers import find_denoiser, levels_of
+from ddpmcodec.networks.gaussian import ExactDenoiser
+from ddpmcodec.networks.unet import UNet, UNetConfig
+from ddpmcodec.schedule import ddpm_linear, respace
+
+
+@pytest.fixture(scope="module")
+def paper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny network of the paper's kind, in a file."""
+    torch.manual_seed(0)
+    config = UNetConfig(channels=8, multipliers=(1, 1), attention=(), blocks=1, groups=4)
+    path = tmp_path_factory.mktemp("paper") / "unet.safetensors"
+    path.write_bytes(pretrained.export(PaperDenoiser(UNet(config), ddpm_linear(20, 1e-3, 0.3))))
+    return path
+
+
+@pytest.mark.parametrize("source", [None, models.DEFAULT])
+def test_the_embedded_model_is_the_default(source: str | None) -> None:
+    found = find_denoiser(source)
+    assert isinstance(found, ExactDenoiser)
+    assert found.model is load_model(source)
+
+
+def test_an_exported_model_is_known_by_its_file(tiny_model: Path) -> None:
+    for source in (tiny_model, str(tiny_model)):
+        found = find_denoiser(source)
+        assert isinstance(found, ExactDenoiser)
+        assert found.model.id == load_model(tiny_model).id
+
+
+def test_a_checkpoint_of_the_papers_network_too(paper: Path) -> None:
+    found = find_denoiser(str(paper))
+    assert isinstance(found, PaperDenoiser)
+    np.testing.assert_array_equal(found.levels, ddpm_linear(20, 1e-3, 0.3))
+
+
+def test_what_is_neither_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no such file or folder"):
+        find_denoiser(str(tmp_path / "missing.safetensors"))
+    (tmp_path / "photo.png").write_bytes(b"not a network")
+    with pytest.raises(ModelError, match=re.escape(f"{tmp_path / 'photo.png'}: cannot read the network")):
+        find_denoiser(tmp_path / "photo.png")
+    with pytest.raises(ModelError, match=re.escape(str(tmp_path))):
+        find_denoiser(tmp_path)
+
+
+def test_an_exact_model_is_asked_at_levels_from_hardly_visible_to_all_noise(tiny_model: Path) -> None:
+    levels = levels_of(find_denoiser(tiny_model), 9)
+    assert (len(levels), levels[0], levels[-1]) == (9, 0.75, 1000)
+    assert (levels * 1024 % 1 == 0).all()  # as the exact network counts them
+    np.testing.assert_allclose(levels[1:] / levels[:-1], (1000 / 0.75) ** (1 / 8), rtol=1e-3)
+
+
+def test_the_papers_network_is_asked_at_its_own_levels(paper: Path) -> None:
+    found = find_denoiser(paper)
+    np.testing.assert_array_equal(levels_of(found, 7), respace(ddpm_linear(20, 1e-3, 0.3), 7))
+    for level in levels_of(found, 20):
+        assert found(torch.zeros(1, 3, 4, 4), float(level)).mean.isfinite().all()
+    with pytest.raises(ValueError, match="can keep 2 to 20 of 20 noise levels, not 21"):
+        levels_of(found, 21)
