@@ -1,9 +1,11 @@
-"""Speed of the truncated logistic on rANS, one thread, beside constriction: python -m ddpmcodec.benchmarks.ans_speed.
+"""Speed of the distributions on rANS, one thread, beside constriction: python -m ddpmcodec.benchmarks.ans_speed.
 
 Rates in million symbols a second, the best of the repeats. Values are drawn from logistics with scales of 0.5 to 20
 grey levels and means anywhere in 0..255. `unknown`: the value lies in [0, 255], the longest search. `refined`: in a
 known range of up to three scales to either side, as in a later step. constriction codes the same values under quantised
-Laplace distributions on [0, 255], its closest built-in law; the ratios are `unknown` over constriction.
+Laplace distributions on [0, 255], its closest built-in law; the ratios are `unknown` over constriction. `gaussian`: the
+latents of archives, integers under normal distributions of a standard deviation of 4 to 8 cells, pushed on a stack
+(encode) and popped (decode).
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ddpmcodec.ans.gaussian import pop_gaussian, push_gaussian
 from ddpmcodec.ans.logistic import decode_values, encode_values
+from ddpmcodec.ans.stack import Stack
 from ddpmcodec.ans.stream import close_stream, encode_reverse, open_stream
 
 from ._common import add_out, document, parse, report, seconds, table
@@ -67,6 +71,24 @@ def ours(s: Symbols, repeats: int) -> dict[str, float]:
     return rates(len(s.x), encode, decode, repeats) | {"bits_per_symbol": round(8 * len(data) / len(s.x), 4)}
 
 
+def gaussians(n: int, repeats: int) -> dict[str, float]:
+    rng = np.random.default_rng(0)
+    mean, std = 1000 * rng.normal(size=n), rng.uniform(4, 8, n)
+    k = np.floor(mean + std * rng.normal(size=n) + 0.5).astype(np.int64)
+    full = Stack.empty()
+    push_gaussian(full, k, mean, std)
+    words = full.to_words()
+    if not np.array_equal(pop_gaussian(Stack.from_words(words), mean, std), k):
+        raise SystemExit("the values did not come back")
+
+    def pop() -> None:
+        pop_gaussian(Stack.from_words(words), mean, std)
+
+    return rates(n, lambda: push_gaussian(Stack.empty(), k, mean, std), pop, repeats) | {
+        "bits_per_symbol": round(32 * len(words) / n, 4)
+    }
+
+
 def constrictions(s: Symbols, repeats: int) -> dict[str, Any]:
     try:
         import constriction
@@ -93,11 +115,12 @@ def measure(n: int, repeats: int) -> list[dict[str, Any]]:
     rows = [{"coder": "unknown", **unknown}, {"coder": "refined", **refined}, {"coder": "constriction", **peer}]
     if "skipped" not in peer:
         rows.append({"coder": "ratio"} | {name: round(unknown[name] / peer[name], 2) for name in ("encode", "decode")})
+    rows.append({"coder": "gaussian", **gaussians(n, repeats)})
     return rows
 
 
 def setup_args() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Speed of the truncated logistic on rANS, one thread.")
+    parser = argparse.ArgumentParser(description="Speed of the distributions on rANS, one thread.")
     parser.add_argument("--symbols", type=int, default=2_000_000, help="values to code (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=3, help="the best of so many counts (default: %(default)s)")
     add_out(parser)

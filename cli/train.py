@@ -8,7 +8,13 @@ from ._common import EXIT_CODES, say
 
 
 @click.command(epilog=EXIT_CODES)
-@click.option("--data", required=True, metavar="PATH", help="Folder of images, .npy/.npz array, or CIFAR-10 root.")
+@click.option(
+    "--data",
+    required=True,
+    multiple=True,
+    metavar="PATH",
+    help="Folder of images, .npy/.npz array, or CIFAR-10 root. Given several times, they take turns.",
+)
 @click.option("--out", required=True, metavar="DIR", help="Folder for the state and log.jsonl.")
 @click.option("--resume", is_flag=True, help="Go on from the state in --out.")
 @click.option("--start", metavar="DIR", help="Start from the network of another run: fine-tuning.")
@@ -37,6 +43,7 @@ from ._common import EXIT_CODES, say
     show_default=True,
     help="Last images of the data, kept for evaluation.",
 )
+@click.option("--validate", metavar="PATH", help="Data to evaluate on, instead of images held out.")
 @click.option(
     "--width",
     type=click.IntRange(1),
@@ -62,7 +69,7 @@ from ._common import EXIT_CODES, say
 )
 @click.option("--no-compile", is_flag=True, help="Plain PyTorch: slower, and no C++ compiler is needed.")
 def train(
-    data: str, out: str, resume: bool, blocks: tuple[int, int, int], width: int, no_compile: bool, **options: object
+    out: str, resume: bool, blocks: tuple[int, int, int], width: int, no_compile: bool, **options: object
 ) -> int:
     """Train a model, or go on with one. Progress is on stderr; Ctrl-C keeps the last save."""
     from ddpmcodec.networks.exact import Architecture
@@ -71,7 +78,7 @@ def train(
 
     down, bottom, up = blocks
     architecture = Architecture(width, 2 * width, down, bottom, up)
-    settings = Settings(data, out, architecture=architecture, **options)  # type: ignore[arg-type]
+    settings = Settings(out=out, architecture=architecture, **options)  # type: ignore[arg-type]
     trainer = run(settings, resume=resume, compiled=not no_compile)
     done = f"{trainer.step} steps, {trainer.step * settings.batch} images"
     say(f"{out}: {done}; next: ddpmcodec export {out} -o MODEL.safetensors")

@@ -39,6 +39,15 @@ def ranges(count: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     return lo.astype(np.uint8), np.minimum(lo + ((raw >> 8 & 255) >> (raw >> 16 & 7)), 255).astype(np.uint8)
 
 
+LATENT_LEVELS = (700, 20_000, 400_000)  # of noise, in 1/1024 grey level
+
+
+def latents(count: int) -> NDArray[np.int64]:
+    """c_t [count, 14, 10, 3] in units of 1/128 grey level."""
+    raw = np.random.Philox(key=count).random_raw(count * 14 * 10 * 3).reshape(count, 14, 10, 3)
+    return (raw >> np.uint64(48)).astype(np.int64) - 32768
+
+
 def outputs(model: Model) -> Iterator[tuple[str, str]]:
     """One name for each batch size: where paths differ, its value is not one hash but several."""
     kinds = (EagerPredictor, FusedPredictor)
@@ -46,6 +55,10 @@ def outputs(model: Model) -> Iterator[tuple[str, str]]:
     for count in BATCHES:
         hashes = {path(*ranges(count)).sha256() for path in (*paths, model.predict)}
         yield f"batch of {count}", " ".join(sorted(hashes))
+        for level in LATENT_LEVELS:
+            predictors = (*(path.gaussian for path in paths), model.predict_gaussian)
+            hashes = {predict(latents(count), 1 / 128, level).sha256() for predict in predictors}
+            yield f"latents, batch of {count}, level {level}", " ".join(sorted(hashes))
 
 
 def files(model: Model) -> Iterator[tuple[str, str]]:

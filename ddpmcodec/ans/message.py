@@ -45,7 +45,7 @@ def _intervals(starts: ArrayLike, freqs: ArrayLike, shape: tuple[int, ...], prec
     start, freq = (np.broadcast_to(np.asarray(a, np.uint64), shape) for a in (starts, freqs))
     if not 0 <= precision < 32:
         raise ValueError(f"precision must be 0 to 31 bits, got {precision}")
-    if (freq == 0).any() or (start + freq > 1 << precision).any():
+    if ((freq == 0) | (freq > 1 << precision)).any() or (start > (1 << precision) - freq).any():
         raise ValueError(f"an interval [start, start + freq) is empty or goes beyond 2^{precision}")
     return start, freq
 

@@ -118,7 +118,8 @@ def parse(data: bytes, source: str) -> Model:
         raise ModelError(f"{source}: the exported model is damaged ({error}); get it again") from error
     check_sums(params)
     predict = exact_predictor(architecture, params, first)
-    return Model(hashlib.sha256(data).digest(), name, architecture, presets, params, canaries, metadata, predict)
+    digest = hashlib.sha256(data).digest()
+    return Model(digest, name, architecture, presets, params, canaries, metadata, predict, predict.gaussian)
 
 
 def _architecture(sizes: Mapping[str, Any]) -> Architecture:

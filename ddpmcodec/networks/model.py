@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -17,15 +18,23 @@ from ddpmcodec.errors import ModelError
 from ddpmcodec.networks import glue
 from ddpmcodec.networks.eager import EagerOperations, patches, unpatch
 from ddpmcodec.networks.exact import MULTIPLE, PATCH, Architecture, denoise
-from ddpmcodec.networks.features import PER_PIXEL, context_features
+from ddpmcodec.networks.features import LARGEST_WEIGHT, PER_PIXEL, context_features
 from ddpmcodec.networks.fused import FusedOperations
+from ddpmcodec.networks.gaussian_features import (
+    LevelConstants,
+    eager_features,
+    estimate_of,
+    gaussian_features,
+    level_constants,
+)
 from ddpmcodec.parallel import one_thread_if
-from ddpmcodec.schedule import Step
+from ddpmcodec.schedule import HALF_RANGE, Step
 
 # Without oneDNN, PyTorch gives batches of sixteen and more to NNPACK, whose Winograd convolutions round.
 torch.backends.nnpack.set_flags(_enabled=False)  # type: ignore[no-untyped-call]
 
 Ranges = NDArray[np.uint8]
+Latents = NDArray[np.int64]  # c_t [N, H, W, 3], in units of a power of two of grey levels
 SMALL_PIXELS = 1 << 13  # of a batch: below, a network call runs on one thread
 
 
@@ -65,6 +74,7 @@ class Canary(NamedTuple):
 
 
 Predictor = Callable[[Ranges, Ranges], IntegerPrediction]
+GaussianPredictor = Callable[[Latents, float, int], IntegerPrediction]
 
 
 def padded(side: int) -> int:
@@ -73,10 +83,18 @@ def padded(side: int) -> int:
 
 def integers_of(outputs: Tensor, lo: Tensor, hi: Tensor, spreads: Tensor, origins: Tensor) -> IntegerPrediction:
     """Network numbers [N, H, W, 9] to integers, in eager operations; lo, hi: int64 [N, H, W, 3]."""
+    return _integers(outputs, 0.5 * (lo + hi).float(), spreads[hi - lo], origins[hi - lo])
+
+
+def gaussian_integers(outputs: Tensor, estimate: Tensor, constants: LevelConstants) -> IntegerPrediction:
+    """The same in the Gaussian channel; estimate: centred grey levels, [N, H, W, 3]."""
+    return _integers(outputs, estimate + HALF_RANGE, float(constants.spread), float(constants.origin))
+
+
+def _integers(outputs: Tensor, centre: Tensor, spread: Tensor | float, origin: Tensor | float) -> IntegerPrediction:
     offset, index, coupling = outputs.chunk(3, -1)
-    centre = 0.5 * (lo + hi).float()
-    mean = 64 * (centre + spreads[hi - lo] * offset)
-    scale = (origins[hi - lo] + 8 * index).clamp(0, 127)
+    mean = 64 * (centre + spread * offset)
+    scale = (origin + 8 * index).clamp(0, 127)
     return IntegerPrediction(
         torch.round(mean.clamp(-32767, 32767)).to(torch.int32).cpu().numpy(),
         torch.round(scale).to(torch.uint8).cpu().numpy(),
@@ -86,8 +104,10 @@ def integers_of(outputs: Tensor, lo: Tensor, hi: Tensor, spreads: Tensor, origin
 
 @dataclass(frozen=True)
 class Model:
-    """An exported model. `predict` is exact: the same integers on every machine, thread count and batch size.
+    """An exported model. Predictions are exact: the same integers on every machine, thread count and batch size.
 
+    predict: from ranges, in the uniform channel; predict_gaussian: from latents, their spacing in grey levels and their
+    noise level in 1/1024 grey level, in the Gaussian channel.
     id: sha256 of the exported file. presets: the step list of every effort.
     """
 
@@ -99,6 +119,7 @@ class Model:
     canaries: tuple[Canary, ...]
     metadata: Mapping[str, Any]
     predict: Predictor
+    predict_gaussian: GaussianPredictor
 
 
 class EagerPredictor:
@@ -119,14 +140,25 @@ class EagerPredictor:
 
     @torch.no_grad()
     def __call__(self, lo: Ranges, hi: Ranges) -> IntegerPrediction:
-        n, h, w, _ = lo.shape
         low, high = (torch.from_numpy(a).to(self.device).long() for a in (lo, hi))
-        features = torch.zeros(n, padded(h), padded(w), PER_PIXEL, device=self.device)
-        features[:, :h, :w, :-1] = self._features(low, high).flatten(3)
+        outputs = self._outputs(F.pad(self._features(low, high).flatten(3), (0, 1)))
+        return integers_of(outputs, low, high, self.params["table.spread"], self.params["table.scale_origin"])
+
+    @torch.no_grad()
+    def gaussian(self, c: Latents, spacing: float, level: int) -> IntegerPrediction:
+        """From latents in units of `spacing` at noise level `level` / 1024 grey level (`Model.predict_gaussian`)."""
+        constants = level_constants(level)
+        estimate = torch.from_numpy(estimate_of(c, spacing, constants)).to(self.device)
+        outputs = self._outputs(eager_features(estimate.permute(0, 3, 1, 2), constants))
+        return gaussian_integers(outputs, estimate, constants)
+
+    def _outputs(self, features: Tensor) -> Tensor:
+        """[N, H, W, 9] from features [N, H, W, PER_PIXEL]."""
+        _, h, w, _ = features.shape
+        features = F.pad(features, (0, 0, 0, padded(w) - w, 0, padded(h) - h))
         dtype = torch.bfloat16 if self.ops.low_precision else torch.float32
         inputs = patches(features).to(dtype, memory_format=torch.channels_last)
-        outputs = unpatch(denoise(self.architecture, self.ops, inputs))[:, :h, :w]
-        return integers_of(outputs, low, high, self.params["table.spread"], self.params["table.scale_origin"])
+        return unpatch(denoise(self.architecture, self.ops, inputs))[:, :h, :w]
 
     def _features(self, lo: Tensor, hi: Tensor) -> Tensor:
         """[N, H, W, 3, PER_DIM] from int64 ranges [N, H, W, 3]."""
@@ -153,25 +185,48 @@ class FusedPredictor:
 
     @torch.no_grad()
     def __call__(self, lo: Ranges, hi: Ranges) -> IntegerPrediction:
-        n, h, w, _ = lo.shape
-        features = np.zeros((n, padded(h) // PATCH, padded(w) // PATCH, PATCH * PATCH * PER_PIXEL), np.uint16)
+        features = _blank(lo)
         glue.range_features(lo, hi, *self.tables, self.bits, features)
-        with one_thread_if(n * h * w < SMALL_PIXELS):
-            outputs = denoise(self.architecture, self.ops, features)
+        outputs = self._outputs(features)
         prediction = IntegerPrediction(
             np.empty(lo.shape, np.int32), np.empty(lo.shape, np.uint8), np.empty(lo.shape, np.int16)
         )
         glue.integer_prediction(outputs, lo, hi, self.spreads, self.origins, *prediction)
         return prediction
 
+    @torch.no_grad()
+    def gaussian(self, c: Latents, spacing: float, level: int) -> IntegerPrediction:
+        """From latents in units of `spacing` at noise level `level` / 1024 grey level (`Model.predict_gaussian`)."""
+        constants = level_constants(level)
+        estimate, features = estimate_of(c, spacing, constants), _blank(c)
+        fade = constants.weight * np.float32(1 / LARGEST_WEIGHT)
+        gaussian_features(estimate, constants.inverse, fade, constants.visible, constants.hats, self.bits, features)
+        _, h, w, _ = c.shape
+        outputs = unpatch(torch.from_numpy(self._outputs(features)).permute(0, 3, 1, 2))[:, :h, :w]
+        return gaussian_integers(outputs, torch.from_numpy(estimate), constants)
+
+    def _outputs(self, features: NDArray[np.uint16]) -> NDArray[np.float32]:
+        """Patches of outputs, [N, H'/2, W'/2, 36], from patches of features."""
+        with one_thread_if(features[..., 0].size * PATCH * PATCH < SMALL_PIXELS):
+            outputs: NDArray[np.float32] = denoise(self.architecture, self.ops, features)
+            return outputs
+
+
+def _blank(pixels: NDArray[Any]) -> NDArray[np.uint16]:
+    """Patches of features, zero, for images [N, H, W, 3]."""
+    n, h, w, _ = pixels.shape
+    return np.zeros((n, padded(h) // PATCH, padded(w) // PATCH, PATCH * PATCH * PER_PIXEL), np.uint16)
+
 
 def _bfloat16_bits(integers: Tensor) -> NDArray[np.uint16]:
     return np.ascontiguousarray(integers.to(torch.bfloat16).contiguous().view(torch.int16).numpy().view(np.uint16))
 
 
-def candidates(architecture: Architecture, params: Mapping[str, Tensor]) -> list[Callable[[], Predictor]]:
+def candidates(
+    architecture: Architecture, params: Mapping[str, Tensor]
+) -> list[Callable[[], EagerPredictor | FusedPredictor]]:
     """Predictors from the fastest to the plainest, built when asked for."""
-    predictors: list[Callable[[], Predictor]] = [
+    predictors: list[Callable[[], EagerPredictor | FusedPredictor]] = [
         lambda: FusedPredictor(architecture, params),
         lambda: FusedPredictor(architecture, params, low_precision=False),
         lambda: EagerPredictor(architecture, params, low_precision=False),
@@ -184,7 +239,9 @@ def _fast_bfloat16() -> bool:
     return bool(available and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def exact_predictor(architecture: Architecture, params: Mapping[str, Tensor], canary: Canary) -> Predictor:
+def exact_predictor(
+    architecture: Architecture, params: Mapping[str, Tensor], canary: Canary
+) -> EagerPredictor | FusedPredictor:
     """The first predictor that returns what the canary says. Raises ModelError when none does: never decode on hope."""
     found = []
     for build in candidates(architecture, params):

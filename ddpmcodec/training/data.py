@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -116,3 +117,16 @@ class Crops:
         top, left = (int(rng.integers(side - self.size + 1)) for side in image.shape[:2])
         crop = image[top : top + self.size, left : left + self.size]
         return crop[:, ::-1] if rng.random() < 0.5 else crop
+
+
+class Mixture:
+    """Several sets of crops that take turns, a step each. Small crops come in greater number: steps are of one size."""
+
+    def __init__(self, parts: Sequence[Crops]) -> None:
+        self.parts, self.largest = parts, max(part.size for part in parts)
+
+    def batch(self, step: int, count: int) -> Tensor:
+        """float32 [>= count, 3, size, size], 0..255; count: of crops of the largest size."""
+        turn, place = divmod(step, len(self.parts))
+        part = self.parts[place]
+        return part.batch(turn, count * self.largest**2 // part.size**2)

@@ -22,7 +22,7 @@ from ddpmcodec.networks.exact import Architecture
 from ddpmcodec.networks.latent import LatentNetwork
 from ddpmcodec.presets import PRESETS
 from ddpmcodec.training import state
-from ddpmcodec.training.data import Crops, Pixels, load_images
+from ddpmcodec.training.data import Crops, Mixture, Pixels, load_images
 from ddpmcodec.training.evaluate import code_lengths
 from ddpmcodec.training.objective import LatentPredictor, draw, loss
 from ddpmcodec.training.optim import Muon
@@ -34,14 +34,15 @@ CROP_MULTIPLE = 16  # the largest lattice fits in
 class Settings:
     """One training run. Learning rates decay linearly to zero over `steps`, or else over `hours` of training time."""
 
-    data: str
+    data: str | tuple[str, ...]  # several data sets take turns, a step each
     out: str
     start: str | None = None  # folder of a run whose averaged network this one starts from
     hours: float = 1.5
     steps: int | None = None  # takes the place of `hours`: a run that repeats exactly
     batch: int = 64
     crop: int = 32
-    hold_out: int = 2000
+    hold_out: int = 2000  # last images of every data set that has more
+    validate: str | None = None  # data to evaluate on instead
     muon_rate: float = 0.02
     adam_rate: float = 7e-4
     warmup: int = 200
@@ -123,19 +124,35 @@ class Trainer:
         }
 
 
-def split(settings: Settings) -> tuple[Crops, NDArray[np.uint8]]:
-    """Training crops and held-out images uint8 [N, crop, crop, 3]: the last `hold_out` images are never trained on."""
+def split(settings: Settings) -> tuple[Mixture, NDArray[np.uint8]]:
+    """Training crops and held-out images uint8 [N, crop, crop, 3].
+
+    The last `hold_out` images of a data set are never trained on; those of the first are what is evaluated, unless
+    `validate` names others. Raises TrainingError when that leaves nothing to train or to evaluate on.
+    """
     if settings.crop % CROP_MULTIPLE:
         raise TrainingError(f"crops of {settings.crop} pixels: --crop must be a multiple of {CROP_MULTIPLE}")
-    images = load_images(settings.data)
-    if len(images) <= settings.hold_out:
+    sources = (settings.data,) if isinstance(settings.data, str) else settings.data
+    sets = [load_images(source) for source in sources]
+    if settings.validate is None and len(sets[0]) <= settings.hold_out:
         raise TrainingError(
-            f"{settings.data}: {len(images)} images, of which --hold-out keeps {settings.hold_out}; nothing is left"
+            f"{sources[0]}: {len(sets[0])} images, of which --hold-out keeps {settings.hold_out}; nothing is left"
         )
-    crops = Crops(images[: len(images) - settings.hold_out], settings.crop, settings.seed)
-    held: list[Pixels] = images[len(images) - settings.hold_out :] or images
+    kept = [images[: max(len(images) - settings.hold_out, 0)] or images for images in sets]
+    if settings.validate:
+        held = load_images(settings.validate)
+    else:
+        held = sets[0][len(kept[0]) :] or sets[0]
     chosen = Crops(held, settings.crop, 1).batch(0, min(settings.evaluate_images, len(held)))
+    sizes = [settings.crop if len(kept) == 1 else min(settings.crop, _fitting(images)) for images in kept]
+    crops = Mixture([Crops(images, size, settings.seed) for images, size in zip(kept, sizes, strict=True)])
     return crops, chosen.to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+
+
+def _fitting(images: list[Pixels]) -> int:
+    """The largest crop that most of the images hold."""
+    side = int(np.median([min(image.shape[:2]) for image in images]))
+    return max(side // CROP_MULTIPLE, 1) * CROP_MULTIPLE
 
 
 def train(settings: Settings, *, resume: bool = False, compiled: bool = True) -> Trainer:
@@ -165,7 +182,7 @@ def _log(log: Any, record: dict[str, Any]) -> None:
     log.flush()
 
 
-def _steps(trainer: Trainer, crops: Crops, held_out: NDArray[np.uint8]) -> Iterator[dict[str, Any]]:
+def _steps(trainer: Trainer, crops: Mixture, held_out: NDArray[np.uint8]) -> Iterator[dict[str, Any]]:
     """Train, yielding a record every 50 steps and, with held-out rates, every few minutes and at the end."""
     settings, losses = trainer.settings, []
     evaluated = trainer.seconds

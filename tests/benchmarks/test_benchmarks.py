@@ -219,6 +219,15 @@ def test_ans_speed_reports_both_searches(tmp_path: Path) -> None:
     assert 0 < rows[1]["bits_per_symbol"] < rows[0]["bits_per_symbol"]
 
 
+def test_ans_speed_reports_latents_at_the_length_of_their_entropy(tmp_path: Path) -> None:
+    ans_speed.main(["--symbols", "5000", "--repeats", "1", "--out", str(tmp_path / "ans.json")])
+    row = json.loads((tmp_path / "ans.json").read_text())["results"][-1]
+    assert row["coder"] == "gaussian"
+    assert row["encode"] > 0 < row["decode"]
+    mean_log_std = (8 * math.log2(8) - 4 * math.log2(4)) / 4 - 1 / math.log(2)  # of a uniform one in 4..8
+    assert row["bits_per_symbol"] == pytest.approx(mean_log_std + math.log2(math.sqrt(2 * math.pi * math.e)), abs=0.06)
+
+
 # --- what they share
 
 

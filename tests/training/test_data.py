@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ddpmcodec.errors import TrainingError
-from ddpmcodec.training.data import Crops, load_images
+from ddpmcodec.training.data import Crops, Mixture, load_images
 
 Pixels = NDArray[np.uint8]
 
@@ -131,3 +131,11 @@ def test_large_images_give_more_crops_and_small_ones_none() -> None:
 def test_a_crop_that_fits_nowhere_is_refused() -> None:
     with pytest.raises(TrainingError, match="no training image is at least 5x5; choose a smaller --crop"):
         Crops(numbered(3), 5, seed=0)
+
+
+def test_data_sets_take_turns_with_equal_numbers_of_pixels() -> None:
+    small, large = Crops(numbered(12), 4, seed=0), Crops([np.full((8, 8, 3), 200, np.uint8)], 8, seed=0)
+    mixed = Mixture([small, large])
+    assert [tuple(mixed.batch(step, 2).shape) for step in range(4)] == [(8, 3, 4, 4), (2, 3, 8, 8)] * 2
+    assert mixed.batch(2, 2).equal(small.batch(1, 8))
+    assert (mixed.batch(3, 2) == 200).all()

@@ -123,8 +123,8 @@ def test_a_loss_that_is_no_number_ends_the_run(settings: Settings, monkeypatch: 
 
 def test_the_last_images_are_held_out(settings: Settings, gradients: NDArray[np.uint8]) -> None:
     crops, held_out = split(settings)
-    assert len(crops.images) == 37
-    assert all(np.array_equal(a, b) for a, b in zip(crops.images, gradients[:37], strict=True))
+    assert len(crops.parts[0].images) == 37
+    assert all(np.array_equal(a, b) for a, b in zip(crops.parts[0].images, gradients[:37], strict=True))
     ends = [pixels.tobytes() for pixels in (*gradients[37:], *gradients[37:, :, ::-1])]
     assert all(pixels.tobytes() in ends for pixels in held_out)
     assert held_out.shape == (2, 16, 16, 3)
@@ -134,6 +134,22 @@ def test_the_last_images_are_held_out(settings: Settings, gradients: NDArray[np.
 def test_something_must_be_left_to_train_on(settings: Settings, hold_out: int) -> None:
     with pytest.raises(TrainingError, match=rf"40 images, of which --hold-out keeps {hold_out}; nothing is left"):
         start(replace(settings, hold_out=hold_out))
+
+
+def test_several_data_sets_keep_their_last_images_back(
+    settings: Settings, tmp_path: Path, gradients: NDArray[np.uint8]
+) -> None:
+    """Those of sets too small for it are all trained on; what is evaluated comes from the first set."""
+    large = np.repeat(np.repeat(gradients[:2], 2, 1), 2, 2)
+    np.save(tmp_path / "large.npy", large)
+    sources = settings.data, str(tmp_path / "large.npy")
+    assert isinstance(sources[0], str)
+    crops, held_out = split(replace(settings, data=sources, crop=32, evaluate_images=3, validate=sources[1]))
+    assert [(len(part.images), part.size) for part in crops.parts] == [(37, 16), (2, 32)]
+    assert held_out.shape == (2, 32, 32, 3)
+    _, held_out = split(replace(settings, data=sources))
+    ends = [pixels.tobytes() for pixels in (*gradients[37:], *gradients[37:, :, ::-1])]
+    assert all(pixels.tobytes() in ends for pixels in held_out)
 
 
 def test_crops_must_fit_the_lattices(settings: Settings) -> None:
@@ -224,6 +240,25 @@ def test_another_network_cannot_go_on_from_a_state(settings: Settings) -> None:
     start(replace(settings, steps=1))
     with pytest.raises(TrainingError, match=r"the saved network is \{'width': 8, .*\}, not \{'width': 4"):
         start(replace(settings, architecture=replace(settings.architecture, width=4)), resume=True)
+
+
+# --- from one run to the next
+
+
+def test_a_run_starts_from_the_averaged_network_of_another(settings: Settings, tmp_path: Path) -> None:
+    first = start(replace(settings, steps=3))
+    tuned = Trainer(replace(settings, start=settings.out, seed=5), compiled=False)
+    expected = list(first.averaged.parameters())
+    for network in (tuned.latent, tuned.averaged):
+        assert all(a.equal(b) for a, b in zip(network.parameters(), expected, strict=True))
+    assert (tuned.step, tuned.seconds) == (0, 0.0)
+
+
+def test_a_run_cannot_start_from_another_network(settings: Settings) -> None:
+    start(replace(settings, steps=1))
+    wider = replace(settings.architecture, width=12)
+    with pytest.raises(TrainingError, match=r"run: its network is \{'width': 8, .*\}, not \{'width': 12"):
+        Trainer(replace(settings, start=settings.out, architecture=wider), compiled=False)
 
 
 # --- from a state to a model
