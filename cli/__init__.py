@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -13,23 +14,44 @@ from ddpmcodec.errors import DdpmError
 
 from ._common import EXIT_CODES, INTERRUPTED, failure, say, silence_stdout
 
-COMMANDS = ("encode", "decode", "truncate", "info", "test", "train", "export")  # each a module of this package
+COMMANDS = (
+    "encode",
+    "decode",
+    "truncate",
+    "info",
+    "test",
+    "archive",
+    "train",
+    "export",
+    "train-ddpm",
+    "sample",
+    "interpolate",
+    "quality",
+    "bench",
+)  # each a module of this package
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported by name."""
+    """A group whose commands are imported by name: each is the function of that name in the module prefix + name."""
+
+    def __init__(self, *args: Any, names: Sequence[str], prefix: str = "", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.names, self.prefix = names, prefix
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+        return list(self.names)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in COMMANDS:
+        if name not in self.names:
             return None
-        command: click.Command = getattr(import_module(f"{__name__}.{name}"), name)
+        function = name.replace("-", "_")
+        command: click.Command = getattr(import_module(f"{__name__}.{self.prefix}{function}"), function)
         return command
 
 
-@click.group(cls=LazyGroup, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup, names=COMMANDS, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def cli() -> None:
     """Compress images without loss with a diffusion model; any prefix of a file decodes to a preview."""

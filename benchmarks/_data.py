@@ -1,0 +1,84 @@
+"""The images that a benchmark measures: a folder, an array, or CIFAR-10."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ddpmcodec.errors import DdpmError
+from ddpmcodec.training.data import load_images
+
+Pixels = NDArray[np.uint8]
+
+CIFAR10 = "cifar10"
+CIFAR10_SIZES = {"test": 10_000, "train": 50_000}
+DATA_VARIABLE = "DDPMCODEC_DATA"
+WHERE = (
+    'get CIFAR-10 with torchvision.datasets.CIFAR10("data", download=True), then give --data data,'
+    f" or --data {CIFAR10} with {DATA_VARIABLE}=data; or name a folder of images or an .npy array [N, H, W, 3]"
+)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """images: uint8 [H, W, 3] each. of: how many the whole set has. split: of CIFAR-10, None for others."""
+
+    name: str
+    images: list[Pixels]
+    of: int
+    split: str | None = None
+
+    def describe(self) -> dict[str, Any]:
+        """For a result file. ids: 8 hexadecimal digits of the sha256 of each image's shape and pixels."""
+        digests = [sha256(repr(image.shape).encode() + image.tobytes()).hexdigest() for image in self.images]
+        return {
+            "name": self.name,
+            "split": self.split,
+            "images": len(self.images),
+            "of": self.of,
+            "sha256": sha256("".join(digests).encode()).hexdigest(),
+            "ids": [digest[:8] for digest in digests],
+        }
+
+
+def load_dataset(source: str, *, split: str = "test", limit: int | None = None) -> Dataset:
+    """The first `limit` images of a folder, an array, a CIFAR-10 root, or `cifar10`, which is looked for in
+    $DDPMCODEC_DATA, ./cifar10, ./data and their folders `cifar10`.
+
+    split: of CIFAR-10. Raises DdpmError when there is nothing, TrainingError when something is unreadable.
+    """
+    path = _find_cifar10() if source == CIFAR10 else Path(source)
+    if not path.exists():
+        raise DdpmError(f"{path}: no such file or folder: {WHERE}")
+    images = load_images(path, split)
+    if not images:
+        raise DdpmError(f"{path}: there are no images in it: {WHERE}")
+    if _is_cifar10(path):
+        return Dataset("CIFAR-10", images[:limit], CIFAR10_SIZES[split], split)
+    return Dataset(path.stem, images[:limit], len(images))
+
+
+def _is_cifar10(path: Path) -> bool:
+    """Whether it is torchvision's root, or a folder of sheets of the tiles."""
+    return (path / "cifar-10-batches-py").is_dir() or (path / "test_index.npz").is_file()
+
+
+def _find_cifar10() -> Path:
+    for place in _places():
+        if _is_cifar10(place):
+            return place
+    raise DdpmError(f"CIFAR-10 is not in {', '.join(map(str, _places()))}: {WHERE}")
+
+
+def _places() -> Iterator[Path]:
+    chosen = os.environ.get(DATA_VARIABLE)
+    for folder in ([Path(chosen)] if chosen else []) + [Path(CIFAR10), Path("data")]:
+        yield folder
+        yield folder / CIFAR10

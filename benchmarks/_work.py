@@ -1,0 +1,144 @@
+"""Long runs in units: finished ones are kept, skipped by the next run, and shared out over the ranks of torchrun."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tqdm import tqdm
+
+from ddpmcodec.errors import DdpmError
+
+from ._results import Document, write
+
+PATIENCE = timedelta(days=30)  # of a rank that is done, with the others
+
+
+class Unit(NamedTuple):
+    """A piece of work. weight: its share of the progress bar (images, say). work: returns plain values, for JSON."""
+
+    key: str
+    weight: float
+    work: Callable[[], Any]
+
+
+def say(message: str) -> None:
+    """One line for the user, beside the progress bar."""
+    tqdm.write(f"ddpmcodec: {message}", file=sys.stderr)
+
+
+def rank_and_size() -> tuple[int, int]:
+    """Of this process among those that torchrun started; (0, 1) without it."""
+    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+
+
+class Work:
+    """The units of one run, kept in `bench-<kind>.partial.jsonl` in the folder until the result is written.
+
+    identity: all that the values depend on. Unit i is the business of rank i mod size; a rank keeps what it did in a
+    file of its own. Raises DdpmError when the folder has unfinished work of another identity, or cannot be made.
+    """
+
+    def __init__(self, folder: Path, kind: str, identity: Mapping[str, Any]) -> None:
+        self.folder, self.kind, self.head = folder, kind, json.dumps(identity, sort_keys=True, allow_nan=False)
+        self.rank, self.size = rank_and_size()
+        folder.mkdir(parents=True, exist_ok=True)
+        self.known: dict[str, Any] = {}
+        for path in self._files():
+            self.known.update(self._read(path))
+        name = "partial" if self.size == 1 else f"partial-{self.rank}"
+        self.own = folder / f"bench-{kind}.{name}.jsonl"
+        if self.size > 1:
+            _join()
+
+    def results(self, units: Sequence[Unit], *, quiet: bool = False) -> dict[str, Any] | None:
+        """{key: value} of all units in their order; None on ranks other than 0, which are done after `finish`."""
+        mine = [unit for unit in units[self.rank :: self.size] if unit.key not in self.known]
+        try:
+            self._work(mine, sum(unit.weight for unit in units[self.rank :: self.size]), quiet)
+        except KeyboardInterrupt:
+            say(f"interrupted: what is finished is kept in {self.own}; the same command goes on from there")
+            raise
+        if self.size > 1 and not self._gather():
+            return None
+        return {unit.key: self.known[unit.key] for unit in units}
+
+    def finish(self, found: Document | None) -> None:
+        """Rank 0 writes the result; then all forget the units."""
+        if found is not None:
+            write(self.folder, found)
+        if self.size > 1:
+            _leave()
+        for path in self._files() if self.rank == 0 else [self.own]:
+            path.unlink(missing_ok=True)
+
+    def _files(self) -> list[Path]:
+        return sorted(self.folder.glob(f"bench-{self.kind}.partial*.jsonl"))
+
+    def _read(self, path: Path) -> dict[str, Any]:
+        """The units of a file, without a last line that was cut off."""
+        head, *lines = [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")] or [""]
+        if head and head.rstrip() != self.head:
+            raise DdpmError(
+                f"{path}: unfinished work of another command, data set or model: finish it with the same command,"
+                " delete the file, or give another --out"
+            )
+        return dict(json.loads(line) for line in lines)
+
+    def _work(self, mine: Sequence[Unit], total: float, quiet: bool) -> None:
+        left = sum(unit.weight for unit in mine)
+        interval = 0.5 if sys.stderr.isatty() else 60
+        with (
+            self._open() as file,
+            tqdm(
+                desc=f"bench {self.kind}",
+                total=total,
+                initial=total - left,
+                unit="img",
+                mininterval=interval,
+                disable=quiet,
+                file=sys.stderr,
+            ) as bar,
+        ):
+            for unit in mine:
+                self.known[unit.key] = unit.work()
+                file.write(json.dumps([unit.key, self.known[unit.key]], allow_nan=False) + "\n")
+                file.flush()
+                bar.update(unit.weight)
+
+    def _open(self) -> Any:
+        """The file of this rank to append to, behind its head and its last whole line."""
+        kept = self.own.read_text() if self.own.exists() else ""
+        whole = kept[: kept.rfind("\n") + 1] or self.head + "\n"
+        if kept != whole:
+            self.own.write_text(whole)
+        return self.own.open("a")
+
+    def _gather(self) -> bool:
+        """Rank 0 learns what the others know, and says so."""
+        from torch import distributed
+
+        everyone: list[Any] | None = [None] * self.size if self.rank == 0 else None
+        distributed.gather_object(self.known, everyone)
+        for known in everyone or []:
+            self.known.update(known)
+        return self.rank == 0
+
+
+def _join() -> None:
+    from torch import distributed
+
+    distributed.init_process_group("gloo", timeout=PATIENCE)
+
+
+def _leave() -> None:
+    """When all are here: rank 0 comes after the result is written."""
+    from torch import distributed
+
+    distributed.barrier()
+    distributed.destroy_process_group()

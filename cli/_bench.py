@@ -1,0 +1,66 @@
+"""What the commands of `ddpmcodec bench` share: options, and the command line that a result file keeps."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+data_option = click.option(
+    "--data",
+    required=True,
+    metavar="DATA",
+    help="Folder of images, .npy array [N, H, W, 3], CIFAR-10 root of torchvision, or cifar10: looked for in"
+    " $DDPMCODEC_DATA, ./cifar10 and ./data.",
+)
+split_option = click.option(
+    "--split", type=click.Choice(["test", "train"]), default="test", show_default=True, help="Of CIFAR-10."
+)
+out_option = click.option(
+    "--out",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the result file and the figures; made where it is missing.",
+)
+limit_option = click.option("--limit", type=click.IntRange(1), metavar="N", help="The first N images only.")
+
+
+def numbers(least: int, most: int | None = None) -> Callable[[str | tuple[int, ...]], tuple[int, ...]]:
+    """An option's type: whole numbers in a range, separated by commas."""
+    each: Any = click.IntRange(least, most)
+
+    def convert(value: str | tuple[int, ...]) -> tuple[int, ...]:
+        if isinstance(value, tuple):  # a default
+            return value
+        return tuple(dict.fromkeys(each.convert(part.strip(), None, None) for part in value.split(",")))
+
+    return convert
+
+
+def command_line() -> str:
+    """The command that runs, as it can be typed again."""
+    context = click.get_current_context()
+    return shlex.join([*context.command_path.split(), *_given(context)])
+
+
+def _given(context: click.Context) -> Iterator[str]:
+    """What was given of options and arguments."""
+    for parameter in context.command.params:
+        value = context.params.get(parameter.name or "")
+        if context.get_parameter_source(parameter.name or "") is not ParameterSource.COMMANDLINE:
+            continue
+        for each in (value or ()) if parameter.multiple or parameter.nargs != 1 else [value]:
+            yield from _words(parameter, each)
+
+
+def _words(parameter: click.Parameter, value: Any) -> list[str]:
+    text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    if isinstance(parameter, click.Argument):
+        return [text]
+    if isinstance(parameter, click.Option) and parameter.is_flag:
+        return [parameter.opts[0] if value else parameter.secondary_opts[0]]
+    return [parameter.opts[-1], text]
