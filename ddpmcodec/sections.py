@@ -27,7 +27,7 @@ def pack_alpha(plane: NDArray[np.uint8]) -> bytes:
 
 def unpack_alpha(section: bytes, height: int, width: int) -> NDArray[np.uint8]:
     """The plane (H, W). Raises FormatError or ChecksumError when the section is not one of that size, undamaged."""
-    rows, ended = _inflate(section[:-CRC_BYTES], height * width)
+    rows, ended = inflate(section[:-CRC_BYTES], height * width)
     if not ended or len(rows) != height * width:
         raise FormatError("the alpha section does not hold as many pixels as the image: the data is damaged")
     plane = _sum_rows(rows, height, width)
@@ -38,7 +38,7 @@ def unpack_alpha(section: bytes, height: int, width: int) -> NDArray[np.uint8]:
 
 def preview_alpha(cut_section: bytes, height: int, width: int) -> NDArray[np.uint8]:
     """The plane (H, W) as far as a section cut short tells; opaque in the rows that are missing."""
-    rows, _ = _inflate(cut_section, height * width)
+    rows, _ = inflate(cut_section, height * width)
     whole = len(rows) // width
     known = _sum_rows(rows[: whole * width], whole, width)
     return np.concatenate([known, np.full((height - whole, width), OPAQUE, np.uint8)])
@@ -48,7 +48,7 @@ def _sum_rows(rows: bytes, height: int, width: int) -> NDArray[np.uint8]:
     return np.cumsum(np.frombuffer(rows, np.uint8).reshape(height, width), axis=0, dtype=np.uint8)
 
 
-def _inflate(data: bytes, most: int) -> tuple[bytes, bool]:
+def inflate(data: bytes, most: int) -> tuple[bytes, bool]:
     """At most `most` bytes (a deflate bomb gets no further), and whether stream and data ended there together."""
     inflater = zlib.decompressobj(RAW_DEFLATE)
     try:
@@ -78,7 +78,7 @@ def unpack_metadata(section: bytes) -> dict[str, bytes]:
         return {}
     if zlib.crc32(section[CRC_BYTES:]) != int.from_bytes(section[:CRC_BYTES], "little"):
         raise ChecksumError("the metadata section is damaged: its checksum does not match; get the file again")
-    entries, ended = _inflate(section[CRC_BYTES:], MAX_METADATA)
+    entries, ended = inflate(section[CRC_BYTES:], MAX_METADATA)
     if not ended:
         raise FormatError(f"the metadata section holds more than {MAX_METADATA} bytes, or bytes follow its end")
     reader, found = Reader(entries), {}

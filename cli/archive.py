@@ -1,0 +1,279 @@
+"""ddpmcodec archive create | list | extract | test"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ddpmcodec.errors import DdpmError, ImageError, OutputError
+from ddpmcodec.files import check_output, write_file
+
+from ._common import (
+    EXIT_CODES,
+    STANDARD,
+    failure,
+    force_option,
+    label,
+    model_loader,
+    naming,
+    progress,
+    quiet_option,
+    read_input,
+    say,
+    verbose_option,
+    write_stdout,
+)
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+file_argument = click.argument("file", metavar="FILE")
+network_option = click.option(
+    "--model",
+    metavar="PATH",
+    help="Exported model, or checkpoint of the paper's network, instead of the embedded models.",
+)
+
+
+@click.group(epilog=EXIT_CODES)
+def archive() -> None:
+    """Many images in one file, at the best ratio: bits-back coding on one stack."""
+
+
+@archive.command(epilog=EXIT_CODES)
+@click.argument("output", metavar="OUT.ddpma")
+@click.argument("images", nargs=-1, required=True, metavar="IMAGES...")
+@click.option("--steps", type=click.IntRange(min=2), metavar="T", help="Noise levels, a network call each (32).")
+@click.option("--levels", metavar="S_1:S_T:T", help="T noise levels from S_1 to S_T grey levels, log-linear.")
+@click.option(
+    "--effort",
+    type=click.IntRange(1, 9),
+    default=7,
+    show_default=True,
+    help="Of the images that bits back cannot code: the first ones, grey ones, large ones.",
+)
+@network_option
+@force_option
+@click.option("--strip", is_flag=True, help="Leave out ICC profiles and EXIF.")
+@click.option("--no-verify", is_flag=True, help="Do not decode and compare the result before it is written.")
+@quiet_option
+@verbose_option
+def create(
+    output: str,
+    images: tuple[str, ...],
+    steps: int | None,
+    levels: str | None,
+    effort: int,
+    model: str | None,
+    force: bool,
+    strip: bool,
+    no_verify: bool,
+    quiet: bool,
+    verbose: bool,
+) -> int:
+    """Archive images without loss, under their names; of a folder all images below it, under their paths in it.
+
+    What is no image is named and left out, and the exit code is 1.
+    """
+    if steps is not None and levels is not None:
+        raise click.UsageError("--steps and --levels are two ways to say the same: give one")
+    chosen = steps if levels is None else _parse_levels(levels)
+    files = _gather(images)
+    _check_target(output, force)
+    failures: list[int] = []
+    start = time.monotonic()
+    model_loader(None, quiet=quiet)()
+    with naming(output), progress(output, 0, quiet=quiet) as advance:
+        from ddpmcodec import archive as archives
+
+        data = archives.create(
+            _read_images(files, failures),
+            levels=chosen,
+            model=model,
+            effort=effort,
+            strip=strip,
+            verify=not no_verify,
+            progress=advance,
+        )
+    _write(output, data)
+    if not quiet:
+        say(f"{len(files) - len(failures)} images -> {label(output, 'standard output')}: {len(data)} bytes")
+    if verbose:
+        say(f"  {time.monotonic() - start:.2f} s")
+    if failures:
+        say(f"{len(failures)} of {len(files)} files were left out")
+    return max(failures, default=0)
+
+
+def _parse_levels(text: str) -> Sequence[float]:
+    from ddpmcodec.schedule import log_linear
+
+    try:
+        first, last, count = text.split(":")
+        return [float(s) for s in log_linear(float(first), float(last), int(count))]
+    except ValueError as error:
+        raise click.BadParameter(
+            f"{text}: need S_1:S_T:T, such as 0.7:400:32 ({error})", param_hint="--levels"
+        ) from error
+
+
+def _gather(inputs: Sequence[str]) -> list[tuple[str, Path]]:
+    """(name in the archive, file), in order. Raises ImageError when two would have one name."""
+    found: dict[str, Path] = {}
+    for name, path in _named(inputs):
+        if name in found:
+            raise ImageError(f"{path} and {found[name]} would both be {name}: archive the folder that holds them")
+        found[name] = path
+    if not found:
+        raise ImageError(f"{', '.join(inputs)}: there is no image in it")
+    return list(found.items())
+
+
+def _named(inputs: Sequence[str]) -> Iterator[tuple[str, Path]]:
+    from PIL import Image
+
+    extensions = Image.registered_extensions()
+    for text in inputs:
+        path = Path(text)
+        if not path.is_dir():
+            yield path.name, path
+            continue
+        for file in sorted(path.rglob("*")):
+            if file.suffix.lower() in extensions and file.is_file():
+                yield file.relative_to(path).as_posix(), file
+
+
+def _read_images(files: Sequence[tuple[str, Path]], failures: list[int]) -> Iterator[tuple[str, Image.Image]]:
+    """The images that there are; for the others the failure is told and its exit code noted."""
+    from ddpmcodec.archive_format import check_name
+    from ddpmcodec.images import load_image
+
+    for name, path in files:
+        try:
+            if problem := check_name(name):
+                raise ImageError(f"{path}: {name!r} cannot be its name in an archive: {problem}")
+            image = load_image(path.read_bytes(), str(path))
+        except (DdpmError, OSError) as error:
+            failures.append(failure(error))
+            continue
+        yield name, image
+
+
+def _check_target(output: str, force: bool) -> None:
+    if output != STANDARD:
+        check_output(Path(output), None, force=force)
+    elif sys.stdout.isatty():
+        raise OutputError("no binary data to a terminal: name a file, or use a pipe")
+
+
+def _write(output: str, data: bytes) -> None:
+    if output == STANDARD:
+        write_stdout(data)
+    else:
+        write_file(Path(output), data)
+
+
+@archive.command("list", epilog=EXIT_CODES)
+@file_argument
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def list_(file: str, as_json: bool) -> None:
+    """Print the names, modes and sizes of the images. Nothing is decoded. FILE - is standard input."""
+    from ddpmcodec.archive_format import describe
+
+    data = read_input(file)
+    with naming(file):
+        facts = describe(data)
+    if as_json:
+        click.echo(json.dumps({"file": label(file), **facts}, allow_nan=False, indent=2))
+        return
+    for image in facts["images"]:
+        click.echo(f"{image['width']:6} x {image['height']:<6} {image['mode']:5} {image['name']}")
+    say(_summary(file, facts))
+
+
+def _summary(file: str, facts: dict[str, Any]) -> str:
+    rate = f"{facts['bytes']} bytes, {facts['bits_per_dim']:.3f} bits/dim"
+    coded = (
+        f"{facts['images_by_bits_back']} of {len(facts['images'])} images by bits back at {len(facts['levels'])} steps"
+    )
+    missing = f", {facts['missing_bytes']} bytes are missing" if facts["missing_bytes"] else ""
+    return f"{label(file)}: {rate}, {coded}, model {facts['model_id']}{missing}"
+
+
+@archive.command(epilog=EXIT_CODES)
+@file_argument
+@click.argument("names", nargs=-1, metavar="[NAMES]...")
+@click.option(
+    "-o", "--output", required=True, metavar="DIR", help="Folder for the PNG files; made where it is missing."
+)
+@network_option
+@force_option
+@quiet_option
+def extract(file: str, names: tuple[str, ...], output: str, model: str | None, force: bool, quiet: bool) -> None:
+    """Restore images bit for bit as PNG files: all of them, or those of these names. FILE - is standard input.
+
+    Of a damaged archive every image that is whole is written, and the names of the others are told.
+    """
+    from ddpmcodec.archive_format import find_images, split
+
+    data = read_input(file)
+    with naming(file):
+        index = split(data).index
+        wanted = [index.entries[number] for number in find_images(index, names or None)]
+    targets = _targets(Path(output), [entry.name for entry in index.entries])
+    if not force:
+        _refuse_existing([targets[entry.name] for entry in wanted])
+    model_loader(None, quiet=quiet)()
+    done = 0
+    pixels = sum(entry.width * entry.height for entry in wanted)
+    with naming(file), progress(file, pixels, quiet=quiet) as advance:
+        from ddpmcodec import archive as archives
+        from ddpmcodec.images import save_image
+
+        try:
+            for name, image in archives.extract(data, names or None, model=model, progress=advance):
+                targets[name].parent.mkdir(parents=True, exist_ok=True)
+                write_file(targets[name], save_image(image, "PNG"))
+                done += 1
+        finally:
+            if done and not quiet:
+                say(f"{label(file)}: {done} images -> {output}")
+
+
+def _refuse_existing(targets: Sequence[Path]) -> None:
+    if existing := [target for target in targets if target.exists()]:
+        raise OutputError(f"{existing[0]}: exists already, {len(existing)} such files: use -f to overwrite them")
+
+
+def _targets(folder: Path, names: Sequence[str]) -> dict[str, Path]:
+    """photo.jpg becomes photo.png; where that would take the place of another image, photo.jpg.png."""
+    short = {name: str(PurePosixPath(name).with_suffix(".png")) for name in names}
+    taken = Counter(short.values())
+    return {name: folder / (short[name] if taken[short[name]] == 1 else f"{name}.png") for name in names}
+
+
+@archive.command(epilog=EXIT_CODES)
+@file_argument
+@network_option
+@quiet_option
+def test(file: str, model: str | None, quiet: bool) -> None:
+    """Decode all images, check them, and throw them away. FILE - is standard input."""
+    from ddpmcodec.archive_format import describe
+
+    data = read_input(file)
+    with naming(file):
+        pixels = sum(image["width"] * image["height"] for image in describe(data)["images"])
+    model_loader(None, quiet=quiet)()
+    with naming(file), progress(file, pixels, quiet=quiet) as advance:
+        from ddpmcodec import archive as archives
+
+        count = archives.test(data, model=model, progress=advance)
+    if not quiet:
+        click.echo(f"{label(file)}: ok, {count} images")

@@ -1,0 +1,296 @@
+"""ddpmcodec archive: folders go in and come out, and nothing is written where it should not be."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ddpmcodec import archive
+from ddpmcodec.archive_format import Entry, Index, assemble, split
+
+PHOTO = Path(__file__).parents[2] / "docs" / "photo.png"
+FAST = ("--levels", "3:90:3", "--effort", 1, "--no-verify")
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of photographs of several sizes and modes, some in a folder below it."""
+    folder, photo = tmp_path_factory.mktemp("photos"), Image.open(PHOTO)
+    (folder / "below").mkdir()
+    for i in range(8):
+        photo.crop((9 * i, 7 * i, 9 * i + 8, 7 * i + 8)).save(folder / f"{i}.png")
+    photo.crop((5, 5, 15, 9)).convert("L").save(folder / "below" / "grey.png")
+    photo.crop((5, 5, 15, 9)).save(folder / "below" / "colour.webp", lossless=True)
+    (folder / "notes.txt").write_text("no image, and none of its name\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(photos: Path, tiny_model: Path) -> bytes:
+    files = sorted(path for path in photos.rglob("*") if path.suffix in (".png", ".webp"))
+    images = [(path.relative_to(photos).as_posix(), Image.open(path)) for path in files]
+    return archive.create(images, levels=[3.0, 16.0, 90.0], model=tiny_model, effort=1)
+
+
+@pytest.fixture
+def photos_ddpma(tmp_path: Path, made: bytes) -> Path:
+    (tmp_path / "photos.ddpma").write_bytes(made)
+    return tmp_path / "photos.ddpma"
+
+
+def equal(a: Path, b: Path) -> bool:
+    first, second = Image.open(a), Image.open(b)
+    return first.mode == second.mode and np.array_equal(np.asarray(first), np.asarray(second))
+
+
+def files_below(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+# --- create
+
+
+def test_a_folder_goes_there_and_back(ddpm: Callable, photos: Path, tiny_model: Path, tmp_path: Path) -> None:
+    made = ddpm("archive", "create", tmp_path / "a.ddpma", photos, "--model", tiny_model, *FAST)
+    size = (tmp_path / "a.ddpma").stat().st_size
+    assert (made.code, made.stdout) == (0, b"")
+    assert made.stderr.endswith(f"ddpmcodec: 10 images -> {tmp_path / 'a.ddpma'}: {size} bytes\n")
+    done = ddpm("archive", "extract", tmp_path / "a.ddpma", "-o", tmp_path / "out", "--model", tiny_model)
+    assert done.code == 0
+    assert done.stderr.endswith(f"ddpmcodec: {tmp_path / 'a.ddpma'}: 10 images -> {tmp_path / 'out'}\n")
+    originals = {Path(name).with_suffix(""): name for name in files_below(photos) if name != "notes.txt"}
+    assert files_below(tmp_path / "out") == sorted(f"{stem}.png" for stem in originals)
+    assert all(equal(photos / name, tmp_path / "out" / f"{stem}.png") for stem, name in originals.items())
+
+
+def test_files_keep_their_names_without_folders(ddpm: Callable, photos: Path, tiny_model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "a.ddpma"
+    arguments = (photos / "3.png", photos / "below" / "grey.png", "--model", tiny_model, "-q", *FAST)
+    ended = ddpm("archive", "create", out, *arguments)
+    assert (ended.code, ended.stderr) == (0, "")
+    assert archive.names(out.read_bytes()) == ["3.png", "grey.png"]
+
+
+def test_steps_choose_how_many_levels(ddpm: Callable, photos: Path, tiny_model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "a.ddpma"
+    ended = ddpm("archive", "create", out, photos, "--steps", 2, "--effort", 1, "--model", tiny_model, "-v")
+    assert ended.code == 0
+    assert ended.stderr.endswith(" s\n")
+    assert len(archive.read_index(out.read_bytes()).levels) == 2
+
+
+def test_an_archive_goes_through_pipes(ddpm: Callable, photos: Path, tiny_model: Path, tmp_path: Path) -> None:
+    made = ddpm("archive", "create", "-", photos / "0.png", "--model", tiny_model, *FAST)
+    assert made.code == 0
+    assert "1 images -> standard output" in made.stderr
+    ended = ddpm("archive", "extract", "-", "-o", tmp_path, "--model", tiny_model, stdin=made.stdout)
+    assert (ended.code, files_below(tmp_path)) == (0, ["0.png"])
+
+
+def test_what_is_no_image_is_named_and_left_out(ddpm: Callable, photos: Path, tiny_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    out, missing = tmp_path / "a.ddpma", tmp_path / "missing.png"
+    arguments = (photos / "1.png", tmp_path / "bad.png", missing, "--model", tiny_model, *FAST)
+    ended = ddpm("archive", "create", out, *arguments)
+    assert ended.code == 1
+    assert f"{tmp_path / 'bad.png'}: not an image in a format that Pillow reads" in ended.stderr
+    assert f"{missing}: No such file or directory" in ended.stderr
+    assert ended.stderr.endswith("ddpmcodec: 2 of 3 files were left out\n")
+    assert archive.names(out.read_bytes()) == ["1.png"]
+
+
+def test_a_name_that_cannot_be_is_left_out(ddpm: Callable, photos: Path, tiny_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("good.png", "a\\b.png"):
+        (tmp_path / "in" / name).write_bytes((photos / "1.png").read_bytes())
+    ended = ddpm("archive", "create", tmp_path / "a.ddpma", tmp_path / "in", "--model", tiny_model, *FAST)
+    assert ended.code == 1
+    assert "cannot be its name in an archive: it has a backslash" in ended.stderr
+    assert archive.names((tmp_path / "a.ddpma").read_bytes()) == ["good.png"]
+
+
+@pytest.mark.parametrize("content", [{}, {"bad.png": b"no image"}], ids=["empty", "no image"])
+def test_no_images_are_an_error(ddpm: Callable, tmp_path: Path, tiny_model: Path, content: dict[str, bytes]) -> None:
+    (tmp_path / "in").mkdir()
+    for name, data in content.items():
+        (tmp_path / "in" / name).write_bytes(data)
+    ended = ddpm("archive", "create", tmp_path / "a.ddpma", tmp_path / "in", "--model", tiny_model)
+    assert ended.code == 1
+    assert "there is no image" in ended.stderr
+    assert not (tmp_path / "a.ddpma").exists()
+
+
+def test_two_images_of_one_name_are_an_error(ddpm: Callable, photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "3.png").write_bytes((photos / "3.png").read_bytes())
+    ended = ddpm("archive", "create", tmp_path / "a.ddpma", photos / "3.png", tmp_path / "3.png")
+    assert ended.code == 1
+    assert ended.stderr == (
+        f"ddpmcodec: {tmp_path / '3.png'} and {photos / '3.png'} would both be 3.png: "
+        "archive the folder that holds them\n"
+    )
+
+
+def test_an_existing_archive_is_kept(ddpm: Callable, photos: Path, photos_ddpma: Path, tiny_model: Path) -> None:
+    before = photos_ddpma.read_bytes()
+    ended = ddpm("archive", "create", photos_ddpma, photos / "1.png", "--model", tiny_model, *FAST)
+    assert (ended.code, photos_ddpma.read_bytes()) == (1, before)
+    assert "exists already: use -f" in ended.stderr
+    assert ddpm("archive", "create", "-f", photos_ddpma, photos / "1.png", "--model", tiny_model, *FAST).code == 0
+    assert archive.names(photos_ddpma.read_bytes()) == ["1.png"]
+
+
+def test_an_archive_that_fails_leaves_nothing(ddpm: Callable, photos: Path, tmp_path: Path) -> None:
+    ended = ddpm("archive", "create", tmp_path / "a.ddpma", photos, "--model", tmp_path / "no-model")
+    assert (ended.code, files_below(tmp_path)) == (4, [])
+
+
+@pytest.mark.parametrize("levels", ["3", "3:9", "a:b:c", "9:3:4", "0:9:3", "3:9:1"])
+def test_levels_that_cannot_be_are_wrong_usage(ddpm: Callable, photos: Path, tmp_path: Path, levels: str) -> None:
+    ended = ddpm("archive", "create", tmp_path / "a.ddpma", photos, "--levels", levels)
+    assert ended.code == 2
+    assert "need S_1:S_T:T, such as 0.7:400:32" in ended.stderr
+
+
+def test_steps_and_levels_are_one_choice(ddpm: Callable, photos: Path, tmp_path: Path) -> None:
+    ended = ddpm("archive", "create", tmp_path / "a.ddpma", photos, "--levels", "1:9:3", "--steps", 3)
+    assert (ended.code, "--steps and --levels are two ways" in ended.stderr) == (2, True)
+
+
+def test_an_archive_needs_images(ddpm: Callable, tmp_path: Path) -> None:
+    assert ddpm("archive", "create", tmp_path / "a.ddpma").code == 2
+
+
+# --- list and test
+
+
+def test_a_list_names_all(ddpm: Callable, photos_ddpma: Path, made: bytes) -> None:
+    ended = ddpm("archive", "list", photos_ddpma)
+    lines = ended.stdout.decode().splitlines()
+    assert ended.code == 0
+    assert lines[0] == "     8 x 8      RGB   0.png"
+    assert lines[-1] == "    10 x 4      L     below/grey.png"
+    assert len(lines) == 10
+    assert f"{len(made)} bytes, " in ended.stderr
+    assert "of 10 images by bits back at 3 steps" in ended.stderr
+
+
+def test_a_list_for_programs(ddpm: Callable, photos_ddpma: Path) -> None:
+    facts = json.loads(ddpm("archive", "list", photos_ddpma, "--json").stdout)
+    assert facts["file"] == str(photos_ddpma)
+    assert {image["name"] for image in facts["images"]} >= {"0.png", "below/colour.webp"}
+
+
+def test_a_cut_archive_is_still_listed(ddpm: Callable, photos_ddpma: Path, made: bytes) -> None:
+    photos_ddpma.write_bytes(made[:-100])
+    ended = ddpm("archive", "list", photos_ddpma)
+    assert (ended.code, len(ended.stdout.splitlines())) == (0, 10)
+    assert "100 bytes are missing" in ended.stderr
+
+
+def test_a_whole_archive_is_ok(ddpm: Callable, photos_ddpma: Path, tiny_model: Path) -> None:
+    ended = ddpm("archive", "test", photos_ddpma, "--model", tiny_model)
+    assert (ended.code, ended.stdout.decode()) == (0, f"{photos_ddpma}: ok, 10 images\n")
+    assert ddpm("archive", "test", photos_ddpma, "--model", tiny_model, "-q").stdout == b""
+
+
+def test_a_cut_archive_is_not(ddpm: Callable, photos_ddpma: Path, made: bytes, tiny_model: Path) -> None:
+    photos_ddpma.write_bytes(made[:-8])
+    ended = ddpm("archive", "test", photos_ddpma, "--model", tiny_model)
+    assert (ended.code, ended.stdout) == (3, b"")
+    assert f"{photos_ddpma}: " in ended.stderr
+    assert " of 10 images are lost (" in ended.stderr
+
+
+@pytest.mark.parametrize("command", ["list", "test"])
+def test_other_files_are_no_archives(ddpm: Callable, file: Path, command: str) -> None:
+    ended = ddpm("archive", command, file)
+    assert ended.code == 3
+    assert f"{file}: not an archive: it starts with dd 50 0d 0a" in ended.stderr
+
+
+def test_an_archive_of_another_model_needs_it(ddpm: Callable, photos_ddpma: Path) -> None:
+    ended = ddpm("archive", "test", photos_ddpma)
+    assert ended.code == 4
+    assert "decode with the model that wrote it" in ended.stderr
+
+
+# --- extract
+
+
+def test_images_come_by_name(ddpm: Callable, photos: Path, photos_ddpma: Path, tiny_model: Path) -> None:
+    out = photos_ddpma.parent / "out"
+    ended = ddpm("archive", "extract", photos_ddpma, "3.png", "below/grey.png", "-o", out, "--model", tiny_model)
+    assert ended.code == 0
+    assert files_below(out) == ["3.png", "below/grey.png"]
+    assert equal(out / "3.png", photos / "3.png")
+
+
+def test_an_unknown_name_is_an_error(ddpm: Callable, photos_ddpma: Path) -> None:
+    ended = ddpm("archive", "extract", photos_ddpma, "33.png", "-o", photos_ddpma.parent / "out")
+    assert ended.code == 1
+    assert "there is no image '33.png' in the archive" in ended.stderr
+    assert not (photos_ddpma.parent / "out").exists()
+
+
+def test_existing_images_are_kept(ddpm: Callable, photos: Path, photos_ddpma: Path, tiny_model: Path) -> None:
+    out = photos_ddpma.parent / "out"
+    out.mkdir()
+    (out / "2.png").write_bytes(b"precious")
+    ended = ddpm("archive", "extract", photos_ddpma, "-o", out, "--model", tiny_model)
+    assert (ended.code, files_below(out)) == (1, ["2.png"])
+    assert ended.stderr == f"ddpmcodec: {out / '2.png'}: exists already, 1 such files: use -f to overwrite them\n"
+    assert (out / "2.png").read_bytes() == b"precious"
+    assert ddpm("archive", "extract", photos_ddpma, "-f", "-o", out, "--model", tiny_model, "-q").code == 0
+    assert equal(out / "2.png", photos / "2.png")
+
+
+def test_images_that_would_take_one_place_keep_their_extensions(
+    ddpm: Callable, photos: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    Image.open(photos / "1.png").save(tmp_path / "in" / "a.png")
+    Image.open(photos / "2.png").save(tmp_path / "in" / "a.bmp")
+    ddpm("archive", "create", tmp_path / "a.ddpma", tmp_path / "in", "--model", tiny_model, *FAST)
+    assert ddpm("archive", "extract", tmp_path / "a.ddpma", "-o", tmp_path / "out", "--model", tiny_model).code == 0
+    assert files_below(tmp_path / "out") == ["a.bmp.png", "a.png.png"]
+    assert equal(tmp_path / "out" / "a.bmp.png", photos / "2.png")
+
+
+@pytest.mark.parametrize("name", ["../up.png", "/tmp/up.png", "C:/up.png", "..\\up.png", "a\0b"])
+def test_names_that_lead_out_of_the_folder_are_refused(
+    ddpm: Callable, photos_ddpma: Path, made: bytes, tiny_model: Path, name: str
+) -> None:
+    cut = split(made)
+    entry = Entry(**{**vars(cut.index.entries[0]), "name": name})
+    index = Index(**{**vars(cut.index), "entries": (entry, *cut.index.entries[1:])})
+    photos_ddpma.write_bytes(assemble(index, cut.values, cut.sections, cut.stacks))
+    out = photos_ddpma.parent / "deep" / "out"
+    ended = ddpm("archive", "extract", photos_ddpma, "-o", out, "--model", tiny_model)
+    assert ended.code == 3
+    assert f"the archive holds an image named {name!r}" in ended.stderr
+    assert files_below(photos_ddpma.parent) == ["photos.ddpma"]
+
+
+def test_of_a_cut_archive_what_is_whole_is_written(
+    ddpm: Callable, photos: Path, photos_ddpma: Path, made: bytes, tiny_model: Path
+) -> None:
+    photos_ddpma.write_bytes(made[:-120])
+    out = photos_ddpma.parent / "out"
+    ended = ddpm("archive", "extract", photos_ddpma, "-o", out, "--model", tiny_model)
+    written = files_below(out)
+    assert ended.code == 3
+    assert 0 < len(written) < 10
+    assert f"{len(written)} images -> {out}" in ended.stderr
+    assert f"{10 - len(written)} of 10 images are lost (" in ended.stderr
+    assert all(equal(out / name, photos / name) for name in written if name != "below/colour.png")
+
+
+def test_help_names_the_commands(ddpm: Callable) -> None:
+    ended = ddpm("archive", "--help")
+    assert ended.code == 0
+    assert all(command in ended.stdout.decode() for command in ("create", "list", "extract", "test"))
