@@ -17,7 +17,7 @@ from ddpmcodec.training.data import load_images
 
 Pixels = NDArray[np.uint8]
 
-CIFAR10 = "cifar10"
+CIFAR10, CIFAR10_NAME = "cifar10", "CIFAR-10"  # on the command line, and in results
 CIFAR10_SIZES = {"test": 10_000, "train": 50_000}
 DATA_VARIABLE = "DDPMCODEC_DATA"
 WHERE = (
@@ -61,7 +61,7 @@ def load_dataset(source: str, *, split: str = "test", limit: int | None = None) 
     if not images:
         raise DdpmError(f"{path}: there are no images in it: {WHERE}")
     if _is_cifar10(path):
-        return Dataset("CIFAR-10", images[:limit], CIFAR10_SIZES[split], split)
+        return Dataset(CIFAR10_NAME, images[:limit], CIFAR10_SIZES[split], split)
     return Dataset(path.stem, images[:limit], len(images))
 
 

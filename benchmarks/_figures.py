@@ -10,11 +10,13 @@ from ddpmcodec.errors import DdpmError
 
 try:
     import matplotlib
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
 except ImportError as error:
     raise DdpmError("figures need matplotlib: pip install 'ddpmcodec[bench]'") from error
 
-__all__ = ["LITERATURE", "OTHERS", "OURS", "Figure", "save_figure"]
+__all__ = ["LITERATURE", "OTHERS", "OURS", "Axes", "Figure", "Patch", "save_figure"]
 
 OURS, OTHERS, LITERATURE = "#1f5fa8", "#8a8a8a", "#d9d9d9"  # measured, ours and others'; not measured
 STYLE: dict[Any, Any] = {

@@ -85,6 +85,15 @@ def estimate(values: Any) -> dict[str, float | None]:
     return {"mean": float(array.mean()), "standard_error": error}
 
 
+def of_images(found: Document) -> str:
+    """How many images of which data set."""
+    data = found["dataset"]
+    name = f"the {data['name']} {data['split']} set" if data["split"] else data["name"]
+    if data["images"] == data["of"]:
+        return f"all {data['of']:,} images of {name}"
+    return f"{data['images']:,} of the {data['of']:,} images of {name}"
+
+
 def path_of(folder: Path, kind: str) -> Path:
     return folder / f"bench-{kind}.json"
 

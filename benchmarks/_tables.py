@@ -25,8 +25,12 @@ class Table(NamedTuple):
         for row in self.rows:
             yield [_text(row.get(column)) for column in self.columns]
 
+    def _numeric(self) -> list[bool]:
+        """Of each column, whether it stands to the right."""
+        return [all(cell == "-" or cell[0].isdigit() for cell in column) for column in zip(*self.cells(), strict=True)]
+
     def markdown(self) -> str:
-        lines = [self.columns, ["---", *["---:"] * (len(self.columns) - 1)], *self.cells()]
+        lines = [self.columns, ["---:" if numbers else "---" for numbers in self._numeric()], *self.cells()]
         return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
     def html(self) -> str:

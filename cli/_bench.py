@@ -5,10 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
+
+if TYPE_CHECKING:
+    from ddpmcodec.benchmarks._results import Document
 
 data_option = click.option(
     "--data",
@@ -64,3 +67,12 @@ def _words(parameter: click.Parameter, value: Any) -> list[str]:
     if isinstance(parameter, click.Option) and parameter.is_flag:
         return [parameter.opts[0] if value else parameter.secondary_opts[0]]
     return [parameter.opts[-1], text]
+
+
+def print_tables(found: Document | None) -> None:
+    """The tables of a result; of torchrun's ranks all but the first have none."""
+    if found is not None:
+        from ddpmcodec.benchmarks._kinds import benchmark
+
+        for table in benchmark(found["kind"]).tables(found):
+            click.echo(f"{table.markdown()}\n")

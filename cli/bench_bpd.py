@@ -1,0 +1,50 @@
+"""ddpmcodec bench bpd"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ._bench import command_line, data_option, limit_option, numbers, out_option, print_tables, split_option
+from ._common import EXIT_CODES, model_option, quiet_option
+
+
+@click.command(epilog=EXIT_CODES)
+@data_option
+@out_option
+@limit_option
+@split_option
+@click.option(
+    "--efforts",
+    type=numbers(1, 9),
+    default="1,5",
+    show_default=True,
+    metavar="E,E,...",
+    help="Of one file per image.",
+)
+@click.option(
+    "--archives", type=numbers(2), default=(), metavar="T,T,...", help="Also archives at so many noise levels."
+)
+@model_option
+@quiet_option
+def bpd(
+    data: str,
+    out: Path,
+    limit: int | None,
+    split: str,
+    efforts: tuple[int, ...],
+    archives: tuple[int, ...],
+    model: str | None,
+    quiet: bool,
+) -> None:
+    """Size of whole files without loss, in bits/dim, beside PNG, WebP and JPEG XL.
+
+    Every file is decoded and compared. With each figure stands what the model itself needs: the code length of files,
+    the variational bound of archives. Writes bench-bpd.json and the chart bpd.png, bpd.svg; prints a table.
+    """
+    from ddpmcodec.benchmarks import bpd as benchmark
+    from ddpmcodec.benchmarks._data import load_dataset
+
+    dataset = load_dataset(data, split=split, limit=limit)
+    print_tables(benchmark.run(dataset, out, model, efforts, archives, command=command_line(), quiet=quiet))
