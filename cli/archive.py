@@ -85,8 +85,8 @@ def create(
     if steps is not None and levels is not None:
         raise click.UsageError("--steps and --levels are two ways to say the same: give one")
     chosen = steps if levels is None else _parse_levels(levels)
-    files = _gather(images)
-    _check_target(output, force)
+    files = _gather(images, quiet)
+    _check_target(output, files, force)
     failures: list[int] = []
     start = time.monotonic()
     model_loader(None, quiet=quiet)()
@@ -124,10 +124,10 @@ def _parse_levels(text: str) -> Sequence[float]:
         ) from error
 
 
-def _gather(inputs: Sequence[str]) -> list[tuple[str, Path]]:
+def _gather(inputs: Sequence[str], quiet: bool) -> list[tuple[str, Path]]:
     """(name in the archive, file), in order. Raises ImageError when two would have one name."""
     found: dict[str, Path] = {}
-    for name, path in _named(inputs):
+    for name, path in _named(inputs, quiet):
         if name in found:
             raise ImageError(f"{path} and {found[name]} would both be {name}: archive the folder that holds them")
         found[name] = path
@@ -136,7 +136,7 @@ def _gather(inputs: Sequence[str]) -> list[tuple[str, Path]]:
     return list(found.items())
 
 
-def _named(inputs: Sequence[str]) -> Iterator[tuple[str, Path]]:
+def _named(inputs: Sequence[str], quiet: bool) -> Iterator[tuple[str, Path]]:
     from PIL import Image
 
     extensions = Image.registered_extensions()
@@ -145,9 +145,11 @@ def _named(inputs: Sequence[str]) -> Iterator[tuple[str, Path]]:
         if not path.is_dir():
             yield path.name, path
             continue
-        for file in sorted(path.rglob("*")):
-            if file.suffix.lower() in extensions and file.is_file():
-                yield file.relative_to(path).as_posix(), file
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        pictures = [file for file in files if file.suffix.lower() in extensions]
+        if len(pictures) < len(files) and not quiet:
+            say(f"{path}: left out what is no image by its name, {len(files) - len(pictures)} of {len(files)} files")
+        yield from ((file.relative_to(path).as_posix(), file) for file in pictures)
 
 
 def _read_images(files: Sequence[tuple[str, Path]], failures: list[int]) -> Iterator[tuple[str, Image.Image]]:
@@ -166,9 +168,10 @@ def _read_images(files: Sequence[tuple[str, Path]], failures: list[int]) -> Iter
         yield name, image
 
 
-def _check_target(output: str, force: bool) -> None:
+def _check_target(output: str, files: Sequence[tuple[str, Path]], force: bool) -> None:
     if output != STANDARD:
-        check_output(Path(output), None, force=force)
+        for _, path in files:
+            check_output(Path(output), path, force=force)
     elif sys.stdout.isatty():
         raise OutputError("no binary data to a terminal: name a file, or use a pipe")
 
@@ -256,7 +259,10 @@ def _targets(folder: Path, names: Sequence[str]) -> dict[str, Path]:
     """photo.jpg becomes photo.png; where that would take the place of another image, photo.jpg.png."""
     short = {name: str(PurePosixPath(name).with_suffix(".png")) for name in names}
     taken = Counter(short.values())
-    return {name: folder / (short[name] if taken[short[name]] == 1 else f"{name}.png") for name in names}
+    chosen = {name: short[name] if taken[short[name]] == 1 else f"{name}.png" for name in names}
+    if len(set(chosen.values())) < len(names):  # some photo.jpg.png was there already
+        chosen = {name: f"{name}.png" for name in names}
+    return {name: folder / target for name, target in chosen.items()}
 
 
 @archive.command(epilog=EXIT_CODES)

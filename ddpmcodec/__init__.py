@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ddpmcodec.errors import (
@@ -19,6 +20,7 @@ from ddpmcodec.errors import (
 )
 
 if TYPE_CHECKING:
+    from ddpmcodec import archive
     from ddpmcodec.codec import decode, decode_many, encode, encode_many, info, truncate
 
 __version__ = "0.1.0"
@@ -32,6 +34,7 @@ __all__ = [
     "OutputError",
     "TrainingError",
     "TruncatedError",
+    "archive",
     "decode",
     "decode_many",
     "encode",
@@ -42,10 +45,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
+    if name == "archive":
+        return import_module("ddpmcodec.archive")
     if name in __all__:
-        from ddpmcodec import codec
-
-        return getattr(codec, name)
+        return getattr(import_module("ddpmcodec.codec"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

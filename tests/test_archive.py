@@ -105,6 +105,11 @@ def test_the_same_images_give_the_same_bytes(pictures: Pictures, data: bytes, mo
     assert create(pictures, model, verify=False) == data
 
 
+def test_threads_change_nothing(pictures: Pictures, data: bytes, model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)  # batches go through the network in three pieces
+    assert create(pictures, model, verify=False) == data
+
+
 def test_arrays_are_images_too(model: Model) -> None:
     pixels = {name: np.asarray(image) for name, image in crops(9).items()}
     found = archive.extract(archive.create(pixels.items(), levels=LEVELS, model=model), model=model)

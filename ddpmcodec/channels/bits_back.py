@@ -38,6 +38,7 @@ from ddpmcodec.ans.stack import Stack, pop_logistic, push_logistic
 from ddpmcodec.kernels import Reverse, reverse, reverse_conditionals
 from ddpmcodec.networks.gaussian_features import LEVEL_UNIT_FINE
 from ddpmcodec.networks.model import IntegerPrediction, Latents
+from ddpmcodec.parallel import one_thread_if
 from ddpmcodec.schedule import HALF_RANGE
 
 MAX_LEVEL = 1 << 26  # in LEVEL_UNIT_FINE; above the last level of any published schedule
@@ -103,7 +104,8 @@ def encode(stack: Stack, pixels: Pixels, predictor: Predictor, chain: Sequence[R
     _push_pixels(stack, pixels, predictor.predict(c, chain[0].spacing, chain[0].level))
     for lower, upper in pairwise(chain):
         c_t = _pop_forward(stack, c * lower.spacing, upper)
-        _push_reverse(stack, c, lower, _kernel(predictor, c_t, upper, lower))
+        prediction = predictor.predict(c_t, upper.spacing, upper.level)
+        _push_reverse(stack, c, lower, _kernel(prediction, c_t, upper, lower))
         c = c_t
     push_gaussian(stack, c.reshape(-1), 0.0, _prior_std(chain[-1]))
 
@@ -116,7 +118,8 @@ def decode(stack: Stack, shape: tuple[int, int, int, int], predictor: Predictor,
     """
     c = pop_gaussian(stack, 0.0, np.full(math.prod(shape), _prior_std(chain[-1]))).reshape(shape)
     for upper, lower in pairwise(reversed(chain)):
-        c_u = _pop_reverse(stack, lower, _kernel(predictor, c, upper, lower))
+        prediction = predictor.predict(c, upper.spacing, upper.level)
+        c_u = _pop_reverse(stack, lower, _kernel(prediction, c, upper, lower))
         _push_forward(stack, c, c_u * lower.spacing, upper)
         c = c_u
     pixels = _pop_pixels(stack, predictor.predict(c, chain[0].spacing, chain[0].level))
@@ -139,8 +142,8 @@ def _push_forward(stack: Stack, c: Latents, below: Floats, rung: Rung) -> None:
 # --- p(c_u | c_t): R, then G given R, then B given both, each a plane of the whole batch
 
 
-def _kernel(predictor: Predictor, c_t: Latents, upper: Rung, lower: Rung) -> Reverse:
-    prediction = predictor.predict(c_t, upper.spacing, upper.level)
+@one_thread_if(small=True)
+def _kernel(prediction: IntegerPrediction, c_t: Latents, upper: Rung, lower: Rung) -> Reverse:
     mean = prediction.mean / PIXEL_UNIT - HALF_RANGE
     arrays = c_t * upper.spacing, mean, SCALES[prediction.scale], prediction.coupling / PIXEL_UNIT
     c, centre, scale, coupling = map(_channels_first, arrays)
@@ -151,6 +154,7 @@ def _channels_first(a: NDArray[Any]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(a.transpose(0, 3, 1, 2)))
 
 
+@one_thread_if(small=True)
 def _conditional(c_u: Tensor, kernel: Reverse, channel: int, rung: Rung) -> tuple[Floats, Floats]:
     """Mean and standard deviation, in cells, of one channel given those before it; c_u: grey levels."""
     given = reverse_conditionals(c_u, kernel)

@@ -15,6 +15,7 @@ from ddpmcodec.networks.features import SCALE_UNIT
 from ddpmcodec.networks.gaussian_features import LEVEL_UNIT_FINE
 from ddpmcodec.networks.model import IntegerPrediction, Latents, Model
 from ddpmcodec.networks.prediction import LN2, Prediction
+from ddpmcodec.parallel import run_all
 
 FINE_SPACING = 1 / 1024  # grey levels, to which `ExactDenoiser` rounds
 
@@ -26,7 +27,10 @@ class ExactPredictor:
         self.model = model
 
     def predict(self, c: Latents, spacing: float, level: int) -> IntegerPrediction:
-        return predict_gaussian(self.model, c, spacing, level)
+        """A batch in pieces side by side, which is faster than all of it on all cores."""
+        pieces = np.array_split(c, min(len(c), torch.get_num_threads()))
+        found = run_all(lambda piece: predict_gaussian(self.model, piece, spacing, level), pieces)
+        return IntegerPrediction(*(np.concatenate(arrays) for arrays in zip(*found, strict=True)))
 
 
 def predict_gaussian(model: Model, c: Latents, spacing: float, level: int) -> IntegerPrediction:

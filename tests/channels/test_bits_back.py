@@ -245,8 +245,8 @@ def test_pixels_are_coupled_as_in_the_uniform_channel(predictor: ExactPredictor)
 def test_the_reverse_kernel_is_that_of_the_kernels(predictor: ExactPredictor) -> None:
     upper, lower = CHAIN[2], CHAIN[1]
     c_t = np.random.default_rng(4).integers(-2000, 2000, (2, 5, 6, 3))
-    kernel = bits_back._kernel(predictor, c_t, upper, lower)
-    told = floats(predictor.predict(c_t, upper.spacing, upper.level))
+    prediction = predictor.predict(c_t, upper.spacing, upper.level)
+    kernel, told = bits_back._kernel(prediction, c_t, upper, lower), floats(prediction)
     expected = kernels.reverse(
         first(c_t * upper.spacing), told.mean - 127.5, torch.exp(told.log_scale), told.coupling, upper.s, lower.s
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -59,6 +61,7 @@ def test_a_folder_goes_there_and_back(ddpm: Callable, photos: Path, tiny_model: 
     made = ddpm("archive", "create", tmp_path / "a.ddpma", photos, "--model", tiny_model, *FAST)
     size = (tmp_path / "a.ddpma").stat().st_size
     assert (made.code, made.stdout) == (0, b"")
+    assert f"{photos}: left out what is no image by its name, 1 of 11 files\n" in made.stderr
     assert made.stderr.endswith(f"ddpmcodec: 10 images -> {tmp_path / 'a.ddpma'}: {size} bytes\n")
     done = ddpm("archive", "extract", tmp_path / "a.ddpma", "-o", tmp_path / "out", "--model", tiny_model)
     assert done.code == 0
@@ -142,6 +145,14 @@ def test_an_existing_archive_is_kept(ddpm: Callable, photos: Path, photos_ddpma:
     assert "exists already: use -f" in ended.stderr
     assert ddpm("archive", "create", "-f", photos_ddpma, photos / "1.png", "--model", tiny_model, *FAST).code == 0
     assert archive.names(photos_ddpma.read_bytes()) == ["1.png"]
+
+
+def test_an_archive_never_takes_the_place_of_an_image_in_it(ddpm: Callable, photos: Path, tmp_path: Path) -> None:
+    image = tmp_path / "1.png"
+    image.write_bytes((photos / "1.png").read_bytes())
+    ended = ddpm("archive", "create", "-f", image, photos / "2.png", image)
+    assert (ended.code, image.read_bytes()) == (1, (photos / "1.png").read_bytes())
+    assert f"{image}: is the input itself" in ended.stderr
 
 
 def test_an_archive_that_fails_leaves_nothing(ddpm: Callable, photos: Path, tmp_path: Path) -> None:
@@ -261,6 +272,14 @@ def test_images_that_would_take_one_place_keep_their_extensions(
     assert equal(tmp_path / "out" / "a.bmp.png", photos / "2.png")
 
 
+def test_no_two_images_take_one_place(ddpm: Callable, tiny_model: Path, tmp_path: Path) -> None:
+    images = {name: Image.new("L", (2, 2), i) for i, name in enumerate(["a.png", "a.jpg", "a.jpg.png"])}
+    (tmp_path / "a.ddpma").write_bytes(archive.create(images.items(), model=tiny_model, effort=1))
+    assert ddpm("archive", "extract", tmp_path / "a.ddpma", "-o", tmp_path / "out", "--model", tiny_model).code == 0
+    found = {name: Image.open(tmp_path / "out" / f"{name}.png").getpixel((0, 0)) for name in images}
+    assert list(found.values()) == [0, 1, 2]
+
+
 @pytest.mark.parametrize("name", ["../up.png", "/tmp/up.png", "C:/up.png", "..\\up.png", "a\0b"])
 def test_names_that_lead_out_of_the_folder_are_refused(
     ddpm: Callable, photos_ddpma: Path, made: bytes, tiny_model: Path, name: str
@@ -288,6 +307,26 @@ def test_of_a_cut_archive_what_is_whole_is_written(
     assert f"{len(written)} images -> {out}" in ended.stderr
     assert f"{10 - len(written)} of 10 images are lost (" in ended.stderr
     assert all(equal(out / name, photos / name) for name in written if name != "below/colour.png")
+
+
+def test_as_a_process(photos: Path, photos_ddpma: Path, tiny_model: Path) -> None:
+    """The installed command, as a shell runs it."""
+    command = [sys.executable, "-m", "ddpmcodec.cli", "archive"]
+    out, own = photos_ddpma.parent / "out", photos_ddpma.parent / "own.ddpma"
+    (photos_ddpma.parent / "bad.png").write_bytes(b"no image")
+    inputs = photos, photos_ddpma.parent / "bad.png"
+    made = subprocess.run(
+        [*command, "create", own, *inputs, "--model", tiny_model, *map(str, FAST)], capture_output=True, check=False
+    )
+    assert (made.returncode, made.stdout) == (1, b"")
+    assert b"bad.png: not an image in a format that Pillow reads" in made.stderr
+    own.write_bytes(own.read_bytes()[:-120])
+    ended = subprocess.run(
+        [*command, "extract", own, "-o", out, "--model", tiny_model], capture_output=True, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (3, b"")
+    assert f"{10 - len(files_below(out))} of 10 images are lost (" in ended.stderr.decode()
+    assert equal(out / "below" / "grey.png", photos / "below" / "grey.png")
 
 
 def test_help_names_the_commands(ddpm: Callable) -> None:
