@@ -13,10 +13,11 @@ try:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
+    from matplotlib.ticker import LogLocator, NullLocator
 except ImportError as error:
     raise DdpmError("figures need matplotlib: pip install 'ddpmcodec[bench]'") from error
 
-__all__ = ["LITERATURE", "OTHERS", "OURS", "Axes", "Figure", "Patch", "save_figure"]
+__all__ = ["LITERATURE", "OTHERS", "OURS", "Axes", "Figure", "LogLocator", "NullLocator", "Patch", "save_figure"]
 
 OURS, OTHERS, LITERATURE = "#1f5fa8", "#8a8a8a", "#d9d9d9"  # measured, ours and others'; not measured
 STYLE: dict[Any, Any] = {

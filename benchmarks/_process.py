@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ddpmcodec.errors import DdpmError
+
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes in one unit of ru_maxrss
 DDPMCODEC = (sys.executable, "-m", "ddpmcodec.cli")
 
@@ -27,11 +29,11 @@ class Ended(NamedTuple):
 
 
 def run(*command: str | Path) -> Ended:
-    """Run it to its end, its standard output thrown away. Raises SystemExit with what it said when it fails."""
+    """Run it to its end, its standard output thrown away. Raises DdpmError with what it said when it fails."""
     between = [sys.executable, "-m", __spec__.name, *map(str, command)]
     ended = subprocess.run(between, capture_output=True, text=True)
     if ended.returncode:
-        raise SystemExit(f"{' '.join(map(str, command))} failed: {ended.stderr.strip()}")
+        raise DdpmError(f"{' '.join(map(str, command))} failed: {ended.stderr.strip()}")
     return Ended(*json.loads(ended.stdout))
 
 

@@ -101,12 +101,18 @@ def path_of(folder: Path, kind: str) -> Path:
 def write(folder: Path, found: Document) -> Path:
     """Write bench-<kind>.json, complete or not at all; NaN and infinity are ValueErrors. Returns its path."""
     path = path_of(folder, found["kind"])
-    write_file(path, (_dumps(found) + "\n").encode())
+    write_file(path, dumps(found).encode())
     return path
 
 
-def _dumps(value: Any, indent: str = "") -> str:
-    """JSON with a line per entry, but a list of plain values (a size for every image) on one line."""
+def dumps(found: Document) -> str:
+    """JSON with a line per entry, but a list of plain values (a size for every image) on one line. Raises ValueError
+    for NaN and infinity.
+    """
+    return _dumps(found, "") + "\n"
+
+
+def _dumps(value: Any, indent: str) -> str:
     inner = indent + "  "
     if isinstance(value, Mapping) and value:
         lines = [f"{inner}{json.dumps(key)}: {_dumps(entry, inner)}" for key, entry in value.items()]

@@ -1,8 +1,7 @@
-"""Where the time of encoding and decoding goes: convolutions, the rest of the network, the coder, input and output."""
+"""Where the time of coding goes, on one thread: convolutions, the rest of the network, the coder, files."""
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,21 +10,20 @@ from typing import Any
 
 import torch.nn.functional as F
 
-from ddpmcodec.channels import uniform
+from ddpmcodec.channels import bits_back, uniform
 from ddpmcodec.networks import Model
 
-from ._common import replaced
+from ._timing import replaced
 
-CONVOLUTIONS, NETWORK, GROUPS = "convolutions", "network", "groups"  # each happens inside the next
+CONVOLUTIONS, NETWORK, CHANNEL = "convolutions", "network", "channel"  # each happens inside the next
+STAGES = ("convolutions", "glue", "coder", "files")
 
 
 class Clock:
-    """Thread-seconds that functions took by name, and between which moments each name was at work."""
+    """Seconds that functions took, by name. They run on one thread, none inside another of its name."""
 
     def __init__(self) -> None:
-        self.seconds: dict[str, float] = {CONVOLUTIONS: 0.0, NETWORK: 0.0, GROUPS: 0.0}
-        self.moments: dict[str, tuple[float, float]] = {}
-        self.lock = threading.Lock()
+        self.seconds = dict.fromkeys((CONVOLUTIONS, NETWORK, CHANNEL), 0.0)
 
     def watch(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         """The same function, its time counted."""
@@ -33,30 +31,19 @@ class Clock:
         def watched(*args: Any, **kwargs: Any) -> Any:
             start = time.perf_counter()
             result = function(*args, **kwargs)
-            self._add(name, start, time.perf_counter())
+            self.seconds[name] += time.perf_counter() - start
             return result
 
         return watched
 
-    def _add(self, name: str, start: float, end: float) -> None:
-        with self.lock:
-            self.seconds[name] += end - start
-            first, last = self.moments.get(name, (start, end))
-            self.moments[name] = min(first, start), max(last, end)
-
     def stages(self, wall: float) -> dict[str, float]:
-        """Thread-seconds of each stage, of an operation that took `wall` seconds.
+        """Seconds of each of STAGES, of an operation that took `wall` seconds.
 
-        Input and output are what is outside the groups of pixels: reading, writing, the container, other formats.
+        Files are all that is outside the channels: reading, writing, the container, checks, other formats.
         """
-        convolutions, network, groups = (self.seconds[name] for name in (CONVOLUTIONS, NETWORK, GROUPS))
-        first, last = self.moments[GROUPS]
-        return {
-            "convolutions": convolutions,
-            "glue": network - convolutions,
-            "coder": groups - network,
-            "io": wall - (last - first),
-        }
+        convolutions, network, channel = (self.seconds[name] for name in (CONVOLUTIONS, NETWORK, CHANNEL))
+        seconds = (convolutions, network - convolutions, channel - network, wall - channel)
+        return dict(zip(STAGES, seconds, strict=True))
 
 
 @contextmanager
@@ -65,7 +52,16 @@ def watching(model: Model) -> Iterator[tuple[Clock, Model]]:
     clock = Clock()
     with (
         replaced(F, "conv2d", clock.watch(CONVOLUTIONS, F.conv2d)),
-        replaced(uniform, "encode_group", clock.watch(GROUPS, uniform.encode_group)),
-        replaced(uniform, "decode_group", clock.watch(GROUPS, uniform.decode_group)),
+        replaced(uniform, "encode_group", clock.watch(CHANNEL, uniform.encode_group)),
+        replaced(uniform, "decode_group", clock.watch(CHANNEL, uniform.decode_group)),
+        replaced(bits_back, "encode", clock.watch(CHANNEL, bits_back.encode)),
+        replaced(bits_back, "decode", clock.watch(CHANNEL, bits_back.decode)),
     ):
-        yield clock, replace(model, predict=clock.watch(NETWORK, model.predict))
+        yield (
+            clock,
+            replace(
+                model,
+                predict=clock.watch(NETWORK, model.predict),
+                predict_gaussian=clock.watch(NETWORK, model.predict_gaussian),
+            ),
+        )

@@ -11,7 +11,10 @@ latents of archives, integers under normal distributions of a standard deviation
 from __future__ import annotations
 
 import argparse
+import shlex
+import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,8 +24,11 @@ from ddpmcodec.ans.gaussian import pop_gaussian, push_gaussian
 from ddpmcodec.ans.logistic import decode_values, encode_values
 from ddpmcodec.ans.stack import Stack
 from ddpmcodec.ans.stream import close_stream, encode_reverse, open_stream
+from ddpmcodec.files import check_output, write_file
 
-from ._common import add_out, document, parse, report, seconds, table
+from ._results import document, dumps
+from ._tables import Table
+from ._timing import seconds
 
 Column = NDArray[np.int32]
 
@@ -50,7 +56,7 @@ def draw(n: int, refined: bool) -> Symbols:
 
 
 def rates(n: int, encode: Callable[[], Any], decode: Callable[[], Any], repeats: int) -> dict[str, float]:
-    times = {"encode": seconds(encode, repeats), "decode": seconds(decode, repeats)}
+    times = {"encode": min(seconds(encode, repeats)), "decode": min(seconds(decode, repeats))}
     return {name: round(n / t / 1e6, 2) for name, t in times.items()}
 
 
@@ -123,15 +129,22 @@ def setup_args() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Speed of the distributions on rANS, one thread.")
     parser.add_argument("--symbols", type=int, default=2_000_000, help="values to code (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=3, help="the best of so many counts (default: %(default)s)")
-    add_out(parser)
+    parser.add_argument("--out", type=Path, metavar="JSON", help="also write the figures to this file")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    args = parse(setup_args(), argv)
-    description = f"million symbols a second on one core, {args.symbols} symbols, best of {args.repeats}"
+    args = setup_args().parse_args(argv)
+    if args.out is not None:
+        check_output(args.out, None, force=True)
     rows = measure(args.symbols, args.repeats)
-    report(document("ans_speed", description, argv, rows), args.out, table(rows))
+    caption = f"million symbols a second on one core, {args.symbols} symbols, best of {args.repeats}"
+    print(Table("ans_speed", caption, rows).markdown())
+    if args.out is not None:
+        words = shlex.join(sys.argv[1:] if argv is None else argv)
+        command = f"python -m ddpmcodec.benchmarks.ans_speed {words}"
+        found = document("ans_speed", command, {"description": caption, "coders": rows}, model=None, dataset=None)
+        write_file(args.out, dumps(found).encode())
 
 
 if __name__ == "__main__":

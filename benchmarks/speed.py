@@ -1,210 +1,187 @@
-"""Time and memory on a photograph: python -m ddpmcodec.benchmarks.speed [--image photo.png].
+"""ddpmcodec bench speed: throughput, where the time goes, memory, start-up, and how they grow.
 
-In this process: encoding a PNG file to a .ddpm file and decoding it to a PNG file, split into stages, beside other
-codecs (from and to pixels in memory). As fresh processes of the command line: time and peak memory of the same work,
-and the start-up. With --megapixels M, only a fresh process each for encoding and decoding a synthetic picture of that
-size. Encoding is without its verification, which is one more decoding.
+Throughput is that of pixels in memory to files in memory and back, on one thread and on all, beside other codecs in the
+same run. Encoding is without its verification, which is one more decoding. Stages are those of one thread that reads
+and writes files. Growth with the size of an image is measured on synthetic photographs.
 """
 
 from __future__ import annotations
 
-import argparse
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
+import torch
 
-from ddpmcodec import codec
-from ddpmcodec.files import write_file
-from ddpmcodec.images import load_image, save_image
+from ddpmcodec.errors import DdpmError
 from ddpmcodec.networks import Model
 
-from ._common import add_model, add_out, dataset, document, load, parse, report, seconds, table, timed
-from ._peers import PEERS, Peer
-from ._photo import synthetic_photo
-from ._process import Ended, ddpmcodec
-from ._stages import watching
+from ._coders import Coder, of_archive, of_effort, of_peer
+from ._data import Dataset, Pixels
+from ._kinds import Measure
+from ._lossless import load_model_with
+from ._peers import PEERS, sort_out
+from ._results import Document, document, machine, of_images, versions
+from ._speed_charts import OPERATIONS, draw, figures, fits
+from ._speed_parts import growth, stages, start_up, throughput
+from ._stages import STAGES
+from ._tables import Row, Table, plus_minus
+from ._work import Unit, Work, rank_and_size
 
-DESCRIPTION = "wall seconds; MB/s of raw pixels; stages in thread-seconds; peak resident memory in MB (10^6 bytes)"
-WIDTH, HEIGHT = 768, 512
-TINY = 32
-Pixels = NDArray[np.uint8]
+__all__ = ["TITLE", "Plan", "draw", "figures", "measures", "run", "tables"]
 
+TITLE = "Speed, memory and start-up"
+KIND = "speed"
+STAGE_IMAGES = 64
+PEER_CALLS = 2  # network calls that take about as long as another codec
 
-def read(path: Path) -> Image.Image:
-    return load_image(path.read_bytes(), str(path)).convert("RGB")
-
-
-def check(a: Path, b: Path) -> None:
-    if not np.array_equal(np.asarray(read(a)), np.asarray(read(b))):
-        raise SystemExit(f"{a} did not come back")
-
-
-def encode_file(image: Path, coded: Path, model: Model, effort: int) -> None:
-    picture = load_image(image.read_bytes(), str(image))
-    write_file(coded, codec.encode(picture, effort=effort, model=model, verify=False))
+Maker = Callable[[Model], Coder]
 
 
-def decode_file(coded: Path, image: Path, model: Model) -> None:
-    write_file(image, save_image(codec.decode(coded.read_bytes(), model=model), "PNG"))
+class Plan(NamedTuple):
+    """What to measure. steps: noise levels of archives. repeats: of every timing."""
+
+    efforts: Sequence[int]
+    steps: Sequence[int]
+    megapixels: Sequence[float]
+    repeats: int
 
 
-def rates(pixels: Pixels, size: int, encode: float, decode: float) -> dict[str, Any]:
-    """The columns that every codec has; size in bytes, times in seconds."""
+def run(dataset: Dataset, out: Path, source: str | None, plan: Plan, *, command: str, quiet: bool = False) -> Document:
+    """Measure, write bench-speed.json and its figures into the folder `out`, and return the result.
+
+    source: of the model. Raises ModelError for an effort that it does not have, ChecksumError where an image does not
+    come back, DdpmError under torchrun: what is measured is one process on all cores.
+    """
+    if rank_and_size()[1] > 1:
+        raise DdpmError("speed is that of one process: start it without torchrun")
+    model = load_model_with(source, plan.efforts)
+    peers, skipped = sort_out(PEERS)
+    data = dataset.describe()
+    identity = {"dataset": data["sha256"], "model": model.id.hex(), "machine": machine(), "repeats": plan.repeats}
+    work = Work(out, KIND, identity | {"versions": versions()})
+    with TemporaryDirectory() as folder:
+        parts = _parts(model, source, plan, dataset.images, [of_peer(peer) for peer in peers], Path(folder))
+        found = work.results([unit for units in parts.values() for unit in units], quiet=quiet) or {}
+    results: dict[str, Any] = {part: [found[unit.key] for unit in units] for part, units in parts.items()}
+    results["start_up"] = results["start_up"][0]
+    results["throughput"] += skipped
+    result = document(KIND, command, results | {"fits": fits(results)}, model=model, dataset=data)
+    draw(result, out)
+    work.finish(result)
+    return result
+
+
+def _parts(
+    model: Model, source: str | None, plan: Plan, images: Sequence[Pixels], peers: Sequence[Coder], folder: Path
+) -> dict[str, list[Unit]]:
+    """The units of work by the part of the result that they make."""
+    options = [f"--model={source}"] if source else []
+    makers: list[Maker] = [*(partial(of_effort, effort=effort) for effort in plan.efforts)]
+    makers += [partial(of_archive, steps=T) for T in plan.steps]
+    ours = [make(model) for make in makers]
+    few, quickest, repeats = images[:STAGE_IMAGES], min(plan.efforts), plan.repeats
+    calls = len(model.presets[quickest])
     return {
-        "bits_per_dim": 8 * size / pixels.size,
-        "encode_seconds": encode,
-        "decode_seconds": decode,
-        "encode_mb_s": pixels.size / 1e6 / encode,
-        "decode_mb_s": pixels.size / 1e6 / decode,
+        "throughput": [
+            Unit(
+                f"{coder.name}, {threads} threads",
+                repeats * _cost(coder.calls, images),
+                partial(throughput, coder, images, threads, repeats),
+            )
+            for threads in sorted({1, torch.get_num_threads()})
+            for coder in [*ours, *peers]
+        ],
+        "stages": [
+            Unit(f"{coder.name}, stages", _cost(coder.calls, few), partial(stages, make, model, few, folder))
+            for make, coder in zip(makers, ours, strict=True)
+        ],
+        "megapixels": [
+            Unit(
+                f"{size} megapixels",
+                (repeats + 1) * calls * 1e6 * size,
+                partial(growth, model, options, quickest, size, repeats, folder),
+            )
+            for size in plan.megapixels
+        ],
+        "start_up": [Unit("start-up", 1, partial(start_up, options, repeats, folder))],
     }
 
 
-def ours(image: Path, model: Model, effort: int, folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """(rates, stages of encoding and decoding)."""
-    coded, back = folder / "photo.ddpm", folder / "back.png"
-    with watching(model) as (clock, watched):
-        _, encode = timed(lambda: encode_file(image, coded, watched, effort))
-        stages = [stage_row(effort, "encode", encode, clock.stages(encode))]
-    with watching(model) as (clock, watched):
-        _, decode = timed(lambda: decode_file(coded, back, watched))
-        stages.append(stage_row(effort, "decode", decode, clock.stages(decode)))
-    check(image, back)
-    row = {"codec": f"ddpmcodec effort {effort}", "calls": len(model.presets[effort])}
-    return row | rates(np.asarray(read(image)), coded.stat().st_size, encode, decode), stages
+def _cost(calls: int | None, images: Sequence[Pixels]) -> float:
+    """Network calls on a pixel, for the progress bar."""
+    return (calls or PEER_CALLS) * sum(image[..., 0].size for image in images)
 
 
-def stage_row(effort: int, operation: str, wall: float, stages: dict[str, float]) -> dict[str, Any]:
-    total = sum(stages.values())
-    shares = {f"{name}_percent": 100 * value / total for name, value in stages.items()}
-    return {"effort": effort, "operation": operation, "wall_seconds": wall, "thread_seconds": total, **shares}
+# --- what a result says
 
 
-def theirs(pixels: Pixels, peer: Peer) -> dict[str, Any]:
-    if peer.skipped:
-        return {"codec": peer.name, "skipped": peer.skipped}
-    data = peer.encode(pixels)
-    if not np.array_equal(peer.decode(data), pixels):
-        raise SystemExit(f"{peer.name} did not give the picture back")
-    times = (seconds(lambda: peer.encode(pixels), 1), seconds(lambda: peer.decode(data), 1))
-    return {"codec": peer.name, "calls": None, **rates(pixels, len(data), *times)}
-
-
-def ratios(own: Sequence[dict[str, Any]], peers: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """How many times the seconds of each peer each effort takes."""
+def tables(found: Document) -> list[Table]:
+    results = found["results"]
     return [
-        {"codec": ours["codec"], "operation": operation}
-        | {p["codec"]: ours[key] / p[key] if key in p else p["skipped"] for p in peers}
-        for ours in own
-        for operation, key in (("encode", "encode_seconds"), ("decode", "decode_seconds"))
+        Table("throughput", f"Throughput, {of_images(found)}; medians", [*map(_throughput, results["throughput"])]),
+        Table("stages", "Where the time goes, on one thread, percent", [*_stages(results["stages"])]),
+        Table("megapixels", _of_photographs(results), [*map(_megapixels, results["megapixels"])]),
+        Table("start_up", "A fresh process each, medians", [*map(_start_up, results["start_up"])]),
+        Table("fits", "Seconds grow with the power of", [*map(_fit, results["fits"])]),
     ]
 
 
-def processes(image: Path, effort: int, options: Sequence[str], folder: Path) -> list[dict[str, Any]]:
-    """Encoding and decoding by the command line, each a fresh process."""
-    coded, back = folder / "fresh.ddpm", folder / "fresh.png"
-    encoded = ddpmcodec("encode", image, "-o", coded, "-f", "-q", "--no-verify", f"--effort={effort}", *options)
-    decoded = ddpmcodec("decode", coded, "-o", back, "-f", "-q", *options)
-    check(image, back)
-    raw = read(image).size
-    return [
-        process_row(f"{name} effort {effort}", ended, 3 * raw[0] * raw[1])
-        for name, ended in (("encode", encoded), ("decode", decoded))
-    ]
-
-
-def process_row(command: str, ended: Ended, raw_bytes: int) -> dict[str, Any]:
+def _throughput(row: dict[str, Any]) -> Row:
+    if "skipped" in row:
+        return {"": row["codec"], "network calls": None, "threads": row["skipped"]}
+    encode, decode = (statistics.median(row[f"{name}_seconds"]) for name in OPERATIONS)
     return {
-        "command": command,
-        "seconds": ended.seconds,
-        "mb_s": raw_bytes / 1e6 / ended.seconds,
-        "peak_mb": ended.peak_bytes / 1e6,
+        "": row["codec"],
+        "network calls": row["calls"],
+        "threads": row["threads"],
+        "encode MB/s": row["raw_bytes"] / 1e6 / encode,
+        "decode MB/s": row["raw_bytes"] / 1e6 / decode,
+        "encode images/s": row["images"] / encode,
+        "decode images/s": row["images"] / decode,
     }
 
 
-def start_up(runs: int, options: Sequence[str], folder: Path) -> list[dict[str, Any]]:
-    """Median seconds of the help, and of one tiny image, as fresh processes."""
-    tiny = folder / "tiny.png"
-    synthetic_photo(TINY, TINY).save(tiny)
-    commands: dict[str, list[str | Path]] = {
-        "--help": ["--help"],
-        f"encode one {TINY}x{TINY}": ["encode", tiny, "-o", folder / "tiny.ddpm", "-f", "-q", *options],
-    }
-    return [
-        {"command": name, "runs": runs, "seconds": statistics.median(ddpmcodec(*c).seconds for _ in range(runs))}
-        for name, c in commands.items()
-    ]
+def _stages(rows: Sequence[dict[str, Any]]) -> Iterator[Row]:
+    for row in rows:
+        for operation in OPERATIONS:
+            total = sum(row[operation].values())
+            shares = {stage: f"{100 * row[operation][stage] / total:.1f}" for stage in STAGES}
+            yield {"": row["codec"], "operation": operation, **shares, "ms an image": 1000 * total / row["images"]}
 
 
-def warm_up(model: Model, efforts: Sequence[int]) -> None:
-    """Compile the kernels, or load them from numba's cache."""
-    picture = synthetic_photo(2 * TINY, 2 * TINY)
-    codec.decode(codec.encode(picture, effort=efforts[0], model=model), model=model)
+def _of_photographs(results: dict[str, Any]) -> str:
+    rows = results["megapixels"]
+    return f"Synthetic photographs, {rows[0]['codec']}, {rows[0]['threads']} threads; memory of a process of its own"
 
 
-def on_photo(
-    image: Path, model: Model, efforts: Sequence[int], runs: int, options: Sequence[str], folder: Path
-) -> dict[str, list[dict[str, Any]]]:
-    """All tables of the ordinary mode."""
-    fresh = [row for effort in efforts for row in processes(image, effort, options, folder)]
-    starts = start_up(runs, options, folder)
-    warm_up(model, efforts)
-    own, stages = zip(*(ours(image, model, effort, folder) for effort in efforts), strict=True)
-    peers = [theirs(np.asarray(read(image)), peer) for peer in PEERS]
+def _megapixels(row: dict[str, Any]) -> Row:
     return {
-        "codecs": [*own, *peers],
-        "ratios": ratios(own, peers),
-        "stages": [row for pair in stages for row in pair],
-        "processes": fresh,
-        "start_up": starts,
+        "megapixels": row["megapixels"],
+        **{f"{name} s": statistics.median(row[f"{name}_seconds"]) for name in OPERATIONS},
+        **{f"{name} peak MB": row[f"{name}_peak_bytes"] / 1e6 for name in OPERATIONS},
     }
 
 
-def photo(args: argparse.Namespace, folder: Path) -> Path:
-    """The picture to work on, as a file."""
-    if args.image is not None:
-        found: Path = args.image
-        return found
-    area = 1e6 * args.megapixels if args.megapixels else WIDTH * HEIGHT
-    height = round((area * HEIGHT / WIDTH) ** 0.5)
-    path = folder / "photo.png"
-    synthetic_photo(round(area / height), height).save(path, compress_level=1)
-    return path
+def _start_up(row: dict[str, Any]) -> Row:
+    return {"": row["command"], "seconds": statistics.median(row["seconds"])}
 
 
-def setup_args() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Time and memory on a photograph, and of starting up.")
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument("--image", type=Path, help=f"a photograph (default: a synthetic one, {WIDTH}x{HEIGHT})")
-    what.add_argument("--megapixels", type=float, help="a large synthetic one: only time and peak memory")
-    parser.add_argument("--efforts", type=int, nargs="+", help="(default: 1 5, and 1 with --megapixels)")
-    parser.add_argument("--runs", type=int, default=5, help="starts to take the median of (default: %(default)s)")
-    add_model(parser)
-    add_out(parser)
-    return parser
+def _fit(row: dict[str, Any]) -> Row:
+    return {"": row["of"], "with": row["with"], "exponent": plus_minus(row["exponent"], 2), "points": row["points"]}
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    args = parse(setup_args(), argv)
-    efforts = args.efforts or ([1] if args.megapixels else [1, 5])
-    options = [f"--model={args.model}"] if args.model else []
-    model = load(args.model, efforts)
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        image = photo(args, folder)
-        data = dataset(image.name if args.image else "synthetic", [np.asarray(read(image))])
-        if args.megapixels:
-            found = {"processes": [row for effort in efforts for row in processes(image, effort, options, folder)]}
-        else:
-            found = on_photo(image, model, efforts, args.runs, options, folder)
-    results = document("speed", DESCRIPTION, argv, found, model=model, dataset=data)
-    report(results, args.out, *map(table, found.values()))
+def measures(found: Document) -> Iterator[Measure]:
+    for row in found["results"]["throughput"]:
+        for operation in OPERATIONS if "skipped" not in row else ():
+            name = f"{row['codec']}, {row['threads']} threads, seconds to {operation} an image"
+            yield _of_repeats(name, [seconds / row["images"] for seconds in row[f"{operation}_seconds"]])
+    for row in found["results"]["start_up"]:
+        yield _of_repeats(f"seconds: {row['command']}", row["seconds"])
 
 
-if __name__ == "__main__":
-    main()
+def _of_repeats(name: str, values: Sequence[float]) -> Measure:
+    return Measure(name, {str(number): value for number, value in enumerate(values)}, timing=True)

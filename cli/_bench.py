@@ -32,14 +32,22 @@ out_option = click.option(
 limit_option = click.option("--limit", type=click.IntRange(1), metavar="N", help="The first N images only.")
 
 
-def numbers(least: int, most: int | None = None) -> Callable[[str | tuple[int, ...]], tuple[int, ...]]:
-    """An option's type: whole numbers in a range, separated by commas."""
-    each: Any = click.IntRange(least, most)
+def numbers(least: int, most: int | None = None, *, none: bool = False) -> Callable[[Any], tuple[int, ...]]:
+    """An option's type: whole numbers in a range, separated by commas. none: an empty text is no number."""
+    return _separated(click.IntRange(least, most), none)
 
-    def convert(value: str | tuple[int, ...]) -> tuple[int, ...]:
+
+def reals(least: float, most: float | None = None) -> Callable[[Any], tuple[float, ...]]:
+    """An option's type: numbers in a range, separated by commas."""
+    return _separated(click.FloatRange(least, most), False)
+
+
+def _separated(each: Any, none: bool) -> Callable[[Any], tuple[Any, ...]]:
+    def convert(value: Any) -> tuple[Any, ...]:
         if isinstance(value, tuple):  # a default
             return value
-        return tuple(dict.fromkeys(each.convert(part.strip(), None, None) for part in value.split(",")))
+        parts = [] if none and not value else value.split(",")
+        return tuple(dict.fromkeys(each.convert(part.strip(), None, None) for part in parts))
 
     return convert
 

@@ -24,7 +24,11 @@ from ._common import EXIT_CODES, model_option, quiet_option
     help="Of one file per image.",
 )
 @click.option(
-    "--archives", type=numbers(2), default=(), metavar="T,T,...", help="Also archives at so many noise levels."
+    "--archives",
+    type=numbers(2, none=True),
+    default="",
+    metavar="T,T,...",
+    help="And archives, of so many noise levels.",
 )
 @model_option
 @quiet_option
