@@ -17,6 +17,7 @@ from ddpmcodec import codec
 from ddpmcodec.ans.stack import Words
 from ddpmcodec.archive_block import Coder, decode_block, encode_block, image_check
 from ddpmcodec.archive_format import (
+    MAX_IMAGES,
     MAX_STACKED_PIXELS,
     STACKED_MODES,
     Block,
@@ -131,6 +132,8 @@ class _Writer:
             raise ImageError(f"{name!r}: cannot be the name of an image in an archive: {problem}")
         if name in self.taken:
             raise ImageError(f"{name}: there is an image of this name already: give each its own")
+        if len(self.taken) == MAX_IMAGES:
+            raise ImageError(f"{name}: an archive holds {MAX_IMAGES} images at most: make another one for the rest")
         planes = to_planes(image, strip=self.strip)
         height, width, _ = planes.colour.shape
         waiting = _Waiting(len(self.entries), image, planes)

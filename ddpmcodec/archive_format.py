@@ -31,6 +31,7 @@ from ddpmcodec.sections import RAW_DEFLATE, inflate
 MAGIC = b"\xddA\r\n"
 VERSION = 1
 MAX_INDEX = 1 << 26  # bytes, before compression
+MAX_IMAGES = 1 << 20
 MAX_LEVELS = 4096
 MAX_STACKED_PIXELS = 1 << 16  # of an image on a stack
 MAX_BATCH_PIXELS = 1 << 16  # of the images of a run: bounds the memory of a decoder
@@ -240,17 +241,20 @@ def _open(data: bytes) -> tuple[bytes, bytes, int]:
 class _IndexReader(Reader):
     """Columns of an index."""
 
-    def column(self, count: int) -> list[int]:
-        self.require(count)  # a byte a number at least: nothing is allocated by a claim
+    def column(self, count: int, most: int = MAX_IMAGES) -> list[int]:
+        """Nothing is allocated by a claim: `most` bounds it, and a number takes a byte at least."""
+        if count > most:
+            raise ValueError(f"{count} numbers where {most} are the most")
+        self.require(count)
         return [self.varint() for _ in range(count)]
 
-    def counted(self) -> list[int]:
-        return self.column(self.varint())
+    def counted(self, most: int) -> list[int]:
+        return self.column(self.varint(), most)
 
-    def summed_twice(self) -> tuple[int, ...]:
+    def summed_twice(self, most: int) -> tuple[int, ...]:
         """The inverse of the differences of differences."""
         value, step, values = 0, 0, []
-        for number in self.counted():
+        for number in self.counted(most):
             step += number >> 1 if number % 2 == 0 else -(number + 1 >> 1)
             value += step
             values.append(value)
@@ -269,7 +273,7 @@ class _IndexReader(Reader):
 
 def _parse_index(reader: _IndexReader, model_id: bytes) -> Index:
     profile_length = reader.varint()
-    levels, value_lengths, count = reader.summed_twice(), reader.counted(), reader.varint()
+    levels, value_lengths, count = reader.summed_twice(MAX_LEVELS), reader.counted(2 * MAX_IMAGES), reader.varint()
     kinds, widths, heights = reader.column(count), reader.column(count), reader.column(count)
     entries = [
         Entry("", MODES[kind % STACKED], width, height, (False, True)[kind // STACKED])
@@ -278,7 +282,7 @@ def _parse_index(reader: _IndexReader, model_id: bytes) -> Index:
     lengths = iter(reader.column(sum(map(_has_section, entries))))
     stacked = sum(entry.stacked for entry in entries)
     icc, exif = iter(reader.column(stacked)), iter(reader.column(stacked))
-    blocks = _parse_blocks(reader)
+    blocks = _parse_blocks(reader, stacked)
     names = reader.names(count)
     checks = iter([int.from_bytes(reader.take(2), "little") for _ in range(stacked)])
     entries = [replace(entry, name=name) for entry, name in zip(entries, names, strict=True)]
@@ -292,10 +296,11 @@ def _parse_index(reader: _IndexReader, model_id: bytes) -> Index:
     return index
 
 
-def _parse_blocks(reader: _IndexReader) -> tuple[Block, ...]:
+def _parse_blocks(reader: _IndexReader, stacked: int) -> tuple[Block, ...]:
+    """Of blocks and of runs there are no more than images on stacks."""
     count = reader.varint()
-    words, counts = reader.column(count), reader.column(count)
-    images, files = (reader.column(sum(counts)) for _ in range(2))
+    words, counts = (reader.column(count, stacked) for _ in range(2))
+    images, files = (reader.column(sum(counts), stacked) for _ in range(2))
     runs = map(Run, images, files)
     return tuple(Block(tuple(next(runs) for _ in range(n)), length) for length, n in zip(words, counts, strict=True))
 

@@ -22,6 +22,7 @@ from ddpmcodec.archive_block import Coder, decode_block, encode_block, pop_bytes
 from ddpmcodec.archive_format import Archive, Entry, Index, Run, assemble, check_name, describe, split
 from ddpmcodec.archive_network import find_network
 from ddpmcodec.channels import bits_back
+from ddpmcodec.container import pack_varint
 from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ImageError, ModelError, TruncatedError
 from ddpmcodec.networks import load_model, profile
 from ddpmcodec.networks.ddpm import PaperDenoiser
@@ -442,10 +443,29 @@ def test_an_index_that_contradicts_itself_is_refused() -> None:
             split(assemble(index, [], [b""] * len(index.entries), []))
 
 
-@pytest.mark.parametrize("run", [Run(0), Run(2, 5), Run(3)])
-def test_runs_that_cannot_be_are_refused(run: Run) -> None:
+def test_claims_are_checked_before_anything_is_allocated() -> None:
+    """Some kilobytes that claim what would take gigabytes."""
+    for numbers, problem in [
+        ([0, 1 << 22], "4194304 numbers where 4096 are the most"),
+        ([0, 0, 1 << 22], "4194304 numbers where 2097152"),
+        ([0, 0, 0, 1 << 22], "4194304 numbers where 1048576"),
+        ([0, 0, 0, 0, 1 << 22], "4194304 numbers where 0"),
+        ([0, 0, 0, 1 << 20], "the data ends"),
+    ]:
+        packed = b"".join(map(pack_varint, numbers)) + bytes(1 << 16)
+        with pytest.raises((ValueError, FormatError), match=problem):
+            archive_format._parse_index(archive_format._IndexReader(packed), b"1234")
+
+
+def test_an_archive_takes_so_many_images_and_no_more(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "MAX_IMAGES", 2)
+    with pytest.raises(ImageError, match=r"photo-002\.png: an archive holds 2 images at most"):
+        create(crops(3), model)
+
+
+@pytest.mark.parametrize(("run", "rest"), [(Run(0), (Run(2), Run(1))), (Run(2, 5), (Run(1),)), (Run(3), ())])
+def test_runs_that_cannot_be_are_refused(run: Run, rest: tuple[Run, ...]) -> None:
     entries = (Entry("a", "RGB", 4, 4, True), Entry("b", "RGB", 4, 4, True), Entry("c", "RGB", 5, 4, True))
-    rest = (Run(1),) * (3 - run.images)
     index = Index(b"1234", (5,), entries=entries, blocks=(archive_format.Block((run, *rest), 3),))
     with pytest.raises(FormatError, match=f"a run of {run.images} images and {run.file_bytes} bytes"):
         split(assemble(index, [], [b""] * 3, [bytes(12)]))
