@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,50 +14,64 @@ import click
 from ddpmcodec.errors import ImageError
 from ddpmcodec.files import check_output, write_file
 
-from ._common import STANDARD, Outputs, label, progress, read_input, write_stdout
+from ._common import STANDARD, Outputs, force_option, label, progress, quiet_option, read_input, write_stdout
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ddpmcodec.networks.prediction import Prediction
     from ddpmcodec.sampling import Sampler
 
-denoiser_option = click.option(
-    "--model",
-    metavar="SOURCE",
-    help="Exported model, or a checkpoint of the paper's network: a folder, a file, or a repository's name.",
+Command = Callable[..., object]
+
+SAMPLING = (
+    click.option(
+        "--model",
+        metavar="SOURCE",
+        help="Exported model, or a checkpoint of the paper's network: a folder, a file, or a repository's name.",
+    ),
+    click.option(
+        "--levels",
+        "T",
+        type=click.IntRange(2),
+        default=100,
+        show_default=True,
+        help="Noise levels: network calls an image.",
+    ),
+    click.option(
+        "--method",
+        type=click.Choice(["ancestral", "ddim"]),
+        default="ancestral",
+        show_default=True,
+        help="Algorithm 2 of the paper, or DDIM.",
+    ),
+    click.option("--eta", type=click.FloatRange(0, 1), help="Fresh noise in the steps of ddim.  [default: 0]"),
+    click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True),
+    force_option,
+    quiet_option,
 )
-levels_option = click.option(
-    "--levels",
-    "T",
-    type=click.IntRange(2),
-    default=100,
-    show_default=True,
-    help="Noise levels: network calls an image.",
-)
-method_option = click.option(
-    "--method", type=click.Choice(["ancestral", "ddim"]), default="ancestral", show_default=True, help="How to step."
-)
-eta_option = click.option(
-    "--eta", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="Fresh noise in the steps of ddim."
-)
-seed_option = click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
 
 
-def sampler(source: str | None, T: int, method: str, eta: float, seed: int) -> Sampler:
-    """The sampler that the options describe."""
+def sampling_options(command: Command) -> Command:
+    """What a sampler is made of, -f and -q."""
+    return reduce(lambda decorated, option: option(decorated), reversed(SAMPLING), command)
+
+
+def sampler(model: str | None, T: int, method: str, eta: float | None, seed: int) -> Sampler:
+    """The sampler that the options describe; the paper's network runs on a GPU where there is one."""
     import torch
 
-    from ddpmcodec.networks.denoisers import find_denoiser, levels_of
+    from ddpmcodec.networks.denoisers import accelerated, find_denoiser, levels_of
     from ddpmcodec.sampling import Sampler, ancestral, ddim
 
-    denoiser = find_denoiser(source)
+    if eta is not None and method != "ddim":
+        raise click.UsageError("--eta belongs to --method ddim")
+    denoiser = find_denoiser(model)
     try:
         levels = levels_of(denoiser, T)
     except ValueError as error:
         raise click.UsageError(f"--levels: {error}") from error
-    step = ddim(eta) if method == "ddim" else ancestral
-    return Sampler(denoiser, levels, torch.Generator().manual_seed(seed), step)
+    step = ddim(eta or 0.0) if method == "ddim" else ancestral
+    return Sampler(accelerated(denoiser), levels, torch.Generator().manual_seed(seed), step)
 
 
 @contextmanager
@@ -65,14 +80,12 @@ def watched(found: Sampler, name: str, calls: int, size: Sequence[int], *, quiet
     height, width = size
     pixels = height * width
     with progress(name, calls * pixels, quiet=quiet) as advance:
+        if advance is None:
+            yield found
+        else:
+            from ddpmcodec.networks import denoiser
 
-        def denoiser(c_t: Tensor, s_t: float) -> Prediction:
-            prediction = found.denoiser(c_t, s_t)
-            if advance is not None:
-                advance(len(c_t) * pixels)
-            return prediction
-
-        yield replace(found, denoiser=denoiser)
+            yield replace(found, denoiser=denoiser.watched(found.denoiser, lambda images: advance(images * pixels)))
 
 
 def read_images(names: Sequence[str]) -> Tensor:
@@ -95,6 +108,8 @@ def read_images(names: Sequence[str]) -> Tensor:
 
 def place(output: str, sources: Sequence[str], *, force: bool) -> str:
     """Where a grid goes, a file or "-". Raises OutputError when it must not be written, or is one of the sources."""
+    if output != STANDARD and Path(output).suffix.lower() != ".png":
+        raise click.UsageError(f"-o {output}: pictures are PNG files: name one that ends in .png, or - for a pipe")
     where = Outputs([STANDARD], output, ".png", force=force).place(STANDARD)
     for source in sources:
         if where != STANDARD and source != STANDARD:

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
-from ._common import EXIT_CODES, force_option, quiet_option
-from ._sampling import (
-    denoiser_option,
-    eta_option,
-    levels_option,
-    method_option,
-    place,
-    read_images,
-    sampler,
-    seed_option,
-    watched,
-    write_grid,
-)
+from ._common import EXIT_CODES
+from ._sampling import place, read_images, sampler, sampling_options, watched, write_grid
 
 ROWS = 5  # without --steps
 
@@ -25,30 +16,13 @@ ROWS = 5  # without --steps
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
 @click.option("-o", "--out", required=True, metavar="OUT", help="The PNG to write, or - for standard output.")
-@denoiser_option
 @click.option(
     "--steps", metavar="t,t,...", help="A row for each: diffusion steps before mixing, 0 to --levels; default: five."
 )
 @click.option("--weights", type=click.IntRange(2), default=9, show_default=True, help="Images in a row, from A to B.")
-@levels_option
-@method_option
-@eta_option
-@seed_option
-@force_option
-@quiet_option
+@sampling_options
 def interpolate(
-    first: str,
-    second: str,
-    out: str,
-    model: str | None,
-    steps: str | None,
-    weights: int,
-    T: int,
-    method: str,
-    eta: float,
-    seed: int,
-    force: bool,
-    quiet: bool,
+    first: str, second: str, out: str, steps: str | None, weights: int, T: int, force: bool, quiet: bool, **options: Any
 ) -> int:
     """Mix two images of one size in the latents of the model, from fine to coarse.
 
@@ -58,7 +32,7 @@ def interpolate(
     times = [T * row // (ROWS - 1) for row in range(ROWS)] if steps is None else _times(steps, T)
     where = place(out, (first, second), force=force)
     ends = read_images([first, second])
-    found = sampler(model, T, method, eta, seed)
+    found = sampler(T=T, **options)
     fractions = [k / (weights - 1) for k in range(weights)]
     with watched(found, "interpolate", weights * sum(times), ends.shape[2:], quiet=quiet) as ready:
         import torch

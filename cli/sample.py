@@ -5,25 +5,14 @@ from __future__ import annotations
 from itertools import islice
 from math import isqrt
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ddpmcodec.files import check_output
 
-from ._common import EXIT_CODES, force_option, quiet_option
-from ._sampling import (
-    denoiser_option,
-    eta_option,
-    levels_option,
-    method_option,
-    place,
-    read_images,
-    sampler,
-    seed_option,
-    watched,
-    write_grid,
-)
+from ._common import EXIT_CODES
+from ._sampling import place, read_images, sampler, sampling_options, watched, write_grid
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,23 +20,19 @@ if TYPE_CHECKING:
     from ddpmcodec.sampling import Sampler
 
 COLUMNS = 10  # of --progressive
-BATCH = 64
+BATCH = 64  # images of a folder, drawn before they are written
 
 
 @click.command(epilog=EXIT_CODES)
 @click.option(
     "-o", "--out", required=True, metavar="OUT", help="One PNG of all images, an existing folder for a PNG each, or -."
 )
-@denoiser_option
 @click.option(
     "--count", type=click.IntRange(1), default=16, show_default=True, help="Images; with --shared-latent, of each."
 )
 @click.option("--size", type=click.IntRange(1, 4096), default=32, show_default=True, help="Side of the images, pixels.")
-@levels_option
-@method_option
-@eta_option
 @click.option(
-    "--progressive", is_flag=True, help="A row for each image: what the denoiser sees, from noise to the end."
+    "--progressive", is_flag=True, help="A row for each image: the denoiser's guess of it, from noise to the end."
 )
 @click.option(
     "--shared-latent",
@@ -58,23 +43,18 @@ BATCH = 64
     help="A row for this t of 1 to --levels: a latent, and images that share it. May be repeated.",
 )
 @click.option("--image", metavar="FILE", help="With --shared-latent: latents of this image, and not of a sample.")
-@seed_option
-@force_option
-@quiet_option
+@sampling_options
 def sample(
     out: str,
-    model: str | None,
     count: int,
     size: int,
-    T: int,
-    method: str,
-    eta: float,
     progressive: bool,
     times: tuple[int, ...],
     image: str | None,
-    seed: int,
+    T: int,
     force: bool,
     quiet: bool,
+    **options: Any,
 ) -> int:
     """Draw images from a model."""
     _check_usage(Path(out), progressive, times, image, T)
@@ -85,17 +65,16 @@ def sample(
     )
     known = None if image is None else read_images([image])
     height, width = (size, size) if known is None else known.shape[2:]
-    found = sampler(model, T, method, eta, seed)
+    found = sampler(T=T, **options)
     calls = count * (sum(set(times)) or T) + (T - min(times) + 1 if times and known is None else 0)
     with watched(found, "sample", calls, (height, width), quiet=quiet) as ready:
-        if times:
-            write_grid(places[0], ready.shared_rows(_latents(ready, known, size, times), count))
-        elif progressive:
-            write_grid(places[0], ready.progress_rows(ready.start(count, size, size), COLUMNS))
-        elif Path(out).is_dir():
+        if Path(out).is_dir():
             _write_each(ready, places, size)
+        elif times:
+            write_grid(places[0], ready.shared_rows(_latents(ready, known, size, times), count))
         else:
-            write_grid(places[0], _square(ready.finish(ready.start(count, size, size))))
+            c_T = ready.start(count, size, size)
+            write_grid(places[0], ready.progress_rows(c_T, COLUMNS) if progressive else _square(ready.finish(c_T)))
     return 0
 
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ._common import EXIT_CODES, say
+from ._common import EXIT_CODES, INTERRUPTED, say
 
 if TYPE_CHECKING:
     from ddpmcodec.networks.unet import UNetConfig
 
-SIZES = {"cifar10": 32, "large256": 256}
+PAPER = {"cifar10": {"size": 32, "batch": 128, "rate": 2e-4}, "large256": {"size": 256, "batch": 64, "rate": 2e-5}}
 
 
 @click.command("train-ddpm", epilog=EXIT_CODES)
@@ -22,7 +22,7 @@ SIZES = {"cifar10": 32, "large256": 256}
 @click.option("--resume", is_flag=True, help="Go on from the state in --out.")
 @click.option(
     "--network",
-    type=click.Choice(list(SIZES)),
+    type=click.Choice(list(PAPER)),
     default="cifar10",
     show_default=True,
     help="The paper's network for CIFAR-10, or that for CelebA-HQ and LSUN at 256x256.",
@@ -43,23 +43,22 @@ SIZES = {"cifar10": 32, "large256": 256}
 @click.option("--schedule", type=click.Choice(["linear", "cosine"]), default="linear", show_default=True)
 @click.option("--timesteps", "T", type=click.IntRange(2), default=1000, show_default=True, help="Noise levels.")
 @click.option("--steps", type=click.IntRange(1), default=800_000, show_default=True, help="Optimiser steps in all.")
-@click.option("--batch", type=click.IntRange(1), default=128, show_default=True, help="Images a step, on all devices.")
+@click.option("--size", type=click.IntRange(1), help="Side of the images, or of crops; 32 (cifar10), 256 (large256).")
+@click.option("--batch", type=click.IntRange(1), help="Images a step, on all devices; 128 (cifar10), 64 (large256).")
 @click.option(
-    "--size", type=click.IntRange(1), help="Side of the images, or of crops from them; 32 (cifar10), 256 (large256)."
+    "--rate", type=click.FloatRange(0, min_open=True), help="Learning rate; 0.0002 (cifar10), 0.00002 (large256)."
 )
-@click.option("--rate", type=click.FloatRange(0, min_open=True), default=2e-4, show_default=True, help="Adam's.")
 @click.option("--warmup", type=click.IntRange(1), default=5000, show_default=True, help="Steps to the full rate.")
-@click.option("--save-every", type=click.IntRange(1), default=1000, show_default=True, help="Steps between saves.")
+@click.option(
+    "--save-every",
+    type=click.IntRange(1),
+    default=1000,
+    show_default=True,
+    help="Steps from one save to the next, which comes after ten minutes at the latest.",
+)
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 def train_ddpm(
-    data: str,
-    out: str,
-    resume: bool,
-    network: str,
-    channels: int | None,
-    dropout: float | None,
-    size: int | None,
-    **options: object,
+    data: str, out: str, resume: bool, network: str, channels: int | None, dropout: float | None, **options: object
 ) -> int:
     """Train the network of the DDPM paper, or go on. Progress is on stderr; Ctrl-C keeps the last save.
 
@@ -67,12 +66,19 @@ def train_ddpm(
     On several devices:
       torchrun --standalone --nproc-per-node 8 -m ddpmcodec.cli train-ddpm ...
     """
+    from ddpmcodec.training.ddpm_state import exists
     from ddpmcodec.training.ddpm_trainer import CHECKPOINT, Settings
     from ddpmcodec.training.ddpm_trainer import train as run
 
     config = _config(network, channels, dropout, learned_variance=options["objective"] == "hybrid")
-    settings = Settings(data, out, config, size=size or SIZES[network], **options)  # type: ignore[arg-type]
-    trainer = run(settings, resume=resume)
+    chosen = PAPER[network] | {name: value for name, value in options.items() if value is not None}
+    settings = Settings(data, out, config, **chosen)  # type: ignore[arg-type]
+    try:
+        trainer = run(settings, resume=resume)
+    except KeyboardInterrupt:
+        kept = "--resume goes on from the last save" if exists(Path(out)) else "nothing was saved yet"
+        say(f"{out}: interrupted; {kept}")
+        return INTERRUPTED
     if trainer.where.rank == 0:
         done = f"{trainer.step} steps, {trainer.step * settings.batch} images"
         say(f"{out}: {done}; the averaged network is {Path(out, CHECKPOINT)}")

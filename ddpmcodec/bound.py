@@ -12,6 +12,7 @@ A receiver who knows c_t has paid L_T + ... + L_t, and shows the denoiser's mean
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor
 
 from ddpmcodec.kernels import LN2, kl_gaussian, posterior, reverse, step_kl
-from ddpmcodec.networks.denoiser import Denoiser
+from ddpmcodec.networks.denoiser import Denoiser, watched
 from ddpmcodec.networks.prediction import Prediction, range_bits
 from ddpmcodec.schedule import HALF_RANGE, Levels, check_levels
 
@@ -36,9 +37,12 @@ class Row(NamedTuple):
 
     t: int
     level: float  # s_t in grey levels
-    rate: float  # bits/dim received so far
-    rmse: float  # of the denoiser's mean, grey levels, over all images
-    psnr: float | None  # dB, of that error; None where there is none
+    rate: Estimate  # bits/dim received so far
+    rmse: Estimate  # of the denoiser's mean, grey levels: the root of the mean squared error over all images
+    psnr: Estimate | None  # dB, of that error; None where there is none
+
+    def to_json(self) -> dict[str, Any]:
+        return {key: value._asdict() if isinstance(value, Estimate) else value for key, value in self._asdict().items()}
 
 
 @dataclass(frozen=True)
@@ -64,11 +68,10 @@ class Bound:
     def table(self) -> list[Row]:
         """Progressive coding from t = T to t = 0: Figure 5 and Table 4 of the paper, whose 'reverse process time' is
         T - t + 1."""
-        rates = self.bits.mean(1).flip(0).cumsum(0).flip(0).tolist()
-        errors = [0.0, *self.squared_error.mean(1).tolist()]
-        levels = [0.0, *self.levels.tolist()]
-        rows = zip(range(len(rates)), levels, rates, map(math.sqrt, errors), map(_psnr, errors), strict=True)
-        return [Row(*row) for row in rows][::-1]
+        paid = self.bits.flip(0).cumsum(0).flip(0)  # by every image, up to c_t
+        steps = zip(self.levels.tolist(), paid[1:], self.squared_error, strict=True)
+        rows = [Row(t, s_t, _estimate(rate), *_distortion(error)) for t, (s_t, rate, error) in enumerate(steps, 1)]
+        return [*reversed(rows), Row(0, 0.0, _estimate(paid[0]), Estimate(0.0, 0.0), None)]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for json.dumps."""
@@ -77,7 +80,7 @@ class Bound:
             "images": self.bits.shape[1],
             "bits_per_dim": self.total()._asdict(),
             "terms": terms,
-            "table": [row._asdict() for row in self.table()],
+            "table": [row.to_json() for row in self.table()],
         }
 
 
@@ -86,8 +89,14 @@ def _estimate(values: Tensor) -> Estimate:
     return Estimate(values.mean().item(), values.std().item() / math.sqrt(n) if n > 1 else None)
 
 
-def _psnr(squared_error: float) -> float | None:
-    return 10 * math.log10(255**2 / squared_error) if squared_error else None
+def _distortion(squared_errors: Tensor) -> tuple[Estimate, Estimate | None]:
+    """RMSE and PSNR of the mean squared error; to first order their standard errors follow from its own."""
+    mean, error = _estimate(squared_errors)
+    if mean == 0:
+        return Estimate(0.0, error), None
+    rmse = math.sqrt(mean)
+    errors = (None, None) if error is None else (error / (2 * rmse), 10 / math.log(10) * error / mean)
+    return Estimate(rmse, errors[0]), Estimate(20 * math.log10(255 / rmse), errors[1])
 
 
 @torch.no_grad()
@@ -99,19 +108,21 @@ def evaluate(
     *,
     prior_std: float = HALF_RANGE,
     batch: int = 64,
+    progress: Callable[[int], object] | None = None,
 ) -> Bound:
     """The bound of images [N, 3, H, W], 0..255 of any type.
 
     p(c_T) = N(0, prior_std^2 + s_T^2): pixels of that standard deviation (grey levels) under the noise. The default is
     the paper's N(0, 1) of z_T. generator: on the CPU. Kernels are evaluated in float64, the denoiser sees float32.
-    Raises ValueError for levels that do not increase, or no images.
+    progress: told, after every network call, how many images it had: T times N in all. Raises ValueError for levels
+    that do not increase, or no images.
     """
     if len(pixels) == 0:
         raise ValueError("the bound needs at least one image")
     levels = check_levels(levels)
-    parts = [
-        _evaluate_batch(denoiser, part.double(), levels, generator, prior_std) for part in torch.split(pixels, batch)
-    ]
+    asked = denoiser if progress is None else watched(denoiser, progress)
+    batches = torch.split(pixels, batch)
+    parts = [_evaluate_batch(asked, part.double(), levels, generator, prior_std) for part in batches]
     bits, errors = (torch.cat(found, 1).cpu() for found in zip(*parts, strict=True))
     return Bound(levels, bits, errors)
 

@@ -21,6 +21,8 @@ from ddpmcodec.networks.denoiser import Denoiser
 from ddpmcodec.networks.prediction import Prediction
 from ddpmcodec.schedule import HALF_RANGE, Levels, alpha_sigma
 
+PIXELS = 1 << 16  # of the images in one network call
+
 Method = Callable[[Tensor, Prediction, float, float, torch.Generator], Tensor]  # c_t, p(v | c_t), s_t, s_u -> c_u
 
 
@@ -91,12 +93,18 @@ class Sampler:
         v = images.float() - HALF_RANGE
         return v + float(self.levels[t - 1]) * normal_like(v, self.generator)
 
+    def predict(self, c: Tensor, s_t: float) -> Prediction:
+        """p(v | c_t), not too many images at a time: memory does not grow with their number."""
+        batches = torch.split(c, max(PIXELS // (c.shape[2] * c.shape[3]), 1))
+        parts = [self.denoiser(batch, s_t) for batch in batches]
+        return Prediction(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
+
     @torch.no_grad()
     def descend(self, c: Tensor, t: int | None = None) -> Iterator[State]:
         """The states from a latent of t (default: T) down to t = 1: progressive generation, section 4.3."""
         for i in range(t or self.T, 0, -1):
             s_t = float(self.levels[i - 1])
-            prediction = self.denoiser(c, s_t)
+            prediction = self.predict(c, s_t)
             yield State(i, c, prediction)
             if i > 1:
                 c = self.method(c, prediction, s_t, float(self.levels[i - 2]), self.generator)
@@ -122,8 +130,9 @@ class Sampler:
 
     def progress_rows(self, c: Tensor, columns: int) -> Tensor:
         """x0-hat over time, evenly spaced from the first state to the last: [N, columns, 3, H, W]. c: latents of T."""
-        means = [state.prediction.mean for state in self.descend(c)]
-        return torch.stack([means[round(k * (self.T - 1) / max(columns - 1, 1))] for k in range(columns)], 1)
+        times = [self.T - round(k * (self.T - 1) / max(columns - 1, 1)) for k in range(columns)]
+        means = {state.t: state.prediction.mean for state in self.descend(c) if state.t in times}
+        return torch.stack([means[t] for t in times], 1)
 
     def shared_rows(self, latents: Mapping[int, Tensor], count: int) -> Tensor:
         """A row for each latent [3, H, W] by its t: the latent as the papers show it, then `count` images of it.

@@ -1,18 +1,24 @@
-"""Shared fixtures: tiny models that train nothing and code exactly like big ones."""
+"""Shared fixtures: tiny models that train nothing and code exactly like big ones, and data whose bound is known."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from hypothesis import settings
+from torch import Tensor
 
 from ddpmcodec.networks import checkpoint, load_model
 from ddpmcodec.networks.exact import Architecture
 from ddpmcodec.networks.latent import LatentNetwork
 from ddpmcodec.networks.model import Model
+from ddpmcodec.networks.prediction import Prediction
 from ddpmcodec.presets import PRESETS
 
 settings.register_profile("ddpmcodec", deadline=None)  # a first example may compile a kernel
@@ -58,3 +64,44 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@dataclass(frozen=True)
+class GaussianData:
+    """Pixels v ~ N(mean, covariance), [3] and [3, 3], and the `Denoiser` that is optimal for them: their posterior."""
+
+    mean: npt.NDArray[np.float64]
+    covariance: npt.NDArray[np.float64]
+
+    def weight(self, s: float) -> npt.NDArray[np.float64]:
+        """Of c_t in the posterior's mean."""
+        return self.covariance @ np.linalg.inv(self.covariance + s**2 * np.eye(3))
+
+    def latents(self, shape: tuple[int, int, int], s: float = 0.0, seed: int = 7) -> Tensor:
+        """c_t of n images [n, 3, height, width], float64; at s = 0 the centred pixels, which are no integers."""
+        rng = np.random.default_rng(seed)
+        drawn = rng.multivariate_normal(self.mean, self.covariance + s**2 * np.eye(3), shape)
+        return torch.from_numpy(drawn).permute(0, 3, 1, 2)
+
+    def __call__(self, c_t: Tensor, s_t: float) -> Prediction:
+        centre = torch.from_numpy(self.mean).view(3, 1, 1)
+        weight = self.weight(s_t)
+        root = np.linalg.cholesky(s_t**2 * weight)  # of the posterior's covariance
+        lower, std = root / root.diagonal(), root.diagonal()
+        mean = centre + torch.einsum("ij,njhw->nihw", torch.from_numpy(weight), c_t.double() - centre)
+        of_pixel = np.stack([np.log(std * math.sqrt(3) / math.pi), [lower[1, 0], lower[2, 0], lower[2, 1]]])
+        log_scale, coupling = (torch.from_numpy(row).view(3, 1, 1).expand_as(mean) for row in of_pixel)
+        return Prediction(mean + 127.5, log_scale, coupling)
+
+
+@pytest.fixture(scope="session")
+def independent() -> GaussianData:
+    """Pixels whose channels have nothing to do with each other."""
+    return GaussianData(np.array([-12.0, 3.0, 9.0]), np.diag([20.0, 31.0, 9.0]) ** 2)
+
+
+@pytest.fixture(scope="session")
+def coupled() -> GaussianData:
+    """Pixels whose channels are nearly alike."""
+    covariance = np.array([[900.0, 740.0, 500.0], [740.0, 800.0, 600.0], [500.0, 600.0, 700.0]])
+    return GaussianData(np.array([-12.0, 3.0, 9.0]), covariance)

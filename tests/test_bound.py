@@ -1,7 +1,7 @@
 """The bound against closed forms: Gaussian data under the denoiser that is optimal for it, and errors made on purpose.
 
-Where v ~ N(m, S) inside a pixel and the denoiser answers with the posterior of v, the reverse kernels are the true
-ones, so that a step costs the information it brings:
+Where v ~ N(m, S) inside a pixel and the denoiser answers with the posterior of v (conftest.GaussianData), the reverse
+kernels are the true ones, so that a step costs the information it brings:
     E L_{t-1} = I(v; c_{t-1}) - I(v; c_t),   I(v; c_s) = log det(1 + S / s^2) / 2
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,44 +21,30 @@ from ddpmcodec.bound import Bound, Estimate, Row, evaluate, prior_bits, term_bit
 from ddpmcodec.networks.prediction import Prediction
 from ddpmcodec.schedule import Levels, check_levels, ddpm_linear, log_linear, respace
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+GaussianData = Any  # conftest.GaussianData
 Matrix = npt.NDArray[np.float64]
 
-MEAN = np.array([-12.0, 3.0, 9.0])
-INDEPENDENT = np.diag([20.0, 31.0, 9.0]) ** 2
-COUPLED = np.array([[900.0, 740.0, 500.0], [740.0, 800.0, 600.0], [500.0, 600.0, 700.0]])
+
+@pytest.fixture(params=["independent", "coupled"])
+def data(request: pytest.FixtureRequest) -> GaussianData:
+    return request.getfixturevalue(request.param)
 
 
-class GaussianDenoiser:
-    """The posterior of pixels v ~ N(MEAN, S), given c_t; it counts its calls."""
-
-    def __init__(self, covariance: Matrix) -> None:
-        self.covariance, self.calls = covariance, 0
-
-    def __call__(self, c_t: Tensor, s_t: float) -> Prediction:
-        self.calls += 1
-        centre = torch.from_numpy(MEAN).view(3, 1, 1)
-        weight = self.covariance @ np.linalg.inv(self.covariance + s_t**2 * np.eye(3))
-        root = np.linalg.cholesky(s_t**2 * weight)  # of the posterior's covariance
-        lower, std = root / root.diagonal(), root.diagonal()
-        mean = centre + torch.einsum("ij,njhw->nihw", torch.from_numpy(weight), c_t.double() - centre)
-        of_pixel = np.stack([np.log(std * math.sqrt(3) / math.pi), [lower[1, 0], lower[2, 0], lower[2, 1]]])
-        log_scale, coupling = (torch.from_numpy(row).view(3, 1, 1).expand_as(mean) for row in of_pixel)
-        return Prediction(mean + 127.5, log_scale, coupling)
+def draws(data: GaussianData, n: int = 64, side: int = 12) -> Tensor:
+    """Pixels of n images, not integers."""
+    pixels: Tensor = data.latents((n, side, side)) + 127.5
+    return pixels
 
 
-def draws(covariance: Matrix, n: int = 64, side: int = 12) -> Tensor:
-    """Pixels (not integers) of n images with that covariance inside a pixel."""
-    v = np.random.default_rng(7).multivariate_normal(MEAN, covariance, (n, side, side))
-    return torch.from_numpy(v + 127.5).permute(0, 3, 1, 2)
-
-
-def information(covariance: Matrix, s: float) -> float:
+def information(data: GaussianData, s: float) -> float:
     """I(v; v + s n), bits/dim."""
-    return float(np.linalg.slogdet(np.eye(3) + covariance / s**2)[1]) / 2 / math.log(2) / 3
+    return float(np.linalg.slogdet(np.eye(3) + data.covariance / s**2)[1]) / 2 / math.log(2) / 3
 
 
-def bound_of(covariance: Matrix, levels: Levels, pixels: Tensor) -> Bound:
-    return evaluate(GaussianDenoiser(covariance), pixels, levels, torch.Generator().manual_seed(1))
+def bound_of(data: GaussianData, levels: Levels, pixels: Tensor) -> Bound:
+    return evaluate(data, pixels, levels, torch.Generator().manual_seed(1))
 
 
 def check(found: Estimate, expected: float) -> None:
@@ -70,27 +57,26 @@ def check(found: Estimate, expected: float) -> None:
 LEVELS = log_linear(2.0, 300.0, 6)
 
 
-@pytest.mark.parametrize("covariance", [INDEPENDENT, COUPLED])
-def test_a_step_costs_the_information_it_brings(covariance: Matrix) -> None:
-    bound = bound_of(covariance, LEVELS, draws(covariance))
+def test_a_step_costs_the_information_it_brings(data: GaussianData) -> None:
+    bound = bound_of(data, LEVELS, draws(data))
     for t in range(2, 7):
-        gained = information(covariance, LEVELS[t - 2]) - information(covariance, LEVELS[t - 1])
+        gained = information(data, LEVELS[t - 2]) - information(data, LEVELS[t - 1])
         check(bound.term(t - 1), gained)
 
 
 @pytest.mark.parametrize("levels", [log_linear(3.0, 200.0, 2), log_linear(3.0, 200.0, 40)])
-def test_steps_add_up_to_the_same_information_however_many_they_are(levels: Levels) -> None:
-    bound = bound_of(COUPLED, levels, draws(COUPLED, side=8))
+def test_steps_add_up_to_the_same_information_however_many_they_are(coupled: GaussianData, levels: Levels) -> None:
+    bound = bound_of(coupled, levels, draws(coupled, side=8))
     steps = bound.bits[1:-1].sum(0)
     error = steps.std().item() / 8
     assert error < 0.02
-    assert steps.mean().item() == pytest.approx(information(COUPLED, 3.0) - information(COUPLED, 200.0), abs=5 * error)
+    assert steps.mean().item() == pytest.approx(information(coupled, 3.0) - information(coupled, 200.0), abs=5 * error)
 
 
-def test_the_prior_term_is_its_divergence() -> None:
+def test_the_prior_term_is_its_divergence(coupled: GaussianData) -> None:
     """L_T has no noise: exact for every image. The default is the paper's KL(q(z_T | x) || N(0, 1))."""
-    pixels, levels = draws(COUPLED, n=3), respace(ddpm_linear(), 4)
-    found = bound_of(COUPLED, levels, pixels).bits[4]
+    pixels, levels = draws(coupled, n=3), respace(ddpm_linear(), 4)
+    found = bound_of(coupled, levels, pixels).bits[4]
     ratio = (float(levels[-1]) / 127.5) ** 2
     alphabar = 1 / (1 + ratio)
     x_0 = (pixels - 127.5) / 127.5
@@ -146,42 +132,62 @@ def logistic_excess() -> float:
     return float(np.sum(density * (np.log(density) - log_logistic)) * (z[1] - z[0])) / math.log(2)
 
 
-@pytest.mark.parametrize("covariance", [INDEPENDENT, COUPLED])
-def test_the_bound_on_integers_is_their_entropy(covariance: Matrix) -> None:
+def test_the_bound_on_integers_is_their_entropy(data: GaussianData) -> None:
     """The prior term starts from another variance than the data's: its divergence there is known too."""
-    pixels = torch.round(draws(covariance, n=100))
+    pixels = torch.round(draws(data, n=100))
     assert pixels.min() >= 0
     assert pixels.max() <= 255
-    levels = check_levels([3.0, 10.0, 40.0, 400.0])
-    bound = bound_of(covariance + np.eye(3) / 12, levels, pixels)
-    excess_of_prior = bound.term(4).mean - information(covariance, 400.0)
-    total = bound.total()
-    assert total.standard_error is not None
-    assert total.standard_error < 0.01
-    expected = entropy_of_rounded(covariance) + logistic_excess() + excess_of_prior
-    assert total.mean == pytest.approx(expected, abs=5 * total.standard_error)
+    rounded = type(data)(data.mean, data.covariance + np.eye(3) / 12)
+    bound = bound_of(rounded, check_levels([3.0, 10.0, 40.0, 400.0]), pixels)
+    excess_of_prior = bound.term(4).mean - information(data, 400.0)
+    check(bound.total(), entropy_of_rounded(data.covariance) + logistic_excess() + excess_of_prior)
 
 
-def test_the_table_is_what_a_receiver_has_at_each_latent() -> None:
-    pixels = draws(COUPLED, n=40)
-    bound = bound_of(COUPLED, LEVELS, pixels)
+def test_the_table_is_what_a_receiver_has_at_each_latent(coupled: GaussianData) -> None:
+    """The closed forms within five standard errors: the rate is the information in c_t and the prior's excess, the
+    error that of the posterior."""
+    bound = bound_of(coupled, LEVELS, draws(coupled))
     rows = bound.table()
     assert [row.t for row in rows] == [6, 5, 4, 3, 2, 1, 0]
-    assert rows[0].rate == pytest.approx(bound.term(6).mean)
-    assert rows[-1].rate == pytest.approx(bound.total().mean)
-    for row, before in zip(rows[1:], rows, strict=False):
-        assert row.rate - before.rate == pytest.approx(bound.term(row.t).mean)
+    excess_of_prior = bound.term(6).mean - information(coupled, LEVELS[5])
     for row in rows[:-1]:
-        left = np.linalg.inv(np.linalg.inv(COUPLED) + np.eye(3) / row.level**2)
-        assert row.rmse == pytest.approx(math.sqrt(np.trace(left) / 3), rel=0.02)
-        assert row.psnr == pytest.approx(20 * math.log10(255 / row.rmse))
-    assert rows[-1] == Row(0, 0.0, rows[-1].rate, 0.0, None)
+        check(row.rate, information(coupled, row.level) + excess_of_prior)
+        left = np.linalg.inv(np.linalg.inv(coupled.covariance) + np.eye(3) / row.level**2)
+        error = math.sqrt(np.trace(left) / 3)
+        assert row.rmse.standard_error < 0.01 * error
+        assert row.rmse.mean == pytest.approx(error, abs=5 * row.rmse.standard_error)
+        assert row.psnr.mean == pytest.approx(20 * math.log10(255 / error), abs=5 * row.psnr.standard_error)
+    assert rows[-1] == Row(0, 0.0, pytest.approx(bound.total()), Estimate(0.0, 0.0), None)
 
 
-def test_one_network_call_a_level_serves_all_terms_and_the_table() -> None:
-    denoiser = GaussianDenoiser(COUPLED)
-    evaluate(denoiser, draws(COUPLED, n=5, side=2), LEVELS, torch.Generator(), batch=2).table()
-    assert denoiser.calls == 3 * len(LEVELS)
+def test_rates_of_the_table_are_sums_of_terms(coupled: GaussianData) -> None:
+    bound = bound_of(coupled, LEVELS, draws(coupled, n=5, side=4))
+    for row in bound.table():
+        paid = bound.bits[row.t :].sum(0)
+        assert row.rate == pytest.approx((paid.mean().item(), paid.std().item() / math.sqrt(5)))
+
+
+def test_standard_errors_of_the_distortion_are_those_of_repetition() -> None:
+    """400 tables of 50 images each: the reported errors are the spread of what is reported."""
+    errors = torch.from_numpy(np.random.default_rng(2).gamma(4, 30, (400, 1, 50)))
+    tables = [Bound(check_levels([9.0]), torch.zeros(2, 50), error).table()[0] for error in errors]
+    for name in ("rmse", "psnr"):
+        values = np.array([getattr(row, name) for row in tables])
+        assert values[:, 1].mean() == pytest.approx(values[:, 0].std(), rel=0.1)
+
+
+def test_one_network_call_a_level_serves_all_terms_and_the_table(coupled: GaussianData) -> None:
+    calls = []
+
+    def counted(c_t: Tensor, s_t: float) -> Prediction:
+        calls.append((len(c_t), s_t))
+        return coupled(c_t, s_t)
+
+    told: list[int] = []
+    pixels = draws(coupled, n=5, side=2)
+    evaluate(counted, pixels, LEVELS, torch.Generator(), batch=2, progress=told.append).table()
+    assert calls == [(n, s_t) for n in (2, 2, 1) for s_t in LEVELS]
+    assert told == [n for n, _ in calls]
 
 
 def test_reconstructions_are_clipped_to_grey_levels() -> None:
@@ -189,14 +195,14 @@ def test_reconstructions_are_clipped_to_grey_levels() -> None:
         return Prediction(c_t * 0 + 300, c_t * 0, c_t * 0)
 
     white = torch.full((1, 3, 2, 2), 255, dtype=torch.uint8)
-    assert evaluate(too_bright, white, LEVELS, torch.Generator()).table()[0].rmse == 0
+    assert evaluate(too_bright, white, LEVELS, torch.Generator()).table()[0].rmse.mean == 0
 
 
-def test_a_seed_repeats_the_bound() -> None:
-    pixels = draws(COUPLED, n=2, side=4)
-    assert bound_of(COUPLED, LEVELS, pixels).bits.equal(bound_of(COUPLED, LEVELS, pixels).bits)
-    other = evaluate(GaussianDenoiser(COUPLED), pixels, LEVELS, torch.Generator().manual_seed(2))
-    assert not bound_of(COUPLED, LEVELS, pixels).bits.equal(other.bits)
+def test_a_seed_repeats_the_bound(coupled: GaussianData) -> None:
+    pixels = draws(coupled, n=2, side=4)
+    assert bound_of(coupled, LEVELS, pixels).bits.equal(bound_of(coupled, LEVELS, pixels).bits)
+    other = evaluate(coupled, pixels, LEVELS, torch.Generator().manual_seed(2))
+    assert not bound_of(coupled, LEVELS, pixels).bits.equal(other.bits)
 
 
 def test_standard_errors_are_over_images() -> None:
@@ -205,19 +211,21 @@ def test_standard_errors_are_over_images() -> None:
     assert bound.term(1) == Estimate(0.0, 0.0)
 
 
-def test_it_is_json_also_for_a_single_image() -> None:
-    found = bound_of(COUPLED, LEVELS, draws(COUPLED, n=1, side=4)).to_json()
+def test_it_is_json_also_for_a_single_image(coupled: GaussianData) -> None:
+    found = bound_of(coupled, LEVELS, draws(coupled, n=1, side=4)).to_json()
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert found["images"] == 1
     assert found["bits_per_dim"]["standard_error"] is None
     assert [term["t"] for term in found["terms"]] == list(range(7))
     assert sum(term["mean"] for term in found["terms"]) == pytest.approx(found["bits_per_dim"]["mean"])
-    assert found["table"][0].keys() == {"t", "level", "rate", "rmse", "psnr"}
+    first = found["table"][0]
+    assert first.keys() == {"t", "level", "rate", "rmse", "psnr"}
+    assert first["psnr"].keys() == {"mean", "standard_error"}
 
 
-def test_no_images_and_falling_levels_are_errors() -> None:
-    pixels = draws(COUPLED, n=1, side=2)
+def test_no_images_and_falling_levels_are_errors(coupled: GaussianData) -> None:
+    pixels = draws(coupled, n=1, side=2)
     with pytest.raises(ValueError, match="the bound needs at least one image"):
-        bound_of(COUPLED, LEVELS, pixels[:0])
+        bound_of(coupled, LEVELS, pixels[:0])
     with pytest.raises(ValueError, match="noise levels must increase"):
-        evaluate(GaussianDenoiser(COUPLED), pixels, LEVELS[::-1], torch.Generator())
+        evaluate(coupled, pixels, LEVELS[::-1], torch.Generator())

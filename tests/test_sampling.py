@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,47 +12,38 @@ import pytest
 import torch
 from torch import Tensor
 
+from ddpmcodec import sampling
 from ddpmcodec.kernels import posterior, reverse, reverse_conditionals
 from ddpmcodec.networks.prediction import Prediction
 from ddpmcodec.sampling import Method, Sampler, ancestral, ddim, draw, grid, shown
 from ddpmcodec.schedule import Levels, alpha_sigma, log_linear
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 Matrix = npt.NDArray[np.float64]
 
-MEAN = np.array([-12.0, 3.0, 9.0])
-COVARIANCE = np.array([[900.0, 740.0, 500.0], [740.0, 800.0, 600.0], [500.0, 600.0, 700.0]])
 LEVELS = log_linear(1.0, 300.0, 5)
 
 
-def denoiser(c_t: Tensor, s_t: float) -> Prediction:
-    """The posterior of pixels v ~ N(MEAN, COVARIANCE), given c_t."""
-    centre = torch.from_numpy(MEAN).view(3, 1, 1)
-    weight = weight_of(s_t)
-    root = np.linalg.cholesky(s_t**2 * weight)  # of the posterior's covariance
-    lower, std = root / root.diagonal(), root.diagonal()
-    mean = centre + torch.einsum("ij,njhw->nihw", torch.from_numpy(weight), c_t.double() - centre)
-    of_pixel = np.stack([np.log(std * math.sqrt(3) / math.pi), [lower[1, 0], lower[2, 0], lower[2, 1]]])
-    log_scale, coupling = (torch.from_numpy(row).view(3, 1, 1).expand_as(mean) for row in of_pixel)
-    return Prediction(mean + 127.5, log_scale, coupling)
-
-
-def weight_of(s: float) -> Matrix:
-    return COVARIANCE @ np.linalg.inv(COVARIANCE + s**2 * np.eye(3))
-
-
-def latents(s: float, n: int = 2500) -> Tensor:
-    """c_T of the data [n, 3, 4, 4]."""
-    drawn = np.random.default_rng(3).multivariate_normal(MEAN, COVARIANCE + s**2 * np.eye(3), (n, 4, 4))
-    return torch.from_numpy(drawn).permute(0, 3, 1, 2)
-
-
-def sampler(levels: Levels, generator: torch.Generator, method: Method = ancestral) -> Sampler:
-    return Sampler(denoiser, levels, generator, method)
+@pytest.fixture
+def data(coupled: Any) -> Any:
+    """conftest.GaussianData"""
+    return coupled
 
 
 @pytest.fixture
 def generator() -> torch.Generator:
     return torch.Generator().manual_seed(4)
+
+
+def latents(data: Any, s: float, n: int = 2500) -> Tensor:
+    """c_t of the data [n, 3, 4, 4]."""
+    c_t: Tensor = data.latents((n, 4, 4), s, seed=3)
+    return c_t
+
+
+def sampler(data: Any, levels: Levels, generator: torch.Generator, method: Method = ancestral) -> Sampler:
+    return Sampler(data, levels, generator, method)
 
 
 def moments(images: Tensor) -> tuple[Matrix, Matrix]:
@@ -67,31 +59,31 @@ def check_moments(images: Tensor, mean: Matrix, covariance: Matrix) -> None:
 
 
 @pytest.mark.parametrize("levels", [log_linear(1.0, 300.0, 2), log_linear(1.0, 300.0, 12)])
-def test_ancestral_samples_have_the_moments_of_the_data(levels: Levels, generator: torch.Generator) -> None:
+def test_ancestral_samples_have_the_moments_of_the_data(data: Any, levels: Levels, generator: torch.Generator) -> None:
     """Exact for any number of levels here, but for the noise at s_1, whose posterior's mean is shown."""
-    images = sampler(levels, generator).finish(latents(300.0))
-    check_moments(images, MEAN, weight_of(1.0) @ COVARIANCE)
+    images = sampler(data, levels, generator).finish(latents(data, 300.0))
+    check_moments(images, data.mean, data.weight(1.0) @ data.covariance)
 
 
-def test_from_pure_noise_too(generator: torch.Generator) -> None:
+def test_from_pure_noise_too(data: Any, generator: torch.Generator) -> None:
     """The start knows nothing of the data; at 5000 grey levels this makes no difference."""
-    noise = sampler(log_linear(1.0, 5000.0, 12), generator)
+    noise = sampler(data, log_linear(1.0, 5000.0, 12), generator)
     images = noise.finish(noise.start(2500, 4, 4))
-    check_moments(images, MEAN, weight_of(1.0) @ COVARIANCE)
+    check_moments(images, data.mean, data.weight(1.0) @ data.covariance)
 
 
 @pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
 def test_ddim_samples_have_the_moments_of_the_data_after_many_small_steps(
-    eta: float, generator: torch.Generator
+    data: Any, eta: float, generator: torch.Generator
 ) -> None:
-    images = sampler(log_linear(1.0, 300.0, 150), generator, ddim(eta)).finish(latents(300.0))
-    check_moments(images, MEAN, weight_of(1.0) @ COVARIANCE)
+    images = sampler(data, log_linear(1.0, 300.0, 150), generator, ddim(eta)).finish(latents(data, 300.0))
+    check_moments(images, data.mean, data.weight(1.0) @ data.covariance)
 
 
-def test_draws_have_the_conditionals_of_the_reverse_kernel(generator: torch.Generator) -> None:
+def test_draws_have_the_conditionals_of_the_reverse_kernel(data: Any, generator: torch.Generator) -> None:
     """Channel by channel, what is left of a draw in units of its standard deviation is the noise it was made of."""
-    c_t = latents(20.0, 2)
-    mean, log_scale, coupling = denoiser(c_t, 20.0)
+    c_t = latents(data, 20.0, 2)
+    mean, log_scale, coupling = data(c_t, 20.0)
     kernel = reverse(c_t, mean - 127.5, torch.exp(log_scale), coupling, 20.0, 7.0)
     state = generator.get_state()
     c_u = draw(kernel, generator)
@@ -101,9 +93,9 @@ def test_draws_have_the_conditionals_of_the_reverse_kernel(generator: torch.Gene
 
 
 @pytest.mark.parametrize("method", [ancestral, ddim(1.0)])
-def test_a_certain_denoiser_draws_from_the_posterior(method: Method, generator: torch.Generator) -> None:
+def test_a_certain_denoiser_draws_from_the_posterior(data: Any, method: Method, generator: torch.Generator) -> None:
     """Algorithm 2 with the small variance, and DDIM at eta = 1, are the same."""
-    c_t = latents(20.0, 2)
+    c_t = latents(data, 20.0, 2)
     certain = Prediction(c_t * 0 + 100, c_t * 0 - 40, c_t * 0)
     state = generator.get_state()
     c_u = method(c_t, certain, 20.0, 7.0, generator)
@@ -125,51 +117,70 @@ def test_eta_is_from_0_to_1(eta: float) -> None:
         ddim(eta)
 
 
-def test_progressive_generation_gets_closer_to_the_image_at_every_state(generator: torch.Generator) -> None:
-    c_T = latents(300.0, 50)
-    states = list(sampler(LEVELS, generator).descend(c_T))
+def test_progressive_generation_gets_closer_to_the_image_at_every_state(data: Any, generator: torch.Generator) -> None:
+    c_T = latents(data, 300.0, 50)
+    states = list(sampler(data, LEVELS, generator).descend(c_T))
     assert [state.t for state in states] == [5, 4, 3, 2, 1]
     assert states[0].c is c_T
     for state in states:
-        torch.testing.assert_close(state.prediction.mean, denoiser(state.c, float(LEVELS[state.t - 1])).mean)
+        torch.testing.assert_close(state.prediction.mean, data(state.c, float(LEVELS[state.t - 1])).mean)
     image = states[-1].prediction.mean
     errors = [(state.prediction.mean - image).std().item() for state in states]
     assert all(later < earlier for earlier, later in pairwise(errors))
 
 
-def test_samples_of_one_latent_have_the_moments_of_what_it_leaves_open(generator: torch.Generator) -> None:
+def test_samples_of_one_latent_have_the_moments_of_what_it_leaves_open(data: Any, generator: torch.Generator) -> None:
     """Mean and covariance of p(v | c_4); shallow latents leave less open."""
-    s, weight = float(LEVELS[3]), weight_of(float(LEVELS[3]))
-    c_t = latents(s, 1)[0, :, :1, :1]
-    images = sampler(LEVELS, generator).share(c_t, 4, 40_000)
+    s, weight = float(LEVELS[3]), data.weight(float(LEVELS[3]))
+    c_t = latents(data, s, 1)[0, :, :1, :1]
+    images = sampler(data, LEVELS, generator).share(c_t, 4, 40_000)
     assert images.shape == (40_000, 3, 1, 1)
-    last = weight_of(1.0)
-    mean = MEAN + weight @ (c_t.flatten().numpy() - MEAN)
+    last = data.weight(1.0)
+    mean = data.mean + weight @ (c_t.flatten().numpy() - data.mean)
     check_moments(images, mean, last @ (s**2 * weight + np.eye(3)) @ last.T)
-    assert (sampler(LEVELS, generator).share(c_t, 2, 1000).std(0) < images.std(0) / 2).all()
+    assert (sampler(data, LEVELS, generator).share(c_t, 2, 1000).std(0) < images.std(0) / 2).all()
 
 
-def test_an_image_is_noised_to_a_latent(generator: torch.Generator) -> None:
+def test_an_image_is_noised_to_a_latent(data: Any, generator: torch.Generator) -> None:
     image = torch.full((1, 3, 200, 200), 145, dtype=torch.uint8)
-    c_t = sampler(LEVELS, generator).noised(image, 3)
+    c_t = sampler(data, LEVELS, generator).noised(image, 3)
     assert c_t.mean().item() == pytest.approx(17.5, abs=5 * LEVELS[2] / math.sqrt(120_000))
     assert c_t.std().item() == pytest.approx(LEVELS[2], rel=0.01)
 
 
-def test_the_start_is_standard_normal_in_the_papers_form(generator: torch.Generator) -> None:
-    c_T = sampler(LEVELS, generator).start(2, 100, 150)
+def test_the_start_is_standard_normal_in_the_papers_form(data: Any, generator: torch.Generator) -> None:
+    c_T = sampler(data, LEVELS, generator).start(2, 100, 150)
     assert c_T.shape == (2, 3, 100, 150)
     assert (shown(c_T, 300.0) - 127.5).std().item() == pytest.approx(127.5, rel=0.01)
 
 
 @pytest.mark.parametrize("method", [ancestral, ddim(0.0), ddim(0.7)])
-def test_a_seed_repeats_samples(method: Method) -> None:
+def test_a_seed_repeats_samples(data: Any, method: Method) -> None:
     def of(seed: int) -> Tensor:
-        seeded = sampler(LEVELS, torch.Generator().manual_seed(seed), method)
+        seeded = sampler(data, LEVELS, torch.Generator().manual_seed(seed), method)
         return seeded.finish(seeded.start(1, 4, 4))
 
     assert of(1).equal(of(1))
     assert not of(1).equal(of(2))
+
+
+def test_the_network_sees_a_few_images_at_a_time(
+    data: Any, generator: torch.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sampling, "PIXELS", 40)
+    sizes = []
+
+    def watched(c_t: Tensor, s_t: float) -> Prediction:
+        sizes.append(len(c_t))
+        prediction: Prediction = data(c_t, s_t)
+        return prediction
+
+    c_t = latents(data, 20.0, 5)
+    found = Sampler(watched, LEVELS, generator).predict(c_t, 20.0)
+    assert sizes == [2, 2, 1]
+    torch.testing.assert_close(found.mean, data(c_t, 20.0).mean)
+    Sampler(watched, LEVELS, generator).predict(c_t.repeat(1, 1, 2, 2), 20.0)
+    assert sizes[3:] == [1] * 5
 
 
 # interpolation
@@ -178,48 +189,50 @@ ENDS = torch.stack([torch.full((3, 8, 8), 60.0), torch.full((3, 8, 8), 180.0)])
 WEIGHTS = [0.0, 0.25, 1.0]
 
 
-def between(t: int, seed: int = 1) -> Tensor:
-    return sampler(LEVELS, torch.Generator().manual_seed(seed)).interpolate(ENDS, t, WEIGHTS)
+def between(data: Any, t: int, seed: int = 1) -> Tensor:
+    return sampler(data, LEVELS, torch.Generator().manual_seed(seed)).interpolate(ENDS, t, WEIGHTS)
 
 
-def test_without_noise_pixels_are_mixed() -> None:
-    assert between(0).flatten(1).mean(1).tolist() == [60, 90, 180]
-    assert between(0).shape == (3, 3, 8, 8)
+def test_without_noise_pixels_are_mixed(data: Any) -> None:
+    assert between(data, 0).flatten(1).mean(1).tolist() == [60, 90, 180]
+    assert between(data, 0).shape == (3, 3, 8, 8)
 
 
-def test_a_little_noise_leaves_the_mixture() -> None:
-    torch.testing.assert_close(between(1).mean((1, 2, 3)), torch.tensor([60.0, 90, 180]).double(), atol=1, rtol=0.01)
+def test_a_little_noise_leaves_the_mixture(data: Any) -> None:
+    torch.testing.assert_close(
+        between(data, 1).mean((1, 2, 3)), torch.tensor([60.0, 90, 180]).double(), atol=1, rtol=0.01
+    )
 
 
-def test_the_more_noise_the_freer_the_images() -> None:
+def test_the_more_noise_the_freer_the_images(data: Any) -> None:
     """Coarse to fine: Figure 9. At last nothing is left of the ends but the data's own mean."""
-    distances = [(between(t) - between(0)).square().mean().item() for t in (1, 2, 3, 5)]
+    distances = [(between(data, t) - between(data, 0)).square().mean().item() for t in (1, 2, 3, 5)]
     assert all(later > earlier for earlier, later in pairwise(distances))
-    assert between(5).mean().item() == pytest.approx(127.5, abs=12)
+    assert between(data, 5).mean().item() == pytest.approx(127.5, abs=12)
 
 
-def test_both_ends_are_noised_once_for_all_weights(generator: torch.Generator) -> None:
+def test_both_ends_are_noised_once_for_all_weights(data: Any, generator: torch.Generator) -> None:
     """Mixtures lie on one line: with DDIM, which adds nothing, and a linear denoiser, so do the images."""
-    first, quarter, second = sampler(LEVELS, generator, ddim()).interpolate(ENDS, 4, WEIGHTS)
+    first, quarter, second = sampler(data, LEVELS, generator, ddim()).interpolate(ENDS, 4, WEIGHTS)
     torch.testing.assert_close(quarter, torch.lerp(first, second, 0.25))
 
 
 # pictures
 
 
-def test_rows_of_progress_go_from_the_first_state_to_the_image(generator: torch.Generator) -> None:
-    c_T = latents(300.0, 3)
-    rows = sampler(LEVELS, generator, ddim()).progress_rows(c_T, 3)
-    states = list(sampler(LEVELS, generator, ddim()).descend(c_T))
+def test_rows_of_progress_go_from_the_first_state_to_the_image(data: Any, generator: torch.Generator) -> None:
+    c_T = latents(data, 300.0, 3)
+    rows = sampler(data, LEVELS, generator, ddim()).progress_rows(c_T, 3)
+    states = list(sampler(data, LEVELS, generator, ddim()).descend(c_T))
     assert rows.shape == (3, 3, 3, 4, 4)
     for column, state in enumerate((states[0], states[2], states[4])):
         torch.testing.assert_close(rows[:, column], state.prediction.mean)
-    assert sampler(LEVELS, generator).progress_rows(c_T, 1).shape == (3, 1, 3, 4, 4)
+    assert sampler(data, LEVELS, generator).progress_rows(c_T, 1).shape == (3, 1, 3, 4, 4)
 
 
-def test_rows_of_shared_latents_show_the_latent_first(generator: torch.Generator) -> None:
-    of = {4: latents(float(LEVELS[3]), 1)[0], 2: latents(float(LEVELS[1]), 1)[0]}
-    rows = sampler(LEVELS, generator).shared_rows(of, 6)
+def test_rows_of_shared_latents_show_the_latent_first(data: Any, generator: torch.Generator) -> None:
+    of = {4: latents(data, float(LEVELS[3]), 1)[0], 2: latents(data, float(LEVELS[1]), 1)[0]}
+    rows = sampler(data, LEVELS, generator).shared_rows(of, 6)
     assert rows.shape == (2, 7, 3, 4, 4)
     torch.testing.assert_close(rows[0, 0], shown(of[4], float(LEVELS[3])))
     spread = rows[:, 1:].std(1).mean((1, 2, 3))

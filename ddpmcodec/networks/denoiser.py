@@ -6,6 +6,7 @@ one network call serves every list of noise levels.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from torch import Tensor
@@ -21,3 +22,14 @@ class Denoiser(Protocol):
     """
 
     def __call__(self, c_t: Tensor, s_t: float) -> Prediction: ...
+
+
+def watched(denoiser: Denoiser, progress: Callable[[int], object]) -> Denoiser:
+    """The same denoiser, which tells after every call how many images it had."""
+
+    def ask(c_t: Tensor, s_t: float) -> Prediction:
+        prediction = denoiser(c_t, s_t)
+        progress(len(c_t))
+        return prediction
+
+    return ask

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import torch
 from safetensors import SafetensorError, safe_open
 
 from ddpmcodec import models
@@ -47,3 +48,10 @@ def levels_of(denoiser: Denoiser, T: int) -> Levels:
     if isinstance(denoiser, PaperDenoiser):
         return respace(denoiser.levels, T)
     return check_levels(np.round(log_linear(FIRST_LEVEL, LAST_LEVEL, T) * LEVEL_UNIT_FINE) / LEVEL_UNIT_FINE)
+
+
+def accelerated(denoiser: Denoiser) -> Denoiser:
+    """The paper's network on a GPU, where there is one; it is asked, and answers, on any device. Others as they are."""
+    if isinstance(denoiser, PaperDenoiser) and torch.cuda.is_available():
+        denoiser.unet.cuda()
+    return denoiser

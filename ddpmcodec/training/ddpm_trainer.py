@@ -40,6 +40,7 @@ from ddpmcodec.training.ddpm_objective import Objective, Process, losses, noisy_
 
 CHECKPOINT = "ddpm.safetensors"
 LOG_EVERY = 50  # steps
+SAVE_SECONDS = 600  # at most, from one save to the next
 
 
 @dataclass(frozen=True)
@@ -195,16 +196,17 @@ def _check(settings: Settings, where: Processes) -> None:
 
 def _steps(trainer: Trainer, crops: Crops) -> Iterator[dict[str, Any]]:
     """Train, yielding the settings first, then a record every few steps; those to save the state at say so."""
-    settings, sums = trainer.settings, []
+    settings, sums, saved = trainer.settings, [], time.monotonic()
     yield {"settings": asdict(settings), "step": trainer.step, "processes": trainer.where.count}
     quiet = None if trainer.where.rank == 0 else True
     for _ in tqdm(range(trainer.step, settings.steps), unit="step", disable=quiet):
         loss, norm = trainer.update(crops.batch(trainer.step, settings.batch))
         sums.append(loss)
-        save = trainer.step % settings.save_every == 0 or trainer.step == settings.steps
+        due = trainer.step % settings.save_every == 0 or trainer.step == settings.steps
+        save = due or time.monotonic() - saved >= SAVE_SECONDS
         if save or trainer.step % LOG_EVERY == 0:
             yield _record(trainer, sums, norm) | {"saved": save}
-            sums = []
+            sums, saved = [], time.monotonic() if save else saved
 
 
 def _facts(trainer: Trainer) -> dict[str, Any]:

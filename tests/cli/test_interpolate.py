@@ -101,9 +101,10 @@ def test_the_inputs_are_never_overwritten(ddpm: Any, photo: Path, other: Path, f
         (["--steps", "0,101"], "--steps 0,101: each is 0 to 100, the number of --levels"),
         (["--weights", 1], "--weights"),
         (["--levels", 1], "--levels"),
+        (["-o", "."], "-o .: pictures are PNG files: name one that ends in .png, or - for a pipe"),
     ],
 )
 def test_wrong_usage_is_2(ddpm: Any, photo: Path, options: list[Any], message: str) -> None:
-    ended = ddpm("interpolate", photo, photo, "-o", "x.png", *options)
+    ended = ddpm("interpolate", "-o", "x.png", photo, photo, *options)
     assert (ended.code, ended.stdout) == (2, b"")
     assert message in ended.stderr

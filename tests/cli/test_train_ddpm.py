@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from ddpmcodec.networks import pretrained
+from ddpmcodec.training import ddpm_trainer
 
 Ddpm = Callable[..., Any]  # conftest.Ddpm
 SMALL = ("--channels", 8, "--size", 8, "--batch", 2, "--steps", 1, "--timesteps", 20)
@@ -81,6 +82,45 @@ def test_a_run_goes_on_with_resume_only(data: Path, run_folder: Path, ddpm: Ddpm
     )
     resumed = ddpm(*arguments, "--resume", "--steps", 2)
     assert (resumed.code, f"{run_folder}: 2 steps, 4 images" in resumed.stderr) == (0, True)
+
+
+@pytest.mark.parametrize(("network", "paper"), [("cifar10", (32, 128, 2e-4)), ("large256", (256, 64, 2e-5))])
+def test_sizes_and_rates_are_those_of_the_paper_for_each_network(
+    data: Path, run_folder: Path, ddpm: Ddpm, monkeypatch: pytest.MonkeyPatch, network: str, paper: tuple[Any, ...]
+) -> None:
+    """arXiv 2006.11239, appendix B."""
+    seen = []
+
+    def interrupted(settings: ddpm_trainer.Settings, *, resume: bool) -> None:
+        seen.append(settings)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ddpm_trainer, "train", interrupted)
+    for options in ((), ("--batch", 7)):
+        ddpm("train-ddpm", "--data", data, "--out", run_folder, "--network", network, *options)
+    assert [(settings.size, settings.batch, settings.rate) for settings in seen] == [paper, (paper[0], 7, paper[2])]
+
+
+def test_an_interrupted_run_says_what_is_kept(
+    data: Path, run_folder: Path, ddpm: Ddpm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ("train-ddpm", "--data", data, "--out", run_folder, *SMALL, "--steps", 4, "--save-every", 2)
+    update, last = ddpm_trainer.Trainer.update, 0
+
+    def interrupted(trainer: ddpm_trainer.Trainer, pixels: Any) -> tuple[float, float]:
+        if trainer.step == last:
+            raise KeyboardInterrupt
+        return update(trainer, pixels)
+
+    monkeypatch.setattr(ddpm_trainer.Trainer, "update", interrupted)
+    ended = ddpm(*arguments)
+    assert (ended.code, ended.stderr) == (130, f"ddpmcodec: {run_folder}: interrupted; nothing was saved yet\n")
+    last = 3
+    ended = ddpm(*arguments)
+    assert ended.code == 130
+    assert ended.stderr.endswith(f"ddpmcodec: {run_folder}: interrupted; --resume goes on from the last save\n")
+    last = -1
+    assert ddpm(*arguments, "--resume").code == 0
 
 
 def test_missing_data_are_named(tmp_path: Path, run_folder: Path, ddpm: Ddpm) -> None:

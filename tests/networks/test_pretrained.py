@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save, save_file
 
 from ddpmcodec import schedule
 from ddpmcodec.errors import ModelError
-from ddpmcodec.networks import pretrained
+from ddpmcodec.networks import pretrained, published
 from ddpmcodec.networks.ddpm import PaperDenoiser, Variance
 from ddpmcodec.networks.unet import UNet, UNetConfig
 
@@ -42,7 +42,7 @@ Write = Callable[..., Path]
 
 
 @pytest.fixture
-def published(tmp_path: Path) -> diffusers.UNet2DModel:
+def published_network(tmp_path: Path) -> diffusers.UNet2DModel:
     """A network of diffusers, and what it writes, in tmp_path / "published"."""
     torch.manual_seed(4)
     network = diffusers.UNet2DModel(**PUBLISHED).eval()
@@ -51,7 +51,7 @@ def published(tmp_path: Path) -> diffusers.UNet2DModel:
 
 
 @pytest.fixture
-def folder(published: diffusers.UNet2DModel, tmp_path: Path) -> Path:
+def folder(published_network: diffusers.UNet2DModel, tmp_path: Path) -> Path:
     return tmp_path / "published"
 
 
@@ -84,9 +84,9 @@ def metadata_of(path: Path) -> str:
     return found
 
 
-def reconfigure(folder: Path, **changes: Any) -> None:
-    config = json.loads((folder / pretrained.CONFIG).read_text()) | changes
-    (folder / pretrained.CONFIG).write_text(json.dumps({k: v for k, v in config.items() if v != "absent"}))
+def reconfigure(folder: Path, name: str = published.CONFIG, **changes: Any) -> None:
+    config = json.loads((folder / name).read_text()) | changes
+    (folder / name).write_text(json.dumps({k: v for k, v in config.items() if v != "absent"}))
 
 
 # --- published checkpoints
@@ -98,30 +98,32 @@ def assert_same_network(found: PaperDenoiser, network: diffusers.UNet2DModel) ->
         assert (found.unet(z, t) - network(z, t).sample).abs().max() <= 1e-5
 
 
-def test_what_diffusers_writes_is_read(published: diffusers.UNet2DModel, folder: Path) -> None:
+def test_what_diffusers_writes_is_read(published_network: diffusers.UNet2DModel, folder: Path) -> None:
     found = pretrained.load(folder)
-    assert_same_network(found, published)
+    assert_same_network(found, published_network)
     assert (found.variance, found.levels.tolist()) == ("large", schedule.ddpm_linear().tolist())
     assert found.unet.config == UNetConfig(8, (1, 2), (1,), blocks=1, groups=4, dropout=0.0)
 
 
-def test_the_file_in_a_folder_may_be_named(published: diffusers.UNet2DModel, folder: Path) -> None:
-    assert_same_network(pretrained.load(folder / pretrained.WEIGHTS, variance="small"), published)
+def test_the_file_in_a_folder_may_be_named(published_network: diffusers.UNet2DModel, folder: Path) -> None:
+    assert_same_network(pretrained.load(folder / pretrained.WEIGHTS, variance="small"), published_network)
 
 
-def test_older_names_of_attention_are_read(published: diffusers.UNet2DModel, folder: Path) -> None:
+def test_older_names_of_attention_are_read(published_network: diffusers.UNet2DModel, folder: Path) -> None:
     tensors = load_file(folder / pretrained.WEIGHTS)
     for newer, older in OLDER.items():
         tensors = {name.replace(f".{newer}.", f".{older}."): tensor for name, tensor in tensors.items()}
     assert any("proj_attn" in name for name in tensors)
     save_file(tensors, folder / pretrained.WEIGHTS)
-    assert_same_network(pretrained.load(folder), published)
+    assert_same_network(pretrained.load(folder), published_network)
 
 
-def test_the_oldest_configurations_leave_out_what_came_later(published: diffusers.UNet2DModel, folder: Path) -> None:
-    later = [*pretrained.UNSAID, "dropout", "num_train_timesteps"]
+def test_the_oldest_configurations_leave_out_what_came_later(
+    published_network: diffusers.UNet2DModel, folder: Path
+) -> None:
+    later = [*published.UNSAID, "dropout", "num_train_timesteps"]
     reconfigure(folder, **dict.fromkeys(later, "absent"))
-    assert_same_network(pretrained.load(folder), published)
+    assert_same_network(pretrained.load(folder), published_network)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +148,7 @@ def test_other_networks_are_refused(folder: Path, change: dict[str, Any], compla
 
 @pytest.mark.parametrize("text", ["", "[]", '{"act_fn": "silu"', "null"], ids=["empty", "list", "cut", "null"])
 def test_a_configuration_that_is_none_is_refused(folder: Path, text: str) -> None:
-    (folder / pretrained.CONFIG).write_text(text)
+    (folder / published.CONFIG).write_text(text)
     with pytest.raises(ModelError, match=r"config\.json: not the configuration of a U-Net"):
         pretrained.load(folder)
 
@@ -161,7 +163,7 @@ def test_sizes_that_make_no_sense_are_refused(folder: Path, change: dict[str, An
 
 
 def test_a_missing_configuration_is_named(folder: Path) -> None:
-    (folder / pretrained.CONFIG).unlink()
+    (folder / published.CONFIG).unlink()
     with pytest.raises(ModelError, match=r"config.json: cannot be read \(No such file.*it lies beside the weights"):
         pretrained.load(folder)
 
@@ -169,6 +171,60 @@ def test_a_missing_configuration_is_named(folder: Path) -> None:
 def test_tensors_that_do_not_fit_the_configuration_are_named(folder: Path) -> None:
     reconfigure(folder, block_out_channels=[8, 8])
     with pytest.raises(ModelError, match=r"\S+ has shape \[16\], its configuration says \[8\]"):
+        pretrained.load(folder)
+
+
+# --- the process beside a published checkpoint
+
+
+def schedule_of(folder: Path, **said: Any) -> None:
+    """What diffusers' scheduler writes into a folder."""
+    diffusers.DDPMScheduler(**said).save_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("said", "variance"),
+    [
+        ({"variance_type": "fixed_large"}, "large"),
+        ({"variance_type": "fixed_small"}, "small"),
+        ({"beta_schedule": "squaredcos_cap_v2", "num_train_timesteps": 300}, "small"),
+        ({"beta_start": 1e-3, "beta_end": 0.3, "num_train_timesteps": 50}, "small"),
+    ],
+)
+def test_the_process_is_that_of_the_scheduler(
+    published_network: diffusers.UNet2DModel, folder: Path, said: dict[str, Any], variance: Variance
+) -> None:
+    schedule_of(folder, **said)
+    found = pretrained.load(folder)
+    alphabar = diffusers.DDPMScheduler(**said).alphas_cumprod.double().numpy()
+    assert found.variance == variance
+    np.testing.assert_allclose(found.levels, 127.5 * np.sqrt((1 - alphabar) / alphabar), rtol=1e-3)
+    assert pretrained.load(folder, variance="large").variance == "large"
+
+
+def test_a_pipeline_of_diffusers_is_read_whole(published_network: diffusers.UNet2DModel, tmp_path: Path) -> None:
+    scheduler = diffusers.DDPMScheduler(200, beta_schedule="squaredcos_cap_v2", variance_type="fixed_large")
+    diffusers.DDPMPipeline(published_network, scheduler).save_pretrained(tmp_path / "pipeline")
+    found = pretrained.load(tmp_path / "pipeline")
+    assert_same_network(found, published_network)
+    assert (found.variance, found.levels.tolist()) == ("large", schedule.cosine(200).tolist())
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"prediction_type": "v_prediction"}, "not the process of the paper: prediction_type is 'v_prediction'"),
+        ({"beta_schedule": "sigmoid"}, "not the configuration of a diffusion process .*'sigmoid' is neither 'linear'"),
+        ({"variance_type": "odd"}, "not the configuration of a diffusion process .*'odd'"),
+        ({"num_train_timesteps": "many"}, "not the configuration of a diffusion process"),
+    ],
+)
+def test_other_processes_are_refused(
+    published_network: diffusers.UNet2DModel, folder: Path, change: dict[str, Any], complaint: str
+) -> None:
+    schedule_of(folder)
+    reconfigure(folder, published.SCHEDULER, **change)
+    with pytest.raises(ModelError, match=rf"scheduler_config\.json: {complaint}"):
         pretrained.load(folder)
 
 
@@ -285,14 +341,14 @@ def test_a_folder_with_a_pickle_says_what_to_do(tmp_path: Path) -> None:
 
 
 def test_a_pickle_that_was_converted_as_documented_is_read(
-    published: diffusers.UNet2DModel, folder: Path, monkeypatch: pytest.MonkeyPatch
+    published_network: diffusers.UNet2DModel, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    torch.save(published.state_dict(), folder / "diffusion_pytorch_model.bin")
+    torch.save(published_network.state_dict(), folder / "diffusion_pytorch_model.bin")
     (folder / pretrained.WEIGHTS).unlink()
     monkeypatch.chdir(folder)
     recipe = str(pretrained.__doc__).split("in its folder:\n")[1]
     exec(dedent(recipe))
-    assert_same_network(pretrained.load(folder), published)
+    assert_same_network(pretrained.load(folder), published_network)
 
 
 def test_an_empty_folder_is_named(tmp_path: Path) -> None:
@@ -300,10 +356,12 @@ def test_an_empty_folder_is_named(tmp_path: Path) -> None:
         pretrained.load(tmp_path)
 
 
-@pytest.mark.parametrize("source", ["nothing.safetensors", "a/b/c", "/nowhere/at-all", "../x"])
+@pytest.mark.parametrize("source", ["nothing.safetensors", "a/b/c", "/nowhere/at-all", "../x", "here/typo.safetensors"])
 def test_what_is_neither_file_nor_repository_is_named(
     source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A name in a folder that exists is a mistyped file: nothing is fetched."""
+    (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ModelError, match=rf"^{source}: there is no such file or folder, nor is it the name"):
         pretrained.load(source)
@@ -327,14 +385,17 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_repository_that_was_fetched_before_is_read(
-    published: diffusers.UNet2DModel, folder: Path, offline: Path
+    published_network: diffusers.UNet2DModel, folder: Path, offline: Path
 ) -> None:
     repository, commit = offline / "models--someone--ddpm-tiny", "0" * 40
     (repository / "refs").mkdir(parents=True)
     (repository / "refs" / "main").write_text(commit)
     (repository / "snapshots").mkdir()
-    folder.rename(repository / "snapshots" / commit)
-    assert_same_network(pretrained.load("someone/ddpm-tiny"), published)
+    snapshot = folder.rename(repository / "snapshots" / commit)
+    assert_same_network(pretrained.load("someone/ddpm-tiny"), published_network)
+    (snapshot / pretrained.WEIGHTS).unlink()
+    with pytest.raises(ModelError, match=r"^someone/ddpm-tiny: has no diffusion_.*: get its weights and convert them"):
+        pretrained.load("someone/ddpm-tiny")
 
 
 def test_without_a_network_the_error_says_what_to_get(offline: Path) -> None:

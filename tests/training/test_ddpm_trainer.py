@@ -21,7 +21,7 @@ from ddpmcodec.errors import TrainingError
 from ddpmcodec.networks import pretrained
 from ddpmcodec.networks.unet import UNetConfig
 from ddpmcodec.schedule import cosine, ddpm_linear
-from ddpmcodec.training import ddpm_state
+from ddpmcodec.training import ddpm_state, ddpm_trainer
 from ddpmcodec.training.data import Crops, load_images
 from ddpmcodec.training.ddpm_objective import losses, noisy_batch
 from ddpmcodec.training.ddpm_trainer import CHECKPOINT, Processes, Settings, Trainer, processes, train
@@ -186,6 +186,12 @@ def test_every_fifty_steps_are_logged(settings: Settings, monkeypatch: pytest.Mo
     train(replace(settings, steps=120, save_every=1000))
     found = [(record["step"], record["loss"], record["saved"]) for record in records(settings)[1:]]
     assert found == [(50, 25.5, False), (100, 75.5, False), (120, 110.5, True)]
+
+
+def test_slow_runs_are_saved_by_the_clock(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ddpm_trainer, "SAVE_SECONDS", 0)
+    train(replace(settings, save_every=1000))
+    assert [record["saved"] for record in records(settings)[1:]] == [True] * 4
 
 
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(
