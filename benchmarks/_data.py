@@ -36,14 +36,19 @@ class Dataset:
     split: str | None = None
 
     def describe(self) -> dict[str, Any]:
-        """For a result file. ids: 8 hexadecimal digits of the sha256 of each image's shape and pixels."""
+        """For a result file. ids: 8 hexadecimal digits of the sha256 of each image's shape and pixels.
+
+        dimensions: H W 3 of each image, or of all of them where they are equal.
+        """
         digests = [sha256(repr(image.shape).encode() + image.tobytes()).hexdigest() for image in self.images]
+        dimensions = [image.size for image in self.images]
         return {
             "name": self.name,
             "split": self.split,
             "images": len(self.images),
             "of": self.of,
             "sha256": sha256("".join(digests).encode()).hexdigest(),
+            "dimensions": dimensions[0] if len(set(dimensions)) == 1 else dimensions,
             "ids": [digest[:8] for digest in digests],
         }
 

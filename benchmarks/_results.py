@@ -94,6 +94,13 @@ def of_images(found: Document) -> str:
     return f"{data['images']:,} of the {data['of']:,} images of {name}"
 
 
+def dimensions(found: Document) -> list[int]:
+    """Of every image."""
+    data = found["dataset"]
+    given: int | list[int] = data["dimensions"]
+    return given if isinstance(given, list) else [given] * int(data["images"])
+
+
 def path_of(folder: Path, kind: str) -> Path:
     return folder / f"bench-{kind}.json"
 
@@ -135,12 +142,22 @@ def read(path: Path) -> Document:
     return dict(found)
 
 
-def read_all(folder: Path) -> dict[str, Document]:
-    """The result files of a folder by kind, sorted. Raises DdpmError when there is none."""
-    found = [read(path) for path in sorted(folder.glob("bench-*.json"))]
-    if not found:
-        raise DdpmError(f"{folder}: no result files (bench-*.json) in it: name the --out folder of ddpmcodec bench")
-    return {each["kind"]: each for each in found}
+def read_tree(place: Path) -> dict[str, Document]:
+    """The result files of a folder and of the folders in it, by names such as `cifar10/bpd`; or one file, by its kind.
+
+    Raises DdpmError when there is none.
+    """
+    if place.is_file():
+        found = read(place)
+        return {found["kind"]: found}
+    paths = [*sorted(place.glob("bench-*.json")), *sorted(place.glob("*/bench-*.json"))]
+    if not paths:
+        raise DdpmError(f"{place}: no result files (bench-*.json) in it: name the --out folder of ddpmcodec bench")
+    return {name_of(path.parent.relative_to(place), found["kind"]): found for path in paths if (found := read(path))}
+
+
+def name_of(folder: Path, kind: str) -> str:
+    return (folder / kind).as_posix()
 
 
 def _problem(found: Any) -> str | None:

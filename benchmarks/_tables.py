@@ -34,16 +34,18 @@ class Table(NamedTuple):
         return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
     def html(self) -> str:
-        head = "".join(f"<th>{escape(column)}</th>" for column in self.columns)
-        body = "\n".join(_html_row(row, line) for row, line in zip(self.rows, self.cells(), strict=True))
+        kinds = ["" if number else ' class="text"' for number in self._numeric()]
+        head = "".join(f"<th{kind}>{escape(column)}</th>" for kind, column in zip(kinds, self.columns, strict=True))
+        body = "\n".join(_html_line(kinds, line) for line in self.cells())
         caption = f"<caption>{escape(self.caption)}</caption>"
         return f"<table>{caption}\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>"
 
 
-def _html_row(row: Row, line: Sequence[str]) -> str:
-    first, *others = map(escape, line)
-    kind = ' class="literature"' if "source" in row else ""
-    return f"<tr{kind}><th>{first}</th>{''.join(f'<td>{cell}</td>' for cell in others)}</tr>"
+def _html_line(kinds: Sequence[str], line: Sequence[str]) -> str:
+    """The first cell is the head of its line."""
+    first, *others = (escape(cell) for cell in line)
+    cells = "".join(f"<td{kind}>{cell}</td>" for kind, cell in zip(kinds[1:], others, strict=True))
+    return f"<tr><th{kinds[0]}>{first}</th>{cells}</tr>"
 
 
 def _text(value: Any) -> str:

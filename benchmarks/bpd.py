@@ -23,7 +23,7 @@ from ._figures import LITERATURE, OTHERS, OURS, Figure, Patch, save_figure
 from ._kinds import Measure
 from ._literature import LOSSLESS, NOT_MEASURED, WHOLE
 from ._peers import PEERS, Peer, sort_out
-from ._results import Document, document, estimate, of_images, versions
+from ._results import Document, dimensions, document, estimate, of_images, versions
 from ._tables import Table, plus_minus
 from ._work import Unit, Work
 
@@ -209,13 +209,16 @@ def figures(found: Document) -> dict[str, str]:
 
 
 def measures(found: Document) -> Iterator[Measure]:
-    ids = found["dataset"]["ids"]
+    """Bits/dim of every file."""
+    ids, dims = found["dataset"]["ids"], dimensions(found)
     for row in found["results"]["codecs"]:
         if "skipped" in row:
             continue
-        count = row["images_a_file"]
-        files = [" ".join(ids[first : first + count]) for first in range(0, len(ids), count)]
-        yield Measure(f"{row['codec']}, bytes a file", dict(zip(files, row["bytes"], strict=True)))
+        values = {}
+        for number, size in enumerate(row["bytes"]):
+            images = slice(number * row["images_a_file"], (number + 1) * row["images_a_file"])
+            values[" ".join(ids[images])] = 8 * size / sum(dims[images])
+        yield Measure(f"{row['codec']}, bits/dim", values)
 
 
 # --- its chart

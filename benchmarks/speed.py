@@ -88,7 +88,7 @@ def _parts(
     return {
         "throughput": [
             Unit(
-                f"{coder.name}, {threads} threads",
+                f"{coder.name}, threads: {threads}",
                 repeats * _cost(coder.calls, images),
                 partial(throughput, coder, images, threads, repeats),
             )
@@ -177,7 +177,7 @@ def _fit(row: dict[str, Any]) -> Row:
 def measures(found: Document) -> Iterator[Measure]:
     for row in found["results"]["throughput"]:
         for operation in OPERATIONS if "skipped" not in row else ():
-            name = f"{row['codec']}, {row['threads']} threads, seconds to {operation} an image"
+            name = f"{row['codec']}, threads: {row['threads']}, seconds to {operation} an image"
             yield _of_repeats(name, [seconds / row["images"] for seconds in row[f"{operation}_seconds"]])
     for row in found["results"]["start_up"]:
         yield _of_repeats(f"seconds: {row['command']}", row["seconds"])

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from ._common import INTERRUPTED
+
 if TYPE_CHECKING:
     from ddpmcodec.benchmarks._results import Document
 
@@ -77,10 +79,21 @@ def _words(parameter: click.Parameter, value: Any) -> list[str]:
     return [parameter.opts[-1], text]
 
 
-def print_tables(found: Document | None) -> None:
-    """The tables of a result; of torchrun's ranks all but the first have none."""
-    if found is not None:
-        from ddpmcodec.benchmarks._kinds import benchmark
+def measure(work: Callable[[], Document | None]) -> int:
+    """Run a benchmark, print the tables of its result, and return the exit code.
 
-        for table in benchmark(found["kind"]).tables(found):
-            click.echo(f"{table.markdown()}\n")
+    Interrupted, it has said what it kept. Of torchrun's ranks all but the first have no result.
+    """
+    try:
+        found = work()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    if found is not None:
+        print_tables(found)
+    return 0
+
+
+def print_tables(found: Document) -> None:
+    from ddpmcodec.benchmarks._kinds import benchmark
+
+    click.echo("\n\n".join(table.markdown() for table in benchmark(found["kind"]).tables(found)))

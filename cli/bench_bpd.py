@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ._bench import command_line, data_option, limit_option, numbers, out_option, print_tables, split_option
+from ._bench import command_line, data_option, limit_option, measure, numbers, out_option, split_option
 from ._common import EXIT_CODES, model_option, quiet_option
 
 
@@ -41,7 +41,7 @@ def bpd(
     archives: tuple[int, ...],
     model: str | None,
     quiet: bool,
-) -> None:
+) -> int:
     """Size of whole files without loss, in bits/dim, beside PNG, WebP and JPEG XL.
 
     Every file is decoded and compared. With each figure stands what the model itself needs: the code length of files,
@@ -51,4 +51,4 @@ def bpd(
     from ddpmcodec.benchmarks._data import load_dataset
 
     dataset = load_dataset(data, split=split, limit=limit)
-    print_tables(benchmark.run(dataset, out, model, efforts, archives, command=command_line(), quiet=quiet))
+    return measure(lambda: benchmark.run(dataset, out, model, efforts, archives, command=command_line(), quiet=quiet))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ._bench import command_line, data_option, numbers, out_option, print_tables, reals, split_option
+from ._bench import command_line, data_option, measure, numbers, out_option, reals, split_option
 from ._common import EXIT_CODES, model_option, quiet_option
 
 
@@ -55,7 +55,7 @@ def speed(
     repeats: int,
     model: str | None,
     quiet: bool,
-) -> None:
+) -> int:
     """Throughput, where the time goes, peak memory, start-up, and how they grow, beside PNG, WebP and JPEG XL.
 
     On one thread and on all. Keep the machine idle meanwhile. Writes bench-speed.json and the charts speed-throughput,
@@ -66,4 +66,4 @@ def speed(
 
     dataset = load_dataset(data, split=split, limit=limit)
     plan = benchmark.Plan(efforts, archives, megapixels, repeats)
-    print_tables(benchmark.run(dataset, out, model, plan, command=command_line(), quiet=quiet))
+    return measure(lambda: benchmark.run(dataset, out, model, plan, command=command_line(), quiet=quiet))
