@@ -5,7 +5,14 @@ r"""The .ddpma archive, version 1: a checked index, then sections cut by the len
              4      model id: first bytes of the id of the stacks' network, or of the files' where there is no stack
              varint length of the index
              4      CRC-32 of all of the above and the index
-    index    raw deflate of what `_pack_index` lists: noise levels, images, blocks, the numerics profile
+    index    raw deflate of columns of varints (levels zigzag: 0, -1, 1, -2, ... are 0, 1, 2, 3, ...):
+             length of the profile; number of noise levels (1/1024 grey level), differences of their differences
+             number of values, their lengths; number of images
+             of all images: the mode's number, + 16 on a stack; width; height
+             of files and RGBA: length of the section; of images on stacks: ICC profile, EXIF (place in values; 0: none)
+             number of blocks; words of each; runs of each; of all runs: images; bytes of the file, 0 where by bits back
+             then of every image the name in UTF-8: varint bytes shared with the one before, varint length, the rest
+             of images on stacks CRC-16/CCITT of the colour planes, 2 bytes each; the numerics profile as JSON
     values   the distinct ICC profiles and EXIF blocks of the images on stacks (`sections.pack_metadata`)
     images   in the order of the index: a whole .ddpm file; of an image on a stack its alpha section
     blocks   the words of each stack (32 bits, little endian) from its top: its reader takes them front to back
