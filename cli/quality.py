@@ -27,7 +27,7 @@ def quality(samples: str, reference: str, inception: str, batch: int, as_json: b
 
     found = measure(Path(samples), Path(reference), Path(inception), batch=batch, verbose=verbose)
     if min(found.samples, found.references) < FEATURES and not quiet:
-        say(f"fewer than {FEATURES} images: the figures are biased, compare them with none of more images")
+        say(f"fewer than {FEATURES} images: these figures are biased, compare them with those of as many images only")
     facts = found._asdict()
     click.echo(json.dumps(facts, indent=2) if as_json else "\n".join(f"{k:20} {v:.6g}" for k, v in facts.items()))
     return 0

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ddpmcodec.errors import TrainingError
 from ddpmcodec.files import write_file
+from ddpmcodec.networks.profile import differences
 
 if TYPE_CHECKING:
     from ddpmcodec.training.ddpm_trainer import Trainer
@@ -41,13 +42,14 @@ def read(folder: Path, trainer: Trainer) -> None:
     """Go on from `folder`. Raises TrainingError when it holds no state, or that of another network or objective."""
     try:
         facts, tensors = _load(folder)
-        run, trainer.step, trainer.seconds = facts["run"], int(facts["step"]), float(facts["seconds"])
+        run, trainer.step, trainer.seconds = dict(facts["run"]), int(facts["step"]), float(facts["seconds"])
     except (OSError, SafetensorError, LookupError, TypeError, ValueError) as error:
         raise TrainingError(
             f"{folder / FILE}: not a training state ({error}); was --out the folder of `ddpmcodec train-ddpm`?"
         ) from error
     if run != _run(trainer):
-        raise TrainingError(f"{folder}: the saved run is {run}, not {_run(trainer)}")
+        changed = differences(run, _run(trainer))
+        raise TrainingError(f"{folder}: {changed}: go on with the options of the run, or choose another folder")
     _restore(trainer.network, tensors, "network.")
     _restore(trainer.averaged, tensors, "averaged.")
     for name, p, key in _moments(trainer):
@@ -59,9 +61,9 @@ def read(folder: Path, trainer: Trainer) -> None:
 def _run(trainer: Trainer) -> dict[str, Any]:
     """What must be the same when a run goes on, as JSON returns it."""
     settings = trainer.settings
-    run = {"network": settings.network.to_json(), "objective": settings.objective, "schedule": settings.schedule}
-    same: dict[str, Any] = json.loads(json.dumps(run | {"T": settings.T}))
-    return same
+    process = {"objective": settings.objective, "schedule": settings.schedule, "timesteps": settings.T}
+    run: dict[str, Any] = json.loads(json.dumps(settings.network.to_json() | process))
+    return run
 
 
 def _moments(trainer: Trainer) -> Iterator[tuple[str, nn.Parameter, str]]:

@@ -69,6 +69,6 @@ def test_figures_are_printed_as_text_and_as_json(ddpm: Any, monkeypatch: pytest.
         "precision": "0.5",
         "recall": "1",
     }
-    assert "fewer than 2048 images: the figures are biased" in ended.stderr
+    assert "fewer than 2048 images: these figures are biased" in ended.stderr
     ended = ddpm("quality", "a", "b", "--inception", "c.pth", "--json", "-q")
     assert (json.loads(ended.stdout), ended.stderr) == (known._asdict(), "")
