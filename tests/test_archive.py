@@ -149,6 +149,12 @@ def test_levels_are_a_choice(model: Model, levels: Any) -> None:
     assert whole(pictures, archive.extract(found, model=model))
 
 
+@pytest.mark.parametrize(("steps", "first"), [(2, 11.0), (16, 1.375), (32, 0.7), (1000, 0.7)])
+def test_few_steps_begin_at_more_noise(model: Model, steps: int, first: float) -> None:
+    chain = find_network(model).chain(steps)
+    assert (len(chain), chain[0].s, chain[-1].s) == (steps, pytest.approx(first, abs=1 / 1024), 400.0)
+
+
 @pytest.mark.parametrize("levels", [[], [4.0, 3.0], [0.0001], 1, np.arange(1, 5000)])
 def test_levels_that_cannot_be_are_refused(model: Model, levels: Any) -> None:
     with pytest.raises(DdpmError, match="these noise levels cannot be: "):

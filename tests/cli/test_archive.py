@@ -28,6 +28,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
         photo.crop((9 * i, 7 * i, 9 * i + 8, 7 * i + 8)).save(folder / f"{i}.png")
     photo.crop((5, 5, 15, 9)).convert("L").save(folder / "below" / "grey.png")
     photo.crop((5, 5, 15, 9)).save(folder / "below" / "colour.webp", lossless=True)
+    photo.crop((5, 5, 13, 13)).save(folder / "7.png", icc_profile=b"a profile", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\0")
     (folder / "notes.txt").write_text("no image, and none of its name\n")
     return folder
 
@@ -46,8 +47,10 @@ def photos_ddpma(tmp_path: Path, made: bytes) -> Path:
 
 
 def equal(a: Path, b: Path) -> bool:
+    """Pixels, mode and metadata."""
     first, second = Image.open(a), Image.open(b)
-    return first.mode == second.mode and np.array_equal(np.asarray(first), np.asarray(second))
+    facts = [(image.mode, image.info.get("icc_profile"), image.info.get("exif")) for image in (first, second)]
+    return facts[0] == facts[1] and np.array_equal(np.asarray(first), np.asarray(second))
 
 
 def files_below(folder: Path) -> list[str]:
