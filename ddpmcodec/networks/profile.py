@@ -39,8 +39,8 @@ class NumericsProfile:
 
     What `run` returns for an image depends on the image, the noise level and the denoiser alone, not on the images
     beside it or their number: as long as the fingerprint is the same, the numbers are, to the last bit. That holds by
-    construction for batch = 1, which on a CPU is also the fastest. In larger batches the place of an image could
-    matter; `fingerprint` refuses where it does. The network runs on a CPU, one call at a time.
+    construction for batch = 1. In larger batches the place of an image could matter; `fingerprint` refuses where it
+    does. The network runs on a CPU, one call at a time.
     """
 
     threads: int = 1

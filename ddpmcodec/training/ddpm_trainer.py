@@ -59,10 +59,10 @@ class Settings:
     steps: int = 800_000
     batch: int = 128  # images of a step, on all devices together
     size: int = 32  # side of the images, or of crops from larger ones
-    rate: float = 2e-4
+    rate: float = 2e-4  # of Adam
     warmup: int = 5000  # steps to the full rate
-    clip: float = 1.0
-    average: float = 0.9999
+    clip: float = 1.0  # of the gradient's norm
+    average: float = 0.9999  # decay of the exponential moving average
     seed: int = 0
     save_every: int = 1000
 

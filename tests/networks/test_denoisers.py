@@ -13,7 +13,7 @@ from ddpmcodec import models
 from ddpmcodec.errors import ModelError
 from ddpmcodec.networks import load_model, pretrained
 from ddpmcodec.networks.ddpm import PaperDenoiser
-from ddpmcodec.networks.denoisers import find_denoiser, levels_of
+from ddpmcodec.networks.denoisers import accelerated, find_denoiser, levels_of
 from ddpmcodec.networks.gaussian import ExactDenoiser
 from ddpmcodec.networks.unet import UNet, UNetConfig
 from ddpmcodec.schedule import ddpm_linear, respace
@@ -73,3 +73,18 @@ def test_the_papers_network_is_asked_at_its_own_levels(paper: Path) -> None:
         assert found(torch.zeros(1, 3, 4, 4), float(level)).mean.isfinite().all()
     with pytest.raises(ValueError, match="can keep 2 to 20 of 20 noise levels, not 21"):
         levels_of(found, 21)
+
+
+def test_on_a_gpu_or_not_the_papers_network_is_asked_and_answers_where_the_latents_are(paper: Path) -> None:
+    c_t = torch.linspace(-100, 100, 96).view(2, 3, 4, 4)
+    denoiser = find_denoiser(paper)
+    expected = denoiser(c_t, float(levels_of(denoiser, 20)[9]))
+    found = accelerated(denoiser)(c_t, float(levels_of(denoiser, 20)[9]))
+    for one, other in zip(found, expected, strict=True):
+        assert one.device == c_t.device
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=0.05)  # a GPU's convolutions may round to TF32
+
+
+def test_an_exact_network_stays_where_it_is(tiny_model: Path) -> None:
+    found = find_denoiser(tiny_model)
+    assert accelerated(found) is found
