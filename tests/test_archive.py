@@ -498,6 +498,18 @@ def test_the_index_comes_back() -> None:
     assert split(data[:-9]).missing == 9
 
 
+names = st.text(min_size=1, max_size=8).filter(lambda name: check_name(name) is None)
+sides = st.integers(1, 1 << 14)
+whole_entries = st.builds(Entry, names, st.sampled_from(MODES), sides, sides, length=st.integers(0, 300))
+
+
+@given(st.lists(whole_entries, unique_by=lambda e: e.name), st.lists(st.integers(1, 1 << 26), unique=True).map(sorted))
+def test_any_list_of_images_and_levels_comes_back(entries: list[Entry], levels: list[int]) -> None:
+    index = Index(b"abcd", tuple(levels), entries=tuple(entries))
+    sections = tuple(bytes([i % 256]) * entry.length for i, entry in enumerate(entries))
+    assert split(assemble(index, [], sections, [])) == Archive(index, (), sections, (), 0)
+
+
 def test_the_header_is_what_it_was() -> None:
     written = "dd 41 0d 0a 01 01 02 03 04 0f d5 fb 47 72 63 60 e4 62 60 64 60 64 62 61 60 60 4c 04 00 66 69 6c 65"
     entry = Entry("a", "L", 1, 2, length=4)
