@@ -503,6 +503,7 @@ sides = st.integers(1, 1 << 14)
 whole_entries = st.builds(Entry, names, st.sampled_from(MODES), sides, sides, length=st.integers(0, 300))
 
 
+@settings(max_examples=40)
 @given(st.lists(whole_entries, unique_by=lambda e: e.name), st.lists(st.integers(1, 1 << 26), unique=True).map(sorted))
 def test_any_list_of_images_and_levels_comes_back(entries: list[Entry], levels: list[int]) -> None:
     index = Index(b"abcd", tuple(levels), entries=tuple(entries))
