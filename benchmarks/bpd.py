@@ -179,9 +179,10 @@ def _literature(dataset: Dataset) -> list[dict[str, Any]]:
 
 def tables(found: Document) -> list[Table]:
     codecs, literature = found["results"]["codecs"], found["results"]["literature"]
-    measured = Table(
-        "sizes", f"Whole files, {of_images(found)}; every file was decoded and compared", [*map(_line, codecs)]
-    )
+    archives = [row["images_a_file"] for row in codecs if row.get("images_a_file", 1) > 1]
+    together = f", archives of up to {archives[0]} images" if archives else ""
+    caption = f"Whole files, {of_images(found)}{together}; every file was decoded and compared"
+    measured = Table("sizes", caption, [*map(_line, codecs)])
     published = [_published(each) for each in literature]
     return [measured, Table("literature", f"CIFAR-10 test set: {NOT_MEASURED}", published)] if published else [measured]
 

@@ -136,7 +136,7 @@ def tables(found: Document) -> list[Table]:
         Table("stages", "Where the time goes, on one thread, percent", [*_stages(results["stages"])]),
         Table("megapixels", _of_photographs(results), [*map(_megapixels, results["megapixels"])]),
         Table("start_up", "A fresh process each, medians", [*map(_start_up, results["start_up"])]),
-        Table("fits", "Seconds grow with the power of", [*map(_fit, results["fits"])]),
+        Table("fits", "How seconds grow: exponents of fitted power laws", [*map(_fit, results["fits"])]),
     ]
 
 
