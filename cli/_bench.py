@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from ddpmcodec.errors import OutputError
+
 from ._common import INTERRUPTED
 
 if TYPE_CHECKING:
@@ -78,6 +80,12 @@ def _words(parameter: click.Parameter, value: Any) -> list[str]:
     if isinstance(parameter, click.Option) and parameter.is_flag:
         return [parameter.opts[0] if value else parameter.secondary_opts[0]]
     return [parameter.opts[-1], text]
+
+
+def refuse_existing(out: Path, kind: str, *, force: bool) -> None:
+    """Raises OutputError where there is a result already, which may have taken hours, and --force was not given."""
+    if (path := out / f"bench-{kind}.json").exists() and not force:
+        raise OutputError(f"{path}: exists already: use -f to overwrite it, or name another folder with --out")
 
 
 def measure(work: Callable[[], Document | None]) -> int:

@@ -6,8 +6,18 @@ from pathlib import Path
 
 import click
 
-from ._bench import command_line, data_option, limit_option, measure, numbers, out_option, peers_option, split_option
-from ._common import EXIT_CODES, model_option, quiet_option
+from ._bench import (
+    command_line,
+    data_option,
+    limit_option,
+    measure,
+    numbers,
+    out_option,
+    peers_option,
+    refuse_existing,
+    split_option,
+)
+from ._common import EXIT_CODES, force_option, model_option, quiet_option
 
 
 @click.command(epilog=EXIT_CODES)
@@ -32,6 +42,7 @@ from ._common import EXIT_CODES, model_option, quiet_option
 )
 @peers_option
 @model_option
+@force_option
 @quiet_option
 def bpd(
     data: str,
@@ -42,6 +53,7 @@ def bpd(
     archives: tuple[int, ...],
     no_peers: bool,
     model: str | None,
+    force: bool,
     quiet: bool,
 ) -> int:
     """Size of whole files without loss, in bits/dim, beside PNG, WebP and JPEG XL.
@@ -49,6 +61,8 @@ def bpd(
     Every file is decoded and compared. With each figure stands what the model itself needs: the code length of files,
     the variational bound of archives. Writes bench-bpd.json and the chart bpd.png, bpd.svg; prints a table.
     """
+    refuse_existing(out, "bpd", force=force)
+
     from ddpmcodec.benchmarks._data import load_dataset
     from ddpmcodec.benchmarks.bpd import run
 

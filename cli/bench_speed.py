@@ -6,8 +6,18 @@ from pathlib import Path
 
 import click
 
-from ._bench import command_line, data_option, measure, numbers, out_option, peers_option, reals, split_option
-from ._common import EXIT_CODES, model_option, quiet_option
+from ._bench import (
+    command_line,
+    data_option,
+    measure,
+    numbers,
+    out_option,
+    peers_option,
+    reals,
+    refuse_existing,
+    split_option,
+)
+from ._common import EXIT_CODES, force_option, model_option, quiet_option
 
 
 @click.command(epilog=EXIT_CODES)
@@ -44,6 +54,7 @@ from ._common import EXIT_CODES, model_option, quiet_option
 @click.option("--repeats", type=click.IntRange(1), default=3, show_default=True, help="Of every timing.")
 @peers_option
 @model_option
+@force_option
 @quiet_option
 def speed(
     data: str,
@@ -56,6 +67,7 @@ def speed(
     repeats: int,
     no_peers: bool,
     model: str | None,
+    force: bool,
     quiet: bool,
 ) -> int:
     """Throughput, where the time goes, peak memory, start-up, and how they grow, beside PNG, WebP and JPEG XL.
@@ -63,6 +75,8 @@ def speed(
     On one thread and on all. Keep the machine idle meanwhile. Writes bench-speed.json and the charts speed-throughput,
     speed-stages and speed-growth as PNG and SVG; prints tables.
     """
+    refuse_existing(out, "speed", force=force)
+
     from ddpmcodec.benchmarks._data import load_dataset
     from ddpmcodec.benchmarks.speed import Plan, run
 

@@ -118,6 +118,13 @@ def test_an_interrupted_run_goes_on_where_it_was(
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["bench-bpd.json", "bpd.png", "bpd.svg"]
 
 
+def test_a_result_is_not_overwritten_unless_told(bench: Any, array: Path) -> None:
+    arguments = ["bpd", "--data", array, "--limit", 1, "--efforts", 1, "--no-peers"]
+    first, second, third = bench(*arguments), bench(*arguments), bench(*arguments, "-f")
+    assert [first.code, second.code, third.code] == [0, 1, 0]
+    assert "bench-bpd.json: exists already: use -f to overwrite it, or name another folder with --out" in second.stderr
+
+
 def test_an_image_that_does_not_come_back_ends_the_run(
     bench: Any, array: Path, pictures: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,83 @@
+"""ddpmcodec bench: its commands, and the command line that a result keeps."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from ddpmcodec.cli import _bench, bench
+
+CLI = Path(bench.__file__).parent
+
+
+def test_every_module_of_a_benchmark_is_a_command() -> None:
+    modules = {path.stem.removeprefix("bench_") for path in CLI.glob("bench_*.py")}
+    assert modules == set(bench.COMMANDS)
+
+
+@pytest.mark.parametrize("command", bench.COMMANDS)
+def test_every_command_has_help(ddpm: Any, command: str) -> None:
+    ended = ddpm("bench", command, "--help")
+    assert ended.code == 0
+    assert f"Usage: ddpmcodec bench {command}" in ended.stdout.decode()
+
+
+def test_help_imports_neither_pytorch_nor_matplotlib() -> None:
+    program = (
+        "import sys; from ddpmcodec.cli import run; codes = run(['bench', '--help']), run(['bench', 'bpd', '--help']);"
+        "sys.stderr.write(f\"{codes} {sorted({'torch', 'numba', 'matplotlib'} & set(sys.modules))}\")"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stderr == "(0, 0) []"
+
+
+def test_a_missing_data_set_is_told_before_anything_else(ddpm: Any, tmp_path: Path) -> None:
+    ended = ddpm("bench", "bpd", "--data", tmp_path / "none", "--out", tmp_path / "out")
+    assert ended.code == 1
+    assert ended.stderr.startswith(f"ddpmcodec: {tmp_path / 'none'}: no such file or folder: get CIFAR-10 with torch")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("option", "problem"),
+    [
+        ("--efforts=1,12", "12 is not in the range 1<=x<=9"),
+        ("--efforts=", "'' is not a valid integer range"),
+        ("--archives=8,x", "'x' is not a valid integer range"),
+        ("--limit=0", "0 is not in the range x>=1"),
+    ],
+)
+def test_wrong_usage_is_2(ddpm: Any, option: str, problem: str) -> None:
+    ended = ddpm("bench", "bpd", "--data=x", "--out=y", option)
+    assert (ended.code, ended.stdout) == (2, b"")
+    assert problem in ended.stderr
+
+
+def test_the_command_line_can_be_typed_again() -> None:
+    @click.command()
+    @_bench.data_option
+    @click.option("--efforts", type=_bench.numbers(1, 9), default="5")
+    @click.option("--sizes", type=_bench.reals(0.1), default="1")
+    @click.option("--no-peers", is_flag=True)
+    @click.option("--with/--without", "both", default=True)
+    @click.option("-n", "--number", type=int, default=3)
+    @click.argument("images", nargs=-1)
+    def example(**_: object) -> None:
+        click.echo(_bench.command_line())
+
+    given = "--data 'a b' --efforts 1,5 --no-peers --without --number 4 x 'y z'"
+    ended = CliRunner().invoke(example, shlex.split(given), prog_name="ddpmcodec bench example")
+    assert ended.output == f"ddpmcodec bench example {given}\n"
+
+
+def test_numbers_are_separated_by_commas_and_each_counts_once() -> None:
+    assert _bench.numbers(1)("3, 3,4") == (3, 4)
+    assert _bench.reals(0.1)("0.5,2") == (0.5, 2.0)
+    assert _bench.numbers(1, none=True)("") == ()
