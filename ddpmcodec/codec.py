@@ -251,7 +251,7 @@ def _decode_batch(
             colour.exact and not file.missing,
             colour.steps_done,
             len(steps),
-            _bytes_used(file, len(steps) - colour.steps_done, stream_bytes),
+            _bytes_used(file, step, len(steps) - colour.steps_done, stream_bytes),
         )
         for file, pixels, stream_bytes, side in zip(files, colour.pixels, colour.bytes_used, sides, strict=True)
     ]
@@ -314,9 +314,11 @@ def _pixels_end(file: Sections, step: int) -> int:
     return file.start + file.header.alpha_length + sum(lengths)
 
 
-def _bytes_used(file: Sections, steps_left: int, stream_bytes: int) -> int:
-    if file.header.index or not steps_left:
+def _bytes_used(file: Sections, step: int | None, steps_left: int, stream_bytes: int) -> int:
+    if not steps_left:
         return file.size
+    if file.header.index:
+        return file.size if step is None else min(file.size, _pixels_end(file, step))
     return min(file.size, _pixels_end(file, 0) + stream_bytes)
 
 

@@ -100,6 +100,12 @@ def test_a_file_cut_after_a_step_has_what_the_step_needs(model: Model, file: byt
     assert np.array_equal(codec.decode(cut, step=step, model=model), codec.decode(file, step=step, model=model))
 
 
+@pytest.mark.parametrize("step", [1, 4, 8])
+def test_a_step_tells_how_many_bytes_it_needs(model: Model, file: bytes, step: int) -> None:
+    found = codec.decode_details(file, step=step, model=model)
+    assert found.bytes_used == len(codec.truncate(file, step=step, model=model))
+
+
 @pytest.mark.parametrize("step", [1, 4, 7])
 def test_a_file_cut_after_a_step_has_no_byte_too_many(model: Model, file: bytes, step: int) -> None:
     cut = codec.truncate(file, step=step, model=model)
