@@ -1,4 +1,4 @@
-"""Measurements: python -m ddpmcodec.benchmarks.NAME, with NAME one of lossless, progressive, speed and ans_speed.
+"""Measurements: the bodies of `ddpmcodec bench`, and python -m ddpmcodec.benchmarks.ans_speed. See README.md here.
 
-Each prints a small Markdown table and, with --out, writes its figures as JSON. Nothing here passes or fails.
+Every run writes a result file with what it needs to be done again, and charts. No figure passes or fails.
 """

@@ -27,7 +27,10 @@ class Table(NamedTuple):
 
     def _numeric(self) -> list[bool]:
         """Of each column, whether it stands to the right."""
-        return [all(cell == "-" or cell[0].isdigit() for cell in column) for column in zip(*self.cells(), strict=True)]
+        return [
+            all(cell == "-" or cell.lstrip("+-")[:1].isdigit() for cell in column)
+            for column in zip(*self.cells(), strict=True)
+        ]
 
     def markdown(self) -> str:
         lines = [self.columns, ["---:" if numbers else "---" for numbers in self._numeric()], *self.cells()]
@@ -53,7 +56,7 @@ def _text(value: Any) -> str:
     if value is None or value == "":
         return "-"
     if isinstance(value, float):
-        return f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"
+        return f"{value:#.3g}".rstrip(".") if abs(value) < 100 else f"{value:,.0f}"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 

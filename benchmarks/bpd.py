@@ -90,22 +90,24 @@ def run(
     steps: Sequence[int],
     *,
     command: str,
+    peers: bool = True,
     quiet: bool = False,
 ) -> Document | None:
     """Measure, write bench-bpd.json and its figure into the folder `out`, and return the result.
 
-    source: of the model. steps: noise levels of the archives. None on all of torchrun's ranks but the first. Raises
-    ModelError for an effort that the model does not have, ChecksumError where an image does not come back.
+    source: of the model. steps: noise levels of the archives. peers: also other codecs. None on all of torchrun's ranks
+    but the first. Raises ModelError for an effort that the model does not have, ChecksumError where an image does not
+    come back.
     """
     model = _lossless.load_model_with(source, efforts)
-    peers, skipped = sort_out(PEERS)
+    others, skipped = sort_out(PEERS if peers else ())
     data = dataset.describe()
     work = Work(out, KIND, {"dataset": data["sha256"], "model": model.id.hex(), "versions": versions()})
     with _lossless.code_lengths() as costs:
         contenders = [
             *(_effort(model, effort, costs) for effort in efforts),
             *(_archive(model, T) for T in steps),
-            *map(_peer, peers),
+            *map(_peer, others),
         ]
         units = [unit for each in contenders for task in each.tasks for unit in task.units(dataset.images)]
         found = work.results(units, quiet=quiet, side_by_side=True)
@@ -177,9 +179,10 @@ def _literature(dataset: Dataset) -> list[dict[str, Any]]:
 
 def tables(found: Document) -> list[Table]:
     codecs, literature = found["results"]["codecs"], found["results"]["literature"]
-    measured = Table(
-        "sizes", f"Whole files, {of_images(found)}; every file was decoded and compared", [*map(_line, codecs)]
-    )
+    archives = [row["images_a_file"] for row in codecs if row.get("images_a_file", 1) > 1]
+    together = f", archives of up to {archives[0]} images" if archives else ""
+    caption = f"Whole files, {of_images(found)}{together}; every file was decoded and compared"
+    measured = Table("sizes", caption, [*map(_line, codecs)])
     published = [_published(each) for each in literature]
     return [measured, Table("literature", f"CIFAR-10 test set: {NOT_MEASURED}", published)] if published else [measured]
 

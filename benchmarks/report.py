@@ -37,7 +37,7 @@ th, td { padding: 4px 14px 4px 0; text-align: right; border-bottom: 1px solid va
 th:last-child, td:last-child { padding-right: 0; }
 thead th { color: var(--faint); font-weight: 600; border-bottom-color: #b9c3cd; }
 th.text, td.text, tbody th { text-align: left; }
-td.text { white-space: normal; }
+td.text:last-child { white-space: normal; min-width: 16em; }
 tbody th { font-weight: 500; }
 details { margin-top: 12px; color: var(--faint); font-size: 13px; }
 summary { cursor: pointer; }
@@ -89,7 +89,7 @@ def _section(folder: Path, name: str, found: Document) -> str:
     place = (folder / name).parent
     parts = [
         f'<section id="{escape(name)}">',
-        f"<h2>{escape(module.TITLE)}</h2>",
+        f"<h2>{escape(_heading(module.TITLE, found))}</h2>",
         f'<p class="of">{escape(_subject(found))}</p>',
         *(_figure(place, figure, caption) for figure, caption in module.figures(found).items()),
         *(f'<div class="wide">{table.html()}</div>' for table in module.tables(found) if table.rows),
@@ -97,6 +97,10 @@ def _section(folder: Path, name: str, found: Document) -> str:
         "</section>",
     ]
     return "\n".join(parts)
+
+
+def _heading(title: str, found: Document) -> str:
+    return f"{title}, {found['dataset']['name']}" if found["dataset"] else title
 
 
 def _subject(found: Document) -> str:

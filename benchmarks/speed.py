@@ -50,21 +50,31 @@ class Plan(NamedTuple):
     repeats: int
 
 
-def run(dataset: Dataset, out: Path, source: str | None, plan: Plan, *, command: str, quiet: bool = False) -> Document:
+def run(
+    dataset: Dataset,
+    out: Path,
+    source: str | None,
+    plan: Plan,
+    *,
+    command: str,
+    peers: bool = True,
+    quiet: bool = False,
+) -> Document:
     """Measure, write bench-speed.json and its figures into the folder `out`, and return the result.
 
-    source: of the model. Raises ModelError for an effort that it does not have, ChecksumError where an image does not
-    come back, DdpmError under torchrun: what is measured is one process on all cores.
+    source: of the model. peers: also other codecs. Raises ModelError for an effort that the model does not have,
+    ChecksumError where an image does not come back, DdpmError under torchrun: what is measured is one process on all
+    cores.
     """
     if rank_and_size()[1] > 1:
         raise DdpmError("speed is that of one process: start it without torchrun")
     model = load_model_with(source, plan.efforts)
-    peers, skipped = sort_out(PEERS)
+    others, skipped = sort_out(PEERS if peers else ())
     data = dataset.describe()
     identity = {"dataset": data["sha256"], "model": model.id.hex(), "machine": machine(), "repeats": plan.repeats}
     work = Work(out, KIND, identity | {"versions": versions()})
     with TemporaryDirectory() as folder:
-        parts = _parts(model, source, plan, dataset.images, [of_peer(peer) for peer in peers], Path(folder))
+        parts = _parts(model, source, plan, dataset.images, [of_peer(peer) for peer in others], Path(folder))
         found = work.results([unit for units in parts.values() for unit in units], quiet=quiet) or {}
     results: dict[str, Any] = {part: [found[unit.key] for unit in units] for part, units in parts.items()}
     results["start_up"] = results["start_up"][0]
@@ -126,7 +136,7 @@ def tables(found: Document) -> list[Table]:
         Table("stages", "Where the time goes, on one thread, percent", [*_stages(results["stages"])]),
         Table("megapixels", _of_photographs(results), [*map(_megapixels, results["megapixels"])]),
         Table("start_up", "A fresh process each, medians", [*map(_start_up, results["start_up"])]),
-        Table("fits", "Seconds grow with the power of", [*map(_fit, results["fits"])]),
+        Table("fits", "How seconds grow: exponents of fitted power laws", [*map(_fit, results["fits"])]),
     ]
 
 

@@ -31,6 +31,7 @@ out_option = click.option(
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the result file and the figures; made where it is missing.",
 )
+peers_option = click.option("--no-peers", is_flag=True, help="Without the other codecs.")
 limit_option = click.option("--limit", type=click.IntRange(1), metavar="N", help="The first N images only.")
 
 

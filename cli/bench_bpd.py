@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ._bench import command_line, data_option, limit_option, measure, numbers, out_option, split_option
+from ._bench import command_line, data_option, limit_option, measure, numbers, out_option, peers_option, split_option
 from ._common import EXIT_CODES, model_option, quiet_option
 
 
@@ -30,6 +30,7 @@ from ._common import EXIT_CODES, model_option, quiet_option
     metavar="T,T,...",
     help="And archives, of so many noise levels.",
 )
+@peers_option
 @model_option
 @quiet_option
 def bpd(
@@ -39,6 +40,7 @@ def bpd(
     split: str,
     efforts: tuple[int, ...],
     archives: tuple[int, ...],
+    no_peers: bool,
     model: str | None,
     quiet: bool,
 ) -> int:
@@ -47,8 +49,10 @@ def bpd(
     Every file is decoded and compared. With each figure stands what the model itself needs: the code length of files,
     the variational bound of archives. Writes bench-bpd.json and the chart bpd.png, bpd.svg; prints a table.
     """
-    from ddpmcodec.benchmarks import bpd as benchmark
     from ddpmcodec.benchmarks._data import load_dataset
+    from ddpmcodec.benchmarks.bpd import run
 
     dataset = load_dataset(data, split=split, limit=limit)
-    return measure(lambda: benchmark.run(dataset, out, model, efforts, archives, command=command_line(), quiet=quiet))
+    return measure(
+        lambda: run(dataset, out, model, efforts, archives, command=command_line(), peers=not no_peers, quiet=quiet)
+    )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ._bench import command_line, data_option, measure, numbers, out_option, reals, split_option
+from ._bench import command_line, data_option, measure, numbers, out_option, peers_option, reals, split_option
 from ._common import EXIT_CODES, model_option, quiet_option
 
 
@@ -42,6 +42,7 @@ from ._common import EXIT_CODES, model_option, quiet_option
     help="Sizes of synthetic photographs, coded at the lowest of the efforts.",
 )
 @click.option("--repeats", type=click.IntRange(1), default=3, show_default=True, help="Of every timing.")
+@peers_option
 @model_option
 @quiet_option
 def speed(
@@ -53,6 +54,7 @@ def speed(
     archives: tuple[int, ...],
     megapixels: tuple[float, ...],
     repeats: int,
+    no_peers: bool,
     model: str | None,
     quiet: bool,
 ) -> int:
@@ -61,9 +63,9 @@ def speed(
     On one thread and on all. Keep the machine idle meanwhile. Writes bench-speed.json and the charts speed-throughput,
     speed-stages and speed-growth as PNG and SVG; prints tables.
     """
-    from ddpmcodec.benchmarks import speed as benchmark
     from ddpmcodec.benchmarks._data import load_dataset
+    from ddpmcodec.benchmarks.speed import Plan, run
 
     dataset = load_dataset(data, split=split, limit=limit)
-    plan = benchmark.Plan(efforts, archives, megapixels, repeats)
-    return measure(lambda: benchmark.run(dataset, out, model, plan, command=command_line(), quiet=quiet))
+    plan = Plan(efforts, archives, megapixels, repeats)
+    return measure(lambda: run(dataset, out, model, plan, command=command_line(), peers=not no_peers, quiet=quiet))

@@ -345,7 +345,7 @@ def test_every_flipped_bit_is_found_and_what_it_does_not_hit_survives(
     pictures, data = small
     index_end = len(data) - sum(map(len, (*split(data).values, *split(data).sections, *split(data).stacks)))
     saved = []
-    for place in range(index_end, len(data), 13):
+    for place in range(index_end, len(data), 29):
         damaged = bytearray(data)
         damaged[place] ^= 1 << place % 8
         found, said = account(pictures, bytes(damaged), model)
@@ -496,6 +496,19 @@ def test_the_index_comes_back() -> None:
     data = assemble(index, [b"icc", b"e"], [b"al", b"afile", b""], [bytes(8)])
     assert split(data) == Archive(index, (b"icc", b"e"), (b"al", b"afile", b""), (bytes(8),), 0)
     assert split(data[:-9]).missing == 9
+
+
+names = st.text(min_size=1, max_size=8).filter(lambda name: check_name(name) is None)
+sides = st.integers(1, 1 << 14)
+whole_entries = st.builds(Entry, names, st.sampled_from(MODES), sides, sides, length=st.integers(0, 300))
+
+
+@settings(max_examples=40)
+@given(st.lists(whole_entries, unique_by=lambda e: e.name), st.lists(st.integers(1, 1 << 26), unique=True).map(sorted))
+def test_any_list_of_images_and_levels_comes_back(entries: list[Entry], levels: list[int]) -> None:
+    index = Index(b"abcd", tuple(levels), entries=tuple(entries))
+    sections = tuple(bytes([i % 256]) * entry.length for i, entry in enumerate(entries))
+    assert split(assemble(index, [], sections, [])) == Archive(index, (), sections, (), 0)
 
 
 def test_the_header_is_what_it_was() -> None:

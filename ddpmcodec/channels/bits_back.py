@@ -75,7 +75,15 @@ class Rung(NamedTuple):
     @property
     def bits(self) -> float:
         """Entropy of one dimension given the latent before it: what popping it takes from the stack."""
-        return math.log2(self.std / self.spacing) + 0.5 * math.log2(2 * math.pi * math.e)
+        return self._entropy(self.std)
+
+    @property
+    def bits_given_pixels(self) -> float:
+        """Entropy of one dimension given the pixels: what the stack has lent when all before this latent is pushed."""
+        return self._entropy(self.s)
+
+    def _entropy(self, std: float) -> float:
+        return math.log2(std / self.spacing) + 0.5 * math.log2(2 * math.pi * math.e)
 
 
 def rungs(levels: Sequence[int]) -> list[Rung]:
@@ -91,8 +99,11 @@ def rungs(levels: Sequence[int]) -> list[Rung]:
 
 
 def bits_lent(chain: Sequence[Rung]) -> float:
-    """Bits per dimension that a stack must have before a batch is pushed: at most two latents are out at a time."""
-    return max(a + b for a, b in pairwise([0.0, *(rung.bits for rung in chain)]))
+    """Bits per dimension that a stack must have before a batch is pushed, of images that cost nothing themselves.
+
+    At most two latents are out at a time: one that is lent for, and the next one, popped before that is pushed.
+    """
+    return max(chain[0].bits, *(lower.bits_given_pixels + upper.bits for lower, upper in pairwise(chain)), 0.0)
 
 
 def encode(stack: Stack, pixels: Pixels, predictor: Predictor, chain: Sequence[Rung]) -> None:

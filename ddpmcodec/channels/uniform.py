@@ -14,7 +14,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ from ddpmcodec.networks.model import IntegerPrediction, Model
 from ddpmcodec.schedule import Step, step_mask
 
 Pixels = NDArray[np.uint8]
+FEW_PIXELS = 128  # of a step: a preview of fewer keeps to what the last whole step shows
 Symbols = tuple[NDArray[np.uint32], NDArray[np.uint32]]  # starts and frequencies of the coded cells, in decoding order
 
 
@@ -47,6 +48,14 @@ class State:
     @property
     def channels(self) -> int:
         return int(self.c.shape[3])
+
+    def copy(self) -> State:
+        return State(self.lo.copy(), self.hi.copy(), self.c.copy())
+
+    def moved_by(self, step: Step) -> NDArray[np.bool_]:
+        """Which values a step moves, [N, H, W, 3]."""
+        _, height, width, _ = self.lo.shape
+        return np.broadcast_to(step_mask(step, height, width)[..., None], self.lo.shape)
 
     def spread_grey(self) -> None:
         """A grey image is coded as one channel; the network sees it as all three."""
@@ -204,15 +213,16 @@ def decode_group(
 ) -> Decoded:
     """Decode what `encode_group` returned for images of shape (H, W, C).
 
-    partial: streams may be missing at the end and the last may be cut anywhere; dimensions that stay unknown are filled
-    in with the model's mean. last_step: stop after so many steps. Raises TruncatedError, FormatError, or ChecksumError
-    when the result is not what was encoded.
+    partial: streams may be missing at the end and the last may be cut anywhere; what has not arrived is predicted.
+    last_step: stop after so many steps. Raises TruncatedError, FormatError, or ChecksumError when the result is not
+    what was encoded.
     """
     state = State.unknown(len(chunks), *shape)
     readers = [_Reader(list(c), per_step, partial) for c in chunks]
     wanted = len(steps) if last_step is None else min(last_step, len(steps))
-    done = 0
+    done, begun = 0, None
     for number, (prediction, constants) in enumerate(_Walk(model, steps[:wanted], group, state)):
+        before = state.copy() if partial else state
         for n, reader in enumerate(readers):
             reader.open(number)
             reader.step(state, n, _of(prediction, n), constants)
@@ -221,12 +231,12 @@ def decode_group(
             for n, reader in enumerate(readers):
                 reader.close(state.check(n))
         if all(reader.ended for reader in readers):
+            begun = _Begun(before, prediction)
             break
         done += 1
     _no_more(chunks, steps, per_step, last_step)
     exact = state.is_exact() and all(reader.checked for reader in readers)
-    _fill_in(state, model, steps[done:])
-    pixels = state.lo[..., : state.channels].copy()
+    pixels = _preview(state, model, steps[done:], begun)
     return Decoded(pixels, exact, done, tuple(r.bytes_used for r in readers))
 
 
@@ -236,16 +246,39 @@ def _no_more(chunks: Sequence[list[bytes]], steps: Sequence[Step], per_step: boo
         raise FormatError(f"more streams than the {expected} of this step list; the file is damaged")
 
 
-def _fill_in(state: State, model: Model, steps: Sequence[Step]) -> None:
-    """The progressive estimate: what the remaining steps would make exact becomes the predicted mean, inside what is
-    known. Step by step, as the network learns to predict the next group of pixels from those before it, and no others.
+# --- previews
+
+
+class _Begun(NamedTuple):
+    """A step that the data end in: the state before it, and the prediction it is coded under."""
+
+    before: State
+    prediction: IntegerPrediction
+
+
+def _preview(state: State, model: Model, steps: Sequence[Step], begun: _Begun | None) -> Pixels:
+    """The progressive estimate, uint8 [N, H, W, C]: what is known, and the model's view of what `steps` would tell.
+
+    Values that have not arrived of a step are the medians of the laws they are coded under; the network then sees them
+    beside those that have, as if the step were whole. A handful of values may mislead it: while few have arrived, the
+    preview of the last whole step is shown, drawn into the ranges that are known by now. That can only help: the pixel
+    lies in its range.
     """
-    height, width = state.lo.shape[1:3]
+    shown = state.copy()
+    if begun is not None:
+        arrived = (state.lo != begun.before.lo) | (state.hi != begun.before.hi)
+        if np.count_nonzero(arrived.any(-1)) < FEW_PIXELS:
+            shown, arrived = begun.before.copy(), np.zeros_like(arrived)
+        _fill_in(shown, begun.prediction, shown.moved_by(steps[0]) & ~arrived)
     for step in steps:
-        if step.level or state.is_exact():
-            continue
-        moves = step_mask(step, height, width)
-        mean = (model.predict(state.lo, state.hi).mean + 32) >> 6
-        filled = np.clip(mean, state.lo, state.hi).astype(np.uint8)[:, moves]
-        state.lo[:, moves] = state.hi[:, moves] = filled
-        state.spread_grey()
+        missing = shown.moved_by(step) & (shown.lo < shown.hi)
+        if step.level == 0 and missing.any():
+            _fill_in(shown, model.predict(shown.lo, shown.hi), missing)
+    return np.clip(shown.lo, state.lo, state.hi)[..., : state.channels]
+
+
+def _fill_in(state: State, prediction: IntegerPrediction, missing: NDArray[np.bool_]) -> None:
+    """Values become the medians of their laws, in their ranges; missing: [N, H, W, 3]."""
+    laws = (array[missing] for array in (state.lo, state.hi, prediction.mean, prediction.scale))
+    state.lo[missing] = state.hi[missing] = cells.medians(*laws)
+    state.spread_grey()

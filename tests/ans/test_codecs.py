@@ -202,3 +202,19 @@ def test_uniform_bits_of_craystack_are_ours(craystack: ModuleType) -> None:
     np.testing.assert_array_equal(flatten(theirs), flatten(push(message, values, 1, 16)))
     slots, _ = pop(theirs, 16)
     np.testing.assert_array_equal(slots, values)
+
+
+@MAKERS
+def test_where_craystacks_stack_invents_data_ours_ends(
+    craystack: ModuleType, monkeypatch: pytest.MonkeyPatch, make: Any
+) -> None:
+    from craystack import rans
+
+    from ddpmcodec.ans import codecs
+
+    codec, _ = make((40,), 0)
+    with pytest.raises(TruncatedError, match="the message ends 40 words before its last symbol"):
+        codec.pop(empty_message((40,)))
+    monkeypatch.setattr(codecs, "pop", rans.pop)
+    with pytest.warns(UserWarning, match="Generating random data"):
+        codec.pop(rans.base_message((40,)))

@@ -236,3 +236,17 @@ def test_decoding_stops_where_the_words_end() -> None:
     assert 0.2 < known.mean() < 0.8
     assert np.array_equal(found.lo[known], pixels[known])
     assert not found.lo[~known].any()
+
+
+LAWS = st.tuples(st.integers(0, 255), st.integers(0, 255), st.integers(-32767, 32767), st.integers(0, 127))
+
+
+@given(st.lists(LAWS, min_size=1, max_size=20))
+def test_half_of_a_truncated_law_lies_on_either_side_of_its_median(laws: list[tuple[int, int, int, int]]) -> None:
+    first, second, means, scales = np.array(laws).T
+    lo, hi = np.minimum(first, second), np.maximum(first, second)
+    middle = cells.medians(lo, hi, means, scales).astype(int)
+    assert ((lo <= middle) & (middle <= hi)).all()
+    below, freqs = encode_values(lo, hi, middle, middle, means, scales)
+    assert (below <= 1 << 23).all()
+    assert (below + freqs > 1 << 23).all()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from ddpmcodec.ans import cost_bits
-from ddpmcodec.channels.uniform import Decoded, State, decode_group, dither, encode_group, encode_symbols
+from ddpmcodec.channels import cells
+from ddpmcodec.channels.uniform import FEW_PIXELS, Decoded, State, decode_group, dither, encode_group, encode_symbols
 from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError
-from ddpmcodec.networks.model import Model
-from ddpmcodec.schedule import Step
+from ddpmcodec.networks.model import IntegerPrediction, Model
+from ddpmcodec.schedule import Step, step_mask
 
 Pixels = NDArray[np.uint8]
 
@@ -162,18 +165,67 @@ def test_a_step_can_be_the_last(model: Model, per_step: bool) -> None:
         assert (found.steps_done, found.exact) == (last, last == len(STEPS))
 
 
-def test_what_is_missing_is_filled_in_with_means_group_by_group(model: Model) -> None:
+def medians(state: State, prediction: IntegerPrediction) -> Pixels:
+    flat = (array.ravel() for array in (state.lo, state.hi, prediction.mean, prediction.scale))
+    return cells.medians(*flat).reshape(state.lo.shape)
+
+
+def test_what_is_missing_is_filled_in_with_medians_group_by_group(model: Model) -> None:
     steps = [Step(0, 2, 0, 1), Step(700, 2, 1, 4), Step(0, 2, 1, 4)]
     found = decode_group([[]], (9, 14, 3), model, steps, group=0, per_step=False, partial=True)
     state = State.unknown(1, 9, 14, 3)
-    for first in (True, False):
-        mean = np.clip((model.predict(state.lo, state.hi).mean + 32) >> 6, 0, 255)
-        group = np.zeros((9, 14), bool)
-        group[::2, ::2] = True
-        group = group if first else ~group
-        state.lo[:, group] = state.hi[:, group] = mean[:, group]
+    for number in (0, 2):
+        group = step_mask(steps[number], 9, 14)
+        middle = medians(state, model.predict(state.lo, state.hi))
+        state.lo[:, group] = state.hi[:, group] = middle[:, group]
     assert np.array_equal(found.pixels, state.lo)
     assert (found.steps_done, found.exact) == (0, False)
+
+
+def squared_error(found: Decoded, pixels: Pixels) -> float:
+    return float(np.square(found.pixels.astype(float) - pixels).sum())
+
+
+@CHANNELS
+def test_no_byte_of_a_step_makes_a_preview_worse_while_few_pixels_have_arrived(model: Model, channels: int) -> None:
+    """Whatever the network: an estimate drawn into a range that holds the pixel comes closer to it."""
+    pixels = images(channels, 1)
+    assert pixels[0, ..., 0].size < FEW_PIXELS
+    ((stream,),) = encode(pixels, model)
+    errors = defaultdict(list)
+    for size in range(8, len(stream), 4):
+        found = decode([[stream[:size]]], model, pixels.shape[1:], partial=True)
+        errors[found.steps_done].append(squared_error(found, pixels))
+    for step, within in errors.items():
+        whole = decode([[stream]], model, pixels.shape[1:], last_step=step)
+        assert squared_error(whole, pixels) >= within[0]
+        assert within == sorted(within, reverse=True)
+        assert within[0] > within[-1]
+
+
+def test_many_pixels_of_a_step_are_shown_as_if_the_rest_of_it_had_come_as_predicted(model: Model) -> None:
+    """One pixel after another becomes exact, and the network sees it beside what it predicted for the others."""
+    pixels, steps = images(3, 1, 32, 40), [Step(0, 1, 0, 1)]
+    ((stream,),) = encode_group(pixels, model, steps, group=0, per_step=False)
+    nothing = State.unknown(1, 32, 40, 3)
+    middle = medians(nothing, model.predict(nothing.lo, nothing.hi))
+    found = decode_group(
+        [[stream[: len(stream) // 2]]], (32, 40, 3), model, steps, group=0, per_step=False, partial=True
+    )
+    there = np.cumprod((found.pixels == pixels).ravel()).astype(bool)
+    assert FEW_PIXELS < there.sum() / 3 < 0.9 * 32 * 40
+    assert np.array_equal(found.pixels.ravel()[~there], middle.ravel()[~there])
+
+
+def test_a_cut_in_a_noise_step_keeps_what_arrived_of_it(model: Model) -> None:
+    pixels, steps = images(3, 1, 32, 40), [Step(1600, 1, 0, 1), Step(0, 1, 0, 1)]
+    (chunks,) = encode_group(pixels, model, steps, group=0, per_step=True)
+    lo, hi = next((s.lo.copy(), s.hi.copy()) for _, s in encode_symbols(pixels, model, steps, group=0))
+    cut = [chunks[0][: len(chunks[0]) // 2]]
+    found = decode_group([cut], (32, 40, 3), model, steps, group=0, per_step=True, partial=True)
+    inside = (lo <= found.pixels) & (found.pixels <= hi)
+    assert inside[:, :12].all()
+    assert not inside[:, 20:].all()
 
 
 @WAYS

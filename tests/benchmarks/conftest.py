@@ -1,0 +1,56 @@
+"""Pictures, and a runner for `ddpmcodec bench` with the tiny model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from ddpmcodec.benchmarks._photo import synthetic_photo
+from ddpmcodec.cli import run
+
+
+@pytest.fixture(scope="session")
+def pictures() -> np.ndarray:
+    """Three crops of the synthetic photograph, uint8 [3, 32, 32, 3]."""
+    photo = np.asarray(synthetic_photo(96, 32))
+    return np.stack([photo[:, left : left + 32] for left in (0, 32, 64)])
+
+
+@pytest.fixture
+def array(tmp_path: Path, pictures: np.ndarray) -> Path:
+    np.save(tmp_path / "pictures.npy", pictures)
+    return tmp_path / "pictures.npy"
+
+
+class Ended(NamedTuple):
+    """How a benchmark ended. found: the results of its result file, None where it wrote none."""
+
+    code: int
+    stdout: str
+    stderr: str
+    found: dict[str, Any] | None
+
+
+Bench = Callable[..., Ended]
+
+
+@pytest.fixture
+def bench(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Bench:
+    """Runs `ddpmcodec bench KIND` with the tiny model, into the folder `out`."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # of the processes that it starts
+
+    def command(kind: str, *arguments: object) -> Ended:
+        out = tmp_path / "out"
+        code = run(["bench", kind, *map(str, arguments), f"--model={tiny_model}", f"--out={out}"])
+        result = out / f"bench-{kind}.json"
+        found = json.loads(result.read_text()) if result.exists() else None
+        return Ended(code, *capsys.readouterr(), found)
+
+    return command

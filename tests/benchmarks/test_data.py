@@ -1,0 +1,88 @@
+"""Which images a benchmark measures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ddpmcodec.benchmarks._data import load_dataset
+from ddpmcodec.errors import DdpmError
+
+
+@pytest.fixture
+def cifar10(tmp_path: Path, pictures: np.ndarray) -> Path:
+    """A folder of sheets of tiles, with three test images."""
+    folder = tmp_path / "cifar10"
+    folder.mkdir()
+    sheet = np.zeros((32, 50 * 32, 3), np.uint8)
+    sheet[:, :96] = np.concatenate(pictures, 1)
+    Image.fromarray(sheet).save(folder / "test_0.webp", lossless=True)
+    np.savez(folder / "test_index.npz", official_index=np.arange(3))
+    return folder
+
+
+def test_of_a_folder_all_images_or_the_first(tmp_path: Path, pictures: np.ndarray) -> None:
+    for name, image in zip("abc", pictures, strict=True):
+        Image.fromarray(image[:20]).save(tmp_path / f"{name}.png")
+    everything, two = load_dataset(str(tmp_path)), load_dataset(str(tmp_path), limit=2)
+    assert [len(each.images) for each in (everything, two)] == [3, 2]
+    assert np.array_equal(two.images[1], pictures[1, :20])
+    assert (two.name, two.split, two.of) == (tmp_path.name, None, 3)
+
+
+def test_cifar10_by_its_folder_says_how_many_the_test_set_has(cifar10: Path, pictures: np.ndarray) -> None:
+    found = load_dataset(str(cifar10), limit=2)
+    assert (found.name, found.split, found.of) == ("CIFAR-10", "test", 10_000)
+    assert np.array_equal(found.images, pictures[:2])
+
+
+def test_cifar10_by_name_is_looked_for_where_the_variable_says(cifar10: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for place in (cifar10, cifar10.parent):
+        monkeypatch.setenv("DDPMCODEC_DATA", str(place))
+        assert len(load_dataset("cifar10").images) == 3
+
+
+def test_cifar10_by_name_is_looked_for_here(cifar10: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DDPMCODEC_DATA", raising=False)
+    monkeypatch.chdir(cifar10.parent)
+    assert len(load_dataset("cifar10").images) == 3
+
+
+def test_where_cifar10_is_missing_the_error_says_where_to_get_it_and_how_to_point_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DDPMCODEC_DATA", str(tmp_path))
+    with pytest.raises(DdpmError, match=r"CIFAR-10 is not in .*torchvision.*download=True.*DDPMCODEC_DATA=data"):
+        load_dataset("cifar10")
+
+
+def test_a_missing_path_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DdpmError, match=r"nothing: no such file or folder: get CIFAR-10 with torchvision"):
+        load_dataset(str(tmp_path / "nothing"))
+
+
+def test_no_images_is_an_error(tmp_path: Path) -> None:
+    np.save(tmp_path / "empty.npy", np.zeros((0, 32, 32, 3), np.uint8))
+    with pytest.raises(DdpmError, match=r"empty\.npy: there are no images in it"):
+        load_dataset(str(tmp_path / "empty.npy"))
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(DdpmError, match="folder: no images found"):
+        load_dataset(str(tmp_path / "folder"))
+
+
+def test_a_data_set_is_described_by_its_pixels(array: Path, pictures: np.ndarray) -> None:
+    found = load_dataset(str(array)).describe()
+    assert (found["images"], found["of"], found["dimensions"]) == (3, 3, 3072)
+    np.save(array, pictures[::-1])
+    other = load_dataset(str(array)).describe()
+    assert other["ids"] == found["ids"][::-1]
+    assert other["sha256"] != found["sha256"]
+
+
+def test_images_of_several_sizes_have_their_dimensions_listed(tmp_path: Path, pictures: np.ndarray) -> None:
+    Image.fromarray(pictures[0]).save(tmp_path / "a.png")
+    Image.fromarray(pictures[0, :8]).save(tmp_path / "b.png")
+    assert load_dataset(str(tmp_path)).describe()["dimensions"] == [3072, 768]

@@ -1,0 +1,84 @@
+"""Result files: complete, without NaN, and refused where they are none."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from ddpmcodec.benchmarks import _results
+from ddpmcodec.errors import DdpmError
+from ddpmcodec.networks.model import Model
+
+DATA = {"name": "x", "split": None, "images": 2, "of": 3, "sha256": "", "dimensions": 12, "ids": ["a", "b"]}
+
+
+def some(kind: str = "bpd", **results: object) -> _results.Document:
+    return _results.document(kind, "ddpmcodec bench bpd", results, model=None, dataset=DATA)
+
+
+def test_a_result_says_where_with_what_and_how(model: Model) -> None:
+    found = _results.document("bpd", "ddpmcodec bench bpd", {"a": 1}, model=model, dataset=DATA)
+    assert list(found) == list(_results.HEAD)
+    assert found["model"] == {"name": "tiny0", "id": model.id.hex()}
+    assert found["machine"].keys() == {"processor", "cores", "threads", "system"}
+    assert found["versions"]["torch"] == torch.__version__
+    assert _results.of_images(found) == "2 of the 3 images of x"
+
+
+def test_a_result_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    found = some(sizes=[1, 2, 3], rows=[{"codec": "ü", "mean": 0.1, "list": [], "none": None}, {}])
+    assert _results.write(tmp_path, found) == tmp_path / "bench-bpd.json"
+    assert _results.read(tmp_path / "bench-bpd.json") == found
+
+
+def test_a_list_of_numbers_takes_one_line() -> None:
+    assert '"sizes": [1, 2, 3]' in _results.dumps(some(sizes=[1, 2, 3]))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, [math.nan], {"deep": [[-math.inf]]}])
+def test_nan_and_infinity_are_not_written(tmp_path: Path, value: object) -> None:
+    with pytest.raises(ValueError, match="Out of range float values"):
+        _results.write(tmp_path, some(value=value))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("{", "Expecting property name"),
+        ("[]", "it has no schema"),
+        ('{"schema": 99}', "schema 99, this version reads 1"),
+        (json.dumps(some() | {"results": None}), "'results' is missing or of another type"),
+        (json.dumps({"schema": 1, "kind": "bpd"}), "'command' is missing or of another type"),
+    ],
+)
+def test_what_is_no_result_is_refused(tmp_path: Path, text: str, problem: str) -> None:
+    path = tmp_path / "bench-bpd.json"
+    path.write_text(text)
+    with pytest.raises(DdpmError, match=r"bench-bpd\.json: not a result of ddpmcodec bench") as caught:
+        _results.read(path)
+    assert problem in str(caught.value)
+
+
+def test_a_folder_of_results_is_read_with_the_folders_in_it(tmp_path: Path) -> None:
+    (tmp_path / "kodak").mkdir()
+    _results.write(tmp_path, some())
+    _results.write(tmp_path / "kodak", some("speed"))
+    assert list(_results.read_tree(tmp_path)) == ["bpd", "kodak/speed"]
+    assert list(_results.read_tree(tmp_path / "bench-bpd.json")) == ["bpd"]
+
+
+def test_a_folder_without_results_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DdpmError, match=r"no result files \(bench-\*\.json\) in it: name the --out folder"):
+        _results.read_tree(tmp_path)
+
+
+def test_an_estimate_is_a_mean_and_its_standard_error() -> None:
+    found = _results.estimate([1.0, 2.0, 3.0, 4.0])
+    assert found["mean"] == 2.5
+    assert found["standard_error"] == pytest.approx(math.sqrt(5 / 3) / 2)
+    assert _results.estimate([7.0]) == {"mean": 7.0, "standard_error": None}

@@ -1,0 +1,183 @@
+"""bench speed: what it times is what the codec does. No figure is judged here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ddpmcodec import codec
+from ddpmcodec.benchmarks import _process, _speed_charts, _speed_parts, _stages, speed
+from ddpmcodec.benchmarks._coders import Coder, of_archive, of_effort, of_peer
+from ddpmcodec.benchmarks._peers import PEERS
+from ddpmcodec.benchmarks._photo import synthetic_photo
+from ddpmcodec.benchmarks._results import read
+from ddpmcodec.errors import ChecksumError, DdpmError
+from ddpmcodec.networks.model import Model
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def folder(tiny_model: Path, pictures: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of everything, on a small scale."""
+    out = tmp_path_factory.mktemp("speed") / "out"
+    dataset = speed.Dataset("pictures", list(pictures[:2]), 2)
+    plan = speed.Plan(efforts=(1, 5), steps=(2,), megapixels=(0.0024,), repeats=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")  # of the processes that it starts
+        speed.run(dataset, out, str(tiny_model), plan, command="ddpmcodec bench speed", quiet=True)
+    return out
+
+
+@pytest.fixture(scope="module")
+def measured(folder: Path) -> dict[str, Any]:
+    return read(folder / "bench-speed.json")
+
+
+def test_every_figure_is_there_twice(folder: Path, measured: dict[str, Any]) -> None:
+    pictures = {f"{name}.{kind}" for name in speed.figures(measured) for kind in ("png", "svg")}
+    assert {path.name for path in folder.iterdir()} == {"bench-speed.json", *pictures}
+
+
+def test_throughput_is_of_all_codecs_on_one_thread_and_on_all(measured: dict[str, Any], model: Model) -> None:
+    rows = measured["results"]["throughput"]
+    ours = ["ddpmcodec effort 1", "ddpmcodec effort 5", "ddpmcodec archive T=2"]
+    assert [row["codec"] for row in rows] == [*ours, *(peer.name for peer in PEERS)]
+    assert [row["calls"] for row in rows[:3]] == [len(model.presets[1]), len(model.presets[5]), 2]
+    for row in rows:
+        assert (row["threads"], row["images"], row["raw_bytes"]) == (torch.get_num_threads(), 2, 2 * 3072)
+        assert len(row["encode_seconds"]) == len(row["decode_seconds"]) == 1
+
+
+def test_rates_are_raw_bytes_by_the_median_time() -> None:
+    row = {"codec": "x", "calls": None, "threads": 1, "images": 10, "raw_bytes": 4_000_000}
+    line = speed._throughput(row | {"encode_seconds": [1.0, 2.0, 9.0], "decode_seconds": [0.5]})
+    assert (line["encode MB/s"], line["encode images/s"]) == (2.0, 5.0)
+    assert (line["decode MB/s"], line["decode images/s"]) == (8.0, 20.0)
+
+
+def test_the_size_of_the_files_is_that_of_the_codec(
+    measured: dict[str, Any], pictures: np.ndarray, model: Model
+) -> None:
+    files = codec.encode_many(list(pictures[:2]), effort=5, model=model)
+    assert measured["results"]["throughput"][1]["bytes"] == sum(map(len, files))
+
+
+def test_the_time_is_split_into_stages(measured: dict[str, Any]) -> None:
+    rows = measured["results"]["stages"]
+    assert [row["codec"] for row in rows] == ["ddpmcodec effort 1", "ddpmcodec effort 5", "ddpmcodec archive T=2"]
+    for row in rows:
+        for operation in ("encode", "decode"):
+            assert tuple(row[operation]) == _stages.STAGES
+            assert min(row[operation].values()) > 0
+    table = {table.name: table for table in speed.tables(measured)}["stages"]
+    assert [sum(float(line[stage]) for stage in _stages.STAGES) for line in table.rows] == pytest.approx(
+        [100] * 6, abs=0.21
+    )
+
+
+def test_memory_and_start_up_are_those_of_fresh_processes(measured: dict[str, Any]) -> None:
+    (row,) = measured["results"]["megapixels"]
+    assert row["megapixels"] == 60 * 40 / 1e6
+    assert row["raw_bytes"] == 60 * 40 * 3
+    assert min(row["encode_peak_bytes"], row["decode_peak_bytes"]) > 50e6  # PyTorch alone takes more
+    starts = measured["results"]["start_up"]
+    assert [start["command"] for start in starts] == ["--help", "encode one 32x32 image", "decode it"]
+    assert all(len(start["seconds"]) == 1 for start in starts)
+
+
+def test_tables_and_measures_tell_all_of_it(measured: dict[str, Any]) -> None:
+    assert [table.name for table in speed.tables(measured)] == [
+        "throughput",
+        "stages",
+        "megapixels",
+        "start_up",
+        "fits",
+    ]
+    measures = list(speed.measures(measured))
+    assert len(measures) == 2 * (3 + len(PEERS)) + 3
+    assert all(measure.timing and len(measure.values) == 1 for measure in measures)
+
+
+def test_growth_is_the_exponent_of_a_power_law() -> None:
+    found = _speed_charts.exponent([1, 2, 4, 8], [3, 12, 48, 192])
+    assert found["mean"] == pytest.approx(2)
+    assert found["standard_error"] == pytest.approx(0, abs=1e-9)
+    assert _speed_charts.exponent([1, 4], [5, 10]) == {"mean": pytest.approx(0.5), "standard_error": None}
+
+
+def test_the_error_of_an_exponent_is_that_of_least_squares() -> None:
+    x, y = np.array([1.0, 2.0, 4.0, 8.0, 16.0]), np.array([1.0, 2.5, 3.0, 9.0, 15.0])
+    slope, covariance = np.polyfit(np.log(x), np.log(y), 1, cov=True)
+    found = _speed_charts.exponent(x.tolist(), y.tolist())
+    assert found["mean"] == pytest.approx(slope[0])
+    assert found["standard_error"] == pytest.approx(np.sqrt(covariance[0, 0]))
+
+
+def test_growth_with_network_calls_is_that_of_files_and_of_archives(measured: dict[str, Any]) -> None:
+    fits = measured["results"]["fits"]  # one size of photographs and one of archives have no exponent
+    assert [(fit["of"], fit["with"], fit["points"]) for fit in fits] == [
+        ("one file an image, encode", "network calls", 2),
+        ("one file an image, decode", "network calls", 2),
+    ]
+
+
+def test_speed_is_that_of_one_process(bench: Any, array: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    ended = bench("speed", "--data", array)
+    assert (ended.code, ended.found) == (1, None)
+    assert ended.stderr == "ddpmcodec: speed is that of one process: start it without torchrun\n"
+
+
+# --- the parts
+
+
+@pytest.mark.parametrize("kind", ["effort", "archive", "peer"])
+def test_coders_give_the_images_back(kind: str, model: Model, pictures: np.ndarray) -> None:
+    coder = {"effort": of_effort(model, 1), "archive": of_archive(model, 2), "peer": of_peer(PEERS[0])}[kind]
+    files = coder.encode(list(pictures))
+    assert len(files) == (1 if kind == "archive" else len(pictures))
+    assert np.array_equal(coder.decode(files), pictures)
+
+
+def test_an_image_that_does_not_come_back_ends_the_run(pictures: np.ndarray) -> None:
+    broken = Coder("broken", None, lambda images: [b""] * len(images), lambda files: [pictures[0]] * len(files))
+    with pytest.raises(ChecksumError, match="broken: an image did not come back as it was: a defect"):
+        _speed_parts.throughput(broken, list(pictures), 1, 1)
+
+
+def test_threads_are_set_for_a_while() -> None:
+    before = torch.get_num_threads()
+    with _speed_parts.threads_of(before + 1):
+        assert torch.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before
+
+
+def test_stages_lie_inside_one_another_and_the_clock_changes_nothing(pictures: np.ndarray, model: Model) -> None:
+    before = torch.nn.functional.conv2d
+    with _stages.watching(model) as (clock, watched):
+        data = codec.encode(pictures[0], effort=1, model=watched, verify=False)
+    assert data == codec.encode(pictures[0], effort=1, model=model)
+    assert torch.nn.functional.conv2d is before
+    assert 0 < clock.seconds["convolutions"] < clock.seconds["network"] < clock.seconds["channel"]
+    assert clock.stages(clock.seconds["channel"] + 1)["files"] == pytest.approx(1)
+
+
+def test_peak_memory_is_that_of_the_command_and_not_of_this_process() -> None:
+    big = np.ones(1 << 28, np.uint8)
+    assert _process.run("true").peak_bytes < len(big)
+
+
+def test_a_command_that_fails_ends_the_benchmark_with_its_words(tmp_path: Path) -> None:
+    with pytest.raises(DdpmError, match=r"decode .*nothing\.ddpm failed: .*No such file"):
+        _process.ddpmcodec("decode", tmp_path / "nothing.ddpm")
+
+
+def test_the_synthetic_photograph_is_always_the_same() -> None:
+    first = synthetic_photo(40, 30)
+    assert first.size == (40, 30)
+    assert first.tobytes() == synthetic_photo(40, 30).tobytes()

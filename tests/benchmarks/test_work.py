@@ -1,0 +1,123 @@
+"""Long runs in units: nothing finished is done twice, and ranks share the work."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ddpmcodec import codec
+from ddpmcodec.benchmarks._results import read
+from ddpmcodec.benchmarks._work import Unit, Work
+from ddpmcodec.errors import DdpmError
+from ddpmcodec.networks import load_model
+
+IDENTITY = {"dataset": "x"}
+
+
+class Squares:
+    """Units that square a number, note that they did, and may be interrupted."""
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        self.done: list[int] = []
+        self.stop_at = stop_at
+
+    def units(self, count: int) -> list[Unit]:
+        return [Unit(f"{i}^2", 1, self._work(i)) for i in range(count)]
+
+    def _work(self, i: int) -> Callable[[], int]:
+        def square() -> int:
+            if i == self.stop_at:
+                raise KeyboardInterrupt
+            self.done.append(i)
+            return i * i
+
+        return square
+
+
+def test_values_come_in_the_order_of_the_units(tmp_path: Path) -> None:
+    found = Work(tmp_path, "bpd", IDENTITY).results(Squares().units(3), quiet=True)
+    assert found == {"0^2": 0, "1^2": 1, "2^2": 4}
+    assert list(found or {}) == ["0^2", "1^2", "2^2"]
+
+
+def test_an_interrupted_run_keeps_what_is_finished_and_the_next_one_does_the_rest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = Squares(stop_at=2), Squares()
+    with pytest.raises(KeyboardInterrupt):
+        Work(tmp_path, "bpd", IDENTITY).results(first.units(4), quiet=True)
+    kept = tmp_path / "bench-bpd.partial.jsonl"
+    words = f"ddpmcodec: interrupted: what is finished is kept in {kept}; the same command goes on from there\n"
+    assert capsys.readouterr().err == words
+    work = Work(tmp_path, "bpd", IDENTITY)
+    assert work.results(second.units(4), quiet=True) == {"0^2": 0, "1^2": 1, "2^2": 4, "3^2": 9}
+    assert (first.done, second.done) == ([0, 1], [2, 3])
+    work.finish(None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_line_that_was_cut_off_is_done_again(tmp_path: Path) -> None:
+    Work(tmp_path, "bpd", IDENTITY).results(Squares().units(2), quiet=True)
+    kept = tmp_path / "bench-bpd.partial.jsonl"
+    kept.write_text(kept.read_text()[:-3])
+    again = Squares()
+    assert Work(tmp_path, "bpd", IDENTITY).results(again.units(3), quiet=True) == {"0^2": 0, "1^2": 1, "2^2": 4}
+    assert again.done == [1, 2]
+    assert [json.loads(line) for line in kept.read_text().splitlines()[1:]] == [["0^2", 0], ["1^2", 1], ["2^2", 4]]
+
+
+def test_unfinished_work_on_something_else_is_refused(tmp_path: Path) -> None:
+    Work(tmp_path, "bpd", IDENTITY).results(Squares().units(1), quiet=True)
+    with pytest.raises(DdpmError, match=r"unfinished work of another command, data set or model: finish it"):
+        Work(tmp_path, "bpd", {"dataset": "y"})
+
+
+def test_units_side_by_side_are_done_by_all_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.get_num_threads", lambda: 2)
+    meeting = threading.Barrier(2, timeout=60)  # two units must be at work for either to end
+
+    def meet() -> str:
+        meeting.wait()
+        return "met"
+
+    units = [Unit(str(i), 1, meet) for i in range(2)]
+    found = Work(tmp_path, "bpd", IDENTITY).results(units, quiet=True, side_by_side=True)
+    assert found == {"0": "met", "1": "met"}
+
+
+def test_progress_tells_the_share_and_what_is_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Work(tmp_path, "bpd", IDENTITY).results(Squares().units(2))
+    assert "bench bpd: 100%" in (shown := capsys.readouterr().err)
+    assert shown.rstrip().endswith("00:00 left")
+
+
+def test_two_processes_of_torchrun_share_the_images_and_write_one_result(tmp_path: Path, tiny_model: Path) -> None:
+    y, x = np.mgrid[:200, :200]  # so large that each image is a unit
+    images = np.stack([np.stack([x, y, x + y + shift], 2) for shift in range(3)]).astype(np.uint8)
+    np.save(tmp_path / "images.npy", images)
+    out = tmp_path / "out"
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    options = [
+        "-q",
+        "--no-peers",
+        f"--data={tmp_path / 'images.npy'}",
+        f"--out={out}",
+        "--efforts=1",
+        f"--model={tiny_model}",
+    ]
+    ended = subprocess.run(
+        [*torchrun, "-m", "ddpmcodec.cli", "bench", "bpd", *options], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("| ddpmcodec effort 1 |") == 1
+    found = read(out / "bench-bpd.json")
+    files = codec.encode_many(images, effort=1, model=load_model(tiny_model), verify=False)
+    assert found["results"]["codecs"][0]["bytes"] == [len(file) for file in files]
+    assert sorted(path.name for path in out.iterdir()) == ["bench-bpd.json", "bpd.png", "bpd.svg"]
