@@ -88,7 +88,7 @@ class Operations(Protocol[X, Q, Y]):
 
 
 def denoise(architecture: Architecture, ops: Operations[X, Q, Y], features: Q) -> Any:
-    """Run the network. features: patches [N, 4 PER_PIXEL, H/2, W/2]; result: `architecture.outputs` numbers a pixel, in patches."""
+    """Run the network, patches to patches: features [N, 4 PER_PIXEL, H/2, W/2] to `architecture.outputs` a pixel."""
 
     def block(name: str, x: X) -> X:
         y = ops.conv(f"{name}.conv1", ops.norm_act(f"{name}.norm", x))

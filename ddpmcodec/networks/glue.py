@@ -193,8 +193,8 @@ MEAN_LIMIT, COUPLING_LIMIT, LAST_SCALE = np.float32(32767), np.float32(1023), np
 def integer_prediction(outputs, lo, hi, spreads, origins, around, mean, scale, coupling):  # type: ignore[no-untyped-def]
     """Network numbers in patches to integers [N, H, W, 3]: the fused form of `model.integers_of`.
 
-    outputs: [N, H'/2, W'/2, 4 n], of which the first `OUTPUTS` of n a pixel are used; around: what neighbours add to the
-    mean, float32 [N, H, W, 3].
+    outputs: [N, H'/2, W'/2, 4 n], of which the first `OUTPUTS` of n a pixel are used; around: what neighbours add to
+    the mean, float32 [N, H, W, 3].
     """
     images, height, width, _ = lo.shape
     each = outputs.shape[3] // 4

@@ -14,6 +14,7 @@ from ddpmcodec.networks.exact import BLENDS, OUTPUTS, PATCH, Architecture
 INPUT_LEVELS = 64.0  # feature units per 1.0
 BRANCH_GAIN = 0.3  # initial gain of a block's second convolution: residual branches start small
 ACTIVATION_GAIN = 1.6  # initial gain of a convolution that follows an activation: undoes its shrinkage
+TRAINED_NORMS = {True: 10.0, False: 2.0}  # of weights after thousands of steps: those that Muon trains, and the others
 INITIAL_COUPLING = 0.8  # G follows R, B follows G, before anything is learned
 
 
@@ -57,7 +58,10 @@ class LatentNetwork(nn.Module):
 
     @torch.no_grad()
     def load_integer_parameters(self, params: Mapping[str, Tensor]) -> None:
-        """The inverse of `integer_parameters`, up to rounding. Outputs that the params lack predict nothing."""
+        """The inverse of `integer_parameters`, up to rounding. Outputs that the params lack predict nothing.
+
+        Norms of weights say how far a step turns them; as integers do not tell them, they become `TRAINED_NORMS`.
+        """
         for name in self.architecture.convolutions():
             weight, factor = params[f"{name}.weight"].float(), params[f"{name}.factor"]
             stream = not (name.endswith("conv1") or name == "leave")
@@ -67,8 +71,10 @@ class LatentNetwork(nn.Module):
                 self._load_outputs(weight, factor / (ACTIVATION_GAIN * unit), bias)
                 continue
             flat = weight.flatten(1)
-            self.weights[name.replace(".", "/")].copy_(weight)
-            self.vector(f"{name}.gain").copy_(factor / unit * LEVELS * flat.norm(dim=1) / flat.abs().amax(1))
+            norm = flat.norm(dim=1)
+            size = TRAINED_NORMS[name.endswith(("conv1", "conv2"))] / norm
+            self.weights[name.replace(".", "/")].copy_(weight * size.view(-1, 1, 1, 1))
+            self.vector(f"{name}.gain").copy_(factor / unit * LEVELS * norm / flat.abs().amax(1))
             self.vector(f"{name}.bias").copy_(bias)
         for name in (n for n in params if n.endswith(".levels")):
             self.vector(name).copy_(params[name] / ACTIVATION_LEVELS)

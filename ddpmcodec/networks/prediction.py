@@ -27,7 +27,9 @@ class Prediction(NamedTuple):
 
 def predict(outputs: Tensor, estimate: Tensor, spread: Tensor, gaussian: Tensor) -> Prediction:
     """outputs: [N, H, W, 9 or more]; estimate (centred) and spread in grey levels, [N, 3, H, W]; gaussian: [N]."""
-    offset, index, coupling, around = outputs.permute(0, 3, 1, 2).split([3, 3, 3, outputs.shape[-1] - OUTPUTS], 1)
+    numbers = outputs.permute(0, 3, 1, 2)
+    offset, index, coupling = numbers[:, :OUTPUTS].chunk(3, 1)
+    around = numbers[:, OUTPUTS:]
     index = (scale_origin(spread) + 8 * index).clamp(0, 127)
     mean = estimate + spread * offset
     if around.shape[1]:
