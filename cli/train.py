@@ -17,7 +17,7 @@ from ._common import EXIT_CODES, say
 )
 @click.option("--out", required=True, metavar="DIR", help="Folder for the state and log.jsonl.")
 @click.option("--resume", is_flag=True, help="Go on from the state in --out.")
-@click.option("--start", metavar="DIR", help="Start from the network of another run: fine-tuning.")
+@click.option("--start", metavar="RUN|MODEL", help="Start from the network of another run, or of a model: fine-tuning.")
 @click.option(
     "--hours",
     type=click.FloatRange(0, min_open=True),
@@ -68,9 +68,7 @@ from ._common import EXIT_CODES, say
     help="Between held-out evaluations and saves.",
 )
 @click.option("--no-compile", is_flag=True, help="Plain PyTorch: slower, and no C++ compiler is needed.")
-def train(
-    out: str, resume: bool, blocks: tuple[int, int, int], width: int, no_compile: bool, **options: object
-) -> int:
+def train(out: str, resume: bool, blocks: tuple[int, int, int], width: int, no_compile: bool, **options: object) -> int:
     """Train a model, or go on with one. Progress is on stderr; Ctrl-C keeps the last save."""
     from ddpmcodec.networks.exact import Architecture
     from ddpmcodec.training.trainer import Settings

@@ -125,7 +125,7 @@ def parse(data: bytes, source: str) -> Model:
 def _architecture(sizes: Mapping[str, Any]) -> Architecture:
     if not all(type(size) is int and 0 <= size <= MAX_SIZE for size in sizes.values()):
         raise ValueError(f"impossible sizes {sizes}")
-    return Architecture(**sizes)
+    return Architecture(**{"neighbours": 0, **sizes})  # older models say nothing of them
 
 
 def _layout(architecture: Architecture) -> dict[str, tuple[torch.dtype, list[int]]]:

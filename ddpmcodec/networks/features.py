@@ -76,15 +76,15 @@ def inverse_spread(spread: Tensor) -> Tensor:
     return torch.where(spread > 0, 1 / spread.clamp(min=1e-6), 0.0)
 
 
-def _box_sum(x: Tensor, window: int) -> Tensor:
+def box_sum(x: Tensor, window: int) -> Tensor:
     return F.avg_pool2d(x, window, 1, window // 2, divisor_override=1)
 
 
 def neighbourhood_mean(estimate: Tensor, weight: Tensor, window: int) -> Tensor:
     """Weighted mean of the estimates in a window x window square, no weight outside the image; [N, 3, H, W]."""
     units = torch.round(ESTIMATE_UNIT * estimate) * weight
-    total = _box_sum(units, window)
-    return total / (ESTIMATE_UNIT * _box_sum(weight, window))
+    total = box_sum(units, window)
+    return total / (ESTIMATE_UNIT * box_sum(weight, window))
 
 
 def context_features(estimate: Tensor, weight: Tensor, inverse: Tensor) -> Tensor:

@@ -190,19 +190,24 @@ MEAN_LIMIT, COUPLING_LIMIT, LAST_SCALE = np.float32(32767), np.float32(1023), np
 
 
 @kernel
-def integer_prediction(outputs, lo, hi, spreads, origins, mean, scale, coupling):  # type: ignore[no-untyped-def]
-    """Network numbers, patches [N, H'/2, W'/2, 36], to integers [N, H, W, 3]: the fused form of `model.integers_of`."""
+def integer_prediction(outputs, lo, hi, spreads, origins, around, mean, scale, coupling):  # type: ignore[no-untyped-def]
+    """Network numbers in patches to integers [N, H, W, 3]: the fused form of `model.integers_of`.
+
+    outputs: [N, H'/2, W'/2, 4 n], of which the first `OUTPUTS` of n a pixel are used; around: what neighbours add to
+    the mean, float32 [N, H, W, 3].
+    """
     images, height, width, _ = lo.shape
+    each = outputs.shape[3] // 4
     for n in range(images):
         for i in range(height):
             for j in range(width):
-                first = ((i & 1) * 2 + (j & 1)) * 9
+                first = ((i & 1) * 2 + (j & 1)) * each
                 source = outputs[n, i >> 1, j >> 1]
                 for c in range(3):
                     low, high = np.int32(lo[n, i, j, c]), np.int32(hi[n, i, j, c])
                     centre = HALF * np.float32(low + high)
-                    centred = centre + spreads[high - low] * source[first + c]
-                    mean[n, i, j, c] = np.int32(_rounded(MEAN_UNITS * centred, MEAN_LIMIT))
+                    whole = (centre + spreads[high - low] * source[first + c]) + around[n, i, j, c]
+                    mean[n, i, j, c] = np.int32(_rounded(MEAN_UNITS * whole, MEAN_LIMIT))
                     index = origins[high - low] + EIGHT * source[first + 3 + c]
                     scale[n, i, j, c] = np.uint8((min(max(index, np.float32(0)), LAST_SCALE) + ROUNDER) - ROUNDER)
                     coupling[n, i, j, c] = np.int16(_rounded(COUPLING_UNITS * source[first + 6 + c], COUPLING_LIMIT))

@@ -17,9 +17,10 @@ from torch import Tensor
 from ddpmcodec.errors import ModelError
 from ddpmcodec.networks import glue
 from ddpmcodec.networks.eager import EagerOperations, patches, unpatch
-from ddpmcodec.networks.exact import MULTIPLE, PATCH, Architecture, denoise
+from ddpmcodec.networks.exact import MULTIPLE, OUTPUTS, PATCH, Architecture, denoise
 from ddpmcodec.networks.features import LARGEST_WEIGHT, PER_PIXEL, context_features
 from ddpmcodec.networks.fused import FusedOperations
+from ddpmcodec.networks.fused_neighbours import gaussian_middle, neighbour_sums, range_middle
 from ddpmcodec.networks.gaussian_features import (
     LevelConstants,
     eager_features,
@@ -27,6 +28,7 @@ from ddpmcodec.networks.gaussian_features import (
     gaussian_features,
     level_constants,
 )
+from ddpmcodec.networks.neighbours import blend
 from ddpmcodec.parallel import one_thread_if
 from ddpmcodec.schedule import HALF_RANGE, Step
 
@@ -81,19 +83,28 @@ def padded(side: int) -> int:
     return -(-side // MULTIPLE) * MULTIPLE
 
 
-def integers_of(outputs: Tensor, lo: Tensor, hi: Tensor, spreads: Tensor, origins: Tensor) -> IntegerPrediction:
-    """Network numbers [N, H, W, 9] to integers, in eager operations; lo, hi: int64 [N, H, W, 3]."""
-    return _integers(outputs, 0.5 * (lo + hi).float(), spreads[hi - lo], origins[hi - lo])
+def integers_of(
+    outputs: Tensor, lo: Tensor, hi: Tensor, spreads: Tensor, origins: Tensor, around: Tensor | float = 0.0
+) -> IntegerPrediction:
+    """Network numbers [N, H, W, 9 or more] to integers, in eager operations; lo, hi: int64 [N, H, W, 3].
+
+    around: what neighbours add to the mean, grey levels, [N, H, W, 3].
+    """
+    return _integers(outputs, 0.5 * (lo + hi).float(), spreads[hi - lo], origins[hi - lo], around)
 
 
-def gaussian_integers(outputs: Tensor, estimate: Tensor, constants: LevelConstants) -> IntegerPrediction:
+def gaussian_integers(
+    outputs: Tensor, estimate: Tensor, constants: LevelConstants, around: Tensor | float = 0.0
+) -> IntegerPrediction:
     """The same in the Gaussian channel; estimate: centred grey levels, [N, H, W, 3]."""
-    return _integers(outputs, estimate + HALF_RANGE, float(constants.spread), float(constants.origin))
+    return _integers(outputs, estimate + HALF_RANGE, float(constants.spread), float(constants.origin), around)
 
 
-def _integers(outputs: Tensor, centre: Tensor, spread: Tensor | float, origin: Tensor | float) -> IntegerPrediction:
-    offset, index, coupling = outputs.chunk(3, -1)
-    mean = 64 * (centre + spread * offset)
+def _integers(
+    outputs: Tensor, centre: Tensor, spread: Tensor | float, origin: Tensor | float, around: Tensor | float
+) -> IntegerPrediction:
+    offset, index, coupling = outputs[..., :OUTPUTS].chunk(3, -1)
+    mean = 64 * ((centre + spread * offset) + around)
     scale = (origin + 8 * index).clamp(0, 127)
     return IntegerPrediction(
         torch.round(mean.clamp(-32767, 32767)).to(torch.int32).cpu().numpy(),
@@ -142,7 +153,9 @@ class EagerPredictor:
     def __call__(self, lo: Ranges, hi: Ranges) -> IntegerPrediction:
         low, high = (torch.from_numpy(a).to(self.device).long() for a in (lo, hi))
         outputs = self._outputs(F.pad(self._features(low, high).flatten(3), (0, 1)))
-        return integers_of(outputs, low, high, self.params["table.spread"], self.params["table.scale_origin"])
+        estimate, weight = 0.5 * (low + high).float() - HALF_RANGE, self.params["table.precision"][high - low]
+        around = self._around(outputs, estimate, weight, weight * (1 / LARGEST_WEIGHT))
+        return integers_of(outputs, low, high, self.params["table.spread"], self.params["table.scale_origin"], around)
 
     @torch.no_grad()
     def gaussian(self, c: Latents, spacing: float, level: int) -> IntegerPrediction:
@@ -150,10 +163,18 @@ class EagerPredictor:
         constants = level_constants(level)
         estimate = torch.from_numpy(estimate_of(c, spacing, constants)).to(self.device)
         outputs = self._outputs(eager_features(estimate.permute(0, 3, 1, 2), constants))
-        return gaussian_integers(outputs, estimate, constants)
+        one = torch.ones_like(estimate)
+        return gaussian_integers(outputs, estimate, constants, self._around(outputs, estimate, one, one))
+
+    def _around(self, outputs: Tensor, estimate: Tensor, weight: Tensor, visible: Tensor) -> Tensor | float:
+        """What neighbours add to the means; all [N, H, W, ...]."""
+        if not self.architecture.neighbours:
+            return 0.0
+        images = (x.permute(0, 3, 1, 2) for x in (estimate, weight, visible, outputs[..., OUTPUTS:]))
+        return blend(*images).permute(0, 2, 3, 1)
 
     def _outputs(self, features: Tensor) -> Tensor:
-        """[N, H, W, 9] from features [N, H, W, PER_PIXEL]."""
+        """[N, H, W, architecture.outputs] from features [N, H, W, PER_PIXEL]."""
         _, h, w, _ = features.shape
         features = F.pad(features, (0, 0, 0, padded(w) - w, 0, padded(h) - h))
         dtype = torch.bfloat16 if self.ops.low_precision else torch.float32
@@ -191,7 +212,7 @@ class FusedPredictor:
         prediction = IntegerPrediction(
             np.empty(lo.shape, np.int32), np.empty(lo.shape, np.uint8), np.empty(lo.shape, np.int16)
         )
-        glue.integer_prediction(outputs, lo, hi, self.spreads, self.origins, *prediction)
+        glue.integer_prediction(outputs, lo, hi, self.spreads, self.origins, self._around(outputs, lo, hi), *prediction)
         return prediction
 
     @torch.no_grad()
@@ -202,11 +223,25 @@ class FusedPredictor:
         fade = constants.weight * np.float32(1 / LARGEST_WEIGHT)
         gaussian_features(estimate, constants.inverse, fade, constants.visible, constants.hats, self.bits, features)
         _, h, w, _ = c.shape
-        outputs = unpatch(torch.from_numpy(self._outputs(features)).permute(0, 3, 1, 2))[:, :h, :w]
-        return gaussian_integers(outputs, torch.from_numpy(estimate), constants)
+        outputs = self._outputs(features)
+        around = np.zeros_like(estimate)
+        if self.architecture.neighbours:
+            neighbour_sums(outputs, estimate, np.ones_like(estimate), gaussian_middle(estimate), around)
+        numbers = unpatch(torch.from_numpy(outputs).permute(0, 3, 1, 2))[:, :h, :w]
+        return gaussian_integers(numbers, torch.from_numpy(estimate), constants, torch.from_numpy(around))
+
+    def _around(self, outputs: NDArray[np.float32], lo: Ranges, hi: Ranges) -> NDArray[np.float32]:
+        """What neighbours add to the means, [N, H, W, 3]."""
+        around = np.zeros(lo.shape, np.float32)
+        if self.architecture.neighbours:
+            precision = self.tables[1]
+            estimate = np.float32(0.5) * (lo.astype(np.float32) + hi) - np.float32(HALF_RANGE)
+            visible = precision[hi - lo] * np.float32(1 / LARGEST_WEIGHT)
+            neighbour_sums(outputs, estimate, visible, range_middle(lo, hi, precision), around)
+        return around
 
     def _outputs(self, features: NDArray[np.uint16]) -> NDArray[np.float32]:
-        """Patches of outputs, [N, H'/2, W'/2, 36], from patches of features."""
+        """Patches of outputs, [N, H'/2, W'/2, 4 architecture.outputs], from patches of features."""
         with one_thread_if(features[..., 0].size * PATCH * PATCH < SMALL_PIXELS):
             outputs: NDArray[np.float32] = denoise(self.architecture, self.ops, features)
             return outputs

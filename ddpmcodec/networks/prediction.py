@@ -9,7 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ddpmcodec.networks.features import SCALE_UNIT, scale_origin
+from ddpmcodec.networks.exact import OUTPUTS
+from ddpmcodec.networks.features import SCALE_UNIT, scale_origin, weights
+from ddpmcodec.networks.neighbours import blend, visibility
+from ddpmcodec.schedule import HALF_RANGE
 
 LN2 = math.log(2)
 
@@ -22,11 +25,16 @@ class Prediction(NamedTuple):
     coupling: Tensor
 
 
-def predict(outputs: Tensor, estimate: Tensor, spread: Tensor) -> Prediction:
-    """outputs: [N, H, W, 9]; estimate (centred) and spread in grey levels, [N, 3, H, W]."""
-    offset, index, coupling = outputs.permute(0, 3, 1, 2).chunk(3, 1)
+def predict(outputs: Tensor, estimate: Tensor, spread: Tensor, gaussian: Tensor) -> Prediction:
+    """outputs: [N, H, W, 9 or more]; estimate (centred) and spread in grey levels, [N, 3, H, W]; gaussian: [N]."""
+    numbers = outputs.permute(0, 3, 1, 2)
+    offset, index, coupling = numbers[:, :OUTPUTS].chunk(3, 1)
+    around = numbers[:, OUTPUTS:]
     index = (scale_origin(spread) + 8 * index).clamp(0, 127)
-    return Prediction(estimate + 127.5 + spread * offset, (index - SCALE_UNIT) * (LN2 / 8), coupling)
+    mean = estimate + spread * offset
+    if around.shape[1]:
+        mean = mean + blend(estimate, weights(spread), visibility(spread, gaussian), around)
+    return Prediction(mean + HALF_RANGE, (index - SCALE_UNIT) * (LN2 / 8), coupling)
 
 
 def residual(mean: Tensor, lo: Tensor, hi: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ class LatentPredictor:
         params = self.latent.integer_parameters(quantise=self.quantise)
         ops = EagerOperations(params, train=True, quantise=self.quantise)
         outputs = network_outputs(self.latent.architecture, ops, estimate, spread, gaussian)
-        return predict(outputs, estimate, spread)
+        return predict(outputs, estimate, spread, gaussian)
 
 
 def loss(denoiser: LatentPredictor, uniform: UniformBatch, gaussian: GaussianBatch) -> Tensor:

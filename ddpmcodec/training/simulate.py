@@ -83,6 +83,7 @@ class _Plan(NamedTuple):
 
     exact: Tensor  # pixels that are exact already
     group: Tensor  # pixels that the next step moves
+    fellows: Tensor  # pixels that are predicted from as much, and would be next: more to learn from in one call
     rungs: Tensor  # noise steps the group may have been through; 0: nothing is known of it
     finish: Tensor  # whether the next step makes the group exact
 
@@ -103,7 +104,8 @@ def _plan(n: int, size: int, generator: torch.Generator) -> _Plan:
 
     The others: lattice phases made exact group by group, through no, one or two noise levels on the way.
     """
-    exact, group = torch.zeros(n, 1, size, size, dtype=torch.bool), torch.ones(n, 1, size, size, dtype=torch.bool)
+    group = torch.ones(n, 1, size, size, dtype=torch.bool)
+    exact, fellows = torch.zeros_like(group), torch.zeros_like(group)
     rungs, finish = torch.full((n, 1, 1, 1), LADDER), torch.zeros(n, 1, 1, 1)
     ranks = torch.as_tensor(bayer_ranks(LATTICE)).repeat(size // LATTICE, size // LATTICE)
     for i, choice in enumerate(torch.rand(n, 3, generator=generator).tolist()):
@@ -114,7 +116,9 @@ def _plan(n: int, size: int, generator: torch.Generator) -> _Plan:
         exact[i], group[i] = ranks < first, (ranks >= first) & (ranks < last)
         rungs[i] = (0, 0, 0, 1, 1, 1, 2)[int(7 * choice[1])]
         finish[i] = choice[2] < (0.5 if rungs[i] == 0 else 0.85)
-    return _Plan(exact, group, rungs, finish.bool())
+        if rungs[i] == 0:
+            fellows[i] = (ranks >= last) & (ranks < 1 << first.bit_length())
+    return _Plan(exact, group, fellows, rungs, finish.bool())
 
 
 def uniform_batch(pixels: Tensor, generator: torch.Generator) -> UniformBatch:
@@ -135,8 +139,9 @@ def uniform_batch(pixels: Tensor, generator: torch.Generator) -> UniformBatch:
     lo, hi = torch.where(plan.exact, pixels, state.lo), torch.where(plan.exact, pixels, state.hi)
     level = torch.where(plan.rungs == 0, target, target * ratio)
     after = uniform_step(pixels, state._replace(lo=lo, hi=hi), level, plan.group, generator)
-    new_lo, new_hi = (torch.where(plan.finish & plan.group, pixels, bound) for bound in (after.lo, after.hi))
-    moving = plan.group.float()
+    known = (plan.finish & plan.group) | plan.fellows
+    new_lo, new_hi = (torch.where(known, pixels, bound) for bound in (after.lo, after.hi))
+    moving = (plan.group | plan.fellows).float()
     weight = moving / moving.mean((1, 2, 3), keepdim=True)
     estimate, spread = (lo + hi) / 2 - HALF_RANGE, uniform_spread(hi - lo + 1)
     return UniformBatch(estimate, spread, lo, hi, new_lo, new_hi, weight.expand_as(pixels))

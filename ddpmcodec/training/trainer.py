@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ddpmcodec.errors import TrainingError
-from ddpmcodec.networks import checkpoint
+from ddpmcodec.networks import checkpoint, load_model
 from ddpmcodec.networks.exact import Architecture
 from ddpmcodec.networks.latent import LatentNetwork
 from ddpmcodec.presets import PRESETS
@@ -36,7 +36,7 @@ class Settings:
 
     data: str | tuple[str, ...]  # several data sets take turns, a step each
     out: str
-    start: str | None = None  # folder of a run whose averaged network this one starts from
+    start: str | None = None  # folder of a run, or an exported model, whose (averaged) network this one starts from
     hours: float = 1.5
     steps: int | None = None  # takes the place of `hours`: a run that repeats exactly
     batch: int = 64
@@ -65,7 +65,7 @@ class Trainer:
         torch.manual_seed(settings.seed)
         self.latent, self.averaged = (LatentNetwork(settings.architecture) for _ in range(2))
         if settings.start:
-            self.latent.load_state_dict(self._network_of(settings.start).state_dict())
+            self._start_from(settings.start)
         self.averaged.load_state_dict(self.latent.state_dict())
         inner = [w for n, w in self.latent.weights.items() if n.rpartition("/")[2] in ("conv1", "conv2")]
         rest = [p for p in self.latent.parameters() if all(p is not w for w in inner)]
@@ -77,14 +77,22 @@ class Trainer:
         self.step, self.seconds = 0, 0.0
         self.loss = torch.compile(loss) if compiled else loss
 
-    def _network_of(self, run: str) -> LatentNetwork:
-        network, _ = state.averaged_network(Path(run))
-        if network.architecture != self.settings.architecture:
+    def _start_from(self, source: str) -> None:
+        if state.exists(Path(source)):
+            network, _ = state.averaged_network(Path(source))
+            self._check_start(source, network.architecture)
+            self.latent.load_state_dict(network.state_dict())
+        else:
+            model = load_model(source)
+            self._check_start(source, replace(model.architecture, neighbours=self.settings.architecture.neighbours))
+            self.latent.load_integer_parameters(model.params)
+
+    def _check_start(self, source: str, architecture: Architecture) -> None:
+        if architecture != self.settings.architecture:
             raise TrainingError(
-                f"{run}: its network is {network.architecture.to_json()}, "
-                f"not {self.settings.architecture.to_json()}; start from another run"
+                f"{source}: its network is {architecture.to_json()}, "
+                f"not {self.settings.architecture.to_json()}; start from another"
             )
-        return network
 
     def progress(self) -> float:
         """Share of the run that is done, 0 to 1."""
@@ -139,10 +147,7 @@ def split(settings: Settings) -> tuple[Mixture, NDArray[np.uint8]]:
             f"{sources[0]}: {len(sets[0])} images, of which --hold-out keeps {settings.hold_out}; nothing is left"
         )
     kept = [images[: max(len(images) - settings.hold_out, 0)] or images for images in sets]
-    if settings.validate:
-        held = load_images(settings.validate)
-    else:
-        held = sets[0][len(kept[0]) :] or sets[0]
+    held = load_images(settings.validate) if settings.validate else sets[0][len(kept[0]) :] or sets[0]
     chosen = Crops(held, settings.crop, 1).batch(0, min(settings.evaluate_images, len(held)))
     sizes = [settings.crop if len(kept) == 1 else min(settings.crop, _fitting(images)) for images in kept]
     crops = Mixture([Crops(images, size, settings.seed) for images, size in zip(kept, sizes, strict=True)])

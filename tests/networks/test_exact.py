@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -68,11 +69,12 @@ def test_a_branch_at_every_block() -> None:
     assert len(architecture.norms()) == 3 + 9
 
 
-def test_outputs_are_nine_numbers_a_pixel(
+def test_outputs_are_nine_numbers_a_pixel_and_those_of_its_neighbours(
     architecture: Architecture, params: dict[str, torch.Tensor], features: torch.Tensor
 ) -> None:
     outputs = denoise(architecture, EagerOperations(params), features)
-    assert outputs.shape == (2, 36, 6, 4)
+    assert replace(architecture, neighbours=0).outputs == 9
+    assert outputs.shape == (2, 4 * (9 + 3 + 32), 6, 4)
     assert outputs.isfinite().all()
 
 

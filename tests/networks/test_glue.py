@@ -153,13 +153,14 @@ def test_range_features_of_every_range(model: Model) -> None:
 @pytest.mark.parametrize("size", [1.0, 1e7], ids=["ordinary", "extreme"])
 def test_integer_prediction(model: Model, draw: Draw, draw_ranges: DrawRanges, size: float) -> None:
     lo, hi = draw_ranges(2, 5, 7)
-    outputs = draw.spread(2, 8, 8, 9, least=1e-3 * size, most=10 * size)
+    outputs = draw.spread(2, 8, 8, 11, least=1e-3 * size, most=10 * size)
     outputs[0] = (outputs[0] * 128).round() / 128  # ties
     tables = model.params["table.spread"], model.params["table.scale_origin"]
-    eager = integers_of(outputs[:, :5, :7], *(torch.from_numpy(a).long() for a in (lo, hi)), *tables)
+    around = draw.spread(2, 5, 7, 3, least=1e-3 * size, most=10 * size)
+    eager = integers_of(outputs[:, :5, :7], *(torch.from_numpy(a).long() for a in (lo, hi)), *tables, around)
     fused = [np.empty_like(a) for a in eager]
     in_patches = patches(outputs).permute(0, 2, 3, 1).contiguous().numpy()
-    glue.integer_prediction(in_patches, lo, hi, *(t.numpy() for t in tables), *fused)
+    glue.integer_prediction(in_patches, lo, hi, *(t.numpy() for t in tables), around.numpy(), *fused)
     for a, b in zip(eager, fused, strict=True):
         assert np.array_equal(a, b)
 

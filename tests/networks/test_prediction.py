@@ -119,7 +119,7 @@ def test_integers_are_the_float_prediction_rounded(
     spreads = uniform_spread(torch.arange(1, 257).float())
     integers = integers_of(outputs, lo, hi, spreads, scale_origin(spreads))
     low, high = (a.permute(0, 3, 1, 2).float() for a in (lo, hi))
-    real = predict(outputs, (low + high) / 2 - 127.5, uniform_spread(high - low + 1))
+    real = predict(outputs, (low + high) / 2 - 127.5, uniform_spread(high - low + 1), torch.zeros(2))
     mean, log_scale, coupling = (t.permute(0, 2, 3, 1).numpy() for t in real)
     inside, tied = np.abs(mean) < 511, np.abs(coupling) < 15
     assert np.abs(integers.mean / 64 - mean)[inside].max() <= 1 / 128 + 1e-4

@@ -79,6 +79,17 @@ def test_states_are_those_of_step_lists(uniform: UniformBatch) -> None:
         assert not done[ranks > last].any()
 
 
+def test_pixels_predicted_from_as_much_count_with_those_that_move(uniform: UniformBatch) -> None:
+    moved, ranks = uniform.weight[:, 0] > 0, torch.as_tensor(bayer_ranks(8)).repeat(2, 2)
+    unseen = ((uniform.hi - uniform.lo)[:, 0] * moved).flatten(1).amax(1) == 255
+    seen = 0
+    for group in moved[unseen & ~moved.flatten(1).all(1)]:
+        first, end = int(ranks[group].min()), int(ranks[group].max()) + 1
+        assert end == 1 << first.bit_length()  # the end of a doubling of the exact pixels
+        seen += 1
+    assert seen > 50
+
+
 def test_batches_hold_every_kind_of_state(uniform: UniformBatch) -> None:
     unknown = ((uniform.lo == 0) & (uniform.hi == 255)).float().mean((1, 2, 3))
     finished = ((uniform.new_lo == uniform.new_hi) | (uniform.weight == 0)).flatten(1).all(1)

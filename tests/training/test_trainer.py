@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ddpmcodec.errors import TrainingError
+from ddpmcodec.errors import ModelError, TrainingError
 from ddpmcodec.networks import checkpoint
 from ddpmcodec.networks.exact import Architecture
 from ddpmcodec.presets import PRESETS
@@ -284,3 +284,17 @@ def test_an_exported_model_is_no_state(settings: Settings, tmp_path: Path, tiny_
     (tmp_path / state.FILE).write_bytes(tiny_model.read_bytes())
     with pytest.raises(TrainingError, match=r"state.safetensors: not a training state"):
         state.averaged_network(tmp_path)
+
+
+def test_a_run_starts_from_an_exported_model(settings: Settings, tmp_path: Path) -> None:
+    first = start(replace(settings, steps=3))
+    exported = tmp_path / "model.safetensors"
+    exported.write_bytes(checkpoint.export(first.averaged, PRESETS, name="start"))
+    tuned = Trainer(replace(settings, start=str(exported), seed=5), compiled=False)
+    for name, p in tuned.averaged.integer_parameters().items():
+        assert torch.allclose(p, first.averaged.integer_parameters()[name], rtol=1e-4, atol=1e-4)
+
+
+def test_a_run_cannot_start_from_what_is_no_network(settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="not an exported ddpmcodec model"):
+        Trainer(replace(settings, start=__file__), compiled=False)
