@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 import torch
@@ -26,10 +25,10 @@ from ddpmcodec.networks.gaussian import ExactDenoiser
 
 from ._data import Pixels
 from ._peers import Peer
+from ._tasks import Found
 from ._timing import replaced
 
 Costs = dict[bytes, float]  # bits that the symbols of a stream cost, by the stream's bytes
-Found = dict[str, list[Any]]  # a value for each image, or for each file
 
 
 def load_model_with(source: str | None, efforts: Iterable[int]) -> Model:

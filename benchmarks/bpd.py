@@ -8,7 +8,7 @@ integers; of archives the variational bound of their images on the same noise le
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,41 +25,12 @@ from ._literature import LOSSLESS, NOT_MEASURED, WHOLE
 from ._peers import PEERS, Peer, sort_out
 from ._results import Document, dimensions, document, estimate, of_images, versions
 from ._tables import Table, plus_minus
-from ._work import Unit, Work
+from ._tasks import PEER_CALLS, Found, Task
+from ._work import Work
 
 TITLE = "Lossless: bits per dimension of whole files"
 KIND = "bpd"
-GROUP_PIXELS = 1 << 16  # of the images of a unit: 64 of 32x32
 ARCHIVE_IMAGES = 512  # of one archive: what shares a stack
-PEER_CALLS = 2  # network calls that take about as long as another codec
-
-Found = _lossless.Found
-
-
-class Task(NamedTuple):
-    """Something measured on all images, group by group of consecutive ones.
-
-    calls: of the network for an image, or what takes as long. measure: of a group and the number of its first image.
-    """
-
-    name: str
-    calls: int
-    measure: Callable[[Sequence[Pixels], int], Found]
-    most_images: int = ARCHIVE_IMAGES
-    most_pixels: int = GROUP_PIXELS
-
-    def units(self, images: Sequence[Pixels]) -> Iterator[Unit]:
-        for first, last in groups([image[..., 0].size for image in images], self.most_images, self.most_pixels):
-            yield self._unit(images[first:last], first)
-
-    def _unit(self, group: Sequence[Pixels], first: int) -> Unit:
-        weight = self.calls * sum(image.size for image in group)
-        return Unit(f"{self.name}: {first}-{first + len(group)}", weight, lambda: self.measure(group, first))
-
-    def collect(self, found: Mapping[str, Found]) -> Found:
-        """The values of all units of this task, in their order."""
-        mine = [values for key, values in found.items() if key.startswith(f"{self.name}: ")]
-        return {name: [value for values in mine for value in values[name]] for name in mine[0]}
 
 
 class Contender(NamedTuple):
@@ -69,17 +40,6 @@ class Contender(NamedTuple):
     calls: int | None
     images_a_file: int
     tasks: Sequence[Task]
-
-
-def groups(pixels: Sequence[int], most_images: int, most_pixels: int) -> Iterator[tuple[int, int]]:
-    """(first, last + 1) of consecutive images of these sizes: so many of them and of their pixels, but one at least."""
-    first, total = 0, 0
-    for number, size in enumerate(pixels):
-        if number > first and (number - first == most_images or total + size > most_pixels):
-            yield first, number
-            first, total = number, 0
-        total += size
-    yield first, len(pixels)
 
 
 def run(
@@ -130,7 +90,7 @@ def _effort(model: Model, effort: int, costs: _lossless.Costs) -> Contender:
 def _archive(model: Model, steps: int) -> Contender:
     name = f"ddpmcodec archive T={steps}"
     there_and_back = Task(
-        name, 2 * steps, lambda images, _: _lossless.archive(images, model, steps), most_pixels=sys.maxsize
+        name, 2 * steps, lambda images, _: _lossless.archive(images, model, steps), ARCHIVE_IMAGES, sys.maxsize
     )
     bound = Task(f"{name}, bound", steps, lambda images, first: _lossless.bounds(images, model, steps, first))
     return Contender(name, steps, ARCHIVE_IMAGES, [there_and_back, bound])

@@ -149,11 +149,6 @@ def test_literature_stands_beside_cifar10s_test_set_alone_and_is_marked() -> Non
     assert all(each["source"] for each in published)
 
 
-def test_groups_are_of_so_many_images_and_pixels_and_of_one_image_at_least() -> None:
-    assert list(bpd.groups([1] * 5, 2, 100)) == [(0, 2), (2, 4), (4, 5)]
-    assert list(bpd.groups([3, 3, 9, 1, 1], 10, 6)) == [(0, 2), (2, 3), (3, 5)]
-
-
 def test_measures_are_bits_per_dimension_of_files_by_their_images(bench: Any, array: Path, tmp_path: Path) -> None:
     bench("bpd", "--data", array, "--efforts", 1, "--archives", 2, "--no-peers")
     found = read(tmp_path / "out" / "bench-bpd.json")
