@@ -92,12 +92,20 @@ def read_input(name: str) -> bytes:
     return sys.stdin.buffer.read() if name == STANDARD else Path(name).read_bytes()
 
 
+def training_interrupted(out: str, *, saved: bool) -> int:
+    """Say what a training run keeps; returns the exit code."""
+    say(f"{out}: interrupted; {'--resume goes on from the last save' if saved else 'nothing was saved yet'}")
+    return INTERRUPTED
+
+
 class Outputs:
     """Where the results of one run go: refused before the work starts, written whole after it."""
 
     def __init__(self, files: Sequence[str], output: str | None, suffix: str, *, force: bool) -> None:
         self.output, self.suffix, self.force = output, suffix, force
         self.taken: dict[Path, str] = {}
+        if output is not None and output.endswith("/") and not Path(output).is_dir():
+            raise click.UsageError(f"-o {output}: there is no such folder; make it first")
         if len(files) > 1 and output is not None and not Path(output).is_dir():
             raise click.UsageError(f"with several files, -o must be an existing folder, which {output} is not")
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
-from ._common import EXIT_CODES, say
+from ._common import EXIT_CODES, say, training_interrupted
 
 
 @click.command(epilog=EXIT_CODES)
@@ -71,13 +73,17 @@ from ._common import EXIT_CODES, say
 def train(out: str, resume: bool, blocks: tuple[int, int, int], width: int, no_compile: bool, **options: object) -> int:
     """Train a model, or go on with one. Progress is on stderr; Ctrl-C keeps the last save."""
     from ddpmcodec.networks.exact import Architecture
+    from ddpmcodec.training.state import exists
     from ddpmcodec.training.trainer import Settings
     from ddpmcodec.training.trainer import train as run
 
     down, bottom, up = blocks
     architecture = Architecture(width, 2 * width, down, bottom, up)
     settings = Settings(out=out, architecture=architecture, **options)  # type: ignore[arg-type]
-    trainer = run(settings, resume=resume, compiled=not no_compile)
+    try:
+        trainer = run(settings, resume=resume, compiled=not no_compile)
+    except KeyboardInterrupt:
+        return training_interrupted(out, saved=exists(Path(out)))
     done = f"{trainer.step} steps, {trainer.step * settings.batch} images"
     say(f"{out}: {done}; next: ddpmcodec export {out} -o MODEL.safetensors")
     return 0

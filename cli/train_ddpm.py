@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ._common import EXIT_CODES, INTERRUPTED, say
+from ._common import EXIT_CODES, say, training_interrupted
 
 if TYPE_CHECKING:
     from ddpmcodec.networks.unet import UNetConfig
@@ -76,9 +76,7 @@ def train_ddpm(
     try:
         trainer = run(settings, resume=resume)
     except KeyboardInterrupt:
-        kept = "--resume goes on from the last save" if exists(Path(out)) else "nothing was saved yet"
-        say(f"{out}: interrupted; {kept}")
-        return INTERRUPTED
+        return training_interrupted(out, saved=exists(Path(out)))
     if trainer.where.rank == 0:
         done = f"{trainer.step} steps, {trainer.step * settings.batch} images"
         say(f"{out}: {done}; the averaged network is {Path(out, CHECKPOINT)}")

@@ -97,7 +97,10 @@ def _metadata(data: bytes, source: str) -> dict[str, Any]:
         metadata: dict[str, Any] = json.loads(header["__metadata__"]["ddpmcodec"])
         version = metadata["format"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ModelError(f"{source}: not an exported ddpmcodec model; make one with `ddpmcodec export`") from error
+        raise ModelError(
+            f"{source}: not an exported ddpmcodec model; make one with `ddpmcodec export` "
+            "(checkpoints of the paper's network code archives only)"
+        ) from error
     if version != FORMAT:
         raise ModelError(f"{source}: model format {version}, this version reads {FORMAT}; update ddpmcodec")
     return metadata

@@ -92,7 +92,7 @@ class Crops:
     def __init__(self, images: list[Pixels], size: int, seed: int) -> None:
         self.images = [image for image in images if min(image.shape[:2]) >= size]
         if not self.images:
-            raise TrainingError(f"no training image is at least {size}x{size}; choose a smaller --crop")
+            raise TrainingError(f"no training image is at least {size}x{size}; train on smaller crops")
         areas = np.array([image.shape[0] * image.shape[1] / size**2 for image in self.images])
         self.order = np.repeat(np.arange(len(self.images)), np.ceil(areas).astype(int))  # big images give more crops
         self.size, self.seed = size, seed

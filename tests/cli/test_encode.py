@@ -162,3 +162,10 @@ def test_two_processes_with_other_thread_counts_write_the_same_bytes(
         for threads in ("1", "2")
     ]
     assert found[0] == found[1] == codec.encode(array, effort=1, model=tiny_model)
+
+
+def test_an_output_folder_that_does_not_exist_is_refused(photo: Path, tmp_path: Path, ddpm: Any) -> None:
+    ended = ddpm("encode", photo, "-o", f"{tmp_path}/new/")
+    assert ended.code == 2
+    assert f"-o {tmp_path}/new/: there is no such folder; make it first" in ended.stderr
+    assert not (tmp_path / "new").exists()

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ddpmcodec.training import trainer
+
 Ddpm = Callable[..., Any]  # conftest.Ddpm
 SMALL = ("--steps", 2, "--no-compile", "--width", 16, "--blocks", 1, 1, 1, "--hold-out", 2, "--batch", 4)
 
@@ -56,7 +58,14 @@ def test_training_says_what_to_do_next(folder: Path, trained: subprocess.Complet
     )
     assert sorted(path.name for path in run_folder.iterdir()) == ["log.jsonl", "state.safetensors"]
     records = [json.loads(line) for line in (run_folder / "log.jsonl").read_text().splitlines()]
-    assert records[0]["settings"]["architecture"] == {"width": 16, "inner_width": 32, "down": 1, "bottom": 1, "up": 1}
+    assert records[0]["settings"]["architecture"] == {
+        "width": 16,
+        "inner_width": 32,
+        "down": 1,
+        "bottom": 1,
+        "up": 1,
+        "neighbours": 1,
+    }
     assert records[-1]["step"] == 2
 
 
@@ -129,3 +138,15 @@ def test_an_existing_output_is_kept(folder: Path, ddpm: Ddpm) -> None:
     assert output.read_bytes() == before
     forced = ddpm("export", folder / "run", "-o", output, "-f", "--name", "again")
     assert (forced.code, "model 'again'" in forced.stderr) == (0, True)
+
+
+def test_an_interrupted_run_says_that_nothing_was_saved(
+    folder: Path, tmp_path: Path, ddpm: Ddpm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trainer.Trainer, "update", interrupted)
+    ended = ddpm("train", "--data", folder / "data", "--out", tmp_path / "run", *SMALL)
+    assert ended.code == 130
+    assert ended.stderr.endswith(f"ddpmcodec: {tmp_path / 'run'}: interrupted; nothing was saved yet\n")

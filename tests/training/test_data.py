@@ -129,7 +129,7 @@ def test_large_images_give_more_crops_and_small_ones_none() -> None:
 
 
 def test_a_crop_that_fits_nowhere_is_refused() -> None:
-    with pytest.raises(TrainingError, match="no training image is at least 5x5; choose a smaller --crop"):
+    with pytest.raises(TrainingError, match="no training image is at least 5x5; train on smaller crops"):
         Crops(numbered(3), 5, seed=0)
 
 
