@@ -7,7 +7,7 @@ import click
 from . import LazyGroup
 from ._common import EXIT_CODES
 
-COMMANDS = ("bpd", "rd", "speed", "report", "compare", "readme")
+COMMANDS = ("bpd", "rd", "speed", "strips", "report", "compare", "readme")
 
 
 @click.group(cls=LazyGroup, names=COMMANDS, prefix="bench_", epilog=EXIT_CODES)

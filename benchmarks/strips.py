@@ -1,0 +1,188 @@
+"""ddpmcodec bench strips: what the first bytes of a file show, as pictures, beside other codecs with as many bytes.
+
+Ours are prefixes of one file; the others' files are encoded anew for every budget, at the highest quality that fits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ddpmcodec import codec
+from ddpmcodec.errors import ImageError, OutputError
+from ddpmcodec.files import write_file
+from ddpmcodec.images import load_image, save_image
+from ddpmcodec.networks import Model
+
+from ._data import Dataset, Pixels
+from ._distortion import psnr
+from ._kinds import Measure
+from ._lossless import load_model_with
+from ._lossy_peers import jpeg_options, webp_options
+from ._peers import PEERS, Peer, sort_out
+from ._results import Document, document, versions
+from ._strip_picture import Cell, Strip, picture
+from ._tables import Row, Table
+from ._tasks import PEER_CALLS
+from ._work import Unit, Work
+
+__all__ = ["TITLE", "figures", "measures", "run", "tables"]
+
+TITLE = "Previews from the first bytes"
+KIND = "strips"
+BUDGETS = 10
+FIRST_SHARE = 1 / 64  # of a file: the smallest budget unless they are given
+QUALITIES = range(1, 101)
+WEBP_LOSSLESS = [peer for peer in PEERS if peer.name == "WebP lossless"]
+BESIDE = {  # files from the smallest to the largest
+    "WebP": [*(Peer("WebP", "WEBP", webp_options(quality)) for quality in QUALITIES), *WEBP_LOSSLESS],
+    "JPEG": [Peer("JPEG", "JPEG", jpeg_options(quality)) for quality in QUALITIES],
+}
+
+
+class Plan(NamedTuple):
+    """sizes: budgets in bytes; none: ten, from 1/64 of the file to all of it. peers: beside WebP and JPEG."""
+
+    effort: int
+    sizes: Sequence[int] = ()
+    peers: bool = True
+
+
+def load_pictures(paths: Sequence[Path]) -> Dataset:
+    """The images as R, G and B. Raises ImageError for what is none, and where two have one name."""
+    names = [path.stem for path in paths]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ImageError(f"{twice[0]}: two images have this name, and their pictures would be one: rename one of them")
+    images = [np.asarray(load_image(path.read_bytes(), str(path)).convert("RGB")) for path in paths]
+    return Dataset(", ".join(names), images, len(images))
+
+
+def run(
+    dataset: Dataset, out: Path, source: str | None, plan: Plan, *, command: str, quiet: bool = False
+) -> Document | None:
+    """Measure, write bench-strips.json and a picture strip-NAME.png of every image of `load_pictures` into `out`.
+
+    source: of the model. None on all of torchrun's ranks but the first. Raises ModelError for an effort that the model
+    does not have, OutputError for a budget that does not hold a file's header.
+    """
+    model = load_model_with(source, [plan.effort])
+    measured, _ = sort_out([peers[0] for peers in BESIDE.values()] if plan.peers else ())
+    beside = {peer.name: BESIDE[peer.name] for peer in measured}
+    data = dataset.describe()
+    identity = {"dataset": data["sha256"], "model": model.id.hex(), "plan": plan._asdict(), "versions": versions()}
+    work = Work(out, KIND, identity)
+    cost = BUDGETS * len(model.presets[plan.effort]) + PEER_CALLS * sum(map(len, beside.values()))
+    units = [
+        Unit(name, cost * image[..., 0].size, partial(_strip, name, image, model, plan, beside, out))
+        for name, image in zip(dataset.name.split(", "), dataset.images, strict=True)
+    ]
+    found = work.results(units, quiet=quiet, side_by_side=True)
+    result = None
+    if found is not None:
+        results = {"effort": plan.effort, "images": list(found.values())}
+        result = document(KIND, command, results, model=model, dataset=data)
+    work.finish(result)
+    return result
+
+
+def _strip(
+    name: str, image: Pixels, model: Model, plan: Plan, beside: Mapping[str, Sequence[Peer]], out: Path
+) -> dict[str, Any]:
+    """Draw strip-NAME.png, and say what is on it."""
+    data = codec.encode(image, effort=plan.effort, model=model, verify=False)
+    sizes = sorted(min(size, len(data)) for size in plan.sizes) or budgets(len(data))
+    strips = [ours(data, image, model, sizes), *(theirs(peers, image, sizes) for peers in beside.values())]
+    shown = picture(strips, sizes)
+    write_file(out / f"strip-{name}.png", save_image(shown, "PNG"))
+    pixels = image[..., 0].size
+    return {
+        "name": name,
+        "width": image.shape[1],
+        "height": image.shape[0],
+        "budgets": sizes,
+        "strips": [
+            {"codec": strip.codec, "cells": [cell and _plain(cell, pixels) for cell in strip.cells]} for strip in strips
+        ],
+    }
+
+
+def _plain(cell: Cell, pixels: int) -> dict[str, Any]:
+    return {"bytes": cell.bytes, "bpp": 8 * cell.bytes / pixels, "psnr": cell.psnr, "steps": cell.steps}
+
+
+def budgets(size: int) -> list[int]:
+    """Ten, each the same multiple of the one before, the last one the whole file."""
+    shares = np.geomspace(FIRST_SHARE, 1, BUDGETS)
+    return [round(size * share) for share in shares.tolist()]
+
+
+def ours(data: bytes, image: Pixels, model: Model, sizes: Sequence[int]) -> Strip:
+    """Prefixes of our file. Raises OutputError for a size below its header."""
+    least = int(codec.info(data)["header_bytes"])
+    if sizes[0] < least:
+        raise OutputError(f"{sizes[0]} bytes are too few: the header alone takes {least}, give larger --bytes")
+    found = [codec.decode_details(data, max_bytes=size, model=model) for size in sizes]
+    cells = [
+        _cell(size, np.asarray(each.image), image, each.steps_done) for size, each in zip(sizes, found, strict=True)
+    ]
+    return Strip("ddpmcodec", cells, least)
+
+
+def theirs(peers: Sequence[Peer], image: Pixels, sizes: Sequence[int]) -> Strip:
+    """Of every budget the file of the best quality that fits; peers: one codec from its lowest quality to its best."""
+    files = [(peer, peer.encode(image)) for peer in peers]
+    fitting = [[pair for pair in files if len(pair[1]) <= size] for size in sizes]
+    cells = [_cell(len(each[-1][1]), each[-1][0].decode(each[-1][1]), image) if each else None for each in fitting]
+    return Strip(peers[0].name, cells, min(len(data) for _, data in files))
+
+
+def _cell(size: int, shown: Pixels, image: Pixels, steps: int | None = None) -> Cell:
+    return Cell(size, psnr(float(np.square(shown.astype(np.float64) - image).mean())), shown, steps)
+
+
+# --- what a result says
+
+
+def tables(found: Document) -> list[Table]:
+    lines = [line for image in found["results"]["images"] for line in _lines(image)]
+    return [Table("strips", "PSNR in dB with so many bytes; ours are prefixes of one file", lines)]
+
+
+def _lines(image: Mapping[str, Any]) -> Iterator[Row]:
+    for number, size in enumerate(image["budgets"]):
+        cells = {strip["codec"]: strip["cells"][number] for strip in image["strips"]}
+        bpp = 8 * size / (image["width"] * image["height"])
+        yield {
+            "": image["name"],
+            "bytes": size,
+            "bpp": f"{bpp:.2f}",
+            **{c: _decibel(cell) for c, cell in cells.items()},
+        }
+
+
+def _decibel(cell: Mapping[str, Any] | None) -> str | None:
+    if cell is None:
+        return None
+    return "lossless" if cell["psnr"] is None else f"{cell['psnr']:.2f}"
+
+
+def figures(found: Document) -> dict[str, str]:
+    words = f"previews from the first bytes of one file at effort {found['results']['effort']}"
+    beside = " and the best files of other codecs with as many bytes"
+    return {
+        f"strip-{image['name']}": f"{image['name']}: {words}{beside if len(image['strips']) > 1 else ''}."
+        for image in found["results"]["images"]
+    }
+
+
+def measures(found: Document) -> Iterator[Measure]:
+    """Bytes of our whole files, where the last budget is all of it."""
+    ids, images = found["dataset"]["ids"], found["results"]["images"]
+    whole = {key: image["strips"][0]["cells"][-1] for key, image in zip(ids, images, strict=True)}
+    sizes = {key: cell["bytes"] for key, cell in whole.items() if cell["psnr"] is None}
+    if sizes:
+        yield Measure(f"ddpmcodec effort {found['results']['effort']}, bytes of a file", sizes)
