@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from ._figures import OURS, Axes, Figure, NullLocator, save_figure
 from ._literature import NOT_MEASURED
+from ._published_curves import CODE
 from ._results import Document, of_images
 
 OUR_COLOURS = (OURS, "#3fa0c8", "#123a66", "#7fb0e0")  # of efforts
@@ -78,7 +79,7 @@ def _lines(found: Document) -> Iterator[Line]:
     markers = cycle(PUBLISHED_MARKERS)
     for each in found["results"]["literature"]:
         bpp, quality = each["points"]["bpp"], each["points"]["psnr"]
-        dashes = "-" if each["what"] == "code" else ":"
+        dashes = "-" if each["what"] == CODE else ":"
         style = {"color": PUBLISHED_COLOUR, "linestyle": dashes, "linewidth": 1, "marker": next(markers)}
         label = f"{each['system']}{'' if dashes == '-' else ' (bound)'}*"
         yield Line(label, bpp, quality, {**style, "markersize": 4, "zorder": 1})

@@ -216,15 +216,15 @@ def _of_compressai(row: Mapping[str, Any], found: Document) -> dict[str, Any]:
 
 def tables(found: Document) -> list[Table]:
     results = found["results"]
-    subject = of_images(found)
     others = "others' files interpolated between their qualities, image by image"
-    published = [_published(each) for each in results["literature"]]
-    return [
-        Table("rates", f"PSNR in dB at so many bits per pixel, {subject}; {others}", [*_rates(results)]),
-        Table("bdrates", "BD-rate: bytes at the same PSNR, image by image", [*map(_bd_rate, results["bd_rates"])]),
+    rates, bd = [*_rates(results)], [*map(_bd_rate, results["bd_rates"])]
+    all_of_them = [
+        Table("rates", f"PSNR in dB at so many bits per pixel, {of_images(found)}; {others}", rates),
+        Table("bdrates", "BD-rate: bytes of ours beside another's at the same PSNR, percent, image by image", bd),
         *(_steps(row) for row in results["curves"] if row.get("calls")),
-        *([Table("literature", f"CIFAR-10 test set: {NOT_MEASURED}", published)] if published else []),
+        Table("literature", f"CIFAR-10 test set: {NOT_MEASURED}", [*map(_published, results["literature"])]),
     ]
+    return [table for table in all_of_them if table.rows]
 
 
 def _rates(results: Mapping[str, Any]) -> Iterator[Row]:
@@ -255,19 +255,13 @@ def _steps(row: Mapping[str, Any]) -> Table:
 
 
 def _step(number: int, point: Mapping[str, float | None]) -> Row:
-    def shown(key: str, digits: int) -> str | None:
-        value = point[key]
-        return None if value is None else f"{value:.{digits}f}"
-
-    lossless = point["rmse"] == 0
-    return {
-        "steps": number,
-        "bpp": shown("bpp", 3),
-        "RMSE": shown("rmse", 2),
-        "PSNR dB": "lossless" if lossless else shown("psnr", 2),
-        "SSIM": shown("ssim", 4),
-        "MS-SSIM": shown("ms_ssim", 4),
+    """Without what the images are too small for."""
+    columns = {"bpp": ("bpp", 3), "rmse": ("RMSE", 2), "psnr": ("PSNR dB", 2), "ssim": ("SSIM", 4)}
+    columns["ms_ssim"] = ("MS-SSIM", 4)
+    cells = {
+        name: f"{value:.{digits}f}" for key, (name, digits) in columns.items() if (value := point[key]) is not None
     }
+    return {"steps": number, **({"PSNR dB": "lossless"} if point["rmse"] == 0 else {}), **cells}
 
 
 def _published(each: Mapping[str, Any]) -> Row:
