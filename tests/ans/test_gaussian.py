@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -109,13 +109,21 @@ def masses(edges: Floats) -> Floats:
 
 
 def specified_start(mean: float, std: float, k: int) -> Fraction:
-    """start(k) between lo and hi before it is cut to an integer, in exact arithmetic."""
-    lo, hi = (math.floor(Fraction(mean) + Fraction(1, 2) + sign * LAST * Fraction(std)) for sign in (-1, 1))
+    """start(k) between lo and hi before it is cut to an integer, in exact arithmetic but for the window's ends."""
+    lo, hi, _ = Law(mean, std).window()
     t = min(abs((k - Fraction(1, 2) - Fraction(mean)) / Fraction(std) * STEPS), Fraction(LAST * STEPS))
     step = min(int(t), LAST * STEPS - 1)
     half = TABLE[step] + (TABLE[step + 1] - TABLE[step]) * (t - step)
     mass = Fraction(1, 2) + (half if k - 0.5 >= mean else -half) / RESOLUTION
     return 1 + (k - lo) + mass * (ONE - 2 - (hi - lo + 1))
+
+
+@given(st.floats(-1000, 1000), st.floats(0.01, 127))
+@example(1.1, 1.1)  # 1.6 - 6.6 in float64 is -5, which it is not
+def test_the_window_reaches_six_standard_deviations_each_way(mean: float, std: float) -> None:
+    for end, sign in zip(Law(mean, std).window(), (-1, 1), strict=False):
+        exact = Fraction(mean) + Fraction(1, 2) + sign * LAST * Fraction(std)
+        assert end - Fraction(1, 10**9) <= exact < end + 1 + Fraction(1, 10**9)
 
 
 @given(st.floats(-1000, 1000), st.floats(0.01, 127), st.data())
