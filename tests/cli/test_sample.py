@@ -12,10 +12,13 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from ddpmcodec.networks import pretrained
+from ddpmcodec.networks import checkpoint, pretrained
 from ddpmcodec.networks.ddpm import PaperDenoiser
 from ddpmcodec.networks.denoisers import find_denoiser, levels_of
+from ddpmcodec.networks.exact import Architecture
+from ddpmcodec.networks.latent import LatentNetwork
 from ddpmcodec.networks.unet import UNet, UNetConfig
+from ddpmcodec.presets import PRESETS
 from ddpmcodec.sampling import Sampler, shown
 from ddpmcodec.schedule import ddpm_linear
 
@@ -105,9 +108,12 @@ def test_images_that_share_a_latent(ddpm: Any, tmp_path: Path, small: list[Any])
     assert len(np.unique(certain[:, 1:].reshape(8, -1), axis=0)) == 1
 
 
-def test_latents_of_an_image(ddpm: Any, photo: Path, tmp_path: Path, tiny_model: Path, pixels: Any) -> None:
-    """Shown as z_t = alpha_t x + sigma_t n; of hardly any noise the image comes back, whatever the network is."""
-    options = ["--image", photo, "--shared-latent", 1, "--count", 2, "--levels", 3, "--model", tiny_model]
+def test_latents_of_an_image(ddpm: Any, photo: Path, tmp_path: Path, pixels: Any) -> None:
+    """Shown as z_t = alpha_t x + sigma_t n; of hardly any noise an untrained network gives the image back."""
+    network = LatentNetwork(Architecture(width=8, inner_width=8, down=1, bottom=1, up=1, neighbours=0))
+    path = tmp_path / "untrained.safetensors"
+    path.write_bytes(checkpoint.export(network, PRESETS, name="untrained"))
+    options = ["--image", photo, "--shared-latent", 1, "--count", 2, "--levels", 3, "--model", path]
     assert ddpm("sample", "-o", tmp_path / "rows.png", *options).code == 0
     with Image.open(tmp_path / "rows.png") as image:
         found = np.asarray(image).reshape(10, 3, 12, 3).swapaxes(0, 1).astype(float)
