@@ -20,7 +20,7 @@ def test_the_python_example_runs() -> None:
 
 
 def test_every_command_of_the_readme_exists(capsys: pytest.CaptureFixture[str]) -> None:
-    used = set(re.findall(r"^    .*?ddpmcodec ([a-z]+) ", README.read_text(), re.MULTILINE))
+    used = set(re.findall(r"^    .*?(?:ddpmcodec|ddpmcodec\.cli) ([a-z][a-z-]*) ", README.read_text(), re.MULTILINE))
     assert {"encode", "decode", "truncate", "train"} <= used <= set(COMMANDS)
     assert [run([command, "--help"]) for command in sorted(used)] == [0] * len(used)
     assert "Usage" in capsys.readouterr().out
