@@ -44,20 +44,22 @@ network_option = click.option(
 
 @click.group(epilog=EXIT_CODES)
 def archive() -> None:
-    """Many images in one file, at the best ratio: bits-back coding on one stack."""
+    """Many images in one file, without what each would need to be a file of its own."""
 
 
 @archive.command(epilog=EXIT_CODES)
 @click.argument("output", metavar="OUT.ddpma")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGES...")
-@click.option("--steps", type=click.IntRange(min=2), metavar="T", help="Noise levels, a network call each (32).")
-@click.option("--levels", metavar="S_1:S_T:T", help="T noise levels from S_1 to S_T grey levels, log-linear.")
+@click.option(
+    "--steps", type=click.IntRange(min=2), metavar="T", help="Bits back through T noise levels, a network call each."
+)
+@click.option("--levels", metavar="S_1:S_T:T", help="The same from S_1 to S_T grey levels, log-linear.")
 @click.option(
     "--effort",
     type=click.IntRange(1, 9),
     default=7,
     show_default=True,
-    help="Of the images that bits back cannot code: the first ones, grey ones, large ones.",
+    help="As of encode; of what bits back cannot code, where it is asked for.",
 )
 @network_option
 @force_option
@@ -79,6 +81,9 @@ def create(
     verbose: bool,
 ) -> int:
     """Archive images without loss, under their names; of a folder all images below it, under their paths in it.
+
+    Small images are coded together, by the steps of --effort; by bits back with --steps or --levels, or a checkpoint of
+    the paper's network, whose own levels are the default.
 
     What is no image is named and left out, and the exit code is 1.
     """
@@ -203,9 +208,9 @@ def list_(file: str, as_json: bool) -> None:
 
 def _summary(file: str, facts: dict[str, Any]) -> str:
     rate = f"{facts['bytes']} bytes, {facts['bits_per_dim']:.3f} bits/dim"
-    coded = (
-        f"{facts['images_by_bits_back']} of {len(facts['images'])} images by bits back at {len(facts['levels'])} steps"
-    )
+    together = f"at effort {facts['effort']}" if facts["effort"] else f"by bits back at {len(facts['levels'])} steps"
+    number = facts["images_on_stacks"] if facts["effort"] else facts["images_by_bits_back"]
+    coded = f"{number} of {len(facts['images'])} images {together}"
     missing = f", {facts['missing_bytes']} bytes are missing" if facts["missing_bytes"] else ""
     return f"{label(file)}: {rate}, {coded}, model {facts['model_id']}{missing}"
 

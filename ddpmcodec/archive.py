@@ -1,6 +1,8 @@
-"""Archives of many images (.ddpma): their colours on ANS stacks by bits back (`channels.bits_back`), without loss.
+"""Archives of many images (.ddpma): their colours on ANS stacks, without loss, by either channel.
 
-Images of 65536 pixels or fewer with three colours share a stack with up to 511 others, of any size; larger and grey
+The uniform channel (`channels.stacked`) spares every image the header and state of a file; bits back
+(`channels.bits_back`) reaches the variational bound of the paper. Images of 65536 pixels or fewer (4096 or fewer, where
+embedded models code each size) with three colours share a stack with up to 511 others, of any size; larger and grey
 ones stand in the archive as the .ddpm files they would be alone. Everything is kept: names, modes, alpha, ICC, EXIF.
 """
 
@@ -18,7 +20,6 @@ from ddpmcodec.ans.stack import Words
 from ddpmcodec.archive_block import Coder, decode_block, encode_block, image_check
 from ddpmcodec.archive_format import (
     MAX_IMAGES,
-    MAX_STACKED_PIXELS,
     STACKED_MODES,
     Block,
     Entry,
@@ -59,10 +60,10 @@ def create(
 ) -> bytes:
     """The archive of (name, image) pairs, images as `codec.encode` takes them; they are taken one by one.
 
-    levels: the noise levels s_1 < ... < s_T of the bits-back channel in grey levels, one network call each; or how many
-    the network is to choose; None: its own choice. model: None (the embedded one), an exported model, or a checkpoint
-    of the paper's network; the embedded model then codes what needs the uniform channel. effort: of the uniform
-    channel. strip: without ICC profile and EXIF. verify: decode every block and compare.
+    levels: the noise levels s_1 < ... < s_T of bits back in grey levels, one network call each; or how many the network
+    is to choose. None: the uniform channel, or all levels of a network that has none. model: None (embedded ones), an
+    exported model, or a checkpoint of the paper's network; embedded models then code what needs the uniform channel.
+    effort: of the uniform channel. strip: without ICC profile and EXIF. verify: decode every block and compare.
 
     Raises ImageError for no images at all, for what cannot be coded, and for a name that is taken or no relative path;
     ModelError; DdpmError for levels that cannot be; ChecksumError when the result does not decode.
@@ -118,7 +119,8 @@ class _Writer:
         self, network: Network, chain: Sequence[Rung], effort: int, strip: bool, verify: bool, progress: Progress | None
     ) -> None:
         self.network, self.strip, self.verify, self.progress = network, strip, verify, progress
-        self.coder = Coder(watched(network.predictor, len(chain), progress), chain, network.exact, effort, progress)
+        predictor = watched(network.predictor, len(chain), progress)
+        self.coder = Coder(predictor, chain, network.files, effort, progress, network.model)
         self.taken: set[str] = set()
         self.entries: list[Entry] = []
         self.sections: list[bytes] = []
@@ -140,7 +142,7 @@ class _Writer:
         self.taken.add(name)
         self.entries.append(Entry(name, planes.mode, width, height))
         self.sections.append(b"")
-        if height * width > MAX_STACKED_PIXELS:
+        if height * width > self.network.stack_pixels:
             self._write_files([waiting])
         elif planes.mode in STACKED_MODES:
             self.stackable.append(waiting)
@@ -162,6 +164,7 @@ class _Writer:
                 index,
                 model_id=self.network.id[:MODEL_ID_BYTES],
                 levels=tuple(rung.level for rung in self.coder.chain),
+                effort=0 if self.coder.chain else self.coder.effort,
                 profile=self.network.profile,
                 blocks=tuple(block for block, _ in self.blocks),
             )
@@ -175,7 +178,7 @@ class _Writer:
         files = codec.encode_many(
             [image for _, image, _ in waiting],
             effort=self.coder.effort,
-            model=self.coder.model,
+            model=self.coder.files,
             strip=self.strip,
             verify=self.verify,
             progress=self.progress,

@@ -1,8 +1,9 @@
-"""One block of an archive: images on one ANS stack, which is lent its first bits by images of the uniform channel.
+"""One block of an archive: images on one ANS stack, all by the uniform channel, or all by bits back.
 
-The stack begins empty, so the first images go on it as the bytes of their .ddpm files. As soon as it holds enough bits
-to lend, a batch of one image is coded by bits back; every batch makes the stack grow, and the next one larger, until
-batches have the size that the network likes. No random bits enter. A decoder takes the runs off in reverse.
+Bits back has to be lent bits, and the stack begins empty: the first images go on it as the bytes of their .ddpm files.
+As soon as it holds enough, a batch of one image is coded by bits back; every batch makes the stack grow, and the next
+one larger, until batches have the size that the network likes. No random bits enter. A decoder takes the runs off in
+reverse.
 
 Under all of it lie 31 bits of the stack's first head: a check of all the block's pixels that costs nothing.
 """
@@ -21,22 +22,33 @@ from ddpmcodec import codec
 from ddpmcodec.ans.stack import Stack, Words
 from ddpmcodec.ans.stream import STATE_LOW
 from ddpmcodec.archive_format import MAX_BATCH_PIXELS, Run, Size
-from ddpmcodec.channels import bits_back
+from ddpmcodec.channels import bits_back, stacked
 from ddpmcodec.channels.bits_back import Pixels, Predictor, Rung
 from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError
 from ddpmcodec.networks.model import Model
+from ddpmcodec.schedule import Step
 
 RAW_BITS = 16  # of a file, that go on the stack at a time
 
 
 class Coder(NamedTuple):
-    """What a block is coded with. model, effort: of the .ddpm files; a decoder may leave it to them (None)."""
+    """What a block is coded with: by bits back under `predictor`, or, where the chain is empty, with `model`.
+
+    files: the model of .ddpm files, or None: the embedded ones. effort: of the uniform channel.
+    """
 
     predictor: Predictor
     chain: Sequence[Rung]
-    model: Model | None
+    files: Model | None
     effort: int = 0
     progress: codec.Progress | None = None
+    model: Model | None = None
+
+    def uniform(self) -> tuple[Model, Sequence[Step]]:
+        """The model of the uniform channel on stacks, and its steps. Raises ModelError."""
+        assert self.model is not None
+        steps = codec.steps_of(self.model, self.effort)
+        return codec.watched(self.model, len(steps), self.progress), steps
 
 
 class Encoded(NamedTuple):
@@ -53,21 +65,23 @@ def encode_block(images: Sequence[Pixels], coder: Coder) -> Encoded:
     """Push all images, uint8 [H, W, 3], those of one size side by side."""
     stack, runs, position = _first_stack(_block_check(map(_checksum, images))), [], 0
     while position < len(images):
-        batch = _lendable(stack, _alike(images, position), coder.chain)
-        pushed = _push_batch(stack, batch, coder) if batch else None
-        if pushed is None:
+        batch = _alike(images, position)
+        if not coder.chain:
+            stacked.encode(stack, np.stack(batch), *coder.uniform())
+            run = Run(len(batch))
+        elif (pushed := _push_lent(stack, batch, coder)) is None:
             data = _encode_file(images[position], coder)
             push_bytes(stack, data)
             run = Run(1, len(data))
         else:
-            stack, run = pushed, Run(len(batch))
+            stack, run = pushed
         runs.append(run)
         position += run.images
     return Encoded(tuple(runs), stack.to_words())
 
 
 def _encode_file(image: Pixels, coder: Coder) -> bytes:
-    return codec.encode(image, effort=coder.effort, model=coder.model, verify=False, progress=coder.progress)
+    return codec.encode(image, effort=coder.effort, model=coder.files, verify=False, progress=coder.progress)
 
 
 def _alike(images: Sequence[Pixels], position: int) -> list[Pixels]:
@@ -78,19 +92,16 @@ def _alike(images: Sequence[Pixels], position: int) -> list[Pixels]:
     return batch[: next((i for i, image in enumerate(batch) if image.shape != shape), len(batch))]
 
 
-def _lendable(stack: Stack, batch: list[Pixels], chain: Sequence[Rung]) -> list[Pixels]:
-    """As many images as the stack can lend bits to."""
-    return batch[: int(stack.bits() / (bits_back.bits_lent(chain) * batch[0].size))]
-
-
-def _push_batch(stack: Stack, batch: Sequence[Pixels], coder: Coder) -> Stack | None:
-    """The stack with the batch on it; None when it could not lend the bits after all, and is as it was."""
+def _push_lent(stack: Stack, batch: Sequence[Pixels], coder: Coder) -> tuple[Stack, Run] | None:
+    """The stack with as much of the batch on it as it can lend bits to; None, and it is as it was: it can to none."""
+    lendable = batch[: int(stack.bits() / (bits_back.bits_lent(coder.chain) * batch[0].size))]
     trial = Stack.from_words(stack.to_words())
     try:
-        bits_back.encode(trial, np.stack(batch), coder.predictor, coder.chain)
+        if lendable:
+            bits_back.encode(trial, np.stack(lendable), coder.predictor, coder.chain)
     except TruncatedError:
         return None
-    return trial
+    return (trial, Run(len(lendable))) if lendable else None
 
 
 def decode_block(words: Words, runs: Sequence[Run], sizes: Sequence[Size], coder: Coder) -> Iterator[list[Pixels]]:
@@ -115,10 +126,12 @@ def decode_block(words: Words, runs: Sequence[Run], sizes: Sequence[Size], coder
 
 
 def _pop_run(stack: Stack, run: Run, shape: tuple[int, int, int], coder: Coder) -> list[Pixels]:
+    if not coder.chain:
+        return list(stacked.decode(stack, (run.images, *shape), *coder.uniform()))
     if not run.file_bytes:
         return list(bits_back.decode(stack, (run.images, *shape), coder.predictor, coder.chain))
     data = pop_bytes(stack, run.file_bytes)
-    image = codec.decode_details(data, model=coder.model, progress=coder.progress).planes.colour
+    image = codec.decode_details(data, model=coder.files, progress=coder.progress).planes.colour
     if image.shape != shape:
         raise FormatError(f"an image of shape {image.shape} stands in the place of one of {shape}: the data is damaged")
     return [image]

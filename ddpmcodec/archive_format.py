@@ -10,7 +10,8 @@ r"""The .ddpma archive, version 1: a checked index, then sections cut by the len
              number of values, their lengths; number of images
              of all images: the mode's number, + 16 on a stack; width; height
              of files and RGBA: length of the section; of images on stacks: ICC profile, EXIF (place in values; 0: none)
-             number of blocks; words of each; runs of each; of all runs: images; bytes of the file, 0 where by bits back
+             number of blocks; words of each; runs of each; of all runs: images; bytes of the file, 0 without one
+             effort of the uniform channel, where blocks have no noise levels
              then of every image the name in UTF-8: varint bytes shared with the one before, varint length, the rest
              of images on stacks CRC-16/CCITT of the colour planes, 2 bytes each; the numerics profile as JSON
     values   the distinct ICC profiles and EXIF blocks of the images on stacks (`sections.pack_metadata`)
@@ -94,7 +95,8 @@ class Block:
 
 @dataclass(frozen=True)
 class Index:
-    """All that an archive says of itself. levels: 1/1024 grey level. profile: of a network that is not exact."""
+    """All that an archive says of itself. levels: of bits back, 1/1024 grey level; without any, the blocks are coded by
+    the uniform channel at `effort`. profile: of a network that is not exact."""
 
     model_id: bytes
     levels: tuple[int, ...] = ()
@@ -102,6 +104,7 @@ class Index:
     value_lengths: tuple[int, ...] = ()
     entries: tuple[Entry, ...] = ()
     blocks: tuple[Block, ...] = ()
+    effort: int = 0
 
     def members(self) -> list[list[int]]:
         """Of each block the numbers of its images, in coding order."""
@@ -168,10 +171,16 @@ def _pack_index(index: Index) -> bytes:
         [len(blocks), *(block.words for block in blocks), *(len(block.runs) for block in blocks)],
         [run.images for run in runs],
         [run.file_bytes for run in runs],
+        [index.effort] * _is_uniform(index.levels, blocks),
     ]
     numbers = b"".join(pack_varint(number) for column in columns for number in column)
     names = b"".join(_front_coded([entry.name for entry in entries]))
     return numbers + names + b"".join(entry.check.to_bytes(2, "little") for entry in stacked) + profile
+
+
+def _is_uniform(levels: Sequence[int], blocks: Sequence[Block]) -> bool:
+    """Whether there are stacks that the uniform channel codes, which goes by an effort."""
+    return bool(blocks) and not levels
 
 
 def _has_section(entry: Entry) -> bool:
@@ -290,6 +299,7 @@ def _parse_index(reader: _IndexReader, model_id: bytes) -> Index:
     stacked = sum(entry.stacked for entry in entries)
     icc, exif = iter(reader.column(stacked)), iter(reader.column(stacked))
     blocks = _parse_blocks(reader, stacked)
+    effort = reader.varint() if _is_uniform(levels, blocks) else 0
     names = reader.names(count)
     checks = iter([int.from_bytes(reader.take(2), "little") for _ in range(stacked)])
     entries = [replace(entry, name=name) for entry, name in zip(entries, names, strict=True)]
@@ -298,7 +308,7 @@ def _parse_index(reader: _IndexReader, model_id: bytes) -> Index:
     profile: dict[str, Any] = json.loads(reader.take(profile_length)) if profile_length else {}
     if reader.position != len(reader.data) or not isinstance(profile, dict):
         raise ValueError("bytes follow its end")
-    index = Index(model_id, levels, profile, tuple(value_lengths), tuple(entries), blocks)
+    index = Index(model_id, levels, profile, tuple(value_lengths), tuple(entries), blocks, effort)
     _check(index)
     return index
 
@@ -324,10 +334,11 @@ def _check(index: Index) -> None:
             raise ValueError(f"{entry.name} refers to metadata that is not there")
     if sum(block.images for block in index.blocks) != sum(entry.stacked for entry in index.entries):
         raise ValueError("the blocks do not hold as many images as there are on stacks")
-    if not bool(index.blocks) <= len(index.levels) <= MAX_LEVELS or any(
-        level <= 0 for level in _differences(index.levels)
-    ):
+    if len(index.levels) > MAX_LEVELS or any(level <= 0 for level in _differences(index.levels)):
         raise ValueError("the noise levels do not increase")
+    uniform = _is_uniform(index.levels, index.blocks)
+    if uniform and (index.profile or any(run.file_bytes for block in index.blocks for run in block.runs)):
+        raise ValueError("blocks of the uniform channel with what bits back needs")
     for block, members in zip(index.blocks, index.members(), strict=True):
         _check_runs(block, [index.entries[number].size for number in members])
 
@@ -371,8 +382,10 @@ def describe(data: bytes) -> dict[str, Any]:
         "model_id": index.model_id.hex(),
         "profile": index.profile or None,
         "levels": [level / LEVEL_UNIT for level in index.levels],
+        "effort": index.effort or None,
         "blocks": len(index.blocks),
-        "images_by_bits_back": sum(run.images for run in runs if not run.file_bytes),
+        "images_on_stacks": sum(entry.stacked for entry in index.entries),
+        "images_by_bits_back": sum(run.images for run in runs if index.levels and not run.file_bytes),
         "images": [
             {"name": entry.name, "mode": entry.mode, "width": entry.width, "height": entry.height}
             for entry in index.entries

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy.typing as npt
 
-from ddpmcodec.archive_format import LEVEL_UNIT, MAX_LEVELS, Index
+from ddpmcodec import models
+from ddpmcodec.archive_format import LEVEL_UNIT, MAX_LEVELS, MAX_STACKED_PIXELS, Index
 from ddpmcodec.channels.bits_back import Predictor, Rung, rungs
 from ddpmcodec.container import MODEL_ID_BYTES
 from ddpmcodec.errors import DdpmError, FormatError, ModelError
@@ -24,50 +25,61 @@ from ddpmcodec.schedule import Levels, check_levels, log_linear, respace
 Progress = Callable[[float], object]
 Source = Model | PaperDenoiser | str | Path | None
 
-# Default levels of an exact network, grey levels: from max(FIRST_LEVEL, FEW_STEPS / T) to LAST_LEVEL. By their bound on
+# Levels of an exact network, grey levels: from max(FIRST_LEVEL, FEW_STEPS / T) to LAST_LEVEL. By their bound on
 # 96 held-out CIFAR-10 training images: from T = 16 to 256 within 0.15% of the best first and last level on a grid.
-FIRST_LEVEL, FEW_STEPS, LAST_LEVEL, STEPS = 0.7, 22.0, 400.0, 32
+FIRST_LEVEL, FEW_STEPS, LAST_LEVEL = 0.7, 22.0, 400.0
 FINGERPRINT, NETWORK = "fingerprint", "network"  # in a profile, beside what it describes
 PROFILE_KEYS = {FINGERPRINT: str, NETWORK: str, "threads": int, "batch": int}
 
 
 @dataclass(frozen=True)
 class Network:
-    """id: of the network of the stacks. exact: the model of .ddpm files; None: the embedded one that they name.
+    """id: of the network of the stacks. model: the same where it is exact, and codes with the uniform channel too.
 
-    profile: of a network that is not exact, as the index keeps it. levels: the noise levels that a network which is not
-    exact was trained on; of an exact one those to code with by default. Grey levels.
+    files: the model of .ddpm files; None: the embedded ones, each for its sizes. levels: grey levels; the noise levels
+    that a network which is not exact was trained on. profile: of such a network, as the index keeps it.
+    stack_pixels: images of more become files of their own.
     """
 
     id: bytes
-    exact: Model | None
+    model: Model | None
+    files: Model | None
     predictor: Predictor
-    levels: Levels
+    levels: Levels | None = None
     profile: Description = field(default_factory=dict)
+    stack_pixels: int = MAX_STACKED_PIXELS
 
     @property
     def files_id(self) -> bytes:
         """Id of the model that .ddpm files are written with."""
-        return (self.exact or load_model()).id
+        return (self.files or load_model()).id
 
     def chain(self, levels: npt.ArrayLike | int | None) -> list[Rung]:
-        """The latents for these noise levels in grey levels, rounded to 1/1024; for so many of its own; or for its own.
+        """The latents for these noise levels in grey levels, rounded to 1/1024, or for so many of its own.
 
-        Raises DdpmError for levels that do not increase, too few or too many.
+        None: of all its own; none at all for an exact network, which does better without. Raises DdpmError for levels
+        that do not increase, too few or too many.
         """
         try:
             chosen = self._spaced(levels) if isinstance(levels, int) else self.levels if levels is None else levels
+            if chosen is None:
+                return []
             return rungs_of([round(LEVEL_UNIT * float(s)) for s in check_levels(chosen)])
         except ValueError as error:
             raise DdpmError(f"these noise levels cannot be: {error}") from error
 
     def _spaced(self, T: int) -> Levels:
         """T levels from the first to the last."""
-        return respace(self.levels, T) if self.profile else _log_linear(T)
+        return _log_linear(T) if self.levels is None else respace(self.levels, T)
 
 
 def find_network(source: Source = None) -> Network:
-    """An exported model (None: the embedded one), or a checkpoint of the paper's network. Raises ModelError."""
+    """An exported model, or a checkpoint of the paper's network. Raises ModelError.
+
+    None: the embedded model for thumbnails, on stacks; what is larger, or grey, is left to files of embedded models.
+    """
+    if source is None:
+        return _embedded(load_model())
     denoiser = source if isinstance(source, Model | PaperDenoiser) else find_denoiser(source)
     if isinstance(denoiser, PaperDenoiser):
         profile = NumericsProfile()
@@ -89,7 +101,7 @@ def network_of(index: Index, source: Source = None) -> Network:
     if not index.blocks:
         return _of_files(source)
     if not index.profile:
-        network = _exact(find_model(index.model_id)) if source is None else find_network(source)
+        network = _embedded(find_model(index.model_id)) if source is None else find_network(source)
         _refuse_another(network.id, index.model_id)
         return network
     if any(type(index.profile.get(key)) is not kind for key, kind in PROFILE_KEYS.items()):
@@ -104,8 +116,7 @@ def network_of(index: Index, source: Source = None) -> Network:
 
 def _of_files(source: Source) -> Network:
     """Where nothing is on a stack there are .ddpm files, each of which names its model."""
-    network = find_network(source)
-    return replace(network, exact=None) if source is None else network
+    return find_network(source)
 
 
 def _checkpoint(index: Index, source: Model | str | Path | None) -> PaperDenoiser:
@@ -127,7 +138,13 @@ def _refuse_another(found: bytes, expected: bytes) -> None:
 
 
 def _exact(model: Model) -> Network:
-    return Network(model.id, model, ExactPredictor(model), _log_linear(STEPS))
+    return Network(model.id, model, model, ExactPredictor(model))
+
+
+def _embedded(model: Model) -> Network:
+    """Stacks hold what this model is for; where it is for everything, all that they can."""
+    alone = models.PHOTO not in models.names()
+    return replace(_exact(model), files=None, stack_pixels=MAX_STACKED_PIXELS if alone else models.THUMBNAIL_PIXELS)
 
 
 def _log_linear(T: int) -> Levels:
@@ -136,7 +153,7 @@ def _log_linear(T: int) -> Levels:
 
 def _profiled(denoiser: PaperDenoiser, profile: NumericsProfile, facts: Description) -> Network:
     predictor = RoundedDenoiser(lambda c_t, s_t: profile.run(denoiser, c_t, s_t))
-    return Network(denoiser.id, None, predictor, denoiser.levels, facts)
+    return Network(denoiser.id, None, None, predictor, denoiser.levels, facts)
 
 
 def _own(denoiser: PaperDenoiser) -> list[float]:

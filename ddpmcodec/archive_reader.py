@@ -55,7 +55,7 @@ class ArchiveReader:
         """Images that are .ddpm files: together, or one by one where one of them is damaged."""
         try:
             images = codec.decode_many(
-                [self._file(n) for n in numbers], model=self.network.exact, progress=self.progress
+                [self._file(n) for n in numbers], model=self.network.files, progress=self.progress
             )
         except FormatError as error:
             if len(numbers) == 1:
@@ -99,7 +99,8 @@ class ArchiveReader:
     def _runs(self, place: int, members: Sequence[int]) -> Iterator[list[Pixels]]:
         index, data = self.archive.index, self.archive.stacks[place]
         predictor = watched(self.network.predictor, len(index.levels), self.progress)
-        coder = Coder(predictor, rungs_of(index.levels), self.network.exact, progress=self.progress)
+        chain = rungs_of(index.levels) if index.levels else []
+        coder = Coder(predictor, chain, self.network.files, index.effort, self.progress, self.network.model)
         words = np.frombuffer(data[: len(data) // 4 * 4], "<u4").astype(np.uint32)
         return decode_block(words, index.blocks[place].runs, [self.entries[n].size for n in members], coder)
 

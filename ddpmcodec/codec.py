@@ -16,7 +16,7 @@ from ddpmcodec.container import MODEL_ID_BYTES, Box, Header, Sections, assemble,
 from ddpmcodec.errors import ChecksumError, FormatError, ModelError, OutputError, TruncatedError
 from ddpmcodec.images import Planes, to_image, to_planes
 from ddpmcodec.information import info
-from ddpmcodec.networks import find_model, load_model
+from ddpmcodec.networks import default_model, find_model, load_model
 from ddpmcodec.networks.model import IntegerPrediction, Model
 from ddpmcodec.parallel import run_all
 from ddpmcodec.schedule import Step
@@ -60,8 +60,8 @@ def encode(
     """Compress a Pillow image, or a uint8 array (H, W), (H, W, 3) or (H, W, 4), without loss.
 
     `effort` 1 to 9 picks the model's list of steps: more network calls for fewer bytes. `model` is None (the embedded
-    one), the path of an exported model, or a loaded one. `strip` leaves out ICC profile and EXIF. `verify` decodes the
-    result and compares it with the image.
+    one for images of this size), the name of an embedded one, the path of an exported one, or a loaded model. `strip`
+    leaves out ICC profile and EXIF. `verify` decodes the result and compares it with the image.
 
     Raises ImageError for what cannot be coded, ModelError for the model or an effort it does not have, ChecksumError
     when the result does not decode to the image.
@@ -79,19 +79,21 @@ def encode_many(
     progress: Progress | None = None,
 ) -> list[bytes]:
     """`encode` for each image; those of the same size share network calls. The bytes are the same as one by one."""
-    network = model if isinstance(model, Model) else load_model(model)
-    steps = _steps(network, effort)
+    given = None if model is None else model if isinstance(model, Model) else load_model(model)
+    if given:
+        steps_of(given, effort)  # raises before an image is read
     pictures = [to_planes(image, strip=strip) for image in images]
     files: dict[int, bytes] = {}
 
     def encode_batch(batch: list[int]) -> None:
-        encoded = _encode_batch([pictures[i] for i in batch], network, effort, steps, progress)
+        network = given or default_model(_pixels(pictures[batch[0]]))
+        encoded = _encode_batch([pictures[i] for i in batch], network, effort, steps_of(network, effort), progress)
         files.update(zip(batch, encoded, strict=True))
 
-    run_all(encode_batch, _batches([(p.colour[..., 0].size, p.colour.shape) for p in pictures]))
+    run_all(encode_batch, _batches([(_pixels(p), p.colour.shape) for p in pictures]))
     ordered = [files[i] for i in range(len(pictures))]
     if verify:
-        _verify(ordered, pictures, network, progress)
+        _verify(ordered, pictures, given, progress)
     return ordered
 
 
@@ -165,6 +167,10 @@ def truncate(
 # --- encoding
 
 
+def _pixels(picture: Planes) -> int:
+    return picture.colour[..., 0].size
+
+
 def _encode_batch(
     pictures: Sequence[Planes], network: Model, effort: int, steps: Sequence[Step], progress: Progress | None
 ) -> list[bytes]:
@@ -172,12 +178,12 @@ def _encode_batch(
     height, width, _ = pictures[0].colour.shape
     index = plan_index(width, height, len(steps))
     headers = [Header(p.mode, width, height, effort, network.id[:MODEL_ID_BYTES], index=index) for p in pictures]
-    watched = _watched(network, len(steps), progress)
+    observed = watched(network, len(steps), progress)
 
     def encode_group(numbered: tuple[int, Box]) -> list[list[bytes]]:
         number, box = numbered
         pixels = np.stack([picture.colour[box] for picture in pictures])
-        return uniform.encode_group(pixels, watched, steps, group=number, per_step=index is not None)
+        return uniform.encode_group(pixels, observed, steps, group=number, per_step=index is not None)
 
     groups = run_all(encode_group, enumerate(headers[0].boxes()))  # [group][image][step, or one for all]
     return [
@@ -192,7 +198,9 @@ def _assemble(header: Header, picture: Planes, groups: Sequence[Sequence[bytes]]
     return assemble(header, alpha, step_major, pack_metadata(picture.icc, picture.exif))
 
 
-def _verify(files: Sequence[bytes], pictures: Sequence[Planes], network: Model, progress: Progress | None) -> None:
+def _verify(
+    files: Sequence[bytes], pictures: Sequence[Planes], network: Model | None, progress: Progress | None
+) -> None:
     """Raises ChecksumError unless a decoder that knows only the bytes finds every image."""
     remedy = "nothing was kept of it; this is a defect, please report it with the image"
     try:
@@ -237,14 +245,14 @@ def _decode_batch(
 ) -> list[Decoded]:
     """Images of files of one `_batch_key`. A preview (`partial`, `step`) is a batch of one."""
     header = files[0].header
-    steps = _steps(network, header.effort)
+    steps = steps_of(network, header.effort)
     if header.index and header.index.steps != len(steps):
         raise FormatError(f"the header claims {header.index.steps} steps, its model takes {len(steps)}: it is damaged")
     if not partial:
         for file in files:
             _refuse_missing(file, step)
     sides = [_side_sections(file) for file in files]  # before the network runs: damage there is reported at once
-    colour = _decode_colour(files, _watched(network, len(steps), progress), steps, partial, step)
+    colour = _decode_colour(files, watched(network, len(steps), progress), steps, partial, step)
     return [
         Decoded(
             Planes(file.header.mode, pixels, *side),
@@ -357,14 +365,14 @@ def _model_of(header: Header, model: ModelSource) -> Model:
     return network
 
 
-def _steps(network: Model, effort: int) -> Sequence[Step]:
+def steps_of(network: Model, effort: int) -> Sequence[Step]:
     if effort not in network.presets:
         efforts = ", ".join(map(str, sorted(network.presets)))
         raise ModelError(f"model {network.name!r} has no effort {effort}: it has {efforts}")
     return network.presets[effort]
 
 
-def _watched(network: Model, calls: int, progress: Progress | None) -> Model:
+def watched(network: Model, calls: int, progress: Progress | None) -> Model:
     """The same model; every one of `calls` network calls an image takes reports that share of its pixels."""
     if progress is None:
         return network

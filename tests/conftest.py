@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 from hypothesis import settings
 from torch import Tensor
 
+from ddpmcodec import models, networks
 from ddpmcodec.networks import checkpoint, load_model
 from ddpmcodec.networks.exact import Architecture
 from ddpmcodec.networks.latent import LatentNetwork
@@ -50,6 +52,20 @@ def make_tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int],
 @pytest.fixture(scope="session")
 def tiny_model(make_tiny_model: Callable[[int], Path]) -> Path:
     return make_tiny_model(0)
+
+
+@pytest.fixture
+def embedded(make_tiny_model: Callable[[int], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A package that comes with two tiny models: the folder they are in."""
+    for name, seed in ((models.DEFAULT, 1), (models.PHOTO, 2)):
+        shutil.copy(make_tiny_model(seed), tmp_path / f"{name}.safetensors")
+    monkeypatch.setattr(models, "FOLDER", tmp_path)
+    caches = (models.names, models.ids, networks._embedded)
+    for cached in caches:
+        cached.cache_clear()
+    yield tmp_path
+    for cached in caches:
+        cached.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -16,13 +16,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ddpmcodec import archive, archive_block, archive_format, codec
+from ddpmcodec import archive, archive_block, archive_format, codec, models
 from ddpmcodec.ans.stack import Stack
 from ddpmcodec.archive_block import Coder, decode_block, encode_block, pop_bytes, push_bytes
 from ddpmcodec.archive_format import Archive, Entry, Index, Run, assemble, check_name, describe, split
 from ddpmcodec.archive_network import find_network
 from ddpmcodec.channels import bits_back
-from ddpmcodec.container import pack_varint
+from ddpmcodec.container import pack_varint, parse_header
 from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ImageError, ModelError, TruncatedError
 from ddpmcodec.networks import load_model, profile
 from ddpmcodec.networks.ddpm import PaperDenoiser
@@ -58,7 +58,7 @@ def mixed() -> Pictures:
     return small
 
 
-def create(pictures: Pictures, model: Any, levels: Sequence[float] = LEVELS, **options: Any) -> bytes:
+def create(pictures: Pictures, model: Any, levels: Sequence[float] | None = LEVELS, **options: Any) -> bytes:
     return archive.create(pictures.items(), levels=levels, model=model, effort=1, **options)
 
 
@@ -88,9 +88,19 @@ def pictures() -> Pictures:
     return mixed()
 
 
+Levels = Sequence[float] | None
+
+
+@pytest.fixture(scope="module", params=[LEVELS, None], ids=["bits back", "uniform channel"])
+def levels(request: pytest.FixtureRequest) -> Levels:
+    chosen: Levels = request.param
+    return chosen
+
+
 @pytest.fixture(scope="module")
-def data(pictures: Pictures, model: Model) -> bytes:
-    return create(pictures, model)
+def data(pictures: Pictures, model: Model, levels: Levels) -> bytes:
+    """Of both channels."""
+    return create(pictures, model, levels)
 
 
 # --- there and back
@@ -102,19 +112,39 @@ def test_everything_comes_back(pictures: Pictures, data: bytes, model: Model) ->
     assert archive.test(data, model=model) == len(pictures)
 
 
-def test_the_same_images_give_the_same_bytes(pictures: Pictures, data: bytes, model: Model) -> None:
-    assert create(pictures, model, verify=False) == data
+def test_the_same_images_give_the_same_bytes(pictures: Pictures, data: bytes, model: Model, levels: Levels) -> None:
+    assert create(pictures, model, levels, verify=False) == data
 
 
-def test_threads_change_nothing(pictures: Pictures, data: bytes, model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_change_nothing(
+    pictures: Pictures, data: bytes, model: Model, levels: Levels, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)  # batches go through the network in three pieces
-    assert create(pictures, model, verify=False) == data
+    assert create(pictures, model, levels, verify=False) == data
 
 
 def test_arrays_are_images_too(model: Model) -> None:
     pixels = {name: np.asarray(image) for name, image in crops(9).items()}
     found = archive.extract(archive.create(pixels.items(), levels=LEVELS, model=model), model=model)
     assert all(np.array_equal(np.asarray(image), pixels[name]) for name, image in found)
+
+
+def test_one_archive_takes_less_than_a_file_for_every_image(model: Model) -> None:
+    pictures = crops(40)
+    files = codec.encode_many(pictures.values(), effort=1, model=model, verify=False)
+    assert len(create(pictures, model, None)) < sum(map(len, files)) - 12 * len(pictures)
+
+
+@pytest.mark.usefixtures("embedded")
+def test_embedded_models_code_what_they_are_for() -> None:
+    """Thumbnails share a stack of one model; photographs are files of the other."""
+    pictures = crops(3) | {"large.png": crops(1, 65, 64)["photo-000.png"]}
+    found = archive.create(pictures.items(), effort=1)
+    index, sections = split(found).index, split(found).sections
+    assert [entry.stacked for entry in index.entries] == [True, True, True, False]
+    assert index.model_id == models.ids()[models.DEFAULT][:4]
+    assert parse_header(sections[-1])[0].model_id == models.ids()[models.PHOTO][:4]
+    assert whole(pictures, archive.extract(found))
 
 
 def test_metadata_is_left_out_on_demand(pictures: Pictures, model: Model) -> None:
@@ -219,9 +249,8 @@ def test_images_that_say_nothing_come_back(model: Model) -> None:
     assert whole(pictures, archive.extract(found, model=model))
 
 
-def test_large_images_and_grey_ones_are_files_of_their_own(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive, "MAX_STACKED_PIXELS", 100)
-    pictures = crops(8) | {"large.png": crops(1, 20, 10)["photo-000.png"]}
+def test_large_images_and_grey_ones_are_files_of_their_own(model: Model) -> None:
+    pictures = crops(8) | {"large.png": crops(1, 300, 220)["photo-000.png"]}
     pictures["grey.png"] = pictures["photo-001.png"].convert("L")
     found = create(pictures, model)
     cut = split(found)
@@ -530,14 +559,15 @@ def test_the_index_is_read_without_pytorch() -> None:
     assert done.stdout == "set()\n"
 
 
-def test_facts_are_told_without_decoding(data: bytes, pictures: Pictures, model: Model) -> None:
+def test_facts_are_told_without_decoding(data: bytes, pictures: Pictures, model: Model, levels: Levels) -> None:
     facts = describe(data)
     assert [image["name"] for image in facts["images"]] == list(pictures)
     assert facts["images"][-1] == {"name": "tall.png", "mode": "RGB", "width": 3, "height": 17}
     assert facts["model_id"] == model.id[:4].hex()
-    assert facts["levels"] == LEVELS
+    assert (facts["levels"], facts["effort"]) == ((levels, None) if levels else ([], 1))
     assert facts["profile"] is None
-    assert 0 < facts["images_by_bits_back"] < len(pictures)
+    assert facts["images_on_stacks"] == len(pictures) - 3  # three are grey
+    assert (facts["images_by_bits_back"] > 0) == (levels is not None)
     assert (facts["bytes"], facts["missing_bytes"]) == (len(data), 0)
     assert 0 < facts["index_bytes"] < 300
 

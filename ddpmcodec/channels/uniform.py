@@ -95,7 +95,7 @@ def dither(step: int, group: int, height: int, width: int, channels: int) -> NDA
     return raw.astype("<u8").view("<u2")[:count].reshape(height, width, channels).astype(np.uint16)
 
 
-class _Walk:
+class Walk:
     """The steps of a list over one batch: the network's prediction and the constants of each step."""
 
     def __init__(self, model: Model, steps: Sequence[Step], group: int, state: State) -> None:
@@ -117,16 +117,16 @@ def encode_symbols(
     """For every step the symbols of each image [N, H, W, C], and the state after it (the same object each time)."""
     images, height, width, channels = pixels.shape
     state = State.unknown(images, height, width, channels)
-    for prediction, constants in _Walk(model, steps, group, state):
+    for prediction, constants in Walk(model, steps, group, state):
         symbols = [
-            cells.encode_step(pixels[n], state.lo[n], state.hi[n], state.c[n], *_of(prediction, n), *constants)
+            cells.encode_step(pixels[n], state.lo[n], state.hi[n], state.c[n], *image_of(prediction, n), *constants)
             for n in range(images)
         ]
         state.spread_grey()
         yield symbols, state
 
 
-def _of(prediction: IntegerPrediction, image: int) -> list[NDArray[Any]]:
+def image_of(prediction: IntegerPrediction, image: int) -> list[NDArray[Any]]:
     return [array[image] for array in prediction]
 
 
@@ -221,11 +221,11 @@ def decode_group(
     readers = [_Reader(list(c), per_step, partial) for c in chunks]
     wanted = len(steps) if last_step is None else min(last_step, len(steps))
     done, begun = 0, None
-    for number, (prediction, constants) in enumerate(_Walk(model, steps[:wanted], group, state)):
+    for number, (prediction, constants) in enumerate(Walk(model, steps[:wanted], group, state)):
         before = state.copy() if partial else state
         for n, reader in enumerate(readers):
             reader.open(number)
-            reader.step(state, n, _of(prediction, n), constants)
+            reader.step(state, n, image_of(prediction, n), constants)
         state.spread_grey()
         if per_step or number == len(steps) - 1:
             for n, reader in enumerate(readers):

@@ -7,6 +7,8 @@ from functools import cache
 from pathlib import Path
 
 DEFAULT = "cifar10"
+PHOTO = "photo"
+THUMBNAIL_PIXELS = 64 * 64  # an image of more is a photograph, as far as the choice of a model goes
 FOLDER = Path(__file__).parent
 
 
@@ -17,6 +19,11 @@ def names() -> tuple[str, ...]:
 
 def path(name: str) -> Path:
     return FOLDER / f"{name}.safetensors"
+
+
+def default_name(pixels: int) -> str:
+    """The model for an image of so many pixels, where none is named: `photo` for more than a thumbnail."""
+    return PHOTO if pixels > THUMBNAIL_PIXELS and PHOTO in names() else DEFAULT
 
 
 @cache

@@ -10,7 +10,7 @@ from ddpmcodec.errors import ModelError
 from ddpmcodec.networks.checkpoint import load
 from ddpmcodec.networks.model import Model
 
-__all__ = ["Model", "find_model", "load_model"]
+__all__ = ["Model", "default_model", "find_model", "load_model"]
 
 
 @cache
@@ -19,12 +19,17 @@ def _embedded(name: str) -> Model:
 
 
 def load_model(source: str | Path | None = None) -> Model:
-    """The default embedded model (None), an embedded one by name, or an exported file. Raises ModelError."""
+    """The embedded model for thumbnails (None), an embedded one by name, or an exported file. Raises ModelError."""
     if source is None:
         return _embedded(models.DEFAULT)
     if isinstance(source, str) and source in models.names():
         return _embedded(source)
     return load(source)
+
+
+def default_model(pixels: int) -> Model:
+    """The embedded model for an image of so many pixels."""
+    return _embedded(models.default_name(pixels))
 
 
 def find_model(model_id: bytes) -> Model:

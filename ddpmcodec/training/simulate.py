@@ -13,9 +13,14 @@ from ddpmcodec.networks.features import gaussian_estimate, uniform_spread
 from ddpmcodec.schedule import HALF_RANGE, bayer_ranks
 
 LADDER = 7  # most noise steps simulated before the state
-DIFFUSION_SHARE = 0.15  # of images all of whose pixels move together, through many noise levels
-LATTICE = 8  # period; the phases of smaller lattices are the first of its own
+DIFFUSION_SHARE = 0.08  # of images all of whose pixels move together, through many noise levels
+COARSE_SHARE = 0.16  # of images that become visible at a noise level, coarse to fine, before any pixel is exact
+LATTICE = 16  # period; the phases of smaller lattices are the first of its own
 FIRST_LEVEL = 100.0  # grey levels; a ladder starts at the first rung below
+LADDER_LEVELS = (1.2, 90.0)  # that ladders end at
+RUNG_LEVELS = (3.0, 25.0)  # that one or two steps end at, on the way of a group of lattice phases
+COARSE_LEVELS = (6.0, 50.0)  # at which lattice phases become visible
+REFINED_LEVELS = (2.0, 12.0)  # to which all pixels have come before the first of them are exact
 STEP_LEVELS = (1.0, 200.0)  # noise levels of the Gaussian channel's steps
 FINAL_LEVELS = (0.6, 6.0)  # and of its last step, to the pixel itself
 FINAL_SHARE = 0.3
@@ -82,9 +87,11 @@ class _Plan(NamedTuple):
     """Where in a step list each image of a batch is, [N, 1, 1, 1] or [N, 1, H, W]."""
 
     exact: Tensor  # pixels that are exact already
+    noisy: Tensor  # pixels that the noise steps before the state have moved
     group: Tensor  # pixels that the next step moves
     fellows: Tensor  # pixels that are predicted from as much, and would be next: more to learn from in one call
-    rungs: Tensor  # noise steps the group may have been through; 0: nothing is known of it
+    rungs: Tensor  # noise steps before the state; 0: nothing is known of what is not exact
+    target: Tensor  # grey levels; the noise level that those steps end at, or the next step where nothing is known
     finish: Tensor  # whether the next step makes the group exact
 
 
@@ -99,26 +106,43 @@ def _group(period: int, generator: torch.Generator) -> tuple[int, int]:
     return first, first + size
 
 
+def _doubling(period: int, generator: torch.Generator) -> tuple[int, int]:
+    """First and last rank of a group that doubles what is visible; each of them as often as the next."""
+    last = 1 << int(torch.randint((period * period).bit_length(), (), generator=generator))
+    return (last // 2, last)
+
+
 def _plan(n: int, size: int, generator: torch.Generator) -> _Plan:
     """Some images: all pixels together through many noise levels, plain diffusion.
 
+    Some: lattice phases that appear at a noise level, group by group; or all at a lower one, and some already exact.
     The others: lattice phases made exact group by group, through no, one or two noise levels on the way.
     """
     group = torch.ones(n, 1, size, size, dtype=torch.bool)
-    exact, fellows = torch.zeros_like(group), torch.zeros_like(group)
-    rungs, finish = torch.full((n, 1, 1, 1), LADDER), torch.zeros(n, 1, 1, 1)
+    exact, fellows, noisy = torch.zeros_like(group), torch.zeros_like(group), torch.ones_like(group)
+    rungs, finish = torch.full((n, 1, 1, 1), LADDER), torch.zeros(n, 1, 1, 1, dtype=torch.bool)
+    target = torch.empty(n, 1, 1, 1)
     ranks = torch.as_tensor(bayer_ranks(LATTICE)).repeat(size // LATTICE, size // LATTICE)
-    for i, choice in enumerate(torch.rand(n, 3, generator=generator).tolist()):
-        if choice[0] < DIFFUSION_SHARE:
-            rungs[i], finish[i] = (0, LADDER)[choice[1] > 0.12], choice[2] < 0.3
-            continue
-        first, last = _group(LATTICE, generator)
-        exact[i], group[i] = ranks < first, (ranks >= first) & (ranks < last)
-        rungs[i] = (0, 0, 0, 1, 1, 1, 2)[int(7 * choice[1])]
-        finish[i] = choice[2] < (0.5 if rungs[i] == 0 else 0.85)
-        if rungs[i] == 0:
-            fellows[i] = (ranks >= last) & (ranks < 1 << first.bit_length())
-    return _Plan(exact, group, fellows, rungs, finish.bool())
+    for i, (kind, way, end, height) in enumerate(torch.rand(n, 4, generator=generator).tolist()):
+        if kind < DIFFUSION_SHARE:
+            rungs[i], finish[i], levels = (0, LADDER)[way > 0.12], end < 0.3, LADDER_LEVELS
+        elif kind < DIFFUSION_SHARE + COARSE_SHARE / 2:
+            first, last = _doubling(LATTICE, generator)
+            noisy[i], group[i] = ranks < first, (ranks >= first) & (ranks < last)
+            rungs[i], levels = 1, COARSE_LEVELS
+        elif kind < DIFFUSION_SHARE + COARSE_SHARE:
+            first, last = _group(LATTICE, generator)
+            exact[i], group[i] = ranks < first, (ranks >= first) & (ranks < last)
+            rungs[i], finish[i], levels = (1, 2, 3)[int(3 * way)], True, REFINED_LEVELS
+        else:
+            first, last = _group(LATTICE, generator)
+            exact[i], group[i] = ranks < first, (ranks >= first) & (ranks < last)
+            noisy[i], rungs[i], levels = group[i], (0, 0, 0, 1, 1, 1, 2)[int(7 * way)], RUNG_LEVELS
+            finish[i] = end < (0.5 if rungs[i] == 0 else 0.85)
+            if rungs[i] == 0:
+                fellows[i] = (ranks >= last) & (ranks < 1 << first.bit_length())
+        target[i] = levels[0] * (levels[1] / levels[0]) ** height
+    return _Plan(exact, noisy, group, fellows, rungs, target, finish)
 
 
 def uniform_batch(pixels: Tensor, generator: torch.Generator) -> UniformBatch:
@@ -126,18 +150,15 @@ def uniform_batch(pixels: Tensor, generator: torch.Generator) -> UniformBatch:
     n, _, size, _ = pixels.shape
     plan = _plan(n, size, generator)
     ratio = _uniform(n, 0.3, 0.75, generator)
-    target = torch.where(
-        plan.rungs == LADDER, _log_uniform(n, 1.2, 90.0, generator), _log_uniform(n, 3.0, 25.0, generator)
-    )
     state = unknown_ranges(pixels)
     for j in range(LADDER - 1, -1, -1):
-        level = target / ratio**j
+        level = plan.target / ratio**j
         rows = torch.nonzero(((level < FIRST_LEVEL) & (j < plan.rungs)).flatten()).flatten()
         before = Ranges(*(part[rows] for part in state))
-        moved = uniform_step(pixels[rows], before, level[rows], plan.group[rows], generator)
+        moved = uniform_step(pixels[rows], before, level[rows], plan.noisy[rows], generator)
         state = Ranges(*(part.index_copy(0, rows, new) for part, new in zip(state, moved, strict=True)))
     lo, hi = torch.where(plan.exact, pixels, state.lo), torch.where(plan.exact, pixels, state.hi)
-    level = torch.where(plan.rungs == 0, target, target * ratio)
+    level = torch.where(plan.noisy & (plan.rungs > 0), plan.target * ratio, plan.target)
     after = uniform_step(pixels, state._replace(lo=lo, hi=hi), level, plan.group, generator)
     known = (plan.finish & plan.group) | plan.fellows
     new_lo, new_hi = (torch.where(known, pixels, bound) for bound in (after.lo, after.hi))

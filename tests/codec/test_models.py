@@ -15,7 +15,7 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from ddpmcodec import codec
+from ddpmcodec import codec, models
 from ddpmcodec.errors import ModelError
 from ddpmcodec.networks import load_model
 from ddpmcodec.networks.model import Model
@@ -47,6 +47,18 @@ def test_another_model_is_refused_naming_both(model: Model, other_model: Path, b
 def test_a_model_that_is_not_embedded_is_asked_for_by_id(model: Model, bare: bytes) -> None:
     with pytest.raises(ModelError, match=model.id[:4].hex()):
         codec.decode(bare)
+
+
+@pytest.mark.usefixtures("embedded")
+def test_the_size_of_an_image_picks_the_model() -> None:
+    images = [Image.new("RGB", size, "red") for size in ((64, 64), (65, 64), (9, 9))]
+    files = codec.encode_many(images, effort=1)
+    thumbnails, photographs = load_model(models.DEFAULT), load_model(models.PHOTO)
+    used = [thumbnails, photographs, thumbnails]
+    assert [codec.info(file)["model"] for file in files] == [model.name for model in used]
+    assert files[1] == codec.encode(images[1], effort=1)
+    assert codec.info(codec.encode(images[1], effort=1, model=models.DEFAULT))["model"] == thumbnails.name
+    assert [codec.decode(file).size for file in files] == [image.size for image in images]
 
 
 def test_a_missing_model_is_an_error(picture: Picture, tmp_path: Path) -> None:

@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from ddpmcodec import models, networks
+from ddpmcodec import models
 from ddpmcodec.errors import ModelError
-from ddpmcodec.networks import find_model, load_model
-
-
-@pytest.fixture
-def embedded(make_tiny_model: Callable[[int], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A package that comes with two tiny models."""
-    for name, seed in ((models.DEFAULT, 1), ("other", 2)):
-        shutil.copy(make_tiny_model(seed), tmp_path / f"{name}.safetensors")
-    monkeypatch.setattr(models, "FOLDER", tmp_path)
-    caches = (models.names, models.ids, networks._embedded)
-    for cached in caches:
-        cached.cache_clear()
-    yield tmp_path
-    for cached in caches:
-        cached.cache_clear()
+from ddpmcodec.networks import default_model, find_model, load_model
 
 
 def test_names_and_ids_are_those_of_the_files(embedded: Path) -> None:
-    assert models.names() == (models.DEFAULT, "other")
+    assert models.names() == (models.DEFAULT, models.PHOTO)
     assert {name: load_model(name).id for name in models.names()} == models.ids()
 
 
@@ -37,8 +21,19 @@ def test_the_default_model_is_loaded_once(embedded: Path) -> None:
     assert load_model().name == "tiny1"
 
 
+def test_photographs_and_thumbnails_have_models_of_their_own(embedded: Path) -> None:
+    assert default_model(64 * 64) is load_model(models.DEFAULT)
+    assert default_model(64 * 65) is load_model(models.PHOTO)
+
+
+def test_where_there_is_one_model_it_is_for_every_size(embedded: Path) -> None:
+    models.path(models.PHOTO).unlink()
+    models.names.cache_clear()
+    assert default_model(1 << 20) is load_model(models.DEFAULT)
+
+
 def test_a_model_is_found_by_the_first_bytes_of_its_id(embedded: Path) -> None:
-    assert find_model(models.ids()["other"][:4]) is load_model("other")
+    assert find_model(models.ids()[models.PHOTO][:4]) is load_model(models.PHOTO)
 
 
 def test_an_unknown_id_is_told_with_the_known_ones(embedded: Path) -> None:
