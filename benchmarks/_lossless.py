@@ -20,7 +20,7 @@ from ddpmcodec.channels import uniform
 from ddpmcodec.channels.bits_back import PRIOR_STD
 from ddpmcodec.container import split
 from ddpmcodec.errors import ChecksumError, ModelError
-from ddpmcodec.networks import Model, load_model
+from ddpmcodec.networks import Model, default_model, load_model
 from ddpmcodec.networks.gaussian import ExactDenoiser
 
 from ._data import Pixels
@@ -31,9 +31,10 @@ from ._timing import replaced
 Costs = dict[bytes, float]  # bits that the symbols of a stream cost, by the stream's bytes
 
 
-def load_model_with(source: str | None, efforts: Iterable[int]) -> Model:
-    """The model, which must have these efforts: a run of hours should not end for want of the last one."""
-    model = load_model(source)
+def load_model_with(source: str | None, efforts: Iterable[int], images: Sequence[Pixels]) -> Model:
+    """The model (None: the embedded one for most of the images), which must have these efforts: a run of hours should
+    not end for want of the last one. Raises ModelError."""
+    model = load_model(source) if source else default_model(int(np.median([i.shape[0] * i.shape[1] for i in images])))
     if missing := sorted(set(efforts) - set(model.presets)):
         known = ", ".join(map(str, sorted(model.presets)))
         raise ModelError(f"model {model.name!r} has no effort {missing[0]}: it has {known}")
@@ -71,14 +72,27 @@ def peer_files(images: Sequence[Pixels], peer: Peer) -> Found:
     return {"bytes": [len(data) for data in datas]}
 
 
-def archive(images: Sequence[Pixels], model: Model, steps: int) -> Found:
-    """One archive of all images, at so many noise levels of the model's choice: {bytes, images_by_bits_back}."""
+def archive(images: Sequence[Pixels], model: Model, *, effort: int = 7, steps: int | None = None) -> Found:
+    """One archive of all images, at an effort or, by bits back, at so many noise levels of the model's choice: {bytes,
+    images_on_stacks}."""
     named = {str(number): image for number, image in enumerate(images)}
-    data = archives.create(named.items(), levels=steps, model=model, verify=False)
+    data = archives.create(named.items(), effort=effort, levels=steps, model=model, verify=False)
     back = dict(archives.extract(data, model=model))
-    _compare(images, (np.asarray(back[name]) for name in named), f"an archive at {steps} steps")
+    _compare(images, (np.asarray(back[name]) for name in named), "an archive")
     stacked = sum(entry.stacked for entry in archives.read_index(data).entries)
-    return {"bytes": [len(data)], "images_by_bits_back": [stacked]}
+    return {"bytes": [len(data)], "images_on_stacks": [stacked]}
+
+
+def code_lengths_of(images: Sequence[Pixels], model: Model, effort: int) -> Found:
+    """What the uniform channel's symbols of each image cost, in the coder's own integers: {bound}, in bits/dim."""
+    found: list[float] = []
+    for _, alike in groupby(images, key=np.shape):  # of one size
+        pixels = np.stack(list(alike))
+        costs = np.zeros(len(pixels))
+        for symbols, _ in uniform.encode_symbols(pixels, model, model.presets[effort], group=0):
+            costs += [cost_bits(freqs).sum() for _, freqs in symbols]
+        found += (costs / pixels[0].size).tolist()
+    return {"bound": found}
 
 
 def bounds(images: Sequence[Pixels], model: Model, steps: int, seed: int) -> Found:

@@ -2,13 +2,13 @@
 
 One file an image at each effort and by each other codec, and archives of up to 512 images. Beside the size of files
 stands the model's bound: of one file an image its code length, what the coder's symbols cost in the coder's own
-integers; of archives the variational bound of their images on the same noise levels.
+integers; of archives the same, or, by bits back, the variational bound of their images on the same noise levels.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,6 +47,7 @@ def run(
     out: Path,
     source: str | None,
     efforts: Sequence[int],
+    together: Sequence[int],
     steps: Sequence[int],
     *,
     command: str,
@@ -55,18 +56,19 @@ def run(
 ) -> Document | None:
     """Measure, write bench-bpd.json and its figure into the folder `out`, and return the result.
 
-    source: of the model. steps: noise levels of the archives. peers: also other codecs. None on all of torchrun's ranks
-    but the first. Raises ModelError for an effort that the model does not have, ChecksumError where an image does not
-    come back.
+    source: of the model. efforts: of one file an image; together: of archives. steps: noise levels of archives. peers:
+    also other codecs. None on all of torchrun's ranks but the first. Raises ModelError for an effort that the model
+    does not have, ChecksumError where an image does not come back.
     """
-    model = _lossless.load_model_with(source, efforts)
+    model = _lossless.load_model_with(source, {*efforts, *together}, dataset.images)
     others, skipped = sort_out(PEERS if peers else ())
     data = dataset.describe()
     work = Work(out, KIND, {"dataset": data["sha256"], "model": model.id.hex(), "versions": versions()})
     with _lossless.code_lengths() as costs:
         contenders = [
             *(_effort(model, effort, costs) for effort in efforts),
-            *(_archive(model, T) for T in steps),
+            *(_archive(model, effort) for effort in together),
+            *(_bits_back(model, T) for T in steps),
             *map(_peer, others),
         ]
         units = [unit for each in contenders for task in each.tasks for unit in task.units(dataset.images)]
@@ -87,13 +89,23 @@ def _effort(model: Model, effort: int, costs: _lossless.Costs) -> Contender:
     return Contender(name, calls, 1, [task])
 
 
-def _archive(model: Model, steps: int) -> Contender:
+def _archive(model: Model, effort: int) -> Contender:
+    name, calls = f"ddpmcodec archive effort {effort}", len(model.presets[effort])
+    there_and_back = _whole(name, 2 * calls, lambda images, _: _lossless.archive(images, model, effort=effort))
+    needed = Task(f"{name}, bound", calls, lambda images, _: _lossless.code_lengths_of(images, model, effort))
+    return Contender(name, calls, ARCHIVE_IMAGES, [there_and_back, needed])
+
+
+def _bits_back(model: Model, steps: int) -> Contender:
     name = f"ddpmcodec archive T={steps}"
-    there_and_back = Task(
-        name, 2 * steps, lambda images, _: _lossless.archive(images, model, steps), ARCHIVE_IMAGES, sys.maxsize
-    )
+    there_and_back = _whole(name, 2 * steps, lambda images, _: _lossless.archive(images, model, steps=steps))
     bound = Task(f"{name}, bound", steps, lambda images, first: _lossless.bounds(images, model, steps, first))
     return Contender(name, steps, ARCHIVE_IMAGES, [there_and_back, bound])
+
+
+def _whole(name: str, calls: int, measure: Callable[[Sequence[Pixels], int], Found]) -> Task:
+    """Of as many images at a time as share an archive."""
+    return Task(name, calls, measure, ARCHIVE_IMAGES, sys.maxsize)
 
 
 def _peer(peer: Peer) -> Contender:
@@ -114,7 +126,7 @@ def _row(contender: Contender, images: Sequence[Pixels], found: Mapping[str, Fou
         needed = np.array(values["code_length"])
         row |= {"bound": estimate(needed / dims), "overhead_bytes": _spread(sizes - needed / 8)}
     if "bound" in values:
-        row |= {"bound": estimate(values["bound"]), "images_by_bits_back": sum(values["images_by_bits_back"])}
+        row |= {"bound": estimate(values["bound"]), "images_on_stacks": sum(values["images_on_stacks"])}
     return row | {"bytes": values["bytes"]}
 
 

@@ -78,7 +78,7 @@ def run(
     source: of the model. None on all of torchrun's ranks but the first. Raises ModelError for an effort that the model
     does not have, ChecksumError where an image does not come back.
     """
-    model = load_model_with(source, plan.efforts)
+    model = load_model_with(source, plan.efforts, dataset.images)
     sweeps, skipped = _sort_out(SWEEPS if peers else ())
     data = dataset.describe()
     contenders = [*(_effort(model, effort, plan.budgets) for effort in plan.efforts), *map(_sweep, sweeps)]

@@ -68,7 +68,7 @@ def run(
     """
     if rank_and_size()[1] > 1:
         raise DdpmError("speed is that of one process: start it without torchrun")
-    model = load_model_with(source, plan.efforts)
+    model = load_model_with(source, plan.efforts, dataset.images)
     others, skipped = sort_out(PEERS if peers else ())
     data = dataset.describe()
     identity = {"dataset": data["sha256"], "model": model.id.hex(), "machine": machine(), "repeats": plan.repeats}

@@ -69,7 +69,7 @@ def run(
     source: of the model. None on all of torchrun's ranks but the first. Raises ModelError for an effort that the model
     does not have, OutputError for a budget that does not hold a file's header.
     """
-    model = load_model_with(source, [plan.effort])
+    model = load_model_with(source, [plan.effort], dataset.images)
     measured, _ = sort_out([peers[0] for peers in BESIDE.values()] if plan.peers else ())
     beside = {peer.name: BESIDE[peer.name] for peer in measured}
     data = dataset.describe()

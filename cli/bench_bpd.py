@@ -38,7 +38,14 @@ from ._common import EXIT_CODES, force_option, model_option, quiet_option
     type=numbers(2, none=True),
     default="",
     metavar="T,T,...",
-    help="And archives, of so many noise levels.",
+    help="And archives by bits back, of so many noise levels.",
+)
+@click.option(
+    "--archive-efforts",
+    type=numbers(1, 9, none=True),
+    default="",
+    metavar="E,E,...",
+    help="And archives by the steps of these efforts.",
 )
 @peers_option
 @model_option
@@ -51,6 +58,7 @@ def bpd(
     split: str,
     efforts: tuple[int, ...],
     archives: tuple[int, ...],
+    archive_efforts: tuple[int, ...],
     no_peers: bool,
     model: str | None,
     force: bool,
@@ -67,6 +75,7 @@ def bpd(
     from ddpmcodec.benchmarks.bpd import run
 
     dataset = load_dataset(data, split=split, limit=limit)
+    contenders = efforts, archive_efforts, archives
     return measure(
-        lambda: run(dataset, out, model, efforts, archives, command=command_line(), peers=not no_peers, quiet=quiet)
+        lambda: run(dataset, out, model, *contenders, command=command_line(), peers=not no_peers, quiet=quiet)
     )

@@ -62,7 +62,20 @@ def test_archives_have_the_size_that_create_gives_them_and_the_bound_of_their_le
     assert row["bytes"] == [len(archive.create(named, levels=2, model=model))]
     assert row["bits_per_dim"] == {"mean": 8 * row["bytes"][0] / pictures.size, "standard_error": None}
     assert row["bound"]["mean"] == pytest.approx(np.mean(_lossless.bounds(pictures, model, 2, 0)["bound"]))
-    assert 0 <= row["images_by_bits_back"] <= 3
+    assert 0 <= row["images_on_stacks"] <= 3
+
+
+def test_archives_by_the_uniform_channel_stand_beside_their_code_length(
+    bench: Any, array: Path, pictures: np.ndarray, model: Model
+) -> None:
+    ended = bench("bpd", "--data", array, "--efforts", 1, "--archive-efforts", 1, "--no-peers")
+    single, row = ended.found["results"]["codecs"]
+    named = [(str(i), image) for i, image in enumerate(pictures)]
+    assert row["codec"] == "ddpmcodec archive effort 1"
+    assert row["bytes"] == [len(archive.create(named, effort=1, model=model))]
+    assert row["bound"] == pytest.approx(single["bound"])
+    assert row["bits_per_dim"]["mean"] < single["bits_per_dim"]["mean"]
+    assert row["images_on_stacks"] == len(pictures)
 
 
 def test_photographs_of_any_size_stand_beside_the_other_codecs(
@@ -136,9 +149,9 @@ def test_an_image_that_does_not_come_back_ends_the_run(
 
 
 def test_an_effort_that_the_model_does_not_have_is_refused_first(model: Model, tiny_model: Path) -> None:
-    assert _lossless.load_model_with(str(tiny_model), model.presets).presets == model.presets
+    assert _lossless.load_model_with(str(tiny_model), model.presets, []).presets == model.presets
     with pytest.raises(ModelError, match=r"model 'tiny0' has no effort 11: it has 1, 2, 3"):
-        _lossless.load_model_with(str(tiny_model), [1, 11])
+        _lossless.load_model_with(str(tiny_model), [1, 11], [])
 
 
 def test_literature_stands_beside_cifar10s_test_set_alone_and_is_marked() -> None:
