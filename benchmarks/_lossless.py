@@ -18,7 +18,7 @@ from ddpmcodec.archive_network import find_network
 from ddpmcodec.bound import evaluate
 from ddpmcodec.channels import uniform
 from ddpmcodec.channels.bits_back import PRIOR_STD
-from ddpmcodec.container import split
+from ddpmcodec.container import PROGRESSIVE, split
 from ddpmcodec.errors import ChecksumError, ModelError
 from ddpmcodec.networks import Model, default_model, load_model
 from ddpmcodec.networks.gaussian import ExactDenoiser
@@ -39,6 +39,11 @@ def load_model_with(source: str | None, efforts: Iterable[int], images: Sequence
         known = ", ".join(map(str, sorted(model.presets)))
         raise ModelError(f"model {model.name!r} has no effort {missing[0]}: it has {known}")
     return model
+
+
+def name_of(effort: int) -> str:
+    """What our files at an effort are called in results."""
+    return "ddpmcodec progressive" if effort == PROGRESSIVE else f"ddpmcodec effort {effort}"
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from ._data import CIFAR10_NAME, Dataset
 from ._distortion import psnr
 from ._kinds import Measure
 from ._literature import NOT_MEASURED
-from ._lossless import load_model_with
+from ._lossless import load_model_with, name_of
 from ._lossy_peers import SWEEPS, Sweep
 from ._peers import sort_out
 from ._published_curves import CURVES
@@ -108,7 +108,7 @@ def _sort_out(sweeps: Sequence[Sweep]) -> tuple[list[Sweep], list[dict[str, str]
 
 
 def _effort(model: Model, effort: int, budgets: Sequence[float]) -> Contender:
-    name, calls = f"ddpmcodec effort {effort}", len(model.presets[effort])
+    name, calls = name_of(effort), len(model.presets[effort])
     cost = calls * (1 + 2 * calls + len(budgets))
     task = Task(name, cost, lambda images, _: previews(images, model, effort, budgets), UNIT_IMAGES)
     return Contender(name, calls, task, "steps")

@@ -21,7 +21,7 @@ from ddpmcodec.networks import Model
 from ._data import Dataset, Pixels
 from ._distortion import psnr
 from ._kinds import Measure
-from ._lossless import load_model_with
+from ._lossless import load_model_with, name_of
 from ._lossy_peers import jpeg_options, webp_options
 from ._peers import PEERS, Peer, sort_out
 from ._results import Document, document, versions
@@ -171,7 +171,7 @@ def _decibel(cell: Mapping[str, Any] | None) -> str | None:
 
 
 def figures(found: Document) -> dict[str, str]:
-    words = f"previews from the first bytes of one file at effort {found['results']['effort']}"
+    words = f"previews from the first bytes of one file, {name_of(found['results']['effort'])},"
     beside = " and the best files of other codecs with as many bytes"
     return {
         f"strip-{image['name']}": f"{image['name']}: {words}{beside if len(image['strips']) > 1 else ''}."
@@ -185,4 +185,4 @@ def measures(found: Document) -> Iterator[Measure]:
     whole = {key: image["strips"][0]["cells"][-1] for key, image in zip(ids, images, strict=True)}
     sizes = {key: cell["bytes"] for key, cell in whole.items() if cell["psnr"] is None}
     if sizes:
-        yield Measure(f"ddpmcodec effort {found['results']['effort']}, bytes of a file", sizes)
+        yield Measure(f"{name_of(found['results']['effort'])}, bytes of a file", sizes)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from ddpmcodec.container import PROGRESSIVE
+
 from ._bench import (
     command_line,
     data_option,
@@ -27,7 +29,14 @@ from ._common import EXIT_CODES, force_option, model_option, quiet_option
     "--limit", type=click.IntRange(1), default=500, show_default=True, metavar="N", help="The first N images only."
 )
 @split_option
-@click.option("--efforts", type=numbers(1, 9), default="5", show_default=True, metavar="E,E,...", help="Of our files.")
+@click.option(
+    "--efforts",
+    type=numbers(1, PROGRESSIVE),
+    default="5,10",
+    show_default=True,
+    metavar="E,E,...",
+    help="Of our files; 10: progressive.",
+)
 @click.option(
     "--budgets",
     type=reals(0.001),

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from ddpmcodec.container import PROGRESSIVE
+
 from ._bench import command_line, measure, numbers, out_option, peers_option, refuse_existing
 from ._common import EXIT_CODES, force_option, model_option, quiet_option
 
@@ -15,7 +17,13 @@ from ._common import EXIT_CODES, force_option, model_option, quiet_option
     "images", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="IMAGES..."
 )
 @out_option
-@click.option("--effort", type=click.IntRange(1, 9), default=5, show_default=True, help="Of our file.")
+@click.option(
+    "--effort",
+    type=click.IntRange(1, PROGRESSIVE),
+    default=PROGRESSIVE,
+    show_default=True,
+    help="Of our file; 10: progressive.",
+)
 @click.option(
     "--bytes",
     "sizes",

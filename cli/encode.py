@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import click
+from click.core import ParameterSource
 
 from ._common import (
     EXIT_CODES,
@@ -35,6 +36,7 @@ from ._common import (
     show_default=True,
     help="1 (about 8 network calls) to 9 (about 64): slower, for smaller files.",
 )
+@click.option("--progressive", is_flag=True, help="Better previews from prefixes, for more bytes in all; no --effort.")
 @model_option
 @force_option
 @click.option("--strip", is_flag=True, help="Leave out the ICC profile and EXIF.")
@@ -45,6 +47,7 @@ def encode(
     files: tuple[str, ...],
     output: str | None,
     effort: int,
+    progressive: bool,
     model: str | None,
     force: bool,
     strip: bool,
@@ -53,6 +56,9 @@ def encode(
     verbose: bool,
 ) -> int:
     """Compress images without loss: photo.png becomes photo.ddpm. FILE - is standard input."""
+    given = click.get_current_context().get_parameter_source("effort") is not ParameterSource.DEFAULT
+    if progressive and given:
+        raise click.UsageError("--progressive and --effort are two ways to choose the steps: give one")
     outputs = Outputs(files, output, ".ddpm", force=force)
     network = model_loader(model, quiet=quiet)
 
@@ -66,12 +72,14 @@ def encode(
         with naming(name), progress(name, pixels * (1 if no_verify else 2), quiet=quiet) as advance:
             from ddpmcodec import codec
 
-            data = codec.encode(image, effort=effort, model=loaded, strip=strip, verify=not no_verify, progress=advance)
+            chosen = {"progressive": True} if progressive else {"effort": effort}
+            data = codec.encode(image, **chosen, model=loaded, strip=strip, verify=not no_verify, progress=advance)
         outputs.write(place, data)
         if not quiet:
             target, rate = label(place, "standard output"), 8 * len(data) / pixels
             say(f"{label(name)} -> {target}: {len(data)} bytes, {rate:.3f} bpp")
         if verbose:
-            say(f"  {image.width} x {image.height} {image.mode}, effort {effort}, {time.monotonic() - start:.2f} s")
+            way = "progressive" if progressive else f"effort {effort}"
+            say(f"  {image.width} x {image.height} {image.mode}, {way}, {time.monotonic() - start:.2f} s")
 
     return each(files, encode_one)

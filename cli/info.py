@@ -39,7 +39,7 @@ def _text(facts: dict[str, Any]) -> str:
         "image": f"{facts['width']} x {facts['height']} {facts['mode']}",
         "size": f"{facts['bytes']} bytes, {facts['bpp']:.3f} bpp, {facts['bits_per_dim']:.3f} bits/dim",
         "complete": complete.get(facts["complete"], "only decoding tells (ddpmcodec test)"),
-        "effort": f"{facts['effort']}, {steps} steps (network calls)",
+        "effort": f"{facts['effort'] or 'progressive'}, {steps} steps (network calls)",
         "model": f"{facts['model_id']} ({facts['model'] or 'not embedded: needs --model'})",
         "layout": f"format {facts['format_version']}, {facts['layout']}, {facts['groups']} group(s) of pixels",
         "sections": ", ".join(f"{part} {facts[f'{part}_bytes']}" for part in ("header", "alpha", "pixel", "metadata")),

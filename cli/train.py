@@ -30,6 +30,27 @@ from ._common import EXIT_CODES, say, training_interrupted
 @click.option(
     "--steps", type=click.IntRange(1), help="Number of steps, instead of --hours: a run that repeats exactly."
 )
+@click.option(
+    "--muon-rate",
+    type=click.FloatRange(0, min_open=True),
+    default=0.02,
+    show_default=True,
+    help="Learning rate of the inner convolutions; about half of it to go on with a trained network.",
+)
+@click.option(
+    "--adam-rate",
+    type=click.FloatRange(0, min_open=True),
+    default=7e-4,
+    show_default=True,
+    help="Learning rate of everything else.",
+)
+@click.option(
+    "--gaussian-share",
+    type=click.FloatRange(0, 1),
+    default=0.2,
+    show_default=True,
+    help="Share of the images that go to bits back's channel.",
+)
 @click.option("--batch", type=click.IntRange(1), default=64, show_default=True, help="Images a step.")
 @click.option(
     "--crop",

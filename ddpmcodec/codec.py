@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ddpmcodec.channels import uniform
-from ddpmcodec.container import MODEL_ID_BYTES, Box, Header, Sections, assemble, plan_index, split
+from ddpmcodec.container import MODEL_ID_BYTES, PROGRESSIVE, Box, Header, Sections, assemble, plan_index, split
 from ddpmcodec.errors import ChecksumError, FormatError, ModelError, OutputError, TruncatedError
 from ddpmcodec.images import Planes, to_image, to_planes
 from ddpmcodec.information import info
@@ -52,6 +52,7 @@ def encode(
     image: Picture,
     *,
     effort: int = 5,
+    progressive: bool = False,
     model: ModelSource = None,
     strip: bool = False,
     verify: bool = True,
@@ -59,26 +60,30 @@ def encode(
 ) -> bytes:
     """Compress a Pillow image, or a uint8 array (H, W), (H, W, 3) or (H, W, 4), without loss.
 
-    `effort` 1 to 9 picks the model's list of steps: more network calls for fewer bytes. `model` is None (the embedded
+    `effort` 1 to 9 picks the model's list of steps: more network calls for fewer bytes. `progressive` takes the list
+    whose prefixes show the most instead; the whole takes more bytes. `model` is None (the embedded
     one for images of this size), the name of an embedded one, the path of an exported one, or a loaded model. `strip`
     leaves out ICC profile and EXIF. `verify` decodes the result and compares it with the image.
 
     Raises ImageError for what cannot be coded, ModelError for the model or an effort it does not have, ChecksumError
     when the result does not decode to the image.
     """
-    return encode_many([image], effort=effort, model=model, strip=strip, verify=verify, progress=progress)[0]
+    options = {"progressive": progressive, "strip": strip, "verify": verify}
+    return encode_many([image], effort=effort, model=model, progress=progress, **options)[0]
 
 
 def encode_many(
     images: Iterable[Picture],
     *,
     effort: int = 5,
+    progressive: bool = False,
     model: ModelSource = None,
     strip: bool = False,
     verify: bool = True,
     progress: Progress | None = None,
 ) -> list[bytes]:
     """`encode` for each image; those of the same size share network calls. The bytes are the same as one by one."""
+    effort = PROGRESSIVE if progressive else effort
     given = None if model is None else model if isinstance(model, Model) else load_model(model)
     if given:
         steps_of(given, effort)  # raises before an image is read
@@ -368,7 +373,8 @@ def _model_of(header: Header, model: ModelSource) -> Model:
 def steps_of(network: Model, effort: int) -> Sequence[Step]:
     if effort not in network.presets:
         efforts = ", ".join(map(str, sorted(network.presets)))
-        raise ModelError(f"model {network.name!r} has no effort {effort}: it has {efforts}")
+        wanted = "progressive list" if effort == PROGRESSIVE else f"effort {effort}"
+        raise ModelError(f"model {network.name!r} has no {wanted}: it has {efforts}")
     return network.presets[effort]
 
 

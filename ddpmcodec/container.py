@@ -4,7 +4,7 @@ r"""The .ddpm container, version 1: a small checked header, then sections cut by
              1      version << 4 | colour mode (index into MODES)
              1      flags: 1 CHUNKED, 2 METADATA; any other bit is refused
              varint width, height (pixels)
-             1      effort: which list of steps of the model, 1 to 9
+             1      effort: which list of steps of the model, 1 to 9, or 10: the progressive one
              4      model id: the first bytes of the sha256 of the exported model
              varint length of the alpha section, where the mode has alpha
              varint length of the metadata section and, unless CHUNKED, of the pixel stream, where METADATA
@@ -34,6 +34,7 @@ MODES = ("L", "RGB", "LA", "RGBA", "1")
 CHUNKED, METADATA = 1, 2
 SMALLEST_HEADER = 15  # bytes
 MODEL_ID_BYTES = 4
+PROGRESSIVE = 10  # in the place of an effort, 1 to 9: the step list that is made for previews
 
 MAX_PIXELS = 1 << 28  # of an image
 MAX_GROUP_PIXELS = 1 << 21  # of one independently coded group: bounds the memory of a decoder
@@ -263,8 +264,8 @@ def _check_sizes(header: Header) -> None:
     width, height = header.width, header.height
     if not (width and height and width * height <= MAX_PIXELS):
         raise FormatError(f"the header claims {width} x {height} pixels (1 to {MAX_PIXELS} pixels are possible)")
-    if not 1 <= header.effort <= 9:
-        raise FormatError(f"the header claims effort {header.effort} (1 to 9 are possible)")
+    if not 1 <= header.effort <= PROGRESSIVE:
+        raise FormatError(f"the header claims effort {header.effort} (1 to {PROGRESSIVE} are possible)")
     tile_width, tile_height = header._tile()
     if not (0 < tile_width <= width and 0 < tile_height <= height and tile_width * tile_height <= MAX_GROUP_PIXELS):
         raise FormatError(

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from ddpmcodec import models
-from ddpmcodec.container import VERSION, Sections, split
+from ddpmcodec.container import PROGRESSIVE, VERSION, Sections, split
 from ddpmcodec.sections import unpack_metadata
 
 
@@ -25,7 +25,8 @@ def info(data: bytes) -> dict[str, Any]:
         "width": header.width,
         "height": header.height,
         "mode": header.mode,
-        "effort": header.effort,
+        "effort": None if header.effort == PROGRESSIVE else header.effort,
+        "progressive": header.effort == PROGRESSIVE,
         "steps": header.index.steps if header.index else _step_count(model, header.effort),
         "model_id": header.model_id.hex(),
         "model": model.get("name"),

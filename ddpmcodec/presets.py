@@ -1,5 +1,8 @@
 """The default step lists of the uniform channel by effort: phases of an 8x8 lattice, in groups, coarse to fine.
 
+The progressive list is another: first the whole image appears through noise, coarse to fine, then the noise falls, and
+only then pixels become exact. Its prefixes are better previews, and the whole costs more.
+
 An exported model carries its own lists (`ddpmcodec export --search` finds them on held-out images), so that a file
 written with it decodes the same whatever this module becomes.
 """
@@ -9,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
+from ddpmcodec.container import PROGRESSIVE
 from ddpmcodec.schedule import LEVEL_UNIT, Step
 
 PERIOD = 8
@@ -24,6 +28,15 @@ def groups(bounds: Sequence[int], level: float = 0.0) -> list[Step]:
     return [Step(s, PERIOD, first, last) for first, last in pairwise(bounds) for s in (*noise, 0)]
 
 
+def through_noise(levels: Sequence[float], finish: Sequence[int]) -> list[Step]:
+    """Steps that bring phases of a 16x16 lattice, doubling, to the first noise level (grey levels), then all pixels to
+    the others, and then make those of an 8x8 lattice exact in groups with these bounds."""
+    first, *lower = (round(LEVEL_UNIT * level) for level in levels)
+    doubling = [0, *(1 << i for i in range(9))]
+    appear = [Step(first, 2 * PERIOD, a, b) for a, b in pairwise(doubling)]
+    return [*appear, *(Step(level, 1, 0, 1) for level in lower), *groups(finish)]
+
+
 PRESETS: dict[int, tuple[Step, ...]] = {
     1: (*groups([0, 1, 2, 4, 8, 16, 32]), *groups([32, 64], 7)),
     2: (*groups([0, 1, 2, 4]), *groups([4, 8], 7), *groups([8, 16]), *groups([16, 32, 64], 6)),
@@ -34,4 +47,5 @@ PRESETS: dict[int, tuple[Step, ...]] = {
     7: (*groups([0, 1, 2, 4]), *groups([4, 6, 8, *range(12, 48, 4), 48, 56, 64], 6)),
     8: (*groups([0, 1, 2, 4]), *groups([*range(4, 16, 2), *range(16, 32, 4), *range(32, 64, 3), 64], 6)),
     9: (*groups([0, 1, 2, 4]), *groups(range(4, 65, 2), 6)),
+    PROGRESSIVE: tuple(through_noise([24, 10, 4], [0, 32, 64])),
 }

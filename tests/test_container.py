@@ -96,8 +96,8 @@ def with_checksum(start: bytes) -> bytes:
         (5, 0x04, r"unknown flags 0x04"),
         (5, 0x80, r"unknown flags 0x80"),
         (6, 0, r"claims 0 x 32 pixels"),
-        (8, 0, r"claims effort 0 \(1 to 9 are possible\)"),
-        (8, 10, r"claims effort 10"),
+        (8, 0, r"claims effort 0 \(1 to 10 are possible\)"),
+        (8, 11, r"claims effort 11"),
     ],
 )
 def test_what_this_version_does_not_know_is_refused(place: int, value: int, message: str) -> None:

@@ -29,6 +29,7 @@ def test_facts_of_one_stream() -> None:
         "height": 8,
         "mode": "RGB",
         "effort": 5,
+        "progressive": False,
         "steps": None,
         "model_id": "0a1b2c3d",
         "model": None,

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from ddpmcodec.container import PROGRESSIVE
 from ddpmcodec.errors import TrainingError
 from ddpmcodec.networks import checkpoint
 from ddpmcodec.networks.latent import LatentNetwork
@@ -102,7 +103,8 @@ def cheapest(costs: Mapping[Group, float], calls: int) -> tuple[float, list[Step
 
 
 def searched_presets(latent: LatentNetwork, data: str, count: int) -> dict[int, list[Step]]:
-    """The best list for every effort's budget of network calls, on the last `count` images of a data set.
+    """The best list for every effort's budget of network calls, on the last `count` images of a data set; and the
+    progressive one as it is.
 
     Raises TrainingError when the images are not of one size.
     """
@@ -111,4 +113,5 @@ def searched_presets(latent: LatentNetwork, data: str, count: int) -> dict[int, 
         raise TrainingError(f"{data}: the last {count} images are not of one size; search on others, or on fewer")
     model = checkpoint.parse(checkpoint.export(latent, PRESETS, name="searched"), "the network to export")
     costs = measure(model, np.stack(images))
-    return {effort: cheapest(costs, calls)[1] for effort, calls in BUDGETS.items()}
+    found = {effort: cheapest(costs, calls)[1] for effort, calls in BUDGETS.items()}
+    return {**found, PROGRESSIVE: list(PRESETS[PROGRESSIVE])}

@@ -75,7 +75,8 @@ class Trainer:
         ]
         self.rates = [settings.muon_rate, settings.adam_rate]
         self.step, self.seconds = 0, 0.0
-        self.loss = torch.compile(loss) if compiled else loss
+        # One program for each size of crops: one for any size would be slower.
+        self.loss = torch.compile(loss, dynamic=False) if compiled else loss
 
     def _start_from(self, source: str) -> None:
         if state.exists(Path(source)):

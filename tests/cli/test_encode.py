@@ -50,6 +50,17 @@ def test_quiet_prints_nothing_and_verbose_more(encode: Any, photo: Path) -> None
     assert "12 x 10 RGB, effort 1" in encode(photo, "-f", "-v").stderr
 
 
+def test_progressive_files_take_no_effort(encode: Any, ddpm: Any, photo: Path, coded: bytes, tiny_model: Path) -> None:
+    ended = ddpm("encode", photo, "--progressive", "-v", "--model", tiny_model)
+    assert (ended.code, ", progressive, " in ended.stderr) == (0, True)
+    written = photo.with_suffix(".ddpm").read_bytes()
+    assert written != coded
+    assert codec.info(written)["progressive"]
+    ended = encode(photo, "--progressive", "-f")
+    assert (ended.code, "--progressive and --effort are two ways" in ended.stderr) == (2, True)
+    assert photo.with_suffix(".ddpm").read_bytes() == written
+
+
 def test_an_output_that_exists_is_refused_unless_forced(encode: Any, photo: Path, coded: bytes) -> None:
     out = photo.with_suffix(".ddpm")
     out.write_bytes(b"old")

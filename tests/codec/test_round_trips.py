@@ -31,6 +31,12 @@ def test_every_mode_comes_back_exactly(picture: Picture, model: Model, mode: str
     assert codec.decode(codec.encode(picture(mode), effort=effort, model=model), model=model) == picture(mode)
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_progressive_files_come_back_exactly(picture: Picture, model: Model, mode: str) -> None:
+    found = codec.encode(picture(mode, 21, 37), progressive=True, model=model)
+    assert codec.decode(found, model=model) == picture(mode, 21, 37)
+
+
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 7), (9, 1), (2, 3), (5, 17), (33, 31)])
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 def test_every_size_comes_back_exactly(picture: Picture, model: Model, mode: str, height: int, width: int) -> None:

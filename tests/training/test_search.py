@@ -10,10 +10,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from ddpmcodec.container import PROGRESSIVE
 from ddpmcodec.errors import TrainingError
 from ddpmcodec.networks import checkpoint
 from ddpmcodec.networks.latent import LatentNetwork
-from ddpmcodec.presets import BUDGETS
+from ddpmcodec.presets import BUDGETS, PRESETS
 from ddpmcodec.schedule import Step, validate_steps
 from ddpmcodec.training import search
 from ddpmcodec.training.evaluate import code_lengths
@@ -73,6 +74,7 @@ def test_every_effort_gets_a_list_of_its_own(
     groups = [Group(*pair, ()) for pair in itertools.combinations(bounds, 2)]
     monkeypatch.setattr(search, "candidates", lambda: groups)
     found = searched_presets(latent, str(pictures), 2)
+    assert tuple(found.pop(PROGRESSIVE)) == PRESETS[PROGRESSIVE]
     assert found.keys() == BUDGETS.keys()
     for effort, steps in found.items():
         validate_steps(steps)
