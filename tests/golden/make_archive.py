@@ -1,7 +1,8 @@
-"""Makes the golden archive of a new version: python tests/golden/make_archive.py archive-v1 v1
+"""Makes the golden archive of a new version: python tests/golden/make_archive.py archive-v1 v1 [uniform]
 
-Arguments: the new folder, and the golden folder whose tiny model the archive is coded with. The folder gets the archive
-and a manifest with the sha256 of every image's pixels. It is append-only (tests/test_golden_archive.py).
+Arguments: the new folder, and the golden folder whose tiny model the archive is coded with, by bits back unless by the
+uniform channel. The folder gets the archive
+and a manifest with the sha256 of every image's pixels. It is append-only (tests/archive/test_golden_archive.py).
 """
 
 from __future__ import annotations
@@ -46,17 +47,17 @@ def facts(name: str, image: Image.Image) -> dict[str, Any]:
     return {"name": name, "mode": image.mode, "size": list(image.size), "sha256": pixels, **kept}
 
 
-def main(target: str, source: str) -> None:
+def main(target: str, source: str, channel: str = "bits back") -> None:
     folder = Path(__file__).parent / target
     if folder.exists():
         sys.exit(f"{folder} exists: golden files are never changed, name a new version")
-    images = pictures()
-    data = archive.create(images.items(), levels=LEVELS, effort=EFFORT, model=model_of(folder.parent / source))
+    images, levels = pictures(), None if channel == "uniform" else LEVELS
+    data = archive.create(images.items(), levels=levels, effort=EFFORT, model=model_of(folder.parent / source))
     folder.mkdir()
     (folder / ARCHIVE).write_bytes(data)
     manifest = {
         "model": source,
-        "levels": LEVELS,
+        "levels": levels,
         "effort": EFFORT,
         "sha256": hashlib.sha256(data).hexdigest(),
         "images": [facts(name, image) for name, image in images.items()],
@@ -66,6 +67,6 @@ def main(target: str, source: str) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
+    if len(sys.argv) not in (3, 4):
         sys.exit(__doc__)
-    main(sys.argv[1], sys.argv[2])
+    main(*sys.argv[1:])
