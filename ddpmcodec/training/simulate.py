@@ -18,7 +18,7 @@ COARSE_SHARE = 0.16  # of images that become visible at a noise level, coarse to
 LATTICE = 16  # period; the phases of smaller lattices are the first of its own
 FIRST_LEVEL = 100.0  # grey levels; a ladder starts at the first rung below
 LADDER_LEVELS = (1.2, 90.0)  # that ladders end at
-RUNG_LEVELS = (3.0, 25.0)  # that one or two steps end at, on the way of a group of lattice phases
+RUNG_LEVELS = (1.0, 12.0)  # that one or two steps end at, on the way of a group of lattice phases
 COARSE_LEVELS = (6.0, 50.0)  # at which lattice phases become visible
 REFINED_LEVELS = (2.0, 12.0)  # to which all pixels have come before the first of them are exact
 STEP_LEVELS = (1.0, 200.0)  # noise levels of the Gaussian channel's steps
@@ -137,7 +137,7 @@ def _plan(n: int, size: int, generator: torch.Generator) -> _Plan:
         else:
             first, last = _group(LATTICE, generator)
             exact[i], group[i] = ranks < first, (ranks >= first) & (ranks < last)
-            noisy[i], rungs[i], levels = group[i], (0, 0, 0, 1, 1, 1, 2)[int(7 * way)], RUNG_LEVELS
+            noisy[i], rungs[i], levels = group[i], (0, 0, 0, 0, 1, 1, 1, 1, 1, 2)[int(10 * way)], RUNG_LEVELS
             finish[i] = end < (0.5 if rungs[i] == 0 else 0.85)
             if rungs[i] == 0:
                 fellows[i] = (ranks >= last) & (ranks < 1 << first.bit_length())
