@@ -34,7 +34,7 @@ ARCHIVE_IMAGES = 512  # of one archive: what shares a stack
 
 
 class Contender(NamedTuple):
-    """A line of the result. calls: of the network for an image. Its last tasks measure the bound."""
+    """A line of the result. calls: of the network for an image. Its last task measures the files."""
 
     codec: str
     calls: int | None
@@ -65,13 +65,15 @@ def run(
     data = dataset.describe()
     work = Work(out, KIND, {"dataset": data["sha256"], "model": model.id.hex(), "versions": versions()})
     with _lossless.code_lengths() as costs:
+        single = {effort: _effort(model, effort, costs) for effort in efforts}
         contenders = [
-            *(_effort(model, effort, costs) for effort in efforts),
-            *(_archive(model, effort) for effort in together),
+            *single.values(),
+            *(_archive(model, effort, single.get(effort)) for effort in together),
             *(_bits_back(model, T) for T in steps),
             *map(_peer, others),
         ]
-        units = [unit for each in contenders for task in each.tasks for unit in task.units(dataset.images)]
+        tasks = {task.name: task for each in contenders for task in each.tasks}
+        units = [unit for task in tasks.values() for unit in task.units(dataset.images)]
         found = work.results(units, quiet=quiet, side_by_side=True)
     result = None
     if found is not None:
@@ -89,18 +91,19 @@ def _effort(model: Model, effort: int, costs: _lossless.Costs) -> Contender:
     return Contender(name, calls, 1, [task])
 
 
-def _archive(model: Model, effort: int) -> Contender:
+def _archive(model: Model, effort: int, single: Contender | None) -> Contender:
+    """single: files of the same effort, where they are measured, whose code length is that of the archive."""
     name, calls = f"ddpmcodec archive effort {effort}", len(model.presets[effort])
     there_and_back = _whole(name, 2 * calls, lambda images, _: _lossless.archive(images, model, effort=effort))
     needed = Task(f"{name}, bound", calls, lambda images, _: _lossless.code_lengths_of(images, model, effort))
-    return Contender(name, calls, ARCHIVE_IMAGES, [there_and_back, needed])
+    return Contender(name, calls, ARCHIVE_IMAGES, [*(single.tasks if single else [needed]), there_and_back])
 
 
 def _bits_back(model: Model, steps: int) -> Contender:
     name = f"ddpmcodec archive T={steps}"
     there_and_back = _whole(name, 2 * steps, lambda images, _: _lossless.archive(images, model, steps=steps))
     bound = Task(f"{name}, bound", steps, lambda images, first: _lossless.bounds(images, model, steps, first))
-    return Contender(name, steps, ARCHIVE_IMAGES, [there_and_back, bound])
+    return Contender(name, steps, ARCHIVE_IMAGES, [bound, there_and_back])
 
 
 def _whole(name: str, calls: int, measure: Callable[[Sequence[Pixels], int], Found]) -> Task:
@@ -123,10 +126,13 @@ def _row(contender: Contender, images: Sequence[Pixels], found: Mapping[str, Fou
         "bits_per_dim": _rate(sizes, dims, contender.images_a_file),
     }
     if "code_length" in values:
-        needed = np.array(values["code_length"])
-        row |= {"bound": estimate(needed / dims), "overhead_bytes": _spread(sizes - needed / 8)}
+        row["bound"] = estimate(np.array(values["code_length"]) / dims)
+        if contender.images_a_file == 1:
+            row["overhead_bytes"] = _spread(sizes - np.array(values["code_length"]) / 8)
     if "bound" in values:
-        row |= {"bound": estimate(values["bound"]), "images_on_stacks": sum(values["images_on_stacks"])}
+        row["bound"] = estimate(values["bound"])
+    if "images_on_stacks" in values:
+        row["images_on_stacks"] = sum(values["images_on_stacks"])
     return row | {"bytes": values["bytes"]}
 
 
