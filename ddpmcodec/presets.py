@@ -38,14 +38,14 @@ def through_noise(levels: Sequence[float], finish: Sequence[int]) -> list[Step]:
 
 
 PRESETS: dict[int, tuple[Step, ...]] = {
-    1: (*groups([0, 1, 2, 4, 8, 16, 32]), *groups([32, 64], 7)),
-    2: (*groups([0, 1, 2, 4]), *groups([4, 8], 7), *groups([8, 16]), *groups([16, 32, 64], 6)),
-    3: (*groups([0, 1, 2, 4]), *groups([4, 8], 7), *groups([8, 16]), *groups([16, 32, 48, 64], 6)),
-    4: (*groups([0, 1, 2, 4]), *groups([4, 8, 16, 32, 48, 64], 6)),
-    5: (*groups([0, 1, 2, 4]), *groups([4, 8, 16, 24, 32, 48, 64], 6)),
-    6: (*groups([0, 1, 2, 4]), *groups([4, 8, 12, 16, 24, 32, 40, 48, 64], 6)),
-    7: (*groups([0, 1, 2, 4]), *groups([4, 6, 8, *range(12, 48, 4), 48, 56, 64], 6)),
-    8: (*groups([0, 1, 2, 4]), *groups([*range(4, 16, 2), *range(16, 32, 4), *range(32, 64, 3), 64], 6)),
-    9: (*groups([0, 1, 2, 4]), *groups(range(4, 65, 2), 6)),
+    1: (*groups([0, 1, 2, 4, 8, 16, 32]), *groups([32, 64], 2)),
+    2: (*groups([0, 1, 2, 4]), *groups([4, 8], 2), *groups([8, 16]), *groups([16, 32, 64], 2)),
+    3: (*groups([0, 1, 2, 4]), *groups([4, 8], 2), *groups([8, 16]), *groups([16, 32, 48, 64], 2)),
+    4: (*groups([0, 1, 2, 4]), *groups([4, 8, 16, 32, 48, 64], 2)),
+    5: (*groups([0, 1, 2, 4]), *groups([4, 8, 16, 24, 32, 48, 64], 2)),
+    6: (*groups([0, 1, 2, 4]), *groups([4, 8, 12, 16, 24, 32, 40, 48, 64], 2)),
+    7: (*groups([0, 1, 2, 4]), *groups([4, 6, 8, *range(12, 48, 4), 48, 56, 64], 2)),
+    8: (*groups([0, 1, 2, 4]), *groups([*range(4, 16, 2), *range(16, 32, 4), *range(32, 64, 3), 64], 2)),
+    9: (*groups([0, 1, 2, 4]), *groups(range(4, 65, 2), 2)),
     PROGRESSIVE: tuple(through_noise([24, 10, 4], [0, 32, 64])),
 }

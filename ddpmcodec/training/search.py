@@ -28,7 +28,7 @@ from ddpmcodec.training.evaluate import code_lengths
 PERIOD = 8
 PHASES = PERIOD * PERIOD
 SMALLEST_SHARE = 8  # a doubling of the exact phases is cut into at most so many groups
-NOISE_PLANS = ((), (1.5,), (2.5,), (4.0,), (7.0,))
+NOISE_PLANS = ((), (1.0,), (1.5,), (2.5,), (4.0,))
 
 
 class Group(NamedTuple):
