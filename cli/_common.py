@@ -38,7 +38,9 @@ output_option = click.option(
     "-o", "--output", metavar="OUT", help="Output file, an existing folder, or - for standard output."
 )
 force_option = click.option("-f", "--force", is_flag=True, help="Overwrite existing outputs.")
-model_option = click.option("--model", metavar="PATH", help="Exported model to use instead of the embedded ones.")
+model_option = click.option(
+    "--model", metavar="NAME|PATH", help="An embedded model, or an exported one; the default goes by the image's size."
+)
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 verbose_option = click.option("-v", "--verbose", is_flag=True, help="Print more about each file.")
 
