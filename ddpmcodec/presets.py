@@ -47,5 +47,5 @@ PRESETS: dict[int, tuple[Step, ...]] = {
     7: (*groups([0, 1, 2, 4]), *groups([4, 6, 8, *range(12, 48, 4), 48, 56, 64], 2)),
     8: (*groups([0, 1, 2, 4]), *groups([*range(4, 16, 2), *range(16, 32, 4), *range(32, 64, 3), 64], 2)),
     9: (*groups([0, 1, 2, 4]), *groups(range(4, 65, 2), 2)),
-    PROGRESSIVE: tuple(through_noise([24, 10, 4], [0, 32, 64])),
+    PROGRESSIVE: tuple(through_noise([20, 7, 2], [0, 32, 64])),
 }
