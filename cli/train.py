@@ -60,6 +60,13 @@ from ._common import EXIT_CODES, say, training_interrupted
     help="Side of the training crops, a multiple of 16.",
 )
 @click.option(
+    "--camera-share",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Share of the crops that get a sensor's noise and blur: for photographs that were made smaller.",
+)
+@click.option(
     "--hold-out",
     type=click.IntRange(0),
     default=2000,

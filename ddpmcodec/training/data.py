@@ -17,6 +17,8 @@ from ddpmcodec.errors import TrainingError
 Pixels = NDArray[np.uint8]
 SUFFIXES = {".png", ".webp", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".ppm"}
 TILE, COLUMNS = 32, 50  # sheets: 32x32 tiles, 50 a row, row-major
+NOISE = (0.5, 6.0)  # grey levels
+LARGEST_ZOOM = 1.6
 
 
 def _array(path: Path) -> list[Pixels]:
@@ -83,13 +85,31 @@ def load_images(source: str | Path, split: str = "train") -> list[Pixels]:
     return images
 
 
+def like_a_camera(image: Pixels, size: int, rng: np.random.Generator) -> Pixels:
+    """A square image as a camera might have taken it, size x size: with noise of its sensor, then enlarged.
+
+    Photographs whose traces of compression were removed by making them smaller are sharper, and have less noise, than
+    those that people compress. Noise: standard deviation log-uniform in `NOISE` grey levels, in part common to the
+    channels. Enlarging (bicubic) blurs the image and spreads the noise over neighbours, as demosaicing does.
+    """
+    low, high = NOISE
+    deviation, common = low * (high / low) ** rng.random(), rng.random()
+    height, width, _ = image.shape
+    own, shared = rng.standard_normal((height, width, 3)), rng.standard_normal((height, width, 1))
+    noise = deviation * (common**0.5 * shared + (1 - common) ** 0.5 * own)
+    noisy = np.clip(np.round(image + noise), 0, 255).astype(np.uint8)
+    return np.asarray(Image.fromarray(noisy).resize((size, size), Image.Resampling.BICUBIC))
+
+
 class Crops:
     """Square crops with random flips. What a step draws depends on the seed alone: a resumed run goes on exactly.
 
-    Images smaller than the crop are left out.
+    Images smaller than the crop are left out. camera: share of the crops that are made `like_a_camera`, from a part of
+    the image that is up to `LARGEST_ZOOM` times smaller.
     """
 
-    def __init__(self, images: list[Pixels], size: int, seed: int) -> None:
+    def __init__(self, images: list[Pixels], size: int, seed: int, *, camera: float = 0.0) -> None:
+        self.camera = camera
         self.images = [image for image in images if min(image.shape[:2]) >= size]
         if not self.images:
             raise TrainingError(f"no training image is at least {size}x{size}; train on smaller crops")
@@ -114,8 +134,12 @@ class Crops:
         return self._shuffled
 
     def _crop(self, image: Pixels, rng: np.random.Generator) -> Pixels:
-        top, left = (int(rng.integers(side - self.size + 1)) for side in image.shape[:2])
-        crop = image[top : top + self.size, left : left + self.size]
+        camera = rng.random() < self.camera if self.camera else False
+        size = round(self.size / LARGEST_ZOOM ** rng.random()) if camera else self.size
+        top, left = (int(rng.integers(side - size + 1)) for side in image.shape[:2])
+        crop = image[top : top + size, left : left + size]
+        if camera:
+            crop = like_a_camera(crop, self.size, rng)
         return crop[:, ::-1] if rng.random() < 0.5 else crop
 
 

@@ -41,6 +41,7 @@ class Settings:
     steps: int | None = None  # takes the place of `hours`: a run that repeats exactly
     batch: int = 64
     crop: int = 32
+    camera_share: float = 0.0  # of the crops of the largest size that get a sensor's noise and blur
     hold_out: int = 2000  # last images of every data set that has more
     validate: str | None = None  # data to evaluate on instead
     muon_rate: float = 0.02
@@ -151,7 +152,10 @@ def split(settings: Settings) -> tuple[Mixture, NDArray[np.uint8]]:
     held = load_images(settings.validate) if settings.validate else sets[0][len(kept[0]) :] or sets[0]
     chosen = Crops(held, settings.crop, 1).batch(0, min(settings.evaluate_images, len(held)))
     sizes = [settings.crop if len(kept) == 1 else min(settings.crop, _fitting(images)) for images in kept]
-    crops = Mixture([Crops(images, size, settings.seed) for images, size in zip(kept, sizes, strict=True)])
+    shares = [settings.camera_share if size == settings.crop else 0.0 for size in sizes]
+    crops = Mixture(
+        [Crops(images, size, settings.seed, camera=c) for images, size, c in zip(kept, sizes, shares, strict=True)]
+    )
     return crops, chosen.to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
 
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from ddpmcodec.errors import TrainingError
-from ddpmcodec.training.data import Crops, Mixture, load_images
+from ddpmcodec.training.data import NOISE, Crops, Mixture, like_a_camera, load_images
 
 Pixels = NDArray[np.uint8]
 
@@ -139,3 +140,32 @@ def test_data_sets_take_turns_with_equal_numbers_of_pixels() -> None:
     assert [tuple(mixed.batch(step, 2).shape) for step in range(4)] == [(8, 3, 4, 4), (2, 3, 8, 8)] * 2
     assert mixed.batch(2, 2).equal(small.batch(1, 8))
     assert (mixed.batch(3, 2) == 200).all()
+
+
+# --- photographs as a camera takes them
+
+
+def test_a_camera_adds_noise_within_bounds_and_keeps_the_mean() -> None:
+    flat = np.full((64, 64, 3), 128, np.uint8)
+    for seed in range(8):
+        taken = like_a_camera(flat, 64, np.random.default_rng(seed)).astype(float)
+        assert taken.shape == flat.shape
+        assert 0.9 * NOISE[0] < taken.std() < 1.1 * NOISE[1]
+        assert abs(taken.mean() - 128) < 0.5
+
+
+def test_enlarging_makes_neighbours_alike() -> None:
+    flat = np.full((40, 40, 3), 128, np.uint8)
+    taken = like_a_camera(flat, 64, np.random.default_rng(1)).astype(float) - 128
+    assert (taken[:, 1:] * taken[:, :-1]).mean() > 0.3 * (taken**2).mean()
+
+
+def test_crops_of_a_camera_are_as_large_repeat_and_leave_the_others_alone() -> None:
+    images = [np.random.default_rng(i).integers(0, 256, (50, 70, 3)).astype(np.uint8) for i in range(3)]
+    plain, half, all_of_them = (Crops(images, 48, 0, camera=share) for share in (0.0, 0.5, 1.0))
+    assert all_of_them.batch(0, 8).shape == half.batch(0, 8).shape == plain.batch(0, 8).shape
+    assert torch.equal(half.batch(5, 8), half.batch(5, 8))
+    cut = {image[y : y + 48, x : x + 48].tobytes() for image in images for y in range(3) for x in range(23)}
+    cut |= {np.frombuffer(c, np.uint8).reshape(48, 48, 3)[:, ::-1].tobytes() for c in cut}
+    drawn = half.batch(0, 40).to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+    assert 8 < sum(crop.tobytes() in cut for crop in drawn) < 32
