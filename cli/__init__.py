@@ -23,6 +23,7 @@ COMMANDS = (
     "archive",
     "train",
     "export",
+    "refine",
     "train-ddpm",
     "sample",
     "interpolate",

@@ -49,3 +49,11 @@ PRESETS: dict[int, tuple[Step, ...]] = {
     9: (*groups([0, 1, 2, 4]), *groups(range(4, 65, 2), 2)),
     PROGRESSIVE: tuple(through_noise([20, 7, 2], [0, 32, 64])),
 }
+
+LOCAL = ((4, 16), (16, 64))  # phases of the steps that local networks refine
+REFINED = tuple(groups([0, 1, 2, 4, 16, 64]))  # the list of every effort of a model that has them
+
+
+def refined_steps() -> list[Step]:
+    """The steps of `REFINED` that have a local network."""
+    return [step for step in REFINED if (step.first, step.last) in LOCAL]

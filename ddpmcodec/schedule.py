@@ -171,12 +171,15 @@ def steps_to_json(steps: Sequence[Step]) -> list[list[int]]:
     return [list(step) for step in steps]
 
 
-def steps_from_json(value: Any) -> tuple[Step, ...]:
-    """The inverse of `steps_to_json`, validated. Raises FormatError."""
+def steps_from_json(value: Any, *, whole: bool = True) -> tuple[Step, ...]:
+    """The inverse of `steps_to_json`, validated; whole: as a list that ends exact. Raises FormatError."""
     if not isinstance(value, list) or not all(_is_four_integers(item) for item in value):
         raise FormatError("a step list must be a list of [level, period, first, last], all integers")
     steps = tuple(Step(*item) for item in value)
-    validate_steps(steps)
+    if whole:
+        validate_steps(steps)
+    for number, step in enumerate(steps, 1):
+        _validate_step(number, step)
     return steps
 
 

@@ -42,8 +42,8 @@ def _power(eighths: int) -> int:
 
 # Table steps, with 24 bits of fraction, in 1/64 grey level: 64 2^24 / (64 scale) = 2^(30 - i/8).
 _RECIPROCALS = np.array([_power(240 - i) for i in range(SCALES)], np.int64)
-# 8 scales in 1/64 grey level: 2^(3 + i/8).
-_MARGINS = np.array([_power(24 + i) for i in range(SCALES)], np.int64)
+# 8 scales in 1/64 grey level, by scale index: 2^(3 + i/8).
+EIGHT_SCALES = np.array([_power(24 + i) for i in range(SCALES)], np.int64)
 
 # Numba freezes arrays into compiled code, and its cache looks at sources alone: with another table, empty __pycache__.
 _TABLE = np.load(TABLE_PATH).astype(np.int64)
@@ -81,7 +81,7 @@ def _centred(distance, scale):  # type: ignore[no-untyped-def]
 @kernel
 def _truncate(lo, hi, mean, scale):  # type: ignore[no-untyped-def]
     """The law on lo..hi: (lo, mean drawn near the range and 1/2 added, scale, G(lo) - 2^37, A(hi + 1), 2^24 - W)."""
-    margin = _MARGINS[scale]
+    margin = EIGHT_SCALES[scale]
     origin = min(max(np.int64(mean), 64 * lo - 32 - margin), 64 * hi + 32 + margin) + 32
     below = _centred(64 * lo - origin, scale)
     return lo, origin, scale, below, _centred(64 * (hi + 1) - origin, scale) - below, _TOTAL - (hi - lo + 1)
@@ -124,7 +124,7 @@ def _guess(law, slot):  # type: ignore[no-untyped-def]
     target = below + _HALF + ((slot * whole) >> np.int64(PRECISION))
     tail = max(min(target, 2 * _HALF - target), np.int64(1))
     leading = (np.float64(tail).view(np.int64) >> np.int64(46)) - np.int64(1023 * 64)  # exponent, top of the mantissa
-    distance = (np.int64(_GUIDE[leading]) * _MARGINS[scale]) >> np.int64(13)
+    distance = (np.int64(_GUIDE[leading]) * EIGHT_SCALES[scale]) >> np.int64(13)
     return (origin + (distance if target >= _HALF else -distance)) >> np.int64(6)
 
 

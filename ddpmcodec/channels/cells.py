@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ddpmcodec.ans.logistic import find, interval
 from ddpmcodec.ans.stream import advance, needs_word, slot
+from ddpmcodec.networks.local import NO_LOCAL, Local, refine
 from ddpmcodec.schedule import Step, step_pixels
 
 PERIOD = 16  # every lattice divides it: levels and constants are tables over (y mod 16, x mod 16)
@@ -34,6 +35,7 @@ class StepConstants(NamedTuple):
     width: Table
     exact: bool
     dither: NDArray[np.uint16]
+    local: Local = NO_LOCAL
 
 
 def unknown_levels() -> Table:
@@ -48,14 +50,14 @@ def rho_and_width(s_t: int, s_u: int) -> tuple[int, int]:
     return rho, max(1, isqrt(12 * s_u * s_u * (RHO_ONE - rho) // RHO_ONE))
 
 
-def step_constants(step: Step, levels: Table, dither: NDArray[np.uint16]) -> StepConstants:
+def step_constants(step: Step, levels: Table, dither: NDArray[np.uint16], local: Local = NO_LOCAL) -> StepConstants:
     """Constants of a step from the current `levels` [16, 16], which move to the step's level in place."""
     moves = step_pixels(step, PERIOD)
     rho, width = np.zeros((PERIOD, PERIOD), np.int64), np.zeros((PERIOD, PERIOD), np.int64)
     for y, x in zip(*np.nonzero(moves), strict=True):
         rho[y, x], width[y, x] = rho_and_width(int(levels[y, x]), step.level) if step.level else (0, 1)
     levels[moves] = step.level
-    return StepConstants(rho, width, step.level == 0, dither)
+    return StepConstants(rho, width, step.level == 0, dither, local)
 
 
 kernel = numba.njit(cache=True, nogil=True)
@@ -106,8 +108,15 @@ def _moved(pixel, lo, hi, c, dither, rho, width, exact):  # type: ignore[no-unty
     return _cell(pixel, lo, hi, c, dither, rho, width)
 
 
+@inline
+def _spread_grey(lo, hi, y, x):  # type: ignore[no-untyped-def]
+    """A grey pixel, coded as one channel, becomes all three: what is told next looks at it."""
+    for channel in range(1, 3):
+        lo[y, x, channel], hi[y, x, channel] = lo[y, x, 0], hi[y, x, 0]
+
+
 @kernel
-def _encode(pixels, lo, hi, c, means, scales, coupling, rhos, widths, exact, dither, starts, freqs):  # type: ignore[no-untyped-def]
+def _encode(pixels, lo, hi, c, means, scales, coupling, rhos, widths, exact, dither, local, starts, freqs):  # type: ignore[no-untyped-def]
     height, width, channels = pixels.shape
     count = 0
     for y in range(height):
@@ -115,6 +124,8 @@ def _encode(pixels, lo, hi, c, means, scales, coupling, rhos, widths, exact, dit
             rho, cell = rhos[y & 15, x & 15], widths[y & 15, x & 15]
             if cell == 0:
                 continue
+            if local.dilation:
+                refine(local, lo, hi, (means, scales, coupling), y, x)
             red = green = np.int64(0)
             for channel in range(channels):
                 mean = _coupled(means, coupling, y, x, channel, red, green)
@@ -136,27 +147,34 @@ def _encode(pixels, lo, hi, c, means, scales, coupling, rhos, widths, exact, dit
                     red = _residual(mean, new_low, new_high)
                 elif channel == 1:
                     green = _residual(mean, new_low, new_high)
+            if local.dilation and channels == 1:
+                _spread_grey(lo, hi, y, x)
     return count
 
 
 def encode_step(
     pixels: NDArray[np.uint8], lo: Any, hi: Any, c: Any, means: Any, scales: Any, coupling: Any, *constants: Any
 ) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-    """Move one image [H, W, C] by a step: updates lo, hi, c in place; starts and frequencies of the coded cells."""
-    rho, width, exact, dither = constants
+    """Move one image [H, W, C] by a step: starts and frequencies of the coded cells.
+
+    Updates lo, hi, c in place, and with a local network the prediction: means, scales, coupling.
+    """
+    rho, width, exact, dither, local = constants
     starts, freqs = np.empty(pixels.size, np.uint32), np.empty(pixels.size, np.uint32)
-    count = _encode(pixels, lo, hi, c, means, scales, coupling, rho, width, exact, dither, starts, freqs)
+    count = _encode(pixels, lo, hi, c, means, scales, coupling, rho, width, exact, dither, local, starts, freqs)
     return starts[:count].copy(), freqs[:count].copy()
 
 
 @kernel
-def _decode(lo, hi, c, means, scales, coupling, rhos, widths, exact, dither, head, position, words):  # type: ignore[no-untyped-def]
+def _decode(lo, hi, c, means, scales, coupling, rhos, widths, exact, dither, local, head, position, words):  # type: ignore[no-untyped-def]
     height, width, channels = c.shape
     for y in range(height):
         for x in range(width):
             rho, cell = rhos[y & 15, x & 15], widths[y & 15, x & 15]
             if cell == 0:
                 continue
+            if local.dilation:
+                refine(local, lo, hi, (means, scales, coupling), y, x)
             red = green = np.int64(0)
             for channel in range(channels):
                 mean = _coupled(means, coupling, y, x, channel, red, green)
@@ -180,20 +198,23 @@ def _decode(lo, hi, c, means, scales, coupling, rhos, widths, exact, dither, hea
                     red = _residual(mean, new_low, new_high)
                 elif channel == 1:
                     green = _residual(mean, new_low, new_high)
+            if local.dilation and channels == 1:
+                _spread_grey(lo, hi, y, x)
     return head, position, True
 
 
 def decode_step(
     lo: Any, hi: Any, c: Any, means: Any, scales: Any, coupling: Any, *rest: Any
 ) -> tuple[np.uint64, int, bool]:
-    """The inverse of `encode_step` on one image: updates lo, hi, c in place from (head, position, words).
+    """The inverse of `encode_step` on one image: updates the same arrays in place from (head, position, words).
 
     Returns the new head and position, and whether the step was finished before the words ran out.
     """
-    rho, width, exact, dither, head, position, words = rest
+    rho, width, exact, dither, local, head, position, words = rest
     head, position, whole = _decode(
-        lo, hi, c, means, scales, coupling, rho, width, exact, dither, np.uint64(head), np.int64(position), words
-    )
+        lo, hi, c, means, scales, coupling, rho, width, exact, dither, local,
+        np.uint64(head), np.int64(position), words,
+    )  # fmt: skip
     return np.uint64(head), int(position), bool(whole)
 
 

@@ -12,9 +12,9 @@ This file runs the network and the coder over the steps of a batch of images; th
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +22,12 @@ from numpy.typing import NDArray
 from ddpmcodec.ans.stream import STATE_LOW, close_stream, encode_reverse, open_stream
 from ddpmcodec.channels import cells
 from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError
+from ddpmcodec.networks.local import NO_LOCAL
 from ddpmcodec.networks.model import IntegerPrediction, Model
+from ddpmcodec.parallel import run_all
 from ddpmcodec.schedule import Step, step_mask
 
+T = TypeVar("T")
 Pixels = NDArray[np.uint8]
 FEW_PIXELS = 128  # of a step: a preview of fewer keeps to what the last whole step shows
 Symbols = tuple[NDArray[np.uint32], NDArray[np.uint32]]  # starts and frequencies of the coded cells, in decoding order
@@ -106,7 +109,8 @@ class Walk:
         """Yields before each step; the caller moves the state."""
         height, width, channels = self.state.c.shape[1:]
         for number, step in enumerate(self.steps):
-            constants = cells.step_constants(step, self.levels, dither(number, self.group, height, width, channels))
+            noise = dither(number, self.group, height, width, channels)
+            constants = cells.step_constants(step, self.levels, noise, self.model.local.get(step, NO_LOCAL))
             yield self.model.predict(self.state.lo, self.state.hi), constants
             self.state.spread_grey()
 
@@ -118,12 +122,19 @@ def encode_symbols(
     images, height, width, channels = pixels.shape
     state = State.unknown(images, height, width, channels)
     for prediction, constants in Walk(model, steps, group, state):
-        symbols = [
-            cells.encode_step(pixels[n], state.lo[n], state.hi[n], state.c[n], *image_of(prediction, n), *constants)
-            for n in range(images)
-        ]
+
+        def move(n: int, prediction: IntegerPrediction = prediction, constants: Any = constants) -> Symbols:
+            laws = image_of(prediction, n)
+            return cells.encode_step(pixels[n], state.lo[n], state.hi[n], state.c[n], *laws, *constants)
+
+        symbols = _each(move, images, constants)
         state.spread_grey()
         yield symbols, state
+
+
+def _each(move: Callable[[int], T], images: int, constants: cells.StepConstants) -> list[T]:
+    """move(n) of every image; side by side where a local network makes it long."""
+    return run_all(move, range(images)) if constants.local.dilation else [move(n) for n in range(images)]
 
 
 def image_of(prediction: IntegerPrediction, image: int) -> list[NDArray[Any]]:
@@ -223,9 +234,13 @@ def decode_group(
     done, begun = 0, None
     for number, (prediction, constants) in enumerate(Walk(model, steps[:wanted], group, state)):
         before = state.copy() if partial else state
-        for n, reader in enumerate(readers):
+        for reader in readers:
             reader.open(number)
-            reader.step(state, n, image_of(prediction, n), constants)
+
+        def move(n: int, prediction: IntegerPrediction = prediction, constants: Any = constants) -> None:
+            readers[n].step(state, n, image_of(prediction, n), constants)
+
+        _each(move, len(readers), constants)
         state.spread_grey()
         if per_step or number == len(steps) - 1:
             for n, reader in enumerate(readers):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from ddpmcodec.networks.features import (
     weights,
 )
 from ddpmcodec.networks.latent import LatentNetwork
+from ddpmcodec.networks.local import LAYERS, layer_shape, local_network
 from ddpmcodec.networks.model import Canary, EagerPredictor, Model, exact_predictor
 from ddpmcodec.schedule import Step, steps_from_json, steps_to_json
 
@@ -115,14 +117,41 @@ def parse(data: bytes, source: str) -> Model:
         presets = {int(effort): steps_from_json(steps) for effort, steps in metadata["presets"].items()}
         canaries = tuple(Canary(int(seed), int(size), str(digest)) for seed, size, digest in metadata["canaries"])
         name = str(metadata["name"])
-        _check_tensors(architecture, params)
+        steps = steps_from_json(metadata.get("local", []), whole=False)
+        _check_tensors(_layout(architecture, steps), params)
         first = canaries[0]
     except (SafetensorError, FormatError, TypeError, ValueError, LookupError, AttributeError) as error:
         raise ModelError(f"{source}: the exported model is damaged ({error}); get it again") from error
     check_sums(params)
+    local = {step: local_network(params, local_prefix(step), step) for step in steps}
+    params = {key: p for key, p in params.items() if not key.startswith("local.")}
     predict = exact_predictor(architecture, params, first)
     digest = hashlib.sha256(data).digest()
-    return Model(digest, name, architecture, presets, params, canaries, metadata, predict, predict.gaussian)
+    return Model(digest, name, architecture, presets, params, canaries, metadata, predict, predict.gaussian, local)
+
+
+def local_prefix(step: Step) -> str:
+    """What the names of a step's local network begin with."""
+    return "local." + ".".join(map(str, step)) + "."
+
+
+def local_params(model: bytes, step: Step) -> dict[str, Tensor]:
+    """The tensors of a step's local network in an exported model, by '<layer>.weight', '.factor', '.bias'."""
+    prefix = local_prefix(step)
+    return {k.removeprefix(prefix): p for k, p in load_tensors(model).items() if k.startswith(prefix)}
+
+
+def with_local(
+    model: bytes, local: Mapping[Step, Mapping[str, Tensor]], presets: Mapping[int, Sequence[Step]]
+) -> bytes:
+    """The exported model with these local networks, tensors by the names within each, and these step lists."""
+    metadata = _metadata(model, "the model to refine")
+    tensors = {key: p for key, p in load_tensors(model).items() if not key.startswith("local.")}
+    tensors |= {local_prefix(step) + key: p for step, params in local.items() for key, p in params.items()}
+    metadata["local"] = steps_to_json(list(local))
+    metadata["presets"] = {str(effort): steps_to_json(steps) for effort, steps in presets.items()}
+    tensors = {k: v.contiguous() for k, v in sorted(tensors.items())}
+    return bytes(save_tensors(tensors, metadata={"ddpmcodec": json.dumps(metadata, sort_keys=True)}))
 
 
 def _architecture(sizes: Mapping[str, Any]) -> Architecture:
@@ -131,9 +160,12 @@ def _architecture(sizes: Mapping[str, Any]) -> Architecture:
     return Architecture(**{"neighbours": 0, **sizes})  # older models say nothing of them
 
 
-def _layout(architecture: Architecture) -> dict[str, tuple[torch.dtype, list[int]]]:
+Layout = dict[str, tuple[torch.dtype, list[int]]]
+
+
+def _layout(architecture: Architecture, local: Sequence[Step] = ()) -> Layout:
     """Type and shape of every tensor of an exported file."""
-    layout: dict[str, tuple[torch.dtype, list[int]]] = {"table.features": (torch.int8, [256, 256, OWN])}
+    layout: Layout = {"table.features": (torch.int8, [256, 256, OWN])}
     vectors = {f"table.{name}": 256 for name in ("precision", "inverse", "spread", "scale_origin")}
     for name, (outputs, inputs, size) in architecture.convolutions().items():
         layout[f"{name}.weight"] = torch.int8, [outputs, inputs, size, size]
@@ -141,12 +173,16 @@ def _layout(architecture: Architecture) -> dict[str, tuple[torch.dtype, list[int
         vectors |= {f"{name}.{key}": outputs for key in keys}
     for name, channels in architecture.norms().items():
         vectors |= {f"{name}.{key}": channels for key in ("gain", "bias", "levels")}
+    for step, layer in product(local, LAYERS):
+        name, (outputs, inputs) = local_prefix(step) + layer, layer_shape(layer)
+        layout[f"{name}.weight"] = torch.int8, [outputs, inputs]
+        vectors |= {f"{name}.factor": outputs, f"{name}.bias": outputs}
     return layout | {name: (torch.float32, [length]) for name, length in vectors.items()}
 
 
-def _check_tensors(architecture: Architecture, params: Mapping[str, Tensor]) -> None:
+def _check_tensors(layout: Layout, params: Mapping[str, Tensor]) -> None:
     """Raise ValueError unless the kernels can take the tensors: they check no bounds."""
-    layout, found = _layout(architecture), {name: (p.dtype, list(p.shape)) for name, p in params.items()}
+    found = {name: (p.dtype, list(p.shape)) for name, p in params.items()}
     for name in sorted(layout.keys() | found.keys()):
         if layout.get(name) != found.get(name):
             raise ValueError(f"{name} is {found.get(name)}, expected {layout.get(name)}")
@@ -157,10 +193,14 @@ def _check_tensors(architecture: Architecture, params: Mapping[str, Tensor]) -> 
         raise ValueError("the tables are out of range")
 
 
-def load(path: str | Path) -> Model:
-    """An exported model from disk. Raises ModelError when there is none, or it is not one."""
+def read(path: str | Path) -> bytes:
+    """The bytes of a model's file. Raises ModelError when there is none."""
     try:
-        data = Path(path).read_bytes()
+        return Path(path).read_bytes()
     except OSError as error:
         raise ModelError(f"{path}: cannot read the model ({error.strerror or error}); check --model") from error
-    return parse(data, str(path))
+
+
+def load(path: str | Path) -> Model:
+    """An exported model from disk. Raises ModelError when there is none, or it is not one."""
+    return parse(read(path), str(path))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,6 +28,7 @@ from ddpmcodec.networks.gaussian_features import (
     gaussian_features,
     level_constants,
 )
+from ddpmcodec.networks.local import Local
 from ddpmcodec.networks.neighbours import blend
 from ddpmcodec.parallel import one_thread_if
 from ddpmcodec.schedule import HALF_RANGE, Step
@@ -119,7 +120,7 @@ class Model:
 
     predict: from ranges, in the uniform channel; predict_gaussian: from latents, their spacing in grey levels and their
     noise level in 1/1024 grey level, in the Gaussian channel.
-    id: sha256 of the exported file. presets: the step list of every effort.
+    id: sha256 of the exported file. presets: the step list of every effort. local: networks of the steps that have one.
     """
 
     id: bytes
@@ -131,6 +132,7 @@ class Model:
     metadata: Mapping[str, Any]
     predict: Predictor
     predict_gaussian: GaussianPredictor
+    local: Mapping[Step, Local] = field(default_factory=dict)
 
 
 class EagerPredictor:

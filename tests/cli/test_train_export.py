@@ -91,6 +91,22 @@ def test_the_exported_model_codes_pictures(folder: Path, tmp_path: Path) -> None
 # --- errors, in this process
 
 
+def test_a_refined_model_codes_pictures(
+    folder: Path, tmp_path: Path, exported: subprocess.CompletedProcess[str]
+) -> None:
+    source, model = folder / "data" / "3.png", tmp_path / "refined.safetensors"
+    data = ("--data", folder / "data", "--hold-out", 2, "--batch", 4, "--hours", 1e-4, "--no-compile")
+    done = process("refine", folder / "small.safetensors", "-o", model, *data)
+    assert done.returncode == 0, done.stderr
+    assert "bits/dim of the steps on held-out images" in done.stderr
+    assert f"{model}: model 'small', id " in done.stderr
+    assert process("encode", source, "-o", tmp_path / "x.ddpm", "--model", model).returncode == 0
+    assert process("decode", tmp_path / "x.ddpm", "-o", tmp_path / "x.png", "--model", model).returncode == 0
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "x.png")), np.asarray(Image.open(source)))
+    again = process("refine", folder / "small.safetensors", "-o", model, *data)
+    assert (again.returncode, "exists" in again.stderr) == (1, True)
+
+
 def test_missing_data_are_named(tmp_path: Path, ddpm: Ddpm) -> None:
     ended = ddpm("train", "--data", tmp_path / "no", "--out", tmp_path / "run", *SMALL)
     assert (ended.code, ended.stdout) == (1, b"")

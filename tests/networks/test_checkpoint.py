@@ -17,10 +17,14 @@ from safetensors.torch import load, save
 from ddpmcodec.errors import ModelError
 from ddpmcodec.networks import checkpoint, model
 from ddpmcodec.networks.latent import LatentNetwork
+from ddpmcodec.networks.local import INPUTS, WIDTH
 from ddpmcodec.networks.model import Canary, EagerPredictor, FusedPredictor, IntegerPrediction
+from ddpmcodec.presets import REFINED
 from ddpmcodec.schedule import Step
+from ddpmcodec.training.local import LatentLocal
 
 STEPS = {1: (Step(2560, 1, 0, 1), Step(0, 1, 0, 1)), 4: (Step(0, 2, 0, 1), Step(0, 2, 1, 4))}
+LOCAL = Step(0, 8, 16, 64)
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +96,42 @@ def test_canaries_are_made_from_published_numbers() -> None:
 def test_a_model_is_loaded_from_disk(exported: bytes, tmp_path: Path) -> None:
     (tmp_path / "m.safetensors").write_bytes(exported)
     assert checkpoint.load(tmp_path / "m.safetensors").id == parse(exported).id
+
+
+# --- local networks
+
+
+@pytest.fixture(scope="module")
+def refined(exported: bytes) -> bytes:
+    torch.manual_seed(8)
+    return checkpoint.with_local(exported, {LOCAL: LatentLocal().exported()}, STEPS | {5: REFINED})
+
+
+def test_local_networks_come_back_beside_an_unchanged_denoiser(exported: bytes, refined: bytes) -> None:
+    found, without = parse(refined), parse(exported)
+    assert (list(found.local), found.presets[5], without.local) == ([LOCAL], REFINED, {})
+    assert found.local[LOCAL].enter.shape == (INPUTS, WIDTH)
+    assert found.params.keys() == without.params.keys()
+    again = checkpoint.with_local(refined, {LOCAL: checkpoint.local_params(refined, LOCAL)}, found.presets)
+    assert parse(again).id == found.id
+
+
+@pytest.mark.parametrize(
+    "local",
+    [None, [], [[0, 8, 4, 16]], [[0, 8, 16, 64], [0, 8, 4, 16]], [[0, 8, 64, 16]], [[0, 3, 0, 1]], [5], "all"],
+    ids=str,
+)
+def test_local_networks_must_be_those_that_are_named(refined: bytes, local: Any) -> None:
+    with pytest.raises(ModelError, match=r"^this.safetensors: the exported model is damaged"):
+        parse(with_metadata(refined, local=local))
+
+
+def test_local_networks_must_have_their_shape(refined: bytes) -> None:
+    key = checkpoint.local_prefix(LOCAL) + "block1.weight"
+    for wrong in (torch.zeros(WIDTH, WIDTH + 1, dtype=torch.int8), torch.zeros(WIDTH, WIDTH)):
+        data = bytes(save(load(refined) | {key: wrong}, metadata={"ddpmcodec": json.dumps(metadata_of(refined))}))
+        with pytest.raises(ModelError, match=r"block1\.weight is"):
+            parse(data)
 
 
 # --- what is refused

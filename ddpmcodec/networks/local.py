@@ -1,0 +1,209 @@
+"""Local networks: what a step has told so far refines what it tells next.
+
+The denoiser predicts all dimensions that a step moves from one state, as if they were independent given it. They are
+not: a pixel's neighbours that the same step told a moment before say more about it than all the rest. So the reverse
+kernel is autoregressive inside a step, as it is inside a pixel: in raster order, a small network looks at the ranges
+around a pixel, those just told among them, and at the denoiser's prediction, and moves that prediction.
+
+Exact by construction: integers in, integer weights, sums that float32 holds in any order, then IEEE operations one at a
+time, integers out. All kernels are here; `training.local` trains what they compute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ddpmcodec.ans.logistic import EIGHT_SCALES, SCALES
+from ddpmcodec.networks.eager import ACTIVATION_LEVELS
+from ddpmcodec.networks.eager import LEVELS as _LEVELS
+from ddpmcodec.networks.features import LARGEST_WEIGHT, SCALE_UNIT, uniform_spread, weights
+from ddpmcodec.schedule import Step
+
+REACH = 3
+OFFSETS = tuple((y, x) for y in range(-REACH, REACH + 1) for x in range(-REACH, REACH + 1))
+WINDOW = len(OFFSETS)
+CAUSAL = WINDOW // 2  # the offsets before it come earlier in raster order; it is the pixel itself
+WIDTH, DEPTH = 128, 3
+INPUTS = 4 * WINDOW + 12  # differences, how much is known, middle, and the denoiser's means, scales and couplings
+OUTPUTS = 12 + WINDOW  # offsets, scales, couplings, shares of the denoiser's mean; a weight for every difference
+# Outputs are in these shares of a scale, a coupling, the denoiser's mean, a difference; scales in eighths of octaves.
+OFFSET_UNIT, COUPLING_UNIT, SHARE_UNIT, WEIGHT_UNIT = 64, 64, 256, 1024
+MEAN_LIMIT, COUPLING_LIMIT, OUTPUT_LIMIT = 32767, 1023, 32767
+LAYERS = ("enter", *(f"block{i}" for i in range(DEPTH)), "leave")
+
+
+def layer_shape(layer: str) -> tuple[int, int]:
+    """(outputs, inputs)"""
+    return {"enter": (WIDTH, INPUTS), "leave": (OUTPUTS, WIDTH)}.get(layer, (WIDTH, WIDTH))
+
+
+class Local(NamedTuple):
+    """One network as the kernels take it. dilation 0: there is none. Weights float32 [inputs, outputs], integers."""
+
+    dilation: int
+    enter: NDArray[np.float32]
+    blocks: NDArray[np.float32]
+    leave: NDArray[np.float32]
+    factors: NDArray[np.float32]  # [DEPTH + 1, WIDTH]
+    biases: NDArray[np.float32]
+    out_factor: NDArray[np.float32]
+    out_bias: NDArray[np.float32]
+
+
+def dilation(step: Step) -> int:
+    """Distance of the places a network looks at: that of the lattice which is exact after the step."""
+    d = 1
+    while 4 * d * d * step.last <= step.period * step.period:
+        d *= 2
+    return d
+
+
+def _blank(*shape: int) -> NDArray[np.float32]:
+    return np.zeros(shape, np.float32)
+
+
+NO_LOCAL = Local(0, _blank(0, 0), _blank(0, 0, 0), _blank(0, 0), _blank(0, 0), _blank(0, 0), _blank(0), _blank(0))
+
+
+def local_network(params: Mapping[str, Any], prefix: str, step: Step) -> Local:
+    """From the tensors '<prefix><layer>.weight' int8 [outputs, inputs], '.factor' and '.bias' float32 [outputs]."""
+
+    def weight(layer: str) -> NDArray[np.float32]:
+        return np.ascontiguousarray(params[f"{prefix}{layer}.weight"].float().numpy().T)
+
+    def stacked(key: str) -> NDArray[np.float32]:
+        return np.stack([params[f"{prefix}{layer}.{key}"].float().numpy() for layer in LAYERS[:-1]])
+
+    blocks = np.stack([weight(layer) for layer in LAYERS[1:-1]])
+    out_factor, out_bias = (params[f"{prefix}leave.{key}"].float().numpy() for key in ("factor", "bias"))
+    enter, leave = weight("enter"), weight("leave")
+    return Local(dilation(step), enter, blocks, leave, stacked("factor"), stacked("bias"), out_factor, out_bias)
+
+
+kernel = numba.njit(cache=True, nogil=True, error_model="numpy")
+inline = numba.njit(cache=True, nogil=True, error_model="numpy", inline="always")
+
+# How much a range of a width says, 1..255, as everywhere (features.weights); and how near an offset is.
+_KNOWN = weights(uniform_spread(torch.arange(1, 257).float())).numpy().astype(np.int64)
+_NEAR = np.array([{0: 64, 1: 64, 2: 32}.get(y * y + x * x, 1) for y, x in OFFSETS], np.int64)
+_LEVEL = np.float32(ACTIVATION_LEVELS)
+_LIMIT = np.float32(_LEVELS)
+_HALF, _ONE = np.float32(0.5), np.float32(1.0)
+_ROUNDER = np.float32(1.5 * 2**23)  # adding and subtracting it rounds |x| < 2^22 to the nearest integer, ties to even
+_SIDE = 2 * REACH + 1
+_MARGINS = EIGHT_SCALES
+
+
+@kernel
+def look(lo, hi, new_lo, new_hi, prediction, y, x, dilation, row, middle):  # type: ignore[no-untyped-def]
+    """Inputs of the network at a pixel, into row float32 [INPUTS]; its local mean, 0..255, into middle int64 [3].
+
+    lo, hi: uint8 [H, W, 3] before the step; new_lo, new_hi: what is told of earlier places of the window is read there.
+    (A coder moves its ranges as it goes and gives them twice.) prediction: mean, scale, coupling [H, W, 3].
+    """
+    means, scales, coupling = prediction
+    height, width, _ = lo.shape
+    estimates, known = np.zeros(3 * WINDOW, np.int64), np.zeros(3 * WINDOW, np.int64)
+    for j in range(WINDOW):
+        v, u = y + dilation * (j // _SIDE - REACH), x + dilation * (j % _SIDE - REACH)
+        if v < 0 or u < 0 or v >= height or u >= width:
+            continue
+        for c in range(3):
+            low = np.int64(new_lo[v, u, c]) if j < CAUSAL else np.int64(lo[v, u, c])
+            high = np.int64(new_hi[v, u, c]) if j < CAUSAL else np.int64(hi[v, u, c])
+            estimates[3 * j + c], known[3 * j + c] = low + high, _KNOWN[high - low]
+    for c in range(3):
+        total, count = np.int64(0), np.int64(0)
+        for j in range(WINDOW):
+            weight = _NEAR[j] * known[3 * j + c]
+            total, count = total + weight * estimates[3 * j + c], count + weight
+        middle[c] = (total + count) // (2 * count)
+    for j in range(WINDOW):
+        for c in range(3):
+            i = 3 * j + c
+            difference = known[i] * (estimates[i] - 2 * middle[c])
+            row[i] = np.float32(min(max((difference + LARGEST_WEIGHT) // (2 * LARGEST_WEIGHT), -127), 127))
+        told = known[3 * j : 3 * j + 3].sum()
+        row[3 * WINDOW + j] = np.float32(127 * told // (3 * LARGEST_WEIGHT))
+    for c in range(3):
+        row[4 * WINDOW + c] = np.float32(middle[c] - 128)
+        ahead = (np.int64(means[y, x, c]) - 64 * middle[c] + 4) >> 3
+        row[4 * WINDOW + 3 + c] = min(max(ahead, -127), 127)
+        row[4 * WINDOW + 6 + c] = np.float32(np.int64(scales[y, x, c]) - SCALE_UNIT)
+        row[4 * WINDOW + 9 + c] = min(max(np.int64(coupling[y, x, c]), -127), 127)
+
+
+@inline
+def _multiply(weight, x, sums):  # type: ignore[no-untyped-def]
+    """sums = x weight: integers below 2^24, exact in any order."""
+    sums[:] = np.float32(0)
+    for i in range(len(x)):
+        if x[i] != 0:
+            for o in range(len(sums)):
+                sums[o] += x[i] * weight[i, o]
+
+
+@inline
+def _activated(sum_, factor, bias):  # type: ignore[no-untyped-def]
+    """The quantised activation, as in `networks.eager`."""
+    real = sum_ * factor + bias
+    value = (real * (_HALF + (_HALF * real) / np.sqrt(_ONE + real * real))) * _LEVEL
+    return (min(max(value, -_LIMIT), _LIMIT) + _ROUNDER) - _ROUNDER
+
+
+@kernel
+def run(local, row, out):  # type: ignore[no-untyped-def]
+    """The network: row float32 [INPUTS] to out int64 [OUTPUTS]."""
+    sums, q = np.empty(WIDTH, np.float32), np.empty(WIDTH, np.float32)
+    _multiply(local.enter, row, sums)
+    for o in range(WIDTH):
+        q[o] = _activated(sums[o], local.factors[0, o], local.biases[0, o])
+    for k in range(DEPTH):
+        _multiply(local.blocks[k], q, sums)
+        for o in range(WIDTH):
+            branch = _activated(sums[o], local.factors[k + 1, o], local.biases[k + 1, o])
+            q[o] = min(max(q[o] + branch, -_LIMIT), _LIMIT)
+    last = np.empty(OUTPUTS, np.float32)
+    _multiply(local.leave, q, last)
+    for o in range(OUTPUTS):
+        real = last[o] * local.out_factor[o] + local.out_bias[o]
+        real = min(max(real, np.float32(-OUTPUT_LIMIT)), np.float32(OUTPUT_LIMIT))
+        out[o] = np.int64((real + _ROUNDER) - _ROUNDER)
+
+
+@kernel
+def refine(local, lo, hi, prediction, y, x):  # type: ignore[no-untyped-def]
+    """Move the prediction of a pixel, in place, by what is told around it."""
+    means, scales, coupling = prediction
+    row, middle, out = np.empty(INPUTS, np.float32), np.empty(3, np.int64), np.empty(OUTPUTS, np.int64)
+    look(lo, hi, lo, hi, prediction, y, x, local.dilation, row, middle)
+    run(local, row, out)
+    for c in range(3):
+        around = np.int64(0)
+        for j in range(WINDOW):
+            around += out[12 + j] * np.int64(row[3 * j + c])
+        scale = np.int64(scales[y, x, c])
+        share = (out[9 + c] * (np.int64(means[y, x, c]) - 64 * middle[c])) // SHARE_UNIT
+        offset = (out[c] * _MARGINS[scale]) // (8 * OFFSET_UNIT)
+        mean = 64 * middle[c] + share + offset + (64 * around) // WEIGHT_UNIT
+        means[y, x, c] = min(max(mean, -MEAN_LIMIT), MEAN_LIMIT)
+        scales[y, x, c] = min(max(scale + out[3 + c], 0), SCALES - 1)
+        coupling[y, x, c] = min(max(np.int64(coupling[y, x, c]) + out[6 + c], -COUPLING_LIMIT), COUPLING_LIMIT)
+
+
+@kernel
+def look_everywhere(lo, hi, new_lo, new_hi, prediction, places, dilation, rows, middles):  # type: ignore[no-untyped-def]
+    """`look` at the places int64 [K, 2] of one image, for training: rows int8 [K, INPUTS], middles uint8 [K, 3]."""
+    row, middle = np.empty(INPUTS, np.float32), np.empty(3, np.int64)
+    for k in range(len(places)):
+        look(lo, hi, new_lo, new_hi, prediction, places[k, 0], places[k, 1], dilation, row, middle)
+        for i in range(INPUTS):
+            rows[k, i] = np.int8(row[i])
+        for c in range(3):
+            middles[k, c] = np.uint8(middle[c])

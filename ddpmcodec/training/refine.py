@@ -1,0 +1,124 @@
+"""Give an exported model local networks: train them on its predictions, and write the model with them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ddpmcodec import presets
+from ddpmcodec.container import PROGRESSIVE
+from ddpmcodec.files import write_file
+from ddpmcodec.networks import checkpoint
+from ddpmcodec.schedule import Step, steps_to_json
+from ddpmcodec.training.local import LocalTrainer, train
+from ddpmcodec.training.trainer import Settings as CropSettings
+from ddpmcodec.training.trainer import split
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One run. Learning rates decay linearly to zero over `hours` of a clock."""
+
+    data: tuple[str, ...]  # several data sets take turns, a step each
+    hours: float = 0.5
+    batch: int = 16
+    crop: int = 32
+    hold_out: int = 2000
+    validate: str | None = None
+    camera_share: float = 0.0
+    muon_rate: float = 0.01
+    adam_rate: float = 2e-3
+    warmup: int = 50
+    seed: int = 0
+    evaluate_minutes: float = 5.0
+    evaluate_images: int = 200
+
+
+def refine(
+    model: bytes, settings: Settings, out: Path, say: Callable[[str], object] = print, *, compiled: bool = True
+) -> bytes:
+    """The exported model with local networks, which is written to `out` every few minutes too; log beside it.
+
+    Networks that the model has already are trained further. Raises ModelError, TrainingError, OutputError.
+    """
+    parsed = checkpoint.parse(model, "the model to refine")
+    steps = presets.refined_steps()
+    rates = {"muon_rate": settings.muon_rate, "adam_rate": settings.adam_rate}
+    trainer = LocalTrainer(parsed, steps, warmup=settings.warmup, compiled=compiled, **rates)
+    for step in steps:
+        if step in parsed.local:
+            trainer.networks[step].load_integers(checkpoint.local_params(model, step))
+    keys = ("data", "batch", "crop", "hold_out", "validate", "camera_share", "seed", "evaluate_images")
+    crops, held_out = split(CropSettings(out=str(out), **{key: getattr(settings, key) for key in keys}))
+    batches = [held_out[i : i + settings.batch] for i in range(0, len(held_out), settings.batch)]
+
+    def draw(number: int) -> NDArray[np.uint8]:
+        pixels = crops.batch(number // len(steps), settings.batch)  # every network sees all data sets
+        return pixels.permute(0, 2, 3, 1).contiguous().numpy().astype(np.uint8)
+
+    def exported() -> bytes:
+        lists = {**dict.fromkeys(parsed.presets, presets.REFINED), **_progressive(parsed.presets)}
+        return checkpoint.with_local(model, {s: n.exported() for s, n in trainer.networks.items()}, lists)
+
+    with out.with_suffix(".jsonl").open("a") as log:
+        _write(log, {"settings": asdict(settings), "steps": steps_to_json(steps)})
+        report = _Report(log, trainer, settings, batches, say, lambda: write_file(out, exported()))
+        train(trainer, draw, settings.hours, report)
+        report.evaluate(1.0)
+    return exported()
+
+
+def _progressive(lists: Any) -> dict[int, tuple[Step, ...]]:
+    return {PROGRESSIVE: tuple(lists[PROGRESSIVE])} if PROGRESSIVE in lists else {}
+
+
+def _write(log: TextIO, record: dict[str, Any]) -> None:
+    log.write(json.dumps(record) + "\n")
+    log.flush()
+
+
+class _Report:
+    """Logs losses every 100 optimiser steps; evaluates and saves every few minutes."""
+
+    def __init__(
+        self,
+        log: TextIO,
+        trainer: LocalTrainer,
+        settings: Settings,
+        batches: list[NDArray[np.uint8]],
+        say: Callable[[str], object],
+        save: Callable[[], None],
+    ) -> None:
+        self.log, self.trainer, self.settings, self.batches, self.say, self.save = (
+            log, trainer, settings, batches, say, save,
+        )  # fmt: skip
+        self.losses: list[float] = []
+        self.start = self.evaluated = time.perf_counter()
+        self.number = 0
+
+    def __call__(self, number: int, done: float, loss: float) -> None:
+        self.number = number
+        self.losses.append(loss)
+        if number % 100 == 0:
+            mean = round(float(np.mean(self.losses)), 4)
+            images = number * self.settings.batch
+            _write(self.log, {"step": number, "images": images, "done": round(done, 4), "loss": mean})
+            self.losses = []
+        if time.perf_counter() - self.evaluated > 60 * self.settings.evaluate_minutes:
+            self.evaluate(done)
+            self.evaluated = time.perf_counter()
+
+    def evaluate(self, done: float) -> None:
+        costs = {str(tuple(step)): round(bits, 4) for step, bits in self.trainer.evaluate(self.batches).items()}
+        seconds, images = round(time.perf_counter() - self.start, 1), self.number * self.settings.batch
+        record = {"step": self.number, "images": images, "seconds": seconds, "done": round(done, 4)}
+        _write(self.log, record | {"held_out": costs})
+        self.say(f"{100 * done:.0f}%: {images} images, bits/dim of the steps on held-out images {costs}")
+        self.save()

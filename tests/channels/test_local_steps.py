@@ -1,0 +1,97 @@
+"""Steps with a local network: told pixels change what is predicted next, the same way for both sides."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from ddpmcodec.ans.stack import Stack
+from ddpmcodec.channels import stacked
+from ddpmcodec.channels.uniform import decode_group, encode_group, encode_symbols
+from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError
+from ddpmcodec.networks.local import local_network
+from ddpmcodec.networks.model import Model
+from ddpmcodec.presets import REFINED, refined_steps
+from ddpmcodec.training.local import LatentLocal
+
+Pixels = NDArray[np.uint8]
+CHANNELS = pytest.mark.parametrize("channels", [1, 3], ids=["grey", "colour"])
+
+
+@pytest.fixture(scope="module")
+def refined(model: Model) -> Model:
+    """The tiny model with local networks of random weights."""
+    torch.manual_seed(5)
+    found = {}
+    for step in refined_steps():
+        network = LatentLocal()
+        torch.nn.init.normal_(network.weights["leave"], std=0.05)
+        found[step] = local_network(network.exported(), "", step)
+    return replace(model, local=found)
+
+
+def pictures(channels: int, n: int = 3, height: int = 11, width: int = 18) -> Pixels:
+    rng = np.random.default_rng(2)
+    y, x = np.mgrid[:height, :width]
+    smooth = np.stack([9 * x + 3 * y, 250 - 9 * x, 90 + 5 * y], -1)
+    return np.stack([smooth, rng.integers(0, 256, smooth.shape), 255 * (smooth > 120)][:n])[..., :channels].astype(
+        np.uint8
+    )
+
+
+@pytest.mark.parametrize("per_step", [False, True], ids=["single", "per step"])
+@CHANNELS
+def test_a_batch_comes_back(refined: Model, channels: int, per_step: bool) -> None:
+    pixels = pictures(channels)
+    streams = encode_group(pixels, refined, REFINED, group=0, per_step=per_step)
+    found = decode_group(streams, pixels.shape[1:], refined, REFINED, group=0, per_step=per_step)  # type: ignore[arg-type]
+    assert np.array_equal(found.pixels, pixels)
+    assert found.exact
+
+
+@CHANNELS
+def test_streams_are_other_ones_than_without_and_do_not_depend_on_the_batch(
+    model: Model, refined: Model, channels: int
+) -> None:
+    pixels = pictures(channels)
+    together = encode_group(pixels, refined, REFINED, group=0, per_step=False)
+    assert together == [encode_group(one[None], refined, REFINED, group=0, per_step=False)[0] for one in pixels]
+    assert together != encode_group(pixels, model, REFINED, group=0, per_step=False)
+
+
+def test_steps_that_have_no_network_are_as_without(model: Model, refined: Model) -> None:
+    pixels = pictures(3)
+    for step, (with_it, _), (without, _) in zip(
+        REFINED,
+        encode_symbols(pixels, refined, REFINED, group=0),
+        encode_symbols(pixels, model, REFINED, group=0),
+        strict=True,
+    ):
+        same = all(np.array_equal(a[1], b[1]) for a, b in zip(with_it, without, strict=True))
+        assert same == (step not in refined.local)
+
+
+def test_every_cut_shows_something_and_damage_is_found(refined: Model) -> None:
+    pixels = pictures(3, 1)
+    (chunk,) = encode_group(pixels, refined, REFINED, group=0, per_step=False)[0]
+    shape = pixels.shape[1:]
+    for end in range(8, len(chunk), 96):
+        cut = [[chunk[:end]]]
+        shown = decode_group(cut, shape, refined, REFINED, group=0, per_step=False, partial=True)  # type: ignore[arg-type]
+        assert (shown.pixels.shape, shown.exact) == (pixels.shape, False)
+        with pytest.raises(TruncatedError):
+            decode_group(cut, shape, refined, REFINED, group=0, per_step=False)  # type: ignore[arg-type]
+    wrong = bytearray(chunk)
+    wrong[len(chunk) // 2] ^= 8
+    with pytest.raises((ChecksumError, FormatError, TruncatedError)):
+        decode_group([[bytes(wrong)]], shape, refined, REFINED, group=0, per_step=False)  # type: ignore[arg-type]
+
+
+def test_archives_come_back(refined: Model) -> None:
+    pixels, stack = pictures(3), Stack.empty()
+    stacked.encode(stack, pixels, refined, REFINED)
+    assert np.array_equal(stacked.decode(stack, pixels.shape, refined, REFINED), pixels)  # type: ignore[arg-type]

@@ -1,0 +1,115 @@
+"""Training local networks: what is learned is what the coder then pays."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from ddpmcodec import presets
+from ddpmcodec.networks import checkpoint
+from ddpmcodec.networks.latent import LatentNetwork
+from ddpmcodec.networks.local import LAYERS, local_network
+from ddpmcodec.networks.model import Model
+from ddpmcodec.presets import PRESETS, REFINED, refined_steps
+from ddpmcodec.training.evaluate import code_lengths
+from ddpmcodec.training.local import LatentLocal, LocalTrainer, bits, places_of
+from ddpmcodec.training.refine import Settings, refine
+
+Pixels = NDArray[np.uint8]
+
+
+@pytest.fixture
+def exported(latent: LatentNetwork) -> bytes:
+    return checkpoint.export(latent, PRESETS, name="small")
+
+
+@pytest.fixture
+def model(exported: bytes) -> Model:
+    return checkpoint.parse(exported, "small")
+
+
+def network_of(seed: int) -> LatentLocal:
+    torch.manual_seed(seed)
+    network = LatentLocal()
+    torch.nn.init.normal_(network.weights["leave"], std=0.1)
+    return network
+
+
+# --- learned is paid
+
+
+def test_bits_of_training_are_the_code_length(model: Model, gradients: Pixels) -> None:
+    networks = {step: network_of(n) for n, step in enumerate(refined_steps())}
+    local = {step: local_network(network.exported(), "", step) for step, network in networks.items()}
+    paid = code_lengths(replace(model, local=local), gradients[:8], REFINED)
+    for step, network in networks.items():
+        learned = float(bits(network, places_of(model, gradients[:8], step)).detach().sum()) / gradients[:8].size
+        assert learned == pytest.approx(paid[REFINED.index(step)], rel=0.02)
+
+
+def test_a_new_network_pays_what_the_denoiser_does(model: Model, gradients: Pixels) -> None:
+    local = {step: local_network(LatentLocal().exported(), "", step) for step in refined_steps()}
+    refined = code_lengths(replace(model, local=local), gradients[:4], REFINED)
+    assert refined == pytest.approx(code_lengths(model, gradients[:4], REFINED), rel=1e-3)
+
+
+def test_training_lowers_the_bits_of_every_step(model: Model, gradients: Pixels) -> None:
+    steps = refined_steps()
+    trainer = LocalTrainer(model, steps, muon_rate=0.01, adam_rate=5e-3, warmup=2, compiled=False)
+    before = trainer.evaluate([gradients[:4]])
+    for n in range(24):
+        trainer.update(steps[n % 2], gradients[4 + n : 8 + n], n / 30)
+    after = trainer.evaluate([gradients[:4]])
+    assert all(after[step] < 0.95 * before[step] for step in steps)
+
+
+# --- integers
+
+
+def test_integers_come_back() -> None:
+    network = network_of(3)
+    found = network_of(4)
+    found.load_integers(network.exported())
+    for key, value in network.exported().items():
+        assert torch.allclose(found.exported()[key].float(), value.float(), rtol=1e-2, atol=1), key
+
+
+def test_weights_are_integers_that_a_sum_holds_exactly() -> None:
+    exported = network_of(5).exported()
+    assert all(exported[f"{layer}.weight"].dtype == torch.int8 for layer in LAYERS)
+    assert max(int(exported[f"{layer}.weight"].int().abs().sum(1).max()) for layer in LAYERS) * 127 < 2**24
+
+
+# --- whole runs
+
+
+def test_a_run_writes_a_model_that_codes_and_can_be_refined_again(
+    exported: bytes, gradients: Pixels, pictures: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.safetensors"
+    said: list[str] = []
+    settings = Settings((str(pictures),), hours=2e-3, batch=4, crop=16, hold_out=3, evaluate_minutes=0.03)
+    refined = refine(exported, settings, out, said.append, compiled=False)
+    model = checkpoint.parse(refined, "out")
+    assert (tuple(model.local), model.presets[5], model.presets[10]) == (
+        tuple(refined_steps()), REFINED, PRESETS[10],
+    )  # fmt: skip
+    assert checkpoint.parse(out.read_bytes(), "out").local
+    records = [json.loads(line) for line in out.with_suffix(".jsonl").read_text().splitlines()]
+    assert records[0]["settings"]["batch"] == 4
+    assert set(records[-1]["held_out"]) == {str(tuple(step)) for step in refined_steps()}
+    again = refine(refined, replace(settings, hours=1e-6), out, said.append, compiled=False)
+    assert "bits/dim" in said[-1]
+    lengths = [sum(code_lengths(checkpoint.parse(m, "m"), gradients[:3], REFINED)) for m in (refined, again)]
+    assert lengths[1] == pytest.approx(lengths[0], rel=0.1)
+
+
+def test_steps_that_are_refined_belong_to_the_list() -> None:
+    assert set(refined_steps()) <= set(REFINED)
+    assert len(refined_steps()) == len(presets.LOCAL)
