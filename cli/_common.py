@@ -26,7 +26,7 @@ Exit codes:
   0    success
   1    error: input, output, memory
   2    wrong usage
-  3    a .ddpm file is damaged, cut off, or not one
+  3    a .ddpm or .ddpma file is damaged, cut off, or not one
   4    the model is missing, or is not the one the file was written with
   130  interrupted (Ctrl-C)
 With several files, the others are still worked on after a failure, and the highest code is returned."""

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 file_argument = click.argument("file", metavar="FILE")
 network_option = click.option(
     "--model",
-    metavar="PATH",
-    help="Exported model, or checkpoint of the paper's network, instead of the embedded models.",
+    metavar="NAME|PATH",
+    help="An embedded model, an exported one, or checkpoint of the paper's network, instead of the embedded models.",
 )
 
 
@@ -85,7 +85,8 @@ def create(
     Small images are coded together, by the steps of --effort; by bits back with --steps or --levels, or a checkpoint of
     the paper's network, whose own levels are the default.
 
-    What is no image is named and left out, and the exit code is 1.
+    What cannot be read as an image is named and left out, and the exit code is 1; files of a folder
+    whose names do not end like an image's are left out and counted.
     """
     if steps is not None and levels is not None:
         raise click.UsageError("--steps and --levels are two ways to say the same: give one")
@@ -202,8 +203,13 @@ def list_(file: str, as_json: bool) -> None:
         click.echo(json.dumps({"file": label(file), **facts}, allow_nan=False, indent=2))
         return
     for image in facts["images"]:
-        click.echo(f"{image['width']:6} x {image['height']:<6} {image['mode']:5} {image['name']}")
+        click.echo(f"{image['width']:6} x {image['height']:<6} {image['mode']:5} {_printable(image['name'])}")
     say(_summary(file, facts))
+
+
+def _printable(name: str) -> str:
+    """A crafted name must not write to the terminal what it likes."""
+    return name if name.isprintable() else repr(name)
 
 
 def _summary(file: str, facts: dict[str, Any]) -> str:

@@ -12,15 +12,15 @@ from ddpmcodec.errors import OutputError
 def check_output(output: Path, source: Path | None, *, force: bool) -> None:
     """Raises OutputError when writing `output` would destroy something: the source, or (without `force`) a file."""
     if output.is_dir():
-        raise OutputError(f"{output}: is a folder: name a file with -o")
+        raise OutputError(f"{output}: is a folder: name a file")
     if not output.parent.is_dir():
         raise OutputError(f"{output}: there is no folder {output.parent}: make it first")
     if not output.is_file():
         return
     if source is not None and source.exists() and output.samefile(source):
-        raise OutputError(f"{output}: is the input itself: name another output with -o")
+        raise OutputError(f"{output}: is the input itself: name another output")
     if not force:
-        raise OutputError(f"{output}: exists already: use -f to overwrite it, or name another output with -o")
+        raise OutputError(f"{output}: exists already: use -f to overwrite it, or name another output")
 
 
 def write_file(output: Path, data: bytes) -> None:

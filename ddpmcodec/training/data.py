@@ -28,7 +28,7 @@ def _array(path: Path) -> list[Pixels]:
             array = loaded if isinstance(loaded, np.ndarray) else loaded[loaded.files[0]]
     except (OSError, ValueError, EOFError, LookupError, BadZipFile) as error:
         raise TrainingError(
-            f"{path}: not a .npy or .npz array ({error}); point --data at one, or at a folder"
+            f"{path}: not a .npy or .npz array of numbers; point --data at one, or at a folder"
         ) from error
     if array.dtype != np.uint8 or array.ndim != 4 or array.shape[3] != 3:
         raise TrainingError(f"{path}: expected uint8 [N, H, W, 3], found {array.dtype} {list(array.shape)}")

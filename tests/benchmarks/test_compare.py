@@ -66,9 +66,11 @@ def test_other_images_are_another_sample() -> None:
     assert found.verdict == "same"
 
 
-def test_one_image_tells_nothing_of_the_noise() -> None:
-    found = change("x", measure([1000]), measure([1001]))
-    assert (found.error, found.verdict) == (None, "unknown")
+def test_one_image_has_no_noise_and_a_tenth_of_a_percent_counts() -> None:
+    found = change("x", measure([1000]), measure([1000.9]))
+    assert (found.error, found.verdict) == (0.0, "same")
+    assert change("x", measure([1000]), measure([1002])).verdict == "worse"
+    assert change("x", measure([1000]), measure([998])).verdict == "better"
 
 
 def test_of_qualities_more_is_better() -> None:

@@ -67,7 +67,7 @@ def test_an_output_that_exists_is_refused_unless_forced(encode: Any, photo: Path
     ended = encode(photo)
     assert ended.code == 1
     assert ended.stderr == (
-        f"ddpmcodec: {out}: exists already: use -f to overwrite it, or name another output with -o\n"
+        f"ddpmcodec: {out}: exists already: use -f to overwrite it, or name another output\n"
     )
     assert out.read_bytes() == b"old"
     assert encode(photo, "-f").code == 0
