@@ -50,10 +50,11 @@ PRESETS: dict[int, tuple[Step, ...]] = {
     PROGRESSIVE: tuple(through_noise([20, 7, 2], [0, 32, 64])),
 }
 
-LOCAL = ((4, 16), (16, 64))  # phases of the steps that local networks refine
-REFINED = tuple(groups([0, 1, 2, 4, 16, 64]))  # the list of every effort of a model that has them
+LOCAL = ((4, 16), (16, 64))  # phases of the steps that local networks refine: few and large
+_COARSE = {effort: (0, 4) if effort <= 2 else (0, 1, 2, 4) for effort in BUDGETS}  # phases before them
+REFINED = {effort: tuple(groups([*coarse, 16, 64])) for effort, coarse in _COARSE.items()}  # lists of such a model
 
 
 def refined_steps() -> list[Step]:
     """The steps of `REFINED` that have a local network."""
-    return [step for step in REFINED if (step.first, step.last) in LOCAL]
+    return [Step(0, PERIOD, first, last) for first, last in LOCAL]

@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddpmcodec import presets
-from ddpmcodec.container import PROGRESSIVE
 from ddpmcodec.files import write_file
 from ddpmcodec.networks import checkpoint
-from ddpmcodec.schedule import Step, steps_to_json
+from ddpmcodec.schedule import steps_to_json
 from ddpmcodec.training.local import LocalTrainer, train
 from ddpmcodec.training.trainer import Settings as CropSettings
 from ddpmcodec.training.trainer import split
@@ -64,8 +63,8 @@ def refine(
         return pixels.permute(0, 2, 3, 1).contiguous().numpy().astype(np.uint8)
 
     def exported() -> bytes:
-        lists = {**dict.fromkeys(parsed.presets, presets.REFINED), **_progressive(parsed.presets)}
-        return checkpoint.with_local(model, {s: n.exported() for s, n in trainer.networks.items()}, lists)
+        networks = {step: network.exported() for step, network in trainer.networks.items()}
+        return checkpoint.with_local(model, networks, {**parsed.presets, **presets.REFINED})
 
     with out.with_suffix(".jsonl").open("a") as log:
         _write(log, {"settings": asdict(settings), "steps": steps_to_json(steps)})
@@ -73,10 +72,6 @@ def refine(
         train(trainer, draw, settings.hours, report)
         report.evaluate(1.0)
     return exported()
-
-
-def _progressive(lists: Any) -> dict[int, tuple[Step, ...]]:
-    return {PROGRESSIVE: tuple(lists[PROGRESSIVE])} if PROGRESSIVE in lists else {}
 
 
 def _write(log: TextIO, record: dict[str, Any]) -> None:

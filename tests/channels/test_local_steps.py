@@ -15,10 +15,12 @@ from ddpmcodec.channels.uniform import decode_group, encode_group, encode_symbol
 from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError
 from ddpmcodec.networks.local import local_network
 from ddpmcodec.networks.model import Model
-from ddpmcodec.presets import REFINED, refined_steps
+from ddpmcodec.presets import REFINED as LISTS
+from ddpmcodec.presets import refined_steps
 from ddpmcodec.training.local import LatentLocal
 
 Pixels = NDArray[np.uint8]
+REFINED = LISTS[5]
 CHANNELS = pytest.mark.parametrize("channels", [1, 3], ids=["grey", "colour"])
 
 

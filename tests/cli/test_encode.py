@@ -66,9 +66,7 @@ def test_an_output_that_exists_is_refused_unless_forced(encode: Any, photo: Path
     out.write_bytes(b"old")
     ended = encode(photo)
     assert ended.code == 1
-    assert ended.stderr == (
-        f"ddpmcodec: {out}: exists already: use -f to overwrite it, or name another output\n"
-    )
+    assert ended.stderr == (f"ddpmcodec: {out}: exists already: use -f to overwrite it, or name another output\n")
     assert out.read_bytes() == b"old"
     assert encode(photo, "-f").code == 0
     assert out.read_bytes() == coded

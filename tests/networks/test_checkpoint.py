@@ -19,12 +19,13 @@ from ddpmcodec.networks import checkpoint, model
 from ddpmcodec.networks.latent import LatentNetwork
 from ddpmcodec.networks.local import INPUTS, WIDTH
 from ddpmcodec.networks.model import Canary, EagerPredictor, FusedPredictor, IntegerPrediction
-from ddpmcodec.presets import REFINED
+from ddpmcodec.presets import REFINED as LISTS
 from ddpmcodec.schedule import Step
 from ddpmcodec.training.local import LatentLocal
 
 STEPS = {1: (Step(2560, 1, 0, 1), Step(0, 1, 0, 1)), 4: (Step(0, 2, 0, 1), Step(0, 2, 1, 4))}
 LOCAL = Step(0, 8, 16, 64)
+REFINED = LISTS[5]
 
 
 @pytest.fixture(scope="module")

@@ -16,12 +16,14 @@ from ddpmcodec.networks import checkpoint
 from ddpmcodec.networks.latent import LatentNetwork
 from ddpmcodec.networks.local import LAYERS, local_network
 from ddpmcodec.networks.model import Model
-from ddpmcodec.presets import PRESETS, REFINED, refined_steps
+from ddpmcodec.presets import PRESETS, refined_steps
+from ddpmcodec.presets import REFINED as LISTS
 from ddpmcodec.training.evaluate import code_lengths
 from ddpmcodec.training.local import LatentLocal, LocalTrainer, bits, places_of
 from ddpmcodec.training.refine import Settings, refine
 
 Pixels = NDArray[np.uint8]
+REFINED = LISTS[5]
 
 
 @pytest.fixture
@@ -111,5 +113,6 @@ def test_a_run_writes_a_model_that_codes_and_can_be_refined_again(
 
 
 def test_steps_that_are_refined_belong_to_the_list() -> None:
-    assert set(refined_steps()) <= set(REFINED)
-    assert len(refined_steps()) == len(presets.LOCAL)
+    assert all(set(refined_steps()) <= set(steps) for steps in LISTS.values())
+    assert LISTS.keys() == presets.BUDGETS.keys()
+    assert len(LISTS[1]) < len(LISTS[5])
