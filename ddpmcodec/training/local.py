@@ -90,7 +90,8 @@ class LatentLocal(nn.Module):
         """Inputs int8 [K, INPUTS] to outputs [K, OUTPUTS], integers."""
         params, q = self.integers(), rows.float()
         for layer in local.LAYERS[:-1]:
-            sums = F.linear(q.to(torch.bfloat16), params[f"{layer}.weight"].to(torch.bfloat16)).float()
+            # In float32, as in the coder: rounded to bfloat16, sums under a large constant lose what varies.
+            sums = F.linear(q, params[f"{layer}.weight"])
             real = sums * params[f"{layer}.factor"] + params[f"{layer}.bias"]
             branch = _rounded((ACTIVATION_LEVELS * activation(real, torch.sqrt)).clamp(-LEVELS, LEVELS))
             q = branch if layer == "enter" else (q + branch).clamp(-LEVELS, LEVELS)
