@@ -28,7 +28,7 @@ from ddpmcodec.networks.features import (
     weights,
 )
 from ddpmcodec.networks.latent import LatentNetwork
-from ddpmcodec.networks.local import LAYERS, layer_shape, local_network
+from ddpmcodec.networks.local import LAYERS, Local, fingerprint, layer_shape, local_network
 from ddpmcodec.networks.model import Canary, EagerPredictor, Model, exact_predictor
 from ddpmcodec.schedule import Step, steps_from_json, steps_to_json
 
@@ -124,6 +124,10 @@ def parse(data: bytes, source: str) -> Model:
         raise ModelError(f"{source}: the exported model is damaged ({error}); get it again") from error
     check_sums(params)
     local = {step: local_network(params, local_prefix(step), step) for step in steps}
+    if local and _local_canary(local) != metadata.get("local_canary"):
+        raise ModelError(
+            f"{source}: its local networks do not compute exactly on this machine; please report the processor"
+        )
     params = {key: p for key, p in params.items() if not key.startswith("local.")}
     predict = exact_predictor(architecture, params, first)
     digest = hashlib.sha256(data).digest()
@@ -133,6 +137,11 @@ def parse(data: bytes, source: str) -> Model:
 def local_prefix(step: Step) -> str:
     """What the names of a step's local network begin with."""
     return "local." + ".".join(map(str, step)) + "."
+
+
+def _local_canary(local: Mapping[Step, Local]) -> str:
+    """sha256 of what all local networks make of their canaries."""
+    return hashlib.sha256(b"".join(fingerprint(network) for network in local.values())).hexdigest()
 
 
 def local_params(model: bytes, step: Step) -> dict[str, Tensor]:
@@ -149,6 +158,8 @@ def with_local(
     tensors = {key: p for key, p in load_tensors(model).items() if not key.startswith("local.")}
     tensors |= {local_prefix(step) + key: p for step, params in local.items() for key, p in params.items()}
     metadata["local"] = steps_to_json(list(local))
+    networks = {step: local_network(tensors, local_prefix(step), step) for step in local}
+    metadata["local_canary"] = _local_canary(networks)
     metadata["presets"] = {str(effort): steps_to_json(steps) for effort, steps in presets.items()}
     tensors = {k: v.contiguous() for k, v in sorted(tensors.items())}
     return bytes(save_tensors(tensors, metadata={"ddpmcodec": json.dumps(metadata, sort_keys=True)}))

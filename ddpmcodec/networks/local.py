@@ -35,6 +35,7 @@ OUTPUTS = 12 + WINDOW  # offsets, scales, couplings, shares of the denoiser's me
 # Outputs are in these shares of a scale, a coupling, the denoiser's mean, a difference; scales in eighths of octaves.
 OFFSET_UNIT, COUPLING_UNIT, SHARE_UNIT, WEIGHT_UNIT = 64, 64, 256, 1024
 MEAN_LIMIT, COUPLING_LIMIT, OUTPUT_LIMIT = 32767, 1023, 32767
+CANARIES = 8
 LAYERS = ("enter", *(f"block{i}" for i in range(DEPTH)), "leave")
 
 
@@ -175,6 +176,16 @@ def run(local, row, out):  # type: ignore[no-untyped-def]
         real = last[o] * local.out_factor[o] + local.out_bias[o]
         real = min(max(real, np.float32(-OUTPUT_LIMIT)), np.float32(OUTPUT_LIMIT))
         out[o] = np.int64((real + _ROUNDER) - _ROUNDER)
+
+
+def fingerprint(local: Local) -> bytes:
+    """What the network makes of seeded inputs (numpy's Philox 4x64, key 0): the same on every machine, or it must not
+    decode."""
+    raw = np.random.Philox(key=0).random_raw(CANARIES * INPUTS).reshape(CANARIES, INPUTS)
+    outs = np.empty((CANARIES, OUTPUTS), np.int64)
+    for row, out in zip((raw % 255).astype(np.float32) - np.float32(127), outs, strict=True):
+        run(local, row, out)
+    return outs.astype("<i8").tobytes()
 
 
 @kernel

@@ -1,4 +1,4 @@
-"""Makes the golden files of a new version: python tests/golden/make.py v1
+"""Makes the golden files of a new version: python tests/golden/make.py v3
 
 A tiny model, pictures and their streams, and a manifest of their hashes. Golden files are append-only: every one ever
 written must decode for ever (tests/test_golden.py), so a folder that exists is never touched.
@@ -19,13 +19,15 @@ import torch
 from PIL import Image
 
 from ddpmcodec import codec, container
+from ddpmcodec.container import PROGRESSIVE
 from ddpmcodec.networks import checkpoint
 from ddpmcodec.networks.exact import Architecture
 from ddpmcodec.networks.latent import LatentNetwork
 from ddpmcodec.networks.model import Model
-from ddpmcodec.presets import PRESETS
+from ddpmcodec.presets import PRESETS, REFINED, refined_steps
+from ddpmcodec.training.local import LatentLocal
 
-EFFORTS = (1, 5)
+EFFORTS = (1, 5, PROGRESSIVE)
 MODEL = "tiny.safetensors.xz"  # its tables compress well
 MANIFEST = "manifest.json"
 SMALL_GROUP = 256
@@ -36,7 +38,18 @@ def model_bytes() -> bytes:
     torch.manual_seed(20061123)
     network = LatentNetwork(Architecture(width=8, inner_width=16, down=1, bottom=1, up=1))
     torch.nn.init.normal_(network.weights["leave"], std=0.05)
-    return checkpoint.export(network, {effort: PRESETS[effort] for effort in EFFORTS}, name="golden")
+    exported = checkpoint.export(network, PRESETS, name="golden")
+    lists = {effort: (PRESETS | REFINED)[effort] for effort in EFFORTS}
+    return checkpoint.with_local(exported, {step: local_network() for step in refined_steps()}, lists)
+
+
+def local_network() -> dict[str, torch.Tensor]:
+    """Random as well; most weights are zero, so that they compress well."""
+    network = LatentLocal()
+    torch.nn.init.normal_(network.weights["leave"], std=0.05)
+    found = network.exported()
+    kept = {key: (torch.rand(value.shape) < 0.1).to(value.dtype) for key, value in found.items()}
+    return {key: value * kept[key] if key.endswith(".weight") else value for key, value in found.items()}
 
 
 def pictures() -> dict[str, Image.Image]:

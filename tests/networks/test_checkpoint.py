@@ -127,6 +127,11 @@ def test_local_networks_must_be_those_that_are_named(refined: bytes, local: Any)
         parse(with_metadata(refined, local=local))
 
 
+def test_local_networks_that_compute_something_else_are_refused(refined: bytes) -> None:
+    with pytest.raises(ModelError, match=r"its local networks do not compute exactly on this machine"):
+        parse(with_metadata(refined, local_canary="0" * 64))
+
+
 def test_local_networks_must_have_their_shape(refined: bytes) -> None:
     key = checkpoint.local_prefix(LOCAL) + "block1.weight"
     for wrong in (torch.zeros(WIDTH, WIDTH + 1, dtype=torch.int8), torch.zeros(WIDTH, WIDTH)):
