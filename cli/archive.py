@@ -230,13 +230,16 @@ def _summary(file: str, facts: dict[str, Any]) -> str:
 @network_option
 @force_option
 @quiet_option
-def extract(file: str, names: tuple[str, ...], output: str, model: str | None, force: bool, quiet: bool) -> None:
+def extract(file: str, names: tuple[str, ...], output: str, model: str | None, force: bool, quiet: bool) -> int:
     """Restore images bit for bit as PNG files: all of them, or those of these names. FILE - is standard input.
 
-    Of a damaged archive every image that is whole is written, and the names of the others are told.
+    Of a damaged archive every image that is whole is written, and the names of the others are told. An image that
+    cannot be written is told, and the others are.
     """
     from ddpmcodec.archive_format import find_images, split
 
+    if Path(output).exists() and not Path(output).is_dir():
+        raise OutputError(f"{output}: is a file: name a folder with -o")
     data = read_input(file)
     with naming(file):
         index = split(data).index
@@ -245,7 +248,7 @@ def extract(file: str, names: tuple[str, ...], output: str, model: str | None, f
     if not force:
         _refuse_existing([targets[entry.name] for entry in wanted])
     model_loader(None, quiet=quiet)()
-    done = 0
+    done, failures = 0, list[int]()
     pixels = sum(entry.width * entry.height for entry in wanted)
     with naming(file), progress(file, pixels, quiet=quiet) as advance:
         from ddpmcodec import archive as archives
@@ -253,12 +256,17 @@ def extract(file: str, names: tuple[str, ...], output: str, model: str | None, f
 
         try:
             for name, image in archives.extract(data, names or None, model=model, progress=advance):
-                targets[name].parent.mkdir(parents=True, exist_ok=True)
-                write_file(targets[name], save_image(image, "PNG"))
+                try:
+                    targets[name].parent.mkdir(parents=True, exist_ok=True)
+                    write_file(targets[name], save_image(image, "PNG"))
+                except (OutputError, OSError) as error:
+                    failures.append(failure(error))
+                    continue
                 done += 1
         finally:
             if done and not quiet:
                 say(f"{label(file)}: {done} images -> {output}")
+    return max(failures, default=0)
 
 
 def _refuse_existing(targets: Sequence[Path]) -> None:

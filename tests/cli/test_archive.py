@@ -263,6 +263,21 @@ def test_existing_images_are_kept(ddpm: Callable, photos: Path, photos_ddpma: Pa
     assert equal(out / "2.png", photos / "2.png")
 
 
+def test_an_image_that_cannot_be_written_does_not_keep_the_others(
+    ddpm: Callable, photos: Path, photos_ddpma: Path, tiny_model: Path
+) -> None:
+    out = photos_ddpma.parent / "out"
+    (out / "2.png").mkdir(parents=True)
+    ended = ddpm("archive", "extract", photos_ddpma, "-f", "-o", out, "--model", tiny_model)
+    assert (ended.code, f"{out / '2.png'}: cannot be written" in ended.stderr) == (1, True)
+    assert equal(out / "3.png", photos / "3.png")
+
+
+def test_images_go_to_a_folder(ddpm: Callable, photos: Path, photos_ddpma: Path) -> None:
+    ended = ddpm("archive", "extract", photos_ddpma, "-o", photos / "1.png")
+    assert (ended.code, ended.stderr) == (1, f"ddpmcodec: {photos / '1.png'}: is a file: name a folder with -o\n")
+
+
 def test_images_that_would_take_one_place_keep_their_extensions(
     ddpm: Callable, photos: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
