@@ -50,11 +50,10 @@ PRESETS: dict[int, tuple[Step, ...]] = {
     PROGRESSIVE: tuple(through_noise([20, 7, 2], [0, 32, 64])),
 }
 
-LOCAL = ((4, 16), (16, 64))  # phases of the steps that local networks refine: few and large
-_COARSE = {effort: (0, 4) if effort <= 2 else (0, 1, 2, 4) for effort in BUDGETS}  # phases before them
-REFINED = {effort: tuple(groups([*coarse, 16, 64])) for effort, coarse in _COARSE.items()}  # lists of such a model
+# Lists of a model with local networks, which make few and large steps cheap. All steps of the longer list have one.
+REFINED = {effort: tuple(groups([0, 4, 16, 64] if effort <= 2 else [0, 1, 2, 4, 16, 64])) for effort in BUDGETS}
 
 
 def refined_steps() -> list[Step]:
-    """The steps of `REFINED` that have a local network."""
-    return [Step(0, PERIOD, first, last) for first, last in LOCAL]
+    """The steps that get a local network."""
+    return list(REFINED[5])

@@ -216,9 +216,13 @@ def train(
     hours: float,
     progress: Callable[[int, float, float], None],
 ) -> None:
-    """Train for so many hours of a clock. draw: images of step number i; progress: told number, share done and loss."""
-    start, steps, number = time.perf_counter(), list(trainer.networks), 0
+    """Train for so many hours of a clock; steps that tell more have more turns.
+
+    draw: images of turn number i. progress: told number, share done and loss.
+    """
+    start, number = time.perf_counter(), 0
+    turns = [step for step in trainer.networks for _ in range((step.last - step.first).bit_length())]
     while (done := (time.perf_counter() - start) / (3600 * hours)) < 1:
-        loss = trainer.update(steps[number % len(steps)], draw(number), done)
+        loss = trainer.update(turns[number % len(turns)], draw(number), done)
         number += 1
         progress(number, done, loss)

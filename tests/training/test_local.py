@@ -18,6 +18,7 @@ from ddpmcodec.networks.local import LAYERS, local_network
 from ddpmcodec.networks.model import Model
 from ddpmcodec.presets import PRESETS, refined_steps
 from ddpmcodec.presets import REFINED as LISTS
+from ddpmcodec.schedule import Step
 from ddpmcodec.training.evaluate import code_lengths
 from ddpmcodec.training.local import LatentLocal, LocalTrainer, bits, places_of
 from ddpmcodec.training.refine import Settings, refine
@@ -52,7 +53,7 @@ def test_bits_of_training_are_the_code_length(model: Model, gradients: Pixels) -
     paid = code_lengths(replace(model, local=local), gradients[:8], REFINED)
     for step, network in networks.items():
         learned = float(bits(network, places_of(model, gradients[:8], step)).detach().sum()) / gradients[:8].size
-        assert learned == pytest.approx(paid[REFINED.index(step)], rel=0.02)
+        assert learned == pytest.approx(paid[REFINED.index(step)], rel=0.03)
 
 
 def test_a_new_network_pays_what_the_denoiser_does(model: Model, gradients: Pixels) -> None:
@@ -65,8 +66,8 @@ def test_training_lowers_the_bits_of_every_step(model: Model, gradients: Pixels)
     steps = refined_steps()
     trainer = LocalTrainer(model, steps, muon_rate=0.01, adam_rate=5e-3, warmup=2, compiled=False)
     before = trainer.evaluate([gradients[:4]])
-    for n in range(24):
-        trainer.update(steps[n % 2], gradients[4 + n : 8 + n], n / 30)
+    for n in range(60):
+        trainer.update(steps[n % len(steps)], gradients[n % 30 : 8 + n % 30], n / 100)
     after = trainer.evaluate([gradients[:4]])
     assert all(after[step] < 0.95 * before[step] for step in steps)
 
@@ -113,6 +114,7 @@ def test_a_run_writes_a_model_that_codes_and_can_be_refined_again(
 
 
 def test_steps_that_are_refined_belong_to_the_list() -> None:
-    assert all(set(refined_steps()) <= set(steps) for steps in LISTS.values())
+    assert set(refined_steps()) == set(REFINED)
     assert LISTS.keys() == presets.BUDGETS.keys()
+    assert set(LISTS[1]) - set(REFINED) == {Step(0, 8, 0, 4)}
     assert len(LISTS[1]) < len(LISTS[5])
