@@ -90,7 +90,7 @@ class LatentLocal(nn.Module):
         """Inputs int8 [K, INPUTS] to outputs [K, OUTPUTS], integers."""
         params, q = self.integers(), rows.float()
         for layer in local.LAYERS[:-1]:
-            # In float32, as in the coder: rounded to bfloat16, sums under a large constant lose what varies.
+            # In float32, as in the coder.
             sums = F.linear(q, params[f"{layer}.weight"])
             real = sums * params[f"{layer}.factor"] + params[f"{layer}.bias"]
             branch = _rounded((ACTIVATION_LEVELS * activation(real, torch.sqrt)).clamp(-LEVELS, LEVELS))
