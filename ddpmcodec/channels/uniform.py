@@ -234,6 +234,7 @@ def decode_group(
     done, begun = 0, None
     for number, (prediction, constants) in enumerate(Walk(model, steps[:wanted], group, state)):
         before = state.copy() if partial else state
+        first = IntegerPrediction(*(array.copy() for array in prediction)) if partial else prediction  # not refined yet
         for reader in readers:
             reader.open(number)
 
@@ -246,7 +247,7 @@ def decode_group(
             for n, reader in enumerate(readers):
                 reader.close(state.check(n))
         if all(reader.ended for reader in readers):
-            begun = _Begun(before, prediction)
+            begun = _Begun(before, first)
             break
         done += 1
     _no_more(chunks, steps, per_step, last_step)
