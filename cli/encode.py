@@ -34,7 +34,7 @@ from ._common import (
     type=click.IntRange(1, 9),
     default=5,
     show_default=True,
-    help="1 (8 network calls) to 9 (at most 64): slower, for smaller files.",
+    help="1, the quickest, to 9, the smallest files, as far as the model tells them apart.",
 )
 @click.option("--progressive", is_flag=True, help="Better previews from prefixes, for more bytes in all; no --effort.")
 @model_option
