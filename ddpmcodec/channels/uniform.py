@@ -234,7 +234,7 @@ def decode_group(
     done, begun = 0, None
     for number, (prediction, constants) in enumerate(Walk(model, steps[:wanted], group, state)):
         before = state.copy() if partial else state
-        first = IntegerPrediction(*(array.copy() for array in prediction)) if partial else prediction  # not refined yet
+        first = prediction.copied() if partial else prediction  # not refined yet
         for reader in readers:
             reader.open(number)
 
