@@ -38,9 +38,9 @@ from ddpmcodec.networks.glue import (
     THIRTY_TWO,
     _bfloat16,
     _box_sums,
-    _rounded,
     inline,
     kernel,
+    rounded,
 )
 
 LEVEL_UNIT_FINE = 1024  # noise levels of the Gaussian channel count in 1/1024 grey level
@@ -123,7 +123,7 @@ def _quarters(estimate):  # type: ignore[no-untyped-def]
     for y in range(estimate.shape[0]):
         for x in range(estimate.shape[1]):
             for c in range(3):
-                out[y, x, c] = np.int32(_rounded(FOUR * estimate[y, x, c], QUARTERS_LIMIT))
+                out[y, x, c] = np.int32(rounded(FOUR * estimate[y, x, c], QUARTERS_LIMIT))
     return out
 
 
@@ -136,7 +136,7 @@ def _reach(place, window, side):  # type: ignore[no-untyped-def]
 
 @inline
 def _wave(amplitude, phase):  # type: ignore[no-untyped-def]
-    return _rounded(amplitude * (FOUR * abs((phase - np.floor(phase)) - HALF) - ONE), LEVELS)
+    return rounded(amplitude * (FOUR * abs((phase - np.floor(phase)) - HALF) - ONE), LEVELS)
 
 
 @kernel
@@ -159,9 +159,9 @@ def gaussian_features(estimate, inverse, fade, visible, hats, bits, out):  # typ
                 target = out[n, i >> 1, j >> 1]
                 for c in range(3):
                     place, e = first + c * PER_DIM, estimate[n, i, j, c]
-                    coarse = _rounded(e, LEVELS)
+                    coarse = rounded(e, LEVELS)
                     target[place] = _bfloat16(coarse, bits)
-                    target[place + 1] = _bfloat16(_rounded(FINE * (e - coarse), LEVELS), bits)
+                    target[place + 1] = _bfloat16(rounded(FINE * (e - coarse), LEVELS), bits)
                     place += 2
                     for period in range(len(PERIODS)):
                         phase = e / _PERIODS[period]
@@ -173,13 +173,13 @@ def gaussian_features(estimate, inverse, fade, visible, hats, bits, out):  # typ
                     place += len(hats)
                     wide_mean = np.float32(wide[i, j, c]) / (FOUR * wide_count)
                     near_mean = np.float32(near[i, j, c]) / (FOUR * near_count)
-                    target[place] = _bfloat16(_rounded((FOUR * (e - wide_mean)) * fade, LEVELS), bits)
+                    target[place] = _bfloat16(rounded((FOUR * (e - wide_mean)) * fade, LEVELS), bits)
                     offset = THIRTY_TWO * ((near_mean - e) * inverse)
-                    coarse = _rounded(offset, LEVELS)
+                    coarse = rounded(offset, LEVELS)
                     target[place + 1] = _bfloat16(coarse, bits)
-                    target[place + 2] = _bfloat16(_rounded(FINE * (offset - coarse), LEVELS), bits)
+                    target[place + 2] = _bfloat16(rounded(FINE * (offset - coarse), LEVELS), bits)
                     offset = THIRTY_TWO * ((wide_mean - e) * inverse)
-                    coarse = _rounded(offset, LEVELS)
+                    coarse = rounded(offset, LEVELS)
                     target[place + 3] = _bfloat16(coarse, bits)
-                    target[place + 4] = _bfloat16(_rounded(FINE * (offset - coarse), LEVELS), bits)
+                    target[place + 4] = _bfloat16(rounded(FINE * (offset - coarse), LEVELS), bits)
                 target[first + 3 * PER_DIM] = bits[254]

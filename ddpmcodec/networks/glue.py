@@ -24,13 +24,13 @@ inline = numba.njit(cache=True, nogil=True, error_model="numpy", inline="always"
 
 
 @inline
-def _rounded(x, limit):  # type: ignore[no-untyped-def]
+def rounded(x, limit):  # type: ignore[no-untyped-def]
     return (min(max(x, -limit), limit) + ROUNDER) - ROUNDER
 
 
 @inline
-def _quantised(x, levels):  # type: ignore[no-untyped-def]
-    return _rounded((x * (HALF + (HALF * x) / np.sqrt(ONE + x * x))) * levels, LEVELS)
+def quantised(x, levels):  # type: ignore[no-untyped-def]
+    return rounded((x * (HALF + (HALF * x) / np.sqrt(ONE + x * x))) * levels, LEVELS)
 
 
 @kernel
@@ -46,7 +46,7 @@ def norm_act(x, gain, bias, levels, out):  # type: ignore[no-untyped-def]
             total += np.int64(np.int32(x[p, c]) * np.int32(x[p, c]))
         root = np.sqrt(np.float32(total) * share + ONE)
         for c in range(channels):
-            row[c] = _quantised((np.float32(x[p, c]) / root) * gain[c] + bias[c], levels[c])
+            row[c] = quantised((np.float32(x[p, c]) / root) * gain[c] + bias[c], levels[c])
         for c in range(channels):
             out[p, c] = np.uint16(bits[c] >> SIXTEEN)
 
@@ -61,7 +61,7 @@ def act(y, factor, bias, levels, out):  # type: ignore[no-untyped-def]
         for c in range(channels):
             bits[c] = np.uint32(y[p, c]) << SIXTEEN
         for c in range(channels):
-            row[c] = _quantised(row[c] * factor[c] + bias[c], levels[c])
+            row[c] = quantised(row[c] * factor[c] + bias[c], levels[c])
         for c in range(channels):
             out[p, c] = np.uint16(bits[c] >> SIXTEEN)
 
@@ -76,7 +76,7 @@ def add(x, y, factor, bias):  # type: ignore[no-untyped-def]
         for c in range(channels):
             bits[c] = np.uint32(y[p, c]) << SIXTEEN
         for c in range(channels):
-            branch = _rounded(row[c] * factor[c] + bias[c], STREAM_LIMIT)
+            branch = rounded(row[c] * factor[c] + bias[c], STREAM_LIMIT)
             x[p, c] = np.int16(min(max(np.float32(x[p, c]) + branch, -STREAM_LIMIT), STREAM_LIMIT))
 
 
@@ -94,7 +94,7 @@ def add_up(x, y, factor, bias):  # type: ignore[no-untyped-def]
                 for c in range(channels):
                     bits[c] = np.uint32(source[first + c]) << SIXTEEN
                 for c in range(channels):
-                    branch = _rounded(row[c] * factor[first + c] + bias[first + c], STREAM_LIMIT)
+                    branch = rounded(row[c] * factor[first + c] + bias[first + c], STREAM_LIMIT)
                     target[c] = np.int16(min(max(np.float32(target[c]) + branch, -STREAM_LIMIT), STREAM_LIMIT))
 
 
@@ -174,15 +174,15 @@ def range_features(lo, hi, own, weights, inverses, bits, out):  # type: ignore[n
                     wide_mean = np.float32(wide[i, j, c]) / (FOUR * np.float32(wide_weight[i, j, c]))
                     near_mean = np.float32(near[i, j, c]) / (FOUR * np.float32(near_weight[i, j, c]))
                     faded = (FOUR * (estimate - wide_mean)) * (weights[high - low] * FADE)
-                    target[place] = _bfloat16(_rounded(faded, LEVELS), bits)
+                    target[place] = _bfloat16(rounded(faded, LEVELS), bits)
                     near_offset = THIRTY_TWO * ((near_mean - estimate) * inverses[high - low])
-                    coarse = _rounded(near_offset, LEVELS)
+                    coarse = rounded(near_offset, LEVELS)
                     target[place + 1] = _bfloat16(coarse, bits)
-                    target[place + 2] = _bfloat16(_rounded(FINE * (near_offset - coarse), LEVELS), bits)
+                    target[place + 2] = _bfloat16(rounded(FINE * (near_offset - coarse), LEVELS), bits)
                     wide_offset = THIRTY_TWO * ((wide_mean - estimate) * inverses[high - low])
-                    coarse = _rounded(wide_offset, LEVELS)
+                    coarse = rounded(wide_offset, LEVELS)
                     target[place + 3] = _bfloat16(coarse, bits)
-                    target[place + 4] = _bfloat16(_rounded(FINE * (wide_offset - coarse), LEVELS), bits)
+                    target[place + 4] = _bfloat16(rounded(FINE * (wide_offset - coarse), LEVELS), bits)
 
 
 MEAN_UNITS, EIGHT, COUPLING_UNITS = np.float32(64), np.float32(8), np.float32(64)
@@ -207,7 +207,7 @@ def integer_prediction(outputs, lo, hi, spreads, origins, around, mean, scale, c
                     low, high = np.int32(lo[n, i, j, c]), np.int32(hi[n, i, j, c])
                     centre = HALF * np.float32(low + high)
                     whole = (centre + spreads[high - low] * source[first + c]) + around[n, i, j, c]
-                    mean[n, i, j, c] = np.int32(_rounded(MEAN_UNITS * whole, MEAN_LIMIT))
+                    mean[n, i, j, c] = np.int32(rounded(MEAN_UNITS * whole, MEAN_LIMIT))
                     index = origins[high - low] + EIGHT * source[first + 3 + c]
                     scale[n, i, j, c] = np.uint8((min(max(index, np.float32(0)), LAST_SCALE) + ROUNDER) - ROUNDER)
-                    coupling[n, i, j, c] = np.int16(_rounded(COUPLING_UNITS * source[first + 6 + c], COUPLING_LIMIT))
+                    coupling[n, i, j, c] = np.int16(rounded(COUPLING_UNITS * source[first + 6 + c], COUPLING_LIMIT))

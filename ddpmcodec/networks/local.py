@@ -14,15 +14,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from ddpmcodec.ans.logistic import EIGHT_SCALES, SCALES
 from ddpmcodec.networks.eager import ACTIVATION_LEVELS
-from ddpmcodec.networks.eager import LEVELS as _LEVELS
 from ddpmcodec.networks.features import LARGEST_WEIGHT, SCALE_UNIT, uniform_spread, weights
+from ddpmcodec.networks.glue import LEVELS, inline, kernel, quantised, rounded
 from ddpmcodec.schedule import Step
 
 REACH = 3
@@ -87,18 +86,12 @@ def local_network(params: Mapping[str, Any], prefix: str, step: Step) -> Local:
     return Local(dilation(step), enter, blocks, leave, stacked("factor"), stacked("bias"), out_factor, out_bias)
 
 
-kernel = numba.njit(cache=True, nogil=True, error_model="numpy")
-inline = numba.njit(cache=True, nogil=True, error_model="numpy", inline="always")
-
 # How much a range of a width says, 1..255, as everywhere (features.weights); and how near an offset is.
 _KNOWN = weights(uniform_spread(torch.arange(1, 257).float())).numpy().astype(np.int64)
 _NEAR = np.array([{0: 64, 1: 64, 2: 32}.get(y * y + x * x, 1) for y, x in OFFSETS], np.int64)
 _LEVEL = np.float32(ACTIVATION_LEVELS)
-_LIMIT = np.float32(_LEVELS)
-_HALF, _ONE = np.float32(0.5), np.float32(1.0)
-_ROUNDER = np.float32(1.5 * 2**23)  # adding and subtracting it rounds |x| < 2^22 to the nearest integer, ties to even
+_LIMIT = np.float32(OUTPUT_LIMIT)
 _SIDE = 2 * REACH + 1
-_MARGINS = EIGHT_SCALES
 
 
 @kernel
@@ -150,32 +143,23 @@ def _multiply(weight, x, sums):  # type: ignore[no-untyped-def]
                 sums[o] += x[i] * weight[i, o]
 
 
-@inline
-def _activated(sum_, factor, bias):  # type: ignore[no-untyped-def]
-    """The quantised activation, as in `networks.eager`."""
-    real = sum_ * factor + bias
-    value = (real * (_HALF + (_HALF * real) / np.sqrt(_ONE + real * real))) * _LEVEL
-    return (min(max(value, -_LIMIT), _LIMIT) + _ROUNDER) - _ROUNDER
-
-
 @kernel
 def run(local, row, out):  # type: ignore[no-untyped-def]
     """The network: row float32 [INPUTS] to out int64 [OUTPUTS]."""
     sums, q = np.empty(WIDTH, np.float32), np.empty(WIDTH, np.float32)
     _multiply(local.enter, row, sums)
     for o in range(WIDTH):
-        q[o] = _activated(sums[o], local.factors[0, o], local.biases[0, o])
+        q[o] = quantised(sums[o] * local.factors[0, o] + local.biases[0, o], _LEVEL)
     for k in range(DEPTH):
         _multiply(local.blocks[k], q, sums)
         for o in range(WIDTH):
-            branch = _activated(sums[o], local.factors[k + 1, o], local.biases[k + 1, o])
-            q[o] = min(max(q[o] + branch, -_LIMIT), _LIMIT)
+            branch = quantised(sums[o] * local.factors[k + 1, o] + local.biases[k + 1, o], _LEVEL)
+            q[o] = min(max(q[o] + branch, -LEVELS), LEVELS)
     last = np.empty(OUTPUTS, np.float32)
     _multiply(local.leave, q, last)
     for o in range(OUTPUTS):
         real = last[o] * local.out_factor[o] + local.out_bias[o]
-        real = min(max(real, np.float32(-OUTPUT_LIMIT)), np.float32(OUTPUT_LIMIT))
-        out[o] = np.int64((real + _ROUNDER) - _ROUNDER)
+        out[o] = np.int64(rounded(real, _LIMIT))
 
 
 def fingerprint(local: Local) -> bytes:
@@ -201,7 +185,7 @@ def refine(local, lo, hi, prediction, y, x):  # type: ignore[no-untyped-def]
             around += out[12 + j] * np.int64(row[3 * j + c])
         scale = np.int64(scales[y, x, c])
         share = (out[9 + c] * (np.int64(means[y, x, c]) - 64 * middle[c])) // SHARE_UNIT
-        offset = (out[c] * _MARGINS[scale]) // (8 * OFFSET_UNIT)
+        offset = (out[c] * EIGHT_SCALES[scale]) // (8 * OFFSET_UNIT)
         mean = 64 * middle[c] + share + offset + (64 * around) // WEIGHT_UNIT
         means[y, x, c] = min(max(mean, -MEAN_LIMIT), MEAN_LIMIT)
         scales[y, x, c] = min(max(scale + out[3 + c], 0), SCALES - 1)

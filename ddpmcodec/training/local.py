@@ -163,7 +163,9 @@ def _ranges(pixels: NDArray[np.uint8], mask: NDArray[np.bool_]) -> tuple[NDArray
 
 
 class LocalTrainer:
-    """The networks of several steps, trained in turns. progress 0..1 sets the learning rates, which fall to zero."""
+    """The networks of several steps, trained in turns: the more a step tells, the more of them.
+
+    progress 0..1 sets the learning rates, which fall to zero."""
 
     def __init__(
         self,
@@ -178,6 +180,7 @@ class LocalTrainer:
         self.model, self.warmup, self.taken = model, warmup, 0
         self.loss = torch.compile(loss, dynamic=False) if compiled else loss
         self.networks = {step: LatentLocal() for step in steps}
+        self.turns = [step for step in steps for _ in range((step.last - step.first).bit_length())]
         self.rates = (muon_rate, adam_rate)
         self.optimizers = {step: self._optimizers(network) for step, network in self.networks.items()}
 
@@ -216,13 +219,12 @@ def train(
     hours: float,
     progress: Callable[[int, float, float], None],
 ) -> None:
-    """Train for so many hours of a clock; steps that tell more have more turns.
+    """Train for so many hours of a clock, in the turns of the trainer.
 
     draw: images of turn number i. progress: told number, share done and loss.
     """
     start, number = time.perf_counter(), 0
-    turns = [step for step in trainer.networks for _ in range((step.last - step.first).bit_length())]
     while (done := (time.perf_counter() - start) / (3600 * hours)) < 1:
-        loss = trainer.update(turns[number % len(turns)], draw(number), done)
+        loss = trainer.update(trainer.turns[number % len(trainer.turns)], draw(number), done)
         number += 1
         progress(number, done, loss)

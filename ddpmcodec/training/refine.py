@@ -20,8 +20,6 @@ from ddpmcodec.training.local import LocalTrainer, train
 from ddpmcodec.training.trainer import Settings as CropSettings
 from ddpmcodec.training.trainer import split
 
-ROUND = 14  # turns until the first step is trained again
-
 
 @dataclass(frozen=True)
 class Settings:
@@ -61,7 +59,7 @@ def refine(
     batches = [held_out[i : i + settings.batch] for i in range(0, len(held_out), settings.batch)]
 
     def draw(number: int) -> NDArray[np.uint8]:
-        pixels = crops.batch(number + number // ROUND, settings.batch)  # every network sees all data sets
+        pixels = crops.batch(number + number // len(trainer.turns), settings.batch)  # every network sees all data sets
         return pixels.permute(0, 2, 3, 1).contiguous().numpy().astype(np.uint8)
 
     def exported() -> bytes:
