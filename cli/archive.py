@@ -38,7 +38,7 @@ file_argument = click.argument("file", metavar="FILE")
 network_option = click.option(
     "--model",
     metavar="NAME|PATH",
-    help="An embedded model, an exported one, or checkpoint of the paper's network, instead of the embedded models.",
+    help="An embedded model, an exported one, or a checkpoint of the paper's network.",
 )
 
 

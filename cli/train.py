@@ -7,16 +7,18 @@ from pathlib import Path
 import click
 
 from ._common import EXIT_CODES, say, training_interrupted
+from ._training import (
+    camera_option,
+    data_option,
+    hold_out_option,
+    no_compile_option,
+    seed_option,
+    validate_option,
+)
 
 
 @click.command(epilog=EXIT_CODES)
-@click.option(
-    "--data",
-    required=True,
-    multiple=True,
-    metavar="PATH",
-    help="Folder of images, .npy/.npz array, or CIFAR-10 root. Given several times, they take turns.",
-)
+@data_option
 @click.option("--out", required=True, metavar="DIR", help="Folder for the state and log.jsonl.")
 @click.option("--resume", is_flag=True, help="Go on from the state in --out.")
 @click.option("--start", metavar="RUN|MODEL", help="Start from the network of another run, or of a model: fine-tuning.")
@@ -59,21 +61,9 @@ from ._common import EXIT_CODES, say, training_interrupted
     show_default=True,
     help="Side of the training crops, a multiple of 16.",
 )
-@click.option(
-    "--camera-share",
-    type=click.FloatRange(0, 1),
-    default=0.0,
-    show_default=True,
-    help="Share of the crops that get a sensor's noise and blur: for photographs that were made smaller.",
-)
-@click.option(
-    "--hold-out",
-    type=click.IntRange(0),
-    default=2000,
-    show_default=True,
-    help="Last images of the data, kept for evaluation.",
-)
-@click.option("--validate", metavar="PATH", help="Data to evaluate on, instead of images held out.")
+@camera_option
+@hold_out_option
+@validate_option
 @click.option(
     "--width",
     type=click.IntRange(1),
@@ -89,7 +79,7 @@ from ._common import EXIT_CODES, say, training_interrupted
     show_default=True,
     help="Blocks down, at the bottom, up.",
 )
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@seed_option
 @click.option(
     "--evaluate-minutes",
     type=click.FloatRange(0),
@@ -97,7 +87,7 @@ from ._common import EXIT_CODES, say, training_interrupted
     show_default=True,
     help="Between held-out evaluations and saves.",
 )
-@click.option("--no-compile", is_flag=True, help="Plain PyTorch: slower, and no C++ compiler is needed.")
+@no_compile_option
 def train(out: str, resume: bool, blocks: tuple[int, int, int], width: int, no_compile: bool, **options: object) -> int:
     """Train a model, or go on with one. Progress is on stderr; Ctrl-C keeps the last save."""
     from ddpmcodec.networks.exact import Architecture
