@@ -30,9 +30,12 @@ from ._training import (
     show_default=True,
     help="Training time; learning rates reach zero at its end.",
 )
-@click.option("--muon-rate", type=click.FloatRange(0, min_open=True), default=0.01, show_default=True)
-@click.option("--adam-rate", type=click.FloatRange(0, min_open=True), default=2e-3, show_default=True)
-@click.option("--batch", type=click.IntRange(1), default=16, show_default=True, help="Images a step.")
+@click.option("--muon-rate", type=click.FloatRange(0, min_open=True), default=0.02, show_default=True)
+@click.option("--adam-rate", type=click.FloatRange(0, min_open=True), default=5e-3, show_default=True)
+@click.option(
+    "--batch", type=click.IntRange(1), default=32, show_default=True, help="Images a step, with 128 places each."
+)
+@click.option("--width", type=click.IntRange(1, 256), default=256, show_default=True, help="Channels of a network.")
 @click.option("--crop", type=click.IntRange(16), default=32, show_default=True, help="Side of the training crops.")
 @camera_option
 @hold_out_option

@@ -28,7 +28,7 @@ from ddpmcodec.networks.features import (
     weights,
 )
 from ddpmcodec.networks.latent import LatentNetwork
-from ddpmcodec.networks.local import LAYERS, Local, fingerprint, layer_shape, local_network
+from ddpmcodec.networks.local import FIRST_SHAPE, Local, Shape, fingerprint, local_network
 from ddpmcodec.networks.model import Canary, EagerPredictor, Model, exact_predictor
 from ddpmcodec.schedule import Step, steps_from_json, steps_to_json
 
@@ -38,11 +38,16 @@ CANARY_SIZES = (10, 33)
 MAX_SIZE = 4096  # of anything an architecture counts
 
 
-def check_sums(params: Mapping[str, Tensor]) -> None:
-    """Raise ModelError unless every convolution's sums stay exact in float32: 127 sum |w| < 2^24 per output channel."""
+def check_sums(params: Mapping[str, Tensor], shape: Shape = FIRST_SHAPE) -> None:
+    """Raise ModelError unless all sums stay exact in float32: 127 sum |w| < 2^24 per output channel.
+
+    Local networks, of this shape, may have larger activations.
+    """
     for name, weight in params.items():
         if name.endswith(".weight"):
-            largest = int(weight.to(torch.int64).abs().flatten(1).sum(1).max()) * int(LEVELS)
+            layer = name.split(".")[-2]
+            most = shape.largest_input(layer) if name.startswith("local.") else int(LEVELS)
+            largest = int(weight.to(torch.int64).abs().flatten(1).sum(1).max()) * most
             if largest >= EXACT_LIMIT:
                 raise ModelError(
                     f"{name}: sums may reach {largest}, at or above 2^24, and would round; the model cannot be exact"
@@ -118,12 +123,13 @@ def parse(data: bytes, source: str) -> Model:
         canaries = tuple(Canary(int(seed), int(size), str(digest)) for seed, size, digest in metadata["canaries"])
         name = str(metadata["name"])
         steps = steps_from_json(metadata.get("local", []), whole=False)
-        _check_tensors(_layout(architecture, steps), params)
+        shape = _shape(metadata.get("local_shape", FIRST_SHAPE._asdict()))
+        _check_tensors(_layout(architecture, steps, shape), params)
         first = canaries[0]
     except (SafetensorError, FormatError, TypeError, ValueError, LookupError, AttributeError) as error:
         raise ModelError(f"{source}: the exported model is damaged ({error}); get it again") from error
-    check_sums(params)
-    local = {step: local_network(params, local_prefix(step), step) for step in steps}
+    check_sums(params, shape)
+    local = {step: local_network(params, local_prefix(step), step, shape) for step in steps}
     if local and _local_canary(local) != metadata.get("local_canary"):
         raise ModelError(
             f"{source}: its local networks do not compute exactly on this machine; please report the processor"
@@ -150,15 +156,24 @@ def local_params(model: bytes, step: Step) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): p for k, p in load_tensors(model).items() if k.startswith(prefix)}
 
 
+def local_shape(model: bytes) -> Shape:
+    """Of the local networks of an exported model."""
+    return _shape(_metadata(model, "the model").get("local_shape", FIRST_SHAPE._asdict()))
+
+
 def with_local(
-    model: bytes, local: Mapping[Step, Mapping[str, Tensor]], presets: Mapping[int, Sequence[Step]]
+    model: bytes,
+    local: Mapping[Step, Mapping[str, Tensor]],
+    shape: Shape,
+    presets: Mapping[int, Sequence[Step]],
 ) -> bytes:
     """The exported model with these local networks, tensors by the names within each, and these step lists."""
     metadata = _metadata(model, "the model to refine")
     tensors = {key: p for key, p in load_tensors(model).items() if not key.startswith("local.")}
     tensors |= {local_prefix(step) + key: p for step, params in local.items() for key, p in params.items()}
     metadata["local"] = steps_to_json(list(local))
-    networks = {step: local_network(tensors, local_prefix(step), step) for step in local}
+    metadata["local_shape"] = shape._asdict()
+    networks = {step: local_network(tensors, local_prefix(step), step, shape) for step in local}
     metadata["local_canary"] = _local_canary(networks)
     metadata["presets"] = {str(effort): steps_to_json(steps) for effort, steps in presets.items()}
     tensors = {k: v.contiguous() for k, v in sorted(tensors.items())}
@@ -171,10 +186,16 @@ def _architecture(sizes: Mapping[str, Any]) -> Architecture:
     return Architecture(**{"neighbours": 0, **sizes})  # older models say nothing of them
 
 
+def _shape(sizes: Mapping[str, Any]) -> Shape:
+    if not all(type(size) is int and 0 < size <= MAX_SIZE for size in sizes.values()):
+        raise ValueError(f"impossible sizes {sizes} of local networks")
+    return Shape(**sizes)
+
+
 Layout = dict[str, tuple[torch.dtype, list[int]]]
 
 
-def _layout(architecture: Architecture, local: Sequence[Step] = ()) -> Layout:
+def _layout(architecture: Architecture, local: Sequence[Step], shape: Shape) -> Layout:
     """Type and shape of every tensor of an exported file."""
     layout: Layout = {"table.features": (torch.int8, [256, 256, OWN])}
     vectors = {f"table.{name}": 256 for name in ("precision", "inverse", "spread", "scale_origin")}
@@ -184,8 +205,8 @@ def _layout(architecture: Architecture, local: Sequence[Step] = ()) -> Layout:
         vectors |= {f"{name}.{key}": outputs for key in keys}
     for name, channels in architecture.norms().items():
         vectors |= {f"{name}.{key}": channels for key in ("gain", "bias", "levels")}
-    for step, layer in product(local, LAYERS):
-        name, (outputs, inputs) = local_prefix(step) + layer, layer_shape(layer)
+    for step, (layer, (outputs, inputs)) in product(local, shape.layers.items()):
+        name = local_prefix(step) + layer
         layout[f"{name}.weight"] = torch.int8, [outputs, inputs]
         vectors |= {f"{name}.factor": outputs, f"{name}.bias": outputs}
     return layout | {name: (torch.float32, [length]) for name, length in vectors.items()}

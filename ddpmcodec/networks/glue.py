@@ -29,8 +29,8 @@ def rounded(x, limit):  # type: ignore[no-untyped-def]
 
 
 @inline
-def quantised(x, levels):  # type: ignore[no-untyped-def]
-    return rounded((x * (HALF + (HALF * x) / np.sqrt(ONE + x * x))) * levels, LEVELS)
+def quantised(x, levels, limit):  # type: ignore[no-untyped-def]
+    return rounded((x * (HALF + (HALF * x) / np.sqrt(ONE + x * x))) * levels, limit)
 
 
 @kernel
@@ -46,7 +46,7 @@ def norm_act(x, gain, bias, levels, out):  # type: ignore[no-untyped-def]
             total += np.int64(np.int32(x[p, c]) * np.int32(x[p, c]))
         root = np.sqrt(np.float32(total) * share + ONE)
         for c in range(channels):
-            row[c] = quantised((np.float32(x[p, c]) / root) * gain[c] + bias[c], levels[c])
+            row[c] = quantised((np.float32(x[p, c]) / root) * gain[c] + bias[c], levels[c], LEVELS)
         for c in range(channels):
             out[p, c] = np.uint16(bits[c] >> SIXTEEN)
 
@@ -61,7 +61,7 @@ def act(y, factor, bias, levels, out):  # type: ignore[no-untyped-def]
         for c in range(channels):
             bits[c] = np.uint32(y[p, c]) << SIXTEEN
         for c in range(channels):
-            row[c] = quantised(row[c] * factor[c] + bias[c], levels[c])
+            row[c] = quantised(row[c] * factor[c] + bias[c], levels[c], LEVELS)
         for c in range(channels):
             out[p, c] = np.uint16(bits[c] >> SIXTEEN)
 

@@ -19,38 +19,57 @@ import torch
 from numpy.typing import NDArray
 
 from ddpmcodec.ans.logistic import EIGHT_SCALES, SCALES
-from ddpmcodec.networks.eager import ACTIVATION_LEVELS
 from ddpmcodec.networks.features import LARGEST_WEIGHT, SCALE_UNIT, uniform_spread, weights
-from ddpmcodec.networks.glue import LEVELS, inline, kernel, quantised, rounded
+from ddpmcodec.networks.glue import kernel, quantised, rounded
 from ddpmcodec.schedule import Step
 
 REACH = 3
 OFFSETS = tuple((y, x) for y in range(-REACH, REACH + 1) for x in range(-REACH, REACH + 1))
 WINDOW = len(OFFSETS)
 CAUSAL = WINDOW // 2  # the offsets before it come earlier in raster order; it is the pixel itself
-WIDTH, DEPTH = 128, 3
 INPUTS = 4 * WINDOW + 12  # differences, how much is known, middle, and the denoiser's means, scales and couplings
 OUTPUTS = 12 + WINDOW  # offsets, scales, couplings, shares of the denoiser's mean; a weight for every difference
 # Outputs are in these shares of a scale, a coupling, the denoiser's mean, a difference; scales in eighths of octaves.
 OFFSET_UNIT, COUPLING_UNIT, SHARE_UNIT, WEIGHT_UNIT = 64, 64, 256, 1024
 MEAN_LIMIT, COUPLING_LIMIT, OUTPUT_LIMIT = 32767, 1023, 32767
 CANARIES = 8
-LAYERS = ("enter", *(f"block{i}" for i in range(DEPTH)), "leave")
+LARGEST_INPUT = 127
 
 
-def layer_shape(layer: str) -> tuple[int, int]:
-    """(outputs, inputs)"""
-    return {"enter": (WIDTH, INPUTS), "leave": (OUTPUTS, WIDTH)}.get(layer, (WIDTH, WIDTH))
+class Shape(NamedTuple):
+    """Sizes of a network: channels, residual blocks, and the levels of its activations, per 1.0 and at most.
+
+    At most 256 channels of 508 levels, with weights up to 127: sums stay below 2^24.
+    """
+
+    width: int = 256
+    depth: int = 3
+    levels: int = 64
+    limit: int = 508
+
+    @property
+    def layers(self) -> dict[str, tuple[int, int]]:
+        """(outputs, inputs) by name, in order."""
+        blocks = {f"block{i}": (self.width, self.width) for i in range(self.depth)}
+        return {"enter": (self.width, INPUTS), **blocks, "leave": (OUTPUTS, self.width)}
+
+    def largest_input(self, layer: str) -> int:
+        return LARGEST_INPUT if layer == "enter" else self.limit
+
+
+FIRST_SHAPE = Shape(width=128, depth=3, levels=24, limit=127)  # of models that do not say
 
 
 class Local(NamedTuple):
     """One network as the kernels take it. dilation 0: there is none. Weights float32 [inputs, outputs], integers."""
 
     dilation: int
+    levels: np.float32  # of activations, per 1.0
+    limit: np.float32  # the largest
     enter: NDArray[np.float32]
     blocks: NDArray[np.float32]
     leave: NDArray[np.float32]
-    factors: NDArray[np.float32]  # [DEPTH + 1, WIDTH]
+    factors: NDArray[np.float32]  # [depth + 1, width]
     biases: NDArray[np.float32]
     out_factor: NDArray[np.float32]
     out_bias: NDArray[np.float32]
@@ -68,28 +87,34 @@ def _blank(*shape: int) -> NDArray[np.float32]:
     return np.zeros(shape, np.float32)
 
 
-NO_LOCAL = Local(0, _blank(0, 0), _blank(0, 0, 0), _blank(0, 0), _blank(0, 0), _blank(0, 0), _blank(0), _blank(0))
+_NONE = np.float32(0)
+NO_LOCAL = Local(
+    0, _NONE, _NONE, _blank(0, 0), _blank(0, 0, 0), _blank(0, 0), _blank(0, 0), _blank(0, 0), _blank(0), _blank(0)
+)
 
 
-def local_network(params: Mapping[str, Any], prefix: str, step: Step) -> Local:
+def local_network(params: Mapping[str, Any], prefix: str, step: Step, shape: Shape) -> Local:
     """From the tensors '<prefix><layer>.weight' int8 [outputs, inputs], '.factor' and '.bias' float32 [outputs]."""
 
     def weight(layer: str) -> NDArray[np.float32]:
         return np.ascontiguousarray(params[f"{prefix}{layer}.weight"].float().numpy().T)
 
-    def stacked(key: str) -> NDArray[np.float32]:
-        return np.stack([params[f"{prefix}{layer}.{key}"].float().numpy() for layer in LAYERS[:-1]])
+    *inner, _ = shape.layers
 
-    blocks = np.stack([weight(layer) for layer in LAYERS[1:-1]])
+    def stacked(key: str) -> NDArray[np.float32]:
+        return np.stack([params[f"{prefix}{layer}.{key}"].float().numpy() for layer in inner])
+
+    blocks = np.stack([weight(layer) for layer in inner[1:]])
     out_factor, out_bias = (params[f"{prefix}leave.{key}"].float().numpy() for key in ("factor", "bias"))
     enter, leave = weight("enter"), weight("leave")
-    return Local(dilation(step), enter, blocks, leave, stacked("factor"), stacked("bias"), out_factor, out_bias)
+    levels, limit = np.float32(shape.levels), np.float32(shape.limit)
+    factors, biases = stacked("factor"), stacked("bias")
+    return Local(dilation(step), levels, limit, enter, blocks, leave, factors, biases, out_factor, out_bias)
 
 
 # How much a range of a width says, 1..255, as everywhere (features.weights); and how near an offset is.
 _KNOWN = weights(uniform_spread(torch.arange(1, 257).float())).numpy().astype(np.int64)
 _NEAR = np.array([{0: 64, 1: 64, 2: 32}.get(y * y + x * x, 1) for y, x in OFFSETS], np.int64)
-_LEVEL = np.float32(ACTIVATION_LEVELS)
 _LIMIT = np.float32(OUTPUT_LIMIT)
 _SIDE = 2 * REACH + 1
 
@@ -133,28 +158,38 @@ def look(lo, hi, new_lo, new_hi, prediction, y, x, dilation, row, middle):  # ty
         row[4 * WINDOW + 9 + c] = min(max(np.int64(coupling[y, x, c]), -127), 127)
 
 
-@inline
+@kernel
 def _multiply(weight, x, sums):  # type: ignore[no-untyped-def]
-    """sums = x weight: integers below 2^24, exact in any order."""
+    """sums = x weight: integers below 2^24, exact in any order. Eight rows at a time: sums stay in registers."""
+    inputs, outputs = weight.shape
     sums[:] = np.float32(0)
-    for i in range(len(x)):
-        if x[i] != 0:
-            for o in range(len(sums)):
-                sums[o] += x[i] * weight[i, o]
+    whole = inputs - inputs % 8
+    for i in range(0, whole, 8):
+        a, b, c, d, e, f, g, h = x[i], x[i + 1], x[i + 2], x[i + 3], x[i + 4], x[i + 5], x[i + 6], x[i + 7]
+        for o in range(outputs):
+            sums[o] += (
+                ((a * weight[i, o] + b * weight[i + 1, o]) + (c * weight[i + 2, o] + d * weight[i + 3, o]))
+                + ((e * weight[i + 4, o] + f * weight[i + 5, o]) + (g * weight[i + 6, o] + h * weight[i + 7, o]))
+            )  # fmt: skip
+    for i in range(whole, inputs):
+        for o in range(outputs):
+            sums[o] += x[i] * weight[i, o]
 
 
 @kernel
 def run(local, row, out):  # type: ignore[no-untyped-def]
     """The network: row float32 [INPUTS] to out int64 [OUTPUTS]."""
-    sums, q = np.empty(WIDTH, np.float32), np.empty(WIDTH, np.float32)
+    width = local.enter.shape[1]
+    sums, q = np.empty(width, np.float32), np.empty(width, np.float32)
     _multiply(local.enter, row, sums)
-    for o in range(WIDTH):
-        q[o] = quantised(sums[o] * local.factors[0, o] + local.biases[0, o], _LEVEL)
-    for k in range(DEPTH):
+    for o in range(width):
+        q[o] = quantised(sums[o] * local.factors[0, o] + local.biases[0, o], local.levels, local.limit)
+    for k in range(len(local.blocks)):
         _multiply(local.blocks[k], q, sums)
-        for o in range(WIDTH):
-            branch = quantised(sums[o] * local.factors[k + 1, o] + local.biases[k + 1, o], _LEVEL)
-            q[o] = min(max(q[o] + branch, -LEVELS), LEVELS)
+        factors, biases = local.factors[k + 1], local.biases[k + 1]
+        for o in range(width):
+            branch = quantised(sums[o] * factors[o] + biases[o], local.levels, local.limit)
+            q[o] = min(max(q[o] + branch, -local.limit), local.limit)
     last = np.empty(OUTPUTS, np.float32)
     _multiply(local.leave, q, last)
     for o in range(OUTPUTS):

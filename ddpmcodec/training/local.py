@@ -1,14 +1,17 @@
 """Training local networks (`networks.local`) for an exported model: it predicts, they learn to move its predictions.
 
 Every step of the list that is to have one is learned by a network of its own, from pairs of states before and after it:
-all places of a step at once, as the places of a window that come before a pixel are read from the state after.
+any places of a step at once, as the places of a window that come before a pixel are read from the state after. Places
+of one image resemble each other, and its prediction costs more than all of them: so a batch has a few places of each of
+many images, and an image comes back several times before it is replaced (`Pool`).
 """
 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,9 +20,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ddpmcodec.networks import local
-from ddpmcodec.networks.eager import ACTIVATION_LEVELS, LEVELS, activation
+from ddpmcodec.networks.eager import LEVELS, activation
 from ddpmcodec.networks.features import SCALE_UNIT
-from ddpmcodec.networks.model import Model
+from ddpmcodec.networks.local import Shape
+from ddpmcodec.networks.model import IntegerPrediction, Model
 from ddpmcodec.networks.prediction import LN2, Prediction, range_bits
 from ddpmcodec.parallel import run_all
 from ddpmcodec.schedule import Step, step_mask
@@ -30,6 +34,9 @@ FIRST_GAIN, BRANCH_GAIN = 1.0, 0.5
 OCTAVE = 8 / LN2  # scale indices per unit of the logarithm
 UNITS = [local.OFFSET_UNIT] * 3 + [OCTAVE] * 3 + [local.COUPLING_UNIT] * 3 + [local.SHARE_UNIT] * 3
 TRAINED_NORM = 4.0  # of the weights of an output after thousands of steps
+PLACES = 128  # of an image in a batch
+POOL, USES = 2048, 16  # images in a pool at most, and how often each is used
+FIRST, RENEWED = 256, 16  # images in it at first, and predicted in one call
 
 
 def _rounded(x: Tensor) -> Tensor:
@@ -39,11 +46,11 @@ def _rounded(x: Tensor) -> Tensor:
 class LatentLocal(nn.Module):
     """A local network in training: float weights, and the integers derived from them. At first it moves nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, shape: Shape = Shape()) -> None:  # noqa: B008 (it is immutable)
         super().__init__()
+        self.shape = shape
         self.weights, self.gains, self.biases = nn.ParameterDict(), nn.ParameterDict(), nn.ParameterDict()
-        for layer in local.LAYERS:
-            outputs, inputs = local.layer_shape(layer)
+        for layer, (outputs, inputs) in shape.layers.items():
             self.weights[layer] = nn.Parameter(torch.randn(outputs, inputs) / inputs**0.5)
             self.gains[layer] = nn.Parameter(torch.full((outputs,), FIRST_GAIN if layer == "enter" else BRANCH_GAIN))
             self.biases[layer] = nn.Parameter(torch.zeros(outputs))
@@ -59,18 +66,22 @@ class LatentLocal(nn.Module):
             direction = weight if last else F.normalize(weight)
             grid = (direction.detach().abs().amax(1) / LEVELS).clamp(min=1e-8)
             found[f"{layer}.weight"] = _rounded(direction / grid[:, None])
-            unit = INPUT_LEVELS if layer == "enter" else ACTIVATION_LEVELS
+            unit = self._unit(layer)
             scale = self.units if last else 1.0
             found[f"{layer}.factor"] = self.gains[layer] * grid / unit * scale
             found[f"{layer}.bias"] = self.biases[layer] * scale
         return found
 
+    def _unit(self, layer: str) -> float:
+        """Levels per 1.0 of what a layer takes."""
+        return INPUT_LEVELS if layer == "enter" else float(self.shape.levels)
+
     @torch.no_grad()
     def load_integers(self, params: Mapping[str, Tensor]) -> None:
         """The inverse of `integers`, up to rounding."""
-        for layer in local.LAYERS:
+        for layer in self.shape.layers:
             weight, factor, bias = (params[f"{layer}.{key}"].float() for key in ("weight", "factor", "bias"))
-            unit = INPUT_LEVELS if layer == "enter" else ACTIVATION_LEVELS
+            unit = self._unit(layer)
             if layer == "leave":
                 self.gains[layer].fill_(BRANCH_GAIN)
                 self.weights[layer].copy_(weight * (factor * unit / BRANCH_GAIN / self.units)[:, None])
@@ -86,17 +97,23 @@ class LatentLocal(nn.Module):
         found = {key: value.detach() for key, value in self.integers().items()}
         return {k: v.to(torch.int8) if k.endswith(".weight") else v.float().clone() for k, v in found.items()}
 
-    def forward(self, rows: Tensor) -> Tensor:
-        """Inputs int8 [K, INPUTS] to outputs [K, OUTPUTS], integers."""
+    def forward(self, rows: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Inputs int8 [K, INPUTS] to outputs [K, OUTPUTS], integers.
+
+        dtype: of sums. In float32 they are those of the coder; in bfloat16 they round, and cost a quarter.
+        """
         params, q = self.integers(), rows.float()
-        for layer in local.LAYERS[:-1]:
-            # In float32, as in the coder.
-            sums = F.linear(q, params[f"{layer}.weight"])
-            real = sums * params[f"{layer}.factor"] + params[f"{layer}.bias"]
-            branch = _rounded((ACTIVATION_LEVELS * activation(real, torch.sqrt)).clamp(-LEVELS, LEVELS))
-            q = branch if layer == "enter" else (q + branch).clamp(-LEVELS, LEVELS)
-        out = F.linear(q, params["leave.weight"]) * params["leave.factor"] + params["leave.bias"]
-        return _rounded(out.clamp(-local.OUTPUT_LIMIT, local.OUTPUT_LIMIT))
+        levels, limit = float(self.shape.levels), float(self.shape.limit)
+
+        def real(layer: str) -> Tensor:
+            sums = F.linear(q.to(dtype), params[f"{layer}.weight"].to(dtype)).float()
+            return sums * params[f"{layer}.factor"] + params[f"{layer}.bias"]
+
+        *inner, last = self.shape.layers
+        for layer in inner:
+            branch = _rounded((levels * activation(real(layer), torch.sqrt)).clamp(-limit, limit))
+            q = branch if layer == "enter" else (q + branch).clamp(-limit, limit)
+        return _rounded(real(last).clamp(-local.OUTPUT_LIMIT, local.OUTPUT_LIMIT))
 
 
 class Places(NamedTuple):
@@ -126,40 +143,89 @@ def refined(out: Tensor, places: Places) -> Prediction:
     return Prediction(*(x[..., None, None] for x in (moved, log_scale, pulled)))
 
 
-def bits(network: LatentLocal, places: Places) -> Tensor:
+def bits(network: LatentLocal, places: Places, dtype: torch.dtype = torch.float32) -> Tensor:
     """Bits of every dimension at the places, [K, 3]."""
     lo, hi, new_lo, new_hi = (x[..., None, None] for x in places[5:])
-    return range_bits(refined(network(places.rows), places), lo, hi, new_lo, new_hi)[..., 0, 0]
+    return range_bits(refined(network(places.rows, dtype), places), lo, hi, new_lo, new_hi)[..., 0, 0]
 
 
 def loss(network: LatentLocal, places: Places) -> Tensor:
     """Mean bits of a dimension at the places."""
-    return bits(network, places).mean()
+    return bits(network, places, torch.bfloat16).mean()
+
+
+class Sample(NamedTuple):
+    """An image uint8 [H, W, 3] and what the denoiser predicts of it before a step."""
+
+    pixels: NDArray[np.uint8]
+    prediction: IntegerPrediction
+
+
+def samples_of(model: Model, pixels: NDArray[np.uint8], step: Step) -> list[Sample]:
+    """Of images uint8 [N, H, W, 3] whose phases before the step are exact."""
+    known, _ = _masks(step, pixels.shape[1:3])
+    prediction = model.predict(*_ranges(pixels, known))
+    return [Sample(image, IntegerPrediction(*(a[n] for a in prediction))) for n, image in enumerate(pixels)]
+
+
+def look_at(samples: Sequence[Sample], step: Step, draw: Callable[[NDArray[np.int64]], NDArray[np.int64]]) -> Places:
+    """Places that a step makes exact; draw: which of all those of an image [K, 2]."""
+
+    def look(sample: Sample) -> tuple[NDArray[Any], ...]:
+        known, told = _masks(step, sample.pixels.shape[:2])
+        at = draw(np.argwhere(told & ~known))
+        rows, middles = np.empty((len(at), local.INPUTS), np.int8), np.empty((len(at), 3), np.uint8)
+        states = *_ranges(sample.pixels, known), *_ranges(sample.pixels, told)
+        local.look_everywhere(*states, tuple(sample.prediction), at, local.dilation(step), rows, middles)
+        return rows, middles, *(a[at[:, 0], at[:, 1]] for a in (*sample.prediction, *states))
+
+    rows, *rest = (torch.from_numpy(np.concatenate(parts)) for parts in zip(*run_all(look, samples), strict=True))
+    return Places(rows, *(part.float() for part in rest))
 
 
 def places_of(model: Model, pixels: NDArray[np.uint8], step: Step) -> Places:
     """All places that a step makes exact in images uint8 [N, H, W, 3] whose phases before it are exact."""
-    size = pixels.shape[1:3]
-    known = step_mask(Step(0, step.period, 0, step.first), *size) if step.first else np.zeros(size, bool)
-    told = step_mask(Step(0, step.period, 0, step.last), *size)
-    (lo, hi), (new_lo, new_hi) = (_ranges(pixels, mask) for mask in (known, told))
-    prediction = model.predict(lo, hi)
-    at = np.argwhere(told & ~known)
+    return look_at(samples_of(model, pixels, step), step, lambda at: at)
 
-    def look(n: int) -> tuple[NDArray[np.int8], NDArray[np.uint8]]:
-        rows, middles = np.empty((len(at), local.INPUTS), np.int8), np.empty((len(at), 3), np.uint8)
-        states = lo[n], hi[n], new_lo[n], new_hi[n]
-        local.look_everywhere(*states, tuple(a[n] for a in prediction), at, local.dilation(step), rows, middles)
-        return rows, middles
 
-    rows, middles = (np.concatenate(parts) for parts in zip(*run_all(look, range(len(pixels))), strict=True))
-    taken = (a[:, at[:, 0], at[:, 1]].reshape(-1, 3) for a in (*prediction, lo, hi, new_lo, new_hi))
-    return Places(torch.from_numpy(rows), *(torch.from_numpy(a).float() for a in (middles, *taken)))
+def _masks(step: Step, size: tuple[int, ...]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which pixels [H, W] are exact before and after a step of a list without noise levels."""
+    height, width = size
+    told = step_mask(Step(0, step.period, 0, step.last), height, width)
+    return (step_mask(Step(0, step.period, 0, step.first), height, width) if step.first else np.zeros_like(told)), told
 
 
 def _ranges(pixels: NDArray[np.uint8], mask: NDArray[np.bool_]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     exact = np.broadcast_to(mask[..., None], pixels.shape)
     return np.where(exact, pixels, np.uint8(0)), np.where(exact, pixels, np.uint8(255))
+
+
+class Pool:
+    """Images that batches of a step's places are drawn from; the oldest are replaced."""
+
+    def __init__(self, model: Model, step: Step, source: Callable[[int], NDArray[np.uint8]], batch: int) -> None:
+        """source: draws about so many images. batch: images a batch, at least."""
+        self.model, self.step, self.source = model, step, source
+        self.samples: deque[Sample] = deque(maxlen=POOL)
+        self.batch, self.due, self.seen = batch, 0, 0
+        self.rng = np.random.default_rng(step)
+
+    def draw(self) -> Places:
+        """Some places of each of some images; of images that have few, more images."""
+        while self.due >= 0 or len(self.samples) < FIRST:
+            new = samples_of(self.model, self.source(RENEWED), self.step)
+            self.samples.extend(new)
+            self.seen += len(new)
+            self.due -= USES * len(new)
+        height, width, _ = self.samples[-1].pixels.shape
+        few = PLACES * self.step.period**2 // ((self.step.last - self.step.first) * height * width)
+        count = self.batch * min(max(few, 1), 4)
+        self.due += count
+        chosen = self.rng.integers(len(self.samples), size=count)
+        return look_at([self.samples[i] for i in chosen], self.step, self._some)
+
+    def _some(self, at: NDArray[np.int64]) -> NDArray[np.int64]:
+        return at[self.rng.permutation(len(at))[:PLACES]]
 
 
 class LocalTrainer:
@@ -171,15 +237,20 @@ class LocalTrainer:
         self,
         model: Model,
         steps: Sequence[Step],
+        source: Callable[[int], NDArray[np.uint8]],
         *,
+        shape: Shape,
+        batch: int,
         muon_rate: float,
         adam_rate: float,
         warmup: int,
         compiled: bool = True,
     ) -> None:
+        """source: draws about so many images uint8 [N, H, W, 3]. batch: images a batch, with `PLACES` places each."""
         self.model, self.warmup, self.taken = model, warmup, 0
         self.loss = torch.compile(loss, dynamic=False) if compiled else loss
-        self.networks = {step: LatentLocal() for step in steps}
+        self.networks = {step: LatentLocal(shape) for step in steps}
+        self.pools = {step: Pool(model, step, source, batch) for step in steps}
         self.turns = [step for step in steps for _ in range((step.last - step.first).bit_length())]
         self.rates = (muon_rate, adam_rate)
         self.optimizers = {step: self._optimizers(network) for step, network in self.networks.items()}
@@ -190,9 +261,9 @@ class LocalTrainer:
         muon, adam = self.rates
         return [Muon(inner, lr=muon), torch.optim.AdamW(rest, lr=adam, betas=(0.9, 0.99), weight_decay=0.0)]
 
-    def update(self, step: Step, pixels: NDArray[np.uint8], progress: float) -> float:
-        """One optimiser step of a step's network on images uint8 [N, H, W, 3]; its bits a dimension told."""
-        value = self.loss(self.networks[step], places_of(self.model, pixels, step))
+    def update(self, step: Step, progress: float) -> float:
+        """One optimiser step of a step's network; its bits a dimension told."""
+        value = self.loss(self.networks[step], self.pools[step].draw())
         value.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.networks[step].parameters(), 1.0)
         multiplier = min(1.0, (self.taken // len(self.networks) + 1) / self.warmup) * (1 - progress)
@@ -213,18 +284,10 @@ class LocalTrainer:
         }
 
 
-def train(
-    trainer: LocalTrainer,
-    draw: Callable[[int], NDArray[np.uint8]],
-    hours: float,
-    progress: Callable[[int, float, float], None],
-) -> None:
-    """Train for so many hours of a clock, in the turns of the trainer.
-
-    draw: images of turn number i. progress: told number, share done and loss.
-    """
+def train(trainer: LocalTrainer, hours: float, progress: Callable[[int, float, float], None]) -> None:
+    """Train for so many hours of a clock, in the turns of the trainer. progress: told number, share done and loss."""
     start, number = time.perf_counter(), 0
     while (done := (time.perf_counter() - start) / (3600 * hours)) < 1:
-        loss = trainer.update(trainer.turns[number % len(trainer.turns)], draw(number), done)
+        loss = trainer.update(trainer.turns[number % len(trainer.turns)], done)
         number += 1
         progress(number, done, loss)

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from ddpmcodec import presets
 from ddpmcodec.files import write_file
 from ddpmcodec.networks import checkpoint
+from ddpmcodec.networks.local import Shape
 from ddpmcodec.schedule import steps_to_json
 from ddpmcodec.training.local import LocalTrainer, train
 from ddpmcodec.training.trainer import Settings as CropSettings
@@ -27,13 +29,14 @@ class Settings:
 
     data: tuple[str, ...]  # several data sets take turns, a step each
     hours: float = 0.5
-    batch: int = 16
+    batch: int = 32
     crop: int = 32
     hold_out: int = 2000
     validate: str | None = None
     camera_share: float = 0.0
-    muon_rate: float = 0.01
-    adam_rate: float = 2e-3
+    width: int = Shape().width
+    muon_rate: float = 0.02
+    adam_rate: float = 5e-3
     warmup: int = 50
     seed: int = 0
     evaluate_minutes: float = 5.0
@@ -45,31 +48,36 @@ def refine(
 ) -> bytes:
     """The exported model with local networks, which is written to `out` every few minutes too; log beside it.
 
-    Networks that the model has already are trained further. Raises ModelError, TrainingError, OutputError.
+    Networks of this width that the model has already are trained further.
+    Raises ModelError, TrainingError, OutputError.
     """
     parsed = checkpoint.parse(model, "the model to refine")
-    steps = presets.refined_steps()
-    rates = {"muon_rate": settings.muon_rate, "adam_rate": settings.adam_rate}
-    trainer = LocalTrainer(parsed, steps, warmup=settings.warmup, compiled=compiled, **rates)
-    for step in steps:
-        if step in parsed.local:
-            trainer.networks[step].load_integers(checkpoint.local_params(model, step))
+    steps, shape = presets.refined_steps(), Shape(settings.width)
     keys = ("data", "batch", "crop", "hold_out", "validate", "camera_share", "seed", "evaluate_images")
     crops, held_out = split(CropSettings(out=str(out), **{key: getattr(settings, key) for key in keys}))
     batches = [held_out[i : i + settings.batch] for i in range(0, len(held_out), settings.batch)]
+    number = count()
 
-    def draw(number: int) -> NDArray[np.uint8]:
-        pixels = crops.batch(number + number // len(trainer.turns), settings.batch)  # every network sees all data sets
+    def source(images: int) -> NDArray[np.uint8]:
+        pixels = crops.batch(next(number), images)
         return pixels.permute(0, 2, 3, 1).contiguous().numpy().astype(np.uint8)
+
+    trainer = LocalTrainer(
+        parsed, steps, source, shape=shape, batch=settings.batch, muon_rate=settings.muon_rate,
+        adam_rate=settings.adam_rate, warmup=settings.warmup, compiled=compiled,
+    )  # fmt: skip
+    if checkpoint.local_shape(model) == shape:
+        for step in parsed.local.keys() & trainer.networks.keys():
+            trainer.networks[step].load_integers(checkpoint.local_params(model, step))
 
     def exported() -> bytes:
         networks = {step: network.exported() for step, network in trainer.networks.items()}
-        return checkpoint.with_local(model, networks, {**parsed.presets, **presets.REFINED})
+        return checkpoint.with_local(model, networks, shape, {**parsed.presets, **presets.REFINED})
 
     with out.with_suffix(".jsonl").open("a") as log:
         _write(log, {"settings": asdict(settings), "steps": steps_to_json(steps)})
         report = _Report(log, trainer, settings, batches, say, lambda: write_file(out, exported()))
-        train(trainer, draw, settings.hours, report)
+        train(trainer, settings.hours, report)
         report.evaluate(1.0)
     return exported()
 
@@ -103,16 +111,19 @@ class _Report:
         self.losses.append(loss)
         if number % 100 == 0:
             mean = round(float(np.mean(self.losses)), 4)
-            images = number * self.settings.batch
-            _write(self.log, {"step": number, "images": images, "done": round(done, 4), "loss": mean})
+            _write(self.log, {"step": number, "images": self.images(), "done": round(done, 4), "loss": mean})
             self.losses = []
         if time.perf_counter() - self.evaluated > 60 * self.settings.evaluate_minutes:
             self.evaluate(done)
             self.evaluated = time.perf_counter()
 
+    def images(self) -> int:
+        """How many images the networks have seen places of, all together."""
+        return sum(pool.seen for pool in self.trainer.pools.values())
+
     def evaluate(self, done: float) -> None:
         costs = {str(tuple(step)): round(bits, 4) for step, bits in self.trainer.evaluate(self.batches).items()}
-        seconds, images = round(time.perf_counter() - self.start, 1), self.number * self.settings.batch
+        seconds, images = round(time.perf_counter() - self.start, 1), self.images()
         record = {"step": self.number, "images": images, "seconds": seconds, "done": round(done, 4)}
         _write(self.log, record | {"held_out": costs})
         self.say(f"{100 * done:.0f}%: {images} images, bits/dim of the steps on held-out images {costs}")

@@ -32,7 +32,7 @@ def refined(model: Model) -> Model:
     for step in refined_steps()[-2:]:
         network = LatentLocal()
         torch.nn.init.normal_(network.weights["leave"], std=0.05)
-        found[step] = local_network(network.exported(), "", step)
+        found[step] = local_network(network.exported(), "", step, network.shape)
     return replace(model, local=found)
 
 

@@ -23,6 +23,7 @@ from ddpmcodec.container import PROGRESSIVE
 from ddpmcodec.networks import checkpoint
 from ddpmcodec.networks.exact import Architecture
 from ddpmcodec.networks.latent import LatentNetwork
+from ddpmcodec.networks.local import Shape
 from ddpmcodec.networks.model import Model
 from ddpmcodec.presets import PRESETS, REFINED, refined_steps
 from ddpmcodec.training.local import LatentLocal
@@ -31,6 +32,7 @@ EFFORTS = (1, 5, PROGRESSIVE)
 MODEL = "tiny.safetensors.xz"  # its tables compress well
 MANIFEST = "manifest.json"
 SMALL_GROUP = 256
+SHAPE = Shape(width=64, depth=2)  # of local networks
 
 
 def model_bytes() -> bytes:
@@ -40,12 +42,13 @@ def model_bytes() -> bytes:
     torch.nn.init.normal_(network.weights["leave"], std=0.05)
     exported = checkpoint.export(network, PRESETS, name="golden")
     lists = {effort: (PRESETS | REFINED)[effort] for effort in EFFORTS}
-    return checkpoint.with_local(exported, {step: local_network() for step in refined_steps()}, lists)
+    networks = {step: local_network() for step in refined_steps()}
+    return checkpoint.with_local(exported, networks, SHAPE, lists)
 
 
 def local_network() -> dict[str, torch.Tensor]:
     """Random as well; most weights are zero, so that they compress well."""
-    network = LatentLocal()
+    network = LatentLocal(SHAPE)
     torch.nn.init.normal_(network.weights["leave"], std=0.05)
     found = network.exported()
     kept = {key: (torch.rand(value.shape) < 0.1).to(value.dtype) for key, value in found.items()}

@@ -17,13 +17,14 @@ from safetensors.torch import load, save
 from ddpmcodec.errors import ModelError
 from ddpmcodec.networks import checkpoint, model
 from ddpmcodec.networks.latent import LatentNetwork
-from ddpmcodec.networks.local import INPUTS, WIDTH
+from ddpmcodec.networks.local import INPUTS, Shape
 from ddpmcodec.networks.model import Canary, EagerPredictor, FusedPredictor, IntegerPrediction
 from ddpmcodec.presets import REFINED as LISTS
 from ddpmcodec.schedule import Step
 from ddpmcodec.training.local import LatentLocal
 
 STEPS = {1: (Step(2560, 1, 0, 1), Step(0, 1, 0, 1)), 4: (Step(0, 2, 0, 1), Step(0, 2, 1, 4))}
+SHAPE = Shape(width=24, depth=2)
 LOCAL = Step(0, 8, 16, 64)
 REFINED = LISTS[5]
 
@@ -105,15 +106,15 @@ def test_a_model_is_loaded_from_disk(exported: bytes, tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def refined(exported: bytes) -> bytes:
     torch.manual_seed(8)
-    return checkpoint.with_local(exported, {LOCAL: LatentLocal().exported()}, STEPS | {5: REFINED})
+    return checkpoint.with_local(exported, {LOCAL: LatentLocal(SHAPE).exported()}, SHAPE, STEPS | {5: REFINED})
 
 
 def test_local_networks_come_back_beside_an_unchanged_denoiser(exported: bytes, refined: bytes) -> None:
     found, without = parse(refined), parse(exported)
     assert (list(found.local), found.presets[5], without.local) == ([LOCAL], REFINED, {})
-    assert found.local[LOCAL].enter.shape == (INPUTS, WIDTH)
+    assert found.local[LOCAL].enter.shape == (INPUTS, SHAPE.width)
     assert found.params.keys() == without.params.keys()
-    again = checkpoint.with_local(refined, {LOCAL: checkpoint.local_params(refined, LOCAL)}, found.presets)
+    again = checkpoint.with_local(refined, {LOCAL: checkpoint.local_params(refined, LOCAL)}, SHAPE, found.presets)
     assert parse(again).id == found.id
 
 
@@ -132,9 +133,24 @@ def test_local_networks_that_compute_something_else_are_refused(refined: bytes) 
         parse(with_metadata(refined, local_canary="0" * 64))
 
 
+@pytest.mark.parametrize(
+    "sizes", [{}, {"width": 0}, {"width": "3"}, {"depth": 1}, {"height": 3}, [24, 2], None], ids=str
+)
+def test_the_shape_of_local_networks_must_be_theirs(refined: bytes, sizes: Any) -> None:
+    with pytest.raises(ModelError, match=r"^this.safetensors: the exported model is damaged"):
+        parse(with_metadata(refined, local_shape=sizes))
+
+
+def test_activations_too_large_for_exact_sums_are_refused() -> None:
+    weights = {"local.0.8.0.1.block0.weight": torch.full((2, 256), 127, dtype=torch.int8)}
+    checkpoint.check_sums(weights, Shape())
+    with pytest.raises(ModelError, match=r"^local\.0.*: sums may reach \d+, at or above 2\^24"):
+        checkpoint.check_sums(weights, Shape(limit=600))
+
+
 def test_local_networks_must_have_their_shape(refined: bytes) -> None:
     key = checkpoint.local_prefix(LOCAL) + "block1.weight"
-    for wrong in (torch.zeros(WIDTH, WIDTH + 1, dtype=torch.int8), torch.zeros(WIDTH, WIDTH)):
+    for wrong in (torch.zeros(SHAPE.width, SHAPE.width + 1, dtype=torch.int8), torch.zeros(SHAPE.width, SHAPE.width)):
         data = bytes(save(load(refined) | {key: wrong}, metadata={"ddpmcodec": json.dumps(metadata_of(refined))}))
         with pytest.raises(ModelError, match=r"block1\.weight is"):
             parse(data)

@@ -8,8 +8,18 @@ import torch
 from numpy.typing import NDArray
 
 from ddpmcodec.networks import local
-from ddpmcodec.networks.eager import ACTIVATION_LEVELS, activation
-from ddpmcodec.networks.local import CAUSAL, INPUTS, LAYERS, OFFSETS, OUTPUTS, WINDOW, Local, local_network
+from ddpmcodec.networks.eager import activation
+from ddpmcodec.networks.local import (
+    CAUSAL,
+    FIRST_SHAPE,
+    INPUTS,
+    OFFSETS,
+    OUTPUTS,
+    WINDOW,
+    Local,
+    Shape,
+    local_network,
+)
 from ddpmcodec.schedule import Step
 
 Integers = NDArray[np.int64]
@@ -17,15 +27,14 @@ STEP = Step(0, 8, 16, 64)
 HERE = (4, 4)
 
 
-def random_network(seed: int, leave: float = 1.0) -> Local:
+def random_network(seed: int, leave: float = 1.0, shape: Shape = FIRST_SHAPE) -> Local:
     rng = torch.Generator().manual_seed(seed)
     params = {}
-    for layer in LAYERS:
-        outputs, inputs = local.layer_shape(layer)
+    for layer, (outputs, inputs) in shape.layers.items():
         params[f"{layer}.weight"] = torch.randint(-127, 128, (outputs, inputs), generator=rng, dtype=torch.int8)
         params[f"{layer}.factor"] = torch.rand(outputs, generator=rng) * 1e-4 * (leave if layer == "leave" else 1)
         params[f"{layer}.bias"] = torch.randn(outputs, generator=rng) * (leave if layer == "leave" else 1)
-    return local_network(params, "", STEP)
+    return local_network(params, "", STEP, shape)
 
 
 def flat_prediction(height: int = 9, width: int = 9) -> tuple[NDArray[np.generic], ...]:
@@ -101,8 +110,9 @@ def test_they_look_as_far_as_the_lattice_is_wide(last: int, distance: int) -> No
 # --- what they compute
 
 
-def test_the_kernel_computes_what_the_plain_operations_say() -> None:
-    network, rng = random_network(1), np.random.default_rng(2)
+@pytest.mark.parametrize("shape", [FIRST_SHAPE, Shape(), Shape(width=20, depth=1)], ids=str)
+def test_the_kernel_computes_what_the_plain_operations_say(shape: Shape) -> None:
+    network, rng = random_network(1, shape=shape), np.random.default_rng(2)
     for _ in range(5):
         row = rng.integers(-127, 128, INPUTS).astype(np.float32)
         out = np.empty(OUTPUTS, np.int64)
@@ -117,11 +127,18 @@ def plainly(network: Local, row: NDArray[np.float32]) -> Integers:
     for k, weight in enumerate([network.enter, *network.blocks]):
         sums = torch.from_numpy(row_times(q, weight)).float()
         real = sums * torch.from_numpy(network.factors[k]) + torch.from_numpy(network.biases[k])
-        branch = torch.round((activation(real) * ACTIVATION_LEVELS).clamp(-127, 127))
-        q = branch if k == 0 else (q + branch).clamp(-127, 127)
+        limit = float(network.limit)
+        branch = torch.round((activation(real) * float(network.levels)).clamp(-limit, limit))
+        q = branch if k == 0 else (q + branch).clamp(-limit, limit)
     out = torch.from_numpy(row_times(q, network.leave)).float() * torch.from_numpy(network.out_factor)
     out = out + torch.from_numpy(network.out_bias)
     return torch.round(out.clamp(-local.OUTPUT_LIMIT, local.OUTPUT_LIMIT)).long().numpy()
+
+
+def test_the_largest_sums_are_exact() -> None:
+    shape = Shape()
+    for layer, (_, inputs) in shape.layers.items():
+        assert shape.largest_input(layer) * 127 * inputs < 2**24
 
 
 def row_times(q: torch.Tensor, weight: NDArray[np.float32]) -> Integers:

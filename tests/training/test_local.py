@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ddpmcodec import presets
 from ddpmcodec.networks import checkpoint
 from ddpmcodec.networks.latent import LatentNetwork
-from ddpmcodec.networks.local import LAYERS, local_network
+from ddpmcodec.networks.local import Shape, local_network
 from ddpmcodec.networks.model import Model
 from ddpmcodec.presets import PRESETS, refined_steps
 from ddpmcodec.presets import REFINED as LISTS
@@ -49,7 +49,7 @@ def network_of(seed: int) -> LatentLocal:
 
 def test_bits_of_training_are_the_code_length(model: Model, gradients: Pixels) -> None:
     networks = {step: network_of(n) for n, step in enumerate(refined_steps())}
-    local = {step: local_network(network.exported(), "", step) for step, network in networks.items()}
+    local = {step: local_network(network.exported(), "", step, network.shape) for step, network in networks.items()}
     paid = code_lengths(replace(model, local=local), gradients[:8], REFINED)
     for step, network in networks.items():
         learned = float(bits(network, places_of(model, gradients[:8], step)).detach().sum()) / gradients[:8].size
@@ -57,17 +57,21 @@ def test_bits_of_training_are_the_code_length(model: Model, gradients: Pixels) -
 
 
 def test_a_new_network_pays_what_the_denoiser_does(model: Model, gradients: Pixels) -> None:
-    local = {step: local_network(LatentLocal().exported(), "", step) for step in refined_steps()}
+    local = {step: local_network(LatentLocal().exported(), "", step, Shape()) for step in refined_steps()}
     refined = code_lengths(replace(model, local=local), gradients[:4], REFINED)
     assert refined == pytest.approx(code_lengths(model, gradients[:4], REFINED), rel=1e-3)
 
 
 def test_training_lowers_the_bits_of_every_step(model: Model, gradients: Pixels) -> None:
     steps = refined_steps()
-    trainer = LocalTrainer(model, steps, muon_rate=0.01, adam_rate=5e-3, warmup=2, compiled=False)
+    rng = np.random.default_rng(0)
+    trainer = LocalTrainer(
+        model, steps, lambda n: gradients[rng.integers(len(gradients), size=n)], shape=Shape(width=32), batch=8,
+        muon_rate=0.01, adam_rate=5e-3, warmup=2, compiled=False,
+    )  # fmt: skip
     before = trainer.evaluate([gradients[:4]])
     for n in range(60):
-        trainer.update(steps[n % len(steps)], gradients[n % 30 : 8 + n % 30], n / 100)
+        trainer.update(steps[n % len(steps)], n / 100)
     after = trainer.evaluate([gradients[:4]])
     assert all(after[step] < 0.95 * before[step] for step in steps)
 
@@ -85,8 +89,10 @@ def test_integers_come_back() -> None:
 
 def test_weights_are_integers_that_a_sum_holds_exactly() -> None:
     exported = network_of(5).exported()
-    assert all(exported[f"{layer}.weight"].dtype == torch.int8 for layer in LAYERS)
-    assert max(int(exported[f"{layer}.weight"].int().abs().sum(1).max()) for layer in LAYERS) * 127 < 2**24
+    for layer in Shape().layers:
+        weight = exported[f"{layer}.weight"]
+        assert weight.dtype == torch.int8
+        assert int(weight.int().abs().sum(1).max()) * Shape().largest_input(layer) < 2**24
 
 
 # --- whole runs
