@@ -30,6 +30,11 @@ from ._training import (
     show_default=True,
     help="Training time; learning rates reach zero at its end.",
 )
+@click.option(
+    "--progressive",
+    is_flag=True,
+    help="Networks for the list of `encode --progressive`, not for those of the efforts.",
+)
 @click.option("--muon-rate", type=click.FloatRange(0, min_open=True), default=0.02, show_default=True)
 @click.option("--adam-rate", type=click.FloatRange(0, min_open=True), default=5e-3, show_default=True)
 @click.option(

@@ -50,10 +50,16 @@ PRESETS: dict[int, tuple[Step, ...]] = {
     PROGRESSIVE: tuple(through_noise([20, 7, 2], [0, 32, 64])),
 }
 
-# Lists of a model with local networks, which make few and large steps cheap. All steps of the longer list have one.
-REFINED = {effort: tuple(groups([0, 4, 16, 64] if effort <= 2 else [0, 1, 2, 4, 16, 64])) for effort in BUDGETS}
+# Lists of a model with local networks, which make few and large steps cheap. All steps of the longer lists have one.
+REFINED: dict[int, tuple[Step, ...]] = {
+    effort: tuple(groups([0, 4, 16, 64] if effort <= 2 else [0, 1, 2, 4, 16, 64])) for effort in BUDGETS
+}
+REFINED_PROGRESSIVE = (
+    *(step for step in groups([0, 1, 2, 4, 16, 64], 20) if step.level),
+    *(Step(round(LEVEL_UNIT * level), 1, 0, 1) for level in (7, 2, 0)),
+)
 
 
-def refined_steps() -> list[Step]:
+def refined_steps(*, progressive: bool = False) -> list[Step]:
     """The steps that get a local network."""
-    return list(REFINED[5])
+    return list(REFINED_PROGRESSIVE if progressive else REFINED[5])

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ddpmcodec.ans.logistic import EIGHT_SCALES, SCALES
 from ddpmcodec.networks.features import LARGEST_WEIGHT, SCALE_UNIT, uniform_spread, weights
 from ddpmcodec.networks.glue import kernel, quantised, rounded
-from ddpmcodec.schedule import Step
+from ddpmcodec.schedule import LEVEL_UNIT, Step
 
 REACH = 3
 OFFSETS = tuple((y, x) for y in range(-REACH, REACH + 1) for x in range(-REACH, REACH + 1))
@@ -32,7 +32,7 @@ OUTPUTS = 12 + WINDOW  # offsets, scales, couplings, shares of the denoiser's me
 # Outputs are in these shares of a scale, a coupling, the denoiser's mean, a difference; scales in eighths of octaves.
 OFFSET_UNIT, COUPLING_UNIT, SHARE_UNIT, WEIGHT_UNIT = 64, 64, 256, 1024
 MEAN_LIMIT, COUPLING_LIMIT, OUTPUT_LIMIT = 32767, 1023, 32767
-CANARIES = 8
+CANARIES, LARGEST_GAIN = 8, 8
 LARGEST_INPUT = 127
 
 
@@ -64,6 +64,7 @@ class Local(NamedTuple):
     """One network as the kernels take it. dilation 0: there is none. Weights float32 [inputs, outputs], integers."""
 
     dilation: int
+    gain: int
     levels: np.float32  # of activations, per 1.0
     limit: np.float32  # the largest
     enter: NDArray[np.float32]
@@ -76,11 +77,17 @@ class Local(NamedTuple):
 
 
 def dilation(step: Step) -> int:
-    """Distance of the places a network looks at: that of the lattice which is exact after the step."""
+    """Distance of the places a network looks at: that of the lattice which is told after the step."""
     d = 1
     while 4 * d * d * step.last <= step.period * step.period:
         d *= 2
     return d
+
+
+def gain(step: Step) -> int:
+    """What the differences of places are multiplied by, to be seen although they say little: 1 where they are exact."""
+    told = uniform_spread(torch.tensor([1 + 12**0.5 * step.level / LEVEL_UNIT]))
+    return max(1, min(LARGEST_GAIN, LARGEST_WEIGHT // int(weights(told))))
 
 
 def _blank(*shape: int) -> NDArray[np.float32]:
@@ -89,7 +96,7 @@ def _blank(*shape: int) -> NDArray[np.float32]:
 
 _NONE = np.float32(0)
 NO_LOCAL = Local(
-    0, _NONE, _NONE, _blank(0, 0), _blank(0, 0, 0), _blank(0, 0), _blank(0, 0), _blank(0, 0), _blank(0), _blank(0)
+    0, 1, _NONE, _NONE, _blank(0, 0), _blank(0, 0, 0), _blank(0, 0), _blank(0, 0), _blank(0, 0), _blank(0), _blank(0)
 )
 
 
@@ -108,8 +115,8 @@ def local_network(params: Mapping[str, Any], prefix: str, step: Step, shape: Sha
     out_factor, out_bias = (params[f"{prefix}leave.{key}"].float().numpy() for key in ("factor", "bias"))
     enter, leave = weight("enter"), weight("leave")
     levels, limit = np.float32(shape.levels), np.float32(shape.limit)
-    factors, biases = stacked("factor"), stacked("bias")
-    return Local(dilation(step), levels, limit, enter, blocks, leave, factors, biases, out_factor, out_bias)
+    weights_of = enter, blocks, leave, stacked("factor"), stacked("bias"), out_factor, out_bias
+    return Local(dilation(step), gain(step), levels, limit, *weights_of)
 
 
 # How much a range of a width says, 1..255, as everywhere (features.weights); and how near an offset is.
@@ -120,7 +127,7 @@ _SIDE = 2 * REACH + 1
 
 
 @kernel
-def look(lo, hi, new_lo, new_hi, prediction, y, x, dilation, row, middle):  # type: ignore[no-untyped-def]
+def look(lo, hi, new_lo, new_hi, prediction, y, x, dilation, gain, row, middle):  # type: ignore[no-untyped-def]
     """Inputs of the network at a pixel, into row float32 [INPUTS]; its local mean, 0..255, into middle int64 [3].
 
     lo, hi: uint8 [H, W, 3] before the step; new_lo, new_hi: what is told of earlier places of the window is read there.
@@ -146,10 +153,10 @@ def look(lo, hi, new_lo, new_hi, prediction, y, x, dilation, row, middle):  # ty
     for j in range(WINDOW):
         for c in range(3):
             i = 3 * j + c
-            difference = known[i] * (estimates[i] - 2 * middle[c])
+            difference = gain * known[i] * (estimates[i] - 2 * middle[c])
             row[i] = np.float32(min(max((difference + LARGEST_WEIGHT) // (2 * LARGEST_WEIGHT), -127), 127))
         told = known[3 * j : 3 * j + 3].sum()
-        row[3 * WINDOW + j] = np.float32(127 * told // (3 * LARGEST_WEIGHT))
+        row[3 * WINDOW + j] = np.float32(min(127 * gain * told // (3 * LARGEST_WEIGHT), 127))
     for c in range(3):
         row[4 * WINDOW + c] = np.float32(middle[c] - 128)
         ahead = (np.int64(means[y, x, c]) - 64 * middle[c] + 4) >> 3
@@ -212,7 +219,7 @@ def refine(local, lo, hi, prediction, y, x):  # type: ignore[no-untyped-def]
     """Move the prediction of a pixel, in place, by what is told around it."""
     means, scales, coupling = prediction
     row, middle, out = np.empty(INPUTS, np.float32), np.empty(3, np.int64), np.empty(OUTPUTS, np.int64)
-    look(lo, hi, lo, hi, prediction, y, x, local.dilation, row, middle)
+    look(lo, hi, lo, hi, prediction, y, x, local.dilation, local.gain, row, middle)
     run(local, row, out)
     for c in range(3):
         around = np.int64(0)
@@ -228,11 +235,11 @@ def refine(local, lo, hi, prediction, y, x):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def look_everywhere(lo, hi, new_lo, new_hi, prediction, places, dilation, rows, middles):  # type: ignore[no-untyped-def]
+def look_everywhere(lo, hi, new_lo, new_hi, prediction, places, dilation, gain, rows, middles):  # type: ignore[no-untyped-def]
     """`look` at the places int64 [K, 2] of one image, for training: rows int8 [K, INPUTS], middles uint8 [K, 3]."""
     row, middle = np.empty(INPUTS, np.float32), np.empty(3, np.int64)
     for k in range(len(places)):
-        look(lo, hi, new_lo, new_hi, prediction, places[k, 0], places[k, 1], dilation, row, middle)
+        look(lo, hi, new_lo, new_hi, prediction, places[k, 0], places[k, 1], dilation, gain, row, middle)
         for i in range(INPUTS):
             rows[k, i] = np.int8(row[i])
         for c in range(3):

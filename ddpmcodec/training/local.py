@@ -27,7 +27,9 @@ from ddpmcodec.networks.model import IntegerPrediction, Model
 from ddpmcodec.networks.prediction import LN2, Prediction, range_bits
 from ddpmcodec.parallel import run_all
 from ddpmcodec.schedule import Step, step_mask
+from ddpmcodec.training.evaluate import advance
 from ddpmcodec.training.optim import Muon
+from ddpmcodec.training.simulate import unknown_ranges
 
 INPUT_LEVELS = 16.0  # of the network's inputs, per 1.0
 FIRST_GAIN, BRANCH_GAIN = 1.0, 0.5
@@ -157,69 +159,72 @@ def loss(network: LatentLocal, places: Places) -> Tensor:
 
 
 class Sample(NamedTuple):
-    """An image uint8 [H, W, 3] and what the denoiser predicts of it before a step."""
+    """What is known of an image before and after a step, uint8 [H, W, 3], and what the denoiser predicts before it."""
 
-    pixels: NDArray[np.uint8]
     prediction: IntegerPrediction
+    lo: NDArray[np.uint8]
+    hi: NDArray[np.uint8]
+    new_lo: NDArray[np.uint8]
+    new_hi: NDArray[np.uint8]
 
 
-def samples_of(model: Model, pixels: NDArray[np.uint8], step: Step) -> list[Sample]:
-    """Of images uint8 [N, H, W, 3] whose phases before the step are exact."""
-    known, _ = _masks(step, pixels.shape[1:3])
-    prediction = model.predict(*_ranges(pixels, known))
-    return [Sample(image, IntegerPrediction(*(a[n] for a in prediction))) for n, image in enumerate(pixels)]
+def samples_of(model: Model, pixels: NDArray[np.uint8], steps: Sequence[Step], seed: int = 0) -> list[Sample]:
+    """Of images uint8 [N, H, W, 3] at the last of the steps of a list. seed: of the dither."""
+    images, generator = torch.from_numpy(pixels).permute(0, 3, 1, 2).float(), torch.Generator().manual_seed(seed)
+    state = before = unknown_ranges(images)
+    for step in steps:
+        before, state = state, advance(images, state, step, generator)
+    lo, hi, new_lo, new_hi = (
+        bound.permute(0, 2, 3, 1).to(torch.uint8).contiguous().numpy()
+        for bound in (before.lo, before.hi, state.lo, state.hi)
+    )
+    prediction = model.predict(lo, hi)
+    return [
+        Sample(IntegerPrediction(*(a[n] for a in prediction)), lo[n], hi[n], new_lo[n], new_hi[n])
+        for n in range(len(pixels))
+    ]
 
 
 def look_at(samples: Sequence[Sample], step: Step, draw: Callable[[NDArray[np.int64]], NDArray[np.int64]]) -> Places:
-    """Places that a step makes exact; draw: which of all those of an image [K, 2]."""
+    """Places that a step moves; draw: which of all those of an image [K, 2]."""
+    window = local.dilation(step), local.gain(step)
 
     def look(sample: Sample) -> tuple[NDArray[Any], ...]:
-        known, told = _masks(step, sample.pixels.shape[:2])
-        at = draw(np.argwhere(told & ~known))
+        prediction, states = sample.prediction, sample[1:]
+        at = draw(np.argwhere(step_mask(step, *sample.lo.shape[:2])))
         rows, middles = np.empty((len(at), local.INPUTS), np.int8), np.empty((len(at), 3), np.uint8)
-        states = *_ranges(sample.pixels, known), *_ranges(sample.pixels, told)
-        local.look_everywhere(*states, tuple(sample.prediction), at, local.dilation(step), rows, middles)
-        return rows, middles, *(a[at[:, 0], at[:, 1]] for a in (*sample.prediction, *states))
+        local.look_everywhere(*states, tuple(prediction), at, *window, rows, middles)
+        return rows, middles, *(a[at[:, 0], at[:, 1]] for a in (*prediction, *states))
 
     rows, *rest = (torch.from_numpy(np.concatenate(parts)) for parts in zip(*run_all(look, samples), strict=True))
     return Places(rows, *(part.float() for part in rest))
 
 
-def places_of(model: Model, pixels: NDArray[np.uint8], step: Step) -> Places:
-    """All places that a step makes exact in images uint8 [N, H, W, 3] whose phases before it are exact."""
-    return look_at(samples_of(model, pixels, step), step, lambda at: at)
-
-
-def _masks(step: Step, size: tuple[int, ...]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which pixels [H, W] are exact before and after a step of a list without noise levels."""
-    height, width = size
-    told = step_mask(Step(0, step.period, 0, step.last), height, width)
-    return (step_mask(Step(0, step.period, 0, step.first), height, width) if step.first else np.zeros_like(told)), told
-
-
-def _ranges(pixels: NDArray[np.uint8], mask: NDArray[np.bool_]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    exact = np.broadcast_to(mask[..., None], pixels.shape)
-    return np.where(exact, pixels, np.uint8(0)), np.where(exact, pixels, np.uint8(255))
+def places_of(model: Model, pixels: NDArray[np.uint8], steps: Sequence[Step]) -> Places:
+    """All places that the last of the steps moves in images uint8 [N, H, W, 3]."""
+    return look_at(samples_of(model, pixels, steps), steps[-1], lambda at: at)
 
 
 class Pool:
     """Images that batches of a step's places are drawn from; the oldest are replaced."""
 
-    def __init__(self, model: Model, step: Step, source: Callable[[int], NDArray[np.uint8]], batch: int) -> None:
-        """source: draws about so many images. batch: images a batch, at least."""
-        self.model, self.step, self.source = model, step, source
+    def __init__(
+        self, model: Model, steps: Sequence[Step], source: Callable[[int], NDArray[np.uint8]], batch: int
+    ) -> None:
+        """steps: of a list, up to the one. source: draws about so many images. batch: images a batch, at least."""
+        self.model, self.steps, self.step, self.source = model, steps, steps[-1], source
         self.samples: deque[Sample] = deque(maxlen=POOL)
         self.batch, self.due, self.seen = batch, 0, 0
-        self.rng = np.random.default_rng(step)
+        self.rng = np.random.default_rng(self.step)
 
     def draw(self) -> Places:
         """Some places of each of some images; of images that have few, more images."""
         while self.due >= 0 or len(self.samples) < FIRST:
-            new = samples_of(self.model, self.source(RENEWED), self.step)
+            new = samples_of(self.model, self.source(RENEWED), self.steps, self.seen)
             self.samples.extend(new)
             self.seen += len(new)
             self.due -= USES * len(new)
-        height, width, _ = self.samples[-1].pixels.shape
+        height, width, _ = self.samples[-1].lo.shape
         few = PLACES * self.step.period**2 // ((self.step.last - self.step.first) * height * width)
         count = self.batch * min(max(few, 1), 4)
         self.due += count
@@ -248,12 +253,14 @@ class LocalTrainer:
         warmup: int,
         compiled: bool = True,
     ) -> None:
-        """source: draws about so many images uint8 [N, H, W, 3]. batch: images a batch, with `PLACES` places each."""
+        """steps: a list, each step of which gets a network. source: draws about so many images uint8 [N, H, W, 3].
+        batch: images a batch, with `PLACES` places each."""
         self.model, self.warmup, self.taken = model, warmup, 0
         self.loss = torch.compile(loss, dynamic=False) if compiled else loss
         self.networks = {step: LatentLocal(shape) for step in steps}
-        self.pools = {step: Pool(model, step, source, batch) for step in steps}
-        self.turns = [step for step in steps for _ in range((step.last - step.first).bit_length())]
+        self.until = {step: steps[: n + 1] for n, step in enumerate(steps)}
+        self.pools = {step: Pool(model, until, source, batch) for step, until in self.until.items()}
+        self.turns = [step for step in steps for _ in range(_turns(step))]
         self.rates = (muon_rate, adam_rate)
         self.optimizers = {step: self._optimizers(network) for step, network in self.networks.items()}
 
@@ -281,9 +288,14 @@ class LocalTrainer:
         """Bits that every step adds to a dimension of whole images, over batches of them."""
         pixels = sum(batch.size for batch in batches)
         return {
-            step: sum(float(bits(network, places_of(self.model, batch, step)).sum()) for batch in batches) / pixels
-            for step, network in self.networks.items()
+            step: sum(float(bits(network, places_of(self.model, batch, until)).sum()) for batch in batches) / pixels
+            for (step, network), until in zip(self.networks.items(), self.until.values(), strict=True)
         }
+
+
+def _turns(step: Step) -> int:
+    """1 of a 64th of the pixels, 7 of all."""
+    return max(64 * (step.last - step.first) // step.period**2, 1).bit_length()
 
 
 def train(trainer: LocalTrainer, hours: float, progress: Callable[[int, float, float], None]) -> None:

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddpmcodec import presets
+from ddpmcodec.container import PROGRESSIVE
+from ddpmcodec.errors import TrainingError
 from ddpmcodec.files import write_file
 from ddpmcodec.networks import checkpoint
 from ddpmcodec.networks.local import Shape
@@ -34,6 +36,7 @@ class Settings:
     hold_out: int = 2000
     validate: str | None = None
     camera_share: float = 0.0
+    progressive: bool = False  # networks of the progressive list, instead of those of the efforts
     width: int = Shape().width
     muon_rate: float = 0.02
     adam_rate: float = 5e-3
@@ -52,7 +55,7 @@ def refine(
     Raises ModelError, TrainingError, OutputError.
     """
     parsed = checkpoint.parse(model, "the model to refine")
-    steps, shape = presets.refined_steps(), Shape(settings.width)
+    steps, shape = presets.refined_steps(progressive=settings.progressive), Shape(settings.width)
     keys = ("data", "batch", "crop", "hold_out", "validate", "camera_share", "seed", "evaluate_images")
     crops, held_out = split(CropSettings(out=str(out), **{key: getattr(settings, key) for key in keys}))
     batches = [held_out[i : i + settings.batch] for i in range(0, len(held_out), settings.batch)]
@@ -66,13 +69,21 @@ def refine(
         parsed, steps, source, shape=shape, batch=settings.batch, muon_rate=settings.muon_rate,
         adam_rate=settings.adam_rate, warmup=settings.warmup, compiled=compiled,
     )  # fmt: skip
-    if checkpoint.local_shape(model) == shape:
-        for step in parsed.local.keys() & trainer.networks.keys():
-            trainer.networks[step].load_integers(checkpoint.local_params(model, step))
+    kept = {step: checkpoint.local_params(model, step) for step in parsed.local}
+    if checkpoint.local_shape(model) != shape:
+        if kept.keys() - set(steps):
+            raise TrainingError(
+                f"the model has networks of another shape for other steps, {checkpoint.local_shape(model)}: "
+                "refine those first, or train these with the same --width"
+            )
+        kept = {}
+    for step in kept.keys() & trainer.networks.keys():
+        trainer.networks[step].load_integers(kept[step])
+    lists = {PROGRESSIVE: presets.REFINED_PROGRESSIVE} if settings.progressive else presets.REFINED
 
     def exported() -> bytes:
         networks = {step: network.exported() for step, network in trainer.networks.items()}
-        return checkpoint.with_local(model, networks, shape, {**parsed.presets, **presets.REFINED})
+        return checkpoint.with_local(model, {**kept, **networks}, shape, {**parsed.presets, **lists})
 
     with out.with_suffix(".jsonl").open("a") as log:
         _write(log, {"settings": asdict(settings), "steps": steps_to_json(steps)})

@@ -49,7 +49,7 @@ def seen(before: Integers, after: Integers, distance: int = 1) -> tuple[Integers
         exact = np.repeat(levels[..., None], 3, -1)
         states += [np.where(exact < 0, 0, exact).astype(np.uint8), np.where(exact < 0, 255, exact).astype(np.uint8)]
     row, middle = np.empty(INPUTS, np.float32), np.empty(3, np.int64)
-    local.look(*states, flat_prediction(), *HERE, distance, row, middle)
+    local.look(*states, flat_prediction(), *HERE, distance, 1, row, middle)
     return row.astype(np.int64), middle
 
 

@@ -47,13 +47,17 @@ def network_of(seed: int) -> LatentLocal:
 # --- learned is paid
 
 
-def test_bits_of_training_are_the_code_length(model: Model, gradients: Pixels) -> None:
-    networks = {step: network_of(n) for n, step in enumerate(refined_steps())}
+@pytest.mark.parametrize("progressive", [False, True], ids=["exact", "through noise"])
+def test_bits_of_training_are_the_code_length(model: Model, gradients: Pixels, progressive: bool) -> None:
+    steps = refined_steps(progressive=progressive)
+    networks = {step: network_of(n) for n, step in enumerate(steps)}
     local = {step: local_network(network.exported(), "", step, network.shape) for step, network in networks.items()}
-    paid = code_lengths(replace(model, local=local), gradients[:8], REFINED)
+    paid = code_lengths(replace(model, local=local), gradients[:8], steps)
     for step, network in networks.items():
-        learned = float(bits(network, places_of(model, gradients[:8], step)).detach().sum()) / gradients[:8].size
-        assert learned == pytest.approx(paid[REFINED.index(step)], rel=0.01)
+        number = steps.index(step)
+        places = places_of(model, gradients[:8], steps[: number + 1])
+        learned = float(bits(network, places).detach().sum()) / gradients[:8].size
+        assert learned == pytest.approx(paid[number], rel=0.05 if progressive else 0.01)  # another dither
 
 
 def test_a_new_network_pays_what_the_denoiser_does(model: Model, gradients: Pixels) -> None:
