@@ -79,6 +79,18 @@ def _centred(distance, scale):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def distance_in_scales(distance, scale):  # type: ignore[no-untyped-def]
+    """64 distance / scale, floored, below 64 LAST; distance: 0 or more, in 1/64 grey level."""
+    return min(distance * _RECIPROCALS[scale], _END) >> _FRACTION
+
+
+@kernel
+def slope(u):  # type: ignore[no-untyped-def]
+    """2^16 tanh(z / 2), floored, for z = u / 64: minus the slope of the logistic's log density, per scale."""
+    return _TABLE[u] >> 21
+
+
+@kernel
 def _truncate(lo, hi, mean, scale):  # type: ignore[no-untyped-def]
     """The law on lo..hi: (lo, mean drawn near the range and 1/2 added, scale, G(lo) - 2^37, A(hi + 1), 2^24 - W)."""
     margin = EIGHT_SCALES[scale]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ddpmcodec.ans.logistic import find, interval
 from ddpmcodec.ans.stream import advance, needs_word, slot
+from ddpmcodec.channels.adaptation import Adaptation, contexts, corrected, learn, none, start
 from ddpmcodec.networks.local import NO_LOCAL, Local, refine
 from ddpmcodec.schedule import Step, step_pixels
 
@@ -115,8 +116,14 @@ def _spread_grey(lo, hi, y, x):  # type: ignore[no-untyped-def]
         lo[y, x, channel], hi[y, x, channel] = lo[y, x, 0], hi[y, x, 0]
 
 
+@inline
+def _teaches(adaptation, low, high):  # type: ignore[no-untyped-def]
+    """Steps that adapt do so where nothing was known: laws truncated to a range say little of their scale."""
+    return len(adaptation.surprise) > 0 and low == 0 and high == 255
+
+
 @kernel
-def _encode(pixels, lo, hi, c, means, scales, coupling, rhos, widths, exact, dither, local, starts, freqs):  # type: ignore[no-untyped-def]
+def _encode(pixels, lo, hi, c, means, scales, coupling, rhos, widths, exact, dither, local, adaptation, starts, freqs):  # type: ignore[no-untyped-def]
     height, width, channels = pixels.shape
     count = 0
     for y in range(height):
@@ -138,10 +145,16 @@ def _encode(pixels, lo, hi, c, means, scales, coupling, rhos, widths, exact, dit
                     )  # fmt: skip
                     c[y, x, channel] = noisy
                     if new_low > low or new_high < high:
-                        starts[count], freqs[count] = interval(
-                            low, high, new_low, new_high, mean, scales[y, x, channel]
-                        )
+                        law, where = (mean, np.int64(scales[y, x, channel])), (0, 0, 0)
+                        taught = _teaches(adaptation, low, high)
+                        if taught:
+                            where = contexts(adaptation, law[1], y, x, channel, local.dilation)
+                            law = corrected(adaptation, where, mean, law[1], channel, red, green)
+                        starts[count], freqs[count] = interval(low, high, new_low, new_high, *law)
                         count += 1
+                        if taught:
+                            predicted = mean, np.int64(scales[y, x, channel])
+                            learn(adaptation, where, new_low, law, predicted, y, x, channel, red, green)
                     lo[y, x, channel], hi[y, x, channel] = new_low, new_high
                 if channel == 0:
                     red = _residual(mean, new_low, new_high)
@@ -152,21 +165,40 @@ def _encode(pixels, lo, hi, c, means, scales, coupling, rhos, widths, exact, dit
     return count
 
 
+def adaptation_of(constants: StepConstants, height: int, width: int) -> Adaptation:
+    """What a step of an image begins with."""
+    adapts = constants.exact and len(constants.local.law) > 0
+    return start(constants.local.law, height, width) if adapts else none()
+
+
 def encode_step(
-    pixels: NDArray[np.uint8], lo: Any, hi: Any, c: Any, means: Any, scales: Any, coupling: Any, *constants: Any
+    pixels: NDArray[np.uint8],
+    lo: Any,
+    hi: Any,
+    c: Any,
+    means: Any,
+    scales: Any,
+    coupling: Any,
+    *constants: Any,
+    adaptation: Adaptation | None = None,
 ) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
     """Move one image [H, W, C] by a step: starts and frequencies of the coded cells.
 
-    Updates lo, hi, c in place, and with a local network the prediction: means, scales, coupling.
+    Updates lo, hi, c in place, with a local network the prediction: means, scales, coupling, and the adaptation, which
+    decoding begins anew.
     """
     rho, width, exact, dither, local = constants
+    if adaptation is None:
+        adaptation = adaptation_of(StepConstants(*constants), *pixels.shape[:2])
     starts, freqs = np.empty(pixels.size, np.uint32), np.empty(pixels.size, np.uint32)
-    count = _encode(pixels, lo, hi, c, means, scales, coupling, rho, width, exact, dither, local, starts, freqs)
+    count = _encode(
+        pixels, lo, hi, c, means, scales, coupling, rho, width, exact, dither, local, adaptation, starts, freqs
+    )  # fmt: skip
     return starts[:count].copy(), freqs[:count].copy()
 
 
 @kernel
-def _decode(lo, hi, c, means, scales, coupling, rhos, widths, exact, dither, local, head, position, words):  # type: ignore[no-untyped-def]
+def _decode(lo, hi, c, means, scales, coupling, rhos, widths, exact, dither, local, adaptation, head, position, words):  # type: ignore[no-untyped-def]
     height, width, channels = c.shape
     for y in range(height):
         for x in range(width):
@@ -181,13 +213,21 @@ def _decode(lo, hi, c, means, scales, coupling, rhos, widths, exact, dither, loc
                 low, high = np.int64(lo[y, x, channel]), np.int64(hi[y, x, channel])
                 new_low, new_high = low, high
                 if low < high:
-                    pixel = find(low, high, mean, scales[y, x, channel], slot(head))
+                    law, where = (mean, np.int64(scales[y, x, channel])), (0, 0, 0)
+                    taught = _teaches(adaptation, low, high)
+                    if taught:
+                        where = contexts(adaptation, law[1], y, x, channel, local.dilation)
+                        law = corrected(adaptation, where, mean, law[1], channel, red, green)
+                    pixel = find(low, high, *law, slot(head))
                     new_low, new_high, noisy = _moved(
                         pixel, low, high, np.int64(c[y, x, channel]), np.int64(dither[y, x, channel]), rho, cell, exact
                     )
                     c[y, x, channel] = noisy
-                    start, freq = interval(low, high, new_low, new_high, mean, scales[y, x, channel])
-                    head = advance(head, start, freq)
+                    begin, freq = interval(low, high, new_low, new_high, *law)
+                    head = advance(head, begin, freq)
+                    if taught:
+                        predicted = mean, np.int64(scales[y, x, channel])
+                        learn(adaptation, where, new_low, law, predicted, y, x, channel, red, green)
                     lo[y, x, channel], hi[y, x, channel] = new_low, new_high
                     if needs_word(head):
                         if position == len(words):
@@ -211,8 +251,9 @@ def decode_step(
     Returns the new head and position, and whether the step was finished before the words ran out.
     """
     rho, width, exact, dither, local, head, position, words = rest
+    adaptation = adaptation_of(StepConstants(*rest[:5]), *lo.shape[:2])
     head, position, whole = _decode(
-        lo, hi, c, means, scales, coupling, rho, width, exact, dither, local,
+        lo, hi, c, means, scales, coupling, rho, width, exact, dither, local, adaptation,
         np.uint64(head), np.int64(position), words,
     )  # fmt: skip
     return np.uint64(head), int(position), bool(whole)

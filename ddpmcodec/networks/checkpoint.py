@@ -28,7 +28,7 @@ from ddpmcodec.networks.features import (
     weights,
 )
 from ddpmcodec.networks.latent import LatentNetwork
-from ddpmcodec.networks.local import FIRST_SHAPE, Local, Shape, fingerprint, local_network
+from ddpmcodec.networks.local import CONTEXTS, FIRST_SHAPE, GAINS, Local, Shape, fingerprint, local_network
 from ddpmcodec.networks.model import Canary, EagerPredictor, Model, exact_predictor
 from ddpmcodec.schedule import Step, steps_from_json, steps_to_json
 
@@ -151,7 +151,7 @@ def _local_canary(local: Mapping[Step, Local]) -> str:
 
 
 def local_params(model: bytes, step: Step) -> dict[str, Tensor]:
-    """The tensors of a step's local network in an exported model, by '<layer>.weight', '.factor', '.bias'."""
+    """The tensors of a step's local network in an exported model, by '<layer>.weight', '.factor', '.bias' and 'law'."""
     prefix = local_prefix(step)
     return {k.removeprefix(prefix): p for k, p in load_tensors(model).items() if k.startswith(prefix)}
 
@@ -187,9 +187,11 @@ def _architecture(sizes: Mapping[str, Any]) -> Architecture:
 
 
 def _shape(sizes: Mapping[str, Any]) -> Shape:
-    if not all(type(size) is int and 0 < size <= MAX_SIZE for size in sizes.values()):
+    shape = Shape(**sizes)
+    *counts, adapts = shape
+    if not all(type(size) is int and 0 < size <= MAX_SIZE for size in counts) or type(adapts) is not bool:
         raise ValueError(f"impossible sizes {sizes} of local networks")
-    return Shape(**sizes)
+    return shape
 
 
 Layout = dict[str, tuple[torch.dtype, list[int]]]
@@ -209,6 +211,8 @@ def _layout(architecture: Architecture, local: Sequence[Step], shape: Shape) -> 
         name = local_prefix(step) + layer
         layout[f"{name}.weight"] = torch.int8, [outputs, inputs]
         vectors |= {f"{name}.factor": outputs, f"{name}.bias": outputs}
+    if shape.adapts:
+        layout |= {local_prefix(step) + "law": (torch.int32, [3, CONTEXTS + GAINS]) for step in local}
     return layout | {name: (torch.float32, [length]) for name, length in vectors.items()}
 
 

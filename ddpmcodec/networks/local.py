@@ -32,12 +32,14 @@ OUTPUTS = 12 + WINDOW  # offsets, scales, couplings, shares of the denoiser's me
 # Outputs are in these shares of a scale, a coupling, the denoiser's mean, a difference; scales in eighths of octaves.
 OFFSET_UNIT, COUPLING_UNIT, SHARE_UNIT, WEIGHT_UNIT = 64, 64, 256, 1024
 MEAN_LIMIT, COUPLING_LIMIT, OUTPUT_LIMIT = 32767, 1023, 32767
+CONTEXTS, GAINS = 52, 2  # of the law that a step begins to adapt from: `channels.adaptation`
 CANARIES, LARGEST_GAIN = 8, 8
 LARGEST_INPUT = 127
 
 
 class Shape(NamedTuple):
-    """Sizes of a network: channels, residual blocks, and the levels of its activations, per 1.0 and at most.
+    """Sizes of a network: channels, residual blocks, and the levels of its activations, per 1.0 and at most; whether
+    its steps adapt to an image.
 
     At most 256 channels of 508 levels, with weights up to 127: sums stay below 2^24.
     """
@@ -46,6 +48,7 @@ class Shape(NamedTuple):
     depth: int = 3
     levels: int = 64
     limit: int = 508
+    adapts: bool = True
 
     @property
     def layers(self) -> dict[str, tuple[int, int]]:
@@ -57,7 +60,7 @@ class Shape(NamedTuple):
         return LARGEST_INPUT if layer == "enter" else self.limit
 
 
-FIRST_SHAPE = Shape(width=128, depth=3, levels=24, limit=127)  # of models that do not say
+FIRST_SHAPE = Shape(width=128, depth=3, levels=24, limit=127, adapts=False)  # of models that do not say
 
 
 class Local(NamedTuple):
@@ -74,6 +77,7 @@ class Local(NamedTuple):
     biases: NDArray[np.float32]
     out_factor: NDArray[np.float32]
     out_bias: NDArray[np.float32]
+    law: NDArray[np.int64]  # [3, CONTEXTS + GAINS]; nothing: the step does not adapt
 
 
 def dilation(step: Step) -> int:
@@ -96,12 +100,14 @@ def _blank(*shape: int) -> NDArray[np.float32]:
 
 _NONE = np.float32(0)
 NO_LOCAL = Local(
-    0, 1, _NONE, _NONE, _blank(0, 0), _blank(0, 0, 0), _blank(0, 0), _blank(0, 0), _blank(0, 0), _blank(0), _blank(0)
-)
+    0, 1, _NONE, _NONE, _blank(0, 0), _blank(0, 0, 0), _blank(0, 0), _blank(0, 0), _blank(0, 0), _blank(0), _blank(0),
+    np.zeros((0, 0), np.int64),
+)  # fmt: skip
 
 
 def local_network(params: Mapping[str, Any], prefix: str, step: Step, shape: Shape) -> Local:
-    """From the tensors '<prefix><layer>.weight' int8 [outputs, inputs], '.factor' and '.bias' float32 [outputs]."""
+    """From the tensors '<prefix><layer>.weight' int8 [outputs, inputs], '.factor' and '.bias' float32 [outputs],
+    '<prefix>law' int32 [3, CONTEXTS + GAINS]."""
 
     def weight(layer: str) -> NDArray[np.float32]:
         return np.ascontiguousarray(params[f"{prefix}{layer}.weight"].float().numpy().T)
@@ -115,8 +121,9 @@ def local_network(params: Mapping[str, Any], prefix: str, step: Step, shape: Sha
     out_factor, out_bias = (params[f"{prefix}leave.{key}"].float().numpy() for key in ("factor", "bias"))
     enter, leave = weight("enter"), weight("leave")
     levels, limit = np.float32(shape.levels), np.float32(shape.limit)
+    law = params[f"{prefix}law"].long().numpy() if shape.adapts else NO_LOCAL.law
     weights_of = enter, blocks, leave, stacked("factor"), stacked("bias"), out_factor, out_bias
-    return Local(dilation(step), gain(step), levels, limit, *weights_of)
+    return Local(dilation(step), gain(step), levels, limit, *weights_of, law)
 
 
 # How much a range of a width says, 1..255, as everywhere (features.weights); and how near an offset is.

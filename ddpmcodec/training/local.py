@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ddpmcodec.channels import cells
+from ddpmcodec.channels.adaptation import LAST_COUNT, NOT_TOLD, law_of
+from ddpmcodec.channels.uniform import State, Walk
 from ddpmcodec.networks import local
 from ddpmcodec.networks.eager import LEVELS, activation
 from ddpmcodec.networks.features import SCALE_UNIT
@@ -36,6 +40,7 @@ FIRST_GAIN, BRANCH_GAIN = 1.0, 0.5
 OCTAVE = 8 / LN2  # scale indices per unit of the logarithm
 UNITS = [local.OFFSET_UNIT] * 3 + [OCTAVE] * 3 + [local.COUPLING_UNIT] * 3 + [local.SHARE_UNIT] * 3
 TRAINED_NORM = 4.0  # of the weights of an output after thousands of steps
+LAW_IMAGES = 256
 PLACES = 128  # of an image in a batch
 POOL, USES = 2048, 16  # images in a pool at most, and how often each is used
 FIRST, RENEWED = 256, 16  # images in it at first, and predicted in one call
@@ -60,6 +65,7 @@ class LatentLocal(nn.Module):
             self.biases[layer] = nn.Parameter(torch.zeros(outputs))
         self.weights["leave"].data.zero_()
         self.biases["leave"].data[9:12] = 1.0
+        self.law = torch.zeros(3, local.CONTEXTS + local.GAINS, dtype=torch.int32)
         self.units = torch.tensor(UNITS + [float(local.WEIGHT_UNIT)] * local.WINDOW)
 
     def integers(self) -> dict[str, Tensor]:
@@ -82,7 +88,9 @@ class LatentLocal(nn.Module):
 
     @torch.no_grad()
     def load_integers(self, params: Mapping[str, Tensor]) -> None:
-        """The inverse of `integers`, up to rounding."""
+        """The inverse of `exported`, up to rounding."""
+        if self.shape.adapts:
+            self.law = params["law"].clone()
         for layer in self.shape.layers:
             weight, factor, bias = (params[f"{layer}.{key}"].float() for key in ("weight", "factor", "bias"))
             unit = self._unit(layer)
@@ -99,7 +107,12 @@ class LatentLocal(nn.Module):
     def exported(self) -> dict[str, Tensor]:
         """The integers as an exported model keeps them."""
         found = {key: value.detach() for key, value in self.integers().items()}
-        return {k: v.to(torch.int8) if k.endswith(".weight") else v.float().clone() for k, v in found.items()}
+        found = {k: v.to(torch.int8) if k.endswith(".weight") else v.float().clone() for k, v in found.items()}
+        return found | ({"law": self.law} if self.shape.adapts else {})
+
+    def as_local(self, step: Step) -> local.Local:
+        """For the coder."""
+        return local.local_network(self.exported(), "", step, self.shape)
 
     def forward(self, rows: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         """Inputs int8 [K, INPUTS] to outputs [K, OUTPUTS], integers.
@@ -205,6 +218,25 @@ def places_of(model: Model, pixels: NDArray[np.uint8], steps: Sequence[Step]) ->
     return look_at(samples_of(model, pixels, steps), steps[-1], lambda at: at)
 
 
+def learned_laws(model: Model, pixels: NDArray[np.uint8], steps: Sequence[Step]) -> dict[Step, Tensor]:
+    """What the steps of a list adapt to over images uint8 [N, H, W, 3], one after another: laws int32 to begin with.
+
+    Means over all images but the first third.
+    """
+    state = State.unknown(*pixels.shape)
+    found = {}
+    for step, (prediction, constants) in zip(steps, Walk(model, steps, 0, state), strict=True):
+        adaptation = cells.adaptation_of(constants, *pixels.shape[1:3])
+        laws = []
+        for n, image in enumerate(pixels):
+            adaptation.counts[:], adaptation.surprise[:] = LAST_COUNT, NOT_TOLD
+            before = state.lo[n], state.hi[n], state.c[n], *(a[n] for a in prediction)
+            cells.encode_step(image, *before, *constants, adaptation=adaptation)
+            laws.append(law_of(adaptation))
+        found[step] = torch.from_numpy(np.mean(laws[len(laws) // 3 :], 0).round()).to(torch.int32)
+    return found
+
+
 class Pool:
     """Images that batches of a step's places are drawn from; the oldest are replaced."""
 
@@ -255,7 +287,7 @@ class LocalTrainer:
     ) -> None:
         """steps: a list, each step of which gets a network. source: draws about so many images uint8 [N, H, W, 3].
         batch: images a batch, with `PLACES` places each."""
-        self.model, self.warmup, self.taken = model, warmup, 0
+        self.model, self.source, self.warmup, self.taken = model, source, warmup, 0
         self.loss = torch.compile(loss, dynamic=False) if compiled else loss
         self.networks = {step: LatentLocal(shape) for step in steps}
         self.until = {step: steps[: n + 1] for n, step in enumerate(steps)}
@@ -282,6 +314,15 @@ class LocalTrainer:
             optimizer.zero_grad()
         self.taken += 1
         return float(value.detach())
+
+    def learn_laws(self) -> None:
+        """Set the laws that the networks' steps begin to adapt from, by images of the source."""
+        steps = list(self.networks)
+        if self.networks[steps[0]].shape.adapts:
+            local_networks = {step: network.as_local(step) for step, network in self.networks.items()}
+            laws = learned_laws(replace(self.model, local=local_networks), self.source(LAW_IMAGES), steps)
+            for step, network in self.networks.items():
+                network.law = laws[step]
 
     @torch.no_grad()
     def evaluate(self, batches: Sequence[NDArray[np.uint8]]) -> dict[Step, float]:

@@ -82,15 +82,15 @@ def refine(
     lists = {PROGRESSIVE: presets.REFINED_PROGRESSIVE} if settings.progressive else presets.REFINED
 
     def exported() -> bytes:
+        trainer.learn_laws()
         networks = {step: network.exported() for step, network in trainer.networks.items()}
         return checkpoint.with_local(model, {**kept, **networks}, shape, {**parsed.presets, **lists})
 
     with out.with_suffix(".jsonl").open("a") as log:
         _write(log, {"settings": asdict(settings), "steps": steps_to_json(steps)})
-        report = _Report(log, trainer, settings, batches, say, lambda: write_file(out, exported()))
+        report = _Report(log, trainer, settings, batches, say, out, exported)
         train(trainer, settings.hours, report)
-        report.evaluate(1.0)
-    return exported()
+        return report.evaluate(1.0)
 
 
 def _write(log: TextIO, record: dict[str, Any]) -> None:
@@ -108,11 +108,11 @@ class _Report:
         settings: Settings,
         batches: list[NDArray[np.uint8]],
         say: Callable[[str], object],
-        save: Callable[[], None],
+        out: Path,
+        exported: Callable[[], bytes],
     ) -> None:
-        self.log, self.trainer, self.settings, self.batches, self.say, self.save = (
-            log, trainer, settings, batches, say, save,
-        )  # fmt: skip
+        self.log, self.trainer, self.settings, self.batches = log, trainer, settings, batches
+        self.say, self.out, self.exported = say, out, exported
         self.losses: list[float] = []
         self.start = self.evaluated = time.perf_counter()
         self.number = 0
@@ -132,10 +132,13 @@ class _Report:
         """How many images the networks have seen places of, all together."""
         return sum(pool.seen for pool in self.trainer.pools.values())
 
-    def evaluate(self, done: float) -> None:
+    def evaluate(self, done: float) -> bytes:
+        """Logs the held-out costs, without what an image teaches, and saves the model, which is returned."""
         costs = {str(tuple(step)): round(bits, 4) for step, bits in self.trainer.evaluate(self.batches).items()}
         seconds, images = round(time.perf_counter() - self.start, 1), self.images()
         record = {"step": self.number, "images": images, "seconds": seconds, "done": round(done, 4)}
         _write(self.log, record | {"held_out": costs})
         self.say(f"{100 * done:.0f}%: {images} images, bits/dim of the steps on held-out images {costs}")
-        self.save()
+        model = self.exported()
+        write_file(self.out, model)
+        return model

@@ -13,7 +13,6 @@ from ddpmcodec.ans.stack import Stack
 from ddpmcodec.channels import stacked
 from ddpmcodec.channels.uniform import decode_group, encode_group, encode_symbols
 from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError
-from ddpmcodec.networks.local import local_network
 from ddpmcodec.networks.model import Model
 from ddpmcodec.presets import REFINED as LISTS
 from ddpmcodec.presets import refined_steps
@@ -32,7 +31,7 @@ def refined(model: Model) -> Model:
     for step in refined_steps()[-2:]:
         network = LatentLocal()
         torch.nn.init.normal_(network.weights["leave"], std=0.05)
-        found[step] = local_network(network.exported(), "", step, network.shape)
+        found[step] = network.as_local(step)
     return replace(model, local=found)
 
 

@@ -34,6 +34,8 @@ def random_network(seed: int, leave: float = 1.0, shape: Shape = FIRST_SHAPE) ->
         params[f"{layer}.weight"] = torch.randint(-127, 128, (outputs, inputs), generator=rng, dtype=torch.int8)
         params[f"{layer}.factor"] = torch.rand(outputs, generator=rng) * 1e-4 * (leave if layer == "leave" else 1)
         params[f"{layer}.bias"] = torch.randn(outputs, generator=rng) * (leave if layer == "leave" else 1)
+    if shape.adapts:
+        params["law"] = torch.zeros(3, local.CONTEXTS + local.GAINS, dtype=torch.int32)
     return local_network(params, "", STEP, shape)
 
 

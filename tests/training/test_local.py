@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ddpmcodec import presets
 from ddpmcodec.networks import checkpoint
 from ddpmcodec.networks.latent import LatentNetwork
-from ddpmcodec.networks.local import Shape, local_network
+from ddpmcodec.networks.local import Shape
 from ddpmcodec.networks.model import Model
 from ddpmcodec.presets import PRESETS, refined_steps
 from ddpmcodec.presets import REFINED as LISTS
@@ -37,10 +37,10 @@ def model(exported: bytes) -> Model:
     return checkpoint.parse(exported, "small")
 
 
-def network_of(seed: int) -> LatentLocal:
+def network_of(seed: int, shape: Shape = Shape(), std: float = 0.02) -> LatentLocal:  # noqa: B008
     torch.manual_seed(seed)
-    network = LatentLocal()
-    torch.nn.init.normal_(network.weights["leave"], std=0.02)
+    network = LatentLocal(shape)
+    torch.nn.init.normal_(network.weights["leave"], std=std)
     return network
 
 
@@ -50,8 +50,8 @@ def network_of(seed: int) -> LatentLocal:
 @pytest.mark.parametrize("progressive", [False, True], ids=["exact", "through noise"])
 def test_bits_of_training_are_the_code_length(model: Model, gradients: Pixels, progressive: bool) -> None:
     steps = refined_steps(progressive=progressive)
-    networks = {step: network_of(n) for n, step in enumerate(steps)}
-    local = {step: local_network(network.exported(), "", step, network.shape) for step, network in networks.items()}
+    networks = {step: network_of(n, Shape(adapts=False), 0.005) for n, step in enumerate(steps)}
+    local = {step: network.as_local(step) for step, network in networks.items()}
     paid = code_lengths(replace(model, local=local), gradients[:8], steps)
     for step, network in networks.items():
         number = steps.index(step)
@@ -61,7 +61,7 @@ def test_bits_of_training_are_the_code_length(model: Model, gradients: Pixels, p
 
 
 def test_a_new_network_pays_what_the_denoiser_does(model: Model, gradients: Pixels) -> None:
-    local = {step: local_network(LatentLocal().exported(), "", step, Shape()) for step in refined_steps()}
+    local = {step: LatentLocal(Shape(adapts=False)).as_local(step) for step in refined_steps()}
     refined = code_lengths(replace(model, local=local), gradients[:4], REFINED)
     assert refined == pytest.approx(code_lengths(model, gradients[:4], REFINED), rel=1e-3)
 
@@ -78,6 +78,22 @@ def test_training_lowers_the_bits_of_every_step(model: Model, gradients: Pixels)
         trainer.update(steps[n % len(steps)], n / 100)
     after = trainer.evaluate([gradients[:4]])
     assert all(after[step] < 0.95 * before[step] for step in steps)
+
+
+def test_laws_that_were_learned_pay_less_from_the_first_pixel_on(model: Model, gradients: Pixels) -> None:
+    rng = np.random.default_rng(0)
+    trainer = LocalTrainer(
+        model, refined_steps(), lambda n: gradients[rng.integers(20, size=n)], shape=Shape(width=16), batch=8,
+        muon_rate=0.01, adam_rate=5e-3, warmup=2, compiled=False,
+    )  # fmt: skip
+
+    def paid() -> float:
+        local = {step: network.as_local(step) for step, network in trainer.networks.items()}
+        return sum(code_lengths(replace(model, local=local), gradients[30:34], REFINED))
+
+    before = paid()
+    trainer.learn_laws()
+    assert paid() < 0.98 * before
 
 
 # --- integers
