@@ -119,7 +119,7 @@ def _spread_grey(lo, hi, y, x):  # type: ignore[no-untyped-def]
 @inline
 def _teaches(adaptation, low, high):  # type: ignore[no-untyped-def]
     """Steps that adapt do so where nothing was known: laws truncated to a range say little of their scale."""
-    return len(adaptation.surprise) > 0 and low == 0 and high == 255
+    return len(adaptation.residuals) > 0 and low == 0 and high == 255
 
 
 @kernel
@@ -154,7 +154,7 @@ def _encode(pixels, lo, hi, c, means, scales, coupling, rhos, widths, exact, dit
                         count += 1
                         if taught:
                             predicted = mean, np.int64(scales[y, x, channel])
-                            learn(adaptation, where, new_low, law, predicted, y, x, channel, red, green)
+                            learn(adaptation, where, new_low, law, predicted, y, x, channel)
                     lo[y, x, channel], hi[y, x, channel] = new_low, new_high
                 if channel == 0:
                     red = _residual(mean, new_low, new_high)
@@ -227,7 +227,7 @@ def _decode(lo, hi, c, means, scales, coupling, rhos, widths, exact, dither, loc
                     head = advance(head, begin, freq)
                     if taught:
                         predicted = mean, np.int64(scales[y, x, channel])
-                        learn(adaptation, where, new_low, law, predicted, y, x, channel, red, green)
+                        learn(adaptation, where, new_low, law, predicted, y, x, channel)
                     lo[y, x, channel], hi[y, x, channel] = new_low, new_high
                     if needs_word(head):
                         if position == len(words):

@@ -32,7 +32,7 @@ OUTPUTS = 12 + WINDOW  # offsets, scales, couplings, shares of the denoiser's me
 # Outputs are in these shares of a scale, a coupling, the denoiser's mean, a difference; scales in eighths of octaves.
 OFFSET_UNIT, COUPLING_UNIT, SHARE_UNIT, WEIGHT_UNIT = 64, 64, 256, 1024
 MEAN_LIMIT, COUPLING_LIMIT, OUTPUT_LIMIT = 32767, 1023, 32767
-CONTEXTS, GAINS = 52, 2  # of the law that a step begins to adapt from: `channels.adaptation`
+CONTEXTS, GAINS = 52, 14  # of the law that a step begins to adapt from: `channels.adaptation`
 CANARIES, LARGEST_GAIN = 8, 8
 LARGEST_INPUT = 127
 

@@ -229,7 +229,7 @@ def learned_laws(model: Model, pixels: NDArray[np.uint8], steps: Sequence[Step])
         adaptation = cells.adaptation_of(constants, *pixels.shape[1:3])
         laws = []
         for n, image in enumerate(pixels):
-            adaptation.counts[:], adaptation.surprise[:] = LAST_COUNT, NOT_TOLD
+            adaptation.counts[:], adaptation.residuals[:] = LAST_COUNT, NOT_TOLD
             before = state.lo[n], state.hi[n], state.c[n], *(a[n] for a in prediction)
             cells.encode_step(image, *before, *constants, adaptation=adaptation)
             laws.append(law_of(adaptation))
