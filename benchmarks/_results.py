@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,17 @@ HEAD: dict[str, type | tuple[type, ...]] = {
     "dataset": (dict, type(None)),
     "results": dict,
 }
-PACKAGES = ("ddpmcodec", "torch", "numpy", "numba", "pillow", "pillow-jxl-plugin", "constriction")
+PACKAGES = (
+    "ddpmcodec",
+    "torch",
+    "numpy",
+    "numba",
+    "pillow",
+    "pillow-jxl-plugin",
+    "constriction",
+    "bjontegaard",
+    "pytorch-msssim",
+)
 LIBRARIES = ("libjpeg_turbo", "jpg_2000", "webp", "avif", "zlib")  # that Pillow codes with
 
 
@@ -140,6 +151,16 @@ def read(path: Path) -> Document:
     if problem := _problem(found):
         raise DdpmError(f"{path}: not a result of ddpmcodec bench ({problem}): measure again")
     return dict(found)
+
+
+@contextmanager
+def as_written(name: str) -> Iterator[None]:
+    """Raises DdpmError where the results of a file are not what this version writes under such a head."""
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise DdpmError(f"{name}: its results are not those of this version ({reason}): measure again") from error
 
 
 def read_tree(place: Path) -> dict[str, Document]:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._kinds import KINDS, Measure, benchmark
-from ._results import Document, read_tree
+from ._results import Document, as_written, read_tree
 from ._tables import Table
 
 Verdict = Literal["worse", "better", "same", "unknown"]
@@ -77,7 +77,8 @@ def compare(old: Path, new: Path) -> Comparison:
     changes: list[Change] = []
     notes = [*_only(old, before, after), *_only(new, after, before)]
     for name in sorted(before.keys() & after.keys()):
-        found, more = _compare(name, before[name], after[name])
+        with as_written(name):
+            found, more = _compare(name, before[name], after[name])
         changes += found
         notes += more
     return Comparison(changes, notes)

@@ -14,7 +14,7 @@ from pathlib import Path
 from ddpmcodec.errors import DdpmError
 
 from ._kinds import benchmark
-from ._results import Document, read_tree
+from ._results import Document, as_written, read_tree
 
 MARKED = re.compile(r"<!-- bench: (\S+) (table|figure) (\S+) -->\n.*?<!-- /bench -->", re.DOTALL)
 BEGIN = "<!-- bench:"
@@ -33,10 +33,15 @@ def updated(text: str, folder: Path, results: Path) -> str:
         name, part, which = match.groups()
         if name not in found:
             raise DdpmError(f"{match[0].splitlines()[0]}: {results} has no such result; it has {', '.join(found)}")
-        content = _table(found[name], which) if part == "table" else _figure(found[name], which, folder, results / name)
+        with as_written(name):
+            content = _content(found[name], part, which, folder, results / name)
         return f"<!-- bench: {name} {part} {which} -->\n{content}\n<!-- /bench -->"
 
     return MARKED.sub(fill, text)
+
+
+def _content(found: Document, part: str, which: str, folder: Path, result: Path) -> str:
+    return _table(found, which) if part == "table" else _figure(found, which, folder, result)
 
 
 def _table(found: Document, name: str) -> str:

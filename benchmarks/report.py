@@ -10,7 +10,7 @@ from string import Template
 from typing import Any
 
 from ._kinds import KINDS, benchmark
-from ._results import Document, of_images, read_tree
+from ._results import Document, as_written, of_images, read_tree
 
 MEDIA = {".svg": "image/svg+xml", ".png": "image/png"}  # of a figure, the sharper kind first
 STYLE = """
@@ -85,9 +85,14 @@ def _link(found: Document) -> str:
 
 
 def _section(folder: Path, name: str, found: Document) -> str:
+    with as_written(name):
+        return "\n".join(_parts(folder, name, found))
+
+
+def _parts(folder: Path, name: str, found: Document) -> list[str]:
     module = benchmark(found["kind"])
     place = (folder / name).parent
-    parts = [
+    return [
         f'<section id="{escape(name)}">',
         f"<h2>{escape(_heading(module.TITLE, found))}</h2>",
         f'<p class="of">{escape(_subject(found))}</p>',
@@ -96,7 +101,6 @@ def _section(folder: Path, name: str, found: Document) -> str:
         f"<details><summary>How this was measured</summary><dl>{''.join(_origin(found))}</dl></details>",
         "</section>",
     ]
-    return "\n".join(parts)
 
 
 def _heading(title: str, found: Document) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from ddpmcodec.benchmarks import _results, bpd, readme
+from ddpmcodec.benchmarks.compare import compare
 from ddpmcodec.benchmarks.report import page
 from ddpmcodec.cli import run
 from ddpmcodec.errors import DdpmError
@@ -43,6 +45,27 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _results.write(folder / "set", found)
     bpd.draw(found, folder / "set")
     return folder
+
+
+NONE = lambda found: found["results"].clear()  # noqa: E731
+NO_LIST = lambda found: found["results"].update(codecs=5)  # noqa: E731
+NO_SIZES = lambda found: found["results"]["codecs"][0].pop("bytes")  # noqa: E731
+NO_COUNT = lambda found: found["dataset"].pop("images")  # noqa: E731
+
+
+@pytest.mark.parametrize(
+    ("use", "damage"),
+    [(page, NONE), (page, NO_LIST), (page, NO_COUNT)]
+    + [(lambda folder: compare(folder, folder), damage) for damage in (NONE, NO_LIST, NO_SIZES)],
+)
+def test_results_under_a_good_head_that_are_none_are_named(
+    results: Path, tmp_path: Path, use: Callable[[Path], object], damage: Callable[[Any], object]
+) -> None:
+    found = _results.read(results / "set" / "bench-bpd.json")
+    damage(found)
+    _results.write(tmp_path, found)
+    with pytest.raises(DdpmError, match=r"^bpd: its results are not those of this version \(.+\): measure again"):
+        use(tmp_path)
 
 
 class Elements(HTMLParser):
