@@ -25,14 +25,14 @@ from ddpmcodec.networks.exact import Architecture
 from ddpmcodec.networks.latent import LatentNetwork
 from ddpmcodec.networks.local import Shape
 from ddpmcodec.networks.model import Model
-from ddpmcodec.presets import PRESETS, REFINED, refined_steps
+from ddpmcodec.presets import PRESETS, REFINED, REFINED_PROGRESSIVE, refined_steps
 from ddpmcodec.training.local import LatentLocal
 
 EFFORTS = (1, 5, PROGRESSIVE)
 MODEL = "tiny.safetensors.xz"  # its tables compress well
 MANIFEST = "manifest.json"
 SMALL_GROUP = 256
-SHAPE = Shape(width=64, depth=2)  # of local networks
+SHAPE = Shape(width=32, depth=2)  # of local networks
 
 
 def model_bytes() -> bytes:
@@ -41,8 +41,9 @@ def model_bytes() -> bytes:
     network = LatentNetwork(Architecture(width=8, inner_width=16, down=1, bottom=1, up=1))
     torch.nn.init.normal_(network.weights["leave"], std=0.05)
     exported = checkpoint.export(network, PRESETS, name="golden")
-    lists = {effort: (PRESETS | REFINED)[effort] for effort in EFFORTS}
-    networks = {step: local_network() for step in refined_steps()}
+    lists = {effort: (REFINED | {PROGRESSIVE: REFINED_PROGRESSIVE})[effort] for effort in EFFORTS}
+    steps = [*refined_steps(), *refined_steps(progressive=True)]
+    networks = {step: local_network() for step in steps}
     return checkpoint.with_local(exported, networks, SHAPE, lists)
 
 
@@ -52,6 +53,7 @@ def local_network() -> dict[str, torch.Tensor]:
     torch.nn.init.normal_(network.weights["leave"], std=0.05)
     found = network.exported()
     kept = {key: (torch.rand(value.shape) < 0.1).to(value.dtype) for key, value in found.items()}
+    found["law"] = torch.randint(-(1 << 19), 1 << 19, found["law"].shape, dtype=torch.int32)
     return {key: value * kept[key] if key.endswith(".weight") else value for key, value in found.items()}
 
 
