@@ -3,7 +3,8 @@
 Every step of the list that is to have one is learned by a network of its own, from pairs of states before and after it:
 any places of a step at once, as the places of a window that come before a pixel are read from the state after. Places
 of one image resemble each other, and its prediction costs more than all of them: so a batch has a few places of each of
-many images, and an image comes back several times before it is replaced (`Pool`).
+many images, and an image comes back several times before it is replaced (`Pool`); too often, and small steps learn it
+by heart.
 """
 
 from __future__ import annotations
@@ -42,8 +43,9 @@ UNITS = [local.OFFSET_UNIT] * 3 + [OCTAVE] * 3 + [local.COUPLING_UNIT] * 3 + [lo
 TRAINED_NORM = 4.0  # of the weights of an output after thousands of steps
 LAW_IMAGES = 256
 PLACES = 128  # of an image in a batch
-POOL, USES = 2048, 16  # images in a pool at most, and how often each is used
+POOL = 2048  # images in a pool at most
 FIRST, RENEWED = 256, 16  # images in it at first, and predicted in one call
+FEWEST_USES, USES, PLACE_USES = 6, 16, 3  # of an image, if it can be, as often as its places are used three times
 
 
 def _rounded(x: Tensor, limit: float = float("inf")) -> Tensor:
@@ -246,7 +248,7 @@ class Pool:
         """steps: of a list, up to the one. source: draws about so many images. batch: images a batch, at least."""
         self.model, self.steps, self.step, self.source = model, steps, steps[-1], source
         self.samples: deque[Sample] = deque(maxlen=POOL)
-        self.batch, self.due, self.seen = batch, 0, 0
+        self.batch, self.due, self.seen, self.places = batch, 0, 0, 0
         self.rng = np.random.default_rng(self.step)
 
     def draw(self) -> Places:
@@ -255,10 +257,10 @@ class Pool:
             new = samples_of(self.model, self.source(RENEWED), self.steps, self.seen)
             self.samples.extend(new)
             self.seen += len(new)
-            self.due -= USES * len(new)
-        height, width, _ = self.samples[-1].lo.shape
-        few = PLACES * self.step.period**2 // ((self.step.last - self.step.first) * height * width)
-        count = self.batch * min(max(few, 1), 4)
+            height, width, _ = new[0].lo.shape
+            self.places = height * width * (self.step.last - self.step.first) // self.step.period**2
+            self.due -= min(max(PLACE_USES * self.places // PLACES, FEWEST_USES), USES) * len(new)
+        count = self.batch * (2 if 2 * self.places < PLACES else 1)
         self.due += count
         chosen = self.rng.integers(len(self.samples), size=count)
         return look_at([self.samples[i] for i in chosen], self.step, self._some)

@@ -12,11 +12,12 @@ import torch
 from numpy.typing import NDArray
 
 from ddpmcodec import presets
+from ddpmcodec.errors import TrainingError
 from ddpmcodec.networks import checkpoint
 from ddpmcodec.networks.latent import LatentNetwork
 from ddpmcodec.networks.local import Shape
 from ddpmcodec.networks.model import Model
-from ddpmcodec.presets import PRESETS, refined_steps
+from ddpmcodec.presets import PRESETS, REFINED_PROGRESSIVE, refined_steps
 from ddpmcodec.presets import REFINED as LISTS
 from ddpmcodec.schedule import Step
 from ddpmcodec.training.evaluate import code_lengths
@@ -139,7 +140,25 @@ def test_a_run_writes_a_model_that_codes_and_can_be_refined_again(
     assert lengths[1] == pytest.approx(lengths[0], rel=0.1)
 
 
+def test_the_progressive_list_is_refined_beside_the_others(exported: bytes, pictures: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.safetensors"
+    settings = Settings((str(pictures),), hours=1e-6, batch=2, crop=16, hold_out=3, width=16)
+    quiet: list[str] = []
+    first = refine(exported, settings, out, quiet.append, compiled=False)
+    both = refine(first, replace(settings, progressive=True), out, quiet.append, compiled=False)
+    before, after = checkpoint.parse(first, "first"), checkpoint.parse(both, "both")
+    assert list(after.local) == [*refined_steps(), *refined_steps(progressive=True)]
+    assert (before.presets[10], after.presets[10]) == (PRESETS[10], REFINED_PROGRESSIVE)
+    assert after.presets[5] == REFINED
+    for step in refined_steps():
+        old, new = checkpoint.local_params(first, step), checkpoint.local_params(both, step)
+        assert all(torch.equal(new[key], old[key]) for key in old)
+    with pytest.raises(TrainingError, match=r"networks of another shape for other steps.+--width"):
+        refine(first, replace(settings, progressive=True, width=8), out, quiet.append, compiled=False)
+
+
 def test_steps_that_are_refined_belong_to_the_list() -> None:
+    assert tuple(refined_steps(progressive=True)) == REFINED_PROGRESSIVE
     assert set(refined_steps()) == set(REFINED)
     assert LISTS.keys() == presets.BUDGETS.keys()
     assert set(LISTS[1]) - set(REFINED) == {Step(0, 8, 0, 4)}
