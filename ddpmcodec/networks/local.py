@@ -64,15 +64,15 @@ FIRST_SHAPE = Shape(width=128, depth=3, levels=24, limit=127, adapts=False)  # o
 
 
 class Local(NamedTuple):
-    """One network as the kernels take it. dilation 0: there is none. Weights float32 [inputs, outputs], integers."""
+    """One network as the kernels take it. dilation 0: there is none. Weights [inputs, outputs]."""
 
     dilation: int
     gain: int
     levels: np.float32  # of activations, per 1.0
     limit: np.float32  # the largest
-    enter: NDArray[np.float32]
-    blocks: NDArray[np.float32]
-    leave: NDArray[np.float32]
+    enter: NDArray[np.int8]
+    blocks: NDArray[np.int8]  # [depth, inputs, outputs]
+    leave: NDArray[np.int8]
     factors: NDArray[np.float32]  # [depth + 1, width]
     biases: NDArray[np.float32]
     out_factor: NDArray[np.float32]
@@ -99,9 +99,10 @@ def _blank(*shape: int) -> NDArray[np.float32]:
 
 
 _NONE = np.float32(0)
+_NO_WEIGHTS = np.zeros((0, 0), np.int8)
 NO_LOCAL = Local(
-    0, 1, _NONE, _NONE, _blank(0, 0), _blank(0, 0, 0), _blank(0, 0), _blank(0, 0), _blank(0, 0), _blank(0), _blank(0),
-    np.zeros((0, 0), np.int64),
+    0, 1, _NONE, _NONE, _NO_WEIGHTS, np.zeros((0, 0, 0), np.int8), _NO_WEIGHTS, _blank(0, 0), _blank(0, 0),
+    _blank(0), _blank(0), np.zeros((0, 0), np.int64),
 )  # fmt: skip
 
 
@@ -109,8 +110,8 @@ def local_network(params: Mapping[str, Any], prefix: str, step: Step, shape: Sha
     """From the tensors '<prefix><layer>.weight' int8 [outputs, inputs], '.factor' and '.bias' float32 [outputs],
     '<prefix>law' int32 [3, CONTEXTS + GAINS]."""
 
-    def weight(layer: str) -> NDArray[np.float32]:
-        return np.ascontiguousarray(params[f"{prefix}{layer}.weight"].float().numpy().T)
+    def weight(layer: str) -> NDArray[np.int8]:
+        return np.ascontiguousarray(params[f"{prefix}{layer}.weight"].numpy().T)
 
     *inner, _ = shape.layers
 
@@ -174,20 +175,27 @@ def look(lo, hi, new_lo, new_hi, prediction, y, x, dilation, gain, row, middle):
 
 @kernel
 def _multiply(weight, x, sums):  # type: ignore[no-untyped-def]
-    """sums = x weight: integers below 2^24, exact in any order. Eight rows at a time: sums stay in registers."""
+    """sums = x weight: integers below 2^24, exact in any order.
+
+    Eight rows at a time, so that sums stay in registers; weights of one byte, so that they stay in the cache.
+    """
     inputs, outputs = weight.shape
+    real = np.float32
     sums[:] = np.float32(0)
     whole = inputs - inputs % 8
     for i in range(0, whole, 8):
         a, b, c, d, e, f, g, h = x[i], x[i + 1], x[i + 2], x[i + 3], x[i + 4], x[i + 5], x[i + 6], x[i + 7]
         for o in range(outputs):
             sums[o] += (
-                ((a * weight[i, o] + b * weight[i + 1, o]) + (c * weight[i + 2, o] + d * weight[i + 3, o]))
-                + ((e * weight[i + 4, o] + f * weight[i + 5, o]) + (g * weight[i + 6, o] + h * weight[i + 7, o]))
-            )  # fmt: skip
+                (a * real(weight[i, o]) + b * real(weight[i + 1, o]))
+                + (c * real(weight[i + 2, o]) + d * real(weight[i + 3, o]))
+            ) + (
+                (e * real(weight[i + 4, o]) + f * real(weight[i + 5, o]))
+                + (g * real(weight[i + 6, o]) + h * real(weight[i + 7, o]))
+            )
     for i in range(whole, inputs):
         for o in range(outputs):
-            sums[o] += x[i] * weight[i, o]
+            sums[o] += x[i] * real(weight[i, o])
 
 
 @kernel
