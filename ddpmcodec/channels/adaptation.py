@@ -34,7 +34,7 @@ NEIGHBOURS = (
 NEAREST = 4
 assert (NEIGHBOUR_CONTEXT + 1 + CLASSES, 2 + len(NEIGHBOURS)) == (CONTEXTS, GAINS)
 
-FIRST_COUNT, LAST_COUNT = 50, 200  # dimensions that a correction counts as the mean of: at first, and at most
+FIRST_COUNT, LAST_COUNT = 100, 400  # dimensions that a correction counts as the mean of: at first, and at most
 SCORE_LIMIT = 6 << 16
 GAIN_BITS = 24  # of fraction
 GAIN_LIMIT = 2 << GAIN_BITS
