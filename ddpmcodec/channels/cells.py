@@ -116,10 +116,17 @@ def _spread_grey(lo, hi, y, x):  # type: ignore[no-untyped-def]
         lo[y, x, channel], hi[y, x, channel] = lo[y, x, 0], hi[y, x, 0]
 
 
-@inline
-def _teaches(adaptation, low, high):  # type: ignore[no-untyped-def]
-    """Steps that adapt do so where nothing was known: laws truncated to a range say little of their scale."""
-    return len(adaptation.residuals) > 0 and low == 0 and high == 255
+@kernel
+def _law(adaptation, distance, known, predicted, y, x, channel, red, green):  # type: ignore[no-untyped-def]
+    """What a dimension is coded under: whether it teaches, its contexts, (mean, scale index).
+
+    Steps that adapt do so where nothing was known: laws truncated to a range say little of their scale.
+    """
+    if len(adaptation.residuals) == 0 or known != (0, 255):
+        return False, (0, 0, 0), predicted
+    mean, scale = predicted
+    where = contexts(adaptation, scale, y, x, channel, distance)
+    return True, where, corrected(adaptation, where, mean, scale, channel, red, green)
 
 
 @kernel
@@ -145,15 +152,13 @@ def _encode(pixels, lo, hi, c, means, scales, coupling, rhos, widths, exact, dit
                     )  # fmt: skip
                     c[y, x, channel] = noisy
                     if new_low > low or new_high < high:
-                        law, where = (mean, np.int64(scales[y, x, channel])), (0, 0, 0)
-                        taught = _teaches(adaptation, low, high)
-                        if taught:
-                            where = contexts(adaptation, law[1], y, x, channel, local.dilation)
-                            law = corrected(adaptation, where, mean, law[1], channel, red, green)
+                        predicted = mean, np.int64(scales[y, x, channel])
+                        teaches, where, law = _law(
+                            adaptation, local.dilation, (low, high), predicted, y, x, channel, red, green
+                        )
                         starts[count], freqs[count] = interval(low, high, new_low, new_high, *law)
                         count += 1
-                        if taught:
-                            predicted = mean, np.int64(scales[y, x, channel])
+                        if teaches:
                             learn(adaptation, where, new_low, law, predicted, y, x, channel)
                     lo[y, x, channel], hi[y, x, channel] = new_low, new_high
                 if channel == 0:
@@ -213,20 +218,18 @@ def _decode(lo, hi, c, means, scales, coupling, rhos, widths, exact, dither, loc
                 low, high = np.int64(lo[y, x, channel]), np.int64(hi[y, x, channel])
                 new_low, new_high = low, high
                 if low < high:
-                    law, where = (mean, np.int64(scales[y, x, channel])), (0, 0, 0)
-                    taught = _teaches(adaptation, low, high)
-                    if taught:
-                        where = contexts(adaptation, law[1], y, x, channel, local.dilation)
-                        law = corrected(adaptation, where, mean, law[1], channel, red, green)
-                    pixel = find(low, high, *law, slot(head))
+                    predicted = mean, np.int64(scales[y, x, channel])
+                    teaches, where, law = _law(
+                        adaptation, local.dilation, (low, high), predicted, y, x, channel, red, green
+                    )
+                    pixel = find(low, high, law[0], law[1], slot(head))
                     new_low, new_high, noisy = _moved(
                         pixel, low, high, np.int64(c[y, x, channel]), np.int64(dither[y, x, channel]), rho, cell, exact
                     )
                     c[y, x, channel] = noisy
                     begin, freq = interval(low, high, new_low, new_high, *law)
                     head = advance(head, begin, freq)
-                    if taught:
-                        predicted = mean, np.int64(scales[y, x, channel])
+                    if teaches:
                         learn(adaptation, where, new_low, law, predicted, y, x, channel)
                     lo[y, x, channel], hi[y, x, channel] = new_low, new_high
                     if needs_word(head):
