@@ -58,7 +58,8 @@ from ._training import (
 def refine(model: str, output: str, force: bool, no_compile: bool, **options: object) -> int:
     """Train local networks for MODEL, embedded or exported, and write the model with them.
 
-    They predict what a step tells from what it has told so far. Networks that MODEL has are trained further.
+    They predict what a step tells from what it has told so far. Networks that MODEL has in
+    this shape are trained further.
     """
     check_output(Path(output), None, force=force)
     from ddpmcodec import models

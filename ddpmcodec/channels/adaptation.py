@@ -36,6 +36,8 @@ assert (NEIGHBOUR_CONTEXT + 1 + CLASSES, 2 + len(NEIGHBOURS)) == (CONTEXTS, GAIN
 
 FIRST_COUNT, LAST_COUNT = 100, 400  # dimensions that a correction counts as the mean of: at first, and at most
 SCORE_LIMIT = 6 << 16
+CORRECTION_LIMIT = 24 << 16
+NARROW = 16  # scale index, 1/16 grey level: nothing is left to gain from a narrower law
 GAIN_BITS = 24  # of fraction
 GAIN_LIMIT = 2 << GAIN_BITS
 CHANNEL_SHIFT, NEIGHBOUR_SHIFT = 7, 8  # learning rates of gains: 1/512 and 1/1024
@@ -86,6 +88,18 @@ def _class(surprise):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def _surprise(residuals, y, x, channel):  # type: ignore[no-untyped-def]
+    residual = np.int64(residuals[y, x, channel])
+    return abs(residual) if residual != NOT_TOLD else 0
+
+
+@kernel
+def _shown(mean):  # type: ignore[no-untyped-def]
+    """The mean among grey levels, that laws are truncated to."""
+    return min(max(mean, 0), 64 * 255)
+
+
+@kernel
 def contexts(adaptation, scale, y, x, channel, distance):  # type: ignore[no-untyped-def]
     """Columns of the three corrections of a dimension; looks at its neighbours, on a lattice of this distance."""
     residuals, near = adaptation.residuals, adaptation.near
@@ -103,9 +117,9 @@ def contexts(adaptation, scale, y, x, channel, distance):  # type: ignore[no-unt
         by_neighbours += 1 + _class(13 * total // (10 * told))
     by_pixel = PIXEL_CONTEXT
     if channel == 1:
-        by_pixel += 1 + _class(abs(np.int64(residuals[y, x, 0])))
+        by_pixel += 1 + _class(_surprise(residuals, y, x, 0))
     elif channel == 2:
-        red, green = abs(np.int64(residuals[y, x, 0])), abs(np.int64(residuals[y, x, 1]))
+        red, green = _surprise(residuals, y, x, 0), _surprise(residuals, y, x, 1)
         by_pixel += 1 + CLASSES * _class(red) + _class(green)
     by_scale = min(max((np.int64(scale) - 24) // 12, 0), SCALE_CLASSES - 1)
     return by_scale, by_pixel, by_neighbours
@@ -141,14 +155,16 @@ def _learn_gain(gains, j, steep, residual, shift):  # type: ignore[no-untyped-de
 def learn(adaptation, where, pixel, law, predicted, y, x, channel):  # type: ignore[no-untyped-def]
     """A dimension turned out to be `pixel`. law, predicted: (mean, scale index), corrected and not."""
     mean, scale = law
-    away = 64 * pixel - mean
+    away = 64 * pixel - _shown(mean)
     u = distance_in_scales(abs(away), scale)
     steep = slope(u)
     score = min(((u * steep) >> 6) - (1 << 16), SCORE_LIMIT)
-    for context in where:
-        count = adaptation.counts[channel, context]
-        adaptation.corrections[channel, context] += 12 * score // count
-        adaptation.counts[channel, context] = min(count + 1, LAST_COUNT)
+    if score > 0 or scale > NARROW:
+        for context in where:
+            count = adaptation.counts[channel, context]
+            correction = adaptation.corrections[channel, context] + 12 * score // count
+            adaptation.corrections[channel, context] = min(max(correction, -CORRECTION_LIMIT), CORRECTION_LIMIT)
+            adaptation.counts[channel, context] = min(count + 1, LAST_COUNT)
     pull = steep if away >= 0 else -steep
     gains, residuals = adaptation.gains[channel], adaptation.residuals
     for other in range(channel):
@@ -157,6 +173,6 @@ def learn(adaptation, where, pixel, law, predicted, y, x, channel):  # type: ign
     for j in range(len(adaptation.near)):
         _learn_gain(gains, 2 + j, pull, adaptation.near[j], NEIGHBOUR_SHIFT)
     unmoved, first = predicted
-    far = 64 * pixel - unmoved
+    far = 64 * pixel - _shown(unmoved)
     size = distance_in_scales(abs(far), first)
     residuals[y, x, channel] = size if far >= 0 else -size

@@ -41,7 +41,7 @@ FIRST_GAIN, BRANCH_GAIN = 1.0, 0.5
 OCTAVE = 8 / LN2  # scale indices per unit of the logarithm
 UNITS = [local.OFFSET_UNIT] * 3 + [OCTAVE] * 3 + [local.COUPLING_UNIT] * 3 + [local.SHARE_UNIT] * 3
 TRAINED_NORM = 4.0  # of the weights of an output after thousands of steps
-LAW_IMAGES = 256
+LAW_IMAGES, LAW_DRAWS = 64, 4
 PLACES = 128  # of an image in a batch
 POOL = 2048  # images in a pool at most
 FIRST, RENEWED = 256, 16  # images in it at first, and predicted in one call
@@ -322,9 +322,10 @@ class LocalTrainer:
         steps = list(self.networks)
         if self.networks[steps[0]].shape.adapts:
             local_networks = {step: network.as_local(step) for step, network in self.networks.items()}
-            laws = learned_laws(replace(self.model, local=local_networks), self.source(LAW_IMAGES), steps)
+            model = replace(self.model, local=local_networks)
+            laws = [learned_laws(model, self.source(LAW_IMAGES), steps) for _ in range(LAW_DRAWS)]  # of all data sets
             for step, network in self.networks.items():
-                network.law = laws[step]
+                network.law = torch.stack([law[step] for law in laws]).double().mean(0).round().to(torch.int32)
 
     @torch.no_grad()
     def evaluate(self, batches: Sequence[NDArray[np.uint8]]) -> dict[Step, float]:

@@ -56,6 +56,12 @@ def refine(
     """
     parsed = checkpoint.parse(model, "the model to refine")
     steps, shape = presets.refined_steps(progressive=settings.progressive), Shape(settings.width)
+    kept = {step: checkpoint.local_params(model, step) for step in parsed.local}
+    if (found := checkpoint.local_shape(model)) != shape and kept:
+        if kept.keys() - set(steps):
+            raise TrainingError(f"the model has networks of another shape for other steps, {found}: refine those first")
+        say(f"its local networks have another shape, {found}: they are replaced")
+        kept = {}
     keys = ("data", "batch", "crop", "hold_out", "validate", "camera_share", "seed", "evaluate_images")
     crops, held_out = split(CropSettings(out=str(out), **{key: getattr(settings, key) for key in keys}))
     batches = [held_out[i : i + settings.batch] for i in range(0, len(held_out), settings.batch)]
@@ -69,14 +75,6 @@ def refine(
         parsed, steps, source, shape=shape, batch=settings.batch, muon_rate=settings.muon_rate,
         adam_rate=settings.adam_rate, warmup=settings.warmup, compiled=compiled,
     )  # fmt: skip
-    kept = {step: checkpoint.local_params(model, step) for step in parsed.local}
-    if checkpoint.local_shape(model) != shape:
-        if kept.keys() - set(steps):
-            raise TrainingError(
-                f"the model has networks of another shape for other steps, {checkpoint.local_shape(model)}: "
-                "refine those first, or train these with the same --width"
-            )
-        kept = {}
     for step in kept.keys() & trainer.networks.keys():
         trainer.networks[step].load_integers(kept[step])
     lists = {PROGRESSIVE: presets.REFINED_PROGRESSIVE} if settings.progressive else presets.REFINED

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ddpmcodec.channels import cells
 from ddpmcodec.channels.adaptation import (
+    CORRECTION_LIMIT,
     GAIN_BITS,
     GAIN_LIMIT,
     LAST_COUNT,
@@ -100,6 +101,25 @@ def test_scales_become_those_of_the_image(octaves: int) -> None:
     feed(adaptation, pixels, 64 * 128)
     where = contexts(adaptation, SCALE, 4, 5999, 0, 1)
     assert corrected(adaptation, where, 0, SCALE, 0, 0, 0)[1] - SCALE == pytest.approx(8 * octaves, abs=3)
+
+
+def test_flat_images_teach_no_more_than_can_be_unlearned() -> None:
+    adaptation = fresh(9, 20000)
+    feed(adaptation, np.full((20000, 1), 77), 64 * 77, 30)
+    feed(adaptation, np.full((20000, 1), 77), 64 * 77, SCALE)
+    assert np.abs(adaptation.corrections).max() <= CORRECTION_LIMIT
+    where = contexts(adaptation, 30, 0, 0, 0, 1)
+    assert corrected(adaptation, where, 0, 30, 0, 0, 0)[1] >= 0
+    rng = np.random.default_rng(3)
+    feed(adaptation, np.round(rng.logistic(128, 8, (3000, 1))).astype(np.int64), 64 * 128)
+    where = contexts(adaptation, SCALE, 4, 2999, 0, 1)
+    assert corrected(adaptation, where, 0, SCALE, 0, 0, 0)[1] == pytest.approx(SCALE, abs=6)
+
+
+def test_means_beyond_the_grey_levels_surprise_nobody() -> None:
+    adaptation = fresh()
+    feed(adaptation, np.full((9, 3), 255), 64 * 300, 24)
+    assert not adaptation.residuals[4].any()
 
 
 def test_channels_that_move_together_move_means() -> None:

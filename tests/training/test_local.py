@@ -153,7 +153,7 @@ def test_the_progressive_list_is_refined_beside_the_others(exported: bytes, pict
     for step in refined_steps():
         old, new = checkpoint.local_params(first, step), checkpoint.local_params(both, step)
         assert all(torch.equal(new[key], old[key]) for key in old)
-    with pytest.raises(TrainingError, match=r"networks of another shape for other steps.+--width"):
+    with pytest.raises(TrainingError, match=r"networks of another shape for other steps.+refine those first"):
         refine(first, replace(settings, progressive=True, width=8), out, quiet.append, compiled=False)
 
 
