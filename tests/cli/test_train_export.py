@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ddpmcodec.networks import checkpoint
+from ddpmcodec.presets import refined_steps
 from ddpmcodec.training import trainer
 
 Ddpm = Callable[..., Any]  # conftest.Ddpm
@@ -105,6 +109,21 @@ def test_a_refined_model_codes_pictures(
     assert np.array_equal(np.asarray(Image.open(tmp_path / "x.png")), np.asarray(Image.open(source)))
     again = process("refine", folder / "small.safetensors", "-o", model, *data)
     assert (again.returncode, "exists" in again.stderr) == (1, True)
+
+
+def test_a_refining_run_that_is_killed_leaves_a_whole_model(
+    folder: Path, tmp_path: Path, exported: subprocess.CompletedProcess[str]
+) -> None:
+    out = tmp_path / "refined.safetensors"
+    data = ("--data", folder / "data", "--hold-out", "2", "--batch", "4", "--width", "8", "--no-compile")
+    command = [sys.executable, "-m", "ddpmcodec.cli", "refine", folder / "small.safetensors", "-o", out, *data]
+    with subprocess.Popen([*map(str, command), "--hours", "1", "--evaluate-minutes", "0"]) as run:
+        while run.poll() is None and not out.exists():
+            time.sleep(0.02)
+        time.sleep(0.5)  # into the next save
+        run.kill()
+    assert run.returncode == -signal.SIGKILL
+    assert len(checkpoint.load(out).local) == len(refined_steps())
 
 
 def test_missing_data_are_named(tmp_path: Path, ddpm: Ddpm) -> None:
