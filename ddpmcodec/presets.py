@@ -51,15 +51,29 @@ PRESETS: dict[int, tuple[Step, ...]] = {
 }
 
 # Lists of a model with local networks, which make few and large steps cheap. All steps of the longer lists have one.
+_LONG = tuple(groups([0, 1, 2, 4, 16, 64]))
+SHORT_EFFORT, LEARNING_EFFORT = 2, 7  # the last with the short list, and the first whose networks learn
+LEARNING_STEPS = 2  # the last of the list: they tell 15 of 16 pixels; the others are over before much is learned
+
+
+def learning(steps: Sequence[Step], last: int) -> tuple[Step, ...]:
+    """The steps, the last of which learn."""
+    return (*steps[:-last], *(step._replace(learns=True) for step in steps[-last:]))
+
+
 REFINED: dict[int, tuple[Step, ...]] = {
-    effort: tuple(groups([0, 4, 16, 64] if effort <= 2 else [0, 1, 2, 4, 16, 64])) for effort in BUDGETS
-}
-REFINED_PROGRESSIVE = (
+    effort: tuple(groups([0, 4, 16, 64])) if effort <= SHORT_EFFORT
+    else _LONG if effort < LEARNING_EFFORT
+    else learning(_LONG, LEARNING_STEPS)
+    for effort in BUDGETS
+}  # fmt: skip
+_THROUGH_NOISE = (
     *(step for step in groups([0, 1, 2, 4, 16, 64], 20) if step.level),
     *(Step(round(LEVEL_UNIT * level), 1, 0, 1) for level in (7, 2, 0)),
 )
+REFINED_PROGRESSIVE = learning(_THROUGH_NOISE, len(_THROUGH_NOISE))
 
 
 def refined_steps(*, progressive: bool = False) -> list[Step]:
-    """The steps that get a local network."""
-    return list(REFINED_PROGRESSIVE if progressive else REFINED[5])
+    """The steps that get a local network, none of which learns."""
+    return list(_THROUGH_NOISE if progressive else _LONG)

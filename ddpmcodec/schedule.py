@@ -107,6 +107,7 @@ class Step(NamedTuple):
     period: int
     first: int
     last: int
+    learns: bool = False  # its local network learns while it is told
 
 
 def bayer_ranks(period: int) -> npt.NDArray[np.int64]:
@@ -144,7 +145,7 @@ def validate_steps(steps: Sequence[Step]) -> None:
         moved = step_pixels(step, period)
         if levels[moved].min() <= step.level:
             raise FormatError(
-                f"step {number} {tuple(step)} does not lower the noise level of some pixels, "
+                f"step {number} {step[:4]} does not lower the noise level of some pixels, "
                 f"which is {levels[moved].min()}/{LEVEL_UNIT} already: levels of a pixel must decrease"
             )
         levels[moved] = step.level
@@ -157,25 +158,27 @@ def validate_steps(steps: Sequence[Step]) -> None:
 
 def _validate_step(number: int, step: Step) -> None:
     if not 0 <= step.level <= MAX_LEVEL:
-        raise FormatError(f"step {number} {tuple(step)} has a noise level outside 0..{MAX_LEVEL}")
+        raise FormatError(f"step {number} {step[:4]} has a noise level outside 0..{MAX_LEVEL}")
     if step.period not in PERIODS:
-        raise FormatError(f"step {number} {tuple(step)} has a period that is not one of {PERIODS}")
+        raise FormatError(f"step {number} {step[:4]} has a period that is not one of {PERIODS}")
     if not 0 <= step.first < step.last <= step.period**2:
         raise FormatError(
-            f"step {number} {tuple(step)} moves no pixels that exist: need 0 <= first < last <= {step.period**2}"
+            f"step {number} {step[:4]} moves no pixels that exist: need 0 <= first < last <= {step.period**2}"
         )
 
 
 def steps_to_json(steps: Sequence[Step]) -> list[list[int]]:
-    """[[level, period, first, last], ...]: plain lists, for json.dumps."""
-    return [list(step) for step in steps]
+    """[[level, period, first, last], ...], and 1 after those where a step learns: plain lists, for json.dumps."""
+    return [[*step[:4], 1] if step.learns else list(step[:4]) for step in steps]
 
 
 def steps_from_json(value: Any, *, whole: bool = True) -> tuple[Step, ...]:
     """The inverse of `steps_to_json`, validated; whole: as a list that ends exact. Raises FormatError."""
-    if not isinstance(value, list) or not all(_is_four_integers(item) for item in value):
-        raise FormatError("a step list must be a list of [level, period, first, last], all integers")
-    steps = tuple(Step(*item) for item in value)
+    if not isinstance(value, list) or not all(_is_step(item) for item in value):
+        raise FormatError(
+            "a step list must be a list of [level, period, first, last], all integers, and 1 after those that learn"
+        )
+    steps = tuple(Step(*item[:4])._replace(learns=len(item) == 5) for item in value)
     if whole:
         validate_steps(steps)
     for number, step in enumerate(steps, 1):
@@ -183,8 +186,13 @@ def steps_from_json(value: Any, *, whole: bool = True) -> tuple[Step, ...]:
     return steps
 
 
-def _is_four_integers(item: Any) -> bool:
-    return isinstance(item, list) and len(item) == 4 and all(type(number) is int for number in item)
+def _is_step(item: Any) -> bool:
+    return (
+        isinstance(item, list)
+        and all(type(number) is int for number in item)
+        and item[4:] in ([], [1])
+        and len(item) > 3
+    )
 
 
 def describe(steps: Sequence[Step]) -> str:
@@ -193,9 +201,11 @@ def describe(steps: Sequence[Step]) -> str:
 
 
 def _runs(steps: Sequence[Step]) -> Iterator[str]:
-    for (exact, period), group in groupby(steps, lambda step: (step.level == 0, step.period)):
+    for (exact, period, learns), group in groupby(steps, lambda step: (step.level == 0, step.period, step.learns)):
         run = list(group)
         noise = " .. ".join(dict.fromkeys(f"{step.level / LEVEL_UNIT:.3g}" for step in (run[0], run[-1])))
-        count = "1 step" if len(run) == 1 else f"{len(run)} steps"
+        one = len(run) == 1
+        count = "1 step" if one else f"{len(run)} steps"
         phases = "" if period == 1 else f" in {period}x{period} phases"
-        yield f"{count} to {'exact pixels' if exact else f'noise {noise}'}{phases}"
+        how = (" that learns" if one else " that learn") if learns else ""
+        yield f"{count}{how} to {'exact pixels' if exact else f'noise {noise}'}{phases}"

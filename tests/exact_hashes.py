@@ -66,7 +66,9 @@ def files(model: Model) -> Iterator[tuple[str, str]]:
     encoded = codec.encode_many(images, effort=1, model=model, verify=False)
     with in_small_groups():
         encoded.append(codec.encode(images[-1], effort=1, model=model, verify=False))
-    for number, (image, data) in enumerate(zip([*images, images[-1]], encoded, strict=True)):
+    images += [images[-1]] * 2
+    encoded.append(codec.encode(images[-1], effort=9, model=model, verify=False))  # its local networks learn
+    for number, (image, data) in enumerate(zip(images, encoded, strict=True)):
         same = np.array_equal(np.asarray(codec.decode(data, model=model)), image)
         yield f"file {number}", hashlib.sha256(data).hexdigest() if same else "does not decode"
 

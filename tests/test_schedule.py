@@ -180,6 +180,7 @@ def test_the_pixels_of_a_step_repeat_in_a_larger_cell() -> None:
         [Step(2560, 1, 0, 1), Step(0, 2, 0, 1), Step(0, 2, 1, 4)],
         [Step(0, 4, 0, 4), Step(0, 2, 1, 4)],  # the first four ranks of a 4x4 cell are the first of a 2x2 cell
         [Step(MAX_LEVEL, 1, 0, 1), Step(512, 2, 0, 2), Step(256, 2, 1, 4), Step(0, 2, 0, 4)],
+        [Step(0, 2, 0, 1), Step(0, 2, 1, 4, learns=True)],
     ],
 )
 def test_step_lists_that_end_exact_are_accepted_and_survive_json(steps: list[Step]) -> None:
@@ -209,9 +210,19 @@ def test_step_lists_that_cannot_code_an_image_are_refused(steps: list[Step], mes
         validate_steps(steps)
 
 
+def test_only_steps_that_learn_say_so_in_json() -> None:
+    """So that lists of older models are written as they were."""
+    steps = [Step(0, 2, 0, 1), Step(0, 2, 1, 4, learns=True)]
+    assert steps_to_json(steps) == [[0, 2, 0, 1], [0, 2, 1, 4, 1]]
+
+
 @pytest.mark.parametrize(
-    "value", [None, {}, [0, 1, 0, 1], [[0, 1, 0]], [[0, 1, 0, 1, 0]], [[0.0, 1, 0, 1]], [[False, 1, 0, 1]], ["0101"]]
-)
+    "value",
+    [
+        None, {}, [0, 1, 0, 1], [[0, 1, 0]], [[0, 1, 0, 1, 0]], [[0, 1, 0, 1, 1, 1]], [[0, 1, 0, 1, True]],
+        [[0.0, 1, 0, 1]], [[False, 1, 0, 1]], ["0101"],
+    ],
+)  # fmt: skip
 def test_json_that_is_no_step_list_is_refused(value: object) -> None:
     with pytest.raises(FormatError, match="must be a list of"):
         steps_from_json(value)
@@ -226,4 +237,7 @@ def test_description_of_step_lists() -> None:
     noise = [Step(round(256 * s), 1, 0, 1) for s in (40, 16, 6.3)]
     phases = [Step(0, 2, i, i + 1) for i in range(4)]
     assert describe([*noise, *phases]) == "3 steps to noise 40 .. 6.3, 4 steps to exact pixels in 2x2 phases"
+    learns = EXACT._replace(learns=True)
+    assert describe([EXACT, learns]) == "1 step to exact pixels, 1 step that learns to exact pixels"
+    assert describe([learns, learns]) == "2 steps that learn to exact pixels"
     assert describe([noise[0], EXACT]) == "1 step to noise 40, 1 step to exact pixels"

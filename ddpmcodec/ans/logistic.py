@@ -52,6 +52,8 @@ _FRACTION = np.int64(24)
 _FRACTION_MASK = np.int64((1 << 24) - 1)
 _END = np.int64((LAST * STEPS << 24) - 1)
 _TOTAL = np.int64(1 << PRECISION)
+_WHOLE = np.float64(RESOLUTION)
+_IN_TAIL = np.int64(1 << 14)  # mass in 2^-38 that is too small to say its slope
 
 
 def _guide() -> NDArray[np.int16]:
@@ -127,6 +129,31 @@ def interval(lo, hi, new_lo, new_hi, mean, scale):  # type: ignore[no-untyped-de
     law = _truncate(np.int64(lo), np.int64(hi), mean, scale)
     start = _cumulative(law, np.int64(new_lo))
     return start, _cumulative(law, np.int64(new_hi) + 1) - start
+
+
+@kernel
+def _mass_slopes(lo, hi, mean, scale):  # type: ignore[no-untyped-def]
+    """Of the logarithm of the mass of lo..hi: by the mean, in scales, and by the logarithm of the scale. float64."""
+    below, above = 64 * lo - 32 - mean, 64 * hi + 32 - mean
+    unit = 8.0 / np.float64(EIGHT_SCALES[scale])
+    low, high = _centred(below, scale), _centred(above, scale)
+    if high - low < _IN_TAIL:  # exponential: exp(-z) (1 - exp(-d)), z scales away, d scales wide
+        wide = (above - below) * unit
+        away = (below if below > 0 else -above) * unit
+        return (1.0 if below > 0 else -1.0), away - 1 / (1 + wide / 2 + wide * wide / 6)
+    low_share, high_share = low / _WHOLE, high / _WHOLE
+    mass = high_share - low_share
+    low_density, high_density = 0.25 - low_share * low_share, 0.25 - high_share * high_share
+    by_scale = ((below * unit) * low_density - (above * unit) * high_density) / mass
+    return (low_density - high_density) / mass, by_scale
+
+
+@kernel
+def slopes(lo, hi, new_lo, new_hi, mean, scale):  # type: ignore[no-untyped-def]
+    """Of the code length of new_lo..new_hi given lo..hi, in nats: by the mean, in scales, and by the logarithm of the
+    scale. float64, by IEEE operations in this order."""
+    whole, part = _mass_slopes(lo, hi, mean, scale), _mass_slopes(new_lo, new_hi, mean, scale)
+    return whole[0] - part[0], whole[1] - part[1]
 
 
 @kernel

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from ddpmcodec.ans.logistic import find, interval
 from ddpmcodec.ans.stream import advance, needs_word, slot
 from ddpmcodec.channels.adaptation import Adaptation, contexts, corrected, learn, none, start
+from ddpmcodec.networks import learning
+from ddpmcodec.networks.learning import Learner
 from ddpmcodec.networks.local import NO_LOCAL, Local, refine
 from ddpmcodec.schedule import Step, step_pixels
 
@@ -37,6 +39,7 @@ class StepConstants(NamedTuple):
     exact: bool
     dither: NDArray[np.uint16]
     local: Local = NO_LOCAL
+    learns: bool = False  # the local network, while the step is told
 
 
 def unknown_levels() -> Table:
@@ -58,7 +61,7 @@ def step_constants(step: Step, levels: Table, dither: NDArray[np.uint16], local:
     for y, x in zip(*np.nonzero(moves), strict=True):
         rho[y, x], width[y, x] = rho_and_width(int(levels[y, x]), step.level) if step.level else (0, 1)
     levels[moves] = step.level
-    return StepConstants(rho, width, step.level == 0, dither, local)
+    return StepConstants(rho, width, step.level == 0, dither, local, step.learns and local.dilation > 0)
 
 
 kernel = numba.njit(cache=True, nogil=True)
@@ -130,8 +133,11 @@ def _law(adaptation, distance, known, predicted, y, x, channel, red, green):  # 
 
 
 @kernel
-def _encode(pixels, lo, hi, c, means, scales, coupling, rhos, widths, exact, dither, local, adaptation, starts, freqs):  # type: ignore[no-untyped-def]
+def _encode(pixels, lo, hi, c, prediction, rhos, widths, exact, dither, networks, adaptation, starts, freqs):  # type: ignore[no-untyped-def]
     height, width, channels = pixels.shape
+    means, scales, coupling = prediction
+    local, learner = networks
+    learns = len(learner.slopes) > 0
     count = 0
     for y in range(height):
         for x in range(width):
@@ -139,7 +145,7 @@ def _encode(pixels, lo, hi, c, means, scales, coupling, rhos, widths, exact, dit
             if cell == 0:
                 continue
             if local.dilation:
-                refine(local, lo, hi, (means, scales, coupling), y, x)
+                refine(local, lo, hi, prediction, y, x, learner.traces, learner.filled[0])
             red = green = np.int64(0)
             for channel in range(channels):
                 mean = _coupled(means, coupling, y, x, channel, red, green)
@@ -161,10 +167,16 @@ def _encode(pixels, lo, hi, c, means, scales, coupling, rhos, widths, exact, dit
                         if teaches:
                             learn(adaptation, where, new_low, law, predicted, y, x, channel)
                     lo[y, x, channel], hi[y, x, channel] = new_low, new_high
+                residual = _residual(mean, new_low, new_high)
                 if channel == 0:
-                    red = _residual(mean, new_low, new_high)
+                    red = residual
                 elif channel == 1:
-                    green = _residual(mean, new_low, new_high)
+                    green = residual
+                if learns and low < high:
+                    predicted = mean, np.int64(scales[y, x, channel])
+                    learning.told(learner, channel, predicted, (low, high), (new_low, new_high), residual)
+            if learns:
+                learning.learn(local, learner, coupling[y, x])
             if local.dilation and channels == 1:
                 _spread_grey(lo, hi, y, x)
     return count
@@ -174,6 +186,12 @@ def adaptation_of(constants: StepConstants, height: int, width: int) -> Adaptati
     """What a step of an image begins with."""
     adapts = constants.exact and len(constants.local.law) > 0
     return start(constants.local.law, height, width) if adapts else none()
+
+
+def networks_of(constants: StepConstants) -> tuple[Local, Learner]:
+    """The local network that a step of an image begins with, and what its learning keeps."""
+    local = constants.local
+    return learning.learner(local) if constants.learns else (local, learning.no_learner(local))
 
 
 def encode_step(
@@ -192,26 +210,30 @@ def encode_step(
     Updates lo, hi, c in place, with a local network the prediction: means, scales, coupling, and the adaptation, which
     decoding begins anew.
     """
-    rho, width, exact, dither, local = constants
+    rho, width, exact, dither, *_ = constants
     if adaptation is None:
         adaptation = adaptation_of(StepConstants(*constants), *pixels.shape[:2])
+    networks = networks_of(StepConstants(*constants))
     starts, freqs = np.empty(pixels.size, np.uint32), np.empty(pixels.size, np.uint32)
     count = _encode(
-        pixels, lo, hi, c, means, scales, coupling, rho, width, exact, dither, local, adaptation, starts, freqs
+        pixels, lo, hi, c, (means, scales, coupling), rho, width, exact, dither, networks, adaptation, starts, freqs
     )  # fmt: skip
     return starts[:count].copy(), freqs[:count].copy()
 
 
 @kernel
-def _decode(lo, hi, c, means, scales, coupling, rhos, widths, exact, dither, local, adaptation, head, position, words):  # type: ignore[no-untyped-def]
+def _decode(lo, hi, c, prediction, rhos, widths, exact, dither, networks, adaptation, head, position, words):  # type: ignore[no-untyped-def]
     height, width, channels = c.shape
+    means, scales, coupling = prediction
+    local, learner = networks
+    learns = len(learner.slopes) > 0
     for y in range(height):
         for x in range(width):
             rho, cell = rhos[y & 15, x & 15], widths[y & 15, x & 15]
             if cell == 0:
                 continue
             if local.dilation:
-                refine(local, lo, hi, (means, scales, coupling), y, x)
+                refine(local, lo, hi, prediction, y, x, learner.traces, learner.filled[0])
             red = green = np.int64(0)
             for channel in range(channels):
                 mean = _coupled(means, coupling, y, x, channel, red, green)
@@ -237,10 +259,16 @@ def _decode(lo, hi, c, means, scales, coupling, rhos, widths, exact, dither, loc
                             return head, position, False
                         head = (head << np.uint64(32)) | np.uint64(words[position])
                         position += 1
+                residual = _residual(mean, new_low, new_high)
                 if channel == 0:
-                    red = _residual(mean, new_low, new_high)
+                    red = residual
                 elif channel == 1:
-                    green = _residual(mean, new_low, new_high)
+                    green = residual
+                if learns and low < high:
+                    predicted = mean, np.int64(scales[y, x, channel])
+                    learning.told(learner, channel, predicted, (low, high), (new_low, new_high), residual)
+            if learns:
+                learning.learn(local, learner, coupling[y, x])
             if local.dilation and channels == 1:
                 _spread_grey(lo, hi, y, x)
     return head, position, True
@@ -253,10 +281,12 @@ def decode_step(
 
     Returns the new head and position, and whether the step was finished before the words ran out.
     """
-    rho, width, exact, dither, local, head, position, words = rest
-    adaptation = adaptation_of(StepConstants(*rest[:5]), *lo.shape[:2])
+    *constants, head, position, words = rest
+    rho, width, exact, dither, *_ = constants
+    adaptation = adaptation_of(StepConstants(*constants), *lo.shape[:2])
+    networks = networks_of(StepConstants(*constants))
     head, position, whole = _decode(
-        lo, hi, c, means, scales, coupling, rho, width, exact, dither, local, adaptation,
+        lo, hi, c, (means, scales, coupling), rho, width, exact, dither, networks, adaptation,
         np.uint64(head), np.int64(position), words,
     )  # fmt: skip
     return np.uint64(head), int(position), bool(whole)

@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from ddpmcodec.ans.stream import STATE_LOW, close_stream, encode_reverse, open_stream
 from ddpmcodec.channels import cells
 from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError
-from ddpmcodec.networks.local import NO_LOCAL
 from ddpmcodec.networks.model import IntegerPrediction, Model
 from ddpmcodec.parallel import run_all
 from ddpmcodec.schedule import Step, step_mask
@@ -110,7 +109,7 @@ class Walk:
         height, width, channels = self.state.c.shape[1:]
         for number, step in enumerate(self.steps):
             noise = dither(number, self.group, height, width, channels)
-            constants = cells.step_constants(step, self.levels, noise, self.model.local.get(step, NO_LOCAL))
+            constants = cells.step_constants(step, self.levels, noise, self.model.local_of(step))
             yield self.model.predict(self.state.lo, self.state.hi), constants
             self.state.spread_grey()
 

@@ -16,6 +16,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from ddpmcodec.errors import FormatError, ModelError
+from ddpmcodec.networks import learning
 from ddpmcodec.networks.eager import LEVELS
 from ddpmcodec.networks.exact import Architecture
 from ddpmcodec.networks.features import (
@@ -130,7 +131,7 @@ def parse(data: bytes, source: str) -> Model:
         raise ModelError(f"{source}: the exported model is damaged ({error}); get it again") from error
     check_sums(params, shape)
     local = {step: local_network(params, local_prefix(step), step, shape) for step in steps}
-    if local and _local_canary(local) != metadata.get("local_canary"):
+    if local and _local_canary(local, presets) != metadata.get("local_canary"):
         raise ModelError(
             f"{source}: its local networks do not compute exactly on this machine; please report the processor"
         )
@@ -142,12 +143,15 @@ def parse(data: bytes, source: str) -> Model:
 
 def local_prefix(step: Step) -> str:
     """What the names of a step's local network begin with."""
-    return "local." + ".".join(map(str, step)) + "."
+    return "local." + ".".join(map(str, step[:4])) + "."
 
 
-def _local_canary(local: Mapping[Step, Local]) -> str:
-    """sha256 of what all local networks make of their canaries."""
-    return hashlib.sha256(b"".join(fingerprint(network) for network in local.values())).hexdigest()
+def _local_canary(local: Mapping[Step, Local], presets: Mapping[int, Sequence[Step]]) -> str:
+    """sha256 of what all local networks make of their canaries, and of what those that may learn make of themselves."""
+    learn = {step._replace(learns=False) for steps in presets.values() for step in steps if step.learns}
+    made = [fingerprint(network) for network in local.values()]
+    learned = [learning.fingerprint(network) for step, network in local.items() if step in learn]
+    return hashlib.sha256(b"".join(made + learned)).hexdigest()
 
 
 def local_params(model: bytes, step: Step) -> dict[str, Tensor]:
@@ -174,7 +178,7 @@ def with_local(
     metadata["local"] = steps_to_json(list(local))
     metadata["local_shape"] = shape._asdict()
     networks = {step: local_network(tensors, local_prefix(step), step, shape) for step in local}
-    metadata["local_canary"] = _local_canary(networks)
+    metadata["local_canary"] = _local_canary(networks, presets)
     metadata["presets"] = {str(effort): steps_to_json(steps) for effort, steps in presets.items()}
     tensors = {k: v.contiguous() for k, v in sorted(tensors.items())}
     return bytes(save_tensors(tensors, metadata={"ddpmcodec": json.dumps(metadata, sort_keys=True)}))

@@ -106,6 +106,30 @@ NO_LOCAL = Local(
 )  # fmt: skip
 
 
+class Trace(NamedTuple):
+    """What a network computed at some places, for its learning (`networks.learning`)."""
+
+    row: NDArray[np.float32]  # its inputs [places, INPUTS]
+    ahead: NDArray[np.int64]  # the denoiser's mean less the local one [places, 3], 1/64 grey level
+    scale: NDArray[np.int64]  # the denoiser's, indices [places, 3]
+    taken: NDArray[np.float32]  # what blocks and outputs take [depth + 1, places, width]
+    real: NDArray[np.float32]  # sums of the blocks, scaled [depth, places, width]
+
+
+def new_trace(places: int, depth: int, width: int) -> Trace:
+    """Of so many places of a network."""
+    return Trace(
+        _blank(places, INPUTS), np.zeros((places, 3), np.int64), np.zeros((places, 3), np.int64),
+        _blank(depth + 1, places, width), _blank(depth, places, width),
+    )  # fmt: skip
+
+
+def trace_of(local: Local) -> Trace:
+    """For one place, where a network does not learn."""
+    depth, width, _ = local.blocks.shape
+    return new_trace(1, depth, width)
+
+
 def local_network(params: Mapping[str, Any], prefix: str, step: Step, shape: Shape) -> Local:
     """From the tensors '<prefix><layer>.weight' int8 [outputs, inputs], '.factor' and '.bias' float32 [outputs],
     '<prefix>law' int32 [3, CONTEXTS + GAINS]."""
@@ -199,49 +223,53 @@ def _multiply(weight, x, sums):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def run(local, row, out):  # type: ignore[no-untyped-def]
-    """The network: row float32 [INPUTS] to out int64 [OUTPUTS]."""
+def run(local, trace, place, out):  # type: ignore[no-untyped-def]
+    """The network: its inputs, in the row of this place of the trace, to out int64 [OUTPUTS]."""
     width = local.enter.shape[1]
-    sums, q = np.empty(width, np.float32), np.empty(width, np.float32)
-    _multiply(local.enter, row, sums)
+    sums, last = np.empty(width, np.float32), np.empty(OUTPUTS, np.float32)
+    q = trace.taken[0, place]
+    _multiply(local.enter, trace.row[place], sums)
     for o in range(width):
         q[o] = quantised(sums[o] * local.factors[0, o] + local.biases[0, o], local.levels, local.limit)
     for k in range(len(local.blocks)):
+        real, after = trace.real[k, place], trace.taken[k + 1, place]
         _multiply(local.blocks[k], q, sums)
         factors, biases = local.factors[k + 1], local.biases[k + 1]
         for o in range(width):
-            branch = quantised(sums[o] * factors[o] + biases[o], local.levels, local.limit)
-            q[o] = min(max(q[o] + branch, -local.limit), local.limit)
-    last = np.empty(OUTPUTS, np.float32)
+            real[o] = sums[o] * factors[o] + biases[o]
+            after[o] = min(max(q[o] + quantised(real[o], local.levels, local.limit), -local.limit), local.limit)
+        q = after
     _multiply(local.leave, q, last)
     for o in range(OUTPUTS):
-        real = last[o] * local.out_factor[o] + local.out_bias[o]
-        out[o] = np.int64(rounded(real, _LIMIT))
+        real_out = last[o] * local.out_factor[o] + local.out_bias[o]
+        out[o] = np.int64(rounded(real_out, _LIMIT))
 
 
 def fingerprint(local: Local) -> bytes:
     """What the network makes of seeded inputs (numpy's Philox 4x64, key 0): the same on every machine, or it must not
     decode."""
     raw = np.random.Philox(key=0).random_raw(CANARIES * INPUTS).reshape(CANARIES, INPUTS)
-    outs = np.empty((CANARIES, OUTPUTS), np.int64)
+    outs, trace = np.empty((CANARIES, OUTPUTS), np.int64), trace_of(local)
     for row, out in zip((raw % 255).astype(np.float32) - np.float32(127), outs, strict=True):
-        run(local, row, out)
+        trace.row[0] = row
+        run(local, trace, 0, out)
     return outs.astype("<i8").tobytes()
 
 
 @kernel
-def refine(local, lo, hi, prediction, y, x):  # type: ignore[no-untyped-def]
-    """Move the prediction of a pixel, in place, by what is told around it."""
+def refine(local, lo, hi, prediction, y, x, trace, place):  # type: ignore[no-untyped-def]
+    """Move the prediction of a pixel, in place, by what is told around it. trace: keeps how, at this place."""
     means, scales, coupling = prediction
-    row, middle, out = np.empty(INPUTS, np.float32), np.empty(3, np.int64), np.empty(OUTPUTS, np.int64)
+    row, middle, out = trace.row[place], np.empty(3, np.int64), np.empty(OUTPUTS, np.int64)
     look(lo, hi, lo, hi, prediction, y, x, local.dilation, local.gain, row, middle)
-    run(local, row, out)
+    run(local, trace, place, out)
     for c in range(3):
         around = np.int64(0)
         for j in range(WINDOW):
             around += out[12 + j] * np.int64(row[3 * j + c])
-        scale = np.int64(scales[y, x, c])
-        share = (out[9 + c] * (np.int64(means[y, x, c]) - 64 * middle[c])) // SHARE_UNIT
+        scale, ahead = np.int64(scales[y, x, c]), np.int64(means[y, x, c]) - 64 * middle[c]
+        trace.scale[place, c], trace.ahead[place, c] = scale, ahead
+        share = (out[9 + c] * ahead) // SHARE_UNIT
         offset = (out[c] * EIGHT_SCALES[scale]) // (8 * OFFSET_UNIT)
         mean = 64 * middle[c] + share + offset + (64 * around) // WEIGHT_UNIT
         means[y, x, c] = min(max(mean, -MEAN_LIMIT), MEAN_LIMIT)

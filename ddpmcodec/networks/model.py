@@ -28,7 +28,7 @@ from ddpmcodec.networks.gaussian_features import (
     gaussian_features,
     level_constants,
 )
-from ddpmcodec.networks.local import Local
+from ddpmcodec.networks.local import NO_LOCAL, Local
 from ddpmcodec.networks.neighbours import blend
 from ddpmcodec.parallel import one_thread_if
 from ddpmcodec.schedule import HALF_RANGE, Step
@@ -136,6 +136,10 @@ class Model:
     predict: Predictor
     predict_gaussian: GaussianPredictor
     local: Mapping[Step, Local] = field(default_factory=dict)
+
+    def local_of(self, step: Step) -> Local:
+        """The local network of a step, whether it learns or not."""
+        return self.local.get(step._replace(learns=False), NO_LOCAL)
 
 
 class EagerPredictor:

@@ -249,7 +249,7 @@ class Pool:
         self.model, self.steps, self.step, self.source = model, steps, steps[-1], source
         self.samples: deque[Sample] = deque(maxlen=POOL)
         self.batch, self.due, self.seen, self.places = batch, 0, 0, 0
-        self.rng = np.random.default_rng(self.step)
+        self.rng = np.random.default_rng(self.step[:4])
 
     def draw(self) -> Places:
         """Some places of each of some images; of images that have few, more images."""

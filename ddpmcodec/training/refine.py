@@ -132,7 +132,7 @@ class _Report:
 
     def evaluate(self, done: float) -> bytes:
         """Logs the held-out costs, without what an image teaches, and saves the model, which is returned."""
-        costs = {str(tuple(step)): round(bits, 4) for step, bits in self.trainer.evaluate(self.batches).items()}
+        costs = {str(step[:4]): round(bits, 4) for step, bits in self.trainer.evaluate(self.batches).items()}
         seconds, images = round(time.perf_counter() - self.start, 1), self.images()
         record = {"step": self.number, "images": images, "seconds": seconds, "done": round(done, 4)}
         _write(self.log, record | {"held_out": costs})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -11,7 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ddpmcodec.ans.logistic import MAX_WIDTH, SCALES, _centred, _truncate, cost_bits, decode_values, encode_values
+from ddpmcodec.ans.logistic import (
+    EIGHT_SCALES,
+    MAX_WIDTH,
+    SCALES,
+    _centred,
+    _truncate,
+    cost_bits,
+    decode_values,
+    encode_values,
+    slopes,
+)
 from ddpmcodec.ans.logistic import find as find_kernel
 from ddpmcodec.ans.logistic import interval as interval_kernel
 from ddpmcodec.ans.make_table import LAST, RESOLUTION, STEPS, TABLE_PATH
@@ -320,3 +331,33 @@ def test_cost_is_minus_log2_of_the_probability() -> None:
 def test_columns_that_contradict_each_other_are_refused(columns: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="symbol 0: need lo <= new_lo"):
         encode_values(*columns)
+
+
+# --- slopes of the code length, for networks that learn
+
+
+def code_length(law: Law, new: tuple[int, int], mean: float, scale: float) -> float:
+    """In nats, of new given lo..hi, mean and scale in 1/64 grey level; exp and log1p keep the tails."""
+
+    def log_mass(lo: int, hi: int) -> float:
+        below, above = (64 * lo - 32 - mean) / scale, (64 * hi + 32 - mean) / scale
+        if below < 0 < above:
+            return math.log(math.tanh(above / 2) / 2 - math.tanh(below / 2) / 2)
+        near, far = sorted((abs(below), abs(above)))
+        return math.log(-math.expm1(near - far)) - near - math.log1p(math.exp(-near)) - math.log1p(math.exp(-far))
+
+    return log_mass(law.lo, law.hi) - log_mass(*new)
+
+
+@given(laws(), st.data())
+def test_slopes_are_those_of_the_code_length(law: Law, data: st.DataObject) -> None:
+    new_lo = data.draw(st.integers(law.lo, law.hi))
+    new = new_lo, data.draw(st.integers(new_lo, law.hi))
+    by_mean, by_scale = slopes(law.lo, law.hi, *new, law.mean, law.scale)
+    scale, step = float(EIGHT_SCALES[law.scale]) / 8, 1e-4
+    mean_slope = code_length(law, new, law.mean + step * scale, scale) - code_length(
+        law, new, law.mean - step * scale, scale
+    )
+    wider, narrower = (code_length(law, new, law.mean, scale * math.exp(x)) for x in (step, -step))
+    assert by_mean == pytest.approx(mean_slope / (2 * step), rel=0.02, abs=0.02)
+    assert by_scale == pytest.approx((wider - narrower) / (2 * step), rel=0.02, abs=0.02)

@@ -20,6 +20,7 @@ from ddpmcodec.networks.latent import LatentNetwork
 from ddpmcodec.networks.local import INPUTS, Shape
 from ddpmcodec.networks.model import Canary, EagerPredictor, FusedPredictor, IntegerPrediction
 from ddpmcodec.presets import REFINED as LISTS
+from ddpmcodec.presets import learning
 from ddpmcodec.schedule import Step
 from ddpmcodec.training.local import LatentLocal
 
@@ -131,6 +132,16 @@ def test_local_networks_must_be_those_that_are_named(refined: bytes, local: Any)
 def test_local_networks_that_compute_something_else_are_refused(refined: bytes) -> None:
     with pytest.raises(ModelError, match=r"its local networks do not compute exactly on this machine"):
         parse(with_metadata(refined, local_canary="0" * 64))
+
+
+def test_what_networks_learn_is_checked_where_a_list_lets_them(exported: bytes, refined: bytes) -> None:
+    lists = STEPS | {9: learning(REFINED, len(REFINED))}
+    learns = checkpoint.with_local(exported, {LOCAL: checkpoint.local_params(refined, LOCAL)}, SHAPE, lists)
+    assert parse(learns).presets[9] == lists[9]
+    still = metadata_of(refined)["local_canary"]
+    assert metadata_of(learns)["local_canary"] != still
+    with pytest.raises(ModelError, match=r"its local networks do not compute exactly on this machine"):
+        parse(with_metadata(learns, local_canary=still))
 
 
 @pytest.mark.parametrize(

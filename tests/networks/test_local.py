@@ -117,8 +117,9 @@ def test_the_kernel_computes_what_the_plain_operations_say(shape: Shape) -> None
     network, rng = random_network(1, shape=shape), np.random.default_rng(2)
     for _ in range(5):
         row = rng.integers(-127, 128, INPUTS).astype(np.float32)
-        out = np.empty(OUTPUTS, np.int64)
-        local.run(network, row, out)
+        out, trace = np.empty(OUTPUTS, np.int64), local.trace_of(network)
+        trace.row[0] = row
+        local.run(network, trace, 0, out)
         assert np.array_equal(out, plainly(network, row))
         assert len(set(out.tolist())) > 10
 
@@ -154,7 +155,7 @@ def test_a_network_that_says_nothing_moves_nothing() -> None:
     rng = np.random.default_rng(4)
     lo = rng.integers(0, 100, (9, 9, 3)).astype(np.uint8)
     prediction = flat_prediction()
-    local.refine(network, lo, lo + np.uint8(90), prediction, *HERE)
+    local.refine(network, lo, lo + np.uint8(90), prediction, *HERE, local.trace_of(network), 0)
     assert all(np.array_equal(a, b) for a, b in zip(prediction, flat_prediction(), strict=True))
 
 
@@ -164,7 +165,7 @@ def test_refined_predictions_stay_within_the_coders_limits() -> None:
     mean, scale, coupling = prediction = flat_prediction()
     for y in range(9):
         for x in range(9):
-            local.refine(network, lo, lo, prediction, y, x)
+            local.refine(network, lo, lo, prediction, y, x, local.trace_of(network), 0)
     assert (np.abs(mean.astype(int)).max() <= 32767, scale.max() <= 127) == (True, True)
     assert np.abs(coupling.astype(int)).max() <= 1023
     assert len(np.unique(mean)) > 20

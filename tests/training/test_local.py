@@ -133,7 +133,7 @@ def test_a_run_writes_a_model_that_codes_and_can_be_refined_again(
     assert checkpoint.parse(out.read_bytes(), "out").local
     records = [json.loads(line) for line in out.with_suffix(".jsonl").read_text().splitlines()]
     assert records[0]["settings"]["batch"] == 4
-    assert set(records[-1]["held_out"]) == {str(tuple(step)) for step in refined_steps()}
+    assert set(records[-1]["held_out"]) == {str(step[:4]) for step in refined_steps()}
     again = refine(refined, replace(settings, hours=1e-6), out, said.append, compiled=False)
     assert "bits/dim" in said[-1]
     lengths = [sum(code_lengths(checkpoint.parse(m, "m"), gradients[:3], REFINED)) for m in (refined, again)]
