@@ -28,7 +28,7 @@ from ddpmcodec.networks.model import Model
 from ddpmcodec.presets import PRESETS, REFINED, REFINED_PROGRESSIVE, refined_steps
 from ddpmcodec.training.local import LatentLocal
 
-EFFORTS = (1, 5, PROGRESSIVE)
+EFFORTS = (1, 5, 7, PROGRESSIVE)
 MODEL = "tiny.safetensors.xz"  # its tables compress well
 MANIFEST = "manifest.json"
 SMALL_GROUP = 256
