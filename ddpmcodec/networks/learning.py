@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddpmcodec.ans.logistic import EIGHT_SCALES, slopes
-from ddpmcodec.networks.features import SCALE_UNIT
 from ddpmcodec.networks.glue import kernel, rounded
 from ddpmcodec.networks.local import (
     COUPLING_UNIT,
@@ -131,28 +130,17 @@ def learn(local, learner, coupling):  # type: ignore[no-untyped-def]
         _update(local, learner)
 
 
-@kernel
-def _rehearse(local, learner, rows, values):  # type: ignore[no-untyped-def]
-    out = np.empty(OUTPUTS, np.int64)
-    for k in range(len(rows)):
-        place, pixel = learner.filled[0], values[k]
-        learner.traces.row[place] = rows[k]
-        run(local, learner.traces, place, out)
-        for c in range(3):
-            law = np.int64(64 * pixel[2] + 16 * c), np.int64(SCALE_UNIT + pixel[c] % 16)
-            new = np.int64(pixel[c])
-            told(learner, c, law, (np.int64(0), np.int64(255)), (new, new), 64 * new - law[0])
-        learn(local, learner, pixel)
-
-
 def fingerprint(local: Local) -> bytes:
     """The weights that seeded batches teach (numpy's Philox 4x64, key 1): the same on every machine, or a step that
     learns must not decode."""
-    places = CANARY_BATCHES * BATCH
-    raw = np.random.Philox(key=1).random_raw(places * (INPUTS + 3)).reshape(places, INPUTS + 3)
-    rows = (raw[:, :INPUTS] % 255).astype(np.float32) - np.float32(127)
+    raw = np.random.Philox(key=1).random_raw(BATCH * (INPUTS + OUTPUTS)).reshape(BATCH, INPUTS + OUTPUTS)
     own, learning = learner(local)
-    _rehearse(own, learning, rows, (raw[:, INPUTS:] % 256).astype(np.int64))
+    learning.traces.row[:] = (raw[:, :INPUTS] % 255).astype(np.float32) - np.float32(127)
+    for _ in range(CANARY_BATCHES):
+        for place in range(BATCH):
+            run(own, learning.traces, place, np.empty(OUTPUTS, np.int64))
+        learning.slopes[:] = (raw[:, INPUTS:] % 4095).astype(np.float32) / np.float32(2048) - _ONE
+        _update(own, learning)
     return learning.blocks.astype("<f4").tobytes() + learning.leave.astype("<f4").tobytes()
 
 
