@@ -121,13 +121,16 @@ def create(
 def _parse_levels(text: str) -> Sequence[float]:
     from ddpmcodec.schedule import log_linear
 
+    need = f"{text}: need S_1:S_T:T, two numbers and a count, such as 0.7:400:32"
     try:
         first, last, count = text.split(":")
-        return [float(s) for s in log_linear(float(first), float(last), int(count))]
+        numbers = float(first), float(last), int(count)
     except ValueError as error:
-        raise click.BadParameter(
-            f"{text}: need S_1:S_T:T, such as 0.7:400:32 ({error})", param_hint="--levels"
-        ) from error
+        raise click.BadParameter(need, param_hint="--levels") from error
+    try:
+        return [float(s) for s in log_linear(*numbers)]
+    except ValueError as error:
+        raise click.BadParameter(f"{need} ({error})", param_hint="--levels") from error
 
 
 def _gather(inputs: Sequence[str], quiet: bool) -> list[tuple[str, Path]]:
@@ -275,9 +278,10 @@ def _refuse_existing(targets: Sequence[Path]) -> None:
 
 
 def _targets(folder: Path, names: Sequence[str]) -> dict[str, Path]:
-    """photo.jpg becomes photo.png; where that would take the place of another image, photo.jpg.png."""
+    """photo.jpg becomes photo.png; where that is the place of another image, or of a folder of some, photo.jpg.png."""
     short = {name: str(PurePosixPath(name).with_suffix(".png")) for name in names}
     taken = Counter(short.values())
+    taken.update(str(parent) for name in names for parent in PurePosixPath(name).parents)
     chosen = {name: short[name] if taken[short[name]] == 1 else f"{name}.png" for name in names}
     if len(set(chosen.values())) < len(names):  # some photo.jpg.png was there already
         chosen = {name: f"{name}.png" for name in names}

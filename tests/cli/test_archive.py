@@ -167,7 +167,8 @@ def test_an_archive_that_fails_leaves_nothing(ddpm: Callable, photos: Path, tmp_
 def test_levels_that_cannot_be_are_wrong_usage(ddpm: Callable, photos: Path, tmp_path: Path, levels: str) -> None:
     ended = ddpm("archive", "create", tmp_path / "a.ddpma", photos, "--levels", levels)
     assert ended.code == 2
-    assert "need S_1:S_T:T, such as 0.7:400:32" in ended.stderr
+    assert "need S_1:S_T:T, two numbers and a count, such as 0.7:400:32" in ended.stderr
+    assert "unpack" not in ended.stderr
 
 
 def test_steps_and_levels_are_one_choice(ddpm: Callable, photos: Path, tmp_path: Path) -> None:
@@ -296,6 +297,13 @@ def test_no_two_images_take_one_place(ddpm: Callable, tiny_model: Path, tmp_path
     assert ddpm("archive", "extract", tmp_path / "a.ddpma", "-o", tmp_path / "out", "--model", tiny_model).code == 0
     found = {name: Image.open(tmp_path / "out" / f"{name}.png").getpixel((0, 0)) for name in images}
     assert list(found.values()) == [0, 1, 2]
+
+
+def test_an_image_does_not_take_the_place_of_a_folder(ddpm: Callable, tiny_model: Path, tmp_path: Path) -> None:
+    images = {name: Image.new("L", (2, 2), i) for i, name in enumerate(["x.jpg", "x.png/y.jpg"])}
+    (tmp_path / "a.ddpma").write_bytes(archive.create(images.items(), model=tiny_model, effort=1))
+    assert ddpm("archive", "extract", tmp_path / "a.ddpma", "-o", tmp_path / "out", "--model", tiny_model).code == 0
+    assert files_below(tmp_path / "out") == ["x.jpg.png", "x.png/y.png"]
 
 
 @pytest.mark.parametrize("name", ["../up.png", "/tmp/up.png", "C:/up.png", "..\\up.png", "a\0b"])
