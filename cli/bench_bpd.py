@@ -67,7 +67,8 @@ def bpd(
     """Size of whole files without loss, in bits/dim, beside PNG, WebP and JPEG XL.
 
     Every file is decoded and compared. With each figure stands what the model itself needs: the code length of files,
-    the variational bound of archives by bits back. Writes bench-bpd.json and the chart bpd.png, bpd.svg; prints a table.
+    the variational bound of archives by bits back. Writes bench-bpd.json and the chart bpd.png, bpd.svg; prints a
+    table.
     """
     refuse_existing(out, "bpd", force=force)
 
