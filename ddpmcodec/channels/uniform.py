@@ -14,7 +14,8 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from itertools import pairwise
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,8 @@ from ddpmcodec.schedule import Step, step_mask
 T = TypeVar("T")
 Pixels = NDArray[np.uint8]
 FEW_PIXELS = 128  # of a step: a preview of fewer keeps to what the last whole step shows
+PREVIEW_PERIOD = 8  # of the lattice that previews are filled in on, and the shares of it that are, one after another
+COARSE_TO_FINE = (0, 1, 2, 4, 8, 16, 32, 64)
 Symbols = tuple[NDArray[np.uint32], NDArray[np.uint32]]  # starts and frequencies of the coded cells, in decoding order
 
 
@@ -230,10 +233,9 @@ def decode_group(
     state = State.unknown(len(chunks), *shape)
     readers = [_Reader(list(c), per_step, partial) for c in chunks]
     wanted = len(steps) if last_step is None else min(last_step, len(steps))
-    done, begun = 0, None
+    done, begun = 0, None  # the state before a step that the data end in
     for number, (prediction, constants) in enumerate(Walk(model, steps[:wanted], group, state)):
         before = state.copy() if partial else state
-        first = prediction.copied() if partial else prediction  # not refined yet
         for reader in readers:
             reader.open(number)
 
@@ -246,12 +248,12 @@ def decode_group(
             for n, reader in enumerate(readers):
                 reader.close(state.check(n))
         if all(reader.ended for reader in readers):
-            begun = _Begun(before, first)
+            begun = before
             break
         done += 1
     _no_more(chunks, steps, per_step, last_step)
     exact = state.is_exact() and all(reader.checked for reader in readers)
-    pixels = _preview(state, model, steps[done:], begun)
+    pixels = _preview(state, model, begun)
     return Decoded(pixels, exact, done, tuple(r.bytes_used for r in readers))
 
 
@@ -264,36 +266,31 @@ def _no_more(chunks: Sequence[list[bytes]], steps: Sequence[Step], per_step: boo
 # --- previews
 
 
-class _Begun(NamedTuple):
-    """A step that the data end in: the state before it, and the prediction it is coded under."""
+def _preview(state: State, model: Model, before: State | None) -> Pixels:
+    """The progressive estimate, uint8 [N, H, W, C]: what is known, and the model's view of the rest.
 
-    before: State
-    prediction: IntegerPrediction
-
-
-def _preview(state: State, model: Model, steps: Sequence[Step], begun: _Begun | None) -> Pixels:
-    """The progressive estimate, uint8 [N, H, W, C]: what is known, and the model's view of what `steps` would tell.
-
-    Values that have not arrived of a step are the medians of the laws they are coded under; the network then sees them
-    beside those that have, as if the step were whole. A handful of values may mislead it: while few have arrived, the
-    preview of the last whole step is shown, drawn into the ranges that are known by now. That can only help: the pixel
-    lies in its range.
+    Pixels that nothing is known about are filled in coarse to fine, ever twice as many, with the medians of their laws,
+    and the network sees those as if they had been told: it is good at finding what is missing between pixels, and poor
+    at looking far. What is known to a range is its median in the end. before: the state before a step that the data end
+    in. A handful of its values may mislead the network: while few have arrived, the preview of the last whole step is
+    shown, drawn into the ranges that are known by now. That can only help: the pixel lies in its range.
     """
     shown = state.copy()
-    if begun is not None:
-        arrived = (state.lo != begun.before.lo) | (state.hi != begun.before.hi)
+    if before is not None:
+        arrived = (state.lo != before.lo) | (state.hi != before.hi)
         if np.count_nonzero(arrived.any(-1)) < FEW_PIXELS:
-            shown, arrived = begun.before.copy(), np.zeros_like(arrived)
-        _fill_in(shown, begun.prediction, shown.moved_by(steps[0]) & ~arrived)
-    for step in steps:
-        missing = shown.moved_by(step) & (shown.lo < shown.hi)
-        if step.level == 0 and missing.any():
-            _fill_in(shown, model.predict(shown.lo, shown.hi), missing)
+            shown = before.copy()
+    nothing = (shown.lo == 0) & (shown.hi == 255)
+    for first, last in pairwise(COARSE_TO_FINE):
+        _fill_in(shown, model, nothing & shown.moved_by(Step(0, PREVIEW_PERIOD, first, last)))
+    _fill_in(shown, model, shown.lo < shown.hi)
     return np.clip(shown.lo, state.lo, state.hi)[..., : state.channels]
 
 
-def _fill_in(state: State, prediction: IntegerPrediction, missing: NDArray[np.bool_]) -> None:
+def _fill_in(state: State, model: Model, missing: NDArray[np.bool_]) -> None:
     """Values become the medians of their laws, in their ranges; missing: [N, H, W, 3]."""
-    laws = (array[missing] for array in (state.lo, state.hi, prediction.mean, prediction.scale))
-    state.lo[missing] = state.hi[missing] = cells.medians(*laws)
-    state.spread_grey()
+    if missing.any():
+        prediction = model.predict(state.lo, state.hi)
+        laws = (array[missing] for array in (state.lo, state.hi, prediction.mean, prediction.scale))
+        state.lo[missing] = state.hi[missing] = cells.medians(*laws)
+        state.spread_grey()
