@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -233,7 +233,7 @@ def decode_group(
     state = State.unknown(len(chunks), *shape)
     readers = [_Reader(list(c), per_step, partial) for c in chunks]
     wanted = len(steps) if last_step is None else min(last_step, len(steps))
-    done, begun = 0, None  # the state before a step that the data end in
+    done, begun = 0, None
     for number, (prediction, constants) in enumerate(Walk(model, steps[:wanted], group, state)):
         before = state.copy() if partial else state
         for reader in readers:
@@ -248,7 +248,7 @@ def decode_group(
             for n, reader in enumerate(readers):
                 reader.close(state.check(n))
         if all(reader.ended for reader in readers):
-            begun = before
+            begun = _Begun(steps[number], before)
             break
         done += 1
     _no_more(chunks, steps, per_step, last_step)
@@ -266,25 +266,44 @@ def _no_more(chunks: Sequence[list[bytes]], steps: Sequence[Step], per_step: boo
 # --- previews
 
 
-def _preview(state: State, model: Model, before: State | None) -> Pixels:
+class _Begun(NamedTuple):
+    """A step that the data end in, and the state before it."""
+
+    step: Step
+    before: State
+
+
+def _preview(state: State, model: Model, begun: _Begun | None) -> Pixels:
     """The progressive estimate, uint8 [N, H, W, C]: what is known, and the model's view of the rest.
+
+    Of a step that the data end in, what has arrived is seen beside what the preview of the last whole step shows for
+    the others. A handful of values may mislead the network: while few have arrived, that preview is shown, drawn into
+    the ranges that are known by now. That can only help: the pixel lies in its range.
+    """
+    shown = state.copy()
+    if begun is not None:
+        before = _estimate(begun.before, model)
+        arrived = (state.lo != begun.before.lo) | (state.hi != begun.before.hi)
+        few = np.count_nonzero(arrived.any(-1)) < FEW_PIXELS
+        waiting = state.moved_by(begun.step) & ~arrived
+        shown.lo[waiting] = shown.hi[waiting] = before[waiting]
+    pixels = before if begun is not None and few else _estimate(shown, model)
+    return np.clip(pixels, state.lo, state.hi)[..., : state.channels]
+
+
+def _estimate(state: State, model: Model) -> Pixels:
+    """Every value known or guessed, uint8 [N, H, W, 3].
 
     Pixels that nothing is known about are filled in coarse to fine, ever twice as many, with the medians of their laws,
     and the network sees those as if they had been told: it is good at finding what is missing between pixels, and poor
-    at looking far. What is known to a range is its median in the end. before: the state before a step that the data end
-    in. A handful of its values may mislead the network: while few have arrived, the preview of the last whole step is
-    shown, drawn into the ranges that are known by now. That can only help: the pixel lies in its range.
+    at looking far. What is known to a range is its median in the end.
     """
     shown = state.copy()
-    if before is not None:
-        arrived = (state.lo != before.lo) | (state.hi != before.hi)
-        if np.count_nonzero(arrived.any(-1)) < FEW_PIXELS:
-            shown = before.copy()
     nothing = (shown.lo == 0) & (shown.hi == 255)
     for first, last in pairwise(COARSE_TO_FINE):
         _fill_in(shown, model, nothing & shown.moved_by(Step(0, PREVIEW_PERIOD, first, last)))
     _fill_in(shown, model, shown.lo < shown.hi)
-    return np.clip(shown.lo, state.lo, state.hi)[..., : state.channels]
+    return shown.lo
 
 
 def _fill_in(state: State, model: Model, missing: NDArray[np.bool_]) -> None:
