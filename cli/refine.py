@@ -35,6 +35,12 @@ from ._training import (
     is_flag=True,
     help="Networks for the list of `encode --progressive`, not for those of the efforts.",
 )
+@click.option(
+    "--learn/--no-learn",
+    default=True,
+    show_default=True,
+    help="Networks learn from the image, from effort 7 on and with --progressive: for photographs, not for thumbnails.",
+)
 @click.option("--muon-rate", type=click.FloatRange(0, min_open=True), default=0.02, show_default=True)
 @click.option("--adam-rate", type=click.FloatRange(0, min_open=True), default=5e-3, show_default=True)
 @click.option(

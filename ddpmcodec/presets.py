@@ -56,7 +56,7 @@ SHORT_EFFORT, LEARNING_EFFORT = 2, 7  # the last with the short list, and the fi
 LEARNING_STEPS = 2  # the last of the list: they tell 15 of 16 pixels; the others are over before much is learned
 
 
-def learning(steps: Sequence[Step], last: int) -> tuple[Step, ...]:
+def with_learning(steps: Sequence[Step], last: int) -> tuple[Step, ...]:
     """The steps, the last of which learn."""
     return (*steps[:-last], *(step._replace(learns=True) for step in steps[-last:]))
 
@@ -64,14 +64,19 @@ def learning(steps: Sequence[Step], last: int) -> tuple[Step, ...]:
 REFINED: dict[int, tuple[Step, ...]] = {
     effort: tuple(groups([0, 4, 16, 64])) if effort <= SHORT_EFFORT
     else _LONG if effort < LEARNING_EFFORT
-    else learning(_LONG, LEARNING_STEPS)
+    else with_learning(_LONG, LEARNING_STEPS)
     for effort in BUDGETS
 }  # fmt: skip
 _THROUGH_NOISE = (
     *(step for step in groups([0, 1, 2, 4, 16, 64], 20) if step.level),
     *(Step(round(LEVEL_UNIT * level), 1, 0, 1) for level in (7, 2, 0)),
 )
-REFINED_PROGRESSIVE = learning(_THROUGH_NOISE, len(_THROUGH_NOISE))
+REFINED_PROGRESSIVE = with_learning(_THROUGH_NOISE, len(_THROUGH_NOISE))
+
+
+def without_learning(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """The same steps, none of which learns."""
+    return tuple(step._replace(learns=False) for step in steps)
 
 
 def refined_steps(*, progressive: bool = False) -> list[Step]:

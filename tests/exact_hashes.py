@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -66,11 +67,20 @@ def files(model: Model) -> Iterator[tuple[str, str]]:
     encoded = codec.encode_many(images, effort=1, model=model, verify=False)
     with in_small_groups():
         encoded.append(codec.encode(images[-1], effort=1, model=model, verify=False))
-    images += [images[-1]] * 2
-    encoded.append(codec.encode(images[-1], effort=9, model=model, verify=False))  # its local networks learn
+    images += [images[-1]]
+    for image, way in learning(images[-1]):
+        images.append(image)
+        encoded.append(codec.encode(image, model=model, verify=False, **way))
     for number, (image, data) in enumerate(zip(images, encoded, strict=True)):
         same = np.array_equal(np.asarray(codec.decode(data, model=model)), image)
         yield f"file {number}", hashlib.sha256(data).hexdigest() if same else "does not decode"
+
+
+def learning(image: NDArray[np.uint8]) -> Iterator[tuple[NDArray[np.uint8], dict[str, Any]]]:
+    """Files whose local networks learn, where the model has some, and how to encode them."""
+    yield image, {"effort": 9}
+    yield image[..., 1].copy(), {"effort": 9}
+    yield image, {"progressive": True}
 
 
 @contextmanager

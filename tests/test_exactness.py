@@ -82,7 +82,7 @@ def results(run: Run) -> dict[Environment, dict[str, str]]:
 
 def test_all_paths_of_one_process_agree(results: dict[Environment, dict[str, str]]) -> None:
     found = results[REFERENCE]
-    assert len(found) == 18 * (1 + len(models.names()))
+    assert len(found) == 20 * (1 + len(models.names()))
     assert {len(value) for value in found.values()} == {64}  # one hash each, not several, nor a complaint
 
 

@@ -172,7 +172,7 @@ def _encode(pixels, lo, hi, c, prediction, rhos, widths, exact, dither, networks
                     red = residual
                 elif channel == 1:
                     green = residual
-                if learns and low < high:
+                if learns:
                     predicted = mean, np.int64(scales[y, x, channel])
                     learning.told(learner, channel, predicted, (low, high), (new_low, new_high), residual)
             if learns:
@@ -264,7 +264,7 @@ def _decode(lo, hi, c, prediction, rhos, widths, exact, dither, networks, adapta
                     red = residual
                 elif channel == 1:
                     green = residual
-                if learns and low < high:
+                if learns:
                     predicted = mean, np.int64(scales[y, x, channel])
                     learning.told(learner, channel, predicted, (low, high), (new_low, new_high), residual)
             if learns:

@@ -37,6 +37,7 @@ FORMAT = 1
 EXACT_LIMIT = 2**24  # float32 holds every integer below it
 CANARY_SIZES = (10, 33)
 MAX_SIZE = 4096  # of anything an architecture counts
+LARGEST_FACTOR = 1 << 20  # of sums: what networks compute and learn stays finite
 
 
 def check_sums(params: Mapping[str, Tensor], shape: Shape = FIRST_SHAPE) -> None:
@@ -53,6 +54,13 @@ def check_sums(params: Mapping[str, Tensor], shape: Shape = FIRST_SHAPE) -> None
                 raise ModelError(
                     f"{name}: sums may reach {largest}, at or above 2^24, and would round; the model cannot be exact"
                 )
+
+
+def check_learned_sums(shape: Shape) -> None:
+    """The same for all weights that local networks may learn."""
+    largest = learning.LARGEST * shape.width * shape.limit
+    if largest >= EXACT_LIMIT:
+        raise ModelError(f"local networks of {shape} may learn sums up to {largest}, at or above 2^24; none may learn")
 
 
 @torch.no_grad()
@@ -124,12 +132,16 @@ def parse(data: bytes, source: str) -> Model:
         canaries = tuple(Canary(int(seed), int(size), str(digest)) for seed, size, digest in metadata["canaries"])
         name = str(metadata["name"])
         steps = steps_from_json(metadata.get("local", []), whole=False)
+        if any(step.learns for step in steps):
+            raise ValueError("steps are named that learn, where networks are")
         shape = _shape(metadata.get("local_shape", FIRST_SHAPE._asdict()))
         _check_tensors(_layout(architecture, steps, shape), params)
         first = canaries[0]
     except (SafetensorError, FormatError, TypeError, ValueError, LookupError, AttributeError) as error:
         raise ModelError(f"{source}: the exported model is damaged ({error}); get it again") from error
     check_sums(params, shape)
+    if any(step.learns for steps in presets.values() for step in steps):
+        check_learned_sums(shape)
     local = {step: local_network(params, local_prefix(step), step, shape) for step in steps}
     if local and _local_canary(local, presets) != metadata.get("local_canary"):
         raise ModelError(
@@ -228,6 +240,8 @@ def _check_tensors(layout: Layout, params: Mapping[str, Tensor]) -> None:
             raise ValueError(f"{name} is {found.get(name)}, expected {layout.get(name)}")
         if not params[name].isfinite().all():
             raise ValueError(f"{name} is not finite")
+        if name.endswith(".factor") and params[name].abs().max() > LARGEST_FACTOR:
+            raise ValueError(f"{name} has factors above {LARGEST_FACTOR}")
     precision = params["table.precision"]
     if params["table.features"].min() < -LEVELS or precision.min() < 1 or precision.max() > LARGEST_WEIGHT:
         raise ValueError("the tables are out of range")

@@ -38,12 +38,13 @@ BATCH = 32  # places
 CANARY_BATCHES = 2
 RATE = np.float32(0.03)  # steps of a weight that it moves by in a batch, where all batches agree
 MOMENTUM, SQUARES = np.float32(0.9), np.float32(0.99)  # how much of the past averages keep
-LARGEST_WEIGHT = np.float32(127)
+LARGEST = 127  # weight
+SCORE_LIMIT = 8.0  # of slopes by the scale: a value far out, which costs no more than 24 bits, must not drown the rest
 TINY = np.float32(1e-20)
 SCALE_INDICES = 11.541560327111707  # per unit of the logarithm: 8 / log 2
 GREY = 512  # EIGHT_SCALES of one grey level
 
-_ONE, _ZERO, _HALF = np.float32(1), np.float32(0), np.float32(0.5)
+_ONE, _HALF, _LARGEST = np.float32(1), np.float32(0.5), np.float32(LARGEST)
 
 
 class Learner(NamedTuple):
@@ -94,7 +95,7 @@ def told(learner, channel, law, known, new, residual):  # type: ignore[no-untype
     mean, scale = law
     by_mean, by_scale = slopes(known[0], known[1], new[0], new[1], mean, scale)
     learner.found[0, channel] = by_mean * GREY / EIGHT_SCALES[scale]
-    learner.found[1, channel] = by_scale
+    learner.found[1, channel] = min(max(by_scale, -SCORE_LIMIT), SCORE_LIMIT)
     learner.found[2, channel] = residual / 64
     learner.found[3, channel] = 1.0 if residual != 0 or new[0] == new[1] else 0.0
 
@@ -106,7 +107,7 @@ def learn(local, learner, coupling):  # type: ignore[no-untyped-def]
     coupling: int [3] that it was told with, in 1/64.
     """
     place = learner.filled[0]
-    row, ahead, width = learner.traces.row[place], learner.traces.ahead[place], learner.traces.scale[place]
+    row, ahead, scale = learner.traces.row[place], learner.traces.ahead[place], learner.traces.scale[place]
     by_mean, by_scale, residual, moves = learner.found
     out = learner.slopes[place]
     blue = by_mean[2]
@@ -114,7 +115,7 @@ def learn(local, learner, coupling):  # type: ignore[no-untyped-def]
     red = by_mean[0] - moves[0] * (green * coupling[0] + blue * coupling[1]) / 64
     total = (red, green, blue)
     for c in range(3):
-        out[c] = total[c] * EIGHT_SCALES[width[c]] / (GREY * OFFSET_UNIT)
+        out[c] = total[c] * EIGHT_SCALES[scale[c]] / (GREY * OFFSET_UNIT)
         out[3 + c] = by_scale[c] / SCALE_INDICES
         out[9 + c] = total[c] * ahead[c] / (64 * SHARE_UNIT)
     out[6] = green * residual[0] / COUPLING_UNIT
@@ -123,7 +124,6 @@ def learn(local, learner, coupling):  # type: ignore[no-untyped-def]
     for j in range(WINDOW):
         around = (red * row[3 * j] + green * row[3 * j + 1]) + blue * row[3 * j + 2]
         out[12 + j] = around / WEIGHT_UNIT
-    learner.found[:] = 0.0
     learner.filled[0] = place + 1
     if place + 1 == BATCH:
         learner.filled[0] = 0
@@ -155,7 +155,7 @@ def _transposed(a):  # type: ignore[no-untyped-def]
 
 @kernel
 def _add_product(left, right, sums):  # type: ignore[no-untyped-def]
-    """sums += left right, [I, K] and [K, J], in trees of eight along K, which is at least 8."""
+    """sums += left right, [I, K] and [K, J], in trees of eight along K."""
     rows, inner = left.shape
     columns = right.shape[1]
     whole = inner - inner % 8
@@ -181,23 +181,23 @@ def _add_product(left, right, sums):  # type: ignore[no-untyped-def]
 def _move(fine, momentum, squares, gradient, powers, weight):  # type: ignore[no-untyped-def]
     """Weights against their gradient [inputs, outputs]; `weight` int8 becomes the nearest."""
     inputs, outputs = gradient.shape
-    mean = np.zeros(outputs, np.float32)
+    total = np.zeros(outputs, np.float32)
     for i in range(inputs):
         for o in range(outputs):
-            mean[o] += gradient[i, o] * gradient[i, o]
+            total[o] += gradient[i, o] * gradient[i, o]
     rate = np.empty(outputs, np.float32)
     share = _ONE / np.float32(inputs)
     for o in range(outputs):
-        squares[o] = SQUARES * squares[o] + (_ONE - SQUARES) * (mean[o] * share)
+        squares[o] = SQUARES * squares[o] + (_ONE - SQUARES) * (total[o] * share)
         size = np.sqrt(squares[o] / (_ONE - powers[1]) + TINY)
         rate[o] = RATE / ((_ONE - powers[0]) * size)
     for i in range(inputs):
         for o in range(outputs):
             moment = MOMENTUM * momentum[i, o] + (_ONE - MOMENTUM) * gradient[i, o]
             momentum[i, o] = moment
-            moved = min(max(fine[i, o] - rate[o] * moment, -LARGEST_WEIGHT), LARGEST_WEIGHT)
+            moved = min(max(fine[i, o] - rate[o] * moment, -_LARGEST), _LARGEST)
             fine[i, o] = moved
-            weight[i, o] = np.int8(rounded(moved, LARGEST_WEIGHT))
+            weight[i, o] = np.int8(rounded(moved, _LARGEST))
 
 
 @kernel

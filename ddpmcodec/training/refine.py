@@ -37,6 +37,7 @@ class Settings:
     validate: str | None = None
     camera_share: float = 0.0
     progressive: bool = False  # networks of the progressive list, instead of those of the efforts
+    learn: bool = True  # lists let networks learn from an image: from effort 7 on, and the progressive one
     width: int = Shape().width
     muon_rate: float = 0.02
     adam_rate: float = 5e-3
@@ -78,6 +79,8 @@ def refine(
     for step in kept.keys() & trainer.networks.keys():
         trainer.networks[step].load_integers(kept[step])
     lists = {PROGRESSIVE: presets.REFINED_PROGRESSIVE} if settings.progressive else presets.REFINED
+    if not settings.learn:
+        lists = {effort: presets.without_learning(steps) for effort, steps in lists.items()}
 
     def exported() -> bytes:
         trainer.learn_laws()

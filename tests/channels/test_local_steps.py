@@ -16,14 +16,14 @@ from ddpmcodec.channels.uniform import decode_group, encode_group, encode_symbol
 from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError
 from ddpmcodec.networks.model import Model
 from ddpmcodec.presets import REFINED as LISTS
-from ddpmcodec.presets import learning, refined_steps
+from ddpmcodec.presets import refined_steps, with_learning
 from ddpmcodec.schedule import Step
 from ddpmcodec.training.local import LatentLocal
 
 Pixels = NDArray[np.uint8]
 REFINED = LISTS[5]
 LEARNING = tuple(step._replace(learns=True) for step in REFINED)
-THROUGH_NOISE = learning([Step(512, 1, 0, 1), Step(0, 8, 0, 16), Step(0, 8, 16, 64)], 3)
+THROUGH_NOISE = with_learning([Step(512, 1, 0, 1), Step(0, 8, 0, 16), Step(0, 8, 16, 64)], 3)
 ANY_LIST = pytest.mark.parametrize("steps", [REFINED, LEARNING, THROUGH_NOISE], ids=["still", "learning", "noise"])
 CHANNELS = pytest.mark.parametrize("channels", [1, 3], ids=["grey", "colour"])
 
@@ -40,10 +40,10 @@ def refined(model: Model) -> Model:
     return replace(model, local=found)
 
 
-def pictures(channels: int, n: int = 3, height: int = 11, width: int = 18) -> Pixels:
+def pictures(channels: int, n: int = 3, height: int = 36, width: int = 42) -> Pixels:
     rng = np.random.default_rng(2)
     y, x = np.mgrid[:height, :width]
-    smooth = np.stack([9 * x + 3 * y, 250 - 9 * x, 90 + 5 * y], -1)
+    smooth = np.stack([4 * x + y, 250 - 4 * x, 90 + 2 * y], -1)  # and enough pixels to learn from
     return np.stack([smooth, rng.integers(0, 256, smooth.shape), 255 * (smooth > 120)][:n])[..., :channels].astype(
         np.uint8
     )
@@ -69,6 +69,15 @@ def test_streams_are_other_ones_than_without_and_do_not_depend_on_the_batch(
     together = encode_group(pixels, refined, steps, group=0, per_step=False)
     assert together == [encode_group(one[None], refined, steps, group=0, per_step=False)[0] for one in pixels]
     assert together != encode_group(pixels, model, steps, group=0, per_step=False)
+
+
+@CHANNELS
+def test_networks_that_learn_end_as_others(refined: Model, channels: int) -> None:
+    for picture in pictures(channels):
+        still, learned = (
+            encode_group(picture[None], refined, steps, group=0, per_step=True)[0] for steps in (REFINED, LEARNING)
+        )
+        assert still[-1] != learned[-1]
 
 
 def test_networks_that_learn_code_a_texture_they_never_saw_in_less(refined: Model) -> None:
@@ -114,7 +123,7 @@ def test_every_cut_shows_something_and_damage_is_found(refined: Model, steps: Se
     pixels = pictures(3, 1)
     (chunk,) = encode_group(pixels, refined, steps, group=0, per_step=False)[0]
     shape = pixels.shape[1:]
-    for end in range(8, len(chunk), 96):
+    for end in range(8, len(chunk), 4 * (len(chunk) // 32)):
         cut = [[chunk[:end]]]
         shown = decode_group(cut, shape, refined, steps, group=0, per_step=False, partial=True)  # type: ignore[arg-type]
         assert (shown.pixels.shape, shown.exact) == (pixels.shape, False)

@@ -71,6 +71,7 @@ def pictures() -> dict[str, Image.Image]:
         "bilevel": colour.crop((0, 0, 13, 5)).convert("1"),
         "pixel": colour.crop((9, 9, 10, 10)),
         "chunked": Image.fromarray(((x + y) // 4).astype(np.uint8)),
+        "grey-more": colour.convert("L").crop((0, 0, 48, 40)),
         "groups": colour.crop((100, 80, 140, 104)),
     }
 

@@ -17,10 +17,10 @@ from safetensors.torch import load, save
 from ddpmcodec.errors import ModelError
 from ddpmcodec.networks import checkpoint, model
 from ddpmcodec.networks.latent import LatentNetwork
-from ddpmcodec.networks.local import INPUTS, Shape
+from ddpmcodec.networks.local import INPUTS, OUTPUTS, Shape
 from ddpmcodec.networks.model import Canary, EagerPredictor, FusedPredictor, IntegerPrediction
 from ddpmcodec.presets import REFINED as LISTS
-from ddpmcodec.presets import learning
+from ddpmcodec.presets import with_learning
 from ddpmcodec.schedule import Step
 from ddpmcodec.training.local import LatentLocal
 
@@ -135,13 +135,35 @@ def test_local_networks_that_compute_something_else_are_refused(refined: bytes) 
 
 
 def test_what_networks_learn_is_checked_where_a_list_lets_them(exported: bytes, refined: bytes) -> None:
-    lists = STEPS | {9: learning(REFINED, len(REFINED))}
+    lists = STEPS | {9: with_learning(REFINED, len(REFINED))}
     learns = checkpoint.with_local(exported, {LOCAL: checkpoint.local_params(refined, LOCAL)}, SHAPE, lists)
     assert parse(learns).presets[9] == lists[9]
     still = metadata_of(refined)["local_canary"]
     assert metadata_of(learns)["local_canary"] != still
     with pytest.raises(ModelError, match=r"its local networks do not compute exactly on this machine"):
         parse(with_metadata(learns, local_canary=still))
+
+
+def test_networks_too_wide_to_learn_exactly_are_refused(exported: bytes) -> None:
+    shape = Shape(width=33, depth=1, limit=4096)
+    params = LatentLocal(shape).exported()
+    checkpoint.parse(checkpoint.with_local(exported, {LOCAL: params}, shape, STEPS | {5: REFINED}), "m")
+    lists = STEPS | {9: with_learning(REFINED, len(REFINED))}
+    with pytest.raises(ModelError, match=r"may learn sums up to 17166336, at or above 2\^24"):
+        parse(checkpoint.with_local(exported, {LOCAL: params}, shape, lists))
+
+
+def test_networks_are_those_of_steps_whether_they_learn_or_not(refined: bytes) -> None:
+    with pytest.raises(ModelError, match=r"damaged \(steps are named that learn, where networks are"):
+        parse(with_metadata(refined, local=[[0, 8, 16, 64, 1]]))
+
+
+def test_factors_that_are_too_large_are_refused(refined: bytes) -> None:
+    key = checkpoint.local_prefix(LOCAL) + "leave.factor"
+    wrong = torch.full((OUTPUTS,), 3e38)
+    data = bytes(save(load(refined) | {key: wrong}, metadata={"ddpmcodec": json.dumps(metadata_of(refined))}))
+    with pytest.raises(ModelError, match=r"leave\.factor has factors above"):
+        parse(data)
 
 
 @pytest.mark.parametrize(
