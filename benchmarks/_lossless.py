@@ -66,7 +66,7 @@ def files(images: Sequence[Pixels], model: Model, effort: int, costs: Costs) -> 
     _compare(images, map(np.asarray, codec.decode_many(datas, model=model)), f"effort {effort}")
     return {
         "bytes": [len(data) for data in datas],
-        "code_length": [sum(costs.pop(chunk) for chunk in split(data).chunks) for data in datas],
+        "code_length": [sum(costs[chunk] for chunk in split(data).chunks) for data in datas],
     }
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 import ddpmcodec
-from ddpmcodec.errors import DdpmError, OutputError
+from ddpmcodec.errors import DdpmError, ImageError, OutputError
 from ddpmcodec.files import check_output, write_file
 
 if TYPE_CHECKING:
@@ -40,6 +40,11 @@ output_option = click.option(
 force_option = click.option("-f", "--force", is_flag=True, help="Overwrite existing outputs.")
 model_option = click.option(
     "--model", metavar="NAME|PATH", help="An embedded model, or an exported one; the default goes by the image's size."
+)
+file_model_option = click.option(
+    "--model",
+    metavar="NAME|PATH",
+    help="An embedded model, or an exported one; the default is the embedded one that the file names.",
 )
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 verbose_option = click.option("-v", "--verbose", is_flag=True, help="Print more about each file.")
@@ -91,7 +96,11 @@ def each(files: Sequence[str], action: Callable[[str], None]) -> int:
 
 
 def read_input(name: str) -> bytes:
-    return sys.stdin.buffer.read() if name == STANDARD else Path(name).read_bytes()
+    if name != STANDARD:
+        return Path(name).read_bytes()
+    if sys.stdin is None:
+        raise ImageError("standard input is closed: name a file")
+    return sys.stdin.buffer.read()
 
 
 def training_interrupted(out: str, *, saved: bool) -> int:
@@ -140,6 +149,8 @@ class Outputs:
 
 
 def write_stdout(data: bytes) -> None:
+    if sys.stdout is None:
+        raise OutputError("standard output is closed: name a file with -o")
     try:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()

@@ -217,11 +217,13 @@ def _printable(name: str) -> str:
 
 def _summary(file: str, facts: dict[str, Any]) -> str:
     rate = f"{facts['bytes']} bytes, {facts['bits_per_dim']:.3f} bits/dim"
+    missing = f", {facts['missing_bytes']} bytes are missing" if facts["missing_bytes"] else ""
+    images = len(facts["images"])
+    if not facts["effort"] and not facts["levels"]:
+        return f"{label(file)}: {rate}, {images} images, each as a file of its own{missing}"
     together = f"at effort {facts['effort']}" if facts["effort"] else f"by bits back at {len(facts['levels'])} steps"
     number = facts["images_on_stacks"] if facts["effort"] else facts["images_by_bits_back"]
-    coded = f"{number} of {len(facts['images'])} images {together}"
-    missing = f", {facts['missing_bytes']} bytes are missing" if facts["missing_bytes"] else ""
-    return f"{label(file)}: {rate}, {coded}, model {facts['model_id']}{missing}"
+    return f"{label(file)}: {rate}, {number} of {images} images {together}, model {facts['model_id']}{missing}"
 
 
 @archive.command(epilog=EXIT_CODES)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from ddpmcodec.errors import OutputError
+
 from ._common import EXIT_CODES, say
 
 place = click.Path(exists=True, path_type=Path)
@@ -23,6 +25,8 @@ def compare(old: Path, new: Path) -> int:
     from ddpmcodec.benchmarks.compare import compare as run
 
     found = run(old, new)
+    if not found.table().rows:
+        raise OutputError(f"{old} and {new} have no measurement in common: nothing can be compared")
     click.echo(found.table().markdown())
     for note in found.notes:
         say(note)

@@ -10,11 +10,11 @@ from ._common import (
     EXIT_CODES,
     Outputs,
     each,
+    file_model_option,
     files_argument,
     force_option,
     label,
     model_loader,
-    model_option,
     naming,
     output_option,
     progress,
@@ -31,7 +31,7 @@ from ._common import (
 @click.option("--partial", is_flag=True, help="Accept a file that is cut off, and decode what is there to a preview.")
 @click.option("--max-bytes", type=click.IntRange(min=0), metavar="N", help="A preview from the first N bytes only.")
 @click.option("--step", type=click.IntRange(min=0), metavar="K", help="A preview: stop after K steps.")
-@model_option
+@file_model_option
 @force_option
 @quiet_option
 @verbose_option

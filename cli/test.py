@@ -7,10 +7,10 @@ import click
 from ._common import (
     EXIT_CODES,
     each,
+    file_model_option,
     files_argument,
     label,
     model_loader,
-    model_option,
     naming,
     progress,
     quiet_option,
@@ -20,7 +20,7 @@ from ._common import (
 
 @click.command(epilog=EXIT_CODES)
 @files_argument
-@model_option
+@file_model_option
 @quiet_option
 def test(files: tuple[str, ...], model: str | None, quiet: bool) -> int:
     """Decode files, check them, and throw the images away. FILE - is standard input."""

@@ -8,10 +8,10 @@ from ._common import (
     EXIT_CODES,
     Outputs,
     each,
+    file_model_option,
     force_option,
     label,
     model_loader,
-    model_option,
     naming,
     quiet_option,
     read_input,
@@ -25,7 +25,7 @@ from ._common import (
 @click.option("--bytes", "size", type=click.IntRange(min=0), metavar="N", help="Keep at most N bytes.")
 @click.option("--step", type=click.IntRange(min=0), metavar="K", help="Keep what the first K steps need.")
 @click.option("-o", "--output", required=True, metavar="OUT", help="Output file, or - for standard output.")
-@model_option
+@file_model_option
 @force_option
 @quiet_option
 def truncate(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +132,7 @@ def decode_details(
     progress: Progress | None = None,
 ) -> Decoded:
     """`decode`, with an account of how much was there."""
+    _refuse_negative(max_bytes=max_bytes, step=step)
     if max_bytes is not None:
         data, partial = data[:max_bytes], True
     file = split(data)
@@ -160,6 +162,7 @@ def truncate(
     """
     if sum(limit is not None for limit in (bytes, bpp, step)) != 1:
         raise TypeError("truncate() takes exactly one of bytes, bpp and step")
+    _refuse_negative(bytes=bytes, bpp=bpp, step=step)
     file = split(data)
     if step is not None:
         return data[: _end_of_step(file, step, model)]
@@ -167,6 +170,12 @@ def truncate(
     if size < file.start:
         raise OutputError(f"{size} bytes are too few: the header alone takes {file.start}, ask for more")
     return data[:size]
+
+
+def _refuse_negative(**limits: float | None) -> None:
+    for name, limit in limits.items():
+        if limit is not None and not 0 <= limit < inf:
+            raise ValueError(f"{name} must be a number from 0 on, not {limit}")
 
 
 # --- encoding

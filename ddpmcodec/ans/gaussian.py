@@ -43,7 +43,6 @@ OPERATIONS = 4  # of one symbol, at most
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-# Numba freezes arrays into compiled code, and its cache looks at sources alone: with another table, empty __pycache__.
 _TABLE = np.load(TABLE_PATH).astype(np.float64)
 _HALF = RESOLUTION / 2
 _END = np.nextafter(float(LAST * STEPS), 0)

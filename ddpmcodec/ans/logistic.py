@@ -45,7 +45,6 @@ _RECIPROCALS = np.array([_power(240 - i) for i in range(SCALES)], np.int64)
 # 8 scales in 1/64 grey level, by scale index: 2^(3 + i/8).
 EIGHT_SCALES = np.array([_power(24 + i) for i in range(SCALES)], np.int64)
 
-# Numba freezes arrays into compiled code, and its cache looks at sources alone: with another table, empty __pycache__.
 _TABLE = np.load(TABLE_PATH).astype(np.int64)
 _HALF = np.int64(RESOLUTION // 2)
 _FRACTION = np.int64(24)

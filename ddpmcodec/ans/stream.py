@@ -20,10 +20,10 @@ The encoder's initial state is 2^31 + check: a decoder ends with 31 bits to comp
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from ddpmcodec import compiled
 from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError
 
 PRECISION = 24  # bits of a probability
@@ -39,7 +39,7 @@ _RENORMALISE = np.uint64(63 - PRECISION)
 _LOW = np.uint64(STATE_LOW)
 
 # The numpy error model: no check for a zero divisor, which the callers exclude.
-kernel = numba.njit(cache=True, nogil=True, error_model="numpy")
+kernel = compiled.kernel(error_model="numpy")
 
 
 @kernel

@@ -15,10 +15,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from ddpmcodec import compiled
 from ddpmcodec.ans.logistic import EIGHT_SCALES, SCALES, distance_in_scales, slope
 from ddpmcodec.networks.local import CONTEXTS, GAINS
 
@@ -44,7 +44,7 @@ CHANNEL_SHIFT, NEIGHBOUR_SHIFT = 7, 8  # learning rates of gains: 1/512 and 1/10
 LARGEST = 256  # 64 |u| that a gain learns from
 NOT_TOLD = -32768
 
-kernel = numba.njit(cache=True, nogil=True)
+kernel = compiled.kernel()
 
 
 class Adaptation(NamedTuple):

@@ -10,10 +10,10 @@ from __future__ import annotations
 from math import isqrt
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from ddpmcodec import compiled
 from ddpmcodec.ans.logistic import find, interval
 from ddpmcodec.ans.stream import advance, needs_word, slot
 from ddpmcodec.channels.adaptation import Adaptation, contexts, corrected, learn, none, start
@@ -64,8 +64,8 @@ def step_constants(step: Step, levels: Table, dither: NDArray[np.uint16], local:
     return StepConstants(rho, width, step.level == 0, dither, local, step.learns and local.dilation > 0)
 
 
-kernel = numba.njit(cache=True, nogil=True)
-inline = numba.njit(cache=True, nogil=True, inline="always")
+kernel = compiled.kernel()
+inline = compiled.kernel(inline="always")
 
 
 @inline

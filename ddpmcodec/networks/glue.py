@@ -7,9 +7,9 @@ bfloat16.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from ddpmcodec import compiled
 from ddpmcodec.networks.eager import LEVELS as _LEVELS
 from ddpmcodec.networks.eager import STREAM_LIMIT as _STREAM_LIMIT
 from ddpmcodec.networks.features import CONTEXT, LARGEST_WEIGHT, WINDOWS
@@ -19,8 +19,8 @@ LEVELS, STREAM_LIMIT = np.float32(_LEVELS), np.float32(_STREAM_LIMIT)
 ROUNDER = np.float32(1.5 * 2**23)  # adding and subtracting it rounds |x| < 2^22 to the nearest integer, ties to even
 SIXTEEN = np.uint32(16)
 
-kernel = numba.njit(cache=True, nogil=True, error_model="numpy")
-inline = numba.njit(cache=True, nogil=True, error_model="numpy", inline="always")
+kernel = compiled.kernel(error_model="numpy")
+inline = compiled.kernel(error_model="numpy", inline="always")
 
 
 @inline

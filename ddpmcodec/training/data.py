@@ -9,10 +9,11 @@ from zipfile import BadZipFile
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
-from ddpmcodec.errors import TrainingError
+from ddpmcodec.errors import ImageError, TrainingError
+from ddpmcodec.images import load_image
 
 Pixels = NDArray[np.uint8]
 SUFFIXES = {".png", ".webp", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".ppm"}
@@ -36,11 +37,11 @@ def _array(path: Path) -> list[Pixels]:
 
 
 def _rgb(path: Path) -> Pixels:
+    """Grey and palette images as RGB, without alpha. What cannot be coded is refused: it would become another image."""
     try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError) as error:
-        raise TrainingError(f"{path}: not a readable image ({error}); remove it from the data folder") from error
+        return np.asarray(load_image(path.read_bytes(), str(path)).convert("RGB"))
+    except (ImageError, OSError) as error:
+        raise TrainingError(f"{error}; or remove it from the data folder") from error
 
 
 def _sheets(folder: Path, split: str) -> list[Pixels]:

@@ -146,7 +146,8 @@ def split(settings: Settings) -> tuple[Mixture, NDArray[np.uint8]]:
     sets = [load_images(source) for source in sources]
     if settings.validate is None and len(sets[0]) <= settings.hold_out:
         raise TrainingError(
-            f"{sources[0]}: {len(sets[0])} images, of which --hold-out keeps {settings.hold_out}; nothing is left"
+            f"{sources[0]}: {len(sets[0])} images, of which --hold-out keeps {settings.hold_out}; "
+            "nothing is left: give a smaller --hold-out, or images to --validate with"
         )
     kept = [images[: max(len(images) - settings.hold_out, 0)] or images for images in sets]
     held = load_images(settings.validate) if settings.validate else sets[0][len(kept[0]) :] or sets[0]

@@ -42,6 +42,18 @@ def test_files_have_the_sizes_that_encode_gives_them(
     assert ended.stdout.count("| ddpmcodec effort ") == 2
 
 
+def test_efforts_of_one_list_and_images_that_are_equal_are_measured(
+    bench: Any, tmp_path: Path, pictures: np.ndarray, model: Model
+) -> None:
+    np.save(tmp_path / "twice.npy", np.concatenate([pictures[:1], pictures[:1]]))
+    ended = bench("bpd", "--data", tmp_path / "twice.npy", "--efforts", "1,5", "--no-peers")
+    first, _ = ended.found["results"]["codecs"]
+    assert first["bytes"][0] == first["bytes"][1] == len(codec.encode(pictures[0], effort=1, model=model))
+    with _lossless.code_lengths() as costs:
+        again = [_lossless.files(list(pictures[:1]), model, 1, costs) for _ in range(2)]
+    assert again[0] == again[1]
+
+
 def test_beside_a_file_stands_its_code_length_and_what_it_has_beyond(
     bench: Any, array: Path, pictures: np.ndarray, model: Model
 ) -> None:

@@ -68,6 +68,18 @@ def test_max_bytes_is_a_prefix_and_implies_partial(model: Model, file: bytes) ->
     assert codec.decode(file, max_bytes=half, model=model) == codec.decode(file[:half], partial=True, model=model)
 
 
+@pytest.mark.parametrize("limit", [{"max_bytes": -1}, {"step": -1}])
+def test_negative_limits_are_refused(model: Model, file: bytes, limit: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match=r"must be a number from 0 on, not -1"):
+        codec.decode(file, model=model, **limit)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("limit", [{"bytes": -1}, {"step": -1}, {"bpp": -0.5}, {"bpp": float("nan")}])
+def test_files_are_not_cut_to_less_than_nothing(model: Model, file: bytes, limit: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"must be a number from 0 on, not"):
+        codec.truncate(file, model=model, **limit)
+
+
 def test_what_is_there_of_the_alpha_shows_in_a_preview(picture: Picture, model: Model, small: bytes) -> None:
     facts = codec.info(small)
     none = codec.decode(small, max_bytes=facts["header_bytes"], model=model)

@@ -62,7 +62,13 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_an_unreadable_image_is_named(tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    with pytest.raises(TrainingError, match=r"broken.png: not a readable image .*; remove it"):
+    with pytest.raises(TrainingError, match=r"broken.png: not an image in a format that Pillow reads.*; or remove it"):
+        load_images(tmp_path)
+
+
+def test_an_image_of_16_bits_is_refused_as_it_would_become_white(tmp_path: Path) -> None:
+    Image.fromarray(np.full((40, 40), 33000, np.uint16)).save(tmp_path / "deep.png")
+    with pytest.raises(TrainingError, match=r"deep.png: more than 8 bits per sample .*; or remove it"):
         load_images(tmp_path)
 
 
