@@ -60,8 +60,10 @@ class Learner(NamedTuple):
     filled: NDArray[np.int64]  # places of the batch so far [1]
     traces: Trace  # of the batch, [BATCH, ...]
     slopes: NDArray[np.float32]  # of the code length by the outputs [BATCH, OUTPUTS], nats
-    found: NDArray[np.float64]  # at this place, by channel: slopes by mean (nats a grey level) and scale; residual;
-    # whether it moves with the mean [4, 3]
+    by_mean: NDArray[np.float64]  # of this place, by channel [3]: slopes by the mean, nats a grey level
+    by_scale: NDArray[np.float64]  # and by the logarithm of the scale
+    residual: NDArray[np.float64]  # as later channels see it, grey levels
+    moves: NDArray[np.float64]  # 1 where it falls as the mean rises, 0 where it stays
 
 
 def learner(local: Local) -> tuple[Local, Learner]:
@@ -73,7 +75,7 @@ def learner(local: Local) -> tuple[Local, Learner]:
         blocks, leave, np.zeros_like(blocks), np.zeros_like(leave),
         np.zeros((depth, width), np.float32), np.zeros((1, OUTPUTS), np.float32),
         np.ones(2, np.float32), np.zeros(1, np.int64), new_trace(BATCH, depth, width),
-        np.zeros((BATCH, OUTPUTS), np.float32), np.zeros((4, 3)),
+        np.zeros((BATCH, OUTPUTS), np.float32), *np.zeros((4, 3)),
     )  # fmt: skip
 
 
@@ -82,7 +84,7 @@ def no_learner(local: Local) -> Learner:
     none, nothing = np.zeros((0, 0), np.float32), np.zeros((0, 0, 0), np.float32)
     return Learner(
         nothing, none, nothing, none, none, none, np.ones(2, np.float32), np.zeros(1, np.int64), trace_of(local), none,
-        np.zeros((4, 3)),
+        *np.zeros((4, 3)),
     )  # fmt: skip
 
 
@@ -94,10 +96,10 @@ def told(learner, channel, law, known, new, residual):  # type: ignore[no-untype
     """
     mean, scale = law
     by_mean, by_scale = slopes(known[0], known[1], new[0], new[1], mean, scale)
-    learner.found[0, channel] = by_mean * GREY / EIGHT_SCALES[scale]
-    learner.found[1, channel] = min(max(by_scale, -SCORE_LIMIT), SCORE_LIMIT)
-    learner.found[2, channel] = residual / 64
-    learner.found[3, channel] = 1.0 if residual != 0 or new[0] == new[1] else 0.0
+    learner.by_mean[channel] = by_mean * GREY / EIGHT_SCALES[scale]
+    learner.by_scale[channel] = min(max(by_scale, -SCORE_LIMIT), SCORE_LIMIT)
+    learner.residual[channel] = residual / 64
+    learner.moves[channel] = 1.0 if residual != 0 or new[0] == new[1] else 0.0
 
 
 @kernel
@@ -108,7 +110,7 @@ def learn(local, learner, coupling):  # type: ignore[no-untyped-def]
     """
     place = learner.filled[0]
     row, ahead, scale = learner.traces.row[place], learner.traces.ahead[place], learner.traces.scale[place]
-    by_mean, by_scale, residual, moves = learner.found
+    by_mean, by_scale, residual, moves = learner.by_mean, learner.by_scale, learner.residual, learner.moves
     out = learner.slopes[place]
     blue = by_mean[2]
     green = by_mean[1] - moves[1] * blue * coupling[2] / 64

@@ -199,8 +199,8 @@ def test_one_value_far_out_does_not_end_learning(network: Local) -> None:
     _, learning_ = learner(network)
     law = np.int64(64 * 20), np.int64(0)
     told(learning_, 0, law, (np.int64(0), np.int64(255)), (np.int64(220), np.int64(220)), np.int64(64 * 200))
-    assert learning_.found[1, 0] == -SCORE_LIMIT
-    assert abs(learning_.found[0, 0]) <= 64
+    assert learning_.by_scale[0] == -SCORE_LIMIT
+    assert abs(learning_.by_mean[0]) <= 64
 
 
 def test_a_network_that_learns_is_a_copy(network: Local) -> None:
