@@ -32,7 +32,7 @@ from ._common import (
 @click.option(
     "--effort",
     type=click.IntRange(1, 9),
-    default=5,
+    default=7,
     show_default=True,
     help="1, the quickest, to 9, the smallest files, as far as the model tells them apart.",
 )

@@ -79,7 +79,7 @@ def test_a_pickle_is_not_loaded(tmp_path: Path, bare: bytes) -> None:
 
 def test_an_effort_that_the_model_does_not_have_is_an_error(picture: Picture, model: Model) -> None:
     limited = replace(model, presets={1: model.presets[1], 3: model.presets[3]})
-    with pytest.raises(ModelError, match=f"model '{model.name}' has no effort 5: it has 1, 3"):
+    with pytest.raises(ModelError, match=f"model '{model.name}' has no effort 7: it has 1, 3"):
         codec.encode(picture(), model=limited)
 
 
