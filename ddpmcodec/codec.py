@@ -61,10 +61,10 @@ def encode(
 ) -> bytes:
     """Compress a Pillow image, or a uint8 array (H, W), (H, W, 3) or (H, W, 4), without loss.
 
-    `effort` 1 to 9 picks the model's list of steps: more network calls, or networks that learn, for fewer bytes. `progressive` takes the list
-    whose prefixes show the most instead; the whole takes more bytes. `model` is None (the embedded
-    one for images of this size), the name of an embedded one, the path of an exported one, or a loaded model. `strip`
-    leaves out ICC profile and EXIF. `verify` decodes the result and compares it with the image.
+    `effort` 1 to 9 picks the model's list of steps: more network calls, or networks that learn, for fewer bytes.
+    `progressive` takes the list whose prefixes show the most instead; the whole takes more bytes. `model` is None (the
+    embedded one for images of this size), the name of an embedded one, the path of an exported one, or a loaded model.
+    `strip` leaves out ICC profile and EXIF. `verify` decodes the result and compares it with the image.
 
     Raises ImageError for what cannot be coded, ModelError for the model or an effort it does not have, ChecksumError
     when the result does not decode to the image.
