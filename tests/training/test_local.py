@@ -149,7 +149,10 @@ def test_the_progressive_list_is_refined_beside_the_others(exported: bytes, pict
     before, after = checkpoint.parse(first, "first"), checkpoint.parse(both, "both")
     assert list(after.local) == [*refined_steps(), *refined_steps(progressive=True)]
     assert (before.presets[10], after.presets[10]) == (PRESETS[10], REFINED_PROGRESSIVE)
-    assert after.presets[5] == REFINED
+    assert (after.presets[5], presets.without_learning(after.presets[9])) == (REFINED, REFINED)
+    assert [step.learns for step in after.presets[9]] == [False, False, False, True, True]
+    still = checkpoint.parse(refine(first, replace(settings, learn=False), out, quiet.append, compiled=False), "still")
+    assert still.presets[9] == REFINED
     for step in refined_steps():
         old, new = checkpoint.local_params(first, step), checkpoint.local_params(both, step)
         assert all(torch.equal(new[key], old[key]) for key in old)
@@ -158,7 +161,7 @@ def test_the_progressive_list_is_refined_beside_the_others(exported: bytes, pict
 
 
 def test_steps_that_are_refined_belong_to_the_list() -> None:
-    assert tuple(refined_steps(progressive=True)) == REFINED_PROGRESSIVE
+    assert tuple(refined_steps(progressive=True)) == presets.without_learning(REFINED_PROGRESSIVE)
     assert set(refined_steps()) == set(REFINED)
     assert LISTS.keys() == presets.BUDGETS.keys()
     assert set(LISTS[1]) - set(REFINED) == {Step(0, 8, 0, 4)}
