@@ -74,7 +74,8 @@ def decode(
             content = save_image(decoded.image, file_format)
         outputs.write(place, content)
         if preview and not quiet:
-            account = "complete and exact" if decoded.exact else "a preview"
+            whole = "damaged: not the image that was encoded, get the file again" if decoded.damaged else "a preview"
+            account = "complete and exact" if decoded.exact else whole
             done = f"{decoded.steps_done} of {decoded.steps} steps from {decoded.bytes_used} bytes"
             say(f"{label(name)}: {done}: {account}")
         if verbose:

@@ -40,6 +40,7 @@ class Decoded:
 
     planes: Planes
     exact: bool  # all of the file was there and its checks passed
+    damaged: bool  # every pixel is decoded, and is not what the checks say
     steps_done: int  # steps that every pixel has been through
     steps: int
     bytes_used: int  # of the data, up to the last byte that was needed
@@ -271,6 +272,7 @@ def _decode_batch(
         Decoded(
             Planes(file.header.mode, pixels, *side),
             colour.exact and not file.missing,
+            colour.steps_done == len(steps) and not colour.exact,
             colour.steps_done,
             len(steps),
             _bytes_used(file, step, len(steps) - colour.steps_done, stream_bytes),

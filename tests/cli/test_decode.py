@@ -128,6 +128,11 @@ def test_a_preview_says_how_much_was_there(decode: Any, file: Path, coded: bytes
     assert decode("-", "--partial", "-q", stdin=coded).stderr == ""
 
 
+def test_a_damaged_file_is_not_called_a_preview(decode: Any, coded: bytes) -> None:
+    ended = decode("-", "--partial", stdin=coded[:-1] + bytes([coded[-1] ^ 1]))
+    assert ended.stderr.endswith("damaged: not the image that was encoded, get the file again\n")
+
+
 def test_max_bytes_and_step_are_previews(decode: Any, file: Path, coded: bytes, tiny_model: Path) -> None:
     by_bytes = read(decode(file, "--max-bytes", 100, "-o", "-").stdout)
     assert np.array_equal(by_bytes, codec.decode(coded, max_bytes=100, model=tiny_model))

@@ -49,6 +49,14 @@ def test_damage_is_not_called_exact_by_a_preview(model: Model, file: bytes) -> N
         assert not found.exact or np.array_equal(found.image, image)
 
 
+def test_a_preview_of_all_steps_says_that_the_check_failed(model: Model, bare: bytes) -> None:
+    damaged = bare[:-1] + bytes([bare[-1] ^ 1])
+    found = codec.decode_details(damaged, partial=True, model=model)
+    assert (found.steps_done, found.exact, found.damaged) == (found.steps, False, True)
+    whole = codec.decode_details(bare, partial=True, model=model)
+    assert (whole.exact, whole.damaged) == (True, False)
+
+
 @pytest.mark.parametrize("junk", [b"\0", b"\0\0\0\0", bytes(100)])
 def test_bytes_after_the_end_are_refused(model: Model, file: bytes, junk: bytes) -> None:
     with pytest.raises(FormatError):
