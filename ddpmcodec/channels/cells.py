@@ -132,12 +132,20 @@ def _law(adaptation, distance, known, predicted, y, x, channel, red, green):  # 
     return True, where, corrected(adaptation, where, mean, scale, channel, red, green)
 
 
+@inline
+def _told(learner, channel, predicted, known, new):  # type: ignore[no-untyped-def]
+    """A channel is told, or was known: its residual, which a network that learns sees too."""
+    residual = _residual(predicted[0], new[0], new[1])
+    if len(learner.slopes):
+        learning.told(learner, channel, predicted, known, new, residual)
+    return residual
+
+
 @kernel
 def _encode(pixels, lo, hi, c, prediction, rhos, widths, exact, dither, networks, adaptation, starts, freqs):  # type: ignore[no-untyped-def]
     height, width, channels = pixels.shape
     means, scales, coupling = prediction
     local, learner = networks
-    learns = len(learner.slopes) > 0
     count = 0
     for y in range(height):
         for x in range(width):
@@ -151,6 +159,7 @@ def _encode(pixels, lo, hi, c, prediction, rhos, widths, exact, dither, networks
                 mean = _coupled(means, coupling, y, x, channel, red, green)
                 low, high = np.int64(lo[y, x, channel]), np.int64(hi[y, x, channel])
                 new_low, new_high = low, high
+                predicted = mean, np.int64(scales[y, x, channel])
                 if low < high:
                     new_low, new_high, noisy = _moved(
                         np.int64(pixels[y, x, channel]), low, high, np.int64(c[y, x, channel]),
@@ -158,7 +167,6 @@ def _encode(pixels, lo, hi, c, prediction, rhos, widths, exact, dither, networks
                     )  # fmt: skip
                     c[y, x, channel] = noisy
                     if new_low > low or new_high < high:
-                        predicted = mean, np.int64(scales[y, x, channel])
                         teaches, where, law = _law(
                             adaptation, local.dilation, (low, high), predicted, y, x, channel, red, green
                         )
@@ -167,15 +175,12 @@ def _encode(pixels, lo, hi, c, prediction, rhos, widths, exact, dither, networks
                         if teaches:
                             learn(adaptation, where, new_low, law, predicted, y, x, channel)
                     lo[y, x, channel], hi[y, x, channel] = new_low, new_high
-                residual = _residual(mean, new_low, new_high)
+                residual = _told(learner, channel, predicted, (low, high), (new_low, new_high))
                 if channel == 0:
                     red = residual
                 elif channel == 1:
                     green = residual
-                if learns:
-                    predicted = mean, np.int64(scales[y, x, channel])
-                    learning.told(learner, channel, predicted, (low, high), (new_low, new_high), residual)
-            if learns:
+            if len(learner.slopes):
                 learning.learn(local, learner, coupling[y, x])
             if local.dilation and channels == 1:
                 _spread_grey(lo, hi, y, x)
@@ -226,7 +231,6 @@ def _decode(lo, hi, c, prediction, rhos, widths, exact, dither, networks, adapta
     height, width, channels = c.shape
     means, scales, coupling = prediction
     local, learner = networks
-    learns = len(learner.slopes) > 0
     for y in range(height):
         for x in range(width):
             rho, cell = rhos[y & 15, x & 15], widths[y & 15, x & 15]
@@ -239,8 +243,8 @@ def _decode(lo, hi, c, prediction, rhos, widths, exact, dither, networks, adapta
                 mean = _coupled(means, coupling, y, x, channel, red, green)
                 low, high = np.int64(lo[y, x, channel]), np.int64(hi[y, x, channel])
                 new_low, new_high = low, high
+                predicted = mean, np.int64(scales[y, x, channel])
                 if low < high:
-                    predicted = mean, np.int64(scales[y, x, channel])
                     teaches, where, law = _law(
                         adaptation, local.dilation, (low, high), predicted, y, x, channel, red, green
                     )
@@ -259,15 +263,12 @@ def _decode(lo, hi, c, prediction, rhos, widths, exact, dither, networks, adapta
                             return head, position, False
                         head = (head << np.uint64(32)) | np.uint64(words[position])
                         position += 1
-                residual = _residual(mean, new_low, new_high)
+                residual = _told(learner, channel, predicted, (low, high), (new_low, new_high))
                 if channel == 0:
                     red = residual
                 elif channel == 1:
                     green = residual
-                if learns:
-                    predicted = mean, np.int64(scales[y, x, channel])
-                    learning.told(learner, channel, predicted, (low, high), (new_low, new_high), residual)
-            if learns:
+            if len(learner.slopes):
                 learning.learn(local, learner, coupling[y, x])
             if local.dilation and channels == 1:
                 _spread_grey(lo, hi, y, x)

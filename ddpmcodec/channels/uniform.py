@@ -280,14 +280,15 @@ def _preview(state: State, model: Model, begun: _Begun | None) -> Pixels:
     the others. A handful of values may mislead the network: while few have arrived, that preview is shown, drawn into
     the ranges that are known by now. That can only help: the pixel lies in its range.
     """
-    shown = state.copy()
+    seen, few = state.copy(), False
     if begun is not None:
-        before = _estimate(begun.before, model)
+        pixels = _estimate(begun.before, model)
         arrived = (state.lo != begun.before.lo) | (state.hi != begun.before.hi)
-        few = np.count_nonzero(arrived.any(-1)) < FEW_PIXELS
+        few = bool(np.count_nonzero(arrived.any(-1)) < FEW_PIXELS)
         waiting = state.moved_by(begun.step) & ~arrived
-        shown.lo[waiting] = shown.hi[waiting] = before[waiting]
-    pixels = before if begun is not None and few else _estimate(shown, model)
+        seen.lo[waiting] = seen.hi[waiting] = pixels[waiting]
+    if not few:
+        pixels = _estimate(seen, model)
     return np.clip(pixels, state.lo, state.hi)[..., : state.channels]
 
 

@@ -51,9 +51,6 @@ class IntegerPrediction(NamedTuple):
     scale: NDArray[np.uint8]
     coupling: NDArray[np.int16]
 
-    def copied(self) -> IntegerPrediction:
-        return IntegerPrediction(self.mean.copy(), self.scale.copy(), self.coupling.copy())
-
     def sha256(self) -> str:
         return hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in self)).hexdigest()
 
