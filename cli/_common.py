@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha1
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -124,7 +124,7 @@ class Outputs:
         """The output for a source, or "-". Raises OutputError when it must not be written."""
         name = self._name(source)
         if name == STANDARD:
-            if sys.stdout.isatty():
+            if standard_output().isatty():
                 raise OutputError(f"{label(source)}: no binary data to a terminal: name a file with -o, or use a pipe")
             return name
         first = self.taken.setdefault(Path(name).resolve(), source)
@@ -148,12 +148,18 @@ class Outputs:
             write_file(Path(place), data)
 
 
-def write_stdout(data: bytes) -> None:
+def standard_output() -> TextIO:
+    """Raises OutputError when it is closed."""
     if sys.stdout is None:
         raise OutputError("standard output is closed: name a file with -o")
+    return sys.stdout
+
+
+def write_stdout(data: bytes) -> None:
+    stdout = standard_output().buffer
     try:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        stdout.write(data)
+        stdout.flush()
     except OSError as error:
         silence_stdout()
         raise OutputError(f"standard output: cannot be written ({error.strerror})") from error

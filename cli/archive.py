@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -27,6 +26,7 @@ from ._common import (
     quiet_option,
     read_input,
     say,
+    standard_output,
     verbose_option,
     write_stdout,
 )
@@ -181,7 +181,7 @@ def _check_target(output: str, files: Sequence[tuple[str, Path]], force: bool) -
     if output != STANDARD:
         for _, path in files:
             check_output(Path(output), path, force=force)
-    elif sys.stdout.isatty():
+    elif standard_output().isatty():
         raise OutputError("no binary data to a terminal: name a file, or use a pipe")
 
 
@@ -220,7 +220,7 @@ def _summary(file: str, facts: dict[str, Any]) -> str:
     missing = f", {facts['missing_bytes']} bytes are missing" if facts["missing_bytes"] else ""
     images = len(facts["images"])
     if not facts["effort"] and not facts["levels"]:
-        return f"{label(file)}: {rate}, {images} images, each as a file of its own{missing}"
+        return f"{label(file)}: {rate}, {images} of {images} images as files of their own{missing}"
     together = f"at effort {facts['effort']}" if facts["effort"] else f"by bits back at {len(facts['levels'])} steps"
     number = facts["images_on_stacks"] if facts["effort"] else facts["images_by_bits_back"]
     return f"{label(file)}: {rate}, {number} of {images} images {together}, model {facts['model_id']}{missing}"

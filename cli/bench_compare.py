@@ -25,11 +25,12 @@ def compare(old: Path, new: Path) -> int:
     from ddpmcodec.benchmarks.compare import compare as run
 
     found = run(old, new)
-    if not found.table().rows:
-        raise OutputError(f"{old} and {new} have no measurement in common: nothing can be compared")
-    click.echo(found.table().markdown())
+    if found.changes:
+        click.echo(found.table().markdown())
     for note in found.notes:
         say(note)
+    if not found.changes:
+        raise OutputError(f"{old} and {new} have no measurement in common: nothing can be compared")
     counts = ", ".join(f"{found.count(verdict)} {verdict}" for verdict in ("worse", "better", "same", "unknown"))
     say(f"{old} -> {new}: {counts}")
     return 1 if found.count("worse") else 0

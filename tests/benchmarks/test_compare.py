@@ -128,3 +128,14 @@ def test_the_command_ends_with_0_when_nothing_got_worse(tmp_path: Path, capsys: 
 def test_what_is_no_result_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["bench", "compare", str(tmp_path), str(tmp_path)]) == 1
     assert "no result files" in capsys.readouterr().err
+
+
+def test_results_with_nothing_in_common_are_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old, new = (
+        write(tmp_path / "old", SIZES, "ddpmcodec effort 1"),
+        write(tmp_path / "new", SIZES, "ddpmcodec effort 5"),
+    )
+    assert run(["bench", "compare", str(old), str(new)]) == 1
+    stdout, stderr = capsys.readouterr()
+    assert (stdout, "only in the old bpd: ddpmcodec effort 1, bits/dim" in stderr) == ("", True)
+    assert "have no measurement in common: nothing can be compared" in stderr

@@ -194,6 +194,13 @@ def test_a_list_names_all(ddpm: Callable, photos_ddpma: Path, made: bytes) -> No
     assert "of 10 images by bits back at 3 steps" in ended.stderr
 
 
+def test_a_list_without_stacks_names_no_model_that_coded_none(ddpm: Callable, tiny_model: Path, tmp_path: Path) -> None:
+    data = archive.create([("grey.png", Image.new("L", (9, 9), 7))], model=tiny_model, effort=1)  # never on a stack
+    (tmp_path / "a.ddpma").write_bytes(data)
+    ended = ddpm("archive", "list", tmp_path / "a.ddpma")
+    assert ended.stderr.endswith("bits/dim, 1 of 1 images as files of their own\n")
+
+
 def test_a_list_for_programs(ddpm: Callable, photos_ddpma: Path) -> None:
     facts = json.loads(ddpm("archive", "list", photos_ddpma, "--json").stdout)
     assert facts["file"] == str(photos_ddpma)

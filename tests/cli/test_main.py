@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 import ddpmcodec
 from ddpmcodec.channels import uniform
@@ -181,3 +183,16 @@ def test_the_cache_of_compiled_kernels_is_found(monkeypatch: pytest.MonkeyPatch,
 
     decode(file.read_bytes(), model=tiny_model)
     assert _common._kernels_are_compiled()
+
+
+@pytest.mark.parametrize(
+    ("redirected", "said"), [("<&-", "standard input is closed: name a file"), (">&-", "standard output is closed")]
+)
+def test_closed_streams_are_named(tmp_path: Path, redirected: str, said: str) -> None:
+    """As a job scheduler may leave them."""
+    Image.new("L", (2, 2)).save(tmp_path / "a.png")
+    source = "-" if redirected == "<&-" else "a.png"
+    line = f"{shlex.join(COMMAND)} encode {source} -o - --effort 1 {redirected}"
+    ended = subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert said in ended.stderr
