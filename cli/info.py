@@ -44,6 +44,7 @@ def _text(facts: dict[str, Any]) -> str:
         "layout": f"format {facts['format_version']}, {facts['layout']}, {facts['groups']} group(s) of pixels",
         "sections": ", ".join(f"{part} {facts[f'{part}_bytes']}" for part in ("header", "alpha", "pixel", "metadata")),
     }
-    kept = ", ".join(f"{key} {size} bytes" for key, size in facts["metadata"].items())
-    lines["metadata"] = kept or "none"
+    kept = facts["metadata"]
+    sizes = ", ".join(f"{key} {size} bytes" for key, size in (kept or {}).items())
+    lines["metadata"] = "damaged: get the file again" if kept is None else sizes or "none"
     return "\n".join([f"{facts['file']}:", *(f"  {key:9} {value}" for key, value in lines.items())])

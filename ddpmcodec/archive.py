@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ddpmcodec import codec
+from ddpmcodec import batches, codec
 from ddpmcodec.ans.stack import Words
 from ddpmcodec.archive_block import Coder, decode_block, encode_block, image_check
 from ddpmcodec.archive_format import (
@@ -42,7 +42,7 @@ from ddpmcodec.sections import pack_alpha, pack_metadata
 __all__ = ["create", "extract", "names", "read_index", "test"]
 
 Named = tuple[str, codec.Picture]
-Progress = codec.Progress
+Progress = batches.Progress
 
 BLOCK_IMAGES = 512  # on one stack: damage goes no further, nor does the search for one image
 WAITING_FILES = 256  # images that become files of their own, coded together

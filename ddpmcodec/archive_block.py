@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ddpmcodec import codec
+from ddpmcodec import batches, codec
 from ddpmcodec.ans.stack import Stack, Words
 from ddpmcodec.ans.stream import STATE_LOW
 from ddpmcodec.archive_format import MAX_BATCH_PIXELS, Run, Size
@@ -41,14 +41,14 @@ class Coder(NamedTuple):
     chain: Sequence[Rung]
     files: Model | None
     effort: int = 0
-    progress: codec.Progress | None = None
+    progress: batches.Progress | None = None
     model: Model | None = None
 
     def uniform(self) -> tuple[Model, Sequence[Step]]:
         """The model of the uniform channel on stacks, and its steps. Raises ModelError."""
         assert self.model is not None
-        steps = codec.steps_of(self.model, self.effort)
-        return codec.watched(self.model, len(steps), self.progress), steps
+        steps = batches.steps_of(self.model, self.effort)
+        return batches.watched(self.model, len(steps), self.progress), steps
 
 
 class Encoded(NamedTuple):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from PIL import Image
 
-from ddpmcodec import codec
+from ddpmcodec import batches, codec
 from ddpmcodec.archive_block import Coder, decode_block, image_check
 from ddpmcodec.archive_format import Archive
 from ddpmcodec.archive_network import Network, rungs_of, watched
@@ -23,7 +23,7 @@ Extracted = tuple[str, Image.Image]
 class ArchiveReader:
     """Decodes images of one archive, and keeps account of those that are lost, with the first reason."""
 
-    def __init__(self, archive: Archive, network: Network, progress: codec.Progress | None) -> None:
+    def __init__(self, archive: Archive, network: Network, progress: batches.Progress | None) -> None:
         self.archive, self.network, self.progress = archive, network, progress
         self.entries = archive.index.entries
         self.lost: dict[int, FormatError] = {}
@@ -44,7 +44,7 @@ class ArchiveReader:
         pixels = 0
         for number in numbers:
             pixels += self.entries[number].width * self.entries[number].height
-            if batch and pixels > codec.BATCH_PIXELS:
+            if batch and pixels > batches.BATCH_PIXELS:
                 yield batch
                 batch, pixels = [], self.entries[number].width * self.entries[number].height
             batch.append(number)

@@ -131,6 +131,13 @@ class Sections:
                 break
         return found
 
+    def ends_whole(self, group: int) -> bool:
+        """Whether the last of the group's chunks is known to be all there: a lone stream may not say how long it is."""
+        if self.header.index is None:
+            return len(self.chunks[0]) == self.header.stream_length
+        chunks, lengths = self.group_chunks(group), self.header.index.lengths[group :: self.header.group_count()]
+        return len(chunks[-1]) == lengths[len(chunks) - 1]
+
 
 def plan_index(width: int, height: int, steps: int) -> Index | None:
     """The grid for an image of this size (None: one stream): tiles of at most GROUP_PIXELS with sides a multiple of 8,

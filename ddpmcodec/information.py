@@ -7,6 +7,7 @@ from typing import Any
 
 from ddpmcodec import models
 from ddpmcodec.container import PROGRESSIVE, VERSION, Sections, split
+from ddpmcodec.errors import FormatError
 from ddpmcodec.sections import unpack_metadata
 
 
@@ -14,7 +15,9 @@ def info(data: bytes) -> dict[str, Any]:
     """Facts for people and scripts, all of them JSON values. Sizes are bytes; bpp is bits per pixel.
 
     `steps` (network calls) and `model` are None when the model is not embedded and the file keeps no index; `complete`
-    is None when only decoding can tell. Raises FormatError for data that does not start with an undamaged header.
+    is None when only decoding can tell; `metadata` is None when that section is damaged.
+
+    Raises FormatError for data that does not start with an undamaged header.
     """
     file = split(data)
     header = file.header
@@ -51,10 +54,15 @@ def _complete(file: Sections) -> bool | None:
     return True if file.header.index or file.header.stream_length is not None else None
 
 
-def _metadata_sizes(file: Sections) -> dict[str, int]:
-    """Bytes of the ICC profile and EXIF, as they were before compression; nothing of a section that is cut."""
-    whole = len(file.metadata) == file.header.metadata_length
-    return {key: len(value) for key, value in unpack_metadata(file.metadata).items()} if whole else {}
+def _metadata_sizes(file: Sections) -> dict[str, int] | None:
+    """Bytes of the ICC profile and EXIF, as they were before compression; nothing of a section that is cut, and None
+    of one that is damaged."""
+    if len(file.metadata) < file.header.metadata_length:
+        return {}
+    try:
+        return {key: len(value) for key, value in unpack_metadata(file.metadata).items()}
+    except FormatError:
+        return None
 
 
 def _step_count(model: dict[str, Any], effort: int) -> int | None:

@@ -80,13 +80,14 @@ class State:
 class Decoded:
     """A batch as far as it was decoded. pixels: uint8 [N, H, W, C]; bytes_used: of each image's last stream.
 
-    exact: every pixel is known, and the checks of the streams say that it is right.
+    exact: every pixel is known, and the checks of the streams say that it is right. damaged: one says that it is not.
     """
 
     pixels: Pixels
     exact: bool
     steps_done: int
     bytes_used: tuple[int, ...]
+    damaged: bool = False
 
 
 def dither(step: int, group: int, height: int, width: int, channels: int) -> NDArray[np.uint16]:
@@ -164,28 +165,34 @@ def encode_group(
 
 
 class _Reader:
-    """The streams of one image, read front to back."""
+    """The streams of one image, read front to back.
 
-    def __init__(self, chunks: list[bytes], per_step: bool, partial: bool) -> None:
+    A preview ends where they do: where one is missing, in one that was cut off, and before a whole one that is damaged.
+    """
+
+    def __init__(self, chunks: list[bytes], per_step: bool, partial: bool, cut: bool) -> None:
         self.chunks, self.per_step, self.partial = chunks, per_step, partial
-        self.ended, self.checked, self.head, self.position = False, False, np.uint64(0), 0
-        self.words = np.zeros(0, np.uint32)
+        self.last_is_cut = partial and cut
+        self.cut = self.ended = self.damaged = self.checked = False
+        self.head, self.position, self.words = np.uint64(0), 0, np.zeros(0, np.uint32)
 
     def open(self, number: int) -> None:
         """Turn to the stream of step `number`; a missing one ends a preview and is an error otherwise."""
         if self.ended or (number and not self.per_step):
             return
-        try:
-            if number >= len(self.chunks):
+        if number >= len(self.chunks):
+            if not self.partial:
                 raise TruncatedError(
                     f"the stream of step {number + 1} is missing; get the whole file, or ask for a preview"
                 )
-            self.head, self.words = open_stream(self.chunks[number], partial=self.partial)
-            self.position = 0
-        except TruncatedError:
-            if not self.partial:
-                raise
             self.ended = True
+            return
+        self.cut = self.last_is_cut and number == len(self.chunks) - 1
+        try:
+            self.head, self.words = open_stream(self.chunks[number], partial=self.cut)
+            self.position = 0
+        except FormatError as error:
+            self._stop(error)
 
     def step(self, state: State, n: int, prediction: list[NDArray[Any]], constants: cells.StepConstants) -> None:
         if self.ended:
@@ -194,19 +201,30 @@ class _Reader:
         self.head, self.position, whole = cells.decode_step(
             state.lo[n], state.hi[n], state.c[n], *prediction, *constants, self.head, self.position, self.words
         )
-        if not whole and not self.partial:
-            raise TruncatedError("the data ends inside the image; get the whole file, or ask for a preview (--partial)")
-        self.ended = not whole
+        if not whole:
+            self._stop(
+                TruncatedError("the data ends inside the image; get the whole file, or ask for a preview (--partial)")
+            )
 
     def close(self, check: int) -> None:
-        """Compare the check that the finished stream carries. A cut stream carries none; a preview asks for none."""
-        if self.ended or (self.partial and (self.position < len(self.words) or self.head >= 2 * STATE_LOW)):
+        """Compare the check that the finished stream carries. A cut stream carries none."""
+        if self.ended or (self.cut and (self.position < len(self.words) or self.head >= 2 * STATE_LOW)):
             return
-        if close_stream(self.head, self.position, self.words) != check:
-            raise ChecksumError(
-                "the decoded image is not the one that was encoded: the data is damaged; get the file again"
-            )
-        self.checked = True
+        try:
+            self.checked = close_stream(self.head, self.position, self.words) == check
+            if not self.checked:
+                raise ChecksumError(
+                    "the decoded image is not the one that was encoded: the data is damaged; get the file again"
+                )
+        except FormatError as error:
+            self._stop(error)
+
+    def _stop(self, error: FormatError) -> None:
+        """Of a preview it is the end; only what was cut off may be short, and anything else is damage."""
+        if not self.partial:
+            raise error
+        self.ended = True
+        self.damaged = not (self.cut and isinstance(error, TruncatedError))
 
     @property
     def bytes_used(self) -> int:
@@ -222,16 +240,17 @@ def decode_group(
     group: int,
     per_step: bool,
     partial: bool = False,
+    cut: bool = True,
     last_step: int | None = None,
 ) -> Decoded:
     """Decode what `encode_group` returned for images of shape (H, W, C).
 
-    partial: streams may be missing at the end and the last may be cut anywhere; what has not arrived is predicted.
-    last_step: stop after so many steps. Raises TruncatedError, FormatError, or ChecksumError when the result is not
-    what was encoded.
+    partial: streams may be missing at the end, and what has not arrived is predicted; also what follows a damaged
+    stream. cut: the last stream may be cut anywhere then. last_step: stop after so many steps.
+    Raises TruncatedError, FormatError, or ChecksumError when the result is not what was encoded.
     """
-    state = State.unknown(len(chunks), *shape)
-    readers = [_Reader(list(c), per_step, partial) for c in chunks]
+    state = sound = State.unknown(len(chunks), *shape)
+    readers = [_Reader(list(c), per_step, partial, cut) for c in chunks]
     wanted = len(steps) if last_step is None else min(last_step, len(steps))
     done, begun = 0, None
     for number, (prediction, constants) in enumerate(Walk(model, steps[:wanted], group, state)):
@@ -248,13 +267,17 @@ def decode_group(
             for n, reader in enumerate(readers):
                 reader.close(state.check(n))
         if all(reader.ended for reader in readers):
-            begun = _Begun(steps[number], before)
+            if per_step and any(reader.damaged for reader in readers):
+                sound = before
+            else:
+                begun = _Begun(steps[number], before)
             break
         done += 1
     _no_more(chunks, steps, per_step, last_step)
-    exact = state.is_exact() and all(reader.checked for reader in readers)
-    pixels = _preview(state, model, begun)
-    return Decoded(pixels, exact, done, tuple(r.bytes_used for r in readers))
+    exact = sound.is_exact() and all(reader.checked for reader in readers)
+    pixels = _preview(sound, model, begun)
+    damaged = any(reader.damaged for reader in readers)
+    return Decoded(pixels, exact, done, tuple(r.bytes_used for r in readers), damaged)
 
 
 def _no_more(chunks: Sequence[list[bytes]], steps: Sequence[Step], per_step: bool, last_step: int | None) -> None:

@@ -29,11 +29,14 @@ def decoded_or_none(data: bytes, model: Model, **options: Any) -> Image.Image | 
         return None
 
 
+def flipped(data: bytes, place: int) -> bytes:
+    return data[:place] + bytes([data[place] ^ 1 << place % 8]) + data[place + 1 :]
+
+
 def test_flipped_bytes_never_give_wrong_pixels(model: Model, file: bytes) -> None:
     image = codec.decode(file, model=model)
     for place in range(len(file)):
-        damaged = file[:place] + bytes([file[place] ^ 1 << place % 8]) + file[place + 1 :]
-        found = decoded_or_none(damaged, model)
+        found = decoded_or_none(flipped(file, place), model)
         # A bit of deflate padding may mean nothing: what decodes is the image.
         assert found is None or (found.mode == image.mode and np.array_equal(found, image))
 
@@ -41,9 +44,8 @@ def test_flipped_bytes_never_give_wrong_pixels(model: Model, file: bytes) -> Non
 def test_damage_is_not_called_exact_by_a_preview(model: Model, file: bytes) -> None:
     image = codec.decode(file, model=model)
     for place in range(len(file)):
-        damaged = file[:place] + bytes([file[place] ^ 1 << place % 8]) + file[place + 1 :]
         try:
-            found = codec.decode_details(damaged, partial=True, model=model)
+            found = codec.decode_details(flipped(file, place), partial=True, model=model)
         except DdpmError:
             continue
         assert not found.exact or np.array_equal(found.image, image)
@@ -55,6 +57,44 @@ def test_a_preview_of_all_steps_says_that_the_check_failed(model: Model, bare: b
     assert (found.steps_done, found.exact, found.damaged) == (found.steps, False, True)
     whole = codec.decode_details(bare, partial=True, model=model)
     assert (whole.exact, whole.damaged) == (True, False)
+
+
+def test_a_preview_ends_before_a_damaged_step(model: Model, chunked: bytes) -> None:
+    """Of a file in chunks, whole but for one bit: what all groups have up to there, and no garbage after it."""
+    file = container.split(chunked)
+    start = file.start + sum(map(len, file.chunks[:7]))  # of step 4, second group
+    found = codec.decode_details(flipped(chunked, start + 2), partial=True, model=model)
+    assert (found.steps_done, found.exact, found.damaged) == (3, False, True)
+    shown, (left, right) = np.asarray(found.image), file.header.boxes()
+    assert np.array_equal(shown[left], np.asarray(codec.decode(chunked, model=model))[left])
+    assert np.array_equal(shown[right], np.asarray(codec.decode(chunked, step=3, model=model))[right])
+
+
+def test_a_cut_file_is_not_damaged(model: Model, file: bytes) -> None:
+    for size in range(container.split(file).start, len(file)):
+        found = codec.decode_details(file[:size], partial=True, model=model)
+        assert (found.exact, found.damaged) == (False, False)
+
+
+def test_a_preview_leaves_out_damaged_metadata(model: Model, small: bytes) -> None:
+    damaged = flipped(small, len(small) - 1)
+    with pytest.raises(ChecksumError, match="the metadata section is damaged"):
+        codec.decode(damaged, model=model)
+    found, whole = codec.decode_details(damaged, partial=True, model=model), codec.decode(small, model=model)
+    assert (found.steps_done, found.exact, found.damaged) == (found.steps, False, True)
+    assert np.array_equal(found.image, whole)
+    assert not found.image.info.keys() & {"icc_profile", "exif"}
+    assert codec.info(damaged)["metadata"] is None
+
+
+def test_a_preview_leaves_out_damaged_alpha(model: Model, small: bytes) -> None:
+    damaged = flipped(small, container.split(small).start + 3)
+    with pytest.raises(FormatError):
+        codec.decode(damaged, model=model)
+    found, whole = codec.decode_details(damaged, partial=True, model=model), codec.decode(small, model=model)
+    assert (found.exact, found.damaged) == (False, True)
+    assert np.array_equal(np.asarray(found.image)[..., :3], np.asarray(whole)[..., :3])
+    assert (np.asarray(found.image)[..., 3] == 255).all()
 
 
 @pytest.mark.parametrize("junk", [b"\0", b"\0\0\0\0", bytes(100)])
