@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -34,6 +35,7 @@ from ._common import (
 if TYPE_CHECKING:
     from PIL import Image
 
+SHOWN_SUFFIXES = 5  # of the files of a folder that are left out
 file_argument = click.argument("file", metavar="FILE")
 network_option = click.option(
     "--model",
@@ -85,15 +87,16 @@ def create(
     Small images are coded together, by the steps of --effort; by bits back with --steps or --levels, or a checkpoint of
     the paper's network, whose own levels are the default.
 
-    What cannot be read as an image is named and left out, and the exit code is 1; files of a folder
+    What cannot be read as an image, or as a folder, is named and left out, and the exit code is 1; files of a folder
     whose names do not end like an image's are left out and counted.
     """
     if steps is not None and levels is not None:
         raise click.UsageError("--steps and --levels are two ways to say the same: give one")
     chosen = steps if levels is None else _parse_levels(levels)
-    files = _gather(images, quiet)
-    _check_target(output, files, force)
     failures: list[int] = []
+    files = _gather(images, quiet, failures)
+    _check_target(output, files, force)
+    folders = len(failures)  # that cannot be read
     start = time.monotonic()
     model_loader(None, quiet=quiet)()
     with naming(output), progress(output, 0, quiet=quiet) as advance:
@@ -110,11 +113,11 @@ def create(
         )
     _write(output, data)
     if not quiet:
-        say(f"{len(files) - len(failures)} images -> {label(output, 'standard output')}: {len(data)} bytes")
+        say(f"{len(files) - len(failures) + folders} images -> {label(output, 'standard output')}: {len(data)} bytes")
     if verbose:
         say(f"  {time.monotonic() - start:.2f} s")
-    if failures:
-        say(f"{len(failures)} of {len(files)} files were left out")
+    if len(failures) > folders:
+        say(f"{len(failures) - folders} of {len(files)} files were left out")
     return max(failures, default=0)
 
 
@@ -133,10 +136,10 @@ def _parse_levels(text: str) -> Sequence[float]:
         raise click.BadParameter(f"{need} ({error})", param_hint="--levels") from error
 
 
-def _gather(inputs: Sequence[str], quiet: bool) -> list[tuple[str, Path]]:
+def _gather(inputs: Sequence[str], quiet: bool, failures: list[int]) -> list[tuple[str, Path]]:
     """(name in the archive, file), in order. Raises ImageError when two would have one name."""
     found: dict[str, Path] = {}
-    for name, path in _named(inputs, quiet):
+    for name, path in _named(inputs, quiet, failures):
         if name in found:
             raise ImageError(f"{path} and {found[name]} would both be {name}: archive the folder that holds them")
         found[name] = path
@@ -145,7 +148,13 @@ def _gather(inputs: Sequence[str], quiet: bool) -> list[tuple[str, Path]]:
     return list(found.items())
 
 
-def _named(inputs: Sequence[str], quiet: bool) -> Iterator[tuple[str, Path]]:
+def _files_below(folder: Path, failures: list[int]) -> Iterator[Path]:
+    """All files of a folder and of those in it; a folder that cannot be read is told and its exit code noted."""
+    for parent, _, names in os.walk(folder, onerror=lambda error: failures.append(failure(error))):
+        yield from (file for name in names if (file := Path(parent, name)).is_file())
+
+
+def _named(inputs: Sequence[str], quiet: bool, failures: list[int]) -> Iterator[tuple[str, Path]]:
     from PIL import Image
 
     extensions = Image.registered_extensions()
@@ -154,10 +163,13 @@ def _named(inputs: Sequence[str], quiet: bool) -> Iterator[tuple[str, Path]]:
         if not path.is_dir():
             yield path.name, path
             continue
-        files = sorted(file for file in path.rglob("*") if file.is_file())
+        files = sorted(_files_below(path, failures))
         pictures = [file for file in files if file.suffix.lower() in extensions]
         if len(pictures) < len(files) and not quiet:
-            say(f"{path}: left out what is no image by its name, {len(files) - len(pictures)} of {len(files)} files")
+            others = sorted({file.suffix or file.name for file in files} - {file.suffix for file in pictures})
+            which = ", ".join(others[:SHOWN_SUFFIXES]) + (", ..." if len(others) > SHOWN_SUFFIXES else "")
+            count = f"{len(files) - len(pictures)} of {len(files)} files"
+            say(f"{path}: left out what is no image by its name, {count}: {which}")
         yield from ((file.relative_to(path).as_posix(), file) for file in pictures)
 
 
@@ -218,6 +230,7 @@ def _printable(name: str) -> str:
 def _summary(file: str, facts: dict[str, Any]) -> str:
     rate = f"{facts['bytes']} bytes, {facts['bits_per_dim']:.3f} bits/dim"
     missing = f", {facts['missing_bytes']} bytes are missing" if facts["missing_bytes"] else ""
+    missing += f", {facts['following_bytes']} bytes follow the end" if facts["following_bytes"] else ""
     images = len(facts["images"])
     if not facts["effort"] and not facts["levels"]:
         return f"{label(file)}: {rate}, {images} of {images} images as files of their own{missing}"

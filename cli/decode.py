@@ -56,7 +56,7 @@ def decode(
 
     def decode_one(name: str) -> None:
         from ddpmcodec.container import parse_header
-        from ddpmcodec.images import image_format, save_image
+        from ddpmcodec.images import image_format, is_kept, save_image
 
         data = read_input(name)
         with naming(name):
@@ -73,6 +73,8 @@ def decode(
             )
             content = save_image(decoded.image, file_format)
         outputs.write(place, content)
+        if not quiet and file_format != "PNG" and not is_kept(decoded.image, content):
+            say(f"{place}: {file_format} does not keep every pixel as it was: .png does")
         if preview and not quiet:
             whole = "damaged: not the image that was encoded, get the file again" if decoded.damaged else "a preview"
             account = "complete and exact" if decoded.exact else whole

@@ -15,14 +15,22 @@ ROWS = 5  # without --steps
 @click.command(epilog=EXIT_CODES)
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
-@click.option("-o", "--out", required=True, metavar="OUT", help="The PNG to write, or - for standard output.")
+@click.option("-o", "--output", required=True, metavar="OUT", help="The PNG to write, or - for standard output.")
 @click.option(
     "--steps", metavar="t,t,...", help="A row for each: diffusion steps before mixing, 0 to --levels; default: five."
 )
 @click.option("--weights", type=click.IntRange(2), default=9, show_default=True, help="Images in a row, from A to B.")
 @sampling_options
 def interpolate(
-    first: str, second: str, out: str, steps: str | None, weights: int, T: int, force: bool, quiet: bool, **options: Any
+    first: str,
+    second: str,
+    output: str,
+    steps: str | None,
+    weights: int,
+    T: int,
+    force: bool,
+    quiet: bool,
+    **options: Any,
 ) -> int:
     """Mix two images of one size in the latents of the model, from fine to coarse.
 
@@ -30,7 +38,7 @@ def interpolate(
     mixed, after all only noise is.
     """
     times = [T * row // (ROWS - 1) for row in range(ROWS)] if steps is None else _times(steps, T)
-    where = place(out, (first, second), force=force)
+    where = place(output, (first, second), force=force)
     ends = read_images([first, second])
     found = sampler(T=T, **options)
     fractions = [k / (weights - 1) for k in range(weights)]

@@ -74,7 +74,7 @@ def refine(model: str, output: str, force: bool, no_compile: bool, **options: ob
     from ddpmcodec.training.refine import refine as run
 
     data = checkpoint.read(models.path(model) if model in models.names() else model)
-    refined = run(data, Settings(**options), Path(output), say, compiled=not no_compile)  # type: ignore[arg-type]
+    refined = run(data, Settings(**options), Path(output), say, compiled=not no_compile, name=model)  # type: ignore[arg-type]
     found = checkpoint.parse(refined, output)
     say(f"{output}: model {found.name!r}, id {found.id[:4].hex()}, {len(refined)} bytes; use it with --model {output}")
     return 0

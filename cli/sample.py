@@ -25,7 +25,11 @@ BATCH = 64  # images of a folder, drawn before they are written
 
 @click.command(epilog=EXIT_CODES)
 @click.option(
-    "-o", "--out", required=True, metavar="OUT", help="One PNG of all images, an existing folder for a PNG each, or -."
+    "-o",
+    "--output",
+    required=True,
+    metavar="OUT",
+    help="One PNG of all images, an existing folder for a PNG each, or -.",
 )
 @click.option(
     "--count", type=click.IntRange(1), default=16, show_default=True, help="Images; with --shared-latent, of each."
@@ -45,7 +49,7 @@ BATCH = 64  # images of a folder, drawn before they are written
 @click.option("--image", metavar="FILE", help="With --shared-latent: latents of this image, and not of a sample.")
 @sampling_options
 def sample(
-    out: str,
+    output: str,
     count: int,
     size: int,
     progressive: bool,
@@ -57,18 +61,18 @@ def sample(
     **options: Any,
 ) -> int:
     """Draw images from a model."""
-    _check_usage(Path(out), progressive, times, image, T)
+    _check_usage(Path(output), progressive, times, image, T)
     places = (
-        _numbered(Path(out), count, force)
-        if Path(out).is_dir()
-        else [place(out, [image] if image else [], force=force)]
+        _numbered(Path(output), count, force)
+        if Path(output).is_dir()
+        else [place(output, [image] if image else [], force=force)]
     )
     known = None if image is None else read_images([image])
     height, width = (size, size) if known is None else known.shape[2:]
     found = sampler(T=T, **options)
     calls = count * (sum(set(times)) or T) + (T - min(times) + 1 if times and known is None else 0)
     with watched(found, "sample", calls, (height, width), quiet=quiet) as ready:
-        if Path(out).is_dir():
+        if Path(output).is_dir():
             _write_each(ready, places, size)
         elif times:
             write_grid(places[0], ready.shared_rows(_latents(ready, known, size, times), count))
@@ -78,11 +82,11 @@ def sample(
     return 0
 
 
-def _check_usage(out: Path, progressive: bool, times: tuple[int, ...], image: str | None, T: int) -> None:
+def _check_usage(output: Path, progressive: bool, times: tuple[int, ...], image: str | None, T: int) -> None:
     if progressive and times:
         raise click.UsageError("give one of --progressive and --shared-latent")
-    if (progressive or times) and out.is_dir():
-        raise click.UsageError(f"rows of images go to one PNG: name a file with -o, which {out} is not")
+    if (progressive or times) and output.is_dir():
+        raise click.UsageError(f"rows of images go to one PNG: name a file with -o, which {output} is not")
     if image is not None and not times:
         raise click.UsageError("--image needs --shared-latent: which latents of the image?")
     if max(times, default=0) > T:

@@ -91,8 +91,10 @@ def extract(
     """(name, image) of all images, or of those named, in the order in which they are decoded.
 
     Of a damaged archive it yields every image whose checks are right, and then raises TruncatedError or ChecksumError
-    with the names of those that are lost. Raises at once DdpmError for a name that is not there, FormatError where
-    there is no index or it has names that lead out of a folder, and ModelError.
+    with the names of those that are lost, or FormatError where bytes follow its end.
+
+    Raises at once DdpmError for a name that is not there, FormatError where there is no index or it has names that lead
+    out of a folder, and ModelError.
     """
     archive = split(data)
     wanted = find_images(archive.index, None if names is None else list(names))

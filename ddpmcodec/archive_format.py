@@ -126,6 +126,7 @@ class Archive:
     sections: tuple[bytes, ...]  # of the entries
     stacks: tuple[bytes, ...]
     missing: int  # bytes
+    following: int  # bytes behind the end
 
 
 def check_name(name: str) -> str | None:
@@ -209,7 +210,7 @@ def split(data: bytes) -> Archive:
     """Cut an archive, or a prefix of one that holds the whole index, at the lengths its index declares.
 
     Raises TruncatedError when the data ends inside the index, FormatError when it is no archive of this version, its
-    index is damaged or contradicts itself, or bytes follow the end. Missing bytes are counted, not refused.
+    index is damaged or contradicts itself. Missing bytes, and those that follow the end, are counted, not refused.
     """
     model_id, packed, position = _open(data)
     try:
@@ -228,9 +229,7 @@ def split(data: bytes) -> Archive:
             found.append(data[position : position + length])
             position += length
         parts.append(tuple(found))
-    if len(data) > position:
-        raise FormatError(f"{len(data) - position} bytes follow the end of the archive (at byte {position}): cut them")
-    return Archive(index, parts[0], parts[1], parts[2], position - len(data))
+    return Archive(index, parts[0], parts[1], parts[2], max(0, position - len(data)), max(0, len(data) - position))
 
 
 def _open(data: bytes) -> tuple[bytes, bytes, int]:
@@ -377,8 +376,9 @@ def describe(data: bytes) -> dict[str, Any]:
         "format_version": VERSION,
         "bytes": len(data),
         "missing_bytes": archive.missing,
-        "bits_per_dim": 8 * (len(data) + archive.missing) / max(dims, 1),
-        "index_bytes": len(data) - _body_bytes(archive),
+        "following_bytes": archive.following,
+        "bits_per_dim": 8 * (len(data) + archive.missing - archive.following) / max(dims, 1),
+        "index_bytes": len(data) - archive.following - _body_bytes(archive),
         "model_id": index.model_id.hex(),
         "profile": index.profile or None,
         "levels": [level / LEVEL_UNIT for level in index.levels],

@@ -37,6 +37,8 @@ class ArchiveReader:
                 yield from self._block(place, members, chosen)
         if self.lost:
             raise self._account()
+        if self.archive.following:
+            raise FormatError(f"{self.archive.following} bytes follow the end of the archive: cut them off")
 
     def _batches(self, numbers: Sequence[int]) -> Iterator[list[int]]:
         """Runs of images that fit into memory together; one image always does."""

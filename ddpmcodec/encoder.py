@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from ddpmcodec import decoder
 from ddpmcodec.batches import ModelSource, Progress, batches, steps_of, watched
 from ddpmcodec.channels import uniform
 from ddpmcodec.container import MODEL_ID_BYTES, PROGRESSIVE, Box, Header, assemble, plan_index, split
-from ddpmcodec.errors import ChecksumError, FormatError
+from ddpmcodec.errors import ChecksumError, FormatError, ImageError
 from ddpmcodec.images import Planes, to_planes
 from ddpmcodec.networks import default_model, load_model
 from ddpmcodec.networks.model import Model
@@ -43,8 +43,8 @@ def encode(
     Raises ImageError for what cannot be coded, ModelError for the model or an effort it does not have, ChecksumError
     when the result does not decode to the image.
     """
-    options = {"progressive": progressive, "strip": strip, "verify": verify}
-    return encode_many([image], effort=effort, model=model, progress=progress, **options)[0]
+    planes = (to_planes(picture, strip=strip) for picture in [image])
+    return _encode(planes, PROGRESSIVE if progressive else effort, model, verify, progress)[0]
 
 
 def encode_many(
@@ -57,12 +57,29 @@ def encode_many(
     verify: bool = True,
     progress: Progress | None = None,
 ) -> list[bytes]:
-    """`encode` for each image; those of the same size share network calls. The bytes are the same as one by one."""
-    effort = PROGRESSIVE if progressive else effort
+    """`encode` for each image; those of the same size share network calls. The bytes are the same as one by one.
+
+    An ImageError names the image by its number, from 1 on.
+    """
+    planes = _numbered(images, strip)
+    return _encode(planes, PROGRESSIVE if progressive else effort, model, verify, progress)
+
+
+def _numbered(images: Iterable[Picture], strip: bool) -> Iterator[Planes]:
+    for number, image in enumerate(images, start=1):
+        try:
+            yield to_planes(image, strip=strip)
+        except ImageError as error:
+            raise ImageError(f"image {number}: {error}") from error
+
+
+def _encode(
+    images: Iterable[Planes], effort: int, model: ModelSource, verify: bool, progress: Progress | None
+) -> list[bytes]:
     given = None if model is None else model if isinstance(model, Model) else load_model(model)
     if given:
         steps_of(given, effort)  # raises before an image is read
-    pictures = [to_planes(image, strip=strip) for image in images]
+    pictures = list(images)
     files: dict[int, bytes] = {}
 
     def encode_batch(batch: list[int]) -> None:

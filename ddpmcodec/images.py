@@ -120,6 +120,15 @@ def save_image(image: Image.Image, file_format: str) -> bytes:
     return stream.getvalue()
 
 
+def is_kept(image: Image.Image, content: bytes) -> bool:
+    """Whether a file of `save_image` is known to hold every pixel as it is; of some formats Pillow reads nothing."""
+    try:
+        with Image.open(BytesIO(content)) as saved:
+            return saved.convert(image.mode).tobytes() == image.tobytes()
+    except OSError:
+        return False
+
+
 def _array_planes(array: NDArray[np.uint8]) -> Planes:
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.shape[2:] not in ARRAY_MODES:
         raise ImageError(

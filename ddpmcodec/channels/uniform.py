@@ -203,7 +203,10 @@ class _Reader:
         )
         if not whole:
             self._stop(
-                TruncatedError("the data ends inside the image; get the whole file, or ask for a preview (--partial)")
+                TruncatedError(
+                    "the data ends inside the image, cut off or damaged; get the whole file, or ask for a preview"
+                    " (--partial)"
+                )
             )
 
     def close(self, check: int) -> None:

@@ -48,14 +48,20 @@ class Settings:
 
 
 def refine(
-    model: bytes, settings: Settings, out: Path, say: Callable[[str], object] = print, *, compiled: bool = True
+    model: bytes,
+    settings: Settings,
+    out: Path,
+    say: Callable[[str], object] = print,
+    *,
+    compiled: bool = True,
+    name: str = "the model to refine",
 ) -> bytes:
     """The exported model with local networks, which is written to `out` every few minutes too; log beside it.
 
     Networks of this width that the model has already are trained further.
-    Raises ModelError, TrainingError, OutputError.
+    name: of the model, in errors. Raises ModelError, TrainingError, OutputError.
     """
-    parsed = checkpoint.parse(model, "the model to refine")
+    parsed = checkpoint.parse(model, name)
     steps, shape = presets.refined_steps(progressive=settings.progressive), Shape(settings.width)
     kept = {step: checkpoint.local_params(model, step) for step in parsed.local}
     if (found := checkpoint.local_shape(model)) != shape and kept:

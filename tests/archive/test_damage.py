@@ -92,9 +92,11 @@ def test_damage_stays_in_its_block(model: Model, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("junk", [b"\0", b"more"])
-def test_bytes_after_the_end_are_refused(data: bytes, model: Model, junk: bytes) -> None:
-    with pytest.raises(FormatError, match=f"{len(junk)} bytes follow the end of the archive"):
-        archive.extract(data + junk, model=model)
+def test_bytes_after_the_end_are_told_when_all_is_extracted(data: bytes, model: Model, junk: bytes) -> None:
+    whole, found = dict(archive.extract(data, model=model)), {}
+    with pytest.raises(FormatError, match=f"{len(junk)} bytes follow the end of the archive: cut them off"):
+        found.update(archive.extract(data + junk, model=model))
+    assert found == whole
 
 
 def test_other_files_are_no_archives(model: Model) -> None:

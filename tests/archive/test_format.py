@@ -31,7 +31,7 @@ def test_the_index_comes_back() -> None:
         (archive_format.Block((Run(1, 99), Run(1)), 2),),
     )
     data = assemble(index, [b"icc", b"e"], [b"al", b"afile", b""], [bytes(8)])
-    assert split(data) == Archive(index, (b"icc", b"e"), (b"al", b"afile", b""), (bytes(8),), 0)
+    assert split(data) == Archive(index, (b"icc", b"e"), (b"al", b"afile", b""), (bytes(8),), 0, 0)
     assert split(data[:-9]).missing == 9
 
 
@@ -45,13 +45,15 @@ whole_entries = st.builds(Entry, names, st.sampled_from(MODES), sides, sides, le
 def test_any_list_of_images_and_levels_comes_back(entries: list[Entry], levels: list[int]) -> None:
     index = Index(b"abcd", tuple(levels), entries=tuple(entries))
     sections = tuple(bytes([i % 256]) * entry.length for i, entry in enumerate(entries))
-    assert split(assemble(index, [], sections, [])) == Archive(index, (), sections, (), 0)
+    assert split(assemble(index, [], sections, [])) == Archive(index, (), sections, (), 0, 0)
 
 
 def test_the_header_is_what_it_was() -> None:
     written = "dd 41 0d 0a 01 01 02 03 04 0f d5 fb 47 72 63 60 e4 62 60 64 60 64 62 61 60 60 4c 04 00 66 69 6c 65"
     entry = Entry("a", "L", 1, 2, length=4)
-    assert split(bytes.fromhex(written)) == Archive(Index(b"\1\2\3\4", (5,), entries=(entry,)), (), (b"file",), (), 0)
+    assert split(bytes.fromhex(written)) == Archive(
+        Index(b"\1\2\3\4", (5,), entries=(entry,)), (), (b"file",), (), 0, 0
+    )
 
 
 def test_names_that_are_alike_cost_little() -> None:

@@ -301,7 +301,8 @@ def test_missing_data_are_refused(model: Model, per_step: bool) -> None:
     pixels = images(3, 2)
     whole, cut = encode(pixels, model, per_step)
     with pytest.raises(
-        TruncatedError, match="the data ends inside the image; get the whole file, or ask for a preview"
+        TruncatedError,
+        match="the data ends inside the image, cut off or damaged; get the whole file, or ask for a preview",
     ):
         decode([whole, [*cut[:-1], cut[-1][:-8]]], model, pixels.shape[1:], per_step)
     with pytest.raises(TruncatedError, match=f"the stream of step {len(cut)} is missing"):

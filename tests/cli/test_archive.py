@@ -14,6 +14,7 @@ from PIL import Image
 
 from ddpmcodec import archive
 from ddpmcodec.archive_format import Entry, Index, assemble, split
+from ddpmcodec.cli.archive import _files_below
 
 PHOTO = Path(__file__).parents[2] / "docs" / "photo.png"
 FAST = ("--levels", "3:90:3", "--effort", 1, "--no-verify")
@@ -64,7 +65,7 @@ def test_a_folder_goes_there_and_back(ddpm: Callable, photos: Path, tiny_model: 
     made = ddpm("archive", "create", tmp_path / "a.ddpma", photos, "--model", tiny_model, *FAST)
     size = (tmp_path / "a.ddpma").stat().st_size
     assert (made.code, made.stdout) == (0, b"")
-    assert f"{photos}: left out what is no image by its name, 1 of 11 files\n" in made.stderr
+    assert f"{photos}: left out what is no image by its name, 1 of 11 files: .txt\n" in made.stderr
     assert made.stderr.endswith(f"ddpmcodec: 10 images -> {tmp_path / 'a.ddpma'}: {size} bytes\n")
     done = ddpm("archive", "extract", tmp_path / "a.ddpma", "-o", tmp_path / "out", "--model", tiny_model)
     assert done.code == 0
@@ -108,6 +109,26 @@ def test_what_is_no_image_is_named_and_left_out(ddpm: Callable, photos: Path, ti
     assert f"{missing}: No such file or directory" in ended.stderr
     assert ended.stderr.endswith("ddpmcodec: 2 of 3 files were left out\n")
     assert archive.names(out.read_bytes()) == ["1.png"]
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody can keep root out of a folder, so it is one that is gone."""
+    failures: list[int] = []
+    assert list(_files_below(tmp_path / "gone", failures)) == []
+    assert failures == [1]
+    assert capsys.readouterr().err == f"ddpmcodec: {tmp_path / 'gone'}: No such file or directory\n"
+
+
+def test_what_is_left_out_by_name_is_told_by_its_endings(
+    ddpm: Callable, photos: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "1.png").write_bytes((photos / "1.png").read_bytes())
+    for name in ("a.aa", "b.bb", "c.cc", "d.dd", "e.ee", "f.ff", "Makefile"):
+        (tmp_path / "in" / name).write_bytes(b"")
+    ended = ddpm("archive", "create", tmp_path / "a.ddpma", tmp_path / "in", "--model", tiny_model, *FAST)
+    assert (ended.code, archive.names((tmp_path / "a.ddpma").read_bytes())) == (0, ["1.png"])
+    assert "left out what is no image by its name, 7 of 8 files: .aa, .bb, .cc, .dd, .ee, ...\n" in ended.stderr
 
 
 def test_a_name_that_cannot_be_is_left_out(ddpm: Callable, photos: Path, tiny_model: Path, tmp_path: Path) -> None:

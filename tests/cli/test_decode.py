@@ -49,6 +49,16 @@ def test_the_extension_picks_the_format(decode: Any, file: Path, pixels: np.ndar
         assert np.array_equal(found, pixels)
 
 
+@pytest.mark.parametrize("extension", ["jpg", "pdf"])
+def test_a_format_that_loses_pixels_is_told(decode: Any, file: Path, extension: str) -> None:
+    out = file.with_name(f"out.{extension}")
+    name = Image.registered_extensions()[f".{extension}"]
+    said = f"ddpmcodec: {out}: {name} does not keep every pixel as it was: .png does\n"
+    assert decode(file, "-o", out).stderr == said
+    assert decode(file, "-fo", out, "-q").stderr == ""
+    assert decode(file, "-o", file.with_name("out.webp")).stderr == ""
+
+
 def test_an_unknown_extension_is_refused_before_decoding(decode: Any, file: Path) -> None:
     ended = decode(file, "-o", file.with_name("out.xyz"))
     assert ended.code == 1

@@ -171,3 +171,8 @@ def test_the_package_offers_the_functions() -> None:
 def test_an_image_that_cannot_be_coded_is_refused(model: Model) -> None:
     with pytest.raises(ImageError, match="colour mode CMYK"):
         codec.encode(Image.new("CMYK", (4, 4)), model=model)
+
+
+def test_of_many_images_the_one_that_cannot_be_coded_is_numbered(picture: Picture, model: Model) -> None:
+    with pytest.raises(ImageError, match=r"image 2: .*colour mode CMYK"):
+        codec.encode_many([picture(), Image.new("CMYK", (2, 2))], effort=1, model=model)
