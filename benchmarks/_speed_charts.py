@@ -14,6 +14,8 @@ from ._results import Document, of_images
 from ._stages import STAGES
 
 OPERATIONS = ("encode", "decode")
+PREFIX = "ddpmcodec "  # of the names of our coders
+MARKERS = "os"  # of the least and the most effort; of files and archives
 COLOURS = {"encode": OURS, "decode": "#c8642d"}
 STAGE_COLOURS = dict(zip(STAGES, ("#1f5fa8", "#7fb0e0", "#c8642d", "#8a8a8a"), strict=True))
 
@@ -56,10 +58,16 @@ def fits(results: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def by_megapixels(results: dict[str, Any]) -> Iterator[Series]:
+    for codec, rows in _by_codec(results).items():
+        for operation in OPERATIONS:
+            seconds = [statistics.median(row[f"{operation}_seconds"]) for row in rows]
+            of = f"a photograph, {codec.removeprefix(PREFIX)}"
+            yield Series(of, "megapixels", operation, [row["megapixels"] for row in rows], seconds)
+
+
+def _by_codec(results: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     rows = results["megapixels"]
-    for operation in OPERATIONS:
-        seconds = [statistics.median(row[f"{operation}_seconds"]) for row in rows]
-        yield Series("a photograph", "megapixels", operation, [row["megapixels"] for row in rows], seconds)
+    return {codec: [row for row in rows if row["codec"] == codec] for codec in dict.fromkeys(r["codec"] for r in rows)}
 
 
 def by_calls(results: dict[str, Any]) -> Iterator[Series]:
@@ -141,14 +149,16 @@ def _stages(figure: Figure, results: dict[str, Any]) -> None:
 
 def _growth(figure: Figure, results: dict[str, Any]) -> None:
     pixels, calls, memory = figure.subplots(1, 3)
-    for series in by_megapixels(results):
-        _line(pixels, series, series.operation)
+    for place, series in enumerate(by_megapixels(results)):
+        _line(pixels, series, MARKERS[place // len(OPERATIONS)])
     for series in by_calls(results):
-        _line(calls, series, f"{series.of}, {series.operation}")
-    for operation in OPERATIONS:
-        sizes = [row["megapixels"] for row in results["megapixels"]]
-        peaks = [row[f"{operation}_peak_bytes"] / 1e6 for row in results["megapixels"]]
-        memory.plot(sizes, peaks, "o-", color=COLOURS[operation], markersize=4, label=operation)
+        _line(calls, series, MARKERS[series.of == "archives"])
+    for marker, (codec, rows) in zip(MARKERS, _by_codec(results).items(), strict=False):
+        sizes = [row["megapixels"] for row in rows]
+        for operation in OPERATIONS:
+            peaks = [row[f"{operation}_peak_bytes"] / 1e6 for row in rows]
+            label = f"{codec.removeprefix(PREFIX)}, {operation}"
+            memory.plot(sizes, peaks, f"{marker}-", color=COLOURS[operation], markersize=4, label=label)
     pixels.set(xlabel="megapixels", ylabel="seconds", xscale="log", yscale="log")
     calls.set(xlabel="network calls", ylabel="seconds an image", xscale="log", yscale="log")
     memory.set(xlabel="megapixels", ylabel="peak memory, MB", xscale="log", ylim=(0, None))
@@ -161,9 +171,8 @@ def _growth(figure: Figure, results: dict[str, Any]) -> None:
             axis.set_major_formatter("{x:g}")
 
 
-def _line(axes: Axes, series: Series, label: str) -> None:
-    fit = series.fit()
-    marker = "s" if series.of == "archives" else "o"
+def _line(axes: Axes, series: Series, marker: str) -> None:
+    label, fit = f"{series.of}, {series.operation}", series.fit()
     name = label if fit is None else f"{label}: k = {fit['exponent']['mean']:.2f}"
     colour = COLOURS[series.operation]
     axes.plot(series.x, series.y, marker, color=colour, markersize=4, label=name)

@@ -14,7 +14,7 @@ from PIL import Image
 from ddpmcodec.errors import ChecksumError
 from ddpmcodec.files import write_file
 from ddpmcodec.images import load_image, save_image
-from ddpmcodec.networks import Model
+from ddpmcodec.networks import Model, default_model
 
 from ._coders import Coder, of_effort
 from ._data import Pixels
@@ -96,13 +96,19 @@ def _decode_files(coder: Coder, coded: Sequence[Path]) -> None:
         write_file(coded[0].with_name(f"back-{number}.png"), save_image(Image.fromarray(image), "PNG"))
 
 
-def growth(model: Model, options: Sequence[str], effort: int, megapixels: float, repeats: int, folder: Path) -> Entry:
-    """Of a synthetic photograph: seconds in this process on all threads, and peak memory of processes of their own."""
+def growth(
+    model: Model | None, options: Sequence[str], effort: int, megapixels: float, repeats: int, folder: Path
+) -> Entry:
+    """Of a synthetic photograph: seconds in this process on all threads, and peak memory of processes of their own.
+
+    model: None for the embedded one for images of this size.
+    """
     photo, coded = folder / "photo.png", folder / "photo.ddpm"
     height = round((1e6 * megapixels * ASPECT) ** 0.5)
     picture = synthetic_photo(round(1e6 * megapixels / height), height)
     picture.save(photo, compress_level=1)
-    timings = throughput(of_effort(model, effort), [np.asarray(picture)], torch.get_num_threads(), repeats)
+    coder = of_effort(model or default_model(picture.width * picture.height), effort)
+    timings = throughput(coder, [np.asarray(picture)], torch.get_num_threads(), repeats)
     encode = ddpmcodec("encode", photo, "-o", coded, "-f", "-q", "--no-verify", f"--effort={effort}", *options)
     decode = ddpmcodec("decode", coded, "-o", folder / "back.png", "-f", "-q", *options)
     peaks = {"encode_peak_bytes": encode.peak_bytes, "decode_peak_bytes": decode.peak_bytes}

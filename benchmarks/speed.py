@@ -2,7 +2,8 @@
 
 Throughput is that of pixels in memory to files in memory and back, on one thread and on all, beside other codecs in the
 same run. Encoding is without its verification, which is one more decoding. Stages are those of one thread that reads
-and writes files. Growth with the size of an image is measured on synthetic photographs.
+and writes files. Growth with the size of an image is measured on synthetic photographs, at the
+least and the most of the efforts.
 """
 
 from __future__ import annotations
@@ -93,8 +94,8 @@ def _parts(
     makers: list[Maker] = [*(partial(of_effort, effort=effort) for effort in plan.efforts)]
     makers += [partial(of_archive, steps=T) for T in plan.steps]
     ours = [make(model) for make in makers]
-    few, quickest, repeats = images[:STAGE_IMAGES], min(plan.efforts), plan.repeats
-    calls = len(model.presets[quickest])
+    few, repeats = images[:STAGE_IMAGES], plan.repeats
+    ends = sorted({min(plan.efforts), max(plan.efforts)})
     return {
         "throughput": [
             Unit(
@@ -111,10 +112,11 @@ def _parts(
         ],
         "megapixels": [
             Unit(
-                f"{size} megapixels",
-                (repeats + 1) * calls * 1e6 * size,
-                partial(growth, model, options, quickest, size, repeats, folder),
+                f"{size} megapixels, effort {effort}",
+                (repeats + 1) * len(model.presets[effort]) * 1e6 * size,
+                partial(growth, model if source else None, options, effort, size, repeats, folder),
             )
+            for effort in ends
             for size in plan.megapixels
         ],
         "start_up": [Unit("start-up", 1, partial(start_up, options, repeats, folder))],
@@ -164,12 +166,12 @@ def _stages(rows: Sequence[dict[str, Any]]) -> Iterator[Row]:
 
 
 def _of_photographs(results: dict[str, Any]) -> str:
-    rows = results["megapixels"]
-    return f"Synthetic photographs, {rows[0]['codec']}, {rows[0]['threads']} threads; memory of a process of its own"
+    return f"Synthetic photographs, {results['megapixels'][0]['threads']} threads; memory of a process of its own"
 
 
 def _megapixels(row: dict[str, Any]) -> Row:
     return {
+        "": row["codec"],
         "megapixels": row["megapixels"],
         **{f"{name} s": statistics.median(row[f"{name}_seconds"]) for name in OPERATIONS},
         **{f"{name} peak MB": row[f"{name}_peak_bytes"] / 1e6 for name in OPERATIONS},
