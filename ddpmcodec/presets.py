@@ -51,9 +51,9 @@ PRESETS: dict[int, tuple[Step, ...]] = {
 }
 
 # Lists of a model with local networks, which make few and large steps cheap. All steps of the longer lists have one.
-_LONG = tuple(groups([0, 1, 2, 4, 16, 64]))
+_LONG = tuple(groups([0, 1, 2, 4, 16, 32, 64]))
 SHORT_EFFORT, LEARNING_EFFORT = 2, 7  # the last with the short list, and the first whose networks learn
-LEARNING_STEPS = 2  # the last of the list: they tell 15 of 16 pixels; the others are over before much is learned
+LEARNING_STEPS = 3  # the last of the list: they tell 15 of 16 pixels; the others are over before much is learned
 
 
 def with_learning(steps: Sequence[Step], last: int) -> tuple[Step, ...]:
@@ -62,7 +62,7 @@ def with_learning(steps: Sequence[Step], last: int) -> tuple[Step, ...]:
 
 
 REFINED: dict[int, tuple[Step, ...]] = {
-    effort: tuple(groups([0, 4, 16, 64])) if effort <= SHORT_EFFORT
+    effort: tuple(groups([0, 4, 16, 32, 64])) if effort <= SHORT_EFFORT
     else _LONG if effort < LEARNING_EFFORT
     else with_learning(_LONG, LEARNING_STEPS)
     for effort in BUDGETS

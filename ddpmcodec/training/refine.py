@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
@@ -18,8 +18,8 @@ from ddpmcodec.container import PROGRESSIVE
 from ddpmcodec.errors import TrainingError
 from ddpmcodec.files import write_file
 from ddpmcodec.networks import checkpoint
-from ddpmcodec.networks.local import Shape
-from ddpmcodec.schedule import steps_to_json
+from ddpmcodec.networks.local import Shape, dilation
+from ddpmcodec.schedule import Step, steps_to_json
 from ddpmcodec.training.local import LocalTrainer, train
 from ddpmcodec.training.trainer import Settings as CropSettings
 from ddpmcodec.training.trainer import split
@@ -58,7 +58,8 @@ def refine(
 ) -> bytes:
     """The exported model with local networks, which is written to `out` every few minutes too; log beside it.
 
-    Networks of this width that the model has already are trained further.
+    Networks of this width that the model has already are trained further; where it has one for a step that tells more
+    at once, the networks of its parts begin as that one. Networks that no list of the model takes any more go.
     name: of the model, in errors. Raises ModelError, TrainingError, OutputError.
     """
     parsed = checkpoint.parse(model, name)
@@ -82,8 +83,9 @@ def refine(
         parsed, steps, source, shape=shape, batch=settings.batch, muon_rate=settings.muon_rate,
         adam_rate=settings.adam_rate, warmup=settings.warmup, compiled=compiled,
     )  # fmt: skip
-    for step in kept.keys() & trainer.networks.keys():
-        trainer.networks[step].load_integers(kept[step])
+    for step, network in trainer.networks.items():
+        if (start := _start(step, kept)) is not None:
+            network.load_integers(kept[start])
     lists = {PROGRESSIVE: presets.REFINED_PROGRESSIVE} if settings.progressive else presets.REFINED
     if not settings.learn:
         lists = {effort: presets.without_learning(steps) for effort, steps in lists.items()}
@@ -91,13 +93,27 @@ def refine(
     def exported() -> bytes:
         trainer.learn_laws()
         networks = {step: network.exported() for step, network in trainer.networks.items()}
-        return checkpoint.with_local(model, {**kept, **networks}, shape, {**parsed.presets, **lists})
+        merged = {**parsed.presets, **lists}
+        taken = {step for steps in merged.values() for step in presets.without_learning(steps)}
+        local = {step: params for step, params in {**kept, **networks}.items() if step in taken}
+        return checkpoint.with_local(model, local, shape, merged)
 
     with out.with_suffix(".jsonl").open("a") as log:
         _write(log, {"settings": asdict(settings), "steps": steps_to_json(steps)})
         report = _Report(log, trainer, settings, batches, say, out, exported)
         train(trainer, settings.hours, report)
         return report.evaluate(1.0)
+
+
+def _start(step: Step, kept: Collection[Step]) -> Step | None:
+    """Whose network that of a step begins as: its own, or that of the shortest step which tells the same and more."""
+    wider = [
+        other
+        for other in kept
+        if other[:2] == step[:2] and other.first <= step.first and step.last <= other.last
+        if dilation(other) == dilation(step)
+    ]
+    return min(wider, key=lambda other: other.last - other.first, default=None)
 
 
 def _write(log: TextIO, record: dict[str, Any]) -> None:

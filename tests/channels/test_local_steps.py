@@ -89,7 +89,7 @@ def test_networks_that_learn_code_a_texture_they_never_saw_in_less(refined: Mode
         for steps in (REFINED, LEARNING)
     )
     assert learned[:3] == still[:3]  # these steps have no network
-    assert learned[-1] < 0.9 * still[-1]
+    assert learned[-1] < 0.92 * still[-1]
 
 
 def test_what_an_image_taught_is_forgotten(refined: Model) -> None:

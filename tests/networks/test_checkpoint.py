@@ -26,7 +26,7 @@ from ddpmcodec.training.local import LatentLocal
 
 STEPS = {1: (Step(2560, 1, 0, 1), Step(0, 1, 0, 1)), 4: (Step(0, 2, 0, 1), Step(0, 2, 1, 4))}
 SHAPE = Shape(width=24, depth=2)
-LOCAL = Step(0, 8, 16, 64)
+LOCAL = Step(0, 8, 32, 64)
 REFINED = LISTS[5]
 
 

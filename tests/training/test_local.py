@@ -150,7 +150,7 @@ def test_the_progressive_list_is_refined_beside_the_others(exported: bytes, pict
     assert list(after.local) == [*refined_steps(), *refined_steps(progressive=True)]
     assert (before.presets[10], after.presets[10]) == (PRESETS[10], REFINED_PROGRESSIVE)
     assert (after.presets[5], presets.without_learning(after.presets[9])) == (REFINED, REFINED)
-    assert [step.learns for step in after.presets[9]] == [False, False, False, True, True]
+    assert [step.learns for step in after.presets[9]] == [False] * 3 + [True] * 3
     still = checkpoint.parse(refine(first, replace(settings, learn=False), out, quiet.append, compiled=False), "still")
     assert still.presets[9] == REFINED
     for step in refined_steps():
@@ -158,6 +158,25 @@ def test_the_progressive_list_is_refined_beside_the_others(exported: bytes, pict
         assert all(torch.equal(new[key], old[key]) for key in old)
     with pytest.raises(TrainingError, match=r"networks of another shape for other steps.+refine those first"):
         refine(first, replace(settings, progressive=True, width=8), out, quiet.append, compiled=False)
+
+
+def test_networks_of_the_parts_of_a_step_begin_as_that_of_the_whole(
+    exported: bytes, pictures: Path, tmp_path: Path
+) -> None:
+    """A list that tells in two steps what another told in one, when an older model is refined with it."""
+    whole, *parts = Step(0, 8, 16, 64), Step(0, 8, 16, 32), Step(0, 8, 32, 64)
+    lists = {5: tuple(presets.groups([0, 16, 64]))}
+    network = LatentLocal(Shape(width=16))
+    older = checkpoint.with_local(exported, {whole: network.exported()}, network.shape, lists)
+    settings = Settings((str(pictures),), hours=1e-6, batch=2, crop=16, hold_out=3, width=16)
+    found = refine(older, settings, tmp_path / "out.safetensors", lambda _: None, compiled=False)
+    assert tuple(checkpoint.parse(found, "found").local) == tuple(refined_steps())
+    for part in parts:
+        begun, start = checkpoint.local_params(found, part), network.exported()
+        same = [torch.equal(begun[key], start[key]) for key in start if key.endswith("enter.weight")]
+        assert same == [True]
+    first = checkpoint.local_params(found, Step(0, 8, 4, 16))
+    assert not torch.equal(first["enter.weight"], network.exported()["enter.weight"])
 
 
 def test_steps_that_are_refined_belong_to_the_list() -> None:
