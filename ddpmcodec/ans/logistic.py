@@ -131,6 +131,16 @@ def interval(lo, hi, new_lo, new_hi, mean, scale):  # type: ignore[no-untyped-de
 
 
 @kernel
+def expectation(lo, hi, mean, scale):  # type: ignore[no-untyped-def]
+    """The mean of the law on lo..hi to the nearest integer: lo + the sum of P(value >= x) for x above it. int64."""
+    lo, hi = np.int64(lo), np.int64(hi)
+    law, above = _truncate(lo, hi, mean, scale), np.int64(0)
+    for x in range(lo + 1, hi + 1):
+        above += _TOTAL - _cumulative(law, x)
+    return lo + ((above + (_TOTAL >> 1)) >> PRECISION)
+
+
+@kernel
 def _mass_slopes(lo, hi, mean, scale):  # type: ignore[no-untyped-def]
     """Of the logarithm of the mass of lo..hi: by the mean, in scales, and by the logarithm of the scale. float64."""
     below, above = 64 * lo - 32 - mean, 64 * hi + 32 - mean

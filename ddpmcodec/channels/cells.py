@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddpmcodec import compiled
-from ddpmcodec.ans.logistic import find, interval
+from ddpmcodec.ans.logistic import expectation, find, interval
 from ddpmcodec.ans.stream import advance, needs_word, slot
 from ddpmcodec.channels.adaptation import Adaptation, contexts, corrected, learn, none, start
 from ddpmcodec.networks import learning
@@ -299,8 +299,21 @@ def _medians(lo, hi, means, scales, middles):  # type: ignore[no-untyped-def]
         middles[i] = find(lo[i], hi[i], means[i], scales[i], HALF)
 
 
+@kernel
+def _expectations(lo, hi, means, scales, middles):  # type: ignore[no-untyped-def]
+    for i in range(len(middles)):
+        middles[i] = expectation(lo[i], hi[i], means[i], scales[i])
+
+
 def medians(lo: Any, hi: Any, means: Any, scales: Any) -> NDArray[np.uint8]:
-    """The medians of logistics truncated to lo..hi, all [n]: what a preview shows for values it was not told."""
+    """The medians of logistics truncated to lo..hi, all [n]: what a value most likely is close to."""
     middles = np.empty(len(lo), np.uint8)
     _medians(lo, hi, means, scales, middles)
+    return middles
+
+
+def expectations(lo: Any, hi: Any, means: Any, scales: Any) -> NDArray[np.uint8]:
+    """Their means, all [n]: the least squared error."""
+    middles = np.empty(len(lo), np.uint8)
+    _expectations(lo, hi, means, scales, middles)
     return middles

@@ -250,3 +250,13 @@ def test_half_of_a_truncated_law_lies_on_either_side_of_its_median(laws: list[tu
     below, freqs = encode_values(lo, hi, middle, middle, means, scales)
     assert (below <= 1 << 23).all()
     assert (below + freqs > 1 << 23).all()
+
+
+@given(st.lists(LAWS, min_size=1, max_size=20))
+def test_the_expectation_is_the_mean_of_the_masses(laws: list[tuple[int, int, int, int]]) -> None:
+    for first, second, mean, scale in laws:
+        values = np.arange(min(first, second), max(first, second) + 1)
+        _, masses = encode_values(values[0], values[-1], values, values, mean, scale)
+        exact = int(values @ masses.astype(np.int64)) / 2**24
+        (found,) = cells.expectations(values[:1], values[-1:], np.array([mean]), np.array([scale]))
+        assert abs(found - exact) <= 0.5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -165,23 +166,25 @@ def test_a_step_can_be_the_last(model: Model, per_step: bool) -> None:
         assert (found.steps_done, found.exact) == (last, last == len(STEPS))
 
 
-def medians(state: State, prediction: IntegerPrediction) -> Pixels:
+def middles(of: Callable[..., Pixels], state: State, prediction: IntegerPrediction) -> Pixels:
     flat = (array.ravel() for array in (state.lo, state.hi, prediction.mean, prediction.scale))
-    return cells.medians(*flat).reshape(state.lo.shape)
+    return of(*flat).reshape(state.lo.shape)
 
 
 def filled_in(state: State, model: Model) -> Pixels:
     """Coarse to fine, ever twice as many of what nothing is known of; then what is known to a range."""
     nothing = state.hi - state.lo == 255
     groups = [Step(0, 8, last // 2, last) for last in (1, 2, 4, 8, 16, 32, 64)]
-    for group in [nothing & step_mask(g, *nothing.shape[1:3])[..., None] for g in groups] + [state.lo < state.hi]:
-        middle = medians(state, model.predict(state.lo, state.hi))
+    for group in [nothing & step_mask(g, *nothing.shape[1:3])[..., None] for g in groups]:
+        middle = middles(cells.medians, state, model.predict(state.lo, state.hi))
         state.lo[group] = state.hi[group] = middle[group]
-    return state.lo
+    return np.where(
+        state.lo < state.hi, middles(cells.expectations, state, model.predict(state.lo, state.hi)), state.lo
+    )
 
 
 @pytest.mark.parametrize("steps_done", [0, 1, 2])
-def test_what_is_missing_is_filled_in_with_medians_coarse_to_fine(model: Model, steps_done: int) -> None:
+def test_what_is_missing_is_filled_in_coarse_to_fine(model: Model, steps_done: int) -> None:
     pixels = images(3, 1, 9, 14)
     steps = [Step(0, 2, 0, 1), Step(700, 2, 1, 4), Step(0, 2, 1, 4)]
     streams = encode_group(pixels, model, steps, group=0, per_step=True)
