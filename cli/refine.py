@@ -8,7 +8,7 @@ import click
 
 from ddpmcodec.files import check_output
 
-from ._common import EXIT_CODES, force_option, say
+from ._common import EXIT_CODES, force_option, say, training_interrupted
 from ._training import (
     camera_option,
     data_option,
@@ -60,21 +60,28 @@ from ._training import (
     help="Between held-out evaluations and saves.",
 )
 @no_compile_option
+@click.option("--resume", is_flag=True, help="Go on with the run that writes OUT, from the state it left beside it.")
 @force_option
-def refine(model: str, output: str, force: bool, no_compile: bool, **options: object) -> int:
+def refine(model: str, output: str, force: bool, no_compile: bool, resume: bool, **options: object) -> int:
     """Train local networks for MODEL, embedded or exported, and write the model with them.
 
     They predict what a step tells from what it has told so far. Networks that MODEL has in
-    this shape are trained further.
+    this shape are trained further. Ctrl-C keeps the last save, from which --resume goes on.
     """
-    check_output(Path(output), None, force=force)
+    out = Path(output)
+    check_output(out, None, force=force or resume)
     from ddpmcodec import models
     from ddpmcodec.networks import checkpoint
+    from ddpmcodec.training import local_state
     from ddpmcodec.training.refine import Settings
     from ddpmcodec.training.refine import refine as run
 
     data = checkpoint.read(models.path(model) if model in models.names() else model)
-    refined = run(data, Settings(**options), Path(output), say, compiled=not no_compile, name=model)  # type: ignore[arg-type]
+    settings = Settings(**options)  # type: ignore[arg-type]
+    try:
+        refined = run(data, settings, out, say, resume=resume, compiled=not no_compile, name=model)
+    except KeyboardInterrupt:
+        return training_interrupted(output, saved=local_state.path(out).exists())
     found = checkpoint.parse(refined, output)
     say(f"{output}: model {found.name!r}, id {found.id[:4].hex()}, {len(refined)} bytes; use it with --model {output}")
     return 0

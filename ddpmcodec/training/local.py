@@ -289,7 +289,7 @@ class LocalTrainer:
     ) -> None:
         """steps: a list, each step of which gets a network. source: draws about so many images uint8 [N, H, W, 3].
         batch: images a batch, with `PLACES` places each."""
-        self.model, self.source, self.warmup, self.taken = model, source, warmup, 0
+        self.model, self.source, self.warmup, self.taken, self.seconds = model, source, warmup, 0, 0.0
         self.loss = torch.compile(loss, dynamic=False) if compiled else loss
         self.networks = {step: LatentLocal(shape) for step in steps}
         self.until = {step: steps[: n + 1] for n, step in enumerate(steps)}
@@ -342,10 +342,10 @@ def _turns(step: Step) -> int:
     return max(64 * (step.last - step.first) // step.period**2, 1).bit_length()
 
 
-def train(trainer: LocalTrainer, hours: float, progress: Callable[[int, float, float], None]) -> None:
-    """Train for so many hours of a clock, in the turns of the trainer. progress: told number, share done and loss."""
-    start, number = time.perf_counter(), 0
+def train(trainer: LocalTrainer, hours: float, progress: Callable[[float, float], None]) -> None:
+    """Train, in the turns of the trainer, until it has had so many hours. progress: told share done and loss."""
+    start = time.perf_counter() - trainer.seconds
     while (done := (time.perf_counter() - start) / (3600 * hours)) < 1:
-        loss = trainer.update(trainer.turns[number % len(trainer.turns)], done)
-        number += 1
-        progress(number, done, loss)
+        loss = trainer.update(trainer.turns[trainer.taken % len(trainer.turns)], done)
+        trainer.seconds = time.perf_counter() - start
+        progress(done, loss)

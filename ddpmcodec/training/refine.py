@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -20,6 +19,8 @@ from ddpmcodec.files import write_file
 from ddpmcodec.networks import checkpoint
 from ddpmcodec.networks.local import Shape, dilation
 from ddpmcodec.schedule import Step, steps_to_json
+from ddpmcodec.training import local_state
+from ddpmcodec.training.data import Mixture
 from ddpmcodec.training.local import LocalTrainer, train
 from ddpmcodec.training.trainer import Settings as CropSettings
 from ddpmcodec.training.trainer import split
@@ -53,10 +54,12 @@ def refine(
     out: Path,
     say: Callable[[str], object] = print,
     *,
+    resume: bool = False,
     compiled: bool = True,
     name: str = "the model to refine",
 ) -> bytes:
-    """The exported model with local networks, which is written to `out` every few minutes too; log beside it.
+    """The exported model with local networks, which is written to `out` every few minutes too; log and, until the run
+    is over, its state beside it, from which `resume` goes on.
 
     Networks of this width that the model has already are trained further; where it has one for a step that tells more
     at once, the networks of its parts begin as that one. Networks that no list of the model takes any more go.
@@ -73,36 +76,51 @@ def refine(
     keys = ("data", "batch", "crop", "hold_out", "validate", "camera_share", "seed", "evaluate_images")
     crops, held_out = split(CropSettings(out=str(out), **{key: getattr(settings, key) for key in keys}))
     batches = [held_out[i : i + settings.batch] for i in range(0, len(held_out), settings.batch)]
-    number = count()
-
-    def source(images: int) -> NDArray[np.uint8]:
-        pixels = crops.batch(next(number), images)
-        return pixels.permute(0, 2, 3, 1).contiguous().numpy().astype(np.uint8)
-
+    source = _Source(crops)
     trainer = LocalTrainer(
         parsed, steps, source, shape=shape, batch=settings.batch, muon_rate=settings.muon_rate,
         adam_rate=settings.adam_rate, warmup=settings.warmup, compiled=compiled,
     )  # fmt: skip
+    run = {"model": parsed.id.hex(), "steps": steps_to_json(steps), "width": settings.width}
     for step, network in trainer.networks.items():
         if (start := _start(step, kept)) is not None:
             network.load_integers(kept[start])
+    if resume:
+        source.drawn = local_state.read(out, trainer, run)
     lists = {PROGRESSIVE: presets.REFINED_PROGRESSIVE} if settings.progressive else presets.REFINED
     if not settings.learn:
         lists = {effort: presets.without_learning(steps) for effort, steps in lists.items()}
 
-    def exported() -> bytes:
+    def save() -> bytes:
         trainer.learn_laws()
         networks = {step: network.exported() for step, network in trainer.networks.items()}
         merged = {**parsed.presets, **lists}
         taken = {step for steps in merged.values() for step in presets.without_learning(steps)}
         local = {step: params for step, params in {**kept, **networks}.items() if step in taken}
-        return checkpoint.with_local(model, local, shape, merged)
+        found = checkpoint.with_local(model, local, shape, merged)
+        write_file(out, found)
+        local_state.write(out, trainer, run, source.drawn)
+        return found
 
     with out.with_suffix(".jsonl").open("a") as log:
         _write(log, {"settings": asdict(settings), "steps": steps_to_json(steps)})
-        report = _Report(log, trainer, settings, batches, say, out, exported)
+        report = _Report(log, trainer, settings, batches, say, save)
         train(trainer, settings.hours, report)
-        return report.evaluate(1.0)
+        refined = report.evaluate(1.0)
+        local_state.path(out).unlink()
+        return refined
+
+
+class _Source:
+    """Images of crops, uint8 [N, H, W, 3], in the order of the crops."""
+
+    def __init__(self, crops: Mixture) -> None:
+        self.crops, self.drawn = crops, 0
+
+    def __call__(self, images: int) -> NDArray[np.uint8]:
+        pixels = self.crops.batch(self.drawn, images)
+        self.drawn += 1
+        return pixels.permute(0, 2, 3, 1).contiguous().numpy().astype(np.uint8)
 
 
 def _start(step: Step, kept: Collection[Step]) -> Step | None:
@@ -131,21 +149,19 @@ class _Report:
         settings: Settings,
         batches: list[NDArray[np.uint8]],
         say: Callable[[str], object],
-        out: Path,
-        exported: Callable[[], bytes],
+        save: Callable[[], bytes],
     ) -> None:
         self.log, self.trainer, self.settings, self.batches = log, trainer, settings, batches
-        self.say, self.out, self.exported = say, out, exported
+        self.say, self.save = say, save
         self.losses: list[float] = []
-        self.start = self.evaluated = time.perf_counter()
-        self.number = 0
+        self.evaluated = time.perf_counter()
 
-    def __call__(self, number: int, done: float, loss: float) -> None:
-        self.number = number
+    def __call__(self, done: float, loss: float) -> None:
         self.losses.append(loss)
-        if number % 100 == 0:
+        if self.trainer.taken % 100 == 0:
             mean = round(float(np.mean(self.losses)), 4)
-            _write(self.log, {"step": number, "images": self.images(), "done": round(done, 4), "loss": mean})
+            record = {"step": self.trainer.taken, "images": self.images(), "done": round(done, 4), "loss": mean}
+            _write(self.log, record)
             self.losses = []
         if time.perf_counter() - self.evaluated > 60 * self.settings.evaluate_minutes:
             self.evaluate(done)
@@ -158,10 +174,8 @@ class _Report:
     def evaluate(self, done: float) -> bytes:
         """Logs the held-out costs, without what an image teaches, and saves the model, which is returned."""
         costs = {str(step[:4]): round(bits, 4) for step, bits in self.trainer.evaluate(self.batches).items()}
-        seconds, images = round(time.perf_counter() - self.start, 1), self.images()
-        record = {"step": self.number, "images": images, "seconds": seconds, "done": round(done, 4)}
+        seconds, images = round(self.trainer.seconds, 1), self.images()
+        record = {"step": self.trainer.taken, "images": images, "seconds": seconds, "done": round(done, 4)}
         _write(self.log, record | {"held_out": costs})
         self.say(f"{100 * done:.0f}%: {images} images, bits/dim of the steps on held-out images {costs}")
-        model = self.exported()
-        write_file(self.out, model)
-        return model
+        return self.save()

@@ -111,7 +111,7 @@ def test_a_refined_model_codes_pictures(
     assert (again.returncode, "exists" in again.stderr) == (1, True)
 
 
-def test_a_refining_run_that_is_killed_leaves_a_whole_model(
+def test_a_refining_run_that_is_killed_leaves_a_whole_model_and_goes_on(
     folder: Path, tmp_path: Path, exported: subprocess.CompletedProcess[str]
 ) -> None:
     out = tmp_path / "refined.safetensors"
@@ -124,6 +124,9 @@ def test_a_refining_run_that_is_killed_leaves_a_whole_model(
         run.kill()
     assert run.returncode == -signal.SIGKILL
     assert len(checkpoint.load(out).local) == len(refined_steps())
+    resumed = process(*map(str, command[3:]), "--hours", "1e-9", "--resume")
+    assert (resumed.returncode, out.with_suffix(".state").exists()) == (0, False)
+    assert process(*map(str, command[3:]), "--resume").returncode == 1
 
 
 def test_missing_data_are_named(tmp_path: Path, ddpm: Ddpm) -> None:
