@@ -93,10 +93,9 @@ def create(
     if steps is not None and levels is not None:
         raise click.UsageError("--steps and --levels are two ways to say the same: give one")
     chosen = steps if levels is None else _parse_levels(levels)
-    failures: list[int] = []
-    files = _gather(images, quiet, failures)
+    folders, failures = list[int](), list[int]()  # exit codes of those that cannot be read
+    files = _gather(images, quiet, folders)
     _check_target(output, files, force)
-    folders = len(failures)  # that cannot be read
     start = time.monotonic()
     model_loader(None, quiet=quiet)()
     with naming(output), progress(output, 0, quiet=quiet) as advance:
@@ -113,12 +112,12 @@ def create(
         )
     _write(output, data)
     if not quiet:
-        say(f"{len(files) - len(failures) + folders} images -> {label(output, 'standard output')}: {len(data)} bytes")
+        say(f"{len(files) - len(failures)} images -> {label(output, 'standard output')}: {len(data)} bytes")
     if verbose:
         say(f"  {time.monotonic() - start:.2f} s")
-    if len(failures) > folders:
-        say(f"{len(failures) - folders} of {len(files)} files were left out")
-    return max(failures, default=0)
+    if failures:
+        say(f"{len(failures)} of {len(files)} files were left out")
+    return max([*folders, *failures], default=0)
 
 
 def _parse_levels(text: str) -> Sequence[float]:

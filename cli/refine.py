@@ -68,11 +68,13 @@ def refine(model: str, output: str, force: bool, no_compile: bool, resume: bool,
     They predict what a step tells from what it has told so far. Networks that MODEL has in
     this shape are trained further. Ctrl-C keeps the last save, from which --resume goes on.
     """
+    from ddpmcodec.training import local_state
+
     out = Path(output)
-    check_output(out, None, force=force or resume)
+    for file in (out, local_state.path(out)):
+        check_output(file, None, force=force or resume)
     from ddpmcodec import models
     from ddpmcodec.networks import checkpoint
-    from ddpmcodec.training import local_state
     from ddpmcodec.training.refine import Settings
     from ddpmcodec.training.refine import refine as run
 

@@ -51,9 +51,10 @@ def decode(
 ) -> Image.Image:
     """The image, exactly as it was encoded; or a preview.
 
-    `partial` accepts any prefix of a file that holds its header, and shows a damaged file up to the damage, or without
-    the alpha or the metadata that is damaged. `max_bytes` looks at that many bytes only, and implies
-    `partial`. `step` stops after that many steps. `model` is needed for files of a model that is not embedded.
+    `partial` accepts any prefix of a file that holds its header, and shows a file in chunks up to one that is damaged,
+    or without the alpha or the metadata that is damaged; a damaged stream that is the only one shows what it decodes
+    to. `max_bytes` looks at that many bytes only, and implies `partial`. `step` stops after that many steps. `model` is
+    needed for files of a model that is not embedded.
 
     Raises FormatError (TruncatedError, ChecksumError) for data that is not a whole, undamaged file, and ModelError
     when its model is missing or another one.

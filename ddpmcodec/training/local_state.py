@@ -22,7 +22,7 @@ MOMENTS = ("momentum", "exp_avg", "exp_avg_sq", "step")  # of Muon, and of AdamW
 
 def path(out: Path) -> Path:
     """Of the state of a run that writes the model `out`."""
-    return out.with_suffix(".state")
+    return out.with_name(f"{out.name}.state")
 
 
 def write(out: Path, trainer: LocalTrainer, run: dict[str, Any], drawn: int) -> None:
@@ -50,10 +50,17 @@ def read(out: Path, trainer: LocalTrainer, run: dict[str, Any]) -> int:
             written: dict[str, Any] = json.loads((content.metadata() or {})["ddpmcodec"])
         before, drawn, seen = dict(written["run"]), int(written["drawn"]), list(map(int, written["seen"]))
         trainer.taken, trainer.seconds = int(written["taken"]), float(written["seconds"])
-    except (OSError, SafetensorError, LookupError, TypeError, ValueError) as error:
+        changed = [key for key in run if run[key] != before.get(key)]
+        if not changed:
+            _restore(trainer, tensors, seen)
+    except (OSError, SafetensorError, LookupError, TypeError, ValueError, RuntimeError) as error:
         raise TrainingError(f"{file}: not the state of a refining run ({error}): start one without --resume") from error
-    if changed := [key for key in run if run[key] != before.get(key)]:
+    if changed:
         raise TrainingError(f"{file}: is of a run with another {', '.join(changed)}: go on with the options it had")
+    return drawn
+
+
+def _restore(trainer: LocalTrainer, tensors: dict[str, Tensor], seen: list[int]) -> None:
     for pool, images in zip(trainer.pools.values(), seen, strict=True):
         pool.seen = images
     with torch.no_grad():
@@ -61,7 +68,6 @@ def read(out: Path, trainer: LocalTrainer, run: dict[str, Any]) -> int:
             p.copy_(tensors[name])
     for name, optimizer, weight in _moments(trainer):
         optimizer.state[weight] |= {key: tensors[f"{name}.{key}"] for key in MOMENTS if f"{name}.{key}" in tensors}
-    return drawn
 
 
 def _weights(trainer: LocalTrainer) -> Iterator[tuple[str, nn.Parameter]]:

@@ -111,6 +111,20 @@ def test_what_is_no_image_is_named_and_left_out(ddpm: Callable, photos: Path, ti
     assert archive.names(out.read_bytes()) == ["1.png"]
 
 
+def test_bytes_behind_the_end_are_told_and_all_is_extracted(
+    ddpm: Callable, photos: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "a.ddpma"
+    assert ddpm("archive", "create", out, photos / "0.png", "--model", tiny_model, *FAST).code == 0
+    out.write_bytes(out.read_bytes() + b"more")
+    listed = ddpm("archive", "list", out)
+    assert (listed.code, listed.stderr.endswith(", 4 bytes follow the end\n")) == (0, True)
+    ended = ddpm("archive", "extract", out, "-o", tmp_path / "out", "--model", tiny_model)
+    assert (ended.code, files_below(tmp_path / "out")) == (3, ["0.png"])
+    assert "4 bytes follow the end of the archive: cut them off" in ended.stderr
+    assert ddpm("archive", "test", out, "--model", tiny_model).code == 3
+
+
 def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Nobody can keep root out of a folder, so it is one that is gone."""
     failures: list[int] = []

@@ -124,8 +124,10 @@ def test_a_refining_run_that_is_killed_leaves_a_whole_model_and_goes_on(
         run.kill()
     assert run.returncode == -signal.SIGKILL
     assert len(checkpoint.load(out).local) == len(refined_steps())
+    refused = process(*map(str, command[3:]), "--hours", "1e-9")
+    assert (refused.returncode, "use -f" in refused.stderr) == (1, True)
     resumed = process(*map(str, command[3:]), "--hours", "1e-9", "--resume")
-    assert (resumed.returncode, out.with_suffix(".state").exists()) == (0, False)
+    assert (resumed.returncode, out.with_name(f"{out.name}.state").exists()) == (0, False)
     assert process(*map(str, command[3:]), "--resume").returncode == 1
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from ddpmcodec import presets
 from ddpmcodec.errors import TrainingError
@@ -179,6 +180,12 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(
         refine(exported, settings, out, lambda _: None, resume=True, compiled=False)
     with pytest.raises(TrainingError, match="is of a run with another width: go on with the options it had"):
         refine(exported, replace(settings, width=8), out, lambda _: None, resume=True, compiled=False)
+    state, whole = local_state.path(out), local_state.path(out).read_bytes()
+    with safe_open(state, framework="pt") as content:
+        save_file({}, state, metadata=content.metadata())  # of another version, or damaged
+    with pytest.raises(TrainingError, match="not the state of a refining run"):
+        refine(exported, settings, out, lambda _: None, resume=True, compiled=False)
+    state.write_bytes(whole)
     monkeypatch.setattr(LocalTrainer, "update", update)
     refine(exported, replace(settings, hours=1e-6), out, lambda _: None, resume=True, compiled=False)
     assert not local_state.path(out).exists()
