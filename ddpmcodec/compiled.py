@@ -30,8 +30,8 @@ def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
 def _sources(package: Path) -> str:
     """sha256 of all that kernels are made from: sources, and the tables that are frozen into them."""
-    digest = hashlib.sha256((package / "schedule.py").read_bytes())
-    for folder in ("ans", "channels", "networks"):
+    digest = hashlib.sha256((package / "coding_schedule.py").read_bytes())
+    for folder in ("ans", "channels", "networks", "networks/context", "transform"):
         for path in sorted((package / folder).iterdir()):
             if path.suffix in (".py", ".npy"):
                 digest.update(path.name.encode() + path.read_bytes())

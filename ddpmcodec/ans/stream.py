@@ -20,6 +20,8 @@ The encoder's initial state is 2^31 + check: a decoder ends with 31 bits to comp
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -133,3 +135,40 @@ def close_stream(state: np.uint64 | int, position: int, words: NDArray[np.uint32
     if not STATE_LOW <= int(state) < 2 * STATE_LOW:
         raise ChecksumError(f"the ANS stream ends in {int(state):#018x}, no initial state; damaged: get it again")
     return int(state) - STATE_LOW
+
+
+@kernel
+def _push_segments(starts, freqs, ends, state, words, cuts):  # type: ignore[no-untyped-def]
+    """`_push_all`, segment by segment, last to first; cuts[k]: words a decoder has taken after segment k, less all."""
+    position = len(words)
+    for k in range(len(ends) - 1, -1, -1):
+        first = ends[k - 1] if k else 0
+        cuts[k] = position
+        part = words[:position]
+        state, position, bad = _push_all(starts[first : ends[k]], freqs[first : ends[k]], state, part)
+        if bad >= 0:
+            return state, position, first + bad
+    for k in range(len(ends)):
+        cuts[k] -= position
+    return state, position, -1
+
+
+def encode_segments(
+    starts: NDArray[np.uint32], freqs: NDArray[np.uint32], ends: Sequence[int], check: int
+) -> list[bytes]:
+    """The stream of `encode_reverse`, cut where a decoder has all that it needs of the first `ends[k]` symbols.
+
+    The first piece begins with the state. Raises ValueError as `encode_reverse` does.
+    """
+    if not 0 <= check < STATE_LOW:
+        raise ValueError(f"the check of a stream has 31 bits, got {check}")
+    words, cuts = np.empty(len(starts) + 2, np.uint32), np.zeros(len(ends), np.int64)
+    state, position, bad = _push_segments(
+        starts, freqs, np.array(ends, np.int64), np.uint64(STATE_LOW + check), words[2:], cuts
+    )
+    if bad >= 0:
+        raise ValueError(f"symbol {bad}: start {starts[bad]}, frequency {freqs[bad]} is no part of [0, 2^{PRECISION}]")
+    words[position : position + 2] = int(state) & 0xFFFFFFFF, int(state) >> 32
+    taken = words[position:].astype("<u4", copy=False)
+    bounds = [0, *(int(cut) + 2 for cut in cuts)]
+    return [taken[first:last].tobytes() for first, last in zip(bounds, bounds[1:], strict=False)]

@@ -1,0 +1,226 @@
+"""One band of one step, for a batch of images of one size: predict, code, adapt, wave after wave.
+
+The context of a position reaches three columns right of it in the row above. Positions with the same x + 4 y depend on
+none of each other: a wave. All positions of a wave, of all images, go through the network together, and are then coded
+in a fixed order. Encoder and decoder are this one loop, with a coder that pushes or pops.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ddpmcodec.ans.logistic import EIGHT_SCALES, SCALES, find, interval
+from ddpmcodec.ans.stream import advance, needs_word, refill, slot
+from ddpmcodec.networks.context.adaptation import NOT_CODED, adapt, contexts, corrected, normalised
+from ddpmcodec.networks.context.network import run
+from ddpmcodec.networks.context.shape import COUPLING, OFFSET, SCALE, WEIGHTS
+from ddpmcodec.networks.context.window import CHANNELS, PLACES, REACH, gather, kernel
+from ddpmcodec.transform.cells import ESTIMATE_NUM, ESTIMATE_SHIFT, FRACTION
+
+DELAY = REACH + 1  # waves that a row is behind the row above
+
+
+class BandState(NamedTuple):
+    """What both sides know of a band, in N images. Margins as in `window`."""
+
+    coarse: NDArray[np.int16]  # with margin
+    estimate: NDArray[np.int16]  # of the differences, with margin
+    lo: NDArray[np.int16]  # [N, h, w, 3]
+    hi: NDArray[np.int16]
+    mean: NDArray[np.int16]  # in 1/64: distributions that coefficients were coded under last
+    scale: NDArray[np.uint8]
+    residual: NDArray[np.int16]  # normalised, of this step, in 1/64; NOT_CODED elsewhere
+
+
+class Coder(NamedTuple):
+    """Where the N images' symbols go to, or come from: one of S streams each."""
+
+    decoding: bool
+    stream: NDArray[np.int64]  # of each image [N]
+    values: NDArray[np.int16]  # encoder: what is coded [N, h, w, 3]
+    starts: NDArray[np.uint32]  # encoder: intervals of symbols [S, capacity]
+    freqs: NDArray[np.uint32]
+    counts: NDArray[np.int64]  # encoder: symbols so far [S]
+    state: NDArray[np.uint64]  # decoder: rANS states [S]
+    words: NDArray[np.uint32]  # decoder: of all streams, one after another
+    position: NDArray[np.int64]  # decoder: of the next word, and where a stream's words end [S]
+    limit: NDArray[np.int64]
+    ended: NDArray[np.bool_]  # decoder: the words have run out [S]
+
+
+class Workspace(NamedTuple):
+    """Of a wave: M positions."""
+
+    at: NDArray[np.int64]  # [M, 3]: image, y, x
+    rows: NDArray[np.uint8]  # [M, INPUTS]
+    around: NDArray[np.int16]  # [M, 3, PLACES]
+    outputs: NDArray[np.int32]  # [M, OUTPUTS]
+
+
+@kernel
+def _cell(value, lo, hi, width):  # type: ignore[no-untyped-def]
+    """The range that a value's cell leaves of lo..hi; see `transform.cells`. width: in 2^-16."""
+    size = abs(value)
+    index = (size << FRACTION) // width
+    far = -((-(index + 1) * width) >> FRACTION) - 1
+    if index == 0:
+        return max(lo, -far), min(hi, far)
+    near = -((-index * width) >> FRACTION)
+    if value > 0:
+        return max(lo, near), min(hi, far)
+    return max(lo, -far), min(hi, -near)
+
+
+@kernel
+def _estimate(lo, hi):  # type: ignore[no-untyped-def]
+    inward = ((hi - lo) * ESTIMATE_NUM) >> ESTIMATE_SHIFT
+    if lo > 0:
+        return lo + inward
+    return hi - inward if hi < 0 else np.int64(0)
+
+
+@kernel
+def _residual(mean, lo, hi):  # type: ignore[no-untyped-def]
+    """The mean (1/64) drawn into the inner half of a range, minus the mean: see `training.context.residual`."""
+    quarter = 16 * (hi - lo)
+    return min(max(mean, 64 * lo + quarter), 64 * hi - quarter) - mean
+
+
+@kernel
+def _predicted(output, around, channel, luma, orange):  # type: ignore[no-untyped-def]
+    """(mean in 1/64, scale index) of a channel, given the residuals (1/64) of those before it."""
+    scale = min(max(np.int64(output[SCALE + channel]), 0), SCALES - 1)
+    first = WEIGHTS + (PLACES if channel else 0)
+    total = np.int64(0)
+    for j in range(PLACES):
+        total += np.int64(output[first + j]) * np.int64(around[channel, j])
+    mean = (total >> 2) + ((np.int64(output[OFFSET + channel]) * EIGHT_SCALES[scale]) >> 9)
+    if channel == 1:
+        mean += (np.int64(output[COUPLING]) * luma) >> 6
+    elif channel == 2:
+        mean += (np.int64(output[COUPLING + 1]) * luma + np.int64(output[COUPLING + 2]) * orange) >> 6
+    return min(max(mean, np.int64(-32767)), np.int64(32767)), scale
+
+
+@kernel
+def _push(coder, stream, value, known, mean, scale, width):  # type: ignore[no-untyped-def]
+    """Encode the cell of a value: its range."""
+    new = _cell(value, known[0], known[1], width)
+    if new[0] > known[0] or new[1] < known[1]:
+        start, freq = interval(known[0], known[1], new[0], new[1], mean, scale)
+        count = coder.counts[stream]
+        coder.starts[stream, count], coder.freqs[stream, count] = start, freq
+        coder.counts[stream] = count + 1
+    return new
+
+
+@kernel
+def _pop(coder, stream, known, mean, scale, width):  # type: ignore[no-untyped-def]
+    """Decode a cell: its range."""
+    state = coder.state[stream]
+    value = find(known[0], known[1], mean, scale, slot(state))
+    new = _cell(value, known[0], known[1], width)
+    if new[0] > known[0] or new[1] < known[1]:
+        start, freq = interval(known[0], known[1], new[0], new[1], mean, scale)
+        state = advance(state, start, freq)
+        if needs_word(state):
+            if coder.position[stream] < coder.limit[stream]:
+                state = refill(state, coder.words[coder.position[stream]])
+                coder.position[stream] += 1
+            else:
+                coder.ended[stream] = True
+        coder.state[stream] = state
+    return new
+
+
+@kernel
+def _code(coder, n, y, x, channel, known, mean, scale, width):  # type: ignore[no-untyped-def]
+    """The new range of a coefficient that is known to a wider one."""
+    if coder.decoding:
+        return _pop(coder, coder.stream[n], known, mean, scale, width)
+    return _push(coder, coder.stream[n], np.int64(coder.values[n, y, x, channel]), known, mean, scale, width)
+
+
+@kernel
+def code_root(coder, lo, hi):  # type: ignore[no-untyped-def]
+    """The root of each image, int16 [N, 1, 1, 3], exactly, under the widest distribution."""
+    for n in range(len(lo)):
+        for channel in range(CHANNELS):
+            known = np.int64(lo[n, 0, 0, channel]), np.int64(hi[n, 0, 0, channel])
+            if known[0] < known[1] and not (coder.decoding and coder.ended[coder.stream[n]]):
+                mean = 32 * (known[0] + known[1])
+                new = _code(coder, n, 0, 0, channel, known, mean, np.int64(SCALES - 1), np.int64(1 << FRACTION))
+                lo[n, 0, 0, channel], hi[n, 0, 0, channel] = new
+
+
+@kernel
+def _code_position(coder, band, learner, kind, widths, adapts, place, output, around):  # type: ignore[no-untyped-def]
+    n, y, x = place
+    luma = orange = np.int64(0)
+    for channel in range(CHANNELS):
+        known = np.int64(band.lo[n, y, x, channel]), np.int64(band.hi[n, y, x, channel])
+        plain = _predicted(output, around, channel, luma, orange)
+        new = known
+        if known[0] < known[1] and not (coder.decoding and coder.ended[coder.stream[n]]):
+            where, mean, scale = (0, 0, 0), plain[0], plain[1]
+            here = band.residual[n, y, x]
+            if adapts:
+                where = contexts(learner.near, band.residual[n], scale, y, x, channel)
+                mean, scale = corrected(
+                    learner.biases[n, kind, channel], learner.gains[n, kind, channel], learner.near, where, mean, scale,
+                    here, channel,
+                )  # fmt: skip
+            new = _code(coder, n, y, x, channel, known, mean, scale, widths[channel])
+            if adapts:
+                adapt(
+                    learner.biases[n, kind, channel], learner.counts[n, kind, channel], learner.gains[n, kind, channel],
+                    learner.near, where, known, new, mean, scale, here, channel,
+                )  # fmt: skip
+                here[channel] = normalised(_residual(plain[0], new[0], new[1]), plain[1])
+            band.lo[n, y, x, channel], band.hi[n, y, x, channel] = new
+            band.mean[n, y, x, channel], band.scale[n, y, x, channel] = mean, scale
+            band.estimate[n, y + REACH, CHANNELS * (x + REACH) + channel] = _estimate(new[0], new[1])
+        if channel == 0:
+            luma = _residual(plain[0], new[0], new[1])
+        elif channel == 1:
+            orange = _residual(plain[0], new[0], new[1])
+
+
+@kernel
+def _gather_wave(coder, band, wave, space):  # type: ignore[no-untyped-def]
+    """Contexts of a wave's positions that are not exact yet; how many."""
+    images, height, width, _ = band.lo.shape
+    count = 0
+    for n in range(images):
+        if coder.decoding and coder.ended[coder.stream[n]]:
+            continue
+        for y in range(max(0, -((width - 1 - wave) // DELAY)), min(height, wave // DELAY + 1)):
+            x = wave - DELAY * y
+            lo, hi = band.lo[n, y, x], band.hi[n, y, x]
+            if lo[0] == hi[0] and lo[1] == hi[1] and lo[2] == hi[2]:
+                continue
+            estimate = band.estimate[n]
+            gather(band.coarse[n], estimate, estimate, y, x, space.rows[count], space.around[count])
+            space.at[count, 0], space.at[count, 1], space.at[count, 2] = n, y, x
+            count += 1
+    return count
+
+
+@kernel
+def code_band(coder, band, network, situation, space, layers, learner, kind, widths, adapts):  # type: ignore[no-untyped-def]
+    """Take a band to a step's cells. widths: int64 [3] in 2^-16 of a unit. adapts: whether the learner is used."""
+    _, height, width, _ = band.lo.shape
+    for wave in range(width + DELAY * (height - 1)):
+        count = _gather_wave(coder, band, wave, space)
+        run(network, situation, space.rows, space.outputs, layers, count)
+        for k in range(count):
+            place = space.at[k, 0], space.at[k, 1], space.at[k, 2]
+            _code_position(
+                coder, band, learner, kind, widths, adapts, place, space.outputs[k], space.around[k]
+            )
+
+
+assert NOT_CODED < 0

@@ -1,0 +1,233 @@
+"""The codec's channel: a batch of images of one size, from nothing to exact, step by step of a coding schedule.
+
+x_T is nothing, x_0 all exact. A noise level's cells are functions of the image (`transform.cells`), so that a step costs
+-log2 p(x_u | x_s), and the steps add up to -log2 p(x): the bound is tight. Encoder and decoder share this walk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ddpmcodec.channels import band_coder
+from ddpmcodec.channels.band_coder import BandState, Coder
+from ddpmcodec.coding_schedule import COARSEST_GROUP, CodingStep
+from ddpmcodec.networks.context import adaptation
+from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.networks.context.network import workspace
+from ddpmcodec.networks.context.shape import OUTPUTS, SHAPE, band_kind, situation
+from ddpmcodec.networks.context.window import CHANNELS, INPUTS, PLACES, padded
+from ddpmcodec.transform import cells, pyramid
+from ddpmcodec.transform.pyramid import Band, Planes
+
+NO_SCALE = 255  # of a coefficient that was never coded
+
+
+class Segment(NamedTuple):
+    """Bands of a step that stand together in a file, in coding order."""
+
+    step: CodingStep
+    bands: tuple[Band, ...]
+
+
+def segments(schedule: Sequence[CodingStep], height: int, width: int) -> list[Segment]:
+    """The segments of an image: as many for every size, though those of a tiny one may have no bands.
+
+    Bands from `COARSEST_GROUP` on are one segment, each finer band is one.
+    """
+    geometry = pyramid.bands(height, width)[::-1]
+    found = []
+    for step in schedule:
+        for group in range(max(COARSEST_GROUP, step.finest), step.finest - 1, -1):
+            inside = (b for b in geometry if b.number == group or (group == COARSEST_GROUP and b.number > group))
+            found.append(Segment(step, tuple(inside)))
+    return found
+
+
+class BandRanges:
+    """What is known of a band's coefficients in N images, all [N, h, w, 3] as stored, and how they were predicted."""
+
+    def __init__(self, images: int, band: Band, channels: int) -> None:
+        shape = (images, band.height, band.width, CHANNELS)
+        self.lo, self.hi = cells.unknown(shape)
+        self.lo[..., channels:] = self.hi[..., channels:] = 0
+        self.mean, self.scale = np.zeros(shape, np.int16), np.full(shape, NO_SCALE, np.uint8)
+
+    @property
+    def is_exact(self) -> bool:
+        return bool((self.lo == self.hi).all())
+
+    def estimates(self) -> Planes:
+        return cells.estimates(self.lo, self.hi)
+
+
+class PyramidState:
+    """What is known of N images: the root, int16 [N, 1, 1, 3], once it is coded, and ranges of all bands."""
+
+    def __init__(self, shape: tuple[int, int, int, int]) -> None:
+        """shape: [N, H, W, C]; grey images (C = 1) have chroma that is known to be 0."""
+        self.shape = shape
+        images, height, width, channels = shape
+        self.geometry = pyramid.bands(height, width)
+        self.bands = {band: BandRanges(images, band, channels) for band in self.geometry}
+        self.root_lo = np.zeros((images, 1, 1, CHANNELS), np.int16)
+        self.root_lo[..., 1:channels] = -255
+        self.root_hi = np.where(np.arange(CHANNELS) < channels, 255, 0).astype(np.int16) + np.zeros_like(self.root_lo)
+
+    @property
+    def is_exact(self) -> bool:
+        roots = (self.root_lo == self.root_hi).all()
+        return bool(roots) and all(ranges.is_exact for ranges in self.bands.values())
+
+    def planes(self) -> Planes:
+        """The images [N, H, W, C], once everything is exact."""
+        _, height, width, channels = self.shape
+        differences = [self.bands[band].lo for band in self.geometry]
+        return pyramid.synthesise(self.root_lo, differences, height, width)[..., :channels]
+
+
+class Walk:
+    """The steps of a schedule over one batch."""
+
+    def __init__(
+        self, model: ContextModel, schedule: Sequence[CodingStep], shape: tuple[int, int, int, int], adapts: bool
+    ) -> None:
+        images, height, width, _ = shape
+        self.model, self.schedule, self.adapts = model, schedule, adapts
+        self.state = PyramidState(shape)
+        self.segments = segments(schedule, height, width)
+        self.learner = adaptation.start(model.initial, images)
+        largest = max((min(b.height, -(-b.width // band_coder.DELAY)) for b in self.state.geometry), default=0)
+        self.wave = _wave_space(images * max(largest, 1))
+        self.layers = workspace(SHAPE)
+
+    def run(self, coder: Coder, values: Sequence[Planes] | None = None) -> Iterator[Segment]:
+        """Code segment by segment, the root before the first; yields after each. values: an encoder's differences, of
+        the finest band first."""
+        coarse = step = None
+        band_coder.code_root(coder, self.state.root_lo, self.state.root_hi)
+        for segment in self.segments:
+            if segment.step is not step:
+                step, coarse = segment.step, self.state.root_lo
+            assert coarse is not None
+            for band in segment.bands:
+                own = coder._replace(values=values[band.number - 1]) if values is not None else coder
+                coarse = self._code_band(own, segment.step, band, coarse)
+            yield segment
+
+    def _code_band(self, coder: Coder, step: CodingStep, band: Band, coarse: Planes) -> Planes:
+        """Takes a band to the step's level; the image that is one halving finer."""
+        ranges, stored = self.state.bands[band], pyramid.turned(coarse, band)
+        if not ranges.is_exact:
+            residual = np.full(ranges.lo.shape, adaptation.NOT_CODED, np.int16)
+            state = BandState(
+                padded(stored, True), padded(ranges.estimates(), False), ranges.lo, ranges.hi, ranges.mean,
+                ranges.scale, residual,
+            )  # fmt: skip
+            band_coder.code_band(
+                coder, state, self.model.networks[band_kind(band.number)], situation(step.index, band.number),
+                self.wave, self.layers, self.learner, adaptation.kind_of(step.index, band.number),
+                cells.cell_widths(band.number, step.level, CHANNELS), self.adapts,
+            )  # fmt: skip
+        return pyramid.synthesise_band(stored, ranges.estimates(), band)
+
+
+def _wave_space(positions: int) -> band_coder.Workspace:
+    return band_coder.Workspace(
+        np.empty((positions, 3), np.int64),
+        np.empty((positions, INPUTS), np.uint8),
+        np.empty((positions, CHANNELS, PLACES), np.int16),
+        np.empty((positions, OUTPUTS), np.int32),
+    )
+
+
+class Symbols(NamedTuple):
+    """Intervals of one stream in decoding order, in 2^-24, and how many there are at the end of each segment."""
+
+    starts: NDArray[np.uint32]
+    freqs: NDArray[np.uint32]
+    ends: tuple[int, ...]
+
+
+def encoder(images: int, streams: NDArray[np.int64], capacity: int) -> Coder:
+    """streams: [N], which stream each image's symbols go to, from 0; capacity: symbols of a stream at most."""
+    count = int(streams.max()) + 1
+    return Coder(
+        False, streams, np.zeros((images, 0, 0, CHANNELS), np.int16), np.empty((count, capacity), np.uint32),
+        np.empty((count, capacity), np.uint32), np.zeros(count, np.int64), *_no_words(count),
+    )  # fmt: skip
+
+
+def _no_words(streams: int) -> tuple[NDArray[np.uint64], NDArray[np.uint32], NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    return (
+        np.zeros(streams, np.uint64), np.zeros(0, np.uint32), np.zeros(streams, np.int64), np.zeros(streams, np.int64),
+        np.zeros(streams, np.bool_),
+    )  # fmt: skip
+
+
+def decoder(
+    streams: NDArray[np.int64], states: Sequence[int], words: Sequence[NDArray[np.uint32]]
+) -> Coder:
+    """streams: [N], which stream each image comes from; states and words of every stream, in decoding order."""
+    images, count = len(streams), len(states)
+    lengths = np.array([len(w) for w in words], np.int64)
+    limit = np.cumsum(lengths)
+    return Coder(
+        True, streams, np.zeros((images, 0, 0, CHANNELS), np.int16), np.zeros((count, 0), np.uint32),
+        np.zeros((count, 0), np.uint32), np.zeros(count, np.int64), np.array(states, np.uint64),
+        np.ascontiguousarray(np.concatenate(words), np.uint32), limit - lengths, limit, np.zeros(count, np.bool_),
+    )  # fmt: skip
+
+
+def encode(
+    planes: Planes, model: ContextModel, schedule: Sequence[CodingStep], streams: NDArray[np.int64], adapts: bool
+) -> list[Symbols]:
+    """Symbols of every stream for planes int16 [N, H, W, C] of the colour transform; `streams` as of `encoder`."""
+    images, height, width, channels = planes.shape
+    walk = Walk(model, schedule, planes.shape, adapts)
+    wide = np.zeros((images, height, width, CHANNELS), np.int16)
+    wide[..., :channels] = planes
+    root, differences = pyramid.analyse(wide)
+    shared = int(np.bincount(streams).max())
+    coder = encoder(images, streams, shared * height * width * channels * len(schedule))
+    ends = [coder.counts.copy() for _ in walk.run(coder._replace(values=root), differences)]
+    return [
+        Symbols(coder.starts[s, : coder.counts[s]], coder.freqs[s, : coder.counts[s]], tuple(int(e[s]) for e in ends))
+        for s in range(len(coder.counts))
+    ]
+
+
+class Decoded(NamedTuple):
+    """A batch as far as it was decoded."""
+
+    state: PyramidState
+    segments_done: int
+    coder: Coder  # where its streams stand
+    learner: adaptation.Learner
+
+
+def decode(
+    coder: Coder,
+    shape: tuple[int, int, int, int],
+    model: ContextModel,
+    schedule: Sequence[CodingStep],
+    adapts: bool,
+    last_segment: int | None = None,
+) -> Decoded:
+    """Decode images of shape [N, H, W, C] from the streams of `decoder`, until the words of all of them run out.
+
+    last_segment: stop after so many segments.
+    """
+    walk = Walk(model, schedule, shape, adapts)
+    done = 0
+    if last_segment != 0:
+        for number, _ in enumerate(walk.run(coder), start=1):
+            if coder.ended.any():
+                break
+            done = number
+            if number == last_segment:
+                break
+    return Decoded(walk.state, done, coder, walk.learner)

@@ -1,0 +1,39 @@
+"""The coding schedule: in which order, and how exactly, a file describes the bands of its pyramid.
+
+A step takes all bands from the coarsest to `finest` to a level (`transform.cells`), coarse to fine. Finer bands are all
+but certainly in their dead zones at that level, and wait for a later step.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ddpmcodec.transform.cells import EXACT
+from ddpmcodec.transform.pyramid import Band, bands
+
+COARSEST_GROUP = 5  # bands from this one on are one segment of a file
+
+
+class CodingStep(NamedTuple):
+    """index: into `STEPS`. level: orthonormal cell width that the step's bands are known to after it, a power of two;
+    0: exact. finest: number of the finest band."""
+
+    index: int
+    level: int
+    finest: int
+
+
+SCHEDULES = {
+    "fast": (CodingStep(0, 32, 1), CodingStep(1, 8, 1), CodingStep(2, EXACT, 1)),
+    "fine": (
+        CodingStep(3, 128, 4), CodingStep(4, 64, 2), CodingStep(5, 32, 1), CodingStep(6, 16, 1), CodingStep(7, 8, 1),
+        CodingStep(8, 4, 1), CodingStep(9, EXACT, 1),
+    ),
+}  # fmt: skip
+STEPS = tuple(step for schedule in SCHEDULES.values() for step in schedule)
+assert [step.index for step in STEPS] == list(range(len(STEPS)))
+
+
+def bands_of(step: CodingStep, height: int, width: int) -> list[Band]:
+    """The bands of an image that a step codes, in coding order: coarse to fine."""
+    return [band for band in reversed(bands(height, width)) if band.number >= step.finest]

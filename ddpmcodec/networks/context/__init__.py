@@ -1,0 +1,1 @@
+"""The context model: a small exact network that predicts a coefficient from what is known around it."""
