@@ -24,10 +24,10 @@ class CodingStep(NamedTuple):
 
 
 SCHEDULES = {
-    "fast": (CodingStep(0, 32, 1), CodingStep(1, 8, 1), CodingStep(2, EXACT, 1)),
+    "default": (CodingStep(0, 64, 2), CodingStep(1, 16, 1), CodingStep(2, 4, 1), CodingStep(3, EXACT, 1)),
     "fine": (
-        CodingStep(3, 128, 4), CodingStep(4, 64, 2), CodingStep(5, 32, 1), CodingStep(6, 16, 1), CodingStep(7, 8, 1),
-        CodingStep(8, 4, 1), CodingStep(9, EXACT, 1),
+        CodingStep(4, 128, 4), CodingStep(5, 64, 2), CodingStep(6, 32, 1), CodingStep(7, 16, 1), CodingStep(8, 8, 1),
+        CodingStep(9, 4, 1), CodingStep(10, EXACT, 1),
     ),
 }  # fmt: skip
 STEPS = tuple(step for schedule in SCHEDULES.values() for step in schedule)

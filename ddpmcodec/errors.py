@@ -31,6 +31,10 @@ class ChecksumError(FormatError):
     """The data decodes to something other than what was encoded."""
 
 
+class CorruptError(FormatError):
+    """The data is damaged: it does not decode to anything that an encoder writes."""
+
+
 class ModelError(DdpmError):
     """The model is missing, is not the one the file was written with, or does not compute exactly."""
 

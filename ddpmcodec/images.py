@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from ddpmcodec.container import MAX_PIXELS
+from ddpmcodec.format.header import MAX_PIXELS
 from ddpmcodec.errors import ImageError, OutputError
 
 CODED_MODES = ("1", "L", "LA", "RGB", "RGBA")

@@ -6,12 +6,13 @@ x_T is nothing, x_0 all exact. A noise level's cells are functions of the image 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ddpmcodec.ans.stream import PRECISION
 from ddpmcodec.channels import band_coder
 from ddpmcodec.channels.band_coder import BandState, Coder
 from ddpmcodec.coding_schedule import COARSEST_GROUP, CodingStep
@@ -157,14 +158,8 @@ def encoder(images: int, streams: NDArray[np.int64], capacity: int) -> Coder:
     count = int(streams.max()) + 1
     return Coder(
         False, streams, np.zeros((images, 0, 0, CHANNELS), np.int16), np.empty((count, capacity), np.uint32),
-        np.empty((count, capacity), np.uint32), np.zeros(count, np.int64), *_no_words(count),
-    )  # fmt: skip
-
-
-def _no_words(streams: int) -> tuple[NDArray[np.uint64], NDArray[np.uint32], NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-    return (
-        np.zeros(streams, np.uint64), np.zeros(0, np.uint32), np.zeros(streams, np.int64), np.zeros(streams, np.int64),
-        np.zeros(streams, np.bool_),
+        np.empty((count, capacity), np.uint32), np.zeros(count, np.int64), np.zeros(count, np.uint64),
+        np.zeros(0, np.uint32), np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count, np.bool_),
     )  # fmt: skip
 
 
@@ -182,22 +177,44 @@ def decoder(
     )  # fmt: skip
 
 
+Told = Callable[[Segment, float], object]  # what each segment cost in bits (ideal code length), after it
+
+
 def encode(
-    planes: Planes, model: ContextModel, schedule: Sequence[CodingStep], streams: NDArray[np.int64], adapts: bool
+    planes: Planes,
+    model: ContextModel,
+    schedule: Sequence[CodingStep],
+    streams: NDArray[np.int64],
+    adapts: bool,
+    told: Told | None = None,
 ) -> list[Symbols]:
     """Symbols of every stream for planes int16 [N, H, W, C] of the colour transform; `streams` as of `encoder`."""
     images, height, width, channels = planes.shape
-    walk = Walk(model, schedule, planes.shape, adapts)
+    return encode_with(Walk(model, schedule, (images, height, width, channels), adapts), planes, streams, told)
+
+
+def encode_with(walk: Walk, planes: Planes, streams: NDArray[np.int64], told: Told | None = None) -> list[Symbols]:
+    """The same over a walk that the caller keeps, for what it learns."""
+    images, height, width, channels = planes.shape
     wide = np.zeros((images, height, width, CHANNELS), np.int16)
     wide[..., :channels] = planes
     root, differences = pyramid.analyse(wide)
-    shared = int(np.bincount(streams).max())
-    coder = encoder(images, streams, shared * height * width * channels * len(schedule))
-    ends = [coder.counts.copy() for _ in walk.run(coder._replace(values=root), differences)]
+    capacity = int(np.bincount(streams).max()) * height * width * channels * len(walk.schedule)
+    coder = encoder(images, streams, capacity)._replace(values=root)
+    ends = [np.zeros_like(coder.counts)]
+    for segment in walk.run(coder, differences):
+        ends.append(coder.counts.copy())
+        if told:
+            told(segment, _bits(coder, ends[-2], ends[-1]))
     return [
-        Symbols(coder.starts[s, : coder.counts[s]], coder.freqs[s, : coder.counts[s]], tuple(int(e[s]) for e in ends))
-        for s in range(len(coder.counts))
+        Symbols(coder.starts[s, : end[-1]], coder.freqs[s, : end[-1]], tuple(end.tolist()))
+        for s, end in enumerate(np.stack(ends[1:], 1))
     ]
+
+
+def _bits(coder: Coder, first: NDArray[np.int64], last: NDArray[np.int64]) -> float:
+    parts = (freqs[a:b] for freqs, a, b in zip(coder.freqs, first, last, strict=True))
+    return float(sum((PRECISION - np.log2(part)).sum() for part in parts))
 
 
 class Decoded(NamedTuple):
@@ -205,7 +222,6 @@ class Decoded(NamedTuple):
 
     state: PyramidState
     segments_done: int
-    coder: Coder  # where its streams stand
     learner: adaptation.Learner
 
 
@@ -216,18 +232,21 @@ def decode(
     schedule: Sequence[CodingStep],
     adapts: bool,
     last_segment: int | None = None,
+    told: Told | None = None,
 ) -> Decoded:
-    """Decode images of shape [N, H, W, C] from the streams of `decoder`, until the words of all of them run out.
+    """Decode images of shape [N, H, W, C] from the streams of `decoder`, until the words of one of them run out.
 
-    last_segment: stop after so many segments.
+    last_segment: stop after so many segments. told: after each segment, with 0 bits.
     """
     walk = Walk(model, schedule, shape, adapts)
     done = 0
     if last_segment != 0:
-        for number, _ in enumerate(walk.run(coder), start=1):
+        for number, segment in enumerate(walk.run(coder), start=1):
+            if told:
+                told(segment, 0.0)
             if coder.ended.any():
                 break
             done = number
             if number == last_segment:
                 break
-    return Decoded(walk.state, done, coder, walk.learner)
+    return Decoded(walk.state, done, walk.learner)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +14,11 @@ from ddpmcodec.networks.context.network import Network
 
 @dataclass(frozen=True)
 class ContextModel:
-    """`initial`: as `adaptation.start` takes it. id: sha256 of the model file."""
+    """`initial`: as `adaptation.start` takes it. id: sha256 of the model file. denoiser: tensors of the network that
+    previews are denoised by (`networks.reconstruction`), none where the model has none."""
 
     name: str
     id: bytes
     networks: tuple[Network, ...]  # by `shape.band_kind`
     initial: NDArray[np.int32]
+    denoiser: Mapping[str, NDArray[Any]] = field(default_factory=dict)

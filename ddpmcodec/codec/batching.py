@@ -1,0 +1,47 @@
+"""Pieces of work that are coded together: tiles of one size, as many as share a wave well, and enough for all cores."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from pathlib import Path
+
+import torch
+
+from ddpmcodec.codec.tiles import Report, SegmentCost
+from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.networks.context.model_file import load_model
+
+ModelSource = ContextModel | str | Path | None
+Progress = Callable[[float], object]  # told how many pixels' worth of work was done since the last call
+Key = tuple[int, Hashable]  # pixels of a tile, and all that tiles of a batch have in common
+
+BATCH_PIXELS = 1 << 17  # of tiles that are coded together: 128 of 32 x 32 fill a wave
+
+
+def batches(keys: Sequence[Key]) -> Iterator[list[int]]:
+    """Indices of equal keys, in batches of at most BATCH_PIXELS, or one; smaller where cores would idle."""
+    alike: defaultdict[Key, list[int]] = defaultdict(list)
+    for i, key in enumerate(keys):
+        alike[key].append(i)
+    for (pixels, _), members in alike.items():
+        count = min(max(1, BATCH_PIXELS // pixels), -(-len(members) // torch.get_num_threads()))
+        yield from (members[start : start + count] for start in range(0, len(members), count))
+
+
+def reporting(progress: Progress | None, pixels: int, report: Report | None) -> Report | None:
+    """A report that also tells `progress` of a batch of so many pixels."""
+    if progress is None:
+        return report
+
+    def both(cost: SegmentCost) -> None:
+        progress(cost.share * pixels)
+        if report is not None:
+            report(cost)
+
+    return both
+
+
+def given_model(source: ModelSource) -> ContextModel | None:
+    """The model that a caller named, if any. Raises ModelError."""
+    return source if source is None or isinstance(source, ContextModel) else load_model(source)

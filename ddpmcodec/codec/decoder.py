@@ -1,0 +1,366 @@
+""".ddpm bytes to images: whole, from a prefix, or many at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ddpmcodec.channels.progressive import segments
+from ddpmcodec.codec import graphics
+from ddpmcodec.codec.batching import ModelSource, Progress, batches, given_model, reporting
+from ddpmcodec.codec.efforts import EFFORTS
+from ddpmcodec.codec.preview import Canvas
+from ddpmcodec.codec.tiles import DAMAGED, DecodedTile, Report, decode_tiles, whole_tiles
+from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, ModelError, OutputError
+from ddpmcodec.format.ddpm import MODEL_ID_BYTES, Box, Header, Sections, split
+from ddpmcodec.format.sections import preview_alpha, unpack_alpha, unpack_metadata
+from ddpmcodec.images import Planes, to_image
+from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.networks.context.model_file import find_model
+from ddpmcodec.parallel import run_all
+
+STATE_BYTES = 8  # that every stream begins with
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A decoded image, and how much of it the data held."""
+
+    planes: Planes
+    exact: bool  # all of the file was there and its checks passed
+    damaged: bool  # a check failed: some of it is not what was encoded, or is left out
+    steps_done: int  # steps that every pixel has been through
+    steps: int
+    bytes_used: int  # of the data, up to the last byte that was needed
+
+    @property
+    def image(self) -> Image.Image:
+        return to_image(self.planes)
+
+
+def decode(
+    data: bytes,
+    *,
+    partial: bool = False,
+    max_bytes: int | None = None,
+    step: int | None = None,
+    model: ModelSource = None,
+) -> Image.Image:
+    """The image, exactly as it was encoded; or a preview.
+
+    `partial` accepts any prefix of a file that holds its header, and shows a file up to what is damaged, or without the
+    alpha or the metadata that is damaged. `max_bytes` looks at that many bytes only, and implies `partial`. `step` stops
+    after that many steps of the schedule. `model` is needed for files of a model that is not embedded.
+
+    Raises FormatError (TruncatedError, ChecksumError, CorruptError) for data that is not a whole, undamaged file, and
+    ModelError when its model is missing or another one.
+    """
+    return decode_details(data, partial=partial, max_bytes=max_bytes, step=step, model=model).image
+
+
+def decode_details(
+    data: bytes,
+    *,
+    partial: bool = False,
+    max_bytes: int | None = None,
+    step: int | None = None,
+    model: ModelSource = None,
+    progress: Progress | None = None,
+    report: Report | None = None,
+    denoise: bool = True,
+) -> Decoded:
+    """`decode`, with an account of how much was there. denoise: previews by the model's denoiser; report: what every
+    segment took."""
+    _refuse_negative(max_bytes=max_bytes, step=step)
+    data = _bytes_of(data)
+    if max_bytes is not None:
+        data, partial = data[:max_bytes], True
+    file = split(data)
+    if not partial and step is None:
+        return decode_files([file], given_model(model), progress, report)[0]
+    return _preview(file, given_model(model), partial, step, progress, report, denoise)
+
+
+def decode_many(
+    datas: Iterable[bytes], *, model: ModelSource = None, progress: Progress | None = None
+) -> list[Image.Image]:
+    """`decode` for each file; small ones of the same size are decoded together."""
+    files = [split(_bytes_of(data)) for data in datas]
+    return [decoded.image for decoded in decode_files(files, given_model(model), progress)]
+
+
+def truncate(
+    data: bytes,
+    *,
+    bytes: int | None = None,
+    bpp: float | None = None,
+    step: int | None = None,
+    model: ModelSource = None,
+) -> bytes:
+    """A prefix of the file that `decode(..., partial=True)` shows as a preview: of at most so many bytes, or so many
+    bits per pixel, or the shortest one with the first `step` steps. A shorter file comes back whole.
+
+    Raises OutputError when the header alone is longer, FormatError for damaged data, TruncatedError when it does not
+    reach that step, and ModelError (a file that is one stream is decoded to find the end of a step).
+    """
+    if sum(limit is not None for limit in (bytes, bpp, step)) != 1:
+        raise TypeError("truncate() takes exactly one of bytes, bpp and step")
+    _refuse_negative(bytes=bytes, bpp=bpp, step=step)
+    data = _bytes_of(data)
+    file = split(data)
+    if step is not None:
+        return data[: _end_of_step(file, step, given_model(model))]
+    size = bytes if bytes is not None else int((bpp or 0) * file.header.width * file.header.height / 8)
+    if size < file.start:
+        raise OutputError(f"{size} bytes are too few: the header alone takes {file.start}, ask for more")
+    return data[:size]
+
+
+def _bytes_of(data: object) -> bytes:
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return bytes(data)
+    raise TypeError(f"expected the bytes of a .ddpm file, not {type(data).__name__}; read the file first")
+
+
+def _refuse_negative(**limits: float | None) -> None:
+    for name, limit in limits.items():
+        if limit is not None and not 0 <= limit < inf:
+            raise ValueError(f"{name} must be a number from 0 on, not {limit}")
+
+
+def _steps(header: Header) -> int:
+    return 1 if header.webp else len(EFFORTS[header.effort].schedule)
+
+
+class _Tile(NamedTuple):
+    """A part of one of the files that is decoded on its own."""
+
+    file: int
+    number: int
+    box: Box
+    model: ContextModel
+
+
+def decode_files(
+    files: Sequence[Sections], given: ContextModel | None, progress: Progress | None, report: Report | None = None
+) -> list[Decoded]:
+    """Whole files. Raises TruncatedError, ChecksumError or CorruptError for the first that is not."""
+    for file in files:
+        file.require_whole()
+        _check_segments(file.header)
+    sides = [_side_sections(file, False) for file in files]  # before the network runs: damage is reported at once
+    colours = [_canvas(file.header) for file in files]
+    tiles = []
+    for n, file in enumerate(files):
+        if file.header.webp:
+            colours[n], alpha = graphics.unpack(file.tile_stream(0), file.header)
+            sides[n] = sides[n]._replace(alpha=alpha)
+        else:
+            model = _model_of(file.header, given)
+            tiles += [_Tile(n, number, box, model) for number, box in enumerate(file.header.boxes())]
+
+    def decode_batch(batch: list[int]) -> None:
+        first = tiles[batch[0]]
+        shape = colours[first.file][first.box].shape
+        streams = [files[tiles[i].file].tile_stream(tiles[i].number) for i in batch]
+        told = reporting(progress, len(batch) * shape[0] * shape[1], report)
+        effort = files[first.file].header.effort
+        images = whole_tiles(streams, (shape[0], shape[1], shape[2]), first.model, effort, told)
+        for i, pixels in zip(batch, images, strict=True):
+            colours[tiles[i].file][tiles[i].box] = pixels
+
+    run_all(decode_batch, batches([_key(tile, files[tile.file].header, colours[tile.file]) for tile in tiles]))
+    return [
+        Decoded(
+            Planes(file.header.mode, colour, side.alpha, side.icc, side.exif), True, False, _steps(file.header),
+            _steps(file.header), file.size,
+        )
+        for file, colour, side in zip(files, colours, sides, strict=True)
+    ]  # fmt: skip
+
+
+def _canvas(header: Header) -> NDArray[np.uint8]:
+    return np.empty((header.height, header.width, header.channels), np.uint8)
+
+
+def _key(tile: _Tile, header: Header, colour: NDArray[np.uint8]) -> tuple[int, tuple[object, ...]]:
+    height, width, channels = colour[tile.box].shape
+    return height * width, (height, width, channels, header.effort, tile.model.id)
+
+
+def _check_segments(header: Header) -> None:
+    if header.index is not None:
+        expected = len(segments(EFFORTS[header.effort].schedule, header.height, header.width))
+        if header.index.segments != expected:
+            raise FormatError(
+                f"the header claims {header.index.segments} segments, effort {header.effort} has {expected}:"
+                " it is damaged; get the file again"
+            )
+
+
+def _preview(
+    file: Sections, given: ContextModel | None, partial: bool, step: int | None, progress: Progress | None,
+    report: Report | None, denoise: bool,
+) -> Decoded:  # fmt: skip
+    """A file as far as it is there, or wanted."""
+    header = file.header
+    _check_segments(header)
+    if not partial:
+        _require_step(file, step or 0)
+    side = _side_sections(file, partial)
+    if header.webp:
+        return _webp_preview(file, side, partial)
+    model, steps = _model_of(header, given), _steps(header)
+    last = None if step is None else _segments_of_steps(header, step)
+
+    def decode_tile(numbered: tuple[int, Box]) -> DecodedTile | None:
+        number, box = numbered
+        rows, columns = box
+        shape = rows.stop - rows.start, columns.stop - columns.start, header.channels
+        stream = file.tile_stream(number)
+        if len(stream) < STATE_BYTES:
+            return None
+        told = reporting(progress, shape[0] * shape[1], report)
+        try:
+            return decode_tiles([stream], shape, model, header.effort, last_segment=last, report=told)[0]
+        except CorruptError:
+            if not partial:
+                raise
+            return None
+
+    boxes = header.boxes()
+    found = run_all(decode_tile, list(enumerate(boxes)))
+    canvas = Canvas(header.height, header.width, header.channels)
+    for tile, box in zip(found, boxes, strict=True):
+        canvas.place(box, tile.state if tile else None, tile.pixels if tile else None)
+    exact = all(tile is not None and tile.pixels is not None for tile in found)
+    done = min(_steps_done(header, tile.segments_done) if tile else 0 for tile in found)
+    damaged = side.damaged or any(
+        file.tile_is_damaged(n) or (tile is not None and tile.damaged) or (tile is None and _is_all_there(file, n))
+        or (tile is not None and tile.pixels is None and last is None and _is_all_there(file, n))
+        for n, tile in enumerate(found)
+    )  # fmt: skip
+    if not partial and damaged:
+        raise ChecksumError(DAMAGED)
+    pixels = canvas.pixels(model if denoise else None)
+    used = file.size if exact else _bytes_used(file, step, found)
+    planes = Planes(header.mode, pixels, side.alpha, side.icc, side.exif)
+    return Decoded(planes, exact and not side.damaged and not file.missing, damaged, done, steps, used)
+
+
+def _is_all_there(file: Sections, tile: int) -> bool:
+    return not file.tile_is_cut(tile) and not file.tile_is_damaged(tile)
+
+
+def _webp_preview(file: Sections, side: _Side, partial: bool) -> Decoded:
+    header, payload = file.header, file.tile_stream(0)
+    colour, alpha, exact, damaged = graphics.flat(header), None, False, side.damaged
+    if len(payload) == header.payload_length:
+        try:
+            colour, alpha = graphics.unpack(payload, header)
+            exact = True
+        except FormatError:
+            if not partial:
+                raise
+            damaged = True
+    if header.has_alpha and alpha is None:
+        alpha = preview_alpha(b"", header.height, header.width)
+    whole = exact and not file.missing and not damaged
+    planes = Planes(header.mode, colour, alpha, side.icc, side.exif)
+    return Decoded(planes, whole, damaged, int(exact), 1, file.size)
+
+
+def _segments_of_steps(header: Header, step: int) -> int:
+    """How many segments the first `step` steps have."""
+    schedule = EFFORTS[header.effort].schedule
+    return len(segments(schedule[:step], header.height, header.width))
+
+
+def _steps_done(header: Header, done: int) -> int:
+    """How many steps so many segments complete."""
+    schedule = EFFORTS[header.effort].schedule
+    return max(step for step in range(len(schedule) + 1) if _segments_of_steps(header, step) <= done)
+
+
+class _Side(NamedTuple):
+    """What a file holds beside its colours."""
+
+    alpha: NDArray[np.uint8] | None
+    icc: bytes
+    exif: bytes
+    damaged: bool
+
+
+def _side_sections(file: Sections, partial: bool) -> _Side:
+    """What a cut section tells of the alpha, and nothing of cut metadata; of damaged ones nothing, in a preview."""
+    header, alpha, metadata, damaged = file.header, None, dict[str, bytes](), False
+    if header.has_alpha_section:
+        unpack = unpack_alpha if len(file.alpha) == header.alpha_length else preview_alpha
+        try:
+            alpha = unpack(file.alpha, header.height, header.width)
+        except FormatError:
+            if not partial:
+                raise
+            alpha, damaged = preview_alpha(b"", header.height, header.width), True
+    try:
+        if len(file.metadata) == header.metadata_length:
+            metadata = unpack_metadata(file.metadata)
+    except FormatError:
+        if not partial:
+            raise
+        damaged = True
+    return _Side(alpha, metadata.get("icc_profile", b""), metadata.get("exif", b""), damaged)
+
+
+def _end_of_segment(file: Sections, segment: int) -> int:
+    """Where in a tiled file so many segments of all tiles end; of a single stream, where it begins."""
+    index = file.header.index
+    lengths = index.lengths[: segment * file.header.tile_count] if index else ()
+    return file.start + file.header.alpha_length + sum(lengths)
+
+
+def _require_step(file: Sections, step: int) -> None:
+    """Raises TruncatedError when what is asked for is known to be incomplete."""
+    if step >= _steps(file.header) or file.header.index is None:
+        file.require_whole()
+    elif file.size < _end_of_segment(file, _segments_of_steps(file.header, step)):
+        file.require_whole()
+
+
+def _bytes_used(file: Sections, step: int | None, found: Sequence[DecodedTile | None]) -> int:
+    header = file.header
+    if header.index is None:
+        stream = found[0].bytes_used if found[0] else 0
+        return min(file.size, _end_of_segment(file, 0) + stream)
+    return file.size if step is None else min(file.size, _end_of_segment(file, _segments_of_steps(header, step)))
+
+
+def _end_of_step(file: Sections, step: int, given: ContextModel | None) -> int:
+    """Bytes of the file that its first `step` steps need."""
+    if step >= _steps(file.header):
+        file.require_whole()
+        return file.size
+    if file.header.webp:
+        return file.start
+    if file.header.index:
+        _require_step(file, step)
+        return _end_of_segment(file, _segments_of_steps(file.header, step))
+    return _preview(file, given, False, step, None, None, False).bytes_used
+
+
+def _model_of(header: Header, given: ContextModel | None) -> ContextModel:
+    """The model that the file was written with. Raises ModelError when it is missing, or `given` is another one."""
+    if given is None:
+        return find_model(header.model_id)
+    if given.id[:MODEL_ID_BYTES] != header.model_id:
+        raise ModelError(
+            f"the file was written with model {header.model_id.hex()}, and the given model {given.name!r} is"
+            f" {given.id[:MODEL_ID_BYTES].hex()}: decode with the model that wrote it (--model PATH)"
+        )
+    return given

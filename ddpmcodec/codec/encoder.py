@@ -1,0 +1,218 @@
+"""Images to .ddpm bytes, one or many at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ddpmcodec.codec import decoder, graphics
+from ddpmcodec.codec.batching import ModelSource, Progress, batches, given_model, reporting
+from ddpmcodec.codec.efforts import DEFAULT_EFFORT, EFFORTS, check_effort
+from ddpmcodec.codec.tiles import Report, encode_tiles
+from ddpmcodec.channels.progressive import segments
+from ddpmcodec.errors import ChecksumError, FormatError, ImageError
+from ddpmcodec.format.ddpm import MODEL_ID_BYTES, Box, Header, assemble, plan_index, split
+from ddpmcodec.format.sections import pack_alpha, pack_metadata
+from ddpmcodec.images import Planes, load_image, to_planes
+from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.networks.context.model_file import default_model
+from ddpmcodec.parallel import run_all
+
+Picture = Image.Image | NDArray[np.uint8] | str | os.PathLike[str] | BinaryIO
+
+
+def encode(
+    image: Picture,
+    *,
+    effort: int = DEFAULT_EFFORT,
+    model: ModelSource = None,
+    strip: bool = False,
+    verify: bool = True,
+    progress: Progress | None = None,
+    report: Report | None = None,
+) -> bytes:
+    """Compress an image without loss; every prefix of the result is a preview.
+
+    image: a Pillow image, a uint8 array (H, W), (H, W, 3) or (H, W, 4), the path of an image file, or a binary file.
+    effort: 1 (fast), 2, or 3 (smallest, and the best previews). model: None (the embedded one for images of this size),
+    the name of an embedded one, the path of a model file, or a loaded one. strip: leave out ICC profile and EXIF.
+    verify: decode the result and compare. progress: told the pixels done; report: what every segment cost.
+
+    Raises ImageError for what cannot be coded, ModelError for the model, ChecksumError when the result does not decode
+    to the image, TypeError for other kinds of arguments.
+
+    >>> import numpy as np
+    >>> data = encode(np.zeros((4, 4), np.uint8))
+    """
+    planes = [_planes(image, strip)]
+    return _encode(planes, check_effort(effort), given_model(model), verify, progress, report)[0]
+
+
+def encode_many(
+    images: Iterable[Picture],
+    *,
+    effort: int = DEFAULT_EFFORT,
+    model: ModelSource = None,
+    strip: bool = False,
+    verify: bool = True,
+    progress: Progress | None = None,
+    report: Report | None = None,
+) -> list[bytes]:
+    """`encode` for each image; small ones of the same size are coded together. The bytes are the same as one by one.
+
+    An ImageError names the image by its number, from 1 on.
+    """
+    check_effort(effort)
+    given = given_model(model)
+    return _encode(list(_numbered(images, strip)), effort, given, verify, progress, report)
+
+
+def _planes(image: Picture, strip: bool) -> Planes:
+    if isinstance(image, (Image.Image, np.ndarray)):
+        return to_planes(image, strip=strip)
+    if isinstance(image, (str, os.PathLike)):
+        try:
+            data = Path(image).read_bytes()
+        except OSError as error:
+            raise ImageError(f"{os.fspath(image)}: cannot be read ({error.strerror}); give the path of an image") from error
+        return to_planes(load_image(data, os.fspath(image)), strip=strip)
+    if hasattr(image, "read"):
+        return to_planes(load_image(image.read(), str(getattr(image, "name", "the file"))), strip=strip)
+    raise TypeError(
+        f"encode() takes a Pillow image, a uint8 array, a path or a binary file, not {type(image).__name__}"
+    )
+
+
+def _numbered(images: Iterable[Picture], strip: bool) -> Iterator[Planes]:
+    for number, image in enumerate(images, start=1):
+        try:
+            yield _planes(image, strip)
+        except ImageError as error:
+            raise ImageError(f"image {number}: {error}") from error
+
+
+class _Tile(NamedTuple):
+    """A part of one of the pictures that is coded on its own."""
+
+    picture: int
+    box: Box
+    model: ContextModel
+
+
+def _encode(
+    pictures: Sequence[Planes], effort: int, given: ContextModel | None, verify: bool, progress: Progress | None,
+    report: Report | None,
+) -> list[bytes]:  # fmt: skip
+    models = [given or default_model(_pixels(planes)) for planes in pictures]
+    payloads = run_all(lambda n: _webp_if_clear(pictures[n], models[n]), range(len(pictures)))
+    headers = [_header(planes, effort, model) for planes, model in zip(pictures, models, strict=True)]
+    waiting = [n for n, choice in enumerate(payloads) if choice.webp is None or choice.compare]
+    tiles = [_Tile(n, box, models[n]) for n in waiting for box in headers[n].boxes()]
+    chunks = _encode_tiles(tiles, pictures, effort, progress, report)
+    files = []
+    for n, (planes, choice) in enumerate(zip(pictures, payloads, strict=True)):
+        own = [chunk for tile, chunk in zip(tiles, chunks, strict=True) if tile.picture == n]
+        files.append(_smallest(planes, headers[n], own, choice))
+    if verify:
+        _verify(files, pictures, given, progress)
+    return files
+
+
+class _Choice(NamedTuple):
+    """webp: the payload, where WebP may be the smaller; compare: the context model codes as well."""
+
+    webp: bytes | None
+    compare: bool
+    quick: int | None = None
+
+
+def _webp_if_clear(planes: Planes, model: ContextModel) -> _Choice:
+    quick = graphics.quick_size(planes)
+    if quick is None:
+        return _Choice(None, True)
+    if _pixels(planes) <= graphics.PATCHES * graphics.PATCH**2:
+        return _Choice(None, True, quick)  # as quickly coded as estimated
+    share = graphics.estimate(planes, model) / quick
+    if share < graphics.CLEARLY_LESS:
+        return _Choice(None, True)
+    return _Choice(graphics.pack(planes), share < graphics.CLEARLY_MORE)
+
+
+def _smallest(planes: Planes, header: Header, tiles: Sequence[Sequence[bytes]], choice: _Choice) -> bytes:
+    coded = _assembled(planes, header, tiles) if tiles else None
+    webp = choice.webp
+    if coded is not None and choice.quick is not None and len(coded) > graphics.CLEARLY_LESS * choice.quick:
+        webp = graphics.pack(planes)
+    if webp is None:
+        assert coded is not None
+        return coded
+    header = Header(
+        planes.mode, header.width, header.height, webp=True, mean_colour=graphics.mean_colour(planes)
+    )
+    stored = assemble(header, b"", webp, pack_metadata(planes.icc, planes.exif))
+    return stored if coded is None or len(stored) < len(coded) else coded
+
+
+def _pixels(planes: Planes) -> int:
+    height, width, _ = planes.colour.shape
+    return height * width
+
+
+def _header(planes: Planes, effort: int, model: ContextModel) -> Header:
+    height, width, _ = planes.colour.shape
+    index = plan_index(width, height, len(segments(EFFORTS[effort].schedule, height, width)))
+    return Header(planes.mode, width, height, effort, model.id[:MODEL_ID_BYTES], index=index)
+
+
+def _encode_tiles(
+    tiles: Sequence[_Tile], pictures: Sequence[Planes], effort: int, progress: Progress | None, report: Report | None
+) -> list[list[bytes]]:
+    """The stream of each tile, in segments."""
+    found: dict[int, list[bytes]] = {}
+
+    def encode_batch(batch: list[int]) -> None:
+        pixels = np.stack([pictures[tiles[i].picture].colour[tiles[i].box] for i in batch])
+        told = reporting(progress, pixels[..., 0].size, report)
+        found.update(zip(batch, encode_tiles(pixels, tiles[batch[0]].model, effort, told), strict=True))
+
+    run_all(encode_batch, batches([_key(tile, pictures[tile.picture]) for tile in tiles]))
+    return [found[i] for i in range(len(tiles))]
+
+
+def _key(tile: _Tile, planes: Planes) -> tuple[int, tuple[object, ...]]:
+    height, width, channels = planes.colour[tile.box].shape
+    return height * width, (height, width, channels, tile.model.id)
+
+
+def _assembled(planes: Planes, header: Header, tiles: Sequence[Sequence[bytes]]) -> bytes:
+    alpha = b"" if planes.alpha is None else pack_alpha(planes.alpha)
+    metadata = pack_metadata(planes.icc, planes.exif)
+    if header.index is None:
+        return assemble(header, alpha, b"".join(tiles[0]), metadata)
+    return assemble(header, alpha, [chunk for segment in zip(*tiles, strict=True) for chunk in segment], metadata)
+
+
+def _verify(
+    files: Sequence[bytes], pictures: Sequence[Planes], given: ContextModel | None, progress: Progress | None
+) -> None:
+    """Raises ChecksumError unless a decoder that knows only the bytes finds every image."""
+    remedy = "nothing was kept of it; this is a defect, please report it with the image"
+    try:
+        found = decoder.decode_files([split(file) for file in files], given, progress)
+    except FormatError as error:
+        raise ChecksumError(f"an encoded image does not decode ({error}): {remedy}") from error
+    for number, (decoded, picture) in enumerate(zip(found, pictures, strict=True), start=1):
+        if not _equal(decoded.planes, picture):
+            raise ChecksumError(f"image {number} of {len(files)} does not decode to what was encoded: {remedy}")
+
+
+def _equal(a: Planes, b: Planes) -> bool:
+    same = (a.mode, a.icc, a.exif, a.alpha is None) == (b.mode, b.icc, b.exif, b.alpha is None)
+    pairs = [(a.colour, b.colour)] + ([(a.alpha, b.alpha)] if a.alpha is not None and b.alpha is not None else [])
+    return same and all(np.array_equal(x, y) for x, y in pairs)

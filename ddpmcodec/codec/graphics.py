@@ -1,0 +1,104 @@
+"""Images that the context models are bad at, such as text, screenshots and icons, stored as lossless WebP.
+
+Their long repetitions are what dictionary coders are made for. The payload is the CRC-32 of the planes, four bytes
+little-endian, and a WebP file (Pillow writes and reads it).
+"""
+
+from __future__ import annotations
+
+import warnings
+import zlib
+from io import BytesIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ddpmcodec.codec.tiles import encode_tiles
+from ddpmcodec.errors import ChecksumError, CorruptError, TruncatedError
+from ddpmcodec.format.header import MAX_WEBP_SIDE, Header
+from ddpmcodec.images import Planes
+from ddpmcodec.networks.context.model import ContextModel
+
+CHECK_BYTES = 4
+PATCH, PATCHES = 32, 8  # pixels of a side, and how many are coded for the estimate
+PATCH_OVERHEAD = 1.1  # small patches see fewer neighbours, and take about so much more than their image would
+# Where the estimate is below the first share of a quick WebP's size the model codes, above the second WebP does, and in
+# between both do.
+CLEARLY_LESS, CLEARLY_MORE = 0.75, 1.3
+
+
+def quick_size(planes: Planes) -> int | None:
+    """Bytes of a WebP that was made in little time; None where the image is too large for one."""
+    return None if max(planes.colour.shape[:2]) > MAX_WEBP_SIDE else len(_webp(planes, method=0, quality=0))
+
+
+def estimate(planes: Planes, model: ContextModel) -> float:
+    """About how many bytes the context model takes at the default effort, from a few patches."""
+    height, width, channels = planes.colour.shape
+    rng = np.random.default_rng(0)
+    side_y, side_x = min(PATCH, height), min(PATCH, width)
+    tops, lefts = rng.integers(height - side_y + 1, size=PATCHES), rng.integers(width - side_x + 1, size=PATCHES)
+    patches = [planes.colour[y : y + side_y, x : x + side_x] for y, x in zip(tops, lefts, strict=True)]
+    size = sum(len(piece) - 8 / len(pieces) for pieces in encode_tiles(np.stack(patches), model, 1) for piece in pieces)
+    return size / (PATCHES * side_y * side_x) * height * width / PATCH_OVERHEAD
+
+
+def pack(planes: Planes) -> bytes:
+    """The payload. Raises ValueError for an image that WebP does not hold."""
+    if max(planes.colour.shape[:2]) > MAX_WEBP_SIDE:
+        raise ValueError(f"WebP holds sides of {MAX_WEBP_SIDE} pixels at most")
+    return _checksum(planes.colour, planes.alpha).to_bytes(CHECK_BYTES, "little") + _webp(planes, method=6, quality=100)
+
+
+def unpack(payload: bytes, header: Header) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+    """Colour (H, W, C) and alpha (H, W) of a whole payload. Raises CorruptError or ChecksumError."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            image = Image.open(BytesIO(payload[CHECK_BYTES:]), formats=["WEBP"])
+            if image.size != (header.width, header.height):
+                raise ValueError(f"{image.size[0]} x {image.size[1]} pixels")
+            pixels = np.asarray(image.convert("RGBA" if header.has_alpha else "RGB"))
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow's reader raises OSError, ValueError, SyntaxError, ...
+        raise CorruptError(f"the WebP inside the file does not decode ({error}): damaged; get the file again") from error
+    colour = np.ascontiguousarray(pixels[..., : header.channels])
+    alpha = np.ascontiguousarray(pixels[..., 3]) if header.has_alpha else None
+    if _checksum(colour, alpha) != int.from_bytes(payload[:CHECK_BYTES], "little"):
+        raise ChecksumError("the WebP inside the file decodes to another image than was encoded; get the file again")
+    return colour, alpha
+
+
+def require_whole(payload: bytes, header: Header) -> None:
+    """Raises TruncatedError where some of the payload is missing."""
+    if len(payload) < header.payload_length:
+        raise TruncatedError(
+            f"the data has {len(payload)} of the {header.payload_length} bytes of its WebP; get the rest, or decode a"
+            " preview with --partial"
+        )
+
+
+def mean_colour(planes: Planes) -> bytes:
+    """Of all pixels, a byte a channel: what a preview of a cut file shows."""
+    return bytes(np.rint(planes.colour.mean((0, 1))).astype(np.uint8).tolist())
+
+
+def flat(header: Header) -> NDArray[np.uint8]:
+    """The preview of a cut file, (H, W, C)."""
+    colour = np.frombuffer(header.mean_colour, np.uint8)
+    return np.broadcast_to(colour, (header.height, header.width, header.channels)).copy()
+
+
+def _webp(planes: Planes, *, method: int, quality: int) -> bytes:
+    colour = planes.colour if planes.colour.shape[2] == 3 else np.repeat(planes.colour, 3, 2)
+    whole = colour if planes.alpha is None else np.dstack([colour, planes.alpha])
+    stream = BytesIO()
+    Image.fromarray(whole).save(stream, "WEBP", lossless=True, exact=True, method=method, quality=quality)
+    return stream.getvalue()
+
+
+def _checksum(colour: NDArray[np.uint8], alpha: NDArray[np.uint8] | None) -> int:
+    check = zlib.crc32(np.ascontiguousarray(colour).tobytes())
+    return check if alpha is None else zlib.crc32(np.ascontiguousarray(alpha).tobytes(), check)

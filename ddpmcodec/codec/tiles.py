@@ -1,0 +1,151 @@
+"""Batches of tiles of one size to rANS streams and back. The coder's first state is a checksum of the pixels, so that
+damage is found without spending a byte."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ddpmcodec.ans.stream import STATE_LOW, close_stream, encode_segments, open_stream
+from ddpmcodec.channels import progressive
+from ddpmcodec.channels.progressive import PyramidState, Segment
+from ddpmcodec.codec.efforts import EFFORTS
+from ddpmcodec.coding_schedule import CodingStep
+from ddpmcodec.errors import ChecksumError, CorruptError, FormatError
+from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.transform import color
+
+Pixels = NDArray[np.uint8]
+DAMAGED = "the data is damaged: it decodes to another image than was encoded; get the file again"
+
+
+class SegmentCost(NamedTuple):
+    """What a segment took: of `images` images together."""
+
+    level: int  # orthonormal cell width after it, 0: exact
+    band: int  # number of its finest band
+    bits: float  # ideal code length; 0.0 from a decoder
+    seconds: float
+    images: int
+    share: float  # of all positions that the schedule codes
+
+
+Report = Callable[[SegmentCost], object]  # told of every segment, where somebody asks
+
+
+def checksum(pixels: Pixels) -> int:
+    """31 bits of the CRC-32 of one image, uint8 [H, W, C]."""
+    return zlib.crc32(np.ascontiguousarray(pixels).tobytes()) & (STATE_LOW - 1)
+
+
+def _each_its_own(images: int) -> NDArray[np.int64]:
+    return np.arange(images, dtype=np.int64)
+
+
+class _Clock:
+    """Tells a `Report` of segments."""
+
+    def __init__(self, report: Report | None, schedule: Sequence[CodingStep], shape: tuple[int, ...]) -> None:
+        """shape: [N, H, W, C]."""
+        images, height, width, _ = shape
+        parts = progressive.segments(schedule, height, width)
+        self.positions = max(sum(band.positions for part in parts for band in part.bands), 1)
+        self.report, self.images, self.last = report, images, time.perf_counter()
+
+    def tell(self, segment: Segment, bits: float) -> None:
+        now = time.perf_counter()
+        if self.report is not None:
+            finest = segment.bands[-1].number if segment.bands else segment.step.finest
+            share = sum(band.positions for band in segment.bands) / self.positions
+            self.report(SegmentCost(segment.step.level, finest, bits, now - self.last, self.images, share))
+        self.last = now
+
+
+def encode_tiles(pixels: Pixels, model: ContextModel, effort: int, report: Report | None = None) -> list[list[bytes]]:
+    """The stream of each image, uint8 [N, H, W, C], cut at the ends of its segments. The result does not depend on what
+    else is in the batch."""
+    chosen = EFFORTS[effort]
+    clock = _Clock(report, chosen.schedule, pixels.shape)
+    planes = color.to_ycocg(pixels)
+    symbols = progressive.encode(
+        planes, model, chosen.schedule, _each_its_own(len(pixels)), chosen.adapts, clock.tell if report else None
+    )
+    return [
+        encode_segments(s.starts, s.freqs, s.ends, checksum(image)) for s, image in zip(symbols, pixels, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class DecodedTile:
+    """A tile as far as it was decoded. pixels: uint8 [H, W, C], where all of it was, and its checksum holds."""
+
+    state: PyramidState  # of its batch
+    pixels: Pixels | None
+    segments_done: int
+    bytes_used: int
+    damaged: bool
+
+
+def decode_tiles(
+    streams: Sequence[bytes], shape: tuple[int, int, int], model: ContextModel, effort: int,
+    *, last_segment: int | None = None, report: Report | None = None,
+) -> list[DecodedTile]:  # fmt: skip
+    """Decode streams that may be cut anywhere after their first 8 bytes, of tiles of one size (H, W, C).
+
+    Tiles of a batch are whole: one that is cut ends the others. Raises CorruptError for what is no stream.
+    """
+    chosen = EFFORTS[effort]
+    clock = _Clock(report, chosen.schedule, (len(streams), *shape))
+    opened = [_open(stream) for stream in streams]
+    coder = progressive.decoder(_each_its_own(len(streams)), [int(s) for s, _ in opened], [w for _, w in opened])
+    decoded = progressive.decode(
+        coder, (len(streams), *shape), model, chosen.schedule, chosen.adapts, last_segment, clock.tell if report else None
+    )
+    state = decoded.state
+    pixels = color.from_ycocg(state.planes()) if state.is_exact else None
+    found = []
+    for n, (_, words) in enumerate(opened):
+        first = int(coder.limit[n]) - len(words)
+        taken = int(coder.position[n]) - first
+        image, damaged = None, False
+        if pixels is not None:
+            image = _sound(pixels[n], int(coder.state[n]), taken, words)
+            damaged = image is None
+        found.append(DecodedTile(state, image, decoded.segments_done, 8 + 4 * taken, damaged))
+    return found
+
+
+def _open(stream: bytes) -> tuple[np.uint64, NDArray[np.uint32]]:
+    try:
+        return open_stream(stream, partial=True)
+    except FormatError as error:
+        raise CorruptError(str(error)) from error
+
+
+def _sound(pixels: NDArray[np.int16], state: int, taken: int, words: NDArray[np.uint32]) -> Pixels | None:
+    """Decoded pixels, unless something says that they are not what was encoded."""
+    if pixels.min() < 0 or pixels.max() > 255:
+        return None
+    image = pixels.astype(np.uint8)
+    try:
+        return image if close_stream(state, taken, words) == checksum(image) else None
+    except FormatError:
+        return None
+
+
+def whole_tiles(
+    streams: Sequence[bytes], shape: tuple[int, int, int], model: ContextModel, effort: int, report: Report | None = None
+) -> Pixels:
+    """Images uint8 [N, H, W, C] of whole streams. Raises ChecksumError where one is damaged."""
+    found = decode_tiles(streams, shape, model, effort, report=report)
+    images = [tile.pixels for tile in found if tile.pixels is not None]
+    if len(images) < len(found):
+        raise ChecksumError(DAMAGED)
+    return np.stack(images)
+

@@ -1,0 +1,201 @@
+r"""The .ddpm container, version 1: a small checked header, then sections cut by the lengths it declares.
+
+    header   4      magic DD 50 0D 0A: a text-mode transfer changes its line end, a 7-bit one its first byte
+             1      version << 4 | colour mode (index into MODES)
+             1      flags: 1 TILED, 2 METADATA, 4 WEBP; any other bit, and TILED with WEBP, is refused
+             varint width, height (pixels)
+             1, 3   mean colour, one byte per colour channel: the preview of a file cut early, where WEBP; otherwise:
+             1      effort, 1 to 3
+             4      model id: the first bytes of the sha256 of the exported model
+             varint length of the alpha section, where the mode has alpha, unless WEBP
+             varint length of the metadata section, where METADATA
+             varint length of the payload, unless TILED
+             varint tile width, tile height, number of segments per tile, length of the index, where TILED
+             2      CRC-16/CCITT of all of the above, little endian
+    index    where TILED: per chunk its length (varint) and CRC-16 (2 bytes); then the CRC-16 of these entries
+    alpha    see sections.py; a WebP file carries its own
+    payload  one rANS stream, or a lossless WebP file, or the chunks of the index
+    metadata see sections.py
+
+A chunk is one segment of one tile: the words of the tile's stream that belong to one group of steps. Chunks lie
+segment-major: the first segments of all tiles, then all second ones, ...: a prefix of the file is uniformly coarse.
+
+Varints are LEB128, canonical, at most 5 bytes. CRCs start at 0xFFFF and are 16 bits wide by construction, not a CRC-32
+cut short: in the bytes they cover they find every single flipped bit and every burst of up to 16 bits. The header has
+its CRC in front of the index and states the length of the index, so that damage to either is not mistaken for a file
+that ends inside its index. A single rANS stream has its own check (31 bits); chunks have one each in the index, so that
+damage costs the rest of one tile only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError
+from ddpmcodec.format.header import (
+    MAX_PIXELS,
+    MODEL_ID_BYTES,
+    MODES,
+    Box,
+    Header,
+    Index,
+    crc16,
+    pack_header,
+    parse_header,
+)
+from ddpmcodec.format.tiles import plan_index
+
+__all__ = [
+    "MAX_PIXELS",
+    "MODEL_ID_BYTES",
+    "MODES",
+    "Box",
+    "Header",
+    "Index",
+    "Sections",
+    "assemble",
+    "crc16",
+    "pack_header",
+    "parse_header",
+    "plan_index",
+    "split",
+]
+
+
+@dataclass(frozen=True)
+class Sections:
+    """A file cut into its parts. In a prefix the last part it reaches is short, and later ones are empty."""
+
+    header: Header
+    start: int  # bytes of header and index in front of the body
+    alpha: bytes
+    chunks: tuple[bytes, ...]  # the payload, or one chunk per (segment, tile), segment-major
+    metadata: bytes
+    missing: int  # bytes that the header declares and the data does not have
+
+    @property
+    def size(self) -> int:
+        """Bytes of the data."""
+        return self.start + len(self.alpha) + sum(map(len, self.chunks)) + len(self.metadata)
+
+    def tile_stream(self, tile: int) -> bytes:
+        """The tile's chunks up to the first that is damaged, or up to and with the first that is cut.
+
+        In a file without an index: the payload, as far as it is there.
+        """
+        places = self._places(tile)
+        end = self.segments_of_tile(tile) + self.tile_is_cut(tile)
+        return b"".join(self.chunks[place] for place in places[:end])
+
+    def segments_of_tile(self, tile: int) -> int:
+        """The number of whole, undamaged segments in front; of a payload without an index 1 if it is all there."""
+        places, broken = self._places(tile), self._broken[tile]
+        return len(places) if broken is None else places.index(broken)
+
+    def tile_is_cut(self, tile: int) -> bool:
+        """Whether the data ends before the tile's stream does. False where damage ends the stream first."""
+        self._places(tile)
+        broken = self._broken[tile]
+        return broken is not None and self._is_short(broken)
+
+    def tile_is_damaged(self, tile: int) -> bool:
+        """Whether a chunk is all there and fails its CRC. A payload without an index has none: its stream checks it."""
+        self._places(tile)
+        broken = self._broken[tile]
+        return broken is not None and not self._is_short(broken)
+
+    def require_whole(self) -> None:
+        """Raises TruncatedError where bytes are missing, ChecksumError where a chunk is damaged.
+
+        Without an index only missing bytes are found: alpha, metadata and single streams carry checks of their own.
+        """
+        if self.missing:
+            raise TruncatedError(
+                f"the file ends after {self.size} of {self.size + self.missing} bytes, inside {self._last_part()}:"
+                " get the rest, or decode a preview with --partial"
+            )
+        damaged = [place for place in self._broken if place is not None]
+        if damaged:
+            raise ChecksumError(
+                f"{len(damaged)} of {self.header.tile_count} tiles are damaged, the first in"
+                f" {self._chunk_name(damaged[0])}: its checksum does not match;"
+                " get the file again, or decode a preview with --partial"
+            )
+
+    @cached_property
+    def _broken(self) -> tuple[int | None, ...]:
+        """Of each tile the place of its first chunk that is short or damaged."""
+        tiles = range(self.header.tile_count)
+        return tuple(next(filter(self._is_broken, self._places(tile)), None) for tile in tiles)
+
+    def _places(self, tile: int) -> range:
+        """Where the tile's chunks are among all chunks."""
+        tiles = self.header.tile_count
+        if not 0 <= tile < tiles:
+            raise IndexError(f"tile {tile} of {tiles}")
+        return range(tile, len(self.chunks), tiles)
+
+    def _is_broken(self, place: int) -> bool:
+        if self._is_short(place):
+            return True
+        index = self.header.index
+        return index is not None and crc16(self.chunks[place]) != index.checks[place]
+
+    def _is_short(self, place: int) -> bool:
+        return len(self.chunks[place]) < self.header.chunk_lengths[place]
+
+    def _last_part(self) -> str:
+        """The name of the part that the data ends in."""
+        if len(self.alpha) < self.header.alpha_length:
+            return "the alpha section"
+        short = next((place for place in range(len(self.chunks)) if self._is_short(place)), None)
+        return "the metadata section" if short is None else self._chunk_name(short)
+
+    def _chunk_name(self, place: int) -> str:
+        if self.header.index is None:
+            return "the WebP payload" if self.header.webp else "the pixel stream"
+        segment, tile = divmod(place, self.header.tile_count)
+        rows, columns = self.header.boxes()[tile]
+        return (
+            f"segment {segment + 1} of {self.header.index.segments} of the tile at"
+            f" columns {columns.start} to {columns.stop - 1}, rows {rows.start} to {rows.stop - 1}"
+        )
+
+
+def assemble(header: Header, alpha: bytes, payload: bytes | Sequence[bytes], metadata: bytes) -> bytes:
+    """The whole file. `payload`: a single stream or WebP file, or for a header with an index all chunks, segment-major.
+
+    Lengths and checks of `header` are filled in here. Raises FormatError where the format cannot express it.
+    """
+    chunks = (payload,) if isinstance(payload, bytes) else tuple(payload)
+    if (header.index is None) != isinstance(payload, bytes):
+        raise ValueError("a file without an index takes its payload as bytes, one with an index a list of chunks")
+    lengths, checks = tuple(map(len, chunks)), tuple(map(crc16, chunks))
+    header = replace(
+        header,
+        alpha_length=len(alpha),
+        metadata_length=len(metadata),
+        payload_length=0 if header.index else lengths[0],
+        index=replace(header.index, lengths=lengths, checks=checks) if header.index else None,
+    )
+    return b"".join([pack_header(header), alpha, *chunks, metadata])
+
+
+def split(data: bytes) -> Sections:
+    """Cut a file, or a prefix of one that holds the whole header, at the lengths its header declares.
+
+    Raises what parse_header raises, and FormatError when bytes follow the end. Missing bytes are counted, not refused,
+    and chunks are not checked: `Sections.require_whole` does both.
+    """
+    header, start = parse_header(data)
+    lengths = [header.alpha_length, *header.chunk_lengths, header.metadata_length]
+    end = start + sum(lengths)
+    if len(data) > end:
+        raise FormatError(f"{len(data) - end} bytes follow the end of the image (at byte {end}): cut them off")
+    parts, position = [], start
+    for length in lengths:
+        parts.append(data[position : position + length])
+        position += length
+    return Sections(header, start, parts[0], tuple(parts[1:-1]), parts[-1], end - len(data))

@@ -1,0 +1,105 @@
+"""The sections of a file that no model codes: the alpha plane and the metadata (ICC profile, EXIF), each checked.
+
+alpha    raw deflate of the plane, each row less the one above; then the CRC-32 of the plane
+metadata CRC-32 of the rest, then raw deflate of entries: kind (1 byte: 1 ICC, 2 EXIF), varint length, bytes
+"""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, ImageError, TruncatedError
+from ddpmcodec.format.header import MAX_METADATA
+from ddpmcodec.format.varint import Reader, pack_varint
+
+RAW_DEFLATE = -15  # zlib's code for a deflate stream without its header and Adler-32: the CRC-32 does better
+CRC_BYTES = 4
+ICC, EXIF = 1, 2
+KINDS = {ICC: "icc_profile", EXIF: "exif"}  # kind byte -> key in PIL's Image.info
+OPAQUE = 255
+
+
+def pack_alpha(plane: NDArray[np.uint8]) -> bytes:
+    """Alpha plane (H, W), losslessly."""
+    above = np.zeros_like(plane)
+    above[1:] = plane[:-1]
+    deflated = zlib.compress((plane - above).tobytes(), level=9, wbits=RAW_DEFLATE)
+    return deflated + zlib.crc32(plane.tobytes()).to_bytes(CRC_BYTES, "little")
+
+
+def unpack_alpha(section: bytes, height: int, width: int) -> NDArray[np.uint8]:
+    """The plane (H, W). Raises CorruptError or ChecksumError when the section is not one of that size, undamaged."""
+    rows, ended = inflate(section[:-CRC_BYTES], height * width)
+    if not ended or len(rows) != height * width:
+        raise CorruptError("the alpha section does not hold as many pixels as the image: the data is damaged")
+    plane = _sum_rows(rows, height, width)
+    if zlib.crc32(plane.tobytes()) != int.from_bytes(section[-CRC_BYTES:], "little"):
+        raise ChecksumError("the alpha section decodes to other pixels than were encoded: the data is damaged")
+    return plane
+
+
+def preview_alpha(cut_section: bytes, height: int, width: int) -> NDArray[np.uint8]:
+    """The plane (H, W) as far as a section cut short tells; opaque in the rows that are missing."""
+    rows, _ = inflate(cut_section, height * width)
+    whole = len(rows) // width
+    known = _sum_rows(rows[: whole * width], whole, width)
+    return np.concatenate([known, np.full((height - whole, width), OPAQUE, np.uint8)])
+
+
+def _sum_rows(rows: bytes, height: int, width: int) -> NDArray[np.uint8]:
+    return np.cumsum(np.frombuffer(rows, np.uint8).reshape(height, width), axis=0, dtype=np.uint8)
+
+
+def inflate(data: bytes, most: int) -> tuple[bytes, bool]:
+    """At most `most` bytes (a deflate bomb gets no further), and whether stream and data ended there together.
+
+    Raises CorruptError for bytes that no deflate stream has.
+    """
+    inflater = zlib.decompressobj(RAW_DEFLATE)
+    try:
+        found = inflater.decompress(data, most) if most else b""
+        found += inflater.decompress(inflater.unconsumed_tail, 1)  # lets the end marker be read
+    except zlib.error as error:
+        raise CorruptError(f"a compressed section is damaged ({error}): get the file again") from error
+    return found[:most], inflater.eof and len(found) <= most and not inflater.unused_data
+
+
+def pack_metadata(icc: bytes, exif: bytes) -> bytes:
+    """The metadata section; empty when there is nothing to keep. Raises ImageError when it is over MAX_METADATA."""
+    entries = b"".join(
+        bytes([kind]) + pack_varint(len(value)) + value for kind, value in ((ICC, icc), (EXIF, exif)) if value
+    )
+    if not entries:
+        return b""
+    if len(entries) > MAX_METADATA // 2:  # deflate can only grow it by far less than that
+        raise ImageError(f"{len(entries)} bytes of ICC profile and EXIF are too many: leave them out with --strip")
+    deflated = zlib.compress(entries, level=9, wbits=RAW_DEFLATE)
+    return zlib.crc32(deflated).to_bytes(CRC_BYTES, "little") + deflated
+
+
+def unpack_metadata(section: bytes) -> dict[str, bytes]:
+    """ICC profile and EXIF under their keys of PIL's Image.info. Raises FormatError or ChecksumError."""
+    if not section:
+        return {}
+    if zlib.crc32(section[CRC_BYTES:]) != int.from_bytes(section[:CRC_BYTES], "little"):
+        raise ChecksumError("the metadata section is damaged: its checksum does not match; get the file again")
+    entries, ended = inflate(section[CRC_BYTES:], MAX_METADATA)
+    if not ended:
+        raise FormatError(f"the metadata section holds more than {MAX_METADATA} bytes, or bytes follow its end")
+    try:
+        return _parse_entries(entries)
+    except TruncatedError as error:  # of a section that is all there
+        raise FormatError(f"the metadata contradicts itself ({error})") from error
+
+
+def _parse_entries(entries: bytes) -> dict[str, bytes]:
+    reader, found = Reader(entries, "the metadata"), {}
+    while reader.position < len(entries):
+        kind = reader.take(1)[0]
+        if kind not in KINDS or KINDS[kind] in found:
+            raise FormatError(f"unknown or repeated kind of metadata {kind}: a newer ddpmcodec is needed")
+        found[KINDS[kind]] = reader.take(reader.varint())
+    return found

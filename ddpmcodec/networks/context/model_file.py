@@ -1,0 +1,172 @@
+"""Context models as files: one safetensors file of int8 weights, float32 factors and biases, and known answers.
+
+    band<k>.<layer>.weight int8, .factor float32, .bias float32   (`network`; k: `shape.band_kind`)
+    adaptation             int32                                   (`adaptation.start`)
+    denoiser.*             float32, where there is one             (`networks.reconstruction`)
+
+The metadata hold the sha256 of what each network answers to seeded inputs. Loading asks again: a machine that computes
+something else must not code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from ddpmcodec import models
+from ddpmcodec.errors import ModelError
+from ddpmcodec.networks.context import adaptation
+from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.networks.context.network import network_of, outputs_of
+from ddpmcodec.networks.context.shape import BAND_KINDS, SHAPE, SITUATIONS
+from ddpmcodec.networks.context.window import INPUTS
+
+KIND, FORMAT = "context", 1
+ANSWER_ROWS = 24
+LARGEST_NUMBER = 1 << 20  # of factors and biases: everything that networks compute stays finite
+Tensors = Mapping[str, NDArray[Any]]
+
+
+def layout() -> dict[str, tuple[np.dtype[Any], tuple[int, ...]]]:
+    """Dtype and shape of every tensor that a file must hold."""
+    found: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {
+        "adaptation": (
+            np.dtype(np.int32),
+            (adaptation.KINDS, adaptation.CHANNELS, adaptation.CONTEXTS + adaptation.GAINS),
+        )
+    }
+    for k in range(BAND_KINDS):
+        for layer, (outputs, inputs) in SHAPE.layers().items():
+            name = f"band{k}.{layer}"
+            found[f"{name}.weight"] = np.dtype(np.int8), (outputs, inputs)
+            found[f"{name}.factor"] = np.dtype(np.float32), (outputs,)
+            if layer in ("enter", "leave"):
+                found[f"{name}.bias"] = np.dtype(np.float32), (SITUATIONS, outputs)
+    return found
+
+
+def pack(tensors: Tensors, name: str, training: Mapping[str, Any] | None = None) -> bytes:
+    """The bytes of a model file. training: facts about its making, kept in the metadata."""
+    metadata = {
+        "kind": KIND,
+        "format": FORMAT,
+        "name": name,
+        "answers": [_answer(network) for network in _networks(tensors)],
+        "training": dict(training or {}),
+    }
+    ordered = {key: np.ascontiguousarray(value) for key, value in sorted(tensors.items())}
+    return save(ordered, {"ddpmcodec": json.dumps(metadata, sort_keys=True)})
+
+
+def parse(data: bytes, source: str) -> ContextModel:
+    """A model from the bytes of its file, whose answers are checked. source: what errors call it. Raises ModelError."""
+    metadata = read_metadata(data, source)
+    if metadata.get("kind") != KIND or metadata.get("format") != FORMAT:
+        raise ModelError(
+            f"{source}: a model of kind {metadata.get('kind')!r}, format {metadata.get('format')}; images need one of"
+            f" kind {KIND!r}, format {FORMAT}: name another with --model, or make one with `ddpmcodec train`"
+        )
+    try:
+        tensors = load(data)
+    except (SafetensorError, ValueError) as error:
+        raise ModelError(f"{source}: the model file is damaged ({error}); get it again") from error
+    _check(tensors, source)
+    networks = _networks(tensors)
+    if [_answer(network) for network in networks] != metadata.get("answers"):
+        raise ModelError(
+            f"{source}: its networks do not compute here what they must: the file is damaged, or this machine's"
+            " arithmetic differs; files would not decode elsewhere"
+        )
+    denoiser = {key.removeprefix("denoiser."): value for key, value in tensors.items() if key.startswith("denoiser.")}
+    return ContextModel(
+        str(metadata.get("name")), hashlib.sha256(data).digest(), networks, tensors["adaptation"], denoiser
+    )
+
+
+def read_metadata(data: bytes, source: str) -> dict[str, Any]:
+    """What a model file says of itself. Raises ModelError where it is none."""
+    try:
+        length = int.from_bytes(data[:8], "little")
+        found = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["ddpmcodec"])
+        return dict(found)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ModelError(f"{source}: not a ddpmcodec model; make one with `ddpmcodec train`") from error
+
+
+def _networks(tensors: Tensors) -> tuple[Any, ...]:
+    def part(prefix: str) -> dict[str, NDArray[Any]]:
+        return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+
+    return tuple(network_of(part(f"band{k}."), SHAPE) for k in range(BAND_KINDS))
+
+
+def _answer(network: Any) -> str:
+    """sha256 of the outputs for seeded inputs (numpy's Philox 4x64), in three situations."""
+    raw = np.random.Philox(key=1).random_raw(ANSWER_ROWS * INPUTS).reshape(ANSWER_ROWS, INPUTS)
+    rows = (raw % 256).astype(np.uint8)
+    digest = hashlib.sha256()
+    for situation in (0, SITUATIONS // 2, SITUATIONS - 1):
+        digest.update(outputs_of(network, SHAPE, situation, rows).astype("<i4").tobytes())
+    return digest.hexdigest()
+
+
+def _check(tensors: Tensors, source: str) -> None:
+    for key, (dtype, shape) in layout().items():
+        found = tensors.get(key)
+        if found is None or found.dtype != dtype or found.shape != shape:
+            what = "nothing" if found is None else f"{found.dtype} {list(found.shape)}"
+            raise ModelError(f"{source}: {key} must be {dtype} {list(shape)}, found {what}; export the model again")
+        if dtype == np.float32 and not (np.abs(found) <= LARGEST_NUMBER).all():
+            raise ModelError(f"{source}: {key} holds numbers beyond {LARGEST_NUMBER}; export the model again")
+    bound = np.iinfo(np.int32).max >> 2
+    if np.abs(tensors["adaptation"].astype(np.int64)).max() > bound:
+        raise ModelError(f"{source}: adaptation holds numbers beyond {bound}; export the model again")
+
+
+def load_model(source: str | Path) -> ContextModel:
+    """An embedded model by name, or a file. Raises ModelError."""
+    if isinstance(source, str) and source in models.names():
+        return _embedded(source)
+    path = Path(source)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        embedded = ", ".join(models.names())
+        raise ModelError(
+            f"{path}: no model of that name, and no file ({error.strerror}); embedded models: {embedded}"
+        ) from error
+    return parse(data, str(path))
+
+
+@cache
+def _embedded(name: str) -> ContextModel:
+    return parse(models.path(name).read_bytes(), name)
+
+
+def default_model(pixels: int) -> ContextModel:
+    """The embedded model for an image of so many pixels."""
+    return _embedded(models.default_name(pixels))
+
+
+def find_model(model_id: bytes) -> ContextModel:
+    """The embedded model whose id starts with `model_id`. Raises ModelError naming the ids there are."""
+    known = models.ids()
+    for name, digest in known.items():
+        if digest.startswith(model_id):
+            return _embedded(name)
+    embedded = ", ".join(f"{digest[: len(model_id)].hex()} ({name})" for name, digest in known.items())
+    raise ModelError(
+        f"the file was written with model {model_id.hex()}, and the embedded models are {embedded or 'none'}:"
+        " decode with the model that wrote it (--model PATH)"
+    )
+
+

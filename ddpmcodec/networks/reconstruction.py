@@ -1,0 +1,61 @@
+"""The denoiser of previews: a small convolutional network trained for squared error. Not exact, never used for coding.
+
+It sees the conditional means of the planes Y, Co, Cg and their standard deviations (`codec.preview`), in 2x2 patches,
+and answers with corrections in standard deviations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+PLANES, PATCH = 3, 2
+WIDTH, BLOCKS = 48, 5
+UNIT = 1 / 32  # of a grey level, as the network sees it
+LEAST_DEVIATION = 0.05  # grey levels
+
+
+class Denoiser(nn.Module):
+    """Residual blocks of one 3x3 convolution each, at half the resolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        patch = PLANES * PATCH**2
+        self.enter = nn.Conv2d(3 * patch, WIDTH, 3, padding=1)
+        self.blocks = nn.ModuleList(nn.Conv2d(WIDTH, WIDTH, 3, padding=1) for _ in range(BLOCKS))
+        self.leave = nn.Conv2d(WIDTH, patch, 3, padding=1)
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)
+
+    def forward(self, mean: Tensor, deviation: Tensor) -> Tensor:
+        """Means and standard deviations [N, 3, H, W] in grey levels to better means."""
+        height, width = mean.shape[2:]
+        padding = (0, width % PATCH, 0, height % PATCH)
+        planes, spread = (F.pad(x, padding, mode="replicate") for x in (mean, deviation.clamp(min=LEAST_DEVIATION)))
+        low = planes.mean((2, 3), keepdim=True)
+        seen = torch.cat([(planes - low) * UNIT, torch.log2(spread), (planes - low) * UNIT / spread.clamp(min=1)], 1)
+        x = self.enter(F.pixel_unshuffle(seen, PATCH))
+        for block in self.blocks:
+            x = x + block(F.relu(x))
+        correction = F.pixel_shuffle(self.leave(F.relu(x)), PATCH)[:, :, :height, :width]
+        return mean + correction * deviation
+
+
+def denoiser_of(tensors: Mapping[str, NDArray[Any]]) -> Denoiser:
+    """From a model file's tensors."""
+    network = Denoiser()
+    network.load_state_dict({key: torch.from_numpy(np.array(value)) for key, value in tensors.items()})
+    return network.eval()
+
+
+@torch.inference_mode()
+def denoised(network: Denoiser, mean: NDArray[np.float32], deviation: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Better means of planes [H, W, 3]."""
+    planes = (torch.from_numpy(np.ascontiguousarray(a.transpose(2, 0, 1)))[None] for a in (mean, deviation))
+    return np.asarray(network(*planes)[0].permute(1, 2, 0).contiguous().numpy())

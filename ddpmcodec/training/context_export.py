@@ -1,0 +1,61 @@
+"""From a training run to a model file: integers, what online adaptation begins with, and the denoiser."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ddpmcodec.channels import progressive
+from ddpmcodec.coding_schedule import SCHEDULES
+from ddpmcodec.networks.context import adaptation
+from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.networks.context.model_file import pack, parse
+from ddpmcodec.training.context import LatentContext
+from ddpmcodec.transform import color
+
+
+def tensors_of(networks: Sequence[LatentContext]) -> dict[str, NDArray[Any]]:
+    """The tensors of a model file that has not seen an image adapt."""
+    found: dict[str, NDArray[Any]] = {"adaptation": adaptation.no_initial()}
+    for k, network in enumerate(networks):
+        found |= {f"band{k}.{key}": value.numpy() for key, value in network.exported().items()}
+    return found
+
+
+def learned_initial(model: ContextModel, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.int32]:
+    """What online adaptation ends with, the mean over images uint8 [H, W, 3] that each began with the mean of the
+    earlier ones."""
+    total, state = np.zeros(model.initial.shape), model.initial
+    for count, image in enumerate(images, start=1):
+        known = ContextModel(model.name, model.id, model.networks, state)
+        # A schedule leaves the kinds of the other as they were.
+        total += sum(_after(known, schedule, image) - state for schedule in SCHEDULES.values()) + state
+        state = np.rint(total / count).astype(np.int32)
+    return state
+
+
+def _after(model: ContextModel, schedule: Any, image: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """The learner of one image after a schedule; kinds of other schedules are as at first."""
+    planes = color.to_ycocg(image[None])
+    walk = progressive.Walk(model, schedule, planes.shape, True)
+    progressive.encode_with(walk, planes, np.zeros(1, np.int64))
+    return adaptation.learned(walk.learner)[0]
+
+
+def export(
+    networks: Sequence[LatentContext],
+    images: Sequence[NDArray[np.uint8]],
+    name: str,
+    denoiser: Mapping[str, NDArray[Any]] | None = None,
+    training: Mapping[str, Any] | None = None,
+) -> bytes:
+    """The bytes of a model file. images: training images that teach what adaptation begins with, the larger the
+    better. training: facts about the making, kept in the metadata."""
+    tensors = tensors_of(networks)
+    first = parse(pack(tensors, name), name)
+    tensors["adaptation"] = learned_initial(first, images)
+    tensors |= {f"denoiser.{key}": value for key, value in (denoiser or {}).items()}
+    return pack(tensors, name, training)

@@ -1,0 +1,75 @@
+"""Training the denoiser of previews on states that a codec with these networks really has."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ddpmcodec.channels import progressive
+from ddpmcodec.codec.efforts import EFFORTS
+from ddpmcodec.codec.preview import moments
+from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.networks.reconstruction import Denoiser
+from ddpmcodec.transform import color, pyramid
+
+RGB_WEIGHTS = torch.tensor(color.RGB_WEIGHTS).view(1, 3, 1, 1) / 3
+STATES, CAPACITY, BATCH, RATE = 8, 1500, 16, 2e-3
+
+
+def states(pixels: NDArray[np.uint8], model: ContextModel, rng: np.random.Generator) -> list[tuple[Any, Any, Any]]:
+    """(mean, deviation, planes) [H, W, 3] at some ends of segments of one of the schedules, of images [N, H, W, 3]."""
+    planes = color.to_ycocg(pixels)
+    schedule = list(EFFORTS.values())[1 + int(rng.integers(2))].schedule
+    walk = progressive.Walk(model, schedule, planes.shape, True)
+    root, differences = pyramid.analyse(planes)
+    streams = np.zeros(len(pixels), np.int64)
+    coder = progressive.encoder(len(pixels), streams, planes.size * len(schedule))._replace(values=root)
+    chosen = set(rng.permutation(len(walk.segments))[:STATES].tolist())
+    found = []
+    for number, _ in enumerate(walk.run(coder, differences)):
+        if number in chosen:
+            known = moments(walk.state)
+            found += list(zip(known.mean, known.deviation, planes.astype(np.float32), strict=True))
+    return found
+
+
+def loss(network: Denoiser, mean: Tensor, deviation: Tensor, planes: Tensor) -> Tensor:
+    """Squared error in RGB over what is expected without denoising: every noise level counts about the same."""
+    wrong = ((network(mean, deviation) - planes) ** 2 * RGB_WEIGHTS).sum(1).mean((1, 2))
+    expected = ((mean - planes) ** 2 * RGB_WEIGHTS).sum(1).mean((1, 2)) + 0.1
+    return torch.log((wrong + 0.1) / expected).mean()
+
+
+def train(
+    model: ContextModel, source: Callable[[], NDArray[np.uint8]], hours: float, log: Callable[[dict[str, Any]], object]
+) -> Denoiser:
+    """Train for so many hours on images [N, H, W, 3] from `source`; rates fall to zero."""
+    network, rng = Denoiser(), np.random.default_rng(0)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=1e-4)
+    pool: list[tuple[Any, Any, Any]] = []
+    start, losses = time.perf_counter(), []
+    step = 0
+    while (done := (time.perf_counter() - start) / (3600 * hours)) < 1:
+        if len(pool) < CAPACITY // 4 or step % 4 == 0:
+            pool = (pool + states(source(), model, rng))[-CAPACITY:]
+        if len(pool) < CAPACITY // 4:
+            continue
+        chosen = [pool[i] for i in rng.integers(len(pool), size=BATCH)]
+        tensors = (torch.from_numpy(np.stack(part)).permute(0, 3, 1, 2) for part in zip(*chosen, strict=True))
+        optimizer.param_groups[0]["lr"] = RATE * min(1.0, (step + 1) / 50) * (1 - done)
+        value = loss(network, *tensors)
+        optimizer.zero_grad()
+        value.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        losses.append(float(value.detach()))
+        step += 1
+        if step % 100 == 0:
+            log({"step": step, "done": round(done, 4), "decibel": round(-10 * float(np.mean(losses)) / np.log(10), 4)})
+            losses = []
+    return network

@@ -1,0 +1,70 @@
+"""The grid of tiles: few, small, even, with short inner edges."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from ddpmcodec.format.header import MAX_CHUNKS, MAX_PIXELS, MAX_SEGMENTS, Header, Index, pack_header
+from ddpmcodec.format.tiles import SINGLE_STREAM_PIXELS, TILE_PIXELS, plan_index
+
+MODEL_ID = bytes(4)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (256, 256), (SINGLE_STREAM_PIXELS, 1)])
+def test_small_images_are_one_stream(width: int, height: int) -> None:
+    assert plan_index(width, height, 9) is None
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "tile", "tiles"),
+    [
+        (257, 256, (257, 256), 1),
+        (500, 400, (500, 400), 1),
+        (501, 400, (252, 400), 2),
+        (768, 512, (384, 512), 2),
+        (512, 768, (512, 384), 2),
+        (1024, 1024, (342, 512), 6),
+        (6000, 4000, (400, 500), 120),
+        (MAX_PIXELS, 1, (199_878, 1), 1343),
+        (1, MAX_PIXELS, (1, 199_878), 1343),
+    ],
+)
+def test_large_images_are_cut_into_near_squares(width: int, height: int, tile: tuple[int, int], tiles: int) -> None:
+    index = plan_index(width, height, 9)
+    assert index == Index(*tile, 9)
+    assert Header("RGB", width, height, 2, MODEL_ID, index=index).tile_count == tiles
+
+
+@given(st.integers(1, 20000), st.integers(1, 13000))
+@example(MAX_PIXELS, 1)
+@example(2, MAX_PIXELS // 2)
+@example(1 << 14, 1 << 14)
+def test_tiles_cover_the_image_and_stay_small(width: int, height: int) -> None:
+    header = Header("RGB", width, height, 2, MODEL_ID, index=plan_index(width, height, 9))
+    boxes = header.boxes()
+    areas = [(rows.stop - rows.start) * (columns.stop - columns.start) for rows, columns in boxes]
+    assert sum(areas) == width * height
+    assert max(areas) <= TILE_PIXELS
+    assert len(boxes) == header.tile_count <= 1 + 2 * width * height // TILE_PIXELS
+    assert (boxes[0][0].start, boxes[-1][0].stop, boxes[-1][1].stop) == (0, height, width)
+
+
+@given(st.integers(1, 20000), st.integers(1, 13000))
+def test_sides_are_even_unless_they_are_the_images(width: int, height: int) -> None:
+    index = plan_index(width, height, 9)
+    if index:
+        assert index.tile_width % 2 == 0 or index.tile_width == width
+        assert index.tile_height % 2 == 0 or index.tile_height == height
+
+
+@pytest.mark.parametrize(("width", "height"), [(MAX_PIXELS, 1), (1 << 14, 1 << 14), (11, MAX_PIXELS // 11)])
+def test_every_plan_of_the_largest_images_is_within_the_limits(width: int, height: int) -> None:
+    index = plan_index(width, height, MAX_SEGMENTS)
+    assert index is not None
+    header = Header("RGB", width, height, 2, MODEL_ID, index=index)
+    chunks = header.tile_count * MAX_SEGMENTS
+    assert chunks <= MAX_CHUNKS
+    full = Index(index.tile_width, index.tile_height, MAX_SEGMENTS, (0,) * chunks, (0,) * chunks)
+    assert pack_header(Header("RGB", width, height, 2, MODEL_ID, index=full))
