@@ -16,7 +16,10 @@ from hypothesis import settings
 from torch import Tensor
 
 from ddpmcodec import models, networks
+from ddpmcodec.codec import graphics
 from ddpmcodec.networks import checkpoint, load_model
+from ddpmcodec.networks.context import model_file
+from ddpmcodec.networks.context.model import ContextModel
 from ddpmcodec.networks.exact import Architecture
 from ddpmcodec.networks.latent import LatentNetwork
 from ddpmcodec.networks.model import Model
@@ -71,6 +74,23 @@ def embedded(make_tiny_model: Callable[[int], Path], tmp_path: Path, monkeypatch
 @pytest.fixture(scope="session")
 def model(tiny_model: Path) -> Model:
     return load_model(tiny_model)
+
+
+@pytest.fixture(scope="session")
+def context_path() -> Path:
+    """The context model of the golden files: random networks around a simple prediction."""
+    return Path(__file__).parent / "golden" / "v1" / "model.safetensors"
+
+
+@pytest.fixture(scope="session")
+def context_model(context_path: Path) -> ContextModel:
+    return model_file.load_model(context_path)
+
+
+@pytest.fixture
+def no_webp(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The context model codes every image, however small lossless WebP makes it."""
+    monkeypatch.setattr(graphics, "may_be_graphics", lambda planes: False)
 
 
 @pytest.fixture(scope="module")

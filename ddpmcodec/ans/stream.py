@@ -94,17 +94,7 @@ def encode_reverse(starts: NDArray[np.uint32], freqs: NDArray[np.uint32], check:
     starts, freqs: uint32 [n], in units of 2^-24; a certain symbol (0, 2^24) costs nothing. check: 0 <= check < 2^31.
     Raises ValueError on an interval that is empty or outside [0, 2^24], or on a check out of range.
     """
-    if not 0 <= check < STATE_LOW:
-        raise ValueError(f"the check of a stream has 31 bits, got {check}")
-    if starts.shape != freqs.shape or starts.ndim != 1:
-        raise ValueError(f"starts and freqs must be vectors of one length, got shapes {starts.shape} and {freqs.shape}")
-    starts, freqs = np.ascontiguousarray(starts, np.uint32), np.ascontiguousarray(freqs, np.uint32)
-    words = np.empty(len(starts) + 2, np.uint32)  # a word a symbol at most; pages not reached are never touched
-    state, position, bad = _push_all(starts, freqs, np.uint64(STATE_LOW + check), words[2:])
-    if bad >= 0:
-        raise ValueError(f"symbol {bad}: start {starts[bad]}, frequency {freqs[bad]} is no part of [0, 2^{PRECISION}]")
-    words[position : position + 2] = int(state) & 0xFFFFFFFF, int(state) >> 32
-    return words[position:].astype("<u4", copy=False).tobytes()
+    return encode_segments(starts, freqs, [len(starts)], check)[0]
 
 
 def open_stream(data: bytes, *, partial: bool = False) -> tuple[np.uint64, NDArray[np.uint32]]:
@@ -158,11 +148,18 @@ def encode_segments(
 ) -> list[bytes]:
     """The stream of `encode_reverse`, cut where a decoder has all that it needs of the first `ends[k]` symbols.
 
-    The first piece begins with the state. Raises ValueError as `encode_reverse` does.
+    The first piece begins with the state. ends: never falling, to the number of symbols. Raises ValueError as
+    `encode_reverse` does.
     """
     if not 0 <= check < STATE_LOW:
         raise ValueError(f"the check of a stream has 31 bits, got {check}")
-    words, cuts = np.empty(len(starts) + 2, np.uint32), np.zeros(len(ends), np.int64)
+    if starts.shape != freqs.shape or starts.ndim != 1:
+        raise ValueError(f"starts and freqs must be vectors of one length, got shapes {starts.shape} and {freqs.shape}")
+    if list(ends) != sorted(ends) or not ends or ends[0] < 0 or ends[-1] != len(starts):
+        raise ValueError(f"segments must end in order, the last after all {len(starts)} symbols, got {list(ends)}")
+    starts, freqs = np.ascontiguousarray(starts, np.uint32), np.ascontiguousarray(freqs, np.uint32)
+    words = np.empty(len(starts) + 2, np.uint32)  # a word a symbol at most; pages not reached are never touched
+    cuts = np.zeros(len(ends), np.int64)
     state, position, bad = _push_segments(
         starts, freqs, np.array(ends, np.int64), np.uint64(STATE_LOW + check), words[2:], cuts
     )

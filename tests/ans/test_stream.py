@@ -15,6 +15,7 @@ from ddpmcodec.ans.stream import (
     advance,
     close_stream,
     encode_reverse,
+    encode_segments,
     needs_word,
     open_stream,
     refill,
@@ -153,3 +154,55 @@ def test_vectors_of_different_lengths_are_refused() -> None:
     starts, freqs = random_symbols(3)
     with pytest.raises(ValueError, match="one length"):
         encode_reverse(starts[:2], freqs, 0)
+
+
+# --- segments
+
+
+@st.composite
+def segmented(draw: st.DrawFn) -> tuple[list[tuple[int, int]], list[int]]:
+    """Symbols, and where segments end, some of them empty."""
+    symbols = draw(st.lists(intervals(), max_size=40))
+    ends = draw(st.lists(st.integers(0, len(symbols)), max_size=5))
+    return symbols, [*sorted(ends), len(symbols)]
+
+
+@given(segmented(), st.integers(0, STATE_LOW - 1))
+def test_segments_are_the_stream_cut_in_pieces(drawn: tuple[list[tuple[int, int]], list[int]], check: int) -> None:
+    symbols, ends = drawn
+    pieces = encode_segments(*arrays(symbols), ends, check)
+    assert len(pieces) == len(ends)
+    assert b"".join(pieces) == encode_reverse(*arrays(symbols), check)
+    assert len(pieces[0]) >= 8
+
+
+@given(segmented())
+def test_a_segment_ends_with_the_last_word_that_its_symbols_need(
+    drawn: tuple[list[tuple[int, int]], list[int]],
+) -> None:
+    symbols, ends = drawn
+    starts, freqs = arrays(symbols)
+    pieces = encode_segments(starts, freqs, ends, 77)
+    state, words = open_stream(b"".join(pieces))
+    position, taken = 0, []
+    for start, freq in symbols:
+        state = advance(state, start, freq)
+        if needs_word(state):
+            state, position = refill(state, words[position]), position + 1
+        taken.append(8 + 4 * position)
+    lengths = np.cumsum([len(piece) for piece in pieces]).tolist()
+    assert lengths == [taken[end - 1] if end else 8 for end in ends]
+
+
+@pytest.mark.parametrize("ends", [[], [1, 2], [4], [2, 1, 3], [-1, 3]])
+def test_segments_that_do_not_end_with_the_symbols_are_refused(ends: list[int]) -> None:
+    with pytest.raises(ValueError, match="segments must end in order, the last after all 3 symbols"):
+        encode_segments(*random_symbols(3), ends, 0)
+
+
+@pytest.mark.parametrize("place", [0, 3, 4])
+def test_the_interval_that_is_none_is_named_in_any_segment(place: int) -> None:
+    starts, freqs = random_symbols(5)
+    freqs[place] = 0
+    with pytest.raises(ValueError, match=f"symbol {place}: start"):
+        encode_segments(starts, freqs, [2, 2, 4, 5], 0)

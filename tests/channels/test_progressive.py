@@ -1,0 +1,316 @@
+"""Batches of images from nothing to exact: encoder and decoder in step, whatever they share the batch with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ddpmcodec.ans.stream import encode_segments, open_stream
+from ddpmcodec.channels import progressive
+from ddpmcodec.channels.progressive import Decoded, PyramidState, Segment, Symbols, Walk
+from ddpmcodec.coding_schedule import SCHEDULES, STEPS, CodingStep, bands_of
+from ddpmcodec.networks.context import adaptation
+from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.transform import cells, pyramid
+from ddpmcodec.transform.color import from_ycocg, to_ycocg
+
+PHOTO = np.asarray(Image.open(Path(__file__).parents[2] / "docs" / "photo.png").convert("RGB"))
+DEFAULT, FINE = SCHEDULES["default"], SCHEDULES["fine"]
+CHECK = 12345
+
+
+def crops(count: int, height: int, width: int, channels: int = 3) -> np.ndarray:
+    """Crops of a photograph, uint8 [N, H, W, C]."""
+    places = [(17 * k, 31 * k) for k in range(count)]
+    return np.stack([PHOTO[y : y + height, x : x + width, :channels] for y, x in places])
+
+
+def own(images: int) -> np.ndarray:
+    """A stream each."""
+    return np.arange(images)
+
+
+def encode(
+    pixels: np.ndarray, model: ContextModel, schedule: Sequence[CodingStep] = DEFAULT, *, adapts: bool = True,
+    streams: np.ndarray | None = None, told: Any = None,
+) -> list[Symbols]:  # fmt: skip
+    streams = own(len(pixels)) if streams is None else streams
+    return progressive.encode(to_ycocg(pixels), model, schedule, streams, adapts=adapts, told=told)
+
+
+def pieces_of(symbols: Symbols) -> list[bytes]:
+    return encode_segments(symbols.starts, symbols.freqs, symbols.ends, CHECK)
+
+
+def coder_of(datas: Sequence[bytes], streams: np.ndarray | None = None) -> progressive.Coder:
+    opened = [open_stream(data, partial=True) for data in datas]
+    streams = own(len(datas)) if streams is None else streams
+    return progressive.decoder(streams, [int(state) for state, _ in opened], [words for _, words in opened])
+
+
+def decode(
+    datas: Sequence[bytes], shape: tuple[int, ...], model: ContextModel, schedule: Sequence[CodingStep] = DEFAULT,
+    *, adapts: bool = True, streams: np.ndarray | None = None, last_segment: int | None = None,
+) -> Decoded:  # fmt: skip
+    images, height, width, channels = shape
+    coder = coder_of(datas, streams)
+    return progressive.decode(
+        coder, (images, height, width, channels), model, schedule, adapts=adapts, last_segment=last_segment
+    )
+
+
+def same(a: list[Symbols], b: list[Symbols]) -> bool:
+    pairs = zip(a, b, strict=True)
+    return all(np.array_equal(x.starts, y.starts) and np.array_equal(x.freqs, y.freqs) and x.ends == y.ends
+               for x, y in pairs)  # fmt: skip
+
+
+# --- round trips
+
+
+@pytest.mark.parametrize("adapts", [False, True])
+@pytest.mark.parametrize("schedule", [DEFAULT, FINE], ids=["default", "fine"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_decoding_undoes_encoding(
+    context_model: ContextModel, schedule: Sequence[CodingStep], channels: int, adapts: bool
+) -> None:
+    pixels = crops(3, 13, 22, channels)
+    datas = [b"".join(pieces_of(s)) for s in encode(pixels, context_model, schedule, adapts=adapts)]
+    found = decode(datas, pixels.shape, context_model, schedule, adapts=adapts)
+    assert found.state.is_exact
+    assert found.segments_done == len(progressive.segments(schedule, 13, 22))
+    np.testing.assert_array_equal(from_ycocg(found.state.planes()), pixels)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("height", [1, 2, 3, 7, 16])
+def test_every_small_size_comes_back(context_model: ContextModel, height: int, channels: int) -> None:
+    for width in (1, 2, 3, 5, 8, 17):
+        pixels = crops(2, height, width, channels)
+        datas = [b"".join(pieces_of(s)) for s in encode(pixels, context_model)]
+        found = decode(datas, pixels.shape, context_model)
+        np.testing.assert_array_equal(from_ycocg(found.state.planes()), pixels)
+
+
+@pytest.mark.parametrize("kind", ["noise", "extremes", "black", "white"])
+def test_extreme_images_come_back(context_model: ContextModel, kind: str) -> None:
+    noise = np.random.default_rng(3).integers(0, 256, (2, 12, 15, 3), dtype=np.uint8)
+    pixels = {
+        "noise": noise, "extremes": np.where(noise > 127, 255, 0).astype(np.uint8), "black": 0 * noise,
+        "white": 0 * noise + 255,
+    }[kind]  # fmt: skip
+    for schedule in (DEFAULT, FINE):
+        datas = [b"".join(pieces_of(s)) for s in encode(pixels, context_model, schedule)]
+        found = decode(datas, pixels.shape, context_model, schedule)
+        np.testing.assert_array_equal(from_ycocg(found.state.planes()), pixels)
+
+
+def test_several_images_may_share_a_stream(context_model: ContextModel) -> None:
+    pixels, streams = crops(5, 9, 11), np.array([0, 1, 0, 0, 1])
+    datas = [b"".join(pieces_of(s)) for s in encode(pixels, context_model, streams=streams)]
+    assert len(datas) == 2
+    found = decode(datas, pixels.shape, context_model, streams=streams)
+    np.testing.assert_array_equal(from_ycocg(found.state.planes()), pixels)
+
+
+# --- both sides in step
+
+
+def snapshot(walk: Walk) -> list[np.ndarray]:
+    state = walk.state
+    arrays = [state.root_lo, state.root_hi, *walk.learner[:3], *(last.weights for _, last in walk.networks)]
+    for band in state.geometry:
+        ranges = state.bands[band]
+        arrays += [ranges.lo, ranges.hi, ranges.mean, ranges.scale]
+    return [array.copy() for array in arrays]
+
+
+def walk_of(
+    pixels: np.ndarray, model: ContextModel, schedule: Sequence[CodingStep], learns: bool = False
+) -> Walk:
+    images, height, width, channels = pixels.shape
+    return Walk(model, schedule, (images, height, width, channels), adapts=True, learns=learns)
+
+
+@pytest.mark.parametrize("learns", [False, True])
+@pytest.mark.parametrize("schedule", [DEFAULT, FINE], ids=["default", "fine"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_decoder_knows_what_the_encoder_knew_after_every_segment(
+    context_model: ContextModel, schedule: Sequence[CodingStep], channels: int, learns: bool
+) -> None:
+    pixels, known = crops(2, 18, 21, channels), list[list[np.ndarray]]()
+    walk = walk_of(pixels, context_model, schedule, learns)
+    symbols = progressive.encode_with(walk, to_ycocg(pixels), own(2), lambda *_: known.append(snapshot(walk)))
+    coder = coder_of([b"".join(pieces_of(s)) for s in symbols])
+    other = walk_of(pixels, context_model, schedule, learns)
+    for number, _ in enumerate(other.run(coder)):
+        for mine, theirs in zip(snapshot(other), known[number], strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+    assert len(known) == len(other.segments)
+    assert coder.position.tolist() == coder.limit.tolist()
+    assert (coder.state == (1 << 31) + CHECK).all()
+
+
+def test_nothing_is_learned_unless_both_sides_adapt(context_model: ContextModel) -> None:
+    pixels = crops(1, 12, 12)
+    walk = Walk(context_model, DEFAULT, (1, 12, 12, 3), adapts=False)
+    progressive.encode_with(walk, to_ycocg(pixels), own(1))
+    np.testing.assert_array_equal(adaptation.learned(walk.learner)[0], context_model.initial)
+
+
+def test_adapting_to_an_image_saves_bytes(context_model: ContextModel) -> None:
+    pixels = crops(1, 48, 48)
+    sizes = []
+    for adapts, learns in [(False, False), (True, False), (True, True)]:
+        walk = Walk(context_model, DEFAULT, (1, 48, 48, 3), adapts=adapts, learns=learns)
+        symbols = progressive.encode_with(walk, to_ycocg(pixels), own(1))
+        sizes.append(sum(map(len, pieces_of(symbols[0]))))
+    assert sizes[1] < 0.97 * sizes[0]
+    assert sizes[2] < 0.99 * sizes[1]
+
+
+def test_learning_leaves_the_model_as_it_is(context_model: ContextModel) -> None:
+    before = [network.leave.copy() for network in context_model.networks]
+    pixels = crops(2, 16, 16)
+    walk = walk_of(pixels, context_model, DEFAULT, learns=True)
+    progressive.encode_with(walk, to_ycocg(pixels), own(2))
+    for network, leave, (moved, _) in zip(context_model.networks, before, walk.networks, strict=True):
+        np.testing.assert_array_equal(network.leave, leave)
+        assert (moved.leave != leave).any()
+
+
+# --- the same in any batch
+
+
+@pytest.mark.parametrize("schedule", [DEFAULT, FINE], ids=["default", "fine"])
+def test_symbols_do_not_depend_on_the_batch(context_model: ContextModel, schedule: Sequence[CodingStep]) -> None:
+    pixels = crops(4, 14, 19)
+    together = encode(pixels, context_model, schedule)
+    alone = [encode(pixels[k : k + 1], context_model, schedule)[0] for k in range(4)]
+    turned = encode(pixels[::-1], context_model, schedule)[::-1]
+    assert same(together, alone)
+    assert same(together, turned)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_symbols_do_not_depend_on_threads(context_model: ContextModel, threads: int) -> None:
+    before, expected = torch.get_num_threads(), encode(crops(3, 12, 16), context_model)
+    torch.set_num_threads(threads)
+    try:
+        assert same(encode(crops(3, 12, 16), context_model), expected)
+    finally:
+        torch.set_num_threads(before)
+
+
+# --- costs
+
+
+@pytest.mark.parametrize("schedule", [DEFAULT, FINE], ids=["default", "fine"])
+def test_the_bits_of_segments_are_the_bytes_of_the_stream(
+    context_model: ContextModel, schedule: Sequence[CodingStep]
+) -> None:
+    told: list[float] = []
+    pixels = crops(1, 32, 40)
+    symbols = encode(pixels, context_model, schedule, told=lambda _, bits: told.append(bits))[0]
+    pieces = pieces_of(symbols)
+    assert len(told) == len(pieces)
+    assert 0 <= 8 * sum(map(len, pieces)) - sum(told) < 64 + 1e-3 * sum(told)  # the state, and rounding
+    for piece, bits in zip(pieces[1:], told[1:], strict=True):
+        assert abs(8 * len(piece) - bits) < 64
+
+
+def test_costs_of_steps_add_up_to_those_of_the_image(context_model: ContextModel) -> None:
+    """What a symbol costs is -log2 of the probability that it was given, of all steps together that of the image."""
+    told: list[tuple[Segment, float]] = []
+    symbols = encode(crops(2, 20, 24), context_model, told=lambda *cost: told.append(cost))
+    total = sum((24 - np.log2(s.freqs)).sum() for s in symbols)
+    by_step = [sum(bits for segment, bits in told if segment.step is step) for step in DEFAULT]
+    assert sum(by_step) == pytest.approx(total, rel=1e-9)
+    assert all(bits > 0 for bits in by_step)
+
+
+# --- prefixes
+
+
+def holds(state: PyramidState, pixels: np.ndarray) -> bool:
+    """Whether all that is known is right."""
+    wide = np.zeros((*pixels.shape[:3], 3), np.int16)
+    wide[..., : pixels.shape[3]] = to_ycocg(pixels)
+    root, differences = pyramid.analyse(wide)
+    bands = [(state.bands[band], d) for band, d in zip(state.geometry, differences, strict=True)]
+    inside = [((ranges.lo <= d) & (d <= ranges.hi)).all() for ranges, d in bands]
+    return bool(all(inside) and (state.root_lo <= root).all() and (root <= state.root_hi).all())
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_whatever_is_decoded_of_a_prefix_is_right(context_model: ContextModel, channels: int) -> None:
+    pixels = crops(1, 11, 9, channels)
+    pieces = pieces_of(encode(pixels, context_model)[0])
+    data, ends = b"".join(pieces), np.cumsum([len(piece) for piece in pieces])
+    for size in range(8, len(data) + 1, 4):
+        found = decode([data[:size]], pixels.shape, context_model)
+        assert holds(found.state, pixels)
+        assert found.segments_done == np.count_nonzero(ends <= size)
+        assert found.state.is_exact == (size == len(data))
+
+
+def test_bytes_of_a_cut_word_are_ignored(context_model: ContextModel) -> None:
+    pixels = crops(1, 6, 6)
+    data = b"".join(pieces_of(encode(pixels, context_model)[0]))
+    a, b = (decode([data[:size]], pixels.shape, context_model).state for size in (20, 23))
+    for band in a.geometry:
+        np.testing.assert_array_equal(a.bands[band].lo, b.bands[band].lo)
+
+
+def test_decoding_stops_after_a_segment(context_model: ContextModel) -> None:
+    pixels = crops(1, 16, 16)
+    data = b"".join(pieces_of(encode(pixels, context_model)[0]))
+    total = len(progressive.segments(DEFAULT, 16, 16))
+    widths: list[int] = []
+    for last in range(total + 1):
+        found = decode([data], pixels.shape, context_model, last_segment=last)
+        assert found.segments_done == last
+        assert holds(found.state, pixels)
+        widths.append(sum(int((r.hi - r.lo).astype(int).sum()) for r in found.state.bands.values()))
+    assert widths == sorted(widths, reverse=True)
+    assert widths[-1] == 0
+
+
+# --- segments
+
+
+def test_every_size_has_as_many_segments() -> None:
+    for schedule in SCHEDULES.values():
+        counts = {len(progressive.segments(schedule, h, w)) for h, w in [(1, 1), (1, 40), (7, 3), (64, 64), (500, 700)]}
+        assert len(counts) == 1
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 9), (40, 24), (300, 200)])
+def test_segments_hold_the_bands_of_their_steps_in_order(height: int, width: int) -> None:
+    for schedule in SCHEDULES.values():
+        for step in schedule:
+            parts = [s for s in progressive.segments(schedule, height, width) if s.step is step]
+            assert [band for part in parts for band in part.bands] == bands_of(step, height, width)
+
+
+def test_a_step_takes_its_bands_to_its_level(context_model: ContextModel) -> None:
+    pixels = crops(1, 32, 32)
+    walk = walk_of(pixels, context_model, FINE)
+    root, differences = pyramid.analyse(to_ycocg(pixels))
+    coder = progressive.encoder(1, own(1), pixels.size * len(FINE))._replace(values=root)
+    for segment in walk.run(coder, differences):
+        for band in segment.bands:
+            lo, hi = cells.cells_of(differences[band.number - 1], cells.cell_widths(band.number, segment.step.level, 3))
+            most_lo, most_hi = cells.unknown(lo.shape)
+            np.testing.assert_array_equal(walk.state.bands[band].lo, np.maximum(lo, most_lo))
+            np.testing.assert_array_equal(walk.state.bands[band].hi, np.minimum(hi, most_hi))
+
+
+def test_steps_are_numbered() -> None:
+    assert [step.index for step in STEPS] == list(range(len(STEPS)))
