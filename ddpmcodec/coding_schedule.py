@@ -15,23 +15,23 @@ COARSEST_GROUP = 5  # bands from this one on are one segment of a file
 
 
 class CodingStep(NamedTuple):
-    """index: into `STEPS`. level: orthonormal cell width that the step's bands are known to after it, a power of two;
+    """number: index into `STEPS`. level: orthonormal cell width that the step's bands are known to after it, a power of two;
     0: exact. finest: number of the finest band."""
 
-    index: int
+    number: int
     level: int
     finest: int
 
 
 SCHEDULES = {
-    "default": (CodingStep(0, 64, 2), CodingStep(1, 16, 1), CodingStep(2, 4, 1), CodingStep(3, EXACT, 1)),
-    "fine": (
+    "short": (CodingStep(0, 64, 2), CodingStep(1, 16, 1), CodingStep(2, 4, 1), CodingStep(3, EXACT, 1)),
+    "long": (
         CodingStep(4, 128, 4), CodingStep(5, 64, 2), CodingStep(6, 32, 1), CodingStep(7, 16, 1), CodingStep(8, 8, 1),
         CodingStep(9, 4, 1), CodingStep(10, EXACT, 1),
     ),
 }  # fmt: skip
 STEPS = tuple(step for schedule in SCHEDULES.values() for step in schedule)
-assert [step.index for step in STEPS] == list(range(len(STEPS)))
+assert [step.number for step in STEPS] == list(range(len(STEPS)))
 
 
 def bands_of(step: CodingStep, height: int, width: int) -> list[Band]:

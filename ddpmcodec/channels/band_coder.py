@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ddpmcodec.ans.logistic import EIGHT_SCALES, SCALES, find, interval
 from ddpmcodec.ans.stream import advance, needs_word, refill, slot
+from ddpmcodec.networks.context import last_layer
 from ddpmcodec.networks.context.adaptation import NOT_CODED, adapt, contexts, corrected, normalised
 from ddpmcodec.networks.context.network import run
 from ddpmcodec.networks.context.shape import COUPLING, OFFSET, SCALE, WEIGHTS
@@ -58,6 +59,8 @@ class Workspace(NamedTuple):
     rows: NDArray[np.uint8]  # [M, INPUTS]
     around: NDArray[np.int16]  # [M, 3, PLACES]
     outputs: NDArray[np.int32]  # [M, OUTPUTS]
+    middle: NDArray[np.int16]  # [ROW], of `window.gather`
+    kept: NDArray[np.uint8]  # [M, width], activations for a last layer that learns; or [0, width]
 
 
 @kernel
@@ -92,12 +95,12 @@ def _residual(mean, lo, hi):  # type: ignore[no-untyped-def]
 @kernel
 def _predicted(output, around, channel, luma, orange):  # type: ignore[no-untyped-def]
     """(mean in 1/64, scale index) of a channel, given the residuals (1/64) of those before it."""
-    scale = min(max(np.int64(output[SCALE + channel]), 0), SCALES - 1)
+    scale = np.int64(min(max(output[SCALE + channel], 0), SCALES - 1))
     first = WEIGHTS + (PLACES if channel else 0)
-    total = np.int64(0)
-    for j in range(PLACES):
-        total += np.int64(output[first + j]) * np.int64(around[channel, j])
-    mean = (total >> 2) + ((np.int64(output[OFFSET + channel]) * EIGHT_SCALES[scale]) >> 9)
+    weights, values, total = output[first : first + PLACES], around[channel], np.int32(0)
+    for j in range(PLACES):  # at most 2^15 2^10 30 < 2^30, so that 32 bits do
+        total = np.int32(total + np.int32(weights[j] * np.int32(values[j])))
+    mean = (np.int64(total) >> 2) + ((np.int64(output[OFFSET + channel]) * EIGHT_SCALES[scale]) >> 9)
     if channel == 1:
         mean += (np.int64(output[COUPLING]) * luma) >> 6
     elif channel == 2:
@@ -157,8 +160,11 @@ def code_root(coder, lo, hi):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _code_position(coder, band, learner, kind, widths, adapts, place, output, around):  # type: ignore[no-untyped-def]
+def _code_position(coder, band, learner, kind, widths, adapts, last, place, output, around):  # type: ignore[no-untyped-def]
     n, y, x = place
+    learns = len(last.weights) > 0
+    if learns:
+        last_layer.begin(last)
     luma = orange = np.int64(0)
     for channel in range(CHANNELS):
         known = np.int64(band.lo[n, y, x, channel]), np.int64(band.hi[n, y, x, channel])
@@ -183,10 +189,13 @@ def _code_position(coder, band, learner, kind, widths, adapts, place, output, ar
             band.lo[n, y, x, channel], band.hi[n, y, x, channel] = new
             band.mean[n, y, x, channel], band.scale[n, y, x, channel] = mean, scale
             band.estimate[n, y + REACH, CHANNELS * (x + REACH) + channel] = _estimate(new[0], new[1])
+        residual = _residual(plain[0], new[0], new[1])
+        if learns:
+            last_layer.coded(last, channel, known, new, plain[0], plain[1], residual)
         if channel == 0:
-            luma = _residual(plain[0], new[0], new[1])
+            luma = residual
         elif channel == 1:
-            orange = _residual(plain[0], new[0], new[1])
+            orange = residual
 
 
 @kernel
@@ -203,24 +212,28 @@ def _gather_wave(coder, band, wave, space):  # type: ignore[no-untyped-def]
             if lo[0] == hi[0] and lo[1] == hi[1] and lo[2] == hi[2]:
                 continue
             estimate = band.estimate[n]
-            gather(band.coarse[n], estimate, estimate, y, x, space.rows[count], space.around[count])
+            gather(band.coarse[n], estimate, estimate, y, x, space.rows[count], space.around[count], space.middle)
             space.at[count, 0], space.at[count, 1], space.at[count, 2] = n, y, x
             count += 1
     return count
 
 
 @kernel
-def code_band(coder, band, network, situation, space, layers, learner, kind, widths, adapts):  # type: ignore[no-untyped-def]
-    """Take a band to a step's cells. widths: int64 [3] in 2^-16 of a unit. adapts: whether the learner is used."""
+def code_band(coder, band, network, situation, space, layers, learner, kind, widths, adapts, last):  # type: ignore[no-untyped-def]
+    """Take a band to a step's cells. widths: int64 [3] in 2^-16 of a unit. adapts: whether the learner is used; `last`
+    may be empty (`last_layer.start`)."""
     _, height, width, _ = band.lo.shape
     for wave in range(width + DELAY * (height - 1)):
         count = _gather_wave(coder, band, wave, space)
-        run(network, situation, space.rows, space.outputs, layers, count)
+        run(network, situation, space.rows, space.outputs, layers, count, space.kept)
         for k in range(count):
             place = space.at[k, 0], space.at[k, 1], space.at[k, 2]
-            _code_position(
-                coder, band, learner, kind, widths, adapts, place, space.outputs[k], space.around[k]
-            )
+            output, around = space.outputs[k], space.around[k]
+            _code_position(coder, band, learner, kind, widths, adapts, last, place, output, around)
+            if len(last.weights):
+                last_layer.finish(last, network, k, output, around, space.kept[k])
+        if count and len(last.weights):
+            last_layer.update(last, network, count)
 
 
 assert NOT_CODED < 0

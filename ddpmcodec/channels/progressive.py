@@ -1,7 +1,7 @@
 """The codec's channel: a batch of images of one size, from nothing to exact, step by step of a coding schedule.
 
-x_T is nothing, x_0 all exact. A noise level's cells are functions of the image (`transform.cells`), so that a step costs
--log2 p(x_u | x_s), and the steps add up to -log2 p(x): the bound is tight. Encoder and decoder share this walk.
+x_T is nothing, x_0 all exact. A noise level's cells are functions of the image (`transform.cells`), so that a step
+costs -log2 p(x_u | x_s), and the steps add up to -log2 p(x): the bound is tight. Encoder and decoder share this walk.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from ddpmcodec.ans.stream import PRECISION
 from ddpmcodec.channels import band_coder
 from ddpmcodec.channels.band_coder import BandState, Coder
 from ddpmcodec.coding_schedule import COARSEST_GROUP, CodingStep
-from ddpmcodec.networks.context import adaptation
+from ddpmcodec.networks.context import adaptation, last_layer
 from ddpmcodec.networks.context.model import ContextModel
 from ddpmcodec.networks.context.network import workspace
 from ddpmcodec.networks.context.shape import OUTPUTS, SHAPE, band_kind, situation
-from ddpmcodec.networks.context.window import CHANNELS, INPUTS, PLACES, padded
+from ddpmcodec.networks.context.window import CHANNELS, INPUTS, PLACES, ROW, padded
 from ddpmcodec.transform import cells, pyramid
 from ddpmcodec.transform.pyramid import Band, Planes
 
@@ -94,15 +94,19 @@ class Walk:
     """The steps of a schedule over one batch."""
 
     def __init__(
-        self, model: ContextModel, schedule: Sequence[CodingStep], shape: tuple[int, int, int, int], adapts: bool
-    ) -> None:
+        self, model: ContextModel, schedule: Sequence[CodingStep], shape: tuple[int, int, int, int], adapts: bool,
+        learns: bool = False,
+    ) -> None:  # fmt: skip
+        """adapts: scales and gains, of each image on its own. learns: last layers, which images of a batch share."""
         images, height, width, _ = shape
-        self.model, self.schedule, self.adapts = model, schedule, adapts
+        self.schedule, self.adapts = schedule, adapts
         self.state = PyramidState(shape)
         self.segments = segments(schedule, height, width)
         self.learner = adaptation.start(model.initial, images)
         largest = max((min(b.height, -(-b.width // band_coder.DELAY)) for b in self.state.geometry), default=0)
-        self.wave = _wave_space(images * max(largest, 1))
+        positions = images * max(largest, 1)
+        self.networks = [last_layer.start(network, positions if learns else 0) for network in model.networks]
+        self.wave = _wave_space(positions, learns)
         self.layers = workspace(SHAPE)
 
     def run(self, coder: Coder, values: Sequence[Planes] | None = None) -> Iterator[Segment]:
@@ -123,25 +127,28 @@ class Walk:
         """Takes a band to the step's level; the image that is one halving finer."""
         ranges, stored = self.state.bands[band], pyramid.turned(coarse, band)
         if not ranges.is_exact:
+            network, last = self.networks[band_kind(band.number)]
             residual = np.full(ranges.lo.shape, adaptation.NOT_CODED, np.int16)
             state = BandState(
                 padded(stored, True), padded(ranges.estimates(), False), ranges.lo, ranges.hi, ranges.mean,
                 ranges.scale, residual,
             )  # fmt: skip
             band_coder.code_band(
-                coder, state, self.model.networks[band_kind(band.number)], situation(step.index, band.number),
-                self.wave, self.layers, self.learner, adaptation.kind_of(step.index, band.number),
-                cells.cell_widths(band.number, step.level, CHANNELS), self.adapts,
+                coder, state, network, situation(step.number, band.number),
+                self.wave, self.layers, self.learner, adaptation.kind_of(step.number, band.number),
+                cells.cell_widths(band.number, step.level, CHANNELS), self.adapts, last,
             )  # fmt: skip
         return pyramid.synthesise_band(stored, ranges.estimates(), band)
 
 
-def _wave_space(positions: int) -> band_coder.Workspace:
+def _wave_space(positions: int, learns: bool) -> band_coder.Workspace:
     return band_coder.Workspace(
         np.empty((positions, 3), np.int64),
         np.empty((positions, INPUTS), np.uint8),
         np.empty((positions, CHANNELS, PLACES), np.int16),
         np.empty((positions, OUTPUTS), np.int32),
+        np.empty(ROW, np.int16),
+        np.empty((positions if learns else 0, SHAPE.width), np.uint8),
     )
 
 
@@ -163,9 +170,7 @@ def encoder(images: int, streams: NDArray[np.int64], capacity: int) -> Coder:
     )  # fmt: skip
 
 
-def decoder(
-    streams: NDArray[np.int64], states: Sequence[int], words: Sequence[NDArray[np.uint32]]
-) -> Coder:
+def decoder(streams: NDArray[np.int64], states: Sequence[int], words: Sequence[NDArray[np.uint32]]) -> Coder:
     """streams: [N], which stream each image comes from; states and words of every stream, in decoding order."""
     images, count = len(streams), len(states)
     lengths = np.array([len(w) for w in words], np.int64)
@@ -186,11 +191,12 @@ def encode(
     schedule: Sequence[CodingStep],
     streams: NDArray[np.int64],
     adapts: bool,
+    learns: bool = False,
     told: Told | None = None,
 ) -> list[Symbols]:
     """Symbols of every stream for planes int16 [N, H, W, C] of the colour transform; `streams` as of `encoder`."""
     images, height, width, channels = planes.shape
-    return encode_with(Walk(model, schedule, (images, height, width, channels), adapts), planes, streams, told)
+    return encode_with(Walk(model, schedule, (images, height, width, channels), adapts, learns), planes, streams, told)
 
 
 def encode_with(walk: Walk, planes: Planes, streams: NDArray[np.int64], told: Told | None = None) -> list[Symbols]:
@@ -217,6 +223,11 @@ def _bits(coder: Coder, first: NDArray[np.int64], last: NDArray[np.int64]) -> fl
     return float(sum((PRECISION - np.log2(part)).sum() for part in parts))
 
 
+def _bits_read(coder: Coder) -> float:
+    """What a decoder has taken from its streams, up to a constant: whole words, less what is still in its states."""
+    return float(32 * coder.position.sum() - np.log2(np.maximum(coder.state, 1).astype(np.float64)).sum())
+
+
 class Decoded(NamedTuple):
     """A batch as far as it was decoded."""
 
@@ -231,19 +242,24 @@ def decode(
     model: ContextModel,
     schedule: Sequence[CodingStep],
     adapts: bool,
+    learns: bool = False,
     last_segment: int | None = None,
     told: Told | None = None,
 ) -> Decoded:
     """Decode images of shape [N, H, W, C] from the streams of `decoder`, until the words of one of them run out.
 
-    last_segment: stop after so many segments. told: after each segment, with 0 bits.
+    last_segment: stop after so many segments. told: after each segment, with the bits that it took
+    from the streams.
     """
-    walk = Walk(model, schedule, shape, adapts)
+    walk = Walk(model, schedule, shape, adapts, learns)
     done = 0
     if last_segment != 0:
+        before = _bits_read(coder)
         for number, segment in enumerate(walk.run(coder), start=1):
             if told:
-                told(segment, 0.0)
+                after = _bits_read(coder)
+                told(segment, after - before)
+                before = after
             if coder.ended.any():
                 break
             done = number

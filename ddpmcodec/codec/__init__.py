@@ -1,9 +1,28 @@
-"""Images to .ddpm bytes and back: whole, from a prefix, or many at a time."""
+"""Images to .ddpm bytes and back: whole, from a prefix, or many at a time.
+
+Functions are imported when they are first used: `info` does without PyTorch.
+"""
 
 from __future__ import annotations
 
-from ddpmcodec.codec.decoder import Decoded, decode, decode_details, decode_many, truncate
-from ddpmcodec.codec.encoder import encode, encode_many
-from ddpmcodec.codec.information import info
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ddpmcodec.codec.decoder import Decoded, decode, decode_details, decode_many, truncate
+    from ddpmcodec.codec.encoder import encode, encode_many
+    from ddpmcodec.codec.information import info
 
 __all__ = ["Decoded", "decode", "decode_details", "decode_many", "encode", "encode_many", "info", "truncate"]
+
+_MODULES = {"encode": "encoder", "encode_many": "encoder", "info": "information"}  # of the rest: decoder
+
+
+def __getattr__(name: str) -> object:
+    if name in __all__:
+        return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'decoder')}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -224,7 +224,7 @@ def _preview(
         rows, columns = box
         shape = rows.stop - rows.start, columns.stop - columns.start, header.channels
         stream = file.tile_stream(number)
-        if len(stream) < STATE_BYTES:
+        if len(stream) < STATE_BYTES or last == 0:
             return None
         told = reporting(progress, shape[0] * shape[1], report)
         try:
@@ -242,11 +242,12 @@ def _preview(
     exact = all(tile is not None and tile.pixels is not None for tile in found)
     done = min(_steps_done(header, tile.segments_done) if tile else 0 for tile in found)
     damaged = side.damaged or any(
-        file.tile_is_damaged(n) or (tile is not None and tile.damaged) or (tile is None and _is_all_there(file, n))
+        file.tile_is_damaged(n) or (tile is not None and tile.damaged) or (tile is None and last != 0 and _is_all_there(file, n))
         or (tile is not None and tile.pixels is None and last is None and _is_all_there(file, n))
         for n, tile in enumerate(found)
     )  # fmt: skip
-    if not partial and damaged:
+    if not partial and (damaged or done < min(step or 0, steps)):
+        file.require_whole()
         raise ChecksumError(DAMAGED)
     pixels = canvas.pixels(model if denoise else None)
     used = file.size if exact else _bytes_used(file, step, found)
@@ -326,10 +327,8 @@ def _end_of_segment(file: Sections, segment: int) -> int:
 
 
 def _require_step(file: Sections, step: int) -> None:
-    """Raises TruncatedError when what is asked for is known to be incomplete."""
-    if step >= _steps(file.header) or file.header.index is None:
-        file.require_whole()
-    elif file.size < _end_of_segment(file, _segments_of_steps(file.header, step)):
+    """Raises TruncatedError when what is asked for is known to be incomplete. Of a single stream decoding tells."""
+    if step >= _steps(file.header) or file.size < _end_of_segment(file, _segments_of_steps(file.header, step)):
         file.require_whole()
 
 

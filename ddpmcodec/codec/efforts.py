@@ -1,27 +1,44 @@
-"""What an effort is: a coding schedule, and whether both sides adapt to the image. Part of the format, for good."""
+"""What an effort is: a coding schedule, and how both sides adapt to the image. Part of the format, for good."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from ddpmcodec.coding_schedule import SCHEDULES, CodingStep
+from ddpmcodec.coding_schedule import SCHEDULES, CodingStep, bands_of
 
 
 class Effort(NamedTuple):
+    """learns: weights of the last layers adapt as well, in tiles of `LEARNING_PIXELS` or more."""
+
     schedule: tuple[CodingStep, ...]
-    adapts: bool
+    learns: bool
+
+    def learns_in(self, height: int, width: int) -> bool:
+        """Whether weights adapt in a tile of this size: a small one has too little to teach."""
+        return self.learns and height * width >= LEARNING_PIXELS
 
 
+LEARNING_PIXELS = 1 << 14
 EFFORTS = {
-    1: Effort(SCHEDULES["default"], False),
-    2: Effort(SCHEDULES["default"], True),
-    3: Effort(SCHEDULES["fine"], True),
+    1: Effort(SCHEDULES["short"], False),
+    2: Effort(SCHEDULES["long"], False),
+    3: Effort(SCHEDULES["long"], True),
 }
 DEFAULT_EFFORT = 2
 
 
 def check_effort(effort: int) -> int:
     """Raises ValueError for an effort that there is not."""
-    if effort not in EFFORTS:
+    if isinstance(effort, (bool, float)) or effort not in EFFORTS:
         raise ValueError(f"effort must be {', '.join(map(str, EFFORTS))}, not {effort!r}")
     return effort
+
+
+def products_per_pixel(effort: int, height: int, width: int) -> float:
+    """Multiply-accumulates of the context model for a pixel of an image of this size, about as many in both
+    directions: every step gathers the context of each position of its bands once. Bands that are already exact, and
+    whole images that are stored as WebP, take fewer."""
+    from ddpmcodec.networks.context.shape import SHAPE
+
+    positions = sum(band.positions for step in EFFORTS[effort].schedule for band in bands_of(step, height, width))
+    return SHAPE.products * positions / (height * width)

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ddpmcodec.channels.progressive import segments
 from ddpmcodec.codec import decoder, graphics
 from ddpmcodec.codec.batching import ModelSource, Progress, batches, given_model, reporting
 from ddpmcodec.codec.efforts import DEFAULT_EFFORT, EFFORTS, check_effort
 from ddpmcodec.codec.tiles import Report, encode_tiles
-from ddpmcodec.channels.progressive import segments
 from ddpmcodec.errors import ChecksumError, FormatError, ImageError
 from ddpmcodec.format.ddpm import MODEL_ID_BYTES, Box, Header, assemble, plan_index, split
 from ddpmcodec.format.sections import pack_alpha, pack_metadata
@@ -90,6 +90,8 @@ def _planes(image: Picture, strip: bool) -> Planes:
 
 
 def _numbered(images: Iterable[Picture], strip: bool) -> Iterator[Planes]:
+    if isinstance(images, (str, bytes)):  # which would be taken for a list of letters
+        raise TypeError(f"encode_many() takes a list of images, not {type(images).__name__}")
     for number, image in enumerate(images, start=1):
         try:
             yield _planes(image, strip)
@@ -110,58 +112,31 @@ def _encode(
     report: Report | None,
 ) -> list[bytes]:  # fmt: skip
     models = [given or default_model(_pixels(planes)) for planes in pictures]
-    payloads = run_all(lambda n: _webp_if_clear(pictures[n], models[n]), range(len(pictures)))
+    graphic = run_all(lambda n: graphics.is_clearly_graphics(pictures[n], models[n]), range(len(pictures)))
     headers = [_header(planes, effort, model) for planes, model in zip(pictures, models, strict=True)]
-    waiting = [n for n, choice in enumerate(payloads) if choice.webp is None or choice.compare]
-    tiles = [_Tile(n, box, models[n]) for n in waiting for box in headers[n].boxes()]
-    chunks = _encode_tiles(tiles, pictures, effort, progress, report)
-    files = []
-    for n, (planes, choice) in enumerate(zip(pictures, payloads, strict=True)):
-        own = [chunk for tile, chunk in zip(tiles, chunks, strict=True) if tile.picture == n]
-        files.append(_smallest(planes, headers[n], own, choice))
+    tiles = [_Tile(n, box, models[n]) for n, skip in enumerate(graphic) if not skip for box in headers[n].boxes()]
+    chunks: list[list[list[bytes]]] = [[] for _ in pictures]
+    for tile, stream in zip(tiles, _encode_tiles(tiles, pictures, effort, progress, report), strict=True):
+        chunks[tile.picture].append(stream)
+    files = run_all(lambda n: _smallest(pictures[n], headers[n], chunks[n]), range(len(pictures)))
     if verify:
         _verify(files, pictures, given, progress)
     return files
 
 
-class _Choice(NamedTuple):
-    """webp: the payload, where WebP may be the smaller; compare: the context model codes as well."""
-
-    webp: bytes | None
-    compare: bool
-    quick: int | None = None
-
-
-def _webp_if_clear(planes: Planes, model: ContextModel) -> _Choice:
-    quick = graphics.quick_size(planes)
-    if quick is None:
-        return _Choice(None, True)
-    if _pixels(planes) <= graphics.PATCHES * graphics.PATCH**2:
-        return _Choice(None, True, quick)  # as quickly coded as estimated
-    share = graphics.estimate(planes, model) / quick
-    if share < graphics.CLEARLY_LESS:
-        return _Choice(None, True)
-    return _Choice(graphics.pack(planes), share < graphics.CLEARLY_MORE)
-
-
-def _smallest(planes: Planes, header: Header, tiles: Sequence[Sequence[bytes]], choice: _Choice) -> bytes:
+def _smallest(planes: Planes, header: Header, tiles: Sequence[Sequence[bytes]]) -> bytes:
+    """The file of these streams, or of a lossless WebP where that is smaller. No tiles: of the WebP."""
     coded = _assembled(planes, header, tiles) if tiles else None
-    webp = choice.webp
-    if coded is not None and choice.quick is not None and len(coded) > graphics.CLEARLY_LESS * choice.quick:
-        webp = graphics.pack(planes)
-    if webp is None:
-        assert coded is not None
+    if coded is not None and graphics.is_clearly_larger(planes, len(coded)):
         return coded
-    header = Header(
-        planes.mode, header.width, header.height, webp=True, mean_colour=graphics.mean_colour(planes)
-    )
-    stored = assemble(header, b"", webp, pack_metadata(planes.icc, planes.exif))
+    webp = Header(planes.mode, header.width, header.height, webp=True, mean_colour=graphics.mean_colour(planes))
+    stored = assemble(webp, b"", graphics.pack(planes), pack_metadata(planes.icc, planes.exif))
     return stored if coded is None or len(stored) < len(coded) else coded
 
 
 def _pixels(planes: Planes) -> int:
     height, width, _ = planes.colour.shape
-    return height * width
+    return int(height * width)
 
 
 def _header(planes: Planes, effort: int, model: ContextModel) -> Header:

@@ -23,31 +23,51 @@ from ddpmcodec.networks.context.model import ContextModel
 CHECK_BYTES = 4
 PATCH, PATCHES = 32, 8  # pixels of a side, and how many are coded for the estimate
 PATCH_OVERHEAD = 1.1  # small patches see fewer neighbours, and take about so much more than their image would
-# Where the estimate is below the first share of a quick WebP's size the model codes, above the second WebP does, and in
-# between both do.
-CLEARLY_LESS, CLEARLY_MORE = 0.75, 1.3
+# Shares of sizes, from 18 photographs and graphics. WebP at its highest effort takes 0.65 of a quick WebP or more, and
+# of a fair one (a twentieth of the time) 0.81 or more, or 0.96 where that is as large as photographs are.
+CLEARLY_MORE = 1.25  # of a quick WebP: an estimate above it says that WebP is smaller
+CLEARLY_LESS, CLEARLY_LESS_OF_A_PHOTOGRAPH = 0.78, 0.94  # of a fair WebP: below it the file is smaller
+PHOTOGRAPH_BITS = 6  # a pixel of a fair WebP, or more
 
 
-def quick_size(planes: Planes) -> int | None:
-    """Bytes of a WebP that was made in little time; None where the image is too large for one."""
-    return None if max(planes.colour.shape[:2]) > MAX_WEBP_SIDE else len(_webp(planes, method=0, quality=0))
+def may_be_graphics(planes: Planes) -> bool:
+    """Whether WebP holds an image of this size."""
+    height, width, _ = planes.colour.shape
+    return bool(max(height, width) <= MAX_WEBP_SIDE)
+
+
+def is_clearly_graphics(planes: Planes, model: ContextModel) -> bool:
+    """Whether WebP is smaller, by a quick WebP and an estimate of what the model takes. Never of small images, which
+    are coded as quickly as estimated."""
+    height, width, _ = planes.colour.shape
+    if not may_be_graphics(planes) or height * width <= PATCHES * PATCH**2:
+        return False
+    return estimate(planes, model) > CLEARLY_MORE * len(_webp(planes, method=1, quality=20))
+
+
+def is_clearly_larger(planes: Planes, coded: int) -> bool:
+    """Whether no WebP is smaller than `coded` bytes."""
+    if not may_be_graphics(planes):
+        return True
+    height, width, _ = planes.colour.shape
+    fair = len(_webp(planes, method=3, quality=50))
+    photograph = 8 * fair >= PHOTOGRAPH_BITS * height * width
+    return coded < fair * (CLEARLY_LESS_OF_A_PHOTOGRAPH if photograph else CLEARLY_LESS)
 
 
 def estimate(planes: Planes, model: ContextModel) -> float:
-    """About how many bytes the context model takes at the default effort, from a few patches."""
-    height, width, channels = planes.colour.shape
+    """About how many bytes the context model takes for the colours, from a few patches."""
+    height, width = planes.colour.shape[:2]
     rng = np.random.default_rng(0)
     side_y, side_x = min(PATCH, height), min(PATCH, width)
     tops, lefts = rng.integers(height - side_y + 1, size=PATCHES), rng.integers(width - side_x + 1, size=PATCHES)
     patches = [planes.colour[y : y + side_y, x : x + side_x] for y, x in zip(tops, lefts, strict=True)]
-    size = sum(len(piece) - 8 / len(pieces) for pieces in encode_tiles(np.stack(patches), model, 1) for piece in pieces)
-    return size / (PATCHES * side_y * side_x) * height * width / PATCH_OVERHEAD
+    size: float = sum(len(piece) - 8 / len(pieces) for pieces in encode_tiles(np.stack(patches), model, 1) for piece in pieces)
+    return float(size / (PATCHES * side_y * side_x) * height * width / PATCH_OVERHEAD)
 
 
 def pack(planes: Planes) -> bytes:
-    """The payload. Raises ValueError for an image that WebP does not hold."""
-    if max(planes.colour.shape[:2]) > MAX_WEBP_SIDE:
-        raise ValueError(f"WebP holds sides of {MAX_WEBP_SIDE} pixels at most")
+    """The payload."""
     return _checksum(planes.colour, planes.alpha).to_bytes(CHECK_BYTES, "little") + _webp(planes, method=6, quality=100)
 
 
@@ -63,7 +83,7 @@ def unpack(payload: bytes, header: Header) -> tuple[NDArray[np.uint8], NDArray[n
     except MemoryError:
         raise
     except Exception as error:  # Pillow's reader raises OSError, ValueError, SyntaxError, ...
-        raise CorruptError(f"the WebP inside the file does not decode ({error}): damaged; get the file again") from error
+        raise CorruptError(f"the WebP inside the file does not decode ({error}); get the file again") from error
     colour = np.ascontiguousarray(pixels[..., : header.channels])
     alpha = np.ascontiguousarray(pixels[..., 3]) if header.has_alpha else None
     if _checksum(colour, alpha) != int.from_bytes(payload[:CHECK_BYTES], "little"):

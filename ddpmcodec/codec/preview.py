@@ -88,8 +88,8 @@ def moments(state: PyramidState) -> Moments:
         coarse[:, :, : band.width] += _rounded_off(state.bands[band])
         mean = pyramid.turned(_finer(coarse, own.mean, band), band)
         spread = _finer(pyramid.turned(variance, band), np.zeros_like(own.deviation), band)
-        variance = pyramid.turned(_added(spread, own.deviation**2 / 4, band), band)
-    return Moments(mean, np.sqrt(variance))
+        variance = pyramid.turned(_added(spread, (np.square(own.deviation) / 4).astype(np.float32), band), band)
+    return Moments(mean, np.sqrt(variance).astype(np.float32))
 
 
 def _rounded_off(ranges: BandRanges) -> Real:

@@ -30,7 +30,7 @@ class SegmentCost(NamedTuple):
 
     level: int  # orthonormal cell width after it, 0: exact
     band: int  # number of its finest band
-    bits: float  # ideal code length; 0.0 from a decoder
+    bits: float  # ideal code length; from a decoder what it read, which is the same but for roundings
     seconds: float
     images: int
     share: float  # of all positions that the schedule codes
@@ -71,11 +71,13 @@ def encode_tiles(pixels: Pixels, model: ContextModel, effort: int, report: Repor
     """The stream of each image, uint8 [N, H, W, C], cut at the ends of its segments. The result does not depend on what
     else is in the batch."""
     chosen = EFFORTS[effort]
+    learns = chosen.learns_in(*pixels.shape[1:3])
+    if learns and len(pixels) > 1:  # each has weights of its own
+        return [encode_tiles(pixels[n : n + 1], model, effort, report)[0] for n in range(len(pixels))]
     clock = _Clock(report, chosen.schedule, pixels.shape)
     planes = color.to_ycocg(pixels)
-    symbols = progressive.encode(
-        planes, model, chosen.schedule, _each_its_own(len(pixels)), chosen.adapts, clock.tell if report else None
-    )
+    told, streams = clock.tell if report else None, _each_its_own(len(pixels))
+    symbols = progressive.encode(planes, model, chosen.schedule, streams, adapts=True, learns=learns, told=told)
     return [
         encode_segments(s.starts, s.freqs, s.ends, checksum(image)) for s, image in zip(symbols, pixels, strict=True)
     ]
@@ -101,11 +103,15 @@ def decode_tiles(
     Tiles of a batch are whole: one that is cut ends the others. Raises CorruptError for what is no stream.
     """
     chosen = EFFORTS[effort]
+    learns = chosen.learns_in(*shape[:2])
+    if learns and len(streams) > 1:
+        return [decode_tiles([s], shape, model, effort, last_segment=last_segment, report=report)[0] for s in streams]
     clock = _Clock(report, chosen.schedule, (len(streams), *shape))
     opened = [_open(stream) for stream in streams]
     coder = progressive.decoder(_each_its_own(len(streams)), [int(s) for s, _ in opened], [w for _, w in opened])
+    told, images = clock.tell if report else None, (len(streams), *shape)
     decoded = progressive.decode(
-        coder, (len(streams), *shape), model, chosen.schedule, chosen.adapts, last_segment, clock.tell if report else None
+        coder, images, model, chosen.schedule, adapts=True, learns=learns, last_segment=last_segment, told=told
     )
     state = decoded.state
     pixels = color.from_ycocg(state.planes()) if state.is_exact else None
@@ -140,12 +146,12 @@ def _sound(pixels: NDArray[np.int16], state: int, taken: int, words: NDArray[np.
 
 
 def whole_tiles(
-    streams: Sequence[bytes], shape: tuple[int, int, int], model: ContextModel, effort: int, report: Report | None = None
-) -> Pixels:
+    streams: Sequence[bytes], shape: tuple[int, int, int], model: ContextModel, effort: int,
+    report: Report | None = None,
+) -> Pixels:  # fmt: skip
     """Images uint8 [N, H, W, C] of whole streams. Raises ChecksumError where one is damaged."""
     found = decode_tiles(streams, shape, model, effort, report=report)
     images = [tile.pixels for tile in found if tile.pixels is not None]
     if len(images) < len(found):
         raise ChecksumError(DAMAGED)
     return np.stack(images)
-

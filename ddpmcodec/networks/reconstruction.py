@@ -30,8 +30,8 @@ class Denoiser(nn.Module):
         self.enter = nn.Conv2d(3 * patch, WIDTH, 3, padding=1)
         self.blocks = nn.ModuleList(nn.Conv2d(WIDTH, WIDTH, 3, padding=1) for _ in range(BLOCKS))
         self.leave = nn.Conv2d(WIDTH, patch, 3, padding=1)
-        nn.init.zeros_(self.leave.weight)
-        nn.init.zeros_(self.leave.bias)
+        for parameter in self.leave.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, mean: Tensor, deviation: Tensor) -> Tensor:
         """Means and standard deviations [N, 3, H, W] in grey levels to better means."""

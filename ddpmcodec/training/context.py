@@ -58,8 +58,15 @@ class Positions(NamedTuple):
         def last(array: NDArray[Any]) -> Tensor:
             return torch.from_numpy(np.ascontiguousarray(np.moveaxis(array, 0, -1), np.float32))
 
-        ranges = (last(arrays[name]) for name in ("lo", "hi", "new_lo", "new_hi", "around"))
-        return cls(torch.from_numpy(arrays["rows"]), *ranges, torch.from_numpy(arrays["situation"]))
+        return cls(
+            torch.from_numpy(arrays["rows"]),
+            last(arrays["lo"]),
+            last(arrays["hi"]),
+            last(arrays["new_lo"]),
+            last(arrays["new_hi"]),
+            last(arrays["around"]),
+            torch.from_numpy(arrays["situation"]),
+        )
 
 
 def _rounded(x: Tensor, low: float, high: float) -> Tensor:
@@ -82,6 +89,7 @@ class LatentContext(nn.Module):
             if first or last:
                 self.biases[layer] = nn.Parameter(torch.zeros(SITUATIONS, outputs))
         self.weights["leave"].data.zero_()
+        self.units: Tensor
         self.register_buffer("units", torch.tensor(UNITS), persistent=False)
 
     def _unit(self, layer: str) -> float:

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.numpy import load
 
 from ddpmcodec.channels import progressive
 from ddpmcodec.coding_schedule import SCHEDULES
 from ddpmcodec.networks.context import adaptation
 from ddpmcodec.networks.context.model import ContextModel
-from ddpmcodec.networks.context.model_file import pack, parse
+from ddpmcodec.networks.context.model_file import pack, parse, read_metadata
 from ddpmcodec.training.context import LatentContext
 from ddpmcodec.transform import color
 
@@ -42,7 +43,8 @@ def _after(model: ContextModel, schedule: Any, image: NDArray[np.uint8]) -> NDAr
     planes = color.to_ycocg(image[None])
     walk = progressive.Walk(model, schedule, planes.shape, True)
     progressive.encode_with(walk, planes, np.zeros(1, np.int64))
-    return adaptation.learned(walk.learner)[0]
+    learned: NDArray[np.int64] = adaptation.learned(walk.learner)[0]
+    return learned
 
 
 def export(
@@ -57,5 +59,15 @@ def export(
     tensors = tensors_of(networks)
     first = parse(pack(tensors, name), name)
     tensors["adaptation"] = learned_initial(first, images)
-    tensors |= {f"denoiser.{key}": value for key, value in (denoiser or {}).items()}
-    return pack(tensors, name, training)
+    return pack(_with(tensors, denoiser or {}), name, training)
+
+
+def with_denoiser(data: bytes, denoiser: Mapping[str, NDArray[Any]], source: str) -> bytes:
+    """A model file with another denoiser. source: what errors call it. Raises ModelError."""
+    metadata = read_metadata(data, source)
+    return pack(_with(load(data), denoiser), metadata["name"], metadata["training"])
+
+
+def _with(tensors: Mapping[str, NDArray[Any]], denoiser: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    rest = {key: value for key, value in tensors.items() if not key.startswith("denoiser.")}
+    return rest | {f"denoiser.{key}": value for key, value in denoiser.items()}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +77,7 @@ class ContextTrainer:
                 network = self.networks[band_kind(state.band.number)]
                 for first in range(0, len(at), 8192):
                     positions = Positions.of(positions_of(state, at[first : first + 8192]))
-                    total[state.step.index] += float(bits(network, positions).double().sum())
+                    total[state.step.number] += float(bits(network, positions).double().sum())
         return list(total / dims)
 
 
@@ -83,13 +85,13 @@ def begin_scales(network: LatentContext, positions: Positions) -> None:
     """First biases of the scales: of the mean size of what a situation codes."""
     middle = ((positions.new_lo + positions.new_hi) / 2).abs().t()
     network.biases["leave"].data[:, 3:6] = torch.log(middle.mean(0) * 0.6 + 0.3) + 48 / (8 / np.log(2))
-    for s in positions.situation.unique():
+    for s in positions.situation.unique():  # type: ignore[no-untyped-call]
         mean = middle[positions.situation == s].mean(0)
         network.biases["leave"].data[s, 3:6] = torch.log(mean * 0.6 + 0.3) + 48 / (8 / np.log(2))
 
 
-def write_state(path: Path, trainer: ContextTrainer) -> None:
-    """Weights, moments, and how far they are."""
+def write_state(path: Path, trainer: ContextTrainer, facts: Mapping[str, Any] | None = None) -> None:
+    """Weights, moments, how far they are, and what else a run wants to find again (JSON values)."""
     tensors: dict[str, Tensor] = {}
     for name, network, optimizers in _parts(trainer):
         for key, p in network.named_parameters():
@@ -98,16 +100,47 @@ def write_state(path: Path, trainer: ContextTrainer) -> None:
                 for moment in MOMENTS:
                     if p in optimizer.state and moment in optimizer.state[p]:
                         tensors[f"{name}.{key}:{moment}"] = optimizer.state[p][moment]
-    written = {"taken": trainer.taken, "seconds": trainer.seconds, "images": trainer.pool.images}
+    written = {**(facts or {}), "taken": trainer.taken, "seconds": trainer.seconds, "images": trainer.pool.images}
     write_file(path, save(tensors, metadata={"ddpmcodec": json.dumps(written)}))
+
+
+@contextmanager
+def _is_state(path: Path) -> Iterator[None]:
+    """Names the file in a TrainingError for what goes wrong with what it holds."""
+    try:
+        yield
+    except (OSError, SafetensorError, LookupError, TypeError, ValueError, RuntimeError) as error:
+        raise TrainingError(
+            f"{path}: not the state of a training run ({error}): name a folder that `ddpmcodec train` wrote"
+        ) from error
+
+
+def _content(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    with safe_open(path, framework="pt") as content:
+        tensors = {key: content.get_tensor(key) for key in content.keys()}  # noqa: SIM118
+        return tensors, dict(json.loads((content.metadata() or {})["ddpmcodec"]))
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """What `write_state` was given, and `taken`, `seconds` and `images`. Raises TrainingError."""
+    with _is_state(path):
+        return _content(path)[1]
+
+
+def read_networks(path: Path) -> list[LatentContext]:
+    """The networks of a state. Raises TrainingError where it is none."""
+    networks = [LatentContext(SHAPE) for _ in range(BAND_KINDS)]
+    with _is_state(path):
+        tensors, _ = _content(path)
+        for k, network in enumerate(networks):
+            network.load_state_dict({key: tensors[f"band{k}.{key}"] for key, _ in network.named_parameters()})
+    return networks
 
 
 def read_state(path: Path, trainer: ContextTrainer) -> None:
     """Go on from a state. Raises TrainingError where it is none."""
-    try:
-        with safe_open(path, framework="pt") as content:
-            tensors = {key: content.get_tensor(key) for key in content.keys()}  # noqa: SIM118
-            written: dict[str, Any] = json.loads((content.metadata() or {})["ddpmcodec"])
+    with _is_state(path):
+        tensors, written = _content(path)
         trainer.taken, trainer.seconds = int(written["taken"]), float(written["seconds"])
         trainer.pool.images = int(written["images"])
         for name, network, optimizers in _parts(trainer):
@@ -117,8 +150,6 @@ def read_state(path: Path, trainer: ContextTrainer) -> None:
                     if any(p is q for q in optimizer.param_groups[0]["params"]):
                         kept = {m: tensors[f"{name}.{key}:{m}"] for m in MOMENTS if f"{name}.{key}:{m}" in tensors}
                         optimizer.state[p] = kept
-    except (OSError, SafetensorError, LookupError, TypeError, ValueError, RuntimeError) as error:
-        raise TrainingError(f"{path}: not the state of a run ({error}): start one without --resume") from error
 
 
 def _parts(trainer: ContextTrainer) -> list[tuple[str, LatentContext, list[torch.optim.Optimizer]]]:
@@ -132,8 +163,14 @@ def train(
     log: Callable[[dict[str, Any]], object],
     save_to: Path,
     evaluate_minutes: float = 5.0,
+    *,
+    facts: Callable[[], Mapping[str, Any]] = dict,
+    stop: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Train until the trainer has had so many hours; log, evaluate and save now and then."""
+    """Train until the trainer has had so many hours, or until `stop`; log, evaluate and save now and then.
+
+    facts: what `write_state` keeps. Raises TrainingError when the loss is no number.
+    """
     start, evaluated = time.perf_counter() - trainer.seconds, time.perf_counter()
     losses: dict[int, list[float]] = {}
 
@@ -142,22 +179,28 @@ def train(
         log({
             "step": trainer.taken, "images": trainer.pool.images, "seconds": round(trainer.seconds, 1),
             "done": round(done, 4), "held_out": {
-                name: round(sum(costs[step.index] for step in schedule), 4) for name, schedule in SCHEDULES.items()
+                name: round(sum(costs[step.number] for step in schedule), 4) for name, schedule in SCHEDULES.items()
             },
             "steps": [round(float(cost), 4) for cost in costs],
         })  # fmt: skip
-        write_state(save_to, trainer)
+        write_state(save_to, trainer, facts())
 
     while (done := (time.perf_counter() - start) / (3600 * hours)) < 1:
         kind, value = trainer.update(done)
+        if not math.isfinite(value):
+            raise TrainingError(f"the loss is {value} after {trainer.taken} steps: go back to the last save (--resume)")
         losses.setdefault(kind, []).append(value)
         trainer.seconds = time.perf_counter() - start
         if trainer.taken % 1000 == 0:
             means = {kind + 1: round(float(np.mean(found)), 4) for kind, found in losses.items()}
             log({"step": trainer.taken, "images": trainer.pool.images, "done": round(done, 4), "bits": means})
             losses = {}
+        if stop():
+            write_state(save_to, trainer, facts())
+            return
         if time.perf_counter() - evaluated > 60 * evaluate_minutes:
             report(done)
             evaluated = time.perf_counter()
             start = evaluated - trainer.seconds
+    trainer.seconds = max(trainer.seconds, 3600 * hours)
     report(1.0)

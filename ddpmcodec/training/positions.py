@@ -56,7 +56,7 @@ def positions_of(state: StepState, at: NDArray[np.int64]) -> dict[str, NDArray[A
     rows, around = gather_many(padded(state.coarse, True), coded, known, at)
     chosen = tuple(at.T)
     ranges = {name: getattr(state, name)[chosen] for name in ("lo", "hi", "new_lo", "new_hi")}
-    here = np.full(len(at), situation(state.step.index, state.band.number))
+    here = np.full(len(at), situation(state.step.number, state.band.number))
     return {"rows": rows, "around": around, **ranges, "situation": here}
 
 

@@ -28,7 +28,7 @@ from ddpmcodec.networks.context import adaptation
 from ddpmcodec.networks.context.model import ContextModel
 from ddpmcodec.networks.context.network import network_of, outputs_of
 from ddpmcodec.networks.context.shape import BAND_KINDS, SHAPE, SITUATIONS
-from ddpmcodec.networks.context.window import INPUTS
+from ddpmcodec.networks.context.window import CHANNELS, INPUTS
 
 KIND, FORMAT = "context", 1
 ANSWER_ROWS = 24
@@ -41,7 +41,7 @@ def layout() -> dict[str, tuple[np.dtype[Any], tuple[int, ...]]]:
     found: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {
         "adaptation": (
             np.dtype(np.int32),
-            (adaptation.KINDS, adaptation.CHANNELS, adaptation.CONTEXTS + adaptation.GAINS),
+            (adaptation.KINDS, CHANNELS, adaptation.CONTEXTS + adaptation.GAINS),
         )
     }
     for k in range(BAND_KINDS):

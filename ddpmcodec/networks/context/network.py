@@ -58,11 +58,13 @@ def network_of(params: Mapping[str, NDArray[Any]], shape: Shape) -> Network:
     return Network(
         pack(params["enter.weight"]),
         signed_offset(params["enter.weight"]),
-        *(np.ascontiguousarray(params[f"enter.{key}"], np.float32) for key in ("factor", "bias")),
+        np.ascontiguousarray(params["enter.factor"], np.float32),
+        np.ascontiguousarray(params["enter.bias"], np.float32),
         np.stack([pack(params[f"{name}.weight"]) for name in blocks]),
         np.stack([params[f"{name}.factor"] for name in blocks]).astype(np.float32),
         pack(params["leave.weight"]),
-        *(wide(params[f"leave.{key}"]) for key in ("factor", "bias")),
+        wide(params["leave.factor"]),
+        wide(params["leave.bias"]),
     )
 
 
@@ -86,7 +88,7 @@ def _activate(trunk, activation, rows):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _block_rows(network, situation, inputs, outputs, space, rows):  # type: ignore[no-untyped-def]
+def _block_rows(network, situation, inputs, outputs, space, rows, kept):  # type: ignore[no-untyped-def]
     product(inputs, network.enter, space.sums, rows)
     bias = network.enter_bias[situation]
     for m in range(rows):
@@ -102,6 +104,8 @@ def _block_rows(network, situation, inputs, outputs, space, rows):  # type: igno
             for c in range(len(trunk)):
                 trunk[c] = trunk[c] + np.float32(sums[c]) * factor[c]
     _activate(space.trunk, space.activation, rows)
+    if len(kept):
+        kept[:rows] = space.activation[:rows]
     product(space.activation, network.leave, space.last, rows)
     bias = network.leave_bias[situation]
     for m in range(rows):
@@ -112,18 +116,25 @@ def _block_rows(network, situation, inputs, outputs, space, rows):  # type: igno
 
 
 @kernel
-def run(network, situation, inputs, outputs, space, rows):  # type: ignore[no-untyped-def]
-    """outputs int32 [M, OUTPUTS] of the first `rows` of inputs uint8 [M, INPUTS], in one situation."""
+def run(network, situation, inputs, outputs, space, rows, kept):  # type: ignore[no-untyped-def]
+    """outputs int32 [M, OUTPUTS] of the first `rows` of inputs uint8 [M, INPUTS], in one situation.
+
+    kept: uint8 [M, width], for the activations that the last layer sees; or [0, width].
+    """
     for first in range(0, rows, BLOCK_ROWS):
-        count = min(BLOCK_ROWS, rows - first)
-        _block_rows(network, situation, inputs[first : first + count], outputs[first : first + count], space, count)
+        last = min(first + BLOCK_ROWS, rows)
+        _block_rows(
+            network, situation, inputs[first:last], outputs[first:last], space, last - first, kept[first:last]
+        )
 
 
 def outputs_of(network: Network, shape: Shape, situation: int, inputs: NDArray[np.uint8]) -> NDArray[np.int32]:
     """What `run` finds, int32 [M, OUTPUTS]."""
     outputs = np.empty((len(inputs), OUTPUTS), np.int32)
-    run(network, situation, inputs, outputs, workspace(shape), len(inputs))
+    kept = np.empty((0, shape.width), np.uint8)
+    run(network, situation, inputs, outputs, workspace(shape), len(inputs), kept)
     return outputs
 
 
-assert ZERO == 128 and INPUTS % 4 == 0
+assert ZERO == 128
+assert INPUTS % 4 == 0

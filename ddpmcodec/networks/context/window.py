@@ -28,12 +28,11 @@ PLACES = len(COARSE_PLACES) + len(CODED_PLACES)
 
 kernel = compiled.kernel(error_model="numpy")
 inline = compiled.kernel(error_model="numpy", inline="always")
-_COARSE = np.array(COARSE_PLACES, np.int64)
-_CODED = np.array(CODED_PLACES, np.int64)
+assert (len(COARSE_PLACES), len(CODED_PLACES)) == (24, 6)  # as `_around` has them
 
 
 def padded(planes: NDArray[np.int16], edge: bool) -> NDArray[np.int16]:
-    """[N, height, width, 3] with its margin, int16 [N, height + 6, 3 (width + 6)]; edge: repeat it, instead of zeros."""
+    """[N, height, width, 3] with its margin: int16 [N, height + 6, 3 (width + 6)]. edge: repeat it, not zeros."""
     around = ((0, 0), (REACH, REACH), (REACH, REACH), (0, 0))
     wide = np.pad(planes, around, mode="edge") if edge else np.pad(planes, around)
     return np.ascontiguousarray(wide.reshape(*wide.shape[:2], -1))
@@ -49,20 +48,19 @@ def _input(difference):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _coarse_window(coarse, y, x, row):  # type: ignore[no-untyped-def]
+def _coarse_window(coarse, y, x, row, middle):  # type: ignore[no-untyped-def]
     first = CHANNELS * x
-    middle = coarse[y + REACH, first + CHANNELS * REACH :]
-    m0, m1, m2 = middle[0], middle[1], middle[2]
+    for k in range(ROW):
+        middle[k] = coarse[y + REACH, first + CHANNELS * REACH + k % CHANNELS]
     for i in range(SIDE):
         source, target = coarse[y + i, first : first + ROW], row[i * ROW : i * ROW + ROW]
-        for j in range(SIDE):
-            target[3 * j] = _input(np.int16(source[3 * j] - m0))
-            target[3 * j + 1] = _input(np.int16(source[3 * j + 1] - m1))
-            target[3 * j + 2] = _input(np.int16(source[3 * j + 2] - m2))
+        for k in range(ROW):  # one loop over all channels: it is vectorised
+            target[k] = _input(np.int16(source[k] - middle[k]))
     centre = REACH * ROW + REACH * CHANNELS
-    row[centre] = np.uint8(min(max(m0, np.int16(0)), np.int16(255)))
-    row[centre + 1] = np.uint8((min(max(m1, np.int16(-255)), np.int16(255)) >> np.int16(1)) + np.int16(ZERO))
-    row[centre + 2] = np.uint8((min(max(m2, np.int16(-255)), np.int16(255)) >> np.int16(1)) + np.int16(ZERO))
+    row[centre] = np.uint8(min(max(middle[0], np.int16(0)), np.int16(255)))
+    for c in range(1, CHANNELS):
+        half = min(max(middle[c], np.int16(-255)), np.int16(255)) >> np.int16(1)
+        row[centre + c] = np.uint8(half + np.int16(ZERO))
 
 
 @kernel
@@ -72,14 +70,14 @@ def _band_row(source, first, last, row):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def gather(coarse, coded, known, y, x, row, around):  # type: ignore[no-untyped-def]
+def gather(coarse, coded, known, y, x, row, around, middle):  # type: ignore[no-untyped-def]
     """The context of position (y, x).
 
     coarse: the coarse image; coded: estimates of the band, of which those before (y, x) in coding order are read;
     known: the same, of which the others are. Fills row uint8 [INPUTS], and around int16 [3, PLACES]: values at
-    `COARSE_PLACES` less the centre, and at `CODED_PLACES`.
+    `COARSE_PLACES` less the centre, and at `CODED_PLACES`. middle: int16 [ROW], overwritten.
     """
-    _coarse_window(coarse, y, x, row)
+    _coarse_window(coarse, y, x, row, middle)
     first = CHANNELS * x
     own = CHANNELS * REACH
     for i in range(REACH):
@@ -91,21 +89,37 @@ def gather(coarse, coded, known, y, x, row, around):  # type: ignore[no-untyped-
         _band_row(known[y + i, first : first + ROW], 0, ROW, row[WINDOW + i * ROW : WINDOW + i * ROW + ROW])
     row[2 * WINDOW] = ZERO
     row[2 * WINDOW + 1] = ZERO
+    _around(coarse, coded, y, first, around)
+
+
+@kernel
+def _around(coarse, coded, y, first, around):  # type: ignore[no-untyped-def]
+    """`COARSE_PLACES` and `CODED_PLACES`; written out, as a loop over the lists takes three times as long."""
+    for i in range(5):
+        source = coarse[y + REACH - 2 + i, first + CHANNELS * (REACH - 2) :]
+        for j in range(5):
+            place = 5 * i + j
+            if place != 12:
+                for c in range(CHANNELS):
+                    around[c, place - (place > 12)] = source[CHANNELS * j + c]
+    row, above = coded[y + REACH], coded[y + REACH - 1]
+    here = first + CHANNELS * REACH
     for c in range(CHANNELS):
-        middle_value = coarse[y + REACH, first + own + c]
-        for j in range(len(_COARSE)):
-            place = first + own + CHANNELS * _COARSE[j, 1] + c
-            around[c, j] = coarse[y + REACH + _COARSE[j, 0], place] - middle_value
-        for j in range(len(_CODED)):
-            place = first + own + CHANNELS * _CODED[j, 1] + c
-            around[c, len(_COARSE) + j] = coded[y + REACH + _CODED[j, 0], place]
+        middle = coarse[y + REACH, here + c]
+        for j in range(24):
+            around[c, j] -= middle
+        around[c, 24], around[c, 25] = row[here + c - CHANNELS], row[here + c - 2 * CHANNELS]
+        for j in range(3):
+            around[c, 26 + j] = above[here + c + CHANNELS * (j - 1)]
+        around[c, 29] = coded[y + REACH - 2, here + c]
 
 
 @kernel
 def _gather_many(coarse, coded, known, images, ys, xs, rows, around):  # type: ignore[no-untyped-def]
+    middle = np.empty(ROW, np.int16)
     for k in range(len(ys)):
         n = images[k]
-        gather(coarse[n], coded[n], known[n], ys[k], xs[k], rows[k], around[k])
+        gather(coarse[n], coded[n], known[n], ys[k], xs[k], rows[k], around[k], middle)
 
 
 def gather_many(
