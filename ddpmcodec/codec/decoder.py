@@ -241,11 +241,11 @@ def _preview(
         canvas.place(box, tile.state if tile else None, tile.pixels if tile else None)
     exact = all(tile is not None and tile.pixels is not None for tile in found)
     done = min(_steps_done(header, tile.segments_done) if tile else 0 for tile in found)
+    unfinished = [last != 0 and (tile is None or (tile.pixels is None and last is None)) for tile in found]
     damaged = side.damaged or any(
-        file.tile_is_damaged(n) or (tile is not None and tile.damaged) or (tile is None and last != 0 and _is_all_there(file, n))
-        or (tile is not None and tile.pixels is None and last is None and _is_all_there(file, n))
+        file.tile_is_damaged(n) or (tile is not None and tile.damaged) or (unfinished[n] and _is_all_there(file, n))
         for n, tile in enumerate(found)
-    )  # fmt: skip
+    )
     if not partial and (damaged or done < min(step or 0, steps)):
         file.require_whole()
         raise ChecksumError(DAMAGED)

@@ -1,34 +1,49 @@
-"""Pictures, a tiny model, and the three kinds of files that it writes."""
+"""Pictures, the tiny model, and the kinds of files that it writes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from ddpmcodec import codec, container
-from ddpmcodec.networks.model import Model
+from ddpmcodec import codec
+from ddpmcodec.codec import graphics
+from ddpmcodec.format import tiles
+from ddpmcodec.networks.context import model_file
+from ddpmcodec.networks.context.model import ContextModel
 
 Picture = Callable[..., Image.Image]
-Smooth = Callable[..., np.ndarray]
-
-
-def smooth_array(height: int = 20, width: int = 24) -> np.ndarray:
-    """A picture with edges and slopes, uint8 (H, W, 4)."""
-    y, x = np.mgrid[:height, :width]
-    planes = [5 * x + 3 * y, 200 - 4 * y, np.where(x > y, 60, 190), np.where(x + y > 12, 255, 9 * y)]
-    return np.stack(planes, axis=2).astype(np.uint8)
+PHOTO = Path(__file__).parents[2] / "docs" / "photo.png"
 
 
 def make_picture(mode: str = "RGB", height: int = 20, width: int = 24) -> Image.Image:
-    return Image.fromarray(smooth_array(height, width)).convert(mode, dither=Image.Dither.NONE)
+    """A part of a photograph; its alpha has an edge and a slope."""
+    with Image.open(PHOTO) as photo:
+        crop = photo.convert("RGB").crop((120, 80, 120 + width, 80 + height))
+    if mode in ("LA", "RGBA"):
+        y, x = np.mgrid[:height, :width]
+        crop.putalpha(Image.fromarray(np.where(x + y > 12, 255, 9 * y).astype(np.uint8)))
+    return crop.convert(mode, dither=Image.Dither.NONE)
 
 
-@pytest.fixture(scope="session")
-def smooth() -> Smooth:
-    return smooth_array
+@contextmanager
+def small_tiles_of(pixels: int) -> Iterator[None]:
+    """Images over so many pixels are cut into tiles of at most as many, as large ones are into far larger ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tiles, "SINGLE_STREAM_PIXELS", pixels)
+        patch.setattr(tiles, "TILE_PIXELS", pixels)
+        yield
+
+
+@contextmanager
+def without_webp() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(graphics, "may_be_graphics", lambda planes: False)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -36,37 +51,58 @@ def picture() -> Picture:
     return make_picture
 
 
-@pytest.fixture
-def small_groups(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Images over 128 pixels are cut into groups of at most 128, as large ones are into far larger ones."""
-    monkeypatch.setattr(container, "SINGLE_STREAM_PIXELS", 128)
-    monkeypatch.setattr(container, "GROUP_PIXELS", 128)
+@pytest.fixture(scope="session")
+def model(context_model: ContextModel) -> ContextModel:
+    return context_model
 
 
 @pytest.fixture(scope="session")
-def small(model: Model) -> bytes:
+def other_model(context_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same networks under another name, and so with another id."""
+    path = tmp_path_factory.mktemp("models") / "other.safetensors"
+    path.write_bytes(model_file.pack(model_file.load(context_path.read_bytes()), "other"))
+    return path
+
+
+@pytest.fixture
+def small_tiles() -> Iterator[None]:
+    with small_tiles_of(128):
+        yield
+
+
+@pytest.fixture(scope="session")
+def small(model: ContextModel) -> bytes:
     """A file of one stream: 6 x 5 pixels with alpha and metadata."""
     image = make_picture("RGBA", 5, 6)
     image.info.update(icc_profile=b"profile", exif=b"Exif\0\0MM")
-    return codec.encode(image, effort=1, model=model)
+    with without_webp():
+        return codec.encode(image, model=model)
 
 
 @pytest.fixture(scope="session")
-def bare(model: Model) -> bytes:
+def bare(model: ContextModel) -> bytes:
     """A file of a header and one stream, nothing else."""
-    return codec.encode(make_picture("RGB", 5, 6), effort=1, model=model)
+    with without_webp():
+        return codec.encode(make_picture("RGB", 5, 6), model=model)
 
 
 @pytest.fixture(scope="session")
-def chunked(model: Model) -> bytes:
-    """A file of chunks: 12 x 8 pixels in two groups."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(container, "SINGLE_STREAM_PIXELS", 64)
-        patch.setattr(container, "GROUP_PIXELS", 64)
+def tiled(model: ContextModel) -> bytes:
+    """A file of chunks: 12 x 8 pixels in two tiles, at effort 1."""
+    with without_webp(), small_tiles_of(64):
         return codec.encode(make_picture("RGB", 8, 12), effort=1, model=model)
 
 
-@pytest.fixture(params=["small", "bare", "chunked"])
+@pytest.fixture(scope="session")
+def webp() -> bytes:
+    """A file of lossless WebP, with alpha and metadata."""
+    image = Image.new("RGBA", (30, 20), (250, 120, 7, 255))
+    image.paste((0, 0, 0, 128), (4, 5, 20, 9))
+    image.info.update(icc_profile=b"profile", exif=b"Exif\0\0MM")
+    return codec.encode(image)
+
+
+@pytest.fixture(params=["small", "bare", "tiled"])
 def file(request: pytest.FixtureRequest) -> bytes:
     found: bytes = request.getfixturevalue(request.param)
     return found

@@ -1,9 +1,10 @@
-"""Every mode and size comes back exactly, alone or with many others; the package offers the functions."""
+"""What is encoded comes back exactly: modes, sizes, efforts, arrays, files, metadata, tiles, and many at once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+import threading
+from collections.abc import Callable, Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -14,100 +15,146 @@ from PIL import Image
 
 import ddpmcodec
 from ddpmcodec import codec
-from ddpmcodec.channels import uniform
+from ddpmcodec.codec import encoder
+from ddpmcodec.codec.batching import batches
+from ddpmcodec.codec.efforts import EFFORTS
+from ddpmcodec.codec.tiles import SegmentCost
 from ddpmcodec.errors import ImageError
-from ddpmcodec.networks.model import Model
+from ddpmcodec.networks.context.model import ContextModel
 
 Picture = Callable[..., Image.Image]
-Smooth = Callable[..., np.ndarray]
-
 
 MODES = ("1", "L", "LA", "RGB", "RGBA")
+pytestmark = pytest.mark.usefixtures("no_webp")
 
 
-@pytest.mark.parametrize("effort", [1, 3, 5, 9])
+@pytest.fixture(autouse=True)
+def context_coding(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
+    """All files that tests here write."""
+    files: list[bytes] = []
+    write = encoder._encode
+
+    def kept(*arguments: Any) -> list[bytes]:
+        found = write(*arguments)
+        files.extend(found)
+        return found
+
+    monkeypatch.setattr(encoder, "_encode", kept)
+    yield files
+    assert all(codec.info(file)["coding"] == "context model" for file in files)
+
+
+@pytest.mark.parametrize("effort", EFFORTS)
 @pytest.mark.parametrize("mode", MODES)
-def test_every_mode_comes_back_exactly(picture: Picture, model: Model, mode: str, effort: int) -> None:
-    assert codec.decode(codec.encode(picture(mode), effort=effort, model=model), model=model) == picture(mode)
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_progressive_files_come_back_exactly(picture: Picture, model: Model, mode: str) -> None:
-    found = codec.encode(picture(mode, 21, 37), progressive=True, model=model)
-    assert codec.decode(found, model=model) == picture(mode, 21, 37)
+def test_every_mode_comes_back_exactly(picture: Picture, model: ContextModel, mode: str, effort: int) -> None:
+    data = codec.encode(picture(mode), effort=effort, model=model)
+    assert codec.decode(data, model=model) == picture(mode)
+    assert (codec.info(data)["mode"], codec.info(data)["effort"]) == (mode, effort)
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 7), (9, 1), (2, 3), (5, 17), (33, 31)])
 @pytest.mark.parametrize("mode", ["L", "RGB"])
-def test_every_size_comes_back_exactly(picture: Picture, model: Model, mode: str, height: int, width: int) -> None:
+def test_every_size_comes_back_exactly(
+    picture: Picture, model: ContextModel, mode: str, height: int, width: int
+) -> None:
     image = picture(mode, height, width)
-    assert codec.decode(codec.encode(image, effort=1, model=model), model=model) == image
+    assert codec.decode(codec.encode(image, model=model), model=model) == image
 
 
 @pytest.mark.parametrize("shape", [(20, 24), (20, 24, 3), (20, 24, 4)])
-def test_arrays_come_back_exactly(model: Model, shape: tuple[int, ...]) -> None:
+def test_arrays_come_back_exactly(model: ContextModel, shape: tuple[int, ...]) -> None:
     array = np.random.Generator(np.random.Philox(3)).integers(0, 256, shape, dtype=np.uint8)
     assert np.array_equal(np.asarray(codec.decode(codec.encode(array, effort=1, model=model), model=model)), array)
 
 
-def test_metadata_comes_back_unless_stripped(picture: Picture, model: Model) -> None:
+def test_an_array_may_lie_anyhow_in_memory(picture: Picture, model: ContextModel) -> None:
+    array = np.asarray(picture("RGB", 16, 12))
+    turned = np.ascontiguousarray(array.transpose(1, 0, 2)).transpose(1, 0, 2)
+    assert codec.encode(turned, model=model) == codec.encode(array, model=model)
+    assert codec.encode(array[::-1], model=model) == codec.encode(array[::-1].copy(), model=model)
+
+
+def test_paths_and_files_are_taken(picture: Picture, model: ContextModel, tmp_path: Path) -> None:
+    path = tmp_path / "image.png"
+    picture("RGBA").save(path)
+    expected = codec.encode(picture("RGBA"), model=model)
+    assert codec.encode(path, model=model) == expected
+    assert codec.encode(str(path), model=model) == expected
+    assert codec.encode(BytesIO(path.read_bytes()), model=model) == expected
+    with path.open("rb") as opened:
+        assert codec.encode_many([opened, path], model=model) == [expected] * 2
+
+
+def test_metadata_comes_back_unless_stripped(picture: Picture, model: ContextModel) -> None:
     image = picture()
     image.info.update(icc_profile=b"profile", exif=b"Exif\0\0MM")
-    kept = codec.decode(codec.encode(image, effort=1, model=model), model=model)
+    kept = codec.decode(codec.encode(image, model=model), model=model)
     assert (kept.info["icc_profile"], kept.info["exif"]) == (b"profile", b"Exif\0\0MM")
-    stripped = codec.encode(image, effort=1, model=model, strip=True)
+    stripped = codec.encode(image, model=model, strip=True)
     assert codec.decode(stripped, model=model).info == {}
-    assert stripped == codec.encode(picture(), effort=1, model=model)
+    assert stripped == codec.encode(picture(), model=model)
 
 
-@pytest.mark.usefixtures("small_groups")
+@pytest.mark.usefixtures("small_tiles")
+@pytest.mark.parametrize("effort", EFFORTS)
 @pytest.mark.parametrize("mode", MODES)
-def test_large_images_come_back_exactly(picture: Picture, model: Model, mode: str) -> None:
+def test_large_images_come_back_exactly(picture: Picture, model: ContextModel, mode: str, effort: int) -> None:
     image = picture(mode, 21, 37)
-    data = codec.encode(image, effort=1, model=model)
-    assert codec.info(data)["groups"] > 4
+    data = codec.encode(image, effort=effort, model=model)
+    assert codec.info(data)["tiles"] > 4
     assert codec.decode(data, model=model) == image
 
 
-@pytest.mark.usefixtures("small_groups")
+@pytest.mark.usefixtures("small_tiles")
 @pytest.mark.parametrize("threads", [1, 2])
-def test_the_bytes_do_not_depend_on_the_number_of_threads(picture: Picture, model: Model, threads: int) -> None:
+def test_the_bytes_do_not_depend_on_the_number_of_threads(picture: Picture, model: ContextModel, threads: int) -> None:
     before = torch.get_num_threads()
-    data = codec.encode(picture("RGB", 21, 37), effort=1, model=model)
+    data = codec.encode(picture("RGB", 21, 37), model=model)
     torch.set_num_threads(threads)
     try:
-        assert codec.encode(picture("RGB", 21, 37), effort=1, model=model) == data
+        assert codec.encode(picture("RGB", 21, 37), model=model) == data
         assert codec.decode(data, model=model) == picture("RGB", 21, 37)
+        assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
 
 
-def test_the_grid_is_in_the_file(picture: Picture, model: Model, chunked: bytes) -> None:
-    assert codec.info(chunked)["groups"] == 2
-    assert codec.decode(chunked, model=model) == picture("RGB", 8, 12)
+@pytest.mark.usefixtures("small_tiles")
+def test_eight_threads_at_once_write_the_same(picture: Picture, model: ContextModel) -> None:
+    images = [picture("RGB", 15, 9 + k) for k in range(8)]
+    expected = [codec.encode(image, model=model) for image in images]
+    found: dict[int, tuple[bytes, Image.Image]] = {}
+
+    def work(k: int) -> None:
+        data = codec.encode(images[k], model=model)
+        found[k] = data, codec.decode(data, model=model)
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [found[k][0] for k in range(8)] == expected
+    assert [found[k][1] for k in range(8)] == images
 
 
-def test_grey_costs_one_channel(picture: Picture, model: Model) -> None:
+def test_the_grid_is_in_the_file(picture: Picture, model: ContextModel, tiled: bytes) -> None:
+    assert codec.info(tiled)["tiles"] == 2
+    assert codec.decode(tiled, model=model) == picture("RGB", 8, 12)
+
+
+def test_grey_costs_less_than_colour(picture: Picture, model: ContextModel) -> None:
     grey = picture("L", 32, 32)
-    assert len(codec.encode(grey, effort=1, model=model)) < 0.6 * len(
-        codec.encode(grey.convert("RGB"), effort=1, model=model)
-    )
-
-
-def test_a_file_costs_at_most_24_bytes_more_than_the_code_length_of_the_model(smooth: Smooth, model: Model) -> None:
-    pixels = smooth(32, 32)[None, ..., :3]
-    steps = model.presets[5]
-    symbols = [found for found, _ in uniform.encode_symbols(pixels, model, steps, group=0)]
-    bits = sum(float((24 - np.log2(freqs)).sum()) for step in symbols for _, freqs in step)
-    assert bits / 8 < len(codec.encode(pixels[0], effort=5, model=model)) <= bits / 8 + 24
+    in_colour = codec.encode(grey.convert("RGB"), model=model)
+    assert len(codec.encode(grey, model=model)) < 0.8 * len(in_colour)
 
 
 def test_the_same_image_gives_the_same_bytes_from_path_and_model(
-    picture: Picture, model: Model, tiny_model: Path
+    picture: Picture, model: ContextModel, context_path: Path
 ) -> None:
-    data = codec.encode(picture(), effort=1, model=model)
-    assert codec.encode(picture(), effort=1, model=str(tiny_model)) == data
-    assert codec.decode(data, model=tiny_model) == picture()
+    data = codec.encode(picture(), model=model)
+    assert codec.encode(picture(), model=str(context_path)) == data
+    assert codec.decode(data, model=context_path) == picture()
 
 
 # --- many images
@@ -121,58 +168,151 @@ def many(picture: Picture) -> list[Image.Image]:
     return [*turned, picture("RGBA"), picture("1")]
 
 
-def test_many_images_give_the_same_bytes_as_one_by_one_in_order(many: list[Image.Image], model: Model) -> None:
-    assert codec.encode_many(many, effort=1, model=model) == [
-        codec.encode(image, effort=1, model=model) for image in many
-    ]
+def test_many_images_give_the_same_bytes_as_one_by_one_in_order(
+    many: list[Image.Image], model: ContextModel
+) -> None:
+    assert codec.encode_many(many, model=model) == [codec.encode(image, model=model) for image in many]
 
 
-@pytest.mark.usefixtures("small_groups")
-def test_many_files_come_back_in_order(many: list[Image.Image], model: Model) -> None:
-    files = codec.encode_many(many, effort=1, model=model)
-    files[0] = codec.encode(many[0], effort=2, model=model)
+@pytest.mark.usefixtures("small_tiles")
+def test_many_files_come_back_in_order(many: list[Image.Image], model: ContextModel) -> None:
+    files = codec.encode_many(many, model=model)
+    files[0] = codec.encode(many[0], effort=3, model=model)
     for found, image in zip(codec.decode_many(files, model=model), many, strict=True):
         assert found == image
 
 
-def test_images_of_the_same_size_share_network_calls(picture: Picture, model: Model) -> None:
-    calls = []
-
-    def counted(lo: Any, hi: Any) -> Any:
-        calls.append(len(lo))
-        return model.predict(lo, hi)
-
-    codec.encode_many([picture()] * 5, effort=1, model=replace(model, predict=counted), verify=False)
-    assert calls == [5] * len(model.presets[1])
+def test_images_and_files_may_come_from_an_iterator(picture: Picture, model: ContextModel) -> None:
+    files = codec.encode_many((picture("L", 4, 4) for _ in range(2)), model=model)
+    assert codec.decode_many(iter(files), model=model) == [picture("L", 4, 4)] * 2
 
 
-def test_no_images_are_no_files(model: Model) -> None:
+@pytest.mark.usefixtures("one_thread")
+def test_images_of_the_same_size_are_coded_together(picture: Picture, model: ContextModel) -> None:
+    costs: list[SegmentCost] = []
+    codec.encode_many([picture()] * 5, model=model, verify=False, report=costs.append)
+    assert {cost.images for cost in costs} == {5}
+
+
+def test_no_images_are_no_files(model: ContextModel) -> None:
     assert codec.encode_many([], model=model) == []
     assert codec.decode_many([], model=model) == []
 
 
-def test_progress_adds_up_to_the_pixels_of_encoding_and_verifying(picture: Picture, model: Model) -> None:
+def test_batches_hold_all_pieces_once_and_what_is_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    keys = [(1 << 16, "a")] * 5 + [(4, "b")] * 9 + [(1 << 20, "c")] * 2 + [(1 << 16, "a")]
+    found = list(batches(keys))
+    assert sorted(i for batch in found for i in batch) == list(range(len(keys)))
+    assert all(len({keys[i] for i in batch}) == 1 for batch in found)
+    assert [len(batch) for batch in found] == [2, 2, 2, 5, 4, 1, 1]
+
+
+# --- what it tells
+
+
+def test_progress_adds_up_to_the_pixels_of_encoding_and_verifying(picture: Picture, model: ContextModel) -> None:
     told: list[float] = []
-    codec.encode(picture(), effort=1, model=model, progress=told.append)
+    codec.encode(picture(), model=model, progress=told.append)
     assert sum(told) == pytest.approx(2 * 20 * 24)
 
 
-# --- the package
+@pytest.mark.parametrize("effort", EFFORTS)
+def test_a_report_tells_what_every_segment_cost(picture: Picture, model: ContextModel, effort: int) -> None:
+    costs: list[SegmentCost] = []
+    data = codec.encode(picture("RGB", 32, 32), effort=effort, model=model, verify=False, report=costs.append)
+    stream = codec.info(data)["pixel_bytes"]
+    assert 0 <= 8 * stream - sum(cost.bits for cost in costs) < 64 + 0.001 * 8 * stream
+    assert sum(cost.share for cost in costs) == pytest.approx(1)
+    assert all(cost.seconds >= 0 and cost.images == 1 for cost in costs)
+    levels = [cost.level for cost in costs]
+    assert levels == sorted(levels, reverse=True)
+    assert set(levels) == {step.level for step in EFFORTS[effort].schedule}
+    assert costs[-1].band == 1
+
+
+def test_a_report_of_decoding_tells_of_the_same_segments(picture: Picture, model: ContextModel) -> None:
+    encoding: list[SegmentCost] = []
+    decoding: list[SegmentCost] = []
+    data = codec.encode(picture(), model=model, verify=False, report=encoding.append)
+    codec.decoder.decode_details(data, model=model, report=decoding.append)
+    assert [cost[:2] for cost in encoding] == [cost[:2] for cost in decoding]
+    assert sum(c.bits for c in decoding) == pytest.approx(sum(c.bits for c in encoding), rel=0.02)
+
+
+def test_a_file_costs_its_code_length_and_some_bytes(picture: Picture, model: ContextModel) -> None:
+    costs: list[SegmentCost] = []
+    data = codec.encode(picture("RGB", 32, 32), model=model, verify=False, report=costs.append)
+    bits = sum(cost.bits for cost in costs)
+    assert bits / 8 < len(data) <= bits / 8 + 28
+
+
+# --- the package, and what it refuses
 
 
 def test_the_package_offers_the_functions() -> None:
     for name in ("encode", "decode", "encode_many", "decode_many", "truncate", "info"):
         assert getattr(ddpmcodec, name) is getattr(codec, name)
         assert name in dir(ddpmcodec)
-    with pytest.raises(AttributeError, match="has no attribute 'transmogrify'"):
-        ddpmcodec.transmogrify  # noqa: B018
+        assert name in dir(codec)
+    for package in (ddpmcodec, codec):
+        with pytest.raises(AttributeError, match="has no attribute 'transmogrify'"):
+            package.transmogrify  # noqa: B018
 
 
-def test_an_image_that_cannot_be_coded_is_refused(model: Model) -> None:
+def test_every_error_of_the_library_is_in_the_package() -> None:
+    from ddpmcodec import errors
+
+    names = [name for name, found in vars(errors).items() if isinstance(found, type)]
+    assert all(getattr(ddpmcodec, name) is getattr(errors, name) for name in names)
+
+
+def test_an_image_that_cannot_be_coded_is_refused(model: ContextModel) -> None:
     with pytest.raises(ImageError, match="colour mode CMYK"):
         codec.encode(Image.new("CMYK", (4, 4)), model=model)
 
 
-def test_of_many_images_the_one_that_cannot_be_coded_is_numbered(picture: Picture, model: Model) -> None:
+def test_of_many_images_the_one_that_cannot_be_coded_is_numbered(picture: Picture, model: ContextModel) -> None:
     with pytest.raises(ImageError, match=r"image 2: .*colour mode CMYK"):
-        codec.encode_many([picture(), Image.new("CMYK", (2, 2))], effort=1, model=model)
+        codec.encode_many([picture(), Image.new("CMYK", (2, 2))], model=model)
+
+
+def test_files_that_are_no_images_are_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "no.png").write_bytes(b"no image")
+    with pytest.raises(ImageError, match=r"no\.png: not an image in a format that Pillow reads"):
+        codec.encode(tmp_path / "no.png")
+    with pytest.raises(ImageError, match=r"missing\.png: cannot be read \(No such file or directory\)"):
+        codec.encode(tmp_path / "missing.png")
+    with pytest.raises(ImageError, match="the file: the file is empty"):
+        codec.encode(BytesIO())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "kind"),
+    [(b"bytes", "bytes"), ([1, 2], "list"), (None, "NoneType"), (torch.zeros(2, 2, 3), "Tensor"), (7, "int")],
+)
+def test_other_kinds_of_images_are_refused(wrong: Any, kind: str) -> None:
+    text = rf"encode\(\) takes a Pillow image, a uint8 array, a path or a binary file, not {kind}"
+    with pytest.raises(TypeError, match=text):
+        codec.encode(wrong)
+    with pytest.raises(TypeError, match=text):
+        codec.encode_many([wrong])
+
+
+@pytest.mark.parametrize("wrong", ["photo.png", Path("photo.png"), 7])
+def test_many_images_are_a_list_of_them(wrong: Any) -> None:
+    with pytest.raises(TypeError):
+        codec.encode_many(wrong)
+
+
+@pytest.mark.parametrize(("shape", "dtype"), [((4, 4), "f4"), ((4, 4, 2), "u1"), ((4,), "u1"), ((4, 4), "?")])
+def test_other_arrays_are_refused(shape: tuple[int, ...], dtype: str) -> None:
+    wrong: Any = np.zeros(shape, dtype)
+    with pytest.raises(ImageError, match="is not an image: uint8 of shape"):
+        codec.encode(wrong)
+
+
+@pytest.mark.parametrize("effort", [0, 4, -1, "2", None, 2.0, True])
+def test_other_efforts_are_refused(picture: Picture, effort: Any) -> None:
+    with pytest.raises(ValueError, match=f"effort must be 1, 2, 3, not {effort!r}"):
+        codec.encode(picture(), effort=effort)
