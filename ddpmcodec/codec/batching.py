@@ -30,12 +30,12 @@ def batches(keys: Sequence[Key]) -> Iterator[list[int]]:
 
 
 def reporting(progress: Progress | None, pixels: int, report: Report | None) -> Report | None:
-    """A report that also tells `progress` of a batch of so many pixels."""
+    """A report that also tells `progress`, of tiles of so many pixels each."""
     if progress is None:
         return report
 
     def both(cost: SegmentCost) -> None:
-        progress(cost.share * pixels)
+        progress(cost.share * cost.images * pixels)
         if report is not None:
             report(cost)
 

@@ -169,7 +169,7 @@ def decode_files(
         first = tiles[batch[0]]
         shape = colours[first.file][first.box].shape
         streams = [files[tiles[i].file].tile_stream(tiles[i].number) for i in batch]
-        told = reporting(progress, len(batch) * shape[0] * shape[1], report)
+        told = reporting(progress, shape[0] * shape[1], report)
         effort = files[first.file].header.effort
         images = whole_tiles(streams, (shape[0], shape[1], shape[2]), first.model, effort, told)
         for i, pixels in zip(batch, images, strict=True):

@@ -153,7 +153,7 @@ def _encode_tiles(
 
     def encode_batch(batch: list[int]) -> None:
         pixels = np.stack([pictures[tiles[i].picture].colour[tiles[i].box] for i in batch])
-        told = reporting(progress, pixels[..., 0].size, report)
+        told = reporting(progress, pixels[0, ..., 0].size, report)
         found.update(zip(batch, encode_tiles(pixels, tiles[batch[0]].model, effort, told), strict=True))
 
     run_all(encode_batch, batches([_key(tile, pictures[tile.picture]) for tile in tiles]))

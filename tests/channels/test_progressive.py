@@ -21,7 +21,7 @@ from ddpmcodec.transform import cells, pyramid
 from ddpmcodec.transform.color import from_ycocg, to_ycocg
 
 PHOTO = np.asarray(Image.open(Path(__file__).parents[2] / "docs" / "photo.png").convert("RGB"))
-DEFAULT, FINE = SCHEDULES["default"], SCHEDULES["fine"]
+SHORT, LONG = SCHEDULES["short"], SCHEDULES["long"]
 CHECK = 12345
 
 
@@ -37,7 +37,7 @@ def own(images: int) -> np.ndarray:
 
 
 def encode(
-    pixels: np.ndarray, model: ContextModel, schedule: Sequence[CodingStep] = DEFAULT, *, adapts: bool = True,
+    pixels: np.ndarray, model: ContextModel, schedule: Sequence[CodingStep] = SHORT, *, adapts: bool = True,
     streams: np.ndarray | None = None, told: Any = None,
 ) -> list[Symbols]:  # fmt: skip
     streams = own(len(pixels)) if streams is None else streams
@@ -55,7 +55,7 @@ def coder_of(datas: Sequence[bytes], streams: np.ndarray | None = None) -> progr
 
 
 def decode(
-    datas: Sequence[bytes], shape: tuple[int, ...], model: ContextModel, schedule: Sequence[CodingStep] = DEFAULT,
+    datas: Sequence[bytes], shape: tuple[int, ...], model: ContextModel, schedule: Sequence[CodingStep] = SHORT,
     *, adapts: bool = True, streams: np.ndarray | None = None, last_segment: int | None = None,
 ) -> Decoded:  # fmt: skip
     images, height, width, channels = shape
@@ -75,7 +75,7 @@ def same(a: list[Symbols], b: list[Symbols]) -> bool:
 
 
 @pytest.mark.parametrize("adapts", [False, True])
-@pytest.mark.parametrize("schedule", [DEFAULT, FINE], ids=["default", "fine"])
+@pytest.mark.parametrize("schedule", [SHORT, LONG], ids=["short", "long"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_decoding_undoes_encoding(
     context_model: ContextModel, schedule: Sequence[CodingStep], channels: int, adapts: bool
@@ -105,7 +105,7 @@ def test_extreme_images_come_back(context_model: ContextModel, kind: str) -> Non
         "noise": noise, "extremes": np.where(noise > 127, 255, 0).astype(np.uint8), "black": 0 * noise,
         "white": 0 * noise + 255,
     }[kind]  # fmt: skip
-    for schedule in (DEFAULT, FINE):
+    for schedule in (SHORT, LONG):
         datas = [b"".join(pieces_of(s)) for s in encode(pixels, context_model, schedule)]
         found = decode(datas, pixels.shape, context_model, schedule)
         np.testing.assert_array_equal(from_ycocg(found.state.planes()), pixels)
@@ -139,7 +139,7 @@ def walk_of(
 
 
 @pytest.mark.parametrize("learns", [False, True])
-@pytest.mark.parametrize("schedule", [DEFAULT, FINE], ids=["default", "fine"])
+@pytest.mark.parametrize("schedule", [SHORT, LONG], ids=["short", "long"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_decoder_knows_what_the_encoder_knew_after_every_segment(
     context_model: ContextModel, schedule: Sequence[CodingStep], channels: int, learns: bool
@@ -159,7 +159,7 @@ def test_the_decoder_knows_what_the_encoder_knew_after_every_segment(
 
 def test_nothing_is_learned_unless_both_sides_adapt(context_model: ContextModel) -> None:
     pixels = crops(1, 12, 12)
-    walk = Walk(context_model, DEFAULT, (1, 12, 12, 3), adapts=False)
+    walk = Walk(context_model, SHORT, (1, 12, 12, 3), adapts=False)
     progressive.encode_with(walk, to_ycocg(pixels), own(1))
     np.testing.assert_array_equal(adaptation.learned(walk.learner)[0], context_model.initial)
 
@@ -168,7 +168,7 @@ def test_adapting_to_an_image_saves_bytes(context_model: ContextModel) -> None:
     pixels = crops(1, 48, 48)
     sizes = []
     for adapts, learns in [(False, False), (True, False), (True, True)]:
-        walk = Walk(context_model, DEFAULT, (1, 48, 48, 3), adapts=adapts, learns=learns)
+        walk = Walk(context_model, SHORT, (1, 48, 48, 3), adapts=adapts, learns=learns)
         symbols = progressive.encode_with(walk, to_ycocg(pixels), own(1))
         sizes.append(sum(map(len, pieces_of(symbols[0]))))
     assert sizes[1] < 0.97 * sizes[0]
@@ -178,7 +178,7 @@ def test_adapting_to_an_image_saves_bytes(context_model: ContextModel) -> None:
 def test_learning_leaves_the_model_as_it_is(context_model: ContextModel) -> None:
     before = [network.leave.copy() for network in context_model.networks]
     pixels = crops(2, 16, 16)
-    walk = walk_of(pixels, context_model, DEFAULT, learns=True)
+    walk = walk_of(pixels, context_model, SHORT, learns=True)
     progressive.encode_with(walk, to_ycocg(pixels), own(2))
     for network, leave, (moved, _) in zip(context_model.networks, before, walk.networks, strict=True):
         np.testing.assert_array_equal(network.leave, leave)
@@ -188,7 +188,7 @@ def test_learning_leaves_the_model_as_it_is(context_model: ContextModel) -> None
 # --- the same in any batch
 
 
-@pytest.mark.parametrize("schedule", [DEFAULT, FINE], ids=["default", "fine"])
+@pytest.mark.parametrize("schedule", [SHORT, LONG], ids=["short", "long"])
 def test_symbols_do_not_depend_on_the_batch(context_model: ContextModel, schedule: Sequence[CodingStep]) -> None:
     pixels = crops(4, 14, 19)
     together = encode(pixels, context_model, schedule)
@@ -211,7 +211,7 @@ def test_symbols_do_not_depend_on_threads(context_model: ContextModel, threads: 
 # --- costs
 
 
-@pytest.mark.parametrize("schedule", [DEFAULT, FINE], ids=["default", "fine"])
+@pytest.mark.parametrize("schedule", [SHORT, LONG], ids=["short", "long"])
 def test_the_bits_of_segments_are_the_bytes_of_the_stream(
     context_model: ContextModel, schedule: Sequence[CodingStep]
 ) -> None:
@@ -230,7 +230,7 @@ def test_costs_of_steps_add_up_to_those_of_the_image(context_model: ContextModel
     told: list[tuple[Segment, float]] = []
     symbols = encode(crops(2, 20, 24), context_model, told=lambda *cost: told.append(cost))
     total = sum((24 - np.log2(s.freqs)).sum() for s in symbols)
-    by_step = [sum(bits for segment, bits in told if segment.step is step) for step in DEFAULT]
+    by_step = [sum(bits for segment, bits in told if segment.step is step) for step in SHORT]
     assert sum(by_step) == pytest.approx(total, rel=1e-9)
     assert all(bits > 0 for bits in by_step)
 
@@ -271,7 +271,7 @@ def test_bytes_of_a_cut_word_are_ignored(context_model: ContextModel) -> None:
 def test_decoding_stops_after_a_segment(context_model: ContextModel) -> None:
     pixels = crops(1, 16, 16)
     data = b"".join(pieces_of(encode(pixels, context_model)[0]))
-    total = len(progressive.segments(DEFAULT, 16, 16))
+    total = len(progressive.segments(SHORT, 16, 16))
     widths: list[int] = []
     for last in range(total + 1):
         found = decode([data], pixels.shape, context_model, last_segment=last)
@@ -301,9 +301,9 @@ def test_segments_hold_the_bands_of_their_steps_in_order(height: int, width: int
 
 def test_a_step_takes_its_bands_to_its_level(context_model: ContextModel) -> None:
     pixels = crops(1, 32, 32)
-    walk = walk_of(pixels, context_model, FINE)
+    walk = walk_of(pixels, context_model, LONG)
     root, differences = pyramid.analyse(to_ycocg(pixels))
-    coder = progressive.encoder(1, own(1), pixels.size * len(FINE))._replace(values=root)
+    coder = progressive.encoder(1, own(1), pixels.size * len(LONG))._replace(values=root)
     for segment in walk.run(coder, differences):
         for band in segment.bands:
             lo, hi = cells.cells_of(differences[band.number - 1], cells.cell_widths(band.number, segment.step.level, 3))
@@ -313,4 +313,4 @@ def test_a_step_takes_its_bands_to_its_level(context_model: ContextModel) -> Non
 
 
 def test_steps_are_numbered() -> None:
-    assert [step.index for step in STEPS] == list(range(len(STEPS)))
+    assert [step.number for step in STEPS] == list(range(len(STEPS)))

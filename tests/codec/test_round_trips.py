@@ -15,7 +15,7 @@ from PIL import Image
 
 import ddpmcodec
 from ddpmcodec import codec
-from ddpmcodec.codec import encoder
+from ddpmcodec.codec import efforts, encoder
 from ddpmcodec.codec.batching import batches
 from ddpmcodec.codec.efforts import EFFORTS
 from ddpmcodec.codec.tiles import SegmentCost
@@ -95,7 +95,29 @@ def test_metadata_comes_back_unless_stripped(picture: Picture, model: ContextMod
     assert stripped == codec.encode(picture(), model=model)
 
 
-@pytest.mark.usefixtures("small_tiles")
+@pytest.fixture
+def learning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Effort 3 learns from small tiles, as it does from large ones."""
+    monkeypatch.setattr(efforts, "LEARNING_PIXELS", 64)
+
+
+@pytest.mark.usefixtures("learning")
+def test_weights_that_learn_come_back_exactly(picture: Picture, model: ContextModel) -> None:
+    images = [picture("RGB"), picture("L"), picture("RGB", 3, 4), picture("RGB").rotate(180)]
+    files = codec.encode_many(images, effort=3, model=model)
+    assert codec.decode_many(files, model=model) == images
+    assert files == [codec.encode(image, effort=3, model=model) for image in images]
+    slower = codec.encode_many(images, effort=2, model=model)
+    assert [len(a) for a in files[:2]] < [len(b) for b in slower[:2]]
+
+
+def test_small_tiles_do_not_learn(picture: Picture, model: ContextModel) -> None:
+    a, b = (codec.encode(picture(), effort=effort, model=model) for effort in (2, 3))
+    start = codec.info(a)["header_bytes"]
+    assert a[start:] == b[start:]
+
+
+@pytest.mark.usefixtures("small_tiles", "learning")
 @pytest.mark.parametrize("effort", EFFORTS)
 @pytest.mark.parametrize("mode", MODES)
 def test_large_images_come_back_exactly(picture: Picture, model: ContextModel, mode: str, effort: int) -> None:
@@ -211,10 +233,14 @@ def test_batches_hold_all_pieces_once_and_what_is_alike(monkeypatch: pytest.Monk
 # --- what it tells
 
 
-def test_progress_adds_up_to_the_pixels_of_encoding_and_verifying(picture: Picture, model: ContextModel) -> None:
+@pytest.mark.usefixtures("small_tiles", "learning")
+@pytest.mark.parametrize("effort", EFFORTS)
+def test_progress_adds_up_to_the_pixels_of_encoding_and_verifying(
+    picture: Picture, model: ContextModel, effort: int
+) -> None:
     told: list[float] = []
-    codec.encode(picture(), model=model, progress=told.append)
-    assert sum(told) == pytest.approx(2 * 20 * 24)
+    codec.encode_many([picture(), picture("L"), picture("L", 5, 7)], effort=effort, model=model, progress=told.append)
+    assert sum(told) == pytest.approx(2 * (2 * 20 * 24 + 5 * 7))
 
 
 @pytest.mark.parametrize("effort", EFFORTS)
