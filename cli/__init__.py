@@ -23,7 +23,6 @@ COMMANDS = (
     "archive",
     "train",
     "export",
-    "refine",
     "train-ddpm",
     "sample",
     "interpolate",

@@ -18,7 +18,7 @@ from ddpmcodec.errors import DdpmError, ImageError, OutputError
 from ddpmcodec.files import check_output, write_file
 
 if TYPE_CHECKING:
-    from ddpmcodec.networks import Model
+    from ddpmcodec.networks.context.model import ContextModel
 
 INTERRUPTED = 130
 EXIT_CODES = """\b
@@ -39,7 +39,9 @@ output_option = click.option(
 )
 force_option = click.option("-f", "--force", is_flag=True, help="Overwrite existing outputs.")
 model_option = click.option(
-    "--model", metavar="NAME|PATH", help="An embedded model, or an exported one; the default goes by the image's size."
+    "--model",
+    metavar="NAME|PATH",
+    help="An embedded model, or an exported one; the default depends on the image's size.",
 )
 file_model_option = click.option(
     "--model",
@@ -182,17 +184,17 @@ def progress(name: str, pixels: int, *, quiet: bool) -> Iterator[Callable[[float
         yield bar.update
 
 
-def model_loader(source: str | None, *, quiet: bool) -> Callable[[], Model | None]:
+def model_loader(source: str | None, *, quiet: bool) -> Callable[[], ContextModel | None]:
     """A function that loads --model once, when it is first needed; without --model the codec finds an embedded one.
 
     Says why the very first run takes longer: numba compiles the kernels and keeps them.
     """
 
     @functools.cache
-    def load() -> Model | None:
+    def load() -> ContextModel | None:
         if not (quiet or _kernels_are_compiled()):
             say("the first run on this machine compiles the kernels: this takes up to half a minute")
-        from ddpmcodec.networks import load_model
+        from ddpmcodec.networks.context.model_file import load_model
 
         return None if source is None else load_model(source)
 
@@ -201,7 +203,7 @@ def model_loader(source: str | None, *, quiet: bool) -> Callable[[], Model | Non
 
 def _kernels_are_compiled() -> bool:
     """Whether numba's cache has kernels of this package, in one of the places where numba looks for it."""
-    folder = Path(ddpmcodec.__file__).resolve().parent / "networks"
+    folder = Path(ddpmcodec.__file__).resolve().parent / "networks" / "context"
     outside = f"{folder.name}_{sha1(str(folder).encode()).hexdigest()}"
     if chosen := os.environ.get("NUMBA_CACHE_DIR"):
         places = [Path(chosen, outside)]

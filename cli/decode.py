@@ -23,6 +23,7 @@ from ._common import (
     say,
     verbose_option,
 )
+from ._costs import StepCosts
 
 
 @click.command(epilog=EXIT_CODES)
@@ -55,7 +56,7 @@ def decode(
     preview = partial or max_bytes is not None or step is not None
 
     def decode_one(name: str) -> None:
-        from ddpmcodec.container import parse_header
+        from ddpmcodec.format.ddpm import parse_header
         from ddpmcodec.images import image_format, is_kept, save_image
 
         data = read_input(name)
@@ -63,13 +64,19 @@ def decode(
             header, _ = parse_header(data if max_bytes is None else data[:max_bytes])
         place = outputs.place(name)
         file_format = image_format(place)
-        start = time.monotonic()
+        start, costs = time.monotonic(), StepCosts()
         loaded = network()
         with naming(name), progress(name, header.width * header.height, quiet=quiet) as advance:
             from ddpmcodec import codec
 
             decoded = codec.decode_details(
-                data, partial=partial, max_bytes=max_bytes, step=step, model=loaded, progress=advance
+                data,
+                partial=partial,
+                max_bytes=max_bytes,
+                step=step,
+                model=loaded,
+                progress=advance,
+                report=costs.add if verbose else None,
             )
             content = save_image(decoded.image, file_format)
         outputs.write(place, content)
@@ -82,5 +89,6 @@ def decode(
             say(f"{label(name)}: {done}: {account}")
         if verbose:
             say(f"{label(name)} -> {label(place, 'standard output')}: {time.monotonic() - start:.2f} s")
+            costs.say()
 
     return each(files, decode_one)

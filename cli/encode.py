@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 import click
-from click.core import ParameterSource
 
 from ._common import (
     EXIT_CODES,
@@ -24,6 +23,7 @@ from ._common import (
     say,
     verbose_option,
 )
+from ._costs import StepCosts
 
 
 @click.command(epilog=EXIT_CODES)
@@ -31,34 +31,34 @@ from ._common import (
 @output_option
 @click.option(
     "--effort",
-    type=click.IntRange(1, 9),
-    default=7,
+    type=click.IntRange(1, 3),
+    default=2,
     show_default=True,
-    help="1, the quickest, to 9, the smallest files, as far as the model tells them apart.",
+    help="1: fewer noise levels, fast. 3: the networks learn from large images, smallest files.",
 )
-@click.option("--progressive", is_flag=True, help="Better previews from prefixes, for more bytes in all; no --effort.")
 @model_option
 @force_option
 @click.option("--strip", is_flag=True, help="Leave out the ICC profile and EXIF.")
-@click.option("--no-verify", is_flag=True, help="Do not decode and compare the result before it is written.")
+@click.option(
+    "--verify/--no-verify",
+    default=True,
+    show_default=True,
+    help="Decode the result and compare it with the image before it is written.",
+)
 @quiet_option
 @verbose_option
 def encode(
     files: tuple[str, ...],
     output: str | None,
     effort: int,
-    progressive: bool,
     model: str | None,
     force: bool,
     strip: bool,
-    no_verify: bool,
+    verify: bool,
     quiet: bool,
     verbose: bool,
 ) -> int:
     """Compress images without loss: photo.png becomes photo.ddpm. FILE - is standard input."""
-    given = click.get_current_context().get_parameter_source("effort") is not ParameterSource.DEFAULT
-    if progressive and given:
-        raise click.UsageError("--progressive and --effort are two ways to choose the steps: give one")
     outputs = Outputs(files, output, ".ddpm", force=force)
     network = model_loader(model, quiet=quiet)
 
@@ -67,19 +67,29 @@ def encode(
 
         image = load_image(read_input(name), label(name))
         place = outputs.place(name)
-        start, pixels = time.monotonic(), image.width * image.height
+        start, costs, pixels = time.monotonic(), StepCosts(), image.width * image.height
         loaded = network()
-        with naming(name), progress(name, pixels * (1 if no_verify else 2), quiet=quiet) as advance:
+        with naming(name), progress(name, pixels * (2 if verify else 1), quiet=quiet) as advance:
             from ddpmcodec import codec
 
-            chosen = {"progressive": True} if progressive else {"effort": effort}
-            data = codec.encode(image, **chosen, model=loaded, strip=strip, verify=not no_verify, progress=advance)
+            data = codec.encode(
+                image,
+                effort=effort,
+                model=loaded,
+                strip=strip,
+                verify=verify,
+                progress=advance,
+                report=costs.add if verbose else None,
+            )
         outputs.write(place, data)
         if not quiet:
             target, rate = label(place, "standard output"), 8 * len(data) / pixels
             say(f"{label(name)} -> {target}: {len(data)} bytes, {rate:.3f} bpp")
         if verbose:
-            way = "progressive" if progressive else f"effort {effort}"
-            say(f"  {image.width} x {image.height} {image.mode}, {way}, {time.monotonic() - start:.2f} s")
+            facts = codec.info(data)
+            how = f"effort {effort}" if facts["effort"] else facts["coding"]
+            say(f"  {image.width} x {image.height} {image.mode}, {how}, {time.monotonic() - start:.2f} s")
+            if facts["effort"]:
+                costs.say()
 
     return each(files, encode_one)

@@ -18,7 +18,7 @@ def info(files: tuple[str, ...], as_json: bool) -> int:
     found: list[dict[str, Any]] = []
 
     def describe(name: str) -> None:
-        from ddpmcodec.information import info as facts
+        from ddpmcodec.codec.information import info as facts
 
         data = read_input(name)
         with naming(name):
@@ -33,17 +33,21 @@ def info(files: tuple[str, ...], as_json: bool) -> int:
 
 
 def _text(facts: dict[str, Any]) -> str:
-    steps = "unknown number of" if facts["steps"] is None else facts["steps"]
-    complete = {True: "yes", False: f"no, {facts['missing_bytes']} bytes are missing"}
+    size = f"{facts['bytes']} bytes, {facts['bpp']:.3f} bpp, {facts['bits_per_dim']:.3f} bits/dim"
     lines = {
         "image": f"{facts['width']} x {facts['height']} {facts['mode']}",
-        "size": f"{facts['bytes']} bytes, {facts['bpp']:.3f} bpp, {facts['bits_per_dim']:.3f} bits/dim",
-        "complete": complete.get(facts["complete"], "only decoding tells (ddpmcodec test)"),
-        "effort": f"{facts['effort'] or 'progressive'}, {steps} steps (network calls)",
-        "model": f"{facts['model_id']} ({facts['model'] or 'not embedded: needs --model'})",
-        "layout": f"format {facts['format_version']}, {facts['layout']}, {facts['groups']} group(s) of pixels",
-        "sections": ", ".join(f"{part} {facts[f'{part}_bytes']}" for part in ("header", "alpha", "pixel", "metadata")),
+        "size": size,
+        "complete": "yes" if facts["complete"] else f"no, {facts['missing_bytes']} bytes are missing",
+        "coding": facts["coding"],
     }
+    if facts["effort"]:
+        levels = ", ".join(f"{level:g}" if level else "exact" for level in facts["levels"])
+        lines["effort"] = f"{facts['effort']}, {facts['steps']} steps to noise levels {levels}"
+        lines["model"] = f"{facts['model_id']} ({facts['model'] or 'not embedded: needs --model'})"
+    segments = f", {facts['segments']} segments each" if facts["segments"] else ""
+    lines["layout"] = f"format {facts['format_version']}, {facts['tiles']} tile(s){segments}"
+    parts = ("header", "alpha", "pixel", "metadata")
+    lines["sections"] = ", ".join(f"{part} {facts[f'{part}_bytes']}" for part in parts)
     kept = facts["metadata"]
     sizes = ", ".join(f"{key} {size} bytes" for key, size in (kept or {}).items())
     lines["metadata"] = "damaged: get the file again" if kept is None else sizes or "none"

@@ -27,7 +27,7 @@ def test(files: tuple[str, ...], model: str | None, quiet: bool) -> int:
     network = model_loader(model, quiet=quiet)
 
     def test_one(name: str) -> None:
-        from ddpmcodec.container import parse_header
+        from ddpmcodec.format.ddpm import parse_header
 
         data = read_input(name)
         with naming(name):

@@ -5,23 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from ._common import EXIT_CODES, say, training_interrupted
-from ._training import (
-    camera_option,
-    data_option,
-    hold_out_option,
-    no_compile_option,
-    seed_option,
-    validate_option,
-)
+from ._training import camera_option, hold_out_option, no_compile_option, seed_option, validate_option
 
 
 @click.command(epilog=EXIT_CODES)
-@data_option
-@click.option("--out", required=True, metavar="DIR", help="Folder for the state and log.jsonl.")
-@click.option("--resume", is_flag=True, help="Go on from the state in --out.")
-@click.option("--start", metavar="RUN|MODEL", help="Start from the network of another run, or of a model: fine-tuning.")
+@click.option(
+    "--data",
+    multiple=True,
+    metavar="PATH",
+    help="Folder of images, .npy/.npz array, or CIFAR-10 root. Given several times: round-robin.",
+)
+@click.option("--out", required=True, metavar="RUN", help="Folder for the state and log.jsonl.")
+@click.option("--resume", is_flag=True, help="Go on with the run in --out, with its settings; --hours may be changed.")
 @click.option(
     "--hours",
     type=click.FloatRange(0, min_open=True),
@@ -30,78 +28,75 @@ from ._training import (
     help="Training time; learning rates reach zero at its end.",
 )
 @click.option(
-    "--steps", type=click.IntRange(1), help="Number of steps, instead of --hours: a run that repeats exactly."
+    "--crop",
+    type=click.IntRange(8),
+    default=96,
+    show_default=True,
+    help="Side of the training crops; smaller for data sets of smaller images.",
 )
+@camera_option
+@click.option("--batch", type=click.IntRange(1), default=4096, show_default=True, help="Positions a step.")
 @click.option(
     "--muon-rate",
     type=click.FloatRange(0, min_open=True),
     default=0.02,
     show_default=True,
-    help="Learning rate of the inner convolutions; about half of it to go on with a trained network.",
+    help="Learning rate of all weights but the last layers'.",
 )
 @click.option(
     "--adam-rate",
     type=click.FloatRange(0, min_open=True),
-    default=7e-4,
+    default=5e-3,
     show_default=True,
     help="Learning rate of everything else.",
 )
-@click.option(
-    "--gaussian-share",
-    type=click.FloatRange(0, 1),
-    default=0.2,
-    show_default=True,
-    help="Share of the images that go to bits back's channel.",
-)
-@click.option("--batch", type=click.IntRange(1), default=64, show_default=True, help="Images a step.")
-@click.option(
-    "--crop",
-    type=click.IntRange(16),
-    default=32,
-    show_default=True,
-    help="Side of the training crops, a multiple of 16.",
-)
-@camera_option
 @hold_out_option
 @validate_option
-@click.option(
-    "--width",
-    type=click.IntRange(1),
-    default=96,
-    show_default=True,
-    help="Channels at half resolution; twice as many at a quarter.",
-)
-@click.option(
-    "--blocks",
-    default=(2, 4, 4),
-    type=(click.IntRange(1),) * 3,
-    metavar="D B U",
-    show_default=True,
-    help="Blocks down, at the bottom, up.",
-)
 @seed_option
 @click.option(
     "--evaluate-minutes",
     type=click.FloatRange(0),
-    default=10.0,
+    default=5.0,
     show_default=True,
     help="Between held-out evaluations and saves.",
 )
 @no_compile_option
-def train(out: str, resume: bool, blocks: tuple[int, int, int], width: int, no_compile: bool, **options: object) -> int:
-    """Train a model, or go on with one. Progress is on stderr; Ctrl-C keeps the last save."""
-    from ddpmcodec.networks.exact import Architecture
-    from ddpmcodec.training.state import exists
-    from ddpmcodec.training.trainer import Settings
-    from ddpmcodec.training.trainer import train as run
+def train(
+    data: tuple[str, ...],
+    out: str,
+    resume: bool,
+    validate: str | None,
+    evaluate_minutes: float,
+    no_compile: bool,
+    **options: object,
+) -> int:
+    """Train a context model, or go on with one.
 
-    down, bottom, up = blocks
-    architecture = Architecture(width, 2 * width, down, bottom, up)
-    settings = Settings(out=out, architecture=architecture, **options)  # type: ignore[arg-type]
+    Progress is on stderr. Ctrl-C keeps the last save; SIGTERM saves first.
+    """
+    from ddpmcodec.training.context_run import STATE, Settings
+    from ddpmcodec.training.context_run import train as run
+
+    context = click.get_current_context()
+    given = [name for name in context.params if context.get_parameter_source(name) is not ParameterSource.DEFAULT]
+    chosen = {name for name in given if name in (*options, "data", "validate")}
+    places = tuple(str(Path(place).resolve()) for place in data)
+    held = validate and str(Path(validate).resolve())
+    settings = Settings(places, held, **options)  # type: ignore[arg-type]
     try:
-        trainer = run(settings, resume=resume, compiled=not no_compile)
+        trainer, done = run(
+            settings,
+            Path(out),
+            say,
+            resume=resume,
+            chosen=chosen,
+            evaluate_minutes=evaluate_minutes,
+            compiled=not no_compile,
+        )
     except KeyboardInterrupt:
-        return training_interrupted(out, saved=exists(Path(out)))
-    done = f"{trainer.step} steps, {trainer.step * settings.batch} images"
-    say(f"{out}: {done}; next: ddpmcodec export {out} -o MODEL.safetensors")
+        return training_interrupted(out, saved=Path(out, STATE).exists())
+    if not done:
+        return training_interrupted(out, saved=True)
+    images = f"{trainer.taken} steps, {trainer.pool.images} images"
+    say(f"{out}: {images}; next: ddpmcodec export {out} -o MODEL.safetensors")
     return 0

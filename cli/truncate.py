@@ -44,13 +44,13 @@ def truncate(
     outputs = Outputs([file], output, ".ddpm", force=force)
 
     def truncate_one(name: str) -> None:
-        from ddpmcodec.container import parse_header
+        from ddpmcodec.format.ddpm import parse_header
 
         data = read_input(name)
         with naming(name):
             header, _ = parse_header(data)
         place = outputs.place(name)
-        needs_decoding = step is not None and header.index is None
+        needs_decoding = step is not None and header.index is None and not header.webp
         loaded = model_loader(model, quiet=quiet)() if needs_decoding else None
         with naming(name):
             from ddpmcodec import codec

@@ -1,6 +1,6 @@
 """An image codec whose compressor is a diffusion model: lossless, progressive, the same bits on every machine.
 
-`import ddpmcodec` is light; the first call of a function imports PyTorch.
+`import ddpmcodec` is light; the first call of a function other than `info` imports PyTorch.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ddpmcodec.errors import (
     ChecksumError,
+    CorruptError,
     DdpmError,
     FormatError,
     ImageError,
@@ -27,6 +28,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ChecksumError",
+    "CorruptError",
     "DdpmError",
     "FormatError",
     "ImageError",

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ddpmcodec.channels import progressive
-from ddpmcodec.codec.efforts import EFFORTS
 from ddpmcodec.codec.preview import moments
+from ddpmcodec.coding_schedule import SCHEDULES
 from ddpmcodec.networks.context.model import ContextModel
 from ddpmcodec.networks.reconstruction import Denoiser
 from ddpmcodec.transform import color, pyramid
@@ -25,7 +25,7 @@ STATES, CAPACITY, BATCH, RATE = 8, 1500, 16, 2e-3
 def states(pixels: NDArray[np.uint8], model: ContextModel, rng: np.random.Generator) -> list[tuple[Any, Any, Any]]:
     """(mean, deviation, planes) [H, W, 3] at some ends of segments of one of the schedules, of images [N, H, W, 3]."""
     planes = color.to_ycocg(pixels)
-    schedule = list(EFFORTS.values())[1 + int(rng.integers(2))].schedule
+    schedule = list(SCHEDULES.values())[int(rng.integers(len(SCHEDULES)))]
     walk = progressive.Walk(model, schedule, planes.shape, True)
     root, differences = pyramid.analyse(planes)
     streams = np.zeros(len(pixels), np.int64)

@@ -1,4 +1,4 @@
-"""A runner for command lines, a picture, and the file it becomes."""
+"""A runner for command lines, a picture, and the file that it becomes with the embedded model for thumbnails."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.numpy import load
 
-from ddpmcodec import codec
+from ddpmcodec import codec, models
 from ddpmcodec.cli import run
-from ddpmcodec.networks import load_model
+from ddpmcodec.codec.efforts import DEFAULT_EFFORT, EFFORTS
+from ddpmcodec.networks.context.model_file import pack
 
 
 @dataclass(frozen=True)
@@ -45,13 +47,51 @@ def ddpm(capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPa
 
 @pytest.fixture(scope="session")
 def pixels() -> np.ndarray:
-    y, x = np.mgrid[:10, :12]
-    return np.stack([9 * x + 3 * y, 200 - 7 * y, np.where(x > y, 60, 190)], axis=2).astype(np.uint8)
+    """20 x 24 pixels that the context model codes in fewer bytes than WebP does."""
+    y, x = np.mgrid[:20, :24]
+    smooth = np.stack([40 + 5 * x + y, 200 - 4 * y, 60 + 3 * x + 2 * y], axis=2)
+    noise = np.random.Generator(np.random.Philox(5)).normal(0, 6, smooth.shape)
+    return (smooth + noise).round().astype(np.uint8)
 
 
 @pytest.fixture(scope="session")
-def coded(tiny_model: Path, pixels: np.ndarray) -> bytes:
-    return codec.encode(pixels, effort=1, model=load_model(tiny_model))
+def coded(pixels: np.ndarray) -> bytes:
+    return codec.encode(pixels)
+
+
+@pytest.fixture(scope="session")
+def step_names() -> list[str]:
+    """What `-v` calls the steps of the default effort."""
+    levels = [step.level for step in EFFORTS[DEFAULT_EFFORT].schedule]
+    reached = [f"to noise level {level / 12**0.5:.2f}" for level in levels[:-1]] + ["to exact pixels"]
+    return [f"   step {k}, {to}" for k, to in enumerate(reached, start=1)]
+
+
+@pytest.fixture(scope="session")
+def drawing() -> np.ndarray:
+    """30 x 40 pixels that repeat themselves, as WebP likes it."""
+    return np.tile(np.random.Generator(np.random.Philox(6)).integers(0, 256, (5, 8, 3), dtype=np.uint8), (6, 5, 1))
+
+
+@pytest.fixture(scope="session")
+def webp(drawing: np.ndarray) -> bytes:
+    """A file that is stored as lossless WebP."""
+    return codec.encode(drawing)
+
+
+@pytest.fixture(scope="session")
+def other_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model file that is not embedded: its networks are, its name is another."""
+    path = tmp_path_factory.mktemp("models") / "other.safetensors"
+    path.write_bytes(pack(load(models.path(models.DEFAULT).read_bytes()), "other"))
+    return path
+
+
+@pytest.fixture
+def foreign(tmp_path: Path, other_model: Path, pixels: np.ndarray) -> Path:
+    """A file that needs it."""
+    (tmp_path / "foreign.ddpm").write_bytes(codec.encode(pixels, model=other_model))
+    return tmp_path / "foreign.ddpm"
 
 
 @pytest.fixture

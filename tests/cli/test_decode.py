@@ -7,6 +7,7 @@ import resource
 import subprocess
 import sys
 import termios
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,8 @@ from ddpmcodec import codec
 
 
 @pytest.fixture
-def decode(ddpm: Any, tiny_model: Path) -> Any:
-    return lambda *arguments, **options: ddpm("decode", *arguments, "--model", tiny_model, **options)
+def decode(ddpm: Any) -> Any:
+    return partial(ddpm, "decode")
 
 
 def read(source: Path | bytes) -> np.ndarray:
@@ -92,9 +93,9 @@ def test_the_input_is_never_overwritten(decode: Any, file: Path, coded: bytes) -
     assert file.read_bytes() == coded
 
 
-def test_no_binary_data_on_a_terminal(file: Path, tiny_model: Path) -> None:
+def test_no_binary_data_on_a_terminal(file: Path) -> None:
     master, terminal = os.openpty()
-    command = [sys.executable, "-m", "ddpmcodec.cli", "decode", file, "-o", "-", "--model", tiny_model]
+    command = [sys.executable, "-m", "ddpmcodec.cli", "decode", file, "-o", "-"]
     ended = subprocess.run(command, stdout=terminal, stderr=subprocess.PIPE, text=True, check=False)
     os.close(terminal)
     os.close(master)
@@ -102,16 +103,16 @@ def test_no_binary_data_on_a_terminal(file: Path, tiny_model: Path) -> None:
     assert ended.stderr == (f"ddpmcodec: {file}: no binary data to a terminal: name a file with -o, or use a pipe\n")
 
 
-def test_progress_is_shown_to_a_person_who_watches(file: Path, tiny_model: Path) -> None:
+def test_progress_is_shown_to_a_person_who_watches(file: Path) -> None:
     master, terminal = os.openpty()
     termios.tcsetwinsize(terminal, (24, 80))
-    command = [sys.executable, "-m", "ddpmcodec.cli", "decode", file, "-o", "-", "--model", tiny_model]
+    command = [sys.executable, "-m", "ddpmcodec.cli", "decode", file, "-o", "-"]
     ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=terminal, check=True)
     shown = os.read(master, 10_000).decode()
     os.close(terminal)
     os.close(master)
     assert f"{file}:   0%|" in shown
-    assert read(ended.stdout).shape == (10, 12, 3)
+    assert read(ended.stdout).shape == (20, 24, 3)
 
 
 # --- previews
@@ -119,7 +120,7 @@ def test_progress_is_shown_to_a_person_who_watches(file: Path, tiny_model: Path)
 
 def test_growing_prefixes_give_better_previews(decode: Any, file: Path, coded: bytes, pixels: np.ndarray) -> None:
     errors = []
-    for size in np.linspace(15, len(coded), 6).astype(int):
+    for size in np.linspace(codec.info(coded)["header_bytes"], len(coded), 6).astype(int):
         ended = decode("-", "--partial", "-o", "-", stdin=coded[:size])
         assert ended.code == 0
         errors.append(np.abs(read(ended.stdout).astype(int) - pixels).mean())
@@ -127,15 +128,27 @@ def test_growing_prefixes_give_better_previews(decode: Any, file: Path, coded: b
     assert errors[-1] == 0
 
 
-def test_a_preview_says_how_much_was_there(decode: Any, file: Path, coded: bytes, tiny_model: Path) -> None:
-    half = codec.decode_details(coded[:150], partial=True, model=tiny_model)
-    ended = decode("-", "--partial", stdin=coded[:150])
+def test_a_preview_says_how_much_was_there(decode: Any, file: Path, coded: bytes) -> None:
+    half = codec.decode_details(coded[:400], partial=True)
+    ended = decode("-", "--partial", stdin=coded[:400])
     assert ended.stderr == (
-        f"ddpmcodec: standard input: {half.steps_done} of 8 steps from {half.bytes_used} bytes: a preview\n"
+        f"ddpmcodec: standard input: {half.steps_done} of {half.steps} steps from {half.bytes_used} bytes: a preview\n"
     )
     whole = decode("-", "--partial", stdin=coded)
-    assert whole.stderr == f"ddpmcodec: standard input: 8 of 8 steps from {len(coded)} bytes: complete and exact\n"
+    done = f"{half.steps} of {half.steps} steps from {len(coded)} bytes"
+    assert whole.stderr == f"ddpmcodec: standard input: {done}: complete and exact\n"
     assert decode("-", "--partial", "-q", stdin=coded).stderr == ""
+
+
+def test_verbose_prints_what_the_steps_cost(decode: Any, file: Path, webp: bytes, step_names: list[str]) -> None:
+    lines = decode(file, "-v").stderr.splitlines()
+    assert lines[0].startswith(f"ddpmcodec: {file} -> {file.with_suffix('.png')}: ")
+    assert [line.split(":")[1] for line in lines[1:]] == step_names
+    assert sum(float(line.split(": ")[2].split(" bits")[0]) for line in lines[1:]) == pytest.approx(
+        8 * codec.info(file.read_bytes())["pixel_bytes"], abs=80
+    )
+    file.write_bytes(webp)
+    assert decode(file, "-fv").stderr.count("\n") == 1
 
 
 def test_a_damaged_file_is_not_called_a_preview(decode: Any, coded: bytes) -> None:
@@ -143,11 +156,18 @@ def test_a_damaged_file_is_not_called_a_preview(decode: Any, coded: bytes) -> No
     assert ended.stderr.endswith("damaged: not the image that was encoded, get the file again\n")
 
 
-def test_max_bytes_and_step_are_previews(decode: Any, file: Path, coded: bytes, tiny_model: Path) -> None:
+def test_of_a_cut_webp_the_mean_colour_is_shown(decode: Any, webp: bytes, drawing: np.ndarray) -> None:
+    ended = decode("-", "--partial", stdin=webp[:-1])
+    assert ended.stderr == f"ddpmcodec: standard input: 0 of 1 steps from {len(webp) - 1} bytes: a preview\n"
+    assert np.array_equal(read(ended.stdout), np.full_like(drawing, drawing.mean((0, 1)).round()))
+    assert decode("-", stdin=webp[:-1]).code == 3
+
+
+def test_max_bytes_and_step_are_previews(decode: Any, file: Path, coded: bytes) -> None:
     by_bytes = read(decode(file, "--max-bytes", 100, "-o", "-").stdout)
-    assert np.array_equal(by_bytes, codec.decode(coded, max_bytes=100, model=tiny_model))
+    assert np.array_equal(by_bytes, codec.decode(coded, max_bytes=100))
     by_step = read(decode(file, "--step", 3, "-o", "-").stdout)
-    assert np.array_equal(by_step, codec.decode(coded, step=3, model=tiny_model))
+    assert np.array_equal(by_step, codec.decode(coded, step=3))
 
 
 # --- bad input
@@ -190,28 +210,37 @@ def test_a_foreign_image_is_3_whatever_its_name(decode: Any, tmp_path: Path) -> 
     assert decode(tmp_path / "photo.png").code == 3
 
 
-def test_a_model_that_is_not_embedded_is_4_naming_its_id(ddpm: Any, file: Path, coded: bytes, names: Any) -> None:
-    ended = ddpm("decode", file)
+def test_a_model_that_is_not_embedded_is_4_naming_its_id(
+    decode: Any, foreign: Path, names: Any, other_model: Path, pixels: np.ndarray
+) -> None:
+    ended = decode(foreign)
     assert ended.code == 4
-    assert codec.info(coded)["model_id"] in ended.stderr
+    assert codec.info(foreign.read_bytes())["model_id"] in ended.stderr
     assert "--model" in ended.stderr
-    assert names(file.parent) == ["file.ddpm"]
+    assert names(foreign.parent) == ["foreign.ddpm"]
+    assert decode(foreign, "--model", other_model).code == 0
+    assert np.array_equal(read(foreign.with_suffix(".png")), pixels)
 
 
-def test_a_format_that_cannot_hold_the_image_is_1(decode: Any, tmp_path: Path, tiny_model: Path) -> None:
-    data = codec.encode(np.zeros((4, 4, 4), np.uint8), effort=1, model=tiny_model)
+def test_another_model_is_4_naming_both(decode: Any, file: Path, other_model: Path) -> None:
+    ended = decode(file, "--model", other_model)
+    assert ended.code == 4
+    assert f"the file was written with model {codec.info(file.read_bytes())['model_id']}" in ended.stderr
+    assert "and the given model 'other' is" in ended.stderr
+
+
+def test_a_format_that_cannot_hold_the_image_is_1(decode: Any, tmp_path: Path) -> None:
+    data = codec.encode(np.zeros((4, 4, 4), np.uint8))
     (tmp_path / "x.ddpm").write_bytes(data)
     ended = decode(tmp_path / "x.ddpm", "-o", tmp_path / "x.jpg")
     assert ended.code == 1
     assert f"{tmp_path / 'x.ddpm'}: JPEG cannot hold this image" in ended.stderr
 
 
-def test_a_disk_that_fills_up_is_1_and_keeps_the_old_file(
-    decode: Any, tmp_path: Path, names: Any, tiny_model: Path
-) -> None:
+def test_a_disk_that_fills_up_is_1_and_keeps_the_old_file(decode: Any, tmp_path: Path, names: Any) -> None:
     """The limit on file sizes fails a write in the same way as a full disk does: after a part of the data."""
     noise = np.random.Generator(np.random.Philox(5)).integers(0, 256, (40, 40, 3), dtype=np.uint8)
-    (tmp_path / "x.ddpm").write_bytes(codec.encode(noise, effort=1, model=tiny_model))
+    (tmp_path / "x.ddpm").write_bytes(codec.encode(noise))
     (tmp_path / "x.png").write_bytes(b"old")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (3000, hard))
@@ -228,8 +257,8 @@ def test_a_disk_that_fills_up_is_1_and_keeps_the_old_file(
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is full")
-def test_a_full_disk_behind_standard_output_is_1(file: Path, tiny_model: Path) -> None:
-    command = [sys.executable, "-m", "ddpmcodec.cli", "decode", file, "-o", "-", "--model", tiny_model]
+def test_a_full_disk_behind_standard_output_is_1(file: Path) -> None:
+    command = [sys.executable, "-m", "ddpmcodec.cli", "decode", file, "-o", "-"]
     with open("/dev/full", "wb") as full:
         ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert ended.returncode == 1

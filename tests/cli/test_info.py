@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 from ddpmcodec import codec
+from ddpmcodec.format.ddpm import Header, Index, assemble
 
 
 def test_text_for_people(ddpm: Any, file: Path, coded: bytes) -> None:
@@ -14,8 +17,34 @@ def test_text_for_people(ddpm: Any, file: Path, coded: bytes) -> None:
     text = ended.stdout.decode()
     assert (ended.code, ended.stderr) == (0, "")
     assert text.startswith(f"{file}:\n")
-    for words in ("12 x 10 RGB", f"{len(coded)} bytes", codec.info(coded)["model_id"], "single", "header 15"):
+    for words in (
+        "24 x 20 RGB", f"{len(coded)} bytes", codec.info(coded)["model_id"], "(cifar10)", "complete  yes", "coding    context model",
+        "effort    2, 7 steps to noise levels 36.95, 18.48, 9.24, 4.62, 2.31, 1.15, exact", "1 tile(s)",
+        "header 17",
+    ):  # fmt: skip
         assert words in text
+
+
+def test_graphics_have_neither_effort_nor_model(ddpm: Any, webp: bytes) -> None:
+    text = ddpm("info", "-", stdin=webp).stdout.decode()
+    assert "coding    lossless WebP\n" in text
+    assert not [line for line in text.splitlines() if line.startswith(("  effort", "  model"))]
+
+
+def test_segments_of_tiled_files(ddpm: Any, tmp_path: Path) -> None:
+    data = assemble(Header("L", 20, 8, 2, bytes(4), index=Index(10, 8, 3)), b"", [bytes(n) for n in range(6)], b"")
+    text = ddpm("info", "-", stdin=data).stdout.decode()
+    assert "layout    format 1, 2 tile(s), 3 segments each\n" in text
+    assert "00000000 (not embedded: needs --model)" in text
+
+
+def test_neither_pytorch_nor_numba_is_imported(file: Path) -> None:
+    program = (
+        f"import sys; from ddpmcodec.cli import run; code = run(['info', {str(file)!r}]);"
+        "sys.stderr.write(f\"{code} {sorted({'torch', 'numba'} & set(sys.modules))}\")"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stderr == "0 []"
 
 
 def test_json_for_scripts(ddpm: Any, file: Path, coded: bytes) -> None:
@@ -31,24 +60,20 @@ def test_json_of_several_files_is_one_array_also_when_some_fail(ddpm: Any, file:
     assert [facts["file"] for facts in json.loads(ended.stdout)] == [str(file)]
 
 
-def test_a_prefix_is_told_from_a_whole_file_where_the_header_knows(ddpm: Any, file: Path, tiny_model: Path) -> None:
-    image = codec.decode(file.read_bytes(), model=tiny_model)
-    image.info["icc_profile"] = b"profile"
-    data = codec.encode(image, effort=1, model=tiny_model)
-    assert "complete  yes" in ddpm("info", "-", stdin=data).stdout.decode()
-    assert "complete  no, 3 bytes are missing" in ddpm("info", "-", stdin=data[:-3]).stdout.decode()
-    assert "complete  only decoding tells" in ddpm("info", file).stdout.decode()
+def test_a_prefix_is_told_from_a_whole_file(ddpm: Any, coded: bytes) -> None:
+    assert "complete  yes" in ddpm("info", "-", stdin=coded).stdout.decode()
+    assert "complete  no, 3 bytes are missing" in ddpm("info", "-", stdin=coded[:-3]).stdout.decode()
 
 
-def test_test_says_ok_on_standard_output(ddpm: Any, file: Path, tiny_model: Path, names: Any) -> None:
-    ended = ddpm("test", file, "--model", tiny_model)
+def test_test_says_ok_on_standard_output(ddpm: Any, file: Path, names: Any) -> None:
+    ended = ddpm("test", file)
     assert (ended.code, ended.stdout.decode(), ended.stderr) == (0, f"{file}: ok\n", "")
-    assert ddpm("test", file, "-q", "--model", tiny_model).stdout == b""
+    assert ddpm("test", file, "-q").stdout == b""
     assert names(file.parent) == ["file.ddpm"]
 
 
-def test_test_of_a_damaged_file_is_3(ddpm: Any, file: Path, coded: bytes, tiny_model: Path) -> None:
+def test_test_of_a_damaged_file_is_3(ddpm: Any, file: Path, coded: bytes) -> None:
     file.write_bytes(coded[:-1])
-    ended = ddpm("test", file, "--model", tiny_model)
+    ended = ddpm("test", file)
     assert (ended.code, ended.stdout) == (3, b"")
     assert ended.stderr.startswith(f"ddpmcodec: {file}: ")

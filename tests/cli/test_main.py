@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import ddpmcodec
-from ddpmcodec.channels import uniform
+from ddpmcodec.channels import progressive
 from ddpmcodec.cli import COMMANDS, _common
 
 COMMAND = [sys.executable, "-m", "ddpmcodec.cli"]
@@ -31,6 +31,15 @@ def test_every_command_has_help(ddpm: Any, command: str) -> None:
     ended = ddpm(command, "--help")
     assert ended.code == 0
     assert f"Usage: ddpmcodec {command}" in ended.stdout.decode()
+
+
+def test_importing_the_package_imports_none_of_them() -> None:
+    program = "import sys, ddpmcodec; print(sorted({'torch', 'numba', 'numpy', 'PIL'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_all_public_names_exist() -> None:
+    assert [name for name in ddpmcodec.__all__ if name != "archive" and not hasattr(ddpmcodec, name)] == []
 
 
 def test_help_and_version_import_neither_pytorch_nor_numba_nor_numpy() -> None:
@@ -52,7 +61,7 @@ def test_version(ddpm: Any) -> None:
         ["transmogrify"],
         ["encode"],
         ["encode", "a.png", "--effort", "0"],
-        ["encode", "a.png", "--effort", "10"],
+        ["encode", "a.png", "--effort", "4"],
         ["decode", "a.ddpm", "--step", "-1"],
         ["truncate", "a.ddpm", "-o", "b.ddpm"],
         ["truncate", "a.ddpm", "-o", "b.ddpm", "--bytes", "5", "--step", "1"],
@@ -104,7 +113,6 @@ def test_a_reader_that_goes_away_is_no_traceback(file: Path) -> None:
 def test_an_interruption_half_way_leaves_no_output(
     ddpm: Any,
     photo: Path,
-    tiny_model: Path,
     names: Any,
     monkeypatch: pytest.MonkeyPatch,
     error: BaseException,
@@ -114,9 +122,9 @@ def test_an_interruption_half_way_leaves_no_output(
     def interrupted(*_: Any, **__: Any) -> Any:
         raise error
 
-    monkeypatch.setattr(uniform, "encode_group", interrupted)
+    monkeypatch.setattr(progressive, "encode", interrupted)
     before = photo.read_bytes()
-    ended = ddpm("encode", photo, "--model", tiny_model)
+    ended = ddpm("encode", photo)
     assert ended.code == code
     assert message in ended.stderr
     assert "Traceback" not in ended.stderr
@@ -141,12 +149,12 @@ def test_ctrl_c_is_130_without_a_traceback(tmp_path: Path, names: Any) -> None:
     assert names(tmp_path) == []
 
 
-def test_a_failure_does_not_stop_the_other_files(ddpm: Any, photo: Path, tiny_model: Path) -> None:
+def test_a_failure_does_not_stop_the_other_files(ddpm: Any, photo: Path) -> None:
     bad = photo.with_name("bad.png")
     bad.write_bytes(b"no image")
     other = photo.with_name("other.png")
     other.write_bytes(photo.read_bytes())
-    ended = ddpm("encode", photo, bad, photo.with_name("missing.png"), other, "--effort", 1, "--model", tiny_model)
+    ended = ddpm("encode", photo, bad, photo.with_name("missing.png"), other, "--effort", 2)
     assert ended.code == 1
     assert f"ddpmcodec: {bad}: not an image" in ended.stderr
     assert f"ddpmcodec: {photo.with_name('missing.png')}: No such file or directory" in ended.stderr
@@ -154,12 +162,12 @@ def test_a_failure_does_not_stop_the_other_files(ddpm: Any, photo: Path, tiny_mo
     assert photo.with_suffix(".ddpm").read_bytes() == other.with_suffix(".ddpm").read_bytes()
 
 
-def test_of_several_failures_the_highest_code_is_returned(ddpm: Any, file: Path, tmp_path: Path) -> None:
-    foreign = tmp_path / "foreign.ddpm"
-    foreign.write_bytes(b"foreign")
-    unknown_model = ddpm("test", foreign, file, tmp_path / "missing.ddpm")
+def test_of_several_failures_the_highest_code_is_returned(ddpm: Any, foreign: Path, tmp_path: Path) -> None:
+    junk = tmp_path / "junk.ddpm"
+    junk.write_bytes(b"junk")
+    unknown_model = ddpm("test", junk, foreign, tmp_path / "missing.ddpm")
     assert unknown_model.code == 4
-    assert ddpm("test", foreign, tmp_path / "missing.ddpm").code == 3
+    assert ddpm("test", junk, tmp_path / "missing.ddpm").code == 3
 
 
 def test_a_folder_is_an_error(ddpm: Any, tmp_path: Path) -> None:
@@ -169,19 +177,19 @@ def test_a_folder_is_an_error(ddpm: Any, tmp_path: Path) -> None:
 
 
 def test_the_first_run_says_that_it_compiles(
-    ddpm: Any, file: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ddpm: Any, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))  # read by numba when it was imported: unused here
     message = "ddpmcodec: the first run on this machine compiles the kernels: this takes up to half a minute\n"
-    assert ddpm("test", file, file, "--model", tiny_model).stderr == message
-    assert ddpm("test", file, "--model", tiny_model, "-q").stderr == ""
+    assert ddpm("test", file, file).stderr == message
+    assert ddpm("test", file, "-q").stderr == ""
 
 
-def test_the_cache_of_compiled_kernels_is_found(monkeypatch: pytest.MonkeyPatch, tiny_model: Path, file: Path) -> None:
+def test_the_cache_of_compiled_kernels_is_found(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
     """After a run in this process, numba's cache is where the announcement looks for it."""
     from ddpmcodec.codec import decode
 
-    decode(file.read_bytes(), model=tiny_model)
+    decode(file.read_bytes())
     assert _common._kernels_are_compiled()
 
 

@@ -1,0 +1,32 @@
+"""What the steps of a file cost, for -v."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from ._common import say
+
+if TYPE_CHECKING:
+    from ddpmcodec.codec.tiles import SegmentCost
+
+
+class StepCosts:
+    """Adds up what a codec reports of its segments, from any thread."""
+
+    def __init__(self) -> None:
+        self.bits: defaultdict[int, float] = defaultdict(float)  # by cell width after the step, 0: exact
+        self.seconds: defaultdict[int, float] = defaultdict(float)
+        self.lock = threading.Lock()
+
+    def add(self, cost: SegmentCost) -> None:
+        with self.lock:
+            self.bits[cost.level] += cost.bits
+            self.seconds[cost.level] += cost.seconds
+
+    def say(self) -> None:
+        """A line a step. Seconds are those of all threads together."""
+        for number, level in enumerate(sorted(self.bits, reverse=True), start=1):
+            reached = f"to noise level {level / 12**0.5:.2f}" if level else "to exact pixels"
+            say(f"  step {number}, {reached}: {self.bits[level]:.0f} bits, {self.seconds[level]:.3f} s")

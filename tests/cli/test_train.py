@@ -1,0 +1,219 @@
+"""From pictures to files: train, export, and code with the model, each a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ddpmcodec.networks.context.model_file import load_model, read_metadata
+from ddpmcodec.training import context_trainer
+
+Ddpm = Callable[..., Any]  # conftest.Ddpm
+SMALL = ("--no-compile", "--hold-out", 2, "--batch", 4)
+SHORT = (*SMALL, "--hours", 3e-4)
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "ddpmcodec.cli", *map(str, arguments)]
+
+
+def process(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """A command line, on one thread."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(command(*arguments), capture_output=True, text=True, check=False, env=environment)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six pictures of 16 x 16 pixels."""
+    folder = tmp_path_factory.mktemp("train")
+    (folder / "data").mkdir()
+    y, x = np.mgrid[:16, :16]
+    for i in range(6):
+        noise = np.random.Generator(np.random.Philox(i)).normal(0, 5, (16, 16, 3))
+        pixels = np.stack([9 * x + 3 * i, 7 * y + 9 * i, 100 + x + y], -1) + 20 + noise
+        Image.fromarray(pixels.round().astype(np.uint8)).save(folder / "data" / f"{i}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(folder: Path) -> subprocess.CompletedProcess[str]:
+    return process("train", "--data", folder / "data", "--out", folder / "run", *SHORT)
+
+
+@pytest.fixture(scope="module")
+def exported(folder: Path, trained: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
+    return process("export", folder / "run", "-o", folder / "small.safetensors")
+
+
+def records(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+
+
+def test_training_says_what_to_do_next(folder: Path, trained: subprocess.CompletedProcess[str]) -> None:
+    run = folder / "run"
+    assert trained.returncode == 0, trained.stderr
+    assert trained.stdout == ""
+    lines = trained.stderr.splitlines()
+    assert lines[-2].endswith("bits/dim on held-out images")
+    assert lines[-1].endswith(f"images; next: ddpmcodec export {run} -o MODEL.safetensors")
+    assert sorted(path.name for path in run.iterdir()) == ["log.jsonl", "state.safetensors"]
+    first, *_, last = records(run)
+    assert (first["settings"]["data"], first["settings"]["batch"]) == ([str(folder / "data")], 4)
+    assert (last["done"], sorted(last["held_out"])) == (1.0, ["long", "short"])
+
+
+def test_exporting_names_the_model(folder: Path, exported: subprocess.CompletedProcess[str]) -> None:
+    output = folder / "small.safetensors"
+    assert exported.returncode == 0, exported.stderr
+    assert exported.stderr.startswith(f"ddpmcodec: {output}: model 'small', id ")
+    assert exported.stderr.endswith(f"{output.stat().st_size} bytes; use it with --model {output}\n")
+    metadata = read_metadata(output.read_bytes(), "small")
+    assert metadata["training"]["hours"] == pytest.approx(3e-4, abs=2e-3)
+    assert not load_model(output).denoiser
+
+
+@pytest.mark.usefixtures("exported")
+def test_the_exported_model_codes_pictures(folder: Path, tmp_path: Path) -> None:
+    source, model = folder / "data" / "3.png", folder / "small.safetensors"
+    for arguments in (
+        ("encode", source, "-o", tmp_path / "3.ddpm", "--model", model),
+        ("decode", tmp_path / "3.ddpm", "-o", tmp_path / "3.png", "--model", model),
+    ):
+        ended = process(*arguments)
+        assert ended.returncode == 0, ended.stderr
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "3.png")), np.asarray(Image.open(source)))
+
+
+@pytest.mark.usefixtures("trained")
+def test_a_denoiser_is_trained_on_request(folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "with.safetensors"
+    ended = process("export", folder / "run", "-o", output, "--denoiser-hours", 2e-4, "--name", "tidy")
+    assert ended.returncode == 0, ended.stderr
+    assert "model 'tidy'" in ended.stderr
+    assert "enter.weight" in load_model(output).denoiser
+
+
+def test_a_run_that_is_terminated_is_saved_and_goes_on(folder: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    start = command("train", "--data", folder / "data", "--out", run, *SMALL, "--hours", 1, "--seed", 5)
+    with subprocess.Popen(start, stderr=subprocess.PIPE, text=True) as running:
+        while running.poll() is None and not (run / "log.jsonl").exists():
+            time.sleep(0.02)
+        time.sleep(0.2)
+        running.send_signal(signal.SIGTERM)
+        _, stderr = running.communicate()
+    assert (running.returncode, stderr) == (
+        130, f"ddpmcodec: {run}: interrupted; --resume goes on from the last save\n"
+    )  # fmt: skip
+    refused = process("train", "--out", run, "--resume", "--seed", 6)
+    assert (refused.returncode, refused.stderr) == (
+        1,
+        f"ddpmcodec: {run}: its run was started with --seed 5, not 6: leave --seed out, or train in another folder\n",
+    )
+    resumed = process("train", "--out", run, "--resume", "--hours", 1e-6, "--no-compile")
+    assert resumed.returncode == 0, resumed.stderr
+    first, second, *_, last = records(run)
+    assert second["settings"] == first["settings"] | {"hours": 1e-6}
+    assert last["step"] >= second["step"] > first["step"] == 0
+
+
+# --- errors, in this process
+
+
+def test_missing_data_are_named(tmp_path: Path, ddpm: Ddpm) -> None:
+    ended = ddpm("train", "--data", tmp_path / "no", "--out", tmp_path / "run", *SHORT)
+    assert (ended.code, ended.stdout) == (1, b"")
+    assert ended.stderr == (
+        f"ddpmcodec: {tmp_path / 'no'}: no such file or folder; point --data at images, an array or a CIFAR-10 root\n"
+    )
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("resume", [[], ["--resume"]])
+def test_a_new_run_needs_data(tmp_path: Path, ddpm: Ddpm, resume: list[str]) -> None:
+    ended = ddpm("train", "--out", tmp_path / "run", *resume)
+    assert (ended.code, ended.stderr) == (
+        1, "ddpmcodec: no training images: name a folder, an array or a CIFAR-10 root with --data\n"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("kept", [0, 6, 2000])
+def test_something_must_be_left_to_train_on_and_to_evaluate_on(
+    folder: Path, tmp_path: Path, ddpm: Ddpm, kept: int
+) -> None:
+    ended = ddpm("train", "--data", folder / "data", "--out", tmp_path / "run", "--hold-out", kept)
+    assert ended.code == 1
+    assert ended.stderr.startswith(f"ddpmcodec: {folder / 'data'}: 6 images, of which --hold-out keeps {kept}: ")
+
+
+@pytest.mark.usefixtures("trained")
+def test_an_existing_run_is_kept(folder: Path, ddpm: Ddpm) -> None:
+    ended = ddpm("train", "--data", folder / "data", "--out", folder / "run", *SHORT)
+    assert ended.code == 1
+    assert ended.stderr == (
+        f"ddpmcodec: {folder / 'run'}: holds a training run already; go on with --resume, or choose another folder\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [("--hours", 0), ("--batch", 0), ("--crop", 7), ("--hold-out", -1), ("--camera-share", 2), ("--muon-rate", 0)],
+    ids=lambda wrong: wrong[0],
+)
+def test_impossible_numbers_are_wrong_usage(tmp_path: Path, ddpm: Ddpm, wrong: tuple[object, ...]) -> None:
+    ended = ddpm("train", "--data", tmp_path, "--out", tmp_path / "run", *wrong)
+    assert ended.code == 2
+    assert f"Invalid value for '{wrong[0]}'" in ended.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("command", [("export", "-o"), ("train", "--resume", "--out")], ids=lambda c: c[0])
+def test_what_is_no_training_state_is_named(tmp_path: Path, ddpm: Ddpm, command: tuple[str, ...]) -> None:
+    (tmp_path / "state.safetensors").write_text("no state")
+    output = tmp_path / "m.safetensors" if command[0] == "export" else tmp_path
+    ended = ddpm(*command, output, *([tmp_path] if command[0] == "export" else []))
+    assert ended.code == 1
+    assert ended.stderr.startswith(f"ddpmcodec: {tmp_path / 'state.safetensors'}: not the state of a training run (")
+    assert not (tmp_path / "m.safetensors").exists()
+
+
+@pytest.mark.usefixtures("exported")
+def test_an_existing_output_is_kept(folder: Path, ddpm: Ddpm) -> None:
+    output = folder / "small.safetensors"
+    before = output.read_bytes()
+    ended = ddpm("export", folder / "run", "-o", output)
+    assert (ended.code, ended.stderr.startswith(f"ddpmcodec: {output}: exists already: use -f")) == (1, True)
+    assert output.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (KeyboardInterrupt(), "{run}: interrupted; nothing was saved yet"),
+        (float("nan"), "the loss is nan after 0 steps"),
+    ],
+)
+def test_a_run_that_ends_early_says_so(
+    folder: Path, tmp_path: Path, ddpm: Ddpm, monkeypatch: pytest.MonkeyPatch, error: Any, said: str
+) -> None:
+    def update(*_: Any) -> tuple[int, float]:
+        if isinstance(error, BaseException):
+            raise error
+        return 0, error
+
+    monkeypatch.setattr(context_trainer.ContextTrainer, "update", update)
+    ended = ddpm("train", "--data", folder / "data", "--out", tmp_path / "run", *SHORT)
+    assert ended.code == (130 if isinstance(error, BaseException) else 1)
+    assert f"ddpmcodec: {said.format(run=tmp_path / 'run')}" in ended.stderr
