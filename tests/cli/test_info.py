@@ -18,10 +18,16 @@ def test_text_for_people(ddpm: Any, file: Path, coded: bytes) -> None:
     assert (ended.code, ended.stderr) == (0, "")
     assert text.startswith(f"{file}:\n")
     for words in (
-        "24 x 20 RGB", f"{len(coded)} bytes", codec.info(coded)["model_id"], "(cifar10)", "complete  yes", "coding    context model",
-        "effort    2, 7 steps to noise levels 36.95, 18.48, 9.24, 4.62, 2.31, 1.15, exact", "1 tile(s)",
+        "24 x 20 RGB",
+        f"{len(coded)} bytes",
+        codec.info(coded)["model_id"],
+        "(cifar10)",
+        "complete  yes",
+        "coding    context model",
+        "effort    2, 7 steps to noise levels 36.95, 18.48, 9.24, 4.62, 2.31, 1.15, exact",
+        "1 tile(s)",
         "header 17",
-    ):  # fmt: skip
+    ):
         assert words in text
 
 
