@@ -55,8 +55,9 @@ def decode(
     """The image, exactly as it was encoded; or a preview.
 
     `partial` accepts any prefix of a file that holds its header, and shows a file up to what is damaged, or without the
-    alpha or the metadata that is damaged. `max_bytes` looks at that many bytes only, and implies `partial`. `step` stops
-    after that many steps of the schedule. `model` is needed for files of a model that is not embedded.
+    alpha or the metadata that is damaged. `max_bytes` looks at that many bytes only, and implies `partial`. `step`
+    stops after that many steps of the schedule, and takes a file that ends behind them. `model` is needed for files of
+    a model that is not embedded.
 
     Raises FormatError (TruncatedError, ChecksumError, CorruptError) for data that is not a whole, undamaged file, and
     ModelError when its model is missing or another one.
@@ -161,6 +162,8 @@ def decode_files(
         if file.header.webp:
             colours[n], alpha = graphics.unpack(file.tile_stream(0), file.header)
             sides[n] = sides[n]._replace(alpha=alpha)
+            if progress is not None:
+                progress(file.header.width * file.header.height)
         else:
             model = _model_of(file.header, given)
             tiles += [_Tile(n, number, box, model) for number, box in enumerate(file.header.boxes())]
@@ -278,7 +281,9 @@ def _webp_preview(file: Sections, side: _Side, partial: bool) -> Decoded:
 
 
 def _segments_of_steps(header: Header, step: int) -> int:
-    """How many segments the first `step` steps have."""
+    """How many segments the first `step` steps have. WebP has none."""
+    if header.webp:
+        return 0
     schedule = EFFORTS[header.effort].schedule
     return len(segments(schedule[:step], header.height, header.width))
 

@@ -77,11 +77,12 @@ def _planes(image: Picture, strip: bool) -> Planes:
     if isinstance(image, (Image.Image, np.ndarray)):
         return to_planes(image, strip=strip)
     if isinstance(image, (str, os.PathLike)):
+        name = os.fspath(image)
         try:
-            data = Path(image).read_bytes()
+            data = Path(name).read_bytes()
         except OSError as error:
-            raise ImageError(f"{os.fspath(image)}: cannot be read ({error.strerror}); give the path of an image") from error
-        return to_planes(load_image(data, os.fspath(image)), strip=strip)
+            raise ImageError(f"{name}: cannot be read ({error.strerror}); give the path of an image") from error
+        return to_planes(load_image(data, name), strip=strip)
     if hasattr(image, "read"):
         return to_planes(load_image(image.read(), str(getattr(image, "name", "the file"))), strip=strip)
     raise TypeError(
@@ -119,6 +120,8 @@ def _encode(
     for tile, stream in zip(tiles, _encode_tiles(tiles, pictures, effort, progress, report), strict=True):
         chunks[tile.picture].append(stream)
     files = run_all(lambda n: _smallest(pictures[n], headers[n], chunks[n]), range(len(pictures)))
+    if progress is not None and any(graphic):
+        progress(sum(_pixels(planes) for planes, skip in zip(pictures, graphic, strict=True) if skip))
     if verify:
         _verify(files, pictures, given, progress)
     return files

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ddpmcodec.ans.stream import HEAD_BYTES
 from ddpmcodec.codec.tiles import encode_tiles
 from ddpmcodec.errors import ChecksumError, CorruptError, TruncatedError
 from ddpmcodec.format.header import MAX_WEBP_SIDE, Header
@@ -62,7 +63,8 @@ def estimate(planes: Planes, model: ContextModel) -> float:
     side_y, side_x = min(PATCH, height), min(PATCH, width)
     tops, lefts = rng.integers(height - side_y + 1, size=PATCHES), rng.integers(width - side_x + 1, size=PATCHES)
     patches = [planes.colour[y : y + side_y, x : x + side_x] for y, x in zip(tops, lefts, strict=True)]
-    size: float = sum(len(piece) - 8 / len(pieces) for pieces in encode_tiles(np.stack(patches), model, 1) for piece in pieces)
+    streams = encode_tiles(np.stack(patches), model, 1)
+    size = sum(len(piece) for pieces in streams for piece in pieces) - HEAD_BYTES * PATCHES
     return float(size / (PATCHES * side_y * side_x) * height * width / PATCH_OVERHEAD)
 
 

@@ -1,4 +1,4 @@
-"""Damage never gives wrong pixels in silence, and only errors of the project escape."""
+"""Damage never gives wrong pixels in silence, and only errors of the library escape."""
 
 from __future__ import annotations
 
@@ -9,20 +9,26 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ddpmcodec import codec, container
-from ddpmcodec.channels import uniform
-from ddpmcodec.errors import ChecksumError, DdpmError, FormatError
-from ddpmcodec.networks.model import Model
+from ddpmcodec import codec
+from ddpmcodec.channels import band_coder, progressive
+from ddpmcodec.codec import encoder
+from ddpmcodec.codec.decoder import decode_details
+from ddpmcodec.errors import ChecksumError, CorruptError, DdpmError, FormatError, TruncatedError
+from ddpmcodec.format.ddpm import Header, assemble, pack_header, parse_header, split
+from ddpmcodec.format.header import MAGIC
+from ddpmcodec.networks.context.model import ContextModel
 
 Picture = Callable[..., Image.Image]
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 
-def decoded_or_none(data: bytes, model: Model, **options: Any) -> Image.Image | None:
-    """What decodes, or None for an error of the project's own; any other exception escapes."""
+
+def decoded_or_none(data: bytes, model: ContextModel, **options: Any) -> Image.Image | None:
+    """What decodes, or None for an error of the library's own; any other exception escapes."""
     try:
         return codec.decode(data, model=model, **options)
     except DdpmError:
@@ -33,104 +39,196 @@ def flipped(data: bytes, place: int) -> bytes:
     return data[:place] + bytes([data[place] ^ 1 << place % 8]) + data[place + 1 :]
 
 
-def test_flipped_bytes_never_give_wrong_pixels(model: Model, file: bytes) -> None:
-    image = codec.decode(file, model=model)
-    for place in range(len(file)):
-        found = decoded_or_none(flipped(file, place), model)
+# --- flipped bits
+
+
+def test_every_flipped_byte_of_a_header_or_a_stream_is_found(model: ContextModel, bare: bytes) -> None:
+    for place in range(len(bare)):
+        with pytest.raises(DdpmError) as found:
+            codec.decode(flipped(bare, place), model=model)
+        assert isinstance(found.value, FormatError)
+        assert not isinstance(found.value, TruncatedError)
+
+
+def test_every_flipped_byte_of_a_tiled_file_is_found_and_the_tile_named(model: ContextModel, tiled: bytes) -> None:
+    file = split(tiled)
+    place = file.start
+    for number, chunk in enumerate(file.chunks):
+        segment, tile = divmod(number, 2)
+        for offset in range(0, len(chunk), 3):
+            with pytest.raises(ChecksumError) as found:
+                codec.decode(flipped(tiled, place + offset), model=model)
+            columns = ("0 to 5", "6 to 11")[tile]
+            assert str(found.value) == (
+                f"1 of 2 tiles are damaged, the first in segment {segment + 1} of {len(file.chunks) // 2} of the tile"
+                f" at columns {columns}, rows 0 to 7: its checksum does not match;"
+                " get the file again, or decode a preview with --partial"
+            )
+        place += len(chunk)
+    for place in range(file.start):
+        with pytest.raises(FormatError):
+            codec.decode(flipped(tiled, place), model=model)
+
+
+def test_flipped_bytes_never_give_wrong_pixels(model: ContextModel, small: bytes) -> None:
+    image = codec.decode(small, model=model)
+    for place in range(len(small)):
+        found = decoded_or_none(flipped(small, place), model)
         # A bit of deflate padding may mean nothing: what decodes is the image.
         assert found is None or (found.mode == image.mode and np.array_equal(found, image))
 
 
-def test_damage_is_not_called_exact_by_a_preview(model: Model, file: bytes) -> None:
+def test_flipped_bytes_of_a_webp_never_give_wrong_pixels(model: ContextModel, webp: bytes) -> None:
+    image = codec.decode(webp)
+    for place in range(len(webp)):
+        found = decoded_or_none(flipped(webp, place), model)
+        assert found is None or (found.mode == image.mode and np.array_equal(found, image))
+
+
+def test_damage_is_not_called_exact_by_a_preview(model: ContextModel, file: bytes) -> None:
     image = codec.decode(file, model=model)
-    for place in range(len(file)):
+    for place in range(0, len(file), 1 if len(file) < 200 else 3):
         try:
-            found = codec.decode_details(flipped(file, place), partial=True, model=model)
+            found = decode_details(flipped(file, place), partial=True, model=model)
         except DdpmError:
             continue
         assert not found.exact or np.array_equal(found.image, image)
+        assert found.exact or found.damaged
 
 
-def test_a_preview_of_all_steps_says_that_the_check_failed(model: Model, bare: bytes) -> None:
-    damaged = bare[:-1] + bytes([bare[-1] ^ 1])
-    found = codec.decode_details(damaged, partial=True, model=model)
-    assert (found.steps_done, found.exact, found.damaged) == (found.steps, False, True)
-    whole = codec.decode_details(bare, partial=True, model=model)
+def test_a_preview_of_all_steps_says_that_the_check_failed(model: ContextModel, bare: bytes) -> None:
+    found = decode_details(flipped(bare, len(bare) - 1), partial=True, model=model)
+    assert (found.exact, found.damaged) == (False, True)
+    whole = decode_details(bare, partial=True, model=model)
     assert (whole.exact, whole.damaged) == (True, False)
 
 
-def test_a_preview_ends_before_a_damaged_step(model: Model, chunked: bytes) -> None:
-    """Of a file in chunks, whole but for one bit: what all groups have up to there, and no garbage after it."""
-    file = container.split(chunked)
-    start = file.start + sum(map(len, file.chunks[:7]))  # of step 4, second group
-    found = codec.decode_details(flipped(chunked, start + 2), partial=True, model=model)
-    assert (found.steps_done, found.exact, found.damaged) == (3, False, True)
-    shown, (left, right) = np.asarray(found.image), file.header.boxes()
-    assert np.array_equal(shown[left], np.asarray(codec.decode(chunked, model=model))[left])
-    assert np.array_equal(shown[right], np.asarray(codec.decode(chunked, step=3, model=model))[right])
+def test_a_preview_ends_before_a_damaged_segment(model: ContextModel, tiled: bytes) -> None:
+    """Of a tiled file, whole but for one bit: what the tile has up to there, and all of the other tile."""
+    file = split(tiled)
+    image, (left, right) = np.asarray(codec.decode(tiled, model=model)), file.header.boxes()
+    place = file.start
+    for number, chunk in enumerate(file.chunks):
+        if number % 2 and chunk:
+            found = decode_details(flipped(tiled, place), partial=True, model=model)
+            assert (found.exact, found.damaged) == (False, True)
+            shown = np.asarray(found.image)
+            assert np.array_equal(shown[left], image[left])
+            cut = np.asarray(codec.decode(tiled[:place], partial=True, model=model))
+            assert np.array_equal(shown[right], cut[right])
+        place += len(chunk)
 
 
-def test_a_cut_file_is_not_damaged(model: Model, file: bytes) -> None:
-    for size in range(container.split(file).start, len(file)):
-        found = codec.decode_details(file[:size], partial=True, model=model)
+def test_a_preview_of_a_damaged_first_segment_has_nothing_of_the_tile(model: ContextModel, tiled: bytes) -> None:
+    start = split(tiled).start
+    found = decode_details(flipped(tiled, start + 9), partial=True, model=model)
+    assert (found.steps_done, found.damaged) == (0, True)
+    assert len(np.unique(np.asarray(found.image)[:, :6].reshape(-1, 3), axis=0)) == 1
+
+
+def test_a_cut_file_is_not_damaged(model: ContextModel, file: bytes) -> None:
+    for size in range(split(file).start, len(file), 4):
+        found = decode_details(file[:size], partial=True, model=model)
         assert (found.exact, found.damaged) == (False, False)
 
 
-def test_a_preview_leaves_out_damaged_metadata(model: Model, small: bytes) -> None:
+def test_a_preview_leaves_out_damaged_metadata(model: ContextModel, small: bytes) -> None:
     damaged = flipped(small, len(small) - 1)
     with pytest.raises(ChecksumError, match="the metadata section is damaged"):
         codec.decode(damaged, model=model)
-    found, whole = codec.decode_details(damaged, partial=True, model=model), codec.decode(small, model=model)
+    found, whole = decode_details(damaged, partial=True, model=model), codec.decode(small, model=model)
     assert (found.steps_done, found.exact, found.damaged) == (found.steps, False, True)
     assert np.array_equal(found.image, whole)
     assert not found.image.info.keys() & {"icc_profile", "exif"}
     assert codec.info(damaged)["metadata"] is None
 
 
-def test_a_preview_leaves_out_damaged_alpha(model: Model, small: bytes) -> None:
-    damaged = flipped(small, container.split(small).start + 3)
+def test_a_preview_leaves_out_damaged_alpha(model: ContextModel, small: bytes) -> None:
+    damaged = flipped(small, split(small).start + 3)
     with pytest.raises(FormatError):
         codec.decode(damaged, model=model)
-    found, whole = codec.decode_details(damaged, partial=True, model=model), codec.decode(small, model=model)
+    found, whole = decode_details(damaged, partial=True, model=model), codec.decode(small, model=model)
     assert (found.exact, found.damaged) == (False, True)
     assert np.array_equal(np.asarray(found.image)[..., :3], np.asarray(whole)[..., :3])
     assert (np.asarray(found.image)[..., 3] == 255).all()
 
 
+# --- bytes that are missing, or too many
+
+
 @pytest.mark.parametrize("junk", [b"\0", b"\0\0\0\0", bytes(100)])
-def test_bytes_after_the_end_are_refused(model: Model, file: bytes, junk: bytes) -> None:
-    with pytest.raises(FormatError):
-        codec.decode(file + junk, model=model)
+def test_bytes_after_the_end_are_refused(model: ContextModel, file: bytes, webp: bytes, junk: bytes) -> None:
+    for data in (file, webp):
+        with pytest.raises(FormatError, match=f"{len(junk)} bytes follow the end of the image"):
+            codec.decode(data + junk, model=model)
 
 
-def test_missing_words_in_the_middle_are_found(model: Model, bare: bytes) -> None:
+def test_missing_words_in_the_middle_are_found(model: ContextModel, bare: bytes) -> None:
     for place in range(23, len(bare), 4):
-        with pytest.raises(FormatError):
+        with pytest.raises(TruncatedError):
             codec.decode(bare[:place] + bare[place + 4 :], model=model)
 
 
-def test_two_files_in_one_are_refused(model: Model, file: bytes) -> None:
-    with pytest.raises(FormatError):
+def test_words_that_a_stream_lacks_or_has_too_many_are_found(model: ContextModel, bare: bytes) -> None:
+    """Where the header agrees with the number of words: a decoder's state must end as the encoder's began."""
+    file = split(bare)
+    stream = file.chunks[0]
+    for changed in (stream[:-4], stream[:12] + stream[16:], stream + bytes(4), stream[:8], b"", b"\0" * 7):
+        with pytest.raises((ChecksumError, CorruptError)):
+            codec.decode(assemble(file.header, b"", changed, b""), model=model)
+        found = decode_details(assemble(file.header, b"", changed, b""), partial=True, model=model)
+        assert found.damaged
+        assert not found.exact
+
+
+def test_two_files_in_one_are_refused(model: ContextModel, file: bytes) -> None:
+    with pytest.raises(FormatError, match="follow the end"):
         codec.decode(file + file, model=model)
+
+
+# --- headers
 
 
 @pytest.mark.parametrize(
     "claim",
-    [{"width": 11}, {"width": 5, "height": 16}, {"mode": "L"}, {"effort": 2}, {"width": 200, "height": 300}],
-)
-def test_a_consistent_header_of_another_image_is_found(model: Model, bare: bytes, claim: dict[str, Any]) -> None:
-    header, start = container.parse_header(bare)
+    [
+        {"width": 11}, {"width": 5, "height": 6}, {"width": 3, "height": 10}, {"mode": "L"}, {"effort": 1},
+        {"width": 200, "height": 300},
+    ],
+)  # fmt: skip
+def test_a_consistent_header_of_another_image_is_found(
+    model: ContextModel, bare: bytes, claim: dict[str, Any]
+) -> None:
+    header, start = parse_header(bare)
     with pytest.raises(FormatError):
-        codec.decode(container.pack_header(replace(header, **claim)) + bare[start:], model=model)
+        codec.decode(pack_header(replace(header, **claim)) + bare[start:], model=model)
 
 
-def test_an_index_of_another_number_of_steps_is_refused(model: Model, chunked: bytes) -> None:
-    header, start = container.parse_header(chunked)
-    damaged = container.pack_header(replace(header, effort=2)) + chunked[start:]
-    with pytest.raises(FormatError, match="the header claims 8 steps, its model takes 10: it is damaged"):
-        codec.decode(damaged, model=model)
+def test_an_index_of_another_number_of_segments_is_refused(model: ContextModel, tiled: bytes) -> None:
+    header, start = parse_header(tiled)
+    other = 2 if header.effort == 1 else 1
+    damaged = pack_header(replace(header, effort=other)) + tiled[start:]
+    for options in ({}, {"partial": True}, {"step": 1}):
+        with pytest.raises(FormatError, match=r"the header claims \d+ segments, effort \d has \d+: it is damaged"):
+            codec.decode(damaged, model=model, **options)  # type: ignore[arg-type]
 
 
+def test_huge_claims_are_refused_at_once(model: ContextModel) -> None:
+    """Before anything is allocated: 2^31 x 2^31 pixels, and an image within the limits whose data is not there."""
+    start = MAGIC + b"\x11\x00" + 2 * (b"\x80" * 4 + b"\x08")
+    with pytest.raises(FormatError, match="the header claims 2147483648 x 2147483648 pixels"):
+        codec.decode(start + bytes(40), model=model)
+    claimed = assemble(Header("RGB", 1 << 11, 1 << 10, 2, model.id[:4]), b"", bytes(9), b"")
+    with pytest.raises(FormatError):
+        codec.decode(claimed, model=model)
+
+
+# --- anything
+
+
+many_examples = settings(
+    deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+)
 edits = st.lists(
     st.tuples(st.floats(0, 1), st.sampled_from(["set", "insert", "delete"]), st.binary(min_size=1, max_size=6)),
     min_size=1,
@@ -146,12 +244,13 @@ def edited(data: bytes, changes: list[tuple[float, str, bytes]]) -> bytes:
     return data
 
 
-@pytest.mark.parametrize("name", ["small", "bare", "chunked"])
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.parametrize("name", ["small", "bare", "tiled", "webp"])
+@many_examples
 @given(changes=edits, options=st.sampled_from([{}, {"partial": True}, {"step": 3}, {"max_bytes": 100}]))
-def test_only_errors_of_the_project_escape(
+@example(changes=[(1.0, "insert", b"\0")], options={"partial": True})
+def test_only_errors_of_the_library_escape(
     request: pytest.FixtureRequest,
-    model: Model,
+    model: ContextModel,
     name: str,
     changes: list[tuple[float, str, bytes]],
     options: dict[str, Any],
@@ -161,35 +260,117 @@ def test_only_errors_of_the_project_escape(
     assert found is None or found.size == (codec.info(data)["width"], codec.info(data)["height"])
 
 
-@settings(deadline=None, max_examples=200)
-@given(data=st.binary(max_size=200).map(lambda tail: container.MAGIC + b"\x11" + tail))
-def test_random_data_behind_the_magic_is_an_error(tiny_model: Path, data: bytes) -> None:
+@pytest.mark.parametrize("name", ["small", "bare", "tiled", "webp"])
+@many_examples
+@given(body=st.binary(max_size=300), step=st.sampled_from([None, 1, 3]))
+def test_any_body_behind_a_header_is_decoded_or_an_error(
+    request: pytest.FixtureRequest, model: ContextModel, name: str, body: bytes, step: int | None
+) -> None:
+    """A whole header is the way to what lies behind it: streams that no encoder writes."""
+    data = request.getfixturevalue(name)
+    header, start = parse_header(data)
+    body = body[: len(data) - start]
+    found = decoded_or_none(data[:start] + body + data[start + len(body) :], model, partial=True, step=step)
+    assert found is not None
+    assert found.size == (header.width, header.height)
+
+
+@settings(deadline=None, max_examples=200, derandomize=True)
+@given(data=st.binary(max_size=200).map(lambda tail: MAGIC + b"\x11" + tail))
+def test_random_data_behind_the_magic_is_an_error(context_path: Path, data: bytes) -> None:
     with pytest.raises(FormatError):
-        codec.decode(data, partial=True, model=tiny_model)
+        codec.decode(data, partial=True, model=context_path)
+
+
+@pytest.mark.parametrize("wrong", ["photo.ddpm", Path("photo.ddpm"), None, 7, [1]])
+def test_other_kinds_of_data_are_refused(wrong: Any) -> None:
+    name = type(wrong).__name__
+    for function in (codec.decode, codec.truncate, lambda data: codec.decode_many([data])):
+        with pytest.raises(TypeError, match=rf"exp.*bytes of a \.ddpm file, not {name}|takes exactly one"):
+            function(wrong)
+    with pytest.raises(TypeError, match=rf"expected the bytes of a \.ddpm file, not {name}; read the file first"):
+        codec.decode(wrong)
+
+
+def test_bytes_may_be_a_bytearray_or_a_view(model: ContextModel, bare: bytes) -> None:
+    for data in (bytearray(bare), memoryview(bare)):
+        assert codec.decode(data, model=model) == codec.decode(bare, model=model)  # type: ignore[arg-type]
+
+
+# --- verification: what does not decode is not returned
 
 
 def test_a_result_that_does_not_decode_is_not_returned(
-    picture: Picture, model: Model, monkeypatch: pytest.MonkeyPatch
+    picture: Picture, model: ContextModel, monkeypatch: pytest.MonkeyPatch, no_webp: None
 ) -> None:
-    encode_group = uniform.encode_group
+    encode_tiles = encoder.encode_tiles
 
-    def off_by_one(pixels: np.ndarray, *arguments: Any, **options: Any) -> Any:
-        return encode_group(pixels ^ 1, *arguments, **options)
+    def off_by_one(pixels: np.ndarray, *arguments: Any) -> Any:
+        return encode_tiles(pixels ^ 1, *arguments)
 
-    monkeypatch.setattr(uniform, "encode_group", off_by_one)
-    with pytest.raises(ChecksumError, match="image 1 of 2 does not decode to what was encoded"):
-        codec.encode_many([picture()] * 2, effort=1, model=model)
-    assert codec.encode(picture(), effort=1, model=model, verify=False)
+    monkeypatch.setattr(encoder, "encode_tiles", off_by_one)
+    with pytest.raises(ChecksumError, match="image 1 of 2 does not decode to what was encoded: nothing was kept of it"):
+        codec.encode_many([picture()] * 2, model=model)
+    assert codec.encode(picture(), model=model, verify=False)
+
+
+def test_a_coder_whose_intervals_are_off_by_one_is_found(
+    picture: Picture, model: ContextModel, monkeypatch: pytest.MonkeyPatch, no_webp: None
+) -> None:
+    """The encoder's intervals begin one unit late: what a decoder with the right ones finds is something else."""
+    encode = progressive.encode
+
+    def shifted(*arguments: Any, **options: Any) -> Any:
+        found = encode(*arguments, **options)
+        return [s._replace(starts=np.minimum(s.starts + 1, (1 << 24) - s.freqs).astype(np.uint32)) for s in found]
+
+    monkeypatch.setattr(progressive, "encode", shifted)
+    with pytest.raises(ChecksumError, match="an encoded image does not decode"):
+        codec.encode(picture(), model=model)
+
+
+def test_a_decoder_that_is_off_by_one_is_found(
+    picture: Picture, model: ContextModel, monkeypatch: pytest.MonkeyPatch, no_webp: None
+) -> None:
+    """Rounding that differs in one coefficient of what a decoder knows of the image."""
+    decode = progressive.decode
+
+    def moved(*arguments: Any, **options: Any) -> Any:
+        found = decode(*arguments, **options)
+        band = next(iter(found.state.bands.values()))
+        band.lo[0, 0, 0, 0] += 1
+        band.hi[0, 0, 0, 0] += 1
+        return found
+
+    monkeypatch.setattr(progressive, "decode", moved)
+    with pytest.raises(ChecksumError, match="an encoded image does not decode"):
+        codec.encode(picture(), model=model)
 
 
 def test_a_result_that_cannot_be_read_is_not_returned(
-    picture: Picture, model: Model, monkeypatch: pytest.MonkeyPatch
+    picture: Picture, model: ContextModel, monkeypatch: pytest.MonkeyPatch, no_webp: None
 ) -> None:
-    encode_group = uniform.encode_group
+    encode_tiles = encoder.encode_tiles
 
-    def shortened(*arguments: Any, **options: Any) -> Any:
-        return [[stream[:-4] for stream in streams] for streams in encode_group(*arguments, **options)]
+    def shortened(*arguments: Any) -> Any:
+        return [[*pieces[:-1], pieces[-1][:-4]] for pieces in encode_tiles(*arguments)]
 
-    monkeypatch.setattr(uniform, "encode_group", shortened)
+    monkeypatch.setattr(encoder, "encode_tiles", shortened)
     with pytest.raises(ChecksumError, match="an encoded image does not decode"):
-        codec.encode(picture(), effort=1, model=model)
+        codec.encode(picture(), model=model)
+
+
+def test_the_decoders_state_must_end_as_the_encoders_began(
+    model: ContextModel, bare: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With all pixels right, but a state that is one off."""
+    original = progressive.decode
+
+    def decode(coder: band_coder.Coder, *arguments: Any, **options: Any) -> Any:
+        found = original(coder, *arguments, **options)
+        coder.state[0] += np.uint64(1)
+        return found
+
+    monkeypatch.setattr(progressive, "decode", decode)
+    with pytest.raises(ChecksumError, match="decodes to another image than was encoded"):
+        codec.decode(bare, model=model)

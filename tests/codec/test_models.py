@@ -2,68 +2,91 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 import socket
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
-from safetensors import safe_open
-from safetensors.numpy import save_file
 
 from ddpmcodec import codec, models
 from ddpmcodec.errors import ModelError
-from ddpmcodec.networks import load_model
-from ddpmcodec.networks.model import Model
+from ddpmcodec.networks.context import model_file
+from ddpmcodec.networks.context.model import ContextModel
 
 Picture = Callable[..., Image.Image]
 
 
-@pytest.fixture(scope="module")
-def other_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same network under another name, and so with another id."""
-    with safe_open(tiny_model, framework="np") as file:
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        metadata = json.loads(file.metadata()["ddpmcodec"])
-    path = tmp_path_factory.mktemp("models") / "other.safetensors"
-    save_file(tensors, path, {"ddpmcodec": json.dumps(metadata | {"name": "other"})})
-    return path
-
-
-def test_another_model_is_refused_naming_both(model: Model, other_model: Path, bare: bytes) -> None:
-    other = load_model(other_model)
+def test_another_model_is_refused_naming_both(model: ContextModel, other_model: Path, bare: bytes) -> None:
+    other = model_file.load_model(other_model)
     with pytest.raises(ModelError) as found:
         codec.decode(bare, model=other_model)
     assert str(found.value) == (
         f"the file was written with model {model.id[:4].hex()}, and the given model 'other' is {other.id[:4].hex()}:"
         " decode with the model that wrote it (--model PATH)"
     )
+    assert found.value.exit_code == 4
 
 
-def test_a_model_that_is_not_embedded_is_asked_for_by_id(model: Model, bare: bytes) -> None:
-    with pytest.raises(ModelError, match=model.id[:4].hex()):
+@pytest.mark.parametrize("options", [{"partial": True}, {"step": 1}, {"max_bytes": 40}])
+def test_a_preview_needs_its_model_too(other_model: Path, bare: bytes, options: dict[str, Any]) -> None:
+    with pytest.raises(ModelError, match="the given model 'other' is"):
+        codec.decode(bare, model=other_model, **options)
+
+
+def test_a_model_that_is_not_embedded_is_asked_for_by_id(model: ContextModel, bare: bytes) -> None:
+    with pytest.raises(ModelError) as found:
         codec.decode(bare)
+    text = f"the file was written with model {model.id[:4].hex()}, and the embedded models are "
+    assert str(found.value).startswith(text)
+    for name, digest in models.ids().items():
+        assert f"{digest[:4].hex()} ({name})" in str(found.value)
 
 
-@pytest.mark.usefixtures("embedded")
+def test_two_models_in_one_call_are_told_apart(
+    picture: Picture, model: ContextModel, other_model: Path, no_webp: None
+) -> None:
+    files = [codec.encode(picture("L", 4, 4), model=chosen) for chosen in (model, other_model)]
+    with pytest.raises(ModelError, match=r"the given model 'golden' is"):
+        codec.decode_many(files, model=model)
+
+
+@pytest.fixture
+def embedded(context_path: Path, other_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A package that comes with the tiny model under two names, and so two ids."""
+    (tmp_path / f"{models.DEFAULT}.safetensors").write_bytes(context_path.read_bytes())
+    (tmp_path / f"{models.PHOTO}.safetensors").write_bytes(other_model.read_bytes())
+    monkeypatch.setattr(models, "FOLDER", tmp_path)
+    caches = (models.names, models.ids, model_file._embedded)
+    for cached in caches:
+        cached.cache_clear()
+    yield
+    for cached in caches:
+        cached.cache_clear()
+
+
+@pytest.mark.usefixtures("embedded", "no_webp")
 def test_the_size_of_an_image_picks_the_model() -> None:
     images = [Image.new("RGB", size, "red") for size in ((64, 64), (65, 64), (9, 9))]
     files = codec.encode_many(images, effort=1)
-    thumbnails, photographs = load_model(models.DEFAULT), load_model(models.PHOTO)
-    used = [thumbnails, photographs, thumbnails]
-    assert [codec.info(file)["model"] for file in files] == [model.name for model in used]
+    assert [codec.info(file)["model"] for file in files] == [models.DEFAULT, models.PHOTO, models.DEFAULT]
     assert files[1] == codec.encode(images[1], effort=1)
-    assert codec.info(codec.encode(images[1], effort=1, model=models.DEFAULT))["model"] == thumbnails.name
-    assert [codec.decode(file).size for file in files] == [image.size for image in images]
+    by_name = codec.encode(images[1], effort=1, model=models.DEFAULT)
+    assert codec.info(by_name)["model"] == models.DEFAULT
+    assert codec.decode_many(files) == images
 
 
 def test_a_missing_model_is_an_error(picture: Picture, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"no\.safetensors"):
+    with pytest.raises(ModelError) as found:
         codec.encode(picture(), model=tmp_path / "no.safetensors")
+    assert str(found.value) == (
+        f"{tmp_path / 'no.safetensors'}: no model of that name, and no file (No such file or directory);"
+        f" embedded models: {', '.join(models.names())}"
+    )
+    with pytest.raises(ModelError, match="unheard: no model of that name"):
+        codec.encode(picture(), model="unheard")
 
 
 def test_a_pickle_is_not_loaded(tmp_path: Path, bare: bytes) -> None:
@@ -72,22 +95,26 @@ def test_a_pickle_is_not_loaded(tmp_path: Path, bare: bytes) -> None:
             return (tmp_path.joinpath("opened").touch, ())
 
     (tmp_path / "model.pt").write_bytes(pickle.dumps(Opened()))
-    with pytest.raises(ModelError, match=r"model\.pt"):
+    with pytest.raises(ModelError, match=r"model\.pt: not a ddpmcodec model"):
         codec.decode(bare, model=tmp_path / "model.pt")
     assert not (tmp_path / "opened").exists()
 
 
-def test_an_effort_that_the_model_does_not_have_is_an_error(picture: Picture, model: Model) -> None:
-    limited = replace(model, presets={1: model.presets[1], 3: model.presets[3]})
-    with pytest.raises(ModelError, match=f"model '{model.name}' has no effort 7: it has 1, 3"):
-        codec.encode(picture(), model=limited)
-
-
-def test_decoding_opens_no_connection(
-    picture: Picture, model: Model, bare: bytes, monkeypatch: pytest.MonkeyPatch
+def test_neither_coding_nor_loading_opens_a_connection(
+    picture: Picture, context_path: Path, bare: bytes, monkeypatch: pytest.MonkeyPatch, no_webp: None
 ) -> None:
     def blocked(*_: Any, **__: Any) -> Any:
         raise AssertionError("a socket was opened")
 
     monkeypatch.setattr(socket, "socket", blocked)
-    assert codec.decode(bare, model=model) == picture("RGB", 5, 6)
+    assert codec.decode(bare, model=context_path) == picture("RGB", 5, 6)
+    assert codec.encode(picture("RGB", 5, 6), model=context_path) == bare
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_embedded_models_are_whole_and_their_networks_compute_what_they_must(name: str, picture: Picture) -> None:
+    found = model_file.load_model(name)
+    assert found.id == models.ids()[name]
+    assert models.path(name).stat().st_size <= 12_000_000
+    image = picture("RGB", 16, 16)
+    assert codec.decode(codec.encode(image, model=name)) == image
