@@ -1,4 +1,7 @@
-"""Codecs to time, each as a pair of functions from images to files and back."""
+"""Codecs to time, each as a pair of functions from images to files and back.
+
+Thumbnails come in batches of 256, photographs one by one, as a user opens them.
+"""
 
 from __future__ import annotations
 
@@ -7,35 +10,44 @@ from itertools import chain
 from typing import NamedTuple, TypeVar
 
 import numpy as np
+import torch
 
-from ddpmcodec import archive as archives
 from ddpmcodec import codec
-from ddpmcodec.networks import Model
+from ddpmcodec.networks.context.model import ContextModel
 from ddpmcodec.parallel import run_all
 
+from ._baselines import Baseline, decoding_threads
 from ._data import Pixels
-from ._peers import Peer
+from ._ours import name_of
+from ._tasks import groups
 
 A = TypeVar("A")
 B = TypeVar("B")
 
-PIECE_IMAGES = 64  # share network calls; every thread takes a piece
+BATCH_PIXELS = 1 << 18  # 256 of 32x32
+SHARE_IMAGES = 64  # of a batch, for a thread of a baseline
 
 Encode = Callable[[Sequence[Pixels]], list[bytes]]
 Decode = Callable[[Sequence[bytes]], list[Pixels]]
 
 
 class Coder(NamedTuple):
-    """calls: of the network for an image. encode: images to files, one each or one of all. decode: back."""
+    """effort: of ours. encode: a batch of images to files, one each. decode: back."""
 
     name: str
-    calls: int | None
+    effort: int | None
     encode: Encode
     decode: Decode
 
 
-def of_effort(model: Model, effort: int) -> Coder:
-    """A file for each image, without verification, which is one more decoding."""
+def batches_of(images: Sequence[Pixels]) -> list[slice]:
+    """Which images are coded together."""
+    sizes = [image[..., 0].size for image in images]
+    return [slice(first, last) for first, last in groups(sizes, len(images), BATCH_PIXELS)]
+
+
+def of_effort(model: ContextModel, effort: int) -> Coder:
+    """Without verification, which is one more decoding."""
 
     def encode(images: Sequence[Pixels]) -> list[bytes]:
         return codec.encode_many(images, effort=effort, model=model, verify=False)
@@ -43,41 +55,27 @@ def of_effort(model: Model, effort: int) -> Coder:
     def decode(files: Sequence[bytes]) -> list[Pixels]:
         return [np.asarray(image) for image in codec.decode_many(files, model=model)]
 
-    name, calls = f"ddpmcodec effort {effort}", len(model.presets[effort])
-    return Coder(name, calls, _in_pieces(encode), _in_pieces(decode))
+    return Coder(name_of(effort), effort, encode, decode)
 
 
-def of_archive(model: Model, steps: int) -> Coder:
-    """One archive of all images."""
-
-    def encode(images: Sequence[Pixels]) -> list[bytes]:
-        named = ((str(number), image) for number, image in enumerate(images))
-        return [archives.create(named, levels=steps, model=model, verify=False)]
-
-    def decode(files: Sequence[bytes]) -> list[Pixels]:
-        found = dict(archives.extract(files[0], model=model))
-        return [np.asarray(found[name]) for name in archives.names(files[0])]
-
-    return Coder(f"ddpmcodec archive T={steps}", steps, encode, decode)
-
-
-def of_peer(peer: Peer) -> Coder:
-    """A file for each image."""
+def of_baseline(baseline: Baseline) -> Coder:
+    """Images of a batch are shared out over the threads; a single image has all of them, where its format can."""
 
     def encode(images: Sequence[Pixels]) -> list[bytes]:
-        return [peer.encode(image) for image in images]
+        alone = baseline.with_threads(_inner_threads(images))
+        return _shared_out(lambda part: [alone.encode(image) for image in part], images)
 
     def decode(files: Sequence[bytes]) -> list[Pixels]:
-        return [peer.decode(data) for data in files]
+        with decoding_threads(_inner_threads(files)):
+            return _shared_out(lambda part: [baseline.decode(data) for data in part], files)
 
-    return Coder(peer.name, None, _in_pieces(encode), _in_pieces(decode))
+    return Coder(baseline.name, None, encode, decode)
 
 
-def _in_pieces(work: Callable[[Sequence[A]], list[B]]) -> Callable[[Sequence[A]], list[B]]:
-    """The same on all threads."""
+def _inner_threads(batch: Sequence[object]) -> int:
+    return torch.get_num_threads() if len(batch) == 1 else 1
 
-    def together(items: Sequence[A]) -> list[B]:
-        pieces = [items[first : first + PIECE_IMAGES] for first in range(0, len(items), PIECE_IMAGES)]
-        return list(chain.from_iterable(run_all(work, pieces)))
 
-    return together
+def _shared_out(work: Callable[[Sequence[A]], list[B]], items: Sequence[A]) -> list[B]:
+    parts = [items[first : first + SHARE_IMAGES] for first in range(0, len(items), SHARE_IMAGES)]
+    return list(chain.from_iterable(run_all(work, parts)))

@@ -1,4 +1,4 @@
-"""The images that a benchmark measures: a folder, an array, or CIFAR-10."""
+"""The images that a benchmark measures: a folder, an array, CIFAR-10, or pictures drawn in code."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddpmcodec.errors import DdpmError
-from ddpmcodec.training.data import load_images
+from ddpmcodec.training.data import SUFFIXES, load_images
+
+from ._graphics import graphics
 
 Pixels = NDArray[np.uint8]
 
 CIFAR10, CIFAR10_NAME = "cifar10", "CIFAR-10"  # on the command line, and in results
+GRAPHICS, GRAPHICS_NAME = "graphics", "drawn graphics"
 CIFAR10_SIZES = {"test": 10_000, "train": 50_000}
 DATA_VARIABLE = "DDPMCODEC_DATA"
 WHERE = (
@@ -28,12 +31,14 @@ WHERE = (
 
 @dataclass(frozen=True)
 class Dataset:
-    """images: uint8 [H, W, 3] each. of: how many the whole set has. split: of CIFAR-10, None for others."""
+    """images: uint8 [H, W, 3] each. of: how many the whole set has. split: of CIFAR-10, None for others. names: of the
+    images, where they have some."""
 
     name: str
     images: list[Pixels]
     of: int
     split: str | None = None
+    names: list[str] | None = None
 
     def describe(self) -> dict[str, Any]:
         """For a result file. ids: 8 hexadecimal digits of the sha256 of each image's shape and pixels.
@@ -50,15 +55,19 @@ class Dataset:
             "sha256": sha256("".join(digests).encode()).hexdigest(),
             "dimensions": dimensions[0] if len(set(dimensions)) == 1 else dimensions,
             "ids": [digest[:8] for digest in digests],
+            "names": self.names,
         }
 
 
 def load_dataset(source: str, *, split: str = "test", limit: int | None = None) -> Dataset:
     """The first `limit` images of a folder, an array, a CIFAR-10 root, or `cifar10`, which is looked for in
-    $DDPMCODEC_DATA, ./cifar10, ./data and their folders `cifar10`.
+    $DDPMCODEC_DATA, ./cifar10, ./data and their folders `cifar10`; or `graphics`, which are drawn.
 
     split: of CIFAR-10. Raises DdpmError when there is nothing, TrainingError when something is unreadable.
     """
+    if source == GRAPHICS:
+        names, drawn = zip(*graphics(), strict=True)
+        return Dataset(GRAPHICS_NAME, list(drawn)[:limit], len(drawn), names=list(names)[:limit])
     path = _find_cifar10() if source == CIFAR10 else Path(source)
     if not path.exists():
         raise DdpmError(f"{path}: no such file or folder: {WHERE}")
@@ -67,7 +76,12 @@ def load_dataset(source: str, *, split: str = "test", limit: int | None = None) 
         raise DdpmError(f"{path}: there are no images in it: {WHERE}")
     if _is_cifar10(path):
         return Dataset(CIFAR10_NAME, images[:limit], CIFAR10_SIZES[split], split)
-    return Dataset(path.stem, images[:limit], len(images))
+    return Dataset(path.stem, images[:limit], len(images), names=_names(path)[:limit] or None)
+
+
+def _names(path: Path) -> list[str]:
+    """Of the images of a folder, in the order of `load_images`."""
+    return [each.stem for each in sorted(path.rglob("*")) if each.suffix.lower() in SUFFIXES]
 
 
 def _is_cifar10(path: Path) -> bool:

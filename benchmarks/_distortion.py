@@ -33,9 +33,11 @@ class Distortion(NamedTuple):
     ms_ssim: float | None
 
 
-def distortion(shown: Pixels, original: Pixels) -> Distortion:
-    """Of two images, uint8 [H, W, 3]."""
+def distortion(shown: Pixels, original: Pixels, *, similarity: bool = True) -> Distortion:
+    """Of two images, uint8 [H, W, 3]. similarity: SSIM and MS-SSIM too, which take longer."""
     squared_error = float(np.square(shown.astype(np.float64) - original).mean())
+    if not similarity:
+        return Distortion(squared_error, None, None)
     a, b = (torch.from_numpy(np.array(x)).permute(2, 0, 1)[None].float() for x in (shown, original))
     least = min(original.shape[:2])
     return Distortion(

@@ -1,116 +1,101 @@
-"""Sizes of whole files without loss, each decoded and compared, and what the model itself needs for the same images."""
+"""Sizes of whole files without loss, each decoded and compared, and the ideal code length of the same images."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from itertools import groupby
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from ddpmcodec import archive as archives
 from ddpmcodec import codec
-from ddpmcodec.ans.logistic import cost_bits
-from ddpmcodec.ans.stream import encode_reverse
-from ddpmcodec.archive_network import find_network
-from ddpmcodec.bound import evaluate
-from ddpmcodec.channels import uniform
-from ddpmcodec.channels.bits_back import PRIOR_STD
-from ddpmcodec.container import PROGRESSIVE, split
-from ddpmcodec.errors import ChecksumError, ModelError
-from ddpmcodec.networks import Model, default_model, load_model
-from ddpmcodec.networks.gaussian import ExactDenoiser
+from ddpmcodec.errors import ChecksumError
+from ddpmcodec.networks.context.model import ContextModel
 
+from ._baselines import Baseline
 from ._data import Pixels
-from ._peers import Peer
+from ._ours import CodeLength
 from ._tasks import Found
-from ._timing import replaced
-
-Costs = dict[bytes, float]  # bits that the symbols of a stream cost, by the stream's bytes
 
 
-def load_model_with(source: str | None, efforts: Iterable[int], images: Sequence[Pixels]) -> Model:
-    """The model (None: the embedded one for most of the images), which must have these efforts: a run of hours should
-    not end for want of the last one. Raises ModelError."""
-    model = load_model(source) if source else default_model(int(np.median([i.shape[0] * i.shape[1] for i in images])))
-    if missing := sorted(set(efforts) - set(model.presets)):
-        known = ", ".join(map(str, sorted(model.presets)))
-        raise ModelError(f"model {model.name!r} has no effort {missing[0]}: it has {known}")
-    return model
+def files(images: Sequence[Pixels], model: ContextModel, effort: int) -> Found:
+    """A file for each image: {bytes, ideal_bits, webp}.
+
+    ideal_bits: the ideal code length, the mean over consecutive images of one size, which are coded together; of a file
+    that holds a lossless WebP its size. webp: whether it does.
+    """
+    found: Found = {"bytes": [], "ideal_bits": [], "webp": []}
+    for alike in _alike(images):
+        length = CodeLength()
+        datas = codec.encode_many(alike, effort=effort, model=model, verify=False, report=length)
+        compare(alike, map(np.asarray, codec.decode_many(datas, model=model)), f"effort {effort}")
+        webp = [is_webp(data) for data in datas]
+        found["bytes"] += map(len, datas)
+        found["webp"] += webp
+        found["ideal_bits"] += _ideal_bits(alike, datas, webp, length, model, effort)
+    return found
 
 
-def name_of(effort: int) -> str:
-    """What our files at an effort are called in results."""
-    return "ddpmcodec progressive" if effort == PROGRESSIVE else f"ddpmcodec effort {effort}"
+def _alike(images: Sequence[Pixels]) -> Iterator[list[Pixels]]:
+    """Consecutive images of one size."""
+    for _, group in groupby(images, key=np.shape):
+        yield list(group)
 
 
-@contextmanager
-def code_lengths() -> Iterator[Costs]:
-    """Bits that the symbols of every stream cost, in the coder's own integers, for the streams written inside."""
-    found: Costs = {}
-
-    def encode(starts: NDArray[np.uint32], freqs: NDArray[np.uint32], check: int) -> bytes:
-        stream = encode_reverse(starts, freqs, check)
-        found[stream] = float(cost_bits(freqs).sum())
-        return stream
-
-    with replaced(uniform, "encode_reverse", encode):
-        yield found
+def is_webp(data: bytes) -> bool:
+    """Whether a file holds a lossless WebP, because that was smaller."""
+    return str(codec.info(data)["coding"]) == "lossless WebP"
 
 
-def files(images: Sequence[Pixels], model: Model, effort: int, costs: Costs) -> Found:
-    """A file for each image: {bytes, code_length}, the latter in bits. To be called inside `code_lengths`."""
-    datas = codec.encode_many(images, effort=effort, model=model, verify=False)
-    _compare(images, map(np.asarray, codec.decode_many(datas, model=model)), f"effort {effort}")
-    return {
-        "bytes": [len(data) for data in datas],
-        "code_length": [sum(costs[chunk] for chunk in split(data).chunks) for data in datas],
-    }
+def _ideal_bits(
+    images: Sequence[Pixels], datas: Sequence[bytes], webp: Sequence[bool], length: CodeLength, model: ContextModel,
+    effort: int,
+) -> list[float]:  # fmt: skip
+    """length: of all images together. The context model may have coded the WebP ones too, in vain: once more, alone."""
+    coded = len(webp) - sum(webp)
+    bits = length.bits
+    for image in (image for image, stored in zip(images, webp, strict=True) if stored and coded):
+        in_vain = CodeLength()
+        codec.encode(image, effort=effort, model=model, verify=False, report=in_vain)
+        bits -= in_vain.bits
+    return [8.0 * len(data) if stored else bits / coded for data, stored in zip(datas, webp, strict=True)]
 
 
-def peer_files(images: Sequence[Pixels], peer: Peer) -> Found:
+def baseline_files(images: Sequence[Pixels], baseline: Baseline) -> Found:
     """A file for each image: {bytes}."""
-    datas = [peer.encode(image) for image in images]
-    _compare(images, map(peer.decode, datas), peer.name)
+    datas = [baseline.encode(image) for image in images]
+    compare(images, map(baseline.decode, datas), baseline.name)
     return {"bytes": [len(data) for data in datas]}
 
 
-def archive(images: Sequence[Pixels], model: Model, *, effort: int = 7, steps: int | None = None) -> Found:
-    """One archive of all images, at an effort or, by bits back, at so many noise levels of the model's choice: {bytes,
-    images_on_stacks}."""
-    named = {str(number): image for number, image in enumerate(images)}
-    data = archives.create(named.items(), effort=effort, levels=steps, model=model, verify=False)
-    back = dict(archives.extract(data, model=model))
-    _compare(images, (np.asarray(back[name]) for name in named), "an archive")
-    stacked = sum(entry.stacked for entry in archives.read_index(data).entries)
-    return {"bytes": [len(data)], "images_on_stacks": [stacked]}
+def archive(images: Sequence[Pixels], model: ContextModel, effort: int) -> Found:
+    """One archive of all images: {bytes}."""
+    from ddpmcodec import archive as archives
+
+    named = _numbered(images)
+    data = archives.create(named, effort=effort, model=model, verify=False)
+    _compare_archive(images, dict(archives.extract(data, model=model)), "an archive")
+    return {"bytes": [len(data)]}
 
 
-def code_lengths_of(images: Sequence[Pixels], model: Model, effort: int) -> Found:
-    """What the uniform channel's symbols of each image cost, in the coder's own integers: {bound}, in bits/dim."""
-    found: list[float] = []
-    for _, alike in groupby(images, key=np.shape):  # of one size
-        pixels = np.stack(list(alike))
-        costs = np.zeros(len(pixels))
-        for symbols, _ in uniform.encode_symbols(pixels, model, model.presets[effort], group=0):
-            costs += [cost_bits(freqs).sum() for _, freqs in symbols]
-        found += (costs / pixels[0].size).tolist()
-    return {"bound": found}
+def bits_back_archive(images: Sequence[Pixels], levels: int) -> Found:
+    """One archive of all images by bits back, through so many noise levels of the embedded Gaussian model: {bytes}."""
+    from ddpmcodec import archive as archives
+
+    data = archives.create(_numbered(images), levels=levels, verify=False)
+    _compare_archive(images, dict(archives.extract(data)), "an archive by bits back")
+    return {"bytes": [len(data)]}
 
 
-def bounds(images: Sequence[Pixels], model: Model, steps: int, seed: int) -> Found:
-    """The variational bound of each image on the noise levels of an archive: {bound}, in bits/dim."""
-    levels = np.array([rung.s for rung in find_network(model).chain(steps)])
-    noise, found = torch.Generator().manual_seed(seed), []
-    for _, alike in groupby(images, key=np.shape):  # of one size
-        pixels = torch.from_numpy(np.stack(list(alike))).permute(0, 3, 1, 2)
-        found += evaluate(ExactDenoiser(model), pixels, levels, noise, prior_std=PRIOR_STD).bits.sum(0).tolist()
-    return {"bound": found}
+def _numbered(images: Sequence[Pixels]) -> list[tuple[str, Pixels]]:
+    return [(str(number), image) for number, image in enumerate(images)]
 
 
-def _compare(images: Sequence[Pixels], found: Iterable[NDArray[np.uint8]], what: str) -> None:
+def _compare_archive(images: Sequence[Pixels], found: dict[str, object], what: str) -> None:
+    compare(images, (np.asarray(found[name]) for name, _ in _numbered(images)), what)
+
+
+def compare(images: Sequence[Pixels], found: Iterable[NDArray[np.uint8]], what: str) -> None:
     """Raises ChecksumError unless all images came back."""
     for number, (image, back) in enumerate(zip(images, found, strict=True), start=1):
         if not np.array_equal(image, back):

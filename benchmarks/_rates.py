@@ -77,7 +77,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def bd_rates(ours: Sequence[Curve], theirs: Sequence[Curve]) -> dict[str, Any]:
-    """How many percent more bytes our files take at the same PSNR, image by image; less than 0: fewer.
+    """How many percent more bytes our prefixes take at the same PSNR, image by image; less than 0: fewer.
 
     {percent: an estimate or None, images: how many have curves that share PSNRs, from_psnr, to_psnr: means of the ends
     of what they share}

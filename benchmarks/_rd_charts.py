@@ -1,4 +1,4 @@
-"""Charts of ddpmcodec bench rd: quality over rate, and the two over time."""
+"""Charts of ddpmcodec bench rd: quality over rate."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from ._figures import OURS, Axes, Figure, NullLocator, save_figure
 from ._literature import NOT_MEASURED
+from ._ours import is_ours
 from ._published_curves import CODE
 from ._results import Document, of_images
 
@@ -36,22 +37,21 @@ def figures(found: Document) -> dict[str, str]:
     subject = of_images(found)
     captions = {
         "rd": f"PSNR over bits per pixel of whole files, means over images at each operating point, {subject}."
-        " Ours: real files cut in the middle and (dots) at the end of each step; a dotted line: the whole file.",
+        " Ours: real prefixes of one file each; dots: the ends of steps; a dotted line: the whole file.",
         "rd-ssim": f"{_similarity(found)[1]} over bits per pixel of the same files.",
-        "rd-time": "The bound along the reverse process: distortion and rate of a receiver of the latents so far.",
     }
     return captions if _similarity(found)[0] else {key: text for key, text in captions.items() if key != "rd-ssim"}
 
 
 def draw(found: Document, folder: Path) -> list[Path]:
-    """rd, rd-ssim (for images of 11 pixels a side and more) and rd-time, each as PNG and SVG."""
+    """rd, and rd-ssim for images of 11 pixels a side and more, each as PNG and SVG."""
     key, name = _similarity(found)
     lines, ends = [*_lines(found)], [*_lossless(found)]
     paths = save_figure(folder, "rd", (7.6, 4.6), lambda figure: _quality(figure, lines, ends, "PSNR, dB"))
     if key:
         similar, label = [*_measured(found, lambda point: _decibel(point[key]))], f"{name}: -10 log10(1 - {name})"
         paths += save_figure(folder, "rd-ssim", (7.6, 4.2), lambda figure: _quality(figure, similar, ends, label))
-    return paths + save_figure(folder, "rd-time", (7.6, 3.0), lambda figure: _time(figure, found["results"]["ideal"]))
+    return paths
 
 
 def _similarity(found: Document) -> tuple[str | None, str]:
@@ -71,11 +71,6 @@ def _decibel(similarity: float | None) -> float | None:
 def _lines(found: Document) -> Iterator[Line]:
     """All curves of the chart of PSNR."""
     yield from _measured(found, lambda point: point["psnr"])
-    ideal = found["results"]["ideal"]
-    whose = "" if ideal["model"] is None else f" of {Path(ideal['model']).stem}"
-    points = [{"bpp": bpp, "psnr": quality} for bpp, quality in zip(ideal["bpp"], ideal["psnr"], strict=True)]
-    style = {"color": OURS, "linestyle": (0, (4, 2)), "linewidth": 1.2}
-    yield _line(f"ideal code{whose} (bound)", points, lambda point: point["psnr"], style)
     markers = cycle(PUBLISHED_MARKERS)
     for each in found["results"]["literature"]:
         bpp, quality = each["points"]["bpp"], each["points"]["psnr"]
@@ -90,7 +85,7 @@ def _measured(found: Document, quality: Any) -> Iterator[Line]:
     for row in found["results"]["curves"]:
         if "skipped" in row:
             continue
-        if row["calls"]:
+        if is_ours(row["codec"]):
             style = {"color": next(ours), "linewidth": 1.8, "marker": "o", "markersize": 4, "zorder": 3}
             yield _line(row["codec"], row["points"], quality, style)
         else:
@@ -98,17 +93,17 @@ def _measured(found: Document, quality: Any) -> Iterator[Line]:
 
 
 def _line(label: str, points: Points, quality: Any, style: Mapping[str, Any]) -> Line:
-    """Points with an infinite quality are left out; markers stand at whole steps, which are every second point."""
-    known = [(point["bpp"], quality(point)) for point in points]
-    kept = [(number, bpp, value) for number, (bpp, value) in enumerate(known) if value is not None and bpp is not None]
+    """Points with an infinite quality are left out; markers stand at the ends of steps."""
+    known = [(point.get("ends_step"), point["bpp"], quality(point)) for point in points]
+    kept = [(ends, bpp, value) for ends, bpp, value in known if value is not None and bpp is not None]
     if "marker" in style:
-        style = {**style, "markevery": [place for place, (number, _, _) in enumerate(kept) if number % 2]}
+        style = {**style, "markevery": [place for place, (ends, _, _) in enumerate(kept) if ends]}
     return Line(label, [bpp for _, bpp, _ in kept], [value for _, _, value in kept], style)
 
 
 def _lossless(found: Document) -> Iterator[tuple[float, str]]:
     """Bits per pixel of our whole files, and their colours."""
-    ours = (row for row in found["results"]["curves"] if row.get("calls"))
+    ours = (row for row in found["results"]["curves"] if is_ours(row["codec"]))
     for row, colour in zip(ours, cycle(OUR_COLOURS), strict=False):
         yield row["points"][-1]["bpp"], colour
 
@@ -138,17 +133,3 @@ def _rate_ticks(axes: Axes) -> None:
     ticks = [rate for rate in RATES if low <= rate <= high]
     axes.set_xticks(ticks, [f"{rate:g}" for rate in ticks])
     axes.xaxis.set_minor_locator(NullLocator())
-
-
-def _time(figure: Figure, ideal: Mapping[str, Any]) -> None:
-    """Figure 5 of the paper: what a receiver has after each step of the reverse process."""
-    steps = range(1, ideal["levels"] + 1)
-    panels = (("distortion: RMSE, grey levels", ideal["rmse"]), ("rate, bits/dim", ideal["rate"]))
-    for number, (label, values) in enumerate(panels, start=1):
-        axes = figure.add_subplot(1, 2, number)
-        axes.plot(steps, values, color=OURS, linewidth=1.8)
-        axes.set_ylim(0)
-        axes.set_xlim(0, ideal["levels"])
-        axes.set_title(label, loc="left", fontsize=9)
-        axes.set_xlabel(f"steps of the reverse process, of {ideal['levels']}", loc="right")
-        axes.grid(color="#eceff2", linewidth=0.8)

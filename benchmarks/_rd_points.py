@@ -1,88 +1,177 @@
-"""Points of rate-distortion curves, image by image: real files cut in and after every step, other codecs, the bound."""
+"""Points of rate-distortion curves, image by image: real prefixes of files, and files of lossy baselines."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from ddpmcodec import codec
-from ddpmcodec.bound import evaluate
+from ddpmcodec.ans.stream import open_stream
+from ddpmcodec.channels import progressive
+from ddpmcodec.channels.band_coder import Coder
+from ddpmcodec.channels.progressive import PyramidState, Segment
+from ddpmcodec.codec.efforts import EFFORTS
+from ddpmcodec.codec.preview import Canvas
 from ddpmcodec.errors import ChecksumError
-from ddpmcodec.networks import Model
-from ddpmcodec.networks.denoiser import Denoiser
-from ddpmcodec.networks.denoisers import levels_of
+from ddpmcodec.format.ddpm import Sections, split
+from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.transform import color
 
+from ._baselines import Baseline
 from ._data import Pixels
 from ._distortion import distortion
-from ._lossy_peers import Sweep
-from ._peers import Peer
+from ._lossless import is_webp
+from ._lossy_baselines import Sweep
 from ._tasks import Found
 
 Point = list[float | None]  # bytes, squared error, SSIM, MS-SSIM
 DIGITS = 6
+STATE_BYTES = 8  # that every stream begins with
 
 
-def previews(images: Sequence[Pixels], model: Model, effort: int, budgets: Sequence[float]) -> Found:
-    """{steps, budgets}: for each image the points of its file cut in the middle and at the end of each step, and cut to
-    so many bits per pixel; a shorter file is whole. None where a budget does not hold its header.
+class Place(NamedTuple):
+    """An operating point of our files, the same in images of all sizes: a segment, whole or half of it."""
 
-    Raises ChecksumError where a whole file is not the image.
-    """
-    found: Found = {"steps": [], "budgets": []}
-    for image in images:
-        data = codec.encode(image, effort=effort, model=model, verify=False)
-        found["steps"].append(list(_cut_by_steps(data, image, model, len(model.presets[effort]))))
-        found["budgets"].append([_cut_to(data, image, model, bpp) for bpp in budgets])
+    step: int  # number of its step, from 1 on
+    level: int  # orthonormal cell width after the step
+    band: int  # number of its finest band
+    whole: bool
+    ends_step: bool
+
+
+def places(effort: int) -> list[Place]:
+    """The end of every segment of a schedule, and before it the middle of those with half of a step's positions."""
+    found = []
+    for step, band, ends in _segments(effort):
+        level = EFFORTS[effort].schedule[step - 1].level
+        if band == 1:
+            found.append(Place(step, level, band, False, False))
+        found.append(Place(step, level, band, True, ends))
     return found
 
 
-def _cut_by_steps(data: bytes, image: Pixels, model: Model, steps: int) -> Iterator[Point]:
-    """After 1/2, 1, 3/2, ... steps: twice as many points as steps."""
-    before = int(codec.info(data)["header_bytes"])
-    for step in range(1, steps + 1):
-        whole = codec.decode_details(data, step=step, model=model)
-        middle = (before + whole.bytes_used) // 2
-        yield _point(middle, codec.decode_details(data, max_bytes=middle, model=model), image)
-        yield _point(whole.bytes_used, whole, image)
-        before = whole.bytes_used
-    if not np.array_equal(np.asarray(whole.image), image):
+def _segments(effort: int) -> list[tuple[int, int, bool]]:
+    """(number of the step, number of the finest band, whether the step ends) of every segment."""
+    schedule = EFFORTS[effort].schedule
+    large = progressive.segments(schedule, 64, 64)  # as many, and of the same bands, for every size
+    found = []
+    for segment, after in zip(large, [*large[1:], None], strict=True):
+        ends = after is None or after.step is not segment.step
+        found.append((schedule.index(segment.step) + 1, segment.bands[-1].number, ends))
+    return found
+
+
+def previews(images: Sequence[Pixels], model: ContextModel, effort: int) -> Found:
+    """{coded, points, plain}: for each image whether the context model coded it, and not WebP, whose files have no
+    points; the points of its file, cut at `places`; and of every step the squared error without the denoiser.
+
+    Raises ChecksumError where a whole file is not the image.
+    """
+    found: Found = {"coded": [], "points": [], "plain": []}
+    for image, data in zip(images, codec.encode_many(images, effort=effort, model=model, verify=False), strict=True):
+        coded = not is_webp(data)
+        points, plain = _of_file(data, image, model, effort) if coded else ([], [])
+        found["coded"].append(coded)
+        found["points"].append(points)
+        found["plain"].append(plain)
+    return found
+
+
+def _of_file(data: bytes, image: Pixels, model: ContextModel, effort: int) -> tuple[list[Point], list[float | None]]:
+    points: list[Point] = []
+    plain: list[float | None] = []
+    before = split(data).start
+    whole = walk(data, model)
+    for place in places(effort):
+        if not place.whole:
+            continue
+        size, canvas = next(whole)
+        if place.band == 1:
+            points.append(_middle(data, (before + size) // 2, image, model))
+        points.append(_point(size, canvas.pixels(model), image))
+        if place.ends_step:
+            plain.append(_rounded(distortion(canvas.pixels(None), image, similarity=False).squared_error))
+        before = size
+    if points[-1][1] != 0:
         raise ChecksumError("a file does not decode to its image: a defect, please report it with the image")
+    return points, plain
 
 
-def _cut_to(data: bytes, image: Pixels, model: Model, bpp: float) -> Point | None:
-    size = min(len(data), int(bpp * image[..., 0].size / 8))
-    if size < codec.info(data)["header_bytes"]:
-        return None
-    return _point(size, codec.decode_details(data, max_bytes=size, model=model), image)
+def _middle(data: bytes, size: int, image: Pixels, model: ContextModel) -> Point:
+    shown = codec.decode_details(data, max_bytes=size, model=model).image
+    return _point(size, np.asarray(shown), image)
 
 
-def _point(size: int, decoded: codec.Decoded, image: Pixels) -> Point:
-    return [size, *map(_rounded, distortion(np.asarray(decoded.image), image))]
+def _point(size: int, shown: Pixels, image: Pixels) -> Point:
+    return [size, *map(_rounded, distortion(shown, image))]
 
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.{DIGITS}g}")
 
 
+# --- decoding a file once, and looking at it after every segment
+
+
+def walk(data: bytes, model: ContextModel) -> Iterator[tuple[int, Canvas]]:
+    """(bytes of the file that the segments so far need, what is known from them), after every segment."""
+    file = split(data)
+    header, boxes = file.header, file.header.boxes()
+    tiles = [_Tile(file, number, model) for number in range(len(boxes))]
+    for number, _ in enumerate(zip(*(tile.segments() for tile in tiles), strict=True), start=1):
+        canvas = Canvas(header.height, header.width, header.channels)
+        for tile, box in zip(tiles, boxes, strict=True):
+            canvas.place(box, tile.state, tile.pixels())
+        yield _bytes_needed(file, number, tiles[0]), canvas
+
+
+class _Tile:
+    """A tile of a whole file that is decoded segment by segment."""
+
+    def __init__(self, file: Sections, number: int, model: ContextModel) -> None:
+        rows, columns = file.header.boxes()[number]
+        height, width = rows.stop - rows.start, columns.stop - columns.start
+        effort = EFFORTS[file.header.effort]
+        state, words = open_stream(file.tile_stream(number))
+        self.coder: Coder = progressive.decoder(np.zeros(1, np.int64), [int(state)], [words])
+        self.walk = progressive.Walk(
+            model,
+            effort.schedule,
+            (1, height, width, file.header.channels),
+            adapts=True,
+            learns=effort.learns_in(height, width),
+        )
+
+    @property
+    def state(self) -> PyramidState:
+        return self.walk.state
+
+    def segments(self) -> Iterator[Segment]:
+        return self.walk.run(self.coder)
+
+    def pixels(self) -> Pixels | None:
+        """Once all is exact."""
+        return color.from_ycocg(self.state.planes())[0].astype(np.uint8) if self.state.is_exact else None
+
+
+def _bytes_needed(file: Sections, segments: int, first: _Tile) -> int:
+    index = file.header.index
+    if index is None:
+        taken = int(first.coder.position[0])
+        return file.start + len(file.alpha) + STATE_BYTES + 4 * taken
+    return file.start + len(file.alpha) + sum(index.lengths[: segments * file.header.tile_count])
+
+
+# --- baselines
+
+
 def of_sweep(images: Sequence[Pixels], sweep: Sweep) -> Found:
-    """{qualities}: for each image the points of a codec at each of its qualities."""
-    return {"qualities": [[_of_file(image, peer) for peer in sweep.peers] for image in images]}
+    """{points}: for each image the points of a codec at each of its qualities."""
+    return {"points": [[_of_baseline(image, each) for each in sweep.baselines] for image in images]}
 
 
-def _of_file(image: Pixels, peer: Peer) -> Point:
-    data = peer.encode(image)
-    return [len(data), *map(_rounded, distortion(peer.decode(data), image))]
-
-
-def ideal(images: Sequence[Pixels], denoiser: Denoiser, T: int, seed: int) -> Found:
-    """{rate, squared_error}: for each image what a receiver of c_T, ..., c_1 has paid, bits/dim, and shows."""
-    noise, found = torch.Generator().manual_seed(seed), Found(rate=[], squared_error=[])
-    for _, alike in groupby(images, key=np.shape):
-        pixels = torch.from_numpy(np.stack(list(alike))).permute(0, 3, 1, 2)
-        bound = evaluate(denoiser, pixels, levels_of(denoiser, T), noise)
-        found["rate"] += bound.bits.flip(0).cumsum(0)[:-1].T.tolist()
-        found["squared_error"] += bound.squared_error.flip(0).T.tolist()
-    return found
+def _of_baseline(image: Pixels, baseline: Baseline) -> Point:
+    data = baseline.encode(image)
+    return _point(len(data), baseline.decode(data), image)

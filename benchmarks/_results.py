@@ -17,11 +17,11 @@ from PIL import features
 
 from ddpmcodec.errors import DdpmError
 from ddpmcodec.files import write_file
-from ddpmcodec.networks import Model
+from ddpmcodec.networks.context.model import ContextModel
 
 Document = dict[str, Any]
 
-SCHEMA = 1
+SCHEMA = 2
 HEAD: dict[str, type | tuple[type, ...]] = {
     "schema": int,
     "kind": str,
@@ -47,7 +47,12 @@ LIBRARIES = ("libjpeg_turbo", "jpg_2000", "webp", "avif", "zlib")  # that Pillow
 
 
 def document(
-    kind: str, command: str, results: Mapping[str, Any], *, model: Model | None, dataset: Mapping[str, Any] | None
+    kind: str,
+    command: str,
+    results: Mapping[str, Any],
+    *,
+    model: ContextModel | None,
+    dataset: Mapping[str, Any] | None,
 ) -> Document:
     """A result file. command: the command line that made it. dataset: `Dataset.describe()`."""
     return {

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 
+from ddpmcodec import codec
+from ddpmcodec.codec.tiles import SegmentCost
 from ddpmcodec.errors import ChecksumError
-from ddpmcodec.files import write_file
-from ddpmcodec.images import load_image, save_image
-from ddpmcodec.networks import Model, default_model
+from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.networks.context.model_file import default_model
 
-from ._coders import Coder, of_effort
+from ._coders import Coder, batches_of, of_effort
 from ._data import Pixels
+from ._lossless import is_webp
+from ._ours import CodeLength, name_of, products
 from ._photo import synthetic_photo
 from ._process import ddpmcodec
-from ._stages import watching
-from ._timing import timed
+from ._timing import seconds, timed
 
 Entry = dict[str, Any]
 
-WARM_UP_IMAGES = 2
+PREVIEW_SHARE = 0.02  # of a file
+LEAST_PREVIEW = 32  # bytes beyond the header, to have something to show
 ASPECT = 2 / 3  # height to width of a synthetic photograph
 TINY = 32
 
@@ -41,14 +45,19 @@ def threads_of(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def warm_up(coder: Coder) -> None:
+    """Load everything: the first call of a kernel may compile it."""
+    coder.decode(coder.encode([np.asarray(synthetic_photo(TINY, TINY))]))
+
+
 def throughput(coder: Coder, images: Sequence[Pixels], threads: int, repeats: int) -> Entry:
     """Seconds of encoding and decoding all images; raw bytes are a byte a dimension."""
     with threads_of(threads):
-        coder.decode(coder.encode(images[:WARM_UP_IMAGES]))
+        warm_up(coder)
         runs = [_there_and_back(coder, images) for _ in range(repeats)]
     return {
         "codec": coder.name,
-        "calls": coder.calls,
+        "products": coder.effort and products(coder.effort, images),
         "threads": threads,
         "images": len(images),
         "raw_bytes": sum(image.size for image in images),
@@ -60,44 +69,65 @@ def throughput(coder: Coder, images: Sequence[Pixels], threads: int, repeats: in
 
 def _there_and_back(coder: Coder, images: Sequence[Pixels]) -> tuple[int, float, float]:
     """(bytes, seconds to encode, seconds to decode)"""
-    files, encode = timed(lambda: coder.encode(images))
-    back, decode = timed(lambda: coder.decode(files))
-    if not all(map(np.array_equal, images, back)):
+    batches = [images[batch] for batch in batches_of(images)]
+    files, encode = timed(lambda: list(map(coder.encode, batches)))
+    found, decode = timed(lambda: list(map(coder.decode, files)))
+    if not all(map(np.array_equal, chain.from_iterable(batches), chain.from_iterable(found))):
         raise ChecksumError(f"{coder.name}: an image did not come back as it was: a defect")
-    return sum(map(len, files)), encode, decode
+    return sum(map(len, chain.from_iterable(files))), encode, decode
 
 
-def stages(make: Callable[[Model], Coder], model: Model, images: Sequence[Pixels], folder: Path) -> Entry:
-    """Seconds by stage of encoding PNG files to our files, and of decoding these to PNG files, on one thread."""
-    sources = [folder / f"{number}.png" for number in range(len(images))]
-    for path, image in zip(sources, images, strict=True):
-        Image.fromarray(image).save(path)
-    coded: list[Path] = []
+def steps(model: ContextModel, effort: int, images: Sequence[Pixels]) -> Entry:
+    """Bits and seconds of every step of the schedule, by the codec's own report, on one thread."""
+    encoding, decoding = CodeLength(), CodeLength()
     with threads_of(1):
-        make(model).encode(images[:WARM_UP_IMAGES])
-        with watching(model) as (clock, watched):
-            encode = clock.stages(timed(lambda: coded.extend(_encode_files(make(watched), sources)))[1])
-        with watching(model) as (clock, watched):
-            decode = clock.stages(timed(lambda: _decode_files(make(watched), coded))[1])
-    return {"codec": make(model).name, "images": len(images), "encode": encode, "decode": decode}
+        warm_up(of_effort(model, effort))
+        for image in images:
+            data = codec.encode(image, effort=effort, model=model, verify=False, report=encoding)
+            codec.decode_details(data, model=model, report=decoding)
+    pixels = sum(image[..., 0].size for image in images)
+    bits, encode = _by_level(encoding.costs)
+    _, decode = _by_level(decoding.costs)
+    return {
+        "codec": name_of(effort),
+        "images": len(images),
+        "steps": [
+            {
+                "level": level,
+                "bits_per_pixel": bits[level] / pixels,
+                "encode_seconds": encode[level],
+                "decode_seconds": decode.get(level, 0.0),
+            }
+            for level in bits
+        ],
+    }
 
 
-def _encode_files(coder: Coder, sources: Sequence[Path]) -> list[Path]:
-    images = [np.asarray(load_image(path.read_bytes(), str(path)).convert("RGB")) for path in sources]
-    files = coder.encode(images)
-    coded = [path.with_suffix(".ddpm") for path in sources[: len(files)]]
-    for path, data in zip(coded, files, strict=True):
-        write_file(path, data)
-    return coded
+def _by_level(costs: Sequence[SegmentCost]) -> tuple[dict[int, float], dict[int, float]]:
+    """Bits and seconds of all segments of a step."""
+    bits, times = defaultdict[int, float](float), defaultdict[int, float](float)
+    for cost in costs:
+        bits[cost.level] += cost.bits
+        times[cost.level] += cost.seconds
+    return bits, times
 
 
-def _decode_files(coder: Coder, coded: Sequence[Path]) -> None:
-    for number, image in enumerate(coder.decode([path.read_bytes() for path in coded])):
-        write_file(coded[0].with_name(f"back-{number}.png"), save_image(Image.fromarray(image), "PNG"))
+def preview(model: ContextModel, effort: int, image: Pixels, threads: int, repeats: int) -> Entry:
+    """Seconds of a preview from the first bytes of a file, and of decoding all of it; none for files too small."""
+    with threads_of(threads):
+        data = codec.encode(image, effort=effort, model=model, verify=False)
+        size = round(PREVIEW_SHARE * len(data))
+        entry: Entry = {"codec": name_of(effort), "threads": threads, "bytes": len(data), "preview_bytes": size}
+        if is_webp(data) or size < codec.info(data)["header_bytes"] + LEAST_PREVIEW:
+            return entry | {"skipped": "the file is too small, or a lossless WebP"}
+        return entry | {
+            "preview_seconds": seconds(lambda: codec.decode(data, max_bytes=size, model=model), repeats),
+            "decode_seconds": seconds(lambda: codec.decode(data, model=model), repeats),
+        }
 
 
 def growth(
-    model: Model | None, options: Sequence[str], effort: int, megapixels: float, repeats: int, folder: Path
+    model: ContextModel | None, options: Sequence[str], effort: int, megapixels: float, repeats: int, folder: Path
 ) -> Entry:
     """Of a synthetic photograph: seconds in this process on all threads, and peak memory of processes of their own.
 

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from ._data import Pixels
 from ._work import Unit
 
-GROUP_PIXELS = 1 << 16  # of the images of a unit: 64 of 32x32
-PEER_CALLS = 2  # network calls that take about as long as another codec
+GROUP_PIXELS = 1 << 18  # of the images of a unit: 256 of 32x32
+BASELINE_COST = 2.0  # time a pixel of another codec, as of `_ours.cost`
 
 Found = dict[str, list[Any]]  # a value for each image, or for each file
 
@@ -18,11 +18,11 @@ Found = dict[str, list[Any]]  # a value for each image, or for each file
 class Task(NamedTuple):
     """Something measured on all images, group by group of consecutive ones.
 
-    calls: of the network for an image, or what takes as long. measure: of a group and the number of its first image.
+    cost: time a pixel, relative to other tasks. measure: of a group and the number of its first image.
     """
 
     name: str
-    calls: int
+    cost: float
     measure: Callable[[Sequence[Pixels], int], Found]
     most_images: int = sys.maxsize
     most_pixels: int = GROUP_PIXELS
@@ -32,7 +32,7 @@ class Task(NamedTuple):
             yield self._unit(images[first:last], first)
 
     def _unit(self, group: Sequence[Pixels], first: int) -> Unit:
-        weight = self.calls * sum(image.size for image in group)
+        weight = self.cost * sum(image[..., 0].size for image in group)
         return Unit(f"{self.name}: {first}-{first + len(group)}", weight, lambda: self.measure(group, first))
 
     def collect(self, found: Mapping[str, Found]) -> Found:

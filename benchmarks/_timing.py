@@ -1,10 +1,9 @@
-"""Seconds of a piece of work, and functions put in the place of others to measure them."""
+"""Seconds of a piece of work."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 R = TypeVar("R")
@@ -21,14 +20,3 @@ def seconds(work: Callable[[], Any], repeats: int) -> list[float]:
     """Of each of the repeats, after one run to warm up."""
     work()
     return [timed(work)[1] for _ in range(repeats)]
-
-
-@contextmanager
-def replaced(owner: Any, name: str, replacement: Any) -> Iterator[None]:
-    """Let `owner.name` be a function that measures, for a while."""
-    original = getattr(owner, name)
-    setattr(owner, name, replacement)
-    try:
-        yield
-    finally:
-        setattr(owner, name, original)

@@ -1,8 +1,8 @@
-"""ddpmcodec bench bpd: whole files without loss in bits/dim, beside what the model itself needs and other codecs.
+"""ddpmcodec bench bpd: whole files without loss in bits/dim, beside the ideal code length and baselines.
 
-One file an image at each effort and by each other codec, and archives of up to 512 images. Beside the size of files
-stands the model's bound: of one file an image its code length, what the coder's symbols cost in the coder's own
-integers; of archives the same, or, by bits back, the variational bound of their images on the same noise levels.
+One file an image at each effort and by each baseline, and archives of up to 512 images. The ideal code length is what
+the model's distributions give the symbols, -log2 p(x); what files take beyond it is overhead: header, checks, index,
+the last words of rANS.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ddpmcodec.networks import Model
+from ddpmcodec.networks.context.model import ContextModel
 
 from . import _lossless
+from ._baselines import BASELINES, REFERENCE, Baseline, sort_out
 from ._data import CIFAR10_NAME, Dataset, Pixels
 from ._figures import LITERATURE, OTHERS, OURS, Figure, Patch, save_figure
 from ._kinds import Measure
 from ._literature import LOSSLESS, NOT_MEASURED, WHOLE
-from ._peers import PEERS, Peer, sort_out
+from ._ours import cost, find_model, is_ours, name_of, products
 from ._results import Document, dimensions, document, estimate, of_images, versions
-from ._tables import Table, plus_minus
-from ._tasks import PEER_CALLS, Found, Task
+from ._tables import Row, Table, plus_minus
+from ._tasks import BASELINE_COST, Found, Task
 from ._work import Work
 
 TITLE = "Lossless: bits per dimension of whole files"
@@ -33,11 +34,24 @@ KIND = "bpd"
 ARCHIVE_IMAGES = 512  # of one archive: what shares a stack
 
 
+BITS_BACK_COST = 10.0  # time a pixel of a noise level, as of `_ours.cost`
+MOST_NAMED = 64  # images with lines of their own
+
+
+class Plan(NamedTuple):
+    """efforts: of one file an image; archives: of archives. bits_back: noise levels of archives by bits back."""
+
+    efforts: Sequence[int]
+    archives: Sequence[int] = ()
+    bits_back: Sequence[int] = ()
+
+
 class Contender(NamedTuple):
-    """A line of the result. calls: of the network for an image. Its last task measures the files."""
+    """A line of the result. products: multiply-accumulates a pixel, of ours. The last of its tasks measures the files,
+    one before it their ideal code length."""
 
     codec: str
-    calls: int | None
+    products: float | None
     images_a_file: int
     tasks: Sequence[Task]
 
@@ -46,35 +60,25 @@ def run(
     dataset: Dataset,
     out: Path,
     source: str | None,
-    efforts: Sequence[int],
-    together: Sequence[int],
-    steps: Sequence[int],
+    plan: Plan,
     *,
     command: str,
-    peers: bool = True,
+    baselines: bool = True,
     quiet: bool = False,
 ) -> Document | None:
     """Measure, write bench-bpd.json and its figure into the folder `out`, and return the result.
 
-    source: of the model. efforts: of one file an image; together: of archives. steps: noise levels of archives. peers:
-    also other codecs. None on all of torchrun's ranks but the first. Raises ModelError for an effort that the model
-    does not have, ChecksumError where an image does not come back.
+    source: of the model. baselines: also other codecs. None on all of torchrun's ranks but the first. Raises
+    ChecksumError where an image does not come back.
     """
-    model = _lossless.load_model_with(source, {*efforts, *together}, dataset.images)
-    others, skipped = sort_out(PEERS if peers else ())
+    model = find_model(source, dataset.images)
+    others, skipped = sort_out(BASELINES if baselines else ())
     data = dataset.describe()
     work = Work(out, KIND, {"dataset": data["sha256"], "model": model.id.hex(), "versions": versions()})
-    with _lossless.code_lengths() as costs:
-        single = {effort: _effort(model, effort, costs) for effort in efforts}
-        contenders = [
-            *single.values(),
-            *(_archive(model, effort, single.get(effort)) for effort in together),
-            *(_bits_back(model, T) for T in steps),
-            *map(_peer, others),
-        ]
-        tasks = {task.name: task for each in contenders for task in each.tasks}
-        units = [unit for task in tasks.values() for unit in task.units(dataset.images)]
-        found = work.results(units, quiet=quiet, side_by_side=True)
+    contenders = [*_ours(model, plan, dataset.images), *map(_baseline, others)]
+    tasks = {task.name: task for each in contenders for task in each.tasks}
+    units = [unit for task in tasks.values() for unit in task.units(dataset.images)]
+    found = work.results(units, quiet=quiet, side_by_side=True)
     result = None
     if found is not None:
         rows = [_row(each, dataset.images, found) for each in contenders]
@@ -85,35 +89,43 @@ def run(
     return result
 
 
-def _effort(model: Model, effort: int, costs: _lossless.Costs) -> Contender:
-    name, calls = f"ddpmcodec effort {effort}", len(model.presets[effort])
-    task = Task(name, 2 * calls, lambda images, _: _lossless.files(images, model, effort, costs))
-    return Contender(name, calls, 1, [task])
+def _ours(model: ContextModel, plan: Plan, images: Sequence[Pixels]) -> Iterator[Contender]:
+    single = {effort: _effort(model, effort, images) for effort in plan.efforts}
+    yield from single.values()
+    for effort in plan.archives:
+        yield _archive(model, effort, images, single.get(effort))
+    yield from map(_bits_back, plan.bits_back)
 
 
-def _archive(model: Model, effort: int, single: Contender | None) -> Contender:
-    """single: files of the same effort, where they are measured, whose code length is that of the archive."""
-    name, calls = f"ddpmcodec archive effort {effort}", len(model.presets[effort])
-    there_and_back = _whole(name, 2 * calls, lambda images, _: _lossless.archive(images, model, effort=effort))
-    needed = Task(f"{name}, bound", calls, lambda images, _: _lossless.code_lengths_of(images, model, effort))
-    return Contender(name, calls, ARCHIVE_IMAGES, [*(single.tasks if single else [needed]), there_and_back])
+def _effort(model: ContextModel, effort: int, images: Sequence[Pixels]) -> Contender:
+    name = name_of(effort)
+    task = Task(name, 2 * cost(effort, images), lambda group, _: _lossless.files(group, model, effort))
+    return Contender(name, products(effort, images), 1, [task])
 
 
-def _bits_back(model: Model, steps: int) -> Contender:
-    name = f"ddpmcodec archive T={steps}"
-    there_and_back = _whole(name, 2 * steps, lambda images, _: _lossless.archive(images, model, steps=steps))
-    bound = Task(f"{name}, bound", steps, lambda images, first: _lossless.bounds(images, model, steps, first))
-    return Contender(name, steps, ARCHIVE_IMAGES, [bound, there_and_back])
+def _archive(model: ContextModel, effort: int, images: Sequence[Pixels], single: Contender | None) -> Contender:
+    """single: files of the same effort, where they are measured, whose ideal code length is that of the archive."""
+    name = f"ddpmcodec archive effort {effort}"
+    task = _whole(name, 2 * cost(effort, images), lambda group, _: _lossless.archive(group, model, effort))
+    known = single.tasks if single else []
+    return Contender(name, products(effort, images), ARCHIVE_IMAGES, [*known, task])
 
 
-def _whole(name: str, calls: int, measure: Callable[[Sequence[Pixels], int], Found]) -> Task:
+def _bits_back(levels: int) -> Contender:
+    name = f"ddpmcodec bits back T={levels}"
+    task = _whole(name, BITS_BACK_COST * levels, lambda group, _: _lossless.bits_back_archive(group, levels))
+    return Contender(name, None, ARCHIVE_IMAGES, [task])
+
+
+def _whole(name: str, task_cost: float, measure: Callable[[Sequence[Pixels], int], Found]) -> Task:
     """Of as many images at a time as share an archive."""
-    return Task(name, calls, measure, ARCHIVE_IMAGES, sys.maxsize)
+    return Task(name, task_cost, measure, ARCHIVE_IMAGES, sys.maxsize)
 
 
-def _peer(peer: Peer) -> Contender:
-    task = Task(peer.name, PEER_CALLS, lambda images, _: _lossless.peer_files(images, peer))
-    return Contender(peer.name, None, 1, [task])
+def _baseline(baseline: Baseline) -> Contender:
+    alone = baseline.with_threads(1)
+    task = Task(baseline.name, BASELINE_COST, lambda images, _: _lossless.baseline_files(images, alone))
+    return Contender(baseline.name, None, 1, [task])
 
 
 def _row(contender: Contender, images: Sequence[Pixels], found: Mapping[str, Found]) -> dict[str, Any]:
@@ -121,18 +133,15 @@ def _row(contender: Contender, images: Sequence[Pixels], found: Mapping[str, Fou
     dims, sizes = np.array([image.size for image in images]), np.array(values["bytes"])
     row: dict[str, Any] = {
         "codec": contender.codec,
-        "calls": contender.calls,
+        "products": contender.products,
         "images_a_file": contender.images_a_file,
         "bits_per_dim": _rate(sizes, dims, contender.images_a_file),
     }
-    if "code_length" in values:
-        row["bound"] = estimate(np.array(values["code_length"]) / dims)
-        if contender.images_a_file == 1:
-            row["overhead_bytes"] = _spread(sizes - np.array(values["code_length"]) / 8)
-    if "bound" in values:
-        row["bound"] = estimate(values["bound"])
-    if "images_on_stacks" in values:
-        row["images_on_stacks"] = sum(values["images_on_stacks"])
+    if "ideal_bits" in values:
+        ideal, webp = np.array(values["ideal_bits"]), np.array(values["webp"])
+        row |= {"ideal": float(np.mean(ideal / dims)), "webp": int(webp.sum())}
+        if contender.images_a_file == 1 and not webp.all():
+            row["overhead_bytes"] = float((sizes - ideal / 8)[~webp].mean())
     return row | {"bytes": values["bytes"]}
 
 
@@ -141,10 +150,6 @@ def _rate(sizes: NDArray[np.int64], dims: NDArray[np.int64], images_a_file: int)
     if images_a_file == 1:
         return estimate(8 * sizes / dims)
     return {"mean": 8 * int(sizes.sum()) / int(dims.sum()), "standard_error": None}
-
-
-def _spread(values: NDArray[np.float64]) -> dict[str, float]:
-    return {"min": float(values.min()), "mean": float(values.mean()), "max": float(values.max())}
 
 
 def _literature(dataset: Dataset) -> list[dict[str, Any]]:
@@ -160,20 +165,39 @@ def tables(found: Document) -> list[Table]:
     archives = [row["images_a_file"] for row in codecs if row.get("images_a_file", 1) > 1]
     together = f", archives of up to {archives[0]} images" if archives else ""
     caption = f"Whole files, {of_images(found)}{together}; every file was decoded and compared"
-    measured = Table("sizes", caption, [*map(_line, codecs)])
-    published = [_published(each) for each in literature]
-    return [measured, Table("literature", f"CIFAR-10 test set: {NOT_MEASURED}", published)] if published else [measured]
+    reference = next(
+        (row["bits_per_dim"]["mean"] for row in codecs if row["codec"] == REFERENCE and "bytes" in row), None
+    )
+    every = [
+        Table("sizes", caption, [_line(row, reference) for row in codecs]),
+        Table("images", f"Bytes of each file, {of_images(found)}", [*_images(found)]),
+        Table("literature", f"CIFAR-10 test set: {NOT_MEASURED}", [*map(_published, literature)]),
+    ]
+    return [table for table in every if table.rows]
 
 
-def _line(row: dict[str, Any]) -> dict[str, Any]:
-    overhead = row.get("overhead_bytes")
-    return {
+def _line(row: dict[str, Any], reference: float | None) -> Row:
+    if "skipped" in row:
+        return {"": row["codec"], "bits/dim": row["skipped"]}
+    ratio = f"{row['bits_per_dim']['mean'] / reference:.3f}" if reference else None
+    ideal, overhead, products = row.get("ideal"), row.get("overhead_bytes"), row["products"]
+    line = {
         "": row["codec"],
-        "network calls": row.get("calls"),
-        "bits/dim": row.get("skipped") or plus_minus(row["bits_per_dim"]),
-        "the model's bound": plus_minus(row.get("bound")),
-        "bytes a file beyond it": overhead and f"{overhead['mean']:.1f}",
+        "bits/dim": plus_minus(row["bits_per_dim"]),
+        f"ratio to {REFERENCE}": ratio,
+        "ideal code length": None if ideal is None else f"{ideal:.3f}",
+        "overhead, bytes a file": None if overhead is None else f"{overhead:.1f}",
+        "multiply-accumulates a pixel": None if products is None else round(products),
     }
+    return line | ({"stored as WebP": row["webp"]} if row.get("webp") else {})
+
+
+def _images(found: Document) -> Iterator[Row]:
+    """A line an image, where images have names and are few."""
+    names = found["dataset"]["names"]
+    singles = [row for row in found["results"]["codecs"] if row.get("images_a_file") == 1]
+    for number, name in enumerate(names if names and len(names) <= MOST_NAMED else ()):
+        yield {"": name, **{row["codec"]: row["bytes"][number] for row in singles}}
 
 
 def _published(each: dict[str, Any]) -> dict[str, Any]:
@@ -186,7 +210,7 @@ def _published(each: dict[str, Any]) -> dict[str, Any]:
 
 
 def figures(found: Document) -> dict[str, str]:
-    return {KIND: f"Bits per dimension, {of_images(found)}. A line across a bar is the model's bound."}
+    return {KIND: f"Bits per dimension, {of_images(found)}. A line across a bar is the ideal code length."}
 
 
 def measures(found: Document) -> Iterator[Measure]:
@@ -208,7 +232,7 @@ def measures(found: Document) -> Iterator[Measure]:
 class _Bar(NamedTuple):
     label: str
     rate: float  # bits/dim
-    bound: float | None
+    ideal: float | None
     colour: str
 
 
@@ -221,8 +245,8 @@ def draw(found: Document, folder: Path) -> list[Path]:
         for place, bar in enumerate(bars):
             axes.barh(place, bar.rate, color=bar.colour, height=0.72)
             axes.text(bar.rate + 0.04, place, f"{bar.rate:.{2 if bar.colour == LITERATURE else 3}f}", va="center")
-            if bar.bound is not None:
-                axes.plot([bar.bound] * 2, [place - 0.36, place + 0.36], color="white", linewidth=1.5)
+            if bar.ideal is not None:
+                axes.plot([bar.ideal] * 2, [place - 0.36, place + 0.36], color="white", linewidth=1.5)
         axes.set_yticks(range(len(bars)), [bar.label for bar in bars])
         axes.set_ylim(len(bars) - 0.4, -0.6)
         axes.set_xlabel(f"bits/dim, {of_images(found)}", loc="right")
@@ -234,14 +258,14 @@ def draw(found: Document, folder: Path) -> list[Path]:
 def _bars(found: Document) -> Iterator[_Bar]:
     for row in found["results"]["codecs"]:
         if "skipped" not in row:
-            bound = row["bound"]["mean"] if "bound" in row else None
-            yield _Bar(row["codec"], row["bits_per_dim"]["mean"], bound, OTHERS if bound is None else OURS)
+            colour = OURS if is_ours(row["codec"]) else OTHERS
+            yield _Bar(row["codec"], row["bits_per_dim"]["mean"], row.get("ideal"), colour)
     for each in found["results"]["literature"]:
         note = "" if each["what"] == WHOLE else f" ({each['what']})"
         yield _Bar(each["system"] + note, each["bits_per_dim"], None, LITERATURE)
 
 
 def _legend(figure: Figure, colours: Collection[str]) -> None:
-    labels = {OURS: "ddpmcodec; white: the model's bound", OTHERS: "other codecs", LITERATURE: NOT_MEASURED}
+    labels = {OURS: "ddpmcodec; white: ideal code length", OTHERS: "baselines", LITERATURE: NOT_MEASURED}
     handles = [Patch(color=colour, label=label) for colour, label in labels.items() if colour in colours]
     figure.legend(handles=handles, loc="outside upper left", ncols=len(handles), frameon=False)

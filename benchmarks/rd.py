@@ -1,9 +1,10 @@
-"""ddpmcodec bench rd: rate versus distortion of real files cut short, beside the bound and other codecs.
+"""ddpmcodec bench rd: rate versus distortion of real prefixes of files, beside lossy baselines.
 
-Every file is cut in the middle and at the end of each step, and to budgets of bits per pixel; rates are those of whole
-files, header and all. A point of a curve is an operating point (a step, a quality, a noise level): means over images of
-bits per pixel and of PSNR there. Codecs spend their bits on different images, and such curves flatter some: the PSNR at
-a rate and the BD-rates are taken image by image, and averaged then.
+Every file is cut at the end of each segment, and in the middle of the segments that hold half of a step's positions;
+rates are those of whole prefixes, header and all. A point of a curve is an operating point (a place in the schedule, a
+quality): means over images of bits per pixel and of PSNR there. Codecs spend their bits on different images, and such
+curves flatter some: the PSNR at a rate and the BD-rates are taken image by image, and averaged then. Images whose
+files are lossless WebP inside have no prefixes that show more and more, and are left out for all codecs.
 """
 
 from __future__ import annotations
@@ -15,52 +16,57 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ddpmcodec.errors import ImageError
 from ddpmcodec.files import write_file
-from ddpmcodec.networks import Model
-from ddpmcodec.networks.denoiser import Denoiser
-from ddpmcodec.networks.denoisers import accelerated, find_denoiser
-from ddpmcodec.networks.gaussian import ExactDenoiser
+from ddpmcodec.networks.context.model import ContextModel
 
-from ._data import CIFAR10_NAME, Dataset
+from ._baselines import sort_out
+from ._data import CIFAR10_NAME, Dataset, Pixels
 from ._distortion import psnr
 from ._kinds import Measure
 from ._literature import NOT_MEASURED
-from ._lossless import load_model_with, name_of
-from ._lossy_peers import SWEEPS, Sweep
-from ._peers import sort_out
+from ._lossy_baselines import SWEEPS, Sweep
+from ._ours import cost, find_model, is_ours, name_of, products
 from ._published_curves import CURVES
-from ._rates import average, bd_rates, curve
+from ._rates import Curve, average, bd_rates, curve
 from ._rd_charts import draw, figures
-from ._rd_points import Point, ideal, of_sweep, previews
+from ._rd_points import Place, Point, of_sweep, places, previews
 from ._results import Document, document, of_images, versions
 from ._tables import Row, Table, plus_minus
-from ._tasks import PEER_CALLS, Found, Task
+from ._tasks import BASELINE_COST, Found, Task
 from ._work import Work
 
 __all__ = ["TITLE", "Plan", "draw", "figures", "measures", "run", "tables"]
 
-TITLE = "Rate versus distortion"
+TITLE = "Rate versus distortion of prefixes"
 KIND = "rd"
 UNIT_IMAGES = 8
+PREVIEWS_COST = 6.0  # of measuring a file's prefixes, in times its coding
 COMPRESSAI = "compressai"  # folder of the curves in the format of CompressAI's results
 
 
 class Plan(NamedTuple):
-    """What to measure. budgets: bits per pixel. levels: of the bound. ideal: whose bound; None: the model's own."""
+    """What to measure. rates: bits per pixel, of tables."""
 
     efforts: Sequence[int]
-    budgets: Sequence[float]
-    levels: int
-    ideal: str | None = None
+    rates: Sequence[float]
 
 
 class Contender(NamedTuple):
-    """A codec with a curve. calls: of the network for an image; None: another codec. points: a key of the values."""
+    """A codec with a curve. effort: of ours."""
 
     codec: str
-    calls: int | None
+    effort: int | None
     task: Task
-    points: str
+
+
+class Measured(NamedTuple):
+    """A contender's points and curves, of every image that the context model coded at all efforts."""
+
+    contender: Contender
+    points: Sequence[Sequence[Point]]
+    curves: Sequence[Curve]
+    plain: Sequence[Sequence[float | None]]  # of ours: squared errors without the denoiser, of every step
 
 
 def run(
@@ -70,30 +76,25 @@ def run(
     plan: Plan,
     *,
     command: str,
-    peers: bool = True,
+    baselines: bool = True,
     quiet: bool = False,
 ) -> Document | None:
     """Measure, write bench-rd.json, its figures and compressai/*.json into the folder `out`, and return the result.
 
-    source: of the model. None on all of torchrun's ranks but the first. Raises ModelError for an effort that the model
-    does not have, ChecksumError where an image does not come back.
+    source: of the model. None on all of torchrun's ranks but the first. Raises ChecksumError where an image does not
+    come back, ImageError where all of them are stored as WebP.
     """
-    model = load_model_with(source, plan.efforts, dataset.images)
-    sweeps, skipped = _sort_out(SWEEPS if peers else ())
+    model = find_model(source, dataset.images)
+    sweeps, skipped = _sort_out(SWEEPS if baselines else ())
     data = dataset.describe()
-    contenders = [*(_effort(model, effort, plan.budgets) for effort in plan.efforts), *map(_sweep, sweeps)]
-    bound = _bound(model, plan)
-    identity = {"dataset": data["sha256"], "model": model.id.hex(), "budgets": plan.budgets, "ideal": plan.ideal}
-    work = Work(out, KIND, identity | {"versions": versions()})
-    tasks = [*(each.task for each in contenders), bound]
-    units = [unit for task in tasks for unit in task.units(dataset.images)]
+    contenders = [*(_effort(model, effort, dataset.images) for effort in plan.efforts), *map(_sweep, sweeps)]
+    work = Work(out, KIND, {"dataset": data["sha256"], "model": model.id.hex(), "versions": versions()})
+    units = [unit for each in contenders for unit in each.task.units(dataset.images)]
     found = work.results(units, quiet=quiet, side_by_side=True)
     result = None
     if found is not None:
-        pixels = [image[..., 0].size for image in dataset.images]
-        results = _results(contenders, bound.collect(found), found, pixels, plan)
+        results = _results(contenders, found, dataset, plan, bool(model.denoiser))
         results["curves"] += skipped
-        results["literature"] = _literature(dataset)
         result = document(KIND, command, results, model=model, dataset=data)
         draw(result, out)
         export(result, out / COMPRESSAI)
@@ -102,88 +103,93 @@ def run(
 
 
 def _sort_out(sweeps: Sequence[Sweep]) -> tuple[list[Sweep], list[dict[str, str]]]:
-    measured, skipped = sort_out(sweep.peers[0] for sweep in sweeps)
-    names = {peer.name for peer in measured}
+    measured, skipped = sort_out(sweep.baselines[0] for sweep in sweeps)
+    names = {baseline.name for baseline in measured}
     return [sweep for sweep in sweeps if sweep.name in names], skipped
 
 
-def _effort(model: Model, effort: int, budgets: Sequence[float]) -> Contender:
-    name, calls = name_of(effort), len(model.presets[effort])
-    cost = calls * (1 + 2 * calls + len(budgets))
-    task = Task(name, cost, lambda images, _: previews(images, model, effort, budgets), UNIT_IMAGES)
-    return Contender(name, calls, task, "steps")
+def _effort(model: ContextModel, effort: int, images: Sequence[Pixels]) -> Contender:
+    name, task_cost = name_of(effort), PREVIEWS_COST * cost(effort, images)
+    return Contender(name, effort, Task(name, task_cost, lambda group, _: previews(group, model, effort), UNIT_IMAGES))
 
 
 def _sweep(sweep: Sweep) -> Contender:
-    task = Task(sweep.name, PEER_CALLS * len(sweep.peers), lambda images, _: of_sweep(images, sweep), UNIT_IMAGES)
-    return Contender(sweep.name, None, task, "qualities")
-
-
-def _bound(model: Model, plan: Plan) -> Task:
-    denoiser: Denoiser = accelerated(find_denoiser(plan.ideal)) if plan.ideal else ExactDenoiser(model)
-    name, T = f"bound at {plan.levels} levels", plan.levels
-    return Task(name, T, lambda images, first: ideal(images, denoiser, T, first), UNIT_IMAGES)
+    task_cost = BASELINE_COST * len(sweep.baselines)
+    return Contender(
+        sweep.name, None, Task(sweep.name, task_cost, lambda group, _: of_sweep(group, sweep), UNIT_IMAGES)
+    )
 
 
 def _results(
-    contenders: Sequence[Contender], bound: Found, found: Mapping[str, Found], pixels: Sequence[int], plan: Plan
+    contenders: Sequence[Contender], found: Mapping[str, Found], dataset: Dataset, plan: Plan, denoises: bool
 ) -> dict[str, Any]:
     values = [each.task.collect(found) for each in contenders]
-    images = [value[each.points] for each, value in zip(contenders, values, strict=True)]
-    singles = [[curve(points, n) for points, n in zip(each, pixels, strict=True)] for each in images]
-    ours, others = (
-        [pair for pair in zip(contenders, singles, strict=True) if (pair[0].calls is None) == other]
-        for other in (False, True)
-    )
+    coded = [all(flags) for flags in zip(*(value["coded"] for value in values if "coded" in value), strict=True)]
+    if not any(coded):
+        raise ImageError("all images are stored as lossless WebP, whose files have no prefixes to measure: take others")
+    pixels = [image[..., 0].size for image in _kept(dataset.images, coded)]
+    measured = [_measured(each, value, coded, pixels) for each, value in zip(contenders, values, strict=True)]
+    ours, others = ([m for m in measured if (m.contender.effort is None) == other] for other in (False, True))
     return {
-        "curves": [
-            {"codec": each.codec, "calls": each.calls, "points": average(points, pixels)}
-            for each, points in zip(contenders, images, strict=True)
-        ],
-        "at_budgets": {
-            "bpp": list(plan.budgets),
-            "ours": [
-                {"codec": each.codec, "psnr": _psnrs(value["budgets"])}
-                for each, value in zip(contenders, values, strict=True)
-                if each.calls
-            ],
-            "others": [
-                {"codec": each.codec, "psnr": [_mean([single.at(bpp) for single in curves]) for bpp in plan.budgets]}
-                for each, curves in others
+        "images": coded,
+        "curves": [_curve(each, dataset.images, pixels, denoises) for each in measured],
+        "at_rates": {
+            "bpp": list(plan.rates),
+            "codecs": [
+                {"codec": m.contender.codec, "psnr": [_psnrs(m, bpp, pixels) for bpp in plan.rates]} for m in measured
             ],
         },
         "bd_rates": [
-            {"codec": mine.codec, "against": other.codec, **bd_rates(a, b)} for mine, a in ours for other, b in others
+            {"codec": a.contender.codec, "against": b.contender.codec, **bd_rates(a.curves, b.curves)}
+            for a in ours
+            for b in others
         ],
-        "ideal": _ideal(bound, plan),
+        "literature": _literature(dataset),
     }
 
 
-def _psnrs(images: Sequence[Sequence[Point | None]]) -> list[list[float | None]]:
-    """Of every budget, for each image; None where it is exact, or its header does not fit."""
-    return [
-        [psnr(point[1]) if point and point[1] is not None else None for point in points]
-        for points in zip(*images, strict=True)
-    ]
+def _kept(values: Sequence[Any], coded: Sequence[bool]) -> list[Any]:
+    return [value for value, keep in zip(values, coded, strict=True) if keep]
+
+
+def _measured(each: Contender, value: Found, coded: Sequence[bool], pixels: Sequence[int]) -> Measured:
+    points = _kept(value["points"], coded)
+    curves = [curve(own, n) for own, n in zip(points, pixels, strict=True)]
+    return Measured(each, points, curves, _kept(value.get("plain", [[]] * len(coded)), coded))
+
+
+def _psnrs(measured: Measured, bpp: float, pixels: Sequence[int]) -> list[float | None]:
+    """At a rate, of every image; None below the smallest file, and where the rate holds a whole file of ours."""
+    whole = [8 * (points[-1][0] or 0) / n for points, n in zip(measured.points, pixels, strict=True)]
+    lossless = [measured.contender.effort is not None and bpp >= least for least in whole]
+    return [None if exact else own.at(bpp) for exact, own in zip(lossless, measured.curves, strict=True)]
+
+
+def _curve(measured: Measured, images: Sequence[Pixels], pixels: Sequence[int], denoises: bool) -> dict[str, Any]:
+    row: dict[str, Any] = {"codec": measured.contender.codec, "points": average(measured.points, pixels)}
+    effort = measured.contender.effort
+    if effort is None:
+        return row
+    where = places(effort)
+    row["points"] = [point | place._asdict() for point, place in zip(row["points"], where, strict=True)]
+    row["products"] = products(effort, images)
+    row["steps"] = list(_denoising(where, measured, denoises))
+    return row
+
+
+def _denoising(where: Sequence[Place], measured: Measured, denoises: bool) -> Iterator[dict[str, Any]]:
+    """Of every step PSNR with and without the denoiser, means over images; nothing without, where there is none."""
+    ends = [number for number, place in enumerate(where) if place.ends_step]
+    for step, end in enumerate(ends):
+        denoised = [psnr(points[end][1] or 0) for points in measured.points]
+        plain = [psnr(errors[step] or 0) for errors in measured.plain]
+        without = _mean(plain) if denoises else None
+        yield {"level": where[end].level, "psnr": _mean(denoised), "psnr_without_denoiser": without}
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known and len(known) == len(values) else None
-
-
-def _ideal(bound: Found, plan: Plan) -> dict[str, Any]:
-    """Means over images for receivers of c_T, ..., c_1, in this order; `rate` in bits/dim."""
-    rate, errors = (np.array(bound[name]) for name in ("rate", "squared_error"))
-    rates = rate.mean(0).tolist()
-    return {
-        "model": plan.ideal,
-        "levels": plan.levels,
-        "rate": rates,
-        "bpp": [3 * each for each in rates],
-        "rmse": np.sqrt(errors.mean(0)).tolist(),
-        "psnr": [_mean([psnr(error) for error in column]) for column in errors.T.tolist()],
-    }
 
 
 def _literature(dataset: Dataset) -> list[dict[str, Any]]:
@@ -216,23 +222,31 @@ def _of_compressai(row: Mapping[str, Any], found: Document) -> dict[str, Any]:
 
 def tables(found: Document) -> list[Table]:
     results = found["results"]
-    others = "others' files interpolated between their qualities, image by image"
     rates, bd = [*_rates(results)], [*map(_bd_rate, results["bd_rates"])]
+    ours = [row for row in results["curves"] if is_ours(row["codec"])]
+    at = "PSNR in dB at so many bits per pixel, interpolated between files, image by image"
+    bd_caption = "BD-rate: bytes of our prefixes beside a baseline's files at the same PSNR, percent, image by image"
     all_of_them = [
-        Table("rates", f"PSNR in dB at so many bits per pixel, {of_images(found)}; {others}", rates),
-        Table("bdrates", "BD-rate: bytes of ours beside another's at the same PSNR, percent, image by image", bd),
-        *(_steps(row) for row in results["curves"] if row.get("calls")),
+        Table("rates", f"{at}, {_subject(found)}", rates),
+        Table("bdrates", f"{bd_caption}, {_subject(found)}", bd),
+        *(_steps(row) for row in ours),
         Table("literature", f"CIFAR-10 test set: {NOT_MEASURED}", [*map(_published, results["literature"])]),
     ]
     return [table for table in all_of_them if table.rows]
 
 
+def _subject(found: Document) -> str:
+    images = found["results"]["images"]
+    left_out = len(images) - sum(images)
+    return of_images(found) + (f" without {left_out} that are stored as WebP" if left_out else "")
+
+
 def _rates(results: Mapping[str, Any]) -> Iterator[Row]:
-    budgets = results["at_budgets"]
-    for row in [*budgets["ours"], *budgets["others"]]:
-        means = [_mean(values) if isinstance(values, list) else values for values in row["psnr"]]
+    at = results["at_rates"]
+    for row in at["codecs"]:
+        means = map(_mean, row["psnr"])
         cells = [None if mean is None else f"{mean:.2f}" for mean in means]
-        yield {"": row["codec"], **{f"{bpp:g} bpp": cell for bpp, cell in zip(budgets["bpp"], cells, strict=True)}}
+        yield {"": row["codec"], **{f"{bpp:g} bpp": cell for bpp, cell in zip(at["bpp"], cells, strict=True)}}
     for row in results["curves"]:
         if "skipped" in row:
             yield {"": f"{row['codec']} ({row['skipped']})"}
@@ -248,20 +262,24 @@ def _bd_rate(row: Mapping[str, Any]) -> Row:
 
 
 def _steps(row: Mapping[str, Any]) -> Table:
-    """Whole steps: every second point."""
     name = row["codec"].rsplit(" ", 1)[1]
-    lines = [_step(number, point) for number, point in enumerate(row["points"][1::2], start=1)]
-    return Table(f"steps{name}", f"{row['codec']}: files cut after each of {row['calls']} steps", lines)
+    ends = [point for point in row["points"] if point["ends_step"]]
+    lines = [_step(point, step) for point, step in zip(ends, row["steps"], strict=True)]
+    return Table(f"steps{name}", f"{row['codec']}: files cut after each step of the schedule", lines)
 
 
-def _step(number: int, point: Mapping[str, float | None]) -> Row:
+def _step(point: Mapping[str, float | None], step: Mapping[str, float | None]) -> Row:
     """Without what the images are too small for."""
-    columns = {"bpp": ("bpp", 3), "rmse": ("RMSE", 2), "psnr": ("PSNR dB", 2), "ssim": ("SSIM", 4)}
-    columns["ms_ssim"] = ("MS-SSIM", 4)
+    columns = {"bpp": ("bpp", 3), "psnr": ("PSNR dB", 2), "ssim": ("SSIM", 4), "ms_ssim": ("MS-SSIM", 4)}
     cells = {
         name: f"{value:.{digits}f}" for key, (name, digits) in columns.items() if (value := point[key]) is not None
     }
-    return {"steps": number, **({"PSNR dB": "lossless"} if point["rmse"] == 0 else {}), **cells}
+    lossless = {"PSNR dB": "lossless"} if point["rmse"] == 0 else {}
+    line = {"step": point["step"], "cells of": point["level"] or "exact", **cells, **lossless}
+    with_it, without = step["psnr"], step["psnr_without_denoiser"]
+    if with_it is None or without is None:
+        return line
+    return {**line, "without denoiser": f"{without:.2f}", "denoiser": f"{with_it - without:+.2f}"}
 
 
 def _published(each: Mapping[str, Any]) -> Row:
@@ -271,10 +289,11 @@ def _published(each: Mapping[str, Any]) -> Row:
 
 
 def measures(found: Document) -> Iterator[Measure]:
-    """PSNR of every image's files cut to the budgets."""
-    ids, budgets = found["dataset"]["ids"], found["results"]["at_budgets"]
-    for row in budgets["ours"]:
-        for bpp, values in zip(budgets["bpp"], row["psnr"], strict=True):
+    """PSNR of every image's prefixes at the rates of the tables."""
+    at = found["results"]["at_rates"]
+    ids = _kept(found["dataset"]["ids"], found["results"]["images"])
+    for row in at["codecs"]:
+        for bpp, values in zip(at["bpp"], row["psnr"] if is_ours(row["codec"]) else (), strict=False):
             known = {each: value for each, value in zip(ids, values, strict=True) if value is not None}
             if known:
                 yield Measure(f"{row['codec']}, dB at {bpp:g} bpp", known, higher_is_better=True)

@@ -1,15 +1,14 @@
-"""ddpmcodec bench speed: throughput, where the time goes, memory, start-up, and how they grow.
+"""ddpmcodec bench speed: throughput, time by step, previews, memory, start-up, and how they grow.
 
-Throughput is that of pixels in memory to files in memory and back, on one thread and on all, beside other codecs in the
-same run. Encoding is without its verification, which is one more decoding. Stages are those of one thread that reads
-and writes files. Growth with the size of an image is measured on synthetic photographs, at the
-least and the most of the efforts.
+Throughput is that of pixels in memory to files in memory and back, on one thread and on all, beside baselines in the
+same run: thumbnails in batches of 256, photographs one by one. Encoding is without its verification, which is one more
+decoding. Growth with the size of an image is measured on synthetic photographs.
 """
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,35 +17,31 @@ from typing import Any, NamedTuple
 import torch
 
 from ddpmcodec.errors import DdpmError
-from ddpmcodec.networks import Model
+from ddpmcodec.networks.context.model import ContextModel
 
-from ._coders import Coder, of_archive, of_effort, of_peer
+from ._baselines import BASELINES, REFERENCE, sort_out
+from ._coders import Coder, of_baseline, of_effort
 from ._data import Dataset, Pixels
 from ._kinds import Measure
-from ._lossless import load_model_with
-from ._peers import PEERS, sort_out
+from ._ours import cost, find_model
 from ._results import Document, document, machine, of_images, versions
 from ._speed_charts import OPERATIONS, draw, figures, fits
-from ._speed_parts import growth, stages, start_up, throughput
-from ._stages import STAGES
+from ._speed_parts import PREVIEW_SHARE, growth, preview, start_up, steps, throughput
 from ._tables import Row, Table, plus_minus
+from ._tasks import BASELINE_COST
 from ._work import Unit, Work, rank_and_size
 
 __all__ = ["TITLE", "Plan", "draw", "figures", "measures", "run", "tables"]
 
 TITLE = "Speed, memory and start-up"
 KIND = "speed"
-STAGE_IMAGES = 64
-PEER_CALLS = 2  # network calls that take about as long as another codec
-
-Maker = Callable[[Model], Coder]
+STEPS_PIXELS = 1 << 19  # of the images whose steps are looked at
 
 
 class Plan(NamedTuple):
-    """What to measure. steps: noise levels of archives. repeats: of every timing."""
+    """What to measure. repeats: of every timing."""
 
     efforts: Sequence[int]
-    steps: Sequence[int]
     megapixels: Sequence[float]
     repeats: int
 
@@ -58,24 +53,23 @@ def run(
     plan: Plan,
     *,
     command: str,
-    peers: bool = True,
+    baselines: bool = True,
     quiet: bool = False,
 ) -> Document:
     """Measure, write bench-speed.json and its figures into the folder `out`, and return the result.
 
-    source: of the model. peers: also other codecs. Raises ModelError for an effort that the model does not have,
-    ChecksumError where an image does not come back, DdpmError under torchrun: what is measured is one process on all
-    cores.
+    source: of the model. baselines: also other codecs. Raises ChecksumError where an image does not come back,
+    DdpmError under torchrun: what is measured is one process on all cores.
     """
     if rank_and_size()[1] > 1:
         raise DdpmError("speed is that of one process: start it without torchrun")
-    model = load_model_with(source, plan.efforts, dataset.images)
-    others, skipped = sort_out(PEERS if peers else ())
+    model = find_model(source, dataset.images)
+    others, skipped = sort_out(BASELINES if baselines else ())
     data = dataset.describe()
     identity = {"dataset": data["sha256"], "model": model.id.hex(), "machine": machine(), "repeats": plan.repeats}
     work = Work(out, KIND, identity | {"versions": versions()})
     with TemporaryDirectory() as folder:
-        parts = _parts(model, source, plan, dataset.images, [of_peer(peer) for peer in others], Path(folder))
+        parts = _parts(model, source, plan, dataset.images, [of_baseline(each) for each in others], Path(folder))
         found = work.results([unit for units in parts.values() for unit in units], quiet=quiet) or {}
     results: dict[str, Any] = {part: [found[unit.key] for unit in units] for part, units in parts.items()}
     results["start_up"] = results["start_up"][0]
@@ -87,45 +81,66 @@ def run(
 
 
 def _parts(
-    model: Model, source: str | None, plan: Plan, images: Sequence[Pixels], peers: Sequence[Coder], folder: Path
+    model: ContextModel, source: str | None, plan: Plan, images: Sequence[Pixels], others: Sequence[Coder], folder: Path
 ) -> dict[str, list[Unit]]:
     """The units of work by the part of the result that they make."""
     options = [f"--model={source}"] if source else []
-    makers: list[Maker] = [*(partial(of_effort, effort=effort) for effort in plan.efforts)]
-    makers += [partial(of_archive, steps=T) for T in plan.steps]
-    ours = [make(model) for make in makers]
-    few, repeats = images[:STAGE_IMAGES], plan.repeats
-    ends = sorted({min(plan.efforts), max(plan.efforts)})
+    repeats, threads = plan.repeats, sorted({1, torch.get_num_threads()})
+    largest = max(images, key=lambda image: image.size)
+    few, pixels = _few(images), sum(image[..., 0].size for image in images)
+    ours = [of_effort(model, effort) for effort in plan.efforts]
+
+    def weight(effort: int | None, size: float) -> float:
+        return size * (cost(effort, images) if effort else BASELINE_COST)
+
     return {
         "throughput": [
             Unit(
-                f"{coder.name}, threads: {threads}",
-                repeats * _cost(coder.calls, images),
-                partial(throughput, coder, images, threads, repeats),
+                f"{coder.name}, threads: {count}",
+                2 * repeats * weight(coder.effort, pixels) / count,
+                partial(throughput, coder, images, count, repeats),
             )
-            for threads in sorted({1, torch.get_num_threads()})
-            for coder in [*ours, *peers]
+            for count in threads
+            for coder in [*ours, *others]
         ],
-        "stages": [
-            Unit(f"{coder.name}, stages", _cost(coder.calls, few), partial(stages, make, model, few, folder))
-            for make, coder in zip(makers, ours, strict=True)
+        "steps": [
+            Unit(
+                f"steps, effort {effort}",
+                2 * weight(effort, len(few) * few[0].size / 3),
+                partial(steps, model, effort, few),
+            )
+            for effort in plan.efforts
+        ],
+        "previews": [
+            Unit(
+                f"preview, effort {effort}, threads: {count}",
+                (repeats + 2) * weight(effort, largest.size / 3) / count,
+                partial(preview, model, effort, largest, count, repeats),
+            )
+            for count in threads
+            for effort in plan.efforts
         ],
         "megapixels": [
             Unit(
                 f"{size} megapixels, effort {effort}",
-                (repeats + 1) * len(model.presets[effort]) * 1e6 * size,
+                2 * (repeats + 1) * weight(effort, 1e6 * size),
                 partial(growth, model if source else None, options, effort, size, repeats, folder),
             )
-            for effort in ends
+            for effort in plan.efforts
             for size in plan.megapixels
         ],
-        "start_up": [Unit("start-up", 1, partial(start_up, options, repeats, folder))],
+        "start_up": [Unit("start-up", 1e6, partial(start_up, options, repeats, folder))],
     }
 
 
-def _cost(calls: int | None, images: Sequence[Pixels]) -> float:
-    """Network calls on a pixel, for the progress bar."""
-    return (calls or PEER_CALLS) * sum(image[..., 0].size for image in images)
+def _few(images: Sequence[Pixels]) -> list[Pixels]:
+    """The first images, one at least, of so many pixels together."""
+    found: list[Pixels] = []
+    for image in images:
+        if found and sum(each[..., 0].size for each in [*found, image]) > STEPS_PIXELS:
+            break
+        found.append(image)
+    return found
 
 
 # --- what a result says
@@ -133,57 +148,96 @@ def _cost(calls: int | None, images: Sequence[Pixels]) -> float:
 
 def tables(found: Document) -> list[Table]:
     results = found["results"]
-    return [
-        Table("throughput", f"Throughput, {of_images(found)}; medians", [*map(_throughput, results["throughput"])]),
-        Table("stages", "Where the time goes, on one thread, percent", [*_stages(results["stages"])]),
-        Table("megapixels", _of_photographs(results), [*map(_megapixels, results["megapixels"])]),
+    every = [
+        Table("throughput", f"Throughput, {of_images(found)}; medians", [*_throughputs(results["throughput"])]),
+        Table("steps", "Bits and time of the schedule's steps, on one thread", [*_steps(results["steps"])]),
+        Table("previews", _of_previews(), [*map(_preview, results["previews"])]),
+        Table(
+            "megapixels",
+            "Synthetic photographs; memory of a process of its own",
+            [*map(_megapixels, results["megapixels"])],
+        ),
         Table("start_up", "A fresh process each, medians", [*map(_start_up, results["start_up"])]),
-        Table("fits", "How seconds grow: exponents of fitted power laws", [*map(_fit, results["fits"])]),
+        Table(
+            "fits", "How seconds grow with megapixels: exponents of fitted power laws", [*map(_fit, results["fits"])]
+        ),
     ]
+    return [table for table in every if table.rows]
 
 
-def _throughput(row: dict[str, Any]) -> Row:
-    if "skipped" in row:
-        return {"": row["codec"], "network calls": None, "threads": row["skipped"]}
+def _throughputs(rows: Sequence[Mapping[str, Any]]) -> Iterator[Row]:
+    reference = {
+        row["threads"]: statistics.median(row["encode_seconds"])
+        for row in rows
+        if row["codec"] == REFERENCE and "threads" in row
+    }
+    for row in rows:
+        if "skipped" in row:
+            yield {"": row["codec"], "threads": row["skipped"]}
+        else:
+            yield _throughput(row, reference.get(row["threads"]))
+
+
+def _throughput(row: Mapping[str, Any], reference: float | None) -> Row:
+    """reference: seconds of JPEG XL to encode the same images."""
     encode, decode = (statistics.median(row[f"{name}_seconds"]) for name in OPERATIONS)
     return {
         "": row["codec"],
-        "network calls": row["calls"],
         "threads": row["threads"],
         "encode MB/s": row["raw_bytes"] / 1e6 / encode,
         "decode MB/s": row["raw_bytes"] / 1e6 / decode,
         "encode images/s": row["images"] / encode,
         "decode images/s": row["images"] / decode,
+        f"decode / encode of {REFERENCE}": None if reference is None else decode / reference,
     }
 
 
-def _stages(rows: Sequence[dict[str, Any]]) -> Iterator[Row]:
+def _steps(rows: Sequence[Mapping[str, Any]]) -> Iterator[Row]:
     for row in rows:
-        for operation in OPERATIONS:
-            total = sum(row[operation].values())
-            shares = {stage: f"{100 * row[operation][stage] / total:.1f}" for stage in STAGES}
-            yield {"": row["codec"], "operation": operation, **shares, "ms an image": 1000 * total / row["images"]}
+        for step in row["steps"]:
+            yield {
+                "": row["codec"],
+                "cells of": step["level"] or "exact",
+                "bits a pixel": step["bits_per_pixel"],
+                "encode ms an image": 1000 * step["encode_seconds"] / row["images"],
+                "decode ms an image": 1000 * step["decode_seconds"] / row["images"],
+            }
 
 
-def _of_photographs(results: dict[str, Any]) -> str:
-    return f"Synthetic photographs, {results['megapixels'][0]['threads']} threads; memory of a process of its own"
+def _of_previews() -> str:
+    return f"A preview from the first {100 * PREVIEW_SHARE:g}% of a file, and all of it; medians"
 
 
-def _megapixels(row: dict[str, Any]) -> Row:
+def _preview(row: Mapping[str, Any]) -> Row:
+    if "skipped" in row:
+        return {"": row["codec"], "threads": row["threads"], "bytes": row["skipped"]}
+    shown, whole = (statistics.median(row[f"{name}_seconds"]) for name in ("preview", "decode"))
+    return {
+        "": row["codec"],
+        "threads": row["threads"],
+        "bytes": row["preview_bytes"],
+        "preview s": shown,
+        "all of it s": whole,
+        "ratio": shown / whole,
+    }
+
+
+def _megapixels(row: Mapping[str, Any]) -> Row:
     return {
         "": row["codec"],
         "megapixels": row["megapixels"],
+        "threads": row["threads"],
         **{f"{name} s": statistics.median(row[f"{name}_seconds"]) for name in OPERATIONS},
         **{f"{name} peak MB": row[f"{name}_peak_bytes"] / 1e6 for name in OPERATIONS},
     }
 
 
-def _start_up(row: dict[str, Any]) -> Row:
+def _start_up(row: Mapping[str, Any]) -> Row:
     return {"": row["command"], "seconds": statistics.median(row["seconds"])}
 
 
-def _fit(row: dict[str, Any]) -> Row:
-    return {"": row["of"], "with": row["with"], "exponent": plus_minus(row["exponent"], 2), "points": row["points"]}
+def _fit(row: Mapping[str, Any]) -> Row:
+    return {"": row["of"], "exponent": plus_minus(row["exponent"], 2), "points": row["points"]}
 
 
 def measures(found: Document) -> Iterator[Measure]:
@@ -191,6 +245,11 @@ def measures(found: Document) -> Iterator[Measure]:
         for operation in OPERATIONS if "skipped" not in row else ():
             name = f"{row['codec']}, threads: {row['threads']}, seconds to {operation} an image"
             yield _of_repeats(name, [seconds / row["images"] for seconds in row[f"{operation}_seconds"]])
+    for row in found["results"]["previews"]:
+        if "skipped" not in row:
+            yield _of_repeats(
+                f"{row['codec']}, threads: {row['threads']}, seconds of a preview", row["preview_seconds"]
+            )
     for row in found["results"]["start_up"]:
         yield _of_repeats(f"seconds: {row['command']}", row["seconds"])
 

@@ -1,6 +1,6 @@
-"""ddpmcodec bench strips: what the first bytes of a file show, as pictures, beside other codecs with as many bytes.
+"""ddpmcodec bench strips: what the first bytes of a file show, as pictures, beside JPEG and WebP with as many bytes.
 
-Ours are prefixes of one file; the others' files are encoded anew for every budget, at the highest quality that fits.
+Ours are prefixes of one file; those are encoded anew for every budget, at the highest quality that fits.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from ddpmcodec import codec
 from ddpmcodec.errors import ImageError, OutputError
 from ddpmcodec.files import write_file
 from ddpmcodec.images import load_image, save_image
-from ddpmcodec.networks import Model
+from ddpmcodec.networks.context.model import ContextModel
 
+from ._baselines import WEBP, Baseline, sort_out
 from ._data import Dataset, Pixels
 from ._distortion import psnr
 from ._kinds import Measure
-from ._lossless import load_model_with, name_of
-from ._lossy_peers import jpeg_options, webp_options
-from ._peers import PEERS, Peer, sort_out
+from ._lossy_baselines import jpeg_options, webp_options
+from ._ours import cost, find_model, name_of
 from ._results import Document, document, versions
 from ._strip_picture import Cell, Strip, picture
 from ._tables import Row, Table
-from ._tasks import PEER_CALLS
+from ._tasks import BASELINE_COST
 from ._work import Unit, Work
 
 __all__ = ["TITLE", "figures", "measures", "run", "tables"]
@@ -37,19 +37,18 @@ KIND = "strips"
 BUDGETS = 10
 FIRST_SHARE = 1 / 64  # of a file: the smallest budget unless they are given
 QUALITIES = range(1, 101)
-WEBP_LOSSLESS = [peer for peer in PEERS if peer.name == "WebP lossless"]
 BESIDE = {  # files from the smallest to the largest
-    "WebP": [*(Peer("WebP", "WEBP", webp_options(quality)) for quality in QUALITIES), *WEBP_LOSSLESS],
-    "JPEG": [Peer("JPEG", "JPEG", jpeg_options(quality)) for quality in QUALITIES],
+    "WebP": [*(Baseline("WebP", "WEBP", webp_options(quality)) for quality in QUALITIES), WEBP],
+    "JPEG": [Baseline("JPEG", "JPEG", jpeg_options(quality)) for quality in QUALITIES],
 }
 
 
 class Plan(NamedTuple):
-    """sizes: budgets in bytes; none: ten, from 1/64 of the file to all of it. peers: beside WebP and JPEG."""
+    """sizes: budgets in bytes; none: ten, from 1/64 of the file to all of it. baselines: beside WebP and JPEG."""
 
     effort: int
     sizes: Sequence[int] = ()
-    peers: bool = True
+    baselines: bool = True
 
 
 def load_pictures(paths: Sequence[Path]) -> Dataset:
@@ -66,18 +65,18 @@ def run(
 ) -> Document | None:
     """Measure, write bench-strips.json and a picture strip-NAME.png of every image of `load_pictures` into `out`.
 
-    source: of the model. None on all of torchrun's ranks but the first. Raises ModelError for an effort that the model
-    does not have, OutputError for a budget that does not hold a file's header.
+    source: of the model. None on all of torchrun's ranks but the first. Raises OutputError for a budget that does not
+    hold a file's header.
     """
-    model = load_model_with(source, [plan.effort], dataset.images)
-    measured, _ = sort_out([peers[0] for peers in BESIDE.values()] if plan.peers else ())
-    beside = {peer.name: BESIDE[peer.name] for peer in measured}
+    model = find_model(source, dataset.images)
+    measured, _ = sort_out([qualities[0] for qualities in BESIDE.values()] if plan.baselines else ())
+    beside = {baseline.name: BESIDE[baseline.name] for baseline in measured}
     data = dataset.describe()
     identity = {"dataset": data["sha256"], "model": model.id.hex(), "plan": plan._asdict(), "versions": versions()}
     work = Work(out, KIND, identity)
-    cost = BUDGETS * len(model.presets[plan.effort]) + PEER_CALLS * sum(map(len, beside.values()))
+    weight = BUDGETS * cost(plan.effort, dataset.images) + BASELINE_COST * sum(map(len, beside.values()))
     units = [
-        Unit(name, cost * image[..., 0].size, partial(_strip, name, image, model, plan, beside, out))
+        Unit(name, weight * image[..., 0].size, partial(_strip, name, image, model, plan, beside, out))
         for name, image in zip(dataset.name.split(", "), dataset.images, strict=True)
     ]
     found = work.results(units, quiet=quiet, side_by_side=True)
@@ -90,12 +89,12 @@ def run(
 
 
 def _strip(
-    name: str, image: Pixels, model: Model, plan: Plan, beside: Mapping[str, Sequence[Peer]], out: Path
+    name: str, image: Pixels, model: ContextModel, plan: Plan, beside: Mapping[str, Sequence[Baseline]], out: Path
 ) -> dict[str, Any]:
     """Draw strip-NAME.png, and say what is on it."""
     data = codec.encode(image, effort=plan.effort, model=model, verify=False)
     sizes = sorted(min(size, len(data)) for size in plan.sizes) or budgets(len(data))
-    strips = [ours(data, image, model, sizes), *(theirs(peers, image, sizes) for peers in beside.values())]
+    strips = [ours(data, image, model, sizes), *(theirs(qualities, image, sizes) for qualities in beside.values())]
     shown = picture(strips, sizes)
     write_file(out / f"strip-{name}.png", save_image(shown, "PNG"))
     pixels = image[..., 0].size
@@ -120,7 +119,7 @@ def budgets(size: int) -> list[int]:
     return [round(size * share) for share in shares.tolist()]
 
 
-def ours(data: bytes, image: Pixels, model: Model, sizes: Sequence[int]) -> Strip:
+def ours(data: bytes, image: Pixels, model: ContextModel, sizes: Sequence[int]) -> Strip:
     """Prefixes of our file. Raises OutputError for a size below its header."""
     least = int(codec.info(data)["header_bytes"])
     if sizes[0] < least:
@@ -132,12 +131,12 @@ def ours(data: bytes, image: Pixels, model: Model, sizes: Sequence[int]) -> Stri
     return Strip("ddpmcodec", cells, least)
 
 
-def theirs(peers: Sequence[Peer], image: Pixels, sizes: Sequence[int]) -> Strip:
-    """Of every budget the file of the best quality that fits; peers: one codec from its lowest quality to its best."""
-    files = [(peer, peer.encode(image)) for peer in peers]
+def theirs(qualities: Sequence[Baseline], image: Pixels, sizes: Sequence[int]) -> Strip:
+    """Of every budget the file of the best quality that fits; qualities: one codec from its lowest to its best."""
+    files = [(quality, quality.encode(image)) for quality in qualities]
     fitting = [[pair for pair in files if len(pair[1]) <= size] for size in sizes]
     cells = [_cell(len(each[-1][1]), each[-1][0].decode(each[-1][1]), image) if each else None for each in fitting]
-    return Strip(peers[0].name, cells, min(len(data) for _, data in files))
+    return Strip(qualities[0].name, cells, min(len(data) for _, data in files))
 
 
 def _cell(size: int, shown: Pixels, image: Pixels, steps: int | None = None) -> Cell:
@@ -172,7 +171,7 @@ def _decibel(cell: Mapping[str, Any] | None) -> str | None:
 
 def figures(found: Document) -> dict[str, str]:
     words = f"previews from the first bytes of one file, {name_of(found['results']['effort'])},"
-    beside = " and the best files of other codecs with as many bytes"
+    beside = " and the best files of JPEG and WebP with as many bytes"
     return {
         f"strip-{image['name']}": f"{image['name']}: {words}{beside if len(image['strips']) > 1 else ''}."
         for image in found["results"]["images"]

@@ -21,8 +21,8 @@ data_option = click.option(
     "--data",
     required=True,
     metavar="DATA",
-    help="Folder of images, .npy array [N, H, W, 3], CIFAR-10 root of torchvision, or cifar10: looked for in"
-    " $DDPMCODEC_DATA, ./cifar10 and ./data.",
+    help="Folder of images, .npy array [N, H, W, 3], CIFAR-10 root of torchvision, or a name: cifar10, looked for in"
+    " $DDPMCODEC_DATA, ./cifar10 and ./data; graphics, icons and screenshots that are drawn.",
 )
 split_option = click.option(
     "--split", type=click.Choice(["test", "train"]), default="test", show_default=True, help="Of CIFAR-10."
@@ -33,8 +33,15 @@ out_option = click.option(
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the result file and the figures; made where it is missing.",
 )
-peers_option = click.option("--no-peers", is_flag=True, help="Without the other codecs.")
+baselines_option = click.option("--no-baselines", is_flag=True, help="Without the other codecs.")
 limit_option = click.option("--limit", type=click.IntRange(1), metavar="N", help="The first N images only.")
+
+
+def efforts_option(default: str, what: str) -> Callable[[Any], Any]:
+    """--efforts, several of 1, 2, 3."""
+    return click.option(
+        "--efforts", type=numbers(1, 3), default=default, show_default=True, metavar="E,E,...", help=what
+    )
 
 
 def numbers(least: int, most: int | None = None, *, none: bool = False) -> Callable[[Any], tuple[int, ...]]:
@@ -42,9 +49,9 @@ def numbers(least: int, most: int | None = None, *, none: bool = False) -> Calla
     return _separated(click.IntRange(least, most), none)
 
 
-def reals(least: float, most: float | None = None) -> Callable[[Any], tuple[float, ...]]:
-    """An option's type: numbers in a range, separated by commas."""
-    return _separated(click.FloatRange(least, most), False)
+def reals(least: float, most: float | None = None, *, none: bool = False) -> Callable[[Any], tuple[float, ...]]:
+    """An option's type: numbers in a range, separated by commas. none: an empty text is no number."""
+    return _separated(click.FloatRange(least, most), none)
 
 
 def _separated(each: Any, none: bool) -> Callable[[Any], tuple[Any, ...]]:

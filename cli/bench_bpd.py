@@ -7,13 +7,14 @@ from pathlib import Path
 import click
 
 from ._bench import (
+    baselines_option,
     command_line,
     data_option,
+    efforts_option,
     limit_option,
     measure,
     numbers,
     out_option,
-    peers_option,
     refuse_existing,
     split_option,
 )
@@ -25,29 +26,22 @@ from ._common import EXIT_CODES, force_option, model_option, quiet_option
 @out_option
 @limit_option
 @split_option
-@click.option(
-    "--efforts",
-    type=numbers(1, 9),
-    default="1,5",
-    show_default=True,
-    metavar="E,E,...",
-    help="Of one file per image.",
-)
+@efforts_option("2", "Of one file an image.")
 @click.option(
     "--archives",
+    type=numbers(1, 3, none=True),
+    default="",
+    metavar="E,E,...",
+    help="And archives at these efforts.",
+)
+@click.option(
+    "--bits-back",
     type=numbers(2, none=True),
     default="",
     metavar="T,T,...",
-    help="And archives by bits back, of so many noise levels.",
+    help="And archives by bits back, through so many noise levels of the Gaussian model.",
 )
-@click.option(
-    "--archive-efforts",
-    type=numbers(1, 9, none=True),
-    default="",
-    metavar="E,E,...",
-    help="And archives by the steps of these efforts.",
-)
-@peers_option
+@baselines_option
 @model_option
 @force_option
 @quiet_option
@@ -58,25 +52,24 @@ def bpd(
     split: str,
     efforts: tuple[int, ...],
     archives: tuple[int, ...],
-    archive_efforts: tuple[int, ...],
-    no_peers: bool,
+    bits_back: tuple[int, ...],
+    no_baselines: bool,
     model: str | None,
     force: bool,
     quiet: bool,
 ) -> int:
     """Size of whole files without loss, in bits/dim, beside PNG, WebP and JPEG XL.
 
-    Every file is decoded and compared. With each figure stands what the model itself needs: the code length of files,
-    the variational bound of archives by bits back. Writes bench-bpd.json and the chart bpd.png, bpd.svg; prints a
-    table.
+    Every file is decoded and compared. With each size stand the ideal code length, which is what the model itself
+    needs, and the overhead of a file beyond it. Writes bench-bpd.json and the chart bpd.png, bpd.svg; prints tables.
     """
     refuse_existing(out, "bpd", force=force)
 
     from ddpmcodec.benchmarks._data import load_dataset
-    from ddpmcodec.benchmarks.bpd import run
+    from ddpmcodec.benchmarks.bpd import Plan, run
 
     dataset = load_dataset(data, split=split, limit=limit)
-    contenders = efforts, archive_efforts, archives
+    plan = Plan(efforts, archives, bits_back)
     return measure(
-        lambda: run(dataset, out, model, *contenders, command=command_line(), peers=not no_peers, quiet=quiet)
+        lambda: run(dataset, out, model, plan, command=command_line(), baselines=not no_baselines, quiet=quiet)
     )

@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 
 from ._bench import (
+    baselines_option,
     command_line,
     data_option,
+    efforts_option,
     measure,
-    numbers,
     out_option,
-    peers_option,
     reals,
     refuse_existing,
     split_option,
@@ -24,35 +24,19 @@ from ._common import EXIT_CODES, force_option, model_option, quiet_option
 @data_option
 @out_option
 @click.option(
-    "--limit", type=click.IntRange(1), default=128, show_default=True, metavar="N", help="The first N images only."
+    "--limit", type=click.IntRange(1), default=512, show_default=True, metavar="N", help="The first N images only."
 )
 @split_option
-@click.option(
-    "--efforts",
-    type=numbers(1, 9),
-    default="1,3,5,7",
-    show_default=True,
-    metavar="E,E,...",
-    help="Of one file per image.",
-)
-@click.option(
-    "--archives",
-    type=numbers(2, none=True),
-    default="8,16,32",
-    show_default=True,
-    metavar="T,T,...",
-    help="Archives at so many noise levels.",
-)
+@efforts_option("1,2,3", "Of our files.")
 @click.option(
     "--megapixels",
-    type=reals(0.001),
-    default="0.016,0.064,0.25,1",
-    show_default=True,
+    type=reals(0.001, none=True),
+    default="",
     metavar="M,M,...",
-    help="Sizes of synthetic photographs, coded at the lowest of the efforts.",
+    help="Also synthetic photographs of these sizes, with the peak memory of encode and decode: 1,24, say.",
 )
 @click.option("--repeats", type=click.IntRange(1), default=3, show_default=True, help="Of every timing.")
-@peers_option
+@baselines_option
 @model_option
 @force_option
 @quiet_option
@@ -62,18 +46,17 @@ def speed(
     limit: int,
     split: str,
     efforts: tuple[int, ...],
-    archives: tuple[int, ...],
     megapixels: tuple[float, ...],
     repeats: int,
-    no_peers: bool,
+    no_baselines: bool,
     model: str | None,
     force: bool,
     quiet: bool,
 ) -> int:
-    """Throughput, where the time goes, peak memory, start-up, and how they grow, beside PNG, WebP and JPEG XL.
+    """Throughput, time by step, previews, peak memory and start-up, beside PNG, WebP and JPEG XL.
 
-    On one thread and on all. Keep the machine idle meanwhile. Writes bench-speed.json and the charts speed-throughput,
-    speed-stages and speed-growth as PNG and SVG; prints tables.
+    On one thread and on all; thumbnails in batches of 256, photographs one by one. Keep the machine idle meanwhile.
+    Writes bench-speed.json and the charts speed-throughput and speed-growth as PNG and SVG; prints tables.
     """
     refuse_existing(out, "speed", force=force)
 
@@ -81,5 +64,7 @@ def speed(
     from ddpmcodec.benchmarks.speed import Plan, run
 
     dataset = load_dataset(data, split=split, limit=limit)
-    plan = Plan(efforts, archives, megapixels, repeats)
-    return measure(lambda: run(dataset, out, model, plan, command=command_line(), peers=not no_peers, quiet=quiet))
+    plan = Plan(efforts, megapixels, repeats)
+    return measure(
+        lambda: run(dataset, out, model, plan, command=command_line(), baselines=not no_baselines, quiet=quiet)
+    )

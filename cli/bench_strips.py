@@ -6,9 +6,7 @@ from pathlib import Path
 
 import click
 
-from ddpmcodec.container import PROGRESSIVE
-
-from ._bench import command_line, measure, numbers, out_option, peers_option, refuse_existing
+from ._bench import baselines_option, command_line, measure, numbers, out_option, refuse_existing
 from ._common import EXIT_CODES, force_option, model_option, quiet_option
 
 
@@ -17,13 +15,7 @@ from ._common import EXIT_CODES, force_option, model_option, quiet_option
     "images", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="IMAGES..."
 )
 @out_option
-@click.option(
-    "--effort",
-    type=click.IntRange(1, PROGRESSIVE),
-    default=PROGRESSIVE,
-    show_default=True,
-    help="Of our file; 10: progressive.",
-)
+@click.option("--effort", type=click.IntRange(1, 3), default=2, show_default=True, help="Of our file.")
 @click.option(
     "--bytes",
     "sizes",
@@ -32,7 +24,7 @@ from ._common import EXIT_CODES, force_option, model_option, quiet_option
     metavar="N,N,...",
     help="Budgets.  [default: ten, from 1/64 of our file to all of it]",
 )
-@peers_option
+@baselines_option
 @model_option
 @force_option
 @quiet_option
@@ -41,7 +33,7 @@ def strips(
     out: Path,
     effort: int,
     sizes: tuple[int, ...],
-    no_peers: bool,
+    no_baselines: bool,
     model: str | None,
     force: bool,
     quiet: bool,
@@ -55,5 +47,5 @@ def strips(
 
     from ddpmcodec.benchmarks.strips import Plan, load_pictures, run
 
-    plan = Plan(effort, sizes, not no_peers)
+    plan = Plan(effort, sizes, not no_baselines)
     return measure(lambda: run(load_pictures(images), out, model, plan, command=command_line(), quiet=quiet))

@@ -1,4 +1,4 @@
-"""Pictures, and a runner for `ddpmcodec bench` with the tiny model."""
+"""Pictures, and a runner for `ddpmcodec bench` with the model of the golden files."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ Bench = Callable[..., Ended]
 
 @pytest.fixture
 def bench(
-    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    context_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Bench:
-    """Runs `ddpmcodec bench KIND` with the tiny model, into the folder `out`."""
+    """Runs `ddpmcodec bench KIND` with a random model, into the folder `out`."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # of the processes that it starts
 
     def command(kind: str, *arguments: object) -> Ended:
         out = tmp_path / "out"
-        code = run(["bench", kind, *map(str, arguments), f"--model={tiny_model}", f"--out={out}"])
+        code = run(["bench", kind, *map(str, arguments), f"--model={context_path}", f"--out={out}"])
         result = out / f"bench-{kind}.json"
         found = json.loads(result.read_text()) if result.exists() else None
         return Ended(code, *capsys.readouterr(), found)

@@ -9,88 +9,93 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddpmcodec import archive, codec
-from ddpmcodec.ans.logistic import cost_bits
+from ddpmcodec import codec
 from ddpmcodec.benchmarks import _lossless, bpd
-from ddpmcodec.benchmarks._peers import PEERS, Peer, sort_out
+from ddpmcodec.benchmarks._baselines import BASELINES, Baseline, decoding_threads, sort_out
+from ddpmcodec.benchmarks._ours import CodeLength, find_model, products
 from ddpmcodec.benchmarks._results import read
-from ddpmcodec.channels import uniform
-from ddpmcodec.errors import ChecksumError, ModelError
-from ddpmcodec.networks.model import Model
+from ddpmcodec.codec.efforts import products_per_pixel
+from ddpmcodec.errors import ChecksumError
+from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.networks.context.shape import SHAPE
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-INSTALLED = [peer for peer in PEERS if not peer.skipped]
+INSTALLED = [baseline for baseline in BASELINES if not baseline.skipped]
+ALONE = "--no-baselines"
 
 
-def code_length(pixels: np.ndarray, model: Model) -> float:
-    """Bits of the coder's symbols at effort 1, from another run of the channel: its own, without streams."""
-    walk = uniform.encode_symbols(pixels, model, model.presets[1], group=0)
-    return sum(float(cost_bits(freqs).sum()) for symbols, _ in walk for _, freqs in symbols)
-
-
+@pytest.mark.usefixtures("no_webp")
 def test_files_have_the_sizes_that_encode_gives_them(
-    bench: Any, array: Path, pictures: np.ndarray, model: Model
+    bench: Any, array: Path, pictures: np.ndarray, context_model: ContextModel
 ) -> None:
-    ended = bench("bpd", "--data", array, "--limit", 2, "--efforts", "1,5", "--no-peers")
-    for row, effort in zip(ended.found["results"]["codecs"], (1, 5), strict=True):
-        sizes = [len(data) for data in codec.encode_many(list(pictures[:2]), effort=effort, model=model)]
-        assert (row["codec"], row["calls"]) == (f"ddpmcodec effort {effort}", len(model.presets[effort]))
+    ended = bench("bpd", "--data", array, "--limit", 2, "--efforts", "1,2", ALONE)
+    for row, effort in zip(ended.found["results"]["codecs"], (1, 2), strict=True):
+        sizes = [len(data) for data in codec.encode_many(list(pictures[:2]), effort=effort, model=context_model)]
+        assert row["codec"] == f"ddpmcodec effort {effort}"
         assert row["bytes"] == sizes
         assert row["bits_per_dim"]["mean"] == pytest.approx(8 * sum(sizes) / pictures[:2].size)
     assert ended.found["dataset"]["images"] == 2
     assert ended.stdout.count("| ddpmcodec effort ") == 2
 
 
-def test_efforts_of_one_list_and_images_that_are_equal_are_measured(
-    bench: Any, tmp_path: Path, pictures: np.ndarray, model: Model
+@pytest.mark.usefixtures("no_webp")
+def test_beside_a_file_stand_its_ideal_code_length_and_its_overhead(
+    bench: Any, array: Path, pictures: np.ndarray, context_model: ContextModel
 ) -> None:
-    np.save(tmp_path / "twice.npy", np.concatenate([pictures[:1], pictures[:1]]))
-    ended = bench("bpd", "--data", tmp_path / "twice.npy", "--efforts", "1,5", "--no-peers")
-    first, _ = ended.found["results"]["codecs"]
-    assert first["bytes"][0] == first["bytes"][1] == len(codec.encode(pictures[0], effort=1, model=model))
-    with _lossless.code_lengths() as costs:
-        again = [_lossless.files(list(pictures[:1]), model, 1, costs) for _ in range(2)]
-    assert again[0] == again[1]
-
-
-def test_beside_a_file_stands_its_code_length_and_what_it_has_beyond(
-    bench: Any, array: Path, pictures: np.ndarray, model: Model
-) -> None:
-    ended = bench("bpd", "--data", array, "--efforts", 1, "--no-peers")
+    ended = bench("bpd", "--data", array, "--efforts", 1, ALONE)
     (row,) = ended.found["results"]["codecs"]
-    needed = code_length(pictures, model)
-    assert row["bound"]["mean"] == pytest.approx(needed / pictures.size)
-    assert 3 * row["overhead_bytes"]["mean"] == pytest.approx(sum(row["bytes"]) - needed / 8)
-    assert 0 < row["overhead_bytes"]["min"] <= row["overhead_bytes"]["mean"] <= row["overhead_bytes"]["max"]
+    length = CodeLength()
+    for image in pictures:
+        codec.encode(image, effort=1, model=context_model, verify=False, report=length)
+    assert row["ideal"] == pytest.approx(length.bits / pictures.size)
+    assert 3 * row["overhead_bytes"] == pytest.approx(sum(row["bytes"]) - length.bits / 8)
+    assert (row["webp"], row["overhead_bytes"] > 12) == (0, True)
 
 
-def test_archives_have_the_size_that_create_gives_them_and_the_bound_of_their_levels(
-    bench: Any, array: Path, pictures: np.ndarray, model: Model
+def test_of_images_that_are_stored_as_webp_the_ideal_is_the_file(
+    pictures: np.ndarray, context_model: ContextModel
 ) -> None:
-    ended = bench("bpd", "--data", array, "--efforts", 1, "--archives", 2, "--no-peers")
-    _, row = ended.found["results"]["codecs"]
-    named = [(str(i), image) for i, image in enumerate(pictures)]
-    assert row["bytes"] == [len(archive.create(named, levels=2, model=model))]
-    assert row["bits_per_dim"] == {"mean": 8 * row["bytes"][0] / pictures.size, "standard_error": None}
-    assert row["bound"]["mean"] == pytest.approx(np.mean(_lossless.bounds(pictures, model, 2, 0)["bound"]))
-    assert 0 <= row["images_on_stacks"] <= 3
+    flat = np.full((32, 32, 3), 99, np.uint8)
+    found = _lossless.files([flat, flat[:20]], context_model, 1)
+    assert found["webp"] == [True, True]
+    assert found["ideal_bits"] == [8 * size for size in found["bytes"]]
 
 
-def test_archives_by_the_uniform_channel_stand_beside_their_code_length(
-    bench: Any, array: Path, pictures: np.ndarray, model: Model
+def test_what_was_coded_in_vain_does_not_count(
+    pictures: np.ndarray, context_model: ContextModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ended = bench("bpd", "--data", array, "--efforts", 1, "--archive-efforts", 1, "--no-peers")
+    length = CodeLength()
+    codec.encode(pictures[1], effort=1, model=context_model, verify=False, report=length)
+    second = codec.encode(pictures[1], effort=1, model=context_model)
+    monkeypatch.setattr(_lossless, "is_webp", lambda data: data != second)
+    found = _lossless.files(list(pictures), context_model, 1)
+    assert found["webp"] == [True, False, True]
+    assert found["ideal_bits"][1] == pytest.approx(length.bits)
+
+
+def test_archives_have_the_size_that_create_gives_them(
+    bench: Any, array: Path, pictures: np.ndarray, context_model: ContextModel
+) -> None:
+    archive = pytest.importorskip("ddpmcodec.archive")
+    ended = bench("bpd", "--data", array, "--efforts", 1, "--archives", 1, ALONE)
     single, row = ended.found["results"]["codecs"]
     named = [(str(i), image) for i, image in enumerate(pictures)]
     assert row["codec"] == "ddpmcodec archive effort 1"
-    assert row["bytes"] == [len(archive.create(named, effort=1, model=model))]
-    assert row["bound"] == pytest.approx(single["bound"])
-    assert row["bits_per_dim"]["mean"] < single["bits_per_dim"]["mean"]
-    assert row["images_on_stacks"] == len(pictures)
+    assert row["bytes"] == [len(archive.create(named, effort=1, model=context_model))]
+    assert row["bits_per_dim"] == {"mean": 8 * row["bytes"][0] / pictures.size, "standard_error": None}
+    assert row["ideal"] == single["ideal"]
 
 
-def test_photographs_of_any_size_stand_beside_the_other_codecs(
+def test_products_are_those_of_the_positions_that_the_schedule_codes() -> None:
+    one_step = SHAPE.products * (1 - 1 / 64**2)  # a halving leaves half of the pixels, down to one
+    assert 3 * one_step < products_per_pixel(1, 64, 64) < 4 * one_step
+    assert products_per_pixel(2, 64, 64) > products_per_pixel(1, 64, 64)
+    images = [np.zeros((64, 64, 3), np.uint8), np.zeros((1, 1, 3), np.uint8)]
+    assert products(1, images) == products_per_pixel(1, 64, 64) / 2
+
+
+def test_images_of_a_folder_have_lines_of_their_own_beside_the_baselines(
     bench: Any, tmp_path: Path, pictures: np.ndarray
 ) -> None:
     folder = tmp_path / "photos"
@@ -99,29 +104,36 @@ def test_photographs_of_any_size_stand_beside_the_other_codecs(
     Image.fromarray(pictures[1, :20]).save(folder / "b.png")
     ended = bench("bpd", "--data", folder, "--efforts", 1)
     rows = {row["codec"]: row for row in ended.found["results"]["codecs"]}
-    assert rows.keys() == {"ddpmcodec effort 1", *(peer.name for peer in PEERS)}
-    for peer in INSTALLED:
-        sizes = np.array([len(peer.encode(image)) for image in (pictures[0], pictures[1, :20])])
-        assert rows[peer.name]["bytes"] == sizes.tolist()
+    assert rows.keys() == {"ddpmcodec effort 1", *(baseline.name for baseline in BASELINES)}
+    for baseline in INSTALLED:
+        sizes = np.array([len(baseline.encode(image)) for image in (pictures[0], pictures[1, :20])])
+        assert rows[baseline.name]["bytes"] == sizes.tolist()
         rates = 8 * sizes / [pictures[0].size, pictures[1, :20].size]
-        assert rows[peer.name]["bits_per_dim"]["mean"] == pytest.approx(rates.mean())
+        assert rows[baseline.name]["bits_per_dim"]["mean"] == pytest.approx(rates.mean())
+    assert f"| b | {rows['ddpmcodec effort 1']['bytes'][1]:,} | {rows['PNG']['bytes'][1]:,} |" in ended.stdout
     assert ended.found["results"]["literature"] == []
     assert all((tmp_path / "out" / f"bpd.{suffix}").stat().st_size > 1000 for suffix in ("png", "svg"))
+
+
+def test_sizes_are_compared_with_jpeg_xls() -> None:
+    row = {"codec": "x", "products": None, "images_a_file": 1, "bits_per_dim": {"mean": 3.0, "standard_error": None}}
+    line = bpd._line(row, 4.0)
+    assert (line["bits/dim"], line["ratio to JPEG XL e9"]) == ("3.000", "0.750")
 
 
 def test_a_codec_that_is_not_installed_is_said_to_be_skipped(
     bench: Any, array: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bpd, "PEERS", (Peer("Absent", "ABSENT", {}),))
+    monkeypatch.setattr(bpd, "BASELINES", (Baseline("Absent", "ABSENT", {}),))
     ended = bench("bpd", "--data", array, "--limit", 1, "--efforts", 1)
     assert ended.found["results"]["codecs"][1] == {"codec": "Absent", "skipped": "skipped: needs a Pillow with ABSENT"}
     assert "ddpmcodec: Absent: skipped: needs a Pillow with ABSENT\n" in ended.stderr
-    assert "| Absent | - | skipped: needs a Pillow with ABSENT |" in ended.stdout
+    assert "| Absent | skipped: needs a Pillow with ABSENT |" in ended.stdout
 
 
 def test_a_missing_plugin_is_named_by_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("PIL.Image.SAVE", {})
-    _, skipped = sort_out(PEERS)
+    _, skipped = sort_out(BASELINES)
     assert {"codec": "JPEG XL e9", "skipped": "skipped: needs pillow-jxl-plugin"} in skipped
 
 
@@ -132,19 +144,19 @@ def test_an_interrupted_run_goes_on_where_it_was(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(_lossless, "peer_files", interrupted)
+        patch.setattr(_lossless, "baseline_files", interrupted)
         ended = bench("bpd", "--data", array, "--limit", 1, "--efforts", 1)
     assert (ended.code, ended.found) == (130, None)
     assert ended.stderr.count("interrupted: what is finished is kept in ") == 1
     monkeypatch.setattr(_lossless, "files", interrupted)  # it would be done a second time
     again = bench("bpd", "--data", array, "--limit", 1, "--efforts", 1)
     assert again.code == 0
-    assert len(again.found["results"]["codecs"]) == 1 + len(PEERS)
+    assert len(again.found["results"]["codecs"]) == 1 + len(BASELINES)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["bench-bpd.json", "bpd.png", "bpd.svg"]
 
 
 def test_a_result_is_not_overwritten_unless_told(bench: Any, array: Path) -> None:
-    arguments = ["bpd", "--data", array, "--limit", 1, "--efforts", 1, "--no-peers"]
+    arguments = ["bpd", "--data", array, "--limit", 1, "--efforts", 1, ALONE]
     first, second, third = bench(*arguments), bench(*arguments), bench(*arguments, "-f")
     assert [first.code, second.code, third.code] == [0, 1, 0]
     assert "bench-bpd.json: exists already: use -f to overwrite it, or name another folder with --out" in second.stderr
@@ -155,15 +167,15 @@ def test_an_image_that_does_not_come_back_ends_the_run(
 ) -> None:
     wrong = Image.fromarray(pictures[0] ^ 1)
     monkeypatch.setattr(codec, "decode_many", lambda *_, **__: [wrong])
-    ended = bench("bpd", "--data", array, "--limit", 1, "--efforts", 1, "--no-peers")
+    ended = bench("bpd", "--data", array, "--limit", 1, "--efforts", 1, ALONE)
     assert (ended.code, ended.found) == (ChecksumError.exit_code, None)
     assert "effort 1: image 1 of 1 did not come back as it was: a defect" in ended.stderr
 
 
-def test_an_effort_that_the_model_does_not_have_is_refused_first(model: Model, tiny_model: Path) -> None:
-    assert _lossless.load_model_with(str(tiny_model), model.presets, []).presets == model.presets
-    with pytest.raises(ModelError, match=r"model 'tiny0' has no effort 11: it has 1, 2, 3"):
-        _lossless.load_model_with(str(tiny_model), [1, 11], [])
+def test_the_model_is_the_one_for_most_of_the_images(context_path: Path, context_model: ContextModel) -> None:
+    small, large = np.zeros((8, 8, 3), np.uint8), np.zeros((600, 600, 3), np.uint8)
+    assert find_model(str(context_path), []).id == context_model.id
+    assert [find_model(None, images).name for images in ([small, small, large], [large])] == ["cifar10", "photo"]
 
 
 def test_literature_stands_beside_cifar10s_test_set_alone_and_is_marked() -> None:
@@ -175,16 +187,20 @@ def test_literature_stands_beside_cifar10s_test_set_alone_and_is_marked() -> Non
 
 
 def test_measures_are_bits_per_dimension_of_files_by_their_images(bench: Any, array: Path, tmp_path: Path) -> None:
-    bench("bpd", "--data", array, "--efforts", 1, "--archives", 2, "--no-peers")
+    bench("bpd", "--data", array, "--efforts", 1, ALONE)
     found = read(tmp_path / "out" / "bench-bpd.json")
-    one, many = bpd.measures(found)
+    (row,) = found["results"]["codecs"]
+    many = row | {"codec": "archive", "images_a_file": 3, "bytes": [900]}
+    found["results"]["codecs"] += [many, {"codec": "Absent", "skipped": "skipped"}]
+    one, together = bpd.measures(found)
     ids = found["dataset"]["ids"]
-    assert (list(one.values), list(many.values)) == (ids, [" ".join(ids)])
-    codecs = found["results"]["codecs"]
-    assert one.values[ids[0]] == pytest.approx(8 * codecs[0]["bytes"][0] / 3072)
-    assert many.values[" ".join(ids)] == pytest.approx(codecs[1]["bits_per_dim"]["mean"])
+    assert one.values[ids[0]] == pytest.approx(8 * row["bytes"][0] / 3072)
+    assert together.values == {" ".join(ids): pytest.approx(8 * 900 / 3 / 3072)}
 
 
-@pytest.mark.parametrize("peer", INSTALLED, ids=lambda peer: peer.name)
-def test_the_other_codecs_are_lossless(peer: Peer, pictures: np.ndarray) -> None:
-    assert np.array_equal(peer.decode(peer.encode(pictures[0])), pictures[0])
+@pytest.mark.parametrize("baseline", INSTALLED, ids=lambda baseline: baseline.name)
+def test_the_baselines_are_lossless_on_any_number_of_threads(baseline: Baseline, pictures: np.ndarray) -> None:
+    for count in (1, 2):
+        with decoding_threads(count):
+            data = baseline.with_threads(count).encode(pictures[0])
+            assert np.array_equal(baseline.decode(data), pictures[0])

@@ -22,10 +22,10 @@ def measure(values: Sequence[float], first: int = 0, **facts: Any) -> Measure:
     return Measure("x", {str(first + i): float(value) for i, value in enumerate(values)}, **facts)
 
 
-def write(folder: Path, sizes: Sequence[int], codec: str = "ddpmcodec effort 5", first: int = 0) -> Path:
+def write(folder: Path, sizes: Sequence[int], codec: str = "ddpmcodec effort 2", first: int = 0) -> Path:
     """A result of bench bpd with files of these sizes."""
     folder.mkdir(exist_ok=True)
-    row = {"codec": codec, "calls": 16, "images_a_file": 1, "bytes": [int(size) for size in sizes]}
+    row = {"codec": codec, "products": 16.0, "images_a_file": 1, "bytes": [int(size) for size in sizes]}
     ids = [f"{first + i:08x}" for i in range(len(sizes))]
     data = {"name": "x", "split": None, "images": len(ids), "of": 99, "sha256": "", "dimensions": 3072, "ids": ids}
     results = {"codecs": [row, {"codec": "JPEG XL", "skipped": "skipped: needs"}], "literature": []}
@@ -89,8 +89,12 @@ def test_timings_count_from_5_percent_on(new: list[float], verdict: str) -> None
 
 
 def test_timings_of_different_machines_are_not_compared(tmp_path: Path) -> None:
-    rows = [{"codec": "x", "calls": 1, "threads": 1, "images": 1, "encode_seconds": [1.0], "decode_seconds": [1.0]}]
-    found = _results.document("speed", "", {"throughput": rows, "start_up": []}, model=None, dataset=None)
+    rows = [
+        {"codec": "x", "products": 1.0, "threads": 1, "images": 1, "encode_seconds": [1.0], "decode_seconds": [1.0]}
+    ]
+    found = _results.document(
+        "speed", "", {"throughput": rows, "start_up": [], "previews": []}, model=None, dataset=None
+    )
     for name, cores in (("old", 2), ("new", 64)):
         (tmp_path / name).mkdir()
         _results.write(tmp_path / name, found | {"machine": found["machine"] | {"cores": cores}})
@@ -106,7 +110,7 @@ def test_what_only_one_has_is_told(tmp_path: Path) -> None:
     assert compare(old, new).notes == [
         f"only in {new}: kodak/bpd",
         "only in the old bpd: ddpmcodec effort 1, bits/dim",
-        "only in the new bpd: ddpmcodec effort 5, bits/dim",
+        "only in the new bpd: ddpmcodec effort 2, bits/dim",
     ]
 
 
@@ -114,7 +118,7 @@ def test_the_command_ends_with_1_when_something_got_worse(tmp_path: Path, capsys
     old, new = write(tmp_path / "old", SIZES), write(tmp_path / "new", SIZES * 102 // 100)
     assert run(["bench", "compare", str(old), str(new)]) == 1
     stdout, stderr = capsys.readouterr()
-    assert stdout.splitlines()[2].startswith("| worse | bpd: ddpmcodec effort 5, bits/dim |")
+    assert stdout.splitlines()[2].startswith("| worse | bpd: ddpmcodec effort 2, bits/dim |")
     assert "| +1.9" in stdout
     assert stderr == f"ddpmcodec: {old} -> {new}: 1 worse, 0 better, 0 same, 0 unknown\n"
 
@@ -133,7 +137,7 @@ def test_what_is_no_result_is_an_error(tmp_path: Path, capsys: pytest.CaptureFix
 def test_results_with_nothing_in_common_are_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     old, new = (
         write(tmp_path / "old", SIZES, "ddpmcodec effort 1"),
-        write(tmp_path / "new", SIZES, "ddpmcodec effort 5"),
+        write(tmp_path / "new", SIZES, "ddpmcodec effort 2"),
     )
     assert run(["bench", "compare", str(old), str(new)]) == 1
     stdout, stderr = capsys.readouterr()

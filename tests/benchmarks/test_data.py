@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from ddpmcodec.benchmarks._data import load_dataset
+from ddpmcodec.benchmarks._graphics import graphics
 from ddpmcodec.errors import DdpmError
 
 
@@ -30,7 +31,7 @@ def test_of_a_folder_all_images_or_the_first(tmp_path: Path, pictures: np.ndarra
     everything, two = load_dataset(str(tmp_path)), load_dataset(str(tmp_path), limit=2)
     assert [len(each.images) for each in (everything, two)] == [3, 2]
     assert np.array_equal(two.images[1], pictures[1, :20])
-    assert (two.name, two.split, two.of) == (tmp_path.name, None, 3)
+    assert (two.name, two.split, two.of, two.names) == (tmp_path.name, None, 3, ["a", "b"])
 
 
 def test_cifar10_by_its_folder_says_how_many_the_test_set_has(cifar10: Path, pictures: np.ndarray) -> None:
@@ -59,6 +60,16 @@ def test_where_cifar10_is_missing_the_error_says_where_to_get_it_and_how_to_poin
         load_dataset("cifar10")
 
 
+def test_graphics_are_drawn_the_same_every_time_and_have_names() -> None:
+    found = load_dataset("graphics")
+    assert (found.name, found.of, (found.names or [])[:3]) == ("drawn graphics", 11, ["icon 16", "icon 32", "icon 48"])
+    assert [image.shape for image in found.images[:3]] == [(16, 16, 3), (32, 32, 3), (48, 48, 3)]
+    for image, (_, again) in zip(found.images, graphics(), strict=True):
+        assert image.dtype == np.uint8
+        assert np.array_equal(image, again)
+        assert len(np.unique(image.reshape(-1, 3), axis=0)) > 3
+
+
 def test_a_missing_path_is_named(tmp_path: Path) -> None:
     with pytest.raises(DdpmError, match=r"nothing: no such file or folder: get CIFAR-10 with torchvision"):
         load_dataset(str(tmp_path / "nothing"))
@@ -75,7 +86,7 @@ def test_no_images_is_an_error(tmp_path: Path) -> None:
 
 def test_a_data_set_is_described_by_its_pixels(array: Path, pictures: np.ndarray) -> None:
     found = load_dataset(str(array)).describe()
-    assert (found["images"], found["of"], found["dimensions"]) == (3, 3, 3072)
+    assert (found["images"], found["of"], found["dimensions"], found["names"]) == (3, 3, 3072, None)
     np.save(array, pictures[::-1])
     other = load_dataset(str(array)).describe()
     assert other["ids"] == found["ids"][::-1]

@@ -9,24 +9,25 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
-from ddpmcodec import bound, codec
+from ddpmcodec import codec
 from ddpmcodec.benchmarks import rd
+from ddpmcodec.benchmarks._baselines import Baseline
 from ddpmcodec.benchmarks._data import Dataset
 from ddpmcodec.benchmarks._distortion import distortion, psnr
-from ddpmcodec.benchmarks._lossy_peers import SWEEPS
-from ddpmcodec.benchmarks._peers import Peer
+from ddpmcodec.benchmarks._lossy_baselines import SWEEPS
+from ddpmcodec.benchmarks._ours import CodeLength
 from ddpmcodec.benchmarks._rates import Curve, average, bd_rates, curve
+from ddpmcodec.benchmarks._rd_points import places, previews, walk
 from ddpmcodec.benchmarks._results import read
-from ddpmcodec.networks.denoisers import levels_of
-from ddpmcodec.networks.gaussian import ExactDenoiser
-from ddpmcodec.networks.model import Model
+from ddpmcodec.codec.efforts import EFFORTS
+from ddpmcodec.format import tiles
+from ddpmcodec.networks.context.model import ContextModel
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread", "no_webp")
 
 Bench = Any
-QUICK = ("--efforts=1", "--budgets=1,30", "--levels=2")
+QUICK = ("--efforts=1", "--rates=1,30")
 SIZE = 32 * 32
 
 
@@ -34,91 +35,115 @@ def decibel(shown: Any, image: np.ndarray) -> float:
     return float(10 * np.log10(255**2 / np.square(np.asarray(shown, float) - image).mean()))
 
 
-@pytest.fixture(scope="module")
-def files(pictures: np.ndarray, model: Model) -> list[bytes]:
-    return codec.encode_many(list(pictures[:2]), effort=1, model=model)
-
-
 # --- ours
 
 
-def test_points_are_those_of_files_cut_in_and_after_every_step(
-    bench: Bench, array: Path, pictures: np.ndarray, model: Model, files: list[bytes]
+@pytest.mark.parametrize("effort", EFFORTS)
+def test_places_are_the_ends_of_segments_and_the_middles_of_large_ones(effort: int, pictures: np.ndarray) -> None:
+    found, schedule, costs = places(effort), EFFORTS[effort].schedule, CodeLength()
+    codec.encode(pictures[0], effort=effort, verify=False, report=costs)
+    ends = [(place.level, place.band) for place in found if place.whole]
+    assert ends == [(cost.level, cost.band) for cost in costs.costs]
+    assert [place.level for place in found if place.ends_step] == [step.level for step in schedule]
+    middles = [place.level for place in found if not place.whole]
+    assert middles == [step.level for step in schedule if step.finest == 1]
+
+
+@pytest.mark.parametrize("tiled", [False, True], ids=["one stream", "tiles"])
+def test_one_walk_through_a_file_shows_what_its_prefixes_show(
+    tiled: bool, pictures: np.ndarray, context_model: ContextModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ended = bench("rd", "--data", array, "--limit", 2, "--no-peers", *QUICK)
+    if tiled:
+        monkeypatch.setattr(tiles, "SINGLE_STREAM_PIXELS", 512)
+        monkeypatch.setattr(tiles, "TILE_PIXELS", 512)
+    data = codec.encode(pictures[0], effort=1, model=context_model)
+    assert codec.info(data)["tiles"] == 1 + tiled
+    found = list(walk(data, context_model))
+    for size, canvas in found[3::4]:
+        shown = np.asarray(codec.decode(data, max_bytes=size, model=context_model))
+        beyond = decibel(shown, pictures[0]) - decibel(canvas.pixels(context_model), pictures[0])
+        assert -0.05 < beyond < 0.5  # the state of a stream that is cut holds some symbols of the next segment
+    size, canvas = found[-1]
+    assert size == len(data)
+    assert np.array_equal(canvas.pixels(None), pictures[0])
+
+
+def test_points_are_those_of_prefixes_of_the_file(
+    bench: Bench, array: Path, pictures: np.ndarray, context_model: ContextModel
+) -> None:
+    ended = bench("rd", "--data", array, "--limit", 2, "--no-baselines", *QUICK)
     (row,) = ended.found["results"]["curves"]
-    steps = len(model.presets[1])
-    assert (row["codec"], row["calls"], len(row["points"])) == ("ddpmcodec effort 1", steps, 2 * steps)
-    ends = [[len(codec.truncate(data, step=step, model=model)) for step in (2, 3)] for data in files]
-    middles = [sum(pair) // 2 for pair in ends]
-    for place, sizes in ((4, middles), (5, [pair[1] for pair in ends])):
-        point = row["points"][place]
-        shown = [codec.decode(data, max_bytes=size, model=model) for data, size in zip(files, sizes, strict=True)]
-        qualities = [decibel(a, b) for a, b in zip(shown, pictures, strict=False)]
-        assert point["bpp"] == pytest.approx(8 * np.mean(sizes) / SIZE)
-        assert point["psnr"] == pytest.approx(np.mean(qualities), abs=0.02)  # the state at a cut holds a symbol or two
+    where = places(1)
+    assert (row["codec"], len(row["points"])) == ("ddpmcodec effort 1", len(where))
+    number = next(number for number, place in enumerate(where) if place.step == 2 and not place.whole)
+    files = codec.encode_many(list(pictures[:2]), effort=1, model=context_model)
+    ends = [[size for size, _ in walk(data, context_model)] for data in files]
+    whole = [place for place in where if place.whole]
+    before = whole.index(where[number + 1]) - 1
+    sizes = [(each[before] + each[before + 1]) // 2 for each in ends]
+    shown = [codec.decode(data, max_bytes=size, model=context_model) for data, size in zip(files, sizes, strict=True)]
+    qualities = [decibel(a, b) for a, b in zip(shown, pictures, strict=False)]
+    assert row["points"][number]["bpp"] == pytest.approx(8 * np.mean(sizes) / SIZE)
+    assert row["points"][number]["psnr"] == pytest.approx(np.mean(qualities), abs=1e-3)
     last = row["points"][-1]
     assert last["bpp"] == pytest.approx(8 * np.mean([len(data) for data in files]) / SIZE)
     assert (last["rmse"], last["psnr"], last["ssim"], last["ms_ssim"]) == (0, None, pytest.approx(1), None)
 
 
-def test_budgets_are_met_by_real_files_and_images_that_fit_have_no_psnr(
-    bench: Bench, array: Path, pictures: np.ndarray, model: Model, files: list[bytes]
-) -> None:
-    ended = bench("rd", "--data", array, "--limit", 2, "--no-peers", *QUICK)
-    found = ended.found["results"]["at_budgets"]
-    assert found["bpp"] == [1, 30]
-    (row,) = found["ours"]
-    shown = [codec.decode(data, max_bytes=SIZE // 8, model=model) for data in files]
-    assert row["psnr"][0] == pytest.approx([decibel(a, b) for a, b in zip(shown, pictures, strict=False)], abs=1e-4)
-    assert row["psnr"][1] == [None, None]
-    assert f"| ddpmcodec effort 1 | {np.mean(row['psnr'][0]):.2f} | - |" in ended.stdout
-
-
-def test_a_budget_below_the_header_is_no_point(bench: Bench, array: Path) -> None:
-    ended = bench("rd", "--data", array, "--limit", 1, "--no-peers", "--efforts=1", "--budgets=0.1", "--levels=2")
-    assert ended.found["results"]["at_budgets"]["ours"][0]["psnr"] == [[None]]
-
-
-def test_the_bound_is_what_receivers_of_its_latents_have_paid(
-    bench: Bench, array: Path, pictures: np.ndarray, model: Model
-) -> None:
-    ended = bench("rd", "--data", array, "--limit", 1, "--no-peers", "--efforts=1", "--levels=3")
-    ideal = ended.found["results"]["ideal"]
-    denoiser, pixels = ExactDenoiser(model), torch.from_numpy(pictures[:1]).permute(0, 3, 1, 2)
-    expected = bound.evaluate(denoiser, pixels, levels_of(denoiser, 3), torch.Generator().manual_seed(0))
-    rates = [float(expected.bits[t:].sum()) for t in (3, 2, 1)]
-    errors = [float(expected.squared_error[t - 1].mean()) for t in (3, 2, 1)]
-    assert ideal["rate"] == pytest.approx(rates)
-    assert ideal["bpp"] == pytest.approx([3 * rate for rate in rates])
-    assert ideal["rmse"] == pytest.approx([math.sqrt(error) for error in errors])
-    assert ideal["psnr"] == pytest.approx([psnr(error) for error in errors])
-
-
-def test_the_bound_can_be_that_of_another_model(bench: Bench, array: Path, make_tiny_model: Any) -> None:
-    other = make_tiny_model(1)
-    quick = ("rd", "--data", array, "--limit", 1, "--no-peers", "--efforts=1", "--levels=2", "--force")
-    own = bench(*quick).found["results"]["ideal"]
-    found = bench(*quick, "--ideal", other).found["results"]["ideal"]
-    assert (own["model"], found["model"]) == (None, str(other))
-    assert own["rate"] != found["rate"]
-
-
-# --- others
-
-
-def test_other_codecs_have_a_point_at_every_quality_and_a_bd_rate(
+def test_psnr_at_rates_lies_between_points_and_a_whole_file_has_none(
     bench: Bench, array: Path, pictures: np.ndarray
 ) -> None:
+    ended = bench("rd", "--data", array, "--limit", 2, "--no-baselines", "--efforts=1", "--rates=0.01,4,99")
+    found = ended.found["results"]["at_rates"]
+    assert found["bpp"] == [0.01, 4, 99]
+    below, inside, above = found["codecs"][0]["psnr"]
+    assert (below, above) == ([None, None], [None, None])
+    assert all(5 < value < 60 for value in inside)
+    assert f"| ddpmcodec effort 1 | - | {np.mean(inside):.2f} | - |" in ended.stdout
+
+
+def test_what_the_denoiser_brings_is_told_for_every_step(array: Path, tmp_path: Path, pictures: np.ndarray) -> None:
+    image = np.concatenate(list(pictures), 1)
+    found = previews([image], rd.find_model("photo", []), 1)
+    (points,), (plain,) = found["points"], found["plain"]
+    ends = [point for point, place in zip(points, places(1), strict=True) if place.ends_step]
+    assert len(plain) == len(ends) == len(EFFORTS[1].schedule)
+    assert plain[-1] == ends[-1][1] == 0
+    point = {"step": 1, "level": 64, "bpp": 1.0, "psnr": 30.25, "ssim": None, "ms_ssim": None, "rmse": 5.0}
+    line = rd._step(point, {"psnr": 30.25, "psnr_without_denoiser": 30.0})
+    assert (line["without denoiser"], line["denoiser"]) == ("30.00", "+0.25")
+    assert "denoiser" not in rd._step(point, {"psnr": 30.25, "psnr_without_denoiser": None})
+
+
+def test_images_that_are_stored_as_webp_are_left_out(
+    bench: Bench, array: Path, pictures: np.ndarray, context_model: ContextModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = codec.encode(pictures[0], effort=1, model=context_model)
+    monkeypatch.setattr("ddpmcodec.benchmarks._rd_points.is_webp", lambda data: data == first)
+    ended = bench("rd", "--data", array, "--limit", 2, "--no-baselines", *QUICK)
+    assert ended.found["results"]["images"] == [False, True]
+    second = codec.encode(pictures[1], effort=1, model=context_model)
+    assert ended.found["results"]["curves"][0]["points"][-1]["bpp"] == pytest.approx(8 * len(second) / SIZE)
+    again = bench("rd", "--data", array, "--limit", 1, "--no-baselines", "-f", *QUICK)
+    assert again.code == 1
+    assert (
+        "all images are stored as lossless WebP, whose files have no prefixes to measure: take others" in again.stderr
+    )
+
+
+# --- baselines
+
+
+def test_baselines_have_a_point_at_every_quality_and_a_bd_rate(bench: Bench, array: Path, pictures: np.ndarray) -> None:
     ended = bench("rd", "--data", array, "--limit", 1, *QUICK)
     rows = {row["codec"]: row for row in ended.found["results"]["curves"]}
     assert rows.keys() == {"ddpmcodec effort 1", *(sweep.name for sweep in SWEEPS)}
-    measured = [sweep for sweep in SWEEPS if not sweep.peers[0].skipped]
+    measured = [sweep for sweep in SWEEPS if not sweep.baselines[0].skipped]
     for sweep in measured:
-        data = sweep.peers[3].encode(pictures[0])
+        data = sweep.baselines[3].encode(pictures[0])
         point = rows[sweep.name]["points"][3]
         assert point["bpp"] == 8 * len(data) / SIZE
-        assert point["psnr"] == pytest.approx(decibel(sweep.peers[3].decode(data), pictures[0]), abs=1e-4)
+        assert point["psnr"] == pytest.approx(decibel(sweep.baselines[3].decode(data), pictures[0]), abs=1e-4)
     rates = ended.found["results"]["bd_rates"]
     assert [(row["codec"], row["against"]) for row in rates] == [("ddpmcodec effort 1", s.name) for s in measured]
     assert all(row["images"] in (0, 1) for row in rates)
@@ -127,7 +152,7 @@ def test_other_codecs_have_a_point_at_every_quality_and_a_bd_rate(
 def test_a_codec_that_is_not_installed_is_named_and_left_out(
     bench: Bench, array: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    absent = rd.Sweep("Absent", [Peer("Absent", "ABSENT", {})])
+    absent = rd.Sweep("Absent", [Baseline("Absent", "ABSENT", {})])
     monkeypatch.setattr(rd, "SWEEPS", (absent,))
     ended = bench("rd", "--data", array, "--limit", 1, *QUICK)
     assert ended.found["results"]["curves"][1] == {"codec": "Absent", "skipped": "skipped: needs a Pillow with ABSENT"}
@@ -135,11 +160,11 @@ def test_a_codec_that_is_not_installed_is_named_and_left_out(
     assert "| Absent (skipped: needs a Pillow with ABSENT) |" in ended.stdout
 
 
-@pytest.mark.parametrize("sweep", [sweep for sweep in SWEEPS if not sweep.peers[0].skipped], ids=lambda s: s.name)
+@pytest.mark.parametrize("sweep", [sweep for sweep in SWEEPS if not sweep.baselines[0].skipped], ids=lambda s: s.name)
 def test_qualities_rise_through_a_sweep(sweep: rd.Sweep, pictures: np.ndarray) -> None:
     photo = np.concatenate([np.concatenate(list(pictures), 1)] * 2)  # 64 x 96
-    files = [peer.encode(photo) for peer in sweep.peers]
-    errors = [distortion(sweep.peers[0].decode(data), photo).squared_error for data in files]
+    files = [each.encode(photo) for each in sweep.baselines]
+    errors = [distortion(sweep.baselines[0].decode(data), photo).squared_error for data in files]
     assert len(files[0]) < len(files[-1])
     assert errors[0] > 4 * errors[-1]
     assert len(curve([[len(a), b, 1, None] for a, b in zip(files, errors, strict=True)], 1).bpp) > len(files) // 2
@@ -221,7 +246,7 @@ def test_curves_without_a_psnr_in_common_have_no_bd_rate() -> None:
 
 
 def test_curves_are_exported_as_compressai_reads_them(bench: Bench, array: Path, tmp_path: Path) -> None:
-    ended = bench("rd", "--data", array, "--limit", 1, "--no-peers", *QUICK)
+    ended = bench("rd", "--data", array, "--limit", 1, "--no-baselines", *QUICK)
     (path,) = (tmp_path / "out" / "compressai").iterdir()
     found = json.loads(path.read_text())
     assert path.name == "ddpmcodec-effort-1.json"
@@ -232,9 +257,9 @@ def test_curves_are_exported_as_compressai_reads_them(bench: Bench, array: Path,
 
 
 def test_every_figure_that_has_a_caption_is_there(bench: Bench, array: Path, tmp_path: Path) -> None:
-    bench("rd", "--data", array, "--limit", 1, "--no-peers", *QUICK)
+    bench("rd", "--data", array, "--limit", 1, "--no-baselines", *QUICK)
     found = read(tmp_path / "out" / "bench-rd.json")
-    assert list(rd.figures(found)) == ["rd", "rd-ssim", "rd-time"]
+    assert list(rd.figures(found)) == ["rd", "rd-ssim"]
     for name in rd.figures(found):
         assert (tmp_path / "out" / f"{name}.png").stat().st_size > 5000
         assert "<svg" in (tmp_path / "out" / f"{name}.svg").read_text()
@@ -242,17 +267,17 @@ def test_every_figure_that_has_a_caption_is_there(bench: Bench, array: Path, tmp
 
 def test_images_too_small_for_similarity_have_no_chart_of_it(bench: Bench, tmp_path: Path) -> None:
     np.save(tmp_path / "small.npy", np.arange(8 * 8 * 3, dtype=np.uint8).reshape(1, 8, 8, 3))
-    bench("rd", "--data", tmp_path / "small.npy", "--no-peers", *QUICK)
-    assert list(rd.figures(read(tmp_path / "out" / "bench-rd.json"))) == ["rd", "rd-time"]
+    bench("rd", "--data", tmp_path / "small.npy", "--no-baselines", *QUICK)
+    assert list(rd.figures(read(tmp_path / "out" / "bench-rd.json"))) == ["rd"]
     assert not (tmp_path / "out" / "rd-ssim.png").exists()
 
 
-def test_measures_are_psnrs_at_the_budgets_by_their_images(bench: Bench, array: Path, tmp_path: Path) -> None:
-    bench("rd", "--data", array, "--limit", 2, "--no-peers", *QUICK)
+def test_measures_are_psnrs_at_the_rates_by_their_images(bench: Bench, array: Path, tmp_path: Path) -> None:
+    bench("rd", "--data", array, "--limit", 2, "--no-baselines", "--efforts=1", "--rates=4,30")
     found = read(tmp_path / "out" / "bench-rd.json")
     (measure,) = rd.measures(found)
-    values = found["results"]["at_budgets"]["ours"][0]["psnr"][0]
-    assert (measure.name, measure.higher_is_better) == ("ddpmcodec effort 1, dB at 1 bpp", True)
+    values = found["results"]["at_rates"]["codecs"][0]["psnr"][0]
+    assert (measure.name, measure.higher_is_better) == ("ddpmcodec effort 1, dB at 4 bpp", True)
     assert measure.values == dict(zip(found["dataset"]["ids"], values, strict=True))
 
 

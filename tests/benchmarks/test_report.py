@@ -29,15 +29,25 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("results")
     (folder / "set").mkdir()
     row = {
-        "codec": "ddpmcodec <effort 5>",
-        "calls": 16,
+        "codec": "ddpmcodec <effort 2>",
+        "products": 600000.4,
         "images_a_file": 1,
         "bits_per_dim": {"mean": 4.125, "standard_error": 0.05},
-        "bound": {"mean": 4.0625, "standard_error": 0.05},
-        "overhead_bytes": {"min": 20.0, "mean": 21.0, "max": 22.0},
+        "ideal": 4.0625,
+        "webp": 0,
+        "overhead_bytes": 21.0,
         "bytes": [1600, 1568],
     }
-    data = {"name": "A & B", "split": None, "images": 2, "of": 9, "sha256": "", "dimensions": 3072, "ids": ["a", "b"]}
+    data = {
+        "name": "A & B",
+        "split": None,
+        "images": 2,
+        "of": 9,
+        "sha256": "",
+        "dimensions": 3072,
+        "ids": ["a", "b"],
+        "names": None,
+    }
     skipped = {"codec": "JPEG XL", "skipped": "skipped: needs pillow-jxl-plugin"}
     found = _results.document(
         "bpd", "ddpmcodec bench bpd --data <x>", {"codecs": [row, skipped], "literature": []}, model=None, dataset=data
@@ -97,7 +107,7 @@ def test_the_page_has_tables_figures_and_origin_of_every_result(results: Path) -
     elements = Elements(page(results))
     for words in (
         bpd.TITLE,
-        "ddpmcodec <effort 5>",
+        "ddpmcodec <effort 2>",
         "4.125 ± 0.050",
         "skipped: needs pillow-jxl-plugin",
         "2 of the 9 images of A & B",
@@ -132,7 +142,7 @@ def test_a_browser_shows_the_page(results: Path, tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-    assert "ddpmcodec &lt;effort 5&gt;" in shown.stdout
+    assert "ddpmcodec &lt;effort 2&gt;" in shown.stdout
 
 
 def test_the_command_writes_report_html_and_overwrites_it_when_told(
@@ -154,8 +164,8 @@ MARKED = "Intro.\n\n<!-- bench: set/bpd table sizes -->\nold\n<!-- /bench -->\n\
 
 def test_a_marked_table_is_filled_in_and_all_else_stays(results: Path, tmp_path: Path) -> None:
     text = readme.updated(MARKED, tmp_path, results)
-    assert text.startswith("Intro.\n\n<!-- bench: set/bpd table sizes -->\n|  | network calls | bits/dim |")
-    assert "| ddpmcodec <effort 5> | 16 | 4.125 ± 0.050 | 4.062 ± 0.050 | 21.0 |" in text
+    assert text.startswith("Intro.\n\n<!-- bench: set/bpd table sizes -->\n|  | bits/dim | ratio to JPEG XL e9 |")
+    assert "| ddpmcodec <effort 2> | 4.125 ± 0.050 | - | 4.062 | 21.0 | 600,000 |" in text
     assert text.endswith("`ddpmcodec bench bpd --data <x>`*\n<!-- /bench -->\n\nEnd.\n")
     assert readme.updated(text, tmp_path, results) == text
 

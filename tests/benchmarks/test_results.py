@@ -11,7 +11,7 @@ import torch
 
 from ddpmcodec.benchmarks import _results
 from ddpmcodec.errors import DdpmError
-from ddpmcodec.networks.model import Model
+from ddpmcodec.networks.context.model import ContextModel
 
 DATA = {"name": "x", "split": None, "images": 2, "of": 3, "sha256": "", "dimensions": 12, "ids": ["a", "b"]}
 
@@ -20,10 +20,10 @@ def some(kind: str = "bpd", **results: object) -> _results.Document:
     return _results.document(kind, "ddpmcodec bench bpd", results, model=None, dataset=DATA)
 
 
-def test_a_result_says_where_with_what_and_how(model: Model) -> None:
-    found = _results.document("bpd", "ddpmcodec bench bpd", {"a": 1}, model=model, dataset=DATA)
+def test_a_result_says_where_with_what_and_how(context_model: ContextModel) -> None:
+    found = _results.document("bpd", "ddpmcodec bench bpd", {"a": 1}, model=context_model, dataset=DATA)
     assert list(found) == list(_results.HEAD)
-    assert found["model"] == {"name": "tiny0", "id": model.id.hex()}
+    assert found["model"] == {"name": context_model.name, "id": context_model.id.hex()}
     assert found["machine"].keys() == {"processor", "cores", "threads", "system"}
     assert found["versions"]["torch"] == torch.__version__
     assert _results.of_images(found) == "2 of the 3 images of x"
@@ -51,9 +51,9 @@ def test_nan_and_infinity_are_not_written(tmp_path: Path, value: object) -> None
     [
         ("{", "Expecting property name"),
         ("[]", "it has no schema"),
-        ('{"schema": 99}', "schema 99, this version reads 1"),
+        ('{"schema": 99}', "schema 99, this version reads 2"),
         (json.dumps(some() | {"results": None}), "'results' is missing or of another type"),
-        (json.dumps({"schema": 1, "kind": "bpd"}), "'command' is missing or of another type"),
+        (json.dumps({"schema": 2, "kind": "bpd"}), "'command' is missing or of another type"),
     ],
 )
 def test_what_is_no_result_is_refused(tmp_path: Path, text: str, problem: str) -> None:

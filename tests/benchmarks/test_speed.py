@@ -10,26 +10,29 @@ import pytest
 import torch
 
 from ddpmcodec import codec
-from ddpmcodec.benchmarks import _process, _speed_charts, _speed_parts, _stages, speed
-from ddpmcodec.benchmarks._coders import Coder, of_archive, of_effort, of_peer
-from ddpmcodec.benchmarks._peers import PEERS
+from ddpmcodec.benchmarks import _process, _speed_charts, _speed_parts, speed
+from ddpmcodec.benchmarks._baselines import BASELINES
+from ddpmcodec.benchmarks._coders import Coder, batches_of, of_baseline, of_effort
 from ddpmcodec.benchmarks._photo import synthetic_photo
 from ddpmcodec.benchmarks._results import read
+from ddpmcodec.codec import graphics
+from ddpmcodec.codec.efforts import EFFORTS
 from ddpmcodec.errors import ChecksumError, DdpmError
-from ddpmcodec.networks.model import Model
+from ddpmcodec.networks.context.model import ContextModel
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
-def folder(tiny_model: Path, pictures: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(context_path: Path, pictures: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Results of everything, on a small scale."""
     out = tmp_path_factory.mktemp("speed") / "out"
     dataset = speed.Dataset("pictures", list(pictures[:2]), 2)
-    plan = speed.Plan(efforts=(1, 5), steps=(2,), megapixels=(0.0024,), repeats=1)
+    plan = speed.Plan(efforts=(2,), megapixels=(0.0024,), repeats=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")  # of the processes that it starts
-        speed.run(dataset, out, str(tiny_model), plan, command="ddpmcodec bench speed", quiet=True)
+        patch.setattr(graphics, "may_be_graphics", lambda planes: False)
+        speed.run(dataset, out, str(context_path), plan, command="ddpmcodec bench speed", quiet=True)
     return out
 
 
@@ -43,46 +46,55 @@ def test_every_figure_is_there_twice(folder: Path, measured: dict[str, Any]) -> 
     assert {path.name for path in folder.iterdir()} == {"bench-speed.json", *pictures}
 
 
-def test_throughput_is_of_all_codecs_on_one_thread_and_on_all(measured: dict[str, Any], model: Model) -> None:
+def test_throughput_is_of_all_codecs_on_one_thread_and_on_all(measured: dict[str, Any]) -> None:
     rows = measured["results"]["throughput"]
-    ours = ["ddpmcodec effort 1", "ddpmcodec effort 5", "ddpmcodec archive T=2"]
-    assert [row["codec"] for row in rows] == [*ours, *(peer.name for peer in PEERS)]
-    assert [row["calls"] for row in rows[:3]] == [len(model.presets[1]), len(model.presets[5]), 2]
+    assert [row["codec"] for row in rows] == ["ddpmcodec effort 2", *(b.name for b in BASELINES)]
     for row in rows:
         assert (row["threads"], row["images"], row["raw_bytes"]) == (torch.get_num_threads(), 2, 2 * 3072)
         assert len(row["encode_seconds"]) == len(row["decode_seconds"]) == 1
 
 
-def test_rates_are_raw_bytes_by_the_median_time() -> None:
-    row = {"codec": "x", "calls": None, "threads": 1, "images": 10, "raw_bytes": 4_000_000}
-    line = speed._throughput(row | {"encode_seconds": [1.0, 2.0, 9.0], "decode_seconds": [0.5]})
+def test_rates_are_raw_bytes_by_the_median_time_and_stand_beside_jpeg_xl() -> None:
+    row = {"codec": "x", "threads": 1, "images": 10, "raw_bytes": 4_000_000}
+    line = speed._throughput(row | {"encode_seconds": [1.0, 2.0, 9.0], "decode_seconds": [0.5]}, 0.25)
     assert (line["encode MB/s"], line["encode images/s"]) == (2.0, 5.0)
     assert (line["decode MB/s"], line["decode images/s"]) == (8.0, 20.0)
+    assert line["decode / encode of JPEG XL e9"] == 2.0
 
 
 def test_the_size_of_the_files_is_that_of_the_codec(
-    measured: dict[str, Any], pictures: np.ndarray, model: Model
+    measured: dict[str, Any], pictures: np.ndarray, context_model: ContextModel, no_webp: None
 ) -> None:
-    files = codec.encode_many(list(pictures[:2]), effort=5, model=model)
-    assert measured["results"]["throughput"][1]["bytes"] == sum(map(len, files))
+    files = codec.encode_many(list(pictures[:2]), effort=2, model=context_model)
+    assert measured["results"]["throughput"][0]["bytes"] == sum(map(len, files))
 
 
-def test_the_time_is_split_into_stages(measured: dict[str, Any]) -> None:
-    rows = measured["results"]["stages"]
-    assert [row["codec"] for row in rows] == ["ddpmcodec effort 1", "ddpmcodec effort 5", "ddpmcodec archive T=2"]
-    for row in rows:
-        for operation in ("encode", "decode"):
-            assert tuple(row[operation]) == _stages.STAGES
-            assert min(row[operation].values()) > 0
-    table = {table.name: table for table in speed.tables(measured)}["stages"]
-    assert [sum(float(line[stage]) for stage in _stages.STAGES) for line in table.rows] == pytest.approx(
-        [100] * 6, abs=0.21
-    )
+def test_bits_and_time_are_told_for_every_step(
+    measured: dict[str, Any], pictures: np.ndarray, context_model: ContextModel, no_webp: None
+) -> None:
+    (row,) = measured["results"]["steps"]
+    assert [step["level"] for step in row["steps"]] == [step.level for step in EFFORTS[2].schedule]
+    bits = sum(step["bits_per_pixel"] for step in row["steps"]) * 2 * 32 * 32
+    files = codec.encode_many(list(pictures[:2]), effort=2, model=context_model)
+    assert bits == pytest.approx(8 * sum(map(len, files)), rel=0.05)
+    assert all(step["encode_seconds"] > 0 < step["decode_seconds"] for step in row["steps"])
+
+
+def test_a_preview_is_timed_beside_the_whole_file(
+    pictures: np.ndarray, context_model: ContextModel, no_webp: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = _speed_parts.preview(context_model, 1, pictures[0], 1, 1)
+    assert small["skipped"] == "the file is too small, or a lossless WebP"
+    monkeypatch.setattr(_speed_parts, "PREVIEW_SHARE", 0.1)
+    found = _speed_parts.preview(context_model, 1, pictures[0], 1, 2)
+    assert found["preview_bytes"] == round(0.1 * found["bytes"])
+    assert len(found["preview_seconds"]) == len(found["decode_seconds"]) == 2
+    assert speed._preview(found | {"preview_seconds": [1.0], "decode_seconds": [4.0]})["ratio"] == 0.25
 
 
 def test_memory_and_start_up_are_those_of_fresh_processes(measured: dict[str, Any]) -> None:
     rows = measured["results"]["megapixels"]
-    assert [row["codec"] for row in rows] == ["ddpmcodec effort 1", "ddpmcodec effort 5"]
+    assert [row["codec"] for row in rows] == ["ddpmcodec effort 2"]
     for row in rows:
         assert row["megapixels"] == 60 * 40 / 1e6
         assert row["raw_bytes"] == 60 * 40 * 3
@@ -93,15 +105,10 @@ def test_memory_and_start_up_are_those_of_fresh_processes(measured: dict[str, An
 
 
 def test_tables_and_measures_tell_all_of_it(measured: dict[str, Any]) -> None:
-    assert [table.name for table in speed.tables(measured)] == [
-        "throughput",
-        "stages",
-        "megapixels",
-        "start_up",
-        "fits",
-    ]
+    names = [table.name for table in speed.tables(measured)]
+    assert names == ["throughput", "steps", "previews", "megapixels", "start_up"]  # one size grows by no power
     measures = list(speed.measures(measured))
-    assert len(measures) == 2 * (3 + len(PEERS)) + 3
+    assert len(measures) == 2 * (1 + len(BASELINES)) + 3
     assert all(measure.timing and len(measure.values) == 1 for measure in measures)
 
 
@@ -120,12 +127,15 @@ def test_the_error_of_an_exponent_is_that_of_least_squares() -> None:
     assert found["standard_error"] == pytest.approx(np.sqrt(covariance[0, 0]))
 
 
-def test_growth_with_network_calls_is_that_of_files_and_of_archives(measured: dict[str, Any]) -> None:
-    fits = measured["results"]["fits"]  # one size of photographs and one of archives have no exponent
-    assert [(fit["of"], fit["with"], fit["points"]) for fit in fits] == [
-        ("one file an image, encode", "network calls", 2),
-        ("one file an image, decode", "network calls", 2),
+def test_growth_is_fitted_where_there_are_two_sizes() -> None:
+    rows = [
+        {"codec": "ddpmcodec effort 1", "megapixels": size, "encode_seconds": [size], "decode_seconds": [3 * size]}
+        for size in (1.0, 4.0)
     ]
+    encode, decode = _speed_charts.fits({"megapixels": rows})
+    assert (encode["of"], decode["of"]) == ("a photograph, effort 1, encode", "a photograph, effort 1, decode")
+    assert encode["exponent"]["mean"] == pytest.approx(1)
+    assert _speed_charts.fits({"megapixels": rows[:1]}) == []
 
 
 def test_speed_is_that_of_one_process(bench: Any, array: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,12 +148,18 @@ def test_speed_is_that_of_one_process(bench: Any, array: Path, monkeypatch: pyte
 # --- the parts
 
 
-@pytest.mark.parametrize("kind", ["effort", "archive", "peer"])
-def test_coders_give_the_images_back(kind: str, model: Model, pictures: np.ndarray) -> None:
-    coder = {"effort": of_effort(model, 1), "archive": of_archive(model, 2), "peer": of_peer(PEERS[0])}[kind]
+@pytest.mark.parametrize("kind", ["effort", "baseline"])
+def test_coders_give_the_images_back(kind: str, context_model: ContextModel, pictures: np.ndarray) -> None:
+    coder = {"effort": of_effort(context_model, 1), "baseline": of_baseline(BASELINES[-1])}[kind]
     files = coder.encode(list(pictures))
-    assert len(files) == (1 if kind == "archive" else len(pictures))
+    assert len(files) == len(pictures)
     assert np.array_equal(coder.decode(files), pictures)
+
+
+def test_thumbnails_are_coded_in_batches_and_photographs_alone() -> None:
+    thumbnails, photographs = [np.zeros((32, 32, 3), np.uint8)] * 300, [np.zeros((512, 768, 3), np.uint8)] * 2
+    assert batches_of(thumbnails) == [slice(0, 256), slice(256, 300)]
+    assert batches_of(photographs) == [slice(0, 1), slice(1, 2)]
 
 
 def test_an_image_that_does_not_come_back_ends_the_run(pictures: np.ndarray) -> None:
@@ -157,16 +173,6 @@ def test_threads_are_set_for_a_while() -> None:
     with _speed_parts.threads_of(before + 1):
         assert torch.get_num_threads() == before + 1
     assert torch.get_num_threads() == before
-
-
-def test_stages_lie_inside_one_another_and_the_clock_changes_nothing(pictures: np.ndarray, model: Model) -> None:
-    before = torch.nn.functional.conv2d
-    with _stages.watching(model) as (clock, watched):
-        data = codec.encode(pictures[0], effort=1, model=watched, verify=False)
-    assert data == codec.encode(pictures[0], effort=1, model=model)
-    assert torch.nn.functional.conv2d is before
-    assert 0 < clock.seconds["convolutions"] < clock.seconds["network"] < clock.seconds["channel"]
-    assert clock.stages(clock.seconds["channel"] + 1)["files"] == pytest.approx(1)
 
 
 def test_peak_memory_is_that_of_the_command_and_not_of_this_process() -> None:

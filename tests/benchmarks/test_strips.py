@@ -11,12 +11,13 @@ from PIL import Image
 
 from ddpmcodec import codec
 from ddpmcodec.benchmarks import strips
-from ddpmcodec.benchmarks._peers import Peer
+from ddpmcodec.benchmarks._baselines import Baseline
 from ddpmcodec.benchmarks._results import read
 from ddpmcodec.benchmarks._strip_picture import COLUMNS, GAP, LINE, TILE, Cell, Strip, picture
-from ddpmcodec.networks.model import Model
+from ddpmcodec.codec.efforts import EFFORTS
+from ddpmcodec.networks.context.model import ContextModel
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread", "no_webp")
 
 Bench = Any
 
@@ -32,23 +33,23 @@ def decibel(shown: Any, image: Any) -> float:
     return float(10 * np.log10(255**2 / np.square(np.asarray(shown, float) - np.asarray(image)).mean()))
 
 
-def test_cells_are_previews_of_prefixes_of_one_file(bench: Bench, photo: Path, model: Model) -> None:
-    ended = bench("strips", photo, "--effort", 1, "--bytes", "1000,100,1000000", "--no-peers")
-    data, image = codec.encode(Image.open(photo), effort=1, model=model), Image.open(photo)
+def test_cells_are_previews_of_prefixes_of_one_file(bench: Bench, photo: Path, context_model: ContextModel) -> None:
+    ended = bench("strips", photo, "--effort", 1, "--bytes", "1000,100,1000000", "--no-baselines")
+    data, image = codec.encode(Image.open(photo), effort=1, model=context_model), Image.open(photo)
     (found,) = ended.found["results"]["images"]
     assert (found["name"], found["width"], found["height"]) == ("photo", 48, 32)
     assert found["budgets"] == [100, 1000, len(data)]
     (strip,) = found["strips"]
     first, second, last = strip["cells"]
-    assert first["psnr"] == pytest.approx(decibel(codec.decode(data, max_bytes=100, model=model), image))
-    assert second["psnr"] == pytest.approx(decibel(codec.decode(data, max_bytes=1000, model=model), image))
+    assert first["psnr"] == pytest.approx(decibel(codec.decode(data, max_bytes=100, model=context_model), image))
+    assert second["psnr"] == pytest.approx(decibel(codec.decode(data, max_bytes=1000, model=context_model), image))
     assert second["bpp"] == pytest.approx(8 * 1000 / (32 * 48))
-    assert (last["psnr"], last["steps"]) == (None, len(model.presets[1]))
+    assert (last["psnr"], last["steps"]) == (None, len(EFFORTS[1].schedule))
     assert f"| photo | {len(data):,} | {last['bpp']:.2f} | lossless |" in ended.stdout
 
 
 def test_budgets_are_ten_up_to_the_whole_file(bench: Bench, photo: Path) -> None:
-    ended = bench("strips", photo, "--effort", 1, "--no-peers")
+    ended = bench("strips", photo, "--effort", 1, "--no-baselines")
     (found,) = ended.found["results"]["images"]
     sizes = found["budgets"]
     assert len(sizes) == 10
@@ -57,16 +58,16 @@ def test_budgets_are_ten_up_to_the_whole_file(bench: Bench, photo: Path) -> None
     assert found["strips"][0]["cells"][-1]["psnr"] is None
 
 
-def test_other_codecs_show_the_best_file_that_fits(pictures: np.ndarray) -> None:
-    peers = [Peer("JPEG", "JPEG", {"quality": quality}) for quality in (10, 50, 90)]
-    files = [peer.encode(pictures[0]) for peer in peers]
-    found = strips.theirs(peers, pictures[0], [len(files[0]) - 1, len(files[0]), len(files[2]) - 1, 10**6])
+def test_jpeg_and_webp_show_the_best_file_that_fits(pictures: np.ndarray) -> None:
+    qualities = [Baseline("JPEG", "JPEG", {"quality": quality}) for quality in (10, 50, 90)]
+    files = [quality.encode(pictures[0]) for quality in qualities]
+    found = strips.theirs(qualities, pictures[0], [len(files[0]) - 1, len(files[0]), len(files[2]) - 1, 10**6])
     assert found.least == len(files[0])
     assert found.cells[0] is None
-    for cell, data, peer in zip(found.cells[1:], files, peers, strict=True):
+    for cell, data, quality in zip(found.cells[1:], files, qualities, strict=True):
         assert cell is not None
         assert cell.bytes == len(data)
-        assert np.array_equal(cell.pixels, peer.decode(data))
+        assert np.array_equal(cell.pixels, quality.decode(data))
         assert cell.psnr == pytest.approx(decibel(cell.pixels, pictures[0]))
 
 
@@ -79,10 +80,13 @@ def test_webp_without_loss_is_shown_where_it_fits(bench: Bench, photo: Path) -> 
     assert cells["JPEG"]["psnr"] > 30
 
 
-def test_a_budget_below_the_header_is_refused(bench: Bench, photo: Path, tmp_path: Path) -> None:
-    ended = bench("strips", photo, "--effort", 1, "--bytes", 3, "--no-peers")
+def test_a_budget_below_the_header_is_refused(
+    bench: Bench, photo: Path, tmp_path: Path, context_model: ContextModel
+) -> None:
+    header = codec.info(codec.encode(Image.open(photo), effort=1, model=context_model))["header_bytes"]
+    ended = bench("strips", photo, "--effort", 1, "--bytes", 3, "--no-baselines")
     assert ended.code == 1
-    assert ended.stderr.endswith("3 bytes are too few: the header alone takes 15, give larger --bytes\n")
+    assert ended.stderr.endswith(f"3 bytes are too few: the header alone takes {header}, give larger --bytes\n")
     assert not (tmp_path / "out" / "strip-photo.png").exists()
 
 
@@ -149,7 +153,7 @@ def test_a_codec_without_a_file_so_small_has_an_empty_tile(pictures: np.ndarray)
 
 
 def test_every_picture_has_a_caption_and_files_a_measure(bench: Bench, photo: Path, tmp_path: Path) -> None:
-    bench("strips", photo, "--effort", 1, "--no-peers")
+    bench("strips", photo, "--effort", 1, "--no-baselines")
     found = read(tmp_path / "out" / "bench-strips.json")
     assert list(strips.figures(found)) == ["strip-photo"]
     assert (tmp_path / "out" / "strip-photo.png").exists()

@@ -18,5 +18,5 @@ def test_the_values_of_all_units_come_back_in_the_order_of_the_images() -> None:
     other = Task("mean of others", 1, lambda group, _: {"mean": [-1.0 for _ in group]})
     units = [*other.units(images), *task.units(images)]
     assert [unit.key for unit in units[1:]] == ["mean: 0-2", "mean: 2-4", "mean: 4-5"]
-    assert units[1].weight == 7 * 2 * 18
+    assert units[1].weight == 7 * 2 * 6
     assert task.collect({unit.key: unit.work() for unit in units}) == {"mean": [0, 1, 2, 3, 4], "first": [0, 2, 4]}

@@ -16,7 +16,7 @@ from ddpmcodec import codec
 from ddpmcodec.benchmarks._results import read
 from ddpmcodec.benchmarks._work import Unit, Work
 from ddpmcodec.errors import DdpmError
-from ddpmcodec.networks import load_model
+from ddpmcodec.networks.context.model_file import load_model
 
 IDENTITY = {"dataset": "x"}
 
@@ -98,19 +98,19 @@ def test_progress_tells_the_share_and_what_is_left(tmp_path: Path, capsys: pytes
     assert shown.rstrip().endswith("00:00 left")
 
 
-def test_two_processes_of_torchrun_share_the_images_and_write_one_result(tmp_path: Path, tiny_model: Path) -> None:
-    y, x = np.mgrid[:200, :200]  # so large that each image is a unit
+def test_two_processes_of_torchrun_share_the_units_and_write_one_result(tmp_path: Path, context_path: Path) -> None:
+    y, x = np.mgrid[:8, :8]
     images = np.stack([np.stack([x, y, x + y + shift], 2) for shift in range(3)]).astype(np.uint8)
     np.save(tmp_path / "images.npy", images)
     out = tmp_path / "out"
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     options = [
         "-q",
-        "--no-peers",
+        "--no-baselines",
         f"--data={tmp_path / 'images.npy'}",
         f"--out={out}",
-        "--efforts=1",
-        f"--model={tiny_model}",
+        "--efforts=1,2",
+        f"--model={context_path}",
     ]
     ended = subprocess.run(
         [*torchrun, "-m", "ddpmcodec.cli", "bench", "bpd", *options], capture_output=True, text=True, check=False
@@ -118,6 +118,8 @@ def test_two_processes_of_torchrun_share_the_images_and_write_one_result(tmp_pat
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.count("| ddpmcodec effort 1 |") == 1
     found = read(out / "bench-bpd.json")
-    files = codec.encode_many(images, effort=1, model=load_model(tiny_model), verify=False)
-    assert found["results"]["codecs"][0]["bytes"] == [len(file) for file in files]
+    model = load_model(context_path)
+    for row, effort in zip(found["results"]["codecs"], (1, 2), strict=True):
+        files = codec.encode_many(images, effort=effort, model=model, verify=False)
+        assert row["bytes"] == [len(file) for file in files]
     assert sorted(path.name for path in out.iterdir()) == ["bench-bpd.json", "bpd.png", "bpd.svg"]

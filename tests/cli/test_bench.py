@@ -48,9 +48,9 @@ def test_a_missing_data_set_is_told_before_anything_else(ddpm: Any, tmp_path: Pa
 @pytest.mark.parametrize(
     ("option", "problem"),
     [
-        ("--efforts=1,12", "12 is not in the range 1<=x<=9"),
+        ("--efforts=1,12", "12 is not in the range 1<=x<=3"),
         ("--efforts=", "'' is not a valid integer range"),
-        ("--archives=8,x", "'x' is not a valid integer range"),
+        ("--bits-back=8,x", "'x' is not a valid integer range"),
         ("--limit=0", "0 is not in the range x>=1"),
     ],
 )
@@ -65,14 +65,14 @@ def test_the_command_line_can_be_typed_again() -> None:
     @_bench.data_option
     @click.option("--efforts", type=_bench.numbers(1, 9), default="5")
     @click.option("--sizes", type=_bench.reals(0.1), default="1")
-    @click.option("--no-peers", is_flag=True)
+    @click.option("--no-baselines", is_flag=True)
     @click.option("--with/--without", "both", default=True)
     @click.option("-n", "--number", type=int, default=3)
     @click.argument("images", nargs=-1)
     def example(**_: object) -> None:
         click.echo(_bench.command_line())
 
-    given = "--data 'a b' --efforts 1,5 --no-peers --without --number 4 x 'y z'"
+    given = "--data 'a b' --efforts 1,5 --no-baselines --without --number 4 x 'y z'"
     ended = CliRunner().invoke(example, shlex.split(given), prog_name="ddpmcodec bench example")
     assert ended.output == f"ddpmcodec bench example {given}\n"
 

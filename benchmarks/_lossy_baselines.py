@@ -1,4 +1,4 @@
-"""Other codecs at a sweep of qualities, through Pillow, to measure in the same run.
+"""Lossy baselines: other codecs at a sweep of qualities, through Pillow, to measure in the same run.
 
 Where a codec can keep the full resolution of the colours or half of it, the choice is the one with the smaller error in
 R, G and B at the same rate on photographs of ours: JPEG halves it below quality 90, as libvips does too; AVIF never.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ._peers import Peer
+from ._baselines import Baseline
 
 QUALITIES = (0, 5, 10, 15, 20, 30, 40, 50, 60, 70, 80, 85, 90, 93, 95, 97, 98, 100)
 JPEG_SUBSAMPLING_BELOW = 90
@@ -17,14 +17,14 @@ JPEG_2000_RATIOS = (200, 140, 100, 70, 50, 35, 25, 18, 13, 9, 6.5, 4.5, 3)  # of
 
 
 class Sweep(NamedTuple):
-    """One codec at several qualities, from the smallest files to the largest; all peers have its name."""
+    """One codec at several qualities, from the smallest files to the largest; all baselines have its name."""
 
     name: str
-    peers: Sequence[Peer]
+    baselines: Sequence[Baseline]
 
 
 def _sweep(name: str, form: str, values: Sequence[float], options: Callable[[Any], Mapping[str, Any]]) -> Sweep:
-    return Sweep(name, [Peer(name, form, options(value)) for value in values])
+    return Sweep(name, [Baseline(name, form, options(value)) for value in values])
 
 
 def jpeg_options(quality: int) -> dict[str, Any]:
