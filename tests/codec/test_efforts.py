@@ -1,0 +1,33 @@
+"""Efforts: settings that differ, and how much work each is."""
+
+from __future__ import annotations
+
+import pytest
+
+from ddpmcodec.codec.efforts import DEFAULT_EFFORT, EFFORTS, LEARNING_PIXELS, check_effort, products_per_pixel
+from ddpmcodec.format.header import MAX_EFFORT
+from ddpmcodec.networks.context.shape import SHAPE
+
+
+def test_all_efforts_differ_and_files_can_name_them() -> None:
+    assert len(set(EFFORTS.values())) == len(EFFORTS)
+    assert sorted(EFFORTS) == list(range(1, MAX_EFFORT + 1))
+    assert check_effort(DEFAULT_EFFORT) in EFFORTS
+
+
+def test_only_tiles_with_enough_to_teach_learn() -> None:
+    assert EFFORTS[3].learns_in(LEARNING_PIXELS, 1)
+    assert not EFFORTS[3].learns_in(LEARNING_PIXELS - 1, 1)
+    assert not EFFORTS[2].learns_in(1000, 1000)
+
+
+def test_work_of_a_pixel_grows_with_the_schedule() -> None:
+    work = [products_per_pixel(effort, 512, 768) for effort in EFFORTS]
+    assert SHAPE.products < work[0] < work[1] < len(EFFORTS[2].schedule) * SHAPE.products
+    assert work[2] == work[1]
+    assert products_per_pixel(1, 1, 1) == 0
+
+
+@pytest.mark.parametrize("effort", EFFORTS)
+def test_work_of_a_pixel_hardly_depends_on_the_size(effort: int) -> None:
+    assert products_per_pixel(effort, 64, 64) == pytest.approx(products_per_pixel(effort, 2048, 2048), rel=0.01)
