@@ -40,7 +40,7 @@ file_argument = click.argument("file", metavar="FILE")
 network_option = click.option(
     "--model",
     metavar="NAME|PATH",
-    help="An embedded model, an exported one, or a checkpoint of the paper's network.",
+    help="A context model, by name or file; for bits back a Gaussian model, or a checkpoint of the paper's network.",
 )
 
 
@@ -53,15 +53,17 @@ def archive() -> None:
 @click.argument("output", metavar="OUT.ddpma")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGES...")
 @click.option(
-    "--steps", type=click.IntRange(min=2), metavar="T", help="Bits back through T noise levels, a network call each."
+    "--bits-back",
+    type=click.IntRange(min=2),
+    metavar="T",
+    help="Code by bits back through T noise levels of the paper's channel, a network call each.",
 )
-@click.option("--levels", metavar="S_1:S_T:T", help="The same from S_1 to S_T grey levels, log-linear.")
 @click.option(
     "--effort",
-    type=click.IntRange(1, 9),
-    default=7,
+    type=click.IntRange(1, 3),
+    default=2,
     show_default=True,
-    help="As of encode; of what bits back cannot code, where it is asked for.",
+    help="1 (fast), 2, or 3 (smallest), as of encode; of what bits back does not code, where it is asked for.",
 )
 @network_option
 @force_option
@@ -72,8 +74,7 @@ def archive() -> None:
 def create(
     output: str,
     images: tuple[str, ...],
-    steps: int | None,
-    levels: str | None,
+    bits_back: int | None,
     effort: int,
     model: str | None,
     force: bool,
@@ -84,15 +85,12 @@ def create(
 ) -> int:
     """Archive images without loss, under their names; of a folder all images below it, under their paths in it.
 
-    Small images are coded together, by the steps of --effort; by bits back with --steps or --levels, or a checkpoint of
-    the paper's network, whose own levels are the default.
+    Small images are coded together by a context model, or with --bits-back by a Gaussian model; with a checkpoint of
+    the paper's network by bits back through its own noise levels, unless --bits-back says how many.
 
     What cannot be read as an image, or as a folder, is named and left out, and the exit code is 1; files of a folder
     whose names do not end like an image's are left out and counted.
     """
-    if steps is not None and levels is not None:
-        raise click.UsageError("--steps and --levels are two ways to say the same: give one")
-    chosen = steps if levels is None else _parse_levels(levels)
     folders, failures = list[int](), list[int]()  # exit codes of those that cannot be read
     files = _gather(images, quiet, folders)
     _check_target(output, files, force)
@@ -103,7 +101,7 @@ def create(
 
         data = archives.create(
             _read_images(files, failures),
-            levels=chosen,
+            levels=bits_back,
             model=model,
             effort=effort,
             strip=strip,
@@ -120,21 +118,6 @@ def create(
     return max([*folders, *failures], default=0)
 
 
-def _parse_levels(text: str) -> Sequence[float]:
-    from ddpmcodec.schedule import log_linear
-
-    need = f"{text}: need S_1:S_T:T, two numbers and a count, such as 0.7:400:32"
-    try:
-        first, last, count = text.split(":")
-        numbers = float(first), float(last), int(count)
-    except ValueError as error:
-        raise click.BadParameter(need, param_hint="--levels") from error
-    try:
-        return [float(s) for s in log_linear(*numbers)]
-    except ValueError as error:
-        raise click.BadParameter(f"{need} ({error})", param_hint="--levels") from error
-
-
 def _gather(inputs: Sequence[str], quiet: bool, failures: list[int]) -> list[tuple[str, Path]]:
     """(name in the archive, file), in order. Raises ImageError when two would have one name."""
     found: dict[str, Path] = {}
@@ -148,7 +131,7 @@ def _gather(inputs: Sequence[str], quiet: bool, failures: list[int]) -> list[tup
 
 
 def _files_below(folder: Path, failures: list[int]) -> Iterator[Path]:
-    """All files of a folder and of those in it; a folder that cannot be read is told and its exit code noted."""
+    """All files of a folder and of those in it; one that cannot be read is named, and its exit code noted."""
     for parent, _, names in os.walk(folder, onerror=lambda error: failures.append(failure(error))):
         yield from (file for name in names if (file := Path(parent, name)).is_file())
 
@@ -173,8 +156,8 @@ def _named(inputs: Sequence[str], quiet: bool, failures: list[int]) -> Iterator[
 
 
 def _read_images(files: Sequence[tuple[str, Path]], failures: list[int]) -> Iterator[tuple[str, Image.Image]]:
-    """The images that there are; for the others the failure is told and its exit code noted."""
-    from ddpmcodec.archive_format import check_name
+    """The images that there are; for the others, the failure is printed and its exit code noted."""
+    from ddpmcodec.format.ddpma import check_name
     from ddpmcodec.images import load_image
 
     for name, path in files:
@@ -208,7 +191,7 @@ def _write(output: str, data: bytes) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def list_(file: str, as_json: bool) -> None:
     """Print the names, modes and sizes of the images. Nothing is decoded. FILE - is standard input."""
-    from ddpmcodec.archive_format import describe
+    from ddpmcodec.format.ddpma import describe
 
     data = read_input(file)
     with naming(file):
@@ -228,14 +211,29 @@ def _printable(name: str) -> str:
 
 def _summary(file: str, facts: dict[str, Any]) -> str:
     rate = f"{facts['bytes']} bytes, {facts['bits_per_dim']:.3f} bits/dim"
-    missing = f", {facts['missing_bytes']} bytes are missing" if facts["missing_bytes"] else ""
-    missing += f", {facts['following_bytes']} bytes follow the end" if facts["following_bytes"] else ""
+    return f"{label(file)}: {rate}, {_way(facts)}{_damage(facts)}"
+
+
+def _way(facts: dict[str, Any]) -> str:
+    """How the images are coded."""
     images = len(facts["images"])
-    if not facts["effort"] and not facts["levels"]:
-        return f"{label(file)}: {rate}, {images} of {images} images as files of their own{missing}"
-    together = f"at effort {facts['effort']}" if facts["effort"] else f"by bits back at {len(facts['levels'])} steps"
-    number = facts["images_on_stacks"] if facts["effort"] else facts["images_by_bits_back"]
-    return f"{label(file)}: {rate}, {number} of {images} images {together}, model {facts['model_id']}{missing}"
+    if not facts["model_ids"]:
+        return f"{images} of {images} images as files of their own"
+    if facts["levels"]:
+        count = f"{facts['images_by_bits_back']} of {images} images"
+        return f"{count} by bits back at {len(facts['levels'])} steps, model {facts['latent_model_id']}"
+    count = f"{facts['images_on_stacks']} of {images} images"
+    return f"{count} together at effort {facts['effort']}, model {', '.join(facts['model_ids'])}"
+
+
+def _damage(facts: dict[str, Any]) -> str:
+    found = [
+        (facts["missing_bytes"], f"{facts['missing_bytes']} bytes are missing"),
+        (facts["following_bytes"], f"{facts['following_bytes']} bytes follow the end"),
+        (facts["index_damaged"], "the index is damaged"),
+        (facts["images_lost"], f"{facts['images_lost']} images are lost"),
+    ]
+    return "".join(f", {what}" for there, what in found if there)
 
 
 @archive.command(epilog=EXIT_CODES)
@@ -250,17 +248,17 @@ def _summary(file: str, facts: dict[str, Any]) -> str:
 def extract(file: str, names: tuple[str, ...], output: str, model: str | None, force: bool, quiet: bool) -> int:
     """Restore images bit for bit as PNG files: all of them, or those of these names. FILE - is standard input.
 
-    Of a damaged archive every image that is whole is written, and the names of the others are told. An image that
-    cannot be written is told, and the others are.
+    Every undamaged image of a damaged archive is written, and an error names the others. If an image cannot be
+    written, an error names it and the others are written.
     """
-    from ddpmcodec.archive_format import find_images, split
+    from ddpmcodec.format.ddpma import find_images, split
 
     if Path(output).exists() and not Path(output).is_dir():
         raise OutputError(f"{output}: is a file: name a folder with -o")
     data = read_input(file)
     with naming(file):
         index = split(data).index
-        wanted = [index.entries[number] for number in find_images(index, names or None)]
+        wanted = find_images(index, names or None)
     targets = _targets(Path(output), [entry.name for entry in index.entries])
     if not force:
         _refuse_existing([targets[entry.name] for entry in wanted])
@@ -308,7 +306,7 @@ def _targets(folder: Path, names: Sequence[str]) -> dict[str, Path]:
 @quiet_option
 def test(file: str, model: str | None, quiet: bool) -> None:
     """Decode all images, check them, and throw them away. FILE - is standard input."""
-    from ddpmcodec.archive_format import describe
+    from ddpmcodec.format.ddpma import describe
 
     data = read_input(file)
     with naming(file):

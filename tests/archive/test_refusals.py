@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
 import pytest
 from PIL import Image
 
 from ddpmcodec import archive
-from ddpmcodec.archive_format import Entry, Index, assemble, check_name, split
-from ddpmcodec.channels import bits_back
+from ddpmcodec.archive.blocks import ContextCoder
 from ddpmcodec.errors import ChecksumError, FormatError, ImageError
-from ddpmcodec.networks.model import Model
-from pictures import LEVELS, create, crops
+from ddpmcodec.format.ddpma import Packed, assemble, check_name, split
+from ddpmcodec.networks.context.model import ContextModel
+from pictures import create, crops
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def test_no_images_are_no_archive(model: Model) -> None:
+def test_no_images_are_no_archive(model: ContextModel) -> None:
     with pytest.raises(ImageError, match="there is no image to put into the archive"):
         create({}, model)
 
 
-def test_names_are_taken_once(model: Model) -> None:
+def test_names_are_taken_once(model: ContextModel) -> None:
     image = crops(1)["photo-000.png"]
     with pytest.raises(ImageError, match=r"a\.png: there is an image of this name already"):
-        archive.create([("a.png", image), ("a.png", image)], levels=LEVELS, model=model)
+        archive.create([("a.png", image), ("a.png", image)], model=model)
 
 
 PATHS = ["", "/etc/passwd", "../up.png", "a/../../up.png", "a//b", "a/.", "C:/x.png", "c:x.png"]
@@ -31,7 +35,8 @@ HOSTILE = [*PATHS, "a\\b.png", "a\0b", "a\nb"]
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_names_that_lead_out_of_a_folder_are_refused(data: bytes, model: Model, name: str) -> None:
+def test_names_that_lead_out_of_a_folder_are_refused(model: ContextModel, name: str) -> None:
+    data = create(crops(1), model)
     with pytest.raises(ImageError, match="cannot be the name of an image in an archive"):
         create({name: crops(1)["photo-000.png"]}, model)
     with pytest.raises(FormatError, match="it is not extracted"):
@@ -39,11 +44,11 @@ def test_names_that_lead_out_of_a_folder_are_refused(data: bytes, model: Model, 
 
 
 def renamed(data: bytes, name: str) -> bytes:
-    """The archive of a writer that does not care what it calls its last image."""
-    cut = split(data)
-    *others, last = cut.index.entries
-    index = Index(**{**vars(cut.index), "entries": (*others, Entry(**{**vars(last), "name": name}))})
-    return assemble(index, cut.values, cut.sections, cut.stacks)
+    """The archive of a writer that does not care what it calls its only image."""
+    found = split(data)
+    (block,), (parts,) = found.index.blocks, found.parts
+    entries = (replace(block.entries[0], name=name),)
+    return assemble([Packed(replace(block, entries=entries), b"".join([*parts.values, *parts.sections, parts.words]))])
 
 
 @pytest.mark.parametrize("name", ["a.png", "a/b.png", "ä b/日本.jpg", "..png", "a..b", "-", "10:30", ".hidden"])
@@ -51,14 +56,38 @@ def test_other_names_are_good(name: str) -> None:
     assert check_name(name) is None
 
 
-def test_what_cannot_be_coded_is_refused(model: Model) -> None:
+def test_what_cannot_be_coded_is_refused(model: ContextModel) -> None:
     with pytest.raises(ImageError, match="8 bits"):
         create({"deep.png": Image.new("I", (4, 4))}, model)
 
 
-def test_a_result_that_does_not_decode_is_not_returned(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    encode = bits_back.encode
-    monkeypatch.setattr(bits_back, "encode", lambda stack, pixels, *rest: encode(stack, pixels ^ 1, *rest))
-    with pytest.raises(ChecksumError, match="a block does not decode to what was encoded"):
+@pytest.mark.parametrize("effort", [0, 4, 7])
+def test_efforts_that_are_not_there_are_refused(model: ContextModel, effort: int) -> None:
+    with pytest.raises(ValueError, match=f"effort must be 1, 2, 3, not {effort}"):
+        create(crops(1), model, effort=effort)
+
+
+def test_a_result_that_does_not_decode_is_not_returned(model: ContextModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    symbols = ContextCoder.symbols
+    monkeypatch.setattr(ContextCoder, "symbols", lambda self, pixels: symbols(self, pixels ^ np.uint8(1)))
+    with pytest.raises(ChecksumError, match=r"a block does not decode \(.*\): this is a defect, please report it"):
         create(crops(10), model)
     assert create(crops(10), model, verify=False)
+
+
+def test_a_result_that_decodes_to_something_else_is_not_returned(
+    model: ContextModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pop = ContextCoder.pop_run
+    monkeypatch.setattr(ContextCoder, "pop_run", lambda self, *rest: pop(self, *rest)[::-1])
+    monkeypatch.setattr("ddpmcodec.archive.blocks.checksum", lambda pixels: 0)
+    with pytest.raises(ChecksumError, match="a block does not decode to what was encoded: this is a defect"):
+        create(crops(10), model)
+
+
+def test_claims_of_a_head_are_checked_before_anything_is_decoded(data: bytes, model: ContextModel) -> None:
+    """A block whose images are larger than a run may be."""
+    found: Any = split(data)
+    entries = tuple(replace(e, width=256, height=256) for e in found.index.blocks[0].entries)
+    with pytest.raises(FormatError, match="pixels in a block"):
+        assemble([Packed(replace(found.index.blocks[0], entries=entries), b"")])

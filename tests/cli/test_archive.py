@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,12 @@ import pytest
 from PIL import Image
 
 from ddpmcodec import archive
-from ddpmcodec.archive_format import Entry, Index, assemble, split
 from ddpmcodec.cli.archive import _files_below
+from ddpmcodec.format.ddpma import MARK, Packed, assemble, split
+from pictures import context_model, drawing
 
 PHOTO = Path(__file__).parents[2] / "docs" / "photo.png"
-FAST = ("--levels", "3:90:3", "--effort", 1, "--no-verify")
+FAST = ("--effort", 1, "--no-verify")
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +37,18 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that is not embedded."""
+    path = tmp_path_factory.mktemp("models") / "mine.safetensors"
+    path.write_bytes(context_model("mine"))
+    return path
+
+
+@pytest.fixture(scope="module")
 def made(photos: Path, tiny_model: Path) -> bytes:
     files = sorted(path for path in photos.rglob("*") if path.suffix in (".png", ".webp"))
     images = [(path.relative_to(photos).as_posix(), Image.open(path)) for path in files]
-    return archive.create(images, levels=[3.0, 16.0, 90.0], model=tiny_model, effort=1)
+    return archive.create(images, model=tiny_model, effort=1)
 
 
 @pytest.fixture
@@ -83,12 +93,29 @@ def test_files_keep_their_names_without_folders(ddpm: Callable, photos: Path, ti
     assert archive.names(out.read_bytes()) == ["3.png", "grey.png"]
 
 
-def test_steps_choose_how_many_levels(ddpm: Callable, photos: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_an_effort_is_a_choice(ddpm: Callable, photos: Path, tiny_model: Path, tmp_path: Path) -> None:
     out = tmp_path / "a.ddpma"
-    ended = ddpm("archive", "create", out, photos, "--steps", 2, "--effort", 1, "--model", tiny_model, "-v")
+    ended = ddpm("archive", "create", out, photos / "1.png", "--effort", 3, "--model", tiny_model, "-v")
     assert ended.code == 0
     assert ended.stderr.endswith(" s\n")
-    assert len(archive.read_index(out.read_bytes()).levels) == 2
+    assert archive.describe(out.read_bytes())["effort"] == 3
+
+
+@pytest.mark.parametrize("options", [("--effort", 4), ("--bits-back", 1), ("--steps", 2), ("--levels", "1:9:3")])
+def test_other_efforts_and_levels_are_wrong_usage(
+    ddpm: Callable, photos: Path, tmp_path: Path, options: tuple[str, object]
+) -> None:
+    assert ddpm("archive", "create", tmp_path / "a.ddpma", photos / "1.png", *options).code == 2
+    assert not (tmp_path / "a.ddpma").exists()
+
+
+def test_bits_back_says_through_how_many_levels(
+    ddpm: Callable, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(archive, "create", lambda images, **options: asked.append(options["levels"]) or b"an archive")
+    assert ddpm("archive", "create", tmp_path / "a.ddpma", photos / "1.png", "--bits-back", 32).code == 0
+    assert asked == [32]
 
 
 def test_an_archive_goes_through_pipes(ddpm: Callable, photos: Path, tiny_model: Path, tmp_path: Path) -> None:
@@ -198,19 +225,6 @@ def test_an_archive_that_fails_leaves_nothing(ddpm: Callable, photos: Path, tmp_
     assert (ended.code, files_below(tmp_path)) == (4, [])
 
 
-@pytest.mark.parametrize("levels", ["3", "3:9", "a:b:c", "9:3:4", "0:9:3", "3:9:1"])
-def test_levels_that_cannot_be_are_wrong_usage(ddpm: Callable, photos: Path, tmp_path: Path, levels: str) -> None:
-    ended = ddpm("archive", "create", tmp_path / "a.ddpma", photos, "--levels", levels)
-    assert ended.code == 2
-    assert "need S_1:S_T:T, two numbers and a count, such as 0.7:400:32" in ended.stderr
-    assert "unpack" not in ended.stderr
-
-
-def test_steps_and_levels_are_one_choice(ddpm: Callable, photos: Path, tmp_path: Path) -> None:
-    ended = ddpm("archive", "create", tmp_path / "a.ddpma", photos, "--levels", "1:9:3", "--steps", 3)
-    assert (ended.code, "--steps and --levels are two ways" in ended.stderr) == (2, True)
-
-
 def test_an_archive_needs_images(ddpm: Callable, tmp_path: Path) -> None:
     assert ddpm("archive", "create", tmp_path / "a.ddpma").code == 2
 
@@ -226,11 +240,11 @@ def test_a_list_names_all(ddpm: Callable, photos_ddpma: Path, made: bytes) -> No
     assert lines[-1] == "    10 x 4      L     below/grey.png"
     assert len(lines) == 10
     assert f"{len(made)} bytes, " in ended.stderr
-    assert "of 10 images by bits back at 3 steps" in ended.stderr
+    assert "10 of 10 images together at effort 1, model " in ended.stderr
 
 
 def test_a_list_without_stacks_names_no_model_that_coded_none(ddpm: Callable, tiny_model: Path, tmp_path: Path) -> None:
-    data = archive.create([("grey.png", Image.new("L", (9, 9), 7))], model=tiny_model, effort=1)  # never on a stack
+    data = archive.create([("drawing.png", drawing())], model=tiny_model, effort=1)  # as WebP
     (tmp_path / "a.ddpma").write_bytes(data)
     ended = ddpm("archive", "list", tmp_path / "a.ddpma")
     assert ended.stderr.endswith("bits/dim, 1 of 1 images as files of their own\n")
@@ -247,6 +261,13 @@ def test_a_cut_archive_is_still_listed(ddpm: Callable, photos_ddpma: Path, made:
     ended = ddpm("archive", "list", photos_ddpma)
     assert (ended.code, len(ended.stdout.splitlines())) == (0, 10)
     assert "100 bytes are missing" in ended.stderr
+
+
+def test_a_list_says_what_is_damaged(ddpm: Callable, photos_ddpma: Path, made: bytes) -> None:
+    photos_ddpma.write_bytes(b"\0" + made[1:])
+    ended = ddpm("archive", "list", photos_ddpma)
+    assert (ended.code, len(ended.stdout.splitlines())) == (0, 10)
+    assert ended.stderr.endswith(", the index is damaged\n")
 
 
 def test_a_whole_archive_is_ok(ddpm: Callable, photos_ddpma: Path, tiny_model: Path) -> None:
@@ -352,10 +373,10 @@ def test_an_image_does_not_take_the_place_of_a_folder(ddpm: Callable, tiny_model
 def test_names_that_lead_out_of_the_folder_are_refused(
     ddpm: Callable, photos_ddpma: Path, made: bytes, tiny_model: Path, name: str
 ) -> None:
-    cut = split(made)
-    entry = Entry(**{**vars(cut.index.entries[0]), "name": name})
-    index = Index(**{**vars(cut.index), "entries": (entry, *cut.index.entries[1:])})
-    photos_ddpma.write_bytes(assemble(index, cut.values, cut.sections, cut.stacks))
+    (block,), (parts,) = split(made).index.blocks, split(made).parts
+    entries = (replace(block.entries[0], name=name), *block.entries[1:])
+    body = b"".join([*parts.values, *parts.sections, parts.words])
+    photos_ddpma.write_bytes(assemble([Packed(replace(block, entries=entries), body)]))
     out = photos_ddpma.parent / "deep" / "out"
     ended = ddpm("archive", "extract", photos_ddpma, "-o", out, "--model", tiny_model)
     assert ended.code == 3
@@ -363,18 +384,48 @@ def test_names_that_lead_out_of_the_folder_are_refused(
     assert files_below(photos_ddpma.parent) == ["photos.ddpma"]
 
 
+@pytest.fixture(scope="module")
+def damaged(photos: Path, tiny_model: Path) -> bytes:
+    """Cut, where two of six images are files."""
+    images = [(name, Image.open(photos / name)) for name in ("0.png", "3.png", "4.png", "below/grey.png")]
+    images += [(f"drawing-{i}.png", drawing(40 + i)) for i in (1, 2)]
+    return archive.create(images, model=tiny_model, effort=1)[:-9]
+
+
 def test_of_a_cut_archive_what_is_whole_is_written(
-    ddpm: Callable, photos: Path, photos_ddpma: Path, made: bytes, tiny_model: Path
+    ddpm: Callable, photos: Path, photos_ddpma: Path, damaged: bytes, tiny_model: Path
 ) -> None:
-    photos_ddpma.write_bytes(made[:-120])
+    photos_ddpma.write_bytes(damaged)
     out = photos_ddpma.parent / "out"
     ended = ddpm("archive", "extract", photos_ddpma, "-o", out, "--model", tiny_model)
     written = files_below(out)
     assert ended.code == 3
-    assert 0 < len(written) < 10
-    assert f"{len(written)} images -> {out}" in ended.stderr
-    assert f"{10 - len(written)} of 10 images are lost (" in ended.stderr
-    assert all(equal(out / name, photos / name) for name in written if name != "below/colour.png")
+    assert written == ["0.png", "3.png", "4.png", "below/grey.png", "drawing-1.png"]
+    assert f"5 images -> {out}" in ended.stderr
+    assert "1 of 6 images are lost (drawing-2.png): the archive ends 9 bytes before drawing-2.png does" in ended.stderr
+    assert all(equal(out / name, photos / name) for name in written[:-1])
+
+
+def test_a_damaged_block_is_named_and_the_others_are_written(
+    ddpm: Callable, photos_ddpma: Path, damaged: bytes, tiny_model: Path
+) -> None:
+    second = damaged.find(MARK, damaged.find(MARK) + 1)
+    photos_ddpma.write_bytes(damaged[: second - 8] + b"damage!!" + damaged[second:])
+    out = photos_ddpma.parent / "out"
+    ended = ddpm("archive", "extract", photos_ddpma, "-o", out, "--model", tiny_model)
+    assert ended.code == 3
+    assert "drawing-1.png" in files_below(out)
+    assert " of 6 images are lost (" in ended.stderr
+
+
+def test_an_archive_without_its_index_is_written_and_told(
+    ddpm: Callable, photos: Path, photos_ddpma: Path, made: bytes, tiny_model: Path
+) -> None:
+    photos_ddpma.write_bytes(b"\0" + made[1:])
+    out = photos_ddpma.parent / "out"
+    ended = ddpm("archive", "extract", photos_ddpma, "-o", out, "--model", tiny_model)
+    assert (ended.code, len(files_below(out))) == (3, 10)
+    assert "every image was found without it: make the archive again" in ended.stderr
 
 
 def test_as_a_process(photos: Path, photos_ddpma: Path, tiny_model: Path) -> None:
@@ -388,12 +439,12 @@ def test_as_a_process(photos: Path, photos_ddpma: Path, tiny_model: Path) -> Non
     )
     assert (made.returncode, made.stdout) == (1, b"")
     assert b"bad.png: not an image in a format that Pillow reads" in made.stderr
-    own.write_bytes(own.read_bytes()[:-120])
+    own.write_bytes(own.read_bytes() + b"more")
     ended = subprocess.run(
         [*command, "extract", own, "-o", out, "--model", tiny_model], capture_output=True, check=False
     )
     assert (ended.returncode, ended.stdout) == (3, b"")
-    assert f"{10 - len(files_below(out))} of 10 images are lost (" in ended.stderr.decode()
+    assert "4 bytes follow the end of the archive: cut them off" in ended.stderr.decode()
     assert equal(out / "below" / "grey.png", photos / "below" / "grey.png")
 
 

@@ -1,15 +1,14 @@
-"""Makes the golden archive of a new version: python tests/golden/make_archive.py archive-v1 v1 [uniform]
+"""Makes the golden archive of a version: python tests/golden/make_archive.py archive-v1 v1 [T]
 
-Arguments: the new folder, and the golden folder whose tiny model the archive is coded with, by bits back unless by the
-uniform channel. The folder gets the archive
-and a manifest with the sha256 of every image's pixels. It is append-only (tests/archive/test_golden_archive.py).
+Arguments: the new folder, the golden folder whose tiny model codes the archive, and for bits back the number of noise
+levels of the embedded Gaussian model. The folder gets the archive and a manifest with the sha256 of every image's
+pixels. It is append-only: tests/archive/test_golden_archive.py decodes it for ever.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import lzma
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,22 +17,16 @@ import make
 from PIL import Image
 
 from ddpmcodec import archive
-from ddpmcodec.networks import checkpoint
-from ddpmcodec.networks.model import Model
+from ddpmcodec.networks.context.model_file import load_model
 
-LEVELS = [1.5, 6.0, 30.0, 200.0]  # grey levels
-EFFORT = 1
+EFFORT = 2
 ARCHIVE = "images.ddpma"
 
 
-def model_of(folder: Path) -> Model:
-    return checkpoint.parse(lzma.decompress((folder / make.MODEL).read_bytes()), folder.name)
-
-
 def pictures() -> dict[str, Image.Image]:
-    """Every mode, several sizes, metadata, and enough small images for batches of bits back."""
-    found = {f"modes/{name}.png": image for name, image in make.pictures().items() if name != "chunked"}
-    whole = make.pictures()["groups"]
+    """Every mode, several sizes, metadata, and enough small images for runs of several."""
+    found = {f"modes/{name}.png": image for name, image in make.pictures().items() if name != "tiles"}
+    whole = make.pictures()["photo"]
     found |= {f"{i:02}.jpg": whole.crop((i, i // 2, i + 9, i // 2 + 7)) for i in range(16)}
     found["modes/alpha.png"].info.update(icc_profile=b"no profile, but bytes", exif=b"Exif\0\0MM of one")
     found["03.jpg"].info.update(icc_profile=b"no profile, but bytes")
@@ -47,17 +40,23 @@ def facts(name: str, image: Image.Image) -> dict[str, Any]:
     return {"name": name, "mode": image.mode, "size": list(image.size), "sha256": pixels, **kept}
 
 
-def main(target: str, source: str, channel: str = "bits back") -> None:
-    folder = Path(__file__).parent / target
+def create(images: dict[str, Image.Image], source: Path, levels: int | None) -> bytes:
+    """By bits back initial bits are coded by the embedded model."""
+    model = load_model(source / make.MODEL) if levels is None else None
+    return archive.create(images.items(), levels=levels, effort=EFFORT, model=model)
+
+
+def main(target: str, source: str, levels: str | None = None) -> None:
+    folder, count = make.GOLDEN / target, None if levels is None else int(levels)
     if folder.exists():
-        sys.exit(f"{folder} exists: golden files are never changed, name a new version")
-    images, levels = pictures(), None if channel == "uniform" else LEVELS
-    data = archive.create(images.items(), levels=levels, effort=EFFORT, model=model_of(folder.parent / source))
+        sys.exit(f"{folder} exists: golden files are never changed; name a new folder")
+    images = pictures()
+    data = create(images, folder.parent / source, count)
     folder.mkdir()
-    (folder / ARCHIVE).write_bytes(data)
+    make.write(folder, ARCHIVE, data)
     manifest = {
         "model": source,
-        "levels": levels,
+        "levels": count,
         "effort": EFFORT,
         "sha256": hashlib.sha256(data).hexdigest(),
         "images": [facts(name, image) for name, image in images.items()],

@@ -1,0 +1,220 @@
+"""Decodes images of an archive: every undamaged image is restored, then an error names those that are lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ddpmcodec.archive.blocks import Pixels, RunDecoder, decode_block
+from ddpmcodec.archive.sources import Given, Source, decoder_of, split_source
+from ddpmcodec.codec.batching import Progress
+from ddpmcodec.codec.decoder import decode_files
+from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, TruncatedError
+from ddpmcodec.format import ddpm
+from ddpmcodec.format.block import Block, Coding, Entry
+from ddpmcodec.format.ddpma import Archive, Index, Parts, find_images, split
+from ddpmcodec.format.sections import unpack_alpha, unpack_metadata
+from ddpmcodec.images import Planes, to_image
+from ddpmcodec.parallel import run_all
+
+Extracted = tuple[str, Image.Image]
+Result = tuple[Entry, Image.Image | FormatError]
+
+
+def read_index(data: bytes) -> Index:
+    """What an archive says of itself, without decoding an image. Raises FormatError."""
+    return split(data).index
+
+
+def names(data: bytes) -> list[str]:
+    """The names of the images in the order they were given. Raises FormatError."""
+    return [entry.name for entry in read_index(data).entries]
+
+
+def extract(
+    data: bytes, names: Iterable[str] | None = None, *, model: Source = None, progress: Progress | None = None
+) -> Iterator[Extracted]:
+    """(name, image) of all images, or of those named, in the order in which they are decoded.
+
+    Only blocks that hold such images are decoded. Of a damaged archive every undamaged image comes out; then
+    TruncatedError, ChecksumError or CorruptError names those that are lost, ChecksumError says that the index or a head
+    is damaged though no image is, or FormatError that bytes follow the end.
+
+    Raises at once DdpmError for a name that is not there, FormatError where there is no index and no block or names
+    lead out of a folder, and ModelError.
+    """
+    archive = split(data)
+    wanted = find_images(archive.index, None if names is None else list(names))
+    return _Reader(archive, wanted, names is None, model, progress).images()
+
+
+def test(data: bytes, *, model: Source = None, progress: Progress | None = None) -> int:  # noqa: PT028
+    """Decode and check all images and return their number. Raises as `extract`."""
+    return sum(1 for _ in extract(data, model=model, progress=progress))
+
+
+class _Job(NamedTuple):
+    """A block, and the places in it of the images that are wanted."""
+
+    block: Block
+    parts: Parts
+    wanted: frozenset[int]
+
+
+class _Reader:
+    """Decodes as many blocks at a time as there are threads, and keeps account of what is lost, with the reasons."""
+
+    def __init__(
+        self, archive: Archive, wanted: Sequence[Entry], everything: bool, model: Source, progress: Progress | None
+    ) -> None:
+        self.archive, self.everything, self.progress = archive, everything, progress
+        numbers = {entry.number for entry in wanted}
+        jobs = (
+            _Job(block, parts, frozenset(i for i, entry in enumerate(block.entries) if entry.number in numbers))
+            for block, parts in zip(archive.index.blocks, archive.parts, strict=True)
+        )
+        self.jobs = [job for job in jobs if job.wanted]
+        codings = [job.block.coding for job in self.jobs if job.block.coding is not None]
+        self.given = split_source(model, any(coding.levels for coding in codings))
+        self.decoders = _decoders(codings, self.given, progress)
+        self.lost: dict[int, tuple[str, FormatError]] = {}
+        heads = sum(not job.parts.intact for job in self.jobs)
+        self.faults = list[FormatError]()
+        if heads:
+            self.faults.append(ChecksumError(f"the heads of {heads} of {len(self.jobs)} blocks are damaged"))
+
+    def images(self) -> Iterator[Extracted]:
+        threads = torch.get_num_threads()
+        for start in range(0, len(self.jobs), threads):
+            for results in run_all(self._decode, self.jobs[start : start + threads]):
+                for entry, image in results:
+                    if isinstance(image, FormatError):
+                        self.lost[entry.number] = entry.name, image
+                    else:
+                        yield entry.name, image
+        if error := self._account():
+            raise error
+
+    def _decode(self, job: _Job) -> list[Result]:
+        return self._files(job) if job.block.coding is None else self._stack(job, job.block.coding)
+
+    def _files(self, job: _Job) -> list[Result]:
+        """Together, or one by one where one of them is damaged."""
+        entries = [job.block.entries[i] for i in sorted(job.wanted)]
+        files = [job.parts.sections[i] for i in sorted(job.wanted)]
+        try:
+            return self._decode_files(entries, files)
+        except FormatError:
+            results = list[Result]()
+            for entry, file in zip(entries, files, strict=True):
+                try:
+                    results += self._decode_files([entry], [file])
+                except FormatError as error:
+                    results.append((entry, error))
+            return results
+
+    def _decode_files(self, entries: Sequence[Entry], files: Sequence[bytes]) -> list[Result]:
+        cut = [_whole_file(entry, file) for entry, file in zip(entries, files, strict=True)]
+        decoded = decode_files(cut, self.given.context, self.progress)
+        return [(entry, found.image) for entry, found in zip(entries, decoded, strict=True)]
+
+    def _stack(self, job: _Job, coding: Coding) -> list[Result]:
+        """The wanted images of a block; decodes no further than the last of them."""
+        results, left, place = list[Result](), set(job.wanted), 0
+        words = np.frombuffer(job.parts.words[: len(job.parts.words) // 4 * 4], "<u4").astype(np.uint32)
+        try:
+            for run in decode_block(words, job.block, self.decoders[_key(coding)]):
+                for number, colour in enumerate(run, start=place):
+                    if number in left:
+                        results.append(_finished(job, number, colour))
+                        left.remove(number)
+                place += len(run)
+                if not left and place < len(job.block.entries):
+                    return results
+        except FormatError as error:
+            if not left:
+                self.faults.append(error)
+            cut = len(job.parts.words) < 4 * job.block.words
+            reason = TruncatedError("the archive ends inside a block") if cut else error
+            results += [(job.block.entries[i], reason) for i in sorted(left)]
+        return results
+
+    def _account(self) -> FormatError | None:
+        """What is wrong with the archive, as far as it concerns what was asked for."""
+        archive = self.archive
+        unknown = sorted(set(range(archive.index.total)) - {entry.number for entry in archive.index.entries})
+        if self.lost or (unknown and self.everything):
+            return self._losses(unknown if self.everything else [])
+        if archive.damage is not None:
+            return ChecksumError(
+                f"the index is damaged ({archive.damage}); every image was found without it: make the archive again"
+            )
+        if self.faults:
+            return ChecksumError(f"{self.faults[0]}; every image was found all the same: make the archive again")
+        if archive.following:
+            return FormatError(f"{archive.following} bytes follow the end of the archive: cut them off")
+        return None
+
+    def _losses(self, unknown: Sequence[int]) -> FormatError:
+        lost = [self.lost[number] for number in sorted(self.lost)]
+        said = [name for name, _ in lost]
+        if unknown:
+            said.append(f"number {_ranges(unknown)}, whose names are lost with their blocks")
+        reason = lost[0][1] if lost else self.archive.damage
+        kind: type[FormatError] = CorruptError if isinstance(reason, CorruptError) else ChecksumError
+        if self.archive.missing:
+            kind = TruncatedError
+        count = len(lost) + len(unknown)
+        return kind(f"{count} of {self.archive.index.total} images are lost ({', '.join(said)}): {reason}")
+
+
+def _key(coding: Coding) -> tuple[bytes, int, tuple[int, ...], bytes, tuple[tuple[str, object], ...]]:
+    return coding.model_id, coding.effort, coding.levels, coding.latent_id, tuple(sorted(coding.profile.items()))
+
+
+def _decoders(codings: Sequence[Coding], given: Given, progress: Progress | None) -> dict[object, RunDecoder]:
+    """One for all blocks that are coded alike."""
+    return {_key(coding): decoder_of(coding, given, progress) for coding in codings}
+
+
+def _whole_file(entry: Entry, file: bytes) -> ddpm.Sections:
+    """Raises FormatError unless the file is all there, and of the image that the head speaks of."""
+    if len(file) < entry.length:
+        raise TruncatedError(f"the archive ends {entry.length - len(file)} bytes before {entry.name} does")
+    cut = ddpm.split(file)
+    cut.require_whole()
+    header = cut.header
+    if (header.mode, header.width, header.height) != (entry.mode, entry.width, entry.height):
+        raise CorruptError(f"{entry.name} is another image than the archive says: the data is damaged")
+    return cut
+
+
+def _finished(job: _Job, place: int, colour: Pixels) -> Result:
+    """The image of these colours, unless what the stack does not hold of it is damaged."""
+    entry = job.block.entries[place]
+    try:
+        alpha = _alpha(entry, job.parts.sections[place])
+        icc, exif = (_value(job.parts, value) for value in (entry.icc, entry.exif))
+    except FormatError as error:
+        return entry, error
+    return entry, to_image(Planes(entry.mode, colour, alpha, icc.get("icc_profile", b""), exif.get("exif", b"")))
+
+
+def _alpha(entry: Entry, section: bytes) -> Pixels | None:
+    return unpack_alpha(section, entry.height, entry.width) if entry.mode in ("LA", "RGBA") else None
+
+
+def _value(parts: Parts, place: int) -> dict[str, bytes]:
+    return unpack_metadata(parts.values[place - 1]) if place else {}
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """ "3, 7 to 9", counted from 1."""
+    groups = groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0])
+    runs = [[number + 1 for _, number in group] for _, group in groups]
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs)

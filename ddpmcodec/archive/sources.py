@@ -1,0 +1,101 @@
+"""Which models code an archive: a context model, and for bits back a Gaussian model or the paper's network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+
+import numpy.typing as npt
+
+from ddpmcodec import models
+from ddpmcodec.archive.blocks import ContextCoder, Encoded, Pixels, RunDecoder
+from ddpmcodec.codec.batching import Progress
+from ddpmcodec.errors import ModelError
+from ddpmcodec.format.block import Coding
+from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.networks.context.model_file import KIND, find_model, load_model, read_metadata
+from ddpmcodec.networks.ddpm import PaperDenoiser
+
+if TYPE_CHECKING:
+    from ddpmcodec.networks.gaussian import GaussianModel
+
+LatentSource: TypeAlias = "GaussianModel | PaperDenoiser | str | Path | None"
+Source: TypeAlias = "ContextModel | LatentSource"
+
+
+class LatentCoder(Protocol):
+    """Codes blocks by bits back (`archive.bits_back`)."""
+
+    def coding(self, context: Coding) -> Coding:
+        """What the archive says of it. context: of the images that are initial bits."""
+
+    def encode_block(self, images: Sequence[Pixels], context: ContextCoder) -> tuple[Encoded, RunDecoder]:
+        """As `blocks.encode_block`, and what decodes it."""
+
+
+class Given(NamedTuple):
+    """The model that a caller names, as what it is. context: of files, stacks, and initial bits. latent: for bits back.
+    None: the embedded ones."""
+
+    context: ContextModel | None = None
+    latent: LatentSource = None
+
+
+def split_source(source: Source, bits_back: bool) -> Given:
+    """bits_back: whether that is what a model of unknown kind is for. Raises ModelError."""
+    if source is None:
+        return Given()
+    if isinstance(source, ContextModel):
+        return Given(source)
+    if not isinstance(source, (str, Path)):
+        return Given(latent=source)
+    kind = _kind_of(source)
+    if kind == KIND or (kind is None and not bits_back and not Path(source).is_dir()):
+        return Given(load_model(source))
+    return Given(latent=source)
+
+
+def _kind_of(source: str | Path) -> str | None:
+    """Of a model file, by name or path; None for what is none."""
+    path = models.path(source) if isinstance(source, str) and source in models.names() else Path(source)
+    if not path.is_file():
+        return None
+    try:
+        return str(read_metadata(path.read_bytes(), str(path)).get("kind"))
+    except (ModelError, OSError):
+        return None
+
+
+def latent_coder(source: LatentSource, levels: npt.ArrayLike | int | None, progress: Progress | None) -> LatentCoder:
+    """To encode with. Raises ModelError, and DdpmError for levels that cannot be."""
+    from ddpmcodec.archive import bits_back
+
+    return bits_back.encoder(source, levels, progress)
+
+
+def decoder_of(coding: Coding, given: Given, progress: Progress | None) -> RunDecoder:
+    """For a block that was coded so. Raises ModelError when a model is missing or another one, or computes other
+    numbers than it did where the archive was written; FormatError for a numerics profile that says nonsense."""
+    context = ContextCoder(_context_model(coding.model_id, given.context), coding.effort, progress)
+    if not coding.levels:
+        return context
+    from ddpmcodec.archive import bits_back
+
+    return bits_back.decoder(coding, given.latent, context, progress)
+
+
+def _context_model(model_id: bytes, given: ContextModel | None) -> ContextModel:
+    if given is None:
+        return find_model(model_id)
+    refuse_another(given.id, model_id)
+    return given
+
+
+def refuse_another(found: bytes, expected: bytes) -> None:
+    """Raises ModelError unless a model's id begins with the archive's."""
+    if not found.startswith(expected):
+        raise ModelError(
+            f"the archive was written with model {expected.hex()}, and the given model is"
+            f" {found[: len(expected)].hex()}: decode with the model that wrote it (--model PATH)"
+        )

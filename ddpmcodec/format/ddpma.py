@@ -1,0 +1,336 @@
+r"""The .ddpma archive, version 1: an index, then blocks of images, each of which describes itself once more.
+
+    header   4      magic DD 41 0D 0A: a text-mode transfer changes its line end, a 7-bit one its first byte
+             1      version
+             varint length of the index
+             4      CRC-32 of all of the above and the index
+    index    raw deflate of: number of blocks; of each the length of its head as it stands in the block, the length of
+             the same before deflate (varints), and the head
+    blocks   4      mark DD 42 0D 0A
+             varint length of the head
+             4      CRC-32 of mark, length and head
+             head   raw deflate, see block.py
+             body   of files: .ddpm files. Of images on a stack: the distinct ICC profiles and EXIF blocks
+                    (`sections.pack_metadata`), the alpha sections, the words of the stack (32 bits, little endian) from
+                    its top, as a decoder takes them
+
+Where the index is damaged, it is rebuilt from the heads of the blocks, which are found by their marks.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, TruncatedError
+from ddpmcodec.format.block import BITS_BACK, FILES, LEVEL_UNIT, Block, Coding, Entry, pack_head, parse_head
+from ddpmcodec.format.sections import RAW_DEFLATE, inflate
+from ddpmcodec.format.varint import Reader, pack_varint
+
+MAGIC = b"\xddA\r\n"
+MARK = b"\xddB\r\n"
+VERSION = 1
+CRC_BYTES = 4
+MAX_INDEX = 1 << 26  # bytes, before compression
+MAX_HEAD = 1 << 22
+
+
+@dataclass(frozen=True)
+class Index:
+    """All that an archive says of itself: the heads of its blocks."""
+
+    blocks: tuple[Block, ...]
+
+    @cached_property
+    def entries(self) -> tuple[Entry, ...]:
+        """All images, in the order they were given."""
+        return tuple(sorted((entry for block in self.blocks for entry in block.entries), key=lambda e: e.number))
+
+    @property
+    def total(self) -> int:
+        """Images that the archive had when it was made."""
+        return max((block.total for block in self.blocks), default=0)
+
+
+class Parts(NamedTuple):
+    """The body of a block; in a prefix of an archive, parts are short or empty. intact: its own head is undamaged."""
+
+    values: tuple[bytes, ...]
+    sections: tuple[bytes, ...]  # of the images: files, or alpha sections
+    words: bytes
+    intact: bool
+
+
+@dataclass(frozen=True)
+class Archive:
+    """An archive, or what there is of it. damage: what is wrong with the index, where it was rebuilt."""
+
+    index: Index
+    parts: tuple[Parts, ...]  # of the blocks
+    missing: int  # bytes
+    following: int  # bytes behind the end
+    index_bytes: int  # of header and index
+    damage: FormatError | None = None
+
+
+def check_name(name: str) -> str | None:
+    """What is wrong with an image's name, or None: names are relative paths with /, below the folder of extraction."""
+    if any(part in ("", ".", "..") for part in name.split("/")):
+        return "it is not a path inside a folder"
+    if re.match("[A-Za-z]:", name):
+        return "it begins with a drive"
+    if "\\" in name or not name.isprintable():
+        return "it has a backslash or characters that are not printable"
+    return None
+
+
+# --- writing
+
+
+class Packed(NamedTuple):
+    """A block to write. Lengths in `head` are filled in by `packed`."""
+
+    head: Block
+    body: bytes
+
+
+def packed(head: Block, values: Sequence[bytes], sections: Sequence[bytes], words: bytes = b"") -> Packed:
+    """A block with its parts. sections: of the images, as in `Parts`."""
+    entries = tuple(replace(entry, length=len(s)) for entry, s in zip(head.entries, sections, strict=True))
+    lengths = tuple(map(len, values))
+    head = replace(head, entries=entries, value_lengths=lengths, words=len(words) // 4)
+    return Packed(head, b"".join([*values, *sections, words]))
+
+
+def assemble(blocks: Sequence[Packed]) -> bytes:
+    """The whole archive; how many images it has is filled in here."""
+    total = sum(len(block.head.entries) for block in blocks)
+    heads = [pack_head(replace(block.head, total=total)) for block in blocks]
+    deflated = [_deflate(head) for head in heads]
+    facts = b"".join(pack_varint(len(d)) + pack_varint(len(h)) + h for d, h in zip(deflated, heads, strict=True))
+    index = _checked(MAGIC + bytes([VERSION]), _deflate(pack_varint(len(blocks)) + facts))
+    bodies = [_checked(MARK, head) + block.body for head, block in zip(deflated, blocks, strict=True)]
+    return b"".join([index, *bodies])
+
+
+def _deflate(data: bytes) -> bytes:
+    return zlib.compress(data, level=9, wbits=RAW_DEFLATE)
+
+
+def _checked(start: bytes, content: bytes) -> bytes:
+    """Start, length, CRC-32 of all, content."""
+    start += pack_varint(len(content))
+    return start + zlib.crc32(content, zlib.crc32(start)).to_bytes(CRC_BYTES, "little") + content
+
+
+# --- reading
+
+
+def split(data: bytes) -> Archive:
+    """Cut an archive, or a prefix of one, at the lengths that its index declares.
+
+    Missing bytes, and those that follow the end, are counted, not refused. A damaged index is rebuilt from the blocks.
+    Raises TruncatedError when the data ends inside the index, FormatError when it is no archive of this version, its
+    index contradicts itself, or it is damaged and no block is found.
+    """
+    try:
+        index, head_lengths, start = _parse_index(data)
+    except FormatError as error:
+        found = _scan(data)
+        if not found:
+            raise
+        return _rebuilt(data, found, error)
+    places, end = _places(index, head_lengths, start)
+    intact = [_packed_head(data, begin) is not None for begin, _ in places]
+    bodies = [body for _, body in places] if all(intact) else _moved(data, index, places, intact)
+    parts = [_cut(block, data, *at) for block, at in zip(index.blocks, zip(bodies, intact, strict=True), strict=True)]
+    return Archive(index, tuple(parts), max(0, end - len(data)), max(0, len(data) - end), start)
+
+
+def _parse_index(data: bytes) -> tuple[Index, list[int], int]:
+    """And of each block the length of its head there, and where the index ends."""
+    if data[: len(MAGIC)] != MAGIC[: len(data)]:
+        raise FormatError(
+            f"not an archive: it starts with {data[:4].hex(' ')}, not {MAGIC.hex(' ')}; give a .ddpma file"
+        )
+    reader = Reader(data)
+    reader.take(len(MAGIC))
+    if (version := reader.take(1)[0]) != VERSION:
+        raise FormatError(f"archive version {version} (this program reads {VERSION}): a newer ddpmcodec is needed")
+    if (content := _content(reader, 0)) is None:
+        raise ChecksumError("the index is damaged: its checksum does not match")
+    found, ended = inflate(content, MAX_INDEX)
+    if not ended:
+        raise FormatError(f"the index holds more than {MAX_INDEX} bytes, or bytes follow its end")
+    return *_parse_heads(Reader(found, "the index")), reader.position
+
+
+def _content(reader: Reader, start: int) -> bytes | None:
+    """What `_checked` wrote at `start`, read from behind its first bytes; None where its check does not match."""
+    length = reader.varint()
+    covered = reader.data[start : reader.position]
+    check, content = int.from_bytes(reader.take(CRC_BYTES), "little"), reader.take(length)
+    return content if zlib.crc32(content, zlib.crc32(covered)) == check else None
+
+
+def _parse_heads(reader: Reader) -> tuple[Index, list[int]]:
+    blocks, lengths = [], []
+    try:
+        for _ in range(reader.varint()):
+            lengths.append(reader.varint())
+            blocks.append(parse_head(reader.take(reader.varint())))
+    except TruncatedError as error:  # of an index that is all there
+        raise FormatError(f"the index contradicts itself ({error}): the archive is damaged") from error
+    index = Index(tuple(blocks))
+    names, numbers = {entry.name for entry in index.entries}, {entry.number for entry in index.entries}
+    if not len(index.entries) == len(names) == len(numbers) == index.total or reader.position != len(reader.data):
+        raise FormatError("the index contradicts itself: images are missing, or two have one name or one place")
+    return index, lengths
+
+
+Place = tuple[int, int]  # where a block begins, and where its body does
+
+
+def _places(index: Index, head_lengths: Sequence[int], start: int) -> tuple[list[Place], int]:
+    """And the end of the last block."""
+    places = []
+    for block, length in zip(index.blocks, head_lengths, strict=True):
+        body = start + len(MARK) + len(pack_varint(length)) + CRC_BYTES + length
+        places.append((start, body))
+        start = body + sum(block.part_lengths())
+    return places, start
+
+
+def _packed_head(data: bytes, start: int) -> tuple[bytes, int] | None:
+    """The head of the block that begins there, deflated, and its end; None where there is none, or it is damaged."""
+    reader = Reader(data, "a block")
+    reader.position = start
+    try:
+        content = _content(reader, start) if reader.take(len(MARK)) == MARK else None
+    except FormatError:
+        return None
+    return None if content is None else (content, reader.position)
+
+
+class _Found(NamedTuple):
+    """A block whose head is undamaged, and where its body begins."""
+
+    block: Block
+    body: int
+
+
+def _block_at(data: bytes, start: int) -> _Found | None:
+    if (found := _packed_head(data, start)) is None:
+        return None
+    try:
+        head, ended = inflate(found[0], MAX_HEAD)
+        return _Found(parse_head(head), found[1]) if ended else None
+    except FormatError:
+        return None
+
+
+def _scan(data: bytes) -> list[_Found]:
+    """All blocks whose heads are undamaged, wherever they lie; of those with the same images the first."""
+    found, numbers, place = list[_Found](), set[int](), data.find(MARK)
+    while place >= 0:
+        block = _block_at(data, place)
+        if block is not None and numbers.isdisjoint(own := {entry.number for entry in block.block.entries}):
+            numbers |= own
+            found.append(block)
+        place = data.find(MARK, block.body if block else place + 1)
+    return found
+
+
+def _moved(data: bytes, index: Index, places: Sequence[Place], intact: Sequence[bool]) -> list[int]:
+    """Where bodies begin. What is not where the index says may be elsewhere: bytes were lost, or came in between."""
+    found = _scan(data)
+    return [
+        body if there else next((other.body for other in found if other.block == block), body)
+        for block, (_, body), there in zip(index.blocks, places, intact, strict=True)
+    ]
+
+
+def _rebuilt(data: bytes, found: Sequence[_Found], damage: FormatError) -> Archive:
+    names: set[str] = set()
+    for block, _ in found:
+        own = {entry.name for entry in block.entries}
+        if not names.isdisjoint(own):
+            raise FormatError("two images have one name: the archive is damaged")
+        names |= own
+    parts = tuple(_cut(block, data, body, True) for block, body in found)
+    end = max(body + sum(block.part_lengths()) for block, body in found)
+    index = Index(tuple(block for block, _ in found))
+    return Archive(index, parts, max(0, end - len(data)), max(0, len(data) - end), 0, damage)
+
+
+def _cut(block: Block, data: bytes, position: int, intact: bool) -> Parts:
+    parts = []
+    for length in block.part_lengths():
+        parts.append(data[position : position + length])
+        position += length
+    values = len(block.value_lengths)
+    return Parts(tuple(parts[:values]), tuple(parts[values:-1]), parts[-1], intact)
+
+
+def find_images(index: Index, names: Sequence[str] | None) -> list[Entry]:
+    """The images of these names, or all. Raises FormatError for names that lead out of a folder, and DdpmError for one
+    that is not there."""
+    for entry in index.entries:
+        if problem := check_name(entry.name):
+            raise FormatError(f"the archive holds an image named {entry.name!r}: {problem}; it is not extracted")
+    if names is None:
+        return list(index.entries)
+    by_name = {entry.name: entry for entry in index.entries}
+    if missing := [name for name in names if name not in by_name]:
+        lost = index.total - len(index.entries)
+        more = f", of which {lost} images are lost" if lost else ""
+        raise DdpmError(f"there is no image {missing[0]!r} in the archive{more}: `ddpmcodec archive list` names all")
+    return sorted({by_name[name] for name in names}, key=lambda entry: entry.number)
+
+
+# --- facts
+
+
+def describe(data: bytes) -> dict[str, Any]:
+    """Facts for people and scripts, all of them JSON values, without decoding an image. Raises FormatError."""
+    archive = split(data)
+    index = archive.index
+    whole = len(data) + archive.missing - archive.following
+    dims = sum(e.pixels * (e.channels + (e.mode in ("LA", "RGBA"))) for e in index.entries)
+    codings = [block.coding for block in index.blocks if block.coding is not None]
+    return {
+        "format_version": VERSION,
+        "bytes": len(data),
+        "missing_bytes": archive.missing,
+        "following_bytes": archive.following,
+        "bits_per_dim": 8 * whole / max(dims, 1),
+        "index_bytes": archive.index_bytes,
+        "index_damaged": archive.damage is not None,
+        "images_lost": index.total - len(index.entries),
+        **_codings(codings),
+        "blocks": len(index.blocks),
+        "images_on_stacks": sum(len(block.entries) for block in index.blocks if block.kind != FILES),
+        "images_by_bits_back": sum(
+            run.images for block in index.blocks if block.kind == BITS_BACK for run in block.runs if not run.initial
+        ),
+        "images": [
+            {"name": entry.name, "mode": entry.mode, "width": entry.width, "height": entry.height}
+            for entry in index.entries
+        ],
+    }
+
+
+def _codings(codings: Sequence[Coding]) -> dict[str, Any]:
+    """Of the stacks: all blocks of an archive that this program writes have one effort and the same levels."""
+    latent = next((coding for coding in codings if coding.levels), None)
+    return {
+        "model_ids": sorted({coding.model_id.hex() for coding in codings}),
+        "effort": codings[0].effort if codings else None,
+        "latent_model_id": latent.latent_id.hex() if latent else None,
+        "levels": [level / LEVEL_UNIT for level in latent.levels] if latent else [],
+        "profile": (latent.profile or None) if latent else None,
+    }

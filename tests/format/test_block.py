@@ -1,0 +1,122 @@
+"""Heads of blocks: read as they were written, small, and refused where a decoder could not rely on them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ddpmcodec.errors import FormatError
+from ddpmcodec.format.block import Block, Coding, Entry, Run, pack_head, parse_head
+from ddpmcodec.format.header import MODES
+from ddpmcodec.format.varint import pack_varint
+
+CODING = Coding(b"1234", 2)
+BITS_BACK = Coding(b"1234", 3, (700, 900, 5000, 5001), b"abcd", {"threads": 1, "torch": "2"})
+
+
+def entry(name: str = "a", width: int = 4, height: int = 4, mode: str = "RGB", number: int = 0) -> Entry:
+    return Entry(name, mode, width, height, number)
+
+
+def test_a_head_by_bits_back_comes_back() -> None:
+    entries = (
+        Entry("a/b.png", "RGBA", 40, 3, 7, length=2, icc=1, exif=2),
+        Entry("a/é.png", "RGB", 40, 3, 2),
+        Entry("z", "RGB", 7, 7, 0),
+    )
+    block = Block(entries, 9, BITS_BACK, (Run(2, 1 << 31), Run(1, 5, initial=True)), (3, 1), 99)
+    assert parse_head(pack_head(block)) == block
+    assert block.part_lengths() == [3, 1, 2, 0, 0, 396]
+
+
+names = st.text(min_size=1, max_size=8).filter(lambda name: name.isprintable())
+sides = st.integers(1, 1 << 14)
+entries = st.builds(Entry, names, st.sampled_from(MODES), sides, sides, st.integers(0, 999), st.integers(0, 300))
+
+
+@settings(max_examples=60)
+@given(st.lists(entries, min_size=1, unique_by=(lambda e: e.name, lambda e: e.number)))
+def test_any_files_come_back(found: list[Entry]) -> None:
+    block = Block(tuple(found), 1000)
+    assert parse_head(pack_head(block)) == block
+
+
+levels = st.lists(st.integers(1, 1 << 26), unique=True, max_size=9).map(lambda found: tuple(sorted(found)))
+
+
+@settings(max_examples=60)
+@given(levels, st.integers(1, 3), st.lists(st.integers(0, (1 << 32) - 1), min_size=1, max_size=5))
+def test_any_coding_comes_back(found: tuple[int, ...], effort: int, checks: list[int]) -> None:
+    images = tuple(entry(str(i), number=i) for i in range(len(checks)))
+    coding = Coding(b"1234", effort, found, b"abcd" if found else b"")
+    block = Block(images, len(images), coding, tuple(Run(1, check) for check in checks), words=6)
+    assert parse_head(pack_head(block)) == block
+
+
+@settings(max_examples=200)
+@given(st.binary(max_size=120))
+def test_any_bytes_are_read_or_refused(content: bytes) -> None:
+    try:
+        found = parse_head(content)
+    except FormatError:
+        return
+    assert isinstance(found, Block)
+
+
+def test_a_head_with_more_or_less_of_it_is_refused() -> None:
+    packed = pack_head(Block((entry(), entry("b", number=1)), 2, BITS_BACK, (Run(2),), (), 9))
+    for length in range(len(packed)):
+        with pytest.raises(FormatError, match="the head of a block contradicts itself"):
+            parse_head(packed[:length])
+    with pytest.raises(FormatError, match="bytes follow its end"):
+        parse_head(packed + b"\0")
+
+
+@pytest.mark.parametrize(
+    ("block", "problem"),
+    [
+        (Block((), 0), "a block of 0 images"),
+        (Block((entry(),), 0), "an archive of 0 images, and a block with others"),
+        (Block((entry(number=5),), 5), "an archive of 5 images"),
+        (Block((entry(),), 1 << 21), "an archive of 2097152 images"),
+        (Block((entry(), entry("b")), 2), "one name or one place"),
+        (Block((entry(), entry(number=1)), 2), "one name or one place"),
+        (Block((entry(width=0),), 1), "a is 0 x 4 pixels"),
+        (Block((entry(width=1 << 16, height=1 << 16),), 1), "a is 65536 x 65536 pixels"),
+        (Block((entry(width=300, height=300),), 1, CODING, (Run(1),)), "a is 300 x 300 pixels"),
+        (Block((replace(entry(), icc=1),), 1, CODING, (Run(1),)), "metadata that is not there"),
+        (Block((entry(),), 1, CODING, (Run(2),)), "runs of 2 of 1 images"),
+        (Block((entry(),), 1, CODING, (Run(1), Run(0))), "a run of 0 images"),
+        (Block((entry(), entry("b", 5, number=1)), 2, CODING, (Run(2),)), "a run of 2 images, 2 sizes"),
+        (Block((entry(), entry("b", mode="L", number=1)), 2, CODING, (Run(2),)), "a run of 2 images, 2 sizes"),
+        (
+            Block(tuple(entry(str(i), 256, 256, number=i) for i in range(3)), 3, CODING, (Run(3),)),
+            "a run of 3 images, 1 sizes and 196608 pixels",
+        ),
+        (Block((entry(),), 1, CODING, (Run(1, initial=True),)), "a run of 1 images"),
+        (Block((entry(), entry("b", number=1)), 2, BITS_BACK, (Run(2, initial=True),)), "a run of 2 images"),
+        (Block((entry(),), 1, replace(CODING, effort=4), (Run(1),)), "a block of effort 4"),
+        (Block((entry(),), 1, replace(CODING, model_id=b"12"), (Run(1),)), "model ids of 2 and 0 bytes"),
+        (Block((entry(),), 1, replace(BITS_BACK, levels=(5, 5)), (Run(1),)), "the noise levels do not increase"),
+        (Block((entry(),), 1, replace(BITS_BACK, levels=(1 << 27,)), (Run(1),)), "the noise levels do not increase"),
+        (Block((entry(),), 1, replace(BITS_BACK, levels=tuple(range(1, 4099))), (Run(1),)), "the noise levels"),
+    ],
+)
+def test_blocks_that_cannot_be_are_refused(block: Block, problem: str) -> None:
+    with pytest.raises(FormatError, match=problem):
+        pack_head(block)
+
+
+def test_claims_are_checked_before_anything_is_allocated() -> None:
+    """A head that claims what would take gigabytes."""
+    for numbers, problem in [
+        ([1, 0, 1 << 30], "1073741824 numbers where 512 are the most"),
+        ([1, 0, 512], "the data ends"),
+        ([1, 3, 1], "a block of kind 3"),
+        ([1, 0, 1, 0, 5, 1, 1], "tuple index out of range"),
+    ]:
+        with pytest.raises(FormatError, match=problem):
+            parse_head(b"".join(map(pack_varint, numbers)))

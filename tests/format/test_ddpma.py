@@ -1,0 +1,195 @@
+"""Archives as bytes: read as they were written, found again where the index is damaged, and without PyTorch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zlib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ddpmcodec.errors import DdpmError, FormatError, TruncatedError
+from ddpmcodec.format import ddpma
+from ddpmcodec.format.block import Block, Coding, Entry, Run
+from ddpmcodec.format.ddpma import MARK, Archive, Packed, Parts, assemble, describe, find_images, packed, split
+from ddpmcodec.format.header import MODES
+from ddpmcodec.format.sections import RAW_DEFLATE
+
+STACK = Block(
+    (Entry("b.png", "RGBA", 6, 4, 2, icc=1), Entry("a.png", "RGB", 5, 4, 0)),
+    coding=Coding(b"1234", 2),
+    runs=(Run(1, 77), Run(1, 78)),
+)
+FILES = Block((Entry("c.png", "L", 9, 9, 1), Entry("d.png", "1", 7, 7, 3)))
+
+
+def example() -> bytes:
+    stack = packed(STACK, [b"icc"], [b"alpha", b""], bytes(range(12)))
+    return assemble([stack, packed(FILES, [], [b"a file", b"another"])])
+
+
+def test_an_archive_comes_back() -> None:
+    data = example()
+    found = split(data)
+    assert [entry.name for entry in found.index.entries] == ["a.png", "c.png", "b.png", "d.png"]
+    assert found.index.total == 4
+    assert found.parts == (
+        Parts((b"icc",), (b"alpha", b""), bytes(range(12)), True),
+        Parts((), (b"a file", b"another"), b"", True),
+    )
+    assert (found.missing, found.following, found.damage) == (0, 0, None)
+    assert split(data + b"x").following == 1
+
+
+def test_every_prefix_has_the_parts_it_reaches() -> None:
+    data = example()
+    for size in range(len(data)):
+        if size < split(data).index_bytes:
+            with pytest.raises(TruncatedError, match="the data ends inside the header"):
+                split(data[:size])
+        else:
+            found = split(data[:size])
+            assert found.missing == len(data) - size
+            assert b"another".startswith(found.parts[1].sections[1])
+
+
+def test_the_bytes_are_what_they_were() -> None:
+    """Header, index and the head of a block; deflate is zlib's business."""
+    data = assemble([packed(Block((Entry("a", "L", 1, 2),)), [], [b"file"])])
+    head = bytes.fromhex("01 00 01 00 00 01 02 04 00 01 61")
+    deflated = zlib.compress(head, 9, RAW_DEFLATE)
+    index = zlib.compress(bytes([1, len(deflated), len(head)]) + head, 9, RAW_DEFLATE)
+    start = bytes.fromhex("dd 41 0d 0a 01") + bytes([len(index)])
+    mark = bytes.fromhex("dd 42 0d 0a") + bytes([len(deflated)])
+    checks = [zlib.crc32(part).to_bytes(4, "little") for part in (start + index, mark + deflated)]
+    assert data == start + checks[0] + index + mark + checks[1] + deflated + b"file"
+
+
+def test_an_index_is_rebuilt_from_the_heads() -> None:
+    data = example()
+    whole = split(data)
+    for place in range(whole.index_bytes):
+        for bit in range(8):
+            damaged = bytearray(data)
+            damaged[place] ^= 1 << bit
+            found = split(bytes(damaged))
+            assert isinstance(found.damage, FormatError)
+            assert (found.index, found.parts, found.missing) == (whole.index, whole.parts, 0)
+
+
+def test_what_no_head_describes_is_counted() -> None:
+    data = example()
+    second = data.find(MARK, data.find(MARK) + 1)
+    found = split(b"\0" + data[1:second] + b"\0" + data[second + 1 :])
+    assert (found.index.total, [entry.name for entry in found.index.entries]) == (4, ["a.png", "b.png"])
+    with pytest.raises(DdpmError, match=r"there is no image 'c\.png' in the archive, of which 2 images are lost"):
+        find_images(found.index, ["c.png"])
+
+
+def test_blocks_are_found_where_they_are() -> None:
+    data = example()
+    first = data.find(MARK)
+    moved = split(data[:first] + b"junk" + data[first:])
+    assert [parts[:3] for parts in moved.parts] == [parts[:3] for parts in split(data).parts]
+    assert not any(parts.intact for parts in moved.parts)
+    assert moved.following == 4
+
+
+def test_a_mark_in_a_body_is_no_block() -> None:
+    files = Block(tuple(Entry(name, "L", 1, 1, number) for number, name in enumerate("ab")))
+    data = assemble([packed(files, [], [MARK + b"\x05\0\0\0\0", MARK])])
+    damaged = b"\0" + data[1:]
+    assert split(damaged).index == split(data).index
+
+
+def test_a_block_that_comes_twice_counts_once() -> None:
+    data = example()
+    first = data.find(MARK)
+    found = split(b"\0" + data[1:] + data[first:])
+    assert found.index == split(data).index
+
+
+def test_two_blocks_must_not_have_one_name() -> None:
+    twice = [packed(Block((Entry("a", "L", 1, 1, i),)), [], [b"file"]) for i in range(2)]
+    for data in (assemble(twice), b"\0" + assemble(twice)[1:]):
+        with pytest.raises(FormatError, match="two images have one name: the archive is damaged"):
+            split(data)
+
+
+def test_an_index_without_all_images_is_refused() -> None:
+    with pytest.raises(FormatError, match="an archive of 1 images, and a block with others"):
+        assemble([packed(Block((Entry("a", "L", 1, 1, 5),)), [], [b"file"])])
+
+
+def test_an_index_that_ends_early_contradicts_itself() -> None:
+    index = ddpma._checked(ddpma.MAGIC + b"\1", ddpma._deflate(b"\2\5\5"))
+    with pytest.raises(FormatError, match="the index contradicts itself"):
+        split(index)
+
+
+def test_an_index_that_inflates_to_more_than_it_may_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ddpma, "MAX_INDEX", 10)
+    monkeypatch.setattr(ddpma, "MAX_HEAD", 10)
+    with pytest.raises(FormatError, match="the index holds more than 10 bytes"):
+        split(example())
+
+
+names = st.text(min_size=1, max_size=8).filter(lambda name: ddpma.check_name(name) is None)
+sides = st.integers(1, 1 << 14)
+
+
+@settings(max_examples=40)
+@given(st.lists(st.tuples(names, st.sampled_from(MODES), sides, sides), min_size=1, unique_by=lambda e: e[0]))
+def test_any_list_of_images_comes_back(facts: list[tuple[str, str, int, int]]) -> None:
+    entries = [Entry(*fact, number) for number, fact in enumerate(facts)]
+    blocks: list[Packed] = []
+    for start in range(0, len(entries), 3):
+        own = tuple(entries[start : start + 3])
+        blocks.append(packed(Block(own), [], [entry.name.encode() for entry in own]))
+    found: Archive = split(assemble(blocks))
+    assert [(e.name, e.mode, e.width, e.height) for e in found.index.entries] == facts
+    assert [s.decode() for parts in found.parts for s in parts.sections] == [fact[0] for fact in facts]
+
+
+@settings(max_examples=100)
+@given(st.binary(max_size=200), st.booleans())
+def test_any_bytes_are_read_or_refused(content: bytes, checked: bool) -> None:
+    data = ddpma._checked(ddpma.MAGIC + b"\1", content) if checked else content
+    try:
+        found = split(data)
+    except FormatError:
+        return
+    assert isinstance(found, Archive)
+
+
+def test_names_that_are_alike_cost_little() -> None:
+    entries = tuple(Entry(f"cifar10/test/{i:05}.png", "RGB", 32, 32, i) for i in range(500))
+    runs = tuple(Run(125, i) for i in range(4))
+    data = assemble([packed(Block(entries, coding=Coding(b"1234", 2), runs=runs), [], [b""] * 500, bytes(8))])
+    assert len(data) < 2 * 300
+
+
+def test_facts_are_told_without_decoding() -> None:
+    facts = describe(example())
+    assert facts["images"][0] == {"name": "a.png", "mode": "RGB", "width": 5, "height": 4}
+    assert (facts["blocks"], facts["images_on_stacks"], facts["images_by_bits_back"]) == (2, 2, 0)
+    assert (facts["model_ids"], facts["effort"], facts["levels"]) == (["31323334"], 2, [])
+    assert (facts["bytes"], facts["missing_bytes"], facts["following_bytes"]) == (len(example()), 0, 0)
+    assert (facts["index_damaged"], facts["images_lost"]) == (False, 0)
+    assert describe(b"\0" + example()[1:])["index_damaged"]
+
+
+def test_facts_of_bits_back() -> None:
+    coding = Coding(b"1234", 1, (1024, 4096), b"abcd", {"threads": 1})
+    entries = tuple(Entry(str(i), "RGB", 2, 2, i) for i in range(3))
+    facts = describe(assemble([packed(Block(entries, coding=coding, runs=(Run(2), Run(1, 0, True))), [], [b""] * 3)]))
+    assert (facts["levels"], facts["latent_model_id"], facts["profile"]) == ([1.0, 4.0], "61626364", {"threads": 1})
+    assert facts["images_by_bits_back"] == 2
+
+
+def test_archives_are_read_without_pytorch() -> None:
+    code = "import sys, ddpmcodec.format.ddpma; print({'torch', 'numba'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
