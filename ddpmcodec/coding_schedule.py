@@ -15,8 +15,8 @@ COARSEST_GROUP = 5  # bands from this one on are one segment of a file
 
 
 class CodingStep(NamedTuple):
-    """number: index into `STEPS`. level: orthonormal cell width that the step's bands are known to after it, a power of two;
-    0: exact. finest: number of the finest band."""
+    """number: index into `STEPS`. level: orthonormal cell width that the step's bands are known to after it, a power of
+    two; 0: exact. finest: number of the finest band."""
 
     number: int
     level: int

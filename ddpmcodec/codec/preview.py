@@ -89,7 +89,7 @@ def moments(state: PyramidState) -> Moments:
         mean = pyramid.turned(_finer(coarse, own.mean, band), band)
         spread = _finer(pyramid.turned(variance, band), np.zeros_like(own.deviation), band)
         variance = pyramid.turned(_added(spread, (np.square(own.deviation) / 4).astype(np.float32), band), band)
-    return Moments(mean, np.sqrt(variance).astype(np.float32))
+    return Moments(mean.astype(np.float32), np.sqrt(variance).astype(np.float32))
 
 
 def _rounded_off(ranges: BandRanges) -> Real:

@@ -1,8 +1,8 @@
 """Online adaptation: what an image teaches while it is coded.
 
 The context model predicts from what is around a position, and does not know whether it is right in this image. Both
-sides correct its distributions by stochastic gradient descent on the code length of what was coded before: scales by the
-sum of a bias for each of three contexts (the predicted scale; how large the normalised residuals of the position's
+sides correct its distributions by stochastic gradient descent on the code length of what was coded before: scales by
+the sum of a bias for each of three contexts (the predicted scale; how large the normalised residuals of the position's
 other channels were; and those of its neighbours), means by gains on the normalised residuals of the other channels and
 of the neighbours. A normalised residual is (estimate - mean) / scale.
 
