@@ -86,10 +86,10 @@ def parse(data: bytes, source: str) -> ContextModel:
             f"{source}: its networks do not compute here what they must: the file is damaged, or this machine's"
             " arithmetic differs; files would not decode elsewhere"
         )
-    denoiser = {key.removeprefix("denoiser."): value for key, value in tensors.items() if key.startswith("denoiser.")}
     return ContextModel(
-        str(metadata.get("name")), hashlib.sha256(data).digest(), networks, tensors["adaptation"], denoiser
-    )
+        str(metadata.get("name")), hashlib.sha256(data).digest(), networks, tensors["adaptation"],
+        _denoiser(tensors, source),
+    )  # fmt: skip
 
 
 def read_metadata(data: bytes, source: str) -> dict[str, Any]:
@@ -130,6 +130,21 @@ def _check(tensors: Tensors, source: str) -> None:
     bound = np.iinfo(np.int32).max >> 2
     if np.abs(tensors["adaptation"].astype(np.int64)).max() > bound:
         raise ModelError(f"{source}: adaptation holds numbers beyond {bound}; export the model again")
+
+
+def _denoiser(tensors: Tensors, source: str) -> Tensors:
+    """The tensors of the network that previews are denoised by, if any. Raises ModelError where they make none."""
+    found = {key.removeprefix("denoiser."): value for key, value in tensors.items() if key.startswith("denoiser.")}
+    if found:
+        from ddpmcodec.networks.reconstruction import denoiser_of
+
+        try:
+            denoiser_of(found)
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise ModelError(f"{source}: the tensors of its denoiser do not fit; export the model again") from error
+        if not all(np.isfinite(value).all() for value in found.values()):
+            raise ModelError(f"{source}: its denoiser holds numbers that are not finite; export the model again")
+    return found
 
 
 def load_model(source: str | Path) -> ContextModel:
