@@ -1,0 +1,258 @@
+"""Archives by bits back: which images are the initial bits, that everything comes back, whose network decodes it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+pytest.importorskip("ddpmcodec.networks.gaussian.model")  # until the branch with Gaussian models is merged
+
+from ddpmcodec import archive, channels
+from ddpmcodec.archive import bits_back
+from ddpmcodec.archive.bits_back import Encoder, find_network, network_of
+from ddpmcodec.archive.blocks import ContextCoder, Encoded, Pixels, decode_block
+from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ModelError, TruncatedError
+from ddpmcodec.format.block import Block, Coding, Entry
+from ddpmcodec.networks import profile
+from ddpmcodec.networks.context.model_file import default_model
+from ddpmcodec.networks.ddpm import PaperDenoiser
+from ddpmcodec.networks.gaussian import GaussianModel, load_gaussian
+from ddpmcodec.networks.unet import UNet, UNetConfig
+from pictures import create, crops, drawing, survivors, whole
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+LEVELS = [2.0, 12.0, 90.0]
+UNET = UNetConfig(channels=8, multipliers=(1, 2), attention=(1,), blocks=1, groups=4)
+
+
+def arrays(count: int, width: int = 8, height: int = 8) -> list[Pixels]:
+    return [np.asarray(image) for image in crops(count, width, height).values()]
+
+
+def context() -> ContextCoder:
+    return ContextCoder(default_model(64), 1)
+
+
+def encoder_of(model: GaussianModel, levels: Any = LEVELS) -> Encoder:
+    return bits_back.encoder(model, levels, None)
+
+
+@pytest.fixture(scope="module")
+def encoder(gaussian_model: GaussianModel) -> Encoder:
+    return encoder_of(gaussian_model)
+
+
+def block_of(images: list[Pixels], encoded: Encoded) -> Block:
+    entries = tuple(Entry(str(i), "RGB", a.shape[1], a.shape[0], i) for i, a in enumerate(images))
+    return Block(entries, len(images), Coding(b"1234", 1), encoded.runs)
+
+
+def comes_back(images: list[Pixels], encoder: Encoder) -> Encoded:
+    encoded, coder = encoder.encode_block(images, context())
+    found = [image for run in decode_block(encoded.words, block_of(images, encoded), coder) for image in run]
+    assert all(np.array_equal(a, b) for a, b in zip(found, images, strict=True))
+    return encoded
+
+
+# --- what is coded how
+
+
+def test_the_last_images_are_initial_bits_of_batches_that_grow(encoder: Encoder) -> None:
+    """The last in decoding order are pushed first."""
+    runs = comes_back(arrays(60), encoder).runs
+    sizes = [run.images for run in runs if not run.initial][::-1]
+    assert [initial for initial, _ in groupby(runs, lambda run: run.initial)] == [False, True]
+    assert 1 <= 60 - sum(sizes) <= 4
+    assert sizes[:-1] == sorted(sizes[:-1])
+    assert max(sizes) > 8
+
+
+def test_images_of_many_sizes_come_back(encoder: Encoder) -> None:
+    comes_back([*arrays(1, 33, 20), *arrays(9), *arrays(9, 5, 9), *arrays(6, 1, 1)], encoder)
+
+
+def test_images_that_say_nothing_come_back(encoder: Encoder) -> None:
+    """They pay little for the latents that they take from the stack."""
+    encoded = comes_back([*[np.zeros((8, 8, 3), np.uint8)] * 12, *arrays(3)], encoder)
+    assert not all(run.initial for run in encoded.runs)
+
+
+def test_a_batch_has_as_many_images_as_the_network_likes(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bits_back, "BATCH_PIXELS", 4 * 64)
+    assert max(run.images for run in comes_back(arrays(40), encoder).runs) == 4
+
+
+def test_a_batch_that_lacks_initial_bits_after_all_becomes_initial_bits(
+    encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channels.bits_back, "initial_bits", lambda levels: 1.0)
+    assert comes_back(arrays(10), encoder).runs[-1].initial
+
+
+def test_damage_never_goes_unnoticed(encoder: Encoder) -> None:
+    images, rng = arrays(12), np.random.default_rng(0)
+    encoded, coder = encoder.encode_block(images, context())
+    for place in rng.integers(0, len(encoded.words), 12):
+        damaged = encoded.words.copy()
+        damaged[place] ^= 1 << int(rng.integers(30))
+        with pytest.raises((ChecksumError, TruncatedError)):
+            list(decode_block(damaged, block_of(images, encoded), coder))
+
+
+# --- whole archives
+
+
+def test_an_archive_comes_back(gaussian_model: GaussianModel) -> None:
+    pictures = crops(30) | {"drawing.png": drawing(), "grey.png": crops(1)["photo-000.png"].convert("L")}
+    pictures["alpha.png"] = Image.merge("RGBA", [*pictures["photo-003.png"].split(), pictures["grey.png"]])
+    told: list[float] = []
+    data = create(pictures, gaussian_model, levels=4, verify=False, progress=told.append)
+    facts = archive.describe(data)
+    assert (len(facts["levels"]), facts["latent_model_id"]) == (4, gaussian_model.id[:4].hex())
+    assert 20 < facts["images_by_bits_back"] < facts["images_on_stacks"] == 31
+    assert sum(told) == pytest.approx(31 * 64 + 64 + drawing().width ** 2)
+    assert whole(pictures, archive.extract(data, model=gaussian_model))
+    chosen = {"photo-007.png": pictures["photo-007.png"]}
+    assert whole(chosen, archive.extract(data, list(chosen), model=gaussian_model))
+    assert create(pictures, gaussian_model, levels=4) == data
+
+
+def test_of_few_images_the_context_model_codes_all(gaussian_model: GaussianModel) -> None:
+    data = create(crops(1), gaussian_model, levels=4)
+    assert data == create(crops(1), None)
+    assert whole(crops(1), archive.extract(data))
+    assert whole(crops(1), archive.extract(data, model=gaussian_model))
+
+
+def test_a_context_model_is_for_the_initial_bits(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(bits_back, "find_network", lambda source: asked.append(source) or find_network(source))
+    data = create(crops(20), model, levels=4)
+    assert asked == [None]
+    assert archive.describe(data)["model_ids"] == [model.id[:4].hex()]
+    assert whole(crops(20), archive.extract(data, model=model))
+
+
+def test_damage_is_told_by_name(gaussian_model: GaussianModel) -> None:
+    data = create(crops(30), gaussian_model, levels=4)
+    found, error = survivors(data[:-20] + bytes(20), gaussian_model)
+    assert 0 < len(found) < 30
+    assert "images are lost (photo-0" in str(error)
+    found, error = survivors(b"\0" + data[1:], gaussian_model)
+    assert len(found) == 30
+    assert isinstance(error, ChecksumError)
+
+
+# --- networks and levels
+
+
+@pytest.mark.parametrize("levels", [4, [3.0], np.geomspace(1, 100, 7)], ids=["a number", "one", "an array"])
+def test_levels_are_a_choice(gaussian_model: GaussianModel, levels: Any) -> None:
+    chosen = encoder_of(gaussian_model, levels)
+    assert len(chosen.levels) == (levels if isinstance(levels, int) else len(levels))
+    comes_back(arrays(8), chosen)
+
+
+@pytest.mark.parametrize(("steps", "first"), [(2, 11.0), (16, 1.375), (32, 0.7), (1000, 0.7)])
+def test_few_levels_begin_at_more_noise(gaussian_model: GaussianModel, steps: int, first: float) -> None:
+    levels = find_network(gaussian_model).hierarchy(steps)
+    assert (len(levels), levels[0].s, levels[-1].s) == (steps, pytest.approx(first, abs=1 / 1024), 400.0)
+
+
+@pytest.mark.parametrize("levels", [None, [], [4.0, 3.0], [0.0001], 1, np.arange(1, 5000)], ids=str)
+def test_levels_that_cannot_be_are_refused(gaussian_model: GaussianModel, levels: Any) -> None:
+    with pytest.raises(DdpmError, match="these noise levels cannot be: "):
+        create(crops(1), gaussian_model, levels=levels)
+
+
+def test_an_archive_of_another_model_is_refused(
+    gaussian_model: GaussianModel, make_tiny_gaussian: Callable[[int], Path]
+) -> None:
+    data, other = create(crops(20), gaussian_model, levels=4), load_gaussian(make_tiny_gaussian(1))
+    with pytest.raises(ModelError, match=rf"and the given model is {other.id[:4].hex()}: decode with the model"):
+        archive.extract(data, model=other)
+    with pytest.raises(ModelError, match="the file was written with model"):
+        archive.extract(data)
+
+
+def test_a_gaussian_model_is_named_by_its_file(gaussian_model: GaussianModel, tiny_gaussian: Path) -> None:
+    data = create(crops(20), tiny_gaussian, levels=4)
+    assert data == create(crops(20), gaussian_model, levels=4)
+    assert whole(crops(20), archive.extract(data, model=str(tiny_gaussian)))
+
+
+def paper(seed: int) -> PaperDenoiser:
+    torch.manual_seed(seed)
+    unet = UNet(UNET)
+    torch.nn.init.normal_(unet.conv_out.weight, std=0.05)
+    return PaperDenoiser(unet)
+
+
+@pytest.fixture(scope="module")
+def denoiser() -> PaperDenoiser:
+    return paper(0)
+
+
+@pytest.fixture(scope="module")
+def profiled(denoiser: PaperDenoiser) -> bytes:
+    return create(crops(9), denoiser, levels=6)
+
+
+def coding_of(data: bytes) -> Coding:
+    coding = archive.read_index(data).blocks[0].coding
+    assert coding is not None
+    return coding
+
+
+def test_the_papers_network_codes_under_a_profile(profiled: bytes, denoiser: PaperDenoiser) -> None:
+    assert whole(crops(9), archive.extract(profiled, model=denoiser))
+    facts = archive.describe(profiled)
+    assert facts["images_by_bits_back"] > 0
+    assert np.allclose(facts["levels"], denoiser.levels[[0, 200, 400, 599, 799, 999]], rtol=1e-3)
+    assert {"fingerprint", "network", "torch", "threads", "batch", "dtype", "processor"} == facts["profile"].keys()
+
+
+def test_all_levels_of_the_papers_schedule_are_its_default(denoiser: PaperDenoiser) -> None:
+    assert len(find_network(denoiser).hierarchy(None)) == 1000
+
+
+def test_a_machine_that_computes_otherwise_is_refused(
+    profiled: bytes, denoiser: PaperDenoiser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    describe_here = profile.NumericsProfile.describe
+    monkeypatch.setattr(profile.NumericsProfile, "describe", lambda self: {**describe_here(self), "torch": "9.9"})
+    assert whole(crops(9), archive.extract(profiled, model=denoiser))
+    monkeypatch.setattr(profile.NumericsProfile, "fingerprint", lambda *arguments: "0" * 64)
+    with pytest.raises(
+        ModelError, match=f"torch was {re.escape(torch.__version__)}, and is 9.9: decode on the machine"
+    ):
+        archive.extract(profiled, model=denoiser)
+
+
+def test_another_network_of_the_paper_is_refused(profiled: bytes, gaussian_model: GaussianModel) -> None:
+    expected = coding_of(profiled).latent_id.hex()
+    with pytest.raises(ModelError, match=f"was written with model {expected}, and the given model is"):
+        archive.extract(profiled, model=paper(1))
+    for nothing in (None, gaussian_model):
+        with pytest.raises(ModelError, match="the archive was written with a checkpoint of the paper's network"):
+            archive.extract(profiled, model=nothing)
+
+
+@pytest.mark.parametrize("change", [{"threads": "two"}, {"fingerprint": 5}, {"batch": 0}], ids=str)
+def test_a_profile_that_says_nonsense_is_refused(
+    profiled: bytes, denoiser: PaperDenoiser, change: dict[str, Any]
+) -> None:
+    coding = coding_of(profiled)
+    changed = replace(coding, profile={**coding.profile, **change})
+    with pytest.raises(FormatError, match="numerics profile"):
+        network_of(changed.latent_id, changed.profile, denoiser)
