@@ -26,7 +26,8 @@ LARGER_THAN = (WINDOW - 1) * 2**4  # a side, for the window to fit on the last o
 
 
 class Distortion(NamedTuple):
-    """squared_error: mean over R, G and B, in squared grey levels. ssim, ms_ssim: None where the image is too small."""
+    """squared_error: mean over R, G and B, in squared grey levels. ms_ssim: None where the image is too small for it;
+    ssim: of these, None where the image is too small for that."""
 
     squared_error: float
     ssim: float | None
@@ -34,7 +35,7 @@ class Distortion(NamedTuple):
 
 
 def distortion(shown: Pixels, original: Pixels, *, similarity: bool = True) -> Distortion:
-    """Of two images, uint8 [H, W, 3]. similarity: SSIM and MS-SSIM too, which take longer."""
+    """Of two images, uint8 [H, W, 3]. similarity: SSIM or MS-SSIM too, which take longer."""
     squared_error = float(np.square(shown.astype(np.float64) - original).mean())
     if not similarity:
         return Distortion(squared_error, None, None)
@@ -42,7 +43,7 @@ def distortion(shown: Pixels, original: Pixels, *, similarity: bool = True) -> D
     least = min(original.shape[:2])
     return Distortion(
         squared_error,
-        float(ssim(a, b, data_range=255)) if least >= WINDOW else None,
+        float(ssim(a, b, data_range=255)) if WINDOW <= least <= LARGER_THAN else None,
         float(ms_ssim(a, b, data_range=255)) if least > LARGER_THAN else None,
     )
 

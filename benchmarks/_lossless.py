@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ddpmcodec import codec
@@ -85,6 +86,24 @@ def bits_back_archive(images: Sequence[Pixels], levels: int) -> Found:
     data = archives.create(_numbered(images), levels=levels, verify=False)
     _compare_archive(images, dict(archives.extract(data)), "an archive by bits back")
     return {"bytes": [len(data)]}
+
+
+def variational_bound(images: Sequence[Pixels], levels: int, seed: int) -> Found:
+    """What the embedded Gaussian model needs for each image at these noise levels, by one draw of the latents:
+    {ideal_bits}."""
+    from ddpmcodec.archive.bits_back import find_network
+    from ddpmcodec.bound import evaluate
+    from ddpmcodec.channels.bits_back import PRIOR_STD
+    from ddpmcodec.networks.denoisers import find_denoiser
+
+    denoiser, noise = find_denoiser(), torch.Generator().manual_seed(seed)
+    chosen = np.array([level.s for level in find_network().hierarchy(levels)])
+    found: list[float] = []
+    for alike in _alike(images):
+        pixels = torch.from_numpy(np.stack(alike)).permute(0, 3, 1, 2)
+        bits_per_dim = evaluate(denoiser, pixels, chosen, noise, prior_std=PRIOR_STD).bits.sum(0)
+        found += (bits_per_dim * alike[0].size).tolist()
+    return {"ideal_bits": found}
 
 
 def _numbered(images: Sequence[Pixels]) -> list[tuple[str, Pixels]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from typing import NamedTuple
 
 import numpy as np
@@ -83,25 +84,29 @@ def _of_file(data: bytes, image: Pixels, model: ContextModel, effort: int) -> tu
     points: list[Point] = []
     plain: list[float | None] = []
     before = split(data).start
-    whole = walk(data, model)
-    for place in places(effort):
-        if not place.whole:
-            continue
-        size, canvas = next(whole)
+    ends = [place for place in places(effort) if place.whole]
+    for place, (end, middle) in zip(ends, walk(data, model), strict=True):
         if place.band == 1:
-            points.append(_middle(data, (before + size) // 2, image, model))
-        points.append(_point(size, canvas.pixels(model), image))
+            points.append(
+                _middle(data, before, end.bytes, image, model) if middle is None else _look(middle, image, model)
+            )
+        points.append(_look(end, image, model))
         if place.ends_step:
-            plain.append(_rounded(distortion(canvas.pixels(None), image, similarity=False).squared_error))
-        before = size
+            plain.append(_rounded(distortion(end.canvas.pixels(None), image, similarity=False).squared_error))
+        before = end.bytes
     if points[-1][1] != 0:
         raise ChecksumError("a file does not decode to its image: a defect, please report it with the image")
     return points, plain
 
 
-def _middle(data: bytes, size: int, image: Pixels, model: ContextModel) -> Point:
-    shown = codec.decode_details(data, max_bytes=size, model=model).image
-    return _point(size, np.asarray(shown), image)
+def _look(prefix: Prefix, image: Pixels, model: ContextModel) -> Point:
+    return _point(prefix.bytes, prefix.canvas.pixels(model), image)
+
+
+def _middle(data: bytes, first: int, last: int, image: Pixels, model: ContextModel) -> Point:
+    """Of a single stream, which cannot go on after it was cut: decoded on its own."""
+    size = (first + last) // 2
+    return _point(size, np.asarray(codec.decode_details(data, max_bytes=size, model=model).image), image)
 
 
 def _point(size: int, shown: Pixels, image: Pixels) -> Point:
@@ -115,16 +120,28 @@ def _rounded(value: float | None) -> float | None:
 # --- decoding a file once, and looking at it after every segment
 
 
-def walk(data: bytes, model: ContextModel) -> Iterator[tuple[int, Canvas]]:
-    """(bytes of the file that the segments so far need, what is known from them), after every segment."""
+class Prefix(NamedTuple):
+    """bytes: of the file, as many as canvas needs, which is what is known from them."""
+
+    bytes: int
+    canvas: Canvas
+
+
+def walk(data: bytes, model: ContextModel) -> Iterator[tuple[Prefix, Prefix | None]]:
+    """The prefixes that end with each segment of all tiles, and, where there are several, with that of half of them."""
     file = split(data)
     header, boxes = file.header, file.header.boxes()
     tiles = [_Tile(file, number, model) for number in range(len(boxes))]
-    for number, _ in enumerate(zip(*(tile.segments() for tile in tiles), strict=True), start=1):
-        canvas = Canvas(header.height, header.width, header.channels)
-        for tile, box in zip(tiles, boxes, strict=True):
+    half = len(tiles) // 2
+    canvas = Canvas(header.height, header.width, header.channels)
+    for number, _ in enumerate(zip(*(tile.segments() for tile in tiles), strict=True)):
+        middle = None
+        canvas = deepcopy(canvas)
+        for k, (tile, box) in enumerate(zip(tiles, boxes, strict=True)):
+            if half and k == half:
+                middle = Prefix(_bytes_needed(file, number * len(tiles) + half, tiles[0]), deepcopy(canvas))
             canvas.place(box, tile.state, tile.pixels())
-        yield _bytes_needed(file, number, tiles[0]), canvas
+        yield Prefix(_bytes_needed(file, (number + 1) * len(tiles), tiles[0]), canvas), middle
 
 
 class _Tile:
@@ -156,12 +173,12 @@ class _Tile:
         return color.from_ycocg(self.state.planes())[0].astype(np.uint8) if self.state.is_exact else None
 
 
-def _bytes_needed(file: Sections, segments: int, first: _Tile) -> int:
-    index = file.header.index
+def _bytes_needed(file: Sections, chunks: int, first: _Tile) -> int:
+    """For so many chunks of a file with an index; for what is decoded of a single stream."""
+    start, index = file.start + len(file.alpha), file.header.index
     if index is None:
-        taken = int(first.coder.position[0])
-        return file.start + len(file.alpha) + STATE_BYTES + 4 * taken
-    return file.start + len(file.alpha) + sum(index.lengths[: segments * file.header.tile_count])
+        return start + STATE_BYTES + 4 * int(first.coder.position[0])
+    return start + sum(index.lengths[:chunks])
 
 
 # --- baselines

@@ -3,8 +3,8 @@
 Rates in million symbols a second, the best of the repeats. Values are drawn from logistics with scales of 0.5 to 20
 grey levels and means anywhere in 0..255. `unknown`: the value lies in [0, 255], the longest search. `refined`: in a
 known range of up to three scales to either side, as in a later step. constriction codes the same values under quantised
-Laplace distributions on [0, 255], its closest built-in law; the ratios are `unknown` over constriction. `gaussian`: the
-latents of archives, integers under normal distributions of a standard deviation of 4 to 8 cells, pushed on a stack
+Laplace distributions on [0, 255], its closest built-in one; the ratios are `unknown` over constriction. `gaussian`: the
+latents of bits back, integers under normal distributions of a standard deviation of 4 to 8 cells, pushed on a stack
 (encode) and popped (decode).
 """
 
@@ -117,10 +117,12 @@ def constrictions(s: Symbols, repeats: int) -> dict[str, Any]:
 
 def measure(n: int, repeats: int) -> list[dict[str, Any]]:
     unknown, refined = (ours(draw(n, refined), repeats) for refined in (False, True))
-    peer = constrictions(draw(n, refined=False), repeats)
-    rows = [{"coder": "unknown", **unknown}, {"coder": "refined", **refined}, {"coder": "constriction", **peer}]
-    if "skipped" not in peer:
-        rows.append({"coder": "ratio"} | {name: round(unknown[name] / peer[name], 2) for name in ("encode", "decode")})
+    baseline = constrictions(draw(n, refined=False), repeats)
+    rows = [{"coder": "unknown", **unknown}, {"coder": "refined", **refined}, {"coder": "constriction", **baseline}]
+    if "skipped" not in baseline:
+        rows.append(
+            {"coder": "ratio"} | {name: round(unknown[name] / baseline[name], 2) for name in ("encode", "decode")}
+        )
     rows.append({"coder": "gaussian", **gaussians(n, repeats)})
     return rows
 

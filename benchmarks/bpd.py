@@ -114,7 +114,9 @@ def _archive(model: ContextModel, effort: int, images: Sequence[Pixels], single:
 def _bits_back(levels: int) -> Contender:
     name = f"ddpmcodec bits back T={levels}"
     task = _whole(name, BITS_BACK_COST * levels, lambda group, _: _lossless.bits_back_archive(group, levels))
-    return Contender(name, None, ARCHIVE_IMAGES, [task])
+    bound_cost = BITS_BACK_COST * levels / 2
+    bound = Task(f"{name}, bound", bound_cost, lambda group, first: _lossless.variational_bound(group, levels, first))
+    return Contender(name, None, ARCHIVE_IMAGES, [bound, task])
 
 
 def _whole(name: str, task_cost: float, measure: Callable[[Sequence[Pixels], int], Found]) -> Task:
@@ -138,7 +140,7 @@ def _row(contender: Contender, images: Sequence[Pixels], found: Mapping[str, Fou
         "bits_per_dim": _rate(sizes, dims, contender.images_a_file),
     }
     if "ideal_bits" in values:
-        ideal, webp = np.array(values["ideal_bits"]), np.array(values["webp"])
+        ideal, webp = np.array(values["ideal_bits"]), np.array(values.get("webp", [False] * len(images)))
         row |= {"ideal": float(np.mean(ideal / dims)), "webp": int(webp.sum())}
         if contender.images_a_file == 1 and not webp.all():
             row["overhead_bytes"] = float((sizes - ideal / 8)[~webp].mean())
