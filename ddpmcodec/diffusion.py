@@ -1,9 +1,8 @@
-"""Kernels between two noise levels s_u < s_t (u < t) of c = v + s n, v = pixel - 127.5, in grey levels, in float.
+"""Transitions between two noise levels s_u < s_t (u < t) of c = v + s n, v = pixel - 127.5, in grey levels, in float.
 
     forward     q(c_t | c_u)    = N(c_u, s_t^2 - s_u^2)
     posterior   q(c_u | c_t, v) = N(rho c_t + (1 - rho) v, s_u^2 (1 - rho)),      rho = s_u^2 / s_t^2
     reverse     p(c_u | c_t)    : the posterior averaged over the denoiser's p(v | c_t), moments matched by a Gaussian
-    uniform     the posterior with uniform noise of the same variance, sent as one integer per dimension
 
 The first two are arXiv 2006.11239, equations 4, 6 and 7, divided by sqrt(alphabar) and in pixel units. Images are
 [N, 3, H, W]; noise levels are floats or tensors that broadcast to that, [N, 1, 1, 1] for one level per image. s_t may
@@ -18,8 +17,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-
-from ddpmcodec.schedule import HALF_RANGE
 
 LN2 = math.log(2)
 LOGISTIC_VARIANCE = math.pi * math.pi / 3  # of scale 1
@@ -123,35 +120,6 @@ def step_kl(q: Gaussian, p: Reverse) -> Tensor:
     # variance of a channel's conditional mean, as the channels before it vary under q
     spread = torch.stack([torch.zeros_like(blue), to_green**2, blue], 1) * q.variance
     return (kl_gaussian(q.mean, q.variance, shifted.mean, p.variance) + spread / (2 * p.variance)) / LN2
-
-
-def uniform_width(s_t: Level, s_u: Level) -> Level:
-    """Width D of a cell in grey levels: uniform noise on it has the posterior's variance s_u^2 (1 - rho) = D^2 / 12."""
-    return math.sqrt(12) * s_u * (1 - (s_u / s_t) ** 2) ** 0.5
-
-
-class Cell(NamedTuple):
-    """What one step of the uniform channel tells. [N, 3, H, W] each."""
-
-    c_u: Tensor  # centred grey levels
-    lo: Tensor  # first and last integer pixel value 0..255 inside the cell, as floats
-    hi: Tensor
-
-
-def uniform_cell(c_t: Tensor, v: Tensor, s_t: Level, s_u: Level, dither: Tensor) -> Cell:
-    """One step of universal quantization: k = floor((rho c_t + (1 - rho) v) / D + u), c_u = (k + 1/2 - u) D.
-
-    v: pixel - 127.5 with an integer pixel. dither: u in [0, 1). For simulation: rounding may move a bound that falls on
-    an integer, but never past the pixel itself.
-    """
-    rho = (s_u / s_t) ** 2
-    width = uniform_width(s_t, s_u)
-    k = torch.floor((rho * c_t + (1 - rho) * v) / width + dither)
-    lo = torch.ceil(((k - dither) * width - rho * c_t) / (1 - rho) + HALF_RANGE)
-    hi = torch.ceil(((k + 1 - dither) * width - rho * c_t) / (1 - rho) + HALF_RANGE) - 1
-    pixel = v + HALF_RANGE
-    lo, hi = torch.minimum(lo.clamp(min=0), pixel), torch.maximum(hi.clamp(max=255), pixel)
-    return Cell((k + 0.5 - dither) * width, lo, hi)
 
 
 def _squared_error(c_u: Tensor, gaussian: Gaussian) -> Tensor:

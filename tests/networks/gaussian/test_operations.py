@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from ddpmcodec.networks.eager import EagerOperations, activation, patches, square_root, unpatch
-from ddpmcodec.networks.exact import Architecture, denoise
-from ddpmcodec.networks.features import PER_PIXEL
-from ddpmcodec.networks.latent import LatentNetwork
-from ddpmcodec.networks.model import EagerPredictor, Model
+from ddpmcodec.networks.gaussian import GaussianModel
+from ddpmcodec.networks.gaussian.architecture import OUTPUTS_PER_PIXEL, Architecture, denoise
+from ddpmcodec.networks.gaussian.eager import EagerOperations, activation, patches, square_root, unpatch
+from ddpmcodec.networks.gaussian.features import PER_PIXEL
+from ddpmcodec.networks.gaussian.latent import LatentNetwork
+from ddpmcodec.networks.gaussian.predictors import EagerPredictor
 
 
 @pytest.fixture
@@ -73,8 +73,8 @@ def test_outputs_are_nine_numbers_a_pixel_and_those_of_its_neighbours(
     architecture: Architecture, params: dict[str, torch.Tensor], features: torch.Tensor
 ) -> None:
     outputs = denoise(architecture, EagerOperations(params), features)
-    assert replace(architecture, neighbours=0).outputs == 9
-    assert outputs.shape == (2, 4 * (9 + 3 + 32), 6, 4)
+    assert OUTPUTS_PER_PIXEL == 9 + 3 + 32
+    assert outputs.shape == (2, 4 * OUTPUTS_PER_PIXEL, 6, 4)
     assert outputs.isfinite().all()
 
 
@@ -143,11 +143,11 @@ def test_training_computes_nearly_what_the_coder_does(
 
 @pytest.mark.parametrize("low_precision", [False, True])
 def test_an_image_is_predicted_the_same_alone_and_in_a_batch(
-    model: Model, draw_ranges: Callable[..., tuple[np.ndarray, np.ndarray]], low_precision: bool
+    gaussian_model: GaussianModel, draw_latents: Any, low_precision: bool
 ) -> None:
-    predictor = EagerPredictor(model.architecture, model.params, low_precision=low_precision)
-    lo, hi = draw_ranges(5, 10, 7)
-    together = predictor(lo, hi)
+    predictor = EagerPredictor(gaussian_model.architecture, gaussian_model.params, low_precision=low_precision)
+    c, spacing = draw_latents(5, 10, 7, 5000)
+    together = predictor.predict(c, spacing, 5000)
     for n in range(5):
-        for whole, alone in zip(together, predictor(lo[n : n + 1], hi[n : n + 1]), strict=True):
+        for whole, alone in zip(together, predictor.predict(c[n : n + 1], spacing, 5000), strict=True):
             assert np.array_equal(whole[n], alone[0])

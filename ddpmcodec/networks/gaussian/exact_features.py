@@ -1,8 +1,8 @@
-"""What the exact network sees of a latent of the Gaussian channel, the same bits on every machine.
+"""What the exact network sees of a latent, the same bits on every machine.
 
-`features.pixel_features` of c_t = v + s n, every dimension at one noise level s. What depends on the level alone comes
-from decimal arithmetic, rounded once; the rest is IEEE float32, in eager operations (the reference) and in one kernel.
-An estimate is cut at +-256, which training never reaches, so that sums of quarters of grey levels stay below 2^24.
+`features.pixel_features` of c_t = v + s n, all values at one noise level s. What depends on the level alone comes from
+decimal arithmetic, rounded once; the rest is IEEE float32, in eager operations (the reference) and in one kernel. An
+estimate is cut at +-256, which training never reaches, so that sums of quarters of grey levels stay below 2^24.
 """
 
 from __future__ import annotations
@@ -16,51 +16,40 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ddpmcodec.networks.features import (
+from ddpmcodec.networks.denoiser import Latents
+from ddpmcodec.networks.gaussian.elementwise import HALF, LEVELS, ONE, box_sums, inline, kernel, rounded
+from ddpmcodec.networks.gaussian.features import (
     ESTIMATE_UNIT,
     LARGEST_WEIGHT,
     LOCAL_STD,
-    PER_DIM,
+    PER_VALUE,
     PERIODS,
     PRIOR_STD,
-    SCALE_UNIT,
-    SPREAD_CENTRES,
+    STD_CENTRES,
     WINDOWS,
     context_features,
+    triangle,
 )
-from ddpmcodec.networks.features import _triangle as triangle
-from ddpmcodec.networks.glue import (
-    FINE,
-    FOUR,
-    HALF,
-    LEVELS,
-    ONE,
-    THIRTY_TWO,
-    _bfloat16,
-    _box_sums,
-    inline,
-    kernel,
-    rounded,
-)
+from ddpmcodec.networks.prediction import SCALE_UNIT
+from ddpmcodec.schedule import LEVEL_UNIT
 
-LEVEL_UNIT_FINE = 1024  # noise levels of the Gaussian channel count in 1/1024 grey level
 ESTIMATE_LIMIT = 256.0
 QUARTERS_LIMIT = np.float32(ESTIMATE_UNIT * ESTIMATE_LIMIT)
-QUARTER = np.float32(0.25)
+QUARTER, FOUR, THIRTY_TWO, FINE = np.float32(0.25), np.float32(4), np.float32(32), np.float32(254)
 _PERIODS = np.array(PERIODS, np.float32)
 _PI = Decimal("3.1415926535897932384626433832795028841972")
 
 
 class LevelConstants(NamedTuple):
-    """What one noise level contributes: float32 numbers, and the integer features of the spread."""
+    """What one noise level contributes: float32 numbers, and the integer features of the standard deviation."""
 
     shrink: np.float32  # of c_t, to the posterior mean of v under the prior N(0, PRIOR_STD^2)
-    spread: np.float32  # its standard deviation, grey levels
+    std: np.float32  # of that posterior, grey levels
     inverse: np.float32
-    weight: np.float32  # of an estimate in its neighbourhood, an integer 1..255
+    fade: np.float32  # `features.fade`
     origin: np.float32  # of the scale index
     visible: NDArray[np.float32]  # amplitude of the waves, by period
-    hats: NDArray[np.int8]  # `features.spread_features`
+    hats: NDArray[np.int8]  # `features.std_features`
 
 
 def _log2(x: Decimal) -> Decimal:
@@ -71,32 +60,33 @@ def _float32(x: Decimal) -> np.float32:
     return np.float32(float(x))
 
 
-def _hats(spread: Decimal) -> list[int]:
-    position, step = _log2(spread + Decimal("0.25")), Decimal(SPREAD_CENTRES[1]) - Decimal(SPREAD_CENTRES[0])
-    return [round(127 * max(1 - abs(position - Decimal(centre)) / step, Decimal(0))) for centre in SPREAD_CENTRES]
+def _hats(std: Decimal) -> list[int]:
+    position, step = _log2(std + Decimal("0.25")), Decimal(STD_CENTRES[1]) - Decimal(STD_CENTRES[0])
+    return [round(127 * max(1 - abs(position - Decimal(centre)) / step, Decimal(0))) for centre in STD_CENTRES]
 
 
 @lru_cache(maxsize=4096)
 def level_constants(level: int) -> LevelConstants:
     """The constants of noise level `level` / 1024 grey level. Raises ValueError below 1."""
     if level < 1:
-        raise ValueError(f"a noise level must be at least 1/{LEVEL_UNIT_FINE} grey level, got {level}")
+        raise ValueError(f"a noise level must be at least 1/{LEVEL_UNIT} grey level, got {level}")
     with localcontext(Context(prec=40)):
-        s, prior, local = Decimal(level) / LEVEL_UNIT_FINE, Decimal(PRIOR_STD) ** 2, Decimal(LOCAL_STD) ** 2
+        s, prior, local = Decimal(level) / LEVEL_UNIT, Decimal(PRIOR_STD) ** 2, Decimal(LOCAL_STD) ** 2
         shrink = prior / (prior + s * s)
-        spread = s * shrink.sqrt()
+        std = s * shrink.sqrt()
+        weight = max(round(LARGEST_WEIGHT * local / (local + std * std)), 1)
         return LevelConstants(
             shrink=_float32(shrink),
-            spread=_float32(spread),
-            inverse=_float32(1 / spread),
-            weight=np.float32(max(round(LARGEST_WEIGHT * local / (local + spread * spread)), 1)),
-            origin=_float32(SCALE_UNIT + 8 * _log2(spread * Decimal(3).sqrt() / _PI + Decimal("0.05"))),
-            visible=np.array([_float32(127 / (1 + (4 * spread / Decimal(period)) ** 2)) for period in PERIODS]),
-            hats=np.array(_hats(spread), np.int8),
+            std=_float32(std),
+            inverse=_float32(1 / std),
+            fade=np.float32(weight) * np.float32(1 / LARGEST_WEIGHT),
+            origin=_float32(SCALE_UNIT + 8 * _log2(std * Decimal(3).sqrt() / _PI + Decimal("0.05"))),
+            visible=np.array([_float32(127 / (1 + (4 * std / Decimal(period)) ** 2)) for period in PERIODS]),
+            hats=np.array(_hats(std), np.int8),
         )
 
 
-def estimate_of(c: NDArray[np.int64], spacing: float, constants: LevelConstants) -> NDArray[np.float32]:
+def estimate_of(c: Latents, spacing: float, constants: LevelConstants) -> NDArray[np.float32]:
     """Posterior means of the pixels, centred grey levels, of latents in units of `spacing`; the shape of c."""
     estimate: NDArray[np.float32] = (c.astype(np.float32) * np.float32(spacing)) * constants.shrink
     return np.clip(estimate, -ESTIMATE_LIMIT, ESTIMATE_LIMIT, out=estimate)
@@ -110,14 +100,13 @@ def eager_features(estimate: Tensor, constants: LevelConstants) -> Tensor:
         phase = estimate / period
         parts += [torch.round(visible * triangle(phase)), torch.round(visible * triangle(phase + 0.25))]
     hats = torch.from_numpy(constants.hats).to(estimate).expand(*estimate.shape, -1)
-    weight, inverse = (torch.full_like(estimate, float(x)) for x in (constants.weight, constants.inverse))
-    context = context_features(estimate, weight, inverse)
-    dims = torch.cat([torch.stack(parts, -1), hats, context], -1).permute(0, 2, 3, 1, 4).flatten(3)
-    return torch.cat([dims, torch.full_like(dims[..., :1], 127)], -1)
+    context = context_features(estimate, float(constants.fade), float(constants.inverse))
+    values = torch.cat([torch.stack(parts, -1), hats, context], -1).permute(0, 2, 3, 1, 4).flatten(3)
+    return torch.cat([values, torch.full_like(values[..., :1], 127)], -1)
 
 
 @kernel
-def _quarters(estimate):  # type: ignore[no-untyped-def]
+def quarters(estimate):  # type: ignore[no-untyped-def]
     """int32, in quarters of a grey level, as neighbourhoods are averaged."""
     out = np.empty(estimate.shape, np.int32)
     for y in range(estimate.shape[0]):
@@ -128,7 +117,7 @@ def _quarters(estimate):  # type: ignore[no-untyped-def]
 
 
 @inline
-def _reach(place, window, side):  # type: ignore[no-untyped-def]
+def inside(place, window, side):  # type: ignore[no-untyped-def]
     """How many of a window's rows (or columns) around `place` lie inside the image."""
     half = window // 2
     return min(place + half, side - 1) - max(place - half, 0) + 1
@@ -139,26 +128,30 @@ def _wave(amplitude, phase):  # type: ignore[no-untyped-def]
     return rounded(amplitude * (FOUR * abs((phase - np.floor(phase)) - HALF) - ONE), LEVELS)
 
 
+@inline
+def _bfloat16(q, table):  # type: ignore[no-untyped-def]
+    return table[np.int32(q) + 127]
+
+
 @kernel
-def gaussian_features(estimate, inverse, fade, visible, hats, bits, out):  # type: ignore[no-untyped-def]
+def fused_features(estimate, inverse, fade, visible, hats, bits, out):  # type: ignore[no-untyped-def]
     """`eager_features` of estimates [N, H, W, 3], into patches [N, H'/2, W'/2, 4 PER_PIXEL] of bfloat16 bits.
 
-    bits: of -127..127. `out` comes zeroed: zero is what lies outside the image. All estimates of an image have one
-    weight, so that it cancels in the means.
+    bits: of -127..127. `out` comes zeroed: zero is what lies outside the image.
     """
     images, height, width, _ = estimate.shape
     for n in range(images):
-        quarters = _quarters(estimate[n])
-        near, wide = _box_sums(quarters, WINDOWS[0]), _box_sums(quarters, WINDOWS[1])
+        units = quarters(estimate[n])
+        near, wide = box_sums(units, WINDOWS[0]), box_sums(units, WINDOWS[1])
         for i in range(height):
-            near_rows, wide_rows = _reach(i, WINDOWS[0], height), _reach(i, WINDOWS[1], height)
+            near_rows, wide_rows = inside(i, WINDOWS[0], height), inside(i, WINDOWS[1], height)
             for j in range(width):
-                near_count = np.float32(near_rows * _reach(j, WINDOWS[0], width))
-                wide_count = np.float32(wide_rows * _reach(j, WINDOWS[1], width))
-                first = ((i & 1) * 2 + (j & 1)) * (3 * PER_DIM + 1)
+                near_count = np.float32(near_rows * inside(j, WINDOWS[0], width))
+                wide_count = np.float32(wide_rows * inside(j, WINDOWS[1], width))
+                first = ((i & 1) * 2 + (j & 1)) * (3 * PER_VALUE + 1)
                 target = out[n, i >> 1, j >> 1]
                 for c in range(3):
-                    place, e = first + c * PER_DIM, estimate[n, i, j, c]
+                    place, e = first + c * PER_VALUE, estimate[n, i, j, c]
                     coarse = rounded(e, LEVELS)
                     target[place] = _bfloat16(coarse, bits)
                     target[place + 1] = _bfloat16(rounded(FINE * (e - coarse), LEVELS), bits)
@@ -182,4 +175,4 @@ def gaussian_features(estimate, inverse, fade, visible, hats, bits, out):  # typ
                     coarse = rounded(offset, LEVELS)
                     target[place + 3] = _bfloat16(coarse, bits)
                     target[place + 4] = _bfloat16(rounded(FINE * (offset - coarse), LEVELS), bits)
-                target[first + 3 * PER_DIM] = bits[254]
+                target[first + 3 * PER_VALUE] = bits[254]

@@ -1,4 +1,4 @@
-"""The kernels against the algebra they come from: joint Gaussians, the paper's own formulas, and draws."""
+"""The transitions against the algebra they come from: joint Gaussians, the paper's own formulas, and draws."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ddpmcodec.kernels import (
+from ddpmcodec.diffusion import (
     Gaussian,
     Reverse,
     forward,
@@ -20,8 +20,6 @@ from ddpmcodec.kernels import (
     reverse_conditionals,
     step_cost,
     step_kl,
-    uniform_cell,
-    uniform_width,
 )
 from ddpmcodec.schedule import alpha_sigma, ddpm_linear
 
@@ -247,44 +245,3 @@ def test_costs_and_gradients_are_finite_in_single_precision(scale: float, genera
     for leaf in (mean, log_scale, coefficients):
         assert leaf.grad is not None
         assert torch.isfinite(leaf.grad).all()
-
-
-# uniform channel
-
-
-@pytest.mark.parametrize(("s_t", "s_u"), LEVELS)
-def test_uniform_noise_has_the_mean_and_variance_of_the_posterior(
-    s_t: float, s_u: float, generator: torch.Generator
-) -> None:
-    v = torch.full((1, 3, 200, 200), -40.5, dtype=torch.float64)
-    c_t = v + 3.25
-    q = posterior(c_t, v, s_t, s_u)
-    noise = uniform_cell(c_t, v, s_t, s_u, torch.rand(v.shape, generator=generator, dtype=torch.float64)).c_u - q.mean
-    std = math.sqrt(q.variance.item())
-    width = float(uniform_width(s_t, s_u))
-    assert width**2 / 12 == pytest.approx(q.variance.item())
-    assert noise.abs().max().item() <= width / 2 * (1 + 1e-9)
-    assert noise.mean().item() == pytest.approx(0, abs=4 * std / math.sqrt(v.numel()))
-    assert noise.std().item() == pytest.approx(std, rel=0.01)
-
-
-@pytest.mark.parametrize(("s_t", "s_u"), [(math.inf, 40.0), (30.0, 12.0), (6.0, 2.5), (3.0, 1.0)])
-def test_a_cell_holds_exactly_the_pixel_values_that_give_its_integer(
-    s_t: float, s_u: float, generator: torch.Generator
-) -> None:
-    v = pixels(generator)
-    c_t = v + min(s_t, 100.0) * normal_like(v, generator)
-    dither = torch.rand(v.shape, generator=generator, dtype=torch.float64)
-    cell = uniform_cell(c_t, v, s_t, s_u, dither)
-    for pixel in range(256):
-        other = uniform_cell(c_t, torch.full_like(v, pixel - 127.5), s_t, s_u, dither)
-        inside = (cell.lo <= pixel) & (pixel <= cell.hi)
-        torch.testing.assert_close(other.c_u == cell.c_u, inside)
-
-
-def test_ranges_stay_round_the_pixel_in_single_precision(generator: torch.Generator) -> None:
-    v = pixels(generator, side=64, n=4).float()
-    c_t = v + 0.8 * normal_like(v, generator)
-    cell = uniform_cell(c_t, v, 0.8, 0.79, torch.rand(v.shape, generator=generator))
-    pixel = v + 127.5
-    assert ((cell.lo >= 0) & (cell.lo <= pixel) & (pixel <= cell.hi) & (cell.hi <= 255)).all()

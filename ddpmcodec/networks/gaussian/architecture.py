@@ -1,7 +1,7 @@
-"""The exact denoiser: a convolutional network whose result is the same bits on every machine (design: exactness).
+"""The exact denoiser: a convolutional network whose result is the same bits on every machine.
 
-The topology is written once, over a set of operations (`Operations`): eager PyTorch (`networks.eager`), the readable
-reference that also trains with straight-through rounding, and fused CPU kernels (`networks.glue`). Convolutions see
+The topology is written once, over a set of operations (`Operations`): eager PyTorch (`eager`), the readable reference
+that also trains with straight-through rounding, and fused CPU kernels (`fused`). Convolutions see
 integers in [-127, 127] on both sides, so their sums are exact in any order; everything else is elementwise IEEE
 arithmetic.
 
@@ -14,39 +14,29 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, TypeVar
 
-from ddpmcodec.networks.features import PER_PIXEL
-from ddpmcodec.networks.neighbours import NEIGHBOURS
+from ddpmcodec.networks.gaussian.features import PER_PIXEL
+from ddpmcodec.networks.gaussian.neighbours import BLENDS, NEIGHBOURS, OUTPUTS
 
 X = TypeVar("X")  # a residual stream
 Q = TypeVar("Q")  # quantised activations
 Y = TypeVar("Y")  # what a convolution returns
 PATCH = 2
-OUTPUTS = 9  # per pixel: three means, three scales, three coupling coefficients
-BLENDS = 3  # more with neighbours: how far each mean starts from the local mean
+OUTPUTS_PER_PIXEL = OUTPUTS + BLENDS + len(NEIGHBOURS)  # numbers that the network returns for a pixel
 MULTIPLE = 2 * PATCH  # image sides are padded to a multiple of this
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """Widths at half and quarter resolution, and residual blocks going down, at the bottom, and going up.
-
-    neighbours: 1 where the means are also weighted sums of the values around (`networks.neighbours`).
-    """
+    """Widths at half and quarter resolution, and residual blocks going down, at the bottom, and going up."""
 
     width: int = 96
     inner_width: int = 192
     down: int = 2
     bottom: int = 4
     up: int = 4
-    neighbours: int = 1
 
     def to_json(self) -> dict[str, int]:
         return asdict(self)
-
-    @property
-    def outputs(self) -> int:
-        """Numbers a pixel: `OUTPUTS`, and with neighbours `BLENDS` and a weight for each of them."""
-        return OUTPUTS + (BLENDS + len(NEIGHBOURS) if self.neighbours else 0)
 
     def blocks(self) -> list[tuple[str, int]]:
         """(name, channels) of every residual block, in the order they run."""
@@ -60,7 +50,7 @@ class Architecture:
         """Name -> (output channels, input channels, kernel size) of every convolution."""
         a, b = self.width, self.inner_width
         shapes = {"enter": (a, PER_PIXEL * PATCH * PATCH, 3), "descend": (b, a, 2), "ascend": (4 * a, b, 1)}
-        shapes["leave"] = (self.outputs * PATCH * PATCH, a, 1)
+        shapes["leave"] = (OUTPUTS_PER_PIXEL * PATCH * PATCH, a, 1)
         for name, channels in self.blocks():
             shapes[f"{name}.conv1"] = shapes[f"{name}.conv2"] = (channels, channels, 3)
         return shapes
@@ -88,7 +78,7 @@ class Operations(Protocol[X, Q, Y]):
 
 
 def denoise(architecture: Architecture, ops: Operations[X, Q, Y], features: Q) -> Any:
-    """Run the network, patches to patches: features [N, 4 PER_PIXEL, H/2, W/2] to `architecture.outputs` a pixel."""
+    """Run the network, patches to patches: features [N, 4 PER_PIXEL, H/2, W/2] to OUTPUTS_PER_PIXEL numbers a pixel."""
 
     def block(name: str, x: X) -> X:
         y = ops.conv(f"{name}.conv1", ops.norm_act(f"{name}.norm", x))

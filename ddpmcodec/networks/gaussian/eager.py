@@ -16,6 +16,7 @@ ACTIVATION_LEVELS = 24.0  # quantised activation of 1.0 before the learned per-c
 STREAM_LEVELS = 64.0  # residual stream units per 1.0
 STREAM_LIMIT = 32767.0
 LEVELS = 127.0
+NNPACK_BATCH = 16
 
 
 def square_root(x: Tensor) -> Tensor:
@@ -42,6 +43,20 @@ def unpatch(y: Tensor) -> Tensor:
     return x.reshape(n, 2 * h, 2 * w, c4 // 4)
 
 
+def convolution(x: Tensor, weight: Tensor) -> Tensor:
+    """A 3x3 convolution, a 2x2 one of patches, or a 1x1 one; all keep within the image."""
+    size = weight.shape[-1]
+    return F.conv2d(x, weight, stride=2 if size == 2 else 1, padding=1 if size == 3 else 0)
+
+
+def exact_convolution(x: Tensor, weight: Tensor) -> Tensor:
+    """The same as sums of products. Without oneDNN PyTorch gives float32 batches of sixteen and more to NNPACK, whose
+    Winograd convolutions round."""
+    if x.dtype != torch.float32 or len(x) < NNPACK_BATCH:
+        return convolution(x, weight)
+    return torch.cat([convolution(part, weight) for part in torch.split(x, NNPACK_BATCH - 1)])
+
+
 class EagerOperations:
     """Operations over named parameters.
 
@@ -59,6 +74,7 @@ class EagerOperations:
     ) -> None:
         self.params, self.train, self.quantise, self.low_precision = params, train, quantise, low_precision
         self.sqrt = torch.sqrt if train else square_root
+        self._convolve = convolution if train else exact_convolution
 
     def _channel(self, name: str) -> Tensor:
         return self.params[name].view(1, -1, 1, 1)
@@ -76,13 +92,11 @@ class EagerOperations:
     def conv(self, name: str, q: Tensor) -> Tensor:
         """Exact sum of products of integers, rounded once to bfloat16."""
         weight = self.params[f"{name}.weight"].to(q.dtype, memory_format=torch.channels_last)
-        size = weight.shape[-1]
-        y = F.conv2d(q, weight, stride=2 if size == 2 else 1, padding=size // 2 if size == 3 else 0)
-        return y.to(torch.bfloat16).float()
+        return self._convolve(q, weight).to(torch.bfloat16).float()
 
     def head(self, name: str, q: Tensor) -> Tensor:
         """The output convolution, not rounded, scaled: [N, 4 OUTPUTS, H/2, W/2] float32."""
-        y = F.conv2d(q.float(), self.params[f"{name}.weight"])
+        y = self._convolve(q.float(), self.params[f"{name}.weight"])
         return y * self._channel(f"{name}.factor") + self._channel(f"{name}.bias")
 
     def start(self, name: str, y: Tensor) -> Tensor:

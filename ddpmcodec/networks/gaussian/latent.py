@@ -8,14 +8,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ddpmcodec.networks.eager import ACTIVATION_LEVELS, LEVELS, STREAM_LEVELS
-from ddpmcodec.networks.exact import BLENDS, OUTPUTS, PATCH, Architecture
+from ddpmcodec.networks.gaussian.architecture import Architecture
+from ddpmcodec.networks.gaussian.eager import ACTIVATION_LEVELS, LEVELS, STREAM_LEVELS
+from ddpmcodec.networks.gaussian.neighbours import BLENDS, OUTPUTS
 
 INPUT_LEVELS = 64.0  # feature units per 1.0
 BRANCH_GAIN = 0.3  # initial gain of a block's second convolution: residual branches start small
 ACTIVATION_GAIN = 1.6  # initial gain of a convolution that follows an activation: undoes its shrinkage
 TRAINED_NORMS = {True: 10.0, False: 2.0}  # of weights after thousands of steps: those that Muon trains, and the others
-INITIAL_COUPLING = 0.8  # G follows R, B follows G, before anything is learned
+INITIAL_COEFFICIENT = 0.8  # G follows R, B follows G, before anything is learned
 
 
 class LatentNetwork(nn.Module):
@@ -38,7 +39,7 @@ class LatentNetwork(nn.Module):
             self._add_vector(f"{name}.levels", channels, 1.0)
         self.weights["leave"].data.zero_()
         bias = self.vector("leave.bias").data.view(4, -1)
-        bias[:, 6:OUTPUTS] = torch.tensor([INITIAL_COUPLING, 0.0, INITIAL_COUPLING])
+        bias[:, 6:OUTPUTS] = torch.tensor([INITIAL_COEFFICIENT, 0.0, INITIAL_COEFFICIENT])
         bias[:, OUTPUTS : OUTPUTS + BLENDS] = 1.0  # means start at the local mean
 
     def _add_convolution(self, name: str, outputs: int, inputs: int, size: int) -> None:
@@ -58,7 +59,7 @@ class LatentNetwork(nn.Module):
 
     @torch.no_grad()
     def load_integer_parameters(self, params: Mapping[str, Tensor]) -> None:
-        """The inverse of `integer_parameters`, up to rounding. Outputs that the params lack predict nothing.
+        """The inverse of `integer_parameters`, up to rounding.
 
         Norms of weights say how far a step turns them; as integers do not tell them, they become `TRAINED_NORMS`.
         """
@@ -68,7 +69,9 @@ class LatentNetwork(nn.Module):
             unit = (STREAM_LEVELS if stream else 1.0) / (INPUT_LEVELS if name == "enter" else ACTIVATION_LEVELS)
             bias = params[f"{name}.bias"] / (STREAM_LEVELS if stream else 1.0)
             if name == "leave":
-                self._load_outputs(weight, factor / (ACTIVATION_GAIN * unit), bias)
+                self.weights["leave"].copy_(weight * (factor / (ACTIVATION_GAIN * unit)).view(-1, 1, 1, 1))
+                self.vector("leave.gain").fill_(ACTIVATION_GAIN)
+                self.vector("leave.bias").copy_(bias)
                 continue
             flat = weight.flatten(1)
             norm = flat.norm(dim=1)
@@ -81,14 +84,6 @@ class LatentNetwork(nn.Module):
         for name in self.architecture.norms():
             for key in ("gain", "bias"):
                 self.vector(f"{name}.{key}").copy_(params[f"{name}.{key}"])
-
-    def _load_outputs(self, weight: Tensor, grid: Tensor, bias: Tensor) -> None:
-        each = len(weight) // PATCH**2
-        self.weights["leave"].view(PATCH**2, -1, weight.shape[1]).zero_()[:, :each] = (
-            weight.flatten(1) * grid.view(-1, 1)
-        ).view(PATCH**2, each, -1)
-        self.vector("leave.gain").fill_(ACTIVATION_GAIN)
-        self.vector("leave.bias").view(PATCH**2, -1).zero_()[:, :each] = bias.view(PATCH**2, each)
 
     def integer_parameters(self, *, quantise: bool = True) -> dict[str, Tensor]:
         """What `EagerOperations` takes. Weights are rounded to a grid per channel; gradients go straight through."""

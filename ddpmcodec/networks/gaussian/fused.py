@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ddpmcodec.networks import glue
+from ddpmcodec.networks.gaussian import elementwise
+from ddpmcodec.networks.gaussian.eager import exact_convolution
 
 Array = NDArray[Any]
 
@@ -50,34 +50,32 @@ class FusedOperations:
         return [self.params[f"{name}.{key}"] for key in keys]
 
     def conv(self, name: str, q: Array) -> Array:
-        weight = self.weights[name]
-        size = weight.shape[-1]
-        y = F.conv2d(_tensor(q).to(self.dtype), weight, stride=2 if size == 2 else 1, padding=1 if size == 3 else 0)
+        y = exact_convolution(_tensor(q).to(self.dtype), self.weights[name])
         return _bits(y.to(torch.bfloat16))
 
     def head(self, name: str, q: Array) -> Array:
-        y = F.conv2d(_tensor(q).float(), self.weights[name])
+        y = exact_convolution(_tensor(q).float(), self.weights[name])
         return (y * self.head_factor + self.head_bias).permute(0, 2, 3, 1).contiguous().numpy()
 
     def start(self, name: str, y: Array) -> Array:
         return self.add(name, np.zeros(y.shape, np.int16), y)
 
     def add(self, name: str, x: Array, y: Array) -> Array:
-        glue.add(_rows(x), _rows(y), *self._take(name, "factor", "bias"))
+        elementwise.add(_rows(x), _rows(y), *self._take(name, "factor", "bias"))
         return x
 
     def add_up(self, name: str, x: Array, y: Array) -> Array:
-        glue.add_up(x, y, *self._take(name, "factor", "bias"))
+        elementwise.add_up(x, y, *self._take(name, "factor", "bias"))
         return x
 
     def norm_act(self, name: str, x: Array) -> Array:
         out = np.empty(x.shape, np.uint16)
         gain, bias, levels = self._take(name, "gain", "bias", "levels")
-        glue.norm_act(_rows(x), gain, bias, levels, _rows(out))
+        elementwise.norm_act(_rows(x), gain, bias, levels, _rows(out))
         return out
 
     def act(self, name: str, y: Array) -> Array:
         out = np.empty(y.shape, np.uint16)
         factor, bias, levels = self._take(name, "factor", "bias", "levels")
-        glue.act(_rows(y), factor, bias, levels, _rows(out))
+        elementwise.act(_rows(y), factor, bias, levels, _rows(out))
         return out
