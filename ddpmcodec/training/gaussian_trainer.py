@@ -6,37 +6,40 @@ import json
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
+from ddpmcodec.bound import Estimate
+from ddpmcodec.bound import evaluate as evaluate_bound
+from ddpmcodec.channels.bits_back import PRIOR_STD
 from ddpmcodec.errors import TrainingError
-from ddpmcodec.networks import checkpoint, load_model
-from ddpmcodec.networks.exact import Architecture
-from ddpmcodec.networks.latent import LatentNetwork
-from ddpmcodec.presets import PRESETS
-from ddpmcodec.training import state
+from ddpmcodec.files import write_file
+from ddpmcodec.networks.gaussian import load_gaussian, model_file
+from ddpmcodec.networks.gaussian.architecture import MULTIPLE, Architecture
+from ddpmcodec.networks.gaussian.latent import LatentNetwork
+from ddpmcodec.networks.gaussian.model import coding_levels
+from ddpmcodec.training import gaussian_state as state
 from ddpmcodec.training.data import Crops, Mixture, Pixels, load_images
-from ddpmcodec.training.evaluate import code_lengths
-from ddpmcodec.training.objective import LatentPredictor, draw, loss
+from ddpmcodec.training.gaussian import LatentPredictor, draw, loss
 from ddpmcodec.training.optim import Muon
 
-CROP_MULTIPLE = 16  # the largest lattice fits in
+MODEL = "gaussian.safetensors"  # in a run's folder: the averaged network, ready to use
 
 
 @dataclass(frozen=True)
 class Settings:
     """One training run. Learning rates decay linearly to zero over `steps`, or else over `hours` of training time."""
 
-    data: str | tuple[str, ...]  # several data sets take turns, a step each
+    data: str | tuple[str, ...]  # several data sets round-robin, a step each
     out: str
-    start: str | None = None  # folder of a run, or an exported model, whose (averaged) network this one starts from
+    name: str = "gaussian"  # of the model
+    start: str | None = None  # folder of a run, or a model, whose (averaged) network this one starts from
     hours: float = 1.5
     steps: int | None = None  # takes the place of `hours`: a run that repeats exactly
     batch: int = 64
@@ -49,12 +52,11 @@ class Settings:
     warmup: int = 200
     clip: float = 1.0
     average: float = 0.999
-    gaussian_share: float = 0.2
     quantise: bool = True
     seed: int = 0
     evaluate_minutes: float = 10.0
     evaluate_images: int = 200
-    evaluate_efforts: tuple[int, ...] = (1, 5)
+    evaluate_levels: int = 32
     architecture: Architecture = field(default_factory=Architecture)
 
 
@@ -81,12 +83,12 @@ class Trainer:
 
     def _start_from(self, source: str) -> None:
         if state.exists(Path(source)):
-            network, _ = state.averaged_network(Path(source))
+            network = state.averaged_network(Path(source))
             self._check_start(source, network.architecture)
             self.latent.load_state_dict(network.state_dict())
         else:
-            model = load_model(source)
-            self._check_start(source, replace(model.architecture, neighbours=self.settings.architecture.neighbours))
+            model = load_gaussian(source)
+            self._check_start(source, model.architecture)
             self.latent.load_integer_parameters(model.params)
 
     def _check_start(self, source: str, architecture: Architecture) -> None:
@@ -105,8 +107,7 @@ class Trainer:
         """One optimiser step on images [N, 3, H, W]; returns (loss, gradient norm)."""
         start, settings = time.perf_counter(), self.settings
         generator = torch.Generator().manual_seed((settings.seed << 32) + self.step)
-        batch = draw(pixels, settings.gaussian_share, generator)
-        value = self.loss(LatentPredictor(self.latent, settings.quantise), *batch)
+        value = self.loss(LatentPredictor(self.latent, settings.quantise), draw(pixels, generator))
         value.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.latent.parameters(), settings.clip)
         multiplier = min(1.0, (self.step + 1) / settings.warmup) * (1 - self.progress())
@@ -125,23 +126,26 @@ class Trainer:
         for mean, p in zip(self.averaged.parameters(), self.latent.parameters(), strict=True):
             mean.lerp_(p, 1 - decay)
 
-    def evaluate(self, held_out: NDArray[np.uint8]) -> dict[str, float]:
-        """Held-out bits/dim by effort of the averaged network, exported: code lengths, which files exceed by bytes."""
-        exported = checkpoint.export(self.averaged, PRESETS, name="held-out")
-        model = checkpoint.parse(exported, "the network in training")
-        return {
-            str(e): round(sum(code_lengths(model, held_out, PRESETS[e])), 4) for e in self.settings.evaluate_efforts
-        }
+    def export(self) -> bytes:
+        """The averaged network as a model file."""
+        facts = {"step": self.step, "seconds": self.seconds, "images": self.step * self.settings.batch}
+        return model_file.export(self.averaged, name=self.settings.name, training=facts)
+
+    def evaluate(self, held_out: Tensor) -> Estimate:
+        """The bound, bits/dim, of images uint8 [N, 3, H, W] by the averaged network, exported: what bits back pays."""
+        model = model_file.parse(self.export(), "the network in training")
+        levels, generator = coding_levels(self.settings.evaluate_levels), torch.Generator().manual_seed(0)
+        return evaluate_bound(model, held_out, levels, generator, prior_std=PRIOR_STD).total()
 
 
-def split(settings: Settings) -> tuple[Mixture, NDArray[np.uint8]]:
-    """Training crops and held-out images uint8 [N, crop, crop, 3].
+def split(settings: Settings) -> tuple[Mixture, Tensor]:
+    """Training crops and held-out images uint8 [N, 3, crop, crop].
 
     The last `hold_out` images of a data set are never trained on; those of the first are what is evaluated, unless
     `validate` names others. Raises TrainingError when that leaves nothing to train or to evaluate on.
     """
-    if settings.crop % CROP_MULTIPLE:
-        raise TrainingError(f"crops of {settings.crop} pixels: --crop must be a multiple of {CROP_MULTIPLE}")
+    if settings.crop % MULTIPLE:
+        raise TrainingError(f"crops of {settings.crop} pixels: --crop must be a multiple of {MULTIPLE}")
     sources = (settings.data,) if isinstance(settings.data, str) else settings.data
     sets = [load_images(source) for source in sources]
     if settings.validate is None and len(sets[0]) <= settings.hold_out:
@@ -157,17 +161,17 @@ def split(settings: Settings) -> tuple[Mixture, NDArray[np.uint8]]:
     crops = Mixture(
         [Crops(images, size, settings.seed, camera=c) for images, size, c in zip(kept, sizes, shares, strict=True)]
     )
-    return crops, chosen.to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+    return crops, chosen.to(torch.uint8)
 
 
 def _fitting(images: list[Pixels]) -> int:
     """The largest crop that most of the images hold."""
     side = int(np.median([min(image.shape[:2]) for image in images]))
-    return max(side // CROP_MULTIPLE, 1) * CROP_MULTIPLE
+    return max(side // MULTIPLE, 1) * MULTIPLE
 
 
 def train(settings: Settings, *, resume: bool = False, compiled: bool = True) -> Trainer:
-    """Train until the run's steps or hours are spent; state and log.jsonl go to `out` every few minutes.
+    """Train until the run's steps or hours are spent; state, model and log.jsonl go to `out` every few minutes.
 
     Raises TrainingError when the data or the saved state cannot be used, or `out` holds a run and `resume` is off.
     """
@@ -185,6 +189,7 @@ def train(settings: Settings, *, resume: bool = False, compiled: bool = True) ->
             _log(log, record)
             if "held_out" in record:
                 state.save(out, trainer)
+                write_file(out / MODEL, trainer.export())
     return trainer
 
 
@@ -193,7 +198,7 @@ def _log(log: Any, record: dict[str, Any]) -> None:
     log.flush()
 
 
-def _steps(trainer: Trainer, crops: Mixture, held_out: NDArray[np.uint8]) -> Iterator[dict[str, Any]]:
+def _steps(trainer: Trainer, crops: Mixture, held_out: Tensor) -> Iterator[dict[str, Any]]:
     """Train, yielding a record every 50 steps and, with held-out rates, every few minutes and at the end."""
     settings, losses = trainer.settings, []
     evaluated = trainer.seconds
@@ -211,8 +216,12 @@ def _steps(trainer: Trainer, crops: Mixture, held_out: NDArray[np.uint8]) -> Ite
                 losses = []
             if trainer.seconds - evaluated > 60 * settings.evaluate_minutes:
                 evaluated = trainer.seconds
-                yield _record(trainer, losses, norm) | {"held_out": trainer.evaluate(held_out)}
-        yield _record(trainer, losses, 0.0) | {"held_out": trainer.evaluate(held_out)}
+                yield _record(trainer, losses, norm) | _held_out(trainer, held_out)
+        yield _record(trainer, losses, 0.0) | _held_out(trainer, held_out)
+
+
+def _held_out(trainer: Trainer, images: Tensor) -> dict[str, Any]:
+    return {"held_out": {key: value and round(value, 4) for key, value in trainer.evaluate(images)._asdict().items()}}
 
 
 def _record(trainer: Trainer, losses: list[float], norm: float) -> dict[str, Any]:

@@ -1,24 +1,24 @@
-"""A training run on disk: one safetensors file, replaced atomically; a killed run goes on from its last save."""
+"""A run of `training.gaussian_trainer` on disk: one safetensors file, replaced atomically."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from ddpmcodec.errors import TrainingError
-from ddpmcodec.networks.exact import Architecture
-from ddpmcodec.networks.latent import LatentNetwork
+from ddpmcodec.files import write_file
+from ddpmcodec.networks.gaussian.architecture import Architecture
+from ddpmcodec.networks.gaussian.latent import LatentNetwork
 
 if TYPE_CHECKING:
-    from ddpmcodec.training.trainer import Trainer
+    from ddpmcodec.training.gaussian_trainer import Trainer
 
 FILE = "state.safetensors"
 
@@ -35,17 +35,15 @@ def _optimizer_tensors(trainer: Trainer) -> Iterator[tuple[str, torch.optim.Opti
 
 
 def save(folder: Path, trainer: Trainer) -> None:
-    """Write the whole state: weights, averages, optimiser moments, step and training time."""
+    """Write the whole state: weights, averages, moments of the optimisers, step and training time."""
     tensors = {f"latent.{k}": v for k, v in trainer.latent.state_dict().items()}
     tensors |= {f"averaged.{k}": v for k, v in trainer.averaged.state_dict().items()}
     for name, optimizer, p, key in _optimizer_tensors(trainer):
         if key in optimizer.state[p]:
             tensors[name] = optimizer.state[p][key]
     meta = {"architecture": trainer.settings.architecture.to_json(), "step": trainer.step, "seconds": trainer.seconds}
-    meta["images"] = trainer.step * trainer.settings.batch
-    temporary = folder / f"{FILE}.part"
-    save_file({k: v.contiguous() for k, v in tensors.items()}, temporary, metadata={"ddpmcodec": json.dumps(meta)})
-    os.replace(temporary, folder / FILE)
+    contiguous = {k: v.contiguous() for k, v in tensors.items()}
+    write_file(folder / FILE, save_tensors(contiguous, metadata={"ddpmcodec": json.dumps(meta)}))
 
 
 def _read(folder: Path) -> tuple[dict[str, object], dict[str, Tensor]]:
@@ -55,7 +53,7 @@ def _read(folder: Path) -> tuple[dict[str, object], dict[str, Tensor]]:
             return json.loads((file.metadata() or {})["ddpmcodec"]), tensors
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise TrainingError(
-            f"{folder / FILE}: not a training state ({error}); was --out the folder of `ddpmcodec train`?"
+            f"{folder / FILE}: not a training state ({error}); was --out the folder of `ddpmcodec train-gaussian`?"
         ) from error
 
 
@@ -74,15 +72,15 @@ def load(folder: Path, trainer: Trainer) -> None:
     trainer.step, trainer.seconds = int(str(meta["step"])), float(str(meta["seconds"]))
 
 
-def averaged_network(folder: Path) -> tuple[LatentNetwork, dict[str, object]]:
-    """The averaged network of a run, and what the state says of it (architecture, step, seconds, images)."""
+def averaged_network(folder: Path) -> LatentNetwork:
+    """The averaged network of a run. Raises TrainingError."""
     meta, tensors = _read(folder)
     try:
         latent = LatentNetwork(Architecture(**meta["architecture"]))  # type: ignore[arg-type]
         _restore(latent, tensors, "averaged.")
     except (KeyError, TypeError, RuntimeError) as error:
         raise TrainingError(f"{folder / FILE}: not a training state; was it made by another version?") from error
-    return latent, meta
+    return latent
 
 
 def _restore(module: LatentNetwork, tensors: dict[str, Tensor], prefix: str) -> None:
