@@ -23,6 +23,7 @@ COMMANDS = (
     "archive",
     "train",
     "export",
+    "train-gaussian",
     "train-ddpm",
     "sample",
     "interpolate",

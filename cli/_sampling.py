@@ -27,7 +27,7 @@ SAMPLING = (
     click.option(
         "--model",
         metavar="SOURCE",
-        help="Exported model, or a checkpoint of the paper's network: a folder, a file, or a repository's name.",
+        help="Gaussian model, or a checkpoint of the paper's network: a folder, a file, or a repository's name.",
     ),
     click.option(
         "--levels",

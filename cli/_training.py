@@ -9,7 +9,7 @@ data_option = click.option(
     required=True,
     multiple=True,
     metavar="PATH",
-    help="Folder of images, .npy/.npz array, or CIFAR-10 root. Given several times, they take turns.",
+    help="Folder of images, .npy/.npz array, or CIFAR-10 root. Given several times, round-robin.",
 )
 camera_option = click.option(
     "--camera-share",

@@ -1,4 +1,4 @@
-"""The variational bound of a denoiser on a list of noise levels, term by term, and rate-distortion from the same calls.
+"""The variational bound of a denoiser on a schedule of noise levels, term by term, with rate-distortion from its calls.
 
     L = L_T + L_{T-1} + ... + L_1 + L_0                                  arXiv 2006.11239, equation 5, in bits/dim
     L_T     = KL(q(c_T | x) || p(c_T))                  what the noisiest latent costs
@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ddpmcodec.kernels import LN2, kl_gaussian, posterior, reverse, step_kl
+from ddpmcodec.diffusion import LN2, kl_gaussian, posterior, reverse, step_kl
 from ddpmcodec.networks.denoiser import Denoiser, watched
-from ddpmcodec.networks.prediction import Prediction, range_bits
+from ddpmcodec.networks.prediction import Prediction, pixel_bits
 from ddpmcodec.schedule import HALF_RANGE, Levels, check_levels
 
 
@@ -114,8 +114,8 @@ def evaluate(
 
     p(c_T) = N(0, prior_std^2 + s_T^2): pixels of that standard deviation (grey levels) under the noise. The default is
     the paper's N(0, 1) of z_T. generator: on the CPU. Kernels are evaluated in float64, the denoiser sees float32.
-    progress: told, after every network call, how many images it had: T times N in all. Raises ValueError for levels
-    that do not increase, or no images.
+    progress: called after every network call with the number of its images, T times N in all. Raises ValueError for
+    levels that do not increase, or no images.
     """
     if len(pixels) == 0:
         raise ValueError("the bound needs at least one image")
@@ -146,18 +146,17 @@ def _evaluate_batch(
 def term_bits(prediction: Prediction, pixels: Tensor, c_t: Tensor, s_t: float, s_u: float) -> Tensor:
     """L_{t-1} of the step from s_t to s_u < s_t, and L_0 of the step to the pixels at s_u = 0. Bits, [N, 3, H, W]."""
     if s_u == 0:
-        lo, hi = torch.zeros_like(pixels), torch.full_like(pixels, 255)
-        return range_bits(prediction, lo, hi, pixels, pixels)
+        return pixel_bits(prediction, pixels)
     mean, scale = prediction.mean - HALF_RANGE, torch.exp(prediction.log_scale)
-    told = posterior(c_t, pixels - HALF_RANGE, s_t, s_u)
-    return step_kl(told, reverse(c_t, mean, scale, prediction.coupling, s_t, s_u))
+    q = posterior(c_t, pixels - HALF_RANGE, s_t, s_u)
+    return step_kl(q, reverse(c_t, mean, scale, prediction.coefficients, s_t, s_u))
 
 
 def prior_bits(pixels: Tensor, s_T: float, prior_std: float) -> Tensor:
     """L_T = KL(N(v, s_T^2) || N(0, s_T^2 + prior_std^2)), bits, [N, 3, H, W]."""
     v = pixels - HALF_RANGE
-    told, assumed = (torch.full_like(v, variance) for variance in (s_T**2, s_T**2 + prior_std**2))
-    return kl_gaussian(v, told, torch.zeros_like(v), assumed) / LN2
+    q, p = (torch.full_like(v, variance) for variance in (s_T**2, s_T**2 + prior_std**2))
+    return kl_gaussian(v, q, torch.zeros_like(v), p) / LN2
 
 
 def _per_image(values: Tensor) -> Tensor:

@@ -15,6 +15,8 @@ from typing import Any
 
 import numba
 
+FOLDERS = ("ans", "channels", "networks", "training", "transform")  # whose files have kernels, or what they call
+
 
 def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """A decorator: numba.njit without the interpreter's lock, kept where there is a folder that can be written."""
@@ -30,11 +32,11 @@ def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
 def _sources(package: Path) -> str:
     """sha256 of all that kernels are made from: sources, and the tables that are frozen into them."""
-    digest = hashlib.sha256((package / "coding_schedule.py").read_bytes())
-    for folder in ("ans", "channels", "networks", "networks/context", "transform"):
-        for path in sorted((package / folder).iterdir()):
-            if path.suffix in (".py", ".npy"):
-                digest.update(path.name.encode() + path.read_bytes())
+    digest = hashlib.sha256()
+    found = [*package.glob("*schedule.py"), *(path for folder in FOLDERS for path in (package / folder).rglob("*"))]
+    for path in sorted(found):
+        if path.suffix in (".py", ".npy"):
+            digest.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()
 
 

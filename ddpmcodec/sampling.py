@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ddpmcodec.kernels import Reverse, reverse
+from ddpmcodec.diffusion import Reverse, reverse
 from ddpmcodec.networks.denoiser import Denoiser
 from ddpmcodec.networks.prediction import Prediction
 from ddpmcodec.schedule import HALF_RANGE, Levels, alpha_sigma
@@ -29,7 +29,7 @@ Method = Callable[[Tensor, Prediction, float, float, torch.Generator], Tensor]  
 def ancestral(c_t: Tensor, prediction: Prediction, s_t: float, s_u: float, generator: torch.Generator) -> Tensor:
     """Algorithm 2: c_u ~ p(c_u | c_t), the channels of a pixel coupled as the denoiser says."""
     scale = torch.exp(prediction.log_scale)
-    return draw(reverse(c_t, prediction.mean - HALF_RANGE, scale, prediction.coupling, s_t, s_u), generator)
+    return draw(reverse(c_t, prediction.mean - HALF_RANGE, scale, prediction.coefficients, s_t, s_u), generator)
 
 
 def draw(kernel: Reverse, generator: torch.Generator) -> Tensor:
@@ -72,7 +72,7 @@ class State(NamedTuple):
 
 @dataclass(frozen=True)
 class Sampler:
-    """A denoiser on a list of noise levels. t counts them from 1; a latent of t has the noise of s_t."""
+    """A denoiser on a schedule of noise levels. t counts them from 1; a latent of t has the noise of s_t."""
 
     denoiser: Denoiser
     levels: Levels

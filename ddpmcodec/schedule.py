@@ -1,4 +1,4 @@
-"""Which noise levels a code passes through: lists of s_t, and the step lists of the uniform channel.
+"""Which noise levels the Gaussian channel passes through: schedules s_1 < ... < s_T.
 
 A noise level s is the standard deviation, in grey levels, of the noise in c = v + s n, with v = pixel - 127.5 and
 n ~ N(0, 1). In the variance-preserving form of the papers, z = alpha x + sigma n with x in [-1, 1], it is
@@ -9,21 +9,14 @@ DDPM: Ho, Jain & Abbeel 2020, arXiv 2006.11239. Improved DDPM: Nichol & Dhariwal
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import groupby
-from typing import Any, NamedTuple
-
 import numpy as np
 import numpy.typing as npt
-
-from ddpmcodec.errors import FormatError
 
 Levels = npt.NDArray[np.float64]
 
 HALF_RANGE = 127.5  # grey levels in one unit of the papers' x in [-1, 1]
-LEVEL_UNIT = 256  # steps of the uniform channel count noise levels in 1/256 grey level
-MAX_LEVEL = 1 << 24  # in LEVEL_UNIT; above the last level of any published schedule
-PERIODS = (1, 2, 4, 8, 16)
+LEVEL_UNIT = 1024  # where noise levels are integers they count in 1/1024 grey level
+MAX_LEVEL = 1 << 26  # in LEVEL_UNIT; above the last level of any published schedule
 
 
 def check_levels(levels: npt.ArrayLike) -> Levels:
@@ -95,117 +88,3 @@ def respace(levels: npt.ArrayLike, T: int) -> Levels:
         raise ValueError(f"can keep 2 to {array.size} of {array.size} noise levels, not {T}")
     gaps = T - 1
     return check_levels(array[(2 * np.arange(T) * (array.size - 1) + gaps) // (2 * gaps)])  # rounded in integers
-
-
-class Step(NamedTuple):
-    """One step of the uniform channel: pixels of rank first <= rank < last move to a noise level.
-
-    Ranks are those of `bayer_ranks(period)`, repeated over the image from its top left corner.
-    """
-
-    level: int  # noise level to arrive at, in 1/256 grey level; 0 = exact
-    period: int
-    first: int
-    last: int
-    learns: bool = False  # its local network learns while it is told
-
-
-def bayer_ranks(period: int) -> npt.NDArray[np.int64]:
-    """[period, period] dispersed order of the pixels of a lattice cell (Bayer 1973): 0 at (0, 0), 1 half a period away.
-
-    Every first 4^k ranks form a regular lattice. Raises ValueError unless the period is a power of two, 1 to 16.
-    """
-    if period not in PERIODS:
-        raise ValueError(f"the period of a lattice must be one of {PERIODS}, not {period}")
-    ranks = np.zeros((1, 1), dtype=np.int64)
-    while len(ranks) < period:
-        ranks = np.block([[4 * ranks, 4 * ranks + 2], [4 * ranks + 3, 4 * ranks + 1]])
-    return ranks
-
-
-def step_pixels(step: Step, period: int) -> npt.NDArray[np.bool_]:
-    """[period, period] bool: the pixels a step moves, on a cell whose period is a multiple of the step's."""
-    ranks = np.tile(bayer_ranks(step.period), (period // step.period, period // step.period))
-    return (step.first <= ranks) & (ranks < step.last)
-
-
-def step_mask(step: Step, height: int, width: int) -> npt.NDArray[np.bool_]:
-    """[height, width] bool: the pixels of an image that a step moves."""
-    repeats = -(-height // step.period), -(-width // step.period)
-    return np.tile(step_pixels(step, step.period), repeats)[:height, :width]
-
-
-def validate_steps(steps: Sequence[Step]) -> None:
-    """Raises FormatError unless every step lowers the noise of pixels that exist and all pixels end exact."""
-    for number, step in enumerate(steps, 1):
-        _validate_step(number, step)
-    period = max((step.period for step in steps), default=1)
-    levels = np.full((period, period), MAX_LEVEL + 1)  # nothing is known yet
-    for number, step in enumerate(steps, 1):
-        moved = step_pixels(step, period)
-        if levels[moved].min() <= step.level:
-            raise FormatError(
-                f"step {number} {step[:4]} does not lower the noise level of some pixels, "
-                f"which is {levels[moved].min()}/{LEVEL_UNIT} already: levels of a pixel must decrease"
-            )
-        levels[moved] = step.level
-    if levels.any():
-        raise FormatError(
-            f"after the last of {len(steps)} steps {np.count_nonzero(levels)} of {levels.size} pixels of a "
-            f"{period}x{period} cell are not exact: steps to level 0 must cover all of it"
-        )
-
-
-def _validate_step(number: int, step: Step) -> None:
-    if not 0 <= step.level <= MAX_LEVEL:
-        raise FormatError(f"step {number} {step[:4]} has a noise level outside 0..{MAX_LEVEL}")
-    if step.period not in PERIODS:
-        raise FormatError(f"step {number} {step[:4]} has a period that is not one of {PERIODS}")
-    if not 0 <= step.first < step.last <= step.period**2:
-        raise FormatError(
-            f"step {number} {step[:4]} moves no pixels that exist: need 0 <= first < last <= {step.period**2}"
-        )
-
-
-def steps_to_json(steps: Sequence[Step]) -> list[list[int]]:
-    """[[level, period, first, last], ...], and 1 after those where a step learns: plain lists, for json.dumps."""
-    return [[*step[:4], 1] if step.learns else list(step[:4]) for step in steps]
-
-
-def steps_from_json(value: Any, *, whole: bool = True) -> tuple[Step, ...]:
-    """The inverse of `steps_to_json`, validated; whole: as a list that ends exact. Raises FormatError."""
-    if not isinstance(value, list) or not all(_is_step(item) for item in value):
-        raise FormatError(
-            "a step list must be a list of [level, period, first, last], all integers, and 1 after those that learn"
-        )
-    steps = tuple(Step(*item[:4])._replace(learns=len(item) == 5) for item in value)
-    if whole:
-        validate_steps(steps)
-    for number, step in enumerate(steps, 1):
-        _validate_step(number, step)
-    return steps
-
-
-def _is_step(item: Any) -> bool:
-    return (
-        isinstance(item, list)
-        and all(type(number) is int for number in item)
-        and item[4:] in ([], [1])
-        and len(item) > 3
-    )
-
-
-def describe(steps: Sequence[Step]) -> str:
-    """One line for people, such as '6 steps to noise 40 .. 6.3, 9 steps to exact pixels in 4x4 phases'."""
-    return ", ".join(_runs(steps))
-
-
-def _runs(steps: Sequence[Step]) -> Iterator[str]:
-    for (exact, period, learns), group in groupby(steps, lambda step: (step.level == 0, step.period, step.learns)):
-        run = list(group)
-        noise = " .. ".join(dict.fromkeys(f"{step.level / LEVEL_UNIT:.3g}" for step in (run[0], run[-1])))
-        one = len(run) == 1
-        count = "1 step" if one else f"{len(run)} steps"
-        phases = "" if period == 1 else f" in {period}x{period} phases"
-        how = (" that learns" if one else " that learn") if learns else ""
-        yield f"{count}{how} to {'exact pixels' if exact else f'noise {noise}'}{phases}"

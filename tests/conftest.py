@@ -1,4 +1,4 @@
-"""Shared fixtures: tiny models that train nothing and code exactly like big ones, and data whose bound is known."""
+"""Shared fixtures: tiny models that nobody trained, as exact as big ones, and data whose bound is known."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ import torch
 from hypothesis import settings
 from torch import Tensor
 
-from ddpmcodec import models, networks
+from ddpmcodec import models
 from ddpmcodec.codec import graphics
-from ddpmcodec.networks import checkpoint, load_model
+from ddpmcodec.networks import gaussian
 from ddpmcodec.networks.context import model_file
 from ddpmcodec.networks.context.model import ContextModel
-from ddpmcodec.networks.exact import Architecture
-from ddpmcodec.networks.latent import LatentNetwork
-from ddpmcodec.networks.model import Model
+from ddpmcodec.networks.gaussian import GaussianModel, load_gaussian
+from ddpmcodec.networks.gaussian.architecture import Architecture
+from ddpmcodec.networks.gaussian.latent import LatentNetwork
+from ddpmcodec.networks.gaussian.model_file import export
 from ddpmcodec.networks.prediction import Prediction
-from ddpmcodec.presets import PRESETS
 
 settings.register_profile("ddpmcodec", deadline=None)  # a first example may compile a kernel
 settings.load_profile("ddpmcodec")
@@ -41,29 +41,31 @@ def tiny_network(seed: int) -> LatentNetwork:
 
 
 @pytest.fixture(scope="session")
-def make_tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
-    """An exported tiny model by seed."""
+def make_tiny_gaussian(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    """The file of a tiny Gaussian model by seed."""
 
     def make(seed: int) -> Path:
         path = tmp_path_factory.mktemp("models") / f"tiny{seed}.safetensors"
-        path.write_bytes(checkpoint.export(tiny_network(seed), PRESETS, name=f"tiny{seed}"))
+        path.write_bytes(export(tiny_network(seed), name=f"tiny{seed}"))
         return path
 
     return make
 
 
 @pytest.fixture(scope="session")
-def tiny_model(make_tiny_model: Callable[[int], Path]) -> Path:
-    return make_tiny_model(0)
+def tiny_gaussian(make_tiny_gaussian: Callable[[int], Path]) -> Path:
+    return make_tiny_gaussian(0)
 
 
 @pytest.fixture
-def embedded(make_tiny_model: Callable[[int], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A package that comes with two tiny models: the folder they are in."""
-    for name, seed in ((models.DEFAULT, 1), (models.PHOTO, 2)):
-        shutil.copy(make_tiny_model(seed), tmp_path / f"{name}.safetensors")
+def embedded(
+    make_tiny_gaussian: Callable[[int], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """A package that comes with two tiny Gaussian models: the folder they are in."""
+    for name, seed in ((models.GAUSSIAN, 1), ("other", 2)):
+        shutil.copy(make_tiny_gaussian(seed), tmp_path / f"{name}.safetensors")
     monkeypatch.setattr(models, "FOLDER", tmp_path)
-    caches = (models.names, models.ids, networks._embedded)
+    caches = (models.names, models.ids, gaussian._embedded)
     for cached in caches:
         cached.cache_clear()
     yield tmp_path
@@ -72,8 +74,8 @@ def embedded(make_tiny_model: Callable[[int], Path], tmp_path: Path, monkeypatch
 
 
 @pytest.fixture(scope="session")
-def model(tiny_model: Path) -> Model:
-    return load_model(tiny_model)
+def gaussian_model(tiny_gaussian: Path) -> GaussianModel:
+    return load_gaussian(tiny_gaussian)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ddpmcodec import sampling
-from ddpmcodec.kernels import posterior, reverse, reverse_conditionals
+from ddpmcodec.diffusion import posterior, reverse, reverse_conditionals
 from ddpmcodec.networks.prediction import Prediction
 from ddpmcodec.sampling import Method, Sampler, ancestral, ddim, draw, grid, shown
 from ddpmcodec.schedule import Levels, alpha_sigma, log_linear
@@ -83,8 +83,8 @@ def test_ddim_samples_have_the_moments_of_the_data_after_many_small_steps(
 def test_draws_have_the_conditionals_of_the_reverse_kernel(data: Any, generator: torch.Generator) -> None:
     """Channel by channel, what is left of a draw in units of its standard deviation is the noise it was made of."""
     c_t = latents(data, 20.0, 2)
-    mean, log_scale, coupling = data(c_t, 20.0)
-    kernel = reverse(c_t, mean - 127.5, torch.exp(log_scale), coupling, 20.0, 7.0)
+    mean, log_scale, coefficients = data(c_t, 20.0)
+    kernel = reverse(c_t, mean - 127.5, torch.exp(log_scale), coefficients, 20.0, 7.0)
     state = generator.get_state()
     c_u = draw(kernel, generator)
     given = reverse_conditionals(c_u, kernel)

@@ -14,7 +14,7 @@
 
 That is the order of Bit-Swap (Kingma, Abbeel & Ho 2019, arXiv 1905.06845, algorithm 2). Popping a latent gets bits back
 that pushing others costs, so that the net growth of the stack is the variational bound; and as a latent is popped only
-when it is needed, the stack lends two latents at a time, not T of them.
+when it is needed, the stack needs the initial bits of two latents, not of T.
 
 Latents are integers on grids whose spacing is a power of two of grey levels, about a tenth of the latent's standard
 deviation. Both sides compute in float64 from integers, every operation rounded once (IEEE + - * / and square roots).
@@ -26,7 +26,7 @@ import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from math import isqrt
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -35,17 +35,15 @@ from torch import Tensor
 
 from ddpmcodec.ans.gaussian import pop_gaussian, push_gaussian
 from ddpmcodec.ans.stack import Stack, pop_logistic, push_logistic
-from ddpmcodec.kernels import Reverse, reverse, reverse_conditionals
-from ddpmcodec.networks.gaussian_features import LEVEL_UNIT_FINE
-from ddpmcodec.networks.model import IntegerPrediction, Latents
+from ddpmcodec.diffusion import Reverse, reverse, reverse_conditionals
+from ddpmcodec.networks.denoiser import Latents, Predictor
+from ddpmcodec.networks.prediction import MEAN_LIMIT, IntegerPrediction
 from ddpmcodec.parallel import one_thread_if
-from ddpmcodec.schedule import HALF_RANGE
+from ddpmcodec.schedule import HALF_RANGE, LEVEL_UNIT, MAX_LEVEL
 
-MAX_LEVEL = 1 << 26  # in LEVEL_UNIT_FINE; above the last level of any published schedule
 PRIOR_STD = 64.0  # grey levels, of pixels that nothing is known about
 CELLS_EXPONENT = 4  # a conditional standard deviation is 8 to 16 cells
-PIXEL_UNIT = 64  # of a prediction's means and coupling
-MEAN_LIMIT = 32767
+PIXEL_UNIT = 64  # of a prediction's means and coefficients
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.floating[Any]]  # all of them float64
@@ -54,20 +52,10 @@ Floats = NDArray[np.floating[Any]]  # all of them float64
 SCALES = np.array([isqrt(isqrt(isqrt(1 << (i - 48 + 8 * 72)))) / 2**72 for i in range(128)])
 
 
-class Predictor(Protocol):
-    """p(v | c_t) in the coder's integers: for latents in units of a grid's `spacing` (grey levels), at a noise level in
-    1/1024 grey level.
-
-    The same arguments must give the same integers whenever and wherever a file is decoded.
-    """
-
-    def predict(self, c: Latents, spacing: float, level: int) -> IntegerPrediction: ...
-
-
-class Rung(NamedTuple):
+class LatentLevel(NamedTuple):
     """One latent: its noise level, and its grid."""
 
-    level: int  # LEVEL_UNIT_FINE
+    level: int  # in LEVEL_UNIT
     s: float  # the same in grey levels
     std: float  # of c_t given c_{t-1}, grey levels
     spacing: float  # grey levels, a power of two
@@ -79,86 +67,88 @@ class Rung(NamedTuple):
 
     @property
     def bits_given_pixels(self) -> float:
-        """Entropy of one dimension given the pixels: what the stack has lent when all before this latent is pushed."""
+        """Entropy of one dimension given the pixels: what the stack lacks when all before this latent is pushed."""
         return self._entropy(self.s)
 
     def _entropy(self, std: float) -> float:
         return math.log2(std / self.spacing) + 0.5 * math.log2(2 * math.pi * math.e)
 
 
-def rungs(levels: Sequence[int]) -> list[Rung]:
+def hierarchy(levels: Sequence[int]) -> list[LatentLevel]:
     """The latents of increasing noise levels (1/1024 grey level). Raises ValueError unless they increase from 1 on."""
     found = []
     for below, level in pairwise([0, *levels]):
         if not below < level <= MAX_LEVEL:
             raise ValueError(f"noise levels must increase, from 1 to at most {MAX_LEVEL}: {level} follows {below}")
-        std = math.sqrt(level * level - below * below) / LEVEL_UNIT_FINE
+        std = math.sqrt(level * level - below * below) / LEVEL_UNIT
         _, exponent = math.frexp(std)
-        found.append(Rung(level, level / LEVEL_UNIT_FINE, std, math.ldexp(1.0, exponent - CELLS_EXPONENT)))
+        found.append(LatentLevel(level, level / LEVEL_UNIT, std, math.ldexp(1.0, exponent - CELLS_EXPONENT)))
     return found
 
 
-def bits_lent(chain: Sequence[Rung]) -> float:
-    """Bits per dimension that a stack must have before a batch is pushed, of images that cost nothing themselves.
+def initial_bits(levels: Sequence[LatentLevel]) -> float:
+    """Bits per dimension that must lie on a stack before a batch is pushed, of images that cost nothing themselves.
 
-    At most two latents are out at a time: one that is lent for, and the next one, popped before that is pushed.
+    At most two latents are popped and not yet pushed: one, and the next one, which is popped before it.
     """
-    return max(chain[0].bits, *(lower.bits_given_pixels + upper.bits for lower, upper in pairwise(chain)), 0.0)
+    return max(levels[0].bits, *(lower.bits_given_pixels + upper.bits for lower, upper in pairwise(levels)), 0.0)
 
 
-def encode(stack: Stack, pixels: Pixels, predictor: Predictor, chain: Sequence[Rung]) -> None:
+def encode(stack: Stack, pixels: Pixels, predictor: Predictor, levels: Sequence[LatentLevel]) -> None:
     """Push images of one size, uint8 [N, H, W, 3].
 
-    Raises TruncatedError when the stack cannot lend the bits; what it then holds is undefined.
+    Raises TruncatedError when the stack has too few initial bits; what it then holds is undefined.
     """
-    c = _pop_forward(stack, pixels - HALF_RANGE, chain[0])
-    _push_pixels(stack, pixels, predictor.predict(c, chain[0].spacing, chain[0].level))
-    for lower, upper in pairwise(chain):
+    c = _pop_forward(stack, pixels - HALF_RANGE, levels[0])
+    _push_pixels(stack, pixels, predictor.predict(c, levels[0].spacing, levels[0].level))
+    for lower, upper in pairwise(levels):
         c_t = _pop_forward(stack, c * lower.spacing, upper)
         prediction = predictor.predict(c_t, upper.spacing, upper.level)
         _push_reverse(stack, c, lower, _kernel(prediction, c_t, upper, lower))
         c = c_t
-    push_gaussian(stack, c.reshape(-1), 0.0, _prior_std(chain[-1]))
+    push_gaussian(stack, c.reshape(-1), 0.0, _prior_std(levels[-1]))
 
 
-def decode(stack: Stack, shape: tuple[int, int, int, int], predictor: Predictor, chain: Sequence[Rung]) -> Pixels:
+def decode(
+    stack: Stack, shape: tuple[int, int, int, int], predictor: Predictor, levels: Sequence[LatentLevel]
+) -> Pixels:
     """Pop what `encode` pushed: images uint8 of shape [N, H, W, 3]; the stack is then what it was before.
 
     Raises TruncatedError when the stack runs out, FormatError or ValueError where damaged data leads to latents that no
     distribution can hold.
     """
-    c = pop_gaussian(stack, 0.0, np.full(math.prod(shape), _prior_std(chain[-1]))).reshape(shape)
-    for upper, lower in pairwise(reversed(chain)):
+    c = pop_gaussian(stack, 0.0, np.full(math.prod(shape), _prior_std(levels[-1]))).reshape(shape)
+    for upper, lower in pairwise(reversed(levels)):
         prediction = predictor.predict(c, upper.spacing, upper.level)
         c_u = _pop_reverse(stack, lower, _kernel(prediction, c, upper, lower))
         _push_forward(stack, c, c_u * lower.spacing, upper)
         c = c_u
-    pixels = _pop_pixels(stack, predictor.predict(c, chain[0].spacing, chain[0].level))
-    _push_forward(stack, c, pixels - HALF_RANGE, chain[0])
+    pixels = _pop_pixels(stack, predictor.predict(c, levels[0].spacing, levels[0].level))
+    _push_forward(stack, c, pixels - HALF_RANGE, levels[0])
     return pixels
 
 
 # --- q(c_t | c_u): independent dimensions, [N, H, W, 3] at once
 
 
-def _pop_forward(stack: Stack, below: Floats, rung: Rung) -> Latents:
+def _pop_forward(stack: Stack, below: Floats, latent: LatentLevel) -> Latents:
     """below: c_u in grey levels."""
-    return pop_gaussian(stack, below.reshape(-1) / rung.spacing, rung.std / rung.spacing).reshape(below.shape)
+    return pop_gaussian(stack, below.reshape(-1) / latent.spacing, latent.std / latent.spacing).reshape(below.shape)
 
 
-def _push_forward(stack: Stack, c: Latents, below: Floats, rung: Rung) -> None:
-    push_gaussian(stack, c.reshape(-1), below.reshape(-1) / rung.spacing, rung.std / rung.spacing)
+def _push_forward(stack: Stack, c: Latents, below: Floats, latent: LatentLevel) -> None:
+    push_gaussian(stack, c.reshape(-1), below.reshape(-1) / latent.spacing, latent.std / latent.spacing)
 
 
 # --- p(c_u | c_t): R, then G given R, then B given both, each a plane of the whole batch
 
 
 @one_thread_if(small=True)
-def _kernel(prediction: IntegerPrediction, c_t: Latents, upper: Rung, lower: Rung) -> Reverse:
+def _kernel(prediction: IntegerPrediction, c_t: Latents, upper: LatentLevel, lower: LatentLevel) -> Reverse:
     mean = prediction.mean / PIXEL_UNIT - HALF_RANGE
-    arrays = c_t * upper.spacing, mean, SCALES[prediction.scale], prediction.coupling / PIXEL_UNIT
-    c, centre, scale, coupling = map(_channels_first, arrays)
-    return reverse(c, centre, scale, coupling, upper.s, lower.s)
+    arrays = c_t * upper.spacing, mean, SCALES[prediction.scale], prediction.coefficients / PIXEL_UNIT
+    c, centre, scale, coefficients = map(_channels_first, arrays)
+    return reverse(c, centre, scale, coefficients, upper.s, lower.s)
 
 
 def _channels_first(a: NDArray[Any]) -> Tensor:
@@ -166,30 +156,30 @@ def _channels_first(a: NDArray[Any]) -> Tensor:
 
 
 @one_thread_if(small=True)
-def _conditional(c_u: Tensor, kernel: Reverse, channel: int, rung: Rung) -> tuple[Floats, Floats]:
+def _conditional(c_u: Tensor, kernel: Reverse, channel: int, latent: LatentLevel) -> tuple[Floats, Floats]:
     """Mean and standard deviation, in cells, of one channel given those before it; c_u: grey levels."""
     given = reverse_conditionals(c_u, kernel)
     mean, variance = (a[:, channel].numpy().reshape(-1) for a in given)
-    return mean / rung.spacing, np.sqrt(variance) / rung.spacing
+    return mean / latent.spacing, np.sqrt(variance) / latent.spacing
 
 
-def _push_reverse(stack: Stack, c: Latents, rung: Rung, kernel: Reverse) -> None:
-    c_u = _channels_first(c * rung.spacing)
+def _push_reverse(stack: Stack, c: Latents, latent: LatentLevel, kernel: Reverse) -> None:
+    c_u = _channels_first(c * latent.spacing)
     for channel in (2, 1, 0):
-        push_gaussian(stack, c[..., channel].reshape(-1), *_conditional(c_u, kernel, channel, rung))
+        push_gaussian(stack, c[..., channel].reshape(-1), *_conditional(c_u, kernel, channel, latent))
 
 
-def _pop_reverse(stack: Stack, rung: Rung, kernel: Reverse) -> Latents:
+def _pop_reverse(stack: Stack, latent: LatentLevel, kernel: Reverse) -> Latents:
     c_u = torch.zeros_like(kernel.mean)
     planes = []
     for channel in range(3):
-        plane = pop_gaussian(stack, *_conditional(c_u, kernel, channel, rung)).reshape(c_u[:, channel].shape)
-        c_u[:, channel] = torch.from_numpy(plane * rung.spacing)
+        plane = pop_gaussian(stack, *_conditional(c_u, kernel, channel, latent)).reshape(c_u[:, channel].shape)
+        c_u[:, channel] = torch.from_numpy(plane * latent.spacing)
         planes.append(plane)
     return np.stack(planes, -1)
 
 
-def _prior_std(top: Rung) -> float:
+def _prior_std(top: LatentLevel) -> float:
     """Of c_T, in cells."""
     return math.sqrt(top.s * top.s + PRIOR_STD * PRIOR_STD) / top.spacing
 
@@ -211,12 +201,12 @@ def _pop_pixels(stack: Stack, prediction: IntegerPrediction) -> Pixels:
 
 
 def _pixel_means(prediction: IntegerPrediction, pixels: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """Means [N H W] in 1/64 grey level of R, of G given R, of B given R and G: as `networks.prediction.coupled_means`.
+    """Means [N H W] in 1/64 grey level of R, of G given R, of B given R and G: `prediction.conditional_means`.
 
     pixels may be filled in as the channels are asked for.
     """
     first, second, third = (prediction.mean[..., channel].astype(np.int64) for channel in range(3))
-    a, b, c = (prediction.coupling[..., channel].astype(np.int64) for channel in range(3))
+    a, b, c = (prediction.coefficients[..., channel].astype(np.int64) for channel in range(3))
     yield first.reshape(-1)
     red = PIXEL_UNIT * pixels[..., 0] - first
     second = np.clip(second + (a * red >> 6), -MEAN_LIMIT, MEAN_LIMIT)

@@ -1,4 +1,4 @@
-"""Models that come with the package: exported safetensors files in this folder, by name."""
+"""Models that come with the package: safetensors files in this folder, by name. Each says of what kind it is."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 DEFAULT = "cifar10"
 PHOTO = "photo"
+GAUSSIAN = "gaussian-cifar10"  # denoiser of the Gaussian channel, for thumbnails
 THUMBNAIL_PIXELS = 64 * 64  # an image of more is a photograph, as far as the choice of a model goes
 FOLDER = Path(__file__).parent
 

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from ddpmcodec.kernels import LN2, Reverse, posterior, step_kl
+from ddpmcodec.diffusion import LN2, Reverse, posterior, step_kl
 from ddpmcodec.schedule import HALF_RANGE, alpha_sigma, check_levels
 
 Network = Callable[[Tensor, Tensor], Tensor]

@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from ddpmcodec import kernels
+from ddpmcodec import diffusion
 from ddpmcodec.ans.stack import Stack
 from ddpmcodec.bound import prior_bits, term_bits
 from ddpmcodec.channels import bits_back
-from ddpmcodec.channels.bits_back import PRIOR_STD, Pixels, Predictor, Rung, bits_lent, decode, encode, rungs
+from ddpmcodec.channels.bits_back import PRIOR_STD, LatentLevel, Pixels, decode, encode, hierarchy, initial_bits
 from ddpmcodec.errors import DdpmError, TruncatedError
-from ddpmcodec.networks.denoiser import Denoiser
-from ddpmcodec.networks.gaussian import ExactDenoiser, ExactPredictor, RoundedDenoiser
-from ddpmcodec.networks.model import IntegerPrediction, Latents, Model
-from ddpmcodec.networks.prediction import Prediction, coupled_means
+from ddpmcodec.networks.denoiser import Denoiser, Latents, Predictor
+from ddpmcodec.networks.gaussian import GaussianModel
+from ddpmcodec.networks.prediction import IntegerPrediction, Prediction, conditional_means
+from ddpmcodec.networks.rounded import RoundedDenoiser
 from ddpmcodec.schedule import ddpm_linear, log_linear, respace
 
 PHOTO = Path(__file__).parents[2] / "docs" / "photo.png"
@@ -37,11 +37,11 @@ def crops(n: int, height: int = 16, width: int = 16) -> Pixels:
     return np.stack([photo[y : y + height, x : x + width] for y, x in corners])
 
 
-def chain_of(levels: Sequence[float] | NDArray[np.float64]) -> list[Rung]:
-    return rungs([round(1024 * float(s)) for s in levels])
+def levels_of(levels: Sequence[float] | NDArray[np.float64]) -> list[LatentLevel]:
+    return hierarchy([round(1024 * float(s)) for s in levels])
 
 
-CHAIN = chain_of(log_linear(1, 200, 5))
+LEVELS = levels_of(log_linear(1, 200, 5))
 
 
 def borrowed(words: int = 1 << 16) -> Stack:
@@ -52,19 +52,14 @@ def borrowed(words: int = 1 << 16) -> Stack:
     return Stack.from_words(found)
 
 
-@pytest.fixture(scope="module")
-def predictor(model: Model) -> ExactPredictor:
-    return ExactPredictor(model)
-
-
-def there_and_back(pixels: Pixels, predictor: Predictor, chain: Sequence[Rung]) -> float:
+def there_and_back(pixels: Pixels, predictor: Predictor, levels: Sequence[LatentLevel]) -> float:
     """Encodes and decodes, compares images and stack, and returns the bits per dimension that the stack grew by."""
     stack = borrowed()
     before, bits = stack.to_words(), stack.bits()
-    encode(stack, pixels, predictor, chain)
+    encode(stack, pixels, predictor, levels)
     grown = stack.bits() - bits
     n, height, width, _ = pixels.shape
-    assert np.array_equal(decode(stack, (n, height, width, 3), predictor, chain), pixels)
+    assert np.array_equal(decode(stack, (n, height, width, 3), predictor, levels), pixels)
     assert np.array_equal(stack.to_words(), before)
     return grown / pixels.size
 
@@ -73,8 +68,8 @@ def there_and_back(pixels: Pixels, predictor: Predictor, chain: Sequence[Rung]) 
 
 
 @SIZES
-def test_every_size_comes_back(predictor: ExactPredictor, shape: tuple[int, int, int]) -> None:
-    assert there_and_back(crops(*shape), predictor, CHAIN) > 0
+def test_every_size_comes_back(gaussian_model: GaussianModel, shape: tuple[int, int, int]) -> None:
+    assert there_and_back(crops(*shape), gaussian_model, LEVELS) > 0
 
 
 @pytest.mark.parametrize(
@@ -82,14 +77,14 @@ def test_every_size_comes_back(predictor: ExactPredictor, shape: tuple[int, int,
     [[2.0], [1 / 1024, 5000.0], log_linear(0.5, 400, 17), respace(ddpm_linear(), 12)],
     ids=["one", "far apart", "log-linear", "paper"],
 )
-def test_any_list_of_levels_codes(predictor: ExactPredictor, levels: Sequence[float]) -> None:
-    assert there_and_back(crops(2, 8, 8), predictor, chain_of(levels)) > 0
+def test_any_list_of_levels_codes(gaussian_model: GaussianModel, levels: Sequence[float]) -> None:
+    assert there_and_back(crops(2, 8, 8), gaussian_model, levels_of(levels)) > 0
 
 
 @pytest.mark.parametrize("value", [0, 128, 255])
-def test_images_unlike_any_photograph_come_back(predictor: ExactPredictor, value: int) -> None:
-    there_and_back(np.full((2, 6, 6, 3), value, np.uint8), predictor, CHAIN)
-    there_and_back(np.random.default_rng(value).integers(0, 256, (2, 6, 6, 3), np.uint8), predictor, CHAIN)
+def test_images_unlike_any_photograph_come_back(gaussian_model: GaussianModel, value: int) -> None:
+    there_and_back(np.full((2, 6, 6, 3), value, np.uint8), gaussian_model, LEVELS)
+    there_and_back(np.random.default_rng(value).integers(0, 256, (2, 6, 6, 3), np.uint8), gaussian_model, LEVELS)
 
 
 class Surprised:
@@ -105,13 +100,13 @@ class Surprised:
 @pytest.mark.parametrize("scale", [1e-9, 1e9])
 def test_a_network_that_is_wrong_costs_much_but_loses_nothing(scale: float) -> None:
     wrong = RoundedDenoiser(Surprised(-500.0, scale))
-    assert there_and_back(crops(1, 6, 6), wrong, CHAIN) > 8
+    assert there_and_back(crops(1, 6, 6), wrong, LEVELS) > 8
 
 
-def test_any_denoiser_codes_by_rounding(model: Model, predictor: ExactPredictor) -> None:
-    denoiser: Denoiser = ExactDenoiser(model)
-    rounded = there_and_back(crops(2), RoundedDenoiser(denoiser), CHAIN)
-    assert rounded == pytest.approx(there_and_back(crops(2), predictor, CHAIN), rel=0.02)
+def test_any_denoiser_codes_by_rounding(gaussian_model: GaussianModel) -> None:
+    denoiser: Denoiser = gaussian_model
+    rounded = there_and_back(crops(2), RoundedDenoiser(denoiser), LEVELS)
+    assert rounded == pytest.approx(there_and_back(crops(2), gaussian_model, LEVELS), rel=0.02)
 
 
 @dataclass
@@ -127,11 +122,11 @@ class Spy:
 
 
 def test_the_encoder_calls_the_network_at_rising_levels_and_the_decoder_at_falling_ones(
-    predictor: ExactPredictor,
+    gaussian_model: GaussianModel,
 ) -> None:
-    spy = Spy(predictor)
-    there_and_back(crops(1, 4, 4), spy, CHAIN)
-    rising = [rung.level for rung in CHAIN]
+    spy = Spy(gaussian_model)
+    there_and_back(crops(1, 4, 4), spy, LEVELS)
+    rising = [latent.level for latent in LEVELS]
     assert spy.levels == rising + rising[::-1]
 
 
@@ -158,18 +153,20 @@ def first(array: NDArray[np.generic]) -> Tensor:
 
 
 def floats(found: IntegerPrediction) -> Prediction:
-    return Prediction(first(found.mean) / 64, (first(found.scale) - 48) * (math.log(2) / 8), first(found.coupling) / 64)
+    return Prediction(
+        first(found.mean) / 64, (first(found.scale) - 48) * (math.log(2) / 8), first(found.coefficients) / 64
+    )
 
 
 @pytest.mark.parametrize("levels", [log_linear(0.7, 400, 32), respace(ddpm_linear(), 100)], ids=["32", "100"])
 def test_a_batch_costs_its_variational_bound(levels: NDArray[np.float64]) -> None:
     """Of a denoiser that knows as much as one can of pixels: what it says of each fits what they are."""
-    pixels, chain = crops(4), chain_of(levels)
+    pixels, latents = crops(4), levels_of(levels)
     ledger = Ledger(RoundedDenoiser(well_informed(pixels)), pixels)
     stack = borrowed()
     before = stack.bits()
-    encode(stack, pixels, ledger, chain)
-    bound = ledger.bits + float(prior_bits(ledger.pixels, chain[-1].s, PRIOR_STD).sum())
+    encode(stack, pixels, ledger, latents)
+    bound = ledger.bits + float(prior_bits(ledger.pixels, latents[-1].s, PRIOR_STD).sum())
     assert stack.bits() - before == pytest.approx(bound, rel=0.01)
 
 
@@ -180,17 +177,19 @@ def well_informed(pixels: Pixels) -> Denoiser:
     return lambda c_t, s_t: Prediction(mean, torch.full_like(mean, log_scale), torch.zeros_like(mean))
 
 
-def test_the_cost_is_that_of_the_densities_at_the_latents(predictor: ExactPredictor) -> None:
+def test_the_cost_is_that_of_the_densities_at_the_latents(gaussian_model: GaussianModel) -> None:
     """Of the integers nothing is lost: one level, and the code length is log q - log p at the latent that was drawn."""
-    pixels, (rung,) = crops(2), chain_of([20.0])
+    pixels, (latent,) = crops(2), levels_of([20.0])
     stack, drawn = borrowed(), borrowed()
-    c = bits_back._pop_forward(drawn, pixels - 127.5, rung)
+    c = bits_back._pop_forward(drawn, pixels - 127.5, latent)
     before = stack.bits()
-    encode(stack, pixels, predictor, [rung])
-    c_1 = first(c * rung.spacing)
+    encode(stack, pixels, gaussian_model, [latent])
+    c_1 = first(c * latent.spacing)
     q = torch.distributions.Normal(first(pixels) - 127.5, 20.0).log_prob(c_1).sum()
     p = torch.distributions.Normal(0.0, math.hypot(20.0, PRIOR_STD)).log_prob(c_1).sum()
-    final = term_bits(floats(predictor.predict(c, rung.spacing, rung.level)), first(pixels), c_1, 20.0, 0.0).sum()
+    final = term_bits(
+        floats(gaussian_model.predict(c, latent.spacing, latent.level)), first(pixels), c_1, 20.0, 0.0
+    ).sum()
     assert stack.bits() - before == pytest.approx(float((q - p) / math.log(2) + final), rel=1e-3)
 
 
@@ -200,40 +199,42 @@ def blank(c_t: Tensor, s_t: float) -> Prediction:
 
 
 @pytest.mark.parametrize(("T", "most"), [(1, 6.1), (8, 12.5), (32, 13), (1000, 15.5)])
-def test_the_stack_lends_two_latents_however_many_levels_there_are(T: int, most: float) -> None:
-    chain = chain_of(np.geomspace(0.7, 400, T))
+def test_two_latents_are_initial_bits_however_many_levels_there_are(T: int, most: float) -> None:
+    levels = levels_of(np.geomspace(0.7, 400, T))
     pixels = np.zeros((2, 8, 8, 3), np.uint8)
-    assert bits_lent(chain) < most
-    enough = borrowed(2 + int(1.03 * bits_lent(chain) * pixels.size) // 32)
-    encode(enough, pixels, RoundedDenoiser(blank), chain)
+    assert initial_bits(levels) < most
+    enough = borrowed(2 + int(1.03 * initial_bits(levels) * pixels.size) // 32)
+    encode(enough, pixels, RoundedDenoiser(blank), levels)
     with pytest.raises(TruncatedError):
-        encode(borrowed(2 + int(0.9 * bits_lent(chain) * pixels.size) // 32), pixels, RoundedDenoiser(blank), chain)
+        encode(
+            borrowed(2 + int(0.9 * initial_bits(levels) * pixels.size) // 32), pixels, RoundedDenoiser(blank), levels
+        )
 
 
-def test_a_stack_that_cannot_lend_is_an_error(predictor: ExactPredictor) -> None:
+def test_a_stack_without_initial_bits_is_an_error(gaussian_model: GaussianModel) -> None:
     with pytest.raises(TruncatedError, match="the ANS stack ends"):
-        encode(Stack.empty(), crops(1), predictor, CHAIN)
+        encode(Stack.empty(), crops(1), gaussian_model, LEVELS)
 
 
 # --- the parts
 
 
 def test_grids_have_powers_of_two_of_about_a_tenth_of_a_standard_deviation() -> None:
-    for rung in chain_of(ddpm_linear()):
-        assert math.frexp(rung.spacing)[0] == 0.5
-        assert 8 <= rung.std / rung.spacing < 16
-        assert rung.s == rung.level / 1024
+    for latent in levels_of(ddpm_linear()):
+        assert math.frexp(latent.spacing)[0] == 0.5
+        assert 8 <= latent.std / latent.spacing < 16
+        assert latent.s == latent.level / 1024
 
 
 def test_latents_are_markov() -> None:
-    variances = [rung.std**2 for rung in CHAIN]
-    assert np.allclose(np.cumsum(variances), [rung.s**2 for rung in CHAIN])
+    variances = [latent.std**2 for latent in LEVELS]
+    assert np.allclose(np.cumsum(variances), [latent.s**2 for latent in LEVELS])
 
 
 @pytest.mark.parametrize("levels", [[0], [5, 5], [7, 3], [1, 1 << 27]])
 def test_levels_must_increase(levels: list[int]) -> None:
     with pytest.raises(ValueError, match="noise levels must increase, from 1 to at most 67108864: "):
-        rungs(levels)
+        hierarchy(levels)
 
 
 def test_scales_are_eight_an_octave() -> None:
@@ -241,21 +242,26 @@ def test_scales_are_eight_an_octave() -> None:
     assert bits_back.SCALES[[0, 48, 56]].tolist() == [1 / 64, 1, 2]
 
 
-def test_pixels_are_coupled_as_in_the_uniform_channel(predictor: ExactPredictor) -> None:
+def test_channels_of_a_pixel_follow_each_other_as_in_training(gaussian_model: GaussianModel) -> None:
     pixels = crops(2)
-    found = predictor.predict(np.zeros(pixels.shape, np.int64), 1.0, 50 * 1024)
+    found = gaussian_model.predict(np.zeros(pixels.shape, np.int64), 1.0, 50 * 1024)
     means = np.stack([m.reshape(2, 16, 16) for m in bits_back._pixel_means(found, pixels.astype(np.int64))], -1)
-    expected = coupled_means(floats(found), first(pixels), first(pixels)).permute(0, 2, 3, 1).numpy()
+    expected = conditional_means(floats(found), first(pixels)).permute(0, 2, 3, 1).numpy()
     assert np.abs(means / 64 - expected).max() < 3 / 64
 
 
-def test_the_reverse_kernel_is_that_of_the_kernels(predictor: ExactPredictor) -> None:
-    upper, lower = CHAIN[2], CHAIN[1]
+def test_the_reverse_kernel_is_that_of_the_diffusion(gaussian_model: GaussianModel) -> None:
+    upper, lower = LEVELS[2], LEVELS[1]
     c_t = np.random.default_rng(4).integers(-2000, 2000, (2, 5, 6, 3))
-    prediction = predictor.predict(c_t, upper.spacing, upper.level)
-    kernel, told = bits_back._kernel(prediction, c_t, upper, lower), floats(prediction)
-    expected = kernels.reverse(
-        first(c_t * upper.spacing), told.mean - 127.5, torch.exp(told.log_scale), told.coupling, upper.s, lower.s
+    prediction = gaussian_model.predict(c_t, upper.spacing, upper.level)
+    kernel, predicted = bits_back._kernel(prediction, c_t, upper, lower), floats(prediction)
+    expected = diffusion.reverse(
+        first(c_t * upper.spacing),
+        predicted.mean - 127.5,
+        torch.exp(predicted.log_scale),
+        predicted.coefficients,
+        upper.s,
+        lower.s,
     )
     for found, wanted in zip(kernel, expected, strict=True):
         assert torch.allclose(found, wanted, rtol=1e-12)
@@ -264,16 +270,16 @@ def test_the_reverse_kernel_is_that_of_the_kernels(predictor: ExactPredictor) ->
 # --- damage
 
 
-def test_damaged_words_give_garbage_or_errors_of_the_project(predictor: ExactPredictor) -> None:
+def test_damaged_words_give_garbage_or_errors_of_the_project(gaussian_model: GaussianModel) -> None:
     pixels, stack = crops(1, 6, 6), borrowed(400)
-    encode(stack, pixels, predictor, CHAIN)
+    encode(stack, pixels, gaussian_model, LEVELS)
     words = stack.to_words()
     survived = 0
     for place in range(0, 20, 2):
         damaged = words.copy()
         damaged[place] ^= 0x00010000
         try:
-            found = decode(Stack.from_words(damaged), (1, 6, 6, 3), predictor, CHAIN)
+            found = decode(Stack.from_words(damaged), (1, 6, 6, 3), gaussian_model, LEVELS)
             survived += bool(np.array_equal(found, pixels))
         except (DdpmError, ValueError):
             continue

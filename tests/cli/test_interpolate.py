@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-HEIGHT, WIDTH = 10, 12
+HEIGHT, WIDTH = 20, 24  # conftest.pixels
 
 
 @pytest.fixture
@@ -23,8 +23,8 @@ def other(photo: Path) -> Path:
 
 
 @pytest.fixture
-def small(tiny_model: Path) -> list[Any]:
-    return ["--levels", 4, "--model", tiny_model]
+def small(tiny_gaussian: Path) -> list[Any]:
+    return ["--levels", 4, "--model", tiny_gaussian]
 
 
 def tiles(picture: Path | BytesIO) -> NDArray[np.float64]:
@@ -70,10 +70,10 @@ def test_images_of_any_mode(ddpm: Any, photo: Path, other: Path, small: list[Any
 
 
 def test_images_of_different_sizes_are_an_error(ddpm: Any, photo: Path, other: Path, tmp_path: Path) -> None:
-    Image.new("RGB", (13, 10)).save(other)
+    Image.new("RGB", (25, 20)).save(other)
     ended = ddpm("interpolate", photo, other, "-o", tmp_path / "grid.png")
     assert ended.code == 1
-    assert ended.stderr == (f"ddpmcodec: {other}: 13 x 10 pixels, but {photo} has 12 x 10: give images of one size\n")
+    assert ended.stderr == (f"ddpmcodec: {other}: 25 x 20 pixels, but {photo} has 24 x 20: give images of one size\n")
     assert not (tmp_path / "grid.png").exists()
 
 

@@ -12,13 +12,13 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from ddpmcodec.networks import checkpoint, pretrained
+from ddpmcodec.networks import pretrained
 from ddpmcodec.networks.ddpm import PaperDenoiser
 from ddpmcodec.networks.denoisers import find_denoiser, levels_of
-from ddpmcodec.networks.exact import Architecture
-from ddpmcodec.networks.latent import LatentNetwork
+from ddpmcodec.networks.gaussian import model_file
+from ddpmcodec.networks.gaussian.architecture import Architecture
+from ddpmcodec.networks.gaussian.latent import LatentNetwork
 from ddpmcodec.networks.unet import UNet, UNetConfig
-from ddpmcodec.presets import PRESETS
 from ddpmcodec.sampling import Sampler, shown
 from ddpmcodec.schedule import ddpm_linear
 
@@ -27,8 +27,8 @@ SMALL = ["--size", SIDE, "--levels", 3]
 
 
 @pytest.fixture
-def small(tiny_model: Path) -> list[Any]:
-    return [*SMALL, "--model", tiny_model]
+def small(tiny_gaussian: Path) -> list[Any]:
+    return [*SMALL, "--model", tiny_gaussian]
 
 
 def tiles(picture: Path | BytesIO) -> NDArray[np.uint8]:
@@ -50,9 +50,9 @@ def test_a_square_grid_of_images_the_last_row_filled_up(ddpm: Any, tmp_path: Pat
     assert len(np.unique(flat, axis=0)) == 6
 
 
-def test_it_is_what_the_library_draws(ddpm: Any, tmp_path: Path, tiny_model: Path, small: list[Any]) -> None:
+def test_it_is_what_the_library_draws(ddpm: Any, tmp_path: Path, tiny_gaussian: Path, small: list[Any]) -> None:
     ddpm("sample", "-o", tmp_path / "grid.png", "--count", 1, "--seed", 7, *small)
-    denoiser = find_denoiser(tiny_model)
+    denoiser = find_denoiser(tiny_gaussian)
     sampler = Sampler(denoiser, levels_of(denoiser, 3), torch.Generator().manual_seed(7))
     image = sampler.finish(sampler.start(1, SIDE, SIDE))[0]
     expected = torch.round(image).clamp(0, 255).permute(1, 2, 0).byte().tolist()
@@ -109,14 +109,15 @@ def test_images_that_share_a_latent(ddpm: Any, tmp_path: Path, small: list[Any])
 
 
 def test_latents_of_an_image(ddpm: Any, photo: Path, tmp_path: Path, pixels: Any) -> None:
-    """Shown as z_t = alpha_t x + sigma_t n; of hardly any noise an untrained network gives the image back."""
-    network = LatentNetwork(Architecture(width=8, inner_width=8, down=1, bottom=1, up=1, neighbours=0))
+    """Shown as z_t = alpha_t x + sigma_t n; of hardly any noise a network that adds nothing gives the image back."""
+    network = LatentNetwork(Architecture(width=8, inner_width=8, down=1, bottom=1, up=1))
+    network.vector("leave.bias").data.zero_()
     path = tmp_path / "untrained.safetensors"
-    path.write_bytes(checkpoint.export(network, PRESETS, name="untrained"))
+    path.write_bytes(model_file.export(network, name="untrained"))
     options = ["--image", photo, "--shared-latent", 1, "--count", 2, "--levels", 3, "--model", path]
     assert ddpm("sample", "-o", tmp_path / "rows.png", *options).code == 0
     with Image.open(tmp_path / "rows.png") as image:
-        found = np.asarray(image).reshape(10, 3, 12, 3).swapaxes(0, 1).astype(float)
+        found = np.asarray(image).reshape(20, 3, 24, 3).swapaxes(0, 1).astype(float)
     assert np.abs(found[1] - pixels).mean() < 3
     latent = shown(torch.from_numpy(pixels.astype(float)) - 127.5, 0.75).numpy()
     assert np.abs(found[0] - latent).mean() == pytest.approx(0.75 * np.sqrt(2 / np.pi), abs=0.2)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ddpmcodec import schedule
+from ddpmcodec.diffusion import posterior, reverse
 from ddpmcodec.errors import ModelError
-from ddpmcodec.kernels import posterior, reverse
 from ddpmcodec.networks.ddpm import PaperDenoiser, Variance
 from ddpmcodec.networks.unet import UNet, UNetConfig
 
@@ -42,8 +42,8 @@ def step_variance(denoiser: PaperDenoiser, t: int, u: int) -> NDArray[np.float64
     """Variance of z_u given z_t under the kernels, in the paper's units, of the three channels of a pixel."""
     s_t, s_u = float(denoiser.levels[t - 1]), float(denoiser.levels[u - 1])
     c_t = torch.zeros(1, 3, 2, 2, dtype=torch.float64)
-    mean, log_scale, coupling = denoiser(c_t, s_t)
-    variance = reverse(c_t, mean - 127.5, torch.exp(log_scale), coupling, s_t, s_u).variance[0, :, 0, 0].numpy()
+    mean, log_scale, coefficients = denoiser(c_t, s_t)
+    variance = reverse(c_t, mean - 127.5, torch.exp(log_scale), coefficients, s_t, s_u).variance[0, :, 0, 0].numpy()
     alpha, _ = schedule.alpha_sigma(s_u)
     return np.asarray(variance * (alpha / 127.5) ** 2)
 
@@ -63,9 +63,9 @@ def test_noise_that_is_known_leaves_the_clean_pixels() -> None:
     denoiser = PaperDenoiser(constant_network(0.5, -1.0, 0.25))
     for t in (1, 10, 500):
         s_t = float(LEVELS[t - 1])
-        mean, _, coupling = denoiser(v + s_t * eps, s_t)
+        mean, _, coefficients = denoiser(v + s_t * eps, s_t)
         assert torch.allclose(mean, v + 127.5, atol=1e-3)
-        assert coupling.eq(0).all()
+        assert coefficients.eq(0).all()
 
 
 def test_the_mean_stays_what_a_pixel_can_be() -> None:
@@ -144,8 +144,8 @@ def test_the_kernel_has_the_papers_mean() -> None:
     t, eps = 200, torch.tensor([0.1, -0.2, 0.3], dtype=torch.float64).view(1, 3, 1, 1)
     s_t, s_u = float(LEVELS[t - 1]), float(LEVELS[t - 2])
     c_t = 20 * torch.randn(1, 3, 2, 2, dtype=torch.float64)
-    mean, log_scale, coupling = PaperDenoiser(constant_network(0.1, -0.2, 0.3))(c_t, s_t)
-    found = reverse(c_t, mean - 127.5, torch.exp(log_scale), coupling, s_t, s_u).mean
+    mean, log_scale, coefficients = PaperDenoiser(constant_network(0.1, -0.2, 0.3))(c_t, s_t)
+    found = reverse(c_t, mean - 127.5, torch.exp(log_scale), coefficients, s_t, s_u).mean
     z_t = math.sqrt(ALPHABARS[t - 1]) * c_t / 127.5
     of_u = (z_t - BETAS[t - 1] / math.sqrt(1 - ALPHABARS[t - 1]) * eps) / math.sqrt(1 - BETAS[t - 1])
     assert torch.allclose(found * math.sqrt(ALPHABARS[t - 2]) / 127.5, of_u, atol=1e-6)

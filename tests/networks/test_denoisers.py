@@ -11,10 +11,10 @@ import torch
 
 from ddpmcodec import models
 from ddpmcodec.errors import ModelError
-from ddpmcodec.networks import load_model, pretrained
+from ddpmcodec.networks import model_file, pretrained
 from ddpmcodec.networks.ddpm import PaperDenoiser
 from ddpmcodec.networks.denoisers import accelerated, find_denoiser, levels_of
-from ddpmcodec.networks.gaussian import ExactDenoiser
+from ddpmcodec.networks.gaussian import GaussianModel, load_gaussian
 from ddpmcodec.networks.unet import UNet, UNetConfig
 from ddpmcodec.schedule import ddpm_linear, respace
 
@@ -29,24 +29,28 @@ def paper(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("source", [None, models.DEFAULT])
+@pytest.mark.parametrize("source", [None, models.GAUSSIAN])
 def test_the_embedded_model_is_the_default(source: str | None) -> None:
-    found = find_denoiser(source)
-    assert isinstance(found, ExactDenoiser)
-    assert found.model is load_model(source)
+    assert find_denoiser(source) is load_gaussian(source)
 
 
-def test_an_exported_model_is_known_by_its_file(tiny_model: Path) -> None:
-    for source in (tiny_model, str(tiny_model)):
+def test_an_exported_model_is_known_by_its_file(tiny_gaussian: Path) -> None:
+    for source in (tiny_gaussian, str(tiny_gaussian)):
         found = find_denoiser(source)
-        assert isinstance(found, ExactDenoiser)
-        assert found.model.id == load_model(tiny_model).id
+        assert isinstance(found, GaussianModel)
+        assert found.id == load_gaussian(tiny_gaussian).id
 
 
 def test_a_checkpoint_of_the_papers_network_too(paper: Path) -> None:
     found = find_denoiser(str(paper))
     assert isinstance(found, PaperDenoiser)
     np.testing.assert_array_equal(found.levels, ddpm_linear(20, 1e-3, 0.3))
+
+
+def test_a_model_of_another_kind_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "codec").write_bytes(model_file.pack({"x": torch.zeros(2)}, "context", "codec", {}))
+    with pytest.raises(ModelError, match=r"codec: a model of kind 'context'; one of kind 'gaussian' is needed here"):
+        find_denoiser(tmp_path / "codec")
 
 
 def test_what_is_neither_is_an_error(tmp_path: Path) -> None:
@@ -59,8 +63,8 @@ def test_what_is_neither_is_an_error(tmp_path: Path) -> None:
         find_denoiser(tmp_path)
 
 
-def test_an_exact_model_is_asked_at_levels_from_hardly_visible_to_all_noise(tiny_model: Path) -> None:
-    levels = levels_of(find_denoiser(tiny_model), 9)
+def test_an_exact_model_is_asked_at_levels_from_hardly_visible_to_all_noise(tiny_gaussian: Path) -> None:
+    levels = levels_of(find_denoiser(tiny_gaussian), 9)
     assert (len(levels), levels[0], levels[-1]) == (9, 0.75, 1000)
     assert (levels * 1024 % 1 == 0).all()  # as the exact network counts them
     np.testing.assert_allclose(levels[1:] / levels[:-1], (1000 / 0.75) ** (1 / 8), rtol=1e-3)
@@ -85,6 +89,6 @@ def test_on_a_gpu_or_not_the_papers_network_is_asked_and_answers_where_the_laten
         torch.testing.assert_close(one, other, rtol=1e-3, atol=0.05)  # a GPU's convolutions may round to TF32
 
 
-def test_an_exact_network_stays_where_it_is(tiny_model: Path) -> None:
-    found = find_denoiser(tiny_model)
+def test_an_exact_network_stays_where_it_is(tiny_gaussian: Path) -> None:
+    found = find_denoiser(tiny_gaussian)
     assert accelerated(found) is found

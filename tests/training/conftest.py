@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from ddpmcodec.networks.exact import Architecture
-from ddpmcodec.networks.latent import LatentNetwork
+from ddpmcodec.networks.gaussian.architecture import Architecture
+from ddpmcodec.networks.gaussian.latent import LatentNetwork
 
 Pixels = NDArray[np.uint8]
 

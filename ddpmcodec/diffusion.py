@@ -1,0 +1,130 @@
+"""Transitions between two noise levels s_u < s_t (u < t) of c = v + s n, v = pixel - 127.5, in grey levels, in float.
+
+    forward     q(c_t | c_u)    = N(c_u, s_t^2 - s_u^2)
+    posterior   q(c_u | c_t, v) = N(rho c_t + (1 - rho) v, s_u^2 (1 - rho)),      rho = s_u^2 / s_t^2
+    reverse     p(c_u | c_t)    : the posterior averaged over the denoiser's p(v | c_t), moments matched by a Gaussian
+
+The first two are arXiv 2006.11239, equations 4, 6 and 7, divided by sqrt(alphabar) and in pixel units. Images are
+[N, 3, H, W]; noise levels are floats or tensors that broadcast to that, [N, 1, 1, 1] for one level per image. s_t may
+be infinite (nothing is known yet): rho is 0, and c_t any finite value. s_u < s_t is required, and not checked: a check
+of tensors would stall an accelerator in every training step.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+LN2 = math.log(2)
+LOGISTIC_VARIANCE = math.pi * math.pi / 3  # of scale 1
+
+Level = Tensor | float
+
+
+class Gaussian(NamedTuple):
+    """Independent normals: mean [N, 3, H, W] in grey levels; variance broadcasts to it."""
+
+    mean: Tensor
+    variance: Tensor
+
+
+class Reverse(NamedTuple):
+    """p(c_u | c_t), coupled inside a pixel. [N, 3, H, W] each, channels R, G, B.
+
+    With r_R = c_R - mean_R, r_G = c_G - E[c_G | c_R] (innovations):
+        E[c_G | c_R] = mean_G + gain_0 r_R,   E[c_B | c_R, c_G] = mean_B + gain_1 r_R + gain_2 r_G
+    """
+
+    mean: Tensor  # unconditional, grey levels
+    gain: Tensor
+    variance: Tensor  # of each channel given the channels before it
+
+
+def posterior(c_t: Tensor, v: Tensor, s_t: Level, s_u: Level) -> Gaussian:
+    """q(c_u | c_t, v): arXiv 2006.11239, equations 6 and 7."""
+    rho = (s_u / s_t) ** 2
+    return Gaussian(rho * c_t + (1 - rho) * v, _like(c_t, s_u * s_u * (1 - rho)))
+
+
+def forward(c_u: Tensor, s_u: Level, s_t: Level) -> Gaussian:
+    """q(c_t | c_u), Markov; s_t finite."""
+    return Gaussian(c_u, _like(c_u, s_t * s_t - s_u * s_u))
+
+
+def reverse(c_t: Tensor, mean: Tensor, scale: Tensor, coefficients: Tensor, s_t: Level, s_u: Level) -> Reverse:
+    """p(c_u | c_t) from the denoiser's p(v | c_t), in closed form. All tensors [N, 3, H, W].
+
+    mean (of v, centred grey levels) and scale are those of logistics, with coefficients (a, b, c) inside a pixel:
+        v_R = mean_R + e_R,   v_G = mean_G + a e_R + e_G,   v_B = mean_B + b e_R + c e_G + e_B,
+    each e a centred logistic. That is v = mean + L e, L unit lower triangular, so that c_u has the covariance
+    (1 - rho)^2 L diag(var e) L' + tau I, tau = s_u^2 (1 - rho). Its LDL' decomposition is below, rearranged to sums of
+    positive terms: no cancellation however small the scales are. Additions, products and quotients alone (no powers),
+    each rounded once: in float64 on a CPU the result is the same on every machine, and archives code with it.
+    """
+    ratio = s_u / s_t
+    rho = ratio * ratio
+    tau = s_u * s_u * (1 - rho)
+    std = (1 - rho) * scale
+    w_red, w_green, w_blue = (std * std * LOGISTIC_VARIANCE).unbind(1)
+    a, b, c = coefficients.unbind(1)
+    tau = _like(c_t, tau).expand_as(c_t)[:, 0]
+    red = w_red + tau
+    left = w_red * (tau / red)  # variance of (1 - rho) e_R that c_R leaves open
+    green = a * a * left + w_green + tau
+    skew = b - a * c
+    blue = w_blue + tau + (left * w_green * skew * skew + tau * (b * b * left + c * c * w_green)) / green
+    gain = [a * w_red / red, b * w_red / red, (a * b * left + c * w_green) / green]
+    return Reverse(rho * c_t + (1 - rho) * mean, torch.stack(gain, 1), torch.stack([red, green, blue], 1))
+
+
+def reverse_conditionals(c_u: Tensor, kernel: Reverse) -> Gaussian:
+    """p(R), p(G | R), p(B | R, G) at c_u [N, 3, H, W]. A channel's mean depends on earlier channels of c_u only.
+
+    A decoder calls it once per channel, with anything finite in the channels it does not have yet.
+    """
+    mean_red, mean_green, mean_blue = kernel.mean.unbind(1)
+    to_green, red_to_blue, green_to_blue = kernel.gain.unbind(1)
+    r_red = c_u[:, 0] - mean_red
+    mean_green = mean_green + to_green * r_red
+    mean_blue = mean_blue + red_to_blue * r_red + green_to_blue * (c_u[:, 1] - mean_green)
+    return Gaussian(torch.stack([mean_red, mean_green, mean_blue], 1), kernel.variance)
+
+
+def kl_gaussian(m1: Tensor, v1: Tensor, m2: Tensor, v2: Tensor) -> Tensor:
+    """KL(N(m1, v1) || N(m2, v2)) in nats, elementwise. v: variances."""
+    ratio = v1 / v2
+    return ((m1 - m2) ** 2 / v2 + ratio - 1 - torch.log(ratio)) / 2
+
+
+def step_cost(c_u: Tensor, q: Gaussian, p: Reverse) -> Tensor:
+    """Bits, per dimension, that bits-back coding pays for c_u: log2 q(c_u | c_t, v) - log2 p(c_u | c_t). [N, 3, H, W].
+
+    With c_u drawn from q (the `posterior`, s_u > 0) an unbiased estimate of `step_kl`; single values may be negative.
+    """
+    given = reverse_conditionals(c_u, p)
+    nats = _squared_error(c_u, given) - _squared_error(c_u, q) + torch.log(given.variance / q.variance)
+    return nats / (2 * LN2)
+
+
+def step_kl(q: Gaussian, p: Reverse) -> Tensor:
+    """E_q[step_cost] in bits per dimension, in closed form: L_{t-1} of arXiv 2006.11239, equation 5. [N, 3, H, W].
+
+    As a loss it has the gradient of `step_cost` without the variance of sampling c_u.
+    """
+    shifted = reverse_conditionals(q.mean, p)
+    to_green, red_to_blue, green_to_blue = p.gain.unbind(1)
+    blue = (red_to_blue - green_to_blue * to_green) ** 2 + green_to_blue**2
+    # variance of a channel's conditional mean, as the channels before it vary under q
+    spread = torch.stack([torch.zeros_like(blue), to_green**2, blue], 1) * q.variance
+    return (kl_gaussian(q.mean, q.variance, shifted.mean, p.variance) + spread / (2 * p.variance)) / LN2
+
+
+def _squared_error(c_u: Tensor, gaussian: Gaussian) -> Tensor:
+    return (c_u - gaussian.mean) ** 2 / gaussian.variance
+
+
+def _like(c: Tensor, value: Level) -> Tensor:
+    return torch.as_tensor(value, dtype=c.dtype, device=c.device)

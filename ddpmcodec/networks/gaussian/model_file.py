@@ -1,0 +1,128 @@
+"""Files of Gaussian models: int8 weights, float32 vectors, the architecture and known answers."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from torch import Tensor
+
+from ddpmcodec.errors import ModelError
+from ddpmcodec.networks import model_file
+from ddpmcodec.networks.gaussian.architecture import Architecture
+from ddpmcodec.networks.gaussian.eager import LEVELS
+from ddpmcodec.networks.gaussian.latent import LatentNetwork
+from ddpmcodec.networks.gaussian.model import GaussianModel
+from ddpmcodec.networks.gaussian.predictors import EagerPredictor, KnownAnswer, exact_predictor
+
+KIND = "gaussian"
+EXACT_LIMIT = 2**24  # float32 holds every integer below it
+ANSWER_SIZES, ANSWER_LEVELS = (10, 33), (2400, 700, 40_000, 400_000)  # a file that is loaded gives the first answer
+MAX_SIZE = 4096  # of anything an architecture counts
+LARGEST_FACTOR = 1 << 20  # of sums: what networks compute stays finite
+
+
+def check_sums(params: Mapping[str, Tensor]) -> None:
+    """Raise ModelError unless all sums stay exact in float32: 127 sum |w| < 2^24 per output channel."""
+    for name, weight in params.items():
+        if name.endswith(".weight"):
+            largest = int(weight.to(torch.int64).abs().flatten(1).sum(1).max()) * int(LEVELS)
+            if largest >= EXACT_LIMIT:
+                raise ModelError(
+                    f"{name}: sums may reach {largest}, at or above 2^24, and would round; the model cannot be exact"
+                )
+
+
+@torch.no_grad()
+def constants(latent: LatentNetwork) -> dict[str, Tensor]:
+    """The tensors of a model file. Raises ModelError where the network cannot be exact."""
+    params = latent.integer_parameters()
+    params = {k: v.to(torch.int8) if k.endswith(".weight") else v.float().clone() for k, v in params.items()}
+    check_sums(params)
+    return params
+
+
+def export(latent: LatentNetwork, *, name: str, training: Mapping[str, Any] | None = None) -> bytes:
+    """The bytes of a model file. training: facts about its making, kept in the metadata."""
+    return pack(latent.architecture, constants(latent), name=name, training=training)
+
+
+def pack(
+    architecture: Architecture, params: Mapping[str, Tensor], *, name: str, training: Mapping[str, Any] | None = None
+) -> bytes:
+    """The same of integer parameters; the known answers are those of the reference."""
+    reference = EagerPredictor(architecture, params, low_precision=False)
+    asked = [KnownAnswer(seed, *of, "") for seed, of in enumerate(product(ANSWER_SIZES, ANSWER_LEVELS))]
+    facts = {
+        "architecture": architecture.to_json(),
+        "known_answers": [known._replace(sha256=known.answer(reference)) for known in asked],
+        "training": dict(training or {}),
+    }
+    return model_file.pack(params, KIND, name, facts)
+
+
+def parse(data: bytes, source: str) -> GaussianModel:
+    """A model from the bytes of its file, its first known answer checked. source: what errors call it.
+
+    Raises ModelError.
+    """
+    metadata = model_file.metadata(data, source, KIND)
+    try:
+        params = load_tensors(data)
+        architecture = _architecture(metadata["architecture"])
+        known = tuple(
+            KnownAnswer(int(seed), int(size), int(level), str(digest))
+            for seed, size, level, digest in metadata["known_answers"]
+        )
+        name, first = str(metadata["name"]), known[0]
+        _check_tensors(_layout(architecture), params)
+    except (SafetensorError, TypeError, ValueError, LookupError, AttributeError) as error:
+        raise ModelError(f"{source}: the model is damaged ({error}); get it again") from error
+    check_sums(params)
+    predictor = exact_predictor(architecture, params, first)
+    return GaussianModel(hashlib.sha256(data).digest(), name, architecture, params, known, metadata, predictor)
+
+
+def load(path: str | Path) -> GaussianModel:
+    """A model from disk. Raises ModelError when there is none, or it is not one."""
+    return parse(model_file.read(path), str(path))
+
+
+def _architecture(sizes: Mapping[str, Any]) -> Architecture:
+    if not all(type(size) is int and 0 <= size <= MAX_SIZE for size in sizes.values()):
+        raise ValueError(f"impossible sizes {sizes}")
+    return Architecture(**sizes)
+
+
+Layout = dict[str, tuple[torch.dtype, list[int]]]
+
+
+def _layout(architecture: Architecture) -> Layout:
+    """Type and shape of every tensor of a file."""
+    layout: Layout = {}
+    vectors: dict[str, int] = {}
+    for name, (outputs, inputs, size) in architecture.convolutions().items():
+        layout[f"{name}.weight"] = torch.int8, [outputs, inputs, size, size]
+        keys = ("factor", "bias", "levels") if name.endswith("conv1") else ("factor", "bias")
+        vectors |= {f"{name}.{key}": outputs for key in keys}
+    for name, channels in architecture.norms().items():
+        vectors |= {f"{name}.{key}": channels for key in ("gain", "bias", "levels")}
+    return layout | {name: (torch.float32, [length]) for name, length in vectors.items()}
+
+
+def _check_tensors(layout: Layout, params: Mapping[str, Tensor]) -> None:
+    """Raise ValueError unless the kernels can take the tensors: they check no bounds."""
+    found = {name: (p.dtype, list(p.shape)) for name, p in params.items()}
+    for name in sorted(layout.keys() | found.keys()):
+        if layout.get(name) != found.get(name):
+            raise ValueError(f"{name} is {found.get(name)}, expected {layout.get(name)}")
+        if not params[name].isfinite().all():
+            raise ValueError(f"{name} is not finite")
+        if name.endswith(".factor") and params[name].abs().max() > LARGEST_FACTOR:
+            raise ValueError(f"{name} has factors above {LARGEST_FACTOR}")

@@ -1,0 +1,72 @@
+"""Model files: one safetensors file each, whose metadata say of what kind it is. Nothing else is loaded.
+
+The metadata are one JSON object under the key `ddpmcodec`, with `format`, `kind` and `name`. What else is in it, and
+the tensors, are the business of the module that reads files of that kind.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ddpmcodec.errors import ModelError
+
+KEY = "ddpmcodec"
+FORMAT = 1
+LARGEST_HEADER = 1 << 24  # bytes; of safetensors files
+
+
+def read(path: str | Path) -> bytes:
+    """The bytes of a model's file. Raises ModelError when there is none."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot read the model ({error.strerror or error}); check --model") from error
+
+
+def metadata(data: bytes, source: str, kind: str) -> dict[str, Any]:
+    """The metadata of a model of this kind. source: what errors call it.
+
+    Raises ModelError for what is no model, for another format, and for a model of another kind.
+    """
+    found = _metadata(data)
+    if found is None:
+        raise ModelError(f"{source}: not a ddpmcodec model, but some other file")
+    if found["kind"] != kind:
+        raise ModelError(f"{source}: a model of kind {found['kind']!r}; one of kind {kind!r} is needed here")
+    if found["format"] != FORMAT:
+        raise ModelError(f"{source}: model format {found['format']}, this version reads {FORMAT}; update ddpmcodec")
+    return found
+
+
+def kind_of(path: Path) -> str | None:
+    """Of what kind a file is, by its header alone; None for everything that is no model."""
+    try:
+        with path.open("rb") as file:
+            length = file.read(8)
+            found = _metadata(length + file.read(min(int.from_bytes(length, "little"), LARGEST_HEADER)))
+    except OSError:
+        return None
+    return None if found is None else str(found["kind"])
+
+
+def pack(tensors: Mapping[str, Tensor], kind: str, name: str, facts: Mapping[str, Any]) -> bytes:
+    """The bytes of a model's file; facts: the rest of its metadata."""
+    from safetensors.torch import save
+
+    described = json.dumps({"format": FORMAT, "kind": kind, "name": name, **facts}, sort_keys=True)
+    return bytes(save({key: t.contiguous() for key, t in sorted(tensors.items())}, metadata={KEY: described}))
+
+
+def _metadata(data: bytes) -> dict[str, Any] | None:
+    """From the header; None where there is none, or it has no kind."""
+    try:
+        length = int.from_bytes(data[:8], "little")
+        found: dict[str, Any] = json.loads(json.loads(data[8 : 8 + length])["__metadata__"][KEY])
+        return found if isinstance(found["kind"], str) and "format" in found else None
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
