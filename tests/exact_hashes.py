@@ -1,69 +1,134 @@
 """Prints, as one line of JSON, hashes of what this process computes; run by test_exactness in many environments.
 
-Arguments: the number of threads, then files of Gaussian models. Per model: the integers of every path (fused and eager,
-bfloat16 and float32 convolutions) on batches of several sizes, and a stack of images by bits back, decoded again.
+Arguments: settings as JSON (`Settings`), then model files. Per model: outputs of its networks, and whole files of
+several kinds, decoded again; and all golden files, decoded.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ddpmcodec.ans.stack import Stack
-from ddpmcodec.channels import bits_back
-from ddpmcodec.networks.gaussian import GaussianModel, load_gaussian
-from ddpmcodec.networks.gaussian.predictors import EagerPredictor, FusedPredictor
+from ddpmcodec import codec
+from ddpmcodec.codec import efforts, graphics
+from ddpmcodec.format import tiles
+from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.networks.context.model_file import load_model
+from ddpmcodec.networks.context.network import outputs_of
+from ddpmcodec.networks.context.shape import SHAPE, SITUATIONS
+from ddpmcodec.networks.context.window import INPUTS
 
-BATCHES = (1, 3, 17)
-LEVELS = (700, 20_000, 400_000)  # of noise, in 1/1024 grey level
-
-
-def pictures() -> NDArray[np.uint8]:
-    """Three images, smooth with an edge, [3, 12, 10, 3]."""
-    n, y, x = np.mgrid[:3, :12, :10]
-    return np.stack([5 * x + y + 30 * n, 240 - 4 * y, np.where(x > y, 60, 190)], -1).astype(np.uint8)
+GOLDEN = Path(__file__).parent / "golden"
 
 
-def latents(count: int) -> NDArray[np.int64]:
-    """c_t [count, 14, 10, 3] in units of 1/128 grey level."""
-    raw = np.random.Philox(key=count).random_raw(count * 14 * 10 * 3).reshape(count, 14, 10, 3)
-    return (raw >> np.uint64(48)).astype(np.int64) - 32768
+class Settings(NamedTuple):
+    """threads: of PyTorch. flush: denormals to zero. onednn: whether PyTorch uses it. at_once: Python threads that
+    compute everything at the same time. forked: computed by a child, after its parent has computed it."""
+
+    threads: int = 1
+    flush: bool = False
+    onednn: bool = True
+    at_once: int = 1
+    forked: bool = False
 
 
-def predictions(model: GaussianModel) -> Iterator[tuple[str, str]]:
-    """One name for each batch size and level: where paths differ, its value is not one hash but several."""
-    kinds = (EagerPredictor, FusedPredictor)
-    paths = [kind(model.architecture, model.params, low_precision=low) for kind in kinds for low in (False, True)]
-    for count in BATCHES:
-        for level in LEVELS:
-            hashes = {path.predict(latents(count), 1 / 128, level).sha256() for path in (*paths, model)}
-            yield f"batch of {count}, level {level}", " ".join(sorted(hashes))
+def drawn(key: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    raw = np.random.Philox(key=key).random_raw(int(np.prod(shape))) & np.uint64(255)
+    return raw.astype(np.uint8).reshape(shape)
 
 
-def stacks(model: GaussianModel) -> Iterator[tuple[str, str]]:
-    stack, pixels, levels = Stack.empty(), pictures(), bits_back.hierarchy(LEVELS)
-    stack.push_uniform(np.random.Philox(key=3).random_raw(4000).astype(np.uint16), 16)
-    bits_back.encode(stack, pixels, model, levels)
-    words = stack.to_words()
-    same = np.array_equal(bits_back.decode(Stack.from_words(words), pixels.shape, model, levels), pixels)
-    yield "bits back", hashlib.sha256(words.tobytes()).hexdigest() if same else "does not decode"
+def pictures() -> list[NDArray[np.uint8]]:
+    """A smooth colour image with edges, noise, a grey image, and the first one larger."""
+    y, x = np.mgrid[:48, :40]
+    smooth = np.stack([5 * x + y, 240 - 4 * y, np.where(x > y, 60, 190)], -1).astype(np.uint8)
+    return [smooth[:20, :24], drawn(7, (16, 16, 3)), smooth[:9, :17, 0], smooth + (drawn(8, smooth.shape) & 7)]
 
 
-def main(threads: int, paths: list[str]) -> None:
-    torch.set_num_threads(threads)
-    found = {}
+def outputs(model: ContextModel) -> Iterator[tuple[str, str]]:
+    for k, network in enumerate(model.networks):
+        for count in (1, 3, 70):
+            found = outputs_of(network, SHAPE, (17 * count) % SITUATIONS, drawn(count, (count, INPUTS)))
+            yield f"network {k}, {count} rows", hashlib.sha256(found.astype("<i4").tobytes()).hexdigest()
+
+
+def files(model: ContextModel) -> Iterator[tuple[str, str]]:
+    """At every effort, the largest image in tiles, of which the third effort learns."""
+    images = pictures()
+    for effort in efforts.EFFORTS:
+        encoded = codec.encode_many(images, effort=effort, model=model, verify=False)
+        decoded = codec.decode_many(encoded, model=model)
+        for number, (image, data, again) in enumerate(zip(images, encoded, decoded, strict=True)):
+            same = np.array_equal(np.asarray(again), image)
+            yield f"effort {effort}, file {number}", hashlib.sha256(data).hexdigest() if same else "does not decode"
+
+
+def golden_files() -> Iterator[tuple[str, str]]:
+    for folder in sorted(path for path in GOLDEN.glob("v*") if path.is_dir()):
+        for entry in json.loads((folder / "manifest.json").read_text())["streams"]:
+            model = entry["model"] or folder / "model.safetensors"
+            found = codec.decode((folder / entry["file"]).read_bytes(), model=model)
+            yield f"golden {folder.name}/{entry['file']}", hashlib.sha256(found.tobytes()).hexdigest()
+
+
+def of_models(paths: list[str]) -> Iterator[tuple[str, str]]:
     for path in paths:
-        model = load_gaussian(path)
-        found |= {f"{Path(path).stem}: {name}": value for name, value in (*predictions(model), *stacks(model))}
-    print(json.dumps(found))
+        model = load_model(Path(path))
+        for name, value in (*outputs(model), *files(model)):
+            yield f"{Path(path).stem}: {name}", value
+
+
+def at_once(count: int, compute: Callable[[], Iterator[tuple[str, str]]]) -> dict[str, str]:
+    """By so many threads at the same time. Where they differ, a value is not one hash but several."""
+    with ThreadPoolExecutor(count) as pool:
+        found = list(pool.map(lambda _: dict(compute()), range(count)))
+    return {name: " ".join(sorted({each[name] for each in found})) for name in found[0]}
+
+
+def everything(count: int, paths: list[str]) -> dict[str, str]:
+    found = at_once(count, golden_files)
+    before = tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS, efforts.LEARNING_PIXELS, graphics.may_be_graphics
+    tiles.SINGLE_STREAM_PIXELS = tiles.TILE_PIXELS = 512
+    efforts.LEARNING_PIXELS = 256
+    graphics.may_be_graphics = lambda planes: False
+    found |= at_once(count, lambda: of_models(paths))
+    tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS, efforts.LEARNING_PIXELS, graphics.may_be_graphics = before
+    return found
+
+
+def in_a_child(count: int, paths: list[str]) -> dict[str, str]:
+    everything(count, paths)
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(reading)
+        with os.fdopen(writing, "w") as pipe:
+            pipe.write(json.dumps(everything(count, paths)))
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        said = pipe.read()
+    os.waitpid(child, 0)
+    found: dict[str, str] = json.loads(said)
+    return found
+
+
+def main(settings: Settings, paths: list[str]) -> None:
+    torch.set_num_threads(settings.threads)
+    torch.set_flush_denormal(settings.flush)
+    torch.backends.mkldnn.enabled = settings.onednn  # type: ignore[assignment]
+    compute = in_a_child if settings.forked else everything
+    print(json.dumps(compute(settings.at_once, paths)))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2:])
+    main(Settings(**json.loads(sys.argv[1])), sys.argv[2:])
