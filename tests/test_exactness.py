@@ -31,7 +31,8 @@ HASWELL = "+avx,+avx2,+bmi,+bmi2,+fma,+f16c,+lzcnt,+movbe,+popcnt,+sse4.1,+sse4.
 
 class Environment(NamedTuple):
     """numba: the CPU that it compiles for, and its features. onednn: its instruction set. float32: the arithmetic of
-    its convolutions. aten: PyTorch's own instruction set. settings: as `exact_hashes.Settings`."""
+    its convolutions. aten: PyTorch's own instruction set. settings: as `exact_hashes.Settings`. embedded: whether it
+    computes with the embedded models, too."""
 
     name: str
     numba: tuple[str, str] = ("", "")
@@ -39,6 +40,7 @@ class Environment(NamedTuple):
     float32: str = ""
     aten: str = ""
     settings: tuple[tuple[str, Any], ...] = ()
+    embedded: bool = True
 
     def variables(self, cache: Path) -> dict[str, str]:
         chosen = {
@@ -55,13 +57,17 @@ class Environment(NamedTuple):
 
 
 REFERENCE = Environment("as it comes")
+# fmt: off
 OTHERS = [
     Environment("generic", ("generic", ""), "SSE41", aten="default", settings=(("threads", 2),)),
     Environment("haswell, flush to zero", ("haswell", HASWELL), "AVX2", aten="avx2", settings=(("flush", True),)),
     Environment("low precision", onednn="AVX512_CORE", float32="ANY", aten="avx2", settings=(("threads", 2),)),
-    Environment("eight threads, no oneDNN", settings=(("at_once", 8), ("onednn", False), ("flush", True))),
-    Environment("forked", settings=(("forked", True), ("threads", 2))),
+    Environment("eight threads, no oneDNN", settings=(("at_once", 8), ("onednn", False), ("flush", True)),
+                embedded=False),
+    Environment("forked", settings=(("forked", True), ("threads", 2)), embedded=False),
 ]
+# fmt: on
+MODELS = (models.DEFAULT, models.PHOTO)
 
 Run = Callable[[Environment], dict[str, str]]
 
@@ -87,9 +93,10 @@ def cache(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory)
 def run(context_path: Path, cache: Path) -> Run:
     """What a process in an environment prints."""
     script = Path(__file__).with_name("exact_hashes.py")
-    paths = [str(context_path), *(str(models.path(name)) for name in models.names())]
+    embedded = [str(models.path(name)) for name in MODELS]
 
     def process(environment: Environment) -> dict[str, str]:
+        paths = [str(context_path), *(embedded if environment.embedded else [])]
         command = [sys.executable, str(script), json.dumps(dict(environment.settings)), *paths]
         ended = subprocess.run(command, env=environment.variables(cache), capture_output=True, text=True, check=False)
         assert ended.returncode == 0, ended.stderr
@@ -109,7 +116,7 @@ def results(run: Run) -> dict[Environment, dict[str, str]]:
 
 def test_a_process_computes_one_thing(results: dict[Environment, dict[str, str]]) -> None:
     found = results[REFERENCE]
-    assert len(found) > 21 * (1 + len(models.names()))
+    assert len(found) > 21 * (1 + len(MODELS))
     assert {len(value) for value in found.values()} == {64}  # one hash each, not several, nor a complaint
 
 
@@ -119,7 +126,9 @@ def test_another_environment_computes_the_same(
 ) -> None:
     if environment not in results:
         pytest.skip("this processor does not have the instructions")
-    assert results[environment] == results[REFERENCE]
+    found = results[environment]
+    assert len(found) > 21
+    assert found == {name: value for name, value in results[REFERENCE].items() if name in found}
 
 
 def test_golden_files_decode_to_their_pictures(results: dict[Environment, dict[str, str]]) -> None:

@@ -79,7 +79,8 @@ def tensors(seed: int) -> dict[str, NDArray[Any]]:
 
 
 def pictures() -> dict[str, Image.Image]:
-    """By name: every mode, small; `tiles` is cut into tiles, `graphics` is stored as WebP."""
+    """By name: every mode, small; `tiles` is cut into tiles, weights learn from `learning`, `graphics` is stored as
+    WebP."""
     y, x = np.mgrid[:64, :64]
     planes = [3 * x + y, 250 - 4 * y, np.where(x > y, 60, 190), np.where(x + y > 12, 255, 9 * y)]
     whole = Image.fromarray(np.stack(planes, -1).astype(np.uint8))
@@ -95,8 +96,12 @@ def pictures() -> dict[str, Image.Image]:
         "column": photo.crop((30, 30, 31, 53)),
         "noise": Image.fromarray(noise),
         "tiles": photo.crop((100, 80, 140, 104)),
+        "learning": photo.crop((40, 40, 168, 168)),
         "graphics": whole.crop((4, 4, 40, 28)),
     }
+
+
+EFFORTS_OF = {"learning": [3], "graphics": [2]}  # of others: all
 
 
 @contextmanager
@@ -132,7 +137,7 @@ def write_streams(folder: Path, model: ContextModel, name: str, prefix: str) -> 
     """The picture's stream at every effort, and the manifest's entries."""
     image = write_picture(folder, name, pictures()[name])
     found: list[dict[str, Any]] = []
-    for effort in EFFORTS if name != "graphics" else [2]:
+    for effort in EFFORTS_OF.get(name, EFFORTS):
         with settings(name == "tiles", name == "graphics"):
             data = codec.encode(image, effort=effort, model=model)
         assert codec.info(data)["coding"] == ("lossless WebP" if name == "graphics" else "context model")
