@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddpmcodec import codec
+from ddpmcodec import archive, codec
 from ddpmcodec.benchmarks import _lossless, bpd
 from ddpmcodec.benchmarks._baselines import BASELINES, Baseline, decoding_threads, sort_out
 from ddpmcodec.benchmarks._ours import CodeLength, find_model, products
@@ -77,7 +77,6 @@ def test_what_was_coded_in_vain_does_not_count(
 def test_archives_have_the_size_that_create_gives_them(
     bench: Any, array: Path, pictures: np.ndarray, context_model: ContextModel
 ) -> None:
-    archive = pytest.importorskip("ddpmcodec.archive")
     ended = bench("bpd", "--data", array, "--efforts", 1, "--archives", 1, ALONE)
     single, row = ended.found["results"]["codecs"]
     named = [(str(i), image) for i, image in enumerate(pictures)]
@@ -85,6 +84,18 @@ def test_archives_have_the_size_that_create_gives_them(
     assert row["bytes"] == [len(archive.create(named, effort=1, model=context_model))]
     assert row["bits_per_dim"] == {"mean": 8 * row["bytes"][0] / pictures.size, "standard_error": None}
     assert row["ideal"] == single["ideal"]
+
+
+def test_bits_back_stands_beside_the_variational_bound_of_its_levels(
+    bench: Any, array: Path, pictures: np.ndarray
+) -> None:
+    ended = bench("bpd", "--data", array, "--limit", 2, "--efforts", 1, "--bits-back", 2, ALONE)
+    _, row = ended.found["results"]["codecs"]
+    named = [(str(i), image) for i, image in enumerate(pictures[:2])]
+    assert (row["codec"], row["products"]) == ("ddpmcodec bits back T=2", None)
+    assert row["bytes"] == [len(archive.create(named, levels=2))]
+    bound = _lossless.variational_bound(list(pictures[:2]), 2, 0)["ideal_bits"]
+    assert row["ideal"] == pytest.approx(sum(bound) / pictures[:2].size)
 
 
 def test_products_are_those_of_the_positions_that_the_schedule_codes() -> None:
