@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from ddpmcodec.format.header import MAX_PIXELS
 from ddpmcodec.errors import ImageError, OutputError
+from ddpmcodec.format.header import MAX_PIXELS
 
 CODED_MODES = ("1", "L", "LA", "RGB", "RGBA")
 # MPO is what many cameras call JPEG: a photograph, then other views of the same scene. The photograph is the image.

@@ -21,6 +21,7 @@ The encoder's initial state is 2^31 + check: a decoder ends with 31 bits to comp
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -168,4 +169,4 @@ def encode_segments(
     words[position : position + 2] = int(state) & 0xFFFFFFFF, int(state) >> 32
     taken = words[position:].astype("<u4", copy=False)
     bounds = [0, *(int(cut) + 2 for cut in cuts)]
-    return [taken[first:last].tobytes() for first, last in zip(bounds, bounds[1:], strict=False)]
+    return [taken[first:last].tobytes() for first, last in pairwise(bounds)]

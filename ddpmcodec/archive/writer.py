@@ -17,7 +17,7 @@ from ddpmcodec.archive.sources import LatentCoder, Source, latent_coder, split_s
 from ddpmcodec.codec.batching import Progress
 from ddpmcodec.codec.efforts import DEFAULT_EFFORT, check_effort
 from ddpmcodec.codec.encoder import Picture
-from ddpmcodec.codec.encoder import _planes as planes_of
+from ddpmcodec.codec.encoder import planes_of
 from ddpmcodec.errors import ChecksumError, FormatError, ImageError
 from ddpmcodec.format.block import MAX_BLOCK_IMAGES, MAX_IMAGES, Block, Coding, Entry
 from ddpmcodec.format.ddpma import Packed, assemble, check_name, packed

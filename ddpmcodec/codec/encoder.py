@@ -50,7 +50,7 @@ def encode(
     >>> import numpy as np
     >>> data = encode(np.zeros((4, 4), np.uint8))
     """
-    planes = [_planes(image, strip)]
+    planes = [planes_of(image, strip)]
     return _encode(planes, check_effort(effort), given_model(model), verify, progress, report)[0]
 
 
@@ -73,7 +73,7 @@ def encode_many(
     return _encode(list(_numbered(images, strip)), effort, given, verify, progress, report)
 
 
-def _planes(image: Picture, strip: bool) -> Planes:
+def planes_of(image: Picture, strip: bool) -> Planes:
     if isinstance(image, (Image.Image, np.ndarray)):
         return to_planes(image, strip=strip)
     if isinstance(image, (str, os.PathLike)):
@@ -95,7 +95,7 @@ def _numbered(images: Iterable[Picture], strip: bool) -> Iterator[Planes]:
         raise TypeError(f"encode_many() takes a list of images, not {type(images).__name__}")
     for number, image in enumerate(images, start=1):
         try:
-            yield _planes(image, strip)
+            yield planes_of(image, strip)
         except ImageError as error:
             raise ImageError(f"image {number}: {error}") from error
 
