@@ -21,7 +21,7 @@ class Effort(NamedTuple):
 LEARNING_PIXELS = 1 << 14
 EFFORTS = {
     1: Effort(SCHEDULES["short"], False),
-    2: Effort(SCHEDULES["long"], False),
+    2: Effort(SCHEDULES["short"], True),
     3: Effort(SCHEDULES["long"], True),
 }
 DEFAULT_EFFORT = 2

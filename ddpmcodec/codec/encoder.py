@@ -40,7 +40,7 @@ def encode(
     """Compress an image without loss; every prefix of the result is a preview.
 
     image: a Pillow image, a uint8 array (H, W), (H, W, 3) or (H, W, 4), the path of an image file, or a binary file.
-    effort: 1 (fast), 2, or 3 (smallest, and the best previews). model: None (the embedded one for images of this size),
+    effort: 1 (fast), 2, or 3 (the best previews). model: None (the embedded one for images of this size),
     the name of an embedded one, the path of a model file, or a loaded one. strip: leave out ICC profile and EXIF.
     verify: decode the result and compare. progress: told the pixels done; report: what every segment cost.
 
