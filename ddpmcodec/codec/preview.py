@@ -5,6 +5,7 @@ Nothing here is exact, and nothing of it is used for coding.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from ddpmcodec.transform.color import to_ycocg
 from ddpmcodec.transform.pyramid import Band
 
 Real = NDArray[np.float32]
+ROWS = 256  # of a preview that are brought back to colours together
 FARTHEST = 30.0  # scales from its mean at which a logistic is an exponential, to a float32
 
 
@@ -137,11 +139,22 @@ class Canvas:
 
     def pixels(self, model: ContextModel | None) -> NDArray[np.uint8]:
         """uint8 [H, W, C]. model: whose denoiser is used, where it has one and something is not exact."""
-        mean = self.mean
-        if model is not None and model.denoiser and not self.known.all():
+        shown = self.exact.copy()
+        for box, mean in self._parts(model):
+            colour = mean[..., :1] if self.channels == 1 else to_rgb(mean)
+            guess = np.clip(np.rint(colour), 0, 255).astype(np.uint8)
+            shown[box] = np.where(self.known[box][..., None], self.exact[box], guess)
+        return shown
+
+    def _parts(self, model: ContextModel | None) -> Iterator[tuple[tuple[slice, slice], Real]]:
+        """Means of the planes, part by part."""
+        if self.known.all():
+            return
+        if model is not None and model.denoiser:
             from ddpmcodec.networks.reconstruction import denoised, denoiser_of
 
-            mean = denoised(denoiser_of(model.denoiser), mean, self.deviation)
-        colour = mean[..., :1] if self.channels == 1 else to_rgb(mean)
-        shown = np.clip(np.rint(colour), 0, 255).astype(np.uint8)
-        return np.where(self.known[..., None], self.exact, shown)
+            yield from denoised(denoiser_of(model.denoiser), self.mean, self.deviation)
+            return
+        for top in range(0, len(self.mean), ROWS):
+            box = slice(top, top + ROWS), slice(None)
+            yield box, self.mean[box]

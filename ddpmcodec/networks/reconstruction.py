@@ -6,7 +6,7 @@ and answers with corrections in standard deviations.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,9 @@ PLANES, PATCH = 3, 2
 WIDTH, BLOCKS = 48, 5
 UNIT = 1 / 32  # of a grey level, as the network sees it
 LEAST_DEVIATION = 0.05  # grey levels
+PART = 512  # pixels of a side that are denoised together
+MARGIN = 16  # pixels around them that they depend on, or more: BLOCKS + 2 convolutions at half the resolution
+Part = tuple[tuple[slice, slice], NDArray[np.float32]]
 
 
 class Denoiser(nn.Module):
@@ -33,12 +36,13 @@ class Denoiser(nn.Module):
         for parameter in self.leave.parameters():
             nn.init.zeros_(parameter)
 
-    def forward(self, mean: Tensor, deviation: Tensor) -> Tensor:
-        """Means and standard deviations [N, 3, H, W] in grey levels to better means."""
+    def forward(self, mean: Tensor, deviation: Tensor, level: Tensor | None = None) -> Tensor:
+        """Means and standard deviations [N, 3, H, W] in grey levels to better means. level: the image's own mean
+        [N, 3, 1, 1], where this is a part of it."""
         height, width = mean.shape[2:]
         padding = (0, width % PATCH, 0, height % PATCH)
         planes, spread = (F.pad(x, padding, mode="replicate") for x in (mean, deviation.clamp(min=LEAST_DEVIATION)))
-        low = planes.mean((2, 3), keepdim=True)
+        low = mean.mean((2, 3), keepdim=True) if level is None else level
         seen = torch.cat([(planes - low) * UNIT, torch.log2(spread), (planes - low) * UNIT / spread.clamp(min=1)], 1)
         x = self.enter(F.pixel_unshuffle(seen, PATCH))
         for block in self.blocks:
@@ -55,7 +59,20 @@ def denoiser_of(tensors: Mapping[str, NDArray[Any]]) -> Denoiser:
 
 
 @torch.inference_mode()
-def denoised(network: Denoiser, mean: NDArray[np.float32], deviation: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Better means of planes [H, W, 3]."""
-    planes = (torch.from_numpy(np.ascontiguousarray(a.transpose(2, 0, 1)))[None] for a in (mean, deviation))
-    return np.asarray(network(*planes)[0].permute(1, 2, 0).contiguous().numpy())
+def denoised(network: Denoiser, mean: NDArray[np.float32], deviation: NDArray[np.float32]) -> Iterator[Part]:
+    """Better means of planes [H, W, 3], part by part, so that memory does not grow with the image: (rows, columns), and
+    the means there."""
+    height, width, _ = mean.shape
+    level = torch.from_numpy(mean.mean((0, 1), dtype=np.float64).astype(np.float32)).view(1, PLANES, 1, 1)
+    for top in range(0, height, PART):
+        for left in range(0, width, PART):
+            first_row, first_column = max(top - MARGIN, 0), max(left - MARGIN, 0)
+            seen = slice(first_row, top + PART + MARGIN), slice(first_column, left + PART + MARGIN)
+            inner = slice(top, min(top + PART, height)), slice(left, min(left + PART, width))
+            parts = (np.ascontiguousarray(planes[seen].transpose(2, 0, 1)) for planes in (mean, deviation))
+            better = network(*(torch.from_numpy(part)[None] for part in parts), level)[0].permute(1, 2, 0).numpy()
+            yield inner, better[top - first_row :, left - first_column :][: PART, : PART]
+
+
+assert MARGIN >= PATCH * (BLOCKS + 2)
+assert PART % PATCH == MARGIN % PATCH == 0

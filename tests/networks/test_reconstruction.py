@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from ddpmcodec.networks.reconstruction import Denoiser, denoised, denoiser_of
+from ddpmcodec.networks import reconstruction
+from ddpmcodec.networks.reconstruction import Denoiser, denoiser_of
 
 
 def trained(seed: int = 0) -> Denoiser:
@@ -15,6 +16,16 @@ def trained(seed: int = 0) -> Denoiser:
     network = Denoiser()
     torch.nn.init.normal_(network.leave.weight, std=0.05)
     return network.eval()
+
+
+def denoised(network: Denoiser, mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
+    """All parts, each of which comes once."""
+    found, times = np.full_like(mean, np.nan), np.zeros(mean.shape[:2], int)
+    for box, part in reconstruction.denoised(network, mean, deviation):
+        found[box] = part
+        times[box] += 1
+    assert (times == 1).all()
+    return found
 
 
 def planes(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
@@ -53,3 +64,13 @@ def test_corrections_grow_with_the_doubt() -> None:
         np.abs(denoised(trained(), mean, np.full_like(deviation, size)) - mean).mean() for size in (0.1, 8.0)
     )
     assert small < large
+
+
+@pytest.mark.parametrize(("height", "width"), [(40, 40), (33, 75), (64, 31)])
+def test_parts_are_those_of_the_whole(height: int, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    mean, deviation = planes(height, width)
+    whole = denoised(trained(), mean, deviation)
+    monkeypatch.setattr(reconstruction, "PART", 16)
+    np.testing.assert_allclose(denoised(trained(), mean, deviation), whole, atol=1e-3)
+    batch = (torch.from_numpy(a.transpose(2, 0, 1).copy())[None] for a in (mean, deviation))
+    np.testing.assert_allclose(trained()(*batch)[0].permute(1, 2, 0).detach().numpy(), whole, atol=1e-3)
