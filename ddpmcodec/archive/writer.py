@@ -16,8 +16,7 @@ from ddpmcodec.archive.graphics import find_graphics
 from ddpmcodec.archive.sources import LatentCoder, Source, latent_coder, split_source
 from ddpmcodec.codec.batching import Progress
 from ddpmcodec.codec.efforts import DEFAULT_EFFORT, check_effort
-from ddpmcodec.codec.encoder import Picture
-from ddpmcodec.codec.encoder import planes_of
+from ddpmcodec.codec.encoder import Picture, planes_of
 from ddpmcodec.errors import ChecksumError, FormatError, ImageError
 from ddpmcodec.format.block import MAX_BLOCK_IMAGES, MAX_IMAGES, Block, Coding, Entry
 from ddpmcodec.format.ddpma import Packed, assemble, check_name, packed
