@@ -125,16 +125,18 @@ class Canvas:
         self.mean[..., 0] = 128
         self.deviation = np.full((height, width, CHANNELS), 64, np.float32)
         self.known = np.zeros((height, width), bool)
+        self.begun = False  # a coefficient is coded: of a flat image a denoiser makes what is not there
         self.exact = np.zeros((height, width, channels), np.uint8)
 
     def place(self, box: tuple[slice, slice], state: PyramidState | None, pixels: NDArray[np.uint8] | None) -> None:
         """A tile: its pixels, where they are exact, or what is known of it, or nothing."""
         if pixels is not None:
-            self.known[box], self.exact[box] = True, pixels
+            self.known[box], self.exact[box], self.begun = True, pixels, True
             colour = np.broadcast_to(pixels, (*pixels.shape[:2], CHANNELS)) if self.channels == 1 else pixels
             self.mean[box], self.deviation[box] = to_ycocg(colour), 0
         elif state is not None:
             known = moments(state)
+            self.begun |= any(bool((ranges.scale != NO_SCALE).any()) for ranges in state.bands.values())
             self.mean[box], self.deviation[box] = known.mean[0], known.deviation[0]
 
     def pixels(self, model: ContextModel | None) -> NDArray[np.uint8]:
@@ -150,7 +152,7 @@ class Canvas:
         """Means of the planes, part by part."""
         if self.known.all():
             return
-        if model is not None and model.denoiser:
+        if model is not None and model.denoiser and self.begun:
             from ddpmcodec.networks.reconstruction import denoised, denoiser_of
 
             yield from denoised(denoiser_of(model.denoiser), self.mean, self.deviation)
