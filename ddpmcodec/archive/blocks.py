@@ -66,8 +66,8 @@ class ContextCoder(NamedTuple):
     def symbols(self, pixels: Pixels) -> Symbols:
         """Of images uint8 [N, H, W, C], for one stream."""
         effort, stream = EFFORTS[self.effort], np.zeros(len(pixels), np.int64)
-        told, planes = self._told(pixels.shape), color.to_ycocg(pixels)
-        return progressive.encode(planes, self.model, effort.schedule, stream, True, told=told)[0]
+        on_segment, planes = self._on_segment(pixels.shape), color.to_ycocg(pixels)
+        return progressive.encode(planes, self.model, effort.schedule, stream, True, on_segment=on_segment)[0]
 
     def push(self, stack: Stack, pixels: Pixels) -> None:
         push_symbols(stack, self.symbols(pixels))
@@ -76,7 +76,8 @@ class ContextCoder(NamedTuple):
         """Images [N, H, W, C]; the stack is then what it was before. Raises TruncatedError or ChecksumError."""
         effort, words = EFFORTS[self.effort], stack.words[: stack.size][::-1]
         coder = progressive.decoder(np.zeros(shape[0], np.int64), [int(stack.head)], [words])
-        decoded = progressive.decode(coder, shape, self.model, effort.schedule, True, told=self._told(shape))
+        on_segment = self._on_segment(shape)
+        decoded = progressive.decode(coder, shape, self.model, effort.schedule, True, on_segment=on_segment)
         if coder.ended.any():
             raise TruncatedError("the ANS stack ends inside an image; get the rest of the data")
         pixels = color.from_ycocg(decoded.state.planes())
@@ -88,7 +89,7 @@ class ContextCoder(NamedTuple):
     def pop_run(self, stack: Stack, run: Run, shape: Shape) -> Pixels:
         return self.pop(stack, (run.images, *shape))
 
-    def _told(self, shape: tuple[int, ...]) -> Callable[[Segment, float], object] | None:
+    def _on_segment(self, shape: tuple[int, ...]) -> Callable[[Segment, float], object] | None:
         """Tells the progress of images [N, H, W, C] in pixels."""
         if self.progress is None:
             return None

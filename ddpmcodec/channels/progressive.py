@@ -182,7 +182,7 @@ def decoder(streams: NDArray[np.int64], states: Sequence[int], words: Sequence[N
     )  # fmt: skip
 
 
-Told = Callable[[Segment, float], object]  # what each segment cost in bits (ideal code length), after it
+OnSegment = Callable[[Segment, float], object]  # what each segment cost in bits (ideal code length), after it
 
 
 def encode(
@@ -192,14 +192,17 @@ def encode(
     streams: NDArray[np.int64],
     adapts: bool,
     learns: bool = False,
-    told: Told | None = None,
+    on_segment: OnSegment | None = None,
 ) -> list[Symbols]:
     """Symbols of every stream for planes int16 [N, H, W, C] of the colour transform; `streams` as of `encoder`."""
     images, height, width, channels = planes.shape
-    return encode_with(Walk(model, schedule, (images, height, width, channels), adapts, learns), planes, streams, told)
+    walk = Walk(model, schedule, (images, height, width, channels), adapts, learns)
+    return encode_with(walk, planes, streams, on_segment)
 
 
-def encode_with(walk: Walk, planes: Planes, streams: NDArray[np.int64], told: Told | None = None) -> list[Symbols]:
+def encode_with(
+    walk: Walk, planes: Planes, streams: NDArray[np.int64], on_segment: OnSegment | None = None
+) -> list[Symbols]:
     """The same over a walk that the caller keeps, for what it learns."""
     images, height, width, channels = planes.shape
     wide = np.zeros((images, height, width, CHANNELS), np.int16)
@@ -210,8 +213,8 @@ def encode_with(walk: Walk, planes: Planes, streams: NDArray[np.int64], told: To
     ends = [np.zeros_like(coder.counts)]
     for segment in walk.run(coder, differences):
         ends.append(coder.counts.copy())
-        if told:
-            told(segment, _bits(coder, ends[-2], ends[-1]))
+        if on_segment:
+            on_segment(segment, _bits(coder, ends[-2], ends[-1]))
     return [
         Symbols(coder.starts[s, : end[-1]], coder.freqs[s, : end[-1]], tuple(end.tolist()))
         for s, end in enumerate(np.stack(ends[1:], 1))
@@ -244,11 +247,11 @@ def decode(
     adapts: bool,
     learns: bool = False,
     last_segment: int | None = None,
-    told: Told | None = None,
+    on_segment: OnSegment | None = None,
 ) -> Decoded:
     """Decode images of shape [N, H, W, C] from the streams of `decoder`, until the words of one of them run out.
 
-    last_segment: stop after so many segments. told: after each segment, with the bits that it took
+    last_segment: stop after so many segments. on_segment: after each segment, with the bits that it took
     from the streams.
     """
     walk = Walk(model, schedule, shape, adapts, learns)
@@ -256,9 +259,9 @@ def decode(
     if last_segment != 0:
         before = _bits_read(coder)
         for number, segment in enumerate(walk.run(coder), start=1):
-            if told:
+            if on_segment:
                 after = _bits_read(coder)
-                told(segment, after - before)
+                on_segment(segment, after - before)
                 before = after
             if coder.ended.any():
                 break

@@ -172,9 +172,9 @@ def decode_files(
         first = tiles[batch[0]]
         shape = colours[first.file][first.box].shape
         streams = [files[tiles[i].file].tile_stream(tiles[i].number) for i in batch]
-        told = reporting(progress, shape[0] * shape[1], report)
+        reported = reporting(progress, shape[0] * shape[1], report)
         effort = files[first.file].header.effort
-        images = whole_tiles(streams, (shape[0], shape[1], shape[2]), first.model, effort, told)
+        images = whole_tiles(streams, (shape[0], shape[1], shape[2]), first.model, effort, reported)
         for i, pixels in zip(batch, images, strict=True):
             colours[tiles[i].file][tiles[i].box] = pixels
 
@@ -229,9 +229,9 @@ def _preview(
         stream = file.tile_stream(number)
         if len(stream) < STATE_BYTES or last == 0:
             return None
-        told = reporting(progress, shape[0] * shape[1], report)
+        reported = reporting(progress, shape[0] * shape[1], report)
         try:
-            return decode_tiles([stream], shape, model, header.effort, last_segment=last, report=told)[0]
+            return decode_tiles([stream], shape, model, header.effort, last_segment=last, report=reported)[0]
         except CorruptError:
             if not partial:
                 raise

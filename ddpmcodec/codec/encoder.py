@@ -42,7 +42,8 @@ def encode(
     image: a Pillow image, a uint8 array (H, W), (H, W, 3) or (H, W, 4), the path of an image file, or a binary file.
     effort: 1 (fast), 2, or 3 (the best previews). model: None (the embedded one for images of this size),
     the name of an embedded one, the path of a model file, or a loaded one. strip: leave out ICC profile and EXIF.
-    verify: decode the result and compare. progress: told the pixels done; report: what every segment cost.
+    verify: decode the result and compare. progress: called with the pixels done since the last call; report: with what
+    every segment cost.
 
     Raises ImageError for what cannot be coded, ModelError for the model, ChecksumError when the result does not decode
     to the image, TypeError for other kinds of arguments.
@@ -156,8 +157,8 @@ def _encode_tiles(
 
     def encode_batch(batch: list[int]) -> None:
         pixels = np.stack([pictures[tiles[i].picture].colour[tiles[i].box] for i in batch])
-        told = reporting(progress, pixels[0, ..., 0].size, report)
-        found.update(zip(batch, encode_tiles(pixels, tiles[batch[0]].model, effort, told), strict=True))
+        reported = reporting(progress, pixels[0, ..., 0].size, report)
+        found.update(zip(batch, encode_tiles(pixels, tiles[batch[0]].model, effort, reported), strict=True))
 
     run_all(encode_batch, batches([_key(tile, pictures[tile.picture]) for tile in tiles]))
     return [found[i] for i in range(len(tiles))]

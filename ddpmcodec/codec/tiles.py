@@ -36,7 +36,7 @@ class SegmentCost(NamedTuple):
     share: float  # of all positions that the schedule codes
 
 
-Report = Callable[[SegmentCost], object]  # told of every segment, where somebody asks
+Report = Callable[[SegmentCost], object]  # called after every segment
 
 
 def checksum(pixels: Pixels) -> int:
@@ -58,7 +58,7 @@ class _Clock:
         self.positions = max(sum(band.positions for part in parts for band in part.bands), 1)
         self.report, self.images, self.last = report, images, time.perf_counter()
 
-    def tell(self, segment: Segment, bits: float) -> None:
+    def segment_done(self, segment: Segment, bits: float) -> None:
         now = time.perf_counter()
         if self.report is not None:
             finest = segment.bands[-1].number if segment.bands else segment.step.finest
@@ -76,8 +76,10 @@ def encode_tiles(pixels: Pixels, model: ContextModel, effort: int, report: Repor
         return [encode_tiles(pixels[n : n + 1], model, effort, report)[0] for n in range(len(pixels))]
     clock = _Clock(report, chosen.schedule, pixels.shape)
     planes = color.to_ycocg(pixels)
-    told, streams = clock.tell if report else None, _each_its_own(len(pixels))
-    symbols = progressive.encode(planes, model, chosen.schedule, streams, adapts=True, learns=learns, told=told)
+    on_segment, streams = clock.segment_done if report else None, _each_its_own(len(pixels))
+    symbols = progressive.encode(
+        planes, model, chosen.schedule, streams, adapts=True, learns=learns, on_segment=on_segment
+    )
     return [
         encode_segments(s.starts, s.freqs, s.ends, checksum(image)) for s, image in zip(symbols, pixels, strict=True)
     ]
@@ -109,9 +111,9 @@ def decode_tiles(
     clock = _Clock(report, chosen.schedule, (len(streams), *shape))
     opened = [_open(stream) for stream in streams]
     coder = progressive.decoder(_each_its_own(len(streams)), [int(s) for s, _ in opened], [w for _, w in opened])
-    told, images = clock.tell if report else None, (len(streams), *shape)
+    on_segment, images = clock.segment_done if report else None, (len(streams), *shape)
     decoded = progressive.decode(
-        coder, images, model, chosen.schedule, adapts=True, learns=learns, last_segment=last_segment, told=told
+        coder, images, model, chosen.schedule, adapts=True, learns=learns, last_segment=last_segment, on_segment=on_segment
     )
     state = decoded.state
     pixels = color.from_ycocg(state.planes()) if state.is_exact else None

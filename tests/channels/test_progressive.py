@@ -38,10 +38,10 @@ def own(images: int) -> np.ndarray:
 
 def encode(
     pixels: np.ndarray, model: ContextModel, schedule: Sequence[CodingStep] = SHORT, *, adapts: bool = True,
-    streams: np.ndarray | None = None, told: Any = None,
+    streams: np.ndarray | None = None, on_segment: Any = None,
 ) -> list[Symbols]:  # fmt: skip
     streams = own(len(pixels)) if streams is None else streams
-    return progressive.encode(to_ycocg(pixels), model, schedule, streams, adapts=adapts, told=told)
+    return progressive.encode(to_ycocg(pixels), model, schedule, streams, adapts=adapts, on_segment=on_segment)
 
 
 def pieces_of(symbols: Symbols) -> list[bytes]:
@@ -215,22 +215,22 @@ def test_symbols_do_not_depend_on_threads(context_model: ContextModel, threads: 
 def test_the_bits_of_segments_are_the_bytes_of_the_stream(
     context_model: ContextModel, schedule: Sequence[CodingStep]
 ) -> None:
-    told: list[float] = []
+    costs: list[float] = []
     pixels = crops(1, 32, 40)
-    symbols = encode(pixels, context_model, schedule, told=lambda _, bits: told.append(bits))[0]
+    symbols = encode(pixels, context_model, schedule, on_segment=lambda _, bits: costs.append(bits))[0]
     pieces = pieces_of(symbols)
-    assert len(told) == len(pieces)
-    assert 0 <= 8 * sum(map(len, pieces)) - sum(told) < 64 + 1e-3 * sum(told)  # the state, and rounding
-    for piece, bits in zip(pieces[1:], told[1:], strict=True):
+    assert len(costs) == len(pieces)
+    assert 0 <= 8 * sum(map(len, pieces)) - sum(costs) < 64 + 1e-3 * sum(costs)  # the state, and rounding
+    for piece, bits in zip(pieces[1:], costs[1:], strict=True):
         assert abs(8 * len(piece) - bits) < 64
 
 
 def test_costs_of_steps_add_up_to_those_of_the_image(context_model: ContextModel) -> None:
     """What a symbol costs is -log2 of the probability that it was given, of all steps together that of the image."""
-    told: list[tuple[Segment, float]] = []
-    symbols = encode(crops(2, 20, 24), context_model, told=lambda *cost: told.append(cost))
+    costs: list[tuple[Segment, float]] = []
+    symbols = encode(crops(2, 20, 24), context_model, on_segment=lambda *cost: costs.append(cost))
     total = sum((24 - np.log2(s.freqs)).sum() for s in symbols)
-    by_step = [sum(bits for segment, bits in told if segment.step is step) for step in SHORT]
+    by_step = [sum(bits for segment, bits in costs if segment.step is step) for step in SHORT]
     assert sum(by_step) == pytest.approx(total, rel=1e-9)
     assert all(bits > 0 for bits in by_step)
 
