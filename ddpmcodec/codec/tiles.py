@@ -113,7 +113,8 @@ def decode_tiles(
     coder = progressive.decoder(_each_its_own(len(streams)), [int(s) for s, _ in opened], [w for _, w in opened])
     on_segment, images = clock.segment_done if report else None, (len(streams), *shape)
     decoded = progressive.decode(
-        coder, images, model, chosen.schedule, adapts=True, learns=learns, last_segment=last_segment, on_segment=on_segment
+        coder, images, model, chosen.schedule, adapts=True, learns=learns, last_segment=last_segment,
+        on_segment=on_segment,
     )
     state = decoded.state
     pixels = color.from_ycocg(state.planes()) if state.is_exact else None

@@ -6,7 +6,8 @@ an orthonormal transform of RGB: D = s sqrt(12) / (gain sqrt(weight)) wide in it
 k D <= |x| < (k + 1) D; the dead zone k = 0 has both signs and is twice as wide. Halving D cuts every cell in two or
 three, so that the cells of a smaller level lie inside those of a larger one: levels are powers of two times each other.
 
-Level 0 (`EXACT`) stands for exact values. Larger levels are named by their orthonormal cell width w = s sqrt(12): 64, 32, ...
+Level 0 (`EXACT`) stands for exact values. Larger levels are named by their orthonormal cell width
+w = s sqrt(12): 64, 32, ...
 """
 
 from __future__ import annotations
