@@ -18,7 +18,7 @@ from ddpmcodec.parallel import run_all
 
 from ._baselines import Baseline, decoding_threads
 from ._data import Pixels
-from ._ours import name_of
+from ._ours import name_of, products
 from ._tasks import groups
 
 A = TypeVar("A")
@@ -32,10 +32,11 @@ Decode = Callable[[Sequence[bytes]], list[Pixels]]
 
 
 class Coder(NamedTuple):
-    """effort: of ours. encode: a batch of images to files, one each. decode: back."""
+    """effort, products: of ours; multiply-accumulates a pixel. encode: a batch to files, one each. decode: back."""
 
     name: str
     effort: int | None
+    products: Callable[[Sequence[Pixels]], float] | None
     encode: Encode
     decode: Decode
 
@@ -55,7 +56,7 @@ def of_effort(model: ContextModel, effort: int) -> Coder:
     def decode(files: Sequence[bytes]) -> list[Pixels]:
         return [np.asarray(image) for image in codec.decode_many(files, model=model)]
 
-    return Coder(name_of(effort), effort, encode, decode)
+    return Coder(name_of(effort), effort, lambda images: products(effort, images, model.shape), encode, decode)
 
 
 def of_baseline(baseline: Baseline) -> Coder:
@@ -69,7 +70,7 @@ def of_baseline(baseline: Baseline) -> Coder:
         with decoding_threads(_inner_threads(files)):
             return _shared_out(lambda part: [baseline.decode(data) for data in part], files)
 
-    return Coder(baseline.name, None, encode, decode)
+    return Coder(baseline.name, None, None, encode, decode)
 
 
 def _inner_threads(batch: Sequence[object]) -> int:

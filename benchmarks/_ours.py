@@ -10,6 +10,7 @@ from ddpmcodec.codec.efforts import products_per_pixel
 from ddpmcodec.codec.tiles import SegmentCost
 from ddpmcodec.networks.context.model import ContextModel
 from ddpmcodec.networks.context.model_file import default_model, load_model
+from ddpmcodec.networks.context.shape import SHAPE, Shape
 
 from ._data import Pixels
 
@@ -33,14 +34,14 @@ def find_model(source: str | None, images: Sequence[Pixels]) -> ContextModel:
     return default_model(int(np.median([image[..., 0].size for image in images])))
 
 
-def products(effort: int, images: Sequence[Pixels]) -> float:
-    """Multiply-accumulates a pixel, the mean over images."""
-    return float(np.mean([products_per_pixel(effort, *image.shape[:2]) for image in images]))
+def products(effort: int, images: Sequence[Pixels], shape: Shape) -> float:
+    """Multiply-accumulates a pixel of a model of this shape, the mean over images."""
+    return float(np.mean([products_per_pixel(effort, len(image), image.shape[1], shape) for image in images]))
 
 
 def cost(effort: int, images: Sequence[Pixels]) -> float:
     """Time a pixel, in that of a fast codec: for progress bars."""
-    return products(effort, images) / PRODUCTS_PER_COST
+    return products(effort, images, SHAPE) / PRODUCTS_PER_COST
 
 
 class CodeLength:

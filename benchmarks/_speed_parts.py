@@ -21,7 +21,7 @@ from ddpmcodec.networks.context.model_file import default_model
 from ._coders import Coder, batches_of, of_effort
 from ._data import Pixels
 from ._lossless import is_webp
-from ._ours import CodeLength, name_of, products
+from ._ours import CodeLength, name_of
 from ._photo import synthetic_photo
 from ._process import ddpmcodec
 from ._timing import seconds, timed
@@ -57,7 +57,7 @@ def throughput(coder: Coder, images: Sequence[Pixels], threads: int, repeats: in
         runs = [_there_and_back(coder, images) for _ in range(repeats)]
     return {
         "codec": coder.name,
-        "products": coder.effort and products(coder.effort, images),
+        "products": coder.products and coder.products(images),
         "threads": threads,
         "images": len(images),
         "raw_bytes": sum(image.size for image in images),

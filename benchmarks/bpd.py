@@ -100,7 +100,7 @@ def _ours(model: ContextModel, plan: Plan, images: Sequence[Pixels]) -> Iterator
 def _effort(model: ContextModel, effort: int, images: Sequence[Pixels]) -> Contender:
     name = name_of(effort)
     task = Task(name, 2 * cost(effort, images), lambda group, _: _lossless.files(group, model, effort))
-    return Contender(name, products(effort, images), 1, [task])
+    return Contender(name, products(effort, images, model.shape), 1, [task])
 
 
 def _archive(model: ContextModel, effort: int, images: Sequence[Pixels], single: Contender | None) -> Contender:
@@ -108,7 +108,7 @@ def _archive(model: ContextModel, effort: int, images: Sequence[Pixels], single:
     name = f"ddpmcodec archive effort {effort}"
     task = _whole(name, 2 * cost(effort, images), lambda group, _: _lossless.archive(group, model, effort))
     known = single.tasks if single else []
-    return Contender(name, products(effort, images), ARCHIVE_IMAGES, [*known, task])
+    return Contender(name, products(effort, images, model.shape), ARCHIVE_IMAGES, [*known, task])
 
 
 def _bits_back(levels: int) -> Contender:

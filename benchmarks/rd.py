@@ -93,7 +93,7 @@ def run(
     found = work.results(units, quiet=quiet, side_by_side=True)
     result = None
     if found is not None:
-        results = _results(contenders, found, dataset, plan, bool(model.denoiser))
+        results = _results(contenders, found, dataset, plan, model)
         results["curves"] += skipped
         result = document(KIND, command, results, model=model, dataset=data)
         draw(result, out)
@@ -121,7 +121,7 @@ def _sweep(sweep: Sweep) -> Contender:
 
 
 def _results(
-    contenders: Sequence[Contender], found: Mapping[str, Found], dataset: Dataset, plan: Plan, denoises: bool
+    contenders: Sequence[Contender], found: Mapping[str, Found], dataset: Dataset, plan: Plan, model: ContextModel
 ) -> dict[str, Any]:
     values = [each.task.collect(found) for each in contenders]
     coded = [all(flags) for flags in zip(*(value["coded"] for value in values if "coded" in value), strict=True)]
@@ -132,7 +132,7 @@ def _results(
     ours, others = ([m for m in measured if (m.contender.effort is None) == other] for other in (False, True))
     return {
         "images": coded,
-        "curves": [_curve(each, dataset.images, pixels, denoises) for each in measured],
+        "curves": [_curve(each, dataset.images, pixels, model) for each in measured],
         "at_rates": {
             "bpp": list(plan.rates),
             "codecs": [
@@ -165,15 +165,15 @@ def _psnrs(measured: Measured, bpp: float, pixels: Sequence[int]) -> list[float 
     return [None if exact else own.at(bpp) for exact, own in zip(lossless, measured.curves, strict=True)]
 
 
-def _curve(measured: Measured, images: Sequence[Pixels], pixels: Sequence[int], denoises: bool) -> dict[str, Any]:
+def _curve(measured: Measured, images: Sequence[Pixels], pixels: Sequence[int], model: ContextModel) -> dict[str, Any]:
     row: dict[str, Any] = {"codec": measured.contender.codec, "points": average(measured.points, pixels)}
     effort = measured.contender.effort
     if effort is None:
         return row
     where = places(effort)
     row["points"] = [point | place._asdict() for point, place in zip(row["points"], where, strict=True)]
-    row["products"] = products(effort, images)
-    row["steps"] = list(_denoising(where, measured, denoises))
+    row["products"] = products(effort, images, model.shape)
+    row["steps"] = list(_denoising(where, measured, bool(model.denoiser)))
     return row
 
 

@@ -34,6 +34,11 @@ from ._training import camera_option, hold_out_option, no_compile_option, seed_o
     show_default=True,
     help="Side of the training crops; smaller for data sets of smaller images.",
 )
+@click.option(
+    "--width", type=int, default=192, show_default=True, help="Of each network: a multiple of 16, up to 512."
+)
+@click.option("--depth", type=int, default=3, show_default=True, help="Residual blocks of each network, up to 8.")
+@click.option("--start", metavar="MODEL", help="Begin with a model's networks, or a run's, grown to this shape.")
 @camera_option
 @click.option("--batch", type=click.IntRange(1), default=4096, show_default=True, help="Positions a step.")
 @click.option(
@@ -65,6 +70,7 @@ def train(
     data: tuple[str, ...],
     out: str,
     resume: bool,
+    start: str | None,
     validate: str | None,
     evaluate_minutes: float,
     no_compile: bool,
@@ -74,15 +80,17 @@ def train(
 
     Progress is on stderr. Ctrl-C keeps the last save; SIGTERM saves first.
     """
+    from ddpmcodec import models
     from ddpmcodec.training.context_run import STATE, Settings
     from ddpmcodec.training.context_run import train as run
 
     context = click.get_current_context()
     given = [name for name in context.params if context.get_parameter_source(name) is not ParameterSource.DEFAULT]
-    chosen = {name for name in given if name in (*options, "data", "validate")}
+    chosen = {name for name in given if name in (*options, "data", "start", "validate")}
     places = tuple(str(Path(place).resolve()) for place in data)
     held = validate and str(Path(validate).resolve())
-    settings = Settings(places, held, **options)  # type: ignore[arg-type]
+    first = start if start is None or start in models.names() else str(Path(start).resolve())
+    settings = Settings(places, held, start=first, **options)  # type: ignore[arg-type]
     try:
         trainer, done = run(
             settings,

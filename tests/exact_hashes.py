@@ -25,7 +25,7 @@ from ddpmcodec.format import tiles
 from ddpmcodec.networks.context.model import ContextModel
 from ddpmcodec.networks.context.model_file import load_model
 from ddpmcodec.networks.context.network import outputs_of
-from ddpmcodec.networks.context.shape import SHAPE, SITUATIONS
+from ddpmcodec.networks.context.shape import SITUATIONS
 from ddpmcodec.networks.context.window import INPUTS
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -57,7 +57,7 @@ def pictures() -> list[NDArray[np.uint8]]:
 def outputs(model: ContextModel) -> Iterator[tuple[str, str]]:
     for k, network in enumerate(model.networks):
         for count in (1, 3, 70):
-            found = outputs_of(network, SHAPE, (17 * count) % SITUATIONS, drawn(count, (count, INPUTS)))
+            found = outputs_of(network, (17 * count) % SITUATIONS, drawn(count, (count, INPUTS)))
             yield f"network {k}, {count} rows", hashlib.sha256(found.astype("<i4").tobytes()).hexdigest()
 
 

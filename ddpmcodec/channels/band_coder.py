@@ -169,9 +169,9 @@ def _code_position(coder, band, learner, kind, widths, adapts, last, place, outp
     for channel in range(CHANNELS):
         known = np.int64(band.lo[n, y, x, channel]), np.int64(band.hi[n, y, x, channel])
         plain = _predicted(output, around, channel, luma, orange)
-        new = known
+        new, slope = known, (0.0, 0.0)
+        where, mean, scale = (0, 0, 0), plain[0], plain[1]
         if known[0] < known[1] and not (coder.decoding and coder.ended[coder.stream[n]]):
-            where, mean, scale = (0, 0, 0), plain[0], plain[1]
             here = band.residual[n, y, x]
             if adapts:
                 where = contexts(learner.near, band.residual[n], scale, y, x, channel)
@@ -181,7 +181,7 @@ def _code_position(coder, band, learner, kind, widths, adapts, last, place, outp
                 )  # fmt: skip
             new = _code(coder, n, y, x, channel, known, mean, scale, widths[channel])
             if adapts:
-                adapt(
+                slope = adapt(
                     learner.biases[n, kind, channel], learner.counts[n, kind, channel], learner.gains[n, kind, channel],
                     learner.near, where, known, new, mean, scale, here, channel,
                 )  # fmt: skip
@@ -191,7 +191,7 @@ def _code_position(coder, band, learner, kind, widths, adapts, last, place, outp
             band.estimate[n, y + REACH, CHANNELS * (x + REACH) + channel] = _estimate(new[0], new[1])
         residual = _residual(plain[0], new[0], new[1])
         if learns:
-            last_layer.coded(last, channel, known, new, plain[0], plain[1], residual)
+            last_layer.coded(last, channel, new, slope, scale, residual)
         if channel == 0:
             luma = residual
         elif channel == 1:

@@ -19,7 +19,7 @@ from ddpmcodec.coding_schedule import COARSEST_GROUP, CodingStep
 from ddpmcodec.networks.context import adaptation, last_layer
 from ddpmcodec.networks.context.model import ContextModel
 from ddpmcodec.networks.context.network import workspace
-from ddpmcodec.networks.context.shape import OUTPUTS, SHAPE, band_kind, situation
+from ddpmcodec.networks.context.shape import OUTPUTS, band_kind, situation
 from ddpmcodec.networks.context.window import CHANNELS, INPUTS, PLACES, ROW, padded
 from ddpmcodec.transform import cells, pyramid
 from ddpmcodec.transform.pyramid import Band, Planes
@@ -97,7 +97,10 @@ class Walk:
         self, model: ContextModel, schedule: Sequence[CodingStep], shape: tuple[int, int, int, int], adapts: bool,
         learns: bool = False,
     ) -> None:  # fmt: skip
-        """adapts: scales and gains, of each image on its own. learns: last layers, which images of a batch share."""
+        """adapts: scales and gains, of each image on its own. learns: last layers, which images of a batch share; only
+        where scales and gains adapt, too."""
+        if learns and not adapts:
+            raise ValueError("last layers learn only where scales and gains adapt")
         images, height, width, _ = shape
         self.schedule, self.adapts = schedule, adapts
         self.state = PyramidState(shape)
@@ -106,8 +109,8 @@ class Walk:
         largest = max((min(b.height, -(-b.width // band_coder.DELAY)) for b in self.state.geometry), default=0)
         positions = images * max(largest, 1)
         self.networks = [last_layer.start(network, positions if learns else 0) for network in model.networks]
-        self.wave = _wave_space(positions, learns)
-        self.layers = workspace(SHAPE)
+        self.wave = _wave_space(positions, model.shape.width if learns else 0)
+        self.layers = workspace(model.shape)
 
     def run(self, coder: Coder, values: Sequence[Planes] | None = None) -> Iterator[Segment]:
         """Code segment by segment, the root before the first; yields after each. values: an encoder's differences, of
@@ -141,14 +144,15 @@ class Walk:
         return pyramid.synthesise_band(stored, ranges.estimates(), band)
 
 
-def _wave_space(positions: int, learns: bool) -> band_coder.Workspace:
+def _wave_space(positions: int, kept: int) -> band_coder.Workspace:
+    """kept: activations that a last layer learns from, of each position."""
     return band_coder.Workspace(
         np.empty((positions, 3), np.int64),
         np.empty((positions, INPUTS), np.uint8),
         np.empty((positions, CHANNELS, PLACES), np.int16),
         np.empty((positions, OUTPUTS), np.int32),
         np.empty(ROW, np.int16),
-        np.empty((positions if learns else 0, SHAPE.width), np.uint8),
+        np.empty((positions if kept else 0, kept), np.uint8),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ddpmcodec.coding_schedule import SCHEDULES, CodingStep, bands_of
+from ddpmcodec.networks.context.shape import Shape
 
 
 class Effort(NamedTuple):
@@ -34,11 +35,9 @@ def check_effort(effort: int) -> int:
     return effort
 
 
-def products_per_pixel(effort: int, height: int, width: int) -> float:
-    """Multiply-accumulates of the context model for a pixel of an image of this size, about as many in both
+def products_per_pixel(effort: int, height: int, width: int, shape: Shape) -> float:
+    """Multiply-accumulates of a context model of this shape for a pixel of an image of this size, about as many in both
     directions: every step gathers the context of each position of its bands once. Bands that are already exact, and
     whole images that are stored as WebP, take fewer."""
-    from ddpmcodec.networks.context.shape import SHAPE
-
     positions = sum(band.positions for step in EFFORTS[effort].schedule for band in bands_of(step, height, width))
-    return SHAPE.products * positions / (height * width)
+    return shape.products * positions / (height * width)

@@ -136,6 +136,27 @@ class LatentContext(nn.Module):
         return _rounded(0.5 * (trunk + trunk.abs()), 0, LARGEST_ACTIVATION)
 
 
+def grown(network: LatentContext, shape: Shape) -> LatentContext:
+    """A network as wide and as deep or more, which computes the same as yet: nothing reads the new activations, and the
+    new blocks add nothing (Net2Net, Chen, Goodfellow & Shlens 2016)."""
+    if shape.width < network.shape.width or shape.depth < network.shape.depth:
+        raise ValueError(f"a network of {network.shape} cannot shrink to {shape}")
+    found = LatentContext(shape)
+    with torch.no_grad():
+        for layer, weight in found.weights.items():
+            if layer not in network.weights:
+                found.gains[layer].zero_()
+                continue
+            old = network.weights[layer]
+            outputs, inputs = old.shape
+            weight[:outputs] = 0
+            weight[:outputs, :inputs] = old if layer == "leave" else F.normalize(old)
+            found.gains[layer][:outputs] = network.gains[layer]
+            if layer in found.biases:
+                found.biases[layer][:, :outputs] = network.biases[layer]
+    return found
+
+
 def _log_sigmoid(x: Tensor) -> Tensor:
     return x.clamp(max=0) - torch.log1p(torch.exp(-x.abs()))
 

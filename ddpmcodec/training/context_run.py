@@ -15,10 +15,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load
 
 from ddpmcodec.errors import TrainingError
+from ddpmcodec.networks.context import model_file
 from ddpmcodec.networks.context.model_file import parse
+from ddpmcodec.networks.context.shape import BAND_KINDS, LARGEST_DEPTH, LARGEST_WIDTH, SHAPE, WIDTH_UNIT, Shape
 from ddpmcodec.training import context_export, context_trainer, reconstruction
+from ddpmcodec.training.context import LatentContext, grown, load_integers
 from ddpmcodec.training.context_trainer import ContextTrainer
 from ddpmcodec.training.data import Crops, Mixture, Pixels, load_images
 from ddpmcodec.training.positions import Pool
@@ -46,6 +50,9 @@ class Settings:
     hold_out: int = 2000  # last images of every data set that has more
     hours: float = 1.5
     crop: int = 96  # side; of sets with smaller images smaller
+    width: int = SHAPE.width  # of each network
+    depth: int = SHAPE.depth
+    start: str | None = None  # a model, or the folder of a run: networks begin as these, grown where they are smaller
     camera_share: float = 0.0  # of the crops of the largest size that get a sensor's noise and blur
     batch: int = 4096  # positions a step
     muon_rate: float = context_trainer.MUON_RATE
@@ -155,8 +162,42 @@ def _trainer(settings: Settings, source: Source, compiled: bool) -> ContextTrain
         source, shares={"short": share, "long": LONG_SHARE * share}, capacity=CAPACITY, uses=USES, seed=settings.seed
     )
     return ContextTrainer(
-        pool, batch=settings.batch, muon_rate=settings.muon_rate, adam_rate=settings.adam_rate, compiled=compiled
+        pool, networks=first_networks(settings), batch=settings.batch, muon_rate=settings.muon_rate,
+        adam_rate=settings.adam_rate, compiled=compiled,
     )
+
+
+def first_networks(settings: Settings) -> list[LatentContext]:
+    """What a run begins with. Raises TrainingError where networks cannot have that shape, ModelError for no model."""
+    shape = Shape(settings.width, settings.depth)
+    if not shape.is_supported:
+        raise TrainingError(
+            f"networks {shape.width} wide with {shape.depth} blocks: give a --width that is a multiple of {WIDTH_UNIT}"
+            f" up to {LARGEST_WIDTH}, and a --depth of 1 to {LARGEST_DEPTH}"
+        )
+    if settings.start is None:
+        return [LatentContext(shape) for _ in range(BAND_KINDS)]
+    state = Path(settings.start, STATE)
+    networks = context_trainer.read_networks(state) if state.exists() else _networks_of(settings.start)
+    try:
+        return [grown(network, shape) for network in networks]
+    except ValueError as error:
+        own = networks[0].shape
+        raise TrainingError(
+            f"{settings.start}: its networks are {own.width} wide with {own.depth} blocks: give a --width and a --depth"
+            " that are no smaller"
+        ) from error
+
+
+def _networks_of(model: str) -> list[LatentContext]:
+    """The networks of a model, up to what their integers left out. Raises ModelError."""
+    data = model_file.read(model)
+    shape, tensors = parse(data, model).shape, load(data)
+    networks = [LatentContext(shape) for _ in range(BAND_KINDS)]
+    for k, network in enumerate(networks):
+        prefix = f"band{k}."
+        load_integers(network, {key.removeprefix(prefix): t for key, t in tensors.items() if key.startswith(prefix)})
+    return networks
 
 
 def saved_settings(run: Path) -> Settings:

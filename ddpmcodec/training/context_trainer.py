@@ -20,7 +20,7 @@ from torch import Tensor
 from ddpmcodec.coding_schedule import SCHEDULES, STEPS
 from ddpmcodec.errors import TrainingError
 from ddpmcodec.files import write_file
-from ddpmcodec.networks.context.shape import BAND_KINDS, SHAPE, band_kind
+from ddpmcodec.networks.context.shape import BAND_KINDS, SHAPE, Shape, band_kind
 from ddpmcodec.training.context import LatentContext, Positions, bits, loss
 from ddpmcodec.training.optim import Muon
 from ddpmcodec.training.positions import Pool, positions_of, step_states, unfinished
@@ -34,12 +34,13 @@ class ContextTrainer:
     """The networks, their optimisers, and the positions that they learn from."""
 
     def __init__(
-        self, pool: Pool, *, batch: int = 4096, muon_rate: float = MUON_RATE, adam_rate: float = ADAM_RATE,
-        compiled: bool = True,
+        self, pool: Pool, *, networks: Sequence[LatentContext] = (), batch: int = 4096, muon_rate: float = MUON_RATE,
+        adam_rate: float = ADAM_RATE, compiled: bool = True,
     ) -> None:  # fmt: skip
+        """networks: to begin with, one for each kind of bands; new ones of `SHAPE` where there are none."""
         self.pool, self.batch, self.rates = pool, batch, (muon_rate, adam_rate)
         self.taken, self.seconds = 0, 0.0
-        self.networks = [LatentContext(SHAPE) for _ in range(BAND_KINDS)]
+        self.networks = [*networks] or [LatentContext(SHAPE) for _ in range(BAND_KINDS)]
         self.optimizers = [self._optimizers(network) for network in self.networks]
         self.loss = torch.compile(loss, dynamic=False) if compiled else loss
 
@@ -129,9 +130,11 @@ def read_facts(path: Path) -> dict[str, Any]:
 
 def read_networks(path: Path) -> list[LatentContext]:
     """The networks of a state. Raises TrainingError where it is none."""
-    networks = [LatentContext(SHAPE) for _ in range(BAND_KINDS)]
     with _is_state(path):
         tensors, _ = _content(path)
+        depth = sum(key.startswith("band0.weights.block") and ":" not in key for key in tensors)
+        shape = Shape(len(tensors["band0.weights.enter"]), depth)
+        networks = [LatentContext(shape) for _ in range(BAND_KINDS)]
         for k, network in enumerate(networks):
             network.load_state_dict({key: tensors[f"band{k}.{key}"] for key, _ in network.named_parameters()})
     return networks

@@ -100,10 +100,11 @@ def test_bits_back_stands_beside_the_variational_bound_of_its_levels(
 
 def test_products_are_those_of_the_positions_that_the_schedule_codes() -> None:
     one_step = SHAPE.products * (1 - 1 / 64**2)  # a halving leaves half of the pixels, down to one
-    assert 3 * one_step < products_per_pixel(1, 64, 64) < 4 * one_step
-    assert products_per_pixel(3, 64, 64) > products_per_pixel(2, 64, 64) == products_per_pixel(1, 64, 64)
+    assert 3 * one_step < products_per_pixel(1, 64, 64, SHAPE) < 4 * one_step
+    fast, default, smallest = (products_per_pixel(effort, 64, 64, SHAPE) for effort in (1, 2, 3))
+    assert smallest > default == fast
     images = [np.zeros((64, 64, 3), np.uint8), np.zeros((1, 1, 3), np.uint8)]
-    assert products(1, images) == products_per_pixel(1, 64, 64) / 2
+    assert products(1, images, SHAPE) == products_per_pixel(1, 64, 64, SHAPE) / 2
 
 
 def test_images_of_a_folder_have_lines_of_their_own_beside_the_baselines(

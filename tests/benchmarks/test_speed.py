@@ -163,7 +163,7 @@ def test_thumbnails_are_coded_in_batches_and_photographs_alone() -> None:
 
 
 def test_an_image_that_does_not_come_back_ends_the_run(pictures: np.ndarray) -> None:
-    broken = Coder("broken", None, lambda images: [b""] * len(images), lambda files: [pictures[0]] * len(files))
+    broken = Coder("broken", None, None, lambda images: [b""] * len(images), lambda files: [pictures[0]] * len(files))
     with pytest.raises(ChecksumError, match="broken: an image did not come back as it was: a defect"):
         _speed_parts.throughput(broken, list(pictures), 1, 1)
 

@@ -22,12 +22,13 @@ def test_only_tiles_with_enough_to_teach_learn() -> None:
 
 
 def test_work_of_a_pixel_grows_with_the_schedule() -> None:
-    work = [products_per_pixel(effort, 512, 768) for effort in EFFORTS]
+    work = [products_per_pixel(effort, 512, 768, SHAPE) for effort in EFFORTS]
     assert SHAPE.products < work[0] < work[2] < len(EFFORTS[3].schedule) * SHAPE.products
     assert work[1] == work[0]
-    assert products_per_pixel(1, 1, 1) == 0
+    assert products_per_pixel(1, 1, 1, SHAPE) == 0
 
 
 @pytest.mark.parametrize("effort", EFFORTS)
 def test_work_of_a_pixel_hardly_depends_on_the_size(effort: int) -> None:
-    assert products_per_pixel(effort, 64, 64) == pytest.approx(products_per_pixel(effort, 2048, 2048), rel=0.01)
+    small, large = (products_per_pixel(effort, side, side, SHAPE) for side in (64, 2048))
+    assert small == pytest.approx(large, rel=0.01)

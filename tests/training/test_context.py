@@ -28,7 +28,7 @@ from ddpmcodec.networks.context.shape import (
     band_kind,
 )
 from ddpmcodec.networks.context.window import INPUTS
-from ddpmcodec.training.context import LatentContext, Positions, bits, load_integers, loss, residual
+from ddpmcodec.training.context import LatentContext, Positions, bits, grown, load_integers, loss, residual
 from ddpmcodec.training.context_export import tensors_of
 from ddpmcodec.training.positions import positions_of, step_states, unfinished
 from ddpmcodec.transform.color import to_ycocg
@@ -60,7 +60,7 @@ def context_rows(count: int = 300) -> torch.Tensor:
 
 def answers(network: LatentContext, rows: torch.Tensor, chosen: int) -> np.ndarray:
     params = {key: value.numpy() for key, value in network.exported().items()}
-    return outputs_of(network_of(params, network.shape), network.shape, chosen, rows.numpy())
+    return outputs_of(network_of(params, network.shape), chosen, rows.numpy())
 
 
 @pytest.mark.parametrize("shape", [SMALL, SHAPE], ids=str)
@@ -79,7 +79,7 @@ def test_what_is_exported_computes_the_same_integers(shape: Shape) -> None:
 def test_what_is_exported_is_what_a_model_file_holds() -> None:
     found = latent(SHAPE).exported()
     for key, value in found.items():
-        dtype, shape = layout()[f"band0.{key}"]
+        dtype, shape = layout(SHAPE)[f"band0.{key}"]
         assert (value.numpy().dtype, tuple(value.shape)) == (dtype, shape)
     assert max(int(v.abs().max()) for k, v in found.items() if k.endswith(".weight")) == LARGEST_WEIGHT
     assert not any(value.requires_grad for value in found.values())
@@ -101,7 +101,7 @@ def test_integers_that_are_loaded_are_exported_again(shape: Shape) -> None:
 def test_embedded_networks_can_be_trained_on(name: str) -> None:
     model, rows = load_model(name), context_rows(64)
     for network, own in zip(embedded(name), model.networks, strict=True):
-        found, exact = answers(network, rows, 20), outputs_of(own, SHAPE, 20, rows.numpy())
+        found, exact = answers(network, rows, 20), outputs_of(own, 20, rows.numpy())
         assert (found == exact).mean() > 0.98
         assert np.abs(found - exact).max() <= 2
 
@@ -202,3 +202,15 @@ def test_networks_are_saved_as_any_module_is() -> None:
     again = LatentContext(SMALL)
     again.load_state_dict(latent(SMALL).state_dict())
     assert all(torch.equal(a, b) for a, b in zip(again.parameters(), latent(SMALL).parameters(), strict=True))
+
+
+def test_a_network_that_grew_computes_the_same_and_learns() -> None:
+    network, rows, situations = latent(SMALL), context_rows(), torch.arange(300) % SITUATIONS
+    wider = grown(network, Shape(SMALL.width + 32, SMALL.depth + 2))
+    found = wider(rows, situations)
+    assert torch.equal(found, network(rows, situations))
+    found.square().sum().backward()  # type: ignore[no-untyped-call]
+    assert wider.gains["block3"].grad is not None
+    assert wider.gains["block3"].grad.any()
+    with pytest.raises(ValueError, match="cannot shrink"):
+        grown(wider, SMALL)

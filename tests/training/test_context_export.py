@@ -44,7 +44,7 @@ def bits_of(pixels: np.ndarray, model: ContextModel) -> float:
 
 def test_a_model_that_has_seen_no_image_has_every_tensor(networks: list[LatentContext]) -> None:
     found = tensors_of(networks)
-    assert {key: (value.dtype, value.shape) for key, value in found.items()} == layout()
+    assert {key: (value.dtype, value.shape) for key, value in found.items()} == layout(SHAPE)
     assert not found["adaptation"].any()
 
 

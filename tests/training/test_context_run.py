@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from ddpmcodec.errors import TrainingError
+from ddpmcodec.networks.context.window import INPUTS
 from ddpmcodec.training import context_run
-from ddpmcodec.training.context_run import Settings, Source, crops_of, held_out_batches, image_sets
+from ddpmcodec.training.context_run import Settings, Source, crops_of, first_networks, held_out_batches, image_sets
 
 
 def images(count: int, side: int, seed: int = 0) -> list[np.ndarray]:
@@ -73,6 +75,22 @@ def test_held_out_images_of_one_size_are_one_batch(monkeypatch: pytest.MonkeyPat
     assert [batch.shape for batch in batches] == [(3, 128, 128, 3), (3, 20, 20, 3)]
     monkeypatch.setattr(context_run, "HELD_OUT_PIXELS", 1000)
     assert [batch.shape for batch in held_out_batches(images(9, 20))] == [(3, 20, 20, 3)]
+
+
+def test_a_run_begins_with_a_model_that_grows(context_path: Path) -> None:
+    rows, situations = torch.full((5, INPUTS), 130, dtype=torch.uint8), torch.arange(5)
+    plain = first_networks(Settings(("x",), start=str(context_path)))
+    wider = first_networks(Settings(("x",), start=str(context_path), width=208, depth=4))
+    for own, grew in zip(plain, wider, strict=True):
+        assert grew.shape == (208, 4)
+        assert torch.equal(own(rows, situations), grew(rows, situations))
+
+
+def test_a_shape_that_networks_cannot_have_is_refused(context_path: Path) -> None:
+    with pytest.raises(TrainingError, match="200 wide with 3 blocks: give a --width that is a multiple of 16 up"):
+        first_networks(Settings(("x",), width=200))
+    with pytest.raises(TrainingError, match="its networks are 192 wide with 3 blocks: give a --width and a"):
+        first_networks(Settings(("x",), start=str(context_path), width=96))
 
 
 def test_adaptation_images_are_large_and_not_more_than_there_are() -> None:

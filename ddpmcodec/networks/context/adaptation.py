@@ -144,7 +144,7 @@ def _adapt_gain(gains, j, pull, residual, shift):  # type: ignore[no-untyped-def
 
 @kernel
 def adapt(biases, counts, gains, near, where, known, new, mean, scale, here, channel):  # type: ignore[no-untyped-def]
-    """A coefficient of `known` = (lo, hi) turned out to lie in `new`, coded under (mean, scale)."""
+    """A coefficient of `known` = (lo, hi) turned out to lie in `new`, coded under (mean, scale): its `slopes`."""
     by_mean, by_scale = slopes(known[0], known[1], new[0], new[1], mean, scale)
     score = np.int64(np.floor(min(-by_scale, SCORE_LIMIT) * ONE))
     if score > 0 or scale > NARROW:
@@ -158,6 +158,7 @@ def adapt(biases, counts, gains, near, where, known, new, mean, scale, here, cha
             _adapt_gain(gains, other, pull, here[other], CHANNEL_SHIFT)
     for j in range(len(near)):
         _adapt_gain(gains, CHANNELS - 1 + j, pull, near[j], NEIGHBOUR_SHIFT)
+    return by_mean, by_scale
 
 
 @kernel

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ddpmcodec.ans.logistic import EIGHT_SCALES, slopes
+from ddpmcodec.ans.logistic import EIGHT_SCALES
 from ddpmcodec.networks.context.network import PADDED_OUTPUTS, Network
 from ddpmcodec.networks.context.shape import (
     COUPLING,
@@ -29,7 +29,7 @@ from ddpmcodec.networks.context.shape import (
 )
 from ddpmcodec.networks.context.window import CHANNELS, PLACES, kernel
 
-RATE = np.float32(0.03)  # steps of a weight that it moves by in a wave, where all waves agree
+RATE = np.float32(0.08)  # steps of a weight that it moves by in a wave, where all waves agree
 MOMENTUM, SQUARES = np.float32(0.9), np.float32(0.99)  # how much of the past averages keep
 SCORE_LIMIT = 8.0  # of slopes by the scale: a value far out must not drown the rest
 TINY = np.float32(1e-20)
@@ -84,12 +84,13 @@ def begin(last):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def coded(last, channel, known, new, mean, scale, residual):  # type: ignore[no-untyped-def]
-    """A channel of the position was coded: `new` = (lo, hi), from `known`, predicted as (mean in 1/64, scale index).
+def coded(last, channel, new, slope, scale, residual):  # type: ignore[no-untyped-def]
+    """A channel of the position was coded, to the range `new`, with slopes of its code length as `adaptation.adapt`
+    returns them: at the distribution that it was coded under, whose corrections count as constant.
 
-    residual: in 1/64, as the channels after it see it.
+    scale: index, of that distribution. residual: in 1/64, as the channels after it see it.
     """
-    by_mean, by_scale = slopes(known[0], known[1], new[0], new[1], mean, scale)
+    by_mean, by_scale = slope
     last.by_mean[channel] = by_mean * UNIT_SCALE / EIGHT_SCALES[scale]
     last.by_scale[channel] = min(max(by_scale, -SCORE_LIMIT), SCORE_LIMIT)
     last.residual[channel] = residual / 64
@@ -108,7 +109,8 @@ def finish(last, network, place, output, around, activation):  # type: ignore[no
     for c in range(CHANNELS):
         scale = EIGHT_SCALES[min(max(output[SCALE + c], 0), 127)]
         steps[OFFSET + c] = total[c] * scale / (UNIT_SCALE * OFFSET_UNIT)
-        steps[SCALE + c] = last.by_scale[c] / SCALE_INDICES
+        shift = total[c] * scale * output[OFFSET + c] / (UNIT_SCALE * OFFSET_UNIT)  # offsets are in scales
+        steps[SCALE + c] = (last.by_scale[c] + shift) / SCALE_INDICES
     steps[COUPLING] = orange * residual[0] / COUPLING_UNIT
     steps[COUPLING + 1] = green * residual[0] / COUPLING_UNIT
     steps[COUPLING + 2] = green * residual[1] / COUPLING_UNIT

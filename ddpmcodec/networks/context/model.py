@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddpmcodec.networks.context.network import Network
+from ddpmcodec.networks.context.shape import Shape
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,10 @@ class ContextModel:
 
     name: str
     id: bytes
-    networks: tuple[Network, ...]  # by `shape.band_kind`
+    networks: tuple[Network, ...]  # by `shape.band_kind`, all of one shape
     initial: NDArray[np.int32]
     denoiser: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+    @property
+    def shape(self) -> Shape:
+        return self.networks[0].shape

@@ -27,7 +27,7 @@ from ddpmcodec.errors import ModelError
 from ddpmcodec.networks.context import adaptation
 from ddpmcodec.networks.context.model import ContextModel
 from ddpmcodec.networks.context.network import network_of, outputs_of
-from ddpmcodec.networks.context.shape import BAND_KINDS, SHAPE, SITUATIONS
+from ddpmcodec.networks.context.shape import BAND_KINDS, LARGEST_DEPTH, LARGEST_WIDTH, SITUATIONS, WIDTH_UNIT, Shape
 from ddpmcodec.networks.context.window import CHANNELS, INPUTS
 
 KIND, FORMAT = "context", 1
@@ -36,7 +36,7 @@ LARGEST_NUMBER = 1 << 20  # of factors and biases: everything that networks comp
 Tensors = Mapping[str, NDArray[Any]]
 
 
-def layout() -> dict[str, tuple[np.dtype[Any], tuple[int, ...]]]:
+def layout(shape: Shape) -> dict[str, tuple[np.dtype[Any], tuple[int, ...]]]:
     """Dtype and shape of every tensor that a file must hold."""
     found: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {
         "adaptation": (
@@ -45,7 +45,7 @@ def layout() -> dict[str, tuple[np.dtype[Any], tuple[int, ...]]]:
         )
     }
     for k in range(BAND_KINDS):
-        for layer, (outputs, inputs) in SHAPE.layers().items():
+        for layer, (outputs, inputs) in shape.layers().items():
             name = f"band{k}.{layer}"
             found[f"{name}.weight"] = np.dtype(np.int8), (outputs, inputs)
             found[f"{name}.factor"] = np.dtype(np.float32), (outputs,)
@@ -56,11 +56,14 @@ def layout() -> dict[str, tuple[np.dtype[Any], tuple[int, ...]]]:
 
 def pack(tensors: Tensors, name: str, training: Mapping[str, Any] | None = None) -> bytes:
     """The bytes of a model file. training: facts about its making, kept in the metadata."""
+    depth = sum(f"band0.block{k}.weight" in tensors for k in range(LARGEST_DEPTH))
+    shape = Shape(len(tensors["band0.enter.weight"]), depth)
     metadata = {
         "kind": KIND,
         "format": FORMAT,
         "name": name,
-        "answers": [_answer(network) for network in _networks(tensors)],
+        "shape": shape,
+        "answers": [_answer(network) for network in _networks(tensors, shape)],
         "training": dict(training or {}),
     }
     ordered = {key: np.ascontiguousarray(value) for key, value in sorted(tensors.items())}
@@ -79,8 +82,9 @@ def parse(data: bytes, source: str) -> ContextModel:
         tensors = load(data)
     except (SafetensorError, ValueError) as error:
         raise ModelError(f"{source}: the model file is damaged ({error}); get it again") from error
-    _check(tensors, source)
-    networks = _networks(tensors)
+    shape = _shape(metadata, source)
+    _check(tensors, shape, source)
+    networks = _networks(tensors, shape)
     if [_answer(network) for network in networks] != metadata.get("answers"):
         raise ModelError(
             f"{source}: its networks do not compute here what they must: the file is damaged, or this machine's"
@@ -102,11 +106,23 @@ def read_metadata(data: bytes, source: str) -> dict[str, Any]:
         raise ModelError(f"{source}: not a ddpmcodec model; make one with `ddpmcodec train`") from error
 
 
-def _networks(tensors: Tensors) -> tuple[Any, ...]:
+def _shape(metadata: Mapping[str, Any], source: str) -> Shape:
+    """Raises ModelError where there is none, or one that the exact products do not allow."""
+    found = metadata.get("shape")
+    shape = Shape(*found) if isinstance(found, list) and list(map(type, found)) == [int, int] else None
+    if shape is None or not shape.is_supported:
+        raise ModelError(
+            f"{source}: networks of the shape {found}; this program runs widths that are multiples of {WIDTH_UNIT} up"
+            f" to {LARGEST_WIDTH}, with 1 to {LARGEST_DEPTH} blocks: the file is damaged, or needs a newer ddpmcodec"
+        )
+    return shape
+
+
+def _networks(tensors: Tensors, shape: Shape) -> tuple[Any, ...]:
     def part(prefix: str) -> dict[str, NDArray[Any]]:
         return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
 
-    return tuple(network_of(part(f"band{k}."), SHAPE) for k in range(BAND_KINDS))
+    return tuple(network_of(part(f"band{k}."), shape) for k in range(BAND_KINDS))
 
 
 def _answer(network: Any) -> str:
@@ -115,16 +131,16 @@ def _answer(network: Any) -> str:
     rows = (raw % 256).astype(np.uint8)
     digest = hashlib.sha256()
     for situation in (0, SITUATIONS // 2, SITUATIONS - 1):
-        digest.update(outputs_of(network, SHAPE, situation, rows).astype("<i4").tobytes())
+        digest.update(outputs_of(network, situation, rows).astype("<i4").tobytes())
     return digest.hexdigest()
 
 
-def _check(tensors: Tensors, source: str) -> None:
-    for key, (dtype, shape) in layout().items():
+def _check(tensors: Tensors, shape: Shape, source: str) -> None:
+    for key, (dtype, size) in layout(shape).items():
         found = tensors.get(key)
-        if found is None or found.dtype != dtype or found.shape != shape:
+        if found is None or found.dtype != dtype or found.shape != size:
             what = "nothing" if found is None else f"{found.dtype} {list(found.shape)}"
-            raise ModelError(f"{source}: {key} must be {dtype} {list(shape)}, found {what}; export the model again")
+            raise ModelError(f"{source}: {key} must be {dtype} {list(size)}, found {what}; export the model again")
         if dtype == np.float32 and not (np.abs(found) <= LARGEST_NUMBER).all():
             raise ModelError(f"{source}: {key} holds numbers beyond {LARGEST_NUMBER}; export the model again")
     bound = np.iinfo(np.int32).max >> 2
@@ -151,20 +167,24 @@ def load_model(source: str | Path) -> ContextModel:
     """An embedded model by name, or a file. Raises ModelError."""
     if isinstance(source, str) and source in models.names():
         return _embedded(source)
-    path = Path(source)
+    return parse(read(source), str(source))
+
+
+def read(source: str | Path) -> bytes:
+    """The bytes of an embedded model's file, by name, or of another file. Raises ModelError."""
+    path = models.path(source) if isinstance(source, str) and source in models.names() else Path(source)
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         embedded = ", ".join(models.names())
         raise ModelError(
             f"{path}: no model of that name, and no file ({error.strerror}); embedded models: {embedded}"
         ) from error
-    return parse(data, str(path))
 
 
 @cache
 def _embedded(name: str) -> ContextModel:
-    return parse(models.path(name).read_bytes(), name)
+    return parse(read(name), name)
 
 
 def default_model(pixels: int) -> ContextModel:

@@ -36,6 +36,10 @@ class Network(NamedTuple):
     leave_factor: NDArray[np.float32]  # [PADDED_OUTPUTS]
     leave_bias: NDArray[np.float32]  # [S, PADDED_OUTPUTS]
 
+    @property
+    def shape(self) -> Shape:
+        return Shape(len(self.enter_offset), len(self.blocks))
+
 
 class Workspace(NamedTuple):
     """What a network writes for BLOCK_ROWS rows."""
@@ -128,11 +132,11 @@ def run(network, situation, inputs, outputs, space, rows, kept):  # type: ignore
         )
 
 
-def outputs_of(network: Network, shape: Shape, situation: int, inputs: NDArray[np.uint8]) -> NDArray[np.int32]:
+def outputs_of(network: Network, situation: int, inputs: NDArray[np.uint8]) -> NDArray[np.int32]:
     """What `run` finds, int32 [M, OUTPUTS]."""
     outputs = np.empty((len(inputs), OUTPUTS), np.int32)
-    kept = np.empty((0, shape.width), np.uint8)
-    run(network, situation, inputs, outputs, workspace(shape), len(inputs), kept)
+    kept = np.empty((0, network.shape.width), np.uint8)
+    run(network, situation, inputs, outputs, workspace(network.shape), len(inputs), kept)
     return outputs
 
 

@@ -36,8 +36,13 @@ class Shape(NamedTuple):
         """Multiply-accumulates of a position."""
         return sum(outputs * inputs for outputs, inputs in self.layers().values())
 
+    @property
+    def is_supported(self) -> bool:
+        return self.width in range(WIDTH_UNIT, LARGEST_WIDTH + 1, WIDTH_UNIT) and 1 <= self.depth <= LARGEST_DEPTH
 
-SHAPE = Shape(192, 3)
+
+SHAPE = Shape(192, 3)  # of a training run that names no other
+WIDTH_UNIT, LARGEST_WIDTH, LARGEST_DEPTH = 16, 512, 8  # products of larger sums would not fit float32's integers
 BAND_KINDS = 3  # the finest band, the second, and all coarser ones: a network each, for all levels
 SITUATIONS = len(STEPS) * LAST_BAND  # (step, band): each has first and last biases of its own
 
@@ -52,4 +57,5 @@ def situation(step: int, band: int) -> int:
     return step * LAST_BAND + min(band, LAST_BAND) - 1
 
 
+assert LARGEST_WIDTH * LARGEST_ACTIVATION * LARGEST_WEIGHT < 1 << 24
 assert CHANNELS == SCALE - OFFSET == WEIGHTS - COUPLING

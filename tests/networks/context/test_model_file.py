@@ -67,8 +67,10 @@ def test_a_denoiser_comes_with_the_model(tensors: Tensors) -> None:
 
 
 @pytest.mark.parametrize("name", ["adaptation", "band0.enter.weight", "band1.block2.factor", "band2.leave.bias"])
-def test_a_tensor_that_is_missing_or_of_another_shape_is_named(data: bytes, tensors: Tensors, name: str) -> None:
-    dtype, shape = layout()[name]
+def test_a_tensor_that_is_missing_or_of_another_shape_is_named(
+    context_model: ContextModel, data: bytes, tensors: Tensors, name: str
+) -> None:
+    dtype, shape = layout(context_model.shape)[name]
     metadata = {"ddpmcodec": json.dumps(read_metadata(data, "model"))}
     wrong: list[tuple[Tensors, str]] = [
         ({key: value for key, value in tensors.items() if key != name}, "nothing"),
@@ -111,6 +113,14 @@ def test_networks_that_compute_something_else_are_refused(data: bytes, name: str
 def test_models_of_another_kind_or_format_are_refused(data: bytes, changed: dict[str, Any]) -> None:
     with pytest.raises(ModelError, match="images need one of kind 'context', format 1: name another with --model"):
         parse(with_metadata(data, **changed), "m")
+
+
+@pytest.mark.parametrize(
+    "shape", [None, [], [192], [192, 3, 1], [192.0, 3], ["192", 3], [True, 3], [200, 3], [1 << 40, 3], [0, 3], [192, 0]]
+)
+def test_shapes_that_networks_do_not_have_are_refused(data: bytes, shape: Any) -> None:
+    with pytest.raises(ModelError, match="multiples of 16 up to 512, with 1 to 8 blocks: the file is damaged"):
+        parse(with_metadata(data, shape=shape), "m")
 
 
 @pytest.mark.parametrize("answers", [None, [], "x", ["0" * 64] * 3])

@@ -53,24 +53,24 @@ def plain(params: Params, shape: Shape, chosen: int, rows: np.ndarray) -> np.nda
 def test_outputs_are_those_of_plain_arithmetic(shape: Shape, count: int) -> None:
     params, rows = drawn(shape, 3), rows_of(count)
     for chosen in (0, 7, SITUATIONS - 1):
-        found = outputs_of(network_of(params, shape), shape, chosen, rows)
+        found = outputs_of(network_of(params, shape), chosen, rows)
         np.testing.assert_array_equal(found, plain(params, shape, chosen, rows))
 
 
 @pytest.mark.parametrize("gain", [0.0, 100.0, 1e6])
 def test_extreme_factors_stay_within_limits(gain: float) -> None:
     params, rows = drawn(SMALL, 4, gain), rows_of(70)
-    found = outputs_of(network_of(params, SMALL), SMALL, 0, rows)
+    found = outputs_of(network_of(params, SMALL), 0, rows)
     np.testing.assert_array_equal(found, plain(params, SMALL, 0, rows))
     assert np.abs(found).max() <= OUTPUT_LIMIT
 
 
 def test_a_row_does_not_depend_on_the_others() -> None:
     network, rows = network_of(drawn(SMALL, 5), SMALL), rows_of(150)
-    together = outputs_of(network, SMALL, 2, rows)
+    together = outputs_of(network, 2, rows)
     for first in (0, 63, 64, 149):
-        np.testing.assert_array_equal(outputs_of(network, SMALL, 2, rows[first : first + 1])[0], together[first])
-    np.testing.assert_array_equal(outputs_of(network, SMALL, 2, rows[::-1].copy()), together[::-1])
+        np.testing.assert_array_equal(outputs_of(network, 2, rows[first : first + 1])[0], together[first])
+    np.testing.assert_array_equal(outputs_of(network, 2, rows[::-1].copy()), together[::-1])
 
 
 def test_only_the_rows_that_are_asked_for_are_written() -> None:
@@ -79,7 +79,7 @@ def test_only_the_rows_that_are_asked_for_are_written() -> None:
     run(network, 1, rows, outputs, space, 70, kept)
     assert (outputs[70:] == -7).all()
     assert (kept[70:] == 9).all()
-    np.testing.assert_array_equal(outputs[:70], outputs_of(network, SMALL, 1, rows[:70]))
+    np.testing.assert_array_equal(outputs[:70], outputs_of(network, 1, rows[:70]))
 
 
 def test_activations_are_kept_for_a_layer_that_learns() -> None:
