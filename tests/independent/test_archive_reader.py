@@ -1,0 +1,160 @@
+"""docs/format.md says enough: a reader written from it alone lists, checks and repairs archives as the library does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from archive_reader import BITS_BACK, CONTEXT, FILES, MARK, check_archive, open_stack, read_archive
+from ddpmcodec import archive
+from ddpmcodec.archive import writer
+from ddpmcodec.errors import FormatError
+from ddpmcodec.format.ddpma import split
+from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.networks.gaussian import GaussianModel
+from image_reader import Bad
+from pictures import create, crops, drawing, mixed
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def stacked(context_model: ContextModel) -> bytes:
+    """All modes, metadata, several sizes; blocks of six images, and a block of two files."""
+    pictures = {**mixed(), "large.png": crops(1, 70, 60)["photo-000.png"], "drawing.png": drawing()}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writer, "BLOCK_IMAGES", 6)
+        return create(pictures, context_model, effort=2)
+
+
+@pytest.fixture(scope="module")
+def bits_back(gaussian_model: GaussianModel) -> bytes:
+    return create(crops(20), gaussian_model, levels=4)
+
+
+def facts_of(data: bytes) -> dict[str, object]:
+    """What the library lists of an archive, and the reader should."""
+    return {key: value for key, value in archive.describe(data).items() if key not in ("format_version", "profile")}
+
+
+def listed(data: bytes) -> dict[str, object]:
+    """The same by the reader."""
+    found = read_archive(data)
+    entries = found.entries()
+    stacks = [block for block in found.blocks if block.kind != FILES]
+    latent = next((block for block in stacks if block.kind == BITS_BACK), None)
+    channels = {"L": 1, "1": 1, "LA": 2, "RGB": 3, "RGBA": 4}
+    dims = sum(entry.width * entry.height * channels[entry.mode] for entry in entries)
+    return {
+        "bytes": len(data),
+        "missing_bytes": found.missing,
+        "following_bytes": found.following,
+        "bits_per_dim": 8 * (len(data) + found.missing - found.following) / dims,
+        "index_bytes": found.index_bytes,
+        "index_damaged": not found.index_bytes,
+        "images_lost": max(block.total for block in found.blocks) - len(entries),
+        "model_ids": sorted({block.model_id.hex() for block in stacks}),
+        "effort": stacks[0].effort if stacks else None,
+        "latent_model_id": latent.latent_id.hex() if latent else None,
+        "levels": [level / 1024 for level in latent.levels] if latent else [],
+        "blocks": len(found.blocks),
+        "images_on_stacks": sum(len(block.entries) for block in stacks),
+        "images_by_bits_back": sum(
+            run
+            for block in stacks
+            if block.kind == BITS_BACK
+            for run, initial in zip(block.runs, block.initial, strict=True)
+            if not initial
+        ),
+        "images": [{"name": e.name, "mode": e.mode, "width": e.width, "height": e.height} for e in entries],
+    }
+
+
+def flipped(data: bytes, *places: int) -> bytes:
+    damaged = bytearray(data)
+    for place in places:
+        damaged[place] ^= 1 << place % 8
+    return bytes(damaged)
+
+
+def parts_by_reader(data: bytes) -> Sequence[tuple[bytes, ...]]:
+    return [tuple(parts) for parts in read_archive(data).bodies]
+
+
+def parts_by_library(data: bytes) -> Sequence[tuple[bytes, ...]]:
+    return [(*parts.values, *parts.sections, parts.words) for parts in split(data).parts]
+
+
+def test_an_archive_by_the_context_model_is_listed_and_checked(stacked: bytes) -> None:
+    assert {block.kind for block in read_archive(stacked).blocks} == {FILES, CONTEXT}
+    assert listed(stacked) == facts_of(stacked)
+    assert parts_by_reader(stacked) == parts_by_library(stacked)
+    assert list(check_archive(read_archive(stacked))) == []
+
+
+def test_an_archive_by_bits_back_is_listed_and_checked(bits_back: bytes) -> None:
+    (block,) = read_archive(bits_back).blocks
+    assert block.kind == BITS_BACK
+    assert listed(bits_back) == facts_of(bits_back)
+    assert parts_by_reader(bits_back) == parts_by_library(bits_back)
+    assert list(check_archive(read_archive(bits_back))) == []
+    (coded,) = split(bits_back).index.blocks
+    assert block.checks == tuple(run.check for run in coded.runs)
+
+
+def test_a_stack_begins_with_its_high_word(stacked: bytes) -> None:
+    block = next(parts for parts in parts_by_reader(stacked) if parts[-1])
+    state, words = open_stack(block[-1])
+    high, low = np.frombuffer(block[-1][:8], "<u4").tolist()
+    assert (state >> 32, state % (1 << 32), 4 * len(words) + 8) == (high, low, len(block[-1]))
+
+
+@pytest.mark.parametrize("which", ["stacked", "bits_back"])
+def test_a_damaged_index_is_rebuilt_as_the_library_does(which: str, request: pytest.FixtureRequest) -> None:
+    data = request.getfixturevalue(which)
+    for place in range(0, split(data).index_bytes, 3):
+        damaged = flipped(data, place)
+        assert listed(damaged) == facts_of(damaged), place
+        assert "the index is damaged" in list(check_archive(read_archive(damaged)))
+
+
+def test_blocks_that_are_lost_are_counted(stacked: bytes) -> None:
+    second = stacked.find(MARK, stacked.find(MARK) + 1)
+    damaged = flipped(stacked, 9, second + 12)
+    assert listed(damaged) == facts_of(damaged)
+    assert "6 images are lost" in list(check_archive(read_archive(damaged)))
+
+
+def test_a_damaged_head_costs_nothing_where_the_index_is_intact(stacked: bytes) -> None:
+    for place in range(split(stacked).index_bytes, split(stacked).index_bytes + 40, 3):
+        damaged = flipped(stacked, place)
+        assert listed(damaged) == facts_of(stacked)
+        assert list(check_archive(read_archive(damaged))) == ["the head of a block is damaged"]
+
+
+@pytest.mark.parametrize("change", [b"", b"more"], ids=["missing", "in between"])
+def test_blocks_that_have_moved_are_found(stacked: bytes, change: bytes) -> None:
+    place = stacked.find(MARK, stacked.find(MARK) + 1) - 9
+    moved = stacked[:place] + change + stacked[place + 4 * (not change) :]
+    assert parts_by_reader(moved) == parts_by_library(moved)
+    assert listed(moved) == facts_of(moved)
+
+
+def test_every_prefix_is_listed_as_the_library_lists_it(stacked: bytes) -> None:
+    for size in range(0, len(stacked), 41):
+        if size < split(stacked).index_bytes:
+            with pytest.raises(Bad):
+                read_archive(stacked[:size])
+            with pytest.raises(FormatError):
+                split(stacked[:size])
+        else:
+            assert listed(stacked[:size]) == facts_of(stacked[:size])
+            assert list(check_archive(read_archive(stacked[:size])))
+
+
+def test_files_inside_an_archive_are_checked(stacked: bytes) -> None:
+    (parts,) = (parts for parts in split(stacked).parts if not parts.words)
+    place = stacked.find(parts.sections[0]) + 5
+    assert any("large.png" in problem for problem in check_archive(read_archive(flipped(stacked, place))))
