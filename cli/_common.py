@@ -7,13 +7,11 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from hashlib import sha1
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import click
 
-import ddpmcodec
 from ddpmcodec.errors import DdpmError, ImageError, OutputError
 from ddpmcodec.files import check_output, write_file
 
@@ -202,12 +200,8 @@ def model_loader(source: str | None, *, quiet: bool) -> Callable[[], ContextMode
 
 
 def _kernels_are_compiled() -> bool:
-    """Whether numba's cache has kernels of this package, in one of the places where numba looks for it."""
-    folder = Path(ddpmcodec.__file__).resolve().parent / "networks" / "context"
-    outside = f"{folder.name}_{sha1(str(folder).encode()).hexdigest()}"
-    if chosen := os.environ.get("NUMBA_CACHE_DIR"):
-        places = [Path(chosen, outside)]
-    else:
-        user_cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        places = [folder / "__pycache__", user_cache / "numba" / outside]
-    return any(True for place in places for _ in place.glob("*.nbi"))
+    """Whether the kernels of these sources are kept from an earlier run."""
+    from ddpmcodec.compiled import is_kept
+    from ddpmcodec.networks.context.network import run
+
+    return is_kept(run)

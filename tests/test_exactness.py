@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -79,14 +78,8 @@ def runs_here(environment: Environment) -> bool:
 
 @pytest.fixture(scope="module")
 def cache(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where kernels of other targets are kept: a folder for every state of the sources, as numba looks at one file."""
-    state = compiled._sources(ROOT / "ddpmcodec")[:16]
-    if pytestconfig.cache is None:
-        return tmp_path_factory.mktemp("numba")
-    folder = pytestconfig.cache.mkdir(f"numba-{state}")
-    for older in set(folder.parent.glob("numba*")) - {folder}:
-        shutil.rmtree(older, ignore_errors=True)
-    return folder
+    """Where kernels of other targets are kept, by content."""
+    return pytestconfig.cache.mkdir("numba") if pytestconfig.cache else tmp_path_factory.mktemp("numba")
 
 
 @pytest.fixture(scope="module")
