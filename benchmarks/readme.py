@@ -1,20 +1,23 @@
-"""ddpmcodec bench readme: the tables and figures of README.md, from the results and not typed.
+"""ddpmcodec bench readme: the tables and figures of README.md and docs/benchmarks.md, from results and not typed.
 
 Between `<!-- bench: RESULT table NAME -->` and `<!-- /bench -->` stands that table of a result, and with `figure` for
-`table` that figure. RESULT is the result's folder and kind under benchmarks/results, such as cifar10/bpd.
+`table` that figure. RESULT is the result's folder and kind under benchmarks/results, such as cifar10/bpd; `summary` is
+a table of several results (`summary`).
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ddpmcodec.errors import DdpmError
 
+from . import summary
 from ._kinds import benchmark
 from ._results import Document, as_written, read_tree
+from ._tables import Table
 
 MARKED = re.compile(r"<!-- bench: (\S+) (table|figure) (\S+) -->\n.*?<!-- /bench -->", re.DOTALL)
 BEGIN = "<!-- bench:"
@@ -31,13 +34,25 @@ def updated(text: str, folder: Path, results: Path) -> str:
 
     def fill(match: re.Match[str]) -> str:
         name, part, which = match.groups()
+        if (name, part) == (summary.NAME, "table"):
+            with as_written(name):
+                return _marked(match, _summary(found, which))
         if name not in found:
             raise DdpmError(f"{match[0].splitlines()[0]}: {results} has no such result; it has {', '.join(found)}")
         with as_written(name):
-            content = _content(found[name], part, which, folder, results / name)
-        return f"<!-- bench: {name} {part} {which} -->\n{content}\n<!-- /bench -->"
+            return _marked(match, _content(found[name], part, which, folder, results / name))
 
     return MARKED.sub(fill, text)
+
+
+def _marked(match: re.Match[str], content: str) -> str:
+    name, part, which = match.groups()
+    return f"<!-- bench: {name} {part} {which} -->\n{content}\n<!-- /bench -->"
+
+
+def _summary(found: Mapping[str, Document], which: str) -> str:
+    table = _named(summary.tables(found), which)
+    return f"{table.markdown()}\n\n*{table.caption}.*"
 
 
 def _content(found: Document, part: str, which: str, folder: Path, result: Path) -> str:
@@ -45,9 +60,13 @@ def _content(found: Document, part: str, which: str, folder: Path, result: Path)
 
 
 def _table(found: Document, name: str) -> str:
-    tables = {table.name: table for table in benchmark(found["kind"]).tables(found)}
-    table = tables[_known(name, tables)]
+    table = _named(benchmark(found["kind"]).tables(found), name)
     return f"{table.markdown()}\n\n*{table.caption}. {_origin(found)}*"
+
+
+def _named(tables: Iterable[Table], name: str) -> Table:
+    by_name = {table.name: table for table in tables}
+    return by_name[_known(name, by_name)]
 
 
 def _figure(found: Document, name: str, folder: Path, result: Path) -> str:

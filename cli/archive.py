@@ -63,7 +63,7 @@ def archive() -> None:
     type=click.IntRange(1, 3),
     default=2,
     show_default=True,
-    help="1 (fast), 2, or 3 (smallest), as of encode; of what bits back does not code, where it is asked for.",
+    help="As of encode, for all that bits back does not code; for small images, which share a stack, 2 equals 1.",
 )
 @network_option
 @force_option

@@ -34,7 +34,7 @@ from ._costs import StepCosts
     type=click.IntRange(1, 3),
     default=2,
     show_default=True,
-    help="1: fewer noise levels, fast. 3: the networks learn from large images, smallest files.",
+    help="1: the quickest. 2: the networks also learn from large images. 3: and more noise levels, the best previews.",
 )
 @model_option
 @force_option

@@ -1,6 +1,18 @@
 """An image codec whose compressor is a diffusion model: lossless, progressive, the same bits on every machine.
 
 `import ddpmcodec` is light; the first call of a function other than `info` imports PyTorch.
+
+>>> import numpy as np
+>>> import ddpmcodec
+>>> image = np.arange(8 * 8 * 3, dtype=np.uint8).reshape(8, 8, 3)  # or a Pillow image, or a path
+>>> data = ddpmcodec.encode(image)
+>>> np.array_equal(np.asarray(ddpmcodec.decode(data)), image)
+True
+
+Functions: `encode`, `decode`, `encode_many`, `decode_many`, `truncate`, `info`; many images in one file: `archive`.
+Errors that are raised on purpose derive from `DdpmError`.
+
+Source: Ho, Jain & Abbeel 2020, Denoising Diffusion Probabilistic Models, arXiv 2006.11239, section 4.3.
 """
 
 from __future__ import annotations

@@ -27,26 +27,65 @@ Result = tuple[Entry, Image.Image | FormatError]
 
 
 def read_index(data: bytes) -> Index:
-    """What an archive says of itself, without decoding an image. Raises FormatError."""
+    """What an archive says of itself, as an `Index` of blocks and entries. No image is decoded.
+
+    Parameters:
+        data: the bytes of a .ddpma file, or of a prefix that holds its index.
+
+    Raises:
+        FormatError: not an archive, or neither its index nor a block is found.
+
+    >>> import numpy as np
+    >>> from ddpmcodec import archive
+    >>> index = archive.read_index(archive.create([("a.png", np.zeros((4, 6), np.uint8))]))
+    >>> [(entry.name, entry.width, entry.height) for entry in index.entries]
+    [('a.png', 6, 4)]
+    """
     return split(data).index
 
 
 def names(data: bytes) -> list[str]:
-    """The names of the images in the order they were given. Raises FormatError."""
+    """The names of an archive's images, in the order they were given. No image is decoded.
+
+    Raises:
+        FormatError: as `read_index`.
+
+    >>> import numpy as np
+    >>> from ddpmcodec import archive
+    >>> archive.names(archive.create([("b.png", np.zeros((4, 6), np.uint8))]))
+    ['b.png']
+    """
     return [entry.name for entry in read_index(data).entries]
 
 
 def extract(
     data: bytes, names: Iterable[str] | None = None, *, model: Source = None, progress: Progress | None = None
 ) -> Iterator[Extracted]:
-    """(name, image) of all images, or of those named, in the order in which they are decoded.
+    """The images of an archive, or those of some names.
 
-    Only blocks that hold such images are decoded. Of a damaged archive every undamaged image comes out; then
-    TruncatedError, ChecksumError or CorruptError names those that are lost, ChecksumError says that the index or a head
-    is damaged though no image is, or FormatError that bytes follow the end.
+    Parameters:
+        data: the bytes of a .ddpma file.
+        names: of the images that are wanted; None: all. Only blocks that hold one are decoded.
+        model: for archives of models that are not embedded: by name, path or object.
+        progress: called with the number of pixels done since the last call.
 
-    Raises at once DdpmError for a name that is not there, FormatError where there is no index and no block or names
-    lead out of a folder, and ModelError.
+    Returns:
+        An iterator over (name, Pillow image), in the order in which they are decoded. Of a damaged archive every
+        undamaged image comes first, then one of the errors.
+
+    Raises:
+        DdpmError: at once, for a name that is not there.
+        FormatError: at once, where there is no index and no block, or a name leads out of a folder; at the end, where
+            bytes follow the archive.
+        TruncatedError, ChecksumError, CorruptError: at the end; names the images that are lost, or says that the index
+            or a head is damaged though no image is.
+        ModelError: at once, when a model is missing or another one.
+
+    >>> import numpy as np
+    >>> from ddpmcodec import archive
+    >>> data = archive.create((f"{n}.png", np.full((4, 4, 3), n, np.uint8)) for n in range(3))
+    >>> [(name, image.getpixel((0, 0))) for name, image in archive.extract(data, ["1.png"])]
+    [('1.png', (1, 1, 1))]
     """
     archive = split(data)
     wanted = find_images(archive.index, None if names is None else list(names))
@@ -54,7 +93,22 @@ def extract(
 
 
 def test(data: bytes, *, model: Source = None, progress: Progress | None = None) -> int:  # noqa: PT028
-    """Decode and check all images and return their number. Raises as `extract`."""
+    """Decode and check all images of an archive.
+
+    Parameters:
+        data, model, progress: as of `extract`.
+
+    Returns:
+        The number of images.
+
+    Raises:
+        FormatError, ModelError: as `extract`.
+
+    >>> import numpy as np
+    >>> from ddpmcodec import archive
+    >>> archive.test(archive.create([("a.png", np.zeros((4, 6), np.uint8))]))
+    1
+    """
     return sum(1 for _ in extract(data, model=model, progress=progress))
 
 

@@ -45,16 +45,36 @@ def create(
     verify: bool = True,
     progress: Progress | None = None,
 ) -> bytes:
-    """The archive of (name, image) pairs, images as `codec.encode` takes them; they are taken one by one.
+    """An archive of many images, without loss, and without what each would need to be a file of its own.
 
-    levels: for bits back the noise levels s_1 < ... < s_T in grey levels, one network call each, or how many of them.
-    None: the context model; of a checkpoint of the paper's network all its own levels. model: None (embedded ones), a
-    context model, or for bits back a Gaussian model or a checkpoint of the paper's network. effort: 1 to 3, as of
-    `codec.encode`. strip: leave out ICC profiles and EXIF. verify: decode everything and compare. progress: told the
-    pixels done.
+    Parameters:
+        images: (name, image) pairs, images as `ddpmcodec.encode` takes them. Names are relative paths with /. Pairs are
+            taken one by one, so that a generator of many images needs little memory.
+        levels: None: code by the context model. For bits back the noise levels s_1 < ... < s_T in grey levels, one
+            network call each, or how many of them; with a checkpoint of the paper's network None is all its own levels.
+        model: None (embedded ones), a context model, or for bits back a Gaussian model or a checkpoint of the paper's
+            network; by name, path or object.
+        effort: 1 to 3, as of `ddpmcodec.encode`.
+        strip: leave out ICC profiles and EXIF.
+        verify: decode everything and compare.
+        progress: called with the number of pixels done since the last call.
 
-    Raises ImageError for no images at all, for what cannot be coded, and for a name that is taken or no relative path;
-    ModelError; DdpmError for levels that cannot be; ChecksumError when the result does not decode.
+    Returns:
+        The bytes of a .ddpma file.
+
+    Raises:
+        ImageError: there is no image, one cannot be coded, or a name is taken or is no relative path.
+        ModelError: the model is missing, or does not compute exactly here.
+        DdpmError: levels that cannot be.
+        ChecksumError: the result does not decode to the images.
+
+    Source: bits back in the order of Kingma, Abbeel & Ho 2019, arXiv 1905.06845 (Bit-Swap), algorithm 2.
+
+    >>> import numpy as np
+    >>> from ddpmcodec import archive
+    >>> data = archive.create((f"{n}.png", np.full((4, 4, 3), n, np.uint8)) for n in range(3))
+    >>> archive.names(data)
+    ['0.png', '1.png', '2.png']
     """
     given = split_source(model, levels is not None)
     latent = None if levels is None and given.latent is None else latent_coder(given.latent, levels, progress)

@@ -54,13 +54,34 @@ def decode(
 ) -> Image.Image:
     """The image, exactly as it was encoded; or a preview.
 
-    `partial` accepts any prefix of a file that holds its header, and shows a file up to what is damaged, or without the
-    alpha or the metadata that is damaged. `max_bytes` looks at that many bytes only, and implies `partial`. `step`
-    stops after that many steps of the schedule, and takes a file that ends behind them. `model` is needed for files of
-    a model that is not embedded.
+    Parameters:
+        data: the bytes of a .ddpm file.
+        partial: accept any prefix of a file that holds its header. A damaged file is shown up to the damage, or without
+            its damaged alpha or metadata.
+        max_bytes: a preview from so many bytes only; implies `partial`.
+        step: a preview after so many steps of the schedule, 0 or more. The data may end behind them.
+        model: for files of a model that is not embedded: the path of its file, or a loaded one.
 
-    Raises FormatError (TruncatedError, ChecksumError, CorruptError) for data that is not a whole, undamaged file, and
-    ModelError when its model is missing or another one.
+    Returns:
+        A Pillow image of the mode that was encoded (palettes: RGB or RGBA), with `icc_profile` and `exif` in its
+        `info`. Previews are not exact: they may differ between machines.
+
+    Raises:
+        TruncatedError: bytes are missing, and no preview is asked for.
+        ChecksumError, CorruptError: the data is damaged.
+        FormatError: not a .ddpm file, or another version of the format. The three above derive from it.
+        ModelError: the model is missing, or is not the one the file was written with.
+        TypeError, ValueError: an argument of another kind; a negative limit.
+
+    >>> import numpy as np
+    >>> import ddpmcodec
+    >>> noise = np.random.default_rng(0).integers(0, 9, (24, 32, 3))
+    >>> image = (noise + 5 * np.arange(32)[:, None]).astype(np.uint8)
+    >>> data = ddpmcodec.encode(image)
+    >>> np.array_equal(np.asarray(ddpmcodec.decode(data)), image)
+    True
+    >>> ddpmcodec.decode(data, max_bytes=len(data) // 2).size
+    (32, 24)
     """
     return decode_details(data, partial=partial, max_bytes=max_bytes, step=step, model=model).image
 
@@ -91,7 +112,25 @@ def decode_details(
 def decode_many(
     datas: Iterable[bytes], *, model: ModelSource = None, progress: Progress | None = None
 ) -> list[Image.Image]:
-    """`decode` for each file; small ones of the same size are decoded together."""
+    """`decode` for each file; small ones of the same size are decoded together, which is quicker.
+
+    Parameters:
+        datas: the bytes of whole .ddpm files.
+        model: as of `decode`, for all files.
+        progress: called with the number of pixels done since the last call.
+
+    Returns:
+        A Pillow image for each file, in order.
+
+    Raises:
+        FormatError, ModelError, TypeError: as `decode`, for the first file that is wrong.
+
+    >>> import numpy as np
+    >>> import ddpmcodec
+    >>> files = ddpmcodec.encode_many([np.full((4, 4), value, np.uint8) for value in (0, 100)])
+    >>> [image.getpixel((0, 0)) for image in ddpmcodec.decode_many(files)]
+    [0, 100]
+    """
     files = [split(_bytes_of(data)) for data in datas]
     return [decoded.image for decoded in decode_files(files, given_model(model), progress)]
 
@@ -104,11 +143,32 @@ def truncate(
     step: int | None = None,
     model: ModelSource = None,
 ) -> bytes:
-    """A prefix of the file that `decode(..., partial=True)` shows as a preview: of at most so many bytes, or so many
-    bits per pixel, or the shortest one with the first `step` steps. A shorter file comes back whole.
+    """A prefix of a file, which `decode(..., partial=True)` shows as a preview. Exactly one limit is given.
 
-    Raises OutputError when the header alone is longer, FormatError for damaged data, TruncatedError when it does not
-    reach that step, and ModelError (a file that is one stream is decoded to find the end of a step).
+    Parameters:
+        data: the bytes of a .ddpm file, or of a prefix of one.
+        bytes: keep at most so many bytes.
+        bpp: keep at most so many bits per pixel, of the whole file.
+        step: keep what the first so many steps of the schedule need.
+        model: as of `decode`; needed for `step` alone, where the file is one stream, which is decoded to find the end.
+
+    Returns:
+        The prefix. Data that is shorter than a limit in bytes comes back whole.
+
+    Raises:
+        OutputError: the header alone is longer than the limit.
+        TruncatedError: the data ends before that step does.
+        FormatError, ModelError: as `decode`.
+        TypeError, ValueError: no limit, several, or one that is negative.
+
+    >>> import numpy as np
+    >>> import ddpmcodec
+    >>> noise = np.random.default_rng(0).integers(0, 9, (24, 32, 3))
+    >>> image = (noise + 5 * np.arange(32)[:, None]).astype(np.uint8)
+    >>> data = ddpmcodec.encode(image)
+    >>> small = ddpmcodec.truncate(data, bpp=4)
+    >>> len(small) == 24 * 32 * 4 // 8, data.startswith(small)
+    (True, True)
     """
     if sum(limit is not None for limit in (bytes, bpp, step)) != 1:
         raise TypeError("truncate() takes exactly one of bytes, bpp and step")

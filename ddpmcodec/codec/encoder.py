@@ -39,17 +39,36 @@ def encode(
 ) -> bytes:
     """Compress an image without loss; every prefix of the result is a preview.
 
-    image: a Pillow image, a uint8 array (H, W), (H, W, 3) or (H, W, 4), the path of an image file, or a binary file.
-    effort: 1 (fast), 2, or 3 (the best previews). model: None (the embedded one for images of this size),
-    the name of an embedded one, the path of a model file, or a loaded one. strip: leave out ICC profile and EXIF.
-    verify: decode the result and compare. progress: called with the pixels done since the last call; report: with what
-    every segment cost.
+    Parameters:
+        image: a Pillow image of mode 1, L, LA, P, PA, RGB or RGBA; an array uint8 [H, W], [H, W, 3] or [H, W, 4]; the
+            path of an image file; or a binary file. 1 to 2^28 pixels.
+        effort: 1 (the quickest), 2 (the networks also learn from a large image), or 3 (and more noise levels: the best
+            previews).
+        model: None (the embedded one for images of this size), the name of an embedded one, the path of a model file,
+            or a loaded one.
+        strip: leave out ICC profile and EXIF.
+        verify: decode the result and compare it with the image.
+        progress: called with the number of pixels done since the last call.
+        report: called with a `SegmentCost` (bits, seconds) after every segment.
 
-    Raises ImageError for what cannot be coded, ModelError for the model, ChecksumError when the result does not decode
-    to the image, TypeError for other kinds of arguments.
+    Returns:
+        The bytes of a .ddpm file. The same image, effort and model give the same bytes on every machine; alpha,
+        metadata and graphics also need the same zlib and libwebp for that.
+
+    Raises:
+        ImageError: the image cannot be coded (16 bits a sample, CMYK, several frames, too large, unreadable).
+        ModelError: the model is missing, or does not compute exactly here.
+        ChecksumError: the result does not decode to the image.
+        TypeError, ValueError: an argument of another kind; an effort that there is not.
+
+    Source: Ho, Jain & Abbeel 2020, arXiv 2006.11239, section 4.3 (progressive lossy compression); rANS: Duda 2013,
+    arXiv 1311.2540.
 
     >>> import numpy as np
-    >>> data = encode(np.zeros((4, 4), np.uint8))
+    >>> import ddpmcodec
+    >>> data = ddpmcodec.encode(np.zeros((4, 4, 3), np.uint8), effort=1)
+    >>> data[:4]
+    b'\\xddP\\r\\n'
     """
     planes = [planes_of(image, strip)]
     return _encode(planes, check_effort(effort), given_model(model), verify, progress, report)[0]
@@ -65,9 +84,25 @@ def encode_many(
     progress: Progress | None = None,
     report: Report | None = None,
 ) -> list[bytes]:
-    """`encode` for each image; small ones of the same size are coded together. The bytes are the same as one by one.
+    """`encode` for each image; small ones of the same size are coded together, which is quicker.
 
-    An ImageError names the image by its number, from 1 on.
+    Parameters:
+        images: as `encode` takes them, of any sizes; all of them are held in memory.
+        effort, model, strip, verify, progress, report: as of `encode`.
+
+    Returns:
+        The bytes of a .ddpm file for each image, in order: the same as one by one.
+
+    Raises:
+        ImageError: an image cannot be coded; the error names it by its number, from 1 on.
+        ModelError, ChecksumError, TypeError, ValueError: as `encode`.
+
+    >>> import numpy as np
+    >>> import ddpmcodec
+    >>> images = [np.full((4, 4, 3), value, np.uint8) for value in (0, 100, 200)]
+    >>> files = ddpmcodec.encode_many(images)
+    >>> files == [ddpmcodec.encode(image) for image in images]
+    True
     """
     check_effort(effort)
     given = given_model(model)

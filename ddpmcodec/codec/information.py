@@ -13,13 +13,26 @@ from ddpmcodec.format.sections import unpack_metadata
 
 
 def info(data: bytes) -> dict[str, Any]:
-    """Facts for people and scripts, all of them JSON values. Sizes are bytes; bpp is bits per pixel.
+    """What a .ddpm file says of itself. Nothing is decoded, and PyTorch is not imported.
 
-    `coding` is "context model" or "lossless WebP"; `effort`, `steps`, `levels` (noise levels of the steps, standard
-    deviations in grey levels) and `model_id` are None for WebP. `model` is None when the model is not embedded,
-    `metadata` when that section is damaged.
+    Parameters:
+        data: the bytes of a .ddpm file, or of a prefix that holds its header.
 
-    Raises FormatError for data that does not start with an undamaged header.
+    Returns:
+        Facts by name, all of them JSON values. Sizes are bytes, `bpp` is bits per pixel, `bits_per_dim` bits per
+        sample. `coding` is "context model" or "lossless WebP"; `effort`, `steps`, `levels` (noise levels of the steps,
+        standard deviations in grey levels) and `model_id` are None for WebP. `model` is None when the model is not
+        embedded, `metadata` when that section is damaged.
+
+    Raises:
+        FormatError: the data does not start with an undamaged header (TruncatedError: it ends inside it), or bytes
+            follow the end.
+
+    >>> import numpy as np
+    >>> import ddpmcodec
+    >>> facts = ddpmcodec.info(ddpmcodec.encode(np.zeros((3, 5), np.uint8)))
+    >>> facts["width"], facts["height"], facts["mode"], facts["complete"]
+    (5, 3, 'L', True)
     """
     file = split(data)
     header = file.header

@@ -296,7 +296,24 @@ def find_images(index: Index, names: Sequence[str] | None) -> list[Entry]:
 
 
 def describe(data: bytes) -> dict[str, Any]:
-    """Facts for people and scripts, all of them JSON values, without decoding an image. Raises FormatError."""
+    """Facts of an archive for people and scripts. No image is decoded.
+
+    Parameters:
+        data: the bytes of a .ddpma file, or of a prefix that holds its index.
+
+    Returns:
+        Facts by name, all of them JSON values. Sizes are bytes, `levels` grey levels; `images` has the name, mode,
+        width and height of each.
+
+    Raises:
+        FormatError: not an archive, or neither its index nor a block is found.
+
+    >>> import numpy as np
+    >>> from ddpmcodec import archive
+    >>> facts = archive.describe(archive.create([("a.png", np.zeros((4, 6), np.uint8))]))
+    >>> facts["images"]
+    [{'name': 'a.png', 'mode': 'L', 'width': 6, 'height': 4}]
+    """
     archive = split(data)
     index = archive.index
     whole = len(data) + archive.missing - archive.following

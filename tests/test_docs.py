@@ -1,0 +1,121 @@
+"""The documents are true: their examples run, their commands and links exist, what is generated is up to date."""
+
+from __future__ import annotations
+
+import doctest
+import importlib.util
+import re
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from ddpmcodec.cli import COMMANDS, run
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "benchmarks" / "README.md"])
+PROSE = [page for page in PAGES if page.name not in ("CHANGELOG.md", "cli.md")]
+MODULES = (
+    "ddpmcodec",
+    "ddpmcodec.archive.reader",
+    "ddpmcodec.archive.writer",
+    "ddpmcodec.codec.decoder",
+    "ddpmcodec.codec.encoder",
+    "ddpmcodec.codec.information",
+    "ddpmcodec.format.ddpma",
+    "ddpmcodec.transform.cells",
+    "ddpmcodec.transform.color",
+    "ddpmcodec.transform.pyramid",
+)
+LONGEST_README = 180
+
+
+def name_of(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= LONGEST_README
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_of_docstrings_run(name: str) -> None:
+    found = doctest.testmod(import_module(name))
+    assert found.failed == 0
+    assert found.attempted > 0
+
+
+def test_examples_of_the_python_page_run() -> None:
+    found = doctest.testfile(str(ROOT / "docs" / "api.md"), module_relative=False, optionflags=doctest.ELLIPSIS)
+    assert found.failed == 0
+    assert found.attempted > 20
+
+
+def test_every_public_function_has_an_example() -> None:
+    import ddpmcodec
+
+    functions = [getattr(ddpmcodec, name) for name in ddpmcodec.__all__ if name[0].islower() and name != "archive"]
+    functions += [getattr(ddpmcodec.archive, name) for name in ddpmcodec.archive.__all__ if name[0].islower()]
+    for function in functions:
+        text = function.__doc__ or ""
+        assert ">>> " in text, function.__name__
+        assert text.splitlines()[0].endswith("."), function.__name__
+
+
+def make_cli() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("make_cli", ROOT / "docs" / "make_cli.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_of_commands_is_up_to_date() -> None:
+    """If it is not: python docs/make_cli.py"""
+    page = make_cli()
+    assert page.PAGE.read_text() == page.page().rstrip() + "\n"
+
+
+def test_the_page_of_commands_names_all() -> None:
+    text = make_cli().page()
+    assert all(f"## ddpmcodec {command}\n" in text for command in COMMANDS)
+    assert all(f"## ddpmcodec archive {command}\n" in text for command in ("create", "extract", "list", "test"))
+    assert "## ddpmcodec bench compare\n" in text
+
+
+def commands_of(text: str) -> list[list[str]]:
+    """The words behind `ddpmcodec` in blocks and in code between words; codecs of results are no commands."""
+    blocks = [line for line in text.splitlines() if line.startswith("    ")]
+    inline = re.findall(r"`(ddpmcodec (?!effort|archive effort|bits back)[^`]+)`", text)
+    found = (re.findall(r"ddpmcodec(?:\.cli)? ([a-z][^|&#]*)", line) for line in [*blocks, *inline])
+    return [command.split() for commands in found for command in commands]
+
+
+@pytest.mark.parametrize("page", PROSE, ids=name_of)
+def test_commands_and_options_of_a_page_exist(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in commands_of(page.read_text()):
+        depth = 2 if words[0] in ("archive", "bench") and words[1:] and words[1].islower() else 1
+        assert run([*words[:depth], "--help"]) == 0, words
+        shown = capsys.readouterr().out
+        for option in (word for word in words[depth:] if re.fullmatch("--?[a-z][a-z-]*", word)):
+            assert option in shown, words
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_of_a_page_lead_somewhere(page: Path) -> None:
+    text = page.read_text()
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)(#[^)\s]*)?\)", text):
+        place = (page.parent / target).resolve() if target else page
+        assert place.exists(), target
+        if anchor:
+            heads = re.findall(r"^#+ (.+)$", place.read_text(), re.MULTILINE)
+            anchors = {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}
+            assert anchor[1:] in anchors, anchor
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_tables_that_are_measured_end(page: Path) -> None:
+    text = page.read_text()
+    assert text.count("\n<!-- bench:") == text.count("\n<!-- /bench -->")
