@@ -87,7 +87,7 @@ def test_the_page_of_commands_names_all() -> None:
 
 def commands_of(text: str) -> list[list[str]]:
     """The words behind `ddpmcodec` in blocks and in code between words; codecs of results are no commands."""
-    blocks = [line for line in text.splitlines() if line.startswith("    ")]
+    blocks = [line for line in text.splitlines() if line.startswith("    ") and ">>>" not in line]
     inline = re.findall(r"`(ddpmcodec (?!effort|archive effort|bits back)[^`]+)`", text)
     found = (re.findall(r"ddpmcodec(?:\.cli)? ([a-z][^|&#]*)", line) for line in [*blocks, *inline])
     return [command.split() for commands in found for command in commands]
