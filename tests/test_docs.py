@@ -119,3 +119,10 @@ def test_links_of_a_page_lead_somewhere(page: Path) -> None:
 def test_tables_that_are_measured_end(page: Path) -> None:
     text = page.read_text()
     assert text.count("\n<!-- bench:") == text.count("\n<!-- /bench -->")
+
+
+def test_the_table_of_files_names_files_that_exist() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text().split("## Where to change what")[1]
+    named = [name for name in re.findall(r"`([\w/]+\.py)`", text) if "/" in name]
+    assert len(named) > 10
+    assert [name for name in named if not (ROOT / name).is_file()] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ from ddpmcodec.networks.context.model import ContextModel
 from ddpmcodec.networks.gaussian import GaussianModel
 from image_reader import Bad
 from pictures import create, crops, drawing, mixed
+
+GOLDEN = sorted((Path(__file__).parents[1] / "golden").glob("archive-v*/*.ddpma"))
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -102,6 +105,13 @@ def test_an_archive_by_bits_back_is_listed_and_checked(bits_back: bytes) -> None
     assert list(check_archive(read_archive(bits_back))) == []
     (coded,) = split(bits_back).index.blocks
     assert block.checks == tuple(run.check for run in coded.runs)
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.parent.name)
+def test_a_golden_archive_is_listed_and_checked(path: Path) -> None:
+    data = path.read_bytes()
+    assert listed(data) == facts_of(data)
+    assert list(check_archive(read_archive(data))) == []
 
 
 def test_a_stack_begins_with_its_high_word(stacked: bytes) -> None:
