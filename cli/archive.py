@@ -85,11 +85,11 @@ def create(
 ) -> int:
     """Archive images without loss, under their names; of a folder all images below it, under their paths in it.
 
-    Small images are coded together by a context model, or with --bits-back by a Gaussian model; with a checkpoint of
-    the paper's network by bits back through its own noise levels, unless --bits-back says how many.
+    The context model codes small images together; with --bits-back, a Gaussian model does. A checkpoint of the paper's
+    network codes by bits back through its own noise levels, unless --bits-back says how many.
 
-    What cannot be read as an image, or as a folder, is named and left out, and the exit code is 1; files of a folder
-    whose names do not end like an image's are left out and counted.
+    An input that cannot be read is named and left out, and the exit code is 1. In folders, files without an image's
+    extension are left out and counted.
     """
     folders, failures = list[int](), list[int]()  # exit codes of those that cannot be read
     files = _gather(images, quiet, folders)

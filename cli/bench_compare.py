@@ -20,7 +20,7 @@ def compare(old: Path, new: Path) -> int:
     """What got better or worse from OLD to NEW, result files or folders of them. Exit code 1: something got worse.
 
     Sizes and qualities are compared image by image where both have the image, and timings, on the same machine only, as
-    two samples. A change counts from three standard errors on, a timing moreover from 5 % on.
+    two samples. A change counts if it exceeds three standard errors; a timing must also change by 5 %.
     """
     from ddpmcodec.benchmarks.compare import compare as run
 

@@ -34,8 +34,8 @@ def interpolate(
 ) -> int:
     """Mix two images of one size in the latents of the model, from fine to coarse.
 
-    Both are noised for some diffusion steps, mixed there, and the mixtures brought back: after none the pixels are
-    mixed, after all only noise is.
+    Both are noised for some diffusion steps and mixed there, and the mixtures are denoised. After no step the pixels
+    themselves are mixed; after all steps only noise is.
     """
     times = [T * row // (ROWS - 1) for row in range(ROWS)] if steps is None else _times(steps, T)
     where = place(output, (first, second), force=force)
