@@ -56,8 +56,8 @@ def rd(
 
     Every file is cut at the end of each segment and in the middle of the large ones. A curve's points are means over
     images, of bits per pixel and of PSNR, at a place of the schedule or a quality; BD-rates are taken image by image.
-    Also measures what the denoiser brings at each step. Writes bench-rd.json, the charts rd and rd-ssim as PNG and SVG, and
-    compressai/*.json; prints tables.
+    Also measures what the denoiser brings at each step. Writes bench-rd.json, the charts rd and rd-ssim as PNG and SVG,
+    and compressai/*.json; prints tables.
     """
     refuse_existing(out, "rd", force=force)
 
