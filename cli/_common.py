@@ -103,12 +103,6 @@ def read_input(name: str) -> bytes:
     return sys.stdin.buffer.read()
 
 
-def training_interrupted(out: str, *, saved: bool) -> int:
-    """Say what a training run keeps; returns the exit code."""
-    say(f"{out}: interrupted; {'--resume goes on from the last save' if saved else 'nothing was saved yet'}")
-    return INTERRUPTED
-
-
 class Outputs:
     """Where the results of one run go: refused before the work starts, written whole after it."""
 

@@ -1,15 +1,35 @@
-"""Options that the commands which train an exact model share."""
+"""What the commands that train share: options, and how a run ends."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
 import click
+from click.core import ParameterSource
+
+from ._common import say
+
+T = TypeVar("T")
+Command = TypeVar("Command", bound=Callable[..., object])
 
 data_option = click.option(
     "--data",
-    required=True,
     multiple=True,
     metavar="PATH",
-    help="Folder of images, .npy/.npz array, or CIFAR-10 root. Given several times, round-robin.",
+    help="Folder of images, .npy/.npz array, or CIFAR-10 root. May be given several times.",
+)
+out_option = click.option("--out", required=True, metavar="RUN", help="Folder for the state, the log and the rest.")
+resume_option = click.option(
+    "--resume", is_flag=True, help="Go on with the run in --out, with its settings; only its length may be changed."
+)
+hours_option = click.option(
+    "--hours",
+    type=click.FloatRange(0, min_open=True),
+    default=1.5,
+    show_default=True,
+    help="Training time; learning rates reach zero at its end.",
 )
 camera_option = click.option(
     "--camera-share",
@@ -30,3 +50,38 @@ seed_option = click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=
 no_compile_option = click.option(
     "--no-compile", is_flag=True, help="Plain PyTorch: slower, and no C++ compiler is needed."
 )
+
+
+def evaluate_option(default: float) -> Callable[[Command], Command]:
+    return click.option(
+        "--evaluate-minutes",
+        type=click.FloatRange(0),
+        default=default,
+        show_default=True,
+        help="Between evaluations on held-out images.",
+    )
+
+
+def chosen() -> set[str]:
+    """Names of the options that the command line gives."""
+    context = click.get_current_context()
+    return {name for name in context.params if context.get_parameter_source(name) is not ParameterSource.DEFAULT}
+
+
+def absolute(paths: tuple[str, ...]) -> tuple[str, ...]:
+    """Paths that a resumed run finds from any folder."""
+    return tuple(str(Path(path).resolve()) for path in paths)
+
+
+def trained(out: str, run: Callable[[], tuple[T, bool]]) -> T | None:
+    """The trainer of a run that is done; None, after saying what is kept, where it was interrupted."""
+    try:
+        trainer, done = run()
+    except KeyboardInterrupt:
+        done = False
+    if done:
+        return trainer
+    saved = Path(out, "state.safetensors").exists()
+    say(f"{out}: interrupted; {'--resume goes on from the last save' if saved else 'nothing was saved yet'}")
+    return None
+

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ._common import EXIT_CODES, say, training_interrupted
+from ._common import EXIT_CODES, INTERRUPTED, say
+from ._training import absolute, chosen, data_option, out_option, resume_option, seed_option, trained
 
 if TYPE_CHECKING:
     from ddpmcodec.networks.unet import UNetConfig
@@ -17,9 +18,9 @@ PAPER = {"cifar10": {"size": 32, "batch": 128, "rate": 2e-4}, "large256": {"size
 
 
 @click.command("train-ddpm", epilog=EXIT_CODES)
-@click.option("--data", required=True, metavar="PATH", help="Folder of images, .npy/.npz array, or CIFAR-10 root.")
-@click.option("--out", required=True, metavar="DIR", help="Folder for the state, the averaged network and log.jsonl.")
-@click.option("--resume", is_flag=True, help="Go on from the state in --out.")
+@data_option
+@out_option
+@resume_option
 @click.option(
     "--network",
     type=click.Choice(list(PAPER)),
@@ -49,37 +50,32 @@ PAPER = {"cifar10": {"size": 32, "batch": 128, "rate": 2e-4}, "large256": {"size
     "--rate", type=click.FloatRange(0, min_open=True), help="Learning rate; 0.0002 (cifar10), 0.00002 (large256)."
 )
 @click.option("--warmup", type=click.IntRange(1), default=5000, show_default=True, help="Steps to the full rate.")
-@click.option(
-    "--save-every",
-    type=click.IntRange(1),
-    default=1000,
-    show_default=True,
-    help="Steps from one save to the next, which comes after ten minutes at the latest.",
-)
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@seed_option
 def train_ddpm(
-    data: str, out: str, resume: bool, network: str, channels: int | None, dropout: float | None, **options: object
-) -> int:
-    """Train the network of the DDPM paper, or go on. Progress is on stderr; Ctrl-C keeps the last save.
+    data: tuple[str, ...], out: str, resume: bool, network: str, channels: int | None, dropout: float | None,
+    **options: object,
+) -> int:  # fmt: skip
+    """Train the network of the DDPM paper, or go on.
+
+    Progress is on stderr. Ctrl-C keeps the last save; SIGTERM saves first.
 
     \b
     On several devices:
       torchrun --standalone --nproc-per-node 8 -m ddpmcodec.cli train-ddpm ...
     """
-    from ddpmcodec.training.ddpm_state import exists
-    from ddpmcodec.training.ddpm_trainer import CHECKPOINT, Settings
-    from ddpmcodec.training.ddpm_trainer import train as run
+    from ddpmcodec.training import ddpm_trainer
 
     config = _config(network, channels, dropout, learned_variance=options["objective"] == "hybrid")
-    chosen = PAPER[network] | {name: value for name, value in options.items() if value is not None}
-    settings = Settings(data, out, config, **chosen)  # type: ignore[arg-type]
-    try:
-        trainer = run(settings, resume=resume)
-    except KeyboardInterrupt:
-        return training_interrupted(out, saved=exists(Path(out)))
+    values = PAPER[network] | {name: value for name, value in options.items() if value is not None}
+    settings = ddpm_trainer.Settings(absolute(data), config, **values)  # type: ignore[arg-type]
+    given = chosen()
+    named = given & {"data", *options} | ({"network"} if given & {"network", "channels", "dropout"} else set())
+    trainer = trained(out, lambda: ddpm_trainer.train(settings, Path(out), say, resume=resume, chosen=named))
+    if trainer is None:
+        return INTERRUPTED
     if trainer.where.rank == 0:
-        done = f"{trainer.step} steps, {trainer.step * settings.batch} images"
-        say(f"{out}: {done}; the averaged network is {Path(out, CHECKPOINT)}")
+        done = f"{trainer.step} steps, {trainer.images} images"
+        say(f"{out}: {done}; the averaged network is {Path(out, ddpm_trainer.CHECKPOINT)}")
     return 0
 
 

@@ -6,30 +6,31 @@ from pathlib import Path
 
 import click
 
-from ._common import EXIT_CODES, say, training_interrupted
+from ._common import EXIT_CODES, INTERRUPTED, say
 from ._training import (
+    absolute,
     camera_option,
+    chosen,
     data_option,
+    evaluate_option,
     hold_out_option,
+    hours_option,
     no_compile_option,
+    out_option,
+    resume_option,
     seed_option,
+    trained,
     validate_option,
 )
 
 
 @click.command(epilog=EXIT_CODES)
 @data_option
-@click.option("--out", required=True, metavar="DIR", help="Folder for the state, the model and log.jsonl.")
+@out_option
 @click.option("--name", default="gaussian", show_default=True, help="What the model calls itself.")
-@click.option("--resume", is_flag=True, help="Go on from the state in --out.")
+@resume_option
 @click.option("--start", metavar="RUN|MODEL", help="Start from the network of another run, or of a model: fine-tuning.")
-@click.option(
-    "--hours",
-    type=click.FloatRange(0, min_open=True),
-    default=1.5,
-    show_default=True,
-    help="Training time; learning rates reach zero at its end.",
-)
+@hours_option
 @click.option(
     "--steps", type=click.IntRange(1), help="Number of steps, instead of --hours: a run that repeats exactly."
 )
@@ -70,33 +71,32 @@ from ._training import (
     help="Blocks down, at the bottom, up.",
 )
 @seed_option
-@click.option(
-    "--evaluate-minutes",
-    type=click.FloatRange(0),
-    default=10.0,
-    show_default=True,
-    help="Between held-out evaluations and saves.",
-)
+@evaluate_option(10.0)
 @no_compile_option
 def train_gaussian(
-    out: str, resume: bool, blocks: tuple[int, int, int], width: int, no_compile: bool, **options: object
-) -> int:
+    data: tuple[str, ...], out: str, resume: bool, blocks: tuple[int, int, int], width: int, validate: str | None,
+    evaluate_minutes: float, no_compile: bool, **options: object,
+) -> int:  # fmt: skip
     """Train an exact denoiser for bits back, the bound and sampling, or go on with one.
 
-    Progress is on stderr; Ctrl-C keeps the last save.
+    Progress is on stderr. Ctrl-C keeps the last save; SIGTERM saves first.
     """
     from ddpmcodec.networks.gaussian.architecture import Architecture
-    from ddpmcodec.training.gaussian_state import exists
-    from ddpmcodec.training.gaussian_trainer import MODEL, Settings
-    from ddpmcodec.training.gaussian_trainer import train as run
+    from ddpmcodec.training import gaussian_trainer
 
     down, bottom, up = blocks
-    architecture = Architecture(width, 2 * width, down, bottom, up)
-    settings = Settings(out=out, architecture=architecture, **options)  # type: ignore[arg-type]
-    try:
-        trainer = run(settings, resume=resume, compiled=not no_compile)
-    except KeyboardInterrupt:
-        return training_interrupted(out, saved=exists(Path(out)))
-    done = f"{trainer.step} steps, {trainer.step * settings.batch} images"
-    say(f"{out}: {done}; the model is {Path(out, MODEL)}")
+    settings = gaussian_trainer.Settings(
+        absolute(data),
+        architecture=Architecture(width, 2 * width, down, bottom, up),
+        validate=validate and absolute((validate,))[0],
+        **options,  # type: ignore[arg-type]
+    )
+    given = chosen()
+    named = given & {"data", "validate", *options} | ({"architecture"} if given & {"width", "blocks"} else set())
+    how = {"resume": resume, "chosen": named, "evaluate_minutes": evaluate_minutes, "compiled": not no_compile}
+    trainer = trained(out, lambda: gaussian_trainer.train(settings, Path(out), say, **how))  # type: ignore[arg-type]
+    if trainer is None:
+        return INTERRUPTED
+    done = f"{trainer.step} steps, {trainer.images} images"
+    say(f"{out}: {done}; the model is {Path(out, gaussian_trainer.MODEL)}")
     return 0

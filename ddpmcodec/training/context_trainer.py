@@ -1,85 +1,186 @@
-"""Training of all networks of a context model, in turns, under a clock: rates fall to zero over its hours."""
+"""Training of all networks of a context model, in turns: a step is one network's, on positions of its own bands."""
 
 from __future__ import annotations
 
-import json
-import math
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import load
 from torch import Tensor
 
 from ddpmcodec.coding_schedule import SCHEDULES, STEPS
 from ddpmcodec.errors import TrainingError
-from ddpmcodec.files import write_file
-from ddpmcodec.networks.context.shape import BAND_KINDS, SHAPE, Shape, band_kind
-from ddpmcodec.training.context import LatentContext, Positions, bits, loss
+from ddpmcodec.networks.context import model_file
+from ddpmcodec.networks.context.shape import (
+    BAND_KINDS,
+    LARGEST_DEPTH,
+    LARGEST_WIDTH,
+    SHAPE,
+    WIDTH_UNIT,
+    Shape,
+    band_kind,
+)
+from ddpmcodec.training import state
+from ddpmcodec.training.context import LatentContext, Positions, bits, grown, load_integers, loss
 from ddpmcodec.training.optim import Muon
 from ddpmcodec.training.positions import Pool, positions_of, step_states, unfinished
+from ddpmcodec.training.state import State
 
-MUON_RATE, ADAM_RATE, WARMUP = 0.02, 5e-3, 100
+WARMUP, CLIP = 100, 1.0  # steps of a network; norm of its gradient
 TURNS = (0, 1, 0, 2, 0, 1, 0)  # kinds of bands
-MOMENTS = ("momentum", "exp_avg", "exp_avg_sq", "step")  # of Muon, and of AdamW
+SHORT_SHARE, LONG_SHARE = 0.05, 0.03  # of an image's positions, for each step of a schedule
+# Positions of a reservoir, 0.5 kB each, and draws of one. Networks learn a small reservoir by heart, and one that draws
+# its positions several times: both were tried (docs/experiments).
+CAPACITY, USES = 1 << 20, 1
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One training run; rates fall linearly to zero over its hours."""
+
+    data: tuple[str, ...]  # several data sets take turns, a batch of images each
+    validate: str | None = None  # images to evaluate on, instead of images held out
+    hold_out: int = 2000  # last images of every data set that has more
+    hours: float = 1.5
+    crop: int = 96  # side; of sets with smaller images smaller
+    width: int = SHAPE.width  # of each network
+    depth: int = SHAPE.depth
+    start: str | None = None  # a model, or the folder of a run: networks begin as these, grown where they are smaller
+    camera_share: float = 0.0  # of the crops of the largest size that get a sensor's noise and blur
+    batch: int = 4096  # positions a step
+    muon_rate: float = 0.02
+    adam_rate: float = 5e-3
+    seed: int = 0
+
+    def shape(self) -> Shape:
+        """Raises TrainingError where networks cannot have it."""
+        shape = Shape(self.width, self.depth)
+        if not shape.is_supported:
+            raise TrainingError(
+                f"networks {shape.width} wide with {shape.depth} blocks: give a --width that is a multiple of"
+                f" {WIDTH_UNIT} up to {LARGEST_WIDTH}, and a --depth of 1 to {LARGEST_DEPTH}"
+            )
+        return shape
+
+
+class Batches(Protocol):
+    """Gives a batch of images uint8 [N, H, W, 3] a call; `number`: of the next, which a resumed run sets."""
+
+    number: int
+
+    def __call__(self) -> NDArray[np.uint8]: ...
 
 
 class ContextTrainer:
-    """The networks, their optimisers, and the positions that they learn from."""
+    """The networks, their optimisers, and the positions that they learn from (`run.Trainer`)."""
 
     def __init__(
-        self, pool: Pool, *, networks: Sequence[LatentContext] = (), batch: int = 4096, muon_rate: float = MUON_RATE,
-        adam_rate: float = ADAM_RATE, compiled: bool = True,
+        self, settings: Settings, source: Batches, held_out: Sequence[NDArray[np.uint8]] = (), *,
+        compiled: bool = True,
     ) -> None:  # fmt: skip
-        """networks: to begin with, one for each kind of bands; new ones of `SHAPE` where there are none."""
-        self.pool, self.batch, self.rates = pool, batch, (muon_rate, adam_rate)
-        self.taken, self.seconds = 0, 0.0
-        self.networks = [*networks] or [LatentContext(SHAPE) for _ in range(BAND_KINDS)]
+        """source: of training images; held_out: batches to evaluate on, uint8 [N, H, W, 3].
+
+        Raises TrainingError where networks cannot begin as `settings` say, ModelError where they name no model.
+        """
+        self.settings, self.source, self.held_out = settings, source, held_out
+        self.step, self.seconds = 0, 0.0
+        torch.manual_seed(settings.seed)
+        self.networks = first_networks(settings)
         self.optimizers = [self._optimizers(network) for network in self.networks]
         self.loss = torch.compile(loss, dynamic=False) if compiled else loss
+        shares = {"short": SHORT_SHARE, "long": LONG_SHARE}
+        self.pool = Pool(source, shares=shares, capacity=CAPACITY, uses=USES, seed=settings.seed)
 
     def _optimizers(self, network: LatentContext) -> list[torch.optim.Optimizer]:
         inner = [weight for layer, weight in network.weights.items() if layer != "leave"]
         rest = [p for p in network.parameters() if all(p is not w for w in inner)]
-        muon, adam = self.rates
-        return [Muon(inner, lr=muon), torch.optim.AdamW(rest, lr=adam, betas=(0.9, 0.99), weight_decay=0.0)]
+        muon, adam = self.settings.muon_rate, self.settings.adam_rate
+        return [
+            Muon(inner, lr=muon),
+            torch.optim.AdamW(rest, lr=adam, betas=(0.9, 0.99), weight_decay=0.0),
+        ]
 
-    def update(self, progress: float) -> tuple[int, float]:
-        """One step of the network whose turn it is; its mean bits a position."""
-        kind = TURNS[self.taken % len(TURNS)]
+    @property
+    def images(self) -> int:
+        return self.pool.images
+
+    def progress(self) -> float:
+        return min(1.0, self.seconds / (3600 * self.settings.hours))
+
+    def update(self) -> dict[str, float]:
+        """One step of the network whose turn it is: its mean bits a position."""
+        kind = TURNS[self.step % len(TURNS)]
         network = self.networks[kind]
-        if not self.taken // len(TURNS) and not network.biases["leave"].any():
-            begin_scales(network, self.pool.draw(kind, self.batch))
-        value = self.loss(network, self.pool.draw(kind, self.batch))
+        if not self.step // len(TURNS) and not network.biases["leave"].any():
+            begin_scales(network, self.pool.draw(kind, self.settings.batch))
+        value = self.loss(network, self.pool.draw(kind, self.settings.batch))
         value.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        multiplier = min(1.0, (self.taken // len(TURNS) + 1) / WARMUP) * (1 - progress)
-        for optimizer, rate in zip(self.optimizers[kind], self.rates, strict=True):
+        torch.nn.utils.clip_grad_norm_(network.parameters(), CLIP)
+        multiplier = min(1.0, (self.step // len(TURNS) + 1) / WARMUP) * (1 - self.progress())
+        rates = self.settings.muon_rate, self.settings.adam_rate
+        for optimizer, rate in zip(self.optimizers[kind], rates, strict=True):
             optimizer.param_groups[0]["lr"] = rate * multiplier
             optimizer.step()
             optimizer.zero_grad()
-        self.taken += 1
-        return kind, float(value.detach())
+        self.step += 1
+        found = float(value.detach())
+        return {"loss": found, f"loss_{kind + 1}": found}
+
+    def evaluate(self) -> dict[str, Any]:
+        """Bits/dim of held-out images by schedule, and of every one of `STEPS`; nothing where there are no images."""
+        if not self.held_out:
+            return {}
+        costs = self.code_length(self.held_out)
+        rates = {name: sum(costs[step.number] for step in schedule) for name, schedule in SCHEDULES.items()}
+        return {"held_out": {k: round(v, 4) for k, v in rates.items()}, "steps": [round(cost, 4) for cost in costs]}
 
     @torch.no_grad()
-    def evaluate(self, batches: Sequence[NDArray[np.uint8]]) -> list[float]:
+    def code_length(self, batches: Sequence[NDArray[np.uint8]]) -> list[float]:
         """Ideal code length of every one of `STEPS`, bits/dim of whole images uint8 [N, H, W, 3]."""
         total, dims = np.zeros(len(STEPS)), 0
         for pixels in batches:
             dims += pixels.size
-            for state in (s for schedule in SCHEDULES.values() for s in step_states(pixels, schedule)):
-                at = unfinished(state)
-                network = self.networks[band_kind(state.band.number)]
+            for found in (s for schedule in SCHEDULES.values() for s in step_states(pixels, schedule)):
+                at = unfinished(found)
+                network = self.networks[band_kind(found.band.number)]
                 for first in range(0, len(at), 8192):
-                    positions = Positions.of(positions_of(state, at[first : first + 8192]))
-                    total[state.step.number] += float(bits(network, positions).double().sum())
-        return list(total / dims)
+                    positions = Positions.of(positions_of(found, at[first : first + 8192]))
+                    total[found.step.number] += float(bits(network, positions).double().sum())
+        return [float(cost) for cost in total / dims]
+
+    def state(self) -> State:
+        tensors: dict[str, Tensor] = {}
+        for name, network, optimizers in self._parts():
+            tensors |= state.of_module(network, name)
+            for number, optimizer in enumerate(optimizers):
+                tensors |= state.of_optimizer(optimizer, f"{name}:{number}")
+        facts = {
+            "settings": asdict(self.settings), "step": self.step, "seconds": self.seconds, "images": self.images,
+            "batches": self.source.number,
+        }  # fmt: skip
+        return State(tensors, facts)
+
+    def restore(self, saved: State) -> None:
+        """Raises LookupError, ValueError or RuntimeError where it is not the state of such networks."""
+        self.step, self.seconds = int(saved.facts["step"]), float(saved.facts["seconds"])
+        self.pool.images, self.source.number = int(saved.facts["images"]), int(saved.facts["batches"])
+        self.pool.rng = np.random.default_rng((self.settings.seed, self.step))
+        for name, network, optimizers in self._parts():
+            state.load_module(network, name, saved.tensors)
+            for number, optimizer in enumerate(optimizers):
+                state.load_optimizer(optimizer, f"{name}:{number}", saved.tensors)
+
+    def files(self) -> dict[str, bytes]:
+        """None: a model also takes images that it adapts to (`context_run.export`)."""
+        return {}
+
+    def _parts(self) -> list[tuple[str, LatentContext, list[torch.optim.Optimizer]]]:
+        return [(f"band{k}", n, o) for k, (n, o) in enumerate(zip(self.networks, self.optimizers, strict=True))]
 
 
 def begin_scales(network: LatentContext, positions: Positions) -> None:
@@ -91,119 +192,46 @@ def begin_scales(network: LatentContext, positions: Positions) -> None:
         network.biases["leave"].data[s, 3:6] = torch.log(mean * 0.6 + 0.3) + 48 / (8 / np.log(2))
 
 
-def write_state(path: Path, trainer: ContextTrainer, facts: Mapping[str, Any] | None = None) -> None:
-    """Weights, moments, how far they are, and what else a run wants to find again (JSON values)."""
-    tensors: dict[str, Tensor] = {}
-    for name, network, optimizers in _parts(trainer):
-        for key, p in network.named_parameters():
-            tensors[f"{name}.{key}"] = p.detach().contiguous()
-            for optimizer in optimizers:
-                for moment in MOMENTS:
-                    if p in optimizer.state and moment in optimizer.state[p]:
-                        tensors[f"{name}.{key}:{moment}"] = optimizer.state[p][moment]
-    written = {**(facts or {}), "taken": trainer.taken, "seconds": trainer.seconds, "images": trainer.pool.images}
-    write_file(path, save(tensors, metadata={"ddpmcodec": json.dumps(written)}))
+# --- what networks begin as
 
 
-@contextmanager
-def _is_state(path: Path) -> Iterator[None]:
-    """Names the file in a TrainingError for what goes wrong with what it holds."""
+def first_networks(settings: Settings) -> list[LatentContext]:
+    """One for each kind of bands. Raises TrainingError, and ModelError where `start` is no model."""
+    shape = settings.shape()
+    if settings.start is None:
+        return [LatentContext(shape) for _ in range(BAND_KINDS)]
+    source = Path(settings.start)
+    networks = networks_of(state.read(source), source) if state.exists(source) else _networks_of_model(settings.start)
     try:
-        yield
-    except (OSError, SafetensorError, LookupError, TypeError, ValueError, RuntimeError) as error:
+        return [grown(network, shape) for network in networks]
+    except ValueError as error:
+        own = networks[0].shape
         raise TrainingError(
-            f"{path}: not the state of a training run ({error}): name a folder that `ddpmcodec train` wrote"
+            f"{source}: its networks are {own.width} wide with {own.depth} blocks: give a --width and a --depth that"
+            " are no smaller"
         ) from error
 
 
-def _content(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    with safe_open(path, framework="pt") as content:
-        tensors = {key: content.get_tensor(key) for key in content.keys()}  # noqa: SIM118
-        return tensors, dict(json.loads((content.metadata() or {})["ddpmcodec"]))
-
-
-def read_facts(path: Path) -> dict[str, Any]:
-    """What `write_state` was given, and `taken`, `seconds` and `images`. Raises TrainingError."""
-    with _is_state(path):
-        return _content(path)[1]
-
-
-def read_networks(path: Path) -> list[LatentContext]:
-    """The networks of a state. Raises TrainingError where it is none."""
-    with _is_state(path):
-        tensors, _ = _content(path)
-        depth = sum(key.startswith("band0.weights.block") and ":" not in key for key in tensors)
-        shape = Shape(len(tensors["band0.weights.enter"]), depth)
+def networks_of(saved: State, folder: Path) -> list[LatentContext]:
+    """The networks of a run. Raises TrainingError where it is another kind of run."""
+    with state.is_state(folder):
+        depth = sum(f"band0.weights.block{k}" in saved.tensors for k in range(LARGEST_DEPTH))
+        shape = Shape(len(saved.tensors["band0.weights.enter"]), depth)
         networks = [LatentContext(shape) for _ in range(BAND_KINDS)]
         for k, network in enumerate(networks):
-            network.load_state_dict({key: tensors[f"band{k}.{key}"] for key, _ in network.named_parameters()})
+            state.load_module(network, f"band{k}", saved.tensors)
+        return networks
+
+
+def _networks_of_model(source: str) -> list[LatentContext]:
+    """The networks of a model, up to what their integers left out. Raises ModelError."""
+    data = model_file.read(source)
+    shape, tensors = model_file.parse(data, source).shape, load(data)
+    networks = [LatentContext(shape) for _ in range(BAND_KINDS)]
+    for k, network in enumerate(networks):
+        load_integers(network, _part(tensors, f"band{k}."))
     return networks
 
 
-def read_state(path: Path, trainer: ContextTrainer) -> None:
-    """Go on from a state. Raises TrainingError where it is none."""
-    with _is_state(path):
-        tensors, written = _content(path)
-        trainer.taken, trainer.seconds = int(written["taken"]), float(written["seconds"])
-        trainer.pool.images = int(written["images"])
-        for name, network, optimizers in _parts(trainer):
-            network.load_state_dict({k: tensors[f"{name}.{k}"] for k, _ in network.named_parameters()})
-            for key, p in network.named_parameters():
-                for optimizer in optimizers:
-                    if any(p is q for q in optimizer.param_groups[0]["params"]):
-                        kept = {m: tensors[f"{name}.{key}:{m}"] for m in MOMENTS if f"{name}.{key}:{m}" in tensors}
-                        optimizer.state[p] = kept
-
-
-def _parts(trainer: ContextTrainer) -> list[tuple[str, LatentContext, list[torch.optim.Optimizer]]]:
-    return [(f"band{k}", n, o) for k, (n, o) in enumerate(zip(trainer.networks, trainer.optimizers, strict=True))]
-
-
-def train(
-    trainer: ContextTrainer,
-    hours: float,
-    held_out: Sequence[NDArray[np.uint8]],
-    log: Callable[[dict[str, Any]], object],
-    save_to: Path,
-    evaluate_minutes: float = 5.0,
-    *,
-    facts: Callable[[], Mapping[str, Any]] = dict,
-    stop: Callable[[], bool] = lambda: False,
-) -> None:
-    """Train until the trainer has had so many hours, or until `stop`; log, evaluate and save now and then.
-
-    facts: what `write_state` keeps. Raises TrainingError when the loss is no number.
-    """
-    start, evaluated = time.perf_counter() - trainer.seconds, time.perf_counter()
-    losses: dict[int, list[float]] = {}
-
-    def report(done: float) -> None:
-        costs = trainer.evaluate(held_out)
-        log({
-            "step": trainer.taken, "images": trainer.pool.images, "seconds": round(trainer.seconds, 1),
-            "done": round(done, 4), "held_out": {
-                name: round(sum(costs[step.number] for step in schedule), 4) for name, schedule in SCHEDULES.items()
-            },
-            "steps": [round(float(cost), 4) for cost in costs],
-        })  # fmt: skip
-        write_state(save_to, trainer, facts())
-
-    while (done := (time.perf_counter() - start) / (3600 * hours)) < 1:
-        kind, value = trainer.update(done)
-        if not math.isfinite(value):
-            raise TrainingError(f"the loss is {value} after {trainer.taken} steps: go back to the last save (--resume)")
-        losses.setdefault(kind, []).append(value)
-        trainer.seconds = time.perf_counter() - start
-        if trainer.taken % 1000 == 0:
-            means = {kind + 1: round(float(np.mean(found)), 4) for kind, found in losses.items()}
-            log({"step": trainer.taken, "images": trainer.pool.images, "done": round(done, 4), "bits": means})
-            losses = {}
-        if stop():
-            write_state(save_to, trainer, facts())
-            return
-        if time.perf_counter() - evaluated > 60 * evaluate_minutes:
-            report(done)
-            evaluated = time.perf_counter()
-            start = evaluated - trainer.seconds
-    trainer.seconds = max(trainer.seconds, 3600 * hours)
-    report(1.0)
+def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

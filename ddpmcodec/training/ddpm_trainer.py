@@ -10,11 +10,9 @@ another number is another draw of the same distribution. On a CPU runs repeat bi
 
 from __future__ import annotations
 
-import json
 import math
 import os
-import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict, dataclass
@@ -26,21 +24,20 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
-from tqdm import tqdm
 
 from ddpmcodec.errors import TrainingError
-from ddpmcodec.files import write_file
 from ddpmcodec.networks import pretrained
 from ddpmcodec.networks.ddpm import PaperDenoiser
 from ddpmcodec.networks.unet import CIFAR10, UNet, UNetConfig
 from ddpmcodec.schedule import Levels, cosine, ddpm_linear
-from ddpmcodec.training import ddpm_state
+from ddpmcodec.training import run, state
 from ddpmcodec.training.data import Crops, load_images
 from ddpmcodec.training.ddpm_objective import Objective, Process, losses, noisy_batch
+from ddpmcodec.training.run import Say
+from ddpmcodec.training.state import State
 
 CHECKPOINT = "ddpm.safetensors"
-LOG_EVERY = 50  # steps
-SAVE_SECONDS = 600  # at most, from one save to the next
+CHANGES = ("steps",)  # settings that a resumed run may change
 
 
 @dataclass(frozen=True)
@@ -50,8 +47,7 @@ class Settings:
     The hybrid objective, and no other, trains a network with learned variances.
     """
 
-    data: str
-    out: str  # one folder, that all processes see
+    data: tuple[str, ...]  # all images of all of them make an epoch
     network: UNetConfig = CIFAR10
     objective: Objective = "simple"
     schedule: Literal["linear", "cosine"] = "linear"
@@ -64,7 +60,6 @@ class Settings:
     clip: float = 1.0  # of the gradient's norm
     average: float = 0.9999  # decay of the exponential moving average
     seed: int = 0
-    save_every: int = 1000
 
     def levels(self) -> Levels:
         return ddpm_linear(self.T) if self.schedule == "linear" else cosine(self.T)
@@ -81,6 +76,14 @@ class Processes:
     def share(self, images: int) -> slice:
         """This process's part of a batch."""
         return slice(images * self.rank // self.count, images * (self.rank + 1) // self.count)
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is set in any process."""
+        if self.count == 1:
+            return flag
+        flags = torch.tensor([float(flag)], device=self.device)
+        dist.all_reduce(flags)
+        return bool(flags)
 
 
 @contextmanager
@@ -101,10 +104,11 @@ def processes() -> Iterator[Processes]:
 
 
 class Trainer:
-    """Everything a run carries. `network` is trained; `averaged` (EMA) is the one to code and sample with."""
+    """The network and its optimiser (`run.Trainer`). `network` is trained; `averaged` (EMA) is the one to code and
+    sample with."""
 
-    def __init__(self, settings: Settings, where: Processes) -> None:
-        self.settings, self.where = settings, where
+    def __init__(self, settings: Settings, crops: Crops, where: Processes) -> None:
+        self.settings, self.crops, self.where = settings, crops, where
         torch.manual_seed(settings.seed)
         self.network = UNet(settings.network).to(where.device)
         self.averaged = deepcopy(self.network).eval().requires_grad_(False)
@@ -113,13 +117,20 @@ class Trainer:
         self.process = Process(settings.levels(), where.device)
         self.step, self.seconds = 0, 0.0
 
-    def update(self, pixels: Tensor) -> tuple[float, float]:
-        """One optimiser step on the whole batch [N, 3, H, W], the same in all processes; (loss, gradient norm).
+    @property
+    def images(self) -> int:
+        return self.step * self.settings.batch
+
+    def progress(self) -> float:
+        return min(1.0, self.step / self.settings.steps)
+
+    def update(self) -> dict[str, float]:
+        """One step of the optimiser on a batch that is the same in all processes.
 
         Raises TrainingError, before anything changes, when the loss or the gradient is no number.
         """
-        start, settings = time.perf_counter(), self.settings
-        loss = self._total(self._backward(pixels))
+        settings = self.settings
+        loss = self._total(self._backward(self.crops.batch(self.step, settings.batch)))
         norm = float(torch.nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip))
         if not math.isfinite(loss + norm):
             raise TrainingError(f"the loss is {loss} after {self.step} steps: go back to the last save (--resume)")
@@ -129,13 +140,35 @@ class Trainer:
         self.optimizer.zero_grad()
         self._average()
         self.step += 1
-        self.seconds += time.perf_counter() - start
-        return loss, norm
+        return {"loss": loss, "gradient_norm": norm}
+
+    def evaluate(self) -> dict[str, Any]:
+        """Nothing: the paper holds no images out."""
+        return {}
 
     def denoiser(self) -> PaperDenoiser:
         """The averaged network under the denoiser contract."""
         learned = self.settings.network.learned_variance
         return PaperDenoiser(self.averaged, self.settings.levels(), "learned" if learned else "large")
+
+    def state(self) -> State:
+        tensors = state.of_module(self.network, "network") | state.of_module(self.averaged, "averaged")
+        tensors |= state.of_optimizer(self.optimizer, "adam")
+        return State(tensors, {"settings": asdict(self.settings), "step": self.step, "seconds": self.seconds})
+
+    def restore(self, saved: State) -> None:
+        """Raises LookupError, ValueError or RuntimeError where it is not the state of such a network."""
+        self.step, self.seconds = int(saved.facts["step"]), float(saved.facts["seconds"])
+        state.load_module(self.network, "network", saved.tensors)
+        state.load_module(self.averaged, "averaged", saved.tensors)
+        state.load_optimizer(self.optimizer, "adam", saved.tensors)
+
+    def files(self) -> dict[str, bytes]:
+        settings = self.settings
+        made = {
+            "objective": settings.objective, "schedule": settings.schedule, "steps": self.step, "images": self.images
+        }  # fmt: skip
+        return {CHECKPOINT: pretrained.export(self.denoiser(), training=made)}
 
     def _backward(self, pixels: Tensor) -> Tensor:
         """Gradients of the mean loss of the batch, in all processes; this process's part of that loss."""
@@ -162,26 +195,32 @@ def _seed_dropout(*key: int) -> None:
     torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0]))
 
 
-def train(settings: Settings, *, resume: bool = False) -> Trainer:
-    """Train up to `steps`; the state, the averaged network and log.jsonl go to `out` now and then and at the end.
+def train(
+    settings: Settings, out: Path, say: Say = print, *, resume: bool = False, chosen: Collection[str] = ()
+) -> tuple[Trainer, bool]:
+    """Train up to `steps`, or SIGTERM; the trainer, and whether it is done.
 
-    Under torchrun this is called by every process. Raises TrainingError when the data, the settings or the saved state
-    cannot be used, or `out` holds a run and `resume` is off.
+    `out`, one folder that all processes see, gets the state, a log, and the averaged network. With `resume`, a run that
+    `out` holds goes on with its own settings; those that are named in `chosen` must be the same, except for `CHANGES`.
+    Under torchrun this is called by every process.
+
+    Raises TrainingError when the data, the settings or the saved state cannot be used, or `out` holds a run and
+    `resume` is off.
     """
-    out = Path(settings.out)
-    saved = ddpm_state.exists(out)
-    if saved and not resume:
-        raise TrainingError(f"{out}: holds a training run already; go on with --resume, or choose another folder")
-    crops = Crops(load_images(settings.data), settings.size, settings.seed)
+    settings, resumes = run.settings_of(out, settings, resume=resume, chosen=chosen, changes=CHANGES)
+    if not settings.data:
+        raise TrainingError("no training images: name a folder, an array or a CIFAR-10 root with --data")
+    images = [image for source in settings.data for image in load_images(source)]
+    crops = Crops(images, settings.size, settings.seed)
     with processes() as where:
         _check(settings, where)
-        trainer = Trainer(settings, where)
-        if saved:
-            ddpm_state.read(out, trainer)
-        for record in _steps(trainer, crops):
-            if where.rank == 0:
-                _keep(out, trainer, record)
-    return trainer
+        trainer = Trainer(settings, crops, where)
+        if resumes:
+            saved = state.read(out)
+            with state.is_state(out):
+                trainer.restore(saved)
+        done = run.run(trainer, out, say, evaluate_minutes=math.inf, writes=where.rank == 0, agree=where.any)
+    return trainer, done
 
 
 def _check(settings: Settings, where: Processes) -> None:
@@ -192,46 +231,3 @@ def _check(settings: Settings, where: Processes) -> None:
         raise TrainingError(f"a batch of {settings.batch} is too small for {where.count} processes: raise --batch")
     if settings.network.learned_variance != (settings.objective == "hybrid"):
         raise TrainingError("the hybrid objective, and no other, trains a network with learned variances")
-
-
-def _steps(trainer: Trainer, crops: Crops) -> Iterator[dict[str, Any]]:
-    """Train, yielding the settings first, then a record every few steps; those to save the state at say so."""
-    settings, sums, saved = trainer.settings, [], time.monotonic()
-    yield {"settings": asdict(settings), "step": trainer.step, "processes": trainer.where.count}
-    quiet = None if trainer.where.rank == 0 else True
-    for _ in tqdm(range(trainer.step, settings.steps), unit="step", disable=quiet):
-        loss, norm = trainer.update(crops.batch(trainer.step, settings.batch))
-        sums.append(loss)
-        due = trainer.step % settings.save_every == 0 or trainer.step == settings.steps
-        save = due or time.monotonic() - saved >= SAVE_SECONDS
-        if save or trainer.step % LOG_EVERY == 0:
-            yield _record(trainer, sums, norm) | {"saved": save}
-            sums, saved = [], time.monotonic() if save else saved
-
-
-def _facts(trainer: Trainer) -> dict[str, Any]:
-    """About the making of the averaged network, for its file."""
-    settings = trainer.settings
-    images = trainer.step * settings.batch
-    return {"objective": settings.objective, "schedule": settings.schedule, "steps": trainer.step, "images": images}
-
-
-def _record(trainer: Trainer, sums: list[float], norm: float) -> dict[str, Any]:
-    images = trainer.step * trainer.settings.batch
-    return {
-        "step": trainer.step,
-        "images": images,
-        "seconds": round(trainer.seconds, 1),
-        "images_per_second": round(images / max(trainer.seconds, 1e-9), 1),
-        "loss": float(f"{sum(sums) / len(sums):.6g}"),
-        "gradient_norm": float(f"{norm:.4g}"),
-    }
-
-
-def _keep(out: Path, trainer: Trainer, record: dict[str, Any]) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    if record.get("saved"):
-        ddpm_state.write(out, trainer)
-        write_file(out / CHECKPOINT, pretrained.export(trainer.denoiser(), training=_facts(trainer)))
-    with (out / "log.jsonl").open("a") as log:
-        log.write(json.dumps(record) + "\n")

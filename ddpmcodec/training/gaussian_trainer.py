@@ -1,11 +1,8 @@
-"""The training loop: draw, step, average, evaluate, save; read top to bottom."""
+"""Training of a Gaussian model: its settings, a step on the bound, the averaged network, and its run."""
 
 from __future__ import annotations
 
-import json
-import math
-import time
-from collections.abc import Iterator
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,31 +10,31 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from ddpmcodec.bound import Estimate
 from ddpmcodec.bound import evaluate as evaluate_bound
 from ddpmcodec.channels.bits_back import PRIOR_STD
 from ddpmcodec.errors import TrainingError
-from ddpmcodec.files import write_file
 from ddpmcodec.networks.gaussian import load_gaussian, model_file
 from ddpmcodec.networks.gaussian.architecture import MULTIPLE, Architecture
 from ddpmcodec.networks.gaussian.latent import LatentNetwork
 from ddpmcodec.networks.gaussian.model import coding_levels
-from ddpmcodec.training import gaussian_state as state
+from ddpmcodec.training import run, state
 from ddpmcodec.training.data import Crops, Mixture, Pixels, load_images
 from ddpmcodec.training.gaussian import LatentPredictor, draw, loss
 from ddpmcodec.training.optim import Muon
+from ddpmcodec.training.run import Say
+from ddpmcodec.training.state import State
 
 MODEL = "gaussian.safetensors"  # in a run's folder: the averaged network, ready to use
+CHANGES = ("hours", "steps")  # settings that a resumed run may change
 
 
 @dataclass(frozen=True)
 class Settings:
     """One training run. Learning rates decay linearly to zero over `steps`, or else over `hours` of training time."""
 
-    data: str | tuple[str, ...]  # several data sets round-robin, a step each
-    out: str
+    data: tuple[str, ...]  # several data sets round-robin, a step each
     name: str = "gaussian"  # of the model
     start: str | None = None  # folder of a run, or a model, whose (averaged) network this one starts from
     hours: float = 1.5
@@ -54,17 +51,18 @@ class Settings:
     average: float = 0.999
     quantise: bool = True
     seed: int = 0
-    evaluate_minutes: float = 10.0
     evaluate_images: int = 200
     evaluate_levels: int = 32
     architecture: Architecture = field(default_factory=Architecture)
 
 
 class Trainer:
-    """Everything a run carries. `latent` is trained; `averaged` (EMA) is what gets evaluated and exported."""
+    """The network and its optimisers (`run.Trainer`). `latent` is trained; `averaged` (EMA) is what gets evaluated and
+    exported."""
 
-    def __init__(self, settings: Settings, *, compiled: bool = True) -> None:
-        self.settings = settings
+    def __init__(self, settings: Settings, crops: Mixture, held_out: Tensor, *, compiled: bool = True) -> None:
+        """held_out: images uint8 [N, 3, H, W]."""
+        self.settings, self.crops, self.held_out = settings, crops, held_out
         torch.manual_seed(settings.seed)
         self.latent, self.averaged = (LatentNetwork(settings.architecture) for _ in range(2))
         if settings.start:
@@ -83,7 +81,7 @@ class Trainer:
 
     def _start_from(self, source: str) -> None:
         if state.exists(Path(source)):
-            network = state.averaged_network(Path(source))
+            network = averaged_network(Path(source))
             self._check_start(source, network.architecture)
             self.latent.load_state_dict(network.state_dict())
         else:
@@ -98,14 +96,17 @@ class Trainer:
                 f"not {self.settings.architecture.to_json()}; start from another"
             )
 
+    @property
+    def images(self) -> int:
+        return self.step * self.settings.batch
+
     def progress(self) -> float:
-        """Share of the run that is done, 0 to 1."""
         settings = self.settings
         return min(1.0, self.step / settings.steps if settings.steps else self.seconds / (3600 * settings.hours))
 
-    def update(self, pixels: Tensor) -> tuple[float, float]:
-        """One optimiser step on images [N, 3, H, W]; returns (loss, gradient norm)."""
-        start, settings = time.perf_counter(), self.settings
+    def update(self) -> dict[str, float]:
+        """One step of the optimisers, on images that depend on the seed and the step alone."""
+        settings, pixels = self.settings, self.crops.batch(self.step, self.settings.batch)
         generator = torch.Generator().manual_seed((settings.seed << 32) + self.step)
         value = self.loss(LatentPredictor(self.latent, settings.quantise), draw(pixels, generator))
         value.backward()  # type: ignore[no-untyped-call]
@@ -117,8 +118,7 @@ class Trainer:
             optimizer.zero_grad()
         self._average()
         self.step += 1
-        self.seconds += time.perf_counter() - start
-        return float(value.detach()), float(norm)
+        return {"loss": float(value.detach()), "gradient_norm": float(norm)}
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -128,14 +128,49 @@ class Trainer:
 
     def export(self) -> bytes:
         """The averaged network as a model file."""
-        facts = {"step": self.step, "seconds": self.seconds, "images": self.step * self.settings.batch}
+        facts = {"step": self.step, "seconds": self.seconds, "images": self.images}
         return model_file.export(self.averaged, name=self.settings.name, training=facts)
 
-    def evaluate(self, held_out: Tensor) -> Estimate:
-        """The bound, bits/dim, of images uint8 [N, 3, H, W] by the averaged network, exported: what bits back pays."""
+    def evaluate(self) -> dict[str, Any]:
+        estimate = self.bound()
+        error = estimate.standard_error
+        return {
+            "held_out": {"bound": round(estimate.mean, 4)},
+            "standard_error": None if error is None else round(error, 4),
+        }
+
+    def bound(self) -> Estimate:
+        """Of the held-out images by the averaged network, exported, bits/dim: what bits back pays."""
         model = model_file.parse(self.export(), "the network in training")
         levels, generator = coding_levels(self.settings.evaluate_levels), torch.Generator().manual_seed(0)
-        return evaluate_bound(model, held_out, levels, generator, prior_std=PRIOR_STD).total()
+        return evaluate_bound(model, self.held_out, levels, generator, prior_std=PRIOR_STD).total()
+
+
+    def state(self) -> State:
+        tensors = state.of_module(self.latent, "latent") | state.of_module(self.averaged, "averaged")
+        for number, optimizer in enumerate(self.optimizers):
+            tensors |= state.of_optimizer(optimizer, f"optimizer{number}")
+        return State(tensors, {"settings": asdict(self.settings), "step": self.step, "seconds": self.seconds})
+
+    def restore(self, saved: State) -> None:
+        """Raises LookupError, ValueError or RuntimeError where it is not the state of such a network."""
+        self.step, self.seconds = int(saved.facts["step"]), float(saved.facts["seconds"])
+        state.load_module(self.latent, "latent", saved.tensors)
+        state.load_module(self.averaged, "averaged", saved.tensors)
+        for number, optimizer in enumerate(self.optimizers):
+            state.load_optimizer(optimizer, f"optimizer{number}", saved.tensors)
+
+    def files(self) -> dict[str, bytes]:
+        return {MODEL: self.export()}
+
+
+def averaged_network(folder: Path) -> LatentNetwork:
+    """The averaged network of a run. Raises TrainingError."""
+    settings, saved = run.saved_settings(folder, Settings), state.read(folder)
+    latent = LatentNetwork(settings.architecture)
+    with state.is_state(folder):
+        state.load_module(latent, "averaged", saved.tensors)
+    return latent
 
 
 def split(settings: Settings) -> tuple[Mixture, Tensor]:
@@ -146,7 +181,9 @@ def split(settings: Settings) -> tuple[Mixture, Tensor]:
     """
     if settings.crop % MULTIPLE:
         raise TrainingError(f"crops of {settings.crop} pixels: --crop must be a multiple of {MULTIPLE}")
-    sources = (settings.data,) if isinstance(settings.data, str) else settings.data
+    if not settings.data:
+        raise TrainingError("no training images: name a folder, an array or a CIFAR-10 root with --data")
+    sources = settings.data
     sets = [load_images(source) for source in sources]
     if settings.validate is None and len(sets[0]) <= settings.hold_out:
         raise TrainingError(
@@ -170,68 +207,22 @@ def _fitting(images: list[Pixels]) -> int:
     return max(side // MULTIPLE, 1) * MULTIPLE
 
 
-def train(settings: Settings, *, resume: bool = False, compiled: bool = True) -> Trainer:
-    """Train until the run's steps or hours are spent; state, model and log.jsonl go to `out` every few minutes.
+def train(
+    settings: Settings, out: Path, say: Say = print, *, resume: bool = False, chosen: Collection[str] = (),
+    evaluate_minutes: float = 10.0, compiled: bool = True,
+) -> tuple[Trainer, bool]:  # fmt: skip
+    """Train until the run's steps or hours are spent, or SIGTERM; the trainer, and whether it is done.
+
+    `out` gets the state, a log, and the averaged network as a model. With `resume`, a run that `out` holds goes on with
+    its own settings; those that are named in `chosen` must be the same, except for `CHANGES`.
 
     Raises TrainingError when the data or the saved state cannot be used, or `out` holds a run and `resume` is off.
     """
-    out = Path(settings.out)
-    if state.exists(out) and not resume:
-        raise TrainingError(f"{out}: holds a training run already; go on with --resume, or choose another folder")
+    settings, resumes = run.settings_of(out, settings, resume=resume, chosen=chosen, changes=CHANGES)
     crops, held_out = split(settings)
-    out.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(settings, compiled=compiled)
-    if resume and state.exists(out):
-        state.load(out, trainer)
-    with (out / "log.jsonl").open("a") as log:
-        _log(log, {"settings": json.loads(json.dumps(asdict(settings))), "step": trainer.step})
-        for record in _steps(trainer, crops, held_out):
-            _log(log, record)
-            if "held_out" in record:
-                state.save(out, trainer)
-                write_file(out / MODEL, trainer.export())
-    return trainer
-
-
-def _log(log: Any, record: dict[str, Any]) -> None:
-    log.write(json.dumps(record) + "\n")
-    log.flush()
-
-
-def _steps(trainer: Trainer, crops: Mixture, held_out: Tensor) -> Iterator[dict[str, Any]]:
-    """Train, yielding a record every 50 steps and, with held-out rates, every few minutes and at the end."""
-    settings, losses = trainer.settings, []
-    evaluated = trainer.seconds
-    with tqdm(total=1000, initial=round(1000 * trainer.progress()), unit="permille", disable=None) as bar:
-        while trainer.progress() < 1:
-            value, norm = trainer.update(crops.batch(trainer.step, settings.batch))
-            if not math.isfinite(value):
-                raise TrainingError(
-                    f"the loss is {value} after {trainer.step} steps: go back to the last save (--resume)"
-                )
-            losses.append(value)
-            bar.update(round(1000 * trainer.progress()) - bar.n)
-            if trainer.step % 50 == 0:
-                yield _record(trainer, losses, norm)
-                losses = []
-            if trainer.seconds - evaluated > 60 * settings.evaluate_minutes:
-                evaluated = trainer.seconds
-                yield _record(trainer, losses, norm) | _held_out(trainer, held_out)
-        yield _record(trainer, losses, 0.0) | _held_out(trainer, held_out)
-
-
-def _held_out(trainer: Trainer, images: Tensor) -> dict[str, Any]:
-    return {"held_out": {key: value and round(value, 4) for key, value in trainer.evaluate(images)._asdict().items()}}
-
-
-def _record(trainer: Trainer, losses: list[float], norm: float) -> dict[str, Any]:
-    mean = sum(losses) / len(losses) if losses else None
-    images = trainer.step * trainer.settings.batch
-    return {
-        "step": trainer.step,
-        "images": images,
-        "seconds": round(trainer.seconds, 1),
-        "images_per_second": round(images / max(trainer.seconds, 1e-9), 1),
-        "loss": None if mean is None else round(mean, 4),
-        "gradient_norm": round(norm, 4),
-    }
+    trainer = Trainer(settings, crops, held_out, compiled=compiled)
+    if resumes:
+        saved = state.read(out)
+        with state.is_state(out):
+            trainer.restore(saved)
+    return trainer, run.run(trainer, out, say, evaluate_minutes=evaluate_minutes)

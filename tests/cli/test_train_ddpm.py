@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ddpmcodec.networks import pretrained
-from ddpmcodec.training import ddpm_trainer
+from ddpmcodec.training import ddpm_trainer, run
 
 Ddpm = Callable[..., Any]  # conftest.Ddpm
 SMALL = ("--channels", 8, "--size", 8, "--batch", 2, "--steps", 1, "--timesteps", 20)
@@ -91,7 +91,7 @@ def test_sizes_and_rates_are_those_of_the_paper_for_each_network(
     """arXiv 2006.11239, appendix B."""
     seen = []
 
-    def interrupted(settings: ddpm_trainer.Settings, *, resume: bool) -> None:
+    def interrupted(settings: ddpm_trainer.Settings, *_: Any, **how: Any) -> None:
         seen.append(settings)
         raise KeyboardInterrupt
 
@@ -104,13 +104,14 @@ def test_sizes_and_rates_are_those_of_the_paper_for_each_network(
 def test_an_interrupted_run_says_what_is_kept(
     data: Path, run_folder: Path, ddpm: Ddpm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arguments = ("train-ddpm", "--data", data, "--out", run_folder, *SMALL, "--steps", 4, "--save-every", 2)
+    monkeypatch.setattr(run, "FIRST_SAVE_SECONDS", 0.0)
+    arguments = ("train-ddpm", "--data", data, "--out", run_folder, *SMALL, "--steps", 4)
     update, last = ddpm_trainer.Trainer.update, 0
 
-    def interrupted(trainer: ddpm_trainer.Trainer, pixels: Any) -> tuple[float, float]:
+    def interrupted(trainer: ddpm_trainer.Trainer) -> dict[str, float]:
         if trainer.step == last:
             raise KeyboardInterrupt
-        return update(trainer, pixels)
+        return update(trainer)
 
     monkeypatch.setattr(ddpm_trainer.Trainer, "update", interrupted)
     ended = ddpm(*arguments)

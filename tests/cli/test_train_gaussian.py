@@ -113,7 +113,7 @@ def test_what_is_no_training_state_is_named(folder: Path, tmp_path: Path, ddpm: 
     (tmp_path / "state.safetensors").write_text("no state")
     ended = ddpm("train-gaussian", "--data", folder / "data", "--out", tmp_path, *SMALL, "--resume")
     assert ended.code == 1
-    assert ended.stderr.startswith(f"ddpmcodec: {tmp_path / 'state.safetensors'}: not a training state (")
+    assert ended.stderr.startswith(f"ddpmcodec: {tmp_path / 'state.safetensors'}: not the state of such a run (")
 
 
 def test_an_interrupted_run_says_that_nothing_was_saved(

@@ -1,4 +1,4 @@
-"""What a run trains and evaluates on, and what a resumed run takes over."""
+"""Runs of a context model: what a resumed one takes over."""
 
 from __future__ import annotations
 
@@ -7,114 +7,44 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from ddpmcodec.errors import TrainingError
-from ddpmcodec.networks.context.window import INPUTS
-from ddpmcodec.training import context_run
-from ddpmcodec.training.context_run import Settings, Source, crops_of, first_networks, held_out_batches, image_sets
+from ddpmcodec.training.context_run import train
+from ddpmcodec.training.context_trainer import ContextTrainer, Settings
+from ddpmcodec.training.run import saved_settings
 
-
-def images(count: int, side: int, seed: int = 0) -> list[np.ndarray]:
-    return list(np.random.default_rng(seed).integers(0, 256, (count, side, side, 3), dtype=np.uint8))
+SMALL = {"width": 32, "depth": 1, "hold_out": 4, "crop": 16, "batch": 4, "seed": 2}
 
 
 @pytest.fixture
 def arrays(tmp_path: Path) -> tuple[str, str]:
     """Ten images of 16 x 16 pixels, and three of 12 x 12."""
     for name, (count, side) in {"a": (10, 16), "b": (3, 12)}.items():
-        np.save(tmp_path / f"{name}.npy", np.stack(images(count, side)))
+        pixels = np.random.default_rng(count).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
+        np.save(tmp_path / f"{name}.npy", pixels)
     return str(tmp_path / "a.npy"), str(tmp_path / "b.npy")
 
 
-def test_the_last_images_are_held_out_of_every_set_that_has_more(arrays: tuple[str, str]) -> None:
-    sets, held_out = image_sets(Settings(arrays, hold_out=4))
-    assert [len(found) for found in sets] == [6, 3]
-    assert np.array_equal(held_out, images(10, 16)[6:])
-
-
-def test_with_images_to_validate_on_none_is_held_out(arrays: tuple[str, str]) -> None:
-    sets, held_out = image_sets(Settings(arrays[:1], validate=arrays[1]))
-    assert ([len(found) for found in sets], len(held_out)) == ([10], 3)
-
-
-@pytest.mark.parametrize("hold_out", [0, 10, 11])
-def test_something_must_be_left(arrays: tuple[str, str], hold_out: int) -> None:
-    with pytest.raises(TrainingError, match=f"10 images, of which --hold-out keeps {hold_out}"):
-        image_sets(Settings(arrays, hold_out=hold_out))
-
-
-def test_crops_are_as_large_as_the_images_of_a_set_allow() -> None:
-    crops = crops_of([images(3, 40), images(3, 16)], 32, 0, camera=0.5)
-    assert [(part.size, part.camera) for part in crops.parts] == [(32, 0.5), (16, 0.0)]
-
-
-def test_too_small_images_are_refused() -> None:
-    with pytest.raises(TrainingError, match="no training image is at least 8x8"):
-        crops_of([images(3, 7)], 32, 0)
-
-
-def test_a_source_goes_on_where_another_one_ended() -> None:
-    sources = [Source(crops_of([images(9, 16)], 16, 3), 3, 1 << 10) for _ in range(2)]
-    first = [sources[0]() for _ in range(4)]
-    sources[1].number = 2
-    assert first[0].shape == (4, 16, 16, 3)
-    assert np.array_equal(sources[1](), first[2])
-    assert np.array_equal(sources[1](), first[3])
-
-
-def test_some_images_are_grey(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(context_run, "GREY_SHARE", 0.25)
-    found = Source(crops_of([images(400, 8)], 8, 0), 0, 400 * 64)()
-    grey = (found == found[..., :1]).all((1, 2, 3))
-    assert 60 < grey.sum() < 140
-
-
-def test_held_out_images_of_one_size_are_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    batches = held_out_batches([*images(2, 150), *images(3, 20), *images(1, 200)])
-    assert [batch.shape for batch in batches] == [(3, 128, 128, 3), (3, 20, 20, 3)]
-    monkeypatch.setattr(context_run, "HELD_OUT_PIXELS", 1000)
-    assert [batch.shape for batch in held_out_batches(images(9, 20))] == [(3, 20, 20, 3)]
-
-
-def test_a_run_begins_with_a_model_that_grows(context_path: Path) -> None:
-    rows, situations = torch.full((5, INPUTS), 130, dtype=torch.uint8), torch.arange(5)
-    plain = first_networks(Settings(("x",), start=str(context_path)))
-    wider = first_networks(Settings(("x",), start=str(context_path), width=208, depth=4))
-    for own, grew in zip(plain, wider, strict=True):
-        assert grew.shape == (208, 4)
-        assert torch.equal(own(rows, situations), grew(rows, situations))
-
-
-def test_a_shape_that_networks_cannot_have_is_refused(context_path: Path) -> None:
-    with pytest.raises(TrainingError, match="200 wide with 3 blocks: give a --width that is a multiple of 16 up"):
-        first_networks(Settings(("x",), width=200))
-    with pytest.raises(TrainingError, match="its networks are 192 wide with 3 blocks: give a --width and a"):
-        first_networks(Settings(("x",), start=str(context_path), width=96))
-
-
-def test_adaptation_images_are_large_and_not_more_than_there_are() -> None:
-    found = context_run._adaptation_images([images(5, 20), images(2, 12)])
-    assert {image.shape for image in found} <= {(20, 20, 3), (12, 12, 3)}
-    assert 7 <= len(found) <= 9
+@pytest.fixture(autouse=True)
+def by_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs of two steps an hour, however slow the machine is."""
+    monkeypatch.setattr(ContextTrainer, "progress", lambda self: min(1.0, self.step / (2 * self.settings.hours)))
 
 
 @pytest.fixture
 def run(arrays: tuple[str, str], tmp_path: Path) -> Path:
-    settings = Settings(arrays, hold_out=4, hours=1e-6, crop=16, batch=4, seed=2)
-    context_run.train(settings, tmp_path / "run", print, compiled=False)
+    settings = Settings(arrays, hours=1.0, **SMALL)
+    train(settings, tmp_path / "run", print, compiled=False)
     return tmp_path / "run"
 
 
 def test_a_resumed_run_keeps_its_settings(run: Path, arrays: tuple[str, str]) -> None:
-    saved = context_run.saved_settings(run)
-    assert saved == Settings(arrays, hold_out=4, hours=1e-6, crop=16, batch=4, seed=2)
-    trainer, done = context_run.train(
-        Settings((), hours=2e-4), run, print, resume=True, chosen=["hours"], compiled=False
-    )
+    saved = saved_settings(run, Settings)
+    assert saved == Settings(arrays, hours=1.0, **SMALL)
+    trainer, done = train(Settings((), hours=2.0), run, print, resume=True, chosen=["hours"], compiled=False)
     assert done
-    assert (trainer.batch, trainer.seconds >= 3600 * 2e-4) == (4, True)
-    assert context_run.saved_settings(run).hours == 2e-4
+    assert (trainer.settings.batch, trainer.step) == (4, 4)
+    assert saved_settings(run, Settings).hours == 2.0
 
 
 @pytest.mark.parametrize(
@@ -128,10 +58,6 @@ def test_a_resumed_run_keeps_its_settings(run: Path, arrays: tuple[str, str]) ->
 )
 def test_other_settings_are_refused(run: Path, changed: dict[str, Any], said: str) -> None:
     with pytest.raises(TrainingError, match=said):
-        context_run.train(Settings(**{"data": ()} | changed), run, print, resume=True, chosen=list(changed))
+        train(Settings(**{"data": ()} | changed), run, print, resume=True, chosen=list(changed))
 
 
-def test_a_state_without_settings_is_refused(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(context_run.context_trainer, "read_facts", lambda path: {"taken": 3})
-    with pytest.raises(TrainingError, match=r"state.safetensors: does not say how its run was started"):
-        context_run.saved_settings(run)

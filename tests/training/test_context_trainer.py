@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,16 @@ import torch
 from ddpmcodec.coding_schedule import SCHEDULES, STEPS
 from ddpmcodec.errors import TrainingError
 from ddpmcodec.networks.context.shape import BAND_KINDS
-from ddpmcodec.training import context_trainer
-from ddpmcodec.training.context_trainer import (
-    TURNS,
-    ContextTrainer,
-    read_facts,
-    read_networks,
-    read_state,
-    train,
-    write_state,
-)
-from ddpmcodec.training.positions import Pool
+from ddpmcodec.networks.context.window import INPUTS
+from ddpmcodec.training import context_trainer, state
+from ddpmcodec.training.context_trainer import TURNS, ContextTrainer, Settings, first_networks, networks_of
+
+SETTINGS = Settings(("x",), width=32, depth=2, batch=128)
+
+
+@pytest.fixture(autouse=True)
+def small_reservoirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(context_trainer, "CAPACITY", 4000)
 
 
 def smooth(count: int, side: int = 32, seed: int = 0) -> np.ndarray:
@@ -35,16 +35,18 @@ def smooth(count: int, side: int = 32, seed: int = 0) -> np.ndarray:
     return np.clip(plane + noise, 0, 255).astype(np.uint8)
 
 
-def trainer_of(seed: int = 0) -> ContextTrainer:
-    torch.manual_seed(seed)
-    state = {"calls": 0}
+class Slopes:
+    """Batches of smooth images without end."""
 
-    def source() -> np.ndarray:
-        state["calls"] += 1
-        return smooth(4, seed=state["calls"])
+    number = 0
 
-    pool = Pool(source, shares={"short": 0.2, "long": 0.1}, capacity=4000, uses=4.0)
-    return ContextTrainer(pool, batch=128, compiled=False)
+    def __call__(self) -> np.ndarray:
+        self.number += 1
+        return smooth(4, seed=self.number)
+
+
+def trainer_of(held_out: Any = (), **changed: Any) -> ContextTrainer:
+    return ContextTrainer(replace(SETTINGS, **changed), Slopes(), held_out, compiled=False)
 
 
 def parameters(trainer: ContextTrainer) -> list[torch.Tensor]:
@@ -53,27 +55,32 @@ def parameters(trainer: ContextTrainer) -> list[torch.Tensor]:
 
 def test_networks_take_turns_and_learn() -> None:
     trainer, held_out = trainer_of(), [smooth(2, seed=99)]
-    before = sum(trainer.evaluate(held_out))
-    kinds = [trainer.update(0.0)[0] for _ in range(5 * len(TURNS))]
+    before = sum(trainer.code_length(held_out))
+    found = [trainer.update() for _ in range(5 * len(TURNS))]
+    kinds = [int(key.removeprefix("loss_")) - 1 for losses in found for key in losses if key != "loss"]
     assert kinds == 5 * list(TURNS)
     assert set(kinds) == set(range(BAND_KINDS))
-    assert sum(trainer.evaluate(held_out)) < 0.8 * before
-    assert trainer.taken == len(kinds)
+    assert sum(trainer.code_length(held_out)) < 0.8 * before
+    assert (trainer.step, trainer.images) == (len(kinds), 4 * trainer.source.number)
 
 
 def test_every_step_of_every_schedule_is_evaluated() -> None:
-    costs = trainer_of().evaluate([smooth(1), smooth(1, side=24)])
-    assert len(costs) == len(STEPS)
-    assert all(cost > 0 for cost in costs)
+    found = trainer_of([smooth(1), smooth(1, side=24)]).evaluate()
+    assert set(found["held_out"]) == set(SCHEDULES)
+    assert len(found["steps"]) == len(STEPS)
+    assert all(cost > 0 for cost in found["steps"])
+    assert trainer_of().evaluate() == {}
 
 
 def test_rates_fall_to_nothing() -> None:
-    trainer = trainer_of()
+    trainer = trainer_of(hours=1.0)
     for _ in range(2 * len(TURNS)):
-        trainer.update(0.0)
+        trainer.update()
     before = parameters(trainer)
+    trainer.seconds = 3600.0
+    assert trainer.progress() == 1
     for _ in range(len(TURNS)):
-        trainer.update(1.0)
+        trainer.update()
     for a, b in zip(before, parameters(trainer), strict=True):
         assert torch.equal(a, b)
 
@@ -82,80 +89,35 @@ def test_rates_fall_to_nothing() -> None:
 
 
 def test_a_state_goes_on_where_it_was(tmp_path: Path) -> None:
-    trainer = trainer_of()
+    trainer, other = trainer_of(), trainer_of(seed=1)
     for _ in range(9):
-        trainer.update(0.0)
+        trainer.update()
     trainer.seconds = 12.5
-    write_state(tmp_path / "state", trainer, {"name": "x"})
-    other = trainer_of(seed=1)
-    read_state(tmp_path / "state", other)
-    assert (other.taken, other.seconds, other.pool.images) == (trainer.taken, 12.5, trainer.pool.images)
+    state.write(tmp_path, trainer.state())
+    other.restore(state.read(tmp_path))
+    assert (other.step, other.seconds, other.images) == (9, 12.5, trainer.images)
+    assert other.source.number == trainer.source.number
     assert all(torch.equal(a, b) for a, b in zip(parameters(trainer), parameters(other), strict=True))
     other.pool = trainer.pool
     saved = trainer.pool.rng.bit_generator.state, trainer.pool.due[:]
-    first = trainer.update(0.3)
+    first = trainer.update()
     trainer.pool.rng.bit_generator.state, trainer.pool.due[:] = saved
-    assert other.update(0.3) == first
+    assert other.update() == first
     assert all(torch.equal(a, b) for a, b in zip(parameters(trainer), parameters(other), strict=True))
 
 
-def test_a_state_tells_its_facts_and_networks(tmp_path: Path) -> None:
+def test_a_state_has_the_networks() -> None:
     trainer = trainer_of()
-    trainer.update(0.0)
-    write_state(tmp_path / "state", trainer, {"name": "x", "rate": 0.5})
-    facts = read_facts(tmp_path / "state")
-    assert (facts["name"], facts["rate"], facts["taken"]) == ("x", 0.5, 1)
-    for own, read in zip(trainer.networks, read_networks(tmp_path / "state"), strict=True):
+    trainer.update()
+    for own, read in zip(trainer.networks, networks_of(trainer.state(), Path("run")), strict=True):
+        assert read.shape == (32, 2)
         assert all(torch.equal(a, b) for a, b in zip(own.parameters(), read.parameters(), strict=True))
 
 
-@pytest.mark.parametrize("content", [b"", b"no state", None])
-def test_what_is_no_state_is_refused(tmp_path: Path, content: bytes | None) -> None:
-    path = tmp_path / "state"
-    if content is not None:
-        path.write_bytes(content)
-    for read in (read_facts, read_networks, lambda p: read_state(p, trainer_of())):
-        with pytest.raises(TrainingError, match=r"state: not the state of a training run \(.*: name a folder that"):
-            read(path)
-
-
-def test_a_state_of_other_networks_is_refused(tmp_path: Path) -> None:
-    from safetensors.torch import save
-
-    tensors = {f"band{k}.weights.enter": torch.zeros(3, 3) for k in range(3)}
-    facts = '{"taken": 1, "seconds": 2.0, "images": 3}'
-    (tmp_path / "state").write_bytes(save(tensors, metadata={"ddpmcodec": facts}))
-    with pytest.raises(TrainingError, match="not the state of a training run"):
-        read_state(tmp_path / "state", trainer_of())
-
-
-# --- a run
-
-
-def test_a_run_logs_evaluates_and_saves(tmp_path: Path) -> None:
-    trainer, log = trainer_of(), list[dict[str, Any]]()
-    train(trainer, 1e-4, [smooth(1)], log.append, tmp_path / "state", facts=lambda: {"by": "test"})
-    last = log[-1]
-    assert last["step"] == trainer.taken > 0
-    assert last["done"] == 1.0
-    assert set(last["held_out"]) == set(SCHEDULES)
-    assert len(last["steps"]) == len(STEPS)
-    assert read_facts(tmp_path / "state")["by"] == "test"
-    assert trainer.seconds >= 0.36
-
-
-def test_a_run_stops_when_it_is_told_to(tmp_path: Path) -> None:
-    trainer = trainer_of()
-    train(trainer, 1.0, [], lambda _: None, tmp_path / "state", stop=lambda: trainer.taken == 3)
-    assert read_facts(tmp_path / "state")["taken"] == 3
-
-
-def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    trainer = trainer_of()
-    monkeypatch.setattr(trainer, "update", lambda done: (0, float("nan")))
-    with pytest.raises(TrainingError, match="the loss is nan after 0 steps: go back to the last save"):
-        train(trainer, 1.0, [], lambda _: None, tmp_path / "state")
-    assert not (tmp_path / "state").exists()
+def test_the_state_of_another_run_has_none(tmp_path: Path) -> None:
+    other = state.State({"network.enter": torch.zeros(3)}, {"step": 1})
+    with pytest.raises(TrainingError, match=r"run/state.safetensors: not the state of such a run \(.*: name a folder"):
+        networks_of(other, Path("run"))
 
 
 def test_the_first_scales_are_those_of_what_is_coded() -> None:
@@ -169,3 +131,30 @@ def test_the_first_scales_are_those_of_what_is_coded() -> None:
     sizes = torch.stack([middle[0, positions.situation == s].mean() for s in chosen])
     order = torch.argsort(sizes)
     assert (torch.diff(scales[chosen, 0][order]) >= -1e-5).all()
+
+
+# --- what networks begin as
+
+
+def test_a_run_begins_with_a_model_that_grows(context_path: Path) -> None:
+    rows, situations = torch.full((5, INPUTS), 130, dtype=torch.uint8), torch.arange(5)
+    plain = first_networks(Settings(("x",), start=str(context_path)))
+    wider = first_networks(Settings(("x",), start=str(context_path), width=208, depth=4))
+    for own, grew in zip(plain, wider, strict=True):
+        assert grew.shape == (208, 4)
+        assert torch.equal(own(rows, situations), grew(rows, situations))
+
+
+def test_a_shape_that_networks_cannot_have_is_refused(context_path: Path) -> None:
+    with pytest.raises(TrainingError, match="200 wide with 3 blocks: give a --width that is a multiple of 16 up"):
+        first_networks(Settings(("x",), width=200))
+    with pytest.raises(TrainingError, match="its networks are 192 wide with 3 blocks: give a --width and a"):
+        first_networks(Settings(("x",), start=str(context_path), width=96))
+
+
+def test_a_run_begins_with_the_networks_of_another(tmp_path: Path) -> None:
+    trainer = trainer_of()
+    state.write(tmp_path, trainer.state())
+    for own, read in zip(trainer.networks, first_networks(replace(SETTINGS, start=str(tmp_path))), strict=True):
+        rows, situations = torch.full((5, INPUTS), 131, dtype=torch.uint8), torch.arange(5)
+        assert torch.equal(own(rows, situations), read(rows, situations))

@@ -21,7 +21,7 @@ from ddpmcodec.errors import TrainingError
 from ddpmcodec.networks import pretrained
 from ddpmcodec.networks.unet import UNetConfig
 from ddpmcodec.schedule import cosine, ddpm_linear
-from ddpmcodec.training import ddpm_state, ddpm_trainer
+from ddpmcodec.training import run, state
 from ddpmcodec.training.data import Crops, load_images
 from ddpmcodec.training.ddpm_objective import losses, noisy_batch
 from ddpmcodec.training.ddpm_trainer import CHECKPOINT, Processes, Settings, Trainer, processes, train
@@ -31,26 +31,41 @@ ALONE = Processes(0, 1, torch.device("cpu"))
 
 
 @pytest.fixture
-def settings(pictures: Path, tmp_path: Path) -> Settings:
-    """Four steps, with dropout, saved after every second."""
-    out = str(tmp_path / "run")
-    return Settings(str(pictures), out, NETWORK, T=50, steps=4, batch=5, size=8, warmup=3, seed=11, save_every=2)
+def settings(pictures: Path) -> Settings:
+    """Four steps, with dropout."""
+    return Settings((str(pictures),), NETWORK, T=50, steps=4, batch=5, size=8, warmup=3, seed=11)
 
 
-def pixels(settings: Settings, step: int = 0) -> Tensor:
-    return Crops(load_images(settings.data), settings.size, settings.seed).batch(step, settings.batch)
+@pytest.fixture
+def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a run that saves after every step."""
+    monkeypatch.setattr(run, "FIRST_SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(run, "SAVE_SECONDS", 0.0)
+    return tmp_path / "run"
 
 
-def whole_state(folder: str) -> dict[str, Tensor]:
-    return load_file(Path(folder) / ddpm_state.FILE)
+def crops_of(settings: Settings) -> Crops:
+    return Crops(load_images(settings.data[0]), settings.size, settings.seed)
+
+
+def alone(settings: Settings) -> Trainer:
+    return Trainer(settings, crops_of(settings), ALONE)
+
+
+def start(settings: Settings, out: Path, **how: Any) -> Trainer:
+    return train(settings, out, lambda _: None, **how)[0]
+
+
+def whole_state(out: Path) -> dict[str, Tensor]:
+    return load_file(out / state.FILE)
 
 
 def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     return one.keys() == other.keys() and all(tensor.equal(other[name]) for name, tensor in one.items())
 
 
-def records(settings: Settings) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in Path(settings.out, "log.jsonl").read_text().splitlines()]
+def records(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / run.LOG).read_text().splitlines()]
 
 
 # --- learning
@@ -60,78 +75,78 @@ def records(settings: Settings) -> list[dict[str, Any]]:
 def test_training_lowers_the_loss(settings: Settings, objective: Any) -> None:
     network = replace(NETWORK, dropout=0.0, learned_variance=objective == "hybrid")
     settings = replace(settings, network=network, objective=objective, rate=1e-2)
-    trainer = Trainer(settings, ALONE)
-    held = noisy_batch(torch.cat([pixels(settings, step) for step in range(100, 104)]), settings.T, (99,))
+    trainer = alone(settings)
+    crops = crops_of(settings)
+    held = noisy_batch(torch.cat([crops.batch(step, settings.batch) for step in range(100, 104)]), settings.T, (99,))
 
     def loss() -> float:
         with torch.no_grad():
             return float(losses(objective, trainer.network, trainer.process, held).mean())
 
     before = loss()
-    for step in range(20):
-        trainer.update(pixels(settings, step))
+    for _ in range(20):
+        trainer.update()
     assert loss() < 0.8 * before
 
 
 def test_the_loss_and_the_gradient_are_those_of_the_objective(settings: Settings) -> None:
     settings = replace(settings, network=replace(NETWORK, dropout=0.0))
-    trainer = Trainer(settings, ALONE)
-    batch = noisy_batch(pixels(settings), settings.T, (settings.seed, 0))
+    trainer = alone(settings)
+    batch = noisy_batch(crops_of(settings).batch(0, settings.batch), settings.T, (settings.seed, 0))
     expected = losses("simple", trainer.network, trainer.process, batch).mean()
     gradients = torch.autograd.grad(expected, list(trainer.network.parameters()), allow_unused=True)
     norm = torch.cat([gradient.flatten() for gradient in gradients if gradient is not None]).norm()
-    assert trainer.update(pixels(settings)) == pytest.approx((expected.item(), norm.item()), rel=1e-5)
+    assert trainer.update() == pytest.approx({"loss": expected.item(), "gradient_norm": norm.item()}, rel=1e-5)
 
 
 def test_the_rate_rises_and_stays(settings: Settings) -> None:
-    trainer, rates = Trainer(settings, ALONE), []
-    for step in range(5):
-        trainer.update(pixels(settings, step))
+    trainer, rates = alone(settings), []
+    for _ in range(5):
+        trainer.update()
         rates.append(trainer.optimizer.param_groups[0]["lr"])
     assert rates == pytest.approx([settings.rate / 3, settings.rate * 2 / 3, *[settings.rate] * 3])
 
 
 def test_the_first_step_of_adam_is_as_long_as_the_rate(settings: Settings) -> None:
-    trainer = Trainer(replace(settings, warmup=1), ALONE)
+    trainer = alone(replace(settings, warmup=1))
     before = trainer.network.conv_out.bias.detach().clone()
-    trainer.update(pixels(settings))
+    trainer.update()
     moved = (trainer.network.conv_out.bias.detach() - before).abs()
     torch.testing.assert_close(moved, torch.full_like(moved, settings.rate), rtol=1e-3, atol=0)
 
 
 def test_gradients_are_clipped(settings: Settings) -> None:
-    trainer = Trainer(replace(settings, clip=1e-9), ALONE)
-    _, norm = trainer.update(pixels(settings))
-    assert norm > 0.01
+    trainer = alone(replace(settings, clip=1e-9))
+    assert trainer.update()["gradient_norm"] > 0.01
     moments = torch.cat([state["exp_avg"].flatten() for state in trainer.optimizer.state.values()])
     assert moments.norm().item() == pytest.approx(0.1 * 1e-9, rel=1e-3)
 
 
 @pytest.mark.parametrize(("step", "decay"), [(0, 0.1), (8, 0.5), (100_000, 0.9999)])
 def test_the_average_is_short_at_first(settings: Settings, step: int, decay: float) -> None:
-    trainer = Trainer(settings, ALONE)
+    trainer = alone(settings)
     trainer.step = step
     with torch.no_grad():
         trainer.averaged.conv_out.bias.fill_(1.0)
-    trainer.update(pixels(settings))
+    trainer.update()
     expected = decay + (1 - decay) * trainer.network.conv_out.bias
     torch.testing.assert_close(trainer.averaged.conv_out.bias, expected.detach())
 
 
 def test_the_average_starts_as_the_network_and_drops_nothing_out(settings: Settings) -> None:
-    trainer = Trainer(settings, ALONE)
+    trainer = alone(settings)
     assert same(trainer.network.state_dict(), trainer.averaged.state_dict())
     assert (trainer.network.training, trainer.averaged.training) == (True, False)
     assert not any(p.requires_grad for p in trainer.averaged.parameters())
 
 
 def test_a_loss_that_is_no_number_changes_nothing(settings: Settings) -> None:
-    trainer = Trainer(settings, ALONE)
+    trainer = alone(settings)
     with torch.no_grad():
         trainer.network.conv_out.bias[0] = float("inf")
     before = {name: tensor.clone() for name, tensor in trainer.network.state_dict().items()}
     with pytest.raises(TrainingError, match=r"the loss is inf after 0 steps: go back to the last save \(--resume\)"):
-        trainer.update(pixels(settings))
+        trainer.update()
     assert same(trainer.network.state_dict(), before)
     assert all(tensor.isfinite().all() for tensor in trainer.averaged.state_dict().values())
 
@@ -140,7 +155,7 @@ def test_a_loss_that_is_no_number_changes_nothing(settings: Settings) -> None:
 
 
 def test_the_default_run_is_the_papers() -> None:
-    settings = Settings("data", "out")
+    settings = Settings(("data",))
     assert (settings.rate, settings.warmup, settings.average, settings.clip) == (2e-4, 5000, 0.9999, 1.0)
     assert (settings.batch, settings.steps, settings.objective) == (128, 800_000, "simple")
     assert (settings.network.channels, settings.network.dropout) == (128, 0.1)
@@ -158,48 +173,32 @@ def test_the_default_run_is_the_papers() -> None:
         ({"size": 32}, "no training image is at least 32x32"),
     ],
 )
-def test_settings_that_contradict_each_other_are_named(settings: Settings, change: Any, message: str) -> None:
+def test_settings_that_contradict_each_other_are_named(
+    settings: Settings, out: Path, change: Any, message: str
+) -> None:
     with pytest.raises(TrainingError, match=message):
-        train(replace(settings, **change))
-    assert not Path(settings.out).exists()
+        start(replace(settings, **change), out)
+    assert not out.exists()
 
 
 # --- a run on disk
 
 
-def test_a_run_logs_what_it_does(settings: Settings) -> None:
-    train(settings)
-    first, *others = records(settings)
+def test_a_run_logs_what_it_does(settings: Settings, out: Path) -> None:
+    start(settings, out)
+    first, last = records(out)
     assert first["settings"]["network"]["channels"] == 8
-    assert (first["step"], first["processes"]) == (0, 1)
-    assert [(record["step"], record["images"], record["saved"]) for record in others] == [(2, 10, True), (4, 20, True)]
-    assert all(0 < record["loss"] < 2 and record["gradient_norm"] > 0 for record in others)
-    assert sorted(path.name for path in Path(settings.out).iterdir()) == [CHECKPOINT, "log.jsonl", ddpm_state.FILE]
-
-
-def test_every_fifty_steps_are_logged(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    def update(trainer: Trainer, _: Tensor) -> tuple[float, float]:
-        trainer.step += 1
-        return float(trainer.step), 0.25
-
-    monkeypatch.setattr(Trainer, "update", update)
-    train(replace(settings, steps=120, save_every=1000))
-    found = [(record["step"], record["loss"], record["saved"]) for record in records(settings)[1:]]
-    assert found == [(50, 25.5, False), (100, 75.5, False), (120, 110.5, True)]
-
-
-def test_slow_runs_are_saved_by_the_clock(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ddpm_trainer, "SAVE_SECONDS", 0)
-    train(replace(settings, save_every=1000))
-    assert [record["saved"] for record in records(settings)[1:]] == [True] * 4
+    assert (first["step"], last["step"], last["images"]) == (0, 4, 20)
+    assert 0 < last["loss"] < 2
+    assert last["gradient_norm"] > 0
+    assert sorted(path.name for path in out.iterdir()) == [CHECKPOINT, run.LOG, state.FILE]
 
 
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With dropout, whose masks are drawn anew in every step."""
-    whole = replace(settings, out=str(tmp_path / "whole"))
-    train(whole)
+    start(settings, tmp_path / "whole")
     batch = Crops.batch
 
     def killed(crops: Crops, step: int, count: int) -> Tensor:
@@ -209,80 +208,64 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(
 
     monkeypatch.setattr(Crops, "batch", killed)
     with pytest.raises(KeyboardInterrupt):
-        train(settings)
+        start(settings, out)
     monkeypatch.setattr(Crops, "batch", batch)
     torch.manual_seed(12345)
-    assert train(settings, resume=True).step == 4
-    assert same(whole_state(settings.out), whole_state(whole.out))
-    assert [record["step"] for record in records(settings)] == [0, 2, 2, 4]
+    assert start(settings, out, resume=True).step == 4
+    assert same(whole_state(out), whole_state(tmp_path / "whole"))
 
 
-def test_the_same_seed_gives_the_same_network(settings: Settings, tmp_path: Path) -> None:
-    folders = []
+def test_the_same_seed_gives_the_same_network(settings: Settings, out: Path) -> None:
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        folders.append(str(tmp_path / name))
-        train(replace(settings, steps=1, seed=seed, out=folders[-1]))
-    one, again, other = map(whole_state, folders)
+        start(replace(settings, steps=1, seed=seed), out / name)
+    one, again, other = (whole_state(out / name) for name in "abc")
     assert same(one, again)
     assert not one["network.conv_in.weight"].equal(other["network.conv_in.weight"])
 
 
-def test_a_finished_run_has_nothing_to_resume(settings: Settings) -> None:
-    train(settings)
-    before = whole_state(settings.out)
-    assert train(settings, resume=True).step == 4
-    assert same(whole_state(settings.out), before)
-
-
-def test_resuming_nothing_starts(settings: Settings) -> None:
-    assert train(replace(settings, steps=1), resume=True).step == 1
-
-
-def test_another_run_is_not_overwritten(settings: Settings) -> None:
-    train(replace(settings, steps=1))
-    before = Path(settings.out, ddpm_state.FILE).read_bytes()
-    with pytest.raises(
-        TrainingError, match="run: holds a training run already; go on with --resume, or choose another"
-    ):
-        train(settings)
-    assert Path(settings.out, ddpm_state.FILE).read_bytes() == before
+def test_a_finished_run_has_nothing_to_resume(settings: Settings, out: Path) -> None:
+    start(settings, out)
+    before = whole_state(out)
+    assert start(settings, out, resume=True).step == 4
+    assert same(whole_state(out), before)
 
 
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"network": replace(NETWORK, channels=12)}, "channels was 8, and is 12"),
-        ({"objective": "bound"}, "objective was simple, and is bound"),
-        ({"schedule": "cosine", "T": 60}, "schedule was linear, and is cosine; timesteps was 50, and is 60"),
+        ({"network": replace(NETWORK, channels=12)}, "--channels 8, not 12"),
+        ({"objective": "bound"}, "--objective simple, not bound"),
+        ({"schedule": "cosine"}, "--schedule linear, not cosine"),
+        ({"T": 60}, "--T 50, not 60"),
     ],
 )
 def test_another_network_or_objective_cannot_go_on_from_a_state(
-    settings: Settings, change: Any, complaint: str
+    settings: Settings, out: Path, change: Any, complaint: str
 ) -> None:
-    train(replace(settings, steps=1))
-    with pytest.raises(TrainingError, match=f"run: {complaint}: go on with the options of the run, or choose"):
-        train(replace(settings, **change), resume=True)
+    start(replace(settings, steps=1), out)
+    with pytest.raises(TrainingError, match=f"its run was started with {complaint}: leave"):
+        start(replace(settings, **change), out, resume=True, chosen=list(change))
 
 
 OTHER_STATE = save({"latent.enter": torch.zeros(1)}, metadata={"ddpmcodec": '{"architecture": {}, "step": 5}'})
 
 
 @pytest.mark.parametrize("content", [b"", b"hello world", OTHER_STATE], ids=["empty", "text", "of the exact network"])
-def test_what_is_no_state_is_named(settings: Settings, content: bytes) -> None:
-    Path(settings.out).mkdir()
-    Path(settings.out, ddpm_state.FILE).write_bytes(content)
-    with pytest.raises(TrainingError, match=r"state.safetensors: not a training state .* `ddpmcodec train-ddpm`\?"):
-        train(settings, resume=True)
+def test_what_is_no_state_is_named(settings: Settings, out: Path, content: bytes) -> None:
+    out.mkdir()
+    (out / state.FILE).write_bytes(content)
+    with pytest.raises(TrainingError, match=r"state.safetensors: not the state of such a run"):
+        start(settings, out, resume=True)
 
 
 # --- from a run to a network to code with
 
 
 @pytest.mark.parametrize(("objective", "variance"), [("simple", "large"), ("hybrid", "learned")])
-def test_the_averaged_network_is_what_is_saved(settings: Settings, objective: Any, variance: str) -> None:
+def test_the_averaged_network_is_what_is_saved(settings: Settings, out: Path, objective: Any, variance: str) -> None:
     network = replace(NETWORK, learned_variance=variance == "learned")
-    trainer = train(replace(settings, network=network, objective=objective, schedule="cosine"))
-    denoiser = pretrained.load(Path(settings.out, CHECKPOINT))
+    trainer = start(replace(settings, network=network, objective=objective, schedule="cosine"), out)
+    denoiser = pretrained.load(out / CHECKPOINT)
     assert same(denoiser.unet.state_dict(), trainer.averaged.state_dict())
     assert denoiser.unet.config == network
     assert denoiser.variance == variance
@@ -310,10 +293,10 @@ def test_without_torchrun_a_process_is_alone() -> None:
         assert not torch.distributed.is_initialized()
 
 
-def torchrun(settings: Settings, count: int) -> subprocess.CompletedProcess[str]:
+def torchrun(settings: Settings, out: Path, count: int) -> subprocess.CompletedProcess[str]:
     """`ddpmcodec train-ddpm` with the paper's multipliers, by so many processes."""
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", count, "-m"]
-    options: list[object] = ["--data", settings.data, "--out", settings.out, "--timesteps", settings.T]
+    options: list[object] = ["--data", settings.data[0], "--out", out, "--timesteps", settings.T]
     for name in ("steps", "batch", "size", "warmup", "seed", "objective", "rate"):
         options += [f"--{name}", getattr(settings, name)]
     options += ["--channels", settings.network.channels, "--dropout", settings.network.dropout]
@@ -322,24 +305,23 @@ def torchrun(settings: Settings, count: int) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=300)
 
 
-def test_two_processes_train_what_one_does(settings: Settings, tmp_path: Path) -> None:
+def test_two_processes_train_what_one_does(settings: Settings, out: Path, tmp_path: Path) -> None:
     """A batch of five, so that the shares differ; three steps of the hybrid objective without dropout."""
     network = UNetConfig(channels=8, groups=2, dropout=0.0, learned_variance=True)
-    one = replace(settings, network=network, objective="hybrid", steps=3, rate=2e-3, save_every=1000)
-    two = replace(one, out=str(tmp_path / "two"))
-    train(one)
-    ended = torchrun(two, 2)
+    one = replace(settings, network=network, objective="hybrid", steps=3, rate=2e-3)
+    two = tmp_path / "two"
+    start(one, out)
+    ended = torchrun(one, two, 2)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout == ""
-    assert ended.stderr.count(f"{two.out}: 3 steps, 15 images; the averaged network is") == 1
-    assert [record.get("processes") for record in records(two)] == [2, None]
-    state, expected = whole_state(two.out), whole_state(one.out)
-    assert state.keys() == expected.keys()
+    assert ended.stderr.count(f"{two}: 3 steps, 15 images; the averaged network is") == 1
+    found, expected = whole_state(two), whole_state(out)
+    assert found.keys() == expected.keys()
     for name, tensor in expected.items():
         torch.testing.assert_close(
-            state[name], tensor, rtol=1e-4, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}"
+            found[name], tensor, rtol=1e-4, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}"
         )
-    moved = state["network.conv_out.weight"].abs().max()
+    moved = found["network.conv_out.weight"].abs().max()
     assert moved > 1e-3  # from zero: far more than the tolerance, which is for Adam's quotients of small gradients
-    assert records(two)[-1]["loss"] == pytest.approx(records(one)[-1]["loss"], abs=2e-5)
-    assert np.isclose(records(two)[-1]["gradient_norm"], records(one)[-1]["gradient_norm"], rtol=1e-3)
+    assert records(two)[-1]["loss"] == pytest.approx(records(out)[-1]["loss"], abs=2e-5)
+    assert np.isclose(records(two)[-1]["gradient_norm"], records(out)[-1]["gradient_norm"], rtol=1e-3)

@@ -1,0 +1,257 @@
+"""The loop that all training runs share: step, log, evaluate, save, stop. And what a resumed run takes over.
+
+A trainer is a loss and its batches; this is everything else. A run lives in a folder: its state, `log.jsonl`, and
+what its trainer writes besides.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol, TextIO, TypeVar, get_type_hints
+
+from tqdm import tqdm
+
+from ddpmcodec.errors import TrainingError
+from ddpmcodec.files import write_file
+from ddpmcodec.training import state
+from ddpmcodec.training.state import State
+
+LOG = "log.jsonl"
+LOG_SECONDS, FIRST_SAVE_SECONDS, SAVE_SECONDS = 20.0, 45.0, 300.0  # of training
+PERMILLE = 1000
+
+Say = Callable[[object], object]
+S = TypeVar("S")
+
+
+class Trainer(Protocol):
+    """What a run needs of its trainer."""
+
+    step: int  # of the optimiser, taken so far
+    seconds: float  # of training so far; the run counts them
+
+    @property
+    def settings(self) -> Any: ...  # a dataclass of JSON values
+
+    @property
+    def images(self) -> int: ...  # seen so far
+
+    def progress(self) -> float: ...  # share of the run that is done, 0 to 1
+
+    def update(self) -> Mapping[str, float]: ...  # one step: 'loss', and what else to log the means of
+
+    def evaluate(self) -> Mapping[str, Any]: ...  # figures of held-out images: 'held_out', bits/dim by name; or none
+
+    def state(self) -> State: ...
+
+    def files(self) -> Mapping[str, bytes]: ...  # that every save writes besides
+
+
+def alone(stops: bool) -> bool:
+    """Whether all processes stop: there is one."""
+    return stops
+
+
+def run(
+    trainer: Trainer, out: Path, say: Say = print, *, evaluate_minutes: float = 5.0, writes: bool = True,
+    agree: Callable[[bool], bool] = alone,
+) -> bool:  # fmt: skip
+    """Train until the trainer's progress is 1, or SIGTERM; whether it is done. Saves at its end, and now and then.
+
+    writes: off in all processes of a run but one. agree: of many processes, whether any of them stops.
+
+    Raises TrainingError when the loss is no number.
+    """
+    with _termination() as stop:
+        if not writes:
+            return _follow(trainer, lambda: agree(stop()))
+        out.mkdir(parents=True, exist_ok=True)
+        with (out / LOG).open("a") as log, _bar(trainer) as bar:
+            records = _Records(trainer, log, say)
+            evaluates, saves = _Clock(trainer, 60 * evaluate_minutes), _Clock(trainer, SAVE_SECONDS, FIRST_SAVE_SECONDS)
+            while trainer.progress() < 1:
+                found = _update(trainer)
+                records.add(found)
+                _show(bar, trainer, found)
+                stopped, done = agree(stop()), trainer.progress() >= 1
+                if evaluates.rings() or done:
+                    records.write(trainer.evaluate())
+                else:
+                    records.write_now_and_then(at_once=stopped)
+                if saves.rings() or stopped or done:
+                    save(trainer, out)
+                if stopped and not done:
+                    return False
+    return True
+
+
+def _follow(trainer: Trainer, stops: Callable[[], bool]) -> bool:
+    """What processes do that write nothing."""
+    while trainer.progress() < 1:
+        _update(trainer)
+        if stops() and trainer.progress() < 1:
+            return False
+    return True
+
+
+def save(trainer: Trainer, out: Path) -> None:
+    """Raises OutputError."""
+    state.write(out, trainer.state())
+    for name, content in trainer.files().items():
+        write_file(out / name, content)
+
+
+def _update(trainer: Trainer) -> Mapping[str, float]:
+    start = time.perf_counter()
+    found = trainer.update()
+    trainer.seconds += time.perf_counter() - start
+    if not math.isfinite(found["loss"]):
+        raise TrainingError(
+            f"the loss is {found['loss']} after {trainer.step} steps: go back to the last save (--resume)"
+        )
+    return found
+
+
+class _Clock:
+    """Rings whenever so many seconds of training have gone by."""
+
+    def __init__(self, trainer: Trainer, seconds: float, first: float | None = None) -> None:
+        self.trainer, self.seconds = trainer, seconds
+        self.next = trainer.seconds + (seconds if first is None else first)
+
+    def rings(self) -> bool:
+        if self.trainer.seconds < self.next:
+            return False
+        self.next = self.trainer.seconds + self.seconds
+        return True
+
+
+class _Records:
+    """Lines of a run's log, whose figures are means since the line before."""
+
+    def __init__(self, trainer: Trainer, log: TextIO, say: Say) -> None:
+        self.trainer, self.log, self.say, self.clock = trainer, log, say, _Clock(trainer, LOG_SECONDS)
+        self.values = defaultdict[str, list[float]](list)
+        self._line({"settings": asdict(trainer.settings), "step": trainer.step})
+
+    def add(self, found: Mapping[str, float]) -> None:
+        for key, value in found.items():
+            self.values[key].append(value)
+
+    def write_now_and_then(self, *, at_once: bool = False) -> None:
+        if self.clock.rings() or at_once:
+            self.write({})
+
+    def write(self, figures: Mapping[str, Any]) -> None:
+        trainer = self.trainer
+        means = {key: float(f"{sum(values) / len(values):.5g}") for key, values in self.values.items()}
+        self.values.clear()
+        done = {
+            "step": trainer.step, "images": trainer.images, "seconds": round(trainer.seconds, 1),
+            "images_per_second": round(trainer.images / max(trainer.seconds, 1e-9), 1),
+            "done": round(trainer.progress(), 4),
+        }  # fmt: skip
+        self._line(done | means | dict(figures))
+        if "held_out" in figures:
+            rates = ", ".join(f"{name} {rate:.4f}" for name, rate in figures["held_out"].items())
+            self.say(f"{trainer.progress():.0%}, step {trainer.step}: {rates} bits/dim on held-out images")
+
+    def _line(self, facts: Mapping[str, Any]) -> None:
+        self.log.write(json.dumps(facts) + "\n")
+        self.log.flush()
+
+
+def _bar(trainer: Trainer) -> Any:
+    return tqdm(
+        total=PERMILLE, initial=round(PERMILLE * trainer.progress()), disable=None,  # shown on a terminal
+        bar_format="{percentage:3.0f}% |{bar}| {elapsed}, {remaining} left{postfix}",
+    )  # fmt: skip
+
+
+def _show(bar: Any, trainer: Trainer, found: Mapping[str, float]) -> None:
+    speed = trainer.images / max(trainer.seconds, 1e-9)
+    bar.set_postfix_str(f"step {trainer.step}, loss {found['loss']:.4f}, {speed:.1f} images/s", refresh=False)
+    bar.update(round(PERMILLE * trainer.progress()) - bar.n)
+
+
+@contextmanager
+def _termination() -> Iterator[Callable[[], bool]]:
+    """Whether SIGTERM came meanwhile. Signals can be caught in the main thread only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    came = threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: came.set())
+    try:
+        yield came.is_set
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+# --- resuming
+
+
+def settings_of(
+    out: Path, settings: S, *, resume: bool, chosen: Collection[str] = (), changes: Collection[str] = ()
+) -> tuple[S, bool]:
+    """The settings of the run in a folder, and whether there is a run to go on with.
+
+    A run that goes on has the settings that it was started with; those named in `chosen` must be the same, except for
+    `changes`, which are taken from `settings`. A folder without a run takes `settings` as they are.
+
+    Raises TrainingError when the folder holds a run and `resume` is off, or a chosen setting differs.
+    """
+    if not state.exists(out):
+        return settings, False
+    if not resume:
+        raise TrainingError(f"{out}: holds a training run already; go on with --resume, or choose another folder")
+    saved = saved_settings(out, type(settings))
+    for name in chosen:
+        if name not in changes:
+            _require_same(out, name, getattr(saved, name), getattr(settings, name))
+    taken = {name: getattr(settings, name) for name in chosen if name in changes}
+    return replace(saved, **taken), True  # type: ignore[type-var]
+
+
+def saved_settings(out: Path, kind: type[S]) -> S:
+    """What the run of a folder was started with. Raises TrainingError."""
+    facts = state.read(out).facts
+    with state.is_state(out):
+        return _revived(kind, facts["settings"])
+
+
+def _revived(kind: type[S], found: Mapping[str, Any]) -> S:
+    """A dataclass from what JSON made of it: tuples are lists, and dataclasses inside are dictionaries."""
+    hints = get_type_hints(kind)
+
+    def value(name: str) -> Any:
+        if is_dataclass(hints[name]):
+            return _revived(hints[name], found[name])
+        return tuple(found[name]) if isinstance(found[name], list) else found[name]
+
+    return kind(**{field.name: value(field.name) for field in fields(kind)})  # type: ignore[arg-type]
+
+
+def _require_same(out: Path, name: str, before: Any, now: Any) -> None:
+    if is_dataclass(before):
+        for field in fields(before):
+            _require_same(out, field.name, getattr(before, field.name), getattr(now, field.name))
+    elif before != now:
+        option = f"--{name.replace('_', '-')}"
+        raise TrainingError(
+            f"{out}: its run was started with {option} {_shown(before)}, not {_shown(now)}: leave {option} out, or"
+            " train in another folder"
+        )
+
+
+def _shown(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
