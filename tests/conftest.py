@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,7 +27,8 @@ from ddpmcodec.networks.gaussian.latent import LatentNetwork
 from ddpmcodec.networks.gaussian.model_file import export
 from ddpmcodec.networks.prediction import Prediction
 
-settings.register_profile("ddpmcodec", deadline=None)  # a first example may compile a kernel
+# A first example may compile a kernel, so there is no deadline. In CI the examples are the same in every run.
+settings.register_profile("ddpmcodec", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("ddpmcodec")
 
 TINY = Architecture(width=16, inner_width=32, down=1, bottom=1, up=1)

@@ -22,26 +22,26 @@ _TOTAL = 1 << PRECISION
 
 @stream.kernel
 def _windows(mean, std, shift, lo, hi):  # type: ignore[no-untyped-def]
-    """Shift to coarse cells, first and last coarse cell of every law. Returns whether all laws are sound."""
+    """Shift to coarse cells, first and last coarse cell of every distribution. Returns whether all are valid."""
     for i in range(len(mean)):
-        if not gaussian.is_sound(mean[i], std[i]):
+        if not gaussian.is_valid(mean[i], std[i]):
             return False
-        _, _, _, shift[i], lo[i], hi[i], _ = gaussian.law(mean[i], std[i])
+        _, _, _, shift[i], lo[i], hi[i], _ = gaussian.parameters_of(mean[i], std[i])
     return True
 
 
 @stream.kernel
 def _find_cells(slots, mean, std, cells):  # type: ignore[no-untyped-def]
     for i in range(len(slots)):
-        cells[i], _, _ = gaussian.find_cell(gaussian.law(mean[i], std[i]), slots[i])
+        cells[i], _, _ = gaussian.find_cell(gaussian.parameters_of(mean[i], std[i]), slots[i])
 
 
 @stream.kernel
 def _cell_intervals(cells, mean, std, starts, freqs):  # type: ignore[no-untyped-def]
     for i in range(len(cells)):
-        law = gaussian.law(mean[i], std[i])
-        starts[i] = gaussian.start_of(law, cells[i])
-        freqs[i] = gaussian.start_of(law, cells[i] + 1) - starts[i]
+        parameters = gaussian.parameters_of(mean[i], std[i])
+        starts[i] = gaussian.start_of(parameters, cells[i])
+        freqs[i] = gaussian.start_of(parameters, cells[i] + 1) - starts[i]
 
 
 @stream.kernel
@@ -54,22 +54,22 @@ class _Normals:
     """One normal distribution a lane, flat; the symbol is up to four operations, in which other lanes take no part."""
 
     def __init__(self, mean: ArrayLike, std: ArrayLike, shape: tuple[int, ...]) -> None:
-        self.law = gaussian.columns(np.broadcast_to(mean, shape), std)
-        self.shift, self.lo, self.hi = (np.empty(len(self.law[0]), np.int64) for _ in range(3))
-        if not _windows(*self.law, self.shift, self.lo, self.hi):
+        self.parameters = gaussian.columns(np.broadcast_to(mean, shape), std)
+        self.shift, self.lo, self.hi = (np.empty(len(self.parameters[0]), np.int64) for _ in range(3))
+        if not _windows(*self.parameters, self.shift, self.lo, self.hi):
             raise ValueError("every lane needs |mean| <= 2^48 and 0 < std < 2^32")
 
     def intervals(self, k: Integers) -> tuple[Integers, Integers]:
         """Starts and freqs of coarse cells; outside the window those of the escape."""
         starts, freqs = np.empty_like(k), np.empty_like(k)
-        _cell_intervals(np.clip(k, self.lo, self.hi), *self.law, starts, freqs)
+        _cell_intervals(np.clip(k, self.lo, self.hi), *self.parameters, starts, freqs)
         inside = (self.lo <= k) & (k <= self.hi)
         return np.where(inside, starts, np.where(k < self.lo, 0, _TOTAL - 1)), np.where(inside, freqs, 1)
 
     def find(self, slots: Integers) -> Integers:
         """Coarse cells; one beyond the window for an escape."""
         k = np.empty_like(slots)
-        _find_cells(np.clip(slots, 1, _TOTAL - 2), *self.law, k)
+        _find_cells(np.clip(slots, 1, _TOTAL - 2), *self.parameters, k)
         return np.where(slots == 0, self.lo - 1, np.where(slots == _TOTAL - 1, self.hi + 1, k))
 
     def distance(self, k: Integers) -> Integers:
@@ -111,38 +111,38 @@ def _bit_length(x: Integers) -> Integers:
 
 
 def Gaussian(mean: ArrayLike, std: ArrayLike) -> Codec:
-    """Integers under N(mean, std^2), both in cells and broadcast to the message's lanes: the law of `ans.gaussian`.
+    """Integers under N(mean, std^2) as `ans.gaussian` codes them; mean and std, in cells, broadcast to the lanes.
 
     Pops int64 in the shape of the head. Push and pop raise ValueError as `push_gaussian` does, and TruncatedError where
     the message ends.
     """
 
     def push_symbol(message: Message, symbol: ArrayLike) -> Message:
-        laws = _Normals(mean, std, message[0].shape)
+        normals = _Normals(mean, std, message[0].shape)
         k = np.broadcast_to(np.asarray(symbol, np.int64), message[0].shape).ravel()
-        cells = k >> laws.shift
-        distance = laws.distance(cells)
+        cells = k >> normals.shift
+        distance = normals.distance(cells)
         if not ((k > -gaussian.MAX_SYMBOL) & (k < gaussian.MAX_SYMBOL) & (distance < 2 * _TOTAL)).all():
             raise ValueError("a lane's symbol lies 2^27 cells or more outside mean +- 6 std")
         length = _bit_length(distance) - 1
-        message = _push_bits(message, k - (cells << laws.shift), laws.shift)
+        message = _push_bits(message, k - (cells << normals.shift), normals.shift)
         message = _push_bits(message, distance - (1 << np.maximum(length, 0)) * (length >= 0), np.maximum(length, 0))
         message = _push(message, *_length_intervals(length))
-        return _push(message, *laws.intervals(cells))
+        return _push(message, *normals.intervals(cells))
 
     def pop_symbol(message: Message) -> tuple[Message, Integers]:
-        laws = _Normals(mean, std, message[0].shape)
+        normals = _Normals(mean, std, message[0].shape)
         slots, finish = _pop(message)
-        cells = laws.find(slots)
-        message, escaped = finish(*laws.intervals(cells)), laws.distance(cells)
+        cells = normals.find(slots)
+        message, escaped = finish(*normals.intervals(cells)), normals.distance(cells)
         slots, finish = _pop(message)
         length = np.where(escaped, PRECISION - _bit_length(_TOTAL - 1 - slots), -1)
         message = finish(*_length_intervals(length))
         message, value = _pop_bits(message, np.maximum(length, 0))
         further = escaped * ((1 << np.maximum(length, 0)) - 1 + value)  # the cell is one outside already
-        cells += np.where(cells > laws.hi, further, -further)
-        message, low = _pop_bits(message, laws.shift)
-        return message, ((cells << laws.shift) + low).reshape(message[0].shape)
+        cells += np.where(cells > normals.hi, further, -further)
+        message, low = _pop_bits(message, normals.shift)
+        return message, ((cells << normals.shift) + low).reshape(message[0].shape)
 
     return Codec(push_symbol, pop_symbol)
 

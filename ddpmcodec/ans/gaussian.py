@@ -73,7 +73,7 @@ def _exponent(x):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def law(mean, std):  # type: ignore[no-untyped-def]
+def parameters_of(mean, std):  # type: ignore[no-untyped-def]
     """(mean + 1/2, std, table steps a cell, shift to coarse cells, first and last coarse cell, slots to share out)."""
     std = max(std, MIN_STD)
     shift = max(_exponent(std) - _COARSE_EXPONENT, np.int64(0))
@@ -84,15 +84,15 @@ def law(mean, std):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def is_sound(mean, std):  # type: ignore[no-untyped-def]
-    """Whether `law` takes these parameters; not a NaN."""
+def is_valid(mean, std):  # type: ignore[no-untyped-def]
+    """Whether `parameters_of` takes this mean and standard deviation. A NaN is not valid."""
     return abs(mean) <= MAX_MEAN and 0 < std < MAX_STD
 
 
 @kernel
-def start_of(law, k):  # type: ignore[no-untyped-def]
+def start_of(parameters, k):  # type: ignore[no-untyped-def]
     """start(k) of a coarse cell, int64, lo <= k <= hi + 1."""
-    centre, _, rate, shift, lo, hi, room = law
+    centre, _, rate, shift, lo, hi, room = parameters
     if k <= lo:
         return np.int64(1)
     if k > hi:
@@ -106,20 +106,20 @@ def start_of(law, k):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def find_cell(law, slot):  # type: ignore[no-untyped-def]
+def find_cell(parameters, slot):  # type: ignore[no-untyped-def]
     """(k, start, end) of the coarse cell in lo..hi with start(k) <= slot < end, for a slot that is no escape."""
-    centre, std, _, shift, lo, hi, _ = law
+    centre, std, _, shift, lo, hi, _ = parameters
     tail = min(slot, _TOTAL - 1 - slot)
     z = _GUIDE[(np.float64(tail).view(np.int64) >> _FINE_SHIFT) - np.int64(1023 * _FINE)]
     guess = centre + np.copysign(z * std, np.float64(2 * slot - _TOTAL))
     k = min(max(np.int64(np.floor(guess)) >> shift, lo), hi)
-    start, end = start_of(law, k), start_of(law, k + 1)
+    start, end = start_of(parameters, k), start_of(parameters, k + 1)
     while slot < start:
         k -= 1
-        start, end = start_of(law, k), start
+        start, end = start_of(parameters, k), start
     while slot >= end:
         k += 1
-        start, end = end, start_of(law, k + 1)
+        start, end = end, start_of(parameters, k + 1)
     return k, start, end
 
 
@@ -186,17 +186,17 @@ def _pop_escape(slot, head, words, size):  # type: ignore[no-untyped-def]
 def _push(symbols, mean, std, head, words, size):  # type: ignore[no-untyped-def]
     """Push, last to first. Returns (head, size, a bad symbol or -1)."""
     for i in range(len(symbols) - 1, -1, -1):
-        if not (is_sound(mean[i], std[i]) and -MAX_SYMBOL < symbols[i] < MAX_SYMBOL):
+        if not (is_valid(mean[i], std[i]) and -MAX_SYMBOL < symbols[i] < MAX_SYMBOL):
             return head, size, i
-        terms = law(mean[i], std[i])
-        shift, lo, hi = terms[3], terms[4], terms[5]
+        parameters = parameters_of(mean[i], std[i])
+        shift, lo, hi = parameters[3], parameters[4], parameters[5]
         k = symbols[i] >> shift
         if shift > 0:
             head, size = _push_bits(symbols[i] - (k << shift), shift, head, words, size)
         distance = max(lo - k, k - hi)
         if distance <= 0:
-            start = start_of(terms, k)
-            freq = start_of(terms, k + 1) - start
+            start = start_of(parameters, k)
+            freq = start_of(parameters, k + 1) - start
             head, size = push_interval(np.uint64(start), np.uint64(freq), _BITS, head, words, size)
         elif distance < 2 * _TOTAL:
             head, size = _push_escape(distance, k > hi, head, words, size)
@@ -207,15 +207,15 @@ def _push(symbols, mean, std, head, words, size):  # type: ignore[no-untyped-def
 
 @kernel
 def _pop(symbols, mean, std, head, words, size):  # type: ignore[no-untyped-def]
-    """Returns (head, size or -1, a symbol with a bad law or -1)."""
+    """Returns (head, size or -1, a symbol with a bad distribution or -1)."""
     for i in range(len(symbols)):
-        if not is_sound(mean[i], std[i]):
+        if not is_valid(mean[i], std[i]):
             return head, size, i
-        terms = law(mean[i], std[i])
-        shift, lo, hi = terms[3], terms[4], terms[5]
+        parameters = parameters_of(mean[i], std[i])
+        shift, lo, hi = parameters[3], parameters[4], parameters[5]
         slot = np.int64(peek(_BITS, head))
         if 0 < slot < _TOTAL - 1:
-            k, start, end = find_cell(terms, slot)
+            k, start, end = find_cell(parameters, slot)
             head, size = pop_interval(np.uint64(start), np.uint64(end - start), _BITS, head, words, size)
         else:
             distance, head, size = _pop_escape(slot, head, words, size)

@@ -12,7 +12,7 @@ level; scale: index i in 0..127, 2^((i - 48)/8) grey levels.
 Tails. Far from its mean a logistic is exponential, hence without memory: truncated to a range 8 scales away it is the
 same for every mean farther out, up to a relative exp(-8). So the mean is first drawn to within 8 scales of the range.
 Then A(hi + 1) is at least 2^16 (one integer, the largest scale, 8 scales away), and a range far out is coded by the
-right geometric law whatever the mean.
+right geometric distribution whatever the mean.
 
 Bounds, for W <= 2^16, in signed 64 bits. In 1/64 grey level, x - 1/2 lies within 64 W + margin < 2^23 of the drawn
 mean; times the reciprocal, <= 2^30, that is below 2^53. Table differences are at most 2^30; times the 24-bit fraction,
@@ -31,7 +31,7 @@ from ddpmcodec.ans.make_table import LAST, RESOLUTION, STEPS, TABLE_PATH
 from ddpmcodec.ans.stream import PRECISION, advance, kernel, needs_word, refill, slot
 from ddpmcodec.errors import TruncatedError
 
-SCALES = 128
+SCALE_COUNT = 128
 MAX_WIDTH = 1 << 16  # integers in a range, at most
 
 
@@ -41,9 +41,9 @@ def _power(eighths: int) -> int:
 
 
 # Table steps, with 24 bits of fraction, in 1/64 grey level: 64 2^24 / (64 scale) = 2^(30 - i/8).
-_RECIPROCALS = np.array([_power(240 - i) for i in range(SCALES)], np.int64)
+_RECIPROCALS = np.array([_power(240 - i) for i in range(SCALE_COUNT)], np.int64)
 # 8 scales in 1/64 grey level, by scale index: 2^(3 + i/8).
-EIGHT_SCALES = np.array([_power(24 + i) for i in range(SCALES)], np.int64)
+EIGHT_SCALES = np.array([_power(24 + i) for i in range(SCALE_COUNT)], np.int64)
 
 _TABLE = np.load(TABLE_PATH).astype(np.int64)
 _HALF = np.int64(RESOLUTION // 2)
@@ -93,7 +93,7 @@ def slope(u):  # type: ignore[no-untyped-def]
 
 @kernel
 def _truncate(lo, hi, mean, scale):  # type: ignore[no-untyped-def]
-    """The law on lo..hi: (lo, mean drawn near the range and 1/2 added, scale, G(lo) - 2^37, A(hi + 1), 2^24 - W)."""
+    """Parameters on lo..hi: (lo, mean drawn near the range and 1/2 added, scale, G(lo) - 2^37, A(hi + 1), 2^24 - W)."""
     margin = EIGHT_SCALES[scale]
     origin = min(max(np.int64(mean), 64 * lo - 32 - margin), 64 * hi + 32 + margin) + 32
     below = _centred(64 * lo - origin, scale)
@@ -101,22 +101,22 @@ def _truncate(lo, hi, mean, scale):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _scaled(law, x):  # type: ignore[no-untyped-def]
+def _scaled(truncated, x):  # type: ignore[no-untyped-def]
     """A(x) (2^24 - W), int64."""
-    _, origin, scale, below, _, room = law
+    _, origin, scale, below, _, room = truncated
     return (_centred(64 * x - origin, scale) - below) * room
 
 
 @kernel
-def _cumulative(law, x):  # type: ignore[no-untyped-def]
+def _cumulative(truncated, x):  # type: ignore[no-untyped-def]
     """cum(x), int64."""
-    return np.int64(np.uint64(_scaled(law, x)) // np.uint64(law[4])) + (x - law[0])
+    return np.int64(np.uint64(_scaled(truncated, x)) // np.uint64(truncated[4])) + (x - truncated[0])
 
 
 @kernel
-def _starts_by(law, x, slot):  # type: ignore[no-untyped-def]
+def _starts_by(truncated, x, slot):  # type: ignore[no-untyped-def]
     """Whether cum(x) <= slot: A(x) (2^24 - W) < (slot - (x - lo) + 1) A(hi + 1), which needs no division."""
-    return _scaled(law, x) < (slot - (x - law[0]) + 1) * law[4]
+    return _scaled(truncated, x) < (slot - (x - truncated[0]) + 1) * truncated[4]
 
 
 @kernel
@@ -125,18 +125,18 @@ def interval(lo, hi, new_lo, new_hi, mean, scale):  # type: ignore[no-untyped-de
 
     freq is at least new_hi - new_lo + 1, and 2^24 for the whole range.
     """
-    law = _truncate(np.int64(lo), np.int64(hi), mean, scale)
-    start = _cumulative(law, np.int64(new_lo))
-    return start, _cumulative(law, np.int64(new_hi) + 1) - start
+    truncated = _truncate(np.int64(lo), np.int64(hi), mean, scale)
+    start = _cumulative(truncated, np.int64(new_lo))
+    return start, _cumulative(truncated, np.int64(new_hi) + 1) - start
 
 
 @kernel
 def expectation(lo, hi, mean, scale):  # type: ignore[no-untyped-def]
-    """The mean of the law on lo..hi to the nearest integer: lo + the sum of P(value >= x) for x above it. int64."""
+    """The mean on lo..hi to the nearest integer, int64: lo + the sum of P(value >= x) for x above it."""
     lo, hi = np.int64(lo), np.int64(hi)
-    law, above = _truncate(lo, hi, mean, scale), np.int64(0)
+    truncated, above = _truncate(lo, hi, mean, scale), np.int64(0)
     for x in range(lo + 1, hi + 1):
-        above += _TOTAL - _cumulative(law, x)
+        above += _TOTAL - _cumulative(truncated, x)
     return lo + ((above + (_TOTAL >> 1)) >> PRECISION)
 
 
@@ -166,9 +166,9 @@ def slopes(lo, hi, new_lo, new_hi, mean, scale):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _guess(law, slot):  # type: ignore[no-untyped-def]
+def _guess(truncated, slot):  # type: ignore[no-untyped-def]
     """About the integer that holds the slot, from the inverse CDF to seven bits."""
-    _, origin, scale, below, whole, _ = law
+    _, origin, scale, below, whole, _ = truncated
     target = below + _HALF + ((slot * whole) >> np.int64(PRECISION))
     tail = max(min(target, 2 * _HALF - target), np.int64(1))
     leading = (np.float64(tail).view(np.int64) >> np.int64(46)) - np.int64(1023 * 64)  # exponent, top of the mantissa
@@ -183,22 +183,22 @@ def find(lo, hi, mean, scale, slot):  # type: ignore[no-untyped-def]
     Steps of doubling length from a guess, then bisection: cum(x) <= slot < cum(end) at the end of each phase.
     """
     lo, hi, slot = np.int64(lo), np.int64(hi), np.int64(slot)
-    law = _truncate(lo, hi, mean, scale)
-    x = min(max(_guess(law, slot), lo), hi)
+    truncated = _truncate(lo, hi, mean, scale)
+    x = min(max(_guess(truncated, slot), lo), hi)
     step = np.int64(1)
-    if _starts_by(law, x, slot):
+    if _starts_by(truncated, x, slot):
         end = x + 1
-        while end <= hi and _starts_by(law, end, slot):
+        while end <= hi and _starts_by(truncated, end, slot):
             step *= 2
             x, end = end, min(end + step, hi + 1)
     else:
         end, x = x, x - 1
-        while not _starts_by(law, x, slot):
+        while not _starts_by(truncated, x, slot):
             step *= 2
             end, x = x, max(x - step, lo)
     while end - x > 1:
         middle = (x + end) >> np.int64(1)
-        if _starts_by(law, middle, slot):
+        if _starts_by(truncated, middle, slot):
             x = middle
         else:
             end = middle
@@ -234,11 +234,11 @@ def _columns(lo: Any, hi: Any, new_lo: Any, new_hi: Any, mean: Any, scale: Any) 
     vectors = (np.atleast_1d(np.asarray(a, np.int32)) for a in (lo, hi, new_lo, new_hi, mean, scale))
     lo, hi, new_lo, new_hi, mean, scale = np.broadcast_arrays(*vectors)
     ordered = (lo <= new_lo) & (new_lo <= new_hi) & (new_hi <= hi) & (hi < lo + MAX_WIDTH)
-    good = ordered & (scale >= 0) & (scale < SCALES)
+    good = ordered & (scale >= 0) & (scale < SCALE_COUNT)
     if not good.all():
         i = int(np.argmin(good))
         raise ValueError(
-            f"symbol {i}: need lo <= new_lo <= new_hi <= hi < lo + {MAX_WIDTH} and 0 <= scale < {SCALES}, "
+            f"symbol {i}: need lo <= new_lo <= new_hi <= hi < lo + {MAX_WIDTH} and 0 <= scale < {SCALE_COUNT}, "
             f"got range [{lo[i]}, {hi[i]}], new range [{new_lo[i]}, {new_hi[i]}], scale {scale[i]}"
         )
     return [np.ascontiguousarray(a) for a in (lo, hi, new_lo, new_hi, mean, scale)]

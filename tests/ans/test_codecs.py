@@ -28,7 +28,7 @@ def random_message(shape: tuple[int, ...], words: int, seed: int = 0) -> Message
 
 
 def gaussian(shape: tuple[int, ...], seed: int) -> tuple[Codec, NDArray[np.int64]]:
-    """A law on every lane, of any width, and a symbol for it, some of them far outside."""
+    """A distribution on every lane, of any width, and a symbol for it, some of them far outside."""
     rng = np.random.default_rng(seed)
     mean, std = 1e4 * rng.normal(size=shape), np.exp(rng.uniform(-8, 20, shape))
     z = rng.normal(size=shape) * rng.choice([1, 1, 10, 1000], shape)
@@ -104,7 +104,7 @@ def test_popping_an_empty_message_raises_rather_than_inventing_data() -> None:
             make((40,), 0)[0].pop(empty_message((40,)))
 
 
-def test_laws_and_symbols_that_are_none_are_refused() -> None:
+def test_invalid_distributions_and_symbols_are_refused() -> None:
     message = empty_message((2,))
     with pytest.raises(ValueError, match="every lane needs"):
         Gaussian([0.0, np.nan], 1.0).push(message, 0)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ddpmcodec.ans.logistic import (
     EIGHT_SCALES,
     MAX_WIDTH,
-    SCALES,
+    SCALE_COUNT,
     _centred,
     _truncate,
     cost_bits,
@@ -42,7 +42,7 @@ ONE = 1 << PRECISION
 TABLE: list[int] = np.load(TABLE_PATH).tolist()
 
 
-class Law(NamedTuple):
+class Truncated(NamedTuple):
     """A truncated logistic: what every kernel takes."""
 
     lo: int
@@ -65,12 +65,12 @@ class Law(NamedTuple):
 
 
 @st.composite
-def laws(draw: st.DrawFn) -> Law:
+def truncated_logistics(draw: st.DrawFn) -> Truncated:
     """Ranges of pixels, means inside and absurdly far outside them, every scale."""
     lo = draw(st.integers(0, 255))
     hi = draw(st.integers(lo, 255))
     mean = draw(st.one_of(st.integers(64 * lo - 99, 64 * hi + 99), st.integers(-(2**31), 2**31 - 1)))
-    return Law(lo, hi, mean, draw(st.integers(0, SCALES - 1)))
+    return Truncated(lo, hi, mean, draw(st.integers(0, SCALE_COUNT - 1)))
 
 
 def eighth_root(n: int) -> int:
@@ -82,10 +82,10 @@ def eighth_root(n: int) -> int:
     return low
 
 
-def specified_cumulative(law: Law, x: int) -> int:
+def specified_cumulative(logistic: Truncated, x: int) -> int:
     """cum(x) as the module's docstring has it, in Python's unbounded integers."""
-    reciprocal, margin = eighth_root(1 << (240 - law.scale)), eighth_root(1 << (24 + law.scale))
-    mean = min(max(law.mean, 64 * law.lo - 32 - margin), 64 * law.hi + 32 + margin)
+    reciprocal, margin = eighth_root(1 << (240 - logistic.scale)), eighth_root(1 << (24 + logistic.scale))
+    mean = min(max(logistic.mean, 64 * logistic.lo - 32 - margin), 64 * logistic.hi + 32 + margin)
 
     def g(x: int) -> int:
         distance = 64 * x - 32 - mean
@@ -93,49 +93,49 @@ def specified_cumulative(law: Law, x: int) -> int:
         value = TABLE[step] + ((TABLE[step + 1] - TABLE[step]) * fraction >> 24)
         return value if distance >= 0 else -value
 
-    width = law.hi - law.lo + 1
-    return (g(x) - g(law.lo)) * (ONE - width) // (g(law.hi + 1) - g(law.lo)) + x - law.lo
+    width = logistic.hi - logistic.lo + 1
+    return (g(x) - g(logistic.lo)) * (ONE - width) // (g(logistic.hi + 1) - g(logistic.lo)) + x - logistic.lo
 
 
 def sigmoid(z: NDArray[np.float64]) -> NDArray[np.float64]:
     return 0.5 + 0.5 * np.tanh(z / 2)
 
 
-# the law
+# the distribution
 
 
-@given(laws(), st.data())
-def test_interval_is_the_specified_formula(law: Law, data: st.DataObject) -> None:
-    new_lo = data.draw(st.integers(law.lo, law.hi))
-    new_hi = data.draw(st.integers(new_lo, law.hi))
-    start, end = specified_cumulative(law, new_lo), specified_cumulative(law, new_hi + 1)
-    assert law.interval(new_lo, new_hi) == (start, end - start)
+@given(truncated_logistics(), st.data())
+def test_interval_is_the_specified_formula(logistic: Truncated, data: st.DataObject) -> None:
+    new_lo = data.draw(st.integers(logistic.lo, logistic.hi))
+    new_hi = data.draw(st.integers(new_lo, logistic.hi))
+    start, end = specified_cumulative(logistic, new_lo), specified_cumulative(logistic, new_hi + 1)
+    assert logistic.interval(new_lo, new_hi) == (start, end - start)
 
 
-@given(laws())
-def test_every_integer_has_mass_and_the_masses_fill_the_whole(law: Law) -> None:
-    cumulative = law.cumulative()
+@given(truncated_logistics())
+def test_every_integer_has_mass_and_the_masses_fill_the_whole(logistic: Truncated) -> None:
+    cumulative = logistic.cumulative()
     assert cumulative[0] == 0
     assert cumulative[-1] == ONE
     assert (np.diff(cumulative) >= 1).all()
 
 
-@given(laws())
-def test_the_whole_range_is_certain(law: Law) -> None:
-    assert law.interval(law.lo, law.hi) == (0, ONE)
+@given(truncated_logistics())
+def test_the_whole_range_is_certain(logistic: Truncated) -> None:
+    assert logistic.interval(logistic.lo, logistic.hi) == (0, ONE)
 
 
-@given(laws(), st.data())
-def test_a_cell_has_the_mass_of_its_integers(law: Law, data: st.DataObject) -> None:
-    new_lo = data.draw(st.integers(law.lo, law.hi))
-    new_hi = data.draw(st.integers(new_lo, law.hi))
-    cumulative = law.cumulative()
-    start, freq = law.interval(new_lo, new_hi)
-    assert start == cumulative[new_lo - law.lo]
-    assert start + freq == cumulative[new_hi + 1 - law.lo]
+@given(truncated_logistics(), st.data())
+def test_a_cell_has_the_mass_of_its_integers(logistic: Truncated, data: st.DataObject) -> None:
+    new_lo = data.draw(st.integers(logistic.lo, logistic.hi))
+    new_hi = data.draw(st.integers(new_lo, logistic.hi))
+    cumulative = logistic.cumulative()
+    start, freq = logistic.interval(new_lo, new_hi)
+    assert start == cumulative[new_lo - logistic.lo]
+    assert start + freq == cumulative[new_hi + 1 - logistic.lo]
 
 
-@pytest.mark.parametrize("scale", range(SCALES))
+@pytest.mark.parametrize("scale", range(SCALE_COUNT))
 def test_the_denominator_is_never_small(scale: int) -> None:
     """At least 2^16 for one integer, so that wide shares are exact to 16 bits in the worst tail."""
     for width in (1, 2, 3, 20, 256):
@@ -143,15 +143,17 @@ def test_the_denominator_is_never_small(scale: int) -> None:
             assert _truncate(0, width - 1, mean, scale)[4] >= 1 << 16
 
 
-@pytest.mark.parametrize("law", [Law(0, MAX_WIDTH - 1, 64 * 999, 127), Law(-70_000, -4465, -(2**31), 0)])
-def test_the_widest_ranges_do_not_overflow(law: Law) -> None:
-    cumulative = law.cumulative()
+@pytest.mark.parametrize(
+    "logistic", [Truncated(0, MAX_WIDTH - 1, 64 * 999, 127), Truncated(-70_000, -4465, -(2**31), 0)]
+)
+def test_the_widest_ranges_do_not_overflow(logistic: Truncated) -> None:
+    cumulative = logistic.cumulative()
     assert cumulative[-1] == ONE
     assert (np.diff(cumulative) >= 1).all()
-    assert cumulative[1000] == specified_cumulative(law, law.lo + 1000)
+    assert cumulative[1000] == specified_cumulative(logistic, logistic.lo + 1000)
 
 
-@given(st.integers(0, 2**23), st.integers(0, SCALES - 1))
+@given(st.integers(0, 2**23), st.integers(0, SCALE_COUNT - 1))
 def test_the_cdf_is_symmetric_about_the_mean(distance: int, scale: int) -> None:
     assert _centred(-distance, scale) == -_centred(distance, scale)
 
@@ -166,46 +168,48 @@ def test_the_cdf_is_the_logistic_cdf(scale: int) -> None:
 
 
 def test_shares_are_those_of_the_logistic() -> None:
-    law = Law(100, 140, 64 * 117 + 20, 48 + 16)  # scale 4
-    edges = sigmoid((np.arange(100, 142) - 0.5 - law.mean / 64) / 4)
+    logistic = Truncated(100, 140, 64 * 117 + 20, 48 + 16)  # scale 4
+    edges = sigmoid((np.arange(100, 142) - 0.5 - logistic.mean / 64) / 4)
     expected = np.diff(edges) / (edges[-1] - edges[0])
-    np.testing.assert_allclose(np.diff(law.cumulative()) / ONE, expected, rtol=0.005)
+    np.testing.assert_allclose(np.diff(logistic.cumulative()) / ONE, expected, rtol=0.005)
 
 
 @pytest.mark.parametrize(("mean", "sign"), [(-(10**6), -1), (10**6, 1)])
 def test_a_range_far_from_the_mean_is_geometric(mean: int, sign: int) -> None:
     """Neighbours differ by exp(1/scale), whatever the distance; here the scale is 8 grey levels."""
-    shares = np.diff(Law(50, 90, mean, 72).cumulative()).astype(np.float64)
+    shares = np.diff(Truncated(50, 90, mean, 72).cumulative()).astype(np.float64)
     np.testing.assert_allclose(shares[1:] / shares[:-1], np.exp(sign / 8), rtol=0.005)
 
 
 def test_a_range_narrow_against_the_scale_is_uniform() -> None:
-    np.testing.assert_allclose(np.diff(Law(126, 129, 64 * 128, 127).cumulative()) / ONE, 0.25, rtol=1e-4)
+    np.testing.assert_allclose(np.diff(Truncated(126, 129, 64 * 128, 127).cumulative()) / ONE, 0.25, rtol=1e-4)
 
 
 # find
 
 
-@given(laws())
-def test_find_inverts_interval_at_both_ends_of_every_integer(law: Law) -> None:
-    cumulative = law.cumulative()
-    for x, (start, end) in enumerate(pairwise(cumulative.tolist()), law.lo):
-        assert law.find(start) == x
-        assert law.find(end - 1) == x
+@given(truncated_logistics())
+def test_find_inverts_interval_at_both_ends_of_every_integer(logistic: Truncated) -> None:
+    cumulative = logistic.cumulative()
+    for x, (start, end) in enumerate(pairwise(cumulative.tolist()), logistic.lo):
+        assert logistic.find(start) == x
+        assert logistic.find(end - 1) == x
 
 
-@given(laws(), st.integers(0, ONE - 1))
-def test_find_gives_the_integer_that_holds_the_slot(law: Law, where: int) -> None:
-    x = law.find(where)
-    start, freq = law.interval(x, x)
+@given(truncated_logistics(), st.integers(0, ONE - 1))
+def test_find_gives_the_integer_that_holds_the_slot(logistic: Truncated, where: int) -> None:
+    x = logistic.find(where)
+    start, freq = logistic.interval(x, x)
     assert start <= where < start + freq
 
 
-@pytest.mark.parametrize("law", [Law(0, 255, 64 * 100, 50), Law(3, 9, -9999, 20), Law(0, 255, 64 * 90 + 5, 0)])
-def test_find_follows_the_cumulative_over_a_sweep_of_slots(law: Law) -> None:
+@pytest.mark.parametrize(
+    "logistic", [Truncated(0, 255, 64 * 100, 50), Truncated(3, 9, -9999, 20), Truncated(0, 255, 64 * 90 + 5, 0)]
+)
+def test_find_follows_the_cumulative_over_a_sweep_of_slots(logistic: Truncated) -> None:
     slots = np.arange(0, ONE, 4099)
-    expected = np.searchsorted(law.cumulative(), slots, side="right") - 1 + law.lo
-    np.testing.assert_array_equal([law.find(int(s)) for s in slots], expected)
+    expected = np.searchsorted(logistic.cumulative(), slots, side="right") - 1 + logistic.lo
+    np.testing.assert_array_equal([logistic.find(int(s)) for s in slots], expected)
 
 
 # values through a stream
@@ -291,11 +295,11 @@ def test_cells_decode_by_find_then_interval() -> None:
     state, words = open_stream(encode_reverse(*encode_values(v.lo, v.hi, new_lo, new_hi, v.mean, v.scale), 9))
     position = 0
     for i, (lo, hi, mean, scale, _) in enumerate(zip(*(a.tolist() for a in v), strict=True)):
-        law = Law(lo, hi, mean, scale)
-        x = law.find(int(slot(state)))
+        logistic = Truncated(lo, hi, mean, scale)
+        x = logistic.find(int(slot(state)))
         cell = max(lo, x - x % 5), min(hi, x - x % 5 + 4)
         assert cell == (new_lo[i], new_hi[i])
-        state = advance(state, *law.interval(*cell))
+        state = advance(state, *logistic.interval(*cell))
         if needs_word(state):
             state = refill(state, words[position])
             position += 1
@@ -324,7 +328,7 @@ def test_cost_is_minus_log2_of_the_probability() -> None:
         (0, 9, 5, 10, 0, 0),
         (0, 9, -1, 5, 0, 0),
         (0, 9, 1, 1, 0, -1),
-        (0, 9, 1, 1, 0, SCALES),
+        (0, 9, 1, 1, 0, SCALE_COUNT),
         (0, MAX_WIDTH, 1, 1, 0, 0),
     ],
 )
@@ -336,7 +340,7 @@ def test_columns_that_contradict_each_other_are_refused(columns: tuple[int, ...]
 # --- slopes of the code length, for networks that learn
 
 
-def code_length(law: Law, new: tuple[int, int], mean: float, scale: float) -> float:
+def code_length(logistic: Truncated, new: tuple[int, int], mean: float, scale: float) -> float:
     """In nats, of new given lo..hi, mean and scale in 1/64 grey level; exp and log1p keep the tails."""
 
     def log_mass(lo: int, hi: int) -> float:
@@ -346,19 +350,19 @@ def code_length(law: Law, new: tuple[int, int], mean: float, scale: float) -> fl
         near, far = sorted((abs(below), abs(above)))
         return math.log(-math.expm1(near - far)) - near - math.log1p(math.exp(-near)) - math.log1p(math.exp(-far))
 
-    return log_mass(law.lo, law.hi) - log_mass(*new)
+    return log_mass(logistic.lo, logistic.hi) - log_mass(*new)
 
 
-@given(laws(), st.data())
-def test_slopes_are_those_of_the_code_length(law: Law, data: st.DataObject) -> None:
-    new_lo = data.draw(st.integers(law.lo, law.hi))
-    new = new_lo, data.draw(st.integers(new_lo, law.hi))
-    by_mean, by_scale = slopes(law.lo, law.hi, *new, law.mean, law.scale)
-    scale, step = float(EIGHT_SCALES[law.scale]) / 8, 1e-4
-    mean_slope = code_length(law, new, law.mean + step * scale, scale) - code_length(
-        law, new, law.mean - step * scale, scale
+@given(truncated_logistics(), st.data())
+def test_slopes_are_those_of_the_code_length(logistic: Truncated, data: st.DataObject) -> None:
+    new_lo = data.draw(st.integers(logistic.lo, logistic.hi))
+    new = new_lo, data.draw(st.integers(new_lo, logistic.hi))
+    by_mean, by_scale = slopes(logistic.lo, logistic.hi, *new, logistic.mean, logistic.scale)
+    scale, step = float(EIGHT_SCALES[logistic.scale]) / 8, 1e-4
+    mean_slope = code_length(logistic, new, logistic.mean + step * scale, scale) - code_length(
+        logistic, new, logistic.mean - step * scale, scale
     )
-    wider, narrower = (code_length(law, new, law.mean, scale * math.exp(x)) for x in (step, -step))
+    wider, narrower = (code_length(logistic, new, logistic.mean, scale * math.exp(x)) for x in (step, -step))
     assert by_mean == pytest.approx(mean_slope / (2 * step), rel=0.02, abs=0.02)
     # where the table ends and the exponential begins, 17 scales out, they differ by hundredths
     assert by_scale == pytest.approx((wider - narrower) / (2 * step), rel=0.02, abs=0.1)

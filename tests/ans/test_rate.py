@@ -60,7 +60,7 @@ def test_streams_are_within_a_thousandth_of_the_ideal_length(widths: float) -> N
 
 @pytest.mark.parametrize("away", [5, 12, 30, 1000])
 def test_ranges_in_the_far_tail_are_within_a_thousandth_too(away: int) -> None:
-    """The mean lies `away` scales below a range of twenty integers; values drawn from the truncated law."""
+    """The mean lies `away` scales below a range of twenty integers; values drawn from the truncated logistic."""
     n, rng = 200_000, np.random.default_rng(2)
     scale = rng.integers(56, 90, n)
     lo = rng.integers(0, 230, n)
@@ -79,7 +79,7 @@ def test_the_stream_has_the_length_its_frequencies_say() -> None:
 
 
 def test_constriction_needs_as_many_bits() -> None:
-    """The same values under the same law, as constriction's categorical distribution on its own rANS coder."""
+    """The same values under the same distribution, as constriction's categorical distribution on its own rANS coder."""
     constriction = pytest.importorskip("constriction")
     s = sample(40_000, 1e4, seed=4)
     coder = constriction.stream.stack.AnsCoder()
