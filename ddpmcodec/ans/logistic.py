@@ -31,7 +31,8 @@ from ddpmcodec.ans.make_table import LAST, RESOLUTION, STEPS, TABLE_PATH
 from ddpmcodec.ans.stream import PRECISION, advance, kernel, needs_word, refill, slot
 from ddpmcodec.errors import TruncatedError
 
-SCALES = 128
+SCALE_COUNT = 128
+SCALES = SCALE_COUNT  # its name where the coder imports it
 MAX_WIDTH = 1 << 16  # integers in a range, at most
 
 
@@ -41,9 +42,9 @@ def _power(eighths: int) -> int:
 
 
 # Table steps, with 24 bits of fraction, in 1/64 grey level: 64 2^24 / (64 scale) = 2^(30 - i/8).
-_RECIPROCALS = np.array([_power(240 - i) for i in range(SCALES)], np.int64)
+_RECIPROCALS = np.array([_power(240 - i) for i in range(SCALE_COUNT)], np.int64)
 # 8 scales in 1/64 grey level, by scale index: 2^(3 + i/8).
-EIGHT_SCALES = np.array([_power(24 + i) for i in range(SCALES)], np.int64)
+EIGHT_SCALES = np.array([_power(24 + i) for i in range(SCALE_COUNT)], np.int64)
 
 _TABLE = np.load(TABLE_PATH).astype(np.int64)
 _HALF = np.int64(RESOLUTION // 2)
@@ -234,11 +235,11 @@ def _columns(lo: Any, hi: Any, new_lo: Any, new_hi: Any, mean: Any, scale: Any) 
     vectors = (np.atleast_1d(np.asarray(a, np.int32)) for a in (lo, hi, new_lo, new_hi, mean, scale))
     lo, hi, new_lo, new_hi, mean, scale = np.broadcast_arrays(*vectors)
     ordered = (lo <= new_lo) & (new_lo <= new_hi) & (new_hi <= hi) & (hi < lo + MAX_WIDTH)
-    good = ordered & (scale >= 0) & (scale < SCALES)
+    good = ordered & (scale >= 0) & (scale < SCALE_COUNT)
     if not good.all():
         i = int(np.argmin(good))
         raise ValueError(
-            f"symbol {i}: need lo <= new_lo <= new_hi <= hi < lo + {MAX_WIDTH} and 0 <= scale < {SCALES}, "
+            f"symbol {i}: need lo <= new_lo <= new_hi <= hi < lo + {MAX_WIDTH} and 0 <= scale < {SCALE_COUNT}, "
             f"got range [{lo[i]}, {hi[i]}], new range [{new_lo[i]}, {new_hi[i]}], scale {scale[i]}"
         )
     return [np.ascontiguousarray(a) for a in (lo, hi, new_lo, new_hi, mean, scale)]

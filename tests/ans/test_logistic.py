@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ddpmcodec.ans.logistic import (
     EIGHT_SCALES,
     MAX_WIDTH,
-    SCALES,
+    SCALE_COUNT,
     _centred,
     _truncate,
     cost_bits,
@@ -70,7 +70,7 @@ def truncated_logistics(draw: st.DrawFn) -> Truncated:
     lo = draw(st.integers(0, 255))
     hi = draw(st.integers(lo, 255))
     mean = draw(st.one_of(st.integers(64 * lo - 99, 64 * hi + 99), st.integers(-(2**31), 2**31 - 1)))
-    return Truncated(lo, hi, mean, draw(st.integers(0, SCALES - 1)))
+    return Truncated(lo, hi, mean, draw(st.integers(0, SCALE_COUNT - 1)))
 
 
 def eighth_root(n: int) -> int:
@@ -135,7 +135,7 @@ def test_a_cell_has_the_mass_of_its_integers(logistic: Truncated, data: st.DataO
     assert start + freq == cumulative[new_hi + 1 - logistic.lo]
 
 
-@pytest.mark.parametrize("scale", range(SCALES))
+@pytest.mark.parametrize("scale", range(SCALE_COUNT))
 def test_the_denominator_is_never_small(scale: int) -> None:
     """At least 2^16 for one integer, so that wide shares are exact to 16 bits in the worst tail."""
     for width in (1, 2, 3, 20, 256):
@@ -153,7 +153,7 @@ def test_the_widest_ranges_do_not_overflow(logistic: Truncated) -> None:
     assert cumulative[1000] == specified_cumulative(logistic, logistic.lo + 1000)
 
 
-@given(st.integers(0, 2**23), st.integers(0, SCALES - 1))
+@given(st.integers(0, 2**23), st.integers(0, SCALE_COUNT - 1))
 def test_the_cdf_is_symmetric_about_the_mean(distance: int, scale: int) -> None:
     assert _centred(-distance, scale) == -_centred(distance, scale)
 
@@ -328,7 +328,7 @@ def test_cost_is_minus_log2_of_the_probability() -> None:
         (0, 9, 5, 10, 0, 0),
         (0, 9, -1, 5, 0, 0),
         (0, 9, 1, 1, 0, -1),
-        (0, 9, 1, 1, 0, SCALES),
+        (0, 9, 1, 1, 0, SCALE_COUNT),
         (0, MAX_WIDTH, 1, 1, 0, 0),
     ],
 )
