@@ -27,7 +27,7 @@ SAMPLING = (
     click.option(
         "--model",
         metavar="SOURCE",
-        help="Gaussian model, or a checkpoint of the paper's network: a folder, a file, or a repository's name.",
+        help="Gaussian model, or a checkpoint of the paper's network: a folder, a file, or hub:OWNER/NAME.",
     ),
     click.option(
         "--levels",
@@ -117,8 +117,8 @@ def place(output: str, sources: Sequence[str], *, force: bool) -> str:
     return where
 
 
-def write_grid(where: str, images: Tensor) -> None:
-    """[rows, columns, 3, H, W] as a PNG."""
+def write_grid(where: str, images: Tensor, *, force: bool) -> None:
+    """[rows, columns, 3, H, W] as a PNG. force: a file of that name is overwritten."""
     from ddpmcodec.images import save_image
     from ddpmcodec.sampling import grid
 
@@ -126,4 +126,4 @@ def write_grid(where: str, images: Tensor) -> None:
     if where == STANDARD:
         write_stdout(data)
     else:
-        write_file(Path(where), data)
+        write_file(Path(where), data, replace=force)

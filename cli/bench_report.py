@@ -24,5 +24,5 @@ def report(folder: Path, output: Path | None, force: bool) -> None:
 
     from ddpmcodec.benchmarks.report import page
 
-    write_file(place, page(folder).encode())
+    write_file(place, page(folder).encode(), replace=force)
     say(f"{folder} -> {place}")

@@ -35,6 +35,6 @@ def export(run: str, output: str, name: str | None, data: tuple[str, ...], denoi
 
     content = exported(Path(run), name or Path(output).stem, say, data=data, denoiser_hours=denoiser_hours)
     model = parse(content, output)
-    write_file(Path(output), content)
+    write_file(Path(output), content, replace=force)
     say(f"{output}: model {model.name!r}, id {model.id[:4].hex()}, {len(content)} bytes; use it with --model {output}")
     return 0

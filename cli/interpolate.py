@@ -45,7 +45,8 @@ def interpolate(
     with watched(found, "interpolate", weights * sum(times), ends.shape[2:], quiet=quiet) as ready:
         import torch
 
-        write_grid(where, torch.stack([ready.interpolate(ends, t, fractions).float() for t in times]))
+        rows = [ready.interpolate(ends, t, fractions).float() for t in times]
+        write_grid(where, torch.stack(rows), force=force)
     return 0
 
 

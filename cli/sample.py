@@ -73,12 +73,13 @@ def sample(
     calls = count * (sum(set(times)) or T) + (T - min(times) + 1 if times and known is None else 0)
     with watched(found, "sample", calls, (height, width), quiet=quiet) as ready:
         if Path(output).is_dir():
-            _write_each(ready, places, size)
+            _write_each(ready, places, size, force)
         elif times:
-            write_grid(places[0], ready.shared_rows(_latents(ready, known, size, times), count))
+            write_grid(places[0], ready.shared_rows(_latents(ready, known, size, times), count), force=force)
         else:
             c_T = ready.start(count, size, size)
-            write_grid(places[0], ready.progress_rows(c_T, COLUMNS) if progressive else _square(ready.finish(c_T)))
+            rows = ready.progress_rows(c_T, COLUMNS) if progressive else _square(ready.finish(c_T))
+            write_grid(places[0], rows, force=force)
     return 0
 
 
@@ -101,12 +102,12 @@ def _numbered(folder: Path, count: int, force: bool) -> list[str]:
     return [str(path) for path in paths]
 
 
-def _write_each(found: Sampler, places: list[str], size: int) -> None:
+def _write_each(found: Sampler, places: list[str], size: int, force: bool) -> None:
     for first in range(0, len(places), BATCH):
         batch = places[first : first + BATCH]
         images = found.finish(found.start(len(batch), size, size))
         for where, image in zip(batch, images, strict=True):
-            write_grid(where, image[None, None])
+            write_grid(where, image[None, None], force=force)
 
 
 def _latents(found: Sampler, known: Tensor | None, size: int, times: tuple[int, ...]) -> dict[int, Tensor]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -104,6 +106,60 @@ def test_the_input_is_never_the_output(tmp_path: Path, force: bool) -> None:
     (tmp_path / "same").hardlink_to(tmp_path / "a")
     with pytest.raises(OutputError, match="is the input itself"):
         check_output(tmp_path / "same", tmp_path / "a", force=force)
+
+
+KEPT = "exists already, and did not when the work began: it was kept; use -f to overwrite it"
+
+
+def test_a_file_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"theirs")
+    with pytest.raises(OutputError, match=f"a: {KEPT}"):
+        write_file(tmp_path / "a", b"ours", replace=False)
+    assert (tmp_path / "a").read_bytes() == b"theirs"
+    assert names(tmp_path) == ["a"]
+
+
+def test_a_new_name_is_taken(tmp_path: Path) -> None:
+    write_file(tmp_path / "a", b"content", replace=False)
+    assert (tmp_path / "a").read_bytes() == b"content"
+    assert (tmp_path / "a").stat().st_nlink == 1
+    assert names(tmp_path) == ["a"]
+
+
+def test_where_there_are_no_hard_links_names_are_taken_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on FAT."""
+
+    def refused(source: Path, target: Path) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+    write_file(tmp_path / "a", b"first", replace=False)
+    with pytest.raises(OutputError, match=KEPT):
+        write_file(tmp_path / "a", b"second", replace=False)
+    assert (tmp_path / "a").read_bytes() == b"first"
+    assert names(tmp_path) == ["a"]
+
+
+def test_of_many_writers_to_one_output_one_succeeds(tmp_path: Path) -> None:
+    start = threading.Barrier(8)
+
+    def write(number: int) -> bool:
+        start.wait()
+        try:
+            write_file(tmp_path / "a", bytes([number]) * 9999, replace=False)
+        except OutputError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        succeeded = list(pool.map(write, range(8)))
+    assert sum(succeeded) == 1
+    assert (tmp_path / "a").read_bytes() == bytes([succeeded.index(True)]) * 9999
+    assert names(tmp_path) == ["a"]
+
+
+def test_devices_are_not_there_already() -> None:
+    write_file(Path("/dev/null"), b"content", replace=False)
 
 
 def test_folders_are_not_outputs(tmp_path: Path) -> None:

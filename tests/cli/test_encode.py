@@ -91,6 +91,23 @@ def test_an_output_that_exists_is_refused_unless_forced(encode: Any, photo: Path
     assert out.read_bytes() == coded
 
 
+@pytest.mark.parametrize("force", [False, True])
+def test_an_output_that_appears_meanwhile_is_kept_unless_forced(
+    encode: Any, photo: Path, coded: bytes, monkeypatch: pytest.MonkeyPatch, force: bool
+) -> None:
+    out, original = photo.with_suffix(".ddpm"), codec.encode
+
+    def slow(*arguments: Any, **options: Any) -> bytes:
+        """While it works, another program writes the output."""
+        out.write_bytes(b"theirs")
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(codec, "encode", slow)
+    ended = encode(photo, *(["-f"] if force else []))
+    assert (ended.code, out.read_bytes()) == ((0, coded) if force else (1, b"theirs"))
+    assert (f"{out}: exists already, and did not when the work began: it was kept" in ended.stderr) == (not force)
+
+
 def test_the_input_is_never_overwritten(encode: Any, photo: Path) -> None:
     before = photo.read_bytes()
     for option in ("-o", "-fo"):
