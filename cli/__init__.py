@@ -12,7 +12,7 @@ import click
 from ddpmcodec import __version__
 from ddpmcodec.errors import DdpmError
 
-from ._common import EXIT_CODES, INTERRUPTED, failure, say, silence_stdout
+from ._common import EXIT_CODES, INTERRUPTED, failure, printable, say, silence_stdout
 
 COMMANDS = (
     "encode",
@@ -61,6 +61,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         return cli.main(arguments, prog_name="ddpmcodec", standalone_mode=False) or 0
     except click.ClickException as error:
+        error.message = printable(error.message)  # type: ignore[misc]  # click's own classes keep it as it is
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):

@@ -50,9 +50,14 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print errors on
 verbose_option = click.option("-v", "--verbose", is_flag=True, help="Print more about each file.")
 
 
+def printable(text: str) -> str:
+    """Control characters escaped: names in files and of files must not write to a terminal what they like."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def say(message: object) -> None:
     """One line for the user; results alone go to standard output."""
-    click.echo(f"ddpmcodec: {message}", err=True)
+    click.echo(f"ddpmcodec: {printable(str(message))}", err=True)
 
 
 def label(name: str, standard: str = "standard input") -> str:
@@ -139,7 +144,7 @@ class Outputs:
         if place == STANDARD:
             write_stdout(data)
         else:
-            write_file(Path(place), data)
+            write_file(Path(place), data, replace=self.force)
 
 
 def standard_output() -> TextIO:
@@ -172,7 +177,8 @@ def progress(name: str, pixels: int, *, quiet: bool) -> Iterator[Callable[[float
         return
     from tqdm import tqdm
 
-    with tqdm(total=pixels, desc=label(name), unit="px", unit_scale=True, leave=False, file=sys.stderr) as bar:
+    shown = printable(label(name))
+    with tqdm(total=pixels, desc=shown, unit="px", unit_scale=True, leave=False, file=sys.stderr) as bar:
         yield bar.update
 
 

@@ -23,6 +23,7 @@ from ._common import (
     label,
     model_loader,
     naming,
+    printable,
     progress,
     quiet_option,
     read_input,
@@ -108,7 +109,7 @@ def create(
             verify=not no_verify,
             progress=advance,
         )
-    _write(output, data)
+    _write(output, data, force)
     if not quiet:
         say(f"{len(files) - len(failures)} images -> {label(output, 'standard output')}: {len(data)} bytes")
     if verbose:
@@ -137,9 +138,9 @@ def _files_below(folder: Path, failures: list[int]) -> Iterator[Path]:
 
 
 def _named(inputs: Sequence[str], quiet: bool, failures: list[int]) -> Iterator[tuple[str, Path]]:
-    from PIL import Image
+    from ddpmcodec.images import opened_extensions
 
-    extensions = Image.registered_extensions()
+    extensions = opened_extensions()
     for text in inputs:
         path = Path(text)
         if not path.is_dir():
@@ -179,11 +180,11 @@ def _check_target(output: str, files: Sequence[tuple[str, Path]], force: bool) -
         raise OutputError("no binary data to a terminal: name a file, or use a pipe")
 
 
-def _write(output: str, data: bytes) -> None:
+def _write(output: str, data: bytes, force: bool) -> None:
     if output == STANDARD:
         write_stdout(data)
     else:
-        write_file(Path(output), data)
+        write_file(Path(output), data, replace=force)
 
 
 @archive.command("list", epilog=EXIT_CODES)
@@ -200,13 +201,8 @@ def list_(file: str, as_json: bool) -> None:
         click.echo(json.dumps({"file": label(file), **facts}, allow_nan=False, indent=2))
         return
     for image in facts["images"]:
-        click.echo(f"{image['width']:6} x {image['height']:<6} {image['mode']:5} {_printable(image['name'])}")
+        click.echo(f"{image['width']:6} x {image['height']:<6} {image['mode']:5} {printable(image['name'])}")
     say(_summary(file, facts))
-
-
-def _printable(name: str) -> str:
-    """A crafted name must not write to the terminal what it likes."""
-    return name if name.isprintable() else repr(name)
 
 
 def _summary(file: str, facts: dict[str, Any]) -> str:
@@ -273,7 +269,7 @@ def extract(file: str, names: tuple[str, ...], output: str, model: str | None, f
             for name, image in archives.extract(data, names or None, model=model, progress=advance):
                 try:
                     targets[name].parent.mkdir(parents=True, exist_ok=True)
-                    write_file(targets[name], save_image(image, "PNG"))
+                    write_file(targets[name], save_image(image, "PNG"), replace=force)
                 except (OutputError, OSError) as error:
                     failures.append(failure(error))
                     continue
@@ -317,4 +313,4 @@ def test(file: str, model: str | None, quiet: bool) -> None:
 
         count = archives.test(data, model=model, progress=advance)
     if not quiet:
-        click.echo(f"{label(file)}: ok, {count} images")
+        click.echo(printable(f"{label(file)}: ok, {count} images"))

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ._common import EXIT_CODES, each, files_argument, label, naming, read_input
+from ._common import EXIT_CODES, each, files_argument, label, naming, printable, read_input
 
 
 @click.command(epilog=EXIT_CODES)
@@ -51,4 +51,4 @@ def _text(facts: dict[str, Any]) -> str:
     kept = facts["metadata"]
     sizes = ", ".join(f"{key} {size} bytes" for key, size in (kept or {}).items())
     lines["metadata"] = "damaged: get the file again" if kept is None else sizes or "none"
-    return "\n".join([f"{facts['file']}:", *(f"  {key:9} {value}" for key, value in lines.items())])
+    return "\n".join([printable(f"{facts['file']}:"), *(f"  {key:9} {value}" for key, value in lines.items())])

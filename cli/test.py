@@ -12,6 +12,7 @@ from ._common import (
     label,
     model_loader,
     naming,
+    printable,
     progress,
     quiet_option,
     read_input,
@@ -38,6 +39,6 @@ def test(files: tuple[str, ...], model: str | None, quiet: bool) -> int:
 
             codec.decode_details(data, model=loaded, progress=advance)
         if not quiet:
-            click.echo(f"{label(name)}: ok")
+            click.echo(printable(f"{label(name)}: ok"))
 
     return each(files, test_one)

@@ -14,6 +14,11 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from ddpmcodec.errors import ImageError, OutputError
 from ddpmcodec.format.header import MAX_PIXELS
 
+# What is opened: Pillow's other readers run programs (EPS), are stubs for programs, or are of no use for photographs.
+OPENED_FORMATS = (
+    "PNG", "JPEG", "MPO", "WEBP", "GIF", "TIFF", "BMP", "DIB", "PPM", "TGA", "ICO", "ICNS", "PCX", "JPEG2000", "AVIF",
+    "JXL", "HEIF", "QOI", "SGI", "PSD", "DDS", "SUN", "XBM", "XPM", "MSP",
+)  # fmt: skip
 CODED_MODES = ("1", "L", "LA", "RGB", "RGBA")
 # MPO is what many cameras call JPEG: a photograph, then other views of the same scene. The photograph is the image.
 MAIN_IMAGE_FORMATS = ("MPO",)
@@ -50,13 +55,15 @@ def load_image(data: bytes, name: str) -> Image.Image:
         # Pillow warns at half the size that it refuses; a large photograph is no reason to warn.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(BytesIO(data))
+            image = Image.open(BytesIO(data), formats=_opened_formats())
             _refuse_what_cannot_be_coded(image)
             image.load()
     except ImageError as error:
         raise ImageError(f"{name}: {error}") from error
     except UnidentifiedImageError as error:
-        raise ImageError(f"{name}: not an image in a format that Pillow reads: give it a PNG, JPEG, ...") from error
+        raise ImageError(
+            f"{name}: not an image in a format that Pillow reads without other programs: give it a PNG, JPEG, ..."
+        ) from error
     except MemoryError:
         raise
     except Exception as error:  # Pillow's readers raise SyntaxError, struct.error, ... for damaged files
@@ -91,6 +98,17 @@ def to_image(planes: Planes) -> Image.Image:
         image = image.convert("1", dither=Image.Dither.NONE)
     image.info.update({key: value for key, value in (("icc_profile", planes.icc), ("exif", planes.exif)) if value})
     return image
+
+
+def opened_extensions() -> set[str]:
+    """Of the files that `load_image` opens, with their dots."""
+    return {extension for extension, kind in Image.registered_extensions().items() if kind in OPENED_FORMATS}
+
+
+def _opened_formats() -> list[str]:
+    """Those that this Pillow has; some come with plugins."""
+    Image.init()
+    return [kind for kind in OPENED_FORMATS if kind in Image.OPEN]
 
 
 def image_format(name: str) -> str:

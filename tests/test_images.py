@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import ExifTags, Image, ImageCms
+from PIL import EpsImagePlugin, ExifTags, Image, ImageCms
 
 from ddpmcodec.errors import ImageError, OutputError
-from ddpmcodec.images import image_format, load_image, save_image, to_image, to_planes
+from ddpmcodec.images import image_format, load_image, opened_extensions, save_image, to_image, to_planes
 
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -162,6 +162,17 @@ def png(colour_type: int, depth: int, samples: int, side: int = 2) -> bytes:
     row = b"\0" + bytes(2 * samples * depth // 8)
     head = struct.pack(">IIBBBBB", side, side, depth, colour_type, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(2 * row)) + chunk(b"IEND", b"")
+
+
+def test_formats_that_run_programs_are_not_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow reads EPS by Ghostscript."""
+    stream = BytesIO()
+    picture("RGB").save(stream, "EPS")
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *_: pytest.fail("a program is run"))
+    with pytest.raises(ImageError, match=r"^x: not an image in a format that Pillow reads without other programs"):
+        load_image(stream.getvalue(), "x")
+    assert ".eps" not in opened_extensions()
+    assert {".png", ".jpg", ".webp", ".tif", ".gif"} <= opened_extensions()
 
 
 DEEP = {

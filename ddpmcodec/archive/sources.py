@@ -16,6 +16,7 @@ from ddpmcodec.format.block import Coding
 from ddpmcodec.networks.context.model import ContextModel
 from ddpmcodec.networks.context.model_file import KIND, find_model, load_model, read_metadata
 from ddpmcodec.networks.ddpm import PaperDenoiser
+from ddpmcodec.networks.pretrained import HUB
 
 if TYPE_CHECKING:
     from ddpmcodec.networks.gaussian import GaussianModel
@@ -51,7 +52,8 @@ def split_source(source: Source, bits_back: bool) -> Given:
     if not isinstance(source, (str, Path)):
         return Given(latent=source)
     kind = _kind_of(source)
-    if kind == KIND or (kind is None and not bits_back and not Path(source).is_dir()):
+    is_checkpoint = Path(source).is_dir() or str(source).startswith(HUB)
+    if kind == KIND or (kind is None and not bits_back and not is_checkpoint):
         return Given(load_model(source))
     return Given(latent=source)
 

@@ -19,7 +19,7 @@ from ddpmcodec.codec.efforts import DEFAULT_EFFORT, check_effort
 from ddpmcodec.codec.encoder import Picture, planes_of
 from ddpmcodec.errors import ChecksumError, FormatError, ImageError
 from ddpmcodec.format.block import MAX_BLOCK_IMAGES, MAX_IMAGES, Block, Coding, Entry
-from ddpmcodec.format.ddpma import Packed, assemble, check_name, packed
+from ddpmcodec.format.ddpma import MAX_NAMES, Packed, assemble, check_name, packed
 from ddpmcodec.format.header import MODEL_ID_BYTES
 from ddpmcodec.format.sections import pack_alpha, pack_metadata
 from ddpmcodec.images import Planes, to_image
@@ -127,6 +127,7 @@ class _Writer:
         self.model, self.latent, self.strip, self.verify, self.progress = model, latent, strip, verify, progress
         self.coder = ContextCoder(model or default_model(STACK_PIXELS), effort, progress)
         self.taken: set[str] = set()
+        self.letters = 0  # of all names
         self.stack, self.files = _Queue(), _Queue()
         self.jobs: list[_Job] = []
         self.blocks: list[Packed] = []
@@ -138,6 +139,9 @@ class _Writer:
             raise ImageError(f"{name}: there is an image of this name already: give each its own")
         if len(self.taken) == MAX_IMAGES:
             raise ImageError(f"{name}: an archive holds {MAX_IMAGES} images at most: make another one for the rest")
+        self.letters += len(name)
+        if self.letters > MAX_NAMES:
+            raise ImageError(f"{name}: the names of an archive take {MAX_NAMES} letters at most: make another one")
         planes = planes_of(image, self.strip)
         height, width, _ = planes.colour.shape
         waiting = _Waiting(Entry(name, planes.mode, width, height, len(self.taken)), planes)

@@ -35,6 +35,8 @@ MAX_BLOCK_IMAGES = 512
 MAX_STACKED_PIXELS = 1 << 16  # of an image on a stack
 MAX_RUN_PIXELS = 1 << 17  # of all images of a run: bounds the memory of a decoder
 MAX_LEVELS = 4096
+MAX_NAME = 4096  # bytes of UTF-8
+MAX_PROFILE = 4096  # bytes of JSON
 MAX_LEVEL = 1 << 26  # in LEVEL_UNIT
 LEVEL_UNIT = 1024  # noise levels are integers in 1/1024 grey level
 CHECK_BYTES = 4
@@ -213,6 +215,8 @@ class _HeadReader(Reader):
             shared, rest = self.varint(), self.varint()
             if shared > len(before):
                 raise ValueError("a name shares more than there is")
+            if shared + rest > MAX_NAME:  # front coding lets a few bytes claim as many as they like
+                raise ValueError(f"a name of {shared + rest} bytes where {MAX_NAME} are the most")
             before = before[:shared] + self.take(rest)
             found.append(before.decode())
         return found
@@ -279,9 +283,13 @@ def _parse_ids(reader: _HeadReader, block: Block, coding: Coding, kind: int, pro
     model_id = reader.take(MODEL_ID_BYTES)
     checks = [int.from_bytes(reader.take(CHECK_BYTES), "little") for _ in block.runs]
     latent_id = reader.take(MODEL_ID_BYTES) if kind == BITS_BACK else b""
+    if profile_length > MAX_PROFILE:
+        raise ValueError(f"a profile of {profile_length} bytes where {MAX_PROFILE} are the most")
     profile: Any = json.loads(reader.take(profile_length)) if profile_length else {}
-    if not isinstance(profile, dict) or (kind == BITS_BACK) != bool(coding.levels):
-        raise ValueError("a profile that is none, or bits back without noise levels")
+    if not isinstance(profile, dict) or any(type(value) not in (int, str) for value in profile.values()):
+        raise ValueError("a profile that is none")
+    if (kind == BITS_BACK) != bool(coding.levels):
+        raise ValueError("bits back without noise levels")
     runs = tuple(replace(run, check=check) for run, check in zip(block.runs, checks, strict=True))
     coding = replace(coding, model_id=model_id, latent_id=latent_id, profile=profile)
     return replace(block, runs=runs, coding=coding)

@@ -27,7 +27,18 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, TruncatedError
-from ddpmcodec.format.block import BITS_BACK, FILES, LEVEL_UNIT, Block, Coding, Entry, pack_head, parse_head
+from ddpmcodec.format.block import (
+    BITS_BACK,
+    FILES,
+    LEVEL_UNIT,
+    MAX_IMAGES,
+    MAX_NAME,
+    Block,
+    Coding,
+    Entry,
+    pack_head,
+    parse_head,
+)
 from ddpmcodec.format.sections import RAW_DEFLATE, inflate
 from ddpmcodec.format.varint import Reader, pack_varint
 
@@ -37,6 +48,7 @@ VERSION = 1
 CRC_BYTES = 4
 MAX_INDEX = 1 << 26  # bytes, before compression
 MAX_HEAD = 1 << 22
+MAX_NAMES = 1 << 26  # letters of all names
 
 
 @dataclass(frozen=True)
@@ -85,6 +97,8 @@ def check_name(name: str) -> str | None:
         return "it begins with a drive"
     if "\\" in name or not name.isprintable():
         return "it has a backslash or characters that are not printable"
+    if len(name.encode()) > MAX_NAME:
+        return f"it has more than {MAX_NAME} bytes"
     return None
 
 
@@ -178,11 +192,15 @@ def _content(reader: Reader, start: int) -> bytes | None:
 
 
 def _parse_heads(reader: Reader) -> tuple[Index, list[int]]:
-    blocks, lengths = [], []
+    blocks, lengths, images, letters = [], [], 0, 0
     try:
         for _ in range(reader.varint()):
             lengths.append(reader.varint())
             blocks.append(parse_head(reader.take(reader.varint())))
+            images += len(blocks[-1].entries)
+            letters += sum(len(entry.name) for entry in blocks[-1].entries)
+            if images > MAX_IMAGES or letters > MAX_NAMES:  # before a small index has become a large one in memory
+                raise FormatError(f"the index has more than {MAX_IMAGES} images, or names of over {MAX_NAMES} letters")
     except TruncatedError as error:  # of an index that is all there
         raise FormatError(f"the index contradicts itself ({error}): the archive is damaged") from error
     index = Index(tuple(blocks))

@@ -20,7 +20,7 @@ FIRST_LEVEL, LAST_LEVEL = 0.75, 1000.0  # grey levels: hardly visible, and nothi
 def find_denoiser(source: str | Path | None = None) -> GaussianModel | PaperDenoiser:
     """The embedded Gaussian model (None), one by name, an exported file, or a checkpoint of the paper's network.
 
-    A checkpoint is what `networks.pretrained.load` takes: a folder, a file, or the name of a repository. Raises
+    A checkpoint is what `networks.pretrained.load` takes: a folder, a file, or hub:OWNER/NAME. Raises
     ModelError, also for a model of another kind.
     """
     if source is None or source in models.names() or model_file.kind_of(Path(source)):

@@ -17,7 +17,6 @@ once, outside this library, in its folder:
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ from ddpmcodec.networks import published
 from ddpmcodec.networks.ddpm import PaperDenoiser, Variance
 from ddpmcodec.networks.unet import UNet, UNetConfig
 
+HUB = "hub:"  # before a repository's name, so that no mistyped path goes to the network
 WEIGHTS, CONFIG = "diffusion_pytorch_model.safetensors", published.CONFIG
 METADATA, LEVELS = "ddpmcodec.unet", "levels"  # of our own files
 FORMAT = 1
@@ -41,7 +41,7 @@ RECIPE = "README: Published checkpoints"
 
 
 def load(source: str | Path, *, variance: Variance | None = None) -> PaperDenoiser:
-    """A checkpoint's folder, a safetensors file, or the name of a repository (owner/name) where there is a network.
+    """A checkpoint's folder, a safetensors file, or hub:OWNER/NAME, which alone uses the network.
 
     variance: instead of the checkpoint's own. Raises ModelError.
     """
@@ -81,6 +81,8 @@ def export(denoiser: PaperDenoiser, *, training: Mapping[str, Any] | None = None
 
 def _find(source: str | Path) -> Path:
     """The file of weights. Raises ModelError."""
+    if isinstance(source, str) and source.startswith(HUB):
+        return _download(source.removeprefix(HUB))
     path = Path(source)
     if path.is_dir():
         return _weights_in(path / "unet" if (path / "unet").is_dir() else path)
@@ -88,9 +90,7 @@ def _find(source: str | Path) -> Path:
         raise _pickle(path)
     if path.exists():
         return path
-    if isinstance(source, str) and re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", source) and not path.parent.is_dir():
-        return _download(source)
-    raise ModelError(f"{source}: there is no such file or folder, nor is it the name of a repository (owner/name)")
+    raise ModelError(f"{source}: there is no such file or folder; a repository is fetched by the name {HUB}OWNER/NAME")
 
 
 def _weights_in(folder: Path) -> Path:
@@ -112,19 +112,18 @@ def _download(repository: str) -> Path:
         from huggingface_hub import snapshot_download
     except ImportError as error:
         raise ModelError(
-            f"{repository}: there is no such file or folder, and to fetch a repository of this name "
-            "huggingface_hub is needed: pip install 'ddpmcodec[paper]'"
+            f"{HUB}{repository}: to fetch a repository huggingface_hub is needed: pip install 'ddpmcodec[paper]'"
         ) from error
     try:
         path = Path(snapshot_download(repository, allow_patterns=[f"*{CONFIG}", f"*{WEIGHTS}"]))
     except Exception as error:  # the client's errors have no common base: its own, the HTTP library's, OSError
         reason = str(error).split("\n", 1)[0]
         raise ModelError(
-            f"{repository}: there is no such file or folder, and the repository cannot be fetched ({reason}): "
+            f"{HUB}{repository}: the repository cannot be fetched ({reason}): "
             f"get its {CONFIG} and {WEIGHTS} where there is a network, and name their folder"
         ) from error
     if not any(path.rglob(WEIGHTS)):
-        raise ModelError(f"{repository}: has no {WEIGHTS}: get its weights and convert them once ({RECIPE})")
+        raise ModelError(f"{HUB}{repository}: has no {WEIGHTS}: get its weights and convert them once ({RECIPE})")
     return _find(path)
 
 

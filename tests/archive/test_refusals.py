@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from ddpmcodec import archive
+from ddpmcodec.archive import writer
 from ddpmcodec.archive.blocks import ContextCoder
 from ddpmcodec.errors import ChecksumError, FormatError, ImageError
 from ddpmcodec.format.ddpma import Packed, assemble, check_name, split
@@ -49,6 +50,15 @@ def renamed(data: bytes, name: str) -> bytes:
     (block,), (parts,) = found.index.blocks, found.parts
     entries = (replace(block.entries[0], name=name),)
     return assemble([Packed(replace(block, entries=entries), b"".join([*parts.values, *parts.sections, parts.words]))])
+
+
+def test_names_have_a_length(model: ContextModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = crops(1)["photo-000.png"]
+    with pytest.raises(ImageError, match="cannot be the name of an image in an archive: it has more than 4096 bytes"):
+        create({"é" * 2049: picture}, model)
+    monkeypatch.setattr(writer, "MAX_NAMES", 9)
+    with pytest.raises(ImageError, match="second: the names of an archive take 9 letters at most: make another one"):
+        create({"first": picture, "second": picture}, model)
 
 
 @pytest.mark.parametrize("name", ["a.png", "a/b.png", "ä b/日本.jpg", "..png", "a..b", "-", "10:30", ".hidden"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from ddpmcodec import archive
+from ddpmcodec.cli import archive as cli_archive
 from ddpmcodec.cli.archive import _files_below
 from ddpmcodec.format.ddpma import MARK, Packed, assemble, split
 from pictures import context_model, drawing
@@ -382,6 +383,34 @@ def test_names_that_lead_out_of_the_folder_are_refused(
     assert ended.code == 3
     assert f"the archive holds an image named {name!r}" in ended.stderr
     assert files_below(photos_ddpma.parent) == ["photos.ddpma"]
+
+
+def test_crafted_names_are_listed_without_control_characters(ddpm: Callable, photos_ddpma: Path, made: bytes) -> None:
+    (block,), (parts,) = split(made).index.blocks, split(made).parts
+    entries = (replace(block.entries[0], name="a\x1b[2J\nforged"), *block.entries[1:])
+    body = b"".join([*parts.values, *parts.sections, parts.words])
+    photos_ddpma.write_bytes(assemble([Packed(replace(block, entries=entries), body)]))
+    listed = ddpm("archive", "list", photos_ddpma)
+    assert r" a\x1b[2J\nforged" in listed.stdout.decode()
+    assert all(line.isprintable() for line in listed.stdout.decode().splitlines())
+
+
+def test_an_image_that_appears_meanwhile_is_kept(
+    ddpm: Callable, photos_ddpma: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = photos_ddpma.parent / "out"
+    out.mkdir()
+
+    def another_program(targets: Sequence[Path]) -> None:
+        """Writes after the names are found free."""
+        (out / "2.png").write_bytes(b"precious")
+
+    monkeypatch.setattr(cli_archive, "_refuse_existing", another_program)
+    ended = ddpm("archive", "extract", photos_ddpma, "-o", out, "--model", tiny_model)
+    assert f"{out / '2.png'}: exists already, and did not when the work began" in ended.stderr
+    assert ended.code == 1
+    assert (out / "2.png").read_bytes() == b"precious"
+    assert (out / "3.png").is_file()
 
 
 @pytest.fixture(scope="module")

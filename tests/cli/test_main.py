@@ -170,6 +170,40 @@ def test_of_several_failures_the_highest_code_is_returned(ddpm: Any, foreign: Pa
     assert ddpm("test", junk, tmp_path / "missing.ddpm").code == 3
 
 
+HOSTILE = "a\x1b[31m\n\x9bddpmcodec: forged.png: ok \u202e\r"
+
+
+@pytest.mark.parametrize("command", ["encode", "decode", "info", "test", "truncate"])
+def test_names_write_nothing_to_the_terminal_but_themselves(ddpm: Any, command: str) -> None:
+    """Neither escape sequences nor further lines."""
+    ended = ddpm(command, HOSTILE, *(["--bpp", 1, "-o", "x"] if command == "truncate" else []))
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith(r"ddpmcodec: a\x1b[31m\n\x9bddpmcodec: forged.png: ok \u202e\r: ")
+    assert line.isprintable()
+    assert ended.code == 1
+
+
+def test_wrong_usage_is_printed_in_the_same_way(ddpm: Any) -> None:
+    ended = ddpm("encode", "a.png", "b.png", "-o", HOSTILE)
+    assert r"with several files, -o must be an existing folder, which a\x1b[31m\n" in ended.stderr
+    assert all(line.isprintable() for line in ended.stderr.splitlines())
+    assert ended.code == 2
+
+
+def test_results_are_printed_in_the_same_way(ddpm: Any, file: Path) -> None:
+    hostile = file.rename(file.with_name(HOSTILE))
+    for command in ("info", "test"):
+        ended = ddpm(command, hostile)
+        assert ended.code == 0
+        assert all(line.isprintable() for line in (ended.stdout.decode() + ended.stderr).splitlines())
+        assert rf"{file.parent}/a\x1b[31m\n" in ended.stdout.decode()
+
+
+def test_letters_of_all_languages_are_printed_as_they_are() -> None:
+    assert _common.printable("ä b/日本 €.png") == "ä b/日本 €.png"
+    assert _common.printable("\udcff\t") == r"\udcff\t"
+
+
 def test_a_folder_is_an_error(ddpm: Any, tmp_path: Path) -> None:
     ended = ddpm("encode", tmp_path)
     assert ended.code == 1

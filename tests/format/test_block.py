@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -30,6 +31,34 @@ def test_a_head_by_bits_back_comes_back() -> None:
     block = Block(entries, 9, BITS_BACK, (Run(2, 1 << 31), Run(1, 5, initial=True)), (3, 1), 99)
     assert parse_head(pack_head(block)) == block
     assert block.part_lengths() == [3, 1, 2, 0, 0, 396]
+
+
+def test_names_are_as_long_as_paths_are_at_most() -> None:
+    """Front coding lets every name of a head repeat the longest one at the price of three bytes."""
+    longest = Block((entry("é" * 2048),), 1)
+    assert parse_head(pack_head(longest)) == longest
+    with pytest.raises(FormatError, match="a name of 4097 bytes where 4096 are the most"):
+        parse_head(pack_head(Block((entry("a" * 4097),), 1)))
+    shared = [entry("a" * 4090 + str(i), number=i) for i in range(200)]
+    assert len(pack_head(Block(tuple(shared), 200))) < 7000
+    with pytest.raises(FormatError, match="a name of 4098 bytes where 4096 are the most"):
+        parse_head(pack_head(Block((entry("b" * 4096), entry("b" * 4096 + "cc", number=1)), 2)))
+
+
+@pytest.mark.parametrize(
+    ("profile", "complaint"),
+    [
+        ({"torch": "2" * 5000}, r"a profile of \d+ bytes where 4096 are the most"),
+        ({"threads": [1]}, "a profile that is none"),
+        ({"threads": True}, "a profile that is none"),
+        ({"threads": 1.5}, "a profile that is none"),
+        ({"threads": None}, "a profile that is none"),
+    ],
+)
+def test_profiles_are_few_words_and_numbers(profile: dict[str, Any], complaint: str) -> None:
+    block = Block((entry(),), 1, replace(BITS_BACK, profile=profile), (Run(1),))
+    with pytest.raises(FormatError, match=complaint):
+        parse_head(pack_head(block))
 
 
 names = st.text(min_size=1, max_size=8).filter(lambda name: name.isprintable())

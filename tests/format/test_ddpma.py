@@ -171,6 +171,23 @@ def test_names_that_are_alike_cost_little() -> None:
     assert len(data) < 2 * 300
 
 
+@pytest.mark.parametrize("most", ["MAX_NAMES", "MAX_IMAGES"])
+def test_an_index_is_refused_before_it_takes_more_memory_than_archives_do(
+    monkeypatch: pytest.MonkeyPatch, most: str
+) -> None:
+    """Thirteen kilobytes could hold gigabytes of names."""
+    blocks = [packed(Block((Entry(f"{k}{'a' * 4000}", "L", 1, 1, k),)), [], [b"1"]) for k in range(4)]
+    data = assemble(blocks)
+    assert len(split(data).index.entries) == 4
+    parsed: list[bytes] = []
+    parse_head = ddpma.parse_head
+    monkeypatch.setattr(ddpma, "parse_head", lambda head: parsed.append(head) or parse_head(head))
+    monkeypatch.setattr(ddpma, most, 2 if most == "MAX_IMAGES" else 9000)
+    with pytest.raises(FormatError, match=r"the index has more than \d+ images, or names of over \d+ letters"):
+        ddpma._parse_index(data)
+    assert len(parsed) == 3
+
+
 def test_facts_are_told_without_decoding() -> None:
     facts = describe(example())
     assert facts["images"][0] == {"name": "a.png", "mode": "RGB", "width": 5, "height": 4}

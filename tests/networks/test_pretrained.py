@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import socket
 import sys
 from collections.abc import Callable
@@ -356,14 +357,16 @@ def test_an_empty_folder_is_named(tmp_path: Path) -> None:
         pretrained.load(tmp_path)
 
 
-@pytest.mark.parametrize("source", ["nothing.safetensors", "a/b/c", "/nowhere/at-all", "../x", "here/typo.safetensors"])
+@pytest.mark.parametrize("source", ["no.safetensors", "a/b", "google/ddpm", "/nowhere/at-all", "here/typo.safetensors"])
 def test_what_is_neither_file_nor_repository_is_named(
     source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A name in a folder that exists is a mistyped file: nothing is fetched."""
+    """A mistyped file: nothing is fetched."""
+    monkeypatch.setattr(pretrained, "_download", lambda repository: pytest.fail("the network is asked"))
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ModelError, match=rf"^{source}: there is no such file or folder, nor is it the name"):
+    text = f"{source}: there is no such file or folder; a repository is fetched by the name hub:OWNER/NAME"
+    with pytest.raises(ModelError, match=f"^{re.escape(text)}$"):
         pretrained.load(source)
 
 
@@ -392,17 +395,17 @@ def test_a_repository_that_was_fetched_before_is_read(
     (repository / "refs" / "main").write_text(commit)
     (repository / "snapshots").mkdir()
     snapshot = folder.rename(repository / "snapshots" / commit)
-    assert_same_network(pretrained.load("someone/ddpm-tiny"), published_network)
+    assert_same_network(pretrained.load("hub:someone/ddpm-tiny"), published_network)
     (snapshot / pretrained.WEIGHTS).unlink()
-    with pytest.raises(ModelError, match=r"^someone/ddpm-tiny: has no diffusion_.*: get its weights and convert them"):
-        pretrained.load("someone/ddpm-tiny")
+    with pytest.raises(ModelError, match=r"^hub:someone/ddpm-tiny: has no diffusion_.*: get its weights and"):
+        pretrained.load("hub:someone/ddpm-tiny")
 
 
 def test_without_a_network_the_error_says_what_to_get(offline: Path) -> None:
     with pytest.raises(ModelError) as caught:
-        pretrained.load("google/ddpm-cifar10-32")
+        pretrained.load("hub:google/ddpm-cifar10-32")
     message = str(caught.value)
-    assert message.startswith("google/ddpm-cifar10-32: there is no such file or folder, and the repository cannot be")
+    assert message.startswith("hub:google/ddpm-cifar10-32: the repository cannot be fetched (")
     assert message.endswith(
         "get its config.json and diffusion_pytorch_model.safetensors where there is a network, and name their folder"
     )
@@ -411,4 +414,4 @@ def test_without_a_network_the_error_says_what_to_get(offline: Path) -> None:
 def test_without_the_client_the_error_says_what_to_install(offline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(ModelError, match=r"huggingface_hub is needed: pip install 'ddpmcodec\[paper\]'"):
-        pretrained.load("google/ddpm-cifar10-32")
+        pretrained.load("hub:google/ddpm-cifar10-32")
