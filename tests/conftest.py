@@ -70,6 +70,7 @@ def embedded(
     caches = (models.names, models.ids, gaussian._embedded)
     for cached in caches:
         cached.cache_clear()
+    models.write_ids()
     yield tmp_path
     for cached in caches:
         cached.cache_clear()

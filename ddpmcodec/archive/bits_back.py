@@ -23,6 +23,7 @@ from ddpmcodec.channels import bits_back
 from ddpmcodec.channels.bits_back import LatentLevel, hierarchy
 from ddpmcodec.codec.batching import Progress
 from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ModelError, TruncatedError
+from ddpmcodec.exactness import exact_torch
 from ddpmcodec.format.block import MAX_LEVELS, Coding, Run
 from ddpmcodec.format.header import MODEL_ID_BYTES
 from ddpmcodec.networks.ddpm import PaperDenoiser
@@ -155,6 +156,7 @@ class BitsBackCoder(NamedTuple):
     levels: Sequence[LatentLevel]
     context: ContextCoder
 
+    @exact_torch()
     def pop_run(self, stack: Stack, run: Run, shape: Shape) -> Pixels:
         """Images uint8 [N, H, W, 3]. Raises TruncatedError or ChecksumError where the data is damaged."""
         if run.initial:
@@ -164,6 +166,7 @@ class BitsBackCoder(NamedTuple):
         except ValueError as error:
             raise ChecksumError(f"the latents are not those of an image ({error}): the data is damaged") from error
 
+    @exact_torch()
     def push_batch(self, stack: Stack, batch: Sequence[Pixels]) -> Stack | None:
         """The stack with the batch on it; None, and it is as it was, where it has too few initial bits."""
         trial = Stack.from_words(stack.to_words())
@@ -208,12 +211,14 @@ class Encoder:
         return Encoded(tuple(runs), stack.to_words()), coder
 
 
+@exact_torch()
 def encoder(source: LatentSource, levels: npt.ArrayLike | int | None, progress: Progress | None) -> Encoder:
     """Raises ModelError, and DdpmError for levels that cannot be."""
     network = find_network(source)
     return Encoder(network, network.hierarchy(levels), progress)
 
 
+@exact_torch()
 def decoder(coding: Coding, source: LatentSource, context: ContextCoder, progress: Progress | None) -> BitsBackCoder:
     """Of blocks that were coded so. Raises as `network_of`."""
     network = network_of(coding.latent_id, coding.profile, source)

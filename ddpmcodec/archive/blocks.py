@@ -24,6 +24,7 @@ from ddpmcodec.errors import ChecksumError, TruncatedError
 from ddpmcodec.format.block import MAX_RUN_PIXELS, Block, Run
 from ddpmcodec.networks.context.model import ContextModel
 from ddpmcodec.parallel import run_all
+from ddpmcodec.processor import require_rounding_to_nearest
 from ddpmcodec.transform import color
 
 Pixels = NDArray[np.uint8]
@@ -64,7 +65,8 @@ class ContextCoder(NamedTuple):
     progress: Progress | None = None
 
     def symbols(self, pixels: Pixels) -> Symbols:
-        """Of images uint8 [N, H, W, C], for one stream."""
+        """Of images uint8 [N, H, W, C], for one stream. Raises ModelError where the processor rounds otherwise."""
+        require_rounding_to_nearest()
         effort, stream = EFFORTS[self.effort], np.zeros(len(pixels), np.int64)
         on_segment, planes = self._on_segment(pixels.shape), color.to_ycocg(pixels)
         return progressive.encode(planes, self.model, effort.schedule, stream, True, on_segment=on_segment)[0]
@@ -73,7 +75,9 @@ class ContextCoder(NamedTuple):
         push_symbols(stack, self.symbols(pixels))
 
     def pop(self, stack: Stack, shape: tuple[int, int, int, int]) -> Pixels:
-        """Images [N, H, W, C]; the stack is then what it was before. Raises TruncatedError or ChecksumError."""
+        """Images [N, H, W, C]; the stack is then what it was before. Raises TruncatedError or ChecksumError, and
+        ModelError where the processor rounds otherwise."""
+        require_rounding_to_nearest()
         effort, words = EFFORTS[self.effort], stack.words[: stack.size][::-1]
         coder = progressive.decoder(np.zeros(shape[0], np.int64), [int(stack.head)], [words])
         on_segment = self._on_segment(shape)

@@ -19,6 +19,7 @@ from ddpmcodec.codec.efforts import EFFORTS
 from ddpmcodec.coding_schedule import CodingStep
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError
 from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.processor import require_rounding_to_nearest
 from ddpmcodec.transform import color
 
 Pixels = NDArray[np.uint8]
@@ -69,7 +70,8 @@ class _Clock:
 
 def encode_tiles(pixels: Pixels, model: ContextModel, effort: int, report: Report | None = None) -> list[list[bytes]]:
     """The stream of each image, uint8 [N, H, W, C], cut at the ends of its segments. The result does not depend on what
-    else is in the batch."""
+    else is in the batch. Raises ModelError where the processor does not round to nearest."""
+    require_rounding_to_nearest()
     chosen = EFFORTS[effort]
     learns = chosen.learns_in(*pixels.shape[1:3])
     if learns and len(pixels) > 1:  # each has weights of its own
@@ -102,8 +104,10 @@ def decode_tiles(
 ) -> list[DecodedTile]:  # fmt: skip
     """Decode streams that may be cut anywhere after their first 8 bytes, of tiles of one size (H, W, C).
 
-    Tiles of a batch are whole: one that is cut ends the others. Raises CorruptError for what is no stream.
+    Tiles of a batch are whole: one that is cut ends the others. Raises CorruptError for what is no stream, and
+    ModelError where the processor does not round to nearest.
     """
+    require_rounding_to_nearest()
     chosen = EFFORTS[effort]
     learns = chosen.learns_in(*shape[:2])
     if learns and len(streams) > 1:

@@ -1,16 +1,28 @@
-"""Models that come with the package: safetensors files in this folder, by name. Each says of what kind it is."""
+"""Models that come with the package: safetensors files in this folder, by name. Each says of what kind it is.
+
+`ids.json` lists their ids, so that a damaged copy is refused instead of writing files that no other copy decodes. After
+a model is added or replaced,
+
+    python -m ddpmcodec.models
+
+seals the files (`format.seal`) and writes the list down again.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from functools import cache
 from pathlib import Path
+
+from ddpmcodec.errors import ModelError
 
 DEFAULT = "cifar10"
 PHOTO = "photo"
 GAUSSIAN = "gaussian-cifar10"  # denoiser of the Gaussian channel, for thumbnails
 THUMBNAIL_PIXELS = 64 * 64  # an image of more is a photograph, as far as the choice of a model goes
 FOLDER = Path(__file__).parent
+IDS = "ids.json"
 
 
 @cache
@@ -29,5 +41,33 @@ def default_name(pixels: int) -> str:
 
 @cache
 def ids() -> dict[str, bytes]:
-    """Name -> sha256 of the exported file, which is the model's id."""
-    return {name: hashlib.sha256(path(name).read_bytes()).digest() for name in names()}
+    """Name -> sha256 of the model's file, which is its id, as it was when the list was written."""
+    listed: dict[str, str] = json.loads((FOLDER / IDS).read_text())
+    return {name: bytes.fromhex(listed[name]) for name in names() if name in listed}
+
+
+def read(name: str) -> bytes:
+    """The bytes of an embedded model's file. Raises ModelError unless they are those of the list."""
+    try:
+        data = path(name).read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path(name)}: cannot be read ({error.strerror}); install ddpmcodec again") from error
+    if hashlib.sha256(data).digest() != ids().get(name):
+        raise ModelError(
+            f"{path(name)}: the embedded model is damaged, or not the one that {IDS} lists; install ddpmcodec again"
+            " (whoever replaced it: `python -m ddpmcodec.models` writes the list)"
+        )
+    return data
+
+
+def write_ids() -> dict[str, str]:
+    """Seal all models of the folder and list their ids, which are returned by name."""
+    from ddpmcodec.format.seal import seal
+
+    names.cache_clear()
+    ids.cache_clear()
+    for name in names():
+        path(name).write_bytes(seal(path(name).read_bytes()))
+    listed = {name: hashlib.sha256(path(name).read_bytes()).hexdigest() for name in names()}
+    (FOLDER / IDS).write_text(json.dumps(listed, indent=1) + "\n")
+    return listed

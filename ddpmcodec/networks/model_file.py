@@ -14,10 +14,10 @@ from typing import Any
 from torch import Tensor
 
 from ddpmcodec.errors import ModelError
+from ddpmcodec.format.seal import KEY, check_seal, seal
 
-KEY = "ddpmcodec"
 FORMAT = 1
-LARGEST_HEADER = 1 << 24  # bytes; of safetensors files
+LARGEST_HEADER = 1 << 20  # bytes; of safetensors files
 
 
 def read(path: str | Path) -> bytes:
@@ -31,7 +31,7 @@ def read(path: str | Path) -> bytes:
 def metadata(data: bytes, source: str, kind: str) -> dict[str, Any]:
     """The metadata of a model of this kind. source: what errors call it.
 
-    Raises ModelError for what is no model, for another format, and for a model of another kind.
+    Raises ModelError for what is no model, for another format, for a model of another kind, and for a damaged one.
     """
     found = _metadata(data)
     if found is None:
@@ -40,6 +40,7 @@ def metadata(data: bytes, source: str, kind: str) -> dict[str, Any]:
         raise ModelError(f"{source}: a model of kind {found['kind']!r}; one of kind {kind!r} is needed here")
     if found["format"] != FORMAT:
         raise ModelError(f"{source}: model format {found['format']}, this version reads {FORMAT}; update ddpmcodec")
+    check_seal(data, found, source)
     return found
 
 
@@ -59,13 +60,13 @@ def pack(tensors: Mapping[str, Tensor], kind: str, name: str, facts: Mapping[str
     from safetensors.torch import save
 
     described = json.dumps({"format": FORMAT, "kind": kind, "name": name, **facts}, sort_keys=True)
-    return bytes(save({key: t.contiguous() for key, t in sorted(tensors.items())}, metadata={KEY: described}))
+    return seal(save({key: t.contiguous() for key, t in sorted(tensors.items())}, metadata={KEY: described}))
 
 
 def _metadata(data: bytes) -> dict[str, Any] | None:
     """From the header; None where there is none, or it has no kind."""
     try:
-        length = int.from_bytes(data[:8], "little")
+        length = min(int.from_bytes(data[:8], "little"), LARGEST_HEADER)
         found: dict[str, Any] = json.loads(json.loads(data[8 : 8 + length])["__metadata__"][KEY])
         return found if isinstance(found["kind"], str) and "format" in found else None
     except (ValueError, LookupError, TypeError, RecursionError):

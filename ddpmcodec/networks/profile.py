@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import math
 import platform
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -20,8 +19,10 @@ import torch
 from torch import Tensor
 
 from ddpmcodec.errors import FormatError, ModelError
+from ddpmcodec.exactness import new_process
 from ddpmcodec.networks.denoiser import Denoiser
 from ddpmcodec.networks.prediction import Prediction
+from ddpmcodec.processor import require_denormals
 from ddpmcodec.schedule import ddpm_linear
 
 Description = dict[str, str | int]
@@ -29,8 +30,6 @@ Description = dict[str, str | int]
 LARGEST = 1024  # of threads, and images of a batch
 SIDE = 32  # of the images of a fingerprint
 LEVELS = tuple(ddpm_linear()[[0, 99, 999]].tolist())
-
-_settings = threading.RLock()  # they belong to the process
 
 
 @dataclass(frozen=True)
@@ -64,9 +63,9 @@ class NumericsProfile:
 
     def run(self, denoiser: Denoiser, c_t: Tensor, s_t: float) -> Prediction:
         """denoiser(c_t, s_t) in float32, in batches of the profile's size, the last one filled up with zeros."""
-        with fixed_numerics(self), torch.no_grad():
+        with fixed_numerics(self):
             parts = [self._run_batch(denoiser, images, s_t) for images in torch.split(c_t, self.batch)]
-        return Prediction(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
+            return Prediction(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
 
     def _run_batch(self, denoiser: Denoiser, images: Tensor, s_t: float) -> Prediction:
         full = torch.zeros(self.batch, *images.shape[1:])  # memory of PyTorch's own: sums may depend on its alignment
@@ -120,13 +119,13 @@ def fingerprint_input(s_t: float) -> Tensor:
 
 @contextmanager
 def fixed_numerics(profile: NumericsProfile) -> Iterator[None]:
-    """Run with the profile's settings, which are put back afterwards; other threads wait for their turn."""
-    with _settings, ExitStack() as restore:
+    """Run with the profile's settings, which are put back afterwards; other threads wait for their turn.
+
+    Raises ModelError where the processor's settings are other than those of a new process.
+    """
+    with new_process(), ExitStack() as restore:
+        require_denormals()
         restore.callback(torch.set_num_threads, torch.get_num_threads())
-        restore.callback(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
-        restore.callback(torch.use_deterministic_algorithms, torch.are_deterministic_algorithms_enabled())
         restore.enter_context(torch.backends.nnpack.flags(enabled=False))  # its Winograd convolutions round more
         torch.set_num_threads(profile.threads)
-        torch.set_float32_matmul_precision("highest")
-        torch.use_deterministic_algorithms(True)
         yield

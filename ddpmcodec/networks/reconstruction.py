@@ -15,10 +15,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ddpmcodec.exactness import new_process
+
 PLANES, PATCH = 3, 2
 WIDTH, BLOCKS = 48, 5
 UNIT = 1 / 32  # of a grey level, as the network sees it
 LEAST_DEVIATION = 0.05  # grey levels
+FARTHEST = 4096.0  # grey levels from 0: only a network that nobody trained goes there
 PART = 512  # pixels of a side that are denoised together
 MARGIN = 16  # pixels around them that they depend on, or more: BLOCKS + 2 convolutions at half the resolution
 Part = tuple[tuple[slice, slice], NDArray[np.float32]]
@@ -54,7 +57,8 @@ class Denoiser(nn.Module):
 def denoiser_of(tensors: Mapping[str, NDArray[Any]]) -> Denoiser:
     """From a model file's tensors."""
     network = Denoiser()
-    network.load_state_dict({key: torch.from_numpy(np.array(value)) for key, value in tensors.items()})
+    found = {key: torch.from_numpy(np.array(value, np.float32)) for key, value in tensors.items()}
+    network.load_state_dict(found, assign=True)  # whatever the default dtype and device are
     return network.eval()
 
 
@@ -70,7 +74,9 @@ def denoised(network: Denoiser, mean: NDArray[np.float32], deviation: NDArray[np
             seen = slice(first_row, top + PART + MARGIN), slice(first_column, left + PART + MARGIN)
             inner = slice(top, min(top + PART, height)), slice(left, min(left + PART, width))
             parts = (np.ascontiguousarray(planes[seen].transpose(2, 0, 1)) for planes in (mean, deviation))
-            better = network(*(torch.from_numpy(part)[None] for part in parts), level)[0].permute(1, 2, 0).numpy()
+            with new_process():
+                answer = network(*(torch.from_numpy(part)[None] for part in parts), level)[0].permute(1, 2, 0)
+                better = answer.nan_to_num(0.0).clamp(-FARTHEST, FARTHEST).numpy()
             yield inner, better[top - first_row :, left - first_column :][: PART, : PART]
 
 

@@ -62,6 +62,7 @@ def embedded(context_path: Path, other_model: Path, tmp_path: Path, monkeypatch:
     caches = (models.names, models.ids, model_file._embedded)
     for cached in caches:
         cached.cache_clear()
+    models.write_ids()
     yield
     for cached in caches:
         cached.cache_clear()

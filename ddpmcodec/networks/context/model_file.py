@@ -5,7 +5,7 @@
     denoiser.*             float32, where there is one             (`networks.reconstruction`)
 
 The metadata hold the sha256 of what each network answers to seeded inputs. Loading asks again: a machine that computes
-something else must not code.
+something else must not code. They also hold one of all bytes (`format.seal`), which the answers do not cover.
 """
 
 from __future__ import annotations
@@ -24,14 +24,17 @@ from safetensors.numpy import load, save
 
 from ddpmcodec import models
 from ddpmcodec.errors import ModelError
+from ddpmcodec.format.seal import KEY, check_seal, seal
 from ddpmcodec.networks.context import adaptation
 from ddpmcodec.networks.context.model import ContextModel
 from ddpmcodec.networks.context.network import network_of, outputs_of
 from ddpmcodec.networks.context.shape import BAND_KINDS, LARGEST_DEPTH, LARGEST_WIDTH, SITUATIONS, WIDTH_UNIT, Shape
 from ddpmcodec.networks.context.window import CHANNELS, INPUTS
+from ddpmcodec.processor import require_rounding_to_nearest
 
 KIND, FORMAT = "context", 1
 ANSWER_ROWS = 24
+LARGEST_HEADER = 1 << 20  # bytes
 LARGEST_NUMBER = 1 << 20  # of factors and biases: everything that networks compute stays finite
 Tensors = Mapping[str, NDArray[Any]]
 
@@ -67,17 +70,19 @@ def pack(tensors: Tensors, name: str, training: Mapping[str, Any] | None = None)
         "training": dict(training or {}),
     }
     ordered = {key: np.ascontiguousarray(value) for key, value in sorted(tensors.items())}
-    return save(ordered, {"ddpmcodec": json.dumps(metadata, sort_keys=True)})
+    return seal(save(ordered, {KEY: json.dumps(metadata, sort_keys=True)}))
 
 
 def parse(data: bytes, source: str) -> ContextModel:
     """A model from the bytes of its file, whose answers are checked. source: what errors call it. Raises ModelError."""
+    require_rounding_to_nearest()
     metadata = read_metadata(data, source)
     if metadata.get("kind") != KIND or metadata.get("format") != FORMAT:
         raise ModelError(
             f"{source}: a model of kind {metadata.get('kind')!r}, format {metadata.get('format')}; images need one of"
             f" kind {KIND!r}, format {FORMAT}: name another with --model, or make one with `ddpmcodec train`"
         )
+    check_seal(data, metadata, source)
     try:
         tensors = load(data)
     except (SafetensorError, ValueError) as error:
@@ -99,8 +104,8 @@ def parse(data: bytes, source: str) -> ContextModel:
 def read_metadata(data: bytes, source: str) -> dict[str, Any]:
     """What a model file says of itself. Raises ModelError where it is none."""
     try:
-        length = int.from_bytes(data[:8], "little")
-        found = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["ddpmcodec"])
+        length = min(int.from_bytes(data[:8], "little"), LARGEST_HEADER)
+        found = json.loads(json.loads(data[8 : 8 + length])["__metadata__"][KEY])
         return dict(found)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"{source}: not a ddpmcodec model; make one with `ddpmcodec train`") from error
@@ -154,12 +159,15 @@ def _denoiser(tensors: Tensors, source: str) -> Tensors:
     if found:
         from ddpmcodec.networks.reconstruction import denoiser_of
 
+        for key, value in found.items():
+            if value.dtype != np.float32 or not (np.abs(value) <= LARGEST_NUMBER).all():
+                raise ModelError(
+                    f"{source}: denoiser.{key} must hold float32 numbers up to {LARGEST_NUMBER}; export the model again"
+                )
         try:
             denoiser_of(found)
         except (RuntimeError, TypeError, ValueError) as error:
             raise ModelError(f"{source}: the tensors of its denoiser do not fit; export the model again") from error
-        if not all(np.isfinite(value).all() for value in found.values()):
-            raise ModelError(f"{source}: its denoiser holds numbers that are not finite; export the model again")
     return found
 
 
@@ -172,7 +180,9 @@ def load_model(source: str | Path) -> ContextModel:
 
 def read(source: str | Path) -> bytes:
     """The bytes of an embedded model's file, by name, or of another file. Raises ModelError."""
-    path = models.path(source) if isinstance(source, str) and source in models.names() else Path(source)
+    if isinstance(source, str) and source in models.names():
+        return models.read(source)
+    path = Path(source)
     try:
         return path.read_bytes()
     except OSError as error:

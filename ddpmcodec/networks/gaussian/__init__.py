@@ -8,7 +8,7 @@ from pathlib import Path
 from ddpmcodec import models
 from ddpmcodec.errors import ModelError
 from ddpmcodec.networks.gaussian.model import GaussianModel
-from ddpmcodec.networks.gaussian.model_file import KIND, load
+from ddpmcodec.networks.gaussian.model_file import KIND, load, parse
 from ddpmcodec.networks.model_file import kind_of
 
 __all__ = ["GaussianModel", "find_gaussian", "load_gaussian"]
@@ -16,7 +16,7 @@ __all__ = ["GaussianModel", "find_gaussian", "load_gaussian"]
 
 @cache
 def _embedded(name: str) -> GaussianModel:
-    return load(models.path(name))
+    return parse(models.read(name), name)
 
 
 def load_gaussian(source: str | Path | None = None) -> GaussianModel:

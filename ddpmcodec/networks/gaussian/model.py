@@ -29,7 +29,7 @@ class GaussianModel:
     """p(v | c_t), exactly: the same integers on every machine, for every thread count and batch size.
 
     It is a `Predictor` (`predict`), which bits back codes with, and a `Denoiser` (called), for the bound and sampling.
-    id: sha256 of the model's file. predictor: the path that gave the known answer on this machine.
+    id: sha256 of the model's file. predictor: the path that gives the known answer on this machine.
     """
 
     id: bytes

@@ -14,18 +14,21 @@ from safetensors.torch import load as load_tensors
 from torch import Tensor
 
 from ddpmcodec.errors import ModelError
+from ddpmcodec.exactness import exact_torch
 from ddpmcodec.networks import model_file
 from ddpmcodec.networks.gaussian.architecture import Architecture
 from ddpmcodec.networks.gaussian.eager import LEVELS
 from ddpmcodec.networks.gaussian.latent import LatentNetwork
 from ddpmcodec.networks.gaussian.model import GaussianModel
-from ddpmcodec.networks.gaussian.predictors import EagerPredictor, KnownAnswer, exact_predictor
+from ddpmcodec.networks.gaussian.predictors import EagerPredictor, ExactPredictor, KnownAnswer
+from ddpmcodec.schedule import MAX_LEVEL
 
 KIND = "gaussian"
 EXACT_LIMIT = 2**24  # float32 holds every integer below it
 ANSWER_SIZES, ANSWER_LEVELS = (10, 33), (2400, 700, 40_000, 400_000)  # a file that is loaded gives the first answer
 MAX_SIZE = 4096  # of anything an architecture counts
-LARGEST_FACTOR = 1 << 20  # of sums: what networks compute stays finite
+MAX_ANSWERS, MAX_ANSWER_SIZE = 64, 64
+LARGEST_NUMBER = 1 << 20  # of factors, biases, gains: what networks compute stays finite
 
 
 def check_sums(params: Mapping[str, Tensor]) -> None:
@@ -39,7 +42,7 @@ def check_sums(params: Mapping[str, Tensor]) -> None:
                 )
 
 
-@torch.no_grad()
+@exact_torch()
 def constants(latent: LatentNetwork) -> dict[str, Tensor]:
     """The tensors of a model file. Raises ModelError where the network cannot be exact."""
     params = latent.integer_parameters()
@@ -53,6 +56,7 @@ def export(latent: LatentNetwork, *, name: str, training: Mapping[str, Any] | No
     return pack(latent.architecture, constants(latent), name=name, training=training)
 
 
+@exact_torch()
 def pack(
     architecture: Architecture, params: Mapping[str, Tensor], *, name: str, training: Mapping[str, Any] | None = None
 ) -> bytes:
@@ -67,6 +71,7 @@ def pack(
     return model_file.pack(params, KIND, name, facts)
 
 
+@exact_torch()
 def parse(data: bytes, source: str) -> GaussianModel:
     """A model from the bytes of its file, its first known answer checked. source: what errors call it.
 
@@ -76,16 +81,13 @@ def parse(data: bytes, source: str) -> GaussianModel:
     try:
         params = load_tensors(data)
         architecture = _architecture(metadata["architecture"])
-        known = tuple(
-            KnownAnswer(int(seed), int(size), int(level), str(digest))
-            for seed, size, level, digest in metadata["known_answers"]
-        )
+        known = _known_answers(metadata["known_answers"])
         name, first = str(metadata["name"]), known[0]
         _check_tensors(_layout(architecture), params)
     except (SafetensorError, TypeError, ValueError, LookupError, AttributeError) as error:
         raise ModelError(f"{source}: the model is damaged ({error}); get it again") from error
     check_sums(params)
-    predictor = exact_predictor(architecture, params, first)
+    predictor = ExactPredictor(architecture, params, first)
     return GaussianModel(hashlib.sha256(data).digest(), name, architecture, params, known, metadata, predictor)
 
 
@@ -96,8 +98,24 @@ def load(path: str | Path) -> GaussianModel:
 
 def _architecture(sizes: Mapping[str, Any]) -> Architecture:
     if not all(type(size) is int and 0 <= size <= MAX_SIZE for size in sizes.values()):
+        raise ValueError(f"impossible sizes {str(sizes)[:80]}")
+    found = Architecture(**sizes)
+    if not (found.width and found.inner_width):
         raise ValueError(f"impossible sizes {sizes}")
-    return Architecture(**sizes)
+    return found
+
+
+def _known_answers(listed: Any) -> tuple[KnownAnswer, ...]:
+    """Raises ValueError or TypeError unless they are as few and as small as `pack` makes them: loading asks them."""
+    if not isinstance(listed, list) or not 1 <= len(listed) <= MAX_ANSWERS:
+        raise ValueError(f"known_answers must list 1 to {MAX_ANSWERS}")
+    found = tuple(KnownAnswer(*one) for one in listed)
+    for seed, size, level, digest in found:
+        numbers = ((seed, 0, MAX_SIZE), (size, 1, MAX_ANSWER_SIZE), (level, 1, MAX_LEVEL))
+        small = all(type(number) is int and least <= number <= most for number, least, most in numbers)
+        if not (small and isinstance(digest, str)):
+            raise ValueError(f"an impossible known answer {str((seed, size, level))[:80]}")
+    return found
 
 
 Layout = dict[str, tuple[torch.dtype, list[int]]]
@@ -124,5 +142,5 @@ def _check_tensors(layout: Layout, params: Mapping[str, Tensor]) -> None:
             raise ValueError(f"{name} is {found.get(name)}, expected {layout.get(name)}")
         if not params[name].isfinite().all():
             raise ValueError(f"{name} is not finite")
-        if name.endswith(".factor") and params[name].abs().max() > LARGEST_FACTOR:
-            raise ValueError(f"{name} has factors above {LARGEST_FACTOR}")
+        if params[name].dtype == torch.float32 and params[name].abs().max() > LARGEST_NUMBER:
+            raise ValueError(f"{name} has numbers above {LARGEST_NUMBER}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ddpmcodec.errors import ModelError
+from ddpmcodec.exactness import exact_torch, torch_settings
 from ddpmcodec.networks.denoiser import Latents, Predictor
 from ddpmcodec.networks.gaussian.architecture import MULTIPLE, PATCH, Architecture, denoise
 from ddpmcodec.networks.gaussian.eager import EagerOperations, patches, unpatch
@@ -157,8 +158,30 @@ def _fast_bfloat16() -> bool:
     return bool(available and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
+class ExactPredictor:
+    """The first predictor that gives the known answer, which is asked again where PyTorch's settings change."""
+
+    def __init__(self, architecture: Architecture, params: Params, known: KnownAnswer) -> None:
+        """Raises as `chosen`."""
+        self.architecture, self.params, self.known = architecture, params, known
+        self._chosen: dict[Hashable, Predictor] = {}
+        with exact_torch():
+            self.chosen()
+
+    def chosen(self) -> Predictor:
+        """Raises ModelError when no predictor gives the known answer: never decode on hope."""
+        settings = torch_settings()
+        if settings not in self._chosen:
+            self._chosen[settings] = exact_predictor(self.architecture, self.params, self.known)
+        return self._chosen[settings]
+
+    def predict(self, c: Latents, spacing: float, level: int) -> IntegerPrediction:
+        with exact_torch():
+            return self.chosen().predict(c, spacing, level)
+
+
 def exact_predictor(architecture: Architecture, params: Params, known: KnownAnswer) -> Predictor:
-    """The first predictor that gives the known answer. Raises ModelError when none does: never decode on hope."""
+    """The first predictor that gives the known answer under these settings. Raises ModelError when none does."""
     found = []
     for build in candidates(architecture, params):
         predictor = build()

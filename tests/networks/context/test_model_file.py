@@ -18,6 +18,7 @@ from safetensors.numpy import load, save
 
 from ddpmcodec import models
 from ddpmcodec.errors import ModelError
+from ddpmcodec.format.seal import seal
 from ddpmcodec.networks.context import model_file
 from ddpmcodec.networks.context.model import ContextModel
 from ddpmcodec.networks.context.model_file import layout, load_model, pack, parse, read_metadata
@@ -39,7 +40,7 @@ def tensors(data: bytes) -> Tensors:
 
 def with_metadata(data: bytes, **changed: Any) -> bytes:
     metadata = read_metadata(data, "model") | changed
-    return save(load(data), {"ddpmcodec": json.dumps(metadata)})
+    return seal(save(load(data), {"ddpmcodec": json.dumps(metadata)}))
 
 
 def test_a_model_is_what_was_packed(data: bytes, tensors: Tensors, context_model: ContextModel) -> None:
@@ -79,7 +80,7 @@ def test_a_tensor_that_is_missing_or_of_another_shape_is_named(
     ]
     for found, what in wrong:
         with pytest.raises(ModelError) as error:
-            parse(save(found, metadata), "my model")
+            parse(seal(save(found, metadata)), "my model")
         text = f"my model: {name} must be {dtype} {list(shape)}, found {what}; export the model again"
         assert str(error.value) == text
 
@@ -90,7 +91,7 @@ def test_numbers_that_would_not_stay_finite_are_refused(data: bytes, name: str, 
     tensors = load(data)
     tensors[name].flat[5] = value
     with pytest.raises(ModelError, match=f"{re.escape(name)} holds numbers beyond 1048576"):
-        parse(save(tensors, {"ddpmcodec": json.dumps(read_metadata(data, "m"))}), "m")
+        parse(seal(save(tensors, {"ddpmcodec": json.dumps(read_metadata(data, "m"))})), "m")
 
 
 @pytest.mark.parametrize("value", [np.iinfo(np.int32).min, np.iinfo(np.int32).max])
@@ -98,7 +99,7 @@ def test_an_adaptation_that_would_overflow_is_refused(data: bytes, value: int) -
     tensors = load(data)
     tensors["adaptation"].flat[5] = value
     with pytest.raises(ModelError, match="adaptation holds numbers beyond 536870911"):
-        parse(save(tensors, {"ddpmcodec": json.dumps(read_metadata(data, "m"))}), "m")
+        parse(seal(save(tensors, {"ddpmcodec": json.dumps(read_metadata(data, "m"))})), "m")
 
 
 @pytest.mark.parametrize("name", ["band0.enter.weight", "band1.block0.factor", "band2.leave.weight"])
@@ -106,7 +107,7 @@ def test_networks_that_compute_something_else_are_refused(data: bytes, name: str
     tensors = load(data)
     tensors[name].flat[:200] += 1
     with pytest.raises(ModelError, match="m: its networks do not compute here what they must"):
-        parse(save(tensors, {"ddpmcodec": json.dumps(read_metadata(data, "m"))}), "m")
+        parse(seal(save(tensors, {"ddpmcodec": json.dumps(read_metadata(data, "m"))})), "m")
 
 
 @pytest.mark.parametrize("changed", [{"kind": "ddpm"}, {"format": 2}, {"kind": None}])
@@ -138,6 +139,13 @@ def test_other_files_are_no_models(changed: bytes) -> None:
         parse(changed, "some file")
 
 
+def test_headers_are_read_up_to_a_size_that_models_have() -> None:
+    """JSON takes fifty times its size in memory."""
+    text = b'{"__metadata__":{"ddpmcodec":"{}","x":"%s"}}' % bytes(model_file.LARGEST_HEADER).replace(b"\0", b"x")
+    with pytest.raises(ModelError, match="not a ddpmcodec model"):
+        parse(len(text).to_bytes(8, "little") + text, "m")
+
+
 @pytest.mark.parametrize("end", [9, 400, 3000, -1])
 def test_a_cut_model_is_refused(data: bytes, end: int) -> None:
     with pytest.raises(ModelError, match=r"not a ddpmcodec model|the model file is damaged"):
@@ -160,12 +168,43 @@ class _Denoisers:
         found["denoiser.enter.bias"][0] = np.nan
 
 
-@pytest.mark.parametrize("damage", [_Denoisers.missing, _Denoisers.narrower, _Denoisers.not_finite])
+    @staticmethod
+    def huge(found: Tensors) -> None:
+        found["denoiser.enter.weight"][0] = 3e38
+
+    @staticmethod
+    def of_other_numbers(found: Tensors) -> None:
+        found["denoiser.enter.bias"] = np.full(len(found["denoiser.enter.bias"]), 1e300)
+
+
+DENOISERS = [
+    _Denoisers.missing, _Denoisers.narrower, _Denoisers.not_finite, _Denoisers.huge, _Denoisers.of_other_numbers
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DENOISERS)
 def test_a_denoiser_that_is_none_is_refused(tensors: Tensors, damage: Callable[[Tensors], None]) -> None:
     denoiser = {f"denoiser.{key}": value.numpy().copy() for key, value in Denoiser().state_dict().items()}
     damage(denoiser)
     with pytest.raises(ModelError, match=r"m: .*denoiser"):
         parse(pack(tensors | denoiser, "with"), "m")
+
+
+def test_a_flipped_bit_anywhere_is_refused(data: bytes) -> None:
+    """Of weights that no known answer sees, of the adaptation, of facts: the id would be another one."""
+    rng = np.random.default_rng(0)
+    for place in np.concatenate([rng.integers(0, 4000, 60), rng.integers(4000, len(data), 200)]):
+        damaged = bytearray(data)
+        damaged[place] ^= 1 << rng.integers(8)
+        with pytest.raises(ModelError, match=r"^m: "):
+            parse(bytes(damaged), "m")
+
+
+def test_a_model_without_a_hash_of_itself_is_refused(data: bytes, tensors: Tensors) -> None:
+    metadata = read_metadata(data, "m")
+    del metadata["sha256"]
+    with pytest.raises(ModelError, match="m: the model file carries no hash of itself; export the model again"):
+        parse(save(tensors, {"ddpmcodec": json.dumps(metadata)}), "m")
 
 
 @settings(deadline=None, max_examples=60, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -174,6 +213,8 @@ def test_only_model_errors_escape(data: bytes, changes: list[tuple[int, bytes]])
     """Of a file whose header of names, dtypes and shapes is damaged."""
     for place, value in changes:
         data = data[:place] + value + data[place + len(value) :]
+    with contextlib.suppress(ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        data = seal(data)  # as an adversary does
     with contextlib.suppress(ModelError):
         assert parse(data, "m").id == hashlib.sha256(data).digest()
 
@@ -183,7 +224,7 @@ def test_other_dtypes_are_refused(data: bytes, dtype: str) -> None:
     length = int.from_bytes(data[:8], "little")
     header = data[8 : 8 + length].replace(b'"dtype":"F32"', f'"dtype":"{dtype}"'.encode(), 1)
     with pytest.raises(ModelError, match=r"^m: "):
-        parse(len(header).to_bytes(8, "little") + header + data[8 + length :], "m")
+        parse(seal(len(header).to_bytes(8, "little") + header + data[8 + length :]), "m")
 
 
 # --- embedded ones

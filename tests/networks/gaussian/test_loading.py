@@ -30,8 +30,7 @@ def test_a_model_is_found_by_the_first_bytes_of_its_id(embedded: Path) -> None:
 def other_kind(folder: Path) -> None:
     """A model of the codec among the embedded ones."""
     (folder / "codec.safetensors").write_bytes(model_file.pack({"x": torch.zeros(2)}, "context", "codec", {}))
-    models.names.cache_clear()
-    models.ids.cache_clear()
+    models.write_ids()
 
 
 def test_an_unknown_id_is_refused_with_the_ids_of_gaussian_models(embedded: Path) -> None:

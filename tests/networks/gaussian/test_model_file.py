@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ import torch
 from safetensors.torch import load, save
 
 from ddpmcodec.errors import ModelError
+from ddpmcodec.format.seal import seal
 from ddpmcodec.networks.denoiser import Latents
 from ddpmcodec.networks.gaussian import GaussianModel, model_file, predictors
 from ddpmcodec.networks.gaussian.latent import LatentNetwork
@@ -40,14 +42,14 @@ def metadata_of(data: bytes) -> dict[str, Any]:
 def with_metadata(data: bytes, **changes: Any) -> bytes:
     """The same tensors under other metadata; None takes an entry away."""
     metadata = {key: value for key, value in (metadata_of(data) | changes).items() if value is not None}
-    return bytes(save(load(data), metadata={"ddpmcodec": json.dumps(metadata)}))
+    return seal(save(load(data), metadata={"ddpmcodec": json.dumps(metadata)}))
 
 
 def with_tensors(data: bytes, **changes: torch.Tensor | None) -> bytes:
     """The same metadata over other tensors, whose dots are underscores here; None takes one away."""
     named = {key.replace("_", "."): value for key, value in changes.items()}
     tensors = {key: value for key, value in (load(data) | named).items() if value is not None}
-    return bytes(save(tensors, metadata={"ddpmcodec": json.dumps(metadata_of(data))}))
+    return seal(save(tensors, metadata={"ddpmcodec": json.dumps(metadata_of(data))}))
 
 
 # --- what comes back
@@ -165,6 +167,15 @@ def test_every_cut_is_refused(exported: bytes) -> None:
             parse(exported[:size])
 
 
+def test_a_flipped_bit_anywhere_is_refused(exported: bytes) -> None:
+    rng = np.random.default_rng(0)
+    for place in np.concatenate([rng.integers(0, 6000, 60), rng.integers(6000, len(exported), 200)]):
+        damaged = bytearray(exported)
+        damaged[place] ^= 1 << rng.integers(8)
+        with pytest.raises(ModelError, match=r"^this.safetensors: "):
+            parse(bytes(damaged))
+
+
 def id_or_none(data: bytes) -> bytes | None:
     try:
         return parse(data).id
@@ -172,22 +183,38 @@ def id_or_none(data: bytes) -> bytes | None:
         return None
 
 
-def test_damage_is_refused_or_makes_another_model(exported: bytes) -> None:
-    rng = np.random.default_rng(0)
-    for place in np.concatenate([rng.integers(0, 6000, 30), rng.integers(6000, len(exported), 10)]):
-        damaged = bytearray(exported)
-        damaged[place] ^= 1 << rng.integers(8)
-        assert id_or_none(bytes(damaged)) != parse(exported).id
+def test_other_tensors_under_a_seal_make_another_model_or_none(exported: bytes) -> None:
+    """As an adversary makes one."""
+    rng, start = np.random.default_rng(0), 8 + int.from_bytes(exported[:8], "little")
+    for place in rng.integers(start, len(exported), 20):
+        changed = bytearray(exported)
+        changed[place] ^= 1 << rng.integers(8)
+        assert id_or_none(seal(bytes(changed))) != parse(exported).id
 
 
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
         ({"name": None}, "'name'"),
-        ({"known_answers": []}, "index out of range"),
-        ({"known_answers": [[1, 2]]}, "not enough values"),
+        ({"known_answers": []}, "must list 1 to 64"),
+        ({"known_answers": [[1, 2]]}, "missing 2 required"),
         ({"known_answers": None}, "'known_answers'"),
         ({"architecture": {"width": -1}}, "impossible sizes"),
+        ({"known_answers": {"a": 1}}, "must list 1 to 64"),
+        ({"known_answers": [3]}, "must be an iterable"),
+        ({"known_answers": [[-1, 10, 2400, ""]]}, "an impossible known answer"),
+        ({"known_answers": [[1 << 200, 10, 2400, ""]]}, "an impossible known answer"),
+        ({"known_answers": [[0, 1 << 40, 2400, ""]]}, "an impossible known answer"),
+        ({"known_answers": [[0, 65, 2400, ""]]}, "an impossible known answer"),
+        ({"known_answers": [[0, 10.0, 2400, ""]]}, "an impossible known answer"),
+        ({"known_answers": [[0, 10, 0, ""]]}, "an impossible known answer"),
+        ({"known_answers": [[0, 10, math.inf, ""]]}, "an impossible known answer"),
+        ({"known_answers": [[0, 10, 1 << 40, ""]]}, "an impossible known answer"),
+        ({"known_answers": [[0, 10, 2400, None]]}, "an impossible known answer"),
+        ({"architecture": {"width": 0}}, "impossible sizes"),
+        ({"architecture": {"width": 1 << 40}}, "impossible sizes"),
+        ({"architecture": {"width": math.inf}}, "impossible sizes"),
+        ({"architecture": {"inner_width": 0, "down": 0}}, "impossible sizes"),
         ({"architecture": {"depth": 3}}, "depth"),
         ({"architecture": None}, "'architecture'"),
     ],
@@ -204,7 +231,8 @@ def test_metadata_that_make_no_sense_are_refused(exported: bytes, change: dict[s
         ({"extra": torch.zeros(1)}, "extra is .*expected None"),
         ({"enter_bias": torch.zeros(3)}, r"enter.bias is \(torch.float32, \[3\]\)"),
         ({"enter_bias": torch.full((8,), torch.nan)}, "enter.bias is not finite"),
-        ({"enter_factor": torch.full((8,), 3e38)}, "enter.factor has factors above 1048576"),
+        ({"enter_factor": torch.full((8,), 3e38)}, "enter.factor has numbers above 1048576"),
+        ({"enter_bias": torch.full((8,), -2e6)}, "enter.bias has numbers above 1048576"),
         ({"descend_weight": torch.zeros(12, 8, 2, 2)}, "descend.weight is .*float32"),
     ],
 )
@@ -251,7 +279,7 @@ class OffByOne(FusedPredictor):
 def test_a_wrong_fast_path_is_passed_over(exported: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     kinds = [OffByOne, EagerPredictor, FusedPredictor]
     monkeypatch.setattr(predictors, "candidates", lambda *a: [lambda k=kind: k(*a) for kind in kinds])
-    assert type(parse(exported).predictor) is EagerPredictor
+    assert type(parse(exported).predictor.chosen()) is EagerPredictor
 
 
 def test_a_machine_that_computes_nothing_right_is_refused(exported: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
