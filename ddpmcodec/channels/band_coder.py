@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ddpmcodec.ans.logistic import EIGHT_SCALES, SCALES, find, interval
+from ddpmcodec.ans.logistic import EIGHT_SCALES, SCALE_COUNT, find, interval
 from ddpmcodec.ans.stream import advance, needs_word, refill, slot
 from ddpmcodec.networks.context import last_layer
 from ddpmcodec.networks.context.adaptation import NOT_CODED, adapt, contexts, corrected, normalised
@@ -95,7 +95,7 @@ def _residual(mean, lo, hi):  # type: ignore[no-untyped-def]
 @kernel
 def _predicted(output, around, channel, luma, orange):  # type: ignore[no-untyped-def]
     """(mean in 1/64, scale index) of a channel, given the residuals (1/64) of those before it."""
-    scale = np.int64(min(max(output[SCALE + channel], 0), SCALES - 1))
+    scale = np.int64(min(max(output[SCALE + channel], 0), SCALE_COUNT - 1))
     first = WEIGHTS + (PLACES if channel else 0)
     weights, values, total = output[first : first + PLACES], around[channel], np.int32(0)
     for j in range(PLACES):  # at most 2^15 2^10 30 < 2^30, so that 32 bits do
@@ -155,7 +155,7 @@ def code_root(coder, lo, hi):  # type: ignore[no-untyped-def]
             known = np.int64(lo[n, 0, 0, channel]), np.int64(hi[n, 0, 0, channel])
             if known[0] < known[1] and not (coder.decoding and coder.ended[coder.stream[n]]):
                 mean = 32 * (known[0] + known[1])
-                new = _code(coder, n, 0, 0, channel, known, mean, np.int64(SCALES - 1), np.int64(1 << FRACTION))
+                new = _code(coder, n, 0, 0, channel, known, mean, np.int64(SCALE_COUNT - 1), np.int64(1 << FRACTION))
                 lo[n, 0, 0, channel], hi[n, 0, 0, channel] = new
 
 
@@ -231,9 +231,11 @@ def code_band(coder, band, network, situation, space, layers, learner, kind, wid
             output, around = space.outputs[k], space.around[k]
             _code_position(coder, band, learner, kind, widths, adapts, last, place, output, around)
             if len(last.weights):
-                last_layer.finish(last, network, k, output, around, space.kept[k])
-        if count and len(last.weights):
-            last_layer.update(last, network, count)
+                last_layer.finish(last, network, output, around, space.kept[k])
+        if last.filled[0] >= last_layer.LEAST:
+            last_layer.update(last, network)
+    if last.filled[0]:
+        last_layer.update(last, network)
 
 
 assert NOT_CODED < 0

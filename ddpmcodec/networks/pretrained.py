@@ -37,7 +37,7 @@ WEIGHTS, CONFIG = "diffusion_pytorch_model.safetensors", published.CONFIG
 METADATA, LEVELS = "ddpmcodec.unet", "levels"  # of our own files
 FORMAT = 1
 PICKLES = (".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth")
-RECIPE = "README: Published checkpoints"
+RECIPE = "docs/paper.md: Published checkpoints"
 
 
 def load(source: str | Path, *, variance: Variance | None = None) -> PaperDenoiser:

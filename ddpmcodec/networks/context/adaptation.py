@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ddpmcodec.ans.logistic import EIGHT_SCALES, SCALES, distance_in_scales, slopes
+from ddpmcodec.ans.logistic import EIGHT_SCALES, SCALE_COUNT, distance_in_scales, slopes
 from ddpmcodec.coding_schedule import STEPS
 from ddpmcodec.networks.context.shape import BAND_KINDS, band_kind
 from ddpmcodec.networks.context.window import CHANNELS, kernel
@@ -133,7 +133,7 @@ def corrected(biases, gains, near, where, mean, scale, here, channel):  # type: 
     bias = np.int64(0)
     for context in where:
         bias += biases[context]
-    return mean, min(max(np.int64(scale) + ((bias + (1 << 15)) >> 16), 0), SCALES - 1)
+    return mean, min(max(np.int64(scale) + ((bias + (1 << 15)) >> 16), 0), SCALE_COUNT - 1)
 
 
 @kernel

@@ -1,7 +1,7 @@
 """Online adaptation of weights: the last layer of a network goes on learning from the image that is coded.
 
-After each wave both sides take one step of gradient descent on the code length of its coefficients: momentum, and each
-output's gradient over its root mean square (Adam's, Kingma & Ba 2015, with one second moment for all weights of an
+After every `LEAST` positions or more both sides take one step of gradient descent on their code length: momentum, and
+each output's gradient over its root mean square (Adam's, Kingma & Ba 2015, with one second moment for all weights of an
 output). Weights move in fractions of their integers; the network runs with the nearest.
 
 Exact: IEEE float32 operations in a written order, side by side only where they do not depend on each other.
@@ -29,7 +29,8 @@ from ddpmcodec.networks.context.shape import (
 )
 from ddpmcodec.networks.context.window import CHANNELS, PLACES, kernel
 
-RATE = np.float32(0.08)  # steps of a weight that it moves by in a wave, where all waves agree
+LEAST = 96  # positions of a step, which ends with a wave; at the end of a band fewer
+RATE = np.float32(0.08)  # steps of a weight that it moves by at a time, where all gradients agree
 MOMENTUM, SQUARES = np.float32(0.9), np.float32(0.99)  # how much of the past averages keep
 SCORE_LIMIT = 8.0  # of slopes by the scale: a value far out must not drown the rest
 TINY = np.float32(1e-20)
@@ -47,9 +48,10 @@ class LastLayer(NamedTuple):
     weights: NDArray[np.float32]  # [OUTPUTS, width], with their fractions
     momentum: NDArray[np.float32]
     squares: NDArray[np.float32]  # [OUTPUTS]
-    powers: NDArray[np.float32]  # MOMENTUM and SQUARES to the number of waves
-    gradient: NDArray[np.float32]  # of this wave
-    steps: NDArray[np.float32]  # of the wave's positions: slopes by the sums of each output [M, OUTPUTS]
+    powers: NDArray[np.float32]  # MOMENTUM and SQUARES to the number of steps
+    gradient: NDArray[np.float32]  # of this step
+    filled: NDArray[np.int64]  # positions of this step so far [1]
+    steps: NDArray[np.float32]  # of these positions: slopes by the sums of each output [M, OUTPUTS]
     inputs: NDArray[np.float32]  # and what the last layer saw [M, width]
     by_mean: NDArray[np.float64]  # of this position, by channel [3]: slopes by the mean, nats a unit
     by_scale: NDArray[np.float64]  # and by the logarithm of the scale
@@ -65,14 +67,16 @@ def start(network: Network, positions: int) -> tuple[Network, LastLayer]:
     if not positions:
         none, nothing = np.zeros((0, 0), np.float32), np.zeros(0, np.float32)
         return network, LastLayer(
-            none, none, nothing, np.ones(2, np.float32), none, none, none, *np.zeros((4, CHANNELS))
-        )
+            none, none, nothing, np.ones(2, np.float32), none, np.zeros(1, np.int64), none, none,
+            *np.zeros((4, CHANNELS)),
+        )  # fmt: skip
     own = network._replace(leave=network.leave.copy())
     blocks, quads, outputs, quad = own.leave.shape
     plain = own.leave.transpose(0, 2, 1, 3).reshape(blocks * outputs, quads * quad)[:OUTPUTS].astype(np.float32)
     return own, LastLayer(
         plain, np.zeros_like(plain), np.zeros(OUTPUTS, np.float32), np.ones(2, np.float32), np.zeros_like(plain),
-        np.zeros((positions, OUTPUTS), np.float32), np.zeros((positions, plain.shape[1]), np.float32),
+        np.zeros(1, np.int64), np.zeros((positions + LEAST, OUTPUTS), np.float32),
+        np.zeros((positions + LEAST, plain.shape[1]), np.float32),
         *np.zeros((4, CHANNELS)),
     )  # fmt: skip
 
@@ -98,8 +102,10 @@ def coded(last, channel, new, slope, scale, residual):  # type: ignore[no-untype
 
 
 @kernel
-def finish(last, network, place, output, around, activation):  # type: ignore[no-untyped-def]
-    """All channels of a position, number `place` of its wave, are coded: backpropagation to the last layer's sums."""
+def finish(last, network, output, around, activation):  # type: ignore[no-untyped-def]
+    """All channels of a position are coded: backpropagation to the last layer's sums."""
+    place = last.filled[0]
+    last.filled[0] += 1
     by_mean, moves, residual = last.by_mean, last.moves, last.residual
     green = by_mean[2]
     orange = by_mean[1] - moves[1] * green * output[COUPLING + 2] / COUPLING_UNIT
@@ -126,7 +132,7 @@ def finish(last, network, place, output, around, activation):  # type: ignore[no
 
 @kernel
 def _add_gradient(last, count):  # type: ignore[no-untyped-def]
-    """gradient += steps^T inputs of the wave's positions, in trees of eight."""
+    """gradient += steps^T inputs of so many positions, in trees of eight."""
     whole = count - count % 8
     for o in range(OUTPUTS):
         row = last.gradient[o]
@@ -145,9 +151,10 @@ def _add_gradient(last, count):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def update(last, network, count):  # type: ignore[no-untyped-def]
-    """One step of the optimiser, after a wave of so many positions."""
-    _add_gradient(last, count)
+def update(last, network):  # type: ignore[no-untyped-def]
+    """One step of the optimiser."""
+    _add_gradient(last, last.filled[0])
+    last.filled[0] = 0
     powers = last.powers
     powers[0] *= MOMENTUM
     powers[1] *= SQUARES
@@ -171,10 +178,9 @@ def update(last, network, count):  # type: ignore[no-untyped-def]
             moved = min(max(weights[i] - rate * moment, -_LARGEST), _LARGEST)
             momentum[i], weights[i], gradient[i] = moment, moved, np.float32(0)
             nearest[i] = np.int8((moved + _ROUNDER) - _ROUNDER)
-        packed = network.leave[o // 16]
-        for q in range(width // 4):
-            for r in range(4):
-                packed[q, o % 16, r] = nearest[4 * q + r]
+        packed, quads = network.leave[o // 16].view(np.int32), nearest.view(np.int32)
+        for q in range(len(quads)):
+            packed[q, o % 16, 0] = quads[q]
 
 
 assert PADDED_OUTPUTS >= OUTPUTS

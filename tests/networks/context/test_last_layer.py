@@ -14,7 +14,7 @@ from ddpmcodec.ans.logistic import slopes
 from ddpmcodec.channels.band_coder import _predicted, _residual
 from ddpmcodec.networks.context import last_layer
 from ddpmcodec.networks.context.model import ContextModel
-from ddpmcodec.networks.context.network import outputs_of
+from ddpmcodec.networks.context.network import Network, outputs_of
 from ddpmcodec.networks.context.shape import COUPLING, LARGEST_WEIGHT, OUTPUTS, SCALE, SHAPE
 from ddpmcodec.networks.context.window import INPUTS, PLACES
 from ddpmcodec.training.context import Positions, bits
@@ -48,7 +48,7 @@ def by_kernels(model: ContextModel, place: tuple[np.ndarray, ...]) -> np.ndarray
         ranges = [np.int64(edge) for edge in (*known[c], *new[c])]
         last_layer.coded(last, c, tuple(ranges[2:]), slopes(*ranges, mean, scale), scale, residual)
         luma, orange = (residual, orange) if c == 0 else (luma, residual)
-    last_layer.finish(last, network, 0, outputs, around, np.zeros(SHAPE.width, np.uint8))
+    last_layer.finish(last, network, outputs, around, np.zeros(SHAPE.width, np.uint8))
     found: np.ndarray = last.steps[0] / network.leave_factor[:OUTPUTS]
     return found
 
@@ -84,7 +84,7 @@ def test_the_gradient_is_that_of_the_code_length(context_model: ContextModel, le
         np.testing.assert_allclose(found, expected, atol=0.02 * np.abs(expected).max(), rtol=0.05)
 
 
-def test_gradients_of_a_wave_add_up(context_model: ContextModel) -> None:
+def test_gradients_of_positions_add_up(context_model: ContextModel) -> None:
     """Slopes times inputs, over all positions, whatever their number."""
     rng = np.random.default_rng(0)
     for count in (1, 7, 8, 21):
@@ -95,12 +95,19 @@ def test_gradients_of_a_wave_add_up(context_model: ContextModel) -> None:
         np.testing.assert_allclose(last.gradient, last.steps[:count].T @ last.inputs[:count], rtol=1e-3, atol=0.05)
 
 
+def updated(last: last_layer.LastLayer, network: Network, count: int) -> None:
+    """A step after so many positions."""
+    last.filled[0] = count
+    last_layer.update(last, network)
+    assert last.filled[0] == 0
+
+
 def test_weights_move_against_the_gradient_by_about_the_rate(context_model: ContextModel) -> None:
     network, last = last_layer.start(context_model.networks[0], 1)
     before = last.weights.copy()
     last.steps[:], last.inputs[:] = 1.0, 2.0
     last.steps[0, 4] = -3.0
-    last_layer.update(last, network, 1)
+    updated(last, network, 1)
     moved = last.weights - before
     inner = np.abs(before) < LARGEST_WEIGHT
     np.testing.assert_allclose(moved[4][inner[4]], last_layer.RATE, rtol=1e-3)
@@ -114,7 +121,7 @@ def test_the_network_runs_with_the_nearest_weights(context_model: ContextModel) 
     for _ in range(60):
         last.steps[:] = rng.normal(0.5, 1, last.steps.shape)
         last.inputs[:] = rng.integers(0, 256, last.inputs.shape)
-        last_layer.update(last, network, 3)
+        updated(last, network, 3)
     blocks, quads, outputs, quad = network.leave.shape
     unpacked = network.leave.transpose(0, 2, 1, 3).reshape(blocks * outputs, quads * quad)
     np.testing.assert_array_equal(unpacked[:OUTPUTS], np.rint(last.weights))
@@ -127,7 +134,7 @@ def test_whatever_the_gradient_weights_stay_within_bounds(context_model: Context
     network, last = last_layer.start(context_model.networks[2], 2)
     for sign in (1, 1, 1, -1) * 5:
         last.steps[:], last.inputs[:] = sign * size, 255
-        last_layer.update(last, network, 2)
+        updated(last, network, 2)
     assert np.isfinite(last.weights).all()
     assert np.abs(last.weights).max() <= LARGEST_WEIGHT
 
