@@ -84,4 +84,3 @@ def trained(out: str, run: Callable[[], tuple[T, bool]]) -> T | None:
     saved = Path(out, "state.safetensors").exists()
     say(f"{out}: interrupted; {'--resume goes on from the last save' if saved else 'nothing was saved yet'}")
     return None
-

@@ -72,11 +72,11 @@ def train(
     """
     from ddpmcodec import models
     from ddpmcodec.training import context_run
-    from ddpmcodec.training.context_trainer import Settings
+    from ddpmcodec.training.context_trainer import ContextSettings
 
     first = start if start is None or start in models.names() else absolute((start,))[0]
     held = validate and absolute((validate,))[0]
-    settings = Settings(absolute(data), held, start=first, **options)  # type: ignore[arg-type]
+    settings = ContextSettings(absolute(data), held, start=first, **options)  # type: ignore[arg-type]
     named = chosen() & {"data", "start", "validate", *options}
     how = {"resume": resume, "chosen": named, "evaluate_minutes": evaluate_minutes, "compiled": not no_compile}
     trainer = trained(out, lambda: context_run.train(settings, Path(out), say, **how))  # type: ignore[arg-type]

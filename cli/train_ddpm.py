@@ -67,7 +67,7 @@ def train_ddpm(
 
     config = _config(network, channels, dropout, learned_variance=options["objective"] == "hybrid")
     values = PAPER[network] | {name: value for name, value in options.items() if value is not None}
-    settings = ddpm_trainer.Settings(absolute(data), config, **values)  # type: ignore[arg-type]
+    settings = ddpm_trainer.DdpmSettings(absolute(data), config, **values)  # type: ignore[arg-type]
     given = chosen()
     named = given & {"data", *options} | ({"network"} if given & {"network", "channels", "dropout"} else set())
     trainer = trained(out, lambda: ddpm_trainer.train(settings, Path(out), say, resume=resume, chosen=named))

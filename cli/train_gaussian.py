@@ -85,7 +85,7 @@ def train_gaussian(
     from ddpmcodec.training import gaussian_trainer
 
     down, bottom, up = blocks
-    settings = gaussian_trainer.Settings(
+    settings = gaussian_trainer.GaussianSettings(
         absolute(data),
         architecture=Architecture(width, 2 * width, down, bottom, up),
         validate=validate and absolute((validate,))[0],

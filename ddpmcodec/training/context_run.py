@@ -11,7 +11,7 @@ import torch
 from ddpmcodec.networks.context.model_file import parse
 from ddpmcodec.training import context_export, reconstruction, run, state
 from ddpmcodec.training.context_data import Source, adaptation_images, crops_of, held_out_batches, image_sets
-from ddpmcodec.training.context_trainer import ContextTrainer, Settings, networks_of
+from ddpmcodec.training.context_trainer import ContextSettings, ContextTrainer, networks_of
 from ddpmcodec.training.data import load_images
 from ddpmcodec.training.run import Say
 
@@ -20,7 +20,7 @@ CHANGES = ("hours",)  # settings that a resumed run may change
 
 
 def train(
-    settings: Settings, out: Path, say: Say = print, *, resume: bool = False, chosen: Collection[str] = (),
+    settings: ContextSettings, out: Path, say: Say = print, *, resume: bool = False, chosen: Collection[str] = (),
     evaluate_minutes: float = 5.0, compiled: bool = True,
 ) -> tuple[ContextTrainer, bool]:  # fmt: skip
     """Train until the hours are spent, or SIGTERM; the trainer, and whether it is done.
@@ -47,7 +47,7 @@ def export(folder: Path, name: str, say: Say, *, data: Sequence[str] = (), denoi
     """The model file of a run: integers, what online adaptation begins with, and a denoiser that was trained for so
     many hours. data: images instead of the run's own. Raises TrainingError."""
     saved = state.read(folder)
-    networks, settings = networks_of(saved, folder), run.saved_settings(folder, Settings)
+    networks, settings = networks_of(saved, folder), run.saved_settings(folder, ContextSettings)
     if data:
         sets = [load_images(source) for source in data]
     else:

@@ -1,4 +1,4 @@
-"""Training of all networks of a context model, in turns: a step is one network's, on positions of its own bands."""
+"""Training of the networks of a context model, round-robin: a step trains one of them on positions of its bands."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ from ddpmcodec.networks.context.shape import (
 from ddpmcodec.training import state
 from ddpmcodec.training.context import LatentContext, Positions, bits, grown, load_integers, loss
 from ddpmcodec.training.optim import Muon
-from ddpmcodec.training.positions import Pool, positions_of, step_states, unfinished
+from ddpmcodec.training.positions import ReplayBuffers, positions_of, step_states, unfinished
 from ddpmcodec.training.state import State
 
 WARMUP, CLIP = 100, 1.0  # steps of a network; norm of its gradient
-TURNS = (0, 1, 0, 2, 0, 1, 0)  # kinds of bands
+ROUND_ROBIN = (0, 1, 0, 2, 0, 1, 0)  # kinds of bands, a step each
 SHORT_SHARE, LONG_SHARE = 0.05, 0.03  # of an image's positions, for each step of a schedule
-# Positions of a reservoir, 0.5 kB each, and draws of one. Networks learn a small reservoir by heart, and one that draws
-# its positions several times: both were tried (docs/experiments).
+# Positions in a replay buffer, 0.5 kB each, and draws of each. A network overfits to a small buffer, and to positions
+# that it draws several times: both were tried (docs/experiments).
 CAPACITY, USES = 1 << 20, 1
 
 
 @dataclass(frozen=True)
-class Settings:
+class ContextSettings:
     """One training run; rates fall linearly to zero over its hours."""
 
-    data: tuple[str, ...]  # several data sets take turns, a batch of images each
+    data: tuple[str, ...]  # several data sets are taken round-robin, a batch of images each
     validate: str | None = None  # images to evaluate on, instead of images held out
     hold_out: int = 2000  # last images of every data set that has more
     hours: float = 1.5
@@ -80,7 +80,7 @@ class ContextTrainer:
     """The networks, their optimisers, and the positions that they learn from (`run.Trainer`)."""
 
     def __init__(
-        self, settings: Settings, source: Batches, held_out: Sequence[NDArray[np.uint8]] = (), *,
+        self, settings: ContextSettings, source: Batches, held_out: Sequence[NDArray[np.uint8]] = (), *,
         compiled: bool = True,
     ) -> None:  # fmt: skip
         """source: of training images; held_out: batches to evaluate on, uint8 [N, H, W, 3].
@@ -94,7 +94,7 @@ class ContextTrainer:
         self.optimizers = [self._optimizers(network) for network in self.networks]
         self.loss = torch.compile(loss, dynamic=False) if compiled else loss
         shares = {"short": SHORT_SHARE, "long": LONG_SHARE}
-        self.pool = Pool(source, shares=shares, capacity=CAPACITY, uses=USES, seed=settings.seed)
+        self.replay = ReplayBuffers(source, shares=shares, capacity=CAPACITY, uses=USES, seed=settings.seed)
 
     def _optimizers(self, network: LatentContext) -> list[torch.optim.Optimizer]:
         inner = [weight for layer, weight in network.weights.items() if layer != "leave"]
@@ -107,21 +107,21 @@ class ContextTrainer:
 
     @property
     def images(self) -> int:
-        return self.pool.images
+        return self.replay.images
 
     def progress(self) -> float:
         return min(1.0, self.seconds / (3600 * self.settings.hours))
 
     def update(self) -> dict[str, float]:
-        """One step of the network whose turn it is: its mean bits a position."""
-        kind = TURNS[self.step % len(TURNS)]
+        """One step of the network that is next: its mean bits a position."""
+        kind = ROUND_ROBIN[self.step % len(ROUND_ROBIN)]
         network = self.networks[kind]
-        if not self.step // len(TURNS) and not network.biases["leave"].any():
-            begin_scales(network, self.pool.draw(kind, self.settings.batch))
-        value = self.loss(network, self.pool.draw(kind, self.settings.batch))
+        if not self.step // len(ROUND_ROBIN) and not network.biases["leave"].any():
+            begin_scales(network, self.replay.draw(kind, self.settings.batch))
+        value = self.loss(network, self.replay.draw(kind, self.settings.batch))
         value.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(network.parameters(), CLIP)
-        multiplier = min(1.0, (self.step // len(TURNS) + 1) / WARMUP) * (1 - self.progress())
+        multiplier = min(1.0, (self.step // len(ROUND_ROBIN) + 1) / WARMUP) * (1 - self.progress())
         rates = self.settings.muon_rate, self.settings.adam_rate
         for optimizer, rate in zip(self.optimizers[kind], rates, strict=True):
             optimizer.param_groups[0]["lr"] = rate * multiplier
@@ -168,8 +168,8 @@ class ContextTrainer:
     def restore(self, saved: State) -> None:
         """Raises LookupError, ValueError or RuntimeError where it is not the state of such networks."""
         self.step, self.seconds = int(saved.facts["step"]), float(saved.facts["seconds"])
-        self.pool.images, self.source.number = int(saved.facts["images"]), int(saved.facts["batches"])
-        self.pool.rng = np.random.default_rng((self.settings.seed, self.step))
+        self.replay.images, self.source.number = int(saved.facts["images"]), int(saved.facts["batches"])
+        self.replay.rng = np.random.default_rng((self.settings.seed, self.step))
         for name, network, optimizers in self._parts():
             state.load_module(network, name, saved.tensors)
             for number, optimizer in enumerate(optimizers):
@@ -195,7 +195,7 @@ def begin_scales(network: LatentContext, positions: Positions) -> None:
 # --- what networks begin as
 
 
-def first_networks(settings: Settings) -> list[LatentContext]:
+def first_networks(settings: ContextSettings) -> list[LatentContext]:
     """One for each kind of bands. Raises TrainingError, and ModelError where `start` is no model."""
     shape = settings.shape()
     if settings.start is None:

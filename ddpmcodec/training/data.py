@@ -91,7 +91,7 @@ def like_a_camera(image: Pixels, size: int, rng: np.random.Generator) -> Pixels:
 
     Photographs whose traces of compression were removed by making them smaller are sharper, and have less noise, than
     those that people compress. Noise: standard deviation log-uniform in `NOISE` grey levels, in part common to the
-    channels. Enlarging (bicubic) blurs the image and spreads the noise over neighbours, as demosaicing does.
+    channels. Enlarging (bicubic) blurs the image and correlates the noise of neighbours, as demosaicing does.
     """
     low, high = NOISE
     deviation, common = low * (high / low) ** rng.random(), rng.random()
@@ -145,13 +145,13 @@ class Crops:
 
 
 class Mixture:
-    """Several sets of crops that take turns, a step each. Small crops come in greater number: steps are of one size."""
+    """Several sets of crops, round-robin, a step each. Batches of smaller crops have more of them."""
 
     def __init__(self, parts: Sequence[Crops]) -> None:
         self.parts, self.largest = parts, max(part.size for part in parts)
 
     def batch(self, step: int, count: int) -> Tensor:
         """float32 [>= count, 3, size, size], 0..255; count: of crops of the largest size."""
-        turn, place = divmod(step, len(self.parts))
-        part = self.parts[place]
-        return part.batch(turn, count * self.largest**2 // part.size**2)
+        own_step, number = divmod(step, len(self.parts))
+        part = self.parts[number]
+        return part.batch(own_step, count * self.largest**2 // part.size**2)

@@ -69,7 +69,7 @@ class Process:
         if s_t.size < 2:
             raise ValueError("the bound needs at least two noise levels, found one")
         alpha, sigma = alpha_sigma(s_t)
-        s_u = np.append(s_t[0] / 2, s_t[:-1])  # the first is not used: at t = 1 the pixel itself is told
+        s_u = np.append(s_t[0] / 2, s_t[:-1])  # the first is not used: at t = 1 the pixel itself is coded
         small = s_u**2 * (1 - (s_u / s_t) ** 2)
         growth = 2 * np.log(sigma[1:] / sigma[:-1])  # log beta_t / beta~_t
         # At t = 1 beta~_2 takes the place of beta~_1 = 0, in units of c_0 = 127.5 z_0; beta_1 = sigma_1^2.
@@ -132,7 +132,7 @@ def bound_terms(estimate: NoiseEstimate, process: Process, batch: NoisyBatch) ->
     kl = step_kl(posterior(c_t, batch.v, s_t, s_u), reverse)
     last = batch.t.view(-1, 1, 1, 1) == 1
     log_std = torch.where(last, log_variance / 2, 0.0)
-    mean = torch.where(last, mean, batch.v)  # of the others one with a finite cost: no gradient may be NaN
+    mean = torch.where(last, mean, batch.v)  # images at t > 1 get one with a finite cost: no gradient may be NaN
     pixel = -log_pixel_mass(batch.v + HALF_RANGE, mean + HALF_RANGE, log_std) / LN2
     return torch.where(last, pixel, kl).mean((1, 2, 3))
 

@@ -41,7 +41,7 @@ CHANGES = ("steps",)  # settings that a resumed run may change
 
 
 @dataclass(frozen=True)
-class Settings:
+class DdpmSettings:
     """One training run; the defaults are those of the paper for CIFAR-10.
 
     The hybrid objective, and no other, trains a network with learned variances.
@@ -103,11 +103,11 @@ def processes() -> Iterator[Processes]:
         dist.destroy_process_group()
 
 
-class Trainer:
+class DdpmTrainer:
     """The network and its optimiser (`run.Trainer`). `network` is trained; `averaged` (EMA) is the one to code and
     sample with."""
 
-    def __init__(self, settings: Settings, crops: Crops, where: Processes) -> None:
+    def __init__(self, settings: DdpmSettings, crops: Crops, where: Processes) -> None:
         self.settings, self.crops, self.where = settings, crops, where
         torch.manual_seed(settings.seed)
         self.network = UNet(settings.network).to(where.device)
@@ -196,8 +196,8 @@ def _seed_dropout(*key: int) -> None:
 
 
 def train(
-    settings: Settings, out: Path, say: Say = print, *, resume: bool = False, chosen: Collection[str] = ()
-) -> tuple[Trainer, bool]:
+    settings: DdpmSettings, out: Path, say: Say = print, *, resume: bool = False, chosen: Collection[str] = ()
+) -> tuple[DdpmTrainer, bool]:
     """Train up to `steps`, or SIGTERM; the trainer, and whether it is done.
 
     `out`, one folder that all processes see, gets the state, a log, and the averaged network. With `resume`, a run that
@@ -214,7 +214,7 @@ def train(
     crops = Crops(images, settings.size, settings.seed)
     with processes() as where:
         _check(settings, where)
-        trainer = Trainer(settings, crops, where)
+        trainer = DdpmTrainer(settings, crops, where)
         if resumes:
             saved = state.read(out)
             with state.is_state(out):
@@ -223,7 +223,7 @@ def train(
     return trainer, done
 
 
-def _check(settings: Settings, where: Processes) -> None:
+def _check(settings: DdpmSettings, where: Processes) -> None:
     multiple = settings.network.multiple
     if settings.size % multiple:
         raise TrainingError(f"images of {settings.size} pixels: --size must be a multiple of {multiple}")

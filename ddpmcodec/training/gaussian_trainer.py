@@ -31,7 +31,7 @@ CHANGES = ("hours", "steps")  # settings that a resumed run may change
 
 
 @dataclass(frozen=True)
-class Settings:
+class GaussianSettings:
     """One training run. Learning rates decay linearly to zero over `steps`, or else over `hours` of training time."""
 
     data: tuple[str, ...]  # several data sets round-robin, a step each
@@ -56,11 +56,11 @@ class Settings:
     architecture: Architecture = field(default_factory=Architecture)
 
 
-class Trainer:
+class GaussianTrainer:
     """The network and its optimisers (`run.Trainer`). `latent` is trained; `averaged` (EMA) is what gets evaluated and
     exported."""
 
-    def __init__(self, settings: Settings, crops: Mixture, held_out: Tensor, *, compiled: bool = True) -> None:
+    def __init__(self, settings: GaussianSettings, crops: Mixture, held_out: Tensor, *, compiled: bool = True) -> None:
         """held_out: images uint8 [N, 3, H, W]."""
         self.settings, self.crops, self.held_out = settings, crops, held_out
         torch.manual_seed(settings.seed)
@@ -145,7 +145,6 @@ class Trainer:
         levels, generator = coding_levels(self.settings.evaluate_levels), torch.Generator().manual_seed(0)
         return evaluate_bound(model, self.held_out, levels, generator, prior_std=PRIOR_STD).total()
 
-
     def state(self) -> State:
         tensors = state.of_module(self.latent, "latent") | state.of_module(self.averaged, "averaged")
         for number, optimizer in enumerate(self.optimizers):
@@ -166,14 +165,14 @@ class Trainer:
 
 def averaged_network(folder: Path) -> LatentNetwork:
     """The averaged network of a run. Raises TrainingError."""
-    settings, saved = run.saved_settings(folder, Settings), state.read(folder)
+    settings, saved = run.saved_settings(folder, GaussianSettings), state.read(folder)
     latent = LatentNetwork(settings.architecture)
     with state.is_state(folder):
         state.load_module(latent, "averaged", saved.tensors)
     return latent
 
 
-def split(settings: Settings) -> tuple[Mixture, Tensor]:
+def split(settings: GaussianSettings) -> tuple[Mixture, Tensor]:
     """Training crops and held-out images uint8 [N, 3, crop, crop].
 
     The last `hold_out` images of a data set are never trained on; those of the first are what is evaluated, unless
@@ -208,9 +207,9 @@ def _fitting(images: list[Pixels]) -> int:
 
 
 def train(
-    settings: Settings, out: Path, say: Say = print, *, resume: bool = False, chosen: Collection[str] = (),
+    settings: GaussianSettings, out: Path, say: Say = print, *, resume: bool = False, chosen: Collection[str] = (),
     evaluate_minutes: float = 10.0, compiled: bool = True,
-) -> tuple[Trainer, bool]:  # fmt: skip
+) -> tuple[GaussianTrainer, bool]:  # fmt: skip
     """Train until the run's steps or hours are spent, or SIGTERM; the trainer, and whether it is done.
 
     `out` gets the state, a log, and the averaged network as a model. With `resume`, a run that `out` holds goes on with
@@ -220,7 +219,7 @@ def train(
     """
     settings, resumes = run.settings_of(out, settings, resume=resume, chosen=chosen, changes=CHANGES)
     crops, held_out = split(settings)
-    trainer = Trainer(settings, crops, held_out, compiled=compiled)
+    trainer = GaussianTrainer(settings, crops, held_out, compiled=compiled)
     if resumes:
         saved = state.read(out)
         with state.is_state(out):

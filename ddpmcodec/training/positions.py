@@ -1,5 +1,5 @@
 """Training positions for the context model: states of the schedule are functions of the image, so that any positions
-of any step can be drawn without coding anything. Positions of many images are kept in reservoirs, a network each."""
+of any step can be drawn without coding anything. A replay buffer for each network keeps positions of many images."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def unfinished(state: StepState) -> NDArray[np.int64]:
     return np.argwhere((state.lo < state.hi).any(-1))
 
 
-class Reservoir:
-    """The latest positions for one network; the oldest are replaced."""
+class ReplayBuffer:
+    """The latest positions for one network. New ones replace the oldest."""
 
     def __init__(self, capacity: int) -> None:
         self.capacity, self.size, self.next = capacity, 0, 0
@@ -87,9 +87,11 @@ class Reservoir:
         return Positions.of({name: array[chosen] for name, array in self.arrays.items()})
 
 
-class Pool:
-    """Reservoirs of all networks, filled from batches of images uint8 [N, H, W, 3]. A position is drawn about `uses`
-    times before it is replaced."""
+class ReplayBuffers:
+    """The replay buffers of all networks, filled from batches of images uint8 [N, H, W, 3].
+
+    A position is drawn about `uses` times before it is replaced.
+    """
 
     def __init__(
         self,
@@ -104,16 +106,16 @@ class Pool:
         them."""
         self.source, self.shares, self.uses, self.images = source, shares, uses, 0
         self.rng = np.random.default_rng(seed)
-        self.reservoirs = [Reservoir(capacity) for _ in range(BAND_KINDS)]
+        self.buffers = [ReplayBuffer(capacity) for _ in range(BAND_KINDS)]
         self.due = [0.0] * BAND_KINDS
 
     def draw(self, kind: int, count: int) -> Positions:
         """Positions of bands of a kind (`shape.band_kind`)."""
-        reservoir = self.reservoirs[kind]
-        while self.due[kind] >= 0 or reservoir.size < min(reservoir.capacity, 20 * count):
+        buffer = self.buffers[kind]
+        while self.due[kind] >= 0 or buffer.size < min(buffer.capacity, 20 * count):
             self._renew()
         self.due[kind] += count
-        return reservoir.draw(count, self.rng)
+        return buffer.draw(count, self.rng)
 
     def _renew(self) -> None:
         pixels = self.source()
@@ -124,5 +126,5 @@ class Pool:
                 wanted = max(int(share * len(at)), min(len(at), 64 * len(pixels) // state.band.number))
                 if wanted:
                     chosen = at[self.rng.permutation(len(at))[:wanted]]
-                    self.reservoirs[kind].add(positions_of(state, chosen))
+                    self.buffers[kind].add(positions_of(state, chosen))
                     self.due[kind] -= self.uses * wanted

@@ -52,15 +52,15 @@ def train(
     """Train for so many hours on images [N, H, W, 3] from `source`; rates fall to zero."""
     network, rng = Denoiser(), np.random.default_rng(0)
     optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=1e-4)
-    pool: list[tuple[Any, Any, Any]] = []
+    buffer: list[tuple[Any, Any, Any]] = []
     start, losses = time.perf_counter(), []
     step = 0
     while (done := (time.perf_counter() - start) / (3600 * hours)) < 1:
-        if len(pool) < CAPACITY // 4 or step % 4 == 0:
-            pool = (pool + states(source(), model, rng))[-CAPACITY:]
-        if len(pool) < CAPACITY // 4:
+        if len(buffer) < CAPACITY // 4 or step % 4 == 0:
+            buffer = (buffer + states(source(), model, rng))[-CAPACITY:]
+        if len(buffer) < CAPACITY // 4:
             continue
-        chosen = [pool[i] for i in rng.integers(len(pool), size=BATCH)]
+        chosen = [buffer[i] for i in rng.integers(len(buffer), size=BATCH)]
         tensors = (torch.from_numpy(np.stack(part)).permute(0, 3, 1, 2) for part in zip(*chosen, strict=True))
         optimizer.param_groups[0]["lr"] = RATE * min(1.0, (step + 1) / 50) * (1 - done)
         value = loss(network, *tensors)

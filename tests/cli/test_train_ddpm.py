@@ -91,7 +91,7 @@ def test_sizes_and_rates_are_those_of_the_paper_for_each_network(
     """arXiv 2006.11239, appendix B."""
     seen = []
 
-    def interrupted(settings: ddpm_trainer.Settings, *_: Any, **how: Any) -> None:
+    def interrupted(settings: ddpm_trainer.DdpmSettings, *_: Any, **how: Any) -> None:
         seen.append(settings)
         raise KeyboardInterrupt
 
@@ -106,14 +106,14 @@ def test_an_interrupted_run_says_what_is_kept(
 ) -> None:
     monkeypatch.setattr(run, "FIRST_SAVE_SECONDS", 0.0)
     arguments = ("train-ddpm", "--data", data, "--out", run_folder, *SMALL, "--steps", 4)
-    update, last = ddpm_trainer.Trainer.update, 0
+    update, last = ddpm_trainer.DdpmTrainer.update, 0
 
-    def interrupted(trainer: ddpm_trainer.Trainer) -> dict[str, float]:
+    def interrupted(trainer: ddpm_trainer.DdpmTrainer) -> dict[str, float]:
         if trainer.step == last:
             raise KeyboardInterrupt
         return update(trainer)
 
-    monkeypatch.setattr(ddpm_trainer.Trainer, "update", interrupted)
+    monkeypatch.setattr(ddpm_trainer.DdpmTrainer, "update", interrupted)
     ended = ddpm(*arguments)
     assert (ended.code, ended.stderr) == (130, f"ddpmcodec: {run_folder}: interrupted; nothing was saved yet\n")
     last = 3

@@ -122,7 +122,7 @@ def test_an_interrupted_run_says_that_nothing_was_saved(
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(gaussian_trainer.Trainer, "update", interrupted)
+    monkeypatch.setattr(gaussian_trainer.GaussianTrainer, "update", interrupted)
     ended = ddpm("train-gaussian", "--data", folder / "data", "--out", tmp_path / "run", *SMALL)
     assert ended.code == 130
     assert ended.stderr.endswith(f"ddpmcodec: {tmp_path / 'run'}: interrupted; nothing was saved yet\n")

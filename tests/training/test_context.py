@@ -135,12 +135,12 @@ def model_of(networks: Sequence[LatentContext]) -> ContextModel:
 @torch.no_grad()
 def test_bits_are_what_the_coder_takes_without_adaptation(name: str) -> None:
     networks, pixels, schedule = embedded("photo"), photo(), SCHEDULES[name]
-    told: list[tuple[Segment, float]] = []
+    coded: list[tuple[Segment, float]] = []
     images, height, width, channels = pixels.shape
     walk = Walk(model_of(networks), schedule, (images, height, width, channels), adapts=False)
-    progressive.encode_with(walk, to_ycocg(pixels), np.arange(images), lambda *cost: told.append(cost))
+    progressive.encode_with(walk, to_ycocg(pixels), np.arange(images), lambda *cost: coded.append(cost))
     for step in schedule:
-        expected = sum(cost for segment, cost in told if segment.step is step)
+        expected = sum(cost for segment, cost in coded if segment.step is step)
         found = 0.0
         for state in (s for s in step_states(pixels, schedule) if s.step is step):
             positions = Positions.of(positions_of(state, unfinished(state)))

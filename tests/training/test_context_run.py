@@ -10,7 +10,7 @@ import pytest
 
 from ddpmcodec.errors import TrainingError
 from ddpmcodec.training.context_run import train
-from ddpmcodec.training.context_trainer import ContextTrainer, Settings
+from ddpmcodec.training.context_trainer import ContextSettings, ContextTrainer
 from ddpmcodec.training.run import saved_settings
 
 SMALL = {"width": 32, "depth": 1, "hold_out": 4, "crop": 16, "batch": 4, "seed": 2}
@@ -33,18 +33,18 @@ def by_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def run(arrays: tuple[str, str], tmp_path: Path) -> Path:
-    settings = Settings(arrays, hours=1.0, **SMALL)
+    settings = ContextSettings(arrays, hours=1.0, **SMALL)
     train(settings, tmp_path / "run", print, compiled=False)
     return tmp_path / "run"
 
 
 def test_a_resumed_run_keeps_its_settings(run: Path, arrays: tuple[str, str]) -> None:
-    saved = saved_settings(run, Settings)
-    assert saved == Settings(arrays, hours=1.0, **SMALL)
-    trainer, done = train(Settings((), hours=2.0), run, print, resume=True, chosen=["hours"], compiled=False)
+    saved = saved_settings(run, ContextSettings)
+    assert saved == ContextSettings(arrays, hours=1.0, **SMALL)
+    trainer, done = train(ContextSettings((), hours=2.0), run, print, resume=True, chosen=["hours"], compiled=False)
     assert done
     assert (trainer.settings.batch, trainer.step) == (4, 4)
-    assert saved_settings(run, Settings).hours == 2.0
+    assert saved_settings(run, ContextSettings).hours == 2.0
 
 
 @pytest.mark.parametrize(
@@ -58,6 +58,4 @@ def test_a_resumed_run_keeps_its_settings(run: Path, arrays: tuple[str, str]) ->
 )
 def test_other_settings_are_refused(run: Path, changed: dict[str, Any], said: str) -> None:
     with pytest.raises(TrainingError, match=said):
-        train(Settings(**{"data": ()} | changed), run, print, resume=True, chosen=list(changed))
-
-
+        train(ContextSettings(**{"data": ()} | changed), run, print, resume=True, chosen=list(changed))

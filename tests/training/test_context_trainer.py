@@ -15,9 +15,9 @@ from ddpmcodec.errors import TrainingError
 from ddpmcodec.networks.context.shape import BAND_KINDS
 from ddpmcodec.networks.context.window import INPUTS
 from ddpmcodec.training import context_trainer, state
-from ddpmcodec.training.context_trainer import TURNS, ContextTrainer, Settings, first_networks, networks_of
+from ddpmcodec.training.context_trainer import ROUND_ROBIN, ContextSettings, ContextTrainer, first_networks, networks_of
 
-SETTINGS = Settings(("x",), width=32, depth=2, batch=128)
+SETTINGS = ContextSettings(("x",), width=32, depth=2, batch=128)
 
 
 @pytest.fixture(autouse=True)
@@ -56,9 +56,9 @@ def parameters(trainer: ContextTrainer) -> list[torch.Tensor]:
 def test_networks_take_turns_and_learn() -> None:
     trainer, held_out = trainer_of(), [smooth(2, seed=99)]
     before = sum(trainer.code_length(held_out))
-    found = [trainer.update() for _ in range(5 * len(TURNS))]
+    found = [trainer.update() for _ in range(5 * len(ROUND_ROBIN))]
     kinds = [int(key.removeprefix("loss_")) - 1 for losses in found for key in losses if key != "loss"]
-    assert kinds == 5 * list(TURNS)
+    assert kinds == 5 * list(ROUND_ROBIN)
     assert set(kinds) == set(range(BAND_KINDS))
     assert sum(trainer.code_length(held_out)) < 0.8 * before
     assert (trainer.step, trainer.images) == (len(kinds), 4 * trainer.source.number)
@@ -74,12 +74,12 @@ def test_every_step_of_every_schedule_is_evaluated() -> None:
 
 def test_rates_fall_to_nothing() -> None:
     trainer = trainer_of(hours=1.0)
-    for _ in range(2 * len(TURNS)):
+    for _ in range(2 * len(ROUND_ROBIN)):
         trainer.update()
     before = parameters(trainer)
     trainer.seconds = 3600.0
     assert trainer.progress() == 1
-    for _ in range(len(TURNS)):
+    for _ in range(len(ROUND_ROBIN)):
         trainer.update()
     for a, b in zip(before, parameters(trainer), strict=True):
         assert torch.equal(a, b)
@@ -98,10 +98,10 @@ def test_a_state_goes_on_where_it_was(tmp_path: Path) -> None:
     assert (other.step, other.seconds, other.images) == (9, 12.5, trainer.images)
     assert other.source.number == trainer.source.number
     assert all(torch.equal(a, b) for a, b in zip(parameters(trainer), parameters(other), strict=True))
-    other.pool = trainer.pool
-    saved = trainer.pool.rng.bit_generator.state, trainer.pool.due[:]
+    other.replay = trainer.replay
+    saved = trainer.replay.rng.bit_generator.state, trainer.replay.due[:]
     first = trainer.update()
-    trainer.pool.rng.bit_generator.state, trainer.pool.due[:] = saved
+    trainer.replay.rng.bit_generator.state, trainer.replay.due[:] = saved
     assert other.update() == first
     assert all(torch.equal(a, b) for a, b in zip(parameters(trainer), parameters(other), strict=True))
 
@@ -122,7 +122,7 @@ def test_the_state_of_another_run_has_none(tmp_path: Path) -> None:
 
 def test_the_first_scales_are_those_of_what_is_coded() -> None:
     trainer = trainer_of()
-    network, positions = trainer.networks[2], trainer.pool.draw(2, 400)
+    network, positions = trainer.networks[2], trainer.replay.draw(2, 400)
     context_trainer.begin_scales(network, positions)
     chosen = positions.situation.unique()  # type: ignore[no-untyped-call]
     scales = network.biases["leave"].data[:, 3:6]
@@ -138,8 +138,8 @@ def test_the_first_scales_are_those_of_what_is_coded() -> None:
 
 def test_a_run_begins_with_a_model_that_grows(context_path: Path) -> None:
     rows, situations = torch.full((5, INPUTS), 130, dtype=torch.uint8), torch.arange(5)
-    plain = first_networks(Settings(("x",), start=str(context_path)))
-    wider = first_networks(Settings(("x",), start=str(context_path), width=208, depth=4))
+    plain = first_networks(ContextSettings(("x",), start=str(context_path)))
+    wider = first_networks(ContextSettings(("x",), start=str(context_path), width=208, depth=4))
     for own, grew in zip(plain, wider, strict=True):
         assert grew.shape == (208, 4)
         assert torch.equal(own(rows, situations), grew(rows, situations))
@@ -147,9 +147,9 @@ def test_a_run_begins_with_a_model_that_grows(context_path: Path) -> None:
 
 def test_a_shape_that_networks_cannot_have_is_refused(context_path: Path) -> None:
     with pytest.raises(TrainingError, match="200 wide with 3 blocks: give a --width that is a multiple of 16 up"):
-        first_networks(Settings(("x",), width=200))
+        first_networks(ContextSettings(("x",), width=200))
     with pytest.raises(TrainingError, match="its networks are 192 wide with 3 blocks: give a --width and a"):
-        first_networks(Settings(("x",), start=str(context_path), width=96))
+        first_networks(ContextSettings(("x",), start=str(context_path), width=96))
 
 
 def test_a_run_begins_with_the_networks_of_another(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def batch_at(*times: int, side: int = 4, v: Tensor | None = None) -> NoisyBatch:
     return NoisyBatch(pixels if v is None else v.expand(shape), torch.tensor(times), noise)
 
 
-def guess(batch: NoisyBatch, error: float = 0.1) -> Tensor:
+def approximate_noise(batch: NoisyBatch, error: float = 0.1) -> Tensor:
     """The noise, missed by so many standard deviations."""
     return batch.noise + error * torch.randn(batch.noise.shape, generator=torch.Generator().manual_seed(4))
 
@@ -89,7 +89,7 @@ def test_the_network_sees_z_t_and_time_steps_from_zero(process: Process) -> None
 
 def test_six_channels_are_the_noise_and_a_place_between_two_variances(process: Process) -> None:
     batch = batch_at(7)
-    eps, place = guess(batch), torch.full_like(batch.noise, -0.5)
+    eps, place = approximate_noise(batch), torch.full_like(batch.noise, -0.5)
     estimate = estimate_noise(answers(torch.cat([eps, place], 1)), process, batch)
     assert estimate.eps.equal(eps)
     assert estimate.fraction.equal(torch.full_like(eps, 0.25))
@@ -104,7 +104,7 @@ def test_pixels_cost_what_the_paper_says(process: Process) -> None:
     """Its distortion on CIFAR-10 is 1.97 bits/dim at a root mean square error of 0.95 grey levels (section 4.3)."""
     batch = batch_at(1, side=200, v=torch.tensor(0.5))
     s_1 = 127.5 * math.sqrt(BETA[0] / (1 - BETA[0]))
-    eps = guess(batch, 0.95 / s_1)
+    eps = approximate_noise(batch, 0.95 / s_1)
     found = bound_terms(estimate_noise(answers(eps), process, batch), process, batch)
     assert found.item() == pytest.approx(1.97, abs=0.02)
 
@@ -135,10 +135,10 @@ def paper_kl(batch: NoisyBatch, eps: Tensor, variance: Array) -> Array:
     )
     x = batch.v.numpy().astype(float) / 127.5
     z = np.sqrt(alphabar) * x + np.sqrt(1 - alphabar) * batch.noise.numpy()
-    told = (np.sqrt(before) * beta * x + np.sqrt(1 - beta) * (1 - before) * z) / (1 - alphabar)
-    guessed = (z - beta / np.sqrt(1 - alphabar) * eps.numpy()) / np.sqrt(1 - beta)
+    posterior_mean = (np.sqrt(before) * beta * x + np.sqrt(1 - beta) * (1 - before) * z) / (1 - alphabar)
+    reverse_mean = (z - beta / np.sqrt(1 - alphabar) * eps.numpy()) / np.sqrt(1 - beta)
     small, variance = beta * (1 - before) / (1 - alphabar), column(variance, batch)
-    nats = ((told - guessed) ** 2 + small) / variance - 1 - np.log(small / variance)
+    nats = ((posterior_mean - reverse_mean) ** 2 + small) / variance - 1 - np.log(small / variance)
     return np.asarray(nats.mean((1, 2, 3)) / (2 * math.log(2)))
 
 
@@ -157,7 +157,7 @@ def beta_tilde() -> Array:
 )
 def test_a_term_of_the_bound_is_the_papers(process: Process, fraction: float, variance: Array) -> None:
     batch = batch_at(*TIMES)
-    eps = guess(batch)
+    eps = approximate_noise(batch)
     found = bound_terms(estimated(eps, fraction), process, batch)
     np.testing.assert_allclose(found.numpy(), paper_kl(batch, eps, variance), rtol=2e-3, atol=2e-6)
 
@@ -169,14 +169,14 @@ def test_a_term_of_the_bound_is_the_integral_that_defines_it(process: Process) -
     found = bound_terms(estimated(eps * one, 1.0), process, NoisyBatch(v * one, torch.tensor([t]), noise * one))
     alphabar, before, beta = ALPHABAR[t - 1], ALPHABAR[t - 2], BETA[t - 1]
     z = math.sqrt(alphabar) * v / 127.5 + math.sqrt(1 - alphabar) * noise
-    told = (math.sqrt(before) * beta * v / 127.5 + math.sqrt(1 - beta) * (1 - before) * z) / (1 - alphabar)
-    guessed = (z - beta / math.sqrt(1 - alphabar) * eps) / math.sqrt(1 - beta)
-    grid = np.linspace(told - 1, told + 1, 200_001)
+    posterior_mean = (math.sqrt(before) * beta * v / 127.5 + math.sqrt(1 - beta) * (1 - before) * z) / (1 - alphabar)
+    reverse_mean = (z - beta / math.sqrt(1 - alphabar) * eps) / math.sqrt(1 - beta)
+    grid = np.linspace(posterior_mean - 1, posterior_mean + 1, 200_001)
 
     def density(mean: float, variance: float) -> Array:
         return np.asarray(np.exp(-((grid - mean) ** 2) / (2 * variance)) / math.sqrt(2 * math.pi * variance))
 
-    q, p = density(told, beta_tilde()[t - 1]), density(guessed, beta)
+    q, p = density(posterior_mean, beta_tilde()[t - 1]), density(reverse_mean, beta)
     integral = float(np.sum(np.where(q > 1e-200, q * np.log2(q / p, where=q > 1e-200, out=np.zeros_like(q)), 0))) * 1e-5
     assert found.item() == pytest.approx(integral, rel=1e-4)
 
@@ -271,7 +271,7 @@ def test_pixels_far_from_their_mean_have_finite_costs_and_gradients(pixel: float
 def test_at_t_one_the_pixels_are_told(process: Process, fraction: float, std: float) -> None:
     """With the standard deviation sigma_1 of beta_1, or of beta~_2 in the place of beta~_1 = 0."""
     batch = batch_at(1)
-    eps = guess(batch)
+    eps = approximate_noise(batch)
     s_1 = 127.5 * math.sqrt(BETA[0] / (1 - BETA[0]))
     mean = batch.v + 127.5 + s_1 * (batch.noise - eps)
     expected = -log_pixel_mass(batch.v + 127.5, mean, torch.tensor(math.log(std))).mean() / math.log(2)
@@ -283,14 +283,14 @@ def test_at_t_one_the_pixels_are_told(process: Process, fraction: float, std: fl
 
 def test_the_bound_as_a_loss_is_one_term_an_image(process: Process) -> None:
     batch = batch_at(1, 2, 900)
-    network = answers(guess(batch))
+    network = answers(approximate_noise(batch))
     found = losses("bound", network, process, batch)
     assert found.equal(bound_terms(estimate_noise(network, process, batch), process, batch))
 
 
 def test_the_hybrid_is_the_simple_loss_and_a_thousandth_of_the_bound(process: Process) -> None:
     batch = batch_at(1, 2, 900)
-    eps, place = guess(batch), torch.zeros_like(batch.noise)
+    eps, place = approximate_noise(batch), torch.zeros_like(batch.noise)
     found = losses("hybrid", answers(torch.cat([eps, place], 1)), process, batch)
     estimate = estimated(eps, 0.5)
     torch.testing.assert_close(found, simple_loss(estimate, batch) + bound_terms(estimate, process, batch))
@@ -298,7 +298,7 @@ def test_the_hybrid_is_the_simple_loss_and_a_thousandth_of_the_bound(process: Pr
 
 def test_the_bound_of_the_hybrid_moves_variances_only(process: Process) -> None:
     batch = batch_at(1, 2, 900)
-    outputs = torch.cat([guess(batch), torch.zeros_like(batch.noise)], 1).requires_grad_()
+    outputs = torch.cat([approximate_noise(batch), torch.zeros_like(batch.noise)], 1).requires_grad_()
     losses("hybrid", answers(outputs), process, batch).sum().backward()  # type: ignore[no-untyped-call]
     assert outputs.grad is not None
     of_eps, of_variance = outputs.grad.chunk(2, 1)

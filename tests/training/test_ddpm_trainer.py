@@ -24,16 +24,16 @@ from ddpmcodec.schedule import cosine, ddpm_linear
 from ddpmcodec.training import run, state
 from ddpmcodec.training.data import Crops, load_images
 from ddpmcodec.training.ddpm_objective import losses, noisy_batch
-from ddpmcodec.training.ddpm_trainer import CHECKPOINT, Processes, Settings, Trainer, processes, train
+from ddpmcodec.training.ddpm_trainer import CHECKPOINT, DdpmSettings, DdpmTrainer, Processes, processes, train
 
 NETWORK = UNetConfig(channels=8, multipliers=(1, 2), attention=(1,), blocks=1, groups=4, dropout=0.1)
 ALONE = Processes(0, 1, torch.device("cpu"))
 
 
 @pytest.fixture
-def settings(pictures: Path) -> Settings:
+def settings(pictures: Path) -> DdpmSettings:
     """Four steps, with dropout."""
-    return Settings((str(pictures),), NETWORK, T=50, steps=4, batch=5, size=8, warmup=3, seed=11)
+    return DdpmSettings((str(pictures),), NETWORK, T=50, steps=4, batch=5, size=8, warmup=3, seed=11)
 
 
 @pytest.fixture
@@ -44,15 +44,15 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "run"
 
 
-def crops_of(settings: Settings) -> Crops:
+def crops_of(settings: DdpmSettings) -> Crops:
     return Crops(load_images(settings.data[0]), settings.size, settings.seed)
 
 
-def alone(settings: Settings) -> Trainer:
-    return Trainer(settings, crops_of(settings), ALONE)
+def alone(settings: DdpmSettings) -> DdpmTrainer:
+    return DdpmTrainer(settings, crops_of(settings), ALONE)
 
 
-def start(settings: Settings, out: Path, **how: Any) -> Trainer:
+def start(settings: DdpmSettings, out: Path, **how: Any) -> DdpmTrainer:
     return train(settings, out, lambda _: None, **how)[0]
 
 
@@ -72,7 +72,7 @@ def records(out: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("objective", ["simple", "bound", "hybrid"])
-def test_training_lowers_the_loss(settings: Settings, objective: Any) -> None:
+def test_training_lowers_the_loss(settings: DdpmSettings, objective: Any) -> None:
     network = replace(NETWORK, dropout=0.0, learned_variance=objective == "hybrid")
     settings = replace(settings, network=network, objective=objective, rate=1e-2)
     trainer = alone(settings)
@@ -89,7 +89,7 @@ def test_training_lowers_the_loss(settings: Settings, objective: Any) -> None:
     assert loss() < 0.8 * before
 
 
-def test_the_loss_and_the_gradient_are_those_of_the_objective(settings: Settings) -> None:
+def test_the_loss_and_the_gradient_are_those_of_the_objective(settings: DdpmSettings) -> None:
     settings = replace(settings, network=replace(NETWORK, dropout=0.0))
     trainer = alone(settings)
     batch = noisy_batch(crops_of(settings).batch(0, settings.batch), settings.T, (settings.seed, 0))
@@ -99,7 +99,7 @@ def test_the_loss_and_the_gradient_are_those_of_the_objective(settings: Settings
     assert trainer.update() == pytest.approx({"loss": expected.item(), "gradient_norm": norm.item()}, rel=1e-5)
 
 
-def test_the_rate_rises_and_stays(settings: Settings) -> None:
+def test_the_rate_rises_and_stays(settings: DdpmSettings) -> None:
     trainer, rates = alone(settings), []
     for _ in range(5):
         trainer.update()
@@ -107,7 +107,7 @@ def test_the_rate_rises_and_stays(settings: Settings) -> None:
     assert rates == pytest.approx([settings.rate / 3, settings.rate * 2 / 3, *[settings.rate] * 3])
 
 
-def test_the_first_step_of_adam_is_as_long_as_the_rate(settings: Settings) -> None:
+def test_the_first_step_of_adam_is_as_long_as_the_rate(settings: DdpmSettings) -> None:
     trainer = alone(replace(settings, warmup=1))
     before = trainer.network.conv_out.bias.detach().clone()
     trainer.update()
@@ -115,7 +115,7 @@ def test_the_first_step_of_adam_is_as_long_as_the_rate(settings: Settings) -> No
     torch.testing.assert_close(moved, torch.full_like(moved, settings.rate), rtol=1e-3, atol=0)
 
 
-def test_gradients_are_clipped(settings: Settings) -> None:
+def test_gradients_are_clipped(settings: DdpmSettings) -> None:
     trainer = alone(replace(settings, clip=1e-9))
     assert trainer.update()["gradient_norm"] > 0.01
     moments = torch.cat([state["exp_avg"].flatten() for state in trainer.optimizer.state.values()])
@@ -123,7 +123,7 @@ def test_gradients_are_clipped(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize(("step", "decay"), [(0, 0.1), (8, 0.5), (100_000, 0.9999)])
-def test_the_average_is_short_at_first(settings: Settings, step: int, decay: float) -> None:
+def test_the_average_is_short_at_first(settings: DdpmSettings, step: int, decay: float) -> None:
     trainer = alone(settings)
     trainer.step = step
     with torch.no_grad():
@@ -133,14 +133,14 @@ def test_the_average_is_short_at_first(settings: Settings, step: int, decay: flo
     torch.testing.assert_close(trainer.averaged.conv_out.bias, expected.detach())
 
 
-def test_the_average_starts_as_the_network_and_drops_nothing_out(settings: Settings) -> None:
+def test_the_average_starts_as_the_network_and_drops_nothing_out(settings: DdpmSettings) -> None:
     trainer = alone(settings)
     assert same(trainer.network.state_dict(), trainer.averaged.state_dict())
     assert (trainer.network.training, trainer.averaged.training) == (True, False)
     assert not any(p.requires_grad for p in trainer.averaged.parameters())
 
 
-def test_a_loss_that_is_no_number_changes_nothing(settings: Settings) -> None:
+def test_a_loss_that_is_no_number_changes_nothing(settings: DdpmSettings) -> None:
     trainer = alone(settings)
     with torch.no_grad():
         trainer.network.conv_out.bias[0] = float("inf")
@@ -155,7 +155,7 @@ def test_a_loss_that_is_no_number_changes_nothing(settings: Settings) -> None:
 
 
 def test_the_default_run_is_the_papers() -> None:
-    settings = Settings(("data",))
+    settings = DdpmSettings(("data",))
     assert (settings.rate, settings.warmup, settings.average, settings.clip) == (2e-4, 5000, 0.9999, 1.0)
     assert (settings.batch, settings.steps, settings.objective) == (128, 800_000, "simple")
     assert (settings.network.channels, settings.network.dropout) == (128, 0.1)
@@ -174,7 +174,7 @@ def test_the_default_run_is_the_papers() -> None:
     ],
 )
 def test_settings_that_contradict_each_other_are_named(
-    settings: Settings, out: Path, change: Any, message: str
+    settings: DdpmSettings, out: Path, change: Any, message: str
 ) -> None:
     with pytest.raises(TrainingError, match=message):
         start(replace(settings, **change), out)
@@ -184,7 +184,7 @@ def test_settings_that_contradict_each_other_are_named(
 # --- a run on disk
 
 
-def test_a_run_logs_what_it_does(settings: Settings, out: Path) -> None:
+def test_a_run_logs_what_it_does(settings: DdpmSettings, out: Path) -> None:
     start(settings, out)
     first, last = records(out)
     assert first["settings"]["network"]["channels"] == 8
@@ -195,7 +195,7 @@ def test_a_run_logs_what_it_does(settings: Settings, out: Path) -> None:
 
 
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(
-    settings: Settings, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: DdpmSettings, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With dropout, whose masks are drawn anew in every step."""
     start(settings, tmp_path / "whole")
@@ -215,7 +215,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(
     assert same(whole_state(out), whole_state(tmp_path / "whole"))
 
 
-def test_the_same_seed_gives_the_same_network(settings: Settings, out: Path) -> None:
+def test_the_same_seed_gives_the_same_network(settings: DdpmSettings, out: Path) -> None:
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         start(replace(settings, steps=1, seed=seed), out / name)
     one, again, other = (whole_state(out / name) for name in "abc")
@@ -223,7 +223,7 @@ def test_the_same_seed_gives_the_same_network(settings: Settings, out: Path) -> 
     assert not one["network.conv_in.weight"].equal(other["network.conv_in.weight"])
 
 
-def test_a_finished_run_has_nothing_to_resume(settings: Settings, out: Path) -> None:
+def test_a_finished_run_has_nothing_to_resume(settings: DdpmSettings, out: Path) -> None:
     start(settings, out)
     before = whole_state(out)
     assert start(settings, out, resume=True).step == 4
@@ -240,7 +240,7 @@ def test_a_finished_run_has_nothing_to_resume(settings: Settings, out: Path) -> 
     ],
 )
 def test_another_network_or_objective_cannot_go_on_from_a_state(
-    settings: Settings, out: Path, change: Any, complaint: str
+    settings: DdpmSettings, out: Path, change: Any, complaint: str
 ) -> None:
     start(replace(settings, steps=1), out)
     with pytest.raises(TrainingError, match=f"its run was started with {complaint}: leave"):
@@ -251,7 +251,7 @@ OTHER_STATE = save({"latent.enter": torch.zeros(1)}, metadata={"ddpmcodec": '{"a
 
 
 @pytest.mark.parametrize("content", [b"", b"hello world", OTHER_STATE], ids=["empty", "text", "of the exact network"])
-def test_what_is_no_state_is_named(settings: Settings, out: Path, content: bytes) -> None:
+def test_what_is_no_state_is_named(settings: DdpmSettings, out: Path, content: bytes) -> None:
     out.mkdir()
     (out / state.FILE).write_bytes(content)
     with pytest.raises(TrainingError, match=r"state.safetensors: not the state of such a run"):
@@ -262,7 +262,9 @@ def test_what_is_no_state_is_named(settings: Settings, out: Path, content: bytes
 
 
 @pytest.mark.parametrize(("objective", "variance"), [("simple", "large"), ("hybrid", "learned")])
-def test_the_averaged_network_is_what_is_saved(settings: Settings, out: Path, objective: Any, variance: str) -> None:
+def test_the_averaged_network_is_what_is_saved(
+    settings: DdpmSettings, out: Path, objective: Any, variance: str
+) -> None:
     network = replace(NETWORK, learned_variance=variance == "learned")
     trainer = start(replace(settings, network=network, objective=objective, schedule="cosine"), out)
     denoiser = pretrained.load(out / CHECKPOINT)
@@ -293,7 +295,7 @@ def test_without_torchrun_a_process_is_alone() -> None:
         assert not torch.distributed.is_initialized()
 
 
-def torchrun(settings: Settings, out: Path, count: int) -> subprocess.CompletedProcess[str]:
+def torchrun(settings: DdpmSettings, out: Path, count: int) -> subprocess.CompletedProcess[str]:
     """`ddpmcodec train-ddpm` with the paper's multipliers, by so many processes."""
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", count, "-m"]
     options: list[object] = ["--data", settings.data[0], "--out", out, "--timesteps", settings.T]
@@ -305,7 +307,7 @@ def torchrun(settings: Settings, out: Path, count: int) -> subprocess.CompletedP
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=300)
 
 
-def test_two_processes_train_what_one_does(settings: Settings, out: Path, tmp_path: Path) -> None:
+def test_two_processes_train_what_one_does(settings: DdpmSettings, out: Path, tmp_path: Path) -> None:
     """A batch of five, so that the shares differ; three steps of the hybrid objective without dropout."""
     network = UNetConfig(channels=8, groups=2, dropout=0.0, learned_variance=True)
     one = replace(settings, network=network, objective="hybrid", steps=3, rate=2e-3)

@@ -19,13 +19,13 @@ from ddpmcodec.networks.gaussian.architecture import Architecture
 from ddpmcodec.training import run, state
 from ddpmcodec.training.data import Crops
 from ddpmcodec.training.gaussian import LatentPredictor, draw, loss
-from ddpmcodec.training.gaussian_trainer import MODEL, Settings, Trainer, averaged_network, split, train
+from ddpmcodec.training.gaussian_trainer import MODEL, GaussianSettings, GaussianTrainer, averaged_network, split, train
 
 
 @pytest.fixture
-def settings(pictures: Path, architecture: Architecture) -> Settings:
+def settings(pictures: Path, architecture: Architecture) -> GaussianSettings:
     """A run of six steps."""
-    return Settings(
+    return GaussianSettings(
         (str(pictures),),
         steps=6,
         batch=4,
@@ -47,15 +47,15 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "run"
 
 
-def start(settings: Settings, out: Path, **how: Any) -> Trainer:
+def start(settings: GaussianSettings, out: Path, **how: Any) -> GaussianTrainer:
     return train(settings, out, lambda _: None, evaluate_minutes=0, compiled=False, **how)[0]
 
 
-def made(settings: Settings) -> Trainer:
-    return Trainer(settings, *split(settings), compiled=False)
+def made(settings: GaussianSettings) -> GaussianTrainer:
+    return GaussianTrainer(settings, *split(settings), compiled=False)
 
 
-def parameters(trainer: Trainer) -> list[Tensor]:
+def parameters(trainer: GaussianTrainer) -> list[Tensor]:
     return [*trainer.latent.parameters(), *trainer.averaged.parameters()]
 
 
@@ -66,7 +66,7 @@ def records(out: Path) -> list[dict[str, Any]]:
 # --- learning
 
 
-def test_training_lowers_the_loss_and_the_held_out_bound(settings: Settings) -> None:
+def test_training_lowers_the_loss_and_the_held_out_bound(settings: GaussianSettings) -> None:
     trainer = made(replace(settings, steps=60, adam_rate=0.01))
     batch = draw(trainer.crops.batch(99, 30), torch.Generator().manual_seed(0))
     before, bound = loss(LatentPredictor(trainer.latent), batch), trainer.bound().mean
@@ -77,7 +77,7 @@ def test_training_lowers_the_loss_and_the_held_out_bound(settings: Settings) -> 
     assert trainer.bound().mean < bound - 0.3
 
 
-def test_learning_rates_rise_and_fall_to_zero(settings: Settings) -> None:
+def test_learning_rates_rise_and_fall_to_zero(settings: GaussianSettings) -> None:
     trainer = made(settings)
     rates = []
     for _ in range(6):
@@ -88,7 +88,7 @@ def test_learning_rates_rise_and_fall_to_zero(settings: Settings) -> None:
     assert trainer.progress() == 1
 
 
-def test_hours_measure_the_progress_where_no_steps_are_given(settings: Settings) -> None:
+def test_hours_measure_the_progress_where_no_steps_are_given(settings: GaussianSettings) -> None:
     trainer = made(replace(settings, steps=None, hours=2))
     trainer.seconds = 3600
     assert trainer.progress() == 0.5
@@ -96,7 +96,7 @@ def test_hours_measure_the_progress_where_no_steps_are_given(settings: Settings)
     assert trainer.progress() == 1
 
 
-def test_gradients_are_clipped(settings: Settings) -> None:
+def test_gradients_are_clipped(settings: GaussianSettings) -> None:
     trainer = made(replace(settings, clip=1e-12))
     before = [p.detach().clone() for p in trainer.latent.parameters()]
     assert trainer.update()["gradient_norm"] > 1e-3
@@ -105,7 +105,7 @@ def test_gradients_are_clipped(settings: Settings) -> None:
     assert any(not p.equal(b) for p, b in zip(trainer.latent.parameters(), before, strict=True))
 
 
-def test_the_average_follows_the_network(settings: Settings) -> None:
+def test_the_average_follows_the_network(settings: GaussianSettings) -> None:
     trainer = made(settings)
     first = trainer.latent.weights["enter"].detach().clone()
     trainer.update()
@@ -113,7 +113,7 @@ def test_the_average_follows_the_network(settings: Settings) -> None:
     assert torch.allclose(trainer.averaged.weights["enter"], expected)
 
 
-def test_muon_takes_the_inner_convolutions(settings: Settings) -> None:
+def test_muon_takes_the_inner_convolutions(settings: GaussianSettings) -> None:
     trainer = made(settings)
     muon, adam = (optimizer.param_groups[0]["params"] for optimizer in trainer.optimizers)
     assert {p.shape for p in muon} == {(8, 8, 3, 3), (12, 12, 3, 3)}
@@ -123,7 +123,7 @@ def test_muon_takes_the_inner_convolutions(settings: Settings) -> None:
 # --- what is never trained on
 
 
-def test_the_last_images_are_held_out(settings: Settings, gradients: NDArray[np.uint8]) -> None:
+def test_the_last_images_are_held_out(settings: GaussianSettings, gradients: NDArray[np.uint8]) -> None:
     crops, held_out = split(settings)
     assert len(crops.parts[0].images) == 37
     assert all(np.array_equal(a, b) for a, b in zip(crops.parts[0].images, gradients[:37], strict=True))
@@ -133,13 +133,13 @@ def test_the_last_images_are_held_out(settings: Settings, gradients: NDArray[np.
 
 
 @pytest.mark.parametrize("hold_out", [40, 41])
-def test_something_must_be_left_to_train_on(settings: Settings, hold_out: int) -> None:
+def test_something_must_be_left_to_train_on(settings: GaussianSettings, hold_out: int) -> None:
     with pytest.raises(TrainingError, match=rf"40 images, of which --hold-out keeps {hold_out}; nothing is left"):
         split(replace(settings, hold_out=hold_out))
 
 
 def test_several_data_sets_keep_their_last_images_back(
-    settings: Settings, tmp_path: Path, gradients: NDArray[np.uint8]
+    settings: GaussianSettings, tmp_path: Path, gradients: NDArray[np.uint8]
 ) -> None:
     """Those of sets too small for it are all trained on; what is evaluated comes from the first set."""
     large = np.repeat(np.repeat(gradients[:2], 2, 1), 2, 2)
@@ -153,7 +153,7 @@ def test_several_data_sets_keep_their_last_images_back(
     assert all(pixels.permute(1, 2, 0).numpy().tobytes() in ends for pixels in held_out)
 
 
-def test_crops_must_fit_the_network(settings: Settings) -> None:
+def test_crops_must_fit_the_network(settings: GaussianSettings) -> None:
     with pytest.raises(TrainingError, match="crops of 14 pixels: --crop must be a multiple of 4"):
         split(replace(settings, crop=14))
 
@@ -161,7 +161,7 @@ def test_crops_must_fit_the_network(settings: Settings) -> None:
 # --- a run on disk
 
 
-def test_a_run_logs_what_it_does(settings: Settings, out: Path) -> None:
+def test_a_run_logs_what_it_does(settings: GaussianSettings, out: Path) -> None:
     trainer = start(replace(settings, steps=2), out)
     first, *others = records(out)
     assert first["settings"]["architecture"] == settings.architecture.to_json()
@@ -176,7 +176,7 @@ def test_a_run_logs_what_it_does(settings: Settings, out: Path) -> None:
 
 
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(
-    settings: Settings, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: GaussianSettings, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = start(settings, tmp_path / "whole")
     batch = Crops.batch
@@ -196,29 +196,28 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(
     assert [record["step"] for record in records(out)] == [0, 1, 2, 3, 3, 4, 5, 6]
 
 
-def test_the_same_seed_gives_the_same_network(settings: Settings, tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_network(settings: GaussianSettings, tmp_path: Path) -> None:
     runs = [
-        start(replace(settings, steps=1, seed=seed), tmp_path / name)
-        for name, seed in (("a", 1), ("b", 1), ("c", 2))
+        start(replace(settings, steps=1, seed=seed), tmp_path / name) for name, seed in (("a", 1), ("b", 1), ("c", 2))
     ]
     one, again, other = (run.latent.weights["enter"] for run in runs)
     assert one.equal(again)
     assert not one.equal(other)
 
 
-def test_a_finished_run_has_nothing_to_resume(settings: Settings, out: Path) -> None:
+def test_a_finished_run_has_nothing_to_resume(settings: GaussianSettings, out: Path) -> None:
     first = start(replace(settings, steps=1), out)
     again = start(settings, out, resume=True)
     assert again.settings.steps == 1
     assert all(a.equal(b) for a, b in zip(parameters(first), parameters(again), strict=True))
 
 
-def test_a_run_goes_on_for_more_steps(settings: Settings, out: Path) -> None:
+def test_a_run_goes_on_for_more_steps(settings: GaussianSettings, out: Path) -> None:
     start(replace(settings, steps=1), out)
     assert start(settings, out, resume=True, chosen=["steps"]).step == 6
 
 
-def test_another_network_cannot_go_on_from_a_state(settings: Settings, out: Path) -> None:
+def test_another_network_cannot_go_on_from_a_state(settings: GaussianSettings, out: Path) -> None:
     start(replace(settings, steps=1), out)
     other = replace(settings, architecture=replace(settings.architecture, width=4))
     with pytest.raises(TrainingError, match="its run was started with --width 8, not 4"):
@@ -228,7 +227,7 @@ def test_another_network_cannot_go_on_from_a_state(settings: Settings, out: Path
 # --- from one run to the next
 
 
-def test_a_run_starts_from_the_averaged_network_of_another(settings: Settings, out: Path) -> None:
+def test_a_run_starts_from_the_averaged_network_of_another(settings: GaussianSettings, out: Path) -> None:
     first = start(replace(settings, steps=3), out)
     tuned = made(replace(settings, start=str(out), seed=5))
     expected = list(first.averaged.parameters())
@@ -237,7 +236,7 @@ def test_a_run_starts_from_the_averaged_network_of_another(settings: Settings, o
     assert (tuned.step, tuned.seconds) == (0, 0.0)
 
 
-def test_a_run_cannot_start_from_another_network(settings: Settings, out: Path) -> None:
+def test_a_run_cannot_start_from_another_network(settings: GaussianSettings, out: Path) -> None:
     start(replace(settings, steps=1), out)
     wider = replace(settings.architecture, width=12)
     with pytest.raises(TrainingError, match=r"run: its network is \{'width': 8, .*\}, not \{'width': 12"):
@@ -247,7 +246,7 @@ def test_a_run_cannot_start_from_another_network(settings: Settings, out: Path) 
 # --- from a state to a model
 
 
-def test_every_save_has_the_averaged_network_as_a_model(settings: Settings, out: Path) -> None:
+def test_every_save_has_the_averaged_network_as_a_model(settings: GaussianSettings, out: Path) -> None:
     trainer = start(replace(settings, steps=2, name="mine"), out)
     model = load_gaussian(out / MODEL)
     assert (model.name, model.architecture) == ("mine", settings.architecture)
@@ -263,7 +262,7 @@ def test_an_exported_model_is_no_state(tmp_path: Path, tiny_gaussian: Path) -> N
         averaged_network(tmp_path)
 
 
-def test_a_run_starts_from_an_exported_model(settings: Settings, out: Path, tmp_path: Path) -> None:
+def test_a_run_starts_from_an_exported_model(settings: GaussianSettings, out: Path, tmp_path: Path) -> None:
     first = start(replace(settings, steps=3), out)
     exported = tmp_path / "model.safetensors"
     exported.write_bytes(model_file.export(first.averaged, name="start"))
@@ -272,6 +271,6 @@ def test_a_run_starts_from_an_exported_model(settings: Settings, out: Path, tmp_
         assert torch.allclose(p, first.averaged.integer_parameters()[name], rtol=1e-4, atol=1e-4)
 
 
-def test_a_run_cannot_start_from_what_is_no_network(settings: Settings) -> None:
+def test_a_run_cannot_start_from_what_is_no_network(settings: GaussianSettings) -> None:
     with pytest.raises(ModelError, match="not a ddpmcodec model"):
         made(replace(settings, start=__file__))

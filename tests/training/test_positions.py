@@ -1,4 +1,4 @@
-"""Training states are those of the coder, and reservoirs hand out what they were given."""
+"""Training states are those of the coder, and replay buffers hand out what they were given."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ddpmcodec.coding_schedule import SCHEDULES, bands_of
 from ddpmcodec.networks.context.model import ContextModel
 from ddpmcodec.networks.context.shape import BAND_KINDS, band_kind, situation
 from ddpmcodec.networks.context.window import gather_many, padded
-from ddpmcodec.training.positions import Pool, Reservoir, StepState, positions_of, step_states, unfinished
+from ddpmcodec.training.positions import ReplayBuffer, ReplayBuffers, StepState, positions_of, step_states, unfinished
 from ddpmcodec.transform import pyramid
 from ddpmcodec.transform.color import to_ycocg
 
@@ -88,7 +88,7 @@ def test_what_is_exact_in_all_channels_is_finished() -> None:
     assert [0, 4, 5] in found
 
 
-# --- reservoirs
+# --- one replay buffer
 
 
 def numbered(first: int, count: int) -> dict[str, np.ndarray]:
@@ -99,56 +99,56 @@ def numbered(first: int, count: int) -> dict[str, np.ndarray]:
     return {"rows": rows, "around": around, **ranges, "situation": numbers}
 
 
-def contents(reservoir: Reservoir) -> set[int]:
-    drawn = reservoir.draw(400, np.random.default_rng(0))
+def contents(buffer: ReplayBuffer) -> set[int]:
+    drawn = buffer.draw(400, np.random.default_rng(0))
     assert drawn.lo[0].tolist() == drawn.situation.tolist()
     return set(drawn.situation.tolist())
 
 
 def test_a_reservoir_keeps_the_latest() -> None:
-    reservoir = Reservoir(10)
-    reservoir.add(numbered(0, 4))
-    assert contents(reservoir) == set(range(4))
-    reservoir.add(numbered(4, 9))
-    assert contents(reservoir) == set(range(3, 13))
-    reservoir.add(numbered(100, 25))
-    assert contents(reservoir) == set(range(100, 110))
+    buffer = ReplayBuffer(10)
+    buffer.add(numbered(0, 4))
+    assert contents(buffer) == set(range(4))
+    buffer.add(numbered(4, 9))
+    assert contents(buffer) == set(range(3, 13))
+    buffer.add(numbered(100, 25))
+    assert contents(buffer) == set(range(100, 110))
 
 
-# --- the pool
+# --- the buffers of all networks
 
 
-def pool_of(uses: float, capacity: int = 3000) -> tuple[Pool, list[int]]:
+def buffers_of(uses: float, capacity: int = 3000) -> tuple[ReplayBuffers, list[int]]:
     calls: list[int] = []
 
     def source() -> np.ndarray:
         calls.append(1)
         return np.random.default_rng(len(calls)).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
 
-    return Pool(source, shares={"short": 0.1, "long": 0.05}, capacity=capacity, uses=uses, seed=3), calls
+    return ReplayBuffers(source, shares={"short": 0.1, "long": 0.05}, capacity=capacity, uses=uses, seed=3), calls
 
 
 def test_every_kind_is_drawn_from_its_own_bands() -> None:
-    pool, _ = pool_of(2.0)
+    buffers, _ = buffers_of(2.0)
     for kind in range(BAND_KINDS):
-        found = pool.draw(kind, 50)
+        found = buffers.draw(kind, 50)
         bands = {int(s) % 12 + 1 for s in found.situation}
         assert {band_kind(band) for band in bands} == {kind}
         assert found.rows.shape[0] == 50
-    assert pool.images > 0
+    assert buffers.images > 0
 
 
 def test_a_position_is_used_about_so_many_times() -> None:
     for uses in (1.0, 4.0):
-        pool, calls = pool_of(uses, capacity=500)
+        buffers, calls = buffers_of(uses, capacity=500)
         for _ in range(200):
-            pool.draw(0, 100)
+            buffers.draw(0, 100)
         taken = 200 * 100 / uses
         each = 2 * (0.1 * 4 + 0.05 * 5) * 512  # of the finest band: positions of an image, by schedule and step
         assert len(calls) == pytest.approx(taken / each, rel=0.4)
 
 
 def test_the_same_seed_draws_the_same() -> None:
-    first, second = (pool_of(2.0)[0].draw(1, 30) for _ in range(2))
+    first, second = (buffers_of(2.0)[0].draw(1, 30) for _ in range(2))
     for a, b in zip(first, second, strict=True):
         assert a.equal(b)
