@@ -32,7 +32,6 @@ from ddpmcodec.ans.stream import PRECISION, advance, kernel, needs_word, refill,
 from ddpmcodec.errors import TruncatedError
 
 SCALE_COUNT = 128
-SCALES = SCALE_COUNT  # its name where the coder imports it
 MAX_WIDTH = 1 << 16  # integers in a range, at most
 
 

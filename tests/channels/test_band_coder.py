@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddpmcodec.ans.logistic import SCALES, cost_bits, encode_values, find, interval
+from ddpmcodec.ans.logistic import SCALE_COUNT, cost_bits, encode_values, find, interval
 from ddpmcodec.ans.stream import encode_segments, open_stream
 from ddpmcodec.channels import band_coder, progressive
 from ddpmcodec.channels.band_coder import DELAY
@@ -98,7 +98,9 @@ def coder_of(decoding: bool, data: bytes = b"") -> band_coder.Coder:
 
 
 @given(
-    st.lists(st.tuples(st.integers(-510, 510), st.integers(-33000, 33000), st.integers(0, SCALES - 1)), max_size=8),
+    st.lists(
+        st.tuples(st.integers(-510, 510), st.integers(-33000, 33000), st.integers(0, SCALE_COUNT - 1)), max_size=8
+    ),
     st.sampled_from([cells.EXACT, 4, 64]),
 )
 def test_pop_undoes_push(symbols: list[tuple[int, int, int]], level: int) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddpmcodec.ans.logistic import SCALES, cost_bits, encode_values
+from ddpmcodec.ans.logistic import SCALE_COUNT, cost_bits, encode_values
 from ddpmcodec.coding_schedule import STEPS
 from ddpmcodec.networks.context import adaptation
 from ddpmcodec.networks.context.adaptation import (
@@ -83,7 +83,7 @@ def test_neighbours_are_those_of_the_channel_inside_the_band() -> None:
 
 
 @given(
-    st.integers(0, SCALES - 1), st.integers(0, 3), st.integers(0, 4), st.integers(0, 2), st.integers(0, 2**32 - 1)
+    st.integers(0, SCALE_COUNT - 1), st.integers(0, 3), st.integers(0, 4), st.integers(0, 2), st.integers(0, 2**32 - 1)
 )  # fmt: skip
 def test_contexts_are_columns_of_three_tables(scale: int, y: int, x: int, channel: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -167,7 +167,9 @@ def test_means_follow_the_neighbours() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.integers(-255, 255), st.integers(-32767, 32767), st.integers(0, SCALES - 1)), max_size=60),
+    st.lists(
+        st.tuples(st.integers(-255, 255), st.integers(-32767, 32767), st.integers(0, SCALE_COUNT - 1)), max_size=60
+    ),
     st.integers(0, 2**32 - 1),
 )
 def test_everything_stays_within_bounds(coded: list[tuple[int, int, int]], seed: int) -> None:
@@ -187,11 +189,11 @@ def test_corrected_distributions_are_ones_that_the_coder_takes() -> None:
     one.gains[:] = GAIN_LIMIT
     one.near[:] = 32767
     one.here[:] = 32767
-    for scale in (0, 60, SCALES - 1):
+    for scale in (0, 60, SCALE_COUNT - 1):
         for sign in (1, -1):
             mean, found = corrected(
                 sign * one.biases, sign * one.gains, one.near, one.where, np.int64(sign * 32767), np.int64(scale),
                 one.here, 2,
             )  # fmt: skip
             assert abs(mean) <= 32767
-            assert 0 <= found < SCALES
+            assert 0 <= found < SCALE_COUNT
