@@ -113,7 +113,7 @@ def evaluate(
     """The bound of images [N, 3, H, W], 0..255 of any type.
 
     p(c_T) = N(0, prior_std^2 + s_T^2): pixels of that standard deviation (grey levels) under the noise. The default is
-    the paper's N(0, 1) of z_T. generator: on the CPU. Kernels are evaluated in float64, the denoiser sees float32.
+    the paper's N(0, 1) of z_T. generator: on the CPU. Transitions are evaluated in float64, the denoiser sees float32.
     progress: called after every network call with the number of its images, T times N in all. Raises ValueError for
     levels that do not increase, or no images.
     """

@@ -80,17 +80,17 @@ def reverse(c_t: Tensor, mean: Tensor, scale: Tensor, coefficients: Tensor, s_t:
     return Reverse(rho * c_t + (1 - rho) * mean, torch.stack(gain, 1), torch.stack([red, green, blue], 1))
 
 
-def reverse_conditionals(c_u: Tensor, kernel: Reverse) -> Gaussian:
+def reverse_conditionals(c_u: Tensor, transition: Reverse) -> Gaussian:
     """p(R), p(G | R), p(B | R, G) at c_u [N, 3, H, W]. A channel's mean depends on earlier channels of c_u only.
 
     A decoder calls it once per channel, with anything finite in the channels it does not have yet.
     """
-    mean_red, mean_green, mean_blue = kernel.mean.unbind(1)
-    to_green, red_to_blue, green_to_blue = kernel.gain.unbind(1)
+    mean_red, mean_green, mean_blue = transition.mean.unbind(1)
+    to_green, red_to_blue, green_to_blue = transition.gain.unbind(1)
     r_red = c_u[:, 0] - mean_red
     mean_green = mean_green + to_green * r_red
     mean_blue = mean_blue + red_to_blue * r_red + green_to_blue * (c_u[:, 1] - mean_green)
-    return Gaussian(torch.stack([mean_red, mean_green, mean_blue], 1), kernel.variance)
+    return Gaussian(torch.stack([mean_red, mean_green, mean_blue], 1), transition.variance)
 
 
 def kl_gaussian(m1: Tensor, v1: Tensor, m2: Tensor, v2: Tensor) -> Tensor:
@@ -117,9 +117,9 @@ def step_kl(q: Gaussian, p: Reverse) -> Tensor:
     shifted = reverse_conditionals(q.mean, p)
     to_green, red_to_blue, green_to_blue = p.gain.unbind(1)
     blue = (red_to_blue - green_to_blue * to_green) ** 2 + green_to_blue**2
-    # variance of a channel's conditional mean, as the channels before it vary under q
-    spread = torch.stack([torch.zeros_like(blue), to_green**2, blue], 1) * q.variance
-    return (kl_gaussian(q.mean, q.variance, shifted.mean, p.variance) + spread / (2 * p.variance)) / LN2
+    # as the channels before it vary under q
+    mean_variance = torch.stack([torch.zeros_like(blue), to_green**2, blue], 1) * q.variance
+    return (kl_gaussian(q.mean, q.variance, shifted.mean, p.variance) + mean_variance / (2 * p.variance)) / LN2
 
 
 def _squared_error(c_u: Tensor, gaussian: Gaussian) -> Tensor:

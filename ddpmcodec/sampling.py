@@ -32,13 +32,13 @@ def ancestral(c_t: Tensor, prediction: Prediction, s_t: float, s_u: float, gener
     return draw(reverse(c_t, prediction.mean - HALF_RANGE, scale, prediction.coefficients, s_t, s_u), generator)
 
 
-def draw(kernel: Reverse, generator: torch.Generator) -> Tensor:
+def draw(transition: Reverse, generator: torch.Generator) -> Tensor:
     """c_u [N, 3, H, W] from its innovations: the gains of `Reverse` multiply those of the channels before."""
-    new = kernel.variance.sqrt() * normal_like(kernel.mean, generator)
-    to_green, red_to_blue, green_to_blue = kernel.gain.unbind(1)
+    new = transition.variance.sqrt() * normal_like(transition.mean, generator)
+    to_green, red_to_blue, green_to_blue = transition.gain.unbind(1)
     green = to_green * new[:, 0]
     blue = red_to_blue * new[:, 0] + green_to_blue * new[:, 1]
-    return kernel.mean + new + torch.stack([torch.zeros_like(green), green, blue], 1)
+    return transition.mean + new + torch.stack([torch.zeros_like(green), green, blue], 1)
 
 
 def ddim(eta: float = 0.0) -> Method:

@@ -1,7 +1,7 @@
 """The bound against closed forms: Gaussian data under the denoiser that is optimal for it, and errors made on purpose.
 
 Where v ~ N(m, S) inside a pixel and the denoiser answers with the posterior of v (conftest.GaussianData), the reverse
-kernels are the true ones, so that a step costs the information it brings:
+transitions are the true ones, so that a step costs the information it brings:
     E L_{t-1} = I(v; c_{t-1}) - I(v; c_t),   I(v; c_s) = log det(1 + S / s^2) / 2
 """
 
@@ -168,7 +168,7 @@ def test_rates_of_the_table_are_sums_of_terms(coupled: GaussianData) -> None:
 
 
 def test_standard_errors_of_the_distortion_are_those_of_repetition() -> None:
-    """400 tables of 50 images each: the reported errors are the spread of what is reported."""
+    """400 tables of 50 images each: the reported errors are the standard deviations of what is reported."""
     errors = torch.from_numpy(np.random.default_rng(2).gamma(4, 30, (400, 1, 50)))
     tables = [Bound(check_levels([9.0]), torch.zeros(2, 50), error).table()[0] for error in errors]
     for name in ("rmse", "psnr"):
@@ -183,11 +183,11 @@ def test_one_network_call_a_level_serves_all_terms_and_the_table(coupled: Gaussi
         calls.append((len(c_t), s_t))
         return coupled(c_t, s_t)
 
-    told: list[int] = []
+    reported: list[int] = []
     pixels = draws(coupled, n=5, side=2)
-    evaluate(counted, pixels, LEVELS, torch.Generator(), batch=2, progress=told.append).table()
+    evaluate(counted, pixels, LEVELS, torch.Generator(), batch=2, progress=reported.append).table()
     assert calls == [(n, s_t) for n in (2, 2, 1) for s_t in LEVELS]
-    assert told == [n for n, _ in calls]
+    assert reported == [n for n, _ in calls]
 
 
 def test_reconstructions_are_clipped_to_grey_levels() -> None:

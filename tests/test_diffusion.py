@@ -42,12 +42,12 @@ def normal_like(x: Tensor, generator: torch.Generator) -> Tensor:
     return torch.randn(x.shape, generator=generator, dtype=x.dtype)
 
 
-def draw(kernel: Gaussian, generator: torch.Generator) -> Tensor:
-    return kernel.mean + kernel.variance.sqrt() * normal_like(kernel.mean, generator)
+def draw(transition: Gaussian, generator: torch.Generator) -> Tensor:
+    return transition.mean + transition.variance.sqrt() * normal_like(transition.mean, generator)
 
 
 class Denoised:
-    """A made-up p(v | c_t) round the pixels v, with strong coupling."""
+    """A made-up p(v | c_t) round the pixels v, with strong correlation between channels."""
 
     def __init__(self, v: Tensor, generator: torch.Generator, scale: float = 3.0) -> None:
         self.mean = v + scale * normal_like(v, generator)
@@ -87,8 +87,8 @@ def test_posterior_is_bayes_rule_of_forward(s_t: float, s_u: float, generator: t
     c_u = v + s_u * normal_like(v, generator)
     c_t = draw(forward(c_u, s_u, s_t), generator)
 
-    def log_density(x: Tensor, kernel: Gaussian) -> Tensor:
-        return -((x - kernel.mean) ** 2 / kernel.variance + torch.log(kernel.variance)) / 2
+    def log_density(x: Tensor, transition: Gaussian) -> Tensor:
+        return -((x - transition.mean) ** 2 / transition.variance + torch.log(transition.variance)) / 2
 
     def marginal(s: float) -> Gaussian:
         return Gaussian(v, torch.tensor(s * s, dtype=torch.float64))
@@ -127,7 +127,7 @@ def test_each_image_of_a_batch_may_have_its_own_levels(generator: torch.Generato
     torch.testing.assert_close(p.mean[1], denoised.reverse(c_t, math.inf, 40.0).mean[1])
 
 
-# reverse kernel
+# reverse transition
 
 
 def covariance(denoised: Denoised, s_t: float, s_u: float) -> Array:
@@ -159,11 +159,11 @@ def test_reverse_conditionals_are_those_of_the_joint_gaussian(
 
 def test_a_conditional_mean_does_not_see_its_own_or_later_channels(generator: torch.Generator) -> None:
     v = pixels(generator)
-    kernel = Denoised(v, generator).reverse(v, 12.0, 5.0)
-    whole = reverse_conditionals(v, kernel).mean
+    transition = Denoised(v, generator).reverse(v, 12.0, 5.0)
+    whole = reverse_conditionals(v, transition).mean
     for known in range(3):
         partial = torch.where(torch.arange(3).view(1, 3, 1, 1) < known, v, 0.0)
-        assert torch.equal(reverse_conditionals(partial, kernel).mean[:, known], whole[:, known])
+        assert torch.equal(reverse_conditionals(partial, transition).mean[:, known], whole[:, known])
 
 
 def test_reverse_has_the_moments_of_the_posterior_averaged_over_the_logistics(generator: torch.Generator) -> None:
@@ -178,8 +178,8 @@ def test_reverse_has_the_moments_of_the_posterior_averaged_over_the_logistics(ge
     v = mean + torch.stack([red, a * red + green, b * red + c * green + blue], 1)
     c_u = draw(posterior(c_t, v, s_t, s_u), generator)
 
-    kernel = reverse(c_t, mean, scale, coefficients, s_t, s_u)
-    given = reverse_conditionals(c_u, kernel)
+    transition = reverse(c_t, mean, scale, coefficients, s_t, s_u)
+    given = reverse_conditionals(c_u, transition)
     whitened = ((c_u - given.mean) / given.variance.sqrt()).view(3, -1)
     np.testing.assert_allclose(whitened.mean(1), 0, atol=4 / n)
     np.testing.assert_allclose(torch.cov(whitened), np.eye(3), atol=8 / n)

@@ -84,10 +84,10 @@ def test_draws_have_the_conditionals_of_the_reverse_kernel(data: Any, generator:
     """Channel by channel, what is left of a draw in units of its standard deviation is the noise it was made of."""
     c_t = latents(data, 20.0, 2)
     mean, log_scale, coefficients = data(c_t, 20.0)
-    kernel = reverse(c_t, mean - 127.5, torch.exp(log_scale), coefficients, 20.0, 7.0)
+    transition = reverse(c_t, mean - 127.5, torch.exp(log_scale), coefficients, 20.0, 7.0)
     state = generator.get_state()
-    c_u = draw(kernel, generator)
-    given = reverse_conditionals(c_u, kernel)
+    c_u = draw(transition, generator)
+    given = reverse_conditionals(c_u, transition)
     noise = torch.randn(c_u.shape, generator=generator.set_state(state), dtype=torch.float64)
     torch.testing.assert_close((c_u - given.mean) / given.variance.sqrt(), noise)
 
@@ -235,8 +235,8 @@ def test_rows_of_shared_latents_show_the_latent_first(data: Any, generator: torc
     rows = sampler(data, LEVELS, generator).shared_rows(of, 6)
     assert rows.shape == (2, 7, 3, 4, 4)
     torch.testing.assert_close(rows[0, 0], shown(of[4], float(LEVELS[3])))
-    spread = rows[:, 1:].std(1).mean((1, 2, 3))
-    assert spread[0] > 2 * spread[1] > 0
+    deviation = rows[:, 1:].std(1).mean((1, 2, 3))
+    assert deviation[0] > 2 * deviation[1] > 0
 
 
 def test_a_latent_is_shown_from_black_to_white() -> None:

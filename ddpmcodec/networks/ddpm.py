@@ -9,7 +9,7 @@ In grey levels, with tau = s_u^2 (1 - rho),
     large   tau + (1 - rho)^2 (alpha_t s_t)^2  =  tau sigma_t^2 / sigma_u^2
 
 each tau + (1 - rho)^2 Var(v | c_t): the small variance is right for pixels that are known, the large one for pixels of
-variance 127.5^2 beforehand. Var(v | c_t) is all that the kernels need, for any u < t.
+variance 127.5^2 beforehand. Var(v | c_t) is all that the transitions need, for any u < t.
 """
 
 from __future__ import annotations

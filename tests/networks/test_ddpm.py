@@ -1,4 +1,4 @@
-"""The paper's network under the denoiser contract: its kernels are the paper's, in the paper's own notation."""
+"""The paper's network under the denoiser contract: its transitions are the paper's, in the paper's own notation."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def random_network(config: UNetConfig = CONFIG) -> UNet:
 
 
 def step_variance(denoiser: PaperDenoiser, t: int, u: int) -> NDArray[np.float64]:
-    """Variance of z_u given z_t under the kernels, in the paper's units, of the three channels of a pixel."""
+    """Variance of z_u given z_t under the transitions, in the paper's units, of the three channels of a pixel."""
     s_t, s_u = float(denoiser.levels[t - 1]), float(denoiser.levels[u - 1])
     c_t = torch.zeros(1, 3, 2, 2, dtype=torch.float64)
     mean, log_scale, coefficients = denoiser(c_t, s_t)

@@ -24,9 +24,9 @@ def test_orthogonalised_singular_values_are_near_one(shape: tuple[int, int]) -> 
 
 def test_orthogonalising_keeps_the_directions() -> None:
     u, _, v = torch.linalg.svd(torch.randn(12, 30), full_matrices=False)
-    spread = u @ torch.diag(torch.logspace(0, -1, 12)) @ v
-    assert (u.mT @ orthogonalise(spread) @ v.mT).diagonal().min() > 0.5
-    assert (orthogonalise(spread) - orthogonalise(1e-4 * spread)).abs().max() < 0.05
+    stretched = u @ torch.diag(torch.logspace(0, -1, 12)) @ v
+    assert (u.mT @ orthogonalise(stretched) @ v.mT).diagonal().min() > 0.5
+    assert (orthogonalise(stretched) - orthogonalise(1e-4 * stretched)).abs().max() < 0.05
 
 
 def test_orthogonalising_nothing_gives_nothing() -> None:

@@ -47,7 +47,7 @@ class Architecture:
         )
 
     def convolutions(self) -> dict[str, tuple[int, int, int]]:
-        """Name -> (output channels, input channels, kernel size) of every convolution."""
+        """Name -> (output channels, input channels, filter size) of every convolution."""
         a, b = self.width, self.inner_width
         shapes = {"enter": (a, PER_PIXEL * PATCH * PATCH, 3), "descend": (b, a, 2), "ascend": (4 * a, b, 1)}
         shapes["leave"] = (OUTPUTS_PER_PIXEL * PATCH * PATCH, a, 1)

@@ -15,7 +15,7 @@ from ddpmcodec.networks.gaussian.neighbours import BLENDS, OUTPUTS
 INPUT_LEVELS = 64.0  # feature units per 1.0
 BRANCH_GAIN = 0.3  # initial gain of a block's second convolution: residual branches start small
 ACTIVATION_GAIN = 1.6  # initial gain of a convolution that follows an activation: undoes its shrinkage
-TRAINED_NORMS = {True: 10.0, False: 2.0}  # of weights after thousands of steps: those that Muon trains, and the others
+TRAINED_NORMS = {True: 10.0, False: 2.0}  # of weights after thousands of steps: those that Muon trains, and the rest
 INITIAL_COEFFICIENT = 0.8  # G follows R, B follows G, before anything is learned
 
 
@@ -61,7 +61,7 @@ class LatentNetwork(nn.Module):
     def load_integer_parameters(self, params: Mapping[str, Tensor]) -> None:
         """The inverse of `integer_parameters`, up to rounding.
 
-        Norms of weights say how far a step turns them; as integers do not tell them, they become `TRAINED_NORMS`.
+        A weight's norm sets how far a step rotates it. Integers do not keep norms, so they become `TRAINED_NORMS`.
         """
         for name in self.architecture.convolutions():
             weight, factor = params[f"{name}.weight"].float(), params[f"{name}.factor"]

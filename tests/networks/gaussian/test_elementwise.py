@@ -28,19 +28,19 @@ class Draw:
     def __init__(self, seed: int) -> None:
         self.rng = np.random.default_rng(seed)
 
-    def spread(self, *shape: int, least: float, most: float) -> torch.Tensor:
+    def log_uniform(self, *shape: int, least: float, most: float) -> torch.Tensor:
         """Of either sign, sizes log-uniform between the two, one in ten zero."""
         size = np.exp(self.rng.uniform(np.log(least), np.log(most), shape)) * self.rng.choice([-1, 1], shape)
         return torch.from_numpy(np.where(self.rng.random(shape) < 0.1, 0, size)).float()
 
     def stream(self, *shape: int) -> NDArray[np.int16]:
-        drawn = np.clip(self.spread(*shape, least=0.6, most=1e5).numpy(), -32767, 32767).astype(np.int16)
+        drawn = np.clip(self.log_uniform(*shape, least=0.6, most=1e5).numpy(), -32767, 32767).astype(np.int16)
         drawn[self.rng.random(shape) < 0.05] = 32767
         return drawn
 
     def sums(self, *shape: int) -> torch.Tensor:
         """What convolutions return: integers rounded to bfloat16."""
-        return self.spread(*shape, least=0.6, most=2.0**24).round().bfloat16()
+        return self.log_uniform(*shape, least=0.6, most=2.0**24).round().bfloat16()
 
 
 @pytest.fixture(params=range(4))
@@ -51,7 +51,7 @@ def draw(request: pytest.FixtureRequest) -> Draw:
 def layer(draw: Draw, channels: int) -> Params:
     """Parameters of a layer named 'x', of an output layer, and a convolution, small and huge."""
     names = ("x.gain", "x.factor", "x.bias", "x.levels", "leave.factor", "leave.bias")
-    vectors = {name: draw.spread(channels, least=1e-4, most=1e3) for name in names}
+    vectors = {name: draw.log_uniform(channels, least=1e-4, most=1e3) for name in names}
     return vectors | {"leave.weight": torch.zeros(1, 1, 1, 1)}
 
 

@@ -1,4 +1,4 @@
-"""What the network sees: integers that hold the estimate, its spread and its neighbourhood."""
+"""What the network sees: integers that hold the estimate, its standard deviation and its neighbourhood."""
 
 from __future__ import annotations
 
