@@ -36,7 +36,7 @@ BATCH = 64  # images of a folder, drawn before they are written
 )
 @click.option("--size", type=click.IntRange(1, 4096), default=32, show_default=True, help="Side of the images, pixels.")
 @click.option(
-    "--progressive", is_flag=True, help="A row for each image: the denoiser's guess of it, from noise to the end."
+    "--progressive", is_flag=True, help="A row for each image: the denoiser's estimate of it, from noise to the end."
 )
 @click.option(
     "--shared-latent",

@@ -46,7 +46,7 @@ def read(folder: Path) -> State:
 
 @contextmanager
 def is_state(folder: Path) -> Iterator[None]:
-    """Turns what goes wrong with the content of a folder's state into a TrainingError that names the file."""
+    """Converts what goes wrong with the content of a folder's state into a TrainingError that names the file."""
     try:
         yield
     except (OSError, SafetensorError, LookupError, TypeError, ValueError, RuntimeError) as error:

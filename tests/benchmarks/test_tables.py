@@ -28,7 +28,7 @@ def test_html_is_escaped() -> None:
     ("value", "text"),
     [(0.0268, "0.0268"), (51.54, "51.5"), (0.1, "0.100"), (46.0, "46.0"), (99.99, "100"), (5304.2, "5,304"), ("", "-")],
 )
-def test_numbers_have_the_digits_that_tell(value: object, text: str) -> None:
+def test_numbers_have_their_significant_digits(value: object, text: str) -> None:
     assert [*Table("x", "", [{"a": value}]).cells()] == [[text]]
 
 

@@ -337,7 +337,7 @@ def test_a_folder_with_a_pickle_says_what_to_do(tmp_path: Path) -> None:
     assert str(caught.value) == (
         f"{tmp_path / 'diffusion_pytorch_model.bin'}: a pickle runs code when it is loaded, and is refused: use "
         "diffusion_pytorch_model.safetensors of the same repository, or convert it once if you trust it "
-        "(README: Published checkpoints)"
+        "(docs/paper.md: Published checkpoints)"
     )
 
 

@@ -21,7 +21,7 @@ SETTINGS = ContextSettings(("x",), width=32, depth=2, batch=128)
 
 
 @pytest.fixture(autouse=True)
-def small_reservoirs(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(context_trainer, "CAPACITY", 4000)
 
 
@@ -53,7 +53,7 @@ def parameters(trainer: ContextTrainer) -> list[torch.Tensor]:
     return [p.detach().clone() for network in trainer.networks for p in network.parameters()]
 
 
-def test_networks_take_turns_and_learn() -> None:
+def test_networks_are_trained_round_robin_and_learn() -> None:
     trainer, held_out = trainer_of(), [smooth(2, seed=99)]
     before = sum(trainer.code_length(held_out))
     found = [trainer.update() for _ in range(5 * len(ROUND_ROBIN))]

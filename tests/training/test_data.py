@@ -140,7 +140,7 @@ def test_a_crop_that_fits_nowhere_is_refused() -> None:
         Crops(numbered(3), 5, seed=0)
 
 
-def test_data_sets_take_turns_with_equal_numbers_of_pixels() -> None:
+def test_data_sets_are_used_round_robin_with_equal_numbers_of_pixels() -> None:
     small, large = Crops(numbered(12), 4, seed=0), Crops([np.full((8, 8, 3), 200, np.uint8)], 8, seed=0)
     mixed = Mixture([small, large])
     assert [tuple(mixed.batch(step, 2).shape) for step in range(4)] == [(8, 3, 4, 4), (2, 3, 8, 8)] * 2

@@ -105,7 +105,7 @@ def contents(buffer: ReplayBuffer) -> set[int]:
     return set(drawn.situation.tolist())
 
 
-def test_a_reservoir_keeps_the_latest() -> None:
+def test_a_replay_buffer_keeps_the_latest() -> None:
     buffer = ReplayBuffer(10)
     buffer.add(numbered(0, 4))
     assert contents(buffer) == set(range(4))
