@@ -65,7 +65,7 @@ BASELINES = (
 
 
 def sort_out(baselines: Iterable[Baseline]) -> tuple[list[Baseline], list[dict[str, str]]]:
-    """(those that can be measured, {codec, skipped} of the others, which are named on stderr)."""
+    """(those that can be measured, {codec, skipped} of the rest, which are named on stderr)."""
     measured, skipped = [], []
     for baseline in baselines:
         if reason := baseline.skipped:
@@ -78,7 +78,7 @@ def sort_out(baselines: Iterable[Baseline]) -> tuple[list[Baseline], list[dict[s
 
 @contextmanager
 def decoding_threads(count: int) -> Iterator[None]:
-    """So many threads inside JPEG XL's decoder, which takes all cores unless it is told."""
+    """So many threads inside JPEG XL's decoder, which takes all cores otherwise."""
     plugin = sys.modules.get(JXL_MODULE)
     before = getattr(plugin, "DECODE_THREADS", None)
     if before is None:

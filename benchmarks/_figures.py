@@ -17,9 +17,20 @@ try:
 except ImportError as error:
     raise DdpmError("figures need matplotlib: pip install 'ddpmcodec[bench]'") from error
 
-__all__ = ["LITERATURE", "OTHERS", "OURS", "Axes", "Figure", "LogLocator", "NullLocator", "Patch", "save_figure"]
+__all__ = [
+    "BASELINE_COLOUR",
+    "LITERATURE_COLOUR",
+    "OUR_COLOUR",
+    "Axes",
+    "Figure",
+    "LogLocator",
+    "NullLocator",
+    "Patch",
+    "save_figure",
+]
 
-OURS, OTHERS, LITERATURE = "#1f5fa8", "#8a8a8a", "#d9d9d9"  # measured, ours and others'; not measured
+OUR_COLOUR, BASELINE_COLOUR = "#1f5fa8", "#8a8a8a"
+LITERATURE_COLOUR = "#d9d9d9"  # of figures that are not measured here
 STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.spines.top": False,

@@ -1,4 +1,4 @@
-"""Lossless bits/dim on CIFAR-10's test set as others published them: literature, not measured here."""
+"""Lossless bits/dim on CIFAR-10's test set as published: literature, not measured here."""
 
 from __future__ import annotations
 

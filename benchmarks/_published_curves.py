@@ -1,4 +1,4 @@
-"""Rate-distortion curves on CIFAR-10's test set as others published them: literature, not measured here."""
+"""Rate-distortion curves on CIFAR-10's test set as published: literature, not measured here."""
 
 from __future__ import annotations
 

@@ -8,14 +8,14 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ._figures import OURS, Axes, Figure, NullLocator, save_figure
+from ._figures import OUR_COLOUR, Axes, Figure, NullLocator, save_figure
 from ._literature import NOT_MEASURED
 from ._ours import is_ours
 from ._published_curves import CODE
 from ._results import Document, of_images
 
-OUR_COLOURS = (OURS, "#3fa0c8", "#123a66", "#7fb0e0")  # of efforts
-OTHER_COLOURS = ("#c8642d", "#4c9a5b", "#8e6bb0", "#b5478a", "#4a4a4a")
+OUR_COLOURS = (OUR_COLOUR, "#3fa0c8", "#123a66", "#7fb0e0")  # of efforts
+BASELINE_COLOURS = ("#c8642d", "#4c9a5b", "#8e6bb0", "#b5478a", "#4a4a4a")
 PUBLISHED_COLOUR = "#a3a3a3"
 PUBLISHED_MARKERS = "sD^vP"
 RATES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20)  # ticks, bits per pixel
@@ -81,7 +81,7 @@ def _lines(found: Document) -> Iterator[Line]:
 
 
 def _measured(found: Document, quality: Any) -> Iterator[Line]:
-    ours, others = cycle(OUR_COLOURS), cycle(OTHER_COLOURS)
+    ours, baselines = cycle(OUR_COLOURS), cycle(BASELINE_COLOURS)
     for row in found["results"]["curves"]:
         if "skipped" in row:
             continue
@@ -89,7 +89,7 @@ def _measured(found: Document, quality: Any) -> Iterator[Line]:
             style = {"color": next(ours), "linewidth": 1.8, "marker": "o", "markersize": 4, "zorder": 3}
             yield _line(row["codec"], row["points"], quality, style)
         else:
-            yield _line(row["codec"], row["points"], quality, {"color": next(others), "linewidth": 1.1, "zorder": 2})
+            yield _line(row["codec"], row["points"], quality, {"color": next(baselines), "linewidth": 1.1, "zorder": 2})
 
 
 def _line(label: str, points: Points, quality: Any, style: Mapping[str, Any]) -> Line:
@@ -115,7 +115,12 @@ def _quality(figure: Figure, lines: Sequence[Line], ends: Sequence[tuple[float, 
     for bpp, colour in ends:
         axes.axvline(bpp, color=colour, linewidth=1, linestyle=":", zorder=0)
     axes.text(
-        min(bpp for bpp, _ in ends), 0.02, "lossless ", ha="right", transform=axes.get_xaxis_transform(), color=OURS
+        min(bpp for bpp, _ in ends),
+        0.02,
+        "lossless ",
+        ha="right",
+        transform=axes.get_xaxis_transform(),
+        color=OUR_COLOUR,
     )
     axes.set_xscale("log")
     _rate_ticks(axes)

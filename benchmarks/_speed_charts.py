@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._figures import OURS, Axes, Figure, LogLocator, NullLocator, save_figure
+from ._figures import OUR_COLOUR, Axes, Figure, LogLocator, NullLocator, save_figure
 from ._results import Document, of_images
 
 OPERATIONS = ("encode", "decode")
 PREFIX = "ddpmcodec "  # of the names of our coders
 MARKERS = "os^"  # of efforts
-COLOURS = {"encode": OURS, "decode": "#c8642d"}
+COLOURS = {"encode": OUR_COLOUR, "decode": "#c8642d"}
 
 
 class Series(NamedTuple):

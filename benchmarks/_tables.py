@@ -52,7 +52,7 @@ def _html_line(kinds: Sequence[str], line: Sequence[str]) -> str:
 
 
 def _text(value: Any) -> str:
-    """Floats with three or four digits that tell; ready-made text as it is."""
+    """Floats with three or four significant digits; ready-made text as it is."""
     if value is None or value == "":
         return "-"
     if isinstance(value, float):

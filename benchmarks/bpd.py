@@ -20,7 +20,7 @@ from ddpmcodec.networks.context.model import ContextModel
 from . import _lossless
 from ._baselines import BASELINES, REFERENCE, Baseline, sort_out
 from ._data import CIFAR10_NAME, Dataset, Pixels
-from ._figures import LITERATURE, OTHERS, OURS, Figure, Patch, save_figure
+from ._figures import BASELINE_COLOUR, LITERATURE_COLOUR, OUR_COLOUR, Figure, Patch, save_figure
 from ._kinds import Measure
 from ._literature import LOSSLESS, NOT_MEASURED, WHOLE
 from ._ours import cost, find_model, is_ours, name_of, products
@@ -72,10 +72,10 @@ def run(
     ChecksumError where an image does not come back.
     """
     model = find_model(source, dataset.images)
-    others, skipped = sort_out(BASELINES if baselines else ())
+    available, skipped = sort_out(BASELINES if baselines else ())
     data = dataset.describe()
     work = Work(out, KIND, {"dataset": data["sha256"], "model": model.id.hex(), "versions": versions()})
-    contenders = [*_ours(model, plan, dataset.images), *map(_baseline, others)]
+    contenders = [*_ours(model, plan, dataset.images), *map(_baseline, available)]
     tasks = {task.name: task for each in contenders for task in each.tasks}
     units = [unit for task in tasks.values() for unit in task.units(dataset.images)]
     found = work.results(units, quiet=quiet, side_by_side=True)
@@ -246,7 +246,8 @@ def draw(found: Document, folder: Path) -> list[Path]:
         axes = figure.add_subplot()
         for place, bar in enumerate(bars):
             axes.barh(place, bar.rate, color=bar.colour, height=0.72)
-            axes.text(bar.rate + 0.04, place, f"{bar.rate:.{2 if bar.colour == LITERATURE else 3}f}", va="center")
+            digits = 2 if bar.colour == LITERATURE_COLOUR else 3
+            axes.text(bar.rate + 0.04, place, f"{bar.rate:.{digits}f}", va="center")
             if bar.ideal is not None:
                 axes.plot([bar.ideal] * 2, [place - 0.36, place + 0.36], color="white", linewidth=1.5)
         axes.set_yticks(range(len(bars)), [bar.label for bar in bars])
@@ -260,14 +261,18 @@ def draw(found: Document, folder: Path) -> list[Path]:
 def _bars(found: Document) -> Iterator[_Bar]:
     for row in found["results"]["codecs"]:
         if "skipped" not in row:
-            colour = OURS if is_ours(row["codec"]) else OTHERS
+            colour = OUR_COLOUR if is_ours(row["codec"]) else BASELINE_COLOUR
             yield _Bar(row["codec"], row["bits_per_dim"]["mean"], row.get("ideal"), colour)
     for each in found["results"]["literature"]:
         note = "" if each["what"] == WHOLE else f" ({each['what']})"
-        yield _Bar(each["system"] + note, each["bits_per_dim"], None, LITERATURE)
+        yield _Bar(each["system"] + note, each["bits_per_dim"], None, LITERATURE_COLOUR)
 
 
 def _legend(figure: Figure, colours: Collection[str]) -> None:
-    labels = {OURS: "ddpmcodec; white: ideal code length", OTHERS: "baselines", LITERATURE: NOT_MEASURED}
+    labels = {
+        OUR_COLOUR: "ddpmcodec; white: ideal code length",
+        BASELINE_COLOUR: "baselines",
+        LITERATURE_COLOUR: NOT_MEASURED,
+    }
     handles = [Patch(color=colour, label=label) for colour, label in labels.items() if colour in colours]
     figure.legend(handles=handles, loc="outside upper left", ncols=len(handles), frameon=False)

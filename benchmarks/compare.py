@@ -33,7 +33,7 @@ VERDICTS: tuple[Verdict, ...] = ("worse", "better", "unknown", "same")
 class Change(NamedTuple):
     """old, new: means over n images or repeats. change: their difference, or the logarithm of their ratio.
 
-    error: its standard error; None where a single value tells nothing of it.
+    error: its standard error; None where there is a single value.
     """
 
     name: str

@@ -126,10 +126,13 @@ def _results(
     values = [each.task.collect(found) for each in contenders]
     coded = [all(flags) for flags in zip(*(value["coded"] for value in values if "coded" in value), strict=True)]
     if not any(coded):
-        raise ImageError("all images are stored as lossless WebP, whose files have no prefixes to measure: take others")
+        raise ImageError(
+            "all images are stored as lossless WebP, whose files have no prefixes to measure: use other images"
+        )
     pixels = [image[..., 0].size for image in _kept(dataset.images, coded)]
     measured = [_measured(each, value, coded, pixels) for each, value in zip(contenders, values, strict=True)]
-    ours, others = ([m for m in measured if (m.contender.effort is None) == other] for other in (False, True))
+    ours = [m for m in measured if m.contender.effort is not None]
+    baselines = [m for m in measured if m.contender.effort is None]
     return {
         "images": coded,
         "curves": [_curve(each, dataset.images, pixels, model) for each in measured],
@@ -142,7 +145,7 @@ def _results(
         "bd_rates": [
             {"codec": a.contender.codec, "against": b.contender.codec, **bd_rates(a.curves, b.curves)}
             for a in ours
-            for b in others
+            for b in baselines
         ],
         "literature": _literature(dataset),
     }

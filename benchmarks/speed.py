@@ -64,12 +64,12 @@ def run(
     if rank_and_size()[1] > 1:
         raise DdpmError("speed is that of one process: start it without torchrun")
     model = find_model(source, dataset.images)
-    others, skipped = sort_out(BASELINES if baselines else ())
+    available, skipped = sort_out(BASELINES if baselines else ())
     data = dataset.describe()
     identity = {"dataset": data["sha256"], "model": model.id.hex(), "machine": machine(), "repeats": plan.repeats}
     work = Work(out, KIND, identity | {"versions": versions()})
     with TemporaryDirectory() as folder:
-        parts = _parts(model, source, plan, dataset.images, [of_baseline(each) for each in others], Path(folder))
+        parts = _parts(model, source, plan, dataset.images, [of_baseline(each) for each in available], Path(folder))
         found = work.results([unit for units in parts.values() for unit in units], quiet=quiet) or {}
     results: dict[str, Any] = {part: [found[unit.key] for unit in units] for part, units in parts.items()}
     results["start_up"] = results["start_up"][0]
@@ -81,7 +81,12 @@ def run(
 
 
 def _parts(
-    model: ContextModel, source: str | None, plan: Plan, images: Sequence[Pixels], others: Sequence[Coder], folder: Path
+    model: ContextModel,
+    source: str | None,
+    plan: Plan,
+    images: Sequence[Pixels],
+    baselines: Sequence[Coder],
+    folder: Path,
 ) -> dict[str, list[Unit]]:
     """The units of work by the part of the result that they make."""
     options = [f"--model={source}"] if source else []
@@ -101,7 +106,7 @@ def _parts(
                 partial(throughput, coder, images, count, repeats),
             )
             for count in threads
-            for coder in [*ours, *others]
+            for coder in [*ours, *baselines]
         ],
         "steps": [
             Unit(

@@ -104,7 +104,7 @@ def test_memory_and_start_up_are_those_of_fresh_processes(measured: dict[str, An
     assert all(len(start["seconds"]) == 1 for start in starts)
 
 
-def test_tables_and_measures_tell_all_of_it(measured: dict[str, Any]) -> None:
+def test_tables_and_measures_have_all_of_it(measured: dict[str, Any]) -> None:
     names = [table.name for table in speed.tables(measured)]
     assert names == ["throughput", "steps", "previews", "megapixels", "start_up"]  # one size grows by no power
     measures = list(speed.measures(measured))
