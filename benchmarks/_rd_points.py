@@ -85,7 +85,7 @@ def _of_file(data: bytes, image: Pixels, model: ContextModel, effort: int) -> tu
     plain: list[float | None] = []
     before = split(data).start
     ends = [place for place in places(effort) if place.whole]
-    for place, (end, middle) in zip(ends, walk(data, model), strict=True):
+    for place, (end, middle) in zip(ends, prefixes(data, model), strict=True):
         if place.band == 1:
             points.append(
                 _middle(data, before, end.bytes, image, model) if middle is None else _look(middle, image, model)
@@ -127,7 +127,7 @@ class Prefix(NamedTuple):
     canvas: Canvas
 
 
-def walk(data: bytes, model: ContextModel) -> Iterator[tuple[Prefix, Prefix | None]]:
+def prefixes(data: bytes, model: ContextModel) -> Iterator[tuple[Prefix, Prefix | None]]:
     """The prefixes that end with each segment of all tiles, and, where there are several, with that of half of them."""
     file = split(data)
     header, boxes = file.header, file.header.boxes()
@@ -153,7 +153,7 @@ class _Tile:
         effort = EFFORTS[file.header.effort]
         state, words = open_stream(file.tile_stream(number))
         self.coder: Coder = progressive.decoder(np.zeros(1, np.int64), [int(state)], [words])
-        self.walk = progressive.Walk(
+        self.coding_pass = progressive.CodingPass(
             model,
             effort.schedule,
             (1, height, width, file.header.channels),
@@ -163,10 +163,10 @@ class _Tile:
 
     @property
     def state(self) -> PyramidState:
-        return self.walk.state
+        return self.coding_pass.state
 
     def segments(self) -> Iterator[Segment]:
-        return self.walk.run(self.coder)
+        return self.coding_pass.run(self.coder)
 
     def pixels(self) -> Pixels | None:
         """Once all is exact."""

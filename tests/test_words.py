@@ -40,6 +40,7 @@ TERMS = {
     "glue": "elementwise kernels",
     "couplings": "cross-channel coefficients",
     "guesses": "estimates",
+    "walk": "iterate over steps",
     "walks": "iterates over steps",
     "local network": "context model",
     "list of steps": "schedule",

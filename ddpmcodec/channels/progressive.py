@@ -1,7 +1,7 @@
 """The codec's channel: a batch of images of one size, from nothing to exact, step by step of a coding schedule.
 
 x_T is nothing, x_0 all exact. A noise level's cells are functions of the image (`transform.cells`), so that a step
-costs -log2 p(x_u | x_s), and the steps add up to -log2 p(x): the bound is tight. Encoder and decoder share this walk.
+costs -log2 p(x_u | x_s), and the steps add up to -log2 p(x): the bound is tight. Encoder and decoder share this pass.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class PyramidState:
         return pyramid.synthesise(self.root_lo, differences, height, width)[..., :channels]
 
 
-class Walk:
+class CodingPass:
     """The steps of a schedule over one batch."""
 
     def __init__(
@@ -200,22 +200,22 @@ def encode(
 ) -> list[Symbols]:
     """Symbols of every stream for planes int16 [N, H, W, C] of the colour transform; `streams` as of `encoder`."""
     images, height, width, channels = planes.shape
-    walk = Walk(model, schedule, (images, height, width, channels), adapts, learns)
-    return encode_with(walk, planes, streams, on_segment)
+    coding_pass = CodingPass(model, schedule, (images, height, width, channels), adapts, learns)
+    return encode_with(coding_pass, planes, streams, on_segment)
 
 
 def encode_with(
-    walk: Walk, planes: Planes, streams: NDArray[np.int64], on_segment: OnSegment | None = None
+    coding_pass: CodingPass, planes: Planes, streams: NDArray[np.int64], on_segment: OnSegment | None = None
 ) -> list[Symbols]:
-    """The same over a walk that the caller keeps, for what it learns."""
+    """The same over a pass that the caller keeps, for what it learns."""
     images, height, width, channels = planes.shape
     wide = np.zeros((images, height, width, CHANNELS), np.int16)
     wide[..., :channels] = planes
     root, differences = pyramid.analyse(wide)
-    capacity = int(np.bincount(streams).max()) * height * width * channels * len(walk.schedule)
+    capacity = int(np.bincount(streams).max()) * height * width * channels * len(coding_pass.schedule)
     coder = encoder(images, streams, capacity)._replace(values=root)
     ends = [np.zeros_like(coder.counts)]
-    for segment in walk.run(coder, differences):
+    for segment in coding_pass.run(coder, differences):
         ends.append(coder.counts.copy())
         if on_segment:
             on_segment(segment, _bits(coder, ends[-2], ends[-1]))
@@ -258,11 +258,11 @@ def decode(
     last_segment: stop after so many segments. on_segment: after each segment, with the bits that it took
     from the streams.
     """
-    walk = Walk(model, schedule, shape, adapts, learns)
+    coding_pass = CodingPass(model, schedule, shape, adapts, learns)
     done = 0
     if last_segment != 0:
         before = _bits_read(coder)
-        for number, segment in enumerate(walk.run(coder), start=1):
+        for number, segment in enumerate(coding_pass.run(coder), start=1):
             if on_segment:
                 after = _bits_read(coder)
                 on_segment(segment, after - before)
@@ -272,4 +272,4 @@ def decode(
             done = number
             if number == last_segment:
                 break
-    return Decoded(walk.state, done, walk.learner)
+    return Decoded(coding_pass.state, done, coding_pass.learner)

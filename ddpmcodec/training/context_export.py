@@ -41,9 +41,9 @@ def learned_initial(model: ContextModel, images: Sequence[NDArray[np.uint8]]) ->
 def _after(model: ContextModel, schedule: Any, image: NDArray[np.uint8]) -> NDArray[np.int64]:
     """The learner of one image after a schedule; kinds of other schedules are as at first."""
     planes = color.to_ycocg(image[None])
-    walk = progressive.Walk(model, schedule, planes.shape, True)
-    progressive.encode_with(walk, planes, np.zeros(1, np.int64))
-    learned: NDArray[np.int64] = adaptation.learned(walk.learner)[0]
+    coding_pass = progressive.CodingPass(model, schedule, planes.shape, True)
+    progressive.encode_with(coding_pass, planes, np.zeros(1, np.int64))
+    learned: NDArray[np.int64] = adaptation.learned(coding_pass.learner)[0]
     return learned
 
 

@@ -26,15 +26,15 @@ def states(pixels: NDArray[np.uint8], model: ContextModel, rng: np.random.Genera
     """(mean, deviation, planes) [H, W, 3] at some ends of segments of one of the schedules, of images [N, H, W, 3]."""
     planes = color.to_ycocg(pixels)
     schedule = list(SCHEDULES.values())[int(rng.integers(len(SCHEDULES)))]
-    walk = progressive.Walk(model, schedule, planes.shape, True)
+    coding_pass = progressive.CodingPass(model, schedule, planes.shape, True)
     root, differences = pyramid.analyse(planes)
     streams = np.zeros(len(pixels), np.int64)
     coder = progressive.encoder(len(pixels), streams, planes.size * len(schedule))._replace(values=root)
-    chosen = set(rng.permutation(len(walk.segments))[:STATES].tolist())
+    chosen = set(rng.permutation(len(coding_pass.segments))[:STATES].tolist())
     found = []
-    for number, _ in enumerate(walk.run(coder, differences)):
+    for number, _ in enumerate(coding_pass.run(coder, differences)):
         if number in chosen:
-            known = moments(walk.state)
+            known = moments(coding_pass.state)
             found += list(zip(known.mean, known.deviation, planes.astype(np.float32), strict=True))
     return found
 

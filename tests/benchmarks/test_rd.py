@@ -18,7 +18,7 @@ from ddpmcodec.benchmarks._distortion import distortion, psnr
 from ddpmcodec.benchmarks._lossy_baselines import SWEEPS
 from ddpmcodec.benchmarks._ours import CodeLength
 from ddpmcodec.benchmarks._rates import Curve, average, bd_rates, curve
-from ddpmcodec.benchmarks._rd_points import places, previews, walk
+from ddpmcodec.benchmarks._rd_points import places, prefixes, previews
 from ddpmcodec.benchmarks._results import read
 from ddpmcodec.codec.efforts import EFFORTS
 from ddpmcodec.format import tiles
@@ -58,10 +58,10 @@ def test_one_walk_through_a_file_shows_what_its_prefixes_show(
         monkeypatch.setattr(tiles, "TILE_PIXELS", 512)
     data = codec.encode(pictures[0], effort=1, model=context_model)
     assert codec.info(data)["tiles"] == 1 + tiled
-    found = list(walk(data, context_model))
-    prefixes = [prefix for pair in found[3::4] for prefix in pair if prefix]
-    assert len(prefixes) == (1 + tiled) * len(found[3::4])
-    for size, canvas in prefixes:
+    found = list(prefixes(data, context_model))
+    chosen = [prefix for pair in found[3::4] for prefix in pair if prefix]
+    assert len(chosen) == (1 + tiled) * len(found[3::4])
+    for size, canvas in chosen:
         shown = np.asarray(codec.decode(data, max_bytes=size, model=context_model))
         beyond = decibel(shown, pictures[0]) - decibel(canvas.pixels(context_model), pictures[0])
         assert -0.05 < beyond < 0.5  # the state of a stream that is cut holds some symbols of the next segment
@@ -79,7 +79,7 @@ def test_points_are_those_of_prefixes_of_the_file(
     assert (row["codec"], len(row["points"])) == ("ddpmcodec effort 1", len(where))
     number = next(number for number, place in enumerate(where) if place.step == 2 and not place.whole)
     files = codec.encode_many(list(pictures[:2]), effort=1, model=context_model)
-    ends = [[end.bytes for end, _ in walk(data, context_model)] for data in files]
+    ends = [[end.bytes for end, _ in prefixes(data, context_model)] for data in files]
     whole = [place for place in where if place.whole]
     before = whole.index(where[number + 1]) - 1
     sizes = [(each[before] + each[before + 1]) // 2 for each in ends]

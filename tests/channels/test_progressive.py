@@ -13,7 +13,7 @@ from PIL import Image
 
 from ddpmcodec.ans.stream import encode_segments, open_stream
 from ddpmcodec.channels import progressive
-from ddpmcodec.channels.progressive import Decoded, PyramidState, Segment, Symbols, Walk
+from ddpmcodec.channels.progressive import CodingPass, Decoded, PyramidState, Segment, Symbols
 from ddpmcodec.coding_schedule import SCHEDULES, STEPS, CodingStep, bands_of
 from ddpmcodec.networks.context import adaptation
 from ddpmcodec.networks.context.model import ContextModel
@@ -122,20 +122,21 @@ def test_several_images_may_share_a_stream(context_model: ContextModel) -> None:
 # --- both sides in step
 
 
-def snapshot(walk: Walk) -> list[np.ndarray]:
-    state = walk.state
-    arrays = [state.root_lo, state.root_hi, *walk.learner[:3], *(last.weights for _, last in walk.networks)]
+def snapshot(coding_pass: CodingPass) -> list[np.ndarray]:
+    state = coding_pass.state
+    weights = [last.weights for _, last in coding_pass.networks]
+    arrays = [state.root_lo, state.root_hi, *coding_pass.learner[:3], *weights]
     for band in state.geometry:
         ranges = state.bands[band]
         arrays += [ranges.lo, ranges.hi, ranges.mean, ranges.scale]
     return [array.copy() for array in arrays]
 
 
-def walk_of(
+def pass_of(
     pixels: np.ndarray, model: ContextModel, schedule: Sequence[CodingStep], learns: bool = False
-) -> Walk:
+) -> CodingPass:
     images, height, width, channels = pixels.shape
-    return Walk(model, schedule, (images, height, width, channels), adapts=True, learns=learns)
+    return CodingPass(model, schedule, (images, height, width, channels), adapts=True, learns=learns)
 
 
 @pytest.mark.parametrize("learns", [False, True])
@@ -145,10 +146,12 @@ def test_the_decoder_knows_what_the_encoder_knew_after_every_segment(
     context_model: ContextModel, schedule: Sequence[CodingStep], channels: int, learns: bool
 ) -> None:
     pixels, known = crops(2, 18, 21, channels), list[list[np.ndarray]]()
-    walk = walk_of(pixels, context_model, schedule, learns)
-    symbols = progressive.encode_with(walk, to_ycocg(pixels), own(2), lambda *_: known.append(snapshot(walk)))
+    coding_pass = pass_of(pixels, context_model, schedule, learns)
+    symbols = progressive.encode_with(
+        coding_pass, to_ycocg(pixels), own(2), lambda *_: known.append(snapshot(coding_pass))
+    )
     coder = coder_of([b"".join(pieces_of(s)) for s in symbols])
-    other = walk_of(pixels, context_model, schedule, learns)
+    other = pass_of(pixels, context_model, schedule, learns)
     for number, _ in enumerate(other.run(coder)):
         for mine, theirs in zip(snapshot(other), known[number], strict=True):
             np.testing.assert_array_equal(mine, theirs)
@@ -159,17 +162,17 @@ def test_the_decoder_knows_what_the_encoder_knew_after_every_segment(
 
 def test_nothing_is_learned_unless_both_sides_adapt(context_model: ContextModel) -> None:
     pixels = crops(1, 12, 12)
-    walk = Walk(context_model, SHORT, (1, 12, 12, 3), adapts=False)
-    progressive.encode_with(walk, to_ycocg(pixels), own(1))
-    np.testing.assert_array_equal(adaptation.learned(walk.learner)[0], context_model.initial)
+    coding_pass = CodingPass(context_model, SHORT, (1, 12, 12, 3), adapts=False)
+    progressive.encode_with(coding_pass, to_ycocg(pixels), own(1))
+    np.testing.assert_array_equal(adaptation.learned(coding_pass.learner)[0], context_model.initial)
 
 
 def test_adapting_to_an_image_saves_bytes(context_model: ContextModel) -> None:
     pixels = crops(1, 48, 48)
     sizes = []
     for adapts, learns in [(False, False), (True, False), (True, True)]:
-        walk = Walk(context_model, SHORT, (1, 48, 48, 3), adapts=adapts, learns=learns)
-        symbols = progressive.encode_with(walk, to_ycocg(pixels), own(1))
+        coding_pass = CodingPass(context_model, SHORT, (1, 48, 48, 3), adapts=adapts, learns=learns)
+        symbols = progressive.encode_with(coding_pass, to_ycocg(pixels), own(1))
         sizes.append(sum(map(len, pieces_of(symbols[0]))))
     assert sizes[1] < 0.97 * sizes[0]
     assert sizes[2] < 0.99 * sizes[1]
@@ -178,9 +181,9 @@ def test_adapting_to_an_image_saves_bytes(context_model: ContextModel) -> None:
 def test_learning_leaves_the_model_as_it_is(context_model: ContextModel) -> None:
     before = [network.leave.copy() for network in context_model.networks]
     pixels = crops(2, 16, 16)
-    walk = walk_of(pixels, context_model, SHORT, learns=True)
-    progressive.encode_with(walk, to_ycocg(pixels), own(2))
-    for network, leave, (moved, _) in zip(context_model.networks, before, walk.networks, strict=True):
+    coding_pass = pass_of(pixels, context_model, SHORT, learns=True)
+    progressive.encode_with(coding_pass, to_ycocg(pixels), own(2))
+    for network, leave, (moved, _) in zip(context_model.networks, before, coding_pass.networks, strict=True):
         np.testing.assert_array_equal(network.leave, leave)
         assert (moved.leave != leave).any()
 
@@ -301,15 +304,15 @@ def test_segments_hold_the_bands_of_their_steps_in_order(height: int, width: int
 
 def test_a_step_takes_its_bands_to_its_level(context_model: ContextModel) -> None:
     pixels = crops(1, 32, 32)
-    walk = walk_of(pixels, context_model, LONG)
+    coding_pass = pass_of(pixels, context_model, LONG)
     root, differences = pyramid.analyse(to_ycocg(pixels))
     coder = progressive.encoder(1, own(1), pixels.size * len(LONG))._replace(values=root)
-    for segment in walk.run(coder, differences):
+    for segment in coding_pass.run(coder, differences):
         for band in segment.bands:
             lo, hi = cells.cells_of(differences[band.number - 1], cells.cell_widths(band.number, segment.step.level, 3))
             most_lo, most_hi = cells.unknown(lo.shape)
-            np.testing.assert_array_equal(walk.state.bands[band].lo, np.maximum(lo, most_lo))
-            np.testing.assert_array_equal(walk.state.bands[band].hi, np.minimum(hi, most_hi))
+            np.testing.assert_array_equal(coding_pass.state.bands[band].lo, np.maximum(lo, most_lo))
+            np.testing.assert_array_equal(coding_pass.state.bands[band].hi, np.minimum(hi, most_hi))
 
 
 def test_steps_are_numbered() -> None:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from ddpmcodec.channels import progressive
-from ddpmcodec.channels.progressive import NO_SCALE, BandRanges, PyramidState, Walk
+from ddpmcodec.channels.progressive import NO_SCALE, BandRanges, CodingPass, PyramidState
 from ddpmcodec.codec import preview
 from ddpmcodec.codec.preview import Canvas, band_moments, moments, truncated_means
 from ddpmcodec.coding_schedule import SCHEDULES
@@ -104,13 +104,13 @@ def walked(pixels: np.ndarray, model: ContextModel, segments: int) -> PyramidSta
     wide = np.zeros((images, height, width, 3), np.int16)
     wide[..., :channels] = to_ycocg(pixels)
     root, differences = pyramid.analyse(wide)
-    walk = Walk(model, SCHEDULES["long"], (images, height, width, channels), adapts=True)
+    coding_pass = CodingPass(model, SCHEDULES["long"], (images, height, width, channels), adapts=True)
     streams = np.arange(images)
     coder = progressive.encoder(images, streams, pixels.size * len(SCHEDULES["long"]))._replace(values=root)
-    for number, _ in enumerate(walk.run(coder, differences), start=1):
+    for number, _ in enumerate(coding_pass.run(coder, differences), start=1):
         if number == segments:
             break
-    return walk.state
+    return coding_pass.state
 
 
 def photo(height: int, width: int, channels: int = 3) -> np.ndarray:

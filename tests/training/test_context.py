@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from ddpmcodec.channels import progressive
-from ddpmcodec.channels.progressive import Segment, Walk
+from ddpmcodec.channels.progressive import CodingPass, Segment
 from ddpmcodec.coding_schedule import SCHEDULES
 from ddpmcodec.networks.context.model import ContextModel
 from ddpmcodec.networks.context.model_file import layout, load_model, pack, parse
@@ -137,8 +137,8 @@ def test_bits_are_what_the_coder_takes_without_adaptation(name: str) -> None:
     networks, pixels, schedule = embedded("photo"), photo(), SCHEDULES[name]
     coded: list[tuple[Segment, float]] = []
     images, height, width, channels = pixels.shape
-    walk = Walk(model_of(networks), schedule, (images, height, width, channels), adapts=False)
-    progressive.encode_with(walk, to_ycocg(pixels), np.arange(images), lambda *cost: coded.append(cost))
+    coding_pass = CodingPass(model_of(networks), schedule, (images, height, width, channels), adapts=False)
+    progressive.encode_with(coding_pass, to_ycocg(pixels), np.arange(images), lambda *cost: coded.append(cost))
     for step in schedule:
         expected = sum(cost for segment, cost in coded if segment.step is step)
         found = 0.0

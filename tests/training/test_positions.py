@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from ddpmcodec.channels import progressive
-from ddpmcodec.channels.progressive import Walk
+from ddpmcodec.channels.progressive import CodingPass
 from ddpmcodec.coding_schedule import SCHEDULES, bands_of
 from ddpmcodec.networks.context.model import ContextModel
 from ddpmcodec.networks.context.shape import BAND_KINDS, band_kind, situation
@@ -30,19 +30,19 @@ def photo(count: int = 2, height: int = 21, width: int = 26) -> np.ndarray:
 def coded_bands(pixels: np.ndarray, model: ContextModel, name: str) -> Iterator[dict[str, np.ndarray]]:
     """What the coder knows before and after every band, and its coarse image."""
     images, height, width, channels = pixels.shape
-    walk = Walk(model, SCHEDULES[name], (images, height, width, channels), adapts=True)
-    code, found = walk._code_band, list[dict[str, np.ndarray]]()
+    coding_pass = CodingPass(model, SCHEDULES[name], (images, height, width, channels), adapts=True)
+    code, found = coding_pass._code_band, list[dict[str, np.ndarray]]()
 
     def observed(coder: Any, step: Any, band: Any, coarse: np.ndarray) -> Any:
-        ranges = walk.state.bands[band]
+        ranges = coding_pass.state.bands[band]
         before = ranges.lo.copy(), ranges.hi.copy()
         finer = code(coder, step, band, coarse)
         arrays = {"coarse": pyramid.turned(coarse, band), "lo": before[0], "hi": before[1]}
         found.append(arrays | {"new_lo": ranges.lo.copy(), "new_hi": ranges.hi.copy()})
         return finer
 
-    walk._code_band = observed  # type: ignore[method-assign]
-    progressive.encode_with(walk, to_ycocg(pixels), np.arange(images))
+    coding_pass._code_band = observed  # type: ignore[method-assign]
+    progressive.encode_with(coding_pass, to_ycocg(pixels), np.arange(images))
     return iter(found)
 
 
