@@ -40,7 +40,6 @@ TERMS = {
     "glue": "elementwise kernels",
     "couplings": "cross-channel coefficients",
     "guesses": "estimates",
-    "walk": "iterate over steps",
     "walks": "iterates over steps",
     "local network": "context model",
     "list of steps": "schedule",
