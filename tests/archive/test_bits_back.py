@@ -83,7 +83,7 @@ def test_images_of_many_sizes_come_back(encoder: Encoder) -> None:
 
 def test_images_that_say_nothing_come_back(encoder: Encoder) -> None:
     """They pay little for the latents that they take from the stack."""
-    encoded = comes_back([*[np.zeros((8, 8, 3), np.uint8)] * 12, *arrays(3)], encoder)
+    encoded = comes_back([*[np.zeros((8, 8, 3), np.uint8)] * 12, *arrays(8)], encoder)
     assert not all(run.initial for run in encoded.runs)
 
 
