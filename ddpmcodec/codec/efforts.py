@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ddpmcodec.coding_schedule import SCHEDULES, CodingStep, bands_of
-from ddpmcodec.networks.context.shape import Shape
+
+if TYPE_CHECKING:
+    from ddpmcodec.networks.context.shape import Shape
 
 
 class Effort(NamedTuple):

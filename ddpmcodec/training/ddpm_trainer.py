@@ -99,6 +99,7 @@ def processes() -> Iterator[Processes]:
     dist.init_process_group("nccl" if cuda else "gloo")
     try:
         yield Processes(dist.get_rank(), dist.get_world_size(), device)
+        dist.barrier()  # one that leaves early takes the others' connections with it
     finally:
         dist.destroy_process_group()
 

@@ -120,7 +120,8 @@ def tensors_of_file(name: str) -> dict[str, torch.Tensor]:
 
 def embedded(name: str) -> list[LatentContext]:
     """The networks of an embedded model."""
-    tensors, networks = tensors_of_file(name), [LatentContext(SHAPE) for _ in range(BAND_KINDS)]
+    tensors, shape = tensors_of_file(name), load_model(name).shape
+    networks = [LatentContext(shape) for _ in range(BAND_KINDS)]
     for kind, network in enumerate(networks):
         prefix = f"band{kind}."
         load_integers(network, {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
