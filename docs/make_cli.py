@@ -19,7 +19,7 @@ START = """# Command line
 
 
 def page() -> str:
-    context = click.Context(cli, info_name="ddpmcodec")
+    context = click.Context(cli, info_name="ddpmcodec", **cli.context_settings)  # -h is inherited
     return START + _paragraphs(cli.help) + _paragraphs(cli.epilog) + "".join(_commands(context, cli))
 
 
