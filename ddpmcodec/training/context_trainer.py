@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -229,9 +229,5 @@ def _networks_of_model(source: str) -> list[LatentContext]:
     shape, tensors = model_file.parse(data, source).shape, load(data)
     networks = [LatentContext(shape) for _ in range(BAND_KINDS)]
     for k, network in enumerate(networks):
-        load_integers(network, _part(tensors, f"band{k}."))
+        load_integers(network, state.part(f"band{k}", tensors))
     return networks
-
-
-def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

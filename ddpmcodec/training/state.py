@@ -61,7 +61,7 @@ def of_module(module: nn.Module, prefix: str) -> dict[str, Tensor]:
 
 def load_module(module: nn.Module, prefix: str, tensors: Mapping[str, Tensor]) -> None:
     """Raises RuntimeError where names or shapes differ."""
-    module.load_state_dict(_part(prefix, tensors))
+    module.load_state_dict(part(prefix, tensors))
 
 
 def of_optimizer(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, Tensor]:
@@ -75,12 +75,13 @@ def of_optimizer(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, Ten
 
 def load_optimizer(optimizer: torch.optim.Optimizer, prefix: str, tensors: Mapping[str, Tensor]) -> None:
     parameters = optimizer.param_groups[0]["params"]
-    for key, value in _part(prefix, tensors).items():
+    for key, value in part(prefix, tensors).items():
         number, moment = key.split(".")
         p = parameters[int(number)]
         optimizer.state[p][moment] = value if moment == ON_CPU else value.to(p.device)
 
 
-def _part(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def part(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Those whose names begin with the prefix and a point, without both."""
     start = f"{prefix}."
     return {key.removeprefix(start): value for key, value in tensors.items() if key.startswith(start)}
