@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import itertools
 import os
-import secrets
+import platform
 from collections.abc import Callable
 from pathlib import Path
 
 from ddpmcodec.errors import OutputError
+
+try:
+    import fcntl
+except ImportError:  # Windows has no locks that end with their process
+    fcntl = None  # type: ignore[assignment]
+
+CLEANED = 8  # names of temporary files that are looked at: of so many writers at a time
 
 
 def check_output(output: Path, source: Path | None, *, force: bool) -> None:
@@ -16,6 +26,10 @@ def check_output(output: Path, source: Path | None, *, force: bool) -> None:
         raise OutputError(f"{output}: is a folder: name a file")
     if not output.parent.is_dir():
         raise OutputError(f"{output}: there is no folder {output.parent}: make it first")
+    if output.is_symlink() and not output.exists() and not force:
+        raise OutputError(
+            f"{output}: is a link that leads to no file: use -f to write there all the same, or name another output"
+        )
     if not output.is_file():
         return
     if source is not None and source.exists() and output.samefile(source):
@@ -48,19 +62,78 @@ def write_file(output: Path, data: bytes, *, replace: bool = True) -> None:
 
 
 def _write(target: Path, data: bytes, publish: Callable[[Path, Path], None]) -> None:
-    temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.tmp")
     mode = target.stat().st_mode & 0o777 if target.exists() else 0o666
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
-    try:
+    temporary, descriptor = _temporary(target, mode)
+    with open(descriptor, "wb", buffering=0) as file:
         try:
             _write_all(descriptor, data)
             os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        publish(temporary, target)
-    except BaseException:  # Ctrl-C too leaves nothing behind
-        temporary.unlink(missing_ok=True)
-        raise
+            if fcntl is None:
+                file.close()  # Windows gives no other name to an open file
+            publish(temporary, target)
+        except BaseException:  # Ctrl-C too leaves nothing behind
+            if _is_at(temporary, descriptor):
+                temporary.unlink()
+            raise
+
+
+def _temporary(target: Path, mode: int) -> tuple[Path, int]:
+    """A new file beside the target, locked for as long as its writer lives. What killed writers left is removed.
+
+    The machine's name is part of the file's: there are disks whose locks other machines do not see.
+    """
+    owner = hashlib.sha256(os.fsencode(f"{platform.node()}/{target.name}")).hexdigest()[:16]
+
+    def place(number: int) -> Path:
+        return target.with_name(f".ddpmcodec-{owner}-{number}.tmp")
+
+    for number in range(CLEANED):
+        _clean(place(number))
+    for number in itertools.count():
+        descriptor = _created(place(number), mode)
+        if descriptor is not None:
+            return place(number), descriptor
+    raise AssertionError
+
+
+def _clean(place: Path) -> None:
+    """Remove a temporary file that no writer has locked."""
+    if fcntl is None:
+        return
+    with contextlib.suppress(OSError):  # there is none, or it is locked, or the disk has no locks
+        descriptor = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with open(descriptor, "rb"):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_at(place, descriptor):
+                place.unlink()
+
+
+def _created(place: Path, mode: int) -> int | None:
+    """A new file with a lock; None where there is one, or another writer removes this one before it is locked."""
+    with contextlib.suppress(FileExistsError):
+        descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
+        if _locks(descriptor) and _is_at(place, descriptor):
+            return descriptor
+        os.close(descriptor)
+    return None
+
+
+def _locks(descriptor: int) -> bool:
+    """Whether nobody else has the lock. Where there are no locks nobody removes files either."""
+    if fcntl is not None:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            return not isinstance(error, BlockingIOError)
+    return True
+
+
+def _is_at(place: Path, descriptor: int) -> bool:
+    """Whether an open file has that name still."""
+    try:
+        return os.path.samestat(place.lstat(), os.fstat(descriptor))
+    except OSError:
+        return False
 
 
 def _take_free_name(temporary: Path, target: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -156,6 +157,85 @@ def test_of_many_writers_to_one_output_one_succeeds(tmp_path: Path) -> None:
     assert sum(succeeded) == 1
     assert (tmp_path / "a").read_bytes() == bytes([succeeded.index(True)]) * 9999
     assert names(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("letter", ["a", "ä", "語"])
+@pytest.mark.parametrize("replace", [False, True])
+def test_names_are_as_long_as_the_disk_allows(tmp_path: Path, letter: str, replace: bool) -> None:
+    longest = letter * (255 // len(letter.encode()))
+    write_file(tmp_path / longest, b"content", replace=replace)
+    assert names(tmp_path) == [longest]
+    with pytest.raises(OutputError, match=r"cannot be written \(File name too long\)"):
+        write_file(tmp_path / (longest + letter), b"content", replace=replace)
+    assert names(tmp_path) == [longest]
+
+
+def stopped_writer(path: Path) -> subprocess.Popen[str]:
+    """A process in the middle of a write."""
+    program = (
+        "import os, sys, time; from pathlib import Path; from ddpmcodec.files import write_file\n"
+        "os.fsync = lambda _: (print('writing', flush=True), time.sleep(600))\n"
+        "write_file(Path(sys.argv[1]), bytes(5000))"
+    )
+    writer = subprocess.Popen([sys.executable, "-c", program, str(path)], stdout=subprocess.PIPE, text=True)
+    assert writer.stdout is not None
+    assert writer.stdout.readline() == "writing\n"
+    return writer
+
+
+def test_what_killed_writers_left_is_removed_by_the_next_one_to_that_output(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"old")
+    writers = [stopped_writer(tmp_path / "a") for _ in range(2)]
+    left = set(names(tmp_path)) - {"a"}
+    assert len(left) == 2
+    writers[0].kill()
+    writers[0].wait()
+    write_file(tmp_path / "b", b"of another output")
+    assert set(names(tmp_path)) - {"a", "b"} == left
+    write_file(tmp_path / "a", b"first")
+    assert len(set(names(tmp_path)) - {"a", "b"}) == 1, "the file of a living writer stays"
+    writers[1].send_signal(signal.SIGKILL)
+    writers[1].wait()
+    write_file(tmp_path / "a", b"second", replace=True)
+    assert names(tmp_path) == ["a", "b"]
+    assert (tmp_path / "a").read_bytes() == b"second"
+    for writer in writers:
+        assert writer.stdout is not None
+        writer.stdout.close()
+
+
+def test_files_of_others_that_look_like_temporary_ones_are_kept(tmp_path: Path) -> None:
+    with stopped_writer(tmp_path / "a") as writer:
+        (temporary,) = tmp_path.iterdir()
+        writer.kill()
+    temporary.unlink()
+    temporary.mkdir()
+    write_file(tmp_path / "a", b"content")
+    assert names(tmp_path) == [temporary.name, "a"]
+    temporary.rmdir()
+    (tmp_path / "theirs").write_bytes(b"theirs")
+    temporary.symlink_to("theirs")
+    write_file(tmp_path / "a", b"content")
+    assert (tmp_path / "theirs").read_bytes() == b"theirs"
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_link_to_the_input_is_never_the_output(tmp_path: Path, force: bool) -> None:
+    (tmp_path / "a").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("a")
+    with pytest.raises(OutputError, match="is the input itself"):
+        check_output(tmp_path / "link", tmp_path / "a", force=force)
+
+
+@pytest.mark.parametrize("target", ["link", "nowhere"])
+def test_links_to_no_file_are_outputs_by_force_only(tmp_path: Path, target: str) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(target)
+    with pytest.raises(OutputError, match="link: is a link that leads to no file: use -f to write there all the same"):
+        check_output(link, None, force=False)
+    check_output(link, None, force=True)
+    write_file(link, b"content")
+    assert (tmp_path / target).read_bytes() == b"content"
 
 
 def test_devices_are_not_there_already() -> None:
