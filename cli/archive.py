@@ -257,7 +257,7 @@ def extract(file: str, names: tuple[str, ...], output: str, model: str | None, f
         wanted = find_images(index, names or None)
     targets = _targets(Path(output), [entry.name for entry in index.entries])
     if not force:
-        _refuse_existing([targets[entry.name] for entry in wanted])
+        _refuse_existing(Path(output), [targets[entry.name] for entry in wanted])
     model_loader(None, quiet=quiet)()
     done, failures = 0, list[int]()
     pixels = sum(entry.width * entry.height for entry in wanted)
@@ -268,9 +268,8 @@ def extract(file: str, names: tuple[str, ...], output: str, model: str | None, f
         try:
             for name, image in archives.extract(data, names or None, model=model, progress=advance):
                 try:
-                    targets[name].parent.mkdir(parents=True, exist_ok=True)
-                    write_file(targets[name], save_image(image, "PNG"), replace=force)
-                except (OutputError, OSError) as error:
+                    _write_below(targets[name], save_image(image, "PNG"), force)
+                except OutputError as error:
                     failures.append(failure(error))
                     continue
                 done += 1
@@ -280,9 +279,22 @@ def extract(file: str, names: tuple[str, ...], output: str, model: str | None, f
     return max(failures, default=0)
 
 
-def _refuse_existing(targets: Sequence[Path]) -> None:
-    if existing := [target for target in targets if target.exists()]:
+def _refuse_existing(folder: Path, targets: Sequence[Path]) -> None:
+    """Raises OutputError where a file or a link has a target's name, or a link that of a folder below `folder`."""
+    if existing := [target for target in targets if os.path.lexists(target)]:
         raise OutputError(f"{existing[0]}: exists already, {len(existing)} such files: use -f to overwrite them")
+    parents = {folder / parent for target in targets for parent in target.relative_to(folder).parents} - {folder}
+    if links := sorted(parent for parent in parents if os.path.islink(parent)):
+        raise OutputError(f"{links[0]}: is a link, and leads to another folder: use -f to write there all the same")
+
+
+def _write_below(target: Path, data: bytes, force: bool) -> None:
+    """Write a file, whose folder is made. Raises OutputError."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{target}: cannot be written ({error.strerror}): nothing was kept of it") from error
+    write_file(target, data, replace=force)
 
 
 def _targets(folder: Path, names: Sequence[str]) -> dict[str, Path]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import PurePath
@@ -33,6 +35,7 @@ DESCRIPTIVE_TAGS = (
 )
 LOSSLESS: dict[str, dict[str, object]] = {"WEBP": {"lossless": True, "exact": True}}  # Pillow's defaults lose
 EXIF_START = b"Exif\0\0"
+PNG_END = b"IEND\xae\x42\x60\x82"
 ARRAY_MODES: dict[tuple[int, ...], str] = {(): "L", (3,): "RGB", (4,): "RGBA"}
 
 
@@ -53,22 +56,31 @@ def load_image(data: bytes, name: str) -> Image.Image:
         raise ImageError(f"{name}: the file is empty: give it an image")
     try:
         # Pillow warns at half the size that it refuses; a large photograph is no reason to warn.
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _reading():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(BytesIO(data), formats=_opened_formats())
             _refuse_what_cannot_be_coded(image)
             image.load()
-    except ImageError as error:
-        raise ImageError(f"{name}: {error}") from error
+            if image.format == "PNG" and PNG_END not in data:  # Pillow stops where it has all pixels
+                raise OSError("image file is truncated")
     except UnidentifiedImageError as error:
         raise ImageError(
             f"{name}: not an image in a format that Pillow reads without other programs: give it a PNG, JPEG, ..."
         ) from error
-    except MemoryError:
-        raise
-    except Exception as error:  # Pillow's readers raise SyntaxError, struct.error, ... for damaged files
-        raise ImageError(f"{name}: the image cannot be read ({error}): the file is damaged or too large") from error
+    except ImageError as error:
+        raise ImageError(f"{name}: {error}") from error
     return image
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Converts what Pillow's readers raise for damaged files (SyntaxError, struct.error, ...) into an ImageError."""
+    try:
+        yield
+    except (ImageError, UnidentifiedImageError, MemoryError):
+        raise
+    except Exception as error:
+        raise ImageError(f"the image cannot be read ({error}): the file is damaged or too large") from error
 
 
 def to_planes(image: Image.Image | NDArray[np.uint8], *, strip: bool = False) -> Planes:
@@ -79,7 +91,9 @@ def to_planes(image: Image.Image | NDArray[np.uint8], *, strip: bool = False) ->
     """
     if isinstance(image, np.ndarray):
         return _array_planes(image)
-    _refuse_what_cannot_be_coded(image)
+    with _reading():
+        _refuse_what_cannot_be_coded(image)
+        image.load()  # some metadata is known afterwards only
     icc, exif = (b"", b"") if strip else (image.info.get("icc_profile") or b"", _exif_bytes(image))
     direct = _without_palette(image)
     if direct.mode == "1":

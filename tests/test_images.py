@@ -237,6 +237,26 @@ def test_what_is_not_an_image_is_refused_by_name(data: bytes, message: str) -> N
         load_image(data, "x")
 
 
+def test_every_cut_of_a_png_is_an_error() -> None:
+    """Also where all pixels are there: what would follow them may be metadata."""
+    data = stored(picture("RGB").crop((0, 0, 4, 4)), "PNG")
+    for end in range(len(data)):
+        with pytest.raises(ImageError, match=r"^x: "):
+            load_image(data[:end], "x")
+    assert_same(load_image(data + b"what programs append", "x"), picture("RGB").crop((0, 0, 4, 4)))
+
+
+def test_an_image_that_pillow_has_only_opened_is_read() -> None:
+    """With the metadata behind its pixels."""
+    whole = stored(picture("RGB"), "PNG", exif=exif())
+    start = whole.index(b"eXIf") - 4
+    end = start + 12 + int.from_bytes(whole[start : start + 4], "big")
+    moved = whole[:start] + whole[end:-12] + whole[start:end] + whole[-12:]
+    assert to_planes(Image.open(BytesIO(moved))).exif == exif()
+    with pytest.raises(ImageError, match=r"^the image cannot be read \(image file is truncated"):
+        to_planes(Image.open(BytesIO(whole[:600])))
+
+
 def test_a_decompression_bomb_is_refused() -> None:
     with pytest.raises(ImageError, match=r"^x: the image cannot be read .*decompression bomb"):
         load_image(png(0, 8, 1, side=30000), "x")
