@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ddpmcodec import codec
-from ddpmcodec.ans.stream import open_stream
+from ddpmcodec.ans.stream import WORD_BYTES, open_stream, state_bytes
 from ddpmcodec.channels import progressive
 from ddpmcodec.channels.band_coder import Coder
 from ddpmcodec.channels.progressive import PyramidState, Segment
@@ -29,7 +29,6 @@ from ._tasks import Found
 
 Point = list[float | None]  # bytes, squared error, SSIM, MS-SSIM
 DIGITS = 6
-STATE_BYTES = 8  # that every stream begins with
 
 
 class Place(NamedTuple):
@@ -177,7 +176,7 @@ def _bytes_needed(file: Sections, chunks: int, first: _Tile) -> int:
     """For so many chunks of a file with an index; for what is decoded of a single stream."""
     start, index = file.start + len(file.alpha), file.header.index
     if index is None:
-        return start + STATE_BYTES + 4 * int(first.coder.position[0])
+        return start + state_bytes(file.header.payload_length) + WORD_BYTES * int(first.coder.position[0])
     return start + sum(index.lengths[:chunks])
 
 

@@ -18,6 +18,7 @@ from ddpmcodec.ans.stream import (
     open_stream,
     refill,
     slot,
+    state_bytes,
 )
 
 __all__ = [
@@ -41,5 +42,6 @@ __all__ = [
     "push",
     "refill",
     "slot",
+    "state_bytes",
     "unflatten",
 ]

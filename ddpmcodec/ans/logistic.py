@@ -92,7 +92,7 @@ def slope(u):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _truncate(lo, hi, mean, scale):  # type: ignore[no-untyped-def]
+def truncate(lo, hi, mean, scale):  # type: ignore[no-untyped-def]
     """Parameters on lo..hi: (lo, mean drawn near the range and 1/2 added, scale, G(lo) - 2^37, A(hi + 1), 2^24 - W)."""
     margin = EIGHT_SCALES[scale]
     origin = min(max(np.int64(mean), 64 * lo - 32 - margin), 64 * hi + 32 + margin) + 32
@@ -125,7 +125,12 @@ def interval(lo, hi, new_lo, new_hi, mean, scale):  # type: ignore[no-untyped-de
 
     freq is at least new_hi - new_lo + 1, and 2^24 for the whole range.
     """
-    truncated = _truncate(np.int64(lo), np.int64(hi), mean, scale)
+    return interval_of(truncate(np.int64(lo), np.int64(hi), mean, scale), new_lo, new_hi)
+
+
+@kernel
+def interval_of(truncated, new_lo, new_hi):  # type: ignore[no-untyped-def]
+    """The same, of a distribution from `truncate`."""
     start = _cumulative(truncated, np.int64(new_lo))
     return start, _cumulative(truncated, np.int64(new_hi) + 1) - start
 
@@ -134,7 +139,7 @@ def interval(lo, hi, new_lo, new_hi, mean, scale):  # type: ignore[no-untyped-de
 def expectation(lo, hi, mean, scale):  # type: ignore[no-untyped-def]
     """The mean on lo..hi to the nearest integer, int64: lo + the sum of P(value >= x) for x above it."""
     lo, hi = np.int64(lo), np.int64(hi)
-    truncated, above = _truncate(lo, hi, mean, scale), np.int64(0)
+    truncated, above = truncate(lo, hi, mean, scale), np.int64(0)
     for x in range(lo + 1, hi + 1):
         above += _TOTAL - _cumulative(truncated, x)
     return lo + ((above + (_TOTAL >> 1)) >> PRECISION)
@@ -182,8 +187,14 @@ def find(lo, hi, mean, scale, slot):  # type: ignore[no-untyped-def]
 
     Steps of doubling length from a guess, then bisection: cum(x) <= slot < cum(end) at the end of each phase.
     """
-    lo, hi, slot = np.int64(lo), np.int64(hi), np.int64(slot)
-    truncated = _truncate(lo, hi, mean, scale)
+    lo, hi = np.int64(lo), np.int64(hi)
+    return find_in(truncate(lo, hi, mean, scale), hi, np.int64(slot))
+
+
+@kernel
+def find_in(truncated, hi, slot):  # type: ignore[no-untyped-def]
+    """The same, of a distribution from `truncate`; int64."""
+    lo = truncated[0]
     x = min(max(_guess(truncated, slot), lo), hi)
     step = np.int64(1)
     if _starts_by(truncated, x, slot):

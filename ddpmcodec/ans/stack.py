@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddpmcodec.ans.logistic import decode_values, encode_values
-from ddpmcodec.ans.stream import HEAD_BYTES, STATE_HIGH, STATE_LOW, kernel
 from ddpmcodec.ans.stream import PRECISION as _PIXEL_PRECISION
+from ddpmcodec.ans.stream import STATE_HIGH, STATE_LOW, kernel
 from ddpmcodec.errors import FormatError, TruncatedError
 
 Words = NDArray[np.uint32]
@@ -25,7 +25,7 @@ _LOW = np.uint64(STATE_LOW)
 _WORD = np.uint64(32)
 _ONE = np.uint64(1)
 _TOP = np.uint64(63)
-_HEAD_WORDS = HEAD_BYTES // 4
+_HEAD_WORDS = 2
 
 
 @kernel

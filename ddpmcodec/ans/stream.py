@@ -14,8 +14,9 @@ Between symbols 2^31 <= s < 2^63 holds, on both sides:
   is then back in [2^31, 2^63), one word being enough. That holds for damaged data too, while the slot is in [b, b + f).
 * f = 2^24 leaves the state as it is.
 
-Stream bytes: the final state (8 bytes), then the words in the order in which a decoder needs them; all little-endian.
-The encoder's initial state is 2^31 + check: a decoder ends with 31 bits to compare, which cost nothing more.
+Stream bytes: the final state without its leading zero bytes (5 to 8 bytes), then the words in the order in which a
+decoder needs them; all little-endian. The length of the stream modulo 4 says how long the state is. The encoder's
+initial state is 2^31 + check: a decoder ends with 31 bits to compare, which cost nothing more.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError
 PRECISION = 24  # bits of a probability
 STATE_LOW = 1 << 31
 STATE_HIGH = 1 << 63
-HEAD_BYTES = 8
+LEAST_STATE_BYTES, MOST_STATE_BYTES = 5, 8
+WORD_BYTES = 4
 
 _ONE = np.uint64(1 << PRECISION)
 _MASK = np.uint64((1 << PRECISION) - 1)
@@ -98,22 +100,25 @@ def encode_reverse(starts: NDArray[np.uint32], freqs: NDArray[np.uint32], check:
     return encode_segments(starts, freqs, [len(starts)], check)[0]
 
 
-def open_stream(data: bytes, *, partial: bool = False) -> tuple[np.uint64, NDArray[np.uint32]]:
+def state_bytes(length: int) -> int:
+    """How many bytes the state has in a whole stream of `length` bytes: 5 to 8, so that whole words follow."""
+    return LEAST_STATE_BYTES + (length - LEAST_STATE_BYTES) % WORD_BYTES
+
+
+def open_stream(data: bytes, length: int | None = None) -> tuple[np.uint64, NDArray[np.uint32]]:
     """(state, words uint32 [m]) of stream bytes, before the first symbol.
 
-    partial: the stream may have been cut anywhere after its head; the odd bytes of a cut word are dropped.
-    Raises TruncatedError on fewer than 8 bytes, FormatError on a length or a state that no encoder writes.
+    length: bytes of the whole stream, where `data` may have been cut; the odd bytes of a cut word are dropped.
+    Raises TruncatedError where the data ends inside the state, FormatError on a state that no encoder writes.
     """
-    if len(data) < HEAD_BYTES:
-        raise TruncatedError(f"the ANS stream has {len(data)} bytes, less than its {HEAD_BYTES} of state; get the rest")
-    odd = len(data) % 4
-    if odd and not partial:
-        raise FormatError(f"the ANS stream has {len(data)} bytes, not a multiple of 4; damaged or cut: get it again")
-    head = int.from_bytes(data[:HEAD_BYTES], "little")
-    if not STATE_LOW <= head < STATE_HIGH:
-        raise FormatError(f"the ANS stream begins with {head:#018x}, which is no rANS state; damaged: get it again")
-    words = np.frombuffer(data, "<u4", count=(len(data) - HEAD_BYTES) // 4, offset=HEAD_BYTES)
-    return np.uint64(head), words.astype(np.uint32)
+    size = state_bytes(len(data) if length is None else length)
+    if len(data) < size:
+        raise TruncatedError(f"the ANS stream has {len(data)} bytes, less than its {size} of state; get the rest")
+    state = int.from_bytes(data[:size], "little")
+    if not STATE_LOW <= state < STATE_HIGH or (size > LEAST_STATE_BYTES and not data[size - 1]):
+        raise FormatError(f"the ANS stream begins with {state:#018x}, which is no rANS state; damaged: get it again")
+    words = np.frombuffer(data, "<u4", count=(len(data) - size) // WORD_BYTES, offset=size)
+    return np.uint64(state), words.astype(np.uint32)
 
 
 def close_stream(state: np.uint64 | int, position: int, words: NDArray[np.uint32]) -> int:
@@ -159,14 +164,18 @@ def encode_segments(
     if list(ends) != sorted(ends) or not ends or ends[0] < 0 or ends[-1] != len(starts):
         raise ValueError(f"segments must end in order, the last after all {len(starts)} symbols, got {list(ends)}")
     starts, freqs = np.ascontiguousarray(starts, np.uint32), np.ascontiguousarray(freqs, np.uint32)
-    words = np.empty(len(starts) + 2, np.uint32)  # a word a symbol at most; pages not reached are never touched
+    words = np.empty(len(starts), np.uint32)  # a word a symbol at most; pages not reached are never touched
     cuts = np.zeros(len(ends), np.int64)
     state, position, bad = _push_segments(
-        starts, freqs, np.array(ends, np.int64), np.uint64(STATE_LOW + check), words[2:], cuts
+        starts, freqs, np.array(ends, np.int64), np.uint64(STATE_LOW + check), words, cuts
     )
     if bad >= 0:
         raise ValueError(f"symbol {bad}: start {starts[bad]}, frequency {freqs[bad]} is no part of [0, 2^{PRECISION}]")
-    words[position : position + 2] = int(state) & 0xFFFFFFFF, int(state) >> 32
     taken = words[position:].astype("<u4", copy=False)
-    bounds = [0, *(int(cut) + 2 for cut in cuts)]
-    return [taken[first:last].tobytes() for first, last in pairwise(bounds)]
+    pieces = [taken[first:last].tobytes() for first, last in pairwise([0, *map(int, cuts)])]
+    return [_pack_state(int(state)) + pieces[0], *pieces[1:]]
+
+
+def _pack_state(state: int) -> bytes:
+    size = max(-(-state.bit_length() // 8), LEAST_STATE_BYTES)
+    return state.to_bytes(size, "little")

@@ -15,8 +15,8 @@ from ddpmcodec.images import Planes
 from ddpmcodec.parallel import run_all
 
 CANDIDATE = 0.33  # of its bytes as they are: an image that no WebP makes so small is left to the model at once
-HEAD_BYTES = 18  # of a file with WebP inside, and what it takes in the heads of a block
-STATE_BYTES = 6  # that a stream of its own has, and an image on a stack has not
+HEAD_BYTES = 16  # of a file with WebP inside, and what it takes in the heads of a block
+STATE_BYTES = 5  # that a stream of its own has, and an image on a stack has not
 
 
 def find_graphics(pictures: Sequence[Planes], coder: ContextCoder) -> list[bool]:

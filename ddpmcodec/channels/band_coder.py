@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ddpmcodec.ans.logistic import EIGHT_SCALES, SCALE_COUNT, find, interval
+from ddpmcodec.ans.logistic import EIGHT_SCALES, SCALE_COUNT, find_in, interval, interval_of, truncate
 from ddpmcodec.ans.stream import advance, needs_word, refill, slot
 from ddpmcodec.networks.context import last_layer
 from ddpmcodec.networks.context.adaptation import NOT_CODED, adapt, contexts, corrected, normalised
@@ -124,10 +124,11 @@ def _push(coder, stream, value, known, mean, scale, width):  # type: ignore[no-u
 def _pop(coder, stream, known, mean, scale, width):  # type: ignore[no-untyped-def]
     """Decode a cell: its range."""
     state = coder.state[stream]
-    value = find(known[0], known[1], mean, scale, slot(state))
+    truncated = truncate(known[0], known[1], mean, scale)
+    value = find_in(truncated, known[1], np.int64(slot(state)))
     new = _cell(value, known[0], known[1], width)
     if new[0] > known[0] or new[1] < known[1]:
-        start, freq = interval(known[0], known[1], new[0], new[1], mean, scale)
+        start, freq = interval_of(truncated, new[0], new[1])
         state = advance(state, start, freq)
         if needs_word(state):
             if coder.position[stream] < coder.limit[stream]:

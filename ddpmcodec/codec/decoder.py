@@ -16,7 +16,7 @@ from ddpmcodec.codec import graphics
 from ddpmcodec.codec.batching import ModelSource, Progress, batches, given_model, reporting
 from ddpmcodec.codec.efforts import EFFORTS
 from ddpmcodec.codec.preview import Canvas
-from ddpmcodec.codec.tiles import DAMAGED, DecodedTile, Report, decode_tiles, whole_tiles
+from ddpmcodec.codec.tiles import DAMAGED, DecodedTile, Report, TileStream, decode_tiles, whole_tiles
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, ModelError, OutputError
 from ddpmcodec.format.ddpm import MODEL_ID_BYTES, Box, Header, Sections, split
 from ddpmcodec.format.sections import preview_alpha, unpack_alpha, unpack_metadata
@@ -24,8 +24,6 @@ from ddpmcodec.images import Planes, to_image
 from ddpmcodec.networks.context.model import ContextModel
 from ddpmcodec.networks.context.model_file import find_model
 from ddpmcodec.parallel import run_all
-
-STATE_BYTES = 8  # that every stream begins with
 
 
 @dataclass(frozen=True)
@@ -231,7 +229,7 @@ def decode_files(
     def decode_batch(batch: list[int]) -> None:
         first = tiles[batch[0]]
         shape = colours[first.file][first.box].shape
-        streams = [files[tiles[i].file].tile_stream(tiles[i].number) for i in batch]
+        streams = [_stream(files[tiles[i].file], tiles[i].number) for i in batch]
         reported = reporting(progress, shape[0] * shape[1], report)
         effort = files[first.file].header.effort
         images = whole_tiles(streams, (shape[0], shape[1], shape[2]), first.model, effort, reported)
@@ -286,8 +284,8 @@ def _preview(
         number, box = numbered
         rows, columns = box
         shape = rows.stop - rows.start, columns.stop - columns.start, header.channels
-        stream = file.tile_stream(number)
-        if len(stream) < STATE_BYTES or last == 0:
+        stream = _stream(file, number)
+        if not stream.has_state or last == 0:
             return None
         reported = reporting(progress, shape[0] * shape[1], report)
         try:
@@ -316,6 +314,10 @@ def _preview(
     used = file.size if exact else _bytes_used(file, step, found)
     planes = Planes(header.mode, pixels, side.alpha, side.icc, side.exif)
     return Decoded(planes, exact and not side.damaged and not file.missing, damaged, done, steps, used)
+
+
+def _stream(file: Sections, tile: int) -> TileStream:
+    return TileStream(file.tile_stream(tile), file.stream_length(tile))
 
 
 def _is_all_there(file: Sections, tile: int) -> bool:

@@ -28,6 +28,7 @@ EFFORTS = {
     3: Effort(SCHEDULES["long"], True),
 }
 DEFAULT_EFFORT = 2
+QUICK_EFFORT = 1  # spends no time on a WebP that is hardly ever smaller
 
 
 def check_effort(effort: int) -> int:

@@ -14,7 +14,7 @@ from PIL import Image
 from ddpmcodec.channels.progressive import segments
 from ddpmcodec.codec import decoder, graphics
 from ddpmcodec.codec.batching import ModelSource, Progress, batches, given_model, reporting
-from ddpmcodec.codec.efforts import DEFAULT_EFFORT, EFFORTS, check_effort
+from ddpmcodec.codec.efforts import DEFAULT_EFFORT, EFFORTS, QUICK_EFFORT, check_effort
 from ddpmcodec.codec.tiles import Report, encode_tiles
 from ddpmcodec.errors import ChecksumError, FormatError, ImageError
 from ddpmcodec.format.ddpm import MODEL_ID_BYTES, Box, Header, assemble, plan_index, split
@@ -67,8 +67,8 @@ def encode(
     >>> import numpy as np
     >>> import ddpmcodec
     >>> data = ddpmcodec.encode(np.zeros((4, 4, 3), np.uint8), effort=1)
-    >>> data[:4]
-    b'\\xddP\\r\\n'
+    >>> data[:2]
+    b'\\xdd\\n'
     """
     planes = [planes_of(image, strip)]
     return _encode(planes, check_effort(effort), given_model(model), verify, progress, report)[0]
@@ -166,7 +166,7 @@ def _encode(
 def _smallest(planes: Planes, header: Header, tiles: Sequence[Sequence[bytes]]) -> bytes:
     """The file of these streams, or of a lossless WebP where that is smaller. No tiles: of the WebP."""
     coded = _assembled(planes, header, tiles) if tiles else None
-    if coded is not None and graphics.is_clearly_larger(planes, len(coded)):
+    if coded is not None and graphics.is_clearly_larger(planes, len(coded), quick=header.effort == QUICK_EFFORT):
         return coded
     webp = Header(planes.mode, header.width, header.height, webp=True, mean_colour=graphics.mean_colour(planes))
     stored = assemble(webp, b"", graphics.pack(planes), pack_metadata(planes.icc, planes.exif))

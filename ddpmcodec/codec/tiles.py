@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ddpmcodec.ans.stream import STATE_LOW, close_stream, encode_segments, open_stream
+from ddpmcodec.ans.stream import STATE_LOW, WORD_BYTES, close_stream, encode_segments, open_stream, state_bytes
 from ddpmcodec.channels import progressive
 from ddpmcodec.channels.progressive import PyramidState, Segment
 from ddpmcodec.codec.efforts import EFFORTS
@@ -87,6 +87,17 @@ def encode_tiles(pixels: Pixels, model: ContextModel, effort: int, report: Repor
     ]
 
 
+class TileStream(NamedTuple):
+    """Bytes of a tile's stream, which may have been cut after its state."""
+
+    data: bytes
+    length: int  # of the whole stream
+
+    @property
+    def has_state(self) -> bool:
+        return len(self.data) >= state_bytes(self.length)
+
+
 @dataclass(frozen=True)
 class DecodedTile:
     """A tile as far as it was decoded. pixels: uint8 [H, W, C], where all of it was, and its checksum holds."""
@@ -99,10 +110,10 @@ class DecodedTile:
 
 
 def decode_tiles(
-    streams: Sequence[bytes], shape: tuple[int, int, int], model: ContextModel, effort: int,
+    streams: Sequence[TileStream], shape: tuple[int, int, int], model: ContextModel, effort: int,
     *, last_segment: int | None = None, report: Report | None = None,
 ) -> list[DecodedTile]:  # fmt: skip
-    """Decode streams that may be cut anywhere after their first 8 bytes, of tiles of one size (H, W, C).
+    """Decode streams that may be cut anywhere after their states, of tiles of one size (H, W, C).
 
     Tiles of a batch are whole: one that is cut ends the others. Raises CorruptError for what is no stream, and
     ModelError where the processor does not round to nearest.
@@ -117,26 +128,33 @@ def decode_tiles(
     coder = progressive.decoder(_each_its_own(len(streams)), [int(s) for s, _ in opened], [w for _, w in opened])
     on_segment, images = clock.segment_done if report else None, (len(streams), *shape)
     decoded = progressive.decode(
-        coder, images, model, chosen.schedule, adapts=True, learns=learns, last_segment=last_segment,
+        coder,
+        images,
+        model,
+        chosen.schedule,
+        adapts=True,
+        learns=learns,
+        last_segment=last_segment,
         on_segment=on_segment,
     )
     state = decoded.state
     pixels = color.from_ycocg(state.planes()) if state.is_exact else None
     found = []
-    for n, (_, words) in enumerate(opened):
+    for n, (stream, (_, words)) in enumerate(zip(streams, opened, strict=True)):
         first = int(coder.limit[n]) - len(words)
         taken = int(coder.position[n]) - first
         image, damaged = None, False
         if pixels is not None:
             image = _sound(pixels[n], int(coder.state[n]), taken, words)
             damaged = image is None
-        found.append(DecodedTile(state, image, decoded.segments_done, 8 + 4 * taken, damaged))
+        used = state_bytes(stream.length) + WORD_BYTES * taken
+        found.append(DecodedTile(state, image, decoded.segments_done, used, damaged))
     return found
 
 
-def _open(stream: bytes) -> tuple[np.uint64, NDArray[np.uint32]]:
+def _open(stream: TileStream) -> tuple[np.uint64, NDArray[np.uint32]]:
     try:
-        return open_stream(stream, partial=True)
+        return open_stream(stream.data, stream.length)
     except FormatError as error:
         raise CorruptError(str(error)) from error
 
@@ -153,7 +171,7 @@ def _sound(pixels: NDArray[np.int16], state: int, taken: int, words: NDArray[np.
 
 
 def whole_tiles(
-    streams: Sequence[bytes], shape: tuple[int, int, int], model: ContextModel, effort: int,
+    streams: Sequence[TileStream], shape: tuple[int, int, int], model: ContextModel, effort: int,
     report: Report | None = None,
 ) -> Pixels:  # fmt: skip
     """Images uint8 [N, H, W, C] of whole streams. Raises ChecksumError where one is damaged."""

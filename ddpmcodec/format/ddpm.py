@@ -1,11 +1,11 @@
 r"""The .ddpm container, version 1: a small checked header, then sections cut by the lengths it declares.
 
-    header   4      magic DD 50 0D 0A: a text-mode transfer changes its line end, a 7-bit one its first byte
+    header   2      magic DD 0A: a text-mode transfer changes its line end, a 7-bit one its first byte
              1      version << 4 | colour mode (index into MODES)
-             1      flags: 1 TILED, 2 METADATA, 4 WEBP; any other bit, and TILED with WEBP, is refused
+             1      effort << 4 (1 to 3; 0 where WEBP) | flags: 1 TILED, 2 METADATA, 4 WEBP; any other bit, and TILED
+                    with WEBP, is refused
              varint width, height (pixels)
              1, 3   mean colour, one byte per colour channel: the preview of a file cut early, where WEBP; otherwise:
-             1      effort, 1 to 3
              4      model id: the first bytes of the sha256 of the exported model
              varint length of the alpha section, where the mode has alpha, unless WEBP
              varint length of the metadata section, where METADATA
@@ -88,6 +88,10 @@ class Sections:
         places = self._places(tile)
         end = self.segments_of_tile(tile) + self.tile_is_cut(tile)
         return b"".join(self.chunks[place] for place in places[:end])
+
+    def stream_length(self, tile: int) -> int:
+        """Bytes of the tile's whole stream, as the header or the index declares them."""
+        return sum(self.header.chunk_lengths[place] for place in self._places(tile))
 
     def segments_of_tile(self, tile: int) -> int:
         """The number of whole, undamaged segments in front; of a payload without an index 1 if it is all there."""

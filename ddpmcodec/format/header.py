@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from ddpmcodec.errors import FormatError, TruncatedError
 from ddpmcodec.format.varint import MAX_VARINT_BYTES, Reader, pack_varint
 
-MAGIC = b"\xddP\r\n"
+MAGIC = b"\xdd\n"
 VERSION = 1
 MODES = ("L", "RGB", "LA", "RGBA", "1")
 TILED, METADATA, WEBP = 1, 2, 4
-SMALLEST_HEADER = 12  # bytes: a small WebP file in grey
+EFFORT_SHIFT = 4  # of the effort, in the byte of the flags
+SMALLEST_HEADER = 10  # bytes: a small WebP file in grey
 MODEL_ID_BYTES = 4
 CRC_BYTES = 2
 MAX_EFFORT = 3
@@ -77,7 +78,9 @@ class Header:
 
     @property
     def flags(self) -> int:
-        return TILED * bool(self.index) | METADATA * bool(self.metadata_length) | WEBP * self.webp
+        """The byte of the flags, with the effort."""
+        flags = TILED * bool(self.index) | METADATA * bool(self.metadata_length) | WEBP * self.webp
+        return flags | self.effort << EFFORT_SHIFT
 
     @property
     def tile_size(self) -> tuple[int, int]:
@@ -120,7 +123,7 @@ def pack_header(header: Header) -> bytes:
     out = bytearray(MAGIC)
     out += bytes([VERSION << 4 | MODES.index(header.mode), header.flags])
     out += pack_varint(header.width) + pack_varint(header.height)
-    out += header.mean_colour if header.webp else bytes([header.effort]) + header.model_id
+    out += header.mean_colour if header.webp else header.model_id
     for value in _declared_lengths(header, len(index)):
         out += pack_varint(value)
     return _with_crc(bytes(out)) + (_with_crc(index) if index else b"")
@@ -157,13 +160,13 @@ def parse_header(data: bytes) -> tuple[Header, int]:
     claim: every field is checked as it is read, and the index is parsed when all of it is there.
     """
     reader = Reader(data, "the header", SMALLEST_HEADER)
-    mode, flags = _parse_start(reader)
-    header = Header(mode, reader.varint(), reader.varint(), webp=bool(flags & WEBP))
+    mode, flags, effort = _parse_start(reader)
+    header = Header(mode, reader.varint(), reader.varint(), effort, webp=bool(flags & WEBP))
     _check_size(header)
     if header.webp:
         header = replace(header, mean_colour=reader.take(header.channels))
     else:
-        header = replace(header, effort=reader.take(1)[0], model_id=reader.take(MODEL_ID_BYTES))
+        header = replace(header, model_id=reader.take(MODEL_ID_BYTES))
     _check_coding(header)
     header = replace(header, alpha_length=reader.varint() if header.has_alpha_section else 0)
     if flags & METADATA:
@@ -178,8 +181,8 @@ def parse_header(data: bytes) -> tuple[Header, int]:
     return header, reader.position
 
 
-def _parse_start(reader: Reader) -> tuple[str, int]:
-    """Colour mode and flags."""
+def _parse_start(reader: Reader) -> tuple[str, int, int]:
+    """Colour mode, flags and effort."""
     magic = reader.data[: len(MAGIC)]
     if magic != MAGIC[: len(magic)]:
         raise FormatError(
@@ -191,12 +194,14 @@ def _parse_start(reader: Reader) -> tuple[str, int]:
         raise FormatError(f"format version {version} (this program reads {VERSION}): a newer ddpmcodec is needed")
     if mode >= len(MODES):
         raise FormatError(f"unknown colour mode {mode} (this program reads 0 to {len(MODES) - 1})")
-    flags = reader.take(1)[0]
+    byte = reader.take(1)[0]
+    effort = byte >> EFFORT_SHIFT & MAX_EFFORT
+    flags = byte & ~(MAX_EFFORT << EFFORT_SHIFT)
     if unknown := flags & ~(TILED | METADATA | WEBP):
         raise FormatError(f"unknown flags {unknown:#04x}: a newer ddpmcodec is needed")
     if flags & TILED and flags & WEBP:
         raise FormatError("the header claims a WebP payload in tiles: the data is damaged")
-    return MODES[mode], flags
+    return MODES[mode], flags, effort
 
 
 def _parse_index(reader: Reader, header: Header) -> Header:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddpmcodec.ans.logistic import SCALE_COUNT, cost_bits, encode_values, find, interval
-from ddpmcodec.ans.stream import encode_segments, open_stream
+from ddpmcodec.ans.stream import encode_segments, open_stream, state_bytes
 from ddpmcodec.channels import band_coder, progressive
 from ddpmcodec.channels.band_coder import DELAY
 from ddpmcodec.networks.context.window import CHANNELS, gather_many, padded
@@ -89,11 +89,11 @@ def test_a_context_holds_nothing_of_its_own_wave_or_a_later_one() -> None:
 # --- push and pop
 
 
-def coder_of(decoding: bool, data: bytes = b"") -> band_coder.Coder:
+def coder_of(decoding: bool, data: bytes = b"", length: int | None = None) -> band_coder.Coder:
     one = np.zeros(1, np.int64)
     if not decoding:
         return progressive.encoder(1, one, 8)
-    state, words = open_stream(data, partial=True)
+    state, words = open_stream(data, length)
     return progressive.decoder(one, [int(state)], [words])
 
 
@@ -130,7 +130,7 @@ def test_words_that_run_out_are_noticed_and_the_last_symbol_still_counts() -> No
     for value in (100, -100, 0, 77):
         band_coder._push(push, stream, np.int64(value), known, 0, 48, 1 << 16)
     data = encode_segments(push.starts[0, :4], push.freqs[0, :4], [4], 0)[0]
-    pop = coder_of(True, data[:12])
+    pop = coder_of(True, data[: state_bytes(len(data)) + 4], len(data))
     found = []
     while not pop.ended[0]:
         found.append(band_coder._pop(pop, stream, known, 0, 48, 1 << 16)[0])

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ddpmcodec.ans.stream import encode_segments, open_stream
+from ddpmcodec.ans.stream import encode_segments, open_stream, state_bytes
 from ddpmcodec.channels import progressive
 from ddpmcodec.channels.progressive import CodingPass, Decoded, PyramidState, Segment, Symbols
 from ddpmcodec.coding_schedule import SCHEDULES, STEPS, CodingStep, bands_of
@@ -48,8 +48,8 @@ def pieces_of(symbols: Symbols) -> list[bytes]:
     return encode_segments(symbols.starts, symbols.freqs, symbols.ends, CHECK)
 
 
-def coder_of(datas: Sequence[bytes], streams: np.ndarray | None = None) -> progressive.Coder:
-    opened = [open_stream(data, partial=True) for data in datas]
+def coder_of(datas: Sequence[bytes], streams: np.ndarray | None = None, length: int | None = None) -> progressive.Coder:
+    opened = [open_stream(data, length) for data in datas]
     streams = own(len(datas)) if streams is None else streams
     return progressive.decoder(streams, [int(state) for state, _ in opened], [words for _, words in opened])
 
@@ -57,9 +57,10 @@ def coder_of(datas: Sequence[bytes], streams: np.ndarray | None = None) -> progr
 def decode(
     datas: Sequence[bytes], shape: tuple[int, ...], model: ContextModel, schedule: Sequence[CodingStep] = SHORT,
     *, adapts: bool = True, streams: np.ndarray | None = None, last_segment: int | None = None,
+    length: int | None = None,
 ) -> Decoded:  # fmt: skip
     images, height, width, channels = shape
-    coder = coder_of(datas, streams)
+    coder = coder_of(datas, streams, length)
     return progressive.decode(
         coder, (images, height, width, channels), model, schedule, adapts=adapts, last_segment=last_segment
     )
@@ -256,8 +257,8 @@ def test_whatever_is_decoded_of_a_prefix_is_right(context_model: ContextModel, c
     pixels = crops(1, 11, 9, channels)
     pieces = pieces_of(encode(pixels, context_model)[0])
     data, ends = b"".join(pieces), np.cumsum([len(piece) for piece in pieces])
-    for size in range(8, len(data) + 1, 4):
-        found = decode([data[:size]], pixels.shape, context_model)
+    for size in range(state_bytes(len(data)), len(data) + 1, 4):
+        found = decode([data[:size]], pixels.shape, context_model, length=len(data))
         assert holds(found.state, pixels)
         assert found.segments_done == np.count_nonzero(ends <= size)
         assert found.state.is_exact == (size == len(data))
@@ -266,7 +267,8 @@ def test_whatever_is_decoded_of_a_prefix_is_right(context_model: ContextModel, c
 def test_bytes_of_a_cut_word_are_ignored(context_model: ContextModel) -> None:
     pixels = crops(1, 6, 6)
     data = b"".join(pieces_of(encode(pixels, context_model)[0]))
-    a, b = (decode([data[:size]], pixels.shape, context_model).state for size in (20, 23))
+    first = state_bytes(len(data)) + 12
+    a, b = (decode([data[:size]], pixels.shape, context_model, length=len(data)).state for size in (first, first + 3))
     for band in a.geometry:
         np.testing.assert_array_equal(a.bands[band].lo, b.bands[band].lo)
 

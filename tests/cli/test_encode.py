@@ -127,7 +127,7 @@ def test_two_inputs_do_not_share_an_output(encode: Any, photo: Path) -> None:
 
 @pytest.mark.parametrize(
     ("data", "message"),
-    [(b"", "the file is empty"), (b"text", "not an image"), (b"\xddP\r\n", "not an image")],
+    [(b"", "the file is empty"), (b"text", "not an image"), (b"\xdd\n", "not an image")],
 )
 def test_what_is_not_an_image_is_1_and_writes_nothing(
     encode: Any, tmp_path: Path, names: Any, data: bytes, message: str

@@ -83,7 +83,7 @@ def test_the_console_command_exits_with_the_code(tmp_path: Path) -> None:
     assert ended.returncode == 3
     assert ended.stderr == (
         f"ddpmcodec: {tmp_path / 'x.ddpm'}: not a ddpmcodec file:"
-        " it starts with 66 6f 72 65, not dd 50 0d 0a; give a .ddpm file\n"
+        " it starts with 66 6f, not dd 0a; give a .ddpm file\n"
     )
 
 

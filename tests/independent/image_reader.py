@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MODES = ("L", "RGB", "LA", "RGBA", "1")
-MAGIC = b"\xddP\r\n"
+MAGIC = b"\xdd\n"
 TILED, METADATA, WEBP = 1, 2, 4
 SEGMENTS_OF_STEPS = {1: (4, 5, 5, 5), 2: (4, 5, 5, 5), 3: (2, 4, 5, 5, 5, 5, 5)}  # by effort
 LOW, HIGH, PRECISION = 1 << 31, 1 << 63, 24
@@ -101,17 +101,18 @@ class Image(NamedTuple):
 
 def read_image(data: bytes) -> Image:
     cursor = Cursor(data)
-    require(cursor.take(4) == MAGIC, "not a .ddpm file")
+    require(cursor.take(2) == MAGIC, "not a .ddpm file")
     version, mode = divmod(cursor.integer(1), 16)
-    flags = cursor.integer(1)
+    byte = cursor.integer(1)
+    flags, effort = byte & ~48, byte >> 4 & 3
     require(version == 1 and mode < len(MODES), f"version {version}, mode {mode}")
     require(flags < 8 and not flags & TILED & (flags >> 2), f"flags {flags}")
     webp, has_alpha, channels = bool(flags & WEBP), mode in (2, 3), 3 if mode in (1, 3) else 1
     width, height = cursor.varint(), cursor.varint()
     require(0 < width * height <= 1 << 28 and (not webp or max(width, height) <= 16383), f"{width} x {height} pixels")
     mean = cursor.take(channels) if webp else b""
-    effort, model_id = (0, b"") if webp else (cursor.integer(1), cursor.take(4))
-    require(webp or 1 <= effort <= 3, f"effort {effort}")
+    model_id = b"" if webp else cursor.take(4)
+    require(webp == (effort == 0), f"effort {effort}")
     alpha_length = cursor.varint() if has_alpha and not webp else 0
     metadata_length = cursor.varint() if flags & METADATA else 0
     require(metadata_length <= 1 << 24 and bool(metadata_length) == bool(flags & METADATA), "length of the metadata")
@@ -244,10 +245,11 @@ def end_of_step(image: Image, step: int) -> int:
 
 def open_stream(stream: bytes) -> tuple[int, list[int]]:
     """State and words of a stream, in decoding order."""
-    require(len(stream) >= 8 and len(stream) % 4 == 0, f"a stream of {len(stream)} bytes")
-    state = int.from_bytes(stream[:8], "little")
-    require(LOW <= state < HIGH, "the first state of a stream is none")
-    return state, np.frombuffer(stream[8:], "<u4").tolist()
+    size = 5 + (len(stream) - 5) % 4
+    require(len(stream) >= size, f"a stream of {len(stream)} bytes")
+    state = int.from_bytes(stream[:size], "little")
+    require(LOW <= state < HIGH and (size == 5 or stream[size - 1] > 0), "the first state of a stream is none")
+    return state, np.frombuffer(stream[size:], "<u4").tolist()
 
 
 def pop(state: int, words: Iterator[int], find: Callable[[int], tuple[int, int]]) -> int:

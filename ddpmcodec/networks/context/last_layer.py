@@ -4,7 +4,9 @@ After every `LEAST` positions or more both sides take one step of gradient desce
 each output's gradient over its root mean square (Adam's, Kingma & Ba 2015, with one second moment for all weights of an
 output). Weights move in fractions of their integers; the network runs with the nearest.
 
-Exact: IEEE float32 operations in a written order, side by side only where they do not depend on each other.
+Exact: IEEE float32 operations in a written order, side by side only where they do not depend on each other. Gradients
+add up in integers: slopes are rounded to eight bits, in units of each output's largest of the step, and activations are
+integers already, so that `product` has all the work.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 
 from ddpmcodec.ans.logistic import EIGHT_SCALES
 from ddpmcodec.networks.context.network import PADDED_OUTPUTS, Network
+from ddpmcodec.networks.context.product import aligned, product
 from ddpmcodec.networks.context.shape import (
     COUPLING,
     COUPLING_UNIT,
@@ -39,6 +42,8 @@ UNIT_SCALE = 512  # EIGHT_SCALES of a scale of 1
 
 LANES = 16  # that sums of squares are added up in; divides every width
 _ONE, _LARGEST = np.float32(1), np.float32(LARGEST_WEIGHT)
+_LARGEST_STEP = np.float32(127)
+_LESS_128 = np.int32(-0x7F7F7F80)  # flips the top bit of each byte: less 128, read as signed
 _ROUNDER = np.float32(1.5 * 2**23)
 
 
@@ -49,10 +54,14 @@ class LastLayer(NamedTuple):
     momentum: NDArray[np.float32]
     squares: NDArray[np.float32]  # [OUTPUTS]
     powers: NDArray[np.float32]  # MOMENTUM and SQUARES to the number of steps
-    gradient: NDArray[np.float32]  # of this step
     filled: NDArray[np.int64]  # positions of this step so far [1]
     steps: NDArray[np.float32]  # of these positions: slopes by the sums of each output [M, OUTPUTS]
-    inputs: NDArray[np.float32]  # and what the last layer saw [M, width]
+    inputs: NDArray[np.uint8]  # and what the last layer saw [M, width]
+    rows: NDArray[np.uint8]  # the slopes in eight bits [(OUTPUTS + 1) M]
+    units: NDArray[np.float32]  # what 1 is of them [OUTPUTS]
+    totals: NDArray[np.int32]  # 128 times the sum of them [OUTPUTS]
+    columns: NDArray[np.int32]  # the inputs, four bytes a number [M width / 4]
+    sums: NDArray[np.int32]  # slopes times inputs, over all positions [OUTPUTS + 1, width]
     by_mean: NDArray[np.float64]  # of this position, by channel [3]: slopes by the mean, nats a unit
     by_scale: NDArray[np.float64]  # and by the logarithm of the scale
     residual: NDArray[np.float64]  # as later channels see it
@@ -65,20 +74,34 @@ def start(network: Network, positions: int) -> tuple[Network, LastLayer]:
     With 0 positions the network itself, which does not learn.
     """
     if not positions:
-        none, nothing = np.zeros((0, 0), np.float32), np.zeros(0, np.float32)
-        return network, LastLayer(
-            none, none, nothing, np.ones(2, np.float32), none, np.zeros(1, np.int64), none, none,
-            *np.zeros((4, CHANNELS)),
-        )  # fmt: skip
+        return network, _memory(np.zeros((0, 0), np.float32), 0)
     own = network._replace(leave=network.leave.copy())
     blocks, quads, outputs, quad = own.leave.shape
     plain = own.leave.transpose(0, 2, 1, 3).reshape(blocks * outputs, quads * quad)[:OUTPUTS].astype(np.float32)
-    return own, LastLayer(
-        plain, np.zeros_like(plain), np.zeros(OUTPUTS, np.float32), np.ones(2, np.float32), np.zeros_like(plain),
-        np.zeros(1, np.int64), np.zeros((positions + LEAST, OUTPUTS), np.float32),
-        np.zeros((positions + LEAST, plain.shape[1]), np.float32),
-        *np.zeros((4, CHANNELS)),
-    )  # fmt: skip
+    return own, _memory(plain, positions)
+
+
+def _memory(weights: NDArray[np.float32], positions: int) -> LastLayer:
+    outputs, width = weights.shape
+    most = -(-(positions + LEAST) // 4) * 4 if positions else 0
+    return LastLayer(
+        weights=weights,
+        momentum=np.zeros_like(weights),
+        squares=np.zeros(outputs, np.float32),
+        powers=np.ones(2, np.float32),
+        filled=np.zeros(1, np.int64),
+        steps=np.zeros((most, outputs), np.float32),
+        inputs=np.zeros((most, width), np.uint8),
+        rows=np.zeros((outputs + 1) * most, np.uint8),
+        units=np.zeros(outputs, np.float32),
+        totals=np.zeros(outputs, np.int32),
+        columns=aligned(most * width).view(np.int32),
+        sums=np.zeros((outputs + 1, width), np.int32),
+        by_mean=np.zeros(CHANNELS),
+        by_scale=np.zeros(CHANNELS),
+        residual=np.zeros(CHANNELS),
+        moves=np.zeros(CHANNELS),
+    )
 
 
 @kernel
@@ -120,49 +143,89 @@ def finish(last, network, output, around, activation):  # type: ignore[no-untype
     steps[COUPLING] = orange * residual[0] / COUPLING_UNIT
     steps[COUPLING + 1] = green * residual[0] / COUPLING_UNIT
     steps[COUPLING + 2] = green * residual[1] / COUPLING_UNIT
+    by_luma, by_orange = np.float32(luma / WEIGHT_UNIT), np.float32(orange / WEIGHT_UNIT)
+    by_green = np.float32(green / WEIGHT_UNIT)
     for j in range(PLACES):
-        steps[WEIGHTS + j] = luma * around[0, j] / WEIGHT_UNIT
-        steps[WEIGHTS + PLACES + j] = (orange * around[1, j] + green * around[2, j]) / WEIGHT_UNIT
-    inputs = last.inputs[place]
+        steps[WEIGHTS + j] = by_luma * np.float32(around[0, j])
+        steps[WEIGHTS + PLACES + j] = by_orange * np.float32(around[1, j]) + by_green * np.float32(around[2, j])
     for o in range(OUTPUTS):
         steps[o] *= network.leave_factor[o]
-    for i in range(len(inputs)):
-        inputs[i] = np.float32(activation[i])
+    last.inputs[place] = activation
 
 
 @kernel
-def _add_gradient(last, count):  # type: ignore[no-untyped-def]
-    """gradient += steps^T inputs of so many positions, in trees of eight."""
-    whole = count - count % 8
-    for o in range(OUTPUTS):
-        row = last.gradient[o]
-        for k in range(0, whole, 8):
-            s, x = last.steps[k : k + 8, o], last.inputs[k : k + 8]
-            s0, s1, s2, s3, s4, s5, s6, s7 = s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7]
-            x0, x1, x2, x3, x4, x5, x6, x7 = x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7]
-            for i in range(len(row)):
-                row[i] += ((s0 * x0[i] + s1 * x1[i]) + (s2 * x2[i] + s3 * x3[i])) + (
-                    (s4 * x4[i] + s5 * x5[i]) + (s6 * x6[i] + s7 * x7[i])
-                )
-        for k in range(whole, count):
-            s0, x0 = last.steps[k, o], last.inputs[k]
-            for i in range(len(row)):
-                row[i] += s0 * x0[i]
+def _quantise(last, count):  # type: ignore[no-untyped-def]
+    """Slopes of so many positions to `last.rows`, as 128 plus an integer of -127 to 127 units of each output's own."""
+    outputs, padded = len(last.units), -(-count // 4) * 4
+    rows = last.rows[: (outputs + 1) * padded].reshape(outputs + 1, padded)
+    rows[:] = np.uint8(128)  # the last row: what `_add_up` takes off all others
+    units, totals, shares = last.units, last.totals, np.empty(outputs, np.float32)
+    units[:], totals[:] = np.float32(0), 0
+    for k in range(count):
+        steps = last.steps[k]
+        for o in range(outputs):
+            units[o] = max(units[o], abs(steps[o]))
+    for o in range(outputs):
+        largest = units[o]
+        units[o] = largest / _LARGEST_STEP if largest > TINY else np.float32(0)
+        shares[o] = _LARGEST_STEP / largest if largest > TINY else np.float32(0)
+    for k in range(count):
+        steps = last.steps[k]
+        for o in range(outputs):
+            step = np.int32((steps[o] * shares[o] + _ROUNDER) - _ROUNDER)
+            rows[o, k] = np.uint8(128 + step)
+            totals[o] += 128 * step
+    return rows
+
+
+@kernel
+def _packed_inputs(last, count):  # type: ignore[no-untyped-def]
+    """What the last layer saw at so many positions, less 128, as `product` takes its second factor: int8 by fours."""
+    quads, blocks = -(-count // 4), last.inputs.shape[1] // 16
+    last.inputs[count : 4 * quads] = np.uint8(128)
+    packed = last.columns[: quads * blocks * 16].reshape(blocks, quads, 16)
+    for q in range(quads):
+        a, b, c, d = last.inputs[4 * q], last.inputs[4 * q + 1], last.inputs[4 * q + 2], last.inputs[4 * q + 3]
+        for block in range(blocks):
+            target, first = packed[block, q], 16 * block
+            for i in range(16):
+                low = np.int32(a[first + i]) | np.int32(b[first + i]) << np.int32(8)
+                high = np.int32(c[first + i]) << np.int32(16) | np.int32(d[first + i]) << np.int32(24)
+                target[i] = (low | high) ^ _LESS_128
+    return packed.view(np.int8).reshape(blocks, quads, 16, 4)
+
+
+@kernel
+def _add_up(last, count):  # type: ignore[no-untyped-def]
+    """`last.sums`: slopes times inputs, over so many positions, in units of each output; exact, as all are integers.
+
+    With s + 128 and x - 128 for s and x: sum of s x = sum of (s + 128)(x - 128) - 128 sum of (x - 128) + 128 sum of s.
+    """
+    rows, packed = _quantise(last, count), _packed_inputs(last, count)
+    sums = last.sums
+    product(rows, packed, sums, len(rows))
+    for o in range(len(last.units)):
+        row, excess, total = sums[o], sums[len(sums) - 1], last.totals[o]
+        for i in range(len(row)):
+            row[i] += total - excess[i]
 
 
 @kernel
 def update(last, network):  # type: ignore[no-untyped-def]
     """One step of the optimiser."""
-    _add_gradient(last, last.filled[0])
+    _add_up(last, last.filled[0])
     last.filled[0] = 0
     powers = last.powers
     powers[0] *= MOMENTUM
     powers[1] *= SQUARES
     outputs, width = last.weights.shape
     share = _ONE / np.float32(width)
-    lanes, nearest = np.empty(LANES, np.float32), np.empty(width, np.int8)
+    lanes, gradient = np.empty(LANES, np.float32), np.empty(width, np.float32)
+    nearest = np.empty(width, np.int8)
     for o in range(outputs):
-        gradient, momentum, weights = last.gradient[o], last.momentum[o], last.weights[o]
+        sums, unit, momentum, weights = last.sums[o], last.units[o], last.momentum[o], last.weights[o]
+        for i in range(width):
+            gradient[i] = np.float32(sums[i]) * unit
         lanes[:] = np.float32(0)
         for first in range(0, width, LANES):
             for i in range(LANES):
@@ -173,11 +236,12 @@ def update(last, network):  # type: ignore[no-untyped-def]
         last.squares[o] = SQUARES * last.squares[o] + (_ONE - SQUARES) * (total * share)
         size = np.sqrt(last.squares[o] / (_ONE - powers[1]) + TINY)
         rate = RATE / ((_ONE - powers[0]) * size)
+        for i in range(width):  # a loop each, which are vectors then
+            momentum[i] = MOMENTUM * momentum[i] + (_ONE - MOMENTUM) * gradient[i]
         for i in range(width):
-            moment = MOMENTUM * momentum[i] + (_ONE - MOMENTUM) * gradient[i]
-            moved = min(max(weights[i] - rate * moment, -_LARGEST), _LARGEST)
-            momentum[i], weights[i], gradient[i] = moment, moved, np.float32(0)
-            nearest[i] = np.int8((moved + _ROUNDER) - _ROUNDER)
+            weights[i] = min(max(weights[i] - rate * momentum[i], -_LARGEST), _LARGEST)
+        for i in range(width):
+            nearest[i] = np.int8((weights[i] + _ROUNDER) - _ROUNDER)
         packed, quads = network.leave[o // 16].view(np.int32), nearest.view(np.int32)
         for q in range(len(quads)):
             packed[q, o % 16, 0] = quads[q]

@@ -213,5 +213,3 @@ def find_model(model_id: bytes) -> ContextModel:
         f"the file was written with model {model_id.hex()}, and the embedded models are {embedded or 'none'}:"
         " decode with the model that wrote it (--model PATH)"
     )
-
-

@@ -127,9 +127,7 @@ def run(network, situation, inputs, outputs, space, rows, kept):  # type: ignore
     """
     for first in range(0, rows, BLOCK_ROWS):
         last = min(first + BLOCK_ROWS, rows)
-        _block_rows(
-            network, situation, inputs[first:last], outputs[first:last], space, last - first, kept[first:last]
-        )
+        _block_rows(network, situation, inputs[first:last], outputs[first:last], space, last - first, kept[first:last])
 
 
 def outputs_of(network: Network, situation: int, inputs: NDArray[np.uint8]) -> NDArray[np.int32]:

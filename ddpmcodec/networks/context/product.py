@@ -41,11 +41,16 @@ def pack(w: NDArray[np.int8]) -> NDArray[np.int8]:
     n, k = w.shape
     padded = np.pad(w, ((0, -n % OUTPUTS), (0, -k % QUAD)))
     blocks = padded.reshape(len(padded) // OUTPUTS, OUTPUTS, -1, QUAD).transpose(0, 2, 1, 3)
-    memory = np.empty(blocks.size + ALIGNMENT, np.int8)
-    start = -memory.ctypes.data % ALIGNMENT
-    packed = memory[start : start + blocks.size].reshape(blocks.shape)
+    packed = aligned(blocks.size).reshape(blocks.shape)
     packed[...] = blocks
     return packed
+
+
+def aligned(size: int) -> NDArray[np.int8]:
+    """int8 [size], not filled, 64 bytes aligned."""
+    memory = np.empty(size + ALIGNMENT, np.int8)
+    start = -memory.ctypes.data % ALIGNMENT
+    return memory[start : start + size]
 
 
 def signed_offset(w: NDArray[np.int8]) -> NDArray[np.int32]:
