@@ -39,7 +39,7 @@ class Reverse(NamedTuple):
     """
 
     mean: Tensor  # unconditional, grey levels
-    gain: Tensor
+    coefficients: Tensor
     variance: Tensor  # of each channel given the channels before it
 
 
@@ -76,8 +76,8 @@ def reverse(c_t: Tensor, mean: Tensor, scale: Tensor, coefficients: Tensor, s_t:
     green = a * a * left + w_green + tau
     skew = b - a * c
     blue = w_blue + tau + (left * w_green * skew * skew + tau * (b * b * left + c * c * w_green)) / green
-    gain = [a * w_red / red, b * w_red / red, (a * b * left + c * w_green) / green]
-    return Reverse(rho * c_t + (1 - rho) * mean, torch.stack(gain, 1), torch.stack([red, green, blue], 1))
+    of_latents = [a * w_red / red, b * w_red / red, (a * b * left + c * w_green) / green]
+    return Reverse(rho * c_t + (1 - rho) * mean, torch.stack(of_latents, 1), torch.stack([red, green, blue], 1))
 
 
 def reverse_conditionals(c_u: Tensor, transition: Reverse) -> Gaussian:
@@ -86,7 +86,7 @@ def reverse_conditionals(c_u: Tensor, transition: Reverse) -> Gaussian:
     A decoder calls it once per channel, with anything finite in the channels it does not have yet.
     """
     mean_red, mean_green, mean_blue = transition.mean.unbind(1)
-    to_green, red_to_blue, green_to_blue = transition.gain.unbind(1)
+    to_green, red_to_blue, green_to_blue = transition.coefficients.unbind(1)
     r_red = c_u[:, 0] - mean_red
     mean_green = mean_green + to_green * r_red
     mean_blue = mean_blue + red_to_blue * r_red + green_to_blue * (c_u[:, 1] - mean_green)
@@ -115,7 +115,7 @@ def step_kl(q: Gaussian, p: Reverse) -> Tensor:
     As a loss it has the gradient of `step_cost` without the variance of sampling c_u.
     """
     shifted = reverse_conditionals(q.mean, p)
-    to_green, red_to_blue, green_to_blue = p.gain.unbind(1)
+    to_green, red_to_blue, green_to_blue = p.coefficients.unbind(1)
     blue = (red_to_blue - green_to_blue * to_green) ** 2 + green_to_blue**2
     # as the channels before it vary under q
     mean_variance = torch.stack([torch.zeros_like(blue), to_green**2, blue], 1) * q.variance

@@ -32,11 +32,11 @@ def run_all(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
     if threads < 2 or getattr(_inside, "worker", False):
         return [function(piece) for piece in pieces]
     before = torch.get_num_threads()
-    with ThreadPoolExecutor(threads, initializer=_enter_worker) as pool:
+    with ThreadPoolExecutor(threads, initializer=_enter_worker) as executor:
         try:
-            return list(pool.map(function, pieces))
+            return list(executor.map(function, pieces))
         finally:
-            pool.shutdown(cancel_futures=True)
+            executor.shutdown(cancel_futures=True)
             torch.set_num_threads(before)
 
 

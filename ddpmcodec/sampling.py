@@ -33,9 +33,9 @@ def ancestral(c_t: Tensor, prediction: Prediction, s_t: float, s_u: float, gener
 
 
 def draw(transition: Reverse, generator: torch.Generator) -> Tensor:
-    """c_u [N, 3, H, W] from its innovations: the gains of `Reverse` multiply those of the channels before."""
+    """c_u [N, 3, H, W] from its innovations: the coefficients of `Reverse` multiply those of the channels before."""
     new = transition.variance.sqrt() * normal_like(transition.mean, generator)
-    to_green, red_to_blue, green_to_blue = transition.gain.unbind(1)
+    to_green, red_to_blue, green_to_blue = transition.coefficients.unbind(1)
     green = to_green * new[:, 0]
     blue = red_to_blue * new[:, 0] + green_to_blue * new[:, 1]
     return transition.mean + new + torch.stack([torch.zeros_like(green), green, blue], 1)

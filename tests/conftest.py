@@ -131,8 +131,8 @@ class GaussianData:
         lower, std = root / root.diagonal(), root.diagonal()
         mean = centre + torch.einsum("ij,njhw->nihw", torch.from_numpy(weight), c_t.double() - centre)
         of_pixel = np.stack([np.log(std * math.sqrt(3) / math.pi), [lower[1, 0], lower[2, 0], lower[2, 1]]])
-        log_scale, coupling = (torch.from_numpy(row).view(3, 1, 1).expand_as(mean) for row in of_pixel)
-        return Prediction(mean + 127.5, log_scale, coupling)
+        log_scale, coefficients = (torch.from_numpy(row).view(3, 1, 1).expand_as(mean) for row in of_pixel)
+        return Prediction(mean + 127.5, log_scale, coefficients)
 
 
 @pytest.fixture(scope="session")

@@ -89,8 +89,8 @@ def of_models(paths: list[str]) -> Iterator[tuple[str, str]]:
 
 def at_once(count: int, compute: Callable[[], Iterator[tuple[str, str]]]) -> dict[str, str]:
     """By so many threads at the same time. Where they differ, a value is not one hash but several."""
-    with ThreadPoolExecutor(count) as pool:
-        found = list(pool.map(lambda _: dict(compute()), range(count)))
+    with ThreadPoolExecutor(count) as executor:
+        found = list(executor.map(lambda _: dict(compute()), range(count)))
     return {name: " ".join(sorted({each[name] for each in found})) for name in found[0]}
 
 

@@ -103,8 +103,8 @@ def run(context_path: Path, cache: Path) -> Run:
 def results(run: Run) -> dict[Environment, dict[str, str]]:
     """Of all environments that run here, two at a time."""
     environments = [environment for environment in [*OTHERS, REFERENCE] if runs_here(environment)]
-    with ThreadPoolExecutor(2) as pool:
-        return dict(zip(environments, pool.map(run, environments), strict=True))
+    with ThreadPoolExecutor(2) as executor:
+        return dict(zip(environments, executor.map(run, environments), strict=True))
 
 
 def test_a_process_computes_one_thing(results: dict[Environment, dict[str, str]]) -> None:

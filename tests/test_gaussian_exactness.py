@@ -77,8 +77,8 @@ def run(tiny_gaussian: Path, pytestconfig: pytest.Config) -> Run:
 def results(run: Run) -> dict[Environment, dict[str, str]]:
     """Of all environments, two at a time."""
     environments = [*OTHERS[:-1], REFERENCE, OTHERS[-1]]  # the last one finds the generic kernels compiled
-    with ThreadPoolExecutor(2) as pool:
-        return dict(zip(environments, pool.map(run, environments), strict=True))
+    with ThreadPoolExecutor(2) as executor:
+        return dict(zip(environments, executor.map(run, environments), strict=True))
 
 
 def test_all_paths_of_one_process_agree(results: dict[Environment, dict[str, str]]) -> None:

@@ -126,7 +126,7 @@ def test_samples_of_another_kind_are_neither(folder: Path, weights: Path) -> Non
     assert (found.precision, found.recall) == (0, 0)
 
 
-def test_the_inception_score_counts_the_kinds_that_are_told_apart(folder: Path, weights: Path) -> None:
+def test_the_inception_score_counts_the_kinds_that_are_distinguished(folder: Path, weights: Path) -> None:
     """Here red and blue; in parts of twenty images, drawn at random, nearly half of them each."""
     alike = compared(folder, pictures(1).repeat(20, axis=0), weights)
     assert alike.inception_score == pytest.approx(1)

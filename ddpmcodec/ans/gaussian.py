@@ -111,8 +111,8 @@ def find_cell(parameters, slot):  # type: ignore[no-untyped-def]
     centre, std, _, shift, lo, hi, _ = parameters
     tail = min(slot, _TOTAL - 1 - slot)
     z = _GUIDE[(np.float64(tail).view(np.int64) >> _FINE_SHIFT) - np.int64(1023 * _FINE)]
-    guess = centre + np.copysign(z * std, np.float64(2 * slot - _TOTAL))
-    k = min(max(np.int64(np.floor(guess)) >> shift, lo), hi)
+    estimate = centre + np.copysign(z * std, np.float64(2 * slot - _TOTAL))
+    k = min(max(np.int64(np.floor(estimate)) >> shift, lo), hi)
     start, end = start_of(parameters, k), start_of(parameters, k + 1)
     while slot < start:
         k -= 1

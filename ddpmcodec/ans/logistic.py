@@ -171,7 +171,7 @@ def slopes(lo, hi, new_lo, new_hi, mean, scale):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _guess(truncated, slot):  # type: ignore[no-untyped-def]
+def _estimate(truncated, slot):  # type: ignore[no-untyped-def]
     """About the integer that holds the slot, from the inverse CDF to seven bits."""
     _, origin, scale, below, whole, _ = truncated
     target = below + _HALF + ((slot * whole) >> np.int64(PRECISION))
@@ -185,7 +185,7 @@ def _guess(truncated, slot):  # type: ignore[no-untyped-def]
 def find(lo, hi, mean, scale, slot):  # type: ignore[no-untyped-def]
     """The integer x in lo..hi, int64, with cum(x) <= slot < cum(x + 1), for 0 <= slot < 2^24.
 
-    Steps of doubling length from a guess, then bisection: cum(x) <= slot < cum(end) at the end of each phase.
+    Steps of doubling length from an estimate, then bisection: cum(x) <= slot < cum(end) at the end of each phase.
     """
     lo, hi = np.int64(lo), np.int64(hi)
     return find_in(truncate(lo, hi, mean, scale), hi, np.int64(slot))
@@ -195,7 +195,7 @@ def find(lo, hi, mean, scale, slot):  # type: ignore[no-untyped-def]
 def find_in(truncated, hi, slot):  # type: ignore[no-untyped-def]
     """The same, of a distribution from `truncate`; int64."""
     lo = truncated[0]
-    x = min(max(_guess(truncated, slot), lo), hi)
+    x = min(max(_estimate(truncated, slot), lo), hi)
     step = np.int64(1)
     if _starts_by(truncated, x, slot):
         end = x + 1

@@ -36,7 +36,7 @@ from ddpmcodec.networks.profile import Description, NumericsProfile
 from ddpmcodec.networks.rounded import RoundedDenoiser
 from ddpmcodec.schedule import LEVEL_UNIT, Levels, check_levels, respace
 
-BATCH_PIXELS = 1 << 16  # of the images of a run: bounds the memory of a decoder
+RUN_PIXELS = 1 << 16  # of the images of a run: bounds the memory of a decoder
 FINGERPRINT, NETWORK = "fingerprint", "network"  # in a profile, beside what it describes
 PROFILE_KEYS = {FINGERPRINT: str, NETWORK: str, "threads": int, "batch": int}
 
@@ -200,7 +200,7 @@ class Encoder:
         coder = BitsBackCoder(watched(self.network.predictor, len(self.levels), self.progress), self.levels, context)
         stack, runs, rest = Stack.empty(), list[Run](), list(images)
         while rest:
-            batch = alike(rest[::-1], 0, BATCH_PIXELS)[::-1]
+            batch = alike(rest[::-1], 0, RUN_PIXELS)[::-1]
             batch = batch[len(batch) - min(len(batch), coder.room(stack, batch[0].shape)) :]
             pushed = coder.push_batch(stack, batch) if batch else None
             if pushed is None:

@@ -1,7 +1,7 @@
 """A block of an archive: images on one ANS stack, in runs of one size that are coded together.
 
 Images stand in decoding order. Encoders push the last run first, so that decoders pop the first run first, and need to
-go no further than the image that they look for. The context model codes a run as .ddpm files are coded, all of its
+go no further than the image that is wanted. The context model codes a run as .ddpm files are coded, all of its
 images into one stream: nothing is popped, and the stack grows by the code length alone.
 """
 
@@ -94,7 +94,7 @@ class ContextCoder(NamedTuple):
         return self.pop(stack, (run.images, *shape))
 
     def _on_segment(self, shape: tuple[int, ...]) -> Callable[[Segment, float], object] | None:
-        """Tells the progress of images [N, H, W, C] in pixels."""
+        """Reports the progress of images [N, H, W, C] in pixels."""
         if self.progress is None:
             return None
         images, height, width, _ = shape

@@ -17,7 +17,7 @@ from ddpmcodec.ans.stream import advance, needs_word, refill, slot
 from ddpmcodec.networks.context import last_layer
 from ddpmcodec.networks.context.adaptation import NOT_CODED, adapt, contexts, corrected, normalised
 from ddpmcodec.networks.context.network import run
-from ddpmcodec.networks.context.shape import COUPLING, OFFSET, SCALE, WEIGHTS
+from ddpmcodec.networks.context.shape import CROSS_CHANNEL, OFFSET, SCALE, WEIGHTS
 from ddpmcodec.networks.context.window import CHANNELS, PLACES, REACH, gather, kernel
 from ddpmcodec.transform.cells import ESTIMATE_NUM, ESTIMATE_SHIFT, FRACTION
 
@@ -102,9 +102,9 @@ def _predicted(output, around, channel, luma, orange):  # type: ignore[no-untype
         total = np.int32(total + np.int32(weights[j] * np.int32(values[j])))
     mean = (np.int64(total) >> 2) + ((np.int64(output[OFFSET + channel]) * EIGHT_SCALES[scale]) >> 9)
     if channel == 1:
-        mean += (np.int64(output[COUPLING]) * luma) >> 6
+        mean += (np.int64(output[CROSS_CHANNEL]) * luma) >> 6
     elif channel == 2:
-        mean += (np.int64(output[COUPLING + 1]) * luma + np.int64(output[COUPLING + 2]) * orange) >> 6
+        mean += (np.int64(output[CROSS_CHANNEL + 1]) * luma + np.int64(output[CROSS_CHANNEL + 2]) * orange) >> 6
     return min(max(mean, np.int64(-32767)), np.int64(32767)), scale
 
 
@@ -177,14 +177,14 @@ def _code_position(coder, band, learner, kind, widths, adapts, last, place, outp
             if adapts:
                 where = contexts(learner.near, band.residual[n], scale, y, x, channel)
                 mean, scale = corrected(
-                    learner.biases[n, kind, channel], learner.gains[n, kind, channel], learner.near, where, mean, scale,
-                    here, channel,
+                    learner.biases[n, kind, channel], learner.weights[n, kind, channel], learner.near, where, mean,
+                    scale, here, channel,
                 )  # fmt: skip
             new = _code(coder, n, y, x, channel, known, mean, scale, widths[channel])
             if adapts:
                 slope = adapt(
-                    learner.biases[n, kind, channel], learner.counts[n, kind, channel], learner.gains[n, kind, channel],
-                    learner.near, where, known, new, mean, scale, here, channel,
+                    learner.biases[n, kind, channel], learner.counts[n, kind, channel],
+                    learner.weights[n, kind, channel], learner.near, where, known, new, mean, scale, here, channel,
                 )  # fmt: skip
                 here[channel] = normalised(_residual(plain[0], new[0], new[1]), plain[1])
             band.lo[n, y, x, channel], band.hi[n, y, x, channel] = new

@@ -97,10 +97,10 @@ class CodingPass:
         self, model: ContextModel, schedule: Sequence[CodingStep], shape: tuple[int, int, int, int], adapts: bool,
         learns: bool = False,
     ) -> None:  # fmt: skip
-        """adapts: scales and gains, of each image on its own. learns: last layers, which images of a batch share; only
-        where scales and gains adapt, too."""
+        """adapts: scales and means, of each image on its own. learns: last layers, which images of a batch share; only
+        where scales and means adapt, too."""
         if learns and not adapts:
-            raise ValueError("last layers learn only where scales and gains adapt")
+            raise ValueError("last layers learn only where scales and means adapt")
         images, height, width, _ = shape
         self.schedule, self.adapts = schedule, adapts
         self.state = PyramidState(shape)

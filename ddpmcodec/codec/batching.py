@@ -13,7 +13,7 @@ from ddpmcodec.networks.context.model import ContextModel
 from ddpmcodec.networks.context.model_file import load_model
 
 ModelSource = ContextModel | str | Path | None
-Progress = Callable[[float], object]  # told how many pixels' worth of work was done since the last call
+Progress = Callable[[float], object]  # called with the pixels' worth of work done since the last call
 Key = tuple[int, Hashable]  # pixels of a tile, and all that tiles of a batch have in common
 
 BATCH_PIXELS = 1 << 17  # of tiles that are coded together: 128 of 32 x 32 fill a wave
@@ -30,7 +30,7 @@ def batches(keys: Sequence[Key]) -> Iterator[list[int]]:
 
 
 def reporting(progress: Progress | None, pixels: int, report: Report | None) -> Report | None:
-    """A report that also tells `progress`, of tiles of so many pixels each."""
+    """A report that also calls `progress`, of tiles of so many pixels each."""
     if progress is None:
         return report
 

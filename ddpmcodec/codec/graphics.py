@@ -22,8 +22,8 @@ from ddpmcodec.images import Planes
 from ddpmcodec.networks.context.model import ContextModel
 
 CHECK_BYTES = 4
-PATCH, PATCHES = 32, 8  # pixels of a side, and how many are coded for the estimate
-PATCH_OVERHEAD = 1.1  # small patches see fewer neighbours, and take about so much more than their image would
+SAMPLE_SIDE, SAMPLES = 32, 8  # pixels of a side, and how many are coded for the estimate
+SAMPLE_OVERHEAD = 1.1  # small patches see fewer neighbours, and take about so much more than their image would
 # Shares of sizes, from 18 photographs and graphics. WebP at its highest effort takes 0.65 of a quick WebP or more, and
 # of a fair one (a twentieth of the time) 0.81 or more, or 0.96 where that is as large as photographs are.
 CLEARLY_MORE = 1.25  # of a quick WebP: an estimate above it says that WebP is smaller
@@ -41,7 +41,7 @@ def is_clearly_graphics(planes: Planes, model: ContextModel) -> bool:
     """Whether WebP is smaller, by a quick WebP and an estimate of what the model takes. Never of small images, which
     are coded as quickly as estimated."""
     height, width, _ = planes.colour.shape
-    if not may_be_graphics(planes) or height * width <= PATCHES * PATCH**2:
+    if not may_be_graphics(planes) or height * width <= SAMPLES * SAMPLE_SIDE**2:
         return False
     return estimate(planes, model) > CLEARLY_MORE * len(_webp(planes, method=1, quality=20))
 
@@ -62,12 +62,12 @@ def estimate(planes: Planes, model: ContextModel) -> float:
     """About how many bytes the context model takes for the colours, from a few patches."""
     height, width = planes.colour.shape[:2]
     rng = np.random.default_rng(0)
-    side_y, side_x = min(PATCH, height), min(PATCH, width)
-    tops, lefts = rng.integers(height - side_y + 1, size=PATCHES), rng.integers(width - side_x + 1, size=PATCHES)
+    side_y, side_x = min(SAMPLE_SIDE, height), min(SAMPLE_SIDE, width)
+    tops, lefts = rng.integers(height - side_y + 1, size=SAMPLES), rng.integers(width - side_x + 1, size=SAMPLES)
     patches = [planes.colour[y : y + side_y, x : x + side_x] for y, x in zip(tops, lefts, strict=True)]
     streams = encode_tiles(np.stack(patches), model, 1)
-    size = sum(len(piece) for pieces in streams for piece in pieces) - LEAST_STATE_BYTES * PATCHES
-    return float(size / (PATCHES * side_y * side_x) * height * width / PATCH_OVERHEAD)
+    size = sum(len(piece) for pieces in streams for piece in pieces) - LEAST_STATE_BYTES * SAMPLES
+    return float(size / (SAMPLES * side_y * side_x) * height * width / SAMPLE_OVERHEAD)
 
 
 def pack(planes: Planes) -> bytes:

@@ -65,7 +65,7 @@ def band_moments(ranges: BandRanges) -> Moments:
     # About the variance: as if the range and the logistic each were all that is known.
     uniform, logistic = (hi - lo) ** 2 / 12, scale**2 * np.float32(np.pi**2 / 3)
     both = uniform * logistic / np.maximum(uniform + logistic, 1e-6)
-    unseen = (hi - lo) / 64  # a guess: what is never coded is small
+    unseen = (hi - lo) / 64  # an estimate: what is never coded is small
     return Moments(means, np.where(coded, np.sqrt(both), unseen).astype(np.float32))
 
 
@@ -89,8 +89,8 @@ def moments(state: PyramidState) -> Moments:
         coarse = pyramid.turned(mean, band).copy()
         coarse[:, :, : band.width] += _rounded_off(state.bands[band])
         mean = pyramid.turned(_finer(coarse, own.mean, band), band)
-        spread = _finer(pyramid.turned(variance, band), np.zeros_like(own.deviation), band)
-        variance = pyramid.turned(_added(spread, (np.square(own.deviation) / 4).astype(np.float32), band), band)
+        finer = _finer(pyramid.turned(variance, band), np.zeros_like(own.deviation), band)
+        variance = pyramid.turned(_added(finer, (np.square(own.deviation) / 4).astype(np.float32), band), band)
     return Moments(mean.astype(np.float32), np.sqrt(variance).astype(np.float32))
 
 
@@ -144,8 +144,8 @@ class Canvas:
         shown = self.exact.copy()
         for box, mean in self._parts(model):
             colour = mean[..., :1] if self.channels == 1 else to_rgb(mean)
-            guess = np.clip(np.rint(colour), 0, 255).astype(np.uint8)
-            shown[box] = np.where(self.known[box][..., None], self.exact[box], guess)
+            estimate = np.clip(np.rint(colour), 0, 255).astype(np.uint8)
+            shown[box] = np.where(self.known[box][..., None], self.exact[box], estimate)
         return shown
 
     def _parts(self, model: ContextModel | None) -> Iterator[tuple[tuple[slice, slice], Real]]:

@@ -50,7 +50,7 @@ def _each_its_own(images: int) -> NDArray[np.int64]:
 
 
 class _Clock:
-    """Tells a `Report` of segments."""
+    """Calls a `Report` after each segment."""
 
     def __init__(self, report: Report | None, schedule: Sequence[CodingStep], shape: tuple[int, ...]) -> None:
         """shape: [N, H, W, C]."""
@@ -145,7 +145,7 @@ def decode_tiles(
         taken = int(coder.position[n]) - first
         image, damaged = None, False
         if pixels is not None:
-            image = _sound(pixels[n], int(coder.state[n]), taken, words)
+            image = sound_pixels(pixels[n], int(coder.state[n]), taken, words)
             damaged = image is None
         used = state_bytes(stream.length) + WORD_BYTES * taken
         found.append(DecodedTile(state, image, decoded.segments_done, used, damaged))
@@ -159,7 +159,7 @@ def _open(stream: TileStream) -> tuple[np.uint64, NDArray[np.uint32]]:
         raise CorruptError(str(error)) from error
 
 
-def _sound(pixels: NDArray[np.int16], state: int, taken: int, words: NDArray[np.uint32]) -> Pixels | None:
+def sound_pixels(pixels: NDArray[np.int16], state: int, taken: int, words: NDArray[np.uint32]) -> Pixels | None:
     """Decoded pixels, unless something says that they are not what was encoded."""
     if pixels.min() < 0 or pixels.max() > 255:
         return None

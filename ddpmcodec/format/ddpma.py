@@ -45,7 +45,7 @@ from ddpmcodec.format.varint import Reader, pack_varint
 MAGIC = b"\xddA\r\n"
 MARK = b"\xddB\r\n"
 VERSION = 1
-CRC_BYTES = 4
+CRC32_BYTES = 4
 MAX_INDEX = 1 << 26  # bytes, before compression
 MAX_HEAD = 1 << 22
 MAX_NAMES = 1 << 26  # letters of all names
@@ -138,7 +138,7 @@ def _deflate(data: bytes) -> bytes:
 def _checked(start: bytes, content: bytes) -> bytes:
     """Start, length, CRC-32 of all, content."""
     start += pack_varint(len(content))
-    return start + zlib.crc32(content, zlib.crc32(start)).to_bytes(CRC_BYTES, "little") + content
+    return start + zlib.crc32(content, zlib.crc32(start)).to_bytes(CRC32_BYTES, "little") + content
 
 
 # --- reading
@@ -187,7 +187,7 @@ def _content(reader: Reader, start: int) -> bytes | None:
     """What `_checked` wrote at `start`, read from behind its first bytes; None where its check does not match."""
     length = reader.varint()
     covered = reader.data[start : reader.position]
-    check, content = int.from_bytes(reader.take(CRC_BYTES), "little"), reader.take(length)
+    check, content = int.from_bytes(reader.take(CRC32_BYTES), "little"), reader.take(length)
     return content if zlib.crc32(content, zlib.crc32(covered)) == check else None
 
 
@@ -217,7 +217,7 @@ def _places(index: Index, head_lengths: Sequence[int], start: int) -> tuple[list
     """And the end of the last block."""
     places = []
     for block, length in zip(index.blocks, head_lengths, strict=True):
-        body = start + len(MARK) + len(pack_varint(length)) + CRC_BYTES + length
+        body = start + len(MARK) + len(pack_varint(length)) + CRC32_BYTES + length
         places.append((start, body))
         start = body + sum(block.part_lengths())
     return places, start

@@ -19,7 +19,7 @@ TILED, METADATA, WEBP = 1, 2, 4
 EFFORT_SHIFT = 4  # of the effort, in the byte of the flags
 SMALLEST_HEADER = 10  # bytes: a small WebP file in grey
 MODEL_ID_BYTES = 4
-CRC_BYTES = 2
+CRC16_BYTES = 2
 MAX_EFFORT = 3
 
 MAX_PIXELS = 1 << 28  # of an image
@@ -142,11 +142,11 @@ def _declared_lengths(header: Header, index_length: int) -> Iterator[int]:
 
 def _pack_index(index: Index) -> bytes:
     entries = zip(index.lengths, index.checks, strict=True)
-    return b"".join(pack_varint(length) + check.to_bytes(CRC_BYTES, "little") for length, check in entries)
+    return b"".join(pack_varint(length) + check.to_bytes(CRC16_BYTES, "little") for length, check in entries)
 
 
 def _with_crc(data: bytes) -> bytes:
-    return data + crc16(data).to_bytes(CRC_BYTES, "little")
+    return data + crc16(data).to_bytes(CRC16_BYTES, "little")
 
 
 # --- reading
@@ -210,14 +210,14 @@ def _parse_index(reader: Reader, header: Header) -> Header:
     header = replace(header, index=index)
     _check_tiles(header)
     chunks, length = header.tile_count * index.segments, reader.varint()
-    if not (1 + CRC_BYTES) * chunks <= length <= (MAX_VARINT_BYTES + CRC_BYTES) * chunks:
+    if not (1 + CRC16_BYTES) * chunks <= length <= (MAX_VARINT_BYTES + CRC16_BYTES) * chunks:
         raise FormatError(f"the header claims an index of {length} bytes for {chunks} chunks: the data is damaged")
     _check_crc(reader, reader.data[: reader.position])
-    reader.require(length + CRC_BYTES)
+    reader.require(length + CRC16_BYTES)
     entries = Reader(reader.take(length), "the index")
     _check_crc(reader, entries.data)
     try:
-        pairs = [(entries.varint(), int.from_bytes(entries.take(CRC_BYTES), "little")) for _ in range(chunks)]
+        pairs = [(entries.varint(), int.from_bytes(entries.take(CRC16_BYTES), "little")) for _ in range(chunks)]
     except TruncatedError as error:
         raise FormatError(f"the index holds fewer than {chunks} chunks: the data is damaged") from error
     if entries.position != length:
@@ -227,7 +227,7 @@ def _parse_index(reader: Reader, header: Header) -> Header:
 
 
 def _check_crc(reader: Reader, covered: bytes) -> None:
-    if int.from_bytes(reader.take(CRC_BYTES), "little") != crc16(covered):
+    if int.from_bytes(reader.take(CRC16_BYTES), "little") != crc16(covered):
         raise FormatError("the header is damaged: its checksum does not match; get the file again")
 
 

@@ -16,7 +16,7 @@ from ddpmcodec.format.header import MAX_METADATA
 from ddpmcodec.format.varint import Reader, pack_varint
 
 RAW_DEFLATE = -15  # zlib's code for a deflate stream without its header and Adler-32: the CRC-32 does better
-CRC_BYTES = 4
+CRC32_BYTES = 4
 ICC, EXIF = 1, 2
 KINDS = {ICC: "icc_profile", EXIF: "exif"}  # kind byte -> key in PIL's Image.info
 OPAQUE = 255
@@ -27,22 +27,22 @@ def pack_alpha(plane: NDArray[np.uint8]) -> bytes:
     above = np.zeros_like(plane)
     above[1:] = plane[:-1]
     deflated = zlib.compress((plane - above).tobytes(), level=9, wbits=RAW_DEFLATE)
-    return deflated + zlib.crc32(plane.tobytes()).to_bytes(CRC_BYTES, "little")
+    return deflated + zlib.crc32(plane.tobytes()).to_bytes(CRC32_BYTES, "little")
 
 
 def unpack_alpha(section: bytes, height: int, width: int) -> NDArray[np.uint8]:
     """The plane (H, W). Raises CorruptError or ChecksumError when the section is not one of that size, undamaged."""
-    rows, ended = inflate(section[:-CRC_BYTES], height * width)
+    rows, ended = inflate(section[:-CRC32_BYTES], height * width)
     if not ended or len(rows) != height * width:
         raise CorruptError("the alpha section does not hold as many pixels as the image: the data is damaged")
     plane = _sum_rows(rows, height, width)
-    if zlib.crc32(plane.tobytes()) != int.from_bytes(section[-CRC_BYTES:], "little"):
+    if zlib.crc32(plane.tobytes()) != int.from_bytes(section[-CRC32_BYTES:], "little"):
         raise ChecksumError("the alpha section decodes to other pixels than were encoded: the data is damaged")
     return plane
 
 
 def preview_alpha(cut_section: bytes, height: int, width: int) -> NDArray[np.uint8]:
-    """The plane (H, W) as far as a section cut short tells; opaque in the rows that are missing."""
+    """The plane (H, W) as far as a section cut short holds it; opaque in the rows that are missing."""
     rows, _ = inflate(cut_section, height * width)
     whole = len(rows) // width
     known = _sum_rows(rows[: whole * width], whole, width)
@@ -77,16 +77,16 @@ def pack_metadata(icc: bytes, exif: bytes) -> bytes:
     if len(entries) > MAX_METADATA // 2:  # deflate can only grow it by far less than that
         raise ImageError(f"{len(entries)} bytes of ICC profile and EXIF are too many: leave them out with --strip")
     deflated = zlib.compress(entries, level=9, wbits=RAW_DEFLATE)
-    return zlib.crc32(deflated).to_bytes(CRC_BYTES, "little") + deflated
+    return zlib.crc32(deflated).to_bytes(CRC32_BYTES, "little") + deflated
 
 
 def unpack_metadata(section: bytes) -> dict[str, bytes]:
     """ICC profile and EXIF under their keys of PIL's Image.info. Raises FormatError or ChecksumError."""
     if not section:
         return {}
-    if zlib.crc32(section[CRC_BYTES:]) != int.from_bytes(section[:CRC_BYTES], "little"):
+    if zlib.crc32(section[CRC32_BYTES:]) != int.from_bytes(section[:CRC32_BYTES], "little"):
         raise ChecksumError("the metadata section is damaged: its checksum does not match; get the file again")
-    entries, ended = inflate(section[CRC_BYTES:], MAX_METADATA)
+    entries, ended = inflate(section[CRC32_BYTES:], MAX_METADATA)
     if not ended:
         raise FormatError(f"the metadata section holds more than {MAX_METADATA} bytes, or bytes follow its end")
     try:

@@ -106,7 +106,7 @@ class NumericsProfile:
 def differences(there: Mapping[str, object], here: Mapping[str, object]) -> str:
     """In words, for people: 'threads was 2, and is 1'."""
     changed = [key for key in sorted(there.keys() | here.keys()) if there.get(key) != here.get(key)]
-    said = [f"{key} was {there.get(key, 'not told')}, and is {here.get(key, 'not told')}" for key in changed]
+    said = [f"{key} was {there.get(key, 'not recorded')}, and is {here.get(key, 'not recorded')}" for key in changed]
     return "; ".join(said) or "all that is described is the same"
 
 

@@ -1,7 +1,7 @@
 """The denoiser of previews: a small convolutional network trained for squared error. Not exact, never used for coding.
 
 It sees the conditional means of the planes Y, Co, Cg and their standard deviations (`codec.preview`), in 2x2 patches,
-and answers with corrections in standard deviations.
+and returns residuals in standard deviations.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ class Denoiser(nn.Module):
         [N, 3, 1, 1], where this is a part of it."""
         height, width = mean.shape[2:]
         padding = (0, width % PATCH, 0, height % PATCH)
-        planes, spread = (F.pad(x, padding, mode="replicate") for x in (mean, deviation.clamp(min=LEAST_DEVIATION)))
+        planes, scale = (F.pad(x, padding, mode="replicate") for x in (mean, deviation.clamp(min=LEAST_DEVIATION)))
         low = mean.mean((2, 3), keepdim=True) if level is None else level
-        seen = torch.cat([(planes - low) * UNIT, torch.log2(spread), (planes - low) * UNIT / spread.clamp(min=1)], 1)
+        seen = torch.cat([(planes - low) * UNIT, torch.log2(scale), (planes - low) * UNIT / scale.clamp(min=1)], 1)
         x = self.enter(F.pixel_unshuffle(seen, PATCH))
         for block in self.blocks:
             x = x + block(F.relu(x))
-        correction = F.pixel_shuffle(self.leave(F.relu(x)), PATCH)[:, :, :height, :width]
-        return mean + correction * deviation
+        residual = F.pixel_shuffle(self.leave(F.relu(x)), PATCH)[:, :, :height, :width]
+        return mean + residual * deviation
 
 
 def denoiser_of(tensors: Mapping[str, NDArray[Any]]) -> Denoiser:

@@ -117,7 +117,7 @@ class ResidualBlock(nn.Module):
 
 
 class Attention(nn.Module):
-    """Every place looks at every other, with one head; added to what came in."""
+    """Self-attention over all positions, with one head, and a residual connection."""
 
     def __init__(self, channels: int, config: UNetConfig) -> None:
         super().__init__()

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from ddpmcodec.networks.context import shape as contract
 from ddpmcodec.networks.context.shape import (
-    COUPLING_UNIT,
-    INPUT_LEVELS,
+    ACTIVATION_UNIT,
+    CROSS_CHANNEL_UNIT,
+    INPUT_UNIT,
     LARGEST_ACTIVATION,
     LARGEST_WEIGHT,
-    LEVELS,
     OFFSET_UNIT,
     OUTPUT_LIMIT,
     OUTPUTS,
@@ -35,7 +35,7 @@ FIRST_GAIN, BRANCH_GAIN, LAST_GAIN = 1.0, 0.5, 0.5
 UNITS = (
     [float(OFFSET_UNIT)] * CHANNELS
     + [OCTAVE] * CHANNELS
-    + [float(COUPLING_UNIT)] * CHANNELS
+    + [float(CROSS_CHANNEL_UNIT)] * CHANNELS
     + [float(WEIGHT_UNIT)] * (2 * PLACES)
 )
 
@@ -93,7 +93,7 @@ class LatentContext(nn.Module):
         self.register_buffer("units", torch.tensor(UNITS), persistent=False)
 
     def _unit(self, layer: str) -> float:
-        return float(INPUT_LEVELS if layer == "enter" else LEVELS)
+        return float(INPUT_UNIT if layer == "enter" else ACTIVATION_UNIT)
 
     def integers(self) -> dict[str, Tensor]:
         """'<layer>.weight' integers, '<layer>.factor' and, of the first and the last, '<layer>.bias' float: a layer's
@@ -104,7 +104,7 @@ class LatentContext(nn.Module):
             direction = weight if last else F.normalize(weight)
             grid = (direction.detach().abs().amax(1) / LARGEST_WEIGHT).clamp(min=1e-8)
             found[f"{layer}.weight"] = _rounded(direction / grid[:, None], -LARGEST_WEIGHT, LARGEST_WEIGHT)
-            scale = self.units if last else float(LEVELS)
+            scale = self.units if last else float(ACTIVATION_UNIT)
             found[f"{layer}.factor"] = self.gains[layer] * grid / self._unit(layer) * scale
             if layer in self.biases:
                 found[f"{layer}.bias"] = self.biases[layer] * scale
@@ -178,12 +178,12 @@ def bits(network: LatentContext, positions: Positions, dtype: torch.dtype = torc
     the old one."""
     out = network(positions.rows, positions.situation, dtype)
     lo, hi, new_lo, new_hi, around = positions[1:6]
-    log_scale = (out[contract.SCALE : contract.COUPLING].clamp(0, 127) - SCALE_ONE) / OCTAVE
+    log_scale = (out[contract.SCALE : contract.CROSS_CHANNEL].clamp(0, 127) - SCALE_ONE) / OCTAVE
     scale, inverse = torch.exp(log_scale), torch.exp(-log_scale)
     luma, chroma = (out[contract.WEIGHTS :] / WEIGHT_UNIT).chunk(2)
     sums = torch.stack([(luma * around[0]).sum(0), (chroma * around[1]).sum(0), (chroma * around[2]).sum(0)])
     mean = sums + scale * out[: contract.SCALE] / OFFSET_UNIT
-    pull = out[contract.COUPLING : contract.WEIGHTS] / COUPLING_UNIT
+    pull = out[contract.CROSS_CHANNEL : contract.WEIGHTS] / CROSS_CHANNEL_UNIT
     known_luma = residual(mean[0], new_lo[0], new_hi[0])
     orange = mean[1] + pull[0] * known_luma
     known_orange = residual(orange, new_lo[1], new_hi[1])
@@ -209,9 +209,9 @@ def load_integers(network: LatentContext, params: Mapping[str, Tensor]) -> None:
                 continue
             norm = weight.norm(dim=1)
             network.weights[layer].copy_(weight / norm[:, None])
-            network.gains[layer].copy_(factor * unit * norm / LEVELS)
+            network.gains[layer].copy_(factor * unit * norm / ACTIVATION_UNIT)
             if layer in network.biases:
-                network.biases[layer].copy_(params[f"{layer}.bias"] / LEVELS)
+                network.biases[layer].copy_(params[f"{layer}.bias"] / ACTIVATION_UNIT)
 
 
 assert len(UNITS) == OUTPUTS

@@ -13,7 +13,7 @@ from ddpmcodec.errors import TrainingError
 from ddpmcodec.training.data import Crops, Mixture, Pixels, load_images
 
 SMALLEST_CROP = 8
-BATCH_PIXELS = 1 << 16  # of images that positions are taken from at a time
+SOURCE_PIXELS = 1 << 16  # of images that positions are taken from at a time
 GREY_SHARE, LUMA = 0.03, (299, 587, 114)  # of images that are made grey; weights in 1/1000
 HELD_OUT_SIDE, HELD_OUT_IMAGES, HELD_OUT_PIXELS = 128, 300, 1 << 20
 ADAPTATION_SIDE, ADAPTATION_IMAGES, ADAPTATION_PIXELS = 256, 256, 1 << 21
@@ -23,7 +23,7 @@ class Source:
     """Batches of training images uint8 [N, H, W, 3], some of them grey. What it gives depends on the seed and on
     `number` alone: a resumed run goes on with the images that come next."""
 
-    def __init__(self, crops: Mixture, seed: int, pixels: int = BATCH_PIXELS) -> None:
+    def __init__(self, crops: Mixture, seed: int, pixels: int = SOURCE_PIXELS) -> None:
         self.crops, self.seed, self.number = crops, seed, 0
         self.count = max(1, pixels // crops.largest**2)
 

@@ -88,7 +88,7 @@ def test_images_that_say_nothing_come_back(encoder: Encoder) -> None:
 
 
 def test_a_batch_has_as_many_images_as_the_network_likes(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bits_back, "BATCH_PIXELS", 4 * 64)
+    monkeypatch.setattr(bits_back, "RUN_PIXELS", 4 * 64)
     assert max(run.images for run in comes_back(arrays(40), encoder).runs) == 4
 
 
@@ -115,12 +115,12 @@ def test_damage_never_goes_unnoticed(encoder: Encoder) -> None:
 def test_an_archive_comes_back(gaussian_model: GaussianModel) -> None:
     pictures = crops(30) | {"drawing.png": drawing(), "grey.png": crops(1)["photo-000.png"].convert("L")}
     pictures["alpha.png"] = Image.merge("RGBA", [*pictures["photo-003.png"].split(), pictures["grey.png"]])
-    told: list[float] = []
-    data = create(pictures, gaussian_model, levels=4, verify=False, progress=told.append)
+    reported: list[float] = []
+    data = create(pictures, gaussian_model, levels=4, verify=False, progress=reported.append)
     facts = archive.describe(data)
     assert (len(facts["levels"]), facts["latent_model_id"]) == (4, gaussian_model.id[:4].hex())
     assert 20 < facts["images_by_bits_back"] < facts["images_on_stacks"] == 31
-    assert sum(told) == pytest.approx(31 * 64 + 64 + drawing().width ** 2)
+    assert sum(reported) == pytest.approx(31 * 64 + 64 + drawing().width ** 2)
     assert whole(pictures, archive.extract(data, model=gaussian_model))
     chosen = {"photo-007.png": pictures["photo-007.png"]}
     assert whole(chosen, archive.extract(data, list(chosen), model=gaussian_model))
@@ -143,7 +143,7 @@ def test_a_context_model_is_for_the_initial_bits(model: Any, monkeypatch: pytest
     assert whole(crops(20), archive.extract(data, model=model))
 
 
-def test_damage_is_told_by_name(gaussian_model: GaussianModel) -> None:
+def test_damage_is_reported_by_name(gaussian_model: GaussianModel) -> None:
     data = create(crops(30), gaussian_model, levels=4)
     found, error = survivors(data[:-20] + bytes(20), gaussian_model)
     assert 0 < len(found) < 30

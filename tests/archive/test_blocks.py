@@ -122,21 +122,21 @@ def test_an_archive_of_graphics_is_not_larger_than_their_webp(model: ContextMode
 def test_blocks_are_independent(model: ContextModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "BLOCK_IMAGES", 9)
     pictures = crops(20)
-    found, told = create(pictures, model), list[float]()
+    found, reported = create(pictures, model), list[float]()
     assert [len(block.entries) for block in archive.read_index(found).blocks] == [9, 9, 2]
     assert whole(pictures, archive.extract(found, model=model))
-    assert len(list(archive.extract(found, ["photo-010.png"], model=model, progress=told.append))) == 1
-    assert sum(told) == pytest.approx(9 * 64)
+    assert len(list(archive.extract(found, ["photo-010.png"], model=model, progress=reported.append))) == 1
+    assert sum(reported) == pytest.approx(9 * 64)
 
 
 def test_a_block_is_decoded_no_further_than_needed(model: ContextModel) -> None:
     """Larger images come first."""
-    pictures, told = crops(6) | {"tall.png": crops(1, 9, 17)["photo-000.png"]}, list[float]()
+    pictures, reported = crops(6) | {"tall.png": crops(1, 9, 17)["photo-000.png"]}, list[float]()
     found = create(pictures, model)
     assert whole(
-        {"tall.png": pictures["tall.png"]}, archive.extract(found, ["tall.png"], model=model, progress=told.append)
+        {"tall.png": pictures["tall.png"]}, archive.extract(found, ["tall.png"], model=model, progress=reported.append)
     )
-    assert sum(told) == pytest.approx(9 * 17)
+    assert sum(reported) == pytest.approx(9 * 17)
 
 
 def test_blocks_have_so_many_pixels_at_most(model: ContextModel, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Damage is found, costs what it hits, and is told by name."""
+"""Damage is found, costs what it hits, and is reported by name."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def small(model: ContextModel) -> tuple[Pictures, bytes]:
 
 
 def account(pictures: Pictures, data: bytes, model: ContextModel) -> tuple[Pictures, FormatError | None]:
-    """What survives, which must be right; what is lost must be told by name, or by number where names are lost."""
+    """What survives, which must be right; what is lost must be reported by name, or by number where names are lost."""
     found, error = survivors(data, model)
     assert all(same(image, pictures[name]) for name, image in found.items())
     lost = pictures.keys() - found.keys()
@@ -87,7 +87,7 @@ def test_a_head_may_be_damaged_where_the_index_is_not(small: tuple[Pictures, byt
 
 
 def test_index_and_a_head_may_both_be_damaged(small: tuple[Pictures, bytes], model: ContextModel) -> None:
-    """The block that nothing describes is lost, and its images are told by their numbers."""
+    """The block that nothing describes is lost, and its images are reported by their numbers."""
     pictures, data = small
     second = data.find(MARK, data.find(MARK) + 1)
     found, error = account(pictures, flipped(flipped(data, 9), second + 12), model)
@@ -108,7 +108,7 @@ def test_every_flipped_bit_is_found_and_what_it_does_not_hit_survives(
     assert min(saved) >= len(pictures) - 6
 
 
-def test_every_prefix_is_an_error_that_tells_what_is_lost(small: tuple[Pictures, bytes], model: ContextModel) -> None:
+def test_every_prefix_is_an_error_that_says_what_is_lost(small: tuple[Pictures, bytes], model: ContextModel) -> None:
     pictures, data = small
     counts = []
     for size in range(0, len(data), 97):
@@ -146,7 +146,7 @@ def test_blocks_that_have_moved_are_found(small: tuple[Pictures, bytes], model: 
 
 
 @pytest.mark.parametrize("junk", [b"\0", b"more"])
-def test_bytes_after_the_end_are_told_when_all_is_extracted(
+def test_bytes_after_the_end_are_reported_when_all_is_extracted(
     small: tuple[Pictures, bytes], model: ContextModel, junk: bytes
 ) -> None:
     pictures, data = small

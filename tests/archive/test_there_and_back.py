@@ -99,15 +99,15 @@ def test_images_come_by_name(pictures: Pictures, data: bytes, model: ContextMode
     assert whole({name: pictures[name] for name in chosen}, archive.extract(data, chosen, model=model))
 
 
-def test_a_name_that_is_not_there_is_told(data: bytes, model: ContextModel) -> None:
+def test_a_name_that_is_not_there_is_reported(data: bytes, model: ContextModel) -> None:
     with pytest.raises(DdpmError, match="there is no image 'nobody' in the archive: `ddpmcodec archive list`"):
         archive.extract(data, ["tall.png", "nobody"], model=model)
 
 
-def test_the_work_is_told_in_pixels(model: ContextModel) -> None:
-    told: list[float] = []
+def test_the_work_is_reported_in_pixels(model: ContextModel) -> None:
+    reported: list[float] = []
     pictures = crops(12)
-    found = create(pictures, model, verify=False, progress=told.append)
-    assert sum(told) == pytest.approx(64 * len(pictures))
-    assert archive.test(found, model=model, progress=told.append) == 12
-    assert sum(told) == pytest.approx(2 * 64 * len(pictures))
+    found = create(pictures, model, verify=False, progress=reported.append)
+    assert sum(reported) == pytest.approx(64 * len(pictures))
+    assert archive.test(found, model=model, progress=reported.append) == 12
+    assert sum(reported) == pytest.approx(2 * 64 * len(pictures))

@@ -139,7 +139,7 @@ def test_what_is_no_image_is_named_and_left_out(ddpm: Callable, photos: Path, ti
     assert archive.names(out.read_bytes()) == ["1.png"]
 
 
-def test_bytes_behind_the_end_are_told_and_all_is_extracted(
+def test_bytes_behind_the_end_are_reported_and_all_is_extracted(
     ddpm: Callable, photos: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "a.ddpma"
@@ -161,7 +161,7 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, capsys: pytest.Ca
     assert capsys.readouterr().err == f"ddpmcodec: {tmp_path / 'gone'}: No such file or directory\n"
 
 
-def test_what_is_left_out_by_name_is_told_by_its_endings(
+def test_what_is_left_out_by_name_is_reported_by_its_endings(
     ddpm: Callable, photos: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "in").mkdir()
@@ -447,7 +447,7 @@ def test_a_damaged_block_is_named_and_the_others_are_written(
     assert " of 6 images are lost (" in ended.stderr
 
 
-def test_an_archive_without_its_index_is_written_and_told(
+def test_an_archive_without_its_index_is_written_and_reported(
     ddpm: Callable, photos: Path, photos_ddpma: Path, made: bytes, tiny_model: Path
 ) -> None:
     photos_ddpma.write_bytes(b"\0" + made[1:])

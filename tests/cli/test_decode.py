@@ -51,7 +51,7 @@ def test_the_extension_picks_the_format(decode: Any, file: Path, pixels: np.ndar
 
 
 @pytest.mark.parametrize("extension", ["jpg", "pdf"])
-def test_a_format_that_loses_pixels_is_told(decode: Any, file: Path, extension: str) -> None:
+def test_a_format_that_loses_pixels_is_reported(decode: Any, file: Path, extension: str) -> None:
     out = file.with_name(f"out.{extension}")
     name = Image.registered_extensions()[f".{extension}"]
     said = f"ddpmcodec: {out}: {name} does not keep every pixel as it was: .png does\n"

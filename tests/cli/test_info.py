@@ -66,7 +66,7 @@ def test_json_of_several_files_is_one_array_also_when_some_fail(ddpm: Any, file:
     assert [facts["file"] for facts in json.loads(ended.stdout)] == [str(file)]
 
 
-def test_a_prefix_is_told_from_a_whole_file(ddpm: Any, coded: bytes) -> None:
+def test_a_prefix_is_reported_from_a_whole_file(ddpm: Any, coded: bytes) -> None:
     assert "complete  yes" in ddpm("info", "-", stdin=coded).stdout.decode()
     assert "complete  no, 3 bytes are missing" in ddpm("info", "-", stdin=coded[:-3]).stdout.decode()
 

@@ -197,9 +197,7 @@ def test_two_files_in_one_are_refused(model: ContextModel, file: bytes) -> None:
         {"width": 200, "height": 300},
     ],
 )  # fmt: skip
-def test_a_consistent_header_of_another_image_is_found(
-    model: ContextModel, bare: bytes, claim: dict[str, Any]
-) -> None:
+def test_a_consistent_header_of_another_image_is_found(model: ContextModel, bare: bytes, claim: dict[str, Any]) -> None:
     header, start = parse_header(bare)
     with pytest.raises(FormatError):
         codec.decode(pack_header(replace(header, **claim)) + bare[start:], model=model)

@@ -137,9 +137,9 @@ def test_graphics_need_no_model(webp: bytes, context_path: object) -> None:
 
 
 def test_progress_of_graphics_ends(webp: bytes) -> None:
-    told: list[float] = []
-    codec.encode(screenshot(), progress=told.append)
-    assert sum(told) == pytest.approx(2 * 160 * 120)
+    reported: list[float] = []
+    codec.encode(screenshot(), progress=reported.append)
+    assert sum(reported) == pytest.approx(2 * 160 * 120)
 
 
 # --- prefixes and damage

@@ -45,7 +45,7 @@ def test_a_model_that_is_not_embedded_is_asked_for_by_id(model: ContextModel, ba
         assert f"{digest[:4].hex()} ({name})" in str(found.value)
 
 
-def test_two_models_in_one_call_are_told_apart(
+def test_two_models_in_one_call_are_distinguished(
     picture: Picture, model: ContextModel, other_model: Path, no_webp: None
 ) -> None:
     files = [codec.encode(picture("L", 4, 4), model=chosen) for chosen in (model, other_model)]

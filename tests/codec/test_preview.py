@@ -131,7 +131,7 @@ def test_means_of_what_is_exact_are_the_planes(
     assert found.mean.dtype == found.deviation.dtype == np.float32
 
 
-def test_deviations_tell_how_wrong_the_means_are(context_model: ContextModel) -> None:
+def test_deviations_show_how_wrong_the_means_are(context_model: ContextModel) -> None:
     pixels = photo(32, 40)
     planes = to_ycocg(pixels)
     for segments in (3, 9, 15, 21):

@@ -42,7 +42,7 @@ def test_every_prefix_with_the_header_decodes_to_a_preview(model: ContextModel, 
         assert found.bytes_used <= size
 
 
-def test_a_prefix_of_the_header_tells_how_much_is_needed(model: ContextModel, file: bytes) -> None:
+def test_a_prefix_of_the_header_says_how_much_is_needed(model: ContextModel, file: bytes) -> None:
     for size in range(codec.info(file)["header_bytes"]):
         with pytest.raises(TruncatedError, match=r"at least \d+ are needed"):
             codec.decode(file[:size], partial=True, model=model)
@@ -179,7 +179,7 @@ def test_a_file_cut_after_a_step_has_what_the_step_needs(model: ContextModel, fi
 
 
 @pytest.mark.parametrize("step", [1, 2, 3])
-def test_a_step_tells_how_many_bytes_it_needs(model: ContextModel, file: bytes, step: int) -> None:
+def test_a_step_says_how_many_bytes_it_needs(model: ContextModel, file: bytes, step: int) -> None:
     found = decode_details(file, step=step, model=model)
     assert found.bytes_used == len(codec.truncate(file, step=step, model=model))
 

@@ -192,9 +192,7 @@ def many(picture: Picture) -> list[Image.Image]:
     return [*turned, picture("RGBA"), picture("1")]
 
 
-def test_many_images_give_the_same_bytes_as_one_by_one_in_order(
-    many: list[Image.Image], model: ContextModel
-) -> None:
+def test_many_images_give_the_same_bytes_as_one_by_one_in_order(many: list[Image.Image], model: ContextModel) -> None:
     assert codec.encode_many(many, model=model) == [codec.encode(image, model=model) for image in many]
 
 
@@ -232,7 +230,7 @@ def test_batches_hold_all_pieces_once_and_what_is_alike(monkeypatch: pytest.Monk
     assert [len(batch) for batch in found] == [2, 2, 2, 5, 4, 1, 1]
 
 
-# --- what it tells
+# --- what it reports
 
 
 @pytest.mark.usefixtures("small_tiles", "learning")
@@ -240,13 +238,15 @@ def test_batches_hold_all_pieces_once_and_what_is_alike(monkeypatch: pytest.Monk
 def test_progress_adds_up_to_the_pixels_of_encoding_and_verifying(
     picture: Picture, model: ContextModel, effort: int
 ) -> None:
-    told: list[float] = []
-    codec.encode_many([picture(), picture("L"), picture("L", 5, 7)], effort=effort, model=model, progress=told.append)
-    assert sum(told) == pytest.approx(2 * (2 * 20 * 24 + 5 * 7))
+    reported: list[float] = []
+    codec.encode_many(
+        [picture(), picture("L"), picture("L", 5, 7)], effort=effort, model=model, progress=reported.append
+    )
+    assert sum(reported) == pytest.approx(2 * (2 * 20 * 24 + 5 * 7))
 
 
 @pytest.mark.parametrize("effort", EFFORTS)
-def test_a_report_tells_what_every_segment_cost(picture: Picture, model: ContextModel, effort: int) -> None:
+def test_a_report_says_what_every_segment_cost(picture: Picture, model: ContextModel, effort: int) -> None:
     costs: list[SegmentCost] = []
     data = codec.encode(picture("RGB", 32, 32), effort=effort, model=model, verify=False, report=costs.append)
     stream = codec.info(data)["pixel_bytes"]
@@ -259,7 +259,7 @@ def test_a_report_tells_what_every_segment_cost(picture: Picture, model: Context
     assert costs[-1].band == 1
 
 
-def test_a_report_of_decoding_tells_of_the_same_segments(picture: Picture, model: ContextModel) -> None:
+def test_a_report_of_decoding_says_of_the_same_segments(picture: Picture, model: ContextModel) -> None:
     encoding: list[SegmentCost] = []
     decoding: list[SegmentCost] = []
     data = codec.encode(picture(), model=model, verify=False, report=encoding.append)

@@ -188,7 +188,7 @@ def test_an_index_is_refused_before_it_takes_more_memory_than_archives_do(
     assert len(parsed) == 3
 
 
-def test_facts_are_told_without_decoding() -> None:
+def test_facts_are_reported_without_decoding() -> None:
     facts = describe(example())
     assert facts["images"][0] == {"name": "a.png", "mode": "RGB", "width": 5, "height": 4}
     assert (facts["blocks"], facts["images_on_stacks"], facts["images_by_bits_back"]) == (2, 2, 0)

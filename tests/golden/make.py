@@ -34,7 +34,7 @@ MODEL, MANIFEST = "model.safetensors", "manifest.json"
 TILE_PIXELS = 320
 KEPT = 0.06  # share of weights that are not zero: the file compresses well, and sums stay small
 # How much the random networks move each kind of output, in its units.
-DEVIATIONS = {shape.OFFSET: 12.0, shape.SCALE: 2.0, shape.COUPLING: 8.0, shape.WEIGHTS: 3.0}
+DEVIATIONS = {shape.OFFSET: 12.0, shape.SCALE: 2.0, shape.CROSS_CHANNEL: 8.0, shape.WEIGHTS: 3.0}
 
 
 def draw(rng: np.random.Generator, outputs: int, inputs: int) -> NDArray[np.int8]:
@@ -59,7 +59,7 @@ def last_bias() -> NDArray[np.float32]:
 def tensors(seed: int) -> dict[str, NDArray[Any]]:
     """A whole model. Floats are short binary fractions."""
     rng = np.random.Generator(np.random.Philox(seed))
-    size = (adaptation.KINDS, adaptation.CHANNELS, adaptation.CONTEXTS + adaptation.GAINS)
+    size = (adaptation.KINDS, adaptation.CHANNELS, adaptation.CONTEXTS + adaptation.WEIGHTS)
     initial = rng.integers(-(1 << 16), 1 << 16, size).astype(np.int32)
     initial[..., adaptation.CONTEXTS :] <<= 3
     found: dict[str, NDArray[Any]] = {"adaptation": initial}

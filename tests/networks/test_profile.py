@@ -217,8 +217,8 @@ def test_differences_in_words() -> None:
     here = NumericsProfile(2, 3).describe()
     assert differences(here, here) == "all that is described is the same"
     assert differences({**here, "threads": 4}, here) == "threads was 4, and is 2"
-    assert differences({}, {"batch": 3}) == "batch was not told, and is 3"
-    assert differences({"moon": "full"}, {}) == "moon was full, and is not told"
+    assert differences({}, {"batch": 3}) == "batch was not recorded, and is 3"
+    assert differences({"moon": "full"}, {}) == "moon was full, and is not recorded"
     assert set(here) == {"torch", "processor", "threads", "batch", "dtype"}
 
 

@@ -116,7 +116,7 @@ def test_outputs_are_those_of_diffusers(
 # --- what it computes
 
 
-def test_the_time_is_told_by_waves_of_evenly_spaced_frequencies() -> None:
+def test_the_time_is_reported_by_waves_of_evenly_spaced_frequencies() -> None:
     found = time_embedding(torch.tensor([0, 1, 500]), 6).tolist()
     rates = [1.0, 0.01, 0.0001]
     for t, row in zip((0, 1, 500), found, strict=True):
@@ -145,7 +145,7 @@ def test_every_place_attends_to_every_other() -> None:
     assert x.grad.ne(0).all()
 
 
-def test_images_of_a_batch_and_their_times_are_told_apart() -> None:
+def test_images_of_a_batch_and_their_times_are_distinguished() -> None:
     unet = randomised(SMALL)
     z, t = torch.randn(3, 3, 8, 4), torch.tensor([5, 400, 999])
     with torch.no_grad():

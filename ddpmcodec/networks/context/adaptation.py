@@ -3,8 +3,8 @@
 The context model predicts from what is around a position, and does not know whether it is right in this image. Both
 sides correct its distributions by stochastic gradient descent on the code length of what was coded before: scales by
 the sum of a bias for each of three contexts (the predicted scale; how large the normalised residuals of the position's
-other channels were; and those of its neighbours), means by gains on the normalised residuals of the other channels and
-of the neighbours. A normalised residual is (estimate - mean) / scale.
+other channels were; and those of its neighbours), means by weights on the normalised residuals of the other channels
+and of the neighbours. A normalised residual is (estimate - mean) / scale.
 
 Gradients are IEEE float64 in a written order (`ans.logistic.slopes`); everything kept is an integer.
 """
@@ -33,16 +33,16 @@ NEIGHBOURS = (
     (0, -1), (-1, 0), (-1, 1), (-1, -1), (0, -2), (-2, 0), (-1, 2), (-1, -2), (-2, 1), (-2, -1), (-2, 2), (-2, -2),
 )  # fmt: skip
 NEAREST = 4
-GAINS = CHANNELS - 1 + len(NEIGHBOURS)
+WEIGHTS = CHANNELS - 1 + len(NEIGHBOURS)
 
 FIRST_COUNT, LAST_COUNT = 100, 400  # coefficients that a bias counts as the mean of: at first, and at most
 SCORE_LIMIT = 6.0
 BIAS_LIMIT = 24 << 16
-NARROW = 16  # scale index, 1/16: nothing is left to gain from a narrower distribution
-GAIN_BITS = 24  # of fraction
-GAIN_LIMIT = 2 << GAIN_BITS
-CHANNEL_SHIFT, NEIGHBOUR_SHIFT = 7, 8  # learning rates of gains: 1/512 and 1/1024
-LARGEST = 256  # 64 |u| that a gain learns from
+NARROW = 16  # scale index, 1/16: nothing is left to win by a narrower distribution
+WEIGHT_BITS = 24  # of fraction
+WEIGHT_LIMIT = 2 << WEIGHT_BITS
+CHANNEL_SHIFT, NEIGHBOUR_SHIFT = 7, 8  # learning rates of weights: 1/512 and 1/1024
+LARGEST = 256  # 64 |u| that a weight learns from
 NOT_CODED = -32768
 ONE = 65536.0
 
@@ -52,25 +52,25 @@ class Learner(NamedTuple):
 
     biases: NDArray[np.int64]  # of scales [N, KINDS, 3, CONTEXTS], in 2^-16 of an index
     counts: NDArray[np.int64]
-    gains: NDArray[np.int64]  # of the channels before and the neighbours [N, KINDS, 3, GAINS]
+    weights: NDArray[np.int64]  # of the channels before and the neighbours [N, KINDS, 3, WEIGHTS]
     near: NDArray[np.int64]  # residuals of a coefficient's neighbours, 0 where they are not coded [len(NEIGHBOURS)]
 
 
 def start(initial: NDArray[np.integer], images: int) -> Learner:
-    """Before the first step. initial: [KINDS, 3, CONTEXTS + GAINS], what the model's training images taught."""
+    """Before the first step. initial: [KINDS, 3, CONTEXTS + WEIGHTS], what the model's training images taught."""
     first = np.repeat(initial[None].astype(np.int64), images, 0)
     biases = np.ascontiguousarray(first[..., :CONTEXTS])
-    gains = np.ascontiguousarray(first[..., CONTEXTS:])
-    return Learner(biases, np.full_like(biases, FIRST_COUNT), gains, np.zeros(len(NEIGHBOURS), np.int64))
+    weights = np.ascontiguousarray(first[..., CONTEXTS:])
+    return Learner(biases, np.full_like(biases, FIRST_COUNT), weights, np.zeros(len(NEIGHBOURS), np.int64))
 
 
 def no_initial() -> NDArray[np.int32]:
-    return np.zeros((KINDS, CHANNELS, CONTEXTS + GAINS), np.int32)
+    return np.zeros((KINDS, CHANNELS, CONTEXTS + WEIGHTS), np.int32)
 
 
 def learned(learner: Learner) -> NDArray[np.int64]:
-    """What each image taught, [N, KINDS, 3, CONTEXTS + GAINS], as `start` takes it."""
-    return np.concatenate([learner.biases, learner.gains], -1)
+    """What each image taught, [N, KINDS, 3, CONTEXTS + WEIGHTS], as `start` takes it."""
+    return np.concatenate([learner.biases, learner.weights], -1)
 
 
 def kind_of(step: int, band: int) -> int:
@@ -116,18 +116,18 @@ def contexts(near, residuals, scale, y, x, channel):  # type: ignore[no-untyped-
 
 
 @kernel
-def corrected(biases, gains, near, where, mean, scale, here, channel):  # type: ignore[no-untyped-def]
+def corrected(biases, weights, near, where, mean, scale, here, channel):  # type: ignore[no-untyped-def]
     """(mean in 1/64, scale index) that a coefficient is coded under.
 
-    biases [CONTEXTS], gains [GAINS] of its kind and channel; here: residuals of the position's channels [3].
+    biases [CONTEXTS], weights [WEIGHTS] of its kind and channel; here: residuals of the position's channels [3].
     """
     moved = np.int64(0)
     for other in range(channel):
         if here[other] != NOT_CODED:
-            moved += gains[other] * here[other]
+            moved += weights[other] * here[other]
     for j in range(len(near)):
-        moved += gains[CHANNELS - 1 + j] * near[j]
-    moved = ((moved >> 16) * EIGHT_SCALES[scale]) >> (GAIN_BITS - 16 + 9)
+        moved += weights[CHANNELS - 1 + j] * near[j]
+    moved = ((moved >> 16) * EIGHT_SCALES[scale]) >> (WEIGHT_BITS - 16 + 9)
     limit = EIGHT_SCALES[scale] >> 2
     mean = min(max(mean + min(max(moved, -limit), limit), np.int64(-32767)), np.int64(32767))
     bias = np.int64(0)
@@ -137,13 +137,13 @@ def corrected(biases, gains, near, where, mean, scale, here, channel):  # type: 
 
 
 @kernel
-def _adapt_gain(gains, j, pull, residual, shift):  # type: ignore[no-untyped-def]
+def _adapt_weight(weights, j, pull, residual, shift):  # type: ignore[no-untyped-def]
     product = pull * min(max(np.int64(residual), -LARGEST), LARGEST)
-    gains[j] = min(max(gains[j] + (product >> shift), -GAIN_LIMIT), GAIN_LIMIT)
+    weights[j] = min(max(weights[j] + (product >> shift), -WEIGHT_LIMIT), WEIGHT_LIMIT)
 
 
 @kernel
-def adapt(biases, counts, gains, near, where, known, new, mean, scale, here, channel):  # type: ignore[no-untyped-def]
+def adapt(biases, counts, weights, near, where, known, new, mean, scale, here, channel):  # type: ignore[no-untyped-def]
     """A coefficient of `known` = (lo, hi) turned out to lie in `new`, coded under (mean, scale): its `slopes`."""
     by_mean, by_scale = slopes(known[0], known[1], new[0], new[1], mean, scale)
     score = np.int64(np.floor(min(-by_scale, SCORE_LIMIT) * ONE))
@@ -155,9 +155,9 @@ def adapt(biases, counts, gains, near, where, known, new, mean, scale, here, cha
     pull = np.int64(np.floor(min(max(-by_mean, -1.0), 1.0) * ONE))
     for other in range(channel):
         if here[other] != NOT_CODED:
-            _adapt_gain(gains, other, pull, here[other], CHANNEL_SHIFT)
+            _adapt_weight(weights, other, pull, here[other], CHANNEL_SHIFT)
     for j in range(len(near)):
-        _adapt_gain(gains, CHANNELS - 1 + j, pull, near[j], NEIGHBOUR_SHIFT)
+        _adapt_weight(weights, CHANNELS - 1 + j, pull, near[j], NEIGHBOUR_SHIFT)
     return by_mean, by_scale
 
 

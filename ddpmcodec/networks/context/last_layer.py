@@ -20,8 +20,8 @@ from ddpmcodec.ans.logistic import EIGHT_SCALES
 from ddpmcodec.networks.context.network import PADDED_OUTPUTS, Network
 from ddpmcodec.networks.context.product import aligned, product
 from ddpmcodec.networks.context.shape import (
-    COUPLING,
-    COUPLING_UNIT,
+    CROSS_CHANNEL,
+    CROSS_CHANNEL_UNIT,
     LARGEST_WEIGHT,
     OFFSET,
     OFFSET_UNIT,
@@ -35,7 +35,7 @@ from ddpmcodec.networks.context.window import CHANNELS, PLACES, kernel
 LEAST = 96  # positions of a step, which ends with a wave; at the end of a band fewer
 RATE = np.float32(0.08)  # steps of a weight that it moves by at a time, where all gradients agree
 MOMENTUM, SQUARES = np.float32(0.9), np.float32(0.99)  # how much of the past averages keep
-SCORE_LIMIT = 8.0  # of slopes by the scale: a value far out must not drown the rest
+SCALE_SLOPE_LIMIT = 8.0  # of slopes by the scale: a value far out must not drown the rest
 TINY = np.float32(1e-20)
 SCALE_INDICES = 11.541560327111707  # per unit of the logarithm: 8 / log 2
 UNIT_SCALE = 512  # EIGHT_SCALES of a scale of 1
@@ -113,13 +113,13 @@ def begin(last):  # type: ignore[no-untyped-def]
 @kernel
 def coded(last, channel, new, slope, scale, residual):  # type: ignore[no-untyped-def]
     """A channel of the position was coded, to the range `new`, with slopes of its code length as `adaptation.adapt`
-    returns them: at the distribution that it was coded under, whose corrections count as constant.
+    returns them: at the distribution that it was coded under, whose adaptation counts as constant.
 
     scale: index, of that distribution. residual: in 1/64, as the channels after it see it.
     """
     by_mean, by_scale = slope
     last.by_mean[channel] = by_mean * UNIT_SCALE / EIGHT_SCALES[scale]
-    last.by_scale[channel] = min(max(by_scale, -SCORE_LIMIT), SCORE_LIMIT)
+    last.by_scale[channel] = min(max(by_scale, -SCALE_SLOPE_LIMIT), SCALE_SLOPE_LIMIT)
     last.residual[channel] = residual / 64
     last.moves[channel] = 1.0 if residual != 0 or new[0] == new[1] else 0.0
 
@@ -131,8 +131,11 @@ def finish(last, network, output, around, activation):  # type: ignore[no-untype
     last.filled[0] += 1
     by_mean, moves, residual = last.by_mean, last.moves, last.residual
     green = by_mean[2]
-    orange = by_mean[1] - moves[1] * green * output[COUPLING + 2] / COUPLING_UNIT
-    luma = by_mean[0] - moves[0] * (orange * output[COUPLING] + green * output[COUPLING + 1]) / COUPLING_UNIT
+    orange = by_mean[1] - moves[1] * green * output[CROSS_CHANNEL + 2] / CROSS_CHANNEL_UNIT
+    luma = (
+        by_mean[0]
+        - moves[0] * (orange * output[CROSS_CHANNEL] + green * output[CROSS_CHANNEL + 1]) / CROSS_CHANNEL_UNIT
+    )
     total = (luma, orange, green)
     steps = last.steps[place]
     for c in range(CHANNELS):
@@ -140,9 +143,9 @@ def finish(last, network, output, around, activation):  # type: ignore[no-untype
         steps[OFFSET + c] = total[c] * scale / (UNIT_SCALE * OFFSET_UNIT)
         shift = total[c] * scale * output[OFFSET + c] / (UNIT_SCALE * OFFSET_UNIT)  # offsets are in scales
         steps[SCALE + c] = (last.by_scale[c] + shift) / SCALE_INDICES
-    steps[COUPLING] = orange * residual[0] / COUPLING_UNIT
-    steps[COUPLING + 1] = green * residual[0] / COUPLING_UNIT
-    steps[COUPLING + 2] = green * residual[1] / COUPLING_UNIT
+    steps[CROSS_CHANNEL] = orange * residual[0] / CROSS_CHANNEL_UNIT
+    steps[CROSS_CHANNEL + 1] = green * residual[0] / CROSS_CHANNEL_UNIT
+    steps[CROSS_CHANNEL + 2] = green * residual[1] / CROSS_CHANNEL_UNIT
     by_luma, by_orange = np.float32(luma / WEIGHT_UNIT), np.float32(orange / WEIGHT_UNIT)
     by_green = np.float32(green / WEIGHT_UNIT)
     for j in range(PLACES):

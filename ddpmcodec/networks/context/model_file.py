@@ -44,7 +44,7 @@ def layout(shape: Shape) -> dict[str, tuple[np.dtype[Any], tuple[int, ...]]]:
     found: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {
         "adaptation": (
             np.dtype(np.int32),
-            (adaptation.KINDS, CHANNELS, adaptation.CONTEXTS + adaptation.GAINS),
+            (adaptation.KINDS, CHANNELS, adaptation.CONTEXTS + adaptation.WEIGHTS),
         )
     }
     for k in range(BAND_KINDS):

@@ -25,11 +25,11 @@ from numpy.typing import NDArray
 
 from ddpmcodec import compiled
 
-OUTPUTS, QUAD = 16, 4  # outputs of a weight vector, and inputs of each: 64 bytes
+VECTOR, QUAD = 16, 4  # outputs of a weight vector, and inputs of each: 64 bytes
 ALIGNMENT = 64  # of packed weights: a vector that straddles two cache lines is loaded at half the speed
 
 I8, I32 = ir.IntType(8), ir.IntType(32)
-BYTES, SUMS = ir.VectorType(I8, OUTPUTS * QUAD), ir.VectorType(I32, OUTPUTS)
+BYTES, SUMS = ir.VectorType(I8, VECTOR * QUAD), ir.VectorType(I32, VECTOR)
 VNNI = "llvm.x86.avx512.vpdpbusd.512"
 VNNI_TYPE = ir.FunctionType(SUMS, [SUMS, SUMS, SUMS])  # LLVM 22 wants bytes, and upgrades this older type by itself
 
@@ -39,8 +39,8 @@ Step = Callable[[Any, Any, Any, Any], Any]
 def pack(w: NDArray[np.int8]) -> NDArray[np.int8]:
     """int8 [N, K] -> [N / 16, K / 4, 16, 4], N and K padded with zeros, 64 bytes aligned."""
     n, k = w.shape
-    padded = np.pad(w, ((0, -n % OUTPUTS), (0, -k % QUAD)))
-    blocks = padded.reshape(len(padded) // OUTPUTS, OUTPUTS, -1, QUAD).transpose(0, 2, 1, 3)
+    padded = np.pad(w, ((0, -n % VECTOR), (0, -k % QUAD)))
+    blocks = padded.reshape(len(padded) // VECTOR, VECTOR, -1, QUAD).transpose(0, 2, 1, 3)
     packed = aligned(blocks.size).reshape(blocks.shape)
     packed[...] = blocks
     return packed
@@ -80,7 +80,7 @@ def _select(builder: Any, vector: Any, lanes: Sequence[int]) -> Any:
 
 def _broadcast(builder: Any, quad: Any) -> Any:
     first = builder.insert_element(ir.Constant(SUMS, ir.Undefined), quad, I32(0))
-    return _select(builder, first, [0] * OUTPUTS)
+    return _select(builder, first, [0] * VECTOR)
 
 
 def _vnni_step(builder: Any, sums: Any, x: Any, weights: Any) -> Any:
@@ -133,7 +133,7 @@ def _checked(x: Any, weights: Any, sums: Any) -> None:
 def _block(rows: int, columns: int, vnni: bool) -> Any:
     """A function for kernels that computes `rows` rows x `columns` * 16 outputs, from `row` and `column` on."""
     step: Step = _vnni_step if vnni else _portable_step
-    zero = ir.Constant(SUMS if vnni else ir.VectorType(I32, 2 * OUTPUTS), None)
+    zero = ir.Constant(SUMS if vnni else ir.VectorType(I32, 2 * VECTOR), None)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         typed = zip(signature.args[:3], arguments[:3], strict=True)

@@ -8,15 +8,16 @@ from ddpmcodec.coding_schedule import STEPS
 from ddpmcodec.networks.context.window import CHANNELS, INPUTS, PLACES
 
 LAST_BAND = 12  # bands from here on are one situation
-INPUT_LEVELS = 16  # inputs per 1.0
-LEVELS = 32  # activations per 1.0
+INPUT_UNIT = 16  # inputs per 1.0
+ACTIVATION_UNIT = 32  # activations per 1.0
 LARGEST_ACTIVATION = 255
 LARGEST_WEIGHT = 127
-# Outputs, integers in these units: offsets of the means in 1/64 of a scale, scale indices (`ans.logistic`), coupling
-# coefficients in 1/64 (Co by Y, Cg by Y, Cg by Co), and weights in 1/256 of `PLACES` values, for luma and for chroma.
-OFFSET, SCALE, COUPLING, WEIGHTS = 0, 3, 6, 9
+# Outputs, integers in these units: offsets of the means in 1/64 of a scale, scale indices (`ans.logistic`),
+# cross-channel coefficients in 1/64 (Co by Y, Cg by Y, Cg by Co), and weights in 1/256 of `PLACES` values, for luma and
+# for chroma.
+OFFSET, SCALE, CROSS_CHANNEL, WEIGHTS = 0, 3, 6, 9
 OUTPUTS = WEIGHTS + 2 * PLACES
-OFFSET_UNIT, COUPLING_UNIT, WEIGHT_UNIT = 64, 64, 256
+OFFSET_UNIT, CROSS_CHANNEL_UNIT, WEIGHT_UNIT = 64, 64, 256
 OUTPUT_LIMIT = 32767
 
 
@@ -58,4 +59,4 @@ def situation(step: int, band: int) -> int:
 
 
 assert LARGEST_WIDTH * LARGEST_ACTIVATION * LARGEST_WEIGHT < 1 << 24
-assert CHANNELS == SCALE - OFFSET == WEIGHTS - COUPLING
+assert CHANNELS == SCALE - OFFSET == WEIGHTS - CROSS_CHANNEL

@@ -15,12 +15,12 @@ from ddpmcodec.networks.context import adaptation
 from ddpmcodec.networks.context.adaptation import (
     BIAS_LIMIT,
     CONTEXTS,
-    GAIN_LIMIT,
-    GAINS,
     KINDS,
     LAST_COUNT,
     NEIGHBOURS,
     NOT_CODED,
+    WEIGHT_LIMIT,
+    WEIGHTS,
     adapt,
     contexts,
     corrected,
@@ -39,7 +39,7 @@ def test_it_begins_with_what_the_model_learned() -> None:
     initial = rng.integers(-1000, 1000, no_initial().shape).astype(np.int32)
     learner = start(initial, 3)
     assert learner.biases.shape == (3, KINDS, 3, CONTEXTS)
-    assert learner.gains.shape == (3, KINDS, 3, GAINS)
+    assert learner.weights.shape == (3, KINDS, 3, WEIGHTS)
     for image in range(3):
         np.testing.assert_array_equal(learned(learner)[image], initial)
     learner.biases[0] += 1
@@ -118,43 +118,43 @@ class One:
 
     def __init__(self) -> None:
         self.biases, self.counts = np.zeros(CONTEXTS, np.int64), np.full(CONTEXTS, adaptation.FIRST_COUNT, np.int64)
-        self.gains, self.near = np.zeros(GAINS, np.int64), np.zeros(len(NEIGHBOURS), np.int64)
+        self.weights, self.near = np.zeros(WEIGHTS, np.int64), np.zeros(len(NEIGHBOURS), np.int64)
         self.here = np.full(3, NOT_CODED, np.int16)
         self.where = (0, adaptation.CHANNEL_CONTEXT, adaptation.NEIGHBOUR_CONTEXT)
 
     def code(self, value: int, mean: int, scale: int, channel: int = 0) -> float:
         """Bits of a value that the model predicts as (mean, scale); and learn from it."""
         used = corrected(
-            self.biases, self.gains, self.near, self.where, np.int64(mean), np.int64(scale), self.here, channel
+            self.biases, self.weights, self.near, self.where, np.int64(mean), np.int64(scale), self.here, channel
         )
         new = np.int64(value), np.int64(value)
         adapt(
-            self.biases, self.counts, self.gains, self.near, self.where, KNOWN, new, *used, self.here, channel
+            self.biases, self.counts, self.weights, self.near, self.where, KNOWN, new, *used, self.here, channel
         )  # fmt: skip
         freq = encode_values(*KNOWN, value, value, *used)[1]
         return float(cost_bits(freq)[0])
 
 
-@pytest.mark.parametrize(("true", "told"), [(48, 72), (72, 48), (60, 60)])
-def test_scales_that_are_wrong_are_corrected(true: int, told: int) -> None:
+@pytest.mark.parametrize(("true", "predicted"), [(48, 72), (72, 48), (60, 60)])
+def test_scales_that_are_wrong_are_corrected(true: int, predicted: int) -> None:
     rng, one = np.random.default_rng(1), One()
     values = np.rint(rng.logistic(0, 2 ** ((true - 48) / 8), 3000)).astype(int).clip(-255, 255)
-    costs = [one.code(value, 0, told) for value in values.tolist()]
+    costs = [one.code(value, 0, predicted) for value in values.tolist()]
     right = cost_bits(encode_values(*KNOWN, values, values, 0, true)[1])
     assert np.mean(costs[1500:]) < np.mean(right[1500:]) + 0.03
-    if true != told:
+    if true != predicted:
         assert np.mean(costs[1500:]) < np.mean(costs[:100])
 
 
 def test_means_follow_the_other_channels() -> None:
-    """Where a channel's residual is half of another's, a gain finds it."""
+    """Where a channel's residual is half of another's, a weight finds it."""
     rng, one = np.random.default_rng(2), One()
     costs, scale = [], 64
     for residual in rng.logistic(0, 1, 6000):
         one.here[0] = np.clip(64 * residual, -32767, 32767)
         value = int(np.clip(np.rint(4 * (0.5 * residual + 0.2 * rng.logistic(0, 1))), -255, 255))
         costs.append(one.code(value, 0, scale, channel=1))
-    assert one.gains[0] / 2**adaptation.GAIN_BITS == pytest.approx(0.5, abs=0.1)
+    assert one.weights[0] / 2**adaptation.WEIGHT_BITS == pytest.approx(0.5, abs=0.1)
     assert np.mean(costs[4000:]) < np.mean(costs[:500]) - 0.25
 
 
@@ -163,7 +163,7 @@ def test_means_follow_the_neighbours() -> None:
     for residual in rng.logistic(0, 1, 8000):
         one.near[0] = np.clip(64 * residual, -32767, 32767)
         one.code(int(np.clip(np.rint(4 * (0.3 * residual + 0.3 * rng.logistic(0, 1))), -255, 255)), 0, 64)
-    assert one.gains[2] / 2**adaptation.GAIN_BITS == pytest.approx(0.3, abs=0.1)
+    assert one.weights[2] / 2**adaptation.WEIGHT_BITS == pytest.approx(0.3, abs=0.1)
 
 
 @given(
@@ -179,20 +179,20 @@ def test_everything_stays_within_bounds(coded: list[tuple[int, int, int]], seed:
         one.here[:] = rng.integers(-32768, 32768, 3)
         one.code(value, mean, scale, channel=2)
     assert np.abs(one.biases).max() <= BIAS_LIMIT
-    assert np.abs(one.gains).max() <= GAIN_LIMIT
+    assert np.abs(one.weights).max() <= WEIGHT_LIMIT
     assert one.counts.max() <= LAST_COUNT
 
 
 def test_corrected_distributions_are_ones_that_the_coder_takes() -> None:
     one = One()
     one.biases[:] = BIAS_LIMIT
-    one.gains[:] = GAIN_LIMIT
+    one.weights[:] = WEIGHT_LIMIT
     one.near[:] = 32767
     one.here[:] = 32767
     for scale in (0, 60, SCALE_COUNT - 1):
         for sign in (1, -1):
             mean, found = corrected(
-                sign * one.biases, sign * one.gains, one.near, one.where, np.int64(sign * 32767), np.int64(scale),
+                sign * one.biases, sign * one.weights, one.near, one.where, np.int64(sign * 32767), np.int64(scale),
                 one.here, 2,
             )  # fmt: skip
             assert abs(mean) <= 32767

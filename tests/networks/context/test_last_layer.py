@@ -15,7 +15,7 @@ from ddpmcodec.channels.band_coder import _predicted, _residual
 from ddpmcodec.networks.context import last_layer
 from ddpmcodec.networks.context.model import ContextModel
 from ddpmcodec.networks.context.network import Network, outputs_of
-from ddpmcodec.networks.context.shape import COUPLING, LARGEST_WEIGHT, OUTPUTS, SCALE, SHAPE
+from ddpmcodec.networks.context.shape import CROSS_CHANNEL, LARGEST_WEIGHT, OUTPUTS, SCALE, SHAPE
 from ddpmcodec.networks.context.window import INPUTS, PLACES
 from ddpmcodec.training.context import Positions, bits
 
@@ -74,8 +74,8 @@ def by_autograd(place: tuple[np.ndarray, ...]) -> np.ndarray:
 @pytest.mark.parametrize("levels", [0, 4])
 def test_the_gradient_is_that_of_the_code_length(context_model: ContextModel, levels: int, offset: int) -> None:
     """Up to a bound of the scales' slopes."""
-    most = last_layer.SCORE_LIMIT / last_layer.SCALE_INDICES
-    scales = slice(SCALE, COUPLING)
+    most = last_layer.SCALE_SLOPE_LIMIT / last_layer.SCALE_INDICES
+    scales = slice(SCALE, CROSS_CHANNEL)
     for seed in range(25):
         place = a_position(seed, levels, offset)
         found, expected = by_kernels(context_model, place), by_autograd(place)

@@ -167,7 +167,6 @@ class _Denoisers:
     def not_finite(found: Tensors) -> None:
         found["denoiser.enter.bias"][0] = np.nan
 
-
     @staticmethod
     def huge(found: Tensors) -> None:
         found["denoiser.enter.weight"][0] = 3e38

@@ -48,19 +48,19 @@ def described(coarse: np.ndarray, coded: np.ndarray, known: np.ndarray, y: int, 
     return [*first, *second, ZERO, ZERO], np.array([a + b for a, b in zip(places, before, strict=True)])
 
 
-def drawn(seed: int, height: int, width: int, spread: int) -> list[np.ndarray]:
+def drawn(seed: int, height: int, width: int, largest: int) -> list[np.ndarray]:
     """A coarse image (its columns are one more), and two states of a band; int16 [2, h, w, 3]."""
     rng = np.random.default_rng(seed)
-    coarse = rng.integers(-spread, spread + 1, (2, height, width + 1, CHANNELS))
-    coarse[..., 0] += spread // 2
-    bands = rng.integers(-spread, spread + 1, (2, 2, height, width, CHANNELS))
+    coarse = rng.integers(-largest, largest + 1, (2, height, width + 1, CHANNELS))
+    coarse[..., 0] += largest // 2
+    bands = rng.integers(-largest, largest + 1, (2, 2, height, width, CHANNELS))
     return [a.astype(np.int16) for a in (coarse, *bands)]
 
 
-@pytest.mark.parametrize("spread", [3, 90, 510])
+@pytest.mark.parametrize("largest", [3, 90, 510])
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 5), (9, 8)])
-def test_a_context_is_as_described(height: int, width: int, spread: int) -> None:
-    coarse, coded, known = drawn(height, height, width, spread)
+def test_a_context_is_as_described(height: int, width: int, largest: int) -> None:
+    coarse, coded, known = drawn(height, height, width, largest)
     at = np.array([(n, y, x) for n in range(2) for y in range(height) for x in range(width)])
     rows, around = gather_many(padded(coarse, True), padded(coded, False), padded(known, False), at)
     assert (rows.shape[1], around.shape[1:]) == (INPUTS, (CHANNELS, PLACES))

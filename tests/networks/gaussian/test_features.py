@@ -94,7 +94,7 @@ def test_neighbourhood_mean_is_of_what_lies_inside_the_image(height: int, width:
             assert torch.allclose(found[..., y, x], expected, atol=0.26)  # estimates count in quarters of a grey level
 
 
-def test_a_flat_neighbourhood_tells_nothing_more() -> None:
+def test_a_flat_neighbourhood_says_nothing_more() -> None:
     flat = torch.full((1, 3, 9, 9), 31.5)
     assert not context_features(flat, 1.0, 2.0).any()
 
