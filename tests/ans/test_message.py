@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
 import pytest
+import record_craystack
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -153,6 +155,21 @@ def test_the_words_are_craystacks(shape: tuple[int, ...], seed: int) -> None:
         np.testing.assert_array_equal(slots, their_slots)
         ours, theirs = finish(starts, freqs), their_finish(starts, freqs)
         np.testing.assert_array_equal(flatten(ours), rans.flatten(theirs))
+
+
+@pytest.mark.parametrize("shape", record_craystack.SHAPES)
+def test_the_words_are_those_recorded_of_craystack(shape: tuple[int, ...]) -> None:
+    recorded = json.loads(record_craystack.WORDS.read_text())["x".join(map(str, shape))]
+    ours, symbols = empty_message(shape), record_craystack.symbols(shape)
+    for starts, freqs, precision in symbols:
+        ours = push(ours, starts, freqs, precision)
+    assert flatten(ours).tolist() == recorded
+    message = unflatten(np.array(recorded, np.uint32), shape)
+    for starts, freqs, precision in reversed(symbols):
+        slots, finish = pop(message, precision)
+        assert ((starts <= slots) & (slots - starts < freqs)).all()
+        message = finish(starts, freqs)
+    assert_equal(message, empty_message(shape))
 
 
 def test_too_few_words_for_the_lanes_are_an_error() -> None:
