@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -12,7 +13,7 @@ import click
 from ddpmcodec import __version__
 from ddpmcodec.errors import DdpmError
 
-from ._common import EXIT_CODES, INTERRUPTED, failure, printable, say, silence_stdout
+from ._common import CLOSED_PIPE, EXIT_CODES, INTERRUPTED, failure, printable, say, silence
 
 COMMANDS = (
     "encode",
@@ -32,6 +33,18 @@ COMMANDS = (
 )  # each a module of this package
 
 
+class ClosedPipe(Exception):
+    """A BrokenPipeError, which click would make an exit of."""
+
+
+@contextmanager
+def _pipes() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise ClosedPipe from error
+
+
 class LazyGroup(click.Group):
     """A group whose commands are imported by name: each is the function of that name in the module prefix + name."""
 
@@ -41,6 +54,14 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.names)
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        with _pipes():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _pipes():
+            return super().invoke(ctx)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in self.names:
@@ -59,6 +80,15 @@ def cli() -> None:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code; errors that are not defects end as one line on stderr."""
     try:
+        return _run(arguments)
+    except (ClosedPipe, BrokenPipeError):
+        silence(sys.stdout, sys.stderr)
+        return CLOSED_PIPE
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    """Raises ClosedPipe or BrokenPipeError where the reader of stdout or stderr has gone away."""
+    try:
         return cli.main(arguments, prog_name="ddpmcodec", standalone_mode=False) or 0
     except click.ClickException as error:
         error.message = printable(error.message)  # type: ignore[misc]  # click's own classes keep it as it is
@@ -68,8 +98,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
         say("interrupted: nothing was kept of the file in progress")
         return INTERRUPTED
     except (DdpmError, OSError, MemoryError) as error:
-        if isinstance(error, BrokenPipeError):
-            silence_stdout()
         return failure(error)
 
 

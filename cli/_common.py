@@ -18,7 +18,7 @@ from ddpmcodec.files import check_output, write_file
 if TYPE_CHECKING:
     from ddpmcodec.networks.context.model import ContextModel
 
-INTERRUPTED = 130
+INTERRUPTED, CLOSED_PIPE = 130, 141  # as a shell reports signals: 128 more than SIGINT, and than SIGPIPE
 EXIT_CODES = """\b
 Exit codes:
   0    success
@@ -27,6 +27,7 @@ Exit codes:
   3    a .ddpm or .ddpma file is damaged, cut off, or not one
   4    the model is missing, or is not the one the file was written with
   130  interrupted (Ctrl-C)
+  141  the reader of the output went away, as in a pipe to head: the rest was not done
 With several files, the others are still worked on after a failure, and the highest code is returned."""
 
 STANDARD = "-"  # standard input or output
@@ -88,11 +89,13 @@ def naming(name: str) -> Iterator[None]:
 
 
 def each(files: Sequence[str], action: Callable[[str], None]) -> int:
-    """Do it for every file, going on after a failure; the highest exit code."""
+    """Do it for every file, going on after a failure; the highest exit code. Raises BrokenPipeError."""
     codes = []
     for name in files:
         try:
             action(name)
+        except BrokenPipeError:  # nobody reads what the others would print
+            raise
         except (DdpmError, OSError, MemoryError) as error:
             codes.append(failure(error))
     if codes and len(files) > 1:
@@ -159,14 +162,17 @@ def write_stdout(data: bytes) -> None:
     try:
         stdout.write(data)
         stdout.flush()
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        silence_stdout()
+        silence(sys.stdout)
         raise OutputError(f"standard output: cannot be written ({error.strerror})") from error
 
 
-def silence_stdout() -> None:
+def silence(*streams: TextIO | None) -> None:
     """After a failed write, keep the interpreter from trying again when it exits (Python's note on SIGPIPE)."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for stream in filter(None, streams):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 @contextmanager

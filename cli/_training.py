@@ -9,6 +9,8 @@ from typing import TypeVar
 import click
 from click.core import ParameterSource
 
+from ddpmcodec.errors import OutputError
+
 from ._common import say
 
 T = TypeVar("T")
@@ -74,13 +76,22 @@ def absolute(paths: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def trained(out: str, run: Callable[[], tuple[T, bool]]) -> T | None:
-    """The trainer of a run that is done; None, after saying what is kept, where it was interrupted."""
+    """The trainer of a run that is done; None, after saying what is kept, where it was interrupted.
+
+    Raises OutputError, which says so too, where the run cannot write.
+    """
     try:
         trainer, done = run()
     except KeyboardInterrupt:
         done = False
+    except OutputError as error:
+        raise OutputError(f"{error}; {_saved(out)}") from error
     if done:
         return trainer
-    saved = Path(out, "state.safetensors").exists()
-    say(f"{out}: interrupted; {'--resume goes on from the last save' if saved else 'nothing was saved yet'}")
+    say(f"{out}: interrupted; {_saved(out)}")
     return None
+
+
+def _saved(out: str) -> str:
+    saved = Path(out, "state.safetensors").exists()
+    return "--resume goes on from the last save" if saved else "nothing was saved yet"

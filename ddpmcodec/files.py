@@ -57,8 +57,28 @@ def write_file(output: Path, data: bytes, *, replace: bool = True) -> None:
             f"{output}: exists already, and did not when the work began: it was kept; use -f to overwrite it, or name"
             " another output"
         ) from error
+    except (OSError, UnicodeEncodeError) as error:
+        raise _unwritable(output, error) from error
+
+
+def append_file(output: Path, data: bytes) -> None:
+    """Add to the end of a file, which is made where there is none: all of the data or nothing. Raises OutputError."""
+    try:
+        with output.open("ab", buffering=0) as file:
+            before = file.seek(0, os.SEEK_END)
+            try:
+                _write_all(file.fileno(), data)
+            except BaseException:
+                file.truncate(before)
+                raise
     except OSError as error:
-        raise OutputError(f"{output}: cannot be written ({error.strerror}): nothing was kept of it") from error
+        raise _unwritable(output, error) from error
+
+
+def _unwritable(output: Path, error: OSError | UnicodeEncodeError) -> OutputError:
+    reason = error.strerror if isinstance(error, OSError) else f"this system's names are {error.encoding}"
+    kept = "it is as it was" if os.path.isfile(output) else "nothing was kept of it"
+    return OutputError(f"{output}: cannot be written ({reason}): {kept}")
 
 
 def _write(target: Path, data: bytes, publish: Callable[[Path, Path], None]) -> None:

@@ -77,7 +77,7 @@ def test_a_disk_that_fills_up_leaves_the_old_file_and_no_other(tmp_path: Path) -
     ended = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path / "a")], capture_output=True, text=True, check=False
     )
-    assert f"OutputError: {tmp_path / 'a'}: cannot be written (File too large)" in ended.stderr
+    assert f"OutputError: {tmp_path / 'a'}: cannot be written (File too large): it is as it was\n" in ended.stderr
     assert (tmp_path / "a").read_bytes() == b"old"
     assert names(tmp_path) == ["a"]
 
@@ -152,8 +152,8 @@ def test_of_many_writers_to_one_output_one_succeeds(tmp_path: Path) -> None:
             return False
         return True
 
-    with ThreadPoolExecutor(8) as pool:
-        succeeded = list(pool.map(write, range(8)))
+    with ThreadPoolExecutor(8) as executor:
+        succeeded = list(executor.map(write, range(8)))
     assert sum(succeeded) == 1
     assert (tmp_path / "a").read_bytes() == bytes([succeeded.index(True)]) * 9999
     assert names(tmp_path) == ["a"]

@@ -16,12 +16,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, TextIO, TypeVar, get_type_hints
+from typing import Any, Protocol, TypeVar, get_type_hints
 
 from tqdm import tqdm
 
 from ddpmcodec.errors import TrainingError
-from ddpmcodec.files import write_file
+from ddpmcodec.files import append_file, write_file
 from ddpmcodec.training import state
 from ddpmcodec.training.state import State
 
@@ -69,14 +69,14 @@ def run(
 
     writes: off in all processes of a run but one. agree: of many processes, whether any of them stops.
 
-    Raises TrainingError when the loss is no number.
+    Raises TrainingError when the loss is no number, and OutputError when nothing more can be saved or logged.
     """
     with _termination() as stop:
         if not writes:
             return _follow(trainer, lambda: agree(stop()))
         out.mkdir(parents=True, exist_ok=True)
-        with (out / LOG).open("a") as log, _bar(trainer) as bar:
-            records = _Records(trainer, log, say)
+        with _bar(trainer) as bar:
+            records = _Records(trainer, out / LOG, say)
             evaluates, saves = _Clock(trainer, 60 * evaluate_minutes), _Clock(trainer, SAVE_SECONDS, FIRST_SAVE_SECONDS)
             while trainer.progress() < 1:
                 found = _update(trainer)
@@ -138,9 +138,10 @@ class _Clock:
 class _Records:
     """Lines of a run's log, whose figures are means since the line before."""
 
-    def __init__(self, trainer: Trainer, log: TextIO, say: Say) -> None:
+    def __init__(self, trainer: Trainer, log: Path, say: Say) -> None:
         self.trainer, self.log, self.say, self.clock = trainer, log, say, _Clock(trainer, LOG_SECONDS)
         self.values = defaultdict[str, list[float]](list)
+        self.before = trainer.images, trainer.seconds  # at the line before
         self._line({"settings": asdict(trainer.settings), "step": trainer.step})
 
     def add(self, found: Mapping[str, float]) -> None:
@@ -155,9 +156,11 @@ class _Records:
         trainer = self.trainer
         means = {key: float(f"{sum(values) / len(values):.5g}") for key, values in self.values.items()}
         self.values.clear()
+        images, seconds = trainer.images - self.before[0], trainer.seconds - self.before[1]
+        self.before = trainer.images, trainer.seconds
         done = {
             "step": trainer.step, "images": trainer.images, "seconds": round(trainer.seconds, 1),
-            "images_per_second": round(trainer.images / max(trainer.seconds, 1e-9), 1),
+            "images_per_second": round(images / max(seconds, 1e-9), 1),
             "done": round(trainer.progress(), 4),
         }  # fmt: skip
         self._line(done | means | dict(figures))
@@ -166,8 +169,7 @@ class _Records:
             self.say(f"{trainer.progress():.0%}, step {trainer.step}: {rates} bits/dim on held-out images")
 
     def _line(self, facts: Mapping[str, Any]) -> None:
-        self.log.write(json.dumps(facts) + "\n")
-        self.log.flush()
+        append_file(self.log, json.dumps(facts).encode() + b"\n")
 
 
 def _bar(trainer: Trainer) -> Any:

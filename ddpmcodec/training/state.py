@@ -13,8 +13,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from ddpmcodec.errors import TrainingError
+from ddpmcodec.errors import ModelError, TrainingError
 from ddpmcodec.files import write_file
+from ddpmcodec.format.seal import KEY, SEAL, check_seal, seal
 
 FILE = "state.safetensors"
 ON_CPU = "step"  # a moment that optimisers keep there, wherever their parameters are
@@ -32,16 +33,30 @@ def exists(folder: Path) -> bool:
 
 
 def write(folder: Path, state: State) -> None:
-    """Raises OutputError."""
+    """With a hash of itself. Raises OutputError; what was there is kept then."""
     tensors = {key: value.detach().contiguous() for key, value in state.tensors.items()}
-    write_file(folder / FILE, save(tensors, metadata={"ddpmcodec": json.dumps(state.facts)}))
+    write_file(folder / FILE, seal(save(tensors, metadata={KEY: json.dumps(state.facts)})))
 
 
 def read(folder: Path) -> State:
-    """Raises TrainingError."""
+    """Raises TrainingError where it is no state, or damaged."""
     with is_state(folder), safe_open(folder / FILE, framework="pt") as content:
         tensors = {key: content.get_tensor(key) for key in content.keys()}  # noqa: SIM118
-        return State(tensors, dict(json.loads((content.metadata() or {})["ddpmcodec"])))
+        facts = dict(json.loads((content.metadata() or {})[KEY]))
+    if SEAL in facts:  # states of older versions have none
+        _check(folder / FILE, facts)
+    return State(tensors, facts)
+
+
+def _check(path: Path, facts: dict[str, Any]) -> None:
+    """Takes the hash out of the facts. Raises TrainingError unless the file has it."""
+    try:
+        check_seal(path.read_bytes(), facts, str(path))
+    except ModelError as error:
+        raise TrainingError(
+            f"{path}: is damaged: its hash does not match; restore it from a copy, or train in another folder"
+        ) from error
+    del facts[SEAL]
 
 
 @contextmanager
@@ -78,7 +93,7 @@ def load_optimizer(optimizer: torch.optim.Optimizer, prefix: str, tensors: Mappi
     for key, value in part(prefix, tensors).items():
         number, moment = key.split(".")
         p = parameters[int(number)]
-        optimizer.state[p][moment] = value if moment == ON_CPU else value.to(p.device)
+        optimizer.state[p][moment] = value if moment == ON_CPU else torch.empty_like(p).copy_(value)
 
 
 def part(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -80,7 +81,7 @@ def test_exporting_names_the_model(folder: Path, exported: subprocess.CompletedP
     assert exported.stderr.startswith(f"ddpmcodec: {output}: model 'small', id ")
     assert exported.stderr.endswith(f"{output.stat().st_size} bytes; use it with --model {output}\n")
     metadata = read_metadata(output.read_bytes(), "small")
-    assert metadata["training"]["hours"] == pytest.approx(3e-4, abs=2e-3)
+    assert metadata["training"]["hours"] == round(records(folder / "run")[-1]["seconds"] / 3600, 3)
     assert not load_model(output).denoiser
 
 
@@ -126,6 +127,27 @@ def test_a_run_that_is_terminated_is_saved_and_goes_on(folder: Path, tmp_path: P
     first, stopped, again = records(run)
     assert again["settings"] == first["settings"] | {"hours": 1e-6}
     assert again["step"] == stopped["step"] > first["step"] == 0
+
+
+@pytest.mark.usefixtures("trained")
+def test_a_full_disk_ends_a_run_and_keeps_its_last_save(folder: Path, tmp_path: Path) -> None:
+    """The limit on file sizes fails a write in the same way as a full disk does."""
+    run = tmp_path / "run"
+    shutil.copytree(folder / "run", run)
+    before = (run / "state.safetensors").read_bytes()
+    program = "import resource as r; r.setrlimit(r.RLIMIT_FSIZE, (9999,) * 2); from ddpmcodec.cli import main; main()"
+    hours = (records(run)[-1]["seconds"] + 0.5) / 3600
+    arguments = ("train", "--out", run, "--resume", "--hours", hours, "--no-compile")
+    ended = subprocess.run(
+        [sys.executable, "-c", program, *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1] == (
+        f"ddpmcodec: {run / 'state.safetensors'}: cannot be written (File too large): it is as it was;"
+        " --resume goes on from the last save"
+    )
+    assert (run / "state.safetensors").read_bytes() == before
+    assert sorted(path.name for path in run.iterdir()) == ["log.jsonl", "state.safetensors"]
 
 
 # --- errors, in this process

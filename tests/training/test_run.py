@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 
-from ddpmcodec.errors import TrainingError
+from ddpmcodec.errors import OutputError, TrainingError
 from ddpmcodec.training import run, state
 from ddpmcodec.training.run import saved_settings, settings_of
 from ddpmcodec.training.state import State
@@ -94,6 +96,7 @@ def test_lines_evaluations_and_saves_come_by_the_clock_of_training(tmp_path: Pat
     assert trainer.saves == [5, 35, 40]
     assert found[0]["loss"] == 1.5
     assert found[1]["loss"] == 3.5
+    assert {line["images_per_second"] for line in found} == {0.3}  # three images in ten seconds
 
 
 def test_a_finished_run_has_nothing_to_do(tmp_path: Path) -> None:
@@ -127,6 +130,50 @@ def test_of_many_processes_one_writes_and_all_stop(tmp_path: Path) -> None:
     assert trainer.step == 2
     assert run.run(trainer, tmp_path / "run", lambda _: None, writes=False)
     assert not (tmp_path / "run").exists()
+
+
+# --- full disks
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """The limit on file sizes fails a write in the same way as a full disk does: after a part of the data."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_full_disk_keeps_the_last_save(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run.run(Counter(), tmp_path, lambda _: None)
+    before = contents(tmp_path)
+    trainer = Counter(Settings(steps=9))
+    monkeypatch.setattr(trainer, "state", lambda: State({"weights": torch.zeros(50_000)}, {}))
+    with (
+        full_disk(),
+        pytest.raises(OutputError, match=r"state.safetensors: cannot be written \(File too large\): it is as it was"),
+    ):
+        run.run(trainer, tmp_path, lambda _: None)
+    after = contents(tmp_path)
+    assert after.pop("log.jsonl").startswith(before.pop("log.jsonl"))
+    assert after == before
+
+
+def test_a_log_that_cannot_grow_keeps_whole_lines(tmp_path: Path) -> None:
+    before = b'{"step": 0}\n' + b" " * 99_900 + b"\n"
+    (tmp_path / run.LOG).write_bytes(before)
+    with (
+        full_disk(),
+        pytest.raises(OutputError, match=r"log.jsonl: cannot be written \(File too large\): it is as it was"),
+    ):
+        run.run(Counter(), tmp_path, lambda _: None)
+    assert contents(tmp_path) == {run.LOG: before}
 
 
 # --- resuming

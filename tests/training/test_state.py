@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save
 from torch import nn
 
 from ddpmcodec.errors import TrainingError
@@ -31,6 +32,30 @@ def test_what_is_no_state_is_named(tmp_path: Path, content: bytes | None) -> Non
         state.read(tmp_path)
 
 
+def test_flipped_bits_are_found(tmp_path: Path) -> None:
+    """All but those in the name of the hash: a state without one is one of an older version."""
+    state.write(tmp_path, State({"a": torch.arange(6.0), "b": torch.ones(3)}, {"step": 3}))
+    written = (tmp_path / state.FILE).read_bytes()
+    name = range(written.index(b"sha256"), written.index(b"sha256") + len(b"sha256"))
+    for place in set(range(len(written))) - set(name):
+        damaged = bytearray(written)
+        damaged[place] ^= 1 << place % 8
+        (tmp_path / state.FILE).write_bytes(damaged)
+        with pytest.raises(
+            TrainingError, match=r"state.safetensors: (is damaged: its hash does not match|not the state)"
+        ):
+            state.read(tmp_path)
+    for end in range(len(written)):
+        (tmp_path / state.FILE).write_bytes(written[:end])
+        with pytest.raises(TrainingError, match=r"state.safetensors: not the state"):
+            state.read(tmp_path)
+
+
+def test_states_of_before_hashes_are_read(tmp_path: Path) -> None:
+    (tmp_path / state.FILE).write_bytes(save({"a": torch.ones(3)}, {"ddpmcodec": '{"step": 3}'}))
+    assert state.read(tmp_path).facts == {"step": 3}
+
+
 @pytest.mark.parametrize("kind", [torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD])
 def test_modules_and_moments_go_on_where_they_were(kind: type[torch.optim.Optimizer]) -> None:
     def made() -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -52,7 +77,7 @@ def test_modules_and_moments_go_on_where_they_were(kind: type[torch.optim.Optimi
     assert all(torch.equal(a, b) for a, b in zip(first[0].parameters(), again[0].parameters(), strict=True))
 
 
-def test_parts_are_told_apart_by_the_whole_prefix() -> None:
+def test_parts_are_distinguished_by_the_whole_prefix() -> None:
     module = nn.Linear(1, 1)
     tensors = state.of_module(module, "net") | {"net2.weight": torch.zeros(5)}
     state.load_module(module, "net", tensors)
