@@ -1,0 +1,51 @@
+"""Readers that go away early are no failure: the command ends at once, quietly, as other Unix tools do."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COMMAND = [sys.executable, "-m", "ddpmcodec.cli"]
+FILE = Path(__file__).parents[1] / "golden" / "v1" / "graphics-2.ddpm"
+
+
+def ended_without_reader(*arguments: object, stream: str = "stdout") -> tuple[int, bytes]:
+    """Exit code, and what it wrote to the other stream, of a command line one of whose streams nobody reads."""
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: write_end}
+    try:
+        ended = subprocess.run([*COMMAND, *map(str, arguments)], check=False, **streams)  # type: ignore[call-overload]
+    finally:
+        os.close(write_end)
+    return ended.returncode, ended.stderr if stream == "stdout" else ended.stdout
+
+
+def test_of_many_files_none_follows() -> None:
+    """As in `ddpmcodec info *.ddpm | head -1`: a file that is not there would be named otherwise."""
+    assert ended_without_reader("info", FILE, "no.ddpm") == (141, b"")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["encode", "--help"]], ids=" ".join)
+def test_help_may_be_cut_too(arguments: list[str]) -> None:
+    assert ended_without_reader(*arguments) == (141, b"")
+
+
+def test_an_image_may_be_cut() -> None:
+    assert ended_without_reader("decode", FILE, "-o", "-") == (141, b"")
+
+
+def test_messages_may_be_cut() -> None:
+    assert ended_without_reader("info", "no.ddpm", stream="stderr") == (141, b"")
+
+
+def test_the_first_line_comes_before_the_end() -> None:
+    """A shell's view of it, where every part of a pipe counts."""
+    many = " ".join(["$0"] * 1000)  # of which a pipe holds a part
+    script = f"set -o pipefail; {sys.executable} -m ddpmcodec.cli info {many} | head -1"
+    ended = subprocess.run(["bash", "-c", script, FILE], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (141, f"{FILE}:\n", "")
