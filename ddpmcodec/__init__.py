@@ -9,7 +9,8 @@
 >>> np.array_equal(np.asarray(ddpmcodec.decode(data)), image)
 True
 
-Functions: `encode`, `decode`, `encode_many`, `decode_many`, `truncate`, `info`; many images in one file: `archive`.
+Functions: `encode`, `decode`, `encode_many`, `decode_many`, `truncate`, `info`; many images in one file: `archive`;
+previews while bytes arrive: `ProgressiveDecoder`.
 Errors that are raised on purpose derive from `DdpmError`.
 
 Source: Ho, Jain & Abbeel 2020, Denoising Diffusion Probabilistic Models, arXiv 2006.11239, section 4.3.
@@ -34,7 +35,7 @@ from ddpmcodec.errors import (
 
 if TYPE_CHECKING:
     from ddpmcodec import archive
-    from ddpmcodec.codec import decode, decode_many, encode, encode_many, info, truncate
+    from ddpmcodec.codec import ProgressiveDecoder, decode, decode_many, encode, encode_many, info, truncate
 
 __version__ = "0.1.0"
 
@@ -46,6 +47,7 @@ __all__ = [
     "ImageError",
     "ModelError",
     "OutputError",
+    "ProgressiveDecoder",
     "TrainingError",
     "TruncatedError",
     "archive",

@@ -36,7 +36,7 @@ DESCRIPTIVE_TAGS = (
 LOSSLESS: dict[str, dict[str, object]] = {"WEBP": {"lossless": True, "exact": True}}  # Pillow's defaults lose
 EXIF_START = b"Exif\0\0"
 PNG_END = b"IEND\xae\x42\x60\x82"
-ARRAY_MODES: dict[tuple[int, ...], str] = {(): "L", (3,): "RGB", (4,): "RGBA"}
+ARRAY_MODES: dict[tuple[int, ...], str] = {(): "L", (2,): "LA", (3,): "RGB", (4,): "RGBA"}
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def _reading() -> Iterator[None]:
 
 
 def to_planes(image: Image.Image | NDArray[np.uint8], *, strip: bool = False) -> Planes:
-    """The planes of a Pillow image, or of a uint8 array (H, W), (H, W, 3) or (H, W, 4).
+    """The planes of a Pillow image, or of a uint8 array (H, W) or (H, W, C), C 2 to 4.
 
     Palette images become RGB, and images with a transparent colour RGBA or LA, by exact look-up. ICC profile and EXIF
     are kept unless `strip`. Raises ImageError for what cannot be coded without loss.
@@ -112,6 +112,14 @@ def to_image(planes: Planes) -> Image.Image:
         image = image.convert("1", dither=Image.Dither.NONE)
     image.info.update({key: value for key, value in (("icc_profile", planes.icc), ("exif", planes.exif)) if value})
     return image
+
+
+def to_array(planes: Planes) -> NDArray[np.uint8]:
+    """The samples (H, W) or (H, W, C) in an array that can be written to; of mode "1" grey levels."""
+    if planes.alpha is not None:
+        return np.dstack([planes.colour, planes.alpha])
+    samples = planes.colour[..., 0] if planes.colour.shape[2] == 1 else planes.colour
+    return np.require(samples, np.uint8, ["C", "W"])
 
 
 def opened_extensions() -> set[str]:
@@ -165,7 +173,7 @@ def _array_planes(array: NDArray[np.uint8]) -> Planes:
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.shape[2:] not in ARRAY_MODES:
         raise ImageError(
             f"an array of {array.dtype} and shape {array.shape} is not an image:"
-            " uint8 of shape (H, W), (H, W, 3) or (H, W, 4) is"
+            " uint8 of shape (H, W), (H, W, 2), (H, W, 3) or (H, W, 4) is"
         )
     _refuse_size(array.shape[1], array.shape[0])
     return _split_alpha(ARRAY_MODES[array.shape[2:]], np.atleast_3d(array), b"", b"")

@@ -18,15 +18,21 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "benchmar
 PROSE = [page for page in PAGES if page.name not in ("CHANGELOG.md", "cli.md")]
 MODULES = (
     "ddpmcodec",
+    "ddpmcodec.archive.access",
+    "ddpmcodec.archive.dataset",
     "ddpmcodec.archive.reader",
     "ddpmcodec.archive.writer",
     "ddpmcodec.codec.decoder",
     "ddpmcodec.codec.encoder",
     "ddpmcodec.codec.information",
+    "ddpmcodec.codec.stream_decoder",
     "ddpmcodec.format.ddpma",
+    "ddpmcodec.numcodecs_plugin",
+    "ddpmcodec.pillow_plugin",
     "ddpmcodec.transform.cells",
     "ddpmcodec.transform.color",
     "ddpmcodec.transform.pyramid",
+    "ddpmcodec.zarr_plugin",
 )
 LONGEST_README = 180
 

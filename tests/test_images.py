@@ -279,7 +279,7 @@ def test_a_large_photograph_is_no_reason_to_warn(monkeypatch: pytest.MonkeyPatch
     ],
 )
 def test_other_arrays_are_refused(array: Any) -> None:
-    with pytest.raises(ImageError, match=r"is not an image: uint8 of shape \(H, W\), \(H, W, 3\) or \(H, W, 4\) is"):
+    with pytest.raises(ImageError, match=r"is not an image: uint8 of shape \(H, W\), \(H, W, 2\), \(H, W, 3\) or"):
         to_planes(array)
 
 

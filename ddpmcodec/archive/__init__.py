@@ -8,8 +8,23 @@ Everything is kept: names, modes, alpha, ICC, EXIF.
 
 from __future__ import annotations
 
+from ddpmcodec.archive.access import ArchiveFile, open
+from ddpmcodec.archive.dataset import ArchiveDataset, BlockBatches
 from ddpmcodec.archive.reader import Extracted, extract, names, read_index, test
 from ddpmcodec.archive.writer import Named, create
 from ddpmcodec.format.ddpma import describe
 
-__all__ = ["Extracted", "Named", "create", "describe", "extract", "names", "read_index", "test"]
+__all__ = [
+    "ArchiveDataset",
+    "ArchiveFile",
+    "BlockBatches",
+    "Extracted",
+    "Named",
+    "create",
+    "describe",
+    "extract",
+    "names",
+    "open",
+    "read_index",
+    "test",
+]

@@ -92,6 +92,11 @@ def extract(
     return _Reader(archive, wanted, names is None, model, progress).images()
 
 
+def extract_from(archive: Archive, wanted: Sequence[Entry], *, model: Source = None) -> Iterator[Extracted]:
+    """`extract` for an archive that is cut already."""
+    return _Reader(archive, wanted, False, model, None).images()
+
+
 def test(data: bytes, *, model: Source = None, progress: Progress | None = None) -> int:  # noqa: PT028
     """Decode and check all images of an archive.
 

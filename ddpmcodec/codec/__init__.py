@@ -12,10 +12,26 @@ if TYPE_CHECKING:
     from ddpmcodec.codec.decoder import Decoded, decode, decode_details, decode_many, truncate
     from ddpmcodec.codec.encoder import encode, encode_many
     from ddpmcodec.codec.information import info
+    from ddpmcodec.codec.stream_decoder import ProgressiveDecoder
 
-__all__ = ["Decoded", "decode", "decode_details", "decode_many", "encode", "encode_many", "info", "truncate"]
+__all__ = [
+    "Decoded",
+    "ProgressiveDecoder",
+    "decode",
+    "decode_details",
+    "decode_many",
+    "encode",
+    "encode_many",
+    "info",
+    "truncate",
+]
 
-_MODULES = {"encode": "encoder", "encode_many": "encoder", "info": "information"}  # of the rest: decoder
+_MODULES = {  # of the rest: decoder
+    "ProgressiveDecoder": "stream_decoder",
+    "encode": "encoder",
+    "encode_many": "encoder",
+    "info": "information",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -5,24 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import NamedTuple
+from typing import Literal, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ddpmcodec.channels.progressive import segments
 from ddpmcodec.codec import graphics
 from ddpmcodec.codec.batching import ModelSource, Progress, batches, given_model, reporting
-from ddpmcodec.codec.efforts import EFFORTS
+from ddpmcodec.codec.contents import (
+    Side,
+    check_segments,
+    model_of,
+    segments_of_steps,
+    side_sections,
+    steps_done,
+    steps_of,
+)
 from ddpmcodec.codec.preview import Canvas
 from ddpmcodec.codec.tiles import DAMAGED, DecodedTile, Report, TileStream, decode_tiles, whole_tiles
-from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, ModelError, OutputError
-from ddpmcodec.format.ddpm import MODEL_ID_BYTES, Box, Header, Sections, split
-from ddpmcodec.format.sections import preview_alpha, unpack_alpha, unpack_metadata
-from ddpmcodec.images import Planes, to_image
+from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, OutputError
+from ddpmcodec.format.ddpm import Box, Header, Sections, split
+from ddpmcodec.format.sections import preview_alpha
+from ddpmcodec.images import Planes, to_array, to_image
 from ddpmcodec.networks.context.model import ContextModel
-from ddpmcodec.networks.context.model_file import find_model
 from ddpmcodec.parallel import run_all
 
 
@@ -42,6 +48,20 @@ class Decoded:
         return to_image(self.planes)
 
 
+@overload
+def decode(
+    data: bytes, *, partial: bool = ..., max_bytes: int | None = ..., step: int | None = ..., model: ModelSource = ...,
+    as_array: Literal[False] = ...,
+) -> Image.Image: ...  # fmt: skip
+
+
+@overload
+def decode(
+    data: bytes, *, partial: bool = ..., max_bytes: int | None = ..., step: int | None = ..., model: ModelSource = ...,
+    as_array: Literal[True],
+) -> NDArray[np.uint8]: ...  # fmt: skip
+
+
 def decode(
     data: bytes,
     *,
@@ -49,7 +69,8 @@ def decode(
     max_bytes: int | None = None,
     step: int | None = None,
     model: ModelSource = None,
-) -> Image.Image:
+    as_array: bool = False,
+) -> Image.Image | NDArray[np.uint8]:
     """The image, exactly as it was encoded; or a preview.
 
     Parameters:
@@ -59,10 +80,12 @@ def decode(
         max_bytes: a preview from so many bytes only; implies `partial`.
         step: a preview after so many steps of the schedule, 0 or more. The data may end behind them.
         model: for files of a model that is not embedded: the path of its file, or a loaded one.
+        as_array: return an array in place of a Pillow image.
 
     Returns:
         A Pillow image of the mode that was encoded (palettes: RGB or RGBA), with `icc_profile` and `exif` in its
-        `info`. Previews are not exact: they may differ between machines.
+        `info`; or an array uint8 [H, W] (grey, and bilevel as 0 and 255) or [H, W, C] (LA, RGB, RGBA) that can be
+        written to. Previews are not exact: they may differ between machines.
 
     Raises:
         TruncatedError: bytes are missing, and no preview is asked for.
@@ -76,12 +99,13 @@ def decode(
     >>> noise = np.random.default_rng(0).integers(0, 9, (24, 32, 3))
     >>> image = (noise + 5 * np.arange(32)[:, None]).astype(np.uint8)
     >>> data = ddpmcodec.encode(image)
-    >>> np.array_equal(np.asarray(ddpmcodec.decode(data)), image)
+    >>> np.array_equal(ddpmcodec.decode(data, as_array=True), image)
     True
     >>> ddpmcodec.decode(data, max_bytes=len(data) // 2).size
     (32, 24)
     """
-    return decode_details(data, partial=partial, max_bytes=max_bytes, step=step, model=model).image
+    decoded = decode_details(data, partial=partial, max_bytes=max_bytes, step=step, model=model)
+    return to_array(decoded.planes) if as_array else decoded.image
 
 
 def decode_details(
@@ -193,10 +217,6 @@ def _refuse_negative(**limits: float | None) -> None:
             raise ValueError(f"{name} must be a number from 0 on, not {limit}")
 
 
-def _steps(header: Header) -> int:
-    return 1 if header.webp else len(EFFORTS[header.effort].schedule)
-
-
 class _Tile(NamedTuple):
     """A part of one of the files that is decoded on its own."""
 
@@ -212,8 +232,8 @@ def decode_files(
     """Whole files. Raises TruncatedError, ChecksumError or CorruptError for the first that is not."""
     for file in files:
         file.require_whole()
-        _check_segments(file.header)
-    sides = [_side_sections(file, False) for file in files]  # before the network runs: damage is reported at once
+        check_segments(file.header)
+    sides = [side_sections(file, False) for file in files]  # before the network runs: damage is reported at once
     colours = [_canvas(file.header) for file in files]
     tiles = []
     for n, file in enumerate(files):
@@ -223,7 +243,7 @@ def decode_files(
             if progress is not None:
                 progress(file.header.width * file.header.height)
         else:
-            model = _model_of(file.header, given)
+            model = model_of(file.header, given)
             tiles += [_Tile(n, number, box, model) for number, box in enumerate(file.header.boxes())]
 
     def decode_batch(batch: list[int]) -> None:
@@ -239,8 +259,8 @@ def decode_files(
     run_all(decode_batch, batches([_key(tile, files[tile.file].header, colours[tile.file]) for tile in tiles]))
     return [
         Decoded(
-            Planes(file.header.mode, colour, side.alpha, side.icc, side.exif), True, False, _steps(file.header),
-            _steps(file.header), file.size,
+            Planes(file.header.mode, colour, side.alpha, side.icc, side.exif), True, False, steps_of(file.header),
+            steps_of(file.header), file.size,
         )
         for file, colour, side in zip(files, colours, sides, strict=True)
     ]  # fmt: skip
@@ -255,30 +275,20 @@ def _key(tile: _Tile, header: Header, colour: NDArray[np.uint8]) -> tuple[int, t
     return height * width, (height, width, channels, header.effort, tile.model.id)
 
 
-def _check_segments(header: Header) -> None:
-    if header.index is not None:
-        expected = len(segments(EFFORTS[header.effort].schedule, header.height, header.width))
-        if header.index.segments != expected:
-            raise FormatError(
-                f"the header claims {header.index.segments} segments, effort {header.effort} has {expected}:"
-                " it is damaged; get the file again"
-            )
-
-
 def _preview(
     file: Sections, given: ContextModel | None, partial: bool, step: int | None, progress: Progress | None,
     report: Report | None, denoise: bool,
 ) -> Decoded:  # fmt: skip
     """A file as far as it is there, or wanted."""
     header = file.header
-    _check_segments(header)
+    check_segments(header)
     if not partial:
         _require_step(file, step or 0)
-    side = _side_sections(file, partial)
+    side = side_sections(file, partial)
     if header.webp:
         return _webp_preview(file, side, partial)
-    model, steps = _model_of(header, given), _steps(header)
-    last = None if step is None else _segments_of_steps(header, step)
+    model, steps = model_of(header, given), steps_of(header)
+    last = None if step is None else segments_of_steps(header, step)
 
     def decode_tile(numbered: tuple[int, Box]) -> DecodedTile | None:
         number, box = numbered
@@ -301,7 +311,7 @@ def _preview(
     for tile, box in zip(found, boxes, strict=True):
         canvas.place(box, tile.state if tile else None, tile.pixels if tile else None)
     exact = all(tile is not None and tile.pixels is not None for tile in found)
-    done = min(_steps_done(header, tile.segments_done) if tile else 0 for tile in found)
+    done = min(steps_done(header, tile.segments_done) if tile else 0 for tile in found)
     unfinished = [last != 0 and (tile is None or (tile.pixels is None and last is None)) for tile in found]
     damaged = side.damaged or any(
         file.tile_is_damaged(n) or (tile is not None and tile.damaged) or (unfinished[n] and _is_all_there(file, n))
@@ -324,7 +334,7 @@ def _is_all_there(file: Sections, tile: int) -> bool:
     return not file.tile_is_cut(tile) and not file.tile_is_damaged(tile)
 
 
-def _webp_preview(file: Sections, side: _Side, partial: bool) -> Decoded:
+def _webp_preview(file: Sections, side: Side, partial: bool) -> Decoded:
     header, payload = file.header, file.tile_stream(0)
     colour, alpha, exact, damaged = graphics.flat(header), None, False, side.damaged
     if len(payload) == header.payload_length:
@@ -342,50 +352,6 @@ def _webp_preview(file: Sections, side: _Side, partial: bool) -> Decoded:
     return Decoded(planes, whole, damaged, int(exact), 1, file.size)
 
 
-def _segments_of_steps(header: Header, step: int) -> int:
-    """How many segments the first `step` steps have. WebP has none."""
-    if header.webp:
-        return 0
-    schedule = EFFORTS[header.effort].schedule
-    return len(segments(schedule[:step], header.height, header.width))
-
-
-def _steps_done(header: Header, done: int) -> int:
-    """How many steps so many segments complete."""
-    schedule = EFFORTS[header.effort].schedule
-    return max(step for step in range(len(schedule) + 1) if _segments_of_steps(header, step) <= done)
-
-
-class _Side(NamedTuple):
-    """What a file holds beside its colours."""
-
-    alpha: NDArray[np.uint8] | None
-    icc: bytes
-    exif: bytes
-    damaged: bool
-
-
-def _side_sections(file: Sections, partial: bool) -> _Side:
-    """What a cut section tells of the alpha, and nothing of cut metadata; of damaged ones nothing, in a preview."""
-    header, alpha, metadata, damaged = file.header, None, dict[str, bytes](), False
-    if header.has_alpha_section:
-        unpack = unpack_alpha if len(file.alpha) == header.alpha_length else preview_alpha
-        try:
-            alpha = unpack(file.alpha, header.height, header.width)
-        except FormatError:
-            if not partial:
-                raise
-            alpha, damaged = preview_alpha(b"", header.height, header.width), True
-    try:
-        if len(file.metadata) == header.metadata_length:
-            metadata = unpack_metadata(file.metadata)
-    except FormatError:
-        if not partial:
-            raise
-        damaged = True
-    return _Side(alpha, metadata.get("icc_profile", b""), metadata.get("exif", b""), damaged)
-
-
 def _end_of_segment(file: Sections, segment: int) -> int:
     """Where in a tiled file so many segments of all tiles end; of a single stream, where it begins."""
     index = file.header.index
@@ -395,7 +361,7 @@ def _end_of_segment(file: Sections, segment: int) -> int:
 
 def _require_step(file: Sections, step: int) -> None:
     """Raises TruncatedError when what is asked for is known to be incomplete. Of a single stream decoding tells."""
-    if step >= _steps(file.header) or file.size < _end_of_segment(file, _segments_of_steps(file.header, step)):
+    if step >= steps_of(file.header) or file.size < _end_of_segment(file, segments_of_steps(file.header, step)):
         file.require_whole()
 
 
@@ -404,29 +370,17 @@ def _bytes_used(file: Sections, step: int | None, found: Sequence[DecodedTile | 
     if header.index is None:
         stream = found[0].bytes_used if found[0] else 0
         return min(file.size, _end_of_segment(file, 0) + stream)
-    return file.size if step is None else min(file.size, _end_of_segment(file, _segments_of_steps(header, step)))
+    return file.size if step is None else min(file.size, _end_of_segment(file, segments_of_steps(header, step)))
 
 
 def _end_of_step(file: Sections, step: int, given: ContextModel | None) -> int:
     """Bytes of the file that its first `step` steps need."""
-    if step >= _steps(file.header):
+    if step >= steps_of(file.header):
         file.require_whole()
         return file.size
     if file.header.webp:
         return file.start
     if file.header.index:
         _require_step(file, step)
-        return _end_of_segment(file, _segments_of_steps(file.header, step))
+        return _end_of_segment(file, segments_of_steps(file.header, step))
     return _preview(file, given, False, step, None, None, False).bytes_used
-
-
-def _model_of(header: Header, given: ContextModel | None) -> ContextModel:
-    """The model that the file was written with. Raises ModelError when it is missing, or `given` is another one."""
-    if given is None:
-        return find_model(header.model_id)
-    if given.id[:MODEL_ID_BYTES] != header.model_id:
-        raise ModelError(
-            f"the file was written with model {header.model_id.hex()}, and the given model {given.name!r} is"
-            f" {given.id[:MODEL_ID_BYTES].hex()}: decode with the model that wrote it (--model PATH)"
-        )
-    return given

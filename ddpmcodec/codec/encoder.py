@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
 from ddpmcodec.channels.progressive import segments
 from ddpmcodec.codec import decoder, graphics
@@ -24,7 +26,7 @@ from ddpmcodec.networks.context.model import ContextModel
 from ddpmcodec.networks.context.model_file import default_model
 from ddpmcodec.parallel import run_all
 
-Picture = Image.Image | NDArray[np.uint8] | str | os.PathLike[str] | BinaryIO
+Picture = Image.Image | NDArray[np.uint8] | Tensor | str | os.PathLike[str] | BinaryIO
 
 
 def encode(
@@ -40,8 +42,9 @@ def encode(
     """Compress an image without loss; every prefix of the result is a preview.
 
     Parameters:
-        image: a Pillow image of mode 1, L, LA, P, PA, RGB or RGBA; an array uint8 [H, W], [H, W, 3] or [H, W, 4]; the
-            path of an image file; or a binary file. 1 to 2^28 pixels.
+        image: a Pillow image of mode 1, L, LA, P, PA, RGB or RGBA; an array uint8 [H, W] or [H, W, C]; a tensor uint8
+            [H, W] or [C, H, W], as of `torchvision.io` (C is 1 to 4: grey, LA, RGB, RGBA); the path of an image file;
+            or a binary file. 1 to 2^28 pixels.
         effort: 1 (the quickest), 2 (the networks also learn from a large image), or 3 (and more noise levels: the best
             previews).
         model: None (the embedded one for images of this size), the name of an embedded one, the path of a model file,
@@ -112,6 +115,8 @@ def encode_many(
 def planes_of(image: Picture, strip: bool) -> Planes:
     if isinstance(image, (Image.Image, np.ndarray)):
         return to_planes(image, strip=strip)
+    if isinstance(image, Tensor):
+        return to_planes(_array_of(image))
     if isinstance(image, (str, os.PathLike)):
         name = os.fspath(image)
         try:
@@ -122,8 +127,19 @@ def planes_of(image: Picture, strip: bool) -> Planes:
     if hasattr(image, "read"):
         return to_planes(load_image(image.read(), str(getattr(image, "name", "the file"))), strip=strip)
     raise TypeError(
-        f"encode() takes a Pillow image, a uint8 array, a path or a binary file, not {type(image).__name__}"
+        f"encode() takes a Pillow image, a uint8 array or tensor, a path or a binary file, not {type(image).__name__}"
     )
+
+
+def _array_of(tensor: Tensor) -> NDArray[np.uint8]:
+    """[H, W] or [H, W, C] of a tensor [H, W] or [C, H, W], on any device. Raises ImageError."""
+    channels_last = tensor.movedim(0, -1) if tensor.ndim == 3 else tensor
+    if tensor.dtype != torch.uint8 or tensor.ndim not in (2, 3) or not 1 <= channels_last.shape[2:].numel() <= 4:
+        raise ImageError(
+            f"a tensor of {tensor.dtype} and shape {tuple(tensor.shape)} is not an image:"
+            " uint8 of shape (H, W) or (C, H, W) is, with 1 to 4 channels"
+        )
+    return channels_last.squeeze(2).cpu().numpy() if channels_last.shape[2:] == (1,) else channels_last.cpu().numpy()
 
 
 def _numbered(images: Iterable[Picture], strip: bool) -> Iterator[Planes]:

@@ -1,0 +1,86 @@
+"""What a file says beside its pixels: its steps and segments, its model, alpha and metadata."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ddpmcodec.channels.progressive import segments
+from ddpmcodec.codec.efforts import EFFORTS
+from ddpmcodec.errors import FormatError, ModelError
+from ddpmcodec.format.ddpm import MODEL_ID_BYTES, Header, Sections
+from ddpmcodec.format.sections import preview_alpha, unpack_alpha, unpack_metadata
+from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.networks.context.model_file import find_model
+
+
+def steps_of(header: Header) -> int:
+    return 1 if header.webp else len(EFFORTS[header.effort].schedule)
+
+
+def segments_of_steps(header: Header, step: int) -> int:
+    """How many segments the first `step` steps have. WebP has none."""
+    if header.webp:
+        return 0
+    schedule = EFFORTS[header.effort].schedule
+    return len(segments(schedule[:step], header.height, header.width))
+
+
+def steps_done(header: Header, done: int) -> int:
+    """How many steps so many segments complete."""
+    schedule = EFFORTS[header.effort].schedule
+    return max(step for step in range(len(schedule) + 1) if segments_of_steps(header, step) <= done)
+
+
+def check_segments(header: Header) -> None:
+    if header.index is not None:
+        expected = len(segments(EFFORTS[header.effort].schedule, header.height, header.width))
+        if header.index.segments != expected:
+            raise FormatError(
+                f"the header claims {header.index.segments} segments, effort {header.effort} has {expected}:"
+                " it is damaged; get the file again"
+            )
+
+
+def model_of(header: Header, given: ContextModel | None) -> ContextModel:
+    """The model that the file was written with. Raises ModelError when it is missing, or `given` is another one."""
+    if given is None:
+        return find_model(header.model_id)
+    if given.id[:MODEL_ID_BYTES] != header.model_id:
+        raise ModelError(
+            f"the file was written with model {header.model_id.hex()}, and the given model {given.name!r} is"
+            f" {given.id[:MODEL_ID_BYTES].hex()}: decode with the model that wrote it (--model PATH)"
+        )
+    return given
+
+
+class Side(NamedTuple):
+    """What a file holds beside its colours."""
+
+    alpha: NDArray[np.uint8] | None
+    icc: bytes
+    exif: bytes
+    damaged: bool
+
+
+def side_sections(file: Sections, partial: bool) -> Side:
+    """What a cut section tells of the alpha, and nothing of cut metadata; of damaged ones nothing, in a preview."""
+    header, alpha, metadata, damaged = file.header, None, dict[str, bytes](), False
+    if header.has_alpha_section:
+        unpack = unpack_alpha if len(file.alpha) == header.alpha_length else preview_alpha
+        try:
+            alpha = unpack(file.alpha, header.height, header.width)
+        except FormatError:
+            if not partial:
+                raise
+            alpha, damaged = preview_alpha(b"", header.height, header.width), True
+    try:
+        if len(file.metadata) == header.metadata_length:
+            metadata = unpack_metadata(file.metadata)
+    except FormatError:
+        if not partial:
+            raise
+        damaged = True
+    return Side(alpha, metadata.get("icc_profile", b""), metadata.get("exif", b""), damaged)

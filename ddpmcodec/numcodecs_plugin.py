@@ -1,0 +1,83 @@
+"""A numcodecs codec for chunks of images, as Zarr's format 2 takes it (`ddpmcodec.zarr_plugin`: format 3).
+
+`pip install ddpmcodec[zarr]`. numcodecs finds the codec by its id, `ddpm`, without an import.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numcodecs.abc import Codec
+from numcodecs.compat import ensure_bytes, ndarray_copy
+from numcodecs.registry import register_codec
+from numpy.typing import NDArray
+
+from ddpmcodec import archive, codec
+from ddpmcodec.codec.efforts import DEFAULT_EFFORT, check_effort
+from ddpmcodec.errors import ImageError
+from ddpmcodec.format.header import MAGIC
+
+Images = NDArray[np.uint8]
+COLOURS = (3, 4)  # samples of a pixel that are colours, in the last dimension of a chunk
+
+
+class Ddpm(Codec):  # type: ignore[misc]  # numcodecs has no types
+    """Chunks of images without loss: uint8 [..., H, W], [..., H, W, 1], [..., H, W, 3] (RGB) or [..., H, W, 4] (RGBA).
+
+    A chunk of one image is a .ddpm file, one of several an archive, where thumbnails share a stream. So chunks should
+    hold whole images, and many of them where they are small.
+
+    Parameters:
+        effort: as of `ddpmcodec.encode`.
+        model: the name or the path of a model; None: embedded ones.
+
+    Raises ImageError for other chunks than these, FormatError for damaged data, ModelError as `ddpmcodec.decode`.
+
+    >>> import numpy as np
+    >>> codec = Ddpm(effort=1)
+    >>> chunk = np.zeros((2, 8, 8, 3), np.uint8)
+    >>> np.array_equal(codec.decode(codec.encode(chunk)), chunk)
+    True
+    """
+
+    codec_id = "ddpm"
+
+    def __init__(self, effort: int = DEFAULT_EFFORT, model: str | None = None) -> None:
+        self.effort, self.model = check_effort(effort), model
+
+    def encode(self, buf: Any) -> bytes:
+        images = _images(np.asarray(buf))
+        options: dict[str, Any] = {"effort": self.effort, "model": self.model}
+        if len(images) == 1:
+            return codec.encode(images[0], **options)
+        return archive.create(((str(n), image) for n, image in enumerate(images)), **options)
+
+    def decode(self, buf: Any, out: Any = None) -> Any:
+        data = ensure_bytes(buf)
+        return ndarray_copy(self._decoded(data), out)
+
+    def _decoded(self, data: bytes) -> Images:
+        """[H, W, ...] of a file, [N, H, W, ...] of an archive."""
+        if data.startswith(MAGIC):
+            return np.array(codec.decode(data, model=self.model))
+        found = dict(archive.extract(data, model=self.model))
+        return np.stack([np.asarray(found[str(n)]) for n in range(len(found))])
+
+
+def _images(chunk: NDArray[Any]) -> Images:
+    """[N, H, W] or [N, H, W, C], in the order in which the chunk lies in memory. Raises ImageError."""
+    if chunk.flags.f_contiguous and not chunk.flags.c_contiguous:
+        chunk = chunk.T
+    if chunk.ndim > 2 and chunk.shape[-1] == 1:
+        chunk = chunk[..., 0]
+    if chunk.dtype != np.uint8 or chunk.ndim < 2 or not chunk.size:
+        raise ImageError(
+            f"a chunk of {chunk.dtype} and shape {chunk.shape} holds no images: uint8 of shape (..., H, W),"
+            " (..., H, W, 3) or (..., H, W, 4) does"
+        )
+    image = 3 if chunk.ndim > 2 and chunk.shape[-1] in COLOURS else 2
+    return np.ascontiguousarray(chunk).reshape(-1, *chunk.shape[-image:])
+
+
+register_codec(Ddpm)

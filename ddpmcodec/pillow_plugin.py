@@ -1,0 +1,192 @@
+"""`.ddpm` files in Pillow, which finds no plugins by itself: `import ddpmcodec.pillow_plugin`.
+
+`Image.open` reads the head and the metadata; pixels are decoded when they are first needed, after Pillow's check for
+decompression bombs. Errors are those that Pillow's own formats raise: UnidentifiedImageError for what is no .ddpm file,
+OSError for one that does not decode. `ImageFile.LOAD_TRUNCATED_IMAGES` loads what there is of a cut or damaged file.
+
+`Image.draft` and `Image.thumbnail` decode only the steps that matter at the size that is asked for.
+
+>>> import io
+>>> import ddpmcodec.pillow_plugin
+>>> from PIL import Image
+>>> file = io.BytesIO()
+>>> Image.new("RGB", (6, 4), "teal").save(file, "DDPM", effort=1)
+>>> with Image.open(file) as image:
+...     image.format, image.mode, image.size, image.getpixel((0, 0))
+('DDPM', 'RGB', (6, 4), (0, 128, 128))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any
+
+from PIL import Image, ImageFile
+
+from ddpmcodec.codec.efforts import DEFAULT_EFFORT, EFFORTS
+from ddpmcodec.errors import DdpmError, FormatError, TruncatedError
+from ddpmcodec.format.ddpm import Header, parse_header, split
+from ddpmcodec.format.header import MAGIC
+from ddpmcodec.format.sections import unpack_alpha, unpack_metadata
+
+if TYPE_CHECKING:
+    from ddpmcodec.codec.batching import ModelSource
+
+FORMAT, EXTENSION, MIME_TYPE = "DDPM", ".ddpm", "image/x-ddpm"
+HEAD_BYTES = 64  # enough for the header of a file that is not tiled
+SMALLEST_SCALE = 8  # of a draft, as of a JPEG's
+DRAFT_ERROR = 2.5  # grey levels, standard deviation: what a draft's pixels may lack (40 dB)
+
+
+class DdpmImageFile(ImageFile.ImageFile):
+    """A .ddpm file that Pillow has opened. model: for files of a model that is not embedded, its path or the model
+    itself; set it before the pixels are loaded."""
+
+    format = FORMAT
+    format_description = "ddpmcodec image"
+    model: ModelSource = None
+    _undecoded = False  # copies and unpickled images have their pixels
+    _scale, _step = 1, None
+
+    def _open(self) -> None:
+        self._header, self._start = _read_header(self._file)
+        self._mode = self._header.mode
+        self._size = self._header.width, self._header.height
+        self.info.update(self._metadata())
+        self._undecoded = True
+
+    def draft(self, mode: str | None, size: tuple[int, int] | None) -> tuple[str, tuple[int, int, float, float]] | None:
+        """Pixels will be loaded from the first steps, at 1/2, 1/4 or 1/8 of the size: the least that is not below
+        `size`. Returns as Pillow's: the mode, and the part of the draft that the image takes; None without a change."""
+        header = self._header if self._undecoded else None
+        if header is None or size is None or header.mode == "1":
+            return None
+        scale = _scale(header, size)
+        if scale == 1:
+            return None
+        self._scale, self._step = scale, _draft_step(header, scale)
+        self._size = -(-header.width // scale), -(-header.height // scale)
+        return self.mode, (0, 0, header.width / scale, header.height / scale)
+
+    def load(self) -> Any:
+        """Decode the pixels, unless they are there. Raises OSError where the file is damaged, or its model missing."""
+        if self._undecoded:
+            image = self._decoded()
+            self.im = image.im if self._scale == 1 else image.reduce(self._scale).im
+            self._undecoded = False
+            if self._exclusive_fp and self._close_exclusive_fp_after_loading:
+                self._file.close()
+            self.fp = None
+        return super().load()
+
+    def verify(self) -> None:
+        """Check that the file is whole, and everything but the pixels; `load` or `ddpmcodec.decode` check these."""
+        with _pillow_errors():
+            file = split(self._bytes())
+            file.require_whole()
+            unpack_metadata(file.metadata)
+            if file.header.has_alpha_section:
+                unpack_alpha(file.alpha, file.header.height, file.header.width)
+        super().verify()
+
+    @property
+    def _file(self) -> IO[bytes]:
+        if self.fp is None:
+            raise ValueError("operation on a closed image")
+        return self.fp
+
+    def _bytes(self) -> bytes:
+        self._file.seek(0)
+        return self._file.read()
+
+    def _metadata(self) -> dict[str, bytes]:
+        """ICC profile and EXIF; nothing of a cut or damaged section, which `load` speaks of."""
+        self._file.seek(self._start + self._header.alpha_length + sum(self._header.chunk_lengths))
+        section = self._file.read(self._header.metadata_length)
+        try:
+            return unpack_metadata(section) if len(section) == self._header.metadata_length else {}
+        except FormatError:
+            return {}
+
+    def _decoded(self) -> Image.Image:
+        from ddpmcodec.codec.decoder import decode
+
+        with _pillow_errors():
+            return decode(self._bytes(), partial=ImageFile.LOAD_TRUNCATED_IMAGES, step=self._step, model=self.model)
+
+
+@contextmanager
+def _pillow_errors() -> Iterator[None]:
+    """The library's errors as those that users of Pillow look for."""
+    try:
+        yield
+    except TruncatedError as error:
+        raise OSError(f"image file is truncated: {error}, or set ImageFile.LOAD_TRUNCATED_IMAGES") from error
+    except DdpmError as error:
+        raise OSError(str(error)) from error
+
+
+def _read_header(file: IO[bytes]) -> tuple[Header, int]:
+    """The header and its length, of a file that is read no further than needed. Raises SyntaxError, at which Pillow
+    asks its other formats."""
+    data = b""
+    while True:
+        more = file.read(max(HEAD_BYTES, len(data)))
+        data += more
+        try:
+            return parse_header(data)
+        except FormatError as error:
+            if not more or not isinstance(error, TruncatedError):
+                raise SyntaxError(str(error)) from error
+
+
+def _scale(header: Header, size: tuple[int, int]) -> int:
+    """The largest of 1, 2, 4 and 8 by which the image can be divided without falling below a size."""
+    most = min(header.width // max(size[0], 1), header.height // max(size[1], 1), SMALLEST_SCALE)
+    return 1 << max(most, 1).bit_length() - 1
+
+
+def _draft_step(header: Header, scale: int) -> int | None:
+    """The first step that is good enough at 1/scale of the size: the mean of scale x scale pixels is off by 1/scale of
+    what each coefficient, and so each pixel, is. None: WebP has no steps."""
+    if header.webp:
+        return None
+    schedule = EFFORTS[header.effort].schedule
+    good = (number for number, step in enumerate(schedule, 1) if step.level / 12**0.5 <= DRAFT_ERROR * scale)
+    return next(good)
+
+
+def _accept(prefix: bytes) -> bool:
+    return prefix.startswith(MAGIC)
+
+
+def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
+    """Options: `effort`, `model` and `strip` of `ddpmcodec.encode`; `exif` and `icc_profile` in place of the image's
+    own. Raises OSError for a mode that cannot be coded."""
+    from ddpmcodec.codec.encoder import encode
+
+    options: dict[str, Any] = image.encoderinfo
+    with _pillow_errors():
+        data = encode(
+            _with_metadata(image, options), effort=options.get("effort", DEFAULT_EFFORT), model=options.get("model"),
+            strip=options.get("strip", False),
+        )  # fmt: skip
+    file.write(data)
+
+
+def _with_metadata(image: Image.Image, options: dict[str, Any]) -> Image.Image:
+    given: dict[Any, Any] = {key: options[key] for key in ("exif", "icc_profile") if key in options}
+    if not given:
+        return image
+    if isinstance(given.get("exif"), Image.Exif):
+        given["exif"] = given["exif"].tobytes()
+    changed = image.copy()
+    changed.info |= given
+    return changed
+
+
+Image.register_open(FORMAT, DdpmImageFile, _accept)
+Image.register_save(FORMAT, _save)
+Image.register_extension(FORMAT, EXTENSION)
+Image.register_mime(FORMAT, MIME_TYPE)

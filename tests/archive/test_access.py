@@ -1,0 +1,195 @@
+"""An archive on disk is a mapping from names to images, of which only what is asked for is decoded."""
+
+from __future__ import annotations
+
+import io
+import multiprocessing
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ddpmcodec import archive
+from ddpmcodec.archive import access, reader, writer
+from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ModelError
+from ddpmcodec.format.block import Block
+from ddpmcodec.networks.context.model import ContextModel
+from pictures import Pictures, create, crops, drawing, same
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def several(model: ContextModel) -> Iterator[tuple[Pictures, bytes]]:
+    """Pictures, and an archive of them with four blocks: three stacks, and one of files."""
+    pictures = {**crops(24), "drawing.png": drawing()}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writer, "BLOCK_IMAGES", 8)
+        yield pictures, create(pictures, model)
+
+
+@pytest.fixture
+def path(several: tuple[Pictures, bytes], tmp_path: Path) -> Path:
+    found = tmp_path / "several.ddpma"
+    found.write_bytes(several[1])
+    return found
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Block]:
+    """The blocks that were decoded since."""
+    found: list[Block] = []
+    decode = reader.decode_block
+    monkeypatch.setattr(
+        reader, "decode_block", lambda words, block, coder: found.append(block) or decode(words, block, coder)
+    )
+    return found
+
+
+def test_every_image_is_found_by_its_name(several: tuple[Pictures, bytes], path: Path, model: ContextModel) -> None:
+    pictures, data = several
+    for source in (path, str(path), data, io.BytesIO(data)):
+        with archive.open(source, model=model) as images:
+            assert list(images) == list(pictures)
+            assert len(images) == 25
+            assert all(same(images[name], picture) for name, picture in pictures.items())
+
+
+def test_pictures_of_all_kinds_come_with_their_metadata(pictures: Pictures, data: bytes, model: ContextModel) -> None:
+    with archive.open(data, model=model) as images:
+        assert {name: same(image, pictures[name]) for name, image in images.items()} == dict.fromkeys(pictures, True)
+
+
+def test_only_the_block_of_an_image_is_decoded_and_kept(
+    several: tuple[Pictures, bytes], path: Path, model: ContextModel, decoded: list[Block]
+) -> None:
+    with archive.open(path, model=model) as images:
+        names = list(images)
+        first = [name for name in names if images.block_of(name) == images.block_of(names[3])]
+        assert decoded == []
+        assert [same(images[name], several[0][name]) for name in first] == [True] * 8
+        assert [[entry.name for entry in block.entries] for block in decoded] == [sorted(first)]
+        images["drawing.png"].load()
+        assert len(decoded) == 1
+
+
+def test_as_many_blocks_are_kept_as_are_asked_for(path: Path, model: ContextModel, decoded: list[Block]) -> None:
+    with archive.open(path, model=model, kept_blocks=1) as images:
+        one, other = "photo-000.png", "photo-023.png"
+        for name in (one, other, one, one):
+            images[name].load()
+        assert len(decoded) == 3
+
+
+def test_images_are_the_callers_own(several: tuple[Pictures, bytes], model: ContextModel) -> None:
+    with archive.open(several[1], model=model) as images:
+        images["photo-000.png"].putpixel((0, 0), (1, 2, 3))
+        assert same(images["photo-000.png"], several[0]["photo-000.png"])
+
+
+def test_names_that_are_not_there_are_as_in_any_mapping(path: Path, model: ContextModel) -> None:
+    with archive.open(path, model=model) as images:
+        assert "other.png" not in images
+        assert images.get("other.png") is None
+        with pytest.raises(KeyError, match=r"other\.png"):
+            images["other.png"]
+
+
+def test_sizes_are_known_without_decoding(path: Path, decoded: list[Block]) -> None:
+    with archive.open(path) as images:
+        assert [(entry.width, entry.height) for entry in images.index.entries] == [(8, 8)] * 24 + [(40, 40)]
+    assert decoded == []
+
+
+def test_a_closed_archive_gives_nothing(path: Path, model: ContextModel) -> None:
+    images = archive.open(path, model=model)
+    images.close()
+    images.close()
+    with pytest.raises(ValueError, match="the archive is closed"):
+        images["photo-000.png"]
+
+
+def test_it_is_pickled_as_the_place_of_its_file(
+    several: tuple[Pictures, bytes], path: Path, model: ContextModel
+) -> None:
+    with archive.open(path, model=model) as images:
+        pickled = pickle.dumps(images)
+    with pickle.loads(pickled) as again:
+        assert same(again["photo-009.png"], several[0]["photo-009.png"])
+    assert len(pickled) < 2 * path.stat().st_size + 3_000_000  # the model goes along
+
+
+def _look(images: access.ArchiveFile, queue: multiprocessing.Queue[bytes]) -> None:
+    queue.put(images["photo-009.png"].tobytes())
+
+
+def test_it_works_after_a_fork(several: tuple[Pictures, bytes], path: Path, model: ContextModel) -> None:
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    with archive.open(path, model=model) as images:
+        images["photo-000.png"].load()
+        child = context.Process(target=_look, args=(images, queue))
+        child.start()
+        assert queue.get(timeout=120) == several[0]["photo-009.png"].tobytes()
+        child.join()
+
+
+def test_a_lost_image_is_an_error_and_the_others_are_there(
+    several: tuple[Pictures, bytes], model: ContextModel
+) -> None:
+    pictures, data = several
+    broken = bytearray(data)
+    with archive.open(data, model=model) as images:
+        blocks = images.index.blocks
+    at = data.rindex(b"\xddB\r\n", 0, len(data) - sum(blocks[-1].part_lengths())) - 20
+    broken[at] ^= 255
+    found: Pictures = {}
+    lost: dict[str, FormatError] = {}
+    with archive.open(bytes(broken), model=model) as images:
+        for name in images:
+            try:
+                found[name] = images[name]
+            except FormatError as error:
+                lost[name] = error
+    assert 1 <= len(lost) <= 8
+    assert all(isinstance(error, ChecksumError) and name in str(error) for name, error in lost.items())
+    assert all(same(found[name], pictures[name]) for name in found)
+    assert found.keys() | lost.keys() == pictures.keys()
+
+
+def test_an_archive_whose_index_is_damaged_is_read_all_the_same(
+    several: tuple[Pictures, bytes], path: Path, model: ContextModel
+) -> None:
+    broken = bytearray(several[1])
+    broken[12] ^= 255
+    path.write_bytes(broken)
+    with archive.open(path, model=model) as images:
+        assert same(images["photo-020.png"], several[0]["photo-020.png"])
+
+
+def test_of_a_cut_archive_what_is_there_is_found(several: tuple[Pictures, bytes], model: ContextModel) -> None:
+    pictures, data = several
+    with archive.open(data[: len(data) // 2], model=model) as images:
+        assert len(images) == 25
+        there = [name for name in images if images.block_of(name) == 0]
+        assert all(same(images[name], pictures[name]) for name in there)
+        with pytest.raises(FormatError, match="lost"):
+            images["drawing.png" if images.block_of("drawing.png") else "photo-023.png"]
+
+
+def test_files_that_are_no_archives_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.ddpma"
+    with pytest.raises(DdpmError, match=r"x\.ddpma: cannot be read \(No such file or directory\)"):
+        archive.open(path)
+    path.write_bytes(b"")
+    with pytest.raises(FormatError, match="the data ends"):
+        archive.open(path)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(FormatError, match="not an archive: it starts with 89 50 4e 47"):
+        archive.open(path)
+
+
+def test_another_model_is_an_error(path: Path) -> None:
+    with archive.open(path) as images, pytest.raises(ModelError, match="the file was written with model"):
+        images["photo-000.png"]

@@ -1,0 +1,110 @@
+"""Archives as data sets for PyTorch's DataLoader, in the process and in its workers."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from ddpmcodec import archive
+from ddpmcodec.archive import reader, writer
+from ddpmcodec.archive.dataset import ArchiveDataset, BlockBatches, to_tensor
+from pictures import Pictures, create, crops
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def photos() -> Pictures:
+    return crops(40)
+
+
+@pytest.fixture(scope="module")
+def path(photos: Pictures, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An archive of ten blocks of four photographs, by the embedded model."""
+    found = tmp_path_factory.mktemp("archives") / "photos.ddpma"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writer, "BLOCK_IMAGES", 4)
+        found.write_bytes(create(photos, None))
+    return found
+
+
+@pytest.mark.parametrize(("mode", "channels"), [("1", 1), ("L", 1), ("LA", 2), ("RGB", 3), ("RGBA", 4)])
+def test_tensors_have_channels_first(photos: Pictures, mode: str, channels: int) -> None:
+    image = photos["photo-000.png"].convert(mode).crop((0, 0, 5, 3))
+    tensor = to_tensor(image)
+    assert (tensor.dtype, tensor.shape) == (torch.uint8, (channels, 3, 5))
+    expected = np.asarray(image.convert("L") if mode == "1" else image).reshape(3, 5, channels)
+    assert np.array_equal(tensor.permute(1, 2, 0).numpy(), expected)
+
+
+def test_images_are_in_the_order_in_which_they_were_given(photos: Pictures, path: Path) -> None:
+    dataset = ArchiveDataset(path)
+    assert (len(dataset), dataset.names) == (40, list(photos))
+    assert all(torch.equal(dataset[i], to_tensor(photos[name])) for i, name in enumerate(dataset.names))
+
+
+def test_a_transform_sees_pillow_images(path: Path) -> None:
+    dataset = ArchiveDataset(path, transform=lambda image: image.rotate(90).getpixel((0, 0)))
+    with archive.open(path) as images:
+        assert dataset[5] == images[dataset.names[5]].getpixel((7, 0))
+
+
+@pytest.mark.parametrize(("method", "workers"), [("fork", 2), ("spawn", 1)])
+def test_workers_decode_the_same(photos: Pictures, path: Path, method: str, workers: int) -> None:
+    dataset = ArchiveDataset(path)
+    assert dataset[0].shape == (3, 8, 8)  # the parent has decoded, too
+    loader = DataLoader(dataset, batch_size=7, num_workers=workers, multiprocessing_context=method)
+    assert torch.equal(torch.cat(list(loader)), torch.stack([to_tensor(image) for image in photos.values()]))
+
+
+def test_an_archive_in_memory_is_pickled_with_its_bytes(photos: Pictures, path: Path) -> None:
+    dataset = pickle.loads(pickle.dumps(ArchiveDataset(io.BytesIO(path.read_bytes()))))
+    assert torch.equal(dataset[39], to_tensor(photos["photo-039.png"]))
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+@pytest.mark.parametrize("size", [1, 6, 100])
+def test_batches_hold_every_image_once(path: Path, workers: int, size: int) -> None:
+    batches = BlockBatches(ArchiveDataset(path), size, workers=workers)
+    found = list(batches)
+    assert sorted(i for batch in found for i in batch) == list(range(40))
+    assert len(found) == len(batches)
+    assert max(map(len, found)) <= size
+
+
+def test_batches_are_in_another_order_each_epoch_and_the_same_by_generator(path: Path) -> None:
+    dataset = ArchiveDataset(path)
+    one, other = (BlockBatches(dataset, 6, generator=torch.Generator().manual_seed(3)) for _ in range(2))
+    first, second = list(one), list(one)
+    assert first != second
+    assert [first, second] == [list(other), list(other)]
+    assert first != [list(range(start, start + 6)) for start in range(0, 40, 6)]
+
+
+def test_every_block_is_decoded_once_and_by_one_worker(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[int] = []
+    decode = reader.decode_block
+    monkeypatch.setattr(
+        reader, "decode_block", lambda words, block, coder: decoded.append(1) or decode(words, block, coder)
+    )
+    dataset = ArchiveDataset(path, kept_blocks=8)
+    for batch in BlockBatches(dataset, 6):
+        for index in batch:
+            dataset[index]
+    assert len(decoded) == 10
+    blocks_of_workers: list[set[int]] = [set(), set()]
+    even = list(BlockBatches(dataset, 5, workers=2))
+    for number, batch in enumerate(even):
+        blocks_of_workers[number % 2] |= {dataset.images.block_of(dataset.names[i]) for i in batch}
+    assert blocks_of_workers[0].isdisjoint(blocks_of_workers[1])
+
+
+def test_a_batch_of_nothing_is_refused(path: Path) -> None:
+    with pytest.raises(ValueError, match="a batch has 1 image or more, not 0"):
+        BlockBatches(ArchiveDataset(path), 0)

@@ -1,0 +1,64 @@
+"""Arrays and tensors in, arrays out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ddpmcodec import codec
+from ddpmcodec.errors import ImageError
+from ddpmcodec.networks.context.model import ContextModel
+
+Picture = Callable[..., Image.Image]
+
+
+@pytest.mark.parametrize("stored", [False, True], ids=["coded", "WebP"])
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "RGB", "RGBA"])
+def test_arrays_have_the_samples_of_the_image_and_can_be_written_to(
+    picture: Picture, model: ContextModel, mode: str, stored: bool
+) -> None:
+    image = Image.new(mode, (40, 30)) if stored else picture(mode)
+    data = codec.encode(image, model=model)
+    array = codec.decode(data, model=model, as_array=True)
+    assert np.array_equal(array, np.asarray(image.convert("L") if mode == "1" else image))
+    assert (array.dtype, array.flags.writeable, array.flags.c_contiguous) == (np.uint8, True, True)
+    array[:] = 7
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+def test_arrays_and_tensors_are_coded_as_the_image_is(picture: Picture, model: ContextModel, mode: str) -> None:
+    image = picture(mode)
+    data, array = codec.encode(image, model=model), np.array(image)
+    tensor = torch.from_numpy(np.atleast_3d(array)).permute(2, 0, 1)
+    assert codec.encode(array, model=model) == data
+    assert codec.encode(tensor, model=model) == data
+    assert codec.encode_many(torch.stack([tensor, tensor]), model=model) == [data, data]
+    if mode == "L":
+        assert codec.encode(tensor[0], model=model) == data
+
+
+@pytest.mark.parametrize(
+    ("tensor", "described"),
+    [
+        (torch.zeros(3, 4, 4), "torch.float32 and shape (3, 4, 4)"),
+        (torch.zeros(4, 4, 3, 1, dtype=torch.uint8), "torch.uint8 and shape (4, 4, 3, 1)"),
+        (torch.zeros(5, 4, 4, dtype=torch.uint8), "torch.uint8 and shape (5, 4, 4)"),
+        (torch.zeros(0, 4, 4, dtype=torch.uint8), "torch.uint8 and shape (0, 4, 4)"),
+        (torch.zeros(4, dtype=torch.uint8), "torch.uint8 and shape (4,)"),
+    ],
+)
+def test_other_tensors_are_refused(tensor: torch.Tensor, described: str) -> None:
+    with pytest.raises(ImageError) as raised:
+        codec.encode(tensor)
+    assert str(raised.value) == (
+        f"a tensor of {described} is not an image: uint8 of shape (H, W) or (C, H, W) is, with 1 to 4 channels"
+    )
+
+
+def test_previews_are_arrays_too(model: ContextModel, file: bytes) -> None:
+    preview = codec.decode(file, step=2, model=model, as_array=True)
+    assert np.array_equal(preview, np.asarray(codec.decode(file, step=2, model=model)))

@@ -1,0 +1,158 @@
+"""Previews come while bytes arrive: each better than the last, the last one the image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ddpmcodec import codec
+from ddpmcodec.codec import ProgressiveDecoder
+from ddpmcodec.codec.contents import segments_of_steps, steps_of
+from ddpmcodec.codec.decoder import decode_details
+from ddpmcodec.errors import ChecksumError, FormatError, ModelError, TruncatedError
+from ddpmcodec.format.ddpm import parse_header
+from ddpmcodec.networks.context.model import ContextModel
+
+
+def fed(decoder: ProgressiveDecoder, data: bytes, size: int) -> Iterator[tuple[int, Image.Image]]:
+    """(bytes so far, preview) for each preview, of pieces of a size."""
+    for start in range(0, len(data), size):
+        if (preview := decoder.feed(data[start : start + size])) is not None:
+            yield min(start + size, len(data)), preview
+
+
+def error(a: Image.Image, b: Image.Image) -> float:
+    return float(np.square(np.asarray(a, np.float64) - np.asarray(b)).mean())
+
+
+@pytest.mark.parametrize("size", [1, 7, 10**6])
+def test_the_last_preview_is_the_image(model: ContextModel, file: bytes, size: int) -> None:
+    decoder = ProgressiveDecoder(model=model)
+    previews = list(fed(decoder, file, size))
+    expected = codec.decode(file, model=model)
+    assert previews[-1] == (len(file), expected)
+    assert previews[-1][1].info == expected.info
+    assert decoder.complete
+    assert decoder.close() == expected
+    assert decoder.feed(b"") is None
+
+
+def test_previews_come_nearer(model: ContextModel, file: bytes) -> None:
+    previews = [image for _, image in fed(ProgressiveDecoder(model=model), file, 1)]
+    errors = [error(image, previews[-1]) for image in previews]
+    assert len(errors) >= 3
+    assert errors[1] < errors[0]
+    assert all(later <= 1.5 * earlier + 1 for earlier, later in pairwise(errors))
+
+
+def test_every_segment_of_a_tiled_file_is_a_preview_when_its_last_byte_is_there(
+    model: ContextModel, tiled: bytes
+) -> None:
+    header, start = parse_header(tiled)
+    previews = list(fed(ProgressiveDecoder(model=model), tiled, 1))
+    assert header.index is not None
+    lengths = np.array(header.index.lengths).reshape(header.index.segments, header.tile_count).sum(1)
+    ends = start + np.cumsum(lengths)
+    assert [size for size, _ in previews] == sorted({*ends.tolist()})
+    steps = {segments_of_steps(header, step): step for step in range(1, steps_of(header) + 1)}
+    done = [(int((ends <= size).sum()), image) for size, image in previews]  # chunks may be empty
+    compared = [image == codec.decode(tiled, step=steps[n], model=model) for n, image in done if n in steps]
+    assert compared
+    assert all(compared)
+
+
+def test_a_piece_with_many_segments_is_one_preview(model: ContextModel, tiled: bytes) -> None:
+    decoder = ProgressiveDecoder(model=model)
+    half = len(tiled) * 3 // 4
+    preview = decoder.feed(tiled[:half])
+    assert preview is not None
+    assert decoder.feed(tiled[half:]) == codec.decode(tiled, model=model)
+
+
+def test_alpha_and_metadata_arrive_as_in_the_file(model: ContextModel, small: bytes) -> None:
+    previews = [image for _, image in fed(ProgressiveDecoder(model=model), small, 1)]
+    assert {image.mode for image in previews} == {"RGBA"}
+    assert [sorted(image.info) for image in previews] == [[]] * (len(previews) - 1) + [["exif", "icc_profile"]]
+
+
+def test_a_stored_webp_shows_its_mean_colour_then_itself(webp: bytes) -> None:
+    header, start = parse_header(webp)
+    (first, flat), (last, image) = fed(ProgressiveDecoder(), webp, 1)
+    assert (first, last) == (start, len(webp))
+    assert flat.getextrema() == tuple((level, level) for level in (*header.mean_colour, 255))
+    assert image == codec.decode(webp)
+
+
+def test_the_size_is_known_from_the_header_on(model: ContextModel, file: bytes) -> None:
+    header, start = parse_header(file)
+    decoder = ProgressiveDecoder(model=model)
+    assert decoder.feed(file[: start - 1]) is None
+    assert decoder.size is None
+    decoder.feed(file[start - 1 : start])
+    assert decoder.size == (header.width, header.height)
+    assert not decoder.complete
+
+
+def test_a_decoder_that_is_closed_too_early_says_how_much_is_missing(model: ContextModel, file: bytes) -> None:
+    decoder = ProgressiveDecoder(model=model)
+    with pytest.raises(TruncatedError, match="the data ends inside the header"):
+        decoder.close()
+    decoder.feed(file[:-1])
+    with pytest.raises(TruncatedError, match=f"the file ends after {len(file) - 1} of {len(file)} bytes"):
+        decoder.close()
+
+
+def test_what_is_no_file_is_refused_at_its_first_byte() -> None:
+    with pytest.raises(FormatError, match="not a ddpmcodec file"):
+        ProgressiveDecoder().feed(b"\x89")
+
+
+def test_bytes_behind_the_end_are_refused(model: ContextModel, file: bytes) -> None:
+    decoder = ProgressiveDecoder(model=model)
+    decoder.feed(file)
+    with pytest.raises(FormatError, match="1 bytes follow the end of the image"):
+        decoder.feed(b"x")
+
+
+def test_damage_is_found_when_its_segment_is_there(model: ContextModel, tiled: bytes) -> None:
+    _, start = parse_header(tiled)
+    broken = bytearray(tiled)
+    broken[(start + len(tiled)) // 2] ^= 1
+    decoder = ProgressiveDecoder(model=model)
+    before = list[int]()
+    with pytest.raises(ChecksumError, match="the data is damaged"):
+        before.extend(size for size, _ in fed(decoder, bytes(broken), 1))
+    assert max(before) < len(tiled)
+    assert not decoder.complete
+    with pytest.raises(FormatError):
+        decoder.close()
+    assert decode_details(bytes(broken), partial=True, model=model).damaged
+
+
+@pytest.mark.parametrize("name", ["small", "bare"])
+def test_damage_of_a_single_stream_is_found_at_its_end(
+    model: ContextModel, name: str, request: pytest.FixtureRequest
+) -> None:
+    data = bytearray(request.getfixturevalue(name))
+    _, start = parse_header(data)
+    data[(start + len(data)) // 2] ^= 1
+    with pytest.raises(FormatError, match="damaged"):
+        list(fed(ProgressiveDecoder(model=model), bytes(data), 50))
+
+
+def test_a_model_that_is_missing_is_named(file: bytes) -> None:
+    with pytest.raises(ModelError, match="the file was written with model"):
+        ProgressiveDecoder().feed(file)
+
+
+def test_denoising_is_as_asked_for(model: ContextModel, tiled: bytes) -> None:
+    half = tiled[: len(tiled) * 3 // 4]
+    for denoise in (False, True):
+        found = ProgressiveDecoder(model=model, denoise=denoise).feed(half)
+        expected = decode_details(half, partial=True, model=model, denoise=denoise)
+        assert found is not None
+        assert error(found, expected.image) < 100

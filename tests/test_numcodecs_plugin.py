@@ -1,0 +1,101 @@
+"""Chunks of images in numcodecs and in Zarr, formats 2 and 3."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import zarr
+from numcodecs import get_codec
+from PIL import Image
+
+from ddpmcodec import archive, info
+from ddpmcodec.errors import FormatError, ImageError
+from ddpmcodec.numcodecs_plugin import Ddpm
+from ddpmcodec.zarr_plugin import DdpmCodec
+
+Chunk = npt.NDArray[np.uint8]
+PHOTO = Path(__file__).parents[1] / "docs" / "photo.png"
+
+
+@pytest.fixture(scope="module")
+def photos() -> Chunk:
+    """Six photographs, uint8 [6, 8, 10, 3]."""
+    with Image.open(PHOTO) as photo:
+        pixels = np.asarray(photo.convert("RGB"))
+    return np.stack([pixels[40 + 8 * n : 48 + 8 * n, 100:110] for n in range(6)])
+
+
+def chunks(photos: Chunk) -> dict[str, npt.NDArray[Any]]:
+    grey = photos[..., 1]
+    return {
+        "one": photos[0],
+        "one of a stack": photos[:1],
+        "several": photos,
+        "several in two dimensions": photos.reshape(2, 3, 8, 10, 3),
+        "grey": grey[0],
+        "several grey": grey,
+        "grey with a channel": grey[..., None],
+        "with alpha": np.concatenate([photos, grey[..., None]], -1),
+        "not contiguous": photos[:, ::2, ::2],
+        "columns first": np.asfortranarray(photos),
+        "channels first": photos.transpose(0, 3, 1, 2),
+    }
+
+
+@pytest.mark.parametrize("name", chunks(np.zeros((6, 8, 10, 3), np.uint8)))
+def test_every_chunk_is_restored(photos: Chunk, name: str) -> None:
+    chunk, codec = chunks(photos)[name], Ddpm(effort=1)
+    found = codec.decode(codec.encode(chunk))
+    order: Any = "F" if name == "columns first" else "C"
+    assert np.array_equal(np.asarray(found).ravel(), chunk.ravel(order))
+    out = np.empty(chunk.shape, np.uint8, order)
+    codec.decode(codec.encode(chunk), out)
+    assert np.array_equal(out, chunk)
+
+
+def test_a_chunk_is_a_file_or_an_archive(photos: Chunk) -> None:
+    codec = Ddpm(effort=3)
+    assert info(codec.encode(photos[0]))["effort"] == 3
+    together = codec.encode(memoryview(photos))
+    assert archive.names(together) == ["0", "1", "2", "3", "4", "5"]
+    assert len(together) < photos.nbytes
+
+
+@pytest.mark.parametrize("chunk", [np.zeros((8, 8), np.uint16), np.zeros(64, np.uint8), np.zeros((0, 8, 8), np.uint8)])
+def test_other_chunks_are_refused(chunk: npt.NDArray[Any]) -> None:
+    with pytest.raises(ImageError, match=r"holds no images: uint8 of shape \(\.\.\., H, W\)"):
+        Ddpm().encode(chunk)
+
+
+def test_damage_is_found(photos: Chunk) -> None:
+    for chunk in (photos[0], photos):
+        data = bytearray(Ddpm(effort=1).encode(chunk))
+        data[-30] ^= 1
+        with pytest.raises(FormatError):
+            Ddpm().decode(data)
+
+
+def test_the_configuration_gives_the_codec_back(context_path: Path) -> None:
+    codec = Ddpm(3, str(context_path))
+    assert codec.get_config() == {"id": "ddpm", "effort": 3, "model": str(context_path)}
+    assert get_codec(codec.get_config()) == codec
+    with pytest.raises(ValueError, match="effort must be 1, 2, 3, not 4"):
+        Ddpm(effort=4)
+
+
+@pytest.mark.parametrize(
+    ("version", "codec"),
+    [(2, {"compressors": Ddpm(effort=1)}), (3, {"serializer": DdpmCodec(effort=1), "compressors": None})],
+)
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_zarr_keeps_images(photos: Chunk, tmp_path: Path, version: Any, codec: dict[str, Any], order: Any) -> None:
+    options = {"order": order} if version == 2 else {"config": {"order": order}}
+    array = zarr.create_array(tmp_path, data=photos, chunks=(4, 8, 10, 3), zarr_format=version, **codec, **options)
+    array[5] = photos[0]
+    again: Any = zarr.open_array(tmp_path, mode="r")
+    assert np.array_equal(again[:], [*photos[:5], photos[0]])
+    assert b"ddpm" in b"".join(path.read_bytes() for path in tmp_path.iterdir() if path.is_file())  # its metadata
