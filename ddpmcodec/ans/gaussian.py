@@ -29,7 +29,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ddpmcodec.ans.make_normal_table import LAST, RESOLUTION, STEPS, TABLE_PATH
+from ddpmcodec.ans.make_normal_table import LAST, RESOLUTION, STEPS, TABLE_PATH, TABLE_SHA256
+from ddpmcodec.ans.shipped import load_table
 from ddpmcodec.ans.stack import Stack, peek, pop_interval, push_interval
 from ddpmcodec.ans.stream import kernel
 
@@ -43,7 +44,7 @@ OPERATIONS = 4  # of one symbol, at most
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-_TABLE = np.load(TABLE_PATH).astype(np.float64)
+_TABLE = load_table(TABLE_PATH, TABLE_SHA256).astype(np.float64)
 _HALF = RESOLUTION / 2
 _END = np.nextafter(float(LAST * STEPS), 0)
 _TOTAL = np.int64(1 << PRECISION)

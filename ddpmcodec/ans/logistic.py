@@ -27,7 +27,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ddpmcodec.ans.make_table import LAST, RESOLUTION, STEPS, TABLE_PATH
+from ddpmcodec.ans.make_table import LAST, RESOLUTION, STEPS, TABLE_PATH, TABLE_SHA256
+from ddpmcodec.ans.shipped import load_table
 from ddpmcodec.ans.stream import PRECISION, advance, kernel, needs_word, refill, slot
 from ddpmcodec.errors import TruncatedError
 
@@ -45,7 +46,7 @@ _RECIPROCALS = np.array([_power(240 - i) for i in range(SCALE_COUNT)], np.int64)
 # 8 scales in 1/64 grey level, by scale index: 2^(3 + i/8).
 EIGHT_SCALES = np.array([_power(24 + i) for i in range(SCALE_COUNT)], np.int64)
 
-_TABLE = np.load(TABLE_PATH).astype(np.int64)
+_TABLE = load_table(TABLE_PATH, TABLE_SHA256)
 _HALF = np.int64(RESOLUTION // 2)
 _FRACTION = np.int64(24)
 _FRACTION_MASK = np.int64((1 << 24) - 1)

@@ -15,6 +15,7 @@ TABLE_PATH = Path(__file__).with_name("normal_table.npy")
 STEPS = 256  # table steps in one standard deviation
 LAST = 6  # standard deviations, where the table ends
 RESOLUTION = 1 << 50  # the integer that stands for probability one
+TABLE_SHA256 = "d86a409fcc417e2c967437809e9a0a261605eee63e3093ef1aa7845bb4c23c99"  # of the values
 _PI = Decimal("3.14159265358979323846264338327950288419716939937510582097494459230781640628620899862803")
 
 

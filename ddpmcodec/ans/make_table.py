@@ -15,6 +15,7 @@ TABLE_PATH = Path(__file__).with_name("logistic_table.npy")
 STEPS = 64  # table steps in one unit of the argument
 LAST = 28  # the argument where the table ends; the CDF rounds to one from 27.04 on
 RESOLUTION = 1 << 38  # the integer that stands for probability one
+TABLE_SHA256 = "a53df2f56b140d771174a572a225a0e8bd89c9b2517dbfd7f02eac75f005af90"  # of the values
 
 
 def logistic_table() -> NDArray[np.int64]:

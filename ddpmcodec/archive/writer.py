@@ -16,7 +16,7 @@ from ddpmcodec.archive.graphics import find_graphics
 from ddpmcodec.archive.sources import LatentCoder, Source, latent_coder, split_source
 from ddpmcodec.codec.batching import Progress
 from ddpmcodec.codec.efforts import DEFAULT_EFFORT, check_effort
-from ddpmcodec.codec.encoder import Picture, planes_of
+from ddpmcodec.codec.encoder import Picture, planes_of, verify_coder
 from ddpmcodec.errors import ChecksumError, FormatError, ImageError
 from ddpmcodec.format.block import MAX_BLOCK_IMAGES, MAX_IMAGES, Block, Coding, Entry
 from ddpmcodec.format.ddpma import MAX_NAMES, Packed, assemble, check_name, packed
@@ -159,6 +159,8 @@ class _Writer:
         self._close_stack()
         self._start(_Job(self.files.take(), stacked=False))
         self._work()
+        if self.verify:
+            verify_coder([self.coder.model])
         return assemble(self.blocks)
 
     def _is_stackable(self, entry: Entry) -> bool:

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from ddpmcodec.channels.progressive import segments
-from ddpmcodec.codec import decoder, graphics
+from ddpmcodec.codec import decoder, graphics, known_answer
 from ddpmcodec.codec.batching import ModelSource, Progress, batches, given_model, reporting
 from ddpmcodec.codec.efforts import DEFAULT_EFFORT, EFFORTS, QUICK_EFFORT, check_effort
 from ddpmcodec.codec.tiles import Report, encode_tiles
@@ -175,6 +175,7 @@ def _encode(
     if progress is not None and any(graphic):
         progress(sum(_pixels(planes) for planes, skip in zip(pictures, graphic, strict=True) if skip))
     if verify:
+        verify_coder(models)
         _verify(files, pictures, given, progress)
     return files
 
@@ -226,6 +227,13 @@ def _assembled(planes: Planes, header: Header, tiles: Sequence[Sequence[bytes]])
     if header.index is None:
         return assemble(header, alpha, b"".join(tiles[0]), metadata)
     return assemble(header, alpha, [chunk for segment in zip(*tiles, strict=True) for chunk in segment], metadata)
+
+
+def verify_coder(models: Iterable[ContextModel]) -> None:
+    """Raises ModelError where encoder and decoder may be wrong alike, which decoding does not show."""
+    known_answer.require()
+    for model in {id(model): model for model in models}.values():
+        model.require_unchanged()
 
 
 def _verify(

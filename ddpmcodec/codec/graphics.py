@@ -80,7 +80,10 @@ def unpack(payload: bytes, header: Header) -> tuple[NDArray[np.uint8], NDArray[n
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            image = Image.open(BytesIO(payload[CHECK_BYTES:]), formats=["WEBP"])
+            webp = payload[CHECK_BYTES:]
+            if int.from_bytes(webp[4:8], "little") + 8 != len(webp):
+                raise ValueError("it has another length than it says")
+            image = Image.open(BytesIO(webp), formats=["WEBP"])
             if image.size != (header.width, header.height):
                 raise ValueError(f"{image.size[0]} x {image.size[1]} pixels")
             pixels = np.asarray(image.convert("RGBA" if header.has_alpha else "RGB"))
@@ -100,7 +103,7 @@ def require_whole(payload: bytes, header: Header) -> None:
     if len(payload) < header.payload_length:
         raise TruncatedError(
             f"the data has {len(payload)} of the {header.payload_length} bytes of its WebP; get the rest, or decode a"
-            " preview with --partial"
+            " preview with partial=True"
         )
 
 

@@ -1,0 +1,159 @@
+"""Attacks the codec for as long as is asked: python tests/attacks --minutes 60 --seed 1 --out DIR
+
+Files, archives and models are mutated, with and without valid checksums, forged, spliced and cut; commands are killed
+and their disk fails, while they write. Every second process runs kernels that check their bounds. DIR/crashers gets
+every input that breaks a promise: an exception that is not the library's own, other pixels without an error, more
+memory or time than what is claimed explains, a process that dies or hangs, half a file. Exit code 1 if there is any.
+The same seed gives the same inputs. Run it from the root of a checkout.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+HANGS = 300.0  # seconds without a new input
+FIRST_HANGS = 1800.0  # while kernels compile
+PAUSE = 1.0
+
+
+@dataclass
+class Process:
+    """A worker, which is started again where it dies. checked: its kernels check their bounds."""
+
+    number: int
+    seed: int
+    out: Path
+    checked: bool
+    next_input: int = 0
+    deaths: list[str] = field(default_factory=list)
+    running: subprocess.Popen[bytes] | None = None
+    began: float = 0.0
+
+    @property
+    def folder(self) -> Path:
+        return self.out / f"process-{self.number}"
+
+    def start(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "number").unlink(missing_ok=True)
+        command = [sys.executable, str(HERE / "worker.py"), *map(str, (self.seed, self.number, self.next_input))]
+        with (self.folder / "said.txt").open("ab") as said:
+            self.running = subprocess.Popen([*command, str(self.folder)], cwd=ROOT, env=self._variables(), stderr=said)
+        self.began = time.monotonic()
+
+    def _variables(self) -> dict[str, str]:
+        paths = [str(HERE), str(HERE.parent / "independent"), os.environ.get("PYTHONPATH", "")]
+        found = os.environ | {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)}
+        if self.checked:  # numba keeps such kernels under the same names, so that they need a folder of their own
+            found |= {"NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(HERE / "__pycache__" / "checked")}
+        return found
+
+    def watch(self) -> None:
+        """Start the worker again where it has died or hangs, and keep the input that did it."""
+        assert self.running is not None
+        code, number = self.running.poll(), self.folder / "number"
+        since = time.time() - number.stat().st_mtime if number.exists() else 0.0
+        waits = since if number.exists() else time.monotonic() - self.began
+        if code is None and waits < (HANGS if number.exists() else FIRST_HANGS):
+            return
+        self.stop()
+        if not number.exists():
+            raise SystemExit(f"a process does not start: {(self.folder / 'said.txt').read_text()[-2000:]}")
+        self._keep("hangs" if code is None else f"dies with {code}")
+        self.start()
+
+    def _keep(self, what: str) -> None:
+        number, _, name = (self.folder / "number").read_text().partition(" ")
+        crashers = self.out / "crashers"
+        crashers.mkdir(exist_ok=True)
+        place = crashers / f"process-{self.number}-{number}"
+        shutil.copy(self.folder / "input", place)
+        said = (self.folder / "said.txt").read_text()[-4000:]
+        place.with_suffix(".txt").write_text(f"{what} at --seed {self.seed}, input {number}, {name}\n{said}\n")
+        self.deaths.append(f"{name.partition(':')[0]} | | {what}")
+        self.next_input = int(number) + 1
+
+    def stop(self) -> None:
+        if self.running is not None:
+            self.running.kill()
+            self.running.wait()
+
+    def counts(self) -> Counter[str]:
+        found = Counter(self.deaths)
+        for path in self.folder.glob("counts-*.json"):
+            found.update(json.loads(path.read_text())["counts"])
+        return found
+
+    def memory(self) -> list[float]:
+        """MB over time, of the last worker."""
+        newest = max(self.folder.glob("counts-*.json"), key=lambda path: path.stat().st_mtime)
+        found: list[float] = json.loads(newest.read_text())["memory"]
+        return found
+
+
+def run(minutes: float, seed: int, out: Path, count: int) -> int:
+    processes = [Process(number, seed, out, checked=number % 2 == 1) for number in range(count)]
+    try:
+        for process in processes:
+            process.start()
+        while not all((process.folder / "number").exists() for process in processes):
+            _watch(processes)
+        end = time.monotonic() + 60 * minutes
+        while time.monotonic() < end:
+            _watch(processes)
+    except KeyboardInterrupt:
+        print("interrupted: what was tried so far counts")
+    finally:
+        for process in processes:
+            process.stop()
+    return report(processes, out)
+
+
+def _watch(processes: list[Process]) -> None:
+    time.sleep(PAUSE)
+    for process in processes:
+        process.watch()
+
+
+def report(processes: list[Process], out: Path) -> int:
+    """Print a table, and keep it; 1 if there are crashers."""
+    counts = sum((process.counts() for process in processes), Counter[str]())
+    lines = [f"{number:>9,}  {name}" for name, number in sorted(counts.items())]
+    crashers = sorted(path.name for path in (out / "crashers").glob("*") if path.suffix != ".txt")
+    lines.append(f"{sum(counts.values()):>9,}  in all, {len(crashers)} crashers in {out / 'crashers'}")
+    for process in processes:
+        with contextlib.suppress(ValueError):
+            used = process.memory()
+            lines.append(f"process {process.number}: {used[0]:.0f} MB at first, {used[-1]:.0f} MB at last")
+    (out / "report.txt").write_text("\n".join(lines) + "\n")
+    print("\n".join(lines))
+    return 1 if crashers else 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser("python tests/attacks", description=__doc__)
+    parser.add_argument(
+        "--minutes", type=float, default=10, help="for how long (default 10), from when kernels are compiled"
+    )
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--out", type=Path, required=True, help="a new folder")
+    parser.add_argument("--processes", type=int, default=2, help="default 2; every second one checks bounds")
+    given = parser.parse_args()
+    given.out.mkdir(parents=True)
+    return run(given.minutes, given.seed, given.out.resolve(), given.processes)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

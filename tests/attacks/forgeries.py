@@ -1,0 +1,249 @@
+"""Inputs that someone made on purpose: every checksum matches, and what stands behind it claims anything."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from safetensors.numpy import load, save
+
+from ddpmcodec.errors import DdpmError
+from ddpmcodec.format.ddpma import MARK
+from ddpmcodec.format.header import WEBP
+from ddpmcodec.format.seal import KEY
+from ddpmcodec.format.varint import Reader, pack_varint
+from ddpmcodec.networks.context import model_file
+from mutations import Random, mutate
+from repairs import (
+    ArchiveParts,
+    FileParts,
+    archive_parts,
+    crc32,
+    file_parts,
+    model_header,
+    pack_model,
+    sealed,
+    varint,
+)
+
+POWERS = (7, 8, 12, 14, 15, 16, 17, 20, 21, 22, 24, 26, 28, 31, 32, 35)
+NAMES = (b"../x", b"/x", b"..", b"", b"a/./b", b"C:/x", b"a\\b", b"\x1b[2J", b"a\nb", b"\xff\xfe", b"x" * 5000)
+WRONG_VALUES = (None, True, -1, 0, 1, 1.5, 1e400, float("nan"), 1 << 40, 1 << 63, "1", "", [], {}, [[]] * 99)
+
+
+def number(rng: Random, value: int) -> int:
+    """Another one: near it, near a power of two, or small."""
+    near = [value - 1, value + 1, 2 * value, value // 2, 0, 1, 2, 3]
+    power = 1 << POWERS[rng.integers(len(POWERS))]
+    choices = [*near, power - 1, power, power + 1, int(rng.integers(300))]
+    return abs(int(choices[rng.integers(len(choices))]))
+
+
+# --- files
+
+Forge = Callable[[Random, FileParts, FileParts], None]
+
+
+def _a_number(rng: Random, parts: FileParts, other: FileParts) -> None:
+    place = int(rng.integers(len(parts.numbers)))
+    parts.numbers[place] = number(rng, parts.numbers[place])
+
+
+def _a_length(rng: Random, parts: FileParts, other: FileParts) -> None:
+    if parts.lengths is not None:
+        place = int(rng.integers(len(parts.lengths)))
+        parts.lengths[place] = number(rng, parts.lengths[place])
+    else:
+        parts.numbers[-1] = number(rng, parts.numbers[-1])
+
+
+def _a_flag(rng: Random, parts: FileParts, other: FileParts) -> None:
+    which = rng.integers(3)
+    parts.flags ^= (1 << int(rng.integers(8))) * bool(which == 0)
+    parts.mode = int(rng.integers(6)) if which == 1 else parts.mode
+    parts.version = int(rng.integers(4)) if which == 2 else parts.version
+
+
+def _identity(rng: Random, parts: FileParts, other: FileParts) -> None:
+    parts.identity = other.identity if rng.random() < 0.5 else rng.bytes(len(parts.identity))
+
+
+def _a_chunk(rng: Random, parts: FileParts, other: FileParts) -> None:
+    """Another payload of the right length, or with the length that the header says."""
+    place = int(rng.integers(len(parts.chunks)))
+    chunk = mutate(rng, parts.chunks[place], other.chunks[rng.integers(len(other.chunks))])[1]
+    parts.chunks[place] = _checked_webp(chunk, parts) if parts.flags & WEBP else chunk
+    if parts.lengths is not None:
+        parts.lengths[place] = len(chunk)
+    else:
+        parts.numbers[-1] = len(chunk)
+
+
+def _checked_webp(payload: bytes, parts: FileParts) -> bytes:
+    """With the checksum of what it decodes to, where it decodes."""
+    try:
+        image = Image.open(BytesIO(payload[4:]), formats=["WEBP"])
+        planes = np.asarray(image.convert("RGBA"))
+    except Exception:
+        return payload
+    colours = np.ascontiguousarray(planes[..., : 3 if parts.mode in (1, 3) else 1]).tobytes()
+    return crc32(colours + np.ascontiguousarray(planes[..., 3]).tobytes() * (parts.mode in (2, 3))) + payload[4:]
+
+
+def _rows(rng: Random, parts: FileParts, other: FileParts) -> None:
+    if parts.rows is not None:
+        parts.rows = bytes(1 << int(rng.integers(24))) if rng.random() < 0.2 else mutate(rng, parts.rows, b"\0\xff")[1]
+
+
+def _metadata(rng: Random, parts: FileParts, other: FileParts) -> None:
+    if parts.metadata is not None:
+        bomb = b"\1" + pack_varint(1 << int(rng.integers(27))) + bytes(1 << int(rng.integers(25)))
+        changed = mutate(rng, parts.metadata, other.metadata or b"\1\0")[1]
+        parts.metadata = bomb if rng.random() < 0.1 else changed
+
+
+def _junk(rng: Random, parts: FileParts, other: FileParts) -> None:
+    parts.junk = rng.bytes(int(rng.integers(1, 40)))
+
+
+FILE_FORGERIES: tuple[Forge, ...] = (
+    _a_number, _a_number, _a_length, _a_flag, _identity, _a_chunk, _a_chunk, _rows, _metadata, _junk,
+)  # fmt: skip
+
+
+def forged_file(rng: Random, data: bytes, other: bytes) -> bytes:
+    parts, others = file_parts(data), file_parts(other)
+    for _ in range(1 + int(rng.geometric(0.6))):
+        FILE_FORGERIES[rng.integers(len(FILE_FORGERIES))](rng, parts, others)
+    return parts.pack()
+
+
+# --- archives
+
+
+def forged_head(rng: Random, head: bytes, other: bytes) -> bytes:
+    """A head, not deflated, one of whose first numbers, names or bytes is another one."""
+    which = rng.random()
+    if which < 0.5:
+        return _with_another_number(rng, head)
+    if which < 0.7 and b".png" in head:
+        name = NAMES[rng.integers(len(NAMES))]
+        place = head.index(b".png")
+        return head[: place - 3] + pack_varint(len(name)) + name + head[place + 4 :]
+    return mutate(rng, head, other)[1]
+
+
+def _with_another_number(rng: Random, head: bytes) -> bytes:
+    reader, steps = Reader(head), int(rng.integers(1, 80))
+    start, value = 0, 0
+    try:
+        for _ in range(steps):
+            start = reader.position
+            value = reader.varint()
+    except DdpmError:
+        return head
+    return head[:start] + varint(number(rng, value)) + head[reader.position :]
+
+
+def bomb_head(images: int, name: int, pixels: int = 1) -> bytes:
+    """Of so many files without bytes, whose names share all but a few of so many bytes."""
+    columns = [[images, 0, images], [0] * images, [0] * images, [pixels] * images, [1] * images, [0] * images]
+    names = pack_varint(0) + pack_varint(name) + b"n" * name
+    for n in range(1, images):
+        names += pack_varint(max(name - 3, 0)) + pack_varint(3) + f"{n:03}".encode()
+    return b"".join(varint(value) for column in columns for value in column) + names
+
+
+def bomb(rng: Random) -> ArchiveParts:
+    """Small files that claim much."""
+    if rng.random() < 0.5:
+        head, count = bomb_head(int(rng.integers(1, 513)), int(rng.integers(1, 4200))), int(rng.integers(1, 9))
+        return ArchiveParts([head] * count, [b""] * count)
+    return ArchiveParts([bytes(1 << int(rng.integers(27)))], [b""], count=number(rng, 1))
+
+
+def forged_archive(rng: Random, data: bytes, other: bytes) -> bytes:
+    if rng.random() < 0.05:
+        return bomb(rng).pack()
+    parts, others = archive_parts(data), archive_parts(other)
+    for _ in range(1 + int(rng.geometric(0.6))):
+        place, theirs = int(rng.integers(len(parts.heads))), int(rng.integers(len(others.heads)))
+        which = rng.integers(8)
+        if which < 4:
+            parts.heads[place] = forged_head(rng, parts.heads[place], others.heads[theirs])
+        elif which == 4:
+            parts.copies[place] = forged_head(rng, parts.heads[place], others.heads[theirs])
+        elif which == 5:
+            parts.bodies[place] = mutate(rng, parts.bodies[place], others.bodies[theirs])[1]
+        elif which == 6:
+            parts.heads.append(others.heads[theirs]), parts.bodies.append(others.bodies[theirs])
+        else:
+            parts.count, parts.junk = number(rng, len(parts.heads)), MARK + rng.bytes(int(rng.integers(30)))
+    return parts.pack()
+
+
+# --- models
+
+
+def with_another_leaf(rng: Random, value: Any) -> Any:
+    """JSON in which one value somewhere is another one."""
+    if isinstance(value, dict) and value and rng.random() < 0.9:
+        key = list(value)[rng.integers(len(value))]
+        return value | {key: with_another_leaf(rng, value[key])}
+    if isinstance(value, list) and value and rng.random() < 0.9:
+        place = int(rng.integers(len(value)))
+        return [*value[:place], with_another_leaf(rng, value[place]), *value[place + 1 :]]
+    if isinstance(value, int) and rng.random() < 0.7:
+        return number(rng, value)
+    return WRONG_VALUES[rng.integers(len(WRONG_VALUES))]
+
+
+def forged_model(rng: Random, data: bytes, other: bytes) -> bytes:
+    """Another header or other metadata, or damaged tensors; the seal holds."""
+    header, body = model_header(data)
+    which = rng.random()
+    if which < 0.3:
+        header = with_another_leaf(rng, header)
+    elif which < 0.7:
+        facts = with_another_leaf(rng, json.loads(header["__metadata__"][KEY]))
+        header["__metadata__"][KEY] = json.dumps(facts)
+    elif which < 0.75:
+        header["__metadata__"][KEY] = "[" * 100_000
+    else:
+        body = mutate(rng, body, other)[1]
+    packed = pack_model(header, body)
+    return sealed(packed) if isinstance(header, dict) else packed
+
+
+def forged_weights(rng: Random, data: bytes, other: bytes) -> bytes:
+    """A context model with other tensors, known answers that fit them, and a seal that holds."""
+    tensors = load(data)
+    for _ in range(1 + int(rng.geometric(0.5))):
+        name = list(tensors)[rng.integers(len(tensors))]
+        tensors[name] = _other_numbers(rng, tensors[name])
+    try:
+        with np.errstate(all="ignore"):
+            return model_file.pack(tensors, "forged")
+    except (ValueError, LookupError, TypeError, DdpmError):
+        return sealed(save(tensors, {KEY: model_header(data)[0]["__metadata__"][KEY]}))
+
+
+def _other_numbers(rng: Random, tensor: Any) -> Any:
+    if rng.random() < 0.1:
+        return np.resize(tensor, [number(rng, n) % 600 for n in tensor.shape])
+    if rng.random() < 0.05:
+        return tensor.astype([np.int64, np.float64, np.uint8, np.float32][rng.integers(4)])
+    changed, share = tensor.copy().reshape(-1), rng.random() ** 3
+    places = rng.random(changed.size) < share
+    floats = (1 << 20, -(1 << 20), 0, 2.0**-149, np.nan, np.inf, 2.0**20 * 1.01, 1e9)
+    if changed.dtype == np.float32:
+        edges = np.array([floats[rng.integers(5 if rng.random() < 0.5 else len(floats))]], np.float32)
+    else:
+        limits = np.iinfo(changed.dtype)
+        edges = np.array([limits.min, limits.max, limits.max >> 2, 0, -1])[[rng.integers(5)]].astype(changed.dtype)
+    changed[places] = edges[0]
+    return changed.reshape(tensor.shape)

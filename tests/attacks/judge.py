@@ -1,0 +1,282 @@
+"""Whether what the library does with an input keeps its promises."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import io
+import shutil
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from PIL import Image
+
+import archive_reader
+import image_reader
+from ddpmcodec import archive, cli, codec
+from ddpmcodec.errors import DdpmError
+from ddpmcodec.format.ddpma import check_name
+from ddpmcodec.networks.context import model_file
+from ddpmcodec.networks.gaussian import load_gaussian
+from measures import memory
+from targets import (
+    ARCHIVE,
+    CONTEXT_MODEL,
+    FILE,
+    Facts,
+    Seed,
+    context_bytes,
+    context_model,
+    facts,
+    gaussian_model,
+    picture,
+    png,
+    settings,
+)
+
+SECONDS, SECONDS_A_PIXEL = 10.0, 2e-3  # of processor time for an input, and for each pixel that it claims
+MEGABYTES, MEGABYTES_A_PIXEL = 160.0, 2e-3
+MOST_PIXELS = 1 << 14  # claims of more are refused, as a caller would; once in `RARELY` times they are not
+RARELY = 200
+EXIT_CODES = (0, 1, 3, 4)
+
+
+class Attack(NamedTuple):
+    """An input. how: what was done to the seed. forged: its checksums were made to match. number: of the input."""
+
+    seed: Seed
+    how: str
+    data: bytes
+    forged: bool
+    number: int = 0
+
+
+class Crime(Exception):
+    """What must not happen."""
+
+
+def require(holds: bool, problem: str) -> None:
+    if not holds:
+        raise Crime(problem)
+
+
+class Verdict(NamedTuple):
+    outcome: str
+    crime: str = ""  # what is wrong, with the traceback
+
+
+class Judge:
+    """folder: for files. truths: of all seeds."""
+
+    def __init__(self, seeds: tuple[Seed, ...], folder: Path) -> None:
+        self.folder = folder
+        self.images = {fact for seed in seeds if seed.kind == FILE for fact in seed.truth.values()}
+        self.archives = [seed.truth for seed in seeds if seed.kind == ARCHIVE]
+        self.model_path = folder / "context.safetensors"
+        self.model_path.write_bytes(context_bytes())
+        gaussian_model(str(folder))
+
+    def __call__(self, attack: Attack) -> Verdict:
+        before, start = memory(), time.process_time()
+        verdict = self._judged(attack)
+        seconds, megabytes = time.process_time() - start, memory(peak=True) - before
+        if verdict.crime:
+            return verdict
+        pixels = claimed_pixels(attack)
+        if seconds > SECONDS + SECONDS_A_PIXEL * pixels:
+            return Verdict("too long", f"{seconds:.1f} s of processor time, and {pixels} pixels are claimed")
+        if megabytes > MEGABYTES + MEGABYTES_A_PIXEL * pixels:
+            return Verdict("too much memory", f"{megabytes:.0f} MB, and {pixels} pixels are claimed")
+        return verdict
+
+    def _judged(self, attack: Attack) -> Verdict:
+        read = {FILE: self._file, ARCHIVE: self._archive, CONTEXT_MODEL: self._context}
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                return Verdict(read.get(attack.seed.kind, self._gaussian)(attack))
+        except DdpmError as error:
+            return Verdict(f"refused: {type(error).__name__}")
+        except Crime as crime:
+            return Verdict("promise broken", f"{crime}\n{traceback.format_exc()}")
+        except Exception as error:
+            return Verdict(f"escaped: {type(error).__name__}", traceback.format_exc())
+
+    # --- one image
+
+    def _file(self, attack: Attack) -> str:
+        data, limits = attack.data, limits_of(attack)
+        found = outcome(lambda: codec.decode(data, model=context_model(), **limits))
+        if isinstance(found, Image.Image):
+            self._right_file(attack, found)
+        shown = outcome(lambda: codec.decode_details(data, partial=True, model=context_model(), **limits))
+        if isinstance(shown, codec.Decoded):
+            header = codec.info(data)
+            require(shown.image.size == (header["width"], header["height"]), "a preview of another size")
+            require(shown.exact <= isinstance(found, Image.Image), "a preview is called exact, and decoding fails")
+        self._also(attack, found)
+        if isinstance(found, DdpmError):
+            raise found
+        return "decoded: the image" if facts(found) in self.images else "decoded: a forged image"
+
+    def _right_file(self, attack: Attack, found: Image.Image) -> None:
+        if not attack.forged:
+            require(facts(found) in self.images, "other pixels than were encoded, and no error")
+        problems = list(image_reader.check_image(image_reader.read_image(attack.data)))
+        require(not problems, f"decoded, though the format has it that {problems}")
+
+    def _also(self, attack: Attack, found: Image.Image | DdpmError) -> None:
+        """One of the other ways to read the same bytes, which must agree."""
+        data, limits = attack.data, limits_of(attack)
+        whole = isinstance(found, Image.Image)
+        which = attack.number % 8
+        if which == 0:
+            outcome(lambda: codec.info(data))
+        elif which == 1:
+            outcome(lambda: codec.decode(codec.truncate(data, step=2, model=context_model()), step=1, partial=True,
+                                         model=context_model(), **limits))  # fmt: skip
+        elif which == 2:
+            outcome(lambda: codec.decode(data, max_bytes=len(data) // 2, model=context_model(), **limits))
+        elif which == 3:
+            many = outcome(lambda: codec.decode_many([data, data], model=context_model(), **limits))
+            require(isinstance(many, list) == whole, "decode_many and decode do not agree")
+        elif which == 4 and claimed_pixels(attack) <= MOST_PIXELS:
+            self._fed(data, found)
+        elif which == 5 and claimed_pixels(attack) <= MOST_PIXELS:
+            self._command_decode(data, found)
+
+    def _fed(self, data: bytes, found: Image.Image | DdpmError) -> None:
+        decoder, step = codec.ProgressiveDecoder(model=context_model()), max(len(data) // 3, 1)
+        for start in range(0, len(data), step):
+            if isinstance(outcome(lambda start=start: decoder.feed(data[start : start + step])), DdpmError):  # type: ignore[misc]
+                require(isinstance(found, DdpmError), "ProgressiveDecoder fails, and decode does not")
+                return
+        require(
+            not decoder.complete or isinstance(found, Image.Image), "ProgressiveDecoder finds an image, decode none"
+        )
+
+    def _command_decode(self, data: bytes, found: Image.Image | DdpmError) -> None:
+        with self._inside() as folder:
+            (folder / "in.ddpm").write_bytes(data)
+            code = command("decode", folder / "in.ddpm", "-o", folder / "out.png", "--model", self.model_path)
+            names = sorted(path.name for path in folder.iterdir())
+            require(names == (["in.ddpm", "out.png"] if code == 0 else ["in.ddpm"]), f"exit code {code}, files {names}")
+            expected = 0 if isinstance(found, Image.Image) else found.exit_code
+            require(code == expected, f"exit code {code} where the library has {found!r}")
+            if isinstance(found, Image.Image):
+                with Image.open(folder / "out.png") as image:
+                    require(image.tobytes() == Image.open(io.BytesIO(png(found))).tobytes(), "a file of other pixels")
+
+    # --- archives
+
+    def _archive(self, attack: Attack) -> str:
+        model = gaussian_model(str(self.folder)) if attack.seed.name == "bits back" else context_model()
+        limits = limits_of(attack, archive.extract)
+        if claimed_pixels(attack) > MOST_PIXELS and attack.number % RARELY:
+            archive.describe(attack.data)
+            return "claims much: only described"
+        found, error = dict[str, Image.Image](), None
+        try:
+            for name, image in archive.extract(attack.data, model=model, **limits):
+                require(check_name(name) is None and name not in found, f"the name {name!r}")
+                found[name] = image
+        except DdpmError as refused:
+            error = refused
+        self._right_archive(attack, {name: facts(image) for name, image in found.items()}, error)
+        if attack.number % 16 == 0:
+            self._command_extract(attack, set(found))
+        if error:
+            raise error
+        return "extracted: the images" if not attack.forged else "extracted: forged images"
+
+    def _right_archive(self, attack: Attack, found: dict[str, Facts], error: DdpmError | None) -> None:
+        if not attack.forged:
+            known = {item for truth in self.archives for item in truth.items()}
+            require(set(found.items()) <= known, "an image that was not archived")
+            require(error is not None or found in self.archives, "images are missing, and no error")
+        elif error is None:
+            problems = list(archive_reader.check_archive(archive_reader.read_archive(attack.data)))
+            require(not problems, f"extracted, though the format has it that {problems}")
+
+    def _command_extract(self, attack: Attack, names: set[str]) -> None:
+        model = self.folder / "gaussian.safetensors" if attack.seed.name == "bits back" else self.model_path
+        with self._inside() as folder:
+            (folder / "in.ddpma").write_bytes(attack.data)
+            code = command("archive", "extract", folder / "in.ddpma", "-o", folder / "out", "--model", model)
+            files = [path for path in folder.rglob("*") if path.is_file() and path.name != "in.ddpma"]
+            require(all(path.is_relative_to(folder / "out") for path in files), f"files outside the folder: {files}")
+            require(code != 0 or len(files) == len(names), f"exit code {code}, files {files}")
+            for path in files:
+                with Image.open(path) as image:
+                    image.load()
+
+    # --- models
+
+    def _context(self, attack: Attack) -> str:
+        model = model_file.parse(attack.data, "attacked")
+        with settings(64):
+            for image in (picture("RGB", 6, 5), picture("L", 17, 7)):
+                data = codec.encode(image, model=model, effort=1 + attack.number % 3)
+                require(facts(codec.decode(data, model=model)) == facts(image), "other pixels than were encoded")
+                outcome(lambda data=data: codec.decode(data, max_bytes=len(data) // 2, model=model))  # type: ignore[misc]
+        return "loaded, and codes without loss"
+
+    def _gaussian(self, attack: Attack) -> str:
+        path = self.folder / "attacked.safetensors"
+        path.write_bytes(attack.data)
+        model = load_gaussian(path)
+        images = {f"{n}.png": picture("RGB", 6, 5, 24 + n) for n in range(3)}
+        data = archive.create(images.items(), model=model, levels=[2.0, 30.0], effort=1)
+        found = {name: facts(image) for name, image in archive.extract(data, model=model)}
+        require(found == {name: facts(image) for name, image in images.items()}, "other pixels than were encoded")
+        return "loaded, and codes without loss"
+
+    @contextlib.contextmanager
+    def _inside(self) -> Iterator[Path]:
+        """An empty folder."""
+        folder = self.folder / "inside"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        yield folder
+
+
+def outcome(read: Callable[[], Any]) -> Any:
+    """What it returns, or the library's own error."""
+    try:
+        return read()
+    except DdpmError as error:
+        return error
+
+
+def command(*arguments: object) -> int:
+    """The exit code of a command line, which writes one line for each error at most."""
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
+        code = cli.run([str(argument) for argument in arguments])
+    require(code in EXIT_CODES, f"exit code {code}")
+    text = said.getvalue()
+    require(all(c.isprintable() or c == "\n" for c in text), f"control characters: {text!r}")
+    require(code == 0 or "ddpmcodec: " in text, f"exit code {code}, and nothing is said")
+    return code
+
+
+def claimed_pixels(attack: Attack) -> int:
+    """That an input says it has; 0 where it says nothing, or nonsense."""
+    try:
+        if attack.seed.kind == FILE:
+            header = codec.info(attack.data)
+            return int(header["width"] * header["height"])
+        if attack.seed.kind == ARCHIVE:
+            return sum(entry.pixels for entry in archive.read_index(attack.data).entries)
+    except DdpmError:
+        pass
+    return 0
+
+
+def limits_of(attack: Attack, function: Callable[..., Any] = codec.decode) -> dict[str, Any]:
+    known = "max_pixels" in inspect.signature(function).parameters
+    return {"max_pixels": MOST_PIXELS} if known and attack.number % RARELY else {}

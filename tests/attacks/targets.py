@@ -1,0 +1,164 @@
+"""What is attacked: files, archives and models of every kind, tiny, so that thousands of inputs a minute are tried."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ddpmcodec import archive, codec
+from ddpmcodec.codec import graphics
+from ddpmcodec.codec.known_answer import SHAPE, tensors
+from ddpmcodec.format import tiles
+from ddpmcodec.networks.context import model_file
+from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.networks.gaussian import GaussianModel, load_gaussian
+from ddpmcodec.networks.gaussian.architecture import Architecture
+from ddpmcodec.networks.gaussian.latent import LatentNetwork
+from ddpmcodec.networks.gaussian.model_file import export
+
+FILE, ARCHIVE, CONTEXT_MODEL, GAUSSIAN_MODEL = KINDS = ("file", "archive", "context model", "gaussian model")
+SUFFIXES = {FILE: ".ddpm", ARCHIVE: ".ddpma", CONTEXT_MODEL: ".safetensors", GAUSSIAN_MODEL: ".safetensors"}
+LEVELS = (2.0, 12.0, 90.0)
+
+
+class Facts(NamedTuple):
+    """What a decoder must find of an image."""
+
+    mode: str
+    size: tuple[int, int]
+    pixels: bytes
+    icc: bytes
+    exif: bytes
+
+
+def facts(image: Image.Image) -> Facts:
+    icc, exif = image.info.get("icc_profile", b""), image.info.get("exif", b"")
+    return Facts(image.mode, image.size, image.tobytes(), icc, exif)
+
+
+class Seed(NamedTuple):
+    """Valid bytes that attacks begin with. truth: what they hold, by name; of a file the name is ""."""
+
+    name: str
+    kind: str
+    data: bytes
+    truth: dict[str, Facts]
+
+
+def picture(mode: str = "RGB", width: int = 11, height: int = 9, noise: int = 24) -> Image.Image:
+    y, x = np.mgrid[:height, :width]
+    smooth = np.stack([9 * x + y, 240 - 7 * y, np.where(x > y, 60, 190), np.where(x + y > 6, 255, 20 * y)], -1)
+    grain = np.random.Philox(key=width).random_raw(smooth.size).reshape(smooth.shape) % np.uint64(noise)
+    image = Image.fromarray((smooth + grain.astype(np.int64)).astype(np.uint8)).convert("RGBA")
+    return image.convert(mode, dither=Image.Dither.NONE) if mode == "1" else image.convert(mode)
+
+
+def flat_picture(mode: str = "RGBA") -> Image.Image:
+    """One that WebP makes smaller."""
+    image = Image.new(mode, (30, 20), 255 if mode == "L" else (250, 120, 7, 255)[: len(mode)])
+    image.paste(0 if mode == "L" else (0, 0, 90, 128)[: len(mode)], (4, 5, 20, 9))
+    return image
+
+
+def with_metadata(image: Image.Image) -> Image.Image:
+    image.info.update(icc_profile=b"a profile" * 3, exif=b"Exif\0\0MM of one")
+    return image
+
+
+@contextmanager
+def settings(tile_pixels: int, webp: bool = False) -> Iterator[None]:
+    """Images of more than so many pixels are cut into tiles; lossless WebP is used where it is smaller, or never."""
+    before = tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS, graphics.may_be_graphics
+    tiles.SINGLE_STREAM_PIXELS = tiles.TILE_PIXELS = tile_pixels
+    if not webp:
+        graphics.may_be_graphics = lambda planes: False
+    try:
+        yield
+    finally:
+        tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS, graphics.may_be_graphics = before
+
+
+@cache
+def context_bytes() -> bytes:
+    return model_file.pack(tensors(SHAPE), "attacked")
+
+
+@cache
+def gaussian_bytes() -> bytes:
+    torch.manual_seed(0)
+    network = LatentNetwork(Architecture(width=16, inner_width=32, down=1, bottom=1, up=1))
+    torch.nn.init.normal_(network.weights["leave"], std=0.05)
+    return export(network, name="attacked")
+
+
+@cache
+def context_model() -> ContextModel:
+    return model_file.parse(context_bytes(), "attacked")
+
+
+@cache
+def gaussian_model(folder: str) -> GaussianModel:
+    """folder: where its file may be written."""
+    path = f"{folder}/gaussian.safetensors"
+    with open(path, "wb") as file:
+        file.write(gaussian_bytes())
+    return load_gaussian(path)
+
+
+def file_seeds() -> Iterator[Seed]:
+    images: dict[str, tuple[Image.Image, int, int]] = {  # picture, effort, pixels of a tile at most
+        "stream": (picture(), 2, 1 << 20),
+        "stream with alpha": (with_metadata(picture("RGBA", 6, 5)), 2, 1 << 20),
+        "grey at effort 3": (picture("L", 13, 7), 3, 1 << 20),
+        "bilevel": (picture("1", 9, 9), 1, 1 << 20),
+        "grey with alpha": (picture("LA", 5, 4), 1, 1 << 20),
+        "tiles": (picture("RGB", 12, 8), 1, 64),
+        "tiles with alpha": (with_metadata(picture("RGBA", 17, 11)), 3, 64),
+        "pixel": (picture("RGB", 1, 1), 2, 1 << 20),
+    }
+    for name, (image, effort, pixels) in images.items():
+        with settings(pixels):
+            data = codec.encode(image, effort=effort, model=context_model())
+        yield Seed(name, FILE, data, {"": facts(image)})
+    for mode in ("RGBA", "L"):
+        image = with_metadata(flat_picture(mode))
+        with settings(1 << 20, webp=True):
+            yield Seed(f"WebP {mode}", FILE, codec.encode(image, model=context_model()), {"": facts(image)})
+
+
+def archive_seeds(folder: str) -> Iterator[Seed]:
+    small = {f"{n:02}.png": picture("RGB", 6, 5, 24 + n) for n in range(5)}
+    kinds = {f"modes/{mode}.png": picture(mode, 7, 6) for mode in ("L", "RGB", "LA", "RGBA", "1")}
+    kinds["modes/RGBA.png"] = with_metadata(kinds["modes/RGBA.png"])
+    files = {"flat.png": with_metadata(flat_picture("RGBA")), "large.png": picture("RGB", 70, 68)}
+    made: dict[str, tuple[dict[str, Image.Image], dict[str, Any]]] = {
+        "stacks": (small | kinds, {"model": context_model()}),
+        "files": (files | {"a.png": small["00.png"]}, {"model": context_model(), "effort": 1}),
+        "bits back": (small, {"model": gaussian_model(folder), "levels": LEVELS, "effort": 1}),
+    }
+    for name, (images, options) in made.items():
+        with settings(1 << 20, webp=name == "files"):
+            data = archive.create(images.items(), **options)
+        yield Seed(name, ARCHIVE, data, {name: facts(image) for name, image in images.items()})
+
+
+@cache
+def seeds(folder: str) -> tuple[Seed, ...]:
+    """folder: for temporary files."""
+    found = [*file_seeds(), *archive_seeds(folder)]
+    found.append(Seed("context", CONTEXT_MODEL, context_bytes(), {}))
+    found.append(Seed("gaussian", GAUSSIAN_MODEL, gaussian_bytes(), {}))
+    return tuple(found)
+
+
+def png(image: Image.Image) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, "PNG")
+    return stream.getvalue()

@@ -1,0 +1,177 @@
+"""The attacks find what they look for, a few of them find nothing, and no crasher of an earlier run crashes again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageChops
+
+import targets
+import worker
+from ddpmcodec import codec
+from ddpmcodec.errors import OutputError
+from interruptions import Interruption, interrupt
+from judge import Attack, Judge
+from repairs import archive_parts, file_parts
+from targets import ARCHIVE, FILE, KINDS, SUFFIXES, Seed
+
+HERE = Path(__file__).parent
+CRASHERS = sorted(path for path in (HERE.parent / "fixtures" / "crashers").iterdir() if path.suffix != ".txt")
+INPUTS = 120
+
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def seeds(tmp_path_factory: pytest.TempPathFactory) -> tuple[Seed, ...]:
+    return targets.seeds(str(tmp_path_factory.mktemp("seeds")))
+
+
+@pytest.fixture(scope="module")
+def judge(seeds: tuple[Seed, ...], tmp_path_factory: pytest.TempPathFactory) -> Judge:
+    return Judge(seeds, tmp_path_factory.mktemp("judge"))
+
+
+def of_kind(seeds: tuple[Seed, ...], kind: str) -> list[Seed]:
+    return [seed for seed in seeds if seed.kind == kind]
+
+
+# --- the codec
+
+
+def test_a_few_inputs_break_no_promise(seeds: tuple[Seed, ...], judge: Judge) -> None:
+    outcomes = set()
+    for number in range(INPUTS):
+        attack = worker.attack_of(np.random.default_rng([0, 0, number]), number, seeds)
+        if attack is not None:
+            verdict = judge(attack)
+            assert not verdict.crime, (number, attack.how, verdict.crime)
+            outcomes.add(verdict.outcome)
+    assert {"refused: FormatError", "refused: ChecksumError", "refused: ModelError"} <= outcomes
+
+
+@pytest.mark.parametrize("path", CRASHERS, ids=lambda path: path.stem)
+def test_what_broke_a_promise_once_does_no_more(seeds: tuple[Seed, ...], judge: Judge, path: Path) -> None:
+    (kind, *_) = (kind for kind in KINDS if path.name.startswith(kind.replace(" ", "-")))
+    for seed in of_kind(seeds, kind):
+        verdict = judge(Attack(seed, "a crasher", path.read_bytes(), True))
+        assert not verdict.crime, verdict.crime
+
+
+@pytest.mark.parametrize("error", [0, 28], ids=["killed", "disk full"])
+@pytest.mark.parametrize("overwrites", [False, True])
+def test_a_command_that_is_interrupted_leaves_nothing_by_halves(tmp_path: Path, error: int, overwrites: bool) -> None:
+    """At every system call by which it writes."""
+    ends = [interrupt(Interruption("encode", call, error, overwrites), tmp_path) for call in range(1, 12)]
+    assert {wrong for _, wrong in ends} == {""}
+    assert len({happened for happened, _ in ends}) == 2  # it ends as usual once all calls are behind it
+
+
+# --- the attacks
+
+
+def test_valid_files_are_what_they_were(seeds: tuple[Seed, ...], judge: Judge) -> None:
+    for seed in seeds:
+        verdict = judge(Attack(seed, "", seed.data, False))
+        assert verdict.outcome in ("decoded: the image", "extracted: the images", "loaded, and codes without loss")
+
+
+def test_a_file_put_together_again_is_valid(seeds: tuple[Seed, ...], judge: Judge) -> None:
+    for seed in of_kind(seeds, FILE):
+        assert judge(Attack(seed, "", file_parts(seed.data).pack(), False)).outcome == "decoded: the image"
+    for seed in of_kind(seeds, ARCHIVE):
+        assert judge(Attack(seed, "", archive_parts(seed.data).pack(), False)).outcome == "extracted: the images"
+
+
+def test_the_same_seed_gives_the_same_inputs(seeds: tuple[Seed, ...]) -> None:
+    drawn = [[worker.attack_of(np.random.default_rng([7, 0, n]), n, seeds) for n in range(40)] for _ in range(2)]
+    assert drawn[0] == drawn[1]
+    assert len({attack.data for attack in drawn[0] if attack}) > 30
+
+
+def other_pixels(decode: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *arguments, **options: ImageChops.invert(decode(*arguments, **options))
+
+
+def key_error(decode: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *arguments, **options: {}["nothing"]
+
+
+def much_memory(decode: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *arguments, **options: np.ones(40_000_000) is None or decode(*arguments, **options)
+
+
+def refusal(decode: Callable[..., Any]) -> Callable[..., Any]:
+    def refuse(*arguments: Any, **options: Any) -> Image.Image:
+        raise OutputError("no reason")
+
+    return refuse
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (other_pixels, "other pixels than were encoded, and no error"),
+        (key_error, "KeyError: 'nothing'"),
+        (much_memory, "MB, and 99 pixels are claimed"),
+        (refusal, "a preview is called exact, and decoding fails"),
+    ],
+)
+def test_broken_promises_are_noticed(
+    seeds: tuple[Seed, ...], judge: Judge, monkeypatch: pytest.MonkeyPatch, fault: Any, words: str
+) -> None:
+    seed = of_kind(seeds, FILE)[0]
+    monkeypatch.setattr(codec, "decode", fault(codec.decode), raising=False)
+    assert words in judge(Attack(seed, "", seed.data, False)).crime
+
+
+def test_a_crasher_is_kept_with_what_was_wrong(tmp_path: Path, seeds: tuple[Seed, ...]) -> None:
+    log = worker.Log(tmp_path / "process-0", 0)
+    log.folder.mkdir()
+    log.begin(5, "file: forged", b"data")
+    verdict = worker.Verdict("escaped: KeyError", "KeyError: 'nothing'")
+    log.keep(SUFFIXES[FILE], FILE, verdict, b"data", "--seed 1, input 5")
+    log.end(5, FILE, "forged", verdict)
+    (crasher, said) = sorted((tmp_path / "crashers").iterdir())
+    assert crasher.read_bytes() == b"data"
+    assert said.read_text() == "--seed 1, input 5\nescaped: KeyError\nKeyError: 'nothing'\n"
+    assert json.loads((log.folder / "counts-0.json").read_text())["counts"] == {"file | forged | escaped: KeyError": 1}
+
+
+def test_a_process_that_dies_is_a_crasher(tmp_path: Path) -> None:
+    """By a signal, in the middle of an input."""
+    script = f"""
+import sys
+sys.path.insert(0, {str(HERE)!r})
+import __main__ as attacks, runpy
+names = runpy.run_path({str(HERE / "__main__.py")!r}, run_name="attacks")
+from pathlib import Path
+import subprocess
+process = names["Process"](0, 1, Path({str(tmp_path)!r}), False)
+process.folder.mkdir()
+(process.folder / "number").write_text("7 file: forged")
+(process.folder / "input").write_bytes(b"data")
+(process.folder / "said.txt").write_text("a fault")
+process.running = subprocess.Popen(["sleep", "60"])
+process.running.send_signal({int(signal.SIGSEGV)})
+process.running.wait()
+names["Process"].start = lambda process: None
+process.watch()
+sys.exit(names["report"]([process], process.out))
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=os.environ, check=False)
+    assert ended.returncode == 1, ended.stderr
+    assert (tmp_path / "crashers" / "process-0-7").read_bytes() == b"data"
+    assert (tmp_path / "crashers" / "process-0-7.txt").read_text().startswith("dies with -11 at --seed 1, input 7")

@@ -1,0 +1,89 @@
+"""Whatever is wrong with the encoder, nothing is written: no file that only this process could decode.
+
+Each fault is put into a process of its own, which runs the command line (broken_command.py).
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from PIL import Image
+
+from ddpmcodec.codec import known_answer
+from ddpmcodec.errors import ModelError
+from ddpmcodec.networks.context.model import ContextModel
+
+HERE = Path(__file__).parent
+# What the command says of each fault; all of them end with the exit code of a model that does not compute exactly.
+CAUGHT = {
+    "wrong_table": "a table of the entropy coder is damaged: what is coded with it decodes nowhere else",
+    "off_by_one_kernel": "this process does not compute what every other does, and what it encodes would decode",
+    "off_by_one_encoder": "this process does not compute what every other does",
+    "flipped_weight": "the model 'golden' has changed in memory since it was loaded",
+    "rounding_up": "this thread's floating-point arithmetic does not round to nearest",
+}
+HARMLESS = ("nothing", "autocast")
+
+
+class Ended(NamedTuple):
+    """files: what the process left in its folder, by name."""
+
+    code: int
+    said: str
+    files: dict[str, bytes]
+
+
+def encode(folder: Path, fault: str, model: Path) -> Ended:
+    folder.mkdir()
+    with Image.open(HERE.parent / "docs" / "photo.png") as photo:
+        photo.convert("RGB").crop((120, 80, 144, 100)).save(folder / "photo.png")
+    command = [sys.executable, str(HERE / "broken_command.py"), fault, "encode", "photo.png", "--model", str(model)]
+    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    return Ended(ended.returncode, ended.stderr, {path.name: path.read_bytes() for path in folder.iterdir()})
+
+
+@pytest.fixture(scope="module")
+def processes(tmp_path_factory: pytest.TempPathFactory, context_path: Path) -> dict[str, Ended]:
+    """Of all faults, two at a time."""
+    folder, faults = tmp_path_factory.mktemp("verification"), [*CAUGHT, *HARMLESS]
+    with ThreadPoolExecutor(2) as executor:
+        found = executor.map(lambda fault: encode(folder / fault, fault, context_path), faults)
+        return dict(zip(faults, found, strict=True))
+
+
+@pytest.mark.parametrize("fault", CAUGHT)
+def test_a_fault_is_caught_and_nothing_is_written(processes: dict[str, Ended], fault: str) -> None:
+    found = processes[fault]
+    assert CAUGHT[fault] in found.said
+    assert (found.code, list(found.files)) == (4, ["photo.png"])
+
+
+@pytest.mark.parametrize("fault", HARMLESS)
+def test_what_must_not_matter_changes_no_byte(processes: dict[str, Ended], fault: str) -> None:
+    found = processes[fault]
+    assert (found.code, set(found.files)) == (0, {"photo.png", "photo.ddpm"}), found.said
+    assert found.files == processes["nothing"].files
+
+
+def test_the_known_answer_is_part_of_the_format() -> None:
+    """Every file that was ever written says the same: it is never changed."""
+    assert known_answer.answer() == known_answer.ANSWER
+    assert known_answer.ANSWER == "0b42a0a7624b2f76fa71fc2643bccadd67eccf4673299a3d5dbaf4eeb8e7298c"
+
+
+@pytest.mark.parametrize("part", ["enter", "block_factor", "leave_bias"])
+def test_any_number_of_a_model_that_changes_is_found(context_model: ContextModel, part: str) -> None:
+    numbers = getattr(context_model.networks[2], part).reshape(-1)
+    before = numbers[5]
+    try:
+        numbers[5] += 1
+        with pytest.raises(ModelError, match="the model 'golden' has changed in memory since it was loaded"):
+            context_model.require_unchanged()
+    finally:
+        numbers[5] = before
+    context_model.require_unchanged()
