@@ -1,15 +1,20 @@
-"""Result files: what was measured where, with what, and how to do it again. Their schema: benchmarks/README.md."""
+"""Result files, and what a benchmark makes of them: tables, figures, and measures to compare.
+
+A result says what was measured where, with what, and how to do it again. Its schema: benchmarks/README.md.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from html import escape
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 import torch
@@ -20,8 +25,10 @@ from ddpmcodec.files import write_file
 from ddpmcodec.networks.context.model import ContextModel
 
 Document = dict[str, Any]
+Row = Mapping[str, Any]  # one line of a table, by column
 
 SCHEMA = 2
+KINDS = ("bpd", "rd", "speed", "strips")  # in the order of a report
 HEAD: dict[str, type | tuple[type, ...]] = {
     "schema": int,
     "kind": str,
@@ -102,12 +109,12 @@ def estimate(values: Any) -> dict[str, float | None]:
 
 
 def of_images(found: Document) -> str:
-    """How many images of which data set."""
-    data = found["dataset"]
+    """How many images of which data set, and how many of them `bench rd` left out."""
+    data, left_out = found["dataset"], list(found["results"].get("images", ())).count(False)
     name = f"the {data['name']} {data['split']} set" if data["split"] else data["name"]
-    if data["images"] == data["of"]:
-        return f"all {data['of']:,} images of {name}"
-    return f"{data['images']:,} of the {data['of']:,} images of {name}"
+    count = f"all {data['of']:,}" if data["images"] == data["of"] else f"{data['images']:,} of the {data['of']:,}"
+    without = f" without {left_out} that are stored as WebP" if left_out else ""
+    return f"{count} images of {name}{without}"
 
 
 def dimensions(found: Document) -> list[int]:
@@ -195,3 +202,101 @@ def _problem(found: Any) -> str | None:
         if not isinstance(found.get(key), kind):
             return f"{key!r} is missing or of another type"
     return None
+
+
+# --- tables
+
+
+class Table(NamedTuple):
+    """name: one word, for markers in README.md. The columns are those of all rows, in order of appearance."""
+
+    name: str
+    caption: str
+    rows: Sequence[Row]
+
+    @property
+    def columns(self) -> list[str]:
+        return list(dict.fromkeys(column for row in self.rows for column in row))
+
+    def cells(self) -> Iterator[list[str]]:
+        """The lines below the head; what a row lacks is a dash."""
+        for row in self.rows:
+            yield [_text(row.get(column)) for column in self.columns]
+
+    def _numeric(self) -> list[bool]:
+        """Of each column, whether it is aligned to the right."""
+        return [
+            all(cell == "-" or cell.lstrip("+-")[:1].isdigit() for cell in column)
+            for column in zip(*self.cells(), strict=True)
+        ]
+
+    def markdown(self) -> str:
+        lines = [self.columns, ["---:" if numbers else "---" for numbers in self._numeric()], *self.cells()]
+        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+    def html(self) -> str:
+        kinds = ["" if number else ' class="text"' for number in self._numeric()]
+        head = "".join(f"<th{kind}>{escape(column)}</th>" for kind, column in zip(kinds, self.columns, strict=True))
+        body = "\n".join(_html_line(kinds, line) for line in self.cells())
+        caption = f"<caption>{escape(self.caption)}</caption>"
+        return f"<table>{caption}\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>"
+
+
+def _html_line(kinds: Sequence[str], line: Sequence[str]) -> str:
+    """The first cell is a header."""
+    first, *others = (escape(cell) for cell in line)
+    cells = "".join(f"<td{kind}>{cell}</td>" for kind, cell in zip(kinds[1:], others, strict=True))
+    return f"<tr><th{kinds[0]}>{first}</th>{cells}</tr>"
+
+
+def _text(value: Any) -> str:
+    """Floats with three or four significant digits; ready-made text as it is."""
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, float):
+        return f"{value:#.3g}".rstrip(".") if abs(value) < 100 else f"{value:,.0f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def plus_minus(estimate: Mapping[str, float | None] | None, digits: int = 3) -> str | None:
+    """`mean ± standard error` of an `estimate`."""
+    if estimate is None or estimate["mean"] is None:
+        return None
+    error = estimate["standard_error"]
+    return f"{estimate['mean']:.{digits}f}" + ("" if error is None else f" ± {error:.{digits}f}")
+
+
+# --- what `report`, `readme` and `compare` ask of a benchmark
+
+
+class Measure(NamedTuple):
+    """Numbers that two result files can be compared by.
+
+    values: by what they are of: the id of an image (`Dataset.describe`), say. timing: of the machine as much as of the
+    code; the keys are then those of repeats, and repeats of two runs are no pairs. higher_is_better: decibels, say;
+    compared by their difference, and other numbers, which are all positive, by their ratio.
+    """
+
+    name: str
+    values: Mapping[str, float]
+    timing: bool = False
+    higher_is_better: bool = False
+
+
+class Benchmark(Protocol):
+    """A module of this package that makes result files of its kind."""
+
+    TITLE: str  # heading of its part of a report
+
+    def tables(self, found: Document) -> Sequence[Table]:
+        """What the result says, for people."""
+
+    def figures(self, found: Document) -> Mapping[str, str]:
+        """Caption of every figure by its name, NAME.png and NAME.svg beside the result file."""
+
+    def measures(self, found: Document) -> Sequence[Measure]:
+        """What the result says, to compare with another."""
+
+
+def benchmark(kind: str) -> Benchmark:
+    return cast(Benchmark, import_module(f"{__package__}.{kind}"))

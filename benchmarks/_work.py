@@ -1,4 +1,4 @@
-"""Long runs in units: finished ones are kept, skipped by the next run, and shared out over the ranks of torchrun."""
+"""Long runs in units of a few images: the next run skips the finished ones, and the ranks of torchrun share them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
@@ -16,9 +16,13 @@ from tqdm import tqdm
 from ddpmcodec.errors import DdpmError
 from ddpmcodec.parallel import run_all
 
+from ._data import Pixels
 from ._results import Document, write
 
 PATIENCE = timedelta(days=30)  # of a rank that is done, with the others
+GROUP_PIXELS = 1 << 18  # of the images of a unit: 256 of 32x32
+
+Found = dict[str, list[Any]]  # a value for each image, or for each file
 
 
 class Unit(NamedTuple):
@@ -159,3 +163,43 @@ def _leave() -> None:
 
     distributed.barrier()
     distributed.destroy_process_group()
+
+
+# --- what is measured image by image
+
+
+class Task(NamedTuple):
+    """Something measured on all images, group by group of consecutive ones.
+
+    cost: time a pixel, relative to other tasks. measure: called with a group and the number of its first image.
+    """
+
+    name: str
+    cost: float
+    measure: Callable[[Sequence[Pixels], int], Found]
+    most_images: int = sys.maxsize
+    most_pixels: int = GROUP_PIXELS
+
+    def units(self, images: Sequence[Pixels]) -> Iterator[Unit]:
+        for first, last in groups([image[..., 0].size for image in images], self.most_images, self.most_pixels):
+            yield self._unit(images[first:last], first)
+
+    def _unit(self, group: Sequence[Pixels], first: int) -> Unit:
+        weight = self.cost * sum(image[..., 0].size for image in group)
+        return Unit(f"{self.name}: {first}-{first + len(group)}", weight, lambda: self.measure(group, first))
+
+    def collect(self, found: Mapping[str, Found]) -> Found:
+        """The values of all units of this task, in their order."""
+        mine = [values for key, values in found.items() if key.startswith(f"{self.name}: ")]
+        return {name: [value for values in mine for value in values[name]] for name in mine[0]}
+
+
+def groups(pixels: Sequence[int], most_images: int, most_pixels: int) -> Iterator[tuple[int, int]]:
+    """(first, last + 1) of consecutive images of these sizes: so many of them and of their pixels, but one at least."""
+    first, total = 0, 0
+    for number, size in enumerate(pixels):
+        if number > first and (number - first == most_images or total + size > most_pixels):
+            yield first, number
+            first, total = number, 0
+        total += size
+    yield first, len(pixels)

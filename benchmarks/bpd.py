@@ -8,33 +8,46 @@ the last words of rANS.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from ddpmcodec import codec
+from ddpmcodec.errors import ChecksumError
 from ddpmcodec.networks.context.model import ContextModel
 
-from . import _lossless
-from ._baselines import BASELINES, REFERENCE, Baseline, sort_out
-from ._data import CIFAR10_NAME, Dataset, Pixels
-from ._figures import BASELINE_COLOUR, LITERATURE_COLOUR, OUR_COLOUR, Figure, Patch, save_figure
-from ._kinds import Measure
-from ._literature import LOSSLESS, NOT_MEASURED, WHOLE
-from ._ours import cost, find_model, is_ours, name_of, products
-from ._results import Document, dimensions, document, estimate, of_images, versions
-from ._tables import Row, Table, plus_minus
-from ._tasks import BASELINE_COST, Found, Task
-from ._work import Work
+from ._charts import bpd_charts, captions, write_charts
+from ._codecs import (
+    BASELINE_COST,
+    BASELINES,
+    NOT_MEASURED,
+    OURS,
+    REFERENCE,
+    Baseline,
+    CodeLength,
+    cost,
+    find_model,
+    is_webp,
+    literature,
+    name_of,
+    products,
+    sort_out,
+)
+from ._data import Dataset, Pixels
+from ._results import Document, Measure, Row, Table, dimensions, document, estimate, of_images, plus_minus, versions
+from ._work import Found, Task, Work
+
+__all__ = ["TITLE", "Plan", "figures", "measures", "run", "tables"]
 
 TITLE = "Lossless: bits per dimension of whole files"
 KIND = "bpd"
 ARCHIVE_IMAGES = 512  # of one archive: what shares a stack
-
-
-BITS_BACK_COST = 10.0  # time a pixel of a noise level, as of `_ours.cost`
+BITS_BACK_COST = 10.0  # time a pixel of a noise level, as of `_codecs.cost`
 MOST_NAMED = 64  # images with lines of their own
 
 
@@ -66,7 +79,7 @@ def run(
     baselines: bool = True,
     quiet: bool = False,
 ) -> Document | None:
-    """Measure, write bench-bpd.json and its figure into the folder `out`, and return the result.
+    """Measure, write bench-bpd.json and its chart into the folder `out`, and return the result.
 
     source: of the model. baselines: also other codecs. None on all of torchrun's ranks but the first. Raises
     ChecksumError where an image does not come back.
@@ -82,9 +95,9 @@ def run(
     result = None
     if found is not None:
         rows = [_row(each, dataset.images, found) for each in contenders]
-        results = {"codecs": [*rows, *skipped], "literature": _literature(dataset)}
+        results = {"codecs": [*rows, *skipped], "literature": literature(dataset)}
         result = document(KIND, command, results, model=model, dataset=data)
-        draw(result, out)
+        write_charts(bpd_charts(result), out)
     work.finish(result)
     return result
 
@@ -99,23 +112,22 @@ def _ours(model: ContextModel, plan: Plan, images: Sequence[Pixels]) -> Iterator
 
 def _effort(model: ContextModel, effort: int, images: Sequence[Pixels]) -> Contender:
     name = name_of(effort)
-    task = Task(name, 2 * cost(effort, images), lambda group, _: _lossless.files(group, model, effort))
+    task = Task(name, 2 * cost(effort, images), lambda group, _: measure_files(group, model, effort))
     return Contender(name, products(effort, images, model.shape), 1, [task])
 
 
 def _archive(model: ContextModel, effort: int, images: Sequence[Pixels], single: Contender | None) -> Contender:
     """single: files of the same effort, where they are measured, whose ideal code length is that of the archive."""
-    name = f"ddpmcodec archive effort {effort}"
-    task = _whole(name, 2 * cost(effort, images), lambda group, _: _lossless.archive(group, model, effort))
+    name = f"{OURS} archive effort {effort}"
+    task = _whole(name, 2 * cost(effort, images), lambda group, _: measure_archive(group, effort=effort, model=model))
     known = single.tasks if single else []
     return Contender(name, products(effort, images, model.shape), ARCHIVE_IMAGES, [*known, task])
 
 
 def _bits_back(levels: int) -> Contender:
-    name = f"ddpmcodec bits back T={levels}"
-    task = _whole(name, BITS_BACK_COST * levels, lambda group, _: _lossless.bits_back_archive(group, levels))
-    bound_cost = BITS_BACK_COST * levels / 2
-    bound = Task(f"{name}, bound", bound_cost, lambda group, first: _lossless.variational_bound(group, levels, first))
+    name, task_cost = f"{OURS} bits back T={levels}", BITS_BACK_COST * levels
+    task = _whole(name, task_cost, lambda group, _: measure_archive(group, levels=levels))
+    bound = Task(f"{name}, bound", task_cost / 2, lambda group, first: variational_bound(group, levels, first))
     return Contender(name, None, ARCHIVE_IMAGES, [bound, task])
 
 
@@ -125,8 +137,7 @@ def _whole(name: str, task_cost: float, measure: Callable[[Sequence[Pixels], int
 
 
 def _baseline(baseline: Baseline) -> Contender:
-    alone = baseline.with_threads(1)
-    task = Task(baseline.name, BASELINE_COST, lambda images, _: _lossless.baseline_files(images, alone))
+    task = Task(baseline.name, BASELINE_COST, lambda images, _: measure_baseline(images, baseline))
     return Contender(baseline.name, None, 1, [task])
 
 
@@ -154,16 +165,93 @@ def _rate(sizes: NDArray[np.int64], dims: NDArray[np.int64], images_a_file: int)
     return {"mean": 8 * int(sizes.sum()) / int(dims.sum()), "standard_error": None}
 
 
-def _literature(dataset: Dataset) -> list[dict[str, Any]]:
-    test_set = dataset.name == CIFAR10_NAME and dataset.split == "test"
-    return [each.to_json() for each in LOSSLESS] if test_set else []
+# --- measurements of a group of images: every file is decoded and compared
+
+
+def measure_files(images: Sequence[Pixels], model: ContextModel, effort: int) -> Found:
+    """A file for each image: {bytes, ideal_bits, webp}.
+
+    ideal_bits: the ideal code length, the mean over consecutive images of one size, which are coded together; of a file
+    that holds a lossless WebP its size. webp: whether it does.
+    """
+    found: Found = {"bytes": [], "ideal_bits": [], "webp": []}
+    for alike in _alike(images):
+        length = CodeLength()
+        datas = codec.encode_many(alike, effort=effort, model=model, verify=False, report=length)
+        _compare(alike, map(np.asarray, codec.decode_many(datas, model=model)), f"effort {effort}")
+        webp = [is_webp(data) for data in datas]
+        coded = len(webp) - sum(webp)
+        in_vain = [image for image, stored in zip(alike, webp, strict=True) if stored and coded]
+        bits = length.bits - sum(_bits(image, model, effort) for image in in_vain)
+        found["bytes"] += map(len, datas)
+        found["webp"] += webp
+        found["ideal_bits"] += [
+            8.0 * len(data) if stored else bits / coded for data, stored in zip(datas, webp, strict=True)
+        ]
+    return found
+
+
+def _alike(images: Sequence[Pixels]) -> Iterator[list[Pixels]]:
+    """Consecutive images of one size."""
+    for _, group in groupby(images, key=np.shape):
+        yield list(group)
+
+
+def _bits(image: Pixels, model: ContextModel, effort: int) -> float:
+    """What the context model took for an image whose file is a WebP; 0 where it did not try."""
+    length = CodeLength()
+    codec.encode(image, effort=effort, model=model, verify=False, report=length)
+    return length.bits
+
+
+def measure_baseline(images: Sequence[Pixels], baseline: Baseline) -> Found:
+    """A file for each image: {bytes}."""
+    datas = [baseline.encode(image) for image in images]
+    _compare(images, map(baseline.decode, datas), baseline.name)
+    return {"bytes": [len(data) for data in datas]}
+
+
+def measure_archive(images: Sequence[Pixels], **options: Any) -> Found:
+    """One archive of all images: {bytes}. options: of `archive.create`."""
+    from ddpmcodec import archive
+
+    named = {str(number): image for number, image in enumerate(images)}
+    data = archive.create(named.items(), verify=False, **options)
+    found = dict(archive.extract(data, model=options.get("model")))
+    _compare(images, (np.asarray(found[name]) for name in named), "an archive")
+    return {"bytes": [len(data)]}
+
+
+def variational_bound(images: Sequence[Pixels], levels: int, seed: int) -> Found:
+    """What the embedded Gaussian model needs for each image at these noise levels, by one draw of the latents:
+    {ideal_bits}."""
+    from ddpmcodec.archive.bits_back import find_network
+    from ddpmcodec.bound import evaluate
+    from ddpmcodec.channels.bits_back import PRIOR_STD
+    from ddpmcodec.networks.denoisers import find_denoiser
+
+    denoiser, noise = find_denoiser(), torch.Generator().manual_seed(seed)
+    chosen = np.array([level.s for level in find_network().hierarchy(levels)])
+    found: list[float] = []
+    for alike in _alike(images):
+        pixels = torch.from_numpy(np.stack(alike)).permute(0, 3, 1, 2)
+        bits_per_dim = evaluate(denoiser, pixels, chosen, noise, prior_std=PRIOR_STD).bits.sum(0)
+        found += (bits_per_dim * alike[0].size).tolist()
+    return {"ideal_bits": found}
+
+
+def _compare(images: Sequence[Pixels], found: Iterable[NDArray[np.uint8]], what: str) -> None:
+    """Raises ChecksumError unless all images came back."""
+    for number, (image, back) in enumerate(zip(images, found, strict=True), start=1):
+        if not np.array_equal(image, back):
+            raise ChecksumError(f"{what}: image {number} of {len(images)} did not come back as it was: a defect")
 
 
 # --- what a result says
 
 
 def tables(found: Document) -> list[Table]:
-    codecs, literature = found["results"]["codecs"], found["results"]["literature"]
+    codecs, published = found["results"]["codecs"], found["results"]["literature"]
     archives = [row["images_a_file"] for row in codecs if row.get("images_a_file", 1) > 1]
     together = f", archives of up to {archives[0]} images" if archives else ""
     caption = f"Whole files, {of_images(found)}{together}; every file was decoded and compared"
@@ -173,7 +261,7 @@ def tables(found: Document) -> list[Table]:
     every = [
         Table("sizes", caption, [_line(row, reference) for row in codecs]),
         Table("images", f"Bytes of each file, {of_images(found)}", [*_images(found)]),
-        Table("literature", f"CIFAR-10 test set: {NOT_MEASURED}", [*map(_published, literature)]),
+        Table("literature", f"CIFAR-10 test set: {NOT_MEASURED}", [*map(_published, published)]),
     ]
     return [table for table in every if table.rows]
 
@@ -211,8 +299,8 @@ def _published(each: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def figures(found: Document) -> dict[str, str]:
-    return {KIND: f"Bits per dimension, {of_images(found)}. A line across a bar is the ideal code length."}
+def figures(found: Document) -> Mapping[str, str]:
+    return captions(bpd_charts(found))
 
 
 def measures(found: Document) -> Iterator[Measure]:
@@ -226,53 +314,3 @@ def measures(found: Document) -> Iterator[Measure]:
             images = slice(number * row["images_a_file"], (number + 1) * row["images_a_file"])
             values[" ".join(ids[images])] = 8 * size / sum(dims[images])
         yield Measure(f"{row['codec']}, bits/dim", values)
-
-
-# --- its chart
-
-
-class _Bar(NamedTuple):
-    label: str
-    rate: float  # bits/dim
-    ideal: float | None
-    colour: str
-
-
-def draw(found: Document, folder: Path) -> list[Path]:
-    """The chart bpd.png, bpd.svg: codecs from the smallest files to the largest."""
-    bars = sorted(_bars(found), key=lambda bar: bar.rate)
-
-    def chart(figure: Figure) -> None:
-        axes = figure.add_subplot()
-        for place, bar in enumerate(bars):
-            axes.barh(place, bar.rate, color=bar.colour, height=0.72)
-            digits = 2 if bar.colour == LITERATURE_COLOUR else 3
-            axes.text(bar.rate + 0.04, place, f"{bar.rate:.{digits}f}", va="center")
-            if bar.ideal is not None:
-                axes.plot([bar.ideal] * 2, [place - 0.36, place + 0.36], color="white", linewidth=1.5)
-        axes.set_yticks(range(len(bars)), [bar.label for bar in bars])
-        axes.set_ylim(len(bars) - 0.4, -0.6)
-        axes.set_xlabel(f"bits/dim, {of_images(found)}", loc="right")
-        _legend(figure, {bar.colour for bar in bars})
-
-    return save_figure(folder, KIND, (7.2, 1 + 0.24 * len(bars)), chart)
-
-
-def _bars(found: Document) -> Iterator[_Bar]:
-    for row in found["results"]["codecs"]:
-        if "skipped" not in row:
-            colour = OUR_COLOUR if is_ours(row["codec"]) else BASELINE_COLOUR
-            yield _Bar(row["codec"], row["bits_per_dim"]["mean"], row.get("ideal"), colour)
-    for each in found["results"]["literature"]:
-        note = "" if each["what"] == WHOLE else f" ({each['what']})"
-        yield _Bar(each["system"] + note, each["bits_per_dim"], None, LITERATURE_COLOUR)
-
-
-def _legend(figure: Figure, colours: Collection[str]) -> None:
-    labels = {
-        OUR_COLOUR: "ddpmcodec; white: ideal code length",
-        BASELINE_COLOUR: "baselines",
-        LITERATURE_COLOUR: NOT_MEASURED,
-    }
-    handles = [Patch(color=colour, label=label) for colour, label in labels.items() if colour in colours]
-    figure.legend(handles=handles, loc="outside upper left", ncols=len(handles), frameon=False)

@@ -17,9 +17,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ._kinds import KINDS, Measure, benchmark
-from ._results import Document, as_written, read_tree
-from ._tables import Table
+from ._results import KINDS, Document, Measure, Table, as_written, benchmark, read_tree
 
 Verdict = Literal["worse", "better", "same", "unknown"]
 Values = NDArray[np.float64]

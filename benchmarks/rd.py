@@ -14,29 +14,44 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from ddpmcodec.errors import ImageError
 from ddpmcodec.files import write_file
 from ddpmcodec.networks.context.model import ContextModel
 
-from ._baselines import sort_out
-from ._data import CIFAR10_NAME, Dataset, Pixels
-from ._distortion import psnr
-from ._kinds import Measure
-from ._literature import NOT_MEASURED
-from ._lossy_baselines import SWEEPS, Sweep
-from ._ours import cost, find_model, is_ours, name_of, products
-from ._published_curves import CURVES
-from ._rates import Curve, average, bd_rates, curve
-from ._rd_charts import draw, figures
-from ._rd_points import Place, Point, of_sweep, places, previews
-from ._results import Document, document, of_images, versions
-from ._tables import Row, Table, plus_minus
-from ._tasks import BASELINE_COST, Found, Task
-from ._work import Work
+from ._charts import captions, rd_charts, write_charts
+from ._codecs import (
+    BASELINE_COST,
+    NOT_MEASURED,
+    SWEEPS,
+    Sweep,
+    cost,
+    find_model,
+    is_ours,
+    literature_curves,
+    name_of,
+    products,
+    sort_out,
+)
+from ._curves import (
+    Curve,
+    OperatingPoint,
+    Point,
+    average,
+    bd_rates,
+    curve,
+    mean,
+    ms_ssim_of,
+    of_sweep,
+    operating_points,
+    previews,
+    psnr,
+    ssim_of,
+)
+from ._data import Dataset, Pixels
+from ._results import Document, Measure, Row, Table, document, estimate, of_images, plus_minus, versions
+from ._work import Found, Task, Work
 
-__all__ = ["TITLE", "Plan", "draw", "figures", "measures", "run", "tables"]
+__all__ = ["TITLE", "Plan", "figures", "measures", "run", "tables"]
 
 TITLE = "Rate versus distortion of prefixes"
 KIND = "rd"
@@ -96,7 +111,7 @@ def run(
         results = _results(contenders, found, dataset, plan, model)
         results["curves"] += skipped
         result = document(KIND, command, results, model=model, dataset=data)
-        draw(result, out)
+        write_charts(rd_charts(result), out)
         export(result, out / COMPRESSAI)
     work.finish(result)
     return result
@@ -136,18 +151,13 @@ def _results(
     return {
         "images": coded,
         "curves": [_curve(each, dataset.images, pixels, model) for each in measured],
-        "at_rates": {
-            "bpp": list(plan.rates),
-            "codecs": [
-                {"codec": m.contender.codec, "psnr": [_psnrs(m, bpp, pixels) for bpp in plan.rates]} for m in measured
-            ],
-        },
+        "at_rates": {"bpp": list(plan.rates), "codecs": [_at_rates(each, plan.rates, pixels) for each in measured]},
         "bd_rates": [
             {"codec": a.contender.codec, "against": b.contender.codec, **bd_rates(a.curves, b.curves)}
             for a in ours
             for b in baselines
         ],
-        "literature": _literature(dataset),
+        "literature": literature_curves(dataset),
     }
 
 
@@ -161,11 +171,31 @@ def _measured(each: Contender, value: Found, coded: Sequence[bool], pixels: Sequ
     return Measured(each, points, curves, _kept(value.get("plain", [[]] * len(coded)), coded))
 
 
-def _psnrs(measured: Measured, bpp: float, pixels: Sequence[int]) -> list[float | None]:
-    """At a rate, of every image; None below the smallest file, and where the rate holds a whole file of ours."""
+def _at_rates(measured: Measured, rates: Sequence[float], pixels: Sequence[int]) -> dict[str, Any]:
+    """psnr: at every rate of every image. ssim, ms_ssim: an estimate at every rate, or None."""
+    similarities = {
+        name: [curve(points, n, quality) for points, n in zip(measured.points, pixels, strict=True)]
+        for name, quality in (("ssim", ssim_of), ("ms_ssim", ms_ssim_of))
+    }
+    return {
+        "codec": measured.contender.codec,
+        "psnr": [_of_images(measured, measured.curves, bpp, pixels) for bpp in rates],
+    } | {
+        name: [_estimate(_of_images(measured, curves, bpp, pixels)) for bpp in rates]
+        for name, curves in similarities.items()
+    }
+
+
+def _of_images(measured: Measured, curves: Sequence[Curve], bpp: float, pixels: Sequence[int]) -> list[float | None]:
+    """Quality at a rate; None below the smallest file, and where the rate holds a whole file of ours."""
     whole = [8 * (points[-1][0] or 0) / n for points, n in zip(measured.points, pixels, strict=True)]
     lossless = [measured.contender.effort is not None and bpp >= least for least in whole]
-    return [None if exact else own.at(bpp) for exact, own in zip(lossless, measured.curves, strict=True)]
+    return [None if exact else own.at(bpp) for exact, own in zip(lossless, curves, strict=True)]
+
+
+def _estimate(values: Sequence[float | None]) -> dict[str, float | None] | None:
+    """None where one of them is."""
+    return None if None in values else estimate(values)
 
 
 def _curve(measured: Measured, images: Sequence[Pixels], pixels: Sequence[int], model: ContextModel) -> dict[str, Any]:
@@ -173,31 +203,21 @@ def _curve(measured: Measured, images: Sequence[Pixels], pixels: Sequence[int], 
     effort = measured.contender.effort
     if effort is None:
         return row
-    where = places(effort)
+    where = operating_points(effort)
     row["points"] = [point | place._asdict() for point, place in zip(row["points"], where, strict=True)]
     row["products"] = products(effort, images, model.shape)
     row["steps"] = list(_denoising(where, measured, bool(model.denoiser)))
     return row
 
 
-def _denoising(where: Sequence[Place], measured: Measured, denoises: bool) -> Iterator[dict[str, Any]]:
+def _denoising(where: Sequence[OperatingPoint], measured: Measured, denoises: bool) -> Iterator[dict[str, Any]]:
     """Of every step PSNR with and without the denoiser, means over images; nothing without, where there is none."""
     ends = [number for number, place in enumerate(where) if place.ends_step]
     for step, end in enumerate(ends):
-        denoised = [psnr(points[end][1] or 0) for points in measured.points]
-        plain = [psnr(errors[step] or 0) for errors in measured.plain]
-        without = _mean(plain) if denoises else None
-        yield {"level": where[end].level, "psnr": _mean(denoised), "psnr_without_denoiser": without}
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known and len(known) == len(values) else None
-
-
-def _literature(dataset: Dataset) -> list[dict[str, Any]]:
-    test_set = dataset.name == CIFAR10_NAME and dataset.split == "test"
-    return [each.to_json() for each in CURVES] if test_set else []
+        denoised = [psnr(points[end][1]) for points in measured.points]
+        plain = [psnr(errors[step]) for errors in measured.plain]
+        without = mean(plain) if denoises else None
+        yield {"level": where[end].level, "psnr": mean(denoised), "psnr_without_denoiser": without}
 
 
 def export(found: Document, folder: Path) -> None:
@@ -230,25 +250,18 @@ def tables(found: Document) -> list[Table]:
     at = "PSNR in dB at so many bits per pixel, interpolated between files, image by image"
     bd_caption = "BD-rate: bytes of our prefixes beside a baseline's files at the same PSNR, percent, image by image"
     all_of_them = [
-        Table("rates", f"{at}, {_subject(found)}", rates),
-        Table("bdrates", f"{bd_caption}, {_subject(found)}", bd),
+        Table("rates", f"{at}, {of_images(found)}", rates),
+        Table("bdrates", f"{bd_caption}, {of_images(found)}", bd),
         *(_steps(row) for row in ours),
         Table("literature", f"CIFAR-10 test set: {NOT_MEASURED}", [*map(_published, results["literature"])]),
     ]
     return [table for table in all_of_them if table.rows]
 
 
-def _subject(found: Document) -> str:
-    images = found["results"]["images"]
-    left_out = len(images) - sum(images)
-    return of_images(found) + (f" without {left_out} that are stored as WebP" if left_out else "")
-
-
 def _rates(results: Mapping[str, Any]) -> Iterator[Row]:
     at = results["at_rates"]
     for row in at["codecs"]:
-        means = map(_mean, row["psnr"])
-        cells = [None if mean is None else f"{mean:.2f}" for mean in means]
+        cells = [plus_minus(_estimate(values), 2) for values in row["psnr"]]
         yield {"": row["codec"], **{f"{bpp:g} bpp": cell for bpp, cell in zip(at["bpp"], cells, strict=True)}}
     for row in results["curves"]:
         if "skipped" in row:
@@ -278,7 +291,7 @@ def _step(point: Mapping[str, float | None], step: Mapping[str, float | None]) -
         name: f"{value:.{digits}f}" for key, (name, digits) in columns.items() if (value := point[key]) is not None
     }
     lossless = {"PSNR dB": "lossless"} if point["rmse"] == 0 else {}
-    line = {"step": point["step"], "cells of": point["level"] or "exact", **cells, **lossless}
+    line = {"step": point["step"], "cell width": point["level"] or "exact", **cells, **lossless}
     with_it, without = step["psnr"], step["psnr_without_denoiser"]
     if with_it is None or without is None:
         return line
@@ -289,6 +302,10 @@ def _published(each: Mapping[str, Any]) -> Row:
     pairs = zip(each["points"]["bpp"], each["points"]["psnr"], strict=True)
     points = ", ".join(f"{bpp:g} @ {quality:g}" for bpp, quality in pairs)
     return {"": each["system"], "bpp @ dB": points, "what": each["what"], "source": each["source"]}
+
+
+def figures(found: Document) -> Mapping[str, str]:
+    return captions(rd_charts(found))
 
 
 def measures(found: Document) -> Iterator[Measure]:

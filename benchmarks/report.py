@@ -9,8 +9,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from ._kinds import KINDS, benchmark
-from ._results import Document, as_written, of_images, read_tree
+from ._results import KINDS, Document, as_written, benchmark, of_images, read_tree
 
 MEDIA = {".svg": "image/svg+xml", ".png": "image/png"}  # of a figure, the sharper kind first
 STYLE = """

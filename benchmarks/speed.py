@@ -19,23 +19,30 @@ import torch
 from ddpmcodec.errors import DdpmError
 from ddpmcodec.networks.context.model import ContextModel
 
-from ._baselines import BASELINES, REFERENCE, sort_out
-from ._coders import Coder, of_baseline, of_effort
+from ._charts import captions, speed_charts, write_charts
+from ._codecs import BASELINE_COST, BASELINES, REFERENCE, cost, find_model, sort_out
 from ._data import Dataset, Pixels
-from ._kinds import Measure
-from ._ours import cost, find_model
-from ._results import Document, document, machine, of_images, versions
-from ._speed_charts import OPERATIONS, draw, figures, fits
-from ._speed_parts import PREVIEW_SHARE, growth, preview, start_up, steps, throughput
-from ._tables import Row, Table, plus_minus
-from ._tasks import BASELINE_COST
+from ._results import Document, Measure, Row, Table, document, machine, of_images, plus_minus, versions
+from ._timing import (
+    OPERATIONS,
+    PREVIEW_SHARE,
+    Coder,
+    fits,
+    growth,
+    of_baseline,
+    of_effort,
+    preview,
+    start_up,
+    steps,
+    throughput,
+)
 from ._work import Unit, Work, rank_and_size
 
-__all__ = ["TITLE", "Plan", "draw", "figures", "measures", "run", "tables"]
+__all__ = ["TITLE", "Plan", "figures", "measures", "run", "tables"]
 
 TITLE = "Speed, memory and start-up"
 KIND = "speed"
-STEPS_PIXELS = 1 << 19  # of the images whose steps are looked at
+STEPS_PIXELS = 1 << 19  # of the images whose steps are timed
 
 
 class Plan(NamedTuple):
@@ -74,8 +81,8 @@ def run(
     results: dict[str, Any] = {part: [found[unit.key] for unit in units] for part, units in parts.items()}
     results["start_up"] = results["start_up"][0]
     results["throughput"] += skipped
-    result = document(KIND, command, results | {"fits": fits(results)}, model=model, dataset=data)
-    draw(result, out)
+    result = document(KIND, command, results | {"fits": fits(results["megapixels"])}, model=model, dataset=data)
+    write_charts(speed_charts(result), out)
     work.finish(result)
     return result
 
@@ -202,7 +209,7 @@ def _steps(rows: Sequence[Mapping[str, Any]]) -> Iterator[Row]:
         for step in row["steps"]:
             yield {
                 "": row["codec"],
-                "cells of": step["level"] or "exact",
+                "cell width": step["level"] or "exact",
                 "bits a pixel": step["bits_per_pixel"],
                 "encode ms an image": 1000 * step["encode_seconds"] / row["images"],
                 "decode ms an image": 1000 * step["decode_seconds"] / row["images"],
@@ -210,7 +217,7 @@ def _steps(rows: Sequence[Mapping[str, Any]]) -> Iterator[Row]:
 
 
 def _of_previews() -> str:
-    return f"A preview from the first {100 * PREVIEW_SHARE:g}% of a file, and all of it; medians"
+    return f"A preview from the first {100 * PREVIEW_SHARE:g}% of a file, and the whole file; medians"
 
 
 def _preview(row: Mapping[str, Any]) -> Row:
@@ -222,7 +229,7 @@ def _preview(row: Mapping[str, Any]) -> Row:
         "threads": row["threads"],
         "bytes": row["preview_bytes"],
         "preview s": shown,
-        "all of it s": whole,
+        "whole file s": whole,
         "ratio": shown / whole,
     }
 
@@ -243,6 +250,10 @@ def _start_up(row: Mapping[str, Any]) -> Row:
 
 def _fit(row: Mapping[str, Any]) -> Row:
     return {"": row["of"], "exponent": plus_minus(row["exponent"], 2), "points": row["points"]}
+
+
+def figures(found: Document) -> Mapping[str, str]:
+    return captions(speed_charts(found))
 
 
 def measures(found: Document) -> Iterator[Measure]:

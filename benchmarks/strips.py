@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
 from ddpmcodec import codec
 from ddpmcodec.errors import ImageError, OutputError
@@ -18,19 +19,13 @@ from ddpmcodec.files import write_file
 from ddpmcodec.images import load_image, save_image
 from ddpmcodec.networks.context.model import ContextModel
 
-from ._baselines import WEBP, Baseline, sort_out
+from ._codecs import BASELINE_COST, WEBP, Baseline, cost, find_model, jpeg, name_of, sort_out, webp
+from ._curves import psnr, squared_error
 from ._data import Dataset, Pixels
-from ._distortion import psnr
-from ._kinds import Measure
-from ._lossy_baselines import jpeg_options, webp_options
-from ._ours import cost, find_model, name_of
-from ._results import Document, document, versions
-from ._strip_picture import Cell, Strip, picture
-from ._tables import Row, Table
-from ._tasks import BASELINE_COST
+from ._results import Document, Measure, Row, Table, document, versions
 from ._work import Unit, Work
 
-__all__ = ["TITLE", "figures", "measures", "run", "tables"]
+__all__ = ["TITLE", "Plan", "figures", "load_pictures", "measures", "run", "tables"]
 
 TITLE = "Previews from the first bytes"
 KIND = "strips"
@@ -38,9 +33,14 @@ BUDGETS = 10
 FIRST_SHARE = 1 / 64  # of a file: the smallest budget unless they are given
 QUALITIES = range(1, 101)
 BESIDE = {  # files from the smallest to the largest
-    "WebP": [*(Baseline("WebP", "WEBP", webp_options(quality)) for quality in QUALITIES), WEBP],
-    "JPEG": [Baseline("JPEG", "JPEG", jpeg_options(quality)) for quality in QUALITIES],
+    "WebP": [*webp(QUALITIES).baselines, WEBP],
+    "JPEG": jpeg(QUALITIES).baselines,
 }
+
+TILE = 300  # pixels; larger images are reduced to this width, smaller ones enlarged by a whole factor
+COLUMNS = 5
+TEXT, LINE, GAP = 19, 28, 14
+INK, FAINT, PAPER, NOTHING = "#1d2733", "#5c6a79", "white", "#eef1f4"
 
 
 class Plan(NamedTuple):
@@ -51,13 +51,30 @@ class Plan(NamedTuple):
     baselines: bool = True
 
 
+class Cell(NamedTuple):
+    """What a file of so many bytes shows. psnr: dB; None: no error. steps: of ours, that every pixel was through."""
+
+    bytes: int
+    psnr: float | None
+    pixels: Pixels
+    steps: int | None = None
+
+
+class Strip(NamedTuple):
+    """One codec. cells: of every budget; None where it has no file so small. least: bytes of its smallest file."""
+
+    codec: str
+    cells: Sequence[Cell | None]
+    least: int
+
+
 def load_pictures(paths: Sequence[Path]) -> Dataset:
     """The images as R, G and B. Raises ImageError for what is none, and where two have one name."""
     names = [path.stem for path in paths]
     if twice := [name for name in names if names.count(name) > 1]:
         raise ImageError(f"{twice[0]}: two images have this name, and their pictures would be one: rename one of them")
     images = [np.asarray(load_image(path.read_bytes(), str(path)).convert("RGB")) for path in paths]
-    return Dataset(", ".join(names), images, len(images))
+    return Dataset(", ".join(names), images, len(images), names=names)
 
 
 def run(
@@ -77,7 +94,7 @@ def run(
     weight = BUDGETS * cost(plan.effort, dataset.images) + BASELINE_COST * sum(map(len, beside.values()))
     units = [
         Unit(name, weight * image[..., 0].size, partial(_strip, name, image, model, plan, beside, out))
-        for name, image in zip(dataset.name.split(", "), dataset.images, strict=True)
+        for name, image in zip(dataset.names or (), dataset.images, strict=True)
     ]
     found = work.results(units, quiet=quiet, side_by_side=True)
     result = None
@@ -140,7 +157,84 @@ def theirs(qualities: Sequence[Baseline], image: Pixels, sizes: Sequence[int]) -
 
 
 def _cell(size: int, shown: Pixels, image: Pixels, steps: int | None = None) -> Cell:
-    return Cell(size, psnr(float(np.square(shown.astype(np.float64) - image).mean())), shown, steps)
+    return Cell(size, psnr(squared_error(shown, image)), shown, steps)
+
+
+# --- the picture: codecs below one another, budgets side by side, rate and quality under each
+
+
+def picture(strips: Sequence[Strip], budgets: Sequence[int]) -> Image.Image:
+    """Blocks of up to COLUMNS budgets, one below the other; with the codecs' names where there are several."""
+    sample = next(cell for strip in strips for cell in strip.cells if cell)
+    height, width, _ = sample.pixels.shape
+    tile = _tile_size(width, height)
+    layout = _Layout(tile, 7 * TEXT if len(strips) > 1 else 0, len(strips))
+    blocks = range(0, len(budgets), COLUMNS)
+    canvas = Image.new("RGB", layout.size(min(len(budgets), COLUMNS), len(blocks)), PAPER)
+    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(TEXT)
+    for block, first in enumerate(blocks):
+        shown = slice(first, first + COLUMNS)
+        for column, size in enumerate(budgets[shown]):
+            x, y = layout.corner(block, 0, column)
+            draw.text((x, y - LINE), f"{size:,} bytes", INK, font)
+        for row, strip in enumerate(strips):
+            x, y = layout.corner(block, row, 0)
+            if len(strips) > 1:
+                draw.text((GAP, y), strip.codec.replace(" ", "\n", 1), INK, font)
+            for column, cell in enumerate(strip.cells[shown]):
+                x, y = layout.corner(block, row, column)
+                _paste(canvas, (x, y), tile, cell)
+                draw.text((x, y + tile[1] + 3), _label(cell, strip.least, width * height), FAINT, font)
+    return canvas
+
+
+class _Layout(NamedTuple):
+    """tile: width and height. left: of the names. rows: of tiles in a block, below a line of budgets."""
+
+    tile: tuple[int, int]
+    left: int
+    rows: int
+
+    def corner(self, block: int, row: int, column: int) -> tuple[int, int]:
+        """Upper left of a tile."""
+        x = self.left + GAP + column * (self.tile[0] + GAP)
+        y = block * self._block() + GAP + LINE + row * self._row()
+        return x, y
+
+    def size(self, columns: int, blocks: int) -> tuple[int, int]:
+        return self.left + GAP + columns * (self.tile[0] + GAP), blocks * self._block() + GAP
+
+    def _row(self) -> int:
+        return self.tile[1] + LINE + GAP // 2
+
+    def _block(self) -> int:
+        return LINE + self.rows * self._row() + GAP
+
+
+def _tile_size(width: int, height: int) -> tuple[int, int]:
+    if width >= TILE:
+        return TILE, max(1, round(height * TILE / width))
+    factor = TILE // width
+    return factor * width, factor * height
+
+
+def _paste(canvas: Image.Image, corner: tuple[int, int], tile: tuple[int, int], cell: Cell | None) -> None:
+    if cell is None:
+        canvas.paste(NOTHING, (*corner, corner[0] + tile[0], corner[1] + tile[1]))
+        return
+    method = Image.Resampling.LANCZOS if tile[0] < cell.pixels.shape[1] else Image.Resampling.NEAREST
+    canvas.paste(Image.fromarray(np.ascontiguousarray(cell.pixels)).resize(tile, method), corner)
+
+
+def _label(cell: Cell | None, least: int, pixels: int) -> str:
+    if cell is None:
+        return f"its least: {least:,} bytes"
+    return ", ".join(_figures(cell, pixels))
+
+
+def _figures(cell: Cell, pixels: int) -> Iterator[str]:
+    yield f"{8 * cell.bytes / pixels:.2f} bpp"
+    yield "lossless" if cell.psnr is None else f"{cell.psnr:.1f} dB"
 
 
 # --- what a result says

@@ -110,6 +110,6 @@ def measure(work: Callable[[], Document | None]) -> int:
 
 
 def print_tables(found: Document) -> None:
-    from ddpmcodec.benchmarks._kinds import benchmark
+    from ddpmcodec.benchmarks._results import benchmark
 
     click.echo("\n\n".join(table.markdown() for table in benchmark(found["kind"]).tables(found)))

@@ -56,7 +56,8 @@ def speed(
     """Throughput, time by step, previews, peak memory and start-up, beside PNG, WebP and JPEG XL.
 
     On one thread and on all; thumbnails in batches of 256, photographs one by one. Keep the machine idle meanwhile.
-    Writes bench-speed.json and the charts speed-throughput and speed-growth as PNG and SVG; prints tables.
+    Writes bench-speed.json, the chart speed-throughput and, of photographs of two sizes or more, speed-growth, as PNG
+    and SVG; prints tables.
     """
     refuse_existing(out, "speed", force=force)
 

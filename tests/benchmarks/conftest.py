@@ -1,4 +1,4 @@
-"""Pictures, and a runner for `ddpmcodec bench` with the model of the golden files."""
+"""Pictures, results, and a runner for `ddpmcodec bench` with the model of the golden files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from ddpmcodec.benchmarks._photo import synthetic_photo
+from ddpmcodec.benchmarks import _charts, _results
+from ddpmcodec.benchmarks._data import synthetic_photo
 from ddpmcodec.cli import run
 
 
@@ -54,3 +55,37 @@ def bench(
         return Ended(code, *capsys.readouterr(), found)
 
     return command
+
+
+@pytest.fixture(scope="session")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the folder `set`, which has a result of bench bpd and its figure."""
+    folder = tmp_path_factory.mktemp("results")
+    (folder / "set").mkdir()
+    row = {
+        "codec": "ddpmcodec <effort 2>",
+        "products": 600000.4,
+        "images_a_file": 1,
+        "bits_per_dim": {"mean": 4.125, "standard_error": 0.05},
+        "ideal": 4.0625,
+        "webp": 0,
+        "overhead_bytes": 21.0,
+        "bytes": [1600, 1568],
+    }
+    data = {
+        "name": "A & B",
+        "split": None,
+        "images": 2,
+        "of": 9,
+        "sha256": "",
+        "dimensions": 3072,
+        "ids": ["a", "b"],
+        "names": None,
+    }
+    skipped = {"codec": "JPEG XL", "skipped": "skipped: needs pillow-jxl-plugin"}
+    found = _results.document(
+        "bpd", "ddpmcodec bench bpd --data <x>", {"codecs": [row, skipped], "literature": []}, model=None, dataset=data
+    )
+    _results.write(folder / "set", found)
+    _charts.write_charts(_charts.bpd_charts(found), folder / "set")
+    return folder

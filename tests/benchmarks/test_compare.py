@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ddpmcodec.benchmarks import _results
-from ddpmcodec.benchmarks._kinds import Measure
+from ddpmcodec.benchmarks._results import Measure
 from ddpmcodec.benchmarks.compare import change, compare
 from ddpmcodec.cli import run
 
@@ -104,7 +104,7 @@ def test_timings_of_different_machines_are_not_compared(tmp_path: Path) -> None:
     assert len(compare(tmp_path / "old", tmp_path / "old").changes) == 2
 
 
-def test_what_only_one_has_is_told(tmp_path: Path) -> None:
+def test_what_only_one_has_is_named(tmp_path: Path) -> None:
     old, new = write(tmp_path / "old", SIZES, "ddpmcodec effort 1"), write(tmp_path / "new", SIZES)
     write(new / "kodak", SIZES)
     assert compare(old, new).notes == [

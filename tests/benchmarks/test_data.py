@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddpmcodec.benchmarks._data import load_dataset
-from ddpmcodec.benchmarks._graphics import graphics
+from ddpmcodec.benchmarks._data import graphics, load_dataset, synthetic_photo
 from ddpmcodec.errors import DdpmError
 
 
@@ -97,3 +96,9 @@ def test_images_of_several_sizes_have_their_dimensions_listed(tmp_path: Path, pi
     Image.fromarray(pictures[0]).save(tmp_path / "a.png")
     Image.fromarray(pictures[0, :8]).save(tmp_path / "b.png")
     assert load_dataset(str(tmp_path)).describe()["dimensions"] == [3072, 768]
+
+
+def test_the_synthetic_photograph_is_always_the_same() -> None:
+    first = synthetic_photo(40, 30)
+    assert first.size == (40, 30)
+    assert first.tobytes() == synthetic_photo(40, 30).tobytes()

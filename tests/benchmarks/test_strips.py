@@ -11,9 +11,9 @@ from PIL import Image
 
 from ddpmcodec import codec
 from ddpmcodec.benchmarks import strips
-from ddpmcodec.benchmarks._baselines import Baseline
+from ddpmcodec.benchmarks._codecs import Baseline
 from ddpmcodec.benchmarks._results import read
-from ddpmcodec.benchmarks._strip_picture import COLUMNS, GAP, LINE, TILE, Cell, Strip, picture
+from ddpmcodec.benchmarks.strips import COLUMNS, GAP, LINE, TILE, Cell, Strip, picture
 from ddpmcodec.codec.efforts import EFFORTS
 from ddpmcodec.networks.context.model import ContextModel
 

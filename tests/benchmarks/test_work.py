@@ -14,7 +14,7 @@ import pytest
 
 from ddpmcodec import codec
 from ddpmcodec.benchmarks._results import read
-from ddpmcodec.benchmarks._work import Unit, Work
+from ddpmcodec.benchmarks._work import Task, Unit, Work, groups
 from ddpmcodec.errors import DdpmError
 from ddpmcodec.networks.context.model_file import load_model
 
@@ -92,7 +92,7 @@ def test_units_side_by_side_are_done_by_all_threads(tmp_path: Path, monkeypatch:
     assert found == {"0": "met", "1": "met"}
 
 
-def test_progress_tells_the_share_and_what_is_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_says_the_share_and_what_is_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Work(tmp_path, "bpd", IDENTITY).results(Squares().units(2))
     assert "bench bpd: 100%" in (shown := capsys.readouterr().err)
     assert shown.rstrip().endswith("00:00 left")
@@ -123,3 +123,21 @@ def test_two_processes_of_torchrun_share_the_units_and_write_one_result(tmp_path
         files = codec.encode_many(images, effort=effort, model=model, verify=False)
         assert row["bytes"] == [len(file) for file in files]
     assert sorted(path.name for path in out.iterdir()) == ["bench-bpd.json", "bpd.png", "bpd.svg"]
+
+
+# --- what is measured image by image
+
+
+def test_groups_are_of_so_many_images_and_pixels_and_of_one_image_at_least() -> None:
+    assert list(groups([1] * 5, 2, 100)) == [(0, 2), (2, 4), (4, 5)]
+    assert list(groups([3, 3, 9, 1, 1], 10, 6)) == [(0, 2), (2, 3), (3, 5)]
+
+
+def test_the_values_of_all_units_come_back_in_the_order_of_the_images() -> None:
+    images = [np.full((2, 3, 3), number, np.uint8) for number in range(5)]
+    task = Task("mean", 7, lambda group, first: {"mean": [float(x.mean()) for x in group], "first": [first]}, 2)
+    other = Task("mean of others", 1, lambda group, _: {"mean": [-1.0 for _ in group]})
+    units = [*other.units(images), *task.units(images)]
+    assert [unit.key for unit in units[1:]] == ["mean: 0-2", "mean: 2-4", "mean: 4-5"]
+    assert units[1].weight == 7 * 2 * 6
+    assert task.collect({unit.key: unit.work() for unit in units}) == {"mean": [0, 1, 2, 3, 4], "first": [0, 2, 4]}

@@ -1,0 +1,271 @@
+"""The codecs that are compared: ours, baselines through Pillow, and those of the literature."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from io import BytesIO
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from ddpmcodec import codec
+from ddpmcodec.codec.efforts import products_per_pixel
+from ddpmcodec.codec.tiles import SegmentCost
+from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.networks.context.model_file import default_model, load_model
+from ddpmcodec.networks.context.shape import SHAPE, Shape
+
+from ._data import CIFAR10_NAME, Dataset, Pixels
+from ._work import say
+
+# --- ours
+
+OURS = "ddpmcodec"
+PRODUCTS_PER_COST = 1e5  # multiply-accumulates a pixel that take about as long as a fast codec
+
+
+def name_of(effort: int) -> str:
+    """What our files at an effort are called in results."""
+    return f"{OURS} effort {effort}"
+
+
+def is_ours(name: str) -> bool:
+    return name.startswith(OURS)
+
+
+def find_model(source: str | None, images: Sequence[Pixels]) -> ContextModel:
+    """The named model, or the embedded one for most of the images. Raises ModelError."""
+    if source is not None:
+        return load_model(source)
+    return default_model(int(np.median([image[..., 0].size for image in images])))
+
+
+def products(effort: int, images: Sequence[Pixels], shape: Shape) -> float:
+    """Multiply-accumulates a pixel of a model of this shape, the mean over images."""
+    return float(np.mean([products_per_pixel(effort, len(image), image.shape[1], shape) for image in images]))
+
+
+def cost(effort: int, images: Sequence[Pixels]) -> float:
+    """Time a pixel, in that of a fast codec: for progress bars."""
+    return products(effort, images, SHAPE) / PRODUCTS_PER_COST
+
+
+def is_webp(data: bytes) -> bool:
+    """Whether a file holds a lossless WebP, because that was smaller."""
+    return str(codec.info(data)["coding"]) == "lossless WebP"
+
+
+class CodeLength:
+    """A `codec.Report` that keeps what every segment took. Threads may call it at the same time."""
+
+    def __init__(self) -> None:
+        self.costs: list[SegmentCost] = []
+
+    def __call__(self, cost: SegmentCost) -> None:
+        self.costs.append(cost)
+
+    @property
+    def bits(self) -> float:
+        """The ideal code length of all segments."""
+        return sum(cost.bits for cost in self.costs)
+
+
+# --- baselines
+
+JPEG_XL, JPEG_XL_PACKAGE = "pillow_jxl", "pillow-jxl-plugin"
+REFERENCE = "JPEG XL e9"  # what sizes and times are compared with
+BASELINE_COST = 2.0  # time a pixel, as of `cost`
+
+
+class Baseline(NamedTuple):
+    """A file format of Pillow, and the options of `Image.save` to write it with. threads: inside JPEG XL."""
+
+    name: str
+    format: str
+    options: Mapping[str, Any]
+    threads: int = 1
+
+    @property
+    def skipped(self) -> str | None:
+        """Why it cannot be measured here."""
+        _register_plugins()
+        if self.format in Image.SAVE:
+            return None
+        package = JPEG_XL_PACKAGE if self.format == "JXL" else f"a Pillow with {self.format}"
+        return f"skipped: needs {package}"
+
+    def encode(self, pixels: Pixels) -> bytes:
+        stream = BytesIO()
+        threads = {"num_threads": self._workers} if self.format == "JXL" else {}
+        Image.fromarray(pixels).save(stream, self.format, **self.options, **threads)
+        return stream.getvalue()
+
+    def decode(self, data: bytes) -> Pixels:
+        if self.format == "JXL":  # whose plugin of Pillow decodes on all cores
+            _, info, pixels, *_ = import_module(JPEG_XL).Decoder(num_threads=self._workers)(data)
+            return np.frombuffer(pixels, np.uint8).reshape(info.height, info.width, 3)
+        with Image.open(BytesIO(data)) as image:
+            return np.asarray(image.convert("RGB"))
+
+    @property
+    def _workers(self) -> int:
+        return self.threads if self.threads > 1 else 0  # 0: the thread that calls
+
+
+@cache
+def _register_plugins() -> None:
+    Image.init()
+    if find_spec(JPEG_XL):
+        import_module(JPEG_XL)
+
+
+WEBP = Baseline("WebP lossless", "WEBP", {"lossless": True, "exact": True, "quality": 100, "method": 6})
+BASELINES = (
+    Baseline("PNG", "PNG", {"optimize": True}),
+    WEBP,
+    Baseline("JPEG XL e7", "JXL", {"lossless": True, "effort": 7}),
+    Baseline(REFERENCE, "JXL", {"lossless": True, "effort": 9}),
+)
+
+
+def sort_out(baselines: Iterable[Baseline]) -> tuple[list[Baseline], list[dict[str, str]]]:
+    """(those that can be measured, {codec, skipped} of the rest, which are named on stderr)."""
+    measured, skipped = [], []
+    for baseline in baselines:
+        if reason := baseline.skipped:
+            skipped.append({"codec": baseline.name, "skipped": reason})
+            say(f"{baseline.name}: {reason}")
+        else:
+            measured.append(baseline)
+    return measured, skipped
+
+
+# --- lossy baselines
+# Where a codec can keep the full resolution of the colours or half of it, the choice is the one with the smaller error
+# in R, G and B at the same rate on photographs of ours: JPEG halves it below quality 90, as libvips does; AVIF never.
+
+QUALITIES = (0, 5, 10, 15, 20, 30, 40, 50, 60, 70, 80, 85, 90, 93, 95, 97, 98, 100)
+JPEG_SUBSAMPLING_BELOW = 90
+JPEG_2000_RATIOS = (200, 140, 100, 70, 50, 35, 25, 18, 13, 9, 6.5, 4.5, 3)  # of compression
+
+
+class Sweep(NamedTuple):
+    """One codec at several qualities, from the smallest files to the largest; all baselines have its name."""
+
+    name: str
+    baselines: Sequence[Baseline]
+
+
+def _sweep(name: str, form: str, values: Iterable[float], options: Callable[[Any], Mapping[str, Any]]) -> Sweep:
+    return Sweep(name, [Baseline(name, form, options(value)) for value in values])
+
+
+def jpeg(qualities: Iterable[int]) -> Sweep:
+    def options(quality: int) -> dict[str, Any]:
+        chroma = "4:2:0" if quality < JPEG_SUBSAMPLING_BELOW else "4:4:4"
+        return {"quality": quality, "optimize": True, "subsampling": chroma}
+
+    return _sweep("JPEG", "JPEG", qualities, options)
+
+
+def webp(qualities: Iterable[int]) -> Sweep:
+    return _sweep("WebP", "WEBP", qualities, lambda quality: {"quality": quality, "method": 6})
+
+
+def _jpeg_2000_options(ratio: float) -> dict[str, Any]:
+    return {"irreversible": True, "mct": 1, "quality_mode": "rates", "quality_layers": [ratio]}
+
+
+SWEEPS = (
+    jpeg(QUALITIES[1:-1]),
+    webp(QUALITIES),
+    _sweep("JPEG 2000", "JPEG2000", JPEG_2000_RATIOS, _jpeg_2000_options),
+    _sweep("AVIF", "AVIF", QUALITIES[1:-2], lambda quality: {"quality": quality, "subsampling": "4:4:4"}),
+    _sweep("JPEG XL", "JXL", QUALITIES[:-2], lambda quality: {"quality": quality, "effort": 7}),
+)
+
+
+# --- the literature on CIFAR-10's test set, not measured here
+
+NOT_MEASURED = "literature, not measured"
+ARDM = "Hoogeboom et al. 2021, arXiv 2110.02037, table 3"
+DDPM = "Ho et al. 2020, arXiv 2006.11239"
+WARM_START = "Shen et al. 2025, arXiv 2510.20903, table 4"
+UQDM = "github.com/mandt-lab/uqdm, eval/cifar.yml"
+BITS_BACK_DIFFUSION = "github.com/facebookresearch/NeuralCompression, projects/bits_back_diffusion"
+
+WHOLE = "one file an image"
+EFFECTIVE = "without initial bits"  # of bits-back codes: the first image costs more, by several bits/dim
+UNSTATED = "as published, initial bits not stated"
+BOUND = "bound, no code"
+CODE = "code"
+
+
+class Published(NamedTuple):
+    """A figure of another paper. what: which of these kinds of figures it is."""
+
+    system: str
+    bits_per_dim: float
+    what: str
+    source: str
+
+
+LOSSLESS = (
+    Published("FLIF", 4.19, WHOLE, ARDM),
+    Published("HiLLoC, the first images by FLIF", 4.19, WHOLE, ARDM),
+    Published("BPG lossless", 4.74, WHOLE, UQDM),
+    Published("UQDM, 4 steps, up to its last latent", 5.10, WHOLE, UQDM),
+    Published("ARDM-Upscale 4", 2.71, WHOLE, ARDM),
+    Published("IDF++", 3.26, WHOLE, ARDM),
+    Published("Local bits-back", 3.12, EFFECTIVE, ARDM),
+    Published("Improved DDPM, bits back, 100 steps", 3.08, EFFECTIVE, BITS_BACK_DIFFUSION),
+    Published("Improved DDPM, bits back, 4000 steps", 2.95, EFFECTIVE, BITS_BACK_DIFFUSION),
+    Published("VDM, bits back, 100 steps", 2.91, EFFECTIVE, ARDM),
+    Published("VDM, bits back, 1000 steps", 2.72, EFFECTIVE, ARDM),
+    Published("Warm start, bits back", 2.57, UNSTATED, WARM_START),
+    Published("W-PCDM, bits back", 2.37, UNSTATED, WARM_START),
+    Published("DDPM: rate 1.78 and distortion 1.97", 3.75, BOUND, f"{DDPM}, section 4.3"),
+)
+
+
+class PublishedCurve(NamedTuple):
+    """points: (bits per pixel, PSNR in dB, computed from the RMSE of DDPM). what: a real code, or a bound."""
+
+    system: str
+    what: str
+    points: tuple[tuple[float, float], ...]
+    source: str
+
+
+# Bounds of 1000 noise levels. With 20 the bound of VDM lies below real codecs: it bounds that model, not the images.
+CURVES = (
+    PublishedCurve("UQDM, 4 steps", CODE, ((0.846, 21.9), (2.783, 31.2), (7.670, 43.8), (15.30, 60.0)), UQDM),
+    PublishedCurve("BPG", CODE, ((0.738, 25.0), (1.737, 31.0), (3.528, 36.8), (6.03, 40.6)), UQDM),
+    PublishedCurve("VDM, 1000 steps", BOUND, ((0.142, 21.5), (0.489, 27.4), (1.279, 34.1), (2.798, 41.5)), UQDM),
+    PublishedCurve(
+        "DDPM, 1000 steps", BOUND, ((0.0215, 16.5), (0.162, 22.8), (0.360, 26.5), (5.327, 48.6)), f"{DDPM}, table 4"
+    ),
+)
+
+
+def literature(dataset: Dataset) -> list[dict[str, Any]]:
+    """What was published of lossless files of this data set, for a result."""
+    return [each._asdict() | {"note": NOT_MEASURED} for each in LOSSLESS if _is_test_set(dataset)]
+
+
+def literature_curves(dataset: Dataset) -> list[dict[str, Any]]:
+    """What was published of rate versus distortion on this data set, for a result."""
+    return [_curve(each) for each in CURVES if _is_test_set(dataset)]
+
+
+def _curve(each: PublishedCurve) -> dict[str, Any]:
+    bpp, psnr = zip(*each.points, strict=True)
+    return each._asdict() | {"points": {"bpp": list(bpp), "psnr": list(psnr)}, "note": NOT_MEASURED}
+
+
+def _is_test_set(dataset: Dataset) -> bool:
+    return dataset.name == CIFAR10_NAME and dataset.split == "test"

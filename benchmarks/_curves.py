@@ -1,0 +1,326 @@
+"""Rate-distortion curves: points of real prefixes and of lossy baselines, their means over images, and BD-rates.
+
+SSIM: Wang et al. 2004, a Gaussian window of 11 x 11. MS-SSIM: Wang, Simoncelli & Bovik 2003, for images of more than
+160 pixels a side. Both by pytorch-msssim, as in CompressAI: of R, G and B, then the mean. Bjontegaard: VCEG-M33, 2001;
+by the package `bjontegaard`, with Akima interpolation, as its authors advise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ddpmcodec import codec
+from ddpmcodec.ans.stream import WORD_BYTES, open_stream, state_bytes
+from ddpmcodec.channels import progressive
+from ddpmcodec.channels.band_coder import Coder
+from ddpmcodec.channels.progressive import PyramidState, Segment
+from ddpmcodec.codec.efforts import EFFORTS
+from ddpmcodec.codec.preview import Canvas
+from ddpmcodec.errors import ChecksumError, DdpmError
+from ddpmcodec.format.ddpm import Sections, split
+from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.transform import color
+
+from ._codecs import Baseline, Sweep, is_webp
+from ._data import Pixels
+from ._results import estimate
+from ._work import Found
+
+try:
+    from bjontegaard import bd_rate
+    from pytorch_msssim import ms_ssim, ssim
+except ImportError as error:
+    raise DdpmError("SSIM and BD-rates need more packages: pip install 'ddpmcodec[bench]'") from error
+
+Values = NDArray[np.float64]
+Point = list[float | None]  # bytes, squared error, SSIM, MS-SSIM
+
+WINDOW = 11
+LARGER_THAN = (WINDOW - 1) * 2**4  # a side, for the window to fit on the last of five scales
+DIGITS = 6
+LEAST_OVERLAP = 0.5  # dB
+
+
+# --- how far a picture is from its original
+
+
+class Distortion(NamedTuple):
+    """squared_error: mean over R, G and B, in squared grey levels. ms_ssim: None where the image is too small for it;
+    ssim: of these, None where the image is too small for that."""
+
+    squared_error: float
+    ssim: float | None
+    ms_ssim: float | None
+
+
+def squared_error(shown: Pixels, original: Pixels) -> float:
+    """Mean over an image, uint8 [H, W, 3], in squared grey levels."""
+    return float(np.square(shown.astype(np.float64) - original).mean())
+
+
+def distortion(shown: Pixels, original: Pixels) -> Distortion:
+    """Of two images, uint8 [H, W, 3]."""
+    a, b = (torch.from_numpy(np.array(x)).permute(2, 0, 1)[None].float() for x in (shown, original))
+    least = min(original.shape[:2])
+    return Distortion(
+        squared_error(shown, original),
+        float(ssim(a, b, data_range=255)) if WINDOW <= least <= LARGER_THAN else None,
+        float(ms_ssim(a, b, data_range=255)) if least > LARGER_THAN else None,
+    )
+
+
+def psnr(error: float | None) -> float | None:
+    """10 log10(255^2 / squared error), dB; None where there is no error: JSON knows no infinity."""
+    return 10 * math.log10(255**2 / error) if error else None
+
+
+# --- points of our files: real prefixes
+
+
+class OperatingPoint(NamedTuple):
+    """Where our files are cut, the same in images of all sizes: after a segment, or after half of it."""
+
+    step: int  # number of its step, from 1 on
+    level: int  # orthonormal cell width after the step
+    band: int  # number of its finest band
+    whole: bool
+    ends_step: bool
+
+
+def operating_points(effort: int) -> list[OperatingPoint]:
+    """The end of every segment of a schedule, and before it the middle of those with half of a step's positions."""
+    found = []
+    schedule = EFFORTS[effort].schedule
+    large = progressive.segments(schedule, 64, 64)  # as many, and of the same bands, for every size
+    for segment, after in zip(large, [*large[1:], None], strict=True):
+        step, band = schedule.index(segment.step) + 1, segment.bands[-1].number
+        if band == 1:
+            found.append(OperatingPoint(step, segment.step.level, band, False, False))
+        ends = after is None or after.step is not segment.step
+        found.append(OperatingPoint(step, segment.step.level, band, True, ends))
+    return found
+
+
+def previews(images: Sequence[Pixels], model: ContextModel, effort: int) -> Found:
+    """{coded, points, plain}: for each image whether the context model coded it, and not WebP, whose files have no
+    points; the points of its file, cut at `operating_points`; and of every step the squared error without the denoiser.
+
+    Raises ChecksumError where a whole file is not the image.
+    """
+    found: Found = {"coded": [], "points": [], "plain": []}
+    for image, data in zip(images, codec.encode_many(images, effort=effort, model=model, verify=False), strict=True):
+        coded = not is_webp(data)
+        points, plain = _of_file(data, image, model, effort) if coded else ([], [])
+        found["coded"].append(coded)
+        found["points"].append(points)
+        found["plain"].append(plain)
+    return found
+
+
+def _of_file(data: bytes, image: Pixels, model: ContextModel, effort: int) -> tuple[list[Point], list[float | None]]:
+    points: list[Point] = []
+    plain: list[float | None] = []
+    before = split(data).start
+    ends = [point for point in operating_points(effort) if point.whole]
+    for place, (end, half) in zip(ends, prefixes(data, model), strict=True):
+        if place.band == 1:
+            middle = (before + end.bytes) // 2
+            points.append(_of_cut(data, middle, image, model) if half is None else _of_prefix(half, image, model))
+        points.append(_of_prefix(end, image, model))
+        if place.ends_step:
+            plain.append(_rounded(squared_error(end.canvas.pixels(None), image)))
+        before = end.bytes
+    if points[-1][1] != 0:
+        raise ChecksumError("a file does not decode to its image: a defect, please report it with the image")
+    return points, plain
+
+
+def _of_prefix(prefix: Prefix, image: Pixels, model: ContextModel) -> Point:
+    return _point(prefix.bytes, prefix.canvas.pixels(model), image)
+
+
+def _of_cut(data: bytes, size: int, image: Pixels, model: ContextModel) -> Point:
+    """Of a single stream, which cannot go on after it was cut: decoded on its own."""
+    return _point(size, np.asarray(codec.decode_details(data, max_bytes=size, model=model).image), image)
+
+
+def _point(size: int, shown: Pixels, image: Pixels) -> Point:
+    return [size, *map(_rounded, distortion(shown, image))]
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.{DIGITS}g}")
+
+
+# --- a file is decoded once, and shown after every segment
+
+
+class Prefix(NamedTuple):
+    """bytes: of the file, as many as canvas needs, which is what is known from them."""
+
+    bytes: int
+    canvas: Canvas
+
+
+def prefixes(data: bytes, model: ContextModel) -> Iterator[tuple[Prefix, Prefix | None]]:
+    """The prefixes that end with each segment of all tiles, and, where there are several, with that of half of them."""
+    file = split(data)
+    header, boxes = file.header, file.header.boxes()
+    tiles = [_Tile(file, number, model) for number in range(len(boxes))]
+    half = len(tiles) // 2
+    canvas = Canvas(header.height, header.width, header.channels)
+    for number, _ in enumerate(zip(*(tile.segments() for tile in tiles), strict=True)):
+        middle = None
+        canvas = deepcopy(canvas)
+        for k, (tile, box) in enumerate(zip(tiles, boxes, strict=True)):
+            if half and k == half:
+                middle = Prefix(_bytes_needed(file, number * len(tiles) + half, tiles[0]), deepcopy(canvas))
+            canvas.place(box, tile.state, tile.pixels())
+        yield Prefix(_bytes_needed(file, (number + 1) * len(tiles), tiles[0]), canvas), middle
+
+
+class _Tile:
+    """A tile of a whole file that is decoded segment by segment."""
+
+    def __init__(self, file: Sections, number: int, model: ContextModel) -> None:
+        rows, columns = file.header.boxes()[number]
+        height, width = rows.stop - rows.start, columns.stop - columns.start
+        effort = EFFORTS[file.header.effort]
+        state, words = open_stream(file.tile_stream(number))
+        self.coder: Coder = progressive.decoder(np.zeros(1, np.int64), [int(state)], [words])
+        self.coding_pass = progressive.CodingPass(
+            model,
+            effort.schedule,
+            (1, height, width, file.header.channels),
+            adapts=True,
+            learns=effort.learns_in(height, width),
+        )
+
+    @property
+    def state(self) -> PyramidState:
+        return self.coding_pass.state
+
+    def segments(self) -> Iterator[Segment]:
+        return self.coding_pass.run(self.coder)
+
+    def pixels(self) -> Pixels | None:
+        """Once all is exact."""
+        return color.from_ycocg(self.state.planes())[0].astype(np.uint8) if self.state.is_exact else None
+
+
+def _bytes_needed(file: Sections, chunks: int, first: _Tile) -> int:
+    """For so many chunks of a file with an index; for what is decoded of a single stream."""
+    start, index = file.start + len(file.alpha), file.header.index
+    if index is None:
+        return start + state_bytes(file.header.payload_length) + WORD_BYTES * int(first.coder.position[0])
+    return start + sum(index.lengths[:chunks])
+
+
+# --- points of baselines
+
+
+def of_sweep(images: Sequence[Pixels], sweep: Sweep) -> Found:
+    """{points}: for each image the points of a codec at each of its qualities."""
+    return {"points": [[_of_baseline(image, each) for each in sweep.baselines] for image in images]}
+
+
+def _of_baseline(image: Pixels, baseline: Baseline) -> Point:
+    data = baseline.encode(image)
+    return _point(len(data), baseline.decode(data), image)
+
+
+# --- curves
+
+
+class Curve(NamedTuple):
+    """Of one image: both rise from point to point. bpp: bits per pixel of whole files. quality: PSNR in dB, say."""
+
+    bpp: Values
+    quality: Values
+
+    def at(self, bpp: float) -> float | None:
+        """Quality at a rate, linear in its logarithm between points, constant above; None below the first point."""
+        if not len(self.bpp) or bpp < self.bpp[0]:
+            return None
+        return float(np.interp(math.log(bpp), np.log(self.bpp), self.quality))
+
+
+def psnr_of(point: Point) -> float | None:
+    return psnr(point[1])
+
+
+def ssim_of(point: Point) -> float | None:
+    return point[2]
+
+
+def ms_ssim_of(point: Point) -> float | None:
+    return point[3]
+
+
+def curve(points: Sequence[Point], pixels: int, quality: Callable[[Point], float | None] = psnr_of) -> Curve:
+    """Of an image with so many pixels: its lossy points, without those that a smaller file is better than."""
+    lossy = [(size, quality(point)) for point in points if (size := point[0]) and point[1]]
+    best: list[tuple[float, float]] = []
+    for size, value in sorted((size, value) for size, value in lossy if value is not None):
+        if not best or (size > best[-1][0] and value > best[-1][1]):
+            best.append((size, value))
+    sizes, qualities = np.array(best, np.float64).reshape(-1, 2).T
+    return Curve(8 * sizes / pixels, qualities)
+
+
+def average(images: Sequence[Sequence[Point]], pixels: Sequence[int]) -> list[dict[str, float | None]]:
+    """The points of a codec: at every operating point the means over images.
+
+    Of bpp, of PSNR (None where an image has no error), of SSIM and MS-SSIM; rmse is the root of the mean squared error.
+    """
+    found = []
+    for points in zip(*images, strict=True):
+        sizes, errors, ssims, ms_ssims = zip(*points, strict=True)
+        found.append(
+            {
+                "bpp": mean([8 * size / n for size, n in zip(sizes, pixels, strict=True)]),
+                "rmse": math.sqrt(float(np.mean(errors))),
+                "psnr": mean([psnr(error) for error in errors]),
+                "ssim": mean(ssims),
+                "ms_ssim": mean(ms_ssims),
+            }
+        )
+    return found
+
+
+def mean(values: Sequence[float | None]) -> float | None:
+    """None where one of them is, or there are none."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known and len(known) == len(values) else None
+
+
+def bd_rates(ours: Sequence[Curve], theirs: Sequence[Curve]) -> dict[str, Any]:
+    """How many percent more bytes our prefixes take at the same PSNR, image by image; less than 0: fewer.
+
+    {percent: an estimate or None, images: how many have curves that share PSNRs, from_psnr, to_psnr: means of the ends
+    of what they share}
+    """
+    pairs = [(a, b, *_shared(a, b)) for a, b in zip(ours, theirs, strict=True)]
+    useful = [pair for pair in pairs if pair[3] - pair[2] >= LEAST_OVERLAP]
+    if not useful:
+        return {"percent": None, "images": 0, "from_psnr": None, "to_psnr": None}
+    percents = [
+        bd_rate(b.bpp, b.quality, a.bpp, a.quality, method="akima", require_matching_points=False, min_overlap=0)
+        for a, b, _, _ in useful
+    ]
+    low, high = np.mean([pair[2:] for pair in useful], 0).tolist()
+    return {"percent": estimate(percents), "images": len(useful), "from_psnr": low, "to_psnr": high}
+
+
+def _shared(a: Curve, b: Curve) -> tuple[float, float]:
+    """Lowest and highest PSNR that both have."""
+    if min(len(a.bpp), len(b.bpp)) < 2:
+        return 0.0, 0.0
+    return max(float(a.quality[0]), float(b.quality[0])), min(float(a.quality[-1]), float(b.quality[-1]))

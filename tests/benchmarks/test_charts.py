@@ -1,0 +1,169 @@
+"""Charts of the committed results: what each must say, and that nothing hides anything."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgba
+from matplotlib.container import ErrorbarContainer
+from matplotlib.figure import Figure
+
+from ddpmcodec.benchmarks import _charts
+from ddpmcodec.benchmarks._charts import COLOURS, Chart, bpd_charts, colour_of, drawn, rd_charts, speed_charts
+from ddpmcodec.benchmarks._codecs import BASELINES, SWEEPS
+from ddpmcodec.benchmarks._results import read
+from ddpmcodec.benchmarks._timing import fits
+
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
+CHARTS = {"bpd": bpd_charts, "rd": rd_charts, "speed": speed_charts}
+
+
+def growing() -> dict[str, Any]:
+    """The committed times, with photographs of a second size."""
+    found = read(RESULTS / "kodak" / "bench-speed.json")
+    rows = found["results"]["megapixels"]
+    rows += [
+        row | {"megapixels": 4 * row["megapixels"], "encode_seconds": [4 * value for value in row["encode_seconds"]]}
+        for row in rows
+    ]
+    found["results"]["fits"] = fits(rows)
+    return found
+
+
+def charts() -> list[Any]:
+    found = [(path.parent.name, read(path)) for path in sorted(RESULTS.glob("*/bench-*.json"))]
+    every = [
+        (name, each) for name, result in [*found, ("growing", growing())] for each in CHARTS[result["kind"]](result)
+    ]
+    return [pytest.param(each, id=f"{name}/{each.name}") for name, each in every]
+
+
+def figure_of(chart: Chart) -> Figure:
+    with matplotlib.rc_context(_charts.STYLE):
+        figure = drawn(chart)
+        figure.draw_without_rendering()
+    return figure
+
+
+def labels(figure: Figure) -> list[str]:
+    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+
+
+@pytest.mark.parametrize("chart", charts())
+def test_legends_and_titles_lie_beside_the_curves_and_no_panel_is_empty(chart: Chart) -> None:
+    figure = figure_of(chart)
+    boxes = [legend.get_window_extent() for legend in figure.legends]
+    panels = [axes.get_window_extent() for axes in figure.axes]
+    (title,) = (text for text in figure.texts if text.get_text() == chart.title)
+    assert boxes
+    for box in [*boxes, title.get_window_extent()]:
+        assert not any(box.overlaps(panel) for panel in panels)
+        assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
+    assert not any(box.overlaps(title.get_window_extent()) for box in boxes)
+    for axes in figure.axes:
+        assert axes.get_legend() is None
+        assert axes.patches or any(len(line.get_xdata()) for line in axes.lines)
+
+
+@pytest.mark.parametrize("chart", charts())
+def test_titles_and_captions_say_how_many_images_of_which_data(chart: Chart) -> None:
+    for words in (chart.title, chart.caption):
+        assert any(
+            number in words for number in ("12 images of kodak", "CIFAR-10", "11 images of drawn", "2 synthetic")
+        )
+
+
+def test_every_codec_has_a_colour_of_its_own() -> None:
+    families = [*(f"ddpmcodec effort {effort}" for effort in (1, 2, 3)), "ddpmcodec bits back T=8", "PNG"]
+    families += [sweep.name for sweep in SWEEPS]
+    assert len({colour_of(name) for name in families}) == len(families) == len(COLOURS)
+    for baseline in BASELINES:
+        assert colour_of(baseline.name) == colour_of(baseline.name.split(" e")[0].removesuffix(" lossless"))
+    assert colour_of("ddpmcodec archive effort 2") == colour_of("ddpmcodec effort 2")
+
+
+@cache
+def kodak(kind: str) -> Figure:
+    """The first chart of a result."""
+    return figure_of(CHARTS[kind](read(RESULTS / "kodak" / f"bench-{kind}.json"))[0])
+
+
+def test_a_codec_has_the_same_colour_in_every_chart() -> None:
+    name = "ddpmcodec effort 2"
+    curves = {line.get_label(): line.get_color() for line in kodak("rd").axes[0].lines}
+    bars = kodak("bpd").axes[0]
+    names = [text.get_text() for text in bars.get_yticklabels()]
+    places = [patch.get_facecolor() for patch in bars.patches]
+    points = [point.lines[0].get_color() for point in kodak("speed").axes[0].containers]
+    assert curves[name] == colour_of(name)
+    assert places[names.index(name)] == to_rgba(colour_of(name))
+    assert colour_of(name) in points
+
+
+# --- what is drawn
+
+
+def errors(figure: Figure) -> list[ErrorbarContainer]:
+    return [each for axes in figure.axes for each in axes.containers if isinstance(each, ErrorbarContainer)]
+
+
+def test_means_have_error_bars() -> None:
+    found = read(RESULTS / "kodak" / "bench-bpd.json")
+    (widths,) = (each.lines[2][0].get_segments() for each in errors(kodak("bpd"))[:1])
+    first = min((row["bits_per_dim"] for row in found["results"]["codecs"]), key=lambda rate: rate["mean"])
+    assert np.ptp(widths[0][:, 0]) == pytest.approx(2 * first["standard_error"])
+    assert len(errors(kodak("bpd"))) == len(found["results"]["codecs"])
+    assert len(errors(kodak("speed"))) == 2 * len(read(RESULTS / "kodak" / "bench-speed.json")["results"]["throughput"])
+
+
+def test_curves_have_the_standard_error_of_the_qualities_at_a_rate() -> None:
+    found = read(RESULTS / "kodak" / "bench-rd.json")
+    at = found["results"]["at_rates"]
+    values = np.array(next(row["psnr"] for row in at["codecs"] if row["codec"] == "JPEG")[1])
+    halves = [np.ptp(each.lines[2][0].get_segments()[0][:, 1]) / 2 for each in errors(kodak("rd"))]
+    assert min(abs(half - values.std(ddof=1) / 2) for half in halves) < 1e-9
+    for row in at["codecs"]:
+        row["ms_ssim"] = [{"mean": 0.9, "standard_error": 0.01}] * len(at["bpp"])
+    assert rd_charts(found)[1].name == "rd-ssim"
+    (half, *_) = (
+        np.ptp(each.lines[2][0].get_segments()[0][:, 1]) / 2 for each in errors(figure_of(rd_charts(found)[1]))
+    )
+    assert half == pytest.approx(10 / np.log(10) * 0.1)
+
+
+def test_no_curve_of_real_files_lies_above_a_bound() -> None:
+    figure = figure_of(rd_charts(read(RESULTS / "cifar10" / "bench-rd.json"))[0])
+    lines = [line for line in figure.axes[0].lines if len(line.get_xdata()) > 2]
+    bounds = [line for line in lines if "(bound)" in str(line.get_label())]
+    assert len(bounds) == 2
+    for bound in bounds:
+        for line in (each for each in lines if each not in bounds):
+            bpp, quality = line.get_data()
+            inside = (bpp >= bound.get_xdata()[0]) & (bpp <= bound.get_xdata()[-1])
+            least = np.interp(np.log(bpp[inside]), np.log(bound.get_xdata()), bound.get_ydata())
+            assert (quality[inside] < least).all()
+
+
+def test_growth_is_drawn_where_photographs_of_two_sizes_were_measured() -> None:
+    names = [
+        [chart.name for chart in speed_charts(found)]
+        for found in (read(RESULTS / "kodak" / "bench-speed.json"), growing())
+    ]
+    assert names == [["speed-throughput"], ["speed-throughput", "speed-growth"]]
+    entries = labels(figure_of(speed_charts(growing())[1]))
+    assert entries[:2] == ["effort 1, encode: k = 1.00", "effort 1, decode: k = 0.00"]
+
+
+def test_charts_are_the_same_bytes_every_time(tmp_path: Path) -> None:
+    files = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        _charts.write_charts(bpd_charts(read(RESULTS / "graphics" / "bench-bpd.json")), tmp_path / name)
+        files.append({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()})
+    assert files[0] == files[1]
+    assert files[0].keys() == {"bpd.png", "bpd.svg"}

@@ -1,0 +1,80 @@
+"""The codecs that are compared: our model, baselines through Pillow, and the literature."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ddpmcodec.benchmarks._codecs import (
+    BASELINES,
+    SWEEPS,
+    Baseline,
+    Sweep,
+    find_model,
+    literature,
+    literature_curves,
+    products,
+    sort_out,
+)
+from ddpmcodec.benchmarks._curves import curve, distortion
+from ddpmcodec.benchmarks._data import Dataset
+from ddpmcodec.codec.efforts import products_per_pixel
+from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.networks.context.shape import SHAPE
+
+INSTALLED = [baseline for baseline in BASELINES if not baseline.skipped]
+
+
+def test_the_model_is_the_one_for_most_of_the_images(context_path: Path, context_model: ContextModel) -> None:
+    small, large = np.zeros((8, 8, 3), np.uint8), np.zeros((600, 600, 3), np.uint8)
+    assert find_model(str(context_path), []).id == context_model.id
+    assert [find_model(None, images).name for images in ([small, small, large], [large])] == ["cifar10", "photo"]
+
+
+def test_products_are_those_of_the_positions_that_the_schedule_codes() -> None:
+    one_step = SHAPE.products * (1 - 1 / 64**2)  # a halving leaves half of the pixels, down to one
+    assert 3 * one_step < products_per_pixel(1, 64, 64, SHAPE) < 4 * one_step
+    fast, default, smallest = (products_per_pixel(effort, 64, 64, SHAPE) for effort in (1, 2, 3))
+    assert smallest > default == fast
+    images = [np.zeros((64, 64, 3), np.uint8), np.zeros((1, 1, 3), np.uint8)]
+    assert products(1, images, SHAPE) == products_per_pixel(1, 64, 64, SHAPE) / 2
+
+
+# --- baselines
+
+
+def test_a_missing_plugin_is_named_by_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("PIL.Image.SAVE", {})
+    _, skipped = sort_out(BASELINES)
+    assert {"codec": "JPEG XL e9", "skipped": "skipped: needs pillow-jxl-plugin"} in skipped
+
+
+@pytest.mark.parametrize("baseline", INSTALLED, ids=lambda baseline: baseline.name)
+def test_the_baselines_are_lossless_on_any_number_of_threads(baseline: Baseline, pictures: np.ndarray) -> None:
+    for count in (1, 2):
+        threaded = baseline._replace(threads=count)
+        assert np.array_equal(threaded.decode(threaded.encode(pictures[0])), pictures[0])
+
+
+@pytest.mark.parametrize("sweep", [sweep for sweep in SWEEPS if not sweep.baselines[0].skipped], ids=lambda s: s.name)
+def test_qualities_rise_through_a_sweep(sweep: Sweep, pictures: np.ndarray) -> None:
+    photo = np.concatenate([np.concatenate(list(pictures), 1)] * 2)  # 64 x 96
+    files = [each.encode(photo) for each in sweep.baselines]
+    errors = [distortion(sweep.baselines[0].decode(data), photo).squared_error for data in files]
+    assert len(files[0]) < len(files[-1])
+    assert errors[0] > 4 * errors[-1]
+    assert len(curve([[len(a), b, 1, None] for a, b in zip(files, errors, strict=True)], 1).bpp) > len(files) // 2
+
+
+# --- the literature
+
+
+def test_literature_stands_beside_cifar10s_test_set_alone_and_is_marked() -> None:
+    test, train = (Dataset("CIFAR-10", [], of, split) for of, split in ((10_000, "test"), (50_000, "train")))
+    assert literature(train) == literature_curves(train) == []
+    for each in [*literature(test), *literature_curves(test)]:
+        assert (each["note"], bool(each["source"])) == ("literature, not measured", True)
+    for each in literature_curves(test):
+        assert len(each["points"]["bpp"]) == len(each["points"]["psnr"]) > 2

@@ -1,0 +1,130 @@
+"""Points of prefixes and of baselines, and curves, averages and BD-rates of them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ddpmcodec import codec
+from ddpmcodec.benchmarks._codecs import CodeLength
+from ddpmcodec.benchmarks._curves import (
+    Curve,
+    average,
+    bd_rates,
+    curve,
+    distortion,
+    operating_points,
+    prefixes,
+    psnr,
+)
+from ddpmcodec.codec.efforts import EFFORTS
+from ddpmcodec.format import tiles
+from ddpmcodec.networks.context.model import ContextModel
+
+pytestmark = pytest.mark.usefixtures("one_thread", "no_webp")
+
+
+def decibel(shown: Any, image: np.ndarray) -> float:
+    return float(10 * np.log10(255**2 / np.square(np.asarray(shown, float) - image).mean()))
+
+
+# --- prefixes
+
+
+@pytest.mark.parametrize("effort", EFFORTS)
+def test_files_are_cut_at_the_ends_of_segments_and_in_the_middles_of_some(effort: int, pictures: np.ndarray) -> None:
+    found, schedule, costs = operating_points(effort), EFFORTS[effort].schedule, CodeLength()
+    codec.encode(pictures[0], effort=effort, verify=False, report=costs)
+    ends = [(place.level, place.band) for place in found if place.whole]
+    assert ends == [(cost.level, cost.band) for cost in costs.costs]
+    assert [place.level for place in found if place.ends_step] == [step.level for step in schedule]
+    middles = [place.level for place in found if not place.whole]
+    assert middles == [step.level for step in schedule if step.finest == 1]
+
+
+@pytest.mark.parametrize("tiled", [False, True], ids=["one stream", "tiles"])
+def test_a_file_that_is_decoded_once_shows_what_its_prefixes_show(
+    tiled: bool, pictures: np.ndarray, context_model: ContextModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if tiled:
+        monkeypatch.setattr(tiles, "SINGLE_STREAM_PIXELS", 512)
+        monkeypatch.setattr(tiles, "TILE_PIXELS", 512)
+    data = codec.encode(pictures[0], effort=1, model=context_model)
+    assert codec.info(data)["tiles"] == 1 + tiled
+    found = list(prefixes(data, context_model))
+    chosen = [prefix for pair in found[3::4] for prefix in pair if prefix]
+    assert len(chosen) == (1 + tiled) * len(found[3::4])
+    for size, canvas in chosen:
+        shown = np.asarray(codec.decode(data, max_bytes=size, model=context_model))
+        beyond = decibel(shown, pictures[0]) - decibel(canvas.pixels(context_model), pictures[0])
+        assert -0.05 < beyond < 0.5  # the state of a stream that is cut holds some symbols of the next segment
+    size, canvas = found[-1][0]
+    assert size == len(data)
+    assert np.array_equal(canvas.pixels(None), pictures[0])
+
+
+# --- distortion, averages, BD-rates
+
+
+def test_distortion_of_an_image_from_itself_is_none() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (161, 163, 3)).astype(np.uint8)
+    same, far = distortion(image, image), distortion(255 - image, image)
+    assert (same.squared_error, same.ssim, same.ms_ssim) == (0, None, pytest.approx(1))
+    assert far.squared_error == pytest.approx(np.square(255.0 - 2 * image.astype(float)).mean())
+    assert far.ms_ssim == pytest.approx(0)
+    small = distortion(255 - image[:99], image[:99])
+    assert small.ssim is not None
+    assert small.ssim < 0
+
+
+@pytest.mark.parametrize(("side", "known"), [(10, (False, False)), (11, (True, False)), (160, (True, False))])
+def test_similarity_needs_images_that_hold_its_windows(side: int, known: tuple[bool, bool]) -> None:
+    image = np.zeros((side, 200, 3), np.uint8)
+    found = distortion(image, image)
+    assert (found.ssim is not None, found.ms_ssim is not None) == known
+
+
+def test_psnr_is_that_of_eight_bits_and_none_without_error() -> None:
+    assert psnr(255**2) == 0
+    assert psnr(65.025) == pytest.approx(30)
+    assert psnr(0) is None
+
+
+def test_averages_are_means_over_images_at_an_operating_point() -> None:
+    images = [[[100, 1.0, 0.5, None], [200, 0.0, 1.0, None]], [[300, 100.0, 0.7, None], [400, 4.0, 0.9, None]]]
+    first, second = average(images, [100, 400])
+    assert first["bpp"] == pytest.approx((8 + 6) / 2)
+    assert first["rmse"] == pytest.approx(math.sqrt(101 / 2))
+    assert first["psnr"] == pytest.approx(10 * math.log10(255**2) - 10)
+    assert (first["ssim"], first["ms_ssim"]) == (pytest.approx(0.6), None)
+    assert (second["psnr"], second["rmse"]) == (None, pytest.approx(math.sqrt(2)))
+
+
+def test_a_curve_keeps_what_no_smaller_file_beats() -> None:
+    points = [[100, 65.025, 1, None], [50, 650.25, 1, None], [120, 65.025, 1, None], [200, 0.65025, 1, None]]
+    found = curve([*points, [90, 650.25, 1, None], [400, 0.0, 1, None]], 800)
+    assert found.bpp == pytest.approx([0.5, 1, 2])
+    assert found.quality == pytest.approx([20, 30, 50])
+    assert found.at(0.4) is None
+    assert found.at(0.5) == pytest.approx(20)
+    assert found.at(math.sqrt(2)) == pytest.approx(40)
+    assert found.at(9) == pytest.approx(50)
+
+
+def test_half_the_bytes_at_the_same_psnr_are_a_bd_rate_of_minus_fifty_percent() -> None:
+    theirs = Curve(np.array([0.5, 1, 2, 4]), np.array([20.0, 25, 31, 40]))
+    ours = Curve(theirs.bpp / 2, theirs.quality)
+    found = bd_rates([ours, ours], [theirs, theirs])
+    assert found["percent"]["mean"] == pytest.approx(-50)
+    assert (found["images"], found["from_psnr"], found["to_psnr"]) == (2, 20, 40)
+
+
+def test_curves_without_a_psnr_in_common_have_no_bd_rate() -> None:
+    low, high = (Curve(np.array([1.0, 2]), np.array([base, base + 5.0])) for base in (20, 40))
+    nothing = Curve(np.zeros(0), np.zeros(0))
+    for other in (high, nothing):
+        found = bd_rates([low], [other])
+        assert found == {"percent": None, "images": 0, "from_psnr": None, "to_psnr": None}

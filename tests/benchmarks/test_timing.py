@@ -1,0 +1,90 @@
+"""The timings of bench speed, and the exponents that are fitted to them. No figure is judged here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ddpmcodec.benchmarks import _process, _timing
+from ddpmcodec.benchmarks._codecs import BASELINES
+from ddpmcodec.benchmarks._timing import Coder, batches_of, exponent, fits, of_baseline, of_effort
+from ddpmcodec.errors import ChecksumError, DdpmError
+from ddpmcodec.networks.context.model import ContextModel
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.mark.parametrize("kind", ["effort", "baseline"])
+def test_coders_give_the_images_back(kind: str, context_model: ContextModel, pictures: np.ndarray) -> None:
+    coder = {"effort": of_effort(context_model, 1), "baseline": of_baseline(BASELINES[-1])}[kind]
+    files = coder.encode(list(pictures))
+    assert len(files) == len(pictures)
+    assert np.array_equal(coder.decode(files), pictures)
+
+
+def test_thumbnails_are_coded_in_batches_and_photographs_alone() -> None:
+    thumbnails, photographs = [np.zeros((32, 32, 3), np.uint8)] * 300, [np.zeros((512, 768, 3), np.uint8)] * 2
+    assert batches_of(thumbnails) == [slice(0, 256), slice(256, 300)]
+    assert batches_of(photographs) == [slice(0, 1), slice(1, 2)]
+
+
+def test_an_image_that_does_not_come_back_ends_the_run(pictures: np.ndarray) -> None:
+    broken = Coder("broken", None, None, lambda images: [b""] * len(images), lambda files: [pictures[0]] * len(files))
+    with pytest.raises(ChecksumError, match="broken: an image did not come back as it was: a defect"):
+        _timing.throughput(broken, list(pictures), 1, 1)
+
+
+def test_threads_are_set_for_a_while() -> None:
+    before = torch.get_num_threads()
+    with _timing.threads_of(before + 1):
+        assert torch.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before
+
+
+def test_peak_memory_is_that_of_the_command_and_not_of_this_process() -> None:
+    big = np.ones(1 << 28, np.uint8)
+    assert _process.run("true").peak_bytes < len(big)
+
+
+def test_a_command_that_fails_ends_the_benchmark_with_its_words(tmp_path: Path) -> None:
+    with pytest.raises(DdpmError, match=r"decode .*nothing\.ddpm failed: .*No such file"):
+        _process.ddpmcodec("decode", tmp_path / "nothing.ddpm")
+
+
+def test_a_preview_is_timed_beside_the_whole_file(
+    pictures: np.ndarray, context_model: ContextModel, no_webp: None
+) -> None:
+    small = _timing.preview(context_model, 1, pictures[0], 1, 1)
+    assert small["skipped"] == "the file is too small, or a lossless WebP"
+    found = _timing.preview(context_model, 1, pictures[0], 1, 2, share=0.1)
+    assert found["preview_bytes"] == round(0.1 * found["bytes"])
+    assert len(found["preview_seconds"]) == len(found["decode_seconds"]) == 2
+
+
+def test_growth_is_the_exponent_of_a_power_law() -> None:
+    found = exponent([1, 2, 4, 8], [3, 12, 48, 192])
+    assert found["mean"] == pytest.approx(2)
+    assert found["standard_error"] == pytest.approx(0, abs=1e-9)
+    assert exponent([1, 4], [5, 10]) == {"mean": pytest.approx(0.5), "standard_error": None}
+
+
+def test_the_error_of_an_exponent_is_that_of_least_squares() -> None:
+    x, y = np.array([1.0, 2.0, 4.0, 8.0, 16.0]), np.array([1.0, 2.5, 3.0, 9.0, 15.0])
+    slope, covariance = np.polyfit(np.log(x), np.log(y), 1, cov=True)
+    found = exponent(x.tolist(), y.tolist())
+    assert found["mean"] == pytest.approx(slope[0])
+    assert found["standard_error"] == pytest.approx(np.sqrt(covariance[0, 0]))
+
+
+def test_growth_is_fitted_where_there_are_two_sizes() -> None:
+    rows = [
+        {"codec": "ddpmcodec effort 1", "megapixels": size, "encode_seconds": [size], "decode_seconds": [3 * size]}
+        for size in (1.0, 4.0)
+    ]
+    encode, decode = fits(rows)
+    assert (encode["of"], decode["of"]) == ("a photograph, effort 1, encode", "a photograph, effort 1, decode")
+    assert encode["exponent"]["mean"] == pytest.approx(1)
+    assert fits(rows[:1]) == []
