@@ -54,6 +54,7 @@ class DdpmImageFile(ImageFile.ImageFile):
         self._mode = self._header.mode
         self._size = self._header.width, self._header.height
         self.info.update(self._metadata())
+        self.tile = []
         self._undecoded = True
 
     def draft(self, mode: str | None, size: tuple[int, int] | None) -> tuple[str, tuple[int, int, float, float]] | None:
@@ -144,7 +145,7 @@ def _read_header(file: IO[bytes]) -> tuple[Header, int]:
 def _scale(header: Header, size: tuple[int, int]) -> int:
     """The largest of 1, 2, 4 and 8 by which the image can be divided without falling below a size."""
     most = min(header.width // max(size[0], 1), header.height // max(size[1], 1), SMALLEST_SCALE)
-    return 1 << max(most, 1).bit_length() - 1
+    return 1 << max(int(most), 1).bit_length() - 1  # older versions of Pillow ask for floats
 
 
 def _draft_step(header: Header, scale: int) -> int | None:

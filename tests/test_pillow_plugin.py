@@ -198,7 +198,7 @@ def test_a_cut_file_does_not_load(data: bytes) -> None:
                     image.load()
 
 
-def test_a_cut_file_loads_as_a_preview_where_pillow_is_told_to(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cut_file_loads_as_a_preview_where_pillow_is_asked_to(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
     with opened(data[: len(data) // 2]) as image:
         assert same(image, ddpmcodec.decode(data, max_bytes=len(data) // 2))

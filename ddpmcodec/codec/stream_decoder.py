@@ -1,8 +1,7 @@
 """Previews while the bytes of a file arrive, as from a socket.
 
 Of a tiled file every segment is decoded once, when the last tile's chunk of it is there. A single stream, which belongs
-to a small image, is decoded anew whenever the data have grown by half: all previews together take about as long as two
-more images.
+to a small image, is decoded anew whenever there are twice as many bytes.
 """
 
 from __future__ import annotations
@@ -126,7 +125,7 @@ class _Single:
         self.wanted = start if header.webp else min(start + header.alpha_length + FIRST_BYTES, self.whole)
 
     def decode(self, file: Sections, data: bytes) -> Decoded:
-        self.wanted = self.whole if self.header.webp else min(len(data) * 3 // 2, self.whole)
+        self.wanted = self.whole if self.header.webp else min(2 * len(data), self.whole)
         decoded = decode_details(data, partial=bool(file.missing), model=self.model, denoise=self.denoise)
         if decoded.damaged:
             raise ChecksumError(DAMAGED)
