@@ -76,7 +76,8 @@ def run(
     identity = {"dataset": data["sha256"], "model": model.id.hex(), "machine": machine(), "repeats": plan.repeats}
     work = Work(out, KIND, identity | {"versions": versions()})
     with TemporaryDirectory() as folder:
-        parts = _parts(model, source, plan, dataset.images, [of_baseline(each) for each in available], Path(folder))
+        coders = [*(of_effort(model, effort) for effort in plan.efforts), *map(of_baseline, available)]
+        parts = _Timings(model, source, plan, dataset.images, coders, Path(folder)).parts()
         found = work.results([unit for units in parts.values() for unit in units], quiet=quiet) or {}
     results: dict[str, Any] = {part: [found[unit.key] for unit in units] for part, units in parts.items()}
     results["start_up"] = results["start_up"][0]
@@ -87,62 +88,56 @@ def run(
     return result
 
 
-def _parts(
-    model: ContextModel,
-    source: str | None,
-    plan: Plan,
-    images: Sequence[Pixels],
-    baselines: Sequence[Coder],
-    folder: Path,
-) -> dict[str, list[Unit]]:
-    """The units of work by the part of the result that they make."""
-    options = [f"--model={source}"] if source else []
-    repeats, threads = plan.repeats, sorted({1, torch.get_num_threads()})
-    largest = max(images, key=lambda image: image.size)
-    few, pixels = _few(images), sum(image[..., 0].size for image in images)
-    ours = [of_effort(model, effort) for effort in plan.efforts]
+class _Timings(NamedTuple):
+    """All that is timed. source: of the model. folder: for files of other processes."""
 
-    def weight(effort: int | None, size: float) -> float:
-        return size * (cost(effort, images) if effort else BASELINE_COST)
+    model: ContextModel
+    source: str | None
+    plan: Plan
+    images: Sequence[Pixels]
+    coders: Sequence[Coder]
+    folder: Path
 
-    return {
-        "throughput": [
-            Unit(
-                f"{coder.name}, threads: {count}",
-                2 * repeats * weight(coder.effort, pixels) / count,
-                partial(throughput, coder, images, count, repeats),
-            )
-            for count in threads
-            for coder in [*ours, *baselines]
-        ],
-        "steps": [
-            Unit(
-                f"steps, effort {effort}",
-                2 * weight(effort, len(few) * few[0].size / 3),
-                partial(steps, model, effort, few),
-            )
-            for effort in plan.efforts
-        ],
-        "previews": [
-            Unit(
-                f"preview, effort {effort}, threads: {count}",
-                (repeats + 2) * weight(effort, largest.size / 3) / count,
-                partial(preview, model, effort, largest, count, repeats),
-            )
-            for count in threads
-            for effort in plan.efforts
-        ],
-        "megapixels": [
-            Unit(
-                f"{size} megapixels, effort {effort}",
-                2 * (repeats + 1) * weight(effort, 1e6 * size),
-                partial(growth, model if source else None, options, effort, size, repeats, folder),
-            )
-            for effort in plan.efforts
-            for size in plan.megapixels
-        ],
-        "start_up": [Unit("start-up", 1e6, partial(start_up, options, repeats, folder))],
-    }
+    def parts(self) -> dict[str, list[Unit]]:
+        """The units of work by the part of the result that they make."""
+        start = Unit("start-up", 1e6, partial(start_up, self._options(), self.plan.repeats, self.folder))
+        threads, efforts = sorted({1, torch.get_num_threads()}), self.plan.efforts
+        return {
+            "throughput": [self._throughput(coder, count) for count in threads for coder in self.coders],
+            "steps": [self._steps(effort) for effort in efforts],
+            "previews": [self._preview(effort, count) for count in threads for effort in efforts],
+            "megapixels": [self._growth(effort, size) for effort in efforts for size in self.plan.megapixels],
+            "start_up": [start],
+        }
+
+    def _options(self) -> list[str]:
+        """Of the commands that are timed."""
+        return [f"--model={self.source}"] if self.source else []
+
+    def _weight(self, effort: int | None, images: Sequence[Pixels]) -> float:
+        """Time of coding images once. effort: None for a baseline."""
+        return sum(image[..., 0].size for image in images) * (cost(effort, self.images) if effort else BASELINE_COST)
+
+    def _throughput(self, coder: Coder, threads: int) -> Unit:
+        work = partial(throughput, coder, self.images, threads, self.plan.repeats)
+        weight = 2 * self.plan.repeats * self._weight(coder.effort, self.images) / threads
+        return Unit(f"{coder.name}, threads: {threads}", weight, work)
+
+    def _steps(self, effort: int) -> Unit:
+        few = _few(self.images)
+        return Unit(f"steps, effort {effort}", 2 * self._weight(effort, few), partial(steps, self.model, effort, few))
+
+    def _preview(self, effort: int, threads: int) -> Unit:
+        largest = max(self.images, key=lambda image: image.size)
+        work = partial(preview, self.model, effort, largest, threads, self.plan.repeats)
+        weight = (self.plan.repeats + 2) * self._weight(effort, [largest]) / threads
+        return Unit(f"preview, effort {effort}, threads: {threads}", weight, work)
+
+    def _growth(self, effort: int, megapixels: float) -> Unit:
+        model, options = self.model if self.source else None, self._options()
+        work = partial(growth, model, options, effort, megapixels, self.plan.repeats, self.folder)
+        weight = 2 * (self.plan.repeats + 1) * 1e6 * megapixels * cost(effort, self.images)
+        return Unit(f"{megapixels} megapixels, effort {effort}", weight, work)
 
 
 def _few(images: Sequence[Pixels]) -> list[Pixels]:
