@@ -9,7 +9,7 @@ import click
 from ._common import EXIT_CODES
 from ._sampling import place, read_images, sampler, sampling_options, watched, write_grid
 
-ROWS = 5  # without --steps
+ROWS = 5  # without --timesteps
 
 
 @click.command(epilog=EXIT_CODES)
@@ -17,7 +17,9 @@ ROWS = 5  # without --steps
 @click.argument("second", metavar="B")
 @click.option("-o", "--output", required=True, metavar="OUT", help="The PNG to write, or - for standard output.")
 @click.option(
-    "--steps", metavar="t,t,...", help="A row for each: diffusion steps before mixing, 0 to --levels; default: five."
+    "--timesteps",
+    metavar="t,t,...",
+    help="A row for each t of 0 to T: the images are mixed in their latents x_t; default: five.",
 )
 @click.option("--weights", type=click.IntRange(2), default=9, show_default=True, help="Images in a row, from A to B.")
 @sampling_options
@@ -25,19 +27,19 @@ def interpolate(
     first: str,
     second: str,
     output: str,
-    steps: str | None,
+    timesteps: str | None,
     weights: int,
     T: int,
     force: bool,
     quiet: bool,
     **options: Any,
 ) -> int:
-    """Mix two images of one size in the latents of the model, from fine to coarse.
+    """Interpolate between two images of one size in the latents of a model, coarse or fine.
 
-    Both are noised for some diffusion steps and mixed there, and the mixtures are denoised. After no step the pixels
-    themselves are mixed; after all steps only noise is.
+    The forward process takes both to x_t, where they are mixed linearly, and the reverse process takes the mixtures
+    to images (section 4.4 of the paper). At t = 0 the pixels themselves are mixed, at t = T only noise is.
     """
-    times = [T * row // (ROWS - 1) for row in range(ROWS)] if steps is None else _times(steps, T)
+    times = [T * row // (ROWS - 1) for row in range(ROWS)] if timesteps is None else _times(timesteps, T)
     where = place(output, (first, second), force=force)
     ends = read_images([first, second])
     found = sampler(T=T, **options)
@@ -50,11 +52,13 @@ def interpolate(
     return 0
 
 
-def _times(steps: str, T: int) -> list[int]:
+def _times(listed: str, T: int) -> list[int]:
     try:
-        times = [int(step) for step in steps.split(",")]
+        times = [int(t) for t in listed.split(",")]
     except ValueError as error:
-        raise click.UsageError(f"--steps {steps}: give numbers with commas between them, such as 0,25,50") from error
+        raise click.UsageError(
+            f"--timesteps {listed}: give numbers with commas between them, such as 0,25,50"
+        ) from error
     if not all(0 <= t <= T for t in times):
-        raise click.UsageError(f"--steps {steps}: each is 0 to {T}, the number of --levels")
+        raise click.UsageError(f"--timesteps {listed}: each is 0 to {T}, the number of --levels")
     return times

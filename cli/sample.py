@@ -36,7 +36,9 @@ BATCH = 64  # images of a folder, drawn before they are written
 )
 @click.option("--size", type=click.IntRange(1, 4096), default=32, show_default=True, help="Side of the images, pixels.")
 @click.option(
-    "--progressive", is_flag=True, help="A row for each image: the denoiser's estimate of it, from noise to the end."
+    "--progressive",
+    is_flag=True,
+    help="Progressive generation: a row for each image, the prediction of x_0 from x_t over the reverse process.",
 )
 @click.option(
     "--shared-latent",
@@ -44,9 +46,13 @@ BATCH = 64  # images of a folder, drawn before they are written
     type=click.IntRange(1),
     multiple=True,
     metavar="t",
-    help="A row for this t of 1 to --levels: a latent, and images that share it. May be repeated.",
+    help="A row for this timestep of 1 to T: a latent x_t, and images drawn from it. May be repeated.",
 )
-@click.option("--image", metavar="FILE", help="With --shared-latent: latents of this image, and not of a sample.")
+@click.option(
+    "--image",
+    metavar="FILE",
+    help="With --shared-latent: latents of this image (the forward process), and not of a sample.",
+)
 @sampling_options
 def sample(
     output: str,
@@ -60,7 +66,7 @@ def sample(
     quiet: bool,
     **options: Any,
 ) -> int:
-    """Draw images from a model."""
+    """Draw images from a model, by the reverse process of the diffusion: from noise x_T to x_0."""
     _check_usage(Path(output), progressive, times, image, T)
     places = (
         _numbered(Path(output), count, force)
@@ -91,7 +97,7 @@ def _check_usage(output: Path, progressive: bool, times: tuple[int, ...], image:
     if image is not None and not times:
         raise click.UsageError("--image needs --shared-latent: which latents of the image?")
     if max(times, default=0) > T:
-        raise click.UsageError(f"--shared-latent {max(times)}: t is 1 to {T}, the number of --levels")
+        raise click.UsageError(f"--shared-latent {max(times)}: timesteps are 1 to {T}, the number of --levels")
 
 
 def _numbered(folder: Path, count: int, force: bool) -> list[str]:

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING
 import click
 
 from ._common import EXIT_CODES, INTERRUPTED, say
-from ._training import absolute, chosen, data_option, out_option, resume_option, seed_option, trained
+from ._training import (
+    absolute,
+    chosen,
+    data_option,
+    evaluate_option,
+    no_compile_option,
+    out_option,
+    resume_option,
+    seed_option,
+    trained,
+)
 
 if TYPE_CHECKING:
     from ddpmcodec.networks.unet import UNetConfig
@@ -41,8 +51,21 @@ PAPER = {"cifar10": {"size": 32, "batch": 128, "rate": 2e-4}, "large256": {"size
     show_default=True,
     help="L_simple; the variational bound; or L_simple and 0.001 of the bound, with learned variances.",
 )
-@click.option("--schedule", type=click.Choice(["linear", "cosine"]), default="linear", show_default=True)
-@click.option("--timesteps", "T", type=click.IntRange(2), default=1000, show_default=True, help="Noise levels.")
+@click.option(
+    "--schedule",
+    type=click.Choice(["linear", "cosine"]),
+    default="linear",
+    show_default=True,
+    help="The variances beta_t of the forward process, as in the paper, or their products as a squared cosine.",
+)
+@click.option(
+    "--levels",
+    type=click.IntRange(2),
+    default=1000,
+    show_default=True,
+    metavar="T",
+    help="T, the number of noise levels: the length of the forward process.",
+)
 @click.option("--steps", type=click.IntRange(1), default=800_000, show_default=True, help="Optimiser steps in all.")
 @click.option("--size", type=click.IntRange(1), help="Side of the images, or of crops; 32 (cifar10), 256 (large256).")
 @click.option("--batch", type=click.IntRange(1), help="Images a step, on all devices; 128 (cifar10), 64 (large256).")
@@ -50,10 +73,22 @@ PAPER = {"cifar10": {"size": 32, "batch": 128, "rate": 2e-4}, "large256": {"size
     "--rate", type=click.FloatRange(0, min_open=True), help="Learning rate; 0.0002 (cifar10), 0.00002 (large256)."
 )
 @click.option("--warmup", type=click.IntRange(1), default=5000, show_default=True, help="Steps to the full rate.")
+@click.option("--bfloat16", is_flag=True, help="Compute the network's products in bfloat16; weights stay float32.")
+@click.option(
+    "--hold-out",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Last images of the data, to evaluate the variational bound on; the paper holds none out.",
+)
 @seed_option
+@click.option("--device", metavar="NAME", help="cpu, cuda, cuda:1, ...; default: a GPU where there is one.")
+@evaluate_option(10.0)
+@no_compile_option
 def train_ddpm(
     data: tuple[str, ...], out: str, resume: bool, network: str, channels: int | None, dropout: float | None,
-    **options: object,
+    device: str | None, evaluate_minutes: float, no_compile: bool, **options: object,
 ) -> int:  # fmt: skip
     """Train the network of the DDPM paper, or go on.
 
@@ -70,7 +105,9 @@ def train_ddpm(
     settings = ddpm_trainer.DdpmSettings(absolute(data), config, **values)  # type: ignore[arg-type]
     given = chosen()
     named = given & {"data", *options} | ({"network"} if given & {"network", "channels", "dropout"} else set())
-    trainer = trained(out, lambda: ddpm_trainer.train(settings, Path(out), say, resume=resume, chosen=named))
+    how = {"resume": resume, "chosen": named, "device": device, "compiled": not no_compile}
+    how["evaluate_minutes"] = evaluate_minutes
+    trainer = trained(out, lambda: ddpm_trainer.train(settings, Path(out), say, **how))  # type: ignore[arg-type]
     if trainer is None:
         return INTERRUPTED
     if trainer.where.rank == 0:

@@ -15,7 +15,6 @@ from ._training import (
     evaluate_option,
     hold_out_option,
     hours_option,
-    no_compile_option,
     out_option,
     resume_option,
     seed_option,
@@ -33,6 +32,13 @@ from ._training import (
 @hours_option
 @click.option(
     "--steps", type=click.IntRange(1), help="Number of steps, instead of --hours: a run that repeats exactly."
+)
+@click.option(
+    "--objective",
+    type=click.Choice(["bound", "simple"]),
+    default="bound",
+    show_default=True,
+    help="The variational bound; or L_simple: its terms as often as the paper draws such a level, not weighted.",
 )
 @click.option(
     "--muon-rate",
@@ -72,12 +78,11 @@ from ._training import (
 )
 @seed_option
 @evaluate_option(10.0)
-@no_compile_option
 def train_gaussian(
     data: tuple[str, ...], out: str, resume: bool, blocks: tuple[int, int, int], width: int, validate: str | None,
-    evaluate_minutes: float, no_compile: bool, **options: object,
+    evaluate_minutes: float, **options: object,
 ) -> int:  # fmt: skip
-    """Train an exact denoiser for bits back, the bound and sampling, or go on with one.
+    """Train an exact model of the paper's diffusion process, for bits back and sampling, or go on with one.
 
     Progress is on stderr. Ctrl-C keeps the last save; SIGTERM saves first.
     """
@@ -93,7 +98,7 @@ def train_gaussian(
     )
     given = chosen()
     named = given & {"data", "validate", *options} | ({"architecture"} if given & {"width", "blocks"} else set())
-    how = {"resume": resume, "chosen": named, "evaluate_minutes": evaluate_minutes, "compiled": not no_compile}
+    how = {"resume": resume, "chosen": named, "evaluate_minutes": evaluate_minutes}
     trainer = trained(out, lambda: gaussian_trainer.train(settings, Path(out), say, **how))  # type: ignore[arg-type]
     if trainer is None:
         return INTERRUPTED

@@ -120,13 +120,14 @@ class Crops:
 
     def batch(self, step: int, count: int) -> Tensor:
         """[count, 3, size, size] float32, 0..255: the images of a step, without replacement within an epoch."""
-        n = len(self.order)
         rng = np.random.default_rng((self.seed, step))
-        crops = []
-        for position in range(step * count, (step + 1) * count):
-            epoch, place = divmod(position, n)
-            crops.append(self._crop(self.images[self._permutation(epoch)[place]], rng))
+        crops = [self._crop(self.images[number], rng) for number in self._numbers(step, count)]
         return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float()
+
+    def _numbers(self, step: int, count: int) -> list[int]:
+        """The images of a step, by number."""
+        places = (divmod(position, len(self.order)) for position in range(step * count, (step + 1) * count))
+        return [int(self._permutation(epoch)[place]) for epoch, place in places]
 
     def _permutation(self, epoch: int) -> NDArray[np.int64]:
         if getattr(self, "_epoch", None) != epoch:
@@ -142,6 +143,35 @@ class Crops:
         if camera:
             crop = like_a_camera(crop, self.size, rng)
         return crop[:, ::-1] if rng.random() < 0.5 else crop
+
+
+class DeviceCrops(Crops):
+    """The same order, from pixels that lie on a device as uint8: it gathers a batch at once, so that no GPU waits for
+    Python. CIFAR-10 takes 150 MB."""
+
+    def __init__(self, images: list[Pixels], size: int, seed: int, device: torch.device) -> None:
+        super().__init__(images, size, seed)
+        self.pixels = torch.from_numpy(np.concatenate([image.reshape(-1, 3) for image in self.images])).to(device)
+        self.heights, self.widths = np.array([image.shape[:2] for image in self.images]).T
+        self.firsts = np.cumsum(self.heights * self.widths) - self.heights * self.widths
+
+    def batch(self, step: int, count: int) -> Tensor:
+        """[count, 3, size, size] float32 on the device, channels last, 0..255: the images of a step."""
+        numbers = np.array(self._numbers(step, count))
+        top, left, side = np.random.default_rng((self.seed, step)).random((3, count))
+        y, x = (self._offsets(part, sides[numbers]) for part, sides in ((top, self.heights), (left, self.widths)))
+        first = self.firsts[numbers] + y * self.widths[numbers] + x
+        return self._gather(first, self.widths[numbers], side < 0.5).permute(0, 3, 1, 2).float()
+
+    def _offsets(self, share: NDArray[np.float64], side: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Of crops in images of that side, evenly from 0 to the last that fits; share: 0 up to 1."""
+        return (share * (side - self.size + 1)).astype(np.int64)
+
+    def _gather(self, first: NDArray[np.int64], width: NDArray[np.int64], mirrored: NDArray[np.bool_]) -> Tensor:
+        """uint8 [count, size, size, 3] from the pixels' numbers at top left, and the widths of their images."""
+        device, k = self.pixels.device, torch.arange(self.size, device=self.pixels.device)
+        corner, stride, flip = (torch.from_numpy(a).to(device).view(-1, 1, 1) for a in (first, width, mirrored))
+        return self.pixels[corner + stride * k[:, None] + torch.where(flip, self.size - 1 - k, k)]
 
 
 class Mixture:

@@ -25,7 +25,7 @@ Network = Callable[[Tensor, Tensor], Tensor]
 Objective = Literal["simple", "bound", "hybrid"]
 
 BOUND_WEIGHT = 0.001  # lambda of the hybrid, arXiv 2102.09672, section 3.1
-STREAM = 1  # keeps the draws apart from those of `Crops` with the same seed: trailing zeros of a numpy seed are ignored
+STREAM = 1  # beside a zero keeps the draws apart from those of dropout, whose key is (seed, step, process)
 LEAST_MASS = 1e-12  # of a cell, in units of all that lies below its upper end
 OUTSIDE = 1e9  # standard deviations; beyond every pixel, where the logarithms of the tails are finite still
 
@@ -37,8 +37,9 @@ class NoisyBatch(NamedTuple):
     t: Tensor  # int64 [N], 1..T
     noise: Tensor  # [N, 3, H, W] standard normal; c_t = v + s_t noise
 
-    def to(self, device: torch.device) -> NoisyBatch:
-        return NoisyBatch(*(tensor.to(device, non_blocking=True) for tensor in self))
+    def part(self, share: slice) -> NoisyBatch:
+        """Some of the images."""
+        return NoisyBatch(*(tensor[share] for tensor in self))
 
 
 class NoiseEstimate(NamedTuple):
@@ -48,17 +49,16 @@ class NoiseEstimate(NamedTuple):
     fraction: Tensor  # between the logarithms of the smaller and the larger reverse variance; broadcasts to eps
 
 
-def noisy_batch(pixels: Tensor, T: int, key: tuple[int, ...], first: int = 0) -> NoisyBatch:
-    """t and noise for images [N, 3, H, W] (0..255) at positions first, first + 1, ... of a step's batch.
+def noisy_batch(pixels: Tensor, T: int, key: tuple[int, ...]) -> NoisyBatch:
+    """t and noise for images [N, 3, H, W] (0..255), drawn where the images are.
 
-    What an image gets depends on the key (non-negative integers: seed, step) and its position alone, not on the images
-    beside it: parts of a batch drawn by several processes are the parts of the batch drawn by one.
+    They depend on the kind of device, the key (non-negative integers: seed, step) and the place in the batch alone.
+    Processes that share a batch draw all of it, and take their parts.
     """
-    positions = range(first, first + len(pixels))
-    generators = [np.random.default_rng((*key, position, STREAM)) for position in positions]
-    t = [1 + int(generator.integers(T)) for generator in generators]
-    noise = [generator.standard_normal(tuple(pixels.shape[1:]), dtype=np.float32) for generator in generators]
-    return NoisyBatch(pixels - HALF_RANGE, torch.tensor(t), torch.from_numpy(np.stack(noise)))
+    seed = int(np.random.SeedSequence((*key, 0, STREAM)).generate_state(1, np.uint64)[0])
+    generator = torch.Generator(pixels.device).manual_seed(seed)
+    t = torch.randint(1, T + 1, (len(pixels),), generator=generator, device=pixels.device)
+    return NoisyBatch(pixels - HALF_RANGE, t, torch.randn(pixels.shape, generator=generator, device=pixels.device))
 
 
 class Process:

@@ -5,13 +5,15 @@ Ho, Jain & Abbeel 2020 (arXiv 2006.11239), appendix B; clipping at 1 and the war
 Under torchrun every process takes its share of each batch. Images, flips, t and noise depend on the seed, the step and
 the place in the batch alone, so that any number of processes computes the same gradient, to rounding. Dropout does not:
 its masks depend on the process too. A run with dropout repeats exactly with as many processes as before, and with
-another number is another draw of the same distribution. On a CPU runs repeat bit for bit; a GPU's sums may vary.
+another number is another draw of the same distribution. On a CPU runs repeat bit for bit; a GPU's sums may vary, and it
+draws other noise than a CPU does.
 """
 
 from __future__ import annotations
 
 import math
 import os
+import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
@@ -24,20 +26,24 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
+from torch.utils.flop_counter import FlopCounterMode
 
+from ddpmcodec.bound import evaluate as evaluate_bound
 from ddpmcodec.errors import TrainingError
 from ddpmcodec.networks import pretrained
 from ddpmcodec.networks.ddpm import PaperDenoiser
 from ddpmcodec.networks.unet import CIFAR10, UNet, UNetConfig
-from ddpmcodec.schedule import Levels, cosine, ddpm_linear
+from ddpmcodec.schedule import Levels, cosine, ddpm_linear, respace
 from ddpmcodec.training import run, state
-from ddpmcodec.training.data import Crops, load_images
+from ddpmcodec.training.data import Crops, DeviceCrops, Pixels, load_images
 from ddpmcodec.training.ddpm_objective import Objective, Process, losses, noisy_batch
 from ddpmcodec.training.run import Say
 from ddpmcodec.training.state import State
 
 CHECKPOINT = "ddpm.safetensors"
 CHANGES = ("steps",)  # settings that a resumed run may change
+EVALUATED_LEVELS = 100  # at most, of the bound of images held out
+BACKWARD = 2  # passes over the network, in operations, that gradients take
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ class DdpmSettings:
     network: UNetConfig = CIFAR10
     objective: Objective = "simple"
     schedule: Literal["linear", "cosine"] = "linear"
-    T: int = 1000
+    levels: int = 1000  # T, the number of noise levels
     steps: int = 800_000
     batch: int = 128  # images of a step, on all devices together
     size: int = 32  # side of the images, or of crops from larger ones
@@ -59,10 +65,12 @@ class DdpmSettings:
     warmup: int = 5000  # steps to the full rate
     clip: float = 1.0  # of the gradient's norm
     average: float = 0.9999  # decay of the exponential moving average
+    bfloat16: bool = False  # products and convolutions of the network; weights, losses and averages are float32
+    hold_out: int = 0  # last images of the data, for evaluation; the paper holds none out
     seed: int = 0
 
-    def levels(self) -> Levels:
-        return ddpm_linear(self.T) if self.schedule == "linear" else cosine(self.T)
+    def noise_levels(self) -> Levels:
+        return ddpm_linear(self.levels) if self.schedule == "linear" else cosine(self.levels)
 
 
 @dataclass(frozen=True)
@@ -87,35 +95,54 @@ class Processes:
 
 
 @contextmanager
-def processes() -> Iterator[Processes]:
-    """The processes of `torchrun`, connected (NCCL between GPUs, else Gloo), or this one alone."""
-    cuda = torch.cuda.is_available()
+def processes(device: str | None = None) -> Iterator[Processes]:
+    """The processes of `torchrun`, connected (NCCL between GPUs, else Gloo), or this one alone.
+
+    device: as PyTorch names it; default: a GPU where there is one. Of several GPUs each process takes its own. Raises
+    TrainingError where this PyTorch has no such device.
+    """
+    name = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if not dist.is_torchelastic_launched():
-        yield Processes(0, 1, torch.device("cuda" if cuda else "cpu"))
+        yield Processes(0, 1, _device(name))
         return
-    device = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if cuda else torch.device("cpu")
+    cuda = name.startswith("cuda")
+    chosen = _device(f"cuda:{os.environ['LOCAL_RANK']}" if cuda else name)
     if cuda:
-        torch.cuda.set_device(device)
+        torch.cuda.set_device(chosen)
     dist.init_process_group("nccl" if cuda else "gloo")
     try:
-        yield Processes(dist.get_rank(), dist.get_world_size(), device)
+        yield Processes(dist.get_rank(), dist.get_world_size(), chosen)
         dist.barrier()  # one that leaves early takes the others' connections with it
     finally:
         dist.destroy_process_group()
+
+
+def _device(name: str) -> torch.device:
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise TrainingError(f"--device {name}: cannot be used here ({reason}); name another, such as cpu") from error
 
 
 class DdpmTrainer:
     """The network and its optimiser (`run.Trainer`). `network` is trained; `averaged` (EMA) is the one to code and
     sample with."""
 
-    def __init__(self, settings: DdpmSettings, crops: Crops, where: Processes) -> None:
-        self.settings, self.crops, self.where = settings, crops, where
+    def __init__(
+        self, settings: DdpmSettings, crops: Crops, where: Processes, held_out: Tensor | None = None, *,
+        compiled: bool = False,
+    ) -> None:  # fmt: skip
+        """held_out: images uint8 [N, 3, size, size], or none."""
+        self.settings, self.crops, self.where, self.held_out = settings, crops, where, held_out
         torch.manual_seed(settings.seed)
-        self.network = UNet(settings.network).to(where.device)
+        self.network = UNet(settings.network).to(where.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = deepcopy(self.network).eval().requires_grad_(False)
-        self.parallel = DistributedDataParallel(self.network) if where.count > 1 else self.network
+        parallel = DistributedDataParallel(self.network) if where.count > 1 else self.network
+        self.parallel = torch.compile(parallel, dynamic=False) if compiled else parallel
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=settings.rate)
-        self.process = Process(settings.levels(), where.device)
+        self.process = Process(settings.noise_levels(), where.device)
+        self.flops = (1 + BACKWARD) * flops(settings.network, settings.size)
         self.step, self.seconds = 0, 0.0
 
     @property
@@ -130,9 +157,10 @@ class DdpmTrainer:
 
         Raises TrainingError, before anything changes, when the loss or the gradient is no number.
         """
-        settings = self.settings
-        loss = self._total(self._backward(self.crops.batch(self.step, settings.batch)))
-        norm = float(torch.nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip))
+        settings, start = self.settings, time.perf_counter()
+        found = self._total(self._backward(self.crops.batch(self.step, settings.batch)))
+        length = torch.nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip)
+        loss, norm = torch.stack([found, length]).tolist()  # once a step is waited for the device
         if not math.isfinite(loss + norm):
             raise TrainingError(f"the loss is {loss} after {self.step} steps: go back to the last save (--resume)")
         for group in self.optimizer.param_groups:
@@ -141,16 +169,25 @@ class DdpmTrainer:
         self.optimizer.zero_grad()
         self._average()
         self.step += 1
-        return {"loss": loss, "gradient_norm": norm}
+        speed = self.flops * settings.batch / (time.perf_counter() - start)
+        return {"loss": loss, "gradient_norm": norm, "tflops": speed / 1e12}
 
     def evaluate(self) -> dict[str, Any]:
-        """Nothing: the paper holds no images out."""
-        return {}
+        """The bound of the images held out by the averaged network, through at most `EVALUATED_LEVELS` noise levels."""
+        if self.held_out is None:
+            return {}
+        levels = respace(self.settings.noise_levels(), min(self.settings.levels, EVALUATED_LEVELS))
+        found = evaluate_bound(self.denoiser(), self.held_out, levels, torch.Generator().manual_seed(0)).total()
+        error = found.standard_error
+        return {
+            "held_out": {"bound": round(found.mean, 4)},
+            "standard_error": None if error is None else round(error, 4),
+        }
 
     def denoiser(self) -> PaperDenoiser:
         """The averaged network under the denoiser contract."""
         learned = self.settings.network.learned_variance
-        return PaperDenoiser(self.averaged, self.settings.levels(), "learned" if learned else "large")
+        return PaperDenoiser(self.averaged, self.settings.noise_levels(), "learned" if learned else "large")
 
     def state(self) -> State:
         tensors = state.of_module(self.network, "network") | state.of_module(self.averaged, "averaged")
@@ -173,23 +210,34 @@ class DdpmTrainer:
 
     def _backward(self, pixels: Tensor) -> Tensor:
         """Gradients of the mean loss of the batch, in all processes; this process's part of that loss."""
-        settings, share = self.settings, self.where.share(len(pixels))
-        batch = noisy_batch(pixels[share], settings.T, (settings.seed, self.step), share.start).to(self.where.device)
-        _seed_dropout(settings.seed, self.step, self.where.rank)
-        part = losses(settings.objective, self.parallel, self.process, batch).sum() / len(pixels)
-        (part * self.where.count).backward()  # type: ignore[no-untyped-call]  # the processes' gradients are averaged
+        settings, where = self.settings, self.where
+        batch = noisy_batch(pixels, settings.levels, (settings.seed, self.step)).part(where.share(len(pixels)))
+        _seed_dropout(settings.seed, self.step, where.rank)
+        part = losses(settings.objective, self._noise, self.process, batch).sum() / len(pixels)
+        (part * where.count).backward()  # type: ignore[no-untyped-call]  # the processes' gradients are averaged
         return part.detach()
 
-    def _total(self, part: Tensor) -> float:
+    def _noise(self, z: Tensor, t: Tensor) -> Tensor:
+        with torch.autocast(self.where.device.type, torch.bfloat16, enabled=self.settings.bfloat16):
+            outputs: Tensor = self.parallel(z, t)
+        return outputs.float()
+
+    def _total(self, part: Tensor) -> Tensor:
         if self.where.count > 1:
             dist.all_reduce(part)
-        return float(part)
+        return part
 
     @torch.no_grad()
     def _average(self) -> None:
         decay = min(self.settings.average, (1 + self.step) / (10 + self.step))
-        for mean, p in zip(self.averaged.parameters(), self.network.parameters(), strict=True):
-            mean.lerp_(p, 1 - decay)
+        torch._foreach_lerp_(list(self.averaged.parameters()), list(self.network.parameters()), 1 - decay)
+
+
+def flops(network: UNetConfig, size: int) -> int:
+    """Floating-point operations of one call with one image of that side, a multiplication and an addition each."""
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:  # type: ignore[no-untyped-call]
+        UNet(network)(torch.empty(1, 3, size, size), torch.zeros(1))
+    return int(counter.get_total_flops())
 
 
 def _seed_dropout(*key: int) -> None:
@@ -197,31 +245,49 @@ def _seed_dropout(*key: int) -> None:
 
 
 def train(
-    settings: DdpmSettings, out: Path, say: Say = print, *, resume: bool = False, chosen: Collection[str] = ()
-) -> tuple[DdpmTrainer, bool]:
+    settings: DdpmSettings, out: Path, say: Say = print, *, resume: bool = False, chosen: Collection[str] = (),
+    device: str | None = None, evaluate_minutes: float = 10.0, compiled: bool = False,
+) -> tuple[DdpmTrainer, bool]:  # fmt: skip
     """Train up to `steps`, or SIGTERM; the trainer, and whether it is done.
 
     `out`, one folder that all processes see, gets the state, a log, and the averaged network. With `resume`, a run that
     `out` holds goes on with its own settings; those that are named in `chosen` must be the same, except for `CHANGES`.
-    Under torchrun this is called by every process.
+    device, and whether the network is compiled, may change from one part of a run to the next. Under torchrun this is
+    called by every process.
 
-    Raises TrainingError when the data, the settings or the saved state cannot be used, or `out` holds a run and
-    `resume` is off.
+    Raises TrainingError when the data, the device, the settings or the saved state cannot be used, or `out` holds a run
+    and `resume` is off.
     """
     settings, resumes = run.settings_of(out, settings, resume=resume, chosen=chosen, changes=CHANGES)
-    if not settings.data:
-        raise TrainingError("no training images: name a folder, an array or a CIFAR-10 root with --data")
-    images = [image for source in settings.data for image in load_images(source)]
-    crops = Crops(images, settings.size, settings.seed)
-    with processes() as where:
+    images, held_out = split(settings)
+    with processes(device) as where:
         _check(settings, where)
-        trainer = DdpmTrainer(settings, crops, where)
+        crops = DeviceCrops(images, settings.size, settings.seed, where.device)
+        held_out = None if held_out is None else held_out.to(where.device)
+        trainer = DdpmTrainer(settings, crops, where, held_out, compiled=compiled)
         if resumes:
             saved = state.read(out)
             with state.is_state(out):
                 trainer.restore(saved)
-        done = run.run(trainer, out, say, evaluate_minutes=math.inf, writes=where.rank == 0, agree=where.any)
+        how = {"evaluate_minutes": evaluate_minutes, "writes": where.rank == 0, "agree": where.any}
+        done = run.run(trainer, out, say, **how)  # type: ignore[arg-type]
     return trainer, done
+
+
+def split(settings: DdpmSettings) -> tuple[list[Pixels], Tensor | None]:
+    """Images to train on, and a crop of each that is held out, uint8 [N, 3, size, size]. Raises TrainingError."""
+    if not settings.data:
+        raise TrainingError("no training images: name a folder, an array or a CIFAR-10 root with --data")
+    images = [image for source in settings.data for image in load_images(source)]
+    if not settings.hold_out:
+        return images, None
+    if len(images) <= settings.hold_out:
+        raise TrainingError(
+            f"{settings.data[0]}: {len(images)} images, of which --hold-out keeps {settings.hold_out}; nothing is left:"
+            " give a smaller --hold-out"
+        )
+    held = Crops(images[-settings.hold_out :], settings.size, seed=1).batch(0, settings.hold_out)
+    return images[: -settings.hold_out], held.to(torch.uint8)
 
 
 def _check(settings: DdpmSettings, where: Processes) -> None:

@@ -21,7 +21,7 @@ from ddpmcodec.networks.gaussian.latent import LatentNetwork
 from ddpmcodec.networks.gaussian.model import coding_levels
 from ddpmcodec.training import run, state
 from ddpmcodec.training.data import Crops, Mixture, Pixels, load_images
-from ddpmcodec.training.gaussian import LatentPredictor, draw, loss
+from ddpmcodec.training.gaussian import LatentPredictor, Objective, draw, loss
 from ddpmcodec.training.optim import Muon
 from ddpmcodec.training.run import Say
 from ddpmcodec.training.state import State
@@ -39,6 +39,7 @@ class GaussianSettings:
     start: str | None = None  # folder of a run, or a model, whose (averaged) network this one starts from
     hours: float = 1.5
     steps: int | None = None  # takes the place of `hours`: a run that repeats exactly
+    objective: Objective = "bound"
     batch: int = 64
     crop: int = 32
     camera_share: float = 0.0  # of the crops of the largest size that get a sensor's noise and blur
@@ -49,7 +50,6 @@ class GaussianSettings:
     warmup: int = 200
     clip: float = 1.0
     average: float = 0.999
-    quantise: bool = True
     seed: int = 0
     evaluate_images: int = 200
     evaluate_levels: int = 32
@@ -60,7 +60,7 @@ class GaussianTrainer:
     """The network and its optimisers (`run.Trainer`). `latent` is trained; `averaged` (EMA) is what gets evaluated and
     exported."""
 
-    def __init__(self, settings: GaussianSettings, crops: Mixture, held_out: Tensor, *, compiled: bool = True) -> None:
+    def __init__(self, settings: GaussianSettings, crops: Mixture, held_out: Tensor) -> None:
         """held_out: images uint8 [N, 3, H, W]."""
         self.settings, self.crops, self.held_out = settings, crops, held_out
         torch.manual_seed(settings.seed)
@@ -76,8 +76,6 @@ class GaussianTrainer:
         ]
         self.rates = [settings.muon_rate, settings.adam_rate]
         self.step, self.seconds = 0, 0.0
-        # One program for each size of crops: one for any size would be slower.
-        self.loss = torch.compile(loss, dynamic=False) if compiled else loss
 
     def _start_from(self, source: str) -> None:
         if state.exists(Path(source)):
@@ -108,7 +106,8 @@ class GaussianTrainer:
         """One step of the optimisers, on images that depend on the seed and the step alone."""
         settings, pixels = self.settings, self.crops.batch(self.step, self.settings.batch)
         generator = torch.Generator().manual_seed((settings.seed << 32) + self.step)
-        value = self.loss(LatentPredictor(self.latent, settings.quantise), draw(pixels, generator))
+        batch = draw(pixels, generator, settings.objective)
+        value = loss(LatentPredictor(self.latent), batch)
         value.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.latent.parameters(), settings.clip)
         multiplier = min(1.0, (self.step + 1) / settings.warmup) * (1 - self.progress())
@@ -208,7 +207,7 @@ def _fitting(images: list[Pixels]) -> int:
 
 def train(
     settings: GaussianSettings, out: Path, say: Say = print, *, resume: bool = False, chosen: Collection[str] = (),
-    evaluate_minutes: float = 10.0, compiled: bool = True,
+    evaluate_minutes: float = 10.0,
 ) -> tuple[GaussianTrainer, bool]:  # fmt: skip
     """Train until the run's steps or hours are spent, or SIGTERM; the trainer, and whether it is done.
 
@@ -219,7 +218,7 @@ def train(
     """
     settings, resumes = run.settings_of(out, settings, resume=resume, chosen=chosen, changes=CHANGES)
     crops, held_out = split(settings)
-    trainer = GaussianTrainer(settings, crops, held_out, compiled=compiled)
+    trainer = GaussianTrainer(settings, crops, held_out)
     if resumes:
         saved = state.read(out)
         with state.is_state(out):

@@ -46,7 +46,7 @@ def test_rows_from_fine_to_coarse(ddpm: Any, photo: Path, other: Path, small: li
 
 
 def test_without_steps_pixels_are_mixed(ddpm: Any, photo: Path, other: Path, small: list[Any], pixels: Any) -> None:
-    ended = ddpm("interpolate", photo, other, "-o", "-", "--steps", "0", "--weights", 3, *small)
+    ended = ddpm("interpolate", photo, other, "-o", "-", "--timesteps", "0", "--weights", 3, *small)
     (row,) = tiles(BytesIO(ended.stdout))
     assert np.array_equal(row[0], pixels)
     assert (row[2] == [250, 20, 128]).all()
@@ -55,7 +55,7 @@ def test_without_steps_pixels_are_mixed(ddpm: Any, photo: Path, other: Path, sma
 
 def test_steps_may_be_chosen_and_a_seed_repeats_them(ddpm: Any, photo: Path, other: Path, small: list[Any]) -> None:
     def drawn(seed: int, *options: Any) -> bytes:
-        result = ddpm("interpolate", photo, other, "-o", "-", "--steps", "4,1", "--seed", seed, *options, *small)
+        result = ddpm("interpolate", photo, other, "-o", "-", "--timesteps", "4,1", "--seed", seed, *options, *small)
         return bytes(result.stdout)
 
     assert tiles(BytesIO(drawn(1))).shape[:2] == (2, 9)
@@ -65,7 +65,7 @@ def test_steps_may_be_chosen_and_a_seed_repeats_them(ddpm: Any, photo: Path, oth
 
 def test_images_of_any_mode(ddpm: Any, photo: Path, other: Path, small: list[Any]) -> None:
     Image.new("L", (WIDTH, HEIGHT), 77).save(other)
-    ended = ddpm("interpolate", photo, other, "-o", "-", "--steps", "0", "--weights", 2, *small)
+    ended = ddpm("interpolate", photo, other, "-o", "-", "--timesteps", "0", "--weights", 2, *small)
     assert (tiles(BytesIO(ended.stdout))[0, 1] == 77).all()
 
 
@@ -96,9 +96,9 @@ def test_the_inputs_are_never_overwritten(ddpm: Any, photo: Path, other: Path, f
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--steps", "1,x"], "--steps 1,x: give numbers with commas between them, such as 0,25,50"),
-        (["--steps", ""], "--steps : give numbers"),
-        (["--steps", "0,101"], "--steps 0,101: each is 0 to 100, the number of --levels"),
+        (["--timesteps", "1,x"], "--timesteps 1,x: give numbers with commas between them, such as 0,25,50"),
+        (["--timesteps", ""], "--timesteps : give numbers"),
+        (["--timesteps", "0,101"], "--timesteps 0,101: each is 0 to 100, the number of --levels"),
         (["--weights", 1], "--weights"),
         (["--levels", 1], "--levels"),
         (["-o", "."], "-o .: pictures are PNG files: name one that ends in .png, or - for a pipe"),

@@ -148,7 +148,10 @@ def test_a_checkpoint_of_the_papers_network(ddpm: Any, tmp_path: Path) -> None:
         (["-o", "x.jpg"], "-o x.jpg: pictures are PNG files: name one that ends in .png, or - for a pipe"),
         (["-o", "folder/"], "-o folder/: pictures are PNG files"),
         (["-o", "x.png", "--progressive", "--shared-latent", 2], "give one of --progressive and --shared-latent"),
-        (["-o", "x.png", "--shared-latent", 101], "--shared-latent 101: t is 1 to 100, the number of --levels"),
+        (
+            ["-o", "x.png", "--shared-latent", 101],
+            "--shared-latent 101: timesteps are 1 to 100, the number of --levels",
+        ),
         (["-o", "x.png", "--image", "a.png"], "--image needs --shared-latent"),
         (["-o", ".", "--progressive"], "rows of images go to one PNG: name a file with -o, which . is not"),
     ],

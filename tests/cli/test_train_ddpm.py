@@ -14,7 +14,7 @@ from ddpmcodec.networks import pretrained
 from ddpmcodec.training import ddpm_trainer, run
 
 Ddpm = Callable[..., Any]  # conftest.Ddpm
-SMALL = ("--channels", 8, "--size", 8, "--batch", 2, "--steps", 1, "--timesteps", 20)
+SMALL = ("--channels", 8, "--size", 8, "--batch", 2, "--steps", 1, "--levels", 20, "--no-compile")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -58,10 +58,25 @@ def test_the_options_reach_the_run(data: Path, run_folder: Path, ddpm: Ddpm) -> 
     options = ("--objective", "hybrid", "--schedule", "cosine", "--dropout", 0.3, "--seed", 5, "--rate", 0.001)
     assert ddpm("train-ddpm", "--data", data, "--out", run_folder, *SMALL, *options).code == 0
     settings = settings_of(run_folder)
-    assert (settings["objective"], settings["schedule"], settings["T"]) == ("hybrid", "cosine", 20)
+    assert (settings["objective"], settings["schedule"], settings["levels"]) == ("hybrid", "cosine", 20)
     assert (settings["seed"], settings["rate"], settings["warmup"]) == (5, 0.001, 5000)
     assert (settings["network"]["dropout"], settings["network"]["learned_variance"]) == (0.3, True)
     assert pretrained.load(run_folder / "ddpm.safetensors").variance == "learned"
+
+
+def test_the_options_of_a_long_run_on_a_gpu_train_on_a_cpu(data: Path, run_folder: Path, ddpm: Ddpm) -> None:
+    options = ("--bfloat16", "--device", "cpu", "--hold-out", 2, "--evaluate-minutes", 0)
+    ended = ddpm("train-ddpm", "--data", data, "--out", run_folder, *SMALL, *options)
+    assert ended.code == 0, ended.stderr
+    assert "bits/dim on held-out images" in ended.stderr
+    ended = ddpm("train-ddpm", "--out", run_folder, "--resume", "--steps", 2, "--no-compile")
+    assert (ended.code, f"{run_folder}: 2 steps, 4 images" in ended.stderr) == (0, True)
+    first, one, again, two = map(json.loads, (run_folder / "log.jsonl").read_text().splitlines())
+    assert (first["settings"]["bfloat16"], first["settings"]["hold_out"]) == (True, 2)
+    assert again["settings"] == first["settings"] | {"steps": 2}
+    for line in (one, two):
+        assert 0 < line["held_out"]["bound"] < 20
+        assert min(line["tflops"], line["images_per_second"], line["standard_error"]) > 0
 
 
 def test_the_network_of_larger_images_can_be_chosen(data: Path, run_folder: Path, ddpm: Ddpm) -> None:
@@ -139,7 +154,7 @@ def test_missing_data_are_named(tmp_path: Path, run_folder: Path, ddpm: Ddpm) ->
         ("--steps", 0),
         ("--batch", 0),
         ("--channels", 2),
-        ("--timesteps", 1),
+        ("--levels", 1),
         ("--dropout", 1),
         ("--rate", 0),
         ("--objective", "elbo"),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ddpmcodec.errors import TrainingError
-from ddpmcodec.training.data import NOISE, Crops, Mixture, like_a_camera, load_images
+from ddpmcodec.training.data import NOISE, Crops, DeviceCrops, Mixture, like_a_camera, load_images
 
 Pixels = NDArray[np.uint8]
 
@@ -138,6 +138,36 @@ def test_large_images_give_more_crops_and_small_ones_none() -> None:
 def test_a_crop_that_fits_nowhere_is_refused() -> None:
     with pytest.raises(TrainingError, match="no training image is at least 5x5; train on smaller crops"):
         Crops(numbered(3), 5, seed=0)
+
+
+# --- crops that a device gathers
+
+
+def on_cpu(images: list[Pixels], size: int) -> DeviceCrops:
+    return DeviceCrops(images, size, 0, torch.device("cpu"))
+
+
+def test_a_device_shows_the_same_images_in_the_same_order() -> None:
+    images = numbered(12)
+    for step in range(3):
+        assert on_cpu(images, 4).batch(step, 8).equal(Crops(images, 4, 0).batch(step, 8))
+
+
+def test_a_device_gathers_windows_of_images_of_any_size_half_of_them_mirrored() -> None:
+    """Every pixel says which it is: rows in red, columns in green, the image in blue."""
+    sizes = (4, 4), (9, 5), (5, 11)
+    images = [np.stack([*np.mgrid[:h, :w], np.full((h, w), n)], -1).astype(np.uint8) for n, (h, w) in enumerate(sizes)]
+    batch = on_cpu(images, 4).batch(0, 900).numpy().astype(int)
+    rows, columns, numbers = batch.transpose(1, 0, 2, 3)
+    assert (np.diff(rows, axis=1) == 1).all()
+    across = np.diff(columns, axis=2)
+    assert (across == across[:, :1, :1]).all()
+    assert 350 < (across[:, 0, 0] == -1).sum() < 550
+    assert (numbers == numbers[:, :1, :1]).all()
+    for n, (height, width) in enumerate(sizes):
+        own = numbers[:, 0, 0] == n
+        assert set(rows[own, 0, 0]) == set(range(height - 3))
+        assert set(columns[own].min((1, 2))) == set(range(width - 3))
 
 
 def test_data_sets_are_used_round_robin_with_equal_numbers_of_pixels() -> None:

@@ -15,7 +15,6 @@ from ddpmcodec.bound import term_bits
 from ddpmcodec.networks.ddpm import PaperDenoiser, Variance
 from ddpmcodec.networks.unet import UNet, UNetConfig
 from ddpmcodec.schedule import cosine, ddpm_linear
-from ddpmcodec.training.data import Crops
 from ddpmcodec.training.ddpm_objective import (
     NoiseEstimate,
     NoisyBatch,
@@ -268,7 +267,7 @@ def test_pixels_far_from_their_mean_have_finite_costs_and_gradients(pixel: float
 
 
 @pytest.mark.parametrize(("fraction", "std"), [(1.0, 127.5 * 0.01), (0.0, 127.5 * math.sqrt(beta_tilde()[1]))])
-def test_at_t_one_the_pixels_are_told(process: Process, fraction: float, std: float) -> None:
+def test_at_t_one_the_pixels_are_reported(process: Process, fraction: float, std: float) -> None:
     """With the standard deviation sigma_1 of beta_1, or of beta~_2 in the place of beta~_1 = 0."""
     batch = batch_at(1)
     eps = approximate_noise(batch)
@@ -327,10 +326,9 @@ def test_gradients_are_finite_at_every_t(objective: str, levels: Array, size: fl
 PIXELS = torch.arange(12 * 3 * 4.0).view(12, 3, 2, 2)
 
 
-def test_parts_of_a_batch_draw_what_the_whole_draws() -> None:
+def test_parts_of_a_batch_are_the_whole() -> None:
     whole = noisy_batch(PIXELS, T, (5, 17))
-    parts = noisy_batch(PIXELS[:5], T, (5, 17)), noisy_batch(PIXELS[5:], T, (5, 17), first=5)
-    for tensor, *pieces in zip(whole, *parts, strict=True):
+    for tensor, *pieces in zip(whole, whole.part(slice(0, 5)), whole.part(slice(5, None)), strict=True):
         assert tensor.equal(torch.cat(pieces))
 
 
@@ -341,7 +339,7 @@ def test_every_seed_and_step_draws_anew(key: tuple[int, int]) -> None:
     assert not (one.noise == other.noise).any()
 
 
-def test_images_are_centred_and_t_and_noise_are_spread_as_they_should() -> None:
+def test_images_are_centred_and_t_and_noise_are_distributed_as_they_should() -> None:
     batch = noisy_batch(torch.zeros(3000, 3, 2, 2), 10, (0, 0))
     assert (batch.v == -127.5).all()
     assert batch.noise.dtype == torch.float32
@@ -354,8 +352,9 @@ def test_images_are_centred_and_t_and_noise_are_spread_as_they_should() -> None:
     assert abs(correlation - np.eye(12)).max() < 0.1
 
 
-def test_noise_has_nothing_to_do_with_the_crops_of_the_same_seed() -> None:
-    """The first image's draws would be those of the crops, had they the same seed."""
-    crops = np.random.default_rng((5, 17)).standard_normal(12, dtype=np.float32)
-    assert not np.isin(crops, noisy_batch(PIXELS, T, (5, 17)).noise.numpy()).any()
-    assert Crops([np.zeros((2, 2, 3), np.uint8)], 2, 5).batch(17, 3).shape == (3, 3, 2, 2)
+@pytest.mark.parametrize("process", [0, 1, 2])
+def test_noise_has_nothing_to_do_with_the_dropout_of_any_process(process: int) -> None:
+    """`ddpm_trainer` seeds it with (seed, step, process)."""
+    seed = int(np.random.SeedSequence((5, 17, process)).generate_state(1, np.uint64)[0])
+    dropout = torch.randn(PIXELS.shape, generator=torch.Generator().manual_seed(seed))
+    assert not torch.isin(dropout, noisy_batch(PIXELS, T, (5, 17)).noise).any()

@@ -17,14 +17,24 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from ddpmcodec import bound
 from ddpmcodec.errors import TrainingError
 from ddpmcodec.networks import pretrained
-from ddpmcodec.networks.unet import UNetConfig
+from ddpmcodec.networks.unet import CIFAR10, UNetConfig
 from ddpmcodec.schedule import cosine, ddpm_linear
 from ddpmcodec.training import run, state
-from ddpmcodec.training.data import Crops, load_images
+from ddpmcodec.training.data import Crops, DeviceCrops, load_images
 from ddpmcodec.training.ddpm_objective import losses, noisy_batch
-from ddpmcodec.training.ddpm_trainer import CHECKPOINT, DdpmSettings, DdpmTrainer, Processes, processes, train
+from ddpmcodec.training.ddpm_trainer import (
+    CHECKPOINT,
+    DdpmSettings,
+    DdpmTrainer,
+    Processes,
+    flops,
+    processes,
+    split,
+    train,
+)
 
 NETWORK = UNetConfig(channels=8, multipliers=(1, 2), attention=(1,), blocks=1, groups=4, dropout=0.1)
 ALONE = Processes(0, 1, torch.device("cpu"))
@@ -33,7 +43,7 @@ ALONE = Processes(0, 1, torch.device("cpu"))
 @pytest.fixture
 def settings(pictures: Path) -> DdpmSettings:
     """Four steps, with dropout."""
-    return DdpmSettings((str(pictures),), NETWORK, T=50, steps=4, batch=5, size=8, warmup=3, seed=11)
+    return DdpmSettings((str(pictures),), NETWORK, levels=50, steps=4, batch=5, size=8, warmup=3, seed=11)
 
 
 @pytest.fixture
@@ -45,7 +55,7 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def crops_of(settings: DdpmSettings) -> Crops:
-    return Crops(load_images(settings.data[0]), settings.size, settings.seed)
+    return DeviceCrops(load_images(settings.data[0]), settings.size, settings.seed, ALONE.device)
 
 
 def alone(settings: DdpmSettings) -> DdpmTrainer:
@@ -77,7 +87,9 @@ def test_training_lowers_the_loss(settings: DdpmSettings, objective: Any) -> Non
     settings = replace(settings, network=network, objective=objective, rate=1e-2)
     trainer = alone(settings)
     crops = crops_of(settings)
-    held = noisy_batch(torch.cat([crops.batch(step, settings.batch) for step in range(100, 104)]), settings.T, (99,))
+    held = noisy_batch(
+        torch.cat([crops.batch(step, settings.batch) for step in range(100, 104)]), settings.levels, (99,)
+    )
 
     def loss() -> float:
         with torch.no_grad():
@@ -92,11 +104,13 @@ def test_training_lowers_the_loss(settings: DdpmSettings, objective: Any) -> Non
 def test_the_loss_and_the_gradient_are_those_of_the_objective(settings: DdpmSettings) -> None:
     settings = replace(settings, network=replace(NETWORK, dropout=0.0))
     trainer = alone(settings)
-    batch = noisy_batch(crops_of(settings).batch(0, settings.batch), settings.T, (settings.seed, 0))
+    batch = noisy_batch(crops_of(settings).batch(0, settings.batch), settings.levels, (settings.seed, 0))
     expected = losses("simple", trainer.network, trainer.process, batch).mean()
     gradients = torch.autograd.grad(expected, list(trainer.network.parameters()), allow_unused=True)
     norm = torch.cat([gradient.flatten() for gradient in gradients if gradient is not None]).norm()
-    assert trainer.update() == pytest.approx({"loss": expected.item(), "gradient_norm": norm.item()}, rel=1e-5)
+    found = trainer.update()
+    assert found.pop("tflops") > 0
+    assert found == pytest.approx({"loss": expected.item(), "gradient_norm": norm.item()}, rel=1e-5)
 
 
 def test_the_rate_rises_and_stays(settings: DdpmSettings) -> None:
@@ -140,6 +154,38 @@ def test_the_average_starts_as_the_network_and_drops_nothing_out(settings: DdpmS
     assert not any(p.requires_grad for p in trainer.averaged.parameters())
 
 
+def test_products_in_bfloat16_train_weights_in_float32(settings: DdpmSettings) -> None:
+    settings = replace(settings, network=replace(NETWORK, dropout=0.0), batch=20)
+    exact, rounded = alone(settings), alone(replace(settings, bfloat16=True))
+    expected, found = ([trainer.update()["loss"] for _ in range(3)][-1] for trainer in (exact, rounded))
+    assert found != expected
+    assert found == pytest.approx(expected, rel=0.02)
+    assert {p.dtype for p in rounded.network.parameters()} == {torch.float32}
+    moments = (state["exp_avg"].dtype for state in rounded.optimizer.state.values())
+    assert set(moments) == {torch.float32}
+
+
+def test_operations_are_those_of_the_papers_network() -> None:
+    """6.2 billion multiply-accumulates for an image of CIFAR-10; three passes to train."""
+    assert flops(CIFAR10, 32) == pytest.approx(12.44e9, rel=0.001)
+    assert flops(replace(CIFAR10, attention=()), 32) < flops(CIFAR10, 32)
+
+
+def test_images_held_out_show_the_bound_and_are_not_trained_on(settings: DdpmSettings) -> None:
+    settings = replace(settings, hold_out=6)
+    images, held = split(settings)
+    assert held is not None
+    assert len(images) == 34
+    assert (held.dtype, held.shape) == (torch.uint8, (6, 3, 8, 8))
+    trainer = DdpmTrainer(settings, crops_of(settings), ALONE, held)
+    found = trainer.evaluate()
+    levels = settings.noise_levels()  # all of them: fewer than a hundred
+    expected = bound.evaluate(trainer.denoiser(), held, levels, torch.Generator().manual_seed(0)).total()
+    assert found["held_out"]["bound"] == pytest.approx(expected.mean, abs=1e-4)
+    assert found["standard_error"] == pytest.approx(expected.standard_error, abs=1e-4)
+    assert alone(settings).evaluate() == {}
+
+
 def test_a_loss_that_is_no_number_changes_nothing(settings: DdpmSettings) -> None:
     trainer = alone(settings)
     with torch.no_grad():
@@ -159,8 +205,8 @@ def test_the_default_run_is_the_papers() -> None:
     assert (settings.rate, settings.warmup, settings.average, settings.clip) == (2e-4, 5000, 0.9999, 1.0)
     assert (settings.batch, settings.steps, settings.objective) == (128, 800_000, "simple")
     assert (settings.network.channels, settings.network.dropout) == (128, 0.1)
-    assert settings.levels().tolist() == ddpm_linear(1000).tolist()
-    assert replace(settings, schedule="cosine", T=7).levels().tolist() == cosine(7).tolist()
+    assert settings.noise_levels().tolist() == ddpm_linear(1000).tolist()
+    assert replace(settings, schedule="cosine", levels=7).noise_levels().tolist() == cosine(7).tolist()
 
 
 @pytest.mark.parametrize(
@@ -171,6 +217,7 @@ def test_the_default_run_is_the_papers() -> None:
         ({"objective": "hybrid"}, "the hybrid objective, and no other, trains a network with learned variances"),
         ({"network": replace(NETWORK, learned_variance=True)}, "the hybrid objective, and no other, trains"),
         ({"size": 32}, "no training image is at least 32x32"),
+        ({"hold_out": 40}, "40 images, of which --hold-out keeps 40; nothing is left: give a smaller --hold-out"),
     ],
 )
 def test_settings_that_contradict_each_other_are_named(
@@ -178,6 +225,12 @@ def test_settings_that_contradict_each_other_are_named(
 ) -> None:
     with pytest.raises(TrainingError, match=message):
         start(replace(settings, **change), out)
+    assert not out.exists()
+
+
+def test_a_device_that_is_not_there_is_named(settings: DdpmSettings, out: Path) -> None:
+    with pytest.raises(TrainingError, match=r"--device tpu: cannot be used here \(.+\); name another, such as cpu"):
+        start(settings, out, device="tpu")
     assert not out.exists()
 
 
@@ -199,17 +252,17 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(
 ) -> None:
     """With dropout, whose masks are drawn anew in every step."""
     start(settings, tmp_path / "whole")
-    batch = Crops.batch
+    batch = DeviceCrops.batch
 
-    def killed(crops: Crops, step: int, count: int) -> Tensor:
+    def killed(crops: DeviceCrops, step: int, count: int) -> Tensor:
         if step == 3:
             raise KeyboardInterrupt
         return batch(crops, step, count)
 
-    monkeypatch.setattr(Crops, "batch", killed)
+    monkeypatch.setattr(DeviceCrops, "batch", killed)
     with pytest.raises(KeyboardInterrupt):
         start(settings, out)
-    monkeypatch.setattr(Crops, "batch", batch)
+    monkeypatch.setattr(DeviceCrops, "batch", batch)
     torch.manual_seed(12345)
     assert start(settings, out, resume=True).step == 4
     assert same(whole_state(out), whole_state(tmp_path / "whole"))
@@ -236,7 +289,7 @@ def test_a_finished_run_has_nothing_to_resume(settings: DdpmSettings, out: Path)
         ({"network": replace(NETWORK, channels=12)}, "--channels 8, not 12"),
         ({"objective": "bound"}, "--objective simple, not bound"),
         ({"schedule": "cosine"}, "--schedule linear, not cosine"),
-        ({"T": 60}, "--T 50, not 60"),
+        ({"levels": 60}, "--levels 50, not 60"),
     ],
 )
 def test_another_network_or_objective_cannot_go_on_from_a_state(
@@ -298,11 +351,11 @@ def test_without_torchrun_a_process_is_alone() -> None:
 def torchrun(settings: DdpmSettings, out: Path, count: int) -> subprocess.CompletedProcess[str]:
     """`ddpmcodec train-ddpm` with the paper's multipliers, by so many processes."""
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", count, "-m"]
-    options: list[object] = ["--data", settings.data[0], "--out", out, "--timesteps", settings.T]
+    options: list[object] = ["--data", settings.data[0], "--out", out, "--levels", settings.levels]
     for name in ("steps", "batch", "size", "warmup", "seed", "objective", "rate"):
         options += [f"--{name}", getattr(settings, name)]
     options += ["--channels", settings.network.channels, "--dropout", settings.network.dropout]
-    command = [str(part) for part in (*launch, "ddpmcodec.cli", "train-ddpm", *options)]
+    command = [str(part) for part in (*launch, "ddpmcodec.cli", "train-ddpm", "--no-compile", *options)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=300)
 

@@ -11,18 +11,11 @@ from torch import Tensor
 from ddpmcodec.bound import term_bits
 from ddpmcodec.diffusion import posterior, reverse, step_kl
 from ddpmcodec.networks.gaussian.latent import LatentNetwork
+from ddpmcodec.networks.gaussian.model import LAST_LEVEL, coding_levels
 from ddpmcodec.networks.prediction import Prediction, pixel_bits
-from ddpmcodec.schedule import HALF_RANGE
-from ddpmcodec.training.gaussian import (
-    FINAL_LEVELS,
-    FINAL_SHARE,
-    STEP_LEVELS,
-    Batch,
-    LatentPredictor,
-    draw,
-    loss,
-    weighted_bits,
-)
+from ddpmcodec.schedule import HALF_RANGE, ddpm_linear
+from ddpmcodec.training import gaussian
+from ddpmcodec.training.gaussian import FINAL_SHARE, Batch, LatentPredictor, draw, loss, weighted_bits
 
 
 @pytest.fixture(scope="module")
@@ -62,19 +55,46 @@ def test_latents_have_the_noise_they_claim(pixels: Tensor, many: Batch) -> None:
 def test_every_image_pays_for_a_step_or_for_its_pixels(many: Batch) -> None:
     final = many.final_weight > 0
     assert final.equal(many.step_weight == 0)
-    assert final.float().mean() == pytest.approx(FINAL_SHARE, abs=0.1)
-    assert many.final_weight.mean() == pytest.approx(1, abs=0.3)
+    assert final.float().mean() == pytest.approx(FINAL_SHARE, abs=0.01)
+    assert many.final_weight.mean() == pytest.approx(1, abs=0.05)
 
 
-def test_levels_are_those_of_log_linear_schedules(many: Batch) -> None:
-    final, s_t = many.final_weight > 0, many.s_t
-    for levels, (low, high) in ((s_t[final], FINAL_LEVELS), (s_t[~final], STEP_LEVELS)):
-        assert low <= levels.min() < 2 * low
-        assert high / 2 < levels.max() <= high
-    ratio = (many.s_u / s_t)[~final]
-    steps = torch.log(torch.tensor(STEP_LEVELS[0] / STEP_LEVELS[1])) / torch.log(ratio)
-    assert 8 <= steps.min().round() < steps.max().round() <= 64
-    assert torch.allclose(many.step_weight[~final], steps / (1 - FINAL_SHARE), rtol=1e-3)
+@pytest.mark.parametrize("T", [16, 32, 256])
+def test_terms_are_those_of_the_coding_schedule_and_each_counts_once(
+    pixels: Tensor, T: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often a step is drawn, its weights add up to as much as those of any other."""
+    monkeypatch.setattr(gaussian, "SCHEDULES", (T, T))
+    levels, counts = coding_levels(T), np.zeros(T)
+    for seed in range(100):
+        batch = draw(pixels, torch.Generator().manual_seed(seed))
+        weights = (batch.step_weight + batch.final_weight).flatten().numpy()
+        number = np.abs(np.log(batch.s_t.flatten().numpy()[:, None] / levels)).argmin(1)
+        np.testing.assert_allclose(batch.s_t.flatten(), levels[number], rtol=1e-4)
+        np.testing.assert_allclose((batch.s_u / batch.s_t).flatten(), levels[0] / levels[1], rtol=1e-4)
+        assert ((number == 0) == (batch.final_weight.flatten().numpy() > 0)).all()
+        counts += np.bincount(number, weights, T) / len(pixels)
+    np.testing.assert_allclose(counts / 100, 1, atol=0.2)
+    assert abs(counts.mean() / 100 - 1) < 0.005
+
+
+def test_levels_of_a_batch_lie_evenly(pixels: Tensor) -> None:
+    """Of ten images always two take the last step, and the finest half of the steps gets six or seven."""
+    for seed in range(20):
+        batch = draw(pixels[:10], torch.Generator().manual_seed(seed))
+        assert (batch.final_weight > 0).sum() == 10 * FINAL_SHARE
+        assert 5 <= ((batch.s_t > batch.s_u) & (batch.s_u < 17) & (batch.step_weight > 0)).sum() <= 7
+
+
+def test_l_simple_draws_levels_as_often_as_the_paper_does(pixels: Tensor) -> None:
+    batch = draw(pixels, torch.Generator().manual_seed(1), "simple")
+    steps = batch.s_t[batch.final_weight == 0]
+    paper = ddpm_linear()
+    for share in (0.25, 0.5, 0.75):
+        quantile = float(np.quantile(paper[paper < LAST_LEVEL], share))
+        assert (steps < quantile).float().mean() == pytest.approx(share, abs=0.05)
+    weights = batch.step_weight[batch.final_weight == 0] * (1 - FINAL_SHARE)
+    assert torch.allclose(weights, torch.round(weights))  # T - 1, however often the level is drawn
 
 
 # --- what it costs

@@ -48,11 +48,11 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def start(settings: GaussianSettings, out: Path, **how: Any) -> GaussianTrainer:
-    return train(settings, out, lambda _: None, evaluate_minutes=0, compiled=False, **how)[0]
+    return train(settings, out, lambda _: None, evaluate_minutes=0, **how)[0]
 
 
 def made(settings: GaussianSettings) -> GaussianTrainer:
-    return GaussianTrainer(settings, *split(settings), compiled=False)
+    return GaussianTrainer(settings, *split(settings))
 
 
 def parameters(trainer: GaussianTrainer) -> list[Tensor]:

@@ -1,4 +1,4 @@
-"""The exact network in eager PyTorch: the reference, the path of other devices, and (compiled) the trainer's.
+"""The exact network in eager PyTorch: the reference, also of the trainer's kernels, and the path of other devices.
 
 Shapes are [N, C, H, W] in channels_last memory. Tensors hold integers where the docstrings say so.
 """
@@ -65,14 +65,11 @@ class EagerOperations:
     float32.
     train: rounding passes gradients straight through and sums of squares may round (the exact path sums integers in
     float64).
-    quantise: False runs the same network in float (the baseline that quantisation-aware training is measured against).
     low_precision: convolve in bfloat16; False convolves in float32 and rounds to bfloat16: the same bits.
     """
 
-    def __init__(
-        self, params: Mapping[str, Tensor], *, train: bool = False, quantise: bool = True, low_precision: bool = True
-    ) -> None:
-        self.params, self.train, self.quantise, self.low_precision = params, train, quantise, low_precision
+    def __init__(self, params: Mapping[str, Tensor], *, train: bool = False, low_precision: bool = True) -> None:
+        self.params, self.train, self.low_precision = params, train, low_precision
         self.sqrt = torch.sqrt if train else square_root
         self._convolve = convolution if train else exact_convolution
 
@@ -81,8 +78,6 @@ class EagerOperations:
 
     def _round(self, x: Tensor, limit: float) -> Tensor:
         x = x.clamp(-limit, limit)
-        if not self.quantise:
-            return x
         return x + (torch.round(x) - x).detach() if self.train else torch.round(x)
 
     def _quantised(self, x: Tensor, levels: str) -> Tensor:

@@ -85,7 +85,7 @@ class LatentNetwork(nn.Module):
             for key in ("gain", "bias"):
                 self.vector(f"{name}.{key}").copy_(params[f"{name}.{key}"])
 
-    def integer_parameters(self, *, quantise: bool = True) -> dict[str, Tensor]:
+    def integer_parameters(self) -> dict[str, Tensor]:
         """What `EagerOperations` takes. Weights are rounded to a grid per channel; gradients go straight through."""
         params = {name.replace("/", "."): vector for name, vector in self.vectors.items() if not name.endswith("/gain")}
         params |= {name: ACTIVATION_LEVELS * vector for name, vector in params.items() if name.endswith(".levels")}
@@ -96,7 +96,7 @@ class LatentNetwork(nn.Module):
             direction = weight if name == "leave" else F.normalize(weight.flatten(1)).view_as(weight)
             grid = (direction.detach().abs().amax((1, 2, 3)) / LEVELS).clamp(min=1e-12)
             scaled = direction / grid.view(-1, 1, 1, 1)
-            params[f"{name}.weight"] = scaled + (torch.round(scaled) - scaled).detach() if quantise else scaled
+            params[f"{name}.weight"] = scaled + (torch.round(scaled) - scaled).detach()
             unit = grid / (INPUT_LEVELS if name == "enter" else ACTIVATION_LEVELS)
             stream = not (name.endswith("conv1") or name == "leave")
             params[f"{name}.factor"] = self.vector(f"{name}.gain") * unit * (STREAM_LEVELS if stream else 1.0)

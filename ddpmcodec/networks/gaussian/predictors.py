@@ -111,12 +111,12 @@ class FusedPredictor:
     def __init__(self, architecture: Architecture, params: Params, *, low_precision: bool = True) -> None:
         self.architecture = architecture
         self.ops = FusedOperations(params, low_precision=low_precision)
-        self.bits = _bfloat16_bits(torch.arange(-127, 128))
+        self.bits = bfloat16_bits(torch.arange(-127, 128))
 
     @torch.no_grad()
     def predict(self, c: Latents, spacing: float, level: int) -> IntegerPrediction:
         constants = level_constants(level)
-        estimate, features = estimate_of(c, spacing, constants), _blank(c)
+        estimate, features = estimate_of(c, spacing, constants), blank(c)
         _, _, inverse, fade, _, visible, hats = constants
         fused_features(estimate, inverse, fade, visible, hats, self.bits, features)
         outputs = self._outputs(features)
@@ -133,13 +133,13 @@ class FusedPredictor:
             return outputs
 
 
-def _blank(pixels: NDArray[Any]) -> NDArray[np.uint16]:
+def blank(pixels: NDArray[Any]) -> NDArray[np.uint16]:
     """Patches of features, zero, for images [N, H, W, 3]."""
     n, h, w, _ = pixels.shape
     return np.zeros((n, padded(h) // PATCH, padded(w) // PATCH, PATCH * PATCH * PER_PIXEL), np.uint16)
 
 
-def _bfloat16_bits(integers: Tensor) -> NDArray[np.uint16]:
+def bfloat16_bits(integers: Tensor) -> NDArray[np.uint16]:
     return np.ascontiguousarray(integers.to(torch.bfloat16).contiguous().view(torch.int16).numpy().view(np.uint16))
 
 

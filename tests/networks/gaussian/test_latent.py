@@ -22,11 +22,12 @@ def test_weights_are_integers_that_use_seven_bits_in_every_channel(latent: Laten
 
 
 def test_the_factor_undoes_the_grid(latent: LatentNetwork) -> None:
-    params, name = latent.integer_parameters(quantise=False), "down0.conv1"
+    params, name = latent.integer_parameters(), "down0.conv1"
     direction = torch.nn.functional.normalize(latent.weights["down0/conv1"].flatten(1))
     gain, factor = latent.vector(f"{name}.gain"), params[f"{name}.factor"]
     real = 24 * factor.unsqueeze(1) * params[f"{name}.weight"].flatten(1)  # 24: activations count in 1/24
-    assert torch.allclose(real, gain.unsqueeze(1) * direction, atol=1e-6)
+    step = 24 * factor.unsqueeze(1)
+    assert ((real - gain.unsqueeze(1) * direction).abs() < 0.5001 * step).all()
 
 
 def test_weights_count_by_direction_only(latent: LatentNetwork) -> None:
@@ -38,19 +39,20 @@ def test_weights_count_by_direction_only(latent: LatentNetwork) -> None:
 
 
 def test_rounding_does_not_change_a_gradient(latent: LatentNetwork) -> None:
-    gradients = []
-    for quantise in (True, False):
-        weight = latent.integer_parameters(quantise=quantise)["bottom0.conv2.weight"]
-        coefficients = torch.linspace(-1, 1, weight.numel()).view_as(weight)
-        gradients += torch.autograd.grad((coefficients * weight).sum(), latent.weights["bottom0/conv2"])
-    assert gradients[0].any()
-    assert torch.equal(*gradients)
+    weight = latent.weights["bottom0/conv2"]
+    direction = torch.nn.functional.normalize(weight.flatten(1)).view_as(weight)
+    real = direction / (direction.detach().abs().amax((1, 2, 3), keepdim=True) / 127)
+    coefficients = torch.linspace(-1, 1, weight.numel()).view_as(weight)
+    rounded = latent.integer_parameters()["bottom0.conv2.weight"]
+    found, expected = (torch.autograd.grad((coefficients * w).sum(), weight)[0] for w in (rounded, real))
+    assert found.any()
+    assert torch.allclose(found, expected, rtol=1e-4, atol=1e-5 * float(expected.abs().max()))
 
 
 def test_an_untrained_network_answers_with_the_mean_around_and_follows_colours(architecture: Architecture) -> None:
-    c_t, s_t = torch.rand(1, 3, 8, 8) * 100, torch.tensor(1.0)
+    c_t, s_t = torch.rand(1, 3, 8, 8) * 100, torch.ones(1, 1, 1, 1)
     found = LatentPredictor(LatentNetwork(architecture))(c_t, s_t)
-    assert torch.allclose(found.mean, local_mean(gaussian_estimate(c_t, s_t)[0]) + 127.5)
+    assert torch.allclose(found.mean, local_mean(gaussian_estimate(c_t, s_t)[0]) + 127.5, atol=1e-4)
     assert found.coefficients[0, :, 3, 3].tolist() == pytest.approx([INITIAL_COEFFICIENT, 0, INITIAL_COEFFICIENT])
 
 

@@ -186,7 +186,7 @@ def test_predictions_are_close_to_those_of_training(
 ) -> None:
     exact = model_file.parse(model_file.export(pristine, name="pristine"), "pristine")
     c, spacing = draw_latents(4, 16, 16, level)
-    c_t, s_t = channels_first((c * spacing).astype(np.float32)), torch.tensor(level / 1024)
+    c_t, s_t = channels_first((c * spacing).astype(np.float32)), torch.full((4, 1, 1, 1), level / 1024)
     found = exact(c_t, level / 1024)
     with torch.no_grad():
         trained = LatentPredictor(pristine)(c_t, s_t)

@@ -1,0 +1,233 @@
+"""The exact network's operations in training on a CPU: PyTorch's convolutions, and fused kernels with gradients.
+
+The same as `EagerOperations(params, train=True)`, which is the reference, but that gradients of activations and of
+sums are rounded to bfloat16. One pass over memory in each direction: on one core a step takes a third of the time that
+`torch.compile` makes of the eager operations, whose kernels for the gradients of per-channel parameters are slow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ddpmcodec.networks.gaussian.eager import convolution
+from ddpmcodec.networks.gaussian.neighbour_kernels import fused_blend, fused_local_mean
+from ddpmcodec.networks.gaussian.neighbours import OUTPUTS
+from ddpmcodec.parallel import run_all
+from ddpmcodec.training import gaussian_kernels as kernels
+
+Array = NDArray[Any]
+Gradients = tuple[Tensor | None, ...]
+
+
+def array_of(x: Tensor) -> Array:
+    """[N, H, W, C] of a tensor [N, C, H, W]: uint16 of bfloat16, else as it is. Shares memory where it is channels
+    last."""
+    rows = x.detach().permute(0, 2, 3, 1).contiguous()
+    return rows.view(torch.int16).numpy().view(np.uint16) if x.dtype == torch.bfloat16 else rows.numpy()
+
+
+def tensor_of(array: Array) -> Tensor:
+    """The inverse."""
+    bits = array.dtype == np.uint16
+    found = torch.from_numpy(array.view(np.int16)).view(torch.bfloat16) if bits else torch.from_numpy(array)
+    return found.permute(0, 3, 1, 2)
+
+
+def _vectors(*parameters: Tensor) -> list[Array]:
+    return [p.detach().numpy() for p in parameters]
+
+
+def _rows(x: Array) -> Array:
+    return x.reshape(-1, x.shape[-1])
+
+
+def _in_parts(work: Callable[[slice], Any], images: int) -> list[Any]:
+    """What the work returns for parts of a batch, one for each of PyTorch's threads, side by side."""
+    count = min(torch.get_num_threads(), images)
+    return run_all(work, [slice(images * k // count, images * (k + 1) // count) for k in range(count)])
+
+
+def _summed(work: Callable[[slice, Array], None], images: int, vectors: int, channels: int) -> tuple[Tensor, ...]:
+    """Gradients of per-channel parameters, [channels] each, which the work adds up for a part of the batch."""
+
+    def part(images: slice) -> Array:
+        sums = np.zeros((vectors, channels), np.float32)
+        work(images, sums)
+        return sums
+
+    return torch.from_numpy(np.sum(_in_parts(part, images), 0)).unbind()
+
+
+class _NormAct(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, gain: Tensor, bias: Tensor, levels: Tensor) -> Tensor:
+        ctx.save_for_backward(x, gain, bias, levels)
+        stream, vectors = array_of(x), _vectors(gain, bias, levels)
+        out = np.empty(stream.shape, np.uint16)
+        _in_parts(lambda part: kernels.norm_act(_rows(stream[part]), *vectors, _rows(out[part])), len(out))
+        return tensor_of(out)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Gradients:
+        x, *parameters = ctx.saved_tensors
+        stream, gradient, vectors = array_of(x), array_of(gradients[0]), _vectors(*parameters)
+        out = np.empty_like(stream)
+
+        def work(part: slice, sums: Array) -> None:
+            given = _rows(stream[part]), *vectors, _rows(gradient[part])
+            kernels.norm_act_gradient(*given, _rows(out[part]), sums)
+
+        sums = _summed(work, len(out), 3, out.shape[3])
+        return tensor_of(out), *sums
+
+
+class _Act(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, y: Tensor, factor: Tensor, bias: Tensor, levels: Tensor) -> Tensor:
+        ctx.save_for_backward(y, factor, bias, levels)
+        sums, vectors = array_of(y), _vectors(factor, bias, levels)
+        out = np.empty_like(sums)
+        _in_parts(lambda part: kernels.act(_rows(sums[part]), *vectors, _rows(out[part])), len(out))
+        return tensor_of(out)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Gradients:
+        y, *parameters = ctx.saved_tensors
+        values, gradient, vectors = array_of(y), array_of(gradients[0]), _vectors(*parameters)
+        out = np.empty_like(values)
+
+        def work(part: slice, sums: Array) -> None:
+            given = _rows(values[part]), *vectors, _rows(gradient[part])
+            kernels.act_gradient(*given, _rows(out[part]), sums)
+
+        sums = _summed(work, len(out), 3, out.shape[3])
+        return tensor_of(out), *sums
+
+
+class _Add(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, y: Tensor, factor: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(y, factor)
+        stream, values, vectors = array_of(x), array_of(y), _vectors(factor, bias)
+        out = np.empty_like(stream)
+
+        def work(part: slice) -> None:
+            kernels.add(_rows(stream[part]), _rows(values[part]), *vectors, _rows(out[part]))
+
+        _in_parts(work, len(out))
+        return tensor_of(out)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Gradients:
+        y, factor = ctx.saved_tensors
+        values, gradient, vectors = array_of(y), array_of(gradients[0]), _vectors(factor)
+        out = np.empty_like(values)
+
+        def work(part: slice, sums: Array) -> None:
+            kernels.add_gradient(_rows(values[part]), *vectors, _rows(gradient[part]), _rows(out[part]), sums)
+
+        sums = _summed(work, len(out), 2, out.shape[3])
+        return gradients[0], tensor_of(out), *sums
+
+
+class _AddUp(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, y: Tensor, factor: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(y, factor)
+        stream, values, vectors = array_of(x), array_of(y), _vectors(factor, bias)
+        out = np.empty_like(stream)
+        _in_parts(lambda part: kernels.add_up(stream[part], values[part], *vectors, out[part]), len(out))
+        return tensor_of(out)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Gradients:
+        y, factor = ctx.saved_tensors
+        values, gradient, vectors = array_of(y), array_of(gradients[0]), _vectors(factor)
+        out = np.empty_like(values)
+
+        def work(part: slice, sums: Array) -> None:
+            kernels.add_up_gradient(values[part], *vectors, gradient[part], out[part], sums)
+
+        sums = _summed(work, len(out), 2, out.shape[3])
+        return gradients[0], tensor_of(out), *sums
+
+
+class _Numbers(torch.autograd.Function):
+    """The network's numbers in patches, and estimates [N, H, W, 3]: the first of them, [N, OUTPUTS, H, W], and what
+    neighbours add to the means, [N, 3, H, W]."""
+
+    @staticmethod
+    def forward(ctx: Any, outputs: Tensor, estimate: Array) -> tuple[Tensor, Tensor]:
+        numbers, middle, around = array_of(outputs), fused_local_mean(estimate), np.empty_like(estimate)
+        fused_blend(numbers, estimate, middle, around)
+        ctx.estimate, ctx.middle, ctx.shape = estimate, middle, numbers.shape
+        first = _by_pixel(torch.from_numpy(numbers))[..., :OUTPUTS].permute(0, 5, 1, 3, 2, 4)
+        return first.reshape(len(first), OUTPUTS, *estimate.shape[1:3]), tensor_of(around).contiguous()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Gradients:
+        of_first, of_around = gradients
+        out = np.empty(ctx.shape, np.float32)
+        kernels.blend_gradient(ctx.estimate, ctx.middle, array_of(of_around), out)
+        n, height, width, _ = ctx.shape
+        first = of_first.reshape(n, OUTPUTS, height, 2, width, 2).permute(0, 2, 4, 3, 5, 1)
+        _by_pixel(torch.from_numpy(out))[..., :OUTPUTS] = first
+        return tensor_of(out), None
+
+
+def _by_pixel(numbers: Tensor) -> Tensor:
+    """A view [N, H/2, W/2, 2, 2, numbers of a pixel]."""
+    n, height, width, _ = numbers.shape
+    return numbers.view(n, height, width, 2, 2, -1)
+
+
+def numbers(outputs: Tensor, estimate: Array) -> tuple[Tensor, Tensor]:
+    """The first OUTPUTS numbers of every pixel, [N, OUTPUTS, H, W], and the `blend` of its others, [N, 3, H, W].
+
+    outputs: what `denoise` returns, [N, 4 OUTPUTS_PER_PIXEL, H/2, W/2]. estimate: float32 [N, H, W, 3], centred grey
+    levels.
+    """
+    found: tuple[Tensor, Tensor] = _Numbers.apply(outputs, estimate)
+    return found
+
+
+class TrainingOperations:
+    """`Operations` over the parameters of `EagerOperations`: streams are float32, activations and sums bfloat16."""
+
+    def __init__(self, params: Mapping[str, Tensor]) -> None:
+        self.params = params
+
+    def _take(self, name: str, *keys: str) -> list[Tensor]:
+        return [self.params[f"{name}.{key}"] for key in keys]
+
+    def conv(self, name: str, q: Tensor) -> Tensor:
+        return convolution(q, self.params[f"{name}.weight"].to(q.dtype, memory_format=torch.channels_last))
+
+    def head(self, name: str, q: Tensor) -> Tensor:
+        factor, bias = (vector.view(1, -1, 1, 1) for vector in self._take(name, "factor", "bias"))
+        return convolution(q.float(), self.params[f"{name}.weight"]) * factor + bias
+
+    def start(self, name: str, y: Tensor) -> Tensor:
+        return self.add(name, torch.zeros_like(y, dtype=torch.float32), y)
+
+    def add(self, name: str, x: Tensor, y: Tensor) -> Tensor:
+        found: Tensor = _Add.apply(x, y, *self._take(name, "factor", "bias"))
+        return found
+
+    def add_up(self, name: str, x: Tensor, y: Tensor) -> Tensor:
+        found: Tensor = _AddUp.apply(x, y, *self._take(name, "factor", "bias"))
+        return found
+
+    def norm_act(self, name: str, x: Tensor) -> Tensor:
+        found: Tensor = _NormAct.apply(x, *self._take(name, "gain", "bias", "levels"))
+        return found
+
+    def act(self, name: str, y: Tensor) -> Tensor:
+        found: Tensor = _Act.apply(y, *self._take(name, "factor", "bias", "levels"))
+        return found
