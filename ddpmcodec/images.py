@@ -21,6 +21,7 @@ OPENED_FORMATS = (
     "PNG", "JPEG", "MPO", "WEBP", "GIF", "TIFF", "BMP", "DIB", "PPM", "TGA", "ICO", "ICNS", "PCX", "JPEG2000", "AVIF",
     "JXL", "HEIF", "QOI", "SGI", "PSD", "DDS", "SUN", "XBM", "XPM", "MSP",
 )  # fmt: skip
+OWN_FORMAT = "DDPM"  # where Pillow has it (`pillow_plugin`)
 CODED_MODES = ("1", "L", "LA", "RGB", "RGBA")
 # MPO is what many cameras call JPEG: a photograph, then other views of the same scene. The photograph is the image.
 MAIN_IMAGE_FORMATS = ("MPO",)
@@ -138,7 +139,7 @@ def image_format(name: str) -> str:
     extension = PurePath(name).suffix.lower()
     extensions = Image.registered_extensions()  # loads the formats, and so fills Image.SAVE
     found = extensions.get(extension) if extension else "PNG"
-    if found is None or found not in Image.SAVE:
+    if found is None or found not in Image.SAVE or found == OWN_FORMAT:
         raise OutputError(f"{name}: no image format that Pillow writes has the extension {extension}: use .png")
     return found
 

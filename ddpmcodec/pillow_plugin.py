@@ -29,11 +29,12 @@ from ddpmcodec.errors import DdpmError, FormatError, TruncatedError
 from ddpmcodec.format.ddpm import Header, parse_header, split
 from ddpmcodec.format.header import MAGIC
 from ddpmcodec.format.sections import unpack_alpha, unpack_metadata
+from ddpmcodec.images import OWN_FORMAT
 
 if TYPE_CHECKING:
     from ddpmcodec.codec.batching import ModelSource
 
-FORMAT, EXTENSION, MIME_TYPE = "DDPM", ".ddpm", "image/x-ddpm"
+EXTENSION, MIME_TYPE = ".ddpm", "image/x-ddpm"
 HEAD_BYTES = 64  # enough for the header of a file that is not tiled
 SMALLEST_SCALE = 8  # of a draft, as of a JPEG's
 DRAFT_ERROR = 2.5  # grey levels, standard deviation: what a draft's pixels may lack (40 dB)
@@ -43,7 +44,7 @@ class DdpmImageFile(ImageFile.ImageFile):
     """A .ddpm file that Pillow has opened. model: for files of a model that is not embedded, its path or the model
     itself; set it before the pixels are loaded."""
 
-    format = FORMAT
+    format = OWN_FORMAT
     format_description = "ddpmcodec image"
     model: ModelSource = None
     _undecoded = False  # copies and unpickled images have their pixels
@@ -187,7 +188,7 @@ def _with_metadata(image: Image.Image, options: dict[str, Any]) -> Image.Image:
     return changed
 
 
-Image.register_open(FORMAT, DdpmImageFile, _accept)
-Image.register_save(FORMAT, _save)
-Image.register_extension(FORMAT, EXTENSION)
-Image.register_mime(FORMAT, MIME_TYPE)
+Image.register_open(OWN_FORMAT, DdpmImageFile, _accept)
+Image.register_save(OWN_FORMAT, _save)
+Image.register_extension(OWN_FORMAT, EXTENSION)
+Image.register_mime(OWN_FORMAT, MIME_TYPE)

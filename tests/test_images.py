@@ -270,7 +270,7 @@ def test_a_large_photograph_is_no_reason_to_warn(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     "array",
     [
-        noise(20, 24, 2),
+        noise(20, 24, 5),
         noise(20, 24, 1),
         noise(2, 20, 24, 3),
         noise(20),

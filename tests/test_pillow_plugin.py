@@ -118,7 +118,7 @@ class Watched(io.BytesIO):
 def test_opening_reads_head_and_metadata_only() -> None:
     image = picture(width=64, height=64)
     file = Watched(saved(image, exif=b"Exif\0\0MM"))
-    with Image.open(file) as found:
+    with Image.open(file, formats=["DDPM"]) as found:
         assert found.info["exif"] == b"Exif\0\0MM"
         assert file.count < 200 < len(file.getvalue())
         assert same(found, image)

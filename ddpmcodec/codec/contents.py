@@ -66,7 +66,7 @@ class Side(NamedTuple):
 
 
 def side_sections(file: Sections, partial: bool) -> Side:
-    """What a cut section tells of the alpha, and nothing of cut metadata; of damaged ones nothing, in a preview."""
+    """What a cut section holds of the alpha, and nothing of cut metadata; of damaged ones nothing, in a preview."""
     header, alpha, metadata, damaged = file.header, None, dict[str, bytes](), False
     if header.has_alpha_section:
         unpack = unpack_alpha if len(file.alpha) == header.alpha_length else preview_alpha

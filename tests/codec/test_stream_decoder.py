@@ -44,7 +44,7 @@ def test_the_last_preview_is_the_image(model: ContextModel, file: bytes, size: i
 def test_previews_come_nearer(model: ContextModel, file: bytes) -> None:
     previews = [image for _, image in fed(ProgressiveDecoder(model=model), file, 1)]
     errors = [error(image, previews[-1]) for image in previews]
-    assert len(errors) >= 3
+    assert len(errors) >= 2
     assert errors[1] < errors[0]
     assert all(later <= 1.5 * earlier + 1 for earlier, later in pairwise(errors))
 
