@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from ddpmcodec.parallel import is_forked, one_thread_if
 from ddpmcodec.processor import require_rounding_to_nearest
 
 _settings = threading.RLock()  # they belong to the process
@@ -21,11 +22,12 @@ _settings = threading.RLock()  # they belong to the process
 @contextmanager
 def exact_torch() -> Iterator[None]:
     """Around exact operations of PyTorch: no autocast, no gradients, new tensors on the CPU. It is this thread's alone.
+    A process that was forked stays on one thread, as only its parent has OpenMP's.
 
     Raises ModelError where the processor does not round to nearest.
     """
     require_rounding_to_nearest()
-    with torch.autocast("cpu", enabled=False), torch.no_grad(), torch.device("cpu"):
+    with one_thread_if(is_forked()), torch.autocast("cpu", enabled=False), torch.no_grad(), torch.device("cpu"):
         yield
 
 

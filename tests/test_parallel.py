@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
 import pytest
 import torch
 
-from ddpmcodec.parallel import one_thread_if, run_all
+from ddpmcodec.parallel import WORK_PIXELS, one_thread_if, run_all, side_by_side, stop_if_abandoned
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +74,47 @@ def test_an_error_ends_the_work_and_comes_out() -> None:
     assert torch.get_num_threads() == 2
 
 
+def test_an_error_ends_pieces_that_have_begun(capsys: pytest.CaptureFixture[str]) -> None:
+    meeting = threading.Barrier(2)
+
+    def piece(n: int) -> None:
+        meeting.wait(timeout=60)
+        while n:
+            stop_if_abandoned()
+        raise ValueError("piece 0")
+
+    with pytest.raises(ValueError, match="piece 0"):
+        run_all(piece, range(2))
+    stop_if_abandoned()  # not here
+    assert capsys.readouterr().err == ""
+
+
+def test_ctrl_c_ends_pieces_that_have_begun() -> None:
+    def piece(n: int) -> None:
+        if n == 0:
+            signal.raise_signal(signal.SIGINT)
+        while True:
+            stop_if_abandoned()
+
+    with pytest.raises(KeyboardInterrupt):
+        run_all(piece, range(2))
+
+
+def test_memory_limits_the_pieces_at_a_time() -> None:
+    assert (side_by_side(WORK_PIXELS), side_by_side(WORK_PIXELS // 3), side_by_side(9 * WORK_PIXELS)) == (1, 3, 1)
+    torch.set_num_threads(4)
+    running, most = [0], [0]
+
+    def piece(_: int) -> None:
+        running[0] += 1
+        most[0] = max(most[0], running[0])
+        threading.Event().wait(0.01)
+        running[0] -= 1
+
+    run_all(piece, range(12), most=2)
+    assert most == [2]
+
+
 @pytest.mark.parametrize(("small", "threads"), [(True, 1), (False, 2)])
 def test_small_work_stays_on_one_thread(small: bool, threads: int) -> None:
     with one_thread_if(small):
@@ -85,3 +130,39 @@ def test_threads_come_back_after_an_error_too() -> None:
     with pytest.raises(ValueError, match=r"^$"):
         fail()
     assert torch.get_num_threads() == 2
+
+
+FORK = """
+import multiprocessing
+import numpy as np, torch, ddpmcodec
+from ddpmcodec import archive
+
+torch.set_num_threads(2)
+y, x = np.mgrid[:128, :128]
+noise = np.random.Generator(np.random.Philox(1)).normal(0, 5, (128, 128, 3))
+image = (np.stack([x + y, 250 - x, 250 - y], -1) + noise).clip(0, 255).astype(np.uint8)
+data = ddpmcodec.encode(image, effort=1)
+
+def encoded():
+    return ddpmcodec.encode(image, effort=1) == data
+
+def preview():
+    return np.asarray(ddpmcodec.decode(data, max_bytes=len(data) // 2)).tobytes()
+
+def bits_back():
+    return archive.create([("a.png", image[:32, :32]), ("b.png", image[32:64, :32])], levels=2)
+
+for work in (preview, encoded, bits_back):
+    expected = work()
+    torch.ones(1 << 20).exp()  # on two threads, one of which a fork leaves behind
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        assert pool.apply(work) == expected, work
+        print(work.__name__, flush=True)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_forked_processes_code_too() -> None:
+    """They would wait for threads of OpenMP that only their parent has."""
+    environment = os.environ | {"OMP_NUM_THREADS": "2"}
+    subprocess.run([sys.executable, "-c", FORK], check=True, timeout=300, env=environment)

@@ -219,12 +219,23 @@ def _gather_wave(coder, band, wave, space):  # type: ignore[no-untyped-def]
     return count
 
 
+def waves_of(height: int, width: int) -> int:
+    """How many waves a band of this size has."""
+    return width + DELAY * (height - 1)
+
+
+def positions_of_wave(images: int, height: int, width: int) -> int:
+    """How many positions the largest one has."""
+    return images * min(height, -(-width // DELAY))
+
+
 @kernel
-def code_band(coder, band, network, situation, space, layers, learner, kind, widths, adapts, last):  # type: ignore[no-untyped-def]
-    """Take a band to a step's cells. widths: int64 [3] in 2^-16 of a unit. adapts: whether the learner is used; `last`
-    may be empty (`last_layer.start`)."""
+def code_waves(coder, band, network, situation, space, layers, learner, kind, widths, adapts, last, start, stop):  # type: ignore[no-untyped-def]
+    """Take waves of a band, from `start` on and before `stop`, to a step's cells; all of them in order take the band.
+    widths: int64 [3] in 2^-16 of a unit. adapts: whether the learner is used; `last` may be empty (`last_layer.start`).
+    """
     _, height, width, _ = band.lo.shape
-    for wave in range(width + DELAY * (height - 1)):
+    for wave in range(start, stop):
         count = _gather_wave(coder, band, wave, space)
         run(network, situation, space.rows, space.outputs, layers, count, space.kept)
         for k in range(count):
@@ -235,7 +246,7 @@ def code_band(coder, band, network, situation, space, layers, learner, kind, wid
                 last_layer.finish(last, network, output, around, space.kept[k])
         if last.filled[0] >= last_layer.LEAST:
             last_layer.update(last, network)
-    if last.filled[0]:
+    if last.filled[0] and stop == width + DELAY * (height - 1):
         last_layer.update(last, network)
 
 

@@ -21,9 +21,11 @@ from ddpmcodec.networks.context.model import ContextModel
 from ddpmcodec.networks.context.network import workspace
 from ddpmcodec.networks.context.shape import OUTPUTS, band_kind, situation
 from ddpmcodec.networks.context.window import CHANNELS, INPUTS, PLACES, ROW, padded
+from ddpmcodec.parallel import stop_if_abandoned
 from ddpmcodec.transform import cells, pyramid
 from ddpmcodec.transform.pyramid import Band, Planes
 
+CALL_POSITIONS = 1 << 11  # that a call of the kernel codes: a tenth of a second or less
 NO_SCALE = 255  # of a coefficient that was never coded
 
 
@@ -106,8 +108,8 @@ class CodingPass:
         self.state = PyramidState(shape)
         self.segments = segments(schedule, height, width)
         self.learner = adaptation.start(model.initial, images)
-        largest = max((min(b.height, -(-b.width // band_coder.DELAY)) for b in self.state.geometry), default=0)
-        positions = images * max(largest, 1)
+        largest = (band_coder.positions_of_wave(images, b.height, b.width) for b in self.state.geometry)
+        positions = max(largest, default=images)
         self.networks = [last_layer.start(network, positions if learns else 0) for network in model.networks]
         self.wave = _wave_space(positions, model.shape.width if learns else 0)
         self.layers = workspace(model.shape)
@@ -136,12 +138,20 @@ class CodingPass:
                 padded(stored, True), padded(ranges.estimates(), False), ranges.lo, ranges.hi, ranges.mean,
                 ranges.scale, residual,
             )  # fmt: skip
-            band_coder.code_band(
-                coder, state, network, situation(step.number, band.number),
-                self.wave, self.layers, self.learner, adaptation.kind_of(step.number, band.number),
-                cells.cell_widths(band.number, step.level, CHANNELS), self.adapts, last,
-            )  # fmt: skip
+            for start, stop in self._parts(band):
+                stop_if_abandoned()
+                band_coder.code_waves(
+                    coder, state, network, situation(step.number, band.number),
+                    self.wave, self.layers, self.learner, adaptation.kind_of(step.number, band.number),
+                    cells.cell_widths(band.number, step.level, CHANNELS), self.adapts, last, start, stop,
+                )  # fmt: skip
         return pyramid.synthesise_band(stored, ranges.estimates(), band)
+
+    def _parts(self, band: Band) -> Iterator[tuple[int, int]]:
+        """Waves that are coded in one call: between two calls Python sees Ctrl-C."""
+        waves = band_coder.waves_of(band.height, band.width)
+        count = max(1, CALL_POSITIONS // band_coder.positions_of_wave(self.state.shape[0], band.height, band.width))
+        return ((start, min(start + count, waves)) for start in range(0, waves, count))
 
 
 def _wave_space(positions: int, kept: int) -> band_coder.Workspace:

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from ddpmcodec.ans.stream import encode_segments, open_stream, state_bytes
-from ddpmcodec.channels import progressive
+from ddpmcodec.channels import band_coder, progressive
 from ddpmcodec.channels.progressive import CodingPass, Decoded, PyramidState, Segment, Symbols
 from ddpmcodec.coding_schedule import SCHEDULES, STEPS, CodingStep, bands_of
 from ddpmcodec.networks.context import adaptation
@@ -319,3 +319,30 @@ def test_a_step_takes_its_bands_to_its_level(context_model: ContextModel) -> Non
 
 def test_steps_are_numbered() -> None:
     assert [step.number for step in STEPS] == list(range(len(STEPS)))
+
+
+# --- calls of the kernel
+
+
+@pytest.mark.parametrize(("images", "height", "width"), [(1, 1, 2), (1, 500, 3), (1, 3, 500), (128, 32, 32)])
+def test_a_call_codes_few_positions(context_model: ContextModel, images: int, height: int, width: int) -> None:
+    """So that Ctrl-C, which Python sees between two calls, does not wait for a band."""
+    coding_pass = CodingPass(context_model, SHORT, (images, height, width, 3), adapts=True)
+    for band in coding_pass.state.geometry:
+        calls = list(coding_pass._parts(band))
+        waves = [wave for start, stop in calls for wave in range(start, stop)]
+        assert waves == list(range(band_coder.waves_of(band.height, band.width)))
+        largest = band_coder.positions_of_wave(images, band.height, band.width)
+        longest = max(stop - start for start, stop in calls)
+        assert longest == 1 or longest * largest <= progressive.CALL_POSITIONS
+
+
+def test_calls_do_not_change_what_is_coded(context_model: ContextModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor what last layers learn."""
+    planes, found = to_ycocg(crops(1, 96, 96)), list[list[Symbols]]()
+    for positions in (1, 100, 1 << 30):
+        monkeypatch.setattr(progressive, "CALL_POSITIONS", positions)
+        coding_pass = pass_of(planes, context_model, SHORT, learns=True)
+        found.append(progressive.encode_with(coding_pass, planes, own(1)))
+    assert same(found[0], found[2])
+    assert same(found[1], found[2])
