@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from ddpmcodec.arguments import DEFAULT_MAX_PIXELS
 from ddpmcodec.errors import DdpmError, ImageError, OutputError
 from ddpmcodec.files import check_output, write_file
 
@@ -30,6 +31,7 @@ Exit codes:
   141  the reader of the output went away, as in a pipe to head: the rest was not done
 With several files, the others are still worked on after a failure, and the highest code is returned."""
 
+OPTIONS = {"partial=True": "--partial", "model=PATH": "--model PATH", "max_pixels=N": "--max-pixels N"}
 STANDARD = "-"  # standard input or output
 
 files_argument = click.argument("files", nargs=-1, required=True, metavar="FILES...")
@@ -46,6 +48,14 @@ file_model_option = click.option(
     "--model",
     metavar="NAME|PATH",
     help="An embedded model, or an exported one; the default is the embedded one that the file names.",
+)
+max_pixels_option = click.option(
+    "--max-pixels",
+    type=click.IntRange(min=1),
+    default=DEFAULT_MAX_PIXELS,
+    show_default=True,
+    metavar="N",
+    help="Refuse an image that claims more pixels, before it takes memory and time.",
 )
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 verbose_option = click.option("-v", "--verbose", is_flag=True, help="Print more about each file.")
@@ -83,9 +93,16 @@ def naming(name: str) -> Iterator[None]:
     try:
         yield
     except DdpmError as error:
-        raise type(error)(f"{label(name)}: {error}") from error
+        raise type(error)(f"{label(name)}: {_with_options(str(error))}") from error
     except MemoryError as error:
         raise DdpmError(f"{label(name)}: not enough memory: use a machine with more") from error
+
+
+def _with_options(text: str) -> str:
+    """What the library calls arguments, as options."""
+    for argument, option in OPTIONS.items():
+        text = text.replace(argument, option)
+    return text
 
 
 def each(files: Sequence[str], action: Callable[[str], None]) -> int:

@@ -21,6 +21,7 @@ from ._common import (
     failure,
     force_option,
     label,
+    max_pixels_option,
     model_loader,
     naming,
     printable,
@@ -57,7 +58,7 @@ def archive() -> None:
     "--bits-back",
     type=click.IntRange(min=2),
     metavar="T",
-    help="Code by bits back through T noise levels of the paper's channel, a network call each.",
+    help="Code by bits back through T noise levels of the paper's diffusion process, a network call each.",
 )
 @click.option(
     "--effort",
@@ -217,7 +218,7 @@ def _way(facts: dict[str, Any]) -> str:
         return f"{images} of {images} images as files of their own"
     if facts["levels"]:
         count = f"{facts['images_by_bits_back']} of {images} images"
-        return f"{count} by bits back at {len(facts['levels'])} steps, model {facts['latent_model_id']}"
+        return f"{count} by bits back through {len(facts['levels'])} noise levels, model {facts['latent_model_id']}"
     count = f"{facts['images_on_stacks']} of {images} images"
     return f"{count} together at effort {facts['effort']}, model {', '.join(facts['model_ids'])}"
 
@@ -239,9 +240,12 @@ def _damage(facts: dict[str, Any]) -> str:
     "-o", "--output", required=True, metavar="DIR", help="Folder for the PNG files; made where it is missing."
 )
 @network_option
+@max_pixels_option
 @force_option
 @quiet_option
-def extract(file: str, names: tuple[str, ...], output: str, model: str | None, force: bool, quiet: bool) -> int:
+def extract(
+    file: str, names: tuple[str, ...], output: str, model: str | None, max_pixels: int, force: bool, quiet: bool
+) -> int:
     """Restore images bit for bit as PNG files: all of them, or those of these names. FILE - is standard input.
 
     Every undamaged image of a damaged archive is written, and an error names the others. If an image cannot be
@@ -266,7 +270,9 @@ def extract(file: str, names: tuple[str, ...], output: str, model: str | None, f
         from ddpmcodec.images import save_image
 
         try:
-            for name, image in archives.extract(data, names or None, model=model, progress=advance):
+            for name, image in archives.extract(
+                data, names or None, model=model, max_pixels=max_pixels, progress=advance
+            ):
                 try:
                     _write_below(targets[name], save_image(image, "PNG"), force)
                 except OutputError as error:
@@ -311,8 +317,9 @@ def _targets(folder: Path, names: Sequence[str]) -> dict[str, Path]:
 @archive.command(epilog=EXIT_CODES)
 @file_argument
 @network_option
+@max_pixels_option
 @quiet_option
-def test(file: str, model: str | None, quiet: bool) -> None:
+def test(file: str, model: str | None, max_pixels: int, quiet: bool) -> None:
     """Decode all images, check them, and throw them away. FILE - is standard input."""
     from ddpmcodec.format.ddpma import describe
 
@@ -323,6 +330,6 @@ def test(file: str, model: str | None, quiet: bool) -> None:
     with naming(file), progress(file, pixels, quiet=quiet) as advance:
         from ddpmcodec import archive as archives
 
-        count = archives.test(data, model=model, progress=advance)
+        count = archives.test(data, model=model, max_pixels=max_pixels, progress=advance)
     if not quiet:
         click.echo(printable(f"{label(file)}: ok, {count} images"))

@@ -14,6 +14,7 @@ from ._common import (
     files_argument,
     force_option,
     label,
+    max_pixels_option,
     model_loader,
     naming,
     output_option,
@@ -33,6 +34,7 @@ from ._costs import StepCosts
 @click.option("--max-bytes", type=click.IntRange(min=0), metavar="N", help="A preview from the first N bytes only.")
 @click.option("--step", type=click.IntRange(min=0), metavar="K", help="A preview: stop after K steps.")
 @file_model_option
+@max_pixels_option
 @force_option
 @quiet_option
 @verbose_option
@@ -43,6 +45,7 @@ def decode(
     max_bytes: int | None,
     step: int | None,
     model: str | None,
+    max_pixels: int,
     force: bool,
     quiet: bool,
     verbose: bool,
@@ -75,6 +78,7 @@ def decode(
                 max_bytes=max_bytes,
                 step=step,
                 model=loaded,
+                max_pixels=max_pixels,
                 progress=advance,
                 report=costs.add if verbose else None,
             )

@@ -10,6 +10,7 @@ from ._common import (
     file_model_option,
     files_argument,
     label,
+    max_pixels_option,
     model_loader,
     naming,
     printable,
@@ -22,8 +23,9 @@ from ._common import (
 @click.command(epilog=EXIT_CODES)
 @files_argument
 @file_model_option
+@max_pixels_option
 @quiet_option
-def test(files: tuple[str, ...], model: str | None, quiet: bool) -> int:
+def test(files: tuple[str, ...], model: str | None, max_pixels: int, quiet: bool) -> int:
     """Decode files, check them, and throw the images away. FILE - is standard input."""
     network = model_loader(model, quiet=quiet)
 
@@ -37,7 +39,7 @@ def test(files: tuple[str, ...], model: str | None, quiet: bool) -> int:
         with naming(name), progress(name, header.width * header.height, quiet=quiet) as advance:
             from ddpmcodec import codec
 
-            codec.decode_details(data, model=loaded, progress=advance)
+            codec.decode_details(data, model=loaded, max_pixels=max_pixels, progress=advance)
         if not quiet:
             click.echo(printable(f"{label(name)}: ok"))
 

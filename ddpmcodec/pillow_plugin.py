@@ -115,7 +115,10 @@ class DdpmImageFile(ImageFile.ImageFile):
         from ddpmcodec.codec.decoder import decode
 
         with _pillow_errors():
-            return decode(self._bytes(), partial=ImageFile.LOAD_TRUNCATED_IMAGES, step=self._step, model=self.model)
+            return decode(
+                self._bytes(), partial=ImageFile.LOAD_TRUNCATED_IMAGES, step=self._step, model=self.model,
+                max_pixels=None,  # Pillow has checked
+            )  # fmt: skip
 
 
 @contextmanager

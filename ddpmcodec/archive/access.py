@@ -12,6 +12,7 @@ from PIL import Image
 
 from ddpmcodec.archive.reader import extract_from
 from ddpmcodec.archive.sources import Source, split_source
+from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels
 from ddpmcodec.errors import DdpmError, FormatError
 from ddpmcodec.format.block import Entry
 from ddpmcodec.format.ddpma import Archive, Index, Parts, split
@@ -20,7 +21,9 @@ KEPT_BLOCKS = 32  # of thumbnails, up to 2 MB each
 Opened = str | os.PathLike[str] | bytes | BinaryIO
 
 
-def open(source: Opened, *, model: Source = None, kept_blocks: int = KEPT_BLOCKS) -> ArchiveFile:
+def open(
+    source: Opened, *, model: Source = None, kept_blocks: int = KEPT_BLOCKS, max_pixels: int | None = DEFAULT_MAX_PIXELS
+) -> ArchiveFile:
     """An archive as a mapping from names to Pillow images. Images are decoded when they are asked for.
 
     Parameters:
@@ -29,6 +32,7 @@ def open(source: Opened, *, model: Source = None, kept_blocks: int = KEPT_BLOCKS
         model: as of `extract`.
         kept_blocks: decoded blocks to keep for images that follow: a block of thumbnails is decoded as a whole. Images
             that are files of their own are decoded one by one, and not kept.
+        max_pixels: as of `extract`, for each image when it is asked for.
 
     Returns:
         An `ArchiveFile`. Names are in the order in which images were given. It is a context manager, it can be
@@ -48,7 +52,7 @@ def open(source: Opened, *, model: Source = None, kept_blocks: int = KEPT_BLOCKS
     ...     list(images), images["1.png"].getpixel((0, 0)), "7.png" in images
     (['0.png', '1.png', '2.png'], (1, 1, 1), False)
     """
-    return ArchiveFile(source, model, kept_blocks)
+    return ArchiveFile(source, model, kept_blocks, max_pixels)
 
 
 class _Place(NamedTuple):
@@ -68,9 +72,10 @@ class _Found(NamedTuple):
 class ArchiveFile(Mapping[str, Image.Image]):
     """What `open` returns."""
 
-    def __init__(self, source: Opened, model: Source, kept_blocks: int) -> None:
+    def __init__(self, source: Opened, model: Source, kept_blocks: int, max_pixels: int | None) -> None:
+        check_limits(max_pixels=max_pixels)
         self._source: str | bytes = source.read() if hasattr(source, "read") else _path_or_bytes(source)
-        self._kept_blocks = kept_blocks
+        self._kept_blocks, self._max_pixels = kept_blocks, max_pixels
         archive = split(cast(bytes, _Shared(_content(self._source))))
         self._archive: Archive | None = archive
         given = split_source(model, any(block.coding and block.coding.levels for block in archive.index.blocks))
@@ -99,6 +104,7 @@ class ArchiveFile(Mapping[str, Image.Image]):
     def __getitem__(self, name: str) -> Image.Image:
         blocks = self.index.blocks
         place = self._places[name]
+        check_pixels(name, place.entry.width, place.entry.height, self._max_pixels)
         alone = blocks[place.block].coding is None
         found = self._decode(place.block, (place.entry,)) if alone else self._stack(place.block)
         if name not in found.images:
@@ -121,7 +127,7 @@ class ArchiveFile(Mapping[str, Image.Image]):
         self.close()
 
     def __getstate__(self) -> tuple[Any, ...]:
-        return self._source, self._model, self._kept_blocks
+        return self._source, self._model, self._kept_blocks, self._max_pixels
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         self.__init__(*state)  # type: ignore[misc]

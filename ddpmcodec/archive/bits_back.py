@@ -61,8 +61,10 @@ class Network:
         """The latents for these noise levels in grey levels, rounded to 1/1024, or for so many of the network's choice.
 
         None: all levels that the network was trained on. Raises DdpmError for levels that do not increase, too few or
-        too many, and for None where the network can be asked at any level.
+        too many, and for None where the network can be asked at any level; TypeError for what are no numbers.
         """
+        if levels is not None and np.asarray(levels).dtype.kind not in "iuf":
+            raise TypeError(f"levels must be numbers, or how many of them, not {levels!r}")
         try:
             chosen = self._spaced(levels) if isinstance(levels, int) else self.levels if levels is None else levels
             if chosen is None:
@@ -109,7 +111,7 @@ def network_of(model_id: bytes, profile: Description, source: LatentSource = Non
     if not isinstance(denoiser, PaperDenoiser):
         raise ModelError(
             f"the archive was written with a checkpoint of the paper's network, {model_id.hex()}:"
-            " decode with the same (--model PATH)"
+            " decode with the same (model=PATH)"
         )
     refuse_another(denoiser.id, model_id)
     there = {key: value for key, value in profile.items() if key not in (FINGERPRINT, NETWORK)}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -12,16 +12,18 @@ from PIL import Image
 
 from ddpmcodec.archive.blocks import Pixels, RunDecoder, decode_block
 from ddpmcodec.archive.sources import Given, Source, decoder_of, split_source
+from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels
 from ddpmcodec.codec.batching import Progress
 from ddpmcodec.codec.decoder import decode_files
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, TruncatedError
 from ddpmcodec.format import ddpm
-from ddpmcodec.format.block import Block, Coding, Entry
+from ddpmcodec.format.block import MAX_BLOCK_IMAGES, Block, Coding, Entry
 from ddpmcodec.format.ddpma import Archive, Index, Parts, find_images, split
 from ddpmcodec.format.sections import unpack_alpha, unpack_metadata
 from ddpmcodec.images import Planes, to_image
-from ddpmcodec.parallel import run_all
+from ddpmcodec.parallel import WORK_PIXELS, run_all
 
+T = TypeVar("T")
 Extracted = tuple[str, Image.Image]
 Result = tuple[Entry, Image.Image | FormatError]
 
@@ -59,7 +61,12 @@ def names(data: bytes) -> list[str]:
 
 
 def extract(
-    data: bytes, names: Iterable[str] | None = None, *, model: Source = None, progress: Progress | None = None
+    data: bytes,
+    names: Iterable[str] | None = None,
+    *,
+    model: Source = None,
+    max_pixels: int | None = DEFAULT_MAX_PIXELS,
+    progress: Progress | None = None,
 ) -> Iterator[Extracted]:
     """The images of an archive, or those of some names.
 
@@ -67,6 +74,7 @@ def extract(
         data: the bytes of a .ddpma file.
         names: of the images that are wanted; None: all. Only blocks that hold one are decoded.
         model: for archives of models that are not embedded: by name, path or object.
+        max_pixels: refuse an archive where a wanted image claims more, as `ddpmcodec.decode` does; None: no limit.
         progress: called with the number of pixels done since the last call.
 
     Returns:
@@ -79,7 +87,9 @@ def extract(
             bytes follow the archive.
         TruncatedError, ChecksumError, CorruptError: at the end; names the images that are lost, or says that the index
             or a head is damaged though no image is.
+        ImageError: at once, for an image of more than `max_pixels`.
         ModelError: at once, when a model is missing or another one.
+        TypeError, ValueError: names that are one text; a limit that is no whole number, or negative.
 
     >>> import numpy as np
     >>> from ddpmcodec import archive
@@ -87,34 +97,42 @@ def extract(
     >>> [(name, image.getpixel((0, 0))) for name, image in archive.extract(data, ["1.png"])]
     [('1.png', (1, 1, 1))]
     """
+    check_limits(max_pixels=max_pixels)
+    if isinstance(names, str):
+        raise TypeError(f"extract() takes a list of names: [{names!r}]")
     archive = split(data)
     wanted = find_images(archive.index, None if names is None else list(names))
+    for entry in wanted:
+        check_pixels(entry.name, entry.width, entry.height, max_pixels)
     return _Reader(archive, wanted, names is None, model, progress).images()
 
 
 def extract_from(archive: Archive, wanted: Sequence[Entry], *, model: Source = None) -> Iterator[Extracted]:
-    """`extract` for an archive that is cut already."""
+    """`extract` for an archive that is cut already, of images whose sizes are no surprise."""
     return _Reader(archive, wanted, False, model, None).images()
 
 
-def test(data: bytes, *, model: Source = None, progress: Progress | None = None) -> int:  # noqa: PT028
+def test(
+    data: bytes, *, model: Source = None, max_pixels: int | None = DEFAULT_MAX_PIXELS,  # noqa: PT028
+    progress: Progress | None = None,  # noqa: PT028
+) -> int:  # fmt: skip
     """Decode and check all images of an archive.
 
     Parameters:
-        data, model, progress: as of `extract`.
+        data, model, max_pixels, progress: as of `extract`.
 
     Returns:
         The number of images.
 
     Raises:
-        FormatError, ModelError: as `extract`.
+        FormatError, ImageError, ModelError: as `extract`.
 
     >>> import numpy as np
     >>> from ddpmcodec import archive
     >>> archive.test(archive.create([("a.png", np.zeros((4, 6), np.uint8))]))
     1
     """
-    return sum(1 for _ in extract(data, model=model, progress=progress))
+    return sum(1 for _ in extract(data, model=model, max_pixels=max_pixels, progress=progress))
 
 
 class _Job(NamedTuple):
@@ -123,6 +141,31 @@ class _Job(NamedTuple):
     block: Block
     parts: Parts
     wanted: frozenset[int]
+
+    @property
+    def pixels(self) -> int:
+        return sum(self.block.entries[i].pixels for i in self.wanted)
+
+    def parts_of(self) -> Iterator[_Job]:
+        """Jobs of a few images each, where images are files of their own; or this one."""
+        if self.block.coding is not None:
+            yield self
+            return
+        for places in _within(sorted(self.wanted), lambda i: self.block.entries[i].pixels):
+            yield self._replace(wanted=frozenset(places))
+
+
+def _within(items: Iterable[T], pixels: Callable[[T], int], most: int = MAX_BLOCK_IMAGES) -> Iterator[list[T]]:
+    """Neighbours of at most WORK_PIXELS together, or one; no more than `most`."""
+    found, total = list[T](), 0
+    for item in items:
+        if found and (total + pixels(item) > WORK_PIXELS or len(found) == most):
+            yield found
+            found, total = list[T](), 0
+        found.append(item)
+        total += pixels(item)
+    if found:
+        yield found
 
 
 class _Reader:
@@ -137,20 +180,20 @@ class _Reader:
             _Job(block, parts, frozenset(i for i, entry in enumerate(block.entries) if entry.number in numbers))
             for block, parts in zip(archive.index.blocks, archive.parts, strict=True)
         )
-        self.jobs = [job for job in jobs if job.wanted]
-        codings = [job.block.coding for job in self.jobs if job.block.coding is not None]
+        blocks = [job for job in jobs if job.wanted]
+        self.jobs = [part for job in blocks for part in job.parts_of()]
+        codings = [job.block.coding for job in blocks if job.block.coding is not None]
         self.given = split_source(model, any(coding.levels for coding in codings))
         self.decoders = _decoders(codings, self.given, progress)
         self.lost: dict[int, tuple[str, FormatError]] = {}
-        heads = sum(not job.parts.intact for job in self.jobs)
+        heads = sum(not job.parts.intact for job in blocks)
         self.faults = list[FormatError]()
         if heads:
-            self.faults.append(ChecksumError(f"the heads of {heads} of {len(self.jobs)} blocks are damaged"))
+            self.faults.append(ChecksumError(f"the heads of {heads} of {len(blocks)} blocks are damaged"))
 
     def images(self) -> Iterator[Extracted]:
-        threads = torch.get_num_threads()
-        for start in range(0, len(self.jobs), threads):
-            for results in run_all(self._decode, self.jobs[start : start + threads]):
+        for jobs in _within(self.jobs, lambda job: job.pixels, most=torch.get_num_threads()):
+            for results in run_all(self._decode, jobs):
                 for entry, image in results:
                     if isinstance(image, FormatError):
                         self.lost[entry.number] = entry.name, image

@@ -99,5 +99,5 @@ def refuse_another(found: bytes, expected: bytes) -> None:
     if not found.startswith(expected):
         raise ModelError(
             f"the archive was written with model {expected.hex()}, and the given model is"
-            f" {found[: len(expected)].hex()}: decode with the model that wrote it (--model PATH)"
+            f" {found[: len(expected)].hex()}: decode with the model that wrote it (model=PATH)"
         )

@@ -51,7 +51,7 @@ def model_of(header: Header, given: ContextModel | None) -> ContextModel:
     if given.id[:MODEL_ID_BYTES] != header.model_id:
         raise ModelError(
             f"the file was written with model {header.model_id.hex()}, and the given model {given.name!r} is"
-            f" {given.id[:MODEL_ID_BYTES].hex()}: decode with the model that wrote it (--model PATH)"
+            f" {given.id[:MODEL_ID_BYTES].hex()}: decode with the model that wrote it (model=PATH)"
         )
     return given
 

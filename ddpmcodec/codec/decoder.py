@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import inf
 from typing import Literal, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels
 from ddpmcodec.codec import graphics
-from ddpmcodec.codec.batching import ModelSource, Progress, batches, given_model, reporting
+from ddpmcodec.codec.batching import BATCH_PIXELS, ModelSource, Progress, batches, given_model, reporting
 from ddpmcodec.codec.contents import (
     Side,
     check_segments,
@@ -29,7 +29,7 @@ from ddpmcodec.format.ddpm import Box, Header, Sections, split
 from ddpmcodec.format.sections import preview_alpha
 from ddpmcodec.images import Planes, to_array, to_image
 from ddpmcodec.networks.context.model import ContextModel
-from ddpmcodec.parallel import run_all
+from ddpmcodec.parallel import run_all, side_by_side
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,14 @@ class Decoded:
 @overload
 def decode(
     data: bytes, *, partial: bool = ..., max_bytes: int | None = ..., step: int | None = ..., model: ModelSource = ...,
-    as_array: Literal[False] = ...,
+    max_pixels: int | None = ..., as_array: Literal[False] = ...,
 ) -> Image.Image: ...  # fmt: skip
 
 
 @overload
 def decode(
     data: bytes, *, partial: bool = ..., max_bytes: int | None = ..., step: int | None = ..., model: ModelSource = ...,
-    as_array: Literal[True],
+    max_pixels: int | None = ..., as_array: Literal[True],
 ) -> NDArray[np.uint8]: ...  # fmt: skip
 
 
@@ -69,6 +69,7 @@ def decode(
     max_bytes: int | None = None,
     step: int | None = None,
     model: ModelSource = None,
+    max_pixels: int | None = DEFAULT_MAX_PIXELS,
     as_array: bool = False,
 ) -> Image.Image | NDArray[np.uint8]:
     """The image, exactly as it was encoded; or a preview.
@@ -80,6 +81,8 @@ def decode(
         max_bytes: a preview from so many bytes only; implies `partial`.
         step: a preview after so many steps of the schedule, 0 or more. The data may end behind them.
         model: for files of a model that is not embedded: the path of its file, or a loaded one.
+        max_pixels: refuse an image that claims more, before anything of its size is made: a few bytes can claim many,
+            and decoding takes time and memory accordingly (docs/reliability.md). None: as many as the format allows.
         as_array: return an array in place of a Pillow image.
 
     Returns:
@@ -91,6 +94,7 @@ def decode(
         TruncatedError: bytes are missing, and no preview is asked for.
         ChecksumError, CorruptError: the data is damaged.
         FormatError: not a .ddpm file, or another version of the format. The three above derive from it.
+        ImageError: more than `max_pixels`.
         ModelError: the model is missing, or is not the one the file was written with.
         TypeError, ValueError: an argument of another kind; a negative limit.
 
@@ -104,7 +108,7 @@ def decode(
     >>> ddpmcodec.decode(data, max_bytes=len(data) // 2).size
     (32, 24)
     """
-    decoded = decode_details(data, partial=partial, max_bytes=max_bytes, step=step, model=model)
+    decoded = decode_details(data, partial=partial, max_bytes=max_bytes, step=step, model=model, max_pixels=max_pixels)
     return to_array(decoded.planes) if as_array else decoded.image
 
 
@@ -115,37 +119,43 @@ def decode_details(
     max_bytes: int | None = None,
     step: int | None = None,
     model: ModelSource = None,
+    max_pixels: int | None = DEFAULT_MAX_PIXELS,
     progress: Progress | None = None,
     report: Report | None = None,
     denoise: bool = True,
 ) -> Decoded:
     """`decode`, with an account of how much was there. denoise: previews by the model's denoiser; report: what every
     segment took."""
-    _refuse_negative(max_bytes=max_bytes, step=step)
+    check_limits(max_bytes=max_bytes, step=step, max_pixels=max_pixels)
     data = _bytes_of(data)
     if max_bytes is not None:
         data, partial = data[:max_bytes], True
     file = split(data)
+    _check_size(file, max_pixels)
     if not partial and step is None:
         return decode_files([file], given_model(model), progress, report)[0]
     return _preview(file, given_model(model), partial, step, progress, report, denoise)
 
 
 def decode_many(
-    datas: Iterable[bytes], *, model: ModelSource = None, progress: Progress | None = None
+    datas: Iterable[bytes],
+    *,
+    model: ModelSource = None,
+    max_pixels: int | None = DEFAULT_MAX_PIXELS,
+    progress: Progress | None = None,
 ) -> list[Image.Image]:
     """`decode` for each file; small ones of the same size are decoded together, which is quicker.
 
     Parameters:
         datas: the bytes of whole .ddpm files.
-        model: as of `decode`, for all files.
+        model, max_pixels: as of `decode`, for each file.
         progress: called with the number of pixels done since the last call.
 
     Returns:
         A Pillow image for each file, in order.
 
     Raises:
-        FormatError, ModelError, TypeError: as `decode`, for the first file that is wrong.
+        FormatError, ImageError, ModelError, TypeError: as `decode`, for the first file that is wrong.
 
     >>> import numpy as np
     >>> import ddpmcodec
@@ -153,7 +163,10 @@ def decode_many(
     >>> [image.getpixel((0, 0)) for image in ddpmcodec.decode_many(files)]
     [0, 100]
     """
+    check_limits(max_pixels=max_pixels)
     files = [split(_bytes_of(data)) for data in datas]
+    for file in files:
+        _check_size(file, max_pixels)
     return [decoded.image for decoded in decode_files(files, given_model(model), progress)]
 
 
@@ -194,7 +207,7 @@ def truncate(
     """
     if sum(limit is not None for limit in (bytes, bpp, step)) != 1:
         raise TypeError("truncate() takes exactly one of bytes, bpp and step")
-    _refuse_negative(bytes=bytes, bpp=bpp, step=step)
+    check_limits(bytes=bytes, bpp=bpp, step=step)
     data = _bytes_of(data)
     file = split(data)
     if step is not None:
@@ -211,10 +224,8 @@ def _bytes_of(data: object) -> bytes:
     raise TypeError(f"expected the bytes of a .ddpm file, not {type(data).__name__}; read the file first")
 
 
-def _refuse_negative(**limits: float | None) -> None:
-    for name, limit in limits.items():
-        if limit is not None and not 0 <= limit < inf:
-            raise ValueError(f"{name} must be a number from 0 on, not {limit}")
+def _check_size(file: Sections, max_pixels: int | None) -> None:
+    check_pixels("the header", file.header.width, file.header.height, max_pixels)
 
 
 class _Tile(NamedTuple):
@@ -256,7 +267,8 @@ def decode_files(
         for i, pixels in zip(batch, images, strict=True):
             colours[tiles[i].file][tiles[i].box] = pixels
 
-    run_all(decode_batch, batches([_key(tile, files[tile.file].header, colours[tile.file]) for tile in tiles]))
+    keys = [_key(tile, files[tile.file].header, colours[tile.file]) for tile in tiles]
+    run_all(decode_batch, batches(keys), side_by_side(max([BATCH_PIXELS, *(pixels for pixels, _ in keys)])))
     return [
         Decoded(
             Planes(file.header.mode, colour, side.alpha, side.icc, side.exif), True, False, steps_of(file.header),
@@ -306,7 +318,8 @@ def _preview(
             return None
 
     boxes = header.boxes()
-    found = run_all(decode_tile, list(enumerate(boxes)))
+    width, height = header.tile_size
+    found = run_all(decode_tile, list(enumerate(boxes)), side_by_side(width * height))
     canvas = Canvas(header.height, header.width, header.channels)
     for tile, box in zip(found, boxes, strict=True):
         canvas.place(box, tile.state if tile else None, tile.pixels if tile else None)
@@ -360,7 +373,7 @@ def _end_of_segment(file: Sections, segment: int) -> int:
 
 
 def _require_step(file: Sections, step: int) -> None:
-    """Raises TruncatedError when what is asked for is known to be incomplete. Of a single stream decoding tells."""
+    """Raises TruncatedError when what is asked for is known to be incomplete. A single stream must be decoded."""
     if step >= steps_of(file.header) or file.size < _end_of_segment(file, segments_of_steps(file.header, step)):
         file.require_whole()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from ddpmcodec.arguments import require_whole
 from ddpmcodec.coding_schedule import SCHEDULES, CodingStep, bands_of
 
 if TYPE_CHECKING:
@@ -32,8 +33,9 @@ QUICK_EFFORT = 1  # spends no time on a WebP that is hardly ever smaller
 
 
 def check_effort(effort: int) -> int:
-    """Raises ValueError for an effort that there is not."""
-    if isinstance(effort, (bool, float)) or effort not in EFFORTS:
+    """Raises ValueError for an effort that there is not, TypeError for what is no whole number."""
+    require_whole("effort", effort)
+    if effort not in EFFORTS:
         raise ValueError(f"effort must be {', '.join(map(str, EFFORTS))}, not {effort!r}")
     return effort
 

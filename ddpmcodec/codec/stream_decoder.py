@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ddpmcodec.ans.stream import WORD_BYTES, open_stream, state_bytes
+from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels
 from ddpmcodec.channels import progressive
 from ddpmcodec.codec.batching import ModelSource, given_model
 from ddpmcodec.codec.contents import check_segments, model_of, side_sections, steps_done, steps_of
@@ -39,6 +40,7 @@ class ProgressiveDecoder:
     Parameters:
         model: as of `decode`.
         denoise: previews by the model's denoiser, where it has one.
+        max_pixels: as of `decode`; `feed` raises ImageError.
 
     Raises ModelError where a model is named and missing.
 
@@ -53,8 +55,11 @@ class ProgressiveDecoder:
     (True, True)
     """
 
-    def __init__(self, *, model: ModelSource = None, denoise: bool = True) -> None:
-        self._model, self._denoise = given_model(model), denoise
+    def __init__(
+        self, *, model: ModelSource = None, denoise: bool = True, max_pixels: int | None = DEFAULT_MAX_PIXELS
+    ) -> None:
+        check_limits(max_pixels=max_pixels)
+        self._model, self._denoise, self._max_pixels = given_model(model), denoise, max_pixels
         self._data = bytearray()
         self._source: _Source | None = None
         self._decoded: Decoded | None = None
@@ -83,9 +88,11 @@ class ProgressiveDecoder:
         self._data += data
         if self._source is None:
             try:
-                self._source = _source(*parse_header(bytes(self._data)), self._model, self._denoise)
+                header, start = parse_header(bytes(self._data))
             except TruncatedError:
                 return None
+            check_pixels("the header", header.width, header.height, self._max_pixels)
+            self._source = _source(header, start, self._model, self._denoise)
         if len(self._data) < self._source.wanted or (self.complete and not data):
             return None
         self._decoded = self._source.decode(split(bytes(self._data)), bytes(self._data))
@@ -126,7 +133,8 @@ class _Single:
 
     def decode(self, file: Sections, data: bytes) -> Decoded:
         self.wanted = self.whole if self.header.webp else min(2 * len(data), self.whole)
-        decoded = decode_details(data, partial=bool(file.missing), model=self.model, denoise=self.denoise)
+        partial = bool(file.missing)
+        decoded = decode_details(data, partial=partial, model=self.model, denoise=self.denoise, max_pixels=None)
         if decoded.damaged:
             raise ChecksumError(DAMAGED)
         return decoded

@@ -118,14 +118,14 @@ class Sections:
         if self.missing:
             raise TruncatedError(
                 f"the file ends after {self.size} of {self.size + self.missing} bytes, inside {self._last_part()}:"
-                " get the rest, or decode a preview with --partial"
+                " get the rest, or decode a preview with partial=True"
             )
         damaged = [place for place in self._broken if place is not None]
         if damaged:
             raise ChecksumError(
                 f"{len(damaged)} of {self.header.tile_count} tiles are damaged, the first in"
                 f" {self._chunk_name(damaged[0])}: its checksum does not match;"
-                " get the file again, or decode a preview with --partial"
+                " get the file again, or decode a preview with partial=True"
             )
 
     @cached_property

@@ -25,7 +25,7 @@ def read(path: str | Path) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise ModelError(f"{path}: cannot read the model ({error.strerror or error}); check --model") from error
+        raise ModelError(f"{path}: cannot read the model ({error.strerror or error}); check its path") from error
 
 
 def metadata(data: bytes, source: str, kind: str) -> dict[str, Any]:

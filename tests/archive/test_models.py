@@ -22,7 +22,7 @@ def test_an_archive_of_another_model_is_refused(data: bytes, model: ContextModel
         archive.extract(data, model=other)
     assert str(raised.value) == (
         f"the archive was written with model {model.id[:4].hex()}, and the given model is {other.id[:4].hex()}:"
-        " decode with the model that wrote it (--model PATH)"
+        " decode with the model that wrote it (model=PATH)"
     )
     with pytest.raises(ModelError, match="the file was written with model"):
         archive.extract(data)

@@ -63,7 +63,7 @@ def test_every_flipped_byte_of_a_tiled_file_is_found_and_the_tile_named(model: C
             assert str(found.value) == (
                 f"1 of 2 tiles are damaged, the first in segment {segment + 1} of {len(file.chunks) // 2} of the tile"
                 f" at columns {columns}, rows 0 to 7: its checksum does not match;"
-                " get the file again, or decode a preview with --partial"
+                " get the file again, or decode a preview with partial=True"
             )
         place += len(chunk)
     for place in range(file.start):

@@ -25,7 +25,7 @@ def test_another_model_is_refused_naming_both(model: ContextModel, other_model: 
         codec.decode(bare, model=other_model)
     assert str(found.value) == (
         f"the file was written with model {model.id[:4].hex()}, and the given model 'other' is {other.id[:4].hex()}:"
-        " decode with the model that wrote it (--model PATH)"
+        " decode with the model that wrote it (model=PATH)"
     )
     assert found.value.exit_code == 4
 

@@ -94,6 +94,19 @@ def test_negative_limits_are_refused(model: ContextModel, file: bytes, limit: di
         codec.decode(file, model=model, **limit)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("limit", [{"max_bytes": "100"}, {"max_bytes": 2.5}, {"step": "1"}, {"step": True}])
+def test_limits_are_whole_numbers(model: ContextModel, file: bytes, limit: dict[str, Any]) -> None:
+    ((name, value),) = limit.items()
+    with pytest.raises(TypeError, match=f"{name} must be a whole number, not {value!r}"):
+        codec.decode(file, model=model, **limit)
+
+
+def test_rates_are_numbers(file: bytes) -> None:
+    with pytest.raises(TypeError, match="bpp must be a number, not '4'"):
+        codec.truncate(file, bpp="4")  # type: ignore[arg-type]
+    assert codec.truncate(file, bpp=np.float32(8)) == codec.truncate(file, bpp=8)
+
+
 @pytest.mark.parametrize("limit", [{"bytes": -1}, {"step": -1}, {"bpp": -0.5}, {"bpp": float("nan")}])
 def test_files_are_not_cut_to_less_than_nothing(model: ContextModel, file: bytes, limit: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"must be a number from 0 on, not"):

@@ -170,7 +170,7 @@ def test_every_cut_is_a_short_file(name: str) -> None:
 )
 def test_the_error_says_where_a_file_is_cut(name: str, kept: int, part: str) -> None:
     found = split(FILES[name][: split(FILES[name]).start + kept])
-    with pytest.raises(TruncatedError, match=f"inside {part}: get the rest, or decode a preview with --partial"):
+    with pytest.raises(TruncatedError, match=f"inside {part}: get the rest, or decode a preview with partial=True"):
         found.require_whole()
 
 

@@ -80,7 +80,7 @@ def parse(data: bytes, source: str) -> ContextModel:
     if metadata.get("kind") != KIND or metadata.get("format") != FORMAT:
         raise ModelError(
             f"{source}: a model of kind {metadata.get('kind')!r}, format {metadata.get('format')}; images need one of"
-            f" kind {KIND!r}, format {FORMAT}: name another with --model, or make one with `ddpmcodec train`"
+            f" kind {KIND!r}, format {FORMAT}: name another, or make one with `ddpmcodec train`"
         )
     check_seal(data, metadata, source)
     try:
@@ -211,5 +211,5 @@ def find_model(model_id: bytes) -> ContextModel:
     embedded = ", ".join(f"{digest[: len(model_id)].hex()} ({name})" for name, digest in known.items())
     raise ModelError(
         f"the file was written with model {model_id.hex()}, and the embedded models are {embedded or 'none'}:"
-        " decode with the model that wrote it (--model PATH)"
+        " decode with the model that wrote it (model=PATH)"
     )

@@ -37,5 +37,5 @@ def find_gaussian(model_id: bytes) -> GaussianModel:
     embedded = ", ".join(f"{digest[: len(model_id)].hex()} ({name})" for name, digest in known.items())
     raise ModelError(
         f"the file was written with model {model_id.hex()}, and the embedded Gaussian models are {embedded or 'none'}:"
-        " decode with the model that wrote it (--model PATH)"
+        " decode with the model that wrote it (model=PATH)"
     )

@@ -112,7 +112,7 @@ def test_networks_that_compute_something_else_are_refused(data: bytes, name: str
 
 @pytest.mark.parametrize("changed", [{"kind": "ddpm"}, {"format": 2}, {"kind": None}])
 def test_models_of_another_kind_or_format_are_refused(data: bytes, changed: dict[str, Any]) -> None:
-    with pytest.raises(ModelError, match="images need one of kind 'context', format 1: name another with --model"):
+    with pytest.raises(ModelError, match="images need one of kind 'context', format 1: name another, or make"):
         parse(with_metadata(data, **changed), "m")
 
 

@@ -41,7 +41,7 @@ def test_an_unknown_id_is_refused_with_the_ids_of_gaussian_models(embedded: Path
             find_gaussian(unknown)
         assert str(caught.value) == (
             f"the file was written with model {unknown.hex()}, and the embedded Gaussian models are {known}:"
-            " decode with the model that wrote it (--model PATH)"
+            " decode with the model that wrote it (model=PATH)"
         )
 
 

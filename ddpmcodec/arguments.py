@@ -1,0 +1,36 @@
+"""Numbers that callers give: text that looks like one is refused, not guessed at. And the limit that they may set."""
+
+from __future__ import annotations
+
+from math import inf
+from numbers import Integral, Real
+
+from ddpmcodec.errors import ImageError
+
+DEFAULT_MAX_PIXELS = 178_956_970  # of an image to decode: where Pillow refuses, too, if nobody changed its limit
+
+
+def require_whole(name: str, value: object) -> None:
+    """Raises TypeError unless it is a whole number of Python or NumPy. name: of the argument."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{name} must be a whole number, not {value!r}")
+
+
+def check_limits(*, bpp: float | None = None, **limits: int | None) -> None:
+    """Raises TypeError for what is no number, whole but for `bpp`, and ValueError for a negative one; None is none."""
+    if bpp is not None and (isinstance(bpp, bool) or not isinstance(bpp, Real)):
+        raise TypeError(f"bpp must be a number, not {bpp!r}")
+    for name, limit in {"bpp": bpp, **limits}.items():
+        if limit is not None and name != "bpp":
+            require_whole(name, limit)
+        if limit is not None and not 0 <= limit < inf:
+            raise ValueError(f"{name} must be a number from 0 on, not {limit}")
+
+
+def check_pixels(name: str, width: int, height: int, max_pixels: int | None) -> None:
+    """Raises ImageError for an image over the limit, before anything of its size is made. name: of what claims it."""
+    if max_pixels is not None and width * height > max_pixels:
+        raise ImageError(
+            f"{name} claims {width} x {height} pixels, and at most {max_pixels} are decoded: if you trust its origin,"
+            " allow more with max_pixels=N"
+        )

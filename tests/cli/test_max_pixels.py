@@ -1,0 +1,41 @@
+"""--max-pixels: a command refuses what claims more, and says what allows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ddpmcodec import archive
+
+GRAPHICS = Path(__file__).parents[1] / "golden" / "v1" / "graphics-2.ddpm"
+SAID = "and at most 100 are decoded: if you trust its origin, allow more with --max-pixels N\n"
+
+
+@pytest.mark.parametrize("command", ["decode", "test"])
+def test_a_file_that_claims_more_is_refused(ddpm: Callable, tmp_path: Path, command: str) -> None:
+    arguments = [command, GRAPHICS, *(["-o", tmp_path / "a.png"] if command == "decode" else [])]
+    ended = ddpm(*arguments, "--max-pixels", 100)
+    assert (ended.code, ended.stdout) == (1, b"")
+    assert ended.stderr.startswith(f"ddpmcodec: {GRAPHICS}: the header claims ")
+    assert ended.stderr.endswith(SAID)
+    assert list(tmp_path.iterdir()) == []
+    assert ddpm(*arguments, "--max-pixels", 10_000_000).code == 0
+
+
+def test_of_an_archive_the_image_is_named(ddpm: Callable, tmp_path: Path) -> None:
+    file, out = tmp_path / "a.ddpma", tmp_path / "out"
+    images = [("a.png", np.zeros((4, 4), np.uint8)), ("b.png", np.zeros((11, 10), np.uint8))]
+    file.write_bytes(archive.create(images))
+    for arguments in (("extract", file, "-o", out), ("test", file)):
+        ended = ddpm("archive", *arguments, "--max-pixels", 100)
+        assert (ended.code, ended.stderr) == (1, f"ddpmcodec: {file}: b.png claims 10 x 11 pixels, {SAID}")
+        assert not out.exists()
+    assert ddpm("archive", "extract", file, "a.png", "-o", out, "--max-pixels", 100).code == 0
+
+
+@pytest.mark.parametrize("value", ["0", "-5", "many", "2.5"])
+def test_other_limits_are_wrong_usage(ddpm: Callable, value: str) -> None:
+    assert ddpm("test", GRAPHICS, "--max-pixels", value).code == 2

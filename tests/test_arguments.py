@@ -1,0 +1,114 @@
+"""Limits that callers set: they come before memory, they name what is over them, and text is no number."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import ddpmcodec
+from ddpmcodec import archive, codec
+from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits
+from ddpmcodec.errors import ImageError
+from ddpmcodec.format.ddpma import Packed, assemble, split
+from ddpmcodec.format.header import Header, pack_header
+from pictures import drawing
+
+CLAIM = pack_header(Header("L", 16383, 16383, webp=True, mean_colour=b"\x80", payload_length=9))
+SAID = "claims 16383 x 16383 pixels, and at most 178956970 are decoded: if you trust its origin, allow more with max_p"
+
+
+@pytest.fixture
+def little_memory() -> Iterator[None]:
+    """Less than a megabyte is taken."""
+    tracemalloc.start()
+    yield
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1 << 20
+
+
+@pytest.mark.parametrize(
+    "decode",
+    [
+        codec.decode,
+        lambda data: codec.decode(data, partial=True),
+        lambda data: codec.decode(data, step=0),
+        codec.decode_details,
+        lambda data: codec.decode_many([data]),
+        lambda data: ddpmcodec.ProgressiveDecoder().feed(data),
+    ],
+    ids=["whole", "partial", "step", "details", "many", "progressive"],
+)
+@pytest.mark.usefixtures("little_memory")
+def test_a_few_bytes_that_claim_many_pixels_are_refused_at_once(decode: Callable[[bytes], object]) -> None:
+    assert len(CLAIM) < 20
+    with pytest.raises(ImageError, match=f"^the header {SAID}ixels=N$"):
+        decode(CLAIM)
+
+
+@pytest.fixture(scope="module")
+def claiming_archive() -> bytes:
+    """Whose index speaks of an image larger than the default limit."""
+    made = split(archive.create([("large.png", drawing())]))
+    (block,), (parts,) = made.index.blocks, made.parts
+    entries = (replace(block.entries[0], width=16383, height=16383),)
+    return assemble([Packed(replace(block, entries=entries), b"".join([*parts.values, *parts.sections]))])
+
+
+@pytest.mark.usefixtures("little_memory")
+def test_an_archive_that_claims_many_pixels_is_refused_at_once(claiming_archive: bytes) -> None:
+    for read in (archive.extract, archive.test):
+        with pytest.raises(ImageError, match=f"^large.png {SAID}"):
+            read(claiming_archive)
+
+
+def test_the_default_is_where_pillow_refuses() -> None:
+    assert DEFAULT_MAX_PIXELS == 2 * Image.MAX_IMAGE_PIXELS  # type: ignore[operator]
+
+
+@pytest.fixture(scope="module")
+def file() -> bytes:
+    return codec.encode(np.zeros((20, 24), np.uint8))
+
+
+def test_the_limit_can_be_set(file: bytes) -> None:
+    assert codec.decode(file, max_pixels=480).size == codec.decode(file, max_pixels=None).size == (24, 20)
+    assert [image.size for image in codec.decode_many([file], max_pixels=480)] == [(24, 20)]
+    for refused in (lambda: codec.decode(file, max_pixels=479), lambda: codec.decode_many([file], max_pixels=479)):
+        with pytest.raises(ImageError, match="claims 24 x 20 pixels, and at most 479 are decoded"):
+            refused()
+
+
+def test_of_an_archive_only_wanted_images_count() -> None:
+    data = archive.create([("a.png", np.zeros((4, 4), np.uint8)), ("b.png", np.zeros((9, 4), np.uint8))])
+    assert [name for name, _ in archive.extract(data, ["a.png"], max_pixels=16)] == ["a.png"]
+    with pytest.raises(ImageError, match=r"b.png claims 4 x 9 pixels, and at most 16 are decoded"):
+        archive.extract(data, max_pixels=16)
+    with archive.open(data, max_pixels=16) as images:
+        assert images["a.png"].size == (4, 4)
+        with pytest.raises(ImageError, match=r"b.png claims 4 x 9 pixels"):
+            images["b.png"]
+
+
+@pytest.mark.parametrize("value", ["1000", 2.5, True, [3]])
+def test_limits_are_whole_numbers(file: bytes, value: Any) -> None:
+    for read in (lambda: codec.decode(file, max_pixels=value), lambda: archive.extract(file, max_pixels=value)):
+        with pytest.raises(TypeError, match="max_pixels must be a whole number, not"):
+            read()
+
+
+def test_limits_are_not_negative_and_numbers_of_numpy_are_numbers() -> None:
+    check_limits(max_pixels=np.int32(3), step=np.uint8(0), bpp=np.float32(0.5))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="max_pixels must be a number from 0 on, not -1"):
+        check_limits(max_pixels=-1)
+
+
+def test_names_are_a_list(file: bytes) -> None:
+    with pytest.raises(TypeError, match=r"extract\(\) takes a list of names: \['a.png'\]"):
+        archive.extract(file, "a.png")
