@@ -73,28 +73,33 @@ def norm_act(x, gain, bias, levels, out):  # type: ignore[no-untyped-def]
 @kernel
 def norm_act_gradient(x, gain, bias, levels, gradient, out, sums):  # type: ignore[no-untyped-def]
     """`out` of x; `sums` of gain, bias and levels."""
-    row = np.empty(x.shape[1], np.float32)
+    channels = x.shape[1]
+    normal, row = np.empty(channels, np.float32), np.empty(channels, np.float32)
     bits = row.view(np.uint32)
-    share = ONE / np.float32(len(row))
+    # Arrays of the kernel's own: LLVM does not vectorise the loop over those that may overlap with x.
+    of_gain, of_bias, of_levels = np.zeros_like(row), np.zeros_like(row), np.zeros_like(row)
     for p in range(len(x)):
         inverse = inverse_root(x[p])
         widen(gradient[p], bits)
-        dot = np.float32(0)
-        for c in range(len(row)):
-            normal = x[p, c] * inverse
-            z = normal * gain[c] + bias[c]
+        for c in range(channels):
+            normal[c] = x[p, c] * inverse
+        for c in range(channels):
+            z = normal[c] * gain[c] + bias[c]
             t = z / np.sqrt(ONE + z * z)
             a = z * (HALF + HALF * t)
             g = row[c] if abs(a * levels[c]) <= LEVELS else np.float32(0)
             of_z = g * levels[c] * (HALF + t - HALF * t * t * t)
-            sums[0, c] += of_z * normal
-            sums[1, c] += of_z
-            sums[2, c] += g * a
+            of_gain[c] += of_z * normal[c]
+            of_bias[c] += of_z
+            of_levels[c] += g * a
             row[c] = of_z * gain[c]
-        for c in range(len(row)):
-            dot += row[c] * (x[p, c] * inverse)
-        for c in range(len(row)):
-            out[p, c] = (row[c] - x[p, c] * (inverse * dot * share)) * inverse
+        total = np.float32(0)
+        for c in range(channels):
+            total += row[c] * normal[c]
+        mean = total / np.float32(channels)
+        for c in range(channels):
+            out[p, c] = (row[c] - normal[c] * mean) * inverse
+    sums[0], sums[1], sums[2] = of_gain, of_bias, of_levels
 
 
 @kernel

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,16 @@ def test_products_in_bfloat16_train_weights_in_float32(settings: DdpmSettings) -
     assert {p.dtype for p in rounded.network.parameters()} == {torch.float32}
     moments = (state["exp_avg"].dtype for state in rounded.optimizer.state.values())
     assert set(moments) == {torch.float32}
+
+
+def test_a_compiled_network_trains_as_it_would_have(settings: DdpmSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With dropout. It is captured as one graph, whose translation to C++, a minute, is left to PyTorch's own tests."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager", fullgraph=True))
+    settings = replace(settings, bfloat16=True)
+    eager, compiled = (DdpmTrainer(settings, crops_of(settings), ALONE, compiled=c) for c in (False, True))
+    for _ in range(3):
+        assert compiled.update()["loss"] == pytest.approx(eager.update()["loss"], rel=1e-4)
+    assert compiled.network.state_dict().keys() == eager.network.state_dict().keys()
 
 
 def test_operations_are_those_of_the_papers_network() -> None:
