@@ -235,7 +235,7 @@ class DdpmTrainer:
 
 def flops(network: UNetConfig, size: int) -> int:
     """Floating-point operations of one call with one image of that side, a multiplication and an addition each."""
-    with torch.device("meta"), FlopCounterMode(display=False) as counter:  # type: ignore[no-untyped-call]
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
         UNet(network)(torch.empty(1, 3, size, size), torch.zeros(1))
     return int(counter.get_total_flops())
 

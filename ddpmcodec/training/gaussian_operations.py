@@ -193,7 +193,7 @@ def numbers(outputs: Tensor, estimate: Array) -> tuple[Tensor, Tensor]:
     outputs: what `denoise` returns, [N, 4 OUTPUTS_PER_PIXEL, H/2, W/2]. estimate: float32 [N, H, W, 3], centred grey
     levels.
     """
-    found: tuple[Tensor, Tensor] = _Numbers.apply(outputs, estimate)
+    found: tuple[Tensor, Tensor] = _Numbers.apply(outputs, estimate)  # type: ignore[no-untyped-call]
     return found
 
 
@@ -217,17 +217,17 @@ class TrainingOperations:
         return self.add(name, torch.zeros_like(y, dtype=torch.float32), y)
 
     def add(self, name: str, x: Tensor, y: Tensor) -> Tensor:
-        found: Tensor = _Add.apply(x, y, *self._take(name, "factor", "bias"))
+        found: Tensor = _Add.apply(x, y, *self._take(name, "factor", "bias"))  # type: ignore[no-untyped-call]
         return found
 
     def add_up(self, name: str, x: Tensor, y: Tensor) -> Tensor:
-        found: Tensor = _AddUp.apply(x, y, *self._take(name, "factor", "bias"))
+        found: Tensor = _AddUp.apply(x, y, *self._take(name, "factor", "bias"))  # type: ignore[no-untyped-call]
         return found
 
     def norm_act(self, name: str, x: Tensor) -> Tensor:
-        found: Tensor = _NormAct.apply(x, *self._take(name, "gain", "bias", "levels"))
+        found: Tensor = _NormAct.apply(x, *self._take(name, "gain", "bias", "levels"))  # type: ignore[no-untyped-call]
         return found
 
     def act(self, name: str, y: Tensor) -> Tensor:
-        found: Tensor = _Act.apply(y, *self._take(name, "factor", "bias", "levels"))
+        found: Tensor = _Act.apply(y, *self._take(name, "factor", "bias", "levels"))  # type: ignore[no-untyped-call]
         return found
