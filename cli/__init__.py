@@ -20,6 +20,7 @@ COMMANDS = (
     "decode",
     "truncate",
     "info",
+    "view",
     "test",
     "archive",
     "train",

@@ -1,0 +1,55 @@
+"""ddpmcodec view"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ._common import EXIT_CODES, each, file_model_option, files_argument, label, model_loader, naming, read_input, say
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+@click.command(epilog=EXIT_CODES)
+@files_argument
+@click.option("--original", metavar="IMAGE", help="Measure against this image; of a whole file its own is the default.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="Of the page; the default is any free one."
+)
+@file_model_option
+def view(files: tuple[str, ...], original: str | None, port: int, model: str | None) -> int:
+    """Show files on a local page: previews by a slider over their bytes, beside JPEG and WebP of the same bytes.
+
+    Prints the page's address, which has a secret in it and is answered on this machine alone. Ctrl-C ends it. Needs pip
+    install 'ddpmcodec[view]'.
+    """
+    from ddpmcodec.viewer.server import ADDRESS, Viewer, listen, serve
+
+    if original is not None and len(files) > 1:
+        raise click.UsageError("--original is the image of one file: give one file with it")
+    reference = None if original is None else _original(original)
+    with listen(port) as listening:
+        viewer = Viewer(model=model_loader(model, quiet=False)())
+
+        def add(name: str) -> None:
+            data = read_input(name)
+            with naming(name):
+                viewer.add(Path(label(name)).name, data, original=reference)
+
+        code = each(files, add)
+        if viewer.files:
+            click.echo(f"http://{ADDRESS}:{listening.getsockname()[1]}/{viewer.token}/")
+            say("open this address in a browser; Ctrl-C ends the viewer")
+            with suppress(KeyboardInterrupt):
+                serve(viewer, listening)
+        return code
+
+
+def _original(name: str) -> Image.Image:
+    from ddpmcodec.images import load_image, to_image, to_planes
+
+    return to_image(to_planes(load_image(read_input(name), name)))

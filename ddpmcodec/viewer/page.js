@@ -1,0 +1,387 @@
+// The page of `ddpmcodec view`. What files are called reaches the page as text alone (textContent), never as HTML.
+
+const PAUSE = 120; // milliseconds between two questions whether work is done
+const TITLES = { preview: "ddpmcodec", original: "Original", jpeg: "JPEG", webp: "WebP" };
+const COLOURS = ["#3f5f8f", "#4b86a8", "#5fa39a", "#8fb573", "#cdb95c", "#d79452", "#c0685a"]; // of the steps
+const BESIDE = "#9aa1a9"; // of what is no step
+const KEYS = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -10, PageUp: 10, Home: -Infinity, End: Infinity };
+const page = Math.random().toString(36).slice(2); // this page's earlier requests make way for its latest
+const $ = (id) => document.getElementById(id);
+
+const files = new Map(); // by number: facts, position of the slider, and the map once it is known
+const panels = new Map(); // by kind
+let current = null;
+let actual = false; // size
+
+// --- asking the server
+
+const pause = () => new Promise((done) => setTimeout(done, PAUSE));
+
+/** The answer once the work is done; null when `wanted()` no longer holds. */
+async function ask(url, wanted, onProgress) {
+  for (;;) {
+    const response = await fetch(url).catch(() => { throw new Error("The viewer has ended: run ddpmcodec view again."); });
+    if (!wanted()) return null;
+    if (!response.ok) throw new Error(await response.text());
+    if (response.status !== 202) return response;
+    onProgress((await response.json()).progress);
+    await pause();
+  }
+}
+
+function fail(error) {
+  $("error").textContent = error.message;
+  $("error").hidden = false;
+}
+
+// --- numbers
+
+const grouped = (number) => number.toLocaleString("en-US");
+const size = (bytes) => (bytes < 1000 ? `${bytes} B` : bytes < 1e6 ? `${+(bytes / 1e3).toFixed(1)} kB` : `${+(bytes / 1e6).toFixed(1)} MB`);
+const decibels = (facts) => (facts.same ? "no error" : facts.psnr === null ? "–" : `${facts.psnr.toFixed(2)} dB`);
+const noise = (level) => (level ? `to noise level ${level}` : "to exact pixels");
+
+// --- pictures
+
+function panel(kind) {
+  const figure = $("panel").content.cloneNode(true).firstElementChild;
+  const [image, view] = [figure.querySelector("img"), figure.querySelector(".window")];
+  figure.dataset.kind = kind;
+  figure.style.order = Object.keys(TITLES).indexOf(kind);
+  figure.querySelector("b").textContent = TITLES[kind];
+  image.addEventListener("click", (event) => zoom(!actual, event));
+  view.addEventListener("scroll", () => scrollAlike(view));
+  panels.set(kind, { figure, image, view, bar: figure.querySelector("progress"), asked: 0 });
+  return figure;
+}
+
+/** Ask for a picture and show it, unless another one of this kind is asked for meanwhile. */
+async function show(kind) {
+  const shown = panels.get(kind);
+  if (!shown) return;
+  const [file, position, number] = [current, current.position, ++shown.asked];
+  const wanted = () => panels.get(kind) === shown && shown.asked === number;
+  const bytes = kind === "original" ? 0 : file.sizes[position];
+  try {
+    const answer = await ask(`files/${file.number}/${kind}?bytes=${bytes}&page=${page}`, wanted, (progress) => {
+      shown.bar.hidden = false;
+      shown.bar.value = progress;
+    });
+    if (!answer) return;
+    const facts = JSON.parse(answer.headers.get("Ddpmcodec-Facts"));
+    const content = await answer.blob();
+    if (!wanted()) return;
+    URL.revokeObjectURL(shown.image.src);
+    shown.image.src = URL.createObjectURL(content);
+    shown.image.alt = `${TITLES[kind]}, ${grouped(facts.bytes)} bytes`;
+    shown.figure.dataset.bytes = bytes;
+    caption(kind, facts);
+    if (kind === "preview") readout(facts);
+  } catch (error) {
+    if (wanted()) fail(error);
+  }
+  if (wanted()) shown.bar.hidden = true;
+}
+
+function caption(kind, facts) {
+  const { figure } = panels.get(kind);
+  const cost = kind === "original" ? "" : `${grouped(facts.bytes)} bytes, ${facts.bpp.toFixed(3)} bpp, ${decibels(facts)}`;
+  figure.querySelector(".cost").textContent = cost;
+  const note = facts.damaged ? "damaged: get the file again" : facts.fits === false ? "its smallest file" : "";
+  figure.querySelector(".note").textContent = note;
+}
+
+function readout(facts) {
+  $("psnr").textContent = decibels(facts);
+  const steps = current.steps ?? 1;
+  $("steps").textContent = `${facts.steps_done} of ${steps}`;
+  if (facts.exact) $("steps").append(small(" exact"));
+}
+
+function small(text) {
+  const element = document.createElement("small");
+  element.textContent = text;
+  return element;
+}
+
+/** The preview first, then what stands beside it. */
+async function refresh() {
+  const [file, position] = [current, current.position];
+  const stale = () => file !== current || position !== file.position;
+  $("panels").setAttribute("aria-busy", true);
+  await show("preview");
+  for (const kind of panels.keys()) {
+    if (kind !== "preview" && file.original && !stale()) await show(kind);
+  }
+  if (!stale()) $("panels").setAttribute("aria-busy", false);
+}
+
+function layOut() {
+  document.body.classList.toggle("actual", actual);
+  for (const { image, view } of panels.values()) {
+    const fit = Math.min(view.clientWidth / current.width, view.clientHeight / current.height);
+    const scale = actual ? 1 / devicePixelRatio : fit;
+    image.style.width = `${current.width * scale}px`;
+    image.style.height = `${current.height * scale}px`;
+    image.style.imageRendering = scale >= 4 ? "pixelated" : "auto";
+  }
+}
+
+function zoom(on, event) {
+  actual = on;
+  $("zoom").setAttribute("aria-pressed", on);
+  layOut();
+  if (!on || !event) return;
+  const view = event.target.parentElement;
+  const [across, down] = [event.offsetX / event.target.offsetWidth, event.offsetY / event.target.offsetHeight];
+  view.scrollTo(across * view.scrollWidth - view.clientWidth / 2, down * view.scrollHeight - view.clientHeight / 2);
+}
+
+function scrollAlike(view) {
+  for (const other of panels.values()) if (other.view !== view) other.view.scrollTo(view.scrollLeft, view.scrollTop);
+}
+
+function toggle(kind, on) {
+  document.querySelector(`[data-kind="${kind}"]`).setAttribute("aria-pressed", on);
+  if (!on) {
+    panels.get(kind)?.figure.remove();
+    panels.delete(kind);
+  } else if (!panels.has(kind)) {
+    $("panels").append(panel(kind));
+  }
+  layOut();
+}
+
+// --- the slider and the map
+
+/** Where on the slider so many bytes are, from 0 to 1. */
+function place(bytes) {
+  const { sizes } = current;
+  const after = sizes.findIndex((stop) => stop >= bytes);
+  if (after <= 0 || sizes.length < 2) return after < 0 ? 1 : 0;
+  const between = (bytes - sizes[after - 1]) / (sizes[after] - sizes[after - 1]);
+  return (after - 1 + between) / (sizes.length - 1);
+}
+
+function colour(stripe) {
+  if (stripe.step === null) return BESIDE;
+  return COLOURS[Math.round(((stripe.step - 1) * (COLOURS.length - 1)) / Math.max(current.steps - 1, 1))];
+}
+
+function title(stripe) {
+  if (stripe.step === null) return stripe.part;
+  return `step ${stripe.step}, ${noise(current.levels[stripe.step - 1])}, band ${stripe.band}`;
+}
+
+function drawMap() {
+  const { stripes } = current;
+  const coarsest = Math.max(...(stripes ?? []).map((stripe) => stripe.band ?? 0));
+  $("map").replaceChildren(...(stripes ?? []).map((stripe) => {
+    const [element, start, end] = [document.createElement("div"), place(stripe.start), place(stripe.end)];
+    element.style.left = `${100 * start}%`;
+    element.style.width = `${100 * (end - start)}%`;
+    element.style.backgroundColor = colour(stripe);
+    element.style.opacity = stripe.band ? 1 - 0.08 * (coarsest - stripe.band) : 1; // fine bands are lighter
+    element.title = `${title(stripe)}: bytes ${grouped(stripe.start)} to ${grouped(stripe.end)}`;
+    return element;
+  }));
+  const shade = document.createElement("div");
+  shade.className = "shade";
+  $("map").append(shade);
+  drawLegend(stripes ?? []);
+  drawPosition();
+}
+
+function drawLegend(stripes) {
+  const parts = new Map(); // stripes of one step, or of one other part
+  for (const stripe of stripes) {
+    const name = stripe.step === null ? stripe.part : `step ${stripe.step} ${noise(current.levels[stripe.step - 1])}`;
+    const part = parts.get(name) ?? { stripe, bytes: 0 };
+    part.bytes += stripe.end - stripe.start;
+    parts.set(name, part);
+  }
+  $("legend").replaceChildren(...[...parts].map(([name, { stripe, bytes }]) => {
+    const [item, mark] = [document.createElement("li"), document.createElement("i")];
+    mark.style.backgroundColor = colour(stripe);
+    item.dataset.step = stripe.step ?? stripe.part;
+    item.append(mark, `${name}, ${size(bytes)}`);
+    return item;
+  }));
+}
+
+function drawTicks() {
+  const { sizes } = current;
+  const [first, last] = [sizes[0], sizes.at(-1)];
+  const apart = 64 / $("ticks").clientWidth; // labels are no wider, in pixels
+  const stops = [first];
+  for (let decade = 1; decade < last; decade *= 10) {
+    for (const bytes of [decade, 3 * decade]) {
+      const at = place(bytes);
+      if (bytes > first && at - place(stops.at(-1)) > apart && at < 1 - apart) stops.push(bytes);
+    }
+  }
+  if (last > first) stops.push(last);
+  $("ticks").replaceChildren(...stops.map((bytes) => {
+    const tick = document.createElement("span");
+    tick.style.left = `${100 * place(bytes)}%`;
+    tick.textContent = size(bytes);
+    return tick;
+  }));
+}
+
+/** All that follows from the position alone, before a preview is there. */
+function drawPosition() {
+  const bytes = current.sizes[current.position];
+  const bpp = ((8 * bytes) / (current.width * current.height)).toFixed(3);
+  $("slider").value = current.position;
+  $("slider").setAttribute("aria-valuetext", `${grouped(bytes)} bytes, ${bpp} bits per pixel`);
+  $("bytes").replaceChildren(grouped(bytes), small(` of ${grouped(current.bytes)}`));
+  $("bpp").textContent = bpp;
+  const shade = $("map").querySelector(".shade");
+  if (shade) shade.style.left = `${100 * place(bytes)}%`;
+  const stripe = current.stripes?.findLast((each) => each.start < bytes);
+  $("place").textContent = stripe ? title(stripe) : current.stripes ? "the header" : "";
+  for (const item of $("legend").children) item.className = stripe && item.dataset.step === String(stripe.step ?? stripe.part) ? "now" : "";
+}
+
+function move(position) {
+  const bounded = Math.max(0, Math.min(current.sizes.length - 1, position));
+  if (bounded === current.position) return;
+  current.position = bounded;
+  $("error").hidden = true;
+  drawPosition();
+  refresh();
+}
+
+async function readMap(file) {
+  if (file.stripes) return;
+  const wanted = () => file === current && !file.stripes;
+  const answer = await ask(`files/${file.number}/map`, wanted, (progress) => {
+    const text = document.createElement("span");
+    text.textContent = `decoding the whole file for its map: ${Math.floor(100 * progress)}%`;
+    $("map").replaceChildren(text);
+  });
+  if (!answer) return;
+  Object.assign(file, await answer.json());
+  if (file !== current) return;
+  drawMap();
+  allowComparisons();
+  refresh();
+}
+
+// --- files
+
+/** Only where there is an original: it is given, or the file is whole, and decoded by now. */
+function allowComparisons() {
+  const never = current.stripes && !current.original;
+  const reason = never ? "The file is cut off or damaged: name its original with --original" : "The whole file is decoded first";
+  for (const button of $("beside").children) {
+    button.disabled = !current.original;
+    button.title = current.original ? "" : reason;
+  }
+  for (const [kind, { figure }] of panels) figure.hidden = never && kind !== "preview";
+  layOut();
+}
+
+function drawFiles() {
+  $("files").hidden = files.size < 2;
+  $("files").replaceChildren(...[...files.values()].map((file) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = file.name;
+    button.setAttribute("aria-current", file === current);
+    button.addEventListener("click", () => choose(file));
+    return button;
+  }));
+}
+
+function choose(file) {
+  current = file;
+  document.title = `${file.name} – ddpmcodec`;
+  $("name").textContent = file.name;
+  const coding = file.levels ? `effort ${file.effort}, model ${file.model ?? file.model_id}` : "stored as lossless WebP: a prefix shows its mean colour";
+  const missing = file.complete ? "" : `, cut off: ${grouped(file.missing_bytes)} bytes are missing`;
+  $("about").textContent = `${file.width} × ${file.height} ${file.mode}, ${grouped(file.bytes)} bytes${missing}, ${coding}`;
+  $("error").hidden = true;
+  $("slider").max = file.sizes.length - 1;
+  for (const { image, figure } of panels.values()) {
+    image.removeAttribute("src");
+    delete figure.dataset.bytes;
+    for (const text of figure.querySelectorAll("span")) text.textContent = "";
+  }
+  for (const id of ["psnr", "steps"]) $(id).textContent = "–";
+  drawFiles();
+  drawTicks();
+  drawMap();
+  allowComparisons();
+  refresh();
+  readMap(file).catch(fail);
+}
+
+function add(facts) {
+  const start = facts.sizes.findIndex((bytes) => bytes >= facts.bytes / 10);
+  const file = { position: Math.max(start, 0), stripes: null, ...facts };
+  files.set(facts.number, file);
+  return file;
+}
+
+async function openAll(chosen) {
+  $("error").hidden = true;
+  for (const file of chosen) {
+    try {
+      const response = await fetch(`files?name=${encodeURIComponent(file.name)}`, { method: "POST", body: file });
+      if (!response.ok) throw new Error(`${file.name}: ${await response.text()}`);
+      choose(add(await response.json()));
+    } catch (error) {
+      fail(error);
+    }
+  }
+}
+
+// --- what the user does
+
+$("slider").addEventListener("input", (event) => move(Number(event.target.value)));
+$("zoom").addEventListener("click", () => zoom(!actual));
+$("open").addEventListener("click", () => $("chooser").click());
+$("chooser").addEventListener("change", (event) => openAll([...event.target.files]));
+for (const button of $("beside").children) {
+  button.addEventListener("click", () => {
+    toggle(button.dataset.kind, button.getAttribute("aria-pressed") !== "true");
+    refresh();
+  });
+}
+document.addEventListener("keydown", (event) => {
+  if (!(event.key in KEYS) || event.altKey || event.ctrlKey || event.metaKey || !current) return;
+  event.preventDefault();
+  move(current.position + KEYS[event.key]);
+});
+document.addEventListener("dragover", (event) => {
+  event.preventDefault();
+  $("drop").hidden = false;
+});
+document.addEventListener("dragleave", (event) => {
+  if (!event.relatedTarget) $("drop").hidden = true;
+});
+document.addEventListener("drop", (event) => {
+  event.preventDefault();
+  $("drop").hidden = true;
+  openAll([...event.dataTransfer.files]);
+});
+window.addEventListener("resize", () => {
+  if (!current) return;
+  layOut();
+  drawTicks();
+});
+
+// --- start
+
+$("panels").append(panel("preview"));
+try {
+  const answer = await fetch("files");
+  for (const facts of await answer.json()) add(facts);
+  current = files.values().next().value;
+  toggle("jpeg", true);
+  choose(current);
+} catch (error) {
+  fail(error);
+}

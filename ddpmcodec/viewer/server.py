@@ -1,0 +1,219 @@
+"""The addresses behind the page. Only programs that know the token get an answer, and only under the name 127.0.0.1.
+
+The token keeps other users of the machine and other pages out; the check of the name keeps out pages whose own name was
+made to lead here (DNS rebinding). Needs `pip install 'ddpmcodec[view]'`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import secrets
+import socket
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from ddpmcodec.errors import DdpmError
+from ddpmcodec.viewer.jobs import Jobs, Superseded
+from ddpmcodec.viewer.viewed_file import KINDS, Picture, Stripe, ViewedFile
+
+try:
+    import uvicorn
+    from starlette.applications import Starlette
+    from starlette.concurrency import run_in_threadpool
+    from starlette.datastructures import MutableHeaders
+    from starlette.exceptions import HTTPException
+    from starlette.middleware import Middleware
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
+    from starlette.requests import Request
+    from starlette.responses import JSONResponse, PlainTextResponse, Response
+    from starlette.routing import Route
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+except ImportError as error:
+    raise DdpmError("the viewer needs Starlette and uvicorn: pip install 'ddpmcodec[view]'") from error
+
+if TYPE_CHECKING:
+    from ddpmcodec.codec.batching import ModelSource
+
+ADDRESS = "127.0.0.1"
+LARGEST_UPLOAD = 1 << 29  # bytes
+KEPT_BYTES = 1 << 28  # of pictures
+PAGE = {"": ("page.html", "text/html"), "page.js": ("page.js", "text/javascript"), "page.css": ("page.css", "text/css")}
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self';"
+    " img-src 'self' blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+FACTS = "Ddpmcodec-Facts"  # header with JSON about a picture
+
+
+class Viewer:
+    """The files of one run, and the work on them: one thread for maps, which take a whole decode, one for pictures."""
+
+    def __init__(self, *, model: ModelSource = None) -> None:
+        self.files: dict[str, ViewedFile] = {}
+        self.token = secrets.token_urlsafe(24)
+        self.maps, self.pictures = Jobs[list[Stripe]](), Jobs[Picture]()
+        self._model, self._numbers = model, itertools.count()
+        self._kept: dict[tuple[str, str, int], Picture] = {}
+
+    def add(self, name: str, data: bytes, **options: Any) -> str:
+        """The number of a new file. Raises what `ViewedFile` does, with the same options."""
+        file = ViewedFile(name, data, **{"model": self._model, **options})
+        number = str(next(self._numbers))
+        self.files[number] = file
+        return number
+
+    def close(self) -> None:
+        self.maps.close()
+        self.pictures.close()
+
+    def picture(self, page: str, number: str, kind: str, size: int) -> Picture | float:
+        """A picture, or the share of the work on it that is done; the page's earlier requests of this kind end."""
+        key = (number, kind, size)
+        if (kept := self._kept.get(key)) is not None:
+            return kept
+        file, slot = self.files[number], (page, kind)
+        job = self.pictures.latest(slot, key, lambda advance: self._keep(key, file.picture(kind, size, advance)))
+        if not job.future.done():
+            return min(job.done / file.work(kind, size), 1.0)
+        self.pictures.forget(slot, job)
+        return job.future.result()
+
+    def map(self, number: str) -> list[Stripe] | float:
+        """The stripes of a file, or the share of the work on them that is done."""
+        file = self.files[number]
+        job = self.maps.latest(number, number, file.decode_whole)
+        return job.future.result() if job.future.done() else min(job.done / file.pixels, 1.0)
+
+    def _keep(self, key: tuple[str, str, int], picture: Picture) -> Picture:
+        """In memory, in the place of the oldest ones."""
+        self._kept[key] = picture
+        while sum(len(kept.content) for kept in self._kept.values()) > KEPT_BYTES and len(self._kept) > 1:
+            del self._kept[next(iter(self._kept))]
+        return picture
+
+
+class Guard:
+    """Refuses requests without the token, and adds HEADERS to all answers."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self.app, self.token = app, token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        known = scope["type"] == "http" and secrets.compare_digest(
+            scope["path"].split("/")[1].encode(), self.token.encode()
+        )
+        refusal = PlainTextResponse("open the whole address that `ddpmcodec view` printed: its token is missing", 403)
+        await (self.app if known else refusal)(scope, receive, send_with_headers)
+
+
+def make_app(viewer: Viewer) -> Starlette:
+    """The ASGI application of a viewer."""
+
+    def page(request: Request) -> Response:
+        name, media_type = PAGE[request.url.path.rpartition("/")[2]]
+        return Response(resources.files(__package__).joinpath(name).read_bytes(), media_type=media_type)
+
+    def files(request: Request) -> Response:
+        return JSONResponse([_described(viewer, number) for number in viewer.files])
+
+    async def add(request: Request) -> Response:
+        data = await _body(request)
+        number = await run_in_threadpool(viewer.add, request.query_params.get("name", "file.ddpm"), data)
+        return JSONResponse(_described(viewer, number), 201)
+
+    def map_(request: Request) -> Response:
+        number = _known_number(viewer, request)
+        found = viewer.map(number)
+        if isinstance(found, float):
+            return _waiting(found)
+        original = viewer.files[number].original is not None
+        return JSONResponse({"stripes": [stripe._asdict() for stripe in found], "original": original})
+
+    def picture(request: Request) -> Response:
+        number, kind = _known_number(viewer, request), request.path_params["kind"]
+        size = request.query_params.get("bytes", "")
+        if kind not in KINDS or not (size.isascii() and size.isdigit()):
+            raise HTTPException(404, f"one of {', '.join(KINDS)} with ?bytes=N is there, not this")
+        found = viewer.picture(request.query_params.get("page", ""), number, kind, int(size))
+        if isinstance(found, float):
+            return _waiting(found)
+        facts = json.dumps(viewer.files[number].measure(found), allow_nan=False)
+        return Response(found.content, media_type=found.media_type, headers={FACTS: facts})
+
+    root = f"/{viewer.token}"
+    return Starlette(
+        routes=[
+            *(Route(f"{root}/{name}", page) for name in PAGE),
+            Route(f"{root}/files", files),
+            Route(f"{root}/files", add, methods=["POST"]),
+            Route(f"{root}/files/{{number}}/map", map_),
+            Route(f"{root}/files/{{number}}/{{kind}}", picture),
+        ],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=[ADDRESS]), Middleware(Guard, token=viewer.token)],
+        exception_handlers={DdpmError: _refused, MemoryError: _out_of_memory, Superseded: lambda *_: _waiting(0.0)},
+    )
+
+
+def listen(port: int) -> socket.socket:
+    """A socket on 127.0.0.1. port 0: any that is free. Raises DdpmError when the port is taken or forbidden."""
+    try:
+        return socket.create_server((ADDRESS, port))
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        raise DdpmError(f"port {port} cannot be used ({reason}): name another --port, or none") from error
+
+
+def serve(viewer: Viewer, listening: socket.socket) -> None:
+    """Answers until SIGINT or SIGTERM. Raises KeyboardInterrupt after SIGINT, as uvicorn does."""
+    config = uvicorn.Config(
+        make_app(viewer), log_level="warning", access_log=False, lifespan="off", ws="none", proxy_headers=False,
+        server_header=False, timeout_graceful_shutdown=2,
+    )  # fmt: skip
+    try:
+        uvicorn.Server(config).run(sockets=[listening])
+    finally:
+        viewer.close()
+
+
+async def _body(request: Request) -> bytes:
+    """Raises HTTPException for more than LARGEST_UPLOAD bytes."""
+    data = bytearray()
+    async for chunk in request.stream():
+        data += chunk
+        if len(data) > LARGEST_UPLOAD:
+            raise HTTPException(413, f"more than {LARGEST_UPLOAD} bytes: name the file on the command line")
+    return bytes(data)
+
+
+def _described(viewer: Viewer, number: str) -> dict[str, Any]:
+    return {"number": number, **viewer.files[number].describe()}
+
+
+def _known_number(viewer: Viewer, request: Request) -> str:
+    number: str = request.path_params["number"]
+    if number not in viewer.files:
+        raise HTTPException(404, "there is no such file here: load the page again")
+    return number
+
+
+def _waiting(progress: float) -> Response:
+    return JSONResponse({"progress": round(progress, 4)}, 202)
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    return PlainTextResponse(str(error).replace("model=PATH", "--model PATH"), 422)  # arguments are options here
+
+
+def _out_of_memory(request: Request, error: Exception) -> Response:
+    return PlainTextResponse("not enough memory: close other programs, or use a machine with more", 507)

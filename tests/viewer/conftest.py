@@ -1,0 +1,67 @@
+"""A picture, the file that it becomes, and a viewer that shows it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+from ddpmcodec import codec
+from ddpmcodec.viewer.server import ADDRESS, Viewer, make_app
+
+WAITING = 202
+TRIES = 6000  # each after a hundredth of a second
+
+
+@pytest.fixture(scope="session")
+def picture() -> np.ndarray:
+    """32 x 48 pixels: slopes and noise."""
+    y, x = np.mgrid[:32, :48]
+    smooth = np.stack([40 + 3 * x + y, 200 - 4 * y, 60 + 2 * x + 2 * y], axis=2)
+    noise = np.random.Generator(np.random.Philox(5)).normal(0, 6, smooth.shape)
+    return (smooth + noise).round().clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def coded(picture: np.ndarray) -> bytes:
+    return codec.encode(picture)
+
+
+@pytest.fixture(scope="session")
+def drawing() -> bytes:
+    """A file that is stored as lossless WebP."""
+    return codec.encode(np.kron(np.eye(8, dtype=np.uint8) * 200, np.ones((8, 8), np.uint8)))
+
+
+@pytest.fixture
+def viewer(coded: bytes) -> Iterator[Viewer]:
+    """Of one file, number 0."""
+    made = Viewer()
+    made.add("photo.ddpm", coded)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def client(viewer: Viewer) -> TestClient:
+    """Knows the token: addresses are as in the page."""
+    return TestClient(make_app(viewer), base_url=f"http://{ADDRESS}/{viewer.token}/")
+
+
+@pytest.fixture(scope="session")
+def finished() -> Callable[..., object]:
+    """The answer to a question that is asked until the work is done."""
+
+    def ask(client: TestClient, url: str) -> object:
+        for _ in range(TRIES):
+            answer = client.get(url)
+            if answer.status_code != WAITING:
+                return answer
+            assert 0 <= answer.json()["progress"] <= 1
+            time.sleep(0.01)
+        raise AssertionError(f"{url}: no answer")
+
+    return ask

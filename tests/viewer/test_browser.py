@@ -1,0 +1,188 @@
+"""The page in a real browser, with real keys and clicks. Skipped where there is none: `pip install playwright`, and a
+Chromium of the system's or Playwright's own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ddpmcodec import codec
+
+api = pytest.importorskip("playwright.sync_api", reason="needs a browser: pip install playwright")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+ARGUMENTS = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []  # root has no sandbox
+DROPPED = """([name, data]) => {
+    const made = new DataTransfer();
+    made.items.add(new File([new Uint8Array(data)], name));
+    return made;
+}"""  # a file that is dragged over the page
+TRICK = "<img src=x onerror=document.title='run'>.ddpm"
+SLOW = 120_000  # milliseconds that a busy machine may take
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    with api.sync_playwright() as playwright:
+        try:
+            started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        except api.Error:
+            pytest.skip("no Chromium: install one, or run `playwright install chromium`")
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, coded: bytes, drawing: bytes) -> Path:
+    found = tmp_path_factory.mktemp("viewed")
+    for name, data in (("photo.ddpm", coded), ("drawing.ddpm", drawing), (TRICK, coded[: len(coded) // 2])):
+        (found / name).write_bytes(data)
+    (found / "cat.png").write_bytes(b"\x89PNG")
+    return found
+
+
+@pytest.fixture(scope="module")
+def process(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "ddpmcodec", "view", folder / "photo.ddpm"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
+        yield started
+        started.kill()
+
+
+@pytest.fixture(scope="module")
+def address(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+@pytest.fixture
+def page(browser: object, address: str) -> Iterator[object]:
+    """Opened, and at rest. Errors of scripts fail the test, and requests to anywhere else."""
+    opened = browser.new_page(viewport={"width": 1200, "height": 800})
+    opened.set_default_timeout(SLOW)
+    api.expect.set_options(timeout=SLOW)
+    errors, requests = [], []
+    opened.on("pageerror", lambda error: errors.append(error))
+    opened.on("request", lambda request: requests.append(request.url))
+    opened.goto(address)
+    rest(opened)
+    yield opened
+    opened.close()
+    assert errors == []
+    assert [url for url in requests if not url.startswith((address, f"blob:{address[:17]}", "data:"))] == []
+
+
+def rest(page: object) -> None:
+    """Waits until all pictures are there, and the map."""
+    api.expect(page.locator("#legend li").first).to_be_visible()
+    api.expect(page.locator("#panels")).to_have_attribute("aria-busy", "false")
+
+
+def bytes_of(page: object) -> int:
+    return int(page.locator("#bytes").evaluate("element => element.firstChild.textContent").replace(",", ""))
+
+
+def test_a_preview_stands_beside_a_jpeg_of_the_same_bytes(page: object, coded: bytes) -> None:
+    size, facts = bytes_of(page), codec.info(coded)
+    assert facts["header_bytes"] < size < len(coded)
+    api.expect(page.locator("h1")).to_have_text("photo.ddpm")
+    api.expect(page.locator("#about")).to_have_text(f"48 × 32 RGB, {len(coded):,} bytes, effort 2, model cifar10")
+    api.expect(page.locator("#bpp")).to_have_text(f"{8 * size / (48 * 32):.3f}")
+    api.expect(page.locator("#psnr")).to_have_text(
+        page.locator("figure[data-kind=preview] .cost").inner_text().split(", ")[-1]
+    )
+    shown = page.locator("figure img").evaluate_all("images => images.map(image => image.naturalWidth)")
+    assert shown == [48, 48]
+    assert page.locator("#map div[title]").count() >= facts["steps"]
+    assert page.locator("#legend li").count() == facts["steps"]
+
+
+def test_keys_move_the_slider(page: object, coded: bytes) -> None:
+    start = bytes_of(page)
+    page.keyboard.press("ArrowRight")
+    assert bytes_of(page) > start
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    assert bytes_of(page) < start
+    page.keyboard.press("End")
+    rest(page)
+    assert bytes_of(page) == len(coded)
+    api.expect(page.locator("#psnr")).to_have_text("no error")
+    api.expect(page.locator("#steps")).to_have_text("4 of 4 exact")
+    page.keyboard.press("Home")
+    rest(page)
+    assert bytes_of(page) == codec.info(coded)["header_bytes"]
+    api.expect(page.locator("#place")).to_have_text("the header")
+    page.locator("#slider").focus()
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#slider").input_value() == "1"  # one step, though the slider hears keys too
+
+
+def test_the_mouse_moves_the_slider(page: object, coded: bytes) -> None:
+    box = page.locator("#slider").bounding_box()
+    page.mouse.click(box["x"] + box["width"] * 0.9, box["y"] + box["height"] / 2)
+    rest(page)
+    assert len(coded) / 4 < bytes_of(page) < len(coded)
+    page.mouse.down()
+    for share in (0.8, 0.6, 0.4, 0.2):
+        page.mouse.move(box["x"] + box["width"] * share, box["y"] + box["height"] / 2)
+    page.mouse.up()
+    rest(page)
+    assert page.locator("figure[data-kind=preview]").get_attribute("data-bytes") == str(bytes_of(page))
+    assert bytes_of(page) < len(coded) / 10
+
+
+def test_buttons_choose_what_stands_beside(page: object) -> None:
+    for name in ("WebP", "Original"):
+        page.get_by_role("button", name=name).click()
+    rest(page)
+    assert page.locator("figure img").evaluate_all("all => all.filter(image => image.naturalWidth === 48).length") == 4
+    page.get_by_role("button", name="JPEG").click()
+    assert page.locator("figure[data-kind=jpeg]").count() == 0
+    page.get_by_role("button", name="Actual size").click()
+    assert page.locator("figure img").first.bounding_box()["width"] == 48
+    page.locator("figure img").first.click()
+    assert page.locator("figure img").first.bounding_box()["width"] > 48
+
+
+def test_dropped_files_are_shown_and_their_names_are_text(page: object, folder: Path) -> None:
+    content = (folder / TRICK).read_bytes()
+    transfer = page.evaluate_handle(DROPPED, [TRICK, list(content)])
+    page.dispatch_event("body", "dragover", {"dataTransfer": transfer})
+    api.expect(page.locator("#drop")).to_be_visible()
+    page.dispatch_event("body", "drop", {"dataTransfer": transfer})
+    api.expect(page.locator("#drop")).to_be_hidden()
+    api.expect(page.locator("h1")).to_have_text(TRICK)
+    rest(page)
+    assert page.title() == f"{TRICK} – ddpmcodec"
+    assert page.locator("img[src=x]").count() == 0
+    assert "cut off" in page.locator("#about").inner_text()
+    api.expect(page.get_by_role("button", name="JPEG")).to_be_disabled()
+    page.get_by_role("button", name="photo.ddpm").click()
+    api.expect(page.locator("h1")).to_have_text("photo.ddpm")
+    rest(page)
+    api.expect(page.get_by_role("button", name="JPEG")).to_be_enabled()
+
+
+def test_chosen_files_are_shown_or_refused_with_words(page: object, folder: Path, drawing: bytes) -> None:
+    page.locator("#chooser").set_input_files([folder / "drawing.ddpm", folder / "cat.png"])
+    api.expect(page.get_by_role("alert")).to_have_text(
+        "cat.png: not a ddpmcodec file: it starts with 89 50, not dd 0a; give a .ddpm file"
+    )
+    api.expect(page.locator("h1")).to_have_text("drawing.ddpm")
+    rest(page)
+    facts = codec.info(drawing)
+    api.expect(page.locator("#legend li")).to_have_text(f"WebP, {facts['bytes'] - facts['header_bytes']} B")
+
+
+def test_the_page_says_when_the_viewer_has_ended(page: object, process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGINT)
+    process.wait()
+    page.keyboard.press("ArrowRight")
+    api.expect(page.get_by_role("alert")).to_have_text("The viewer has ended: run ddpmcodec view again.")
