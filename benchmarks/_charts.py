@@ -310,7 +310,8 @@ def _threads(count: int, full: bool) -> Line2D:
 
 def _draw_growth(results: Mapping[str, Any], figure: Figure) -> None:
     times, memory = figure.subplots(1, 2)
-    exponents = {fit["of"]: f": k = {fit['exponent']['mean']:.2f}" for fit in results["fits"]}
+    # + 0.0: never -0.00
+    exponents = {fit["of"]: f": k = {round(fit['exponent']['mean'], 2) + 0.0:.2f}" for fit in results["fits"]}
     for codec in dict.fromkeys(row["codec"] for row in results["megapixels"]):
         rows = [row for row in results["megapixels"] if row["codec"] == codec]
         sizes = [row["megapixels"] for row in rows]

@@ -36,9 +36,7 @@ from ._training import (
     show_default=True,
     help="Side of the training crops; smaller for data sets of smaller images.",
 )
-@click.option(
-    "--width", type=int, default=192, show_default=True, help="Of each network: a multiple of 16, up to 512."
-)
+@click.option("--width", type=int, default=192, show_default=True, help="Of each network: a multiple of 16, up to 512.")
 @click.option("--depth", type=int, default=3, show_default=True, help="Residual blocks of each network, up to 8.")
 @click.option("--start", metavar="MODEL", help="Begin with a model's networks, or a run's, grown to this shape.")
 @camera_option

@@ -231,9 +231,9 @@ def _refuse_size(width: int, height: int) -> None:
 
 
 def _is_deep(image: Image.Image) -> bool:
-    """Whether the file has deeper samples than the 8 bits Pillow would load it with, by what its decoder is told."""
-    for decoder, _, _, told in getattr(image, "tile", []):
-        arguments = told if isinstance(told, tuple) else (told,)
+    """Whether the file has deeper samples than the 8 bits Pillow would load it with, by its decoder's arguments."""
+    for decoder, _, _, given in getattr(image, "tile", []):
+        arguments = given if isinstance(given, tuple) else (given,)
         if any(isinstance(argument, str) and ";16" in argument for argument in arguments):
             return True
         if decoder.startswith("ppm") and any(isinstance(value, int) and value > 255 for value in arguments):

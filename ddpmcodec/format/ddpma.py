@@ -69,7 +69,8 @@ class Index:
 
 
 class Parts(NamedTuple):
-    """The body of a block; in a prefix of an archive, parts are short or empty. intact: its own head is undamaged."""
+    """The body of a block; in a prefix of an archive, parts are short or empty. intact: its head is where the index
+    says, and says the same."""
 
     values: tuple[bytes, ...]
     sections: tuple[bytes, ...]  # of the images: files, or alpha sections
@@ -152,21 +153,28 @@ def split(data: bytes) -> Archive:
     index contradicts itself, or it is damaged and no block is found.
     """
     try:
-        index, head_lengths, start = _parse_index(data)
+        index, heads, start = _parse_index(data)
     except FormatError as error:
         found = _scan(data)
         if not found:
             raise
         return _rebuilt(data, found, error)
-    places, end = _places(index, head_lengths, start)
-    intact = [_packed_head(data, begin) is not None for begin, _ in places]
+    places, end = _places(index, heads, start)
+    intact = [_has_head(data, begin, head) for (begin, _), head in zip(places, heads, strict=True)]
     bodies = [body for _, body in places] if all(intact) else _moved(data, index, places, intact)
     parts = [_cut(block, data, *at) for block, at in zip(index.blocks, zip(bodies, intact, strict=True), strict=True)]
     return Archive(index, tuple(parts), max(0, end - len(data)), max(0, len(data) - end), start)
 
 
-def _parse_index(data: bytes) -> tuple[Index, list[int], int]:
-    """And of each block the length of its head there, and where the index ends."""
+class _Head(NamedTuple):
+    """As the index has it. length: in the block, where it is deflated."""
+
+    length: int
+    content: bytes
+
+
+def _parse_index(data: bytes) -> tuple[Index, list[_Head], int]:
+    """And where it ends."""
     if data[: len(MAGIC)] != MAGIC[: len(data)]:
         raise FormatError(
             f"not an archive: it starts with {data[:4].hex(' ')}, not {MAGIC.hex(' ')}; give a .ddpma file"
@@ -191,12 +199,12 @@ def _content(reader: Reader, start: int) -> bytes | None:
     return content if zlib.crc32(content, zlib.crc32(covered)) == check else None
 
 
-def _parse_heads(reader: Reader) -> tuple[Index, list[int]]:
-    blocks, lengths, images, letters = [], [], 0, 0
+def _parse_heads(reader: Reader) -> tuple[Index, list[_Head]]:
+    blocks, heads, images, letters = list[Block](), list[_Head](), 0, 0
     try:
         for _ in range(reader.varint()):
-            lengths.append(reader.varint())
-            blocks.append(parse_head(reader.take(reader.varint())))
+            heads.append(_Head(reader.varint(), reader.take(reader.varint())))
+            blocks.append(parse_head(heads[-1].content))
             images += len(blocks[-1].entries)
             letters += sum(len(entry.name) for entry in blocks[-1].entries)
             if images > MAX_IMAGES or letters > MAX_NAMES:  # before a small index has become a large one in memory
@@ -207,17 +215,17 @@ def _parse_heads(reader: Reader) -> tuple[Index, list[int]]:
     names, numbers = {entry.name for entry in index.entries}, {entry.number for entry in index.entries}
     if not len(index.entries) == len(names) == len(numbers) == index.total or reader.position != len(reader.data):
         raise FormatError("the index contradicts itself: images are missing, or two have one name or one place")
-    return index, lengths
+    return index, heads
 
 
 Place = tuple[int, int]  # where a block begins, and where its body does
 
 
-def _places(index: Index, head_lengths: Sequence[int], start: int) -> tuple[list[Place], int]:
+def _places(index: Index, heads: Sequence[_Head], start: int) -> tuple[list[Place], int]:
     """And the end of the last block."""
     places = []
-    for block, length in zip(index.blocks, head_lengths, strict=True):
-        body = start + len(MARK) + len(pack_varint(length)) + CRC32_BYTES + length
+    for block, head in zip(index.blocks, heads, strict=True):
+        body = start + len(MARK) + len(pack_varint(head.length)) + CRC32_BYTES + head.length
         places.append((start, body))
         start = body + sum(block.part_lengths())
     return places, start
@@ -232,6 +240,15 @@ def _packed_head(data: bytes, start: int) -> tuple[bytes, int] | None:
     except FormatError:
         return None
     return None if content is None else (content, reader.position)
+
+
+def _has_head(data: bytes, start: int, head: _Head) -> bool:
+    """Whether the block that begins there has the head that the index says."""
+    found = _packed_head(data, start)
+    try:
+        return found is not None and inflate(found[0], MAX_HEAD) == (head.content, True)
+    except FormatError:
+        return False
 
 
 class _Found(NamedTuple):

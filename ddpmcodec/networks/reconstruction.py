@@ -77,7 +77,7 @@ def denoised(network: Denoiser, mean: NDArray[np.float32], deviation: NDArray[np
             with new_process():
                 answer = network(*(torch.from_numpy(part)[None] for part in parts), level)[0].permute(1, 2, 0)
                 better = answer.nan_to_num(0.0).clamp(-FARTHEST, FARTHEST).numpy()
-            yield inner, better[top - first_row :, left - first_column :][: PART, : PART]
+            yield inner, better[top - first_row :, left - first_column :][:PART, :PART]
 
 
 assert MARGIN >= PATCH * (BLOCKS + 2)

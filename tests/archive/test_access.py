@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import multiprocessing
 import pickle
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,12 +20,12 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
-def several(model: ContextModel) -> Iterator[tuple[Pictures, bytes]]:
+def several(model: ContextModel) -> tuple[Pictures, bytes]:
     """Pictures, and an archive of them with four blocks: three stacks, and one of files."""
     pictures = {**crops(24), "drawing.png": drawing()}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(writer, "BLOCK_IMAGES", 8)
-        yield pictures, create(pictures, model)
+        return pictures, create(pictures, model)  # other fixtures are made without the patch
 
 
 @pytest.fixture

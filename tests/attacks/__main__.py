@@ -23,8 +23,8 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-HANGS = 300.0  # seconds without a new input
-FIRST_HANGS = 1800.0  # while kernels compile
+HANGS = 900.0  # seconds without a new input
+FIRST_HANGS = 7200.0  # while kernels compile
 PAUSE = 1.0
 
 

@@ -180,7 +180,8 @@ def forged_archive(rng: Random, data: bytes, other: bytes) -> bytes:
         elif which == 5:
             parts.bodies[place] = mutate(rng, parts.bodies[place], others.bodies[theirs])[1]
         elif which == 6:
-            parts.heads.append(others.heads[theirs]), parts.bodies.append(others.bodies[theirs])
+            parts.heads.append(others.heads[theirs])
+            parts.bodies.append(others.bodies[theirs])
         else:
             parts.count, parts.junk = number(rng, len(parts.heads)), MARK + rng.bytes(int(rng.integers(30)))
     return parts.pack()

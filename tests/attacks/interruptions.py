@@ -11,7 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ddpmcodec import archive, cli, codec
+from ddpmcodec import archive, codec
+from ddpmcodec.cli import run as run_command
 from mutations import Random
 from targets import context_bytes, context_model, facts, picture, png
 
@@ -73,7 +74,7 @@ def interrupt(interruption: Interruption, folder: Path) -> tuple[str, str]:
         arguments = [*arguments, "-f"]
     ended = _in_a_child(lambda: _broken(interruption, arguments), folder)
     wrong = _left_behind(interruption, output, ended)
-    if not wrong and (code := _in_a_child(lambda: cli.run([*arguments, "-f"]), folder)):
+    if not wrong and (code := _in_a_child(lambda: run_command([*arguments, "-f"]), folder)):
         wrong = f"the next run ends with exit code {code}"
     left = {path.name for path in folder.iterdir()} - before - {name}
     return _named(interruption, ended), wrong or (f"the next run leaves {sorted(left)}" if left else "")
@@ -122,8 +123,8 @@ def _broken(interruption: Interruption, arguments: list[str]) -> int:
         def __getattr__(self, name: str) -> Any:
             return instead(getattr(os, name)) if name in CALLS else getattr(os, name)
 
-    files.os = Broken()  # type: ignore[assignment]
-    return cli.run(arguments)
+    files.os = Broken()
+    return run_command(arguments)
 
 
 def _in_a_child(run: Callable[[], int], folder: Path) -> int:

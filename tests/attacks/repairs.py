@@ -219,5 +219,5 @@ def sealed(data: bytes) -> bytes:
     """With a seal that holds, where the bytes can be sealed; otherwise as they are."""
     try:
         return seal(data)
-    except (ValueError, LookupError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return data

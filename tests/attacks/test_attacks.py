@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -175,3 +176,11 @@ sys.exit(names["report"]([process], process.out))
     assert ended.returncode == 1, ended.stderr
     assert (tmp_path / "crashers" / "process-0-7").read_bytes() == b"data"
     assert (tmp_path / "crashers" / "process-0-7.txt").read_text().startswith("dies with -11 at --seed 1, input 7")
+
+
+def test_the_page_of_guarantees_names_tests_that_exist() -> None:
+    page = (HERE.parents[1] / "docs" / "reliability.md").read_text()
+    named = set(re.findall(r"`(tests/[\w./]+)`", page))
+    assert len(named) > 15
+    assert [name for name in named if not (HERE.parents[1] / name).exists()] == []
+    assert all(f"| G{number} |" in page for number in range(1, 13))

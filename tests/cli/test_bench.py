@@ -38,7 +38,7 @@ def test_help_imports_neither_pytorch_nor_matplotlib() -> None:
     assert ended.stderr == "(0, 0) []"
 
 
-def test_a_missing_data_set_is_told_before_anything_else(ddpm: Any, tmp_path: Path) -> None:
+def test_a_missing_data_set_is_reported_before_anything_else(ddpm: Any, tmp_path: Path) -> None:
     ended = ddpm("bench", "bpd", "--data", tmp_path / "none", "--out", tmp_path / "out")
     assert ended.code == 1
     assert ended.stderr.startswith(f"ddpmcodec: {tmp_path / 'none'}: no such file or folder: get CIFAR-10 with torch")

@@ -39,9 +39,9 @@ class ContextModel:
             )
 
     def _checksum(self) -> int:
-        value = zlib.crc32(self.initial)
+        value = zlib.crc32(self.initial.data)
         for array in (array for network in self.networks for array in network):
-            value = zlib.crc32(array, value)
+            value = zlib.crc32(array.data, value)
         return value
 
     @property
