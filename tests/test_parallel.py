@@ -133,6 +133,7 @@ def test_threads_come_back_after_an_error_too() -> None:
 
 
 FORK = """
+from concurrent.futures import ProcessPoolExecutor
 import multiprocessing
 import numpy as np, torch, ddpmcodec
 from ddpmcodec import archive
@@ -155,8 +156,8 @@ def bits_back():
 for work in (preview, encoded, bits_back):
     expected = work()
     torch.ones(1 << 20).exp()  # on two threads, one of which a fork leaves behind
-    with multiprocessing.get_context("fork").Pool(1) as pool:
-        assert pool.apply(work) == expected, work
+    with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as executor:
+        assert executor.submit(work).result() == expected, work
         print(work.__name__, flush=True)
 """
 

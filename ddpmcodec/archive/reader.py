@@ -108,7 +108,7 @@ def extract(
 
 
 def extract_from(archive: Archive, wanted: Sequence[Entry], *, model: Source = None) -> Iterator[Extracted]:
-    """`extract` for an archive that is cut already, of images whose sizes are no surprise."""
+    """`extract` for an archive that is cut already, of images whose sizes were checked."""
     return _Reader(archive, wanted, False, model, None).images()
 
 

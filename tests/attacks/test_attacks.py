@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -75,7 +71,7 @@ def test_what_broke_a_promise_once_does_no_more(seeds: tuple[Seed, ...], judge: 
 @pytest.mark.parametrize("overwrites", [False, True])
 def test_a_command_that_is_interrupted_leaves_nothing_by_halves(tmp_path: Path, error: int, overwrites: bool) -> None:
     """At every system call by which it writes."""
-    ends = [interrupt(Interruption("encode", call, error, overwrites), tmp_path) for call in range(1, 12)]
+    ends = [interrupt(Interruption("encode", call, error, overwrites), tmp_path) for call in range(1, 24)]
     assert {wrong for _, wrong in ends} == {""}
     assert len({happened for happened, _ in ends}) == 2  # it ends as usual once all calls are behind it
 
@@ -94,12 +90,6 @@ def test_a_file_put_together_again_is_valid(seeds: tuple[Seed, ...], judge: Judg
         assert judge(Attack(seed, "", file_parts(seed.data).pack(), False)).outcome == "decoded: the image"
     for seed in of_kind(seeds, ARCHIVE):
         assert judge(Attack(seed, "", archive_parts(seed.data).pack(), False)).outcome == "extracted: the images"
-
-
-def test_the_same_seed_gives_the_same_inputs(seeds: tuple[Seed, ...]) -> None:
-    drawn = [[worker.attack_of(np.random.default_rng([7, 0, n]), n, seeds) for n in range(40)] for _ in range(2)]
-    assert drawn[0] == drawn[1]
-    assert len({attack.data for attack in drawn[0] if attack}) > 30
 
 
 def other_pixels(decode: Callable[..., Any]) -> Callable[..., Any]:
@@ -149,33 +139,6 @@ def test_a_crasher_is_kept_with_what_was_wrong(tmp_path: Path, seeds: tuple[Seed
     assert crasher.read_bytes() == b"data"
     assert said.read_text() == "--seed 1, input 5\nescaped: KeyError\nKeyError: 'nothing'\n"
     assert json.loads((log.folder / "counts-0.json").read_text())["counts"] == {"file | forged | escaped: KeyError": 1}
-
-
-def test_a_process_that_dies_is_a_crasher(tmp_path: Path) -> None:
-    """By a signal, in the middle of an input."""
-    script = f"""
-import sys
-sys.path.insert(0, {str(HERE)!r})
-import __main__ as attacks, runpy
-names = runpy.run_path({str(HERE / "__main__.py")!r}, run_name="attacks")
-from pathlib import Path
-import subprocess
-process = names["Process"](0, 1, Path({str(tmp_path)!r}), False)
-process.folder.mkdir()
-(process.folder / "number").write_text("7 file: forged")
-(process.folder / "input").write_bytes(b"data")
-(process.folder / "said.txt").write_text("a fault")
-process.running = subprocess.Popen(["sleep", "60"])
-process.running.send_signal({int(signal.SIGSEGV)})
-process.running.wait()
-names["Process"].start = lambda process: None
-process.watch()
-sys.exit(names["report"]([process], process.out))
-"""
-    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=os.environ, check=False)
-    assert ended.returncode == 1, ended.stderr
-    assert (tmp_path / "crashers" / "process-0-7").read_bytes() == b"data"
-    assert (tmp_path / "crashers" / "process-0-7.txt").read_text().startswith("dies with -11 at --seed 1, input 7")
 
 
 def test_the_page_of_guarantees_names_tests_that_exist() -> None:
