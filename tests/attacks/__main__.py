@@ -5,6 +5,8 @@ and their disk fails, while they write. Every second process runs kernels that c
 every input that breaks a promise: an exception that is not the library's own, other pixels without an error, more
 memory or time than what is claimed explains, a process that dies or hangs, half a file. Exit code 1 if there is any.
 The same seed gives the same inputs. Run it from the root of a checkout.
+
+    python tests/attacks --replay FILE...      what the library does with single inputs, such as crashers
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -26,6 +29,7 @@ ROOT = HERE.parents[1]
 HANGS = 900.0  # seconds without a new input
 FIRST_HANGS = 7200.0  # while kernels compile
 PAUSE = 1.0
+SUFFIXES = {"file": ".ddpm", "archive": ".ddpma", "context model": ".safetensors", "gaussian model": ".safetensors"}
 
 
 @dataclass
@@ -69,19 +73,22 @@ class Process:
         if code is None and waits < (HANGS if number.exists() else FIRST_HANGS):
             return
         self.stop()
-        if not number.exists():
+        if number.exists():
+            self._keep("hangs" if code is None else f"dies with {code}")
+        elif code != -signal.SIGKILL:  # somebody else's
             raise SystemExit(f"a process does not start: {(self.folder / 'said.txt').read_text()[-2000:]}")
-        self._keep("hangs" if code is None else f"dies with {code}")
         self.start()
 
     def _keep(self, what: str) -> None:
         number, _, name = (self.folder / "number").read_text().partition(" ")
         crashers = self.out / "crashers"
         crashers.mkdir(exist_ok=True)
-        place = crashers / f"process-{self.number}-{number}"
+        place = crashers / f"process-{self.number}-{number}{SUFFIXES.get(name.partition(':')[0], '')}"
         shutil.copy(self.folder / "input", place)
         said = (self.folder / "said.txt").read_text()[-4000:]
-        place.with_suffix(".txt").write_text(f"{what} at --seed {self.seed}, input {number}, {name}\n{said}\n")
+        place.with_suffix(place.suffix + ".txt").write_text(
+            f"{what} at --seed {self.seed}, input {number}, {name}\n{said}\n"
+        )
         self.deaths.append(f"{name.partition(':')[0]} | | {what}")
         self.next_input = int(number) + 1
 
@@ -142,15 +149,40 @@ def report(processes: list[Process], out: Path) -> int:
     return 1 if crashers else 0
 
 
+def replay(paths: list[Path]) -> int:
+    """Print what the library does with inputs; 1 if one breaks a promise."""
+    import tempfile
+
+    from judge import Attack, Judge
+    from targets import seeds
+
+    crimes = 0
+    with tempfile.TemporaryDirectory() as folder:
+        known = seeds(folder)
+        judge = Judge(known, Path(folder))
+        for path in paths:
+            for seed in (seed for seed in known if SUFFIXES[seed.kind] == path.suffix):
+                verdict = judge(Attack(seed, "replayed", path.read_bytes(), True))
+                print(f"{path}, as if from {seed.name}: {verdict.outcome}\n{verdict.crime}".rstrip())
+                crimes += bool(verdict.crime)
+    return 1 if crimes else 0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser("python tests/attacks", description=__doc__)
     parser.add_argument(
         "--minutes", type=float, default=10, help="for how long (default 10), from when kernels are compiled"
     )
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--out", type=Path, required=True, help="a new folder")
+    parser.add_argument("--out", type=Path, help="a new folder")
+    parser.add_argument("--replay", type=Path, nargs="+", metavar="FILE", help="inputs to try once more")
     parser.add_argument("--processes", type=int, default=2, help="default 2; every second one checks bounds")
     given = parser.parse_args()
+    if given.replay:
+        sys.path.append(str(HERE.parent / "independent"))
+        return replay(given.replay)
+    if given.out is None:
+        parser.error("name a new folder with --out")
     given.out.mkdir(parents=True)
     return run(given.minutes, given.seed, given.out.resolve(), given.processes)
 

@@ -67,8 +67,7 @@ def test_what_broke_a_promise_once_does_no_more(seeds: tuple[Seed, ...], judge: 
         assert not verdict.crime, verdict.crime
 
 
-@pytest.mark.parametrize("error", [0, 28], ids=["killed", "disk full"])
-@pytest.mark.parametrize("overwrites", [False, True])
+@pytest.mark.parametrize(("error", "overwrites"), [(0, False), (28, True)], ids=["killed", "disk full"])
 def test_a_command_that_is_interrupted_leaves_nothing_by_halves(tmp_path: Path, error: int, overwrites: bool) -> None:
     """At every system call by which it writes."""
     ends = [interrupt(Interruption("encode", call, error, overwrites), tmp_path) for call in range(1, 24)]
