@@ -12,19 +12,38 @@ from typing import Any
 import torch
 from torch import Tensor
 
+LONG = 4  # times as long as it is wide is a matrix that is orthogonalised by its Gram matrix
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # Jordan's quintic: singular values near 1 after five iterations
 
 
 def orthogonalise(matrix: Tensor, iterations: int = 5) -> Tensor:
-    """Nearest semi-orthogonal matrix, roughly, of [out, in] (bfloat16 inside)."""
-    a, b, c = COEFFICIENTS
+    """Nearest semi-orthogonal matrix, roughly, of [out, in]."""
     tall = matrix.shape[0] > matrix.shape[1]
-    x: Tensor = (matrix.mT if tall else matrix).to(torch.bfloat16)
+    x = matrix.mT if tall else matrix
     x = x / (x.norm() + 1e-7)
+    found = _by_gram(x, iterations) if x.shape[1] > LONG * x.shape[0] else _directly(x, iterations)
+    return found.mT if tall else found
+
+
+def _directly(x: Tensor, iterations: int) -> Tensor:
+    """In bfloat16."""
+    a, b, c = COEFFICIENTS
+    x = x.to(torch.bfloat16)
     for _ in range(iterations):
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return (x.mT if tall else x).float()
+    return x.float()
+
+
+def _by_gram(x: Tensor, iterations: int) -> Tensor:
+    """The same in float32, of a matrix with few rows: all factors are polynomials of x x', and small."""
+    a, b, c = COEFFICIENTS
+    gram, eye = x @ x.mT, torch.eye(len(x))
+    product = eye
+    for _ in range(iterations):
+        factor = a * eye + b * gram + c * gram @ gram
+        product, gram = factor @ product, factor @ gram @ factor
+    return product @ x
 
 
 class Muon(torch.optim.Optimizer):

@@ -19,7 +19,7 @@ def test_orthogonalised_singular_values_are_near_one(shape: tuple[int, int]) -> 
     values = torch.linalg.svdvals(orthogonalise(torch.randn(shape)))
     assert values.min() > 0.3
     assert values.max() < 1.3
-    assert 0.7 < values.mean() < 1.2
+    assert 0.65 < values.mean() < 1.2
 
 
 def test_orthogonalising_keeps_the_directions() -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ddpmcodec.networks.gaussian.architecture import Architecture
@@ -17,6 +17,22 @@ BRANCH_GAIN = 0.3  # initial gain of a block's second convolution: residual bran
 ACTIVATION_GAIN = 1.6  # initial gain of a convolution that follows an activation: undoes its shrinkage
 TRAINED_NORMS = {True: 10.0, False: 2.0}  # of weights after thousands of steps: those that Muon trains, and the rest
 INITIAL_COEFFICIENT = 0.8  # G follows R, B follows G, before anything is learned
+
+
+class _Rounded(torch.autograd.Function):
+    """Weights times a scale per output channel, rounded. The gradient goes straight through, and on to the direction
+    of a channel's weights alone: their norm does not count."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, scale: Tensor) -> Tensor:
+        ctx.save_for_backward(weight, scale)
+        return torch.round(weight * scale)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        weight, scale = ctx.saved_tensors
+        along, square = ((x * weight).sum((1, 2, 3), keepdim=True) for x in (gradients[0], weight))
+        return scale * torch.addcmul(gradients[0], weight, (-along / square).expand_as(weight)), None
 
 
 class LatentNetwork(nn.Module):
@@ -93,13 +109,22 @@ class LatentNetwork(nn.Module):
             params[f"{name}.gain"] = self.vector(f"{name}.gain")
         for key, weight in self.weights.items():
             name = key.replace("/", ".")
-            direction = weight if name == "leave" else F.normalize(weight.flatten(1)).view_as(weight)
-            grid = (direction.detach().abs().amax((1, 2, 3)) / LEVELS).clamp(min=1e-12)
-            scaled = direction / grid.view(-1, 1, 1, 1)
-            params[f"{name}.weight"] = scaled + (torch.round(scaled) - scaled).detach()
+            params[f"{name}.weight"], grid = _on_grid(weight, normalised=name != "leave")
             unit = grid / (INPUT_LEVELS if name == "enter" else ACTIVATION_LEVELS)
             stream = not (name.endswith("conv1") or name == "leave")
             params[f"{name}.factor"] = self.vector(f"{name}.gain") * unit * (STREAM_LEVELS if stream else 1.0)
             if stream:
                 params[f"{name}.bias"] = self.vector(f"{name}.bias") * STREAM_LEVELS
         return params
+
+
+def _on_grid(weight: Tensor, *, normalised: bool) -> tuple[Tensor, Tensor]:
+    """Integers in [-127, 127], and what one of them is of the weights, [out]; normalised: of their direction."""
+    flat = weight.detach().flatten(1)
+    grid = (flat.abs().amax(1) / LEVELS).clamp(min=1e-12)
+    scale = (1 / grid).view(-1, 1, 1, 1)
+    if normalised:
+        rounded: Tensor = _Rounded.apply(weight, scale)  # type: ignore[no-untyped-call]
+        return rounded, grid / flat.norm(dim=1)
+    scaled = weight * scale
+    return scaled + (torch.round(scaled) - scaled).detach(), grid
