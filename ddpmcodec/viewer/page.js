@@ -85,10 +85,13 @@ async function show(kind) {
 
 function caption(kind, facts) {
   const { figure } = panels.get(kind);
-  const cost = kind === "original" ? "" : `${grouped(facts.bytes)} bytes, ${facts.bpp.toFixed(3)} bpp, ${decibels(facts)}`;
-  figure.querySelector(".cost").textContent = cost;
-  const note = facts.damaged ? "damaged: get the file again" : facts.fits === false ? "its smallest file" : "";
-  figure.querySelector(".note").textContent = note;
+  const costs = [`${grouped(facts.bytes)} bytes`, `${facts.bpp.toFixed(3)} bpp`, ...(facts.same === null ? [] : [decibels(facts)])];
+  const notes = [];
+  if (facts.damaged) notes.push("damaged: get the file again");
+  if (facts.fits === false) notes.push("its smallest file");
+  if ("fits" in facts && current.mode.endsWith("A")) notes.push("without alpha");
+  figure.querySelector(".cost").textContent = kind === "original" ? "" : costs.join(", ");
+  figure.querySelector(".note").textContent = notes.join(", ");
 }
 
 function readout(facts) {
@@ -118,8 +121,9 @@ async function refresh() {
 
 function layOut() {
   document.body.classList.toggle("actual", actual);
+  const column = getComputedStyle($("panels")).flexDirection === "column"; // grows with its pictures
   for (const { image, view } of panels.values()) {
-    const fit = Math.min(view.clientWidth / current.width, view.clientHeight / current.height);
+    const fit = Math.min(view.clientWidth / current.width, column ? Infinity : view.clientHeight / current.height);
     const scale = actual ? 1 / devicePixelRatio : fit;
     image.style.width = `${current.width * scale}px`;
     image.style.height = `${current.height * scale}px`;
@@ -367,11 +371,11 @@ document.addEventListener("drop", (event) => {
   $("drop").hidden = true;
   openAll([...event.dataTransfer.files]);
 });
-window.addEventListener("resize", () => {
+new ResizeObserver(() => {
   if (!current) return;
   layOut();
   drawTicks();
-});
+}).observe($("panels"));
 
 // --- start
 
