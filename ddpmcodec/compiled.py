@@ -25,6 +25,8 @@ import numba
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.core.serialize import dumps
 
+from ddpmcodec import processor
+
 FOLDERS = ("ans", "channels", "networks", "training", "transform")  # whose files have kernels, or what they call
 KEPT_FOLDERS = 3  # of older sources or compilers, in each place: environments that share a checkout keep their own
 CHECK_BYTES, SUFFIX = 32, ".nbc"
@@ -32,11 +34,18 @@ CHECK_BYTES, SUFFIX = 32, ".nbc"
 _complaints: set[str] = set()
 
 
-def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """A decorator: numba.njit without the interpreter's lock, kept where there is a folder that can be written."""
+def kernel(*, allocates: bool = False, **options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """A decorator: numba.njit without the interpreter's lock, kept where there is a folder that can be written.
+
+    allocates: whether the kernel makes arrays of its own. Only then are references to arrays counted, its arguments'
+    too: two atomic operations for each array of each call, in which coding once spent half of its time. A kernel that
+    allocates must not take an array as the result of one that does not.
+    """
+
+    njit: Any = numba.njit  # whose types leave out _nrt
 
     def compiled(function: Callable[..., Any]) -> Any:
-        dispatcher = numba.njit(nogil=True, **options)(function)
+        dispatcher = njit(**options, nogil=True, _nrt=allocates)(function)
         with contextlib.suppress(RuntimeError):  # nowhere to keep it, as in a container that is read-only
             dispatcher._cache = _Cache(function)  # what numba does for cache=True, with its own class
         return dispatcher
@@ -50,8 +59,10 @@ def is_kept(dispatcher: Any) -> bool:
 
 
 def content_of(package: Path) -> str:
-    """Hash of all that kernels are made from: sources, the tables that are frozen into them, the compiler."""
-    digest = hashlib.sha256(f"numba {numba.__version__}, llvmlite {llvmlite.__version__}".encode())
+    """Hash of all that kernels are made from: sources, the tables that are frozen into them, the compiler, and what the
+    system permits. Features of the processor are in numba's own key."""
+    compiler = f"numba {numba.__version__}, llvmlite {llvmlite.__version__}"
+    digest = hashlib.sha256(f"{compiler}, tiles {processor.permits_tiles()}".encode())
     found = [package / "compiled.py", *package.glob("*schedule.py")]
     found += [path for folder in FOLDERS for path in (package / folder).rglob("*")]
     for path in sorted(found):

@@ -8,10 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import numba
+import numpy as np
 import pytest
+from numba.core.errors import NumbaError
 
 import ddpmcodec
-from ddpmcodec import compiled
+from ddpmcodec import compiled, processor
+from ddpmcodec.ans.logistic import find_in
+from ddpmcodec.channels.band_coder import code_waves
+from ddpmcodec.networks.context.last_layer import update
+from ddpmcodec.networks.context.network import run
+from ddpmcodec.networks.context.product import product
 
 SOURCE = Path(ddpmcodec.__file__).parent
 KERNELS = """
@@ -96,6 +103,12 @@ def test_the_content_changes_with_the_tables_that_are_frozen_into_kernels(packag
 @pytest.mark.parametrize("module", ["numba", "llvmlite"])
 def test_the_content_changes_with_the_compiler(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
     monkeypatch.setattr(getattr(compiled, module), "__version__", "0.0")
+    assert compiled.content_of(SOURCE) != compiled.CONTENT
+
+
+def test_the_content_changes_with_what_the_system_permits(monkeypatch: pytest.MonkeyPatch) -> None:
+    permitted = processor.permits_tiles()
+    monkeypatch.setattr(processor, "permits_tiles", lambda: not permitted)
     assert compiled.content_of(SOURCE) != compiled.CONTENT
 
 
@@ -185,3 +198,28 @@ def test_a_kernel_that_cannot_be_kept_is_compiled_all_the_same() -> None:
     names: dict[str, Any] = {}
     exec("def twice(x):\n    return 2 * x", names)
     assert compiled.kernel()(names["twice"])(21) == 42
+
+
+# --- references
+
+
+def test_references_are_counted_only_where_a_kernel_allocates() -> None:
+    """Without, a kernel that makes an array does not compile, and none can let go of an array that it was given."""
+
+    @compiled.kernel(allocates=True)
+    def allowed(x: Any) -> Any:
+        return np.zeros(3)[0] + x[0]
+
+    @compiled.kernel()
+    def forgotten(x: Any) -> Any:
+        return np.zeros(3)[0] + x[0]
+
+    assert allowed(np.ones(1)) == 1
+    with pytest.raises(NumbaError, match="np.zeros|NRT required"):
+        forgotten(np.ones(1))
+
+
+@pytest.mark.parametrize("kernel", [code_waves, update, run, product, find_in])
+def test_kernels_of_the_codec_count_none(kernel: Any) -> None:
+    """Two atomic operations an array and call were half of the time of decoding."""
+    assert kernel.targetoptions["_nrt"] is False

@@ -22,8 +22,8 @@ SIXTEEN, ROUND_DOWN, LAST = np.uint32(16), np.uint32(0x7FFF), np.uint32(1)
 _OFFSETS = np.array(NEIGHBOURS)
 _FIRST = _OUTPUTS + _BLENDS
 
-kernel = compiled.kernel(error_model="numpy", fastmath=True)
-inline = compiled.kernel(error_model="numpy", fastmath=True, inline="always")
+kernel = compiled.kernel(allocates=True, error_model="numpy", fastmath=True)
+inline = compiled.kernel(allocates=True, error_model="numpy", fastmath=True, inline="always")
 
 
 @inline

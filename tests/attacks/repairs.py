@@ -156,7 +156,7 @@ class ArchiveParts:
 
     def pack(self) -> bytes:
         packed = [deflate(head) for head in self.heads]
-        index = pack_varint(len(self.heads) if self.count is None else self.count)
+        index = varint(len(self.heads) if self.count is None else self.count)
         for number, (head, small) in enumerate(zip(self.heads, packed, strict=True)):
             copy = self.copies.get(number, head)
             index += pack_varint(len(small)) + pack_varint(len(copy)) + copy

@@ -59,6 +59,7 @@ class LastLayer(NamedTuple):
     inputs: NDArray[np.uint8]  # and what the last layer saw [M, width]
     rows: NDArray[np.uint8]  # the slopes in eight bits [(OUTPUTS + 1) M]
     units: NDArray[np.float32]  # what 1 is of them [OUTPUTS]
+    shares: NDArray[np.float32]  # and its inverse
     totals: NDArray[np.int32]  # 128 times the sum of them [OUTPUTS]
     columns: NDArray[np.int32]  # the inputs, four bytes a number [M width / 4]
     sums: NDArray[np.int32]  # slopes times inputs, over all positions [OUTPUTS + 1, width]
@@ -66,6 +67,9 @@ class LastLayer(NamedTuple):
     by_scale: NDArray[np.float64]  # and by the logarithm of the scale
     residual: NDArray[np.float64]  # as later channels see it
     moves: NDArray[np.float64]  # 1 where it falls as the mean rises, 0 where it stays
+    gradient: NDArray[np.float32]  # of one output's weights [width]
+    lanes: NDArray[np.float32]
+    nearest: NDArray[np.int8]  # integers to one output's weights [width]
 
 
 def start(network: Network, positions: int) -> tuple[Network, LastLayer]:
@@ -94,6 +98,7 @@ def _memory(weights: NDArray[np.float32], positions: int) -> LastLayer:
         inputs=np.zeros((most, width), np.uint8),
         rows=np.zeros((outputs + 1) * most, np.uint8),
         units=np.zeros(outputs, np.float32),
+        shares=np.zeros(outputs, np.float32),
         totals=np.zeros(outputs, np.int32),
         columns=aligned(most * width).view(np.int32),
         sums=np.zeros((outputs + 1, width), np.int32),
@@ -101,6 +106,9 @@ def _memory(weights: NDArray[np.float32], positions: int) -> LastLayer:
         by_scale=np.zeros(CHANNELS),
         residual=np.zeros(CHANNELS),
         moves=np.zeros(CHANNELS),
+        gradient=np.zeros(width, np.float32),
+        lanes=np.zeros(LANES, np.float32),
+        nearest=np.zeros(width, np.int8),
     )
 
 
@@ -153,16 +161,17 @@ def finish(last, network, output, around, activation):  # type: ignore[no-untype
         steps[WEIGHTS + PLACES + j] = by_orange * np.float32(around[1, j]) + by_green * np.float32(around[2, j])
     for o in range(OUTPUTS):
         steps[o] *= network.leave_factor[o]
-    last.inputs[place] = activation
+    inputs = last.inputs[place]
+    for i in range(len(inputs)):
+        inputs[i] = activation[i]
 
 
 @kernel
-def _quantise(last, count):  # type: ignore[no-untyped-def]
-    """Slopes of so many positions to `last.rows`, as 128 plus an integer of -127 to 127 units of each output's own."""
-    outputs, padded = len(last.units), -(-count // 4) * 4
-    rows = last.rows[: (outputs + 1) * padded].reshape(outputs + 1, padded)
+def _quantise(last, count, rows):  # type: ignore[no-untyped-def]
+    """Slopes of so many positions to rows, as 128 plus an integer of -127 to 127 units of each output's own."""
+    outputs = len(last.units)
     rows[:] = np.uint8(128)  # the last row: what `_add_up` takes off all others
-    units, totals, shares = last.units, last.totals, np.empty(outputs, np.float32)
+    units, totals, shares = last.units, last.totals, last.shares
     units[:], totals[:] = np.float32(0), 0
     for k in range(count):
         steps = last.steps[k]
@@ -178,15 +187,14 @@ def _quantise(last, count):  # type: ignore[no-untyped-def]
             step = np.int32((steps[o] * shares[o] + _ROUNDER) - _ROUNDER)
             rows[o, k] = np.uint8(128 + step)
             totals[o] += 128 * step
-    return rows
 
 
 @kernel
-def _packed_inputs(last, count):  # type: ignore[no-untyped-def]
-    """What the last layer saw at so many positions, less 128, as `product` takes its second factor: int8 by fours."""
-    quads, blocks = -(-count // 4), last.inputs.shape[1] // 16
+def _pack_inputs(last, count, packed):  # type: ignore[no-untyped-def]
+    """What the last layer saw at so many positions, less 128, as `product` takes its second factor: four bytes a
+    number."""
+    blocks, quads, _ = packed.shape
     last.inputs[count : 4 * quads] = np.uint8(128)
-    packed = last.columns[: quads * blocks * 16].reshape(blocks, quads, 16)
     for q in range(quads):
         a, b, c, d = last.inputs[4 * q], last.inputs[4 * q + 1], last.inputs[4 * q + 2], last.inputs[4 * q + 3]
         for block in range(blocks):
@@ -195,7 +203,6 @@ def _packed_inputs(last, count):  # type: ignore[no-untyped-def]
                 low = np.int32(a[first + i]) | np.int32(b[first + i]) << np.int32(8)
                 high = np.int32(c[first + i]) << np.int32(16) | np.int32(d[first + i]) << np.int32(24)
                 target[i] = (low | high) ^ _LESS_128
-    return packed.view(np.int8).reshape(blocks, quads, 16, 4)
 
 
 @kernel
@@ -204,11 +211,15 @@ def _add_up(last, count):  # type: ignore[no-untyped-def]
 
     With s + 128 and x - 128 for s and x: sum of s x = sum of (s + 128)(x - 128) - 128 sum of (x - 128) + 128 sum of s.
     """
-    rows, packed = _quantise(last, count), _packed_inputs(last, count)
-    sums = last.sums
-    product(rows, packed, sums, len(rows))
+    sums, quads = last.sums, -(-count // 4)
+    outputs, blocks = len(sums), sums.shape[1] // 16
+    rows = last.rows[: outputs * 4 * quads].reshape(outputs, 4 * quads)
+    packed = last.columns[: quads * blocks * 16].reshape(blocks, quads, 16)
+    _quantise(last, count, rows)
+    _pack_inputs(last, count, packed)
+    product(rows, packed.view(np.int8).reshape(blocks, quads, 16, 4), sums, outputs)
     for o in range(len(last.units)):
-        row, excess, total = sums[o], sums[len(sums) - 1], last.totals[o]
+        row, excess, total = sums[o], sums[outputs - 1], last.totals[o]
         for i in range(len(row)):
             row[i] += total - excess[i]
 
@@ -223,8 +234,7 @@ def update(last, network):  # type: ignore[no-untyped-def]
     powers[1] *= SQUARES
     outputs, width = last.weights.shape
     share = _ONE / np.float32(width)
-    lanes, gradient = np.empty(LANES, np.float32), np.empty(width, np.float32)
-    nearest = np.empty(width, np.int8)
+    lanes, gradient, nearest = last.lanes, last.gradient, last.nearest
     for o in range(outputs):
         sums, unit, momentum, weights = last.sums[o], last.units[o], last.momentum[o], last.weights[o]
         for i in range(width):

@@ -108,8 +108,9 @@ def _block_rows(network, situation, inputs, outputs, space, rows, kept):  # type
             for c in range(len(trunk)):
                 trunk[c] = trunk[c] + np.float32(sums[c]) * factor[c]
     _activate(space.trunk, space.activation, rows)
-    if len(kept):
-        kept[:rows] = space.activation[:rows]
+    for m in range(min(rows, len(kept))):
+        for c in range(kept.shape[1]):
+            kept[m, c] = space.activation[m, c]
     product(space.activation, network.leave, space.last, rows)
     bias = network.leave_bias[situation]
     for m in range(rows):

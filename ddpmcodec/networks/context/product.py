@@ -3,8 +3,8 @@
 The product is computed in blocks of ROWS rows x COLUMNS * 16 outputs whose sums stay in registers. A block is written
 in LLVM's intermediate representation, as plain loops reach a tenth of its speed at best. Its step adds four products
 to each sum. Where numba compiles for AVX-512 VNNI, that is one instruction; elsewhere it is plain vector arithmetic,
-in which LLVM finds pmaddwd on x86. Integers are the same on all targets: nothing saturates, and int32 cannot overflow
-while K < 65536.
+in which LLVM finds pmaddwd on x86. Processors with AMX take tiles instead (`tiles`). Integers are the same on all
+targets: nothing saturates, and int32 cannot overflow while K < 65536.
 
 The target is part of the key under which numba keeps a kernel, so one cache folder serves several targets.
 """
@@ -24,6 +24,8 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from ddpmcodec import compiled
+from ddpmcodec.networks.context import tiles
+from ddpmcodec.networks.context.tiles import product_in_tiles
 
 VECTOR, QUAD = 16, 4  # outputs of a weight vector, and inputs of each: 64 bytes
 ALIGNMENT = 64  # of packed weights: a vector that straddles two cache lines is loaded at half the speed
@@ -157,7 +159,9 @@ def _block(rows: int, columns: int, vnni: bool) -> Any:
     return block
 
 
-NATIVE = _has_vnni()
+TILES, NATIVE = tiles.available(), _has_vnni()
+INSTRUCTIONS = "AMX" if TILES else "AVX-512 VNNI" if NATIVE else "portable"
+LEAST_TILE_ROWS = 4  # fewer do not pay for setting tiles up
 ROWS, COLUMNS = 4, 4 if NATIVE else 1  # the fastest measured, on AVX-512 VNNI, AVX2 and SSE2
 _rows_columns = _block(ROWS, COLUMNS, NATIVE)
 _row_columns = _block(1, COLUMNS, NATIVE)
@@ -166,13 +170,8 @@ _row_column = _block(1, 1, NATIVE)
 
 
 @compiled.kernel()
-def product(x, weights, sums, rows):  # type: ignore[no-untyped-def]
-    """sums[m, n] = sum over k of x[m, k] w[n, k] in the first `rows` rows: uint8 [M, K], pack(w), int32 [M, N]."""
-    blocks, quads, outputs, quad = weights.shape
-    if (outputs, quad, 4 * quads, 16 * blocks) != (16, 4, x.shape[1], sums.shape[1]):
-        raise ValueError("product: x must be [M, K] and sums [M, N], both padded as the weights are")
-    if rows > min(len(x), len(sums)):
-        raise ValueError("product: more rows asked for than x or sums have")
+def _product_in_vectors(x, weights, sums, rows):  # type: ignore[no-untyped-def]
+    blocks = len(weights)
     whole_rows, whole_columns = rows - rows % ROWS, blocks - blocks % COLUMNS
     for column in range(0, whole_columns, COLUMNS):
         for row in range(0, whole_rows, ROWS):
@@ -184,6 +183,20 @@ def product(x, weights, sums, rows):  # type: ignore[no-untyped-def]
             _rows_column(x, weights, sums, row, column)
         for row in range(whole_rows, rows):
             _row_column(x, weights, sums, row, column)
+
+
+@compiled.kernel()
+def product(x, weights, sums, rows):  # type: ignore[no-untyped-def]
+    """sums[m, n] = sum over k of x[m, k] w[n, k] in the first `rows` rows: uint8 [M, K], pack(w), int32 [M, N]."""
+    blocks, quads, outputs, quad = weights.shape
+    if (outputs, quad, 4 * quads, 16 * blocks) != (16, 4, x.shape[1], sums.shape[1]):
+        raise ValueError("product: x must be [M, K] and sums [M, N], both padded as the weights are")
+    if rows > min(len(x), len(sums)):
+        raise ValueError("product: more rows asked for than x or sums have")
+    if TILES and rows >= LEAST_TILE_ROWS:
+        product_in_tiles(x, weights, sums, rows)
+    else:
+        _product_in_vectors(x, weights, sums, rows)
 
 
 @compiled.kernel()

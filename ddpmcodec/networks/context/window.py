@@ -115,8 +115,7 @@ def _around(coarse, coded, y, first, around):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _gather_many(coarse, coded, known, images, ys, xs, rows, around):  # type: ignore[no-untyped-def]
-    middle = np.empty(ROW, np.int16)
+def _gather_many(coarse, coded, known, images, ys, xs, rows, around, middle):  # type: ignore[no-untyped-def]
     for k in range(len(ys)):
         n = images[k]
         gather(coarse[n], coded[n], known[n], ys[k], xs[k], rows[k], around[k], middle)
@@ -129,5 +128,5 @@ def gather_many(
     around int16 [K, 3, PLACES]."""
     rows = np.empty((len(at), INPUTS), np.uint8)
     around: NDArray[Any] = np.empty((len(at), CHANNELS, PLACES), np.int16)
-    _gather_many(coarse, coded, known, at[:, 0], at[:, 1], at[:, 2], rows, around)
+    _gather_many(coarse, coded, known, at[:, 0], at[:, 1], at[:, 2], rows, around, np.empty(ROW, np.int16))
     return rows, around

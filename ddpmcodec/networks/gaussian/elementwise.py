@@ -18,8 +18,8 @@ LEVELS, STREAM_LIMIT = np.float32(_LEVELS), np.float32(_STREAM_LIMIT)
 ROUNDER = np.float32(1.5 * 2**23)  # adding and subtracting it rounds |x| < 2^22 to the nearest integer, ties to even
 SIXTEEN = np.uint32(16)
 
-kernel = compiled.kernel(error_model="numpy")
-inline = compiled.kernel(error_model="numpy", inline="always")
+kernel = compiled.kernel(allocates=True, error_model="numpy")
+inline = compiled.kernel(allocates=True, error_model="numpy", inline="always")
 
 
 @inline

@@ -15,14 +15,15 @@ from llvmlite import binding
 from numba.core.errors import TypingError
 from numpy.typing import NDArray
 
-from ddpmcodec import compiled
+from ddpmcodec import compiled, processor
 from ddpmcodec.networks.context import product as products
+from ddpmcodec.networks.context import tiles
 from ddpmcodec.networks.context.product import pack, product, product_reference, signed_offset
 
 ROOT = Path(products.__file__).parents[3]
 Drawn = tuple[NDArray[np.uint8], NDArray[np.int8]]
 
-SHAPES = [  # rows, K, N: remainders of 4 rows, 4 inputs, 16 outputs and 64 outputs, and none
+SHAPES = [  # rows, K, N: remainders of 4, 16 and 32 rows, 4 and 64 inputs, 16, 32 and 64 outputs, and none
     (1, 1, 1),
     (3, 4, 16),
     (4, 7, 17),
@@ -30,12 +31,19 @@ SHAPES = [  # rows, K, N: remainders of 4 rows, 4 inputs, 16 outputs and 64 outp
     (6, 128, 64),
     (7, 30, 80),
     (12, 256, 256),
+    (16, 64, 32),
+    (17, 72, 16),
+    (32, 128, 48),
+    (33, 60, 64),
     (44, 297, 130),
 ]
-TARGETS = [  # numba's name of the CPU, and its features
-    ("generic", ""),
-    ("haswell", "+avx2,+fma"),
-    ("skylake-avx512", "+avx512f,+avx512bw,+avx512vl"),
+VNNI = "+avx512f,+avx512bw,+avx512vl,+avx512vnni"
+TARGETS = [  # numba's name of the CPU, its features, and the instructions that the product is made of
+    ("generic", "", "portable"),
+    ("haswell", "+avx2,+fma", "portable"),
+    ("skylake-avx512", "+avx512f,+avx512bw,+avx512vl", "portable"),
+    ("icelake-server", VNNI, "AVX-512 VNNI"),
+    ("sapphirerapids", f"{VNNI},+amx-tile,+amx-int8", "AMX"),
 ]
 
 
@@ -155,6 +163,11 @@ def test_other_arrays_do_not_compile() -> None:
         product(np.zeros((2, 8), np.uint8)[:, ::2], packed, sums, 2)
 
 
+def test_tiles_need_the_permission_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processor, "permits_tiles", lambda: False)
+    assert not tiles.available()
+
+
 def test_vnni_needs_an_llvm_that_knows_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(products, "VNNI", "llvm.x86.avx512.unheard.of")
     assert not products._has_vnni()
@@ -164,11 +177,12 @@ CHILD = """
 import sys
 import numpy as np
 from ddpmcodec.networks.context import product as products
+from ddpmcodec.networks.context import tiles
 drawn = np.load(sys.argv[1])
 sums = np.empty((len(drawn["x"]), 16 * len(drawn["packed"])), np.int32)
 products.product(drawn["x"], drawn["packed"], sums, len(sums))
 np.save(sys.argv[2], sums)
-print(products.NATIVE, sum(products.product.stats.cache_hits.values()))
+print(products.INSTRUCTIONS, sum(products.product.stats.cache_hits.values()), sep=";")
 """
 
 
@@ -178,19 +192,19 @@ def run_child(folder: Path, target: dict[str, str]) -> tuple[list[str], NDArray[
     environment |= {"NUMBA_CACHE_DIR": str(folder / "kernels"), "PYTHONPATH": str(ROOT)} | target
     command = [sys.executable, "-c", CHILD, str(folder / "drawn.npz"), str(folder / "sums.npy")]
     said = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
-    return said.split(), np.load(folder / "sums.npy")
+    return said.strip().split(";"), np.load(folder / "sums.npy")
 
 
 def test_other_targets_share_a_cache_and_agree(tmp_path: Path) -> None:
     """First native code is kept, then that of targets that could not run it, then native code is found again."""
     x, w = draw(23, 296, 144)
     np.savez(tmp_path / "drawn.npz", x=x, packed=pack(w))
-    native = [str(products.NATIVE)]
+    native = [products.INSTRUCTIONS]
     said, sums = run_child(tmp_path, {})
     assert said == [*native, "0"]
     np.testing.assert_array_equal(sums, exact(x, w))
-    for name, features in filter(lambda target: runs_here(target[1]), TARGETS):
+    for name, features, instructions in filter(lambda target: runs_here(target[1]), TARGETS):
         said, sums = run_child(tmp_path, {"NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": features})
-        assert said == ["False", "0"]
+        assert said == [instructions, "0"]
         np.testing.assert_array_equal(sums, exact(x, w))
     assert run_child(tmp_path, {})[0] == [*native, "1"]
