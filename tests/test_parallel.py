@@ -92,7 +92,7 @@ def test_an_error_ends_pieces_that_have_begun(capsys: pytest.CaptureFixture[str]
 def test_ctrl_c_ends_pieces_that_have_begun() -> None:
     def piece(n: int) -> None:
         if n == 0:
-            signal.raise_signal(signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)  # as a terminal does: to the process, whose main thread waits
         while True:
             stop_if_abandoned()
 
