@@ -215,7 +215,7 @@ def test_references_are_counted_only_where_a_kernel_allocates() -> None:
         return np.zeros(3)[0] + x[0]
 
     assert allowed(np.ones(1)) == 1
-    with pytest.raises(NumbaError, match="np.zeros|NRT required"):
+    with pytest.raises(NumbaError, match=r"np\.zeros|NRT required"):
         forgotten(np.ones(1))
 
 

@@ -14,8 +14,9 @@ from ddpmcodec.codec.batching import Progress
 from ddpmcodec.errors import ModelError
 from ddpmcodec.format.block import Coding
 from ddpmcodec.networks.context.model import ContextModel
-from ddpmcodec.networks.context.model_file import KIND, find_model, load_model, read_metadata
+from ddpmcodec.networks.context.model_file import KIND, find_model, load_model
 from ddpmcodec.networks.ddpm import PaperDenoiser
+from ddpmcodec.networks.model_file import kind_of
 from ddpmcodec.networks.pretrained import HUB
 
 if TYPE_CHECKING:
@@ -61,12 +62,7 @@ def split_source(source: Source, bits_back: bool) -> Given:
 def _kind_of(source: str | Path) -> str | None:
     """Of a model file, by name or path; None for what is none."""
     path = models.path(source) if isinstance(source, str) and source in models.names() else Path(source)
-    if not path.is_file():
-        return None
-    try:
-        return str(read_metadata(path.read_bytes(), str(path)).get("kind"))
-    except (ModelError, OSError):
-        return None
+    return kind_of(path)
 
 
 def latent_coder(source: LatentSource, levels: npt.ArrayLike | int | None, progress: Progress | None) -> LatentCoder:

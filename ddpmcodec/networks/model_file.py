@@ -18,6 +18,7 @@ from ddpmcodec.format.seal import KEY, check_seal, seal
 
 FORMAT = 1
 LARGEST_HEADER = 1 << 20  # bytes; of safetensors files
+LARGEST_NUMBER = 1 << 20  # of factors and biases: everything that exact networks compute stays finite
 
 
 def read(path: str | Path) -> bytes:
@@ -33,14 +34,20 @@ def metadata(data: bytes, source: str, kind: str) -> dict[str, Any]:
 
     Raises ModelError for what is no model, for another format, for a model of another kind, and for a damaged one.
     """
-    found = _metadata(data)
-    if found is None:
-        raise ModelError(f"{source}: not a ddpmcodec model, but some other file")
+    found = described(data, source)
     if found["kind"] != kind:
         raise ModelError(f"{source}: a model of kind {found['kind']!r}; one of kind {kind!r} is needed here")
     if found["format"] != FORMAT:
         raise ModelError(f"{source}: model format {found['format']}, this version reads {FORMAT}; update ddpmcodec")
     check_seal(data, found, source)
+    return found
+
+
+def described(data: bytes, source: str) -> dict[str, Any]:
+    """The metadata of any model, not checked. Raises ModelError for what is no model."""
+    found = _metadata(data)
+    if found is None:
+        raise ModelError(f"{source}: not a ddpmcodec model, but some other file")
     return found
 
 

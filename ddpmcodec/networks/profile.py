@@ -27,7 +27,7 @@ from ddpmcodec.schedule import ddpm_linear
 
 Description = dict[str, str | int]
 
-LARGEST = 1024  # of threads, and images of a batch
+LARGEST_COUNT = 1024  # of threads, and images of a batch
 SIDE = 32  # of the images of a fingerprint
 LEVELS = tuple(ddpm_linear()[[0, 99, 999]].tolist())
 
@@ -48,8 +48,8 @@ class NumericsProfile:
     def __post_init__(self) -> None:
         """Raises FormatError: the numbers may come from a file."""
         for name, number in (("threads", self.threads), ("images of a batch", self.batch)):
-            if type(number) is not int or not 1 <= number <= LARGEST:
-                raise FormatError(f"a numerics profile has 1 to {LARGEST} {name}, not {number!r}")
+            if type(number) is not int or not 1 <= number <= LARGEST_COUNT:
+                raise FormatError(f"a numerics profile has 1 to {LARGEST_COUNT} {name}, not {number!r}")
 
     def describe(self) -> Description:
         """For people, and for the header of a file: what the numbers are known to depend on, here and now."""

@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ddpmcodec.exactness import new_process
+from ddpmcodec.exactness import exact_torch, new_process
+from ddpmcodec.parallel import one_thread_if, run_all
 
 PLANES, PATCH = 3, 2
 WIDTH, BLOCKS = 48, 5
@@ -62,22 +63,35 @@ def denoiser_of(tensors: Mapping[str, NDArray[Any]]) -> Denoiser:
     return network.eval()
 
 
-@torch.inference_mode()
 def denoised(network: Denoiser, mean: NDArray[np.float32], deviation: NDArray[np.float32]) -> Iterator[Part]:
-    """Better means of planes [H, W, 3], part by part, so that memory does not grow with the image: (rows, columns), and
-    the means there."""
+    """Better means of planes [H, W, 3], part by part, so that memory does not grow with the height: (rows, columns), and
+    the means there. Parts of as many rows are computed side by side."""
     height, width, _ = mean.shape
     level = torch.from_numpy(mean.mean((0, 1), dtype=np.float64).astype(np.float32)).view(1, PLANES, 1, 1)
     for top in range(0, height, PART):
-        for left in range(0, width, PART):
-            first_row, first_column = max(top - MARGIN, 0), max(left - MARGIN, 0)
-            seen = slice(first_row, top + PART + MARGIN), slice(first_column, left + PART + MARGIN)
-            inner = slice(top, min(top + PART, height)), slice(left, min(left + PART, width))
-            parts = (np.ascontiguousarray(planes[seen].transpose(2, 0, 1)) for planes in (mean, deviation))
-            with new_process():
-                answer = network(*(torch.from_numpy(part)[None] for part in parts), level)[0].permute(1, 2, 0)
-                better = answer.nan_to_num(0.0).clamp(-FARTHEST, FARTHEST).numpy()
-            yield inner, better[top - first_row :, left - first_column :][:PART, :PART]
+
+        def part(left: int, top: int = top) -> Part:
+            return _part(network, mean, deviation, level, top, left)
+
+        with new_process():
+            parts = run_all(part, range(0, width, PART))
+        yield from parts
+
+
+@torch.inference_mode()
+def _part(
+    network: Denoiser, mean: NDArray[np.float32], deviation: NDArray[np.float32], level: Tensor, top: int, left: int
+) -> Part:
+    """On one thread: those of OpenMP spin until the last has done its share, as long as other programs keep it waiting."""
+    height, width, _ = mean.shape
+    first_row, first_column = max(top - MARGIN, 0), max(left - MARGIN, 0)
+    seen = slice(first_row, top + PART + MARGIN), slice(first_column, left + PART + MARGIN)
+    inner = slice(top, min(top + PART, height)), slice(left, min(left + PART, width))
+    planes = (np.ascontiguousarray(known[seen].transpose(2, 0, 1)) for known in (mean, deviation))
+    with one_thread_if(True), exact_torch():
+        answer = network(*(torch.from_numpy(plane)[None] for plane in planes), level)[0].permute(1, 2, 0)
+        better = answer.nan_to_num(0.0).clamp(-FARTHEST, FARTHEST).numpy()
+    return inner, better[top - first_row :, left - first_column :][:PART, :PART]
 
 
 assert MARGIN >= PATCH * (BLOCKS + 2)

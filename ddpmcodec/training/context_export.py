@@ -13,7 +13,8 @@ from ddpmcodec.channels import progressive
 from ddpmcodec.coding_schedule import SCHEDULES
 from ddpmcodec.networks.context import adaptation
 from ddpmcodec.networks.context.model import ContextModel
-from ddpmcodec.networks.context.model_file import pack, parse, read_metadata
+from ddpmcodec.networks.context.model_file import pack, parse
+from ddpmcodec.networks.model_file import described
 from ddpmcodec.training.context import LatentContext
 from ddpmcodec.transform import color
 
@@ -64,7 +65,7 @@ def export(
 
 def with_denoiser(data: bytes, denoiser: Mapping[str, NDArray[Any]], source: str) -> bytes:
     """A model file with another denoiser. source: what errors call it. Raises ModelError."""
-    metadata = read_metadata(data, source)
+    metadata = described(data, source)
     return pack(_with(load(data), denoiser), metadata["name"], metadata["training"])
 
 

@@ -22,8 +22,8 @@ from ddpmcodec.networks.gaussian.exact_features import (
 )
 from ddpmcodec.networks.gaussian.features import gaussian_estimate, pixel_features, scale_origin
 from ddpmcodec.networks.gaussian.latent import LatentNetwork
-from ddpmcodec.networks.gaussian.model import FEW_STEPS, FIRST_LEVEL, LAST_LEVEL
-from ddpmcodec.networks.gaussian.neighbours import OUTPUTS, blend
+from ddpmcodec.networks.gaussian.model import COARSEST_LEVEL, FEW_STEPS, FINEST_LEVEL
+from ddpmcodec.networks.gaussian.neighbours import PIXEL_OUTPUTS, blend
 from ddpmcodec.networks.gaussian.predictors import bfloat16_bits, blank
 from ddpmcodec.networks.prediction import LAST_SCALE, LN2, SCALE_UNIT, Prediction, pixel_bits
 from ddpmcodec.schedule import HALF_RANGE, LEVEL_UNIT, ddpm_linear
@@ -64,8 +64,8 @@ def draw(pixels: Tensor, generator: torch.Generator, objective: Objective = "bou
     place = ((torch.rand(1, generator=generator) + torch.arange(n) / n) % 1).view(n, 1, 1, 1)
     final, place = place < FINAL_SHARE, ((place - FINAL_SHARE) / (1 - FINAL_SHARE)).clamp(min=0)
     T = torch.floor(_log_uniform(n, SCHEDULES[0], SCHEDULES[1] + 1, generator))
-    first = (FEW_STEPS / T).clamp(min=FIRST_LEVEL)
-    ratio = (LAST_LEVEL / first) ** (1 / (T - 1))
+    first = (FEW_STEPS / T).clamp(min=FINEST_LEVEL)
+    ratio = (COARSEST_LEVEL / first) ** (1 / (T - 1))
     x, weight = _fine_places(place) if objective == "bound" else _paper_places(place, first)
     number = torch.minimum(torch.floor(x * (T - 1)), T - 2)  # of the step, from 0
     s_t = torch.where(final, first, first * ratio ** (1 + number))
@@ -82,11 +82,11 @@ def _fine_places(q: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _paper_places(q: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
-    """Where, from `first` to `LAST_LEVEL` in log, the quantiles q of the paper's own levels lie; weights of one."""
+    """Where, from `first` to `COARSEST_LEVEL` in log, the quantiles q of the paper's own levels lie; weights of one."""
     levels = torch.tensor(ddpm_linear(), dtype=torch.float32)
-    levels = levels[levels < LAST_LEVEL]
+    levels = levels[levels < COARSEST_LEVEL]
     s = levels[(q * len(levels)).long()]
-    return (torch.log(s / first) / torch.log(LAST_LEVEL / first)).clamp(min=0), torch.ones_like(q)
+    return (torch.log(s / first) / torch.log(COARSEST_LEVEL / first)).clamp(min=0), torch.ones_like(q)
 
 
 class EagerLatentPredictor:
@@ -98,8 +98,8 @@ class EagerLatentPredictor:
     def __call__(self, c_t: Tensor, s_t: Tensor) -> Prediction:
         estimate, std = gaussian_estimate(c_t, s_t)
         numbers = self._outputs(estimate, std).permute(0, 3, 1, 2)
-        offset, index, coefficients = numbers[:, :OUTPUTS].chunk(3, 1)
-        mean = estimate + std * offset + blend(estimate, numbers[:, OUTPUTS:])
+        offset, index, coefficients = numbers[:, :PIXEL_OUTPUTS].chunk(3, 1)
+        mean = estimate + std * offset + blend(estimate, numbers[:, PIXEL_OUTPUTS:])
         index = (scale_origin(std) + 8 * index).clamp(0, LAST_SCALE)
         return Prediction(mean + HALF_RANGE, (index - SCALE_UNIT) * (LN2 / 8), coefficients)
 

@@ -10,17 +10,17 @@ from __future__ import annotations
 import numpy as np
 
 from ddpmcodec import compiled
-from ddpmcodec.networks.gaussian.eager import LEVELS as _LEVELS
+from ddpmcodec.networks.gaussian.eager import LARGEST_INTEGER as _LARGEST_INTEGER
 from ddpmcodec.networks.gaussian.eager import STREAM_LIMIT as _STREAM_LIMIT
 from ddpmcodec.networks.gaussian.neighbours import BLENDS as _BLENDS
-from ddpmcodec.networks.gaussian.neighbours import NEIGHBOURS
-from ddpmcodec.networks.gaussian.neighbours import OUTPUTS as _OUTPUTS
+from ddpmcodec.networks.gaussian.neighbours import NEIGHBOUR_OFFSETS
+from ddpmcodec.networks.gaussian.neighbours import PIXEL_OUTPUTS as _PIXEL_OUTPUTS
 
 HALF, ONE = np.float32(0.5), np.float32(1.0)
-LEVELS, STREAM_LIMIT = np.float32(_LEVELS), np.float32(_STREAM_LIMIT)
+LARGEST_INTEGER, STREAM_LIMIT = np.float32(_LARGEST_INTEGER), np.float32(_STREAM_LIMIT)
 SIXTEEN, ROUND_DOWN, LAST = np.uint32(16), np.uint32(0x7FFF), np.uint32(1)
-_OFFSETS = np.array(NEIGHBOURS)
-_FIRST = _OUTPUTS + _BLENDS
+_OFFSETS = np.array(NEIGHBOUR_OFFSETS)
+_FIRST = _PIXEL_OUTPUTS + _BLENDS
 
 kernel = compiled.kernel(allocates=True, error_model="numpy", fastmath=True)
 inline = compiled.kernel(allocates=True, error_model="numpy", fastmath=True, inline="always")
@@ -56,7 +56,7 @@ def inverse_root(x):  # type: ignore[no-untyped-def]
 
 @inline
 def activated(z, levels):  # type: ignore[no-untyped-def]
-    return np.rint(clipped(z * (HALF + HALF * z / np.sqrt(ONE + z * z)) * levels, LEVELS))
+    return np.rint(clipped(z * (HALF + HALF * z / np.sqrt(ONE + z * z)) * levels, LARGEST_INTEGER))
 
 
 @kernel
@@ -87,7 +87,7 @@ def norm_act_gradient(x, gain, bias, levels, gradient, out, sums):  # type: igno
             z = normal[c] * gain[c] + bias[c]
             t = z / np.sqrt(ONE + z * z)
             a = z * (HALF + HALF * t)
-            g = row[c] if abs(a * levels[c]) <= LEVELS else np.float32(0)
+            g = row[c] if abs(a * levels[c]) <= LARGEST_INTEGER else np.float32(0)
             of_z = g * levels[c] * (HALF + t - HALF * t * t * t)
             of_gain[c] += of_z * normal[c]
             of_bias[c] += of_z
@@ -125,7 +125,7 @@ def act_gradient(y, factor, bias, levels, gradient, out, sums):  # type: ignore[
             z = row[c] * factor[c] + bias[c]
             t = z / np.sqrt(ONE + z * z)
             a = z * (HALF + HALF * t)
-            g = incoming[c] if abs(a * levels[c]) <= LEVELS else np.float32(0)
+            g = incoming[c] if abs(a * levels[c]) <= LARGEST_INTEGER else np.float32(0)
             of_z = g * levels[c] * (HALF + t - HALF * t * t * t)
             sums[0, c] += of_z * row[c]
             sums[1, c] += of_z
@@ -207,7 +207,7 @@ def blend_gradient(estimate, middle, gradient, out):  # type: ignore[no-untyped-
                 first = ((i & 1) * 2 + (j & 1)) * each
                 target, g, m = out[n, i >> 1, j >> 1], gradient[n, i, j], middle[n, i, j]
                 for c in range(3):
-                    target[first + _OUTPUTS + c] = g[c] * (m[c] - estimate[n, i, j, c])
+                    target[first + _PIXEL_OUTPUTS + c] = g[c] * (m[c] - estimate[n, i, j, c])
                 for k in range(len(_OFFSETS)):
                     y, x = i + _OFFSETS[k, 0], j + _OFFSETS[k, 1]
                     total = np.float32(0)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ddpmcodec.networks.gaussian.eager import convolution
 from ddpmcodec.networks.gaussian.neighbour_kernels import fused_blend, fused_local_mean
-from ddpmcodec.networks.gaussian.neighbours import OUTPUTS
+from ddpmcodec.networks.gaussian.neighbours import PIXEL_OUTPUTS
 from ddpmcodec.parallel import run_all
 from ddpmcodec.training import gaussian_kernels as kernels
 
@@ -159,16 +159,16 @@ class _AddUp(torch.autograd.Function):
 
 
 class _Numbers(torch.autograd.Function):
-    """The network's numbers in patches, and estimates [N, H, W, 3]: the first of them, [N, OUTPUTS, H, W], and what
-    neighbours add to the means, [N, 3, H, W]."""
+    """The network's numbers in patches, and estimates [N, H, W, 3]: the first of them, [N, PIXEL_OUTPUTS, H, W], and
+    what neighbours add to the means, [N, 3, H, W]."""
 
     @staticmethod
     def forward(ctx: Any, outputs: Tensor, estimate: Array) -> tuple[Tensor, Tensor]:
         numbers, middle, around = array_of(outputs), fused_local_mean(estimate), np.empty_like(estimate)
         fused_blend(numbers, estimate, middle, around)
         ctx.estimate, ctx.middle, ctx.shape = estimate, middle, numbers.shape
-        first = _by_pixel(torch.from_numpy(numbers))[..., :OUTPUTS].permute(0, 5, 1, 3, 2, 4)
-        return first.reshape(len(first), OUTPUTS, *estimate.shape[1:3]), tensor_of(around).contiguous()
+        first = _by_pixel(torch.from_numpy(numbers))[..., :PIXEL_OUTPUTS].permute(0, 5, 1, 3, 2, 4)
+        return first.reshape(len(first), PIXEL_OUTPUTS, *estimate.shape[1:3]), tensor_of(around).contiguous()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Gradients:
@@ -176,8 +176,8 @@ class _Numbers(torch.autograd.Function):
         out = np.empty(ctx.shape, np.float32)
         kernels.blend_gradient(ctx.estimate, ctx.middle, array_of(of_around), out)
         n, height, width, _ = ctx.shape
-        first = of_first.reshape(n, OUTPUTS, height, 2, width, 2).permute(0, 2, 4, 3, 5, 1)
-        _by_pixel(torch.from_numpy(out))[..., :OUTPUTS] = first
+        first = of_first.reshape(n, PIXEL_OUTPUTS, height, 2, width, 2).permute(0, 2, 4, 3, 5, 1)
+        _by_pixel(torch.from_numpy(out))[..., :PIXEL_OUTPUTS] = first
         return tensor_of(out), None
 
 
@@ -188,7 +188,7 @@ def _by_pixel(numbers: Tensor) -> Tensor:
 
 
 def numbers(outputs: Tensor, estimate: Array) -> tuple[Tensor, Tensor]:
-    """The first OUTPUTS numbers of every pixel, [N, OUTPUTS, H, W], and the `blend` of its others, [N, 3, H, W].
+    """The first numbers of every pixel, [N, PIXEL_OUTPUTS, H, W], and the `blend` of its others, [N, 3, H, W].
 
     outputs: what `denoise` returns, [N, 4 OUTPUTS_PER_PIXEL, H/2, W/2]. estimate: float32 [N, H, W, 3], centred grey
     levels.

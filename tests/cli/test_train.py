@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddpmcodec.networks.context.model_file import load_model, read_metadata
+from ddpmcodec.networks.context.model_file import load_model
+from ddpmcodec.networks.model_file import described
 from ddpmcodec.training import context_trainer
 
 Ddpm = Callable[..., Any]  # conftest.Ddpm
@@ -80,7 +81,7 @@ def test_exporting_names_the_model(folder: Path, exported: subprocess.CompletedP
     assert exported.returncode == 0, exported.stderr
     assert exported.stderr.startswith(f"ddpmcodec: {output}: model 'small', id ")
     assert exported.stderr.endswith(f"{output.stat().st_size} bytes; use it with --model {output}\n")
-    metadata = read_metadata(output.read_bytes(), "small")
+    metadata = described(output.read_bytes(), "small")
     assert metadata["training"]["hours"] == round(records(folder / "run")[-1]["seconds"] / 3600, 3)
     assert not load_model(output).denoiser
 

@@ -14,8 +14,9 @@ from ddpmcodec.coding_schedule import SCHEDULES
 from ddpmcodec.errors import ModelError
 from ddpmcodec.networks.context import adaptation
 from ddpmcodec.networks.context.model import ContextModel
-from ddpmcodec.networks.context.model_file import layout, parse, read_metadata
+from ddpmcodec.networks.context.model_file import layout, parse
 from ddpmcodec.networks.context.shape import BAND_KINDS, SHAPE
+from ddpmcodec.networks.model_file import described
 from ddpmcodec.networks.reconstruction import Denoiser
 from ddpmcodec.training.context import LatentContext
 from ddpmcodec.training.context_export import export, learned_initial, tensors_of, with_denoiser
@@ -52,7 +53,7 @@ def test_an_exported_model_has_its_name_and_facts(networks: list[LatentContext])
     data = export(networks, [photo(30, 40, 24)], "mine", training={"images": 1})
     model = parse(data, "mine")
     assert (model.name, model.denoiser) == ("mine", {})
-    assert read_metadata(data, "mine")["training"] == {"images": 1}
+    assert described(data, "mine")["training"] == {"images": 1}
     assert model.initial.any()
     assert export(networks, [photo(30, 40, 24)], "mine", training={"images": 1}) == data
 
@@ -84,7 +85,7 @@ def test_a_denoiser_can_be_put_into_a_model(networks: list[LatentContext]) -> No
     model = parse(with_one, "mine")
     assert model.denoiser.keys() == tensors.keys()
     assert model.name == "mine"
-    assert read_metadata(with_one, "mine")["training"] == {"hours": 2}
+    assert described(with_one, "mine")["training"] == {"hours": 2}
     assert with_denoiser(with_one, {}, "mine") == data
     assert export(networks, [], "mine", denoiser=tensors, training={"hours": 2}) == with_one
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from ddpmcodec.bound import term_bits
 from ddpmcodec.diffusion import posterior, reverse, step_kl
 from ddpmcodec.networks.gaussian.latent import LatentNetwork
-from ddpmcodec.networks.gaussian.model import LAST_LEVEL, coding_levels
+from ddpmcodec.networks.gaussian.model import COARSEST_LEVEL, coding_levels
 from ddpmcodec.networks.prediction import Prediction, pixel_bits
 from ddpmcodec.schedule import HALF_RANGE, ddpm_linear
 from ddpmcodec.training import gaussian
@@ -91,7 +91,7 @@ def test_l_simple_draws_levels_as_often_as_the_paper_does(pixels: Tensor) -> Non
     steps = batch.s_t[batch.final_weight == 0]
     paper = ddpm_linear()
     for share in (0.25, 0.5, 0.75):
-        quantile = float(np.quantile(paper[paper < LAST_LEVEL], share))
+        quantile = float(np.quantile(paper[paper < COARSEST_LEVEL], share))
         assert (steps < quantile).float().mean() == pytest.approx(share, abs=0.05)
     weights = batch.step_weight[batch.final_weight == 0] * (1 - FINAL_SHARE)
     assert torch.allclose(weights, torch.round(weights))  # T - 1, however often the level is drawn

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ddpmcodec.networks.gaussian.eager import EagerOperations
 from ddpmcodec.networks.gaussian.latent import LatentNetwork
-from ddpmcodec.networks.gaussian.neighbours import OUTPUTS, blend
+from ddpmcodec.networks.gaussian.neighbours import PIXEL_OUTPUTS, blend
 from ddpmcodec.training.gaussian import EagerLatentPredictor, LatentPredictor, draw, weighted_bits
 from ddpmcodec.training.gaussian_operations import TrainingOperations, array_of, numbers, tensor_of
 
@@ -80,9 +80,9 @@ def test_a_kernel_and_its_gradients_are_those_of_the_reference(
 
 def test_neighbours_are_blended_as_in_the_reference() -> None:
     estimate = drawn(4, 2, 3, 8, 6, scale=60)
-    outputs = drawn(5, 2, 4 * (OUTPUTS + 3 + 32), 4, 3).requires_grad_()
+    outputs = drawn(5, 2, 4 * (PIXEL_OUTPUTS + 3 + 32), 4, 3).requires_grad_()
     by_pixel = outputs.permute(0, 2, 3, 1).view(2, 4, 3, 2, 2, -1).permute(0, 5, 1, 3, 2, 4).reshape(2, -1, 8, 6)
-    expected = by_pixel[:, :OUTPUTS], blend(estimate, by_pixel[:, OUTPUTS:])
+    expected = by_pixel[:, :PIXEL_OUTPUTS], blend(estimate, by_pixel[:, PIXEL_OUTPUTS:])
     found = numbers(outputs, array_of(estimate))
     sums = []
     for first, around in (expected, found):

@@ -42,9 +42,9 @@ NARROW = 16  # scale index, 1/16: nothing is left to win by a narrower distribut
 WEIGHT_BITS = 24  # of fraction
 WEIGHT_LIMIT = 2 << WEIGHT_BITS
 CHANNEL_SHIFT, NEIGHBOUR_SHIFT = 7, 8  # learning rates of weights: 1/512 and 1/1024
-LARGEST = 256  # 64 |u| that a weight learns from
+LARGEST_RESIDUAL = 256  # 64 |u| that a weight learns from
 NOT_CODED = -32768
-ONE = 65536.0
+SLOPE_UNIT = 65536.0
 
 
 class Learner(NamedTuple):
@@ -138,7 +138,7 @@ def corrected(biases, weights, near, where, mean, scale, here, channel):  # type
 
 @kernel
 def _adapt_weight(weights, j, pull, residual, shift):  # type: ignore[no-untyped-def]
-    product = pull * min(max(np.int64(residual), -LARGEST), LARGEST)
+    product = pull * min(max(np.int64(residual), -LARGEST_RESIDUAL), LARGEST_RESIDUAL)
     weights[j] = min(max(weights[j] + (product >> shift), -WEIGHT_LIMIT), WEIGHT_LIMIT)
 
 
@@ -146,13 +146,13 @@ def _adapt_weight(weights, j, pull, residual, shift):  # type: ignore[no-untyped
 def adapt(biases, counts, weights, near, where, known, new, mean, scale, here, channel):  # type: ignore[no-untyped-def]
     """A coefficient of `known` = (lo, hi) turned out to lie in `new`, coded under (mean, scale): its `slopes`."""
     by_mean, by_scale = slopes(known[0], known[1], new[0], new[1], mean, scale)
-    score = np.int64(np.floor(min(-by_scale, SCORE_LIMIT) * ONE))
+    score = np.int64(np.floor(min(-by_scale, SCORE_LIMIT) * SLOPE_UNIT))
     if score > 0 or scale > NARROW:
         for context in where:
             bias = biases[context] + 12 * score // counts[context]
             biases[context] = min(max(bias, -BIAS_LIMIT), BIAS_LIMIT)
             counts[context] = min(counts[context] + 1, LAST_COUNT)
-    pull = np.int64(np.floor(min(max(-by_mean, -1.0), 1.0) * ONE))
+    pull = np.int64(np.floor(min(max(-by_mean, -1.0), 1.0) * SLOPE_UNIT))
     for other in range(channel):
         if here[other] != NOT_CODED:
             _adapt_weight(weights, other, pull, here[other], CHANNEL_SHIFT)

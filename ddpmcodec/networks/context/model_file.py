@@ -24,18 +24,18 @@ from safetensors.numpy import load, save
 
 from ddpmcodec import models
 from ddpmcodec.errors import ModelError
-from ddpmcodec.format.seal import KEY, check_seal, seal
+from ddpmcodec.format.seal import KEY, seal
+from ddpmcodec.networks import model_file
 from ddpmcodec.networks.context import adaptation
 from ddpmcodec.networks.context.model import ContextModel
 from ddpmcodec.networks.context.network import network_of, outputs_of
 from ddpmcodec.networks.context.shape import BAND_KINDS, LARGEST_DEPTH, LARGEST_WIDTH, SITUATIONS, WIDTH_UNIT, Shape
 from ddpmcodec.networks.context.window import CHANNELS, INPUTS
+from ddpmcodec.networks.model_file import LARGEST_NUMBER
 from ddpmcodec.processor import require_rounding_to_nearest
 
-KIND, FORMAT = "context", 1
+KIND = "context"
 ANSWER_ROWS = 24
-LARGEST_HEADER = 1 << 20  # bytes
-LARGEST_NUMBER = 1 << 20  # of factors and biases: everything that networks compute stays finite
 Tensors = Mapping[str, NDArray[Any]]
 
 
@@ -63,7 +63,7 @@ def pack(tensors: Tensors, name: str, training: Mapping[str, Any] | None = None)
     shape = Shape(len(tensors["band0.enter.weight"]), depth)
     metadata = {
         "kind": KIND,
-        "format": FORMAT,
+        "format": model_file.FORMAT,
         "name": name,
         "shape": shape,
         "answers": [_answer(network) for network in _networks(tensors, shape)],
@@ -76,13 +76,7 @@ def pack(tensors: Tensors, name: str, training: Mapping[str, Any] | None = None)
 def parse(data: bytes, source: str) -> ContextModel:
     """A model from the bytes of its file, whose answers are checked. source: what errors call it. Raises ModelError."""
     require_rounding_to_nearest()
-    metadata = read_metadata(data, source)
-    if metadata.get("kind") != KIND or metadata.get("format") != FORMAT:
-        raise ModelError(
-            f"{source}: a model of kind {metadata.get('kind')!r}, format {metadata.get('format')}; images need one of"
-            f" kind {KIND!r}, format {FORMAT}: name another, or make one with `ddpmcodec train`"
-        )
-    check_seal(data, metadata, source)
+    metadata = model_file.metadata(data, source, KIND)
     try:
         tensors = load(data)
     except (SafetensorError, ValueError) as error:
@@ -99,16 +93,6 @@ def parse(data: bytes, source: str) -> ContextModel:
         str(metadata.get("name")), hashlib.sha256(data).digest(), networks, tensors["adaptation"],
         _denoiser(tensors, source),
     )  # fmt: skip
-
-
-def read_metadata(data: bytes, source: str) -> dict[str, Any]:
-    """What a model file says of itself. Raises ModelError where it is none."""
-    try:
-        length = min(int.from_bytes(data[:8], "little"), LARGEST_HEADER)
-        found = json.loads(json.loads(data[8 : 8 + length])["__metadata__"][KEY])
-        return dict(found)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ModelError(f"{source}: not a ddpmcodec model; make one with `ddpmcodec train`") from error
 
 
 def _shape(metadata: Mapping[str, Any], source: str) -> Shape:

@@ -15,13 +15,13 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol, TypeVar
 
 from ddpmcodec.networks.gaussian.features import PER_PIXEL
-from ddpmcodec.networks.gaussian.neighbours import BLENDS, NEIGHBOURS, OUTPUTS
+from ddpmcodec.networks.gaussian.neighbours import BLENDS, NEIGHBOUR_OFFSETS, PIXEL_OUTPUTS
 
 X = TypeVar("X")  # a residual stream
 Q = TypeVar("Q")  # quantised activations
 Y = TypeVar("Y")  # what a convolution returns
 PATCH = 2
-OUTPUTS_PER_PIXEL = OUTPUTS + BLENDS + len(NEIGHBOURS)  # numbers that the network returns for a pixel
+OUTPUTS_PER_PIXEL = PIXEL_OUTPUTS + BLENDS + len(NEIGHBOUR_OFFSETS)  # numbers that the network returns for a pixel
 MULTIPLE = 2 * PATCH  # image sides are padded to a multiple of this
 
 

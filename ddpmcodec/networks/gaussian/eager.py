@@ -15,7 +15,7 @@ from torch import Tensor
 ACTIVATION_LEVELS = 24.0  # quantised activation of 1.0 before the learned per-channel factor
 STREAM_LEVELS = 64.0  # residual stream units per 1.0
 STREAM_LIMIT = 32767.0
-LEVELS = 127.0
+LARGEST_INTEGER = 127.0
 NNPACK_BATCH = 16
 
 
@@ -81,7 +81,7 @@ class EagerOperations:
         return x + (torch.round(x) - x).detach() if self.train else torch.round(x)
 
     def _quantised(self, x: Tensor, levels: str) -> Tensor:
-        q = self._round(activation(x, self.sqrt) * self._channel(levels), LEVELS)
+        q = self._round(activation(x, self.sqrt) * self._channel(levels), LARGEST_INTEGER)
         return q.to(torch.bfloat16 if self.low_precision else torch.float32, memory_format=torch.channels_last)
 
     def conv(self, name: str, q: Tensor) -> Tensor:
@@ -90,7 +90,7 @@ class EagerOperations:
         return self._convolve(q, weight).to(torch.bfloat16).float()
 
     def head(self, name: str, q: Tensor) -> Tensor:
-        """The output convolution, not rounded, scaled: [N, 4 OUTPUTS, H/2, W/2] float32."""
+        """The output convolution, not rounded, scaled: [N, 4 PIXEL_OUTPUTS, H/2, W/2] float32."""
         y = self._convolve(q.float(), self.params[f"{name}.weight"])
         return y * self._channel(f"{name}.factor") + self._channel(f"{name}.bias")
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import numpy as np
 
 from ddpmcodec import compiled
-from ddpmcodec.networks.gaussian.eager import LEVELS as _LEVELS
+from ddpmcodec.networks.gaussian.eager import LARGEST_INTEGER as _LARGEST_INTEGER
 from ddpmcodec.networks.gaussian.eager import STREAM_LIMIT as _STREAM_LIMIT
 
 HALF, ONE = np.float32(0.5), np.float32(1.0)
-LEVELS, STREAM_LIMIT = np.float32(_LEVELS), np.float32(_STREAM_LIMIT)
+LARGEST_INTEGER, STREAM_LIMIT = np.float32(_LARGEST_INTEGER), np.float32(_STREAM_LIMIT)
 ROUNDER = np.float32(1.5 * 2**23)  # adding and subtracting it rounds |x| < 2^22 to the nearest integer, ties to even
 SIXTEEN = np.uint32(16)
 
@@ -45,7 +45,7 @@ def norm_act(x, gain, bias, levels, out):  # type: ignore[no-untyped-def]
             total += np.int64(np.int32(x[p, c]) * np.int32(x[p, c]))
         root = np.sqrt(np.float32(total) * share + ONE)
         for c in range(channels):
-            row[c] = quantised((np.float32(x[p, c]) / root) * gain[c] + bias[c], levels[c], LEVELS)
+            row[c] = quantised((np.float32(x[p, c]) / root) * gain[c] + bias[c], levels[c], LARGEST_INTEGER)
         for c in range(channels):
             out[p, c] = np.uint16(bits[c] >> SIXTEEN)
 
@@ -60,7 +60,7 @@ def act(y, factor, bias, levels, out):  # type: ignore[no-untyped-def]
         for c in range(channels):
             bits[c] = np.uint32(y[p, c]) << SIXTEEN
         for c in range(channels):
-            row[c] = quantised(row[c] * factor[c] + bias[c], levels[c], LEVELS)
+            row[c] = quantised(row[c] * factor[c] + bias[c], levels[c], LARGEST_INTEGER)
         for c in range(channels):
             out[p, c] = np.uint16(bits[c] >> SIXTEEN)
 

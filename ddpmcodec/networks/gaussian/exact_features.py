@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ddpmcodec.networks.denoiser import Latents
-from ddpmcodec.networks.gaussian.elementwise import HALF, LEVELS, ONE, box_sums, inline, kernel, rounded
+from ddpmcodec.networks.gaussian.elementwise import HALF, LARGEST_INTEGER, ONE, box_sums, inline, kernel, rounded
 from ddpmcodec.networks.gaussian.features import (
     ESTIMATE_UNIT,
-    LARGEST_WEIGHT,
+    FADE_LEVELS,
     LOCAL_STD,
     PER_VALUE,
     PERIODS,
@@ -74,12 +74,12 @@ def level_constants(level: int) -> LevelConstants:
         s, prior, local = Decimal(level) / LEVEL_UNIT, Decimal(PRIOR_STD) ** 2, Decimal(LOCAL_STD) ** 2
         shrink = prior / (prior + s * s)
         std = s * shrink.sqrt()
-        weight = max(round(LARGEST_WEIGHT * local / (local + std * std)), 1)
+        weight = max(round(FADE_LEVELS * local / (local + std * std)), 1)
         return LevelConstants(
             shrink=_float32(shrink),
             std=_float32(std),
             inverse=_float32(1 / std),
-            fade=np.float32(weight) * np.float32(1 / LARGEST_WEIGHT),
+            fade=np.float32(weight) * np.float32(1 / FADE_LEVELS),
             origin=_float32(SCALE_UNIT + 8 * _log2(std * Decimal(3).sqrt() / _PI + Decimal("0.05"))),
             visible=np.array([_float32(127 / (1 + (4 * std / Decimal(period)) ** 2)) for period in PERIODS]),
             hats=np.array(_hats(std), np.int8),
@@ -125,7 +125,7 @@ def inside(place, window, side):  # type: ignore[no-untyped-def]
 
 @inline
 def _wave(amplitude, phase):  # type: ignore[no-untyped-def]
-    return rounded(amplitude * (FOUR * abs((phase - np.floor(phase)) - HALF) - ONE), LEVELS)
+    return rounded(amplitude * (FOUR * abs((phase - np.floor(phase)) - HALF) - ONE), LARGEST_INTEGER)
 
 
 @inline
@@ -152,9 +152,9 @@ def fused_features(estimate, inverse, fade, visible, hats, bits, out):  # type: 
                 target = out[n, i >> 1, j >> 1]
                 for c in range(3):
                     place, e = first + c * PER_VALUE, estimate[n, i, j, c]
-                    coarse = rounded(e, LEVELS)
+                    coarse = rounded(e, LARGEST_INTEGER)
                     target[place] = _bfloat16(coarse, bits)
-                    target[place + 1] = _bfloat16(rounded(FINE * (e - coarse), LEVELS), bits)
+                    target[place + 1] = _bfloat16(rounded(FINE * (e - coarse), LARGEST_INTEGER), bits)
                     place += 2
                     for period in range(len(PERIODS)):
                         phase = e / _PERIODS[period]
@@ -166,13 +166,13 @@ def fused_features(estimate, inverse, fade, visible, hats, bits, out):  # type: 
                     place += len(hats)
                     wide_mean = np.float32(wide[i, j, c]) / (FOUR * wide_count)
                     near_mean = np.float32(near[i, j, c]) / (FOUR * near_count)
-                    target[place] = _bfloat16(rounded((FOUR * (e - wide_mean)) * fade, LEVELS), bits)
+                    target[place] = _bfloat16(rounded((FOUR * (e - wide_mean)) * fade, LARGEST_INTEGER), bits)
                     offset = THIRTY_TWO * ((near_mean - e) * inverse)
-                    coarse = rounded(offset, LEVELS)
+                    coarse = rounded(offset, LARGEST_INTEGER)
                     target[place + 1] = _bfloat16(coarse, bits)
-                    target[place + 2] = _bfloat16(rounded(FINE * (offset - coarse), LEVELS), bits)
+                    target[place + 2] = _bfloat16(rounded(FINE * (offset - coarse), LARGEST_INTEGER), bits)
                     offset = THIRTY_TWO * ((wide_mean - e) * inverse)
-                    coarse = rounded(offset, LEVELS)
+                    coarse = rounded(offset, LARGEST_INTEGER)
                     target[place + 3] = _bfloat16(coarse, bits)
-                    target[place + 4] = _bfloat16(rounded(FINE * (offset - coarse), LEVELS), bits)
+                    target[place + 4] = _bfloat16(rounded(FINE * (offset - coarse), LARGEST_INTEGER), bits)
                 target[first + 3 * PER_VALUE] = bits[254]

@@ -18,13 +18,13 @@ from ddpmcodec.networks.prediction import SCALE_UNIT
 PRIOR_STD = 64.0  # grey levels; about the standard deviation of natural pixel values
 PERIODS = (4.0, 16.0)  # grey levels; the role of VDM's Fourier features: fine differences at full precision
 STD_CENTRES = tuple(-2.0 + 1.65 * k for k in range(6))  # log2 grey levels, knots of a linear interpolation basis
-OWN = 2 + 2 * len(PERIODS) + len(STD_CENTRES)  # features of a value by itself
+OWN_FEATURES = 2 + 2 * len(PERIODS) + len(STD_CENTRES)  # features of a value by itself
 WINDOWS = (3, 7)  # sides of the neighbourhoods whose means the network is shown
-CONTEXT = 1 + 2 * len(WINDOWS)  # features of a value among its neighbours
-PER_VALUE = OWN + CONTEXT
+NEIGHBOUR_FEATURES = 1 + 2 * len(WINDOWS)  # features of a value among its neighbours
+PER_VALUE = OWN_FEATURES + NEIGHBOUR_FEATURES
 PER_PIXEL = 3 * PER_VALUE + 1  # one more is 127 inside the image: convolutions are padded with zeros
 LOCAL_STD = 6.0  # grey levels; how far neighbouring pixels differ
-LARGEST_WEIGHT = 255
+FADE_LEVELS = 255
 ESTIMATE_UNIT = 4.0  # estimates are averaged in quarters of a grey level, so that all sums are integers below 2^24
 
 
@@ -48,7 +48,7 @@ def triangle(x: Tensor) -> Tensor:
 
 
 def own_features(estimate: Tensor, std: Tensor) -> Tensor:
-    """[..., OWN] integer-valued float32 features of each value by itself.
+    """[..., OWN_FEATURES] integer-valued float32 features of each value by itself.
 
     estimate: [...] centred grey levels (pixel - 127.5). std: [...] grey levels.
     """
@@ -63,8 +63,8 @@ def own_features(estimate: Tensor, std: Tensor) -> Tensor:
 
 def fade(std: Tensor) -> Tensor:
     """How much the difference from the wide neighbourhood is shown, in 255ths: its precision beside LOCAL_STD."""
-    weight = torch.round(LARGEST_WEIGHT * LOCAL_STD**2 / (LOCAL_STD**2 + std * std)).clamp(min=1)
-    return weight * (1 / LARGEST_WEIGHT)
+    weight = torch.round(FADE_LEVELS * LOCAL_STD**2 / (LOCAL_STD**2 + std * std)).clamp(min=1)
+    return weight * (1 / FADE_LEVELS)
 
 
 def box_sum(x: Tensor, window: int) -> Tensor:
@@ -78,7 +78,7 @@ def neighbourhood_mean(estimate: Tensor, window: int) -> Tensor:
 
 
 def context_features(estimate: Tensor, fade: Tensor | float, inverse: Tensor | float) -> Tensor:
-    """[N, 3, H, W, CONTEXT] integer-valued features of each value among its neighbours; inverse: 1 / std.
+    """[N, 3, H, W, NEIGHBOUR_FEATURES] integer-valued features of each value among its neighbours; inverse: 1 / std.
 
     First the estimate without its wide neighbourhood's mean, faded where it is uncertain; then for every window how
     far, in standard deviations, the mean of the neighbourhood lies from the estimate: what a linear denoiser would

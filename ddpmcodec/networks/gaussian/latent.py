@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ddpmcodec.networks.gaussian.architecture import Architecture
-from ddpmcodec.networks.gaussian.eager import ACTIVATION_LEVELS, LEVELS, STREAM_LEVELS
-from ddpmcodec.networks.gaussian.neighbours import BLENDS, OUTPUTS
+from ddpmcodec.networks.gaussian.eager import ACTIVATION_LEVELS, LARGEST_INTEGER, STREAM_LEVELS
+from ddpmcodec.networks.gaussian.neighbours import BLENDS, PIXEL_OUTPUTS
 
 INPUT_LEVELS = 64.0  # feature units per 1.0
 BRANCH_GAIN = 0.3  # initial gain of a block's second convolution: residual branches start small
@@ -55,8 +55,8 @@ class LatentNetwork(nn.Module):
             self._add_vector(f"{name}.levels", channels, 1.0)
         self.weights["leave"].data.zero_()
         bias = self.vector("leave.bias").data.view(4, -1)
-        bias[:, 6:OUTPUTS] = torch.tensor([INITIAL_COEFFICIENT, 0.0, INITIAL_COEFFICIENT])
-        bias[:, OUTPUTS : OUTPUTS + BLENDS] = 1.0  # means start at the local mean
+        bias[:, 6:PIXEL_OUTPUTS] = torch.tensor([INITIAL_COEFFICIENT, 0.0, INITIAL_COEFFICIENT])
+        bias[:, PIXEL_OUTPUTS : PIXEL_OUTPUTS + BLENDS] = 1.0  # means start at the local mean
 
     def _add_convolution(self, name: str, outputs: int, inputs: int, size: int) -> None:
         fan_in = inputs * size * size
@@ -93,7 +93,7 @@ class LatentNetwork(nn.Module):
             norm = flat.norm(dim=1)
             size = TRAINED_NORMS[name.endswith(("conv1", "conv2"))] / norm
             self.weights[name.replace(".", "/")].copy_(weight * size.view(-1, 1, 1, 1))
-            self.vector(f"{name}.gain").copy_(factor / unit * LEVELS * norm / flat.abs().amax(1))
+            self.vector(f"{name}.gain").copy_(factor / unit * LARGEST_INTEGER * norm / flat.abs().amax(1))
             self.vector(f"{name}.bias").copy_(bias)
         for name in (n for n in params if n.endswith(".levels")):
             self.vector(name).copy_(params[name] / ACTIVATION_LEVELS)
@@ -121,7 +121,7 @@ class LatentNetwork(nn.Module):
 def _on_grid(weight: Tensor, *, normalised: bool) -> tuple[Tensor, Tensor]:
     """Integers in [-127, 127], and what one of them is of the weights, [out]; normalised: of their direction."""
     flat = weight.detach().flatten(1)
-    grid = (flat.abs().amax(1) / LEVELS).clamp(min=1e-12)
+    grid = (flat.abs().amax(1) / LARGEST_INTEGER).clamp(min=1e-12)
     scale = (1 / grid).view(-1, 1, 1, 1)
     if normalised:
         rounded: Tensor = _Rounded.apply(weight, scale)  # type: ignore[no-untyped-call]

@@ -19,9 +19,9 @@ from ddpmcodec.schedule import LEVEL_UNIT, Levels, log_linear
 
 FINE_SPACING = 1 / 1024  # grey levels, to which a model rounds latents that it is given in float
 
-# Levels of a code by bits back, grey levels: from max(FIRST_LEVEL, FEW_STEPS / T) to LAST_LEVEL. By their bound on 96
+# Levels of a code by bits back, grey levels: from max(FINEST_LEVEL, FEW_STEPS / T) to COARSEST_LEVEL. By their bound on 96
 # held-out CIFAR-10 training images: from T = 16 to 256 within 0.15% of the best first and last level on a grid.
-FIRST_LEVEL, FEW_STEPS, LAST_LEVEL = 0.7, 22.0, 400.0
+FINEST_LEVEL, FEW_STEPS, COARSEST_LEVEL = 0.7, 22.0, 400.0
 
 
 @dataclass(frozen=True)
@@ -58,4 +58,4 @@ class GaussianModel:
 
 def coding_levels(T: int) -> Levels:
     """The T noise levels, in grey levels, that bits back codes with. Raises ValueError for fewer than 2."""
-    return log_linear(max(FIRST_LEVEL, FEW_STEPS / max(T, 1)), LAST_LEVEL, T)
+    return log_linear(max(FINEST_LEVEL, FEW_STEPS / max(T, 1)), COARSEST_LEVEL, T)

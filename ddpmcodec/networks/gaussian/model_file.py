@@ -17,10 +17,11 @@ from ddpmcodec.errors import ModelError
 from ddpmcodec.exactness import exact_torch
 from ddpmcodec.networks import model_file
 from ddpmcodec.networks.gaussian.architecture import Architecture
-from ddpmcodec.networks.gaussian.eager import LEVELS
+from ddpmcodec.networks.gaussian.eager import LARGEST_INTEGER
 from ddpmcodec.networks.gaussian.latent import LatentNetwork
 from ddpmcodec.networks.gaussian.model import GaussianModel
 from ddpmcodec.networks.gaussian.predictors import EagerPredictor, ExactPredictor, KnownAnswer
+from ddpmcodec.networks.model_file import LARGEST_NUMBER
 from ddpmcodec.schedule import MAX_LEVEL
 
 KIND = "gaussian"
@@ -28,14 +29,13 @@ EXACT_LIMIT = 2**24  # float32 holds every integer below it
 ANSWER_SIZES, ANSWER_LEVELS = (10, 33), (2400, 700, 40_000, 400_000)  # a file that is loaded gives the first answer
 MAX_SIZE = 4096  # of anything an architecture counts
 MAX_ANSWERS, MAX_ANSWER_SIZE = 64, 64
-LARGEST_NUMBER = 1 << 20  # of factors, biases, gains: what networks compute stays finite
 
 
 def check_sums(params: Mapping[str, Tensor]) -> None:
     """Raise ModelError unless all sums stay exact in float32: 127 sum |w| < 2^24 per output channel."""
     for name, weight in params.items():
         if name.endswith(".weight"):
-            largest = int(weight.to(torch.int64).abs().flatten(1).sum(1).max()) * int(LEVELS)
+            largest = int(weight.to(torch.int64).abs().flatten(1).sum(1).max()) * int(LARGEST_INTEGER)
             if largest >= EXACT_LIMIT:
                 raise ModelError(
                     f"{name}: sums may reach {largest}, at or above 2^24, and would round; the model cannot be exact"

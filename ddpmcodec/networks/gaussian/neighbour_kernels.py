@@ -9,11 +9,11 @@ from ddpmcodec.networks.gaussian.exact_features import inside, quarters
 from ddpmcodec.networks.gaussian.features import ESTIMATE_UNIT, WINDOWS
 from ddpmcodec.networks.gaussian.neighbours import BLENDS as _BLENDS
 from ddpmcodec.networks.gaussian.neighbours import NEAR as _NEAR
-from ddpmcodec.networks.gaussian.neighbours import NEIGHBOURS
-from ddpmcodec.networks.gaussian.neighbours import OUTPUTS as _OUTPUTS
+from ddpmcodec.networks.gaussian.neighbours import NEIGHBOUR_OFFSETS
+from ddpmcodec.networks.gaussian.neighbours import PIXEL_OUTPUTS as _PIXEL_OUTPUTS
 
-_OFFSETS = np.array(NEIGHBOURS)
-_FIRST = _OUTPUTS + _BLENDS
+_OFFSETS = np.array(NEIGHBOUR_OFFSETS)
+_FIRST = _PIXEL_OUTPUTS + _BLENDS
 NEAR, UNIT = np.int64(_NEAR), np.int64(ESTIMATE_UNIT)
 
 
@@ -48,7 +48,7 @@ def fused_blend(outputs, estimate, middle, out):  # type: ignore[no-untyped-def]
                 first = ((i & 1) * 2 + (j & 1)) * each
                 source, total, m = outputs[n, i >> 1, j >> 1], out[n, i, j], middle[n, i, j]
                 for c in range(3):
-                    total[c] = source[first + _OUTPUTS + c] * (m[c] - estimate[n, i, j, c])
+                    total[c] = source[first + _PIXEL_OUTPUTS + c] * (m[c] - estimate[n, i, j, c])
                 for k in range(len(_OFFSETS)):
                     y, x = i + _OFFSETS[k, 0], j + _OFFSETS[k, 1]
                     if 0 <= y < height and 0 <= x < width:

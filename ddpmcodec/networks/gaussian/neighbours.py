@@ -19,11 +19,13 @@ from torch import Tensor
 from ddpmcodec.networks.gaussian.features import ESTIMATE_UNIT, WINDOWS, box_sum
 
 NEAR = 8  # how often the inner window counts
-NEIGHBOURS = tuple((y, x) for y in range(-2, 3) for x in range(-2, 3) if (y, x) != (0, 0)) + tuple(
+NEIGHBOUR_OFFSETS = tuple((y, x) for y in range(-2, 3) for x in range(-2, 3) if (y, x) != (0, 0)) + tuple(
     (y, x) for y in (-4, 0, 4) for x in (-4, 0, 4) if (y, x) != (0, 0)
 )
-REACH = 4
-OUTPUTS = 9  # of the network for a pixel, first: three offsets of means, three scales, three cross-channel coefficients
+LOCAL_REACH = 4
+PIXEL_OUTPUTS = (
+    9  # of the network for a pixel, first: three offsets of means, three scales, three cross-channel coefficients
+)
 BLENDS = 3  # then how far each mean starts from the local mean, and a weight for each neighbour
 
 
@@ -35,15 +37,15 @@ def local_mean(estimate: Tensor) -> Tensor:
 
 
 def blend(estimate: Tensor, around: Tensor) -> Tensor:
-    """What neighbours add to the mean, [N, 3, H, W], summed in the order of `NEIGHBOURS`.
+    """What neighbours add to the mean, [N, 3, H, W], summed in the order of `NEIGHBOUR_OFFSETS`.
 
-    around: [N, BLENDS + len(NEIGHBOURS), H, W] from the network.
+    around: [N, BLENDS + len(NEIGHBOUR_OFFSETS), H, W] from the network.
     """
     middle = local_mean(estimate)
     h, w = estimate.shape[2:]
-    values, inside = (F.pad(x, (REACH,) * 4) for x in (estimate, torch.ones_like(estimate)))
+    values, inside = (F.pad(x, (LOCAL_REACH,) * 4) for x in (estimate, torch.ones_like(estimate)))
     total = around[:, :3] * (middle - estimate)
-    for j, (y, x) in enumerate(NEIGHBOURS, 3):
-        place = (..., slice(REACH + y, REACH + y + h), slice(REACH + x, REACH + x + w))
+    for j, (y, x) in enumerate(NEIGHBOUR_OFFSETS, 3):
+        place = (..., slice(LOCAL_REACH + y, LOCAL_REACH + y + h), slice(LOCAL_REACH + x, LOCAL_REACH + x + w))
         total = total + around[:, j : j + 1] * (inside[place] * (values[place] - middle))
     return total

@@ -27,7 +27,7 @@ from ddpmcodec.networks.gaussian.exact_features import (
 from ddpmcodec.networks.gaussian.features import PER_PIXEL
 from ddpmcodec.networks.gaussian.fused import FusedOperations
 from ddpmcodec.networks.gaussian.neighbour_kernels import fused_blend, fused_local_mean
-from ddpmcodec.networks.gaussian.neighbours import OUTPUTS, blend
+from ddpmcodec.networks.gaussian.neighbours import PIXEL_OUTPUTS, blend
 from ddpmcodec.networks.prediction import COEFFICIENT_LIMIT, LAST_SCALE, MEAN_LIMIT, IntegerPrediction
 from ddpmcodec.parallel import one_thread_if
 from ddpmcodec.schedule import HALF_RANGE
@@ -63,11 +63,11 @@ def padded(side: int) -> int:
 
 
 def integers_of(outputs: Tensor, estimate: Tensor, constants: LevelConstants, around: Tensor) -> IntegerPrediction:
-    """Network numbers [N, H, W, OUTPUTS or more] to integers, in eager operations.
+    """Network numbers [N, H, W, PIXEL_OUTPUTS or more] to integers, in eager operations.
 
     estimate: centred grey levels; around: what neighbours add to the means, grey levels; both [N, H, W, 3].
     """
-    offset, index, coefficients = outputs[..., :OUTPUTS].chunk(3, -1)
+    offset, index, coefficients = outputs[..., :PIXEL_OUTPUTS].chunk(3, -1)
     mean = 64 * (((estimate + HALF_RANGE) + float(constants.std) * offset) + around)
     scale = (float(constants.origin) + 8 * index).clamp(0, LAST_SCALE)
     cut = (64 * coefficients).clamp(-COEFFICIENT_LIMIT, COEFFICIENT_LIMIT)
@@ -93,7 +93,7 @@ class EagerPredictor:
         estimate = torch.from_numpy(estimate_of(c, spacing, constants)).to(self.device)
         first = estimate.permute(0, 3, 1, 2)
         outputs = self._outputs(eager_features(first, constants))
-        around = blend(first, outputs[..., OUTPUTS:].permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        around = blend(first, outputs[..., PIXEL_OUTPUTS:].permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         return integers_of(outputs, estimate, constants, around)
 
     def _outputs(self, features: Tensor) -> Tensor:

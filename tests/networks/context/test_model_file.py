@@ -21,8 +21,9 @@ from ddpmcodec.errors import ModelError
 from ddpmcodec.format.seal import seal
 from ddpmcodec.networks.context import model_file
 from ddpmcodec.networks.context.model import ContextModel
-from ddpmcodec.networks.context.model_file import layout, load_model, pack, parse, read_metadata
+from ddpmcodec.networks.context.model_file import layout, load_model, pack, parse
 from ddpmcodec.networks.context.shape import BAND_KINDS
+from ddpmcodec.networks.model_file import LARGEST_HEADER, described
 from ddpmcodec.networks.reconstruction import Denoiser
 
 Tensors = dict[str, np.ndarray]
@@ -39,7 +40,7 @@ def tensors(data: bytes) -> Tensors:
 
 
 def with_metadata(data: bytes, **changed: Any) -> bytes:
-    metadata = read_metadata(data, "model") | changed
+    metadata = described(data, "model") | changed
     return seal(save(load(data), {"ddpmcodec": json.dumps(metadata)}))
 
 
@@ -54,7 +55,7 @@ def test_a_model_is_what_was_packed(data: bytes, tensors: Tensors, context_model
 
 def test_facts_of_training_are_kept(tensors: Tensors) -> None:
     packed = pack(tensors, "other", {"images": 7, "hours": 0.5})
-    assert read_metadata(packed, "model")["training"] == {"images": 7, "hours": 0.5}
+    assert described(packed, "model")["training"] == {"images": 7, "hours": 0.5}
     assert parse(packed, "model").name == "other"
 
 
@@ -72,7 +73,7 @@ def test_a_tensor_that_is_missing_or_of_another_shape_is_named(
     context_model: ContextModel, data: bytes, tensors: Tensors, name: str
 ) -> None:
     dtype, shape = layout(context_model.shape)[name]
-    metadata = {"ddpmcodec": json.dumps(read_metadata(data, "model"))}
+    metadata = {"ddpmcodec": json.dumps(described(data, "model"))}
     wrong: list[tuple[Tensors, str]] = [
         ({key: value for key, value in tensors.items() if key != name}, "nothing"),
         (tensors | {name: tensors[name][..., :-1].copy()}, f"{dtype} {[*shape[:-1], shape[-1] - 1]}"),
@@ -91,7 +92,7 @@ def test_numbers_that_would_not_stay_finite_are_refused(data: bytes, name: str, 
     tensors = load(data)
     tensors[name].flat[5] = value
     with pytest.raises(ModelError, match=f"{re.escape(name)} holds numbers beyond 1048576"):
-        parse(seal(save(tensors, {"ddpmcodec": json.dumps(read_metadata(data, "m"))})), "m")
+        parse(seal(save(tensors, {"ddpmcodec": json.dumps(described(data, "m"))})), "m")
 
 
 @pytest.mark.parametrize("value", [np.iinfo(np.int32).min, np.iinfo(np.int32).max])
@@ -99,7 +100,7 @@ def test_an_adaptation_that_would_overflow_is_refused(data: bytes, value: int) -
     tensors = load(data)
     tensors["adaptation"].flat[5] = value
     with pytest.raises(ModelError, match="adaptation holds numbers beyond 536870911"):
-        parse(seal(save(tensors, {"ddpmcodec": json.dumps(read_metadata(data, "m"))})), "m")
+        parse(seal(save(tensors, {"ddpmcodec": json.dumps(described(data, "m"))})), "m")
 
 
 @pytest.mark.parametrize("name", ["band0.enter.weight", "band1.block0.factor", "band2.leave.weight"])
@@ -107,12 +108,19 @@ def test_networks_that_compute_something_else_are_refused(data: bytes, name: str
     tensors = load(data)
     tensors[name].flat[:200] += 1
     with pytest.raises(ModelError, match="m: its networks do not compute here what they must"):
-        parse(seal(save(tensors, {"ddpmcodec": json.dumps(read_metadata(data, "m"))})), "m")
+        parse(seal(save(tensors, {"ddpmcodec": json.dumps(described(data, "m"))})), "m")
 
 
-@pytest.mark.parametrize("changed", [{"kind": "ddpm"}, {"format": 2}, {"kind": None}])
-def test_models_of_another_kind_or_format_are_refused(data: bytes, changed: dict[str, Any]) -> None:
-    with pytest.raises(ModelError, match="images need one of kind 'context', format 1: name another, or make"):
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"kind": "ddpm"}, "m: a model of kind 'ddpm'; one of kind 'context' is needed here"),
+        ({"format": 2}, "m: model format 2, this version reads 1; update ddpmcodec"),
+        ({"kind": None}, "m: not a ddpmcodec model, but some other file"),
+    ],
+)
+def test_models_of_another_kind_or_format_are_refused(data: bytes, changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(ModelError, match=message):
         parse(with_metadata(data, **changed), "m")
 
 
@@ -135,13 +143,13 @@ EMPTY = b"\2\0\0\0\0\0\0\0"
 
 @pytest.mark.parametrize("changed", [b"", b"\0" * 7, b"{}", EMPTY + b"{}", EMPTY + b"[]", b"GIF89a" * 9])
 def test_other_files_are_no_models(changed: bytes) -> None:
-    with pytest.raises(ModelError, match="some file: not a ddpmcodec model; make one with `ddpmcodec train`"):
+    with pytest.raises(ModelError, match="some file: not a ddpmcodec model, but some other file"):
         parse(changed, "some file")
 
 
 def test_headers_are_read_up_to_a_size_that_models_have() -> None:
     """JSON takes fifty times its size in memory."""
-    text = b'{"__metadata__":{"ddpmcodec":"{}","x":"%s"}}' % bytes(model_file.LARGEST_HEADER).replace(b"\0", b"x")
+    text = b'{"__metadata__":{"ddpmcodec":"{}","x":"%s"}}' % bytes(LARGEST_HEADER).replace(b"\0", b"x")
     with pytest.raises(ModelError, match="not a ddpmcodec model"):
         parse(len(text).to_bytes(8, "little") + text, "m")
 
@@ -200,7 +208,7 @@ def test_a_flipped_bit_anywhere_is_refused(data: bytes) -> None:
 
 
 def test_a_model_without_a_hash_of_itself_is_refused(data: bytes, tensors: Tensors) -> None:
-    metadata = read_metadata(data, "m")
+    metadata = described(data, "m")
     del metadata["sha256"]
     with pytest.raises(ModelError, match="m: the model file carries no hash of itself; export the model again"):
         parse(save(tensors, {"ddpmcodec": json.dumps(metadata)}), "m")

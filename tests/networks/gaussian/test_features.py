@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ddpmcodec.networks.gaussian.features import (
-    CONTEXT,
+    NEIGHBOUR_FEATURES,
     PER_PIXEL,
     PRIOR_STD,
     STD_CENTRES,
@@ -102,7 +102,7 @@ def test_a_flat_neighbourhood_says_nothing_more() -> None:
 def test_neighbours_are_seen_in_standard_deviations() -> None:
     estimate, _ = random_state(1, 9, 9)
     sure, unsure = (context_features(estimate, 1.0, inverse) for inverse in (100.0, 0.001))
-    assert sure.shape == (1, 3, 9, 9, CONTEXT)
+    assert sure.shape == (1, 3, 9, 9, NEIGHBOUR_FEATURES)
     assert sure[..., 1].abs().max() == 127
     assert unsure[..., 1].abs().max() <= 9
 

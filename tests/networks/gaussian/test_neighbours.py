@@ -9,10 +9,10 @@ from torch import Tensor
 
 from ddpmcodec.networks.gaussian.eager import patches
 from ddpmcodec.networks.gaussian.neighbour_kernels import fused_blend, fused_local_mean
-from ddpmcodec.networks.gaussian.neighbours import BLENDS, NEIGHBOURS, OUTPUTS, blend, local_mean
+from ddpmcodec.networks.gaussian.neighbours import BLENDS, NEIGHBOUR_OFFSETS, PIXEL_OUTPUTS, blend, local_mean
 
 H, W = 11, 14
-NUMBERS = BLENDS + len(NEIGHBOURS)
+NUMBERS = BLENDS + len(NEIGHBOUR_OFFSETS)
 
 
 def image(seed: int, *, low: float = -127.5, high: float = 127.5) -> Tensor:
@@ -29,9 +29,9 @@ def around(**given: float) -> Tensor:
 
 
 def test_neighbours_are_a_five_by_five_square_and_a_ring_of_reach_four() -> None:
-    assert len(set(NEIGHBOURS)) == len(NEIGHBOURS) == 24 + 8
-    assert (0, 0) not in NEIGHBOURS
-    assert {max(abs(y), abs(x)) for y, x in NEIGHBOURS} == {1, 2, 4}
+    assert len(set(NEIGHBOUR_OFFSETS)) == len(NEIGHBOUR_OFFSETS) == 24 + 8
+    assert (0, 0) not in NEIGHBOUR_OFFSETS
+    assert {max(abs(y), abs(x)) for y, x in NEIGHBOUR_OFFSETS} == {1, 2, 4}
 
 
 def test_without_weights_neighbours_add_nothing() -> None:
@@ -43,11 +43,11 @@ def test_a_blend_of_one_leads_to_the_local_mean() -> None:
     assert torch.allclose(estimate + blend(estimate, around(blend=1.0)), local_mean(estimate), atol=1e-4)
 
 
-@pytest.mark.parametrize("neighbour", [0, 11, 23, 24, 31], ids=lambda j: str(NEIGHBOURS[j]))
+@pytest.mark.parametrize("neighbour", [0, 11, 23, 24, 31], ids=lambda j: str(NEIGHBOUR_OFFSETS[j]))
 def test_a_weight_takes_its_share_of_a_neighbours_difference_from_the_mean(neighbour: int) -> None:
     estimate = image(1)
     found = blend(estimate, around(neighbour=neighbour, weight=0.25))
-    dy, dx = NEIGHBOURS[neighbour]
+    dy, dx = NEIGHBOUR_OFFSETS[neighbour]
     middle = local_mean(estimate)
     for y, x in ((5, 7), (4, 4), (0, 0), (H - 1, W - 1)):
         inside = 0 <= y + dy < H and 0 <= x + dx < W
@@ -69,7 +69,7 @@ def test_the_local_mean_is_that_of_two_windows(y: int, x: int) -> None:
 def fused(numbers: Tensor, estimate: Tensor, middle: np.ndarray) -> Tensor:
     """`fused_blend` of [N, C, H, W] tensors."""
     padding = (0, -W % 4, 0, -H % 4)
-    outputs = torch.nn.functional.pad(torch.cat([torch.full((2, OUTPUTS, H, W), 9.0), numbers], 1), padding)
+    outputs = torch.nn.functional.pad(torch.cat([torch.full((2, PIXEL_OUTPUTS, H, W), 9.0), numbers], 1), padding)
     in_patches = patches(outputs.permute(0, 2, 3, 1).contiguous()).permute(0, 2, 3, 1).contiguous().numpy()
     found = np.zeros((2, H, W, 3), np.float32)
     fused_blend(in_patches, last(estimate), middle, found)
