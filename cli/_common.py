@@ -31,7 +31,12 @@ Exit codes:
   141  the reader of the output went away, as in a pipe to head: the rest was not done
 With several files, the others are still worked on after a failure, and the highest code is returned."""
 
-OPTIONS = {"partial=True": "--partial", "model=PATH": "--model PATH", "max_pixels=N": "--max-pixels N"}
+OPTIONS = {
+    "partial=True": "--partial",
+    "model=PATH": "--model PATH",
+    "max_pixels=N": "--max-pixels N",
+    "original=IMAGE": "--original IMAGE",
+}
 STANDARD = "-"  # standard input or output
 
 files_argument = click.argument("files", nargs=-1, required=True, metavar="FILES...")

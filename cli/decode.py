@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import click
 
@@ -25,6 +26,10 @@ from ._common import (
     verbose_option,
 )
 from ._costs import StepCosts
+
+if TYPE_CHECKING:
+    from ddpmcodec.codec.decoder import Decoded
+    from ddpmcodec.format.header import Header
 
 
 @click.command(epilog=EXIT_CODES)
@@ -89,10 +94,19 @@ def decode(
         if preview and not quiet:
             whole = "damaged: not the image that was encoded, get the file again" if decoded.damaged else "a preview"
             account = "complete and exact" if decoded.exact else whole
-            done = f"{decoded.steps_done} of {decoded.steps} steps from {decoded.bytes_used} bytes"
-            say(f"{label(name)}: {done}: {account}")
+            say(f"{label(name)}: {_seen(header, decoded)}: {account}")
         if verbose:
             say(f"{label(name)} -> {label(place, 'standard output')}: {time.monotonic() - start:.2f} s")
             costs.say()
 
     return each(files, decode_one)
+
+
+def _seen(header: Header, decoded: Decoded) -> str:
+    """What of the file was there, and how well every pixel is known by it."""
+    from ddpmcodec.codec.contents import noise_level
+
+    rate = 8 * decoded.bytes_used / (header.width * header.height)
+    level = noise_level(header, decoded.steps_done)
+    known = f", noise level {level:.2f}" if level else ""
+    return f"{decoded.steps_done} of {decoded.steps} steps from {decoded.bytes_used} bytes, {rate:.3f} bpp{known}"

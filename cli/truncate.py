@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from math import isinf
+from typing import Any, NamedTuple
+
 import click
 
 from ._common import (
@@ -11,6 +14,7 @@ from ._common import (
     file_model_option,
     force_option,
     label,
+    max_pixels_option,
     model_loader,
     naming,
     quiet_option,
@@ -22,25 +26,34 @@ from ._common import (
 @click.command(epilog=EXIT_CODES)
 @click.argument("file", metavar="FILE")
 @click.option("--bpp", type=click.FloatRange(min=0), metavar="X", help="Keep at most X bits per pixel.")
-@click.option("--bytes", "size", type=click.IntRange(min=0), metavar="N", help="Keep at most N bytes.")
+@click.option("--bytes", type=click.IntRange(min=0), metavar="N", help="Keep at most N bytes.")
 @click.option("--step", type=click.IntRange(min=0), metavar="K", help="Keep what the first K steps need.")
+@click.option(
+    "--psnr",
+    type=click.FloatRange(min=0),
+    metavar="DB",
+    help="Keep the shortest prefix whose preview has this PSNR; some ten previews are decoded to find it.",
+)
+@click.option(
+    "--original", metavar="IMAGE", help="Measure --psnr against this image; of a whole file its own is the default."
+)
 @click.option("-o", "--output", required=True, metavar="OUT", help="Output file, or - for standard output.")
 @file_model_option
+@max_pixels_option
 @force_option
 @quiet_option
 def truncate(
     file: str,
-    bpp: float | None,
-    size: int | None,
-    step: int | None,
     output: str,
+    original: str | None,
     model: str | None,
+    max_pixels: int,
     force: bool,
     quiet: bool,
+    **limits: float | None,
 ) -> int:
-    """Cut a file to a rate. The result decodes with --partial, to a preview."""
-    if sum(limit is not None for limit in (bpp, size, step)) != 1:
-        raise click.UsageError("give exactly one of --bpp, --bytes and --step")
+    """Cut a file to a rate or a quality. The result decodes with --partial, to a preview."""
+    limit = _limit(limits, original)
     outputs = Outputs([file], output, ".ddpm", force=force)
 
     def truncate_one(name: str) -> None:
@@ -50,15 +63,40 @@ def truncate(
         with naming(name):
             header, _ = parse_header(data)
         place = outputs.place(name)
-        needs_decoding = step is not None and header.index is None and not header.webp
-        loaded = model_loader(model, quiet=quiet)() if needs_decoding else None
+        is_found_by_decoding = limit.name == "psnr" or (limit.name == "step" and not (header.index or header.webp))
+        loaded = model_loader(model, quiet=quiet)() if is_found_by_decoding else None
         with naming(name):
-            from ddpmcodec import codec
-
-            cut = codec.truncate(data, bytes=size, bpp=bpp, step=step, model=loaded)
+            cut, reached = _cut(data, limit, {"model": loaded, "original": original, "max_pixels": max_pixels})
         outputs.write(place, cut)
         if not quiet:
             rate = 8 * len(cut) / (header.width * header.height)
-            say(f"{label(place, 'standard output')}: {len(cut)} of {len(data)} bytes, {rate:.3f} bpp")
+            say(f"{label(place, 'standard output')}: {len(cut)} of {len(data)} bytes, {rate:.3f} bpp{reached}")
 
     return each([file], truncate_one)
+
+
+class Limit(NamedTuple):
+    """Of what is kept. name: of the argument of `ddpmcodec.truncate`."""
+
+    name: str
+    value: float
+
+
+def _limit(limits: dict[str, float | None], original: str | None) -> Limit:
+    given = [Limit(name, value) for name, value in limits.items() if value is not None]
+    if len(given) != 1:
+        raise click.UsageError("give exactly one of --bpp, --bytes, --step and --psnr")
+    if original is not None and given[0].name != "psnr":
+        raise click.UsageError("--original goes with --psnr, which alone measures")
+    return given[0]
+
+
+def _cut(data: bytes, limit: Limit, options: dict[str, Any]) -> tuple[bytes, str]:
+    """The prefix, and for --psnr what it reaches. options: of `find_quality`."""
+    from ddpmcodec import codec
+    from ddpmcodec.codec.truncation import find_quality
+
+    if limit.name != "psnr":
+        return codec.truncate(data, **{limit.name: limit.value}, model=options["model"]), ""  # type: ignore[arg-type]
+    size, psnr = find_quality(data, limit.value, **options)
+    return data[:size], ", no error" if isinf(psnr) else f", {psnr:.2f} dB"

@@ -7,6 +7,7 @@ from numbers import Integral, Real
 
 from ddpmcodec.errors import ImageError
 
+REAL = ("bpp", "psnr")  # arguments that need not be whole
 DEFAULT_MAX_PIXELS = 178_956_970  # of an image to decode: where Pillow refuses, too, if nobody changed its limit
 
 
@@ -16,14 +17,17 @@ def require_whole(name: str, value: object) -> None:
         raise TypeError(f"{name} must be a whole number, not {value!r}")
 
 
-def check_limits(*, bpp: float | None = None, **limits: int | None) -> None:
-    """Raises TypeError for what is no number, whole but for `bpp`, and ValueError for a negative one; None is none."""
-    if bpp is not None and (isinstance(bpp, bool) or not isinstance(bpp, Real)):
-        raise TypeError(f"bpp must be a number, not {bpp!r}")
-    for name, limit in {"bpp": bpp, **limits}.items():
-        if limit is not None and name != "bpp":
+def check_limits(**limits: float | None) -> None:
+    """Raises TypeError for what is no number, whole but for those of REAL, and ValueError for a negative one; None is
+    none."""
+    for name, limit in limits.items():
+        if limit is None:
+            continue
+        if name not in REAL:
             require_whole(name, limit)
-        if limit is not None and not 0 <= limit < inf:
+        elif isinstance(limit, bool) or not isinstance(limit, Real):
+            raise TypeError(f"{name} must be a number, not {limit!r}")
+        if not 0 <= limit < inf:
             raise ValueError(f"{name} must be a number from 0 on, not {limit}")
 
 

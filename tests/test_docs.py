@@ -26,6 +26,7 @@ MODULES = (
     "ddpmcodec.codec.encoder",
     "ddpmcodec.codec.information",
     "ddpmcodec.codec.stream_decoder",
+    "ddpmcodec.codec.truncation",
     "ddpmcodec.format.ddpma",
     "ddpmcodec.numcodecs_plugin",
     "ddpmcodec.pillow_plugin",

@@ -9,10 +9,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ddpmcodec.codec.decoder import Decoded, decode, decode_details, decode_many, truncate
+    from ddpmcodec.codec.decoder import Decoded, decode, decode_details, decode_many
     from ddpmcodec.codec.encoder import encode, encode_many
     from ddpmcodec.codec.information import info
     from ddpmcodec.codec.stream_decoder import ProgressiveDecoder
+    from ddpmcodec.codec.truncation import truncate
 
 __all__ = [
     "Decoded",
@@ -31,6 +32,7 @@ _MODULES = {  # of the rest: decoder
     "encode": "encoder",
     "encode_many": "encoder",
     "info": "information",
+    "truncate": "truncation",
 }
 
 

@@ -34,6 +34,27 @@ def steps_done(header: Header, done: int) -> int:
     return max(step for step in range(len(schedule) + 1) if segments_of_steps(header, step) <= done)
 
 
+def noise_level(header: Header, step: int) -> float | None:
+    """Standard deviation of what is not known of coefficients after so many steps, in grey levels; 0: exact pixels.
+    None: before the first step, and of WebP."""
+    if header.webp or not step:
+        return None
+    return EFFORTS[header.effort].schedule[step - 1].level / 12**0.5
+
+
+def end_of_segment(file: Sections, segment: int) -> int:
+    """Where in a tiled file so many segments of all tiles end; of a single stream, where it begins."""
+    index = file.header.index
+    lengths = index.lengths[: segment * file.header.tile_count] if index else ()
+    return file.start + file.header.alpha_length + sum(lengths)
+
+
+def require_step(file: Sections, step: int) -> None:
+    """Raises TruncatedError when what is asked for is known to be incomplete. A single stream must be decoded."""
+    if step >= steps_of(file.header) or file.size < end_of_segment(file, segments_of_steps(file.header, step)):
+        file.require_whole()
+
+
 def check_segments(header: Header) -> None:
     if header.index is not None:
         expected = len(segments(EFFORTS[header.effort].schedule, header.height, header.width))

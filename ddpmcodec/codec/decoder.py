@@ -16,7 +16,9 @@ from ddpmcodec.codec.batching import BATCH_PIXELS, ModelSource, Progress, batche
 from ddpmcodec.codec.contents import (
     Side,
     check_segments,
+    end_of_segment,
     model_of,
+    require_step,
     segments_of_steps,
     side_sections,
     steps_done,
@@ -24,7 +26,7 @@ from ddpmcodec.codec.contents import (
 )
 from ddpmcodec.codec.preview import Canvas
 from ddpmcodec.codec.tiles import DAMAGED, DecodedTile, Report, TileStream, decode_tiles, whole_tiles
-from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, OutputError
+from ddpmcodec.errors import ChecksumError, CorruptError, FormatError
 from ddpmcodec.format.ddpm import Box, Header, Sections, split
 from ddpmcodec.format.sections import preview_alpha
 from ddpmcodec.images import Planes, to_array, to_image
@@ -127,7 +129,7 @@ def decode_details(
     """`decode`, with an account of how much was there. denoise: previews by the model's denoiser; report: what every
     segment took."""
     check_limits(max_bytes=max_bytes, step=step, max_pixels=max_pixels)
-    data = _bytes_of(data)
+    data = bytes_of(data)
     if max_bytes is not None:
         data, partial = data[:max_bytes], True
     file = split(data)
@@ -164,61 +166,13 @@ def decode_many(
     [0, 100]
     """
     check_limits(max_pixels=max_pixels)
-    files = [split(_bytes_of(data)) for data in datas]
+    files = [split(bytes_of(data)) for data in datas]
     for file in files:
         _check_size(file, max_pixels)
     return [decoded.image for decoded in decode_files(files, given_model(model), progress)]
 
 
-def truncate(
-    data: bytes,
-    *,
-    bytes: int | None = None,
-    bpp: float | None = None,
-    step: int | None = None,
-    model: ModelSource = None,
-) -> bytes:
-    """A prefix of a file, which `decode(..., partial=True)` shows as a preview. Exactly one limit is given.
-
-    Parameters:
-        data: the bytes of a .ddpm file, or of a prefix of one.
-        bytes: keep at most so many bytes.
-        bpp: keep at most so many bits per pixel, of the whole file.
-        step: keep what the first so many steps of the schedule need.
-        model: as of `decode`; needed for `step` alone, where the file is one stream, which is decoded to find the end.
-
-    Returns:
-        The prefix. Data that is shorter than a limit in bytes comes back whole.
-
-    Raises:
-        OutputError: the header alone is longer than the limit.
-        TruncatedError: the data ends before that step does.
-        FormatError, ModelError: as `decode`.
-        TypeError, ValueError: no limit, several, or one that is negative.
-
-    >>> import numpy as np
-    >>> import ddpmcodec
-    >>> noise = np.random.default_rng(0).integers(0, 9, (24, 32, 3))
-    >>> image = (noise + 5 * np.arange(32)[:, None]).astype(np.uint8)
-    >>> data = ddpmcodec.encode(image)
-    >>> small = ddpmcodec.truncate(data, bpp=4)
-    >>> len(small) == 24 * 32 * 4 // 8, data.startswith(small)
-    (True, True)
-    """
-    if sum(limit is not None for limit in (bytes, bpp, step)) != 1:
-        raise TypeError("truncate() takes exactly one of bytes, bpp and step")
-    check_limits(bytes=bytes, bpp=bpp, step=step)
-    data = _bytes_of(data)
-    file = split(data)
-    if step is not None:
-        return data[: _end_of_step(file, step, given_model(model))]
-    size = bytes if bytes is not None else int((bpp or 0) * file.header.width * file.header.height / 8)
-    if size < file.start:
-        raise OutputError(f"{size} bytes are too few: the header alone takes {file.start}, ask for more")
-    return data[:size]
-
-
-def _bytes_of(data: object) -> bytes:
+def bytes_of(data: object) -> bytes:
     if isinstance(data, (bytes, bytearray, memoryview)):
         return bytes(data)
     raise TypeError(f"expected the bytes of a .ddpm file, not {type(data).__name__}; read the file first")
@@ -295,7 +249,7 @@ def _preview(
     header = file.header
     check_segments(header)
     if not partial:
-        _require_step(file, step or 0)
+        require_step(file, step or 0)
     side = side_sections(file, partial)
     if header.webp:
         return _webp_preview(file, side, partial)
@@ -365,35 +319,9 @@ def _webp_preview(file: Sections, side: Side, partial: bool) -> Decoded:
     return Decoded(planes, whole, damaged, int(exact), 1, file.size)
 
 
-def _end_of_segment(file: Sections, segment: int) -> int:
-    """Where in a tiled file so many segments of all tiles end; of a single stream, where it begins."""
-    index = file.header.index
-    lengths = index.lengths[: segment * file.header.tile_count] if index else ()
-    return file.start + file.header.alpha_length + sum(lengths)
-
-
-def _require_step(file: Sections, step: int) -> None:
-    """Raises TruncatedError when what is asked for is known to be incomplete. A single stream must be decoded."""
-    if step >= steps_of(file.header) or file.size < _end_of_segment(file, segments_of_steps(file.header, step)):
-        file.require_whole()
-
-
 def _bytes_used(file: Sections, step: int | None, found: Sequence[DecodedTile | None]) -> int:
     header = file.header
     if header.index is None:
         stream = found[0].bytes_used if found[0] else 0
-        return min(file.size, _end_of_segment(file, 0) + stream)
-    return file.size if step is None else min(file.size, _end_of_segment(file, segments_of_steps(header, step)))
-
-
-def _end_of_step(file: Sections, step: int, given: ContextModel | None) -> int:
-    """Bytes of the file that its first `step` steps need."""
-    if step >= steps_of(file.header):
-        file.require_whole()
-        return file.size
-    if file.header.webp:
-        return file.start
-    if file.header.index:
-        _require_step(file, step)
-        return _end_of_segment(file, segments_of_steps(file.header, step))
-    return _preview(file, given, False, step, None, None, False).bytes_used
+        return min(file.size, end_of_segment(file, 0) + stream)
+    return file.size if step is None else min(file.size, end_of_segment(file, segments_of_steps(header, step)))

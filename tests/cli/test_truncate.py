@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from ddpmcodec import codec
 
@@ -39,6 +41,72 @@ def test_a_webp_has_one_step(ddpm: Any, webp: bytes) -> None:
     assert ddpm("truncate", "-", "--step", 1, "-o", "-", stdin=webp).stdout == webp
     header = codec.info(webp)["header_bytes"]
     assert ddpm("truncate", "-", "--step", 0, "-o", "-", stdin=webp).stdout == webp[:header]
+
+
+def preview_psnr(data: bytes, original: np.ndarray) -> float:
+    error = np.subtract(codec.decode(data, partial=True, as_array=True), original, dtype=float)
+    return float(10 * np.log10(255**2 / np.square(error).mean()))
+
+
+@pytest.mark.parametrize("psnr", [20, 27.5, 38])
+def test_a_file_is_cut_to_a_quality(ddpm: Any, file: Path, coded: bytes, pixels: np.ndarray, psnr: float) -> None:
+    ended = ddpm("truncate", file, "--psnr", psnr, "-o", "-")
+    cut = ended.stdout
+    reached = preview_psnr(cut, pixels)
+    assert (ended.code, cut) == (0, coded[: len(cut)])
+    assert reached >= psnr
+    assert preview_psnr(coded[: int(len(cut) / 1.01) - 1], pixels) < psnr, "one percent less is not enough"
+    rate = f"{len(cut)} of {len(coded)} bytes, {len(cut) / 60:.3f} bpp, {reached:.2f} dB"
+    assert ended.stderr == f"ddpmcodec: standard output: {rate}\n"
+
+
+def test_the_original_is_measured_against_where_it_is_given(
+    ddpm: Any, photo: Path, coded: bytes, pixels: np.ndarray
+) -> None:
+    """A prefix has no original of its own, and one of another size is refused."""
+    cut = photo.with_name("cut.ddpm")
+    cut.write_bytes(coded[:-40])
+    whole = ddpm("truncate", "-", "--psnr", 30, "-o", "-", stdin=coded)
+    assert ddpm("truncate", cut, "--psnr", 30, "--original", photo, "-o", "-").stdout == whole.stdout
+    alone = ddpm("truncate", cut, "--psnr", 30, "-o", "-")
+    assert (alone.code, alone.stdout) == (3, b"")
+    assert "does not hold the image to compare with: name that with --original IMAGE" in alone.stderr
+    Image.fromarray(pixels[1:]).save(photo)
+    other = ddpm("truncate", cut, "--psnr", 30, "--original", photo, "-o", "-")
+    assert (other.code, other.stdout) == (1, b"")
+    assert "the original is 24 x 19 with 3 colour channel(s), the file 24 x 20 with 3" in other.stderr
+
+
+def test_a_quality_that_is_not_reached_is_an_error_with_the_best(
+    ddpm: Any, photo: Path, coded: bytes, pixels: np.ndarray, names: Any
+) -> None:
+    (photo.parent / "cut.ddpm").write_bytes(coded[:300])
+    out = photo.parent / "small.ddpm"
+    ended = ddpm("truncate", photo.parent / "cut.ddpm", "--psnr", 90, "--original", photo, "-o", out)
+    best = f"all 300 bytes show {preview_psnr(coded[:300], pixels):.2f} dB"
+    assert (ended.code, best in ended.stderr) == (1, True)
+    assert names(photo.parent) == ["cut.ddpm", "photo.png"]
+
+
+def test_the_highest_quality_is_every_pixel(ddpm: Any, coded: bytes, pixels: np.ndarray) -> None:
+    ended = ddpm("truncate", "-", "--psnr", 99, "-o", "-", stdin=coded)
+    assert np.array_equal(codec.decode(ended.stdout, partial=True, as_array=True), pixels)
+    assert ended.stderr.endswith(" bpp, no error\n")
+
+
+def test_a_webp_is_kept_whole_unless_its_mean_colour_will_do(ddpm: Any, webp: bytes) -> None:
+    assert ddpm("truncate", "-", "--psnr", 20, "-o", "-", stdin=webp).stdout == webp
+    assert ddpm("truncate", "-", "--psnr", 5, "-o", "-", stdin=webp).stdout == webp[: codec.info(webp)["header_bytes"]]
+
+
+def test_pixels_are_limited_where_previews_are_decoded(ddpm: Any, coded: bytes) -> None:
+    ended = ddpm("truncate", "-", "--psnr", 20, "--max-pixels", 479, "-o", "-", stdin=coded)
+    assert (ended.code, "--max-pixels N" in ended.stderr) == (1, True)
+
+
+def test_an_original_without_psnr_is_wrong_usage(ddpm: Any, coded: bytes) -> None:
+    ended = ddpm("truncate", "-", "--bytes", 100, "--original", "x.png", "-o", "-", stdin=coded)
+    assert (ended.code, "--original goes with --psnr, which alone measures" in ended.stderr) == (2, True)
 
 
 def test_pipes(ddpm: Any, coded: bytes) -> None:

@@ -1,0 +1,173 @@
+"""Prefixes of .ddpm files: of so many bytes, bits per pixel or steps, or whose preview reaches a quality."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits
+from ddpmcodec.codec.batching import ModelSource, given_model
+from ddpmcodec.codec.contents import end_of_segment, require_step, segments_of_steps, steps_of
+from ddpmcodec.codec.decoder import bytes_of, decode_details
+from ddpmcodec.codec.encoder import Picture, planes_of
+from ddpmcodec.errors import ImageError, OutputError, TruncatedError
+from ddpmcodec.format.ddpm import Sections, split
+from ddpmcodec.networks.context.model import ContextModel
+
+FINENESS = 1.01  # between sizes that are tried: a prefix for a quality is at most so much longer than needed
+
+
+def truncate(
+    data: bytes,
+    *,
+    bytes: int | None = None,
+    bpp: float | None = None,
+    step: int | None = None,
+    psnr: float | None = None,
+    original: Picture | None = None,
+    model: ModelSource = None,
+    max_pixels: int | None = DEFAULT_MAX_PIXELS,
+) -> bytes:
+    """A prefix of a file, which `decode(..., partial=True)` shows as a preview. Exactly one limit is given.
+
+    Parameters:
+        data: the bytes of a .ddpm file, or of a prefix of one.
+        bytes: keep at most so many bytes.
+        bpp: keep at most so many bits per pixel, of the whole file.
+        step: keep what the first so many steps of the schedule need.
+        psnr: keep the shortest prefix whose preview has this PSNR, in dB over all colour samples, to one percent of its
+            bytes. Some ten previews are decoded to find it.
+        original: for `psnr`, the image that was encoded; needed where the data is not the whole file.
+        model: as of `decode`; needed for `psnr`, and for `step` where the file is one stream, which is decoded to find
+            the end.
+        max_pixels: as of `decode`, for `psnr`.
+
+    Returns:
+        The prefix. Data that is shorter than a limit in bytes comes back whole.
+
+    Raises:
+        OutputError: the header alone is longer than the limit, or all of the data does not show that quality.
+        ImageError: the original is not of the file's size and colours; more than `max_pixels`.
+        TruncatedError: the data ends before that step does, or is a prefix and `original` is missing.
+        FormatError, ModelError: as `decode`.
+        TypeError, ValueError: no limit, several, or one that is negative.
+
+    >>> import numpy as np
+    >>> import ddpmcodec
+    >>> noise = np.random.default_rng(0).integers(0, 9, (24, 32, 3))
+    >>> image = (noise + 5 * np.arange(32)[:, None]).astype(np.uint8)
+    >>> data = ddpmcodec.encode(image)
+    >>> small = ddpmcodec.truncate(data, bpp=4)
+    >>> len(small) == 24 * 32 * 4 // 8, data.startswith(small)
+    (True, True)
+    >>> coarse = ddpmcodec.truncate(data, psnr=40)
+    >>> len(coarse) < len(small)
+    True
+    """
+    if sum(limit is not None for limit in (bytes, bpp, step, psnr)) != 1:
+        raise TypeError("truncate() takes exactly one of bytes, bpp, step and psnr")
+    if original is not None and psnr is None:
+        raise TypeError("truncate() takes original for psnr only")
+    check_limits(bytes=bytes, bpp=bpp, step=step, max_pixels=max_pixels)
+    data = bytes_of(data)
+    if psnr is not None:
+        return data[: find_quality(data, psnr, original, model=model, max_pixels=max_pixels).bytes]
+    file = split(data)
+    if step is not None:
+        return data[: _end_of_step(data, file, step, given_model(model))]
+    size = bytes if bytes is not None else int((bpp or 0) * file.header.width * file.header.height / 8)
+    if size < file.start:
+        raise OutputError(f"{size} bytes are too few: the header alone takes {file.start}, ask for more")
+    return data[:size]
+
+
+class Reached(NamedTuple):
+    """What a prefix shows. psnr: dB; infinite where every colour is exact."""
+
+    bytes: int
+    psnr: float
+
+
+def find_quality(
+    data: bytes,
+    psnr: float,
+    original: Picture | None = None,
+    *,
+    model: ModelSource = None,
+    max_pixels: int | None = DEFAULT_MAX_PIXELS,
+) -> Reached:
+    """Where `truncate(data, psnr=...)` cuts, by bisection, and what is reached there. Parameters and errors are its."""
+    check_limits(psnr=psnr, max_pixels=max_pixels)
+    start, given = split(data).start, given_model(model)
+    colours = _reference(data, original, given, max_pixels)
+
+    @cache
+    def quality(size: int) -> float:
+        planes = decode_details(data, max_bytes=size, model=given, max_pixels=max_pixels).planes
+        return _psnr(planes.colour, colours)
+
+    sizes = _sizes(start, len(data))
+    found = bisect_left(sizes, psnr, key=quality)
+    if found == len(sizes):
+        best = f"all {len(data)} bytes show {quality(len(data)):.2f} dB"
+        raise OutputError(f"a PSNR of {psnr:g} dB is not reached: {best}; ask for less")
+    return Reached(sizes[found], quality(sizes[found]))
+
+
+def _sizes(first: int, last: int) -> list[int]:
+    """From `first` to `last`, each larger than the one before by FINENESS, and by one byte at least."""
+    sizes = [first]
+    while sizes[-1] < last:
+        sizes.append(min(last, max(sizes[-1] + 1, int(sizes[-1] * FINENESS))))
+    return sizes
+
+
+def _reference(
+    data: bytes, original: Picture | None, given: ContextModel | None, max_pixels: int | None
+) -> NDArray[np.uint8]:
+    """Colours to compare with, [H, W, C]."""
+    if original is None:
+        _require_whole(data)
+        return decode_details(data, model=given, max_pixels=max_pixels).planes.colour
+    header, colours = split(data).header, planes_of(original, True).colour
+    if colours.shape != (header.height, header.width, header.channels):
+        height, width, channels = colours.shape
+        raise ImageError(
+            f"the original is {width} x {height} with {channels} colour channel(s), the file {header.width} x"
+            f" {header.height} with {header.channels}: name the image that it was encoded from"
+        )
+    return colours
+
+
+def _require_whole(data: bytes) -> None:
+    """Raises TruncatedError with advice that fits."""
+    file = split(data)
+    if file.missing:
+        raise TruncatedError(
+            f"the file ends after {file.size} of {file.size + file.missing} bytes, and so does not hold the image to"
+            " compare with: name that with original=IMAGE"
+        )
+
+
+def _psnr(shown: NDArray[np.uint8], original: NDArray[np.uint8]) -> float:
+    """10 log10(255^2 / mean squared error), dB."""
+    error = float(np.square(np.subtract(shown, original, dtype=np.float32)).mean(dtype=np.float64))
+    return 10 * math.log10(255**2 / error) if error else math.inf
+
+
+def _end_of_step(data: bytes, file: Sections, step: int, given: ContextModel | None) -> int:
+    """Bytes of the file that its first `step` steps need."""
+    if step >= steps_of(file.header):
+        file.require_whole()
+        return file.size
+    if file.header.webp:
+        return file.start
+    if file.header.index:
+        require_step(file, step)
+        return end_of_segment(file, segments_of_steps(file.header, step))
+    return decode_details(data, step=step, model=given, max_pixels=None, denoise=False).bytes_used
