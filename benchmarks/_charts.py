@@ -14,6 +14,7 @@ import numpy as np
 
 from ddpmcodec.errors import DdpmError
 
+from . import _bound
 from ._codecs import CODE, CURVES, NOT_MEASURED, OURS, WHOLE, is_ours
 from ._results import Document, estimate, of_images
 from ._timing import OPERATIONS, growth_name
@@ -161,10 +162,11 @@ class _Line(NamedTuple):
 def rd_charts(found: Document) -> list[Chart]:
     """rd, and rd-ssim for images of 11 pixels a side and more."""
     images, ends, size = of_images(found), [*_lossless(found)], (7.6, 4.8)
-    lines = [*_measured(found, "psnr", lambda point: point["psnr"]), *_published(found)]
+    lines = [*_measured(found, "psnr", lambda point: point["psnr"]), *_bounds(found), *_published(found)]
     caption = (
         f"PSNR over bits per pixel of whole files, means over images at each operating point, {images}. Ours: real"
         " prefixes of one file each; dots: the ends of steps; dotted lines: whole files. Error bars: standard errors."
+        " A bound is what an ideal code of a model would take: no file is as small."
     )
     charts = [Chart("rd", f"PSNR, {images}", caption, size, partial(_draw_curves, lines, ends, "PSNR, dB"))]
     if similarity := _similarity(found):
@@ -210,6 +212,12 @@ def _errors(at_rates: Mapping[str, Any], codec: str, key: str) -> Iterator[tuple
         if value is not None and value["standard_error"] is not None:
             slope = 1.0 if key == "psnr" else 10 / math.log(10) / max(1 - value["mean"], 1e-6)
             yield bpp, slope * value["standard_error"]
+
+
+def _bounds(found: Document) -> Iterator[_Line]:
+    for row in found["results"].get("bounds", ()):
+        style = {"color": colour_of("bits back"), "linestyle": "--", "linewidth": 1.4, "zorder": 2}
+        yield _Line(f"{row['codec']} (bound)", *_bound.points(row), style, [*_bound.errors_of(row)])
 
 
 def _published(found: Document) -> Iterator[_Line]:

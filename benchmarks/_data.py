@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,12 @@ def load_dataset(source: str, *, split: str = "test", limit: int | None = None) 
     if _is_cifar10(path):
         return Dataset(CIFAR10_NAME, images[:limit], CIFAR10_SIZES[split], split)
     return Dataset(path.stem, images[:limit], len(images), names=_names(path)[:limit] or None)
+
+
+def alike(images: Sequence[Pixels]) -> Iterator[list[Pixels]]:
+    """Consecutive images of one size."""
+    for _, group in groupby(images, key=np.shape):
+        yield list(group)
 
 
 def _names(path: Path) -> list[str]:

@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ddpmcodec import codec
 from ddpmcodec.errors import ChecksumError
 from ddpmcodec.networks.context.model import ContextModel
 
+from ._bound import bound_of
 from ._charts import bpd_charts, captions, write_charts
 from ._codecs import (
     BASELINE_COST,
@@ -38,7 +37,7 @@ from ._codecs import (
     products,
     sort_out,
 )
-from ._data import Dataset, Pixels
+from ._data import Dataset, Pixels, alike
 from ._results import Document, Measure, Row, Table, dimensions, document, estimate, of_images, plus_minus, versions
 from ._work import Found, Task, Work
 
@@ -175,13 +174,13 @@ def measure_files(images: Sequence[Pixels], model: ContextModel, effort: int) ->
     that holds a lossless WebP its size. webp: whether it does.
     """
     found: Found = {"bytes": [], "ideal_bits": [], "webp": []}
-    for alike in _alike(images):
+    for group in alike(images):
         length = CodeLength()
-        datas = codec.encode_many(alike, effort=effort, model=model, verify=False, report=length)
-        _compare(alike, map(np.asarray, codec.decode_many(datas, model=model)), f"effort {effort}")
+        datas = codec.encode_many(group, effort=effort, model=model, verify=False, report=length)
+        _compare(group, map(np.asarray, codec.decode_many(datas, model=model)), f"effort {effort}")
         webp = [is_webp(data) for data in datas]
         coded = len(webp) - sum(webp)
-        in_vain = [image for image, stored in zip(alike, webp, strict=True) if stored and coded]
+        in_vain = [image for image, stored in zip(group, webp, strict=True) if stored and coded]
         bits = length.bits - sum(_bits(image, model, effort) for image in in_vain)
         found["bytes"] += map(len, datas)
         found["webp"] += webp
@@ -189,12 +188,6 @@ def measure_files(images: Sequence[Pixels], model: ContextModel, effort: int) ->
             8.0 * len(data) if stored else bits / coded for data, stored in zip(datas, webp, strict=True)
         ]
     return found
-
-
-def _alike(images: Sequence[Pixels]) -> Iterator[list[Pixels]]:
-    """Consecutive images of one size."""
-    for _, group in groupby(images, key=np.shape):
-        yield list(group)
 
 
 def _bits(image: Pixels, model: ContextModel, effort: int) -> float:
@@ -223,20 +216,10 @@ def measure_archive(images: Sequence[Pixels], **options: Any) -> Found:
 
 
 def variational_bound(images: Sequence[Pixels], levels: int, seed: int) -> Found:
-    """What the embedded Gaussian model needs for each image at these noise levels, by one draw of the latents:
-    {ideal_bits}."""
-    from ddpmcodec.archive.bits_back import find_network
-    from ddpmcodec.bound import evaluate
-    from ddpmcodec.channels.bits_back import PRIOR_STD
-    from ddpmcodec.networks.denoisers import find_denoiser
-
-    denoiser, noise = find_denoiser(), torch.Generator().manual_seed(seed)
-    chosen = np.array([level.s for level in find_network().hierarchy(levels)])
+    """What the embedded Gaussian model needs for each image at these noise levels: {ideal_bits}."""
     found: list[float] = []
-    for alike in _alike(images):
-        pixels = torch.from_numpy(np.stack(alike)).permute(0, 3, 1, 2)
-        bits_per_dim = evaluate(denoiser, pixels, chosen, noise, prior_std=PRIOR_STD).bits.sum(0)
-        found += (bits_per_dim * alike[0].size).tolist()
+    for group in alike(images):
+        found += (bound_of(group, levels, seed).bits.sum(0) * group[0].size).tolist()
     return {"ideal_bits": found}
 
 

@@ -18,6 +18,7 @@ from ddpmcodec.errors import ImageError
 from ddpmcodec.files import write_file
 from ddpmcodec.networks.context.model import ContextModel
 
+from . import _bound
 from ._charts import captions, rd_charts, write_charts
 from ._codecs import (
     BASELINE_COST,
@@ -61,10 +62,11 @@ COMPRESSAI = "compressai"  # folder of the curves in the format of CompressAI's 
 
 
 class Plan(NamedTuple):
-    """What to measure. rates: bits per pixel, of tables."""
+    """What to measure. rates: bits per pixel, of tables. bounds: numbers of noise levels."""
 
     efforts: Sequence[int]
     rates: Sequence[float]
+    bounds: Sequence[int] = ()
 
 
 class Contender(NamedTuple):
@@ -104,7 +106,8 @@ def run(
     data = dataset.describe()
     contenders = [*(_effort(model, effort, dataset.images) for effort in plan.efforts), *map(_sweep, sweeps)]
     work = Work(out, KIND, {"dataset": data["sha256"], "model": model.id.hex(), "versions": versions()})
-    units = [unit for each in contenders for unit in each.task.units(dataset.images)]
+    tasks = [*(each.task for each in contenders), *map(_bound.task, plan.bounds)]
+    units = [unit for task in tasks for unit in task.units(dataset.images)]
     found = work.results(units, quiet=quiet, side_by_side=True)
     result = None
     if found is not None:
@@ -157,6 +160,7 @@ def _results(
             for a in ours
             for b in baselines
         ],
+        "bounds": [_bound.result(levels, found, coded) for levels in plan.bounds],
         "literature": literature_curves(dataset),
     }
 
@@ -253,6 +257,7 @@ def tables(found: Document) -> list[Table]:
         Table("rates", f"{at}, {of_images(found)}", rates),
         Table("bdrates", f"{bd_caption}, {of_images(found)}", bd),
         *(_steps(row) for row in ours),
+        *(_bound.table(row, of_images(found)) for row in results.get("bounds", ())),
         Table("literature", f"CIFAR-10 test set: {NOT_MEASURED}", [*map(_published, results["literature"])]),
     ]
     return [table for table in all_of_them if table.rows]

@@ -12,6 +12,7 @@ from ._bench import (
     data_option,
     efforts_option,
     measure,
+    numbers,
     out_option,
     reals,
     refuse_existing,
@@ -36,6 +37,14 @@ from ._common import EXIT_CODES, force_option, model_option, quiet_option
     metavar="B,B,...",
     help="Bits per pixel at which the table compares codecs.",
 )
+@click.option(
+    "--bounds",
+    type=numbers(2, none=True),
+    default="",
+    metavar="T,T,...",
+    help="And the variational bound of the Gaussian model on so many noise levels: Figure 5 and Table 4 of the DDPM"
+    " paper.",
+)
 @baselines_option
 @model_option
 @force_option
@@ -47,6 +56,7 @@ def rd(
     split: str,
     efforts: tuple[int, ...],
     rates: tuple[float, ...],
+    bounds: tuple[int, ...],
     no_baselines: bool,
     model: str | None,
     force: bool,
@@ -65,7 +75,7 @@ def rd(
     from ddpmcodec.benchmarks.rd import Plan, run
 
     dataset = load_dataset(data, split=split, limit=limit)
-    plan = Plan(efforts, rates)
+    plan = Plan(efforts, rates, bounds)
     return measure(
         lambda: run(dataset, out, model, plan, command=command_line(), baselines=not no_baselines, quiet=quiet)
     )

@@ -11,6 +11,7 @@ import pytest
 
 from ddpmcodec import codec
 from ddpmcodec.benchmarks import rd
+from ddpmcodec.benchmarks._bound import bound_of
 from ddpmcodec.benchmarks._codecs import SWEEPS, Baseline, Sweep, find_model
 from ddpmcodec.benchmarks._curves import operating_points, prefixes, previews
 from ddpmcodec.benchmarks._results import read
@@ -122,6 +123,27 @@ def test_a_codec_that_is_not_installed_is_named_and_left_out(
     assert ended.found["results"]["curves"][1] == {"codec": "Absent", "skipped": "skipped: needs a Pillow with ABSENT"}
     assert "Absent: skipped: needs a Pillow with ABSENT" in ended.stderr
     assert "| Absent (skipped: needs a Pillow with ABSENT) |" in ended.stdout
+
+
+# --- the bound
+
+
+def test_the_bound_of_the_gaussian_model_has_a_table_and_a_curve(
+    bench: Bench, array: Path, pictures: np.ndarray, tmp_path: Path
+) -> None:
+    ended = bench("rd", "--data", array, "--limit", 2, "--no-baselines", "--bounds=3", *QUICK)
+    (row,) = ended.found["results"]["bounds"]
+    assert (row["codec"], row["images"], [line["t"] for line in row["table"]]) == (
+        "Gaussian model, T=3",
+        2,
+        [3, 2, 1, 0],
+    )
+    bound = bound_of(list(pictures[:2]), 3, 0)
+    assert row["bits_per_dim"]["mean"] == pytest.approx(bound.total().mean, rel=1e-6)
+    last = bound.table()[2]
+    assert f"| 3 | 7.3 | {last.rate.mean:.4f} ± {last.rate.standard_error:.4f} |" in ended.stdout
+    svg = (tmp_path / "out" / "rd.svg").read_text()
+    assert "Gaussian model, T=3 (bound)" in svg
 
 
 # --- what a result says

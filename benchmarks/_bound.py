@@ -1,0 +1,105 @@
+"""The variational bound of the embedded Gaussian model on images: what bits back pays, and the rate-distortion curve of
+an ideal progressive code (Figure 5 and Table 4 of the DDPM paper), which no real prefix reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from ddpmcodec.archive.bits_back import find_network
+from ddpmcodec.bound import Bound, evaluate
+from ddpmcodec.channels.bits_back import PRIOR_STD
+from ddpmcodec.networks.denoisers import find_denoiser
+from ddpmcodec.schedule import Levels
+
+from ._curves import psnr
+from ._data import Pixels, alike
+from ._results import Row, Table, estimate, plus_minus
+from ._work import Found, Task
+
+COST = 5.0  # time a pixel of a noise level, as of `_codecs.cost`
+ROWS = 10  # of a table, before the pixels themselves
+CHANNELS, DIGITS = 3, 7  # of a pixel; significant ones that a result keeps
+
+
+def name_of(levels: int) -> str:
+    """What a bound is called in results."""
+    return f"Gaussian model, T={levels}"
+
+
+def coding_levels(levels: int) -> Levels:
+    """Those of archives by bits back through so many noise levels."""
+    return np.array([level.s for level in find_network().hierarchy(levels)])
+
+
+def bound_of(images: Sequence[Pixels], levels: int, seed: int) -> Bound:
+    """By one draw of the latents, for images of one size, uint8 [H, W, 3]."""
+    pixels, noise = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2), torch.Generator().manual_seed(seed)
+    return evaluate(find_denoiser(), pixels, coding_levels(levels), noise, prior_std=PRIOR_STD)
+
+
+def task(levels: int) -> Task:
+    """{bits, squared_error}: of each image its terms, bits/dim, and its errors after each, as `Bound` has them."""
+    return Task(name_of(levels), COST * levels, lambda group, first: _terms(group, levels, first))
+
+
+def _terms(images: Sequence[Pixels], levels: int, seed: int) -> Found:
+    found: Found = {"bits": [], "squared_error": []}
+    for group in alike(images):
+        bound = bound_of(group, levels, seed)
+        for bits, errors in zip(bound.bits.T, bound.squared_error.T, strict=True):
+            found["bits"].append(_rounded(bits))
+            found["squared_error"].append(_rounded(errors))
+    return found
+
+
+def _rounded(values: torch.Tensor) -> list[float]:
+    return [float(f"{value:.{DIGITS}g}") for value in values.tolist()]
+
+
+def result(levels: int, found: Mapping[str, Found], kept: Sequence[bool]) -> dict[str, Any]:
+    """What a result file keeps: every row of the table, and the curve, means over the images that are kept."""
+    columns, chosen = task(levels).collect(found), torch.tensor(kept)
+    bits, errors = (torch.tensor(columns[key], dtype=torch.float64)[chosen].T for key in ("bits", "squared_error"))
+    bound = Bound(coding_levels(levels), bits, errors).to_json()
+    rates = [CHANNELS * row["rate"]["mean"] for row in bound["table"][:-1]]  # from c_T to c_1
+    qualities = [estimate(list(map(psnr, row))) for row in reversed(errors.tolist())]
+    return {"codec": name_of(levels), "levels": levels, **bound, "curve": {"bpp": rates, "psnr": qualities}}
+
+
+def table(row: Mapping[str, Any], images: str) -> Table:
+    """As Table 4 of the paper, at every tenth of the noise levels."""
+    caption = f"Variational bound of the embedded Gaussian model, {row['levels']} noise levels, {images}"
+    return Table(f"bound{row['levels']}", caption, [*_lines(row)])
+
+
+def _lines(row: Mapping[str, Any]) -> Iterator[Row]:
+    last = row["levels"]
+    chosen = {round(1 + (last - 1) * k / (ROWS - 1)) for k in range(ROWS)} | {0}
+    for line in row["table"]:
+        if line["t"] in chosen:
+            rate = line["rate"]
+            yield {
+                "reverse process time T - t + 1": last - line["t"] + 1,
+                "noise level": f"{line['level']:.1f}",
+                "rate, bits/dim": plus_minus(rate, 4),
+                "bits per pixel": f"{CHANNELS * rate['mean']:.3f}",
+                "RMSE, grey levels": plus_minus(line["rmse"], 2) if line["t"] else "0",
+                "PSNR, dB": plus_minus(line["psnr"], 2) if line["psnr"] else "lossless",
+            }
+
+
+def points(row: Mapping[str, Any]) -> tuple[list[float], list[float]]:
+    """Bits per pixel and PSNR of the curve: means over images, as of real prefixes."""
+    return row["curve"]["bpp"], [quality["mean"] for quality in row["curve"]["psnr"]]
+
+
+def errors_of(row: Mapping[str, Any]) -> Iterator[tuple[float, float]]:
+    """(bits per pixel, standard error of PSNR there), at some rows of the table."""
+    curve, step = row["curve"], max(1, row["levels"] // ROWS)
+    for bpp, quality in list(zip(curve["bpp"], curve["psnr"], strict=True))[::step]:
+        if quality["standard_error"] is not None:
+            yield bpp, quality["standard_error"]
