@@ -64,8 +64,8 @@ def denoiser_of(tensors: Mapping[str, NDArray[Any]]) -> Denoiser:
 
 
 def denoised(network: Denoiser, mean: NDArray[np.float32], deviation: NDArray[np.float32]) -> Iterator[Part]:
-    """Better means of planes [H, W, 3], part by part, so that memory does not grow with the height: (rows, columns), and
-    the means there. Parts of as many rows are computed side by side."""
+    """Better means of planes [H, W, 3], part by part, so that memory does not grow with the height: (rows, columns),
+    and the means there. Parts of the same rows are computed side by side."""
     height, width, _ = mean.shape
     level = torch.from_numpy(mean.mean((0, 1), dtype=np.float64).astype(np.float32)).view(1, PLANES, 1, 1)
     for top in range(0, height, PART):
@@ -82,7 +82,7 @@ def denoised(network: Denoiser, mean: NDArray[np.float32], deviation: NDArray[np
 def _part(
     network: Denoiser, mean: NDArray[np.float32], deviation: NDArray[np.float32], level: Tensor, top: int, left: int
 ) -> Part:
-    """On one thread: those of OpenMP spin until the last has done its share, as long as other programs keep it waiting."""
+    """On one thread: on a busy machine OpenMP's threads spin while they wait for the one that another program keeps."""
     height, width, _ = mean.shape
     first_row, first_column = max(top - MARGIN, 0), max(left - MARGIN, 0)
     seen = slice(first_row, top + PART + MARGIN), slice(first_column, left + PART + MARGIN)
