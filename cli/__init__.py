@@ -32,7 +32,11 @@ COMMANDS = (
     "interpolate",
     "quality",
     "bench",
+    "doctor",
+    "completion",
 )  # each a module of this package
+
+COMPLETE = "_DDPMCODEC_COMPLETE"  # the variable by which a shell's script asks for completions
 
 
 class ClosedPipe(Exception):
@@ -105,6 +109,9 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 def main() -> None:
     """Entry point of the console script."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before PyTorch loads OpenMP: its threads sleep, not spin
+    if COMPLETE in os.environ:
+        import_module(f"{__name__}.completion")  # what shells ask for then
     code = run()
     if code == INTERRUPTED:  # at once: PyTorch and numba take a second to be torn down
         for stream in filter(None, (sys.stdout, sys.stderr)):

@@ -58,6 +58,11 @@ def is_kept(dispatcher: Any) -> bool:
     return isinstance(dispatcher._cache, _Cache) and not dispatcher._cache.is_empty()
 
 
+def folder_of(dispatcher: Any) -> Path | None:
+    """Where a kernel is kept, or would be; None where there is no such folder."""
+    return Path(dispatcher._cache.cache_path) if isinstance(dispatcher._cache, _Cache) else None
+
+
 def content_of(package: Path) -> str:
     """Hash of all that kernels are made from: sources, the tables that are frozen into them, the compiler, and what the
     system permits. Features of the processor are in numba's own key."""

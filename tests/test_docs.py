@@ -5,6 +5,8 @@ from __future__ import annotations
 import doctest
 import importlib.util
 import re
+import shutil
+import subprocess
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -83,6 +85,7 @@ def test_the_page_of_commands_is_up_to_date() -> None:
     """If it is not: python docs/make_cli.py"""
     page = make_cli()
     assert page.PAGE.read_text() == page.page().rstrip() + "\n"
+    assert page.MAN_PAGE.read_text() == page.man_page()
 
 
 def test_the_page_of_commands_names_all() -> None:
@@ -90,6 +93,14 @@ def test_the_page_of_commands_names_all() -> None:
     assert all(f"## ddpmcodec {command}\n" in text for command in COMMANDS)
     assert all(f"## ddpmcodec archive {command}\n" in text for command in ("create", "extract", "list", "test"))
     assert "## ddpmcodec bench compare\n" in text
+
+
+@pytest.mark.skipif(shutil.which("groff") is None, reason="no groff here")
+def test_the_manual_page_has_no_faults_and_shows_every_command() -> None:
+    command = ["groff", "-man", "-Tutf8", "-ww", "-P-cbou", make_cli().MAN_PAGE]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert ended.stderr == ""
+    assert all(f"   ddpmcodec {command}\n" in ended.stdout for command in COMMANDS)
 
 
 def commands_of(text: str) -> list[list[str]]:

@@ -1,0 +1,59 @@
+"""ddpmcodec doctor"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from ._common import EXIT_CODES, model_loader, printable
+
+
+@click.command(epilog=EXIT_CODES)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def doctor(as_json: bool) -> int:
+    """Examine this installation: versions, processor, compiled kernels, known answers, and a measure of its speed.
+
+    Exit code 0: all is well. Otherwise the problems are printed, with what to do, and the exit code is that of the
+    gravest.
+    """
+    model_loader(None, quiet=as_json)()  # says that the first run compiles
+    found, code = _examine()
+    click.echo(json.dumps(found, indent=2, allow_nan=False) if as_json else _text(found))
+    return code
+
+
+def _examine() -> tuple[dict[str, Any], int]:
+    """What was found, and the exit code."""
+    from . import _health
+
+    checks = list(_health.checks())
+    well = all(check.problem is None for check in checks)
+    found = {
+        **_health.description(),
+        "kernels": _health.kernels(),
+        "checks": {check.name: check.problem for check in checks},
+        "megapixels_a_second": _health.speed() if well else None,
+        "well": well,
+    }
+    return found, max(check.exit_code for check in checks)
+
+
+def _text(found: dict[str, Any]) -> str:
+    versions, machine, speed = found["versions"], found["machine"], found["megapixels_a_second"]
+    lines = {
+        "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
+        "system": machine["system"],
+        "processor": f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads are used",
+        "features": ", ".join(machine["features"]) or "none that products gain from",
+        "products": f"{machine['products']} kernel",
+        "kept in": found["kernels"] or "no folder",
+        **{name: problem or "ok" for name, problem in found["checks"].items()},
+    }
+    if speed:
+        lines["speed"] = f"encode {speed['encode']}, decode {speed['decode']} megapixels a second, on one thread"
+    problems = sum(problem is not None for problem in found["checks"].values())
+    last = f"{problems} problem{'s' * (problems > 1)}: see above what to do" if problems else "all is well"
+    width = max(map(len, lines))
+    return "\n".join([*(printable(f"{key:{width}}  {value}") for key, value in lines.items()), last])

@@ -1,0 +1,75 @@
+"""`ddpmcodec doctor` in processes of its own: in order, and with faults."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from ddpmcodec import compiled, models
+from ddpmcodec.cli import _health
+from ddpmcodec.errors import DdpmError
+from ddpmcodec.networks.context import product
+
+OTHER_MODELS = """
+import pathlib, sys
+from ddpmcodec import models
+from ddpmcodec.cli import main
+
+models.FOLDER = pathlib.Path(sys.argv.pop(1))
+main()
+"""
+
+
+def doctor(*arguments: str, code: int = 0) -> str:
+    """What it prints. arguments: of Python, up to the options."""
+    ended = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
+    assert ended.returncode == code, ended.stderr
+    return ended.stdout
+
+
+def test_all_is_well_here() -> None:
+    lines = doctor("-m", "ddpmcodec.cli", "doctor").splitlines()
+    found = dict(line.split(maxsplit=1) for line in lines if not line.startswith("model "))
+    assert lines[-1] == "all is well"
+    assert {line.split()[1] for line in lines if line.startswith("model ") and line.endswith("  ok")} == {
+        *models.names()
+    }
+    assert (found["coder"], found["kernels"], found["products"]) == ("ok", "ok", f"{product.INSTRUCTIONS} kernel")
+    assert found["speed"].endswith("megapixels a second, on one thread")
+
+
+def test_machines_get_one_object() -> None:
+    found = json.loads(doctor("-m", "ddpmcodec.cli", "doctor", "--json"))
+    assert found["well"]
+    assert {*found["checks"].values()} == {None}
+    assert found["versions"]["numba"] == version("numba")
+    assert found["machine"]["products"] == product.INSTRUCTIONS
+    assert Path(found["kernels"]).is_dir()
+    assert min(found["megapixels_a_second"].values()) > 0
+
+
+def test_damaged_and_missing_models_are_named_with_what_to_do(tmp_path: Path) -> None:
+    for path in models.FOLDER.iterdir():
+        if path.is_file() and path.stem != models.PHOTO:
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    damaged = tmp_path / f"{models.DEFAULT}.safetensors"
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
+    lines = doctor("-c", OTHER_MODELS, str(tmp_path), "doctor", code=4).splitlines()
+    found = {" ".join(line.split()[:2]): line for line in lines}
+    assert "the embedded model is damaged" in found["model cifar10"]
+    assert "install ddpmcodec again" in found["model cifar10"]
+    assert "no model of that name" in found["model photo"]
+    assert found["model gaussian-cifar10"].endswith("  ok")
+    assert lines[-1] == "2 problems: see above what to do"
+    assert not any(line.startswith("speed") for line in lines)
+
+
+def test_kernels_that_are_not_kept_are_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_health, "run", compiled.kernel()(lambda x: x))  # which was never compiled
+    with pytest.raises(DdpmError, match=r"cannot be kept in .*; set NUMBA_CACHE_DIR to a folder that can be written$"):
+        _health.require_kept_kernels()
