@@ -14,7 +14,7 @@ import click
 
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS
 from ddpmcodec.errors import DdpmError, ImageError, OutputError
-from ddpmcodec.files import check_output, write_file
+from ddpmcodec.files import check_output, write_below, write_file
 
 if TYPE_CHECKING:
     from ddpmcodec.networks.context.model import ContextModel
@@ -82,14 +82,16 @@ def label(name: str, standard: str = "standard input") -> str:
 
 def failure(error: BaseException) -> int:
     """Print an error that is not a defect, and return its exit code."""
-    if isinstance(error, DdpmError):
-        say(error)
-        return error.exit_code
-    if isinstance(error, OSError):
-        say(f"{error.filename}: {error.strerror}" if error.filename else error)
-    else:
-        say("not enough memory: close other programs, or use a machine with more")
-    return DdpmError.exit_code
+    say(message_of(error))
+    return error.exit_code if isinstance(error, DdpmError) else DdpmError.exit_code
+
+
+def message_of(error: BaseException) -> str:
+    if isinstance(error, MemoryError):
+        return "not enough memory: close other programs, or use a machine with more"
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 @contextmanager
@@ -134,42 +136,50 @@ def read_input(name: str) -> bytes:
 
 
 class Outputs:
-    """Where the results of one run go: refused before the work starts, written whole after it."""
+    """Where the results of one run go: refused before the work starts, written whole after it.
 
-    def __init__(self, files: Sequence[str], output: str | None, suffix: str, *, force: bool) -> None:
-        self.output, self.suffix, self.force = output, suffix, force
-        self.taken: dict[Path, str] = {}
-        if output is not None and output.endswith("/") and not Path(output).is_dir():
+    mirror: `output` is a folder, which is made where it is missing, for sources below folders.
+    """
+
+    def __init__(
+        self, files: Sequence[str], output: str | None, suffix: str, *, force: bool, mirror: bool = False
+    ) -> None:
+        self.output, self.suffix, self.force, self.mirror = output, suffix, force, mirror
+        is_folder = output is not None and Path(output).is_dir()
+        if mirror and output is not None and (output == STANDARD or (Path(output).exists() and not is_folder)):
+            raise click.UsageError(f"with -r, -o must be a folder, which {output} is not")
+        if not mirror and output is not None and output.endswith("/") and not is_folder:
             raise click.UsageError(f"-o {output}: there is no such folder; make it first")
-        if len(files) > 1 and output is not None and not Path(output).is_dir():
+        if not mirror and len(files) > 1 and output is not None and not is_folder:
             raise click.UsageError(f"with several files, -o must be an existing folder, which {output} is not")
 
     def place(self, source: str) -> str:
         """The output for a source, or "-". Raises OutputError when it must not be written."""
-        name = self._name(source)
+        return self.check(source, self.name(source))
+
+    def check(self, source: str, name: str) -> str:
+        """The name. Raises OutputError when it must not be written."""
         if name == STANDARD:
             if standard_output().isatty():
                 raise OutputError(f"{label(source)}: no binary data to a terminal: name a file with -o, or use a pipe")
-            return name
-        first = self.taken.setdefault(Path(name).resolve(), source)
-        if first != source:
-            raise OutputError(f"{name}: is already the output for {first}: give {source} another folder with -o")
-        check_output(Path(name), None if source == STANDARD else Path(source), force=self.force)
+        elif not self.mirror or Path(name).parent.is_dir():
+            check_output(Path(name), None if source == STANDARD else Path(source), force=self.force)
         return name
 
-    def _name(self, source: str) -> str:
+    def name(self, source: str, below: Path | None = None) -> str:
+        """The output for a source. below: its path in the folder that was given."""
         if self.output is None:
             return STANDARD if source == STANDARD else str(Path(source).with_suffix(self.suffix))
-        if self.output != STANDARD and Path(self.output).is_dir():
+        if self.output != STANDARD and (self.mirror or Path(self.output).is_dir()):
             base = "stdin" if source == STANDARD else Path(source).name
-            return str(Path(self.output, base).with_suffix(self.suffix))
+            return str(Path(self.output, below or base).with_suffix(self.suffix))
         return self.output
 
     def write(self, place: str, data: bytes) -> None:
         if place == STANDARD:
             write_stdout(data)
         else:
-            write_file(Path(place), data, replace=self.force)
+            (write_below if self.mirror else write_file)(Path(place), data, replace=self.force)
 
 
 def standard_output() -> TextIO:

@@ -6,8 +6,6 @@ import threading
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from ._common import say
-
 if TYPE_CHECKING:
     from ddpmcodec.codec.tiles import SegmentCost
 
@@ -25,8 +23,10 @@ class StepCosts:
             self.bits[cost.level] += cost.bits
             self.seconds[cost.level] += cost.seconds
 
-    def say(self) -> None:
+    def lines(self) -> list[str]:
         """A line a step. Seconds are those of all threads together."""
+        found = []
         for number, level in enumerate(sorted(self.bits, reverse=True), start=1):
             reached = f"to noise level {level / 12**0.5:.2f}" if level else "to exact pixels"
-            say(f"  step {number}, {reached}: {self.bits[level]:.0f} bits, {self.seconds[level]:.3f} s")
+            found.append(f"  step {number}, {reached}: {self.bits[level]:.0f} bits, {self.seconds[level]:.3f} s")
+        return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import os
 import time
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ddpmcodec.errors import DdpmError, ImageError, OutputError
-from ddpmcodec.files import check_output, write_file
+from ddpmcodec.files import check_output, write_below, write_file
 
 from ._common import (
     EXIT_CODES,
@@ -33,12 +34,13 @@ from ._common import (
     verbose_option,
     write_stdout,
 )
+from ._sources import folder_sources
 
 if TYPE_CHECKING:
     from PIL import Image
 
-SHOWN_SUFFIXES = 5  # of the files of a folder that are left out
 file_argument = click.argument("file", metavar="FILE")
+names_argument = click.argument("names", nargs=-1, metavar="[NAMES]...")
 network_option = click.option(
     "--model",
     metavar="NAME|PATH",
@@ -132,29 +134,14 @@ def _gather(inputs: Sequence[str], quiet: bool, failures: list[int]) -> list[tup
     return list(found.items())
 
 
-def _files_below(folder: Path, failures: list[int]) -> Iterator[Path]:
-    """All files of a folder and of those in it; one that cannot be read is named, and its exit code noted."""
-    for parent, _, names in os.walk(folder, onerror=lambda error: failures.append(failure(error))):
-        yield from (file for name in names if (file := Path(parent, name)).is_file())
-
-
 def _named(inputs: Sequence[str], quiet: bool, failures: list[int]) -> Iterator[tuple[str, Path]]:
-    from ddpmcodec.images import opened_extensions
-
-    extensions = opened_extensions()
     for text in inputs:
         path = Path(text)
-        if not path.is_dir():
+        if path.is_dir():
+            found = folder_sources(path, None, "image", quiet, lambda error: failures.append(failure(error)))
+            yield from ((source.below.as_posix(), source.path) for source in found)
+        else:
             yield path.name, path
-            continue
-        files = sorted(_files_below(path, failures))
-        pictures = [file for file in files if file.suffix.lower() in extensions]
-        if len(pictures) < len(files) and not quiet:
-            others = sorted({file.suffix or file.name for file in files} - {file.suffix for file in pictures})
-            which = ", ".join(others[:SHOWN_SUFFIXES]) + (", ..." if len(others) > SHOWN_SUFFIXES else "")
-            count = f"{len(files) - len(pictures)} of {len(files)} files"
-            say(f"{path}: left out what is no image by its name, {count}: {which}")
-        yield from ((file.relative_to(path).as_posix(), file) for file in pictures)
 
 
 def _read_images(files: Sequence[tuple[str, Path]], failures: list[int]) -> Iterator[tuple[str, Image.Image]]:
@@ -190,20 +177,44 @@ def _write(output: str, data: bytes, force: bool) -> None:
 
 @archive.command("list", epilog=EXIT_CODES)
 @file_argument
+@names_argument
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def list_(file: str, as_json: bool) -> None:
-    """Print the names, modes and sizes of the images. Nothing is decoded. FILE - is standard input."""
-    from ddpmcodec.format.ddpma import describe
+def list_(file: str, names: tuple[str, ...], as_json: bool) -> None:
+    """Print the names, modes and sizes of the images: of all, or of these names and patterns (*, ?, [a-z]).
+
+    Nothing is decoded. FILE - is standard input.
+    """
+    from ddpmcodec.format.ddpma import describe, find_images, split
 
     data = read_input(file)
     with naming(file):
         facts = describe(data)
+        wanted = _matching([image["name"] for image in facts["images"]], names)
+        if wanted:
+            find_images(split(data).index, wanted)  # refuses what is not there
+    shown = [image for image in facts["images"] if wanted is None or image["name"] in wanted]
     if as_json:
-        click.echo(json.dumps({"file": label(file), **facts}, allow_nan=False, indent=2))
+        click.echo(json.dumps({"file": label(file), **facts, "images": shown}, allow_nan=False, indent=2))
         return
-    for image in facts["images"]:
+    for image in shown:
         click.echo(f"{image['width']:6} x {image['height']:<6} {image['mode']:5} {printable(image['name'])}")
     say(_summary(file, facts))
+
+
+def _matching(names: Sequence[str], patterns: Sequence[str]) -> list[str] | None:
+    """The names that are meant, by themselves or by patterns; None without patterns. Raises DdpmError for one that
+    matches none. A name is taken as it stands first, for it may hold brackets."""
+    found: list[str] = []
+    for pattern in patterns:
+        matching = [pattern] if pattern in names else fnmatch.filter(names, pattern)
+        if not matching and _is_pattern(pattern):
+            raise DdpmError(f"no image's name matches {pattern!r}: `ddpmcodec archive list` names all")
+        found += matching or [pattern]  # which is reported as missing
+    return found or None
+
+
+def _is_pattern(text: str) -> bool:
+    return any(letter in text for letter in "*?[")
 
 
 def _summary(file: str, facts: dict[str, Any]) -> str:
@@ -235,7 +246,7 @@ def _damage(facts: dict[str, Any]) -> str:
 
 @archive.command(epilog=EXIT_CODES)
 @file_argument
-@click.argument("names", nargs=-1, metavar="[NAMES]...")
+@names_argument
 @click.option(
     "-o", "--output", required=True, metavar="DIR", help="Folder for the PNG files; made where it is missing."
 )
@@ -246,7 +257,9 @@ def _damage(facts: dict[str, Any]) -> str:
 def extract(
     file: str, names: tuple[str, ...], output: str, model: str | None, max_pixels: int, force: bool, quiet: bool
 ) -> int:
-    """Restore images bit for bit as PNG files: all of them, or those of these names. FILE - is standard input.
+    """Restore images bit for bit as PNG files: all of them, or those of these names and patterns (*, ?, [a-z]).
+
+    FILE - is standard input. A * also matches the / between folders.
 
     Every undamaged image of a damaged archive is written, and an error names the others. If an image cannot be
     written, an error names it and the others are written.
@@ -258,7 +271,8 @@ def extract(
     data = read_input(file)
     with naming(file):
         index = split(data).index
-        wanted = find_images(index, names or None)
+        chosen = _matching([entry.name for entry in index.entries], names)
+        wanted = find_images(index, chosen)
     targets = _targets(Path(output), [entry.name for entry in index.entries])
     if not force:
         _refuse_existing(Path(output), [targets[entry.name] for entry in wanted])
@@ -270,11 +284,9 @@ def extract(
         from ddpmcodec.images import save_image
 
         try:
-            for name, image in archives.extract(
-                data, names or None, model=model, max_pixels=max_pixels, progress=advance
-            ):
+            for name, image in archives.extract(data, chosen, model=model, max_pixels=max_pixels, progress=advance):
                 try:
-                    _write_below(targets[name], save_image(image, "PNG"), force)
+                    write_below(targets[name], save_image(image, "PNG"), replace=force)
                 except OutputError as error:
                     failures.append(failure(error))
                     continue
@@ -292,15 +304,6 @@ def _refuse_existing(folder: Path, targets: Sequence[Path]) -> None:
     parents = {folder / parent for target in targets for parent in target.relative_to(folder).parents} - {folder}
     if links := sorted(parent for parent in parents if os.path.islink(parent)):
         raise OutputError(f"{links[0]}: is a link, and leads to another folder: use -f to write there all the same")
-
-
-def _write_below(target: Path, data: bytes, force: bool) -> None:
-    """Write a file, whose folder is made. Raises OutputError."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{target}: cannot be written ({error.strerror}): nothing was kept of it") from error
-    write_file(target, data, replace=force)
 
 
 def _targets(folder: Path, names: Sequence[str]) -> dict[str, Path]:

@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ._common import (
     EXIT_CODES,
-    Outputs,
-    each,
+    STANDARD,
     file_model_option,
     files_argument,
-    force_option,
     label,
     max_pixels_option,
     model_loader,
     naming,
     output_option,
-    progress,
-    quiet_option,
     read_input,
-    say,
-    verbose_option,
 )
 from ._costs import StepCosts
+from ._many import Choice, Result, Shape, Task, many_options, run
+from ._report import Bar
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from ddpmcodec.codec.decoder import Decoded
     from ddpmcodec.format.header import Header
+    from ddpmcodec.networks.context.model import ContextModel
+
+HEAD_BYTES = 1 << 16  # of a file, which hold the header of all but huge images
 
 
 @click.command(epilog=EXIT_CODES)
@@ -40,66 +43,118 @@ if TYPE_CHECKING:
 @click.option("--step", type=click.IntRange(min=0), metavar="K", help="A preview: stop after K steps.")
 @file_model_option
 @max_pixels_option
-@force_option
-@quiet_option
-@verbose_option
+@many_options
 def decode(
-    files: tuple[str, ...],
-    output: str | None,
-    partial: bool,
-    max_bytes: int | None,
-    step: int | None,
-    model: str | None,
-    max_pixels: int,
-    force: bool,
-    quiet: bool,
-    verbose: bool,
+    choice: Choice, partial: bool, max_bytes: int | None, step: int | None, model: str | None, max_pixels: int
 ) -> int:
     """Restore images bit for bit: photo.ddpm becomes photo.png. FILE - is standard input.
 
     The extension of OUT picks the format (PNG on standard output); formats such as JPEG lose what the file kept.
+    Lines and objects come as files are done.
     """
-    outputs = Outputs(files, output, ".png", force=force)
-    network = model_loader(model, quiet=quiet)
-    preview = partial or max_bytes is not None or step is not None
+    preview = {"partial": partial, "max_bytes": max_bytes, "step": step}
+    return run(choice, Decoder(choice, preview, max_pixels, model_loader(model, quiet=choice.quiet)))
 
-    def decode_one(name: str) -> None:
-        from ddpmcodec.format.ddpm import parse_header
-        from ddpmcodec.images import image_format, is_kept, save_image
 
-        data = read_input(name)
-        with naming(name):
-            header, _ = parse_header(data if max_bytes is None else data[:max_bytes])
-        place = outputs.place(name)
-        file_format = image_format(place)
+@dataclass
+class Decoder:
+    """.ddpm files to images. preview: options of `codec.decode_details`."""
+
+    choice: Choice
+    preview: dict[str, Any]
+    max_pixels: int
+    model: Callable[[], ContextModel | None]
+    verb = "decode"
+    kind = ".ddpm file"
+    suffix = ".png"
+    extensions = (".ddpm",)
+
+    @property
+    def is_preview(self) -> bool:
+        return any(value is not None and value is not False for value in self.preview.values())
+
+    def shape(self, name: str) -> Shape | None:
+        header = None if name == STANDARD else _header_of(name)
+        if header is None:
+            return None
+        alone = self.is_preview or self.choice.verbose
+        alike = name if alone else (header.width, header.height, header.channels, header.effort, header.model_id)
+        return Shape(header.width * header.height, header.channels, alike)
+
+    def prepare(self) -> None:
+        self.model()
+
+    def code(self, tasks: Sequence[Task], bar: Bar) -> list[Result]:
+        from ddpmcodec.images import image_format
+
+        for task in tasks:
+            image_format(task.place)  # before the work
         start, costs = time.monotonic(), StepCosts()
-        loaded = network()
-        with naming(name), progress(name, header.width * header.height, quiet=quiet) as advance:
-            from ddpmcodec import codec
+        datas = [read_input(task.name) for task in tasks]
+        if len(tasks) > 1:
+            images = self._images(tasks, datas, bar)
+            return [_result(*each) for each in zip(tasks, datas, images, strict=True)]
+        header, decoded = self._decoded(tasks[0], datas[0], bar, costs)
+        with naming(tasks[0].name):
+            result = _result(tasks[0], datas[0], decoded.image)
+        if self.is_preview:
+            result.lines.append(f"{label(tasks[0].name)}: {_seen(header, decoded)}: {_account(decoded)}")
+            result.facts.update(_facts(header, decoded))
+        if self.choice.verbose:
+            target = label(tasks[0].place, "standard output")
+            line = f"{label(tasks[0].name)} -> {target}: {time.monotonic() - start:.2f} s"
+            result.lines.extend([line, *costs.lines()])
+        return [result]
 
+    def _images(self, tasks: Sequence[Task], datas: list[bytes], bar: Bar) -> list[Image.Image]:
+        """Of files of one shape."""
+        from ddpmcodec import codec
+
+        assert tasks[0].shape is not None
+        advance = bar.progress(tasks, tasks[0].shape, 1)
+        with naming(tasks[0].name):  # each is tried on its own then
+            return codec.decode_many(datas, model=self.model(), max_pixels=self.max_pixels, progress=advance)
+
+    def _decoded(self, task: Task, data: bytes, bar: Bar, costs: StepCosts) -> tuple[Header, Decoded]:
+        from ddpmcodec import codec
+        from ddpmcodec.format.ddpm import parse_header
+
+        with naming(task.name):
+            header, _ = parse_header(data[: self.preview["max_bytes"]])
             decoded = codec.decode_details(
                 data,
-                partial=partial,
-                max_bytes=max_bytes,
-                step=step,
-                model=loaded,
-                max_pixels=max_pixels,
-                progress=advance,
-                report=costs.add if verbose else None,
+                **self.preview,
+                model=self.model(),
+                max_pixels=self.max_pixels,
+                progress=bar.progress([task], Shape(header.width * header.height, header.channels, None), 1),
+                report=costs.add if self.choice.verbose else None,
             )
-            content = save_image(decoded.image, file_format)
-        outputs.write(place, content)
-        if not quiet and file_format != "PNG" and not is_kept(decoded.image, content):
-            say(f"{place}: {file_format} does not keep every pixel as it was: .png does")
-        if preview and not quiet:
-            whole = "damaged: not the image that was encoded, get the file again" if decoded.damaged else "a preview"
-            account = "complete and exact" if decoded.exact else whole
-            say(f"{label(name)}: {_seen(header, decoded)}: {account}")
-        if verbose:
-            say(f"{label(name)} -> {label(place, 'standard output')}: {time.monotonic() - start:.2f} s")
-            costs.say()
+        return header, decoded
 
-    return each(files, decode_one)
+
+def _header_of(name: str) -> Header | None:
+    """None where it cannot be read, or not so soon. Raises FormatError, naming the file, where it is another kind."""
+    from ddpmcodec.errors import TruncatedError
+    from ddpmcodec.format.ddpm import parse_header
+
+    try:
+        with naming(name), open(name, "rb") as file:
+            return parse_header(file.read(HEAD_BYTES))[0]
+    except (OSError, TruncatedError):
+        return None
+
+
+def _result(task: Task, data: bytes, image: Image.Image) -> Result:
+    """Raises OutputError where the format cannot hold it."""
+    from ddpmcodec.images import image_format, is_kept, save_image
+
+    file_format = image_format(task.place)
+    content = save_image(image, file_format)
+    facts = {"width": image.width, "height": image.height, "mode": image.mode}
+    result = Result(content, len(data), facts)
+    if file_format != "PNG" and not is_kept(image, content):
+        result.warnings.append(f"{task.place}: {file_format} does not keep every pixel as it was: .png does")
+    return result
 
 
 def _seen(header: Header, decoded: Decoded) -> str:
@@ -110,3 +165,18 @@ def _seen(header: Header, decoded: Decoded) -> str:
     level = noise_level(header, decoded.steps_done)
     known = f", noise level {level:.2f}" if level else ""
     return f"{decoded.steps_done} of {decoded.steps} steps from {decoded.bytes_used} bytes, {rate:.3f} bpp{known}"
+
+
+def _account(decoded: Decoded) -> str:
+    if decoded.exact:
+        return "complete and exact"
+    return "damaged: not the image that was encoded, get the file again" if decoded.damaged else "a preview"
+
+
+def _facts(header: Header, decoded: Decoded) -> dict[str, Any]:
+    """Of a preview, for --json."""
+    from ddpmcodec.codec.contents import noise_level
+
+    done = {"exact": decoded.exact, "damaged": decoded.damaged}
+    steps = {"steps_done": decoded.steps_done, "steps": decoded.steps, "bytes_used": decoded.bytes_used}
+    return done | steps | {"noise_level": noise_level(header, decoded.steps_done)}

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ._common import (
     EXIT_CODES,
-    Outputs,
-    each,
+    STANDARD,
     files_argument,
-    force_option,
     label,
     model_loader,
     model_option,
     naming,
     output_option,
-    progress,
-    quiet_option,
     read_input,
     say,
-    verbose_option,
 )
 from ._costs import StepCosts
+from ._many import Choice, Result, Shape, Task, many_options, run
+from ._report import Bar, ratio
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from ddpmcodec.networks.context.model import ContextModel
 
 
 @click.command(epilog=EXIT_CODES)
@@ -37,7 +44,6 @@ from ._costs import StepCosts
     help="1: the quickest. 2: the networks also learn from large images. 3: and more noise levels, the best previews.",
 )
 @model_option
-@force_option
 @click.option("--strip", is_flag=True, help="Leave out the ICC profile and EXIF.")
 @click.option(
     "--verify/--no-verify",
@@ -45,51 +51,96 @@ from ._costs import StepCosts
     show_default=True,
     help="Decode the result and compare it with the image before it is written.",
 )
-@quiet_option
-@verbose_option
-def encode(
-    files: tuple[str, ...],
-    output: str | None,
-    effort: int,
-    model: str | None,
-    force: bool,
-    strip: bool,
-    verify: bool,
-    quiet: bool,
-    verbose: bool,
-) -> int:
-    """Compress images without loss: photo.png becomes photo.ddpm. FILE - is standard input."""
-    outputs = Outputs(files, output, ".ddpm", force=force)
-    network = model_loader(model, quiet=quiet)
+@many_options
+def encode(choice: Choice, effort: int, model: str | None, strip: bool, verify: bool) -> int:
+    """Compress images without loss: photo.png becomes photo.ddpm. FILE - is standard input.
 
-    def encode_one(name: str) -> None:
+    The ratio is that of the input's bytes to the output's. Lines and objects come as files are done.
+    """
+    options = {"effort": effort, "strip": strip, "verify": verify}
+    return run(choice, Encoder(choice, options, model_loader(model, quiet=choice.quiet)))
+
+
+@dataclass
+class Encoder:
+    """Images to .ddpm files. options: of `codec.encode`."""
+
+    choice: Choice
+    options: dict[str, Any]
+    model: Callable[[], ContextModel | None]
+    verb = "encode"
+    kind = "image"
+    suffix = ".ddpm"
+    extensions = None
+    warned: threading.Event = field(default_factory=threading.Event)
+
+    def shape(self, name: str) -> Shape | None:
+        from ddpmcodec.images import claimed_shape
+
+        claimed = None if name == STANDARD else claimed_shape(Path(name))
+        if claimed is None:
+            return None
+        width, height, mode = claimed
+        return Shape(width * height, _channels(mode), name if self.choice.verbose else claimed)
+
+    def prepare(self) -> None:
+        self.model()
+
+    def code(self, tasks: Sequence[Task], bar: Bar) -> list[Result]:
         from ddpmcodec.images import load_image
 
-        image = load_image(read_input(name), label(name))
-        place = outputs.place(name)
-        start, costs, pixels = time.monotonic(), StepCosts(), image.width * image.height
-        loaded = network()
-        with naming(name), progress(name, pixels * (2 if verify else 1), quiet=quiet) as advance:
-            from ddpmcodec import codec
+        start, costs = time.monotonic(), StepCosts()
+        datas = [read_input(task.name) for task in tasks]
+        images = [load_image(data, label(task.name)) for data, task in zip(datas, tasks, strict=True)]
+        self._warn_of_jpeg(tasks[0].name, images[0], bar)
+        files = self._encoded(tasks, images, bar, costs)
+        found = [self._result(*each) for each in zip(tasks, datas, images, files, strict=True)]
+        if self.choice.verbose:  # one file then
+            found[0].lines.extend(_details(images[0], files[0], time.monotonic() - start, costs))
+        return found
 
-            data = codec.encode(
-                image,
-                effort=effort,
-                model=loaded,
-                strip=strip,
-                verify=verify,
-                progress=advance,
-                report=costs.add if verbose else None,
-            )
-        outputs.write(place, data)
-        if not quiet:
-            target, rate = label(place, "standard output"), 8 * len(data) / pixels
-            say(f"{label(name)} -> {target}: {len(data)} bytes, {rate:.3f} bpp")
-        if verbose:
-            facts = codec.info(data)
-            how = f"effort {effort}" if facts["effort"] else facts["coding"]
-            say(f"  {image.width} x {image.height} {image.mode}, {how}, {time.monotonic() - start:.2f} s")
-            if facts["effort"]:
-                costs.say()
+    def _warn_of_jpeg(self, name: str, image: Image.Image, bar: Bar) -> None:
+        """Once in a run."""
+        from ddpmcodec.images import JPEG_FORMATS
 
-    return each(files, encode_one)
+        if image.format in JPEG_FORMATS and not (self.choice.quiet or self.warned.is_set()):
+            self.warned.set()
+            with bar.aside():
+                say(f"{label(name)}: a JPEG grows, as its pixels are kept without loss: where size counts, keep JPEGs")
+
+    def _encoded(self, tasks: Sequence[Task], images: list[Image.Image], bar: Bar, costs: StepCosts) -> list[bytes]:
+        from ddpmcodec import codec
+
+        first = images[0]
+        shape = Shape(first.width * first.height, _channels(first.mode), None)
+        options = {
+            **self.options,
+            "model": self.model(),
+            "progress": bar.progress(tasks, shape, 2 if self.options["verify"] else 1),
+            "report": costs.add if self.choice.verbose else None,
+        }
+        with naming(tasks[0].name):  # where it is one of several, each is tried on its own
+            return [codec.encode(first, **options)] if len(images) == 1 else codec.encode_many(images, **options)
+
+    def _result(self, task: Task, data: bytes, image: Image.Image, file: bytes) -> Result:
+        pixels, times = image.width * image.height, ratio(len(data), len(file))
+        facts = {"width": image.width, "height": image.height, "mode": image.mode}
+        rates = {"bpp": 8 * len(file) / pixels, "ratio": times}
+        line = f"{len(file)} bytes, {rates['bpp']:.3f} bpp, ratio {times:.3f}"
+        target = label(task.place, "standard output")
+        return Result(file, len(data), facts | rates, [f"{label(task.name)} -> {target}: {line}"])
+
+
+def _channels(mode: str) -> int:
+    """Samples of a pixel, about: of palettes those that they stand for."""
+    return {"1": 1, "L": 1, "LA": 2, "RGBA": 4, "PA": 4}.get(mode, 3)
+
+
+def _details(image: Image.Image, file: bytes, seconds: float, costs: StepCosts) -> list[str]:
+    """For -v."""
+    from ddpmcodec import codec
+
+    facts = codec.info(file)
+    how = f"effort {facts['effort']}" if facts["effort"] else facts["coding"]
+    head = f"  {image.width} x {image.height} {image.mode}, {how}, {seconds:.2f} s"
+    return [head, *(costs.lines() if facts["effort"] else [])]

@@ -61,6 +61,15 @@ def write_file(output: Path, data: bytes, *, replace: bool = True) -> None:
         raise _unwritable(output, error) from error
 
 
+def write_below(output: Path, data: bytes, *, replace: bool = True) -> None:
+    """`write_file` into a folder that is made where it is missing. Raises OutputError."""
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(output, error) from error
+    write_file(output, data, replace=replace)
+
+
 def append_file(output: Path, data: bytes) -> None:
     """Add to the end of a file, which is made where there is none: all of the data or nothing. Raises OutputError."""
     try:

@@ -21,6 +21,7 @@ OPENED_FORMATS = (
     "PNG", "JPEG", "MPO", "WEBP", "GIF", "TIFF", "BMP", "DIB", "PPM", "TGA", "ICO", "ICNS", "PCX", "JPEG2000", "AVIF",
     "JXL", "HEIF", "QOI", "SGI", "PSD", "DDS", "SUN", "XBM", "XPM", "MSP",
 )  # fmt: skip
+JPEG_FORMATS = ("JPEG", "MPO")
 OWN_FORMAT = "DDPM"  # where Pillow has it (`pillow_plugin`)
 CODED_MODES = ("1", "L", "LA", "RGB", "RGBA")
 # MPO is what many cameras call JPEG: a photograph, then other views of the same scene. The photograph is the image.
@@ -71,6 +72,17 @@ def load_image(data: bytes, name: str) -> Image.Image:
     except ImageError as error:
         raise ImageError(f"{name}: {error}") from error
     return image
+
+
+def claimed_shape(path: PurePath) -> tuple[int, int, str] | None:
+    """Width, height and mode that an image file claims; None where that cannot be read. Pixels are not."""
+    try:
+        with warnings.catch_warnings(), _reading():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path, formats=_opened_formats()) as image:
+                return image.width, image.height, image.mode
+    except (ImageError, UnidentifiedImageError):
+        return None
 
 
 @contextmanager

@@ -29,6 +29,7 @@ MODULES = (
     "ddpmcodec.codec.information",
     "ddpmcodec.codec.stream_decoder",
     "ddpmcodec.codec.truncation",
+    "ddpmcodec.folders",
     "ddpmcodec.format.ddpma",
     "ddpmcodec.numcodecs_plugin",
     "ddpmcodec.pillow_plugin",

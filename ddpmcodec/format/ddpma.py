@@ -39,10 +39,11 @@ from ddpmcodec.format.block import (
     pack_head,
     parse_head,
 )
+from ddpmcodec.format.header import ARCHIVE_MAGIC
 from ddpmcodec.format.sections import RAW_DEFLATE, inflate
 from ddpmcodec.format.varint import Reader, pack_varint
 
-MAGIC = b"\xddA\r\n"
+MAGIC = ARCHIVE_MAGIC
 MARK = b"\xddB\r\n"
 VERSION = 1
 CRC32_BYTES = 4

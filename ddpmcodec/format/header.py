@@ -13,6 +13,7 @@ from ddpmcodec.errors import FormatError, TruncatedError
 from ddpmcodec.format.varint import MAX_VARINT_BYTES, Reader, pack_varint
 
 MAGIC = b"\xdd\n"
+ARCHIVE_MAGIC = b"\xddA\r\n"
 VERSION = 1
 MODES = ("L", "RGB", "LA", "RGBA", "1")
 TILED, METADATA, WEBP = 1, 2, 4
@@ -183,6 +184,8 @@ def parse_header(data: bytes) -> tuple[Header, int]:
 
 def _parse_start(reader: Reader) -> tuple[str, int, int]:
     """Colour mode, flags and effort."""
+    if reader.data.startswith(ARCHIVE_MAGIC):
+        raise FormatError("an archive, and no .ddpm file: `ddpmcodec archive list` says what is in it")
     magic = reader.data[: len(MAGIC)]
     if magic != MAGIC[: len(magic)]:
         raise FormatError(

@@ -15,7 +15,8 @@ from PIL import Image
 
 from ddpmcodec import archive
 from ddpmcodec.cli import archive as cli_archive
-from ddpmcodec.cli.archive import _files_below
+from ddpmcodec.cli._common import failure
+from ddpmcodec.cli._sources import folder_sources
 from ddpmcodec.format.ddpma import MARK, Packed, assemble, split
 from pictures import context_model, drawing
 
@@ -156,7 +157,8 @@ def test_bytes_behind_the_end_are_reported_and_all_is_extracted(
 def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Nobody can keep root out of a folder, so it is one that is gone."""
     failures: list[int] = []
-    assert list(_files_below(tmp_path / "gone", failures)) == []
+    sources = folder_sources(tmp_path / "gone", None, "image", False, lambda error: failures.append(failure(error)))
+    assert sources == []
     assert failures == [1]
     assert capsys.readouterr().err == f"ddpmcodec: {tmp_path / 'gone'}: No such file or directory\n"
 

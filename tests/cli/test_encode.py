@@ -28,7 +28,8 @@ def test_the_output_stands_next_to_the_input(encode: Any, photo: Path, coded: by
     out = photo.with_suffix(".ddpm")
     assert (ended.code, ended.stdout) == (0, b"")
     assert out.read_bytes() == coded
-    assert ended.stderr == f"ddpmcodec: {photo} -> {out}: {len(coded)} bytes, {8 * len(coded) / 480:.3f} bpp\n"
+    rates = f"{8 * len(coded) / 480:.3f} bpp, ratio {photo.stat().st_size / len(coded):.3f}"
+    assert ended.stderr == f"ddpmcodec: {photo} -> {out}: {len(coded)} bytes, {rates}\n"
 
 
 def test_the_output_can_be_named_or_put_in_a_folder(encode: Any, photo: Path, coded: bytes) -> None:
@@ -122,7 +123,8 @@ def test_two_inputs_do_not_share_an_output(encode: Any, photo: Path) -> None:
     Image.open(BytesIO(photo.read_bytes())).save(twin)
     ended = encode(photo, twin, "-f")
     assert ended.code == 1
-    assert f"is already the output for {photo}" in ended.stderr
+    assert f"{photo} and {twin} would both become {photo.with_suffix('.ddpm')}: rename one" in ended.stderr
+    assert not photo.with_suffix(".ddpm").exists(), "an error before any work"
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,9 @@ def test_a_failure_does_not_stop_the_other_files(ddpm: Any, photo: Path) -> None
     assert ended.code == 1
     assert f"ddpmcodec: {bad}: not an image" in ended.stderr
     assert f"ddpmcodec: {photo.with_name('missing.png')}: No such file or directory" in ended.stderr
-    assert ended.stderr.endswith("ddpmcodec: 2 of 4 files failed\n")
+    size = other.with_suffix(".ddpm").stat().st_size
+    sizes = f"{2 * photo.stat().st_size} -> {2 * size} bytes, ratio {photo.stat().st_size / size:.3f}"
+    assert ended.stderr.endswith(f"ddpmcodec: 2 of 4 files: {sizes}, 2 failed\n")
     assert photo.with_suffix(".ddpm").read_bytes() == other.with_suffix(".ddpm").read_bytes()
 
 
@@ -190,7 +192,7 @@ def test_letters_of_all_languages_are_printed_as_they_are() -> None:
 def test_a_folder_is_an_error(ddpm: Any, tmp_path: Path) -> None:
     ended = ddpm("encode", tmp_path)
     assert ended.code == 1
-    assert ended.stderr == f"ddpmcodec: {tmp_path}: Is a directory\n"
+    assert ended.stderr == f"ddpmcodec: {tmp_path}: is a folder: use -r to encode all files below it\n"
 
 
 def test_the_first_run_says_that_it_compiles(ddpm: Any, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

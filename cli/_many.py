@@ -1,0 +1,198 @@
+"""Work on many files: what is chosen for all of them, and the run from their names to an exit code."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import click
+
+from ddpmcodec.errors import DdpmError, ImageError
+from ddpmcodec.folders import Pair, Source, require_different
+
+from ._common import STANDARD, Outputs, force_option, quiet_option, verbose_option
+from ._report import Bar, Report
+from ._sources import folder_sources, source_of
+
+if TYPE_CHECKING:
+    from ddpmcodec.codec.many import Failure
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is chosen for all files of a run."""
+
+    files: tuple[str, ...]
+    output: str | None
+    recursive: bool
+    jobs: int | None
+    threads: int | None
+    skip_existing: bool
+    force: bool
+    as_json: bool
+    quiet: bool
+    verbose: bool
+
+
+_OPTIONS = (
+    click.option(
+        "-r",
+        "--recursive",
+        is_flag=True,
+        help="Take all files below folders, too. OUT is then a folder, made where it is missing, that mirrors theirs.",
+    ),
+    click.option("--skip-existing", is_flag=True, help="Leave out files whose outputs exist."),
+    click.option(
+        "--jobs",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Work on at most N files at a time, each on one thread; with 1, on one after another, each on all threads."
+        " Small files of one size are coded together. [default: the number of threads, if there are so many files]",
+    ),
+    click.option(
+        "--threads", type=click.IntRange(min=1), metavar="N", help="Threads in all. [default: all processors]"
+    ),
+    force_option,
+    click.option("--json", "as_json", is_flag=True, help="JSON on standard output: a line a file, then the summary."),
+    quiet_option,
+    verbose_option,
+)
+
+
+def many_options(function: Callable[..., int]) -> Callable[..., int]:
+    """Adds the options of `Choice`, beside FILES and --output, and hands all of them over as one argument."""
+
+    @functools.wraps(function)
+    def command(**given: Any) -> int:
+        return function(Choice(**{each.name: given.pop(each.name) for each in fields(Choice)}), **given)
+
+    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(_OPTIONS), command)
+
+
+class Shape(NamedTuple):
+    """Of an image. alike: what files that are coded together have in common."""
+
+    pixels: int
+    channels: int
+    alike: Hashable
+
+
+@dataclass(frozen=True)
+class Task:
+    """A file to read and the one to write, by their names. shape: None where it is known only once the file is read."""
+
+    name: str
+    place: str
+    shape: Shape | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """A file's content, bytes that were read for it, facts for --json, and lines for people."""
+
+    content: bytes
+    read: int
+    facts: dict[str, Any]
+    lines: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+class Work(Protocol):
+    """What a command does with files. verb, kind: for messages. extensions: of files in folders; None: of images."""
+
+    verb: str
+    kind: str
+    suffix: str
+
+    @property
+    def extensions(self) -> Collection[str] | None: ...
+
+    def shape(self, name: str) -> Shape | None:
+        """Looks at the start of a file. Raises DdpmError where it is of another kind."""
+
+    def prepare(self) -> None:
+        """Loads what all files need. Raises ModelError."""
+
+    def code(self, tasks: Sequence[Task], bar: Bar) -> list[Result]:
+        """Reads files and makes others of them; files of one shape come together. Raises DdpmError, OSError."""
+
+
+def run(choice: Choice, work: Work) -> int:
+    """Works on all files, and returns the exit code. Raises OutputError, before any work, where two have one output."""
+    if choice.force and choice.skip_existing:
+        raise click.UsageError("-f overwrites what exists, --skip-existing leaves it: give one of them")
+    outputs = Outputs(choice.files, choice.output, work.suffix, force=choice.force, mirror=choice.recursive)
+    report = Report(as_json=choice.as_json, quiet=choice.quiet, compresses=work.verb == "encode")
+    tasks = list(_planned(_named(choice, work, report), outputs, choice, work, report))
+    if tasks:
+        work.prepare()
+        _work_through(tasks, outputs, choice, work, report)
+    return report.finish()
+
+
+def _named(choice: Choice, work: Work, report: Report) -> dict[str, Source]:
+    """The files by their names, each once."""
+    found: dict[str, Source] = {}
+    for name in choice.files:
+        try:
+            if choice.recursive and name != STANDARD and Path(name).is_dir():
+                found |= _below(Path(name), choice, work, report)
+            else:
+                found[name] = source_of(name, work.verb)
+        except ImageError as error:
+            report.failed(name, error)
+    return found
+
+
+def _below(folder: Path, choice: Choice, work: Work, report: Report) -> dict[str, Source]:
+    """Raises ImageError where a folder has nothing to work on."""
+
+    def unreadable(error: OSError) -> None:
+        report.failed(str(error.filename), error)
+
+    quiet = choice.quiet
+    sources = folder_sources(folder, work.extensions, work.kind, quiet, unreadable)
+    if not sources:
+        raise ImageError(f"{folder}: there is no {work.kind} in it")
+    return {str(source.path): source for source in sources}
+
+
+def _planned(
+    sources: dict[str, Source], outputs: Outputs, choice: Choice, work: Work, report: Report
+) -> Iterator[Task]:
+    """What is to be done, without what must not be written, or is there already."""
+    places = {name: outputs.name(name, source.below) for name, source in sources.items()}
+    if choice.as_json and STANDARD in places.values():
+        raise click.UsageError("--json and an image cannot both be on standard output: name a file with -o")
+    require_different(Pair(Path(name), Path(place)) for name, place in places.items() if place != STANDARD)
+    for name, place in places.items():
+        if choice.skip_existing and place != STANDARD and os.path.lexists(place):
+            report.skipped(name, place)
+            continue
+        try:
+            shape = work.shape(name)  # first, as what is no image is best called so
+            yield Task(name, outputs.check(name, place), shape)
+        except DdpmError as error:
+            report.failed(name, error)
+
+
+def _work_through(tasks: Sequence[Task], outputs: Outputs, choice: Choice, work: Work, report: Report) -> None:
+    from ddpmcodec.codec.many import ALONE, threads_of, work_through
+
+    def done(task: Task, outcome: Result | Failure) -> None:
+        if isinstance(outcome, Result):
+            try:
+                outputs.write(task.place, outcome.content)
+            except DdpmError as error:
+                outcome = error
+        report.add(task, outcome)
+
+    keys = [(task.shape.pixels, task.shape.alike) if task.shape else (ALONE, task) for task in tasks]
+    several = len(tasks) > 1
+    name = f"{len(tasks)} files" if several else tasks[0].name
+    with threads_of(choice.threads), Bar(name, tasks, shown=not choice.quiet) as report.bar:
+        work_through(tasks, keys, functools.partial(work.code, bar=report.bar), done, choice.jobs)

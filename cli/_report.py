@@ -1,0 +1,149 @@
+"""What a run over files says: one bar over all of them, a line or a JSON object for each, and a summary."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ddpmcodec.errors import DdpmError
+
+from ._common import STANDARD, label, message_of, printable, say
+
+if TYPE_CHECKING:
+    from ._many import Result, Shape, Task
+
+
+class Bar:
+    """A bar on stderr over the samples of all images, in bytes, where a person watches. Used from any thread."""
+
+    def __init__(self, name: str, tasks: Sequence[Task], *, shown: bool) -> None:
+        self.lock = threading.RLock()
+        self.bar: Any = None
+        if shown and sys.stderr.isatty():
+            from tqdm import tqdm
+
+            total = sum(task.shape.pixels * task.shape.channels for task in tasks if task.shape)
+            shown_name = printable(label(name))
+            self.bar = tqdm(total=total, desc=shown_name, unit="B", unit_scale=True, leave=False, file=sys.stderr)
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+    def progress(self, tasks: Sequence[Task], shape: Shape, passes: int) -> Callable[[float], object] | None:
+        """To be called with pixels of these images that are done, each of which is done so many times."""
+        if self.bar is None:
+            return None
+        if tasks[0].shape is None:
+            with self.lock:
+                self.bar.total += shape.pixels * shape.channels
+        return lambda pixels: self._advance(pixels * shape.channels / passes)
+
+    def file_done(self, count: int) -> None:
+        if self.bar is not None:
+            with self.lock:
+                self.bar.set_postfix_str(f"{count} done")
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Lines are printed above the bar meanwhile."""
+        with self.lock:
+            if self.bar is None:
+                yield
+                return
+            self.bar.clear()
+            yield
+            self.bar.refresh()
+
+    def _advance(self, samples: float) -> None:
+        with self.lock:
+            self.bar.update(samples)
+
+
+class Report:
+    """Takes what became of each file, from any thread. With --json results are on standard output: one object a line,
+    of each file and at last a summary. Errors and warnings are on stderr in any case."""
+
+    def __init__(self, *, as_json: bool, quiet: bool, compresses: bool) -> None:
+        """compresses: whether the ratio of sizes says something."""
+        self.as_json, self.quiet, self.compresses = as_json, quiet, compresses
+        self.bar = Bar("", (), shown=False)
+        self.lock = threading.RLock()
+        self.codes: list[int] = []
+        self.done = self.left_out = self.read = self.written = 0
+
+    def add(self, task: Task, outcome: Result | BaseException) -> None:
+        if isinstance(outcome, BaseException):
+            self.failed(task.name, outcome)
+            return
+        with self.lock, self.bar.aside():
+            self.done += 1
+            self.read += outcome.read
+            self.written += len(outcome.content)
+            lines = outcome.warnings + (outcome.lines if not self.as_json else [])
+            for line in lines if not self.quiet else []:
+                say(line)
+            sizes = {"input_bytes": outcome.read, "output_bytes": len(outcome.content)}
+            self._object({**_names(task.name, task.place), **outcome.facts, **sizes})
+        self.bar.file_done(self.done)
+
+    def failed(self, name: str, error: BaseException) -> None:
+        code = error.exit_code if isinstance(error, DdpmError) else DdpmError.exit_code
+        with self.lock, self.bar.aside():
+            self.codes.append(code)
+            say(message_of(error))
+            self._object({"file": label(name), "error": message_of(error), "exit_code": code})
+
+    def skipped(self, name: str, place: str) -> None:
+        self.left_out += 1
+        self._object({**_names(name, place), "skipped": True})
+
+    def warn(self, text: str) -> None:
+        if not self.quiet:
+            with self.lock, self.bar.aside():
+                say(text)
+
+    def finish(self) -> int:
+        """Says the summary of several files, and returns the highest exit code."""
+        code = max(self.codes, default=0)
+        files = self.done + self.left_out + len(self.codes)
+        counts = {"files": files, "done": self.done, "skipped": self.left_out, "failed": len(self.codes)}
+        sizes: dict[str, float | None] = {"input_bytes": self.read, "output_bytes": self.written}
+        if self.compresses:
+            sizes["ratio"] = ratio(self.read, self.written)
+        self._object({"summary": {**counts, **sizes, "exit_code": code}})
+        if files > 1 and not self.as_json and (self.codes or not self.quiet):
+            say(self._summary(files))
+        return code
+
+    def _summary(self, files: int) -> str:
+        if self.quiet:
+            return f"{len(self.codes)} of {files} files failed"
+        done = f"{self.done} of {files} files: {self.read} -> {self.written} bytes"
+        rate = f"ratio {self.read / self.written:.3f}" if self.written and self.compresses else ""
+        skipped = f"{self.left_out} skipped" if self.left_out else ""
+        failed = f"{len(self.codes)} failed" if self.codes else ""
+        return ", ".join(filter(None, [done, rate, skipped, failed]))
+
+    def _object(self, facts: dict[str, Any]) -> None:
+        if self.as_json:
+            with self.lock:
+                click.echo(json.dumps(facts, allow_nan=False))
+
+
+def ratio(read: int, written: int) -> float | None:
+    """How many times as many bytes were read; None where nothing was written."""
+    return read / written if written else None
+
+
+def _names(name: str, place: str) -> dict[str, str]:
+    return {"file": label(name), "output": label(place, "standard output") if place == STANDARD else place}

@@ -1,0 +1,108 @@
+"""Folders of images: the files in them, and where the files that are made of them go."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from ddpmcodec.errors import OutputError
+
+OnError = Callable[[OSError], object]
+
+
+class Source(NamedTuple):
+    """A file to work on. below: its path in the folder that was given; of a file that was given itself, its name."""
+
+    path: Path
+    below: Path
+
+
+class Pair(NamedTuple):
+    """A file to read, and the one to write."""
+
+    source: Path
+    output: Path
+
+
+def pairs(
+    inputs: Iterable[str | os.PathLike[str]],
+    output: str | os.PathLike[str] | None = None,
+    *,
+    suffix: str = ".ddpm",
+    extensions: Collection[str] | None = None,
+) -> list[Pair]:
+    """Files and folders to work on, each file with the one to write: the tree of a folder is mirrored below `output`.
+
+    Parameters:
+        inputs: files, which are taken whatever their names are, and folders.
+        output: the folder for all that is written; None: beside the inputs.
+        suffix: of outputs, in place of the inputs' own.
+        extensions: of the files that are taken from folders, with their dots; default: those of images.
+
+    Returns:
+        Pairs of paths in the order of `inputs`, and by name in a folder. Nothing is made or written.
+
+    Raises:
+        OutputError: two files would have one output.
+        OSError: a folder cannot be read.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from ddpmcodec.folders import pairs
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Path(folder, "trip").mkdir()
+    ...     for name in ("a.png", "trip/b.jpg", "trip/notes.txt"):
+    ...         Path(folder, name).touch()
+    ...     [pair.output.as_posix() for pair in pairs([folder], "out")]
+    ['out/a.ddpm', 'out/trip/b.ddpm']
+    """
+    sources: list[Source] = []
+    for path in map(Path, inputs):
+        sources += (
+            by_extension(path, files_below(path), extensions) if path.is_dir() else [Source(path, Path(path.name))]
+        )
+    places = [output_of(source, output, suffix) for source in sources]
+    found = [Pair(source.path, place) for source, place in zip(sources, places, strict=True)]
+    require_different(found)
+    return found
+
+
+def files_below(folder: Path, on_error: OnError | None = None) -> list[Path]:
+    """All files of a folder and of those in it, sorted. on_error: called for folders that cannot be read."""
+    return sorted(_files(folder, on_error or _raise))
+
+
+def by_extension(folder: Path, files: Iterable[Path], extensions: Collection[str] | None = None) -> list[Source]:
+    """Those with one of these extensions, in upper or lower case; default: those of images."""
+    if extensions is None:
+        from ddpmcodec.images import opened_extensions
+
+        extensions = opened_extensions()
+    return [Source(file, file.relative_to(folder)) for file in files if file.suffix.lower() in extensions]
+
+
+def output_of(source: Source, output: str | os.PathLike[str] | None, suffix: str) -> Path:
+    """Beside the source, or at the same place below the folder `output`."""
+    return (source.path if output is None else Path(output, source.below)).with_suffix(suffix)
+
+
+def require_different(found: Iterable[Pair]) -> None:
+    """Raises OutputError where two sources have one output."""
+    sources: dict[str, Path] = {}
+    for source, output in found:
+        first = sources.setdefault(os.path.realpath(output), source)
+        if first != source:
+            raise OutputError(
+                f"{first} and {source} would both become {output}: rename one, or give them different folders with -o"
+            )
+
+
+def _files(folder: Path, on_error: OnError) -> Iterator[Path]:
+    for parent, _, names in os.walk(folder, onerror=on_error):
+        yield from (file for name in names if (file := Path(parent, name)).is_file())
+
+
+def _raise(error: OSError) -> None:
+    raise error

@@ -1,0 +1,215 @@
+"""encode and decode of many files: trees, files of one size together, summaries, JSON, refusals before any work."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import termios
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ddpmcodec import codec
+
+
+@pytest.fixture(scope="session")
+def tiny() -> np.ndarray:
+    """12 x 10 pixels of noise."""
+    return np.random.Generator(np.random.Philox(8)).integers(0, 256, (10, 12, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def tree(tmp_path: Path, tiny: np.ndarray) -> Path:
+    """Three images of one size, one of another, and a text."""
+    (tmp_path / "in" / "below").mkdir(parents=True)
+    for n, name in enumerate(("a.png", "b.png", "below/c.png")):
+        Image.fromarray(tiny ^ np.uint8(n)).save(tmp_path / "in" / name)
+    Image.fromarray(tiny[1:]).save(tmp_path / "in" / "below" / "d.png")
+    (tmp_path / "in" / "notes.txt").write_text("notes")
+    return tmp_path / "in"
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def objects(stdout: bytes) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stdout.splitlines()]
+
+
+@pytest.mark.parametrize("options", [[], ["--jobs", 1], ["--jobs", 3, "--threads", 3]], ids=str)
+def test_a_tree_is_mirrored_there_and_back(ddpm: Any, tree: Path, options: list[Any]) -> None:
+    out, back = tree.parent / "out", tree.parent / "back"
+    ended = ddpm("encode", "-r", tree, "-o", out, *options)
+    assert (ended.code, ended.stdout) == (0, b"")
+    assert files(out) == ["a.ddpm", "b.ddpm", "below/c.ddpm", "below/d.ddpm"]
+    for name in ("a", "b", "below/c", "below/d"):
+        assert (out / f"{name}.ddpm").read_bytes() == codec.encode(tree / f"{name}.png")
+    assert ddpm("decode", "-r", out, "-o", back, *options).code == 0
+    for name in files(back):
+        assert np.array_equal(np.asarray(Image.open(back / name)), np.asarray(Image.open(tree / name))), name
+    assert len(files(back)) == 4
+
+
+def test_the_summary_adds_up(ddpm: Any, tree: Path) -> None:
+    lines = ddpm("encode", "-r", tree, "-o", tree.parent / "out").stderr.splitlines()
+    read = sum(path.stat().st_size for path in tree.rglob("*.png"))
+    written = sum(path.stat().st_size for path in (tree.parent / "out").rglob("*.ddpm"))
+    assert lines[0] == f"ddpmcodec: {tree}: left out what is no image by its name, 1 of 5 files: .txt"
+    assert len([line for line in lines if " bpp, ratio " in line]) == 4
+    assert lines[-1] == f"ddpmcodec: 4 of 4 files: {read} -> {written} bytes, ratio {read / written:.3f}"
+    assert len(lines) == 6
+
+
+def test_json_is_a_line_a_file_and_the_summary(ddpm: Any, tree: Path, tmp_path: Path) -> None:
+    (tree / "bad.png").write_bytes(b"no image")
+    ended = ddpm("encode", "-r", tree, "-o", tmp_path / "out", "--json")
+    found = objects(ended.stdout)
+    by_name = {each["file"]: each for each in found if "file" in each}
+    assert (ended.code, len(found), found[-1]["summary"]["exit_code"]) == (1, 6, 1)
+    assert found[-1]["summary"] | {"input_bytes": 0, "output_bytes": 0, "ratio": 0} == {
+        **{"files": 5, "done": 4, "skipped": 0, "failed": 1},
+        **{"input_bytes": 0, "output_bytes": 0, "ratio": 0, "exit_code": 1},
+    }
+    read, written = (tree / "a.png").stat().st_size, (tmp_path / "out" / "a.ddpm").stat().st_size
+    assert by_name[str(tree / "a.png")] == {
+        **{"file": str(tree / "a.png"), "output": str(tmp_path / "out" / "a.ddpm"), "width": 12, "height": 10},
+        **{"mode": "RGB", "bpp": 8 * written / 120, "ratio": read / written},
+        **{"input_bytes": read, "output_bytes": written},
+    }
+    assert by_name[str(tree / "bad.png")]["exit_code"] == 1
+    assert by_name[str(tree / "bad.png")]["error"].startswith(f"{tree / 'bad.png'}: not an image")
+    assert f"ddpmcodec: {tree / 'bad.png'}: not an image" in ended.stderr
+    assert " bpp" not in ended.stderr
+
+
+def test_json_of_a_preview_says_what_was_seen(ddpm: Any, file: Path) -> None:
+    first, summary = objects(ddpm("decode", file, "--max-bytes", 400, "--json").stdout)
+    seen = {key: first[key] for key in ("steps_done", "steps", "bytes_used", "exact", "damaged")}
+    assert seen == {"steps_done": 2, "steps": 4, "bytes_used": 398, "exact": False, "damaged": False}
+    assert first["noise_level"] == pytest.approx(16 / 12**0.5)
+    assert summary["summary"]["done"] == 1
+
+
+def test_json_and_an_image_do_not_share_standard_output(ddpm: Any, photo: Path) -> None:
+    ended = ddpm("encode", photo, "-o", "-", "--json")
+    assert (ended.code, ended.stdout) == (2, b"")
+    assert "--json and an image cannot both be on standard output" in ended.stderr
+
+
+def test_one_bad_file_of_a_size_stops_no_other(ddpm: Any, tree: Path) -> None:
+    """Its start is that of the others, with which it would be coded."""
+    whole = (tree / "b.png").read_bytes()
+    (tree / "b.png").write_bytes(whole[:-30])
+    ended = ddpm("encode", "-r", tree)
+    assert ended.code == 1
+    assert f"ddpmcodec: {tree / 'b.png'}: the image cannot be read" in ended.stderr
+    assert ended.stderr.endswith(", 1 failed\n")
+    assert files(tree)[:2] == ["a.ddpm", "a.png"]
+    assert "b.ddpm" not in files(tree)
+    assert {"below/c.ddpm", "below/d.ddpm"} < set(files(tree))
+
+
+def test_the_highest_code_of_all_files_is_returned(ddpm: Any, foreign: Path, coded: bytes) -> None:
+    (foreign.parent / "a.ddpm").write_bytes(coded[:-1])
+    (foreign.parent / "b.ddpm").write_bytes(coded)
+    ended = ddpm("decode", "-r", foreign.parent, "-o", foreign.parent / "out")
+    assert (ended.code, files(foreign.parent / "out")) == (4, ["b.png"])
+    written = (foreign.parent / "out" / "b.png").stat().st_size
+    assert ended.stderr.endswith(f"1 of 3 files: {len(coded)} -> {written} bytes, 2 failed\n")
+
+
+def test_what_exists_is_skipped_or_refused_and_the_rest_is_done(ddpm: Any, tree: Path) -> None:
+    (tree / "a.ddpm").write_bytes(b"old")
+    refused = ddpm("encode", "-r", tree)
+    assert (refused.code, (tree / "a.ddpm").read_bytes()) == (1, b"old")
+    assert f"{tree / 'a.ddpm'}: exists already: use -f" in refused.stderr
+    (tree / "b.ddpm").unlink()
+    skipping = ddpm("encode", "-r", tree, "--skip-existing")
+    assert (skipping.code, (tree / "a.ddpm").read_bytes()) == (0, b"old")
+    assert skipping.stderr.endswith(", 3 skipped\n")
+    assert (tree / "b.ddpm").read_bytes() == codec.encode(tree / "b.png")
+    assert ddpm("encode", "-r", tree, "--skip-existing", "-f").code == 2
+
+
+def test_two_files_of_one_output_are_an_error_before_any_work(ddpm: Any, tree: Path) -> None:
+    (tree / "a.bmp").write_bytes(b"")
+    ended = ddpm("encode", "-r", tree, "-o", tree.parent / "out")
+    assert ended.code == 1
+    assert f"{tree / 'a.bmp'} and {tree / 'a.png'} would both become {tree.parent / 'out/a.ddpm'}" in ended.stderr
+    assert not (tree.parent / "out").exists()
+
+
+def test_a_folder_needs_r_and_files_beside_it_are_done(ddpm: Any, tree: Path, photo: Path) -> None:
+    ended = ddpm("encode", tree, photo)
+    assert (ended.code, photo.with_suffix(".ddpm").is_file()) == (1, True)
+    assert f"ddpmcodec: {tree}: is a folder: use -r to encode all files below it\n" in ended.stderr
+
+
+def test_a_folder_without_images_is_an_error(ddpm: Any, tmp_path: Path) -> None:
+    ended = ddpm("decode", "-r", tmp_path)
+    assert (ended.code, ended.stderr) == (1, f"ddpmcodec: {tmp_path}: there is no .ddpm file in it\n")
+
+
+def test_with_r_the_output_is_a_folder(ddpm: Any, tree: Path) -> None:
+    for output in ("-", tree / "a.png"):
+        ended = ddpm("encode", "-r", tree, "-o", output)
+        assert (ended.code, f"with -r, -o must be a folder, which {output} is not" in ended.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("quiet", [[], ["-q"]])
+def test_of_jpegs_a_run_warns_once(ddpm: Any, tmp_path: Path, tiny: np.ndarray, quiet: list[str]) -> None:
+    for name in ("a.jpg", "b.jpg"):
+        Image.fromarray(tiny).save(tmp_path / name)
+    ended = ddpm("encode", tmp_path / "a.jpg", tmp_path / "b.jpg", "--jobs", 1, *quiet)
+    said = f"{tmp_path / 'a.jpg'}: a JPEG grows, as its pixels are kept without loss: where size counts, keep JPEGs\n"
+    assert ended.stderr.count("a JPEG grows") == (0 if quiet else 1)
+    assert (said in ended.stderr) == (not quiet)
+
+
+def test_one_bar_over_all_files_for_a_person_who_watches(tree: Path) -> None:
+    master, terminal = os.openpty()
+    termios.tcsetwinsize(terminal, (24, 100))
+    command = [sys.executable, "-m", "ddpmcodec.cli", "encode", "-r", tree, "-o", tree.parent / "out"]
+    subprocess.run(command, stderr=terminal, check=True)
+    shown = os.read(master, 100_000).decode()
+    os.close(terminal)
+    os.close(master)
+    assert "4 files:   0%|" in shown
+    assert "B/s" in shown
+    assert " 4 of 4 files: " in shown.splitlines()[-1]
+
+
+def test_an_archive_is_sent_to_its_own_command(ddpm: Any, photo: Path) -> None:
+    made = photo.with_name("a.ddpm")
+    assert ddpm("archive", "create", made, photo).code == 0
+    for command in ("info", "decode", "test"):
+        ended = ddpm(command, made)
+        said = f"ddpmcodec: {made}: an archive, and no .ddpm file: `ddpmcodec archive list` says what is in it\n"
+        assert (ended.code, ended.stderr) == (3, said)
+
+
+def test_names_of_archives_are_patterns(ddpm: Any, tree: Path, tmp_path: Path) -> None:
+    (tree / "below" / "c.png").rename(tree / "below" / "[a].png")
+    ddpm("archive", "create", tmp_path / "a.ddpma", tree)
+
+    def listed(*patterns: str) -> list[str]:
+        found = ddpm("archive", "list", tmp_path / "a.ddpma", *patterns)
+        assert found.code == 0
+        return [line.split()[-1] for line in found.stdout.decode().splitlines()]
+
+    assert listed("[ab].png") == ["a.png", "b.png"]
+    assert listed("below/*") == ["below/[a].png", "below/d.png"]
+    assert listed("below/[a].png") == ["below/[a].png"], "a name, as it stands"
+    assert ddpm("archive", "extract", tmp_path / "a.ddpma", "?.png", "-o", tmp_path / "out").code == 0
+    assert files(tmp_path / "out") == ["a.png", "b.png"]
+    for command in (["list"], ["extract", "-o", tmp_path / "none"]):
+        for name, said in (("z*", "no image's name matches 'z*'"), ("z.png", "there is no image 'z.png'")):
+            ended = ddpm("archive", command[0], tmp_path / "a.ddpma", name, *command[1:])
+            assert (ended.code, ended.stdout) == (1, b"")
+            assert said in ended.stderr

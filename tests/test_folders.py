@@ -1,0 +1,69 @@
+"""Folders become pairs of files, and no two pairs have one output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ddpmcodec.errors import OutputError
+from ddpmcodec.folders import files_below, pairs
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Callable[..., Path]:
+    """A folder with empty files of these names."""
+
+    def made(*names: str) -> Path:
+        for name in names:
+            file = tmp_path / "in" / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch()
+        return tmp_path / "in"
+
+    return made
+
+
+def test_the_tree_is_mirrored(tree: Callable[..., Path]) -> None:
+    folder = tree("b.PNG", "a.png", "x/y/c.webp", "x/notes.txt", "x/d.ddpm")
+    out = folder.parent / "out"
+    assert pairs([folder], out) == [
+        (folder / "a.png", out / "a.ddpm"),
+        (folder / "b.PNG", out / "b.ddpm"),
+        (folder / "x/y/c.webp", out / "x/y/c.ddpm"),
+    ]
+    assert not out.exists()
+
+
+def test_without_an_output_files_stay_beside_each_other(tree: Callable[..., Path]) -> None:
+    folder = tree("x/a.ddpm", "x/b.png")
+    assert pairs([folder], suffix=".png", extensions=[".ddpm"]) == [(folder / "x/a.ddpm", folder / "x/a.png")]
+
+
+def test_files_that_are_named_are_taken_whatever_their_names_are(tree: Callable[..., Path]) -> None:
+    folder = tree("raw", "x/a.png")
+    found = pairs([folder / "raw", folder / "x"], "out")
+    assert [pair.output.as_posix() for pair in found] == ["out/raw.ddpm", "out/a.ddpm"]
+
+
+@pytest.mark.parametrize("names", [("a.png", "a.jpg"), ("x/a.png", "x/a.webp")])
+def test_two_files_of_one_output_are_refused(tree: Callable[..., Path], names: tuple[str, str]) -> None:
+    folder = tree(*names)
+    with pytest.raises(OutputError, match=r"a\.\w+ and .*a\.\w+ would both become .*a\.ddpm: rename one, or"):
+        pairs([folder], folder.parent / "out")
+
+
+def test_two_folders_may_share_no_name(tree: Callable[..., Path]) -> None:
+    folder = tree("x/a.png", "y/a.png")
+    with pytest.raises(OutputError, match=r"would both become out/a\.ddpm"):
+        pairs([folder / "x", folder / "y"], "out")
+    assert len(pairs([folder / "x", folder / "y"])) == 2, "beside the inputs they are two"
+
+
+def test_a_folder_that_is_not_there_is_an_error_or_reported(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        files_below(tmp_path / "none")
+    errors: list[OSError] = []
+    assert files_below(tmp_path / "none", errors.append) == []
+    assert [error.filename for error in errors] == [str(tmp_path / "none")]
