@@ -19,7 +19,7 @@ from ddpmcodec.errors import ModelError
 
 DEFAULT = "cifar10"
 PHOTO = "photo"
-GAUSSIAN = "gaussian-cifar10"  # denoiser of the Gaussian channel, for thumbnails
+GAUSSIAN = "ddpm-cifar10"  # denoiser of the Gaussian channel, for thumbnails
 THUMBNAIL_PIXELS = 64 * 64  # an image of more is a photograph, as far as the choice of a model goes
 FOLDER = Path(__file__).parent
 IDS = "ids.json"

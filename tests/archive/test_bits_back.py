@@ -163,7 +163,7 @@ def test_levels_are_a_choice(gaussian_model: GaussianModel, levels: Any) -> None
     comes_back(arrays(8), chosen)
 
 
-@pytest.mark.parametrize(("steps", "first"), [(2, 11.0), (16, 1.375), (32, 0.7), (1000, 0.7)])
+@pytest.mark.parametrize(("steps", "first"), [(2, 7.0), (16, 0.875), (32, 0.6), (1000, 0.6)])
 def test_few_levels_begin_at_more_noise(gaussian_model: GaussianModel, steps: int, first: float) -> None:
     levels = find_network(gaussian_model).hierarchy(steps)
     assert (len(levels), levels[0].s, levels[-1].s) == (steps, pytest.approx(first, abs=1 / 1024), 400.0)

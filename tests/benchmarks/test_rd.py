@@ -141,7 +141,7 @@ def test_the_bound_of_the_gaussian_model_has_a_table_and_a_curve(
     bound = bound_of(list(pictures[:2]), 3, 0)
     assert row["bits_per_dim"]["mean"] == pytest.approx(bound.total().mean, rel=1e-6)
     last = bound.table()[2]
-    assert f"| 3 | 7.3 | {last.rate.mean:.4f} ± {last.rate.standard_error:.4f} |" in ended.stdout
+    assert f"| 3 | 4.7 | {last.rate.mean:.4f} ± {last.rate.standard_error:.4f} |" in ended.stdout
     svg = (tmp_path / "out" / "rd.svg").read_text()
     assert "Gaussian model, T=3 (bound)" in svg
 

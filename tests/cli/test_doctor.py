@@ -64,7 +64,7 @@ def test_damaged_and_missing_models_are_named_with_what_to_do(tmp_path: Path) ->
     assert "the embedded model is damaged" in found["model cifar10"]
     assert "install ddpmcodec again" in found["model cifar10"]
     assert "no model of that name" in found["model photo"]
-    assert found["model gaussian-cifar10"].endswith("  ok")
+    assert found["model ddpm-cifar10"].endswith("  ok")
     assert lines[-1] == "2 problems: see above what to do"
     assert not any(line.startswith("speed") for line in lines)
 

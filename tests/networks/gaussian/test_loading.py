@@ -62,6 +62,6 @@ def test_what_is_neither_a_name_nor_a_file_is_named(embedded: Path) -> None:
 
 def test_the_embedded_model_gives_every_known_answer() -> None:
     model = load_gaussian()
-    assert model.name == "gaussian-cifar10"
+    assert model.name == "ddpm-cifar10"
     assert {(known.size, known.level) for known in model.known_answers} >= {(10, 2400), (33, 400_000)}
     assert [known.answer(model) for known in model.known_answers] == [known.sha256 for known in model.known_answers]
