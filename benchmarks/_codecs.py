@@ -99,6 +99,7 @@ class Baseline(NamedTuple):
         return f"skipped: needs {package}"
 
     def encode(self, pixels: Pixels) -> bytes:
+        _register_plugins()  # nobody has asked what is skipped on a cluster's other machines
         stream = BytesIO()
         threads = {"num_threads": self._workers} if self.format == "JXL" else {}
         Image.fromarray(pixels).save(stream, self.format, **self.options, **threads)

@@ -1,4 +1,5 @@
-"""Long runs in units of a few images: the next run skips the finished ones, and the ranks of torchrun share them."""
+"""Long runs in units of a few images: the next run skips the finished ones, and ranks of torchrun or machines of a Ray
+cluster share them."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple, TextIO
 
 from tqdm import tqdm
 
+from ddpmcodec import cluster
 from ddpmcodec.errors import DdpmError
 from ddpmcodec.parallel import run_all
 
@@ -63,16 +65,20 @@ class Work:
             _join()
 
     def results(
-        self, units: Sequence[Unit], *, quiet: bool = False, side_by_side: bool = False
+        self, units: Sequence[Unit], *, quiet: bool = False, side_by_side: bool = False, ray: str | None = None
     ) -> dict[str, Any] | None:
         """{key: value} of all units in their order; None on ranks other than 0, which are done after `finish`.
 
-        side_by_side: a unit on every core, on one thread each; not for units that measure time.
+        side_by_side: a unit on every core, on one thread each; not for units that measure time. ray: the address of a
+        cluster, whose cores take part (`ddpmcodec.cluster.connect`); this machine keeps what they find. Raises
+        DdpmError where torchrun shares the units already, ClusterError.
         """
+        if ray is not None and self.size > 1:
+            raise DdpmError("torchrun and --ray would both share out the work: use one of them")
         mine = [unit for unit in units[self.rank :: self.size] if unit.key not in self.known]
         total = sum(unit.weight for unit in units[self.rank :: self.size])
         try:
-            self._work(mine, total, quiet or self.rank > 0, side_by_side)
+            self._work(mine, total, quiet or self.rank > 0, side_by_side, ray)
         except KeyboardInterrupt:
             say(f"interrupted: what is finished is kept in {self.own}; the same command goes on from there")
             raise
@@ -102,19 +108,23 @@ class Work:
             )
         return dict(json.loads(line) for line in lines)
 
-    def _work(self, mine: Sequence[Unit], total: float, quiet: bool, side_by_side: bool) -> None:
+    def _work(self, mine: Sequence[Unit], total: float, quiet: bool, side_by_side: bool, ray: str | None) -> None:
         with self._open() as file, self._bar(mine, total, quiet) as bar:
             lock = threading.Lock()
 
             def do(unit: Unit) -> None:
-                value = unit.work()
+                keep(unit, unit.work())
+
+            def keep(unit: Unit, value: Any) -> None:
                 with lock:
                     self.known[unit.key] = value
                     file.write(json.dumps([unit.key, value], allow_nan=False) + "\n")
                     file.flush()
                     bar.update(unit.weight)
 
-            if side_by_side:
+            if ray is not None:
+                _on_cluster(ray, mine, keep)
+            elif side_by_side:
                 run_all(do, mine)
             else:
                 for unit in mine:
@@ -149,6 +159,19 @@ class Work:
         for known in everyone or []:
             self.known.update(known)
         return self.rank == 0
+
+
+def _on_cluster(address: str, units: Sequence[Unit], keep: Callable[[Unit, Any], None]) -> None:
+    """Images and models travel inside the units."""
+    with cluster.connect(address) as machines:
+        for number, value in machines.map_unordered(_value, [unit.work for unit in units]):
+            if isinstance(value, BaseException):
+                raise value
+            keep(units[number], value)
+
+
+def _value(work: Callable[[], Any]) -> Any:
+    return work()
 
 
 def _join() -> None:

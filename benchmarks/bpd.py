@@ -77,11 +77,12 @@ def run(
     command: str,
     baselines: bool = True,
     quiet: bool = False,
+    ray: str | None = None,
 ) -> Document | None:
     """Measure, write bench-bpd.json and its chart into the folder `out`, and return the result.
 
-    source: of the model. baselines: also other codecs. None on all of torchrun's ranks but the first. Raises
-    ChecksumError where an image does not come back.
+    source: of the model. baselines: also other codecs. ray: the address of a cluster. None on all of torchrun's ranks
+    but the first. Raises ChecksumError where an image does not come back.
     """
     model = find_model(source, dataset.images)
     available, skipped = sort_out(BASELINES if baselines else ())
@@ -90,7 +91,7 @@ def run(
     contenders = [*_ours(model, plan, dataset.images), *map(_baseline, available)]
     tasks = {task.name: task for each in contenders for task in each.tasks}
     units = [unit for task in tasks.values() for unit in task.units(dataset.images)]
-    found = work.results(units, quiet=quiet, side_by_side=True)
+    found = work.results(units, quiet=quiet, side_by_side=True, ray=ray)
     result = None
     if found is not None:
         rows = [_row(each, dataset.images, found) for each in contenders]

@@ -95,11 +95,12 @@ def run(
     command: str,
     baselines: bool = True,
     quiet: bool = False,
+    ray: str | None = None,
 ) -> Document | None:
     """Measure, write bench-rd.json, its figures and compressai/*.json into the folder `out`, and return the result.
 
-    source: of the model. None on all of torchrun's ranks but the first. Raises ChecksumError where an image does not
-    come back, ImageError where all of them are stored as WebP.
+    source: of the model. ray: the address of a cluster. None on all of torchrun's ranks but the first. Raises
+    ChecksumError where an image does not come back, ImageError where all of them are stored as WebP.
     """
     model = find_model(source, dataset.images)
     sweeps, skipped = _sort_out(SWEEPS if baselines else ())
@@ -108,7 +109,7 @@ def run(
     work = Work(out, KIND, {"dataset": data["sha256"], "model": model.id.hex(), "versions": versions()})
     tasks = [*(each.task for each in contenders), *map(_bound.task, plan.bounds)]
     units = [unit for task in tasks for unit in task.units(dataset.images)]
-    found = work.results(units, quiet=quiet, side_by_side=True)
+    found = work.results(units, quiet=quiet, side_by_side=True, ray=ray)
     result = None
     if found is not None:
         results = _results(contenders, found, dataset, plan, model)

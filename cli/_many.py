@@ -14,11 +14,13 @@ import click
 from ddpmcodec.errors import DdpmError, ImageError
 from ddpmcodec.folders import Pair, Source, require_different
 
+from ._cluster import ray_option
 from ._common import STANDARD, Outputs, force_option, quiet_option, verbose_option
 from ._report import Bar, Report
 from ._sources import folder_sources, source_of
 
 if TYPE_CHECKING:
+    from ddpmcodec.codec.batching import Key
     from ddpmcodec.codec.many import Failure
 
 
@@ -31,6 +33,7 @@ class Choice:
     recursive: bool
     jobs: int | None
     threads: int | None
+    ray: str | None
     skip_existing: bool
     force: bool
     as_json: bool
@@ -56,6 +59,7 @@ _OPTIONS = (
     click.option(
         "--threads", type=click.IntRange(min=1), metavar="N", help="Threads in all. [default: all processors]"
     ),
+    ray_option,
     force_option,
     click.option("--json", "as_json", is_flag=True, help="JSON on standard output: a line a file, then the summary."),
     quiet_option,
@@ -117,14 +121,19 @@ class Work(Protocol):
     def prepare(self) -> None:
         """Loads what all files need. Raises ModelError."""
 
-    def code(self, tasks: Sequence[Task], bar: Bar) -> list[Result]:
-        """Reads files and makes others of them; files of one shape come together. Raises DdpmError, OSError."""
+    def read(self, task: Task, bar: Bar) -> bytes:
+        """Raises ImageError, OSError."""
+
+    def code(self, tasks: Sequence[Task], datas: Sequence[bytes], bar: Bar) -> list[Result]:
+        """Makes files of others, with --ray on other machines; those of one shape come together. Raises DdpmError."""
 
 
 def run(choice: Choice, work: Work) -> int:
     """Works on all files, and returns the exit code. Raises OutputError, before any work, where two have one output."""
     if choice.force and choice.skip_existing:
         raise click.UsageError("-f overwrites what exists, --skip-existing leaves it: give one of them")
+    if choice.ray is not None and (choice.jobs or choice.threads):
+        raise click.UsageError("with --ray all processors of the cluster work: leave out --jobs and --threads")
     outputs = Outputs(choice.files, choice.output, work.suffix, force=choice.force, mirror=choice.recursive)
     report = Report(as_json=choice.as_json, quiet=choice.quiet, compresses=work.verb == "encode")
     tasks = list(_planned(_named(choice, work, report), outputs, choice, work, report))
@@ -195,4 +204,36 @@ def _work_through(tasks: Sequence[Task], outputs: Outputs, choice: Choice, work:
     several = len(tasks) > 1
     name = f"{len(tasks)} files" if several else tasks[0].name
     with threads_of(choice.threads), Bar(name, tasks, shown=not choice.quiet) as report.bar:
-        work_through(tasks, keys, functools.partial(work.code, bar=report.bar), done, choice.jobs)
+        if choice.ray is not None:
+            _on_cluster(choice.ray, tasks, keys, done, work, report.bar)
+        else:
+            work_through(tasks, keys, functools.partial(_code_here, work, report.bar), done, choice.jobs)
+
+
+def _code_here(work: Work, bar: Bar, tasks: Sequence[Task]) -> list[Result]:
+    return work.code(tasks, [work.read(task, bar) for task in tasks], bar)
+
+
+def _on_cluster(
+    address: str,
+    tasks: Sequence[Task],
+    keys: Sequence[Key],
+    done: Callable[[Task, Result | Failure], None],
+    work: Work,
+    bar: Bar,
+) -> None:
+    """Files are read and written here alone; the bar moves as they are done."""
+    from ddpmcodec import cluster
+
+    def done_here(task: Task, outcome: Result | Failure) -> None:
+        done(task, outcome)
+        if task.shape and (advance := bar.progress([task], task.shape, 1)):
+            advance(task.shape.pixels)
+
+    with cluster.connect(address) as machines:
+        code = functools.partial(_code_there, work)
+        cluster.work_through(machines, tasks, keys, lambda task: (task, work.read(task, bar)), code, done_here)
+
+
+def _code_there(work: Work, sent: Sequence[tuple[Task, bytes]]) -> list[Result]:
+    return work.code([task for task, _ in sent], [data for _, data in sent], Bar("", (), shown=False))

@@ -18,6 +18,7 @@ from ._bench import (
     refuse_existing,
     split_option,
 )
+from ._cluster import ray_option
 from ._common import EXIT_CODES, force_option, model_option, quiet_option
 
 
@@ -47,6 +48,7 @@ from ._common import EXIT_CODES, force_option, model_option, quiet_option
 )
 @baselines_option
 @model_option
+@ray_option
 @force_option
 @quiet_option
 def rd(
@@ -59,6 +61,7 @@ def rd(
     bounds: tuple[int, ...],
     no_baselines: bool,
     model: str | None,
+    ray: str | None,
     force: bool,
     quiet: bool,
 ) -> int:
@@ -76,6 +79,5 @@ def rd(
 
     dataset = load_dataset(data, split=split, limit=limit)
     plan = Plan(efforts, rates, bounds)
-    return measure(
-        lambda: run(dataset, out, model, plan, command=command_line(), baselines=not no_baselines, quiet=quiet)
-    )
+    options = {"baselines": not no_baselines, "quiet": quiet, "ray": ray}
+    return measure(lambda: run(dataset, out, model, plan, command=command_line(), **options))

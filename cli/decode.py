@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ._cluster import loader
 from ._common import (
     EXIT_CODES,
     STANDARD,
@@ -16,7 +17,6 @@ from ._common import (
     files_argument,
     label,
     max_pixels_option,
-    model_loader,
     naming,
     output_option,
     read_input,
@@ -53,7 +53,7 @@ def decode(
     Lines and objects come as files are done.
     """
     preview = {"partial": partial, "max_bytes": max_bytes, "step": step}
-    return run(choice, Decoder(choice, preview, max_pixels, model_loader(model, quiet=choice.quiet)))
+    return run(choice, Decoder(choice, preview, max_pixels, loader(model, ray=choice.ray, quiet=choice.quiet)))
 
 
 @dataclass
@@ -84,13 +84,15 @@ class Decoder:
     def prepare(self) -> None:
         self.model()
 
-    def code(self, tasks: Sequence[Task], bar: Bar) -> list[Result]:
+    def read(self, task: Task, bar: Bar) -> bytes:
+        return read_input(task.name)
+
+    def code(self, tasks: Sequence[Task], datas: Sequence[bytes], bar: Bar) -> list[Result]:
         from ddpmcodec.images import image_format
 
         for task in tasks:
             image_format(task.place)  # before the work
         start, costs = time.monotonic(), StepCosts()
-        datas = [read_input(task.name) for task in tasks]
         if len(tasks) > 1:
             images = self._images(tasks, datas, bar)
             return [_result(*each) for each in zip(tasks, datas, images, strict=True)]
@@ -106,7 +108,7 @@ class Decoder:
             result.lines.extend([line, *costs.lines()])
         return [result]
 
-    def _images(self, tasks: Sequence[Task], datas: list[bytes], bar: Bar) -> list[Image.Image]:
+    def _images(self, tasks: Sequence[Task], datas: Sequence[bytes], bar: Bar) -> list[Image.Image]:
         """Of files of one shape."""
         from ddpmcodec import codec
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ._cluster import loader
 from ._common import (
     EXIT_CODES,
     STANDARD,
     files_argument,
     label,
-    model_loader,
     model_option,
     naming,
     output_option,
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from ddpmcodec.networks.context.model import ContextModel
+
+JPEG_START = b"\xff\xd8\xff"
 
 
 @click.command(epilog=EXIT_CODES)
@@ -58,7 +59,7 @@ def encode(choice: Choice, effort: int, model: str | None, strip: bool, verify: 
     The ratio is that of the input's bytes to the output's. Lines and objects come as files are done.
     """
     options = {"effort": effort, "strip": strip, "verify": verify}
-    return run(choice, Encoder(choice, options, model_loader(model, quiet=choice.quiet)))
+    return run(choice, Encoder(choice, options, loader(model, ray=choice.ray, quiet=choice.quiet)))
 
 
 @dataclass
@@ -72,7 +73,7 @@ class Encoder:
     kind = "image"
     suffix = ".ddpm"
     extensions = None
-    warned: threading.Event = field(default_factory=threading.Event)
+    warned: bool = False
 
     def shape(self, name: str) -> Shape | None:
         from ddpmcodec.images import claimed_shape
@@ -86,27 +87,32 @@ class Encoder:
     def prepare(self) -> None:
         self.model()
 
-    def code(self, tasks: Sequence[Task], bar: Bar) -> list[Result]:
+    def read(self, task: Task, bar: Bar) -> bytes:
+        from ddpmcodec.images import load_image
+
+        data = read_input(task.name)
+        if data.startswith(JPEG_START) and not (self.choice.quiet or self.warned):
+            load_image(data, label(task.name))  # what is damaged is best called so
+            self._warn_of_jpeg(task.name, bar)
+        return data
+
+    def code(self, tasks: Sequence[Task], datas: Sequence[bytes], bar: Bar) -> list[Result]:
         from ddpmcodec.images import load_image
 
         start, costs = time.monotonic(), StepCosts()
-        datas = [read_input(task.name) for task in tasks]
         images = [load_image(data, label(task.name)) for data, task in zip(datas, tasks, strict=True)]
-        self._warn_of_jpeg(tasks[0].name, images[0], bar)
         files = self._encoded(tasks, images, bar, costs)
         found = [self._result(*each) for each in zip(tasks, datas, images, files, strict=True)]
         if self.choice.verbose:  # one file then
             found[0].lines.extend(_details(images[0], files[0], time.monotonic() - start, costs))
         return found
 
-    def _warn_of_jpeg(self, name: str, image: Image.Image, bar: Bar) -> None:
+    def _warn_of_jpeg(self, name: str, bar: Bar) -> None:
         """Once in a run."""
-        from ddpmcodec.images import JPEG_FORMATS
-
-        if image.format in JPEG_FORMATS and not (self.choice.quiet or self.warned.is_set()):
-            self.warned.set()
-            with bar.aside():
+        with bar.aside():
+            if not self.warned:
                 say(f"{label(name)}: a JPEG grows, as its pixels are kept without loss: where size counts, keep JPEGs")
+            self.warned = True
 
     def _encoded(self, tasks: Sequence[Task], images: list[Image.Image], bar: Bar, costs: StepCosts) -> list[bytes]:
         from ddpmcodec import codec

@@ -2,45 +2,102 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
 import click
 
+from ._cluster import loader, ray_option
 from ._common import (
     EXIT_CODES,
     each,
+    failure,
     file_model_option,
     files_argument,
     label,
     max_pixels_option,
-    model_loader,
     naming,
     printable,
     progress,
     quiet_option,
     read_input,
+    say,
 )
+
+if TYPE_CHECKING:
+    from ddpmcodec.networks.context.model import ContextModel
+
+Network = Callable[[], "ContextModel | None"]
 
 
 @click.command(epilog=EXIT_CODES)
 @files_argument
 @file_model_option
 @max_pixels_option
+@ray_option
 @quiet_option
-def test(files: tuple[str, ...], model: str | None, max_pixels: int, quiet: bool) -> int:
+def test(files: tuple[str, ...], model: str | None, max_pixels: int, ray: str | None, quiet: bool) -> int:
     """Decode files, check them, and throw the images away. FILE - is standard input."""
-    network = model_loader(model, quiet=quiet)
+    network = loader(model, ray=ray, quiet=quiet)
+    if ray is not None:
+        return _on_cluster(files, network, max_pixels, ray, quiet)
 
     def test_one(name: str) -> None:
-        from ddpmcodec.format.ddpm import parse_header
-
-        data = read_input(name)
-        with naming(name):
-            header, _ = parse_header(data)
-        loaded = network()
-        with naming(name), progress(name, header.width * header.height, quiet=quiet) as advance:
-            from ddpmcodec import codec
-
-            codec.decode_details(data, model=loaded, max_pixels=max_pixels, progress=advance)
+        _test(name, read_input(name), network, max_pixels, quiet)
         if not quiet:
-            click.echo(printable(f"{label(name)}: ok"))
+            click.echo(_ok(name))
 
     return each(files, test_one)
+
+
+def _test(name: str, data: bytes, network: Network, max_pixels: int, quiet: bool) -> None:
+    from ddpmcodec.format.ddpm import parse_header
+
+    with naming(name):
+        header, _ = parse_header(data)
+    loaded = network()
+    with naming(name), progress(name, header.width * header.height, quiet=quiet) as advance:
+        from ddpmcodec import codec
+
+        codec.decode_details(data, model=loaded, max_pixels=max_pixels, progress=advance)
+
+
+def _ok(name: str) -> str:
+    return printable(f"{label(name)}: ok")
+
+
+def _on_cluster(files: Sequence[str], network: Network, max_pixels: int, ray: str, quiet: bool) -> int:
+    """Lines come as files are done."""
+    from tqdm import tqdm
+
+    from ddpmcodec import cluster
+    from ddpmcodec.codec.many import ALONE
+
+    codes: list[int] = []
+    shown = sys.stderr.isatty() and not quiet
+
+    def done(name: str, outcome: str | cluster.Failure) -> None:
+        with tqdm.external_write_mode(file=sys.stderr):
+            if not isinstance(outcome, str):
+                codes.append(failure(outcome))
+            elif not quiet:
+                click.echo(_ok(name))
+        bar.update()
+
+    total = f"{len(files)} files"
+    with cluster.connect(ray) as machines, tqdm(desc=total, total=len(files), disable=not shown, leave=False) as bar:
+        keys = [(ALONE, name) for name in files]
+        code = partial(_test_sent, network=network, max_pixels=max_pixels)
+        cluster.work_through(machines, files, keys, lambda name: (name, read_input(name)), code, done)
+    if codes and len(files) > 1:
+        say(f"{len(codes)} of {len(files)} files failed")
+    return max(codes, default=0)
+
+
+def _test_sent(sent: Sequence[tuple[str, bytes]], network: Network, max_pixels: int) -> list[str]:
+    """On another machine."""
+    for name, data in sent:
+        _test(name, data, network, max_pixels, quiet=True)
+    return [name for name, _ in sent]

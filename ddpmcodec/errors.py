@@ -43,3 +43,7 @@ class ModelError(DdpmError):
 
 class TrainingError(DdpmError):
     """The data set, the configuration or the saved state cannot be trained on."""
+
+
+class ClusterError(DdpmError):
+    """The Ray cluster cannot be reached, cannot run this program, or lost a piece of work too often."""

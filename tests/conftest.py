@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,6 +107,19 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def two_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a Ray cluster."""
+    command, log = [sys.executable, Path(__file__).with_name("two_nodes.py")], tmp_path_factory.mktemp("ray") / "log"
+    with log.open("w") as file:
+        started = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=file, text=True)
+    with started:
+        assert started.stdout is not None
+        address = started.stdout.readline().strip()
+        assert address, log.read_text()
+        yield address
 
 
 @dataclass(frozen=True)

@@ -19,13 +19,17 @@ Key = tuple[int, Hashable]  # pixels of a tile, and all that tiles of a batch ha
 BATCH_PIXELS = 1 << 17  # of tiles that are coded together: 128 of 32 x 32 fill a wave
 
 
-def batches(keys: Sequence[Key]) -> Iterator[list[int]]:
-    """Indices of equal keys, in batches of at most BATCH_PIXELS, or one; smaller where cores would idle."""
+def batches(keys: Sequence[Key], cores: int | None = None) -> Iterator[list[int]]:
+    """Indices of equal keys, in batches of at most BATCH_PIXELS, or one; smaller where cores would idle.
+
+    cores: as many as PyTorch has threads, unless given.
+    """
+    cores = cores or torch.get_num_threads()
     alike: defaultdict[Key, list[int]] = defaultdict(list)
     for i, key in enumerate(keys):
         alike[key].append(i)
     for (pixels, _), members in alike.items():
-        count = min(max(1, BATCH_PIXELS // pixels), -(-len(members) // torch.get_num_threads()))
+        count = min(max(1, BATCH_PIXELS // pixels), -(-len(members) // cores))
         yield from (members[start : start + count] for start in range(0, len(members), count))
 
 
