@@ -8,7 +8,7 @@
 # Needs Debian or Ubuntu with apt, root or sudo if qemu-user-static is not installed, Debian's keys (package
 # debian-archive-keyring), 2 GB in FOLDER, and a Python in which ddpmcodec and pip are installed. FOLDER gets Debian's
 # arm64 Python, wheels and kernels, all kept for the next run. Nothing is registered (no binfmt_misc, no foreign
-# architecture). Emulation is slow: about MINUTES of one core. QEMU_CPU chooses the processor (qemu-aarch64-static
+# architecture). Emulation is slow: under an hour of one core. QEMU_CPU chooses the processor (qemu-aarch64-static
 # -cpu help).
 #
 # Prints one line for each of three comparisons; the exit code is 1 if one of them differs.
@@ -68,6 +68,10 @@ emulated() {
         qemu-aarch64-static -L "$folder/root" "$folder/root/usr/bin/python3.13" "$@"
 }
 
+embedded() { # its file
+    PYTHONPATH=$checkout "$python" -c "from ddpmcodec import models; print(models.path(models.$1))"
+}
+
 compare() { # NAME, then a program that prints one line of JSON, and its arguments
     local name=$1 verdict
     shift
@@ -101,7 +105,6 @@ else
     echo "golden files: DIFFERENT, see $folder/golden.log"
     failed=1
 fi
-models=ddpmcodec/models
-compare "context model" tests/exact_hashes.py '{}' tests/golden/v1/model.safetensors "$models/photo.safetensors"
-compare "Gaussian model" tests/gaussian_hashes.py 1 "$models/gaussian-cifar10.safetensors"
+compare "context model" tests/exact_hashes.py '{}' tests/golden/v1/model.safetensors "$(embedded PHOTO)"
+compare "Gaussian model" tests/gaussian_hashes.py 1 "$(embedded GAUSSIAN)"
 exit "$failed"
