@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -32,6 +33,9 @@ from ddpmcodec.networks.prediction import Prediction
 # A first example may compile a kernel, so there is no deadline. In CI the examples are the same in every run.
 settings.register_profile("ddpmcodec", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("ddpmcodec")
+
+# Shells ignore SIGINT for commands that they start in the background: tests of Ctrl-C would wait for ever.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TINY = Architecture(width=16, inner_width=32, down=1, bottom=1, up=1)
 
