@@ -57,7 +57,7 @@ _OPTIONS = (
         " Small files of one size are coded together. [default: the number of threads, if there are so many files]",
     ),
     click.option(
-        "--threads", type=click.IntRange(min=1), metavar="N", help="Threads in all. [default: all processors]"
+        "--threads", type=click.IntRange(min=1), metavar="N", help="Threads in all. [default: as many as PyTorch takes]"
     ),
     ray_option,
     force_option,

@@ -107,11 +107,6 @@ class Report:
         self.left_out += 1
         self._object({**_names(name, place), "skipped": True})
 
-    def warn(self, text: str) -> None:
-        if not self.quiet:
-            with self.lock, self.bar.aside():
-                say(text)
-
     def finish(self) -> int:
         """Says the summary of several files, and returns the highest exit code."""
         code = max(self.codes, default=0)

@@ -21,7 +21,6 @@ OPENED_FORMATS = (
     "PNG", "JPEG", "MPO", "WEBP", "GIF", "TIFF", "BMP", "DIB", "PPM", "TGA", "ICO", "ICNS", "PCX", "JPEG2000", "AVIF",
     "JXL", "HEIF", "QOI", "SGI", "PSD", "DDS", "SUN", "XBM", "XPM", "MSP",
 )  # fmt: skip
-JPEG_FORMATS = ("JPEG", "MPO")
 OWN_FORMAT = "DDPM"  # where Pillow has it (`pillow_plugin`)
 CODED_MODES = ("1", "L", "LA", "RGB", "RGBA")
 # MPO is what many cameras call JPEG: a photograph, then other views of the same scene. The photograph is the image.

@@ -137,16 +137,6 @@ def interval_of(truncated, new_lo, new_hi):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def expectation(lo, hi, mean, scale):  # type: ignore[no-untyped-def]
-    """The mean on lo..hi to the nearest integer, int64: lo + the sum of P(value >= x) for x above it."""
-    lo, hi = np.int64(lo), np.int64(hi)
-    truncated, above = truncate(lo, hi, mean, scale), np.int64(0)
-    for x in range(lo + 1, hi + 1):
-        above += _TOTAL - _cumulative(truncated, x)
-    return lo + ((above + (_TOTAL >> 1)) >> PRECISION)
-
-
-@kernel
 def _mass_slopes(lo, hi, mean, scale):  # type: ignore[no-untyped-def]
     """Of the logarithm of the mass of lo..hi: by the mean, in scales, and by the logarithm of the scale. float64."""
     below, above = 64 * lo - 32 - mean, 64 * hi + 32 - mean

@@ -33,7 +33,7 @@ from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError
 PRECISION = 24  # bits of a probability
 STATE_LOW = 1 << 31
 STATE_HIGH = 1 << 63
-LEAST_STATE_BYTES, MOST_STATE_BYTES = 5, 8
+LEAST_STATE_BYTES = 5
 WORD_BYTES = 4
 
 _ONE = np.uint64(1 << PRECISION)

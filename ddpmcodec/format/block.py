@@ -42,8 +42,6 @@ LEVEL_UNIT = 1024  # noise levels are integers in 1/1024 grey level
 CHECK_BYTES = 4
 ALPHA_MODES = ("LA", "RGBA")
 
-Size = tuple[int, int]  # width, height
-
 
 @dataclass(frozen=True)
 class Entry:
