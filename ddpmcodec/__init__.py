@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from ddpmcodec.errors import (
     ChecksumError,
+    ClusterError,
     CorruptError,
     DdpmError,
     FormatError,
@@ -41,6 +42,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ChecksumError",
+    "ClusterError",
     "CorruptError",
     "DdpmError",
     "FormatError",

@@ -62,9 +62,12 @@ ALLOWED = (
 
 def files(root: Path) -> Iterator[Path]:
     """Of the repository, without what tools leave in it."""
+    environments = [found.parent for found in root.rglob("pyvenv.cfg")]
     for path in sorted(root.rglob("*")):
         folders = path.relative_to(root).parts[:-1]
-        ignored = any(part.startswith(".") or part in GENERATED or part.endswith(".egg-info") for part in folders)
+        ignored = any(path.is_relative_to(environment) for environment in environments) or any(
+            part.startswith(".") or part in GENERATED or part.endswith(".egg-info") for part in folders
+        )
         if path.suffix in SUFFIXES and not ignored and path != Path(__file__).resolve():
             yield path
 

@@ -239,7 +239,9 @@ def test_a_step_that_is_there_can_be_cut_to_again(model: ContextModel, file: byt
     assert codec.truncate(cut, step=1, model=model) == codec.truncate(file, step=1, model=model)
 
 
-@pytest.mark.parametrize("limits", [{}, {"bytes": 50, "step": 1}, {"bytes": 50, "bpp": 1.0, "step": 1}])
+@pytest.mark.parametrize(
+    "limits", [{}, {"bytes": 50, "step": 1}, {"bytes": 50, "bpp": 1.0, "step": 1}, {"bpp": 1.0, "psnr": 30}]
+)
 def test_truncate_takes_exactly_one_limit(bare: bytes, limits: dict[str, Any]) -> None:
-    with pytest.raises(TypeError, match="exactly one of bytes, bpp and step"):
+    with pytest.raises(TypeError, match="exactly one of bytes, bpp, step and psnr"):
         codec.truncate(bare, **limits)
