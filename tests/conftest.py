@@ -12,6 +12,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+# Threads of OpenMP in this process and its children sleep while they wait, as those of the command do: spinning, they
+# would take the processor from the tests that run beside them.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 import numpy as np
 import numpy.typing as npt
 import pytest

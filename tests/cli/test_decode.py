@@ -106,12 +106,12 @@ def test_no_binary_data_on_a_terminal(file: Path) -> None:
 def test_progress_is_shown_to_a_person_who_watches(file: Path) -> None:
     master, terminal = os.openpty()
     termios.tcsetwinsize(terminal, (24, 80))
-    command = [sys.executable, "-m", "ddpmcodec.cli", "decode", file, "-o", "-"]
-    ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=terminal, check=True)
+    command = [sys.executable, "-m", "ddpmcodec.cli", "decode", file.name, "-o", "-"]
+    ended = subprocess.run(command, cwd=file.parent, stdout=subprocess.PIPE, stderr=terminal, check=True)
     shown = os.read(master, 10_000).decode()
     os.close(terminal)
     os.close(master)
-    assert f"{file}:   0%|" in shown
+    assert f"{file.name}:   0%|" in shown
     assert read(ended.stdout).shape == (20, 24, 3)
 
 
