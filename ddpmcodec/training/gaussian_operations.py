@@ -23,6 +23,7 @@ from ddpmcodec.training import gaussian_kernels as kernels
 
 Array = NDArray[Any]
 Gradients = tuple[Tensor | None, ...]
+Kernel = Callable[..., None]
 
 
 def array_of(x: Tensor) -> Array:
@@ -64,63 +65,43 @@ def _summed(work: Callable[[slice, Array], None], images: int, vectors: int, cha
     return torch.from_numpy(np.sum(_in_parts(part, images), 0)).unbind()
 
 
-class _NormAct(torch.autograd.Function):
+class _Activation(torch.autograd.Function):
+    """Of a stream (`kernels.norm_act`) or of sums (`kernels.act`), with three parameters of every channel."""
+
     @staticmethod
-    def forward(ctx: Any, x: Tensor, gain: Tensor, bias: Tensor, levels: Tensor) -> Tensor:
-        ctx.save_for_backward(x, gain, bias, levels)
-        stream, vectors = array_of(x), _vectors(gain, bias, levels)
-        out = np.empty(stream.shape, np.uint16)
-        _in_parts(lambda part: kernels.norm_act(_rows(stream[part]), *vectors, _rows(out[part])), len(out))
+    def forward(ctx: Any, kernel: Kernel, gradient_kernel: Kernel, x: Tensor, *parameters: Tensor) -> Tensor:
+        ctx.save_for_backward(x, *parameters)
+        ctx.kernel = gradient_kernel
+        given, vectors = array_of(x), _vectors(*parameters)
+        out = np.empty(given.shape, np.uint16)
+        _in_parts(lambda part: kernel(_rows(given[part]), *vectors, _rows(out[part])), len(out))
         return tensor_of(out)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Gradients:
         x, *parameters = ctx.saved_tensors
-        stream, gradient, vectors = array_of(x), array_of(gradients[0]), _vectors(*parameters)
-        out = np.empty_like(stream)
+        given, gradient, vectors = array_of(x), array_of(gradients[0]), _vectors(*parameters)
+        out = np.empty_like(given)
 
         def work(part: slice, sums: Array) -> None:
-            given = _rows(stream[part]), *vectors, _rows(gradient[part])
-            kernels.norm_act_gradient(*given, _rows(out[part]), sums)
+            ctx.kernel(_rows(given[part]), *vectors, _rows(gradient[part]), _rows(out[part]), sums)
 
-        sums = _summed(work, len(out), 3, out.shape[3])
-        return tensor_of(out), *sums
+        return None, None, tensor_of(out), *_summed(work, len(out), len(vectors), out.shape[3])
 
 
-class _Act(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, y: Tensor, factor: Tensor, bias: Tensor, levels: Tensor) -> Tensor:
-        ctx.save_for_backward(y, factor, bias, levels)
-        sums, vectors = array_of(y), _vectors(factor, bias, levels)
-        out = np.empty_like(sums)
-        _in_parts(lambda part: kernels.act(_rows(sums[part]), *vectors, _rows(out[part])), len(out))
-        return tensor_of(out)
+class _Sum(torch.autograd.Function):
+    """Of a stream and scaled sums, at its resolution (`kernels.add`, of `_rows`) or half of it (`kernels.add_up`)."""
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Gradients:
-        y, *parameters = ctx.saved_tensors
-        values, gradient, vectors = array_of(y), array_of(gradients[0]), _vectors(*parameters)
-        out = np.empty_like(values)
-
-        def work(part: slice, sums: Array) -> None:
-            given = _rows(values[part]), *vectors, _rows(gradient[part])
-            kernels.act_gradient(*given, _rows(out[part]), sums)
-
-        sums = _summed(work, len(out), 3, out.shape[3])
-        return tensor_of(out), *sums
-
-
-class _Add(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, y: Tensor, factor: Tensor, bias: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, kernel: Kernel, gradient_kernel: Kernel, seen: Callable[[Array], Array],
+        x: Tensor, y: Tensor, factor: Tensor, bias: Tensor,
+    ) -> Tensor:  # fmt: skip
         ctx.save_for_backward(y, factor)
+        ctx.kernel, ctx.seen = gradient_kernel, seen
         stream, values, vectors = array_of(x), array_of(y), _vectors(factor, bias)
         out = np.empty_like(stream)
-
-        def work(part: slice) -> None:
-            kernels.add(_rows(stream[part]), _rows(values[part]), *vectors, _rows(out[part]))
-
-        _in_parts(work, len(out))
+        _in_parts(lambda part: kernel(seen(stream[part]), seen(values[part]), *vectors, seen(out[part])), len(out))
         return tensor_of(out)
 
     @staticmethod
@@ -130,32 +111,10 @@ class _Add(torch.autograd.Function):
         out = np.empty_like(values)
 
         def work(part: slice, sums: Array) -> None:
-            kernels.add_gradient(_rows(values[part]), *vectors, _rows(gradient[part]), _rows(out[part]), sums)
+            ctx.kernel(ctx.seen(values[part]), *vectors, ctx.seen(gradient[part]), ctx.seen(out[part]), sums)
 
         sums = _summed(work, len(out), 2, out.shape[3])
-        return gradients[0], tensor_of(out), *sums
-
-
-class _AddUp(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, y: Tensor, factor: Tensor, bias: Tensor) -> Tensor:
-        ctx.save_for_backward(y, factor)
-        stream, values, vectors = array_of(x), array_of(y), _vectors(factor, bias)
-        out = np.empty_like(stream)
-        _in_parts(lambda part: kernels.add_up(stream[part], values[part], *vectors, out[part]), len(out))
-        return tensor_of(out)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Gradients:
-        y, factor = ctx.saved_tensors
-        values, gradient, vectors = array_of(y), array_of(gradients[0]), _vectors(factor)
-        out = np.empty_like(values)
-
-        def work(part: slice, sums: Array) -> None:
-            kernels.add_up_gradient(values[part], *vectors, gradient[part], out[part], sums)
-
-        sums = _summed(work, len(out), 2, out.shape[3])
-        return gradients[0], tensor_of(out), *sums
+        return None, None, None, gradients[0], tensor_of(out), *sums
 
 
 class _Numbers(torch.autograd.Function):
@@ -217,17 +176,25 @@ class TrainingOperations:
         return self.add(name, torch.zeros_like(y, dtype=torch.float32), y)
 
     def add(self, name: str, x: Tensor, y: Tensor) -> Tensor:
-        found: Tensor = _Add.apply(x, y, *self._take(name, "factor", "bias"))  # type: ignore[no-untyped-call]
-        return found
+        return self._sum(kernels.add, kernels.add_gradient, _rows, x, y, name)
 
     def add_up(self, name: str, x: Tensor, y: Tensor) -> Tensor:
-        found: Tensor = _AddUp.apply(x, y, *self._take(name, "factor", "bias"))  # type: ignore[no-untyped-call]
-        return found
+        return self._sum(kernels.add_up, kernels.add_up_gradient, lambda images: images, x, y, name)
 
     def norm_act(self, name: str, x: Tensor) -> Tensor:
-        found: Tensor = _NormAct.apply(x, *self._take(name, "gain", "bias", "levels"))  # type: ignore[no-untyped-call]
-        return found
+        return self._activation(kernels.norm_act, kernels.norm_act_gradient, x, name, "gain")
 
     def act(self, name: str, y: Tensor) -> Tensor:
-        found: Tensor = _Act.apply(y, *self._take(name, "factor", "bias", "levels"))  # type: ignore[no-untyped-call]
+        return self._activation(kernels.act, kernels.act_gradient, y, name, "factor")
+
+    def _sum(
+        self, kernel: Kernel, gradient: Kernel, seen: Callable[[Array], Array], x: Tensor, y: Tensor, name: str
+    ) -> Tensor:
+        parameters = self._take(name, "factor", "bias")
+        found: Tensor = _Sum.apply(kernel, gradient, seen, x, y, *parameters)  # type: ignore[no-untyped-call]
+        return found
+
+    def _activation(self, kernel: Kernel, gradient: Kernel, x: Tensor, name: str, slope: str) -> Tensor:
+        parameters = self._take(name, slope, "bias", "levels")
+        found: Tensor = _Activation.apply(kernel, gradient, x, *parameters)  # type: ignore[no-untyped-call]
         return found
