@@ -241,8 +241,8 @@ def _other_numbers(rng: Random, tensor: Any) -> Any:
     changed, share = tensor.copy().reshape(-1), rng.random() ** 3
     places = rng.random(changed.size) < share
     floats = (1 << 20, -(1 << 20), 0, 2.0**-149, np.nan, np.inf, 2.0**20 * 1.01, 1e9)
-    if changed.dtype == np.float32:
-        edges = np.array([floats[rng.integers(5 if rng.random() < 0.5 else len(floats))]], np.float32)
+    if changed.dtype.kind == "f":
+        edges = np.array([floats[rng.integers(5 if rng.random() < 0.5 else len(floats))]], changed.dtype)
     else:
         limits = np.iinfo(changed.dtype)
         edges = np.array([limits.min, limits.max, limits.max >> 2, 0, -1])[[rng.integers(5)]].astype(changed.dtype)
