@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
@@ -18,6 +18,7 @@ from ._cluster import ray_option
 from ._common import STANDARD, Outputs, force_option, quiet_option, verbose_option
 from ._report import Bar, Report
 from ._sources import folder_sources, source_of
+from ._tasks import Result, Shape, Task
 
 if TYPE_CHECKING:
     from ddpmcodec.codec.batching import Key
@@ -75,34 +76,6 @@ def many_options(function: Callable[..., int]) -> Callable[..., int]:
         return function(Choice(**{each.name: given.pop(each.name) for each in fields(Choice)}), **given)
 
     return functools.reduce(lambda wrapped, option: option(wrapped), reversed(_OPTIONS), command)
-
-
-class Shape(NamedTuple):
-    """Of an image. alike: what files that are coded together have in common."""
-
-    pixels: int
-    channels: int
-    alike: Hashable
-
-
-@dataclass(frozen=True)
-class Task:
-    """A file to read and the one to write, by their names. shape: None where it is known only once the file is read."""
-
-    name: str
-    place: str
-    shape: Shape | None = None
-
-
-@dataclass(frozen=True)
-class Result:
-    """A file's content, bytes that were read for it, facts for --json, and lines for people."""
-
-    content: bytes
-    read: int
-    facts: dict[str, Any]
-    lines: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
 
 
 class Work(Protocol):

@@ -7,16 +7,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from ddpmcodec.errors import DdpmError
 
 from ._common import STANDARD, label, message_of, printable, say
-
-if TYPE_CHECKING:
-    from ._many import Result, Shape, Task
+from ._tasks import Result, Shape, Task
 
 
 class Bar:

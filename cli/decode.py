@@ -22,8 +22,9 @@ from ._common import (
     read_input,
 )
 from ._costs import StepCosts
-from ._many import Choice, Result, Shape, Task, many_options, run
+from ._many import Choice, many_options, run
 from ._report import Bar
+from ._tasks import Result, Shape, Task
 
 if TYPE_CHECKING:
     from PIL import Image

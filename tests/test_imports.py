@@ -1,11 +1,16 @@
-"""Importing the library changes nothing of the process, and `python -m ddpmcodec` is the command."""
+"""Importing changes nothing of the process, imports point one way, and `python -m ddpmcodec` is the command."""
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
 
 import ddpmcodec
+from ddpmcodec import benchmarks, cli
 
 SWITCHES = """
 import os
@@ -49,6 +54,42 @@ def python(*arguments: str) -> str:
 
 def test_imports_change_no_global_switch_and_no_number_of_threads() -> None:
     assert python("-c", SWITCHES) == "[]\n"
+
+
+def sources() -> dict[str, Path]:
+    """Files by the names of their modules."""
+    found = {}
+    for package in (benchmarks, cli, ddpmcodec):
+        folder = Path(next(iter(package.__path__)))
+        for path in folder.rglob("*.py"):
+            parts = (package.__name__, *path.relative_to(folder).with_suffix("").parts)
+            found[".".join(parts).removesuffix(".__init__")] = path
+    return found
+
+
+def imported(module: str, path: Path) -> Iterator[str]:
+    """All that a module names, also inside functions and for types alone."""
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            origin = ".".join(filter(None, [package if node.level else "", node.module]))
+            yield from (f"{origin}.{alias.name}" for alias in node.names)
+            yield origin
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    modules = sources()
+    assert len(modules) > 150
+    graph = {
+        module: {name for name in imported(module, path) if name in modules and not module.startswith(f"{name}.")}
+        for module, path in modules.items()
+    }
+    for module, names in graph.items():  # what a package hands on is that of its modules
+        names -= {name for name in names if any(other.startswith(f"{name}.") for other in names)}
+        names.discard(module)
+    assert len(list(TopologicalSorter(graph).static_order())) == len(modules)
 
 
 def test_the_package_runs_as_the_command() -> None:

@@ -17,8 +17,16 @@ import numpy as np
 import numpy.typing as npt
 
 from ddpmcodec.ans.stack import Stack
-from ddpmcodec.archive.blocks import ContextCoder, Encoded, Pixels, Shape, alike, checksum
-from ddpmcodec.archive.sources import LatentSource, refuse_another
+from ddpmcodec.archive.blocks import (
+    ContextCoder,
+    Encoded,
+    LatentSource,
+    Pixels,
+    Shape,
+    alike,
+    checksum,
+    refuse_another,
+)
 from ddpmcodec.channels import bits_back
 from ddpmcodec.channels.bits_back import LatentLevel, hierarchy
 from ddpmcodec.codec.batching import Progress

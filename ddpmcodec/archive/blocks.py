@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,15 +21,20 @@ from ddpmcodec.channels import progressive
 from ddpmcodec.channels.progressive import Segment, Symbols
 from ddpmcodec.codec.batching import Progress
 from ddpmcodec.codec.efforts import EFFORTS
-from ddpmcodec.errors import ChecksumError, TruncatedError
+from ddpmcodec.errors import ChecksumError, ModelError, TruncatedError
 from ddpmcodec.format.block import MAX_RUN_PIXELS, Block, Run
 from ddpmcodec.networks.context.model import ContextModel
 from ddpmcodec.parallel import run_all
 from ddpmcodec.processor import require_rounding_to_nearest
 from ddpmcodec.transform import color
 
+if TYPE_CHECKING:
+    from ddpmcodec.networks.ddpm import PaperDenoiser
+    from ddpmcodec.networks.gaussian import GaussianModel
+
 Pixels = NDArray[np.uint8]
 Shape = tuple[int, int, int]  # height, width, channels
+LatentSource: TypeAlias = "GaussianModel | PaperDenoiser | str | Path | None"  # of a model for bits back
 
 
 class RunDecoder(Protocol):
@@ -133,3 +139,12 @@ def decode_block(words: Words, block: Block, decoder: RunDecoder) -> Iterator[Pi
         yield pixels
     if not stack.is_empty():
         raise ChecksumError("words follow the last image of a block: the data is damaged")
+
+
+def refuse_another(found: bytes, expected: bytes) -> None:
+    """Raises ModelError unless a model's id begins with the archive's."""
+    if not found.startswith(expected):
+        raise ModelError(
+            f"the archive was written with model {expected.hex()}, and the given model is"
+            f" {found[: len(expected)].hex()}: decode with the model that wrote it (model=PATH)"
+        )

@@ -228,6 +228,7 @@ class _Reader:
     def _stack(self, job: _Job, coding: Coding) -> list[Result]:
         """The wanted images of a block; decodes no further than the last of them."""
         results, left, place = list[Result](), set(job.wanted), 0
+        cut = len(job.parts.words) < 4 * job.block.words
         words = np.frombuffer(job.parts.words[: len(job.parts.words) // 4 * 4], "<u4").astype(np.uint32)
         try:
             for run in decode_block(words, job.block, self.decoders[_key(coding)]):
@@ -238,10 +239,11 @@ class _Reader:
                 place += len(run)
                 if not left and place < len(job.block.entries):
                     return results
+            if cut:
+                raise TruncatedError("the archive ends inside a block")
         except FormatError as error:
             if not left:
                 self.faults.append(error)
-            cut = len(job.parts.words) < 4 * job.block.words
             reason = TruncatedError("the archive ends inside a block") if cut else error
             results += [(job.block.entries[i], reason) for i in sorted(left)]
         return results

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy.typing as npt
 
 from ddpmcodec import models
-from ddpmcodec.archive.blocks import ContextCoder, Encoded, Pixels, RunDecoder
+from ddpmcodec.archive.blocks import ContextCoder, Encoded, LatentSource, Pixels, RunDecoder, refuse_another
 from ddpmcodec.codec.batching import Progress
-from ddpmcodec.errors import ModelError
 from ddpmcodec.format.block import Coding
 from ddpmcodec.networks.context.model import ContextModel
 from ddpmcodec.networks.context.model_file import KIND, find_model, load_model
-from ddpmcodec.networks.ddpm import PaperDenoiser
 from ddpmcodec.networks.model_file import kind_of
 from ddpmcodec.networks.pretrained import HUB
 
-if TYPE_CHECKING:
-    from ddpmcodec.networks.gaussian import GaussianModel
-
-LatentSource: TypeAlias = "GaussianModel | PaperDenoiser | str | Path | None"
 Source: TypeAlias = "ContextModel | LatentSource"
 
 
@@ -88,12 +82,3 @@ def _context_model(model_id: bytes, given: ContextModel | None) -> ContextModel:
         return find_model(model_id)
     refuse_another(given.id, model_id)
     return given
-
-
-def refuse_another(found: bytes, expected: bytes) -> None:
-    """Raises ModelError unless a model's id begins with the archive's."""
-    if not found.startswith(expected):
-        raise ModelError(
-            f"the archive was written with model {expected.hex()}, and the given model is"
-            f" {found[: len(expected)].hex()}: decode with the model that wrote it (model=PATH)"
-        )

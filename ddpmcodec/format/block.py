@@ -332,6 +332,8 @@ def _check_coding(coding: Coding) -> None:
 
 
 def _check_runs(block: Block, coding: Coding) -> None:
+    if coding.levels and any(entry.channels != 3 for entry in block.entries):
+        raise FormatError("a grey image in a block by bits back, whose images are all in colour")
     if sum(run.images for run in block.runs) != len(block.entries):
         raise FormatError(f"runs of {sum(run.images for run in block.runs)} of {len(block.entries)} images")
     position = 0

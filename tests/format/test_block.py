@@ -127,6 +127,7 @@ def test_a_head_with_more_or_less_of_it_is_refused() -> None:
         ),
         (Block((entry(),), 1, CODING, (Run(1, initial=True),)), "a run of 1 images"),
         (Block((entry(), entry("b", number=1)), 2, BITS_BACK, (Run(2, initial=True),)), "a run of 2 images"),
+        (Block((entry(mode="L"),), 1, BITS_BACK, (Run(1),)), "a grey image in a block by bits back"),
         (Block((entry(),), 1, replace(CODING, effort=4), (Run(1),)), "a block of effort 4"),
         (Block((entry(),), 1, replace(CODING, model_id=b"12"), (Run(1),)), "model ids of 2 and 0 bytes"),
         (Block((entry(),), 1, replace(BITS_BACK, levels=(5, 5)), (Run(1),)), "the noise levels do not increase"),

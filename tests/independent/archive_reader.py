@@ -75,6 +75,7 @@ def read_head(head: bytes) -> Block:
         rising = all(a < b for a, b in zip([0, *levels], levels, strict=False))
         require(1 <= len(levels) <= 4096 and rising and levels[-1] <= 1 << 26, "noise levels")
         profile_length = cursor.varint()
+        require(all(image_reader.MODES[mode].startswith("RGB") for mode in modes), "a grey image by bits back")
         require(all(flag < 2 and (not flag or run == 1) for flag, run in zip(initial, runs, strict=True)), "runs")
     names = read_names(cursor, n)
     model_id = cursor.take(4 if kind != FILES else 0)

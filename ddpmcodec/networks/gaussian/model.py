@@ -19,6 +19,8 @@ from ddpmcodec.schedule import LEVEL_UNIT, Levels, log_linear
 
 FINE_SPACING = 1 / 1024  # grey levels, to which a model rounds latents that it is given in float
 
+CHANNELS = 3
+
 # Levels of a code by bits back, grey levels: max(FINEST_LEVEL, FEW_STEPS / T) to COARSEST_LEVEL. The smallest bound of
 # 96 held-out CIFAR-10 training images, at T = 16, 32, 64 and 128: docs/experiments.
 FINEST_LEVEL, FEW_STEPS, COARSEST_LEVEL = 0.6, 14.0, 400.0
@@ -44,8 +46,10 @@ class GaussianModel:
         """c int64 [N, H, W, 3] in units of `spacing`, a power of two of grey levels; level: 1/1024 grey level.
 
         A batch in pieces side by side, which is faster than all of it on all cores. Raises ValueError for a level
-        below 1.
+        below 1, and for images of other than three channels.
         """
+        if c.ndim != 4 or c.shape[3] != CHANNELS:  # kernels do not look
+            raise ValueError(f"latents must be [N, H, W, {CHANNELS}], got {list(c.shape)}")
         pieces = np.array_split(np.ascontiguousarray(c, np.int64), min(len(c), torch.get_num_threads()))
         found = run_all(lambda piece: self.predictor.predict(piece, spacing, level), pieces)
         return IntegerPrediction(*(np.concatenate(arrays) for arrays in zip(*found, strict=True)))

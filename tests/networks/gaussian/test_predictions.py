@@ -237,3 +237,8 @@ def test_numbers_of_any_size_are_rounded_into_the_coders_range() -> None:
     assert found.mean.tolist() == [[[[32767, -32767, 659]]]]
     assert found.scale.tolist() == [[[[0, 127, 56]]]]
     assert found.coefficients.tolist() == [[[[1023, -1023, 7]]]]
+
+
+def test_latents_of_other_channels_are_refused(gaussian_model: GaussianModel) -> None:
+    with pytest.raises(ValueError, match=r"latents must be \[N, H, W, 3\], got \[2, 4, 5, 1\]"):
+        gaussian_model.predict(np.zeros((2, 4, 5, 1), np.int64), 1 / 128, 700)
