@@ -64,6 +64,25 @@ def evaluate_option(default: float) -> Callable[[Command], Command]:
     )
 
 
+def rate_options(inner: str, *, adam: float) -> Callable[[Command], Command]:
+    """--muon-rate, of what is `inner`, and --adam-rate."""
+    muon = click.option(
+        "--muon-rate",
+        type=click.FloatRange(0, min_open=True),
+        default=0.02,
+        show_default=True,
+        help=f"Learning rate of {inner}",
+    )
+    rest = click.option(
+        "--adam-rate",
+        type=click.FloatRange(0, min_open=True),
+        default=adam,
+        show_default=True,
+        help="Learning rate of everything else.",
+    )
+    return lambda command: muon(rest(command))
+
+
 def chosen() -> set[str]:
     """Names of the options that the command line gives."""
     context = click.get_current_context()

@@ -17,6 +17,7 @@ from ._training import (
     hours_option,
     no_compile_option,
     out_option,
+    rate_options,
     resume_option,
     seed_option,
     trained,
@@ -41,20 +42,7 @@ from ._training import (
 @click.option("--start", metavar="MODEL", help="Begin with a model's networks, or a run's, grown to this shape.")
 @camera_option
 @click.option("--batch", type=click.IntRange(1), default=4096, show_default=True, help="Positions a step.")
-@click.option(
-    "--muon-rate",
-    type=click.FloatRange(0, min_open=True),
-    default=0.02,
-    show_default=True,
-    help="Learning rate of all weights but the last layers'.",
-)
-@click.option(
-    "--adam-rate",
-    type=click.FloatRange(0, min_open=True),
-    default=5e-3,
-    show_default=True,
-    help="Learning rate of everything else.",
-)
+@rate_options("all weights but the last layers'.", adam=5e-3)
 @hold_out_option
 @validate_option
 @seed_option

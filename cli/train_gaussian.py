@@ -16,6 +16,7 @@ from ._training import (
     hold_out_option,
     hours_option,
     out_option,
+    rate_options,
     resume_option,
     seed_option,
     trained,
@@ -40,20 +41,7 @@ from ._training import (
     show_default=True,
     help="The variational bound; or L_simple: its terms as often as the paper draws such a level, not weighted.",
 )
-@click.option(
-    "--muon-rate",
-    type=click.FloatRange(0, min_open=True),
-    default=0.02,
-    show_default=True,
-    help="Learning rate of the inner convolutions; about half of it to go on with a trained network.",
-)
-@click.option(
-    "--adam-rate",
-    type=click.FloatRange(0, min_open=True),
-    default=7e-4,
-    show_default=True,
-    help="Learning rate of everything else.",
-)
+@rate_options("the inner convolutions; about half of it to go on with a trained network.", adam=7e-4)
 @click.option("--batch", type=click.IntRange(1), default=64, show_default=True, help="Images a step.")
 @click.option(
     "--crop", type=click.IntRange(4), default=32, show_default=True, help="Side of the training crops, a multiple of 4."
