@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import shlex
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,21 +15,11 @@ from click.core import ParameterSource
 
 from ddpmcodec.errors import OutputError
 
-from ._common import INTERRUPTED
+from ._common import INTERRUPTED, force_option, model_option, quiet_option
 
 if TYPE_CHECKING:
     from ddpmcodec.benchmarks._results import Document
 
-data_option = click.option(
-    "--data",
-    required=True,
-    metavar="DATA",
-    help="Folder of images, .npy array [N, H, W, 3], CIFAR-10 root of torchvision, or a name: cifar10, looked for in"
-    " $DDPMCODEC_DATA, ./cifar10 and ./data; graphics, icons and screenshots that are drawn.",
-)
-split_option = click.option(
-    "--split", type=click.Choice(["test", "train"]), default="test", show_default=True, help="Of CIFAR-10."
-)
 out_option = click.option(
     "--out",
     required=True,
@@ -34,14 +27,76 @@ out_option = click.option(
     help="Folder for the result file and the figures; made where it is missing.",
 )
 baselines_option = click.option("--no-baselines", is_flag=True, help="Without the other codecs.")
-limit_option = click.option("--limit", type=click.IntRange(1), metavar="N", help="The first N images only.")
 
 
-def efforts_option(default: str, what: str) -> Callable[[Any], Any]:
-    """--efforts, several of 1, 2, 3."""
-    return click.option(
-        "--efforts", type=numbers(1, 3), default=default, show_default=True, metavar="E,E,...", help=what
+@dataclass(frozen=True)
+class Request:
+    """What every benchmark over the images of a data set is asked for."""
+
+    data: str
+    out: Path
+    limit: int | None
+    split: str
+    efforts: tuple[int, ...]
+    no_baselines: bool
+    model: str | None
+    force: bool
+    quiet: bool
+
+    def measure(self, kind: str, plan: Callable[[Any], Any], **options: Any) -> int:
+        """Runs `ddpmcodec.benchmarks.<kind>` and returns the exit code. plan: made of that module's `Plan`."""
+        refuse_existing(self.out, kind, force=self.force)
+
+        from ddpmcodec.benchmarks._data import load_dataset
+
+        module = import_module(f"ddpmcodec.benchmarks.{kind}")
+        dataset = load_dataset(self.data, split=self.split, limit=self.limit)
+        options |= {"command": command_line(), "baselines": not self.no_baselines, "quiet": self.quiet}
+        return measure(lambda: module.run(dataset, self.out, self.model, plan(module.Plan), **options))
+
+
+def request_options(efforts: str, what: str, *, limit: int | None = None) -> Callable[[Any], Any]:
+    """Adds options of `Request` before those of the command, and hands them over as one argument, with `run_options`.
+
+    efforts: the default. what: that files of these efforts are measured. limit: the default.
+    """
+    options = (
+        click.option(
+            "--data",
+            required=True,
+            metavar="DATA",
+            help="Folder of images, .npy array [N, H, W, 3], CIFAR-10 root of torchvision, or a name: cifar10, looked"
+            " for in $DDPMCODEC_DATA, ./cifar10 and ./data; graphics, icons and screenshots that are drawn.",
+        ),
+        out_option,
+        click.option(
+            "--limit",
+            type=click.IntRange(1),
+            default=limit,
+            show_default=limit is not None,
+            metavar="N",
+            help="The first N images only.",
+        ),
+        click.option(
+            "--split", type=click.Choice(["test", "train"]), default="test", show_default=True, help="Of CIFAR-10."
+        ),
+        click.option("--efforts", type=numbers(1, 3), default=efforts, show_default=True, metavar="E,E,...", help=what),
     )
+
+    def add(function: Callable[..., int]) -> Callable[..., int]:
+        @functools.wraps(function)
+        def command(**given: Any) -> int:
+            return function(Request(**{each.name: given.pop(each.name) for each in fields(Request)}), **given)
+
+        return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
+
+    return add
+
+
+def run_options(function: Callable[..., int]) -> Callable[..., int]:
+    """The other options of `Request`, which stand after those of the command."""
+    options = (baselines_option, model_option, force_option, quiet_option)
+    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), function)
 
 
 def numbers(least: int, most: int | None = None, *, none: bool = False) -> Callable[[Any], tuple[int, ...]]:

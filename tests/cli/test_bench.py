@@ -62,7 +62,7 @@ def test_wrong_usage_is_2(ddpm: Any, option: str, problem: str) -> None:
 
 def test_the_command_line_can_be_typed_again() -> None:
     @click.command()
-    @_bench.data_option
+    @click.option("--data")
     @click.option("--efforts", type=_bench.numbers(1, 9), default="5")
     @click.option("--sizes", type=_bench.reals(0.1), default="1")
     @click.option("--no-baselines", is_flag=True)
