@@ -24,6 +24,8 @@ from ddpmcodec.errors import ClusterError, FormatError, ImageError
 PAGE = Path(__file__).parents[1] / "docs" / "cluster.md"
 PATIENCE = 120  # seconds, on a busy machine
 
+pytestmark = pytest.mark.cluster
+
 
 @pytest.fixture(scope="module")
 def machines(two_nodes: str) -> Iterator[Cluster]:

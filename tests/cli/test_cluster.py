@@ -21,6 +21,8 @@ from ddpmcodec.cli import _many
 from ddpmcodec.errors import DdpmError
 from ddpmcodec.images import save_image
 
+pytestmark = pytest.mark.cluster
+
 
 @pytest.fixture(scope="module")
 def ray(two_nodes: str) -> Iterator[str]:
