@@ -98,7 +98,7 @@ fi
 failed=0
 emulated -c 'import platform, numba, numpy, torch
 print(platform.machine(), *(f"{m.__name__} {m.__version__}" for m in (numba, numpy, torch)), sep=", ")'
-if emulated -m pytest -q -p no:cacheprovider tests/test_golden.py tests/archive/test_golden_archive.py \
+if emulated -m pytest -q -o addopts= -p no:cacheprovider tests/test_golden.py tests/archive/test_golden_archive.py \
     -k "decodes_to_its_picture or every_image_is" >"$folder/golden.log"; then
     echo "golden files: $(tail -n 1 "$folder/golden.log")"
 else
