@@ -118,17 +118,18 @@ class LatentContext(nn.Module):
     def forward(self, rows: Tensor, situation: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         """Inputs uint8 [K, INPUTS] to outputs [OUTPUTS, K], integers. dtype of products: in bfloat16 they round."""
         params = self.integers()
-        chosen = F.one_hot(situation, SITUATIONS).float()  # a product: gathering is not vectorised
+        chosen = F.one_hot(situation, SITUATIONS)  # a product: gathering is not vectorised
 
         def weight(name: str) -> Tensor:
             """With its factors: their gradients then come out of products, too."""
             return (params[f"{name}.weight"] * params[f"{name}.factor"][:, None]).to(dtype)
 
-        trunk = F.linear((rows.float() - ZERO).to(dtype), weight("enter")).float() + chosen @ params["enter.bias"]
+        bias = chosen.to(dtype) @ params["enter.bias"].to(dtype)
+        trunk = F.linear((rows.float() - ZERO).to(dtype), weight("enter")).float() + bias.float()
         for k in range(self.shape.depth):
             trunk = trunk + F.linear(self._activation(trunk).to(dtype), weight(f"block{k}")).float()
         last = torch.mm(weight("leave"), self._activation(trunk).to(dtype).t()).float()
-        return _rounded(last + params["leave.bias"].t() @ chosen.t(), -OUTPUT_LIMIT, OUTPUT_LIMIT)
+        return _rounded(last + params["leave.bias"].t() @ chosen.float().t(), -OUTPUT_LIMIT, OUTPUT_LIMIT)
 
     @staticmethod
     def _activation(trunk: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ from ddpmcodec.training.state import State
 
 WARMUP, CLIP = 100, 1.0  # steps of a network; norm of its gradient
 ROUND_ROBIN = (0, 1, 0, 2, 0, 1, 0)  # kinds of bands, a step each
-SHORT_SHARE, LONG_SHARE = 0.05, 0.03  # of an image's positions, for each step of a schedule
+SHORT_SHARE, LONG_SHARE = 0.1, 0.06  # of an image's positions, for each step of the schedule whose turn it is
 # Positions in a replay buffer, 0.5 kB each, and draws of each. A network overfits to a small buffer, and to positions
 # that it draws several times: both were tried (docs/experiments).
 CAPACITY, USES = 1 << 20, 1

@@ -4,6 +4,7 @@ of any step can be drawn without coding anything. A replay buffer for each netwo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import cycle
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,8 @@ from ddpmcodec.networks.context.window import gather_many, padded
 from ddpmcodec.training.context import Positions
 from ddpmcodec.transform import cells, color, pyramid
 from ddpmcodec.transform.pyramid import Band, Planes
+
+FEWEST = 128  # positions of an image that are taken of the first band, if it has them; of the second half as many, ...
 
 
 class StepState(NamedTuple):
@@ -88,7 +91,8 @@ class ReplayBuffer:
 
 
 class ReplayBuffers:
-    """The replay buffers of all networks, filled from batches of images uint8 [N, H, W, 3].
+    """The replay buffers of all networks, filled from batches of images uint8 [N, H, W, 3], each taken
+    through one of the schedules, in turn.
 
     A position is drawn about `uses` times before it is replaced.
     """
@@ -102,9 +106,9 @@ class ReplayBuffers:
         uses: float,
         seed: int = 0,
     ) -> None:
-        """shares: by schedule, of an image's positions that are taken; of coarse bands more, 64 an image if it has
-        them."""
-        self.source, self.shares, self.uses, self.images = source, shares, uses, 0
+        """shares: by schedule, of an image's positions that are taken; of coarse bands more (`FEWEST`)."""
+        self.source, self.uses, self.images = source, uses, 0
+        self.turns = cycle(shares.items())
         self.rng = np.random.default_rng(seed)
         self.buffers = [ReplayBuffer(capacity) for _ in range(BAND_KINDS)]
         self.due = [0.0] * BAND_KINDS
@@ -120,11 +124,11 @@ class ReplayBuffers:
     def _renew(self) -> None:
         pixels = self.source()
         self.images += len(pixels)
-        for name, share in self.shares.items():
-            for state in step_states(pixels, SCHEDULES[name]):
-                at, kind = unfinished(state), band_kind(state.band.number)
-                wanted = max(int(share * len(at)), min(len(at), 64 * len(pixels) // state.band.number))
-                if wanted:
-                    chosen = at[self.rng.permutation(len(at))[:wanted]]
-                    self.buffers[kind].add(positions_of(state, chosen))
-                    self.due[kind] -= self.uses * wanted
+        name, share = next(self.turns)
+        for state in step_states(pixels, SCHEDULES[name]):
+            at, kind = unfinished(state), band_kind(state.band.number)
+            wanted = max(int(share * len(at)), min(len(at), FEWEST * len(pixels) // state.band.number))
+            if wanted:
+                chosen = at[self.rng.permutation(len(at))[:wanted]]
+                self.buffers[kind].add(positions_of(state, chosen))
+                self.due[kind] -= self.uses * wanted
