@@ -214,7 +214,8 @@ def _parse_heads(reader: Reader) -> tuple[Index, list[_Head]]:
         raise FormatError(f"the index contradicts itself ({error}): the archive is damaged") from error
     index = Index(tuple(blocks))
     names, numbers = {entry.name for entry in index.entries}, {entry.number for entry in index.entries}
-    if not len(index.entries) == len(names) == len(numbers) == index.total or reader.position != len(reader.data):
+    complete = len(index.entries) == len(names) == len(numbers) and all(len(numbers) == b.total for b in blocks)
+    if not complete or reader.position != len(reader.data):
         raise FormatError("the index contradicts itself: images are missing, or two have one name or one place")
     return index, heads
 

@@ -44,7 +44,7 @@ MEGABYTES, MEGABYTES_A_PIXEL = 160.0, 1.2e-3
 MOST_PIXELS, RARELY_MOST_PIXELS = 1 << 14, 1 << 21  # the limit that a caller sets, and once in `RARELY` inputs
 RARELY = 200
 EXIT_CODES = (0, 1, 3, 4)
-TOO_LONG = "too long"
+TOO_LONG, TOO_MUCH = "too long", "too much memory"
 
 
 class Attack(NamedTuple):
@@ -83,9 +83,9 @@ class Judge:
         gaussian_model(str(folder))
 
     def __call__(self, attack: Attack) -> Verdict:
-        """Too long is what takes too long twice: at first it may have compiled a kernel."""
+        """Too long, or too much, is what is so twice: at first it may have compiled a kernel."""
         verdict = self._measured(attack)
-        return self._measured(attack) if verdict.outcome == TOO_LONG else verdict
+        return self._measured(attack) if verdict.outcome in (TOO_LONG, TOO_MUCH) else verdict
 
     def _measured(self, attack: Attack) -> Verdict:
         before, start = memory(), time.process_time()
@@ -97,7 +97,7 @@ class Judge:
         if seconds > SECONDS + SECONDS_A_PIXEL * pixels:
             return Verdict(TOO_LONG, f"{seconds:.1f} s of processor time, and {pixels} pixels are claimed")
         if megabytes > MEGABYTES + MEGABYTES_A_PIXEL * pixels:
-            return Verdict("too much memory", f"{megabytes:.0f} MB, and {pixels} pixels are claimed")
+            return Verdict(TOO_MUCH, f"{megabytes:.0f} MB, and {pixels} pixels are claimed")
         return verdict
 
     def _judged(self, attack: Attack) -> Verdict:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import zlib
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -127,6 +129,17 @@ def test_an_index_that_ends_early_contradicts_itself() -> None:
     index = ddpma._checked(ddpma.MAGIC + b"\1", ddpma._deflate(b"\2\5\5"))
     with pytest.raises(FormatError, match="the index contradicts itself"):
         split(index)
+
+
+def test_an_index_whose_blocks_differ_in_its_total_is_rebuilt(monkeypatch: pytest.MonkeyPatch) -> None:
+    def other_total(head: Block, pack: Callable[[Block], bytes] = ddpma.pack_head) -> bytes:
+        return pack(replace(head, total=head.total - 1) if head.words else head)
+
+    names = [entry.name for entry in split(example()).index.entries]
+    monkeypatch.setattr(ddpma, "pack_head", other_total)
+    found = split(example())
+    assert "the index contradicts itself" in str(found.damage)
+    assert [entry.name for entry in found.index.entries] == names
 
 
 def test_an_index_that_inflates_to_more_than_it_may_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
