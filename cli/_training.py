@@ -52,6 +52,9 @@ seed_option = click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=
 no_compile_option = click.option(
     "--no-compile", is_flag=True, help="Plain PyTorch: slower, and no C++ compiler is needed."
 )
+device_option = click.option(
+    "--device", metavar="NAME", help="cpu, cuda, cuda:1, ...; default: a GPU where there is one."
+)
 
 
 def evaluate_option(default: float) -> Callable[[Command], Command]:

@@ -12,6 +12,7 @@ from ._training import (
     camera_option,
     chosen,
     data_option,
+    device_option,
     evaluate_option,
     hold_out_option,
     hours_option,
@@ -47,10 +48,11 @@ from ._training import (
 @validate_option
 @seed_option
 @evaluate_option(5.0)
+@device_option
 @no_compile_option
 def train(
     data: tuple[str, ...], out: str, resume: bool, start: str | None, validate: str | None, evaluate_minutes: float,
-    no_compile: bool, **options: object,
+    device: str | None, no_compile: bool, **options: object,
 ) -> int:  # fmt: skip
     """Train a context model, or go on with one.
 
@@ -64,7 +66,8 @@ def train(
     held = validate and absolute((validate,))[0]
     settings = ContextSettings(absolute(data), held, start=first, **options)  # type: ignore[arg-type]
     named = chosen() & {"data", "start", "validate", *options}
-    how = {"resume": resume, "chosen": named, "evaluate_minutes": evaluate_minutes, "compiled": not no_compile}
+    how = {"resume": resume, "chosen": named, "device": device, "compiled": not no_compile}
+    how["evaluate_minutes"] = evaluate_minutes
     trainer = trained(out, lambda: context_run.train(settings, Path(out), say, **how))  # type: ignore[arg-type]
     if trainer is None:
         return INTERRUPTED

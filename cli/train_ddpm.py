@@ -13,6 +13,7 @@ from ._training import (
     absolute,
     chosen,
     data_option,
+    device_option,
     evaluate_option,
     no_compile_option,
     out_option,
@@ -83,7 +84,7 @@ PAPER = {"cifar10": {"size": 32, "batch": 128, "rate": 2e-4}, "large256": {"size
     help="Last images of the data, to evaluate the variational bound on; the paper holds none out.",
 )
 @seed_option
-@click.option("--device", metavar="NAME", help="cpu, cuda, cuda:1, ...; default: a GPU where there is one.")
+@device_option
 @evaluate_option(10.0)
 @no_compile_option
 def train_ddpm(

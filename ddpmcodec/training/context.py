@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ddpmcodec.networks.context import shape as contract
@@ -52,21 +50,10 @@ class Positions(NamedTuple):
     situation: Tensor  # int64 [K]
 
     @classmethod
-    def of(cls, arrays: Mapping[str, NDArray[Any]]) -> Positions:
-        """From arrays by these names, positions first: the last axis is the one to vectorise over."""
-
-        def last(array: NDArray[Any]) -> Tensor:
-            return torch.from_numpy(np.ascontiguousarray(np.moveaxis(array, 0, -1), np.float32))
-
-        return cls(
-            torch.from_numpy(arrays["rows"]),
-            last(arrays["lo"]),
-            last(arrays["hi"]),
-            last(arrays["new_lo"]),
-            last(arrays["new_hi"]),
-            last(arrays["around"]),
-            torch.from_numpy(arrays["situation"]),
-        )
+    def of(cls, found: Mapping[str, Tensor]) -> Positions:
+        """From tensors by these names, positions first: the last axis is the one to vectorise over."""
+        last = {name: found[name].movedim(0, -1).float().contiguous() for name in cls._fields[1:-1]}
+        return cls(rows=found["rows"], situation=found["situation"], **last)
 
 
 def _rounded(x: Tensor, low: float, high: float) -> Tensor:

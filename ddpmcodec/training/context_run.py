@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,18 @@ import torch
 
 from ddpmcodec.networks.context.model_file import parse
 from ddpmcodec.training import context_export, reconstruction, run, state
-from ddpmcodec.training.context_data import Source, adaptation_images, crops_of, held_out_batches, image_sets
-from ddpmcodec.training.context_trainer import ContextSettings, ContextTrainer, networks_of
+from ddpmcodec.training.context_data import (
+    SOURCE_PIXELS,
+    Ahead,
+    Source,
+    adaptation_images,
+    crops_of,
+    held_out_batches,
+    image_sets,
+)
+from ddpmcodec.training.context_trainer import Batches, ContextSettings, ContextTrainer, networks_of
 from ddpmcodec.training.data import load_images
+from ddpmcodec.training.device import device_of
 from ddpmcodec.training.run import Say
 
 DENOISER_PIXELS = 1 << 14  # of images that states for the denoiser are taken from at a time
@@ -21,20 +31,24 @@ CHANGES = ("hours",)  # settings that a resumed run may change
 
 def train(
     settings: ContextSettings, out: Path, say: Say = print, *, resume: bool = False, chosen: Collection[str] = (),
-    evaluate_minutes: float = 5.0, compiled: bool = True,
+    device: str | None = None, evaluate_minutes: float = 5.0, compiled: bool = True,
 ) -> tuple[ContextTrainer, bool]:  # fmt: skip
     """Train until the hours are spent, or SIGTERM; the trainer, and whether it is done.
 
     `out` gets the state and a log. With `resume`, a run that `out` holds goes on with its own settings; those that are
-    named in `chosen` must be the same, except for `CHANGES`.
+    named in `chosen` must be the same, except for `CHANGES`. device: as PyTorch names it; None: a GPU where there is
+    one; it may change from one part of a run to the next.
 
     Raises TrainingError when the data or the saved state cannot be used, or `out` holds a run and `resume` is off.
     """
     settings, resumes = run.settings_of(out, settings, resume=resume, chosen=chosen, changes=CHANGES)
     settings.shape()
+    where = device_of(device)
     sets, held_out = image_sets(settings.data, validate=settings.validate, hold_out=settings.hold_out)
-    source = Source(crops_of(sets, settings.crop, settings.seed, settings.camera_share), settings.seed)
-    trainer = ContextTrainer(settings, source, held_out_batches(held_out), compiled=compiled)
+    crops = crops_of(sets, settings.crop, settings.seed, settings.camera_share)
+    source = Source(crops, settings.seed, SOURCE_PIXELS * settings.batch)
+    ready: Batches = source if where.type == "cpu" else Ahead(source, threads=os.cpu_count() or 1)
+    trainer = ContextTrainer(settings, ready, held_out_batches(held_out), device=where, compiled=compiled)
     if resumes:
         saved = state.read(out)
         with state.is_state(out):

@@ -28,7 +28,7 @@ from ddpmcodec.networks.context.shape import (
 from ddpmcodec.training import state
 from ddpmcodec.training.context import LatentContext, Positions, bits, grown, load_integers, loss
 from ddpmcodec.training.optim import Muon
-from ddpmcodec.training.positions import ReplayBuffers, positions_of, step_states, unfinished
+from ddpmcodec.training.positions import FIRST, ReplayBuffers, positions_of, step_states, unfinished
 from ddpmcodec.training.state import State
 
 WARMUP, CLIP = 100, 1.0  # steps of a network; norm of its gradient
@@ -81,7 +81,7 @@ class ContextTrainer:
 
     def __init__(
         self, settings: ContextSettings, source: Batches, held_out: Sequence[NDArray[np.uint8]] = (), *,
-        compiled: bool = True,
+        device: torch.device | str = "cpu", compiled: bool = True,
     ) -> None:  # fmt: skip
         """source: of training images; held_out: batches to evaluate on, uint8 [N, H, W, 3].
 
@@ -90,11 +90,15 @@ class ContextTrainer:
         self.settings, self.source, self.held_out = settings, source, held_out
         self.step, self.seconds = 0, 0.0
         torch.manual_seed(settings.seed)
-        self.networks = first_networks(settings)
+        self.networks = [network.to(device) for network in first_networks(settings)]
         self.optimizers = [self._optimizers(network) for network in self.networks]
         self.loss = torch.compile(loss, dynamic=False) if compiled else loss
         shares = {"short": SHORT_SHARE, "long": LONG_SHARE}
-        self.replay = ReplayBuffers(source, shares=shares, capacity=CAPACITY, uses=USES, seed=settings.seed)
+        capacity = max(CAPACITY, FIRST * settings.batch)
+        self.replay = ReplayBuffers(
+            lambda: torch.from_numpy(source()), shares=shares, capacity=capacity, uses=USES, seed=settings.seed,
+            device=device,
+        )  # fmt: skip
 
     def _optimizers(self, network: LatentContext) -> list[torch.optim.Optimizer]:
         inner = [weight for layer, weight in network.weights.items() if layer != "leave"]
@@ -145,7 +149,8 @@ class ContextTrainer:
         total, dims = np.zeros(len(STEPS)), 0
         for pixels in batches:
             dims += pixels.size
-            for found in (s for schedule in SCHEDULES.values() for s in step_states(pixels, schedule)):
+            images = torch.from_numpy(pixels).to(self.replay.generator.device)
+            for found in (s for schedule in SCHEDULES.values() for s in step_states(images, schedule)):
                 at = unfinished(found)
                 network = self.networks[band_kind(found.band.number)]
                 for first in range(0, len(at), 8192):
@@ -169,7 +174,7 @@ class ContextTrainer:
         """Raises LookupError, ValueError or RuntimeError where it is not the state of such networks."""
         self.step, self.seconds = int(saved.facts["step"]), float(saved.facts["seconds"])
         self.replay.images, self.source.number = int(saved.facts["images"]), int(saved.facts["batches"])
-        self.replay.rng = np.random.default_rng((self.settings.seed, self.step))
+        self.replay.generator.manual_seed(self.settings.seed + 2**32 * self.step)
         for name, network, optimizers in self._parts():
             state.load_module(network, name, saved.tensors)
             for number, optimizer in enumerate(optimizers):

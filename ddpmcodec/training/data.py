@@ -117,6 +117,7 @@ class Crops:
         areas = np.array([image.shape[0] * image.shape[1] / size**2 for image in self.images])
         self.order = np.repeat(np.arange(len(self.images)), np.ceil(areas).astype(int))  # big images give more crops
         self.size, self.seed = size, seed
+        self._shuffled: tuple[int, NDArray[np.int64]] | None = None  # an epoch, and its order
 
     def batch(self, step: int, count: int) -> Tensor:
         """[count, 3, size, size] float32, 0..255: the images of a step, without replacement within an epoch."""
@@ -130,10 +131,11 @@ class Crops:
         return [int(self._permutation(epoch)[place]) for epoch, place in places]
 
     def _permutation(self, epoch: int) -> NDArray[np.int64]:
-        if getattr(self, "_epoch", None) != epoch:
-            self._epoch = epoch
-            self._shuffled = np.random.default_rng((self.seed, 2**32 + epoch)).permutation(self.order)
-        return self._shuffled
+        found = self._shuffled  # one assignment: batches may be made by several threads
+        if found is None or found[0] != epoch:
+            found = epoch, np.random.default_rng((self.seed, 2**32 + epoch)).permutation(self.order)
+            self._shuffled = found
+        return found[1]
 
     def _crop(self, image: Pixels, rng: np.random.Generator) -> Pixels:
         camera = rng.random() < self.camera if self.camera else False

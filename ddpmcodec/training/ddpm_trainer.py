@@ -37,6 +37,7 @@ from ddpmcodec.schedule import Levels, cosine, ddpm_linear, respace
 from ddpmcodec.training import run, state
 from ddpmcodec.training.data import Crops, DeviceCrops, Pixels, load_images
 from ddpmcodec.training.ddpm_objective import Objective, Process, losses, noisy_batch
+from ddpmcodec.training.device import device_of
 from ddpmcodec.training.run import Say
 from ddpmcodec.training.state import State
 
@@ -101,12 +102,12 @@ def processes(device: str | None = None) -> Iterator[Processes]:
     device: as PyTorch names it; default: a GPU where there is one. Of several GPUs each process takes its own. Raises
     TrainingError where this PyTorch has no such device.
     """
-    name = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    chosen = device_of(device)
     if not dist.is_torchelastic_launched():
-        yield Processes(0, 1, _device(name))
+        yield Processes(0, 1, chosen)
         return
-    cuda = name.startswith("cuda")
-    chosen = _device(f"cuda:{os.environ['LOCAL_RANK']}" if cuda else name)
+    if cuda := chosen.type == "cuda":
+        chosen = device_of(f"cuda:{os.environ['LOCAL_RANK']}")
     if cuda:
         torch.cuda.set_device(chosen)
     dist.init_process_group("nccl" if cuda else "gloo")
@@ -115,14 +116,6 @@ def processes(device: str | None = None) -> Iterator[Processes]:
         dist.barrier()  # one that leaves early takes the others' connections with it
     finally:
         dist.destroy_process_group()
-
-
-def _device(name: str) -> torch.device:
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise TrainingError(f"--device {name}: cannot be used here ({reason}); name another, such as cpu") from error
 
 
 class DdpmTrainer:

@@ -143,7 +143,7 @@ def test_bits_are_what_the_coder_takes_without_adaptation(name: str) -> None:
     for step in schedule:
         expected = sum(cost for segment, cost in coded if segment.step is step)
         found = 0.0
-        for state in (s for s in step_states(pixels, schedule) if s.step is step):
+        for state in (s for s in step_states(torch.from_numpy(pixels), schedule) if s.step is step):
             positions = Positions.of(positions_of(state, unfinished(state)))
             costs = bits(networks[band_kind(state.band.number)], positions).double()
             found += float(costs.clamp(max=24).sum())  # no symbol costs more: each has 2^-24 or more
@@ -152,7 +152,7 @@ def test_bits_are_what_the_coder_takes_without_adaptation(name: str) -> None:
 
 
 def test_only_ranges_that_become_narrower_cost_bits() -> None:
-    state = next(iter(step_states(photo(1, 16), SCHEDULES["short"])))
+    state = next(iter(step_states(torch.from_numpy(photo(1, 16)), SCHEDULES["short"])))
     positions = Positions.of(positions_of(state, unfinished(state)))
     same = positions._replace(new_lo=positions.lo, new_hi=positions.hi)
     network = latent(SHAPE)
@@ -162,7 +162,7 @@ def test_only_ranges_that_become_narrower_cost_bits() -> None:
 
 def test_the_loss_has_a_gradient_for_every_parameter() -> None:
     network = latent(SHAPE)
-    state = list(step_states(photo(1, 24), SCHEDULES["short"]))[-1]
+    state = list(step_states(torch.from_numpy(photo(1, 24)), SCHEDULES["short"]))[-1]
     positions = Positions.of(positions_of(state, unfinished(state)[::3]))
     value = loss(network, positions)
     value.backward()  # type: ignore[no-untyped-call]
@@ -176,7 +176,7 @@ def test_the_loss_has_a_gradient_for_every_parameter() -> None:
 def test_bits_stay_finite_far_from_the_mean() -> None:
     network = latent(SHAPE)
     network.biases["leave"].data[:, 3:6] = -20.0  # scales as narrow as they get
-    state = list(step_states(photo(1, 24), SCHEDULES["long"]))[-1]
+    state = list(step_states(torch.from_numpy(photo(1, 24)), SCHEDULES["long"]))[-1]
     found = bits(network, Positions.of(positions_of(state, unfinished(state))))
     assert torch.isfinite(found).all()
 
@@ -187,7 +187,7 @@ def test_a_residual_draws_the_mean_into_the_inner_half_of_the_range() -> None:
 
 
 def test_positions_put_what_is_vectorised_over_last() -> None:
-    state = next(iter(step_states(photo(1, 16), SCHEDULES["short"])))
+    state = next(iter(step_states(torch.from_numpy(photo(1, 16)), SCHEDULES["short"])))
     at = unfinished(state)
     found = Positions.of(positions_of(state, at))
     assert found.rows.shape == (len(at), INPUTS)

@@ -9,7 +9,7 @@ import pytest
 
 from ddpmcodec.errors import TrainingError
 from ddpmcodec.training import context_data
-from ddpmcodec.training.context_data import Source, adaptation_images, crops_of, held_out_batches, image_sets
+from ddpmcodec.training.context_data import Ahead, Source, adaptation_images, crops_of, held_out_batches, image_sets
 
 
 def images(count: int, side: int, seed: int = 0) -> list[np.ndarray]:
@@ -78,3 +78,13 @@ def test_adaptation_images_are_large_and_not_more_than_there_are() -> None:
     found = adaptation_images([images(5, 20), images(2, 12)])
     assert {image.shape for image in found} <= {(20, 20, 3), (12, 12, 3)}
     assert 7 <= len(found) <= 9
+
+
+def test_threads_make_the_batches_of_their_source() -> None:
+    source, other = (Source(crops_of([images(9, 16)], 16, 3), 3, 1 << 10) for _ in range(2))
+    ahead = Ahead(source, threads=3)
+    for _ in range(7):  # more than an epoch
+        assert np.array_equal(ahead(), other())
+    assert ahead.number == other.number
+    ahead.number = other.number = 2
+    assert np.array_equal(ahead(), other())

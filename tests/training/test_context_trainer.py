@@ -99,9 +99,10 @@ def test_a_state_goes_on_where_it_was(tmp_path: Path) -> None:
     assert other.source.number == trainer.source.number
     assert all(torch.equal(a, b) for a, b in zip(parameters(trainer), parameters(other), strict=True))
     other.replay = trainer.replay
-    saved = trainer.replay.rng.bit_generator.state, trainer.replay.due[:]
+    saved = trainer.replay.generator.get_state(), trainer.replay.due[:]
     first = trainer.update()
-    trainer.replay.rng.bit_generator.state, trainer.replay.due[:] = saved
+    trainer.replay.generator.set_state(saved[0])
+    trainer.replay.due[:] = saved[1]
     assert other.update() == first
     assert all(torch.equal(a, b) for a, b in zip(parameters(trainer), parameters(other), strict=True))
 

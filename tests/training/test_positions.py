@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from ddpmcodec.channels import progressive
@@ -57,7 +58,7 @@ def coded_bands(pixels: np.ndarray, model: ContextModel, name: str) -> Iterator[
 @pytest.mark.parametrize("name", sorted(SCHEDULES))
 def test_states_are_those_that_the_coder_goes_through(context_model: ContextModel, name: str) -> None:
     pixels = photo()
-    states = list(step_states(pixels, SCHEDULES[name]))
+    states = list(step_states(torch.from_numpy(pixels), SCHEDULES[name]))
     for state, known in zip(states, coded_bands(pixels, context_model, name), strict=True):
         for key, array in known.items():
             np.testing.assert_array_equal(getattr(state, key), array)
@@ -66,7 +67,7 @@ def test_states_are_those_that_the_coder_goes_through(context_model: ContextMode
 
 
 def last_state(pixels: np.ndarray) -> StepState:
-    return list(step_states(pixels, SCHEDULES["short"]))[-1]
+    return list(step_states(torch.from_numpy(pixels), SCHEDULES["short"]))[-1]
 
 
 def test_positions_see_what_is_coded_before_them_and_known_after_them() -> None:
@@ -76,19 +77,20 @@ def test_positions_see_what_is_coded_before_them_and_known_after_them() -> None:
     found = positions_of(state, at)
     from ddpmcodec.transform.cells import estimates
 
-    old, new = (padded(estimates(*r), False) for r in ((state.lo, state.hi), (state.new_lo, state.new_hi)))
-    rows, around = gather_many(padded(state.coarse, True), new, old, at)
+    ranges = ((state.lo, state.hi), (state.new_lo, state.new_hi))
+    old, new = (padded(estimates(lo.numpy(), hi.numpy()), False) for lo, hi in ranges)
+    rows, around = gather_many(padded(state.coarse.numpy(), True), new, old, at.numpy())
     np.testing.assert_array_equal(found["rows"], rows)
     np.testing.assert_array_equal(found["around"], around)
     for k, (n, y, x) in enumerate(at.tolist()):
         assert found["lo"][k].tolist() == state.lo[n, y, x].tolist()
         assert found["new_hi"][k].tolist() == state.new_hi[n, y, x].tolist()
-    assert set(found["situation"]) == {situation(state.step.number, state.band.number)}
+    assert set(found["situation"].tolist()) == {situation(state.step.number, state.band.number)}
 
 
 def test_what_is_exact_in_all_channels_is_finished() -> None:
     state = last_state(photo(1))
-    lo, hi = state.lo.copy(), state.hi.copy()
+    lo, hi = state.lo.clone(), state.hi.clone()
     hi[0, 2, 3] = lo[0, 2, 3]
     hi[0, 4, 5, :2], hi[0, 4, 5, 2] = lo[0, 4, 5, :2], lo[0, 4, 5, 2] + 1
     found = unfinished(state._replace(lo=lo, hi=hi)).tolist()
@@ -99,16 +101,16 @@ def test_what_is_exact_in_all_channels_is_finished() -> None:
 # --- one replay buffer
 
 
-def numbered(first: int, count: int) -> dict[str, np.ndarray]:
+def numbered(first: int, count: int) -> dict[str, torch.Tensor]:
     """Positions that carry their number in their situation."""
-    numbers = np.arange(first, first + count)
-    ranges = {name: np.repeat(numbers[:, None], 3, 1).astype(np.int16) for name in ("lo", "hi", "new_lo", "new_hi")}
-    rows, around = np.zeros((count, 4), np.uint8), np.zeros((count, 3, 2), np.int16)
+    numbers = torch.arange(first, first + count)
+    ranges = {name: numbers[:, None].repeat(1, 3).short() for name in ("lo", "hi", "new_lo", "new_hi")}
+    rows, around = torch.zeros((count, 4), dtype=torch.uint8), torch.zeros((count, 3, 2), dtype=torch.int16)
     return {"rows": rows, "around": around, **ranges, "situation": numbers}
 
 
 def contents(buffer: ReplayBuffer) -> set[int]:
-    drawn = buffer.draw(400, np.random.default_rng(0))
+    drawn = buffer.draw(400, torch.Generator().manual_seed(0))
     assert drawn.lo[0].tolist() == drawn.situation.tolist()
     return set(drawn.situation.tolist())
 
@@ -129,9 +131,10 @@ def test_a_replay_buffer_keeps_the_latest() -> None:
 def buffers_of(uses: float, capacity: int = 3000) -> tuple[ReplayBuffers, list[int]]:
     calls: list[int] = []
 
-    def source() -> np.ndarray:
+    def source() -> torch.Tensor:
         calls.append(1)
-        return np.random.default_rng(len(calls)).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+        generator = torch.Generator().manual_seed(len(calls))
+        return torch.randint(256, (2, 32, 32, 3), dtype=torch.uint8, generator=generator)
 
     return ReplayBuffers(source, shares={"short": 0.1, "long": 0.05}, capacity=capacity, uses=uses, seed=3), calls
 
