@@ -32,6 +32,7 @@ Failure = DdpmError | OSError | MemoryError
 
 RETRIES = 3  # of an item whose worker died
 AHEAD = 2  # items a processor that are sent: one is worked on, the next one waits beside it
+GRACE = 0.5  # seconds that items may still end in before they are cancelled
 PATIENCE = 10  # seconds until a machine that does not answer counts as absent
 SETTINGS_FRAME = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])  # of HTTP/2, which Ray's head speaks: length, type 4, flags, stream
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + SETTINGS_FRAME
@@ -75,7 +76,13 @@ class Cluster:
                     outcome = self._outcome(reference)
                     yield sent.pop(reference), outcome
         finally:
-            for reference in sent:
+            self._cancel([*sent])
+
+    def _cancel(self, references: list[Any]) -> None:
+        """Ray (2.60) aborts this process where a task ends just as it is cancelled: those that end soon may do so."""
+        if references:
+            _, lasting = self._ray.wait(references, num_returns=len(references), timeout=GRACE)
+            for reference in lasting:
                 self._ray.cancel(reference, force=True)
 
     def _remote(self, function: Callable[[T], R]) -> Callable[[bytes], Any]:
