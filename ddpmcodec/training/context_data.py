@@ -44,13 +44,13 @@ class Ahead:
 
     def __init__(self, source: Source, threads: int) -> None:
         self.source, self.number, self.threads = source, source.number, threads
-        self.pool = ThreadPoolExecutor(threads)
+        self.executor = ThreadPoolExecutor(threads)
         self.coming: dict[int, Future[NDArray[np.uint8]]] = {}
 
     def __call__(self) -> NDArray[np.uint8]:
         for number in range(self.number, self.number + self.threads):
             if number not in self.coming:
-                self.coming[number] = self.pool.submit(self.source.batch, number)
+                self.coming[number] = self.executor.submit(self.source.batch, number)
         self.number += 1
         return self.coming.pop(self.number - 1).result()
 

@@ -178,7 +178,7 @@ class ReplayBuffers:
     ) -> None:
         """shares: by schedule, of an image's positions that are taken; of coarse bands more (`FEWEST`)."""
         self.source, self.uses, self.images = source, uses, 0
-        self.turns = cycle(shares.items())
+        self.round_robin = cycle(shares.items())
         self.generator = torch.Generator(device).manual_seed(seed)
         self.buffers = [ReplayBuffer(capacity) for _ in range(BAND_KINDS)]
         self.due = [0.0] * BAND_KINDS
@@ -194,7 +194,7 @@ class ReplayBuffers:
     def _renew(self) -> None:
         pixels = self.source().to(self.generator.device)
         self.images += len(pixels)
-        name, share = next(self.turns)
+        name, share = next(self.round_robin)
         for state in step_states(pixels, SCHEDULES[name]):
             at, kind = unfinished(state), band_kind(state.band.number)
             wanted = max(int(share * len(at)), min(len(at), FEWEST * len(pixels) // state.band.number))
