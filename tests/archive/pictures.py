@@ -76,3 +76,14 @@ def survivors(data: bytes, model: ContextModel) -> tuple[Pictures, FormatError |
     except FormatError as error:
         return found, error
     return found, None
+
+
+def equal(a: Path, b: Path) -> bool:
+    """Pixels, mode and metadata."""
+    first, second = Image.open(a), Image.open(b)
+    facts = [(image.mode, image.info.get("icc_profile"), image.info.get("exif")) for image in (first, second)]
+    return facts[0] == facts[1] and np.array_equal(np.asarray(first), np.asarray(second))
+
+
+def files_below(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())

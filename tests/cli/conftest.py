@@ -13,10 +13,11 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load
 
-from ddpmcodec import codec, models
+from ddpmcodec import archive, codec, models
 from ddpmcodec.cli import run
 from ddpmcodec.codec.efforts import DEFAULT_EFFORT, EFFORTS
 from ddpmcodec.networks.context.model_file import pack
+from pictures import PHOTO, context_model
 
 
 @dataclass(frozen=True)
@@ -110,3 +111,38 @@ def file(tmp_path: Path, coded: bytes) -> Path:
 def names() -> Callable[[Path], list[str]]:
     """What is in a folder, hidden files too."""
     return lambda folder: sorted(path.name for path in folder.iterdir())
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of photographs of several sizes and modes, some in a folder below it."""
+    folder, photo = tmp_path_factory.mktemp("photos"), Image.open(PHOTO)
+    (folder / "below").mkdir()
+    for i in range(8):
+        photo.crop((9 * i, 7 * i, 9 * i + 8, 7 * i + 8)).save(folder / f"{i}.png")
+    photo.crop((5, 5, 15, 9)).convert("L").save(folder / "below" / "grey.png")
+    photo.crop((5, 5, 15, 9)).save(folder / "below" / "colour.webp", lossless=True)
+    photo.crop((5, 5, 13, 13)).save(folder / "7.png", icc_profile=b"a profile", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\0")
+    (folder / "notes.txt").write_text("no image, and none of its name\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that is not embedded."""
+    path = tmp_path_factory.mktemp("models") / "mine.safetensors"
+    path.write_bytes(context_model("mine"))
+    return path
+
+
+@pytest.fixture(scope="session")
+def made(photos: Path, tiny_model: Path) -> bytes:
+    files = sorted(path for path in photos.rglob("*") if path.suffix in (".png", ".webp"))
+    images = [(path.relative_to(photos).as_posix(), Image.open(path)) for path in files]
+    return archive.create(images, model=tiny_model, effort=1)
+
+
+@pytest.fixture
+def photos_ddpma(tmp_path: Path, made: bytes) -> Path:
+    (tmp_path / "photos.ddpma").write_bytes(made)
+    return tmp_path / "photos.ddpma"

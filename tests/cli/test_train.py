@@ -239,3 +239,10 @@ def test_a_run_that_ends_early_says_so(
     ended = ddpm("train", "--data", folder / "data", "--out", tmp_path / "run", *SHORT)
     assert ended.code == (130 if isinstance(error, BaseException) else 1)
     assert f"ddpmcodec: {said.format(run=tmp_path / 'run')}" in ended.stderr
+
+
+def test_a_device_that_is_not_there_is_named(ddpm: Ddpm, folder: Path, tmp_path: Path) -> None:
+    ended = ddpm("train", "--data", folder / "data", "--out", tmp_path / "run", *SHORT, "--device", "nowhere")
+    assert ended.code == 1
+    assert ended.stderr.startswith("ddpmcodec: --device nowhere: cannot be used here (")
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,174 @@
+"""ddpmcodec archive extract: folders come out, and nothing is written where it should not be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from ddpmcodec import archive
+from ddpmcodec.cli import archive as cli_archive
+from ddpmcodec.format.ddpma import MARK, Packed, assemble, split
+from pictures import drawing, equal, files_below
+
+PHOTO = Path(__file__).parents[2] / "docs" / "photo.png"
+FAST = ("--effort", 1, "--no-verify")
+
+
+def test_images_come_by_name(ddpm: Callable, photos: Path, photos_ddpma: Path, tiny_model: Path) -> None:
+    out = photos_ddpma.parent / "out"
+    ended = ddpm("archive", "extract", photos_ddpma, "3.png", "below/grey.png", "-o", out, "--model", tiny_model)
+    assert ended.code == 0
+    assert files_below(out) == ["3.png", "below/grey.png"]
+    assert equal(out / "3.png", photos / "3.png")
+
+
+def test_an_unknown_name_is_an_error(ddpm: Callable, photos_ddpma: Path) -> None:
+    ended = ddpm("archive", "extract", photos_ddpma, "33.png", "-o", photos_ddpma.parent / "out")
+    assert ended.code == 1
+    assert "there is no image '33.png' in the archive" in ended.stderr
+    assert not (photos_ddpma.parent / "out").exists()
+
+
+def test_existing_images_are_kept(ddpm: Callable, photos: Path, photos_ddpma: Path, tiny_model: Path) -> None:
+    out = photos_ddpma.parent / "out"
+    out.mkdir()
+    (out / "2.png").write_bytes(b"precious")
+    ended = ddpm("archive", "extract", photos_ddpma, "-o", out, "--model", tiny_model)
+    assert (ended.code, files_below(out)) == (1, ["2.png"])
+    assert ended.stderr == f"ddpmcodec: {out / '2.png'}: exists already, 1 such files: use -f to overwrite them\n"
+    assert (out / "2.png").read_bytes() == b"precious"
+    assert ddpm("archive", "extract", photos_ddpma, "-f", "-o", out, "--model", tiny_model, "-q").code == 0
+    assert equal(out / "2.png", photos / "2.png")
+
+
+def test_an_image_that_cannot_be_written_does_not_keep_the_others(
+    ddpm: Callable, photos: Path, photos_ddpma: Path, tiny_model: Path
+) -> None:
+    out = photos_ddpma.parent / "out"
+    (out / "2.png").mkdir(parents=True)
+    ended = ddpm("archive", "extract", photos_ddpma, "-f", "-o", out, "--model", tiny_model)
+    assert (ended.code, f"{out / '2.png'}: cannot be written" in ended.stderr) == (1, True)
+    assert equal(out / "3.png", photos / "3.png")
+
+
+def test_images_go_to_a_folder(ddpm: Callable, photos: Path, photos_ddpma: Path) -> None:
+    ended = ddpm("archive", "extract", photos_ddpma, "-o", photos / "1.png")
+    assert (ended.code, ended.stderr) == (1, f"ddpmcodec: {photos / '1.png'}: is a file: name a folder with -o\n")
+
+
+def test_images_that_would_take_one_place_keep_their_extensions(
+    ddpm: Callable, photos: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    Image.open(photos / "1.png").save(tmp_path / "in" / "a.png")
+    Image.open(photos / "2.png").save(tmp_path / "in" / "a.bmp")
+    ddpm("archive", "create", tmp_path / "a.ddpma", tmp_path / "in", "--model", tiny_model, *FAST)
+    assert ddpm("archive", "extract", tmp_path / "a.ddpma", "-o", tmp_path / "out", "--model", tiny_model).code == 0
+    assert files_below(tmp_path / "out") == ["a.bmp.png", "a.png.png"]
+    assert equal(tmp_path / "out" / "a.bmp.png", photos / "2.png")
+
+
+def test_no_two_images_take_one_place(ddpm: Callable, tiny_model: Path, tmp_path: Path) -> None:
+    images = {name: Image.new("L", (2, 2), i) for i, name in enumerate(["a.png", "a.jpg", "a.jpg.png"])}
+    (tmp_path / "a.ddpma").write_bytes(archive.create(images.items(), model=tiny_model, effort=1))
+    assert ddpm("archive", "extract", tmp_path / "a.ddpma", "-o", tmp_path / "out", "--model", tiny_model).code == 0
+    found = {name: Image.open(tmp_path / "out" / f"{name}.png").getpixel((0, 0)) for name in images}
+    assert list(found.values()) == [0, 1, 2]
+
+
+def test_an_image_does_not_take_the_place_of_a_folder(ddpm: Callable, tiny_model: Path, tmp_path: Path) -> None:
+    images = {name: Image.new("L", (2, 2), i) for i, name in enumerate(["x.jpg", "x.png/y.jpg"])}
+    (tmp_path / "a.ddpma").write_bytes(archive.create(images.items(), model=tiny_model, effort=1))
+    assert ddpm("archive", "extract", tmp_path / "a.ddpma", "-o", tmp_path / "out", "--model", tiny_model).code == 0
+    assert files_below(tmp_path / "out") == ["x.jpg.png", "x.png/y.png"]
+
+
+@pytest.mark.parametrize("name", ["../up.png", "/tmp/up.png", "C:/up.png", "..\\up.png", "a\0b"])
+def test_names_that_lead_out_of_the_folder_are_refused(
+    ddpm: Callable, photos_ddpma: Path, made: bytes, tiny_model: Path, name: str
+) -> None:
+    (block,), (parts,) = split(made).index.blocks, split(made).parts
+    entries = (replace(block.entries[0], name=name), *block.entries[1:])
+    body = b"".join([*parts.values, *parts.sections, parts.words])
+    photos_ddpma.write_bytes(assemble([Packed(replace(block, entries=entries), body)]))
+    out = photos_ddpma.parent / "deep" / "out"
+    ended = ddpm("archive", "extract", photos_ddpma, "-o", out, "--model", tiny_model)
+    assert ended.code == 3
+    assert f"the archive holds an image named {name!r}" in ended.stderr
+    assert files_below(photos_ddpma.parent) == ["photos.ddpma"]
+
+
+def test_crafted_names_are_listed_without_control_characters(ddpm: Callable, photos_ddpma: Path, made: bytes) -> None:
+    (block,), (parts,) = split(made).index.blocks, split(made).parts
+    entries = (replace(block.entries[0], name="a\x1b[2J\nforged"), *block.entries[1:])
+    body = b"".join([*parts.values, *parts.sections, parts.words])
+    photos_ddpma.write_bytes(assemble([Packed(replace(block, entries=entries), body)]))
+    listed = ddpm("archive", "list", photos_ddpma)
+    assert r" a\x1b[2J\nforged" in listed.stdout.decode()
+    assert all(line.isprintable() for line in listed.stdout.decode().splitlines())
+
+
+def test_an_image_that_appears_meanwhile_is_kept(
+    ddpm: Callable, photos_ddpma: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = photos_ddpma.parent / "out"
+    out.mkdir()
+
+    def another_program(folder: Path, targets: Sequence[Path]) -> None:
+        """Writes after the names are found free."""
+        (out / "2.png").write_bytes(b"precious")
+
+    monkeypatch.setattr(cli_archive, "_refuse_existing", another_program)
+    ended = ddpm("archive", "extract", photos_ddpma, "-o", out, "--model", tiny_model)
+    assert f"{out / '2.png'}: exists already, and did not when the work began" in ended.stderr
+    assert ended.code == 1
+    assert (out / "2.png").read_bytes() == b"precious"
+    assert (out / "3.png").is_file()
+
+
+@pytest.fixture(scope="module")
+def damaged(photos: Path, tiny_model: Path) -> bytes:
+    """Cut, where two of six images are files."""
+    images = [(name, Image.open(photos / name)) for name in ("0.png", "3.png", "4.png", "below/grey.png")]
+    images += [(f"drawing-{i}.png", drawing(40 + i)) for i in (1, 2)]
+    return archive.create(images, model=tiny_model, effort=1)[:-9]
+
+
+def test_of_a_cut_archive_what_is_whole_is_written(
+    ddpm: Callable, photos: Path, photos_ddpma: Path, damaged: bytes, tiny_model: Path
+) -> None:
+    photos_ddpma.write_bytes(damaged)
+    out = photos_ddpma.parent / "out"
+    ended = ddpm("archive", "extract", photos_ddpma, "-o", out, "--model", tiny_model)
+    written = files_below(out)
+    assert ended.code == 3
+    assert written == ["0.png", "3.png", "4.png", "below/grey.png", "drawing-1.png"]
+    assert f"5 images -> {out}" in ended.stderr
+    assert "1 of 6 images are lost (drawing-2.png): the archive ends 9 bytes before drawing-2.png does" in ended.stderr
+    assert all(equal(out / name, photos / name) for name in written[:-1])
+
+
+def test_a_damaged_block_is_named_and_the_others_are_written(
+    ddpm: Callable, photos_ddpma: Path, damaged: bytes, tiny_model: Path
+) -> None:
+    second = damaged.find(MARK, damaged.find(MARK) + 1)
+    photos_ddpma.write_bytes(damaged[: second - 8] + b"damage!!" + damaged[second:])
+    out = photos_ddpma.parent / "out"
+    ended = ddpm("archive", "extract", photos_ddpma, "-o", out, "--model", tiny_model)
+    assert ended.code == 3
+    assert "drawing-1.png" in files_below(out)
+    assert " of 6 images are lost (" in ended.stderr
+
+
+def test_an_archive_without_its_index_is_written_and_reported(
+    ddpm: Callable, photos: Path, photos_ddpma: Path, made: bytes, tiny_model: Path
+) -> None:
+    photos_ddpma.write_bytes(b"\0" + made[1:])
+    out = photos_ddpma.parent / "out"
+    ended = ddpm("archive", "extract", photos_ddpma, "-o", out, "--model", tiny_model)
+    assert (ended.code, len(files_below(out))) == (3, 10)
+    assert "every image was found without it: make the archive again" in ended.stderr
