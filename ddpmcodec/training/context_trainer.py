@@ -28,8 +28,9 @@ from ddpmcodec.networks.context.shape import (
 from ddpmcodec.training import state
 from ddpmcodec.training.context import LatentContext, Positions, bits, grown, load_integers, loss
 from ddpmcodec.training.optim import Muon
-from ddpmcodec.training.positions import FIRST, ReplayBuffers, positions_of, step_states, unfinished
+from ddpmcodec.training.positions import FIRST, ReplayBuffers, positions_of
 from ddpmcodec.training.state import State
+from ddpmcodec.training.step_states import step_states, unfinished
 
 WARMUP, CLIP = 100, 1.0  # steps of a network; norm of its gradient
 ROUND_ROBIN = (0, 1, 0, 2, 0, 1, 0)  # kinds of bands, a step each

@@ -30,7 +30,8 @@ from ddpmcodec.networks.context.shape import (
 from ddpmcodec.networks.context.window import INPUTS
 from ddpmcodec.training.context import LatentContext, Positions, bits, grown, load_integers, loss, residual
 from ddpmcodec.training.context_export import tensors_of
-from ddpmcodec.training.positions import positions_of, step_states, unfinished
+from ddpmcodec.training.positions import positions_of
+from ddpmcodec.training.step_states import step_states, unfinished
 from ddpmcodec.transform.color import to_ycocg
 
 SMALL = Shape(32, 2)

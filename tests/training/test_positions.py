@@ -17,15 +17,8 @@ from ddpmcodec.coding_schedule import SCHEDULES, bands_of
 from ddpmcodec.networks.context.model import ContextModel
 from ddpmcodec.networks.context.shape import BAND_KINDS, band_kind, situation
 from ddpmcodec.networks.context.window import gather_many, padded
-from ddpmcodec.training.positions import (
-    FEWEST,
-    ReplayBuffer,
-    ReplayBuffers,
-    StepState,
-    positions_of,
-    step_states,
-    unfinished,
-)
+from ddpmcodec.training.positions import FEWEST, ReplayBuffer, ReplayBuffers, positions_of
+from ddpmcodec.training.step_states import StepState, step_states, unfinished
 from ddpmcodec.transform import pyramid
 from ddpmcodec.transform.color import to_ycocg
 
