@@ -21,7 +21,7 @@ from ddpmcodec.ans.stream import WORD_BYTES, open_stream, state_bytes
 from ddpmcodec.channels import progressive
 from ddpmcodec.channels.band_coder import Coder
 from ddpmcodec.channels.progressive import PyramidState, Segment
-from ddpmcodec.codec.efforts import EFFORTS
+from ddpmcodec.codec.efforts import EFFORTS, learns_in
 from ddpmcodec.codec.preview import Canvas
 from ddpmcodec.errors import ChecksumError, DdpmError
 from ddpmcodec.format.ddpm import Sections, split
@@ -97,7 +97,7 @@ class OperatingPoint(NamedTuple):
 def operating_points(effort: int) -> list[OperatingPoint]:
     """The end of every segment of a schedule, and before it the middle of those with half of a step's positions."""
     found = []
-    schedule = EFFORTS[effort].schedule
+    schedule = EFFORTS[effort]
     large = progressive.segments(schedule, 64, 64)  # as many, and of the same bands, for every size
     for segment, after in zip(large, [*large[1:], None], strict=True):
         step, band = schedule.index(segment.step) + 1, segment.bands[-1].number
@@ -192,15 +192,14 @@ class _Tile:
     def __init__(self, file: Sections, number: int, model: ContextModel) -> None:
         rows, columns = file.header.boxes()[number]
         height, width = rows.stop - rows.start, columns.stop - columns.start
-        effort = EFFORTS[file.header.effort]
         state, words = open_stream(file.tile_stream(number))
         self.coder: Coder = progressive.decoder(np.zeros(1, np.int64), [int(state)], [words])
         self.coding_pass = progressive.CodingPass(
             model,
-            effort.schedule,
+            EFFORTS[file.header.effort],
             (1, height, width, file.header.channels),
             adapts=True,
-            learns=effort.learns_in(height, width),
+            learns=learns_in(height, width),
         )
 
     @property

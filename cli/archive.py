@@ -67,7 +67,7 @@ def archive() -> None:
     type=click.IntRange(1, 3),
     default=2,
     show_default=True,
-    help="As of encode, for all that bits back does not code; for small images, which share a stack, 2 equals 1.",
+    help="As of encode, for all that bits back does not code.",
 )
 @network_option
 @force_option

@@ -43,7 +43,7 @@ JPEG_START = b"\xff\xd8\xff"
     type=click.IntRange(1, 3),
     default=2,
     show_default=True,
-    help="1: the quickest. 2: the networks also learn from large images. 3: and more noise levels, the best previews.",
+    help="1: no noise levels, quickest and smallest. 2: some, good previews. 3: more of them, the best previews.",
 )
 @model_option
 @click.option("--strip", is_flag=True, help="Leave out the ICC profile and EXIF.")

@@ -23,14 +23,16 @@ class CodingStep(NamedTuple):
     finest: int
 
 
+_EXACT_AFTER_8 = CodingStep(3, EXACT, 1)  # what is known before it is the same in two schedules
 SCHEDULES = {
-    "short": (CodingStep(0, 64, 2), CodingStep(1, 16, 1), CodingStep(2, 4, 1), CodingStep(3, EXACT, 1)),
+    "exact": (CodingStep(0, EXACT, 1),),
+    "short": (CodingStep(1, 32, 2), CodingStep(2, 8, 1), _EXACT_AFTER_8),
     "long": (
         CodingStep(4, 128, 4), CodingStep(5, 64, 2), CodingStep(6, 32, 1), CodingStep(7, 16, 1), CodingStep(8, 8, 1),
-        CodingStep(9, 4, 1), CodingStep(10, EXACT, 1),
+        _EXACT_AFTER_8,
     ),
 }  # fmt: skip
-STEPS = tuple(step for schedule in SCHEDULES.values() for step in schedule)
+STEPS = tuple(sorted({step for schedule in SCHEDULES.values() for step in schedule}))
 assert [step.number for step in STEPS] == list(range(len(STEPS)))
 
 

@@ -157,7 +157,7 @@ def _draft_step(header: Header, scale: int) -> int | None:
     what each coefficient, and so each pixel, is. None: WebP has no steps."""
     if header.webp:
         return None
-    schedule = EFFORTS[header.effort].schedule
+    schedule = EFFORTS[header.effort]
     good = (number for number, step in enumerate(schedule, 1) if step.level / 12**0.5 <= DRAFT_ERROR * scale)
     return next(good)
 

@@ -62,7 +62,7 @@ def outputs(model: ContextModel) -> Iterator[tuple[str, str]]:
 
 
 def files(model: ContextModel) -> Iterator[tuple[str, str]]:
-    """At every effort, the largest image in tiles, of which the third effort learns."""
+    """At every effort, the largest image in tiles that learn."""
     images = pictures()
     for effort in efforts.EFFORTS:
         encoded = codec.encode_many(images, effort=effort, model=model, verify=False)

@@ -16,7 +16,7 @@ import ddpmcodec
 from ddpmcodec import compiled, processor
 from ddpmcodec.ans.logistic import find_in
 from ddpmcodec.channels.band_coder import code_waves
-from ddpmcodec.networks.context.last_layer import update
+from ddpmcodec.networks.context.last_layers import update
 from ddpmcodec.networks.context.network import run
 from ddpmcodec.networks.context.product import product
 

@@ -287,7 +287,7 @@ def error(a: Image.Image, b: Image.Image) -> float:
 @pytest.mark.parametrize(("scale", "asked"), [(2, (47, 32)), (4, (20, 16)), (8, (1, 1))])
 def test_a_draft_takes_the_first_steps_only(scale: int, asked: tuple[int, int]) -> None:
     image = picture(width=95, height=65)
-    with opened(saved(image)) as found:
+    with opened(saved(image, effort=2)) as found:
         assert found.draft(None, asked) == ("RGB", (0, 0, 95 / scale, 65 / scale))
         assert found.size == image.reduce(scale).size
         assert 0 < error(found, image.reduce(scale)) < 4

@@ -73,9 +73,9 @@ class ContextCoder(NamedTuple):
     def symbols(self, pixels: Pixels) -> Symbols:
         """Of images uint8 [N, H, W, C], for one stream. Raises ModelError where the processor rounds otherwise."""
         require_rounding_to_nearest()
-        effort, stream = EFFORTS[self.effort], np.zeros(len(pixels), np.int64)
+        schedule, stream = EFFORTS[self.effort], np.zeros(len(pixels), np.int64)
         on_segment, planes = self._on_segment(pixels.shape), color.to_ycocg(pixels)
-        return progressive.encode(planes, self.model, effort.schedule, stream, True, on_segment=on_segment)[0]
+        return progressive.encode(planes, self.model, schedule, stream, True, on_segment=on_segment)[0]
 
     def push(self, stack: Stack, pixels: Pixels) -> None:
         push_symbols(stack, self.symbols(pixels))
@@ -84,10 +84,10 @@ class ContextCoder(NamedTuple):
         """Images [N, H, W, C]; the stack is then what it was before. Raises TruncatedError or ChecksumError, and
         ModelError where the processor rounds otherwise."""
         require_rounding_to_nearest()
-        effort, words = EFFORTS[self.effort], stack.words[: stack.size][::-1]
+        schedule, words = EFFORTS[self.effort], stack.words[: stack.size][::-1]
         coder = progressive.decoder(np.zeros(shape[0], np.int64), [int(stack.head)], [words])
         on_segment = self._on_segment(shape)
-        decoded = progressive.decode(coder, shape, self.model, effort.schedule, True, on_segment=on_segment)
+        decoded = progressive.decode(coder, shape, self.model, schedule, True, on_segment=on_segment)
         if coder.ended.any():
             raise TruncatedError("the ANS stack ends inside an image; get the rest of the data")
         pixels = color.from_ycocg(decoded.state.planes())
@@ -104,7 +104,7 @@ class ContextCoder(NamedTuple):
         if self.progress is None:
             return None
         images, height, width, _ = shape
-        progress, parts = self.progress, progressive.segments(EFFORTS[self.effort].schedule, height, width)
+        progress, parts = self.progress, progressive.segments(EFFORTS[self.effort], height, width)
         share = images * height * width / max(sum(band.positions for part in parts for band in part.bands), 1)
         return lambda segment, _: progress(share * sum(band.positions for band in segment.bands))
 

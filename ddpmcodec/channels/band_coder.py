@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ddpmcodec.ans.logistic import EIGHT_SCALES, SCALE_COUNT, find_in, interval, interval_of, truncate
 from ddpmcodec.ans.stream import advance, needs_word, refill, slot
-from ddpmcodec.networks.context import last_layer
+from ddpmcodec.networks.context import last_layers
 from ddpmcodec.networks.context.adaptation import NOT_CODED, adapt, contexts, corrected, normalised
 from ddpmcodec.networks.context.network import run
 from ddpmcodec.networks.context.shape import CROSS_CHANNEL, OFFSET, SCALE, WEIGHTS
@@ -60,7 +60,7 @@ class Workspace(NamedTuple):
     around: NDArray[np.int16]  # [M, 3, PLACES]
     outputs: NDArray[np.int32]  # [M, OUTPUTS]
     middle: NDArray[np.int16]  # [ROW], of `window.gather`
-    kept: NDArray[np.uint8]  # [M, width], activations for a last layer that learns; or [0, width]
+    kept: NDArray[np.uint8]  # [2, M, width], activations for last layers that learn; or [2, 0, width]
 
 
 @kernel
@@ -163,9 +163,9 @@ def code_root(coder, lo, hi):  # type: ignore[no-untyped-def]
 @kernel
 def _code_position(coder, band, learner, kind, widths, adapts, last, place, output, around):  # type: ignore[no-untyped-def]
     n, y, x = place
-    learns = len(last.weights) > 0
+    learns = last_layers.learns(last)
     if learns:
-        last_layer.begin(last)
+        last_layers.begin(last)
     luma = orange = np.int64(0)
     for channel in range(CHANNELS):
         known = np.int64(band.lo[n, y, x, channel]), np.int64(band.hi[n, y, x, channel])
@@ -192,7 +192,7 @@ def _code_position(coder, band, learner, kind, widths, adapts, last, place, outp
             band.estimate[n, y + REACH, CHANNELS * (x + REACH) + channel] = _estimate(new[0], new[1])
         residual = _residual(plain[0], new[0], new[1])
         if learns:
-            last_layer.coded(last, channel, new, slope, scale, residual)
+            last_layers.coded(last, channel, new, slope, scale, residual)
         if channel == 0:
             luma = residual
         elif channel == 1:
@@ -232,7 +232,7 @@ def positions_of_wave(images: int, height: int, width: int) -> int:
 @kernel
 def code_waves(coder, band, network, situation, space, layers, learner, kind, widths, adapts, last, start, stop):  # type: ignore[no-untyped-def]
     """Take waves of a band, from `start` on and before `stop`, to a step's cells; all of them in order take the band.
-    widths: int64 [3] in 2^-16 of a unit. adapts: whether the learner is used; `last` may be empty (`last_layer.start`).
+    widths: int64 [3] in 2^-16 of a unit. adapts: whether the learner is used; `last` may be empty (`last_layers`).
     """
     _, height, width, _ = band.lo.shape
     for wave in range(start, stop):
@@ -242,12 +242,12 @@ def code_waves(coder, band, network, situation, space, layers, learner, kind, wi
             place = space.at[k, 0], space.at[k, 1], space.at[k, 2]
             output, around = space.outputs[k], space.around[k]
             _code_position(coder, band, learner, kind, widths, adapts, last, place, output, around)
-            if len(last.weights):
-                last_layer.finish(last, network, output, around, space.kept[k])
-        if last.filled[0] >= last_layer.LEAST:
-            last_layer.update(last, network)
+            if last_layers.learns(last):
+                last_layers.finish(last, network, output, around, space.kept[:, k])
+        if last.filled[0] >= last_layers.LEAST:
+            last_layers.update(last, network)
     if last.filled[0] and stop == width + DELAY * (height - 1):
-        last_layer.update(last, network)
+        last_layers.update(last, network)
 
 
 assert NOT_CODED < 0

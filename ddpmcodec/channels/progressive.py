@@ -16,7 +16,7 @@ from ddpmcodec.ans.stream import PRECISION
 from ddpmcodec.channels import band_coder
 from ddpmcodec.channels.band_coder import BandState, Coder
 from ddpmcodec.coding_schedule import COARSEST_GROUP, CodingStep
-from ddpmcodec.networks.context import adaptation, last_layer
+from ddpmcodec.networks.context import adaptation, last_layers
 from ddpmcodec.networks.context.model import ContextModel
 from ddpmcodec.networks.context.network import workspace
 from ddpmcodec.networks.context.shape import OUTPUTS, band_kind, situation
@@ -110,7 +110,7 @@ class CodingPass:
         self.learner = adaptation.start(model.initial, images)
         largest = (band_coder.positions_of_wave(images, b.height, b.width) for b in self.state.geometry)
         positions = max(largest, default=images)
-        self.networks = [last_layer.start(network, positions if learns else 0) for network in model.networks]
+        self.networks = [last_layers.start(network, positions if learns else 0) for network in model.networks]
         self.wave = _wave_space(positions, model.shape.width if learns else 0)
         self.layers = workspace(model.shape)
 
@@ -155,14 +155,14 @@ class CodingPass:
 
 
 def _wave_space(positions: int, kept: int) -> band_coder.Workspace:
-    """kept: activations that a last layer learns from, of each position."""
+    """kept: activations that each of the last layers learns from, of each position."""
     return band_coder.Workspace(
         np.empty((positions, 3), np.int64),
         np.empty((positions, INPUTS), np.uint8),
         np.empty((positions, CHANNELS, PLACES), np.int16),
         np.empty((positions, OUTPUTS), np.int32),
         np.empty(ROW, np.int16),
-        np.empty((positions if kept else 0, kept), np.uint8),
+        np.empty((2, positions if kept else 0, kept), np.uint8),
     )
 
 

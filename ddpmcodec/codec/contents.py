@@ -17,20 +17,20 @@ from ddpmcodec.networks.context.model_file import find_model
 
 
 def steps_of(header: Header) -> int:
-    return 1 if header.webp else len(EFFORTS[header.effort].schedule)
+    return 1 if header.webp else len(EFFORTS[header.effort])
 
 
 def segments_of_steps(header: Header, step: int) -> int:
     """How many segments the first `step` steps have. WebP has none."""
     if header.webp:
         return 0
-    schedule = EFFORTS[header.effort].schedule
+    schedule = EFFORTS[header.effort]
     return len(segments(schedule[:step], header.height, header.width))
 
 
 def steps_done(header: Header, done: int) -> int:
     """How many steps so many segments complete."""
-    schedule = EFFORTS[header.effort].schedule
+    schedule = EFFORTS[header.effort]
     return max(step for step in range(len(schedule) + 1) if segments_of_steps(header, step) <= done)
 
 
@@ -39,7 +39,7 @@ def noise_level(header: Header, step: int) -> float | None:
     None: before the first step, and of WebP."""
     if header.webp or not step:
         return None
-    return EFFORTS[header.effort].schedule[step - 1].level / 12**0.5
+    return EFFORTS[header.effort][step - 1].level / 12**0.5
 
 
 def end_of_segment(file: Sections, segment: int) -> int:
@@ -57,7 +57,7 @@ def require_step(file: Sections, step: int) -> None:
 
 def check_segments(header: Header) -> None:
     if header.index is not None:
-        expected = len(segments(EFFORTS[header.effort].schedule, header.height, header.width))
+        expected = len(segments(EFFORTS[header.effort], header.height, header.width))
         if header.index.segments != expected:
             raise FormatError(
                 f"the header claims {header.index.segments} segments, effort {header.effort} has {expected}:"

@@ -45,8 +45,8 @@ def encode(
         image: a Pillow image of mode 1, L, LA, P, PA, RGB or RGBA; an array uint8 [H, W] or [H, W, C]; a tensor uint8
             [H, W] or [C, H, W], as of `torchvision.io` (C is 1 to 4: grey, LA, RGB, RGBA); the path of an image file;
             or a binary file. 1 to 2^28 pixels.
-        effort: 1 (the quickest), 2 (the networks also learn from a large image), or 3 (and more noise levels: the best
-            previews).
+        effort: 1 (no noise levels: the quickest and smallest), 2 (noise levels: good previews), or 3 (more of them: the
+            best previews).
         model: None (the embedded one for images of this size), the name of an embedded one, the path of a model file,
             or a loaded one.
         strip: leave out ICC profile and EXIF.
@@ -197,7 +197,7 @@ def _pixels(planes: Planes) -> int:
 
 def _header(planes: Planes, effort: int, model: ContextModel) -> Header:
     height, width, _ = planes.colour.shape
-    index = plan_index(width, height, len(segments(EFFORTS[effort].schedule, height, width)))
+    index = plan_index(width, height, len(segments(EFFORTS[effort], height, width)))
     return Header(planes.mode, width, height, effort, model.id[:MODEL_ID_BYTES], index=index)
 
 

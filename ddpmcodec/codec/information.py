@@ -65,7 +65,7 @@ def info(data: bytes) -> dict[str, Any]:
 def _steps(header: Header) -> dict[str, Any]:
     if header.webp:
         return {"steps": None, "levels": None}
-    schedule = EFFORTS[header.effort].schedule
+    schedule = EFFORTS[header.effort]
     return {"steps": len(schedule), "levels": [round(step.level / 12**0.5, 2) for step in schedule]}
 
 

@@ -20,7 +20,7 @@ from ddpmcodec.channels import progressive
 from ddpmcodec.codec.batching import ModelSource, given_model
 from ddpmcodec.codec.contents import check_segments, model_of, side_sections, steps_done, steps_of
 from ddpmcodec.codec.decoder import Decoded, decode_details
-from ddpmcodec.codec.efforts import EFFORTS
+from ddpmcodec.codec.efforts import EFFORTS, learns_in
 from ddpmcodec.codec.preview import Canvas
 from ddpmcodec.codec.tiles import DAMAGED, Pixels, sound_pixels
 from ddpmcodec.errors import ChecksumError, TruncatedError
@@ -212,7 +212,7 @@ class _Tile:
 
 
 def _coding_pass(header: Header, box: Box, model: ContextModel) -> progressive.CodingPass:
-    (rows, columns), effort = box, EFFORTS[header.effort]
+    rows, columns = box
     height, width = rows.stop - rows.start, columns.stop - columns.start
-    learns = effort.learns_in(height, width)
-    return progressive.CodingPass(model, effort.schedule, (1, height, width, header.channels), True, learns)
+    schedule, shape = EFFORTS[header.effort], (1, height, width, header.channels)
+    return progressive.CodingPass(model, schedule, shape, adapts=True, learns=learns_in(height, width))

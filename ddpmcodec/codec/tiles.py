@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ddpmcodec.ans.stream import STATE_LOW, WORD_BYTES, close_stream, encode_segments, open_stream, state_bytes
 from ddpmcodec.channels import progressive
 from ddpmcodec.channels.progressive import PyramidState, Segment
-from ddpmcodec.codec.efforts import EFFORTS
+from ddpmcodec.codec.efforts import EFFORTS, learns_in
 from ddpmcodec.coding_schedule import CodingStep
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError
 from ddpmcodec.networks.context.model import ContextModel
@@ -72,16 +72,13 @@ def encode_tiles(pixels: Pixels, model: ContextModel, effort: int, report: Repor
     """The stream of each image, uint8 [N, H, W, C], cut at the ends of its segments. The result does not depend on what
     else is in the batch. Raises ModelError where the processor does not round to nearest."""
     require_rounding_to_nearest()
-    chosen = EFFORTS[effort]
-    learns = chosen.learns_in(*pixels.shape[1:3])
+    schedule, learns = EFFORTS[effort], learns_in(*pixels.shape[1:3])
     if learns and len(pixels) > 1:  # each has weights of its own
         return [encode_tiles(pixels[n : n + 1], model, effort, report)[0] for n in range(len(pixels))]
-    clock = _Clock(report, chosen.schedule, pixels.shape)
+    clock = _Clock(report, schedule, pixels.shape)
     planes = color.to_ycocg(pixels)
     on_segment, streams = clock.segment_done if report else None, _each_its_own(len(pixels))
-    symbols = progressive.encode(
-        planes, model, chosen.schedule, streams, adapts=True, learns=learns, on_segment=on_segment
-    )
+    symbols = progressive.encode(planes, model, schedule, streams, adapts=True, learns=learns, on_segment=on_segment)
     return [
         encode_segments(s.starts, s.freqs, s.ends, checksum(image)) for s, image in zip(symbols, pixels, strict=True)
     ]
@@ -119,11 +116,10 @@ def decode_tiles(
     ModelError where the processor does not round to nearest.
     """
     require_rounding_to_nearest()
-    chosen = EFFORTS[effort]
-    learns = chosen.learns_in(*shape[:2])
+    schedule, learns = EFFORTS[effort], learns_in(*shape[:2])
     if learns and len(streams) > 1:
         return [decode_tiles([s], shape, model, effort, last_segment=last_segment, report=report)[0] for s in streams]
-    clock = _Clock(report, chosen.schedule, (len(streams), *shape))
+    clock = _Clock(report, schedule, (len(streams), *shape))
     opened = [_open(stream) for stream in streams]
     coder = progressive.decoder(_each_its_own(len(streams)), [int(s) for s, _ in opened], [w for _, w in opened])
     on_segment, images = clock.segment_done if report else None, (len(streams), *shape)
@@ -131,7 +127,7 @@ def decode_tiles(
         coder,
         images,
         model,
-        chosen.schedule,
+        schedule,
         adapts=True,
         learns=learns,
         last_segment=last_segment,

@@ -120,8 +120,10 @@ class LatentContext(nn.Module):
 
     @staticmethod
     def _activation(trunk: Tensor) -> Tensor:
-        """ReLU, quantised; written so that no mask is kept, which would not be vectorised."""
-        return _rounded(0.5 * (trunk + trunk.abs()), 0, LARGEST_ACTIVATION)
+        """ReLU, quantised; written so that no mask is kept below, which would not be vectorised. What is above the
+        largest activation has no gradient: a run in which it had one grew its gains until all was above."""
+        clipped = (0.5 * (trunk + trunk.abs())).clamp(max=LARGEST_ACTIVATION)
+        return clipped + (torch.round(clipped) - clipped).detach()
 
 
 def grown(network: LatentContext, shape: Shape) -> LatentContext:

@@ -32,19 +32,20 @@ def learned_initial(model: ContextModel, images: Sequence[NDArray[np.uint8]]) ->
     earlier ones."""
     total, state = np.zeros(model.initial.shape), model.initial
     for count, image in enumerate(images, start=1):
-        known = ContextModel(model.name, model.id, model.networks, state)
-        # A schedule leaves the kinds of the other as they were.
-        total += sum(_after(known, schedule, image) - state for schedule in SCHEDULES.values()) + state
+        learned = state
+        for schedule in SCHEDULES.values():  # a step that several of them have learns in each
+            learned = _after(ContextModel(model.name, model.id, model.networks, learned), schedule, image)
+        total += learned
         state = np.rint(total / count).astype(np.int32)
     return state
 
 
-def _after(model: ContextModel, schedule: Any, image: NDArray[np.uint8]) -> NDArray[np.int64]:
+def _after(model: ContextModel, schedule: Any, image: NDArray[np.uint8]) -> NDArray[np.int32]:
     """The learner of one image after a schedule; kinds of other schedules are as at first."""
     planes = color.to_ycocg(image[None])
     coding_pass = progressive.CodingPass(model, schedule, planes.shape, True)
     progressive.encode_with(coding_pass, planes, np.zeros(1, np.int64))
-    learned: NDArray[np.int64] = adaptation.learned(coding_pass.learner)[0]
+    learned: NDArray[np.int32] = adaptation.learned(coding_pass.learner)[0].astype(np.int32)
     return learned
 
 

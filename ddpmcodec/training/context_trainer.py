@@ -34,7 +34,7 @@ from ddpmcodec.training.step_states import step_states, unfinished
 
 WARMUP, CLIP = 100, 1.0  # steps of a network; norm of its gradient
 ROUND_ROBIN = (0, 1, 0, 2, 0, 1, 0)  # kinds of bands, a step each
-SHORT_SHARE, LONG_SHARE = 0.1, 0.06  # of an image's positions, for each step of the schedule whose turn it is
+SHARES = {"exact": 0.2, "short": 0.1, "long": 0.03}  # of an image's positions, for each step of its schedule
 # Positions in a replay buffer, 0.5 kB each, and draws of each. A network overfits to a small buffer, and to positions
 # that it draws several times: both were tried (docs/experiments).
 CAPACITY, USES = 1 << 20, 1
@@ -94,10 +94,9 @@ class ContextTrainer:
         self.networks = [network.to(device) for network in first_networks(settings)]
         self.optimizers = [self._optimizers(network) for network in self.networks]
         self.loss = torch.compile(loss, dynamic=False) if compiled else loss
-        shares = {"short": SHORT_SHARE, "long": LONG_SHARE}
         capacity = max(CAPACITY, FIRST * settings.batch)
         self.replay = ReplayBuffers(
-            lambda: torch.from_numpy(source()), shares=shares, capacity=capacity, uses=USES, seed=settings.seed,
+            lambda: torch.from_numpy(source()), shares=SHARES, capacity=capacity, uses=USES, seed=settings.seed,
             device=device,
         )  # fmt: skip
 
@@ -151,7 +150,8 @@ class ContextTrainer:
         for pixels in batches:
             dims += pixels.size
             images = torch.from_numpy(pixels).to(self.replay.generator.device)
-            for found in (s for schedule in SCHEDULES.values() for s in step_states(images, schedule)):
+            states = (found for schedule in SCHEDULES.values() for found in step_states(images, schedule))
+            for found in {(found.step, found.band): found for found in states}.values():
                 at = unfinished(found)
                 network = self.networks[band_kind(found.band.number)]
                 for first in range(0, len(at), 8192):

@@ -36,7 +36,7 @@ def decibel(shown: Any, image: np.ndarray) -> float:
 
 @pytest.mark.parametrize("effort", EFFORTS)
 def test_files_are_cut_at_the_ends_of_segments_and_in_the_middles_of_some(effort: int, pictures: np.ndarray) -> None:
-    found, schedule, costs = operating_points(effort), EFFORTS[effort].schedule, CodeLength()
+    found, schedule, costs = operating_points(effort), EFFORTS[effort], CodeLength()
     codec.encode(pictures[0], effort=effort, verify=False, report=costs)
     ends = [(place.level, place.band) for place in found if place.whole]
     assert ends == [(cost.level, cost.band) for cost in costs.costs]

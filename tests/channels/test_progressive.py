@@ -125,7 +125,7 @@ def test_several_images_may_share_a_stream(context_model: ContextModel) -> None:
 
 def snapshot(coding_pass: CodingPass) -> list[np.ndarray]:
     state = coding_pass.state
-    weights = [last.weights for _, last in coding_pass.networks]
+    weights = [layer.weights for _, last in coding_pass.networks for layer in (last.leave, last.block)]
     arrays = [state.root_lo, state.root_hi, *coding_pass.learner[:3], *weights]
     for band in state.geometry:
         ranges = state.bands[band]
@@ -180,13 +180,15 @@ def test_adapting_to_an_image_saves_bytes(context_model: ContextModel) -> None:
 
 
 def test_learning_leaves_the_model_as_it_is(context_model: ContextModel) -> None:
-    before = [network.leave.copy() for network in context_model.networks]
+    before = [(network.leave.copy(), network.blocks.copy()) for network in context_model.networks]
     pixels = crops(2, 16, 16)
     coding_pass = pass_of(pixels, context_model, SHORT, learns=True)
     progressive.encode_with(coding_pass, to_ycocg(pixels), own(2))
-    for network, leave, (moved, _) in zip(context_model.networks, before, coding_pass.networks, strict=True):
+    for network, (leave, blocks), (moved, _) in zip(context_model.networks, before, coding_pass.networks, strict=True):
         np.testing.assert_array_equal(network.leave, leave)
+        np.testing.assert_array_equal(network.blocks, blocks)
         assert (moved.leave != leave).any()
+        assert (moved.blocks[-1] != blocks[-1]).any()
 
 
 # --- the same in any batch

@@ -63,7 +63,7 @@ def coded(pixels: np.ndarray) -> bytes:
 @pytest.fixture(scope="session")
 def step_names() -> list[str]:
     """What `-v` calls the steps of the default effort."""
-    levels = [step.level for step in EFFORTS[DEFAULT_EFFORT].schedule]
+    levels = [step.level for step in EFFORTS[DEFAULT_EFFORT]]
     reached = [f"to noise level {level / 12**0.5:.2f}" for level in levels[:-1]] + ["to exact pixels"]
     return [f"   step {k}, {to}" for k, to in enumerate(reached, start=1)]
 

@@ -73,7 +73,7 @@ def test_training_says_what_to_do_next(folder: Path, trained: subprocess.Complet
     assert sorted(path.name for path in run.iterdir()) == ["log.jsonl", "state.safetensors"]
     first, *_, last = records(run)
     assert (first["settings"]["data"], first["settings"]["batch"]) == ([str(folder / "data")], 4)
-    assert (last["done"], sorted(last["held_out"])) == (1.0, ["long", "short"])
+    assert (last["done"], sorted(last["held_out"])) == (1.0, ["exact", "long", "short"])
 
 
 def test_exporting_names_the_model(folder: Path, exported: subprocess.CompletedProcess[str]) -> None:

@@ -88,9 +88,9 @@ def bare(model: ContextModel) -> bytes:
 
 @pytest.fixture(scope="session")
 def tiled(model: ContextModel) -> bytes:
-    """A file of chunks: 12 x 8 pixels in two tiles, at effort 1."""
+    """A file of chunks: 12 x 8 pixels in two tiles."""
     with without_webp(), small_tiles_of(64):
-        return codec.encode(make_picture("RGB", 8, 12), effort=1, model=model)
+        return codec.encode(make_picture("RGB", 8, 12), model=model)
 
 
 @pytest.fixture(scope="session")

@@ -33,8 +33,8 @@ def test_facts_of_one_stream() -> None:
         "mode": "RGB",
         "coding": "context model",
         "effort": 1,
-        "steps": 4,
-        "levels": [18.48, 4.62, 1.15, 0.0],
+        "steps": 1,
+        "levels": [0.0],
         "model_id": "0a1b2c3d",
         "model": None,
         "tiles": 1,
@@ -58,6 +58,7 @@ def test_levels_fall_to_nothing(effort: int) -> None:
     levels = facts["levels"]
     assert (facts["effort"], len(levels), levels[-1]) == (effort, facts["steps"], 0)
     assert levels == sorted(levels, reverse=True)
+    assert effort != 2 or levels == [9.24, 2.31, 0.0]
 
 
 def test_facts_of_alpha_and_metadata() -> None:

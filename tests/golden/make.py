@@ -101,7 +101,7 @@ def pictures() -> dict[str, Image.Image]:
     }
 
 
-EFFORTS_OF = {"learning": [2, 3], "graphics": [2]}  # of others: all
+EFFORTS_OF = {"graphics": [2]}  # of others: all
 
 
 @contextmanager

@@ -132,7 +132,7 @@ def test_a_tiled_file_is_cut_where_the_library_cuts_it(tiled: bytes) -> None:
 
 def test_the_table_of_segments_is_that_of_the_schedules() -> None:
     for effort, counts in SEGMENTS_OF_STEPS.items():
-        schedule = EFFORTS[effort].schedule
+        schedule = EFFORTS[effort]
         ends = [len(segments(schedule[:step], 7, 9)) for step in range(len(schedule) + 1)]
         assert tuple(np.diff(ends)) == counts
 

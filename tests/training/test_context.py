@@ -133,6 +133,15 @@ def model_of(networks: Sequence[LatentContext]) -> ContextModel:
     return parse(pack(tensors_of(networks), "trained"), "trained")
 
 
+def test_activations_beyond_their_bounds_have_no_gradient() -> None:
+    trunk = torch.tensor([-3.0, 10.4, 400.0], requires_grad=True)
+    activations = LatentContext._activation(trunk)
+    activations.sum().backward()
+    assert activations.tolist() == [0, 10, 255]
+    assert trunk.grad is not None
+    assert trunk.grad.tolist() == [0, 1, 0]
+
+
 @pytest.mark.parametrize("name", sorted(SCHEDULES))
 @torch.no_grad()
 def test_bits_are_what_the_coder_takes_without_adaptation(name: str) -> None:

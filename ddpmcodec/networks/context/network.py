@@ -92,6 +92,13 @@ def _activate(trunk, activation, rows):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def _keep(activation, kept):  # type: ignore[no-untyped-def]
+    for m in range(min(len(activation), len(kept))):
+        for c in range(kept.shape[1]):
+            kept[m, c] = activation[m, c]
+
+
+@kernel
 def _block_rows(network, situation, inputs, outputs, space, rows, kept):  # type: ignore[no-untyped-def]
     product(inputs, network.enter, space.sums, rows)
     bias = network.enter_bias[situation]
@@ -101,6 +108,8 @@ def _block_rows(network, situation, inputs, outputs, space, rows, kept):  # type
             trunk[c] = np.float32(sums[c] - network.enter_offset[c]) * network.enter_factor[c] + bias[c]
     for k in range(len(network.blocks)):
         _activate(space.trunk, space.activation, rows)
+        if k == len(network.blocks) - 1:
+            _keep(space.activation[:rows], kept[0])
         product(space.activation, network.blocks[k], space.sums, rows)
         factor = network.block_factor[k]
         for m in range(rows):
@@ -108,9 +117,7 @@ def _block_rows(network, situation, inputs, outputs, space, rows, kept):  # type
             for c in range(len(trunk)):
                 trunk[c] = trunk[c] + np.float32(sums[c]) * factor[c]
     _activate(space.trunk, space.activation, rows)
-    for m in range(min(rows, len(kept))):
-        for c in range(kept.shape[1]):
-            kept[m, c] = space.activation[m, c]
+    _keep(space.activation[:rows], kept[1])
     product(space.activation, network.leave, space.last, rows)
     bias = network.leave_bias[situation]
     for m in range(rows):
@@ -124,17 +131,18 @@ def _block_rows(network, situation, inputs, outputs, space, rows, kept):  # type
 def run(network, situation, inputs, outputs, space, rows, kept):  # type: ignore[no-untyped-def]
     """outputs int32 [M, OUTPUTS] of the first `rows` of inputs uint8 [M, INPUTS], in one situation.
 
-    kept: uint8 [M, width], for the activations that the last layer sees; or [0, width].
+    kept: uint8 [2, M, width], for the activations that the last block and the last layer see; or [2, 0, width].
     """
     for first in range(0, rows, BLOCK_ROWS):
         last = min(first + BLOCK_ROWS, rows)
-        _block_rows(network, situation, inputs[first:last], outputs[first:last], space, last - first, kept[first:last])
+        count, seen = last - first, kept[:, first:last]
+        _block_rows(network, situation, inputs[first:last], outputs[first:last], space, count, seen)
 
 
 def outputs_of(network: Network, situation: int, inputs: NDArray[np.uint8]) -> NDArray[np.int32]:
     """What `run` finds, int32 [M, OUTPUTS]."""
     outputs = np.empty((len(inputs), OUTPUTS), np.int32)
-    kept = np.empty((0, network.shape.width), np.uint8)
+    kept = np.empty((2, 0, network.shape.width), np.uint8)
     run(network, situation, inputs, outputs, workspace(network.shape), len(inputs), kept)
     return outputs
 

@@ -75,20 +75,27 @@ def test_a_row_does_not_depend_on_the_others() -> None:
 
 def test_only_the_rows_that_are_asked_for_are_written() -> None:
     network, rows, space = network_of(drawn(SMALL, 6), SMALL), rows_of(90), workspace(SMALL)
-    outputs, kept = np.full((90, OUTPUTS), -7, np.int32), np.full((90, SMALL.width), 9, np.uint8)
+    outputs, kept = np.full((90, OUTPUTS), -7, np.int32), np.full((2, 90, SMALL.width), 9, np.uint8)
     run(network, 1, rows, outputs, space, 70, kept)
     assert (outputs[70:] == -7).all()
-    assert (kept[70:] == 9).all()
+    assert (kept[:, 70:] == 9).all()
     np.testing.assert_array_equal(outputs[:70], outputs_of(network, 1, rows[:70]))
 
 
-def test_activations_are_kept_for_a_layer_that_learns() -> None:
+def test_activations_are_kept_for_layers_that_learn() -> None:
+    """Of the last block, and of the last layer."""
     params, rows = drawn(SMALL, 7), rows_of(BLOCK_ROWS + 9)
     network = network_of(params, SMALL)
-    outputs, kept = np.empty((len(rows), OUTPUTS), np.int32), np.empty((len(rows), SMALL.width), np.uint8)
+    outputs, kept = np.empty((len(rows), OUTPUTS), np.int32), np.empty((2, len(rows), SMALL.width), np.uint8)
     run(network, 4, rows, outputs, workspace(SMALL), len(rows), kept)
-    last = sums(kept, params["leave.weight"]) * params["leave.factor"] + params["leave.bias"][4]
+    last = sums(kept[1], params["leave.weight"]) * params["leave.factor"] + params["leave.bias"][4]
     np.testing.assert_array_equal(outputs, np.rint(last))
+    trunk = sums(rows.astype(np.int64) - ZERO, params["enter.weight"]) * params["enter.factor"]
+    trunk = trunk + params["enter.bias"][4]
+    for k in range(SMALL.depth):
+        seen = np.rint(np.clip(trunk, np.float32(0), np.float32(255)))
+        trunk = trunk + sums(seen, params[f"block{k}.weight"]) * params[f"block{k}.factor"]
+    np.testing.assert_array_equal(kept[0], seen)
 
 
 def test_products_of_a_position_are_those_of_its_layers() -> None:
@@ -96,7 +103,7 @@ def test_products_of_a_position_are_those_of_its_layers() -> None:
 
 
 def test_every_step_and_band_has_a_situation() -> None:
-    found: set[Any] = {situation(step, band) for step in range(11) for band in range(1, 13)}
+    found: set[Any] = {situation(step, band) for step in range(9) for band in range(1, 13)}
     assert found == set(range(SITUATIONS))
     assert situation(3, 12) == situation(3, 25)
     assert [band_kind(band) for band in (1, 2, 3, 20)] == [0, 1, 2, 2]
