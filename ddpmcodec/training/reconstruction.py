@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ddpmcodec.channels import progressive
+from ddpmcodec.channels.band_coder import DELAY, waves_of
+from ddpmcodec.channels.progressive import BandRanges
 from ddpmcodec.codec.preview import moments
 from ddpmcodec.coding_schedule import SCHEDULES
 from ddpmcodec.networks.context.model import ContextModel
@@ -20,22 +23,44 @@ from ddpmcodec.transform import color, pyramid
 
 RGB_WEIGHTS = torch.tensor(color.RGB_WEIGHTS).view(1, 3, 1, 1) / 3
 STATES, CAPACITY, BATCH, RATE = 8, 1500, 16, 2e-3
+INSIDE = 0.5  # share of states inside a segment: a denoiser of ends alone is of little use there
 
 
 def states(pixels: NDArray[np.uint8], model: ContextModel, rng: np.random.Generator) -> list[tuple[Any, Any, Any]]:
-    """(mean, deviation, planes) [H, W, 3] at some ends of segments of one of the schedules, of images [N, H, W, 3]."""
+    """(mean, deviation, planes) [H, W, 3] where prefixes end, of images [N, H, W, 3] under one of the schedules: after
+    some of its segments, or inside them."""
     planes = color.to_ycocg(pixels)
     schedule = list(SCHEDULES.values())[int(rng.integers(len(SCHEDULES)))]
     coding_pass = progressive.CodingPass(model, schedule, planes.shape, True)
     root, differences = pyramid.analyse(planes)
     streams = np.zeros(len(pixels), np.int64)
     coder = progressive.encoder(len(pixels), streams, planes.size * len(schedule))._replace(values=root)
-    chosen = set(rng.permutation(len(coding_pass.segments))[:STATES].tolist())
-    found = []
-    for number, _ in enumerate(coding_pass.run(coder, differences)):
+    segments, bands = coding_pass.segments, coding_pass.state.bands
+    chosen = set(rng.permutation(len(segments))[:STATES].tolist())
+    found: list[tuple[Any, Any, Any]] = []
+    before: BandRanges | None = None
+    for number, segment in enumerate(coding_pass.run(coder, differences)):
         if number in chosen:
+            after: BandRanges | None = bands[segment.bands[-1]] if before else None
+            if before and after:
+                bands[segment.bands[-1]] = cut(before, after, rng.random())
             known = moments(coding_pass.state)
             found += list(zip(known.mean, known.deviation, planes.astype(np.float32), strict=True))
+            if after:
+                bands[segment.bands[-1]] = after
+        inside = number + 1 in chosen and rng.random() < INSIDE and segments[number + 1].bands
+        before = deepcopy(bands[segments[number + 1].bands[-1]]) if inside else None
+    return found
+
+
+def cut(before: BandRanges, after: BandRanges, share: float) -> BandRanges:
+    """A band of which so many of a step's waves are coded."""
+    found = deepcopy(before)
+    _, height, width, _ = after.lo.shape
+    y, x = np.mgrid[:height, :width]
+    done = (x + DELAY * y < share * waves_of(height, width))[..., None]
+    for name in ("lo", "hi", "mean", "scale"):
+        setattr(found, name, np.where(done, getattr(after, name), getattr(before, name)))
     return found
 
 

@@ -90,8 +90,9 @@ def test_json_is_a_line_a_file_and_the_summary(ddpm: Any, tree: Path, tmp_path: 
 
 def test_json_of_a_preview_says_what_was_seen(ddpm: Any, file: Path) -> None:
     first, summary = objects(ddpm("decode", file, "--max-bytes", 400, "--json").stdout)
-    seen = {key: first[key] for key in ("steps_done", "steps", "bytes_used", "exact", "damaged")}
-    assert seen == {"steps_done": 2, "steps": 3, "bytes_used": 398, "exact": False, "damaged": False}
+    seen = {key: first[key] for key in ("steps_done", "steps", "exact", "damaged")}
+    assert seen == {"steps_done": 2, "steps": 3, "exact": False, "damaged": False}
+    assert first["bytes_used"] in range(390, 401)
     assert first["noise_level"] == pytest.approx(8 / 12**0.5)
     assert summary["summary"]["done"] == 1
 

@@ -10,11 +10,13 @@ import pytest
 import torch
 from PIL import Image
 
+from ddpmcodec.channels.progressive import BandRanges
 from ddpmcodec.networks.context.model import ContextModel
 from ddpmcodec.networks.reconstruction import Denoiser, denoised
 from ddpmcodec.training import reconstruction
-from ddpmcodec.training.reconstruction import STATES, loss, states
+from ddpmcodec.training.reconstruction import STATES, cut, loss, states
 from ddpmcodec.transform.color import to_ycocg
+from ddpmcodec.transform.pyramid import Band
 
 
 def photo(count: int, side: int = 24) -> np.ndarray:
@@ -32,6 +34,20 @@ def test_states_are_of_several_noise_levels(context_model: ContextModel) -> None
         np.testing.assert_array_equal(planes, to_ycocg(pixels)[number % 3])
     doubts = [float(deviation.mean()) for _, deviation, _ in found[::3]]
     assert max(doubts) > 3 * min(doubts)
+
+
+def test_a_band_is_cut_between_waves() -> None:
+    """Positions with x + 4 y below a wave are as after the step, the rest as before it."""
+    before, after = (BandRanges(1, Band(1, False, 3, 5, 5), 3) for _ in range(2))
+    after.lo[:] = after.hi[:] = 7
+    after.mean[:], after.scale[:] = 64, 40
+    for share in (0.0, 0.4, 1.0):
+        found = cut(before, after, share)
+        done = np.add.outer(4 * np.arange(3), np.arange(5)) < share * (5 + 4 * 2)
+        for name in ("lo", "hi", "mean", "scale"):
+            expected = np.where(done[None, ..., None], getattr(after, name), getattr(before, name))
+            np.testing.assert_array_equal(getattr(found, name), expected)
+    assert (before.lo < before.hi).all()
 
 
 def batch(context_model: ContextModel) -> list[torch.Tensor]:
