@@ -26,7 +26,7 @@ class CodingStep(NamedTuple):
 _EXACT_AFTER_8 = CodingStep(3, EXACT, 1)  # what is known before it is the same in two schedules
 SCHEDULES = {
     "exact": (CodingStep(0, EXACT, 1),),
-    "short": (CodingStep(1, 32, 2), CodingStep(2, 8, 1), _EXACT_AFTER_8),
+    "short": (CodingStep(1, 32, 1), CodingStep(2, 8, 1), _EXACT_AFTER_8),
     "long": (
         CodingStep(4, 128, 4), CodingStep(5, 64, 2), CodingStep(6, 32, 1), CodingStep(7, 16, 1), CodingStep(8, 8, 1),
         _EXACT_AFTER_8,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 MODES = ("L", "RGB", "LA", "RGBA", "1")
 MAGIC = b"\xdd\n"
 TILED, METADATA, WEBP = 1, 2, 4
-SEGMENTS_OF_STEPS = {1: (5,), 2: (4, 5, 5), 3: (2, 4, 5, 5, 5, 5)}  # by effort
+SEGMENTS_OF_STEPS = {1: (5,), 2: (5, 5, 5), 3: (2, 4, 5, 5, 5, 5)}  # by effort
 LOW, HIGH, PRECISION = 1 << 31, 1 << 63, 24
 
 

@@ -148,7 +148,7 @@ def test_a_position_is_used_about_so_many_times() -> None:
         for _ in range(200):
             buffers.draw(0, 100)
         taken = 200 * 100 / uses
-        each = 2 * FEWEST * (2 + 4) / 2  # of the finest band, a call: of two images, in all steps of either schedule
+        each = 2 * FEWEST * (3 + 4) / 2  # of the finest band, a call: of two images, in all steps of either schedule
         assert len(calls) == pytest.approx(taken / each, abs=2)
 
 
