@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load
 from torch import Tensor
 
-from ddpmcodec.coding_schedule import SCHEDULES, STEPS
+from ddpmcodec.coding_schedule import SCHEDULES, STEPS, CodingStep
 from ddpmcodec.errors import TrainingError
 from ddpmcodec.networks.context import model_file
 from ddpmcodec.networks.context.shape import (
@@ -31,6 +31,7 @@ from ddpmcodec.training.optim import Muon
 from ddpmcodec.training.positions import FIRST, ReplayBuffers, positions_of
 from ddpmcodec.training.state import State
 from ddpmcodec.training.step_states import step_states, unfinished
+from ddpmcodec.transform.pyramid import Band
 
 WARMUP, CLIP = 100, 1.0  # steps of a network; norm of its gradient
 ROUND_ROBIN = (0, 1, 0, 2, 0, 1, 0)  # kinds of bands, a step each
@@ -150,8 +151,11 @@ class ContextTrainer:
         for pixels in batches:
             dims += pixels.size
             images = torch.from_numpy(pixels).to(self.replay.generator.device)
-            states = (found for schedule in SCHEDULES.values() for found in step_states(images, schedule))
-            for found in {(found.step, found.band): found for found in states}.values():
+            counted = set[tuple[CodingStep, Band]]()  # schedules share steps
+            for found in (s for schedule in SCHEDULES.values() for s in step_states(images, schedule)):
+                if (found.step, found.band) in counted:
+                    continue
+                counted.add((found.step, found.band))
                 at = unfinished(found)
                 network = self.networks[band_kind(found.band.number)]
                 for first in range(0, len(at), 8192):

@@ -41,13 +41,12 @@ def states(pixels: NDArray[np.uint8], model: ContextModel, rng: np.random.Genera
     before: BandRanges | None = None
     for number, segment in enumerate(coding_pass.run(coder, differences)):
         if number in chosen:
-            after: BandRanges | None = bands[segment.bands[-1]] if before else None
-            if before and after:
-                bands[segment.bands[-1]] = cut(before, after, rng.random())
+            whole = dict(bands)
+            if before:
+                bands[segment.bands[-1]] = cut(before, whole[segment.bands[-1]], rng.random())
             known = moments(coding_pass.state)
             found += list(zip(known.mean, known.deviation, planes.astype(np.float32), strict=True))
-            if after:
-                bands[segment.bands[-1]] = after
+            bands.update(whole)  # coding goes on from the whole band
         inside = number + 1 in chosen and rng.random() < INSIDE and segments[number + 1].bands
         before = deepcopy(bands[segments[number + 1].bands[-1]]) if inside else None
     return found

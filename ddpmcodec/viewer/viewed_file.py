@@ -169,16 +169,20 @@ def _stripes(facts: dict[str, Any], costs: list[SegmentCost]) -> list[Stripe]:
 
 
 def _segments(start: int, end: int, tiles: int, costs: list[SegmentCost]) -> list[Stripe]:
-    """Coding order: from wide cells to exact ones, from coarse bands to fine ones. Tiles are added up."""
+    """Coding order: from wide cells to exact ones, from coarse bands to fine ones. Tiles are added up. The work of a
+    segment without bytes is that of the next stripe."""
     bits, work = defaultdict[tuple[int, int], float](float), defaultdict[tuple[int, int], float](float)
     for cost in costs:
         bits[cost.level, cost.band] += cost.bits
         work[cost.level, cost.band] += cost.share * cost.images / tiles
     total = sum(bits.values()) or 1
     levels = sorted({level for level, _ in bits}, reverse=True)
-    found, done, at = list[Stripe](), 0.0, start
+    found, done, at, waiting = list[Stripe](), 0.0, start, 0.0
     for level, band in sorted(bits, reverse=True):
         done += bits[level, band]
         first, at = at, start + round((end - start) * done / total)
-        found.append(Stripe("pixels", first, at, levels.index(level) + 1, band, work[level, band]))
+        waiting += work[level, band]
+        if first < at:
+            found.append(Stripe("pixels", first, at, levels.index(level) + 1, band, waiting))
+            waiting = 0.0
     return found

@@ -110,8 +110,10 @@ def coded(last, channel, new, slope, scale, residual):  # type: ignore[no-untype
 
 @kernel
 def finish(last, network, output, around, kept):  # type: ignore[no-untyped-def]
-    """All channels of a position are coded: backpropagation to the sums of the last layer, and of the last block. kept:
-    uint8 [2, width], what these saw, the block first."""
+    """All channels of a position are coded: backpropagation to the last layer's sums. `update` goes on from there.
+
+    kept: uint8 [2, width], what the last block and the last layer saw.
+    """
     place = last.filled[0]
     last.filled[0] += 1
     by_mean, moves, residual = last.by_mean, last.moves, last.residual
