@@ -71,7 +71,7 @@ _GUIDE = _guide()
 
 
 @kernel
-def _centred(distance, scale):  # type: ignore[no-untyped-def]
+def centred(distance, scale):  # type: ignore[no-untyped-def]
     """2^38 (CDF - 1/2) at a distance from the mean in 1/64 grey level; odd in the distance, never falling."""
     t = min(abs(distance) * _RECIPROCALS[scale], _END)
     step = t >> _FRACTION
@@ -97,15 +97,15 @@ def truncate(lo, hi, mean, scale):  # type: ignore[no-untyped-def]
     """Parameters on lo..hi: (lo, mean drawn near the range and 1/2 added, scale, G(lo) - 2^37, A(hi + 1), 2^24 - W)."""
     margin = EIGHT_SCALES[scale]
     origin = min(max(np.int64(mean), 64 * lo - 32 - margin), 64 * hi + 32 + margin) + 32
-    below = _centred(64 * lo - origin, scale)
-    return lo, origin, scale, below, _centred(64 * (hi + 1) - origin, scale) - below, _TOTAL - (hi - lo + 1)
+    below = centred(64 * lo - origin, scale)
+    return lo, origin, scale, below, centred(64 * (hi + 1) - origin, scale) - below, _TOTAL - (hi - lo + 1)
 
 
 @kernel
 def _scaled(truncated, x):  # type: ignore[no-untyped-def]
     """A(x) (2^24 - W), int64."""
     _, origin, scale, below, _, room = truncated
-    return (_centred(64 * x - origin, scale) - below) * room
+    return (centred(64 * x - origin, scale) - below) * room
 
 
 @kernel
@@ -141,7 +141,7 @@ def _mass_slopes(lo, hi, mean, scale):  # type: ignore[no-untyped-def]
     """Of the logarithm of the mass of lo..hi: by the mean, in scales, and by the logarithm of the scale. float64."""
     below, above = 64 * lo - 32 - mean, 64 * hi + 32 - mean
     unit = 8.0 / np.float64(EIGHT_SCALES[scale])
-    low, high = _centred(below, scale), _centred(above, scale)
+    low, high = centred(below, scale), centred(above, scale)
     if high - low < _IN_TAIL:  # exponential: exp(-z) (1 - exp(-d)), z scales away, d scales wide
         wide = (above - below) * unit
         away = (below if below > 0 else -above) * unit

@@ -12,15 +12,19 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ddpmcodec.ans.logistic import EIGHT_SCALES, SCALE_COUNT, find_in, interval, interval_of, truncate
+from ddpmcodec.ans import reweighted
+from ddpmcodec.ans.logistic import EIGHT_SCALES, SCALE_COUNT, find_in, interval_of, truncate
 from ddpmcodec.ans.stream import advance, needs_word, refill, slot
+from ddpmcodec.channels import colors as image_colors
+from ddpmcodec.channels import gamut
 from ddpmcodec.networks.context import last_layers
-from ddpmcodec.networks.context.adaptation import NOT_CODED, adapt, contexts, corrected, normalised
+from ddpmcodec.networks.context.adaptation import NOT_CODED, Learner, adapt, contexts, corrected, normalised
 from ddpmcodec.networks.context.network import run
 from ddpmcodec.networks.context.shape import CROSS_CHANNEL, OFFSET, SCALE, WEIGHTS
 from ddpmcodec.networks.context.window import CHANNELS, PLACES, REACH, gather, kernel
 from ddpmcodec.transform.cells import ESTIMATE_NUM, ESTIMATE_SHIFT, FRACTION
 
+INEXACT = -1  # of a coarse image that is an estimate: it says nothing for certain of the finer one
 DELAY = REACH + 1  # waves that a row is behind the row above
 
 
@@ -34,6 +38,8 @@ class BandState(NamedTuple):
     mean: NDArray[np.int16]  # in 1/64: distributions that coefficients were coded under last
     scale: NDArray[np.uint8]
     residual: NDArray[np.int16]  # normalised, of this step, in 1/64; NOT_CODED elsewhere
+    pixels: NDArray[np.int64]  # the two finer ones of a position, as far as they are known [2, 3]
+    slack: int  # `gamut.slack_of`; or INEXACT
 
 
 class Coder(NamedTuple):
@@ -50,6 +56,16 @@ class Coder(NamedTuple):
     position: NDArray[np.int64]  # decoder: of the next word, and where a stream's words end [S]
     limit: NDArray[np.int64]
     ended: NDArray[np.bool_]  # decoder: the words have run out [S]
+
+
+class Learning(NamedTuple):
+    """What both sides learn from the images while they code."""
+
+    adapts: bool  # whether scales and means do
+    learner: Learner
+    kind: int  # of its coefficients (`adaptation.kind_of`)
+    last: last_layers.LastLayers  # may be empty
+    colors: image_colors.Colors  # the same; used where the finest band becomes exact
 
 
 class Workspace(NamedTuple):
@@ -109,43 +125,77 @@ def _predicted(output, around, channel, luma, orange):  # type: ignore[no-untype
 
 
 @kernel
-def _push(coder, stream, value, known, mean, scale, width):  # type: ignore[no-untyped-def]
+def _has_ended(coder, n):  # type: ignore[no-untyped-def]
+    """Whether the words of an image have run out."""
+    return coder.decoding and coder.ended[coder.stream[n]]
+
+
+@kernel
+def _put(coder, stream, start, freq):  # type: ignore[no-untyped-def]
+    count = coder.counts[stream]
+    coder.starts[stream, count], coder.freqs[stream, count] = start, freq
+    coder.counts[stream] = count + 1
+
+
+@kernel
+def _take(coder, stream, start, freq):  # type: ignore[no-untyped-def]
+    state = advance(coder.state[stream], start, freq)
+    if needs_word(state):
+        if coder.position[stream] < coder.limit[stream]:
+            state = refill(state, coder.words[coder.position[stream]])
+            coder.position[stream] += 1
+        else:
+            coder.ended[stream] = True
+    coder.state[stream] = state
+
+
+@kernel
+def _push(coder, stream, value, known, truncated, width):  # type: ignore[no-untyped-def]
     """Encode the cell of a value: its range."""
     new = _cell(value, known[0], known[1], width)
     if new[0] > known[0] or new[1] < known[1]:
-        start, freq = interval(known[0], known[1], new[0], new[1], mean, scale)
-        count = coder.counts[stream]
-        coder.starts[stream, count], coder.freqs[stream, count] = start, freq
-        coder.counts[stream] = count + 1
+        start, freq = interval_of(truncated, new[0], new[1])
+        _put(coder, stream, start, freq)
     return new
 
 
 @kernel
-def _pop(coder, stream, known, mean, scale, width):  # type: ignore[no-untyped-def]
+def _pop(coder, stream, known, truncated, width):  # type: ignore[no-untyped-def]
     """Decode a cell: its range."""
-    state = coder.state[stream]
-    truncated = truncate(known[0], known[1], mean, scale)
-    value = find_in(truncated, known[1], np.int64(slot(state)))
+    value = find_in(truncated, known[1], np.int64(slot(coder.state[stream])))
     new = _cell(value, known[0], known[1], width)
     if new[0] > known[0] or new[1] < known[1]:
         start, freq = interval_of(truncated, new[0], new[1])
-        state = advance(state, start, freq)
-        if needs_word(state):
-            if coder.position[stream] < coder.limit[stream]:
-                state = refill(state, coder.words[coder.position[stream]])
-                coder.position[stream] += 1
-            else:
-                coder.ended[stream] = True
-        coder.state[stream] = state
+        _take(coder, stream, start, freq)
     return new
 
 
 @kernel
-def _code(coder, n, y, x, channel, known, mean, scale, width):  # type: ignore[no-untyped-def]
-    """The new range of a coefficient that is known to a wider one."""
+def _code(coder, place, channel, known, truncated, width):  # type: ignore[no-untyped-def]
+    """The new range of a coefficient that is known to a wider one. truncated: from `logistic.truncate`."""
+    n, y, x = place
     if coder.decoding:
-        return _pop(coder, coder.stream[n], known, mean, scale, width)
-    return _push(coder, coder.stream[n], np.int64(coder.values[n, y, x, channel]), known, mean, scale, width)
+        return _pop(coder, coder.stream[n], known, truncated, width)
+    return _push(coder, coder.stream[n], np.int64(coder.values[n, y, x, channel]), known, truncated, width)
+
+
+@kernel
+def _code_weighed(coder, place, channel, known, mean, truncated, colors, coarse, pixels):  # type: ignore[no-untyped-def]
+    """The same of a coefficient that becomes exact, its values weighed by the colours that they make."""
+    n, y, x = place
+    window = image_colors.weigh(colors, channel, coarse, pixels, known, mean, truncated)
+    stream = coder.stream[n]
+    if coder.decoding:
+        found = np.int64(slot(coder.state[stream]))
+        value = reweighted.find_in(truncated, known[1], window, colors.sums, found)
+        start, freq = reweighted.interval_of(truncated, window, colors.sums, value)
+        _take(coder, stream, start, freq)
+    else:
+        value = np.int64(coder.values[n, y, x, channel])
+        start, freq = reweighted.interval_of(truncated, window, colors.sums, value)
+        _put(coder, stream, start, freq)
+    image_colors.learn(colors, channel, value, window, truncated)
+    return value, value
 
 
 @kernel
@@ -154,25 +204,30 @@ def code_root(coder, lo, hi):  # type: ignore[no-untyped-def]
     for n in range(len(lo)):
         for channel in range(CHANNELS):
             known = np.int64(lo[n, 0, 0, channel]), np.int64(hi[n, 0, 0, channel])
-            if known[0] < known[1] and not (coder.decoding and coder.ended[coder.stream[n]]):
-                mean = 32 * (known[0] + known[1])
-                new = _code(coder, n, 0, 0, channel, known, mean, np.int64(SCALE_COUNT - 1), np.int64(1 << FRACTION))
+            if known[0] < known[1] and not _has_ended(coder, n):
+                truncated = truncate(known[0], known[1], 32 * (known[0] + known[1]), np.int64(SCALE_COUNT - 1))
+                new = _code(coder, (n, 0, 0), channel, known, truncated, np.int64(1 << FRACTION))
                 lo[n, 0, 0, channel], hi[n, 0, 0, channel] = new
 
 
 @kernel
-def _code_position(coder, band, learner, kind, widths, adapts, last, place, output, around):  # type: ignore[no-untyped-def]
+def _code_position(coder, band, learning, widths, place, output, around):  # type: ignore[no-untyped-def]
     n, y, x = place
-    learns = last_layers.learns(last)
+    adapts, learner, kind, last, colors = learning
+    colored, learns = image_colors.are_used(colors), last_layers.learns(last)
     if learns:
         last_layers.begin(last)
     luma = orange = np.int64(0)
     for channel in range(CHANNELS):
         known = np.int64(band.lo[n, y, x, channel]), np.int64(band.hi[n, y, x, channel])
+        coarse = np.int64(band.coarse[n, y + REACH, CHANNELS * (x + REACH) + channel])
+        coded = not _has_ended(coder, n)
+        if coded and band.slack != INEXACT:
+            known = gamut.narrowed(known, channel, coarse, band.pixels, band.slack)
         plain = _predicted(output, around, channel, luma, orange)
         new, slope = known, (0.0, 0.0)
         where, mean, scale = (0, 0, 0), plain[0], plain[1]
-        if known[0] < known[1] and not (coder.decoding and coder.ended[coder.stream[n]]):
+        if coded and known[0] < known[1]:
             here = band.residual[n, y, x]
             if adapts:
                 where = contexts(learner.near, band.residual[n], scale, y, x, channel)
@@ -180,16 +235,21 @@ def _code_position(coder, band, learner, kind, widths, adapts, last, place, outp
                     learner.biases[n, kind, channel], learner.weights[n, kind, channel], learner.near, where, mean,
                     scale, here, channel,
                 )  # fmt: skip
-            new = _code(coder, n, y, x, channel, known, mean, scale, widths[channel])
+            truncated = truncate(known[0], known[1], mean, scale)
+            if colored and scale <= image_colors.LARGEST_SCALE and reweighted.is_near(truncated):
+                new = _code_weighed(coder, place, channel, known, mean, truncated, colors, coarse, band.pixels)
+            else:
+                new = _code(coder, place, channel, known, truncated, widths[channel])
             if adapts:
                 slope = adapt(
                     learner.biases[n, kind, channel], learner.counts[n, kind, channel],
                     learner.weights[n, kind, channel], learner.near, where, known, new, mean, scale, here, channel,
                 )  # fmt: skip
                 here[channel] = normalised(_residual(plain[0], new[0], new[1]), plain[1])
-            band.lo[n, y, x, channel], band.hi[n, y, x, channel] = new
             band.mean[n, y, x, channel], band.scale[n, y, x, channel] = mean, scale
-            band.estimate[n, y + REACH, CHANNELS * (x + REACH) + channel] = _estimate(new[0], new[1])
+        band.lo[n, y, x, channel], band.hi[n, y, x, channel] = new
+        band.estimate[n, y + REACH, CHANNELS * (x + REACH) + channel] = _estimate(new[0], new[1])
+        band.pixels[0, channel], band.pixels[1, channel] = gamut.pair(coarse, new[0])
         residual = _residual(plain[0], new[0], new[1])
         if learns:
             last_layers.coded(last, channel, new, slope, scale, residual)
@@ -197,6 +257,8 @@ def _code_position(coder, band, learner, kind, widths, adapts, last, place, outp
             luma = residual
         elif channel == 1:
             orange = residual
+    if colored and not _has_ended(coder, n):
+        image_colors.count(colors, band.pixels)
 
 
 @kernel
@@ -205,7 +267,7 @@ def _gather_wave(coder, band, wave, space):  # type: ignore[no-untyped-def]
     images, height, width, _ = band.lo.shape
     count = 0
     for n in range(images):
-        if coder.decoding and coder.ended[coder.stream[n]]:
+        if _has_ended(coder, n):
             continue
         for y in range(max(0, -((width - 1 - wave) // DELAY)), min(height, wave // DELAY + 1)):
             x = wave - DELAY * y
@@ -230,18 +292,19 @@ def positions_of_wave(images: int, height: int, width: int) -> int:
 
 
 @kernel
-def code_waves(coder, band, network, situation, space, layers, learner, kind, widths, adapts, last, start, stop):  # type: ignore[no-untyped-def]
+def code_waves(coder, band, network, situation, space, layers, learning, widths, start, stop):  # type: ignore[no-untyped-def]
     """Take waves of a band, from `start` on and before `stop`, to a step's cells; all of them in order take the band.
-    widths: int64 [3] in 2^-16 of a unit. adapts: whether the learner is used; `last` may be empty (`last_layers`).
+    widths: int64 [3] in 2^-16 of a unit.
     """
     _, height, width, _ = band.lo.shape
+    last = learning.last
     for wave in range(start, stop):
         count = _gather_wave(coder, band, wave, space)
         run(network, situation, space.rows, space.outputs, layers, count, space.kept)
         for k in range(count):
             place = space.at[k, 0], space.at[k, 1], space.at[k, 2]
             output, around = space.outputs[k], space.around[k]
-            _code_position(coder, band, learner, kind, widths, adapts, last, place, output, around)
+            _code_position(coder, band, learning, widths, place, output, around)
             if last_layers.learns(last):
                 last_layers.finish(last, network, output, around, space.kept[:, k])
         if last.filled[0] >= last_layers.LEAST:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddpmcodec.ans.stream import PRECISION
-from ddpmcodec.channels import band_coder
+from ddpmcodec.channels import band_coder, colors, gamut
 from ddpmcodec.channels.band_coder import BandState, Coder
 from ddpmcodec.coding_schedule import COARSEST_GROUP, CodingStep
 from ddpmcodec.networks.context import adaptation, last_layers
@@ -23,6 +23,7 @@ from ddpmcodec.networks.context.shape import OUTPUTS, band_kind, situation
 from ddpmcodec.networks.context.window import CHANNELS, INPUTS, PLACES, ROW, padded
 from ddpmcodec.parallel import stop_if_abandoned
 from ddpmcodec.transform import cells, pyramid
+from ddpmcodec.transform.cells import EXACT
 from ddpmcodec.transform.pyramid import Band, Planes
 
 CALL_POSITIONS = 1 << 11  # that a call of the kernel codes: a tenth of a second or less
@@ -99,8 +100,8 @@ class CodingPass:
         self, model: ContextModel, schedule: Sequence[CodingStep], shape: tuple[int, int, int, int], adapts: bool,
         learns: bool = False,
     ) -> None:  # fmt: skip
-        """adapts: scales and means, of each image on its own. learns: last layers, which images of a batch share; only
-        where scales and means adapt, too."""
+        """adapts: scales and means, of each image on its own. learns: last layers and colours, which images of a batch
+        share; only where scales and means adapt, too."""
         if learns and not adapts:
             raise ValueError("last layers learn only where scales and means adapt")
         images, height, width, _ = shape
@@ -111,6 +112,7 @@ class CodingPass:
         largest = (band_coder.positions_of_wave(images, b.height, b.width) for b in self.state.geometry)
         positions = max(largest, default=images)
         self.networks = [last_layers.start(network, positions if learns else 0) for network in model.networks]
+        self.colors, self.no_colors = colors.start(learns), colors.start(False)
         self.wave = _wave_space(positions, model.shape.width if learns else 0)
         self.layers = workspace(model.shape)
 
@@ -136,14 +138,20 @@ class CodingPass:
             residual = np.full(ranges.lo.shape, adaptation.NOT_CODED, np.int16)
             state = BandState(
                 padded(stored, True), padded(ranges.estimates(), False), ranges.lo, ranges.hi, ranges.mean,
-                ranges.scale, residual,
+                ranges.scale, residual, np.zeros((2, CHANNELS), np.int64),
+                gamut.slack_of(band.number) if step.level == EXACT else band_coder.INEXACT,
             )  # fmt: skip
+            becomes_image = band.number == 1 and step.level == EXACT
+            learning = band_coder.Learning(
+                self.adapts, self.learner, adaptation.kind_of(step.number, band.number), last,
+                self.colors if becomes_image else self.no_colors,
+            )  # fmt: skip
+            widths = cells.cell_widths(band.number, step.level, CHANNELS)
             for start, stop in self._parts(band):
                 stop_if_abandoned()
                 band_coder.code_waves(
-                    coder, state, network, situation(step.number, band.number),
-                    self.wave, self.layers, self.learner, adaptation.kind_of(step.number, band.number),
-                    cells.cell_widths(band.number, step.level, CHANNELS), self.adapts, last, start, stop,
+                    coder, state, network, situation(step.number, band.number), self.wave, self.layers, learning,
+                    widths, start, stop,
                 )  # fmt: skip
         return pyramid.synthesise_band(stored, ranges.estimates(), band)
 

@@ -12,11 +12,13 @@ from itertools import cycle
 import torch
 from torch import Tensor
 
+from ddpmcodec.channels import gamut
 from ddpmcodec.coding_schedule import SCHEDULES
 from ddpmcodec.networks.context.shape import BAND_KINDS, band_kind, situation
 from ddpmcodec.training.context import Positions
-from ddpmcodec.training.step_states import StepState, estimates, step_states, unfinished
+from ddpmcodec.training.step_states import StepState, estimates, narrowed, step_states, unfinished
 from ddpmcodec.training.windows import gather_by_kernel, gather_many
+from ddpmcodec.transform.cells import EXACT
 
 FEWEST = 128  # positions of an image that are taken of the first band, if it has them; of the second half as many, ...
 FIRST = 20  # draws that a buffer holds before the first of them
@@ -29,6 +31,10 @@ def positions_of(state: StepState, at: Tensor) -> dict[str, Tensor]:
     rows, around = gather(state.coarse, coded, known, at)
     n, y, x = at.unbind(1)
     ranges = {name: getattr(state, name)[n, y, x] for name in ("lo", "hi", "new_lo", "new_hi")}
+    if state.step.level == EXACT:
+        known = torch.stack([ranges["lo"], ranges["hi"]])
+        slack = gamut.slack_of(state.band.number)
+        ranges["lo"], ranges["hi"] = narrowed(known, state.coarse[n, y, x], ranges["new_lo"], slack)
     here = torch.full((len(at),), situation(state.step.number, state.band.number), device=at.device)
     return {"rows": rows, "around": around, **ranges, "situation": here}
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ddpmcodec.channels.gamut import WHITE
 from ddpmcodec.coding_schedule import CodingStep
 from ddpmcodec.networks.context.window import CHANNELS
 from ddpmcodec.transform import cells, pyramid
@@ -106,6 +107,33 @@ def _synthesise_band(coarse: Tensor, difference: Tensor, band: Band) -> Tensor:
     first = coarse[:, :, : band.width] + ((difference + 1) >> 1)
     pairs = torch.stack([first, first - difference], 3).flatten(2, 3)
     return _turned(torch.cat([pairs, coarse[:, :, band.width :]], 2), band)
+
+
+def narrowed(known: Tensor, coarse: Tensor, values: Tensor, slack: int) -> Tensor:
+    """(lo, hi) of differences int16 [2, K, 3] inside of those that are known, as `gamut.narrowed` finds them.
+
+    coarse: the coarse image there, values: what the differences are, [K, 3].
+    """
+    known, coarse, values = known.int(), coarse.int(), values.int()
+    first = coarse + ((values + 1) >> 1)
+    pixels = torch.stack([first, first - values])
+    least, most = _limits(pixels, slack)
+    lo = torch.maximum(2 * (least[0] - coarse) - 1, 2 * (coarse - most[1]))
+    hi = torch.minimum(2 * (most[0] - coarse), 2 * (coarse - least[1]) + 1)
+    return torch.stack([torch.maximum(known[0], lo), torch.minimum(known[1], hi)]).short()
+
+
+def _limits(pixels: Tensor, slack: int) -> tuple[Tensor, Tensor]:
+    """Of every channel of pixels [2, K, 3], given those before it."""
+    luma, orange, _ = pixels.unbind(-1)
+    chroma = (4 * torch.minimum(luma, WHITE - luma) + 4 * (slack + 1)).clamp(max=WHITE)
+    blue = luma - (orange >> 1)
+    red = blue + orange
+    low, high = torch.minimum(red, blue) + slack, torch.maximum(red, blue) - WHITE - slack
+    most = torch.minimum(2 * low + 1, 2 * (WHITE + slack - luma)).clamp(max=WHITE)
+    least = torch.maximum(2 * high, -2 * (luma + slack) - 1).clamp(min=-WHITE)
+    zero = torch.zeros_like(luma)
+    return torch.stack([zero, -chroma, least], -1), torch.stack([zero + WHITE, chroma, most], -1)
 
 
 def unfinished(state: StepState) -> Tensor:

@@ -16,7 +16,7 @@ from ddpmcodec.ans.logistic import (
     EIGHT_SCALES,
     MAX_WIDTH,
     SCALE_COUNT,
-    _centred,
+    centred,
     cost_bits,
     decode_values,
     encode_values,
@@ -155,14 +155,14 @@ def test_the_widest_ranges_do_not_overflow(logistic: Truncated) -> None:
 
 @given(st.integers(0, 2**23), st.integers(0, SCALE_COUNT - 1))
 def test_the_cdf_is_symmetric_about_the_mean(distance: int, scale: int) -> None:
-    assert _centred(-distance, scale) == -_centred(distance, scale)
+    assert centred(-distance, scale) == -centred(distance, scale)
 
 
 @pytest.mark.parametrize("scale", [0, 20, 48, 77, 100, 127])
 def test_the_cdf_is_the_logistic_cdf(scale: int) -> None:
     """To the error of linear interpolation, h^2/8 max |G''| = 3e-6, and that of the reciprocal, at most 3e-5 of z."""
     distance = np.arange(0, 64 * 300, 7)
-    value = np.array([_centred(int(d), scale) for d in distance]) / RESOLUTION
+    value = np.array([centred(int(d), scale) for d in distance]) / RESOLUTION
     expected = sigmoid(distance / 64 / 2 ** ((scale - 48) / 8)) - 0.5
     np.testing.assert_allclose(value, expected, rtol=0, atol=1.2e-5)
 

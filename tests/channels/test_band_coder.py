@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddpmcodec.ans.logistic import SCALE_COUNT, cost_bits, encode_values, find, interval
+from ddpmcodec.ans.logistic import SCALE_COUNT, cost_bits, encode_values, find, interval, truncate
 from ddpmcodec.ans.stream import encode_segments, open_stream, state_bytes
 from ddpmcodec.channels import band_coder, progressive
 from ddpmcodec.channels.band_coder import DELAY
@@ -107,11 +107,11 @@ def test_pop_undoes_push(symbols: list[tuple[int, int, int]], level: int) -> Non
     width = int(cells.cell_widths(2, level, 3)[1])
     known = np.int64(-510), np.int64(510)
     push, stream = coder_of(False), np.int64(0)
-    pushed = [band_coder._push(push, stream, np.int64(v), known, m, s, width) for v, m, s in symbols]
+    pushed = [band_coder._push(push, stream, np.int64(v), known, truncate(*known, m, s), width) for v, m, s in symbols]
     count = int(push.counts[0])
     data = encode_segments(push.starts[0, :count], push.freqs[0, :count], [count], 5)[0]
     pop = coder_of(True, data)
-    popped = [band_coder._pop(pop, stream, known, m, s, width) for _, m, s in symbols]
+    popped = [band_coder._pop(pop, stream, known, truncate(*known, m, s), width) for _, m, s in symbols]
     assert popped == pushed
     assert (int(pop.state[0]), int(pop.position[0])) == ((1 << 31) + 5, int(pop.limit[0]))
     assert not pop.ended[0]
@@ -120,7 +120,7 @@ def test_pop_undoes_push(symbols: list[tuple[int, int, int]], level: int) -> Non
 def test_what_is_known_already_costs_nothing() -> None:
     push = coder_of(False)
     known = np.int64(3), np.int64(9)
-    assert band_coder._push(push, np.int64(0), np.int64(5), known, 0, 50, 1 << 24) == known
+    assert band_coder._push(push, np.int64(0), np.int64(5), known, truncate(*known, 0, 50), 1 << 24) == known
     assert push.counts[0] == 0
 
 
@@ -128,12 +128,12 @@ def test_words_that_run_out_are_noticed_and_the_last_symbol_still_counts() -> No
     push, stream = coder_of(False), np.int64(0)
     known = np.int64(-510), np.int64(510)
     for value in (100, -100, 0, 77):
-        band_coder._push(push, stream, np.int64(value), known, 0, 48, 1 << 16)
+        band_coder._push(push, stream, np.int64(value), known, truncate(*known, 0, 48), 1 << 16)
     data = encode_segments(push.starts[0, :4], push.freqs[0, :4], [4], 0)[0]
     pop = coder_of(True, data[: state_bytes(len(data)) + 4], len(data))
     found = []
     while not pop.ended[0]:
-        found.append(band_coder._pop(pop, stream, known, 0, 48, 1 << 16)[0])
+        found.append(band_coder._pop(pop, stream, known, truncate(*known, 0, 48), 1 << 16)[0])
     assert 0 < len(found) < 4
     assert found == [100, -100, 0, 77][: len(found)]
 

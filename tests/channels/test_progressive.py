@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from ddpmcodec.ans.stream import encode_segments, open_stream, state_bytes
-from ddpmcodec.channels import band_coder, progressive
+from ddpmcodec.channels import band_coder, colors, progressive
 from ddpmcodec.channels.progressive import CodingPass, Decoded, PyramidState, Segment, Symbols
 from ddpmcodec.coding_schedule import SCHEDULES, STEPS, CodingStep, bands_of
 from ddpmcodec.networks.context import adaptation
@@ -126,7 +126,7 @@ def test_several_images_may_share_a_stream(context_model: ContextModel) -> None:
 def snapshot(coding_pass: CodingPass) -> list[np.ndarray]:
     state = coding_pass.state
     weights = [layer.weights for _, last in coding_pass.networks for layer in (last.leave, last.block)]
-    arrays = [state.root_lo, state.root_hi, *coding_pass.learner[:3], *weights]
+    arrays = [state.root_lo, state.root_hi, *coding_pass.learner[:3], *weights, *coding_pass.colors[:5]]
     for band in state.geometry:
         ranges = state.bands[band]
         arrays += [ranges.lo, ranges.hi, ranges.mean, ranges.scale]
@@ -177,6 +177,19 @@ def test_adapting_to_an_image_saves_bytes(context_model: ContextModel) -> None:
         sizes.append(sum(map(len, pieces_of(symbols[0]))))
     assert sizes[1] < 0.97 * sizes[0]
     assert sizes[2] < 0.99 * sizes[1]
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
+def test_an_image_of_few_colours_is_smaller_for_them(
+    context_model: ContextModel, schedule: Sequence[CodingStep], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every third level of each channel, as a photograph has whose levels were stretched."""
+    pixels, sizes, start = crops(1, 96, 96) // 3 * 3, list[int](), colors.start
+    for used in (True, False):
+        monkeypatch.setattr(colors, "start", lambda learns, used=used: start(learns and used))
+        symbols = progressive.encode(to_ycocg(pixels), context_model, schedule, own(1), adapts=True, learns=True)
+        sizes.append(sum(map(len, pieces_of(symbols[0]))))
+    assert sizes[0] < 0.93 * sizes[1]
 
 
 def test_learning_leaves_the_model_as_it_is(context_model: ContextModel) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ddpmcodec.channels import progressive
+from ddpmcodec.channels import gamut, progressive
 from ddpmcodec.channels.progressive import CodingPass
 from ddpmcodec.coding_schedule import SCHEDULES, bands_of
 from ddpmcodec.networks.context.model import ContextModel
@@ -20,6 +20,7 @@ from ddpmcodec.networks.context.window import gather_many, padded
 from ddpmcodec.training.positions import FEWEST, ReplayBuffer, ReplayBuffers, positions_of
 from ddpmcodec.training.step_states import StepState, step_states, unfinished
 from ddpmcodec.transform import pyramid
+from ddpmcodec.transform.cells import EXACT
 from ddpmcodec.transform.color import to_ycocg
 
 
@@ -61,6 +62,29 @@ def test_states_are_those_that_the_coder_goes_through(context_model: ContextMode
 
 def last_state(pixels: np.ndarray) -> StepState:
     return list(step_states(torch.from_numpy(pixels), SCHEDULES["short"]))[-1]
+
+
+def test_an_exact_step_knows_that_colours_are_colours() -> None:
+    """Known ranges are those that the coder truncates to, at the edges of the gamut, too."""
+    pixels = photo()
+    pixels[0] = pixels[0] // 128 * 255
+    for state in step_states(torch.from_numpy(pixels), SCHEDULES["short"]):
+        if state.step.level != EXACT:
+            continue
+        at, slack = unfinished(state), gamut.slack_of(state.band.number)
+        found = positions_of(state, at)
+        lo, hi, coarse, values = (
+            a[tuple(at.T)].long().numpy() for a in (state.lo, state.hi, state.coarse, state.new_lo)
+        )
+        narrower = 0
+        for k in range(len(at)):
+            finer = np.zeros((2, 3), np.int64)
+            for c in range(3):
+                expected = gamut.narrowed((lo[k, c], hi[k, c]), c, coarse[k, c], finer, slack)
+                assert (found["lo"][k, c], found["hi"][k, c]) == expected
+                narrower += expected != (lo[k, c], hi[k, c])
+                finer[:, c] = gamut.pair(coarse[k, c], values[k, c])
+        assert state.band.number > 3 or narrower > len(at) // 10
 
 
 def test_positions_see_what_is_coded_before_them_and_known_after_them() -> None:
