@@ -25,8 +25,8 @@ def check_effort(effort: int) -> int:
 
 
 def learns_in(height: int, width: int) -> bool:
-    """Whether weights of the last layers and colours adapt in a tile of this size, as scales and means do in all: a small
-    one has too little to teach."""
+    """Whether weights of last layers and of colours adapt in a tile of this size, as scales and means do in all: a
+    small one has too little to teach."""
     return height * width >= LEARNING_PIXELS
 
 
