@@ -3,8 +3,9 @@
 Images do not use all colours alike. A photograph that once was YCC (Photo CD, JPEG), or whose levels were stretched,
 has one RGB triple in some; everywhere, colours that were there come back. When the finest band becomes exact, each of
 its coefficients decides on two pixels. The values that it may take near its mean are weighed by how often the image has
-had what the two would be: their luma, then luma and orange chroma, then all three, where a level of red, green or blue
-that was never there shows early that a colour is none.
+had what the two would be: their luma, then luma and orange chroma, then all three. Of all three it also counts whether
+a level of red, green or blue was never there, which shows early what is no colour of this image, and whether JPEG's
+conversion from YCbCr makes such a triple, as it does one in four (JFIF, ITU-T T.871).
 
 A weight is observed over expected: how often values of a kind were true, over the probability that their
 distributions gave to all of that kind, so far. Kinds are pairs of classes of counts. Everything is an integer.
@@ -24,8 +25,9 @@ from ddpmcodec.networks.context.window import CHANNELS, kernel
 
 REACH = 12  # values that are weighed on each side of the mean
 LARGEST_SCALE = 72  # index of a scale of 8: of wider distributions few values are weighed, and little is won
-CLASS_BEGINS = (0, 1, 2, 4, 16, 64)  # counts at which classes begin; one more is of levels that were never there
-CLASSES = len(CLASS_BEGINS) + 1
+CLASS_BEGINS = (0, 1, 2, 4, 16, 64)  # counts at which classes begin, from 1 on; 0 is of levels that were never there
+JFIF = len(CLASS_BEGINS)  # what is added to the class of a triple that YCbCr makes
+CLASSES = 1 + 2 * JFIF
 KINDS = CLASSES * CLASSES
 FIRST, LEAST = 4 << 24, 1 << 16  # observed and expected values of a kind, in 2^-24: at first, and at least
 RENEWAL = 32  # coefficients of a channel after which weights are found anew
@@ -98,23 +100,40 @@ def _place(row, value, channel):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _level_places(luma, orange, green):  # type: ignore[no-untyped-def]
-    """Of red, green and blue, which `color.from_ycocg` makes of them."""
+def _levels(luma, orange, green):  # type: ignore[no-untyped-def]
+    """Red, green and blue, as `color.from_ycocg` makes them."""
     middle = luma - (green >> 1)
     blue = middle - (orange >> 1)
-    red, green = blue + orange, middle + green
-    if not (0 <= red <= 255 and 0 <= green <= 255 and 0 <= blue <= 255):
-        return np.int64(NOWHERE), np.int64(NOWHERE), np.int64(NOWHERE)
-    return LEVELS + red, LEVELS + 256 + green, LEVELS + 512 + blue
+    return blue + orange, middle + green, blue
+
+
+@kernel
+def _level_place(level, channel):  # type: ignore[no-untyped-def]
+    return LEVELS + 256 * channel + level if 0 <= level <= 255 else np.int64(NOWHERE)
+
+
+@kernel
+def is_from_ycbcr(red, green, blue):  # type: ignore[no-untyped-def]
+    """Whether conversion to YCbCr and back, rounded as libjpeg does, leaves a colour as it is."""
+    luma = (19595 * red + 38470 * green + 7471 * blue + 32768) >> 16
+    b = (-11059 * red - 21709 * green + 32768 * blue + 32767) >> 16
+    r = (32768 * red - 27439 * green - 5329 * blue + 32767) >> 16
+    if luma + ((91881 * r + 32768) >> 16) != red or luma + ((116130 * b + 32768) >> 16) != blue:
+        return False
+    return luma + ((-22554 * b - 46802 * r + 32768) >> 16) == green
 
 
 @kernel
 def _class_of(counts, pixel, row, value, channel):  # type: ignore[no-untyped-def]
     found = np.int64(_CLASS[counts[_place(row, value, channel)]])
-    if channel == 2 and found == 1:
-        red, green, blue = _level_places(pixel[0], pixel[1], value)
-        if counts[red] == 0 or counts[green] == 0 or counts[blue] == 0:
-            return np.int64(0)
+    if channel == 2:
+        red, green, blue = _levels(pixel[0], pixel[1], value)
+        if found == 1:
+            for c, level in enumerate((red, green, blue)):
+                if counts[_level_place(level, c)] == 0:
+                    return np.int64(0)
+        if is_from_ycbcr(red, green, blue):
+            found += JFIF
     return found
 
 
@@ -174,8 +193,8 @@ def count(colors, pixels):  # type: ignore[no-untyped-def]
     for pixel in pixels:
         for channel in range(CHANNELS):
             _count(colors.counts, _place(_row(pixel, channel), pixel[channel], channel))
-        for place in _level_places(pixel[0], pixel[1], pixel[2]):
-            _count(colors.counts, place)
+        for channel, level in enumerate(_levels(pixel[0], pixel[1], pixel[2])):
+            _count(colors.counts, _level_place(level, channel))
 
 
 @kernel
