@@ -11,6 +11,7 @@ import os
 import re
 import statistics
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,7 +35,8 @@ MARKED = re.compile(r"<!-- bench: (\S+) (table|figure) (\S+) -->\n.*?<!-- /bench
 BEGIN = "<!-- bench:"
 
 SUMMARY = "summary"  # in place of a result
-KODAK, CIFAR10, SPEED = "kodak/bpd", "cifar10/bpd", "kodak/speed"
+KODAK, CID22, CIFAR10, SPEED = "kodak/bpd", "cid22/bpd", "cifar10/bpd", "kodak/speed"
+COLUMNS = {KODAK: "Kodak, bits/dim", CID22: "CID22, bits/dim", CIFAR10: "CIFAR-10, bits/dim"}
 SHOWN = (
     "FLIF",
     "IDF++",
@@ -121,12 +123,12 @@ class Times(NamedTuple):
 
 
 def summary(found: Mapping[str, Document]) -> list[Table]:
-    """found: all results by name. Raises DdpmError where one of the three is missing."""
-    if missing := [name for name in (KODAK, CIFAR10, SPEED) if name not in found]:
+    """found: all results by name. Raises DdpmError where one of the four is missing."""
+    if missing := [name for name in (*COLUMNS, SPEED) if name not in found]:
         raise DdpmError(f"the summary needs the result {missing[0]}: measure it (benchmarks/README.md)")
-    kodak, cifar10, times = _sizes(found[KODAK]), _sizes(found[CIFAR10]), _times(found[SPEED])
-    codecs = [codec for codec in dict.fromkeys([*kodak, *cifar10]) if not _is_archive(codec)]
-    rows = [_row(codec, kodak.get(codec), cifar10.get(codec), times.get(codec)) for codec in codecs]
+    sizes, times = {column: _sizes(found[name]) for name, column in COLUMNS.items()}, _times(found[SPEED])
+    codecs = [codec for codec in dict.fromkeys(chain.from_iterable(sizes.values())) if not _is_archive(codec)]
+    rows = [_row(codec, {column: of.get(codec) for column, of in sizes.items()}, times.get(codec)) for codec in codecs]
     return [Table("sizes-and-times", _caption(found, times), [*rows, *map(_published, _literature())])]
 
 
@@ -151,11 +153,10 @@ def _times_of(row: Mapping[str, Any]) -> Times:
     return Times(encode, decode, row["threads"])
 
 
-def _row(codec: str, kodak: str | None, cifar10: str | None, times: Times | None) -> Row:
+def _row(codec: str, sizes: Mapping[str, str | None], times: Times | None) -> Row:
     return {
         "": f"**{codec}, the default**" if codec == name_of(DEFAULT_EFFORT) else codec,
-        "Kodak, bits/dim": kodak,
-        "CIFAR-10, bits/dim": cifar10,
+        **sizes,
         "encode, s": None if times is None else times.encode,
         "decode, s": None if times is None else times.decode,
     }
@@ -169,7 +170,7 @@ def _literature() -> list[Published]:
 
 def _published(each: Published) -> Row:
     note = "" if each.what == WHOLE else f"; {each.what}"
-    return {"": f"{each.system} (literature{note})", "CIFAR-10, bits/dim": f"{each.bits_per_dim:.2f}"}
+    return {"": f"{each.system} (literature{note})", COLUMNS[CIFAR10]: f"{each.bits_per_dim:.2f}"}
 
 
 def _caption(found: Mapping[str, Document], times: Mapping[str, Times]) -> str:
@@ -179,7 +180,7 @@ def _caption(found: Mapping[str, Document], times: Mapping[str, Times]) -> str:
     models = (f"{found[name]['model']['name']} ({found[name]['model']['id'][:8]})" for name in (KODAK, CIFAR10))
     return (
         "Bits per colour sample of whole lossless files, which were decoded and compared:"
-        f" {of_images(found[KODAK])}; {of_images(found[CIFAR10])}. Models {' and '.join(models)}. Medians of seconds an"
-        f" image of {megapixels:.2f} megapixels, {of_images(speed)}, on {threads} threads of"
+        f" {'; '.join(of_images(found[name]) for name in COLUMNS)}. Models {' and '.join(models)}. Medians of seconds"
+        f" an image of {megapixels:.2f} megapixels, {of_images(speed)}, on {threads} threads of"
         f" {speed['machine']['processor']}. Rows of the literature were not measured here"
     )

@@ -87,7 +87,7 @@ def summarised(folder: Path) -> str:
 
 @pytest.fixture
 def measured(results: Path, tmp_path: Path) -> Path:
-    """The three results that the summary is put together from."""
+    """The four results that the summary is put together from."""
     kodak = _results.read(results / "set" / "bench-bpd.json")
     kodak["model"] = {"name": "tiny", "id": "0123456789"}
     kodak["results"]["codecs"][0]["codec"] = f"ddpmcodec effort {DEFAULT_EFFORT}"
@@ -98,7 +98,7 @@ def measured(results: Path, tmp_path: Path) -> Path:
     speed = {**kodak, "kind": "speed", "results": {"throughput": [row, alone, {"codec": "x", "skipped": "why"}]}}
     png = {"codec": "PNG", "bits_per_dim": {"mean": 5.0, "standard_error": None}}
     kodak["results"]["codecs"].append(png)
-    for name, found in (("kodak", kodak), ("cifar10", cifar10), ("kodak", speed)):
+    for name, found in (("kodak", kodak), ("cid22", kodak), ("cifar10", cifar10), ("kodak", speed)):
         (tmp_path / name).mkdir(exist_ok=True)
         _results.write(tmp_path / name, found)
     return tmp_path
@@ -106,10 +106,13 @@ def measured(results: Path, tmp_path: Path) -> Path:
 
 def test_the_summary_has_sizes_times_and_the_literature(measured: Path) -> None:
     text = summarised(measured)
-    assert "|  | Kodak, bits/dim | CIFAR-10, bits/dim | encode, s | decode, s |" in text
-    assert f"| **ddpmcodec effort {DEFAULT_EFFORT}, the default** | 4.12 ± 0.05 | 4.12 ± 0.05 | - | - |" in text
-    assert "| PNG | 5.00 | - | 2.00 | 0.500 |" in text
-    assert "| ARDM-Upscale 4 (literature) | - | 2.71 | - | - |" in text
+    assert "|  | Kodak, bits/dim | CID22, bits/dim | CIFAR-10, bits/dim | encode, s | decode, s |" in text
+    assert (
+        f"| **ddpmcodec effort {DEFAULT_EFFORT}, the default** | 4.12 ± 0.05 | 4.12 ± 0.05 | 4.12 ± 0.05 | - | - |"
+        in text
+    )
+    assert "| PNG | 5.00 | 5.00 | - | 2.00 | 0.500 |" in text
+    assert "| ARDM-Upscale 4 (literature) | - | - | 2.71 | - | - |" in text
     assert text.count("(literature") == len(readme.SHOWN)
     assert "archive" not in text
     assert "Models tiny (01234567) and tiny (01234567)" in text
