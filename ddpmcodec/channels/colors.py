@@ -51,6 +51,7 @@ class Colors(NamedTuple):
     expected: NDArray[np.int64]
     weights: NDArray[np.int64]  # in 1/256 [3, KINDS]
     coded: NDArray[np.int64]  # coefficients so far [3]
+    classes: NDArray[np.int64]  # of what the two pixels may be, the first rising, the second falling [2, ...]
     kinds: NDArray[np.int64]  # of the values that are weighed, as all below
     masses: NDArray[np.int64]
     chosen: NDArray[np.int64]  # their weights
@@ -67,6 +68,7 @@ def start(learns: bool) -> Colors:
         expected=np.full(size, FIRST, np.int64),
         weights=np.full(size, ONE, np.int64),
         coded=np.zeros(CHANNELS, np.int64),
+        classes=np.zeros((2, REACH + 2), np.int64),
         kinds=np.zeros(most, np.int64),
         masses=np.zeros(most, np.int64),
         chosen=np.zeros(most, np.int64),
@@ -138,6 +140,16 @@ def _class_of(counts, pixel, row, value, channel):  # type: ignore[no-untyped-de
 
 
 @kernel
+def _classify(colors, channel, pixels, least, most):  # type: ignore[no-untyped-def]
+    """Classes of both pixels from `pair` of the least value that is weighed to that of the largest."""
+    rows = _row(pixels[0], channel), _row(pixels[1], channel)
+    for k in range(most[0] - least[0] + 1):
+        colors.classes[0, k] = _class_of(colors.counts, pixels[0], rows[0], least[0] + k, channel)
+    for k in range(least[1] - most[1] + 1):
+        colors.classes[1, k] = _class_of(colors.counts, pixels[1], rows[1], least[1] - k, channel)
+
+
+@kernel
 def weigh(colors, channel, coarse, pixels, known, mean, truncated):  # type: ignore[no-untyped-def]
     """The `reweighted.Window` of a coefficient. coarse: the coarse image there; pixels: the two that it decides on, the
     channels before it [2, 3]; known: (lo, hi); mean: in 1/64."""
@@ -145,13 +157,11 @@ def weigh(colors, channel, coarse, pixels, known, mean, truncated):  # type: ign
     centre = (mean + 32) >> 6
     first = min(max(centre - REACH, lo), hi)
     values = min(max(centre + REACH, lo), hi) + 1 - first
-    counts = colors.counts
-    rows = _row(pixels[0], channel), _row(pixels[1], channel)
+    _classify(colors, channel, pixels, pair(coarse, first), pair(coarse, first + values - 1))
+    ones, others = colors.classes[0], colors.classes[1]
     weights, before = colors.weights[channel], reweighted.mass_before(truncated, first)
     for k in range(values):
-        one, other = pair(coarse, first + k)
-        a = _class_of(counts, pixels[0], rows[0], one, channel)
-        b = _class_of(counts, pixels[1], rows[1], other, channel)
+        a, b = ones[(k + 1 - (first & 1)) >> 1], others[(k + (first & 1)) >> 1]
         kind = max(a, b) * CLASSES + min(a, b)
         after = reweighted.mass_before(truncated, first + k + 1)
         colors.kinds[k], colors.masses[k], colors.chosen[k] = kind, after - before, weights[kind]
