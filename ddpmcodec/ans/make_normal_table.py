@@ -19,7 +19,7 @@ TABLE_SHA256 = "d86a409fcc417e2c967437809e9a0a261605eee63e3093ef1aa7845bb4c23c99
 _PI = Decimal("3.14159265358979323846264338327950288419716939937510582097494459230781640628620899862803")
 
 
-def centred(z: Decimal) -> Decimal:
+def _centred(z: Decimal) -> Decimal:
     """Phi(z) - 1/2 = phi(z) (z + z^3/3 + z^5/(3 5) + ...): Abramowitz & Stegun 26.2.11, no cancellation."""
     total, term, odd = Decimal(0), z, 1
     while term > total.scaleb(-60):
@@ -37,7 +37,7 @@ def normal_table() -> NDArray[np.int64]:
     """
     with localcontext(Context(prec=70)):
         points = (Decimal(k) / STEPS for k in range(LAST * STEPS + 1))
-        return np.array([round(RESOLUTION * centred(z)) for z in points], np.int64)
+        return np.array([round(RESOLUTION * _centred(z)) for z in points], np.int64)
 
 
 if __name__ == "__main__":

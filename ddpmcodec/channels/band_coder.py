@@ -180,10 +180,16 @@ def _code(coder, place, channel, known, truncated, width):  # type: ignore[no-un
 
 
 @kernel
-def _code_weighed(coder, place, channel, known, mean, truncated, colors, coarse, pixels):  # type: ignore[no-untyped-def]
+def _coarse_at(band, place, channel):  # type: ignore[no-untyped-def]
+    n, y, x = place
+    return np.int64(band.coarse[n, y + REACH, CHANNELS * (x + REACH) + channel])
+
+
+@kernel
+def _code_weighed(coder, band, colors, place, channel, known, truncated):  # type: ignore[no-untyped-def]
     """The same of a coefficient that becomes exact, its values weighed by the colours that they make."""
     n, y, x = place
-    window = image_colors.weigh(colors, channel, coarse, pixels, known, mean, truncated)
+    window = image_colors.weigh(colors, channel, _coarse_at(band, place, channel), band.pixels, known, truncated)
     stream = coder.stream[n]
     if coder.decoding:
         found = np.int64(slot(coder.state[stream]))
@@ -220,7 +226,7 @@ def _code_position(coder, band, learning, widths, place, output, around):  # typ
     luma = orange = np.int64(0)
     for channel in range(CHANNELS):
         known = np.int64(band.lo[n, y, x, channel]), np.int64(band.hi[n, y, x, channel])
-        coarse = np.int64(band.coarse[n, y + REACH, CHANNELS * (x + REACH) + channel])
+        coarse = _coarse_at(band, place, channel)
         coded = not _has_ended(coder, n)
         if coded and band.slack != INEXACT:
             known = gamut.narrowed(known, channel, coarse, band.pixels, band.slack)
@@ -237,7 +243,7 @@ def _code_position(coder, band, learning, widths, place, output, around):  # typ
                 )  # fmt: skip
             truncated = truncate(known[0], known[1], mean, scale)
             if colored and scale <= image_colors.LARGEST_SCALE and reweighted.is_near(truncated):
-                new = _code_weighed(coder, place, channel, known, mean, truncated, colors, coarse, band.pixels)
+                new = _code_weighed(coder, band, colors, place, channel, known, truncated)
             else:
                 new = _code(coder, place, channel, known, truncated, widths[channel])
             if adapts:

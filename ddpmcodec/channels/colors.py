@@ -63,7 +63,7 @@ def start(learns: bool) -> Colors:
     """Before the first pixel."""
     size, most = (CHANNELS, KINDS), 2 * REACH + 1
     return Colors(
-        counts=np.zeros((NOWHERE + 1) * learns, np.uint8),
+        counts=np.zeros(NOWHERE + 1 if learns else 0, np.uint8),
         observed=np.full(size, FIRST, np.int64),
         expected=np.full(size, FIRST, np.int64),
         weights=np.full(size, ONE, np.int64),
@@ -150,11 +150,11 @@ def _classify(colors, channel, pixels, least, most):  # type: ignore[no-untyped-
 
 
 @kernel
-def weigh(colors, channel, coarse, pixels, known, mean, truncated):  # type: ignore[no-untyped-def]
+def weigh(colors, channel, coarse, pixels, known, truncated):  # type: ignore[no-untyped-def]
     """The `reweighted.Window` of a coefficient. coarse: the coarse image there; pixels: the two that it decides on, the
-    channels before it [2, 3]; known: (lo, hi); mean: in 1/64."""
+    channels before it [2, 3]; known: (lo, hi), which its distribution is truncated to."""
     lo, hi = known
-    centre = (mean + 32) >> 6
+    centre = truncated[1] >> 6  # the mean, rounded
     first = min(max(centre - REACH, lo), hi)
     values = min(max(centre + REACH, lo), hi) + 1 - first
     _classify(colors, channel, pixels, pair(coarse, first), pair(coarse, first + values - 1))

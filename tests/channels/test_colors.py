@@ -33,7 +33,7 @@ def classes(
 ) -> list[tuple[int, int]]:
     """(larger, smaller) class of the two pixels, for each value that is weighed."""
     truncated, before = truncate(*KNOWN, np.int64(64 * mean), np.int64(50)), np.array(pixels, np.int64)
-    window = colors.weigh(found, channel, np.int64(coarse), before, KNOWN, np.int64(64 * mean), truncated)
+    window = colors.weigh(found, channel, np.int64(coarse), before, KNOWN, truncated)
     assert (window.first, window.values) == (mean - REACH, 2 * REACH + 1)
     return [divmod(int(kind), CLASSES) for kind in found.kinds]
 
@@ -107,7 +107,7 @@ def test_weights_are_observed_over_expected(share: float) -> None:
     odd = np.arange(-30, 31) % 2 == 1  # one of its two pixels is odd
     freqs[odd] *= share
     for value in rng.choice(np.arange(-30, 31), 6000, p=freqs / freqs.sum()):
-        window = colors.weigh(found, 0, np.int64(100), pixels, known, np.int64(0), truncated)
+        window = colors.weigh(found, 0, np.int64(100), pixels, known, truncated)
         colors.learn(found, 0, np.int64(value), window, truncated)
     kinds = classes(found, 0, 100, 0)
     weights = {kind: int(found.weights[0, kind[0] * CLASSES + kind[1]]) for kind in kinds}

@@ -106,3 +106,11 @@ def webp() -> bytes:
 def file(request: pytest.FixtureRequest) -> bytes:
     found: bytes = request.getfixturevalue(request.param)
     return found
+
+
+@pytest.fixture(scope="session", params=[1, 2])
+def learned(model: ContextModel, request: pytest.FixtureRequest) -> bytes:
+    """A file of 128 x 128 pixels, whose coder learned colours: every third level, as where levels were stretched."""
+    pixels = np.asarray(make_picture("RGB", 128, 128)) // 3 * 3
+    with without_webp():
+        return codec.encode(pixels, effort=request.param, model=model)

@@ -79,6 +79,16 @@ def test_flipped_bytes_never_give_wrong_pixels(model: ContextModel, small: bytes
         assert found is None or (found.mode == image.mode and np.array_equal(found, image))
 
 
+def test_damage_of_a_file_that_learned_colours_is_found(model: ContextModel, learned: bytes) -> None:
+    """Values that make no colour, which only a damaged stream has, are no exception of another kind."""
+    for place in np.linspace(40, len(learned) - 1, 16).astype(int).tolist():
+        damaged = flipped(learned, place)
+        with pytest.raises(ChecksumError):
+            codec.decode(damaged, model=model)
+        for data in (damaged, learned[:place]):
+            assert codec.decode(data, model=model, partial=True).size == (128, 128)
+
+
 def test_flipped_bytes_of_a_webp_never_give_wrong_pixels(model: ContextModel, webp: bytes) -> None:
     image = codec.decode(webp)
     for place in range(len(webp)):
