@@ -24,7 +24,9 @@ data_option = click.option(
 )
 out_option = click.option("--out", required=True, metavar="RUN", help="Folder for the state, the log and the rest.")
 resume_option = click.option(
-    "--resume", is_flag=True, help="Go on with the run in --out, with its settings; only its length may be changed."
+    "--resume",
+    is_flag=True,
+    help="Go on with the run in --out, with its settings; its length may change.",
 )
 hours_option = click.option(
     "--hours",

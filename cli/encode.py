@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ddpmcodec.errors import OutputError
+
 from ._cluster import loader
 from ._common import (
     EXIT_CODES,
@@ -59,8 +61,18 @@ def encode(choice: Choice, effort: int, model: str | None, strip: bool, verify: 
 
     The ratio is that of the input's bytes to the output's. Lines and objects come as files are done.
     """
+    _check_output(choice)
     options = {"effort": effort, "strip": strip, "verify": verify}
     return run(choice, Encoder(choice, options, loader(model, ray=choice.ray, quiet=choice.quiet)))
+
+
+def _check_output(choice: Choice) -> None:
+    """Raises OutputError where OUT is named as an image of another format."""
+    from ddpmcodec.images import opened_extensions
+
+    out = choice.output
+    if out and not choice.recursive and not Path(out).is_dir() and Path(out).suffix.lower() in opened_extensions():
+        raise OutputError(f"{out}: encode writes .ddpm files: name it {Path(out).with_suffix('.ddpm')}")
 
 
 @dataclass

@@ -61,7 +61,7 @@ def check_segments(header: Header) -> None:
         if header.index.segments != expected:
             raise FormatError(
                 f"the header claims {header.index.segments} segments, effort {header.effort} has {expected}:"
-                " it is damaged; get the file again"
+                " it is damaged, or of a version before 0.1.0; get it again, or encode the image again"
             )
 
 

@@ -139,22 +139,38 @@ def decode_details(
     return _preview(file, given_model(model), partial, step, progress, report, denoise)
 
 
+@overload
+def decode_many(
+    datas: Iterable[bytes], *, model: ModelSource = ..., max_pixels: int | None = ..., progress: Progress | None = ...,
+    as_array: Literal[False] = ...,
+) -> list[Image.Image]: ...  # fmt: skip
+
+
+@overload
+def decode_many(
+    datas: Iterable[bytes], *, model: ModelSource = ..., max_pixels: int | None = ..., progress: Progress | None = ...,
+    as_array: Literal[True],
+) -> list[NDArray[np.uint8]]: ...  # fmt: skip
+
+
 def decode_many(
     datas: Iterable[bytes],
     *,
     model: ModelSource = None,
     max_pixels: int | None = DEFAULT_MAX_PIXELS,
     progress: Progress | None = None,
-) -> list[Image.Image]:
+    as_array: bool = False,
+) -> list[Image.Image] | list[NDArray[np.uint8]]:
     """`decode` for each file; small ones of the same size are decoded together, which is quicker.
 
     Parameters:
         datas: the bytes of whole .ddpm files.
         model, max_pixels: as of `decode`, for each file.
         progress: called with the number of pixels done since the last call.
+        as_array: give arrays, as `decode` does.
 
     Returns:
-        A Pillow image for each file, in order.
+        A Pillow image, or an array, for each file, in order.
 
     Raises:
         FormatError, ImageError, ModelError, TypeError: as `decode`, for the first file that is wrong.
@@ -169,7 +185,8 @@ def decode_many(
     files = [split(bytes_of(data)) for data in datas]
     for file in files:
         _check_size(file, max_pixels)
-    return [decoded.image for decoded in decode_files(files, given_model(model), progress)]
+    found = decode_files(files, given_model(model), progress)
+    return [to_array(decoded.planes) for decoded in found] if as_array else [decoded.image for decoded in found]
 
 
 def bytes_of(data: object) -> bytes:

@@ -1,4 +1,4 @@
-"""What an effort is: a coding schedule. Part of the format, for good, as is when both sides learn from the image."""
+"""What an effort is: a coding schedule. Part of the format, as is when both sides learn from the image."""
 
 from __future__ import annotations
 

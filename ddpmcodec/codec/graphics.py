@@ -47,7 +47,7 @@ def is_clearly_graphics(planes: Planes, model: ContextModel) -> bool:
 
 
 def is_clearly_larger(planes: Planes, coded: int, *, quick: bool = False) -> bool:
-    """Whether no WebP is smaller than `coded` bytes. quick: no fair WebP, which takes a tenth of the time."""
+    """Whether no WebP is smaller than `coded` bytes. quick: no fair WebP, which takes a twentieth of the time."""
     if not may_be_graphics(planes):
         return True
     height, width, _ = planes.colour.shape

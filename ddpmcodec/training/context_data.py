@@ -10,10 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ddpmcodec.errors import TrainingError
-from ddpmcodec.training.data import Crops, Mixture, Pixels, load_images
+from ddpmcodec.training.data import Mixture, Pixels, crops_of
 
-SMALLEST_CROP = 8
 SOURCE_PIXELS = 16  # of images that positions are taken from at a time, for each of a step's
 GREY_SHARE, LUMA = 0.03, (299, 587, 114)  # of images that are made grey; weights in 1/1000
 HELD_OUT_SIDE, HELD_OUT_IMAGES, HELD_OUT_PIXELS = 128, 300, 1 << 20
@@ -53,37 +51,6 @@ class Ahead:
                 self.coming[number] = self.executor.submit(self.source.batch, number)
         self.number += 1
         return self.coming.pop(self.number - 1).result()
-
-
-def image_sets(
-    data: Sequence[str], *, validate: str | None = None, hold_out: int = 0
-) -> tuple[list[list[Pixels]], list[Pixels]]:
-    """Training images of every data set, and the images to evaluate on: those of `validate`, or the last ones of the
-    first set. Raises TrainingError where there are none."""
-    if not data:
-        raise TrainingError("no training images: name a folder, an array or a CIFAR-10 root with --data")
-    sets = [load_images(source) for source in data]
-    if validate is not None:
-        return sets, load_images(validate)
-    first = len(sets[0])
-    if not 0 < hold_out < first:
-        raise TrainingError(
-            f"{data[0]}: {first} images, of which --hold-out keeps {hold_out}: at least one must be"
-            " left to train on, and one to evaluate on: give another --hold-out, or images to --validate with"
-        )
-    return [images[:-hold_out] or images for images in sets], sets[0][-hold_out:]
-
-
-def crops_of(sets: Sequence[list[Pixels]], side: int, seed: int, camera: float = 0.0) -> Mixture:
-    """Crops of every set, of `side` or of the largest size that most of its images hold."""
-    sides = [min(side, max(_usual_side(images), SMALLEST_CROP)) for images in sets]
-    shares = [camera if own == max(sides) else 0.0 for own in sides]
-    parts = zip(sets, sides, shares, strict=True)
-    return Mixture([Crops(images, own, seed + n, camera=share) for n, (images, own, share) in enumerate(parts)])
-
-
-def _usual_side(images: Sequence[Pixels]) -> int:
-    return int(np.median([min(image.shape[:2]) for image in images]))
 
 
 def held_out_batches(images: Sequence[Pixels]) -> list[NDArray[np.uint8]]:

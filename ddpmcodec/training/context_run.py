@@ -16,12 +16,10 @@ from ddpmcodec.training.context_data import (
     Ahead,
     Source,
     adaptation_images,
-    crops_of,
     held_out_batches,
-    image_sets,
 )
 from ddpmcodec.training.context_trainer import Batches, ContextSettings, ContextTrainer, networks_of
-from ddpmcodec.training.data import load_images
+from ddpmcodec.training.data import crops_of, image_sets, left_out, load_images
 from ddpmcodec.training.device import device_of
 from ddpmcodec.training.run import Say
 
@@ -46,6 +44,8 @@ def train(
     where = device_of(device)
     sets, held_out = image_sets(settings.data, validate=settings.validate, hold_out=settings.hold_out)
     crops = crops_of(sets, settings.crop, settings.seed, settings.camera_share)
+    if note := left_out(sets, crops):
+        say(note)
     source = Source(crops, settings.seed, SOURCE_PIXELS * settings.batch)
     ready: Batches = source if where.type == "cpu" else Ahead(source, threads=os.cpu_count() or 1)
     trainer = ContextTrainer(settings, ready, held_out_batches(held_out), device=where, compiled=compiled)

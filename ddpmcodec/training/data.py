@@ -20,6 +20,7 @@ SUFFIXES = {".png", ".webp", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".ppm"}
 TILE, COLUMNS = 32, 50  # sheets: 32x32 tiles, 50 a row, row-major
 NOISE = (0.5, 6.0)  # grey levels
 LARGEST_ZOOM = 1.6
+SMALLEST_CROP = 8
 
 
 def _array(path: Path) -> list[Pixels]:
@@ -187,3 +188,48 @@ class Mixture:
         own_step, number = divmod(step, len(self.parts))
         part = self.parts[number]
         return part.batch(own_step, count * self.largest**2 // part.size**2)
+
+
+# --- what a run trains and evaluates on
+
+
+def image_sets(
+    data: Sequence[str], *, validate: str | None = None, hold_out: int = 0
+) -> tuple[list[list[Pixels]], list[Pixels]]:
+    """Training images of every data set, and the images to evaluate on: those of `validate`, or the last ones of the
+    first set. Raises TrainingError where there are none."""
+    if not data:
+        raise TrainingError("no training images: name a folder, an array or a CIFAR-10 root with --data")
+    sets = [load_images(source) for source in data]
+    if validate is not None:
+        return sets, load_images(validate)
+    first = len(sets[0])
+    if not 0 < hold_out < first:
+        raise TrainingError(
+            f"{data[0]}: {first} images, of which --hold-out keeps {hold_out}: at least one must be"
+            " left to train on, and one to evaluate on: give another --hold-out, or images to --validate with"
+        )
+    return [images[:-hold_out] or images for images in sets], sets[0][-hold_out:]
+
+
+def crops_of(
+    sets: Sequence[list[Pixels]], side: int, seed: int, camera: float = 0.0, *, multiple: int = 1
+) -> Mixture:  # fmt: skip
+    """Crops of every set, of `side` or of the largest size, a multiple of `multiple`, that most of its images hold."""
+    least = max(SMALLEST_CROP, multiple)
+    sides = [min(side, max(_usual_side(images) // multiple * multiple, least)) for images in sets]
+    shares = [camera if own == max(sides) else 0.0 for own in sides]
+    parts = zip(sets, sides, shares, strict=True)
+    return Mixture([Crops(images, own, seed + n, camera=share) for n, (images, own, share) in enumerate(parts)])
+
+
+def _usual_side(images: Sequence[Pixels]) -> int:
+    return int(np.median([min(image.shape[:2]) for image in images]))
+
+
+def left_out(sets: Sequence[list[Pixels]], crops: Mixture) -> str | None:
+    """What to say of images that are smaller than the crops of their set; None where there are none."""
+    count, used = sum(map(len, sets)), sum(len(part.images) for part in crops.parts)
+    if used == count:
+        return None
+    return f"{count - used} of {count} training images are smaller than the crops, and left out"

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,7 +19,7 @@ from ddpmcodec.networks.gaussian.architecture import MULTIPLE, Architecture
 from ddpmcodec.networks.gaussian.latent import LatentNetwork
 from ddpmcodec.networks.gaussian.model import coding_levels
 from ddpmcodec.training import run, state
-from ddpmcodec.training.data import Crops, Mixture, Pixels, load_images
+from ddpmcodec.training.data import Mixture, crops_of, image_sets, left_out
 from ddpmcodec.training.gaussian import LatentPredictor, Objective, draw, loss
 from ddpmcodec.training.optim import Muon
 from ddpmcodec.training.run import Say
@@ -171,38 +170,18 @@ def averaged_network(folder: Path) -> LatentNetwork:
     return latent
 
 
-def split(settings: GaussianSettings) -> tuple[Mixture, Tensor]:
-    """Training crops and held-out images uint8 [N, 3, crop, crop].
-
-    The last `hold_out` images of a data set are never trained on; those of the first are what is evaluated, unless
-    `validate` names others. Raises TrainingError when that leaves nothing to train or to evaluate on.
-    """
+def crops_and_held_out(settings: GaussianSettings, say: Say = print) -> tuple[Mixture, Tensor]:
+    """Training crops, and images to evaluate on, uint8 [N, 3, side, side] (`data.image_sets`). Raises TrainingError
+    where there is nothing to train or to evaluate on."""
     if settings.crop % MULTIPLE:
         raise TrainingError(f"crops of {settings.crop} pixels: --crop must be a multiple of {MULTIPLE}")
-    if not settings.data:
-        raise TrainingError("no training images: name a folder, an array or a CIFAR-10 root with --data")
-    sources = settings.data
-    sets = [load_images(source) for source in sources]
-    if settings.validate is None and len(sets[0]) <= settings.hold_out:
-        raise TrainingError(
-            f"{sources[0]}: {len(sets[0])} images, of which --hold-out keeps {settings.hold_out}; "
-            "nothing is left: give a smaller --hold-out, or images to --validate with"
-        )
-    kept = [images[: max(len(images) - settings.hold_out, 0)] or images for images in sets]
-    held = load_images(settings.validate) if settings.validate else sets[0][len(kept[0]) :] or sets[0]
-    chosen = Crops(held, settings.crop, 1).batch(0, min(settings.evaluate_images, len(held)))
-    sizes = [settings.crop if len(kept) == 1 else min(settings.crop, _fitting(images)) for images in kept]
-    shares = [settings.camera_share if size == settings.crop else 0.0 for size in sizes]
-    crops = Mixture(
-        [Crops(images, size, settings.seed, camera=c) for images, size, c in zip(kept, sizes, shares, strict=True)]
-    )
+    sets, held = image_sets(settings.data, validate=settings.validate, hold_out=settings.hold_out)
+    crops = crops_of(sets, settings.crop, settings.seed, settings.camera_share, multiple=MULTIPLE)
+    if note := left_out(sets, crops):
+        say(note)
+    count = min(settings.evaluate_images, len(held))
+    chosen = crops_of([held], settings.crop, 1, multiple=MULTIPLE).batch(0, count)
     return crops, chosen.to(torch.uint8)
-
-
-def _fitting(images: list[Pixels]) -> int:
-    """The largest crop that most of the images hold."""
-    side = int(np.median([min(image.shape[:2]) for image in images]))
-    return max(side // MULTIPLE, 1) * MULTIPLE
 
 
 def train(
@@ -217,7 +196,7 @@ def train(
     Raises TrainingError when the data or the saved state cannot be used, or `out` holds a run and `resume` is off.
     """
     settings, resumes = run.settings_of(out, settings, resume=resume, chosen=chosen, changes=CHANGES)
-    crops, held_out = split(settings)
+    crops, held_out = crops_and_held_out(settings, say)
     trainer = GaussianTrainer(settings, crops, held_out)
     if resumes:
         saved = state.read(out)

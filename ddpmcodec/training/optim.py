@@ -1,4 +1,4 @@
-"""Muon for the inner convolutions, AdamW for everything else, one learning-rate multiplier for both.
+"""Muon, for inner weights; trainers leave everything else to AdamW.
 
 Muon: Keller Jordan et al. 2024 (momentum orthogonalised by a Newton-Schulz iteration); the step is scaled by
 0.2 sqrt(larger side) (Liu et al. 2025, arXiv 2502.16982) so that its size matches AdamW's.

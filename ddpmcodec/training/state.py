@@ -43,8 +43,7 @@ def read(folder: Path) -> State:
     with is_state(folder), safe_open(folder / FILE, framework="pt") as content:
         tensors = {key: content.get_tensor(key) for key in content.keys()}  # noqa: SIM118
         facts = dict(json.loads((content.metadata() or {})[KEY]))
-    if SEAL in facts:  # states of older versions have none
-        _check(folder / FILE, facts)
+    _check(folder / FILE, facts)
     return State(tensors, facts)
 
 

@@ -40,6 +40,14 @@ def test_the_output_can_be_named_or_put_in_a_folder(encode: Any, photo: Path, co
     assert (photo.parent / "a.b").read_bytes() == (folder / "photo.ddpm").read_bytes() == coded
 
 
+def test_an_output_that_is_named_as_an_image_is_refused(encode: Any, photo: Path) -> None:
+    out = photo.parent / "small.JPG"
+    ended = encode(photo, "-o", out)
+    assert (ended.code, ended.stdout) == (1, b"")
+    assert f"{out}: encode writes .ddpm files: name it {out.with_suffix('.ddpm')}" in ended.stderr
+    assert not out.exists()
+
+
 def test_pipes(encode: Any, photo: Path, coded: bytes, tmp_path: Path) -> None:
     assert encode("-", stdin=photo.read_bytes()).stdout == coded
     assert encode(photo, "-o", "-").stdout == coded

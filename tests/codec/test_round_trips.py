@@ -208,6 +208,13 @@ def test_images_and_files_may_come_from_an_iterator(picture: Picture, model: Con
     assert codec.decode_many(iter(files), model=model) == [picture("L", 4, 4)] * 2
 
 
+def test_many_files_come_back_as_arrays(picture: Picture, model: ContextModel) -> None:
+    images = [picture("L", 4, 4), picture("RGBA", 5, 4)]
+    files = codec.encode_many(images, model=model)
+    for found, image in zip(codec.decode_many(files, model=model, as_array=True), images, strict=True):
+        assert np.array_equal(found, np.asarray(image))
+
+
 @pytest.mark.usefixtures("one_thread")
 def test_images_of_the_same_size_are_coded_together(picture: Picture, model: ContextModel) -> None:
     costs: list[SegmentCost] = []

@@ -9,7 +9,8 @@ import pytest
 
 from ddpmcodec.errors import TrainingError
 from ddpmcodec.training import context_data
-from ddpmcodec.training.context_data import Ahead, Source, adaptation_images, crops_of, held_out_batches, image_sets
+from ddpmcodec.training.context_data import Ahead, Source, adaptation_images, held_out_batches
+from ddpmcodec.training.data import crops_of, image_sets
 
 
 def images(count: int, side: int, seed: int = 0) -> list[np.ndarray]:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from ddpmcodec.errors import ModelError, TrainingError
@@ -19,7 +20,14 @@ from ddpmcodec.networks.gaussian.architecture import Architecture
 from ddpmcodec.training import run, state
 from ddpmcodec.training.data import Crops
 from ddpmcodec.training.gaussian import LatentPredictor, draw, loss
-from ddpmcodec.training.gaussian_trainer import MODEL, GaussianSettings, GaussianTrainer, averaged_network, split, train
+from ddpmcodec.training.gaussian_trainer import (
+    MODEL,
+    GaussianSettings,
+    GaussianTrainer,
+    averaged_network,
+    crops_and_held_out,
+    train,
+)
 
 
 @pytest.fixture
@@ -52,7 +60,7 @@ def start(settings: GaussianSettings, out: Path, **how: Any) -> GaussianTrainer:
 
 
 def made(settings: GaussianSettings) -> GaussianTrainer:
-    return GaussianTrainer(settings, *split(settings))
+    return GaussianTrainer(settings, *crops_and_held_out(settings))
 
 
 def parameters(trainer: GaussianTrainer) -> list[Tensor]:
@@ -124,7 +132,7 @@ def test_muon_takes_the_inner_convolutions(settings: GaussianSettings) -> None:
 
 
 def test_the_last_images_are_held_out(settings: GaussianSettings, gradients: NDArray[np.uint8]) -> None:
-    crops, held_out = split(settings)
+    crops, held_out = crops_and_held_out(settings)
     assert len(crops.parts[0].images) == 37
     assert all(np.array_equal(a, b) for a, b in zip(crops.parts[0].images, gradients[:37], strict=True))
     ends = [pixels.tobytes() for pixels in (*gradients[37:], *gradients[37:, :, ::-1])]
@@ -134,8 +142,8 @@ def test_the_last_images_are_held_out(settings: GaussianSettings, gradients: NDA
 
 @pytest.mark.parametrize("hold_out", [40, 41])
 def test_something_must_be_left_to_train_on(settings: GaussianSettings, hold_out: int) -> None:
-    with pytest.raises(TrainingError, match=rf"40 images, of which --hold-out keeps {hold_out}; nothing is left"):
-        split(replace(settings, hold_out=hold_out))
+    with pytest.raises(TrainingError, match=rf"40 images, of which --hold-out keeps {hold_out}: at least one"):
+        crops_and_held_out(replace(settings, hold_out=hold_out))
 
 
 def test_several_data_sets_keep_their_last_images_back(
@@ -145,17 +153,31 @@ def test_several_data_sets_keep_their_last_images_back(
     large = np.repeat(np.repeat(gradients[:2], 2, 1), 2, 2)
     np.save(tmp_path / "large.npy", large)
     sources = *settings.data, str(tmp_path / "large.npy")
-    crops, held_out = split(replace(settings, data=sources, crop=32, evaluate_images=3, validate=sources[1]))
+    crops, held_out = crops_and_held_out(replace(settings, data=sources, crop=32))
     assert [(len(part.images), part.size) for part in crops.parts] == [(37, 16), (2, 32)]
-    assert held_out.shape == (2, 3, 32, 32)
-    _, held_out = split(replace(settings, data=sources))
     ends = [pixels.tobytes() for pixels in (*gradients[37:], *gradients[37:, :, ::-1])]
     assert all(pixels.permute(1, 2, 0).numpy().tobytes() in ends for pixels in held_out)
 
 
+def test_with_images_to_validate_on_none_is_held_out(settings: GaussianSettings, tmp_path: Path) -> None:
+    np.save(tmp_path / "other.npy", np.zeros((3, 32, 32, 3), np.uint8))
+    crops, held_out = crops_and_held_out(replace(settings, validate=str(tmp_path / "other.npy"), evaluate_images=9))
+    assert len(crops.parts[0].images) == 40
+    assert (held_out.shape, int(held_out.max())) == ((3, 3, 16, 16), 0)
+
+
+def test_images_that_are_left_out_are_counted(settings: GaussianSettings, tmp_path: Path) -> None:
+    folder, said = tmp_path / "mixed", list[object]()
+    folder.mkdir()
+    for number, side in enumerate((16, 16, 16, 12)):
+        Image.fromarray(np.zeros((side, side, 3), np.uint8)).save(folder / f"{number}.png")
+    crops_and_held_out(replace(settings, data=(str(folder),), hold_out=1, validate=str(folder)), said.append)
+    assert said == ["1 of 4 training images are smaller than the crops, and left out"]
+
+
 def test_crops_must_fit_the_network(settings: GaussianSettings) -> None:
     with pytest.raises(TrainingError, match="crops of 14 pixels: --crop must be a multiple of 4"):
-        split(replace(settings, crop=14))
+        crops_and_held_out(replace(settings, crop=14))
 
 
 # --- a run on disk
