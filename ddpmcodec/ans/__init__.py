@@ -1,7 +1,9 @@
 """rANS and the integer distributions on it.
 
-`stream` codes one file's symbols front to back; `message` is a stack with any number of lanes; `logistic` is the
-distribution of a pixel. Probabilities are integers, so that both ends agree on every machine.
+`stream` codes the symbols of one file front to back, under `logistic` distributions of coefficients, which `reweighted`
+moves towards colours that an image has. `stack` and `gaussian` serve bits back. `message` and `codecs` are a stack with
+any number of lanes, in craystack's conventions, for code of your own. Probabilities are integers, so that both ends
+agree on every machine.
 """
 
 from __future__ import annotations

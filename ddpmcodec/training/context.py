@@ -30,6 +30,9 @@ LN2 = math.log(2)
 OCTAVE = 8 / LN2  # scale indices per unit of the logarithm
 SCALE_ONE = 48  # index of a scale of 1
 FIRST_GAIN, BRANCH_GAIN, LAST_GAIN = 1.0, 0.5, 0.5
+# Of directions, which are of length 1 at first. Muon's step is as long as its rate, so that it changes a
+# longer direction less, and they grow; after an hour they are about so long. A model's file has no lengths.
+TRAINED_LENGTH = 8.0
 UNITS = (
     [float(OFFSET_UNIT)] * CHANNELS
     + [OCTAVE] * CHANNELS
@@ -140,7 +143,7 @@ def grown(network: LatentContext, shape: Shape) -> LatentContext:
             old = network.weights[layer]
             outputs, inputs = old.shape
             weight[:outputs] = 0
-            weight[:outputs, :inputs] = old if layer == "leave" else F.normalize(old)
+            weight[:outputs, :inputs] = old
             found.gains[layer][:outputs] = network.gains[layer]
             if layer in found.biases:
                 found.biases[layer][:, :outputs] = network.biases[layer]
@@ -198,7 +201,7 @@ def load_integers(network: LatentContext, params: Mapping[str, Tensor]) -> None:
                 network.biases[layer].copy_(params["leave.bias"] / network.units)
                 continue
             norm = weight.norm(dim=1)
-            network.weights[layer].copy_(weight / norm[:, None])
+            network.weights[layer].copy_(weight * (TRAINED_LENGTH / norm)[:, None])
             network.gains[layer].copy_(factor * unit * norm / ACTIVATION_UNIT)
             if layer in network.biases:
                 network.biases[layer].copy_(params[f"{layer}.bias"] / ACTIVATION_UNIT)

@@ -28,7 +28,16 @@ from ddpmcodec.networks.context.shape import (
     band_kind,
 )
 from ddpmcodec.networks.context.window import INPUTS
-from ddpmcodec.training.context import LatentContext, Positions, bits, grown, load_integers, loss, residual
+from ddpmcodec.training.context import (
+    TRAINED_LENGTH,
+    LatentContext,
+    Positions,
+    bits,
+    grown,
+    load_integers,
+    loss,
+    residual,
+)
 from ddpmcodec.training.context_export import tensors_of
 from ddpmcodec.training.positions import positions_of
 from ddpmcodec.training.step_states import step_states, unfinished
@@ -96,6 +105,16 @@ def test_integers_that_are_loaded_are_exported_again(shape: Shape) -> None:
             assert torch.equal(value, first[key])
         else:
             torch.testing.assert_close(value, first[key], rtol=1e-5, atol=1e-6)
+
+
+def test_directions_of_a_model_are_long_and_stay_so() -> None:
+    """Muon changes them as little as late in a run, also in a network that grew; new ones are of length 1."""
+    network = LatentContext(SMALL)
+    load_integers(network, latent(SMALL, 3).exported())
+    for layer, weight in grown(network, Shape(SMALL.width + 32, SMALL.depth)).weights.items():
+        if layer != "leave":
+            torch.testing.assert_close(weight[: SMALL.width].norm(dim=1), torch.full((SMALL.width,), TRAINED_LENGTH))
+            assert float(weight[SMALL.width :].norm(dim=1).mean().detach()) == pytest.approx(1, abs=0.2)
 
 
 @pytest.mark.parametrize("name", ["cifar10", "photo"])
