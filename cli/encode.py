@@ -67,11 +67,13 @@ def encode(choice: Choice, effort: int, model: str | None, strip: bool, verify: 
 
 
 def _check_output(choice: Choice) -> None:
-    """Raises OutputError where OUT is named as an image of another format."""
+    """Raises OutputError where OUT is named as an image of another format; that it is no input is checked later."""
     from ddpmcodec.images import opened_extensions
 
     out = choice.output
-    if out and not choice.recursive and not Path(out).is_dir() and Path(out).suffix.lower() in opened_extensions():
+    if out is None or out in choice.files or choice.recursive or Path(out).is_dir():
+        return
+    if Path(out).suffix.lower() in opened_extensions():
         raise OutputError(f"{out}: encode writes .ddpm files: name it {Path(out).with_suffix('.ddpm')}")
 
 

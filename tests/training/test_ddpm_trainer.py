@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ddpmcodec import bound
 from ddpmcodec.errors import TrainingError
+from ddpmcodec.format.seal import seal
 from ddpmcodec.networks import pretrained
 from ddpmcodec.networks.unet import CIFAR10, UNetConfig
 from ddpmcodec.schedule import cosine, ddpm_linear
@@ -311,7 +312,7 @@ def test_another_network_or_objective_cannot_go_on_from_a_state(
         start(replace(settings, **change), out, resume=True, chosen=list(change))
 
 
-OTHER_STATE = save({"latent.enter": torch.zeros(1)}, metadata={"ddpmcodec": '{"architecture": {}, "step": 5}'})
+OTHER_STATE = seal(save({"latent.enter": torch.zeros(1)}, {"ddpmcodec": '{"architecture": {}, "step": 5}'}))
 
 
 @pytest.mark.parametrize("content", [b"", b"hello world", OTHER_STATE], ids=["empty", "text", "of the exact network"])
