@@ -2,54 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from ddpmcodec.errors import TrainingError
 from ddpmcodec.training import context_data
 from ddpmcodec.training.context_data import Ahead, Source, adaptation_images, held_out_batches
-from ddpmcodec.training.data import crops_of, image_sets
+from ddpmcodec.training.data import crops_of
 
 
 def images(count: int, side: int, seed: int = 0) -> list[np.ndarray]:
     return list(np.random.default_rng(seed).integers(0, 256, (count, side, side, 3), dtype=np.uint8))
-
-
-@pytest.fixture
-def arrays(tmp_path: Path) -> tuple[str, str]:
-    """Ten images of 16 x 16 pixels, and three of 12 x 12."""
-    for name, (count, side) in {"a": (10, 16), "b": (3, 12)}.items():
-        np.save(tmp_path / f"{name}.npy", np.stack(images(count, side)))
-    return str(tmp_path / "a.npy"), str(tmp_path / "b.npy")
-
-
-def test_the_last_images_are_held_out_of_every_set_that_has_more(arrays: tuple[str, str]) -> None:
-    sets, held_out = image_sets(arrays, hold_out=4)
-    assert [len(found) for found in sets] == [6, 3]
-    assert np.array_equal(held_out, images(10, 16)[6:])
-
-
-def test_with_images_to_validate_on_none_is_held_out(arrays: tuple[str, str]) -> None:
-    sets, held_out = image_sets(arrays[:1], validate=arrays[1])
-    assert ([len(found) for found in sets], len(held_out)) == ([10], 3)
-
-
-@pytest.mark.parametrize("hold_out", [0, 10, 11])
-def test_something_must_be_left(arrays: tuple[str, str], hold_out: int) -> None:
-    with pytest.raises(TrainingError, match=f"10 images, of which --hold-out keeps {hold_out}"):
-        image_sets(arrays, hold_out=hold_out)
-
-
-def test_crops_are_as_large_as_the_images_of_a_set_allow() -> None:
-    crops = crops_of([images(3, 40), images(3, 16)], 32, 0, camera=0.5)
-    assert [(part.size, part.camera) for part in crops.parts] == [(32, 0.5), (16, 0.0)]
-
-
-def test_too_small_images_are_refused() -> None:
-    with pytest.raises(TrainingError, match="no training image is at least 8x8"):
-        crops_of([images(3, 7)], 32, 0)
 
 
 def test_a_source_goes_on_where_another_one_ended() -> None:

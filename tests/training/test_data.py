@@ -11,7 +11,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ddpmcodec.errors import TrainingError
-from ddpmcodec.training.data import NOISE, Crops, DeviceCrops, Mixture, like_a_camera, load_images
+from ddpmcodec.training.data import (
+    NOISE,
+    Crops,
+    DeviceCrops,
+    Mixture,
+    crops_of,
+    image_sets,
+    left_out,
+    like_a_camera,
+    load_images,
+)
 
 Pixels = NDArray[np.uint8]
 
@@ -205,3 +215,56 @@ def test_crops_of_a_camera_are_as_large_repeat_and_leave_the_others_alone() -> N
     cut |= {np.frombuffer(c, np.uint8).reshape(48, 48, 3)[:, ::-1].tobytes() for c in cut}
     drawn = half.batch(0, 40).to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
     assert 8 < sum(crop.tobytes() in cut for crop in drawn) < 32
+
+
+# --- what a run trains and evaluates on
+
+
+def noise(count: int, side: int) -> list[Pixels]:
+    return list(np.random.default_rng(0).integers(0, 256, (count, side, side, 3), dtype=np.uint8))
+
+
+@pytest.fixture
+def arrays(tmp_path: Path) -> tuple[str, str]:
+    """Ten images of 16 x 16 pixels, and three of 12 x 12."""
+    for name, (count, side) in {"a": (10, 16), "b": (3, 12)}.items():
+        np.save(tmp_path / f"{name}.npy", np.stack(noise(count, side)))
+    return str(tmp_path / "a.npy"), str(tmp_path / "b.npy")
+
+
+def test_the_last_images_are_held_out_of_every_set_that_has_more(arrays: tuple[str, str]) -> None:
+    sets, held_out = image_sets(arrays, hold_out=4)
+    assert [len(found) for found in sets] == [6, 3]
+    assert np.array_equal(held_out, noise(10, 16)[6:])
+
+
+def test_with_images_to_validate_on_none_is_held_out(arrays: tuple[str, str]) -> None:
+    sets, held_out = image_sets(arrays[:1], validate=arrays[1])
+    assert ([len(found) for found in sets], len(held_out)) == ([10], 3)
+
+
+@pytest.mark.parametrize("hold_out", [0, 10, 11])
+def test_something_must_be_left(arrays: tuple[str, str], hold_out: int) -> None:
+    with pytest.raises(TrainingError, match=f"10 images, of which --hold-out keeps {hold_out}"):
+        image_sets(arrays, hold_out=hold_out)
+
+
+def test_crops_are_as_large_as_the_images_of_a_set_allow() -> None:
+    crops = crops_of([noise(3, 40), noise(3, 16)], 32, 0, camera=0.5)
+    assert [(part.size, part.camera) for part in crops.parts] == [(32, 0.5), (16, 0.0)]
+
+
+def test_too_small_images_are_refused() -> None:
+    with pytest.raises(TrainingError, match="no training image is at least 8x8"):
+        crops_of([noise(3, 7)], 32, 0)
+
+
+def test_crops_are_of_a_multiple() -> None:
+    crops = crops_of([noise(3, 18), noise(3, 40)], 32, 0, multiple=4)
+    assert [part.size for part in crops.parts] == [16, 32]
+
+
+def test_images_that_are_left_out_are_counted() -> None:
+    sets = [[*noise(3, 16), *noise(1, 12)], noise(2, 16)]
+    assert left_out(sets, crops_of(sets, 16, 0)) == ("1 of 6 training images are smaller than the crops, and left out")
+    assert left_out(sets[1:], crops_of(sets[1:], 16, 0)) is None
