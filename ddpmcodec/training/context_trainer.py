@@ -34,7 +34,7 @@ from ddpmcodec.training.step_states import step_states, unfinished
 from ddpmcodec.transform.pyramid import Band
 
 WARMUP, CLIP = 100, 1.0  # steps of a network; norm of its gradient
-ROUND_ROBIN = (0, 1, 0, 2, 0, 1, 0)  # kinds of bands, a step each
+ROUND_ROBIN = (0, 1, 0, 2, 0, 1, 0, 2)  # kinds of bands, a step each: as often as an image has values of them
 SHARES = {"exact": 0.2, "short": 0.1, "long": 0.03}  # of an image's positions, for each step of its schedule
 # Positions in a replay buffer, 0.5 kB each, and draws of each. A network overfits to a small buffer, and to positions
 # that it draws several times: both were tried (docs/experiments).
