@@ -9,8 +9,7 @@ import statistics
 import time
 import timeit
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -19,6 +18,7 @@ import numpy as np
 import torch
 
 from ddpmcodec import codec
+from ddpmcodec.codec.many import threads_of
 from ddpmcodec.codec.tiles import SegmentCost
 from ddpmcodec.errors import ChecksumError
 from ddpmcodec.networks.context.model import ContextModel
@@ -55,17 +55,6 @@ def seconds(work: Callable[[], object], repeats: int) -> list[float]:
     """Of each of the repeats, after one run to warm up."""
     work()
     return timeit.repeat(work, number=1, repeat=repeats)
-
-
-@contextmanager
-def threads_of(count: int) -> Iterator[None]:
-    """So many threads for PyTorch, and for `run_all`."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 # --- codecs as pairs of functions from images to files and back

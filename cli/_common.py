@@ -207,10 +207,20 @@ def silence(*streams: TextIO | None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
+def is_watched() -> bool:
+    """Whether a person sees stderr."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def can_be_read_twice(name: str) -> bool:
+    """Whether an input can be looked at before it is read: of a pipe, what was read is gone."""
+    return name != STANDARD and Path(name).is_file()
+
+
 @contextmanager
 def progress(name: str, pixels: int, *, quiet: bool) -> Iterator[Callable[[float], object] | None]:
     """A bar on stderr over so many pixels, where a person watches; None where not."""
-    if quiet or not sys.stderr.isatty():
+    if quiet or not is_watched():
         yield None
         return
     from tqdm import tqdm

@@ -13,7 +13,7 @@ import click
 
 from ddpmcodec.errors import DdpmError
 
-from ._common import STANDARD, label, message_of, printable, say
+from ._common import STANDARD, is_watched, label, message_of, printable, say
 from ._tasks import Result, Shape, Task
 
 
@@ -23,7 +23,7 @@ class Bar:
     def __init__(self, name: str, tasks: Sequence[Task], *, shown: bool) -> None:
         self.lock = threading.RLock()
         self.bar: Any = None
-        if shown and sys.stderr.isatty():
+        if shown and is_watched():
             from tqdm import tqdm
 
             total = sum(task.shape.pixels * task.shape.channels for task in tasks if task.shape)

@@ -12,7 +12,7 @@ import click
 from ._cluster import loader
 from ._common import (
     EXIT_CODES,
-    STANDARD,
+    can_be_read_twice,
     file_model_option,
     files_argument,
     label,
@@ -75,7 +75,7 @@ class Decoder:
         return any(value is not None and value is not False for value in self.preview.values())
 
     def shape(self, name: str) -> Shape | None:
-        header = None if name == STANDARD else _header_of(name)
+        header = _header_of(name) if can_be_read_twice(name) else None
         if header is None:
             return None
         alone = self.is_preview or self.choice.verbose

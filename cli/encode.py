@@ -15,7 +15,7 @@ from ddpmcodec.errors import OutputError
 from ._cluster import loader
 from ._common import (
     EXIT_CODES,
-    STANDARD,
+    can_be_read_twice,
     files_argument,
     label,
     model_option,
@@ -93,7 +93,7 @@ class Encoder:
     def shape(self, name: str) -> Shape | None:
         from ddpmcodec.images import claimed_shape
 
-        claimed = None if name == STANDARD else claimed_shape(Path(name))
+        claimed = claimed_shape(Path(name)) if can_be_read_twice(name) else None
         if claimed is None:
             return None
         width, height, mode = claimed

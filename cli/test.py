@@ -16,6 +16,7 @@ from ._common import (
     failure,
     file_model_option,
     files_argument,
+    is_watched,
     label,
     max_pixels_option,
     naming,
@@ -76,7 +77,7 @@ def _on_cluster(files: Sequence[str], network: Network, max_pixels: int, ray: st
     from ddpmcodec.codec.many import ALONE
 
     codes: list[int] = []
-    shown = sys.stderr.isatty() and not quiet
+    shown = is_watched() and not quiet
 
     def done(name: str, outcome: str | cluster.Failure) -> None:
         with tqdm.external_write_mode(file=sys.stderr):

@@ -47,7 +47,10 @@ def new_process() -> Iterator[None]:
     with _settings, ExitStack() as restore:
         restore.callback(torch.set_default_dtype, torch.get_default_dtype())
         restore.callback(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
-        restore.callback(torch.use_deterministic_algorithms, torch.are_deterministic_algorithms_enabled())
+        restore.callback(
+            torch.use_deterministic_algorithms, torch.are_deterministic_algorithms_enabled(),
+            warn_only=torch.is_deterministic_algorithms_warn_only_enabled(),
+        )  # fmt: skip
         _set(restore, torch.backends.mkldnn, "enabled", True)
         _set(restore, getattr(torch.backends.mkldnn, "conv", None), "fp32_precision", "none")
         torch.set_default_dtype(torch.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +38,7 @@ DESCRIPTIVE_TAGS = (
 LOSSLESS: dict[str, dict[str, object]] = {"WEBP": {"lossless": True, "exact": True}}  # Pillow's defaults lose
 EXIF_START = b"Exif\0\0"
 PNG_END = b"IEND\xae\x42\x60\x82"
+_FILTERS = threading.Lock()
 ARRAY_MODES: dict[tuple[int, ...], str] = {(): "L", (2,): "LA", (3,): "RGB", (4,): "RGBA"}
 
 
@@ -56,10 +58,8 @@ def load_image(data: bytes, name: str) -> Image.Image:
     if not data:
         raise ImageError(f"{name}: the file is empty: give it an image")
     try:
-        # Pillow warns at half the size that it refuses; a large photograph is no reason to warn.
-        with warnings.catch_warnings(), _reading():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(BytesIO(data), formats=_opened_formats())
+        with _reading():
+            image = _opened(BytesIO(data))
             _refuse_what_cannot_be_coded(image)
             image.load()
             if image.format == "PNG" and PNG_END not in data:  # Pillow stops where it has all pixels
@@ -76,12 +76,17 @@ def load_image(data: bytes, name: str) -> Image.Image:
 def claimed_shape(path: PurePath) -> tuple[int, int, str] | None:
     """Width, height and mode that an image file claims; None where that cannot be read. Pixels are not."""
     try:
-        with warnings.catch_warnings(), _reading():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path, formats=_opened_formats()) as image:
-                return image.width, image.height, image.mode
+        with _reading(), _opened(path) as image:
+            return image.width, image.height, image.mode
     except (ImageError, UnidentifiedImageError):
         return None
+
+
+def _opened(source: PurePath | BytesIO) -> Image.Image:
+    """Pillow warns at half the size that it refuses; a large photograph is no reason to warn."""
+    with _FILTERS, warnings.catch_warnings():  # the filters are the process's: one thread at a time
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(source, formats=_opened_formats())
 
 
 @contextmanager
@@ -167,17 +172,22 @@ def save_image(image: Image.Image, file_format: str) -> bytes:
     stream = BytesIO()
     try:
         image.save(stream, file_format, **{key: value for key, value in options.items() if value})
-    except (OSError, ValueError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow's writers raise OSError, ValueError, and SyntaxError for EXIF that is none
         raise OutputError(f"{file_format} cannot hold this image ({error}): use .png") from error
     return stream.getvalue()
 
 
 def is_kept(image: Image.Image, content: bytes) -> bool:
-    """Whether a file of `save_image` is known to hold every pixel as it is; of some formats Pillow reads nothing."""
+    """Whether a file of `save_image` is known to hold every pixel as it is; some that it writes Pillow does not read:
+    formats, and large images."""
     try:
-        with Image.open(BytesIO(content)) as saved:
+        with _opened(BytesIO(content)) as saved:
             return saved.convert(image.mode).tobytes() == image.tobytes()
-    except OSError:
+    except MemoryError:
+        raise
+    except Exception:  # as in `_reading`
         return False
 
 

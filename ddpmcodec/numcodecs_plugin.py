@@ -60,7 +60,7 @@ class Ddpm(Codec):  # type: ignore[misc]  # numcodecs has no types
     def _decoded(self, data: bytes) -> Images:
         """[H, W, ...] of a file, [N, H, W, ...] of an archive."""
         if data.startswith(MAGIC):
-            return np.array(codec.decode(data, model=self.model))
+            return np.array(codec.decode(data, model=self.model, max_pixels=None))  # a chunk may be as large as encoded
         found = dict(archive.extract(data, model=self.model))
         return np.stack([np.asarray(found[str(n)]) for n in range(len(found))])
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import EpsImagePlugin, ExifTags, Image, ImageCms
 
 from ddpmcodec.errors import ImageError, OutputError
-from ddpmcodec.images import image_format, load_image, opened_extensions, save_image, to_image, to_planes
+from ddpmcodec.images import image_format, is_kept, load_image, opened_extensions, save_image, to_image, to_planes
 
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -313,3 +313,19 @@ def test_formats_that_can_keep_the_pixels_do(file_format: str) -> None:
 def test_a_format_that_cannot_hold_the_image_is_an_error() -> None:
     with pytest.raises(OutputError, match=r"JPEG cannot hold this image .*RGBA.*: use .png"):
         save_image(picture("RGBA"), "JPEG")
+
+
+@pytest.mark.parametrize("file_format", ["TIFF", "AVIF"])
+def test_exif_that_is_none_is_an_error_of_our_own(file_format: str) -> None:
+    image = picture("RGB")
+    image.info["exif"] = b"Exif\0\0junk that is no EXIF"
+    with pytest.raises(OutputError, match=f"{file_format} cannot hold this image .*: use .png"):
+        save_image(image, file_format)
+
+
+def test_a_file_that_pillow_refuses_is_not_known_to_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = picture("RGB")
+    content = save_image(image, "TIFF")
+    assert is_kept(image, content)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    assert not is_kept(image, content)

@@ -81,9 +81,9 @@ class ArchiveDataset(Dataset[Item], Generic[Item]):
 
 
 class BlockBatches(Sampler[list[int]]):
-    """Batches in a random order in which every block is decoded once an epoch, by one worker.
+    """Batches in a random order in which every block is decoded once an epoch, by one worker, but for the last batches.
 
-    Blocks are shuffled, and the images of several blocks together.
+    Workers have about as many images each. Blocks are shuffled, and the images of several blocks together.
 
     Parameters:
         dataset: whose images are drawn.
@@ -113,8 +113,9 @@ class BlockBatches(Sampler[list[int]]):
         blocks = defaultdict[int, list[int]](list)
         for index, name in enumerate(dataset.names):
             blocks[dataset.images.block_of(name)].append(index)
-        streams = max(workers, 1)
-        self._streams = [list(blocks.values())[first::streams] for first in range(streams)]
+        self._streams = [list[list[int]]() for _ in range(max(workers, 1))]
+        for block in sorted(blocks.values(), key=len, reverse=True):
+            min(self._streams, key=lambda stream: sum(map(len, stream))).append(block)
         self.batch_size, self.generator = batch_size, generator
 
     def __len__(self) -> int:

@@ -19,7 +19,7 @@ from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, Truncated
 from ddpmcodec.format import ddpm
 from ddpmcodec.format.block import MAX_BLOCK_IMAGES, Block, Coding, Entry
 from ddpmcodec.format.ddpma import Archive, Index, Parts, find_images, split
-from ddpmcodec.format.sections import unpack_alpha, unpack_metadata
+from ddpmcodec.format.sections import MAX_BLOCK_METADATA, unpack_alpha, unpack_metadata
 from ddpmcodec.images import Planes, to_image
 from ddpmcodec.parallel import WORK_PIXELS, run_all
 
@@ -227,14 +227,14 @@ class _Reader:
 
     def _stack(self, job: _Job, coding: Coding) -> list[Result]:
         """The wanted images of a block; decodes no further than the last of them."""
-        results, left, place = list[Result](), set(job.wanted), 0
+        results, left, place, values = list[Result](), set(job.wanted), 0, _Values(job.parts)
         cut = len(job.parts.words) < 4 * job.block.words
         words = np.frombuffer(job.parts.words[: len(job.parts.words) // 4 * 4], "<u4").astype(np.uint32)
         try:
             for run in decode_block(words, job.block, self.decoders[_key(coding)]):
                 for number, colour in enumerate(run, start=place):
                     if number in left:
-                        results.append(_finished(job, number, colour))
+                        results.append(_finished(job, number, colour, values))
                         left.remove(number)
                 place += len(run)
                 if not left and place < len(job.block.entries):
@@ -298,12 +298,29 @@ def _whole_file(entry: Entry, file: bytes) -> ddpm.Sections:
     return cut
 
 
-def _finished(job: _Job, place: int, colour: Pixels) -> Result:
+class _Values:
+    """ICC profiles and EXIF of a block, by their places from 1; images share what is unpacked."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.packed, self.bytes = parts.values, 0
+        self.unpacked: dict[int, dict[str, bytes]] = {0: {}}
+
+    def __call__(self, place: int) -> dict[str, bytes]:
+        """Raises FormatError."""
+        if place not in self.unpacked:
+            if self.bytes > MAX_BLOCK_METADATA:
+                raise CorruptError(f"the metadata of a block take more than {MAX_BLOCK_METADATA} bytes")
+            self.unpacked[place] = unpack_metadata(self.packed[place - 1])
+            self.bytes += sum(map(len, self.unpacked[place].values()))
+        return self.unpacked[place]
+
+
+def _finished(job: _Job, place: int, colour: Pixels, values: _Values) -> Result:
     """The image of these colours, unless what the stack does not hold of it is damaged."""
     entry = job.block.entries[place]
     try:
         alpha = _alpha(entry, job.parts.sections[place])
-        icc, exif = (_value(job.parts, value) for value in (entry.icc, entry.exif))
+        icc, exif = values(entry.icc), values(entry.exif)
     except FormatError as error:
         return entry, error
     return entry, to_image(Planes(entry.mode, colour, alpha, icc.get("icc_profile", b""), exif.get("exif", b"")))
@@ -311,10 +328,6 @@ def _finished(job: _Job, place: int, colour: Pixels) -> Result:
 
 def _alpha(entry: Entry, section: bytes) -> Pixels | None:
     return unpack_alpha(section, entry.height, entry.width) if entry.mode in ("LA", "RGBA") else None
-
-
-def _value(parts: Parts, place: int) -> dict[str, bytes]:
-    return unpack_metadata(parts.values[place - 1]) if place else {}
 
 
 def _ranges(numbers: Sequence[int]) -> str:

@@ -20,8 +20,8 @@ from ddpmcodec.codec.encoder import Picture, planes_of, verify_coder
 from ddpmcodec.errors import ChecksumError, FormatError, ImageError
 from ddpmcodec.format.block import MAX_BLOCK_IMAGES, MAX_IMAGES, Block, Coding, Entry
 from ddpmcodec.format.ddpma import MAX_NAMES, Packed, assemble, check_name, packed
-from ddpmcodec.format.header import MODEL_ID_BYTES
-from ddpmcodec.format.sections import pack_alpha, pack_metadata
+from ddpmcodec.format.header import MAX_METADATA, MODEL_ID_BYTES
+from ddpmcodec.format.sections import MAX_BLOCK_METADATA, pack_alpha, pack_metadata
 from ddpmcodec.images import Planes, to_image
 from ddpmcodec.models import THUMBNAIL_PIXELS
 from ddpmcodec.networks.context.model import ContextModel
@@ -97,16 +97,19 @@ class _Queue:
 
     images: list[_Waiting] = field(default_factory=list)
     pixels: int = 0
+    metadata: int = 0  # bytes
 
     def add(self, waiting: _Waiting) -> None:
         self.images.append(waiting)
         self.pixels += waiting.entry.pixels
+        self.metadata += len(waiting.planes.icc) + len(waiting.planes.exif)
 
     def is_full(self) -> bool:
-        return len(self.images) >= BLOCK_IMAGES or self.pixels >= BLOCK_PIXELS
+        full = len(self.images) >= BLOCK_IMAGES or self.pixels >= BLOCK_PIXELS
+        return full or self.metadata > MAX_BLOCK_METADATA - MAX_METADATA
 
     def take(self) -> list[_Waiting]:
-        taken, self.images, self.pixels = self.images, [], 0
+        taken, self.images, self.pixels, self.metadata = self.images, [], 0, 0
         return taken
 
 
@@ -127,7 +130,7 @@ class _Writer:
         self.model, self.latent, self.strip, self.verify, self.progress = model, latent, strip, verify, progress
         self.coder = ContextCoder(model or default_model(STACK_PIXELS), effort, progress)
         self.taken: set[str] = set()
-        self.letters = 0  # of all names
+        self.name_bytes = 0
         self.stack, self.files = _Queue(), _Queue()
         self.jobs: list[_Job] = []
         self.blocks: list[Packed] = []
@@ -139,9 +142,9 @@ class _Writer:
             raise ImageError(f"{name}: there is an image of this name already: give each its own")
         if len(self.taken) == MAX_IMAGES:
             raise ImageError(f"{name}: an archive holds {MAX_IMAGES} images at most: make another one for the rest")
-        self.letters += len(name)
-        if self.letters > MAX_NAMES:
-            raise ImageError(f"{name}: the names of an archive take {MAX_NAMES} letters at most: make another one")
+        self.name_bytes += len(name.encode())
+        if self.name_bytes > MAX_NAMES:
+            raise ImageError(f"{name}: the names of an archive take {MAX_NAMES} bytes at most: make another one")
         planes = planes_of(image, self.strip)
         height, width, _ = planes.colour.shape
         waiting = _Waiting(Entry(name, planes.mode, width, height, len(self.taken)), planes)

@@ -116,6 +116,12 @@ class CodingPass:
         self.wave = _wave_space(positions, model.shape.width if learns else 0)
         self.layers = workspace(model.shape)
 
+    @property
+    def most_symbols(self) -> int:
+        """Of one image: a coefficient takes one a step at most."""
+        _, height, width, channels = self.state.shape
+        return height * width * channels * len(self.schedule)
+
     def run(self, coder: Coder, values: Sequence[Planes] | None = None) -> Iterator[Segment]:
         """Code segment by segment, the root before the first; yields after each. values: an encoder's differences, of
         the finest band first."""
@@ -230,7 +236,7 @@ def encode_with(
     wide = np.zeros((images, height, width, CHANNELS), np.int16)
     wide[..., :channels] = planes
     root, differences = pyramid.analyse(wide)
-    capacity = int(np.bincount(streams).max()) * height * width * channels * len(coding_pass.schedule)
+    capacity = int(np.bincount(streams).max()) * coding_pass.most_symbols
     coder = encoder(images, streams, capacity)._replace(values=root)
     ends = [np.zeros_like(coder.counts)]
     for segment in coding_pass.run(coder, differences):

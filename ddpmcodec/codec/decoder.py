@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, overload
 
 import numpy as np
@@ -272,6 +272,7 @@ def _preview(
         return _webp_preview(file, side, partial)
     model, steps = model_of(header, given), steps_of(header)
     last = None if step is None else segments_of_steps(header, step)
+    canvas = Canvas(header.height, header.width, header.channels)
 
     def decode_tile(numbered: tuple[int, Box]) -> DecodedTile | None:
         number, box = numbered
@@ -282,18 +283,17 @@ def _preview(
             return None
         reported = reporting(progress, shape[0] * shape[1], report)
         try:
-            return decode_tiles([stream], shape, model, header.effort, last_segment=last, report=reported)[0]
+            (tile,) = decode_tiles([stream], shape, model, header.effort, last_segment=last, report=reported)
         except CorruptError:
             if not partial:
                 raise
             return None
+        canvas.place(box, tile.state, tile.pixels)
+        return replace(tile, state=None)
 
     boxes = header.boxes()
     width, height = header.tile_size
     found = run_all(decode_tile, list(enumerate(boxes)), side_by_side(width * height))
-    canvas = Canvas(header.height, header.width, header.channels)
-    for tile, box in zip(found, boxes, strict=True):
-        canvas.place(box, tile.state if tile else None, tile.pixels if tile else None)
     exact = all(tile is not None and tile.pixels is not None for tile in found)
     done = min(steps_done(header, tile.segments_done) if tile else 0 for tile in found)
     unfinished = [last != 0 and (tile is None or (tile.pixels is None and last is None)) for tile in found]

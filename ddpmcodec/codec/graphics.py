@@ -6,22 +6,23 @@ little-endian, and a WebP file (Pillow writes and reads it).
 
 from __future__ import annotations
 
-import warnings
 import zlib
 from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.WebPImagePlugin import WebPImageFile
 
 from ddpmcodec.ans.stream import LEAST_STATE_BYTES
 from ddpmcodec.codec.tiles import encode_tiles
-from ddpmcodec.errors import ChecksumError, CorruptError, TruncatedError
+from ddpmcodec.errors import ChecksumError, CorruptError
 from ddpmcodec.format.header import MAX_WEBP_SIDE, Header
 from ddpmcodec.images import Planes
 from ddpmcodec.networks.context.model import ContextModel
 
 CHECK_BYTES = 4
+MAX_READ_PIXELS = 178_956_970  # of images that Pillow reads: twice its MAX_IMAGE_PIXELS
 SAMPLE_SIDE, SAMPLES = 32, 8  # pixels of a side, and how many are coded for the estimate
 SAMPLE_OVERHEAD = 1.1  # small patches see fewer neighbours, and take about so much more than their image would
 # Shares of sizes, from 18 photographs and graphics. WebP at its highest effort takes 0.65 of a quick WebP or more, and
@@ -32,9 +33,9 @@ PHOTOGRAPH_BITS = 6  # a pixel of a fair WebP, or more
 
 
 def may_be_graphics(planes: Planes) -> bool:
-    """Whether WebP holds an image of this size."""
+    """Whether WebP holds an image of this size, and Pillow reads it."""
     height, width, _ = planes.colour.shape
-    return bool(max(height, width) <= MAX_WEBP_SIDE)
+    return bool(max(height, width) <= MAX_WEBP_SIDE and height * width <= MAX_READ_PIXELS)
 
 
 def is_clearly_graphics(planes: Planes, model: ContextModel) -> bool:
@@ -77,16 +78,15 @@ def pack(planes: Planes) -> bytes:
 
 def unpack(payload: bytes, header: Header) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
     """Colour (H, W, C) and alpha (H, W) of a whole payload. Raises CorruptError or ChecksumError."""
+    webp = payload[CHECK_BYTES:]
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            webp = payload[CHECK_BYTES:]
-            if int.from_bytes(webp[4:8], "little") + 8 != len(webp):
-                raise ValueError("it has another length than it says")
-            image = Image.open(BytesIO(webp), formats=["WEBP"])
-            if image.size != (header.width, header.height):
-                raise ValueError(f"{image.size[0]} x {image.size[1]} pixels")
-            pixels = np.asarray(image.convert("RGBA" if header.has_alpha else "RGB"))
+        if int.from_bytes(webp[4:8], "little") + 8 != len(webp):
+            raise ValueError("it has another length than it says")
+        # Not by Image.open, which warns of large images: the size in the header has been accepted.
+        image = WebPImageFile(BytesIO(webp))
+        if image.size != (header.width, header.height):
+            raise ValueError(f"{image.size[0]} x {image.size[1]} pixels")
+        pixels = np.asarray(image.convert("RGBA" if header.has_alpha else "RGB"))
     except MemoryError:
         raise
     except Exception as error:  # Pillow's reader raises OSError, ValueError, SyntaxError, ...
@@ -96,15 +96,6 @@ def unpack(payload: bytes, header: Header) -> tuple[NDArray[np.uint8], NDArray[n
     if _checksum(colour, alpha) != int.from_bytes(payload[:CHECK_BYTES], "little"):
         raise ChecksumError("the WebP inside the file decodes to another image than was encoded; get the file again")
     return colour, alpha
-
-
-def require_whole(payload: bytes, header: Header) -> None:
-    """Raises TruncatedError where some of the payload is missing."""
-    if len(payload) < header.payload_length:
-        raise TruncatedError(
-            f"the data has {len(payload)} of the {header.payload_length} bytes of its WebP; get the rest, or decode a"
-            " preview with partial=True"
-        )
 
 
 def mean_colour(planes: Planes) -> bytes:

@@ -136,7 +136,8 @@ class Canvas:
             self.mean[box], self.deviation[box] = to_ycocg(colour), 0
         elif state is not None:
             known = moments(state)
-            self.begun |= any(bool((ranges.scale != NO_SCALE).any()) for ranges in state.bands.values())
+            if any(bool((ranges.scale != NO_SCALE).any()) for ranges in state.bands.values()):
+                self.begun = True  # and never False again: several threads place tiles
             self.mean[box], self.deviation[box] = known.mean[0], known.deviation[0]
 
     def pixels(self, model: ContextModel | None) -> NDArray[np.uint8]:

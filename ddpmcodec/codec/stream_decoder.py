@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ddpmcodec.ans.stream import WORD_BYTES, open_stream, state_bytes
+from ddpmcodec.ans.stream import PRECISION, WORD_BYTES, open_stream, state_bytes
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels
 from ddpmcodec.channels import progressive
 from ddpmcodec.codec.batching import ModelSource, given_model
@@ -23,7 +23,7 @@ from ddpmcodec.codec.decoder import Decoded, decode_details
 from ddpmcodec.codec.efforts import EFFORTS, learns_in
 from ddpmcodec.codec.preview import Canvas
 from ddpmcodec.codec.tiles import DAMAGED, Pixels, sound_pixels
-from ddpmcodec.errors import ChecksumError, TruncatedError
+from ddpmcodec.errors import ChecksumError, CorruptError, TruncatedError
 from ddpmcodec.format.ddpm import Box, Header, Sections, parse_header, split
 from ddpmcodec.images import Planes
 from ddpmcodec.networks.context.model import ContextModel
@@ -31,6 +31,7 @@ from ddpmcodec.parallel import run_all
 from ddpmcodec.processor import require_rounding_to_nearest
 from ddpmcodec.transform import color
 
+MAX_STREAM_OVERHEAD = 16  # bytes: the state, and words that are filled in part
 FIRST_BYTES = 32  # of a single stream that are worth a preview
 
 
@@ -180,9 +181,12 @@ class _Tile:
         self.done = 0
         self.pixels: Pixels | None = None
         state, _ = self._opened(file)
-        words = np.zeros((self.length - state_bytes(self.length)) // WORD_BYTES, np.uint32)
-        self.coder = progressive.decoder(np.zeros(1, np.int64), [int(state)], [words])
         self.coding_pass = _coding_pass(file.header, self.box, model)
+        if self.length > (most := MAX_STREAM_OVERHEAD + self.coding_pass.most_symbols * PRECISION // 8):
+            raise CorruptError(f"tile {number} claims {self.length} bytes where {most} are the most; get it again")
+        # Memory that is taken when words arrive: what an index claims costs nothing.
+        words = np.zeros((self.length - state_bytes(self.length)) // WORD_BYTES, np.uint32)
+        self.coder = progressive.decoder(np.zeros(1, np.int64), [int(state)], [words[:0]])._replace(words=words)
         self.segments = self.coding_pass.run(self.coder)
 
     def advance(self, file: Sections, arrived: int) -> None:

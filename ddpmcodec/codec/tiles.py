@@ -99,7 +99,7 @@ class TileStream(NamedTuple):
 class DecodedTile:
     """A tile as far as it was decoded. pixels: uint8 [H, W, C], where all of it was, and its checksum holds."""
 
-    state: PyramidState  # of its batch
+    state: PyramidState | None  # of its batch; None once it is shown: it takes fifty bytes a pixel
     pixels: Pixels | None
     segments_done: int
     bytes_used: int

@@ -47,9 +47,14 @@ MAGIC = ARCHIVE_MAGIC
 MARK = b"\xddB\r\n"
 VERSION = 1
 CRC32_BYTES = 4
-MAX_INDEX = 1 << 26  # bytes, before compression
+MAX_INDEX = 1 << 27  # bytes, before compression
 MAX_HEAD = 1 << 22
-MAX_NAMES = 1 << 26  # letters of all names
+MAX_NAMES = 1 << 26  # bytes of all names
+MAX_NUMBERS = 1 << 22  # noise levels, and lengths of values, of all blocks: some bytes of an index may claim many
+SEARCHED = 8  # times the data: what a search for blocks reads, at most
+# Those that look like others, or change how a name is shown: control characters, halves of UTF-16 pairs, separators of
+# lines, and what sets the direction of text. A fixed set: what is printable changes with the version of Unicode.
+FORBIDDEN = re.compile(r"[\\\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -97,8 +102,8 @@ def check_name(name: str) -> str | None:
         return "it is not a path inside a folder"
     if re.match("[A-Za-z]:", name):
         return "it begins with a drive"
-    if "\\" in name or not name.isprintable():
-        return "it has a backslash or characters that are not printable"
+    if FORBIDDEN.search(name):
+        return "it has a backslash or a control character"
     if len(name.encode()) > MAX_NAME:
         return f"it has more than {MAX_NAME} bytes"
     return None
@@ -123,12 +128,16 @@ def packed(head: Block, values: Sequence[bytes], sections: Sequence[bytes], word
 
 
 def assemble(blocks: Sequence[Packed]) -> bytes:
-    """The whole archive; how many images it has is filled in here."""
+    """The whole archive; how many images it has is filled in here. Raises FormatError where no reader takes it."""
     total = sum(len(block.head.entries) for block in blocks)
+    _refuse_numbers(sum(_numbers(block.head) for block in blocks))
     heads = [pack_head(replace(block.head, total=total)) for block in blocks]
     deflated = [_deflate(head) for head in heads]
     facts = b"".join(pack_varint(len(d)) + pack_varint(len(h)) + h for d, h in zip(deflated, heads, strict=True))
-    index = _checked(MAGIC + bytes([VERSION]), _deflate(pack_varint(len(blocks)) + facts))
+    facts = pack_varint(len(blocks)) + facts
+    if len(facts) > MAX_INDEX:
+        raise FormatError(f"the index would hold more than {MAX_INDEX} bytes: make two archives")
+    index = _checked(MAGIC + bytes([VERSION]), _deflate(facts))
     bodies = [_checked(MARK, head) + block.body for head, block in zip(deflated, blocks, strict=True)]
     return b"".join([index, *bodies])
 
@@ -201,7 +210,7 @@ def _content(reader: Reader, start: int) -> bytes | None:
 
 
 def _parse_heads(reader: Reader) -> tuple[Index, list[_Head]]:
-    blocks, heads, images, letters = list[Block](), list[_Head](), 0, 0
+    blocks, heads, images, letters, numbers_there = list[Block](), list[_Head](), 0, 0, 0
     try:
         for _ in range(reader.varint()):
             heads.append(_Head(reader.varint(), reader.take(reader.varint())))
@@ -210,6 +219,8 @@ def _parse_heads(reader: Reader) -> tuple[Index, list[_Head]]:
             letters += sum(len(entry.name) for entry in blocks[-1].entries)
             if images > MAX_IMAGES or letters > MAX_NAMES:  # before a small index has become a large one in memory
                 raise FormatError(f"the index has more than {MAX_IMAGES} images, or names of over {MAX_NAMES} letters")
+            numbers_there += _numbers(blocks[-1])
+            _refuse_numbers(numbers_there)
     except TruncatedError as error:  # of an index that is all there
         raise FormatError(f"the index contradicts itself ({error}): the archive is damaged") from error
     index = Index(tuple(blocks))
@@ -218,6 +229,17 @@ def _parse_heads(reader: Reader) -> tuple[Index, list[_Head]]:
     if not complete or reader.position != len(reader.data):
         raise FormatError("the index contradicts itself: images are missing, or two have one name or one place")
     return index, heads
+
+
+def _numbers(block: Block) -> int:
+    return len(block.value_lengths) + (len(block.coding.levels) if block.coding is not None else 0)
+
+
+def _refuse_numbers(count: int) -> None:
+    if count > MAX_NUMBERS:
+        raise FormatError(
+            f"the blocks have more than {MAX_NUMBERS} noise levels and lengths of metadata: make several archives"
+        )
 
 
 Place = tuple[int, int]  # where a block begins, and where its body does
@@ -242,6 +264,16 @@ def _packed_head(data: bytes, start: int) -> tuple[bytes, int] | None:
     except FormatError:
         return None
     return None if content is None else (content, reader.position)
+
+
+def _claimed(data: bytes, start: int) -> int:
+    """Bytes that the head would have that begins there, as far as they are there."""
+    reader = Reader(data, "a block")
+    reader.position = start + len(MARK)
+    try:
+        return min(reader.varint(), len(data) - start)
+    except FormatError:
+        return 0
 
 
 def _has_head(data: bytes, start: int, head: _Head) -> bool:
@@ -271,9 +303,14 @@ def _block_at(data: bytes, start: int) -> _Found | None:
 
 
 def _scan(data: bytes) -> list[_Found]:
-    """All blocks whose heads are undamaged, wherever they lie; of those with the same images the first."""
+    """All blocks whose heads are undamaged, wherever they lie; of those with the same images the first.
+
+    What a mark claims to be a head is read to its end. Of data that is all marks no more is read than `SEARCHED`.
+    """
     found, numbers, place = list[_Found](), set[int](), data.find(MARK)
-    while place >= 0:
+    left = SEARCHED * len(data)
+    while place >= 0 and left >= 0:
+        left -= _claimed(data, place)
         block = _block_at(data, place)
         if block is not None and numbers.isdisjoint(own := {entry.number for entry in block.block.entries}):
             numbers |= own
@@ -316,12 +353,12 @@ def _cut(block: Block, data: bytes, position: int, intact: bool) -> Parts:
 def find_images(index: Index, names: Sequence[str] | None) -> list[Entry]:
     """The images of these names, or all. Raises FormatError for names that lead out of a folder, and DdpmError for one
     that is not there."""
-    for entry in index.entries:
-        if problem := check_name(entry.name):
-            raise FormatError(f"the archive holds an image named {entry.name!r}: {problem}; it is not extracted")
+    by_name = {entry.name: entry for entry in index.entries}
+    for name in by_name if names is None else names:
+        if name in by_name and (problem := check_name(name)):
+            raise FormatError(f"the archive holds an image named {name!r}: {problem}; it is not extracted")
     if names is None:
         return list(index.entries)
-    by_name = {entry.name: entry for entry in index.entries}
     if missing := [name for name in names if name not in by_name]:
         lost = index.total - len(index.entries)
         more = f", of which {lost} images are lost" if lost else ""

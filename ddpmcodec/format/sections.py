@@ -17,6 +17,7 @@ from ddpmcodec.format.varint import Reader, pack_varint
 
 RAW_DEFLATE = -15  # zlib's code for a deflate stream without its header and Adler-32: the CRC-32 does better
 CRC32_BYTES = 4
+MAX_BLOCK_METADATA = 1 << 26  # bytes of all images of an archive's block, before compression
 ICC, EXIF = 1, 2
 KINDS = {ICC: "icc_profile", EXIF: "exif"}  # kind byte -> key in PIL's Image.info
 OPAQUE = 255

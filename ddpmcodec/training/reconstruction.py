@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
@@ -76,14 +77,18 @@ def train(
     """Train for so many hours on images [N, H, W, 3] from `source`; rates fall to zero."""
     network, rng = Denoiser(), np.random.default_rng(0)
     optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=1e-4)
-    buffer: list[tuple[Any, Any, Any]] = []
+    buffers = defaultdict[tuple[int, ...], list[tuple[Any, Any, Any]]](list)  # by the shape of crops
     start, losses = time.perf_counter(), []
     step = 0
     while (done := (time.perf_counter() - start) / (3600 * hours)) < 1:
-        if len(buffer) < CAPACITY // 4 or step % 4 == 0:
-            buffer = (buffer + states(source(), model, rng))[-CAPACITY:]
-        if len(buffer) < CAPACITY // 4:
+        filled = bool(buffers) and all(len(buffer) >= CAPACITY // 4 for buffer in buffers.values())
+        if not filled or step % 4 == 0:
+            found = states(source(), model, rng)
+            shape = found[0][0].shape
+            buffers[shape] = (buffers[shape] + found)[-CAPACITY:]
+        if not filled:
             continue
+        buffer = list(buffers.values())[step % len(buffers)]
         chosen = [buffer[i] for i in rng.integers(len(buffer), size=BATCH)]
         tensors = (torch.from_numpy(np.stack(part)).permute(0, 3, 1, 2) for part in zip(*chosen, strict=True))
         optimizer.param_groups[0]["lr"] = RATE * min(1.0, (step + 1) / 50) * (1 - done)

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from ddpmcodec import archive
-from ddpmcodec.archive import writer
+from ddpmcodec.archive import reader, writer
 from ddpmcodec.archive.blocks import ContextCoder
-from ddpmcodec.errors import ChecksumError, FormatError, ImageError
+from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, ImageError
 from ddpmcodec.format.ddpma import Packed, assemble, check_name, split
 from ddpmcodec.networks.context.model import ContextModel
 from pictures import create, crops
@@ -32,7 +32,7 @@ def test_names_are_taken_once(model: ContextModel) -> None:
 
 
 PATHS = ["", "/etc/passwd", "../up.png", "a/../../up.png", "a//b", "a/.", "C:/x.png", "c:x.png"]
-HOSTILE = [*PATHS, "a\\b.png", "a\0b", "a\nb"]
+HOSTILE = [*PATHS, "a\\b.png", "a\0b", "a\nb", "a\x9bb", "a\u2028b", "a\u202egnp.exe"]
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -57,11 +57,15 @@ def test_names_have_a_length(model: ContextModel, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(ImageError, match="cannot be the name of an image in an archive: it has more than 4096 bytes"):
         create({"é" * 2049: picture}, model)
     monkeypatch.setattr(writer, "MAX_NAMES", 9)
-    with pytest.raises(ImageError, match="second: the names of an archive take 9 letters at most: make another one"):
+    with pytest.raises(ImageError, match="second: the names of an archive take 9 bytes at most: make another one"):
         create({"first": picture, "second": picture}, model)
 
 
-@pytest.mark.parametrize("name", ["a.png", "a/b.png", "ä b/日本.jpg", "..png", "a..b", "-", "10:30", ".hidden"])
+# Of a screenshot (U+202F), of emoji: one with a joiner, one that older versions of Unicode do not know.
+NAMES = ["9.41\u202fAM.png", "a\u3000b", "\U0001f468\u200d\U0001f373.png", "\U0001fae8.png"]
+
+
+@pytest.mark.parametrize("name", ["a.png", "a/b.png", "ä b/日本.jpg", "..png", "a..b", "-", "10:30", ".hidden", *NAMES])
 def test_other_names_are_good(name: str) -> None:
     assert check_name(name) is None
 
@@ -101,3 +105,39 @@ def test_claims_of_a_head_are_checked_before_anything_is_decoded(data: bytes, mo
     entries = tuple(replace(e, width=256, height=256) for e in found.index.blocks[0].entries)
     with pytest.raises(FormatError, match="pixels in a block"):
         assemble([Packed(replace(found.index.blocks[0], entries=entries), b"")])
+
+
+def test_images_with_good_names_are_extracted_beside_one_that_is_refused(model: ContextModel) -> None:
+    found = split(create(crops(2), model))
+    (block,), (parts,) = found.index.blocks, found.parts
+    bad = replace(block, entries=(replace(block.entries[0], name="../up.png"), block.entries[1]))
+    data = assemble([Packed(bad, b"".join([*parts.values, *parts.sections, parts.words]))])
+    good = block.entries[1].name
+    assert [name for name, _ in archive.extract(data, [good], model=model)] == [good]
+    with pytest.raises(FormatError, match="it is not extracted"):
+        archive.extract(data, [good, "../up.png"], model=model)
+
+
+def test_images_share_the_metadata_that_they_have_in_common(model: ContextModel) -> None:
+    """What a block holds once is unpacked once: a few bytes do not become gigabytes."""
+    images = crops(3)
+    for image in images.values():
+        image.info["exif"] = b"Exif\0\0" + bytes(100_000)
+    found = [image.info["exif"] for _, image in archive.extract(create(images, model), model=model)]
+    assert len(found[0]) > 100_000
+    assert all(exif is found[0] for exif in found)
+
+
+def test_metadata_of_a_block_are_bounded(model: ContextModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = crops(3)
+    for number, image in enumerate(images.values()):
+        image.info["exif"] = b"Exif\0\0" + bytes([number]) * 1000
+    data = create(images, model)
+    assert len(split(data).index.blocks) == 1
+    monkeypatch.setattr(reader, "MAX_BLOCK_METADATA", 1500)
+    with pytest.raises(CorruptError, match=r"1 of 3 .* lost .*: the metadata of a block take more than 1500 bytes"):
+        list(archive.extract(data, model=model))
+    monkeypatch.setattr(writer, "MAX_BLOCK_METADATA", 1500 + writer.MAX_METADATA)
+    smaller = create(images, model)
+    assert len(split(smaller).index.blocks) == 2
+    assert len(list(archive.extract(smaller, model=model))) == 3

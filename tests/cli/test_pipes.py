@@ -49,3 +49,24 @@ def test_the_first_line_comes_before_the_end() -> None:
     script = f"set -o pipefail; {sys.executable} -m ddpmcodec.cli info {many} | head -1"
     ended = subprocess.run(["bash", "-c", script, FILE], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (141, f"{FILE}:\n", "")
+
+
+def test_inputs_may_be_pipes(tmp_path: Path) -> None:
+    """As `decode <(cat FILE)`: what was looked at would be gone."""
+    pipe, out = tmp_path / "pipe", tmp_path / "image.png"
+    os.mkfifo(pipe)
+    for command, content in (("decode", FILE.read_bytes()), ("encode", None)):
+        target = out if content else tmp_path / "again.ddpm"
+        given = content or out.read_bytes()
+        with subprocess.Popen([*COMMAND, command, pipe, "-o", target], stderr=subprocess.PIPE) as process:
+            pipe.write_bytes(given)
+            assert process.stderr is not None
+            said = process.stderr.read()
+        assert (process.returncode, target.is_file()) == (0, True), said
+
+
+def test_stderr_may_be_closed(tmp_path: Path) -> None:
+    target = tmp_path / "image.png"
+    line = f'"$0" -m ddpmcodec.cli decode "{FILE}" -o "{target}" 2>&-'
+    ended = subprocess.run(["sh", "-c", line, sys.executable], check=False, capture_output=True)
+    assert (ended.returncode, target.is_file()) == (0, True)

@@ -3,7 +3,9 @@ head; what a cut or damaged one shows."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 
 import numpy as np
@@ -16,6 +18,7 @@ from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.errors import ChecksumError, CorruptError, TruncatedError
 from ddpmcodec.format.ddpm import Header, assemble, split
 from ddpmcodec.images import to_planes
+from ddpmcodec.networks.context.model import ContextModel
 
 Picture = Callable[..., Image.Image]
 
@@ -224,3 +227,32 @@ def test_a_payload_that_is_no_webp_of_the_size_is_corrupt(payload: bytes, text: 
     data = assemble(Header("RGB", 5, 4, webp=True, mean_colour=b"abc"), b"", payload, b"")
     with pytest.raises(CorruptError, match=text):
         codec.decode(data)
+
+
+def test_decoding_in_threads_leaves_the_filters_of_warnings_alone() -> None:
+    data = codec.encode(few_colours())
+    assert split(data).header.webp
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(4) as executor:
+        assert len(list(executor.map(codec.decode, [data] * 200))) == 200
+    assert warnings.filters == before
+
+
+def test_large_images_are_no_reason_to_warn(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = few_colours()
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 3000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        data = codec.encode(image)
+        assert split(data).header.webp
+        assert codec.decode(data) == image
+
+
+def test_images_that_pillow_would_not_read_are_not_stored_as_webp(
+    monkeypatch: pytest.MonkeyPatch, model: ContextModel
+) -> None:
+    image = few_colours()
+    monkeypatch.setattr(graphics, "MAX_READ_PIXELS", image.width * image.height - 1)
+    data = codec.encode(image, model=model)
+    assert not split(data).header.webp
+    assert codec.decode(data, model=model) == image

@@ -10,11 +10,14 @@ import pytest
 from PIL import Image
 
 from ddpmcodec import codec
+from ddpmcodec.channels.progressive import segments
 from ddpmcodec.codec import ProgressiveDecoder
 from ddpmcodec.codec.contents import segments_of_steps, steps_of
 from ddpmcodec.codec.decoder import decode_details
-from ddpmcodec.errors import ChecksumError, FormatError, ModelError, TruncatedError
+from ddpmcodec.codec.efforts import EFFORTS
+from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, ModelError, TruncatedError
 from ddpmcodec.format.ddpm import parse_header
+from ddpmcodec.format.header import Header, Index, crc16, pack_header
 from ddpmcodec.networks.context.model import ContextModel
 
 
@@ -156,3 +159,15 @@ def test_denoising_is_as_asked_for(model: ContextModel, tiled: bytes) -> None:
         expected = decode_details(half, partial=True, model=model, denoise=denoise)
         assert found is not None
         assert error(found, expected.image) < 100
+
+
+def test_what_an_index_claims_takes_no_memory(model: ContextModel) -> None:
+    """A state of eight bytes, and a claim of gigabytes that no tile of this size has."""
+    state = (1 << 40).to_bytes(6, "little")
+    count = len(segments(EFFORTS[1], 24, 32))
+    lengths = (len(state), 1 << 34, *[0] * (count - 3), (2 - len(state) - (1 << 34)) % 4)
+    index = Index(32, 24, count, lengths, (crc16(state), *[0] * (count - 1)))
+    data = pack_header(Header("RGB", 32, 24, 1, model.id[:4], index=index)) + state
+    with pytest.raises(CorruptError, match=r"tile 0 claims \d+ bytes where 6928 are the most; get it again"):
+        ProgressiveDecoder(model=model).feed(data)
+    assert decode_details(data, partial=True, model=model).image.size == (32, 24)

@@ -143,10 +143,11 @@ def test_an_index_whose_blocks_differ_in_its_total_is_rebuilt(monkeypatch: pytes
 
 
 def test_an_index_that_inflates_to_more_than_it_may_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = example()
     monkeypatch.setattr(ddpma, "MAX_INDEX", 10)
     monkeypatch.setattr(ddpma, "MAX_HEAD", 10)
     with pytest.raises(FormatError, match="the index holds more than 10 bytes"):
-        split(example())
+        split(data)
 
 
 printable = st.characters(exclude_categories=("C", "Z"), include_characters=" ", exclude_characters="\\")
@@ -200,6 +201,40 @@ def test_an_index_is_refused_before_it_takes_more_memory_than_archives_do(
     with pytest.raises(FormatError, match=r"the index has more than \d+ images, or names of over \d+ letters"):
         ddpma._parse_index(data)
     assert len(parsed) == 3
+
+
+def test_noise_levels_and_lengths_of_an_index_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A byte of an index may claim one, which takes forty bytes of memory."""
+    coding = Coding(b"1234", 1, tuple(range(1, 101)), b"abcd")
+    blocks = [
+        packed(Block((Entry(f"{k}.png", "RGB", 4, 4, k),), coding=coding, runs=(Run(1, 0),)), [], [b""], bytes(8))
+        for k in range(3)
+    ]
+    data = assemble(blocks)
+    assert len(split(data).index.entries) == 3
+    monkeypatch.setattr(ddpma, "MAX_NUMBERS", 299)
+    with pytest.raises(FormatError, match="more than 299 noise levels and lengths of metadata"):
+        ddpma._parse_index(data)
+    with pytest.raises(FormatError, match="more than 299 noise levels and lengths of metadata"):
+        assemble(blocks)
+
+
+def test_no_index_is_written_that_no_reader_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ddpma, "MAX_INDEX", 50)
+    with pytest.raises(FormatError, match="the index would hold more than 50 bytes: make two archives"):
+        assemble([packed(Block((Entry("a" * 50, "L", 1, 1),)), [], [b"1"])])
+
+
+def test_marks_that_claim_everything_are_read_no_longer_than_some_times_the_data() -> None:
+    piece = ddpma.MARK + ddpma.pack_varint(1 << 20)
+    data = b"x" + 500 * piece + bytes(1 << 20)
+    read: list[int] = []
+    block_at = ddpma._block_at
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ddpma, "_block_at", lambda data, start: read.append(start) or block_at(data, start))
+        with pytest.raises(FormatError, match="not an archive"):
+            split(data)
+    assert 0 < len(read) <= ddpma.SEARCHED + 2
 
 
 def test_facts_are_reported_without_decoding() -> None:

@@ -140,7 +140,7 @@ def read_archive(data: bytes) -> Archive:
     require(data[:5] == MAGIC or MARK in data, "not an archive of version 1")
     try:
         cursor = Cursor(data)
-        index = Cursor(inflate(checked(cursor, MAGIC), 1 << 26))
+        index = Cursor(inflate(checked(cursor, MAGIC), 1 << 27))
         heads = [(index.varint(), read_head(index.take(index.varint()))) for _ in range(index.varint())]
         numbers = sorted(entry.number for _, block in heads for entry in block.entries)
         names = {entry.name for _, block in heads for entry in block.entries}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -77,3 +78,16 @@ def test_a_trained_network_is_one_that_previews_take(context_model: ContextModel
     mean, deviation, _ = states(photo(1), context_model, np.random.default_rng(2))[0]
     for box, found in denoised(Denoiser(), mean, deviation):
         np.testing.assert_array_equal(found, mean[box])
+
+
+def test_crops_may_be_of_several_sizes(context_model: ContextModel) -> None:
+    """As those of two data sets are."""
+    batches = cycle([photo(3), photo(3, 16)])
+    records: list[dict[str, Any]] = []
+    ticks = iter([*np.linspace(0, 3600, 40).tolist(), 1e9])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reconstruction, "CAPACITY", 24)
+        patch.setattr(reconstruction.time, "perf_counter", lambda: next(ticks))
+        network = reconstruction.train(context_model, lambda: next(batches), 1.0, records.append)
+    assert network.state_dict().keys() == Denoiser().state_dict().keys()
+    assert all(bool(parameter.isfinite().all()) for parameter in network.parameters())

@@ -28,7 +28,7 @@ from ddpmcodec.networks.context import tiles
 from ddpmcodec.networks.context.tiles import product_in_tiles
 
 VECTOR, QUAD = 16, 4  # outputs of a weight vector, and inputs of each: 64 bytes
-ALIGNMENT = 64  # of packed weights: a vector that straddles two cache lines is loaded at half the speed
+ALIGNMENT = 64  # of arrays that a vector is loaded from: a cache line
 
 I8, I32 = ir.IntType(8), ir.IntType(32)
 BYTES, SUMS = ir.VectorType(I8, VECTOR * QUAD), ir.VectorType(I32, VECTOR)

@@ -90,7 +90,7 @@ class EagerOperations:
         return self._convolve(q, weight).to(torch.bfloat16).float()
 
     def head(self, name: str, q: Tensor) -> Tensor:
-        """The output convolution, not rounded, scaled: [N, 4 PIXEL_OUTPUTS, H/2, W/2] float32."""
+        """The output convolution, not rounded, scaled: [N, 4 OUTPUTS_PER_PIXEL, H/2, W/2] float32."""
         y = self._convolve(q.float(), self.params[f"{name}.weight"])
         return y * self._channel(f"{name}.factor") + self._channel(f"{name}.bias")
 
