@@ -36,6 +36,7 @@ COMMANDS = (
     "completion",
 )  # each a module of this package
 
+NO_ARGUMENTS: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())  # since click 8.2: its message is the help
 COMPLETE = "_DDPMCODEC_COMPLETE"  # the variable by which a shell's script asks for completions
 
 
@@ -97,7 +98,8 @@ def _run(arguments: Sequence[str] | None) -> int:
     try:
         return cli.main(arguments, prog_name="ddpmcodec", standalone_mode=False) or 0
     except click.ClickException as error:
-        error.message = printable(error.message)  # type: ignore[misc]  # click's own classes keep it as it is
+        if not isinstance(error, NO_ARGUMENTS):
+            error.message = printable(error.message)  # type: ignore[misc]  # click's own classes keep it as it is
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):

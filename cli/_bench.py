@@ -15,7 +15,7 @@ from click.core import ParameterSource
 
 from ddpmcodec.errors import OutputError
 
-from ._common import INTERRUPTED, force_option, model_option, quiet_option
+from ._common import INTERRUPTED, Finite, force_option, model_option, quiet_option
 
 if TYPE_CHECKING:
     from ddpmcodec.benchmarks._results import Document
@@ -106,7 +106,7 @@ def numbers(least: int, most: int | None = None, *, none: bool = False) -> Calla
 
 def reals(least: float, most: float | None = None, *, none: bool = False) -> Callable[[Any], tuple[float, ...]]:
     """An option's type: numbers in a range, separated by commas. none: an empty text is no number."""
-    return _separated(click.FloatRange(least, most), none)
+    return _separated(Finite(least, most), none)
 
 
 def _separated(each: Any, none: bool) -> Callable[[Any], tuple[Any, ...]]:

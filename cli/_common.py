@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -205,6 +206,24 @@ def silence(*streams: TextIO | None) -> None:
     """After a failed write, keep the interpreter from trying again when it exits (Python's note on SIGPIPE)."""
     for stream in filter(None, streams):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def refuse_image_name(output: str, verb: str, suffix: str) -> None:
+    """Raises OutputError where an output that is no image is named as one, and would replace it with -f."""
+    from ddpmcodec.images import opened_extensions
+
+    if Path(output).suffix.lower() in opened_extensions() and not os.path.isdir(output):
+        raise OutputError(f"{output}: {verb} writes {suffix} files: name it {Path(output).with_suffix(suffix)}")
+
+
+class Finite(click.FloatRange):
+    """A number in a range: nan is in none, and infinity is no number of pixels, hours or decibels."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        found: float = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return found
 
 
 def is_watched() -> bool:

@@ -125,7 +125,7 @@ def _named(choice: Choice, work: Work, report: Report) -> dict[str, Source]:
                 found |= _below(Path(name), choice, work, report)
             else:
                 found[name] = source_of(name, work.verb)
-        except ImageError as error:
+        except (ImageError, OSError) as error:
             report.failed(name, error)
     return found
 
@@ -158,7 +158,7 @@ def _planned(
         try:
             shape = work.shape(name)  # first, as what is no image is best called so
             yield Task(name, outputs.check(name, place), shape)
-        except DdpmError as error:
+        except (DdpmError, OSError) as error:
             report.failed(name, error)
 
 

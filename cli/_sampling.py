@@ -14,7 +14,7 @@ import click
 from ddpmcodec.errors import ImageError
 from ddpmcodec.files import check_output, write_file
 
-from ._common import STANDARD, Outputs, force_option, label, progress, quiet_option, read_input, write_stdout
+from ._common import STANDARD, Finite, Outputs, force_option, label, progress, quiet_option, read_input, write_stdout
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,7 +47,7 @@ SAMPLING = (
     ),
     click.option(
         "--eta",
-        type=click.FloatRange(0, 1),
+        type=Finite(0, 1),
         help="Of ddim: fresh noise, from none to that of the forward process posterior.  [default: 0]",
     ),
     click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True),

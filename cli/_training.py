@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from ddpmcodec.errors import OutputError
 
-from ._common import say
+from ._common import Finite, say
 
 T = TypeVar("T")
 Command = TypeVar("Command", bound=Callable[..., object])
@@ -26,18 +26,18 @@ out_option = click.option("--out", required=True, metavar="RUN", help="Folder fo
 resume_option = click.option(
     "--resume",
     is_flag=True,
-    help="Go on with the run in --out, with its settings; its length may change.",
+    help="Go on with the run in --out, with its settings; its length may change. Where there is none, begin it.",
 )
 hours_option = click.option(
     "--hours",
-    type=click.FloatRange(0, min_open=True),
+    type=Finite(0, min_open=True),
     default=1.5,
     show_default=True,
     help="Training time; learning rates reach zero at its end.",
 )
 camera_option = click.option(
     "--camera-share",
-    type=click.FloatRange(0, 1),
+    type=Finite(0, 1),
     default=0.0,
     show_default=True,
     help="Share of the crops that get a sensor's noise and blur: for photographs that were made smaller.",
@@ -62,7 +62,7 @@ device_option = click.option(
 def evaluate_option(default: float) -> Callable[[Command], Command]:
     return click.option(
         "--evaluate-minutes",
-        type=click.FloatRange(0),
+        type=Finite(0),
         default=default,
         show_default=True,
         help="Between evaluations on held-out images.",
@@ -73,14 +73,14 @@ def rate_options(inner: str, *, adam: float) -> Callable[[Command], Command]:
     """--muon-rate, of what is `inner`, and --adam-rate."""
     muon = click.option(
         "--muon-rate",
-        type=click.FloatRange(0, min_open=True),
+        type=Finite(0, min_open=True),
         default=0.02,
         show_default=True,
         help=f"Learning rate of {inner}",
     )
     rest = click.option(
         "--adam-rate",
-        type=click.FloatRange(0, min_open=True),
+        type=Finite(0, min_open=True),
         default=adam,
         show_default=True,
         help="Learning rate of everything else.",

@@ -29,6 +29,7 @@ from ._common import (
     progress,
     quiet_option,
     read_input,
+    refuse_image_name,
     say,
     standard_output,
     verbose_option,
@@ -137,7 +138,7 @@ def _gather(inputs: Sequence[str], quiet: bool, failures: list[int]) -> list[tup
 def _named(inputs: Sequence[str], quiet: bool, failures: list[int]) -> Iterator[tuple[str, Path]]:
     for text in inputs:
         path = Path(text)
-        if path.is_dir():
+        if os.path.isdir(path):  # False, too, of what cannot be looked at: reading it says why
             found = folder_sources(path, None, "image", quiet, lambda error: failures.append(failure(error)))
             yield from ((source.below.as_posix(), source.path) for source in found)
         else:
@@ -164,6 +165,7 @@ def _check_target(output: str, files: Sequence[tuple[str, Path]], force: bool) -
     if output != STANDARD:
         for _, path in files:
             check_output(Path(output), path, force=force)
+        refuse_image_name(output, "archive create", ".ddpma")
     elif standard_output().isatty():
         raise OutputError("no binary data to a terminal: name a file, or use a pipe")
 

@@ -39,7 +39,11 @@ HEAD_BYTES = 1 << 16  # of a file, which hold the header of all but huge images
 @click.command(epilog=EXIT_CODES)
 @files_argument
 @output_option
-@click.option("--partial", is_flag=True, help="Accept a file that is cut off, and decode what is there to a preview.")
+@click.option(
+    "--partial",
+    is_flag=True,
+    help="Decode what is there of a file that is cut off or damaged to a preview, and say which it is; exit code 0.",
+)
 @click.option("--max-bytes", type=click.IntRange(min=0), metavar="N", help="A preview from the first N bytes only.")
 @click.option("--step", type=click.IntRange(min=0), metavar="K", help="A preview: stop after K steps.")
 @file_model_option

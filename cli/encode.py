@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ddpmcodec.errors import OutputError
-
 from ._cluster import loader
 from ._common import (
     EXIT_CODES,
@@ -22,6 +20,7 @@ from ._common import (
     naming,
     output_option,
     read_input,
+    refuse_image_name,
     say,
 )
 from ._costs import StepCosts
@@ -61,20 +60,10 @@ def encode(choice: Choice, effort: int, model: str | None, strip: bool, verify: 
 
     The ratio is that of the input's bytes to the output's. Lines and objects come as files are done.
     """
-    _check_output(choice)
+    if choice.output is not None and choice.output not in choice.files and not choice.recursive:
+        refuse_image_name(choice.output, "encode", ".ddpm")
     options = {"effort": effort, "strip": strip, "verify": verify}
     return run(choice, Encoder(choice, options, loader(model, ray=choice.ray, quiet=choice.quiet)))
-
-
-def _check_output(choice: Choice) -> None:
-    """Raises OutputError where OUT is named as an image of another format; that it is no input is checked later."""
-    from ddpmcodec.images import opened_extensions
-
-    out = choice.output
-    if out is None or out in choice.files or choice.recursive or Path(out).is_dir():
-        return
-    if Path(out).suffix.lower() in opened_extensions():
-        raise OutputError(f"{out}: encode writes .ddpm files: name it {Path(out).with_suffix('.ddpm')}")
 
 
 @dataclass

@@ -8,7 +8,7 @@ import click
 
 from ddpmcodec.files import check_output, write_file
 
-from ._common import EXIT_CODES, force_option, say
+from ._common import EXIT_CODES, Finite, force_option, say
 
 
 @click.command(epilog=EXIT_CODES)
@@ -18,7 +18,7 @@ from ._common import EXIT_CODES, force_option, say
 @click.option("--data", multiple=True, metavar="PATH", help="Training images; default: those of the run.")
 @click.option(
     "--denoiser-hours",
-    type=click.FloatRange(0),
+    type=Finite(0),
     default=0.0,
     show_default=True,
     help="Train a denoiser of previews for so long; 0: none.",

@@ -49,6 +49,7 @@ def _text(facts: dict[str, Any]) -> str:
     parts = ("header", "alpha", "pixel", "metadata")
     lines["sections"] = ", ".join(f"{part} {facts[f'{part}_bytes']}" for part in parts)
     kept = facts["metadata"]
+    absent = "cut off" if facts["metadata_bytes"] else "none"
     sizes = ", ".join(f"{key} {size} bytes" for key, size in (kept or {}).items())
-    lines["metadata"] = "damaged: get the file again" if kept is None else sizes or "none"
+    lines["metadata"] = "damaged: get the file again" if kept is None else sizes or absent
     return "\n".join([printable(f"{facts['file']}:"), *(f"  {key:9} {value}" for key, value in lines.items())])

@@ -9,6 +9,7 @@ import click
 
 from ._common import (
     EXIT_CODES,
+    Finite,
     Outputs,
     each,
     file_model_option,
@@ -19,18 +20,19 @@ from ._common import (
     naming,
     quiet_option,
     read_input,
+    refuse_image_name,
     say,
 )
 
 
 @click.command(epilog=EXIT_CODES)
 @click.argument("file", metavar="FILE")
-@click.option("--bpp", type=click.FloatRange(min=0), metavar="X", help="Keep at most X bits per pixel.")
+@click.option("--bpp", type=Finite(min=0), metavar="X", help="Keep at most X bits per pixel.")
 @click.option("--bytes", type=click.IntRange(min=0), metavar="N", help="Keep at most N bytes.")
 @click.option("--step", type=click.IntRange(min=0), metavar="K", help="Keep what the first K steps need.")
 @click.option(
     "--psnr",
-    type=click.FloatRange(min=0),
+    type=Finite(min=0),
     metavar="DB",
     help="Keep the shortest prefix whose preview has this PSNR; some ten previews are decoded to find it.",
 )
@@ -54,6 +56,7 @@ def truncate(
 ) -> int:
     """Cut a file to a rate or a quality. The result decodes with --partial, to a preview."""
     limit = _limit(limits, original)
+    refuse_image_name(output, "truncate", ".ddpm")
     outputs = Outputs([file], output, ".ddpm", force=force)
 
     def truncate_one(name: str) -> None:

@@ -11,6 +11,13 @@ REAL = ("bpp", "psnr")  # arguments that need not be whole
 DEFAULT_MAX_PIXELS = 178_956_970  # of an image to decode: where Pillow refuses, too, if nobody changed its limit
 
 
+def bytes_of(data: object) -> bytes:
+    """Raises TypeError, above all for a path."""
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return bytes(data)
+    raise TypeError(f"expected the bytes of a .ddpm file, not {type(data).__name__}; read the file first")
+
+
 def require_whole(name: str, value: object) -> None:
     """Raises TypeError unless it is a whole number of Python or NumPy. name: of the argument."""
     if isinstance(value, bool) or not isinstance(value, Integral):

@@ -30,6 +30,9 @@ def check_output(output: Path, source: Path | None, *, force: bool) -> None:
         raise OutputError(
             f"{output}: is a link that leads to no file: use -f to write there all the same, or name another output"
         )
+    folder = os.path.dirname(os.path.realpath(output))
+    if (output.is_file() or not output.exists()) and not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"{output}: no file can be written in {folder}: name an output elsewhere, or permit it")
     if not output.is_file():
         return
     if source is not None and source.exists() and output.samefile(source):
@@ -47,8 +50,8 @@ def write_file(output: Path, data: bytes, *, replace: bool = True) -> None:
     """
     target = Path(os.path.realpath(output))  # a symbolic link stays, the file that it names is replaced
     try:
-        if target.exists() and not target.is_file():
-            with target.open("wb", buffering=0) as file:
+        if output.exists() and not output.is_file():  # asked of /dev/stdout itself: what it names has no path
+            with output.open("wb", buffering=0) as file:
                 _write_all(file.fileno(), data)
         else:
             _write(target, data, os.replace if replace else _take_free_name)

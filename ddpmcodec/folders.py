@@ -100,7 +100,13 @@ def require_different(found: Iterable[Pair]) -> None:
 
 
 def _files(folder: Path, on_error: OnError) -> Iterator[Path]:
-    for parent, _, names in os.walk(folder, onerror=on_error):
+    """Links to folders are followed, but not back to a folder that they are in."""
+    above = {os.fspath(folder): frozenset([os.path.realpath(folder)])}
+    for parent, folders, names in os.walk(folder, onerror=on_error, followlinks=True):
+        inside = above.pop(parent)
+        real = {name: os.path.realpath(os.path.join(parent, name)) for name in folders}
+        folders[:] = [name for name in folders if real[name] not in inside]
+        above |= {os.path.join(parent, name): inside | {real[name]} for name in folders}
         yield from (file for name in names if (file := Path(parent, name)).is_file())
 
 

@@ -12,10 +12,11 @@ from pathlib import PurePath
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from ddpmcodec.errors import ImageError, OutputError
 from ddpmcodec.format.header import MAX_PIXELS
+from ddpmcodec.left_out import left_out
 
 # What is opened: Pillow's other readers run programs (EPS), are stubs for programs, or are of no use for photographs.
 OPENED_FORMATS = (
@@ -184,7 +185,9 @@ def is_kept(image: Image.Image, content: bytes) -> bool:
     formats, and large images."""
     try:
         with _opened(BytesIO(content)) as saved:
-            return saved.convert(image.mode).tobytes() == image.tobytes()
+            found = saved.convert(image.mode).tobytes()
+            # Of TIFF alone Pillow applies the orientation
+            return found in (image.tobytes(), ImageOps.exif_transpose(image).tobytes())
     except MemoryError:
         raise
     except Exception:  # as in `_reading`
@@ -240,8 +243,8 @@ def _refuse_what_cannot_be_coded(image: Image.Image) -> None:
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and getattr(image, "format", None) not in MAIN_IMAGE_FORMATS:
         raise ImageError(f"{frames} frames: an animation or a multi-page image; save each frame as an image of its own")
-    if image.mode.startswith(("I", "F")) or _is_deep(image):
-        raise ImageError("more than 8 bits per sample are not supported: convert it to 8 bits first")
+    if problem := left_out(image):
+        raise ImageError(problem)
     if image.mode not in (*CODED_MODES, "P", "PA"):
         raise ImageError(f"colour mode {image.mode} is not supported: convert it to RGB first")
 
@@ -249,14 +252,3 @@ def _refuse_what_cannot_be_coded(image: Image.Image) -> None:
 def _refuse_size(width: int, height: int) -> None:
     if not (width and height and width * height <= MAX_PIXELS):
         raise ImageError(f"{width} x {height} pixels: 1 to {MAX_PIXELS} pixels can be coded")
-
-
-def _is_deep(image: Image.Image) -> bool:
-    """Whether the file has deeper samples than the 8 bits Pillow would load it with, by its decoder's arguments."""
-    for decoder, _, _, given in getattr(image, "tile", []):
-        arguments = given if isinstance(given, tuple) else (given,)
-        if any(isinstance(argument, str) and ";16" in argument for argument in arguments):
-            return True
-        if decoder.startswith("ppm") and any(isinstance(value, int) and value > 255 for value in arguments):
-            return True
-    return False

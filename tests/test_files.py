@@ -247,3 +247,22 @@ def test_folders_are_not_outputs(tmp_path: Path) -> None:
         check_output(tmp_path, None, force=True)
     with pytest.raises(OutputError, match="there is no folder"):
         check_output(tmp_path / "no" / "a", None, force=True)
+
+
+def test_a_pipe_that_has_no_path_is_written_to(tmp_path: Path) -> None:
+    """As standard output is, behind /dev/stdout."""
+    read_end, write_end = os.pipe()
+    try:
+        write_file(Path(f"/dev/fd/{write_end}"), b"data")
+        assert os.read(read_end, 10) == b"data"
+    finally:
+        os.close(read_end)
+        os.close(write_end)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
+    tmp_path.chmod(0o555)
+    with pytest.raises(OutputError, match="no file can be written in"):
+        check_output(tmp_path / "a.ddpm", None, force=False)
+    tmp_path.chmod(0o755)

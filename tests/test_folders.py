@@ -67,3 +67,15 @@ def test_a_folder_that_is_not_there_is_an_error_or_reported(tmp_path: Path) -> N
     errors: list[OSError] = []
     assert files_below(tmp_path / "none", errors.append) == []
     assert [error.filename for error in errors] == [str(tmp_path / "none")]
+
+
+def test_links_to_folders_are_followed_but_not_in_circles(tmp_path: Path) -> None:
+    (tmp_path / "trip" / "day").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    for place in ("trip/a.png", "trip/day/b.png", "elsewhere/c.png"):
+        (tmp_path / place).touch()
+    (tmp_path / "trip" / "linked").symlink_to("../elsewhere")
+    (tmp_path / "trip" / "day" / "up").symlink_to("..")
+    (tmp_path / "elsewhere" / "back").symlink_to("../trip")
+    found = [file.relative_to(tmp_path).as_posix() for file in files_below(tmp_path / "trip")]
+    assert found == ["trip/a.png", "trip/day/b.png", "trip/linked/c.png"]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels
+from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, bytes_of, check_limits, check_pixels
 from ddpmcodec.codec import graphics
 from ddpmcodec.codec.batching import BATCH_PIXELS, ModelSource, Progress, batches, given_model, reporting
 from ddpmcodec.codec.contents import (
@@ -187,12 +187,6 @@ def decode_many(
         _check_size(file, max_pixels)
     found = decode_files(files, given_model(model), progress)
     return [to_array(decoded.planes) for decoded in found] if as_array else [decoded.image for decoded in found]
-
-
-def bytes_of(data: object) -> bytes:
-    if isinstance(data, (bytes, bytearray, memoryview)):
-        return bytes(data)
-    raise TypeError(f"expected the bytes of a .ddpm file, not {type(data).__name__}; read the file first")
 
 
 def _check_size(file: Sections, max_pixels: int | None) -> None:

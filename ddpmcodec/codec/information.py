@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ddpmcodec import models
+from ddpmcodec.arguments import bytes_of
 from ddpmcodec.codec.efforts import EFFORTS
 from ddpmcodec.errors import FormatError
 from ddpmcodec.format.ddpm import Sections, split
@@ -27,6 +28,7 @@ def info(data: bytes) -> dict[str, Any]:
     Raises:
         FormatError: the data does not start with an undamaged header (TruncatedError: it ends inside it), or bytes
             follow the end.
+        TypeError: a path, or anything else that is no bytes.
 
     >>> import numpy as np
     >>> import ddpmcodec
@@ -34,7 +36,7 @@ def info(data: bytes) -> dict[str, Any]:
     >>> facts["width"], facts["height"], facts["mode"], facts["complete"]
     (5, 3, 'L', True)
     """
-    file = split(data)
+    file = split(bytes_of(data))
     header = file.header
     pixels = header.width * header.height
     return {

@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits
+from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, bytes_of, check_limits
 from ddpmcodec.codec.batching import ModelSource, given_model
 from ddpmcodec.codec.contents import end_of_segment, require_step, segments_of_steps, steps_of
-from ddpmcodec.codec.decoder import bytes_of, decode_details
+from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.codec.encoder import Picture, planes_of
 from ddpmcodec.errors import ImageError, OutputError, TruncatedError
 from ddpmcodec.format.ddpm import Sections, split

@@ -24,6 +24,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from os import PathLike
 from typing import Any, NamedTuple
 
 from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, TruncatedError
@@ -160,8 +161,10 @@ def split(data: bytes) -> Archive:
 
     Missing bytes, and those that follow the end, are counted, not refused. A damaged index is rebuilt from the blocks.
     Raises TruncatedError when the data ends inside the index, FormatError when it is no archive of this version, its
-    index contradicts itself, or it is damaged and no block is found.
+    index contradicts itself, or it is damaged and no block is found; TypeError for a path or a file.
     """
+    if isinstance(data, (str, PathLike)) or hasattr(data, "read"):
+        raise TypeError(f"expected the bytes of a .ddpma file, not {type(data).__name__}; read the file first")
     try:
         index, heads, start = _parse_index(data)
     except FormatError as error:

@@ -141,3 +141,9 @@ def test_metadata_of_a_block_are_bounded(model: ContextModel, monkeypatch: pytes
     smaller = create(images, model)
     assert len(split(smaller).index.blocks) == 2
     assert len(list(archive.extract(smaller, model=model))) == 3
+
+
+def test_paths_are_no_archives() -> None:
+    for function in (archive.names, archive.describe, archive.read_index, archive.extract, archive.test):
+        with pytest.raises(TypeError, match=r"expected the bytes of a \.ddpma file, not str; read"):
+            function("all.ddpma")  # type: ignore[operator]

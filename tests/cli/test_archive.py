@@ -273,3 +273,14 @@ def test_help_names_the_commands(ddpm: Callable) -> None:
     ended = ddpm("archive", "--help")
     assert ended.code == 0
     assert all(command in ended.stdout.decode() for command in ("create", "list", "extract", "test"))
+
+
+@pytest.mark.parametrize("force", [[], ["-f"]])
+def test_an_archive_never_takes_the_place_of_any_image(
+    ddpm: Callable, photos: Path, tmp_path: Path, force: list[str]
+) -> None:
+    """As where the archive's name was forgotten."""
+    image = tmp_path / "1.png"
+    image.write_bytes((photos / "1.png").read_bytes())
+    ended = ddpm("archive", "create", *force, image, photos / "2.png")
+    assert (ended.code, image.read_bytes()) == (1, (photos / "1.png").read_bytes())

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from ddpmcodec import codec
 from ddpmcodec.format.ddpm import Header, Index, assemble
 
@@ -83,3 +85,11 @@ def test_test_of_a_damaged_file_is_3(ddpm: Any, file: Path, coded: bytes) -> Non
     ended = ddpm("test", file)
     assert (ended.code, ended.stdout) == (3, b"")
     assert ended.stderr.startswith(f"ddpmcodec: {file}: ")
+
+
+def test_metadata_that_are_cut_off_are_not_called_none(ddpm: Any) -> None:
+    image = Image.new("RGB", (12, 10), (9, 8, 7))
+    image.info["exif"] = b"Exif\0\0" + bytes(range(200))
+    data = codec.encode(image)
+    assert "metadata  exif 206 bytes" in ddpm("info", "-", stdin=data).stdout.decode()
+    assert "metadata  cut off" in ddpm("info", "-", stdin=data[:-1]).stdout.decode()

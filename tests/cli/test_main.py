@@ -221,3 +221,11 @@ def test_closed_streams_are_named(tmp_path: Path, redirected: str, said: str) ->
     ended = subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout) == (1, "")
     assert said in ended.stderr
+
+
+@pytest.mark.parametrize("command", [[], ["archive"], ["bench"]])
+def test_a_command_alone_shows_its_help_in_lines(ddpm: Any, command: list[str]) -> None:
+    ended = ddpm(*command)
+    lines = (ended.stdout.decode() + ended.stderr).splitlines()
+    assert lines[0].startswith("Usage: ddpmcodec")
+    assert len(lines) > 5

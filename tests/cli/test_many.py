@@ -215,3 +215,16 @@ def test_names_of_archives_are_patterns(ddpm: Any, tree: Path, tmp_path: Path) -
             ended = ddpm("archive", command[0], tmp_path / "a.ddpma", name, *command[1:])
             assert (ended.code, ended.stdout) == (1, b"")
             assert said in ended.stderr
+
+
+@pytest.mark.parametrize("command", ["encode", "archive create"])
+def test_a_name_that_no_system_takes_leaves_the_others(command: str, tree: Path, tmp_path: Path) -> None:
+    out = ["-o", tmp_path] if command == "encode" else []
+    archive = [tmp_path / "all.ddpma"] if command == "archive create" else []
+    inputs = [tree / "a.png", tree / ("n" * 300 + ".png"), tree / "b.png"]
+    line = [sys.executable, "-m", "ddpmcodec.cli", *command.split(), *archive, *inputs, *out]
+    ended = subprocess.run(list(map(str, line)), check=False, capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert "File name too long" in ended.stderr
+    made = {"a.ddpm", "b.ddpm"} if command == "encode" else {"all.ddpma"}
+    assert made <= set(files(tmp_path))

@@ -132,3 +132,19 @@ def test_the_input_is_never_overwritten(ddpm: Any, file: Path, coded: bytes, for
 def test_a_damaged_file_is_3(ddpm: Any, file: Path, tmp_path: Path) -> None:
     file.write_bytes(b"foreign")
     assert ddpm("truncate", file, "--bytes", 60, "-o", tmp_path / "small.ddpm").code == 3
+
+
+def test_a_preview_never_takes_the_place_of_an_image(ddpm: Any, file: Path) -> None:
+    image = file.with_name("photo.png")
+    image.write_bytes(b"an image")
+    ended = ddpm("truncate", file, "--bytes", 60, "-f", "-o", image)
+    assert (ended.code, image.read_bytes()) == (1, b"an image")
+    assert "truncate writes .ddpm files: name it" in ended.stderr
+
+
+@pytest.mark.parametrize("option", ["--bpp", "--psnr"])
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_numbers_are_finite(ddpm: Any, file: Path, option: str, value: str) -> None:
+    ended = ddpm("truncate", file, option, value, "-o", "-")
+    assert (ended.code, ended.stdout) == (2, b"")
+    assert f"Invalid value for '{option}': {value} is not" in ended.stderr

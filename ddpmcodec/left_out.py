@@ -1,0 +1,99 @@
+"""What Pillow leaves out of an image file without a word: deeper samples, further channels, other sizes."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from PIL import Image
+
+HEAD = 1 << 16  # bytes of a file that boxes and markers are looked for in
+BITS_PER_SAMPLE, SAMPLES_PER_PIXEL, EXTRA_SAMPLES, SAMPLE_FORMAT = 258, 277, 338, 339  # tags of TIFF
+PREMULTIPLIED, UNSIGNED = 1, 1
+SIZ, COMPONENTS_AT = b"\xff\x4f\xff\x51", 38  # of JPEG 2000: markers, and how far behind them components are described
+HIGH_BIT_DEPTH = 0x40  # of the third byte of AVIF's av1C
+TOO_DEEP = "more than 8 bits per sample are not supported: convert it to 8 bits first"
+
+
+def left_out(image: Image.Image) -> str | None:
+    """What is wrong with coding the image that Pillow makes of a file, or None. Once pixels are loaded, only some of it
+    can be seen."""
+    if image.mode.startswith(("I", "F")) or _has_deep_tiles(image):
+        return TOO_DEEP
+    found = _CHECKS.get(getattr(image, "format", None) or "")
+    return found(image) if found else None
+
+
+def _has_deep_tiles(image: Image.Image) -> bool:
+    """By the arguments of Pillow's decoders."""
+    for decoder, _, _, given in getattr(image, "tile", []):
+        arguments = given if isinstance(given, tuple) else (given,)
+        if any(isinstance(argument, str) and ";16" in argument for argument in arguments):
+            return True
+        if decoder.startswith("ppm") and any(isinstance(value, int) and value > 255 for value in arguments):
+            return True
+        if decoder == "SGI16" or (decoder == "sgi_rle" and arguments[2] == 2):  # bytes of a sample
+            return True
+    return False
+
+
+def _of_tiff(image: Any) -> str | None:
+    tags = image.tag_v2
+    bits, samples = tags.get(BITS_PER_SAMPLE, (1,)), tags.get(SAMPLES_PER_PIXEL, 1)
+    extra = tags.get(EXTRA_SAMPLES, ())
+    if max(bits) > 8:
+        return TOO_DEEP
+    if set(tags.get(SAMPLE_FORMAT, ())) - {UNSIGNED}:
+        return "samples that are no unsigned integers are not supported: convert it first"
+    if samples > len(image.getbands()):
+        return f"{samples} channels, of which {len(image.getbands())} would be kept: save what else it has apart"
+    if PREMULTIPLIED in extra:
+        return "colours that are multiplied by alpha are not supported: convert it to straight alpha first"
+    return None
+
+
+def _of_jpeg_2000(image: Image.Image) -> str | None:
+    head = _head(image)
+    start = head.find(SIZ)
+    if start < 0:
+        return None
+    first = start + len(SIZ) + COMPONENTS_AT
+    count = int.from_bytes(head[first - 2 : first], "big")
+    depths = head[first : first + 3 * count : 3]  # less one; the high bit says signed
+    return TOO_DEEP if any((depth & 0x7F) + 1 > 8 for depth in depths) else None
+
+
+def _of_avif(image: Image.Image) -> str | None:
+    head = _head(image)
+    start = head.find(b"av1C")
+    while start >= 0:
+        if start + 6 < len(head) and head[start + 6] & HIGH_BIT_DEPTH:
+            return TOO_DEEP
+        start = head.find(b"av1C", start + 1)
+    return None
+
+
+def _of_heif(image: Image.Image) -> str | None:
+    return TOO_DEEP if image.info.get("bit_depth", 8) > 8 else None
+
+
+def _of_icon(image: Image.Image) -> str | None:
+    sizes = len(set(image.info.get("sizes", ())))
+    return f"{sizes} images of several sizes; save each as an image of its own" if sizes > 1 else None
+
+
+def _head(image: Any) -> bytes:
+    """Of the file that an image is not loaded from yet."""
+    file = getattr(image, "fp", None)
+    if file is None or file.closed:
+        return b""
+    position = file.seek(0, os.SEEK_CUR)
+    file.seek(0)
+    head: bytes = file.read(HEAD)
+    file.seek(position)
+    return head
+
+
+_CHECKS = {
+    "TIFF": _of_tiff, "JPEG2000": _of_jpeg_2000, "AVIF": _of_avif, "HEIF": _of_heif, "ICO": _of_icon, "ICNS": _of_icon,
+}  # fmt: skip

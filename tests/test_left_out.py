@@ -1,0 +1,116 @@
+"""What Pillow would leave out of an image without a word is refused, from real files of each kind."""
+
+from __future__ import annotations
+
+import struct
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ddpmcodec.errors import ImageError
+from ddpmcodec.images import load_image, to_planes
+from ddpmcodec.left_out import TOO_DEEP, left_out
+
+PIXELS = np.random.Generator(np.random.Philox(3)).integers(0, 256, (8, 12, 3), dtype=np.uint8)
+DEEP, OTHER = "more than 8 bits per sample", "{} channels, of which {} would be kept"
+
+
+def stored(file_format: str, **options: Any) -> bytes:
+    stream = BytesIO()
+    Image.fromarray(PIXELS).save(stream, file_format, **options)
+    return stream.getvalue()
+
+
+def tiff(
+    samples: int, *, bits: int = 8, extra: tuple[int, ...] = (), planar: bool = False, signed: bool = False
+) -> bytes:
+    """Not compressed, of 12 x 8 pixels, all samples 3."""
+    plane = 12 * 8 * bits // 8
+    tags = {
+        256: (12,), 257: (8,), 258: (bits,) * samples, 259: (1,), 262: (2 if samples >= 3 else 1,),
+        277: (samples,), 278: (8,), 284: (2 if planar else 1,),
+    }  # fmt: skip
+    if extra:
+        tags[338] = extra
+    if signed:
+        tags[339] = (2,) * samples
+    strips = samples if planar else 1
+    start = 8
+    body = bytes([3]) * (plane * samples)
+    tags[273] = tuple(start + plane * k for k in range(strips))
+    tags[279] = (plane * samples // strips,) * strips
+    entries, tail = b"", b""
+    directory = start + len(body)
+    place = directory + 2 + 12 * len(tags) + 4
+    for tag, values in sorted(tags.items()):
+        packed = struct.pack(f"<{len(values)}H", *values)
+        if len(packed) > 4:
+            packed, tail = struct.pack("<I", place + len(tail)), tail + packed
+        entries += struct.pack("<HHI", tag, 3, len(values)) + packed.ljust(4, b"\0")
+    return b"II*\0" + struct.pack("<I", directory) + body + struct.pack("<H", len(tags)) + entries + bytes(4) + tail
+
+
+def sgi(bytes_of_sample: int) -> bytes:
+    head = struct.pack(">hBBHHHHll", 474, 0, bytes_of_sample, 3, 12, 8, 3, 0, 255).ljust(512, b"\0")
+    return head + bytes(12 * 8 * 3 * bytes_of_sample)
+
+
+def deep_jpeg_2000(**options: Any) -> bytes:
+    """One whose samples are said to have 12 bits."""
+    data = bytearray(stored("JPEG2000", **options))
+    first = data.index(b"\xff\x4f\xff\x51") + 4 + 38
+    assert data[first : first + 9 : 3] == b"\7\7\7"
+    data[first : first + 9 : 3] = b"\x0b\x0b\x0b"
+    return bytes(data)
+
+
+REFUSED = {
+    "TIFF, 16 bits": (tiff(3, bits=16), DEEP),
+    "TIFF, 16 bits, planes": (tiff(3, bits=16, planar=True), DEEP),
+    "TIFF, infrared": (tiff(4, extra=(0,)), OTHER.format(4, 3)),
+    "TIFF, alpha and one more": (tiff(5, extra=(2, 0)), OTHER.format(5, 4)),
+    "TIFF, premultiplied": (tiff(4, extra=(1,)), "multiplied by alpha"),
+    "TIFF, signed": (tiff(1, signed=True), "no unsigned integers"),
+    "JPEG 2000": (deep_jpeg_2000(), DEEP),
+    "JPEG 2000, no container": (deep_jpeg_2000(no_jp2=True), DEEP),
+    "SGI": (sgi(2), DEEP),
+    "ICO": (stored("ICO", sizes=[(8, 8), (6, 6)]), "images of several sizes"),
+}
+TAKEN = {
+    "TIFF": tiff(3),
+    "TIFF, planes": tiff(3, planar=True),
+    "TIFF, alpha": tiff(4, extra=(2,)),
+    "TIFF, grey": tiff(1),
+    "JPEG 2000": stored("JPEG2000"),
+    "AVIF": stored("AVIF"),
+    "SGI": sgi(1),
+    "ICO": stored("ICO", sizes=[(8, 8)]),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_would_be_left_out_is_refused(kind: str) -> None:
+    data, problem = REFUSED[kind]
+    with pytest.raises(ImageError, match=f"photo: .*{problem}"):
+        load_image(data, "photo")
+    with pytest.raises(ImageError, match=problem):
+        to_planes(Image.open(BytesIO(data)))
+
+
+def test_avif_of_ten_bits_is_refused() -> None:
+    """Pillow writes none: the box that says so is changed in a file that is open."""
+    data = bytearray(stored("AVIF"))
+    image: Any = Image.open(BytesIO(data))
+    assert left_out(image) is None
+    data[data.index(b"av1C") + 6] |= 0x40
+    image.fp = BytesIO(data)
+    assert left_out(image) == TOO_DEEP
+
+
+@pytest.mark.parametrize("kind", TAKEN)
+def test_the_same_files_are_taken_where_nothing_is_left_out(kind: str) -> None:
+    image = load_image(TAKEN[kind], "photo")
+    assert to_planes(image).colour.shape[:2] == (image.height, image.width)
