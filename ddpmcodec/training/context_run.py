@@ -48,7 +48,9 @@ def train(
         say(note)
     source = Source(crops, settings.seed, SOURCE_PIXELS * settings.batch)
     ready: Batches = source if where.type == "cpu" else Ahead(source, threads=os.cpu_count() or 1)
-    trainer = ContextTrainer(settings, ready, held_out_batches(held_out), device=where, compiled=compiled)
+    trainer = ContextTrainer(
+        settings, ready, held_out_batches(held_out), device=where, compiled=compiled, begins=not resumes
+    )
     if resumes:
         saved = state.read(out)
         with state.is_state(out):

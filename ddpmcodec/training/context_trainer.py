@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -83,16 +83,18 @@ class ContextTrainer:
 
     def __init__(
         self, settings: ContextSettings, source: Batches, held_out: Sequence[NDArray[np.uint8]] = (), *,
-        device: torch.device | str = "cpu", compiled: bool = True,
+        device: torch.device | str = "cpu", compiled: bool = True, begins: bool = True,
     ) -> None:  # fmt: skip
-        """source: of training images; held_out: batches to evaluate on, uint8 [N, H, W, 3].
+        """source: of training images; held_out: batches to evaluate on, uint8 [N, H, W, 3]. begins: False where a state
+        is restored: what the run began with may be gone.
 
         Raises TrainingError where networks cannot begin as `settings` say, ModelError where they name no model.
         """
         self.settings, self.source, self.held_out = settings, source, held_out
         self.step, self.seconds = 0, 0.0
         torch.manual_seed(settings.seed)
-        self.networks = [network.to(device) for network in first_networks(settings)]
+        first = first_networks(settings if begins else replace(settings, start=None))
+        self.networks = [network.to(device) for network in first]
         self.optimizers = [self._optimizers(network) for network in self.networks]
         self.loss = torch.compile(loss, dynamic=False) if compiled else loss
         capacity = max(CAPACITY, FIRST * settings.batch)

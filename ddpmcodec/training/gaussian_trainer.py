@@ -59,12 +59,15 @@ class GaussianTrainer:
     """The network and its optimisers (`run.Trainer`). `latent` is trained; `averaged` (EMA) is what gets evaluated and
     exported."""
 
-    def __init__(self, settings: GaussianSettings, crops: Mixture, held_out: Tensor) -> None:
-        """held_out: images uint8 [N, 3, H, W]."""
+    def __init__(
+        self, settings: GaussianSettings, crops: Mixture, held_out: Tensor, *, begins: bool = True
+    ) -> None:  # fmt: skip
+        """held_out: images uint8 [N, 3, H, W]. begins: False where a state is restored: what the run began with may be
+        gone."""
         self.settings, self.crops, self.held_out = settings, crops, held_out
         torch.manual_seed(settings.seed)
         self.latent, self.averaged = (LatentNetwork(settings.architecture) for _ in range(2))
-        if settings.start:
+        if settings.start and begins:
             self._start_from(settings.start)
         self.averaged.load_state_dict(self.latent.state_dict())
         inner = [w for n, w in self.latent.weights.items() if n.rpartition("/")[2] in ("conv1", "conv2")]
@@ -197,7 +200,7 @@ def train(
     """
     settings, resumes = run.settings_of(out, settings, resume=resume, chosen=chosen, changes=CHANGES)
     crops, held_out = crops_and_held_out(settings, say)
-    trainer = GaussianTrainer(settings, crops, held_out)
+    trainer = GaussianTrainer(settings, crops, held_out, begins=not resumes)
     if resumes:
         saved = state.read(out)
         with state.is_state(out):

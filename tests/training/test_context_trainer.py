@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from ddpmcodec.coding_schedule import SCHEDULES, STEPS
-from ddpmcodec.errors import TrainingError
+from ddpmcodec.errors import ModelError, TrainingError
 from ddpmcodec.networks.context.shape import BAND_KINDS
 from ddpmcodec.networks.context.window import INPUTS
 from ddpmcodec.training import context_trainer, state
@@ -159,3 +159,14 @@ def test_a_run_begins_with_the_networks_of_another(tmp_path: Path) -> None:
     for own, read in zip(trainer.networks, first_networks(replace(SETTINGS, start=str(tmp_path))), strict=True):
         rows, situations = torch.full((5, INPUTS), 131, dtype=torch.uint8), torch.arange(5)
         assert torch.equal(own(rows, situations), read(rows, situations))
+
+
+def test_a_run_goes_on_without_what_it_began_with() -> None:
+    settings = replace(SETTINGS, start="a model that is gone")
+    with pytest.raises(ModelError, match="no model of that name"):
+        ContextTrainer(settings, Slopes(), compiled=False)
+    first = trainer_of()
+    first.update()
+    second = ContextTrainer(settings, Slopes(), compiled=False, begins=False)
+    second.restore(first.state())
+    assert all(torch.equal(a, b) for a, b in zip(parameters(first), parameters(second), strict=True))

@@ -296,3 +296,13 @@ def test_a_run_starts_from_an_exported_model(settings: GaussianSettings, out: Pa
 def test_a_run_cannot_start_from_what_is_no_network(settings: GaussianSettings) -> None:
     with pytest.raises(ModelError, match="not a ddpmcodec model"):
         made(replace(settings, start=__file__))
+
+
+def test_a_run_goes_on_without_what_it_began_with(settings: GaussianSettings) -> None:
+    gone = replace(settings, start="a model that is gone")
+    with pytest.raises(ModelError, match="a model that is gone: cannot read"):
+        made(gone)
+    first = made(settings)
+    second = GaussianTrainer(gone, *crops_and_held_out(gone), begins=False)
+    second.restore(first.state())
+    assert all(torch.equal(a, b) for a, b in zip(parameters(first), parameters(second), strict=True))
