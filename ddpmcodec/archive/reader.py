@@ -246,7 +246,7 @@ class _Reader:
                 self.faults.append(error)
             reason = TruncatedError("the archive ends inside a block") if cut else error
             if not cut and isinstance(error, TruncatedError):
-                reason = CorruptError("the words of a block end before its images do: get the archive again")
+                reason = ChecksumError("the words of a block end before its images do; get the archive again")
             results += [(job.block.entries[i], reason) for i in sorted(left)]
         return results
 
