@@ -186,7 +186,8 @@ def list_(file: str, names: tuple[str, ...], as_json: bool) -> None:
 
     Nothing is decoded. FILE - is standard input.
     """
-    from ddpmcodec.format.ddpma import describe, find_images, split
+    from ddpmcodec.format.archive_facts import describe
+    from ddpmcodec.format.ddpma import find_images, split
 
     data = read_input(file)
     with naming(file):
@@ -326,7 +327,7 @@ def _targets(folder: Path, names: Sequence[str]) -> dict[str, Path]:
 @quiet_option
 def test(file: str, model: str | None, max_pixels: int, quiet: bool) -> None:
     """Decode all images, check them, and throw them away. FILE - is standard input."""
-    from ddpmcodec.format.ddpma import describe
+    from ddpmcodec.format.archive_facts import describe
 
     data = read_input(file)
     with naming(file):

@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import Image
 
-HEAD = 1 << 16  # bytes of a file that boxes and markers are looked for in
+HEAD = 1 << 22  # bytes of a file that boxes and markers are looked for in
 BITS_PER_SAMPLE, SAMPLES_PER_PIXEL, EXTRA_SAMPLES, SAMPLE_FORMAT = 258, 277, 338, 339  # tags of TIFF
 PREMULTIPLIED, UNSIGNED = 1, 1
 SIZ, COMPONENTS_AT = b"\xff\x4f\xff\x51", 38  # of JPEG 2000: markers, and how far behind them components are described

@@ -30,7 +30,7 @@ MODULES = (
     "ddpmcodec.codec.stream_decoder",
     "ddpmcodec.codec.truncation",
     "ddpmcodec.folders",
-    "ddpmcodec.format.ddpma",
+    "ddpmcodec.format.archive_facts",
     "ddpmcodec.numcodecs_plugin",
     "ddpmcodec.pillow_plugin",
     "ddpmcodec.transform.cells",

@@ -67,6 +67,12 @@ def deep_jpeg_2000(**options: Any) -> bytes:
     return bytes(data)
 
 
+def behind_a_large_box(data: bytes) -> bytes:
+    """As of metadata, which may stand before the image."""
+    start = data.index(b"jp2c") - 4
+    return data[:start] + (8 + 500_000).to_bytes(4, "big") + b"uuid" + bytes(500_000) + data[start:]
+
+
 REFUSED = {
     "TIFF, 16 bits": (tiff(3, bits=16), DEEP),
     "TIFF, 16 bits, planes": (tiff(3, bits=16, planar=True), DEEP),
@@ -75,6 +81,7 @@ REFUSED = {
     "TIFF, premultiplied": (tiff(4, extra=(1,)), "multiplied by alpha"),
     "TIFF, signed": (tiff(1, signed=True), "no unsigned integers"),
     "JPEG 2000": (deep_jpeg_2000(), DEEP),
+    "JPEG 2000, behind a large box": (behind_a_large_box(deep_jpeg_2000()), DEEP),
     "JPEG 2000, no container": (deep_jpeg_2000(no_jp2=True), DEEP),
     "SGI": (sgi(2), DEEP),
     "ICO": (stored("ICO", sizes=[(8, 8), (6, 6)]), "images of several sizes"),
@@ -85,6 +92,7 @@ TAKEN = {
     "TIFF, alpha": tiff(4, extra=(2,)),
     "TIFF, grey": tiff(1),
     "JPEG 2000": stored("JPEG2000"),
+    "JPEG 2000, behind a large box": behind_a_large_box(stored("JPEG2000")),
     "AVIF": stored("AVIF"),
     "SGI": sgi(1),
     "ICO": stored("ICO", sizes=[(8, 8)]),

@@ -12,7 +12,7 @@ from ddpmcodec.archive.access import ArchiveFile, open
 from ddpmcodec.archive.dataset import ArchiveDataset, BlockBatches
 from ddpmcodec.archive.reader import Extracted, extract, names, read_index, test
 from ddpmcodec.archive.writer import Named, create
-from ddpmcodec.format.ddpma import describe
+from ddpmcodec.format.archive_facts import describe
 
 __all__ = [
     "ArchiveDataset",

@@ -25,17 +25,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, TruncatedError
 from ddpmcodec.format.block import (
-    BITS_BACK,
-    FILES,
-    LEVEL_UNIT,
     MAX_IMAGES,
     MAX_NAME,
     Block,
-    Coding,
     Entry,
     pack_head,
     parse_head,
@@ -367,64 +363,3 @@ def find_images(index: Index, names: Sequence[str] | None) -> list[Entry]:
         more = f", of which {lost} images are lost" if lost else ""
         raise DdpmError(f"there is no image {missing[0]!r} in the archive{more}: `ddpmcodec archive list` names all")
     return sorted({by_name[name] for name in names}, key=lambda entry: entry.number)
-
-
-# --- facts
-
-
-def describe(data: bytes) -> dict[str, Any]:
-    """Facts of an archive for people and scripts. No image is decoded.
-
-    Parameters:
-        data: the bytes of a .ddpma file, or of a prefix that holds its index.
-
-    Returns:
-        Facts by name, all of them JSON values. Sizes are bytes, `levels` grey levels; `images` has the name, mode,
-        width and height of each.
-
-    Raises:
-        FormatError: not an archive, or neither its index nor a block is found.
-
-    >>> import numpy as np
-    >>> from ddpmcodec import archive
-    >>> facts = archive.describe(archive.create([("a.png", np.zeros((4, 6), np.uint8))]))
-    >>> facts["images"]
-    [{'name': 'a.png', 'mode': 'L', 'width': 6, 'height': 4}]
-    """
-    archive = split(data)
-    index = archive.index
-    whole = len(data) + archive.missing - archive.following
-    dims = sum(e.pixels * (e.channels + (e.mode in ("LA", "RGBA"))) for e in index.entries)
-    codings = [block.coding for block in index.blocks if block.coding is not None]
-    return {
-        "format_version": VERSION,
-        "bytes": len(data),
-        "missing_bytes": archive.missing,
-        "following_bytes": archive.following,
-        "bits_per_dim": 8 * whole / max(dims, 1),
-        "index_bytes": archive.index_bytes,
-        "index_damaged": archive.damage is not None,
-        "images_lost": index.total - len(index.entries),
-        **_codings(codings),
-        "blocks": len(index.blocks),
-        "images_on_stacks": sum(len(block.entries) for block in index.blocks if block.kind != FILES),
-        "images_by_bits_back": sum(
-            run.images for block in index.blocks if block.kind == BITS_BACK for run in block.runs if not run.initial
-        ),
-        "images": [
-            {"name": entry.name, "mode": entry.mode, "width": entry.width, "height": entry.height}
-            for entry in index.entries
-        ],
-    }
-
-
-def _codings(codings: Sequence[Coding]) -> dict[str, Any]:
-    """Of the stacks: all blocks of an archive that this program writes have one effort and the same levels."""
-    latent = next((coding for coding in codings if coding.levels), None)
-    return {
-        "model_ids": sorted({coding.model_id.hex() for coding in codings}),
-        "effort": codings[0].effort if codings else None,
-        "latent_model_id": latent.latent_id.hex() if latent else None,
-        "levels": [level / LEVEL_UNIT for level in latent.levels] if latent else [],
-        "profile": (latent.profile or None) if latent else None,
-    }

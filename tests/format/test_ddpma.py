@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from ddpmcodec.errors import DdpmError, FormatError, TruncatedError
 from ddpmcodec.format import ddpma
+from ddpmcodec.format.archive_facts import describe
 from ddpmcodec.format.block import Block, Coding, Entry, Run
-from ddpmcodec.format.ddpma import MARK, Archive, Packed, Parts, assemble, describe, find_images, packed, split
+from ddpmcodec.format.ddpma import MARK, Archive, Packed, Parts, assemble, find_images, packed, split
 from ddpmcodec.format.header import MODES
 from ddpmcodec.format.sections import RAW_DEFLATE
 
