@@ -1,0 +1,78 @@
+// Online adaptation of scales: what an image teaches while it is coded.
+//
+// A network predicts from what is around a position, and does not know whether it is right in this image. Both sides move
+// scales by the sum of two biases, one by the size of the predicted scale and one by the size of the normalised residuals
+// nearby, by gradient descent on the code length, after every wave. A normalised residual is (value - mean) / scale.
+#pragma once
+#include <cmath>
+#include <vector>
+
+#include "contract.h"
+
+namespace ddpm {
+
+inline constexpr int SCALE_CLASSES = 8, RESIDUAL_CLASSES = 8;  // none is coded, or a class of sizes
+inline constexpr int CONTEXTS = SCALE_CLASSES + RESIDUAL_CLASSES;
+inline constexpr int FIRST_COUNT = 100, LAST_COUNT = 400;  // values that a bias counts as the mean of: at first, at most
+inline constexpr double SCORE_LIMIT = 6.0, SCORE_UNIT = 65536.0;
+inline constexpr int64_t BIAS_LIMIT = int64_t(24) << 16;
+inline constexpr int NARROW = 16;  // scale index, 1/16: nothing is left to win by a narrower distribution
+inline constexpr int16_t NOT_CODED = -32768;
+
+struct Context {
+    int by_scale, by_residuals;
+};
+
+// Of one channel. near: normalised residuals (1/64) of the four nearest coded positions, or NOT_CODED.
+inline Context context_of(int scale, const int16_t* near) {
+    constexpr int THRESHOLDS[RESIDUAL_CLASSES - 2] = {24, 48, 80, 120, 180, 280};
+    int total = 0, coded = 0;
+    for (int j = 0; j < 4; j++)
+        if (near[j] != NOT_CODED) total += std::abs(int(near[j])), coded++;
+    int found = SCALE_CLASSES;
+    if (coded) {
+        const int mean = total / coded;
+        found++;
+        for (int threshold : THRESHOLDS) found += mean >= threshold;
+    }
+    return {std::min(std::max((scale - 24) / 12, 0), SCALE_CLASSES - 1), found};
+}
+
+// What the values of one wave say of the biases of one kind of value. Sums of integers: their order does not matter.
+struct Scores {
+    int64_t sum[CHANNELS][CONTEXTS] = {}, count[CHANNELS][CONTEXTS] = {};
+
+    // slope: of the code length by the logarithm of the scale, nats.
+    void add(int channel, const Context& context, double slope, int scale) {
+        const int64_t score = int64_t(std::floor(std::min(-slope, SCORE_LIMIT) * SCORE_UNIT));
+        if (score <= 0 && scale <= NARROW) return;
+        for (int c : {context.by_scale, context.by_residuals}) sum[channel][c] += score, count[channel][c]++;
+    }
+};
+
+struct Biases {
+    int64_t bias[CHANNELS][CONTEXTS], count[CHANNELS][CONTEXTS];  // in 2^-16 of a scale index
+
+    Biases() {
+        for (int c = 0; c < CHANNELS; c++)
+            for (int j = 0; j < CONTEXTS; j++) bias[c][j] = 0, count[c][j] = FIRST_COUNT;
+    }
+
+    int of(int channel, const Context& context) const {
+        return int((bias[channel][context.by_scale] + bias[channel][context.by_residuals] + (1 << 15)) >> 16);
+    }
+
+    // Takes a step by the scores of a wave, and empties them.
+    void learn(Scores& scores) {
+        for (int c = 0; c < CHANNELS; c++)
+            for (int j = 0; j < CONTEXTS; j++) {
+                int64_t &n = scores.count[c][j], &sum = scores.sum[c][j];
+                if (!n) continue;
+                bias[c][j] = std::min(std::max(bias[c][j] + 12 * sum / (count[c][j] + n), -BIAS_LIMIT), BIAS_LIMIT);
+                count[c][j] = std::min(count[c][j] + n, int64_t(LAST_COUNT));
+                n = sum = 0;
+            }
+    }
+};
+
+}  // namespace ddpm

@@ -1,0 +1,261 @@
+// The coder for Python: models, passes, streams, and what training needs of the same rules.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/unique_ptr.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include "pass.h"
+#include "positions.h"
+#include "streams.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace ddpm {
+
+namespace {
+
+template <class T> using In = nb::ndarray<const T, nb::c_contig, nb::device::cpu>;
+template <class T> using Out = nb::ndarray<nb::numpy, T>;
+
+template <class T> Out<T> array_of(std::vector<T> values, std::vector<size_t> shape) {
+    auto* kept = new std::vector<T>(std::move(values));
+    nb::capsule owner(kept, [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
+    return Out<T>(kept->data(), shape.size(), shape.data(), owner);
+}
+
+template <class T> In<T> tensor(const nb::dict& tensors, const std::string& name, std::vector<int64_t> shape) {
+    const nb::str key(name.c_str());
+    if (!tensors.contains(key)) throw std::invalid_argument("no tensor " + name);
+    In<T> found;
+    if (!nb::try_cast(tensors[key], found)) throw std::invalid_argument(name + " has another type or layout");
+    if (found.ndim() != shape.size()) throw std::invalid_argument(name + " has another number of dimensions");
+    for (size_t i = 0; i < shape.size(); i++)
+        if (int64_t(found.shape(i)) != shape[i]) throw std::invalid_argument(name + " has another shape");
+    return found;
+}
+
+int64_t length(const nb::dict& tensors, const std::string& name, size_t axis) {
+    const nb::str key(name.c_str());
+    if (!tensors.contains(key)) throw std::invalid_argument("no tensor " + name);
+    return nb::cast<int64_t>(tensors[key].attr("shape")[axis]);
+}
+
+std::vector<float> floats(const In<float>& array, int columns, int padded) {
+    std::vector<float> found(array.size() / columns * padded);
+    for (size_t k = 0; k < array.size(); k++) found[k / columns * padded + k % columns] = array.data()[k];
+    return found;
+}
+
+Role role_of(const std::string& name) {
+    if (name == "band") return Role::BAND;
+    if (name == "direct") return Role::DIRECT;
+    if (name == "last") return Role::LAST;
+    throw std::invalid_argument("a network's role is band, direct or last, not " + name);
+}
+
+// A network from the tensors of its role: `<layer>.weight` int8, `.factor` and, of stem and head, `.bias` float32.
+std::shared_ptr<Trained> make_network(const nb::dict& tensors, const std::string& role_name, int components) {
+    const Role role = role_of(role_name);
+    if (components < 1 || components > MOST_COMPONENTS) throw std::invalid_argument("a mixture has 1 to 4 components");
+    auto found = std::make_shared<Trained>();
+    Network& network = found->network;
+    const int inputs = inputs_of(role), outputs = Outputs{components}.count();
+    const int conditions = role == Role::BAND ? CONDITIONS : 1, width = int(length(tensors, "stem.weight", 0));
+    found->components = components;
+    network.width = width;
+    network.inputs = inputs;
+    network.outputs = outputs;
+    network.conditions = conditions;
+    network.stem = Packed(tensor<int8_t>(tensors, "stem.weight", {width, inputs}).data(), width, inputs);
+    network.stem_factor = floats(tensor<float>(tensors, "stem.factor", {width}), width, width);
+    network.stem_bias = floats(tensor<float>(tensors, "stem.bias", {conditions, width}), width, width);
+    for (int k = 0; tensors.contains(nb::str(("block" + std::to_string(k) + ".weight").c_str())); k++) {
+        const std::string name = "block" + std::to_string(k);
+        const In<int8_t> weight = tensor<int8_t>(tensors, name + ".weight", {width, width});
+        network.blocks.emplace_back(weight.data(), width, width);
+        network.block_factor.push_back(floats(tensor<float>(tensors, name + ".factor", {width}), width, width));
+        network.depth++;
+    }
+    const In<int8_t> head = tensor<int8_t>(tensors, "head.weight", {outputs, width});
+    network.head = Packed(head.data(), outputs, width);
+    network.head_factor = floats(tensor<float>(tensors, "head.factor", {outputs}), outputs, network.head.padded_outputs);
+    network.head_bias = floats(tensor<float>(tensors, "head.bias", {conditions, outputs}), outputs, network.head.padded_outputs);
+    const In<int8_t> skip = tensor<int8_t>(tensors, "skip.weight", {outputs, inputs});
+    network.skip = Packed(skip.data(), outputs, inputs);
+    network.skip_factor = floats(tensor<float>(tensors, "skip.factor", {outputs}), outputs, network.skip.padded_outputs);
+    network.require_sizes();
+    return found;
+}
+
+Out<int32_t> outputs(const Trained& trained, const In<uint8_t>& rows, int condition) {
+    const Network& network = trained.network;
+    if (rows.ndim() != 2 || int(rows.shape(1)) != network.inputs) throw std::invalid_argument("rows must be uint8 [M, inputs]");
+    if (condition < 0 || condition >= network.conditions) throw std::invalid_argument("no such condition");
+    const size_t count = rows.shape(0), stride = size_t(network.inputs + 63) / 64 * 64;
+    std::vector<uint8_t> wide(count * stride);
+    std::vector<int32_t> found(count * network.outputs);
+    {
+        nb::gil_scoped_release unlocked;
+        for (size_t m = 0; m < count; m++) std::copy_n(rows.data() + m * network.inputs, network.inputs, &wide[m * stride]);
+        Scratch scratch(network);
+        run(network, condition, wide.data(), stride, int(count), found.data(), network.outputs, scratch, nullptr, nullptr);
+    }
+    return array_of(std::move(found), {count, size_t(network.outputs)});
+}
+
+std::unique_ptr<Pass> make_pass(std::vector<std::shared_ptr<Trained>> networks, int levels, std::tuple<int, int, int, int> shape, int streams, bool shared, bool learns, int threads) {
+    const size_t wanted = levels ? 1 + BAND_KINDS : 1;
+    if (networks.size() != wanted) throw std::invalid_argument("a pass takes the network of exact pixels, and three of bands where there are noise levels");
+    Model model;
+    (levels ? model.last : model.direct) = networks[0];
+    for (int k = 0; levels && k < BAND_KINDS; k++) model.bands[k] = networks[1 + k];
+    auto role_is = [](const Trained& network, Role role) { return network.network.inputs == inputs_of(role); };
+    bool fits = role_is(*networks[0], levels ? Role::LAST : Role::DIRECT);
+    for (int k = 0; levels && k < BAND_KINDS; k++) fits = fits && role_is(*model.bands[k], Role::BAND);
+    if (!fits) throw std::invalid_argument("networks of other roles");
+    const auto [images, height, width, channels] = shape;
+    return std::make_unique<Pass>(model, levels, Layout{images, height, width, channels, streams, shared, learns, threads});
+}
+
+void begin_encoding(Pass& pass, const In<uint8_t>& pixels) {
+    const Layout& l = pass.layout();
+    if (pixels.size() != size_t(l.images) * l.height * l.width * l.channels) throw std::invalid_argument("pixels of another shape");
+    nb::gil_scoped_release unlocked;
+    pass.encode(pixels.data());
+}
+
+void begin_decoding(Pass& pass, const std::vector<uint64_t>& states, const std::vector<In<uint32_t>>& words, bool for_previews) {
+    std::vector<std::vector<uint32_t>> copied;
+    for (const In<uint32_t>& own : words) copied.emplace_back(own.data(), own.data() + own.size());
+    pass.decode(states, std::move(copied), for_previews);
+}
+
+nb::tuple symbols(const Pass& pass, int stream) {
+    const Symbols& found = pass.symbols(stream);
+    return nb::make_tuple(array_of(found.starts, {found.starts.size()}), array_of(found.freqs, {found.freqs.size()}));
+}
+
+// (state, words of each segment as little-endian bytes)
+nb::tuple stream(const Pass& pass, int stream, uint32_t check) {
+    Stream found;
+    {
+        nb::gil_scoped_release unlocked;
+        found = packed(pass.symbols(stream), pass.ends(stream), check);
+    }
+    nb::list words;
+    for (const std::vector<uint32_t>& own : found.words) {
+        std::string bytes;
+        for (uint32_t word : own)
+            for (int b = 0; b < 4; b++) bytes.push_back(char(uint8_t(word >> (8 * b))));
+        words.append(nb::bytes(bytes.data(), bytes.size()));
+    }
+    return nb::make_tuple(found.state, words);
+}
+
+nb::tuple pixels(const Pass& pass) {
+    const Layout& l = pass.layout();
+    const size_t count = size_t(l.images) * l.height * l.width;
+    std::vector<uint8_t> found(count * l.channels), known(count);
+    {
+        nb::gil_scoped_release unlocked;
+        pass.pixels(found.data(), known.data());
+    }
+    const size_t N = l.images, H = l.height, W = l.width, C = l.channels;
+    return nb::make_tuple(array_of(std::move(found), {N, H, W, C}), array_of(std::move(known), {N, H, W}));
+}
+
+nb::dict columns(Positions positions, Role role) {
+    const size_t K = positions.count(), C = CHANNELS;
+    nb::dict found;
+    found["rows"] = array_of(std::move(positions.rows), {K, size_t(inputs_of(role))});
+    found["base"] = array_of(std::move(positions.base), {K, C});
+    found["lo"] = array_of(std::move(positions.lo), {K, C});
+    found["hi"] = array_of(std::move(positions.hi), {K, C});
+    found["new_lo"] = array_of(std::move(positions.new_lo), {K, C});
+    found["new_hi"] = array_of(std::move(positions.new_hi), {K, C});
+    found["condition"] = array_of(std::move(positions.condition), {K});
+    return found;
+}
+
+void require_images(const In<uint8_t>& images) {
+    if (images.ndim() != 4 || images.shape(3) != CHANNELS) throw std::invalid_argument("images must be uint8 [N, H, W, 3]");
+}
+
+// By kind of band: dicts of what positions see and what is coded there.
+nb::list band_positions(const In<uint8_t>& images, int levels, double share, int least, uint64_t seed) {
+    require_images(images);
+    Positions kinds[BAND_KINDS];
+    {
+        nb::gil_scoped_release unlocked;
+        const int height = int(images.shape(1)), width = int(images.shape(2));
+        for (size_t n = 0; n < images.shape(0); n++)
+            draw_bands(images.data() + n * height * width * CHANNELS, height, width, levels, share, least, seed, kinds);
+    }
+    nb::list found;
+    for (Positions& kind : kinds) found.append(columns(std::move(kind), Role::BAND));
+    return found;
+}
+
+nb::dict pixel_positions(const In<uint8_t>& images, bool after_levels, double share, uint64_t seed) {
+    require_images(images);
+    Positions found;
+    {
+        nb::gil_scoped_release unlocked;
+        const int height = int(images.shape(1)), width = int(images.shape(2));
+        for (size_t n = 0; n < images.shape(0); n++)
+            draw_pixels(images.data() + n * height * width * CHANNELS, height, width, after_levels, share, seed, found);
+    }
+    return columns(std::move(found), after_levels ? Role::LAST : Role::DIRECT);
+}
+
+}  // namespace
+
+void bind_coder(nb::module_& m) {
+    nb::class_<Trained>(m, "ContextNetwork", "A network of the context model in exact integers.")
+        .def_static("make", &make_network, "tensors"_a, "role"_a, "components"_a)
+        .def("outputs", &outputs, "rows"_a, "condition"_a = 0)
+        .def_prop_ro("width", [](const Trained& t) { return t.network.width; })
+        .def_prop_ro("depth", [](const Trained& t) { return t.network.depth; })
+        .def_prop_ro("components", [](const Trained& t) { return t.components; });
+    nb::class_<Pass>(m, "Pass", "Images of one size, from nothing to exact.")
+        .def(nb::new_(&make_pass), "networks"_a, "levels"_a, "shape"_a, nb::kw_only(), "streams"_a, "shared"_a, "learns"_a, "threads"_a)
+        .def("encode", &begin_encoding, "pixels"_a)
+        .def("decode", &begin_decoding, "states"_a, "words"_a, "for_previews"_a = false)
+        .def("extend", [](Pass& pass, int stream, const In<uint32_t>& words) { pass.extend(stream, words.data(), words.size()); }, "stream"_a, "words"_a)
+        .def("advance", &Pass::advance, "waves"_a, "segment"_a, nb::call_guard<nb::gil_scoped_release>())
+        .def_prop_ro("segments", &Pass::segments)
+        .def_prop_ro("segments_done", &Pass::segments_done)
+        .def_prop_ro("ended", &Pass::ended)
+        .def_prop_ro("is_exact", &Pass::is_exact)
+        .def_prop_ro("has_begun", &Pass::has_begun)
+        .def("bits", &Pass::bits)
+        .def("symbols", &symbols, "stream"_a)
+        .def("ends", [](const Pass& pass, int stream) { return pass.ends(stream); }, "stream"_a)
+        .def("stream", &stream, "stream"_a, "check"_a)
+        .def("state", [](const Pass& pass, int stream) { return pass.reader(stream).state; }, "stream"_a)
+        .def("position", [](const Pass& pass, int stream) { return pass.reader(stream).position; }, "stream"_a)
+        .def("pixels", &pixels);
+    m.def("segments", [](int levels, int height, int width) {
+        std::vector<std::tuple<int, int, int, size_t>> found;
+        for (const Segment& segment : segments_of(levels, height, width)) {
+            size_t positions = size_t(segment.last_wave - segment.first_wave);
+            const std::vector<Band> geometry = bands_of(height, width);
+            for (int band : segment.bands) positions += geometry[band].positions();
+            found.emplace_back(segment.step, segment.level, segment.finest, positions);
+        }
+        return found;
+    }, "levels"_a, "height"_a, "width"_a);
+    m.def("band_positions", &band_positions, "images"_a, "levels"_a, "share"_a, "least"_a, "seed"_a);
+    m.def("pixel_positions", &pixel_positions, "images"_a, "after_levels"_a, "share"_a, "seed"_a);
+    m.attr("BAND_CONDITIONS") = CONDITIONS;
+    m.def("contract", [](const std::string& role, int components) {
+        const Role found = role_of(role);
+        return std::make_tuple(inputs_of(found), Outputs{components}.count(), found == Role::BAND ? CONDITIONS : 1);
+    }, "role"_a, "components"_a);
+}
+
+}  // namespace ddpm

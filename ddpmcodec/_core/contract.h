@@ -1,0 +1,40 @@
+// What goes in and out of the networks: docs/architecture.md draws what a position sees.
+#pragma once
+#include <cstdint>
+
+#include "mixture.h"
+#include "pyramid.h"
+
+namespace ddpm {
+
+inline constexpr int REACH = 3, SIDE = 2 * REACH + 1, ROW = SIDE * CHANNELS;
+inline constexpr int DELAY = REACH + 1;  // waves that a row is behind the row above
+inline constexpr int ZERO = 128;         // the input that stands for 0
+inline constexpr int ONE_INPUT = 16;     // of an input that is on or off, above it
+
+enum class Role { BAND, DIRECT, LAST };  // noise levels of a band; pixels straight to exact; pixels after noise levels
+
+inline constexpr int CAUSAL = REACH * SIDE + REACH;  // places before a pixel in its window
+inline constexpr int EDGES = 9;                      // which of them may lie outside
+
+// A multiple of 16, as the kernels take them: inputs at the end, which nothing is gathered for, are ZERO.
+constexpr int inputs_of(Role role) {
+    constexpr int window = SIDE * ROW, causal = CAUSAL * CHANNELS;
+    const int gathered = role == Role::BAND ? 2 * window + 2 : role == Role::DIRECT ? causal + CHANNELS + EDGES : causal + window + 16 + EDGES;
+    return (gathered + 15) / 16 * 16;
+}
+
+// Where a network's outputs stand. Logits are in 1/16 of an octave, means in 1/64 of a unit from what a position is seen
+// from, scales are indices, cross-channel coefficients in 1/64: second channel by the first, third by the first, third by
+// the second.
+struct Outputs {
+    int components;
+
+    int logits() const { return 0; }
+    int mean(int channel, int k) const { return components * (1 + channel) + k; }
+    int scale(int channel, int k) const { return components * (4 + channel) + k; }
+    int cross(int pair) const { return 7 * components + pair; }
+    int count() const { return 7 * components + 3; }
+};
+
+}  // namespace ddpm

@@ -1,0 +1,136 @@
+// Packed weights, their products, and networks that run on them.
+#include "kernels.h"
+
+#include <cstring>
+#include <stdexcept>
+
+namespace ddpm {
+
+Packed::Packed(int outputs, int inputs)
+    : kernels(&ddpm::kernels()),
+      outputs(outputs),
+      inputs(inputs),
+      padded_outputs(rounded_up(outputs, VECTOR)),
+      padded_inputs(rounded_up(inputs, kernels->input_unit)) {
+    if (outputs < 1 || inputs < 1 || inputs > LARGEST_INPUTS) {
+        throw std::invalid_argument("packed weights: expected 1 or more outputs and 1 .. 65535 inputs, found " +
+                                    std::to_string(outputs) + " and " + std::to_string(inputs));
+    }
+    data.assign((size_t)padded_outputs * padded_inputs * kernels->weight_bytes, 0);
+    offset.assign(padded_outputs, 0);
+}
+
+Packed::Packed(const int8_t* weights, int outputs, int inputs) : Packed(outputs, inputs) {
+    for (int o = 0; o < outputs; o++) set_row(o, weights + (size_t)o * inputs);
+}
+
+void Packed::set_row(int output, const int8_t* row) { kernels->pack_row(over(inputs), output, row, inputs); }
+
+void Packed::get_row(int output, int8_t* row) const {
+    const int group = kernels->group;
+    const size_t first = (size_t)(output / VECTOR) * padded_inputs * VECTOR + output % VECTOR * group;
+    for (int k = 0; k < inputs; k++) {
+        const size_t place = first + (size_t)(k / group) * (VECTOR * group) + k % group;
+        int16_t wide = 0;
+        std::memcpy(&wide, data.data() + place * kernels->weight_bytes, kernels->weight_bytes);
+        row[k] = (int8_t)wide;  // the low byte, which is first on x86 and on ARM
+    }
+}
+
+void Packed::set_columns(int used, int first, int last, const uint8_t* x, size_t x_stride, uint8_t flip) {
+    kernels->pack_columns(over(used), first, last, x, x_stride, used, flip);
+}
+
+Weights Packed::over(int used) const {
+    return {const_cast<uint8_t*>(data.data()), const_cast<int32_t*>(offset.data()), padded_outputs / VECTOR,
+            rounded_up(used, kernels->input_unit)};
+}
+
+void product(const uint8_t* x, size_t x_stride, int rows, const Packed& weights, int32_t* sums, size_t sums_stride) {
+    weights.kernels->product(x, x_stride, rows, weights.over(weights.inputs), sums, sums_stride);
+}
+
+namespace {
+
+void require(bool holds, const char* what) {
+    if (!holds) throw std::invalid_argument(std::string("network: ") + what);
+}
+
+bool is(const Packed& weights, int outputs, int inputs) {
+    return weights.outputs == outputs && weights.inputs == inputs;
+}
+
+}  // namespace
+
+void Network::require_sizes() const {
+    const bool is_width = width >= VECTOR && width <= LARGEST_WIDTH && width % VECTOR == 0;
+    require(is_width, "the width is no multiple of 16 up to 512");
+    const bool is_inputs = inputs >= VECTOR && inputs <= LARGEST_WIDTH && inputs % VECTOR == 0;
+    require(is_inputs, "the number of inputs is no multiple of 16 up to 512");
+    require(depth >= 1 && depth <= LARGEST_DEPTH, "the depth is not 1 .. 8");
+    require(outputs >= 1 && outputs <= LARGEST_OUTPUTS, "the number of outputs is not 1 .. 256");
+    require(conditions >= 1, "there are no conditions");
+    const size_t w = width, n = head.padded_outputs, s = conditions;
+    require(is(stem, width, inputs) && is(head, outputs, width), "weights do not fit the width");
+    require(is(skip, outputs, inputs), "weights do not fit the inputs and outputs");
+    require(stem_factor.size() == w && head_factor.size() == n && skip_factor.size() == n,
+            "factors do not fit the outputs");
+    require(stem_bias.size() == s * w && head_bias.size() == s * n, "biases do not fit the conditions and outputs");
+    require((int)blocks.size() == depth && (int)block_factor.size() == depth, "blocks do not fit the depth");
+    for (int k = 0; k < depth; k++) {
+        require(is(blocks[k], width, width) && block_factor[k].size() == w, "a block does not fit the width");
+    }
+}
+
+Scratch::Scratch(int width, int outputs)
+    : sums_stride(rounded_up(width > outputs ? width : outputs, VECTOR)),
+      skip_stride(rounded_up(outputs, VECTOR)),
+      activation_stride(rounded_up(width, ROW_UNIT)),
+      sums(BLOCK_ROWS * sums_stride),
+      skip_sums(BLOCK_ROWS * skip_stride),
+      trunk((size_t)BLOCK_ROWS * width),
+      activation(BLOCK_ROWS * activation_stride) {}
+
+namespace {
+
+void keep(const Rows& rows, uint8_t* kept) {
+    for (int m = 0; m < rows.count; m++) {
+        std::memcpy(kept + (size_t)m * rows.width, rows.activation + m * rows.activation_stride, rows.width);
+    }
+}
+
+}  // namespace
+
+void run(const Network& network, int condition, const uint8_t* inputs, size_t stride, int count, int32_t* outputs,
+         size_t outputs_stride, Scratch& scratch, uint8_t* kept_block, uint8_t* kept_head) {
+    const Kernels& kernels = *network.stem.kernels;
+    const int width = network.width;
+    const float* stem_bias = network.stem_bias.data() + (size_t)condition * width;
+    const float* head_bias = network.head_bias.data() + (size_t)condition * network.head.padded_outputs;
+    int32_t* sums = scratch.sums.data();
+    Rows rows{sums, scratch.trunk.data(), scratch.activation.data(), scratch.sums_stride, scratch.activation_stride,
+              0, width};
+    Ends ends{sums, scratch.skip_sums.data(), scratch.sums_stride, scratch.skip_stride, network.head_factor.data(),
+              head_bias, network.skip.offset.data(), network.skip_factor.data(), 0, network.outputs};
+    auto multiply = [&](const Packed& weights) {
+        product(rows.activation, rows.activation_stride, rows.count, weights, sums, rows.sums_stride);
+    };
+    for (int first = 0; first < count; first += BLOCK_ROWS) {
+        const size_t kept = (size_t)first * width;
+        rows.count = ends.count = count - first < BLOCK_ROWS ? count - first : BLOCK_ROWS;
+        const uint8_t* seen = inputs + first * stride;
+        product(seen, stride, rows.count, network.skip, scratch.skip_sums.data(), scratch.skip_stride);
+        product(seen, stride, rows.count, network.stem, sums, rows.sums_stride);
+        kernels.enter(rows, network.stem.offset.data(), network.stem_factor.data(), stem_bias);
+        for (int k = 0; k < network.depth; k++) {
+            if (kept_block && k == network.depth - 1) keep(rows, kept_block + kept);
+            multiply(network.blocks[k]);
+            kernels.advance(rows, network.block_factor[k].data());
+        }
+        if (kept_head) keep(rows, kept_head + kept);
+        multiply(network.head);
+        kernels.leave(ends, outputs + first * outputs_stride, outputs_stride);
+    }
+}
+
+}  // namespace ddpm

@@ -1,0 +1,115 @@
+// Networks of the context model in exact integers, and how their last layers go on learning.
+//
+// Products are of eight-bit integers, whose sums are exact in any order. The trunk is float32, and all that is done to
+// it is elementwise, one rounding for each operation: the same bits on every processor, in rows of any number.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "kernels_table.h"
+
+namespace ddpm {
+
+constexpr int BLOCK_ROWS = 64;  // rows that go through all layers together: they stay in the cache
+constexpr int LARGEST_WIDTH = 512, LARGEST_DEPTH = 8, LARGEST_OUTPUTS = 256;
+constexpr int LARGEST_INPUTS = 65535;     // of a product, whose sums would not fit int32 otherwise
+constexpr int LARGEST_POSITIONS = 60000;  // of a step of learning, for the same reason
+
+constexpr int rounded_up(int value, int unit) { return (value + unit - 1) / unit * unit; }
+
+// Memory that vectors are loaded from, which begins with a line of the cache.
+template <typename T>
+struct AlignedAllocator {
+    using value_type = T;
+    AlignedAllocator() = default;
+    template <typename U>
+    AlignedAllocator(const AlignedAllocator<U>&) {}
+    T* allocate(size_t n) { return static_cast<T*>(::operator new(n * sizeof(T), std::align_val_t{64})); }
+    void deallocate(T* p, size_t) { ::operator delete(p, std::align_val_t{64}); }
+    bool operator==(const AlignedAllocator&) const { return true; }
+    bool operator!=(const AlignedAllocator&) const { return false; }
+};
+template <typename T>
+using Aligned = std::vector<T, AlignedAllocator<T>>;
+
+// ---- Which kernels
+
+// Names of those that this build has and this processor can run, the fastest first.
+std::vector<std::string> kernels_here();
+
+// Those in use: the fastest, or what DDPMCODEC_KERNELS names. Throws std::runtime_error where that cannot be.
+const Kernels& kernels();
+
+// For tests: what `kernels` returns from now on. What was packed before keeps its own. Throws as `kernels` does.
+void use_kernels(const std::string& name);
+
+// ---- Products
+
+// int8 weights [outputs, inputs] as the kernels in use take them, padded with zeros to 16 outputs.
+struct Packed {
+    Packed() = default;
+    // Zeros.
+    Packed(int outputs, int inputs);
+    Packed(const int8_t* weights, int outputs, int inputs);
+
+    // Changes one output's weights, int8 [inputs]. Threads may change different outputs at a time.
+    void set_row(int output, const int8_t* row);
+    // The same, as they were given.
+    void get_row(int output, int8_t* row) const;
+    // Columns of x become the weights of outputs in blocks [first, last) of 16: x [used][outputs] ^ flip, read as int8.
+    // From then on there are `used` inputs, which only `over(used)` knows.
+    void set_columns(int used, int first, int last, const uint8_t* x, size_t x_stride, uint8_t flip);
+    Weights over(int used) const;
+
+    const Kernels* kernels = nullptr;
+    int outputs = 0, inputs = 0;
+    int padded_outputs = 0, padded_inputs = 0;
+    Aligned<uint8_t> data;
+    Aligned<int32_t> offset;  // [padded_outputs]: 128 times the sum of weights, which inputs that carry 128 add to sums
+};
+
+// sums[m][n] = sum over k of x[m][k] w[n][k]: uint8 rows, which can be read up to a multiple of ROW_UNIT bytes whose
+// values beyond the inputs do not matter; int32 [rows][padded_outputs].
+void product(const uint8_t* x, size_t x_stride, int rows, const Packed& weights, int32_t* sums, size_t sums_stride);
+
+// ---- Networks
+
+// A residual network: stem, blocks, head, and beside them a skip layer, linear from inputs to outputs. What is by
+// condition is [conditions][...] in one piece.
+struct Network {
+    Packed stem;  // whose `offset` its sums are too large by
+    std::vector<float> stem_factor, stem_bias;  // [width], [conditions][width]
+    std::vector<Packed> blocks;
+    std::vector<std::vector<float>> block_factor;  // [depth][width]
+    Packed head;
+    std::vector<float> head_factor, head_bias;  // [padded outputs], [conditions][padded outputs]
+    Packed skip;                                // of the inputs; whose `offset` its sums are too large by
+    std::vector<float> skip_factor;             // [padded outputs]
+    int width = 0, depth = 0, inputs = 0, outputs = 0, conditions = 0;
+
+    // Throws std::invalid_argument where sizes are not as they must be: widths and inputs are multiples of 16, up to 512.
+    void require_sizes() const;
+};
+
+// What `run` writes for BLOCK_ROWS rows: one of each thread.
+struct Scratch {
+    Scratch(int width, int outputs);
+    explicit Scratch(const Network& network) : Scratch(network.width, network.outputs) {}
+
+    size_t sums_stride, skip_stride, activation_stride;
+    Aligned<int32_t> sums, skip_sums;
+    Aligned<float> trunk;
+    Aligned<uint8_t> activation;
+};
+
+// outputs int32 [count][outputs_stride] of inputs uint8 [count][stride], which carry 128 and can be read as `product`
+// says, all in one condition. kept_block, kept_head: uint8 [count][width] or nullptr, the activations that the last
+// block and the head saw. Does not allocate.
+void run(const Network& network, int condition, const uint8_t* inputs, size_t stride, int count, int32_t* outputs,
+         size_t outputs_stride, Scratch& scratch, uint8_t* kept_block, uint8_t* kept_head);
+
+}  // namespace ddpm

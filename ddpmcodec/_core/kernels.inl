@@ -1,0 +1,287 @@
+// What all instruction sets share: the loops around a block of sums, and elementwise work.
+//
+// Included by each `kernels_<name>.cpp` after it has defined, in namespace ddpm and an anonymous one,
+//   Input, Weight       types of an activation and of a weight, as its block reads them
+//   GROUP               inputs that lie side by side in packed weights
+//   ROWS, COLUMNS       the largest block, in rows and in columns of 16 outputs
+//   template <int R, int C> void block(const Task&, int row, int column)
+// All else is plain loops without dependences, which compilers make vectors of. Arithmetic on floats is IEEE's, one
+// rounding for each operation in the order that is written: nothing may be contracted (-ffp-contract=off). GCC makes
+// vectors of comparisons only where it is told that nobody traps exceptions (-fno-trapping-math), which changes no
+// result: bounds are branches otherwise, and take three times as long as the products.
+#pragma once
+
+#include <math.h>
+#include <string.h>
+
+#include "kernels_table.h"
+
+namespace ddpm {
+namespace {
+
+constexpr float ROUNDER = 12582912.0f;  // 1.5 * 2^23: adding it rounds |x| < 2^22 to the nearest integer, ties to even
+
+inline float larger(float a, float b) { return a > b ? a : b; }    // b where a is not a number
+inline float smaller(float a, float b) { return a < b ? a : b; }
+
+// The nearest integer to |x| < 2^22. As (x + ROUNDER) - ROUNDER, which the low bits of the sum are already.
+inline int32_t rounded(float x) {
+    float sum = x + ROUNDER;
+    int32_t bits;
+    memcpy(&bits, &sum, sizeof bits);
+    return bits - 0x4B400000;
+}
+
+inline uint8_t activation_of(float x) {  // ReLU, quantised
+    return (uint8_t)rounded(smaller(larger(x, 0.0f), LARGEST_ACTIVATION));
+}
+
+inline int32_t slope_of(float x) {  // |x| <= 127, but for rounding; the bounds are for what is not a number
+    return rounded(smaller(larger(x, -LARGEST_SLOPE), LARGEST_SLOPE));
+}
+
+// ---- Blocks of sums
+
+// The product of a matrix, in which blocks of sums are computed. begins: sums are overwritten, not added to.
+struct Task {
+    const Input* x;
+    size_t x_stride;
+    const Weight* weights;
+    size_t column_stride;  // weights from one column of 16 outputs to the next
+    int groups;
+    int32_t* sums;
+    size_t sums_stride;
+    const int32_t* offset;
+    bool begins;
+};
+
+template <int R, int C>
+void block(const Task& task, int row, int column);
+
+template <int R, int C>
+void rest_of_rows(const Task& task, int row, int column, int left) {
+    if (left == R) return block<R, C>(task, row, column);
+    if constexpr (R > 1) rest_of_rows<R - 1, C>(task, row, column, left);
+}
+
+template <int C>
+void all_rows(const Task& task, int rows, int column) {
+    int row = 0;
+    for (; row + ROWS <= rows; row += ROWS) block<ROWS, C>(task, row, column);
+    if constexpr (ROWS > 1) rest_of_rows<ROWS - 1, C>(task, row, column, rows - row);
+}
+
+template <int C>
+void rest_of_columns(const Task& task, int rows, int column, int left) {
+    if (left == C) return all_rows<C>(task, rows, column);
+    if constexpr (C > 1) rest_of_columns<C - 1>(task, rows, column, left);
+}
+
+// Columns outside, rows inside: a column's weights stay in the first cache.
+void all_blocks(const Task& task, int rows, int columns) {
+    int column = 0;
+    for (; column + COLUMNS <= columns; column += COLUMNS) all_rows<COLUMNS>(task, rows, column);
+    if constexpr (COLUMNS > 1) rest_of_columns<COLUMNS - 1>(task, rows, column, columns - column);
+}
+
+// ---- Packing
+
+void pack_row(const Weights& packed, int output, const int8_t* DDPM_RESTRICT row, int inputs) {
+    Weight* DDPM_RESTRICT target = (Weight*)packed.data + (size_t)(output / VECTOR) * packed.inputs * VECTOR;
+    target += output % VECTOR * GROUP;
+    const int whole = inputs - inputs % GROUP;
+    int32_t total = 0;
+    for (int k = 0; k < inputs; k++) total += row[k];
+    for (int k = 0; k < packed.inputs; k += GROUP) {
+        Weight group[GROUP] = {};
+        if (k < whole) {
+            for (int i = 0; i < GROUP; i++) group[i] = row[k + i];
+        } else {
+            for (int i = 0; k + i < inputs; i++) group[i] = row[k + i];
+        }
+        memcpy(target + (size_t)k * VECTOR, group, sizeof group);
+    }
+    packed.offset[output] = 128 * total;
+}
+
+void pack_columns(const Weights& packed, int first, int last, const uint8_t* x, size_t x_stride, int count,
+                  uint8_t flip) {
+    uint8_t blank[VECTOR];
+    memset(blank, flip, sizeof blank);
+    for (int column = first; column < last; column++) {
+        Weight* target = (Weight*)packed.data + (size_t)column * packed.inputs * VECTOR;
+        int32_t totals[VECTOR] = {};
+        for (int k = 0; k < packed.inputs; k += GROUP) {
+            const uint8_t* rows[GROUP];
+            for (int i = 0; i < GROUP; i++) {
+                rows[i] = k + i < count ? x + (size_t)(k + i) * x_stride + (size_t)column * VECTOR : blank;
+            }
+            Weight group[VECTOR * GROUP];
+            for (int n = 0; n < VECTOR; n++) {
+                for (int i = 0; i < GROUP; i++) {
+                    const int8_t weight = (int8_t)(rows[i][n] ^ flip);
+                    group[n * GROUP + i] = weight;
+                    totals[n] += weight;
+                }
+            }
+            memcpy(target + (size_t)k * VECTOR, group, sizeof group);
+        }
+        for (int n = 0; n < VECTOR; n++) packed.offset[column * VECTOR + n] = 128 * totals[n];
+    }
+}
+
+// ---- Rows of a network
+
+// One row each, as functions: their arguments are known not to overlap, which makes them vectors.
+void enter_row(const int32_t* DDPM_RESTRICT sums, const int32_t* DDPM_RESTRICT offset,
+               const float* DDPM_RESTRICT factor, const float* DDPM_RESTRICT bias, float* DDPM_RESTRICT trunk,
+               uint8_t* DDPM_RESTRICT activation, int width) {
+    for (int c = 0; c < width; c++) {
+        trunk[c] = (float)(sums[c] - offset[c]) * factor[c] + bias[c];
+        activation[c] = activation_of(trunk[c]);
+    }
+}
+
+void advance_row(const int32_t* DDPM_RESTRICT sums, const float* DDPM_RESTRICT factor, float* DDPM_RESTRICT trunk,
+                 uint8_t* DDPM_RESTRICT activation, int width) {
+    for (int c = 0; c < width; c++) {
+        trunk[c] = trunk[c] + (float)sums[c] * factor[c];
+        activation[c] = activation_of(trunk[c]);
+    }
+}
+
+void leave_row(const int32_t* DDPM_RESTRICT sums, const float* DDPM_RESTRICT factor, const float* DDPM_RESTRICT bias,
+               const int32_t* DDPM_RESTRICT skip_sums, const int32_t* DDPM_RESTRICT skip_offset,
+               const float* DDPM_RESTRICT skip_factor, int32_t* DDPM_RESTRICT target, int outputs) {
+    for (int c = 0; c < outputs; c++) {
+        const float deep = (float)sums[c] * factor[c] + bias[c];
+        const float real = deep + (float)(skip_sums[c] - skip_offset[c]) * skip_factor[c];
+        target[c] = rounded(smaller(larger(real, -OUTPUT_LIMIT), OUTPUT_LIMIT));
+    }
+}
+
+void enter(const Rows& given, const int32_t* offset, const float* factor, const float* bias) {
+    const Rows rows = given;  // a copy, which no activation that is written may change
+    for (int m = 0; m < rows.count; m++) {
+        enter_row(rows.sums + m * rows.sums_stride, offset, factor, bias, rows.trunk + (size_t)m * rows.width,
+                  rows.activation + m * rows.activation_stride, rows.width);
+    }
+}
+
+void advance(const Rows& given, const float* factor) {
+    const Rows rows = given;
+    for (int m = 0; m < rows.count; m++) {
+        advance_row(rows.sums + m * rows.sums_stride, factor, rows.trunk + (size_t)m * rows.width,
+                    rows.activation + m * rows.activation_stride, rows.width);
+    }
+}
+
+void leave(const Ends& ends, int32_t* target, size_t stride) {
+    for (int m = 0; m < ends.count; m++) {
+        leave_row(ends.sums + m * ends.sums_stride, ends.factor, ends.bias, ends.skip_sums + m * ends.skip_stride,
+                  ends.skip_offset, ends.skip_factor, target + m * stride, ends.outputs);
+    }
+}
+
+// ---- Learning
+
+inline float unit_of(float largest) { return largest > TINY ? largest / LARGEST_SLOPE : 0.0f; }
+inline float share_of(float largest) { return largest > TINY ? LARGEST_SLOPE / largest : 0.0f; }
+
+float quantise_row(const float* DDPM_RESTRICT slopes, int count, uint8_t* DDPM_RESTRICT row) {
+    float largest = 0.0f;
+    for (int o = 0; o < count; o++) largest = larger(fabsf(slopes[o]), largest);
+    const float share = share_of(largest);
+    for (int o = 0; o < count; o++) row[o] = (uint8_t)(128 + slope_of(slopes[o] * share));
+    return unit_of(largest);
+}
+
+const float NO_SLOPES[512] = {};
+
+// Of four positions, `some` outputs from o on: up to 16.
+inline void quantise_four(const float* const (&four)[4], int o, int some, const float* DDPM_RESTRICT shares,
+                          int32_t* DDPM_RESTRICT totals, uint8_t* target, size_t row_stride) {
+    uint32_t words[VECTOR];
+    int32_t sums[VECTOR];
+    for (int i = 0; i < some; i++) words[i] = 0x80808080, sums[i] = 0;
+    for (int j = 0; j < 4; j++) {
+        const float* DDPM_RESTRICT position = four[j] + o;
+        for (int i = 0; i < some; i++) {
+            const int32_t step = slope_of(position[i] * shares[o + i]);
+            sums[i] += step;
+            words[i] ^= (uint32_t)(step & 255) << 8 * j;  // 128 + step: its top bit flipped
+        }
+    }
+    for (int i = 0; i < some; i++) totals[o + i] += 128 * sums[i];
+    for (int i = 0; i < some; i++) memcpy(target + i * row_stride, &words[i], 4);
+}
+
+void quantise_columns(const float* slopes, size_t stride, int count, int first, int last,
+                      uint8_t* DDPM_RESTRICT rows, size_t row_stride, float* DDPM_RESTRICT units,
+                      float* DDPM_RESTRICT shares, int32_t* DDPM_RESTRICT totals) {
+    for (int o = first; o < last; o++) units[o] = 0.0f, totals[o] = 0;
+    for (int k = 0; k < count; k++) {
+        const float* DDPM_RESTRICT position = slopes + (size_t)k * stride;
+        for (int o = first; o < last; o++) units[o] = larger(fabsf(position[o]), units[o]);
+    }
+    for (int o = first; o < last; o++) shares[o] = share_of(units[o]), units[o] = unit_of(units[o]);
+    for (int k = 0; k < count; k += 4) {  // which are one number of each output: a quarter of the stores, far apart
+        const float* four[4];
+        for (int j = 0; j < 4; j++) four[j] = k + j < count ? slopes + (size_t)(k + j) * stride : NO_SLOPES;
+        for (int o = first; o < last; o += VECTOR) {
+            const int some = last - o < VECTOR ? last - o : VECTOR;
+            uint8_t* target = rows + (size_t)o * row_stride + k;
+            if (some == VECTOR) quantise_four(four, o, VECTOR, shares, totals, target, row_stride);
+            else quantise_four(four, o, some, shares, totals, target, row_stride);
+        }
+    }
+}
+
+void back(const int32_t* DDPM_RESTRICT sums, const int32_t* DDPM_RESTRICT offset, float unit,
+          const float* DDPM_RESTRICT factor, const uint8_t* DDPM_RESTRICT seen, float* DDPM_RESTRICT slopes,
+          int width) {
+    for (int i = 0; i < width; i++) {
+        const float slope = (float)(sums[i] - offset[i]) * unit * factor[i];
+        slopes[i] = seen[i] > 0 && seen[i] < 255 ? slope : 0.0f;
+    }
+}
+
+// Sums of squares add up in 16 lanes, which are added in order: the same on all machines.
+float sum_of_squares(const float* DDPM_RESTRICT values, int width) {
+    float lanes[VECTOR] = {}, total = 0.0f;
+    for (int first = 0; first < width; first += VECTOR) {
+        for (int i = 0; i < VECTOR; i++) lanes[i] += values[first + i] * values[first + i];
+    }
+    for (int i = 0; i < VECTOR; i++) total += lanes[i];
+    return total;
+}
+
+// Momentum, over the root mean square of the output's gradients. With s + 128 and x - 128 for s and x:
+// sum of s x = sum of (s + 128)(x - 128) - 128 sum of (x - 128) + 128 sum of s. The last is `total`: without it the sum
+// is that of s (x - 128).
+void move(const int32_t* DDPM_RESTRICT sums, const int32_t* DDPM_RESTRICT excess, int32_t total, float unit,
+          const Step& step, const LearnedRow& row, int width) {
+    constexpr int LARGEST_WIDTH = 512;
+    alignas(64) float gradient[LARGEST_WIDTH];
+    float *DDPM_RESTRICT momentum = row.momentum, *DDPM_RESTRICT weights = row.weights;
+    int8_t* DDPM_RESTRICT nearest = row.nearest;
+    for (int i = 0; i < width; i++) gradient[i] = (float)(sums[i] + (total - excess[i])) * unit;
+    const float squares =
+        SQUARES * *row.squares + (1.0f - SQUARES) * (sum_of_squares(gradient, width) * step.inverse_width);
+    *row.squares = squares;
+    const float size = sqrtf(squares / (1.0f - step.squares_power) + TINY);
+    const float pace = step.rate / ((1.0f - step.momentum_power) * size);
+    for (int i = 0; i < width; i++) {
+        momentum[i] = MOMENTUM * momentum[i] + (1.0f - MOMENTUM) * gradient[i];
+        weights[i] = smaller(larger(weights[i] - pace * momentum[i], -LARGEST_WEIGHT), LARGEST_WEIGHT);
+        nearest[i] = (int8_t)rounded(weights[i]);
+    }
+}
+
+constexpr Kernels table_of(const char* name, int input_unit, decltype(Kernels::product) product) {
+    return {name, GROUP, (int)sizeof(Weight), input_unit, product, pack_row, pack_columns, enter, advance, leave,
+            quantise_row, quantise_columns, back, move};
+}
+
+}  // namespace
+}  // namespace ddpm

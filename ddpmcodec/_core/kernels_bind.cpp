@@ -1,0 +1,273 @@
+// The kernels for Python, which tests them.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <cstring>
+#include <memory>
+#include <thread>
+
+#include "kernels_learner.h"
+
+namespace nb = nanobind;
+
+namespace ddpm {
+namespace {
+
+using Any = nb::ndarray<nb::ro, nb::device::cpu>;
+
+std::string shape_of(const std::vector<long long>& sizes) {
+    std::string text = "[";
+    for (size_t i = 0; i < sizes.size(); i++) {
+        text += (i ? ", " : "") + (sizes[i] < 0 ? std::string("any") : std::to_string(sizes[i]));
+    }
+    return text + "]";
+}
+
+[[noreturn]] void refuse(const std::string& what) { throw nb::value_error(what.c_str()); }
+
+// A C-contiguous array of one type and of `sizes`, of which -1 is any but 0.
+template <typename T>
+struct Array {
+    Array(nb::handle object, const std::string& name, const char* type, const std::vector<long long>& sizes) {
+        if (!nb::try_cast<Any>(object, array_)) refuse(name + ": expected an array of " + type);
+        bool fits = array_.dtype() == nb::dtype<T>() && array_.ndim() == sizes.size();
+        std::vector<long long> found;
+        for (size_t i = 0; i < array_.ndim(); i++) found.push_back((long long)array_.shape(i));
+        for (size_t i = 0; fits && i < sizes.size(); i++) fits = sizes[i] < 0 ? found[i] > 0 : found[i] == sizes[i];
+        if (!fits) {
+            refuse(name + ": expected " + type + " " + shape_of(sizes) + ", found another type or " + shape_of(found));
+        }
+        long long stride = 1;
+        for (size_t i = sizes.size(); i-- > 0; stride *= found[i]) {
+            if (found[i] > 1 && array_.stride(i) != stride) refuse(name + ": expected a C-contiguous array");
+        }
+    }
+    const T* data() const { return static_cast<const T*>(array_.data()); }
+    int size(int axis) const {
+        const size_t size = array_.shape(axis);
+        if (size > 0x7FFFFFFF) refuse("an array is too large");
+        return (int)size;
+    }
+    std::vector<T> copy() const { return {data(), data() + array_.size()}; }
+
+private:
+    Any array_;
+};
+
+using Bytes = Array<uint8_t>;
+using Integers = Array<int8_t>;
+using Floats = Array<float>;
+
+// Rows as the kernels read them: zeros up to a multiple of 64 bytes.
+Aligned<uint8_t> padded(const uint8_t* rows, int count, int length, size_t stride) {
+    Aligned<uint8_t> wide(count * stride, 0);
+    for (int m = 0; m < count; m++) std::memcpy(wide.data() + m * stride, rows + (size_t)m * length, length);
+    return wide;
+}
+
+template <typename T>
+nb::object array_of(std::vector<T> values, size_t rows, size_t columns) {
+    auto* kept = new std::vector<T>(std::move(values));
+    nb::capsule owner(kept, [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
+    return nb::cast(nb::ndarray<nb::numpy, T, nb::ndim<2>>(kept->data(), {rows, columns}, owner));
+}
+
+template <typename Source>
+auto without_padding(const Source& wide, size_t rows, size_t stride, size_t columns) {
+    std::vector<typename Source::value_type> values(rows * columns);
+    for (size_t m = 0; m < rows; m++) {
+        for (size_t n = 0; n < columns; n++) values[m * columns + n] = wide[m * stride + n];
+    }
+    return values;
+}
+
+nb::object product_of(nb::handle x, nb::handle w) {
+    const Bytes rows(x, "x", "uint8", {-1, -1});
+    const Integers weights(w, "w", "int8", {-1, rows.size(1)});
+    const int count = rows.size(0), inputs = rows.size(1), outputs = weights.size(0);
+    if (inputs > LARGEST_INPUTS) refuse("x: expected up to 65535 inputs");
+    std::vector<int32_t> sums;
+    {
+        nb::gil_scoped_release release;
+        const Packed packed(weights.data(), outputs, inputs);
+        const size_t stride = rounded_up(inputs, ROW_UNIT);
+        const Aligned<uint8_t> wide = padded(rows.data(), count, inputs, stride);
+        Aligned<int32_t> all((size_t)count * packed.padded_outputs);
+        product(wide.data(), stride, count, packed, all.data(), packed.padded_outputs);
+        sums = without_padding(all, count, packed.padded_outputs, outputs);
+    }
+    return array_of(std::move(sums), count, outputs);
+}
+
+nb::handle tensor(const nb::dict& params, const std::string& name) {
+    if (!params.contains(name.c_str())) refuse("network: there is no tensor '" + name + "'");
+    return params[name.c_str()];
+}
+
+// Rows of `columns` values, each padded with zeros.
+std::vector<float> wide_rows(const Floats& array, int rows, int columns, int padded_columns) {
+    std::vector<float> wide((size_t)rows * padded_columns, 0.0f);
+    for (int m = 0; m < rows; m++) {
+        std::memcpy(&wide[(size_t)m * padded_columns], array.data() + (size_t)m * columns, columns * sizeof(float));
+    }
+    return wide;
+}
+
+}  // namespace
+
+// From a model file's tensors. Throws ValueError where they are not as they must be.
+Network network_of(const nb::dict& params) {
+    const Integers stem(tensor(params, "stem.weight"), "stem.weight", "int8", {-1, -1});
+    const Integers head(tensor(params, "head.weight"), "head.weight", "int8", {-1, stem.size(0)});
+    const int width = stem.size(0), inputs = stem.size(1), outputs = head.size(0);
+    const Floats stem_bias(tensor(params, "stem.bias"), "stem.bias", "float32", {-1, width});
+    const int conditions = stem_bias.size(0);
+    const Integers skip(tensor(params, "skip.weight"), "skip.weight", "int8", {outputs, inputs});
+    const Floats skip_factor(tensor(params, "skip.factor"), "skip.factor", "float32", {outputs});
+    const Floats head_bias(tensor(params, "head.bias"), "head.bias", "float32", {conditions, outputs});
+    const Floats head_factor(tensor(params, "head.factor"), "head.factor", "float32", {outputs});
+    if (width > LARGEST_WIDTH || width % VECTOR) refuse("stem.weight: expected a multiple of 16 up to 512 as width");
+    if (inputs > LARGEST_WIDTH || inputs % VECTOR) refuse("stem.weight: expected a multiple of 16 up to 512 as inputs");
+    if (outputs > LARGEST_OUTPUTS) refuse("head.weight: expected up to 256 outputs");
+    Network network;
+    network.width = width, network.inputs = inputs, network.outputs = outputs, network.conditions = conditions;
+    network.stem = Packed(stem.data(), width, inputs);
+    network.stem_factor = Floats(tensor(params, "stem.factor"), "stem.factor", "float32", {width}).copy();
+    network.stem_bias = stem_bias.copy();
+    while (params.contains(("block" + std::to_string(network.depth) + ".weight").c_str())) {
+        const std::string weight = "block" + std::to_string(network.depth) + ".weight";
+        const std::string factor = "block" + std::to_string(network.depth) + ".factor";
+        const Integers block(tensor(params, weight), weight, "int8", {width, width});
+        network.blocks.emplace_back(block.data(), width, width);
+        network.block_factor.push_back(Floats(tensor(params, factor), factor, "float32", {width}).copy());
+        if (++network.depth > LARGEST_DEPTH) refuse("network: expected up to 8 blocks");
+    }
+    if (network.depth == 0) refuse("network: there is no tensor 'block0.weight'");
+    network.head = Packed(head.data(), outputs, width);
+    network.head_factor = wide_rows(head_factor, 1, outputs, network.head.padded_outputs);
+    network.head_bias = wide_rows(head_bias, conditions, outputs, network.head.padded_outputs);
+    network.skip = Packed(skip.data(), outputs, inputs);
+    network.skip_factor = wide_rows(skip_factor, 1, outputs, network.skip.padded_outputs);
+    network.require_sizes();
+    return network;
+}
+
+namespace {
+
+void require_condition(const Network& network, int condition) {
+    if (condition < 0 || condition >= network.conditions) {
+        const std::string last = std::to_string(network.conditions - 1);
+        refuse("condition: expected 0 .. " + last + ", found " + std::to_string(condition));
+    }
+}
+
+nb::object outputs_of(const Network& network, nb::handle object, int condition) {
+    const Bytes rows(object, "rows", "uint8", {-1, network.inputs});
+    require_condition(network, condition);
+    const int count = rows.size(0);
+    std::vector<int32_t> outputs((size_t)count * network.outputs);
+    {
+        nb::gil_scoped_release release;
+        const size_t stride = rounded_up(network.inputs, ROW_UNIT);
+        const Aligned<uint8_t> wide = padded(rows.data(), count, network.inputs, stride);
+        Scratch scratch(network);
+        run(network, condition, wide.data(), stride, count, outputs.data(), network.outputs, scratch, nullptr, nullptr);
+    }
+    return array_of(std::move(outputs), count, network.outputs);
+}
+
+// A learner with a network of its own.
+struct OwnLearner {
+    Network network;
+    Learner learner;
+    OwnLearner(const Network& start, int most) : network(start), learner(network, most) {}
+    OwnLearner(const OwnLearner&) = delete;
+
+    void step(int condition, int count, const Rates& rates, int threads) {
+        for (int which = 0; which < Learner::PHASES; which++) {
+            std::vector<std::thread> others;
+            for (int t = 1; t < threads; t++) {
+                others.emplace_back([this, which, condition, count, rates, t, threads] {
+                    learner.phase(which, condition, count, rates, t, threads);
+                });
+            }
+            learner.phase(which, condition, count, rates, 0, threads);
+            for (std::thread& other : others) other.join();
+        }
+    }
+};
+
+void learn(OwnLearner& own, int condition, nb::handle slopes, nb::handle kept_block, nb::handle kept_head,
+           nb::handle kept_input, float head_rate, float block_rate, float bias_rate, float skip_rate, int threads) {
+    const int width = own.network.width, inputs = own.network.inputs, outputs = own.network.outputs;
+    const Floats by_sums(slopes, "slopes", "float32", {-1, outputs});
+    const int count = by_sums.size(0);
+    const Bytes block(kept_block, "kept_block", "uint8", {count, width});
+    const Bytes head(kept_head, "kept_head", "uint8", {count, width});
+    const Bytes input(kept_input, "kept_input", "uint8", {count, inputs});
+    require_condition(own.network, condition);
+    if (count > own.learner.most_positions()) refuse("slopes: more positions than the learner was made for");
+    if (threads < 1 || threads > 64) refuse("threads: expected 1 .. 64");
+    nb::gil_scoped_release release;
+    for (int k = 0; k < count; k++) {
+        std::memcpy(own.learner.slopes(k), by_sums.data() + (size_t)k * outputs, outputs * sizeof(float));
+        std::memcpy(own.learner.kept_block(k), block.data() + (size_t)k * width, width);
+        std::memcpy(own.learner.kept_head(k), head.data() + (size_t)k * width, width);
+        std::memcpy(own.learner.kept_input(k), input.data() + (size_t)k * inputs, inputs);
+    }
+    own.step(condition, count, {head_rate, block_rate, bias_rate, skip_rate}, threads);
+}
+
+nb::object kept_of(const Network& network, nb::handle object, int condition) {
+    const Bytes rows(object, "rows", "uint8", {-1, network.inputs});
+    require_condition(network, condition);
+    const int count = rows.size(0);
+    std::vector<int32_t> outputs((size_t)count * network.outputs);
+    std::vector<uint8_t> block((size_t)count * network.width), head(block.size());
+    const size_t stride = rounded_up(network.inputs, ROW_UNIT);
+    const Aligned<uint8_t> wide = padded(rows.data(), count, network.inputs, stride);
+    Scratch scratch(network);
+    run(network, condition, wide.data(), stride, count, outputs.data(), network.outputs, scratch, block.data(),
+        head.data());
+    return nb::make_tuple(array_of(std::move(block), count, network.width),
+                          array_of(std::move(head), count, network.width));
+}
+
+nb::object weights_of(const LearningLayer& layer) { return array_of(layer.weights, layer.outputs, layer.width); }
+
+nb::object bias_of(const OwnLearner& own) {
+    const Network& network = own.network;
+    const int conditions = network.conditions, outputs = network.outputs;
+    return array_of(without_padding(network.head_bias, conditions, network.head.padded_outputs, outputs), conditions,
+                    outputs);
+}
+
+}  // namespace
+
+void bind_kernels(nb::module_& m) {
+    m.def("kernels", &kernels_here, "Names of the kernels that this processor can run, the fastest first.");
+    m.def("kernel", [] { return std::string(kernels().name); }, "The name of those in use.");
+    m.def("use_kernel", &use_kernels, nb::arg("name"), "For tests: what networks are made for from now on.");
+    m.def("product", &product_of, nb::arg("x"), nb::arg("w"), "int32 [M, N]: uint8 [M, K] times int8 [N, K].");
+    nb::class_<Network>(m, "Network", "A network in integers, from a model file's tensors.")
+        .def("__init__", [](Network* self, const nb::dict& params) { new (self) Network(network_of(params)); },
+             nb::arg("params"))
+        .def("outputs", &outputs_of, nb::arg("rows"), nb::arg("condition"), "int32 [M, O] of uint8 [M, I].")
+        .def("kept", &kept_of, nb::arg("rows"), nb::arg("condition"),
+             "uint8 [M, W] twice: what the last block and the head see.");
+    nb::class_<OwnLearner>(m, "Learner", "For tests: a copy of a network whose last layers go on learning.")
+        .def(nb::init<const Network&, int>(), nb::arg("network"), nb::arg("most_positions"))
+        .def("step", &learn, nb::arg("condition"), nb::arg("slopes"), nb::arg("kept_block"), nb::arg("kept_head"),
+             nb::arg("kept_input"), nb::arg("head_rate"), nb::arg("block_rate"), nb::arg("bias_rate"),
+             nb::arg("skip_rate"), nb::arg("threads") = 1)
+        .def("outputs", [](const OwnLearner& own, nb::handle rows, int c) { return outputs_of(own.network, rows, c); },
+             nb::arg("rows"), nb::arg("condition"))
+        .def("head_weights", [](const OwnLearner& own) { return weights_of(own.learner.head()); })
+        .def("block_weights", [](const OwnLearner& own) { return weights_of(own.learner.block()); })
+        .def("skip_weights", [](const OwnLearner& own) { return weights_of(own.learner.skip()); })
+        .def("head_bias", &bias_of);
+}
+
+}  // namespace ddpm

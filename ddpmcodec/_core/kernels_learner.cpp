@@ -1,0 +1,194 @@
+// Online learning of a network's last layers: what threads do of it, and in which order.
+#include "kernels_learner.h"
+
+#include <cmath>
+#include <stdexcept>
+
+namespace ddpm {
+namespace {
+
+constexpr uint8_t SIGN = 128;  // flips the top bit: x less 128, read as signed
+
+// What one of `threads` threads does of `count` things, in whole units.
+struct Share {
+    int first, last;
+    Share(int first, int last) : first(first), last(last) {}
+    Share(int count, int unit, int thread, int threads) {
+        const long long units = (count + unit - 1) / unit;
+        first = bounded(units * thread / threads * unit, count);
+        last = bounded(units * (thread + 1) / threads * unit, count);
+    }
+    static int bounded(long long value, int count) { return value < count ? (int)value : count; }
+};
+
+float bounded(float x, float limit) {
+    const float above = x > -limit ? x : -limit;
+    return above < limit ? above : limit;
+}
+
+}  // namespace
+
+LearningSlopes::LearningSlopes(int outputs, int most_positions)
+    : outputs(outputs),
+      row_stride(rounded_up(most_positions, ROW_UNIT)),
+      values((size_t)most_positions * outputs, 0.0f),
+      rows(outputs * row_stride, SIGN),
+      units(outputs, 0.0f),
+      shares(outputs, 0.0f),
+      totals(outputs, 0) {}
+
+LearningLayer::LearningLayer(const Packed& packed, int most_positions)
+    : outputs(packed.outputs),
+      width(packed.inputs),
+      weights((size_t)outputs * width),
+      momentum((size_t)outputs * width, 0.0f),
+      squares(outputs, 0.0f),
+      nearest((size_t)outputs * width),
+      kept((size_t)most_positions * width, 0),
+      columns(width, most_positions),
+      sums((size_t)outputs * width, 0) {
+    for (int o = 0; o < outputs; o++) packed.get_row(o, nearest.data() + (size_t)o * width);
+    for (size_t i = 0; i < weights.size(); i++) weights[i] = nearest[i];
+}
+
+Learner::Learner(Network& network, int most_positions)
+    : network_(network),
+      kernels_(*network.stem.kernels),
+      most_(most_positions >= 1 && most_positions <= LARGEST_POSITIONS
+                ? most_positions
+                : throw std::invalid_argument("learner: the most positions of a step are not 1 .. 60000")),
+      head_slopes_(network.outputs, most_positions),
+      block_slopes_(network.width, most_positions),
+      head_(network.head, most_positions),
+      block_(network.blocks.back(), most_positions),
+      skip_(network.skip, most_positions),
+      back_(network.width, network.outputs),
+      back_stride_(rounded_up(network.outputs, ROW_UNIT)),
+      back_rows_(most_positions * back_stride_, SIGN),
+      back_units_(most_positions, 0.0f),
+      back_sums_((size_t)most_positions * network.width, 0) {
+    const size_t biases = (size_t)network.conditions * network.outputs;
+    bias_.momentum.assign(biases, 0.0f);
+    bias_.squares.assign(biases, 0.0f);
+    bias_.powers.assign(2 * (size_t)network.conditions, 1.0f);
+}
+
+void Learner::phase(int which, int condition, int count, const Rates& rates, int thread, int threads) {
+    if (which == 0) prepare(condition, count, thread, threads);
+    else if (which == 1) propagate(count, thread, threads);
+    else learn(condition, count, rates, thread, threads);
+}
+
+void Learner::update(int condition, int count, const Rates& rates) {
+    for (int which = 0; which < PHASES; which++) phase(which, condition, count, rates, 0, 1);
+}
+
+// Phase 0: both factors of the way back, and what the layers saw, as weights.
+void Learner::prepare(int condition, int count, int thread, int threads) {
+    if (thread == 0) {
+        float* bias = bias_.powers.data() + 2 * condition;
+        powers_[0] *= MOMENTUM, bias[0] *= MOMENTUM;
+        powers_[1] *= SQUARES, bias[1] *= SQUARES;
+    }
+    const Share columns(head_.width / VECTOR, 1, thread, threads), inputs(skip_.width / VECTOR, 1, thread, threads);
+    const auto* weights = reinterpret_cast<const uint8_t*>(head_.nearest.data());
+    back_.set_columns(head_.outputs, columns.first, columns.last, weights, head_.width, 0);
+    for (LearningLayer* layer : {&head_, &block_, &skip_}) {
+        const Share& own = layer == &skip_ ? inputs : columns;
+        layer->columns.set_columns(count, own.first, own.last, layer->kept.data(), layer->width, SIGN);
+    }
+    const Share positions(count, 1, thread, threads);
+    for (int k = positions.first; k < positions.last; k++) {
+        back_units_[k] = kernels_.quantise_row(slopes(k), head_.outputs, back_rows_.data() + k * back_stride_);
+    }
+}
+
+// Phase 1: slopes by the block's sums, of some positions.
+void Learner::propagate(int count, int thread, int threads) {
+    const Share positions(count, 4, thread, threads);
+    const int width = head_.width, first = positions.first;
+    int32_t* sums = back_sums_.data();
+    kernels_.product(back_rows_.data() + first * back_stride_, back_stride_, positions.last - first,
+                     back_.over(head_.outputs), sums + (size_t)first * width, width);
+    for (int k = first; k < positions.last; k++) {
+        kernels_.back(sums + (size_t)k * width, back_.offset.data(), back_units_[k],
+                      network_.block_factor.back().data(), kept_head(k), block_slopes_.values.data() + (size_t)k * width,
+                      width);
+    }
+}
+
+// Phase 2: some of the outputs of the layers, the block's first, in whole blocks of 16. Outputs of the head and of the
+// skip layer are the same, in the same thread.
+void Learner::learn(int condition, int count, const Rates& rates, int thread, int threads) {
+    const int width = block_.outputs;  // a multiple of 16
+    const Share outputs(width + head_.outputs, VECTOR, thread, threads);
+    const Share block{outputs.first < width ? outputs.first : width, outputs.last < width ? outputs.last : width};
+    const Share last{outputs.first - block.first, outputs.last - block.last};
+    if (block.first < block.last) move_block(count, rates, block.first, block.last);
+    if (last.first < last.last) move_last(condition, count, rates, last.first, last.last);
+}
+
+void Learner::move_block(int count, const Rates& rates, int first, int last) {
+    quantise(block_slopes_, count, first, last);
+    multiply(block_slopes_, block_, count, first, last);
+    move(block_, network_.blocks.back(), block_slopes_.units.data(), block_slopes_.totals.data(), rates.block, first,
+         last);
+}
+
+// The head, the skip layer and the biases. Steps are over the root mean square of gradients, in which units cancel: so
+// slopes by the head's sums do for those by the skip layer's, which are in other units, though factors are positive.
+void Learner::move_last(int condition, int count, const Rates& rates, int first, int last) {
+    const float* units = head_slopes_.units.data();
+    quantise(head_slopes_, count, first, last);
+    multiply(head_slopes_, head_, count, first, last);
+    multiply(head_slopes_, skip_, count, first, last);
+    move(head_, network_.head, units, head_slopes_.totals.data(), rates.head, first, last);
+    move(skip_, network_.skip, units, nullptr, rates.skip, first, last);
+    move_bias(condition, count, rates.bias, first, last);
+}
+
+void Learner::quantise(LearningSlopes& slopes, int count, int first, int last) {
+    kernels_.quantise_columns(slopes.values.data(), slopes.outputs, count, first, last, slopes.rows.data(),
+                              slopes.row_stride, slopes.units.data(), slopes.shares.data(), slopes.totals.data());
+}
+
+void Learner::multiply(const LearningSlopes& slopes, LearningLayer& layer, int count, int first, int last) {
+    kernels_.product(slopes.rows.data() + first * slopes.row_stride, slopes.row_stride, last - first,
+                     layer.columns.over(count), layer.sums.data() + (size_t)first * layer.width, layer.width);
+}
+
+// totals: those of the slopes, or nullptr where inputs carry 128.
+void Learner::move(LearningLayer& layer, Packed& packed, const float* units, const int32_t* totals, float rate,
+                   int first, int last) {
+    const int width = layer.width;
+    const Step step{rate, 1.0f / (float)width, powers_[0], powers_[1]};
+    for (int o = first; o < last; o++) {
+        const size_t start = (size_t)o * width;
+        const LearnedRow row{&layer.weights[start], &layer.momentum[start], &layer.squares[o], &layer.nearest[start]};
+        kernels_.move(layer.sums.data() + start, layer.columns.offset.data(), totals ? totals[o] : 0, units[o], step,
+                      row, width);
+        packed.set_row(o, row.nearest);
+    }
+}
+
+// The gradient by a bias is that by its output: the sum over positions, in their order, over the head's factor. Each
+// has a second moment of its own, as outputs are in units of their own.
+void Learner::move_bias(int condition, int count, float rate, int first, int last) {
+    const size_t start = (size_t)condition * head_.outputs;
+    float* biases = network_.head_bias.data() + (size_t)condition * network_.head.padded_outputs;
+    const float* powers = bias_.powers.data() + 2 * condition;
+    for (int o = first; o < last; o++) {
+        float sum = 0.0f;
+        for (int k = 0; k < count; k++) sum += head_slopes_.values[(size_t)k * head_.outputs + o];
+        const float factor = network_.head_factor[o];
+        const float gradient = factor != 0.0f ? sum / factor : 0.0f;
+        float &squares = bias_.squares[start + o], &momentum = bias_.momentum[start + o];
+        squares = SQUARES * squares + (1.0f - SQUARES) * (gradient * gradient);
+        momentum = MOMENTUM * momentum + (1.0f - MOMENTUM) * gradient;
+        const float size = std::sqrt(squares / (1.0f - powers[1]) + TINY);
+        const float pace = rate / ((1.0f - powers[0]) * size);
+        biases[o] = bounded(biases[o] - pace * momentum, OUTPUT_LIMIT);
+    }
+}
+
+}  // namespace ddpm

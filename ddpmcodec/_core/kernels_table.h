@@ -1,0 +1,118 @@
+// What an instruction set gives: a table of functions, one table for each `kernels_<name>.cpp`.
+//
+// Files that are compiled for more than the least processor include this header, `kernels.inl` and intrinsics, but
+// nothing of the standard library that is inline: the linker would be free to keep their copy of such a function for
+// everybody, and a processor without those instructions would stop there.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#if defined(__x86_64__) || defined(_M_X64)
+#define DDPM_X86 1
+#endif
+#if defined(__aarch64__) || defined(_M_ARM64)
+#define DDPM_ARM 1
+#endif
+#define DDPM_RESTRICT __restrict
+// Of loops over registers: unrolled by GCC too late otherwise, which copies each sum at each step then.
+#if defined(__clang__)
+#define DDPM_UNROLL _Pragma("unroll")
+#elif defined(__GNUC__)
+#define DDPM_UNROLL _Pragma("GCC unroll 16")
+#else
+#define DDPM_UNROLL
+#endif
+
+namespace ddpm {
+
+constexpr int VECTOR = 16;      // outputs that lie side by side in packed weights; divides every width
+constexpr int ROW_UNIT = 64;    // rows of activations can be read up to a multiple of so many bytes
+constexpr float LARGEST_ACTIVATION = 255.0f;
+constexpr float LARGEST_WEIGHT = 127.0f;
+constexpr float LARGEST_SLOPE = 127.0f;  // in eight bits
+constexpr float OUTPUT_LIMIT = 32767.0f;
+constexpr float MOMENTUM = 0.9f, SQUARES = 0.99f;  // how much of the past the averages keep
+constexpr float TINY = 1e-20f;
+
+// int8 weights [16 blocks, inputs] as a kernel takes them: [blocks][inputs / group][16][group], each weight of
+// `weight_bytes`. offset: 128 times the sum of each output's weights.
+struct Weights {
+    void* data;
+    int32_t* offset;
+    int blocks, inputs;
+};
+
+// One step of the optimiser, as far as it is the same for all weights of a layer. inverse_width: 1 / width.
+struct Step {
+    float rate, inverse_width;
+    float momentum_power, squares_power;  // MOMENTUM and SQUARES to the number of steps
+};
+
+// What learning keeps of one output's weights. squares: its second moment.
+struct LearnedRow {
+    float *weights, *momentum, *squares;
+    int8_t* nearest;  // integers to the weights
+};
+
+// Rows between two layers: sums of the last product, the trunk, and what the next product takes.
+struct Rows {
+    const int32_t* sums;
+    float* trunk;  // [count][width]
+    uint8_t* activation;
+    size_t sums_stride, activation_stride;
+    int count, width;
+};
+
+// What becomes outputs: sums of the head and of the skip layer, whose `skip_offset` its sums are too large by.
+struct Ends {
+    const int32_t *sums, *skip_sums;
+    size_t sums_stride, skip_stride;
+    const float *factor, *bias;
+    const int32_t* skip_offset;
+    const float* skip_factor;
+    int count, outputs;
+};
+
+struct Kernels {
+    const char* name;
+    int group, weight_bytes;
+    int input_unit;  // inputs are padded to a multiple of it, which divides ROW_UNIT
+    // sums[m][n] = sum over k of x[m][k] w[n][k], for all padded outputs. Exact while inputs < 65536.
+    void (*product)(const uint8_t* x, size_t x_stride, int rows, const Weights&, int32_t* sums, size_t sums_stride);
+    // One output's weights, int8 [inputs], and their offset.
+    void (*pack_row)(const Weights&, int output, const int8_t* row, int inputs);
+    // Weights w[n][k] = x[k][n] ^ flip, read as int8, of outputs in blocks [first, last), and offsets; 0 for
+    // k >= count.
+    void (*pack_columns)(const Weights&, int first, int last, const uint8_t* x, size_t x_stride, int count,
+                         uint8_t flip);
+    // After the stem: trunk and activation.
+    void (*enter)(const Rows&, const int32_t* offset, const float* factor, const float* bias);
+    // After a block: trunk and activation.
+    void (*advance)(const Rows&, const float* factor);
+    // After the head and the skip layer: the first `outputs` of each row.
+    void (*leave)(const Ends&, int32_t* target, size_t stride);
+    // Slopes of one position in eight bits, 128 plus -127 .. 127 units, of which it returns one.
+    float (*quantise_row)(const float* slopes, int count, uint8_t* row);
+    // The same, of outputs [first, last) over positions, in units of each output's own; rows [output][position].
+    // totals: 128 times the sum of each output's integers.
+    void (*quantise_columns)(const float* slopes, size_t stride, int count, int first, int last, uint8_t* rows,
+                             size_t row_stride, float* units, float* shares, int32_t* totals);
+    // Slopes by a block's sums, of those by its activation: none where that is at a bound.
+    void (*back)(const int32_t* sums, const int32_t* offset, float unit, const float* factor, const uint8_t* seen,
+                 float* slopes, int width);
+    // Moves one output's weights. sums: of slopes plus 128 times inputs less 128, over all positions. total: 128 times
+    // the sum of slopes, or 0 where inputs carry 128 that is to be left out. width: a multiple of 16 up to 512.
+    void (*move)(const int32_t* sums, const int32_t* excess, int32_t total, float unit, const Step&,
+                 const LearnedRow&, int width);
+};
+
+// nullptr where this build or this architecture lacks them.
+const Kernels* plain_kernels();
+const Kernels* avx2_kernels();
+const Kernels* avxvnni_kernels();
+const Kernels* avx512vnni_kernels();
+const Kernels* amx_kernels();
+const Kernels* neon_kernels();
+
+}  // namespace ddpm

@@ -1,0 +1,90 @@
+// The discretised logistic on integers, in integer arithmetic: its CDF from a shipped table.
+//
+// A mean is an integer in 1/64 of a unit. A scale is an index i of 0 to 127, 2^((i - 48)/8) units.
+#pragma once
+#include <algorithm>
+#include <cstdlib>
+#include <cstdint>
+#include <cstring>
+
+#include "logistic_table.h"
+
+namespace ddpm {
+
+inline constexpr int SCALES = 128, MEAN_UNIT = 64;
+inline constexpr int64_t WHOLE = int64_t(1) << 38;          // the integer that stands for probability one
+inline constexpr int64_t LAST_STEP = (int64_t(28 * 64) << 24) - 1;  // where the table ends
+inline constexpr int64_t LEAST_MASS = int64_t(1) << 14;     // that has a slope to speak of
+
+// 2^38 (CDF - 1/2) at a distance from the mean in 1/64 of a unit: odd, never falling.
+inline int64_t centred(int64_t distance, int scale) {
+    const int64_t size = distance < 0 ? -distance : distance;
+    const int64_t t = std::min(size * RECIPROCAL[scale], LAST_STEP);
+    const int64_t low = LOGISTIC[t >> 24], high = LOGISTIC[(t >> 24) + 1];
+    const int64_t value = low + (((high - low) * (t & 0xFFFFFF)) >> 24);
+    return distance < 0 ? -value : value;
+}
+
+// 64 |distance| / scale, floored, with its sign, within int16: a normalised residual of a distance in 1/64 of a unit.
+inline int normalised(int64_t distance, int scale) {
+    const int64_t size = std::min((std::min(std::abs(distance) * RECIPROCAL[scale], LAST_STEP)) >> 24, int64_t(32767));
+    return int(distance < 0 ? -size : size);
+}
+
+// A logistic truncated to lo..hi. Far from its mean a logistic is exponential, hence without memory: the mean is drawn to
+// within eight scales of the range, which changes the distribution by a factor of exp(-8) at most, and leaves the range a
+// mass of 2^16 or more.
+struct Truncated {
+    int64_t origin, below, total;  // drawn mean plus 1/2; centred at lo; mass of lo..hi, in 2^-38
+    int scale;
+
+    Truncated() = default;
+    Truncated(int64_t lo, int64_t hi, int64_t mean, int scale) : scale(scale) {
+        const int64_t margin = EIGHT_SCALES[scale];
+        origin = std::min(std::max(mean, 64 * lo - 32 - margin), 64 * hi + 32 + margin) + 32;
+        below = centred(64 * lo - origin, scale);
+        total = centred(64 * (hi + 1) - origin, scale) - below;
+    }
+
+    // Mass of lo..x - 1.
+    int64_t before(int64_t x) const { return centred(64 * x - origin, scale) - below; }
+
+    // About the integer below which a share (in 2^-24) of the mass lies.
+    int64_t quantile(int64_t share) const {
+        const int64_t target = below + WHOLE / 2 + ((share * total) >> 24);
+        const double tail = double(std::max(std::min(target, WHOLE - target), int64_t(1)));
+        int64_t bits;
+        std::memcpy(&bits, &tail, sizeof bits);
+        const int64_t distance = (int64_t(GUIDE[(bits >> 46) - 1023 * 64]) * EIGHT_SCALES[scale]) >> 13;
+        return (origin + (2 * target >= WHOLE ? distance : -distance)) >> 6;
+    }
+};
+
+struct Slopes {
+    double by_mean, by_scale;  // by the mean, in scales; by the logarithm of the scale
+};
+
+// Of the logarithm of the mass of lo..hi. IEEE operations in this order.
+inline Slopes mass_slopes(int64_t lo, int64_t hi, int64_t mean, int scale) {
+    const int64_t below = 64 * lo - 32 - mean, above = 64 * hi + 32 - mean;
+    const double unit = 8.0 / double(EIGHT_SCALES[scale]);
+    const int64_t low = centred(below, scale), high = centred(above, scale);
+    if (high - low < LEAST_MASS) {  // exponential: exp(-z) (1 - exp(-d)), z scales away, d scales wide
+        const double wide = double(above - below) * unit;
+        const double away = double(below > 0 ? below : -above) * unit;
+        return {below > 0 ? 1.0 : -1.0, away - 1.0 / ((1.0 + wide / 2.0) + wide * wide / 6.0)};
+    }
+    const double low_share = double(low) / double(WHOLE), high_share = double(high) / double(WHOLE);
+    const double mass = high_share - low_share;
+    const double low_density = 0.25 - low_share * low_share, high_density = 0.25 - high_share * high_share;
+    const double by_scale = ((double(below) * unit) * low_density - (double(above) * unit) * high_density) / mass;
+    return {(low_density - high_density) / mass, by_scale};
+}
+
+// Of the code length, in nats, of new_lo..new_hi given lo..hi.
+inline Slopes code_slopes(int64_t lo, int64_t hi, int64_t new_lo, int64_t new_hi, int64_t mean, int scale) {
+    const Slopes whole = mass_slopes(lo, hi, mean, scale), part = mass_slopes(new_lo, new_hi, mean, scale);
+    return {whole.by_mean - part.by_mean, whole.by_scale - part.by_scale};
+}
+
+}  // namespace ddpm

@@ -1,0 +1,130 @@
+// Mixtures of truncated logistics on integers, in integer arithmetic.
+//
+// With A_k(x) the mass of component k in lo..x - 1 out of T_k (`Truncated`, 2^-38) and weights w_k that add up to 2^14,
+//
+//     r_k = w_k 2^48 / T_k,    B(x) = sum of floor(A_k(x) r_k / 2^24) <= 2^38
+//     cum(x) = floor(B(x) (2^24 - W) / 2^38) + (x - lo),    lo <= x <= hi,    cum(hi + 1) = 2^24
+//
+// rises by at least 1 from each integer to the next: W = hi - lo + 1. Bounds: A_k <= T_k, so that A_k r_k <= 2^62 up to
+// the rounding of r_k, an IEEE quotient; B (2^24 - W) <= 2^62.
+//
+// The weights belong to a position, not to a channel: what a channel turned out to be moves them towards the components
+// that had expected it (Bayes), so that the channels of a position are jointly a mixture.
+#pragma once
+#include "logistic.h"
+#include "rans.h"
+
+namespace ddpm {
+
+inline constexpr int MOST_COMPONENTS = 4, WEIGHT_BITS = 14;
+
+struct Shares {
+    int64_t share[MOST_COMPONENTS];  // in 2^-14, at least 1 each
+};
+
+// Largest part takes what rounding left over.
+inline void settle(Shares& weights, int components, int largest) {
+    int64_t others = 0;
+    for (int k = 0; k < components; k++)
+        if (k != largest) others += weights.share[k];
+    weights.share[largest] = (int64_t(1) << WEIGHT_BITS) - others;
+}
+
+// The softmax of logits in 1/16 of an octave.
+inline Shares weights_of(const int32_t* logits, int components) {
+    Shares found;
+    int largest = 0;
+    for (int k = 1; k < components; k++)
+        if (logits[k] > logits[largest]) largest = k;
+    int64_t power[MOST_COMPONENTS], sum = 0;
+    for (int k = 0; k < components; k++) {
+        const int64_t below = int64_t(logits[largest]) - logits[k];
+        power[k] = below >= 16 * 30 ? 0 : SIXTEENTH_POWER[below & 15] >> (below >> 4);
+        sum += power[k];
+    }
+    for (int k = 0; k < components; k++) found.share[k] = std::max((power[k] << WEIGHT_BITS) / sum, int64_t(1));
+    settle(found, components, largest);
+    return found;
+}
+
+struct Mixture {
+    int components;
+    int64_t lo, hi, room;
+    Truncated parts[MOST_COMPONENTS];
+    int64_t rates[MOST_COMPONENTS];
+
+    Mixture(const Shares& weights, int components, int64_t lo, int64_t hi, const int64_t* means, const int* scales)
+        : components(components), lo(lo), hi(hi), room((int64_t(1) << PRECISION) - (hi - lo + 1)) {
+        for (int k = 0; k < components; k++) {
+            parts[k] = Truncated(lo, hi, means[k], scales[k]);
+            rates[k] = int64_t(double(weights.share[k] << 48) / double(parts[k].total));
+        }
+    }
+
+    // B(x), lo <= x <= hi + 1.
+    int64_t mass_before(int64_t x) const {
+        int64_t mass = 0;
+        for (int k = 0; k < components; k++) mass += (parts[k].before(x) * rates[k]) >> 24;
+        return mass;
+    }
+
+    int64_t cumulative(int64_t x) const {
+        return x > hi ? int64_t(1) << PRECISION : ((mass_before(x) * room) >> 38) + (x - lo);
+    }
+
+    // Of the integers first..last: where they begin in 2^-24, and how much they have.
+    void interval(int64_t first, int64_t last, uint32_t& start, uint32_t& freq) const {
+        const int64_t begin = cumulative(first);
+        start = uint32_t(begin);
+        freq = uint32_t(cumulative(last + 1) - begin);
+    }
+
+    // The integer x with cum(x) <= slot < cum(x + 1): steps of doubling length from an estimate, then bisection.
+    int64_t find(uint32_t slot) const {
+        int likely = 0;
+        for (int k = 1; k < components; k++)
+            if (rates[k] > rates[likely]) likely = k;
+        int64_t x = std::min(std::max(parts[likely].quantile(slot), lo), hi), end, step = 1;
+        const int64_t wanted = slot;
+        if (cumulative(x) <= wanted) {
+            end = x + 1;
+            while (end <= hi && cumulative(end) <= wanted) {
+                step *= 2;
+                x = end;
+                end = std::min(end + step, hi + 1);
+            }
+        } else {
+            end = x--;
+            while (cumulative(x) > wanted) {
+                step *= 2;
+                end = x;
+                x = std::max(x - step, lo);
+            }
+        }
+        while (end - x > 1) {
+            const int64_t middle = (x + end) >> 1;
+            (cumulative(middle) <= wanted ? x : end) = middle;
+        }
+        return x;
+    }
+
+    // The weights, once the value turned out to be one of first..last.
+    Shares after(const Shares& before, int64_t first, int64_t last) const {
+        if (components == 1) return before;
+        int64_t mass[MOST_COMPONENTS], sum = 0;
+        int largest = 0;
+        for (int k = 0; k < components; k++) {
+            mass[k] = ((parts[k].before(last + 1) - parts[k].before(first)) * rates[k]) >> 24;
+            sum += mass[k];
+            if (mass[k] > mass[largest]) largest = k;
+        }
+        if (sum < 1 << 10) return before;  // so far out that no component is likelier than another
+        Shares found;
+        const double unit = double(1 << WEIGHT_BITS) / double(sum);
+        for (int k = 0; k < components; k++) found.share[k] = std::max(int64_t(double(mass[k]) * unit), int64_t(1));
+        settle(found, components, largest);
+        return found;
+    }
+};
+
+}  // namespace ddpm

@@ -1,0 +1,18 @@
+// The Python module ddpmcodec._native. Each of its parts binds itself, in a file of its own.
+#include <nanobind/nanobind.h>
+
+namespace nb = nanobind;
+
+namespace ddpm {
+void bind_kernels(nb::module_& m);
+void bind_coder(nb::module_& m);
+void bind_previews(nb::module_& m);
+}  // namespace ddpm
+
+NB_MODULE(_native, m) {
+    m.doc() = "The compiled core of ddpmcodec.";
+    m.def("version", [] { return DDPMCODEC_VERSION; }, "The version of ddpmcodec that this was compiled from.");
+    ddpm::bind_kernels(m);
+    ddpm::bind_coder(m);
+    ddpm::bind_previews(m);
+}

@@ -1,0 +1,350 @@
+#include "pass.h"
+
+#include <cmath>
+
+namespace ddpm {
+
+namespace {
+
+constexpr int LEAST_LEARNED = 96;  // positions of a step of gradient descent, which ends with a wave
+#include <cstdlib>
+#include <cstdio>
+Rates rates_now() { Rates r{0.07f, 0.3f, 0.05f, 0.05f}; if (const char* e = std::getenv("DDPM_RATES")) std::sscanf(e, "%f,%f,%f,%f", &r.head, &r.block, &r.bias, &r.skip); return r; }
+const Rates RATES = rates_now();
+constexpr int BAND_BIASES = LEVEL_STEPS * BAND_KINDS, BIAS_KINDS = BAND_BIASES + 1;
+
+int padded(int inputs) { return (inputs + 63) / 64 * 64; }
+
+}  // namespace
+
+struct Pass::Lane {
+    Scores scores;
+};
+
+// Of a wave: positions of a thread's streams.
+struct Pass::Worker {
+    struct Place {
+        int stream, n, y, x, slot;
+    };
+    std::vector<Place> places;
+    std::vector<uint8_t> rows;
+    size_t row_stride = 0;
+    std::vector<int16_t> base;
+    std::vector<int32_t> outputs;
+    std::vector<uint8_t> kept_block, kept_head;
+    std::unique_ptr<Scratch> scratch;
+    const Network* scratch_of = nullptr;
+
+    // Room for so many positions of a role.
+    void fit(size_t count, Role role, const Network& network, bool learns) {
+        const size_t inputs = padded(inputs_of(role));
+        if (!scratch || scratch_of != &network) scratch = std::make_unique<Scratch>(network), scratch_of = &network;
+        if (rows.size() < count * inputs || row_stride != inputs) {  // what is not gathered stays ZERO
+            rows.assign(std::max(rows.size(), count * inputs), ZERO);
+            row_stride = inputs;
+        }
+        if (base.size() < count * CHANNELS) base.resize(count * CHANNELS);
+        if (outputs.size() < count * network.outputs) outputs.resize(count * network.outputs);
+        if (learns && kept_block.size() < count * network.width) {
+            kept_block.resize(count * network.width);
+            kept_head.resize(count * network.width);
+        }
+    }
+};
+
+Pass::Pass(Model model, int levels, Layout layout)
+    : model_(std::move(model)), layout_(layout), steps_(steps_of(levels)), segments_(segments_of(levels, layout.height, layout.width)),
+      geometry_(bands_of(layout.height, layout.width)) {
+    const Layout& l = layout_;
+    if (l.images < 1 || l.height < 1 || l.width < 1 || (l.channels != 1 && l.channels != 3))
+        throw std::invalid_argument("images have one channel or three, and one pixel or more");
+    if (l.streams < 1 || (!l.shared && l.streams != l.images) || (l.learns && !l.shared) || l.threads < 1)
+        throw std::invalid_argument("streams, what adapts together, or threads contradict each other");
+    lanes_.resize(l.streams);
+    biases_.assign(l.shared ? 1 : l.streams, std::vector<Biases>(BIAS_KINDS));
+    layout_.threads = std::min(l.threads, l.streams);
+    workers_.resize(layout_.threads);
+    barrier_ = std::make_unique<Barrier>(layout_.threads);
+    for (const Band& band : geometry_) {
+        ranges_.emplace_back();
+        if (!levels) continue;
+        for (int n = 0; n < l.images; n++) {
+            BandRanges ranges;
+            ranges.hi.resize(band.positions() * CHANNELS);
+            for (size_t k = 0; k < ranges.hi.size(); k++)
+                ranges.hi[k] = int16_t(int(k % CHANNELS) >= l.channels ? 0 : k % CHANNELS ? LARGEST_CHROMA : LARGEST_LUMA);
+            ranges.lo = ranges.hi;
+            for (int16_t& value : ranges.lo) value = int16_t(-value);
+            ranges_.back().push_back(std::move(ranges));
+        }
+    }
+    for (int n = 0; levels && n < l.images; n++)
+        for (int c = 0; c < CHANNELS; c++) root_.push_back(c >= l.channels ? Range{0, 0} : c ? Range{-255, 255} : Range{0, 255});
+}
+
+Pass::~Pass() = default;
+
+void Pass::encode(const uint8_t* pixels) {
+    const Layout& l = layout_;
+    encoding_ = true;
+    input_.assign(pixels, pixels + size_t(l.images) * l.height * l.width * l.channels);
+    symbols_.resize(l.streams);
+    ends_.resize(l.streams);
+    if (steps_.empty()) return;
+    differences_.resize(geometry_.size());
+    for (int n = 0; n < l.images; n++) {
+        Planes image(l.height, l.width);
+        const uint8_t* source = input_.data() + size_t(n) * l.height * l.width * l.channels;
+        for (int y = 0; y < l.height; y++)
+            for (int x = 0; x < l.width; x++, source += l.channels)
+                to_ycocg(source[0], source[l.channels == 1 ? 0 : 1], source[l.channels == 1 ? 0 : 2], image.at(y, x));
+        for (size_t b = 0; b < geometry_.size(); b++) {
+            differences_[b].emplace_back();
+            image = analyse_band(image, geometry_[b], differences_[b].back());
+        }
+        root_values_.push_back(std::move(image));
+    }
+}
+
+void Pass::decode(const std::vector<uint64_t>& states, std::vector<std::vector<uint32_t>> words, bool for_previews) {
+    if (int(states.size()) != layout_.streams || words.size() != states.size())
+        throw std::invalid_argument("as many states and lists of words as streams are needed");
+    for_previews_ = for_previews;
+    for (size_t s = 0; s < states.size(); s++) {
+        readers_.emplace_back();
+        readers_.back().state = states[s];
+        readers_.back().words = std::move(words[s]);
+    }
+    if (!for_previews) return;
+    for (std::vector<BandRanges>& band : ranges_)
+        for (BandRanges& ranges : band) {
+            ranges.mean.assign(ranges.lo.size(), 0);
+            ranges.scale.assign(ranges.lo.size(), NO_SCALE);
+        }
+}
+
+void Pass::extend(int stream, const uint32_t* words, size_t count) {
+    std::vector<uint32_t>& own = readers_.at(stream).words;
+    own.insert(own.end(), words, words + count);
+}
+
+Coder Pass::coder(int stream) { return encoding_ ? Coder{&symbols_[stream], nullptr} : Coder{nullptr, &readers_[stream]}; }
+
+const Trained& Pass::trained(const Stage& stage) const {
+    if (stage.role == Role::BAND) return *model_.bands[band_kind(geometry_[segments_[done_].bands[band_]].number)];
+    return stage.role == Role::DIRECT ? *model_.direct : *model_.last;
+}
+
+int Pass::kind_of(const Stage& stage) const {
+    if (stage.role != Role::BAND) return BAND_BIASES;
+    const Segment& segment = segments_[done_];
+    return steps_[segment.step].number * BAND_KINDS + band_kind(geometry_[segment.bands[band_]].number);
+}
+
+// --- from segment to segment
+
+int Pass::advance(int waves, int segment) {
+    if (!encoding_ && readers_.empty()) throw std::logic_error("a pass begins with encode() or decode()");
+    segment = std::min(segment, segments());
+    if (!begun_ && done_ < segment) {
+        if (!steps_.empty()) code_root();
+        begun_ = true;
+    }
+    while (done_ < segment && waves > 0 && !ended_) {
+        const Segment& now = segments_[done_];
+        if (now.level != EXACT) {
+            if (band_ < int(now.bands.size())) {
+                if (!stage_) begin_band();
+                const int end = waves_of(stage_->height, stage_->width), last = std::min(end, wave_ + waves);
+                waves -= last - wave_;
+                run(*stage_, last);
+                if (wave_ == end && !ended_) finish_band();
+                continue;
+            }
+        } else {
+            if (!pixels_) begin_pixels();
+            if (wave_ < now.last_wave) {
+                const int last = std::min(now.last_wave, wave_ + waves);
+                waves -= last - wave_;
+                run(*pixels_, last);
+                if (wave_ < now.last_wave) continue;
+            }
+        }
+        band_ = 0;
+        done_++;
+        for (int s = 0; encoding_ && s < layout_.streams; s++) ends_[s].push_back(symbols_[s].starts.size());
+    }
+    return done_;
+}
+
+void Pass::code_root() {
+    const Shares all{{int64_t(1) << WEIGHT_BITS}};
+    const int widest = SCALES - 1;
+    for (int n = 0; n < layout_.images; n++)
+        for (int c = 0; c < CHANNELS; c++) {
+            Range& known = root_[size_t(n) * CHANNELS + c];
+            const Coder own = coder(layout_.images == 1 ? 0 : n % layout_.streams);
+            if (known.is_exact() || own.has_ended()) continue;
+            const int64_t mean = 32 * (known.lo + known.hi);
+            const Mixture mixture(all, 1, known.lo, known.hi, &mean, &widest);
+            known = own.code(mixture, encoding_ ? root_values_[n].at(0, 0)[c] : 0, known, int64_t(1) << CELL_BITS);
+        }
+    for (const Reader& reader : readers_) ended_ = ended_ || reader.ended;
+}
+
+void Pass::begin_band() {
+    const Segment& now = segments_[done_];
+    const int place = now.bands[band_];
+    const Band& band = geometry_[place];
+    if (place == int(geometry_.size()) - 1) {  // the first of a step
+        coarse_.assign(layout_.images, Planes(1, 1));
+        for (int n = 0; n < layout_.images; n++)
+            for (int c = 0; c < CHANNELS; c++) coarse_[n].values[c] = int16_t(root_[size_t(n) * CHANNELS + c].lo);
+    }
+    if (band.transposed)
+        for (Planes& planes : coarse_) planes = planes.turned();
+    stage_ = std::make_unique<BandStage>(band, steps_[now.step], ranges_[place], coarse_, encoding_ ? &differences_[place] : nullptr);
+    wave_ = 0;
+}
+
+// The coarse image of the next band: by the estimates of this one.
+static Planes finer(const Planes& stored, const BandRanges& ranges, const Band& band) {
+    Planes estimates(band.height, band.width);
+    for (size_t k = 0; k < estimates.values.size(); k++) estimates.values[k] = int16_t(estimate_of({ranges.lo[k], ranges.hi[k]}));
+    return synthesise_band(stored, estimates, band);
+}
+
+void Pass::finish_band() {
+    const int place = segments_[done_].bands[band_];
+    for (int n = 0; n < layout_.images; n++) coarse_[n] = finer(coarse_[n], ranges_[place][n], geometry_[place]);
+    stage_.reset();
+    wave_ = 0;
+    band_++;
+}
+
+void Pass::begin_pixels() {
+    const Layout& l = layout_;
+    // A single pixel has no bands: its root is its estimate.
+    if (!steps_.empty() && geometry_.empty()) {
+        coarse_.assign(l.images, Planes(1, 1));
+        for (int n = 0; n < l.images; n++)
+            for (int c = 0; c < CHANNELS; c++) coarse_[n].values[c] = int16_t(root_[size_t(n) * CHANNELS + c].lo);
+    }
+    pixels_ = std::make_unique<PixelStage>(l.images, l.height, l.width, l.channels, steps_.empty() ? nullptr : &coarse_, encoding_ ? input_.data() : nullptr);
+    coarse_.clear();
+    wave_ = 0;
+    if (!l.learns) return;
+    const Trained& first = steps_.empty() ? *model_.direct : *model_.last;
+    const int largest = l.images * std::min(l.height, (l.width + DELAY - 1) / DELAY);
+    learning_ = std::make_unique<Network>(first.network);
+    learner_ = std::make_unique<Learner>(*learning_, largest + LEAST_LEARNED);
+}
+
+// --- a wave
+
+// Positions of a stream in a wave, in the order in which they are coded.
+template <class Visit> void Pass::positions(const Stage& stage, int stream, int wave, Visit visit) const {
+    const int first = std::max(0, -((stage.width - 1 - wave) / DELAY)), last = std::min(stage.height - 1, wave / DELAY);
+    const int step = layout_.images == 1 ? layout_.streams : 1;
+    const int begin = step == 1 ? first : first + ((stream - first) % step + step) % step;
+    for (int n = layout_.images == 1 ? 0 : stream; n < layout_.images; n += layout_.images == 1 ? 1 : layout_.streams)
+        for (int y = begin; y <= last; y += step)
+            if (wave - DELAY * y < stage.width) visit(n, y, wave - DELAY * y);
+}
+
+void Pass::wave(Stage& stage, int wave, int thread) {
+    Worker& worker = workers_[thread];
+    const Trained& trained = this->trained(stage);
+    const bool learns = learner_ && stage.role != Role::BAND;
+    const Network& network = learns ? *learning_ : trained.network;
+    const Outputs shape{trained.components};
+    worker.places.clear();
+    int slot = filled_;
+    for (int s = 0; s < layout_.streams; s++) {
+        const bool own = s % layout_.threads == thread;
+        positions(stage, s, wave, [&](int n, int y, int x) {
+            if (own && stage.wants(n, y, x)) worker.places.push_back({s, n, y, x, slot});
+            slot++;
+        });
+    }
+    const size_t count = worker.places.size(), inputs = padded(inputs_of(stage.role));
+    worker.fit(count, stage.role, network, learns);
+    for (size_t k = 0; k < count; k++) {
+        const Worker::Place& place = worker.places[k];
+        stage.gather(place.n, place.y, place.x, &worker.rows[k * inputs], &worker.base[k * CHANNELS]);
+    }
+    ddpm::run(network, stage.condition, worker.rows.data(), inputs, int(count), worker.outputs.data(), network.outputs, *worker.scratch,
+              learns ? worker.kept_block.data() : nullptr, learns ? worker.kept_head.data() : nullptr);
+    const int kind = kind_of(stage), channels = stage.role == Role::BAND ? CHANNELS : layout_.channels;
+    for (size_t k = 0; k < count; k++) {
+        const Worker::Place& place = worker.places[k];
+        Values values;
+        stage.load(place.n, place.y, place.x, values);
+        std::copy_n(&worker.base[k * CHANNELS], CHANNELS, values.base);
+        Position position(shape, &worker.outputs[k * network.outputs]);
+        position.code(values, channels, coder(place.stream), biases_[group_of(place.stream)][kind], &lanes_[place.stream].scores, learns);
+        stage.store(place.n, place.y, place.x, values);
+        if (!learns) continue;
+        float* slopes = learner_->slopes(place.slot);
+        position.slopes(slopes);
+        for (int o = 0; o < network.outputs; o++) slopes[o] *= network.head_factor[o];
+        std::copy_n(&worker.kept_block[k * network.width], network.width, learner_->kept_block(place.slot));
+        std::copy_n(&worker.kept_head[k * network.width], network.width, learner_->kept_head(place.slot));
+        std::copy_n(&worker.rows[k * inputs], network.inputs, learner_->kept_input(place.slot));
+    }
+}
+
+// Waves from `wave_` on, before `last`; up to the one in which words run out.
+void Pass::run(Stage& stage, int last) {
+    const int kind = kind_of(stage), first = wave_;
+    run_threads(layout_.threads, [&](int thread) {
+        for (int w = first; w < last; w++) {
+            wave(stage, w, thread);
+            barrier_->wait();
+            if (thread == 0) {
+                for (int s = 0; s < layout_.streams; s++) biases_[group_of(s)][kind].learn(lanes_[s].scores);
+                for (const Reader& reader : readers_) ended_ = ended_ || reader.ended;
+                if (!ended_) wave_ = w + 1;
+                if (learner_ && stage.role != Role::BAND)
+                    for (int s = 0; s < layout_.streams; s++) positions(stage, s, w, [&](int, int, int) { filled_++; });
+            }
+            barrier_->wait();
+            if (ended_) break;
+            if (filled_ >= LEAST_LEARNED) {
+                learn(thread);
+                if (thread == 0) filled_ = 0;
+                barrier_->wait();
+            }
+        }
+    });
+}
+
+void Pass::learn(int thread) {
+    for (int phase = 0; phase < Learner::PHASES; phase++) {
+        learner_->phase(phase, 0, filled_, RATES, thread, layout_.threads);
+        barrier_->wait();
+    }
+}
+
+// --- what came of it
+
+void Pass::pixels(uint8_t* out, uint8_t* known) const {
+    const Layout& l = layout_;
+    for (int n = 0; n < l.images; n++)
+        for (int y = 0; y < l.height; y++)
+            for (int x = 0; x < l.width; x++) {
+                const size_t at = (size_t(n) * l.height + y) * l.width + x;
+                known[at] = pixels_ && x + DELAY * y < wave_;
+                if (known[at]) pixels_->pixel(n, y, x, out + at * l.channels);
+            }
+}
+
+double Pass::bits() const {
+    double total = 0;
+    for (const Symbols& symbols : symbols_)
+        for (uint32_t freq : symbols.freqs) total += PRECISION - std::log2(double(freq));
+    for (const Reader& reader : readers_) total += 32.0 * double(reader.position) - std::log2(double(std::max(reader.state, uint64_t(1))));
+    return total;
+}
+
+}  // namespace ddpm

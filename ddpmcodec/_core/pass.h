@@ -1,0 +1,123 @@
+// One pass of the codec over a batch of images of one size: noise levels step by step, then exact pixels, wave after wave.
+//
+// The context of a position reaches three columns right of it in the rows above. Positions with the same x + 4 y depend on
+// none of each other: a wave. Rows are dealt out to streams, streams to threads; in a wave every thread gathers, predicts and
+// codes the positions of its streams, then all of them wait for each other. What is learned changes between waves only. So
+// neither the number of threads nor their pace changes a bit.
+#pragma once
+#include <memory>
+
+#include "kernels_learner.h"
+#include "stages.h"
+#include "threads.h"
+
+namespace ddpm {
+
+// A network, and how many components its mixtures have. Shared: nobody changes it.
+struct Trained {
+    Network network;
+    int components;
+};
+
+// The networks of one effort.
+struct Model {
+    std::shared_ptr<const Trained> direct, last, bands[BAND_KINDS];
+};
+
+// How the images of a batch are dealt out.
+struct Layout {
+    int images, height, width, channels;
+    int streams;   // one image: rows in turn; several: images in turn
+    bool shared;   // all images adapt together, and weights may learn; otherwise each stream, which is an image, on its own
+    bool learns;   // weights learn
+    int threads;
+};
+
+class Pass {
+  public:
+    // Raises std::invalid_argument for a layout that cannot be.
+    Pass(Model model, int levels, Layout layout);
+    ~Pass();
+
+    // --- one of both comes first
+
+    // pixels: uint8 [N, H, W, C], copied.
+    void encode(const uint8_t* pixels);
+    // Of every stream: its state, and the words that are there.
+    void decode(const std::vector<uint64_t>& states, std::vector<std::vector<uint32_t>> words, bool for_previews);
+    // More words of a stream, behind those before.
+    void extend(int stream, const uint32_t* words, size_t count);
+
+    // Codes some waves, and no further than the end of `segment`; the number of segments that are done.
+    int advance(int waves, int segment);
+
+    int segments() const { return int(segments_.size()); }
+    int segments_done() const { return done_; }
+    const std::vector<Segment>& schedule() const { return segments_; }
+    const Layout& layout() const { return layout_; }
+    // Whether words ran out. Nothing is coded from then on.
+    bool ended() const { return ended_; }
+    bool is_exact() const { return done_ == segments() && !ended_; }
+
+    // Encoder: what each stream codes, and how many symbols there are at the end of each segment.
+    const Symbols& symbols(int stream) const { return symbols_[stream]; }
+    const std::vector<size_t>& ends(int stream) const { return ends_[stream]; }
+    // Decoder.
+    const Reader& reader(int stream) const { return readers_[stream]; }
+
+    // Pixels uint8 [N, H, W, C] that are exact, and which are: uint8 [N, H, W]. Others are not touched.
+    void pixels(uint8_t* out, uint8_t* known) const;
+    // Ideal code length so far, bits.
+    double bits() const;
+
+    // For previews.
+    const std::vector<Band>& geometry() const { return geometry_; }
+    const std::vector<BandRanges>& ranges(int band) const { return ranges_[band]; }  // of every image
+    const std::vector<Range>& root() const { return root_; }                         // [N 3]
+    bool has_begun() const { return begun_; }
+
+  private:
+    struct Lane;   // of a stream
+    struct Worker; // of a thread
+
+    void begin_band();
+    void begin_pixels();
+    void finish_band();
+    void code_root();
+    void run(Stage& stage, int last);
+    void wave(Stage& stage, int wave, int thread);
+    void learn(int thread);
+    template <class Visit> void positions(const Stage& stage, int stream, int wave, Visit visit) const;
+    Coder coder(int stream);
+    int group_of(int stream) const { return layout_.shared ? 0 : stream; }
+    const Trained& trained(const Stage& stage) const;
+    int kind_of(const Stage& stage) const;
+
+    Model model_;
+    Layout layout_;
+    std::vector<LevelStep> steps_;
+    std::vector<Segment> segments_;
+    std::vector<Band> geometry_;
+    bool encoding_ = false, for_previews_ = false, begun_ = false, ended_ = false;
+    int done_ = 0, band_ = 0, wave_ = 0;  // segments; bands of the segment; waves of the band, or of the exact step
+    std::vector<uint8_t> input_;
+    std::vector<Planes> root_values_;                 // encoder [N]
+    std::vector<std::vector<Planes>> differences_;    // encoder, by band, [N]
+    std::vector<Range> root_;
+    std::vector<std::vector<BandRanges>> ranges_;     // by band, [N]
+    std::vector<Planes> coarse_;                      // upright, before the band that is coded, [N]
+    std::unique_ptr<Stage> stage_;
+    std::unique_ptr<PixelStage> pixels_;
+    std::vector<Symbols> symbols_;
+    std::vector<std::vector<size_t>> ends_;
+    std::vector<Reader> readers_;
+    std::vector<Lane> lanes_;
+    std::vector<std::vector<Biases>> biases_;         // by group, kind
+    std::vector<Worker> workers_;
+    std::unique_ptr<Network> learning_;
+    std::unique_ptr<Learner> learner_;
+    int filled_ = 0;
+    std::unique_ptr<Barrier> barrier_;
+};
+
+}  // namespace ddpm

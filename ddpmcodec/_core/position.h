@@ -1,0 +1,166 @@
+// One position: from a network's outputs to distributions, coded channel by channel, and what the code length says of the
+// outputs. Encoders and decoders share it, with a coder that pushes or pops.
+#pragma once
+#include "adaptation.h"
+#include "mixture.h"
+
+namespace ddpm {
+
+inline constexpr int64_t MEAN_LIMIT = 32767;
+inline constexpr double SCALE_SLOPE_LIMIT = 8.0;  // a value far out must not drown the rest
+inline constexpr double INDICES = 11.541560327111707;  // scale indices per unit of the logarithm: 8 / log 2
+inline constexpr double OCTAVE_SIXTEENTH = 0.043321698784996581;  // log 2 / 16
+inline constexpr double EIGHTH_UNIT = 512.0;  // EIGHT_SCALES of a scale of 1
+
+// The end of a stream that a position is coded with: one of both.
+struct Coder {
+    Symbols* symbols;
+    Reader* reader;
+
+    bool has_ended() const { return reader && reader->ended; }
+
+    // The range that is known after this value: of an encoder's `value`, or of what a decoder finds. width: of cells.
+    Range code(const Mixture& mixture, int value, Range known, int64_t width) const {
+        if (reader) value = int(mixture.find(reader->slot()));
+        const bool exact = width == int64_t(1) << CELL_BITS;
+        const Range found = exact ? Range{value, value} : cell_of(value, known, width);
+        if (found.lo == known.lo && found.hi == known.hi) return found;
+        uint32_t start, freq;
+        mixture.interval(found.lo, found.hi, start, freq);
+        if (reader)
+            reader->take(start, freq);
+        else
+            symbols->put(start, freq);
+        return found;
+    }
+};
+
+// What is known of a position, by channel, before and after it is coded.
+struct Values {
+    int value[CHANNELS];  // an encoder's
+    Range known[CHANNELS];
+    int64_t width[CHANNELS];                    // of cells, 2^-16
+    int16_t base[CHANNELS];                     // that it is seen from
+    int16_t near[CHANNELS][4];                  // normalised residuals nearby
+    int16_t residual[CHANNELS];                 // its own, filled in
+    int16_t mean[CHANNELS], scale[CHANNELS];    // of the distribution, 1/64 and index; filled in
+};
+
+// The mean (1/64) drawn into the inner half of a range, minus the mean: what later channels see of this one.
+inline int64_t residual_of(int64_t mean, Range range) {
+    const int64_t quarter = 16 * (range.hi - range.lo);
+    return std::min(std::max(mean, 64 * range.lo + quarter), 64 * range.hi - quarter) - mean;
+}
+
+class Position {
+  public:
+    Position(const Outputs& shape, const int32_t* output)
+        : shape_(shape), output_(output), weights_(weights_of(output, shape.components)), first_(weights_) {}
+
+    // Codes all channels of `values`, whose ranges become what is then known. scores: what scales learn from; or null.
+    // wants_slopes: for `slopes`.
+    void code(Values& values, int channels, const Coder& coder, const Biases& biases, Scores* scores, bool wants_slopes) {
+        for (int c = 0; c < channels; c++) code_channel(values, c, coder, biases, scores, wants_slopes);
+    }
+
+    // Of the code length, nats, by every output; float [outputs]. At the distributions that were coded with, whose adapted
+    // scales count as constant.
+    void slopes(float* found) const;
+
+  private:
+    void code_channel(Values& values, int c, const Coder& coder, const Biases& biases, Scores* scores, bool wants_slopes);
+
+    // What a channel's means are relative to: `base`, moved by what the channels before it turned out to be.
+    int64_t origin(int c, int base) const {
+        const int64_t mean = 64 * int64_t(base);
+        if (c == 1) return mean + ((output_[shape_.cross(0)] * residual_[0]) >> 6);
+        if (c == 2) return mean + ((output_[shape_.cross(1)] * residual_[0] + output_[shape_.cross(2)] * residual_[1]) >> 6);
+        return mean;
+    }
+
+    const Outputs shape_;
+    const int32_t* output_;
+    Shares weights_, first_;
+    int64_t residual_[CHANNELS] = {};
+    bool coded_[CHANNELS] = {};
+    double by_mean_[CHANNELS][MOST_COMPONENTS] = {}, by_scale_[CHANNELS][MOST_COMPONENTS] = {};
+    int used_[CHANNELS][MOST_COMPONENTS] = {};  // scale indices that were coded with
+};
+
+inline void Position::code_channel(Values& values, int c, const Coder& coder, const Biases& biases, Scores* scores, bool wants_slopes) {
+    const int K = shape_.components;
+    const Range known = values.known[c];
+    const int64_t origin = this->origin(c, values.base[c]);
+    int64_t means[MOST_COMPONENTS], middle = 0, expected = 0;  // by the weights now; by those at first
+    int scales[MOST_COMPONENTS], typical = 0;
+    for (int k = 0; k < K; k++) {
+        scales[k] = std::min(std::max(output_[shape_.scale(c, k)], 0), SCALES - 1);
+        typical += int(weights_.share[k]) * scales[k];
+    }
+    typical >>= WEIGHT_BITS;
+    const Context context = context_of(typical, values.near[c]);
+    const int bias = biases.of(c, context);
+    for (int k = 0; k < K; k++) {
+        means[k] = std::min(std::max(origin + output_[shape_.mean(c, k)], -MEAN_LIMIT), MEAN_LIMIT);
+        expected += first_.share[k] * means[k];
+        scales[k] = std::min(std::max(scales[k] + bias, 0), SCALES - 1);
+        middle += weights_.share[k] * means[k];
+    }
+    middle >>= WEIGHT_BITS;
+    typical = std::min(std::max(typical + bias, 0), SCALES - 1);
+    values.mean[c] = int16_t(middle);
+    values.scale[c] = int16_t(typical);
+    if (!known.is_exact() && !coder.has_ended()) {
+        const Mixture mixture(weights_, K, known.lo, known.hi, means, scales);
+        const Range found = values.known[c] = coder.code(mixture, values.value[c], known, values.width[c]);
+        weights_ = mixture.after(weights_, found.lo, found.hi);
+        if (scores || wants_slopes) {
+            double by_scale = 0;
+            coded_[c] = true;
+            for (int k = 0; k < K; k++) {
+                const Slopes slopes = code_slopes(known.lo, known.hi, found.lo, found.hi, means[k], scales[k]);
+                by_mean_[c][k] = slopes.by_mean;
+                by_scale_[c][k] = slopes.by_scale;
+                used_[c][k] = scales[k];
+                by_scale += double(weights_.share[k]) * slopes.by_scale;
+            }
+            if (scores) scores->add(c, context, by_scale / double(1 << WEIGHT_BITS), typical);
+        }
+        values.residual[c] = int16_t(normalised(residual_of(middle, found), typical));
+    }
+    residual_[c] = residual_of(expected >> WEIGHT_BITS, values.known[c]);
+}
+
+inline void Position::slopes(float* found) const {
+    const int K = shape_.components;
+    double share[MOST_COMPONENTS], by_base[CHANNELS] = {};
+    for (int k = 0; k < K; k++) {
+        share[k] = double(weights_.share[k]) / double(1 << WEIGHT_BITS);
+        const double first = double(first_.share[k]) / double(1 << WEIGHT_BITS);
+        found[shape_.logits() + k] = float((first - share[k]) * OCTAVE_SIXTEENTH);
+    }
+    for (int c = 0; c < CHANNELS; c++)
+        for (int k = 0; k < K; k++) {
+            if (!coded_[c]) {
+                found[shape_.mean(c, k)] = found[shape_.scale(c, k)] = 0;
+                continue;
+            }
+            const double mean = share[k] * by_mean_[c][k] * EIGHTH_UNIT / double(EIGHT_SCALES[used_[c][k]]);  // nats a unit
+            const double scale = std::min(std::max(share[k] * by_scale_[c][k], -SCALE_SLOPE_LIMIT), SCALE_SLOPE_LIMIT);
+            found[shape_.mean(c, k)] = float(mean / 64.0);
+            found[shape_.scale(c, k)] = float(scale / INDICES);
+            by_base[c] += mean;
+        }
+    // Back through the channels: a residual falls as its mean rises.
+    const double third = by_base[2];
+    const double second = by_base[1] - third * double(output_[shape_.cross(2)]) / 64.0;
+    const double first = by_base[0] - (second * double(output_[shape_.cross(0)]) + third * double(output_[shape_.cross(1)])) / 64.0;
+    const double later[CHANNELS] = {first - by_base[0], second - by_base[1], 0};  // of the residual, by its mean
+    for (int c = 0; c < CHANNELS; c++)
+        for (int k = 0; k < K; k++) found[shape_.mean(c, k)] += float(later[c] * double(first_.share[k]) / double(64 << WEIGHT_BITS));
+    found[shape_.cross(0)] = float(second * double(residual_[0]) / 4096.0);
+    found[shape_.cross(1)] = float(third * double(residual_[0]) / 4096.0);
+    found[shape_.cross(2)] = float(third * double(residual_[1]) / 4096.0);
+}
+
+}  // namespace ddpm

@@ -1,0 +1,134 @@
+// What training learns from: positions of images as the coder would meet them. States of the schedule are functions of the
+// image, so that any position of any step can be drawn without coding anything.
+#pragma once
+#include "stages.h"
+
+namespace ddpm {
+
+// Positions of one role, columns of which are what the coder has of them.
+struct Positions {
+    std::vector<uint8_t> rows;                        // [K, inputs]
+    std::vector<int16_t> base, lo, hi, new_lo, new_hi;  // [K, 3]
+    std::vector<int32_t> condition;                   // [K]
+
+    size_t count() const { return condition.size(); }
+};
+
+// A draw of one in `one_in`, from a number that is different at each place (splitmix64, Steele, Lea & Flood 2014).
+inline bool is_drawn(uint64_t& state, double share) {
+    uint64_t z = state += 0x9E3779B97F4A7C15u;
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    return double((z ^ (z >> 31)) >> 11) < share * 9007199254740992.0;
+}
+
+inline Planes planes_of(const uint8_t* pixels, int height, int width) {
+    Planes image(height, width);
+    for (int y = 0; y < height; y++)
+        for (int x = 0; x < width; x++, pixels += CHANNELS) to_ycocg(pixels[0], pixels[1], pixels[2], image.at(y, x));
+    return image;
+}
+
+// What is known of differences at a level, or at none (-1).
+inline Range range_at(int value, int band, int channel, int level) {
+    const int largest = channel ? LARGEST_CHROMA : LARGEST_LUMA;
+    return level < 0 ? Range{-largest, largest} : cell_of(value, {-largest, largest}, cell_width(band, channel, level));
+}
+
+inline Planes estimates_at(const Planes& differences, int band, int level) {
+    Planes found(differences.height, differences.width);
+    for (size_t k = 0; k < found.values.size(); k++)
+        found.values[k] = int16_t(estimate_of(range_at(differences.values[k], band, int(k % CHANNELS), level)));
+    return found;
+}
+
+// Of every step of noise levels and every band, into the positions of its kind. share: of a band's positions; least: of a
+// band, where it has them. image: uint8 [height, width, 3].
+inline void draw_bands(const uint8_t* pixels, int height, int width, int levels, double share, int least, uint64_t& seed, Positions* kinds) {
+    const std::vector<Band> geometry = bands_of(height, width);
+    std::vector<Planes> differences(geometry.size());
+    Planes root = planes_of(pixels, height, width);
+    for (size_t b = 0; b < geometry.size(); b++) root = analyse_band(root, geometry[b], differences[b]);
+    std::vector<int> known(geometry.size(), -1);
+    constexpr int inputs = inputs_of(Role::BAND);
+    for (const LevelStep& step : steps_of(levels)) {
+        Planes coarse = root;
+        for (int b = int(geometry.size()) - 1; b >= 0; b--) {
+            const Band& band = geometry[b];
+            if (band.transposed) coarse = coarse.turned();
+            const int old = known[b];
+            if (band.number >= step.finest) known[b] = step.level;
+            const Planes after = estimates_at(differences[b], band.number, known[b]);
+            if (band.number >= step.finest) {
+                const Margin seen = with_margin(coarse, true), coded = with_margin(after, false);
+                const Margin before = with_margin(estimates_at(differences[b], band.number, old), false);
+                Positions& found = kinds[band_kind(band.number)];
+                const double wanted = std::max(share, std::min(1.0, double(least) / double(band.positions())));
+                for (int y = 0; y < band.height; y++)
+                    for (int x = 0; x < band.width; x++) {
+                        if (!is_drawn(seed, wanted)) continue;
+                        const size_t k = found.count();
+                        found.condition.push_back(condition_of(step.number, band.number));
+                        found.rows.resize((k + 1) * inputs, ZERO);
+                        gather_band(seen, coded, before, y, x, &found.rows[k * inputs]);
+                        for (int c = 0; c < CHANNELS; c++) {
+                            const int value = differences[b].at(y, x)[c];
+                            const Range was = range_at(value, band.number, c, old), is = range_at(value, band.number, c, step.level);
+                            found.base.push_back(0);
+                            found.lo.push_back(int16_t(was.lo));
+                            found.hi.push_back(int16_t(was.hi));
+                            found.new_lo.push_back(int16_t(is.lo));
+                            found.new_hi.push_back(int16_t(is.hi));
+                        }
+                    }
+            }
+            coarse = synthesise_band(coarse, after, band);
+        }
+    }
+}
+
+inline constexpr int LAST_LEVEL = 8;  // that every schedule with noise levels ends at
+
+// Of exact pixels, straight or after noise levels.
+inline void draw_pixels(const uint8_t* pixels, int height, int width, bool after_levels, double share, uint64_t& seed, Positions& found) {
+    Planes estimate;
+    if (after_levels) {
+        const std::vector<Band> geometry = bands_of(height, width);
+        std::vector<Planes> differences(geometry.size());
+        estimate = planes_of(pixels, height, width);
+        for (size_t b = 0; b < geometry.size(); b++) estimate = analyse_band(estimate, geometry[b], differences[b]);
+        for (int b = int(geometry.size()) - 1; b >= 0; b--) {
+            const Planes stored = geometry[b].transposed ? estimate.turned() : estimate;
+            estimate = synthesise_band(stored, estimates_at(differences[b], geometry[b].number, LAST_LEVEL), geometry[b]);
+        }
+    }
+    const std::vector<Planes> estimates{estimate};
+    PixelStage stage(1, height, width, CHANNELS, after_levels ? &estimates : nullptr, pixels);
+    for (int y = 0; y < height; y++)
+        for (int x = 0; x < width; x++) {
+            Values values;
+            stage.load(0, y, x, values);
+            for (int c = 0; c < CHANNELS; c++) values.known[c] = {values.value[c], values.value[c]};
+            stage.put(0, y, x, values);
+        }
+    const size_t inputs = inputs_of(stage.role);
+    for (int y = 0; y < height; y++)
+        for (int x = 0; x < width; x++) {
+            if (!is_drawn(seed, share)) continue;
+            const size_t k = found.count();
+            found.condition.push_back(0);
+            found.rows.resize((k + 1) * inputs, ZERO);
+            found.base.resize((k + 1) * CHANNELS);
+            stage.gather(0, y, x, &found.rows[k * inputs], &found.base[k * CHANNELS]);
+            Values values;
+            stage.load(0, y, x, values);
+            for (int c = 0; c < CHANNELS; c++) {
+                found.lo.push_back(int16_t(values.known[c].lo));
+                found.hi.push_back(int16_t(values.known[c].hi));
+                found.new_lo.push_back(int16_t(values.value[c]));
+                found.new_hi.push_back(int16_t(values.value[c]));
+            }
+        }
+}
+
+}  // namespace ddpm

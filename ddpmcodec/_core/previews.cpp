@@ -1,0 +1,302 @@
+#include "previews.h"
+
+#include <cmath>
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("no-trapping-math")  // or GCC takes divisions that a choice leaves out for more than a choice
+#endif
+
+namespace ddpm {
+
+namespace {
+
+constexpr int LEAST_SHARED = 1 << 14;  // positions of a band from which on threads share them
+constexpr int BLOCK = 16;              // stored rows of a band that are computed together
+constexpr float UNSEEN = 64;           // what is never coded is small: its range is so many standard deviations wide
+constexpr float NARROW = 0.5f, STEEP = 8;
+constexpr float LEAST_WIDTH = 1e-3f;   // of a range, where it is divided by
+constexpr float LOGISTIC_VARIANCE = 3.28986813f;  // pi^2 / 3
+constexpr float FADE = 1 / 24.0f;      // of what pixels hint at, by rows below them
+constexpr int HINT = 8;                // columns to both sides that hint together
+
+struct Scale {
+    float units, inverse, variance;
+};
+
+const Scale* scales() {
+    struct Table {
+        Scale of[SCALES];
+        Table() {
+            for (int i = 0; i < SCALES; i++) {
+                const double units = std::exp2((i - 48) / 8.0);
+                of[i] = {float(units), float(1 / units), float(units * units) * LOGISTIC_VARIANCE};
+            }
+        }
+    };
+    static const Table table;
+    return table.of;
+}
+
+// Loops over these become vector instructions: no branches, no calls.
+
+// exp(-x) for 0 <= x, to seven digits; from 80 on it stays what it is there.
+inline float exp_minus(float x) {
+    const float t = (x < 80.0f ? x : 80.0f) * -1.44269504f;
+    const int whole = int(t - 0.5f);
+    const float part = (t - float(whole)) * 0.693147181f;  // -0.35 .. 0.35
+    const float power = 1 + part * (1 + part * (0.5f + part * (1 / 6.0f + part * (1 / 24.0f + part * (1 / 120.0f + part * (1 / 720.0f))))));
+    const int32_t bits = (whole + 127) << 23;
+    float scale;
+    std::memcpy(&scale, &bits, sizeof scale);
+    return power * scale;
+}
+
+// log(1 + t) for 0 <= t <= 1: 2 artanh(t / (2 + t)).
+inline float log_plus_one(float t) {
+    const float s = t / (2 + t), q = s * s;
+    return 2 * s * (1 + q * (1 / 3.0f + q * (0.2f + q * (1 / 7.0f + q * (1 / 9.0f + q * (1 / 11.0f))))));
+}
+
+// With z in scales from the mean and F the CDF, z F - the integral of F is minus the entropy H of F, so that the mean of z over
+// a .. b is (H(a) - H(b)) / (F(b) - F(a)). H is even, and tails cancel nowhere. A narrow range is nearly uniform, with
+// the logistic's slope -tanh(z / 2) there.
+inline float truncated_mean(float a, float b) {
+    const float size_a = std::fabs(a), size_b = std::fabs(b), middle = 0.5f * (a + b), width = b - a;
+    const float low = exp_minus(size_a), high = exp_minus(size_b);
+    const float tail_a = low / (1 + low), tail_b = high / (1 + high);
+    const float entropies = (size_a * tail_a + log_plus_one(low)) - (size_b * tail_b + log_plus_one(high));
+    const float mass = a < 0 && b > 0 ? 1 - tail_a - tail_b : std::fabs(tail_a - tail_b);
+    const float wide = entropies / (mass > 1e-30f ? mass : 1e-30f);
+    const float centre = exp_minus(std::fabs(middle)), slope = (1 - centre) / (1 + centre);
+    const float narrow = middle - width * width * (1 / 12.0f) * (middle > 0 ? slope : -slope);
+    return width < NARROW ? narrow : wide;
+}
+
+inline float clipped(float x, float lo, float hi) {
+    const float above = x > lo ? x : lo;
+    return above < hi ? above : hi;
+}
+
+}  // namespace
+
+void Coefficients::find(const BandRanges& ranges, size_t first, int count) {
+    const int16_t *lo = &ranges.lo[first], *hi = &ranges.hi[first];
+    bool any = false;
+    for (int k = 0; k < count; k++) {
+        const float width = float(hi[k] - lo[k]), unseen = width / UNSEEN;
+        mean[k] = hi[k] == lo[k] ? float(lo[k]) : 0.0f;
+        variance[k] = unseen * unseen;
+        lack[k] = hi[k] == lo[k] ? 0.5f * float(lo[k] & 1) : 0.25f;
+    }
+    if (ranges.scale.empty()) return;
+    const uint8_t* scale = &ranges.scale[first];
+    for (int k = 0; k < count; k++) any = any || (scale[k] != NO_SCALE && lo[k] < hi[k]);
+    if (!any) return;
+    const Scale* table = scales();
+    float units[CHUNK], inverse[CHUNK], logistic[CHUNK];
+    for (int k = 0; k < count; k++) {
+        const Scale& own = table[scale[k] == NO_SCALE ? 48 : scale[k]];
+        units[k] = own.units, inverse[k] = own.inverse, logistic[k] = own.variance;
+    }
+    const int16_t* predicted = &ranges.mean[first];
+    for (int k = 0; k < count; k++) {
+        const float from = float(lo[k]), to = float(hi[k]), width = to - from;
+        // As the coder draws the mean to the range.
+        const float margin = 0.5f + STEEP * units[k];
+        const float centre = clipped(float(predicted[k]) * (1.0f / MEAN_UNIT), from - margin, to + margin);
+        const float z = truncated_mean((from - 0.5f - centre) * inverse[k], (to + 0.5f - centre) * inverse[k]);
+        const float found = clipped(z * units[k] + centre, from, to);
+        // About the variance: as if the range and the logistic each were all that is known.
+        const float uniform = width * width * (1 / 12.0f), both = uniform * logistic[k] / (uniform + logistic[k]);
+        const bool open = scale[k] != NO_SCALE && width > LEAST_WIDTH;
+        mean[k] = open ? found : mean[k];
+        variance[k] = open ? both : variance[k];
+    }
+}
+
+namespace {
+
+struct Moments {
+    int height, width;
+    std::vector<float> mean, variance;  // [height, width, 3]
+
+    Moments(int height, int width) : height(height), width(width), mean(size_t(height) * width * CHANNELS), variance(mean.size()) {}
+};
+
+// A band's part of an image, in real numbers: pairs l + h / 2, l - h / 2.
+class Synthesis {
+  public:
+    Synthesis(const Band& band, const BandRanges& ranges, const Moments& coarse, Moments& fine)
+        : band_(band), ranges_(ranges), coarse_(coarse), fine_(fine) {}
+
+    // Stored rows [first, last).
+    void run(int first, int last) const {
+        Coefficients found;
+        for (int y = first; y < last; y += BLOCK)
+            for (int x = 0; x < band_.coarse_width; x += CHUNK / CHANNELS) {
+                const int rows = std::min(BLOCK, last - y), pairs = std::max(0, std::min(CHUNK / CHANNELS, band_.width - x));
+                for (int v = y; v < y + rows; v++) {
+                    if (pairs) found.find(ranges_, (size_t(v) * band_.width + x) * CHANNELS, pairs * CHANNELS);
+                    for (int u = 0; u < pairs; u++) pair(v, x + u, found, u * CHANNELS);
+                    if (band_.coarse_width > band_.width && x + CHUNK / CHANNELS >= band_.coarse_width) single(v);
+                }
+            }
+    }
+
+  private:
+    // Where a position of an image as the band stores it lies in the upright one.
+    size_t place(const Moments& image, int y, int x) const {
+        return (band_.transposed ? size_t(x) * image.width + y : size_t(y) * image.width + x) * CHANNELS;
+    }
+
+    void pair(int y, int x, const Coefficients& found, int k) const {
+        const size_t from = place(coarse_, y, x), a = place(fine_, y, 2 * x), b = place(fine_, y, 2 * x + 1);
+        for (int c = 0; c < CHANNELS; c++) {
+            const float middle = coarse_.mean[from + c] + found.lack[k + c], half = 0.5f * found.mean[k + c];
+            fine_.mean[a + c] = middle + half;
+            fine_.mean[b + c] = middle - half;
+            fine_.variance[a + c] = fine_.variance[b + c] = coarse_.variance[from + c] + 0.25f * found.variance[k + c];
+        }
+    }
+
+    void single(int y) const {
+        const size_t from = place(coarse_, y, band_.width), to = place(fine_, y, 2 * band_.width);
+        std::copy_n(&coarse_.mean[from], CHANNELS, &fine_.mean[to]);
+        std::copy_n(&coarse_.variance[from], CHANNELS, &fine_.variance[to]);
+    }
+
+    const Band& band_;
+    const BandRanges& ranges_;
+    const Moments& coarse_;
+    Moments& fine_;
+};
+
+Moments of_bands(const Pass& pass, int image, int threads) {
+    Moments now(1, 1);
+    for (int c = 0; c < CHANNELS; c++) {
+        const Range root = pass.root()[size_t(image) * CHANNELS + c];
+        now.mean[c] = float(root.lo + root.hi) / 2;
+        now.variance[c] = float(root.hi - root.lo) * float(root.hi - root.lo) / 12;
+    }
+    for (size_t b = pass.geometry().size(); b-- > 0;) {
+        const Band& band = pass.geometry()[b];
+        const int length = band.width + band.coarse_width, count = band.positions() < LEAST_SHARED ? 1 : threads;
+        Moments fine(band.transposed ? length : band.height, band.transposed ? band.height : length);
+        const Synthesis synthesis(band, pass.ranges(int(b))[image], now, fine);
+        auto start = [&](int t) { return int(int64_t(band.height) * t / count); };
+        run_threads(count, [&](int t) { synthesis.run(start(t), start(t + 1)); });
+        now = std::move(fine);
+    }
+    return now;
+}
+
+// Exact pixels of one image.
+struct Exact {
+    std::vector<uint8_t> pixels, known;
+
+    Exact(const Pass& pass, int image) {
+        const Layout& l = pass.layout();
+        const size_t size = size_t(l.height) * l.width;
+        pixels.resize(l.images * size * l.channels);
+        known.resize(l.images * size);
+        pass.pixels(pixels.data(), known.data());
+        std::copy_n(&pixels[image * size * l.channels], size * l.channels, pixels.begin());
+        std::copy_n(&known[image * size], size, known.begin());
+    }
+
+    void planes(size_t at, int channels, float* out) const {
+        const uint8_t* p = &pixels[at * channels];
+        int16_t found[CHANNELS];
+        to_ycocg(p[0], p[channels == 1 ? 0 : 1], p[channels == 1 ? 0 : 2], found);
+        std::copy_n(found, CHANNELS, out);
+    }
+};
+
+bool exact_has_begun(const Pass& pass) {
+    const int done = pass.segments_done();
+    return pass.has_begun() && (done == pass.segments() || pass.schedule()[done].level == EXACT);
+}
+
+// Without bands all that hints at the pixels below is what is known: the last of it above, which fades to the mean of all.
+void extend_down(const uint8_t* known, int height, int width, float* mean) {
+    double sum[CHANNELS] = {};
+    size_t count = 0;
+    std::vector<int> ends(width);  // rows that are known of a column: they come from above
+    for (int y = 0; y < height; y++)
+        for (int x = 0; x < width; x++) {
+            const size_t at = size_t(y) * width + x;
+            if (!known[at]) continue;
+            ends[x] = y + 1;
+            count++;
+            for (int c = 0; c < CHANNELS; c++) sum[c] += mean[at * CHANNELS + c];
+        }
+    float all[CHANNELS] = {UNKNOWN_LUMA, 0, 0};
+    for (int c = 0; count && c < CHANNELS; c++) all[c] = float(sum[c] / double(count));
+    std::vector<float> hints(size_t(width) * CHANNELS);  // by column, less the mean of all
+    for (int x = 0; x < width; x++) {
+        int near = 0;
+        float* hint = &hints[size_t(x) * CHANNELS];
+        for (int u = std::max(0, x - HINT); u <= std::min(width - 1, x + HINT); u++) {
+            if (!ends[u]) continue;
+            near++;
+            for (int c = 0; c < CHANNELS; c++) hint[c] += mean[(size_t(ends[u] - 1) * width + u) * CHANNELS + c] - all[c];
+        }
+        for (int c = 0; near && c < CHANNELS; c++) hint[c] /= float(near);
+    }
+    std::vector<float> fading(height);
+    for (int d = 0; d < height; d++) fading[d] = std::exp(-float(d) * FADE);
+    for (int y = 0; y < height; y++)
+        for (int x = 0; x < width; x++) {
+            const size_t at = size_t(y) * width + x;
+            for (int c = 0; !known[at] && c < CHANNELS; c++)
+                mean[at * CHANNELS + c] = all[c] + hints[size_t(x) * CHANNELS + c] * fading[y - ends[x]];
+        }
+}
+
+}  // namespace
+
+void moments(const Pass& pass, int image, int threads, float* mean, float* deviation) {
+    const Layout& l = pass.layout();
+    const size_t size = size_t(l.height) * l.width;
+    const bool has_bands = !pass.root().empty(), exact_begun = exact_has_begun(pass);
+    std::fill_n(deviation, size * CHANNELS, UNKNOWN_DEVIATION);
+    if (has_bands && !pass.is_exact()) {
+        const Moments found = of_bands(pass, image, threads);
+        std::copy(found.mean.begin(), found.mean.end(), mean);
+        for (size_t k = 0; k < size * CHANNELS; k++) deviation[k] = std::sqrt(found.variance[k]);
+    }
+    std::vector<uint8_t> known(size);
+    if (exact_begun) {
+        Exact exact(pass, image);
+        for (size_t at = 0; at < size; at++) {
+            if (!exact.known[at]) continue;
+            exact.planes(at, l.channels, mean + at * CHANNELS);
+            std::fill_n(deviation + at * CHANNELS, CHANNELS, 0.0f);
+        }
+        known.swap(exact.known);
+    }
+    if (!has_bands) extend_down(known.data(), l.height, l.width, mean);
+    for (size_t at = 0; l.channels == 1 && at < size; at++)  // which is known from the beginning
+        for (int c = 1; c < CHANNELS; c++) mean[at * CHANNELS + c] = deviation[at * CHANNELS + c] = 0;
+}
+
+bool has_coefficients(const Pass& pass, int image) {
+    for (size_t b = pass.geometry().size(); b-- > 0;) {
+        if (pass.ranges(int(b)).empty()) continue;
+        for (uint8_t scale : pass.ranges(int(b))[image].scale)
+            if (scale != NO_SCALE) return true;
+    }
+    return false;
+}
+
+void to_rgb(const float* planes, size_t count, uint8_t* out) {
+    auto rounded = [](float x) { return uint8_t(clipped(x, 0, 255) + 0.5f); };
+    for (size_t at = 0; at < count * CHANNELS; at += CHANNELS) {
+        const float middle = planes[at] - planes[at + 2] / 2, blue = middle - planes[at + 1] / 2;
+        out[at] = rounded(blue + planes[at + 1]);
+        out[at + 1] = rounded(middle + planes[at + 2]);
+        out[at + 2] = rounded(blue);
+    }
+}
+
+}  // namespace ddpm

@@ -1,0 +1,52 @@
+// rANS (Duda 2013, arXiv 1311.2540; streaming as in Giesen 2014, arXiv 1402.3392): 64-bit state, 32-bit words, 24-bit
+// probabilities.
+//
+//     push  s -> (s div f) 2^24 + (s mod f) + b        pop  s -> f (s div 2^24) + (s mod 2^24) - b
+//
+// An encoder begins with 2^24 + check, 24 bits that a decoder finds at its end. Push first moves the low word out where
+// s >= f 2^39: once that has happened 2^31 <= s < 2^63 between symbols, and one word at most moves a symbol. Before, s is
+// smaller, but never below 2^24 >= f. So a decoder that has no word left where s < 2^31 is near its end, if 2^24 <= s; else
+// something is missing.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+namespace ddpm {
+
+inline constexpr int PRECISION = 24;
+inline constexpr uint64_t STATE_LOW = uint64_t(1) << 31;
+inline constexpr uint64_t LEAST_STATE = uint64_t(1) << PRECISION;
+inline constexpr uint32_t CHECKS = uint32_t(1) << 24;
+inline constexpr uint64_t SLOT_MASK = (uint64_t(1) << PRECISION) - 1;
+
+// What symbols occupy, in 2^-24, in the order in which a decoder takes them: an encoder needs them backwards.
+struct Symbols {
+    std::vector<uint32_t> starts, freqs;
+
+    void put(uint32_t start, uint32_t freq) {
+        starts.push_back(start);
+        freqs.push_back(freq);
+    }
+};
+
+// A decoder's end of one stream.
+struct Reader {
+    uint64_t state = LEAST_STATE;
+    std::vector<uint32_t> words;
+    size_t position = 0;
+    bool ended = false;  // a word was needed that is not there: what is decoded from here on is nothing
+
+    uint32_t slot() const { return uint32_t(state & SLOT_MASK); }
+
+    void take(uint32_t start, uint32_t freq) {
+        state = freq * (state >> PRECISION) + (state & SLOT_MASK) - start;
+        if (state < STATE_LOW) {
+            if (position < words.size())
+                state = (state << 32) | words[position++];
+            else
+                ended = ended || state < LEAST_STATE;
+        }
+    }
+};
+
+}  // namespace ddpm

@@ -1,0 +1,60 @@
+// The coding schedule: which noise levels a file describes before its pixels are exact, and how it is cut into segments.
+#pragma once
+#include <stdexcept>
+#include <string>
+
+#include "contract.h"
+
+namespace ddpm {
+
+inline constexpr int COARSEST_GROUP = 5;   // bands from this one on are one segment
+inline constexpr int EXACT_SEGMENTS = 16;  // of the exact step: equal numbers of waves
+inline constexpr int LAST_BAND = 12;       // bands from here on are one condition
+inline constexpr int BAND_KINDS = 3;       // the finest band, the second, and all coarser ones have networks of their own
+inline constexpr int LEVEL_STEPS = 7, CONDITIONS = LEVEL_STEPS * LAST_BAND;
+
+// Takes all bands from the coarsest to `finest` to cells of `level`. Finer ones are all but certainly in their dead zones.
+struct LevelStep {
+    int number, level, finest;
+};
+
+// Of 0, 2 or 5 noise levels.
+inline std::vector<LevelStep> steps_of(int levels) {
+    if (levels == 0) return {};
+    if (levels == 2) return {{0, 32, 1}, {1, 8, 1}};
+    if (levels == 5) return {{2, 128, 4}, {3, 64, 2}, {4, 32, 1}, {5, 16, 1}, {6, 8, 1}};
+    throw std::invalid_argument("levels must be 0, 2 or 5, not " + std::to_string(levels));
+}
+
+inline int band_kind(int band) { return std::min(band, BAND_KINDS) - 1; }
+inline int condition_of(int step, int band) { return step * LAST_BAND + std::min(band, LAST_BAND) - 1; }
+
+// Bands of a step, coarse to fine; or, where there are none and the level is exact, a part of the waves of the exact step.
+struct Segment {
+    int step, level;           // step: place in `steps_of`, or their number for the exact step
+    int finest;                // number of the finest band of its group; 0 of the exact step
+    std::vector<int> bands;    // places in `bands_of`
+    int first_wave, last_wave; // of the exact step: from, before
+};
+
+inline int waves_of(int height, int width) { return width + DELAY * (height - 1); }
+
+inline std::vector<Segment> segments_of(int levels, int height, int width) {
+    const std::vector<Band> geometry = bands_of(height, width);
+    const std::vector<LevelStep> steps = steps_of(levels);
+    std::vector<Segment> found;
+    for (int s = 0; s < int(steps.size()); s++)
+        for (int group = std::max(COARSEST_GROUP, steps[s].finest); group >= steps[s].finest; group--) {
+            Segment segment{s, steps[s].level, group, {}, 0, 0};
+            for (int b = int(geometry.size()) - 1; b >= 0; b--)
+                if (geometry[b].number == group || (group == COARSEST_GROUP && geometry[b].number > group))
+                    segment.bands.push_back(b);
+            found.push_back(segment);
+        }
+    const int waves = waves_of(height, width);
+    for (int k = 0; k < EXACT_SEGMENTS; k++)
+        found.push_back({int(steps.size()), EXACT, 0, {}, int(int64_t(waves) * k / EXACT_SEGMENTS), int(int64_t(waves) * (k + 1) / EXACT_SEGMENTS)});
+    return found;
+}
+
+}  // namespace ddpm

@@ -1,0 +1,203 @@
+// The two kinds of steps as the wave loop sees them: what a position sees, what is known of it, where the result goes.
+#pragma once
+#include "position.h"
+#include "schedule.h"
+#include "window.h"
+
+namespace ddpm {
+
+// Normalised residuals of the values of one step, [height, width, 3].
+class Residuals {
+  public:
+    Residuals() = default;
+    Residuals(int height, int width) : width_(width), values_(size_t(height) * width * CHANNELS, NOT_CODED) {}
+
+    int16_t* at(int y, int x) { return values_.data() + (size_t(y) * width_ + x) * CHANNELS; }
+
+    // Of the four nearest coded positions, by channel.
+    void near(int y, int x, int16_t out[CHANNELS][4]) {
+        constexpr int PLACES[4][2] = {{0, -1}, {-1, 0}, {-1, 1}, {-1, -1}};
+        for (int j = 0; j < 4; j++) {
+            const int v = y + PLACES[j][0], u = x + PLACES[j][1];
+            const int16_t* source = is_inside(v, u, width_) ? at(v, u) : nullptr;
+            for (int c = 0; c < CHANNELS; c++) out[c][j] = source ? source[c] : NOT_CODED;
+        }
+    }
+
+  private:
+    int width_ = 0;
+    std::vector<int16_t> values_;
+};
+
+class Stage {
+  public:
+    Stage(Role role, int height, int width, int condition) : role(role), height(height), width(width), condition(condition) {}
+    virtual ~Stage() = default;
+    // Whether there is anything to code at a position.
+    virtual bool wants(int n, int y, int x) const = 0;
+    virtual void gather(int n, int y, int x, uint8_t* row, int16_t* base) = 0;
+    // Fills in all that is known of a position, but its base.
+    virtual void load(int n, int y, int x, Values& values) = 0;
+    // Takes over what is known of it now.
+    virtual void store(int n, int y, int x, const Values& values) = 0;
+
+    const Role role;
+    const int height, width, condition;
+};
+
+// What is known of a band's coefficients in one image; mean and scale: how they were predicted last, where previews want it.
+struct BandRanges {
+    std::vector<int16_t> lo, hi, mean;
+    std::vector<uint8_t> scale;
+};
+
+inline constexpr int LARGEST_LUMA = 255, LARGEST_CHROMA = 510;  // differences of the pyramid
+inline constexpr uint8_t NO_SCALE = 255;                        // of a coefficient that was never coded
+
+class BandStage : public Stage {
+  public:
+    // coarse: as the band stores it; values: an encoder's differences, or empty.
+    BandStage(const Band& band, const LevelStep& step, std::vector<BandRanges>& ranges, const std::vector<Planes>& coarse, const std::vector<Planes>* values)
+        : Stage(Role::BAND, band.height, band.width, condition_of(step.number, band.number)), ranges_(ranges), values_(values) {
+        for (int c = 0; c < CHANNELS; c++) widths_[c] = cell_width(band.number, c, step.level);
+        for (size_t n = 0; n < ranges.size(); n++) {
+            coarse_.push_back(with_margin(coarse[n], true));
+            estimate_.push_back(Margin(height, width));
+            residuals_.push_back(Residuals(height, width));
+            for (int y = 0; y < height; y++)
+                for (int x = 0; x < width; x++)
+                    for (int c = 0; c < CHANNELS; c++)
+                        estimate_[n].at(y, x)[c] = int16_t(estimate_of(range(int(n), y, x, c)));
+        }
+    }
+
+    bool wants(int n, int y, int x) const override {
+        for (int c = 0; c < CHANNELS; c++)
+            if (!range(n, y, x, c).is_exact()) return true;
+        return false;
+    }
+
+    void gather(int n, int y, int x, uint8_t* row, int16_t* base) override {
+        gather_band(coarse_[n], estimate_[n], estimate_[n], y, x, row);
+        std::fill_n(base, CHANNELS, int16_t(0));
+    }
+
+    void load(int n, int y, int x, Values& values) override {
+        for (int c = 0; c < CHANNELS; c++) {
+            values.known[c] = range(n, y, x, c);
+            values.width[c] = widths_[c];
+            if (values_) values.value[c] = (*values_)[n].at(y, x)[c];
+            values.residual[c] = NOT_CODED;
+        }
+        residuals_[n].near(y, x, values.near);
+    }
+
+    void store(int n, int y, int x, const Values& values) override {
+        BandRanges& ranges = ranges_[n];
+        const size_t first = (size_t(y) * width + x) * CHANNELS;
+        std::copy_n(values.residual, CHANNELS, residuals_[n].at(y, x));
+        for (int c = 0; c < CHANNELS; c++) {
+            const bool was_exact = ranges.lo[first + c] == ranges.hi[first + c];
+            ranges.lo[first + c] = int16_t(values.known[c].lo);
+            ranges.hi[first + c] = int16_t(values.known[c].hi);
+            estimate_[n].at(y, x)[c] = int16_t(estimate_of(values.known[c]));
+            if (!ranges.mean.empty() && !was_exact) {
+                ranges.mean[first + c] = values.mean[c];
+                ranges.scale[first + c] = uint8_t(values.scale[c]);
+            }
+        }
+    }
+
+  private:
+    Range range(int n, int y, int x, int c) const {
+        const size_t at = (size_t(y) * width + x) * CHANNELS + c;
+        return {ranges_[n].lo[at], ranges_[n].hi[at]};
+    }
+
+    std::vector<BandRanges>& ranges_;
+    const std::vector<Planes>* values_;
+    std::vector<Margin> coarse_, estimate_;
+    std::vector<Residuals> residuals_;
+    int64_t widths_[CHANNELS];
+};
+
+// All pixels of all images, exactly, in raster order.
+class PixelStage : public Stage {
+  public:
+    // estimates: of the images, Y, Co, Cg; or none. pixels: an encoder's uint8 [N, H, W, channels], or null.
+    PixelStage(int images, int height, int width, int channels, const std::vector<Planes>* estimates, const uint8_t* pixels)
+        : Stage(estimates ? Role::LAST : Role::DIRECT, height, width, 0), channels_(channels), pixels_(pixels) {
+        for (int n = 0; n < images; n++) {
+            PixelPlanes planes{Margin(height, width), Margin(height, width), Margin(), Margin()};
+            if (estimates) {
+                planes.estimate = with_margin((*estimates)[n], true);
+                planes.estimate_grb = planes.estimate;
+                for (size_t k = 0; k < planes.estimate.values.size(); k += CHANNELS) {
+                    int grb[CHANNELS];
+                    to_grb(&planes.estimate.values[k], grb);
+                    for (int c = 0; c < CHANNELS; c++) planes.estimate_grb.values[k + c] = int16_t(grb[c]);
+                }
+            }
+            planes_.push_back(std::move(planes));
+            residuals_.push_back(Residuals(height, width));
+        }
+    }
+
+    bool wants(int, int, int) const override { return true; }
+
+    void gather(int n, int y, int x, uint8_t* row, int16_t* base) override {
+        (role == Role::LAST ? gather_last : gather_direct)(planes_[n], y, x, row, base);
+    }
+
+    void load(int n, int y, int x, Values& values) override {
+        for (int c = 0; c < CHANNELS; c++) {
+            values.known[c] = {0, 255};
+            values.width[c] = int64_t(1) << CELL_BITS;
+            values.residual[c] = NOT_CODED;
+        }
+        if (pixels_) {
+            const uint8_t* pixel = pixels_ + ((size_t(n) * height + y) * width + x) * channels_;
+            for (int c = 0; c < channels_; c++) values.value[c] = channels_ == 1 ? pixel[0] : pixel[c == 0 ? 1 : c == 1 ? 0 : 2];
+        }
+        residuals_[n].near(y, x, values.near);
+    }
+
+    void store(int n, int y, int x, const Values& values) override { put(n, y, x, values); }
+
+    // A pixel as it was coded: grey has all levels alike.
+    void put(int n, int y, int x, const Values& values) {
+        int grb[CHANNELS];
+        for (int c = 0; c < CHANNELS; c++) grb[c] = values.known[c < channels_ ? c : 0].lo;
+        int16_t ycocg[CHANNELS];
+        to_ycocg(grb[1], grb[0], grb[2], ycocg);
+        PixelPlanes& planes = planes_[n];
+        for (int c = 0; c < CHANNELS; c++) {
+            const bool last = role == Role::LAST;
+            planes.exact.at(y, x)[c] = int16_t(ycocg[c] - (last ? planes.estimate.at(y, x)[c] : 0));
+            planes.grb.at(y, x)[c] = int16_t(grb[c] - (last ? planes.estimate_grb.at(y, x)[c] : 0));
+        }
+        std::copy_n(values.residual, CHANNELS, residuals_[n].at(y, x));
+    }
+
+    // Red, green, blue, or grey, of a pixel that was coded.
+    void pixel(int n, int y, int x, uint8_t* out) const {
+        const PixelPlanes& planes = planes_[n];
+        int grb[CHANNELS];
+        for (int c = 0; c < CHANNELS; c++)
+            grb[c] = planes.grb.at(y, x)[c] + (role == Role::LAST ? planes.estimate_grb.at(y, x)[c] : 0);
+        out[0] = uint8_t(channels_ == 1 ? grb[0] : grb[1]);
+        if (channels_ == 1) return;
+        out[1] = uint8_t(grb[0]);
+        out[2] = uint8_t(grb[2]);
+    }
+
+    const PixelPlanes& planes(int n) const { return planes_[n]; }
+
+  private:
+    const int channels_;
+    const uint8_t* pixels_;
+    std::vector<PixelPlanes> planes_;
+    std::vector<Residuals> residuals_;
+};
+
+}  // namespace ddpm

@@ -1,0 +1,321 @@
+"""The compiled core's kernels: exact products, networks and learning, the same with every instruction set."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ddpmcodec import _native as native
+
+F = np.float32
+ROUNDER = F(1.5 * 2**23)
+MOMENTUM, SQUARES, TINY, LANES = F(0.9), F(0.99), F(1e-20), 16
+SHAPES = [(1, 1, 1), (1, 4, 16), (3, 5, 7), (5, 88, 30), (6, 64, 64), (7, 63, 17), (13, 192, 39), (24, 192, 192)]
+SHAPES += [(33, 65, 49), (64, 512, 48), (67, 300, 80), (4, 1100, 33), (100, 16, 256)]
+Params = dict[str, Any]
+
+
+@pytest.fixture(params=native.kernels())
+def kernel(request: pytest.FixtureRequest) -> Iterator[str]:
+    before = native.kernel()
+    native.use_kernel(request.param)
+    yield request.param
+    native.use_kernel(before)
+
+
+def network(width: int = 64, depth: int = 3, inputs: int = 96, outputs: int = 30, conditions: int = 3) -> Params:
+    r = np.random.default_rng(width + depth)
+
+    def layer(name: str, rows: int, columns: int, factor: float) -> Params:
+        weight = r.integers(-127, 128, (rows, columns), np.int8)
+        return {f"{name}.weight": weight, f"{name}.factor": (factor * r.uniform(0.5, 1.5, rows)).astype(F)}
+
+    params = layer("stem", width, inputs, 0.002) | layer("head", outputs, width, 0.3)
+    params |= layer("skip", outputs, inputs, 0.05)
+    for k in range(depth):
+        params |= layer(f"block{k}", width, width, 0.0005)
+    params["stem.bias"] = r.normal(60, 60, (conditions, width)).astype(F)
+    return params | {"head.bias": r.normal(0, 300, (conditions, outputs)).astype(F)}
+
+
+def rows_of(count: int, inputs: int = 96) -> Any:
+    return np.random.default_rng(count).integers(0, 256, (count, inputs), np.uint8)
+
+
+def rounded(x: Any) -> Any:
+    return ((x + ROUNDER) - ROUNDER).astype(np.int32)
+
+
+def activated(trunk: Any) -> Any:
+    return rounded(np.minimum(np.maximum(trunk, F(0)), F(255))).astype(np.uint8)
+
+
+def times(x: Any, w: Any) -> Any:
+    return x.astype(np.int64) @ w.astype(np.int64).T
+
+
+def reference(params: Params, rows: Any, condition: int) -> tuple[Any, Any, Any]:
+    """Outputs, and what the last block and the head see."""
+    trunk = times(rows.astype(np.int64) - 128, params["stem.weight"]).astype(F) * params["stem.factor"]
+    trunk = trunk + params["stem.bias"][condition]
+    k, block = 0, None
+    while f"block{k}.weight" in params:
+        block = activated(trunk)
+        trunk = trunk + times(block, params[f"block{k}.weight"]).astype(F) * params[f"block{k}.factor"]
+        k += 1
+    head = activated(trunk)
+    real = times(head, params["head.weight"]).astype(F) * params["head.factor"] + params["head.bias"][condition]
+    real = real + times(rows.astype(np.int64) - 128, params["skip.weight"]).astype(F) * params["skip.factor"]
+    return rounded(np.minimum(np.maximum(real, F(-32767)), F(32767))), block, head
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_products_are_exact(kernel: str, shape: tuple[int, int, int]) -> None:
+    m, k, n = shape
+    r = np.random.default_rng(m + k + n)
+    x, w = r.integers(0, 256, (m, k), np.uint8), r.integers(-128, 128, (n, k), np.int8)
+    assert np.array_equal(native.product(x, w), times(x, w))
+
+
+@pytest.mark.parametrize("weight", [-128, 127])
+def test_the_largest_sums_are_exact(kernel: str, weight: int) -> None:
+    x, w = np.full((7, 65535), 255, np.uint8), np.full((17, 65535), weight, np.int8)
+    assert np.array_equal(native.product(x, w), np.full((7, 17), 255 * weight * 65535))
+
+
+@pytest.mark.parametrize(("width", "depth"), [(16, 1), (48, 2), (64, 3), (192, 3), (512, 8)])
+@pytest.mark.parametrize(("count", "inputs"), [(1, 96), (3, 304), (64, 16), (70, 96), (130, 512)])
+def test_networks_compute_what_numpy_does(kernel: str, width: int, depth: int, count: int, inputs: int) -> None:
+    params, rows = network(width, depth, inputs), rows_of(count, inputs)
+    outputs, block, head = reference(params, rows, 2)
+    computed = native.Network(params)
+    assert np.array_equal(computed.outputs(rows, 2), outputs)
+    kept = computed.kept(rows, 2)
+    assert np.array_equal(kept[0], block)
+    assert np.array_equal(kept[1], head)
+    assert len(np.unique(head)) > 100 or head.size < 1000  # neither all at one bound, nor at the other
+
+
+def test_the_skip_layer_is_linear_in_the_inputs(kernel: str) -> None:
+    params = network()
+    params |= {"head.factor": np.zeros(30, F), "head.bias": np.zeros((3, 30), F)}
+    params |= {"skip.weight": np.eye(30, 96, dtype=np.int8), "skip.factor": np.full(30, 3, F)}
+    outputs = native.Network(params).outputs(rows_of(70), 0)
+    assert np.array_equal(outputs, 3 * (rows_of(70)[:, :30].astype(np.int32) - 128))
+
+
+def test_outputs_are_bounded(kernel: str) -> None:
+    params = network(outputs=39)
+    params["head.factor"] = params["head.factor"] * F(1000)
+    outputs = native.Network(params).outputs(rows_of(50), 0)
+    assert np.array_equal(outputs, reference(params, rows_of(50), 0)[0])
+    assert (outputs.min(), outputs.max()) == (-32767, 32767)
+
+
+def test_what_is_not_a_number_is_the_same_everywhere(kernel: str) -> None:
+    params = network()
+    params["stem.bias"][0, ::3] = np.nan
+    params["head.bias"][0, 1::3] = np.nan
+    params["skip.factor"][2::3] = np.nan
+    outputs = native.Network(params).outputs(rows_of(10), 0)
+    params["stem.bias"][0, ::3] = -1e9  # an activation of 0
+    params["head.bias"][0, 1::3] = params["head.bias"][0, 2::3] = -1e9
+    params["skip.factor"] = network()["skip.factor"]
+    assert np.array_equal(outputs, reference(params, rows_of(10), 0)[0])
+
+
+class Layer:
+    """As `kernels_learner.cpp` moves one, with numpy."""
+
+    def __init__(self, weights: Any) -> None:
+        self.weights, self.momentum = weights.astype(F), np.zeros(weights.shape, F)
+        self.squares, self.powers = np.zeros(len(weights), F), np.ones(2, F)
+
+    def move(self, slopes: Any, inputs: Any, rate: Any) -> None:
+        largest = np.abs(slopes).max(axis=0)
+        steps = quantised(slopes, largest[None])
+        sums = steps.T.astype(np.int64) @ inputs.astype(np.int64)
+        self.powers = self.powers * np.array([MOMENTUM, SQUARES])
+        gradient = sums.astype(F) * units(largest)[:, None]
+        lanes = np.zeros((len(sums), LANES), F)
+        for first in range(0, sums.shape[1], LANES):
+            part = gradient[:, first : first + LANES]
+            lanes = lanes + part * part
+        total = np.zeros(len(sums), F)
+        for i in range(LANES):
+            total = total + lanes[:, i]
+        share = F(1) / F(sums.shape[1])
+        self.squares = SQUARES * self.squares + (F(1) - SQUARES) * (total * share)
+        self.momentum, moved = moved_by(self.momentum, gradient, self.squares[:, None], self.powers, rate)
+        self.weights = np.minimum(np.maximum(self.weights - moved, F(-127)), F(127))
+
+
+def moved_by(momentum: Any, gradient: Any, squares: Any, powers: Any, rate: Any) -> tuple[Any, Any]:
+    """Momentum from now on, and how far it goes."""
+    size = np.sqrt(squares / (F(1) - powers[1]) + TINY)
+    pace = F(rate) / ((F(1) - powers[0]) * size)
+    momentum = MOMENTUM * momentum + (F(1) - MOMENTUM) * gradient
+    return momentum, pace * momentum
+
+
+def units(largest: Any) -> Any:
+    return np.where(largest > TINY, largest / F(127), F(0))
+
+
+def quantised(slopes: Any, largest: Any) -> Any:
+    shares = np.where(largest > TINY, F(127) / np.maximum(largest, TINY), F(0))
+    return rounded(slopes * shares)
+
+
+class Learner:
+    """The last layers and biases, with numpy."""
+
+    def __init__(self, params: Params) -> None:
+        self.params = dict(params)
+        self.last = f"block{sum('block' in name for name in params) // 2 - 1}"
+        self.block, self.head = Layer(params[f"{self.last}.weight"]), Layer(params["head.weight"])
+        self.skip = Layer(params["skip.weight"])
+        biases = params["head.bias"]
+        self.bias = biases.copy()
+        self.momentum, self.squares = np.zeros(biases.shape, F), np.zeros(biases.shape, F)
+        self.powers = np.ones((len(biases), 2), F)
+
+    def step(self, condition: int, slopes: Any, block: Any, head: Any, rows: Any, *rates: Any) -> None:
+        largest = np.abs(slopes).max(axis=1)
+        sums = quantised(slopes, largest[:, None]).astype(np.int64) @ self.params["head.weight"].astype(np.int64)
+        back = sums.astype(F) * units(largest)[:, None] * self.params[f"{self.last}.factor"]
+        back = np.where((head > 0) & (head < 255), back, F(0))
+        self.block.move(back, block, F(rates[1]))
+        self.head.move(slopes, head, F(rates[0]))
+        self.skip.move(slopes, rows.astype(np.int64) - 128, F(rates[3]))
+        self._move_bias(condition, slopes, F(rates[2]))
+        self.params[f"{self.last}.weight"] = rounded(self.block.weights).astype(np.int8)
+        self.params["head.weight"] = rounded(self.head.weights).astype(np.int8)
+        self.params["skip.weight"] = rounded(self.skip.weights).astype(np.int8)
+        self.params["head.bias"] = self.bias
+
+    def _move_bias(self, c: int, slopes: Any, rate: Any) -> None:
+        total = np.zeros(slopes.shape[1], F)
+        for row in slopes:
+            total = total + row
+        gradient = total / self.params["head.factor"]
+        self.powers[c] = self.powers[c] * np.array([MOMENTUM, SQUARES])
+        self.squares[c] = SQUARES * self.squares[c] + (F(1) - SQUARES) * (gradient * gradient)
+        self.momentum[c], moved = moved_by(self.momentum[c], gradient, self.squares[c], self.powers[c], rate)
+        self.bias[c] = np.minimum(np.maximum(self.bias[c] - moved, F(-32767)), F(32767))
+
+
+def learned(params: Params, counts: list[int], threads: int = 1) -> tuple[Any, Learner]:
+    """After steps of so many positions: the learner, and numpy's."""
+    learner, expected = native.Learner(native.Network(params), max(counts)), Learner(params)
+    for i, count in enumerate(counts):
+        r = np.random.default_rng(i)
+        slopes = (r.normal(size=(count, len(params["head.weight"]))) * params["head.factor"]).astype(F)
+        slopes[:, 3] = 0  # an output that nothing depends on
+        slopes[0] = 0  # a position
+        rows = rows_of(count, params["stem.weight"].shape[1])
+        _, block, head = reference(expected.params, rows, i % 2)
+        arguments = (i % 2, slopes, block, head, rows, 0.4, 0.9, 5.0, 0.6)
+        learner.step(*arguments, threads=threads)
+        expected.step(*arguments)
+    return learner, expected
+
+
+def same_bits(a: Any, b: Any) -> bool:
+    return bool(a.dtype == b.dtype == F and np.array_equal(a.view(np.int32), b.view(np.int32)))
+
+
+def assert_same(learner: Any, expected: Learner) -> None:
+    assert same_bits(learner.head_weights(), expected.head.weights)
+    assert same_bits(learner.block_weights(), expected.block.weights)
+    assert same_bits(learner.skip_weights(), expected.skip.weights)
+    assert same_bits(learner.head_bias(), expected.bias)
+
+
+SIZES = [(16, 1, 96, 30), (64, 3, 16, 30), (192, 2, 304, 39), (512, 1, 512, 256)]
+
+
+@pytest.mark.parametrize(("width", "depth", "inputs", "outputs"), SIZES)
+def test_learning_computes_what_numpy_does(kernel: str, width: int, depth: int, inputs: int, outputs: int) -> None:
+    params, rows = network(width, depth, inputs, outputs), rows_of(20, inputs)
+    learner, expected = learned(params, [96, 5, 1, 131, 97])
+    assert_same(learner, expected)
+    for condition in range(3):
+        outputs_then = reference(expected.params, rows, condition)[0]
+        assert np.array_equal(learner.outputs(rows, condition), outputs_then)
+    assert not np.array_equal(outputs_then, reference(params, rows, 2)[0])
+    assert not np.array_equal(expected.params["skip.weight"], params["skip.weight"])
+
+
+@pytest.mark.parametrize("threads", [2, 3, 5, 40])
+def test_learning_does_not_depend_on_the_number_of_threads(kernel: str, threads: int) -> None:
+    assert_same(*learned(network(), [96, 5, 1, 131], threads))
+
+
+def test_learning_leaves_the_network_that_it_began_with(kernel: str) -> None:
+    start = native.Network(params := network())
+    before = start.outputs(rows_of(5), 0)
+    learner = native.Learner(start, 8)
+    learner.step(0, np.ones((8, 30), F), *(rows_of(8, 64),) * 2, rows_of(8), 1, 1, 1, 1)
+    assert np.array_equal(start.outputs(rows_of(5), 0), before)
+    assert np.array_equal(before, reference(params, rows_of(5), 0)[0])
+
+
+def test_an_unknown_kernel_is_refused() -> None:
+    before = native.kernel()
+    with pytest.raises(RuntimeError, match=r"no kernels 'mmx' on this processor; possible here: .*plain"):
+        native.use_kernel("mmx")
+    assert native.kernel() == before
+
+
+def kernel_under(name: str) -> subprocess.CompletedProcess[str]:
+    code = "from ddpmcodec import _native; print(_native.kernel())"
+    environment = os.environ | {"DDPMCODEC_KERNELS": name}
+    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+
+
+def test_the_environment_chooses_kernels() -> None:
+    for name in native.kernels():
+        assert kernel_under(name).stdout.strip() == name
+    assert kernel_under("").stdout.strip() == native.kernels()[0]
+    assert "DDPMCODEC_KERNELS: no kernels 'mmx' on this processor; possible here:" in kernel_under("mmx").stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("stem.weight", lambda a: a.astype(np.int16), "stem.weight: expected int8"),
+        ("stem.weight", lambda a: a[:, ::2], "stem.weight: expected a C-contiguous array"),
+        ("stem.factor", lambda a: a.astype(np.float64), r"stem.factor: expected float32 \[64\]"),
+        ("block1.weight", lambda a: a[:, :48].copy(), r"block1.weight: expected int8 \[64, 64\].*found.*\[64, 48\]"),
+        ("block2.factor", lambda a: None, "block2.factor: expected an array of float32"),
+        ("skip.weight", lambda a: a[:, 16:].copy(), r"skip.weight: expected int8 \[30, 96\].*found.*\[30, 80\]"),
+        ("skip.factor", lambda a: a[1:].copy(), r"skip.factor: expected float32 \[30\]"),
+        ("head.bias", lambda a: a[:2], r"head.bias: expected float32 \[3, 30\]"),
+    ],
+)
+def test_tensors_that_do_not_fit_are_refused(name: str, change: Any, message: str) -> None:
+    params = network()
+    params[name] = change(params[name])
+    with pytest.raises(ValueError, match=message):
+        native.Network(params)
+
+
+def test_what_is_missing_or_too_large_is_refused() -> None:
+    for name in ("head.factor", "skip.weight", "skip.factor"):
+        with pytest.raises(ValueError, match=f"there is no tensor '{name}'"):
+            native.Network({other: tensor for other, tensor in network().items() if other != name})
+    shapes = [{"width": 24}, {"width": 528}, {"depth": 9}, {"depth": 0}, {"outputs": 257}]
+    for shape in [*shapes, {"inputs": 88}, {"inputs": 528}]:
+        with pytest.raises(ValueError, match=r"expected|there is no"):
+            native.Network(network(**shape))
+    with pytest.raises(ValueError, match=r"condition: expected 0 .. 2, found 3"):
+        native.Network(network()).outputs(rows_of(5), 3)
+    with pytest.raises(ValueError, match=r"rows: expected uint8 \[any, 96\]"):
+        native.Network(network()).outputs(rows_of(5, 95), 0)
