@@ -1,4 +1,4 @@
-"""Measurements: the bodies of `ddpmcodec bench`, and python -m ddpmcodec.benchmarks.ans_speed. See README.md here.
+"""Measurements: the bodies of `ddpmcodec bench`. See README.md here.
 
 Every run writes a result file with what it needs to be done again, and charts. No figure passes or fails.
 """

@@ -13,11 +13,9 @@ import numpy as np
 from PIL import Image
 
 from ddpmcodec import codec
-from ddpmcodec.codec.efforts import products_per_pixel
+from ddpmcodec.codec.efforts import DEFAULT_LEVELS, Coding, macs_per_pixel
 from ddpmcodec.codec.tiles import SegmentCost
-from ddpmcodec.networks.context.model import ContextModel
-from ddpmcodec.networks.context.model_file import default_model, load_model
-from ddpmcodec.networks.context.shape import SHAPE, Shape
+from ddpmcodec.models.context import ContextModel, default_model, load_model
 
 from ._data import CIFAR10_NAME, Dataset, Pixels
 from ._work import say
@@ -25,12 +23,17 @@ from ._work import say
 # --- ours
 
 OURS = "ddpmcodec"
-PRODUCTS_PER_COST = 1e5  # multiply-accumulates a pixel that take about as long as a fast codec
+PRODUCTS_PER_COST = 5e4  # multiply-accumulates a pixel that take about as long as a fast codec
 
 
-def name_of(effort: int) -> str:
-    """What our files at an effort are called in results."""
-    return f"{OURS} effort {effort}"
+def name_of(coding: Coding, kind: str = "") -> str:
+    """What our files are called in results, with their noise levels where those are not the default. kind: of archives.
+
+    >>> name_of(Coding(2, 2)), name_of(Coding(3, 0)), name_of(Coding(1, 2), "archive")
+    ('ddpmcodec e2', 'ddpmcodec e3 levels 0', 'ddpmcodec archive e1')
+    """
+    levels = "" if coding.levels == DEFAULT_LEVELS else f"levels {coding.levels}"
+    return " ".join(filter(None, (OURS, kind, f"e{coding.effort}", levels)))
 
 
 def is_ours(name: str) -> bool:
@@ -44,14 +47,9 @@ def find_model(source: str | None, images: Sequence[Pixels]) -> ContextModel:
     return default_model(int(np.median([image[..., 0].size for image in images])))
 
 
-def products(effort: int, images: Sequence[Pixels], shape: Shape) -> float:
-    """Multiply-accumulates a pixel of a model of this shape, the mean over images."""
-    return float(np.mean([products_per_pixel(effort, len(image), image.shape[1], shape) for image in images]))
-
-
-def cost(effort: int, images: Sequence[Pixels]) -> float:
+def cost(model: ContextModel, coding: Coding) -> float:
     """Time a pixel, in that of a fast codec: for progress bars."""
-    return products(effort, images, SHAPE) / PRODUCTS_PER_COST
+    return macs_per_pixel(model, coding) / PRODUCTS_PER_COST
 
 
 def is_webp(data: bytes) -> bool:

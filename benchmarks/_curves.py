@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from copy import deepcopy
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,16 +16,17 @@ import torch
 from numpy.typing import NDArray
 
 from ddpmcodec import codec
-from ddpmcodec.ans.stream import WORD_BYTES, open_stream, state_bytes
-from ddpmcodec.channels import progressive
-from ddpmcodec.channels.band_coder import Coder
-from ddpmcodec.channels.progressive import PyramidState, Segment
-from ddpmcodec.codec.efforts import EFFORTS, learns_in
-from ddpmcodec.codec.preview import Canvas
+from ddpmcodec._native import Pass
+from ddpmcodec.codec.contents import end_of_segment
+from ddpmcodec.codec.decoder import streams_of
+from ddpmcodec.codec.efforts import Coding, segments
+from ddpmcodec.codec.previews import Canvas
+from ddpmcodec.codec.tiles import begin, new_pass, run
 from ddpmcodec.errors import ChecksumError, DdpmError
-from ddpmcodec.format.ddpm import Sections, split
-from ddpmcodec.networks.context.model import ContextModel
-from ddpmcodec.transform import color
+from ddpmcodec.format.ddpm import Box, Sections, split
+from ddpmcodec.format.streams import WORD_BYTES
+from ddpmcodec.models.context import ContextModel
+from ddpmcodec.parallel import thread_count
 
 from ._codecs import Baseline, Sweep, is_webp
 from ._data import Pixels
@@ -85,70 +85,52 @@ def psnr(error: float | None) -> float | None:
 
 
 class OperatingPoint(NamedTuple):
-    """Where our files are cut, the same in images of all sizes: after a segment, or after half of it."""
+    """Where our files are cut, the same in images of all sizes: after a segment."""
 
     step: int  # number of its step, from 1 on
     level: int  # orthonormal cell width after the step
-    band: int  # number of its finest band
-    whole: bool
+    band: int  # number of its finest band, 0: pixels
     ends_step: bool
 
 
-def operating_points(effort: int) -> list[OperatingPoint]:
-    """The end of every segment of a schedule, and before it the middle of those with half of a step's positions."""
-    found = []
-    schedule = EFFORTS[effort]
-    large = progressive.segments(schedule, 64, 64)  # as many, and of the same bands, for every size
-    for segment, after in zip(large, [*large[1:], None], strict=True):
-        step, band = schedule.index(segment.step) + 1, segment.bands[-1].number
-        if band == 1:
-            found.append(OperatingPoint(step, segment.step.level, band, False, False))
-        ends = after is None or after.step is not segment.step
-        found.append(OperatingPoint(step, segment.step.level, band, True, ends))
-    return found
+def operating_points(coding: Coding) -> list[OperatingPoint]:
+    """The end of every segment."""
+    parts = segments(coding.levels, 64, 64)  # as many, and of the same bands, for every size
+    steps = [part.step for part in parts]
+    return [
+        OperatingPoint(part.step + 1, part.level, part.band, part.step != after)
+        for part, after in zip(parts, [*steps[1:], None], strict=True)
+    ]
 
 
-def previews(images: Sequence[Pixels], model: ContextModel, effort: int) -> Found:
+def previews(images: Sequence[Pixels], model: ContextModel, coding: Coding) -> Found:
     """{coded, points, plain}: for each image whether the context model coded it, and not WebP, whose files have no
     points; the points of its file, cut at `operating_points`; and of every step the squared error without the denoiser.
 
     Raises ChecksumError where a whole file is not the image.
     """
     found: Found = {"coded": [], "points": [], "plain": []}
-    for image, data in zip(images, codec.encode_many(images, effort=effort, model=model, verify=False), strict=True):
+    datas = codec.encode_many(images, **coding._asdict(), model=model, verify=False)
+    for image, data in zip(images, datas, strict=True):
         coded = not is_webp(data)
-        points, plain = _of_file(data, image, model, effort) if coded else ([], [])
+        points, plain = _of_file(data, image, model) if coded else ([], [])
         found["coded"].append(coded)
         found["points"].append(points)
         found["plain"].append(plain)
     return found
 
 
-def _of_file(data: bytes, image: Pixels, model: ContextModel, effort: int) -> tuple[list[Point], list[float | None]]:
+def _of_file(data: bytes, image: Pixels, model: ContextModel) -> tuple[list[Point], list[float | None]]:
     points: list[Point] = []
     plain: list[float | None] = []
-    before = split(data).start
-    ends = [point for point in operating_points(effort) if point.whole]
-    for place, (end, half) in zip(ends, prefixes(data, model), strict=True):
-        if place.band == 1:
-            middle = (before + end.bytes) // 2
-            points.append(_of_cut(data, middle, image, model) if half is None else _of_prefix(half, image, model))
-        points.append(_of_prefix(end, image, model))
+    places = operating_points(Coding.of(split(data).header))
+    for place, prefix in zip(places, prefixes(data, model), strict=True):
+        points.append(_point(prefix.bytes, prefix.shown(model), image))
         if place.ends_step:
-            plain.append(_rounded(squared_error(end.canvas.pixels(None), image)))
-        before = end.bytes
+            plain.append(_rounded(squared_error(prefix.shown(None), image)))
     if points[-1][1] != 0:
         raise ChecksumError("a file does not decode to its image: a defect, please report it with the image")
     return points, plain
-
-
-def _of_prefix(prefix: Prefix, image: Pixels, model: ContextModel) -> Point:
-    return _point(prefix.bytes, prefix.canvas.pixels(model), image)
-
-
-def _of_cut(data: bytes, size: int, image: Pixels, model: ContextModel) -> Point:
-    """Of a single stream, which cannot go on after it was cut: decoded on its own."""
-    return _point(size, np.asarray(codec.decode_details(data, max_bytes=size, model=model).image), image)
 
 
 def _point(size: int, shown: Pixels, image: Pixels) -> Point:
@@ -168,58 +150,41 @@ class Prefix(NamedTuple):
     bytes: int
     canvas: Canvas
 
+    def shown(self, model: ContextModel | None) -> Pixels:
+        """uint8 [H, W, C]. model: whose denoiser is used."""
+        return self.canvas.pixels(model.denoiser if model else None, thread_count())
 
-def prefixes(data: bytes, model: ContextModel) -> Iterator[tuple[Prefix, Prefix | None]]:
-    """The prefixes that end with each segment of all tiles, and, where there are several, with that of half of them."""
+
+def prefixes(data: bytes, model: ContextModel) -> Iterator[Prefix]:
+    """Those that end with each segment of all tiles."""
     file = split(data)
-    header, boxes = file.header, file.header.boxes()
-    tiles = [_Tile(file, number, model) for number in range(len(boxes))]
-    half = len(tiles) // 2
-    canvas = Canvas(header.height, header.width, header.channels)
-    for number, _ in enumerate(zip(*(tile.segments() for tile in tiles), strict=True)):
-        middle = None
-        canvas = deepcopy(canvas)
-        for k, (tile, box) in enumerate(zip(tiles, boxes, strict=True)):
-            if half and k == half:
-                middle = Prefix(_bytes_needed(file, number * len(tiles) + half, tiles[0]), deepcopy(canvas))
-            canvas.place(box, tile.state, tile.pixels())
-        yield Prefix(_bytes_needed(file, (number + 1) * len(tiles), tiles[0]), canvas), middle
+    header = file.header
+    tiles = [_Tile(file, number, box, model) for number, box in enumerate(header.boxes())]
+    for done in range(1, tiles[0].coder.segments + 1):
+        canvas = Canvas(header.height, header.width, header.channels)
+        for tile in tiles:
+            run(tile.coder, tile.shape, tile.coding, done, None)
+            canvas.place(tile.box, tile.coder, None, threads=thread_count())
+        yield Prefix(_bytes_needed(file, done, tiles[0].coder), canvas)
 
 
 class _Tile:
     """A tile of a whole file that is decoded segment by segment."""
 
-    def __init__(self, file: Sections, number: int, model: ContextModel) -> None:
-        rows, columns = file.header.boxes()[number]
-        height, width = rows.stop - rows.start, columns.stop - columns.start
-        state, words = open_stream(file.tile_stream(number))
-        self.coder: Coder = progressive.decoder(np.zeros(1, np.int64), [int(state)], [words])
-        self.coding_pass = progressive.CodingPass(
-            model,
-            EFFORTS[file.header.effort],
-            (1, height, width, file.header.channels),
-            adapts=True,
-            learns=learns_in(height, width),
-        )
-
-    @property
-    def state(self) -> PyramidState:
-        return self.coding_pass.state
-
-    def segments(self) -> Iterator[Segment]:
-        return self.coding_pass.run(self.coder)
-
-    def pixels(self) -> Pixels | None:
-        """Once all is exact."""
-        return color.from_ycocg(self.state.planes())[0].astype(np.uint8) if self.state.is_exact else None
+    def __init__(self, file: Sections, number: int, box: Box, model: ContextModel) -> None:
+        rows, columns = box
+        self.box, self.coding, streams = box, Coding.of(file.header), streams_of(file, number)
+        self.shape = 1, rows.stop - rows.start, columns.stop - columns.start, file.header.channels
+        self.coder = new_pass(model, self.coding, self.shape, lanes=len(streams) > 1)
+        begin(self.coder, streams, for_previews=True)
 
 
-def _bytes_needed(file: Sections, chunks: int, first: _Tile) -> int:
-    """For so many chunks of a file with an index; for what is decoded of a single stream."""
-    start, index = file.start + len(file.alpha), file.header.index
-    if index is None:
-        return start + state_bytes(file.header.payload_length) + WORD_BYTES * int(first.coder.position[0])
-    return start + sum(index.lengths[:chunks])
+def _bytes_needed(file: Sections, segments_done: int, first: Pass) -> int:
+    """Of a file with an index for so many segments; of a single stream for what is decoded."""
+    if file.header.index is None:
+        stream = file.header.state_bytes + WORD_BYTES * first.position(0)
+        return min(file.size, end_of_segment(file, 0) + stream)
+    return end_of_segment(file, segments_done)
 
 
 # --- points of baselines

@@ -1,4 +1,4 @@
-"""Seconds and peak memory of a command in a process of its own.
+"""Seconds, processor seconds and peak memory of a command in a process of its own.
 
 python -m ddpmcodec.benchmarks._process COMMAND... runs the command and prints the figures as JSON. It stands between
 because the peak of a child counts from that of its parent: the parent must be small, and have no other children.
@@ -22,10 +22,12 @@ DDPMCODEC = (sys.executable, "-m", "ddpmcodec.cli")
 
 
 class Ended(NamedTuple):
-    """How a process ended: wall seconds from start to exit, and the largest resident memory in bytes."""
+    """How a process ended: wall seconds from start to exit, the largest resident memory in bytes, and seconds of all
+    processors together."""
 
     seconds: float
     peak_bytes: int
+    processor_seconds: float
 
 
 def run(*command: str | Path) -> Ended:
@@ -46,7 +48,8 @@ def main(command: Sequence[str]) -> int:
     start = time.perf_counter()
     code = subprocess.run(command, stdout=subprocess.DEVNULL).returncode
     seconds = time.perf_counter() - start
-    print(json.dumps(Ended(seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * MAXRSS_UNIT)))
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(json.dumps(Ended(seconds, used.ru_maxrss * MAXRSS_UNIT, used.ru_utime + used.ru_stime)))
     return code
 
 

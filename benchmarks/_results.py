@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
-import torch
 from PIL import features
 
+from ddpmcodec import _native
 from ddpmcodec.errors import DdpmError
 from ddpmcodec.files import write_file
-from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.models.context import ContextModel
+from ddpmcodec.parallel import thread_count
 
 Document = dict[str, Any]
 Row = Mapping[str, Any]  # one line of a table, by column
@@ -46,7 +47,6 @@ PACKAGES = (
     "numba",
     "pillow",
     "pillow-jxl-plugin",
-    "constriction",
     "bjontegaard",
     "pytorch-msssim",
 )
@@ -78,7 +78,8 @@ def machine() -> dict[str, Any]:
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
+        "threads": thread_count(),
+        "kernel": _native.kernel(),
         "system": platform.platform(),
     }
 

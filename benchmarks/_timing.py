@@ -9,23 +9,23 @@ import statistics
 import time
 import timeit
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.metadata import distribution
+from importlib.resources import files as files_of
+from itertools import chain, cycle, islice
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-import torch
 
 from ddpmcodec import codec
-from ddpmcodec.codec.many import threads_of
+from ddpmcodec.codec.efforts import Coding, macs_per_pixel
 from ddpmcodec.codec.tiles import SegmentCost
 from ddpmcodec.errors import ChecksumError
-from ddpmcodec.networks.context.model import ContextModel
-from ddpmcodec.networks.context.model_file import default_model
-from ddpmcodec.parallel import run_all
+from ddpmcodec.models.context import ContextModel, default_model
+from ddpmcodec.parallel import run_all, thread_count, threads_of
 
-from ._codecs import OURS, Baseline, CodeLength, is_webp, name_of, products
+from ._codecs import BASELINE_COST, OURS, Baseline, CodeLength, cost, is_webp, name_of
 from ._data import Pixels, synthetic_photo
 from ._process import ddpmcodec
 from ._work import groups
@@ -36,12 +36,16 @@ B = TypeVar("B")
 Entry = dict[str, Any]
 
 OPERATIONS = ("encode", "decode")
+PEAKS = ("encode", "encode with verification", "decode")  # whose memory is measured
 BATCH_PIXELS = 1 << 18  # 256 of 32x32
 SHARE_IMAGES = 64  # of a batch, for a thread of a baseline
 PREVIEW_SHARE = 0.02  # of a file
+NEEDED = (OURS, "numpy", "pillow", "click", "safetensors")  # packages, to decode
+OWN = (OURS, f"{OURS}.cli", f"{OURS}.benchmarks")
 LEAST_PREVIEW = 32  # bytes beyond the header, to have something to show
 ASPECT = 2 / 3  # height to width of a synthetic photograph
 TINY = 32
+THUMBNAILS = 256  # of a batch
 
 
 def timed(work: Callable[[], A]) -> tuple[A, float]:
@@ -61,25 +65,26 @@ def seconds(work: Callable[[], object], repeats: int) -> list[float]:
 
 
 class Coder(NamedTuple):
-    """effort, products: of ours; multiply-accumulates a pixel. encode: a batch to files, one each. decode: back."""
+    """products: of ours, multiply-accumulates a pixel. cost: time a pixel, as `_codecs.cost`. encode: a batch to files,
+    one each. decode: back."""
 
     name: str
-    effort: int | None
-    products: Callable[[Sequence[Pixels]], float] | None
+    products: float | None
+    cost: float
     encode: Callable[[Sequence[Pixels]], list[bytes]]
     decode: Callable[[Sequence[bytes]], list[Pixels]]
 
 
-def of_effort(model: ContextModel, effort: int) -> Coder:
+def of_coding(model: ContextModel, coding: Coding) -> Coder:
     """Without verification, which is one more decoding."""
 
     def encode(images: Sequence[Pixels]) -> list[bytes]:
-        return codec.encode_many(images, effort=effort, model=model, verify=False)
+        return codec.encode_many(images, **coding._asdict(), model=model, verify=False)
 
     def decode(files: Sequence[bytes]) -> list[Pixels]:
-        return [np.asarray(image) for image in codec.decode_many(files, model=model)]
+        return codec.decode_many(files, model=model, as_array=True)
 
-    return Coder(name_of(effort), effort, lambda images: products(effort, images, model.shape), encode, decode)
+    return Coder(name_of(coding), macs_per_pixel(model, coding), cost(model, coding), encode, decode)
 
 
 def of_baseline(baseline: Baseline) -> Coder:
@@ -91,11 +96,11 @@ def of_baseline(baseline: Baseline) -> Coder:
     def decode(files: Sequence[bytes]) -> list[Pixels]:
         return _shared_out(_alone(baseline, files).decode, files)
 
-    return Coder(baseline.name, None, None, encode, decode)
+    return Coder(baseline.name, None, BASELINE_COST, encode, decode)
 
 
 def _alone(baseline: Baseline, batch: Sequence[object]) -> Baseline:
-    return baseline._replace(threads=torch.get_num_threads() if len(batch) == 1 else 1)
+    return baseline._replace(threads=thread_count() if len(batch) == 1 else 1)
 
 
 def _shared_out(work: Callable[[A], B], items: Sequence[A]) -> list[B]:
@@ -113,7 +118,7 @@ def batches_of(images: Sequence[Pixels]) -> list[slice]:
 
 
 def warm_up(coder: Coder) -> None:
-    """Load everything: the first call of a kernel may compile it."""
+    """Load everything: a model is read, and its networks made, at the first call."""
     coder.decode(coder.encode([np.asarray(synthetic_photo(TINY, TINY))]))
 
 
@@ -124,7 +129,7 @@ def throughput(coder: Coder, images: Sequence[Pixels], threads: int, repeats: in
         runs = [_round_trip(coder, images) for _ in range(repeats)]
     return {
         "codec": coder.name,
-        "products": coder.products and coder.products(images),
+        "products": coder.products,
         "threads": threads,
         "images": len(images),
         "raw_bytes": sum(image.size for image in images),
@@ -144,19 +149,19 @@ def _round_trip(coder: Coder, images: Sequence[Pixels]) -> tuple[int, float, flo
     return sum(map(len, chain.from_iterable(files))), encode, decode
 
 
-def steps(model: ContextModel, effort: int, images: Sequence[Pixels]) -> Entry:
+def steps(model: ContextModel, coding: Coding, images: Sequence[Pixels]) -> Entry:
     """Bits and seconds of every step of the schedule, by the codec's own report, on one thread."""
     encoding, decoding = CodeLength(), CodeLength()
     with threads_of(1):
-        warm_up(of_effort(model, effort))
+        warm_up(of_coding(model, coding))
         for image in images:
-            data = codec.encode(image, effort=effort, model=model, verify=False, report=encoding)
+            data = codec.encode(image, **coding._asdict(), model=model, verify=False, report=encoding)
             codec.decode_details(data, model=model, report=decoding)
     pixels = sum(image[..., 0].size for image in images)
     bits, encode = _by_level(encoding.costs)
     _, decode = _by_level(decoding.costs)
     return {
-        "codec": name_of(effort),
+        "codec": name_of(coding),
         "images": len(images),
         "steps": [
             {
@@ -173,20 +178,20 @@ def steps(model: ContextModel, effort: int, images: Sequence[Pixels]) -> Entry:
 def _by_level(costs: Sequence[SegmentCost]) -> tuple[dict[int, float], dict[int, float]]:
     """Bits and seconds of all segments of a step."""
     bits, times = defaultdict[int, float](float), defaultdict[int, float](float)
-    for cost in costs:
-        bits[cost.level] += cost.bits
-        times[cost.level] += cost.seconds
+    for each in costs:
+        bits[each.level] += each.bits
+        times[each.level] += each.seconds
     return bits, times
 
 
 def preview(
-    model: ContextModel, effort: int, image: Pixels, threads: int, repeats: int, share: float = PREVIEW_SHARE
+    model: ContextModel, coding: Coding, image: Pixels, threads: int, repeats: int, share: float = PREVIEW_SHARE
 ) -> Entry:
     """Seconds of a preview from the first bytes of a file, and of decoding all of it; none for files too small."""
     with threads_of(threads):
-        data = codec.encode(image, effort=effort, model=model, verify=False)
+        data = codec.encode(image, **coding._asdict(), model=model, verify=False)
         size = round(share * len(data))
-        entry: Entry = {"codec": name_of(effort), "threads": threads, "bytes": len(data), "preview_bytes": size}
+        entry: Entry = {"codec": name_of(coding), "threads": threads, "bytes": len(data), "preview_bytes": size}
         if is_webp(data) or size < codec.info(data)["header_bytes"] + LEAST_PREVIEW:
             return entry | {"skipped": "the file is too small, or a lossless WebP"}
         return entry | {
@@ -196,7 +201,7 @@ def preview(
 
 
 def growth(
-    model: ContextModel | None, options: Sequence[str], effort: int, megapixels: float, repeats: int, folder: Path
+    model: ContextModel | None, options: Sequence[str], coding: Coding, megapixels: float, repeats: int, folder: Path
 ) -> Entry:
     """Of a synthetic photograph: seconds in this process on all threads, and peak memory of processes of their own.
 
@@ -206,12 +211,30 @@ def growth(
     height = round((1e6 * megapixels * ASPECT) ** 0.5)
     picture = synthetic_photo(round(1e6 * megapixels / height), height)
     picture.save(photo, compress_level=1)
-    coder = of_effort(model or default_model(picture.width * picture.height), effort)
-    timings = throughput(coder, [np.asarray(picture)], torch.get_num_threads(), repeats)
-    encode = ddpmcodec("encode", photo, "-o", coded, "-f", "-q", "--no-verify", f"--effort={effort}", *options)
-    decode = ddpmcodec("decode", coded, "-o", folder / "back.png", "-f", "-q", *options)
-    peaks = {"encode_peak_bytes": encode.peak_bytes, "decode_peak_bytes": decode.peak_bytes}
+    coder = of_coding(model or default_model(picture.width * picture.height), coding)
+    timings = throughput(coder, [np.asarray(picture)], thread_count(), repeats)
+    chosen = [f"--{name}={value}" for name, value in coding._asdict().items()]
+    verified: list[str | Path] = ["encode", photo, "-o", coded, *chosen]
+    commands: list[list[str | Path]] = [
+        [*verified, "--no-verify"],
+        verified,
+        ["decode", coded, "-o", folder / "back.png"],
+    ]
+    ended = [ddpmcodec(*command, "-f", "-q", *options) for command in commands]
+    peaks = {peak_key(name): each.peak_bytes for name, each in zip(PEAKS, ended, strict=True)}
     return {"megapixels": picture.width * picture.height / 1e6} | timings | peaks
+
+
+def peak_key(name: str) -> str:
+    """Of one of `PEAKS`, in a result."""
+    return f"{name.replace(' ', '_')}_peak_bytes"
+
+
+def thumbnails(images: Sequence[Pixels]) -> list[Pixels]:
+    """A batch of 32x32: the first pieces of the images, again and again where there are too few."""
+    places = ((image, y, x) for image in images for y, x in np.ndindex(len(image) // TINY, image.shape[1] // TINY))
+    found = [image[TINY * y :, TINY * x :][:TINY, :TINY] for image, y, x in islice(places, THUMBNAILS)]
+    return list(islice(cycle(found or [np.asarray(synthetic_photo(TINY, TINY))]), THUMBNAILS))
 
 
 def start_up(options: Sequence[str], repeats: int, folder: Path) -> list[Entry]:
@@ -223,10 +246,29 @@ def start_up(options: Sequence[str], repeats: int, folder: Path) -> list[Entry]:
         f"encode one {TINY}x{TINY} image": ["encode", tiny, "-o", coded, "-f", "-q", *options],
         "decode it": ["decode", coded, "-o", folder / "tiny-back.png", "-f", "-q", *options],
     }
-    return [
-        {"command": name, "seconds": [ddpmcodec(*words).seconds for _ in range(repeats)]}
-        for name, words in commands.items()
-    ]
+    return [_repeated(name, words, repeats) for name, words in commands.items()]
+
+
+def _repeated(name: str, words: Sequence[str | Path], repeats: int) -> Entry:
+    runs = [ddpmcodec(*words) for _ in range(repeats)]
+    seconds, processor = ([getattr(each, key) for each in runs] for key in ("seconds", "processor_seconds"))
+    return {"command": name, "seconds": seconds, "processor_seconds": processor}
+
+
+# --- what a decoder takes on a disk
+
+
+def installed() -> list[Entry]:
+    """Bytes of the files of every package that a decoder needs, without byte code."""
+    return [{"package": name, "bytes": sum(_sizes(name))} for name in NEEDED]
+
+
+def _sizes(package: str) -> Iterator[int]:
+    """ddpmcodec's own folders, where it is installed from a checkout."""
+    files = [Path(str(file.locate())) for file in distribution(package).files or ()]
+    if package == OURS and not any(file.match(f"{OURS}/__init__.py") for file in files):
+        files = [file for folder in OWN for file in Path(str(files_of(folder))).rglob("*")]
+    return (file.stat().st_size for file in files if file.is_file() and "__pycache__" not in file.parts)
 
 
 # --- growth with the size of an image

@@ -1,8 +1,8 @@
 """ddpmcodec bench bpd: whole files without loss in bits/dim, beside the ideal code length and baselines.
 
-One file an image at each effort and by each baseline, and archives of up to 512 images. The ideal code length is what
-the model's distributions give the symbols, -log2 p(x); what files take beyond it is overhead: header, checks, index,
-the last words of rANS.
+One file an image at each effort and number of noise levels and by each baseline, and archives of up to 512 images. The
+ideal code length is what the model's distributions give the symbols, -log2 p(x); what files take beyond it is overhead:
+header, checks, index, the last words of rANS.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddpmcodec import codec
+from ddpmcodec.codec.efforts import Coding, macs_per_pixel
 from ddpmcodec.errors import ChecksumError
-from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.models.context import ContextModel
 
 from ._bound import bound_of
 from ._charts import bpd_charts, captions, write_charts
@@ -34,7 +35,6 @@ from ._codecs import (
     is_webp,
     literature,
     name_of,
-    products,
     sort_out,
 )
 from ._data import Dataset, Pixels, alike
@@ -51,10 +51,10 @@ MOST_NAMED = 64  # images with lines of their own
 
 
 class Plan(NamedTuple):
-    """efforts: of one file an image; archives: of archives. bits_back: noise levels of archives by bits back."""
+    """settings: of one file an image; archives: of archives. bits_back: noise levels of archives by bits back."""
 
-    efforts: Sequence[int]
-    archives: Sequence[int] = ()
+    settings: Sequence[Coding]
+    archives: Sequence[Coding] = ()
     bits_back: Sequence[int] = ()
 
 
@@ -88,7 +88,7 @@ def run(
     available, skipped = sort_out(BASELINES if baselines else ())
     data = dataset.describe()
     work = Work(out, KIND, {"dataset": data["sha256"], "model": model.id.hex(), "versions": versions()})
-    contenders = [*_ours(model, plan, dataset.images), *map(_baseline, available)]
+    contenders = [*_ours(model, plan), *map(_baseline, available)]
     tasks = {task.name: task for each in contenders for task in each.tasks}
     units = [unit for task in tasks.values() for unit in task.units(dataset.images)]
     found = work.results(units, quiet=quiet, side_by_side=True, ray=ray)
@@ -102,31 +102,29 @@ def run(
     return result
 
 
-def _ours(model: ContextModel, plan: Plan, images: Sequence[Pixels]) -> Iterator[Contender]:
-    single = {effort: _effort(model, effort, images) for effort in plan.efforts}
-    yield from single.values()
-    for effort in plan.archives:
-        yield _archive(model, effort, images, single.get(effort))
+def _ours(model: ContextModel, plan: Plan) -> Iterator[Contender]:
+    for coding in plan.settings:
+        yield _files(model, coding)
+    for coding in plan.archives:
+        yield _archive(model, coding)
     yield from map(_bits_back, plan.bits_back)
 
 
-def _effort(model: ContextModel, effort: int, images: Sequence[Pixels]) -> Contender:
-    name = name_of(effort)
-    task = Task(name, 2 * cost(effort, images), lambda group, _: measure_files(group, model, effort))
-    return Contender(name, products(effort, images, model.shape), 1, [task])
+def _files(model: ContextModel, coding: Coding) -> Contender:
+    name = name_of(coding)
+    task = Task(name, 2 * cost(model, coding), lambda group, _: measure_files(group, model, coding))
+    return Contender(name, macs_per_pixel(model, coding), 1, [task])
 
 
-def _archive(model: ContextModel, effort: int, images: Sequence[Pixels], single: Contender | None) -> Contender:
-    """single: files of the same effort, where they are measured, whose ideal code length is that of the archive."""
-    name = f"{OURS} archive effort {effort}"
-    task = _whole(name, 2 * cost(effort, images), lambda group, _: measure_archive(group, effort=effort, model=model))
-    known = single.tasks if single else []
-    return Contender(name, products(effort, images, model.shape), ARCHIVE_IMAGES, [*known, task])
+def _archive(model: ContextModel, coding: Coding) -> Contender:
+    name, options = name_of(coding, "archive"), {**coding._asdict(), "model": model}
+    task = _whole(name, 2 * cost(model, coding), lambda group, _: measure_archive(group, **options))
+    return Contender(name, macs_per_pixel(model, coding), ARCHIVE_IMAGES, [task])
 
 
 def _bits_back(levels: int) -> Contender:
     name, task_cost = f"{OURS} bits back T={levels}", BITS_BACK_COST * levels
-    task = _whole(name, task_cost, lambda group, _: measure_archive(group, levels=levels))
+    task = _whole(name, task_cost, lambda group, _: measure_archive(group, bits_back=levels))
     bound = Task(f"{name}, bound", task_cost / 2, lambda group, first: variational_bound(group, levels, first))
     return Contender(name, None, ARCHIVE_IMAGES, [bound, task])
 
@@ -168,7 +166,7 @@ def _rate(sizes: NDArray[np.int64], dims: NDArray[np.int64], images_a_file: int)
 # --- measurements of a group of images: every file is decoded and compared
 
 
-def measure_files(images: Sequence[Pixels], model: ContextModel, effort: int) -> Found:
+def measure_files(images: Sequence[Pixels], model: ContextModel, coding: Coding) -> Found:
     """A file for each image: {bytes, ideal_bits, webp}.
 
     ideal_bits: the ideal code length, the mean over consecutive images of one size, which are coded together; of a file
@@ -177,12 +175,12 @@ def measure_files(images: Sequence[Pixels], model: ContextModel, effort: int) ->
     found: Found = {"bytes": [], "ideal_bits": [], "webp": []}
     for group in alike(images):
         length = CodeLength()
-        datas = codec.encode_many(group, effort=effort, model=model, verify=False, report=length)
-        _compare(group, map(np.asarray, codec.decode_many(datas, model=model)), f"effort {effort}")
+        datas = codec.encode_many(group, **coding._asdict(), model=model, verify=False, report=length)
+        _compare(group, map(np.asarray, codec.decode_many(datas, model=model)), name_of(coding))
         webp = [is_webp(data) for data in datas]
         coded = len(webp) - sum(webp)
         in_vain = [image for image, stored in zip(group, webp, strict=True) if stored and coded]
-        bits = length.bits - sum(_bits(image, model, effort) for image in in_vain)
+        bits = length.bits - sum(_bits(image, model, coding) for image in in_vain)
         found["bytes"] += map(len, datas)
         found["webp"] += webp
         found["ideal_bits"] += [
@@ -191,10 +189,10 @@ def measure_files(images: Sequence[Pixels], model: ContextModel, effort: int) ->
     return found
 
 
-def _bits(image: Pixels, model: ContextModel, effort: int) -> float:
+def _bits(image: Pixels, model: ContextModel, coding: Coding) -> float:
     """What the context model took for an image whose file is a WebP; 0 where it did not try."""
     length = CodeLength()
-    codec.encode(image, effort=effort, model=model, verify=False, report=length)
+    codec.encode(image, **coding._asdict(), model=model, verify=False, report=length)
     return length.bits
 
 

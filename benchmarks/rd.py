@@ -1,10 +1,10 @@
 """ddpmcodec bench rd: rate versus distortion of real prefixes of files, beside lossy baselines.
 
-Every file is cut at the end of each segment, and in the middle of the segments that hold half of a step's positions;
-rates are those of whole prefixes, header and all. A point of a curve is an operating point (a place in the schedule, a
-quality): means over images of bits per pixel and of PSNR there. Codecs spend their bits on different images, and such
-curves flatter some: the PSNR at a rate and the BD-rates are taken image by image, and averaged then. Images whose
-files are lossless WebP inside have no prefixes that show more and more, and are left out for all codecs.
+Every file is cut at the end of each segment; rates are those of whole prefixes, header and all. A point of a curve is
+an operating point (a place in the schedule, a quality): means over images of bits per pixel and of PSNR there. Codecs
+spend their bits on different images, and such curves flatter some: the PSNR at a rate and the BD-rates are taken image
+by image, and averaged then. Images whose files are lossless WebP inside have no prefixes that show more and more, and
+are left out for all codecs.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ddpmcodec.codec.efforts import Coding, macs_per_pixel
 from ddpmcodec.errors import ImageError
 from ddpmcodec.files import write_file
-from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.models.context import ContextModel
 
 from . import _bound
 from ._charts import captions, rd_charts, write_charts
@@ -30,7 +31,6 @@ from ._codecs import (
     is_ours,
     literature_curves,
     name_of,
-    products,
     sort_out,
 )
 from ._curves import (
@@ -48,7 +48,7 @@ from ._curves import (
     psnr,
     ssim_of,
 )
-from ._data import Dataset, Pixels
+from ._data import Dataset
 from ._results import Document, Measure, Row, Table, document, estimate, of_images, plus_minus, versions
 from ._work import Found, Task, Work
 
@@ -64,21 +64,21 @@ COMPRESSAI = "compressai"  # folder of the curves in the format of CompressAI's 
 class Plan(NamedTuple):
     """What to measure. rates: bits per pixel, of tables. bounds: numbers of noise levels."""
 
-    efforts: Sequence[int]
+    settings: Sequence[Coding]
     rates: Sequence[float]
     bounds: Sequence[int] = ()
 
 
 class Contender(NamedTuple):
-    """A codec with a curve. effort: of ours."""
+    """A codec with a curve. coding: of ours."""
 
     codec: str
-    effort: int | None
+    coding: Coding | None
     task: Task
 
 
 class Measured(NamedTuple):
-    """A contender's points and curves, of every image that the context model coded at all efforts."""
+    """A contender's points and curves, of every image that the context model coded at all settings."""
 
     contender: Contender
     points: Sequence[Sequence[Point]]
@@ -105,7 +105,7 @@ def run(
     model = find_model(source, dataset.images)
     sweeps, skipped = _sort_out(SWEEPS if baselines else ())
     data = dataset.describe()
-    contenders = [*(_effort(model, effort, dataset.images) for effort in plan.efforts), *map(_sweep, sweeps)]
+    contenders = [*(_ours(model, coding) for coding in plan.settings), *map(_sweep, sweeps)]
     work = Work(out, KIND, {"dataset": data["sha256"], "model": model.id.hex(), "versions": versions()})
     tasks = [*(each.task for each in contenders), *map(_bound.task, plan.bounds)]
     units = [unit for task in tasks for unit in task.units(dataset.images)]
@@ -127,9 +127,9 @@ def _sort_out(sweeps: Sequence[Sweep]) -> tuple[list[Sweep], list[dict[str, str]
     return [sweep for sweep in sweeps if sweep.name in names], skipped
 
 
-def _effort(model: ContextModel, effort: int, images: Sequence[Pixels]) -> Contender:
-    name, task_cost = name_of(effort), PREVIEWS_COST * cost(effort, images)
-    return Contender(name, effort, Task(name, task_cost, lambda group, _: previews(group, model, effort), UNIT_IMAGES))
+def _ours(model: ContextModel, coding: Coding) -> Contender:
+    name, task_cost = name_of(coding), PREVIEWS_COST * cost(model, coding)
+    return Contender(name, coding, Task(name, task_cost, lambda group, _: previews(group, model, coding), UNIT_IMAGES))
 
 
 def _sweep(sweep: Sweep) -> Contender:
@@ -150,11 +150,11 @@ def _results(
         )
     pixels = [image[..., 0].size for image in _kept(dataset.images, coded)]
     measured = [_measured(each, value, coded, pixels) for each, value in zip(contenders, values, strict=True)]
-    ours = [m for m in measured if m.contender.effort is not None]
-    baselines = [m for m in measured if m.contender.effort is None]
+    ours = [m for m in measured if m.contender.coding]
+    baselines = [m for m in measured if not m.contender.coding]
     return {
         "images": coded,
-        "curves": [_curve(each, dataset.images, pixels, model) for each in measured],
+        "curves": [_curve(each, pixels, model) for each in measured],
         "at_rates": {"bpp": list(plan.rates), "codecs": [_at_rates(each, plan.rates, pixels) for each in measured]},
         "bd_rates": [
             {"codec": a.contender.codec, "against": b.contender.codec, **bd_rates(a.curves, b.curves)}
@@ -194,7 +194,7 @@ def _at_rates(measured: Measured, rates: Sequence[float], pixels: Sequence[int])
 def _of_images(measured: Measured, curves: Sequence[Curve], bpp: float, pixels: Sequence[int]) -> list[float | None]:
     """Quality at a rate; None below the smallest file, and where the rate holds a whole file of ours."""
     whole = [8 * (points[-1][0] or 0) / n for points, n in zip(measured.points, pixels, strict=True)]
-    lossless = [measured.contender.effort is not None and bpp >= least for least in whole]
+    lossless = [measured.contender.coding is not None and bpp >= least for least in whole]
     return [None if exact else own.at(bpp) for exact, own in zip(lossless, curves, strict=True)]
 
 
@@ -203,15 +203,15 @@ def _estimate(values: Sequence[float | None]) -> dict[str, float | None] | None:
     return None if None in values else estimate(values)
 
 
-def _curve(measured: Measured, images: Sequence[Pixels], pixels: Sequence[int], model: ContextModel) -> dict[str, Any]:
+def _curve(measured: Measured, pixels: Sequence[int], model: ContextModel) -> dict[str, Any]:
     row: dict[str, Any] = {"codec": measured.contender.codec, "points": average(measured.points, pixels)}
-    effort = measured.contender.effort
-    if effort is None:
+    coding = measured.contender.coding
+    if coding is None:
         return row
-    where = operating_points(effort)
+    where = operating_points(coding)
     row["points"] = [point | place._asdict() for point, place in zip(row["points"], where, strict=True)]
-    row["products"] = products(effort, images, model.shape)
-    row["steps"] = list(_denoising(where, measured, bool(model.denoiser)))
+    row["products"] = macs_per_pixel(model, coding)
+    row["steps"] = list(_denoising(where, measured, model.denoiser is not None))
     return row
 
 
@@ -284,10 +284,10 @@ def _bd_rate(row: Mapping[str, Any]) -> Row:
 
 
 def _steps(row: Mapping[str, Any]) -> Table:
-    name = row["codec"].rsplit(" ", 1)[1]
+    name = "-".join(["steps", *row["codec"].split()[1:]])
     ends = [point for point in row["points"] if point["ends_step"]]
     lines = [_step(point, step) for point, step in zip(ends, row["steps"], strict=True)]
-    return Table(f"steps{name}", f"{row['codec']}: files cut after each step of the schedule", lines)
+    return Table(name, f"{row['codec']}: files cut after each step of the schedule", lines)
 
 
 def _step(point: Mapping[str, float | None], step: Mapping[str, float | None]) -> Row:

@@ -2,7 +2,7 @@
 
 Between `<!-- bench: RESULT table NAME -->` and `<!-- /bench -->` stands that table of a result, and with `figure` for
 `table` that figure. RESULT is the result's folder and kind under benchmarks/results, such as cifar10/bpd; `summary` is
-put together from several results: sizes and times of every effort beside its baselines, and sizes of the literature.
+put together from several results: sizes and times of every setting beside the baselines, and sizes of the literature.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ddpmcodec.codec.efforts import DEFAULT_EFFORT
+from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.errors import DdpmError
 
 from ._codecs import LOSSLESS, WHOLE, Published, is_ours, name_of
@@ -133,7 +133,7 @@ def summary(found: Mapping[str, Document]) -> list[Table]:
 
 
 def _is_archive(codec: str) -> bool:
-    return is_ours(codec) and "effort" not in codec.split()[1]
+    return is_ours(codec) and codec.split()[1] in ("archive", "bits")
 
 
 def _sizes(found: Document) -> dict[str, str | None]:
@@ -155,7 +155,7 @@ def _times_of(row: Mapping[str, Any]) -> Times:
 
 def _row(codec: str, sizes: Mapping[str, str | None], times: Times | None) -> Row:
     return {
-        "": f"**{codec}, the default**" if codec == name_of(DEFAULT_EFFORT) else codec,
+        "": f"**{codec}, the default**" if codec == name_of(Coding()) else codec,
         **sizes,
         "encode, s": None if times is None else times.encode,
         "decode, s": None if times is None else times.decode,

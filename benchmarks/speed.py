@@ -1,8 +1,9 @@
-"""ddpmcodec bench speed: throughput, time by step, previews, memory, start-up, and how they grow.
+"""ddpmcodec bench speed: throughput, time by step, previews, memory, start-up, installed size, and how they grow.
 
 Throughput is that of pixels in memory to files in memory and back, on one thread and on all, beside baselines in the
 same run: thumbnails in batches of 256, photographs one by one. Encoding is without its verification, which is one more
-decoding. Growth with the size of an image is measured on synthetic photographs.
+decoding. Growth with the size of an image is measured on synthetic photographs. The kernels are those that the machine
+of the result names: the fastest for the processor, or what DDPMCODEC_KERNELS says.
 """
 
 from __future__ import annotations
@@ -14,27 +15,31 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-import torch
-
+from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.errors import DdpmError
-from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.models.context import ContextModel
+from ddpmcodec.parallel import thread_count
 
 from ._charts import captions, speed_charts, write_charts
-from ._codecs import BASELINE_COST, BASELINES, REFERENCE, cost, find_model, sort_out
+from ._codecs import BASELINES, REFERENCE, cost, find_model, name_of, sort_out
 from ._data import Dataset, Pixels
 from ._results import Document, Measure, Row, Table, document, machine, of_images, plus_minus, versions
 from ._timing import (
     OPERATIONS,
+    PEAKS,
     PREVIEW_SHARE,
     Coder,
     fits,
     growth,
+    installed,
     of_baseline,
-    of_effort,
+    of_coding,
+    peak_key,
     preview,
     start_up,
     steps,
     throughput,
+    thumbnails,
 )
 from ._work import Unit, Work, rank_and_size
 
@@ -43,12 +48,14 @@ __all__ = ["TITLE", "Plan", "figures", "measures", "run", "tables"]
 TITLE = "Speed, memory and start-up"
 KIND = "speed"
 STEPS_PIXELS = 1 << 19  # of the images whose steps are timed
+OF_THUMBNAILS = (Coding(1, 0), Coding(1, 2))
+PROCESS_BYTES = 200_000_000  # of a process that codes nothing large
 
 
 class Plan(NamedTuple):
     """What to measure. repeats: of every timing."""
 
-    efforts: Sequence[int]
+    settings: Sequence[Coding]
     megapixels: Sequence[float]
     repeats: int
 
@@ -76,11 +83,11 @@ def run(
     identity = {"dataset": data["sha256"], "model": model.id.hex(), "machine": machine(), "repeats": plan.repeats}
     work = Work(out, KIND, identity | {"versions": versions()})
     with TemporaryDirectory() as folder:
-        coders = [*(of_effort(model, effort) for effort in plan.efforts), *map(of_baseline, available)]
+        coders = [*(of_coding(model, coding) for coding in plan.settings), *map(of_baseline, available)]
         parts = _Timings(model, source, plan, dataset.images, coders, Path(folder)).parts()
         found = work.results([unit for units in parts.values() for unit in units], quiet=quiet) or {}
     results: dict[str, Any] = {part: [found[unit.key] for unit in units] for part, units in parts.items()}
-    results["start_up"] = results["start_up"][0]
+    results |= {part: results[part][0] for part in ("start_up", "installed")}
     results["throughput"] += skipped
     result = document(KIND, command, results | {"fits": fits(results["megapixels"])}, model=model, dataset=data)
     write_charts(speed_charts(result), out)
@@ -101,50 +108,61 @@ class _Timings(NamedTuple):
     def parts(self) -> dict[str, list[Unit]]:
         """The units of work by the part of the result that they make."""
         start = Unit("start-up", 1e6, partial(start_up, self._options(), self.plan.repeats, self.folder))
-        threads, efforts = sorted({1, torch.get_num_threads()}), self.plan.efforts
+        threads, settings = sorted({1, thread_count()}), self.plan.settings
         return {
             "throughput": [self._throughput(coder, count) for count in threads for coder in self.coders],
-            "steps": [self._steps(effort) for effort in efforts],
-            "previews": [self._preview(effort, count) for count in threads for effort in efforts],
-            "megapixels": [self._growth(effort, size) for effort in efforts for size in self.plan.megapixels],
+            "thumbnails": [self._thumbnails(coding, count) for count in threads for coding in OF_THUMBNAILS],
+            "steps": [self._steps(coding) for coding in settings],
+            "previews": [self._preview(coding, count) for count in threads for coding in settings],
+            "megapixels": [self._growth(coding, size) for coding in settings for size in self.plan.megapixels],
             "start_up": [start],
+            "installed": [Unit("installed", 1, installed)],
         }
 
     def _options(self) -> list[str]:
         """Of the commands that are timed."""
         return [f"--model={self.source}"] if self.source else []
 
-    def _weight(self, effort: int | None, images: Sequence[Pixels]) -> float:
-        """Time of coding images once. effort: None for a baseline."""
-        return sum(image[..., 0].size for image in images) * (cost(effort, self.images) if effort else BASELINE_COST)
-
     def _throughput(self, coder: Coder, threads: int) -> Unit:
-        work = partial(throughput, coder, self.images, threads, self.plan.repeats)
-        weight = 2 * self.plan.repeats * self._weight(coder.effort, self.images) / threads
-        return Unit(f"{coder.name}, threads: {threads}", weight, work)
+        return self._timed(f"{coder.name}, threads: {threads}", coder, self.images, threads)
 
-    def _steps(self, effort: int) -> Unit:
+    def _thumbnails(self, coding: Coding, threads: int) -> Unit:
+        """By the model for images of their size."""
+        batch = thumbnails(self.images)
+        coder = of_coding(find_model(self.source, batch), coding)
+        return self._timed(f"thumbnails, {coder.name}, threads: {threads}", coder, batch, threads)
+
+    def _timed(self, key: str, coder: Coder, images: Sequence[Pixels], threads: int) -> Unit:
+        work = partial(throughput, coder, images, threads, self.plan.repeats)
+        return Unit(key, 2 * self.plan.repeats * coder.cost * _pixels(images) / threads, work)
+
+    def _steps(self, coding: Coding) -> Unit:
         few = _few(self.images)
-        return Unit(f"steps, effort {effort}", 2 * self._weight(effort, few), partial(steps, self.model, effort, few))
+        weight = 2 * cost(self.model, coding) * _pixels(few)
+        return Unit(f"steps, {name_of(coding)}", weight, partial(steps, self.model, coding, few))
 
-    def _preview(self, effort: int, threads: int) -> Unit:
+    def _preview(self, coding: Coding, threads: int) -> Unit:
         largest = max(self.images, key=lambda image: image.size)
-        work = partial(preview, self.model, effort, largest, threads, self.plan.repeats)
-        weight = (self.plan.repeats + 2) * self._weight(effort, [largest]) / threads
-        return Unit(f"preview, effort {effort}, threads: {threads}", weight, work)
+        work = partial(preview, self.model, coding, largest, threads, self.plan.repeats)
+        weight = (self.plan.repeats + 2) * cost(self.model, coding) * _pixels([largest]) / threads
+        return Unit(f"preview, {name_of(coding)}, threads: {threads}", weight, work)
 
-    def _growth(self, effort: int, megapixels: float) -> Unit:
+    def _growth(self, coding: Coding, megapixels: float) -> Unit:
         model, options = self.model if self.source else None, self._options()
-        work = partial(growth, model, options, effort, megapixels, self.plan.repeats, self.folder)
-        weight = 2 * (self.plan.repeats + 1) * 1e6 * megapixels * cost(effort, self.images)
-        return Unit(f"{megapixels} megapixels, effort {effort}", weight, work)
+        work = partial(growth, model, options, coding, megapixels, self.plan.repeats, self.folder)
+        weight = 2 * (self.plan.repeats + 2) * 1e6 * megapixels * cost(self.model, coding)
+        return Unit(f"{megapixels} megapixels, {name_of(coding)}", weight, work)
+
+
+def _pixels(images: Sequence[Pixels]) -> int:
+    return sum(image[..., 0].size for image in images)
 
 
 def _few(images: Sequence[Pixels]) -> list[Pixels]:
     """The first images, one at least, of so many pixels together."""
     found: list[Pixels] = []
     for image in images:
-        if found and sum(each[..., 0].size for each in [*found, image]) > STEPS_PIXELS:
+        if found and _pixels([*found, image]) > STEPS_PIXELS:
             break
         found.append(image)
     return found
@@ -154,17 +172,17 @@ def _few(images: Sequence[Pixels]) -> list[Pixels]:
 
 
 def tables(found: Document) -> list[Table]:
-    results = found["results"]
+    results, kernel = found["results"], found["machine"].get("kernel")
+    medians = f"medians; kernels: {kernel}" if kernel else "medians"  # not in results of earlier versions
+    few = f"A batch of thumbnails of 32x32; {medians}"
     every = [
-        Table("throughput", f"Throughput, {of_images(found)}; medians", [*_throughputs(results["throughput"])]),
+        Table("throughput", f"Throughput, {of_images(found)}; {medians}", [*_throughputs(results["throughput"])]),
+        Table("thumbnails", few, [*map(_throughput, results.get("thumbnails", ()))]),
         Table("steps", "Bits and time of the schedule's steps, on one thread", [*_steps(results["steps"])]),
-        Table("previews", _of_previews(), [*map(_preview, results["previews"])]),
-        Table(
-            "megapixels",
-            "Synthetic photographs; memory of a process of its own",
-            [*map(_megapixels, results["megapixels"])],
-        ),
+        Table("previews", f"{_of_previews()}; {medians}", [*map(_preview, results["previews"])]),
+        Table("megapixels", _of_megapixels(), [*map(_megapixels, results["megapixels"])]),
         Table("start_up", "A fresh process each, medians", [*map(_start_up, results["start_up"])]),
+        Table("installed", "What a decoder takes on a disk, without byte code", [*_installed(results)]),
         Table(
             "fits", "How seconds grow with megapixels: exponents of fitted power laws", [*map(_fit, results["fits"])]
         ),
@@ -185,18 +203,15 @@ def _throughputs(rows: Sequence[Mapping[str, Any]]) -> Iterator[Row]:
             yield _throughput(row, reference.get(row["threads"]))
 
 
-def _throughput(row: Mapping[str, Any], reference: float | None) -> Row:
+def _throughput(row: Mapping[str, Any], reference: float | None = None) -> Row:
     """reference: seconds of JPEG XL to encode the same images."""
-    encode, decode = (statistics.median(row[f"{name}_seconds"]) for name in OPERATIONS)
-    return {
-        "": row["codec"],
-        "threads": row["threads"],
-        "encode MB/s": row["raw_bytes"] / 1e6 / encode,
-        "decode MB/s": row["raw_bytes"] / 1e6 / decode,
-        "encode images/s": row["images"] / encode,
-        "decode images/s": row["images"] / decode,
-        f"decode / encode of {REFERENCE}": None if reference is None else decode / reference,
-    }
+    times = {name: statistics.median(row[f"{name}_seconds"]) for name in OPERATIONS}
+    line: dict[str, Any] = {"": row["codec"], "threads": row["threads"]}
+    line |= {f"{name} MB/s": row["raw_bytes"] / 1e6 / seconds for name, seconds in times.items()}
+    line |= {f"{name} images/s": row["images"] / seconds for name, seconds in times.items()}
+    if reference is not None:
+        line |= {f"{name} / encode of {REFERENCE}": seconds / reference for name, seconds in times.items()}
+    return line
 
 
 def _steps(rows: Sequence[Mapping[str, Any]]) -> Iterator[Row]:
@@ -212,7 +227,7 @@ def _steps(rows: Sequence[Mapping[str, Any]]) -> Iterator[Row]:
 
 
 def _of_previews() -> str:
-    return f"A preview from the first {100 * PREVIEW_SHARE:g}% of a file, and the whole file; medians"
+    return f"A preview from the first {100 * PREVIEW_SHARE:g}% of a file, and the whole file"
 
 
 def _preview(row: Mapping[str, Any]) -> Row:
@@ -229,18 +244,34 @@ def _preview(row: Mapping[str, Any]) -> Row:
     }
 
 
+def _of_megapixels() -> str:
+    beyond = f"over {PROCESS_BYTES / 1e9:g} GB"
+    return f"Synthetic photographs; peak memory of a process of its own, and how many bytes a pixel that is {beyond}"
+
+
 def _megapixels(row: Mapping[str, Any]) -> Row:
-    return {
-        "": row["codec"],
-        "megapixels": row["megapixels"],
-        "threads": row["threads"],
-        **{f"{name} s": statistics.median(row[f"{name}_seconds"]) for name in OPERATIONS},
-        **{f"{name} peak MB": row[f"{name}_peak_bytes"] / 1e6 for name in OPERATIONS},
+    line: dict[str, Any] = {"": row["codec"], "megapixels": row["megapixels"], "threads": row["threads"]}
+    line |= {f"{name} s": statistics.median(row[f"{name}_seconds"]) for name in OPERATIONS}
+    peaks = {name: row[key] for name in PEAKS if (key := peak_key(name)) in row}
+    line |= {f"{name}, peak MB": peak / 1e6 for name, peak in peaks.items()}
+    return line | {
+        f"{name}, bytes a pixel": (peak - PROCESS_BYTES) / 1e6 / row["megapixels"] if peak > PROCESS_BYTES else None
+        for name, peak in peaks.items()
     }
 
 
 def _start_up(row: Mapping[str, Any]) -> Row:
-    return {"": row["command"], "seconds": statistics.median(row["seconds"])}
+    line = {"": row["command"], "seconds": statistics.median(row["seconds"])}
+    used = row.get("processor_seconds")  # not in results of earlier versions
+    return line | ({"processor seconds": statistics.median(used)} if used else {})
+
+
+def _installed(results: Mapping[str, Any]) -> Iterator[Row]:
+    rows = results.get("installed", ())
+    for row in rows:
+        yield {"": row["package"], "MB": row["bytes"] / 1e6}
+    if rows:
+        yield {"": "together", "MB": sum(row["bytes"] for row in rows) / 1e6}
 
 
 def _fit(row: Mapping[str, Any]) -> Row:
@@ -252,17 +283,25 @@ def figures(found: Document) -> Mapping[str, str]:
 
 
 def measures(found: Document) -> Iterator[Measure]:
-    for row in found["results"]["throughput"]:
-        for operation in OPERATIONS if "skipped" not in row else ():
-            name = f"{row['codec']}, threads: {row['threads']}, seconds to {operation} an image"
-            yield _of_repeats(name, [seconds / row["images"] for seconds in row[f"{operation}_seconds"]])
-    for row in found["results"]["previews"]:
+    results = found["results"]
+    for row in results["throughput"]:
+        yield from _of_throughput(row["codec"], row)
+    for row in results.get("thumbnails", ()):
+        yield from _of_throughput(f"thumbnails, {row['codec']}", row)
+    for row in results["previews"]:
         if "skipped" not in row:
-            yield _of_repeats(
-                f"{row['codec']}, threads: {row['threads']}, seconds of a preview", row["preview_seconds"]
-            )
-    for row in found["results"]["start_up"]:
+            name = f"{row['codec']}, threads: {row['threads']}, seconds of a preview"
+            yield _of_repeats(name, row["preview_seconds"])
+    for row in results["start_up"]:
         yield _of_repeats(f"seconds: {row['command']}", row["seconds"])
+        if "processor_seconds" in row:
+            yield _of_repeats(f"processor seconds: {row['command']}", row["processor_seconds"])
+
+
+def _of_throughput(codec: str, row: Mapping[str, Any]) -> Iterator[Measure]:
+    for operation in OPERATIONS if "skipped" not in row else ():
+        name = f"{codec}, threads: {row['threads']}, seconds to {operation} an image"
+        yield _of_repeats(name, [seconds / row["images"] for seconds in row[f"{operation}_seconds"]])
 
 
 def _of_repeats(name: str, values: Sequence[float]) -> Measure:

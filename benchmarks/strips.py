@@ -14,10 +14,11 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ddpmcodec import codec
+from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.errors import ImageError, OutputError
 from ddpmcodec.files import write_file
 from ddpmcodec.images import load_image, save_image
-from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.models.context import ContextModel
 
 from ._codecs import BASELINE_COST, WEBP, Baseline, cost, find_model, jpeg, name_of, sort_out, webp
 from ._curves import psnr, squared_error
@@ -46,7 +47,7 @@ INK, FAINT, PAPER, NOTHING = "#1d2733", "#5c6a79", "white", "#eef1f4"
 class Plan(NamedTuple):
     """sizes: budgets in bytes; none: ten, from 1/64 of the file to all of it. baselines: beside WebP and JPEG."""
 
-    effort: int
+    coding: Coding
     sizes: Sequence[int] = ()
     baselines: bool = True
 
@@ -91,7 +92,7 @@ def run(
     data = dataset.describe()
     identity = {"dataset": data["sha256"], "model": model.id.hex(), "plan": plan._asdict(), "versions": versions()}
     work = Work(out, KIND, identity)
-    weight = BUDGETS * cost(plan.effort, dataset.images) + BASELINE_COST * sum(map(len, beside.values()))
+    weight = BUDGETS * cost(model, plan.coding) + BASELINE_COST * sum(map(len, beside.values()))
     units = [
         Unit(name, weight * image[..., 0].size, partial(_strip, name, image, model, plan, beside, out))
         for name, image in zip(dataset.names or (), dataset.images, strict=True)
@@ -99,7 +100,7 @@ def run(
     found = work.results(units, quiet=quiet, side_by_side=True)
     result = None
     if found is not None:
-        results = {"effort": plan.effort, "images": list(found.values())}
+        results = {**plan.coding._asdict(), "images": list(found.values())}
         result = document(KIND, command, results, model=model, dataset=data)
     work.finish(result)
     return result
@@ -109,7 +110,7 @@ def _strip(
     name: str, image: Pixels, model: ContextModel, plan: Plan, beside: Mapping[str, Sequence[Baseline]], out: Path
 ) -> dict[str, Any]:
     """Draw strip-NAME.png, and say what is on it."""
-    data = codec.encode(image, effort=plan.effort, model=model, verify=False)
+    data = codec.encode(image, **plan.coding._asdict(), model=model, verify=False)
     sizes = sorted(min(size, len(data)) for size in plan.sizes) or budgets(len(data))
     strips = [ours(data, image, model, sizes), *(theirs(qualities, image, sizes) for qualities in beside.values())]
     shown = picture(strips, sizes)
@@ -264,7 +265,7 @@ def _decibel(cell: Mapping[str, Any] | None) -> str | None:
 
 
 def figures(found: Document) -> dict[str, str]:
-    words = f"previews from the first bytes of one file, {name_of(found['results']['effort'])},"
+    words = f"previews from the first bytes of one file, {_name(found)},"
     beside = " and the best files of JPEG and WebP with as many bytes"
     return {
         f"strip-{image['name']}": f"{image['name']}: {words}{beside if len(image['strips']) > 1 else ''}."
@@ -278,4 +279,8 @@ def measures(found: Document) -> Iterator[Measure]:
     whole = {key: image["strips"][0]["cells"][-1] for key, image in zip(ids, images, strict=True)}
     sizes = {key: cell["bytes"] for key, cell in whole.items() if cell["psnr"] is None}
     if sizes:
-        yield Measure(f"{name_of(found['results']['effort'])}, bytes of a file", sizes)
+        yield Measure(f"{_name(found)}, bytes of a file", sizes)
+
+
+def _name(found: Document) -> str:
+    return name_of(Coding(found["results"]["effort"], found["results"]["levels"]))

@@ -1,4 +1,5 @@
-"""The command line, installed as `ddpmcodec`. PyTorch is imported by the commands that need it, when they run."""
+"""The command line, installed as `ddpmcodec`. Commands import what they need when they run: those that train or sample
+PyTorch, the others nothing of that size."""
 
 from __future__ import annotations
 
@@ -50,6 +51,9 @@ def _pipes() -> Iterator[None]:
         yield
     except BrokenPipeError as error:
         raise ClosedPipe from error
+
+
+EXTRAS = {"torch": "train", "numba": "train"}  # modules that coding does not need, and the extra that brings them
 
 
 class LazyGroup(click.Group):
@@ -107,15 +111,19 @@ def _run(arguments: Sequence[str] | None) -> int:
         return INTERRUPTED
     except (DdpmError, OSError, MemoryError) as error:
         return failure(error)
+    except ModuleNotFoundError as error:
+        if error.name not in EXTRAS:
+            raise
+        return failure(DdpmError(f"this command needs {error.name}: pip install 'ddpmcodec[{EXTRAS[error.name]}]'"))
 
 
 def main() -> None:
     """Entry point of the console script."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before PyTorch loads OpenMP: its threads sleep, not spin
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # of OpenMP, where PyTorch loads it: threads sleep
     if COMPLETE in os.environ:
         import_module(f"{__name__}.completion")  # what shells ask for then
     code = run()
-    if code == INTERRUPTED:  # at once: PyTorch and numba take a second to be torn down
+    if code == INTERRUPTED:  # at once: PyTorch, where it is there, takes a second to be torn down
         for stream in filter(None, (sys.stdout, sys.stderr)):
             with suppress(OSError, ValueError):  # nobody reads it any more, or it is closed
                 stream.flush()

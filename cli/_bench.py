@@ -14,12 +14,15 @@ import click
 from click.core import ParameterSource
 
 from ddpmcodec.errors import OutputError
+from ddpmcodec.format.header import LEVELS, MAX_EFFORT
 
 from ._common import INTERRUPTED, Finite, force_option, model_option, quiet_option
 
 if TYPE_CHECKING:
     from ddpmcodec.benchmarks._results import Document
+    from ddpmcodec.codec.efforts import Coding
 
+PAIRS = "E: effort 1 to 3, L: levels 0, 2 or 5."
 out_option = click.option(
     "--out",
     required=True,
@@ -37,7 +40,7 @@ class Request:
     out: Path
     limit: int | None
     split: str
-    efforts: tuple[int, ...]
+    settings: tuple[Coding, ...]
     no_baselines: bool
     model: str | None
     force: bool
@@ -55,10 +58,10 @@ class Request:
         return measure(lambda: module.run(dataset, self.out, self.model, plan(module.Plan), **options))
 
 
-def request_options(efforts: str, what: str, *, limit: int | None = None) -> Callable[[Any], Any]:
+def request_options(settings: str, what: str, *, limit: int | None = None) -> Callable[[Any], Any]:
     """Adds options of `Request` before those of the command, and hands them over as one argument, with `run_options`.
 
-    efforts: the default. what: that files of these efforts are measured. limit: the default.
+    settings: the default. what: that such files are measured. limit: the default.
     """
     options = (
         click.option(
@@ -80,7 +83,14 @@ def request_options(efforts: str, what: str, *, limit: int | None = None) -> Cal
         click.option(
             "--split", type=click.Choice(["test", "train"]), default="test", show_default=True, help="Of CIFAR-10."
         ),
-        click.option("--efforts", type=numbers(1, 3), default=efforts, show_default=True, metavar="E,E,...", help=what),
+        click.option(
+            "--settings",
+            type=codings(),
+            default=settings,
+            show_default=True,
+            metavar="E/L,E/L,...",
+            help=f"{what} {PAIRS}",
+        ),
     )
 
     def add(function: Callable[..., int]) -> Callable[..., int]:
@@ -102,6 +112,23 @@ def run_options(function: Callable[..., int]) -> Callable[..., int]:
 def numbers(least: int, most: int | None = None, *, none: bool = False) -> Callable[[Any], tuple[int, ...]]:
     """An option's type: whole numbers in a range, separated by commas. none: an empty text is no number."""
     return _separated(click.IntRange(least, most), none)
+
+
+def codings(*, none: bool = False) -> Callable[[Any], tuple[Coding, ...]]:
+    """An option's type: pairs of effort and noise levels, separated by commas. none: an empty text is no pair."""
+    return _separated(_Pair(), none)
+
+
+class _Pair:
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> Coding:
+        from ddpmcodec.codec.efforts import Coding
+
+        effort: Any
+        effort, slash, levels = value.partition("/")
+        if not slash:
+            raise click.BadParameter(f"{value!r} is no effort and levels such as 2/0.", ctx, param)
+        chosen = click.Choice([str(count) for count in LEVELS]).convert(levels, param, ctx)
+        return Coding(click.IntRange(1, MAX_EFFORT).convert(effort, param, ctx), int(chosen))
 
 
 def reals(least: float, most: float | None = None, *, none: bool = False) -> Callable[[Any], tuple[float, ...]]:
@@ -136,12 +163,16 @@ def _given(context: click.Context) -> Iterator[str]:
 
 
 def _words(parameter: click.Parameter, value: Any) -> list[str]:
-    text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    text = ",".join(map(_text, value)) if isinstance(value, tuple) else str(value)
     if isinstance(parameter, click.Argument):
         return [text]
     if isinstance(parameter, click.Option) and parameter.is_flag:
         return [parameter.opts[0] if value else parameter.secondary_opts[0]]
     return [parameter.opts[-1], text]
+
+
+def _text(value: Any) -> str:
+    return "/".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def refuse_existing(out: Path, kind: str, *, force: bool) -> None:

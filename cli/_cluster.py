@@ -12,7 +12,7 @@ import click
 from ._common import model_loader
 
 if TYPE_CHECKING:
-    from ddpmcodec.networks.context.model import ContextModel
+    from ddpmcodec.models.context import ContextModel
 
 ray_option = click.option(
     "--ray",
@@ -36,16 +36,16 @@ class SentModel:
 @cache
 def _parsed(data: bytes, source: str) -> ContextModel:
     """Once in a worker."""
-    from ddpmcodec.networks.context.model_file import parse
+    from ddpmcodec.models.context import parse
 
     return parse(data, source)
 
 
-def loader(source: str | None, *, ray: str | None, quiet: bool) -> Callable[[], ContextModel | None]:
+def loader(source: str | None, *, ray: str | None) -> Callable[[], ContextModel | None]:
     """`model_loader`; with --ray, one that can be sent. Raises ModelError."""
     if ray is None or source is None:
-        return model_loader(source, quiet=quiet) if ray is None else _no_model
-    from ddpmcodec.networks.context.model_file import read
+        return model_loader(source) if ray is None else _no_model
+    from ddpmcodec.models.context import read
 
     return SentModel(read(source), source)
 

@@ -16,9 +16,10 @@ import click
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS
 from ddpmcodec.errors import DdpmError, ImageError, OutputError
 from ddpmcodec.files import check_output, write_below, write_file
+from ddpmcodec.format.header import LEVELS, MAX_EFFORT
 
 if TYPE_CHECKING:
-    from ddpmcodec.networks.context.model import ContextModel
+    from ddpmcodec.models.context import ContextModel
 
 INTERRUPTED, CLOSED_PIPE = 130, 141  # as a shell reports signals: 128 more than SIGINT, and than SIGPIPE
 EXIT_CODES = """\b
@@ -54,6 +55,23 @@ file_model_option = click.option(
     "--model",
     metavar="NAME|PATH",
     help="An embedded model, or an exported one; the default is the embedded one that the file names.",
+)
+effort_option = click.option(
+    "-e",
+    "--effort",
+    type=click.IntRange(1, MAX_EFFORT),
+    default=2,
+    show_default=True,
+    help="How large the networks are: a larger one makes smaller files, and takes more time in both directions.",
+)
+levels_option = click.option(
+    "--levels",
+    type=click.Choice([str(count) for count in LEVELS]),
+    default="2",
+    show_default=True,
+    callback=lambda _context, _option, given: int(given),
+    help="Noise levels before exact pixels. 0: none, the smallest file, of which a prefix shows the upper part; "
+    "2: every prefix is a picture; 5: the best previews.",
 )
 max_pixels_option = click.option(
     "--max-pixels",
@@ -249,26 +267,15 @@ def progress(name: str, pixels: int, *, quiet: bool) -> Iterator[Callable[[float
         yield bar.update
 
 
-def model_loader(source: str | None, *, quiet: bool) -> Callable[[], ContextModel | None]:
-    """A function that loads --model once, when it is first needed; without --model the codec finds an embedded one.
-
-    Says why the very first run takes longer: numba compiles the kernels and keeps them.
-    """
+def model_loader(source: str | None) -> Callable[[], ContextModel | None]:
+    """A function that loads --model once, when it is first needed; without --model the codec finds an embedded one."""
 
     @functools.cache
     def load() -> ContextModel | None:
-        if not (quiet or _kernels_are_compiled()):
-            say("the first run on this machine compiles the kernels: this takes up to half a minute")
-        from ddpmcodec.networks.context.model_file import load_model
+        if source is None:
+            return None
+        from ddpmcodec.models.context import load_model
 
-        return None if source is None else load_model(source)
+        return load_model(source)
 
     return load
-
-
-def _kernels_are_compiled() -> bool:
-    """Whether the kernels of these sources are kept from an earlier run."""
-    from ddpmcodec.compiled import is_kept
-    from ddpmcodec.networks.context.network import run
-
-    return is_kept(run)

@@ -1,4 +1,4 @@
-"""What the steps of a file cost, for -v."""
+"""What a file costs, for -v: computation by its effort and levels, bits and seconds by its steps."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ddpmcodec.codec.tiles import SegmentCost
+    from ddpmcodec.format.header import Header
+    from ddpmcodec.models.context import ContextModel
 
 
 class StepCosts:
@@ -30,3 +32,18 @@ class StepCosts:
             reached = f"to noise level {level / 12**0.5:.2f}" if level else "to exact pixels"
             found.append(f"  step {number}, {reached}: {self.bits[level]:.0f} bits, {self.seconds[level]:.3f} s")
         return found
+
+
+def coding_line(header: Header, given: ContextModel | None) -> str:
+    """How a file is coded, and what that takes in either direction. given: the model, where it is not embedded."""
+    from ddpmcodec.codec.contents import model_for
+    from ddpmcodec.codec.efforts import Coding, macs_per_pixel
+
+    if header.webp:
+        return "  lossless WebP"
+    macs = macs_per_pixel(model_for(header, given), Coding.of(header))
+    return f"  {coding_words(header.effort, header.levels)}, {macs / 1000:.1f} thousand multiply-accumulates a pixel"
+
+
+def coding_words(effort: int, levels: int) -> str:
+    return f"effort {effort}, {levels or 'no'} noise levels"

@@ -1,27 +1,28 @@
-"""What `doctor` examines: versions, the processor, compiled kernels, known answers, speed."""
+"""What `doctor` examines: versions, the processor, the compiled core, known answers, speed."""
 
 from __future__ import annotations
 
+import os
+import platform
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from llvmlite import binding  # type: ignore[import-untyped]
+from numpy.typing import NDArray
 
-from ddpmcodec import codec, compiled, models
-from ddpmcodec.benchmarks._data import synthetic_photo
-from ddpmcodec.benchmarks._results import machine, versions
+from ddpmcodec import __version__, _native, codec, models
 from ddpmcodec.codec import known_answer
+from ddpmcodec.codec.efforts import EFFORTS
 from ddpmcodec.errors import DdpmError
-from ddpmcodec.networks.context import product
-from ddpmcodec.networks.context.model_file import load_model
-from ddpmcodec.networks.context.network import run
-from ddpmcodec.networks.gaussian import load_gaussian
+from ddpmcodec.format.header import LEVELS
+from ddpmcodec.models.context import load_model
+from ddpmcodec.parallel import thread_count
 
-PACKAGES = ("ddpmcodec", "python", "torch", "numba", "numpy", "pillow")
-FEATURES = ("sse4.1", "avx2", "avx512f", "avx512vnni", "amx-int8", "neon", "dotprod")  # that products may gain from
+PACKAGES = ("numpy", "pillow", "safetensors", "click", "torch", "numba")  # the last two only where they are installed
 SIDE = 256  # pixels: one stream under the model for photographs, so one thread
 WARM_UP_SIDE = 128  # the least at which the networks learn
 
@@ -37,33 +38,49 @@ class Check:
 
 def description() -> dict[str, Any]:
     """Of the installation and the machine: nothing of it is right or wrong."""
-    found, host = versions(), binding.get_host_cpu_features()
-    features = [name for name in FEATURES if host.get(name)]
     return {
-        "versions": {name: found[name] for name in PACKAGES},
-        "machine": {**machine(), "features": features, "products": product.INSTRUCTIONS},
+        "versions": _versions(),
+        "machine": {
+            "system": platform.platform(),
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+            "threads": thread_count(),
+        },
+        "kernel": _native.kernel(),
+        "kernels": _native.kernels(),
     }
 
 
 def checks() -> Iterator[Check]:
-    """Known answers of the coder and of every embedded model, then whether their kernels were kept."""
+    """The core's version, known answers of the coder, and of every embedded model."""
+    yield _check("core", require_own_core)
     yield _check("coder", known_answer.require)
-    for name in sorted({*models.names(), models.DEFAULT, models.PHOTO, models.GAUSSIAN}):
-        load: Callable[[str], object] = load_gaussian if name == models.GAUSSIAN else load_model
-        yield _check(f"model {name}", lambda load=load, name=name: load(name))  # type: ignore[misc]
-    yield _check("kernels", require_kept_kernels)
+    for name in sorted({*models.names(), *models.NUMBERS} - {models.GAUSSIAN}):
+        yield _check(f"model {name}", lambda name=name: require_answers(name))  # type: ignore[misc]
+    if models.GAUSSIAN in models.names():
+        yield _check(f"model {models.GAUSSIAN}", lambda: models.read(models.GAUSSIAN))
 
 
-def kernels() -> str | None:
-    """The folder that compiled kernels are kept in, if any."""
-    folder = compiled.folder_of(run)
-    return None if folder is None else str(folder)
+def require_own_core() -> None:
+    """Raises DdpmError where the compiled core is of another version than the Python around it."""
+    if _native.version() != __version__:
+        raise DdpmError(
+            f"the compiled core is of version {_native.version()}, the rest of {__version__}: install ddpmcodec again"
+        )
+
+
+def require_answers(name: str) -> None:
+    """Raises ModelError unless all networks of an embedded model compute what they must."""
+    model = load_model(name)
+    for effort in EFFORTS:
+        for levels in LEVELS:
+            model.networks(effort, levels)
 
 
 def speed() -> dict[str, float]:
     """Megapixels a second of one thread: `encode` without its verification, and `decode`, of a synthetic photograph.
     Raises DdpmError."""
-    codec.decode(codec.encode(_photo(WARM_UP_SIDE), verify=False))  # kernels are loaded now
+    codec.decode(codec.encode(_photo(WARM_UP_SIDE), verify=False))  # the model is loaded now
     start, image = time.perf_counter(), _photo(SIDE)
     data = codec.encode(image, verify=False)
     middle = time.perf_counter()
@@ -82,16 +99,35 @@ def _check(name: str, action: Callable[[], object]) -> Check:
     return Check(name)
 
 
-def require_kept_kernels() -> None:
-    if not compiled.is_kept(run):
-        raise DdpmError(
-            f"compiled kernels cannot be kept in {kernels() or 'any folder'}: every run compiles them, for up to half"
-            " a minute; set NUMBA_CACHE_DIR to a folder that can be written"
-        )
+def _versions() -> dict[str, str]:
+    """Of packages, without importing them."""
+    found = {"ddpmcodec": __version__, "core": _native.version(), "python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
 
 
-def _photo(side: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    return np.asarray(synthetic_photo(side, side))
+def _processor() -> str:
+    """Its name, where the system says it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _photo(side: int) -> NDArray[np.uint8]:
+    """Slopes, waves and noise."""
+    y, x = np.mgrid[:side, :side]
+    waves = 30 * np.sin(x / 17) + 20 * np.cos(y / 11)
+    smooth = np.stack([90 + x / 4 + waves, 150 - y / 4 + waves, 60 + (x + y) / 8], axis=2)
+    noise = np.random.Generator(np.random.Philox(1)).normal(0, 5, smooth.shape)
+    return (smooth + noise).round().clip(0, 255).astype(np.uint8)
 
 
 def _rate(seconds: float) -> float:

@@ -58,7 +58,7 @@ _OPTIONS = (
         " Small files of one size are coded together. [default: the number of threads, if there are so many files]",
     ),
     click.option(
-        "--threads", type=click.IntRange(min=1), metavar="N", help="Threads in all. [default: as many as PyTorch takes]"
+        "--threads", type=click.IntRange(min=1), metavar="N", help="Threads in all. [default: as many as processors]"
     ),
     ray_option,
     force_option,
@@ -163,7 +163,8 @@ def _planned(
 
 
 def _work_through(tasks: Sequence[Task], outputs: Outputs, choice: Choice, work: Work, report: Report) -> None:
-    from ddpmcodec.codec.many import ALONE, threads_of, work_through
+    from ddpmcodec.codec.many import ALONE, work_through
+    from ddpmcodec.parallel import threads_of
 
     def done(task: Task, outcome: Result | Failure) -> None:
         if isinstance(outcome, Result):

@@ -69,12 +69,12 @@ def evaluate_option(default: float) -> Callable[[Command], Command]:
     )
 
 
-def rate_options(inner: str, *, adam: float) -> Callable[[Command], Command]:
+def rate_options(inner: str, *, adam: float, muon: float = 0.02) -> Callable[[Command], Command]:
     """--muon-rate, of what is `inner`, and --adam-rate."""
-    muon = click.option(
+    of_inner = click.option(
         "--muon-rate",
         type=Finite(0, min_open=True),
-        default=0.02,
+        default=muon,
         show_default=True,
         help=f"Learning rate of {inner}",
     )
@@ -85,7 +85,7 @@ def rate_options(inner: str, *, adam: float) -> Callable[[Command], Command]:
         show_default=True,
         help="Learning rate of everything else.",
     )
-    return lambda command: muon(rest(command))
+    return lambda command: of_inner(rest(command))
 
 
 def chosen() -> set[str]:

@@ -19,11 +19,12 @@ from ddpmcodec.files import check_output, write_below, write_file
 from ._common import (
     EXIT_CODES,
     STANDARD,
+    effort_option,
     failure,
     force_option,
     label,
+    levels_option,
     max_pixels_option,
-    model_loader,
     naming,
     printable,
     progress,
@@ -35,6 +36,7 @@ from ._common import (
     verbose_option,
     write_stdout,
 )
+from ._costs import coding_words
 from ._sources import folder_sources
 
 if TYPE_CHECKING:
@@ -61,15 +63,10 @@ def archive() -> None:
     "--bits-back",
     type=click.IntRange(min=2),
     metavar="T",
-    help="Code by bits back through T noise levels of the paper's diffusion process, a network call each.",
+    help="Code by bits back through T noise levels of latents, those of the paper's process, a network call each.",
 )
-@click.option(
-    "--effort",
-    type=click.IntRange(1, 3),
-    default=2,
-    show_default=True,
-    help="As of encode, for all that bits back does not code.",
-)
+@effort_option
+@levels_option
 @network_option
 @force_option
 @click.option("--strip", is_flag=True, help="Leave out ICC profiles and EXIF.")
@@ -81,6 +78,7 @@ def create(
     images: tuple[str, ...],
     bits_back: int | None,
     effort: int,
+    levels: int,
     model: str | None,
     force: bool,
     strip: bool,
@@ -90,8 +88,9 @@ def create(
 ) -> int:
     """Archive images without loss, under their names; of a folder all images below it, under their paths in it.
 
-    The context model codes small images together; with --bits-back, a Gaussian model does. A checkpoint of the paper's
-    network codes by bits back through its own noise levels, unless --bits-back says how many.
+    The context model codes small images together, with --effort and --levels; with --bits-back, a Gaussian model does,
+    and they count for the others alone. A checkpoint of the paper's network codes by bits back through its own noise
+    levels, unless --bits-back says how many.
 
     An input that cannot be read is named and left out, and the exit code is 1. In folders, files without an image's
     extension are left out and counted.
@@ -100,15 +99,15 @@ def create(
     files = _gather(images, quiet, folders)
     _check_target(output, files, force)
     start = time.monotonic()
-    model_loader(None, quiet=quiet)()
     with naming(output), progress(output, 0, quiet=quiet) as advance:
         from ddpmcodec import archive as archives
 
         data = archives.create(
             _read_images(files, failures),
-            levels=bits_back,
-            model=model,
             effort=effort,
+            levels=levels,
+            bits_back=bits_back,
+            model=model,
             strip=strip,
             verify=not no_verify,
             progress=advance,
@@ -228,13 +227,22 @@ def _summary(file: str, facts: dict[str, Any]) -> str:
 def _way(facts: dict[str, Any]) -> str:
     """How the images are coded."""
     images = len(facts["images"])
-    if not facts["model_ids"]:
+    if facts["effort"] is None:
         return f"{images} of {images} images as files of their own"
-    if facts["levels"]:
+    if facts["latent_levels"]:
         count = f"{facts['images_by_bits_back']} of {images} images"
-        return f"{count} by bits back through {len(facts['levels'])} noise levels, model {facts['latent_model_id']}"
+        levels = f"{len(facts['latent_levels'])} noise levels"
+        return f"{count} by bits back through {levels}, model {facts['latent_model_id']}"
     count = f"{facts['images_on_stacks']} of {images} images"
-    return f"{count} together at effort {facts['effort']}, model {', '.join(facts['model_ids'])}"
+    return f"{count} together, {coding_words(facts['effort'], facts['levels'])}, model {', '.join(_models(facts))}"
+
+
+def _models(facts: dict[str, Any]) -> list[str]:
+    """Names of those that are embedded, and ids of the others."""
+    from ddpmcodec.models import NUMBERS
+
+    known = {number: name for name, number in NUMBERS.items()}
+    return [*(known.get(number, f"number {number}") for number in facts["model_numbers"]), *facts["model_ids"]]
 
 
 def _damage(facts: dict[str, Any]) -> str:
@@ -279,7 +287,6 @@ def extract(
     targets = _targets(Path(output), [entry.name for entry in index.entries])
     if not force:
         _refuse_existing(Path(output), [targets[entry.name] for entry in wanted])
-    model_loader(None, quiet=quiet)()
     done, failures = 0, list[int]()
     pixels = sum(entry.width * entry.height for entry in wanted)
     with naming(file), progress(file, pixels, quiet=quiet) as advance:
@@ -332,7 +339,6 @@ def test(file: str, model: str | None, max_pixels: int, quiet: bool) -> None:
     data = read_input(file)
     with naming(file):
         pixels = sum(image["width"] * image["height"] for image in describe(data)["images"])
-    model_loader(None, quiet=quiet)()
     with naming(file), progress(file, pixels, quiet=quiet) as advance:
         from ddpmcodec import archive as archives
 

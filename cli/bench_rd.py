@@ -10,7 +10,7 @@ from ._common import EXIT_CODES
 
 
 @click.command(epilog=EXIT_CODES)
-@request_options("2,3", "Of our files.", limit=500)
+@request_options("2/2,2/5", "Of our files.", limit=500)
 @click.option(
     "--rates",
     type=reals(0.001),
@@ -32,9 +32,9 @@ from ._common import EXIT_CODES
 def rd(request: Request, rates: tuple[float, ...], bounds: tuple[int, ...], ray: str | None) -> int:
     """Rate versus distortion of real prefixes of files, beside JPEG, WebP, JPEG 2000, AVIF and JPEG XL.
 
-    Every file is cut at the end of each segment and in the middle of the large ones. A curve's points are means over
-    images, of bits per pixel and of PSNR, at a place of the schedule or a quality; BD-rates are taken image by image.
+    Every file is cut at the end of each segment. A curve's points are means over images, of bits per pixel and of PSNR,
+    at a place in the file or a quality; BD-rates are taken image by image.
     Also measures what the denoiser brings at each step. Writes bench-rd.json, the charts rd and rd-ssim as PNG and SVG,
     and compressai/*.json; prints tables.
     """
-    return request.measure("rd", lambda plan: plan(request.efforts, rates, bounds), ray=ray)
+    return request.measure("rd", lambda plan: plan(request.settings, rates, bounds), ray=ray)

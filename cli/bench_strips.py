@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ._bench import baselines_option, command_line, measure, numbers, out_option, refuse_existing
-from ._common import EXIT_CODES, force_option, model_option, quiet_option
+from ._common import EXIT_CODES, effort_option, force_option, levels_option, model_option, quiet_option
 
 
 @click.command(epilog=EXIT_CODES)
@@ -15,7 +15,8 @@ from ._common import EXIT_CODES, force_option, model_option, quiet_option
     "images", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="IMAGES..."
 )
 @out_option
-@click.option("--effort", type=click.IntRange(1, 3), default=2, show_default=True, help="Of our file.")
+@effort_option
+@levels_option
 @click.option(
     "--bytes",
     "sizes",
@@ -32,6 +33,7 @@ def strips(
     images: tuple[Path, ...],
     out: Path,
     effort: int,
+    levels: int,
     sizes: tuple[int, ...],
     no_baselines: bool,
     model: str | None,
@@ -46,6 +48,7 @@ def strips(
     refuse_existing(out, "strips", force=force)
 
     from ddpmcodec.benchmarks.strips import Plan, load_pictures, run
+    from ddpmcodec.codec.efforts import Coding
 
-    plan = Plan(effort, sizes, not no_baselines)
+    plan = Plan(Coding(effort, levels), sizes, not no_baselines)
     return measure(lambda: run(load_pictures(images), out, model, plan, command=command_line(), quiet=quiet))

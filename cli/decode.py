@@ -21,7 +21,7 @@ from ._common import (
     output_option,
     read_input,
 )
-from ._costs import StepCosts
+from ._costs import StepCosts, coding_line
 from ._many import Choice, many_options, run
 from ._report import Bar
 from ._tasks import Result, Shape, Task
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from ddpmcodec.codec.decoder import Decoded
     from ddpmcodec.format.header import Header
-    from ddpmcodec.networks.context.model import ContextModel
+    from ddpmcodec.models.context import ContextModel
 
 HEAD_BYTES = 1 << 16  # of a file, which hold the header of all but huge images
 
@@ -58,7 +58,7 @@ def decode(
     Lines and objects come as files are done.
     """
     preview = {"partial": partial, "max_bytes": max_bytes, "step": step}
-    return run(choice, Decoder(choice, preview, max_pixels, loader(model, ray=choice.ray, quiet=choice.quiet)))
+    return run(choice, Decoder(choice, preview, max_pixels, loader(model, ray=choice.ray)))
 
 
 @dataclass
@@ -83,7 +83,8 @@ class Decoder:
         if header is None:
             return None
         alone = self.is_preview or self.choice.verbose
-        alike = name if alone else (header.width, header.height, header.channels, header.effort, header.model_id)
+        coding = header.effort, header.levels, header.model_number, header.model_id
+        alike = name if alone else (header.width, header.height, header.channels, *coding)
         return Shape(header.width * header.height, header.channels, alike)
 
     def prepare(self) -> None:
@@ -110,7 +111,7 @@ class Decoder:
         if self.choice.verbose:
             target = label(tasks[0].place, "standard output")
             line = f"{label(tasks[0].name)} -> {target}: {time.monotonic() - start:.2f} s"
-            result.lines.extend([line, *costs.lines()])
+            result.lines.extend([line, coding_line(header, self.model()), *costs.lines()])
         return [result]
 
     def _images(self, tasks: Sequence[Task], datas: Sequence[bytes], bar: Bar) -> list[Image.Image]:

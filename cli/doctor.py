@@ -7,18 +7,17 @@ from typing import Any
 
 import click
 
-from ._common import EXIT_CODES, model_loader, printable
+from ._common import EXIT_CODES, printable
 
 
 @click.command(epilog=EXIT_CODES)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def doctor(as_json: bool) -> int:
-    """Examine this installation: versions, processor, compiled kernels, known answers, and a measure of its speed.
+    """Examine this installation: versions, processor, the core's kernels, known answers, and a measure of its speed.
 
     Exit code 0: all is well. Otherwise the problems are printed, with what to do, and the exit code is that of the
     gravest.
     """
-    model_loader(None, quiet=as_json)()  # says that the first run compiles
     found, code = _examine()
     click.echo(json.dumps(found, indent=2, allow_nan=False) if as_json else _text(found))
     return code
@@ -32,7 +31,6 @@ def _examine() -> tuple[dict[str, Any], int]:
     well = all(check.problem is None for check in checks)
     found = {
         **_health.description(),
-        "kernels": _health.kernels(),
         "checks": {check.name: check.problem for check in checks},
         "megapixels_a_second": _health.speed() if well else None,
         "well": well,
@@ -46,9 +44,7 @@ def _text(found: dict[str, Any]) -> str:
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
         "system": machine["system"],
         "processor": f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads are used",
-        "features": ", ".join(machine["features"]) or "none that products gain from",
-        "products": f"{machine['products']} kernel",
-        "kept in": found["kernels"] or "no folder",
+        "kernels": f"{found['kernel']} is used, this processor runs {', '.join(found['kernels'])}",
         **{name: problem or "ok" for name, problem in found["checks"].items()},
     }
     if speed:

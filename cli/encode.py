@@ -14,8 +14,10 @@ from ._cluster import loader
 from ._common import (
     EXIT_CODES,
     can_be_read_twice,
+    effort_option,
     files_argument,
     label,
+    levels_option,
     model_option,
     naming,
     output_option,
@@ -23,7 +25,7 @@ from ._common import (
     refuse_image_name,
     say,
 )
-from ._costs import StepCosts
+from ._costs import StepCosts, coding_line
 from ._many import Choice, many_options, run
 from ._report import Bar, ratio
 from ._tasks import Result, Shape, Task
@@ -31,7 +33,7 @@ from ._tasks import Result, Shape, Task
 if TYPE_CHECKING:
     from PIL import Image
 
-    from ddpmcodec.networks.context.model import ContextModel
+    from ddpmcodec.models.context import ContextModel
 
 JPEG_START = b"\xff\xd8\xff"
 
@@ -39,13 +41,8 @@ JPEG_START = b"\xff\xd8\xff"
 @click.command(epilog=EXIT_CODES)
 @files_argument
 @output_option
-@click.option(
-    "--effort",
-    type=click.IntRange(1, 3),
-    default=2,
-    show_default=True,
-    help="1: no noise levels, quickest and smallest. 2: some, good previews. 3: more of them, the best previews.",
-)
+@effort_option
+@levels_option
 @model_option
 @click.option("--strip", is_flag=True, help="Leave out the ICC profile and EXIF.")
 @click.option(
@@ -55,15 +52,15 @@ JPEG_START = b"\xff\xd8\xff"
     help="Decode the result and compare it with the image before it is written.",
 )
 @many_options
-def encode(choice: Choice, effort: int, model: str | None, strip: bool, verify: bool) -> int:
+def encode(choice: Choice, effort: int, levels: int, model: str | None, strip: bool, verify: bool) -> int:
     """Compress images without loss: photo.png becomes photo.ddpm. FILE - is standard input.
 
     The ratio is that of the input's bytes to the output's. Lines and objects come as files are done.
     """
     if choice.output is not None and choice.output not in choice.files and not choice.recursive:
         refuse_image_name(choice.output, "encode", ".ddpm")
-    options = {"effort": effort, "strip": strip, "verify": verify}
-    return run(choice, Encoder(choice, options, loader(model, ray=choice.ray, quiet=choice.quiet)))
+    options = {"effort": effort, "levels": levels, "strip": strip, "verify": verify}
+    return run(choice, Encoder(choice, options, loader(model, ray=choice.ray)))
 
 
 @dataclass
@@ -108,7 +105,7 @@ class Encoder:
         files = self._encoded(tasks, images, bar, costs)
         found = [self._result(*each) for each in zip(tasks, datas, images, files, strict=True)]
         if self.choice.verbose:  # one file then
-            found[0].lines.extend(_details(images[0], files[0], time.monotonic() - start, costs))
+            found[0].lines.extend(self._details(images[0], files[0], time.monotonic() - start, costs))
         return found
 
     def _warn_of_jpeg(self, name: str, bar: Bar) -> None:
@@ -140,17 +137,15 @@ class Encoder:
         target = label(task.place, "standard output")
         return Result(file, len(data), facts | rates, [f"{label(task.name)} -> {target}: {line}"])
 
+    def _details(self, image: Image.Image, file: bytes, seconds: float, costs: StepCosts) -> list[str]:
+        """For -v."""
+        from ddpmcodec.format.ddpm import parse_header
+
+        header, _ = parse_header(file)
+        head = f"  {image.width} x {image.height} {image.mode}, {seconds:.2f} s"
+        return [head, coding_line(header, self.model()), *([] if header.webp else costs.lines())]
+
 
 def _channels(mode: str) -> int:
     """Samples of a pixel, about: of palettes those that they stand for."""
     return {"1": 1, "L": 1, "LA": 2, "RGBA": 4, "PA": 4}.get(mode, 3)
-
-
-def _details(image: Image.Image, file: bytes, seconds: float, costs: StepCosts) -> list[str]:
-    """For -v."""
-    from ddpmcodec import codec
-
-    facts = codec.info(file)
-    how = f"effort {facts['effort']}" if facts["effort"] else facts["coding"]
-    head = f"  {image.width} x {image.height} {image.mode}, {how}, {seconds:.2f} s"
-    return [head, *(costs.lines() if facts["effort"] else [])]

@@ -12,28 +12,33 @@ from ._common import EXIT_CODES, Finite, force_option, say
 
 
 @click.command(epilog=EXIT_CODES)
-@click.argument("run", metavar="RUN")
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True)
 @click.option("-o", "--output", required=True, metavar="OUT", help="The exported model, a .safetensors file.")
 @click.option("--name", help="What the model calls itself; default: the output's name.")
-@click.option("--data", multiple=True, metavar="PATH", help="Training images; default: those of the run.")
+@click.option("--base", metavar="MODEL", help="A model to take what no run has from.")
+@click.option("--data", multiple=True, metavar="PATH", help="Images for the denoiser; default: those of the last run.")
 @click.option(
     "--denoiser-hours",
     type=Finite(0),
     default=0.0,
     show_default=True,
-    help="Train a denoiser of previews for so long; 0: none.",
+    help="Train a denoiser of previews for so long; 0: that of --base, or none.",
 )
 @force_option
-def export(run: str, output: str, name: str | None, data: tuple[str, ...], denoiser_hours: float, force: bool) -> int:
-    """Turn the networks of a training run into one integer model file, and check it.
+def export(
+    runs: tuple[str, ...], output: str, name: str | None, base: str | None, data: tuple[str, ...],
+    denoiser_hours: float, force: bool,
+) -> int:  # fmt: skip
+    """Put the networks of training runs into one integer model file, and check it.
 
-    Training images teach what online adaptation begins with.
+    A model has the networks of all efforts. Where two runs have the same network, the one named later wins.
     """
     check_output(Path(output), None, force=force)
-    from ddpmcodec.networks.context.model_file import parse
+    from ddpmcodec.models.context import parse
     from ddpmcodec.training.context_run import export as exported
 
-    content = exported(Path(run), name or Path(output).stem, say, data=data, denoiser_hours=denoiser_hours)
+    folders, called = [Path(run) for run in runs], name or Path(output).stem
+    content = exported(folders, called, say, base=base, data=data, denoiser_hours=denoiser_hours)
     model = parse(content, output)
     write_file(Path(output), content, replace=force)
     say(f"{output}: model {model.name!r}, id {model.id[:4].hex()}, {len(content)} bytes; use it with --model {output}")

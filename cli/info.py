@@ -9,6 +9,8 @@ import click
 
 from ._common import EXIT_CODES, each, files_argument, label, naming, printable, read_input
 
+PLAIN = "as far as is known: so small a file does not say how long it is, and `ddpmcodec test` decodes it"
+
 
 @click.command(epilog=EXIT_CODES)
 @files_argument
@@ -19,12 +21,13 @@ def info(files: tuple[str, ...], as_json: bool) -> int:
 
     def describe(name: str) -> None:
         from ddpmcodec.codec.information import info as facts
+        from ddpmcodec.format.ddpm import parse_header
 
         data = read_input(name)
         with naming(name):
             found.append({"file": label(name), **facts(data)})
         if not as_json:
-            click.echo(_text(found[-1]))
+            click.echo(_text(found[-1], parse_header(data)[0].is_plain))
 
     code = each(files, describe)
     if as_json and (found or len(files) > 1):
@@ -32,17 +35,29 @@ def info(files: tuple[str, ...], as_json: bool) -> int:
     return code
 
 
-def _text(facts: dict[str, Any]) -> str:
+def _complete(facts: dict[str, Any]) -> str:
+    return "yes" if facts["complete"] else f"no, {facts['missing_bytes']} bytes are missing"
+
+
+def _steps(noise: list[float]) -> str:
+    """noise: after each step, in grey levels."""
+    if len(noise) == 1:
+        return "1 step to exact pixels"
+    return f"{len(noise)} steps to {', '.join(f'{level:g}' for level in noise[:-1])} grey levels and exact pixels"
+
+
+def _text(facts: dict[str, Any], is_plain: bool) -> str:
+    """is_plain: how long the file is, it does not say."""
     size = f"{facts['bytes']} bytes, {facts['bpp']:.3f} bpp, {facts['bits_per_dim']:.3f} bits/dim"
     lines = {
         "image": f"{facts['width']} x {facts['height']} {facts['mode']}",
         "size": size,
-        "complete": "yes" if facts["complete"] else f"no, {facts['missing_bytes']} bytes are missing",
+        "complete": PLAIN if is_plain else _complete(facts),
         "coding": facts["coding"],
     }
     if facts["effort"]:
-        levels = ", ".join(f"{level:g}" if level else "exact" for level in facts["levels"])
-        lines["effort"] = f"{facts['effort']}, {facts['steps']} steps to noise levels {levels}"
+        lines["effort"] = str(facts["effort"])
+        lines["levels"] = f"{facts['levels']}, {_steps(facts['noise'])}"
         lines["model"] = f"{facts['model_id']} ({facts['model'] or 'not embedded: needs --model'})"
     segments = f", {facts['segments']} segments each" if facts["segments"] else ""
     lines["layout"] = f"format {facts['format_version']}, {facts['tiles']} tile(s){segments}"

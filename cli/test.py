@@ -28,7 +28,7 @@ from ._common import (
 )
 
 if TYPE_CHECKING:
-    from ddpmcodec.networks.context.model import ContextModel
+    from ddpmcodec.models.context import ContextModel
 
 Network = Callable[[], "ContextModel | None"]
 
@@ -41,7 +41,7 @@ Network = Callable[[], "ContextModel | None"]
 @quiet_option
 def test(files: tuple[str, ...], model: str | None, max_pixels: int, ray: str | None, quiet: bool) -> int:
     """Decode files, check them, and throw the images away. FILE - is standard input."""
-    network = loader(model, ray=ray, quiet=quiet)
+    network = loader(model, ray=ray)
     if ray is not None:
         return _on_cluster(files, network, max_pixels, ray, quiet)
 

@@ -38,12 +38,14 @@ from ._training import (
     show_default=True,
     help="Side of the training crops; smaller for data sets of smaller images.",
 )
-@click.option("--width", type=int, default=192, show_default=True, help="Of each network: a multiple of 16, up to 512.")
-@click.option("--depth", type=int, default=3, show_default=True, help="Residual blocks of each network, up to 8.")
-@click.option("--start", metavar="MODEL", help="Begin with a model's networks, or a run's, grown to this shape.")
+@click.option(
+    "--effort", type=click.IntRange(1, 3), default=2, show_default=True, help="Whose networks: 1 fast, 3 small files."
+)
+@click.option("--roles", metavar="NAMES", help="Which of direct,last,band1,band2,band3 to train; default: all.")
+@click.option("--start", metavar="MODEL|RUN", help="Begin with these networks, grown to the shapes of this effort.")
 @camera_option
 @click.option("--batch", type=click.IntRange(1), default=4096, show_default=True, help="Positions a step.")
-@rate_options("all weights but the last layers'.", adam=5e-3)
+@rate_options("all weights but the last layers'.", adam=4e-3, muon=0.016)
 @hold_out_option
 @validate_option
 @seed_option
@@ -51,21 +53,24 @@ from ._training import (
 @device_option
 @no_compile_option
 def train(
-    data: tuple[str, ...], out: str, resume: bool, start: str | None, validate: str | None, evaluate_minutes: float,
-    device: str | None, no_compile: bool, **options: object,
+    data: tuple[str, ...], out: str, resume: bool, roles: str | None, start: str | None, validate: str | None,
+    evaluate_minutes: float, device: str | None, no_compile: bool, **options: object,
 ) -> int:  # fmt: skip
-    """Train a context model, or go on with one.
+    """Train the networks of one effort of a context model, or go on with them.
 
     Progress is on stderr. Ctrl-C keeps the last save; SIGTERM saves first.
     """
     from ddpmcodec import models
+    from ddpmcodec.models.context import ROLES
     from ddpmcodec.training import context_run
+    from ddpmcodec.training.context_shapes import roles_of
     from ddpmcodec.training.context_trainer import ContextSettings
 
     first = start if start is None or start in models.names() else absolute((start,))[0]
     held = validate and absolute((validate,))[0]
-    settings = ContextSettings(absolute(data), held, start=first, **options)  # type: ignore[arg-type]
-    named = chosen() & {"data", "start", "validate", *options}
+    trains = ROLES if roles is None else roles_of(roles)
+    settings = ContextSettings(absolute(data), held, roles=trains, start=first, **options)  # type: ignore[arg-type]
+    named = chosen() & {"data", "roles", "start", "validate", *options}
     how = {"resume": resume, "chosen": named, "device": device, "compiled": not no_compile}
     how["evaluate_minutes"] = evaluate_minutes
     trainer = trained(out, lambda: context_run.train(settings, Path(out), say, **how))  # type: ignore[arg-type]

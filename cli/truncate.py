@@ -67,7 +67,7 @@ def truncate(
             header, _ = parse_header(data)
         place = outputs.place(name)
         is_found_by_decoding = limit.name == "psnr" or (limit.name == "step" and not (header.index or header.webp))
-        loaded = model_loader(model, quiet=quiet)() if is_found_by_decoding else None
+        loaded = model_loader(model)() if is_found_by_decoding else None
         with naming(name):
             cut, reached = _cut(data, limit, {"model": loaded, "original": original, "max_pixels": max_pixels})
         outputs.write(place, cut)

@@ -33,7 +33,7 @@ def view(files: tuple[str, ...], original: str | None, port: int, model: str | N
         raise click.UsageError("--original is the image of one file: give one file with it")
     reference = None if original is None else _original(original)
     with listen(port) as listening:
-        viewer = Viewer(model=model_loader(model, quiet=False)())
+        viewer = Viewer(model=model_loader(model)())
 
         def add(name: str) -> None:
             data = read_input(name)

@@ -23,7 +23,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from ddpmcodec import _native
 from ddpmcodec.errors import ClusterError, DdpmError
+from ddpmcodec.parallel import threads_of
 
 T = TypeVar("T")
 L = TypeVar("L")
@@ -93,7 +95,8 @@ class Cluster:
             outcome: R | Failure
             _prepare(sources)
             try:
-                outcome = function(_unpickled(item))
+                with threads_of(1):
+                    outcome = function(_unpickled(item))
             except ClusterError:
                 raise
             except (DdpmError, OSError, MemoryError) as error:
@@ -266,17 +269,14 @@ def _unpickled(item: bytes) -> Any:
 @cache
 def _prepare(sources: str) -> None:
     """Once in a worker. Raises ClusterError where this machine's program is another one than that which sent it."""
-    import torch
-
     if sources_id() != sources:
         raise ClusterError(f"{platform.node()}: its ddpmcodec is not the one that sends the work: {_SAME}")
-    torch.set_num_threads(1)
 
 
 @cache
 def sources_id() -> str:
-    """Hash of the package, its tables and the ids of its models: all that results depend on."""
-    package, digest = Path(__file__).parent, hashlib.sha256()
+    """Hash of the package, the version of its core, and the ids of its models: all that results depend on."""
+    package, digest = Path(__file__).parent, hashlib.sha256(_native.version().encode())
     for path in sorted(package.rglob("*")):
         name = path.relative_to(package)
         if path.suffix in (".py", ".npy", ".json") and name.parts[0] not in ("cli", "benchmarks"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import PurePath
@@ -87,7 +87,11 @@ def _opened(source: PurePath | BytesIO) -> Image.Image:
     """Pillow warns at half the size that it refuses; a large photograph is no reason to warn."""
     with _FILTERS, warnings.catch_warnings():  # the filters are the process's: one thread at a time
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        return Image.open(source, formats=_opened_formats())
+        Image.preinit()  # the usual formats; importing Pillow's readers of all others takes longer than a small image
+        try:
+            return Image.open(source, formats=[kind for kind in OPENED_FORMATS if kind in Image.OPEN])
+        except UnidentifiedImageError:
+            return Image.open(source, formats=_opened_formats())
 
 
 @contextmanager
@@ -154,8 +158,10 @@ def _opened_formats() -> list[str]:
 def image_format(name: str) -> str:
     """Pillow's name of the format for a file name; PNG without an extension. Raises OutputError for an unknown one."""
     extension = PurePath(name).suffix.lower()
+    if extension in ("", ".png"):  # without importing what writes the others
+        return "PNG"
     extensions = Image.registered_extensions()  # loads the formats, and so fills Image.SAVE
-    found = extensions.get(extension) if extension else "PNG"
+    found = extensions.get(extension)
     if found is None or found not in Image.SAVE or found == OWN_FORMAT:
         raise OutputError(f"{name}: no image format that Pillow writes has the extension {extension}: use .png")
     return found
@@ -224,6 +230,25 @@ def _exif_bytes(image: Image.Image) -> bytes:
         return _tiff_exif(image)
     exif: bytes = image.info.get("exif") or b""
     return exif
+
+
+def orientation_of(exif: bytes) -> int:
+    """How the image is to be turned, 1 to 8 as EXIF has it; 1 where nothing is said, or nonsense."""
+    found: object = None
+    with suppress(Exception):  # Pillow's reader raises SyntaxError, struct.error, TypeError, ...
+        parsed = Image.Exif()
+        parsed.load(exif)
+        found = parsed.get(ExifTags.Base.Orientation)
+    return found if isinstance(found, int) and 1 <= found <= 8 else 1
+
+
+def exif_of(orientation: int) -> bytes:
+    """EXIF that says nothing else; nothing for an image that is upright."""
+    if orientation == 1:
+        return b""
+    made = Image.Exif()
+    made[ExifTags.Base.Orientation] = orientation
+    return made.tobytes()
 
 
 def _tiff_exif(image: Image.Image) -> bytes:

@@ -14,7 +14,7 @@ from numcodecs.registry import register_codec
 from numpy.typing import NDArray
 
 from ddpmcodec import archive, codec
-from ddpmcodec.codec.efforts import DEFAULT_EFFORT, check_effort
+from ddpmcodec.codec.efforts import DEFAULT_EFFORT, DEFAULT_LEVELS, check_coding
 from ddpmcodec.errors import ImageError
 from ddpmcodec.format.header import MAGIC
 
@@ -29,7 +29,7 @@ class Ddpm(Codec):  # type: ignore[misc]  # numcodecs has no types
     hold whole images, and many of them where they are small.
 
     Parameters:
-        effort: as of `ddpmcodec.encode`.
+        effort, levels: as of `ddpmcodec.encode`.
         model: the name or the path of a model; None: embedded ones.
 
     Raises ImageError for other chunks than these, FormatError for damaged data, ModelError as `ddpmcodec.decode`.
@@ -43,12 +43,13 @@ class Ddpm(Codec):  # type: ignore[misc]  # numcodecs has no types
 
     codec_id = "ddpm"
 
-    def __init__(self, effort: int = DEFAULT_EFFORT, model: str | None = None) -> None:
-        self.effort, self.model = check_effort(effort), model
+    def __init__(self, effort: int = DEFAULT_EFFORT, levels: int = DEFAULT_LEVELS, model: str | None = None) -> None:
+        self.effort, self.levels = check_coding(effort, levels)
+        self.model = model
 
     def encode(self, buf: Any) -> bytes:
         images = _images(np.asarray(buf))
-        options: dict[str, Any] = {"effort": self.effort, "model": self.model}
+        options: dict[str, Any] = {"effort": self.effort, "levels": self.levels, "model": self.model}
         if len(images) == 1:
             return codec.encode(images[0], **options)
         return archive.create(((str(n), image) for n, image in enumerate(images)), **options)

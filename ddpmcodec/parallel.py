@@ -1,37 +1,79 @@
-"""Independent pieces of work on all cores: one thread a piece, each with single-threaded convolutions.
+"""Independent pieces of work on all cores: one thread a piece, or one piece on all threads of the compiled core.
 
-Small convolutions split badly, and nothing else in a network call is split at all, so whole pieces side by side are
-faster than one piece on all cores. The result does not depend on the number of threads: the network is exact.
+The result does not depend on the number of threads: what is coded is exact.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
-import torch
-
 T = TypeVar("T")
 R = TypeVar("R")
 
-# Worked on at a time, so that memory is the same on machines of many cores. Decoding takes about 80 bytes a pixel.
-WORK_PIXELS = 1 << 23
+# Worked on at a time, so that memory is the same on machines of many cores. Coding takes about 60 bytes a pixel.
+WORK_PIXELS = 1 << 22
 
 _inside = threading.local()
 _imported_in = os.getpid()
+_chosen: int | None = None
 
 
 class Abandoned(Exception):
     """What a piece of work raises whose result nobody waits for any more."""
 
 
+def thread_count() -> int:
+    """Threads that a piece of work may use: one inside `run_all`, otherwise as many as `threads_of` says, or as there
+    are cores for this process (fewer where the environment variable OMP_NUM_THREADS says so)."""
+    if getattr(_inside, "worker", False):
+        return 1
+    return _chosen or _default()
+
+
+def _default() -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cores, int(wanted)) if wanted.isdigit() and int(wanted) else cores
+
+
+@contextmanager
+def threads_of(count: int | None) -> Iterator[None]:
+    """Works on so many threads meanwhile; None: on as many as before."""
+    global _chosen
+    before = _chosen
+    _chosen = count or before
+    try:
+        with torch_threads(count):
+            yield
+    finally:
+        _chosen = before
+
+
+@contextmanager
+def torch_threads(count: int | None) -> Iterator[None]:
+    """PyTorch, where somebody has imported it, on so many threads meanwhile."""
+    torch = sys.modules.get("torch")
+    if torch is None or count is None:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def _enter_worker(abandoned: threading.Event) -> None:
     _inside.worker, _inside.abandoned = True, abandoned
-    torch.set_num_threads(1)
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
 
 
 def stop_if_abandoned() -> None:
@@ -42,28 +84,27 @@ def stop_if_abandoned() -> None:
 
 def side_by_side(pixels: int) -> int:
     """How many pieces of work on so many pixels each may run at a time, however many cores there are."""
-    return max(1, WORK_PIXELS // pixels)
+    return max(1, WORK_PIXELS // max(pixels, 1))
 
 
 def run_all(function: Callable[[T], R], items: Iterable[T], most: int | None = None) -> list[R]:
-    """[function(item) for item in items], as many at a time as PyTorch has threads; a worker splits no further.
+    """[function(item) for item in items], as many at a time as there are threads; a worker splits no further.
 
     most: at a time, where memory is the limit. Pieces that have begun when one fails end at their next
     `stop_if_abandoned`.
     """
     pieces = list(items)
-    threads = min(len(pieces), torch.get_num_threads(), most or len(pieces))
-    if threads < 2 or getattr(_inside, "worker", False):
+    threads = min(len(pieces), thread_count(), most or len(pieces))
+    if threads < 2:
         return [function(piece) for piece in pieces]
-    before = torch.get_num_threads()
     abandoned = threading.Event()
-    with ThreadPoolExecutor(threads, initializer=_enter_worker, initargs=(abandoned,)) as executor:
+    workers = ThreadPoolExecutor(threads, initializer=_enter_worker, initargs=(abandoned,))
+    with torch_threads(thread_count()), workers as executor:
         try:
             return list(executor.map(function, pieces))
         finally:
             abandoned.set()
             executor.shutdown(cancel_futures=True)
-            torch.set_num_threads(before)
 
 
 def is_forked() -> bool:
@@ -76,12 +117,5 @@ def is_forked() -> bool:
 def one_thread_if(small: bool) -> Iterator[None]:
     """Keep PyTorch on one thread for work too small to share: on a busy machine waiting for the other threads costs
     fifty times the work itself (measured on images of 32x32)."""
-    before = torch.get_num_threads()
-    if not small or before == 1:
+    with torch_threads(1 if small else None):
         yield
-        return
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

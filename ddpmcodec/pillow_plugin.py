@@ -24,7 +24,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from PIL import Image, ImageFile
 
-from ddpmcodec.codec.efforts import DEFAULT_EFFORT, EFFORTS
+from ddpmcodec.codec.efforts import CELLS, DEFAULT_EFFORT, DEFAULT_LEVELS
 from ddpmcodec.errors import DdpmError, FormatError, TruncatedError
 from ddpmcodec.format.ddpm import Header, parse_header, split
 from ddpmcodec.format.header import MAGIC
@@ -32,7 +32,7 @@ from ddpmcodec.format.sections import unpack_alpha, unpack_metadata
 from ddpmcodec.images import OWN_FORMAT
 
 if TYPE_CHECKING:
-    from ddpmcodec.codec.batching import ModelSource
+    from ddpmcodec.models.context import ModelSource
 
 EXTENSION, MIME_TYPE = ".ddpm", "image/x-ddpm"
 HEAD_BYTES = 64  # enough for the header of a file that is not tiled
@@ -154,12 +154,12 @@ def _scale(header: Header, size: tuple[int, int]) -> int:
 
 def _draft_step(header: Header, scale: int) -> int | None:
     """The first step that is good enough at 1/scale of the size: the mean of scale x scale pixels is off by 1/scale of
-    what each coefficient, and so each pixel, is. None: WebP has no steps."""
+    what each coefficient, and so each pixel, is. None: WebP has no steps; where there are no noise levels, the only one
+    is the exact image."""
     if header.webp:
         return None
-    schedule = EFFORTS[header.effort]
-    good = (number for number, step in enumerate(schedule, 1) if step.level / 12**0.5 <= DRAFT_ERROR * scale)
-    return next(good)
+    cells = (*CELLS[header.levels], 0)
+    return next(step for step, cell in enumerate(cells, start=1) if cell / 12**0.5 <= DRAFT_ERROR * scale)
 
 
 def _accept(prefix: bytes) -> bool:
@@ -167,15 +167,15 @@ def _accept(prefix: bytes) -> bool:
 
 
 def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
-    """Options: `effort`, `model` and `strip` of `ddpmcodec.encode`; `exif` and `icc_profile` in place of the image's
-    own. Raises OSError for a mode that cannot be coded."""
+    """Options: `effort`, `levels`, `model` and `strip` of `ddpmcodec.encode`; `exif` and `icc_profile` in place of the
+    image's own. Raises OSError for a mode that cannot be coded."""
     from ddpmcodec.codec.encoder import encode
 
     options: dict[str, Any] = image.encoderinfo
     with _pillow_errors():
         data = encode(
-            _with_metadata(image, options), effort=options.get("effort", DEFAULT_EFFORT), model=options.get("model"),
-            strip=options.get("strip", False),
+            _with_metadata(image, options), effort=options.get("effort", DEFAULT_EFFORT),
+            levels=options.get("levels", DEFAULT_LEVELS), model=options.get("model"), strip=options.get("strip", False),
         )  # fmt: skip
     file.write(data)
 

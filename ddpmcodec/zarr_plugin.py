@@ -20,7 +20,7 @@ import numpy as np
 from zarr.abc.codec import ArrayBytesCodec
 from zarr.registry import register_codec
 
-from ddpmcodec.codec.efforts import DEFAULT_EFFORT
+from ddpmcodec.codec.efforts import DEFAULT_EFFORT, DEFAULT_LEVELS
 from ddpmcodec.numcodecs_plugin import Ddpm
 
 if TYPE_CHECKING:
@@ -35,12 +35,13 @@ class DdpmCodec(ArrayBytesCodec):
     """Chunks and parameters as of `ddpmcodec.numcodecs_plugin.Ddpm`. Zarr finds it by its name, `ddpmcodec`."""
 
     effort: int = DEFAULT_EFFORT
+    levels: int = DEFAULT_LEVELS
     model: str | None = None
     is_fixed_size = False
 
     @cached_property
     def codec(self) -> Ddpm:
-        return Ddpm(self.effort, self.model)
+        return Ddpm(self.effort, self.levels, self.model)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:

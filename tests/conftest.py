@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 # Threads of OpenMP in this process and its children sleep while they wait, as those of the command do: spinning, they
 # would take the processor from the tests that run beside them.
@@ -23,11 +24,10 @@ import torch
 from hypothesis import settings
 from torch import Tensor
 
-from ddpmcodec import models
+from ddpmcodec import _native, models
 from ddpmcodec.codec import graphics
+from ddpmcodec.models.context import EFFORTS, ROLES, ContextModel, load_model, pack
 from ddpmcodec.networks import gaussian
-from ddpmcodec.networks.context import model_file
-from ddpmcodec.networks.context.model import ContextModel
 from ddpmcodec.networks.gaussian import GaussianModel, load_gaussian
 from ddpmcodec.networks.gaussian.architecture import Architecture
 from ddpmcodec.networks.gaussian.latent import LatentNetwork
@@ -91,15 +91,58 @@ def gaussian_model(tiny_gaussian: Path) -> GaussianModel:
     return load_gaussian(tiny_gaussian)
 
 
+WIDTH, DEPTH, COMPONENTS = 16, 2, 2  # of the tiny context model's networks
+ABOVE, BESIDE = 17, 147 // 3 // 2 - 1  # places: in the window of a pixel, and in that of a coarse image
+
+
+def context_tensors(role: str, seed: int) -> dict[str, npt.NDArray[Any]]:
+    """A network of a role, or nearly so: what is above or beside a position, with a random network around it."""
+    kind, rng = "band" if role.startswith("band") else role, np.random.default_rng([ROLES.index(role), seed])
+    inputs, outputs, conditions = _native.contract(kind, COMPONENTS)
+    layers = {"stem": (WIDTH, inputs), **{f"block{k}": (WIDTH, WIDTH) for k in range(DEPTH)}, "head": (outputs, WIDTH)}
+    found: dict[str, npt.NDArray[Any]] = {}
+    for name, shape in layers.items():
+        found[f"{name}.weight"] = rng.integers(-9, 10, shape).astype(np.int8)
+        found[f"{name}.factor"] = np.full(shape[0], 1 / 256, np.float32)
+    means, scales = slice(COMPONENTS, 4 * COMPONENTS), slice(4 * COMPONENTS, 7 * COMPONENTS)
+    found["stem.bias"] = rng.integers(-40, 41, (conditions, WIDTH)).astype(np.float32)
+    found["head.bias"] = rng.integers(-3, 4, (conditions, outputs)).astype(np.float32)
+    found["head.bias"][:, scales] += {"direct": 64, "last": 60, "band": 72}[kind]
+    found["head.bias"][:, -3:] += 48 if kind == "direct" else 0
+    found["skip.weight"] = np.zeros((outputs, inputs), np.int8)
+    found["skip.factor"] = np.full(outputs, 1 / 2, np.float32)
+    if kind != "last":
+        found["skip.weight"][means, 3 * (ABOVE if kind == "direct" else BESIDE)] = 64 if kind == "direct" else 16
+    return found
+
+
+def write_context(path: Path, name: str) -> Path:
+    """A model of such networks."""
+    tensors = {
+        f"{effort}.{role}.{key}": tensor
+        for effort in EFFORTS
+        for role in ROLES
+        for key, tensor in context_tensors(role, effort).items()
+    }
+    path.write_bytes(pack(tensors, {f"{effort}.{role}": COMPONENTS for effort in EFFORTS for role in ROLES}, name))
+    return path
+
+
 @pytest.fixture(scope="session")
-def context_path() -> Path:
-    """The context model of the golden files: random networks around a simple prediction."""
-    return Path(__file__).parent / "golden" / "v1" / "model.safetensors"
+def context_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a tiny context model: random networks around a simple prediction."""
+    return write_context(tmp_path_factory.mktemp("models") / "tiny.safetensors", "tiny")
+
+
+@pytest.fixture(scope="session")
+def other_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same networks under another name, and so with another id."""
+    return write_context(tmp_path_factory.mktemp("models") / "other.safetensors", "other")
 
 
 @pytest.fixture(scope="session")
 def context_model(context_path: Path) -> ContextModel:
-    return model_file.load_model(context_path)
+    return load_model(context_path)
 
 
 @pytest.fixture

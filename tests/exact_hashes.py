@@ -16,28 +16,24 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from ddpmcodec import codec
-from ddpmcodec.codec import efforts, graphics
+from ddpmcodec import _native, codec
+from ddpmcodec.codec import efforts, graphics, known_answer
 from ddpmcodec.format import tiles
-from ddpmcodec.networks.context.model import ContextModel
-from ddpmcodec.networks.context.model_file import load_model
-from ddpmcodec.networks.context.network import outputs_of
-from ddpmcodec.networks.context.shape import SITUATIONS
-from ddpmcodec.networks.context.window import INPUTS
+from ddpmcodec.format.header import LEVELS
+from ddpmcodec.models.context import BAND_ROLES, ROLES, ContextModel, load_model
+from ddpmcodec.parallel import threads_of
 
 GOLDEN = Path(__file__).parent / "golden"
 
 
 class Settings(NamedTuple):
-    """threads: of PyTorch. flush: denormals to zero. onednn: whether PyTorch uses it. at_once: Python threads that
-    compute everything at the same time. forked: computed by a child, after its parent has computed it."""
+    """threads: of the core. flush: denormals to zero, by PyTorch. at_once: Python threads that compute everything at
+    the same time. forked: computed by a child, after its parent has computed it."""
 
     threads: int = 1
     flush: bool = False
-    onednn: bool = True
     at_once: int = 1
     forked: bool = False
 
@@ -55,21 +51,27 @@ def pictures() -> list[NDArray[np.uint8]]:
 
 
 def outputs(model: ContextModel) -> Iterator[tuple[str, str]]:
-    for k, network in enumerate(model.networks):
-        for count in (1, 3, 70):
-            found = outputs_of(network, (17 * count) % SITUATIONS, drawn(count, (count, INPUTS)))
-            yield f"network {k}, {count} rows", hashlib.sha256(found.astype("<i4").tobytes()).hexdigest()
+    for effort in efforts.EFFORTS:
+        networks = [*model.networks(effort, 0), *model.networks(effort, 2)]
+        for role, network in zip(ROLES, networks, strict=True):
+            kind = "band" if role in BAND_ROLES else role
+            inputs, _, conditions = _native.contract(kind, network.components)
+            for count in (1, 3, 70):
+                found = network.outputs(drawn(count, (count, inputs)), 17 * count % conditions)
+                yield f"{effort}.{role}, {count} rows", hashlib.sha256(found.astype("<i4").tobytes()).hexdigest()
 
 
 def files(model: ContextModel) -> Iterator[tuple[str, str]]:
-    """At every effort, the largest image in tiles that learn."""
+    """At every effort with all noise levels, the largest image in tiles that learn."""
     images = pictures()
     for effort in efforts.EFFORTS:
-        encoded = codec.encode_many(images, effort=effort, model=model, verify=False)
-        decoded = codec.decode_many(encoded, model=model)
-        for number, (image, data, again) in enumerate(zip(images, encoded, decoded, strict=True)):
-            same = np.array_equal(np.asarray(again), image)
-            yield f"effort {effort}, file {number}", hashlib.sha256(data).hexdigest() if same else "does not decode"
+        for levels in LEVELS:
+            encoded = codec.encode_many(images, effort=effort, levels=levels, model=model, verify=False)
+            decoded = codec.decode_many(encoded, model=model)
+            for number, (image, data, again) in enumerate(zip(images, encoded, decoded, strict=True)):
+                same = np.array_equal(np.asarray(again), image)
+                found = hashlib.sha256(data).hexdigest() if same else "does not decode"
+                yield f"effort {effort}, levels {levels}, file {number}", found
 
 
 def golden_files() -> Iterator[tuple[str, str]]:
@@ -81,6 +83,7 @@ def golden_files() -> Iterator[tuple[str, str]]:
 
 
 def of_models(paths: list[str]) -> Iterator[tuple[str, str]]:
+    yield "known answer", known_answer.answer()
     for path in paths:
         model = load_model(Path(path))
         for name, value in (*outputs(model), *files(model)):
@@ -123,11 +126,13 @@ def in_a_child(count: int, paths: list[str]) -> dict[str, str]:
 
 
 def main(settings: Settings, paths: list[str]) -> None:
-    torch.set_num_threads(settings.threads)
-    torch.set_flush_denormal(settings.flush)
-    torch.backends.mkldnn.enabled = settings.onednn  # type: ignore[assignment]
+    if settings.flush:
+        import torch
+
+        torch.set_flush_denormal(True)
     compute = in_a_child if settings.forked else everything
-    print(json.dumps(compute(settings.at_once, paths)))
+    with threads_of(settings.threads):
+        print(json.dumps(compute(settings.at_once, paths)))
 
 
 if __name__ == "__main__":

@@ -33,9 +33,7 @@ MODULES = (
     "ddpmcodec.format.archive_facts",
     "ddpmcodec.numcodecs_plugin",
     "ddpmcodec.pillow_plugin",
-    "ddpmcodec.transform.cells",
     "ddpmcodec.transform.color",
-    "ddpmcodec.transform.pyramid",
     "ddpmcodec.zarr_plugin",
 )
 LONGEST_README = 180

@@ -16,8 +16,8 @@ from PIL import Image
 from ddpmcodec import codec, models
 from ddpmcodec.codec import graphics
 from ddpmcodec.format import tiles
-from ddpmcodec.networks.context import model_file
-from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.models import context
+from ddpmcodec.models.context import ContextModel
 
 GOLDEN = Path(__file__).parent / "golden"
 VERSIONS = sorted((path for path in GOLDEN.glob("v*") if path.is_dir()), key=lambda path: int(path.name[1:]))
@@ -31,6 +31,7 @@ class Stream(NamedTuple):
     file: str
     picture: str
     effort: int
+    levels: int
     model: str
     sha256: str
 
@@ -57,7 +58,7 @@ def streams(folders: list[Path]) -> list[Any]:
 
 @cache
 def model(stream_model: str, folder: Path) -> ContextModel:
-    return model_file.load_model(stream_model or folder / "model.safetensors")
+    return context.load_model(stream_model or folder / "model.safetensors")
 
 
 def is_webp(stream: Stream) -> bool:
@@ -108,7 +109,8 @@ def test_it_is_written_as_it_was(stream: Stream, monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(tiles, "SINGLE_STREAM_PIXELS", TILE_PIXELS)
         monkeypatch.setattr(tiles, "TILE_PIXELS", TILE_PIXELS)
     chosen = model(stream.model, stream.folder)
-    assert codec.encode(stream.image, effort=stream.effort, model=chosen, verify=False) == stream.data
+    coding = {"effort": stream.effort, "levels": stream.levels}
+    assert codec.encode(stream.image, **coding, model=chosen, verify=False) == stream.data
 
 
 # --- the script that makes them
@@ -150,5 +152,7 @@ def test_streams_of_an_embedded_model_are_added_once(
 
 
 def test_the_tiny_model_can_be_made_again(make: Any) -> None:
-    made = model_file.pack(make.tensors(20061123), "golden")
+    keys = (f"{effort}.{role}" for effort in context.EFFORTS for role in context.ROLES)
+    components = dict.fromkeys(keys, make.COMPONENTS)
+    made = context.pack(make.tensors(20061123), components, "golden")
     assert made == (GOLDEN / "v1" / "model.safetensors").read_bytes()

@@ -104,8 +104,37 @@ def test_no_folders_import_each_other_in_a_circle() -> None:
         if module != "ddpmcodec":  # which hands on what users want
             folders.setdefault(folder(module), set()).update({*map(folder, names)} - {folder(module)})
     order = list(TopologicalSorter(folders).static_order())
-    assert order.index("ddpmcodec.transform") < order.index("ddpmcodec.networks") < order.index("ddpmcodec.channels")
+    assert order.index("ddpmcodec.networks") < order.index("ddpmcodec.channels")
+    assert order.index("ddpmcodec.format") < order.index("ddpmcodec.models") < order.index("ddpmcodec.codec")
     assert order.index("ddpmcodec.codec") < order.index("ddpmcodec.archive") < order.index("ddpmcodec.cli")
+
+
+WITHOUT_EXTRAS = """
+import io, sys
+for name in ("torch", "numba", "llvmlite", "scipy"):
+    sys.modules[name] = None  # importing it is an error
+import numpy as np
+import ddpmcodec, ddpmcodec.archive, ddpmcodec.codec.graphics, ddpmcodec.models.context
+image = np.add.outer(np.arange(20), np.arange(0, 96, 3)).astype(np.uint8)
+ddpmcodec.codec.graphics.may_be_graphics = lambda planes: False
+noisy = image + np.random.default_rng(0).integers(0, 64, image.shape, np.uint8)
+for levels in (0, 2, 5):
+    data = ddpmcodec.encode(noisy, levels=levels)
+    assert ddpmcodec.info(data)["coding"] == "context model"
+    assert np.array_equal(ddpmcodec.decode(data, as_array=True), noisy)
+    ddpmcodec.decode(ddpmcodec.truncate(data, bytes=len(data) // 2), partial=True)
+    ddpmcodec.truncate(data, step=1)
+ddpmcodec.codec.graphics.may_be_graphics = lambda planes: True
+stored = ddpmcodec.encode(image)
+assert np.array_equal(ddpmcodec.decode(stored, as_array=True), image)
+packed = ddpmcodec.archive.create([("a.png", noisy), ("b.png", image)])
+assert [name for name, _ in ddpmcodec.archive.extract(packed)] == ["a.png", "b.png"]
+print("done")
+"""
+
+
+def test_coding_needs_neither_torch_nor_numba() -> None:
+    assert python("-c", WITHOUT_EXTRAS) == "done\n"
 
 
 def test_the_package_runs_as_the_command() -> None:

@@ -48,7 +48,7 @@ def chunks(photos: Chunk) -> dict[str, npt.NDArray[Any]]:
 
 @pytest.mark.parametrize("name", chunks(np.zeros((6, 8, 10, 3), np.uint8)))
 def test_every_chunk_is_restored(photos: Chunk, name: str) -> None:
-    chunk, codec = chunks(photos)[name], Ddpm(effort=1)
+    chunk, codec = chunks(photos)[name], Ddpm(effort=1, levels=0)
     found = codec.decode(codec.encode(chunk))
     order: Any = "F" if name == "columns first" else "C"
     assert np.array_equal(np.asarray(found).ravel(), chunk.ravel(order))
@@ -57,11 +57,13 @@ def test_every_chunk_is_restored(photos: Chunk, name: str) -> None:
     assert np.array_equal(out, chunk)
 
 
-def test_a_chunk_is_a_file_or_an_archive(photos: Chunk) -> None:
-    codec = Ddpm(effort=3)
-    assert info(codec.encode(photos[0]))["effort"] == 3
+def test_a_chunk_is_a_file_or_an_archive(photos: Chunk, no_webp: None) -> None:
+    codec = Ddpm(effort=3, levels=5)
+    facts = info(codec.encode(photos[0]))
+    assert (facts["effort"], facts["levels"]) == (3, 5)
     together = codec.encode(memoryview(photos))
     assert archive.names(together) == ["0", "1", "2", "3", "4", "5"]
+    assert archive.describe(together)["levels"] == 5
     assert len(together) < photos.nbytes
 
 
@@ -73,23 +75,29 @@ def test_other_chunks_are_refused(chunk: npt.NDArray[Any]) -> None:
 
 def test_damage_is_found(photos: Chunk) -> None:
     for chunk in (photos[0], photos):
-        data = bytearray(Ddpm(effort=1).encode(chunk))
+        data = bytearray(Ddpm(effort=1, levels=0).encode(chunk))
         data[-30] ^= 1
         with pytest.raises(FormatError):
             Ddpm().decode(data)
 
 
 def test_the_configuration_gives_the_codec_back(context_path: Path) -> None:
-    codec = Ddpm(3, str(context_path))
-    assert codec.get_config() == {"id": "ddpm", "effort": 3, "model": str(context_path)}
+    codec = Ddpm(3, 5, str(context_path))
+    assert codec.get_config() == {"id": "ddpm", "effort": 3, "levels": 5, "model": str(context_path)}
     assert get_codec(codec.get_config()) == codec
+    assert DdpmCodec.from_dict(DdpmCodec(1, 5).to_dict()).codec == Ddpm(1, 5)
     with pytest.raises(ValueError, match="effort must be 1, 2, 3, not 4"):
         Ddpm(effort=4)
+    with pytest.raises(ValueError, match="levels must be 0, 2, 5, not 1"):
+        Ddpm(levels=1)
 
 
 @pytest.mark.parametrize(
     ("version", "codec"),
-    [(2, {"compressors": Ddpm(effort=1)}), (3, {"serializer": DdpmCodec(effort=1), "compressors": None})],
+    [
+        (2, {"compressors": Ddpm(effort=1, levels=0)}),
+        (3, {"serializer": DdpmCodec(effort=1, levels=0), "compressors": None}),
+    ],
 )
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_zarr_keeps_images(photos: Chunk, tmp_path: Path, version: Any, codec: dict[str, Any], order: Any) -> None:

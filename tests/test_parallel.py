@@ -1,4 +1,4 @@
-"""Work on all cores: every piece once, in order, and PyTorch's threads as they were."""
+"""Work on all cores: every piece once, in order, and threads as they were, PyTorch's too."""
 
 from __future__ import annotations
 
@@ -12,15 +12,21 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from ddpmcodec.parallel import WORK_PIXELS, one_thread_if, run_all, side_by_side, stop_if_abandoned
+from ddpmcodec.parallel import (
+    WORK_PIXELS,
+    one_thread_if,
+    run_all,
+    side_by_side,
+    stop_if_abandoned,
+    thread_count,
+    threads_of,
+)
 
 
 @pytest.fixture(autouse=True)
 def two_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
+    with threads_of(2):
+        yield
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 9])
@@ -34,7 +40,7 @@ def test_pieces_run_side_by_side_with_one_thread_each() -> None:
 
     def piece(_: int) -> tuple[int, int]:
         meeting.wait(timeout=60)
-        return threading.get_ident(), torch.get_num_threads()
+        return threading.get_ident(), torch.get_num_threads() * thread_count()
 
     found = run_all(piece, range(4))
     assert {threads for _, threads in found} == {1}
@@ -50,13 +56,32 @@ def test_work_inside_a_worker_is_not_split_again() -> None:
     assert [len(threads) for threads in inner] == [1, 1]
 
 
-def test_one_piece_keeps_the_threads_of_pytorch() -> None:
-    assert run_all(lambda _: (threading.get_ident(), torch.get_num_threads()), [0]) == [(threading.get_ident(), 2)]
+def test_one_piece_keeps_all_threads() -> None:
+    assert run_all(lambda _: (threading.get_ident(), thread_count()), [0]) == [(threading.get_ident(), 2)]
+
+
+def test_threads_are_as_before_afterwards() -> None:
+    with threads_of(5):
+        assert (thread_count(), torch.get_num_threads()) == (5, 5)
+        with threads_of(None):
+            assert (thread_count(), torch.get_num_threads()) == (5, 5)
+    assert (thread_count(), torch.get_num_threads()) == (2, 2)
+
+
+@pytest.mark.parametrize(("variable", "expected"), [("1", 1), ("0", None), ("many", None), ("9999", None)])
+def test_the_environment_may_say_fewer(variable: str, expected: int | None) -> None:
+    program = "from ddpmcodec.parallel import thread_count; print(thread_count())"
+    kept = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    said = [
+        subprocess.run([sys.executable, "-c", program], env=own, capture_output=True, text=True, check=True).stdout
+        for own in (kept, kept | {"OMP_NUM_THREADS": variable})
+    ]
+    assert int(said[1]) == (expected or int(said[0]))
 
 
 def test_on_one_thread_nothing_is_started() -> None:
-    torch.set_num_threads(1)
-    assert set(run_all(lambda _: threading.get_ident(), range(3))) == {threading.get_ident()}
+    with threads_of(1):
+        assert set(run_all(lambda _: threading.get_ident(), range(3))) == {threading.get_ident()}
 
 
 def test_an_error_ends_the_work_and_comes_out() -> None:
@@ -102,7 +127,6 @@ def test_ctrl_c_ends_pieces_that_have_begun() -> None:
 
 def test_memory_limits_the_pieces_at_a_time() -> None:
     assert (side_by_side(WORK_PIXELS), side_by_side(WORK_PIXELS // 3), side_by_side(9 * WORK_PIXELS)) == (1, 3, 1)
-    torch.set_num_threads(4)
     running, most = [0], [0]
 
     def piece(_: int) -> None:
@@ -111,7 +135,8 @@ def test_memory_limits_the_pieces_at_a_time() -> None:
         threading.Event().wait(0.01)
         running[0] -= 1
 
-    run_all(piece, range(12), most=2)
+    with threads_of(4):
+        run_all(piece, range(12), most=2)
     assert most == [2]
 
 
@@ -151,7 +176,7 @@ def preview():
     return np.asarray(ddpmcodec.decode(data, max_bytes=len(data) // 2)).tobytes()
 
 def bits_back():
-    return archive.create([("a.png", image[:32, :32]), ("b.png", image[32:64, :32])], levels=2)
+    return archive.create([("a.png", image[:32, :32]), ("b.png", image[32:64, :32])], bits_back=2)
 
 for work in (preview, encoded, bits_back):
     expected = work()

@@ -14,9 +14,9 @@ import torch
 
 from ddpmcodec import codec
 from ddpmcodec.archive.blocks import ContextCoder
+from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.errors import ModelError
-from ddpmcodec.networks.context import model_file
-from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.models.context import ContextModel
 from ddpmcodec.networks.gaussian import GaussianModel
 from ddpmcodec.processor import permits_tiles, require_denormals, require_rounding_to_nearest
 
@@ -60,27 +60,19 @@ def test_nothing_is_coded_under_another_rounding_mode(
 ) -> None:
     """Models were loaded before, and would compute something else now."""
     data = codec.encode(pixels, model=context_model, effort=1)
-    coder = ContextCoder(context_model, 1)
+    coder = ContextCoder(context_model, Coding(1))
     attempts: list[Callable[[], object]] = [
         lambda: codec.encode(pixels, model=context_model),
         lambda: codec.encode_many([pixels], model=context_model, verify=False),
         lambda: codec.decode(data, model=context_model),
-        lambda: codec.decode(data[:-4], model=context_model, partial=True),
-        lambda: coder.symbols(pixels[None, ..., None]),
+        lambda: codec.decode(data[:-8], model=context_model, partial=True),
+        lambda: coder.encoded(pixels[None, ..., None]),
         lambda: gaussian_model.predict(np.zeros((1, 4, 4, 3), np.int64), 1.0, 1024),
     ]
     for attempt in attempts:
         with rounding(mode), pytest.raises(ModelError, match=REFUSED):
             attempt()
     assert codec.decode(data, model=context_model).tobytes() == pixels.tobytes()
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_no_model_is_loaded_under_another_rounding_mode(
-    context_model: ContextModel, mode: int, context_path: str
-) -> None:
-    with rounding(mode), pytest.raises(ModelError, match=REFUSED):
-        model_file.load_model(context_path)
 
 
 def test_flushing_to_zero_is_found() -> None:

@@ -1,4 +1,4 @@
-"""Files, images and previews do not depend on the settings of PyTorch and numpy that other code chooses."""
+"""What the paper's system computes does not depend on the settings of PyTorch and numpy that other code chooses."""
 
 from __future__ import annotations
 
@@ -10,21 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load
 
 from ddpmcodec import archive, codec
-from ddpmcodec.codec import graphics
 from ddpmcodec.exactness import exact_torch, new_process, torch_settings
-from ddpmcodec.networks.context import model_file
-from ddpmcodec.networks.context.model import ContextModel
 from ddpmcodec.networks.ddpm import PaperDenoiser
 from ddpmcodec.networks.gaussian import GaussianModel, load_gaussian, predictors
 from ddpmcodec.networks.profile import NumericsProfile
-from ddpmcodec.networks.reconstruction import Denoiser
 from ddpmcodec.networks.unet import UNet, UNetConfig
 from ddpmcodec.schedule import ddpm_linear
 
-pytestmark = pytest.mark.usefixtures("no_webp", "one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread")
 State = Callable[[], AbstractContextManager[object]]
 
 
@@ -80,67 +75,50 @@ def pictures() -> list[np.ndarray]:
     return [smooth, smooth[:, ::-1].copy(), smooth[:9, :7, 0]]
 
 
-@pytest.fixture(scope="module")
-def denoising(context_path: Path) -> bytes:
-    """The golden model with a denoiser that does something."""
-    torch.manual_seed(1)
-    denoiser = Denoiser()
-    torch.nn.init.normal_(denoiser.leave.weight, std=0.3)
-    found = {f"denoiser.{key}": value.numpy() for key, value in denoiser.state_dict().items()}
-    return model_file.pack(load(context_path.read_bytes()) | found, "denoising")
-
-
 class Coded:
-    """What a process writes and shows, with models that it has loaded before, or loads now."""
+    """What bits back makes of images, and back, with a model that was loaded before."""
 
-    def __init__(self, context: ContextModel, latent: GaussianModel, file: bytes | None = None) -> None:
+    def __init__(self, latent: GaussianModel) -> None:
         named = [(f"{i}.png", picture) for i, picture in enumerate(3 * pictures())]
-        self.files = codec.encode_many(pictures(), model=context, effort=2)
-        self.file = file or self.files[0]
-        self.image = codec.decode(self.file, model=context).tobytes()
-        cuts = [len(self.file) * share // 4 for share in (1, 2, 3)]
-        self.previews = [codec.decode(self.file[:c], model=context, partial=True).tobytes() for c in cuts]
-        self.stack = archive.create(named, model=context, effort=1)
-        self.bits_back = archive.create(named, model=latent, levels=[2.0, 12.0, 90.0], effort=1)
+        self.bits_back = archive.create(named, model=latent, bits_back=[2.0, 12.0, 90.0], effort=1)
         self.extracted = [image.tobytes() for _, image in archive.extract(self.bits_back, model=latent)]
 
 
 @pytest.fixture(scope="module")
-def models(denoising: bytes, gaussian_model: GaussianModel) -> tuple[ContextModel, GaussianModel]:
-    return model_file.parse(denoising, "denoising"), gaussian_model
-
-
-@pytest.fixture(scope="module")
-def expected(models: tuple[ContextModel, GaussianModel]) -> Coded:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(graphics, "may_be_graphics", lambda planes: False)
-        return Coded(*models)
-
-
-def test_previews_are_denoised_here(models: tuple[ContextModel, GaussianModel], expected: Coded) -> None:
-    shown = codec.decode_details(expected.file[: len(expected.file) // 2], model=models[0], partial=True, denoise=False)
-    assert shown.image.tobytes() != expected.previews[1]
+def expected(gaussian_model: GaussianModel) -> Coded:
+    return Coded(gaussian_model)
 
 
 @pytest.mark.parametrize("name", STATES)
-def test_files_and_previews_are_the_same_under_any_settings(
-    models: tuple[ContextModel, GaussianModel], expected: Coded, name: str
-) -> None:
+def test_archives_are_the_same_under_any_settings(gaussian_model: GaussianModel, expected: Coded, name: str) -> None:
     with STATES[name]():
-        found = Coded(*models, expected.file)
+        found = Coded(gaussian_model)
     assert vars(found) == vars(expected)
 
 
 @pytest.mark.parametrize("name", STATES)
 def test_models_that_are_loaded_under_any_settings_are_the_same(
-    denoising: bytes, tiny_gaussian: Path, models: tuple[ContextModel, GaussianModel], name: str
+    tiny_gaussian: Path, gaussian_model: GaussianModel, name: str
 ) -> None:
     c = np.arange(-5, 7).reshape(1, 2, 2, 3)
     with STATES[name]():
-        context, latent = model_file.parse(denoising, "denoising"), load_gaussian(tiny_gaussian)
+        latent = load_gaussian(tiny_gaussian)
         inside = latent.predict(c, 1.0, 3000).sha256()
-    assert inside == latent.predict(c, 1.0, 3000).sha256() == models[1].predict(c, 1.0, 3000).sha256()
-    assert context.id == models[0].id
+    assert inside == latent.predict(c, 1.0, 3000).sha256() == gaussian_model.predict(c, 1.0, 3000).sha256()
+
+
+@pytest.mark.parametrize("name", ["flush to zero", "errstate"])
+def test_files_and_previews_are_the_same_under_settings_of_the_processor_and_numpy(
+    context_path: Path, name: str
+) -> None:
+    def coded() -> tuple[bytes, ...]:
+        data = codec.encode(pictures()[0], model=context_path)
+        shown = (codec.decode(data[: len(data) * share // 4], model=context_path, partial=True) for share in (1, 2, 3))
+        return data, *(image.tobytes() for image in shown)
+
+    expected = coded()
+    with STATES[name]():
+        assert coded() == expected
 
 
 def test_autocast_would_change_what_the_gaussian_model_computes(gaussian_model: GaussianModel) -> None:

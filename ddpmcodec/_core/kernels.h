@@ -91,7 +91,7 @@ struct Network {
     std::vector<float> skip_factor;             // [padded outputs]
     int width = 0, depth = 0, inputs = 0, outputs = 0, conditions = 0;
 
-    // Throws std::invalid_argument where sizes are not as they must be: widths and inputs are multiples of 16, up to 512.
+    // Throws std::invalid_argument where sizes are not as they must be: width and inputs are multiples of 16 up to 512.
     void require_sizes() const;
 };
 

@@ -62,6 +62,7 @@ Learner::Learner(Network& network, int most_positions)
       head_(network.head, most_positions),
       block_(network.blocks.back(), most_positions),
       skip_(network.skip, most_positions),
+      skip_units_(network.outputs, 0.0f),
       back_(network.width, network.outputs),
       back_stride_(rounded_up(network.outputs, ROW_UNIT)),
       back_rows_(most_positions * back_stride_, SIGN),
@@ -90,7 +91,8 @@ void Learner::prepare(int condition, int count, int thread, int threads) {
         powers_[0] *= MOMENTUM, bias[0] *= MOMENTUM;
         powers_[1] *= SQUARES, bias[1] *= SQUARES;
     }
-    const Share columns(head_.width / VECTOR, 1, thread, threads), inputs(skip_.width / VECTOR, 1, thread, threads);
+    const Share columns(head_.width / VECTOR, 1, thread, threads);
+    const Share inputs(skip_.width / VECTOR, 1, thread, threads);
     const auto* weights = reinterpret_cast<const uint8_t*>(head_.nearest.data());
     back_.set_columns(head_.outputs, columns.first, columns.last, weights, head_.width, 0);
     for (LearningLayer* layer : {&head_, &block_, &skip_}) {
@@ -111,14 +113,14 @@ void Learner::propagate(int count, int thread, int threads) {
     kernels_.product(back_rows_.data() + first * back_stride_, back_stride_, positions.last - first,
                      back_.over(head_.outputs), sums + (size_t)first * width, width);
     for (int k = first; k < positions.last; k++) {
+        float* slopes = block_slopes_.values.data() + (size_t)k * width;
         kernels_.back(sums + (size_t)k * width, back_.offset.data(), back_units_[k],
-                      network_.block_factor.back().data(), kept_head(k), block_slopes_.values.data() + (size_t)k * width,
-                      width);
+                      network_.block_factor.back().data(), kept_head(k), slopes, width);
     }
 }
 
-// Phase 2: some of the outputs of the layers, the block's first, in whole blocks of 16. Outputs of the head and of the
-// skip layer are the same, in the same thread.
+// Phase 2: some of the outputs of the layers, the block's first, in whole blocks of 16. The skip layer's go with the
+// head's, with which they share slopes.
 void Learner::learn(int condition, int count, const Rates& rates, int thread, int threads) {
     const int width = block_.outputs;  // a multiple of 16
     const Share outputs(width + head_.outputs, VECTOR, thread, threads);
@@ -135,15 +137,19 @@ void Learner::move_block(int count, const Rates& rates, int first, int last) {
          last);
 }
 
-// The head, the skip layer and the biases. Steps are over the root mean square of gradients, in which units cancel: so
-// slopes by the head's sums do for those by the skip layer's, which are in other units, though factors are positive.
+// The head, the skip layer and the biases. Steps are over the root mean square of gradients, in which the size of units
+// cancels: so slopes by the head's sums do for those by the skip layer's, once they have the sign of its factor.
 void Learner::move_last(int condition, int count, const Rates& rates, int first, int last) {
     const float* units = head_slopes_.units.data();
     quantise(head_slopes_, count, first, last);
     multiply(head_slopes_, head_, count, first, last);
     multiply(head_slopes_, skip_, count, first, last);
+    for (int o = first; o < last; o++) {
+        const bool opposed = (network_.head_factor[o] < 0.0f) != (network_.skip_factor[o] < 0.0f);
+        skip_units_[o] = opposed ? -units[o] : units[o];
+    }
     move(head_, network_.head, units, head_slopes_.totals.data(), rates.head, first, last);
-    move(skip_, network_.skip, units, nullptr, rates.skip, first, last);
+    move(skip_, network_.skip, skip_units_.data(), nullptr, rates.skip, first, last);
     move_bias(condition, count, rates.bias, first, last);
 }
 

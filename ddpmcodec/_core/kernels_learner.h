@@ -1,9 +1,9 @@
-// Online learning: the head, the skip layer and the last block of a network go on learning from the image that is coded.
+// Online learning: a network's head, skip layer and last block go on learning from the image that is coded.
 //
 // Both sides take one step of gradient descent on their code length after some positions, by backpropagation through
-// these layers: momentum, and each output's gradient over its root mean square (Adam's, Kingma & Ba
-// 2015, with one second moment for all weights of an output). Weights move in fractions of their integers; the network
-// runs with the nearest. Gradients add up in integers: slopes are rounded to eight bits, in units of the largest.
+// these layers: momentum, and each output's gradient over its root mean square (Adam's, Kingma & Ba 2015, with one
+// second moment for all weights of an output). Weights move in fractions of their integers; the network runs with the
+// nearest. Gradients add up in integers: slopes are rounded to eight bits, in units of the largest.
 #pragma once
 
 #include "kernels.h"
@@ -89,6 +89,7 @@ private:
     int most_;
     LearningSlopes head_slopes_, block_slopes_;
     LearningLayer head_, block_, skip_;
+    std::vector<float> skip_units_;  // the head's, with the sign of slopes by the skip layer's sums [outputs]
     LearningBias bias_;
     Packed back_;                    // the head's weights, outputs for inputs
     size_t back_stride_;             // of `back_rows_`

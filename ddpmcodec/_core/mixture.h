@@ -79,23 +79,27 @@ struct Mixture {
         freq = uint32_t(cumulative(last + 1) - begin);
     }
 
-    // The integer x with cum(x) <= slot < cum(x + 1): steps of doubling length from an estimate, then bisection.
+    // The integer x with cum(x) <= slot < cum(x + 1).
     int64_t find(uint32_t slot) const {
+        return search(slot, [&](int64_t x) { return cumulative(x) <= int64_t(slot); });
+    }
+
+    // The largest x of lo..hi that `starts` by the slot, as lo does: steps of doubling length from an estimate, then bisection.
+    template <class Starts> int64_t search(uint32_t slot, Starts starts) const {
         int likely = 0;
         for (int k = 1; k < components; k++)
             if (rates[k] > rates[likely]) likely = k;
         int64_t x = std::min(std::max(parts[likely].quantile(slot), lo), hi), end, step = 1;
-        const int64_t wanted = slot;
-        if (cumulative(x) <= wanted) {
+        if (starts(x)) {
             end = x + 1;
-            while (end <= hi && cumulative(end) <= wanted) {
+            while (end <= hi && starts(end)) {
                 step *= 2;
                 x = end;
                 end = std::min(end + step, hi + 1);
             }
         } else {
             end = x--;
-            while (cumulative(x) > wanted) {
+            while (!starts(x)) {
                 step *= 2;
                 end = x;
                 x = std::max(x - step, lo);
@@ -103,7 +107,7 @@ struct Mixture {
         }
         while (end - x > 1) {
             const int64_t middle = (x + end) >> 1;
-            (cumulative(middle) <= wanted ? x : end) = middle;
+            (starts(middle) ? x : end) = middle;
         }
         return x;
     }

@@ -7,10 +7,7 @@ namespace ddpm {
 namespace {
 
 constexpr int LEAST_LEARNED = 96;  // positions of a step of gradient descent, which ends with a wave
-#include <cstdlib>
-#include <cstdio>
-Rates rates_now() { Rates r{0.07f, 0.3f, 0.05f, 0.05f}; if (const char* e = std::getenv("DDPM_RATES")) std::sscanf(e, "%f,%f,%f,%f", &r.head, &r.block, &r.bias, &r.skip); return r; }
-const Rates RATES = rates_now();
+constexpr Rates RATES{0.07f, 0.3f, 0.05f, 0.05f};  // of the head, the last block, biases, the skip layer
 constexpr int BAND_BIASES = LEVEL_STEPS * BAND_KINDS, BIAS_KINDS = BAND_BIASES + 1;
 
 int padded(int inputs) { return (inputs + 63) / 64 * 64; }
@@ -19,6 +16,7 @@ int padded(int inputs) { return (inputs + 63) / 64 * 64; }
 
 struct Pass::Lane {
     Scores scores;
+    ColorScores colors;
 };
 
 // Of a wave: positions of a thread's streams.
@@ -234,6 +232,7 @@ void Pass::begin_pixels() {
     coarse_.clear();
     wave_ = 0;
     if (!l.learns) return;
+    if (l.channels == CHANNELS) colors_ = std::make_unique<Colors>();
     const Trained& first = steps_.empty() ? *model_.direct : *model_.last;
     const int largest = l.images * std::min(l.height, (l.width + DELAY - 1) / DELAY);
     learning_ = std::make_unique<Network>(first.network);
@@ -282,7 +281,9 @@ void Pass::wave(Stage& stage, int wave, int thread) {
         stage.load(place.n, place.y, place.x, values);
         std::copy_n(&worker.base[k * CHANNELS], CHANNELS, values.base);
         Position position(shape, &worker.outputs[k * network.outputs]);
-        position.code(values, channels, coder(place.stream), biases_[group_of(place.stream)][kind], &lanes_[place.stream].scores, learns);
+        Lane& lane = lanes_[place.stream];
+        const Colors* colors = learns ? colors_.get() : nullptr;
+        position.code(values, channels, coder(place.stream), {biases_[group_of(place.stream)][kind], &lane.scores, colors, &lane.colors, learns});
         stage.store(place.n, place.y, place.x, values);
         if (!learns) continue;
         float* slopes = learner_->slopes(place.slot);
@@ -301,13 +302,7 @@ void Pass::run(Stage& stage, int last) {
         for (int w = first; w < last; w++) {
             wave(stage, w, thread);
             barrier_->wait();
-            if (thread == 0) {
-                for (int s = 0; s < layout_.streams; s++) biases_[group_of(s)][kind].learn(lanes_[s].scores);
-                for (const Reader& reader : readers_) ended_ = ended_ || reader.ended;
-                if (!ended_) wave_ = w + 1;
-                if (learner_ && stage.role != Role::BAND)
-                    for (int s = 0; s < layout_.streams; s++) positions(stage, s, w, [&](int, int, int) { filled_++; });
-            }
+            if (thread == 0) end_wave(stage, kind, w);
             barrier_->wait();
             if (ended_) break;
             if (filled_ >= LEAST_LEARNED) {
@@ -317,6 +312,29 @@ void Pass::run(Stage& stage, int last) {
             }
         }
     });
+}
+
+// What all threads' positions of a wave teach.
+void Pass::end_wave(const Stage& stage, int kind, int wave) {
+    const bool learns = learner_ && stage.role != Role::BAND;
+    for (int s = 0; s < layout_.streams; s++) {
+        biases_[group_of(s)][kind].learn(lanes_[s].scores);
+        if (!learns) continue;
+        if (colors_) colors_->learn(lanes_[s].colors);
+        positions(stage, s, wave, [&](int n, int y, int x) {
+            filled_++;
+            if (!colors_) return;
+            uint8_t rgb[CHANNELS] = {};
+            pixels_->pixel(n, y, x, rgb);
+            const int grb[CHANNELS] = {rgb[1], rgb[0], rgb[2]};
+            colors_->count(grb);
+        });
+    }
+    for (const Reader& reader : readers_) {
+        ended_ = ended_ || reader.ended;
+        if (reader.lacks && certain_ < 0) certain_ = stage.role == Role::BAND ? 0 : wave;
+    }
+    if (!ended_) wave_ = wave + 1;
 }
 
 void Pass::learn(int thread) {
@@ -330,11 +348,12 @@ void Pass::learn(int thread) {
 
 void Pass::pixels(uint8_t* out, uint8_t* known) const {
     const Layout& l = layout_;
+    const int certain = certain_ < 0 || is_exact() ? wave_ : certain_;
     for (int n = 0; n < l.images; n++)
         for (int y = 0; y < l.height; y++)
             for (int x = 0; x < l.width; x++) {
                 const size_t at = (size_t(n) * l.height + y) * l.width + x;
-                known[at] = pixels_ && x + DELAY * y < wave_;
+                known[at] = pixels_ && x + DELAY * y < certain;
                 if (known[at]) pixels_->pixel(n, y, x, out + at * l.channels);
             }
 }

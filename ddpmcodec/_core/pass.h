@@ -86,6 +86,7 @@ class Pass {
     void code_root();
     void run(Stage& stage, int last);
     void wave(Stage& stage, int wave, int thread);
+    void end_wave(const Stage& stage, int kind, int wave);
     void learn(int thread);
     template <class Visit> void positions(const Stage& stage, int stream, int wave, Visit visit) const;
     Coder coder(int stream);
@@ -98,6 +99,7 @@ class Pass {
     std::vector<LevelStep> steps_;
     std::vector<Segment> segments_;
     std::vector<Band> geometry_;
+    int certain_ = -1;  // waves of the exact step before a reader lacked a word, once one has
     bool encoding_ = false, for_previews_ = false, begun_ = false, ended_ = false;
     int done_ = 0, band_ = 0, wave_ = 0;  // segments; bands of the segment; waves of the band, or of the exact step
     std::vector<uint8_t> input_;
@@ -117,6 +119,7 @@ class Pass {
     std::unique_ptr<Network> learning_;
     std::unique_ptr<Learner> learner_;
     int filled_ = 0;
+    std::unique_ptr<Colors> colors_;
     std::unique_ptr<Barrier> barrier_;
 };
 

@@ -2,6 +2,7 @@
 // outputs. Encoders and decoders share it, with a coder that pushes or pops.
 #pragma once
 #include "adaptation.h"
+#include "colors.h"
 #include "mixture.h"
 
 namespace ddpm {
@@ -18,6 +19,18 @@ struct Coder {
     Reader* reader;
 
     bool has_ended() const { return reader && reader->ended; }
+
+    // The value of an exact channel whose values are weighed.
+    int64_t code(const Weighed& weighed, int64_t value) const {
+        if (reader) value = weighed.find(reader->slot());
+        uint32_t start, freq;
+        weighed.interval(value, start, freq);
+        if (reader)
+            reader->take(start, freq);
+        else
+            symbols->put(start, freq);
+        return value;
+    }
 
     // The range that is known after this value: of an encoder's `value`, or of what a decoder finds. width: of cells.
     Range code(const Mixture& mixture, int value, Range known, int64_t width) const {
@@ -52,15 +65,23 @@ inline int64_t residual_of(int64_t mean, Range range) {
     return std::min(std::max(mean, 64 * range.lo + quarter), 64 * range.hi - quarter) - mean;
 }
 
+// What both sides learn from an image while they code it, and what a wave of a stream adds to that; null what does not learn.
+struct Learning {
+    const Biases& biases;
+    Scores* scores;
+    const Colors* colors;
+    ColorScores* color_scores;
+    bool wants_slopes;  // for `Position::slopes`
+};
+
 class Position {
   public:
     Position(const Outputs& shape, const int32_t* output)
         : shape_(shape), output_(output), weights_(weights_of(output, shape.components)), first_(weights_) {}
 
-    // Codes all channels of `values`, whose ranges become what is then known. scores: what scales learn from; or null.
-    // wants_slopes: for `slopes`.
-    void code(Values& values, int channels, const Coder& coder, const Biases& biases, Scores* scores, bool wants_slopes) {
-        for (int c = 0; c < channels; c++) code_channel(values, c, coder, biases, scores, wants_slopes);
+    // Codes all channels of `values`, whose ranges become what is then known.
+    void code(Values& values, int channels, const Coder& coder, const Learning& learning) {
+        for (int c = 0; c < channels; c++) code_channel(values, c, coder, learning);
     }
 
     // Of the code length, nats, by every output; float [outputs]. At the distributions that were coded with, whose adapted
@@ -68,7 +89,8 @@ class Position {
     void slopes(float* found) const;
 
   private:
-    void code_channel(Values& values, int c, const Coder& coder, const Biases& biases, Scores* scores, bool wants_slopes);
+    void code_channel(Values& values, int c, const Coder& coder, const Learning& learning);
+    static Range code_value(Values& values, int c, const Mixture& mixture, const Coder& coder, const Learning& learning);
 
     // What a channel's means are relative to: `base`, moved by what the channels before it turned out to be.
     int64_t origin(int c, int base) const {
@@ -85,9 +107,21 @@ class Position {
     bool coded_[CHANNELS] = {};
     double by_mean_[CHANNELS][MOST_COMPONENTS] = {}, by_scale_[CHANNELS][MOST_COMPONENTS] = {};
     int used_[CHANNELS][MOST_COMPONENTS] = {};  // scale indices that were coded with
+    int64_t means_[CHANNELS][MOST_COMPONENTS] = {}, expected_[CHANNELS] = {};  // 1/64; by the weights at first
 };
 
-inline void Position::code_channel(Values& values, int c, const Coder& coder, const Biases& biases, Scores* scores, bool wants_slopes) {
+// By colours, where the values of a narrow distribution become exact; values.mean and scale are of that.
+inline Range Position::code_value(Values& values, int c, const Mixture& mixture, const Coder& coder, const Learning& learning) {
+    if (!learning.colors || values.scale[c] > COLOR_LARGEST_SCALE) return coder.code(mixture, values.value[c], values.known[c], values.width[c]);
+    const int pixel[CHANNELS] = {values.known[0].lo, values.known[1].lo, 0};
+    Weighed weighed;
+    learning.colors->weigh(mixture, c, pixel, values.mean[c], values.scale[c], weighed);
+    const int64_t value = coder.code(weighed, values.value[c]);
+    Colors::observe(weighed, c, value, *learning.color_scores);
+    return {int(value), int(value)};
+}
+
+inline void Position::code_channel(Values& values, int c, const Coder& coder, const Learning& learning) {
     const int K = shape_.components;
     const Range known = values.known[c];
     const int64_t origin = this->origin(c, values.base[c]);
@@ -99,10 +133,11 @@ inline void Position::code_channel(Values& values, int c, const Coder& coder, co
     }
     typical >>= WEIGHT_BITS;
     const Context context = context_of(typical, values.near[c]);
-    const int bias = biases.of(c, context);
+    const int bias = learning.biases.of(c, context);
     for (int k = 0; k < K; k++) {
         means[k] = std::min(std::max(origin + output_[shape_.mean(c, k)], -MEAN_LIMIT), MEAN_LIMIT);
         expected += first_.share[k] * means[k];
+        means_[c][k] = means[k];
         scales[k] = std::min(std::max(scales[k] + bias, 0), SCALES - 1);
         middle += weights_.share[k] * means[k];
     }
@@ -112,9 +147,9 @@ inline void Position::code_channel(Values& values, int c, const Coder& coder, co
     values.scale[c] = int16_t(typical);
     if (!known.is_exact() && !coder.has_ended()) {
         const Mixture mixture(weights_, K, known.lo, known.hi, means, scales);
-        const Range found = values.known[c] = coder.code(mixture, values.value[c], known, values.width[c]);
+        const Range found = values.known[c] = code_value(values, c, mixture, coder, learning);
         weights_ = mixture.after(weights_, found.lo, found.hi);
-        if (scores || wants_slopes) {
+        if (learning.scores || learning.wants_slopes) {
             double by_scale = 0;
             coded_[c] = true;
             for (int k = 0; k < K; k++) {
@@ -124,11 +159,12 @@ inline void Position::code_channel(Values& values, int c, const Coder& coder, co
                 used_[c][k] = scales[k];
                 by_scale += double(weights_.share[k]) * slopes.by_scale;
             }
-            if (scores) scores->add(c, context, by_scale / double(1 << WEIGHT_BITS), typical);
+            if (learning.scores) learning.scores->add(c, context, by_scale / double(1 << WEIGHT_BITS), typical);
         }
         values.residual[c] = int16_t(normalised(residual_of(middle, found), typical));
     }
-    residual_[c] = residual_of(expected >> WEIGHT_BITS, values.known[c]);
+    expected_[c] = expected >> WEIGHT_BITS;
+    residual_[c] = residual_of(expected_[c], values.known[c]);
 }
 
 inline void Position::slopes(float* found) const {
@@ -157,7 +193,11 @@ inline void Position::slopes(float* found) const {
     const double first = by_base[0] - (second * double(output_[shape_.cross(0)]) + third * double(output_[shape_.cross(1)])) / 64.0;
     const double later[CHANNELS] = {first - by_base[0], second - by_base[1], 0};  // of the residual, by its mean
     for (int c = 0; c < CHANNELS; c++)
-        for (int k = 0; k < K; k++) found[shape_.mean(c, k)] += float(later[c] * double(first_.share[k]) / double(64 << WEIGHT_BITS));
+        for (int k = 0; k < K; k++) {
+            const double share = later[c] * double(first_.share[k]) / double(64 << WEIGHT_BITS);
+            found[shape_.mean(c, k)] += float(share);
+            found[shape_.logits() + k] += float(share * double(means_[c][k] - expected_[c]) * OCTAVE_SIXTEENTH);
+        }
     found[shape_.cross(0)] = float(second * double(residual_[0]) / 4096.0);
     found[shape_.cross(1)] = float(third * double(residual_[0]) / 4096.0);
     found[shape_.cross(2)] = float(third * double(residual_[1]) / 4096.0);

@@ -34,7 +34,8 @@ struct Reader {
     uint64_t state = LEAST_STATE;
     std::vector<uint32_t> words;
     size_t position = 0;
-    bool ended = false;  // a word was needed that is not there: what is decoded from here on is nothing
+    bool lacks = false;  // no word was left where one could have been needed: what follows may be nothing
+    bool ended = false;  // one was needed: what follows is nothing
 
     uint32_t slot() const { return uint32_t(state & SLOT_MASK); }
 
@@ -44,7 +45,7 @@ struct Reader {
             if (position < words.size())
                 state = (state << 32) | words[position++];
             else
-                ended = ended || state < LEAST_STATE;
+                lacks = true, ended = ended || state < LEAST_STATE;
         }
     }
 };

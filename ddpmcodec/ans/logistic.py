@@ -52,8 +52,6 @@ _FRACTION = np.int64(24)
 _FRACTION_MASK = np.int64((1 << 24) - 1)
 _END = np.int64((LAST * STEPS << 24) - 1)
 _TOTAL = np.int64(1 << PRECISION)
-_WHOLE = np.float64(RESOLUTION)
-_IN_TAIL = np.int64(1 << 14)  # mass in 2^-38 that is too small to say its slope
 
 
 def _guide() -> NDArray[np.int16]:
@@ -78,18 +76,6 @@ def centred(distance, scale):  # type: ignore[no-untyped-def]
     low = _TABLE[step]
     value = low + (((_TABLE[step + 1] - low) * (t & _FRACTION_MASK)) >> _FRACTION)
     return value if distance >= 0 else -value
-
-
-@kernel
-def distance_in_scales(distance, scale):  # type: ignore[no-untyped-def]
-    """64 distance / scale, floored, below 64 LAST; distance: 0 or more, in 1/64 grey level."""
-    return min(distance * _RECIPROCALS[scale], _END) >> _FRACTION
-
-
-@kernel
-def slope(u):  # type: ignore[no-untyped-def]
-    """2^16 tanh(z / 2), floored, for z = u / 64: minus the slope of the logistic's log density, per scale."""
-    return _TABLE[u] >> 21
 
 
 @kernel
@@ -134,31 +120,6 @@ def interval_of(truncated, new_lo, new_hi):  # type: ignore[no-untyped-def]
     """The same, of a distribution from `truncate`."""
     start = _cumulative(truncated, np.int64(new_lo))
     return start, _cumulative(truncated, np.int64(new_hi) + 1) - start
-
-
-@kernel
-def _mass_slopes(lo, hi, mean, scale):  # type: ignore[no-untyped-def]
-    """Of the logarithm of the mass of lo..hi: by the mean, in scales, and by the logarithm of the scale. float64."""
-    below, above = 64 * lo - 32 - mean, 64 * hi + 32 - mean
-    unit = 8.0 / np.float64(EIGHT_SCALES[scale])
-    low, high = centred(below, scale), centred(above, scale)
-    if high - low < _IN_TAIL:  # exponential: exp(-z) (1 - exp(-d)), z scales away, d scales wide
-        wide = (above - below) * unit
-        away = (below if below > 0 else -above) * unit
-        return (1.0 if below > 0 else -1.0), away - 1 / (1 + wide / 2 + wide * wide / 6)
-    low_share, high_share = low / _WHOLE, high / _WHOLE
-    mass = high_share - low_share
-    low_density, high_density = 0.25 - low_share * low_share, 0.25 - high_share * high_share
-    by_scale = ((below * unit) * low_density - (above * unit) * high_density) / mass
-    return (low_density - high_density) / mass, by_scale
-
-
-@kernel
-def slopes(lo, hi, new_lo, new_hi, mean, scale):  # type: ignore[no-untyped-def]
-    """Of the code length of new_lo..new_hi given lo..hi, in nats: by the mean, in scales, and by the logarithm of the
-    scale. float64, by IEEE operations in this order."""
-    whole, part = _mass_slopes(lo, hi, mean, scale), _mass_slopes(new_lo, new_hi, mean, scale)
-    return whole[0] - part[0], whole[1] - part[1]
 
 
 @kernel
@@ -249,7 +210,7 @@ def _columns(lo: Any, hi: Any, new_lo: Any, new_hi: Any, mean: Any, scale: Any) 
 def encode_values(
     lo: Any, hi: Any, new_lo: Any, new_hi: Any, mean: Any, scale: Any
 ) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-    """`interval` of n symbols: starts and freqs, uint32 [n], for `encode_reverse`. The arguments broadcast."""
+    """`interval` of n symbols: starts and freqs, uint32 [n], in 2^-24. The arguments broadcast."""
     lo, hi, new_lo, new_hi, mean, scale = _columns(lo, hi, new_lo, new_hi, mean, scale)
     starts, freqs = np.empty(len(lo), np.uint32), np.empty(len(lo), np.uint32)
     _intervals(lo, hi, new_lo, new_hi, mean, scale, starts, freqs)
@@ -259,7 +220,7 @@ def encode_values(
 def decode_values(
     lo: Any, hi: Any, mean: Any, scale: Any, state: np.uint64, words: NDArray[np.uint32]
 ) -> tuple[NDArray[np.int32], np.uint64, int]:
-    """Single integers, int32 [n], from an opened stream; and the state and position for `close_stream`.
+    """Single integers, int32 [n], from a state and the words behind it; and the state then, and how many words it took.
 
     Raises TruncatedError when the words run out.
     """

@@ -1,18 +1,24 @@
 """Archives of many images (.ddpma): without loss, and without what each image would need to be a file of its own.
 
-Small images share ANS stacks, up to 512 a stack: under the context model (`archive.blocks`), or by bits back under a
-Gaussian model or the paper's network (`archive.bits_back`), which reaches the variational bound of the paper. Large
-images, and those that are smaller as lossless WebP, stand in the archive as the .ddpm files that they would be alone.
-Everything is kept: names, modes, alpha, ICC, EXIF.
+Small images of one size share streams, about 128 a stream, under the context model (`archive.blocks`); or they share
+an ANS stack by bits back under a Gaussian model or the paper's network (`archive.bits_back`), which reaches the
+variational bound of the paper. Large images, and those that are smaller as lossless WebP, stand in the archive as the
+.ddpm files that they would be alone. Everything is kept: names, modes, alpha, ICC, EXIF.
+
+PyTorch is imported for `ArchiveDataset`, `BlockBatches` and bits back only, when they are asked for.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ddpmcodec.archive.access import ArchiveFile, open
-from ddpmcodec.archive.dataset import ArchiveDataset, BlockBatches
 from ddpmcodec.archive.reader import Extracted, extract, names, read_index, test
 from ddpmcodec.archive.writer import Named, create
 from ddpmcodec.format.archive_facts import describe
+
+if TYPE_CHECKING:
+    from ddpmcodec.archive.dataset import ArchiveDataset, BlockBatches
 
 __all__ = [
     "ArchiveDataset",
@@ -28,3 +34,11 @@ __all__ = [
     "read_index",
     "test",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name in ("ArchiveDataset", "BlockBatches"):
+        from ddpmcodec.archive import dataset
+
+        return getattr(dataset, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Random access: an archive on disk as a mapping from names to images, which decodes the block of one image only."""
+"""Random access: an archive on disk as a mapping from names to images, which decodes the run of one image only."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from typing import Any, BinaryIO, NamedTuple, cast
 
 from PIL import Image
 
+from ddpmcodec.archive.blocks import places_of
 from ddpmcodec.archive.reader import extract_from
 from ddpmcodec.archive.sources import Source, split_source
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels
 from ddpmcodec.errors import DdpmError, FormatError
-from ddpmcodec.format.block import Entry
-from ddpmcodec.format.ddpma import Archive, Index, Parts, split
+from ddpmcodec.format.block import CONTEXT, FILES, Block, Entry
+from ddpmcodec.format.ddpma import Archive, Index, split
 
-KEPT_BLOCKS = 32  # of thumbnails, up to 2 MB each
+KEPT_BLOCKS = 64  # runs of thumbnails, up to 400 kB each
 Opened = str | os.PathLike[str] | bytes | BinaryIO
 
 
@@ -30,8 +31,8 @@ def open(
         source: the path of a .ddpma file, which is mapped into memory, so that only parts that are needed are read; or
             its bytes; or a binary file, which is read whole.
         model: as of `extract`.
-        kept_blocks: decoded blocks to keep for images that follow: a block of thumbnails is decoded as a whole. Images
-            that are files of their own are decoded one by one, and not kept.
+        kept_blocks: what is kept for images that follow: so many decoded runs of thumbnails, or, by bits back, blocks,
+            which are decoded as a whole. Images that are files of their own are decoded one by one, and not kept.
         max_pixels: as of `extract`, for each image when it is asked for.
 
     Returns:
@@ -55,15 +56,23 @@ def open(
     return ArchiveFile(source, model, kept_blocks, max_pixels)
 
 
-class _Place(NamedTuple):
-    """Of an image: its block, and what the archive says of it."""
+class _Group(NamedTuple):
+    """Images that are decoded together: a run, or a block by bits back; or a block of files, which are not."""
 
     block: int
+    entries: tuple[Entry, ...]
+    are_files: bool
+
+
+class _Place(NamedTuple):
+    """Of an image: the number of its group, and what the archive says of it."""
+
+    group: int
     entry: Entry
 
 
 class _Found(NamedTuple):
-    """What came out of a block, and what is wrong with the rest."""
+    """What came out of a group, and what is wrong with the rest."""
 
     images: dict[str, Image.Image]
     error: FormatError | None
@@ -78,14 +87,14 @@ class ArchiveFile(Mapping[str, Image.Image]):
         self._kept_blocks, self._max_pixels = kept_blocks, max_pixels
         archive = split(cast(bytes, _Shared(_content(self._source))))
         self._archive: Archive | None = archive
-        given = split_source(model, any(block.coding and block.coding.levels for block in archive.index.blocks))
+        latent = (block.coding is not None and block.coding.latent_levels for block in archive.index.blocks)
+        given = split_source(model, any(latent))
         self._model = given.context or given.latent  # loaded once
+        self._groups = [group for n, block in enumerate(archive.index.blocks) for group in _groups(n, block)]
         self._places = {
-            entry.name: _Place(number, entry)
-            for number, block in enumerate(archive.index.blocks)
-            for entry in block.entries
+            entry.name: _Place(number, entry) for number, group in enumerate(self._groups) for entry in group.entries
         }
-        self._stack = lru_cache(kept_blocks)(self._decode_stack)
+        self._run = lru_cache(kept_blocks)(self._decode_group)
 
     @property
     def index(self) -> Index:
@@ -102,23 +111,24 @@ class ArchiveFile(Mapping[str, Image.Image]):
         return name in self._places
 
     def __getitem__(self, name: str) -> Image.Image:
-        blocks = self.index.blocks
+        _ = self._opened
         place = self._places[name]
+        group = self._groups[place.group]
         check_pixels(name, place.entry.width, place.entry.height, self._max_pixels)
-        alone = blocks[place.block].coding is None
-        found = self._decode(place.block, (place.entry,)) if alone else self._stack(place.block)
+        found = self._decode(group.block, (place.entry,)) if group.are_files else self._run(place.group)
         if name not in found.images:
             raise found.error or FormatError(f"{name} is lost: the archive is damaged")
         return found.images[name].copy()
 
     def block_of(self, name: str) -> int:
-        """The number of the block that an image is in: those of one block are decoded together."""
-        return self._places[name].block
+        """The number of what an image is in: images of one number are decoded together, or are files beside each
+        other."""
+        return self._places[name].group
 
     def close(self) -> None:
         self._archive = None
-        self._places = {}
-        self._stack.cache_clear()
+        self._places, self._groups = {}, []
+        self._run.cache_clear()
 
     def __enter__(self) -> ArchiveFile:
         return self
@@ -138,13 +148,12 @@ class ArchiveFile(Mapping[str, Image.Image]):
             raise ValueError("the archive is closed")
         return self._archive
 
-    def _decode_stack(self, number: int) -> _Found:
-        return self._decode(number, self._opened.index.blocks[number].entries)
+    def _decode_group(self, number: int) -> _Found:
+        return self._decode(self._groups[number].block, self._groups[number].entries)
 
     def _decode(self, number: int, entries: tuple[Entry, ...]) -> _Found:
         whole = self._opened
-        parts = _in_memory(whole.parts[number])
-        block = Archive(Index((whole.index.blocks[number],)), (parts,), whole.missing, 0, 0)
+        block = Archive(Index((whole.index.blocks[number],)), (whole.parts[number],), whole.missing, 0, 0)
         images = dict[str, Image.Image]()
         try:
             for name, image in extract_from(block, entries, model=self._model):
@@ -152,6 +161,13 @@ class ArchiveFile(Mapping[str, Image.Image]):
         except FormatError as error:
             return _Found(images, error)
         return _Found(images, None)
+
+
+def _groups(number: int, block: Block) -> list[_Group]:
+    """Of a block."""
+    if block.kind != CONTEXT:
+        return [_Group(number, block.entries, block.kind == FILES)]
+    return [_Group(number, block.entries[own.start : own.stop], are_files=False) for own in places_of(block)]
 
 
 class _Shared:
@@ -183,8 +199,3 @@ def _content(source: str | bytes) -> mmap.mmap | bytes:
             os.close(descriptor)
     except OSError as error:
         raise DdpmError(f"{source}: cannot be read ({error.strerror}); give the path of an archive") from error
-
-
-def _in_memory(parts: Parts) -> Parts:
-    values, sections = (tuple(map(bytes, each)) for each in (parts.values, parts.sections))
-    return Parts(values, sections, bytes(parts.words), parts.intact)

@@ -8,6 +8,7 @@ batches have the size that the network likes. No random bits enter. A decoder po
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,23 +18,27 @@ import numpy as np
 import numpy.typing as npt
 
 from ddpmcodec.ans.stack import Stack
+from ddpmcodec.ans.stream import PRECISION, STATE_LOW
 from ddpmcodec.archive.blocks import (
+    CUT,
+    DAMAGED,
     ContextCoder,
+    Decoded,
     Encoded,
     LatentSource,
     Pixels,
     Shape,
     alike,
-    checksum,
-    refuse_another,
+    places_of,
 )
 from ddpmcodec.channels import bits_back
 from ddpmcodec.channels.bits_back import LatentLevel, hierarchy
 from ddpmcodec.codec.batching import Progress
 from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ModelError, TruncatedError
 from ddpmcodec.exactness import exact_torch
-from ddpmcodec.format.block import MAX_LEVELS, Coding, Run
+from ddpmcodec.format.block import MAX_LEVELS, Block, Coding, Run
 from ddpmcodec.format.header import MODEL_ID_BYTES
+from ddpmcodec.format.streams import WORD_BYTES, Stream
 from ddpmcodec.networks.ddpm import PaperDenoiser
 from ddpmcodec.networks.denoiser import Latents, Predictor
 from ddpmcodec.networks.denoisers import find_denoiser
@@ -72,7 +77,7 @@ class Network:
         too many, and for None where the network can be asked at any level; TypeError for what are no numbers.
         """
         if levels is not None and np.asarray(levels).dtype.kind not in "iuf":
-            raise TypeError(f"levels must be numbers, or how many of them, not {levels!r}")
+            raise TypeError(f"bits_back must be noise levels, or how many of them, not {levels!r}")
         try:
             chosen = self._spaced(levels) if isinstance(levels, int) else self.levels if levels is None else levels
             if chosen is None:
@@ -128,6 +133,15 @@ def network_of(model_id: bytes, profile: Description, source: LatentSource = Non
     return _profiled(denoiser, numerics, profile)
 
 
+def refuse_another(found: bytes, expected: bytes) -> None:
+    """Raises ModelError unless a model's id begins with the archive's."""
+    if not found.startswith(expected):
+        raise ModelError(
+            f"the archive was written with model {expected.hex()}, and the given model is"
+            f" {found[: len(expected)].hex()}: decode with the model that wrote it (model=PATH)"
+        )
+
+
 def _profiled(denoiser: PaperDenoiser, profile: NumericsProfile, facts: Description) -> Network:
     predictor = RoundedDenoiser(lambda c_t, s_t: profile.run(denoiser, c_t, s_t))
     return Network(denoiser.id, predictor, denoiser.levels, facts)
@@ -156,7 +170,38 @@ def watched(predictor: Predictor, calls: int, progress: Progress | None) -> Pred
     return predictor if progress is None else _Watched(predictor, calls, progress)
 
 
+# --- initial bits
+
+
+def push_images(stack: Stack, pixels: Pixels, context: ContextCoder) -> None:
+    """Images uint8 [N, H, W, C] by the context model, which takes nothing from the stack."""
+    starts, freqs = context.encoded(pixels).symbols(0)
+    stack.push(starts, freqs, PRECISION)
+
+
+def pop_images(stack: Stack, shape: tuple[int, int, int, int], context: ContextCoder) -> Pixels:
+    """What `push_images` pushed; the stack is then what it was before. Raises TruncatedError."""
+    words = stack.words[: stack.size][::-1].astype("<u4").tobytes()
+    found = context.decoded(Stream(int(stack.head), words), shape)
+    state = found.state(0)
+    if not found.is_exact or state < STATE_LOW:
+        raise TruncatedError("the ANS stack ends inside an image; get the rest of the data")
+    stack.commit(state, stack.size - found.position(0))
+    pixels: Pixels = found.pixels()[0]
+    return pixels
+
+
 # --- a block
+
+
+def checksum(pixels: Pixels) -> int:
+    """CRC-32 of the pixels of a run."""
+    return zlib.crc32(np.ascontiguousarray(pixels).tobytes())
+
+
+def stack_of(data: bytes) -> Stack:
+    """Raises FormatError where there is less than a head, or one that is none."""
+    return Stack.from_words(np.frombuffer(data[: len(data) // WORD_BYTES * WORD_BYTES], "<u4").astype(np.uint32))
 
 
 class BitsBackCoder(NamedTuple):
@@ -166,15 +211,41 @@ class BitsBackCoder(NamedTuple):
     levels: Sequence[LatentLevel]
     context: ContextCoder
 
+    def decode(self, block: Block, streams: Sequence[bytes], wanted: Sequence[int]) -> Decoded:
+        """As of a `blocks.BlockDecoder`: decodes the runs in front of the last one, too."""
+        (data,) = streams
+        found = dict[int, Pixels | FormatError]()
+        last, places, all_of_it = wanted[-1] + 1, places_of(block), len(wanted) == len(block.runs)
+        try:
+            stack = stack_of(data)
+            for number, run in enumerate(block.runs[:last]):
+                found[number] = self.pop_run(stack, run, block.entries[places[number].start].shape)
+            if all_of_it and not stack.is_empty():
+                return Decoded(found, ChecksumError("words follow the last image of a block: the data is damaged"))
+        except FormatError as error:
+            reason: FormatError = error
+            if len(data) < WORD_BYTES * block.words:
+                reason = TruncatedError(CUT)
+            elif isinstance(error, TruncatedError):
+                reason = ChecksumError("the words of a block end before its images do; get the archive again")
+            found = {**dict.fromkeys(wanted, reason), **found}
+        return Decoded({number: found[number] for number in wanted})
+
     @exact_torch()
     def pop_run(self, stack: Stack, run: Run, shape: Shape) -> Pixels:
         """Images uint8 [N, H, W, 3]. Raises TruncatedError or ChecksumError where the data is damaged."""
-        if run.initial:
-            return self.context.pop_run(stack, run, shape)
+        whole = run.images, *shape
         try:
-            return bits_back.decode(stack, (run.images, *shape), self.predictor, self.levels)
+            pixels = (
+                pop_images(stack, whole, self.context)
+                if run.initial
+                else bits_back.decode(stack, whole, self.predictor, self.levels)
+            )
         except ValueError as error:
             raise ChecksumError(f"the latents are not those of an image ({error}): the data is damaged") from error
+        if checksum(pixels) != run.check:
+            raise ChecksumError(DAMAGED)
+        return pixels
 
     @exact_torch()
     def push_batch(self, stack: Stack, batch: Sequence[Pixels]) -> Stack | None:
@@ -203,7 +274,7 @@ class Encoder:
     def coding(self, context: Coding) -> Coding:
         levels = tuple(latent.level for latent in self.levels)
         latent_id = self.network.id[:MODEL_ID_BYTES]
-        return replace(context, levels=levels, latent_id=latent_id, profile=self.network.profile)
+        return replace(context, latent_levels=levels, latent_id=latent_id, profile=self.network.profile)
 
     def encode_block(self, images: Sequence[Pixels], context: ContextCoder) -> tuple[Encoded, BitsBackCoder]:
         """Push images uint8 [H, W, 3], the last in decoding order first. Of few images all may be initial bits."""
@@ -215,10 +286,10 @@ class Encoder:
             pushed = coder.push_batch(stack, batch) if batch else None
             if pushed is None:
                 batch = rest[-1:]
-                context.push(stack, np.stack(batch))
+                push_images(stack, np.stack(batch), context)
             runs.insert(0, Run(len(batch), checksum(np.stack(batch)), initial=pushed is None))
             stack, rest = pushed or stack, rest[: -len(batch)]
-        return Encoded(tuple(runs), stack.to_words()), coder
+        return Encoded(tuple(runs), (stack.to_words().astype("<u4").tobytes(),)), coder
 
 
 @exact_torch()
@@ -232,4 +303,5 @@ def encoder(source: LatentSource, levels: npt.ArrayLike | int | None, progress: 
 def decoder(coding: Coding, source: LatentSource, context: ContextCoder, progress: Progress | None) -> BitsBackCoder:
     """Of blocks that were coded so. Raises as `network_of`."""
     network = network_of(coding.latent_id, coding.profile, source)
-    return BitsBackCoder(watched(network.predictor, len(coding.levels), progress), hierarchy(coding.levels), context)
+    levels = hierarchy(coding.latent_levels)
+    return BitsBackCoder(watched(network.predictor, len(levels), progress), levels, context)

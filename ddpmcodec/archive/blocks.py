@@ -1,32 +1,29 @@
-"""A block of an archive: images on one ANS stack, in runs of one size that are coded together.
+"""A block of an archive: images in runs of one size, each of which is a rANS stream.
 
-Images stand in decoding order. Encoders push the last run first, so that decoders pop the first run first, and need to
-go no further than the image that is wanted. The context model codes a run as .ddpm files are coded, all of its
-images into one stream: nothing is popped, and the stack grows by the code length alone.
+The context model codes a run as .ddpm files are coded, but all of its images into one stream: scales adapt to all of
+them together, and so do weights where a run has pixels enough. An image is decoded with its run, and without the
+others.
 """
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ddpmcodec.ans.stack import Stack, Words
-from ddpmcodec.ans.stream import PRECISION
-from ddpmcodec.channels import progressive
-from ddpmcodec.channels.progressive import Segment, Symbols
-from ddpmcodec.codec.batching import Progress
-from ddpmcodec.codec.efforts import EFFORTS
-from ddpmcodec.errors import ChecksumError, ModelError, TruncatedError
+from ddpmcodec import _native
+from ddpmcodec.codec import tiles
+from ddpmcodec.codec.batching import Progress, reporting
+from ddpmcodec.codec.efforts import Coding
+from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError
 from ddpmcodec.format.block import MAX_RUN_PIXELS, Block, Run
-from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.format.streams import LEAST_STATE, WORD_BYTES, Stream, pack_state, parse_stream, stream_check
+from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import run_all
 from ddpmcodec.processor import require_rounding_to_nearest
-from ddpmcodec.transform import color
 
 if TYPE_CHECKING:
     from ddpmcodec.networks.ddpm import PaperDenoiser
@@ -35,25 +32,85 @@ if TYPE_CHECKING:
 Pixels = NDArray[np.uint8]
 Shape = tuple[int, int, int]  # height, width, channels
 LatentSource: TypeAlias = "GaussianModel | PaperDenoiser | str | Path | None"  # of a model for bits back
-
-
-class RunDecoder(Protocol):
-    """Takes runs off a stack."""
-
-    def pop_run(self, stack: Stack, run: Run, shape: Shape) -> Pixels:
-        """Images uint8 [N, H, W, C]. Raises FormatError where the data is damaged."""
+CUT = "the archive ends inside a block"
+DAMAGED = "a block decodes to other images than were encoded: the data is damaged"
 
 
 class Encoded(NamedTuple):
-    """runs: in decoding order."""
+    """runs: in decoding order. streams: as in `format.ddpma.Parts`."""
 
     runs: tuple[Run, ...]
-    words: Words
+    streams: tuple[bytes, ...]
 
 
-def checksum(pixels: Pixels) -> int:
-    """CRC-32 of the pixels of a run."""
-    return zlib.crc32(np.ascontiguousarray(pixels).tobytes())
+class Decoded(NamedTuple):
+    """runs: of those that were wanted the images, uint8 [N, H, W, C], or why they are lost. fault: what is wrong though
+    no image is lost by it."""
+
+    runs: dict[int, Pixels | FormatError]
+    fault: FormatError | None = None
+
+
+class BlockDecoder(Protocol):
+    """Of blocks that are coded alike."""
+
+    def decode(self, block: Block, streams: Sequence[bytes], wanted: Sequence[int]) -> Decoded:
+        """wanted: numbers of runs, one at least, in order. streams: as far as they are there."""
+
+
+class ContextCoder(NamedTuple):
+    """Codes images of one size together, by the context model."""
+
+    model: ContextModel
+    coding: Coding
+    progress: Progress | None = None
+
+    def encoded(self, pixels: Pixels) -> _native.Pass:
+        """Has coded images uint8 [N, H, W, C] for one stream. Raises ModelError where the processor rounds
+        otherwise."""
+        coder = self._pass(pixels.shape)
+        coder.encode(np.ascontiguousarray(pixels))
+        self._run(coder, pixels.shape)
+        return coder
+
+    def decoded(self, stream: Stream, shape: tuple[int, int, int, int]) -> _native.Pass:
+        """Has decoded images [N, H, W, C], as far as the words go. Raises ModelError where the processor rounds
+        otherwise."""
+        coder = self._pass(shape)
+        tiles.begin(coder, [stream], for_previews=False)
+        self._run(coder, shape)
+        return coder
+
+    def decode(self, block: Block, streams: Sequence[bytes], wanted: Sequence[int]) -> Decoded:
+        """As of a `BlockDecoder`: decodes no other run."""
+        places = places_of(block)
+
+        def attempt(number: int) -> Pixels | FormatError:
+            shape = block.entries[places[number].start].shape
+            try:
+                return decode_run(streams[number], block.runs[number], shape, self)
+            except FormatError as error:
+                return error
+
+        return Decoded(dict(zip(wanted, run_all(attempt, wanted), strict=True)))
+
+    def _pass(self, shape: tuple[int, ...]) -> _native.Pass:
+        require_rounding_to_nearest()
+        return tiles.new_pass(self.model, self.coding, shape, shared=True)
+
+    def _run(self, coder: _native.Pass, shape: tuple[int, ...]) -> None:
+        _, height, width, _ = shape
+        tiles.run(coder, shape, self.coding, None, reporting(self.progress, height * width, None))
+
+
+def encode_block(images: Sequence[Pixels], coder: ContextCoder) -> Encoded:
+    """The runs of images uint8 [H, W, C], of which neighbours of one size are coded together."""
+    groups, start = list[Pixels](), 0
+    while start < len(images):
+        groups.append(np.stack(alike(images, start)))
+        start += len(groups[-1])
+    found = run_all(lambda pixels: encode_run(pixels, coder), groups)
+    return Encoded(tuple(run for run, _ in found), tuple(stream for _, stream in found))
 
 
 def alike(images: Sequence[Pixels], start: int, most: int = MAX_RUN_PIXELS) -> list[Pixels]:
@@ -63,88 +120,32 @@ def alike(images: Sequence[Pixels], start: int, most: int = MAX_RUN_PIXELS) -> l
     return list(batch[: next((i for i, image in enumerate(batch) if image.shape != shape), len(batch))])
 
 
-class ContextCoder(NamedTuple):
-    """Pushes and pops images of one size under the context model."""
-
-    model: ContextModel
-    effort: int
-    progress: Progress | None = None
-
-    def symbols(self, pixels: Pixels) -> Symbols:
-        """Of images uint8 [N, H, W, C], for one stream. Raises ModelError where the processor rounds otherwise."""
-        require_rounding_to_nearest()
-        schedule, stream = EFFORTS[self.effort], np.zeros(len(pixels), np.int64)
-        on_segment, planes = self._on_segment(pixels.shape), color.to_ycocg(pixels)
-        return progressive.encode(planes, self.model, schedule, stream, True, on_segment=on_segment)[0]
-
-    def push(self, stack: Stack, pixels: Pixels) -> None:
-        push_symbols(stack, self.symbols(pixels))
-
-    def pop(self, stack: Stack, shape: tuple[int, int, int, int]) -> Pixels:
-        """Images [N, H, W, C]; the stack is then what it was before. Raises TruncatedError or ChecksumError, and
-        ModelError where the processor rounds otherwise."""
-        require_rounding_to_nearest()
-        schedule, words = EFFORTS[self.effort], stack.words[: stack.size][::-1]
-        coder = progressive.decoder(np.zeros(shape[0], np.int64), [int(stack.head)], [words])
-        on_segment = self._on_segment(shape)
-        decoded = progressive.decode(coder, shape, self.model, schedule, True, on_segment=on_segment)
-        if coder.ended.any():
-            raise TruncatedError("the ANS stack ends inside an image; get the rest of the data")
-        pixels = color.from_ycocg(decoded.state.planes())
-        if pixels.min() < 0 or pixels.max() > 255:
-            raise ChecksumError("a block decodes to what is no image: the data is damaged")
-        stack.commit(int(coder.state[0]), stack.size - int(coder.position[0]))
-        return pixels.astype(np.uint8)
-
-    def pop_run(self, stack: Stack, run: Run, shape: Shape) -> Pixels:
-        return self.pop(stack, (run.images, *shape))
-
-    def _on_segment(self, shape: tuple[int, ...]) -> Callable[[Segment, float], object] | None:
-        """Reports the progress of images [N, H, W, C] in pixels."""
-        if self.progress is None:
-            return None
-        images, height, width, _ = shape
-        progress, parts = self.progress, progressive.segments(EFFORTS[self.effort], height, width)
-        share = images * height * width / max(sum(band.positions for part in parts for band in part.bands), 1)
-        return lambda segment, _: progress(share * sum(band.positions for band in segment.bands))
+def encode_run(pixels: Pixels, coder: ContextCoder) -> tuple[Run, bytes]:
+    """Of images uint8 [N, H, W, C]: what a head says of their stream, and the stream."""
+    state, words = coder.encoded(pixels).stream(0, stream_check(pixels.tobytes()))
+    packed, joined = pack_state(state), b"".join(words)
+    return Run(len(pixels), state_bytes=len(packed), words=len(joined) // WORD_BYTES), packed + joined
 
 
-def push_symbols(stack: Stack, symbols: Symbols) -> None:
-    stack.push(symbols.starts, symbols.freqs, PRECISION)
+def decode_run(data: bytes, run: Run, shape: Shape, coder: ContextCoder) -> Pixels:
+    """Images uint8 [N, H, W, C] of a run. Raises FormatError where its stream is cut or damaged."""
+    if len(data) < run.length:
+        raise TruncatedError(CUT)
+    stream = parse_stream(bytes(data), run.state_bytes)
+    found = coder.decoded(stream, (run.images, *shape))
+    if not found.is_exact:
+        raise ChecksumError(DAMAGED)
+    pixels: Pixels = found.pixels()[0]
+    is_whole = WORD_BYTES * found.position(0) == len(stream.words)
+    if not is_whole or found.state(0) != LEAST_STATE + stream_check(pixels.tobytes()):
+        raise ChecksumError(DAMAGED)
+    return pixels
 
 
-def encode_block(images: Sequence[Pixels], coder: ContextCoder) -> Encoded:
-    """A stack of all images, uint8 [H, W, C], in decoding order; neighbours of one size are coded together."""
-    groups, start = list[Pixels](), 0
-    while start < len(images):
-        groups.append(np.stack(alike(images, start)))
-        start += len(groups[-1])
-    stack = Stack.empty()
-    for symbols in reversed(run_all(coder.symbols, groups)):
-        push_symbols(stack, symbols)
-    return Encoded(tuple(Run(len(pixels), checksum(pixels)) for pixels in groups), stack.to_words())
-
-
-def decode_block(words: Words, block: Block, decoder: RunDecoder) -> Iterator[Pixels]:
-    """The images of each run, uint8 [N, H, W, C], in decoding order.
-
-    Raises FormatError (TruncatedError, ChecksumError) where the words end or turn out to be damaged.
-    """
-    stack, position = Stack.from_words(words), 0
+def places_of(block: Block) -> list[range]:
+    """Of each run the places of its images in the block."""
+    found, start = list[range](), 0
     for run in block.runs:
-        pixels = decoder.pop_run(stack, run, block.entries[position].shape)
-        position += run.images
-        if checksum(pixels) != run.check:
-            raise ChecksumError("a block decodes to other images than were encoded: the data is damaged")
-        yield pixels
-    if not stack.is_empty():
-        raise ChecksumError("words follow the last image of a block: the data is damaged")
-
-
-def refuse_another(found: bytes, expected: bytes) -> None:
-    """Raises ModelError unless a model's id begins with the archive's."""
-    if not found.startswith(expected):
-        raise ModelError(
-            f"the archive was written with model {expected.hex()}, and the given model is"
-            f" {found[: len(expected)].hex()}: decode with the model that wrote it (model=PATH)"
-        )
+        found.append(range(start, start + run.images))
+        start += run.images
+    return found

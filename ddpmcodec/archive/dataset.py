@@ -18,7 +18,7 @@ from ddpmcodec.archive.access import open as open_archive
 from ddpmcodec.archive.sources import Source
 
 Item = TypeVar("Item", covariant=True)
-MIXED_BLOCKS = 8  # whose images are shuffled together
+MIXED_BLOCKS = 32  # runs of thumbnails whose images are shuffled together
 assert MIXED_BLOCKS <= KEPT_BLOCKS
 
 
@@ -41,9 +41,9 @@ class ArchiveDataset(Dataset[Item], Generic[Item]):
         transform: called with each Pillow image, as in torchvision; None: `to_tensor`.
         model, kept_blocks: as of `archive.open`.
 
-    It works in the workers of a DataLoader, forked or spawned. A block of thumbnails, up to 512 images, is decoded as a
-    whole and kept for a while, so that images in order cost one decode each. In a random order they cost far more:
-    shuffle with `BlockBatches`.
+    It works in the workers of a DataLoader, forked or spawned. A run of thumbnails, about 128 of 32 x 32 pixels, is
+    decoded as a whole and kept for a while, so that images in order cost one decode each. In a random order they cost
+    far more: shuffle with `BlockBatches`.
 
     `names` are the names of the images, for labels: a subclass may look at the folder.
 
@@ -81,9 +81,9 @@ class ArchiveDataset(Dataset[Item], Generic[Item]):
 
 
 class BlockBatches(Sampler[list[int]]):
-    """Batches in a random order in which every block is decoded once an epoch, by one worker, but for the last batches.
+    """Batches in a random order in which every run of thumbnails is decoded once an epoch, by one worker.
 
-    Workers have about as many images each. Blocks are shuffled, and the images of several blocks together.
+    Workers have about as many images each. Runs are shuffled, and the images of several runs together.
 
     Parameters:
         dataset: whose images are drawn.

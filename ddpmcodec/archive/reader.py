@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple, TypeVar
 
-import numpy as np
-import torch
 from PIL import Image
 
-from ddpmcodec.archive.blocks import Pixels, RunDecoder, decode_block
+from ddpmcodec.archive.blocks import BlockDecoder, Pixels, places_of
 from ddpmcodec.archive.sources import Given, Source, decoder_of, split_source
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels
 from ddpmcodec.codec.batching import Progress
@@ -21,7 +19,7 @@ from ddpmcodec.format.block import MAX_BLOCK_IMAGES, Block, Coding, Entry
 from ddpmcodec.format.ddpma import Archive, Index, Parts, find_images, split
 from ddpmcodec.format.sections import MAX_BLOCK_METADATA, unpack_alpha, unpack_metadata
 from ddpmcodec.images import Planes, to_image
-from ddpmcodec.parallel import WORK_PIXELS, run_all
+from ddpmcodec.parallel import WORK_PIXELS, run_all, thread_count
 
 T = TypeVar("T")
 Extracted = tuple[str, Image.Image]
@@ -72,7 +70,7 @@ def extract(
 
     Parameters:
         data: the bytes of a .ddpma file.
-        names: of the images that are wanted; None: all. Only blocks that hold one are decoded.
+        names: of the images that are wanted; None: all. Only runs of images that hold one are decoded.
         model: for archives of models that are not embedded: by name, path or object.
         max_pixels: refuse an archive where a wanted image claims more, as `ddpmcodec.decode` does; None: no limit.
         progress: called with the number of pixels done since the last call.
@@ -183,7 +181,7 @@ class _Reader:
         blocks = [job for job in jobs if job.wanted]
         self.jobs = [part for job in blocks for part in job.parts_of()]
         codings = [job.block.coding for job in blocks if job.block.coding is not None]
-        self.given = split_source(model, any(coding.levels for coding in codings))
+        self.given = split_source(model, any(coding.latent_levels for coding in codings))
         self.decoders = _decoders(codings, self.given, progress)
         self.lost: dict[int, tuple[str, FormatError]] = {}
         heads = sum(not job.parts.intact for job in blocks)
@@ -192,7 +190,7 @@ class _Reader:
             self.faults.append(ChecksumError(f"the heads of {heads} of {len(blocks)} blocks are damaged"))
 
     def images(self) -> Iterator[Extracted]:
-        for jobs in _within(self.jobs, lambda job: job.pixels, most=torch.get_num_threads()):
+        for jobs in _within(self.jobs, lambda job: job.pixels, most=thread_count()):
             for results in run_all(self._decode, jobs):
                 for entry, image in results:
                     if isinstance(image, FormatError):
@@ -203,7 +201,7 @@ class _Reader:
             raise error
 
     def _decode(self, job: _Job) -> list[Result]:
-        return self._files(job) if job.block.coding is None else self._stack(job, job.block.coding)
+        return self._files(job) if job.block.coding is None else self._runs(job, job.block.coding)
 
     def _files(self, job: _Job) -> list[Result]:
         """Together, or one by one where one of them is damaged."""
@@ -225,29 +223,19 @@ class _Reader:
         decoded = decode_files(cut, self.given.context, self.progress)
         return [(entry, found.image) for entry, found in zip(entries, decoded, strict=True)]
 
-    def _stack(self, job: _Job, coding: Coding) -> list[Result]:
-        """The wanted images of a block; decodes no further than the last of them."""
-        results, left, place, values = list[Result](), set(job.wanted), 0, _Values(job.parts)
-        cut = len(job.parts.words) < 4 * job.block.words
-        words = np.frombuffer(job.parts.words[: len(job.parts.words) // 4 * 4], "<u4").astype(np.uint32)
-        try:
-            for run in decode_block(words, job.block, self.decoders[_key(coding)]):
-                for number, colour in enumerate(run, start=place):
-                    if number in left:
-                        results.append(_finished(job, number, colour, values))
-                        left.remove(number)
-                place += len(run)
-                if not left and place < len(job.block.entries):
-                    return results
-            if cut:
-                raise TruncatedError("the archive ends inside a block")
-        except FormatError as error:
-            if not left:
-                self.faults.append(error)
-            reason = TruncatedError("the archive ends inside a block") if cut else error
-            if not cut and isinstance(error, TruncatedError):
-                reason = ChecksumError("the words of a block end before its images do; get the archive again")
-            results += [(job.block.entries[i], reason) for i in sorted(left)]
+    def _runs(self, job: _Job, coding: Coding) -> list[Result]:
+        """The wanted images of a block, of which no more is decoded than needed."""
+        places, values, results = places_of(job.block), _Values(job.parts), list[Result]()
+        wanted = [number for number, own in enumerate(places) if not job.wanted.isdisjoint(own)]
+        decoded = self.decoders[_key(coding)].decode(job.block, job.parts.streams, wanted)
+        if decoded.fault is not None:
+            self.faults.append(decoded.fault)
+        for number, found in decoded.runs.items():
+            for place in sorted(job.wanted.intersection(places[number])):
+                if isinstance(found, FormatError):
+                    results.append((job.block.entries[place], found))
+                else:
+                    results.append(_finished(job, place, found[place - places[number].start], values))
         return results
 
     def _account(self) -> FormatError | None:
@@ -279,11 +267,12 @@ class _Reader:
         return kind(f"{count} of {self.archive.index.total} images are lost ({', '.join(said)}): {reason}")
 
 
-def _key(coding: Coding) -> tuple[bytes, int, tuple[int, ...], bytes, tuple[tuple[str, object], ...]]:
-    return coding.model_id, coding.effort, coding.levels, coding.latent_id, tuple(sorted(coding.profile.items()))
+def _key(coding: Coding) -> Hashable:
+    context = coding.effort, coding.levels, coding.model_number, coding.model_id
+    return context, coding.latent_levels, coding.latent_id, tuple(sorted(coding.profile.items()))
 
 
-def _decoders(codings: Sequence[Coding], given: Given, progress: Progress | None) -> dict[object, RunDecoder]:
+def _decoders(codings: Sequence[Coding], given: Given, progress: Progress | None) -> dict[Hashable, BlockDecoder]:
     """One for all blocks that are coded alike."""
     return {_key(coding): decoder_of(coding, given, progress) for coding in codings}
 
@@ -292,7 +281,7 @@ def _whole_file(entry: Entry, file: bytes) -> ddpm.Sections:
     """Raises FormatError unless the file is all there, and of the image that the head speaks of."""
     if len(file) < entry.length:
         raise TruncatedError(f"the archive ends {entry.length - len(file)} bytes before {entry.name} does")
-    cut = ddpm.split(file)
+    cut = ddpm.split(bytes(file))
     cut.require_whole()
     header = cut.header
     if (header.mode, header.width, header.height) != (entry.mode, entry.width, entry.height):
@@ -312,13 +301,13 @@ class _Values:
         if place not in self.unpacked:
             if self.bytes > MAX_BLOCK_METADATA:
                 raise CorruptError(f"the metadata of a block take more than {MAX_BLOCK_METADATA} bytes")
-            self.unpacked[place] = unpack_metadata(self.packed[place - 1])
+            self.unpacked[place] = unpack_metadata(bytes(self.packed[place - 1]))
             self.bytes += sum(map(len, self.unpacked[place].values()))
         return self.unpacked[place]
 
 
 def _finished(job: _Job, place: int, colour: Pixels, values: _Values) -> Result:
-    """The image of these colours, unless what the stack does not hold of it is damaged."""
+    """The image of these colours, unless what its stream does not hold of it is damaged."""
     entry = job.block.entries[place]
     try:
         alpha = _alpha(entry, job.parts.sections[place])
@@ -329,7 +318,7 @@ def _finished(job: _Job, place: int, colour: Pixels, values: _Values) -> Result:
 
 
 def _alpha(entry: Entry, section: bytes) -> Pixels | None:
-    return unpack_alpha(section, entry.height, entry.width) if entry.mode in ("LA", "RGBA") else None
+    return unpack_alpha(bytes(section), entry.height, entry.width) if entry.mode in ("LA", "RGBA") else None
 
 
 def _ranges(numbers: Sequence[int]) -> str:

@@ -9,15 +9,15 @@ from typing import NamedTuple, Protocol, TypeAlias
 import numpy.typing as npt
 
 from ddpmcodec import models
-from ddpmcodec.archive.blocks import ContextCoder, Encoded, LatentSource, Pixels, RunDecoder, refuse_another
+from ddpmcodec.archive.blocks import BlockDecoder, ContextCoder, Encoded, LatentSource, Pixels
+from ddpmcodec.codec import efforts
 from ddpmcodec.codec.batching import Progress
 from ddpmcodec.format.block import Coding
-from ddpmcodec.networks.context.model import ContextModel
-from ddpmcodec.networks.context.model_file import KIND, find_model, load_model
-from ddpmcodec.networks.model_file import kind_of
-from ddpmcodec.networks.pretrained import HUB
+from ddpmcodec.models.context import KIND, ContextModel, load_model, model_of
+from ddpmcodec.format.model_file import kind_of
 
 Source: TypeAlias = "ContextModel | LatentSource"
+HUB = "hub:"  # what a checkpoint's name begins with that `networks.pretrained` fetches
 
 
 class LatentCoder(Protocol):
@@ -26,12 +26,12 @@ class LatentCoder(Protocol):
     def coding(self, context: Coding) -> Coding:
         """What the archive says of it. context: of the images that are initial bits."""
 
-    def encode_block(self, images: Sequence[Pixels], context: ContextCoder) -> tuple[Encoded, RunDecoder]:
+    def encode_block(self, images: Sequence[Pixels], context: ContextCoder) -> tuple[Encoded, BlockDecoder]:
         """As `blocks.encode_block`, and what decodes it."""
 
 
 class Given(NamedTuple):
-    """The model that a caller names, as what it is. context: of files, stacks, and initial bits. latent: for bits back.
+    """The model that a caller names, as what it is. context: of files, runs, and initial bits. latent: for bits back.
     None: the embedded ones."""
 
     context: ContextModel | None = None
@@ -66,19 +66,13 @@ def latent_coder(source: LatentSource, levels: npt.ArrayLike | int | None, progr
     return bits_back.encoder(source, levels, progress)
 
 
-def decoder_of(coding: Coding, given: Given, progress: Progress | None) -> RunDecoder:
+def decoder_of(coding: Coding, given: Given, progress: Progress | None) -> BlockDecoder:
     """For a block that was coded so. Raises ModelError when a model is missing or another one, or computes other
     numbers than it did where the archive was written; FormatError for a numerics profile that says nonsense."""
-    context = ContextCoder(_context_model(coding.model_id, given.context), coding.effort, progress)
-    if not coding.levels:
+    model = model_of(coding.model_number, coding.model_id, given.context, "archive")
+    context = ContextCoder(model, efforts.Coding(coding.effort, coding.levels), progress)
+    if not coding.latent_levels:
         return context
     from ddpmcodec.archive import bits_back
 
     return bits_back.decoder(coding, given.latent, context, progress)
-
-
-def _context_model(model_id: bytes, given: ContextModel | None) -> ContextModel:
-    if given is None:
-        return find_model(model_id)
-    refuse_another(given.id, model_id)
-    return given

@@ -8,39 +8,39 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from ddpmcodec import codec
-from ddpmcodec.archive.blocks import ContextCoder, Encoded, Pixels, RunDecoder, decode_block, encode_block
+from ddpmcodec.archive.blocks import BlockDecoder, ContextCoder, Encoded, Pixels, encode_block
 from ddpmcodec.archive.graphics import find_graphics
 from ddpmcodec.archive.sources import LatentCoder, Source, latent_coder, split_source
+from ddpmcodec.codec import known_answer
 from ddpmcodec.codec.batching import Progress
-from ddpmcodec.codec.efforts import DEFAULT_EFFORT, check_effort
-from ddpmcodec.codec.encoder import Picture, planes_of, verify_coder
+from ddpmcodec.codec.efforts import DEFAULT_EFFORT, DEFAULT_LEVELS, check_coding
+from ddpmcodec.codec.encoder import Picture, planes_of
 from ddpmcodec.errors import ChecksumError, FormatError, ImageError
 from ddpmcodec.format.block import MAX_BLOCK_IMAGES, MAX_IMAGES, Block, Coding, Entry
 from ddpmcodec.format.ddpma import MAX_NAMES, Packed, assemble, check_name, packed
-from ddpmcodec.format.header import MAX_METADATA, MODEL_ID_BYTES
+from ddpmcodec.format.header import MAX_METADATA
 from ddpmcodec.format.sections import MAX_BLOCK_METADATA, pack_alpha, pack_metadata
 from ddpmcodec.images import Planes, to_image
 from ddpmcodec.models import THUMBNAIL_PIXELS
-from ddpmcodec.networks.context.model import ContextModel
-from ddpmcodec.networks.context.model_file import default_model
-from ddpmcodec.parallel import run_all
+from ddpmcodec.models.context import ContextModel, default_model
+from ddpmcodec.parallel import run_all, thread_count
 
 Named = tuple[str, Picture]
 
-BLOCK_IMAGES = MAX_BLOCK_IMAGES  # damage goes no further than a block, nor does the search for one image
+BLOCK_IMAGES = MAX_BLOCK_IMAGES  # damage goes no further than a block
 BLOCK_PIXELS = 1 << 19
-STACK_PIXELS = THUMBNAIL_PIXELS  # larger images would gain less than 0.3% on a stack
+STACK_PIXELS = THUMBNAIL_PIXELS  # larger images would gain less than 0.3% in a block
 
 
 def create(
     images: Iterable[Named],
     *,
-    levels: npt.ArrayLike | int | None = None,
-    model: Source = None,
     effort: int = DEFAULT_EFFORT,
+    levels: int = DEFAULT_LEVELS,
+    bits_back: npt.ArrayLike | int | None = None,
+    model: Source = None,
     strip: bool = False,
     verify: bool = True,
     progress: Progress | None = None,
@@ -50,11 +50,12 @@ def create(
     Parameters:
         images: (name, image) pairs, images as `ddpmcodec.encode` takes them. Names are relative paths with /. Pairs are
             taken one by one, so that a generator of many images needs little memory.
-        levels: None: code by the context model. For bits back the noise levels s_1 < ... < s_T in grey levels, one
-            network call each, or how many of them; with a checkpoint of the paper's network None is all its own levels.
+        effort, levels: as of `ddpmcodec.encode`.
+        bits_back: None: code by the context model. Otherwise the noise levels s_1 < ... < s_T of latents in grey
+            levels, one network call each, or how many of them; with a checkpoint of the paper's network None is all
+            its own levels.
         model: None (embedded ones), a context model, or for bits back a Gaussian model or a checkpoint of the paper's
             network; by name, path or object.
-        effort: 1 to 3, as of `ddpmcodec.encode`.
         strip: leave out ICC profiles and EXIF.
         verify: decode everything and compare.
         progress: called with the number of pixels done since the last call.
@@ -65,7 +66,8 @@ def create(
     Raises:
         ImageError: there is no image, one cannot be coded, or a name is taken or is no relative path.
         ModelError: the model is missing, or does not compute exactly here.
-        DdpmError: levels that cannot be.
+        DdpmError: noise levels for bits back that cannot be.
+        TypeError, ValueError: an argument of another kind; an effort or levels that there are not.
         ChecksumError: the result does not decode to the images.
 
     Source: bits back in the order of Kingma, Abbeel & Ho 2019, arXiv 1905.06845 (Bit-Swap), algorithm 2.
@@ -76,9 +78,11 @@ def create(
     >>> archive.names(data)
     ['0.png', '1.png', '2.png']
     """
-    given = split_source(model, levels is not None)
-    latent = None if levels is None and given.latent is None else latent_coder(given.latent, levels, progress)
-    writer = _Writer(given.context, latent, check_effort(effort), strip, verify, progress)
+    coding, given = check_coding(effort, levels), split_source(model, bits_back is not None)
+    by_latents = bits_back is not None or given.latent is not None
+    latent = latent_coder(given.latent, bits_back, progress) if by_latents else None
+    context = ContextCoder(given.context or default_model(STACK_PIXELS), coding, progress)
+    writer = _Writer(given.context, context, latent, strip, verify)
     for name, image in images:
         writer.add(name, image)
     return writer.finish()
@@ -121,14 +125,15 @@ class _Job(NamedTuple):
 
 
 class _Writer:
-    """Blocks are filled in the order of the images, and coded as many at a time as there are threads."""
+    """Blocks are filled in the order of the images, and coded as many at a time as there are threads.
+
+    model: of files; None: embedded ones. coder: of thumbnails.
+    """
 
     def __init__(
-        self, model: ContextModel | None, latent: LatentCoder | None, effort: int, strip: bool, verify: bool,
-        progress: Progress | None,
-    ) -> None:  # fmt: skip
-        self.model, self.latent, self.strip, self.verify, self.progress = model, latent, strip, verify, progress
-        self.coder = ContextCoder(model or default_model(STACK_PIXELS), effort, progress)
+        self, model: ContextModel | None, coder: ContextCoder, latent: LatentCoder | None, strip: bool, verify: bool
+    ) -> None:
+        self.model, self.coder, self.latent, self.strip, self.verify = model, coder, latent, strip, verify
         self.taken: set[str] = set()
         self.name_bytes = 0
         self.stack, self.files = _Queue(), _Queue()
@@ -163,7 +168,7 @@ class _Writer:
         self._start(_Job(self.files.take(), stacked=False))
         self._work()
         if self.verify:
-            verify_coder([self.coder.model])
+            known_answer.require()
         return assemble(self.blocks)
 
     def _is_stackable(self, entry: Entry) -> bool:
@@ -186,7 +191,7 @@ class _Writer:
     def _start(self, job: _Job) -> None:
         if job.images:
             self.jobs.append(job)
-        if len(self.jobs) >= torch.get_num_threads():
+        if len(self.jobs) >= thread_count():
             self._work()
 
     def _work(self) -> None:
@@ -196,10 +201,11 @@ class _Writer:
     def _file_block(self, job: _Job) -> Packed:
         files = codec.encode_many(
             [to_image(waiting.planes) for waiting in job.images],
-            effort=self.coder.effort,
+            effort=self.coder.coding.effort,
+            levels=self.coder.coding.levels,
             model=self.model,
             verify=self.verify,
-            progress=self.progress,
+            progress=self.coder.progress,
         )
         return packed(Block(tuple(waiting.entry for waiting in job.images)), [], files)
 
@@ -220,11 +226,12 @@ class _Writer:
         if self.verify:
             _verify(block, encoded, colours, decoder)
         alphas = [b"" if planes.alpha is None else pack_alpha(planes.alpha) for _, planes in images]
-        return packed(block, list(values)[1:], alphas, encoded.words.astype("<u4").tobytes())
+        return packed(block, list(values)[1:], alphas, encoded.streams)
 
-    def _encode(self, colours: Sequence[Pixels]) -> tuple[Coding, Encoded, RunDecoder]:
+    def _encode(self, colours: Sequence[Pixels]) -> tuple[Coding, Encoded, BlockDecoder]:
         """By bits back, where that is asked for and there are images enough."""
-        coding = Coding(self.coder.model.id[:MODEL_ID_BYTES], self.coder.effort)
+        model, coder = self.coder.model, self.coder.coding
+        coding = Coding(coder.effort, coder.levels, model.number, model.short_id)
         if self.latent is not None:
             encoded, decoder = self.latent.encode_block(colours, self.coder)
             if not all(run.initial for run in encoded.runs):
@@ -232,12 +239,13 @@ class _Writer:
         return coding, encode_block(colours, self.coder), self.coder
 
 
-def _verify(block: Block, encoded: Encoded, colours: Sequence[Pixels], decoder: RunDecoder) -> None:
-    """Raises ChecksumError unless the words decode to the images."""
+def _verify(block: Block, encoded: Encoded, colours: Sequence[Pixels], decoder: BlockDecoder) -> None:
+    """Raises ChecksumError unless the streams decode to the images."""
     remedy = "this is a defect, please report it"
-    try:
-        found = [image for run in decode_block(encoded.words, block, decoder) for image in run]
-    except FormatError as error:
-        raise ChecksumError(f"a block does not decode ({error}): {remedy}") from error
+    decoded, found = decoder.decode(block, encoded.streams, range(len(block.runs))), list[Pixels]()
+    for run in [*decoded.runs.values(), decoded.fault]:
+        if isinstance(run, FormatError):
+            raise ChecksumError(f"a block does not decode ({run}): {remedy}") from run
+        found += [] if run is None else list(run)
     if not all(np.array_equal(a, b) for a, b in zip(found, colours, strict=True)):
         raise ChecksumError(f"a block does not decode to what was encoded: {remedy}")

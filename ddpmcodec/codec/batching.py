@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from pathlib import Path
-
-import torch
 
 from ddpmcodec.codec.tiles import Report, SegmentCost
-from ddpmcodec.networks.context.model import ContextModel
-from ddpmcodec.networks.context.model_file import load_model
+from ddpmcodec.parallel import thread_count
 
-ModelSource = ContextModel | str | Path | None
 Progress = Callable[[float], object]  # called with the pixels' worth of work done since the last call
 Key = tuple[int, Hashable]  # pixels of a tile, and all that tiles of a batch have in common
 
@@ -22,9 +17,9 @@ BATCH_PIXELS = 1 << 17  # of tiles that are coded together: 128 of 32 x 32 fill 
 def batches(keys: Sequence[Key], cores: int | None = None) -> Iterator[list[int]]:
     """Indices of equal keys, in batches of at most BATCH_PIXELS, or one; smaller where cores would idle.
 
-    cores: as many as PyTorch has threads, unless given.
+    cores: as many as there are threads, unless given.
     """
-    cores = cores or torch.get_num_threads()
+    cores = cores or thread_count()
     alike: defaultdict[Key, list[int]] = defaultdict(list)
     for i, key in enumerate(keys):
         alike[key].append(i)
@@ -44,8 +39,3 @@ def reporting(progress: Progress | None, pixels: int, report: Report | None) -> 
             report(cost)
 
     return both
-
-
-def given_model(source: ModelSource) -> ContextModel | None:
-    """The model that a caller named, if any. Raises ModelError."""
-    return source if source is None or isinstance(source, ContextModel) else load_model(source)

@@ -7,31 +7,27 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ddpmcodec.channels.progressive import segments
-from ddpmcodec.codec.efforts import EFFORTS
-from ddpmcodec.errors import FormatError, ModelError
-from ddpmcodec.format.ddpm import MODEL_ID_BYTES, Header, Sections
+from ddpmcodec.codec.efforts import CELLS, Coding, segments
+from ddpmcodec.errors import FormatError
+from ddpmcodec.format.ddpm import Header, Sections
 from ddpmcodec.format.sections import preview_alpha, unpack_alpha, unpack_metadata
-from ddpmcodec.networks.context.model import ContextModel
-from ddpmcodec.networks.context.model_file import find_model
+from ddpmcodec.models.context import ContextModel, model_of
 
 
 def steps_of(header: Header) -> int:
-    return 1 if header.webp else len(EFFORTS[header.effort])
+    return 1 if header.webp else Coding.of(header).steps
 
 
 def segments_of_steps(header: Header, step: int) -> int:
     """How many segments the first `step` steps have. WebP has none."""
     if header.webp:
         return 0
-    schedule = EFFORTS[header.effort]
-    return len(segments(schedule[:step], header.height, header.width))
+    return sum(part.step < step for part in segments(header.levels, header.height, header.width))
 
 
 def steps_done(header: Header, done: int) -> int:
     """How many steps so many segments complete."""
-    schedule = EFFORTS[header.effort]
-    return max(step for step in range(len(schedule) + 1) if segments_of_steps(header, step) <= done)
+    return max(step for step in range(steps_of(header) + 1) if segments_of_steps(header, step) <= done)
 
 
 def noise_level(header: Header, step: int) -> float | None:
@@ -39,7 +35,7 @@ def noise_level(header: Header, step: int) -> float | None:
     None: before the first step, and of WebP."""
     if header.webp or not step:
         return None
-    return EFFORTS[header.effort][step - 1].level / 12**0.5
+    return (*CELLS[header.levels], 0)[step - 1] / 12**0.5
 
 
 def end_of_segment(file: Sections, segment: int) -> int:
@@ -57,24 +53,17 @@ def require_step(file: Sections, step: int) -> None:
 
 def check_segments(header: Header) -> None:
     if header.index is not None:
-        expected = len(segments(EFFORTS[header.effort], header.height, header.width))
+        expected = len(segments(header.levels, header.height, header.width))
         if header.index.segments != expected:
             raise FormatError(
-                f"the header claims {header.index.segments} segments, effort {header.effort} has {expected}:"
+                f"the header claims {header.index.segments} segments, {header.levels} noise levels have {expected}:"
                 " it is damaged, or of a version before 0.1.0; get it again, or encode the image again"
             )
 
 
-def model_of(header: Header, given: ContextModel | None) -> ContextModel:
+def model_for(header: Header, given: ContextModel | None) -> ContextModel:
     """The model that the file was written with. Raises ModelError when it is missing, or `given` is another one."""
-    if given is None:
-        return find_model(header.model_id)
-    if given.id[:MODEL_ID_BYTES] != header.model_id:
-        raise ModelError(
-            f"the file was written with model {header.model_id.hex()}, and the given model {given.name!r} is"
-            f" {given.id[:MODEL_ID_BYTES].hex()}: decode with the model that wrote it (model=PATH)"
-        )
-    return given
+    return model_of(header.model_number, header.model_id, given)
 
 
 class Side(NamedTuple):

@@ -12,26 +12,28 @@ from PIL import Image
 
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, bytes_of, check_limits, check_pixels
 from ddpmcodec.codec import graphics
-from ddpmcodec.codec.batching import BATCH_PIXELS, ModelSource, Progress, batches, given_model, reporting
+from ddpmcodec.codec.batching import BATCH_PIXELS, Progress, batches, reporting
 from ddpmcodec.codec.contents import (
     Side,
     check_segments,
     end_of_segment,
-    model_of,
+    model_for,
     require_step,
     segments_of_steps,
     side_sections,
     steps_done,
     steps_of,
 )
-from ddpmcodec.codec.preview import Canvas
-from ddpmcodec.codec.tiles import DAMAGED, DecodedTile, Report, TileStream, decode_tiles, whole_tiles
-from ddpmcodec.errors import ChecksumError, CorruptError, FormatError
-from ddpmcodec.format.ddpm import Box, Header, Sections, split
+from ddpmcodec.codec.efforts import Coding
+from ddpmcodec.codec.previews import Canvas
+from ddpmcodec.codec.tiles import DAMAGED, SHORT, DecodedTile, Report, decode_tiles, whole_tiles
+from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, TruncatedError
+from ddpmcodec.format.ddpm import Box, Header, Sections, covered_by_stream, split
 from ddpmcodec.format.sections import preview_alpha
-from ddpmcodec.images import Planes, to_array, to_image
-from ddpmcodec.networks.context.model import ContextModel
-from ddpmcodec.parallel import run_all, side_by_side
+from ddpmcodec.format.streams import WORD_BYTES, Stream, join_lanes, parse_stream
+from ddpmcodec.images import Planes, exif_of, to_array, to_image
+from ddpmcodec.models.context import ContextModel, ModelSource, given_model
+from ddpmcodec.parallel import run_all, side_by_side, thread_count
 
 
 @dataclass(frozen=True)
@@ -214,21 +216,22 @@ def decode_files(
     tiles = []
     for n, file in enumerate(files):
         if file.header.webp:
-            colours[n], alpha = graphics.unpack(file.tile_stream(0), file.header)
+            colours[n], alpha = graphics.unpack(file.payload, file.header)
             sides[n] = sides[n]._replace(alpha=alpha)
             if progress is not None:
                 progress(file.header.width * file.header.height)
         else:
-            model = model_of(file.header, given)
+            model = model_for(file.header, given)
             tiles += [_Tile(n, number, box, model) for number, box in enumerate(file.header.boxes())]
 
     def decode_batch(batch: list[int]) -> None:
         first = tiles[batch[0]]
         shape = colours[first.file][first.box].shape
-        streams = [_stream(files[tiles[i].file], tiles[i].number) for i in batch]
+        streams = [streams_of(files[tiles[i].file], tiles[i].number) for i in batch]
+        covered = [covered_by_stream(files[tiles[i].file].header) for i in batch]
         reported = reporting(progress, shape[0] * shape[1], report)
-        effort = files[first.file].header.effort
-        images = whole_tiles(streams, (shape[0], shape[1], shape[2]), first.model, effort, reported)
+        coding, size = Coding.of(files[first.file].header), (shape[0], shape[1], shape[2])
+        images = whole_tiles(streams, size, first.model, coding, covered=covered, report=reported)
         for i, pixels in zip(batch, images, strict=True):
             colours[tiles[i].file][tiles[i].box] = pixels
 
@@ -249,7 +252,7 @@ def _canvas(header: Header) -> NDArray[np.uint8]:
 
 def _key(tile: _Tile, header: Header, colour: NDArray[np.uint8]) -> tuple[int, tuple[object, ...]]:
     height, width, channels = colour[tile.box].shape
-    return height * width, (height, width, channels, header.effort, tile.model.id)
+    return height * width, (height, width, channels, Coding.of(header), tile.model.id, header.index is None)
 
 
 def _preview(
@@ -264,7 +267,7 @@ def _preview(
     side = side_sections(file, partial)
     if header.webp:
         return _webp_preview(file, side, partial)
-    model, steps = model_of(header, given), steps_of(header)
+    model, steps, coding = model_for(header, given), steps_of(header), Coding.of(header)
     last = None if step is None else segments_of_steps(header, step)
     canvas = Canvas(header.height, header.width, header.channels)
 
@@ -272,18 +275,22 @@ def _preview(
         number, box = numbered
         rows, columns = box
         shape = rows.stop - rows.start, columns.stop - columns.start, header.channels
-        stream = _stream(file, number)
-        if not stream.has_state or last == 0:
+        if last == 0:
             return None
-        reported = reporting(progress, shape[0] * shape[1], report)
         try:
-            (tile,) = decode_tiles([stream], shape, model, header.effort, last_segment=last, report=reported)
+            streams = streams_of(file, number)
+        except TruncatedError:
+            return None
         except CorruptError:
             if not partial:
                 raise
             return None
-        canvas.place(box, tile.state, tile.pixels)
-        return replace(tile, state=None)
+        (tile,) = decode_tiles(
+            [streams], shape, model, coding, covered=[covered_by_stream(header)], last_segment=last, for_previews=True,
+            report=reporting(progress, shape[0] * shape[1], report),
+        )  # fmt: skip
+        canvas.place(box, tile.coder, tile.pixels, threads=thread_count())
+        return replace(tile, coder=None)
 
     boxes = header.boxes()
     width, height = header.tile_size
@@ -297,23 +304,36 @@ def _preview(
     )
     if not partial and (damaged or done < min(step or 0, steps)):
         file.require_whole()
-        raise ChecksumError(DAMAGED)
-    pixels = canvas.pixels(model if denoise else None)
+        raise TruncatedError(SHORT) if header.is_plain and not damaged else ChecksumError(DAMAGED)
+    pixels = canvas.pixels(model.denoiser if denoise else None, thread_count())
     used = file.size if exact else _bytes_used(file, step, found)
-    planes = Planes(header.mode, pixels, side.alpha, side.icc, side.exif)
+    planes = Planes(header.mode, pixels, side.alpha, side.icc, side.exif or exif_of(header.orientation))
     return Decoded(planes, exact and not side.damaged and not file.missing, damaged, done, steps, used)
 
 
-def _stream(file: Sections, tile: int) -> TileStream:
-    return TileStream(file.tile_stream(tile), file.stream_length(tile))
+def streams_of(file: Sections, tile: int, segments: int | None = None) -> list[Stream]:
+    """Of a tile its only stream, or its lanes, as far as they are there; segments: as far as so many hold them. Raises
+    TruncatedError where nothing is there, and CorruptError for what is no stream."""
+    try:
+        if file.header.index is None:
+            return [parse_stream(file.payload, file.header.state_bytes)]
+        chunks = file.tile_chunks(tile)[:segments]
+        if not chunks:
+            raise TruncatedError(f"tile {tile + 1} has not begun: get the rest, or decode a preview with partial=True")
+        return join_lanes(chunks)
+    except (TruncatedError, CorruptError):
+        raise
+    except FormatError as error:
+        raise CorruptError(str(error)) from error
 
 
 def _is_all_there(file: Sections, tile: int) -> bool:
-    return not file.tile_is_cut(tile) and not file.tile_is_damaged(tile)
+    """As far as its lengths say: a plain file has none."""
+    return not file.header.is_plain and not file.tile_is_cut(tile) and not file.tile_is_damaged(tile)
 
 
 def _webp_preview(file: Sections, side: Side, partial: bool) -> Decoded:
-    header, payload = file.header, file.tile_stream(0)
+    header, payload = file.header, file.payload
     colour, alpha, exact, damaged = graphics.flat(header), None, False, side.damaged
     if len(payload) == header.payload_length:
         try:
@@ -326,13 +346,13 @@ def _webp_preview(file: Sections, side: Side, partial: bool) -> Decoded:
     if header.has_alpha and alpha is None:
         alpha = preview_alpha(b"", header.height, header.width)
     whole = exact and not file.missing and not damaged
-    planes = Planes(header.mode, colour, alpha, side.icc, side.exif)
+    planes = Planes(header.mode, colour, alpha, side.icc, side.exif or exif_of(header.orientation))
     return Decoded(planes, whole, damaged, int(exact), 1, file.size)
 
 
 def _bytes_used(file: Sections, step: int | None, found: Sequence[DecodedTile | None]) -> int:
     header = file.header
     if header.index is None:
-        stream = found[0].bytes_used if found[0] else 0
+        stream = header.state_bytes + WORD_BYTES * found[0].words_used if found[0] else 0
         return min(file.size, end_of_segment(file, 0) + stream)
     return file.size if step is None else min(file.size, end_of_segment(file, segments_of_steps(header, step)))

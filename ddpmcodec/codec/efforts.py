@@ -1,38 +1,69 @@
-"""What an effort is: a coding schedule. Part of the format, as is when both sides learn from the image."""
+"""What efforts and noise levels are. Part of the format, as is when weights and colours adapt to an image."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
+from ddpmcodec import _native
 from ddpmcodec.arguments import require_whole
-from ddpmcodec.coding_schedule import SCHEDULES, bands_of
+from ddpmcodec.format.header import LEVELS, MAX_EFFORT, Header
+from ddpmcodec.models.context import BAND_ROLES, ContextModel
 
-if TYPE_CHECKING:
-    from ddpmcodec.networks.context.shape import Shape
-
-EFFORTS = {1: SCHEDULES["exact"], 2: SCHEDULES["short"], 3: SCHEDULES["long"]}
-DEFAULT_EFFORT = 2
-QUICK_EFFORT = 1  # spends no time on a WebP that is hardly ever smaller
-LEARNING_PIXELS = 1 << 14
+EFFORTS = tuple(range(1, MAX_EFFORT + 1))
+DEFAULT_EFFORT, DEFAULT_LEVELS = 2, 2
+LEARNING_PIXELS = 1 << 11
+CELLS = {0: (), 2: (32, 8), 5: (128, 64, 32, 16, 8)}  # orthonormal cell widths after each step, before exact pixels
 
 
-def check_effort(effort: int) -> int:
-    """Raises ValueError for an effort that there is not, TypeError for what is no whole number."""
-    require_whole("effort", effort)
-    if effort not in EFFORTS:
-        raise ValueError(f"effort must be {', '.join(map(str, EFFORTS))}, not {effort!r}")
-    return effort
+class Coding(NamedTuple):
+    """How an image is coded: how much the networks compute, and how many noise levels come before exact pixels."""
+
+    effort: int = DEFAULT_EFFORT
+    levels: int = DEFAULT_LEVELS
+
+    @classmethod
+    def of(cls, header: Header) -> Coding:
+        return cls(header.effort, header.levels)
+
+    @property
+    def steps(self) -> int:
+        """Noise levels, and the step to exact pixels."""
+        return len(CELLS[self.levels]) + 1
+
+
+class Segment(NamedTuple):
+    """A part of a step that stands together in a file. level: orthonormal cell width after it, 0: exact. band: number
+    of the finest band, 0: pixels. size: about how much work it is."""
+
+    step: int
+    level: int
+    band: int
+    size: int
+
+
+def segments(levels: int, height: int, width: int) -> list[Segment]:
+    """The segments of an image in coding order: as many for every size, though those of a tiny one may be empty."""
+    return [Segment(*found) for found in _native.segments(levels, height, width)]
+
+
+def check_coding(effort: int, levels: int) -> Coding:
+    """Raises ValueError for an effort or levels that there are not, TypeError for what is no whole number."""
+    for name, value, possible in (("effort", effort, EFFORTS), ("levels", levels, LEVELS)):
+        require_whole(name, value)
+        if value not in possible:
+            raise ValueError(f"{name} must be {', '.join(map(str, possible))}, not {value!r}")
+    return Coding(effort, levels)
 
 
 def learns_in(height: int, width: int) -> bool:
-    """Whether weights of last layers and of colours adapt in a tile of this size, as scales and means do in all: a
-    small one has too little to teach."""
+    """Whether weights of last layers and of colours adapt in a tile of this size, as scales do in all: a small one
+    has too little to teach."""
     return height * width >= LEARNING_PIXELS
 
 
-def products_per_pixel(effort: int, height: int, width: int, shape: Shape) -> float:
-    """Multiply-accumulates of a context model of this shape for a pixel of an image of this size, about as many in both
-    directions: every step gathers the context of each position of its bands once. Bands that are already exact, and
-    whole images that are stored as WebP, take fewer."""
-    positions = sum(band.positions for step in EFFORTS[effort] for band in bands_of(step, height, width))
-    return shape.products * positions / (height * width)
+def macs_per_pixel(model: ContextModel, coding: Coding) -> float:
+    """Multiply-accumulates for a pixel of a large image, about as many in both directions: a step gathers the context
+    of each position of its bands once, half of which are in the finest band, a quarter in the second, ..."""
+    bands = (model.macs(coding.effort, role) for role in BAND_ROLES)
+    level = sum(share * macs for share, macs in zip((0.5, 0.25, 0.25), bands, strict=True))
+    return model.macs(coding.effort, "last" if coding.levels else "direct") + coding.levels * level

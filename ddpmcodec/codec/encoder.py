@@ -3,36 +3,39 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
-from ddpmcodec.channels.progressive import segments
 from ddpmcodec.codec import decoder, graphics, known_answer
-from ddpmcodec.codec.batching import ModelSource, Progress, batches, given_model, reporting
-from ddpmcodec.codec.efforts import DEFAULT_EFFORT, EFFORTS, QUICK_EFFORT, check_effort
-from ddpmcodec.codec.tiles import Report, encode_tiles
+from ddpmcodec.codec.batching import Progress, batches, reporting
+from ddpmcodec.codec.efforts import DEFAULT_EFFORT, DEFAULT_LEVELS, Coding, check_coding, segments
+from ddpmcodec.codec.tiles import Report, Tile, encode_tiles
 from ddpmcodec.errors import ChecksumError, FormatError, ImageError
-from ddpmcodec.format.ddpm import MODEL_ID_BYTES, Box, Header, assemble, plan_index, split
+from ddpmcodec.format.ddpm import Box, Header, assemble, covered_by_stream, plan_index, split
 from ddpmcodec.format.sections import pack_alpha, pack_metadata
-from ddpmcodec.images import Planes, load_image, to_planes
-from ddpmcodec.networks.context.model import ContextModel
-from ddpmcodec.networks.context.model_file import default_model
+from ddpmcodec.format.streams import Stream, pack_lane, pack_lanes, pack_state
+from ddpmcodec.images import Planes, load_image, orientation_of, to_planes
+from ddpmcodec.models.context import ContextModel, ModelSource, default_model, given_model
 from ddpmcodec.parallel import run_all
 
-Picture = Image.Image | NDArray[np.uint8] | Tensor | str | os.PathLike[str] | BinaryIO
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Picture: TypeAlias = "Image.Image | NDArray[np.uint8] | Tensor | str | os.PathLike[str] | BinaryIO"
 
 
 def encode(
     image: Picture,
     *,
     effort: int = DEFAULT_EFFORT,
+    levels: int = DEFAULT_LEVELS,
     model: ModelSource = None,
     strip: bool = False,
     verify: bool = True,
@@ -45,8 +48,10 @@ def encode(
         image: a Pillow image of mode 1, L, LA, P, PA, RGB or RGBA; an array uint8 [H, W] or [H, W, C]; a tensor uint8
             [H, W] or [C, H, W], as of `torchvision.io` (C is 1 to 4: grey, LA, RGB, RGBA); the path of an image file;
             or a binary file. 1 to 2^28 pixels.
-        effort: 1 (no noise levels: the quickest and smallest), 2 (noise levels: good previews), or 3 (more of them: the
-            best previews).
+        effort: 1, 2 or 3: small, medium or large networks. Larger ones make smaller files, and take more time in both
+            directions.
+        levels: noise levels before exact pixels. 0: none, the smallest file, whose prefixes show the upper part of the
+            image; 2: every prefix is a picture; 5: the best previews.
         model: None (the embedded one for images of this size), the name of an embedded one, the path of a model file,
             or a loaded one.
         strip: leave out ICC profile and EXIF.
@@ -55,14 +60,14 @@ def encode(
         report: called with a `SegmentCost` (bits, seconds) after every segment.
 
     Returns:
-        The bytes of a .ddpm file. The same image, effort and model give the same bytes on every machine; alpha,
+        The bytes of a .ddpm file. The same image, effort, levels and model give the same bytes on every machine; alpha,
         metadata and graphics also need the same zlib and libwebp for that.
 
     Raises:
         ImageError: the image cannot be coded (16 bits a sample, CMYK, several frames, too large, unreadable).
         ModelError: the model is missing, or does not compute exactly here.
         ChecksumError: the result does not decode to the image.
-        TypeError, ValueError: an argument of another kind; an effort that there is not.
+        TypeError, ValueError: an argument of another kind; an effort or levels that there are not.
 
     Source: Ho, Jain & Abbeel 2020, arXiv 2006.11239, section 4.3 (progressive lossy compression); rANS: Duda 2013,
     arXiv 1311.2540.
@@ -74,13 +79,14 @@ def encode(
     b'\\xdd\\n'
     """
     planes = [planes_of(image, strip)]
-    return _encode(planes, check_effort(effort), given_model(model), verify, progress, report)[0]
+    return _encode(planes, check_coding(effort, levels), given_model(model), verify, progress, report)[0]
 
 
 def encode_many(
     images: Iterable[Picture],
     *,
     effort: int = DEFAULT_EFFORT,
+    levels: int = DEFAULT_LEVELS,
     model: ModelSource = None,
     strip: bool = False,
     verify: bool = True,
@@ -91,7 +97,7 @@ def encode_many(
 
     Parameters:
         images: as `encode` takes them, of any sizes; all of them are held in memory.
-        effort, model, strip, verify, progress, report: as of `encode`.
+        effort, levels, model, strip, verify, progress, report: as of `encode`.
 
     Returns:
         The bytes of a .ddpm file for each image, in order: the same as one by one.
@@ -107,15 +113,14 @@ def encode_many(
     >>> files == [ddpmcodec.encode(image) for image in images]
     True
     """
-    check_effort(effort)
-    given = given_model(model)
-    return _encode(list(_numbered(images, strip)), effort, given, verify, progress, report)
+    coding, given = check_coding(effort, levels), given_model(model)
+    return _encode(list(_numbered(images, strip)), coding, given, verify, progress, report)
 
 
 def planes_of(image: Picture, strip: bool) -> Planes:
     if isinstance(image, (Image.Image, np.ndarray)):
         return to_planes(image, strip=strip)
-    if isinstance(image, Tensor):
+    if _is_tensor(image):
         return to_planes(_array_of(image))
     if isinstance(image, (str, os.PathLike)):
         name = os.fspath(image)
@@ -131,15 +136,22 @@ def planes_of(image: Picture, strip: bool) -> Planes:
     )
 
 
-def _array_of(tensor: Tensor) -> NDArray[np.uint8]:
+def _is_tensor(image: object) -> bool:
+    """PyTorch is not imported for this: where nobody has, there is no tensor."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(image, torch.Tensor)
+
+
+def _array_of(tensor: Any) -> NDArray[np.uint8]:
     """[H, W] or [H, W, C] of a tensor [H, W] or [C, H, W], on any device. Raises ImageError."""
     channels_last = tensor.movedim(0, -1) if tensor.ndim == 3 else tensor
-    if tensor.dtype != torch.uint8 or tensor.ndim not in (2, 3) or not 1 <= channels_last.shape[2:].numel() <= 4:
+    if str(tensor.dtype) != "torch.uint8" or tensor.ndim not in (2, 3) or not 1 <= channels_last.shape[2:].numel() <= 4:
         raise ImageError(
             f"a tensor of {tensor.dtype} and shape {tuple(tensor.shape)} is not an image:"
             " uint8 of shape (H, W) or (C, H, W) is, with 1 to 4 channels"
         )
-    return channels_last.squeeze(2).cpu().numpy() if channels_last.shape[2:] == (1,) else channels_last.cpu().numpy()
+    pixels: NDArray[np.uint8] = channels_last.cpu().numpy()
+    return pixels[..., 0] if pixels.shape[2:] == (1,) else pixels
 
 
 def _numbered(images: Iterable[Picture], strip: bool) -> Iterator[Planes]:
@@ -152,40 +164,46 @@ def _numbered(images: Iterable[Picture], strip: bool) -> Iterator[Planes]:
             raise ImageError(f"image {number}: {error}") from error
 
 
-class _Tile(NamedTuple):
-    """A part of one of the pictures that is coded on its own."""
+class _Part(NamedTuple):
+    """A tile: a part of one of the pictures that is coded on its own."""
 
     picture: int
     box: Box
     model: ContextModel
+    lanes: bool
+    covered: bytes
 
 
 def _encode(
-    pictures: Sequence[Planes], effort: int, given: ContextModel | None, verify: bool, progress: Progress | None,
+    pictures: Sequence[Planes], coding: Coding, given: ContextModel | None, verify: bool, progress: Progress | None,
     report: Report | None,
 ) -> list[bytes]:  # fmt: skip
     models = [given or default_model(_pixels(planes)) for planes in pictures]
     graphic = run_all(lambda n: graphics.is_clearly_graphics(pictures[n], models[n]), range(len(pictures)))
-    headers = [_header(planes, effort, model) for planes, model in zip(pictures, models, strict=True)]
-    tiles = [_Tile(n, box, models[n]) for n, skip in enumerate(graphic) if not skip for box in headers[n].boxes()]
-    chunks: list[list[list[bytes]]] = [[] for _ in pictures]
-    for tile, stream in zip(tiles, _encode_tiles(tiles, pictures, effort, progress, report), strict=True):
-        chunks[tile.picture].append(stream)
-    files = run_all(lambda n: _smallest(pictures[n], headers[n], chunks[n]), range(len(pictures)))
+    headers = [_header(planes, coding, model) for planes, model in zip(pictures, models, strict=True)]
+    coded = (n for n, skip in enumerate(graphic) if not skip)
+    parts = [part for n in coded for part in _parts(n, headers[n], models[n])]
+    tiles: list[list[Tile]] = [[] for _ in pictures]
+    for part, tile in zip(parts, _encode_parts(parts, pictures, coding, progress, report), strict=True):
+        tiles[part.picture].append(tile)
+    files = run_all(lambda n: _smallest(pictures[n], headers[n], tiles[n]), range(len(pictures)))
     if progress is not None and any(graphic):
         progress(sum(_pixels(planes) for planes, skip in zip(pictures, graphic, strict=True) if skip))
     if verify:
-        verify_coder(models)
+        known_answer.require()
         _verify(files, pictures, given, progress)
     return files
 
 
-def _smallest(planes: Planes, header: Header, tiles: Sequence[Sequence[bytes]]) -> bytes:
-    """The file of these streams, or of a lossless WebP where that is smaller. No tiles: of the WebP."""
+def _smallest(planes: Planes, header: Header, tiles: Sequence[Tile]) -> bytes:
+    """The file of these tiles, or of a lossless WebP where that is smaller. No tiles: of the WebP."""
     coded = _assembled(planes, header, tiles) if tiles else None
-    if coded is not None and graphics.is_clearly_larger(planes, len(coded), quick=header.effort == QUICK_EFFORT):
+    if coded is not None and graphics.is_clearly_larger(planes, len(coded), quick=header.effort == 1):
         return coded
-    webp = Header(planes.mode, header.width, header.height, webp=True, mean_colour=graphics.mean_colour(planes))
+    webp = Header(
+        planes.mode, header.width, header.height, webp=True, mean_colour=graphics.mean_colour(planes),
+        orientation=header.orientation,
+    )  # fmt: skip
     stored = assemble(webp, b"", graphics.pack(planes), pack_metadata(planes.icc, planes.exif))
     return stored if coded is None or len(stored) < len(coded) else coded
 
@@ -195,45 +213,60 @@ def _pixels(planes: Planes) -> int:
     return int(height * width)
 
 
-def _header(planes: Planes, effort: int, model: ContextModel) -> Header:
+def _header(planes: Planes, coding: Coding, model: ContextModel) -> Header:
+    """Without lengths: of metadata only whether there are any."""
     height, width, _ = planes.colour.shape
-    index = plan_index(width, height, len(segments(EFFORTS[effort], height, width)))
-    return Header(planes.mode, width, height, effort, model.id[:MODEL_ID_BYTES], index=index)
+    return Header(
+        planes.mode, width, height, coding.effort, coding.levels, model.number, model.short_id,
+        index=plan_index(width, height, len(segments(coding.levels, height, width))),
+        metadata_length=int(bool(planes.icc or planes.exif)), orientation=orientation_of(planes.exif),
+    )  # fmt: skip
 
 
-def _encode_tiles(
-    tiles: Sequence[_Tile], pictures: Sequence[Planes], effort: int, progress: Progress | None, report: Report | None
-) -> list[list[bytes]]:
-    """The stream of each tile, in segments."""
-    found: dict[int, list[bytes]] = {}
+def _parts(number: int, header: Header, model: ContextModel) -> list[_Part]:
+    lanes, covered = header.index is not None, covered_by_stream(header)
+    return [_Part(number, box, model, lanes, covered) for box in header.boxes()]
+
+
+def _encode_parts(
+    parts: Sequence[_Part], pictures: Sequence[Planes], coding: Coding, progress: Progress | None, report: Report | None
+) -> list[Tile]:
+    found: dict[int, Tile] = {}
 
     def encode_batch(batch: list[int]) -> None:
-        pixels = np.stack([pictures[tiles[i].picture].colour[tiles[i].box] for i in batch])
+        own = [parts[i] for i in batch]
+        pixels = np.stack([pictures[part.picture].colour[part.box] for part in own])
         reported = reporting(progress, pixels[0, ..., 0].size, report)
-        found.update(zip(batch, encode_tiles(pixels, tiles[batch[0]].model, effort, reported), strict=True))
+        tiles = encode_tiles(
+            pixels, own[0].model, coding, lanes=own[0].lanes, covered=[part.covered for part in own], report=reported
+        )
+        found.update(zip(batch, tiles, strict=True))
 
-    run_all(encode_batch, batches([_key(tile, pictures[tile.picture]) for tile in tiles]))
-    return [found[i] for i in range(len(tiles))]
-
-
-def _key(tile: _Tile, planes: Planes) -> tuple[int, tuple[object, ...]]:
-    height, width, channels = planes.colour[tile.box].shape
-    return height * width, (height, width, channels, tile.model.id)
+    run_all(encode_batch, batches([_key(part, pictures[part.picture]) for part in parts]))
+    return [found[i] for i in range(len(parts))]
 
 
-def _assembled(planes: Planes, header: Header, tiles: Sequence[Sequence[bytes]]) -> bytes:
+def _key(part: _Part, planes: Planes) -> tuple[int, tuple[object, ...]]:
+    height, width, channels = planes.colour[part.box].shape
+    return height * width, (height, width, channels, part.model.id, part.lanes)
+
+
+def _assembled(planes: Planes, header: Header, tiles: Sequence[Tile]) -> bytes:
     alpha = b"" if planes.alpha is None else pack_alpha(planes.alpha)
     metadata = pack_metadata(planes.icc, planes.exif)
     if header.index is None:
-        return assemble(header, alpha, b"".join(tiles[0]), metadata)
-    return assemble(header, alpha, [chunk for segment in zip(*tiles, strict=True) for chunk in segment], metadata)
+        (state,), (words,) = tiles[0]
+        packed = pack_state(state)
+        return assemble(replace(header, state_bytes=len(packed)), alpha, packed + b"".join(words), metadata)
+    chunks = zip(*map(_chunks, tiles), strict=True)
+    return assemble(header, alpha, [chunk for segment in chunks for chunk in segment], metadata)
 
 
-def verify_coder(models: Iterable[ContextModel]) -> None:
-    """Raises ModelError where encoder and decoder may be wrong alike, which decoding does not show."""
-    known_answer.require()
-    for model in {id(model): model for model in models}.values():
-        model.require_unchanged()
+def _chunks(tile: Tile) -> list[bytes]:
+    """Of every segment: what its lanes have of it."""
+    first, *others = zip(*tile.words, strict=True)
+    states = [pack_lane(Stream(state, words)) for state, words in zip(tile.states, first, strict=True)]
+    return [pack_lanes(states), *map(pack_lanes, others)]
 
 
 def _verify(

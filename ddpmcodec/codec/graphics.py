@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.WebPImagePlugin import WebPImageFile
 
-from ddpmcodec.ans.stream import LEAST_STATE_BYTES
-from ddpmcodec.codec.tiles import encode_tiles
+from ddpmcodec.codec.efforts import Coding
+from ddpmcodec.codec.tiles import Tile, encode_tiles
 from ddpmcodec.errors import ChecksumError, CorruptError
 from ddpmcodec.format.header import MAX_WEBP_SIDE, Header
 from ddpmcodec.images import Planes
-from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.models.context import ContextModel
 
 CHECK_BYTES = 4
+QUICK = Coding(effort=1, levels=0)  # of the estimate
 MAX_READ_PIXELS = 178_956_970  # of images that Pillow reads: twice its MAX_IMAGE_PIXELS
 SAMPLE_SIDE, SAMPLES = 32, 8  # pixels of a side, and how many are coded for the estimate
 SAMPLE_OVERHEAD = 1.1  # small patches see fewer neighbours, and take about so much more than their image would
@@ -66,9 +67,13 @@ def estimate(planes: Planes, model: ContextModel) -> float:
     side_y, side_x = min(SAMPLE_SIDE, height), min(SAMPLE_SIDE, width)
     tops, lefts = rng.integers(height - side_y + 1, size=SAMPLES), rng.integers(width - side_x + 1, size=SAMPLES)
     patches = [planes.colour[y : y + side_y, x : x + side_x] for y, x in zip(tops, lefts, strict=True)]
-    streams = encode_tiles(np.stack(patches), model, 1)
-    size = sum(len(piece) for pieces in streams for piece in pieces) - LEAST_STATE_BYTES * SAMPLES
+    size = sum(map(words_of, encode_tiles(np.stack(patches), model, QUICK, lanes=False)))
     return float(size / (SAMPLES * side_y * side_x) * height * width / SAMPLE_OVERHEAD)
+
+
+def words_of(tile: Tile) -> int:
+    """Bytes of the words of a tile's streams."""
+    return sum(len(part) for words in tile.words for part in words)
 
 
 def pack(planes: Planes) -> bytes:

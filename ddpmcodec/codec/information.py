@@ -1,4 +1,4 @@
-"""What a .ddpm file says of itself, without decoding it (and without importing PyTorch)."""
+"""What a .ddpm file says of itself, without decoding it (and without a model)."""
 
 from __future__ import annotations
 
@@ -6,24 +6,25 @@ from typing import Any
 
 from ddpmcodec import models
 from ddpmcodec.arguments import bytes_of
-from ddpmcodec.codec.efforts import EFFORTS
+from ddpmcodec.codec.contents import noise_level, steps_of
 from ddpmcodec.errors import FormatError
 from ddpmcodec.format.ddpm import Sections, split
-from ddpmcodec.format.header import VERSION, Header
+from ddpmcodec.format.header import MODEL_ID_BYTES, VERSION, Header
 from ddpmcodec.format.sections import unpack_metadata
 
 
 def info(data: bytes) -> dict[str, Any]:
-    """What a .ddpm file says of itself. Nothing is decoded, and PyTorch is not imported.
+    """What a .ddpm file says of itself. Nothing is decoded.
 
     Parameters:
         data: the bytes of a .ddpm file, or of a prefix that holds its header.
 
     Returns:
         Facts by name, all of them JSON values. Sizes are bytes, `bpp` is bits per pixel, `bits_per_dim` bits per
-        sample. `coding` is "context model" or "lossless WebP"; `effort`, `steps`, `levels` (noise levels of the steps,
-        standard deviations in grey levels) and `model_id` are None for WebP. `model` is None when the model is not
-        embedded, `metadata` when that section is damaged.
+        sample. `coding` is "context model" or "lossless WebP"; of WebP `effort`, `levels` (how many noise levels),
+        `steps`, `noise` (after each step, standard deviations in grey levels), `model_number`, `model` and `model_id`
+        are None. `complete` and `missing_bytes` are None of a small file that does not say how long it is: decoding
+        it shows that. `model` is also None when it is not embedded, `metadata` when that section is damaged.
 
     Raises:
         FormatError: the data does not start with an undamaged header (TruncatedError: it ends inside it), or bytes
@@ -34,7 +35,7 @@ def info(data: bytes) -> dict[str, Any]:
     >>> import ddpmcodec
     >>> facts = ddpmcodec.info(ddpmcodec.encode(np.zeros((3, 5), np.uint8)))
     >>> facts["width"], facts["height"], facts["mode"], facts["complete"]
-    (5, 3, 'L', True)
+    (5, 3, 'L', None)
     """
     file = split(bytes_of(data))
     header = file.header
@@ -47,28 +48,29 @@ def info(data: bytes) -> dict[str, Any]:
         "coding": "lossless WebP" if header.webp else "context model",
         "effort": None if header.webp else header.effort,
         **_steps(header),
-        "model_id": None if header.webp else header.model_id.hex(),
-        "model": None if header.webp else _embedded_name(header.model_id),
+        **_model(header),
         "tiles": header.tile_count,
         "segments": header.index.segments if header.index else None,
         "bytes": len(data),
-        "missing_bytes": file.missing,
-        "complete": not file.missing,
+        "missing_bytes": None if header.is_plain else file.missing,
+        "complete": None if header.is_plain else not file.missing,
         "bpp": 8 * len(data) / pixels,
         "bits_per_dim": 8 * len(data) / (pixels * (header.channels + header.has_alpha)),
         "header_bytes": file.start,
         "alpha_bytes": header.alpha_length,
         "pixel_bytes": sum(map(len, file.chunks)),
         "metadata_bytes": header.metadata_length,
+        "orientation": header.orientation,
         "metadata": _metadata_sizes(file),
     }
 
 
 def _steps(header: Header) -> dict[str, Any]:
     if header.webp:
-        return {"steps": None, "levels": None}
-    schedule = EFFORTS[header.effort]
-    return {"steps": len(schedule), "levels": [round(step.level / 12**0.5, 2) for step in schedule]}
+        return {"levels": None, "steps": None, "noise": None}
+    steps = range(1, steps_of(header) + 1)
+    noise = [round(noise_level(header, step) or 0.0, 2) for step in steps]
+    return {"levels": header.levels, "steps": len(steps), "noise": noise}
 
 
 def _metadata_sizes(file: Sections) -> dict[str, int] | None:
@@ -82,5 +84,12 @@ def _metadata_sizes(file: Sections) -> dict[str, int] | None:
         return None
 
 
-def _embedded_name(model_id: bytes) -> str | None:
-    return next((name for name, digest in models.ids().items() if digest.startswith(model_id)), None)
+def _model(header: Header) -> dict[str, Any]:
+    """Number, name and id: of an embedded model all of them, where this version has it, of another one the first
+    bytes of its id."""
+    if header.webp:
+        return {"model_number": None, "model": None, "model_id": None}
+    own = (name for name, number in models.NUMBERS.items() if number == header.model_number)
+    name = next(own, None) if header.model_number else None
+    known = models.ids().get(name, b"")[:MODEL_ID_BYTES] if name else header.model_id
+    return {"model_number": header.model_number, "model": name, "model_id": known.hex() or None}

@@ -1,4 +1,4 @@
-"""The whole coder's known answer: a small picture under a small model, which every process codes to the same bytes.
+"""The whole coder's known answer: a small picture under small networks, which every process codes to the same bytes.
 
 Encoder and decoder share kernels and tables. Where one of those is wrong, as by a compiler's fault, both are wrong in
 the same way: what was encoded decodes again here, and nowhere else. So verification asks for the known answer once in a
@@ -9,28 +9,18 @@ from __future__ import annotations
 
 import hashlib
 from functools import cache
-from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ddpmcodec.ans.stream import encode_segments
-from ddpmcodec.channels import progressive
-from ddpmcodec.codec.efforts import EFFORTS
+from ddpmcodec import _native
 from ddpmcodec.errors import ModelError
-from ddpmcodec.networks.context.model import ContextModel
-from ddpmcodec.networks.context.model_file import layout
-from ddpmcodec.networks.context.network import network_of
-from ddpmcodec.networks.context.shape import BAND_KINDS, Shape
-from ddpmcodec.transform import color
 
-ANSWER = "aee56e20e9259d5ccccc00c4b87d2a823202475a801b8814d437b9afd44f4883"
-SHAPE, EFFORT = Shape(16, 2), 3
-SIZE = (2, 26, 22, 3)  # of the pictures: images, height, width, channels
-# What tensors are drawn from, by the end of their names: the first integer, and how many there are.
-RANGES = {"weight": (-32, 64), "enter.bias": (-40, 81), "leave.bias": (0, 80), "adaptation": (-65536, 1 << 17)}
-FACTORS = {"enter": 1 / 256, "leave": 1 / 64}  # of blocks: 1/128
+ANSWER = "fb3b32c4b218fafd34c57fcb90d09a6c02f8d7b2dbd998d7e133a24d7be0cc19"
+WIDTH, DEPTH, COMPONENTS = 16, 2, 3
+SIZE = (26, 22)  # of the picture
+FACTORS = {"stem": 1 / 256, "head": 1 / 32, "skip": 1 / 256}  # of blocks: 1/128
 
 
 def _drawn(key: int, shape: tuple[int, ...], count: int) -> NDArray[np.int64]:
@@ -39,34 +29,46 @@ def _drawn(key: int, shape: tuple[int, ...], count: int) -> NDArray[np.int64]:
     return raw.astype(np.int64).reshape(shape)
 
 
-def tensors(shape: Shape) -> dict[str, NDArray[Any]]:
-    """Of a context model that nobody trained. Floats are short binary fractions."""
+def tensors(role: str) -> dict[str, NDArray[Any]]:
+    """Of a network of a role ("direct", "last", "band") that nobody trained. Floats are short binary fractions."""
+    inputs, outputs, conditions = _native.contract(role, COMPONENTS)
+    blocks = {f"block{k}": (WIDTH, WIDTH) for k in range(DEPTH)}
+    layers = {"stem": (WIDTH, inputs), **blocks, "head": (outputs, WIDTH), "skip": (outputs, inputs)}
     found: dict[str, NDArray[Any]] = {}
-    for key, (name, (dtype, size)) in enumerate(layout(shape).items()):
-        if name.endswith("factor"):
-            unit = FACTORS.get(name.split(".")[1], 1 / 128)
-            found[name] = (unit * (2 + _drawn(key, size, 5)) / 4).astype(dtype)
-        else:
-            first, count = next(value for end, value in RANGES.items() if name.endswith(end))
-            found[name] = (first + _drawn(key, size, count)).astype(dtype)
+    for key, (name, shape) in enumerate(layers.items()):
+        found[f"{name}.weight"] = (_drawn(3 * key, shape, 64) - 32).astype(np.int8)
+        unit = FACTORS.get(name, 1 / 128)
+        found[f"{name}.factor"] = (unit * (2 + _drawn(3 * key + 1, shape[:1], 5)) / 4).astype(np.float32)
+        if name in ("stem", "head"):
+            bias = _drawn(3 * key + 2, (conditions, shape[0]), 64)
+            found[f"{name}.bias"] = (bias + (20 if name == "head" else -32)).astype(np.float32)
     return found
 
 
-def tiny_model(shape: Shape = SHAPE) -> ContextModel:
-    made = tensors(shape)
-    parts = [{n.split(".", 1)[1]: t for n, t in made.items() if n.startswith(f"band{k}.")} for k in range(BAND_KINDS)]
-    networks = tuple(network_of(part, shape) for part in parts)
-    return ContextModel("known answer", bytes(32), networks, made["adaptation"])
+def network(role: str) -> _native.ContextNetwork:
+    return _native.ContextNetwork.make(tensors(role), role, COMPONENTS)
+
+
+def picture() -> NDArray[np.uint8]:
+    """uint8 [1, H, W, 3]"""
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]]
+    smooth = np.stack([9 * x + y, 240 - 7 * y, np.where(x > y, 60, 190)], -1)
+    return ((smooth + _drawn(1, (*SIZE, 3), 12)) % 256).astype(np.uint8)[None]
 
 
 def answer() -> str:
-    """sha256 of the pictures' streams, in which last layers learn."""
-    y, x = np.mgrid[: SIZE[1], : SIZE[2]]
-    smooth = np.stack([9 * x + y, 240 - 7 * y, np.where(x > y, 60, 190)], -1)
-    pixels = ((smooth + _drawn(1, SIZE, 12)) % 256).astype(np.uint8)
-    streams, schedule = np.arange(SIZE[0], dtype=np.int64), EFFORTS[EFFORT]
-    symbols = progressive.encode(color.to_ycocg(pixels), tiny_model(), schedule, streams, adapts=True, learns=True)
-    return hashlib.sha256(b"".join(chain.from_iterable(encode_segments(*s, check=1) for s in symbols))).hexdigest()
+    """sha256 of the picture's streams, with no and with five noise levels, where weights and colours learn."""
+    pixels, digest = picture(), hashlib.sha256()
+    for levels, roles in ((0, ("direct",)), (5, ("last", "band", "band", "band"))):
+        coder = _native.Pass(
+            [network(role) for role in roles], levels, pixels.shape, streams=2, shared=True, learns=True, threads=1
+        )
+        coder.encode(pixels)
+        coder.advance(1 << 30, coder.segments)
+        for stream in range(2):
+            state, words = coder.stream(stream, 1)
+            digest.update(state.to_bytes(8, "little") + b"".join(words))
+    return digest.hexdigest()
 
 
 @cache
@@ -74,7 +76,6 @@ def require() -> None:
     """Raises ModelError unless this process codes as every other does."""
     if answer() != ANSWER:
         raise ModelError(
-            "this process does not compute what every other does, and what it encodes would decode nowhere else: a"
-            " kernel, a table or the processor is at fault; delete the folders __pycache__ of ddpmcodec, and install it"
-            " again"
+            "this process does not compute what every other does, and what it encodes would decode nowhere else: the"
+            " compiled core or the processor is at fault; install ddpmcodec again"
         )

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import TypeVar
-
-import torch
 
 from ddpmcodec.codec.batching import BATCH_PIXELS, Key, batches
 from ddpmcodec.errors import DdpmError
-from ddpmcodec.parallel import run_all, side_by_side
+from ddpmcodec.parallel import run_all, side_by_side, thread_count
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -31,7 +28,7 @@ def work_through(
     halves are tried, until what fails is alone. jobs: calls of `code` at a time, of which each has one thread where it
     is not the only one; default: as many as there are threads, where they all have work, and otherwise 1.
 
-    They are threads of one process: kernels do not hold Python's lock, and a process would load PyTorch again.
+    They are threads of one process: the core does not hold Python's lock.
     """
 
     def together(batch: Sequence[T]) -> None:
@@ -50,7 +47,7 @@ def work_through(
                 done(item, result)
 
     found = [[items[i] for i in batch] for batch in batches(keys)]
-    threads = torch.get_num_threads()
+    threads = thread_count()
     wanted = jobs or (threads if len(found) >= threads else 1)
     most = min(wanted, side_by_side(max((pixels for pixels, _ in keys), default=1)))
     if most == 1:
@@ -58,14 +55,3 @@ def work_through(
             together(batch)
     else:
         run_all(together, found, most)
-
-
-@contextmanager
-def threads_of(count: int | None) -> Iterator[None]:
-    """Codes on so many threads meanwhile; None: on as many as before."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

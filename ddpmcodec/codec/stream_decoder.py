@@ -11,27 +11,22 @@ from itertools import accumulate
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from ddpmcodec.ans.stream import PRECISION, WORD_BYTES, open_stream, state_bytes
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels
-from ddpmcodec.channels import progressive
-from ddpmcodec.codec.batching import ModelSource, given_model
-from ddpmcodec.codec.contents import check_segments, model_of, side_sections, steps_done, steps_of
-from ddpmcodec.codec.decoder import Decoded, decode_details
-from ddpmcodec.codec.efforts import EFFORTS, learns_in
-from ddpmcodec.codec.preview import Canvas
-from ddpmcodec.codec.tiles import DAMAGED, Pixels, sound_pixels
-from ddpmcodec.errors import ChecksumError, CorruptError, TruncatedError
-from ddpmcodec.format.ddpm import Box, Header, Sections, parse_header, split
-from ddpmcodec.images import Planes
-from ddpmcodec.networks.context.model import ContextModel
-from ddpmcodec.parallel import run_all
+from ddpmcodec.codec.contents import check_segments, model_for, side_sections, steps_done, steps_of
+from ddpmcodec.codec.decoder import Decoded, decode_details, streams_of
+from ddpmcodec.codec.efforts import Coding
+from ddpmcodec.codec.previews import Canvas
+from ddpmcodec.codec.tiles import DAMAGED, Pixels, begin, new_pass, run, sound_pixels
+from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, TruncatedError
+from ddpmcodec.format.ddpm import Header, Sections, parse_header, split
+from ddpmcodec.format.streams import LANES, Stream
+from ddpmcodec.images import Planes, exif_of
+from ddpmcodec.models.context import ContextModel, ModelSource, given_model
+from ddpmcodec.parallel import run_all, thread_count
 from ddpmcodec.processor import require_rounding_to_nearest
-from ddpmcodec.transform import color
 
-MAX_STREAM_OVERHEAD = 16  # bytes: the state, and words that are filled in part
 FIRST_BYTES = 32  # of a single stream that are worth a preview
 
 
@@ -86,6 +81,8 @@ class ProgressiveDecoder:
                 before is then the best there is.
             ModelError: the model is missing, or is not the file's.
         """
+        if self.complete and data:
+            raise FormatError(f"{len(data)} bytes follow the end of the image: cut them off")
         self._data += data
         if self._source is None:
             try:
@@ -121,23 +118,36 @@ def _source(header: Header, start: int, model: ContextModel | None, denoise: boo
     if header.index is None:
         return _Single(header, start, model, denoise)
     check_segments(header)
-    return _Tiled(header, start, model_of(header, model), denoise)
+    return _Tiled(header, start, model_for(header, model), denoise)
 
 
 class _Single:
-    """A file of one stream, or of WebP: in a prefix of that there is one colour to see."""
+    """A file of one stream, or of WebP: in a prefix of that there is one colour to see. How long a plain file is nobody
+    knows, before it decodes to what its check says."""
 
     def __init__(self, header: Header, start: int, model: ContextModel | None, denoise: bool) -> None:
         self.header, self.model, self.denoise = header, model, denoise
-        self.whole = start + header.alpha_length + header.payload_length + header.metadata_length
-        self.wanted = start if header.webp else min(start + header.alpha_length + FIRST_BYTES, self.whole)
+        lengths = header.alpha_length + header.payload_length + header.metadata_length
+        self.whole = None if header.is_plain else start + lengths
+        self.wanted = start if header.webp else self._bounded(start + header.alpha_length + FIRST_BYTES)
+
+    def _bounded(self, size: int) -> int:
+        return size if self.whole is None else min(size, self.whole)
+
+    def _next(self, size: int) -> int:
+        """At which size there is something better to see."""
+        if self.whole is None:
+            return size + 1
+        return self.whole if self.header.webp else min(2 * size, self.whole)
 
     def decode(self, file: Sections, data: bytes) -> Decoded:
-        self.wanted = self.whole if self.header.webp else min(2 * len(data), self.whole)
-        partial = bool(file.missing)
+        self.wanted = self._next(len(data))
+        partial = self.whole is None or bool(file.missing)
         decoded = decode_details(data, partial=partial, model=self.model, denoise=self.denoise, max_pixels=None)
         if decoded.damaged:
             raise ChecksumError(DAMAGED)
+        if decoded.exact:
+            file.require_whole()  # no part of a word more
         return decoded
 
 
@@ -165,10 +175,10 @@ class _Tiled:
     def _decoded(self, file: Sections, segments: int) -> Decoded:
         header, canvas = self.header, Canvas(self.header.height, self.header.width, self.header.channels)
         for tile in self.tiles:
-            canvas.place(tile.box, tile.coding_pass.state, tile.pixels)
-        pixels = canvas.pixels(self.model if self.denoise else None)
+            canvas.place(tile.box, tile.coder, tile.pixels, threads=thread_count())
+        pixels = canvas.pixels(self.model.denoiser if self.denoise else None, thread_count())
         side, whole = side_sections(file, bool(file.missing)), not file.missing
-        planes = Planes(header.mode, pixels, side.alpha, side.icc, side.exif)
+        planes = Planes(header.mode, pixels, side.alpha, side.icc, side.exif or exif_of(header.orientation))
         return Decoded(planes, whole, side.damaged, steps_done(header, segments), steps_of(header), file.size)
 
 
@@ -177,46 +187,31 @@ class _Tile:
 
     def __init__(self, file: Sections, number: int, model: ContextModel) -> None:
         """Of a file that holds the first segment."""
-        self.number, self.length, self.box = number, file.stream_length(number), file.header.boxes()[number]
-        self.done = 0
+        self.number, self.box = number, file.header.boxes()[number]
+        rows, columns = self.box
+        self.shape = (1, rows.stop - rows.start, columns.stop - columns.start, file.header.channels)
+        self.coding, self.done = Coding.of(file.header), 0
         self.pixels: Pixels | None = None
-        state, _ = self._opened(file)
-        self.coding_pass = _coding_pass(file.header, self.box, model)
-        if self.length > (most := MAX_STREAM_OVERHEAD + self.coding_pass.most_symbols * PRECISION // 8):
-            raise CorruptError(f"tile {number} claims {self.length} bytes where {most} are the most; get it again")
-        # Memory that is taken when words arrive: what an index claims costs nothing.
-        words = np.zeros((self.length - state_bytes(self.length)) // WORD_BYTES, np.uint32)
-        self.coder = progressive.decoder(np.zeros(1, np.int64), [int(state)], [words[:0]])._replace(words=words)
-        self.segments = self.coding_pass.run(self.coder)
+        self.streams = self._opened(file, 1)
+        self.coder = new_pass(model, self.coding, self.shape, lanes=True)
+        begin(self.coder, self.streams, for_previews=True)
 
     def advance(self, file: Sections, arrived: int) -> None:
         """Decodes up to so many segments. Raises ChecksumError where they are damaged."""
         require_rounding_to_nearest()
-        _, words = self._opened(file)
-        self.coder.words[: len(words)] = words
-        self.coder.limit[0] = len(words)
-        for _ in range(self.done, arrived):
-            next(self.segments)
+        streams = self._opened(file, arrived)
+        for lane, (before, now) in enumerate(zip(self.streams, streams, strict=True)):
+            self.coder.extend(lane, np.frombuffer(now.words[len(before.words) :], "<u4").astype(np.uint32))
+        self.streams = streams
+        run(self.coder, self.shape, self.coding, arrived, None)
         self.done = arrived
-        whole = arrived == len(self.coding_pass.segments)
-        if whole and self.pixels is None:
-            self.pixels = self._checked(words)
-        if self.coder.ended.any() or (whole and self.pixels is None):
+        if self.coder.is_exact and self.pixels is None:
+            self.pixels = sound_pixels(self.coder, 0, range(LANES), streams, b"")
+        if self.coder.ended or (self.coder.is_exact and self.pixels is None):
             raise ChecksumError(DAMAGED)
 
-    def _opened(self, file: Sections) -> tuple[np.uint64, NDArray[np.uint32]]:
-        return open_stream(file.tile_stream(self.number), self.length)
-
-    def _checked(self, words: NDArray[np.uint32]) -> Pixels | None:
-        state = self.coding_pass.state
-        if not state.is_exact:
-            return None
-        pixels = color.from_ycocg(state.planes())[0]
-        return sound_pixels(pixels, int(self.coder.state[0]), int(self.coder.position[0]), words)
-
-
-def _coding_pass(header: Header, box: Box, model: ContextModel) -> progressive.CodingPass:
-    rows, columns = box
-    height, width = rows.stop - rows.start, columns.stop - columns.start
-    schedule, shape = EFFORTS[header.effort], (1, height, width, header.channels)
-    return progressive.CodingPass(model, schedule, shape, adapts=True, learns=learns_in(height, width))
+    def _opened(self, file: Sections, segments: int) -> list[Stream]:
+        try:
+            return streams_of(file, self.number, segments)
+        except CorruptError as error:
+            raise ChecksumError(DAMAGED) from error

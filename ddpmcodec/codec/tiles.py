@@ -1,10 +1,9 @@
-"""Batches of tiles of one size to rANS streams and back. The coder's first state is a checksum of the pixels, so that
-damage is found without spending a byte."""
+"""Tiles of one size to rANS streams and back. What a coder ends with is a checksum of the pixels, so that damage is
+found."""
 
 from __future__ import annotations
 
 import time
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,167 +11,175 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ddpmcodec.ans.stream import STATE_LOW, WORD_BYTES, close_stream, encode_segments, open_stream, state_bytes
-from ddpmcodec.channels import progressive
-from ddpmcodec.channels.progressive import PyramidState, Segment
-from ddpmcodec.codec.efforts import EFFORTS, learns_in
-from ddpmcodec.coding_schedule import CodingStep
-from ddpmcodec.errors import ChecksumError, CorruptError, FormatError
-from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec import _native
+from ddpmcodec.codec.efforts import Coding, Segment, learns_in, segments
+from ddpmcodec.errors import ChecksumError, TruncatedError
+from ddpmcodec.format.streams import LANES, LEAST_STATE, WORD_BYTES, Stream, stream_check
+from ddpmcodec.models.context import ContextModel
+from ddpmcodec.parallel import stop_if_abandoned, thread_count
 from ddpmcodec.processor import require_rounding_to_nearest
-from ddpmcodec.transform import color
 
 Pixels = NDArray[np.uint8]
 DAMAGED = "the data is damaged: it decodes to another image than was encoded; get the file again"
+SHORT = "the pixel stream ends early, or is damaged: get the file again, or decode a preview with partial=True"
+CALL_POSITIONS = 1 << 13  # coded in a call of the core: a tenth of a second or less, then Python sees Ctrl-C
 
 
 class SegmentCost(NamedTuple):
     """What a segment took: of `images` images together."""
 
     level: int  # orthonormal cell width after it, 0: exact
-    band: int  # number of its finest band
+    band: int  # number of its finest band, 0: pixels
     bits: float  # ideal code length; from a decoder what it read, which is the same but for roundings
     seconds: float
     images: int
-    share: float  # of all positions that the schedule codes
+    share: float  # of all positions that are coded
 
 
 Report = Callable[[SegmentCost], object]  # called after every segment
 
 
-def checksum(pixels: Pixels) -> int:
-    """31 bits of the CRC-32 of one image, uint8 [H, W, C]."""
-    return zlib.crc32(np.ascontiguousarray(pixels).tobytes()) & (STATE_LOW - 1)
+class Tile(NamedTuple):
+    """The encoded streams of a tile: one, or its lanes. words: of each segment, by stream."""
+
+    states: list[int]
+    words: list[list[bytes]]
 
 
-def _each_its_own(images: int) -> NDArray[np.int64]:
-    return np.arange(images, dtype=np.int64)
+def new_pass(
+    model: ContextModel, coding: Coding, shape: tuple[int, ...], *, lanes: bool = False, shared: bool = False
+) -> _native.Pass:
+    """A pass over images of a shape [N, H, W, C], a stream each. lanes: a single image, in `LANES` streams; shared: all
+    images in one stream, and adapting together."""
+    images, height, width, channels = shape
+    alone = images == 1 or shared
+    return _native.Pass(
+        model.networks(*coding), coding.levels, (images, height, width, channels),
+        streams=LANES if lanes else 1 if shared else images, shared=alone,
+        learns=alone and learns_in(images * height, width), threads=thread_count(),
+    )  # fmt: skip
 
 
-class _Clock:
-    """Calls a `Report` after each segment."""
+def run(coder: _native.Pass, shape: tuple[int, ...], coding: Coding, last: int | None, report: Report | None) -> None:
+    """Takes a pass to the end, or through its first `last` segments, or as far as the words go."""
+    images, height, width, _ = shape
+    waves = max(1, CALL_POSITIONS // max(1, images * min(height, -(-width // 4))))
+    parts = segments(coding.levels, height, width)
+    total = max(sum(part.size for part in parts), 1)
+    until = len(parts) if last is None else min(last, len(parts))
+    while coder.segments_done < until and not coder.ended:
+        part = parts[coder.segments_done]
+        before, started = coder.bits() if report else 0.0, time.perf_counter()
+        wanted = coder.segments_done + 1
+        while coder.segments_done < wanted and not coder.ended:
+            stop_if_abandoned()
+            coder.advance(waves, wanted)
+        if report is not None:
+            report(_cost(part, coder.bits() - before, time.perf_counter() - started, images, total))
 
-    def __init__(self, report: Report | None, schedule: Sequence[CodingStep], shape: tuple[int, ...]) -> None:
-        """shape: [N, H, W, C]."""
-        images, height, width, _ = shape
-        parts = progressive.segments(schedule, height, width)
-        self.positions = max(sum(band.positions for part in parts for band in part.bands), 1)
-        self.report, self.images, self.last = report, images, time.perf_counter()
 
-    def segment_done(self, segment: Segment, bits: float) -> None:
-        now = time.perf_counter()
-        if self.report is not None:
-            finest = segment.bands[-1].number if segment.bands else segment.step.finest
-            share = sum(band.positions for band in segment.bands) / self.positions
-            self.report(SegmentCost(segment.step.level, finest, bits, now - self.last, self.images, share))
-        self.last = now
+def _cost(part: Segment, bits: float, seconds: float, images: int, total: int) -> SegmentCost:
+    return SegmentCost(part.level, part.band, bits, seconds, images, part.size / total)
 
 
-def encode_tiles(pixels: Pixels, model: ContextModel, effort: int, report: Report | None = None) -> list[list[bytes]]:
-    """The stream of each image, uint8 [N, H, W, C], cut at the ends of its segments. The result does not depend on what
-    else is in the batch. Raises ModelError where the processor does not round to nearest."""
+def encode_tiles(
+    pixels: Pixels, model: ContextModel, coding: Coding, *, lanes: bool, covered: Sequence[bytes] = (),
+    report: Report | None = None,
+) -> list[Tile]:  # fmt: skip
+    """The streams of each image, uint8 [N, H, W, C]. The result does not depend on what else is in the batch.
+
+    lanes: in `LANES` streams each. covered: what the check of each stream covers in front of the pixels. Raises
+    ModelError where the processor does not round to nearest.
+    """
     require_rounding_to_nearest()
-    schedule, learns = EFFORTS[effort], learns_in(*pixels.shape[1:3])
-    if learns and len(pixels) > 1:  # each has weights of its own
-        return [encode_tiles(pixels[n : n + 1], model, effort, report)[0] for n in range(len(pixels))]
-    clock = _Clock(report, schedule, pixels.shape)
-    planes = color.to_ycocg(pixels)
-    on_segment, streams = clock.segment_done if report else None, _each_its_own(len(pixels))
-    symbols = progressive.encode(planes, model, schedule, streams, adapts=True, learns=learns, on_segment=on_segment)
-    return [
-        encode_segments(s.starts, s.freqs, s.ends, checksum(image)) for s, image in zip(symbols, pixels, strict=True)
-    ]
-
-
-class TileStream(NamedTuple):
-    """Bytes of a tile's stream, which may have been cut after its state."""
-
-    data: bytes
-    length: int  # of the whole stream
-
-    @property
-    def has_state(self) -> bool:
-        return len(self.data) >= state_bytes(self.length)
+    if len(pixels) > 1 and (lanes or learns_in(*pixels.shape[1:3])):  # each has streams and weights of its own
+        single = ((pixels[n : n + 1], covered[n : n + 1]) for n in range(len(pixels)))
+        return [encode_tiles(own, model, coding, lanes=lanes, covered=c, report=report)[0] for own, c in single]
+    coder = new_pass(model, coding, pixels.shape, lanes=lanes)
+    coder.encode(np.ascontiguousarray(pixels))
+    run(coder, pixels.shape, coding, None, report)
+    found = []
+    for n, image in enumerate(pixels):
+        check = stream_check(image.tobytes(), covered[n] if covered else b"")
+        streams = [coder.stream(s, check) for s in (range(LANES) if lanes else (n,))]
+        found.append(Tile([state for state, _ in streams], [words for _, words in streams]))
+    return found
 
 
 @dataclass(frozen=True)
 class DecodedTile:
-    """A tile as far as it was decoded. pixels: uint8 [H, W, C], where all of it was, and its checksum holds."""
+    """A tile as far as it was decoded. pixels: uint8 [H, W, C], where all of it was, and its check holds. place: of
+    the image in its pass."""
 
-    state: PyramidState | None  # of its batch; None once it is shown: it takes fifty bytes a pixel
+    coder: _native.Pass | None  # None once it is shown: it takes fifty bytes a pixel
+    place: int
     pixels: Pixels | None
     segments_done: int
-    bytes_used: int
+    words_used: int
     damaged: bool
 
 
-def decode_tiles(
-    streams: Sequence[TileStream], shape: tuple[int, int, int], model: ContextModel, effort: int,
-    *, last_segment: int | None = None, report: Report | None = None,
-) -> list[DecodedTile]:  # fmt: skip
-    """Decode streams that may be cut anywhere after their states, of tiles of one size (H, W, C).
+def begin(coder: _native.Pass, streams: Sequence[Stream], for_previews: bool) -> None:
+    words = [np.frombuffer(stream.words, "<u4").astype(np.uint32) for stream in streams]
+    coder.decode([stream.state for stream in streams], words, for_previews=for_previews)
 
-    Tiles of a batch are whole: one that is cut ends the others. Raises CorruptError for what is no stream, and
-    ModelError where the processor does not round to nearest.
+
+def decode_tiles(
+    streams: Sequence[Sequence[Stream]], shape: tuple[int, int, int], model: ContextModel, coding: Coding, *,
+    covered: Sequence[bytes] = (), last_segment: int | None = None, for_previews: bool = False,
+    report: Report | None = None,
+) -> list[DecodedTile]:  # fmt: skip
+    """Streams of tiles of one size (H, W, C): of each its only one, or its lanes. Words may be missing at the end.
+
+    Tiles of a batch are whole: one that is cut ends the others. Raises ModelError where the processor does not round to
+    nearest.
     """
     require_rounding_to_nearest()
-    schedule, learns = EFFORTS[effort], learns_in(*shape[:2])
-    if learns and len(streams) > 1:
-        return [decode_tiles([s], shape, model, effort, last_segment=last_segment, report=report)[0] for s in streams]
-    clock = _Clock(report, schedule, (len(streams), *shape))
-    opened = [_open(stream) for stream in streams]
-    coder = progressive.decoder(_each_its_own(len(streams)), [int(s) for s, _ in opened], [w for _, w in opened])
-    on_segment, images = clock.segment_done if report else None, (len(streams), *shape)
-    decoded = progressive.decode(
-        coder,
-        images,
-        model,
-        schedule,
-        adapts=True,
-        learns=learns,
-        last_segment=last_segment,
-        on_segment=on_segment,
-    )
-    state = decoded.state
-    pixels = color.from_ycocg(state.planes()) if state.is_exact else None
+    lanes = len(streams[0]) > 1
+    if len(streams) > 1 and (lanes or learns_in(*shape[:2])):
+        single = ((streams[n : n + 1], covered[n : n + 1]) for n in range(len(streams)))
+        return [
+            decode_tiles(own, shape, model, coding, covered=c, last_segment=last_segment, for_previews=for_previews,
+                         report=report)[0]
+            for own, c in single
+        ]  # fmt: skip
+    coder = new_pass(model, coding, (len(streams), *shape), lanes=lanes)
+    flat = [stream for own in streams for stream in own]
+    begin(coder, flat, for_previews)
+    run(coder, (len(streams), *shape), coding, last_segment, report)
     found = []
-    for n, (stream, (_, words)) in enumerate(zip(streams, opened, strict=True)):
-        first = int(coder.limit[n]) - len(words)
-        taken = int(coder.position[n]) - first
-        image, damaged = None, False
-        if pixels is not None:
-            image = sound_pixels(pixels[n], int(coder.state[n]), taken, words)
-            damaged = image is None
-        used = state_bytes(stream.length) + WORD_BYTES * taken
-        found.append(DecodedTile(state, image, decoded.segments_done, used, damaged))
+    for n, own in enumerate(streams):
+        numbers = range(LANES) if lanes else (n,)
+        pixels, damaged = None, False
+        if coder.is_exact:
+            pixels = sound_pixels(coder, n, list(numbers), own, covered[n] if covered else b"")
+            damaged = pixels is None
+        used = sum(coder.position(s) for s in numbers)
+        found.append(DecodedTile(coder, n, pixels, coder.segments_done, used, damaged))
     return found
 
 
-def _open(stream: TileStream) -> tuple[np.uint64, NDArray[np.uint32]]:
-    try:
-        return open_stream(stream.data, stream.length)
-    except FormatError as error:
-        raise CorruptError(str(error)) from error
-
-
-def sound_pixels(pixels: NDArray[np.int16], state: int, taken: int, words: NDArray[np.uint32]) -> Pixels | None:
+def sound_pixels(
+    coder: _native.Pass, image: int, numbers: Sequence[int], streams: Sequence[Stream], covered: bytes
+) -> Pixels | None:
     """Decoded pixels, unless something says that they are not what was encoded."""
-    if pixels.min() < 0 or pixels.max() > 255:
-        return None
-    image = pixels.astype(np.uint8)
-    try:
-        return image if close_stream(state, taken, words) == checksum(image) else None
-    except FormatError:
-        return None
+    pixels: Pixels = coder.pixels()[0][image]
+    wanted = LEAST_STATE + stream_check(pixels.tobytes(), covered)
+    for number, stream in zip(numbers, streams, strict=True):
+        if coder.state(number) != wanted or WORD_BYTES * coder.position(number) != len(stream.words):
+            return None
+    return pixels
 
 
 def whole_tiles(
-    streams: Sequence[TileStream], shape: tuple[int, int, int], model: ContextModel, effort: int,
-    report: Report | None = None,
+    streams: Sequence[Sequence[Stream]], shape: tuple[int, int, int], model: ContextModel, coding: Coding, *,
+    covered: Sequence[bytes] = (), report: Report | None = None,
 ) -> Pixels:  # fmt: skip
-    """Images uint8 [N, H, W, C] of whole streams. Raises ChecksumError where one is damaged."""
-    found = decode_tiles(streams, shape, model, effort, report=report)
+    """Images uint8 [N, H, W, C] of whole streams. Raises ChecksumError where one is damaged, TruncatedError
+    where a plain file ends early, or is damaged so that it seems to."""
+    found = decode_tiles(streams, shape, model, coding, covered=covered, report=report)
     images = [tile.pixels for tile in found if tile.pixels is not None]
     if len(images) < len(found):
-        raise ChecksumError(DAMAGED)
+        known = not any(covered) or any(tile.damaged for tile in found)  # all bytes are there, or too many
+        raise ChecksumError(DAMAGED) if known else TruncatedError(SHORT)
     return np.stack(images)

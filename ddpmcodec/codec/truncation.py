@@ -11,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, bytes_of, check_limits
-from ddpmcodec.codec.batching import ModelSource, given_model
 from ddpmcodec.codec.contents import end_of_segment, require_step, segments_of_steps, steps_of
 from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.codec.encoder import Picture, planes_of
 from ddpmcodec.errors import ImageError, OutputError, TruncatedError
 from ddpmcodec.format.ddpm import Sections, split
-from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.models.context import ContextModel, ModelSource, given_model
 
 FINENESS = 1.01  # between sizes that are tried: a prefix for a quality is at most so much longer than needed
 
@@ -163,6 +162,8 @@ def _psnr(shown: NDArray[np.uint8], original: NDArray[np.uint8]) -> float:
 def _end_of_step(data: bytes, file: Sections, step: int, given: ContextModel | None) -> int:
     """Bytes of the file that its first `step` steps need."""
     if step >= steps_of(file.header):
+        if file.header.is_plain:  # how long it is only decoding shows
+            decode_details(data, model=given, max_pixels=None)
         file.require_whole()
         return file.size
     if file.header.webp:

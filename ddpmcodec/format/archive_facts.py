@@ -16,8 +16,9 @@ def describe(data: bytes) -> dict[str, Any]:
         data: the bytes of a .ddpma file, or of a prefix that holds its index.
 
     Returns:
-        Facts by name, all of them JSON values. Sizes are bytes, `levels` grey levels; `images` has the name, mode,
-        width and height of each.
+        Facts by name, all of them JSON values. Sizes are bytes; `levels` is the number of noise levels of the context
+        model, `latent_levels` are those of the latents, in grey levels; `images` has the name, mode, width and height
+        of each.
 
     Raises:
         FormatError: not an archive, or neither its index nor a block is found.
@@ -56,12 +57,14 @@ def describe(data: bytes) -> dict[str, Any]:
 
 
 def _codings(codings: Sequence[Coding]) -> dict[str, Any]:
-    """Of the stacks: all blocks of an archive that this program writes have one effort and the same levels."""
-    latent = next((coding for coding in codings if coding.levels), None)
+    """Of images that are no files: all blocks that this program writes have one effort and the same levels."""
+    latent = next((coding for coding in codings if coding.latent_levels), None)
     return {
-        "model_ids": sorted({coding.model_id.hex() for coding in codings}),
+        "model_numbers": sorted({coding.model_number for coding in codings if coding.model_number}),
+        "model_ids": sorted({coding.model_id.hex() for coding in codings if coding.model_id}),
         "effort": codings[0].effort if codings else None,
+        "levels": codings[0].levels if codings else None,
         "latent_model_id": latent.latent_id.hex() if latent else None,
-        "levels": [level / LEVEL_UNIT for level in latent.levels] if latent else [],
+        "latent_levels": [level / LEVEL_UNIT for level in latent.latent_levels] if latent else [],
         "profile": (latent.profile or None) if latent else None,
     }

@@ -1,29 +1,32 @@
-r"""The .ddpm container, version 1: a small checked header, then sections cut by the lengths it declares.
+r"""The .ddpm container, version 1: a small header, then sections cut by the lengths it declares.
 
     header   2      magic DD 0A: a text-mode transfer changes its line end, a 7-bit one its first byte
-             1      version << 4 | colour mode (index into MODES)
-             1      effort << 4 (1 to 3; 0 where WEBP) | flags: 1 TILED, 2 METADATA, 4 WEBP; any other bit, and TILED
-                    with WEBP, is refused
-             varint width, height (pixels)
-             1, 3   mean colour, one byte per colour channel: the preview of a file cut early, where WEBP; otherwise:
-             4      model id: the first bytes of the sha256 of the exported model
+             1      version << 6 | 32 unless plain | colour mode (index into MODES) + 5 * (bytes of the state less 4)
+             1      effort << 6 (1 to 3; 0 where WEBP) | noise levels << 4 (0, 1, 2 for 0, 2, 5 of them) | flags:
+                    1 TILED, 2 METADATA, 4 WEBP, 8 SQUARE; TILED with WEBP is refused
+             1      number of an embedded model; 0: the first 4 bytes of the sha256 of another one follow; unless WEBP
+             varint width, and, unless SQUARE, height (pixels)
+             1, 3   mean colour, one byte per colour channel: the preview of a file cut early, where WEBP
              varint length of the alpha section, where the mode has alpha, unless WEBP
-             varint length of the metadata section, where METADATA
-             varint length of the payload, unless TILED
+             varint length of the metadata section, and 1 byte of orientation, where METADATA
              varint tile width, tile height, number of segments per tile, length of the index, where TILED
-             2      CRC-16/CCITT of all of the above, little endian
+             varint length of the payload, unless TILED or plain
+             2      CRC-16/CCITT of all of the above, little endian, unless plain
     index    where TILED: per chunk its length (varint) and CRC-16 (2 bytes); then the CRC-16 of these entries
     alpha    see sections.py; a WebP file carries its own
-    payload  one rANS stream, or a lossless WebP file, or the chunks of the index
+    payload  one rANS stream, or a lossless WebP file, or the chunks of the index (streams.py)
     metadata see sections.py
 
-A chunk is one segment of one tile: the words of the tile's stream that belong to one group of steps. Chunks lie
+A plain file is one stream without alpha and metadata. It states neither a length nor a CRC: the payload is the rest,
+and the check of the stream covers the header. So a thumbnail takes 9 bytes and some bits beyond its ideal code length.
+
+A chunk is one segment of one tile: the words of the tile's lanes that belong to one part of the schedule. Chunks lie
 segment-major: the first segments of all tiles, then all second ones, ...: a prefix of the file is uniformly coarse.
 
 Varints are LEB128, canonical, at most 5 bytes. CRCs start at 0xFFFF and are 16 bits wide by construction, not a CRC-32
 cut short: in the bytes they cover they find every single flipped bit and every burst of up to 16 bits. The header has
 its CRC in front of the index and states the length of the index, so that damage to either is not mistaken for a file
-that ends inside its index. A single rANS stream has its own check (31 bits); chunks have one each in the index, so that
+that ends inside its index. Streams have checks of their own (24 bits); chunks have one each in the index, so that
 damage costs the rest of one tile only.
 """
 
@@ -34,17 +37,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError
-from ddpmcodec.format.header import (
-    MAX_PIXELS,
-    MODEL_ID_BYTES,
-    MODES,
-    Box,
-    Header,
-    Index,
-    crc16,
-    pack_header,
-    parse_header,
-)
+from ddpmcodec.format.header import MAX_PIXELS, MODEL_ID_BYTES, MODES, Box, Header, Index
+from ddpmcodec.format.header_bytes import covered_by_stream, crc16, pack_header, parse_header
+from ddpmcodec.format.streams import WORD_BYTES
 from ddpmcodec.format.tiles import plan_index
 
 __all__ = [
@@ -56,6 +51,7 @@ __all__ = [
     "Index",
     "Sections",
     "assemble",
+    "covered_by_stream",
     "crc16",
     "pack_header",
     "parse_header",
@@ -73,33 +69,32 @@ class Sections:
     alpha: bytes
     chunks: tuple[bytes, ...]  # the payload, or one chunk per (segment, tile), segment-major
     metadata: bytes
-    missing: int  # bytes that the header declares and the data does not have
+    missing: int  # bytes that the header declares and the data does not have; a plain file's declares none
 
     @property
     def size(self) -> int:
         """Bytes of the data."""
         return self.start + len(self.alpha) + sum(map(len, self.chunks)) + len(self.metadata)
 
-    def tile_stream(self, tile: int) -> bytes:
-        """The tile's chunks up to the first that is damaged, or up to and with the first that is cut.
+    @property
+    def payload(self) -> bytes:
+        """A single stream or WebP file, as far as it is there."""
+        (payload,) = self.chunks if self.header.index is None else ()
+        return payload
 
-        In a file without an index: the payload, as far as it is there.
-        """
-        places = self._places(tile)
-        end = self.segments_of_tile(tile) + self.tile_is_cut(tile)
-        return b"".join(self.chunks[place] for place in places[:end])
-
-    def stream_length(self, tile: int) -> int:
-        """Bytes of the tile's whole stream, as the header or the index declares them."""
-        return sum(self.header.chunk_lengths[place] for place in self._places(tile))
+    def tile_chunks(self, tile: int) -> tuple[bytes, ...]:
+        """The tile's whole, undamaged chunks in front of the first other one."""
+        return tuple(self.chunks[place] for place in self._places(tile)[: self.segments_of_tile(tile)])
 
     def segments_of_tile(self, tile: int) -> int:
-        """The number of whole, undamaged segments in front; of a payload without an index 1 if it is all there."""
+        """The number of whole, undamaged segments in front; of a payload without an index 1 if all there is of it, as
+        the header says, is there."""
         places, broken = self._places(tile), self._broken[tile]
         return len(places) if broken is None else places.index(broken)
 
     def tile_is_cut(self, tile: int) -> bool:
-        """Whether the data ends before the tile's stream does. False where damage ends the stream first."""
+        """Whether the data ends before the tile does. False where damage ends it first, and of a plain file, whose
+        length nobody knows."""
         self._places(tile)
         broken = self._broken[tile]
         return broken is not None and self._is_short(broken)
@@ -113,8 +108,14 @@ class Sections:
     def require_whole(self) -> None:
         """Raises TruncatedError where bytes are missing, ChecksumError where a chunk is damaged.
 
-        Without an index only missing bytes are found: alpha, metadata and single streams carry checks of their own.
+        Without an index only missing bytes are found: alpha, metadata and single streams carry checks of their own. Of
+        a plain file only the end of the last word is known: the decoder finds what is missing.
         """
+        if self.header.is_plain and self._ends_in_a_word():
+            raise TruncatedError(
+                f"the file ends after {self.size} bytes, inside a word of the pixel stream:"
+                " get the rest, or decode a preview with partial=True"
+            )
         if self.missing:
             raise TruncatedError(
                 f"the file ends after {self.size} of {self.size + self.missing} bytes, inside {self._last_part()}:"
@@ -150,6 +151,11 @@ class Sections:
     def _is_short(self, place: int) -> bool:
         return len(self.chunks[place]) < self.header.chunk_lengths[place]
 
+    def _ends_in_a_word(self) -> bool:
+        """Or in the state, of a single stream."""
+        words = len(self.payload) - self.header.state_bytes
+        return words < 0 or words % WORD_BYTES > 0
+
     def _last_part(self) -> str:
         """The name of the part that the data ends in."""
         if len(self.alpha) < self.header.alpha_length:
@@ -171,7 +177,8 @@ class Sections:
 def assemble(header: Header, alpha: bytes, payload: bytes | Sequence[bytes], metadata: bytes) -> bytes:
     """The whole file. `payload`: a single stream or WebP file, or for a header with an index all chunks, segment-major.
 
-    Lengths and checks of `header` are filled in here. Raises FormatError where the format cannot express it.
+    Lengths and checks of `header` are filled in here; the size of a single stream's state, and the orientation where
+    there is metadata, are the caller's. Raises FormatError where the format cannot express it.
     """
     chunks = (payload,) if isinstance(payload, bytes) else tuple(payload)
     if (header.index is None) != isinstance(payload, bytes):
@@ -181,9 +188,9 @@ def assemble(header: Header, alpha: bytes, payload: bytes | Sequence[bytes], met
         header,
         alpha_length=len(alpha),
         metadata_length=len(metadata),
-        payload_length=0 if header.index else lengths[0],
         index=replace(header.index, lengths=lengths, checks=checks) if header.index else None,
     )
+    header = replace(header, payload_length=0 if header.index or header.is_plain else lengths[0])
     return b"".join([pack_header(header), alpha, *chunks, metadata])
 
 
@@ -191,9 +198,11 @@ def split(data: bytes) -> Sections:
     """Cut a file, or a prefix of one that holds the whole header, at the lengths its header declares.
 
     Raises what parse_header raises, and FormatError when bytes follow the end. Missing bytes are counted, not refused,
-    and chunks are not checked: `Sections.require_whole` does both.
+    and chunks are not checked: `Sections.require_whole` does both. Of a plain file, all that follows is its stream.
     """
     header, start = parse_header(data)
+    if header.is_plain:
+        return Sections(header, start, b"", (data[start:],), b"", 0)
     lengths = [header.alpha_length, *header.chunk_lengths, header.metadata_length]
     end = start + sum(lengths)
     if len(data) > end:

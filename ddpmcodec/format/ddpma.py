@@ -9,10 +9,10 @@ r"""The .ddpma archive, version 1: an index, then blocks of images, each of whic
     blocks   4      mark DD 42 0D 0A
              varint length of the head
              4      CRC-32 of mark, length and head
-             head   raw deflate, see block.py
-             body   of files: .ddpm files. Of images on a stack: the distinct ICC profiles and EXIF blocks
-                    (`sections.pack_metadata`), the alpha sections, the words of the stack (32 bits, little endian) from
-                    its top, as a decoder takes them
+             head   raw deflate, see head.py
+             body   of files: .ddpm files. Of other images: the distinct ICC profiles and EXIF blocks
+                    (`sections.pack_metadata`), the alpha sections; then the streams of the runs (streams.py), or, by
+                    bits back, the words of the stack (32 bits, little endian) from its top, as a decoder takes them
 
 Where the index is damaged, it is rebuilt from the heads of the blocks, which are found by their marks.
 """
@@ -29,15 +29,16 @@ from typing import NamedTuple
 
 from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, TruncatedError
 from ddpmcodec.format.block import (
+    CONTEXT,
     MAX_IMAGES,
     MAX_NAME,
     Block,
     Entry,
-    pack_head,
-    parse_head,
 )
+from ddpmcodec.format.head import pack_head, parse_head
 from ddpmcodec.format.header import ARCHIVE_MAGIC
 from ddpmcodec.format.sections import RAW_DEFLATE, inflate
+from ddpmcodec.format.streams import WORD_BYTES
 from ddpmcodec.format.varint import Reader, pack_varint
 
 MAGIC = ARCHIVE_MAGIC
@@ -77,7 +78,7 @@ class Parts(NamedTuple):
 
     values: tuple[bytes, ...]
     sections: tuple[bytes, ...]  # of the images: files, or alpha sections
-    words: bytes
+    streams: tuple[bytes, ...]  # of the runs; by bits back the stack alone
     intact: bool
 
 
@@ -116,12 +117,19 @@ class Packed(NamedTuple):
     body: bytes
 
 
-def packed(head: Block, values: Sequence[bytes], sections: Sequence[bytes], words: bytes = b"") -> Packed:
-    """A block with its parts. sections: of the images, as in `Parts`."""
+def packed(head: Block, values: Sequence[bytes], sections: Sequence[bytes], streams: Sequence[bytes] = ()) -> Packed:
+    """A block with its parts. sections, streams: of images and runs, as in `Parts`. Runs say how large their states
+    are."""
     entries = tuple(replace(entry, length=len(s)) for entry, s in zip(head.entries, sections, strict=True))
-    lengths = tuple(map(len, values))
-    head = replace(head, entries=entries, value_lengths=lengths, words=len(words) // 4)
-    return Packed(head, b"".join([*values, *sections, words]))
+    head = replace(head, entries=entries, value_lengths=tuple(map(len, values)))
+    if head.kind == CONTEXT:
+        sized = zip(head.runs, streams, strict=True)
+        head = replace(head, runs=tuple(replace(r, words=(len(s) - r.state_bytes) // WORD_BYTES) for r, s in sized))
+    else:
+        head = replace(head, words=sum(map(len, streams)) // WORD_BYTES)
+    if [len(stream) for stream in streams] != head.stream_lengths():
+        raise ValueError("the streams of a block are a state and whole words for each run, or one stack")
+    return Packed(head, b"".join([*values, *sections, *streams]))
 
 
 def assemble(blocks: Sequence[Packed]) -> bytes:
@@ -231,7 +239,7 @@ def _parse_heads(reader: Reader) -> tuple[Index, list[_Head]]:
 
 
 def _numbers(block: Block) -> int:
-    return len(block.value_lengths) + (len(block.coding.levels) if block.coding is not None else 0)
+    return len(block.value_lengths) + (len(block.coding.latent_levels) if block.coding is not None else 0)
 
 
 def _refuse_numbers(count: int) -> None:
@@ -345,8 +353,8 @@ def _cut(block: Block, data: bytes, position: int, intact: bool) -> Parts:
     for length in block.part_lengths():
         parts.append(data[position : position + length])
         position += length
-    values = len(block.value_lengths)
-    return Parts(tuple(parts[:values]), tuple(parts[values:-1]), parts[-1], intact)
+    values, sections = len(block.value_lengths), len(block.value_lengths) + len(block.entries)
+    return Parts(tuple(parts[:values]), tuple(parts[values:sections]), tuple(parts[sections:]), intact)
 
 
 def find_images(index: Index, names: Sequence[str] | None) -> list[Entry]:

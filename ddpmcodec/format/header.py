@@ -1,27 +1,25 @@
-"""Header and index of the .ddpm container: their values, their bytes, and the limits that a decoder relies on.
+"""The header of the .ddpm container as values, and the limits that a decoder relies on.
 
-ddpm.py has the layout.
+header_bytes.py has its bytes, ddpm.py the layout.
 """
 
 from __future__ import annotations
 
-from binascii import crc_hqx
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from ddpmcodec.errors import FormatError, TruncatedError
-from ddpmcodec.format.varint import MAX_VARINT_BYTES, Reader, pack_varint
+from ddpmcodec.errors import FormatError
 
 MAGIC = b"\xdd\n"
 ARCHIVE_MAGIC = b"\xddA\r\n"
 VERSION = 1
 MODES = ("L", "RGB", "LA", "RGBA", "1")
-TILED, METADATA, WEBP = 1, 2, 4
-EFFORT_SHIFT = 4  # of the effort, in the byte of the flags
-SMALLEST_HEADER = 10  # bytes: a small WebP file in grey
+LEVELS = (0, 2, 5)  # how many noise levels a file can have
+TILED, METADATA, WEBP, SQUARE = 1, 2, 4, 8  # flags
 MODEL_ID_BYTES = 4
-CRC16_BYTES = 2
+MAX_MODEL_NUMBER = 255
+LEAST_STATE_BYTES, MOST_STATE_BYTES = 4, 8
 MAX_EFFORT = 3
+UPRIGHT, MAX_ORIENTATION = 1, 8  # as EXIF counts orientations
 
 MAX_PIXELS = 1 << 28  # of an image
 MAX_TILE_PIXELS = 1 << 21  # of one independently coded stream: bounds the memory of a decoder
@@ -48,17 +46,24 @@ class Index:
 class Header:
     """What stands in front of the pixels. Lengths are in bytes.
 
-    A WebP payload has a `mean_colour` (1 or 3 bytes) and neither `effort`, `model_id` nor `index`. A tiled file has an
-    `index` in place of the `payload_length`.
+    model_number: of an embedded model; 0: `model_id` says which. state_bytes: of the rANS state that a single stream
+    begins with. orientation: as EXIF counts them, of a file with metadata.
+
+    A WebP payload has a `mean_colour` (1 or 3 bytes) and neither `effort`, `levels`, a model nor `index`. A tiled file
+    has an `index` in place of the `payload_length`, and a plain one has neither.
     """
 
     mode: str
     width: int
     height: int
     effort: int = 0
+    levels: int = 0  # one of LEVELS
+    model_number: int = 0
     model_id: bytes = b""
     webp: bool = False
     mean_colour: bytes = b""
+    state_bytes: int = LEAST_STATE_BYTES
+    orientation: int = UPRIGHT
     alpha_length: int = 0
     metadata_length: int = 0
     payload_length: int = 0
@@ -78,10 +83,10 @@ class Header:
         return 3 if self.mode.startswith("RGB") else 1
 
     @property
-    def flags(self) -> int:
-        """The byte of the flags, with the effort."""
-        flags = TILED * bool(self.index) | METADATA * bool(self.metadata_length) | WEBP * self.webp
-        return flags | self.effort << EFFORT_SHIFT
+    def is_plain(self) -> bool:
+        """Whether it is a single stream and nothing beside it: its payload is the rest of the file, and checks the
+        header."""
+        return not (self.index or self.webp or self.has_alpha or self.metadata_length)
 
     @property
     def tile_size(self) -> tuple[int, int]:
@@ -109,150 +114,29 @@ class Header:
         ]
 
 
-def crc16(data: bytes) -> int:
-    """CRC-16/CCITT from 0xFFFF."""
-    return crc_hqx(data, 0xFFFF)
-
-
-# --- writing
-
-
-def pack_header(header: Header) -> bytes:
-    """The bytes of header and index, CRCs included. Raises FormatError where the format cannot express it."""
-    _check(header)
-    index = _pack_index(header.index) if header.index else b""
-    out = bytearray(MAGIC)
-    out += bytes([VERSION << 4 | MODES.index(header.mode), header.flags])
-    out += pack_varint(header.width) + pack_varint(header.height)
-    out += header.mean_colour if header.webp else header.model_id
-    for value in _declared_lengths(header, len(index)):
-        out += pack_varint(value)
-    return _with_crc(bytes(out)) + (_with_crc(index) if index else b"")
-
-
-def _declared_lengths(header: Header, index_length: int) -> Iterator[int]:
-    if header.has_alpha_section:
-        yield header.alpha_length
-    if header.metadata_length:
-        yield header.metadata_length
-    if header.index:
-        yield from (header.index.tile_width, header.index.tile_height, header.index.segments, index_length)
-    else:
-        yield header.payload_length
-
-
-def _pack_index(index: Index) -> bytes:
-    entries = zip(index.lengths, index.checks, strict=True)
-    return b"".join(pack_varint(length) + check.to_bytes(CRC16_BYTES, "little") for length, check in entries)
-
-
-def _with_crc(data: bytes) -> bytes:
-    return data + crc16(data).to_bytes(CRC16_BYTES, "little")
-
-
-# --- reading
-
-
-def parse_header(data: bytes) -> tuple[Header, int]:
-    """The header with its index, and the length of both in bytes.
-
-    Raises TruncatedError when the data ends inside them (with the least number of bytes that would do), FormatError
-    when it is not a header of this version, is damaged, or claims sizes over the limits. Nothing is allocated by a
-    claim: every field is checked as it is read, and the index is parsed when all of it is there.
-    """
-    reader = Reader(data, "the header", SMALLEST_HEADER)
-    mode, flags, effort = _parse_start(reader)
-    header = Header(mode, reader.varint(), reader.varint(), effort, webp=bool(flags & WEBP))
-    _check_size(header)
-    if header.webp:
-        header = replace(header, mean_colour=reader.take(header.channels))
-    else:
-        header = replace(header, model_id=reader.take(MODEL_ID_BYTES))
-    _check_coding(header)
-    header = replace(header, alpha_length=reader.varint() if header.has_alpha_section else 0)
-    if flags & METADATA:
-        header = replace(header, metadata_length=reader.varint())
-        _check_metadata(header)
-    if flags & TILED:
-        header = _parse_index(reader, header)
-    else:
-        _check_tiles(header)
-        header = replace(header, payload_length=reader.varint())
-        _check_crc(reader, data[: reader.position])
-    return header, reader.position
-
-
-def _parse_start(reader: Reader) -> tuple[str, int, int]:
-    """Colour mode, flags and effort."""
-    if reader.data.startswith(ARCHIVE_MAGIC):
-        raise FormatError("an archive, and no .ddpm file: `ddpmcodec archive list` says what is in it")
-    magic = reader.data[: len(MAGIC)]
-    if magic != MAGIC[: len(magic)]:
-        raise FormatError(
-            f"not a ddpmcodec file: it starts with {magic.hex(' ')}, not {MAGIC.hex(' ')}; give a .ddpm file"
-        )
-    reader.take(len(MAGIC))
-    version, mode = divmod(reader.take(1)[0], 16)
-    if version != VERSION:
-        raise FormatError(f"format version {version} (this program reads {VERSION}): a newer ddpmcodec is needed")
-    if mode >= len(MODES):
-        raise FormatError(f"unknown colour mode {mode} (this program reads 0 to {len(MODES) - 1})")
-    byte = reader.take(1)[0]
-    effort = byte >> EFFORT_SHIFT & MAX_EFFORT
-    flags = byte & ~(MAX_EFFORT << EFFORT_SHIFT)
-    if unknown := flags & ~(TILED | METADATA | WEBP):
-        raise FormatError(f"unknown flags {unknown:#04x}: a newer ddpmcodec is needed")
-    if flags & TILED and flags & WEBP:
-        raise FormatError("the header claims a WebP payload in tiles: the data is damaged")
-    return MODES[mode], flags, effort
-
-
-def _parse_index(reader: Reader, header: Header) -> Header:
-    """The header with the grid and the index of a tiled file."""
-    index = Index(reader.varint(), reader.varint(), reader.varint())
-    header = replace(header, index=index)
-    _check_tiles(header)
-    chunks, length = header.tile_count * index.segments, reader.varint()
-    if not (1 + CRC16_BYTES) * chunks <= length <= (MAX_VARINT_BYTES + CRC16_BYTES) * chunks:
-        raise FormatError(f"the header claims an index of {length} bytes for {chunks} chunks: the data is damaged")
-    _check_crc(reader, reader.data[: reader.position])
-    reader.require(length + CRC16_BYTES)
-    entries = Reader(reader.take(length), "the index")
-    _check_crc(reader, entries.data)
-    try:
-        pairs = [(entries.varint(), int.from_bytes(entries.take(CRC16_BYTES), "little")) for _ in range(chunks)]
-    except TruncatedError as error:
-        raise FormatError(f"the index holds fewer than {chunks} chunks: the data is damaged") from error
-    if entries.position != length:
-        raise FormatError(f"the index holds more than {chunks} chunks: the data is damaged")
-    lengths, checks = zip(*pairs, strict=True)
-    return replace(header, index=replace(index, lengths=lengths, checks=checks))
-
-
-def _check_crc(reader: Reader, covered: bytes) -> None:
-    if int.from_bytes(reader.take(CRC16_BYTES), "little") != crc16(covered):
-        raise FormatError("the header is damaged: its checksum does not match; get the file again")
-
-
 # --- limits
 
 
-def _check(header: Header) -> None:
-    """Raises FormatError unless parse_header would give the header back."""
+def check_header(header: Header) -> None:
+    """Raises FormatError unless parse_header would give the header back. It calls the other checks as it reads."""
     if header.mode not in MODES:
         raise FormatError(f"unknown colour mode {header.mode!r} (one of {', '.join(MODES)} is possible)")
-    _check_size(header)
-    _check_coding(header)
+    check_size(header)
+    check_coding(header)
     if header.metadata_length:
-        _check_metadata(header)
+        check_metadata(header)
+    elif header.orientation != UPRIGHT:
+        raise FormatError(f"orientation {header.orientation} of a file without metadata, where the format has none")
     if header.alpha_length and not header.has_alpha_section:
         raise FormatError(f"an alpha section of {header.alpha_length} bytes where the format has none")
-    _check_tiles(header)
+    if header.is_plain and header.payload_length:
+        raise FormatError(f"a payload of {header.payload_length} bytes where the format states no length")
+    check_tiles(header)
     if header.index:
         _check_index(header, header.index)
 
 
-def _check_size(header: Header) -> None:
+def check_size(header: Header) -> None:
     width, height = header.width, header.height
     if not (width > 0 and height > 0 and width * height <= MAX_PIXELS):
         raise FormatError(f"the header claims {width} x {height} pixels (1 to {MAX_PIXELS} pixels are possible)")
@@ -263,28 +147,45 @@ def _check_size(header: Header) -> None:
         )
 
 
-def _check_coding(header: Header) -> None:
-    """What stands between the size and the lengths."""
-    colours, model_id = (header.channels, 0) if header.webp else (0, MODEL_ID_BYTES)
-    if len(header.mean_colour) != colours or len(header.model_id) != model_id:
-        raise FormatError(
-            f"a mean colour of {len(header.mean_colour)} bytes and a model id of {len(header.model_id)}, where the"
-            f" format has {colours} and {model_id}"
-        )
+def check_coding(header: Header) -> None:
+    """What stands beside the size."""
+    colours = header.channels if header.webp else 0
+    if len(header.mean_colour) != colours:
+        raise FormatError(f"a mean colour of {len(header.mean_colour)} bytes, where the format has {colours}")
     least, most = (0, 0) if header.webp else (1, MAX_EFFORT)
     if not least <= header.effort <= most:
         raise FormatError(f"the header claims effort {header.effort} ({least} to {most} are possible)")
+    levels = LEVELS[:1] if header.webp else LEVELS
+    if header.levels not in levels:
+        possible = ", ".join(map(str, levels))
+        raise FormatError(f"the header claims {header.levels} noise levels ({possible} are possible)")
+    check_model(header.model_number, header.model_id, some=not header.webp)
 
 
-def _check_metadata(header: Header) -> None:
+def check_model(number: int, model_id: bytes, some: bool = True) -> None:
+    """Raises FormatError unless one of both says which model it is; or neither does, where there is none."""
+    expected = MODEL_ID_BYTES if some and not number else 0
+    if not 0 <= number <= (MAX_MODEL_NUMBER if some else 0) or len(model_id) != expected:
+        raise FormatError(
+            f"a model of number {number} with an id of {len(model_id)} bytes, where the format has {expected}"
+            f" (numbers of 1 to {MAX_MODEL_NUMBER} are possible, or 0 and an id)"
+        )
+
+
+def check_metadata(header: Header) -> None:
     if not 1 <= header.metadata_length <= MAX_METADATA:
         raise FormatError(
             f"the header claims {header.metadata_length} bytes of metadata (1 to {MAX_METADATA} are possible)"
         )
+    if not UPRIGHT <= header.orientation <= MAX_ORIENTATION:
+        raise FormatError(
+            f"the header claims orientation {header.orientation} ({UPRIGHT} to {MAX_ORIENTATION} are possible)"
+        )
 
 
-def _check_tiles(header: Header) -> None:
+def check_tiles(header: Header) -> None:
     """Tiles that fit the image and a decoder's memory, which is no concern of a WebP file."""
+    _check_state(header)
     (width, height), index = header.tile_size, header.index
     if not header.webp and not (
         0 < width <= header.width and 0 < height <= header.height and width * height <= MAX_TILE_PIXELS
@@ -300,6 +201,14 @@ def _check_tiles(header: Header) -> None:
     if index and header.tile_count * index.segments > MAX_CHUNKS:
         raise FormatError(
             f"the header claims {header.tile_count * index.segments} chunks (1 to {MAX_CHUNKS} are possible)"
+        )
+
+
+def _check_state(header: Header) -> None:
+    most = LEAST_STATE_BYTES if header.webp or header.index else MOST_STATE_BYTES
+    if not LEAST_STATE_BYTES <= header.state_bytes <= most:
+        raise FormatError(
+            f"the header claims a state of {header.state_bytes} bytes ({LEAST_STATE_BYTES} to {most} are possible)"
         )
 
 

@@ -1,11 +1,11 @@
-"""How large images are cut into tiles, which are coded independently of each other: in parallel, in bounded memory."""
+"""How large images are cut into tiles, coded independently of each other: in bounded memory, and one at a time."""
 
 from __future__ import annotations
 
 from ddpmcodec.format.header import Index
 
 SINGLE_STREAM_PIXELS = 1 << 16  # images up to this size are one stream
-TILE_PIXELS = 200_000  # larger ones are cut into tiles of at most this size: 768 x 512 into two
+TILE_PIXELS = 1 << 20  # larger ones are cut into tiles of at most this size, which bounds memory
 
 
 def plan_index(width: int, height: int, segments: int) -> Index | None:

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from ddpmcodec import models
-from ddpmcodec.networks import model_file, pretrained
+from ddpmcodec.format import model_file
+from ddpmcodec.networks import pretrained
 from ddpmcodec.networks.ddpm import PaperDenoiser
 from ddpmcodec.networks.denoiser import Denoiser
 from ddpmcodec.networks.gaussian import GaussianModel, load_gaussian

@@ -1,4 +1,4 @@
-"""What a context model learns from: crops of training images, images to evaluate on, and some to adapt to."""
+"""What a context model learns from: crops of training images, and images to evaluate on."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ddpmcodec.training.data import Mixture, Pixels, crops_of
+from ddpmcodec.training.data import Mixture, Pixels
 
 SOURCE_PIXELS = 16  # of images that positions are taken from at a time, for each of a step's
 GREY_SHARE, LUMA = 0.03, (299, 587, 114)  # of images that are made grey; weights in 1/1000
 HELD_OUT_SIDE, HELD_OUT_IMAGES, HELD_OUT_PIXELS = 128, 300, 1 << 20
-ADAPTATION_SIDE, ADAPTATION_IMAGES, ADAPTATION_PIXELS = 256, 256, 1 << 21
 
 
 class Source:
@@ -64,13 +63,3 @@ def held_out_batches(images: Sequence[Pixels]) -> list[NDArray[np.uint8]]:
         if pixels >= HELD_OUT_PIXELS:
             break
     return [np.stack(batch) for batch in batches.values()]
-
-
-def adaptation_images(sets: Sequence[list[Pixels]]) -> list[NDArray[np.uint8]]:
-    """Training images that are as large as they may be, of all sets."""
-    source = Source(crops_of(sets, ADAPTATION_SIDE, 11), 11, 1)
-    epoch = sum(len(part.order) for part in source.crops.parts)
-    found: list[NDArray[np.uint8]] = []
-    while len(found) < min(epoch, ADAPTATION_IMAGES) and sum(image[..., 0].size for image in found) < ADAPTATION_PIXELS:
-        found += list(source())
-    return found[:ADAPTATION_IMAGES]

@@ -1,75 +1,74 @@
-"""From a training run to a model file: integers, what online adaptation begins with, and the denoiser."""
+"""From training runs to a model file: the integers of all networks, and a denoiser."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-from safetensors.numpy import load
+from torch import Tensor
 
-from ddpmcodec.channels import progressive
-from ddpmcodec.coding_schedule import SCHEDULES
-from ddpmcodec.networks.context import adaptation
-from ddpmcodec.networks.context.model import ContextModel
-from ddpmcodec.networks.context.model_file import pack, parse
-from ddpmcodec.networks.model_file import described
-from ddpmcodec.training.context import LatentContext
-from ddpmcodec.transform import color
+from ddpmcodec.errors import TrainingError
+from ddpmcodec.models.context import pack
+from ddpmcodec.training import run, state
+from ddpmcodec.training.context_networks import ALL, Contents, networks_of, tensors_of
+from ddpmcodec.training.context_trainer import ContextSettings
+
+DENOISER = "denoiser."
 
 
-def tensors_of(networks: Sequence[LatentContext]) -> dict[str, NDArray[Any]]:
-    """The tensors of a model file that has not seen an image adapt."""
-    found: dict[str, NDArray[Any]] = {"adaptation": adaptation.no_initial()}
-    for k, network in enumerate(networks):
-        found |= {f"band{k}.{key}": value.numpy() for key, value in network.exported().items()}
-    return found
+class Parts(NamedTuple):
+    """What a model file is made of."""
+
+    tensors: dict[str, Tensor]
+    components: dict[str, int]  # by '<effort>.<role>'
+    made: list[dict[str, Any]]  # facts about the runs
+
+    def packed(self, name: str) -> bytes:
+        """The bytes of the file."""
+        arrays = {key: tensor.numpy() for key, tensor in self.tensors.items()}
+        return pack(arrays, self.components, name, {"runs": self.made})
+
+    def with_denoiser(self, tensors: Mapping[str, Tensor]) -> Parts:
+        """With this one instead of its own."""
+        rest = {key: tensor for key, tensor in self.tensors.items() if not key.startswith(DENOISER)}
+        return self._replace(tensors=rest | {DENOISER + key: tensor.detach().cpu() for key, tensor in tensors.items()})
 
 
-def learned_initial(model: ContextModel, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.int32]:
-    """What online adaptation ends with, the mean over images uint8 [H, W, 3] that each began with the mean of the
-    earlier ones."""
-    total, state = np.zeros(model.initial.shape), model.initial
-    for count, image in enumerate(images, start=1):
-        learned = state
-        for schedule in SCHEDULES.values():  # a step that several of them have learns in each
-            learned = _after(ContextModel(model.name, model.id, model.networks, learned), schedule, image)
-        total += learned
-        state = np.rint(total / count).astype(np.int32)
-    return state
+def gathered(folders: Sequence[Path], base: str | None) -> Parts:
+    """The networks of runs, of which later ones win, and what no run has from the model `base`.
+
+    Raises TrainingError where a network is missing, ModelError where `base` is no model.
+    """
+    parts = Parts({}, {}, [])
+    if base is not None:
+        contents = Contents(base)
+        parts.tensors.update(contents.tensors)
+        parts.components.update(contents.components)
+    for folder in folders:
+        _add(parts, folder)
+    if missing := [key for key in ALL if key not in parts.components]:
+        raise TrainingError(
+            f"no run has the networks {', '.join(missing)} (effort.role): train them, or take them from another model"
+            " with --base"
+        )
+    return parts
 
 
-def _after(model: ContextModel, schedule: Any, image: NDArray[np.uint8]) -> NDArray[np.int32]:
-    """The learner of one image after a schedule; kinds of other schedules are as at first."""
-    planes = color.to_ycocg(image[None])
-    coding_pass = progressive.CodingPass(model, schedule, planes.shape, True)
-    progressive.encode_with(coding_pass, planes, np.zeros(1, np.int64))
-    learned: NDArray[np.int32] = adaptation.learned(coding_pass.learner)[0].astype(np.int32)
-    return learned
+def _add(parts: Parts, folder: Path) -> None:
+    saved = state.read(folder)
+    networks, settings = networks_of(saved, folder), run.saved_settings(folder, ContextSettings)
+    for role, network in networks.items():
+        key = f"{settings.effort}.{role}"
+        for name in [name for name in parts.tensors if name.startswith(f"{key}.")]:
+            del parts.tensors[name]  # it may have had more blocks
+        parts.components[key] = network.shape.components
+    parts.tensors.update(tensors_of(networks, settings.effort))
+    parts.made.append(_made(saved.facts, settings))
 
 
-def export(
-    networks: Sequence[LatentContext],
-    images: Sequence[NDArray[np.uint8]],
-    name: str,
-    denoiser: Mapping[str, NDArray[Any]] | None = None,
-    training: Mapping[str, Any] | None = None,
-) -> bytes:
-    """The bytes of a model file. images: training images that teach what adaptation begins with, the larger the
-    better. training: facts about the making, kept in the metadata."""
-    tensors = tensors_of(networks)
-    first = parse(pack(tensors, name), name)
-    tensors["adaptation"] = learned_initial(first, images)
-    return pack(_with(tensors, denoiser or {}), name, training)
-
-
-def with_denoiser(data: bytes, denoiser: Mapping[str, NDArray[Any]], source: str) -> bytes:
-    """A model file with another denoiser. source: what errors call it. Raises ModelError."""
-    metadata = described(data, source)
-    return pack(_with(load(data), denoiser), metadata["name"], metadata["training"])
-
-
-def _with(tensors: Mapping[str, NDArray[Any]], denoiser: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    rest = {key: value for key, value in tensors.items() if not key.startswith("denoiser.")}
-    return rest | {f"denoiser.{key}": value for key, value in denoiser.items()}
+def _made(facts: Mapping[str, Any], settings: ContextSettings) -> dict[str, Any]:
+    return {
+        "effort": settings.effort, "roles": list(settings.roles), "hours": round(facts["seconds"] / 3600, 3),
+        "images": facts["images"], "steps": facts["step"],
+    }  # fmt: skip

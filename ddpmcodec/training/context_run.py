@@ -1,4 +1,4 @@
-"""From images to a context model: a training run in a folder, and the model file that comes of it."""
+"""From images to a context model: a training run in a folder, and the model file that comes of several."""
 
 from __future__ import annotations
 
@@ -9,17 +9,11 @@ from typing import Any
 
 import torch
 
-from ddpmcodec.networks.context.model_file import parse
+from ddpmcodec.models.context import parse
 from ddpmcodec.training import context_export, reconstruction, run, state
-from ddpmcodec.training.context_data import (
-    SOURCE_PIXELS,
-    Ahead,
-    Source,
-    adaptation_images,
-    held_out_batches,
-)
-from ddpmcodec.training.context_trainer import Batches, ContextSettings, ContextTrainer, networks_of
-from ddpmcodec.training.data import crops_of, image_sets, left_out, load_images
+from ddpmcodec.training.context_data import SOURCE_PIXELS, Ahead, Source, held_out_batches
+from ddpmcodec.training.context_trainer import Batches, ContextSettings, ContextTrainer
+from ddpmcodec.training.data import Pixels, crops_of, image_sets, left_out, load_images
 from ddpmcodec.training.device import device_of
 from ddpmcodec.training.run import Say
 
@@ -40,47 +34,53 @@ def train(
     Raises TrainingError when the data or the saved state cannot be used, or `out` holds a run and `resume` is off.
     """
     settings, resumes = run.settings_of(out, settings, resume=resume, chosen=chosen, changes=CHANGES)
-    settings.shape()
     where = device_of(device)
     sets, held_out = image_sets(settings.data, validate=settings.validate, hold_out=settings.hold_out)
-    crops = crops_of(sets, settings.crop, settings.seed, settings.camera_share)
-    if note := left_out(sets, crops):
-        say(note)
-    source = Source(crops, settings.seed, SOURCE_PIXELS * settings.batch)
-    ready: Batches = source if where.type == "cpu" else Ahead(source, threads=os.cpu_count() or 1)
     trainer = ContextTrainer(
-        settings, ready, held_out_batches(held_out), device=where, compiled=compiled, begins=not resumes
-    )
+        settings, _batches(settings, sets, where, say), held_out_batches(held_out), device=where, compiled=compiled,
+        begins=not resumes,
+    )  # fmt: skip
     if resumes:
         saved = state.read(out)
         with state.is_state(out):
             trainer.restore(saved)
+    if compiled:
+        trainer.compile()
     done = run.run(trainer, out, say, evaluate_minutes=evaluate_minutes)
     return trainer, done
 
 
-def export(folder: Path, name: str, say: Say, *, data: Sequence[str] = (), denoiser_hours: float = 0.0) -> bytes:
-    """The model file of a run: integers, what online adaptation begins with, and a denoiser that was trained for so
-    many hours. data: images instead of the run's own. Raises TrainingError."""
-    saved = state.read(folder)
-    networks, settings = networks_of(saved, folder), run.saved_settings(folder, ContextSettings)
-    if data:
-        sets = [load_images(source) for source in data]
-    else:
-        sets, _ = image_sets(settings.data, validate=settings.validate, hold_out=settings.hold_out)
-    exported = context_export.export(networks, adaptation_images(sets), name, training=_made(saved.facts))
+def _batches(settings: ContextSettings, sets: Sequence[list[Pixels]], where: torch.device, say: Say) -> Batches:
+    crops = crops_of(sets, settings.crop, settings.seed, settings.camera_share)
+    if note := left_out(sets, crops):
+        say(note)
+    source = Source(crops, settings.seed, SOURCE_PIXELS * settings.batch)
+    return source if where.type == "cpu" else Ahead(source, threads=os.cpu_count() or 1)
+
+
+def export(
+    folders: Sequence[Path], name: str, say: Say, *, base: str | None = None, data: Sequence[str] = (),
+    denoiser_hours: float = 0.0,
+) -> bytes:  # fmt: skip
+    """The model file of runs, of which later ones win; what none of them has is taken from the model `base`. With
+    hours, a denoiser is trained on images of `data`, or on those of the last run. Raises TrainingError, ModelError."""
+    parts = context_export.gathered(folders, base)
+    content = parts.packed(name)
     if not denoiser_hours:
-        return exported
+        return content
 
     def log(record: Mapping[str, Any]) -> None:
         say(f"denoiser: {record['done']:.0%}, step {record['step']}: {record['decibel']:.2f} dB better previews")
 
-    source = Source(crops_of(sets, settings.crop, settings.seed + 1), settings.seed + 1, DENOISER_PIXELS)
+    source = _denoiser_source(run.saved_settings(folders[-1], ContextSettings), data)
+    denoiser = reconstruction.train(parse(content, name), source, denoiser_hours, log)
+    return parts.with_denoiser(denoiser.state_dict()).packed(name)
+
+
+def _denoiser_source(settings: ContextSettings, data: Sequence[str]) -> Source:
+    if data:
+        sets = [load_images(source) for source in data]
+    else:
+        sets, _ = image_sets(settings.data, validate=settings.validate, hold_out=settings.hold_out)
     torch.manual_seed(settings.seed)
-    denoiser = reconstruction.train(parse(exported, name), source, denoiser_hours, log)
-    tensors = {key: value.detach().numpy() for key, value in denoiser.state_dict().items()}
-    return context_export.with_denoiser(exported, tensors, name)
-
-
-def _made(facts: Mapping[str, Any]) -> dict[str, Any]:
-    return {"hours": round(facts["seconds"] / 3600, 3), "images": facts["images"], "steps": facts["step"]}
+    return Source(crops_of(sets, settings.crop, settings.seed + 1), settings.seed + 1, DENOISER_PIXELS)

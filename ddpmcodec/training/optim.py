@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ddpmcodec.training.device import product_type
+
 LONG = 4  # times as long as it is wide is a matrix that is orthogonalised by its Gram matrix
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # Jordan's quintic: singular values near 1 after five iterations
 
@@ -26,9 +28,9 @@ def orthogonalise(matrix: Tensor, iterations: int = 5) -> Tensor:
 
 
 def _directly(x: Tensor, iterations: int) -> Tensor:
-    """In bfloat16."""
+    """In the type that the device multiplies fastest."""
     a, b, c = COEFFICIENTS
-    x = x.to(torch.bfloat16)
+    x = x.to(product_type(x.device))
     for _ in range(iterations):
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x

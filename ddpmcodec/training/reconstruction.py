@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable
-from copy import deepcopy
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,55 +12,63 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ddpmcodec.channels import progressive
-from ddpmcodec.channels.band_coder import DELAY, waves_of
-from ddpmcodec.channels.progressive import BandRanges
-from ddpmcodec.codec.preview import moments
-from ddpmcodec.coding_schedule import SCHEDULES
-from ddpmcodec.networks.context.model import ContextModel
-from ddpmcodec.networks.reconstruction import Denoiser
-from ddpmcodec.transform import color, pyramid
+from ddpmcodec import _native
+from ddpmcodec.models.context import ContextModel
+from ddpmcodec.training.denoiser import Denoiser
+from ddpmcodec.training.replay import LEVELS
+from ddpmcodec.transform import color
 
 RGB_WEIGHTS = torch.tensor(color.RGB_WEIGHTS).view(1, 3, 1, 1) / 3
 STATES, CAPACITY, BATCH, RATE = 8, 1500, 16, 2e-3
 INSIDE = 0.5  # share of states inside a segment: a denoiser of ends alone is of little use there
+EFFORT = 2  # whose networks say what is expected: those of files that nobody gave an effort
+ALL = 1 << 30  # waves
+Images = NDArray[np.uint8]
+Example = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 
 
-def states(pixels: NDArray[np.uint8], model: ContextModel, rng: np.random.Generator) -> list[tuple[Any, Any, Any]]:
+def states(pixels: Images, model: ContextModel, rng: np.random.Generator) -> list[Example]:
     """(mean, deviation, planes) [H, W, 3] where prefixes end, of images [N, H, W, 3] under one of the schedules: after
     some of its segments, or inside them."""
-    planes = color.to_ycocg(pixels)
-    schedule = list(SCHEDULES.values())[int(rng.integers(len(SCHEDULES)))]
-    coding_pass = progressive.CodingPass(model, schedule, planes.shape, True)
-    root, differences = pyramid.analyse(planes)
-    streams = np.zeros(len(pixels), np.int64)
-    coder = progressive.encoder(len(pixels), streams, planes.size * len(schedule))._replace(values=root)
-    segments, bands = coding_pass.segments, coding_pass.state.bands
-    chosen = set(rng.permutation(len(segments))[:STATES].tolist())
-    found: list[tuple[Any, Any, Any]] = []
-    before: BandRanges | None = None
-    for number, segment in enumerate(coding_pass.run(coder, differences)):
-        if number in chosen:
-            whole = dict(bands)
-            if before:
-                bands[segment.bands[-1]] = cut(before, whole[segment.bands[-1]], rng.random())
-            known = moments(coding_pass.state)
-            found += list(zip(known.mean, known.deviation, planes.astype(np.float32), strict=True))
-            bands.update(whole)  # coding goes on from the whole band
-        inside = number + 1 in chosen and rng.random() < INSIDE and segments[number + 1].bands
-        before = deepcopy(bands[segments[number + 1].bands[-1]]) if inside else None
+    levels = int(rng.choice(LEVELS))
+    planes = color.to_ycocg(pixels).astype(np.float32)
+    decoder = _decoder(pixels, model, levels)
+    found: list[Example] = []
+    for number, waves in _ends(pixels, levels, rng):
+        decoder.advance(ALL, number)
+        decoder.advance(waves, number + 1)
+        for image, own in enumerate(planes):
+            mean, deviation = _native.moments(decoder, image, 1)
+            found.append((mean, deviation, own))
     return found
 
 
-def cut(before: BandRanges, after: BandRanges, share: float) -> BandRanges:
-    """A band of which so many of a step's waves are coded."""
-    found = deepcopy(before)
-    _, height, width, _ = after.lo.shape
-    y, x = np.mgrid[:height, :width]
-    done = (x + DELAY * y < share * waves_of(height, width))[..., None]
-    for name in ("lo", "hi", "mean", "scale"):
-        setattr(found, name, np.where(done, getattr(after, name), getattr(before, name)))
-    return found
+def _decoder(pixels: Images, model: ContextModel, levels: int) -> _native.Pass:
+    """Of images that were coded, a stream each."""
+    encoder = _pass(pixels, model, levels)
+    encoder.encode(np.ascontiguousarray(pixels))
+    encoder.advance(ALL, encoder.segments)
+    streams = [encoder.stream(number, 0) for number in range(len(pixels))]
+    words = [np.frombuffer(b"".join(segments), "<u4").astype(np.uint32) for _, segments in streams]
+    decoder = _pass(pixels, model, levels)
+    decoder.decode([state for state, _ in streams], words, for_previews=True)
+    return decoder
+
+
+def _pass(pixels: Images, model: ContextModel, levels: int) -> _native.Pass:
+    count, height, width, channels = pixels.shape
+    networks, shape = model.networks(EFFORT, levels), (count, height, width, channels)
+    return _native.Pass(networks, levels, shape, streams=count, shared=False, learns=False, threads=1)
+
+
+def _ends(pixels: Images, levels: int, rng: np.random.Generator) -> Iterator[tuple[int, int]]:
+    """In order, how many segments are whole, and how many waves of the next one there are, or all of them."""
+    _, height, width, _ = pixels.shape
+    segments = _native.segments(levels, height, width)
+    for number in sorted(rng.permutation(len(segments))[:STATES].tolist()):
+        _, _, finest, positions = segments[number]
+        waves = (width + 4 * height) >> (finest // 2) if finest else positions
+        yield number, int(rng.integers(waves)) if rng.random() < INSIDE else 0
 
 
 def loss(network: Denoiser, mean: Tensor, deviation: Tensor, planes: Tensor) -> Tensor:
@@ -71,34 +78,53 @@ def loss(network: Denoiser, mean: Tensor, deviation: Tensor, planes: Tensor) -> 
     return torch.log((wrong + 0.1) / expected).mean()
 
 
+class Examples:
+    """The latest states, by the shape of crops."""
+
+    def __init__(self, model: ContextModel, source: Callable[[], Images]) -> None:
+        self.model, self.source, self.rng = model, source, np.random.default_rng(0)
+        self.buffers = defaultdict[tuple[int, ...], list[Example]](list)
+
+    @property
+    def filled(self) -> bool:
+        return bool(self.buffers) and all(len(buffer) >= CAPACITY // 4 for buffer in self.buffers.values())
+
+    def renew(self) -> None:
+        found = states(self.source(), self.model, self.rng)
+        shape = found[0][0].shape
+        self.buffers[shape] = (self.buffers[shape] + found)[-CAPACITY:]
+
+    def batch(self, step: int) -> list[Tensor]:
+        """Means, deviations and planes [BATCH, 3, H, W]."""
+        buffer = list(self.buffers.values())[step % len(self.buffers)]
+        chosen = [buffer[i] for i in self.rng.integers(len(buffer), size=BATCH)]
+        return [torch.from_numpy(np.stack(part)).permute(0, 3, 1, 2) for part in zip(*chosen, strict=True)]
+
+
 def train(
-    model: ContextModel, source: Callable[[], NDArray[np.uint8]], hours: float, log: Callable[[dict[str, Any]], object]
+    model: ContextModel, source: Callable[[], Images], hours: float, log: Callable[[dict[str, Any]], object]
 ) -> Denoiser:
     """Train for so many hours on images [N, H, W, 3] from `source`; rates fall to zero."""
-    network, rng = Denoiser(), np.random.default_rng(0)
+    network, examples = Denoiser(), Examples(model, source)
     optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=1e-4)
-    buffers = defaultdict[tuple[int, ...], list[tuple[Any, Any, Any]]](list)  # by the shape of crops
-    start, losses = time.perf_counter(), []
-    step = 0
+    start, step, losses = time.perf_counter(), 0, list[float]()
     while (done := (time.perf_counter() - start) / (3600 * hours)) < 1:
-        filled = bool(buffers) and all(len(buffer) >= CAPACITY // 4 for buffer in buffers.values())
-        if not filled or step % 4 == 0:
-            found = states(source(), model, rng)
-            shape = found[0][0].shape
-            buffers[shape] = (buffers[shape] + found)[-CAPACITY:]
-        if not filled:
+        if not examples.filled or step % 4 == 0:
+            examples.renew()
+        if not examples.filled:
             continue
-        buffer = list(buffers.values())[step % len(buffers)]
-        chosen = [buffer[i] for i in rng.integers(len(buffer), size=BATCH)]
-        tensors = (torch.from_numpy(np.stack(part)).permute(0, 3, 1, 2) for part in zip(*chosen, strict=True))
         optimizer.param_groups[0]["lr"] = RATE * min(1.0, (step + 1) / 50) * (1 - done)
-        value = loss(network, *tensors)
-        optimizer.zero_grad()
-        value.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        losses.append(float(value.detach()))
+        losses.append(_step(network, optimizer, examples.batch(step)))
         step += 1
         if step % 100 == 0:
             log({"step": step, "done": round(done, 4), "decibel": round(-10 * float(np.mean(losses)) / np.log(10), 4)})
-            losses = []
+            losses.clear()
     return network
+
+
+def _step(network: Denoiser, optimizer: torch.optim.Optimizer, batch: list[Tensor]) -> float:
+    value = loss(network, *batch)
+    optimizer.zero_grad()
+    value.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    return float(value.detach())

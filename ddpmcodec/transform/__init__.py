@@ -1,1 +1,1 @@
-"""Pixels <-> coefficients <-> ranges: YCoCg-R, the S-transform pyramid, and nested cells. Integers, exact both ways."""
+"""Pixels to colours of lifting, YCoCg-R: integers, exact both ways. What is coded goes through `_core/pyramid.h`."""

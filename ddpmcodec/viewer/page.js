@@ -174,7 +174,7 @@ function colour(stripe) {
 
 function title(stripe) {
   if (stripe.step === null) return stripe.part;
-  return `step ${stripe.step}, ${noise(current.levels[stripe.step - 1])}, band ${stripe.band}`;
+  return `step ${stripe.step}, ${noise(current.noise[stripe.step - 1])}, band ${stripe.band}`;
 }
 
 function drawMap() {
@@ -199,7 +199,7 @@ function drawMap() {
 function drawLegend(stripes) {
   const parts = new Map(); // stripes of one step, or of one other part
   for (const stripe of stripes) {
-    const name = stripe.step === null ? stripe.part : `step ${stripe.step} ${noise(current.levels[stripe.step - 1])}`;
+    const name = stripe.step === null ? stripe.part : `step ${stripe.step} ${noise(current.noise[stripe.step - 1])}`;
     const part = parts.get(name) ?? { stripe, bytes: 0 };
     part.bytes += stripe.end - stripe.start;
     parts.set(name, part);
@@ -303,7 +303,8 @@ function choose(file) {
   current = file;
   document.title = `${file.name} – ddpmcodec`;
   $("name").textContent = file.name;
-  const coding = file.levels ? `effort ${file.effort}, model ${file.model ?? file.model_id}` : "stored as lossless WebP: a prefix shows its mean colour";
+  const levels = `${file.levels || "no"} noise levels`;
+  const coding = file.effort ? `effort ${file.effort}, ${levels}, model ${file.model ?? file.model_id}` : "stored as lossless WebP: a prefix shows its mean colour";
   const missing = file.complete ? "" : `, cut off: ${grouped(file.missing_bytes)} bytes are missing`;
   $("about").textContent = `${file.width} × ${file.height} ${file.mode}, ${grouped(file.bytes)} bytes${missing}, ${coding}`;
   $("error").hidden = true;

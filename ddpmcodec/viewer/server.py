@@ -34,7 +34,7 @@ except ImportError as error:
     raise DdpmError("the viewer needs Starlette and uvicorn: pip install 'ddpmcodec[view]'") from error
 
 if TYPE_CHECKING:
-    from ddpmcodec.codec.batching import ModelSource
+    from ddpmcodec.models.context import ModelSource
 
 ADDRESS = "127.0.0.1"
 LARGEST_UPLOAD = 1 << 29  # bytes

@@ -15,8 +15,8 @@ from ddpmcodec.viewer.comparisons import CODECS, encode_within, psnr
 from ddpmcodec.viewer.jobs import Advance
 
 if TYPE_CHECKING:
-    from ddpmcodec.codec.batching import ModelSource
     from ddpmcodec.codec.tiles import SegmentCost
+    from ddpmcodec.models.context import ModelSource
 
 KINDS = ("preview", "original", *CODECS)
 POSITIONS = 121  # of the slider, at most

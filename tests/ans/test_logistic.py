@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -13,30 +12,20 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from ddpmcodec.ans.logistic import (
-    EIGHT_SCALES,
     MAX_WIDTH,
     SCALE_COUNT,
     centred,
     cost_bits,
     decode_values,
     encode_values,
-    slopes,
     truncate,
 )
 from ddpmcodec.ans.logistic import find as find_kernel
 from ddpmcodec.ans.logistic import interval as interval_kernel
 from ddpmcodec.ans.make_table import LAST, RESOLUTION, STEPS, TABLE_PATH
-from ddpmcodec.ans.stream import (
-    PRECISION,
-    advance,
-    close_stream,
-    encode_reverse,
-    needs_word,
-    open_stream,
-    refill,
-    slot,
-)
-from ddpmcodec.errors import FormatError, TruncatedError
+from ddpmcodec.ans.stack import Stack
+from ddpmcodec.ans.stream import PRECISION, STATE_LOW
+from ddpmcodec.errors import TruncatedError
 
 ONE = 1 << PRECISION
 TABLE: list[int] = np.load(TABLE_PATH).tolist()
@@ -212,7 +201,7 @@ def test_find_follows_the_cumulative_over_a_sweep_of_slots(logistic: Truncated) 
     np.testing.assert_array_equal([logistic.find(int(s)) for s in slots], expected)
 
 
-# values through a stream
+# many values
 
 
 class Realistic(NamedTuple):
@@ -237,73 +226,43 @@ def realistic(n: int, seed: int = 0) -> Realistic:
     return Realistic(*(a.astype(np.int32) for a in (lo, hi, mean, scale, x)))
 
 
-def encode(v: Realistic, check: int) -> bytes:
-    return encode_reverse(*encode_values(v.lo, v.hi, v.x, v.x, v.mean, v.scale), check)
+def pushed(v: Realistic) -> Stack:
+    """A stack that gives the values back first to last."""
+    stack = Stack.empty()
+    stack.push(*encode_values(v.lo, v.hi, v.x, v.x, v.mean, v.scale), PRECISION)
+    return stack
 
 
-def test_values_come_back_from_a_stream() -> None:
+def test_values_come_back_from_a_stack() -> None:
     v = realistic(20_000)
-    state, words = open_stream(encode(v, 123))
-    values, state, position = decode_values(v.lo, v.hi, v.mean, v.scale, state, words)
+    stack = pushed(v)
+    words = stack.words[: stack.size][::-1].copy()
+    values, state, taken = decode_values(v.lo, v.hi, v.mean, v.scale, stack.head, words)
     np.testing.assert_array_equal(values, v.x)
-    assert close_stream(state, position, words) == 123
+    assert (state, taken) == (STATE_LOW, len(words))
 
 
-def test_golden_bytes_of_values() -> None:
-    """Exact bytes: the table, the formula and the stream together."""
+def test_golden_words_of_values() -> None:
+    """Exactly: the table, the formula and the stack together."""
     i = np.arange(60)
     x, scale = 37 * i % 256, 10 + 29 * i % 100
     lo, hi = np.maximum(x - 11 * i % 70, 0), np.minimum(x + 17 * i % 80, 255)
     mean = 64 * x + 23 * i % 61 * 2 ** (scale // 8 - 1) - 100
-    assert encode_reverse(*encode_values(lo, hi, x, x, mean, scale), 0x7654321).hex() == (
-        "a34416d32919df4305b6f8ee3efa2a105fc40100bd3c000025b7bf006d"
-        "26010088723625a97cbcfcd10a00005b278739b977fe546f9652ab229f5763b7"
-        "c508be76"
+    stack = pushed(Realistic(lo, hi, mean, scale, x))
+    found = int(stack.head).to_bytes(8, "little") + stack.words[: stack.size][::-1].astype("<u4").tobytes()
+    assert found.hex() == (
+        "006f1bc127000000bfa043bb0de0cf4525ec0c89550100133c00000ddfb9"
+        "00b94301003cd037240ea3dfebc5090000c6bea338b49822522c32b9ae2cbbd88322b259c1bb"
     )
 
 
 def test_reading_past_the_end_raises() -> None:
     v = realistic(1000)
-    data = encode(v, 0)
-    for length in (8, 12, len(data) // 8 * 4, len(data) - 4):
+    stack = pushed(v)
+    for length in (0, 1, stack.size // 2, stack.size - 1):
+        words = stack.words[: stack.size][::-1][:length].copy()
         with pytest.raises(TruncatedError, match="of 1000 values"):
-            decode_values(v.lo, v.hi, v.mean, v.scale, *open_stream(data[:length], len(data)))
-
-
-def checks_out(data: bytes, v: Realistic, check: int) -> bool:
-    state, words = open_stream(data)
-    try:
-        return close_stream(*decode_values(v.lo, v.hi, v.mean, v.scale, state, words)[1:], words) == check
-    except FormatError:  # too few words, too many, or a last state that is none to begin with
-        return False
-
-
-@pytest.mark.parametrize("position", [0, 5, 8, 100, -4, -1])
-def test_a_flipped_bit_shows_at_the_end(position: int) -> None:
-    v = realistic(500)
-    data = bytearray(encode(v, 77))
-    assert checks_out(bytes(data), v, 77)
-    assert not checks_out(bytes(data), v, 78)
-    data[position] ^= 16
-    assert not checks_out(bytes(data), v, 77)
-
-
-def test_cells_decode_by_find_then_interval() -> None:
-    """A cell of five integers is found by the integer that holds the slot."""
-    v = realistic(2000, seed=3)
-    new_lo, new_hi = np.maximum(v.lo, v.x - v.x % 5), np.minimum(v.hi, v.x - v.x % 5 + 4)
-    state, words = open_stream(encode_reverse(*encode_values(v.lo, v.hi, new_lo, new_hi, v.mean, v.scale), 9))
-    position = 0
-    for i, (lo, hi, mean, scale, _) in enumerate(zip(*(a.tolist() for a in v), strict=True)):
-        logistic = Truncated(lo, hi, mean, scale)
-        x = logistic.find(int(slot(state)))
-        cell = max(lo, x - x % 5), min(hi, x - x % 5 + 4)
-        assert cell == (new_lo[i], new_hi[i])
-        state = advance(state, *logistic.interval(*cell))
-        if needs_word(state):
-            state = refill(state, words[position])
-            position += 1
-    assert close_stream(state, position, words) == 9
+            decode_values(v.lo, v.hi, v.mean, v.scale, stack.head, words)
 
 
 def test_steps_of_refinement_cost_what_the_value_costs() -> None:
@@ -335,34 +294,3 @@ def test_cost_is_minus_log2_of_the_probability() -> None:
 def test_columns_that_contradict_each_other_are_refused(columns: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="symbol 0: need lo <= new_lo"):
         encode_values(*columns)
-
-
-# --- slopes of the code length, for networks that learn
-
-
-def code_length(logistic: Truncated, new: tuple[int, int], mean: float, scale: float) -> float:
-    """In nats, of new given lo..hi, mean and scale in 1/64 grey level; exp and log1p keep the tails."""
-
-    def log_mass(lo: int, hi: int) -> float:
-        below, above = (64 * lo - 32 - mean) / scale, (64 * hi + 32 - mean) / scale
-        if below < 0 < above:
-            return math.log(math.tanh(above / 2) / 2 - math.tanh(below / 2) / 2)
-        near, far = sorted((abs(below), abs(above)))
-        return math.log(-math.expm1(near - far)) - near - math.log1p(math.exp(-near)) - math.log1p(math.exp(-far))
-
-    return log_mass(logistic.lo, logistic.hi) - log_mass(*new)
-
-
-@given(truncated_logistics(), st.data())
-def test_slopes_are_those_of_the_code_length(logistic: Truncated, data: st.DataObject) -> None:
-    new_lo = data.draw(st.integers(logistic.lo, logistic.hi))
-    new = new_lo, data.draw(st.integers(new_lo, logistic.hi))
-    by_mean, by_scale = slopes(logistic.lo, logistic.hi, *new, logistic.mean, logistic.scale)
-    scale, step = float(EIGHT_SCALES[logistic.scale]) / 8, 1e-4
-    mean_slope = code_length(logistic, new, logistic.mean + step * scale, scale) - code_length(
-        logistic, new, logistic.mean - step * scale, scale
-    )
-    wider, narrower = (code_length(logistic, new, logistic.mean, scale * math.exp(x)) for x in (step, -step))
-    assert by_mean == pytest.approx(mean_slope / (2 * step), rel=0.02, abs=0.02)
-    # where the table ends and the exponential begins, 17 scales out, they differ by up to a tenth
-    assert by_scale == pytest.approx((wider - narrower) / (2 * step), rel=0.02, abs=0.12)

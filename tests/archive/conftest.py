@@ -6,20 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
-from ddpmcodec.networks.context.model import ContextModel
-from ddpmcodec.networks.context.model_file import load_model
+from ddpmcodec.models.context import ContextModel, load_model
+from ddpmcodec.parallel import threads_of
 from pictures import Pictures, context_model, create, mixed
 
 
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """Threads cost small images more than they bring."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with threads_of(1):
+        yield
 
 
 @pytest.fixture(scope="session")

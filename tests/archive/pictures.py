@@ -12,8 +12,9 @@ from safetensors.numpy import load
 
 from ddpmcodec import archive, models
 from ddpmcodec.errors import FormatError
-from ddpmcodec.networks.context import model_file
-from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.models import context
+from ddpmcodec.models.context import ContextModel
+from ddpmcodec.format import model_file
 
 PHOTO = Path(__file__).parents[2] / "docs" / "photo.png"
 MODES = ("1", "L", "LA", "RGB", "RGBA")
@@ -22,7 +23,9 @@ Pictures = dict[str, Image.Image]
 
 def context_model(name: str) -> bytes:
     """The file of a model that is not embedded."""
-    return model_file.pack(load(models.path(models.DEFAULT).read_bytes()), name)
+    data = models.read(models.DEFAULT)
+    networks = model_file.metadata(data, models.DEFAULT, context.KIND)["networks"]
+    return context.pack(load(data), {key: facts["components"] for key, facts in networks.items()}, name)
 
 
 def crops(count: int, width: int = 8, height: int = 8) -> Pictures:
@@ -54,7 +57,7 @@ def drawing(side: int = 40) -> Image.Image:
 
 
 def create(pictures: Pictures, model: Any, **options: Any) -> bytes:
-    return archive.create(pictures.items(), **{"model": model, "effort": 1, **options})
+    return archive.create(pictures.items(), **{"model": model, "effort": 1, "levels": 0, **options})
 
 
 def same(found: Image.Image, expected: Image.Image) -> bool:

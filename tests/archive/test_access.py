@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from ddpmcodec import archive
-from ddpmcodec.archive import access, reader, writer
+from ddpmcodec.archive import access, blocks, writer
 from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ModelError
-from ddpmcodec.format.block import Block
-from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.models.context import ContextModel
 from pictures import Pictures, create, crops, drawing, same
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -36,13 +35,11 @@ def path(several: tuple[Pictures, bytes], tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Block]:
-    """The blocks that were decoded since."""
-    found: list[Block] = []
-    decode = reader.decode_block
-    monkeypatch.setattr(
-        reader, "decode_block", lambda words, block, coder: found.append(block) or decode(words, block, coder)
-    )
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many images the runs have that were decoded since."""
+    found: list[int] = []
+    decode = blocks.decode_run
+    monkeypatch.setattr(blocks, "decode_run", lambda *rest: found.append(rest[1].images) or decode(*rest))
     return found
 
 
@@ -60,20 +57,45 @@ def test_pictures_of_all_kinds_come_with_their_metadata(pictures: Pictures, data
         assert {name: same(image, pictures[name]) for name, image in images.items()} == dict.fromkeys(pictures, True)
 
 
-def test_only_the_block_of_an_image_is_decoded_and_kept(
-    several: tuple[Pictures, bytes], path: Path, model: ContextModel, decoded: list[Block]
+def test_only_the_run_of_an_image_is_decoded_and_kept(
+    several: tuple[Pictures, bytes], path: Path, model: ContextModel, decoded: list[int]
 ) -> None:
     with archive.open(path, model=model) as images:
         names = list(images)
         first = [name for name in names if images.block_of(name) == images.block_of(names[3])]
         assert decoded == []
         assert [same(images[name], several[0][name]) for name in first] == [True] * 8
-        assert [[entry.name for entry in block.entries] for block in decoded] == [sorted(first)]
+        assert decoded == [8]
         images["drawing.png"].load()
-        assert len(decoded) == 1
+        assert decoded == [8]
 
 
-def test_as_many_blocks_are_kept_as_are_asked_for(path: Path, model: ContextModel, decoded: list[Block]) -> None:
+def test_of_a_block_with_several_runs_one_is_decoded(
+    pictures: Pictures, data: bytes, model: ContextModel, decoded: list[int]
+) -> None:
+    with archive.open(data, model=model) as images:
+        (block,) = images.index.blocks
+        assert len({images.block_of(name) for name in images}) == len(block.runs) > 3
+        assert same(images["tall.png"], pictures["tall.png"])
+        assert decoded == [1]
+        assert same(images["photo-007.png"], pictures["photo-007.png"])
+        assert decoded == [1, 14]
+
+
+def test_images_of_an_undamaged_run_are_there(pictures: Pictures, data: bytes, model: ContextModel) -> None:
+    broken = bytearray(data)
+    broken[-3] ^= 8  # the last run of the block
+    with archive.open(bytes(broken), model=model) as images:
+        last = images.index.blocks[0].entries[-1].name
+        for name in images:
+            if images.block_of(name) == images.block_of(last):
+                with pytest.raises(ChecksumError, match=f"lost .*{name}"):
+                    images[name]
+            else:
+                assert same(images[name], pictures[name])
+
+
+def test_as_many_runs_are_kept_as_are_asked_for(path: Path, model: ContextModel, decoded: list[int]) -> None:
     with archive.open(path, model=model, kept_blocks=1) as images:
         one, other = "photo-000.png", "photo-023.png"
         for name in (one, other, one, one):
@@ -95,7 +117,7 @@ def test_names_that_are_not_there_are_as_in_any_mapping(path: Path, model: Conte
             images["other.png"]
 
 
-def test_sizes_are_known_without_decoding(path: Path, decoded: list[Block]) -> None:
+def test_sizes_are_known_without_decoding(path: Path, decoded: list[int]) -> None:
     with archive.open(path) as images:
         assert [(entry.width, entry.height) for entry in images.index.entries] == [(8, 8)] * 24 + [(40, 40)]
     assert decoded == []
@@ -190,5 +212,5 @@ def test_files_that_are_no_archives_are_refused(tmp_path: Path) -> None:
 
 
 def test_another_model_is_an_error(path: Path) -> None:
-    with archive.open(path) as images, pytest.raises(ModelError, match="the file was written with model"):
+    with archive.open(path) as images, pytest.raises(ModelError, match="the archive was written with model"):
         images["photo-000.png"]

@@ -17,13 +17,16 @@ from PIL import Image
 pytest.importorskip("ddpmcodec.networks.gaussian.model")  # until the branch with Gaussian models is merged
 
 from ddpmcodec import archive, channels
+from ddpmcodec.ans.stack import Stack
 from ddpmcodec.archive import bits_back
-from ddpmcodec.archive.bits_back import Encoder, find_network, network_of
-from ddpmcodec.archive.blocks import ContextCoder, Encoded, Pixels, decode_block
+from ddpmcodec.archive.bits_back import Encoder, find_network, network_of, pop_images, push_images
+from ddpmcodec.archive.blocks import ContextCoder, Encoded, Pixels
+from ddpmcodec.archive.sources import HUB
+from ddpmcodec.codec import efforts
 from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ModelError, TruncatedError
 from ddpmcodec.format.block import Block, Coding, Entry
-from ddpmcodec.networks import profile
-from ddpmcodec.networks.context.model_file import default_model
+from ddpmcodec.models.context import default_model
+from ddpmcodec.networks import pretrained, profile
 from ddpmcodec.networks.ddpm import PaperDenoiser
 from ddpmcodec.networks.gaussian import GaussianModel, load_gaussian
 from ddpmcodec.networks.unet import UNet, UNetConfig
@@ -39,8 +42,8 @@ def arrays(count: int, width: int = 8, height: int = 8) -> list[Pixels]:
     return [np.asarray(image) for image in crops(count, width, height).values()]
 
 
-def context() -> ContextCoder:
-    return ContextCoder(default_model(64), 1)
+def context(levels: int = 0) -> ContextCoder:
+    return ContextCoder(default_model(64), efforts.Coding(effort=1, levels=levels))
 
 
 def encoder_of(model: GaussianModel, levels: Any = LEVELS) -> Encoder:
@@ -54,14 +57,44 @@ def encoder(gaussian_model: GaussianModel) -> Encoder:
 
 def block_of(images: list[Pixels], encoded: Encoded) -> Block:
     entries = tuple(Entry(str(i), "RGB", a.shape[1], a.shape[0], i) for i, a in enumerate(images))
-    return Block(entries, len(images), Coding(b"1234", 1), encoded.runs)
+    coding = Coding(1, 0, model_id=b"1234", latent_levels=(1024,), latent_id=b"5678")
+    return Block(entries, len(images), coding, encoded.runs, words=len(encoded.streams[0]) // 4)
 
 
 def comes_back(images: list[Pixels], encoder: Encoder) -> Encoded:
     encoded, coder = encoder.encode_block(images, context())
-    found = [image for run in decode_block(encoded.words, block_of(images, encoded), coder) for image in run]
+    runs, fault = coder.decode(block_of(images, encoded), encoded.streams, range(len(encoded.runs)))
+    found = [image for run in runs.values() for image in run]
+    assert fault is None
     assert all(np.array_equal(a, b) for a, b in zip(found, images, strict=True))
     return encoded
+
+
+# --- initial bits
+
+
+@pytest.mark.parametrize("levels", [0, 2])
+def test_a_stack_gives_back_what_was_pushed_on_it(levels: int) -> None:
+    stack, first, second = Stack.empty(), np.stack(arrays(3)), np.stack(arrays(2, 5, 9))[..., :1]
+    coder = context(levels)
+    push_images(stack, first, coder)
+    below = stack.to_words()
+    push_images(stack, second, coder)
+    assert np.array_equal(pop_images(stack, second.shape, coder), second)
+    assert np.array_equal(stack.to_words(), below)
+    assert np.array_equal(pop_images(stack, first.shape, coder), first)
+    assert stack.is_empty()
+
+
+@pytest.mark.parametrize("missing", [1, 20])
+def test_a_stack_that_is_too_small_raises_and_stays(missing: int) -> None:
+    stack = Stack.empty()
+    push_images(stack, np.stack(arrays(3)), context())
+    words = stack.to_words()[:-missing]
+    short = Stack.from_words(words)
+    with pytest.raises(TruncatedError, match="the ANS stack ends inside an image"):
+        pop_images(short, (3, 8, 8, 3), context())
+    assert np.array_equal(short.to_words(), words)
 
 
 # --- what is coded how
@@ -102,11 +135,36 @@ def test_a_batch_that_lacks_initial_bits_after_all_becomes_initial_bits(
 def test_damage_never_goes_unnoticed(encoder: Encoder) -> None:
     images, rng = arrays(12), np.random.default_rng(0)
     encoded, coder = encoder.encode_block(images, context())
-    for place in rng.integers(0, len(encoded.words), 12):
-        damaged = encoded.words.copy()
-        damaged[place] ^= 1 << int(rng.integers(30))
-        with pytest.raises((ChecksumError, TruncatedError)):
-            list(decode_block(damaged, block_of(images, encoded), coder))
+    block = block_of(images, encoded)
+    for bit in rng.integers(0, 8 * len(encoded.streams[0]), 12):
+        damaged = bytearray(encoded.streams[0])
+        damaged[bit // 8] ^= 1 << bit % 8
+        runs, fault = coder.decode(block, [bytes(damaged)], range(len(block.runs)))
+        assert fault or any(isinstance(run, FormatError) for run in runs.values())
+
+
+def test_what_is_wanted_is_decoded_no_further(encoder: Encoder) -> None:
+    images = arrays(30)
+    encoded, coder = encoder.encode_block(images, context())
+    block = block_of(images, encoded)
+    runs, fault = coder.decode(block, [encoded.streams[0][: -(len(encoded.streams[0]) // 4)]], [0])
+    assert fault is None
+    assert np.array_equal(runs[0], np.stack(images[: block.runs[0].images]))
+
+
+def test_a_stack_has_to_be_empty_at_its_end_and_whole(encoder: Encoder) -> None:
+    images = arrays(6)
+    encoded, coder = encoder.encode_block(images, context())
+    block, (stream,) = block_of(images, encoded), encoded.streams
+    numbers = range(len(block.runs))
+    runs, fault = coder.decode(block, [stream + b"more"], numbers)
+    assert str(fault).startswith("words follow the last image of a block")
+    assert not any(isinstance(run, FormatError) for run in runs.values())
+    cut = coder.decode(block, [stream[:-5]], numbers).runs
+    short = coder.decode(replace(block, words=block.words - 2), [stream[:-8]], numbers).runs
+    assert (type(cut[numbers[-1]]), str(cut[numbers[-1]])) == (TruncatedError, "the archive ends inside a block")
+    assert isinstance(short[numbers[-1]], ChecksumError)
+    assert "the words of a block end before its images do" in str(short[numbers[-1]])
 
 
 # --- whole archives
@@ -116,19 +174,19 @@ def test_an_archive_comes_back(gaussian_model: GaussianModel) -> None:
     pictures = crops(30) | {"drawing.png": drawing(), "grey.png": crops(1)["photo-000.png"].convert("L")}
     pictures["alpha.png"] = Image.merge("RGBA", [*pictures["photo-003.png"].split(), pictures["grey.png"]])
     reported: list[float] = []
-    data = create(pictures, gaussian_model, levels=4, verify=False, progress=reported.append)
+    data = create(pictures, gaussian_model, bits_back=4, verify=False, progress=reported.append)
     facts = archive.describe(data)
-    assert (len(facts["levels"]), facts["latent_model_id"]) == (4, gaussian_model.id[:4].hex())
+    assert (len(facts["latent_levels"]), facts["latent_model_id"]) == (4, gaussian_model.id[:4].hex())
     assert 20 < facts["images_by_bits_back"] < facts["images_on_stacks"] == 31
     assert sum(reported) == pytest.approx(31 * 64 + 64 + drawing().width ** 2)
     assert whole(pictures, archive.extract(data, model=gaussian_model))
     chosen = {"photo-007.png": pictures["photo-007.png"]}
     assert whole(chosen, archive.extract(data, list(chosen), model=gaussian_model))
-    assert create(pictures, gaussian_model, levels=4) == data
+    assert create(pictures, gaussian_model, bits_back=4) == data
 
 
 def test_of_few_images_the_context_model_codes_all(gaussian_model: GaussianModel) -> None:
-    data = create(crops(1), gaussian_model, levels=4)
+    data = create(crops(1), gaussian_model, bits_back=4)
     assert data == create(crops(1), None)
     assert whole(crops(1), archive.extract(data))
     assert whole(crops(1), archive.extract(data, model=gaussian_model))
@@ -137,14 +195,14 @@ def test_of_few_images_the_context_model_codes_all(gaussian_model: GaussianModel
 def test_a_context_model_is_for_the_initial_bits(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
     monkeypatch.setattr(bits_back, "find_network", lambda source: asked.append(source) or find_network(source))
-    data = create(crops(20), model, levels=4)
+    data = create(crops(20), model, bits_back=4)
     assert asked == [None]
     assert archive.describe(data)["model_ids"] == [model.id[:4].hex()]
     assert whole(crops(20), archive.extract(data, model=model))
 
 
 def test_damage_is_reported_by_name(gaussian_model: GaussianModel) -> None:
-    data = create(crops(30), gaussian_model, levels=4)
+    data = create(crops(30), gaussian_model, bits_back=4)
     found, error = survivors(data[:-20] + bytes(20), gaussian_model)
     assert 0 < len(found) < 30
     assert "images are lost (photo-0" in str(error)
@@ -157,7 +215,7 @@ def test_damage_is_reported_by_name(gaussian_model: GaussianModel) -> None:
 
 
 @pytest.mark.parametrize("levels", [4, [3.0], np.geomspace(1, 100, 7)], ids=["a number", "one", "an array"])
-def test_levels_are_a_choice(gaussian_model: GaussianModel, levels: Any) -> None:
+def test_levels_of_latents_are_a_choice(gaussian_model: GaussianModel, levels: Any) -> None:
     chosen = encoder_of(gaussian_model, levels)
     assert len(chosen.levels) == (levels if isinstance(levels, int) else len(levels))
     comes_back(arrays(8), chosen)
@@ -172,22 +230,31 @@ def test_few_levels_begin_at_more_noise(gaussian_model: GaussianModel, steps: in
 @pytest.mark.parametrize("levels", [None, [], [4.0, 3.0], [0.0001], 1, np.arange(1, 5000)], ids=str)
 def test_levels_that_cannot_be_are_refused(gaussian_model: GaussianModel, levels: Any) -> None:
     with pytest.raises(DdpmError, match="these noise levels cannot be: "):
-        create(crops(1), gaussian_model, levels=levels)
+        create(crops(1), gaussian_model, bits_back=levels)
+
+
+def test_levels_that_are_no_numbers_are_refused(gaussian_model: GaussianModel) -> None:
+    with pytest.raises(TypeError, match="bits_back must be noise levels, or how many of them, not 'many'"):
+        create(crops(1), gaussian_model, bits_back="many")
 
 
 def test_an_archive_of_another_model_is_refused(
     gaussian_model: GaussianModel, make_tiny_gaussian: Callable[[int], Path]
 ) -> None:
-    data, other = create(crops(20), gaussian_model, levels=4), load_gaussian(make_tiny_gaussian(1))
+    data, other = create(crops(20), gaussian_model, bits_back=4), load_gaussian(make_tiny_gaussian(1))
     with pytest.raises(ModelError, match=rf"and the given model is {other.id[:4].hex()}: decode with the model"):
         archive.extract(data, model=other)
-    with pytest.raises(ModelError, match="the file was written with model"):
+    with pytest.raises(ModelError, match=gaussian_model.id[:4].hex()):
         archive.extract(data)
 
 
+def test_names_of_checkpoints_begin_as_those_that_are_fetched() -> None:
+    assert HUB == pretrained.HUB
+
+
 def test_a_gaussian_model_is_named_by_its_file(gaussian_model: GaussianModel, tiny_gaussian: Path) -> None:
-    data = create(crops(20), tiny_gaussian, levels=4)
-    assert data == create(crops(20), gaussian_model, levels=4)
+    data = create(crops(20), tiny_gaussian, bits_back=4)
+    assert data == create(crops(20), gaussian_model, bits_back=4)
     assert whole(crops(20), archive.extract(data, model=str(tiny_gaussian)))
 
 
@@ -205,7 +272,7 @@ def denoiser() -> PaperDenoiser:
 
 @pytest.fixture(scope="module")
 def profiled(denoiser: PaperDenoiser) -> bytes:
-    return create(crops(9), denoiser, levels=6)
+    return create(crops(9), denoiser, bits_back=6)
 
 
 def coding_of(data: bytes) -> Coding:
@@ -218,7 +285,7 @@ def test_the_papers_network_codes_under_a_profile(profiled: bytes, denoiser: Pap
     assert whole(crops(9), archive.extract(profiled, model=denoiser))
     facts = archive.describe(profiled)
     assert facts["images_by_bits_back"] > 0
-    assert np.allclose(facts["levels"], denoiser.levels[[0, 200, 400, 599, 799, 999]], rtol=1e-3)
+    assert np.allclose(facts["latent_levels"], denoiser.levels[[0, 200, 400, 599, 799, 999]], rtol=1e-3)
     assert {"fingerprint", "network", "torch", "threads", "batch", "dtype", "processor"} == facts["profile"].keys()
 
 

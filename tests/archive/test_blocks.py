@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from ddpmcodec import archive, codec
-from ddpmcodec.ans.stack import Stack
 from ddpmcodec.archive import blocks, writer
-from ddpmcodec.archive.blocks import ContextCoder, alike, decode_block, encode_block
+from ddpmcodec.archive.blocks import ContextCoder, Decoded, Encoded, alike, encode_block
+from ddpmcodec.codec import efforts
 from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError
 from ddpmcodec.format.block import CONTEXT, FILES, Block, Coding, Entry
 from ddpmcodec.format.ddpma import split
-from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.models.context import ContextModel
 from pictures import create, crops, drawing, same, whole
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -21,77 +23,103 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.fixture
 def coder(model: ContextModel) -> ContextCoder:
-    return ContextCoder(model, 2)
+    return ContextCoder(model, efforts.Coding(effort=1, levels=0))
 
 
 def arrays(count: int, width: int = 8, height: int = 8) -> list[np.ndarray]:
     return [np.asarray(image) for image in crops(count, width, height).values()]
 
 
-def block_of(images: list[np.ndarray], found: blocks.Encoded) -> Block:
+def block_of(images: list[np.ndarray], found: Encoded) -> Block:
     entries = tuple(Entry(str(i), "RGB", a.shape[1], a.shape[0], i) for i, a in enumerate(images))
-    return Block(entries, len(images), Coding(b"1234", 2), found.runs)
+    return Block(entries, len(images), Coding(1, 0, model_id=b"1234"), found.runs)
 
 
-def test_a_stack_gives_back_what_was_pushed_on_it(coder: ContextCoder) -> None:
-    stack, first, second = Stack.empty(), np.stack(arrays(3)), np.stack(arrays(2, 5, 9))[..., :1]
-    coder.push(stack, first)
-    below = stack.to_words()
-    coder.push(stack, second)
-    assert np.array_equal(coder.pop(stack, second.shape), second)
-    assert np.array_equal(stack.to_words(), below)
-    assert np.array_equal(coder.pop(stack, first.shape), first)
-    assert stack.is_empty()
+def decoded(images: list[np.ndarray], found: Encoded, coder: ContextCoder) -> Decoded:
+    return coder.decode(block_of(images, found), found.streams, range(len(found.runs)))
 
 
-def test_a_stack_that_is_too_small_raises_and_stays(coder: ContextCoder) -> None:
-    stack = Stack.empty()
-    coder.push(stack, np.stack(arrays(3)))
-    words = stack.to_words()[:-20]
-    short = Stack.from_words(words)
-    with pytest.raises(TruncatedError, match="the ANS stack ends inside an image"):
-        coder.pop(short, (3, 8, 8, 3))
-    assert np.array_equal(short.to_words(), words)
-
-
-def test_runs_are_of_one_size_and_bounded(coder: ContextCoder, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("levels", [0, 2, 5])
+def test_runs_are_of_one_size_and_bounded(model: ContextModel, levels: int) -> None:
+    coder = ContextCoder(model, efforts.Coding(effort=1, levels=levels))
     images = [*arrays(5), *arrays(2, 5, 9)]
     assert [len(alike(images, 0)), len(alike(images, 3)), len(alike(images, 5))] == [5, 2, 2]
     assert len(alike(images, 0, 3 * 64)) == 3
     assert len(alike(images, 0, 1)) == 1
     found = encode_block(images, coder)
     assert [run.images for run in found.runs] == [5, 2]
-    decoded = [image for run in decode_block(found.words, block_of(images, found), coder) for image in run]
-    assert all(np.array_equal(a, b) for a, b in zip(decoded, images, strict=True))
+    assert [run.length for run in found.runs] == [len(stream) for stream in found.streams]
+    back = [image for run in decoded(images, found, coder).runs.values() for image in run]
+    assert all(np.array_equal(a, b) for a, b in zip(back, images, strict=True))
 
 
-def test_a_block_has_to_end_where_it_began(coder: ContextCoder) -> None:
+def test_a_run_has_more_than_a_hundred_thumbnails() -> None:
+    assert len(alike([np.zeros((32, 32, 3), np.uint8)] * 200, 0)) == 128
+
+
+def test_a_run_in_which_weights_learn_comes_back(coder: ContextCoder) -> None:
+    images = arrays(18, 32, 32)
+    assert efforts.learns_in(18 * 32, 32)
+    assert not efforts.learns_in(32, 32)
+    (run,) = decoded(images, encode_block(images, coder), coder).runs.values()
+    assert np.array_equal(run, np.stack(images))
+
+
+def test_images_of_a_run_share_what_a_stream_costs(coder: ContextCoder) -> None:
+    images = arrays(30)
+    alone = sum(len(encode_block([image], coder).streams[0]) for image in images)
+    assert sum(map(len, encode_block(images, coder).streams)) < alone - 3 * len(images)
+
+
+def test_only_wanted_runs_are_decoded(coder: ContextCoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = [*arrays(3), *arrays(2, 5, 9), *arrays(1, 3, 2)]
+    found = encode_block(images, coder)
+    shapes = []
+    decode = blocks.decode_run
+    monkeypatch.setattr(blocks, "decode_run", lambda *rest: shapes.append(rest[2]) or decode(*rest))
+    (number,) = coder.decode(block_of(images, found), found.streams, [1]).runs
+    assert (number, shapes) == (1, [(9, 5, 3)])
+
+
+@pytest.mark.parametrize("more", [b"1234", bytes(4)])
+def test_a_stream_has_to_end_where_it_began(coder: ContextCoder, more: bytes) -> None:
     images = arrays(4)
     found = encode_block(images, coder)
-    more = np.append(found.words, np.uint32(7))
-    with pytest.raises(ChecksumError, match="words follow the last image"):
-        list(decode_block(more, block_of(images, found), coder))
+    run = replace(found.runs[0], words=found.runs[0].words + 1)
+    with pytest.raises(ChecksumError, match="decodes to other images"):
+        blocks.decode_run(found.streams[0] + more, run, (8, 8, 3), coder)
 
 
-def test_a_run_that_decodes_to_something_else_is_found(coder: ContextCoder) -> None:
+def test_damage_costs_its_run_and_no_other(coder: ContextCoder) -> None:
+    images, rng = [*arrays(4), *arrays(3, 5, 9)], np.random.default_rng(0)
+    found = encode_block(images, coder)
+    for bit in rng.integers(0, 8 * len(found.streams[0]), 40):
+        stream = bytearray(found.streams[0])
+        stream[bit // 8] ^= 1 << bit % 8
+        runs = decoded(images, found._replace(streams=(bytes(stream), found.streams[1])), coder).runs
+        assert isinstance(runs[0], FormatError), bit
+        assert np.array_equal(runs[1], np.stack(images[4:]))
+
+
+def test_a_cut_stream_is_a_truncated_one(coder: ContextCoder) -> None:
     images = arrays(4)
     found = encode_block(images, coder)
-    damaged = found.words.copy()
-    damaged[len(damaged) // 2] ^= 64
-    with pytest.raises(FormatError):
-        list(decode_block(damaged, block_of(images, found), coder))
+    for size in range(0, len(found.streams[0]), 9):
+        lost = decoded(images, found._replace(streams=(found.streams[0][:size],)), coder).runs[0]
+        assert isinstance(lost, TruncatedError)
+        assert str(lost) == "the archive ends inside a block"
 
 
-def test_everything_but_the_stack_takes_few_bytes(model: ContextModel) -> None:
+def test_everything_but_the_streams_takes_few_bytes(model: ContextModel) -> None:
     found = create(crops(60), model)
-    words = sum(block.words for block in archive.read_index(found).blocks)
-    assert len(found) - 4 * words < 60 * 4 + 60  # names of 8 x 8 pixels, and heads, all twice
+    streams = sum(sum(block.stream_lengths()) for block in archive.read_index(found).blocks)
+    assert len(found) - streams < 60 * 4 + 60  # names of 8 x 8 pixels, and heads, all twice
 
 
-def test_a_single_image_costs_little_more_than_its_file(model: ContextModel) -> None:
+def test_a_single_image_costs_little_more_than_its_file(model: ContextModel, no_webp: None) -> None:
     pictures = crops(1)
-    alone = len(codec.encode(pictures["photo-000.png"], effort=1, model=model))
-    assert len(create(pictures, model)) < alone + 120
+    alone = len(codec.encode(pictures["photo-000.png"], effort=1, levels=0, model=model))
+    assert len(create(pictures, model)) < alone + 130
 
 
 def test_large_images_and_graphics_are_files_of_their_own(model: ContextModel) -> None:
@@ -113,30 +141,22 @@ def test_large_images_and_graphics_are_files_of_their_own(model: ContextModel) -
 def test_an_archive_of_graphics_is_not_larger_than_their_webp(model: ContextModel) -> None:
     pictures = {f"{i}.png": drawing(20 + i) for i in range(12)}
     pictures["alpha.png"] = drawing().convert("RGBA")
-    files = sum(len(codec.encode(image, model=model)) for image in pictures.values())
+    files = sum(len(codec.encode(image, levels=0, model=model)) for image in pictures.values())
     found = create(pictures, model)
     assert len(found) < files + 20 * len(pictures)
     assert archive.describe(found)["images_on_stacks"] == 0
 
 
-def test_blocks_are_independent(model: ContextModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_and_runs_are_independent(model: ContextModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "BLOCK_IMAGES", 9)
-    pictures = crops(20)
+    pictures = crops(19) | {"tall.png": crops(1, 9, 17)["photo-000.png"]}
     found, reported = create(pictures, model), list[float]()
-    assert [len(block.entries) for block in archive.read_index(found).blocks] == [9, 9, 2]
+    assert [[run.images for run in block.runs] for block in archive.read_index(found).blocks] == [[9], [9], [1, 1]]
     assert whole(pictures, archive.extract(found, model=model))
-    assert len(list(archive.extract(found, ["photo-010.png"], model=model, progress=reported.append))) == 1
-    assert sum(reported) == pytest.approx(9 * 64)
-
-
-def test_a_block_is_decoded_no_further_than_needed(model: ContextModel) -> None:
-    """Larger images come first."""
-    pictures, reported = crops(6) | {"tall.png": crops(1, 9, 17)["photo-000.png"]}, list[float]()
-    found = create(pictures, model)
-    assert whole(
-        {"tall.png": pictures["tall.png"]}, archive.extract(found, ["tall.png"], model=model, progress=reported.append)
-    )
-    assert sum(reported) == pytest.approx(9 * 17)
+    for name, pixels in (("photo-010.png", 9 * 64), ("photo-018.png", 64), ("tall.png", 9 * 17)):
+        reported.clear()
+        assert len(list(archive.extract(found, [name], model=model, progress=reported.append))) == 1
+        assert sum(reported) == pytest.approx(pixels)
 
 
 def test_blocks_have_so_many_pixels_at_most(model: ContextModel, monkeypatch: pytest.MonkeyPatch) -> None:

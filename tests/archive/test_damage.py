@@ -11,7 +11,7 @@ from ddpmcodec import archive, codec
 from ddpmcodec.archive import writer
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, ImageError, TruncatedError
 from ddpmcodec.format.ddpma import MARK, split
-from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.models.context import ContextModel
 from pictures import Pictures, create, crops, drawing, same, survivors
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -168,7 +168,7 @@ def test_a_file_is_the_one_that_the_archive_speaks_of(model: ContextModel) -> No
 
 
 def test_other_files_are_no_archives(model: ContextModel) -> None:
-    with pytest.raises(FormatError, match="not an archive: it starts with dd 0a 10 10, not dd 41 0d 0a"):
+    with pytest.raises(FormatError, match=r"not an archive: it starts with dd 0a .. .., not dd 41 0d 0a"):
         archive.names(codec.encode(Image.new("L", (2, 2)), effort=1, model=model))
     with pytest.raises(TruncatedError, match="the data ends inside the header"):
         archive.names(b"")

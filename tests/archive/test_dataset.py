@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from ddpmcodec import archive
-from ddpmcodec.archive import reader, writer
+from ddpmcodec.archive import blocks, writer
 from ddpmcodec.archive.dataset import ArchiveDataset, BlockBatches, to_tensor
 from pictures import Pictures, create, crops
 
@@ -87,13 +87,12 @@ def test_batches_are_in_another_order_each_epoch_and_the_same_by_generator(path:
     assert first != [list(range(start, start + 6)) for start in range(0, 40, 6)]
 
 
-def test_every_block_is_decoded_once_and_by_one_worker(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_run_is_decoded_once_and_by_one_worker(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[int] = []
-    decode = reader.decode_block
-    monkeypatch.setattr(
-        reader, "decode_block", lambda words, block, coder: decoded.append(1) or decode(words, block, coder)
-    )
-    dataset = ArchiveDataset(path, kept_blocks=8)
+    decode = blocks.decode_run
+    monkeypatch.setattr(blocks, "decode_run", lambda *rest: decoded.append(1) or decode(*rest))
+    monkeypatch.setattr("ddpmcodec.archive.dataset.MIXED_BLOCKS", 4)
+    dataset = ArchiveDataset(path, kept_blocks=4)
     for batch in BlockBatches(dataset, 6):
         for index in batch:
             dataset[index]

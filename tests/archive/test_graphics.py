@@ -8,11 +8,14 @@ from PIL import Image
 
 from ddpmcodec.archive import graphics
 from ddpmcodec.archive.blocks import ContextCoder
+from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.images import Planes, to_planes
-from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.models.context import ContextModel
 from pictures import crops, drawing
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+
+CODING = Coding(effort=1, levels=0)
 
 
 def planes(*images: Image.Image) -> list[Planes]:
@@ -21,9 +24,10 @@ def planes(*images: Image.Image) -> list[Planes]:
 
 def test_drawings_are_found_among_photographs(model: ContextModel) -> None:
     first, second = crops(2, 30, 20).values()
-    found = graphics.find_graphics(planes(first, drawing(), second, drawing(24).convert("L")), ContextCoder(model, 1))
+    coder = ContextCoder(model, CODING)
+    found = graphics.find_graphics(planes(first, drawing(), second, drawing(24).convert("L")), coder)
     assert found == [False, True, False, True]
-    assert graphics.find_graphics([], ContextCoder(model, 1)) == []
+    assert graphics.find_graphics([], coder) == []
 
 
 def noise(*shape: int) -> Image.Image:
@@ -32,10 +36,10 @@ def noise(*shape: int) -> Image.Image:
 
 def test_what_no_drawing_can_be_is_not_coded_to_find_out(model: ContextModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(graphics, "encode_tiles")
-    assert graphics.find_graphics(planes(noise(20, 30, 3), noise(9, 9)), ContextCoder(model, 1)) == [False, False]
+    assert graphics.find_graphics(planes(noise(20, 30, 3), noise(9, 9)), ContextCoder(model, CODING)) == [False] * 2
 
 
 def test_alpha_counts_on_both_sides(model: ContextModel) -> None:
     image = drawing()
     image.putalpha(drawing().convert("L"))
-    assert graphics.find_graphics(planes(image), ContextCoder(model, 1)) == [True]
+    assert graphics.find_graphics(planes(image), ContextCoder(model, CODING)) == [True]

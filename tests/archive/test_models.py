@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ddpmcodec import archive
+from ddpmcodec import archive, models
 from ddpmcodec.errors import ModelError
-from ddpmcodec.networks.context.model import ContextModel
-from ddpmcodec.networks.context.model_file import load_model
+from ddpmcodec.models.context import ContextModel, load_model
 from pictures import context_model, create, crops, whole
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -21,10 +20,10 @@ def test_an_archive_of_another_model_is_refused(data: bytes, model: ContextModel
     with pytest.raises(ModelError) as raised:
         archive.extract(data, model=other)
     assert str(raised.value) == (
-        f"the archive was written with model {model.id[:4].hex()}, and the given model is {other.id[:4].hex()}:"
+        f"the archive was written with model {model.id[:4].hex()}, and the given model 'other' is {other.id[:4].hex()}:"
         " decode with the model that wrote it (model=PATH)"
     )
-    with pytest.raises(ModelError, match="the file was written with model"):
+    with pytest.raises(ModelError, match="the archive was written with model"):
         archive.extract(data)
 
 
@@ -45,6 +44,7 @@ def test_a_model_that_is_nowhere_is_refused(tmp_path: Path) -> None:
 def test_an_embedded_model_has_a_name() -> None:
     pictures = crops(3)
     found = create(pictures, "photo")
-    assert archive.describe(found)["model_ids"] == [load_model("photo").id[:4].hex()]
+    assert archive.describe(found)["model_numbers"] == [models.NUMBERS["photo"]]
+    assert archive.describe(found)["model_ids"] == []
     assert whole(pictures, archive.extract(found))
     assert whole(pictures, archive.extract(found, model="photo"))

@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from ddpmcodec import archive
-from ddpmcodec.archive import reader, writer
+from ddpmcodec.archive import blocks, reader, writer
 from ddpmcodec.archive.blocks import ContextCoder
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, ImageError
 from ddpmcodec.format.ddpma import Packed, assemble, check_name, split
-from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.models.context import ContextModel
 from pictures import create, crops
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -49,7 +49,8 @@ def renamed(data: bytes, name: str) -> bytes:
     found = split(data)
     (block,), (parts,) = found.index.blocks, found.parts
     entries = (replace(block.entries[0], name=name),)
-    return assemble([Packed(replace(block, entries=entries), b"".join([*parts.values, *parts.sections, parts.words]))])
+    body = b"".join([*parts.values, *parts.sections, *parts.streams])
+    return assemble([Packed(replace(block, entries=entries), body)])
 
 
 def test_names_have_a_length(model: ContextModel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,9 +82,15 @@ def test_efforts_that_are_not_there_are_refused(model: ContextModel, effort: int
         create(crops(1), model, effort=effort)
 
 
+@pytest.mark.parametrize("levels", [1, 3, -2])
+def test_levels_that_are_not_there_are_refused(model: ContextModel, levels: int) -> None:
+    with pytest.raises(ValueError, match=f"levels must be 0, 2, 5, not {levels}"):
+        create(crops(1), model, levels=levels)
+
+
 def test_a_result_that_does_not_decode_is_not_returned(model: ContextModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    symbols = ContextCoder.symbols
-    monkeypatch.setattr(ContextCoder, "symbols", lambda self, pixels: symbols(self, pixels ^ np.uint8(1)))
+    encoded = ContextCoder.encoded
+    monkeypatch.setattr(ContextCoder, "encoded", lambda self, pixels: encoded(self, pixels ^ np.uint8(1)))
     with pytest.raises(ChecksumError, match=r"a block does not decode \(.*\): this is a defect, please report it"):
         create(crops(10), model)
     assert create(crops(10), model, verify=False)
@@ -92,9 +99,8 @@ def test_a_result_that_does_not_decode_is_not_returned(model: ContextModel, monk
 def test_a_result_that_decodes_to_something_else_is_not_returned(
     model: ContextModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pop = ContextCoder.pop_run
-    monkeypatch.setattr(ContextCoder, "pop_run", lambda self, *rest: pop(self, *rest)[::-1])
-    monkeypatch.setattr("ddpmcodec.archive.blocks.checksum", lambda pixels: 0)
+    decode = blocks.decode_run
+    monkeypatch.setattr(blocks, "decode_run", lambda *rest: decode(*rest)[::-1])
     with pytest.raises(ChecksumError, match="a block does not decode to what was encoded: this is a defect"):
         create(crops(10), model)
 
@@ -111,7 +117,7 @@ def test_images_with_good_names_are_extracted_beside_one_that_is_refused(model: 
     found = split(create(crops(2), model))
     (block,), (parts,) = found.index.blocks, found.parts
     bad = replace(block, entries=(replace(block.entries[0], name="../up.png"), block.entries[1]))
-    data = assemble([Packed(bad, b"".join([*parts.values, *parts.sections, parts.words]))])
+    data = assemble([Packed(bad, b"".join([*parts.values, *parts.sections, *parts.streams]))])
     good = block.entries[1].name
     assert [name for name, _ in archive.extract(data, [good], model=model)] == [good]
     with pytest.raises(FormatError, match="it is not extracted"):

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from ddpmcodec import archive, codec, models
 from ddpmcodec.archive import writer
 from ddpmcodec.errors import DdpmError
 from ddpmcodec.format.ddpm import parse_header
 from ddpmcodec.format.ddpma import split
-from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.models.context import ContextModel
+from ddpmcodec.parallel import threads_of
 from pictures import PHOTO, Pictures, create, crops, whole
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -25,11 +25,14 @@ def test_everything_comes_back(pictures: Pictures, data: bytes, model: ContextMo
     assert archive.test(data, model=model) == len(pictures)
 
 
-@pytest.mark.parametrize("effort", [2, 3])
-def test_every_effort_comes_back(pictures: Pictures, data: bytes, model: ContextModel, effort: int) -> None:
-    found = create(pictures, model, effort=effort)
+@pytest.mark.parametrize(("effort", "levels"), [(2, 0), (3, 0), (1, 2), (1, 5)])
+def test_every_effort_and_all_levels_come_back(
+    pictures: Pictures, data: bytes, model: ContextModel, effort: int, levels: int, no_webp: None
+) -> None:
+    found = create(pictures, model, effort=effort, levels=levels)
     assert found != data
-    assert archive.describe(found)["effort"] == effort
+    facts = archive.describe(found)
+    assert (facts["effort"], facts["levels"], facts["latent_levels"]) == (effort, levels, [])
     assert whole(pictures, archive.extract(found, model=model))
 
 
@@ -42,34 +45,35 @@ def test_threads_change_nothing(model: ContextModel, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(writer, "BLOCK_IMAGES", 5)
     pictures = crops(23) | {f"grey-{i}.png": image.convert("L") for i, image in enumerate(crops(7, 70, 60).values())}
     alone = create(pictures, model)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
-    assert create(pictures, model, verify=False) == alone
-    assert list(archive.extract(alone, model=model)) == list(archive.extract(alone, model=model))
-    assert whole(pictures, archive.extract(alone, model=model))
+    with threads_of(threads):
+        assert create(pictures, model, verify=False) == alone
+        assert list(archive.extract(alone, model=model)) == list(archive.extract(alone, model=model))
+        assert whole(pictures, archive.extract(alone, model=model))
 
 
 def test_arrays_and_paths_are_images_too(model: ContextModel) -> None:
     pixels = {name: np.asarray(image) for name, image in crops(9).items()}
-    found = dict(archive.extract(archive.create([*pixels.items(), ("p", PHOTO)], model=model), model=model))
+    images = [*pixels.items(), ("p", PHOTO)]
+    found = dict(archive.extract(archive.create(images, model=model, effort=1, levels=0), model=model))
     assert all(np.array_equal(np.asarray(found[name]), pixels[name]) for name in pixels)
     assert found["p"].size == (384, 256)
 
 
 def test_one_archive_takes_less_than_a_file_for_every_image(model: ContextModel) -> None:
     pictures = crops(40)
-    files = codec.encode_many(pictures.values(), effort=1, model=model, verify=False)
-    assert len(create(pictures, model)) < sum(map(len, files)) - 12 * len(pictures)
+    files = codec.encode_many(pictures.values(), effort=1, levels=0, model=model, verify=False)
+    assert len(create(pictures, model)) < sum(map(len, files)) - 4 * len(pictures)
 
 
 def test_embedded_models_code_what_they_are_for() -> None:
-    """Thumbnails share a stack of one model; photographs are files of the other."""
+    """Thumbnails share a stream of one model; photographs are files of the other."""
     pictures = crops(3) | {"large.png": crops(1, 65, 64)["photo-000.png"]}
-    found = archive.create(pictures.items(), effort=1)
-    (stack, files), (_, parts) = split(found).index.blocks, split(found).parts
-    assert stack.coding is not None
-    assert stack.coding.model_id == models.ids()[models.DEFAULT][:4]
+    found = create(pictures, None)
+    (together, files), (_, parts) = split(found).index.blocks, split(found).parts
+    assert together.coding is not None
+    assert (together.coding.model_number, together.coding.model_id) == (models.NUMBERS[models.DEFAULT], b"")
     assert [entry.name for entry in files.entries] == ["large.png"]
-    assert parse_header(parts.sections[0])[0].model_id == models.ids()[models.PHOTO][:4]
+    assert parse_header(parts.sections[0])[0].model_number == models.NUMBERS[models.PHOTO]
     assert whole(pictures, archive.extract(found))
 
 

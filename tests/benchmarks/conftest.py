@@ -1,9 +1,9 @@
-"""Pictures, results, and a runner for `ddpmcodec bench` with the model of the golden files."""
+"""Pictures, a model that is not embedded, results, and a runner for `ddpmcodec bench`."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +13,28 @@ import pytest
 from ddpmcodec.benchmarks import _charts, _results
 from ddpmcodec.benchmarks._data import synthetic_photo
 from ddpmcodec.cli import run
+from ddpmcodec.models.context import ContextModel, load_model
+from ddpmcodec.parallel import threads_of
+from pictures import context_model as model_named
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Threads cost small images more than they bring."""
+    with threads_of(1):
+        yield
+
+
+@pytest.fixture(scope="session")
+def context_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("models") / "mine.safetensors"
+    path.write_bytes(model_named("mine"))
+    return path
+
+
+@pytest.fixture(scope="session")
+def context_model(context_path: Path) -> ContextModel:
+    return load_model(context_path)
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +66,7 @@ Bench = Callable[..., Ended]
 def bench(
     context_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Bench:
-    """Runs `ddpmcodec bench KIND` with a random model, into the folder `out`."""
+    """Runs `ddpmcodec bench KIND` with that model, into the folder `out`."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # of the processes that it starts
 
     def command(kind: str, *arguments: object) -> Ended:
@@ -63,7 +85,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("results")
     (folder / "set").mkdir()
     row = {
-        "codec": "ddpmcodec <effort 2>",
+        "codec": "ddpmcodec <e2>",
         "products": 600000.4,
         "images_a_file": 1,
         "bits_per_dim": {"mean": 4.125, "standard_error": 0.05},

@@ -15,14 +15,13 @@ from ddpmcodec.benchmarks._codecs import (
     find_model,
     literature,
     literature_curves,
-    products,
+    name_of,
     sort_out,
 )
 from ddpmcodec.benchmarks._curves import curve, distortion
 from ddpmcodec.benchmarks._data import Dataset
-from ddpmcodec.codec.efforts import products_per_pixel
-from ddpmcodec.networks.context.model import ContextModel
-from ddpmcodec.networks.context.shape import SHAPE
+from ddpmcodec.codec.efforts import Coding
+from ddpmcodec.models.context import ContextModel
 
 INSTALLED = [baseline for baseline in BASELINES if not baseline.skipped]
 
@@ -33,14 +32,9 @@ def test_the_model_is_the_one_for_most_of_the_images(context_path: Path, context
     assert [find_model(None, images).name for images in ([small, small, large], [large])] == ["cifar10", "photo"]
 
 
-def test_products_are_those_of_the_positions_that_the_schedule_codes() -> None:
-    one_step = SHAPE.products * (1 - 1 / 64**2)  # a halving leaves half of the pixels, down to one
-    straight, default, most = (products_per_pixel(effort, 64, 64, SHAPE) for effort in (1, 2, 3))
-    assert straight == pytest.approx(one_step)
-    assert default == pytest.approx(3 * one_step)
-    assert most > 4 * one_step
-    images = [np.zeros((64, 64, 3), np.uint8), np.zeros((1, 1, 3), np.uint8)]
-    assert products(1, images, SHAPE) == products_per_pixel(1, 64, 64, SHAPE) / 2
+def test_names_have_noise_levels_that_are_not_the_default() -> None:
+    names = [name_of(Coding(2, 2)), name_of(Coding(2, 0)), name_of(Coding(3, 5)), name_of(Coding(1, 0), "archive")]
+    assert names == ["ddpmcodec e2", "ddpmcodec e2 levels 0", "ddpmcodec e3 levels 5", "ddpmcodec archive e1 levels 0"]
 
 
 # --- baselines

@@ -20,9 +20,10 @@ from ddpmcodec.benchmarks._curves import (
     prefixes,
     psnr,
 )
-from ddpmcodec.codec.efforts import EFFORTS
+from ddpmcodec.codec.efforts import CELLS, Coding
 from ddpmcodec.format import tiles
-from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.format.header import LEVELS
+from ddpmcodec.models.context import ContextModel
 
 pytestmark = pytest.mark.usefixtures("one_thread", "no_webp")
 
@@ -34,36 +35,33 @@ def decibel(shown: Any, image: np.ndarray) -> float:
 # --- prefixes
 
 
-@pytest.mark.parametrize("effort", EFFORTS)
-def test_files_are_cut_at_the_ends_of_segments_and_in_the_middles_of_some(effort: int, pictures: np.ndarray) -> None:
-    found, schedule, costs = operating_points(effort), EFFORTS[effort], CodeLength()
-    codec.encode(pictures[0], effort=effort, verify=False, report=costs)
-    ends = [(place.level, place.band) for place in found if place.whole]
-    assert ends == [(cost.level, cost.band) for cost in costs.costs]
-    assert [place.level for place in found if place.ends_step] == [step.level for step in schedule]
-    middles = [place.level for place in found if not place.whole]
-    assert middles == [step.level for step in schedule if step.finest == 1]
+@pytest.mark.parametrize("levels", LEVELS)
+def test_files_are_cut_at_the_ends_of_segments(levels: int, pictures: np.ndarray, context_model: ContextModel) -> None:
+    found, costs = operating_points(Coding(1, levels)), CodeLength()
+    codec.encode(pictures[0], effort=1, levels=levels, model=context_model, verify=False, report=costs)
+    assert [(place.level, place.band) for place in found] == [(cost.level, cost.band) for cost in costs.costs]
+    assert [(place.step, place.level) for place in found if place.ends_step] == list(enumerate([*CELLS[levels], 0], 1))
 
 
-@pytest.mark.parametrize("tiled", [False, True], ids=["one stream", "tiles"])
+@pytest.mark.parametrize("levels", LEVELS)
+@pytest.mark.parametrize("count", [0, 1, 2], ids=["one stream", "a tile", "tiles"])
 def test_a_file_that_is_decoded_once_shows_what_its_prefixes_show(
-    tiled: bool, pictures: np.ndarray, context_model: ContextModel, monkeypatch: pytest.MonkeyPatch
+    count: int, levels: int, pictures: np.ndarray, context_model: ContextModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if tiled:
-        monkeypatch.setattr(tiles, "SINGLE_STREAM_PIXELS", 512)
-        monkeypatch.setattr(tiles, "TILE_PIXELS", 512)
-    data = codec.encode(pictures[0], effort=1, model=context_model)
-    assert codec.info(data)["tiles"] == 1 + tiled
+    if count:
+        monkeypatch.setattr(tiles, "SINGLE_STREAM_PIXELS", 256)
+        monkeypatch.setattr(tiles, "TILE_PIXELS", 1024 // count)
+    data = codec.encode(pictures[0], effort=1, levels=levels, model=context_model)
+    facts = codec.info(data)
+    assert (facts["tiles"], facts["segments"] is None) == (max(count, 1), count == 0)
     found = list(prefixes(data, context_model))
-    chosen = [prefix for pair in found[3::4] for prefix in pair if prefix]
-    assert len(chosen) == (1 + tiled) * len(found[3::4])
-    for size, canvas in chosen:
-        shown = np.asarray(codec.decode(data, max_bytes=size, model=context_model))
-        beyond = decibel(shown, pictures[0]) - decibel(canvas.pixels(context_model), pictures[0])
-        assert -0.05 < beyond < 0.5  # the state of a stream that is cut holds some symbols of the next segment
-    size, canvas = found[-1][0]
-    assert size == len(data)
-    assert np.array_equal(canvas.pixels(None), pictures[0])
+    assert len(found) == len(operating_points(Coding(1, levels)))
+    for prefix in found[3:-1:4]:
+        shown = codec.decode(data, max_bytes=prefix.bytes, model=context_model, as_array=True)
+        beyond = decibel(shown, pictures[0]) - decibel(prefix.shown(context_model), pictures[0])
+        assert -0.3 < beyond < 2  # the state of a stream that is cut holds some symbols of the next segment
+    assert found[-1].bytes == len(data)
+    assert np.array_equal(found[-1].shown(None), pictures[0])
 
 
 # --- distortion, averages, BD-rates

@@ -12,18 +12,18 @@ import pytest
 from ddpmcodec import codec
 from ddpmcodec.benchmarks import rd
 from ddpmcodec.benchmarks._bound import bound_of
-from ddpmcodec.benchmarks._codecs import SWEEPS, Baseline, Sweep, find_model
+from ddpmcodec.benchmarks._codecs import SWEEPS, Baseline, Sweep, find_model, is_ours
 from ddpmcodec.benchmarks._curves import operating_points, prefixes, previews
 from ddpmcodec.benchmarks._results import read
-from ddpmcodec.codec.efforts import EFFORTS
-from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.codec.efforts import Coding
+from ddpmcodec.models.context import ContextModel
 
 pytestmark = pytest.mark.usefixtures("one_thread", "no_webp")
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 
 Bench = Any
-QUICK = ("--efforts=1", "--rates=1,30")
+QUICK = ("--settings=1/2", "--rates=1,30")
 SIZE = 32 * 32
 
 
@@ -37,20 +37,15 @@ def decibel(shown: Any, image: np.ndarray) -> float:
 def test_points_are_those_of_prefixes_of_the_file(
     bench: Bench, array: Path, pictures: np.ndarray, context_model: ContextModel
 ) -> None:
-    ended = bench("rd", "--data", array, "--limit", 2, "--no-baselines", "--efforts=2", "--rates=1,30")
+    ended = bench("rd", "--data", array, "--limit", 2, "--no-baselines", "--settings=1/2", "--rates=1,30")
     (row,) = ended.found["results"]["curves"]
-    where = operating_points(2)
-    assert (row["codec"], len(row["points"])) == ("ddpmcodec effort 2", len(where))
-    number = next(number for number, place in enumerate(where) if place.step == 2 and not place.whole)
-    files = codec.encode_many(list(pictures[:2]), effort=2, model=context_model)
-    ends = [[end.bytes for end, _ in prefixes(data, context_model)] for data in files]
-    whole = [place for place in where if place.whole]
-    before = whole.index(where[number + 1]) - 1
-    sizes = [(each[before] + each[before + 1]) // 2 for each in ends]
-    shown = [codec.decode(data, max_bytes=size, model=context_model) for data, size in zip(files, sizes, strict=True)]
-    qualities = [decibel(a, b) for a, b in zip(shown, pictures, strict=False)]
-    assert row["points"][number]["bpp"] == pytest.approx(8 * np.mean(sizes) / SIZE)
-    assert row["points"][number]["psnr"] == pytest.approx(np.mean(qualities), abs=1e-3)
+    where = operating_points(Coding(1, 2))
+    assert (row["codec"], len(row["points"])) == ("ddpmcodec e1", len(where))
+    files = codec.encode_many(list(pictures[:2]), effort=1, levels=2, model=context_model)
+    cut = [list(prefixes(data, context_model))[7] for data in files]
+    qualities = [decibel(a.shown(context_model), b) for a, b in zip(cut, pictures, strict=False)]
+    assert row["points"][7]["bpp"] == pytest.approx(8 * np.mean([prefix.bytes for prefix in cut]) / SIZE)
+    assert row["points"][7]["psnr"] == pytest.approx(np.mean(qualities), abs=1e-3)
     last = row["points"][-1]
     assert last["bpp"] == pytest.approx(8 * np.mean([len(data) for data in files]) / SIZE)
     assert (last["rmse"], last["psnr"], last["ssim"], last["ms_ssim"]) == (0, None, pytest.approx(1), None)
@@ -59,14 +54,14 @@ def test_points_are_those_of_prefixes_of_the_file(
 def test_psnr_at_rates_lies_between_points_and_a_whole_file_has_none(
     bench: Bench, array: Path, pictures: np.ndarray
 ) -> None:
-    ended = bench("rd", "--data", array, "--limit", 2, "--no-baselines", "--efforts=1", "--rates=0.01,4,99")
+    ended = bench("rd", "--data", array, "--limit", 2, "--no-baselines", "--settings=1/2", "--rates=0.01,4,99")
     found = ended.found["results"]["at_rates"]
     assert found["bpp"] == [0.01, 4, 99]
     below, inside, above = found["codecs"][0]["psnr"]
     assert (below, above) == ([None, None], [None, None])
     assert all(5 < value < 60 for value in inside)
     error = np.std(inside, ddof=1) / np.sqrt(2)
-    assert f"| ddpmcodec effort 1 | - | {np.mean(inside):.2f} ± {error:.2f} | - |" in ended.stdout
+    assert f"| ddpmcodec e1 | - | {np.mean(inside):.2f} ± {error:.2f} | - |" in ended.stdout
     (similarity,) = (row["ssim"] for row in found["codecs"])
     assert similarity[0] is similarity[2] is None
     assert 0 < similarity[1]["mean"] < 1
@@ -74,21 +69,21 @@ def test_psnr_at_rates_lies_between_points_and_a_whole_file_has_none(
 
 def test_what_the_denoiser_brings_is_reported_for_every_step(array: Path, tmp_path: Path, pictures: np.ndarray) -> None:
     image = np.concatenate(list(pictures), 1)
-    found = previews([image], find_model("photo", []), 1)
+    found = previews([image], find_model("photo", []), Coding(1, 2))
     (points,), (plain,) = found["points"], found["plain"]
-    ends = [point for point, place in zip(points, operating_points(1), strict=True) if place.ends_step]
-    assert len(plain) == len(ends) == len(EFFORTS[1])
+    ends = [point for point, place in zip(points, operating_points(Coding(1, 2)), strict=True) if place.ends_step]
+    assert len(plain) == len(ends) == 3
     assert plain[-1] == ends[-1][1] == 0
 
 
 def test_images_that_are_stored_as_webp_are_left_out(
     bench: Bench, array: Path, pictures: np.ndarray, context_model: ContextModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = codec.encode(pictures[0], effort=1, model=context_model)
+    first = codec.encode(pictures[0], effort=1, levels=2, model=context_model)
     monkeypatch.setattr("ddpmcodec.benchmarks._curves.is_webp", lambda data: data == first)
     ended = bench("rd", "--data", array, "--limit", 2, "--no-baselines", *QUICK)
     assert ended.found["results"]["images"] == [False, True]
-    second = codec.encode(pictures[1], effort=1, model=context_model)
+    second = codec.encode(pictures[1], effort=1, levels=2, model=context_model)
     assert ended.found["results"]["curves"][0]["points"][-1]["bpp"] == pytest.approx(8 * len(second) / SIZE)
     again = bench("rd", "--data", array, "--limit", 1, "--no-baselines", "-f", *QUICK)
     assert again.code == 1
@@ -102,7 +97,7 @@ def test_images_that_are_stored_as_webp_are_left_out(
 def test_baselines_have_a_point_at_every_quality_and_a_bd_rate(bench: Bench, array: Path, pictures: np.ndarray) -> None:
     ended = bench("rd", "--data", array, "--limit", 1, *QUICK)
     rows = {row["codec"]: row for row in ended.found["results"]["curves"]}
-    assert rows.keys() == {"ddpmcodec effort 1", *(sweep.name for sweep in SWEEPS)}
+    assert rows.keys() == {"ddpmcodec e1", *(sweep.name for sweep in SWEEPS)}
     measured = [sweep for sweep in SWEEPS if not sweep.baselines[0].skipped]
     for sweep in measured:
         data = sweep.baselines[3].encode(pictures[0])
@@ -110,7 +105,7 @@ def test_baselines_have_a_point_at_every_quality_and_a_bd_rate(bench: Bench, arr
         assert point["bpp"] == 8 * len(data) / SIZE
         assert point["psnr"] == pytest.approx(decibel(sweep.baselines[3].decode(data), pictures[0]), abs=1e-4)
     rates = ended.found["results"]["bd_rates"]
-    assert [(row["codec"], row["against"]) for row in rates] == [("ddpmcodec effort 1", s.name) for s in measured]
+    assert [(row["codec"], row["against"]) for row in rates] == [("ddpmcodec e1", s.name) for s in measured]
     assert all(row["images"] in (0, 1) for row in rates)
 
 
@@ -153,8 +148,8 @@ def test_curves_are_exported_as_compressai_reads_them(bench: Bench, array: Path,
     ended = bench("rd", "--data", array, "--limit", 1, "--no-baselines", *QUICK)
     (path,) = (tmp_path / "out" / "compressai").iterdir()
     found = json.loads(path.read_text())
-    assert path.name == "ddpmcodec-effort-1.json"
-    assert (found["name"], list(found["results"])) == ("ddpmcodec effort 1", ["bpp", "psnr-rgb", "ssim-rgb"])
+    assert path.name == "ddpmcodec-e1.json"
+    assert (found["name"], list(found["results"])) == ("ddpmcodec e1", ["bpp", "psnr-rgb", "ssim-rgb"])
     points = ended.found["results"]["curves"][0]["points"][:-1]
     assert found["results"]["bpp"] == [point["bpp"] for point in points]
     assert found["results"]["psnr-rgb"] == [point["psnr"] for point in points]
@@ -177,11 +172,11 @@ def test_images_too_small_for_similarity_have_no_chart_of_it(bench: Bench, tmp_p
 
 
 def test_measures_are_psnrs_at_the_rates_by_their_images(bench: Bench, array: Path, tmp_path: Path) -> None:
-    bench("rd", "--data", array, "--limit", 2, "--no-baselines", "--efforts=1", "--rates=4,30")
+    bench("rd", "--data", array, "--limit", 2, "--no-baselines", "--settings=1/2", "--rates=4,30")
     found = read(tmp_path / "out" / "bench-rd.json")
     (measure,) = rd.measures(found)
     values = found["results"]["at_rates"]["codecs"][0]["psnr"][0]
-    assert (measure.name, measure.higher_is_better) == ("ddpmcodec effort 1, dB at 4 bpp", True)
+    assert (measure.name, measure.higher_is_better) == ("ddpmcodec e1, dB at 4 bpp", True)
     assert measure.values == dict(zip(found["dataset"]["ids"], values, strict=True))
 
 
@@ -203,13 +198,15 @@ def table(found: Any, name: str) -> Any:
 
 
 def test_the_tables_of_steps_say_what_the_denoiser_brings(committed: Any) -> None:
-    (row,) = (row for row in committed["results"]["curves"] if row["codec"] == "ddpmcodec effort 2")
+    rows = [row for row in committed["results"]["curves"] if is_ours(row["codec"])]
+    row = max(rows, key=lambda row: len(row["steps"]))
+    name = "-".join(["steps", *row["codec"].split()[1:]])
     row["steps"][0] |= {"psnr": 30.25, "psnr_without_denoiser": 30.0}
-    first, *_, last = table(committed, "steps2").rows
+    first, *_, last = table(committed, name).rows
     assert (first["without denoiser"], first["denoiser"]) == ("30.00", "+0.25")
     assert (last["cell width"], last["PSNR dB"], "denoiser" in last) == ("exact", "lossless", False)
     row["steps"][0]["psnr_without_denoiser"] = None
-    assert "denoiser" not in table(committed, "steps2").rows[0]
+    assert "denoiser" not in table(committed, name).rows[0]
 
 
 def test_codecs_without_a_psnr_in_common_have_no_bd_rate(committed: Any) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from ddpmcodec.benchmarks import _results, readme
+from ddpmcodec.benchmarks._codecs import name_of
 from ddpmcodec.cli import bench_readme, run
-from ddpmcodec.codec.efforts import DEFAULT_EFFORT
+from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.errors import DdpmError
 
 ROOT = Path(__file__).parents[2]
@@ -21,7 +22,7 @@ MARKED = "Intro.\n\n<!-- bench: set/bpd table sizes -->\nold\n<!-- /bench -->\n\
 def test_a_marked_table_is_filled_in_and_all_else_stays(results: Path, tmp_path: Path) -> None:
     text = readme.updated(MARKED, tmp_path, results)
     assert text.startswith("Intro.\n\n<!-- bench: set/bpd table sizes -->\n|  | bits/dim | ratio to JPEG XL e9 |")
-    assert "| ddpmcodec <effort 2> | 4.125 ± 0.050 | - | 4.062 | 21.0 | 600,000 |" in text
+    assert "| ddpmcodec <e2> | 4.125 ± 0.050 | - | 4.062 | 21.0 | 600,000 |" in text
     assert text.endswith("`ddpmcodec bench bpd --data <x>`*\n<!-- /bench -->\n\nEnd.\n")
     assert readme.updated(text, tmp_path, results) == text
 
@@ -90,9 +91,9 @@ def measured(results: Path, tmp_path: Path) -> Path:
     """The four results that the summary is put together from."""
     kodak = _results.read(results / "set" / "bench-bpd.json")
     kodak["model"] = {"name": "tiny", "id": "0123456789"}
-    kodak["results"]["codecs"][0]["codec"] = f"ddpmcodec effort {DEFAULT_EFFORT}"
+    kodak["results"]["codecs"][0]["codec"] = name_of(Coding())
     cifar10 = copy.deepcopy(kodak)
-    cifar10["results"]["codecs"] += [{**cifar10["results"]["codecs"][0], "codec": "ddpmcodec archive effort 2"}]
+    cifar10["results"]["codecs"] += [{**cifar10["results"]["codecs"][0], "codec": "ddpmcodec archive e2"}]
     row = {"codec": "PNG", "threads": 2, "images": 2, "encode_seconds": [2.0, 9.0, 4.0], "decode_seconds": [1.0]}
     alone = {**row, "threads": 1, "encode_seconds": [77.0]}
     speed = {**kodak, "kind": "speed", "results": {"throughput": [row, alone, {"codec": "x", "skipped": "why"}]}}
@@ -107,10 +108,7 @@ def measured(results: Path, tmp_path: Path) -> Path:
 def test_the_summary_has_sizes_times_and_the_literature(measured: Path) -> None:
     text = summarised(measured)
     assert "|  | Kodak, bits/dim | CID22, bits/dim | CIFAR-10, bits/dim | encode, s | decode, s |" in text
-    assert (
-        f"| **ddpmcodec effort {DEFAULT_EFFORT}, the default** | 4.12 ± 0.05 | 4.12 ± 0.05 | 4.12 ± 0.05 | - | - |"
-        in text
-    )
+    assert f"| **{name_of(Coding())}, the default** | 4.12 ± 0.05 | 4.12 ± 0.05 | 4.12 ± 0.05 | - | - |" in text
     assert "| PNG | 5.00 | 5.00 | - | 2.00 | 0.500 |" in text
     assert "| ARDM-Upscale 4 (literature) | - | - | 2.71 | - | - |" in text
     assert text.count("(literature") == len(readme.SHOWN)

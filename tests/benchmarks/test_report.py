@@ -70,7 +70,7 @@ def test_the_page_has_tables_figures_and_origin_of_every_result(results: Path) -
     elements = Elements(page(results))
     for words in (
         bpd.TITLE,
-        "ddpmcodec <effort 2>",
+        "ddpmcodec <e2>",
         "4.125 ± 0.050",
         "skipped: needs pillow-jxl-plugin",
         "2 of the 9 images of A & B",
@@ -105,7 +105,7 @@ def test_a_browser_shows_the_page(results: Path, tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-    assert "ddpmcodec &lt;effort 2&gt;" in shown.stdout
+    assert "ddpmcodec &lt;e2&gt;" in shown.stdout
 
 
 def test_the_command_writes_report_html_and_overwrites_it_when_asked(

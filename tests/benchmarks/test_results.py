@@ -6,13 +6,13 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
-import torch
 
 from ddpmcodec.benchmarks import _results
 from ddpmcodec.benchmarks._results import Table, plus_minus
 from ddpmcodec.errors import DdpmError
-from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.models.context import ContextModel
 
 DATA = {"name": "x", "split": None, "images": 2, "of": 3, "sha256": "", "dimensions": 12, "ids": ["a", "b"]}
 
@@ -25,8 +25,8 @@ def test_a_result_says_where_with_what_and_how(context_model: ContextModel) -> N
     found = _results.document("bpd", "ddpmcodec bench bpd", {"a": 1}, model=context_model, dataset=DATA)
     assert list(found) == list(_results.HEAD)
     assert found["model"] == {"name": context_model.name, "id": context_model.id.hex()}
-    assert found["machine"].keys() == {"processor", "cores", "threads", "system"}
-    assert found["versions"]["torch"] == torch.__version__
+    assert found["machine"].keys() == {"processor", "cores", "threads", "kernel", "system"}
+    assert found["versions"]["numpy"] == np.__version__
     assert _results.of_images(found) == "2 of the 3 images of x"
 
 

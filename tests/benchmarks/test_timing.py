@@ -6,20 +6,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
+import ddpmcodec
 from ddpmcodec.benchmarks import _process, _timing
 from ddpmcodec.benchmarks._codecs import BASELINES
-from ddpmcodec.benchmarks._timing import Coder, batches_of, exponent, fits, of_baseline, of_effort
+from ddpmcodec.benchmarks._timing import Coder, batches_of, exponent, fits, of_baseline, of_coding
+from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.errors import ChecksumError, DdpmError
-from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.models.context import ContextModel
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-@pytest.mark.parametrize("kind", ["effort", "baseline"])
+@pytest.mark.parametrize("kind", ["ours", "baseline"])
 def test_coders_give_the_images_back(kind: str, context_model: ContextModel, pictures: np.ndarray) -> None:
-    coder = {"effort": of_effort(context_model, 1), "baseline": of_baseline(BASELINES[-1])}[kind]
+    coder = {"ours": of_coding(context_model, Coding(1, 0)), "baseline": of_baseline(BASELINES[-1])}[kind]
     files = coder.encode(list(pictures))
     assert len(files) == len(pictures)
     assert np.array_equal(coder.decode(files), pictures)
@@ -32,21 +33,37 @@ def test_thumbnails_are_coded_in_batches_and_photographs_alone() -> None:
 
 
 def test_an_image_that_does_not_come_back_ends_the_run(pictures: np.ndarray) -> None:
-    broken = Coder("broken", None, None, lambda images: [b""] * len(images), lambda files: [pictures[0]] * len(files))
+    broken = Coder("broken", None, 1, lambda images: [b""] * len(images), lambda files: [pictures[0]] * len(files))
     with pytest.raises(ChecksumError, match="broken: an image did not come back as it was: a defect"):
         _timing.throughput(broken, list(pictures), 1, 1)
-
-
-def test_threads_are_set_for_a_while() -> None:
-    before = torch.get_num_threads()
-    with _timing.threads_of(before + 1):
-        assert torch.get_num_threads() == before + 1
-    assert torch.get_num_threads() == before
 
 
 def test_peak_memory_is_that_of_the_command_and_not_of_this_process() -> None:
     big = np.ones(1 << 28, np.uint8)
     assert _process.run("true").peak_bytes < len(big)
+
+
+def test_processor_seconds_are_those_of_the_command() -> None:
+    ended = _process.run("python3", "-c", "sum(range(10**7))")
+    assert ended.processor_seconds > 0.02
+    assert _process.run("sleep", "0.5").processor_seconds < 0.3
+
+
+def test_a_batch_of_thumbnails_is_of_pieces_of_the_images(pictures: np.ndarray) -> None:
+    wide = np.concatenate(list(pictures), 1)
+    for images in (list(pictures), [wide, wide[:20]]):
+        found = _timing.thumbnails(images)
+        assert len(found) == 256
+        assert np.array_equal(found[:4], [*pictures, pictures[0]])
+    assert len(_timing.thumbnails([wide[:20]])) == 256
+
+
+def test_what_a_decoder_takes_on_a_disk_is_that_of_all_its_packages() -> None:
+    sizes = {entry["package"]: entry["bytes"] for entry in _timing.installed()}
+    assert list(sizes) == ["ddpmcodec", "numpy", "pillow", "click", "safetensors"]
+    models = Path(ddpmcodec.__file__).parent / "models"
+    assert sizes["ddpmcodec"] > sum(file.stat().st_size for file in models.glob("*.safetensors"))
+    assert sizes["numpy"] > sizes["click"] > 50_000
 
 
 def test_a_command_that_fails_ends_the_benchmark_with_its_words(tmp_path: Path) -> None:
@@ -57,9 +74,9 @@ def test_a_command_that_fails_ends_the_benchmark_with_its_words(tmp_path: Path) 
 def test_a_preview_is_timed_beside_the_whole_file(
     pictures: np.ndarray, context_model: ContextModel, no_webp: None
 ) -> None:
-    small = _timing.preview(context_model, 1, pictures[0], 1, 1)
+    small = _timing.preview(context_model, Coding(1, 2), pictures[0], 1, 1)
     assert small["skipped"] == "the file is too small, or a lossless WebP"
-    found = _timing.preview(context_model, 1, pictures[0], 1, 2, share=0.1)
+    found = _timing.preview(context_model, Coding(1, 2), pictures[0], 1, 2, share=0.1)
     assert found["preview_bytes"] == round(0.1 * found["bytes"])
     assert len(found["preview_seconds"]) == len(found["decode_seconds"]) == 2
 
@@ -81,10 +98,10 @@ def test_the_error_of_an_exponent_is_that_of_least_squares() -> None:
 
 def test_growth_is_fitted_where_there_are_two_sizes() -> None:
     rows = [
-        {"codec": "ddpmcodec effort 1", "megapixels": size, "encode_seconds": [size], "decode_seconds": [3 * size]}
+        {"codec": "ddpmcodec e1", "megapixels": size, "encode_seconds": [size], "decode_seconds": [3 * size]}
         for size in (1.0, 4.0)
     ]
     encode, decode = fits(rows)
-    assert (encode["of"], decode["of"]) == ("a photograph, effort 1, encode", "a photograph, effort 1, decode")
+    assert (encode["of"], decode["of"]) == ("a photograph, e1, encode", "a photograph, e1, decode")
     assert encode["exponent"]["mean"] == pytest.approx(1)
     assert fits(rows[:1]) == []

@@ -16,7 +16,8 @@ from ddpmcodec import codec
 from ddpmcodec.benchmarks._results import read
 from ddpmcodec.benchmarks._work import Task, Unit, Work, groups
 from ddpmcodec.errors import DdpmError
-from ddpmcodec.networks.context.model_file import load_model
+from ddpmcodec.models.context import load_model
+from ddpmcodec.parallel import threads_of
 
 IDENTITY = {"dataset": "x"}
 
@@ -79,8 +80,7 @@ def test_unfinished_work_on_something_else_is_refused(tmp_path: Path) -> None:
         Work(tmp_path, "bpd", {"dataset": "y"})
 
 
-def test_units_side_by_side_are_done_by_all_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("torch.get_num_threads", lambda: 2)
+def test_units_side_by_side_are_done_by_all_threads(tmp_path: Path) -> None:
     meeting = threading.Barrier(2, timeout=60)  # two units must be at work for either to end
 
     def meet() -> str:
@@ -88,7 +88,8 @@ def test_units_side_by_side_are_done_by_all_threads(tmp_path: Path, monkeypatch:
         return "met"
 
     units = [Unit(str(i), 1, meet) for i in range(2)]
-    found = Work(tmp_path, "bpd", IDENTITY).results(units, quiet=True, side_by_side=True)
+    with threads_of(2):
+        found = Work(tmp_path, "bpd", IDENTITY).results(units, quiet=True, side_by_side=True)
     assert found == {"0": "met", "1": "met"}
 
 
@@ -109,18 +110,18 @@ def test_two_processes_of_torchrun_share_the_units_and_write_one_result(tmp_path
         "--no-baselines",
         f"--data={tmp_path / 'images.npy'}",
         f"--out={out}",
-        "--efforts=1,2",
+        "--settings=1/2,1/0",
         f"--model={context_path}",
     ]
     ended = subprocess.run(
         [*torchrun, "-m", "ddpmcodec.cli", "bench", "bpd", *options], capture_output=True, text=True, check=False
     )
     assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.count("| ddpmcodec effort 1 |") == 1
+    assert ended.stdout.count("| ddpmcodec e1 |") == 1
     found = read(out / "bench-bpd.json")
     model = load_model(context_path)
-    for row, effort in zip(found["results"]["codecs"], (1, 2), strict=True):
-        files = codec.encode_many(images, effort=effort, model=model, verify=False)
+    for row, levels in zip(found["results"]["codecs"], (2, 0), strict=True):
+        files = codec.encode_many(images, effort=1, levels=levels, model=model, verify=False)
         assert row["bytes"] == [len(file) for file in files]
     assert sorted(path.name for path in out.iterdir()) == ["bench-bpd.json", "bpd.png", "bpd.svg"]
 

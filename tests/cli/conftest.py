@@ -15,9 +15,10 @@ from safetensors.numpy import load
 
 from ddpmcodec import archive, codec, models
 from ddpmcodec.cli import run
-from ddpmcodec.codec.efforts import DEFAULT_EFFORT, EFFORTS
-from ddpmcodec.networks.context.model_file import pack
-from pictures import PHOTO, context_model
+from ddpmcodec.codec.efforts import CELLS, DEFAULT_LEVELS
+from ddpmcodec.models import context
+from ddpmcodec.format import model_file
+from pictures import PHOTO
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,8 @@ def coded(pixels: np.ndarray) -> bytes:
 
 @pytest.fixture(scope="session")
 def step_names() -> list[str]:
-    """What `-v` calls the steps of the default effort."""
-    levels = [step.level for step in EFFORTS[DEFAULT_EFFORT]]
-    reached = [f"to noise level {level / 12**0.5:.2f}" for level in levels[:-1]] + ["to exact pixels"]
+    """What `-v` calls the steps of a file, unless something else is said."""
+    reached = [f"to noise level {cell / 12**0.5:.2f}" for cell in CELLS[DEFAULT_LEVELS]] + ["to exact pixels"]
     return [f"   step {k}, {to}" for k, to in enumerate(reached, start=1)]
 
 
@@ -80,11 +80,18 @@ def webp(drawing: np.ndarray) -> bytes:
     return codec.encode(drawing)
 
 
+def renamed(name: str) -> bytes:
+    """The file of a model of another name, with the networks of an embedded one."""
+    data = models.read(models.DEFAULT)
+    networks = model_file.metadata(data, name, context.KIND)["networks"]
+    return context.pack(load(data), {key: facts["components"] for key, facts in networks.items()}, name)
+
+
 @pytest.fixture(scope="session")
 def other_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model file that is not embedded: its networks are, its name is another."""
     path = tmp_path_factory.mktemp("models") / "other.safetensors"
-    path.write_bytes(pack(load(models.path(models.DEFAULT).read_bytes()), "other"))
+    path.write_bytes(renamed("other"))
     return path
 
 
@@ -131,7 +138,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that is not embedded."""
     path = tmp_path_factory.mktemp("models") / "mine.safetensors"
-    path.write_bytes(context_model("mine"))
+    path.write_bytes(renamed("mine"))
     return path
 
 

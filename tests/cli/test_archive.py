@@ -44,15 +44,19 @@ def test_files_keep_their_names_without_folders(ddpm: Callable, photos: Path, ti
     assert archive.names(out.read_bytes()) == ["3.png", "grey.png"]
 
 
-def test_an_effort_is_a_choice(ddpm: Callable, photos: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_effort_and_levels_are_choices(ddpm: Callable, photos: Path, tiny_model: Path, tmp_path: Path) -> None:
     out = tmp_path / "a.ddpma"
-    ended = ddpm("archive", "create", out, photos / "1.png", "--effort", 3, "--model", tiny_model, "-v")
+    options = ("-e", 3, "--levels", 0, "--model", tiny_model, "-v")
+    ended = ddpm("archive", "create", out, photos / "1.png", *options)
     assert ended.code == 0
     assert ended.stderr.endswith(" s\n")
-    assert archive.describe(out.read_bytes())["effort"] == 3
+    facts = archive.describe(out.read_bytes())
+    assert (facts["effort"], facts["levels"]) == (3, 0)
 
 
-@pytest.mark.parametrize("options", [("--effort", 4), ("--bits-back", 1), ("--steps", 2), ("--levels", "1:9:3")])
+@pytest.mark.parametrize(
+    "options", [("--effort", 4), ("--bits-back", 1), ("--steps", 2), ("--levels", 1), ("--levels", "1:9:3")]
+)
 def test_other_efforts_and_levels_are_wrong_usage(
     ddpm: Callable, photos: Path, tmp_path: Path, options: tuple[str, object]
 ) -> None:
@@ -64,9 +68,10 @@ def test_bits_back_says_through_how_many_levels(
     ddpm: Callable, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[object] = []
-    monkeypatch.setattr(archive, "create", lambda images, **options: asked.append(options["levels"]) or b"an archive")
+    monkeypatch.setattr(archive, "create", lambda images, **options: asked.append(options) or b"an archive")
     assert ddpm("archive", "create", tmp_path / "a.ddpma", photos / "1.png", "--bits-back", 32).code == 0
-    assert asked == [32]
+    assert ddpm("archive", "create", "-f", tmp_path / "a.ddpma", photos / "1.png", "--levels", 5).code == 0
+    assert [(options["bits_back"], options["levels"]) for options in asked] == [(32, 2), (None, 5)]
 
 
 def test_an_archive_goes_through_pipes(ddpm: Callable, photos: Path, tiny_model: Path, tmp_path: Path) -> None:
@@ -192,7 +197,7 @@ def test_a_list_names_all(ddpm: Callable, photos_ddpma: Path, made: bytes) -> No
     assert lines[-1] == "    10 x 4      L     below/grey.png"
     assert len(lines) == 10
     assert f"{len(made)} bytes, " in ended.stderr
-    assert "10 of 10 images together at effort 1, model " in ended.stderr
+    assert "10 of 10 images together, effort 1, 2 noise levels, model " in ended.stderr
 
 
 def test_a_list_without_stacks_names_no_model_that_coded_none(ddpm: Callable, tiny_model: Path, tmp_path: Path) -> None:

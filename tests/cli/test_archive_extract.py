@@ -93,7 +93,7 @@ def test_names_that_lead_out_of_the_folder_are_refused(
 ) -> None:
     (block,), (parts,) = split(made).index.blocks, split(made).parts
     entries = (replace(block.entries[0], name=name), *block.entries[1:])
-    body = b"".join([*parts.values, *parts.sections, parts.words])
+    body = b"".join([*parts.values, *parts.sections, *parts.streams])
     photos_ddpma.write_bytes(assemble([Packed(replace(block, entries=entries), body)]))
     out = photos_ddpma.parent / "deep" / "out"
     ended = ddpm("archive", "extract", photos_ddpma, "-o", out, "--model", tiny_model)
@@ -105,7 +105,7 @@ def test_names_that_lead_out_of_the_folder_are_refused(
 def test_crafted_names_are_listed_without_control_characters(ddpm: Callable, photos_ddpma: Path, made: bytes) -> None:
     (block,), (parts,) = split(made).index.blocks, split(made).parts
     entries = (replace(block.entries[0], name="a\x1b[2J\nforged"), *block.entries[1:])
-    body = b"".join([*parts.values, *parts.sections, parts.words])
+    body = b"".join([*parts.values, *parts.sections, *parts.streams])
     photos_ddpma.write_bytes(assemble([Packed(replace(block, entries=entries), body)]))
     listed = ddpm("archive", "list", photos_ddpma)
     assert r" a\x1b[2J\nforged" in listed.stdout.decode()

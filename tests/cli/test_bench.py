@@ -48,8 +48,10 @@ def test_a_missing_data_set_is_reported_before_anything_else(ddpm: Any, tmp_path
 @pytest.mark.parametrize(
     ("option", "problem"),
     [
-        ("--efforts=1,12", "12 is not in the range 1<=x<=3"),
-        ("--efforts=", "'' is not a valid integer range"),
+        ("--settings=1/0,12/0", "12 is not in the range 1<=x<=3"),
+        ("--settings=1/3", "'3' is not one of '0', '2', '5'"),
+        ("--settings=2", "'2' is no effort and levels such as 2/0"),
+        ("--settings=", "'' is no effort and levels such as 2/0"),
         ("--bits-back=8,x", "'x' is not a valid integer range"),
         ("--limit=0", "0 is not in the range x>=1"),
     ],
@@ -63,7 +65,7 @@ def test_wrong_usage_is_2(ddpm: Any, option: str, problem: str) -> None:
 def test_the_command_line_can_be_typed_again() -> None:
     @click.command()
     @click.option("--data")
-    @click.option("--efforts", type=_bench.numbers(1, 9), default="5")
+    @click.option("--settings", type=_bench.codings(), default="2/2")
     @click.option("--sizes", type=_bench.reals(0.1), default="1")
     @click.option("--no-baselines", is_flag=True)
     @click.option("--with/--without", "both", default=True)
@@ -72,7 +74,7 @@ def test_the_command_line_can_be_typed_again() -> None:
     def example(**_: object) -> None:
         click.echo(_bench.command_line())
 
-    given = "--data 'a b' --efforts 1,5 --no-baselines --without --number 4 x 'y z'"
+    given = "--data 'a b' --settings 1/5,2/0 --no-baselines --without --number 4 x 'y z'"
     ended = CliRunner().invoke(example, shlex.split(given), prog_name="ddpmcodec bench example")
     assert ended.output == f"ddpmcodec bench example {given}\n"
 
@@ -81,3 +83,4 @@ def test_numbers_are_separated_by_commas_and_each_counts_once() -> None:
     assert _bench.numbers(1)("3, 3,4") == (3, 4)
     assert _bench.reals(0.1)("0.5,2") == (0.5, 2.0)
     assert _bench.numbers(1, none=True)("") == ()
+    assert _bench.codings()("2/0, 1/5,2/0") == ((2, 0), (1, 5))

@@ -138,7 +138,7 @@ def test_benchmarks_have_the_results_of_one_machine(
     ddpm: Any, ray: str, tmp_path: Path, context_path: Path, pixels: np.ndarray, kind: str
 ) -> None:
     np.save(tmp_path / "images.npy", np.stack([pixels, pixels[::-1]]))
-    options = ["-q", "--data", tmp_path / "images.npy", "--efforts=1", "--model", context_path, "--out"]
+    options = ["-q", "--data", tmp_path / "images.npy", "--settings=1/0", "--model", context_path, "--out"]
     found = []
     for folder, more in (("alone", []), ("together", ["--ray", ray])):
         assert ddpm("bench", kind, *options, tmp_path / folder, *more).code == 0

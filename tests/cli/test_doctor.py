@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from ddpmcodec import compiled, models
+from ddpmcodec import _native, models
 from ddpmcodec.cli import _health
+from ddpmcodec.codec import known_answer
 from ddpmcodec.errors import DdpmError
-from ddpmcodec.networks.context import product
 
 OTHER_MODELS = """
 import pathlib, sys
@@ -39,7 +39,8 @@ def test_all_is_well_here() -> None:
     assert {line.split()[1] for line in lines if line.startswith("model ") and line.endswith("  ok")} == {
         *models.names()
     }
-    assert (found["coder"], found["kernels"], found["products"]) == ("ok", "ok", f"{product.INSTRUCTIONS} kernel")
+    assert (found["core"], found["coder"]) == ("ok", "ok")
+    assert found["kernels"] == f"{_native.kernel()} is used, this processor runs {', '.join(_native.kernels())}"
     assert found["speed"].endswith("megapixels a second, on one thread")
 
 
@@ -47,10 +48,15 @@ def test_machines_get_one_object() -> None:
     found = json.loads(doctor("-m", "ddpmcodec.cli", "doctor", "--json"))
     assert found["well"]
     assert {*found["checks"].values()} == {None}
-    assert found["versions"]["numba"] == version("numba")
-    assert found["machine"]["products"] == product.INSTRUCTIONS
-    assert Path(found["kernels"]).is_dir()
+    assert found["versions"]["core"] == _native.version()
+    assert found["versions"]["numpy"] == version("numpy")
+    assert (found["kernel"], found["kernels"]) == (_native.kernel(), _native.kernels())
     assert min(found["megapixels_a_second"].values()) > 0
+
+
+def test_what_is_not_installed_has_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_health, "PACKAGES", ("numpy", "no-such-package"))
+    assert set(_health.description()["versions"]) == {"ddpmcodec", "core", "python", "numpy"}
 
 
 def test_damaged_and_missing_models_are_named_with_what_to_do(tmp_path: Path) -> None:
@@ -69,7 +75,15 @@ def test_damaged_and_missing_models_are_named_with_what_to_do(tmp_path: Path) ->
     assert not any(line.startswith("speed") for line in lines)
 
 
-def test_kernels_that_are_not_kept_are_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_health, "run", compiled.kernel()(lambda x: x))  # which was never compiled
-    with pytest.raises(DdpmError, match=r"cannot be kept in .*; set NUMBA_CACHE_DIR to a folder that can be written$"):
-        _health.require_kept_kernels()
+def test_a_core_of_another_version_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_native, "version", lambda: "0.0.9")
+    with pytest.raises(DdpmError, match=r"core is of version 0\.0\.9, the rest of .*: install ddpmcodec again$"):
+        _health.require_own_core()
+
+
+def test_a_coder_that_computes_something_else_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(known_answer, "ANSWER", "")
+    known_answer.require.cache_clear()
+    (found,) = (check for check in _health.checks() if check.problem)
+    assert (found.name, found.exit_code) == ("coder", 4)
+    assert "this process does not compute what every other does" in str(found.problem)

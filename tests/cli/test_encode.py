@@ -15,7 +15,9 @@ import pytest
 from PIL import Image
 
 from ddpmcodec import codec
-from ddpmcodec.channels import progressive
+from ddpmcodec.codec import encoder
+from ddpmcodec.codec.efforts import DEFAULT_EFFORT, DEFAULT_LEVELS, EFFORTS
+from ddpmcodec.format.header import LEVELS
 
 
 @pytest.fixture
@@ -61,9 +63,11 @@ def test_quiet_prints_nothing(encode: Any, photo: Path) -> None:
 
 def test_verbose_prints_what_the_steps_cost(encode: Any, photo: Path, coded: bytes, step_names: list[str]) -> None:
     lines = encode(photo, "-v").stderr.splitlines()
-    assert lines[1].startswith("ddpmcodec:   24 x 20 RGB, effort 2, ")
-    assert [line.split(":")[1] for line in lines[2:]] == step_names
-    bits = sum(float(line.split(": ")[2].split(" bits")[0]) for line in lines[2:])
+    assert lines[1].startswith("ddpmcodec:   24 x 20 RGB, ")
+    assert lines[2].startswith("ddpmcodec:   effort 2, 2 noise levels, ")
+    assert lines[2].endswith(" thousand multiply-accumulates a pixel")
+    assert [line.split(":")[1] for line in lines[3:]] == step_names
+    bits = sum(float(line.split(": ")[2].split(" bits")[0]) for line in lines[3:])
     assert bits == pytest.approx(8 * codec.info(coded)["pixel_bytes"], abs=80)
 
 
@@ -73,14 +77,31 @@ def test_graphics_are_stored_as_webp_and_verbose_says_so(
     Image.fromarray(drawing).save(photo)
     lines = encode(photo, "-v").stderr.splitlines()
     assert photo.with_suffix(".ddpm").read_bytes() == webp
-    assert lines[1].startswith("ddpmcodec:   40 x 30 RGB, lossless WebP, ")
-    assert len(lines) == 2
+    assert lines[1].startswith("ddpmcodec:   40 x 30 RGB, ")
+    assert lines[2:] == ["ddpmcodec:   lossless WebP"]
 
 
-def test_efforts_choose_the_schedule(encode: Any, photo: Path, pixels: np.ndarray) -> None:
-    for effort in (1, 2, 3):
-        assert encode(photo, "-f", "--effort", effort).code == 0
-        assert photo.with_suffix(".ddpm").read_bytes() == codec.encode(pixels, effort=effort)
+@pytest.mark.parametrize("levels", LEVELS)
+def test_efforts_and_levels_are_those_of_the_codec(
+    encode: Any, photo: Path, pixels: np.ndarray, no_webp: None, levels: int
+) -> None:
+    for effort, option in zip(EFFORTS, ("-e", "--effort", "-e"), strict=True):
+        assert encode(photo, "-f", option, effort, "--levels", levels).code == 0
+        file = photo.with_suffix(".ddpm").read_bytes()
+        assert file == codec.encode(pixels, effort=effort, levels=levels)
+        assert (codec.info(file)["effort"], codec.info(file)["levels"]) == (effort, levels)
+
+
+def test_without_options_they_are_the_codecs_own(encode: Any, photo: Path, no_webp: None) -> None:
+    assert encode(photo).code == 0
+    facts = codec.info(photo.with_suffix(".ddpm").read_bytes())
+    assert (facts["effort"], facts["levels"]) == (DEFAULT_EFFORT, DEFAULT_LEVELS)
+
+
+@pytest.mark.parametrize("given", ["1", "3", "6", "-1", "two", ""])
+def test_levels_that_there_are_not_are_wrong_usage(encode: Any, photo: Path, given: str) -> None:
+    ended = encode(photo, "--levels", given)
+    assert (ended.code, f"{given!r} is not one of '0', '2', '5'" in ended.stderr) == (2, True)
 
 
 def test_there_is_no_progressive(encode: Any, photo: Path, names: Any) -> None:
@@ -158,13 +179,13 @@ def test_an_image_that_cannot_be_coded_is_named_on_standard_input_too(encode: An
 
 
 def test_a_result_that_does_not_decode_is_3_and_writes_nothing(
-    encode: Any, photo: Path, names: Any, monkeypatch: pytest.MonkeyPatch
+    encode: Any, photo: Path, names: Any, no_webp: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = progressive.encode
-    monkeypatch.setattr(progressive, "encode", lambda planes, *a, **k: original(planes ^ 1, *a, **k))
+    original = encoder.encode_tiles
+    monkeypatch.setattr(encoder, "encode_tiles", lambda pixels, *a, **k: original(pixels ^ 1, *a, **k))
     ended = encode(photo)
     assert ended.code == 3
-    assert f"ddpmcodec: {photo}: an encoded image does not decode (the data is damaged" in ended.stderr
+    assert f"ddpmcodec: {photo}: image 1 of 1 does not decode to what was encoded: nothing was kept" in ended.stderr
     assert names(photo.parent) == ["photo.png"]
     assert encode(photo, "--no-verify").code == 0
 

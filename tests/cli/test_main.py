@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 import ddpmcodec
-from ddpmcodec.channels import progressive
 from ddpmcodec.cli import COMMANDS, _common
+from ddpmcodec.codec import encoder
 
 COMMAND = [sys.executable, "-m", "ddpmcodec.cli"]
 
@@ -61,6 +61,7 @@ def test_version(ddpm: Any) -> None:
         ["encode"],
         ["encode", "a.png", "--effort", "0"],
         ["encode", "a.png", "--effort", "4"],
+        ["encode", "a.png", "--levels", "1"],
         ["decode", "a.ddpm", "--step", "-1"],
         ["truncate", "a.ddpm", "-o", "b.ddpm"],
         ["truncate", "a.ddpm", "-o", "b.ddpm", "--bytes", "5", "--step", "1"],
@@ -105,7 +106,7 @@ def test_an_interruption_half_way_leaves_no_output(
     def interrupted(*_: Any, **__: Any) -> Any:
         raise error
 
-    monkeypatch.setattr(progressive, "encode", interrupted)
+    monkeypatch.setattr(encoder, "encode_tiles", interrupted)
     before = photo.read_bytes()
     ended = ddpm("encode", photo)
     assert ended.code == code
@@ -193,21 +194,6 @@ def test_a_folder_is_an_error(ddpm: Any, tmp_path: Path) -> None:
     ended = ddpm("encode", tmp_path)
     assert ended.code == 1
     assert ended.stderr == f"ddpmcodec: {tmp_path}: is a folder: use -r to encode all files below it\n"
-
-
-def test_the_first_run_says_that_it_compiles(ddpm: Any, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_common, "_kernels_are_compiled", lambda: False)
-    message = "ddpmcodec: the first run on this machine compiles the kernels: this takes up to half a minute\n"
-    assert ddpm("test", file, file).stderr == message
-    assert ddpm("test", file, "-q").stderr == ""
-
-
-def test_the_cache_of_compiled_kernels_is_found(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
-    """After a run in this process, numba's cache is where the announcement looks for it."""
-    from ddpmcodec.codec import decode
-
-    decode(file.read_bytes())
-    assert _common._kernels_are_compiled()
 
 
 @pytest.mark.parametrize(

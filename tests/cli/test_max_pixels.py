@@ -10,18 +10,17 @@ import pytest
 
 from ddpmcodec import archive
 
-GRAPHICS = Path(__file__).parents[1] / "golden" / "v1" / "graphics-2.ddpm"
 SAID = "and at most 100 are decoded: if you trust its origin, allow more with --max-pixels N\n"
 
 
 @pytest.mark.parametrize("command", ["decode", "test"])
-def test_a_file_that_claims_more_is_refused(ddpm: Callable, tmp_path: Path, command: str) -> None:
-    arguments = [command, GRAPHICS, *(["-o", tmp_path / "a.png"] if command == "decode" else [])]
+def test_a_file_that_claims_more_is_refused(ddpm: Callable, file: Path, names: Callable, command: str) -> None:
+    arguments = [command, file, *(["-o", file.with_name("a.png")] if command == "decode" else [])]
     ended = ddpm(*arguments, "--max-pixels", 100)
     assert (ended.code, ended.stdout) == (1, b"")
-    assert ended.stderr.startswith(f"ddpmcodec: {GRAPHICS}: the header claims ")
+    assert ended.stderr.startswith(f"ddpmcodec: {file}: the header claims ")
     assert ended.stderr.endswith(SAID)
-    assert list(tmp_path.iterdir()) == []
+    assert names(file.parent) == [file.name]
     assert ddpm(*arguments, "--max-pixels", 10_000_000).code == 0
 
 
@@ -37,5 +36,5 @@ def test_of_an_archive_the_image_is_named(ddpm: Callable, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("value", ["0", "-5", "many", "2.5"])
-def test_other_limits_are_wrong_usage(ddpm: Callable, value: str) -> None:
-    assert ddpm("test", GRAPHICS, "--max-pixels", value).code == 2
+def test_other_limits_are_wrong_usage(ddpm: Callable, file: Path, value: str) -> None:
+    assert ddpm("test", file, "--max-pixels", value).code == 2

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 COMMAND = [sys.executable, "-m", "ddpmcodec.cli"]
-FILE = Path(__file__).parents[1] / "golden" / "v1" / "graphics-2.ddpm"
 
 
 def ended_without_reader(*arguments: object, stream: str = "stdout") -> tuple[int, bytes]:
@@ -25,9 +24,9 @@ def ended_without_reader(*arguments: object, stream: str = "stdout") -> tuple[in
     return ended.returncode, ended.stderr if stream == "stdout" else ended.stdout
 
 
-def test_of_many_files_none_follows() -> None:
+def test_of_many_files_none_follows(file: Path) -> None:
     """As in `ddpmcodec info *.ddpm | head -1`: a file that is not there would be named otherwise."""
-    assert ended_without_reader("info", FILE, "no.ddpm") == (141, b"")
+    assert ended_without_reader("info", file, "no.ddpm") == (141, b"")
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["encode", "--help"]], ids=" ".join)
@@ -35,27 +34,27 @@ def test_help_may_be_cut_too(arguments: list[str]) -> None:
     assert ended_without_reader(*arguments) == (141, b"")
 
 
-def test_an_image_may_be_cut() -> None:
-    assert ended_without_reader("decode", FILE, "-o", "-") == (141, b"")
+def test_an_image_may_be_cut(file: Path) -> None:
+    assert ended_without_reader("decode", file, "-o", "-") == (141, b"")
 
 
 def test_messages_may_be_cut() -> None:
     assert ended_without_reader("info", "no.ddpm", stream="stderr") == (141, b"")
 
 
-def test_the_first_line_comes_before_the_end() -> None:
+def test_the_first_line_comes_before_the_end(file: Path) -> None:
     """A shell's view of it, where every part of a pipe counts."""
     many = " ".join(["$0"] * 1000)  # of which a pipe holds a part
     script = f"set -o pipefail; {sys.executable} -m ddpmcodec.cli info {many} | head -1"
-    ended = subprocess.run(["bash", "-c", script, FILE], capture_output=True, text=True, check=False)
-    assert (ended.returncode, ended.stdout, ended.stderr) == (141, f"{FILE}:\n", "")
+    ended = subprocess.run(["bash", "-c", script, file], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (141, f"{file}:\n", "")
 
 
-def test_inputs_may_be_pipes(tmp_path: Path) -> None:
+def test_inputs_may_be_pipes(file: Path, tmp_path: Path) -> None:
     """As `decode <(cat FILE)`: what was looked at would be gone."""
     pipe, out = tmp_path / "pipe", tmp_path / "image.png"
     os.mkfifo(pipe)
-    for command, content in (("decode", FILE.read_bytes()), ("encode", None)):
+    for command, content in (("decode", file.read_bytes()), ("encode", None)):
         target = out if content else tmp_path / "again.ddpm"
         given = content or out.read_bytes()
         with subprocess.Popen([*COMMAND, command, pipe, "-o", target], stderr=subprocess.PIPE) as process:
@@ -65,8 +64,8 @@ def test_inputs_may_be_pipes(tmp_path: Path) -> None:
         assert (process.returncode, target.is_file()) == (0, True), said
 
 
-def test_stderr_may_be_closed(tmp_path: Path) -> None:
+def test_stderr_may_be_closed(file: Path, tmp_path: Path) -> None:
     target = tmp_path / "image.png"
-    line = f'"$0" -m ddpmcodec.cli decode "{FILE}" -o "{target}" 2>&-'
+    line = f'"$0" -m ddpmcodec.cli decode "{file}" -o "{target}" 2>&-'
     ended = subprocess.run(["sh", "-c", line, sys.executable], check=False, capture_output=True)
     assert (ended.returncode, target.is_file()) == (0, True)

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddpmcodec.networks.context.model_file import load_model
-from ddpmcodec.networks.model_file import described
+from ddpmcodec.models.context import load_model
+from ddpmcodec.format.model_file import described
 from ddpmcodec.training import context_trainer
 
 Ddpm = Callable[..., Any]  # conftest.Ddpm

@@ -13,8 +13,7 @@ from PIL import Image
 from ddpmcodec import codec
 from ddpmcodec.codec import graphics
 from ddpmcodec.format import tiles
-from ddpmcodec.networks.context import model_file
-from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.models.context import ContextModel
 
 Picture = Callable[..., Image.Image]
 PHOTO = Path(__file__).parents[2] / "docs" / "photo.png"
@@ -54,14 +53,6 @@ def picture() -> Picture:
 @pytest.fixture(scope="session")
 def model(context_model: ContextModel) -> ContextModel:
     return context_model
-
-
-@pytest.fixture(scope="session")
-def other_model(context_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same networks under another name, and so with another id."""
-    path = tmp_path_factory.mktemp("models") / "other.safetensors"
-    path.write_bytes(model_file.pack(model_file.load(context_path.read_bytes()), "other"))
-    return path
 
 
 @pytest.fixture
@@ -108,9 +99,9 @@ def file(request: pytest.FixtureRequest) -> bytes:
     return found
 
 
-@pytest.fixture(scope="session", params=[1, 2])
+@pytest.fixture(scope="session", params=[0, 2])
 def learned(model: ContextModel, request: pytest.FixtureRequest) -> bytes:
     """A file of 128 x 128 pixels, whose coder learned colours: every third level, as where levels were stretched."""
     pixels = np.asarray(make_picture("RGB", 128, 128)) // 3 * 3
     with without_webp():
-        return codec.encode(pixels, effort=request.param, model=model)
+        return codec.encode(pixels, levels=request.param, model=model)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from ddpmcodec import codec
 from ddpmcodec.errors import ImageError
-from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.models.context import ContextModel
 
 Picture = Callable[..., Image.Image]
 

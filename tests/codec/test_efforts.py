@@ -1,25 +1,53 @@
-"""Efforts: settings that differ, and how much work each is."""
+"""Efforts and noise levels: what there is to choose, the segments of each, and how much work each is."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 
 from ddpmcodec.codec.efforts import (
     DEFAULT_EFFORT,
+    DEFAULT_LEVELS,
     EFFORTS,
     LEARNING_PIXELS,
-    check_effort,
+    Coding,
+    check_coding,
     learns_in,
-    products_per_pixel,
+    macs_per_pixel,
+    segments,
 )
-from ddpmcodec.format.header import MAX_EFFORT
-from ddpmcodec.networks.context.shape import SHAPE
+from ddpmcodec.format.ddpm import Header
+from ddpmcodec.format.header import LEVELS, MAX_EFFORT
+from ddpmcodec.models.context import ContextModel
 
 
-def test_all_efforts_differ_and_files_can_name_them() -> None:
-    assert len(set(EFFORTS.values())) == len(EFFORTS)
-    assert sorted(EFFORTS) == list(range(1, MAX_EFFORT + 1))
-    assert check_effort(DEFAULT_EFFORT) in EFFORTS
+def test_files_can_name_all_efforts_and_levels() -> None:
+    assert tuple(range(1, MAX_EFFORT + 1)) == EFFORTS
+    assert check_coding(DEFAULT_EFFORT, DEFAULT_LEVELS) == Coding()
+    assert DEFAULT_LEVELS in LEVELS
+    assert Coding.of(Header("L", 3, 3, 3, 5, 1)) == Coding(3, 5)
+
+
+@pytest.mark.parametrize("levels", LEVELS)
+def test_a_coding_has_a_step_for_each_level_and_one_to_exact_pixels(levels: int) -> None:
+    found = segments(levels, 64, 64)
+    assert Coding(levels=levels).steps == levels + 1 == len({segment.step for segment in found})
+    assert [segment.level == 0 for segment in found] == [segment.step == levels for segment in found]
+
+
+@pytest.mark.parametrize(("effort", "levels"), [(0, 2), (4, 2), (-1, 2), (2, 1), (2, -1), (2, 6)])
+def test_others_are_refused(effort: int, levels: int) -> None:
+    with pytest.raises(ValueError, match=r"effort must be 1, 2, 3, not|levels must be 0, 2, 5, not"):
+        check_coding(effort, levels)
+
+
+@pytest.mark.parametrize("wrong", ["2", None, 2.0, True])
+def test_they_are_whole_numbers(wrong: Any) -> None:
+    with pytest.raises(TypeError, match=f"effort must be a whole number, not {wrong!r}"):
+        check_coding(wrong, 2)
+    with pytest.raises(TypeError, match=f"levels must be a whole number, not {wrong!r}"):
+        check_coding(2, wrong)
 
 
 def test_only_tiles_with_enough_to_teach_learn() -> None:
@@ -27,14 +55,7 @@ def test_only_tiles_with_enough_to_teach_learn() -> None:
     assert not learns_in(LEARNING_PIXELS - 1, 1)
 
 
-def test_work_of_a_pixel_grows_with_the_schedule() -> None:
-    work = [products_per_pixel(effort, 512, 768, SHAPE) for effort in EFFORTS]
-    assert 0.99 * SHAPE.products < work[0] < SHAPE.products  # every coefficient but the root once
-    assert work[0] < work[1] < work[2] < len(EFFORTS[3]) * SHAPE.products
-    assert products_per_pixel(1, 1, 1, SHAPE) == 0
-
-
-@pytest.mark.parametrize("effort", EFFORTS)
-def test_work_of_a_pixel_hardly_depends_on_the_size(effort: int) -> None:
-    small, large = (products_per_pixel(effort, side, side, SHAPE) for side in (64, 2048))
-    assert small == pytest.approx(large, rel=0.01)
+def test_work_of_a_pixel_grows_with_the_levels(context_model: ContextModel) -> None:
+    direct, *work = (macs_per_pixel(context_model, Coding(2, levels)) for levels in LEVELS)
+    assert direct == context_model.macs(2, "direct")
+    assert context_model.macs(2, "last") < work[0] < work[1]

@@ -18,7 +18,7 @@ from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.errors import ChecksumError, CorruptError, TruncatedError
 from ddpmcodec.format.ddpm import Header, assemble, split
 from ddpmcodec.images import to_planes
-from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.models.context import ContextModel
 
 Picture = Callable[..., Image.Image]
 
@@ -88,7 +88,7 @@ def test_graphics_in_colour_are_stored_as_webp(name: str) -> None:
     data = codec.encode(DRAWN[name]())
     facts = codec.info(data)
     assert facts["coding"] == "lossless WebP"
-    assert (facts["effort"], facts["steps"], facts["levels"], facts["model"]) == (None, None, None, None)
+    assert (facts["effort"], facts["levels"], facts["steps"], facts["model"]) == (None, None, None, None)
     assert facts["pixel_bytes"] == webp_size(DRAWN[name]()) + graphics.CHECK_BYTES
 
 

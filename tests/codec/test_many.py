@@ -6,10 +6,10 @@ import threading
 from collections.abc import Iterator, Sequence
 
 import pytest
-import torch
 
-from ddpmcodec.codec.many import ALONE, threads_of, work_through
+from ddpmcodec.codec.many import ALONE, work_through
 from ddpmcodec.errors import ImageError
+from ddpmcodec.parallel import thread_count, threads_of
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +59,7 @@ def test_jobs_are_side_by_side_on_one_thread_each() -> None:
 
     def code(items: Sequence[int]) -> list[int]:
         meeting.wait(timeout=60)
-        return [torch.get_num_threads()]
+        return [thread_count()]
 
     found: list[object] = []
     work_through([0, 1], [(ALONE, 0), (ALONE, 1)], code, lambda item, outcome: found.append(outcome))
@@ -68,9 +68,7 @@ def test_jobs_are_side_by_side_on_one_thread_each() -> None:
 
 def test_one_file_has_all_threads() -> None:
     found: list[object] = []
-    work_through(
-        [0], [(ALONE, 0)], lambda items: [torch.get_num_threads()], lambda item, outcome: found.append(outcome)
-    )
+    work_through([0], [(ALONE, 0)], lambda items: [thread_count()], lambda item, outcome: found.append(outcome))
     assert found == [2]
 
 
@@ -84,6 +82,6 @@ def test_a_reader_that_went_away_ends_the_work() -> None:
 
 def test_threads_are_as_before_afterwards() -> None:
     with threads_of(5):
-        assert torch.get_num_threads() == 5
+        assert thread_count() == 5
     with threads_of(None):
-        assert torch.get_num_threads() == 2
+        assert thread_count() == 2

@@ -137,12 +137,12 @@ class Layer:
         self.weights, self.momentum = weights.astype(F), np.zeros(weights.shape, F)
         self.squares, self.powers = np.zeros(len(weights), F), np.ones(2, F)
 
-    def move(self, slopes: Any, inputs: Any, rate: Any) -> None:
+    def move(self, slopes: Any, inputs: Any, rate: Any, sign: Any = 1) -> None:
         largest = np.abs(slopes).max(axis=0)
         steps = quantised(slopes, largest[None])
         sums = steps.T.astype(np.int64) @ inputs.astype(np.int64)
         self.powers = self.powers * np.array([MOMENTUM, SQUARES])
-        gradient = sums.astype(F) * units(largest)[:, None]
+        gradient = sums.astype(F) * (units(largest) * sign).astype(F)[:, None]
         lanes = np.zeros((len(sums), LANES), F)
         for first in range(0, sums.shape[1], LANES):
             part = gradient[:, first : first + LANES]
@@ -193,7 +193,8 @@ class Learner:
         back = np.where((head > 0) & (head < 255), back, F(0))
         self.block.move(back, block, F(rates[1]))
         self.head.move(slopes, head, F(rates[0]))
-        self.skip.move(slopes, rows.astype(np.int64) - 128, F(rates[3]))
+        sign = np.where((self.params["head.factor"] < 0) != (self.params["skip.factor"] < 0), F(-1), F(1))
+        self.skip.move(slopes, rows.astype(np.int64) - 128, F(rates[3]), sign)
         self._move_bias(condition, slopes, F(rates[2]))
         self.params[f"{self.last}.weight"] = rounded(self.block.weights).astype(np.int8)
         self.params["head.weight"] = rounded(self.head.weights).astype(np.int8)
@@ -244,6 +245,8 @@ SIZES = [(16, 1, 96, 30), (64, 3, 16, 30), (192, 2, 304, 39), (512, 1, 512, 256)
 @pytest.mark.parametrize(("width", "depth", "inputs", "outputs"), SIZES)
 def test_learning_computes_what_numpy_does(kernel: str, width: int, depth: int, inputs: int, outputs: int) -> None:
     params, rows = network(width, depth, inputs, outputs), rows_of(20, inputs)
+    params["head.factor"][::5] *= -1
+    params["skip.factor"][::7] *= -1
     learner, expected = learned(params, [96, 5, 1, 131, 97])
     assert_same(learner, expected)
     for condition in range(3):
@@ -256,6 +259,18 @@ def test_learning_computes_what_numpy_does(kernel: str, width: int, depth: int, 
 @pytest.mark.parametrize("threads", [2, 3, 5, 40])
 def test_learning_does_not_depend_on_the_number_of_threads(kernel: str, threads: int) -> None:
     assert_same(*learned(network(), [96, 5, 1, 131], threads))
+
+
+def test_the_skip_layer_goes_against_the_slopes_whatever_the_signs_of_factors(kernel: str) -> None:
+    params, rows = network(), rows_of(96)
+    params["head.factor"][::2] *= -1
+    params["skip.factor"][::3] *= -1
+    learner = native.Learner(native.Network(params), 96)
+    before, kept = learner.outputs(rows, 0), native.Network(params).kept(rows, 0)
+    wanted = np.random.default_rng(0).choice([-1, 1], before.shape).astype(F)
+    learner.step(0, wanted * params["head.factor"], *kept, rows, 0, 0, 0, 2)
+    moved = ((learner.outputs(rows, 0) - before) * wanted).mean(axis=0)
+    assert (moved < 0).all()
 
 
 def test_learning_leaves_the_network_that_it_began_with(kernel: str) -> None:

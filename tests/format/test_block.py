@@ -10,12 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddpmcodec.errors import FormatError
-from ddpmcodec.format.block import Block, Coding, Entry, Run, pack_head, parse_head
-from ddpmcodec.format.header import MODES
+from ddpmcodec.format.block import Block, Coding, Entry, Run
+from ddpmcodec.format.head import pack_head, parse_head
+from ddpmcodec.format.header import LEVELS, MODES
 from ddpmcodec.format.varint import pack_varint
 
-CODING = Coding(b"1234", 2)
-BITS_BACK = Coding(b"1234", 3, (700, 900, 5000, 5001), b"abcd", {"threads": 1, "torch": "2"})
+CODING = Coding(2, 2, 1)
+OTHER_MODEL = Coding(3, 5, 0, b"1234")
+LATENT = (700, 900, 5000, 5001)
+BITS_BACK = Coding(3, 0, 0, b"1234", LATENT, b"abcd", {"threads": 1, "torch": "2"})
 
 
 def entry(name: str = "a", width: int = 4, height: int = 4, mode: str = "RGB", number: int = 0) -> Entry:
@@ -31,6 +34,28 @@ def test_a_head_by_bits_back_comes_back() -> None:
     block = Block(entries, 9, BITS_BACK, (Run(2, 1 << 31), Run(1, 5, initial=True)), (3, 1), 99)
     assert parse_head(pack_head(block)) == block
     assert block.part_lengths() == [3, 1, 2, 0, 0, 396]
+
+
+def test_a_head_by_the_context_model_comes_back() -> None:
+    entries = (Entry("a.png", "LA", 40, 3, 1, length=9, icc=1), Entry("b.png", "L", 40, 3, 0), Entry("c", "1", 7, 7, 2))
+    for coding in (CODING, OTHER_MODEL):
+        block = Block(entries, 3, coding, (Run(2, state_bytes=8, words=70), Run(1)), (5,))
+        assert parse_head(pack_head(block)) == block
+        assert block.stream_lengths() == [288, 4]
+        assert block.part_lengths() == [5, 9, 0, 0, 288, 4]
+
+
+def test_golden_heads() -> None:
+    """Total, kind, images; place, mode, width, height; ICC, EXIF, values; effort, levels, model; runs; names; ids."""
+    start = "01 {} 01 00 01 04 04 00 00 00 02 01"
+    context = Block((entry(),), 1, CODING, (Run(1, state_bytes=6, words=70),))
+    assert pack_head(context) == bytes.fromhex(start.format("01") + "01 01 01  e0 02  00 01 61")
+    other = replace(context, coding=replace(OTHER_MODEL, effort=2, levels=2))
+    assert pack_head(other) == bytes.fromhex(start.format("01") + "00 01 01  e0 02  00 01 61  31 32 33 34")
+    coding = Coding(2, 2, 1, b"", (100, 300), b"abcd")
+    stack = Block((entry(),), 1, coding, (Run(1, 0x01020304, initial=True),), words=3)
+    golden = start.format("02") + "01 01 01  03 01 02 c8 01 c8 01 00  00 01 61  04 03 02 01  61 62 63 64"
+    assert pack_head(stack) == bytes.fromhex(golden)
 
 
 def test_names_are_as_long_as_paths_are_at_most() -> None:
@@ -73,16 +98,36 @@ def test_any_files_come_back(found: list[Entry]) -> None:
     assert parse_head(pack_head(block)) == block
 
 
-levels = st.lists(st.integers(1, 1 << 26), unique=True, max_size=9).map(lambda found: tuple(sorted(found)))
+levels = st.lists(st.integers(1, (1 << 26) - 1), unique=True, max_size=9).map(lambda found: tuple(sorted(found)))
+
+
+models = st.one_of(
+    st.tuples(st.integers(1, 255), st.just(b"")), st.tuples(st.just(0), st.binary(min_size=4, max_size=4))
+)
+streams = st.lists(st.tuples(st.integers(4, 8), st.integers(0, 1 << 30)), min_size=1, max_size=5)
 
 
 @settings(max_examples=60)
-@given(levels, st.integers(1, 3), st.lists(st.integers(0, (1 << 32) - 1), min_size=1, max_size=5))
-def test_any_coding_comes_back(found: tuple[int, ...], effort: int, checks: list[int]) -> None:
+@given(levels, st.integers(1, 3), models, st.lists(st.integers(0, (1 << 32) - 1), min_size=1, max_size=5))
+def test_any_coding_by_bits_back_comes_back(
+    found: tuple[int, ...], effort: int, model: tuple[int, bytes], checks: list[int]
+) -> None:
     images = tuple(entry(str(i), number=i) for i in range(len(checks)))
-    coding = Coding(b"1234", effort, found, b"abcd" if found else b"")
+    coding = Coding(effort, 2, *model, (*found, 1 + max(found, default=0)), b"abcd")
     block = Block(images, len(images), coding, tuple(Run(1, check) for check in checks), words=6)
     assert parse_head(pack_head(block)) == block
+
+
+@settings(max_examples=60)
+@given(st.integers(1, 3), st.sampled_from(LEVELS), models, streams)
+def test_any_coding_by_the_context_model_comes_back(
+    effort: int, found: int, model: tuple[int, bytes], sizes: list[tuple[int, int]]
+) -> None:
+    images = tuple(entry(str(i), number=i) for i in range(len(sizes)))
+    runs = tuple(Run(1, state_bytes=size, words=words) for size, words in sizes)
+    block = Block(images, len(images), Coding(effort, found, *model), runs)
+    assert parse_head(pack_head(block)) == block
+    assert block.stream_lengths() == [size + 4 * words for size, words in sizes]
 
 
 @settings(max_examples=200)
@@ -125,14 +170,36 @@ def test_a_head_with_more_or_less_of_it_is_refused() -> None:
             Block(tuple(entry(str(i), 256, 256, number=i) for i in range(3)), 3, CODING, (Run(3),)),
             "a run of 3 images, 1 sizes and 196608 pixels",
         ),
-        (Block((entry(),), 1, CODING, (Run(1, initial=True),)), "a run of 1 images"),
+        (Block((entry(),), 1, CODING, (Run(1, initial=True),)), "in a block of kind 1, which has no place"),
+        (Block((entry(),), 1, CODING, (Run(1, check=7),)), "a run with a check of 7, .* in a block of kind 1"),
+        (Block((entry(),), 1, CODING, (Run(1, state_bytes=3),)), "a state of 3 bytes and 0 words in a block of kind 1"),
+        (Block((entry(),), 1, CODING, (Run(1, state_bytes=9),)), "a state of 9 bytes and 0 words in a block of kind 1"),
+        (Block((entry(),), 1, BITS_BACK, (Run(1, words=1),)), "1 words in a block of kind 2, which has no place"),
+        (
+            Block((entry(),), 1, BITS_BACK, (Run(1, state_bytes=5),)),
+            "a state of 5 bytes and 0 words in a block",
+        ),
+        (Block((entry(),), 1, CODING, (Run(1),), words=3), "a stack of 3 words in a block of kind 1"),
+        (Block((entry(),), 1, words=3), "a stack of 3 words in a block of kind 0"),
         (Block((entry(), entry("b", number=1)), 2, BITS_BACK, (Run(2, initial=True),)), "a run of 2 images"),
         (Block((entry(mode="L"),), 1, BITS_BACK, (Run(1),)), "a grey image in a block by bits back"),
         (Block((entry(),), 1, replace(CODING, effort=4), (Run(1),)), "a block of effort 4"),
-        (Block((entry(),), 1, replace(CODING, model_id=b"12"), (Run(1),)), "model ids of 2 and 0 bytes"),
-        (Block((entry(),), 1, replace(BITS_BACK, levels=(5, 5)), (Run(1),)), "the noise levels do not increase"),
-        (Block((entry(),), 1, replace(BITS_BACK, levels=(1 << 27,)), (Run(1),)), "the noise levels do not increase"),
-        (Block((entry(),), 1, replace(BITS_BACK, levels=tuple(range(1, 4099))), (Run(1),)), "the noise levels"),
+        (Block((entry(),), 1, replace(CODING, levels=3), (Run(1),)), r"a block of 3 noise levels \(0, 2, 5 are"),
+        (
+            Block((entry(),), 1, replace(CODING, model_id=b"1234"), (Run(1),)),
+            "a model of number 1 with an id of 4",
+        ),
+        (Block((entry(),), 1, replace(CODING, model_number=256), (Run(1),)), "a model of number 256"),
+        (Block((entry(),), 1, replace(OTHER_MODEL, model_id=b"12"), (Run(1),)), "number 0 with an id of 2 bytes"),
+        (Block((entry(),), 1, replace(CODING, latent_id=b"1234"), (Run(1),)), "a Gaussian model with an id of 4 bytes"),
+        (Block((entry(),), 1, replace(BITS_BACK, latent_id=b""), (Run(1),)), "a Gaussian model with an id of 0 bytes"),
+        (Block((entry(),), 1, replace(BITS_BACK, latent_levels=(5, 5)), (Run(1),)), "the noise levels do not increase"),
+        (Block((entry(),), 1, replace(BITS_BACK, latent_levels=(0, 5)), (Run(1),)), "the noise levels do not increase"),
+        (
+            Block((entry(),), 1, replace(BITS_BACK, latent_levels=(1 << 27,)), (Run(1),)),
+            "the noise levels do not increase",
+        ),
+        (Block((entry(),), 1, replace(BITS_BACK, latent_levels=tuple(range(1, 4099))), (Run(1),)), "the noise levels"),
     ],
 )
 def test_blocks_that_cannot_be_are_refused(block: Block, problem: str) -> None:
@@ -147,6 +214,8 @@ def test_claims_are_checked_before_anything_is_allocated() -> None:
         ([1, 0, 512], "the data ends"),
         ([1, 3, 1], "a block of kind 3"),
         ([1, 0, 1, 0, 5, 1, 1], "tuple index out of range"),
+        ([1, 1, 1, 0, 1, 4, 4, 0, 0, 0, 2, 3, 1], "noise levels 3, of which 3 are known"),
+        ([1, 1, 1, 0, 1, 4, 4, 0, 0, 0, 2, 1, 1, 1 << 30], "1073741824 numbers where 1 are the most"),
     ]:
         with pytest.raises(FormatError, match=problem):
             parse_head(b"".join(map(pack_varint, numbers)))

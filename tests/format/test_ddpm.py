@@ -14,10 +14,10 @@ from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError
 from ddpmcodec.format.ddpm import Header, Index, Sections, assemble, crc16, pack_header, split
 
 MODEL_ID = bytes.fromhex("0a1b2c3d")
-PLAIN = Header("RGB", 32, 32, 2, MODEL_ID)
+PLAIN = Header("RGB", 32, 32, 2, 2, 1)
 GRAPHIC = Header("RGBA", 48, 16, webp=True, mean_colour=b"\x10\x80\xff")
 TILES, SEGMENTS = 2, 3
-TILED = Header("RGBA", 400, 300, 2, MODEL_ID, index=Index(200, 300, SEGMENTS))
+TILED = Header("RGBA", 400, 300, 2, 0, 0, MODEL_ID, index=Index(200, 300, SEGMENTS))
 
 
 def chunk(segment: int, tile: int) -> bytes:
@@ -31,6 +31,7 @@ BARE_FILE = assemble(PLAIN, b"", STREAM, b"")
 WEBP_FILE = assemble(GRAPHIC, b"", b"RIFF and so on", b"meta")
 TILED_FILE = assemble(TILED, b"alpha", CHUNKS, b"meta")
 FILES = {"small": SMALL_FILE, "bare": BARE_FILE, "webp": WEBP_FILE, "tiled": TILED_FILE}
+MEASURED = [name for name in FILES if name != "bare"]  # that state how long they are
 
 
 def chunk_start(place: int) -> int:
@@ -53,13 +54,13 @@ def test_sections_of_a_small_file_come_back(mode: str, metadata: bytes) -> None:
     found = split(data)
     assert (found.alpha, found.chunks, found.metadata) == (alpha, (STREAM,), metadata)
     assert (found.missing, found.size) == (0, len(data))
-    assert found.tile_stream(0) == STREAM
+    assert found.payload == STREAM
     assert (found.segments_of_tile(0), found.tile_is_cut(0), found.tile_is_damaged(0)) == (1, False, False)
 
 
 def test_a_webp_payload_comes_back_and_carries_its_own_alpha() -> None:
     found = split(WEBP_FILE)
-    assert (found.alpha, found.tile_stream(0), found.metadata) == (b"", b"RIFF and so on", b"meta")
+    assert (found.alpha, found.payload, found.metadata) == (b"", b"RIFF and so on", b"meta")
     assert found.header.mean_colour == b"\x10\x80\xff"
 
 
@@ -68,8 +69,13 @@ def test_tiles_come_back() -> None:
     assert (found.alpha, found.chunks, found.metadata) == (b"alpha", CHUNKS, b"meta")
     assert found.header.index == Index(200, 300, SEGMENTS, (1, 2, 2, 3, 3, 4), tuple(map(crc16, CHUNKS)))
     for tile in range(TILES):
-        assert found.tile_stream(tile) == b"".join(chunk(segment, tile) for segment in range(SEGMENTS))
+        assert found.tile_chunks(tile) == tuple(chunk(segment, tile) for segment in range(SEGMENTS))
         assert (found.segments_of_tile(tile), found.tile_is_cut(tile)) == (SEGMENTS, False)
+
+
+def test_a_tiled_file_has_no_single_payload() -> None:
+    with pytest.raises(ValueError, match="not enough values"):
+        _ = split(TILED_FILE).payload
 
 
 def test_tiles_are_boxes_row_by_row() -> None:
@@ -131,9 +137,12 @@ def test_any_parts_come_back_from_any_prefix(
     assert found.chunks == ((payload,) if isinstance(payload, bytes) else tuple(payload))
     assert pack_header(found.header) == whole[: found.start]
     cut = split(whole[: data.draw(st.integers(found.start, len(whole)))])
-    assert (cut.header, cut.start, cut.size + cut.missing) == (found.header, found.start, len(whole))
+    assert (cut.header, cut.start) == (found.header, found.start)
+    assert cut.size + cut.missing == len(whole) or header.is_plain
     for tile in range(header.tile_count):
-        assert found.tile_stream(tile).startswith(cut.tile_stream(tile))
+        chunks = cut.tile_chunks(tile)
+        assert len(chunks) == cut.segments_of_tile(tile)
+        assert found.tile_chunks(tile)[: len(chunks)] == chunks or header.is_plain
         assert not cut.tile_is_damaged(tile)
 
 
@@ -141,17 +150,35 @@ def test_any_parts_come_back_from_any_prefix(
 
 
 @pytest.mark.parametrize("name", FILES)
+def test_a_file_that_is_cut_in_its_header_is_short(name: str) -> None:
+    for size in range(split(FILES[name]).start):
+        with pytest.raises(TruncatedError, match="the data ends inside the header"):
+            split(FILES[name][:size])
+
+
+@pytest.mark.parametrize("name", MEASURED)
 def test_every_cut_is_a_short_file(name: str) -> None:
     data = FILES[name]
-    start = split(data).start
-    for size in range(len(data)):
-        if size < start:
-            with pytest.raises(TruncatedError, match="the data ends inside the header"):
-                split(data[:size])
-            continue
+    for size in range(split(data).start, len(data)):
         found = split(data[:size])
         assert (found.missing, found.size) == (len(data) - size, size)
         with pytest.raises(TruncatedError, match=f"the file ends after {size} of {len(data)} bytes, inside .*: get"):
+            found.require_whole()
+
+
+@pytest.mark.parametrize("state_bytes", range(4, 9))
+def test_of_a_plain_file_the_end_of_a_word_is_known_and_not_more(state_bytes: int) -> None:
+    data = assemble(replace(PLAIN, state_bytes=state_bytes), b"", bytes(state_bytes + 12), b"")
+    start = split(data).start
+    assert len(data) == start + state_bytes + 12
+    for size in range(start, len(data) + 9):
+        found, payload = split((data + bytes(9))[:size]), size - start
+        assert (found.missing, found.size, len(found.payload)) == (0, size, payload)
+        assert (found.segments_of_tile(0), found.tile_is_cut(0), found.tile_is_damaged(0)) == (1, False, False)
+        if payload >= state_bytes and (payload - state_bytes) % 4 == 0:
+            found.require_whole()
+            continue
+        with pytest.raises(TruncatedError, match=f"the file ends after {size} bytes, inside a word of the pixel strea"):
             found.require_whole()
 
 
@@ -177,7 +204,7 @@ def test_the_error_says_where_a_file_is_cut(name: str, kept: int, part: str) -> 
 def test_a_prefix_keeps_what_is_there_of_each_part() -> None:
     start = split(SMALL_FILE).start
     assert split(SMALL_FILE[: start + 3]).alpha == b"alp"
-    assert split(SMALL_FILE[: start + 5 + 6]).tile_stream(0) == b"stream"
+    assert split(SMALL_FILE[: start + 5 + 6]).payload == b"stream"
     assert split(SMALL_FILE[:-1]).metadata == b"met"
 
 
@@ -190,14 +217,11 @@ def test_a_single_stream_says_whether_it_is_all_there() -> None:
         assert not found.tile_is_damaged(0)
 
 
-def test_a_tile_has_its_chunks_up_to_the_cut() -> None:
+def test_a_tile_has_its_whole_chunks_up_to_the_cut() -> None:
     """One byte into the second segment of the second tile."""
     found = split(TILED_FILE[: chunk_start(3) + 1])
     assert found.chunks == (*CHUNKS[:3], chunk(1, 1)[:1], b"", b"")
-    assert [found.tile_stream(tile) for tile in range(TILES)] == [
-        chunk(0, 0) + chunk(1, 0),
-        chunk(0, 1) + chunk(1, 1)[:1],
-    ]
+    assert [found.tile_chunks(tile) for tile in range(TILES)] == [(chunk(0, 0), chunk(1, 0)), (chunk(0, 1),)]
     assert [found.segments_of_tile(tile) for tile in range(TILES)] == [2, 1]
     assert [found.tile_is_cut(tile) for tile in range(TILES)] == [True, True]
 
@@ -210,7 +234,7 @@ def test_a_tile_whose_chunks_are_all_there_is_not_cut() -> None:
 @pytest.mark.parametrize("tile", [-1, 2])
 def test_there_are_no_other_tiles(tile: int) -> None:
     found = split(TILED_FILE)
-    for ask in (found.tile_stream, found.segments_of_tile, found.tile_is_cut, found.tile_is_damaged):
+    for ask in (found.tile_chunks, found.segments_of_tile, found.tile_is_cut, found.tile_is_damaged):
         with pytest.raises(IndexError, match=f"tile {tile} of 2"):
             ask(tile)
 
@@ -226,8 +250,8 @@ def test_a_damaged_chunk_ends_its_tile_and_no_other(place: int, bit: int) -> Non
     assert [found.tile_is_damaged(t) for t in range(TILES)] == [t == tile for t in range(TILES)]
     assert [found.tile_is_cut(t) for t in range(TILES)] == [False, False]
     assert found.segments_of_tile(tile) == segment
-    assert found.tile_stream(tile) == b"".join(chunk(s, tile) for s in range(segment))
-    assert found.tile_stream(1 - tile) == split(TILED_FILE).tile_stream(1 - tile)
+    assert found.tile_chunks(tile) == tuple(chunk(s, tile) for s in range(segment))
+    assert found.tile_chunks(1 - tile) == split(TILED_FILE).tile_chunks(1 - tile)
 
 
 @pytest.mark.parametrize("place", range(len(CHUNKS)))
@@ -252,7 +276,7 @@ def test_damage_in_front_of_a_cut() -> None:
     found = split(flipped(TILED_FILE, chunk_start(0))[: chunk_start(3) + 1])
     assert [found.tile_is_damaged(tile) for tile in range(TILES)] == [True, False]
     assert [found.tile_is_cut(tile) for tile in range(TILES)] == [False, True]
-    assert found.tile_stream(0) == b""
+    assert found.tile_chunks(0) == ()
     with pytest.raises(TruncatedError):
         found.require_whole()
 
@@ -262,7 +286,7 @@ def test_a_chunk_that_is_cut_is_not_checked() -> None:
     assert (found.tile_is_cut(1), found.tile_is_damaged(1)) == (True, False)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", MEASURED)
 def test_every_flipped_bit_of_a_files_header_is_damage(name: str) -> None:
     """With what really follows, and never reported as a short file."""
     data = FILES[name]
@@ -288,7 +312,7 @@ def test_changed_bytes_raise_nothing_but_our_errors(name: str, data: st.DataObje
 # --- bytes behind the end
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", MEASURED)
 @pytest.mark.parametrize("junk", [b"\0", b"abc", FILES["bare"]])
 def test_bytes_behind_the_end_are_refused(name: str, junk: bytes) -> None:
     data = FILES[name]
@@ -302,7 +326,9 @@ def test_bytes_behind_the_end_are_refused(name: str, junk: bytes) -> None:
 
 
 def test_the_formats_load_neither_torch_nor_numba() -> None:
-    modules = ", ".join(f"ddpmcodec.format.{name}" for name in ("varint", "header", "tiles", "ddpm", "sections"))
+    modules = ", ".join(
+        f"ddpmcodec.format.{name}" for name in ("varint", "header", "tiles", "streams", "ddpm", "sections")
+    )
     script = f"import sys, {modules}; print(*sorted({{'torch', 'numba'}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""

@@ -20,17 +20,19 @@ from ddpmcodec.format.ddpma import MARK, Archive, Packed, Parts, assemble, find_
 from ddpmcodec.format.header import MODES
 from ddpmcodec.format.sections import RAW_DEFLATE
 
-STACK = Block(
+RUNS = Block(
     (Entry("b.png", "RGBA", 6, 4, 2, icc=1), Entry("a.png", "RGB", 5, 4, 0)),
-    coding=Coding(b"1234", 2),
-    runs=(Run(1, 77), Run(1, 78)),
+    coding=Coding(2, 2, 0, b"1234"),
+    runs=(Run(1, state_bytes=5), Run(1, state_bytes=8)),
 )
+STREAMS = (bytes(range(5 + 8)), bytes(range(8)))
+BITS_BACK = Coding(1, 0, 3, b"", (1024, 4096), b"abcd", {"threads": 1})
 FILES = Block((Entry("c.png", "L", 9, 9, 1), Entry("d.png", "1", 7, 7, 3)))
 
 
 def example() -> bytes:
-    stack = packed(STACK, [b"icc"], [b"alpha", b""], bytes(range(12)))
-    return assemble([stack, packed(FILES, [], [b"a file", b"another"])])
+    runs = packed(RUNS, [b"icc"], [b"alpha", b""], STREAMS)
+    return assemble([runs, packed(FILES, [], [b"a file", b"another"])])
 
 
 def test_an_archive_comes_back() -> None:
@@ -39,11 +41,35 @@ def test_an_archive_comes_back() -> None:
     assert [entry.name for entry in found.index.entries] == ["a.png", "c.png", "b.png", "d.png"]
     assert found.index.total == 4
     assert found.parts == (
-        Parts((b"icc",), (b"alpha", b""), bytes(range(12)), True),
-        Parts((), (b"a file", b"another"), b"", True),
+        Parts((b"icc",), (b"alpha", b""), STREAMS, True),
+        Parts((), (b"a file", b"another"), (), True),
     )
     assert (found.missing, found.following, found.damage) == (0, 0, None)
     assert split(data + b"x").following == 1
+
+
+def test_a_run_is_found_without_those_before_it() -> None:
+    data = example()
+    block, parts = split(data).index.blocks[0], split(data).parts[0]
+    assert [(run.length, run.words) for run in block.runs] == [(13, 2), (8, 0)]
+    assert data[: data.find(STREAMS[1] + MARK)].endswith(STREAMS[0])
+    assert parts.streams[1] == STREAMS[1]
+
+
+def test_a_stack_is_one_stream() -> None:
+    block = Block((Entry("a.png", "RGB", 5, 4, 0),), coding=BITS_BACK, runs=(Run(1, 99),))
+    found = split(assemble([packed(block, [], [b""], [bytes(range(12))])]))
+    assert found.index.blocks[0].words == 3
+    assert found.parts[0].streams == (bytes(range(12)),)
+
+
+@pytest.mark.parametrize(
+    ("block", "streams"),
+    [(RUNS, (STREAMS[0], b"1234567")), (RUNS, (STREAMS[0], b"1" * 10)), (FILES, (b"word",)), (RUNS, (b"1", b"2"))],
+)
+def test_streams_that_are_none_are_not_written(block: Block, streams: tuple[bytes, ...]) -> None:
+    with pytest.raises(ValueError, match="a state and whole words for each run, or one stack"):
+        packed(block, [], [b"", b""], streams)
 
 
 def test_every_prefix_has_the_parts_it_reaches() -> None:
@@ -134,7 +160,7 @@ def test_an_index_that_ends_early_contradicts_itself() -> None:
 
 def test_an_index_whose_blocks_differ_in_its_total_is_rebuilt(monkeypatch: pytest.MonkeyPatch) -> None:
     def other_total(head: Block, pack: Callable[[Block], bytes] = ddpma.pack_head) -> bytes:
-        return pack(replace(head, total=head.total - 1) if head.words else head)
+        return pack(replace(head, total=head.total - 1) if head.coding else head)
 
     names = [entry.name for entry in split(example()).index.entries]
     monkeypatch.setattr(ddpma, "pack_head", other_total)
@@ -182,8 +208,9 @@ def test_any_bytes_are_read_or_refused(content: bytes, checked: bool) -> None:
 
 def test_names_that_are_alike_cost_little() -> None:
     entries = tuple(Entry(f"cifar10/test/{i:05}.png", "RGB", 32, 32, i) for i in range(500))
-    runs = tuple(Run(125, i) for i in range(4))
-    data = assemble([packed(Block(entries, coding=Coding(b"1234", 2), runs=runs), [], [b""] * 500, bytes(8))])
+    runs = (Run(125),) * 4
+    block = Block(entries, coding=Coding(2, 2, 1), runs=runs)
+    data = assemble([packed(block, [], [b""] * 500, [bytes(8)] * 4)])
     assert len(data) < 2 * 300
 
 
@@ -206,9 +233,9 @@ def test_an_index_is_refused_before_it_takes_more_memory_than_archives_do(
 
 def test_noise_levels_and_lengths_of_an_index_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """A byte of an index may claim one, which takes forty bytes of memory."""
-    coding = Coding(b"1234", 1, tuple(range(1, 101)), b"abcd")
+    coding = Coding(1, 0, 1, b"", tuple(range(1, 101)), b"abcd")
     blocks = [
-        packed(Block((Entry(f"{k}.png", "RGB", 4, 4, k),), coding=coding, runs=(Run(1, 0),)), [], [b""], bytes(8))
+        packed(Block((Entry(f"{k}.png", "RGB", 4, 4, k),), coding=coding, runs=(Run(1, 0),)), [], [b""], [bytes(8)])
         for k in range(3)
     ]
     data = assemble(blocks)
@@ -242,17 +269,20 @@ def test_facts_are_reported_without_decoding() -> None:
     facts = describe(example())
     assert facts["images"][0] == {"name": "a.png", "mode": "RGB", "width": 5, "height": 4}
     assert (facts["blocks"], facts["images_on_stacks"], facts["images_by_bits_back"]) == (2, 2, 0)
-    assert (facts["model_ids"], facts["effort"], facts["levels"]) == (["31323334"], 2, [])
+    assert (facts["model_ids"], facts["model_numbers"], facts["effort"]) == (["31323334"], [], 2)
+    assert (facts["levels"], facts["latent_levels"]) == (2, [])
     assert (facts["bytes"], facts["missing_bytes"], facts["following_bytes"]) == (len(example()), 0, 0)
     assert (facts["index_damaged"], facts["images_lost"]) == (False, 0)
     assert describe(b"\0" + example()[1:])["index_damaged"]
 
 
 def test_facts_of_bits_back() -> None:
-    coding = Coding(b"1234", 1, (1024, 4096), b"abcd", {"threads": 1})
     entries = tuple(Entry(str(i), "RGB", 2, 2, i) for i in range(3))
-    facts = describe(assemble([packed(Block(entries, coding=coding, runs=(Run(2), Run(1, 0, True))), [], [b""] * 3)]))
-    assert (facts["levels"], facts["latent_model_id"], facts["profile"]) == ([1.0, 4.0], "61626364", {"threads": 1})
+    block = Block(entries, coding=BITS_BACK, runs=(Run(2), Run(1, 0, True)))
+    facts = describe(assemble([packed(block, [], [b""] * 3, [bytes(8)])]))
+    assert (facts["model_ids"], facts["model_numbers"], facts["levels"]) == ([], [3], 0)
+    assert (facts["latent_levels"], facts["latent_model_id"]) == ([1.0, 4.0], "61626364")
+    assert facts["profile"] == {"threads": 1}
     assert facts["images_by_bits_back"] == 2
 
 

@@ -4,7 +4,7 @@
     python tests/golden/make.py v1 photo     adds streams of the embedded model `photo`
 
 A folder, a picture or a stream that exists is never touched. The tiny model's weights come from a seed, not from
-training: its prediction is a slope of the coarse image, with random networks around it.
+training: its mean is what a position is seen from, with random networks around it.
 """
 
 from __future__ import annotations
@@ -21,20 +21,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ddpmcodec import codec
+from ddpmcodec import _native, codec
 from ddpmcodec.codec import graphics
-from ddpmcodec.codec.efforts import EFFORTS
 from ddpmcodec.format import tiles
-from ddpmcodec.networks.context import adaptation, model_file, shape
-from ddpmcodec.networks.context.model import ContextModel
-from ddpmcodec.networks.context.window import COARSE_PLACES, INPUTS, PLACES
+from ddpmcodec.models import context
+from ddpmcodec.models.context import BAND_ROLES, EFFORTS, ROLES, ContextModel
 
 GOLDEN = Path(__file__).parent
 MODEL, MANIFEST = "model.safetensors", "manifest.json"
 TILE_PIXELS = 320
+WIDTH, DEPTH, COMPONENTS = 32, 2, 3
 KEPT = 0.06  # share of weights that are not zero: the file compresses well, and sums stay small
-# How much the random networks move each kind of output, in its units.
-DEVIATIONS = {shape.OFFSET: 12.0, shape.SCALE: 2.0, shape.CROSS_CHANNEL: 8.0, shape.WEIGHTS: 3.0}
+SCALES = {"direct": 60, "last": 56}  # indices; of bands 64
+CODINGS = ((1, 0), (2, 2), (3, 5))  # effort and noise levels
 
 
 def draw(rng: np.random.Generator, outputs: int, inputs: int) -> NDArray[np.int8]:
@@ -43,39 +42,30 @@ def draw(rng: np.random.Generator, outputs: int, inputs: int) -> NDArray[np.int8
     return np.where(rng.random(weights.shape) < KEPT, weights, 0).astype(np.int8)
 
 
-def last_bias() -> NDArray[np.float32]:
-    """What the tiny model predicts without its networks, [SITUATIONS, OUTPUTS]: a quarter of the coarse image's slope,
-    and scales that double every other band."""
-    bias = np.zeros((shape.SITUATIONS, shape.OUTPUTS), np.float32)
-    band = 1 + np.arange(shape.SITUATIONS) % shape.LAST_BAND
-    for channel in range(3):
-        bias[:, shape.SCALE + channel] = 56 + 4 * np.minimum(band, 9) - 8 * (channel > 0)
-    for first in (shape.WEIGHTS, shape.WEIGHTS + PLACES):
-        bias[:, first + COARSE_PLACES.index((0, -1))] = shape.WEIGHT_UNIT / 4
-        bias[:, first + COARSE_PLACES.index((0, 1))] = -shape.WEIGHT_UNIT / 4
-    return bias
+def network(rng: np.random.Generator, role: str) -> dict[str, NDArray[Any]]:
+    """Of a role: what its position is seen from is the mean, with random networks around it. Floats are short binary
+    fractions."""
+    k = COMPONENTS
+    inputs, outputs, conditions = _native.contract("band" if role in BAND_ROLES else role, k)
+    blocks = {f"block{n}": (WIDTH, WIDTH) for n in range(DEPTH)}
+    layers = {"stem": (WIDTH, inputs), **blocks, "head": (outputs, WIDTH), "skip": (outputs, inputs)}
+    found: dict[str, NDArray[Any]] = {}
+    for layer, (rows, columns) in layers.items():
+        factor = {"stem": 1 / 128, "head": 1 / 64, "skip": 1 / 64}.get(layer, 1 / 256)
+        found[f"{layer}.weight"] = draw(rng, rows, columns)
+        found[f"{layer}.factor"] = (factor * rng.integers(2, 7, rows) / 4).astype(np.float32)
+    found["stem.bias"] = rng.integers(-40, 41, (conditions, WIDTH)).astype(np.float32)
+    head = rng.integers(-3, 4, (conditions, outputs)).astype(np.float32)
+    head[:, 4 * k : 7 * k] += SCALES.get(role, 64)
+    head[:, 7 * k :] += 32 if role == "direct" else 0
+    return found | {"head.bias": head}
 
 
 def tensors(seed: int) -> dict[str, NDArray[Any]]:
-    """A whole model. Floats are short binary fractions."""
+    """A whole model; efforts are alike but for their weights."""
     rng = np.random.Generator(np.random.Philox(seed))
-    size = (adaptation.KINDS, adaptation.CHANNELS, adaptation.CONTEXTS + adaptation.WEIGHTS)
-    initial = rng.integers(-(1 << 16), 1 << 16, size).astype(np.int32)
-    initial[..., adaptation.CONTEXTS :] <<= 3
-    found: dict[str, NDArray[Any]] = {"adaptation": initial}
-    for band in range(shape.BAND_KINDS):
-        for layer, (outputs, inputs) in shape.SHAPE.layers().items():
-            name, factor = f"band{band}.{layer}", np.full(outputs, 1 / 128 if inputs == INPUTS else 1 / 256)
-            if layer == "leave":
-                edges = [*DEVIATIONS, shape.OUTPUTS]
-                for (first, deviation), end in zip(DEVIATIONS.items(), edges[1:], strict=True):
-                    factor[first:end] = deviation / 8192
-                found[f"{name}.bias"] = last_bias() + rng.integers(-3, 4, (1, outputs)).astype(np.float32)
-            elif layer == "enter":
-                found[f"{name}.bias"] = rng.integers(-40, 41, (shape.SITUATIONS, outputs)).astype(np.float32)
-            found[f"{name}.weight"] = draw(rng, outputs, inputs)
-            found[f"{name}.factor"] = (factor * rng.integers(2, 7, outputs) / 4).astype(np.float32)
-    return found
+    made = {f"{effort}.{role}": network(rng, role) for effort in EFFORTS for role in ROLES}
+    return {f"{key}.{name}": tensor for key, own in made.items() for name, tensor in own.items()}
 
 
 def pictures() -> dict[str, Image.Image]:
@@ -101,7 +91,7 @@ def pictures() -> dict[str, Image.Image]:
     }
 
 
-EFFORTS_OF = {"graphics": [2]}  # of others: all
+CODINGS_OF = {"graphics": [(2, 2)]}  # of others: all
 
 
 @contextmanager
@@ -134,15 +124,18 @@ def write_picture(folder: Path, name: str, image: Image.Image) -> Image.Image:
 
 
 def write_streams(folder: Path, model: ContextModel, name: str, prefix: str) -> list[dict[str, Any]]:
-    """The picture's stream at every effort, and the manifest's entries."""
+    """The picture's stream at every effort, each with other noise levels, and the manifest's entries."""
     image = write_picture(folder, name, pictures()[name])
     found: list[dict[str, Any]] = []
-    for effort in EFFORTS_OF.get(name, EFFORTS):
+    for effort, levels in CODINGS_OF.get(name, CODINGS):
         with settings(name == "tiles", name == "graphics"):
-            data = codec.encode(image, effort=effort, model=model)
+            data = codec.encode(image, effort=effort, levels=levels, model=model)
         assert codec.info(data)["coding"] == ("lossless WebP" if name == "graphics" else "context model")
         file = f"{prefix}{name}-{effort}.ddpm"
-        entry = {"file": file, "picture": f"{name}.png", "effort": effort, "model": prefix.removesuffix("-")}
+        entry = {
+            "file": file, "picture": f"{name}.png", "effort": effort, "levels": levels,
+            "model": prefix.removesuffix("-"),
+        }  # fmt: skip
         found.append(entry | {"sha256": write(folder, file, data)})
     return found
 
@@ -152,8 +145,9 @@ def new_version(folder: Path) -> dict[str, Any]:
     if folder.exists():
         sys.exit(f"{folder} exists: golden files are never changed; name a new version, or a model whose files to add")
     folder.mkdir()
-    exported = model_file.pack(tensors(20061123), "golden")
-    model = model_file.parse(exported, MODEL)
+    components = {f"{effort}.{role}": COMPONENTS for effort in EFFORTS for role in ROLES}
+    exported = context.pack(tensors(20061123), components, "golden")
+    model = context.parse(exported, MODEL)
     digest = write(folder, MODEL, exported)
     streams = [entry for name in pictures() for entry in write_streams(folder, model, name, "")]
     return {"models": {"": digest}, "streams": streams}
@@ -164,7 +158,7 @@ def more_streams(folder: Path, name: str) -> dict[str, Any]:
     manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
     if name in manifest["models"]:
         sys.exit(f"{folder} has streams of {name}: golden files are never changed")
-    model = model_file.load_model(name)
+    model = context.load_model(name)
     chosen = [picture for picture in pictures() if picture != "graphics"]
     streams = [entry for picture in chosen for entry in write_streams(folder, model, picture, f"{name}-")]
     models = manifest["models"] | {name: model.id.hex()}

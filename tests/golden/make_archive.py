@@ -17,7 +17,7 @@ import make
 from PIL import Image
 
 from ddpmcodec import archive
-from ddpmcodec.networks.context.model_file import load_model
+from ddpmcodec.models.context import load_model
 
 EFFORT = 2
 ARCHIVE = "images.ddpma"
@@ -43,7 +43,7 @@ def facts(name: str, image: Image.Image) -> dict[str, Any]:
 def create(images: dict[str, Image.Image], source: Path, levels: int | None) -> bytes:
     """By bits back initial bits are coded by the embedded model."""
     model = load_model(source / make.MODEL) if levels is None else None
-    return archive.create(images.items(), levels=levels, effort=EFFORT, model=model)
+    return archive.create(images.items(), bits_back=levels, effort=EFFORT, model=model)
 
 
 def main(target: str, source: str, levels: str | None = None) -> None:
@@ -56,7 +56,7 @@ def main(target: str, source: str, levels: str | None = None) -> None:
     make.write(folder, ARCHIVE, data)
     manifest = {
         "model": source,
-        "levels": count,
+        "bits_back": count,
         "effort": EFFORT,
         "sha256": hashlib.sha256(data).hexdigest(),
         "images": [facts(name, image) for name, image in images.items()],

@@ -33,18 +33,23 @@ class Block(NamedTuple):
     kind: int
     entries: tuple[Entry, ...]
     value_lengths: tuple[int, ...]
-    words: int
+    words: int  # of a stack
     effort: int
+    levels: int  # how many noise levels
     runs: tuple[int, ...]
+    sizes: tuple[tuple[int, int], ...]  # of the streams of runs: words, and bytes of the state
     initial: tuple[int, ...]
-    levels: tuple[int, ...]
+    latent_levels: tuple[int, ...]
+    model_number: int
     model_id: bytes
     checks: tuple[int, ...]
     latent_id: bytes
     profile: dict[str, Any]
 
     def lengths(self) -> list[int]:
-        return [*self.value_lengths, *(entry.length for entry in self.entries), 4 * self.words]
+        streams = [4 * words + state for words, state in self.sizes]
+        stack = [4 * self.words] if self.kind == BITS_BACK else []
+        return [*self.value_lengths, *(entry.length for entry in self.entries), *streams, *stack]
 
 
 def signed(value: int) -> int:
@@ -62,31 +67,34 @@ def read_head(head: bytes) -> Block:
     require(max(modes) < len(image_reader.MODES), "a mode that is none")
     require(all(0 < w * h <= most for w, h in zip(widths, heights, strict=True)), "a size that cannot be")
     lengths = [cursor.varint() if kind == FILES or mode in (2, 3) else 0 for mode in modes]
-    icc, exif, values, runs = [0] * n, [0] * n, list[int](), list[int]()
-    initial, levels, words, effort, profile_length = list[int](), list[int](), 0, 0, 0
+    icc, exif, values, runs, sizes = [0] * n, [0] * n, list[int](), list[int](), list[tuple[int, int]]()
+    initial, latent, words, effort, levels, number, profile_length = list[int](), list[int](), 0, 0, 0, 0, 0
     if kind != FILES:
         icc, exif, values = cursor.column(n), cursor.column(n), cursor.column(cursor.varint())
-        words, effort, runs = cursor.varint(), cursor.varint(), cursor.column(cursor.varint())
+        effort, levels, number, runs = cursor.varint(), cursor.varint(), cursor.varint(), cursor.column(cursor.varint())
         require(len(values) <= 1024 and max(icc + exif) <= len(values), "values that are not there")
-        require(1 <= effort <= 3 and min(runs, default=0) > 0 and sum(runs) == n, "effort or runs")
+        require(1 <= effort <= 3 and levels <= 2 and number <= 255, "effort, levels or model")
+        require(min(runs, default=0) > 0 and sum(runs) == n, "runs")
+    if kind == CONTEXT:
+        sizes = [(size // 5, 4 + size % 5) for size in cursor.column(len(runs))]
     if kind == BITS_BACK:
-        initial = cursor.column(len(runs))
-        levels = list(accumulate(accumulate(map(signed, cursor.column(cursor.varint())))))
-        rising = all(a < b for a, b in zip([0, *levels], levels, strict=False))
-        require(1 <= len(levels) <= 4096 and rising and levels[-1] <= 1 << 26, "noise levels")
+        words, initial = cursor.varint(), cursor.column(len(runs))
+        latent = list(accumulate(accumulate(map(signed, cursor.column(cursor.varint())))))
+        rising = all(a < b for a, b in zip([0, *latent], latent, strict=False))
+        require(1 <= len(latent) <= 4096 and rising and latent[-1] <= 1 << 26, "latent levels")
         profile_length = cursor.varint()
         require(all(image_reader.MODES[mode].startswith("RGB") for mode in modes), "a grey image by bits back")
         require(all(flag < 2 and (not flag or run == 1) for flag, run in zip(initial, runs, strict=True)), "runs")
     names = read_names(cursor, n)
-    model_id = cursor.take(4 if kind != FILES else 0)
-    checks = [cursor.integer(4) for _ in runs]
+    model_id = cursor.take(4 if kind != FILES and not number else 0)
+    checks = [cursor.integer(4) for _ in initial]
     latent_id = cursor.take(4 if kind == BITS_BACK else 0)
     profile = json.loads(cursor.take(profile_length) or b"{}")
     require(cursor.at == len(head) and isinstance(profile, dict), "bytes behind a head, or a profile that is none")
     columns = (names, numbers, [image_reader.MODES[mode] for mode in modes], widths, heights, lengths, icc, exif)
     block = Block(
-        total, kind, tuple(map(Entry, *columns)), tuple(values), words, effort, tuple(runs), tuple(initial),
-        tuple(levels), model_id, tuple(checks), latent_id, profile,
+        total, kind, tuple(map(Entry, *columns)), tuple(values), words, effort, image_reader.LEVELS[levels],
+        tuple(runs), tuple(sizes), tuple(initial), tuple(latent), number, model_id, tuple(checks), latent_id, profile,
     )  # fmt: skip
     check_runs(block)
     return block
@@ -115,7 +123,7 @@ def check_runs(block: Block) -> None:
 
 class Archive(NamedTuple):
     blocks: tuple[Block, ...]
-    bodies: tuple[list[bytes], ...]  # of each block: values, files or alpha sections, words
+    bodies: tuple[list[bytes], ...]  # of each block: values, files or alpha sections, streams of runs or a stack
     heads_intact: bool
     index_bytes: int  # 0: rebuilt
     missing: int
@@ -211,7 +219,7 @@ def check_archive(archive: Archive) -> Iterator[str]:
     if archive.missing or archive.following:
         yield f"{archive.missing} bytes are missing, {archive.following} follow the end"
     for block, parts in zip(archive.blocks, archive.bodies, strict=True):
-        values, sections = parts[: len(block.value_lengths)], parts[len(block.value_lengths) : -1]
+        values, sections, streams = cut_body(block, parts)
         for value in values:
             yield from problems(image_reader.read_metadata, value)
         for entry, section in zip(block.entries, sections, strict=True):
@@ -219,8 +227,17 @@ def check_archive(archive: Archive) -> Iterator[str]:
                 yield from (f"{entry.name}: {problem}" for problem in check_entry(entry, section))
             elif entry.mode in ("LA", "RGBA"):
                 yield from problems(image_reader.read_alpha, section, entry.width, entry.height)
-        if block.kind != FILES:
-            yield from problems(open_stack, parts[-1])
+        for stream, (_, state) in zip(streams, block.sizes, strict=False):
+            yield from problems(image_reader.open_stream, stream, state)
+        if block.kind == BITS_BACK:
+            yield from problems(open_stack, streams[0])
+
+
+def cut_body(block: Block, parts: Sequence[bytes]) -> tuple[Sequence[bytes], Sequence[bytes], Sequence[bytes]]:
+    """Values, files or alpha sections, streams."""
+    values = len(block.value_lengths)
+    sections = values + len(block.entries)
+    return parts[:values], parts[values:sections], parts[sections:]
 
 
 def check_entry(entry: Entry, file: bytes) -> Iterator[str]:

@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 MODES = ("L", "RGB", "LA", "RGBA", "1")
 MAGIC = b"\xdd\n"
-TILED, METADATA, WEBP = 1, 2, 4
-SEGMENTS_OF_STEPS = {1: (5,), 2: (5, 5, 5), 3: (2, 4, 5, 5, 5, 5)}  # by effort
-LOW, HIGH, PRECISION = 1 << 31, 1 << 63, 24
+TILED, METADATA, WEBP, SQUARE = 1, 2, 4, 8
+LEVELS = (0, 2, 5)
+SEGMENTS_OF_STEPS = {0: (16,), 2: (5, 5, 16), 5: (2, 4, 5, 5, 5, 16)}  # by noise levels
+LEAST, LOW, HIGH, PRECISION = 1 << 24, 1 << 31, 1 << 63, 24
+LANES = 4
 
 
 class Bad(Exception):
@@ -73,15 +75,20 @@ def inflate(data: bytes, most: int) -> bytes:
 
 
 class Image(NamedTuple):
-    """A file cut into its parts; of a prefix the last ones are short or empty."""
+    """A file cut into its parts; of a prefix the last ones are short or empty. Of a plain file nothing is missing."""
 
     mode: str
     width: int
     height: int
     webp: bool
     effort: int
+    levels: int
+    model_number: int
     model_id: bytes
     mean_colour: bytes
+    state_bytes: int
+    orientation: int
+    plain: bool
     segments: int | None  # of a tile; None: not tiled
     tiles: int
     start: int  # bytes of header and index
@@ -102,37 +109,44 @@ class Image(NamedTuple):
 def read_image(data: bytes) -> Image:
     cursor = Cursor(data)
     require(cursor.take(2) == MAGIC, "not a .ddpm file")
-    version, mode = divmod(cursor.integer(1), 16)
-    byte = cursor.integer(1)
-    flags, effort = byte & ~48, byte >> 4 & 3
-    require(version == 1 and mode < len(MODES), f"version {version}, mode {mode}")
-    require(flags < 8 and not flags & TILED & (flags >> 2), f"flags {flags}")
-    webp, has_alpha, channels = bool(flags & WEBP), mode in (2, 3), 3 if mode in (1, 3) else 1
-    width, height = cursor.varint(), cursor.varint()
+    byte, coding = cursor.integer(1), cursor.integer(1)
+    version, checked, (state, mode) = byte >> 6, bool(byte & 32), divmod(byte & 31, 5)
+    require(version == 1 and state <= 4, f"version {version}, kind of pixels {byte & 31}")
+    effort, levels, flags = coding >> 6, coding >> 4 & 3, coding & 15
+    tiled, webp, has_alpha = bool(flags & TILED), bool(flags & WEBP), mode in (2, 3)
+    require(not (tiled and webp) and (not state or not (tiled or webp)), f"flags {flags}, a state of {4 + state} bytes")
+    require(webp == (effort == 0) and levels <= (0 if webp else 2), f"effort {effort}, levels {levels}")
+    number = 0 if webp else cursor.integer(1)
+    model_id = b"" if webp or number else cursor.take(4)
+    width = cursor.varint()
+    height = width if flags & SQUARE else cursor.varint()
     require(0 < width * height <= 1 << 28 and (not webp or max(width, height) <= 16383), f"{width} x {height} pixels")
-    mean = cursor.take(channels) if webp else b""
-    model_id = b"" if webp else cursor.take(4)
-    require(webp == (effort == 0), f"effort {effort}")
+    require(bool(flags & SQUARE) == (width == height), "a height that should be left out")
+    mean = cursor.take(3 if mode in (1, 3) else 1) if webp else b""
     alpha_length = cursor.varint() if has_alpha and not webp else 0
-    metadata_length = cursor.varint() if flags & METADATA else 0
+    metadata_length, orientation = (cursor.varint(), cursor.integer(1)) if flags & METADATA else (0, 1)
     require(metadata_length <= 1 << 24 and bool(metadata_length) == bool(flags & METADATA), "length of the metadata")
-    if flags & TILED:
-        tiles, segments, lengths, checks = read_index(cursor, width, height)
-    else:
-        tiles, segments, lengths, checks = 1, None, (cursor.varint(),), ()
-        require(webp or width * height <= 1 << 21, "one stream of too many pixels")
+    require(1 <= orientation <= 8, f"orientation {orientation}")
+    plain = not (has_alpha or flags & (TILED | METADATA | WEBP))
+    require(checked != plain, "a CRC where there should be none, or the reverse")
+    rest = (len(data) - cursor.at,)
+    tiles, segments, lengths, checks = read_index(cursor, width, height) if tiled else (1, None, rest, ())
+    require(webp or tiled or width * height <= 1 << 21, "one stream of too many pixels")
+    if checked and not tiled:
+        lengths = (cursor.varint(),)
         check_crc16(cursor, data[: cursor.at])
-    require(segments in (None, sum(SEGMENTS_OF_STEPS.get(effort, ()))), f"{segments} segments at effort {effort}")
+    require(segments in (None, sum(SEGMENTS_OF_STEPS[LEVELS[levels]])), f"{segments} segments of {levels}")
     parts = cut_parts(data, cursor.at, [alpha_length, *lengths, metadata_length])
     end = cursor.at + alpha_length + sum(lengths) + metadata_length
     require(len(data) <= end, f"{len(data) - end} bytes follow the end")
     return Image(
-        MODES[mode], width, height, webp, effort, model_id, mean, segments, tiles, cursor.at, alpha_length,
-        metadata_length, tuple(lengths), tuple(checks), parts[0], tuple(parts[1:-1]), parts[-1], end - len(data),
+        MODES[mode], width, height, webp, effort, LEVELS[levels], number, model_id, mean, 4 + state, orientation, plain,
+        segments, tiles, cursor.at, alpha_length, metadata_length, tuple(lengths), tuple(checks), parts[0],
+        tuple(parts[1:-1]), parts[-1], end - len(data),
     )  # fmt: skip
 
 
-def read_index(cursor: Cursor, width: int, height: int) -> tuple[int, int, Sequence[int], Sequence[int]]:
+def read_index(cursor: Cursor, width: int, height: int) -> tuple[int, int | None, tuple[int, ...], tuple[int, ...]]:
     tile_width, tile_height, segments, size = cursor.varint(), cursor.varint(), cursor.varint(), cursor.varint()
     require(1 <= tile_width <= width and 1 <= tile_height <= height, f"tiles of {tile_width} x {tile_height}")
     require(tile_width * tile_height <= 1 << 21 and 1 <= segments <= 255, "tiles too large, or too many segments")
@@ -143,7 +157,7 @@ def read_index(cursor: Cursor, width: int, height: int) -> tuple[int, int, Seque
     pairs = [(entries.varint(), entries.integer(2)) for _ in range(tiles * segments)]
     require(entries.at == size, "the index holds more than its chunks")
     check_crc16(cursor, entries.data)
-    return tiles, segments, [length for length, _ in pairs], [check for _, check in pairs]
+    return tiles, segments, tuple(length for length, _ in pairs), tuple(check for _, check in pairs)
 
 
 def check_crc16(cursor: Cursor, covered: bytes) -> None:
@@ -162,12 +176,15 @@ def describe_image(image: Image, size: int) -> dict[str, Any]:
         "mode": image.mode,
         "coding": "lossless WebP" if image.webp else "context model",
         "effort": image.effort or None,
-        "steps": None if image.webp else len(SEGMENTS_OF_STEPS[image.effort]),
-        "model_id": None if image.webp else image.model_id.hex(),
+        "levels": None if image.webp else image.levels,
+        "steps": None if image.webp else len(SEGMENTS_OF_STEPS[image.levels]),
+        "model_number": image.model_number or None,
+        "model_id": image.model_id.hex() or None,
+        "orientation": image.orientation,
         "tiles": image.tiles,
         "segments": image.segments,
         "bytes": size,
-        "missing_bytes": image.missing,
+        "missing_bytes": None if image.plain else image.missing,
         "header_bytes": image.start,
         "alpha_bytes": image.alpha_length,
         "pixel_bytes": sum(map(len, image.chunks)),
@@ -175,9 +192,17 @@ def describe_image(image: Image, size: int) -> dict[str, Any]:
     }
 
 
-def streams(image: Image) -> list[bytes]:
-    """Of every tile, all of its chunks."""
-    return [b"".join(image.chunks[tile :: image.tiles]) for tile in range(image.tiles)]
+def streams(image: Image) -> list[tuple[int, list[int]]]:
+    """State and words of the single stream, or of all lanes of all tiles."""
+    if image.segments is None:
+        return [open_stream(image.chunks[0], image.state_bytes)]
+    return [lane for tile in range(image.tiles) for lane in open_lanes(image.chunks[tile :: image.tiles])]
+
+
+def covered(image: Image, data: bytes) -> bytes:
+    """What the check of the stream covers of the header of a plain file."""
+    kind = data[2] - 5 * (image.state_bytes - 4)
+    return data[:2] + bytes([kind]) + data[3 : image.start] if image.plain else b""
 
 
 def check_image(image: Image) -> Iterator[str]:
@@ -191,8 +216,7 @@ def check_image(image: Image) -> Iterator[str]:
     if image.webp:
         yield from problems(check_webp, image)
     else:
-        for stream in streams(image):
-            yield from problems(open_stream, stream)
+        yield from problems(streams, image)
     if image.has_alpha and not image.webp:
         yield from problems(read_alpha, image.alpha, image.width, image.height)
     yield from problems(read_metadata, image.metadata)
@@ -236,25 +260,43 @@ def read_metadata(section: bytes) -> dict[int, bytes]:
 def end_of_step(image: Image, step: int) -> int:
     """Where in a tiled file its first steps end."""
     require(image.segments is not None, "the ends of steps of a single stream are not written down")
-    chunks = image.tiles * sum(SEGMENTS_OF_STEPS[image.effort][:step])
+    chunks = image.tiles * sum(SEGMENTS_OF_STEPS[image.levels][:step])
     return image.start + image.alpha_length + sum(image.lengths[:chunks])
 
 
 # --- rANS
 
 
-def open_stream(stream: bytes) -> tuple[int, list[int]]:
-    """State and words of a stream, in decoding order."""
-    size = 5 + (len(stream) - 5) % 4
-    require(len(stream) >= size, f"a stream of {len(stream)} bytes")
+def open_stream(stream: bytes, size: int) -> tuple[int, list[int]]:
+    """State and words of a stream, in decoding order. size: bytes of its state."""
+    require(
+        len(stream) >= size and (len(stream) - size) % 4 == 0, f"a stream of {len(stream)} bytes, {size} of its state"
+    )
     state = int.from_bytes(stream[:size], "little")
-    require(LOW <= state < HIGH and (size == 5 or stream[size - 1] > 0), "the first state of a stream is none")
+    require(4 <= size <= 8 and LEAST <= state < HIGH, "the first state of a stream is none")
+    require(size == 4 or stream[size - 1] > 0, "a state has more bytes than it needs")
     return state, np.frombuffer(stream[size:], "<u4").tolist()
 
 
-def pop(state: int, words: Iterator[int], find: Callable[[int], tuple[int, int]]) -> int:
-    """The state after a symbol. find: from the slot to the symbol's start and frequency."""
+def open_lanes(chunks: Sequence[bytes]) -> list[tuple[int, list[int]]]:
+    """State and words of the lanes of a tile, from its chunks."""
+    segments = [parts_of_lanes(chunk) for chunk in chunks]
+    for part in (part for parts in segments[1:] for part in parts):
+        require(len(part) % 4 == 0, "a part of a lane is no whole words")
+    lanes = [b"".join(parts) for parts in zip(*segments, strict=True)]
+    require(all(lanes), "a lane without a state")
+    return [open_stream(lane[1:], lane[0]) for lane in lanes]
+
+
+def parts_of_lanes(chunk: bytes) -> list[bytes]:
+    cursor = Cursor(chunk)
+    parts = [cursor.take(length) for length in cursor.column(LANES - 1)]
+    return [*parts, chunk[cursor.at :]]
+
+
+def pop(state: int, words: list[int], find: Callable[[int], tuple[int, int]]) -> int:
+    """The state after a symbol. words: those that are left. find: from the slot to the symbol's start and frequency."""
     slot = state % (1 << PRECISION)
     start, freq = find(slot)
     state = freq * (state >> PRECISION) + slot - start
-    return state if state >= LOW else state << 32 | next(words)
+    return state << 32 | words.pop(0) if state < LOW and words else state

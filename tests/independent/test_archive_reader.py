@@ -8,15 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from archive_reader import BITS_BACK, CONTEXT, FILES, MARK, check_archive, open_stack, read_archive
+from archive_reader import BITS_BACK, CONTEXT, FILES, MARK, check_archive, cut_body, open_stack, read_archive
 from ddpmcodec import archive
 from ddpmcodec.ans.stack import Stack
 from ddpmcodec.archive import writer
 from ddpmcodec.errors import FormatError
 from ddpmcodec.format.ddpma import split
-from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.format.streams import parse_stream
+from ddpmcodec.models.context import ContextModel
 from ddpmcodec.networks.gaussian import GaussianModel
-from image_reader import Bad
+from image_reader import Bad, open_stream
 from pictures import create, crops, drawing, mixed
 
 GOLDEN = sorted((Path(__file__).parents[1] / "golden").glob("archive-v*/*.ddpma"))
@@ -30,12 +31,12 @@ def stacked(context_model: ContextModel) -> bytes:
     pictures = {**mixed(), "large.png": crops(1, 70, 60)["photo-000.png"], "drawing.png": drawing()}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(writer, "BLOCK_IMAGES", 6)
-        return create(pictures, context_model, effort=2)
+        return create(pictures, context_model, effort=2, levels=2)
 
 
 @pytest.fixture(scope="module")
 def bits_back(gaussian_model: GaussianModel) -> bytes:
-    return create(crops(20), gaussian_model, levels=4)
+    return create(crops(20), gaussian_model, bits_back=4)
 
 
 def facts_of(data: bytes) -> dict[str, object]:
@@ -59,10 +60,12 @@ def listed(data: bytes) -> dict[str, object]:
         "index_bytes": found.index_bytes,
         "index_damaged": not found.index_bytes,
         "images_lost": max(block.total for block in found.blocks) - len(entries),
-        "model_ids": sorted({block.model_id.hex() for block in stacks}),
+        "model_numbers": sorted({block.model_number for block in stacks if block.model_number}),
+        "model_ids": sorted({block.model_id.hex() for block in stacks if block.model_id}),
         "effort": stacks[0].effort if stacks else None,
+        "levels": stacks[0].levels if stacks else None,
         "latent_model_id": latent.latent_id.hex() if latent else None,
-        "levels": [level / 1024 for level in latent.levels] if latent else [],
+        "latent_levels": [level / 1024 for level in latent.latent_levels] if latent else [],
         "blocks": len(found.blocks),
         "images_on_stacks": sum(len(block.entries) for block in stacks),
         "images_by_bits_back": sum(
@@ -88,7 +91,7 @@ def parts_by_reader(data: bytes) -> Sequence[tuple[bytes, ...]]:
 
 
 def parts_by_library(data: bytes) -> Sequence[tuple[bytes, ...]]:
-    return [(*parts.values, *parts.sections, parts.words) for parts in split(data).parts]
+    return [(*parts.values, *parts.sections, *parts.streams) for parts in split(data).parts]
 
 
 def test_an_archive_by_the_context_model_is_listed_and_checked(stacked: bytes) -> None:
@@ -115,12 +118,22 @@ def test_a_golden_archive_is_listed_and_checked(path: Path) -> None:
     assert list(check_archive(read_archive(data))) == []
 
 
-def test_a_stack_is_opened_as_the_library_opens_it(stacked: bytes) -> None:
-    for parts in parts_by_reader(stacked):
-        if parts[-1]:
-            state, words = open_stack(parts[-1])
-            stack = Stack.from_words(np.frombuffer(parts[-1], "<u4").astype(np.uint32))
-            assert (state, words) == (int(stack.head), stack.words[: stack.size][::-1].tolist())
+def test_streams_of_runs_are_opened_as_the_library_opens_them(stacked: bytes) -> None:
+    found, opened = read_archive(stacked), 0
+    for block, parts in zip(found.blocks, found.bodies, strict=True):
+        for stream, (words, size) in zip(cut_body(block, parts)[2], block.sizes, strict=True):
+            expected = parse_stream(stream, size)
+            assert open_stream(stream, size) == (expected.state, np.frombuffer(expected.words, "<u4").tolist())
+            assert len(expected.words) == 4 * words
+            opened += 1
+    assert opened > 3
+
+
+def test_a_stack_is_opened_as_the_library_opens_it(bits_back: bytes) -> None:
+    (parts,) = parts_by_reader(bits_back)
+    state, words = open_stack(parts[-1])
+    stack = Stack.from_words(np.frombuffer(parts[-1], "<u4").astype(np.uint32))
+    assert (state, words) == (int(stack.head), stack.words[: stack.size][::-1].tolist())
 
 
 @pytest.mark.parametrize("which", ["stacked", "bits_back"])
@@ -167,6 +180,6 @@ def test_every_prefix_is_listed_as_the_library_lists_it(stacked: bytes) -> None:
 
 
 def test_files_inside_an_archive_are_checked(stacked: bytes) -> None:
-    (parts,) = (parts for parts in split(stacked).parts if not parts.words)
+    (parts,) = (parts for parts in split(stacked).parts if not parts.streams)
     place = stacked.find(parts.sections[0]) + 5
     assert any("large.png" in problem for problem in check_archive(read_archive(flipped(stacked, place))))

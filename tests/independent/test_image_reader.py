@@ -6,6 +6,7 @@ import ast
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,22 +14,22 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 import ddpmcodec
-from ddpmcodec.ans.logistic import interval
-from ddpmcodec.ans.stream import encode_segments
-from ddpmcodec.channels.progressive import segments
+from ddpmcodec import _native
 from ddpmcodec.codec import graphics
-from ddpmcodec.codec.efforts import EFFORTS
+from ddpmcodec.codec.efforts import Coding, segments
+from ddpmcodec.codec.tiles import new_pass, run
 from ddpmcodec.errors import FormatError
 from ddpmcodec.format import ddpm, tiles
 from ddpmcodec.format.sections import unpack_alpha, unpack_metadata
-from ddpmcodec.networks.context.model import ContextModel
-from ddpmcodec.transform.color import to_ycocg
+from ddpmcodec.format.streams import join_lanes, pack_state
+from ddpmcodec.models.context import ContextModel
 from image_reader import (
-    LOW,
+    LEAST,
     SEGMENTS_OF_STEPS,
     Bad,
     Image,
     check_image,
+    covered,
     describe_image,
     end_of_step,
     open_stream,
@@ -56,9 +57,24 @@ def tiled(context_model: ContextModel) -> bytes:
         patch.setattr(tiles, "SINGLE_STREAM_PIXELS", 400)
         patch.setattr(tiles, "TILE_PIXELS", 400)
         patch.setattr(graphics, "may_be_graphics", lambda planes: False)
-        data = ddpmcodec.encode(image, effort=3, model=context_model)
+        data = ddpmcodec.encode(image, effort=3, levels=5, model=context_model)
     assert ddpmcodec.info(data)["tiles"] > 4
     return data
+
+
+@pytest.fixture(scope="module")
+def singles(context_model: ContextModel) -> dict[str, bytes]:
+    """Files of one stream: with a CRC, where there is more than the stream; and a plain one."""
+    photo = Pillow.open(PHOTO).crop((40, 30, 91, 71))
+    alpha, named, drawing = photo.copy(), photo.convert("L"), Pillow.new("RGBA", (60, 50), (5, 6, 7, 90))
+    alpha.putalpha(photo.getchannel("G"))
+    named.info["icc_profile"] = b"a profile"
+    options = {"effort": 1, "levels": 2, "model": context_model}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(graphics, "may_be_graphics", lambda planes: False)
+        pictures = {"plain": photo, "alpha": alpha, "metadata": named}
+        found = {name: ddpmcodec.encode(image, **options) for name, image in pictures.items()}
+    return found | {"graphics": ddpmcodec.encode(drawing, **options)}
 
 
 def library_finds(data: bytes) -> bool:
@@ -87,6 +103,11 @@ def flipped(data: bytes, place: int) -> bytes:
     return bytes(damaged)
 
 
+def listed(facts: dict[str, Any], found: Iterable[str]) -> dict[str, Any]:
+    """What the library says of what the reader finds."""
+    return {key: (facts[key] or None) if key == "model_number" else facts[key] for key in found}
+
+
 @pytest.mark.parametrize("name", ["image_reader.py", "archive_reader.py"])
 def test_the_readers_import_nothing_of_the_library(name: str) -> None:
     nodes = list(ast.walk(ast.parse((HERE / name).read_text())))
@@ -101,21 +122,22 @@ def test_a_golden_file_is_listed_checked_and_cut(path: Path) -> None:
     data = path.read_bytes()
     facts, image = ddpmcodec.info(data), read_image(data)
     found = describe_image(image, len(data))
-    assert found == {key: facts[key] for key in found}
+    assert found == listed(facts, found)
     assert list(check_image(image)) == []
     metadata = read_metadata(image.metadata)
     names = {1: "icc_profile", 2: "exif"}
     assert {names[kind]: len(value) for kind, value in metadata.items()} == facts["metadata"]
     for size in range(image.start, len(data), 97):
-        assert read_image(ddpmcodec.truncate(data, bytes=size)).missing == len(data) - size
+        assert read_image(ddpmcodec.truncate(data, bytes=size)).missing == (0 if image.plain else len(data) - size)
 
 
 def test_a_tiled_file_is_listed_and_checked(tiled: bytes) -> None:
     facts, image = ddpmcodec.info(tiled), read_image(tiled)
     found = describe_image(image, len(tiled))
-    assert found == {key: facts[key] for key in found}
+    assert found == listed(facts, found)
     assert list(check_image(image)) == []
-    assert streams(image) == [ddpm.split(tiled).tile_stream(tile) for tile in range(image.tiles)]
+    lanes = [lane for tile in range(image.tiles) for lane in join_lanes(ddpm.split(tiled).tile_chunks(tile))]
+    assert streams(image) == [(lane.state, np.frombuffer(lane.words, "<u4").tolist()) for lane in lanes]
 
 
 def test_sections_beside_the_pixels_are_read(tiled: bytes, context_model: ContextModel) -> None:
@@ -126,15 +148,15 @@ def test_sections_beside_the_pixels_are_read(tiled: bytes, context_model: Contex
 
 def test_a_tiled_file_is_cut_where_the_library_cuts_it(tiled: bytes) -> None:
     image = read_image(tiled)
-    for step in range(len(SEGMENTS_OF_STEPS[image.effort])):
+    for step in range(len(SEGMENTS_OF_STEPS[image.levels])):
         assert ddpmcodec.truncate(tiled, step=step) == tiled[: end_of_step(image, step)]
 
 
 def test_the_table_of_segments_is_that_of_the_schedules() -> None:
-    for effort, counts in SEGMENTS_OF_STEPS.items():
-        schedule = EFFORTS[effort]
-        ends = [len(segments(schedule[:step], 7, 9)) for step in range(len(schedule) + 1)]
-        assert tuple(np.diff(ends)) == counts
+    for levels, counts in SEGMENTS_OF_STEPS.items():
+        steps = [segment.step for segment in segments(levels, 7, 9)]
+        assert steps == sorted(steps)
+        assert tuple(steps.count(step) for step in sorted({*steps})) == counts
 
 
 def all_found(data: bytes, places: Iterable[int]) -> bool:
@@ -150,16 +172,41 @@ def alpha_of(image: Image) -> NDArray[np.uint8]:
     return read_alpha(image.alpha, image.width, image.height)
 
 
-def test_every_flipped_byte_of_a_tiled_file_is_found(tiled: bytes) -> None:
-    assert all_found(tiled, range(len(tiled)))
+def test_flipped_bytes_of_a_tiled_file_are_found(tiled: bytes) -> None:
+    """All of the head, and some of what it describes."""
+    start = read_image(tiled).start
+    assert all_found(tiled, [*range(start), *range(start, len(tiled), 7), *range(len(tiled) - 40, len(tiled))])
 
 
-@pytest.mark.parametrize("name", ["photo-2", "alpha-3", "graphics-2", "noise-1"])
-def test_single_streams_have_the_same_checks_of_header_and_sections(name: str) -> None:
-    data = (HERE.parent / "golden" / "v1" / f"{name}.ddpm").read_bytes()
+@pytest.mark.parametrize("name", ["plain", "alpha", "metadata", "graphics"])
+def test_single_streams_are_listed_and_checked(singles: dict[str, bytes], name: str) -> None:
+    data = singles[name]
+    facts, image = ddpmcodec.info(data), read_image(data)
+    found = describe_image(image, len(data))
+    assert found == listed(facts, found)
+    assert (image.plain, image.webp) == (name == "plain", name == "graphics")
+    assert list(check_image(image)) == []
+
+
+@pytest.mark.parametrize("name", ["alpha", "metadata", "graphics"])
+def test_single_streams_have_the_same_checks_of_header_and_sections(singles: dict[str, bytes], name: str) -> None:
+    data = singles[name]
     image = read_image(data)
     payload = range(image.start + image.alpha_length, len(data) - image.metadata_length)
     assert all_found(data, sorted(set(range(len(data))) - set(payload)))
+
+
+def test_a_header_that_only_the_stream_checks_is_read_alike(singles: dict[str, bytes]) -> None:
+    """Each of its bits, flipped: both refuse what follows, or both read the same."""
+    data = singles["plain"]
+    for bit in range(8 * read_image(data).start):
+        damaged = bytearray(data)
+        damaged[bit // 8] ^= 1 << bit % 8
+        assert reader_finds(bytes(damaged)) == library_finds(bytes(damaged)), bit
+        if not reader_finds(bytes(damaged)):
+            image, header = read_image(bytes(damaged)), ddpm.split(bytes(damaged)).header
+            assert (image.width, image.height, image.mode) == (header.width, header.height, header.mode)
+            assert (image.effort, image.levels, image.model_id) == (header.effort, header.levels, header.model_id)
 
 
 def test_every_prefix_of_a_header_is_refused_and_so_are_bytes_behind_the_end(tiled: bytes) -> None:
@@ -171,44 +218,53 @@ def test_every_prefix_of_a_header_is_refused_and_so_are_bytes_behind_the_end(til
             ddpm.split(data)
 
 
-def test_a_webp_payload_begins_with_the_checksum_of_the_planes() -> None:
-    data = (HERE.parent / "golden" / "v1" / "graphics-2.ddpm").read_bytes()
+def test_a_webp_payload_begins_with_the_checksum_of_the_planes(singles: dict[str, bytes]) -> None:
+    data = singles["graphics"]
     pixels = np.asarray(ddpmcodec.decode(data))
     check = zlib.crc32(pixels[..., 3].tobytes(), zlib.crc32(pixels[..., :3].tobytes()))
     assert read_image(data).chunks[0][:4] == check.to_bytes(4, "little")
 
 
-def test_a_stream_decodes_with_the_arithmetic_of_the_page() -> None:
-    """Likely, unlikely and certain symbols in two segments; the first words are enough for the first segment."""
-    rng = np.random.default_rng(16)
-    freqs = np.array([1 << 23, 1 << 12, 3, 1 << 20, 1, 1 << 24, 999, 77777] * 4, np.uint32)
-    starts = rng.integers(0, (1 << 24) + 1 - freqs.astype(np.int64)).astype(np.uint32)
-    pieces = encode_segments(starts, freqs, [20, 32], 0x1234567)
-
-    def decoded(stream: bytes, count: int) -> tuple[int, Iterator[int]]:
-        state, words = open_stream(stream)
-        left = iter(words)
-        for start, freq in list(zip(starts.tolist(), freqs.tolist(), strict=True))[:count]:
-            assert start <= state % (1 << 24) < start + freq
-            state = pop(state, left, lambda slot, interval=(start, freq): interval)  # type: ignore[misc]
-        return state, left
-
-    state, left = decoded(b"".join(pieces), 32)
-    assert (state, list(left)) == (LOW + 0x1234567, [])
-    assert list(decoded(pieces[0], 20)[1]) == []
+def coded(pixels: NDArray[np.uint8], model: ContextModel, coding: Coding) -> _native.Pass:
+    """A pass, which knows what symbols occupy."""
+    coder = new_pass(model, coding, pixels[None].shape)
+    coder.encode(pixels[None])
+    run(coder, pixels[None].shape, coding, None, None)
+    return coder
 
 
-@pytest.mark.parametrize("effort", [1, 3])
-def test_the_check_of_a_file_is_the_crc_of_its_pixels(effort: int, context_model: ContextModel) -> None:
-    """A single pixel is coded without a network, so that its intervals are known."""
-    pixels = np.full((1, 1, 3), (200, 100, 50), np.uint8)
-    data = ddpmcodec.encode(pixels, effort=effort, model=context_model)
-    (stream,) = streams(read_image(data))
-    state, words = open_stream(stream)
-    check = zlib.crc32(pixels.tobytes()) % LOW
-    left = iter(words)
-    for value, low in zip(to_ycocg(pixels).ravel().tolist(), (0, -255, -255), strict=True):
-        start, freq = map(int, interval(low, 255, value, value, 32 * (low + 255), 127))
-        assert start <= state % (1 << 24) < start + freq
-        state = pop(state, left, lambda slot, interval=(start, freq): interval)  # type: ignore[misc]
-    assert (state, list(left)) == (LOW + check, [])
+def decoded(coder: _native.Pass, state: int, words: list[int]) -> Iterator[int]:
+    """States after each segment, by the arithmetic of the page; words are taken away."""
+    symbols, start = list(zip(*(column.tolist() for column in coder.symbols(0)), strict=True)), 0
+    for end in coder.ends(0):
+        for low, freq in symbols[start:end]:
+            assert low <= state % (1 << 24) < low + freq
+            state = pop(state, words, lambda slot, interval=(low, freq): interval)  # type: ignore[misc]
+        start = end
+        yield state
+
+
+@pytest.mark.parametrize("levels", [0, 5])
+def test_a_stream_decodes_with_the_arithmetic_of_the_page(levels: int, context_model: ContextModel) -> None:
+    """Words stand in the segments that take them."""
+    pixels = np.asarray(Pillow.open(PHOTO))[30:44, 40:57]
+    coder = coded(pixels, context_model, Coding(1, levels))
+    first, parts = coder.stream(0, 0x123456)
+    packed = pack_state(first)
+    state, words = open_stream(packed + b"".join(parts), len(packed))
+    left = len(words)
+    for part, last in zip(parts, decoded(coder, state, words), strict=True):
+        assert left - len(words) == len(part) // 4
+        left, state = len(words), last
+    assert (state, words) == (LEAST + 0x123456, [])
+
+
+def test_the_check_of_a_plain_file_is_the_crc_of_its_header_and_its_pixels(
+    singles: dict[str, bytes], context_model: ContextModel
+) -> None:
+    data = singles["plain"]
+    image, pixels = read_image(data), np.asarray(Pillow.open(PHOTO).crop((40, 30, 91, 71)))
+    ((state, words),) = streams(image)
+    *_, state = decoded(coded(pixels, context_model, Coding(1, 2)), state, words)
+    check = zlib.crc32(covered(image, data) + pixels.tobytes()) % (1 << 24)
+    assert (state, words) == (LEAST + check, [])

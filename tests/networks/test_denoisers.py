@@ -11,7 +11,8 @@ import torch
 
 from ddpmcodec import models
 from ddpmcodec.errors import ModelError
-from ddpmcodec.networks import model_file, pretrained
+from ddpmcodec.format import model_file
+from ddpmcodec.networks import pretrained
 from ddpmcodec.networks.ddpm import PaperDenoiser
 from ddpmcodec.networks.denoisers import accelerated, find_denoiser, levels_of
 from ddpmcodec.networks.gaussian import GaussianModel, load_gaussian

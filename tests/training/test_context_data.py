@@ -1,4 +1,4 @@
-"""What a run trains, evaluates and adapts on."""
+"""What a run trains and evaluates on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ddpmcodec.training import context_data
-from ddpmcodec.training.context_data import Ahead, Source, adaptation_images, held_out_batches
+from ddpmcodec.training.context_data import Ahead, Source, held_out_batches
 from ddpmcodec.training.data import crops_of
 
 
@@ -35,12 +35,6 @@ def test_held_out_images_of_one_size_are_one_batch(monkeypatch: pytest.MonkeyPat
     assert [batch.shape for batch in batches] == [(3, 128, 128, 3), (3, 20, 20, 3)]
     monkeypatch.setattr(context_data, "HELD_OUT_PIXELS", 1000)
     assert [batch.shape for batch in held_out_batches(images(9, 20))] == [(3, 20, 20, 3)]
-
-
-def test_adaptation_images_are_large_and_not_more_than_there_are() -> None:
-    found = adaptation_images([images(5, 20), images(2, 12)])
-    assert {image.shape for image in found} <= {(20, 20, 3), (12, 12, 3)}
-    assert 7 <= len(found) <= 9
 
 
 def test_threads_make_the_batches_of_their_source() -> None:

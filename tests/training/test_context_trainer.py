@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from ddpmcodec.coding_schedule import SCHEDULES, STEPS
-from ddpmcodec.errors import ModelError, TrainingError
-from ddpmcodec.networks.context.shape import BAND_KINDS
-from ddpmcodec.networks.context.window import INPUTS
+from ddpmcodec.models.context import ROLES
 from ddpmcodec.training import context_trainer, state
-from ddpmcodec.training.context_trainer import ROUND_ROBIN, ContextSettings, ContextTrainer, first_networks, networks_of
+from ddpmcodec.training.context_networks import networks_of
+from ddpmcodec.training.context_shapes import SHARES
+from ddpmcodec.training.context_trainer import ContextSettings, ContextTrainer
 
-SETTINGS = ContextSettings(("x",), width=32, depth=2, batch=128)
+SETTINGS = ContextSettings(("x",), effort=1, batch=128)
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,8 @@ def smooth(count: int, side: int = 32, seed: int = 0) -> np.ndarray:
     slope = rng.uniform(-3, 3, (2, count, 1, 1, 1))
     plane = 128 + slope[0] * (x - side / 2)[..., None] + slope[1] * (y - side / 2)[..., None]
     noise = rng.normal(0, 2, (count, side, side, 3))
-    return np.clip(plane + noise, 0, 255).astype(np.uint8)
+    found: np.ndarray = np.clip(plane + noise, 0, 255).astype(np.uint8)
+    return found
 
 
 class Slopes:
@@ -50,36 +51,43 @@ def trainer_of(held_out: Any = (), **changed: Any) -> ContextTrainer:
 
 
 def parameters(trainer: ContextTrainer) -> list[torch.Tensor]:
-    return [p.detach().clone() for network in trainer.networks for p in network.parameters()]
+    return [p.detach().clone() for network in trainer.networks.values() for p in network.parameters()]
 
 
-def test_networks_are_trained_round_robin_and_learn() -> None:
-    trainer, held_out = trainer_of(), [smooth(2, seed=99)]
-    before = sum(trainer.code_length(held_out))
-    found = [trainer.update() for _ in range(5 * len(ROUND_ROBIN))]
-    kinds = [int(key.removeprefix("loss_")) - 1 for losses in found for key in losses if key != "loss"]
-    assert kinds == 5 * list(ROUND_ROBIN)
-    assert set(kinds) == set(range(BAND_KINDS))
-    assert sum(trainer.code_length(held_out)) < 0.8 * before
-    assert (trainer.step, trainer.images) == (len(kinds), 4 * trainer.source.number)
+def test_networks_are_trained_round_robin_and_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(context_trainer, "WARMUP", 1)
+    trainer = trainer_of([smooth(2, seed=99)])
+    before = trainer.evaluate()["held_out"]
+    found = [trainer.update() for _ in range(6 * sum(SHARES.values()))]
+    roles = [key.removeprefix("loss_") for losses in found for key in losses if key != "loss"]
+    assert Counter(roles) == {role: 6 * share for role, share in SHARES.items()}
+    after = trainer.evaluate()["held_out"]
+    assert all(after[name] < 0.95 * before[name] for name in ("levels 0", "levels 2", "levels 5"))
+    assert (trainer.step, trainer.images) == (len(roles), 4 * trainer.source.number)
 
 
-def test_every_step_of_every_schedule_is_evaluated() -> None:
-    found = trainer_of([smooth(1), smooth(1, side=24)]).evaluate()
-    assert set(found["held_out"]) == set(SCHEDULES)
-    assert len(found["steps"]) == len(STEPS)
-    assert all(cost > 0 for cost in found["steps"])
+def test_a_run_may_train_some_networks_only() -> None:
+    trainer = trainer_of([smooth(1)], roles=("band2",))
+    assert set(trainer.update()) == {"loss", "loss_band2"}
+    assert set(trainer.networks) == {"band2"}
+    assert set(trainer.evaluate()["held_out"]) == {"bands 2", "bands 5"}
     assert trainer_of().evaluate() == {}
+
+
+def test_compiling_changes_nothing() -> None:
+    first, second = trainer_of(), trainer_of()
+    first.compile()
+    assert [first.update() for _ in range(12)] == [second.update() for _ in range(12)]
 
 
 def test_rates_fall_to_nothing() -> None:
     trainer = trainer_of(hours=1.0)
-    for _ in range(2 * len(ROUND_ROBIN)):
+    for _ in range(12):
         trainer.update()
     before = parameters(trainer)
     trainer.seconds = 3600.0
     assert trainer.progress() == 1
-    for _ in range(len(ROUND_ROBIN)):
+    for _ in range(12):
         trainer.update()
     for a, b in zip(before, parameters(trainer), strict=True):
         assert torch.equal(a, b)
@@ -96,77 +104,48 @@ def test_a_state_goes_on_where_it_was(tmp_path: Path) -> None:
     state.write(tmp_path, trainer.state())
     other.restore(state.read(tmp_path))
     assert (other.step, other.seconds, other.images) == (9, 12.5, trainer.images)
-    assert other.source.number == trainer.source.number
+    assert other.source.number == trainer.source.number == other.replay.draws
     assert all(torch.equal(a, b) for a, b in zip(parameters(trainer), parameters(other), strict=True))
     other.replay = trainer.replay
-    saved = trainer.replay.generator.get_state(), trainer.replay.due[:]
+    saved, due = trainer.replay.generator.get_state(), dict(trainer.replay.due)
     first = trainer.update()
-    trainer.replay.generator.set_state(saved[0])
-    trainer.replay.due[:] = saved[1]
+    trainer.replay.generator.set_state(saved)
+    trainer.replay.due = due
     assert other.update() == first
     assert all(torch.equal(a, b) for a, b in zip(parameters(trainer), parameters(other), strict=True))
 
 
+def test_two_resumed_runs_are_the_same() -> None:
+    trainer, found = trainer_of(), []
+    for _ in range(3):
+        trainer.update()
+    saved = trainer.state()
+    for _ in range(2):
+        other = trainer_of()
+        other.restore(saved)
+        found.append([other.update() for _ in range(4)])
+    assert found[0] == found[1]
+
+
 def test_a_state_has_the_networks() -> None:
-    trainer = trainer_of()
+    trainer = trainer_of(roles=("direct", "band1"))
     trainer.update()
-    for own, read in zip(trainer.networks, networks_of(trainer.state(), Path("run")), strict=True):
-        assert read.shape == (32, 2)
-        assert all(torch.equal(a, b) for a, b in zip(own.parameters(), read.parameters(), strict=True))
-
-
-def test_the_state_of_another_run_has_none(tmp_path: Path) -> None:
-    other = state.State({"network.enter": torch.zeros(3)}, {"step": 1})
-    with pytest.raises(TrainingError, match=r"run/state.safetensors: not the state of such a run \(.*: name a folder"):
-        networks_of(other, Path("run"))
-
-
-def test_the_first_scales_are_those_of_what_is_coded() -> None:
-    trainer = trainer_of()
-    network, positions = trainer.networks[2], trainer.replay.draw(2, 400)
-    context_trainer.begin_scales(network, positions)
-    chosen = positions.situation.unique()  # type: ignore[no-untyped-call]
-    scales = network.biases["leave"].data[:, 3:6]
-    assert torch.isfinite(scales).all()
-    middle = ((positions.new_lo + positions.new_hi) / 2).abs()
-    sizes = torch.stack([middle[0, positions.situation == s].mean() for s in chosen])
-    order = torch.argsort(sizes)
-    assert (torch.diff(scales[chosen, 0][order]) >= -1e-5).all()
-
-
-# --- what networks begin as
-
-
-def test_a_run_begins_with_a_model_that_grows(context_path: Path) -> None:
-    rows, situations = torch.full((5, INPUTS), 130, dtype=torch.uint8), torch.arange(5)
-    plain = first_networks(ContextSettings(("x",), start=str(context_path)))
-    wider = first_networks(ContextSettings(("x",), start=str(context_path), width=208, depth=4))
-    for own, grew in zip(plain, wider, strict=True):
-        assert grew.shape == (208, 4)
-        assert torch.equal(own(rows, situations), grew(rows, situations))
-
-
-def test_a_shape_that_networks_cannot_have_is_refused(context_path: Path) -> None:
-    with pytest.raises(TrainingError, match="200 wide with 3 blocks: give a --width that is a multiple of 16 up"):
-        first_networks(ContextSettings(("x",), width=200))
-    with pytest.raises(TrainingError, match="its networks are 192 wide with 3 blocks: give a --width and a"):
-        first_networks(ContextSettings(("x",), start=str(context_path), width=96))
-
-
-def test_a_run_begins_with_the_networks_of_another(tmp_path: Path) -> None:
-    trainer = trainer_of()
-    state.write(tmp_path, trainer.state())
-    for own, read in zip(trainer.networks, first_networks(replace(SETTINGS, start=str(tmp_path))), strict=True):
-        rows, situations = torch.full((5, INPUTS), 131, dtype=torch.uint8), torch.arange(5)
-        assert torch.equal(own(rows, situations), read(rows, situations))
+    found = networks_of(trainer.state(), Path("run"))
+    assert set(found) == {"direct", "band1"}
+    for role, network in found.items():
+        assert network.shape == trainer.networks[role].shape
+        own = trainer.networks[role].parameters()
+        assert all(torch.equal(a, b) for a, b in zip(own, network.parameters(), strict=True))
 
 
 def test_a_run_goes_on_without_what_it_began_with() -> None:
     settings = replace(SETTINGS, start="a model that is gone")
-    with pytest.raises(ModelError, match="no model of that name"):
-        ContextTrainer(settings, Slopes(), compiled=False)
     first = trainer_of()
     first.update()
     second = ContextTrainer(settings, Slopes(), compiled=False, begins=False)
     second.restore(first.state())
     assert all(torch.equal(a, b) for a, b in zip(parameters(first), parameters(second), strict=True))
+
+
+def test_all_roles_are_trained_unless_some_are_named() -> None:
+    assert SETTINGS.roles == ROLES

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load
 from starlette.testclient import TestClient
 
-from ddpmcodec import codec
+from ddpmcodec import codec, models
+from ddpmcodec.models import context
+from ddpmcodec.format import model_file
 from ddpmcodec.viewer.server import ADDRESS, Viewer, make_app
 
 WAITING = 202
@@ -34,6 +38,21 @@ def coded(picture: np.ndarray) -> bytes:
 def drawing() -> bytes:
     """A file that is stored as lossless WebP."""
     return codec.encode(np.kron(np.eye(8, dtype=np.uint8) * 200, np.ones((8, 8), np.uint8)))
+
+
+@pytest.fixture(scope="session")
+def other_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model file that is not embedded: its networks are, its name is another."""
+    data, path = models.read(models.DEFAULT), tmp_path_factory.mktemp("models") / "other.safetensors"
+    networks = model_file.metadata(data, path.name, context.KIND)["networks"]
+    path.write_bytes(context.pack(load(data), {key: facts["components"] for key, facts in networks.items()}, "other"))
+    return path
+
+
+@pytest.fixture
+def foreign(picture: np.ndarray, other_model: Path, no_webp: None) -> bytes:
+    """A file that needs it."""
+    return codec.encode(picture, model=other_model, effort=1)
 
 
 @pytest.fixture

@@ -92,7 +92,9 @@ def test_a_preview_stands_beside_a_jpeg_of_the_same_bytes(page: object, coded: b
     size, facts = bytes_of(page), codec.info(coded)
     assert facts["header_bytes"] < size < len(coded)
     api.expect(page.locator("h1")).to_have_text("photo.ddpm")
-    api.expect(page.locator("#about")).to_have_text(f"48 × 32 RGB, {len(coded):,} bytes, effort 2, model cifar10")
+    api.expect(page.locator("#about")).to_have_text(
+        f"48 × 32 RGB, {len(coded):,} bytes, effort 2, 2 noise levels, model cifar10"
+    )
     api.expect(page.locator("#bpp")).to_have_text(f"{8 * size / (48 * 32):.3f}")
     api.expect(page.locator("#psnr")).to_have_text(
         page.locator("figure[data-kind=preview] .cost").inner_text().split(", ")[-1]
@@ -114,7 +116,7 @@ def test_keys_move_the_slider(page: object, coded: bytes) -> None:
     rest(page)
     assert bytes_of(page) == len(coded)
     api.expect(page.locator("#psnr")).to_have_text("no error")
-    api.expect(page.locator("#steps")).to_have_text("4 of 4 exact")
+    api.expect(page.locator("#steps")).to_have_text("3 of 3 exact")
     page.keyboard.press("Home")
     rest(page)
     assert bytes_of(page) == codec.info(coded)["header_bytes"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -155,15 +154,15 @@ def test_sizes_are_whole_numbers(client: TestClient, size: str) -> None:
 # --- files that are dropped on the page
 
 
-def test_a_dropped_file_is_added(client: TestClient, coded: bytes, finished: Finished) -> None:
+def test_a_dropped_file_is_added(client: TestClient, drawing: bytes, finished: Finished) -> None:
     name = "<img src=x onerror=alert(1)>.ddpm"
-    answer = client.post("files", params={"name": name}, content=coded[:600])
+    answer = client.post("files", params={"name": name}, content=drawing[:-9])
     assert answer.status_code == 201
     assert answer.headers["Content-Type"] == "application/json"
     assert {key: answer.json()[key] for key in ("number", "name", "complete")} == {
         "number": "1", "name": name, "complete": False,
     }  # fmt: skip
-    assert finished(client, "files/1/preview?bytes=600").status_code == 200
+    assert finished(client, "files/1/preview?bytes=60").status_code == 200
     assert len(client.get("files").json()) == 2
 
 
@@ -174,8 +173,8 @@ def test_what_is_no_file_is_refused_with_words(client: TestClient) -> None:
     assert len(client.get("files").json()) == 1
 
 
-def test_a_file_of_another_model_names_the_option(client: TestClient, context_path: Path) -> None:
-    answer = client.post("files", content=(context_path.parent / "noise-1.ddpm").read_bytes())
+def test_a_file_of_another_model_names_the_option(client: TestClient, foreign: bytes) -> None:
+    answer = client.post("files", content=foreign)
     assert answer.status_code == 422
     assert answer.text.endswith("decode with the model that wrote it (--model PATH)")
 

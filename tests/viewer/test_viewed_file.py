@@ -46,6 +46,14 @@ def test_stripes_are_the_steps_and_bands_of_the_schedule_and_leave_no_gap(file: 
     assert 0.8 < sum(stripe.work for stripe in stripes) <= 1  # bands that are exact early take none
 
 
+def test_without_noise_levels_there_is_one_step(picture: np.ndarray, no_webp: None) -> None:
+    data = codec.encode(picture, levels=0)
+    made = ViewedFile("photo.ddpm", data)
+    (stripe,) = made.decode_whole(ignore)
+    assert (stripe.step, stripe.end, made.facts["levels"], made.facts["noise"]) == (1, len(data), 0, [0.0])
+    assert made.picture("preview", len(data), ignore).facts["exact"]
+
+
 def test_a_step_ends_where_its_stripes_do(file: ViewedFile, coded: bytes) -> None:
     for step in (1, 2, 3):
         end = max(stripe.end for stripe in file.stripes if stripe.step == step)
@@ -108,11 +116,10 @@ def test_what_is_no_file_is_refused_at_once() -> None:
         ViewedFile("photo.png", b"\x89PNG and more")
 
 
-def test_files_of_other_models_need_them(context_path: Path) -> None:
-    foreign = (context_path.parent / "noise-1.ddpm").read_bytes()
+def test_files_of_other_models_need_them(foreign: bytes, other_model: Path) -> None:
     with pytest.raises(ModelError, match="decode with the model that wrote it"):
         ViewedFile("foreign.ddpm", foreign)
-    assert ViewedFile("foreign.ddpm", foreign, model=context_path).picture("preview", 10**6, ignore).facts["exact"]
+    assert ViewedFile("foreign.ddpm", foreign, model=other_model).picture("preview", 10**6, ignore).facts["exact"]
 
 
 def test_graphics_are_one_stripe(drawing: bytes) -> None:

@@ -9,7 +9,7 @@ import torch
 
 from ddpmcodec import models
 from ddpmcodec.errors import ModelError
-from ddpmcodec.networks import model_file
+from ddpmcodec.format import model_file
 from ddpmcodec.networks.gaussian import find_gaussian, load_gaussian
 
 

@@ -1,0 +1,169 @@
+// Online adaptation to colours: which of them an image has, and how much likelier those are that it had before.
+//
+// Images do not use all colours alike. A photograph that once was YCC (Photo CD, JPEG), or whose levels were stretched, has
+// one RGB triple in some; everywhere, colours that were there come back. Values near the mean of a channel are weighed by how
+// often the image has had what the pixel would be: its green; green and red; all three. Of red and blue it also counts whether
+// the level was never there, and of all three whether JPEG's conversion from YCbCr makes such a triple, as it does one in four
+// (JFIF, ITU-T T.871).
+//
+// A weight is observed over expected: how often values of a kind were true, over the probability that their distributions
+// gave to all of that kind, so far. Everything is an integer, and is learned after a wave, in any order.
+#pragma once
+#include <array>
+
+#include "mixture.h"
+#include "pyramid.h"
+
+namespace ddpm {
+
+inline constexpr int COLOR_REACH = 12;          // values that are weighed on each side of the mean, at most
+inline constexpr int COLOR_LARGEST_SCALE = 72;  // index of a scale of 8: of wider distributions few values are weighed
+inline constexpr int COLOR_CLASSES = 7, COLOR_KINDS = 2 * COLOR_CLASSES;  // the second half: triples that YCbCr makes
+inline constexpr int64_t COLOR_ONE = 256, COLOR_LARGEST_WEIGHT = 1 << 14;
+inline constexpr int64_t COLOR_FIRST = int64_t(4) << 24, COLOR_LEAST = 1 << 16;
+inline constexpr int COLOR_RENEWAL = 32;   // values of a channel after which its weights are found anew
+inline constexpr int COLOR_MEMORY = 2048;  // and after which all that was observed and expected counts half
+inline constexpr uint32_t COLOR_HASHED = 1 << 20;
+
+// Whether conversion to YCbCr and back, rounded as libjpeg does, leaves a colour as it is.
+inline bool is_from_ycbcr(int red, int green, int blue) {
+    const int luma = (19595 * red + 38470 * green + 7471 * blue + 32768) >> 16;
+    const int b = (-11059 * red - 21709 * green + 32768 * blue + 32767) >> 16;
+    const int r = (32768 * red - 27439 * green - 5329 * blue + 32767) >> 16;
+    return luma + ((91881 * r + 32768) >> 16) == red && luma + ((116130 * b + 32768) >> 16) == blue &&
+           luma + ((-22554 * b - 46802 * r + 32768) >> 16) == green;
+}
+
+// A mixture of which some integers near the mean are likelier, or less so, than it says. With m(x) = floor(B(x) / 2^14) and
+// w(u) in 1/256 the weight of an integer u of a window, 256 of others,
+//
+//     V(x) = sum of w(u) (m(u + 1) - m(u)) over lo <= u < x,    cum(x) = floor(V(x) (2^24 - W) / V(hi + 1)) + (x - lo)
+//
+// Bounds: m is at most 2^24 and weights at most 2^14, so that products of V with 2^24 are at most 2^62.
+struct Weighed {
+    const Mixture* mixture;
+    int64_t first, total;  // of the window; V(hi + 1)
+    int count;
+    int64_t masses[2 * COLOR_REACH + 1], sums[2 * COLOR_REACH + 2];
+    uint8_t kinds[2 * COLOR_REACH + 1];
+
+    static int64_t mass(const Mixture& mixture, int64_t x) { return mixture.mass_before(x) >> 14; }
+
+    int64_t before(int64_t x) const {
+        if (x < first) return mass(*mixture, x) * COLOR_ONE;
+        const int64_t end = first + count;
+        if (x <= end) return sums[x - first];
+        return sums[count] + (mass(*mixture, x) - mass(*mixture, end)) * COLOR_ONE;
+    }
+
+    int64_t cumulative(int64_t x) const {
+        if (x > mixture->hi) return int64_t(1) << PRECISION;
+        return int64_t(uint64_t(before(x) * mixture->room) / uint64_t(total)) + (x - mixture->lo);
+    }
+
+    void interval(int64_t value, uint32_t& start, uint32_t& freq) const {
+        const int64_t begin = cumulative(value);
+        start = uint32_t(begin);
+        freq = uint32_t(cumulative(value + 1) - begin);
+    }
+
+    int64_t find(uint32_t slot) const {
+        return mixture->search(slot, [&](int64_t x) {
+            return before(x) * mixture->room < (int64_t(slot) - (x - mixture->lo) + 1) * total;
+        });
+    }
+};
+
+// What one wave of a stream observed.
+struct ColorScores {
+    std::array<std::array<int64_t, COLOR_KINDS>, CHANNELS> observed{}, expected{};
+    std::array<int, CHANNELS> coded{};
+};
+
+class Colors {
+  public:
+    Colors() : levels_(3 * 256), pairs_(1 << 16), triples_(COLOR_HASHED) {
+        for (int c = 0; c < CHANNELS; c++) {
+            coded_[c] = 0;
+            observed_[c].fill(COLOR_FIRST);
+            expected_[c].fill(COLOR_FIRST);
+            weights_[c].fill(COLOR_ONE);
+        }
+    }
+
+    // Weighs the values near the mean of a channel. pixel: green, red, blue, those before it known.
+    void weigh(const Mixture& mixture, int channel, const int* pixel, int64_t mean, int scale, Weighed& found) const {
+        const int64_t centre = (mean + 32) >> 6, reach = std::min(COLOR_REACH, 3 + int(EIGHT_SCALES[scale] >> 8));
+        found.mixture = &mixture;
+        found.first = std::min(std::max(centre - reach, mixture.lo), mixture.hi);
+        found.count = int(std::min(std::max(centre + reach, mixture.lo), mixture.hi) + 1 - found.first);
+        int64_t before = Weighed::mass(mixture, found.first);
+        found.sums[0] = before * COLOR_ONE;
+        for (int k = 0; k < found.count; k++) {
+            const int value = int(found.first) + k;
+            const int64_t after = Weighed::mass(mixture, value + 1);
+            found.kinds[k] = uint8_t(kind_of(channel, pixel, value));
+            found.masses[k] = after - before;
+            found.sums[k + 1] = found.sums[k] + found.masses[k] * weights_[channel][found.kinds[k]];
+            before = after;
+        }
+        found.total = found.sums[found.count] + (Weighed::mass(mixture, mixture.hi + 1) - before) * COLOR_ONE;
+    }
+
+    // The value of a channel that was weighed is known.
+    static void observe(const Weighed& weighed, int channel, int64_t value, ColorScores& scores) {
+        for (int k = 0; k < weighed.count; k++) scores.expected[channel][weighed.kinds[k]] += weighed.masses[k];
+        if (value >= weighed.first && value < weighed.first + weighed.count)
+            scores.observed[channel][weighed.kinds[value - weighed.first]] += int64_t(1) << 24;
+        scores.coded[channel]++;
+    }
+
+    // Takes over what a stream's wave observed, and empties it.
+    void learn(ColorScores& scores) {
+        for (int c = 0; c < CHANNELS; c++) {
+            if (!scores.coded[c]) continue;
+            for (int k = 0; k < COLOR_KINDS; k++) observed_[c][k] += scores.observed[c][k], expected_[c][k] += scores.expected[c][k];
+            const int before = coded_[c];
+            coded_[c] += scores.coded[c];
+            if (before / COLOR_RENEWAL != coded_[c] / COLOR_RENEWAL) renew(c, before / COLOR_MEMORY != coded_[c] / COLOR_MEMORY);
+        }
+        scores = ColorScores();
+    }
+
+    // A pixel of the image: green, red, blue.
+    void count(const int* pixel) {
+        for (int c = 0; c < CHANNELS; c++) raise(levels_[256 * c + pixel[c]]);
+        raise(pairs_[pixel[0] << 8 | pixel[1]]);
+        raise(triples_[hashed(pixel[0], pixel[1], pixel[2])]);
+    }
+
+  private:
+    static void raise(uint8_t& count) { count = uint8_t(std::min(count + 1, 255)); }
+
+    static uint32_t hashed(int green, int red, int blue) {
+        return ((uint32_t(green << 8 | red) * 0x9E3779B1u >> 12) + uint32_t(blue)) & (COLOR_HASHED - 1);
+    }
+
+    static int class_of(uint8_t count) { return count < 4 ? std::min<int>(count, 2) : count < 16 ? 3 : count < 64 ? 4 : 5; }
+
+    int kind_of(int channel, const int* pixel, int value) const {
+        if (channel == 0) return 1 + class_of(levels_[value]);
+        const uint8_t seen = channel == 1 ? pairs_[pixel[0] << 8 | value] : triples_[hashed(pixel[0], pixel[1], value)];
+        const int found = !seen && !levels_[256 * channel + value] ? 0 : 1 + class_of(seen);
+        return channel == 2 && is_from_ycbcr(pixel[1], pixel[0], value) ? found + COLOR_CLASSES : found;
+    }
+
+    void renew(int channel, bool halves) {
+        for (int k = 0; k < COLOR_KINDS; k++) {
+            int64_t &observed = observed_[channel][k], &expected = expected_[channel][k];
+            if (halves) observed = std::max(observed >> 1, COLOR_LEAST), expected = std::max(expected >> 1, COLOR_LEAST);
+            weights_[channel][k] = std::min(std::max(COLOR_ONE * observed / expected, int64_t(1)), COLOR_LARGEST_WEIGHT);
+        }
+    }
+
+    std::vector<uint8_t> levels_, pairs_, triples_;  // counts, up to 255
+    std::array<int, CHANNELS> coded_;
+    std::array<std::array<int64_t, COLOR_KINDS>, CHANNELS> observed_, expected_, weights_;  // the first two in 2^-24
+};
+
+}  // namespace ddpm

@@ -1,0 +1,278 @@
+// Parts of the coder for tests, as functions without state: the module `_native.testing`.
+#include <cmath>
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include "stages.h"
+#include "streams.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace ddpm {
+
+namespace {
+
+using Image = nb::ndarray<const int16_t, nb::shape<-1, -1, CHANNELS>, nb::c_contig, nb::device::cpu>;
+using Pixels = nb::ndarray<const uint8_t, nb::shape<-1, -1, CHANNELS>, nb::c_contig, nb::device::cpu>;
+using Integers = std::vector<int64_t>;
+using Pair = std::pair<int, int>;
+
+template <class T> nb::ndarray<nb::numpy, T> array_of(std::vector<T> values, std::vector<size_t> shape) {
+    auto* kept = new std::vector<T>(std::move(values));
+    nb::capsule owner(kept, [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
+    return nb::ndarray<nb::numpy, T>(kept->data(), shape.size(), shape.data(), owner);
+}
+
+void require_count(size_t count) {
+    if (count < 1 || count > MOST_COMPONENTS) throw std::invalid_argument("a mixture has 1 to 4 components");
+}
+
+Shares shares_of(const Integers& weights) {
+    require_count(weights.size());
+    Shares found{};
+    std::copy(weights.begin(), weights.end(), found.share);
+    return found;
+}
+
+Integers listed(const Shares& shares, size_t components) { return Integers(shares.share, shares.share + components); }
+
+Mixture mixture_of(const Integers& weights, int64_t lo, int64_t hi, const Integers& means, const std::vector<int>& scales) {
+    if (means.size() != weights.size() || scales.size() != weights.size()) throw std::invalid_argument("a mean and a scale each");
+    for (int scale : scales)
+        if (scale < 0 || scale >= SCALES) throw std::invalid_argument("no such scale");
+    return Mixture(shares_of(weights), int(weights.size()), lo, hi, means.data(), scales.data());
+}
+
+void bind_mixtures(nb::module_& m) {
+    m.def("centred", [](const Integers& distances, int scale) {
+        Integers found;
+        for (int64_t distance : distances) found.push_back(centred(distance, scale));
+        return found;
+    }, "distances"_a, "scale"_a);
+    m.def("truncated", [](int64_t lo, int64_t hi, int64_t mean, int scale) {
+        const Truncated part(lo, hi, mean, scale);
+        Integers found;
+        for (int64_t x = lo; x <= hi + 1; x++) found.push_back(part.before(x));
+        return found;
+    }, "lo"_a, "hi"_a, "mean"_a, "scale"_a);
+    m.def("weights_of", [](const std::vector<int32_t>& logits) {
+        require_count(logits.size());
+        return listed(weights_of(logits.data(), int(logits.size())), logits.size());
+    }, "logits"_a);
+    m.def("cumulative", [](const Integers& weights, int64_t lo, int64_t hi, const Integers& means, const std::vector<int>& scales) {
+        const Mixture mixture = mixture_of(weights, lo, hi, means, scales);
+        Integers found;
+        for (int64_t x = lo; x <= hi + 1; x++) found.push_back(mixture.cumulative(x));
+        return found;
+    }, "weights"_a, "lo"_a, "hi"_a, "means"_a, "scales"_a);
+    m.def("find", [](const Integers& weights, int64_t lo, int64_t hi, const Integers& means, const std::vector<int>& scales, const std::vector<uint32_t>& slots) {
+        const Mixture mixture = mixture_of(weights, lo, hi, means, scales);
+        Integers found;
+        for (uint32_t slot : slots) found.push_back(mixture.find(slot));
+        return found;
+    }, "weights"_a, "lo"_a, "hi"_a, "means"_a, "scales"_a, "slots"_a);
+    m.def("after", [](const Integers& weights, int64_t lo, int64_t hi, const Integers& means, const std::vector<int>& scales, int64_t first, int64_t last) {
+        return listed(mixture_of(weights, lo, hi, means, scales).after(shares_of(weights), first, last), weights.size());
+    }, "weights"_a, "lo"_a, "hi"_a, "means"_a, "scales"_a, "first"_a, "last"_a);
+}
+
+// --- colours
+
+// After an image of these pixels (green, red, blue), all of whose channels have one and the same mixture: what the values of
+// a channel of one more pixel, those before it known, occupy then. (cumulative, values at the slots)
+std::pair<Integers, Integers> weighed(const Pixels& history, const Integers& weights, const Integers& means, const std::vector<int>& scales, int channel, const std::vector<int>& pixel, const std::vector<uint32_t>& slots) {
+    if (channel < 0 || channel >= CHANNELS || pixel.size() != CHANNELS) throw std::invalid_argument("no such channel or pixel");
+    const Mixture mixture = mixture_of(weights, 0, 255, means, scales);
+    Colors colors;
+    ColorScores scores;
+    Weighed found;
+    for (size_t k = 0; k < history.size(); k += CHANNELS) {
+        const int seen[CHANNELS] = {history.data()[k], history.data()[k + 1], history.data()[k + 2]};
+        for (int c = 0; c < CHANNELS; c++) {
+            colors.weigh(mixture, c, seen, means[0], scales[0], found);
+            Colors::observe(found, c, seen[c], scores);
+        }
+        colors.learn(scores);
+        colors.count(seen);
+    }
+    colors.weigh(mixture, channel, pixel.data(), means[0], scales[0], found);
+    Integers cumulative, values;
+    for (int64_t x = 0; x <= 256; x++) cumulative.push_back(found.cumulative(x));
+    for (uint32_t slot : slots) values.push_back(found.find(slot));
+    return {cumulative, values};
+}
+
+void bind_colors(nb::module_& m) {
+    m.def("weighed", &weighed, "history"_a, "weights"_a, "means"_a, "scales"_a, "channel"_a, "pixel"_a, "slots"_a);
+    m.def("is_from_ycbcr", &is_from_ycbcr, "red"_a, "green"_a, "blue"_a);
+}
+
+// --- streams
+
+void bind_streams(nb::module_& m) {
+    m.def("packed", [](const std::vector<uint32_t>& starts, const std::vector<uint32_t>& freqs, const std::vector<size_t>& ends, uint32_t check) {
+        if (starts.size() != freqs.size() || ends.empty() || ends.back() != starts.size()) throw std::invalid_argument("symbols and ends differ");
+        const Stream found = packed(Symbols{starts, freqs}, ends, check);
+        return std::make_pair(found.state, found.words);
+    }, "starts"_a, "freqs"_a, "ends"_a, "check"_a);
+    // What a decoder meets that takes these symbols: (slot, state, words taken, ended) before the first and after each.
+    m.def("taken", [](uint64_t state, const std::vector<uint32_t>& words, const std::vector<uint32_t>& starts, const std::vector<uint32_t>& freqs) {
+        Reader reader;
+        reader.state = state;
+        reader.words = words;
+        std::vector<std::tuple<uint32_t, uint64_t, size_t, bool>> found{{reader.slot(), reader.state, 0, false}};
+        for (size_t k = 0; k < starts.size(); k++) {
+            reader.take(starts[k], freqs.at(k));
+            found.emplace_back(reader.slot(), reader.state, reader.position, reader.ended);
+        }
+        return found;
+    }, "state"_a, "words"_a, "starts"_a, "freqs"_a);
+}
+
+// --- the pyramid
+
+Planes planes_of(const Image& image) {
+    Planes found(int(image.shape(0)), int(image.shape(1)));
+    std::copy_n(image.data(), found.values.size(), found.values.begin());
+    return found;
+}
+
+nb::ndarray<nb::numpy, int16_t> image_of(Planes planes) {
+    return array_of(std::move(planes.values), {size_t(planes.height), size_t(planes.width), size_t(CHANNELS)});
+}
+
+void bind_pyramid(nb::module_& m) {
+    m.def("to_ycocg", [](const Pixels& pixels) {
+        Planes found(int(pixels.shape(0)), int(pixels.shape(1)));
+        for (size_t k = 0; k < found.values.size(); k += CHANNELS)
+            to_ycocg(pixels.data()[k], pixels.data()[k + 1], pixels.data()[k + 2], &found.values[k]);
+        return image_of(std::move(found));
+    }, "pixels"_a, "Y, Co, Cg of red, green, blue.");
+    m.def("to_grb", [](const Image& image) {
+        Planes found = planes_of(image);
+        for (size_t k = 0; k < found.values.size(); k += CHANNELS) {
+            int grb[CHANNELS];
+            to_grb(&found.values[k], grb);
+            for (int c = 0; c < CHANNELS; c++) found.values[k + c] = int16_t(grb[c]);
+        }
+        return image_of(std::move(found));
+    }, "image"_a);
+    // (number, transposed, height, width) of each band as it is stored, finest first.
+    m.def("bands_of", [](int height, int width) {
+        std::vector<std::tuple<int, bool, int, int>> found;
+        for (const Band& band : bands_of(height, width)) found.emplace_back(band.number, band.transposed, band.height, band.width);
+        return found;
+    }, "height"_a, "width"_a);
+    m.def("analysed", [](const Image& image) {
+        Planes rest = planes_of(image);
+        nb::list found;
+        for (const Band& band : bands_of(rest.height, rest.width)) {
+            Planes differences;
+            rest = analyse_band(rest, band, differences);
+            found.append(image_of(std::move(differences)));
+        }
+        return nb::make_tuple(image_of(std::move(rest)), found);
+    }, "image"_a, "The root, and the differences of each band, finest first.");
+    m.def("synthesised", [](const Image& root, const std::vector<Image>& differences, int height, int width) {
+        Planes rest = planes_of(root);
+        const std::vector<Band> geometry = bands_of(height, width);
+        if (differences.size() != geometry.size()) throw std::invalid_argument("another number of bands");
+        for (size_t b = geometry.size(); b-- > 0;)
+            rest = synthesise_band(geometry[b].transposed ? rest.turned() : rest, planes_of(differences[b]), geometry[b]);
+        return image_of(std::move(rest));
+    }, "root"_a, "differences"_a, "height"_a, "width"_a);
+    m.def("cell_width", &cell_width, "band"_a, "channel"_a, "level"_a);
+    m.def("cell_of", [](int value, Pair known, int64_t width) {
+        const Range found = cell_of(value, {known.first, known.second}, width);
+        return Pair{found.lo, found.hi};
+    }, "value"_a, "known"_a, "width"_a);
+    m.def("estimate_of", [](Pair range) { return estimate_of({range.first, range.second}); }, "range"_a);
+}
+
+// --- windows
+
+void bind_windows(nb::module_& m) {
+    m.def("band_row", [](const Image& coarse, const Image& coded, const Image& known, int y, int x) {
+        std::vector<uint8_t> row(inputs_of(Role::BAND), ZERO);
+        gather_band(with_margin(planes_of(coarse), true), with_margin(planes_of(coded), false), with_margin(planes_of(known), false), y, x, row.data());
+        return array_of(std::move(row), {size_t(inputs_of(Role::BAND))});
+    }, "coarse"_a, "coded"_a, "known"_a, "y"_a, "x"_a);
+    // (inputs, what means are relative to) of a pixel; estimate: Y, Co, Cg after noise levels, or None.
+    m.def("pixel_row", [](const Pixels& pixels, const std::optional<Image>& estimate, int y, int x) {
+        const int height = int(pixels.shape(0)), width = int(pixels.shape(1));
+        std::vector<Planes> estimates;
+        if (estimate) estimates.push_back(planes_of(*estimate));
+        PixelStage stage(1, height, width, CHANNELS, estimate ? &estimates : nullptr, pixels.data());
+        for (int v = 0; v < height; v++)
+            for (int u = 0; u < width; u++) {
+                Values values;
+                stage.load(0, v, u, values);
+                for (int c = 0; c < CHANNELS; c++) values.known[c] = {values.value[c], values.value[c]};
+                stage.put(0, v, u, values);
+            }
+        std::vector<uint8_t> row(inputs_of(stage.role), ZERO);
+        std::vector<int16_t> base(CHANNELS);
+        stage.gather(0, y, x, row.data(), base.data());
+        const size_t inputs = row.size();
+        return nb::make_tuple(array_of(std::move(row), {inputs}), array_of(std::move(base), {size_t(CHANNELS)}));
+    }, "pixels"_a, "estimate"_a.none(), "y"_a, "x"_a);
+}
+
+// --- a position
+
+// Codes one position, nothing coded nearby. known: of each channel; width: of cells.
+nb::dict coded(const std::vector<int32_t>& outputs, int components, const std::vector<int>& value, const std::vector<Pair>& known, const std::vector<int64_t>& width, const std::vector<int>& base) {
+    require_count(size_t(components));
+    const Outputs shape{components};
+    const int channels = int(value.size());
+    if (int(outputs.size()) != shape.count() || channels < 1 || channels > CHANNELS || known.size() != value.size() || width.size() != value.size() || base.size() != value.size())
+        throw std::invalid_argument("lists of other lengths");
+    Values values{};
+    for (int c = 0; c < channels; c++) {
+        values.value[c] = value[c];
+        values.known[c] = {known[c].first, known[c].second};
+        values.width[c] = width[c];
+        values.base[c] = int16_t(base[c]);
+        std::fill_n(values.near[c], 4, NOT_CODED);
+    }
+    Symbols symbols;
+    Position position(shape, outputs.data());
+    const Biases biases;
+    position.code(values, channels, Coder{&symbols, nullptr}, {biases, nullptr, nullptr, nullptr, true});
+    std::vector<float> slopes(outputs.size());
+    position.slopes(slopes.data());
+    double nats = 0;
+    for (uint32_t freq : symbols.freqs) nats -= std::log(double(freq) / double(1 << PRECISION));
+    nb::dict found;
+    found["nats"] = nats;
+    found["slopes"] = array_of(std::move(slopes), {outputs.size()});
+    nb::list ranges, predicted;
+    for (int c = 0; c < channels; c++) {
+        ranges.append(nb::make_tuple(values.known[c].lo, values.known[c].hi));
+        predicted.append(nb::make_tuple(int(values.mean[c]), int(values.scale[c])));
+    }
+    found["known"] = ranges;
+    found["predicted"] = predicted;
+    return found;
+}
+
+}  // namespace
+
+void bind_testing(nb::module_& m) {
+    nb::module_ testing = m.def_submodule("testing", "For tests: parts of the coder, as functions.");
+    bind_mixtures(testing);
+    bind_colors(testing);
+    bind_streams(testing);
+    bind_pyramid(testing);
+    bind_windows(testing);
+    testing.def("coded", &coded, "outputs"_a, "components"_a, "value"_a, "known"_a, "width"_a, "base"_a,
+                "One position without biases: its code length, and the slopes of it by the outputs.");
+}
+
+}  // namespace ddpm

@@ -1,0 +1,211 @@
+"""Header and index of the .ddpm container as bytes. ddpm.py has the layout."""
+
+from __future__ import annotations
+
+from binascii import crc_hqx
+from collections.abc import Iterator
+from dataclasses import replace
+
+from ddpmcodec.errors import FormatError, TruncatedError
+from ddpmcodec.format.header import (
+    ARCHIVE_MAGIC,
+    LEAST_STATE_BYTES,
+    LEVELS,
+    MAGIC,
+    METADATA,
+    MODEL_ID_BYTES,
+    MODES,
+    MOST_STATE_BYTES,
+    SQUARE,
+    TILED,
+    VERSION,
+    WEBP,
+    Header,
+    Index,
+    check_coding,
+    check_header,
+    check_metadata,
+    check_size,
+    check_tiles,
+)
+from ddpmcodec.format.varint import MAX_VARINT_BYTES, Reader, pack_varint
+
+VERSION_SHIFT = 6  # in its byte
+CHECKED = 32  # in the same byte: a CRC ends the header; below it the colour mode and the size of the state
+EFFORT_SHIFT, LEVELS_SHIFT = 6, 4  # in the byte of the flags
+SMALLEST_HEADER = 6  # bytes: a single stream of a small square image, and nothing beside it
+CRC16_BYTES = 2
+
+
+def crc16(data: bytes) -> int:
+    """CRC-16/CCITT from 0xFFFF."""
+    return crc_hqx(data, 0xFFFF)
+
+
+# --- writing
+
+
+def pack_header(header: Header) -> bytes:
+    """The bytes of header and index, CRCs included. Raises FormatError where the format cannot express it."""
+    check_header(header)
+    index = _pack_index(header.index) if header.index else b""
+    out = bytearray(MAGIC)
+    out += bytes([_version_and_mode(header), _coding_and_flags(header)])
+    if not header.webp:
+        out += bytes([header.model_number]) + header.model_id
+    for value in (header.width,) if header.width == header.height else (header.width, header.height):
+        out += pack_varint(value)
+    out += header.mean_colour
+    for value in _declared(header, len(index)):
+        out += pack_varint(value)
+    if header.is_plain:
+        return bytes(out)
+    return _with_crc(bytes(out)) + (_with_crc(index) if index else b"")
+
+
+def covered_by_stream(header: Header) -> bytes:
+    """What the check of a single stream covers of the header, in front of the colour samples.
+
+    Of a plain file all of it, as if the state had the least number of bytes, which is known only after the check. Other
+    headers have a CRC of their own.
+    """
+    return pack_header(replace(header, state_bytes=LEAST_STATE_BYTES)) if header.is_plain else b""
+
+
+def _version_and_mode(header: Header) -> int:
+    """One byte: version, whether a CRC ends the header, colour mode, size of the state."""
+    mode = MODES.index(header.mode) + len(MODES) * (header.state_bytes - LEAST_STATE_BYTES)
+    return VERSION << VERSION_SHIFT | CHECKED * (not header.is_plain) | mode
+
+
+def _coding_and_flags(header: Header) -> int:
+    """One byte: effort, levels, flags."""
+    flags = TILED * bool(header.index) | METADATA * bool(header.metadata_length) | WEBP * header.webp
+    flags |= SQUARE * (header.width == header.height)
+    return header.effort << EFFORT_SHIFT | LEVELS.index(header.levels) << LEVELS_SHIFT | flags
+
+
+def _declared(header: Header, index_length: int) -> Iterator[int]:
+    if header.has_alpha_section:
+        yield header.alpha_length
+    if header.metadata_length:
+        yield from (header.metadata_length, header.orientation)
+    if header.index:
+        yield from (header.index.tile_width, header.index.tile_height, header.index.segments, index_length)
+    elif not header.is_plain:
+        yield header.payload_length
+
+
+def _pack_index(index: Index) -> bytes:
+    entries = zip(index.lengths, index.checks, strict=True)
+    return b"".join(pack_varint(length) + check.to_bytes(CRC16_BYTES, "little") for length, check in entries)
+
+
+def _with_crc(data: bytes) -> bytes:
+    return data + crc16(data).to_bytes(CRC16_BYTES, "little")
+
+
+# --- reading
+
+
+def parse_header(data: bytes) -> tuple[Header, int]:
+    """The header with its index, and the length of both in bytes.
+
+    Raises TruncatedError when the data ends inside them (with the least number of bytes that would do), FormatError
+    when it is not a header of this version, is damaged, or claims sizes over the limits. Nothing is allocated by a
+    claim: every field is checked as it is read, and the index is parsed when all of it is there. Damage to the header
+    of a plain file may give another header: the check of its stream finds it.
+    """
+    reader = Reader(data, "the header", SMALLEST_HEADER)
+    _parse_magic(reader)
+    mode, state_bytes, checked = _parse_version(reader.take(1)[0])
+    effort, levels, flags = _parse_coding(reader.take(1)[0])
+    header = Header(mode, 0, 0, effort, levels, webp=bool(flags & WEBP), state_bytes=state_bytes)
+    if not header.webp:
+        number = reader.take(1)[0]
+        header = replace(header, model_number=number, model_id=b"" if number else reader.take(MODEL_ID_BYTES))
+    header = _parse_size(reader, header, bool(flags & SQUARE))
+    header = replace(header, mean_colour=reader.take(header.channels) if header.webp else b"")
+    check_coding(header)
+    header = replace(header, alpha_length=reader.varint() if header.has_alpha_section else 0)
+    if flags & METADATA:
+        header = replace(header, metadata_length=reader.varint(), orientation=reader.take(1)[0])
+        check_metadata(header)
+    if checked == (header.is_plain and not flags & TILED):
+        raise FormatError("the header has a checksum and nothing that calls for one, or the reverse: it is damaged")
+    if flags & TILED:
+        return _parse_index(reader, header), reader.position
+    check_tiles(header)
+    if checked:
+        header = replace(header, payload_length=reader.varint())
+        _check_crc(reader, data[: reader.position])
+    return header, reader.position
+
+
+def _parse_magic(reader: Reader) -> None:
+    if reader.data.startswith(ARCHIVE_MAGIC):
+        raise FormatError("an archive, and no .ddpm file: `ddpmcodec archive list` says what is in it")
+    magic = reader.data[: len(MAGIC)]
+    if magic != MAGIC[: len(magic)]:
+        raise FormatError(
+            f"not a ddpmcodec file: it starts with {magic.hex(' ')}, not {MAGIC.hex(' ')}; give a .ddpm file"
+        )
+    reader.take(len(MAGIC))
+
+
+def _parse_version(byte: int) -> tuple[str, int, bool]:
+    """Colour mode, bytes of the state, whether a CRC ends the header."""
+    if (version := byte >> VERSION_SHIFT) != VERSION:
+        raise FormatError(f"format version {version} (this program reads {VERSION}): a newer ddpmcodec is needed")
+    state, mode = divmod(byte % CHECKED, len(MODES))
+    if state + LEAST_STATE_BYTES > MOST_STATE_BYTES:
+        raise FormatError(f"unknown colour mode {byte % CHECKED}: it is damaged, or a newer ddpmcodec is needed")
+    return MODES[mode], state + LEAST_STATE_BYTES, bool(byte & CHECKED)
+
+
+def _parse_coding(byte: int) -> tuple[int, int, int]:
+    """Effort, levels and flags."""
+    effort, code = byte >> EFFORT_SHIFT, byte >> LEVELS_SHIFT & 3
+    if code >= len(LEVELS):
+        raise FormatError(f"unknown noise levels {code}: the data is damaged, or a newer ddpmcodec is needed")
+    flags = byte & (TILED | METADATA | WEBP | SQUARE)
+    if flags & TILED and flags & WEBP:
+        raise FormatError("the header claims a WebP payload in tiles: the data is damaged")
+    return effort, LEVELS[code], flags
+
+
+def _parse_size(reader: Reader, header: Header, square: bool) -> Header:
+    width = reader.varint()
+    height = width if square else reader.varint()
+    if width == height and not square:
+        raise FormatError(f"the header says twice that a side has {width} pixels: the data is damaged")
+    header = replace(header, width=width, height=height)
+    check_size(header)
+    return header
+
+
+def _parse_index(reader: Reader, header: Header) -> Header:
+    """The header with the grid and the index of a tiled file."""
+    index = Index(reader.varint(), reader.varint(), reader.varint())
+    header = replace(header, index=index)
+    check_tiles(header)
+    chunks, length = header.tile_count * index.segments, reader.varint()
+    if not (1 + CRC16_BYTES) * chunks <= length <= (MAX_VARINT_BYTES + CRC16_BYTES) * chunks:
+        raise FormatError(f"the header claims an index of {length} bytes for {chunks} chunks: the data is damaged")
+    _check_crc(reader, reader.data[: reader.position])
+    reader.require(length + CRC16_BYTES)
+    entries = Reader(reader.take(length), "the index")
+    _check_crc(reader, entries.data)
+    try:
+        pairs = [(entries.varint(), int.from_bytes(entries.take(CRC16_BYTES), "little")) for _ in range(chunks)]
+    except TruncatedError as error:
+        raise FormatError(f"the index holds fewer than {chunks} chunks: the data is damaged") from error
+    if entries.position != length:
+        raise FormatError(f"the index holds more than {chunks} chunks: the data is damaged")
+    lengths, checks = zip(*pairs, strict=True)
+    return replace(header, index=replace(index, lengths=lengths, checks=checks))
+
+
+def _check_crc(reader: Reader, covered: bytes) -> None:
+    if int.from_bytes(reader.take(CRC16_BYTES), "little") != crc16(covered):
+        raise FormatError("the header is damaged: its checksum does not match; get the file again")

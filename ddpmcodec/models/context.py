@@ -1,0 +1,232 @@
+"""Context models as files: networks of three efforts, in one safetensors file of integers and known answers.
+
+    <effort>.<role>.<layer>.weight int8, .factor float32, of stem and head .bias float32
+    denoiser.*                     float32, where there is one (`_core/denoiser.h`)
+
+Roles: `direct` codes pixels straight to exact, `last` after noise levels; `band1`, `band2`, `band3` code noise levels
+of the
+finest band, the second, and all coarser ones. The metadata hold how many components the mixtures of each have, and the
+sha256 of what each answers to seeded inputs. A network that is used is asked again: a machine that computes something
+else must not code. They also hold a hash of all bytes (`format.seal`), which the answers do not cover.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from ddpmcodec import _native, models
+from ddpmcodec.errors import ModelError
+from ddpmcodec.format.header import MODEL_ID_BYTES
+from ddpmcodec.format.seal import KEY, seal
+from ddpmcodec.format import model_file
+from ddpmcodec.format.model_file import LARGEST_NUMBER
+
+KIND = "context"
+EFFORTS = (1, 2, 3)
+BAND_ROLES = ("band1", "band2", "band3")
+ROLES = ("direct", "last", *BAND_ROLES)
+ANSWER_ROWS = 24
+Tensors = Mapping[str, NDArray[Any]]
+
+
+class ContextModel:
+    """A model as it was read: its networks are made when they are asked for.
+
+    id: sha256 of the file. number: of an embedded model, 0 of another one.
+    """
+
+    def __init__(self, name: str, model_id: bytes, number: int, tensors: Tensors, facts: Mapping[str, Any]) -> None:
+        self.name, self.id, self.number = name, model_id, number
+        self._tensors, self._facts = tensors, facts
+        self._made: dict[tuple[int, str], _native.ContextNetwork] = {}
+        self._denoiser: _native.Denoiser | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without networks, which are made again."""
+        return {**self.__dict__, "_made": {}, "_denoiser": None}
+
+    @property
+    def short_id(self) -> bytes:
+        """What files have of the id; nothing where they have the number."""
+        return b"" if self.number else self.id[:MODEL_ID_BYTES]
+
+    def networks(self, effort: int, levels: int) -> list[_native.ContextNetwork]:
+        """Of exact pixels, and where there are noise levels of the bands. Raises ModelError where they do not compute
+        here what they must."""
+        roles = ("last", *BAND_ROLES) if levels else ("direct",)
+        return [self._network(effort, role) for role in roles]
+
+    def _network(self, effort: int, role: str) -> _native.ContextNetwork:
+        key = effort, role
+        if key not in self._made:
+            facts = self._facts[f"{effort}.{role}"]
+            network = network_of(part(self._tensors, f"{effort}.{role}."), role, facts["components"])
+            if answer(network, role) != facts["answer"]:
+                raise ModelError(
+                    f"{self.name}: its networks do not compute here what they must: the file is damaged, or this"
+                    " machine's arithmetic differs; files would not decode elsewhere"
+                )
+            self._made[key] = network
+        return self._made[key]
+
+    def macs(self, effort: int, role: str) -> int:
+        """Multiply-accumulates of a position."""
+        own = part(self._tensors, f"{effort}.{role}.")
+        return sum(tensor.size for name, tensor in own.items() if name.endswith(".weight"))
+
+    @property
+    def denoiser(self) -> _native.Denoiser | None:
+        """Of previews, where the model has one."""
+        tensors = part(self._tensors, "denoiser.")
+        if tensors and self._denoiser is None:
+            self._denoiser = _native.Denoiser(tensors)
+        return self._denoiser
+
+
+def part(tensors: Tensors, prefix: str) -> dict[str, NDArray[Any]]:
+    """Those whose names begin so, without it."""
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+
+
+def network_of(tensors: Mapping[str, NDArray[Any]], role: str, components: int) -> _native.ContextNetwork:
+    """From the tensors of one network. Raises ModelError where they are none of this role."""
+    kind = "band" if role in BAND_ROLES else role
+    try:
+        return _native.ContextNetwork.make({k: np.ascontiguousarray(v) for k, v in tensors.items()}, kind, components)
+    except ValueError as error:
+        raise ModelError(f"a network of the role {role}: {error}; export the model again") from error
+
+
+def answer(network: _native.ContextNetwork, role: str) -> str:
+    """sha256 of the outputs for seeded inputs (numpy's Philox 4x64), in up to three conditions."""
+    inputs, _, conditions = _native.contract("band" if role in BAND_ROLES else role, network.components)
+    raw = np.random.Philox(key=1).random_raw(ANSWER_ROWS * inputs).reshape(ANSWER_ROWS, inputs)
+    rows = (raw % 256).astype(np.uint8)
+    digest = hashlib.sha256()
+    for condition in sorted({0, conditions // 2, conditions - 1}):
+        digest.update(network.outputs(rows, condition).astype("<i4").tobytes())
+    return digest.hexdigest()
+
+
+def pack(
+    tensors: Tensors, components: Mapping[str, int], name: str, training: Mapping[str, Any] | None = None
+) -> bytes:
+    """The bytes of a model file. components: by '<effort>.<role>'. training: facts about its making, kept in the
+    metadata."""
+    networks = {
+        key: {
+            "components": count,
+            "answer": answer(network_of(part(tensors, f"{key}."), key[2:], count), key[2:]),
+        }
+        for key, count in sorted(components.items())
+    }
+    metadata = {
+        "kind": KIND, "format": model_file.FORMAT, "name": name, "networks": networks, "training": dict(training or {}),
+    }  # fmt: skip
+    ordered = {key: np.ascontiguousarray(value) for key, value in sorted(tensors.items())}
+    return seal(save(ordered, {KEY: json.dumps(metadata, sort_keys=True)}))
+
+
+def parse(data: bytes, source: str, number: int = 0) -> ContextModel:
+    """A model from the bytes of its file. source: what errors call it. Raises ModelError."""
+    metadata = model_file.metadata(data, source, KIND)
+    try:
+        tensors = load(data)
+    except (SafetensorError, ValueError) as error:
+        raise ModelError(f"{source}: the model file is damaged ({error}); get it again") from error
+    facts = metadata.get("networks")
+    wanted = {f"{effort}.{role}" for effort in EFFORTS for role in ROLES}
+    if not isinstance(facts, dict) or set(facts) != wanted:
+        raise ModelError(
+            f"{source}: it must hold networks of {len(EFFORTS)} efforts, of {len(ROLES)} roles each; export it again"
+        )
+    for key, value in facts.items():
+        if not isinstance(value, dict) or type(value.get("components")) is not int:
+            raise ModelError(f"{source}: it does not say what network {key} is; export the model again")
+    for key, tensor in tensors.items():
+        if tensor.dtype == np.float32 and not (np.abs(tensor) <= LARGEST_NUMBER).all():
+            raise ModelError(f"{source}: {key} holds numbers beyond {LARGEST_NUMBER}; export the model again")
+    model = ContextModel(str(metadata.get("name")), hashlib.sha256(data).digest(), number, tensors, facts)
+    try:
+        _ = model.denoiser
+    except ValueError as error:
+        raise ModelError(f"{source}: tensors of its denoiser do not fit ({error}); export the model again") from error
+    return model
+
+
+# --- finding one
+
+ModelSource = ContextModel | str | Path | None
+
+
+def load_model(source: str | Path) -> ContextModel:
+    """An embedded model by name, or a file. Raises ModelError."""
+    if isinstance(source, str) and source in models.names():
+        return _embedded(source)
+    return parse(read(source), str(source))
+
+
+def read(source: str | Path) -> bytes:
+    """The bytes of an embedded model's file, by name, or of another file. Raises ModelError."""
+    if isinstance(source, str) and source in models.names():
+        return models.read(source)
+    path = Path(source)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        embedded = ", ".join(models.names())
+        raise ModelError(
+            f"{path}: no model of that name, and no file ({error.strerror}); embedded models: {embedded}"
+        ) from error
+
+
+@cache
+def _embedded(name: str) -> ContextModel:
+    return parse(models.read(name), name, models.NUMBERS.get(name, 0))
+
+
+def given_model(source: ModelSource) -> ContextModel | None:
+    """The model that a caller named, if any. Raises ModelError."""
+    return source if source is None or isinstance(source, ContextModel) else load_model(source)
+
+
+def default_model(pixels: int) -> ContextModel:
+    """The embedded model for an image of so many pixels."""
+    return _embedded(models.default_name(pixels))
+
+
+def model_of(number: int, model_id: bytes, given: ContextModel | None, what: str = "file") -> ContextModel:
+    """The model that a file or an archive was written with. Raises ModelError when it is missing, or `given` is
+    another."""
+    if given is not None:
+        if (given.number, given.short_id) != (number, model_id):
+            raise ModelError(
+                f"the {what} was written with model {_named(number, model_id)}, and the given model {given.name!r} is"
+                f" {given.id[:MODEL_ID_BYTES].hex()}: decode with the model that wrote it (model=PATH)"
+            )
+        return given
+    name = next((name for name, own in models.NUMBERS.items() if own == number and name in models.names()), None)
+    if number and name:
+        return _embedded(name)
+    embedded = ", ".join(f"{models.ids()[name][:MODEL_ID_BYTES].hex()} ({name})" for name in models.NUMBERS)
+    raise ModelError(
+        f"the {what} was written with model {_named(number, model_id)}, and the embedded models are"
+        f" {embedded or 'none'}: decode with the model that wrote it (model=PATH)"
+    )
+
+
+def _named(number: int, model_id: bytes) -> str:
+    if not number:
+        return model_id.hex()
+    name = next((name for name, own in models.NUMBERS.items() if own == number), None)
+    return f"{models.ids()[name][:MODEL_ID_BYTES].hex()} ({name})" if name in models.ids() else f"number {number}"

@@ -1,1 +1,0 @@
-"""The context model: a small exact network that predicts a coefficient from what is known around it."""

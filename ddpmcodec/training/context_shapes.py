@@ -1,0 +1,53 @@
+"""Which networks an effort has, and how often a run trains each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+from ddpmcodec.errors import TrainingError
+from ddpmcodec.models.context import BAND_ROLES, ROLES
+from ddpmcodec.training.trainable import Shape
+
+
+class Size(NamedTuple):
+    """Of a network, and of its mixtures."""
+
+    width: int
+    depth: int
+    components: int
+
+
+# By effort: of networks of exact pixels, and of those of bands. Coding time goes with the weights.
+SIZES = {
+    1: (Size(64, 2, 3), Size(32, 2, 1)),
+    2: (Size(192, 3, 3), Size(64, 3, 1)),
+    3: (Size(320, 4, 3), Size(128, 3, 1)),
+}
+# Steps of each role out of twelve: most of the bits are in exact pixels, and coarse bands have few positions.
+SHARES = {"direct": 4, "last": 4, "band1": 2, "band2": 1, "band3": 1}
+
+
+def shape_of(effort: int, role: str) -> Shape:
+    """Of the network of a role (`models.context.ROLES`)."""
+    pixels, bands = SIZES[effort]
+    size = bands if role in BAND_ROLES else pixels
+    return Shape("band" if role in BAND_ROLES else role, *size)
+
+
+def round_robin(roles: Collection[str], shares: Mapping[str, int] = SHARES) -> list[str]:
+    """One role for each step of a round, evenly spaced.
+
+    >>> round_robin(["last", "band1"], {"last": 2, "band1": 1})
+    ['last', 'band1', 'last']
+    """
+    places = [((k + 0.5) / shares[role], role) for role in roles for k in range(shares[role])]
+    return [role for _, role in sorted(places, key=lambda place: place[0])]
+
+
+def roles_of(text: str) -> tuple[str, ...]:
+    """Of 'direct,last', in the order of `ROLES`. Raises TrainingError where one is unknown, or none is named."""
+    named = {name.strip() for name in text.split(",")}
+    if unknown := named - set(ROLES):
+        raise TrainingError(f"--roles {text}: no network is called {min(unknown)!r}; there are {', '.join(ROLES)}")
+    return tuple(role for role in ROLES if role in named)

@@ -1,0 +1,259 @@
+"""A network of the codec in training: float weights, and the integers derived from them.
+
+The coder runs the integers (`ddpmcodec._native`); rounding has the gradient of the identity, so that what is trained is
+what is coded with. A position's loss is its ideal code length in bits: of the joint mixture of truncated logistics that
+the outputs say.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ddpmcodec import _native
+
+LN2 = math.log(2)
+OCTAVE = 8 / LN2  # scale indices per unit of the logarithm
+SCALE_ONE = 48  # index of a scale of 1
+INPUT_UNIT, ACTIVATION_UNIT, MEAN_UNIT = 16.0, 32.0, 1024.0  # integers per 1.0; of means: 16 grey levels in 1/64
+LARGEST_ACTIVATION, LARGEST_WEIGHT, OUTPUT_LIMIT, ZERO = 255, 127, 32767, 128
+CHANNELS = 3
+GAINS = {"stem": 1.0, "head": 0.5, "skip": 1.0}  # at first; of blocks 0.5
+# Of directions, which are of length 1 at first. Muon's step is as long as its rate, so that it changes a
+# longer direction less, and they grow; after an hour they are about so long. A model's file has no lengths.
+TRAINED_LENGTH = 8.0
+FIRST_SCALES = {"direct": 65.0, "last": 52.0, "band": 56.0}  # indices
+
+
+class Shape(NamedTuple):
+    """Which network: its role, its width and blocks, and the components of its mixtures."""
+
+    role: str  # "direct", "last" or "band"
+    width: int
+    depth: int
+    components: int
+
+    @property
+    def contract(self) -> tuple[int, int, int]:
+        """Inputs, outputs, conditions."""
+        found: tuple[int, int, int] = _native.contract(self.role, self.components)
+        return found
+
+    def layers(self) -> dict[str, tuple[int, int]]:
+        """Name -> (outputs, inputs), in the order they run."""
+        inputs, outputs, _ = self.contract
+        blocks = {f"block{k}": (self.width, self.width) for k in range(self.depth)}
+        return {"stem": (self.width, inputs), **blocks, "head": (outputs, self.width), "skip": (outputs, inputs)}
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of a position."""
+        return sum(outputs * inputs for outputs, inputs in self.layers().values())
+
+    def units(self) -> Tensor:
+        """What 1.0 is of every output, in the coder's integers (`_core/contract.h`)."""
+        k = self.components
+        return torch.tensor([16 / LN2] * k + [MEAN_UNIT] * (3 * k) + [OCTAVE] * (3 * k) + [64.0] * 3)
+
+
+class Positions(NamedTuple):
+    """What K positions see, and what is coded there."""
+
+    rows: Tensor  # uint8 [K, inputs]
+    base: Tensor  # float32 [3, K], as the next four
+    lo: Tensor
+    hi: Tensor
+    new_lo: Tensor
+    new_hi: Tensor
+    condition: Tensor  # int64 [K]
+
+    @classmethod
+    def of(cls, found: Mapping[str, Tensor]) -> Positions:
+        """From tensors by these names, positions first: the last axis is the one to vectorise over."""
+        last = {name: found[name].movedim(0, -1).float().contiguous() for name in cls._fields[1:-1]}
+        return cls(rows=found["rows"], condition=found["condition"].long(), **last)
+
+
+def _rounded(x: Tensor, low: float, high: float) -> Tensor:
+    """To the nearest integer in bounds; gradients go through both, which needs no mask of what was clipped."""
+    return x + (torch.round(x.clamp(low, high)) - x).detach()
+
+
+class TrainableNetwork(nn.Module):
+    """Rows of weights are directions times gains, so that Muon may move the directions freely."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+        conditions = shape.contract[2]
+        self.weights, self.gains, self.biases = nn.ParameterDict(), nn.ParameterDict(), nn.ParameterDict()
+        for layer, (outputs, inputs) in shape.layers().items():
+            self.weights[layer] = nn.Parameter(torch.randn(outputs, inputs) / inputs**0.5)
+            self.gains[layer] = nn.Parameter(torch.full((outputs,), GAINS.get(layer, 0.5)))
+            if layer in ("stem", "head"):
+                self.biases[layer] = nn.Parameter(torch.zeros(conditions, outputs))
+        for layer in ("head", "skip"):
+            self.weights[layer].data.zero_()
+        self.biases["head"].data += _first_bias(shape)
+        self.units: Tensor
+        self.register_buffer("units", shape.units(), persistent=False)
+
+    def _unit(self, layer: str) -> float:
+        return INPUT_UNIT if layer in ("stem", "skip") else ACTIVATION_UNIT
+
+    def integers(self) -> dict[str, Tensor]:
+        """'<layer>.weight' integers, '<layer>.factor' and, of stem and head, '<layer>.bias' float: a layer's result is
+        sums * factor + bias, in activation levels or output units."""
+        found = {}
+        for layer, weight in self.weights.items():
+            last = layer in ("head", "skip")
+            direction = weight if last else F.normalize(weight)
+            grid = (direction.detach().abs().amax(1) / LARGEST_WEIGHT).clamp(min=1e-8)
+            found[f"{layer}.weight"] = _rounded(direction / grid[:, None], -LARGEST_WEIGHT, LARGEST_WEIGHT)
+            scale = self.units if last else ACTIVATION_UNIT
+            found[f"{layer}.factor"] = self.gains[layer] * grid / self._unit(layer) * scale
+            if layer in self.biases:
+                found[f"{layer}.bias"] = self.biases[layer] * scale
+        return found
+
+    def exported(self) -> dict[str, Tensor]:
+        """The integers as a model file keeps them."""
+        found = {key: value.detach() for key, value in self.integers().items()}
+        return {k: v.to(torch.int8) if k.endswith(".weight") else v.float().clone() for k, v in found.items()}
+
+    def forward(self, rows: Tensor, condition: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Inputs uint8 [K, inputs] to outputs [outputs, K], integers. dtype of products: in bfloat16 they round."""
+        params = self.integers()
+
+        def product(x: Tensor, name: str) -> Tensor:
+            """Weights with their factors: the gradients of both then come out of products, too."""
+            weight = params[f"{name}.weight"] * params[f"{name}.factor"][:, None]
+            return F.linear(x.to(dtype), weight.to(dtype)).float()
+
+        seen = rows.float() - ZERO
+        several = len(params["stem.bias"]) > 1
+        chosen = F.one_hot(condition, len(params["stem.bias"])).float() if several else None
+
+        def bias(name: str) -> Tensor:
+            found = params[f"{name}.bias"]
+            return found[0] if chosen is None else chosen @ found  # a product: gathering is not vectorised
+
+        trunk = product(seen, "stem") + bias("stem")
+        for k in range(self.shape.depth):
+            trunk = trunk + product(_activation(trunk), f"block{k}")
+        last = product(_activation(trunk), "head") + bias("head") + product(seen, "skip")
+        return _rounded(last.t(), -OUTPUT_LIMIT, OUTPUT_LIMIT)
+
+
+def _first_bias(shape: Shape) -> Tensor:
+    k = shape.components
+    found = torch.zeros(shape.contract[1])
+    apart = torch.linspace(-0.5, 0.5, k).repeat(CHANNELS) if k > 1 else torch.zeros(CHANNELS)
+    found[k : 4 * k] = 0.6 * apart
+    found[4 * k : 7 * k] = apart + FIRST_SCALES[shape.role] / OCTAVE
+    if shape.role != "band":  # green, red, blue go together
+        found[7 * k : 7 * k + 3] = torch.tensor([1.0, 0.5, 0.5])
+    return found
+
+
+def grown(network: TrainableNetwork, shape: Shape) -> TrainableNetwork:
+    """A network as wide and as deep or more, which computes the same as yet: nothing reads the new activations, and the
+    new blocks add nothing (Net2Net, Chen, Goodfellow & Shlens 2016). Raises ValueError where it would shrink, or is for
+    something else."""
+    own = network.shape
+    shrinks = shape.width < own.width or shape.depth < own.depth
+    if shrinks or (shape.role, shape.components) != (own.role, own.components):
+        raise ValueError(f"{own} cannot become {shape}")
+    found = TrainableNetwork(shape)
+    with torch.no_grad():
+        for layer, weight in found.weights.items():
+            if layer not in network.weights:
+                found.gains[layer].zero_()
+                continue
+            old = network.weights[layer]
+            outputs, inputs = old.shape
+            weight[:outputs] = 0
+            weight[:outputs, :inputs] = old
+            found.gains[layer][:outputs] = network.gains[layer]
+            if layer in found.biases:
+                found.biases[layer][:, :outputs] = network.biases[layer]
+    return found
+
+
+def of_integers(params: Mapping[str, Tensor], role: str, components: int) -> TrainableNetwork:
+    """The inverse of `exported`, up to rounding."""
+    depth = sum(f"block{k}.weight" in params for k in range(len(params)))
+    network = TrainableNetwork(Shape(role, len(params["stem.weight"]), depth, components))
+    with torch.no_grad():
+        for layer in network.shape.layers():
+            _load_layer(network, layer, params[f"{layer}.weight"].float(), params[f"{layer}.factor"].float())
+            if layer in network.biases:
+                scale = network.units if layer == "head" else ACTIVATION_UNIT
+                network.biases[layer].copy_(params[f"{layer}.bias"] / scale)
+    return network
+
+
+def _load_layer(network: TrainableNetwork, layer: str, weight: Tensor, factor: Tensor) -> None:
+    real = factor * network._unit(layer)
+    if layer in ("head", "skip"):
+        network.gains[layer].fill_(GAINS[layer])
+        network.weights[layer].copy_(weight * (real / GAINS[layer] / network.units)[:, None])
+        return
+    norm = weight.norm(dim=1).clamp(min=1e-8)
+    network.weights[layer].copy_(weight * (TRAINED_LENGTH / norm)[:, None])
+    network.gains[layer].copy_(real * norm / ACTIVATION_UNIT)
+
+
+def _activation(trunk: Tensor) -> Tensor:
+    """ReLU, quantised; written so that no mask is kept below, which would not be vectorised. What is above the
+    largest activation has no gradient: a run in which it had one grew its gains until all was above."""
+    clipped = (0.5 * (trunk + trunk.abs())).clamp(max=LARGEST_ACTIVATION)
+    return clipped + (torch.round(clipped) - clipped).detach()
+
+
+def _log_sigmoid(x: Tensor) -> Tensor:
+    return x.clamp(max=0) - torch.log1p(torch.exp(-x.abs()))
+
+
+def _log_mass(mean: Tensor, inverse_scale: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
+    """log P(lo - 1/2 < x < hi + 1/2) under a logistic, stable in both tails."""
+    below, above = (lo - 0.5 - mean) * inverse_scale, (hi + 0.5 - mean) * inverse_scale
+    return _log_sigmoid(above) + _log_sigmoid(-below) + torch.log(-torch.expm1(below - above))
+
+
+def residual(mean: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
+    """What a channel's new range says of its mean: the mean drawn into the inner half of the range, minus the mean."""
+    quarter = (hi - lo) / 4
+    return torch.minimum(torch.maximum(mean, lo + quarter), hi - quarter) - mean
+
+
+def code_length(shape: Shape, out: Tensor, positions: Positions) -> Tensor:
+    """Ideal code length of every position, bits [K], by outputs [outputs, K]: of its new ranges under the joint
+    mixture, truncated to the old ones."""
+    k, count = shape.components, out.shape[1]
+    _, base, lo, hi, new_lo, new_hi, _ = positions
+    log_scale = ((out[4 * k : 7 * k].clamp(0, 127) - SCALE_ONE) / OCTAVE).reshape(CHANNELS, k, count)
+    inverse = torch.exp(-log_scale)
+    means = out[k : 4 * k].reshape(CHANNELS, k, count) / 64
+    pull = out[7 * k :] / 64
+    weights = torch.log_softmax(out[:k] * (LN2 / 16), 0)
+    relative = (means * weights.exp()).sum(1)
+    first = base[0]
+    known = residual(first + relative[0], new_lo[0], new_hi[0])
+    second = base[1] + pull[0] * known
+    also = residual(second + relative[1], new_lo[1], new_hi[1])
+    third = base[2] + pull[1] * known + pull[2] * also
+    mean = torch.stack([first, second, third])[:, None] + means
+    part = _log_mass(mean, inverse, new_lo[:, None], new_hi[:, None])
+    mass = (part - _log_mass(mean, inverse, lo[:, None], hi[:, None])).sum(0)
+    return -torch.logsumexp(weights + mass, 0) / LN2
+
+
+def loss(network: TrainableNetwork, positions: Positions, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Mean bits of a position. dtype: of products."""
+    return code_length(network.shape, network(positions.rows, positions.condition, dtype), positions).mean()

@@ -1,0 +1,94 @@
+"""Colours that an image has had before are likelier, and the code stays one."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ddpmcodec._native import testing
+
+WHOLE = 1 << 24
+
+
+def images(seed: int) -> dict[str, Any]:
+    """Pixels in coding order, green, red, blue, [1, N, 3]."""
+    rng = np.random.default_rng(seed)
+    noise = rng.integers(0, 256, (1, 400, 3))
+    few = rng.integers(0, 256, (8, 3))[rng.integers(0, 8, 400)][None]
+    drawn = {
+        "nothing": noise[:, :0],
+        "noise": noise,
+        "few": few,
+        "every third level": noise // 3 * 3,
+        "flat": few * 0 + 77,
+    }
+    return {name: pixels.astype(np.uint8) for name, pixels in drawn.items()}
+
+
+MIXTURES = [
+    ([16384], [64 * 77], [48]),
+    ([16384], [64 * 77 + 20], [20]),
+    ([8000, 8384], [64 * 70, 64 * 90], [60, 72]),
+    ([1, 1, 16382], [-32767, 32767, 64 * 128], [0, 127, 70]),
+    ([16384], [-32767], [60]),
+    ([16384], [32767], [0]),
+]
+
+
+@pytest.mark.parametrize("mixture", MIXTURES)
+@pytest.mark.parametrize("name", images(0))
+def test_values_share_the_whole_and_each_has_some(name: str, mixture: Any) -> None:
+    pixels = images(1)[name]
+    for channel in range(3):
+        found, _ = testing.weighed(pixels, *mixture, channel, [77, 77, 0], [])
+        assert (found[0], found[-1]) == (0, WHOLE)
+        assert (np.diff(found) >= 1).all()
+
+
+@pytest.mark.parametrize("mixture", MIXTURES)
+@pytest.mark.parametrize("name", images(0))
+def test_find_is_the_inverse_of_intervals(name: str, mixture: Any) -> None:
+    pixels, rng = images(2)[name], np.random.default_rng(0)
+    for channel in range(3):
+        found = np.array(testing.weighed(pixels, *mixture, channel, [77, 77, 0], [])[0])
+        slots = np.concatenate([found[:-1], found[1:] - 1, rng.integers(0, WHOLE, 50)])
+        values = testing.weighed(pixels, *mixture, channel, [77, 77, 0], slots.tolist())[1]
+        assert values == (np.searchsorted(found, slots, side="right") - 1).tolist()
+
+
+@pytest.mark.parametrize("mixture", MIXTURES)
+def test_an_image_that_has_not_begun_changes_nothing_but_rounding(mixture: Any) -> None:
+    plain = np.array(testing.cumulative(mixture[0], 0, 255, *mixture[1:]))
+    for channel in range(3):
+        found = testing.weighed(images(0)["nothing"], *mixture, channel, [77, 77, 0], [])[0]
+        assert np.abs(np.diff(found) - np.diff(plain)).max() <= 4
+
+
+def test_colours_that_came_back_are_likelier() -> None:
+    pixels = images(3)["few"]
+    green, red, blue = pixels[0, -1].tolist()
+    for channel, value in enumerate((green, red, blue)):
+        mixture = ([16384], [64 * value], [60])
+        plain = np.diff(testing.cumulative(mixture[0], 0, 255, *mixture[1:]))[value]
+        found = np.diff(testing.weighed(pixels, *mixture, channel, [green, red, 0], [])[0])[value]
+        assert found > 1.5 * plain
+
+
+def from_jpeg(pixel: tuple[int, int, int]) -> tuple[int, int, int]:
+    """A flat JPEG: what comes out is what libjpeg's conversion makes of some Y, Cb, Cr."""
+    stream = BytesIO()
+    Image.new("RGB", (8, 8), pixel).save(stream, "JPEG", quality=100, subsampling=0)
+    with Image.open(stream) as image:
+        red, green, blue = np.asarray(image)[0, 0].tolist()
+    return red, green, blue
+
+
+def test_triples_that_conversion_from_ycbcr_makes_are_known() -> None:
+    rng = np.random.default_rng(0)
+    drawn = [(red, green, blue) for red, green, blue in rng.integers(40, 216, (300, 3)).tolist()]
+    assert all(testing.is_from_ycbcr(*from_jpeg(pixel)) for pixel in drawn)
+    assert 0.15 < np.mean([testing.is_from_ycbcr(*pixel) for pixel in drawn]) < 0.35

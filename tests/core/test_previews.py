@@ -1,0 +1,269 @@
+"""What a prefix shows: moments against brute force, their way to pixels, the canvas."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ddpmcodec import _native as native
+from ddpmcodec.codec.previews import Canvas
+from ddpmcodec.transform.color import to_ycocg
+
+NO_SCALE = 255
+END = 1 << 30
+CHECK = 5
+
+
+def found_moments(lo: Any, hi: Any, mean: Any, scale: Any) -> tuple[Any, Any]:
+    columns = np.stack(np.broadcast_arrays(lo, hi, mean, scale)).astype(np.int16)
+    return native.band_moments(np.ascontiguousarray(columns))
+
+
+def cdf(x: Any, mean: float, scale: float) -> Any:
+    return 0.5 + 0.5 * np.tanh((x - mean) / scale / 2)
+
+
+def units(scale: int) -> float:
+    return float(2.0 ** ((scale - 48) / 8))
+
+
+# --- coefficients
+
+
+@pytest.mark.parametrize("scale", [44, 52, 64, 90, 127])
+@pytest.mark.parametrize(("lo", "hi"), [(-1, 1), (0, 1), (4, 40), (-200, -4), (-255, 255)])
+def test_means_are_those_of_sums_over_integers(lo: int, hi: int, scale: int) -> None:
+    """Where a scale is one unit or more; a narrower logistic falls between integers."""
+    k, s = np.arange(lo, hi + 1), units(scale)
+    for mean in (lo - 2.5 * s, lo + 0.3, (lo + hi) / 2, hi - 0.6, hi + 2.5 * s):
+        predicted = round(64 * mean)
+        if abs(predicted) > 32767:
+            continue
+        mass = cdf(k + 0.5, predicted / 64, s) - cdf(k - 0.5, predicted / 64, s)
+        expected = (mass * k).sum() / mass.sum()
+        found = found_moments([lo], [hi], [predicted], [scale])[0][0]
+        assert found == pytest.approx(expected, abs=0.1 / s + 2e-4 * (hi - lo))
+
+
+@pytest.mark.parametrize("scale", [0, 20, 40, 48, 80, 127])
+@pytest.mark.parametrize(("lo", "hi"), [(-1, 1), (4, 40), (-200, -4), (-255, 255)])
+def test_means_are_those_of_integration(lo: int, hi: int, scale: int) -> None:
+    s = units(scale)
+    for mean in (-400.0, -30.0, -0.5, 0.0, 7.25, 39.75, 500.0):
+        centre = np.clip(mean, lo - 0.5 - 8 * s, hi + 0.5 + 8 * s)
+        x = np.linspace(lo - 0.5, hi + 0.5, 400_001)
+        z = np.abs(x - centre) / s
+        density = -z - 2 * np.log1p(np.exp(-z))
+        weight = np.exp(density - density.max())
+        weight[[0, -1]] /= 2
+        expected = np.clip((weight * x).sum() / weight.sum(), lo, hi)
+        found = found_moments([lo], [hi], [round(64 * mean)], [scale])[0][0]
+        assert found == pytest.approx(expected, abs=2e-3 * min(s, hi - lo) + 1e-4 * (hi - lo))
+
+
+def test_means_lie_in_their_ranges_and_variances_below_those_of_ranges() -> None:
+    rng = np.random.default_rng(0)
+    lo = rng.integers(-510, 511, 50_000)
+    hi = np.minimum(lo + np.exp2(rng.uniform(0, 10, lo.size)).astype(int) - 1, 510)
+    mean, variance = found_moments(lo, hi, rng.integers(-32768, 32768, lo.size), rng.integers(0, 128, lo.size))
+    assert np.isfinite(mean).all()
+    assert np.isfinite(variance).all()
+    assert ((lo <= mean) & (mean <= hi)).all()
+    assert (variance >= 0).all()
+    assert (variance <= (hi - lo) ** 2 / 12 + 1e-3).all()
+    assert (variance[lo == hi] == 0).all()
+    assert (mean[lo == hi] == lo[lo == hi]).all()
+
+
+def test_means_mirror() -> None:
+    rng = np.random.default_rng(1)
+    lo, mean = rng.integers(-100, 100, 1000), rng.integers(-6400, 6400, 1000)
+    scale = rng.integers(0, 128, 1000)
+    found, mirrored = found_moments(lo, lo + 17, mean, scale)[0], found_moments(-lo - 17, -lo, -mean, scale)[0]
+    np.testing.assert_allclose(found, -mirrored, atol=1e-4)
+
+
+def test_what_was_never_coded_is_zero_and_thought_small() -> None:
+    mean, variance = found_moments(-np.array([255, 510]), [255, 510], [999, -999], [NO_SCALE, NO_SCALE])
+    assert (mean == 0).all()
+    np.testing.assert_allclose(np.sqrt(variance), np.array([510, 1020]) / 64)
+
+
+# --- passes
+
+
+def network(role: str, components: int, rng: Any, width: int = 64, depth: int = 2) -> Any:
+    inputs, outputs, *_, conditions = native.contract(role, components)
+    layers: list[tuple[str, int, int, float]] = [("stem", width, inputs, 2 / (73 * inputs**0.5))]
+    layers += [(f"block{k}", width, width, 1 / (73 * width**0.5)) for k in range(depth)]
+    layers += [("head", outputs, width, 0.5 / (73 * width**0.5)), ("skip", outputs, inputs, 1e-4)]
+    tensors: dict[str, Any] = {}
+    for name, rows, columns, factor in layers:
+        tensors[f"{name}.weight"] = rng.integers(-127, 128, (rows, columns)).astype(np.int8)
+        tensors[f"{name}.factor"] = np.full(rows, factor, np.float32)
+    tensors["stem.bias"] = np.zeros((conditions, width), np.float32)
+    tensors["head.bias"] = np.zeros((conditions, outputs), np.float32)
+    tensors["head.bias"][:, 4 * components : 7 * components] = 72
+    return native.ContextNetwork.make(tensors, role, components)
+
+
+@pytest.fixture(scope="module")
+def networks() -> dict[str, list[Any]]:
+    rng = np.random.default_rng(0)
+    direct, last = network("direct", 2, rng), network("last", 2, rng)
+    return {"direct": [direct], "levels": [last, *(network("band", 1, rng) for _ in range(3))]}
+
+
+def picture(height: int, width: int, channels: int = 3, images: int = 1) -> Any:
+    rng = np.random.default_rng([height, width])
+    steps = rng.integers(-3, 4, (images, height, width, channels))
+    return (np.cumsum(np.cumsum(steps, 1), 2) // 4 + 128).clip(0, 255).astype(np.uint8)
+
+
+def decoder(networks: dict[str, list[Any]], pixels: Any, levels: int) -> Any:
+    """Of all bytes of images, before any is decoded."""
+    own = networks["levels" if levels else "direct"]
+    settings = {"streams": len(pixels), "shared": len(pixels) == 1, "learns": False, "threads": 1}
+    encoder = native.Pass(own, levels, pixels.shape, **settings)
+    encoder.encode(pixels)
+    encoder.advance(END, END)
+    states, words = [], []
+    for stream in range(len(pixels)):
+        state, parts = encoder.stream(stream, CHECK)
+        states.append(state)
+        words.append(np.frombuffer(b"".join(parts), "<u4").astype(np.uint32))
+    found = native.Pass(own, levels, pixels.shape, **settings)
+    found.decode(states, words, True)
+    return found
+
+
+@pytest.mark.parametrize("levels", [0, 2, 5])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 6), (7, 2), (33, 47)])
+def test_exact_pixels_are_known_without_a_doubt(
+    networks: dict[str, list[Any]], levels: int, channels: int, height: int, width: int
+) -> None:
+    pixels = picture(height, width, channels)
+    known_pass = decoder(networks, pixels, levels)
+    planes = to_ycocg(np.broadcast_to(pixels, (1, height, width, 3)))[0]
+    while not known_pass.is_exact:
+        known_pass.advance(29, END)
+        mean, deviation = native.moments(known_pass, 0, 2)
+        known = known_pass.pixels()[1][0].astype(bool)
+        assert mean.dtype == deviation.dtype == np.float32
+        assert np.isfinite(mean).all()
+        np.testing.assert_array_equal(mean[known], planes[known])
+        assert (deviation[known] == 0).all()
+        assert (deviation >= 0).all()
+    np.testing.assert_array_equal(mean, planes)
+
+
+@pytest.mark.parametrize("levels", [2, 5])
+def test_means_of_what_bands_know_exactly_are_the_planes(networks: dict[str, list[Any]], levels: int) -> None:
+    """A flat picture: its cells of the last level are dead zones, so that means are near, and doubts small."""
+    pixels = np.full((1, 24, 40, 3), (90, 130, 70), np.uint8)
+    known_pass = decoder(networks, pixels, levels)
+    wrong = []
+    for segment in range(1, known_pass.segments - 15):
+        known_pass.advance(END, segment)
+        mean, deviation = native.moments(known_pass, 0, 1)
+        wrong.append(np.abs(mean - to_ycocg(pixels)[0]).mean())
+        assert (deviation > 0).any()
+    assert wrong[-1] < 8
+
+
+def test_threads_change_nothing(networks: dict[str, list[Any]]) -> None:
+    known_pass = decoder(networks, picture(220, 200), 2)
+    known_pass.advance(END, 9)
+    one = native.moments(known_pass, 0, 1)
+    for threads in (2, 3, 7):
+        for found, expected in zip(native.moments(known_pass, 0, threads), one, strict=True):
+            np.testing.assert_array_equal(found, expected)
+
+
+def test_images_of_a_batch_have_their_own(networks: dict[str, list[Any]]) -> None:
+    pixels = picture(16, 12, images=3)
+    known_pass = decoder(networks, pixels, 2)
+    known_pass.advance(END, END)
+    for image in range(3):
+        np.testing.assert_array_equal(native.moments(known_pass, image, 1)[0], to_ycocg(pixels[image]))
+    for image in (-1, 3):
+        with pytest.raises(ValueError, match="no image"):
+            native.moments(known_pass, image, 1)
+
+
+def test_without_levels_what_is_known_goes_on_below(networks: dict[str, list[Any]]) -> None:
+    pixels = np.full((1, 32, 20, 3), (200, 100, 50), np.uint8)
+    known_pass = decoder(networks, pixels, 0)
+    mean, deviation = native.moments(known_pass, 0, 1)
+    assert (mean == [128, 0, 0]).all()
+    assert (deviation == 64).all()
+    known_pass.advance(60, END)
+    mean, deviation = native.moments(known_pass, 0, 1)
+    np.testing.assert_allclose(mean, to_ycocg(pixels)[0], atol=1e-3)
+    assert set(np.unique(deviation)) == {0, 64}
+    assert not native.has_coefficients(known_pass, 0)
+
+
+# --- colours
+
+
+def test_the_colour_transform_back_is_that_of_integers() -> None:
+    pixels = np.random.default_rng(2).integers(0, 256, (50, 50, 3), dtype=np.uint8)
+    shown = native.to_rgb(to_ycocg(pixels).astype(np.float32))
+    assert shown.dtype == np.uint8
+    assert np.abs(shown.astype(int) - pixels).max() <= 1
+    far = np.array([[[900, 0, 0], [-900, 0, 0], [np.nan, 0, 0]]], np.float32)
+    assert native.to_rgb(far)[0, :2].tolist() == [[255] * 3, [0] * 3]
+
+
+# --- the canvas
+
+
+def test_a_canvas_of_nothing_is_grey() -> None:
+    for channels in (1, 3):
+        assert (Canvas(3, 4, channels).pixels(None) == 128).all()
+
+
+@pytest.mark.parametrize("levels", [0, 2])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_tiles_are_put_where_they_belong(networks: dict[str, list[Any]], channels: int, levels: int) -> None:
+    pixels = picture(8, 12, channels)
+    known_pass = decoder(networks, pixels, levels)
+    canvas = Canvas(8, 36, channels)
+    canvas.place((slice(0, 8), slice(12, 24)), None, pixels[0])
+    canvas.place((slice(0, 8), slice(24, 36)), None, None)
+    known_pass.advance(END, known_pass.segments - 5)
+    canvas.place((slice(0, 8), slice(0, 12)), known_pass, None)
+    shown, known = canvas.pixels(None), known_pass.pixels()[1][0].astype(bool)
+    np.testing.assert_array_equal(shown[:, 12:24], pixels[0])
+    np.testing.assert_array_equal(shown[:, :12][known], pixels[0][known])
+    assert known.any()
+    assert not known.all()
+    assert (shown[:, 24:] == 128).all()
+    assert canvas.begun == (levels > 0)
+
+
+def denoiser_tensors() -> dict[str, Any]:
+    rng = np.random.default_rng(3)
+    layers = [("enter", 48, 36), *((f"blocks.{k}", 48, 48) for k in range(5)), ("leave", 12, 48)]
+    weights = {f"{name}.weight": rng.normal(0, 0.04, (rows, columns, 3, 3)) for name, rows, columns in layers}
+    biases = {f"{name}.bias": rng.normal(0, 0.04, rows) for name, rows, _ in layers}
+    return {name: value.astype(np.float32) for name, value in (weights | biases).items()}
+
+
+def test_parts_of_a_canvas_are_those_of_the_whole(
+    networks: dict[str, list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known_pass = decoder(networks, picture(70, 50), 2)
+    known_pass.advance(END, 8)
+    canvas = Canvas(70, 50, 3)
+    canvas.place((slice(0, 70), slice(0, 50)), known_pass, None)
+    denoiser = native.Denoiser(denoiser_tensors())
+    whole = canvas.pixels(denoiser)
+    assert (whole != canvas.pixels(None)).any()
+    monkeypatch.setattr("ddpmcodec.codec.previews.ROWS", 22)
+    monkeypatch.setattr("ddpmcodec.codec.previews.COLUMNS", 18)
+    assert np.abs(canvas.pixels(denoiser).astype(int) - whole).max() <= 1

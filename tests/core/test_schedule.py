@@ -1,0 +1,48 @@
+"""Segments: as many for every size, and all there is to code in them."""
+
+from __future__ import annotations
+
+import pytest
+
+from ddpmcodec import _native as native
+from ddpmcodec._native import testing
+
+SIZES = [(1, 1), (1, 2), (1, 7), (5, 1), (2, 2), (33, 47), (512, 768), (1, 5000)]
+COUNTS = {0: 16, 2: 26, 5: 37}  # a step of noise levels: bands of the coarsest group, then one by one
+
+
+@pytest.mark.parametrize("levels", COUNTS)
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_there_are_as_many_segments_for_every_size(levels: int, height: int, width: int) -> None:
+    found = native.segments(levels, height, width)
+    assert len(found) == COUNTS[levels]
+    assert [segment[:3] for segment in found] == [segment[:3] for segment in native.segments(levels, 64, 64)]
+
+
+@pytest.mark.parametrize("levels", COUNTS)
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_steps_code_their_bands_and_the_last_one_all_waves(levels: int, height: int, width: int) -> None:
+    bands = {number: rows * columns for number, _, rows, columns in testing.bands_of(height, width)}
+    found = native.segments(levels, height, width)
+    for step in range(found[-1][0]):
+        finest = min(segment[2] for segment in found if segment[0] == step)
+        coded = sum(count for number, count in bands.items() if number >= finest)
+        assert sum(segment[3] for segment in found if segment[0] == step) == coded
+    assert sum(segment[3] for segment in found if not segment[1]) == width + 4 * (height - 1)
+
+
+@pytest.mark.parametrize("levels", COUNTS)
+def test_levels_fall_to_exact_pixels_and_bands_to_the_finest(levels: int) -> None:
+    found = native.segments(levels, 512, 768)
+    by_step = [level for step, level, *_ in found]
+    assert by_step == sorted(by_step, reverse=True)
+    assert [segment[0] for segment in found] == sorted(segment[0] for segment in found)
+    for step in range(found[-1][0]):
+        finest = [segment[2] for segment in found if segment[0] == step]
+        assert finest == list(range(5, finest[-1] - 1, -1))
+
+
+@pytest.mark.parametrize("levels", [1, 3, 4, 6, -1])
+def test_other_numbers_of_levels_are_refused(levels: int) -> None:
+    with pytest.raises(ValueError, match=f"levels must be 0, 2 or 5, not {levels}"):
+        native.segments(levels, 8, 8)

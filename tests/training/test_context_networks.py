@@ -1,0 +1,57 @@
+"""What networks begin as."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from ddpmcodec.errors import ModelError, TrainingError
+from ddpmcodec.training import state
+from ddpmcodec.training.context_networks import Contents, first_networks, networks_of
+from ddpmcodec.training.context_shapes import shape_of
+from ddpmcodec.training.trainable import TrainableNetwork
+
+
+def outputs(network: TrainableNetwork) -> torch.Tensor:
+    rows = torch.full((3, network.shape.contract[0]), 131, dtype=torch.uint8)
+    with torch.no_grad():
+        found: torch.Tensor = network(rows, torch.zeros(3, dtype=torch.int64))
+        return found
+
+
+def test_a_run_begins_with_the_networks_of_another_that_grow(run_folder: Path) -> None:
+    saved = networks_of(state.read(run_folder), run_folder)
+    found = first_networks(2, ["direct", "band1", "band2"], str(run_folder))
+    assert {role: network.shape for role, network in found.items()} == {role: shape_of(2, role) for role in found}
+    for role in ("direct", "band1"):
+        assert torch.equal(outputs(found[role]), outputs(saved[role]))
+
+
+def test_a_run_begins_with_a_model(model_path: Path) -> None:
+    contents = Contents(model_path)
+    found = first_networks(1, ["last", "band3"], str(model_path))
+    for role, network in found.items():
+        own = contents.network(1, role)
+        assert network.shape == shape_of(1, role)
+        assert (outputs(network) - outputs(own)).abs().max() <= 1
+
+
+def test_a_network_does_not_shrink(tmp_path: Path) -> None:
+    network = TrainableNetwork(shape_of(2, "direct"))
+    facts = {"shapes": {"direct": list(network.shape)}}
+    state.write(tmp_path, state.State(state.of_module(network, "direct"), facts))
+    with pytest.raises(TrainingError, match=r"its network direct is larger than one of effort 1 .*another --effort"):
+        first_networks(1, ["direct"], str(tmp_path))
+
+
+def test_what_is_no_model_is_refused() -> None:
+    with pytest.raises(ModelError, match="no model of that name"):
+        first_networks(1, ["direct"], "nothing")
+
+
+def test_the_state_of_another_run_has_none() -> None:
+    other = state.State({"network.enter": torch.zeros(3)}, {"step": 1})
+    with pytest.raises(TrainingError, match=r"run/state.safetensors: not the state of such a run \(.*: name a folder"):
+        networks_of(other, Path("run"))

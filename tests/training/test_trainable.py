@@ -1,0 +1,154 @@
+"""Networks in training: what they compute is what the coder computes, and what they say it costs is what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ddpmcodec import _native
+from ddpmcodec.models.context import BAND_ROLES, ROLES, network_of
+from ddpmcodec.training.held_out import bits_of
+from ddpmcodec.training.replay import bands_of, pixels_of
+from ddpmcodec.training.trainable import Positions, Shape, TrainableNetwork, code_length, grown, loss, of_integers
+
+Pixels = np.ndarray
+
+
+def network(role: str, seed: int = 0, width: int = 32, depth: int = 2) -> TrainableNetwork:
+    """With a last layer that nobody trained, so that outputs depend on inputs."""
+    torch.manual_seed(seed)
+    band = role in BAND_ROLES
+    found = TrainableNetwork(Shape("band" if band else role, width, depth, 1 if band else 3))
+    for layer in ("head", "skip"):
+        torch.nn.init.normal_(found.weights[layer], std=0.01)
+    for bias in found.biases.values():
+        bias.data += 0.02 * torch.randn_like(bias)
+    return found
+
+
+def columns_of(role: str, images: Pixels) -> Mapping[str, Any]:
+    return bands_of(images, 2, 1.0, 1)[role] if role in BAND_ROLES else pixels_of(images, role, 1.0, 1)
+
+
+def exported(found: TrainableNetwork) -> dict[str, np.ndarray]:
+    return {key: value.numpy() for key, value in found.exported().items()}
+
+
+def positions_of(columns: Mapping[str, Any]) -> Positions:
+    return Positions.of({name: torch.from_numpy(columns[name]) for name in Positions._fields})
+
+
+def in_the_core(found: TrainableNetwork, role: str) -> _native.ContextNetwork:
+    return network_of(exported(found), role, found.shape.components)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_outputs_are_those_of_the_coder(role: str, gradients: Pixels) -> None:
+    own, columns = network(role), columns_of(role, gradients[:6])
+    core = in_the_core(own, role)
+    for condition in np.unique(columns["condition"]):
+        rows = columns["rows"][columns["condition"] == condition]
+        chosen = torch.full((len(rows),), int(condition))
+        with torch.no_grad():
+            found = own(torch.from_numpy(rows), chosen).t().numpy()
+        expected = core.outputs(rows, int(condition))
+        # Sums in float32 may fall on the other side of a half: of one output in many, and by one.
+        assert np.abs(found - expected).max() <= 1
+        assert (found != expected).mean() < 1e-3
+
+
+def fitted(own: TrainableNetwork, columns: Mapping[str, Any]) -> TrainableNetwork:
+    """With biases that suit these positions, so that adapting to them wins little."""
+    positions, optimizer = positions_of(columns), torch.optim.Adam([own.biases["head"]], lr=0.05)
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss(own, positions).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    return own
+
+
+@pytest.mark.parametrize("levels", [0, 2, 5])
+def test_a_code_length_is_what_a_pass_takes(levels: int, gradients: Pixels) -> None:
+    """Up to what scales that adapt win, or lose, and the root of the pyramid."""
+    images = np.ascontiguousarray(gradients[:4])
+    bands = bands_of(images, levels, 1.0, 1) if levels else {}
+    pixels = "last" if levels else "direct"
+    columns = {pixels: pixels_of(images, pixels, 1.0, 1), **bands}
+    networks = {role: fitted(network(role), own) for role, own in columns.items()}
+    found = sum(float(bits_of(own, columns[role]).sum()) for role, own in networks.items())
+    coding_pass = _native.Pass(
+        [in_the_core(own, role) for role, own in networks.items()], levels, images.shape, streams=len(images),
+        shared=False, learns=False, threads=1,
+    )  # fmt: skip
+    coding_pass.encode(images)
+    coding_pass.advance(1 << 30, coding_pass.segments)
+    assert coding_pass.is_exact
+    assert found == pytest.approx(coding_pass.bits(), rel=0.03)
+
+
+def test_the_first_code_length_is_that_of_a_wide_distribution(gradients: Pixels) -> None:
+    own = TrainableNetwork(Shape("direct", 32, 1, 3))
+    mean = bits_of(own, columns_of("direct", gradients)).mean()
+    assert 6 < mean < 24
+
+
+def test_masses_of_all_values_are_one() -> None:
+    """Of a mixture of three, over all values of a small range."""
+    own, count = network("direct"), 5**3
+    values = torch.stack(torch.meshgrid(*[torch.arange(5.0)] * 3, indexing="ij")).reshape(3, -1) + 100
+    rows = torch.full((count, own.shape.contract[0]), 131, dtype=torch.uint8)
+    ends = torch.full((3, count), 100.0)
+    positions = Positions(rows, ends + 1, ends, ends + 4, values, values, torch.zeros(count, dtype=torch.int64))
+    with torch.no_grad():
+        mass = torch.exp2(-code_length(own.shape, own(rows, positions.condition), positions))
+    assert mass.sum().item() == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("role", ["direct", "band2"])
+def test_gradients_reach_every_parameter(role: str, gradients: Pixels) -> None:
+    own = network(role)
+    loss(own, positions_of(columns_of(role, gradients))).backward()  # type: ignore[no-untyped-call]
+    for name, parameter in own.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+        assert parameter.grad.any(), name
+
+
+def test_products_in_bfloat16_round_a_little(gradients: Pixels) -> None:
+    own, positions = network("last"), positions_of(columns_of("last", gradients))
+    with torch.no_grad():
+        assert loss(own, positions, torch.bfloat16).item() == pytest.approx(loss(own, positions).item(), rel=0.02)
+
+
+# --- growing, and back from integers
+
+
+@pytest.mark.parametrize("role", ["direct", "band1"])
+def test_a_network_that_grows_computes_the_same(role: str, gradients: Pixels) -> None:
+    own, positions = network(role), positions_of(columns_of(role, gradients[:3]))
+    larger = grown(own, own.shape._replace(width=48, depth=3))
+    with torch.no_grad():
+        assert torch.equal(own(positions.rows, positions.condition), larger(positions.rows, positions.condition))
+
+
+@pytest.mark.parametrize("changed", [{"width": 16}, {"depth": 1}, {"role": "last"}, {"components": 2}], ids=str)
+def test_a_network_does_not_shrink_or_change_its_role(changed: dict[str, Any]) -> None:
+    own = network("direct")
+    with pytest.raises(ValueError, match="cannot become"):
+        grown(own, own.shape._replace(**changed))
+
+
+@pytest.mark.parametrize("role", ["last", "band3"])
+def test_integers_become_a_network_again(role: str) -> None:
+    own = network(role)
+    again = of_integers(own.exported(), own.shape.role, own.shape.components)
+    assert again.shape == own.shape
+    for (name, first), second in zip(own.exported().items(), again.exported().values(), strict=True):
+        if name.endswith(".weight"):
+            assert (first.int() - second.int()).abs().max() <= 1, name
+        else:
+            torch.testing.assert_close(first, second, rtol=1e-4, atol=1e-4)
