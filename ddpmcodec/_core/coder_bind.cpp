@@ -136,7 +136,9 @@ void begin_decoding(Pass& pass, const std::vector<uint64_t>& states, const std::
 
 nb::tuple symbols(const Pass& pass, int stream) {
     const Symbols& found = pass.symbols(stream);
-    return nb::make_tuple(array_of(found.starts, {found.starts.size()}), array_of(found.freqs, {found.freqs.size()}));
+    std::vector<uint32_t> starts, freqs;
+    for (size_t i = 0; i < found.size(); i++) starts.push_back(found[i].start), freqs.push_back(found[i].freq);
+    return nb::make_tuple(array_of(std::move(starts), {found.size()}), array_of(std::move(freqs), {found.size()}));
 }
 
 // (state, words of each segment as little-endian bytes)

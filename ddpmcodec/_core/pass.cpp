@@ -170,7 +170,7 @@ int Pass::advance(int waves, int segment) {
         }
         band_ = 0;
         done_++;
-        for (int s = 0; encoding_ && s < layout_.streams; s++) ends_[s].push_back(symbols_[s].starts.size());
+        for (int s = 0; encoding_ && s < layout_.streams; s++) ends_[s].push_back(symbols_[s].size());
     }
     return done_;
 }
@@ -230,6 +230,9 @@ void Pass::begin_pixels() {
     }
     pixels_ = std::make_unique<PixelStage>(l.images, l.height, l.width, l.channels, steps_.empty() ? nullptr : &coarse_, encoding_ ? input_.data() : nullptr);
     coarse_.clear();
+    differences_.clear();  // nobody needs them any more, nor the ranges but for previews
+    for (std::vector<BandRanges>& band : ranges_)
+        if (!for_previews_) band.clear();
     wave_ = 0;
     if (!l.learns) return;
     if (l.channels == CHANNELS) colors_ = std::make_unique<Colors>();
@@ -361,7 +364,7 @@ void Pass::pixels(uint8_t* out, uint8_t* known) const {
 double Pass::bits() const {
     double total = 0;
     for (const Symbols& symbols : symbols_)
-        for (uint32_t freq : symbols.freqs) total += PRECISION - std::log2(double(freq));
+        for (size_t i = 0; i < symbols.size(); i++) total += PRECISION - std::log2(double(symbols[i].freq));
     for (const Reader& reader : readers_) total += 32.0 * double(reader.position) - std::log2(double(std::max(reader.state, uint64_t(1))));
     return total;
 }

@@ -75,6 +75,7 @@ class Pass {
     const std::vector<BandRanges>& ranges(int band) const { return ranges_[band]; }  // of every image
     const std::vector<Range>& root() const { return root_; }                         // [N 3]
     bool has_begun() const { return begun_; }
+    bool is_for_previews() const { return for_previews_; }
 
   private:
     struct Lane;   // of a stream

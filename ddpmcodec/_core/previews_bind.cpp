@@ -81,6 +81,7 @@ Out<float> denoise(const Denoiser& denoiser, const Floats& mean, const Floats& d
 }
 
 void require_image(const Pass& pass, int image) {
+    if (!pass.is_for_previews()) throw std::invalid_argument("the pass keeps nothing for previews: begin it with for_previews");
     const int images = pass.layout().images;
     if (image < 0 || image >= images) throw std::invalid_argument("no image " + std::to_string(image) + " of " + std::to_string(images));
 }

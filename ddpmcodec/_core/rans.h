@@ -20,13 +20,29 @@ inline constexpr uint32_t CHECKS = uint32_t(1) << 24;
 inline constexpr uint64_t SLOT_MASK = (uint64_t(1) << PRECISION) - 1;
 
 // What symbols occupy, in 2^-24, in the order in which a decoder takes them: an encoder needs them backwards.
-struct Symbols {
-    std::vector<uint32_t> starts, freqs;
+// Kept in pieces: a vector that grows would for a moment take three times as much.
+class Symbols {
+  public:
+    struct Symbol {
+        uint32_t start, freq;
+    };
 
     void put(uint32_t start, uint32_t freq) {
-        starts.push_back(start);
-        freqs.push_back(freq);
+        if (size_ % PIECE == 0) {
+            pieces_.emplace_back();
+            pieces_.back().reserve(PIECE);
+        }
+        pieces_.back().push_back({start, freq});
+        size_++;
     }
+
+    size_t size() const { return size_; }
+    const Symbol& operator[](size_t i) const { return pieces_[i / PIECE][i % PIECE]; }
+
+  private:
+    static constexpr size_t PIECE = 1 << 14;
+    std::vector<std::vector<Symbol>> pieces_;
+    size_t size_ = 0;
 };
 
 // A decoder's end of one stream.

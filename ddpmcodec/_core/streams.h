@@ -20,7 +20,7 @@ inline Stream packed(const Symbols& symbols, const std::vector<size_t>& ends, ui
     for (size_t k = ends.size(); k-- > 0;) {
         later[k] = words.size();
         for (size_t i = ends[k]; i-- > (k ? ends[k - 1] : 0);) {
-            const uint64_t start = symbols.starts[i], freq = symbols.freqs[i];
+            const uint64_t start = symbols[i].start, freq = symbols[i].freq;
             if (!freq || start + freq > (uint64_t(1) << PRECISION)) throw std::logic_error("a symbol is no part of the whole");
             if (state >= freq << (63 - PRECISION)) {
                 words.push_back(uint32_t(state));

@@ -118,7 +118,9 @@ void bind_colors(nb::module_& m) {
 void bind_streams(nb::module_& m) {
     m.def("packed", [](const std::vector<uint32_t>& starts, const std::vector<uint32_t>& freqs, const std::vector<size_t>& ends, uint32_t check) {
         if (starts.size() != freqs.size() || ends.empty() || ends.back() != starts.size()) throw std::invalid_argument("symbols and ends differ");
-        const Stream found = packed(Symbols{starts, freqs}, ends, check);
+        Symbols symbols;
+        for (size_t i = 0; i < starts.size(); i++) symbols.put(starts[i], freqs[i]);
+        const Stream found = packed(symbols, ends, check);
         return std::make_pair(found.state, found.words);
     }, "starts"_a, "freqs"_a, "ends"_a, "check"_a);
     // What a decoder meets that takes these symbols: (slot, state, words taken, ended) before the first and after each.
@@ -248,7 +250,7 @@ nb::dict coded(const std::vector<int32_t>& outputs, int components, const std::v
     std::vector<float> slopes(outputs.size());
     position.slopes(slopes.data());
     double nats = 0;
-    for (uint32_t freq : symbols.freqs) nats -= std::log(double(freq) / double(1 << PRECISION));
+    for (size_t i = 0; i < symbols.size(); i++) nats -= std::log(double(symbols[i].freq) / double(1 << PRECISION));
     nb::dict found;
     found["nats"] = nats;
     found["slopes"] = array_of(std::move(slopes), {outputs.size()});

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ddpmcodec.format.header import Index
 
 SINGLE_STREAM_PIXELS = 1 << 16  # images up to this size are one stream
-TILE_PIXELS = 1 << 20  # larger ones are cut into tiles of at most this size, which bounds memory
+TILE_PIXELS = 1 << 19  # larger ones are cut into tiles of at most this size, which bounds memory
 
 
 def plan_index(width: int, height: int, segments: int) -> Index | None:

@@ -1,7 +1,7 @@
 """Attacks the codec for as long as is asked: python tests/attacks --minutes 60 --seed 1 --out DIR
 
 Files, archives and models are mutated, with and without valid checksums, forged, spliced and cut; commands are killed
-and their disk fails, while they write. Every second process runs kernels that check their bounds. DIR/crashers gets
+and their disk fails, while they write. Every second process runs the kernels of every processor. DIR/crashers gets
 every input that breaks a promise: an exception that is not the library's own, other pixels without an error, more
 memory or time than what is claimed explains, a process that dies or hangs, half a file. Exit code 1 if there is any.
 The same seed gives the same inputs. Run it from the root of a checkout.
@@ -27,19 +27,19 @@ from pathlib import Path
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 HANGS = 900.0  # seconds without a new input
-FIRST_HANGS = 7200.0  # while kernels compile
+FIRST_HANGS = 1800.0  # while it starts
 PAUSE = 1.0
 SUFFIXES = {"file": ".ddpm", "archive": ".ddpma", "context model": ".safetensors", "gaussian model": ".safetensors"}
 
 
 @dataclass
 class Process:
-    """A worker, which is started again where it dies. checked: its kernels check their bounds."""
+    """A worker, which is started again where it dies. plain: it runs the core's kernels of every processor."""
 
     number: int
     seed: int
     out: Path
-    checked: bool
+    plain: bool
     next_input: int = 0
     deaths: list[str] = field(default_factory=list)
     running: subprocess.Popen[bytes] | None = None
@@ -60,9 +60,7 @@ class Process:
     def _variables(self) -> dict[str, str]:
         paths = [str(HERE), str(HERE.parent / "independent"), os.environ.get("PYTHONPATH", "")]
         found = os.environ | {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)}
-        if self.checked:  # numba keeps such kernels under the same names, so that they need a folder of their own
-            found |= {"NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(HERE / "__pycache__" / "checked")}
-        return found
+        return found | ({"DDPMCODEC_KERNELS": "plain"} if self.plain else {})
 
     def watch(self) -> None:
         """Start the worker again where it has died or hangs, and keep the input that did it."""
@@ -111,7 +109,7 @@ class Process:
 
 
 def run(minutes: float, seed: int, out: Path, count: int) -> int:
-    processes = [Process(number, seed, out, checked=number % 2 == 1) for number in range(count)]
+    processes = [Process(number, seed, out, plain=number % 2 == 1) for number in range(count)]
     try:
         for process in processes:
             process.start()
@@ -170,13 +168,11 @@ def replay(paths: list[Path]) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser("python tests/attacks", description=__doc__)
-    parser.add_argument(
-        "--minutes", type=float, default=10, help="for how long (default 10), from when kernels are compiled"
-    )
+    parser.add_argument("--minutes", type=float, default=10, help="for how long (default 10), from when all have begun")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, help="a new folder")
     parser.add_argument("--replay", type=Path, nargs="+", metavar="FILE", help="inputs to try once more")
-    parser.add_argument("--processes", type=int, default=2, help="default 2; every second one checks bounds")
+    parser.add_argument("--processes", type=int, default=2, help="default 2; every second one runs plain kernels")
     given = parser.parse_args()
     if given.replay:
         sys.path.append(str(HERE.parent / "independent"))

@@ -14,9 +14,11 @@ from safetensors.numpy import load, save
 from ddpmcodec.errors import DdpmError
 from ddpmcodec.format.ddpma import MARK
 from ddpmcodec.format.header import WEBP
+from ddpmcodec.format.header_bytes import CHECKED
 from ddpmcodec.format.seal import KEY
+from ddpmcodec.format.streams import pack_lanes, parse_lanes
 from ddpmcodec.format.varint import Reader, pack_varint
-from ddpmcodec.networks.context import model_file
+from ddpmcodec.models import context
 from mutations import Random, mutate
 from repairs import (
     ArchiveParts,
@@ -62,10 +64,11 @@ def _a_length(rng: Random, parts: FileParts, other: FileParts) -> None:
 
 
 def _a_flag(rng: Random, parts: FileParts, other: FileParts) -> None:
-    which = rng.integers(3)
+    which = rng.integers(4)
     parts.flags ^= (1 << int(rng.integers(8))) * bool(which == 0)
-    parts.mode = int(rng.integers(6)) if which == 1 else parts.mode
-    parts.version = int(rng.integers(4)) if which == 2 else parts.version
+    parts.kind ^= (1 << int(rng.integers(8))) * bool(which == 1)
+    parts.kind += (int(rng.integers(26)) - parts.kind % CHECKED) * bool(which == 2)
+    parts.orientation = int(rng.integers(10)) if which == 3 else parts.orientation
 
 
 def _identity(rng: Random, parts: FileParts, other: FileParts) -> None:
@@ -79,8 +82,26 @@ def _a_chunk(rng: Random, parts: FileParts, other: FileParts) -> None:
     parts.chunks[place] = _checked_webp(chunk, parts) if parts.flags & WEBP else chunk
     if parts.lengths is not None:
         parts.lengths[place] = len(chunk)
-    else:
+    elif parts.kind & CHECKED:
         parts.numbers[-1] = len(chunk)
+
+
+def _a_lane(rng: Random, parts: FileParts, other: FileParts) -> None:
+    """Another part of a lane, or another state in front, so that a decoder takes words as it goes; lengths fit."""
+    place = int(rng.integers(len(parts.chunks)))
+    try:
+        lanes = parse_lanes(parts.chunks[place]) if parts.lengths is not None else [parts.chunks[place]]
+    except DdpmError:
+        return
+    which, size = int(rng.integers(len(lanes))), int(rng.integers(1, 9))
+    start = bytes([size]) if parts.lengths is not None else b""
+    words = rng.bytes(4 * int(rng.integers(40))) if rng.random() < 0.5 else lanes[which][len(start) + size :]
+    lanes[which] = start + rng.bytes(size - 1) + bytes([rng.integers(1, 128)]) + words
+    parts.chunks[place] = pack_lanes(lanes) if parts.lengths is not None else lanes[0]
+    if parts.lengths is not None:
+        parts.lengths[place] = len(parts.chunks[place])
+    elif parts.kind & CHECKED:
+        parts.numbers[-1] = len(parts.chunks[place])
 
 
 def _checked_webp(payload: bytes, parts: FileParts) -> bytes:
@@ -111,7 +132,7 @@ def _junk(rng: Random, parts: FileParts, other: FileParts) -> None:
 
 
 FILE_FORGERIES: tuple[Forge, ...] = (
-    _a_number, _a_number, _a_length, _a_flag, _identity, _a_chunk, _a_chunk, _rows, _metadata, _junk,
+    _a_number, _a_number, _a_length, _a_flag, _identity, _a_chunk, _a_lane, _rows, _metadata, _junk,
 )  # fmt: skip
 
 
@@ -228,9 +249,14 @@ def forged_weights(rng: Random, data: bytes, other: bytes) -> bytes:
         tensors[name] = _other_numbers(rng, tensors[name])
     try:
         with np.errstate(all="ignore"):
-            return model_file.pack(tensors, "forged")
+            return context.pack(tensors, _components(data), "forged")
     except (ValueError, LookupError, TypeError, DdpmError):
         return sealed(save(tensors, {KEY: model_header(data)[0]["__metadata__"][KEY]}))
+
+
+def _components(data: bytes) -> dict[str, int]:
+    networks = json.loads(model_header(data)[0]["__metadata__"][KEY])["networks"]
+    return {key: value["components"] for key, value in networks.items()}
 
 
 def _other_numbers(rng: Random, tensor: Any) -> Any:

@@ -6,25 +6,16 @@ import json
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from ddpmcodec.errors import DdpmError
 from ddpmcodec.format import ddpma
-from ddpmcodec.format.block import pack_head
-from ddpmcodec.format.header import (
-    CRC16_BYTES,
-    MAGIC,
-    METADATA,
-    MODEL_ID_BYTES,
-    TILED,
-    VERSION,
-    WEBP,
-    crc16,
-    parse_header,
-)
+from ddpmcodec.format.ddpm import split
+from ddpmcodec.format.head import pack_head
+from ddpmcodec.format.header import MAGIC, METADATA, MODEL_ID_BYTES, MODES, SQUARE, TILED, WEBP
+from ddpmcodec.format.header_bytes import CHECKED, CRC16_BYTES, crc16
 from ddpmcodec.format.seal import seal
 from ddpmcodec.format.sections import CRC32_BYTES, RAW_DEFLATE
 from ddpmcodec.format.varint import MAX_VARINT, Reader, pack_varint
@@ -56,38 +47,51 @@ def varint(value: int) -> bytes:
 
 @dataclass
 class FileParts:
-    """A .ddpm file whose fields may say anything. numbers: width, height, then tile width, tile height and segments, or
-    the length of the payload. rows: of the alpha plane, differences; metadata: entries; neither is compressed."""
+    """A .ddpm file whose fields may say anything.
 
-    mode: int
-    flags: int  # with the effort
+    kind: the byte of version, CHECKED and kind of pixels; flags: that with effort and levels. numbers: width, height,
+    then tile width, tile height and segments, or the length of the payload, or of a plain file nothing. rows: of the
+    alpha plane, differences; metadata: entries; neither is compressed.
+    """
+
+    kind: int
+    flags: int
     numbers: list[int]
-    identity: bytes  # model id or mean colour
+    identity: bytes  # the model's number, and id, or mean colour
     chunks: list[bytes]
     lengths: list[int] | None = None  # in the index; None: not tiled
     rows: bytes | None = None
     metadata: bytes | None = None  # entries
-    version: int = VERSION
+    orientation: int = 1
     junk: bytes = b""
+
+    @property
+    def mode(self) -> int:
+        return self.kind % CHECKED % len(MODES)
 
     def pack(self) -> bytes:
         alpha = b"" if self.rows is None else self._alpha(self.rows)
         metadata = b"" if self.metadata is None else crc32(deflate(self.metadata)) + deflate(self.metadata)
-        head = MAGIC + bytes([(self.version << 4 | self.mode) & 255, self.flags & 255])
-        head += varint(self.numbers[0]) + varint(self.numbers[1]) + self.identity
+        head = self._start()
         if self.rows is not None:
             head += varint(len(alpha))
         if self.metadata is not None:
-            head += varint(len(metadata))
-        index = b""
-        if self.lengths is not None:
-            checks = [crc16(chunk).to_bytes(CRC16_BYTES, "little") for chunk in self.chunks]
-            index = b"".join(varint(n) + check for n, check in zip(self.lengths, checks, strict=False))
-            head += b"".join(map(varint, [*self.numbers[2:], len(index)]))
-            index = with_crc16(index)
-        else:
-            head += b"".join(map(varint, self.numbers[2:]))
-        return b"".join([with_crc16(head), index, alpha, *self.chunks, metadata, self.junk])
+            head += varint(len(metadata)) + bytes([self.orientation & 255])
+        index = self._index()
+        tail = [*self.numbers[2:], len(index)] if self.lengths is not None else self.numbers[2:]
+        head += b"".join(map(varint, tail))
+        head = with_crc16(head) if self.kind & CHECKED else head
+        return b"".join([head, with_crc16(index) if index else b"", alpha, *self.chunks, metadata, self.junk])
+
+    def _start(self) -> bytes:
+        """Up to the sides, or the mean colour behind them."""
+        sides = self.numbers[:1] if self.flags & SQUARE else self.numbers[:2]
+        fields = [self.identity, b"".join(map(varint, sides))]
+        return b"".join([MAGIC, bytes([self.kind & 255, self.flags & 255]), *fields[:: -1 if self.flags & WEBP else 1]])
+
+    def _index(self) -> bytes:
+        checks = [crc16(chunk).to_bytes(CRC16_BYTES, "little") for chunk in self.chunks]
+        return b"".join(varint(n) + check for n, check in zip(self.lengths or [], checks, strict=False))
 
     def _alpha(self, rows: bytes) -> bytes:
         width = max(self.numbers[0], 1)
@@ -97,18 +101,15 @@ class FileParts:
 
 def file_parts(data: bytes) -> FileParts:
     """Of a valid file."""
-    header, start = parse_header(data)
-    mode, flags = data[2] & 15, data[3]
-    lengths = [header.alpha_length, *header.chunk_lengths, header.metadata_length]
-    places = np.cumsum([start, *lengths]).tolist()
-    pieces = [data[first:last] for first, last in pairwise(places)]
-    index = header.index
+    sections = split(data)
+    header, index = sections.header, sections.header.index
     tail = [index.tile_width, index.tile_height, index.segments] if index else [header.payload_length]
+    identity = header.mean_colour if header.webp else bytes([header.model_number]) + header.model_id
     return FileParts(
-        mode, flags, [header.width, header.height, *tail], header.mean_colour if flags & WEBP else header.model_id,
-        pieces[1:-1], list(index.lengths) if flags & TILED and index else None,
-        inflate(pieces[0][:-CRC32_BYTES]) if header.has_alpha_section else None,
-        inflate(pieces[-1][CRC32_BYTES:]) if flags & METADATA else None,
+        data[2], data[3], [header.width, header.height, *([] if header.is_plain else tail)], identity,
+        list(sections.chunks), list(index.lengths) if index else None,
+        inflate(sections.alpha[:-CRC32_BYTES]) if header.has_alpha_section else None,
+        inflate(sections.metadata[CRC32_BYTES:]) if header.metadata_length else None, header.orientation,
     )  # fmt: skip
 
 
@@ -123,14 +124,24 @@ def repaired_file(data: bytes) -> bytes:
 def _repaired_header(data: bytes) -> tuple[bytes, Reader, int]:
     """And a reader behind the header, and the length of the index."""
     reader = Reader(data)
-    mode, flags = reader.take(4)[2:]
-    sides = [reader.varint(), reader.varint()]
-    reader.take((3 if mode & 1 else 1) if flags & WEBP else MODEL_ID_BYTES)
-    lengths = (mode & 15 in (2, 3) and not flags & WEBP) + bool(flags & METADATA) + (4 if flags & TILED else 1)
-    values = sides + [reader.varint() for _ in range(lengths)]
+    kind, flags = reader.take(4)[2:]
+    webp, mode = bool(flags & WEBP), kind % CHECKED % len(MODES)
+    if not webp and not reader.take(1)[0]:
+        reader.take(MODEL_ID_BYTES)
+    for _ in range(1 if flags & SQUARE else 2):
+        reader.varint()
+    reader.take((3 if mode in (1, 3) else 1) * webp)
+    if mode in (2, 3) and not webp:
+        reader.varint()
+    if flags & METADATA:
+        reader.varint()
+        reader.take(1)
+    if not kind & CHECKED:
+        return data, reader, 0
+    last = [reader.varint() for _ in range(4 if flags & TILED else 1)][-1]
     covered = data[: reader.position]
     reader.take(CRC16_BYTES)
-    return with_crc16(covered) + data[reader.position :], reader, values[-1] if flags & TILED else 0
+    return with_crc16(covered) + data[reader.position :], reader, last if flags & TILED else 0
 
 
 def _repaired_index(data: bytes, reader: Reader, length: int) -> bytes:
@@ -173,7 +184,7 @@ def checked(start: bytes, content: bytes) -> bytes:
 def archive_parts(data: bytes) -> ArchiveParts:
     """Of a valid archive."""
     whole = ddpma.split(data)
-    bodies = [b"".join([*parts.values, *parts.sections, parts.words]) for parts in whole.parts]
+    bodies = [b"".join([*parts.values, *parts.sections, *parts.streams]) for parts in whole.parts]
     heads = [pack_head(block) for block in whole.index.blocks]
     return ArchiveParts(heads, bodies)
 

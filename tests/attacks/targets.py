@@ -10,22 +10,24 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from ddpmcodec import archive, codec
 from ddpmcodec.codec import graphics
-from ddpmcodec.codec.known_answer import SHAPE, tensors
+from ddpmcodec.codec.known_answer import COMPONENTS, tensors
 from ddpmcodec.format import tiles
-from ddpmcodec.networks.context import model_file
-from ddpmcodec.networks.context.model import ContextModel
+from ddpmcodec.models.context import BAND_ROLES, EFFORTS, ROLES, ContextModel, pack, parse
 from ddpmcodec.networks.gaussian import GaussianModel, load_gaussian
 from ddpmcodec.networks.gaussian.architecture import Architecture
 from ddpmcodec.networks.gaussian.latent import LatentNetwork
 from ddpmcodec.networks.gaussian.model_file import export
+from ddpmcodec.training.denoiser import Denoiser
 
 FILE, ARCHIVE, CONTEXT_MODEL, GAUSSIAN_MODEL = KINDS = ("file", "archive", "context model", "gaussian model")
 SUFFIXES = {FILE: ".ddpm", ARCHIVE: ".ddpma", CONTEXT_MODEL: ".safetensors", GAUSSIAN_MODEL: ".safetensors"}
-LEVELS = (2.0, 12.0, 90.0)
+LEVELS = (2.0, 12.0, 90.0)  # of latents
+NETWORKS = tuple(f"{effort}.{role}" for effort in EFFORTS for role in ROLES)
 
 
 class Facts(NamedTuple):
@@ -73,10 +75,11 @@ def with_metadata(image: Image.Image) -> Image.Image:
 
 
 @contextmanager
-def settings(tile_pixels: int, webp: bool = False) -> Iterator[None]:
-    """Images of more than so many pixels are cut into tiles; lossless WebP is used where it is smaller, or never."""
+def settings(tile_pixels: int, webp: bool = False, single: int | None = None) -> Iterator[None]:
+    """Tiles have so many pixels at most, and images of more (or more than `single`) are cut into them; lossless WebP is
+    used where it is smaller, or never."""
     before = tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS, graphics.may_be_graphics
-    tiles.SINGLE_STREAM_PIXELS = tiles.TILE_PIXELS = tile_pixels
+    tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS = tile_pixels if single is None else single, tile_pixels
     if not webp:
         graphics.may_be_graphics = lambda planes: False
     try:
@@ -87,7 +90,17 @@ def settings(tile_pixels: int, webp: bool = False) -> Iterator[None]:
 
 @cache
 def context_bytes() -> bytes:
-    return model_file.pack(tensors(SHAPE), "attacked")
+    own = {role: tensors("band" if role in BAND_ROLES else role) for role in ROLES}
+    found = {f"{key}.{name}": value for key in NETWORKS for name, value in own[key[2:]].items()}
+    return pack(found | denoiser_tensors(), dict.fromkeys(NETWORKS, COMPONENTS), "attacked")
+
+
+def denoiser_tensors() -> dict[str, NDArray[np.float32]]:
+    """Of a network that nobody trained."""
+    torch.manual_seed(0)
+    network = Denoiser()
+    torch.nn.init.normal_(network.leave.weight, std=0.05)
+    return {f"denoiser.{name}": tensor.numpy() for name, tensor in network.state_dict().items()}
 
 
 @cache
@@ -100,7 +113,7 @@ def gaussian_bytes() -> bytes:
 
 @cache
 def context_model() -> ContextModel:
-    return model_file.parse(context_bytes(), "attacked")
+    return parse(context_bytes(), "attacked")
 
 
 @cache
@@ -113,19 +126,22 @@ def gaussian_model(folder: str) -> GaussianModel:
 
 
 def file_seeds() -> Iterator[Seed]:
-    images: dict[str, tuple[Image.Image, int, int]] = {  # picture, effort, pixels of a tile at most
-        "stream": (picture(), 2, 1 << 20),
-        "stream with alpha": (with_metadata(picture("RGBA", 6, 5)), 2, 1 << 20),
-        "grey at effort 3": (picture("L", 13, 7), 3, 1 << 20),
-        "bilevel": (picture("1", 9, 9), 1, 1 << 20),
-        "grey with alpha": (picture("LA", 5, 4), 1, 1 << 20),
-        "tiles": (picture("RGB", 12, 8), 1, 64),
-        "tiles with alpha": (with_metadata(picture("RGBA", 17, 11)), 3, 64),
-        "pixel": (picture("RGB", 1, 1), 2, 1 << 20),
+    images: dict[str, tuple[Image.Image, int, int, int]] = {  # picture, effort, noise levels, pixels of a tile at most
+        "plain": (picture(), 2, 2, 1 << 20),
+        "plain square": (picture("RGB", 12, 12), 1, 0, 1 << 20),
+        "stream with alpha": (with_metadata(picture("RGBA", 6, 5)), 2, 5, 1 << 20),
+        "grey at effort 3": (picture("L", 13, 7), 3, 2, 1 << 20),
+        "bilevel": (picture("1", 9, 9), 1, 0, 1 << 20),
+        "grey with alpha": (picture("LA", 5, 4), 1, 2, 1 << 20),
+        "tiles": (picture("RGB", 12, 8), 1, 2, 64),
+        "tiles without levels": (picture("L", 16, 9), 2, 0, 64),
+        "tiles with alpha": (with_metadata(picture("RGBA", 17, 11)), 3, 5, 64),
+        "a tile": (picture("RGB", 30, 27), 2, 5, 1 << 20),
+        "pixel": (picture("RGB", 1, 1), 2, 2, 1 << 20),
     }
-    for name, (image, effort, pixels) in images.items():
-        with settings(pixels):
-            data = codec.encode(image, effort=effort, model=context_model())
+    for name, (image, effort, levels, pixels) in images.items():
+        with settings(pixels, single=0 if name == "a tile" else pixels):
+            data = codec.encode(image, effort=effort, levels=levels, model=context_model())
         yield Seed(name, FILE, data, {"": facts(image)})
     for mode in ("RGBA", "L"):
         image = with_metadata(flat_picture(mode))
@@ -139,9 +155,10 @@ def archive_seeds(folder: str) -> Iterator[Seed]:
     kinds["modes/RGBA.png"] = with_metadata(kinds["modes/RGBA.png"])
     files = {"flat.png": with_metadata(flat_picture("RGBA")), "large.png": picture("RGB", 70, 68)}
     made: dict[str, tuple[dict[str, Image.Image], dict[str, Any]]] = {
-        "stacks": (small | kinds, {"model": context_model()}),
+        "runs": (small | kinds, {"model": context_model()}),
+        "runs with levels": (small | kinds, {"model": context_model(), "levels": 5, "effort": 3}),
         "files": (files | {"a.png": small["00.png"]}, {"model": context_model(), "effort": 1}),
-        "bits back": (small, {"model": gaussian_model(folder), "levels": LEVELS, "effort": 1}),
+        "bits back": (small, {"model": gaussian_model(folder), "bits_back": LEVELS, "effort": 1}),
     }
     for name, (images, options) in made.items():
         with settings(1 << 20, webp=name == "files"):

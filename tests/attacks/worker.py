@@ -101,7 +101,7 @@ def main(seed: int, process: int, first: int, folder: Path) -> None:
     place.mkdir(exist_ok=True)
     known = seeds(str(place))
     judge, log = Judge(known, place), Log(folder, first)
-    for one in known:  # compiles all kernels
+    for one in known:  # loads everything
         verdict = judge(Attack(one, "the seed itself", one.data, False))
         assert not verdict.crime, (one.name, verdict)
         assert "refused" not in verdict.outcome, (one.name, verdict)

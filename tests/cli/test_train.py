@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddpmcodec.models.context import load_model
 from ddpmcodec.format.model_file import described
+from ddpmcodec.models.context import ROLES, load_model
 from ddpmcodec.training import context_trainer
 
 Ddpm = Callable[..., Any]  # conftest.Ddpm
-SMALL = ("--no-compile", "--hold-out", 2, "--batch", 4, "--width", 32, "--depth", 1)
+SMALL = ("--no-compile", "--hold-out", 2, "--batch", 4, "--effort", 1, "--crop", 16)
 SHORT = (*SMALL, "--hours", 3e-4)
 
 
@@ -55,8 +55,10 @@ def trained(folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def exported(folder: Path, trained: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
-    return process("export", folder / "run", "-o", folder / "small.safetensors")
+def exported(
+    folder: Path, trained: subprocess.CompletedProcess[str], context_path: Path
+) -> subprocess.CompletedProcess[str]:
+    return process("export", folder / "run", "-o", folder / "small.safetensors", "--base", context_path)
 
 
 def records(run: Path) -> list[dict[str, Any]]:
@@ -73,7 +75,9 @@ def test_training_says_what_to_do_next(folder: Path, trained: subprocess.Complet
     assert sorted(path.name for path in run.iterdir()) == ["log.jsonl", "state.safetensors"]
     first, *_, last = records(run)
     assert (first["settings"]["data"], first["settings"]["batch"]) == ([str(folder / "data")], 4)
-    assert (last["done"], sorted(last["held_out"])) == (1.0, ["exact", "long", "short"])
+    assert (first["settings"]["effort"], first["settings"]["roles"]) == (1, list(ROLES))
+    totals = {name for name in last["held_out"] if name.startswith("levels ")}
+    assert (last["done"], totals) == (1.0, {"levels 0", "levels 2", "levels 5"})
 
 
 def test_exporting_names_the_model(folder: Path, exported: subprocess.CompletedProcess[str]) -> None:
@@ -82,15 +86,26 @@ def test_exporting_names_the_model(folder: Path, exported: subprocess.CompletedP
     assert exported.stderr.startswith(f"ddpmcodec: {output}: model 'small', id ")
     assert exported.stderr.endswith(f"{output.stat().st_size} bytes; use it with --model {output}\n")
     metadata = described(output.read_bytes(), "small")
-    assert metadata["training"]["hours"] == pytest.approx(records(folder / "run")[-1]["seconds"] / 3600, abs=0.001)
-    assert not load_model(output).denoiser
+    (made,) = metadata["training"]["runs"]
+    assert (made["effort"], made["roles"]) == (1, list(ROLES))
+    assert made["hours"] == pytest.approx(records(folder / "run")[-1]["seconds"] / 3600, abs=0.001)
+    assert load_model(output).denoiser is None
+
+
+@pytest.mark.usefixtures("trained")
+def test_networks_that_nobody_trained_are_named(folder: Path, tmp_path: Path, ddpm: Ddpm) -> None:
+    ended = ddpm("export", folder / "run", "-o", tmp_path / "part.safetensors")
+    assert ended.code == 1
+    assert ended.stderr.startswith("ddpmcodec: no run has the networks 2.direct, 2.last, ")
+    assert ended.stderr.endswith("3.band3 (effort.role): train them, or take them from another model with --base\n")
+    assert not (tmp_path / "part.safetensors").exists()
 
 
 @pytest.mark.usefixtures("exported")
 def test_the_exported_model_codes_pictures(folder: Path, tmp_path: Path) -> None:
     source, model = folder / "data" / "3.png", folder / "small.safetensors"
     for arguments in (
-        ("encode", source, "-o", tmp_path / "3.ddpm", "--model", model),
+        ("encode", source, "-o", tmp_path / "3.ddpm", "--model", model, "--effort", 1),
         ("decode", tmp_path / "3.ddpm", "-o", tmp_path / "3.png", "--model", model),
     ):
         ended = process(*arguments)
@@ -99,12 +114,23 @@ def test_the_exported_model_codes_pictures(folder: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.usefixtures("trained")
-def test_a_denoiser_is_trained_on_request(folder: Path, tmp_path: Path) -> None:
-    output = tmp_path / "with.safetensors"
-    ended = process("export", folder / "run", "-o", output, "--denoiser-hours", 2e-4, "--name", "tidy")
+def test_a_denoiser_is_trained_on_request(folder: Path, tmp_path: Path, context_path: Path) -> None:
+    output, of_denoiser = tmp_path / "with.safetensors", ("--denoiser-hours", 2e-4, "--name", "tidy")
+    ended = process("export", folder / "run", "-o", output, "--base", context_path, *of_denoiser)
     assert ended.returncode == 0, ended.stderr
     assert "model 'tidy'" in ended.stderr
-    assert "enter.weight" in load_model(output).denoiser
+    assert load_model(output).denoiser is not None
+
+
+@pytest.mark.usefixtures("trained")
+def test_some_networks_are_trained_from_those_of_a_run(folder: Path, tmp_path: Path) -> None:
+    later = ("--start", folder / "run", "--roles", "band2,direct")
+    ended = process("train", "--data", folder / "data", "--out", tmp_path / "run", *later, *SMALL, "--hours", 1e-5)
+    assert ended.returncode == 0, ended.stderr
+    first, *_, last = records(tmp_path / "run")
+    assert first["settings"]["roles"] == ["direct", "band2"]
+    assert {"direct", "levels 0"} < set(last["held_out"])
+    assert "levels 2" not in last["held_out"]
 
 
 def test_a_run_that_is_terminated_is_saved_and_goes_on(folder: Path, tmp_path: Path) -> None:
@@ -152,6 +178,12 @@ def test_a_full_disk_ends_a_run_and_keeps_its_last_save(folder: Path, tmp_path: 
 
 
 # --- errors, in this process
+
+
+def test_roles_that_there_are_not_are_named(tmp_path: Path, ddpm: Ddpm) -> None:
+    ended = ddpm("train", "--data", tmp_path, "--out", tmp_path / "run", "--roles", "direct,band4")
+    said = f"no network is called 'band4'; there are {', '.join(ROLES)}\n"
+    assert (ended.code, ended.stderr) == (1, f"ddpmcodec: --roles direct,band4: {said}")
 
 
 def test_missing_data_are_named(tmp_path: Path, ddpm: Ddpm) -> None:

@@ -16,7 +16,7 @@ from ddpmcodec.errors import ChecksumError, OutputError, TruncatedError
 from ddpmcodec.format.ddpm import split
 from ddpmcodec.format.header import LEVELS
 from ddpmcodec.models.context import ContextModel
-from ddpmcodec.networks.reconstruction import Denoiser
+from ddpmcodec.training.denoiser import Denoiser
 
 Picture = Callable[..., Image.Image]
 

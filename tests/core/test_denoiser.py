@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ddpmcodec import _native as native
-from ddpmcodec.networks.reconstruction import Denoiser, denoised, denoiser_of
+from ddpmcodec.training.denoiser import Denoiser
 
 Tensors = dict[str, Any]
 SIZES = [(1, 1), (1, 2), (2, 3), (5, 1), (33, 47), (64, 40)]
@@ -58,10 +58,11 @@ def level_of(mean: Any) -> Any:
 
 
 def by_torch(tensors: Tensors, mean: Any, deviation: Any) -> Any:
-    found = np.empty_like(mean)
-    for box, part in denoised(denoiser_of(tensors), mean, deviation):
-        found[box] = part
-    return found
+    network = Denoiser()
+    network.load_state_dict({key: torch.from_numpy(value.copy()) for key, value in tensors.items()})
+    planes = (torch.from_numpy(plane.transpose(2, 0, 1).copy())[None] for plane in (mean, deviation))
+    with torch.inference_mode():
+        return network(*planes)[0].permute(1, 2, 0).numpy()
 
 
 @pytest.mark.parametrize(("height", "width"), SIZES)

@@ -21,12 +21,12 @@ def test_small_images_are_one_stream(width: int, height: int) -> None:
     [
         (257, 256, (257, 256), 1),
         (768, 512, (768, 512), 1),
-        (1024, 1024, (1024, 1024), 1),
-        (1025, 1024, (514, 1024), 2),
-        (1024, 1025, (1024, 514), 2),
-        (6000, 4000, (1000, 1000), 24),
-        (MAX_PIXELS, 1, (TILE_PIXELS, 1), 256),
-        (1, MAX_PIXELS, (1, TILE_PIXELS), 256),
+        (1024, 512, (1024, 512), 1),
+        (1025, 512, (514, 512), 2),
+        (512, 1025, (512, 514), 2),
+        (6000, 4000, (750, 668), 48),
+        (MAX_PIXELS, 1, (TILE_PIXELS, 1), 512),
+        (1, MAX_PIXELS, (1, TILE_PIXELS), 512),
     ],
 )
 def test_large_images_are_cut_into_near_squares(width: int, height: int, tile: tuple[int, int], tiles: int) -> None:
