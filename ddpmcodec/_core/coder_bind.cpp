@@ -128,10 +128,10 @@ void begin_encoding(Pass& pass, const In<uint8_t>& pixels) {
     pass.encode(pixels.data());
 }
 
-void begin_decoding(Pass& pass, const std::vector<uint64_t>& states, const std::vector<In<uint32_t>>& words, bool for_previews) {
+void begin_decoding(Pass& pass, const std::vector<uint64_t>& states, const std::vector<In<uint32_t>>& words, bool for_previews, bool is_cut) {
     std::vector<std::vector<uint32_t>> copied;
     for (const In<uint32_t>& own : words) copied.emplace_back(own.data(), own.data() + own.size());
-    pass.decode(states, std::move(copied), for_previews);
+    pass.decode(states, std::move(copied), for_previews, is_cut);
 }
 
 nb::tuple symbols(const Pass& pass, int stream) {
@@ -226,7 +226,7 @@ void bind_coder(nb::module_& m) {
     nb::class_<Pass>(m, "Pass", "Images of one size, from nothing to exact.")
         .def(nb::new_(&make_pass), "networks"_a, "levels"_a, "shape"_a, nb::kw_only(), "streams"_a, "shared"_a, "learns"_a, "threads"_a)
         .def("encode", &begin_encoding, "pixels"_a)
-        .def("decode", &begin_decoding, "states"_a, "words"_a, "for_previews"_a = false)
+        .def("decode", &begin_decoding, "states"_a, "words"_a, "for_previews"_a = false, "is_cut"_a = false)
         .def("extend", [](Pass& pass, int stream, const In<uint32_t>& words) { pass.extend(stream, words.data(), words.size()); }, "stream"_a, "words"_a)
         .def("advance", &Pass::advance, "waves"_a, "segment"_a, nb::call_guard<nb::gil_scoped_release>())
         .def_prop_ro("segments", &Pass::segments)

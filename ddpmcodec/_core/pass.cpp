@@ -104,7 +104,7 @@ void Pass::encode(const uint8_t* pixels) {
     }
 }
 
-void Pass::decode(const std::vector<uint64_t>& states, std::vector<std::vector<uint32_t>> words, bool for_previews) {
+void Pass::decode(const std::vector<uint64_t>& states, std::vector<std::vector<uint32_t>> words, bool for_previews, bool is_cut) {
     if (int(states.size()) != layout_.streams || words.size() != states.size())
         throw std::invalid_argument("as many states and lists of words as streams are needed");
     for_previews_ = for_previews;
@@ -112,6 +112,7 @@ void Pass::decode(const std::vector<uint64_t>& states, std::vector<std::vector<u
         readers_.emplace_back();
         readers_.back().state = states[s];
         readers_.back().words = std::move(words[s]);
+        readers_.back().strict = is_cut;
     }
     if (!for_previews) return;
     for (std::vector<BandRanges>& band : ranges_)

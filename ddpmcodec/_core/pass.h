@@ -44,7 +44,8 @@ class Pass {
     // pixels: uint8 [N, H, W, C], copied.
     void encode(const uint8_t* pixels);
     // Of every stream: its state, and the words that are there.
-    void decode(const std::vector<uint64_t>& states, std::vector<std::vector<uint32_t>> words, bool for_previews);
+    // is_cut: they are known not to be all.
+    void decode(const std::vector<uint64_t>& states, std::vector<std::vector<uint32_t>> words, bool for_previews, bool is_cut);
     // More words of a stream, behind those before.
     void extend(int stream, const uint32_t* words, size_t count);
 

@@ -52,6 +52,7 @@ struct Reader {
     size_t position = 0;
     bool lacks = false;  // no word was left where one could have been needed: what follows may be nothing
     bool ended = false;  // one was needed: what follows is nothing
+    bool strict = false; // the stream is cut: one was needed as soon as one could have been
 
     uint32_t slot() const { return uint32_t(state & SLOT_MASK); }
 
@@ -61,7 +62,7 @@ struct Reader {
             if (position < words.size())
                 state = (state << 32) | words[position++];
             else
-                lacks = true, ended = ended || state < LEAST_STATE;
+                lacks = true, ended = ended || strict || state < LEAST_STATE;
         }
     }
 };

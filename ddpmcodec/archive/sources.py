@@ -13,8 +13,8 @@ from ddpmcodec.archive.blocks import BlockDecoder, ContextCoder, Encoded, Latent
 from ddpmcodec.codec import efforts
 from ddpmcodec.codec.batching import Progress
 from ddpmcodec.format.block import Coding
-from ddpmcodec.models.context import KIND, ContextModel, load_model, model_of
 from ddpmcodec.format.model_file import kind_of
+from ddpmcodec.models.context import KIND, ContextModel, load_model, model_of
 
 Source: TypeAlias = "ContextModel | LatentSource"
 HUB = "hub:"  # what a checkpoint's name begins with that `networks.pretrained` fetches

@@ -287,7 +287,7 @@ def _preview(
             return None
         (tile,) = decode_tiles(
             [streams], shape, model, coding, covered=[covered_by_stream(header)], last_segment=last, for_previews=True,
-            report=reporting(progress, shape[0] * shape[1], report),
+            is_cut=_is_cut(file, number), report=reporting(progress, shape[0] * shape[1], report),
         )  # fmt: skip
         canvas.place(box, tile.coder, tile.pixels, threads=thread_count())
         return replace(tile, coder=None)
@@ -325,6 +325,12 @@ def streams_of(file: Sections, tile: int, segments: int | None = None) -> list[S
         raise
     except FormatError as error:
         raise CorruptError(str(error)) from error
+
+
+def _is_cut(file: Sections, tile: int) -> bool | None:
+    """Whether words of a tile are missing; None of a plain file, which does not say."""
+    segments = file.header.index.segments if file.header.index else 1
+    return None if file.header.is_plain else file.segments_of_tile(tile) < segments
 
 
 def _is_all_there(file: Sections, tile: int) -> bool:

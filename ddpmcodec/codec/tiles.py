@@ -119,18 +119,20 @@ class DecodedTile:
     damaged: bool
 
 
-def begin(coder: _native.Pass, streams: Sequence[Stream], for_previews: bool) -> None:
+def begin(coder: _native.Pass, streams: Sequence[Stream], for_previews: bool, is_cut: bool = False) -> None:
+    """is_cut: words are known to be missing, so that nothing is decoded where the next one may be needed."""
     words = [np.frombuffer(stream.words, "<u4").astype(np.uint32) for stream in streams]
-    coder.decode([stream.state for stream in streams], words, for_previews=for_previews)
+    coder.decode([stream.state for stream in streams], words, for_previews=for_previews, is_cut=is_cut)
 
 
 def decode_tiles(
     streams: Sequence[Sequence[Stream]], shape: tuple[int, int, int], model: ContextModel, coding: Coding, *,
     covered: Sequence[bytes] = (), last_segment: int | None = None, for_previews: bool = False,
-    report: Report | None = None,
+    is_cut: bool | None = False, report: Report | None = None,
 ) -> list[DecodedTile]:  # fmt: skip
-    """Streams of tiles of one size (H, W, C): of each its only one, or its lanes. Words may be missing at the end.
+    """Streams of tiles of one size (H, W, C): of each its only one, or its lanes.
 
+    is_cut: whether words are missing at the end; None: nobody knows. What a cut stream decodes to is certain.
     Tiles of a batch are whole: one that is cut ends the others. Raises ModelError where the processor does not round to
     nearest.
     """
@@ -140,13 +142,18 @@ def decode_tiles(
         single = ((streams[n : n + 1], covered[n : n + 1]) for n in range(len(streams)))
         return [
             decode_tiles(own, shape, model, coding, covered=c, last_segment=last_segment, for_previews=for_previews,
-                         report=report)[0]
+                         is_cut=is_cut, report=report)[0]
             for own, c in single
         ]  # fmt: skip
-    coder = new_pass(model, coding, (len(streams), *shape), lanes=lanes)
-    flat = [stream for own in streams for stream in own]
-    begin(coder, flat, for_previews)
-    run(coder, (len(streams), *shape), coding, last_segment, report)
+    flat, size = [stream for own in streams for stream in own], (len(streams), *shape)
+    coder = new_pass(model, coding, size, lanes=lanes)
+    begin(coder, flat, for_previews, is_cut=is_cut is not False)
+    run(coder, size, coding, last_segment, report)
+    if coder.ended and is_cut is None:
+        whole = new_pass(model, coding, size, lanes=lanes)  # or is it all there?
+        begin(whole, flat, for_previews)
+        run(whole, size, coding, last_segment, None)
+        coder = whole if whole.is_exact else coder
     found = []
     for n, own in enumerate(streams):
         numbers = range(LANES) if lanes else (n,)

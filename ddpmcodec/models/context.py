@@ -26,10 +26,10 @@ from safetensors.numpy import load, save
 
 from ddpmcodec import _native, models
 from ddpmcodec.errors import ModelError
-from ddpmcodec.format.header import MODEL_ID_BYTES
-from ddpmcodec.format.seal import KEY, seal
 from ddpmcodec.format import model_file
+from ddpmcodec.format.header import MODEL_ID_BYTES
 from ddpmcodec.format.model_file import LARGEST_NUMBER
+from ddpmcodec.format.seal import KEY, seal
 
 KIND = "context"
 EFFORTS = (1, 2, 3)

@@ -10,8 +10,8 @@ from safetensors.torch import load
 from torch import Tensor
 
 from ddpmcodec.errors import TrainingError
-from ddpmcodec.models.context import BAND_ROLES, EFFORTS, KIND, ROLES, parse, read
 from ddpmcodec.format import model_file
+from ddpmcodec.models.context import BAND_ROLES, EFFORTS, KIND, ROLES, parse, read
 from ddpmcodec.training import state
 from ddpmcodec.training.context_shapes import shape_of
 from ddpmcodec.training.state import State

@@ -20,9 +20,7 @@ from ddpmcodec import _native
 LN2 = math.log(2)
 OCTAVE = 8 / LN2  # scale indices per unit of the logarithm
 SCALE_ONE = 48  # index of a scale of 1
-INPUT_UNIT, ACTIVATION_UNIT = 16.0, 32.0  # integers per 1.0
-# The same of means, by role: 16 or 4 grey levels in 1/64. After noise levels little is left to predict.
-MEAN_UNITS = {"direct": 1024.0, "last": 256.0, "band": 1024.0}
+INPUT_UNIT, ACTIVATION_UNIT, MEAN_UNIT = 16.0, 32.0, 1024.0  # integers per 1.0; of means: 16 grey levels in 1/64
 LARGEST_ACTIVATION, LARGEST_WEIGHT, OUTPUT_LIMIT, ZERO = 255, 127, 32767, 128
 CHANNELS = 3
 GAINS = {"stem": 1.0, "head": 0.5, "skip": 1.0}  # at first; of blocks 0.5
@@ -60,7 +58,7 @@ class Shape(NamedTuple):
     def units(self) -> Tensor:
         """What 1.0 is of every output, in the coder's integers (`_core/contract.h`)."""
         k = self.components
-        return torch.tensor([16 / LN2] * k + [MEAN_UNITS[self.role]] * (3 * k) + [OCTAVE] * (3 * k) + [64.0] * 3)
+        return torch.tensor([16 / LN2] * k + [MEAN_UNIT] * (3 * k) + [OCTAVE] * (3 * k) + [64.0] * 3)
 
 
 class Positions(NamedTuple):

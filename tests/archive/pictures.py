@@ -12,9 +12,9 @@ from safetensors.numpy import load
 
 from ddpmcodec import archive, models
 from ddpmcodec.errors import FormatError
+from ddpmcodec.format import model_file
 from ddpmcodec.models import context
 from ddpmcodec.models.context import ContextModel
-from ddpmcodec.format import model_file
 
 PHOTO = Path(__file__).parents[2] / "docs" / "photo.png"
 MODES = ("1", "L", "LA", "RGB", "RGBA")

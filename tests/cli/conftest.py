@@ -16,8 +16,8 @@ from safetensors.numpy import load
 from ddpmcodec import archive, codec, models
 from ddpmcodec.cli import run
 from ddpmcodec.codec.efforts import CELLS, DEFAULT_LEVELS
-from ddpmcodec.models import context
 from ddpmcodec.format import model_file
+from ddpmcodec.models import context
 from pictures import PHOTO
 
 

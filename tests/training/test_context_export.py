@@ -10,8 +10,8 @@ import torch
 from safetensors.numpy import load
 
 from ddpmcodec.errors import ModelError, TrainingError
-from ddpmcodec.models.context import parse
 from ddpmcodec.format.model_file import described
+from ddpmcodec.models.context import parse
 from ddpmcodec.training import state
 from ddpmcodec.training.context_export import gathered
 from ddpmcodec.training.context_networks import networks_of

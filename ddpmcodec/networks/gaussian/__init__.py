@@ -7,9 +7,9 @@ from pathlib import Path
 
 from ddpmcodec import models
 from ddpmcodec.errors import ModelError
+from ddpmcodec.format.model_file import kind_of
 from ddpmcodec.networks.gaussian.model import GaussianModel
 from ddpmcodec.networks.gaussian.model_file import KIND, load, parse
-from ddpmcodec.format.model_file import kind_of
 
 __all__ = ["GaussianModel", "find_gaussian", "load_gaussian"]
 

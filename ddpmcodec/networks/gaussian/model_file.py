@@ -16,12 +16,12 @@ from torch import Tensor
 from ddpmcodec.errors import ModelError
 from ddpmcodec.exactness import exact_torch
 from ddpmcodec.format import model_file
+from ddpmcodec.format.model_file import LARGEST_NUMBER
 from ddpmcodec.networks.gaussian.architecture import Architecture
 from ddpmcodec.networks.gaussian.eager import LARGEST_INTEGER
 from ddpmcodec.networks.gaussian.latent import LatentNetwork
 from ddpmcodec.networks.gaussian.model import GaussianModel
 from ddpmcodec.networks.gaussian.predictors import EagerPredictor, ExactPredictor, KnownAnswer
-from ddpmcodec.format.model_file import LARGEST_NUMBER
 from ddpmcodec.schedule import MAX_LEVEL
 
 KIND = "gaussian"
