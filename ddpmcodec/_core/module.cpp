@@ -12,6 +12,7 @@ void bind_testing(nb::module_& m);
 
 NB_MODULE(_native, m) {
     m.doc() = "The compiled core of ddpmcodec.";
+    nb::set_leak_warnings(false);  // models that are kept live as long as the process: no line on stderr for that
     m.def("version", [] { return DDPMCODEC_VERSION; }, "The version of ddpmcodec that this was compiled from.");
     ddpm::bind_kernels(m);
     ddpm::bind_coder(m);

@@ -308,7 +308,8 @@ def _preview(
     pixels = canvas.pixels(model.denoiser if denoise else None, thread_count())
     used = file.size if exact else _bytes_used(file, step, found)
     planes = Planes(header.mode, pixels, side.alpha, side.icc, side.exif or exif_of(header.orientation))
-    return Decoded(planes, exact and not damaged and not file.missing, damaged, done, steps, used)
+    whole = exact and not damaged and not file.missing and not file.ends_in_a_word
+    return Decoded(planes, whole, damaged, done, steps, used)
 
 
 def streams_of(file: Sections, tile: int, segments: int | None = None) -> list[Stream]:

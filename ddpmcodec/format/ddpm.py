@@ -111,7 +111,7 @@ class Sections:
         Without an index only missing bytes are found: alpha, metadata and single streams carry checks of their own. Of
         a plain file only the end of the last word is known: the decoder finds what is missing.
         """
-        if self.header.is_plain and self._ends_in_a_word():
+        if self.ends_in_a_word:
             raise TruncatedError(
                 f"the file ends after {self.size} bytes, inside a word of the pixel stream:"
                 " get the rest, or decode a preview with partial=True"
@@ -151,9 +151,10 @@ class Sections:
     def _is_short(self, place: int) -> bool:
         return len(self.chunks[place]) < self.header.chunk_lengths[place]
 
-    def _ends_in_a_word(self) -> bool:
-        """Or in the state, of a single stream."""
-        words = len(self.payload) - self.header.state_bytes
+    @property
+    def ends_in_a_word(self) -> bool:
+        """Of a plain file: or in its state."""
+        words = len(self.payload) - self.header.state_bytes if self.header.is_plain else 0
         return words < 0 or words % WORD_BYTES > 0
 
     def _last_part(self) -> str:
