@@ -25,8 +25,6 @@ import numba
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.core.serialize import dumps
 
-from ddpmcodec import processor
-
 FOLDERS = ("ans", "channels", "networks", "training", "transform")  # whose files have kernels, or what they call
 KEPT_FOLDERS = 3  # of older sources or compilers, in each place: environments that share a checkout keep their own
 CHECK_BYTES, SUFFIX = 32, ".nbc"
@@ -64,10 +62,10 @@ def folder_of(dispatcher: Any) -> Path | None:
 
 
 def content_of(package: Path) -> str:
-    """Hash of all that kernels are made from: sources, the tables that are frozen into them, the compiler, and what the
-    system permits. Features of the processor are in numba's own key."""
+    """Hash of all that kernels are made from: sources, the tables that are frozen into them, and the
+    compiler. Features of the processor are in numba's own key."""
     compiler = f"numba {numba.__version__}, llvmlite {llvmlite.__version__}"
-    digest = hashlib.sha256(f"{compiler}, tiles {processor.permits_tiles()}".encode())
+    digest = hashlib.sha256(compiler.encode())
     found = [package / "compiled.py", *package.glob("*schedule.py")]
     found += [path for folder in FOLDERS for path in (package / folder).rglob("*")]
     for path in sorted(found):

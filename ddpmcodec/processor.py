@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
-import functools
-import platform
-import sys
-
 from ddpmcodec.errors import ModelError
-
-ARCH_PRCTL, REQUEST_PERMISSION, TILE_DATA = 158, 0x1023, 18  # Linux's numbers: arch_prctl, ARCH_REQ_XCOMP_PERM
 
 # Variables, so that Python adds them when it is asked, not when it compiles.
 _ONE, _STEP = 1.0, 2.0**-52
@@ -34,12 +27,3 @@ def require_denormals() -> None:
             "this thread flushes denormal numbers to zero (torch.set_flush_denormal): a network under a numerics"
             " profile computes other numbers then; switch it off"
         )
-
-
-@functools.cache
-def permits_tiles() -> bool:
-    """Whether this process may use AMX's tile registers, which Linux gives to those that ask."""
-    if not sys.platform.startswith("linux") or platform.machine() != "x86_64":
-        return False
-    answer = ctypes.CDLL(None).syscall(ARCH_PRCTL, REQUEST_PERMISSION, TILE_DATA)
-    return bool(answer == 0)

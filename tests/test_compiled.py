@@ -13,7 +13,7 @@ import pytest
 from numba.core.errors import NumbaError
 
 import ddpmcodec
-from ddpmcodec import compiled, processor
+from ddpmcodec import compiled
 from ddpmcodec.ans.logistic import find_in
 from ddpmcodec.ans.stream import advance
 
@@ -100,12 +100,6 @@ def test_the_content_changes_with_the_tables_that_are_frozen_into_kernels(packag
 @pytest.mark.parametrize("module", ["numba", "llvmlite"])
 def test_the_content_changes_with_the_compiler(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
     monkeypatch.setattr(getattr(compiled, module), "__version__", "0.0")
-    assert compiled.content_of(SOURCE) != compiled.CONTENT
-
-
-def test_the_content_changes_with_what_the_system_permits(monkeypatch: pytest.MonkeyPatch) -> None:
-    permitted = processor.permits_tiles()
-    monkeypatch.setattr(processor, "permits_tiles", lambda: not permitted)
     assert compiled.content_of(SOURCE) != compiled.CONTENT
 
 

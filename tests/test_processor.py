@@ -18,7 +18,7 @@ from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.errors import ModelError
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.networks.gaussian import GaussianModel
-from ddpmcodec.processor import permits_tiles, require_denormals, require_rounding_to_nearest
+from ddpmcodec.processor import require_denormals, require_rounding_to_nearest
 
 ROUNDING = {  # FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO in <fenv.h>
     "x86_64": (0x800, 0x400, 0xC00),
@@ -84,24 +84,3 @@ def test_flushing_to_zero_is_found() -> None:
     finally:
         torch.set_flush_denormal(False)
     require_denormals()
-
-
-# --- AMX
-
-
-def test_tiles_are_for_linux_on_x86_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Elsewhere nothing is asked: the number of the system call means another one there."""
-    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
-    monkeypatch.setattr(ctypes, "CDLL", None)
-    assert not permits_tiles.__wrapped__()
-
-
-def test_a_system_that_refuses_tiles_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Refusing:
-        def __init__(self, name: None) -> None: ...
-
-        def syscall(self, *numbers: int) -> int:
-            return -1
-
-    monkeypatch.setattr(ctypes, "CDLL", Refusing)
-    assert not permits_tiles.__wrapped__()
