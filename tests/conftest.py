@@ -33,6 +33,7 @@ from ddpmcodec.networks.gaussian.architecture import Architecture
 from ddpmcodec.networks.gaussian.latent import LatentNetwork
 from ddpmcodec.networks.gaussian.model_file import export
 from ddpmcodec.networks.prediction import Prediction
+from ddpmcodec.parallel import threads_of
 
 # A first example may compile a kernel, so there is no deadline. In CI the examples are the same in every run.
 settings.register_profile("ddpmcodec", deadline=None, derandomize=bool(os.environ.get("CI")))
@@ -154,10 +155,8 @@ def no_webp(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """Threads cost tiny networks more than they bring; that they change nothing is the business of test_exactness."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with threads_of(1):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ddpmcodec.models.context import ContextModel, load_model
-from ddpmcodec.parallel import threads_of
 from pictures import Pictures, context_model, create, mixed
-
-
-@pytest.fixture(scope="module")
-def one_thread() -> Iterator[None]:
-    """Threads cost small images more than they bring."""
-    with threads_of(1):
-        yield
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,19 +14,12 @@ from ddpmcodec.benchmarks import _charts, _results
 from ddpmcodec.benchmarks._data import synthetic_photo
 from ddpmcodec.cli import run
 from ddpmcodec.models.context import ContextModel, load_model
-from ddpmcodec.parallel import threads_of
 from pictures import context_model as model_named
-
-
-@pytest.fixture(scope="module")
-def one_thread() -> Iterator[None]:
-    """Threads cost small images more than they bring."""
-    with threads_of(1):
-        yield
 
 
 @pytest.fixture(scope="session")
 def context_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Trained networks under another name: of pictures as small as they code them some figures are left out."""
     path = tmp_path_factory.mktemp("models") / "mine.safetensors"
     path.write_bytes(model_named("mine"))
     return path
