@@ -35,6 +35,7 @@ With several files, the others are still worked on after a failure, and the high
 
 OPTIONS = {
     "partial=True": "--partial",
+    "strip=True": "--strip",
     "model=PATH": "--model PATH",
     "max_pixels=N": "--max-pixels N",
     "original=IMAGE": "--original IMAGE",
@@ -194,11 +195,13 @@ class Outputs:
             return str(Path(self.output, below or base).with_suffix(self.suffix))
         return self.output
 
-    def write(self, place: str, data: bytes) -> None:
+    def write(self, place: str, data: bytes, source: str) -> None:
+        """With the permissions and the modification time of its source, where that is a file."""
         if place == STANDARD:
             write_stdout(data)
         else:
-            (write_below if self.mirror else write_file)(Path(place), data, replace=self.force)
+            like = None if source == STANDARD else Path(source)
+            (write_below if self.mirror else write_file)(Path(place), data, replace=self.force, like=like)
 
 
 def standard_output() -> TextIO:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
-from ddpmcodec.errors import DdpmError, ImageError
+from ddpmcodec.errors import DdpmError, ImageError, OutputError
 from ddpmcodec.folders import Pair, Source, require_different
 
 from ._cluster import ray_option
@@ -49,7 +49,7 @@ _OPTIONS = (
         is_flag=True,
         help="Take all files below folders, too. OUT is then a folder, made where it is missing, that mirrors theirs.",
     ),
-    click.option("--skip-existing", is_flag=True, help="Leave out files whose outputs exist."),
+    click.option("--skip-existing", is_flag=True, help="Leave out files whose outputs exist and are whole."),
     click.option(
         "--jobs",
         type=click.IntRange(min=1),
@@ -90,6 +90,9 @@ class Work(Protocol):
 
     def shape(self, name: str) -> Shape | None:
         """Looks at the start of a file. Raises DdpmError where it is of another kind."""
+
+    def is_whole(self, place: Path) -> bool:
+        """Whether a file that exists could be what this command wrote there. Raises OSError."""
 
     def prepare(self) -> None:
         """Loads what all files need. Raises ModelError."""
@@ -152,10 +155,12 @@ def _planned(
         raise click.UsageError("--json and an image cannot both be on standard output: name a file with -o")
     require_different(Pair(Path(name), Path(place)) for name, place in places.items() if place != STANDARD)
     for name, place in places.items():
-        if choice.skip_existing and place != STANDARD and os.path.lexists(place):
-            report.skipped(name, place)
-            continue
         try:
+            if choice.skip_existing and place != STANDARD and os.path.lexists(place):
+                if not work.is_whole(Path(place)):
+                    raise OutputError(f"{place}: exists, but is not a whole file: use -f to overwrite it, or remove it")
+                report.skipped(name, place)
+                continue
             shape = work.shape(name)  # first, as what is no image is best called so
             yield Task(name, outputs.check(name, place), shape)
         except (DdpmError, OSError) as error:
@@ -169,7 +174,7 @@ def _work_through(tasks: Sequence[Task], outputs: Outputs, choice: Choice, work:
     def done(task: Task, outcome: Result | Failure) -> None:
         if isinstance(outcome, Result):
             try:
-                outputs.write(task.place, outcome.content)
+                outputs.write(task.place, outcome.content, task.name)
             except DdpmError as error:
                 outcome = error
         report.add(task, outcome)

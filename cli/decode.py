@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from ddpmcodec.format.header import Header
     from ddpmcodec.models.context import ContextModel
 
+PNG_START = b"\x89PNG\r\n\x1a\n"
 HEAD_BYTES = 1 << 16  # of a file, which hold the header of all but huge images
 
 
@@ -56,6 +59,7 @@ def decode(
 
     The extension of OUT picks the format (PNG on standard output); formats such as JPEG lose what the file kept.
     Lines and objects come as files are done.
+    Outputs have the modification time and at most the permissions of their inputs.
     """
     preview = {"partial": partial, "max_bytes": max_bytes, "step": step}
     return run(choice, Decoder(choice, preview, max_pixels, loader(model, ray=choice.ray)))
@@ -86,6 +90,14 @@ class Decoder:
         coding = header.effort, header.levels, header.model_number, header.model_id
         alike = name if alone else (header.width, header.height, header.channels, *coding)
         return Shape(header.width * header.height, header.channels, alike)
+
+    def is_whole(self, place: Path) -> bool:
+        from ddpmcodec.images import PNG_END
+
+        with place.open("rb") as file:
+            start, size = file.read(len(PNG_START)), file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - len(PNG_END)))
+            return size > 0 and (start != PNG_START or file.read() == PNG_END)
 
     def prepare(self) -> None:
         self.model()

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ddpmcodec.errors import FormatError
+
 from ._cluster import loader
 from ._common import (
     EXIT_CODES,
@@ -56,6 +58,7 @@ def encode(choice: Choice, effort: int, levels: int, model: str | None, strip: b
     """Compress images without loss: photo.png becomes photo.ddpm. FILE - is standard input.
 
     The ratio is that of the input's bytes to the output's. Lines and objects come as files are done.
+    Outputs have the modification time and at most the permissions of their inputs.
     """
     if choice.output is not None and choice.output not in choice.files and not choice.recursive:
         refuse_image_name(choice.output, "encode", ".ddpm")
@@ -84,6 +87,15 @@ class Encoder:
             return None
         width, height, mode = claimed
         return Shape(width * height, _channels(mode), name if self.choice.verbose else claimed)
+
+    def is_whole(self, place: Path) -> bool:
+        """As far as a file says how long it is."""
+        from ddpmcodec import codec
+
+        try:
+            return codec.info(place.read_bytes())["complete"] is not False
+        except FormatError:
+            return False
 
     def prepare(self) -> None:
         self.model()

@@ -70,7 +70,7 @@ def truncate(
         loaded = model_loader(model)() if is_found_by_decoding else None
         with naming(name):
             cut, reached = _cut(data, limit, {"model": loaded, "original": original, "max_pixels": max_pixels})
-        outputs.write(place, cut)
+        outputs.write(place, cut, name)
         if not quiet:
             rate = 8 * len(cut) / (header.width * header.height)
             say(f"{label(place, 'standard output')}: {len(cut)} of {len(data)} bytes, {rate:.3f} bpp{reached}")

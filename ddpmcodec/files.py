@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import os
 import platform
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,12 +42,13 @@ def check_output(output: Path, source: Path | None, *, force: bool) -> None:
         raise OutputError(f"{output}: exists already: use -f to overwrite it, or name another output")
 
 
-def write_file(output: Path, data: bytes, *, replace: bool = True) -> None:
+def write_file(output: Path, data: bytes, *, replace: bool = True, like: Path | None = None) -> None:
     """Write the file, complete or not at all: a temporary file in the same folder takes its name when all is on disk.
 
     Without `replace` a file of that name is kept, also one that appears meanwhile: of two programs that write to one
-    output one fails. Devices and pipes are written to directly. Raises OutputError when the file is there, or cannot be
-    written (full disk, no permission).
+    output one fails. like: a file that it is made from: its modification time is kept, and nobody may do more with the
+    new file than with that one, or with the one that is replaced. Devices and pipes are written to directly. Raises
+    OutputError when the file is there, or cannot be written (full disk, no permission).
     """
     target = Path(os.path.realpath(output))  # a symbolic link stays, the file that it names is replaced
     try:
@@ -54,7 +56,7 @@ def write_file(output: Path, data: bytes, *, replace: bool = True) -> None:
             with output.open("wb", buffering=0) as file:
                 _write_all(file.fileno(), data)
         else:
-            _write(target, data, os.replace if replace else _take_free_name)
+            _write(target, data, os.replace if replace else _take_free_name, _status(like))
     except FileExistsError as error:
         raise OutputError(
             f"{output}: exists already, and did not when the work began: it was kept; use -f to overwrite it, or name"
@@ -64,13 +66,13 @@ def write_file(output: Path, data: bytes, *, replace: bool = True) -> None:
         raise _unwritable(output, error) from error
 
 
-def write_below(output: Path, data: bytes, *, replace: bool = True) -> None:
+def write_below(output: Path, data: bytes, *, replace: bool = True, like: Path | None = None) -> None:
     """`write_file` into a folder that is made where it is missing. Raises OutputError."""
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _unwritable(output, error) from error
-    write_file(output, data, replace=replace)
+    write_file(output, data, replace=replace, like=like)
 
 
 def append_file(output: Path, data: bytes) -> None:
@@ -93,12 +95,26 @@ def _unwritable(output: Path, error: OSError | UnicodeEncodeError) -> OutputErro
     return OutputError(f"{output}: cannot be written ({reason}): {kept}")
 
 
-def _write(target: Path, data: bytes, publish: Callable[[Path, Path], None]) -> None:
+def _status(path: Path | None) -> os.stat_result | None:
+    """Of a regular file."""
+    found = None
+    if path is not None:
+        with contextlib.suppress(OSError):
+            found = path.stat()
+    return found if found and stat.S_ISREG(found.st_mode) else None
+
+
+def _write(target: Path, data: bytes, publish: Callable[[Path, Path], None], like: os.stat_result | None) -> None:
     mode = target.stat().st_mode & 0o777 if target.exists() else 0o666
+    if like:
+        mode &= like.st_mode
     temporary, descriptor = _temporary(target, mode)
     with open(descriptor, "wb", buffering=0) as file:
         try:
             _write_all(descriptor, data)
+            if like:
+                with contextlib.suppress(OSError):  # not every disk keeps times
+                    os.utime(temporary, ns=(like.st_atime_ns, like.st_mtime_ns))
             os.fsync(descriptor)
             if fcntl is None:
                 file.close()  # Windows gives no other name to an open file
@@ -175,8 +191,15 @@ def _take_free_name(temporary: Path, target: Path) -> None:
     except FileExistsError:
         raise
     except OSError:  # no hard links here: an empty file of our own takes the name first
-        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
-        os.replace(temporary, target)
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        try:
+            os.replace(temporary, target)
+        except BaseException:
+            if _is_at(target, descriptor):
+                target.unlink()
+            raise
+        finally:
+            os.close(descriptor)
     else:
         temporary.unlink()
 

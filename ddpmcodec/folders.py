@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -100,14 +101,18 @@ def require_different(found: Iterable[Pair]) -> None:
 
 
 def _files(folder: Path, on_error: OnError) -> Iterator[Path]:
-    """Links to folders are followed, but not back to a folder that they are in."""
-    above = {os.fspath(folder): frozenset([os.path.realpath(folder)])}
-    for parent, folders, names in os.walk(folder, onerror=on_error, followlinks=True):
-        inside = above.pop(parent)
-        real = {name: os.path.realpath(os.path.join(parent, name)) for name in folders}
-        folders[:] = [name for name in folders if real[name] not in inside]
-        above |= {os.path.join(parent, name): inside | {real[name]} for name in folders}
-        yield from (file for name in names if (file := Path(parent, name)).is_file())
+    """Links to folders are followed after all others, so that each real folder comes once, and by its own name where it
+    has one in here."""
+    seen: set[str] = set()
+    waiting = deque([os.fspath(folder)])
+    while waiting:
+        for parent, folders, names in os.walk(waiting.popleft(), onerror=on_error):
+            if (real := os.path.realpath(parent)) in seen:
+                folders.clear()
+                continue
+            seen.add(real)
+            waiting.extend(path for name in sorted(folders) if os.path.islink(path := os.path.join(parent, name)))
+            yield from (file for name in names if (file := Path(parent, name)).is_file())
 
 
 def _raise(error: OSError) -> None:

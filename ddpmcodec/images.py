@@ -116,8 +116,8 @@ def to_planes(image: Image.Image | NDArray[np.uint8], *, strip: bool = False) ->
     with _reading():
         _refuse_what_cannot_be_coded(image)
         image.load()  # some metadata is known afterwards only
-    icc, exif = (b"", b"") if strip else (image.info.get("icc_profile") or b"", _exif_bytes(image))
-    direct = _without_palette(image)
+        icc, exif = (b"", b"") if strip else (image.info.get("icc_profile") or b"", _readable_exif(image))
+        direct = _without_palette(image)
     if direct.mode == "1":
         return Planes("1", np.where(np.asarray(direct), np.uint8(255), np.uint8(0))[..., None], None, icc, exif)
     return _split_alpha(direct.mode, np.atleast_3d(np.asarray(direct)), icc, exif)
@@ -223,6 +223,16 @@ def _without_palette(image: Image.Image) -> Image.Image:
     if image.mode not in ("LA", "RGBA") and image.has_transparency_data:
         return image.convert("LA" if grey else "RGBA")
     return image if image.mode in CODED_MODES else image.convert("RGB")
+
+
+def _readable_exif(image: Image.Image) -> bytes:
+    """Raises ImageError for whatever Pillow raises (AttributeError, TypeError, struct.error, ...)."""
+    try:
+        return _exif_bytes(image)
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise ImageError(f"its EXIF cannot be read ({error}): give strip=True to leave metadata out") from error
 
 
 def _exif_bytes(image: Image.Image) -> bytes:

@@ -141,6 +141,44 @@ def test_where_there_are_no_hard_links_names_are_taken_too(tmp_path: Path, monke
     assert names(tmp_path) == ["a"]
 
 
+def test_where_there_are_no_hard_links_a_fault_leaves_no_empty_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(source: Path, target: Path) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+    monkeypatch.setattr(os, "replace", refused)
+    with pytest.raises(OutputError, match="cannot be written"):
+        write_file(tmp_path / "a", b"content", replace=False)
+    assert names(tmp_path) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
+@pytest.mark.parametrize(
+    ("source", "old", "expected"), [(0o600, None, 0o600), (0o644, 0o600, 0o600), (0o440, 0o664, 0o440)]
+)
+def test_a_file_made_from_another_has_its_time_and_no_wider_permissions(
+    tmp_path: Path, source: int, old: int | None, expected: int
+) -> None:
+    (tmp_path / "source").touch()
+    (tmp_path / "source").chmod(source)
+    os.utime(tmp_path / "source", ns=(10**18, 10**18 + 1))
+    if old is not None:
+        (tmp_path / "a").touch()
+        (tmp_path / "a").chmod(old)
+    write_file(tmp_path / "a", b"content", like=tmp_path / "source")
+    status = (tmp_path / "a").stat()
+    assert (status.st_mode & 0o777, status.st_mtime_ns) == (expected, 10**18 + 1)
+
+
+def test_a_file_made_from_a_device_is_like_any_other(tmp_path: Path) -> None:
+    write_file(tmp_path / "a", b"content", like=Path(os.devnull))
+    write_file(tmp_path / "b", b"content", like=tmp_path / "none")
+    (tmp_path / "c").touch()
+    assert len({path.stat().st_mode for path in tmp_path.iterdir()}) == 1
+
+
 def test_of_many_writers_to_one_output_one_succeeds(tmp_path: Path) -> None:
     start = threading.Barrier(8)
 

@@ -79,3 +79,21 @@ def test_links_to_folders_are_followed_but_not_in_circles(tmp_path: Path) -> Non
     (tmp_path / "elsewhere" / "back").symlink_to("../trip")
     found = [file.relative_to(tmp_path).as_posix() for file in files_below(tmp_path / "trip")]
     assert found == ["trip/a.png", "trip/day/b.png", "trip/linked/c.png"]
+
+
+def test_each_real_folder_comes_once(tmp_path: Path) -> None:
+    """Seven folders with links to each other have 13,700 names that are no circles."""
+    for place in "abcdefg":
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "x.png").touch()
+        for other in "abcdefg":
+            (tmp_path / place / f"to-{other}").symlink_to(f"../{other}")
+    found = [file.relative_to(tmp_path).as_posix() for file in files_below(tmp_path)]
+    assert found == [f"{place}/x.png" for place in "abcdefg"]
+
+
+def test_a_folder_comes_by_its_own_name_where_it_has_one(tmp_path: Path) -> None:
+    (tmp_path / "z" / "day").mkdir(parents=True)
+    (tmp_path / "z" / "day" / "x.png").touch()
+    (tmp_path / "a").symlink_to("z/day")
+    assert [file.relative_to(tmp_path).as_posix() for file in files_below(tmp_path)] == ["z/day/x.png"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import EpsImagePlugin, ExifTags, Image, ImageCms
+from PIL import EpsImagePlugin, ExifTags, Image, ImageCms, TiffImagePlugin, TiffTags
 
 from ddpmcodec.errors import ImageError, OutputError
 from ddpmcodec.images import image_format, is_kept, load_image, opened_extensions, save_image, to_image, to_planes
@@ -133,6 +133,18 @@ def test_exif_of_a_jpeg_is_kept_byte_by_byte() -> None:
 def test_exif_of_a_tiff_does_not_describe_the_file() -> None:
     image = load_image(stored(picture("RGB"), "TIFF", exif=exif()), "x")
     assert ExifTags.Base.StripOffsets not in to_image(to_planes(image)).getexif()
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, of the tag's type
+def test_exif_that_pillow_cannot_write_is_an_error_of_the_image() -> None:
+    """A maker that is a fraction: AttributeError in Pillow."""
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags.tagtype[ExifTags.Base.Make] = TiffTags.RATIONAL
+    tags[ExifTags.Base.Make] = 1.5
+    image = load_image(stored(picture("RGB"), "TIFF", tiffinfo=tags), "x")
+    with pytest.raises(ImageError, match="its EXIF cannot be read"):
+        to_planes(image)
+    assert to_planes(image, strip=True).exif == b""
 
 
 def test_metadata_can_be_left_out() -> None:

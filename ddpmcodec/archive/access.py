@@ -14,7 +14,7 @@ from ddpmcodec.archive.blocks import places_of
 from ddpmcodec.archive.reader import extract_from
 from ddpmcodec.archive.sources import Source, split_source
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels
-from ddpmcodec.errors import DdpmError, FormatError
+from ddpmcodec.errors import DdpmError, FormatError, TruncatedError
 from ddpmcodec.format.block import CONTEXT, FILES, Block, Entry
 from ddpmcodec.format.ddpma import Archive, Index, split
 
@@ -44,7 +44,8 @@ def open(
         FormatError: not an archive, or neither its index nor a block is found.
         ModelError: the model is missing. Where it is another one than the archive's, the first image raises it.
 
-    Images raise KeyError where there is none of that name, and FormatError where it is lost to damage.
+    Images raise KeyError where there is none of that name, and FormatError where it is lost to damage, or the file
+    became shorter (TruncatedError).
 
     >>> import numpy as np
     >>> from ddpmcodec import archive
@@ -85,7 +86,8 @@ class ArchiveFile(Mapping[str, Image.Image]):
         check_limits(max_pixels=max_pixels)
         self._source: str | bytes = source.read() if hasattr(source, "read") else _path_or_bytes(source)
         self._kept_blocks, self._max_pixels = kept_blocks, max_pixels
-        archive = split(cast(bytes, _Shared(_content(self._source))))
+        self._content = _Shared(_content(self._source))
+        archive = split(cast(bytes, self._content))
         self._archive: Archive | None = archive
         latent = (block.coding is not None and block.coding.latent_levels for block in archive.index.blocks)
         given = split_source(model, any(latent))
@@ -153,6 +155,8 @@ class ArchiveFile(Mapping[str, Image.Image]):
 
     def _decode(self, number: int, entries: tuple[Entry, ...]) -> _Found:
         whole = self._opened
+        if self._content.has_shrunk:  # reading what is no longer there would end the process
+            raise TruncatedError(f"{self._source!s}: became shorter since it was opened: open it again")
         block = Archive(Index((whole.index.blocks[number],)), (whole.parts[number],), whole.missing, 0, 0)
         images = dict[str, Image.Image]()
         try:
@@ -174,7 +178,12 @@ class _Shared:
     """Bytes whose slices share their memory, which is a file's."""
 
     def __init__(self, content: mmap.mmap | bytes) -> None:
-        self.find, self._view = content.find, memoryview(content)
+        self.find, self._view, self._content = content.find, memoryview(content), content
+
+    @property
+    def has_shrunk(self) -> bool:
+        """Whether the file has fewer bytes than when it was mapped."""
+        return isinstance(self._content, mmap.mmap) and self._content.size() < len(self)
 
     def __len__(self) -> int:
         return len(self._view)

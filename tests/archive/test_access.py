@@ -11,7 +11,7 @@ import pytest
 
 from ddpmcodec import archive
 from ddpmcodec.archive import access, blocks, writer
-from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ModelError
+from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ModelError, TruncatedError
 from ddpmcodec.models.context import ContextModel
 from pictures import Pictures, create, crops, drawing, same
 
@@ -197,6 +197,13 @@ def test_of_a_cut_archive_what_is_there_is_found(several: tuple[Pictures, bytes]
         assert all(same(images[name], pictures[name]) for name in there)
         with pytest.raises(FormatError, match="lost"):
             images["drawing.png" if images.block_of("drawing.png") else "photo-023.png"]
+
+
+def test_a_file_that_becomes_shorter_is_an_error(path: Path, model: ContextModel) -> None:
+    with archive.open(path, model=model) as images:
+        path.write_bytes(path.read_bytes()[:100])
+        with pytest.raises(TruncatedError, match="became shorter since it was opened"):
+            images[next(iter(images))]
 
 
 def test_files_that_are_no_archives_are_refused(tmp_path: Path) -> None:

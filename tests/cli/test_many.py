@@ -132,12 +132,40 @@ def test_what_exists_is_skipped_or_refused_and_the_rest_is_done(ddpm: Any, tree:
     refused = ddpm("encode", "-r", tree)
     assert (refused.code, (tree / "a.ddpm").read_bytes()) == (1, b"old")
     assert f"{tree / 'a.ddpm'}: exists already: use -f" in refused.stderr
+    (tree / "a.ddpm").write_bytes(codec.encode(tree / "b.png"))
+    before = (tree / "a.ddpm").read_bytes()
     (tree / "b.ddpm").unlink()
     skipping = ddpm("encode", "-r", tree, "--skip-existing")
-    assert (skipping.code, (tree / "a.ddpm").read_bytes()) == (0, b"old")
+    assert (skipping.code, (tree / "a.ddpm").read_bytes()) == (0, before)
     assert skipping.stderr.endswith(", 3 skipped\n")
     assert (tree / "b.ddpm").read_bytes() == codec.encode(tree / "b.png")
     assert ddpm("encode", "-r", tree, "--skip-existing", "-f").code == 2
+
+
+@pytest.mark.parametrize("content", [b"", b"old", b"\x89PNG\r\n\x1a\n and no end"])
+def test_what_is_not_whole_is_not_taken_for_done(ddpm: Any, tree: Path, content: bytes) -> None:
+    for command, source, output in (("encode", "a.png", "a.ddpm"), ("decode", "a.ddpm", "a.png")):
+        if command == "decode" and content == b"old":
+            continue  # an image, for all that is known of it
+        (tree / output).write_bytes(content)
+        ended = ddpm(command, tree / source, "--skip-existing")
+        assert (ended.code, (tree / output).read_bytes()) == (1, content)
+        assert f"{tree / output}: exists, but is not a whole file: use -f to overwrite it" in ended.stderr
+        (tree / "a.png").write_bytes((tree / "b.png").read_bytes())
+        (tree / "a.ddpm").write_bytes(codec.encode(tree / "a.png"))
+        assert ddpm(command, tree / source, "--skip-existing").code == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
+def test_permissions_never_widen_and_times_are_kept(ddpm: Any, tree: Path) -> None:
+    (tree / "a.png").chmod(0o600)
+    os.utime(tree / "a.png", ns=(10**18, 10**18 + 7 * 10**9))
+    assert ddpm("encode", tree / "a.png").code == 0
+    (tree / "a.png").unlink()
+    assert ddpm("decode", tree / "a.ddpm").code == 0
+    for made in (tree / "a.ddpm", tree / "a.png"):
+        status = made.stat()
+        assert (status.st_mode & 0o777, status.st_mtime_ns) == (0o600, 10**18 + 7 * 10**9)
 
 
 def test_two_files_of_one_output_are_an_error_before_any_work(ddpm: Any, tree: Path) -> None:
