@@ -317,13 +317,21 @@ def _refuse_existing(folder: Path, targets: Sequence[Path]) -> None:
 
 
 def _targets(folder: Path, names: Sequence[str]) -> dict[str, Path]:
-    """photo.jpg becomes photo.png; where that is the place of another image, or of a folder of some, photo.jpg.png."""
+    """photo.jpg becomes photo.png; where that is the place of another image, or of a folder of some, photo.jpg.png; and
+    where that is, photo.jpg_.png."""
     short = {name: str(PurePosixPath(name).with_suffix(".png")) for name in names}
+    folders = {str(parent) for name in names for parent in PurePosixPath(name).parents}
     taken = Counter(short.values())
-    taken.update(str(parent) for name in names for parent in PurePosixPath(name).parents)
+    taken.update(folders)
     chosen = {name: short[name] if taken[short[name]] == 1 else f"{name}.png" for name in names}
-    if len(set(chosen.values())) < len(names):  # some photo.jpg.png was there already
-        chosen = {name: f"{name}.png" for name in names}
+    if len(set(chosen.values()) - folders) < len(names):  # some photo.jpg.png was there already
+        chosen, used = {}, set(folders)
+        for name in names:
+            target = f"{name}.png"
+            while target in used:
+                target = f"{target.removesuffix('.png')}_.png"
+            used.add(target)
+            chosen[name] = target
     return {name: folder / target for name, target in chosen.items()}
 
 

@@ -220,7 +220,11 @@ def _split_alpha(mode: str, pixels: NDArray[np.uint8], icc: bytes, exif: bytes) 
 def _without_palette(image: Image.Image) -> Image.Image:
     """The same pixels in one of CODED_MODES; a palette or a transparent colour is looked up."""
     grey = image.mode in ("1", "L", "LA")
-    if image.mode not in ("LA", "RGBA") and image.has_transparency_data:
+    if (
+        image.mode not in ("LA", "RGBA")
+        and image.has_transparency_data
+        and image.info.get("transparency", b"") is not None
+    ):
         return image.convert("LA" if grey else "RGBA")
     return image if image.mode in CODED_MODES else image.convert("RGB")
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ddpmcodec import archive, codec
 from ddpmcodec.codec.efforts import DEFAULT_EFFORT, DEFAULT_LEVELS, check_coding
-from ddpmcodec.errors import ImageError
+from ddpmcodec.errors import FormatError, ImageError
 from ddpmcodec.format.header import MAGIC
 
 Images = NDArray[np.uint8]
@@ -63,7 +63,10 @@ class Ddpm(Codec):  # type: ignore[misc]  # numcodecs has no types
         if data.startswith(MAGIC):
             return np.array(codec.decode(data, model=self.model, max_pixels=None))  # a chunk may be as large as encoded
         found = dict(archive.extract(data, model=self.model))
-        return np.stack([np.asarray(found[str(n)]) for n in range(len(found))])
+        images = [np.asarray(found[name]) for name in map(str, range(len(found))) if name in found]
+        if len(images) < len(found) or len({image.shape for image in images}) != 1:
+            raise FormatError("an archive, but not one of a chunk's images: read it with ddpmcodec.archive")
+        return np.stack(images)
 
 
 def _images(chunk: NDArray[Any]) -> Images:

@@ -81,6 +81,13 @@ def test_damage_is_found(photos: Chunk) -> None:
             Ddpm().decode(data)
 
 
+@pytest.mark.parametrize("names", [["0", "a"], ["1"], ["0", "1"]], ids=["names", "numbers", "sizes"])
+def test_archives_of_something_else_are_refused(names: list[str]) -> None:
+    foreign = archive.create([(name, np.zeros((4, 4 + number), np.uint8)) for number, name in enumerate(names)])
+    with pytest.raises(FormatError, match="not one of a chunk's images"):
+        Ddpm().decode(foreign)
+
+
 def test_the_configuration_gives_the_codec_back(context_path: Path) -> None:
     codec = Ddpm(3, 5, str(context_path))
     assert codec.get_config() == {"id": "ddpm", "effort": 3, "levels": 5, "model": str(context_path)}

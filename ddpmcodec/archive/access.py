@@ -13,13 +13,13 @@ from PIL import Image
 from ddpmcodec.archive.blocks import places_of
 from ddpmcodec.archive.reader import extract_from
 from ddpmcodec.archive.sources import Source, split_source
-from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels
+from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, bytes_of, check_limits, check_pixels
 from ddpmcodec.errors import DdpmError, FormatError, TruncatedError
 from ddpmcodec.format.block import CONTEXT, FILES, Block, Entry
 from ddpmcodec.format.ddpma import Archive, Index, split
 
 KEPT_BLOCKS = 64  # runs of thumbnails, up to 400 kB each
-Opened = str | os.PathLike[str] | bytes | BinaryIO
+Opened = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 
 
 def open(
@@ -84,7 +84,7 @@ class ArchiveFile(Mapping[str, Image.Image]):
 
     def __init__(self, source: Opened, model: Source, kept_blocks: int, max_pixels: int | None) -> None:
         check_limits(max_pixels=max_pixels)
-        self._source: str | bytes = source.read() if hasattr(source, "read") else _path_or_bytes(source)
+        self._source = _path_or_bytes(source)
         self._kept_blocks, self._max_pixels = kept_blocks, max_pixels
         self._content = _Shared(_content(self._source))
         archive = split(cast(bytes, self._content))
@@ -193,7 +193,15 @@ class _Shared:
 
 
 def _path_or_bytes(source: Any) -> str | bytes:
-    return source if isinstance(source, bytes) else os.path.abspath(source)
+    """Raises DdpmError where a file cannot be read, TypeError for what is none of them."""
+    if isinstance(source, (str, os.PathLike)):
+        return os.path.abspath(source)
+    if not hasattr(source, "read"):
+        return bytes_of(source)
+    try:
+        return bytes_of(source.read())
+    except (OSError, ValueError) as error:  # ValueError: a closed file
+        raise DdpmError(f"the file cannot be read ({error}); give the path of an archive") from error
 
 
 def _content(source: str | bytes) -> mmap.mmap | bytes:
@@ -206,5 +214,6 @@ def _content(source: str | bytes) -> mmap.mmap | bytes:
             return mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) if os.fstat(descriptor).st_size else b""
         finally:
             os.close(descriptor)
-    except OSError as error:
-        raise DdpmError(f"{source}: cannot be read ({error.strerror}); give the path of an archive") from error
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL
+        reason = getattr(error, "strerror", None) or error
+        raise DdpmError(f"{source}: cannot be read ({reason}); give the path of an archive") from error

@@ -67,7 +67,7 @@ def create(
         ImageError: there is no image, one cannot be coded, or a name is taken or is no relative path.
         ModelError: the model is missing, or does not compute exactly here.
         DdpmError: noise levels for bits back that cannot be.
-        TypeError, ValueError: an argument of another kind; an effort or levels that there are not.
+        TypeError, ValueError: an argument, or a name, of another kind; an effort or levels that there are not.
         ChecksumError: the result does not decode to the images.
 
     Source: bits back in the order of Kingma, Abbeel & Ho 2019, arXiv 1905.06845 (Bit-Swap), algorithm 2.
@@ -141,6 +141,8 @@ class _Writer:
         self.blocks: list[Packed] = []
 
     def add(self, name: str, image: Picture) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"create() takes pairs of a name and an image, and {name!r} is no name")
         if problem := check_name(name):
             raise ImageError(f"{name!r}: cannot be the name of an image in an archive: {problem}")
         if name in self.taken:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias
@@ -124,16 +124,21 @@ def planes_of(image: Picture, strip: bool) -> Planes:
         return to_planes(_array_of(image))
     if isinstance(image, (str, os.PathLike)):
         name = os.fspath(image)
-        try:
-            data = Path(name).read_bytes()
-        except OSError as error:
-            raise ImageError(f"{name}: cannot be read ({error.strerror}); give the path of an image") from error
-        return to_planes(load_image(data, name), strip=strip)
+        return to_planes(load_image(_read(name, Path(name).read_bytes), name), strip=strip)
     if hasattr(image, "read"):
-        return to_planes(load_image(image.read(), str(getattr(image, "name", "the file"))), strip=strip)
+        name = str(getattr(image, "name", "the file"))
+        return to_planes(load_image(_read(name, image.read), name), strip=strip)
     raise TypeError(
         f"encode() takes a Pillow image, a uint8 array or tensor, a path or a binary file, not {type(image).__name__}"
     )
+
+
+def _read(name: str, read: Callable[[], bytes]) -> bytes:
+    try:
+        return read()
+    except (OSError, ValueError) as error:  # ValueError: a closed file, or a path with a NUL
+        reason = getattr(error, "strerror", None) or error
+        raise ImageError(f"{name}: cannot be read ({reason}); give the path of an image") from error
 
 
 def _is_tensor(image: object) -> bool:
@@ -150,6 +155,8 @@ def _array_of(tensor: Any) -> NDArray[np.uint8]:
             f"a tensor of {tensor.dtype} and shape {tuple(tensor.shape)} is not an image:"
             " uint8 of shape (H, W) or (C, H, W) is, with 1 to 4 channels"
         )
+    if tensor.is_meta:
+        raise ImageError("a tensor on the device 'meta' has no values: give one that has")
     pixels: NDArray[np.uint8] = channels_last.cpu().numpy()
     return pixels[..., 0] if pixels.shape[2:] == (1,) else pixels
 

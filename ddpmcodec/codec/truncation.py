@@ -79,7 +79,8 @@ def truncate(
     file = split(data)
     if step is not None:
         return data[: _end_of_step(data, file, step, given_model(model))]
-    size = bytes if bytes is not None else int((bpp or 0) * file.header.width * file.header.height / 8)
+    pixels = file.header.width * file.header.height
+    size = bytes if bytes is not None else int(min((bpp or 0) * pixels / 8, len(data)))  # the product may be infinite
     if size < file.start:
         raise OutputError(f"{size} bytes are too few: the header alone takes {file.start}, ask for more")
     return data[:size]

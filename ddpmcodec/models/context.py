@@ -183,10 +183,10 @@ def read(source: str | Path) -> bytes:
     path = Path(source)
     try:
         return path.read_bytes()
-    except OSError as error:
-        embedded = ", ".join(models.names())
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL
+        embedded, reason = ", ".join(models.names()), getattr(error, "strerror", None) or error
         raise ModelError(
-            f"{path}: no model of that name, and no file ({error.strerror}); embedded models: {embedded}"
+            f"{path}: no model of that name, and no file ({reason}); embedded models: {embedded}"
         ) from error
 
 

@@ -206,6 +206,16 @@ def test_a_file_that_becomes_shorter_is_an_error(path: Path, model: ContextModel
             images[next(iter(images))]
 
 
+def test_bytes_of_all_kinds_are_taken_and_text_is_not(several: tuple[Pictures, bytes], model: ContextModel) -> None:
+    for data in (bytearray(several[1]), memoryview(several[1])):
+        with archive.open(data, model=model) as images:
+            assert list(images) == list(several[0])
+    with pytest.raises(TypeError, match="expected the bytes of a file, not str; read the file first, in binary mode"):
+        archive.open(io.StringIO("text"))  # type: ignore[arg-type]
+    with pytest.raises(DdpmError, match="embedded null byte"):
+        archive.open("a\0b")
+
+
 def test_files_that_are_no_archives_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.ddpma"
     with pytest.raises(DdpmError, match=r"x\.ddpma: cannot be read \(No such file or directory\)"):

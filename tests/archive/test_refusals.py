@@ -153,3 +153,9 @@ def test_paths_are_no_archives() -> None:
     for function in (archive.names, archive.describe, archive.read_index, archive.extract, archive.test):
         with pytest.raises(TypeError, match=r"expected the bytes of a \.ddpma file, not str; read"):
             function("all.ddpma")  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("name", [None, 5, b"a.png"])
+def test_names_are_texts(name: object) -> None:
+    with pytest.raises(TypeError, match="takes pairs of a name and an image"):
+        archive.create([(name, np.zeros((2, 2), np.uint8))])  # type: ignore[list-item]

@@ -72,6 +72,14 @@ def test_images_that_would_take_one_place_keep_their_extensions(
     assert equal(tmp_path / "out" / "a.bmp.png", photos / "2.png")
 
 
+def test_no_image_takes_the_place_of_a_folder(ddpm: Callable, tiny_model: Path, tmp_path: Path) -> None:
+    images = {name: Image.new("L", (2, 2), i) for i, name in enumerate(["x", "x.png/b", "x/c", "x_"])}
+    (tmp_path / "a.ddpma").write_bytes(archive.create(images.items(), model=tiny_model, effort=1))
+    assert ddpm("archive", "extract", tmp_path / "a.ddpma", "-o", tmp_path / "out", "--model", tiny_model).code == 0
+    names = ["x_.png", "x.png/b.png", "x/c.png", "x__.png"]
+    assert [Image.open(tmp_path / "out" / name).getpixel((0, 0)) for name in names] == [0, 1, 2, 3]
+
+
 def test_no_two_images_take_one_place(ddpm: Callable, tiny_model: Path, tmp_path: Path) -> None:
     images = {name: Image.new("L", (2, 2), i) for i, name in enumerate(["a.png", "a.jpg", "a.jpg.png"])}
     (tmp_path / "a.ddpma").write_bytes(archive.create(images.items(), model=tiny_model, effort=1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 
 import numpy as np
@@ -57,6 +58,39 @@ def test_other_tensors_are_refused(tensor: torch.Tensor, described: str) -> None
     assert str(raised.value) == (
         f"a tensor of {described} is not an image: uint8 of shape (H, W) or (C, H, W) is, with 1 to 4 channels"
     )
+
+
+def test_a_tensor_without_values_is_refused() -> None:
+    with pytest.raises(ImageError, match="a tensor on the device 'meta' has no values"):
+        codec.encode(torch.zeros(3, 4, 4, dtype=torch.uint8, device="meta"))
+
+
+class Broken(io.BytesIO):
+    """A disk that fails."""
+
+    def read(self, *_: object) -> bytes:
+        raise OSError(5, "Input/output error")
+
+
+def closed() -> io.BytesIO:
+    file = io.BytesIO(b"")
+    file.close()
+    return file
+
+
+@pytest.mark.parametrize(
+    ("source", "described"),
+    [("a\0b.png", "embedded null byte"), (Broken(), "the file: cannot be read"), (closed(), "closed file")],
+)
+def test_what_cannot_be_read_is_an_error_of_the_image(source: object, described: str) -> None:
+    with pytest.raises(ImageError, match=described):
+        codec.encode(source)  # type: ignore[arg-type]
+
+
+def test_a_transparent_colour_that_is_none_is_none(model: ContextModel, picture: Picture) -> None:
+    image = picture("RGB")
+    image.info["transparency"] = None
+    assert codec.decode(codec.encode(image, model=model), model=model).mode == "RGB"
 
 
 def test_previews_are_arrays_too(model: ContextModel, file: bytes) -> None:

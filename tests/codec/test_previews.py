@@ -247,6 +247,10 @@ def test_a_step_that_is_there_can_be_cut_to_again(model: ContextModel, file: byt
     assert codec.truncate(cut, step=1, model=model) == codec.truncate(file, step=1, model=model)
 
 
+def test_a_limit_beyond_all_numbers_keeps_all(bare: bytes) -> None:
+    assert codec.truncate(bare, bpp=1e308) == bare
+
+
 @pytest.mark.parametrize(
     "limits", [{}, {"bytes": 50, "step": 1}, {"bytes": 50, "bpp": 1.0, "step": 1}, {"bpp": 1.0, "psnr": 30}]
 )
