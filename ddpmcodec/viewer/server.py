@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 ADDRESS = "127.0.0.1"
 LARGEST_UPLOAD = 1 << 29  # bytes
 KEPT_BYTES = 1 << 28  # of pictures
+MOST_DIGITS = 12  # of a number of bytes
 PAGE = {"": ("page.html", "text/html"), "page.js": ("page.js", "text/javascript"), "page.css": ("page.css", "text/css")}
 HEADERS = {
     "Cache-Control": "no-store",
@@ -110,11 +111,14 @@ class Guard:
                 MutableHeaders(scope=message).update(HEADERS)
             await send(message)
 
-        known = scope["type"] == "http" and secrets.compare_digest(
-            scope["path"].split("/")[1].encode(), self.token.encode()
-        )
+        known = scope["type"] == "http" and secrets.compare_digest(_first(scope["path"]).encode(), self.token.encode())
         refusal = PlainTextResponse("open the whole address that `ddpmcodec view` printed: its token is missing", 403)
         await (self.app if known else refusal)(scope, receive, send_with_headers)
+
+
+def _first(path: str) -> str:
+    """Folder of a path; nothing of what is none: `OPTIONS *`, or a host and port of CONNECT."""
+    return path[1:].split("/")[0] if path.startswith("/") else ""
 
 
 def make_app(viewer: Viewer) -> Starlette:
@@ -143,7 +147,7 @@ def make_app(viewer: Viewer) -> Starlette:
     def picture(request: Request) -> Response:
         number, kind = _known_number(viewer, request), request.path_params["kind"]
         size = request.query_params.get("bytes", "")
-        if kind not in KINDS or not (size.isascii() and size.isdigit()):
+        if kind not in KINDS or not (size.isascii() and size.isdigit() and len(size) <= MOST_DIGITS):
             raise HTTPException(404, f"one of {', '.join(KINDS)} with ?bytes=N is there, not this")
         found = viewer.picture(request.query_params.get("page", ""), number, kind, int(size))
         if isinstance(found, float):

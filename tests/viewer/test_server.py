@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from io import BytesIO
@@ -29,6 +30,22 @@ def test_without_the_token_nothing_is_answered(viewer: Viewer, path: str) -> Non
     for answer in (stranger.get(path), stranger.post(path, content=b"x")):
         assert answer.status_code == 403
         assert answer.text == "open the whole address that `ddpmcodec view` printed: its token is missing"
+
+
+@pytest.mark.parametrize(("method", "path"), [("OPTIONS", "*"), ("GET", "*"), ("CONNECT", "a:1"), ("GET", "")])
+def test_what_is_no_path_has_no_token(viewer: Viewer, method: str, path: str) -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    headers = [(b"host", ADDRESS.encode())]
+    scope = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": headers}
+    asyncio.run(make_app(viewer)(scope, receive, send))
+    assert sent[0]["status"] == 403
 
 
 @pytest.mark.parametrize("token", ["", "x", "é", "almost"])
@@ -144,7 +161,7 @@ def test_what_is_not_there_is_404(client: TestClient, path: str) -> None:
     assert client.get(path).status_code == 404
 
 
-@pytest.mark.parametrize("size", ["", "x", "-1", "²", "1e3"])
+@pytest.mark.parametrize("size", ["", "x", "-1", "²", "1e3", "9" * 5000])
 def test_sizes_are_whole_numbers(client: TestClient, size: str) -> None:
     assert client.get("files/0/preview", params={"bytes": size}).status_code == 404
 
