@@ -16,6 +16,7 @@ import click
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS
 from ddpmcodec.errors import DdpmError, ImageError, OutputError
 from ddpmcodec.files import check_output, write_below, write_file
+from ddpmcodec.folders import with_suffix
 from ddpmcodec.format.header import LEVELS, MAX_EFFORT
 
 if TYPE_CHECKING:
@@ -158,20 +159,27 @@ def read_input(name: str) -> bytes:
 class Outputs:
     """Where the results of one run go: refused before the work starts, written whole after it.
 
-    mirror: `output` is a folder, which is made where it is missing, for sources below folders.
+    Of several files, and with mirror, which is for sources below folders, `output` is a folder; so is what ends in a
+    slash. It is made where it is missing. keep_suffix: photo.jpg.ddpm.
     """
 
     def __init__(
-        self, files: Sequence[str], output: str | None, suffix: str, *, force: bool, mirror: bool = False
+        self,
+        files: Sequence[str],
+        output: str | None,
+        suffix: str,
+        *,
+        force: bool,
+        mirror: bool = False,
+        keep_suffix: bool = False,
     ) -> None:
-        self.output, self.suffix, self.force, self.mirror = output, suffix, force, mirror
+        self.output, self.suffix, self.force, self.keep_suffix = output, suffix, force, keep_suffix
         is_folder = output is not None and Path(output).is_dir()
-        if mirror and output is not None and (output == STANDARD or (Path(output).exists() and not is_folder)):
-            raise click.UsageError(f"with -r, -o must be a folder, which {output} is not")
-        if not mirror and output is not None and output.endswith("/") and not is_folder:
-            raise click.UsageError(f"-o {output}: there is no such folder; make it first")
-        if not mirror and len(files) > 1 and output is not None and not is_folder:
-            raise click.UsageError(f"with several files, -o must be an existing folder, which {output} is not")
+        self.below = mirror or is_folder or (output is not None and (len(files) > 1 or output.endswith("/")))
+        is_file = output is not None and (Path(output).exists() or Path(output).suffix == suffix) and not is_folder
+        if self.below and output is not None and (output == STANDARD or is_file):
+            why = "with -r" if mirror else "with several files"
+            raise click.UsageError(f"{why}, -o must be a folder, which {output} is not")
 
     def place(self, source: str) -> str:
         """The output for a source, or "-". Raises OutputError when it must not be written."""
@@ -182,18 +190,21 @@ class Outputs:
         if name == STANDARD:
             if standard_output().isatty():
                 raise OutputError(f"{label(source)}: no binary data to a terminal: name a file with -o, or use a pipe")
-        elif not self.mirror or Path(name).parent.is_dir():
+        elif not self.below or Path(name).parent.is_dir():
             check_output(Path(name), None if source == STANDARD else Path(source), force=self.force)
         return name
 
     def name(self, source: str, below: Path | None = None) -> str:
         """The output for a source. below: its path in the folder that was given."""
         if self.output is None:
-            return STANDARD if source == STANDARD else str(Path(source).with_suffix(self.suffix))
-        if self.output != STANDARD and (self.mirror or Path(self.output).is_dir()):
+            return STANDARD if source == STANDARD else str(self._renamed(Path(source)))
+        if self.below:
             base = "stdin" if source == STANDARD else Path(source).name
-            return str(Path(self.output, below or base).with_suffix(self.suffix))
+            return str(self._renamed(Path(self.output, below or base)))
         return self.output
+
+    def _renamed(self, path: Path) -> Path:
+        return with_suffix(path, self.suffix, self.keep_suffix)
 
     def write(self, place: str, data: bytes, source: str) -> None:
         """With the permissions and the modification time of its source, where that is a file."""
@@ -201,7 +212,17 @@ class Outputs:
             write_stdout(data)
         else:
             like = None if source == STANDARD else Path(source)
-            (write_below if self.mirror else write_file)(Path(place), data, replace=self.force, like=like)
+            (write_below if self.below else write_file)(Path(place), data, replace=self.force, like=like)
+
+
+def remove_source(name: str) -> None:
+    """Raises OutputError where it stays."""
+    try:
+        Path(name).unlink()
+    except OSError as error:
+        raise OutputError(
+            f"{name}: was encoded, but cannot be removed ({error.strerror}): remove it yourself"
+        ) from error
 
 
 def standard_output() -> TextIO:

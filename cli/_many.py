@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 
 from ddpmcodec.errors import DdpmError, ImageError, OutputError
-from ddpmcodec.folders import Pair, Source, require_different
+from ddpmcodec.folders import Pair, Source, collisions
 
 from ._cluster import ray_option
-from ._common import STANDARD, Outputs, force_option, quiet_option, verbose_option
+from ._common import STANDARD, Outputs, force_option, quiet_option, remove_source, verbose_option
 from ._report import Bar, Report
 from ._sources import folder_sources, source_of
 from ._tasks import Result, Shape, Task
@@ -36,6 +36,7 @@ class Choice:
     threads: int | None
     ray: str | None
     skip_existing: bool
+    dry_run: bool
     force: bool
     as_json: bool
     quiet: bool
@@ -47,9 +48,10 @@ _OPTIONS = (
         "-r",
         "--recursive",
         is_flag=True,
-        help="Take all files below folders, too. OUT is then a folder, made where it is missing, that mirrors theirs.",
+        help="Take all files below folders, too. OUT is then a folder that mirrors theirs.",
     ),
     click.option("--skip-existing", is_flag=True, help="Leave out files whose outputs exist and are whole."),
+    click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing."),
     click.option(
         "--jobs",
         type=click.IntRange(min=1),
@@ -79,11 +81,14 @@ def many_options(function: Callable[..., int]) -> Callable[..., int]:
 
 
 class Work(Protocol):
-    """What a command does with files. verb, kind: for messages. extensions: of files in folders; None: of images."""
+    """What a command does with files. verb, kind: for messages. keep_suffix: of inputs, before `suffix`. removes:
+    inputs, once their outputs are written. extensions: of files in folders; None: of images."""
 
     verb: str
     kind: str
     suffix: str
+    keep_suffix: bool
+    removes: bool
 
     @property
     def extensions(self) -> Collection[str] | None: ...
@@ -105,15 +110,20 @@ class Work(Protocol):
 
 
 def run(choice: Choice, work: Work) -> int:
-    """Works on all files, and returns the exit code. Raises OutputError, before any work, where two have one output."""
+    """Works on all files, and returns the exit code."""
     if choice.force and choice.skip_existing:
         raise click.UsageError("-f overwrites what exists, --skip-existing leaves it: give one of them")
     if choice.ray is not None and (choice.jobs or choice.threads):
         raise click.UsageError("with --ray all processors of the cluster work: leave out --jobs and --threads")
-    outputs = Outputs(choice.files, choice.output, work.suffix, force=choice.force, mirror=choice.recursive)
+    outputs = Outputs(
+        choice.files, choice.output, work.suffix,
+        force=choice.force, mirror=choice.recursive, keep_suffix=work.keep_suffix,
+    )  # fmt: skip
     report = Report(as_json=choice.as_json, quiet=choice.quiet, compresses=work.verb == "encode")
     tasks = list(_planned(_named(choice, work, report), outputs, choice, work, report))
-    if tasks:
+    if choice.dry_run:
+        report.planned(tasks)
+    elif tasks:
         work.prepare()
         _work_through(tasks, outputs, choice, work, report)
     return report.finish()
@@ -153,9 +163,13 @@ def _planned(
     places = {name: outputs.name(name, source.below) for name, source in sources.items()}
     if choice.as_json and STANDARD in places.values():
         raise click.UsageError("--json and an image cannot both be on standard output: name a file with -o")
-    require_different(Pair(Path(name), Path(place)) for name, place in places.items() if place != STANDARD)
+    if work.removes and STANDARD in places.values():
+        raise click.UsageError("--rm needs outputs that are files: name one with -o")
+    alike = collisions(Pair(Path(name), Path(place)) for name, place in places.items() if place != STANDARD)
     for name, place in places.items():
         try:
+            if problem := alike.get(Path(name)):
+                raise OutputError(problem)
             if choice.skip_existing and place != STANDARD and os.path.lexists(place):
                 if not work.is_whole(Path(place)):
                     raise OutputError(f"{place}: exists, but is not a whole file: use -f to overwrite it, or remove it")
@@ -175,6 +189,8 @@ def _work_through(tasks: Sequence[Task], outputs: Outputs, choice: Choice, work:
         if isinstance(outcome, Result):
             try:
                 outputs.write(task.place, outcome.content, task.name)
+                if work.removes:
+                    remove_source(task.name)
             except DdpmError as error:
                 outcome = error
         report.add(task, outcome)

@@ -105,6 +105,15 @@ class Report:
         self.left_out += 1
         self._object({**_names(name, place), "skipped": True})
 
+    def planned(self, tasks: Sequence[Task]) -> None:
+        """Of a dry run."""
+        for task in tasks:
+            self._object({**_names(task.name, task.place), "planned": True})
+            if not (self.as_json or self.quiet):
+                click.echo(printable(f"{label(task.name)} -> {label(task.place, 'standard output')}"))
+        if not self.as_json and not self.quiet:
+            say(f"{len(tasks)} files would be written; this was a dry run")
+
     def finish(self) -> int:
         """Says the summary of several files, and returns the highest exit code."""
         code = max(self.codes, default=0)

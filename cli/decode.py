@@ -76,6 +76,7 @@ class Decoder:
     verb = "decode"
     kind = ".ddpm file"
     suffix = ".png"
+    keep_suffix = removes = False
     extensions = (".ddpm",)
 
     @property

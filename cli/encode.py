@@ -53,8 +53,13 @@ JPEG_START = b"\xff\xd8\xff"
     show_default=True,
     help="Decode the result and compare it with the image before it is written.",
 )
+@click.option("--keep-suffix", is_flag=True, help="photo.jpg becomes photo.jpg.ddpm.")
+@click.option("--rm", "removes", is_flag=True, help="Remove each image once its file is verified and written.")
 @many_options
-def encode(choice: Choice, effort: int, levels: int, model: str | None, strip: bool, verify: bool) -> int:
+def encode(
+    choice: Choice, effort: int, levels: int, model: str | None, strip: bool, verify: bool, keep_suffix: bool,
+    removes: bool,
+) -> int:  # fmt: skip
     """Compress images without loss: photo.png becomes photo.ddpm. FILE - is standard input.
 
     The ratio is that of the input's bytes to the output's. Lines and objects come as files are done.
@@ -62,8 +67,10 @@ def encode(choice: Choice, effort: int, levels: int, model: str | None, strip: b
     """
     if choice.output is not None and choice.output not in choice.files and not choice.recursive:
         refuse_image_name(choice.output, "encode", ".ddpm")
+    if removes and not verify:
+        raise click.UsageError("--rm removes images whose files were verified: leave out --no-verify")
     options = {"effort": effort, "levels": levels, "strip": strip, "verify": verify}
-    return run(choice, Encoder(choice, options, loader(model, ray=choice.ray)))
+    return run(choice, Encoder(choice, options, loader(model, ray=choice.ray), keep_suffix, removes))
 
 
 @dataclass
@@ -73,6 +80,8 @@ class Encoder:
     choice: Choice
     options: dict[str, Any]
     model: Callable[[], ContextModel | None]
+    keep_suffix: bool = False
+    removes: bool = False
     verb = "encode"
     kind = "image"
     suffix = ".ddpm"

@@ -32,6 +32,7 @@ def pairs(
     output: str | os.PathLike[str] | None = None,
     *,
     suffix: str = ".ddpm",
+    keep_suffix: bool = False,
     extensions: Collection[str] | None = None,
 ) -> list[Pair]:
     """Files and folders to work on, each file with the one to write: the tree of a folder is mirrored below `output`.
@@ -40,13 +41,14 @@ def pairs(
         inputs: files, which are taken whatever their names are, and folders.
         output: the folder for all that is written; None: beside the inputs.
         suffix: of outputs, in place of the inputs' own.
+        keep_suffix: behind the inputs' own: photo.jpg.ddpm.
         extensions: of the files that are taken from folders, with their dots; default: those of images.
 
     Returns:
         Pairs of paths in the order of `inputs`, and by name in a folder. Nothing is made or written.
 
     Raises:
-        OutputError: two files would have one output.
+        OutputError: two files would have one output; names all that would.
         OSError: a folder cannot be read.
 
     >>> import tempfile
@@ -64,9 +66,10 @@ def pairs(
         sources += (
             by_extension(path, files_below(path), extensions) if path.is_dir() else [Source(path, Path(path.name))]
         )
-    places = [output_of(source, output, suffix) for source in sources]
+    places = [output_of(source, output, suffix, keep_suffix) for source in sources]
     found = [Pair(source.path, place) for source, place in zip(sources, places, strict=True)]
-    require_different(found)
+    if problems := list(collisions(found).values()):
+        raise OutputError("; ".join(dict.fromkeys(problems)))
     return found
 
 
@@ -84,20 +87,33 @@ def by_extension(folder: Path, files: Iterable[Path], extensions: Collection[str
     return [Source(file, file.relative_to(folder)) for file in files if file.suffix.lower() in extensions]
 
 
-def output_of(source: Source, output: str | os.PathLike[str] | None, suffix: str) -> Path:
+def output_of(source: Source, output: str | os.PathLike[str] | None, suffix: str, keep_suffix: bool = False) -> Path:
     """Beside the source, or at the same place below the folder `output`."""
-    return (source.path if output is None else Path(output, source.below)).with_suffix(suffix)
+    return with_suffix(source.path if output is None else Path(output, source.below), suffix, keep_suffix)
 
 
-def require_different(found: Iterable[Pair]) -> None:
-    """Raises OutputError where two sources have one output."""
-    sources: dict[str, Path] = {}
-    for source, output in found:
-        first = sources.setdefault(os.path.realpath(output), source)
-        if first != source:
-            raise OutputError(
-                f"{first} and {source} would both become {output}: rename one, or give them different folders with -o"
+def with_suffix(path: Path, suffix: str, keep_suffix: bool) -> Path:
+    """In place of its own, or behind it."""
+    return path.with_name(path.name + suffix) if keep_suffix else path.with_suffix(suffix)
+
+
+def collisions(found: Iterable[Pair]) -> dict[Path, str]:
+    """Sources that would have one output, each with words about it."""
+    sources: dict[str, list[Pair]] = {}
+    for pair in found:
+        sources.setdefault(os.path.realpath(pair.output), []).append(pair)
+    words: dict[Path, str] = {}
+    for alike in sources.values():
+        names = list(dict.fromkeys(str(pair.source) for pair in alike))
+        if len(names) > 1:
+            listed = f"{', '.join(names[:-1])} and {names[-1]}"
+            both = "both" if len(names) == 2 else "all"
+            text = (
+                f"{listed} would {both} become {alike[0].output}: give --keep-suffix (keep_suffix=True), or rename, or"
+                " choose different folders with -o"
             )
+            words |= {pair.source: text for pair in alike}
+    return words
 
 
 def _files(folder: Path, on_error: OnError) -> Iterator[Path]:

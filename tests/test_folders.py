@@ -50,8 +50,20 @@ def test_files_that_are_named_are_taken_whatever_their_names_are(tree: Callable[
 @pytest.mark.parametrize("names", [("a.png", "a.jpg"), ("x/a.png", "x/a.webp")])
 def test_two_files_of_one_output_are_refused(tree: Callable[..., Path], names: tuple[str, str]) -> None:
     folder = tree(*names)
-    with pytest.raises(OutputError, match=r"a\.\w+ and .*a\.\w+ would both become .*a\.ddpm: rename one, or"):
+    with pytest.raises(OutputError, match=r"a\.\w+ and .*a\.\w+ would both become .*a\.ddpm: give --keep-suffix"):
         pairs([folder], folder.parent / "out")
+    kept = pairs([folder], folder.parent / "out", keep_suffix=True)
+    assert [pair.output.relative_to(folder.parent / "out").as_posix() for pair in kept] == sorted(
+        f"{name}.ddpm" for name in names
+    )
+
+
+def test_all_that_collide_are_named(tree: Callable[..., Path]) -> None:
+    folder = tree("a.png", "a.jpg", "a.bmp", "b.png", "b.webp", "c.png")
+    with pytest.raises(OutputError) as caught:
+        pairs([folder])
+    assert str(caught.value).count(" would both become ") == 1
+    assert str(caught.value).count(" would all become ") == 1
 
 
 def test_two_folders_may_share_no_name(tree: Callable[..., Path]) -> None:

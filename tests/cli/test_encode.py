@@ -152,8 +152,11 @@ def test_two_inputs_do_not_share_an_output(encode: Any, photo: Path) -> None:
     Image.open(BytesIO(photo.read_bytes())).save(twin)
     ended = encode(photo, twin, "-f")
     assert ended.code == 1
-    assert f"{photo} and {twin} would both become {photo.with_suffix('.ddpm')}: rename one" in ended.stderr
-    assert not photo.with_suffix(".ddpm").exists(), "an error before any work"
+    assert f"{photo} and {twin} would both become {photo.with_suffix('.ddpm')}: give --keep-suffix" in ended.stderr
+    assert not photo.with_suffix(".ddpm").exists(), "neither of both"
+    assert encode(photo, twin, "--keep-suffix").code == 0
+    assert photo.with_name(f"{photo.name}.ddpm").is_file()
+    assert twin.with_name(f"{twin.name}.ddpm").is_file()
 
 
 @pytest.mark.parametrize(
@@ -224,8 +227,23 @@ def test_two_processes_with_other_thread_counts_write_the_same_bytes(photo: Path
     assert found[0] == found[1] == coded
 
 
-def test_an_output_folder_that_does_not_exist_is_refused(photo: Path, tmp_path: Path, ddpm: Any) -> None:
-    ended = ddpm("encode", photo, "-o", f"{tmp_path}/new/")
-    assert ended.code == 2
-    assert f"-o {tmp_path}/new/: there is no such folder; make it first" in ended.stderr
-    assert not (tmp_path / "new").exists()
+def test_an_output_folder_is_made_where_it_is_missing(photo: Path, tmp_path: Path, ddpm: Any) -> None:
+    assert ddpm("encode", photo, "-o", f"{tmp_path}/new/").code == 0
+    other = photo.with_name("other.png")
+    other.write_bytes(photo.read_bytes())
+    assert ddpm("encode", photo, other, "-o", tmp_path / "several").code == 0
+    assert (tmp_path / "new" / photo.with_suffix(".ddpm").name).is_file()
+    assert sorted(path.name for path in (tmp_path / "several").iterdir()) == sorted(
+        [photo.with_suffix(".ddpm").name, "other.ddpm"]
+    )
+
+
+def test_images_are_removed_once_their_files_are_written(photo: Path, ddpm: Any) -> None:
+    content = photo.read_bytes()
+    assert ddpm("encode", photo, "--rm").code == 0
+    assert not photo.exists()
+    photo.write_bytes(content)
+    assert ddpm("encode", photo, "--rm").code == 1, "the output exists"
+    assert ddpm("encode", photo, "--rm", "--no-verify", "-f").code == 2
+    assert ddpm("encode", photo, "--rm", "-o", "-").code == 2
+    assert photo.exists()

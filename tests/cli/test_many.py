@@ -168,12 +168,28 @@ def test_permissions_never_widen_and_times_are_kept(ddpm: Any, tree: Path) -> No
         assert (status.st_mode & 0o777, status.st_mtime_ns) == (0o600, 10**18 + 7 * 10**9)
 
 
-def test_two_files_of_one_output_are_an_error_before_any_work(ddpm: Any, tree: Path) -> None:
-    (tree / "a.bmp").write_bytes(b"")
+def test_files_of_one_output_are_named_and_the_rest_is_done(ddpm: Any, tree: Path) -> None:
+    for name in ("a.bmp", "below/c.webp", "below/c.tif"):
+        (tree / name).write_bytes(b"")
     ended = ddpm("encode", "-r", tree, "-o", tree.parent / "out")
-    assert ended.code == 1
-    assert f"{tree / 'a.bmp'} and {tree / 'a.png'} would both become {tree.parent / 'out/a.ddpm'}" in ended.stderr
-    assert not (tree.parent / "out").exists()
+    assert (ended.code, files(tree.parent / "out")) == (1, ["b.ddpm", "below/d.ddpm"])
+    assert f"{tree / 'a.bmp'} and {tree / 'a.png'} would both become {tree.parent / 'out/a.ddpm'}: " in ended.stderr
+    assert f"{tree / 'below/c.webp'} would all become {tree.parent / 'out/below/c.ddpm'}: give" in ended.stderr
+    assert ended.stderr.endswith(", 5 failed\n")
+
+
+def test_a_dry_run_says_what_would_be_written(ddpm: Any, tree: Path) -> None:
+    (tree / "a.ddpm").write_bytes(b"")
+    before = files(tree)
+    ended = ddpm("encode", "-r", tree, "--dry-run")
+    places = [f"{tree / name}.png -> {tree / name}.ddpm" for name in ("b", "below/c", "below/d")]
+    assert (ended.code, ended.stdout.decode().splitlines()) == (1, places), "one exists"
+    assert "3 files would be written; this was a dry run" in ended.stderr
+    found = objects(ddpm("encode", "-r", tree, "--dry-run", "--json", "-f").stdout)
+    assert [each["output"] for each in found if "planned" in each] == [
+        str(tree / f"{name}.ddpm") for name in ("a", "b", "below/c", "below/d")
+    ]
+    assert files(tree) == before
 
 
 def test_a_folder_needs_r_and_files_beside_it_are_done(ddpm: Any, tree: Path, photo: Path) -> None:
