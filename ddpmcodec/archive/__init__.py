@@ -5,7 +5,7 @@ an ANS stack by bits back under a Gaussian model or the paper's network (`archiv
 variational bound of the paper. Large images, and those that are smaller as lossless WebP, stand in the archive as the
 .ddpm files that they would be alone. Everything is kept: names, modes, alpha, ICC, EXIF.
 
-PyTorch is imported for `ArchiveDataset`, `BlockBatches` and bits back only, when they are asked for.
+PyTorch is imported for `ArchiveDataset`, `loader` and bits back only, when they are asked for.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from ddpmcodec.archive.writer import Named, create
 from ddpmcodec.format.archive_facts import describe
 
 if TYPE_CHECKING:
-    from ddpmcodec.archive.dataset import ArchiveDataset, BlockBatches
+    from ddpmcodec.archive.dataset import ArchiveDataset, loader
 
 __all__ = [
     "ArchiveDataset",
     "ArchiveFile",
-    "BlockBatches",
     "Extracted",
     "Named",
     "create",
     "describe",
     "extract",
+    "loader",
     "names",
     "open",
     "read_index",
@@ -37,7 +37,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    if name in ("ArchiveDataset", "BlockBatches"):
+    if name in ("ArchiveDataset", "loader"):
         from ddpmcodec.archive import dataset
 
         return getattr(dataset, name)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from itertools import zip_longest
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, IterableDataset, default_collate, get_worker_info
 
 from ddpmcodec.archive.access import KEPT_BLOCKS, Opened
 from ddpmcodec.archive.access import open as open_archive
@@ -43,7 +42,7 @@ class ArchiveDataset(Dataset[Item], Generic[Item]):
 
     It works in the workers of a DataLoader, forked or spawned. A run of thumbnails, about 128 of 32 x 32 pixels, is
     decoded as a whole and kept for a while, so that images in order cost one decode each. In a random order they cost
-    far more: shuffle with `BlockBatches`.
+    far more: shuffle with `loader`.
 
     `names` are the names of the images, for labels: a subclass may look at the folder.
 
@@ -80,7 +79,15 @@ class ArchiveDataset(Dataset[Item], Generic[Item]):
         return found
 
 
-class BlockBatches(Sampler[list[int]]):
+def loader(
+    dataset: ArchiveDataset[Any],
+    batch_size: int,
+    *,
+    workers: int = 0,
+    generator: torch.Generator | None = None,
+    collate: Callable[[list[Any]], Any] = default_collate,
+    **options: Any,
+) -> DataLoader[Any]:
     """Batches in a random order in which every run of thumbnails is decoded once an epoch, by one worker.
 
     Workers have about as many images each. Runs are shuffled, and the images of several runs together.
@@ -88,48 +95,63 @@ class BlockBatches(Sampler[list[int]]):
     Parameters:
         dataset: whose images are drawn.
         batch_size: images of a batch; the last batch of each worker may be smaller.
-        workers: the `num_workers` of the DataLoader, which hands batches to its workers one after the other.
+        workers: processes that decode; 0: this one.
         generator: the source of the order; None: PyTorch's own.
+        collate: makes a batch of a list of items.
+        options: further ones of PyTorch's DataLoader, such as `pin_memory` and `persistent_workers`.
+
+    Raises ValueError for batches of nothing, TypeError for an option that the order excludes.
 
     >>> import numpy as np
     >>> from ddpmcodec import archive
-    >>> from torch.utils.data import DataLoader
     >>> dataset = archive.ArchiveDataset(archive.create((f"{n}.png", np.full((4, 4), n, np.uint8)) for n in range(5)))
-    >>> loader = DataLoader(dataset, batch_sampler=archive.BlockBatches(dataset, 2))
-    >>> sorted(int(image.max()) for batch in loader for image in batch)
+    >>> sorted(int(image.max()) for batch in archive.loader(dataset, 2) for image in batch)
     [0, 1, 2, 3, 4]
     """
+    if batch_size < 1 or workers < 0:
+        raise ValueError(f"a batch has 1 image or more, not {batch_size}, and workers are 0 or more, not {workers}")
+    if excluded := {"shuffle", "sampler", "batch_sampler", "drop_last", "collate_fn", "num_workers"} & {*options}:
+        raise TypeError(f"loader() has an order of its own, and takes no {', '.join(sorted(excluded))}")
+    batches = _Batches(dataset, batch_size, workers, generator, collate)
+    return DataLoader(batches, batch_size=None, num_workers=workers, generator=generator, **options)
+
+
+class _Batches(IterableDataset[Any]):
+    """Batches of shuffled images; in a worker, those of its share of the runs."""
 
     def __init__(
-        self,
-        dataset: ArchiveDataset[Any],
-        batch_size: int,
-        *,
-        workers: int = 0,
-        generator: torch.Generator | None = None,
-    ) -> None:
-        if batch_size < 1 or workers < 0:
-            raise ValueError(f"a batch has 1 image or more, not {batch_size}, and workers are 0 or more, not {workers}")
-        blocks = defaultdict[int, list[int]](list)
+        self, dataset: ArchiveDataset[Any], batch_size: int, workers: int, generator: torch.Generator | None,
+        collate: Callable[[list[Any]], Any],
+    ) -> None:  # fmt: skip
+        self.dataset, self.batch_size, self.collate = dataset, batch_size, collate
+        self._generator, self._epoch = generator, 0
+        runs = defaultdict[int, list[int]](list)
         for index, name in enumerate(dataset.names):
-            blocks[dataset.images.block_of(name)].append(index)
-        self._streams = [list[list[int]]() for _ in range(max(workers, 1))]
-        for block in sorted(blocks.values(), key=len, reverse=True):
-            min(self._streams, key=lambda stream: sum(map(len, stream))).append(block)
-        self.batch_size, self.generator = batch_size, generator
+            runs[dataset.images.block_of(name)].append(index)
+        self.shares = [list[list[int]]() for _ in range(max(workers, 1))]
+        for run in sorted(runs.values(), key=len, reverse=True):
+            min(self.shares, key=lambda share: sum(map(len, share))).append(run)
 
     def __len__(self) -> int:
-        return sum(-(-sum(map(len, blocks)) // self.batch_size) for blocks in self._streams)
+        return sum(-(-sum(map(len, share)) // self.batch_size) for share in self.shares)
 
-    def __iter__(self) -> Iterator[list[int]]:
-        streams = [self._batches(blocks) for blocks in self._streams]
-        return (batch for together in zip_longest(*streams) for batch in together if batch)
+    def __iter__(self) -> Iterator[Any]:
+        worker = get_worker_info()
+        seed = torch.randint(1 << 62, (), generator=self._generator) if worker is None else worker.seed
+        draw = torch.Generator().manual_seed(int(seed) + self._epoch)
+        self._epoch += 1  # of workers that live on, whose seed stays
+        share = self.shares[worker.id if worker else 0]
+        return (self.collate([self.dataset[i] for i in batch]) for batch in self.batches(share, draw))
 
-    def _batches(self, blocks: Sequence[list[int]]) -> Iterator[list[int]]:
-        """Of one worker."""
-        shuffled, batch = self._shuffled(blocks), list[int]()
-        for start in range(0, len(shuffled), MIXED_BLOCKS):
-            for index in self._shuffled([i for block in shuffled[start : start + MIXED_BLOCKS] for i in block]):
+    def batches(self, runs: Sequence[list[int]], draw: torch.Generator) -> Iterator[list[int]]:
+        """Numbers of images."""
+
+        def shuffled(items: Sequence[Any]) -> list[Any]:
+            return [items[i] for i in torch.randperm(len(items), generator=draw).tolist()]
+
+        mixed, batch = shuffled(runs), list[int]()
+        for start in range(0, len(mixed), MIXED_BLOCKS):
+            for index in shuffled([i for run in mixed[start : start + MIXED_BLOCKS] for i in run]):
                 batch.append(index)
                 if len(batch) == self.batch_size:
                     yield batch
@@ -137,5 +159,5 @@ class BlockBatches(Sampler[list[int]]):
         if batch:
             yield batch
 
-    def _shuffled(self, items: Sequence[Any]) -> list[Any]:
-        return [items[i] for i in torch.randperm(len(items), generator=self.generator).tolist()]
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_generator": None}  # not of workers, which cannot be sent one

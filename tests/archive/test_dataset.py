@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import io
 import pickle
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.utils.data import DataLoader
 
 from ddpmcodec import archive
 from ddpmcodec.archive import blocks, writer
-from ddpmcodec.archive.dataset import ArchiveDataset, BlockBatches, to_tensor
+from ddpmcodec.archive.dataset import ArchiveDataset, loader, to_tensor
 from pictures import Pictures, create, crops
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.filterwarnings("ignore:This DataLoader will create"),  # more workers than this machine has processors
+]
 
 
 @pytest.fixture(scope="module")
@@ -68,42 +74,67 @@ def test_an_archive_in_memory_is_pickled_with_its_bytes(photos: Pictures, path: 
     assert torch.equal(dataset[39], to_tensor(photos["photo-039.png"]))
 
 
+def numbered(path: Path, **options: Any) -> ArchiveDataset[int]:
+    """Items are the numbers of images, which every worker decodes all the same."""
+    found = ArchiveDataset(path, transform=number_of, **options)
+    NUMBERS.update({image.tobytes(): number for number, image in enumerate(found.images.values())})
+    return found
+
+
+NUMBERS: dict[bytes, int] = {}
+
+
+def number_of(image: Image.Image) -> int:
+    return NUMBERS[image.tobytes()]
+
+
+def listed(found: Iterable[Any]) -> list[list[int]]:
+    return [batch.tolist() for batch in found]
+
+
 @pytest.mark.parametrize("workers", [0, 1, 3])
 @pytest.mark.parametrize("size", [1, 6, 100])
 def test_batches_hold_every_image_once(path: Path, workers: int, size: int) -> None:
-    batches = BlockBatches(ArchiveDataset(path), size, workers=workers)
-    found = list(batches)
+    batches = loader(numbered(path), size, workers=workers)
+    found = listed(batches)
     assert sorted(i for batch in found for i in batch) == list(range(40))
     assert len(found) == len(batches)
     assert max(map(len, found)) <= size
 
 
-def test_batches_are_in_another_order_each_epoch_and_the_same_by_generator(path: Path) -> None:
-    dataset = ArchiveDataset(path)
-    one, other = (BlockBatches(dataset, 6, generator=torch.Generator().manual_seed(3)) for _ in range(2))
-    first, second = list(one), list(one)
+@pytest.mark.parametrize("options", [{}, {"workers": 2}, {"workers": 2, "persistent_workers": True}], ids=str)
+def test_batches_are_in_another_order_each_epoch_and_the_same_by_generator(path: Path, options: dict[str, Any]) -> None:
+    dataset = numbered(path)
+    one, other = (loader(dataset, 6, generator=torch.Generator().manual_seed(3), **options) for _ in range(2))
+    first, second = listed(one), listed(one)
     assert first != second
-    assert [first, second] == [list(other), list(other)]
+    assert [first, second] == [listed(other), listed(other)]
     assert first != [list(range(start, start + 6)) for start in range(0, 40, 6)]
 
 
-def test_every_run_is_decoded_once_and_by_one_worker(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    decoded: list[int] = []
+@pytest.mark.parametrize("workers", [0, 2, 3])
+def test_every_run_is_decoded_once_and_by_one_worker(
+    path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, workers: int
+) -> None:
+    """Also where workers have different numbers of images, and so of batches."""
     decode = blocks.decode_run
-    monkeypatch.setattr(blocks, "decode_run", lambda *rest: decoded.append(1) or decode(*rest))
+
+    def counted(*rest: Any) -> Any:
+        with (tmp_path / "decoded").open("ab") as file:
+            file.write(b".")
+        return decode(*rest)
+
+    dataset = numbered(path, kept_blocks=4)
+    dataset.images.close()
+    dataset = ArchiveDataset(path, transform=number_of, kept_blocks=4)
+    monkeypatch.setattr(blocks, "decode_run", counted)
     monkeypatch.setattr("ddpmcodec.archive.dataset.MIXED_BLOCKS", 4)
-    dataset = ArchiveDataset(path, kept_blocks=4)
-    for batch in BlockBatches(dataset, 6):
-        for index in batch:
-            dataset[index]
-    assert len(decoded) == 10
-    blocks_of_workers: list[set[int]] = [set(), set()]
-    even = list(BlockBatches(dataset, 5, workers=2))
-    for number, batch in enumerate(even):
-        blocks_of_workers[number % 2] |= {dataset.images.block_of(dataset.names[i]) for i in batch}
-    assert blocks_of_workers[0].isdisjoint(blocks_of_workers[1])
+    assert len(listed(loader(dataset, 3, workers=workers))) >= 14
+    assert (tmp_path / "decoded").read_bytes() == b"." * 10
 
 
-def test_a_batch_of_nothing_is_refused(path: Path) -> None:
+def test_what_the_order_excludes_is_refused(path: Path) -> None:
     with pytest.raises(ValueError, match="a batch has 1 image or more, not 0"):
-        BlockBatches(ArchiveDataset(path), 0)
+        loader(ArchiveDataset(path), 0)
+    with pytest.raises(TypeError, match="takes no sampler, shuffle"):
+        loader(ArchiveDataset(path), 2, shuffle=True, sampler=None)
