@@ -31,6 +31,7 @@ SAMPLE_OVERHEAD = 1.1  # small patches see fewer neighbours, and take about so m
 CLEARLY_MORE = 1.25  # of a quick WebP: an estimate above it says that WebP is smaller
 CLEARLY_LESS, CLEARLY_LESS_OF_A_PHOTOGRAPH = 0.78, 0.94  # of a fair WebP: below it the file is smaller
 PHOTOGRAPH_BITS = 6  # a pixel of a fair WebP, or more
+LONG = 16  # times as long as it is wide is an image that no fair WebP says anything of
 
 
 def may_be_graphics(planes: Planes) -> bool:
@@ -53,6 +54,8 @@ def is_clearly_larger(planes: Planes, coded: int, *, quick: bool = False) -> boo
     if not may_be_graphics(planes):
         return True
     height, width, _ = planes.colour.shape
+    if max(height, width) > LONG * min(height, width):
+        return False
     fair = len(_webp(planes, method=3, quality=50))
     if quick:
         return coded < fair

@@ -256,3 +256,15 @@ def test_images_that_pillow_would_not_read_are_not_stored_as_webp(
     data = codec.encode(image, model=model)
     assert not split(data).header.webp
     assert codec.decode(data, model=model) == image
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_no_orientation_hides_what_webp_makes_smaller(turned: bool) -> None:
+    """Slopes that come again after 200 rows: of this long, thin image a fair WebP has twenty times the bytes of the
+    best one, and more than the model takes."""
+    draw = np.random.default_rng(3)
+    grey = 128 + draw.integers(-2, 3, (200, 1, 1)).cumsum(0)
+    rows = (grey + draw.integers(0, 2, (200, 3, 3)).cumsum(2)).clip(0, 255).astype(np.uint8)
+    pixels = np.tile(rows, (25, 1, 1))
+    planes = to_planes(np.ascontiguousarray(pixels.transpose(1, 0, 2)) if turned else pixels)
+    assert len(codec.encode(planes.colour, effort=1, verify=False)) <= len(graphics.pack(planes)) + HEAD
