@@ -75,6 +75,12 @@ levels_option = click.option(
     help="Noise levels before exact pixels. 0: none, the smallest file, of which a prefix shows the upper part; "
     "2: every prefix is a picture; 5: the best previews.",
 )
+webp_option = click.option(
+    "--webp/--no-webp",
+    default=True,
+    show_default=True,
+    help="Store what is smaller as lossless WebP so, such as text and icons; or leave all to the model.",
+)
 max_pixels_option = click.option(
     "--max-pixels",
     type=click.IntRange(min=1),

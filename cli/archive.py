@@ -34,6 +34,7 @@ from ._common import (
     say,
     standard_output,
     verbose_option,
+    webp_option,
     write_stdout,
 )
 from ._costs import coding_words
@@ -70,6 +71,7 @@ def archive() -> None:
 @network_option
 @force_option
 @click.option("--strip", is_flag=True, help="Leave out ICC profiles and EXIF.")
+@webp_option
 @click.option("--no-verify", is_flag=True, help="Do not decode and compare the result before it is written.")
 @quiet_option
 @verbose_option
@@ -82,6 +84,7 @@ def create(
     model: str | None,
     force: bool,
     strip: bool,
+    webp: bool,
     no_verify: bool,
     quiet: bool,
     verbose: bool,
@@ -109,6 +112,7 @@ def create(
             bits_back=bits_back,
             model=model,
             strip=strip,
+            webp=webp,
             verify=not no_verify,
             progress=advance,
         )

@@ -26,6 +26,7 @@ from ._common import (
     read_input,
     refuse_image_name,
     say,
+    webp_option,
 )
 from ._costs import StepCosts, coding_line
 from ._many import Choice, many_options, run
@@ -47,6 +48,7 @@ JPEG_START = b"\xff\xd8\xff"
 @levels_option
 @model_option
 @click.option("--strip", is_flag=True, help="Leave out the ICC profile and EXIF.")
+@webp_option
 @click.option(
     "--verify/--no-verify",
     default=True,
@@ -57,8 +59,8 @@ JPEG_START = b"\xff\xd8\xff"
 @click.option("--rm", "removes", is_flag=True, help="Remove each image once its file is verified and written.")
 @many_options
 def encode(
-    choice: Choice, effort: int, levels: int, model: str | None, strip: bool, verify: bool, keep_suffix: bool,
-    removes: bool,
+    choice: Choice, effort: int, levels: int, model: str | None, strip: bool, webp: bool, verify: bool,
+    keep_suffix: bool, removes: bool,
 ) -> int:  # fmt: skip
     """Compress images without loss: photo.png becomes photo.ddpm. FILE - is standard input.
 
@@ -69,7 +71,7 @@ def encode(
         refuse_image_name(choice.output, "encode", ".ddpm")
     if removes and not verify:
         raise click.UsageError("--rm removes images whose files were verified: leave out --no-verify")
-    options = {"effort": effort, "levels": levels, "strip": strip, "verify": verify}
+    options = {"effort": effort, "levels": levels, "strip": strip, "webp": webp, "verify": verify}
     return run(choice, Encoder(choice, options, loader(model, ray=choice.ray), keep_suffix, removes))
 
 

@@ -42,6 +42,7 @@ def create(
     bits_back: npt.ArrayLike | int | None = None,
     model: Source = None,
     strip: bool = False,
+    webp: bool = True,
     verify: bool = True,
     progress: Progress | None = None,
 ) -> bytes:
@@ -57,6 +58,7 @@ def create(
         model: None (embedded ones), a context model, or for bits back a Gaussian model or a checkpoint of the paper's
             network; by name, path or object.
         strip: leave out ICC profiles and EXIF.
+        webp: as of `ddpmcodec.encode`, for each image.
         verify: decode everything and compare.
         progress: called with the number of pixels done since the last call.
 
@@ -82,7 +84,7 @@ def create(
     by_latents = bits_back is not None or given.latent is not None
     latent = latent_coder(given.latent, bits_back, progress) if by_latents else None
     context = ContextCoder(given.context or default_model(STACK_PIXELS), coding, progress)
-    writer = _Writer(given.context, context, latent, strip, verify)
+    writer = _Writer(given.context, context, latent, strip=strip, webp=webp, verify=verify)
     for name, image in images:
         writer.add(name, image)
     return writer.finish()
@@ -131,9 +133,11 @@ class _Writer:
     """
 
     def __init__(
-        self, model: ContextModel | None, coder: ContextCoder, latent: LatentCoder | None, strip: bool, verify: bool
-    ) -> None:
-        self.model, self.coder, self.latent, self.strip, self.verify = model, coder, latent, strip, verify
+        self, model: ContextModel | None, coder: ContextCoder, latent: LatentCoder | None, *, strip: bool, webp: bool,
+        verify: bool,
+    ) -> None:  # fmt: skip
+        self.model, self.coder, self.latent = model, coder, latent
+        self.strip, self.webp, self.verify = strip, webp, verify
         self.taken: set[str] = set()
         self.name_bytes = 0
         self.stack, self.files = _Queue(), _Queue()
@@ -184,7 +188,8 @@ class _Writer:
     def _close_stack(self) -> None:
         """Images that are smaller as WebP become files, the others a block."""
         images = self.stack.take()
-        graphic = find_graphics([waiting.planes for waiting in images], self.coder)
+        planes = [waiting.planes for waiting in images]
+        graphic = find_graphics(planes, self.coder) if self.webp else [False] * len(images)
         for waiting, webp in zip(images, graphic, strict=True):
             if webp:
                 self._add_file(waiting)
@@ -206,6 +211,7 @@ class _Writer:
             effort=self.coder.coding.effort,
             levels=self.coder.coding.levels,
             model=self.model,
+            webp=self.webp,
             verify=self.verify,
             progress=self.coder.progress,
         )

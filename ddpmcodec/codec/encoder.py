@@ -38,6 +38,7 @@ def encode(
     levels: int = DEFAULT_LEVELS,
     model: ModelSource = None,
     strip: bool = False,
+    webp: bool = True,
     verify: bool = True,
     progress: Progress | None = None,
     report: Report | None = None,
@@ -55,6 +56,7 @@ def encode(
         model: None (the embedded one for images of this size), the name of an embedded one, the path of a model file,
             or a loaded one.
         strip: leave out ICC profile and EXIF.
+        webp: store an image that is smaller as lossless WebP so. False: every image is coded by the model.
         verify: decode the result and compare it with the image.
         progress: called with the number of pixels done since the last call.
         report: called with a `SegmentCost` (bits, seconds) after every segment.
@@ -79,7 +81,7 @@ def encode(
     b'\\xdd\\n'
     """
     planes = [planes_of(image, strip)]
-    return _encode(planes, check_coding(effort, levels), given_model(model), verify, progress, report)[0]
+    return _encode(planes, check_coding(effort, levels), given_model(model), webp, verify, progress, report)[0]
 
 
 def encode_many(
@@ -89,6 +91,7 @@ def encode_many(
     levels: int = DEFAULT_LEVELS,
     model: ModelSource = None,
     strip: bool = False,
+    webp: bool = True,
     verify: bool = True,
     progress: Progress | None = None,
     report: Report | None = None,
@@ -97,7 +100,7 @@ def encode_many(
 
     Parameters:
         images: as `encode` takes them, of any sizes; all of them are held in memory.
-        effort, levels, model, strip, verify, progress, report: as of `encode`.
+        effort, levels, model, strip, webp, verify, progress, report: as of `encode`.
 
     Returns:
         The bytes of a .ddpm file for each image, in order: the same as one by one.
@@ -114,7 +117,7 @@ def encode_many(
     True
     """
     coding, given = check_coding(effort, levels), given_model(model)
-    return _encode(list(_numbered(images, strip)), coding, given, verify, progress, report)
+    return _encode(list(_numbered(images, strip)), coding, given, webp, verify, progress, report)
 
 
 def planes_of(image: Picture, strip: bool) -> Planes:
@@ -182,18 +185,19 @@ class _Part(NamedTuple):
 
 
 def _encode(
-    pictures: Sequence[Planes], coding: Coding, given: ContextModel | None, verify: bool, progress: Progress | None,
-    report: Report | None,
+    pictures: Sequence[Planes], coding: Coding, given: ContextModel | None, webp: bool, verify: bool,
+    progress: Progress | None, report: Report | None,
 ) -> list[bytes]:  # fmt: skip
     models = [given or default_model(_pixels(planes)) for planes in pictures]
-    graphic = run_all(lambda n: graphics.is_clearly_graphics(pictures[n], models[n]), range(len(pictures)))
+    graphic = run_all(lambda n: webp and graphics.is_clearly_graphics(pictures[n], models[n]), range(len(pictures)))
     headers = [_header(planes, coding, model) for planes, model in zip(pictures, models, strict=True)]
     coded = (n for n, skip in enumerate(graphic) if not skip)
     parts = [part for n in coded for part in _parts(n, headers[n], models[n])]
     tiles: list[list[Tile]] = [[] for _ in pictures]
     for part, tile in zip(parts, _encode_parts(parts, pictures, coding, progress, report), strict=True):
         tiles[part.picture].append(tile)
-    files = run_all(lambda n: _smallest(pictures[n], headers[n], tiles[n]), range(len(pictures)))
+    choose = _smallest if webp else _assembled
+    files = run_all(lambda n: choose(pictures[n], headers[n], tiles[n]), range(len(pictures)))
     if progress is not None and any(graphic):
         progress(sum(_pixels(planes) for planes, skip in zip(pictures, graphic, strict=True) if skip))
     if verify:

@@ -247,3 +247,12 @@ def test_images_are_removed_once_their_files_are_written(photo: Path, ddpm: Any)
     assert ddpm("encode", photo, "--rm", "--no-verify", "-f").code == 2
     assert ddpm("encode", photo, "--rm", "-o", "-").code == 2
     assert photo.exists()
+
+
+def test_graphics_are_left_to_the_model_on_request(ddpm: Any, tmp_path: Path) -> None:
+    Image.fromarray(np.tile(np.eye(48, dtype=np.uint8) * 255, (2, 2))).save(tmp_path / "a.png")
+    found = {}
+    for option in ("--webp", "--no-webp"):
+        assert ddpm("encode", tmp_path / "a.png", option, "-f", "--effort", 1).code == 0
+        found[option] = codec.info((tmp_path / "a.ddpm").read_bytes())["coding"]
+    assert found == {"--webp": "lossless WebP", "--no-webp": "context model"}

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from ddpmcodec import codec
+from ddpmcodec import archive, codec
 from ddpmcodec.codec import encoder, graphics
 from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.errors import ChecksumError, CorruptError, TruncatedError
@@ -268,3 +268,15 @@ def test_no_orientation_hides_what_webp_makes_smaller(turned: bool) -> None:
     pixels = np.tile(rows, (25, 1, 1))
     planes = to_planes(np.ascontiguousarray(pixels.transpose(1, 0, 2)) if turned else pixels)
     assert len(codec.encode(planes.colour, effort=1, verify=False)) <= len(graphics.pack(planes)) + HEAD
+
+
+def test_all_is_left_to_the_model_on_request(model: ContextModel) -> None:
+    for image in (icon(), screenshot(), few_colours()):
+        data = codec.encode(image, model=model, webp=False, effort=1)
+        assert codec.info(data)["coding"] == "context model"
+        assert np.array_equal(codec.decode(data, model=model, as_array=True), np.asarray(image))
+        assert codec.encode_many([image], model=model, webp=False, effort=1) == [data]
+    together = archive.create([("icon.png", icon()), ("text.png", text())], model=model, webp=False)
+    facts = archive.describe(together)
+    assert facts["images_on_stacks"] == 1, "the larger one is a file of its own"
+    assert len(together) > len(archive.create([("icon.png", icon()), ("text.png", text())], model=model))
