@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+import webbrowser
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,12 +23,17 @@ if TYPE_CHECKING:
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="Of the page; the default is any free one."
 )
+@click.option(
+    "--browser/--no-browser",
+    default=None,
+    help="Open the page in a browser.  [default: where standard output is a terminal]",
+)
 @file_model_option
-def view(files: tuple[str, ...], original: str | None, port: int, model: str | None) -> int:
+def view(files: tuple[str, ...], original: str | None, port: int, browser: bool | None, model: str | None) -> int:
     """Show files on a local page: previews by a slider over their bytes, beside JPEG and WebP of the same bytes.
 
-    Prints the page's address, which has a secret in it and is answered on this machine alone. Ctrl-C ends it. Needs pip
-    install 'ddpmcodec[view]'.
+    Opens the page, and prints its address, which has a secret in it and is answered on this machine alone. Ctrl-C ends
+    it. Needs pip install 'ddpmcodec[view]'.
     """
     from ddpmcodec.viewer.server import ADDRESS, Viewer, listen, serve
 
@@ -42,7 +50,10 @@ def view(files: tuple[str, ...], original: str | None, port: int, model: str | N
 
         code = each(files, add)
         if viewer.files:
-            click.echo(f"http://{ADDRESS}:{listening.getsockname()[1]}/{viewer.token}/")
+            address = f"http://{ADDRESS}:{listening.getsockname()[1]}/{viewer.token}/"
+            click.echo(address)
+            if sys.stdout.isatty() if browser is None else browser:  # beside the server: some browsers are waited for
+                threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
             say("open this address in a browser; Ctrl-C ends the viewer")
             with suppress(KeyboardInterrupt):
                 serve(viewer, listening)

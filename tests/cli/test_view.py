@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -45,6 +46,21 @@ def test_the_address_answers_until_ctrl_c(file: Path, foreign: Path, tmp_path: P
     assert second.startswith(f"ddpmcodec: {foreign}: the file was written with model")
     assert (third, last) == ("ddpmcodec: 2 of 3 files failed\n", INVITATION)
     assert (process.returncode, stdout) == (4, "")
+
+
+def test_the_page_is_opened_on_request(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    browser = tmp_path / "browser"
+    browser.write_text(
+        f'#!/bin/sh\necho "$1" > {tmp_path}/opened.part && mv {tmp_path}/opened.part {tmp_path}/opened\n'
+    )
+    browser.chmod(0o755)
+    monkeypatch.setenv("BROWSER", f"{browser} %s")
+    with viewing(file, "--browser") as (process, address):
+        assert urllib.request.urlopen(address).status == 200
+        while not (tmp_path / "opened").exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        assert (tmp_path / "opened").read_text() == f"{address}\n"
 
 
 def test_port_model_and_original_are_given(foreign: Path, other_model: Path, photo: Path) -> None:
