@@ -185,7 +185,10 @@ def _seen(header: Header, decoded: Decoded) -> str:
     rate = 8 * decoded.bytes_used / (header.width * header.height)
     level = noise_level(header, decoded.steps_done)
     known = f", noise level {level:.2f}" if level else ""
-    return f"{decoded.steps_done} of {decoded.steps} steps from {decoded.bytes_used} bytes, {rate:.3f} bpp{known}"
+    done, steps = decoded.steps_done, decoded.steps
+    begun = "the mean colour alone" if header.webp else f"in step {done + 1} of {steps}"
+    where = f"{done} of {steps} steps" if done == steps else begun
+    return f"{where}, {decoded.bytes_used} bytes, {rate:.3f} bpp{known}"
 
 
 def _account(decoded: Decoded) -> str:

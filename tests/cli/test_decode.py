@@ -134,15 +134,15 @@ def test_a_preview_says_how_much_was_there(decode: Any, file: Path, coded: bytes
     ended = decode("-", "--partial", stdin=coded[:size])
     used = decode_details(coded[:size], partial=True).bytes_used
     assert size - 8 < used <= size
-    seen = f"2 of 3 steps from {used} bytes, {used / 60:.3f} bpp, noise level 2.31"
+    seen = f"in step 3 of 3, {used} bytes, {used / 60:.3f} bpp, noise level 2.31"
     assert ended.stderr == f"ddpmcodec: standard input: {seen}: a preview\n"
     nothing = decode("-", "--partial", stdin=coded[:20])
     used = decode_details(coded[:20], partial=True).bytes_used
     assert (
-        nothing.stderr == f"ddpmcodec: standard input: 0 of 3 steps from {used} bytes, {used / 60:.3f} bpp: a preview\n"
+        nothing.stderr == f"ddpmcodec: standard input: in step 1 of 3, {used} bytes, {used / 60:.3f} bpp: a preview\n"
     )
     whole = decode("-", "--partial", stdin=coded)
-    done = f"3 of 3 steps from {len(coded)} bytes, {len(coded) / 60:.3f} bpp"
+    done = f"3 of 3 steps, {len(coded)} bytes, {len(coded) / 60:.3f} bpp"
     assert whole.stderr == f"ddpmcodec: standard input: {done}: complete and exact\n"
     assert decode("-", "--partial", "-q", stdin=coded).stderr == ""
 
@@ -170,7 +170,7 @@ def test_a_damaged_file_is_not_called_a_preview(decode: Any, pixels: np.ndarray,
 def test_of_a_cut_webp_the_mean_colour_is_shown(decode: Any, webp: bytes, drawing: np.ndarray) -> None:
     ended = decode("-", "--partial", stdin=webp[:-1])
     rate = f"{len(webp) - 1} bytes, {8 * (len(webp) - 1) / 1200:.3f} bpp"
-    assert ended.stderr == f"ddpmcodec: standard input: 0 of 1 steps from {rate}: a preview\n"
+    assert ended.stderr == f"ddpmcodec: standard input: the mean colour alone, {rate}: a preview\n"
     assert np.array_equal(read(ended.stdout), np.full_like(drawing, drawing.mean((0, 1)).round()))
     assert decode("-", stdin=webp[:-1]).code == 3
 
