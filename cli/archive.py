@@ -43,6 +43,8 @@ from ._sources import folder_sources
 if TYPE_CHECKING:
     from PIL import Image
 
+TOLD_SECONDS = 10.0  # between words about what is done, where no bar is shown
+
 file_argument = click.argument("file", metavar="FILE")
 names_argument = click.argument("names", nargs=-1, metavar="[NAMES]...")
 network_option = click.option(
@@ -73,6 +75,8 @@ def archive() -> None:
 @click.option("--strip", is_flag=True, help="Leave out ICC profiles and EXIF.")
 @webp_option
 @click.option("--no-verify", is_flag=True, help="Do not decode and compare the result before it is written.")
+@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Threads. [default: as many as processors]")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output: images, left out, bytes.")
 @quiet_option
 @verbose_option
 def create(
@@ -86,6 +90,8 @@ def create(
     strip: bool,
     webp: bool,
     no_verify: bool,
+    threads: int | None,
+    as_json: bool,
     quiet: bool,
     verbose: bool,
 ) -> int:
@@ -98,15 +104,19 @@ def create(
     An input that cannot be read is named and left out, and the exit code is 1. In folders, files without an image's
     extension are left out and counted.
     """
+    from ddpmcodec.parallel import threads_of
+
+    if as_json and output == STANDARD:
+        raise click.UsageError("--json and an archive cannot both be on standard output: name a file")
     folders, failures = list[int](), list[int]()  # exit codes of those that cannot be read
     files = _gather(images, quiet, folders)
     _check_target(output, files, force)
     start = time.monotonic()
-    with naming(output), progress(output, 0, quiet=quiet) as advance:
+    with threads_of(threads), naming(output), progress(output, 0, quiet=quiet) as advance:
         from ddpmcodec import archive as archives
 
         data = archives.create(
-            _read_images(files, failures),
+            _read_images(files, failures, tells=not quiet and advance is None),
             effort=effort,
             levels=levels,
             bits_back=bits_back,
@@ -117,6 +127,9 @@ def create(
             progress=advance,
         )
     _write(output, data, force)
+    if as_json:
+        facts = {"file": output, "images": len(files) - len(failures), "left_out": len(failures), "bytes": len(data)}
+        click.echo(json.dumps(facts))
     if not quiet:
         say(f"{len(files) - len(failures)} images -> {label(output, 'standard output')}: {len(data)} bytes")
     if verbose:
@@ -148,12 +161,19 @@ def _named(inputs: Sequence[str], quiet: bool, failures: list[int]) -> Iterator[
             yield path.name, path
 
 
-def _read_images(files: Sequence[tuple[str, Path]], failures: list[int]) -> Iterator[tuple[str, Image.Image]]:
-    """The images that there are; for the others, the failure is printed and its exit code noted."""
+def _read_images(
+    files: Sequence[tuple[str, Path]], failures: list[int], *, tells: bool
+) -> Iterator[tuple[str, Image.Image]]:
+    """The images that there are; for the others, the failure is printed and its exit code noted. tells: now and then
+    how many are read."""
     from ddpmcodec.format.ddpma import check_name
     from ddpmcodec.images import load_image
 
-    for name, path in files:
+    told = time.monotonic()
+    for number, (name, path) in enumerate(files):
+        if tells and time.monotonic() - told >= TOLD_SECONDS:
+            told = time.monotonic()
+            say(f"{number} of {len(files)} images")
         try:
             if problem := check_name(name):
                 raise ImageError(f"{path}: {name!r} cannot be its name in an archive: {problem}")

@@ -74,6 +74,25 @@ def test_bits_back_says_through_how_many_levels(
     assert [(options["bits_back"], options["levels"]) for options in asked] == [(32, 2), (None, 5)]
 
 
+def test_programs_get_one_object(ddpm: Callable, photos: Path, tiny_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    target, images = tmp_path / "a.ddpma", [photos / "1.png", photos / "2.png", tmp_path / "bad.png"]
+    ended = ddpm("archive", "create", target, *images, "--model", tiny_model, "--json", "--threads", 1, *FAST)
+    assert json.loads(ended.stdout) == {
+        "file": str(target), "images": 2, "left_out": 1, "bytes": target.stat().st_size,
+    }  # fmt: skip
+    assert ddpm("archive", "create", "-", photos, "--json").code == 2
+
+
+def test_where_nobody_watches_the_count_is_told(
+    ddpm: Callable, photos: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ddpmcodec.cli.archive.TOLD_SECONDS", 0.0)
+    arguments = ["archive", "create", tmp_path / "a.ddpma", photos, "--model", tiny_model, *FAST]
+    assert "ddpmcodec: 1 of " in ddpm(*arguments).stderr
+    assert ddpm(*arguments, "-f", "-q").stderr == ""
+
+
 def test_an_archive_goes_through_pipes(ddpm: Callable, photos: Path, tiny_model: Path, tmp_path: Path) -> None:
     made = ddpm("archive", "create", "-", photos / "0.png", "--model", tiny_model, *FAST)
     assert made.code == 0
