@@ -74,7 +74,7 @@ def load_pictures(paths: Sequence[Path]) -> Dataset:
     names = [path.stem for path in paths]
     if twice := [name for name in names if names.count(name) > 1]:
         raise ImageError(f"{twice[0]}: two images have this name, and their pictures would be one: rename one of them")
-    images = [np.asarray(load_image(path.read_bytes(), str(path)).convert("RGB")) for path in paths]
+    images = [np.asarray(load_image(path.read_bytes(), str(path), any_format=True).convert("RGB")) for path in paths]
     return Dataset(", ".join(names), images, len(images), names=names)
 
 

@@ -37,6 +37,7 @@ With several files, the others are still worked on after a failure, and the high
 OPTIONS = {
     "partial=True": "--partial",
     "strip=True": "--strip",
+    "any_format=True": "--any-format",
     "model=PATH": "--model PATH",
     "max_pixels=N": "--max-pixels N",
     "original=IMAGE": "--original IMAGE",
@@ -80,6 +81,12 @@ webp_option = click.option(
     default=True,
     show_default=True,
     help="Store what is smaller as lossless WebP so, such as text and icons; or leave all to the model.",
+)
+any_format_option = click.option(
+    "--any-format",
+    is_flag=True,
+    help="Take files of all formats that Pillow reads, also where it may leave out what they hold; without, PNG, JPEG,"
+    " WebP, GIF, TIFF, BMP, PNM and QOI.",
 )
 max_pixels_option = click.option(
     "--max-pixels",
@@ -130,6 +137,15 @@ def naming(name: str) -> Iterator[None]:
         raise type(error)(f"{label(name)}: {_with_options(str(error))}") from error
     except MemoryError as error:
         raise DdpmError(f"{label(name)}: not enough memory: use a machine with more") from error
+
+
+@contextmanager
+def naming_options() -> Iterator[None]:
+    """Errors name options in place of the library's arguments."""
+    try:
+        yield
+    except DdpmError as error:
+        raise type(error)(_with_options(str(error))) from error
 
 
 def _with_options(text: str) -> str:

@@ -100,7 +100,7 @@ def read_images(names: Sequence[str]) -> Tensor:
 
     from ddpmcodec.images import load_image
 
-    images = [load_image(read_input(name), label(name)).convert("RGB") for name in names]
+    images = [load_image(read_input(name), label(name), any_format=True).convert("RGB") for name in names]
     for name, image in zip(names, images, strict=True):
         if image.size != images[0].size:
             (width, height), (first_width, first_height) = image.size, images[0].size

@@ -19,6 +19,7 @@ from ddpmcodec.files import check_output, write_below, write_file
 from ._common import (
     EXIT_CODES,
     STANDARD,
+    any_format_option,
     effort_option,
     failure,
     force_option,
@@ -26,6 +27,7 @@ from ._common import (
     levels_option,
     max_pixels_option,
     naming,
+    naming_options,
     printable,
     progress,
     quiet_option,
@@ -73,6 +75,7 @@ def archive() -> None:
 @network_option
 @force_option
 @click.option("--strip", is_flag=True, help="Leave out ICC profiles and EXIF.")
+@any_format_option
 @webp_option
 @click.option("--no-verify", is_flag=True, help="Do not decode and compare the result before it is written.")
 @click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Threads. [default: as many as processors]")
@@ -88,6 +91,7 @@ def create(
     model: str | None,
     force: bool,
     strip: bool,
+    any_format: bool,
     webp: bool,
     no_verify: bool,
     threads: int | None,
@@ -116,7 +120,7 @@ def create(
         from ddpmcodec import archive as archives
 
         data = archives.create(
-            _read_images(files, failures, tells=not quiet and advance is None),
+            _read_images(files, failures, any_format, tells=not quiet and advance is None),
             effort=effort,
             levels=levels,
             bits_back=bits_back,
@@ -162,7 +166,7 @@ def _named(inputs: Sequence[str], quiet: bool, failures: list[int]) -> Iterator[
 
 
 def _read_images(
-    files: Sequence[tuple[str, Path]], failures: list[int], *, tells: bool
+    files: Sequence[tuple[str, Path]], failures: list[int], any_format: bool, *, tells: bool
 ) -> Iterator[tuple[str, Image.Image]]:
     """The images that there are; for the others, the failure is printed and its exit code noted. tells: now and then
     how many are read."""
@@ -177,7 +181,8 @@ def _read_images(
         try:
             if problem := check_name(name):
                 raise ImageError(f"{path}: {name!r} cannot be its name in an archive: {problem}")
-            image = load_image(path.read_bytes(), str(path))
+            with naming_options():
+                image = load_image(path.read_bytes(), str(path), any_format=any_format)
         except (DdpmError, OSError) as error:
             failures.append(failure(error))
             continue

@@ -15,6 +15,7 @@ from ddpmcodec.errors import FormatError
 from ._cluster import loader
 from ._common import (
     EXIT_CODES,
+    any_format_option,
     can_be_read_twice,
     effort_option,
     files_argument,
@@ -22,6 +23,7 @@ from ._common import (
     levels_option,
     model_option,
     naming,
+    naming_options,
     output_option,
     read_input,
     refuse_image_name,
@@ -48,6 +50,7 @@ JPEG_START = b"\xff\xd8\xff"
 @levels_option
 @model_option
 @click.option("--strip", is_flag=True, help="Leave out the ICC profile and EXIF.")
+@any_format_option
 @webp_option
 @click.option(
     "--verify/--no-verify",
@@ -59,8 +62,8 @@ JPEG_START = b"\xff\xd8\xff"
 @click.option("--rm", "removes", is_flag=True, help="Remove each image once its file is verified and written.")
 @many_options
 def encode(
-    choice: Choice, effort: int, levels: int, model: str | None, strip: bool, webp: bool, verify: bool,
-    keep_suffix: bool, removes: bool,
+    choice: Choice, effort: int, levels: int, model: str | None, strip: bool, any_format: bool, webp: bool,
+    verify: bool, keep_suffix: bool, removes: bool,
 ) -> int:  # fmt: skip
     """Compress images without loss: photo.png becomes photo.ddpm. FILE - is standard input.
 
@@ -72,7 +75,7 @@ def encode(
     if removes and not verify:
         raise click.UsageError("--rm removes images whose files were verified: leave out --no-verify")
     options = {"effort": effort, "levels": levels, "strip": strip, "webp": webp, "verify": verify}
-    return run(choice, Encoder(choice, options, loader(model, ray=choice.ray), keep_suffix, removes))
+    return run(choice, Encoder(choice, options, loader(model, ray=choice.ray), keep_suffix, removes, any_format))
 
 
 @dataclass
@@ -84,6 +87,7 @@ class Encoder:
     model: Callable[[], ContextModel | None]
     keep_suffix: bool = False
     removes: bool = False
+    any_format: bool = False
     verb = "encode"
     kind = "image"
     suffix = ".ddpm"
@@ -112,24 +116,26 @@ class Encoder:
         self.model()
 
     def read(self, task: Task, bar: Bar) -> bytes:
-        from ddpmcodec.images import load_image
-
         data = read_input(task.name)
         if data.startswith(JPEG_START) and not (self.choice.quiet or self.warned):
-            load_image(data, label(task.name))  # what is damaged is best called so
+            self._image(data, task)  # what is damaged is best called so
             self._warn_of_jpeg(task.name, bar)
         return data
 
     def code(self, tasks: Sequence[Task], datas: Sequence[bytes], bar: Bar) -> list[Result]:
-        from ddpmcodec.images import load_image
-
         start, costs = time.monotonic(), StepCosts()
-        images = [load_image(data, label(task.name)) for data, task in zip(datas, tasks, strict=True)]
+        images = [self._image(data, task) for data, task in zip(datas, tasks, strict=True)]
         files = self._encoded(tasks, images, bar, costs)
         found = [self._result(*each) for each in zip(tasks, datas, images, files, strict=True)]
         if self.choice.verbose:  # one file then
             found[0].lines.extend(self._details(images[0], files[0], time.monotonic() - start, costs))
         return found
+
+    def _image(self, data: bytes, task: Task) -> Image.Image:
+        from ddpmcodec.images import load_image
+
+        with naming_options():
+            return load_image(data, label(task.name), any_format=self.any_format)
 
     def _warn_of_jpeg(self, name: str, bar: Bar) -> None:
         """Once in a run."""

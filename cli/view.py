@@ -63,4 +63,4 @@ def view(files: tuple[str, ...], original: str | None, port: int, browser: bool 
 def _original(name: str) -> Image.Image:
     from ddpmcodec.images import load_image, to_image, to_planes
 
-    return to_image(to_planes(load_image(read_input(name), name)))
+    return to_image(to_planes(load_image(read_input(name), name, any_format=True)))

@@ -23,6 +23,9 @@ OPENED_FORMATS = (
     "PNG", "JPEG", "MPO", "WEBP", "GIF", "TIFF", "BMP", "DIB", "PPM", "TGA", "ICO", "ICNS", "PCX", "JPEG2000", "AVIF",
     "JXL", "HEIF", "QOI", "SGI", "PSD", "DDS", "SUN", "XBM", "XPM", "MSP",
 )  # fmt: skip
+# Of which all pixels are known to arrive, or to be missed (`left_out`). Of others a reader may leave out depth,
+# channels or whole pictures without a word; chasing them one by one loses.
+KNOWN_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "TIFF", "BMP", "DIB", "PPM", "QOI")
 OWN_FORMAT = "DDPM"  # where Pillow has it (`pillow_plugin`)
 CODED_MODES = ("1", "L", "LA", "RGB", "RGBA")
 # MPO is what many cameras call JPEG: a photograph, then other views of the same scene. The photograph is the image.
@@ -54,13 +57,21 @@ class Planes:
     exif: bytes = b""
 
 
-def load_image(data: bytes, name: str) -> Image.Image:
-    """Decode an image file that is in memory. Raises ImageError, starting with `name`, when it cannot be coded."""
+def load_image(data: bytes, name: str, *, any_format: bool = False) -> Image.Image:
+    """Decode an image file that is in memory. any_format: also one whose reader may leave something out.
+
+    Raises ImageError, starting with `name`, when it cannot be coded.
+    """
     if not data:
         raise ImageError(f"{name}: the file is empty: give it an image")
     try:
         with _reading():
             image = _opened(BytesIO(data))
+            if not any_format and image.format not in KNOWN_FORMATS:
+                raise ImageError(
+                    f"what Pillow reads of {image.format} files may not be all that is in them: convert it to PNG"
+                    " first, or give any_format=True"
+                )
             _refuse_what_cannot_be_coded(image)
             image.load()
             if image.format == "PNG" and PNG_END not in data:  # Pillow stops where it has all pixels

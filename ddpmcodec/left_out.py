@@ -12,6 +12,8 @@ BITS_PER_SAMPLE, SAMPLES_PER_PIXEL, EXTRA_SAMPLES, SAMPLE_FORMAT = 258, 277, 338
 PREMULTIPLIED, UNSIGNED = 1, 1
 SIZ, COMPONENTS_AT = b"\xff\x4f\xff\x51", 38  # of JPEG 2000: markers, and how far behind them components are described
 HIGH_BIT_DEPTH = 0x40  # of the third byte of AVIF's av1C
+PACKED = ("BGR;15", "BGR;16")  # a pixel in 16 bits
+REDUCED, SUBFILE, SUB_IFDS = 1, 254, 330  # tags of TIFF, and a bit of the first
 TOO_DEEP = "more than 8 bits per sample are not supported: convert it to 8 bits first"
 
 
@@ -28,7 +30,8 @@ def _has_deep_tiles(image: Image.Image) -> bool:
     """By the arguments of Pillow's decoders."""
     for decoder, _, _, given in getattr(image, "tile", []):
         arguments = given if isinstance(given, tuple) else (given,)
-        if any(isinstance(argument, str) and ";16" in argument for argument in arguments):
+        raw = [argument for argument in arguments if isinstance(argument, str) and argument not in PACKED]
+        if any(";16" in mode for mode in raw):
             return True
         if decoder.startswith("ppm") and any(isinstance(value, int) and value > 255 for value in arguments):
             return True
@@ -39,6 +42,8 @@ def _has_deep_tiles(image: Image.Image) -> bool:
 
 def _of_tiff(image: Any) -> str | None:
     tags = image.tag_v2
+    if tags.get(SUBFILE, 0) & REDUCED or SUB_IFDS in tags:  # as of DNG and NEF
+        return "a picture and smaller ones of it, in directories of which one would be kept: convert it first"
     bits, samples = tags.get(BITS_PER_SAMPLE, (1,)), tags.get(SAMPLES_PER_PIXEL, 1)
     extra = tags.get(EXTRA_SAMPLES, ())
     if max(bits) > 8:
@@ -77,6 +82,18 @@ def _of_heif(image: Image.Image) -> str | None:
     return TOO_DEEP if image.info.get("bit_depth", 8) > 8 else None
 
 
+def _of_bmp(image: Any) -> str | None:
+    """Of 32 bits a pixel Pillow may leave out eight."""
+    for decoder, _, offset, given in image.tile:
+        mode = given[0] if isinstance(given, tuple) else given
+        if decoder == "raw" and isinstance(mode, str) and len(mode) == 4 and "X" in mode:
+            image.fp.seek(offset)
+            fourth = image.fp.read(4 * image.width * image.height)[mode.index("X") :: 4]
+            if fourth.strip(b"\0") and fourth.strip(b"\xff"):
+                return "a fourth byte of each pixel that would be left out, perhaps alpha: convert it first"
+    return None
+
+
 def _of_icon(image: Image.Image) -> str | None:
     sizes = len(set(image.info.get("sizes", ())))
     return f"{sizes} images of several sizes; save each as an image of its own" if sizes > 1 else None
@@ -96,4 +113,5 @@ def _head(image: Any) -> bytes:
 
 _CHECKS = {
     "TIFF": _of_tiff, "JPEG2000": _of_jpeg_2000, "AVIF": _of_avif, "HEIF": _of_heif, "ICO": _of_icon, "ICNS": _of_icon,
+    "BMP": _of_bmp, "DIB": _of_bmp,
 }  # fmt: skip

@@ -65,7 +65,7 @@ class ImageFolder(Dataset[Tensor]):
 
     def _load(self, index: int) -> Tensor:
         path = self.files[index]
-        image = load_image(path.read_bytes(), str(path)).convert("RGB")
+        image = load_image(path.read_bytes(), str(path), any_format=True).convert("RGB")
         return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 

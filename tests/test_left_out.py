@@ -25,11 +25,12 @@ def stored(file_format: str, **options: Any) -> bytes:
 
 
 def tiff(
-    samples: int, *, bits: int = 8, extra: tuple[int, ...] = (), planar: bool = False, signed: bool = False
-) -> bytes:
+    samples: int, *, bits: int = 8, extra: tuple[int, ...] = (), planar: bool = False, signed: bool = False,
+    thumbnail: bool = False, directories: bool = False,
+) -> bytes:  # fmt: skip
     """Not compressed, of 12 x 8 pixels, all samples 3."""
     plane = 12 * 8 * bits // 8
-    tags = {
+    tags: dict[int, tuple[int, ...]] = {
         256: (12,), 257: (8,), 258: (bits,) * samples, 259: (1,), 262: (2 if samples >= 3 else 1,),
         277: (samples,), 278: (8,), 284: (2 if planar else 1,),
     }  # fmt: skip
@@ -37,6 +38,8 @@ def tiff(
         tags[338] = extra
     if signed:
         tags[339] = (2,) * samples
+    tags |= {254: (1,)} if thumbnail else {}
+    tags |= {330: (8,)} if directories else {}
     strips = samples if planar else 1
     start = 8
     body = bytes([3]) * (plane * samples)
@@ -51,6 +54,17 @@ def tiff(
             packed, tail = struct.pack("<I", place + len(tail)), tail + packed
         entries += struct.pack("<HHI", tag, 3, len(values)) + packed.ljust(4, b"\0")
     return b"II*\0" + struct.pack("<I", directory) + body + struct.pack("<H", len(tags)) + entries + bytes(4) + tail
+
+
+def bmp(bits: int, masks: tuple[int, ...], body: bytes) -> bytes:
+    """Of 12 x 8 pixels, with the masks of its channels."""
+    head = struct.pack("<IiiHHIIiiII", 108, 12, 8, 1, bits, 3, len(body), 0, 0, 0, 0)
+    head += struct.pack("<4I", *masks, *(0,) * (4 - len(masks))) + bytes(52)
+    return b"BM" + struct.pack("<IHHI", 14 + len(head) + len(body), 0, 0, 14 + len(head)) + head + body
+
+
+def bgrx(fourth: bytes) -> bytes:
+    return bmp(32, (0xFF0000, 0xFF00, 0xFF), b"".join(b"abc" + fourth[k % len(fourth) :][:1] for k in range(96)))
 
 
 def sgi(bytes_of_sample: int) -> bytes:
@@ -80,6 +94,9 @@ REFUSED = {
     "TIFF, alpha and one more": (tiff(5, extra=(2, 0)), OTHER.format(5, 4)),
     "TIFF, premultiplied": (tiff(4, extra=(1,)), "multiplied by alpha"),
     "TIFF, signed": (tiff(1, signed=True), "no unsigned integers"),
+    "TIFF, a thumbnail first": (tiff(3, thumbnail=True), "smaller ones of it"),
+    "TIFF, directories below": (tiff(3, directories=True), "smaller ones of it"),
+    "BMP, a fourth byte": (bgrx(b"\0\x80\xff"), "a fourth byte of each pixel"),
     "JPEG 2000": (deep_jpeg_2000(), DEEP),
     "JPEG 2000, behind a large box": (behind_a_large_box(deep_jpeg_2000()), DEEP),
     "JPEG 2000, no container": (deep_jpeg_2000(no_jp2=True), DEEP),
@@ -91,6 +108,10 @@ TAKEN = {
     "TIFF, planes": tiff(3, planar=True),
     "TIFF, alpha": tiff(4, extra=(2,)),
     "TIFF, grey": tiff(1),
+    "BMP, a fourth byte of zeros": bgrx(b"\0"),
+    "BMP, a fourth byte of ones": bgrx(b"\xff"),
+    "BMP, 5-6-5": bmp(16, (0xF800, 0x7E0, 0x1F), b"ab" * 96),
+    "BMP, 5-5-5": bmp(16, (0x7C00, 0x3E0, 0x1F), b"ab" * 96),
     "JPEG 2000": stored("JPEG2000"),
     "JPEG 2000, behind a large box": behind_a_large_box(stored("JPEG2000")),
     "AVIF": stored("AVIF"),
@@ -103,7 +124,7 @@ TAKEN = {
 def test_what_would_be_left_out_is_refused(kind: str) -> None:
     data, problem = REFUSED[kind]
     with pytest.raises(ImageError, match=f"photo: .*{problem}"):
-        load_image(data, "photo")
+        load_image(data, "photo", any_format=True)
     with pytest.raises(ImageError, match=problem):
         to_planes(Image.open(BytesIO(data)))
 
@@ -120,5 +141,18 @@ def test_avif_of_ten_bits_is_refused() -> None:
 
 @pytest.mark.parametrize("kind", TAKEN)
 def test_the_same_files_are_taken_where_nothing_is_left_out(kind: str) -> None:
-    image = load_image(TAKEN[kind], "photo")
+    image = load_image(TAKEN[kind], "photo", any_format=True)
     assert to_planes(image).colour.shape[:2] == (image.height, image.width)
+
+
+@pytest.mark.parametrize("file_format", ["JPEG2000", "AVIF", "ICO", "TGA", "PCX", "DDS"])
+def test_formats_whose_readers_may_leave_something_out_need_a_word(file_format: str) -> None:
+    data = stored(file_format)
+    with pytest.raises(ImageError, match=f"^photo: what Pillow reads of {file_format} files may not be all"):
+        load_image(data, "photo")
+    assert load_image(data, "photo", any_format=True).format == file_format
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "QOI"])
+def test_known_formats_need_none(file_format: str) -> None:
+    assert load_image(stored(file_format), "photo").format == file_format

@@ -42,6 +42,7 @@ def create(
     bits_back: npt.ArrayLike | int | None = None,
     model: Source = None,
     strip: bool = False,
+    any_format: bool = False,
     webp: bool = True,
     verify: bool = True,
     progress: Progress | None = None,
@@ -58,7 +59,7 @@ def create(
         model: None (embedded ones), a context model, or for bits back a Gaussian model or a checkpoint of the paper's
             network; by name, path or object.
         strip: leave out ICC profiles and EXIF.
-        webp: as of `ddpmcodec.encode`, for each image.
+        any_format, webp: as of `ddpmcodec.encode`, for each image.
         verify: decode everything and compare.
         progress: called with the number of pixels done since the last call.
 
@@ -84,7 +85,7 @@ def create(
     by_latents = bits_back is not None or given.latent is not None
     latent = latent_coder(given.latent, bits_back, progress) if by_latents else None
     context = ContextCoder(given.context or default_model(STACK_PIXELS), coding, progress)
-    writer = _Writer(given.context, context, latent, strip=strip, webp=webp, verify=verify)
+    writer = _Writer(given.context, context, latent, strip=strip, any_format=any_format, webp=webp, verify=verify)
     for name, image in images:
         writer.add(name, image)
     return writer.finish()
@@ -133,11 +134,11 @@ class _Writer:
     """
 
     def __init__(
-        self, model: ContextModel | None, coder: ContextCoder, latent: LatentCoder | None, *, strip: bool, webp: bool,
-        verify: bool,
+        self, model: ContextModel | None, coder: ContextCoder, latent: LatentCoder | None, *, strip: bool,
+        any_format: bool, webp: bool, verify: bool,
     ) -> None:  # fmt: skip
         self.model, self.coder, self.latent = model, coder, latent
-        self.strip, self.webp, self.verify = strip, webp, verify
+        self.strip, self.any_format, self.webp, self.verify = strip, any_format, webp, verify
         self.taken: set[str] = set()
         self.name_bytes = 0
         self.stack, self.files = _Queue(), _Queue()
@@ -156,7 +157,7 @@ class _Writer:
         self.name_bytes += len(name.encode())
         if self.name_bytes > MAX_NAMES:
             raise ImageError(f"{name}: the names of an archive take {MAX_NAMES} bytes at most: make another one")
-        planes = planes_of(image, self.strip)
+        planes = planes_of(image, self.strip, self.any_format)
         height, width, _ = planes.colour.shape
         waiting = _Waiting(Entry(name, planes.mode, width, height, len(self.taken)), planes)
         self.taken.add(name)

@@ -38,6 +38,7 @@ def encode(
     levels: int = DEFAULT_LEVELS,
     model: ModelSource = None,
     strip: bool = False,
+    any_format: bool = False,
     webp: bool = True,
     verify: bool = True,
     progress: Progress | None = None,
@@ -47,8 +48,8 @@ def encode(
 
     Parameters:
         image: a Pillow image of mode 1, L, LA, P, PA, RGB or RGBA; an array uint8 [H, W] or [H, W, C]; a tensor uint8
-            [H, W] or [C, H, W], as of `torchvision.io` (C is 1 to 4: grey, LA, RGB, RGBA); the path of an image file;
-            or a binary file. 1 to 2^28 pixels.
+            [H, W] or [C, H, W], as of `torchvision.io` (C is 1 to 4: grey, LA, RGB, RGBA); the path of an image file
+            (PNG, JPEG, WebP, GIF, TIFF, BMP, PNM, QOI); or a binary file. 1 to 2^28 pixels.
         effort: 1, 2 or 3: small, medium or large networks. Larger ones make smaller files, and take more time in both
             directions.
         levels: noise levels before exact pixels. 0: none, the smallest file, whose prefixes show the upper part of the
@@ -56,6 +57,7 @@ def encode(
         model: None (the embedded one for images of this size), the name of an embedded one, the path of a model file,
             or a loaded one.
         strip: leave out ICC profile and EXIF.
+        any_format: take files of all formats that Pillow reads, also where it may leave out what they hold.
         webp: store an image that is smaller as lossless WebP so. False: every image is coded by the model.
         verify: decode the result and compare it with the image.
         progress: called with the number of pixels done since the last call.
@@ -80,7 +82,7 @@ def encode(
     >>> data[:2]
     b'\\xdd\\n'
     """
-    planes = [planes_of(image, strip)]
+    planes = [planes_of(image, strip, any_format)]
     return _encode(planes, check_coding(effort, levels), given_model(model), webp, verify, progress, report)[0]
 
 
@@ -91,6 +93,7 @@ def encode_many(
     levels: int = DEFAULT_LEVELS,
     model: ModelSource = None,
     strip: bool = False,
+    any_format: bool = False,
     webp: bool = True,
     verify: bool = True,
     progress: Progress | None = None,
@@ -100,7 +103,7 @@ def encode_many(
 
     Parameters:
         images: as `encode` takes them, of any sizes; all of them are held in memory.
-        effort, levels, model, strip, webp, verify, progress, report: as of `encode`.
+        effort, levels, model, strip, any_format, webp, verify, progress, report: as of `encode`.
 
     Returns:
         The bytes of a .ddpm file for each image, in order: the same as one by one.
@@ -117,20 +120,20 @@ def encode_many(
     True
     """
     coding, given = check_coding(effort, levels), given_model(model)
-    return _encode(list(_numbered(images, strip)), coding, given, webp, verify, progress, report)
+    return _encode(list(_numbered(images, strip, any_format)), coding, given, webp, verify, progress, report)
 
 
-def planes_of(image: Picture, strip: bool) -> Planes:
+def planes_of(image: Picture, strip: bool, any_format: bool = False) -> Planes:
     if isinstance(image, (Image.Image, np.ndarray)):
         return to_planes(image, strip=strip)
     if _is_tensor(image):
         return to_planes(_array_of(image))
     if isinstance(image, (str, os.PathLike)):
         name = os.fspath(image)
-        return to_planes(load_image(_read(name, Path(name).read_bytes), name), strip=strip)
+        return to_planes(load_image(_read(name, Path(name).read_bytes), name, any_format=any_format), strip=strip)
     if hasattr(image, "read"):
         name = str(getattr(image, "name", "the file"))
-        return to_planes(load_image(_read(name, image.read), name), strip=strip)
+        return to_planes(load_image(_read(name, image.read), name, any_format=any_format), strip=strip)
     raise TypeError(
         f"encode() takes a Pillow image, a uint8 array or tensor, a path or a binary file, not {type(image).__name__}"
     )
@@ -164,12 +167,12 @@ def _array_of(tensor: Any) -> NDArray[np.uint8]:
     return pixels[..., 0] if pixels.shape[2:] == (1,) else pixels
 
 
-def _numbered(images: Iterable[Picture], strip: bool) -> Iterator[Planes]:
+def _numbered(images: Iterable[Picture], strip: bool, any_format: bool) -> Iterator[Planes]:
     if isinstance(images, (str, bytes)):  # which would be taken for a list of letters
         raise TypeError(f"encode_many() takes a list of images, not {type(images).__name__}")
     for number, image in enumerate(images, start=1):
         try:
-            yield planes_of(image, strip)
+            yield planes_of(image, strip, any_format)
         except ImageError as error:
             raise ImageError(f"image {number}: {error}") from error
 

@@ -40,7 +40,7 @@ def _array(path: Path) -> list[Pixels]:
 def _rgb(path: Path) -> Pixels:
     """Grey and palette images as RGB, without alpha. What cannot be coded is refused: it would become another image."""
     try:
-        return np.asarray(load_image(path.read_bytes(), str(path)).convert("RGB"))
+        return np.asarray(load_image(path.read_bytes(), str(path), any_format=True).convert("RGB"))
     except (ImageError, OSError) as error:
         raise TrainingError(f"{error}; or remove it from the data folder") from error
 

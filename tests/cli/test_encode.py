@@ -256,3 +256,15 @@ def test_graphics_are_left_to_the_model_on_request(ddpm: Any, tmp_path: Path) ->
         assert ddpm("encode", tmp_path / "a.png", option, "-f", "--effort", 1).code == 0
         found[option] = codec.info((tmp_path / "a.ddpm").read_bytes())["coding"]
     assert found == {"--webp": "lossless WebP", "--no-webp": "context model"}
+
+
+def test_a_format_that_is_not_known_to_arrive_whole_needs_a_word(ddpm: Any, photo: Path) -> None:
+    other = photo.with_suffix(".avif")
+    Image.open(photo).convert("RGB").save(other, quality=90)
+    ended = ddpm("encode", other, "--effort", 1)
+    assert ended.code == 1
+    assert ended.stderr == (
+        f"ddpmcodec: {other}: what Pillow reads of AVIF files may not be all that is in them: convert it to PNG first, or"
+        " give --any-format\n"
+    )
+    assert ddpm("encode", other, "--effort", 1, "--any-format").code == 0
