@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from PIL import Image
 
 from ddpmcodec import codec
+from ddpmcodec.codec.contents import model_for
 from ddpmcodec.errors import ImageError
+from ddpmcodec.format.ddpm import split
+from ddpmcodec.models.context import given_model
 from ddpmcodec.viewer.comparisons import CODECS, encode_within, psnr
 from ddpmcodec.viewer.jobs import Advance
 
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 KINDS = ("preview", "original", *CODECS)
 POSITIONS = 121  # of the slider, at most
 MOST_PIXELS = 1 << 26  # of an image that a browser shows beside others
+FREE_PIXELS, PIXELS_A_BYTE = 1 << 20, 1 << 10  # that a prefix may claim: time and memory go with them
 
 
 class Stripe(NamedTuple):
@@ -52,7 +56,7 @@ class ViewedFile:
     model: for a file whose model is not embedded.
 
     Raises FormatError for what is no .ddpm file, ModelError where its model is missing, and ImageError for more than
-    MOST_PIXELS, or where the original has another size.
+    MOST_PIXELS, for claims that are out of proportion, or where the original has another size.
     """
 
     def __init__(
@@ -64,7 +68,8 @@ class ViewedFile:
         self._model = model if self.facts["model"] is None else None
         self.sizes = slider_sizes(self.facts["header_bytes"], len(data))
         self._check_sizes()
-        codec.decode_details(data, max_bytes=self.sizes[0], model=self._model)  # is its model there?
+        if not self.facts["coding"].endswith("WebP"):
+            model_for(split(data).header, given_model(self._model))  # is it there?
 
     @property
     def pixels(self) -> int:
@@ -76,6 +81,10 @@ class ViewedFile:
             raise ImageError(
                 f"{width} x {height} pixels are too many to view, at most {MOST_PIXELS} are shown:"
                 " decode previews with `ddpmcodec decode --max-bytes`"
+            )
+        if self.pixels > max(FREE_PIXELS, PIXELS_A_BYTE * len(self.data)):
+            raise ImageError(
+                f"{len(self.data)} bytes are too few of an image that claims {width} x {height} pixels: give more of it"
             )
         if self.original is not None and self.original.size != (width, height):
             raise ImageError(

@@ -264,7 +264,7 @@ def test_a_format_that_is_not_known_to_arrive_whole_needs_a_word(ddpm: Any, phot
     ended = ddpm("encode", other, "--effort", 1)
     assert ended.code == 1
     assert ended.stderr == (
-        f"ddpmcodec: {other}: what Pillow reads of AVIF files may not be all that is in them: convert it to PNG first, or"
-        " give --any-format\n"
+        f"ddpmcodec: {other}: what Pillow reads of AVIF files may not be all that is in them: convert it to PNG first,"
+        " or give --any-format\n"
     )
     assert ddpm("encode", other, "--effort", 1, "--any-format").code == 0

@@ -11,6 +11,7 @@ from PIL import Image
 
 from ddpmcodec import codec
 from ddpmcodec.errors import FormatError, ImageError, ModelError
+from ddpmcodec.format.ddpm import Header, assemble, plan_index
 from ddpmcodec.viewer import viewed_file
 from ddpmcodec.viewer.viewed_file import POSITIONS, Stripe, ViewedFile, slider_sizes
 
@@ -109,6 +110,13 @@ def test_too_many_pixels_are_refused(coded: bytes, monkeypatch: pytest.MonkeyPat
         ImageError, match="48 x 32 pixels are too many to view, at most 1000 are shown: decode previews"
     ):
         ViewedFile("photo.ddpm", coded)
+
+
+def test_a_few_bytes_that_claim_many_pixels_are_refused_at_once() -> None:
+    header = Header("RGB", 8192, 8192, effort=2, levels=2, model_number=2, index=plan_index(8192, 8192, 26))
+    file = assemble(header, b"", [b""] * (header.tile_count * 26), b"")
+    with pytest.raises(ImageError, match="bytes are too few of an image that claims 8192 x 8192 pixels: give more"):
+        ViewedFile("huge.ddpm", file)
 
 
 def test_what_is_no_file_is_refused_at_once() -> None:
