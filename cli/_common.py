@@ -274,6 +274,8 @@ def silence(*streams: TextIO | None) -> None:
 
 def refuse_image_name(output: str, verb: str, suffix: str) -> None:
     """Raises OutputError where an output that is no image is named as one, and would replace it with -f."""
+    if output.endswith(suffix):  # without importing what Pillow reads
+        return
     from ddpmcodec.images import opened_extensions
 
     if Path(output).suffix.lower() in opened_extensions() and not os.path.isdir(output):

@@ -45,7 +45,7 @@ from ._sources import folder_sources
 if TYPE_CHECKING:
     from PIL import Image
 
-TOLD_SECONDS = 10.0  # between words about what is done, where no bar is shown
+REPORT_SECONDS = 10.0  # between words about what is done, where no bar is shown
 
 file_argument = click.argument("file", metavar="FILE")
 names_argument = click.argument("names", nargs=-1, metavar="[NAMES]...")
@@ -120,7 +120,7 @@ def create(
         from ddpmcodec import archive as archives
 
         data = archives.create(
-            _read_images(files, failures, any_format, tells=not quiet and advance is None),
+            _read_images(files, failures, any_format, reports=not quiet and advance is None),
             effort=effort,
             levels=levels,
             bits_back=bits_back,
@@ -166,17 +166,17 @@ def _named(inputs: Sequence[str], quiet: bool, failures: list[int]) -> Iterator[
 
 
 def _read_images(
-    files: Sequence[tuple[str, Path]], failures: list[int], any_format: bool, *, tells: bool
+    files: Sequence[tuple[str, Path]], failures: list[int], any_format: bool, *, reports: bool
 ) -> Iterator[tuple[str, Image.Image]]:
-    """The images that there are; for the others, the failure is printed and its exit code noted. tells: now and then
+    """The images that there are; for the others, the failure is printed and its exit code noted. reports: now and then
     how many are read."""
     from ddpmcodec.format.ddpma import check_name
     from ddpmcodec.images import load_image
 
-    told = time.monotonic()
+    last = time.monotonic()
     for number, (name, path) in enumerate(files):
-        if tells and time.monotonic() - told >= TOLD_SECONDS:
-            told = time.monotonic()
+        if reports and time.monotonic() - last >= REPORT_SECONDS:
+            last = time.monotonic()
             say(f"{number} of {len(files)} images")
         try:
             if problem := check_name(name):

@@ -15,7 +15,7 @@ def bytes_of(data: object) -> bytes:
     """Raises TypeError, above all for a path."""
     if isinstance(data, (bytes, bytearray, memoryview)):
         return bytes(data)
-    raise TypeError(f"expected the bytes of a file, not {type(data).__name__}; read the file first, in binary mode")
+    raise TypeError(f"expected the bytes of a .ddpm file, not {type(data).__name__}; read the file first")
 
 
 def require_whole(name: str, value: object) -> None:

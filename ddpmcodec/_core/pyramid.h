@@ -42,12 +42,12 @@ inline void to_ycocg(int red, int green, int blue, int16_t* out) {
     out[2] = int16_t(other);
 }
 
-// Green, red, blue: the order in which channels are coded.
-inline void to_grb(const int16_t* ycocg, int* out) {
-    const int middle = ycocg[0] - (ycocg[2] >> 1), blue = middle - (ycocg[1] >> 1);
-    out[0] = middle + ycocg[2];
-    out[1] = blue + ycocg[1];
-    out[2] = blue;
+// Green, red, blue: the order in which channels are coded. May be done in place.
+inline void to_grb(const int16_t* ycocg, int16_t* out) {
+    const int middle = ycocg[0] - (ycocg[2] >> 1), orange = ycocg[1], blue = middle - (orange >> 1);
+    out[0] = int16_t(middle + ycocg[2]);
+    out[1] = int16_t(blue + orange);
+    out[2] = int16_t(blue);
 }
 
 // --- planes: int16 [height, width, 3]

@@ -131,12 +131,9 @@ class PixelStage : public Stage {
             PixelPlanes planes{Margin(height, width), Margin(height, width), Margin(), Margin()};
             if (estimates) {
                 planes.estimate = with_margin((*estimates)[n], true);
-                planes.estimate_grb = planes.estimate;
-                for (size_t k = 0; k < planes.estimate.values.size(); k += CHANNELS) {
-                    int grb[CHANNELS];
-                    to_grb(&planes.estimate.values[k], grb);
-                    for (int c = 0; c < CHANNELS; c++) planes.estimate_grb.values[k + c] = int16_t(grb[c]);
-                }
+                std::vector<int16_t>& values = planes.estimate.values;
+                for (size_t k = 0; k < values.size(); k += CHANNELS) to_grb(&values[k], &values[k]);
+                planes.estimate_seen = seen_of(planes.estimate);
             }
             planes_.push_back(std::move(planes));
             residuals_.push_back(Residuals(height, width));
@@ -166,34 +163,28 @@ class PixelStage : public Stage {
 
     // A pixel as it was coded: grey has all levels alike.
     void put(int n, int y, int x, const Values& values) {
-        int grb[CHANNELS];
-        for (int c = 0; c < CHANNELS; c++) grb[c] = values.known[c < channels_ ? c : 0].lo;
-        int16_t ycocg[CHANNELS];
-        to_ycocg(grb[1], grb[0], grb[2], ycocg);
         PixelPlanes& planes = planes_[n];
-        for (int c = 0; c < CHANNELS; c++) {
-            const bool last = role == Role::LAST;
-            planes.exact.at(y, x)[c] = int16_t(ycocg[c] - (last ? planes.estimate.at(y, x)[c] : 0));
-            planes.grb.at(y, x)[c] = int16_t(grb[c] - (last ? planes.estimate_grb.at(y, x)[c] : 0));
-        }
+        int16_t* grb = planes.grb.at(y, x);
+        for (int c = 0; c < CHANNELS; c++) grb[c] = int16_t(values.known[c < channels_ ? c : 0].lo - estimate(n, y, x, c));
+        to_seen(grb, planes.seen.at(y, x));
         std::copy_n(values.residual, CHANNELS, residuals_[n].at(y, x));
     }
 
     // Red, green, blue, or grey, of a pixel that was coded.
     void pixel(int n, int y, int x, uint8_t* out) const {
-        const PixelPlanes& planes = planes_[n];
-        int grb[CHANNELS];
-        for (int c = 0; c < CHANNELS; c++)
-            grb[c] = planes.grb.at(y, x)[c] + (role == Role::LAST ? planes.estimate_grb.at(y, x)[c] : 0);
-        out[0] = uint8_t(channels_ == 1 ? grb[0] : grb[1]);
+        const int16_t* grb = planes_[n].grb.at(y, x);
+        int level[CHANNELS];
+        for (int c = 0; c < CHANNELS; c++) level[c] = grb[c] + estimate(n, y, x, c);
+        out[0] = uint8_t(channels_ == 1 ? level[0] : level[1]);
         if (channels_ == 1) return;
-        out[1] = uint8_t(grb[0]);
-        out[2] = uint8_t(grb[2]);
+        out[1] = uint8_t(level[0]);
+        out[2] = uint8_t(level[2]);
     }
 
-    const PixelPlanes& planes(int n) const { return planes_[n]; }
-
   private:
+    // What residuals are from.
+    int estimate(int n, int y, int x, int channel) const { return role == Role::LAST ? planes_[n].estimate.at(y, x)[channel] : 0; }
+
     const int channels_;
     const uint8_t* pixels_;
     std::vector<PixelPlanes> planes_;

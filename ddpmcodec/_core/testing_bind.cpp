@@ -158,11 +158,7 @@ void bind_pyramid(nb::module_& m) {
     }, "pixels"_a, "Y, Co, Cg of red, green, blue.");
     m.def("to_grb", [](const Image& image) {
         Planes found = planes_of(image);
-        for (size_t k = 0; k < found.values.size(); k += CHANNELS) {
-            int grb[CHANNELS];
-            to_grb(&found.values[k], grb);
-            for (int c = 0; c < CHANNELS; c++) found.values[k + c] = int16_t(grb[c]);
-        }
+        for (size_t k = 0; k < found.values.size(); k += CHANNELS) to_grb(&found.values[k], &found.values[k]);
         return image_of(std::move(found));
     }, "image"_a);
     // (number, transposed, height, width) of each band as it is stored, finest first.

@@ -53,8 +53,8 @@ inline void differences(const int16_t* source, const int16_t* centre, int count,
         for (int c = 0; c < CHANNELS; c++) out[k + c] = input_of(source[k + c] - centre[c]);
 }
 
-inline void inputs_at(const int16_t* source, int count, int times, uint8_t* out) {
-    for (int k = 0; k < count; k++) out[k] = input_of(times * source[k]);
+inline void inputs_at(const int16_t* source, int count, uint8_t* out) {
+    for (int k = 0; k < count; k++) out[k] = input_of(source[k]);
 }
 
 inline int clamped(int value, int lo, int hi) { return std::min(std::max(value, lo), hi); }
@@ -71,8 +71,8 @@ inline void gather_band(const Margin& coarse, const Margin& coded, const Margin&
     middle[0] = uint8_t(clamped(centre[0], 0, 255));
     for (int c = 1; c < CHANNELS; c++) middle[c] = uint8_t((clamped(centre[c], -255, 255) >> 1) + ZERO);
     uint8_t* own = row + SIDE * ROW;
-    for (int i = 0; i < SIDE; i++) inputs_at((i < REACH ? coded : known).at(y + i - REACH, x - REACH), ROW, 1, own + i * ROW);
-    inputs_at(coded.at(y, x - REACH), REACH * CHANNELS, 1, own + REACH * ROW);
+    for (int i = 0; i < SIDE; i++) inputs_at((i < REACH ? coded : known).at(y + i - REACH, x - REACH), ROW, own + i * ROW);
+    inputs_at(coded.at(y, x - REACH), REACH * CHANNELS, own + REACH * ROW);
     own[SIDE * ROW] = own[SIDE * ROW + 1] = ZERO;
 }
 
@@ -89,70 +89,78 @@ inline void gather_edges(int y, int x, int width, uint8_t* out) {
     }
 }
 
-// Differences of the causal window from `centre`, the inputs of what lies outside zero.
-inline void gather_causal(const Margin& planes, int y, int x, const int16_t* centre, int times, uint8_t* out) {
-    int16_t scaled[CHANNELS] = {};
-    if (centre) std::copy_n(centre, CHANNELS, scaled);
-    for (int dy = -REACH; dy <= 0; dy++) {
-        const int16_t* source = planes.at(y + dy, x - REACH);
-        const int count = dy ? ROW : REACH * CHANNELS;
-        for (int k = 0; k < count; k += CHANNELS)
-            for (int c = 0; c < CHANNELS; c++) out[k + c] = input_of(times * (source[k + c] - scaled[c]));
-        out += count;
-    }
-    if (!centre || (y >= REACH && x >= REACH && x + REACH < planes.width)) return;
-    out -= CAUSAL * CHANNELS;
-    for (int dy = -REACH; dy <= 0; dy++)
-        for (int dx = -REACH; dx <= (dy ? REACH : -1); dx++, out += CHANNELS)
-            if (!is_inside(y + dy, x + dx, planes.width)) std::memset(out, ZERO, CHANNELS);
+// Green, red less green, blue less green, in half grey levels: how exact pixels are seen. Whole numbers, for rounding Y,
+// Co, Cg hides from a residual what smooth images are made of: 7% of the step after noise levels.
+inline void to_seen(const int16_t* grb, int16_t* out) {
+    out[0] = int16_t(2 * grb[0]);
+    out[1] = int16_t(2 * (grb[1] - grb[0]));
+    out[2] = int16_t(2 * (grb[2] - grb[0]));
 }
 
-// The exact pixels of an image, as far as they are known, Y, Co, Cg and green, red, blue; where there were noise levels
-// also their estimate, and how far pixels are from it.
+inline Margin seen_of(const Margin& grb) {
+    Margin found = grb;
+    for (size_t k = 0; k < found.values.size(); k += CHANNELS) to_seen(&grb.values[k], &found.values[k]);
+    return found;
+}
+
+// Differences of the causal window from `centre`, the inputs of what lies outside zero.
+inline void gather_causal(const Margin& seen, int y, int x, const int16_t* centre, uint8_t* out) {
+    uint8_t* first = out;
+    for (int dy = -REACH; dy <= 0; dy++) {
+        const int count = dy ? ROW : REACH * CHANNELS;
+        differences(seen.at(y + dy, x - REACH), centre, count, out);
+        out += count;
+    }
+    if (y >= REACH && x >= REACH && x + REACH < seen.width) return;
+    out = first;
+    for (int dy = -REACH; dy <= 0; dy++)
+        for (int dx = -REACH; dx <= (dy ? REACH : -1); dx++, out += CHANNELS)
+            if (!is_inside(y + dy, x + dx, seen.width)) std::memset(out, ZERO, CHANNELS);
+}
+
+// A pixel itself: green in grey levels from mid-grey, the others in two grey levels from green.
+inline void gather_middle(const int16_t* grb, uint8_t* out) {
+    out[0] = uint8_t(clamped(grb[0], 0, 255));
+    for (int c = 1; c < CHANNELS; c++) out[c] = uint8_t(clamped((grb[c] - grb[0]) >> 1, -128, 127) + ZERO);
+}
+
+// The exact pixels of an image, as far as they are known, in green, red, blue and as they are seen; where there were noise
+// levels, their residuals from an estimate, and the estimate with its edge repeated.
 struct PixelPlanes {
-    Margin exact, grb;          // of residuals where there is an estimate
-    Margin estimate, estimate_grb;  // with the edge repeated
+    Margin grb, seen, estimate, estimate_seen;
 };
 
 // The pixel that others are seen from: to the left, above, or mid-grey.
-inline void pivot_of(const PixelPlanes& planes, int y, int x, int16_t* ycocg, int16_t* grb) {
-    if (!x && !y) {
-        const int16_t grey[CHANNELS] = {128, 0, 0};
-        std::copy_n(grey, CHANNELS, ycocg);
-        std::fill_n(grb, CHANNELS, int16_t(128));
-        return;
-    }
-    std::copy_n(x ? planes.exact.at(y, x - 1) : planes.exact.at(y - 1, x), CHANNELS, ycocg);
-    std::copy_n(x ? planes.grb.at(y, x - 1) : planes.grb.at(y - 1, x), CHANNELS, grb);
+inline void pivot_of(const Margin& grb, int y, int x, int16_t* out) {
+    if (x || y) std::copy_n(x ? grb.at(y, x - 1) : grb.at(y - 1, x), CHANNELS, out);
+    else std::fill_n(out, CHANNELS, int16_t(ZERO));
 }
 
 // Inputs of a pixel straight to exact; base: the pivot's green, red, blue.
 inline void gather_direct(const PixelPlanes& planes, int y, int x, uint8_t* row, int16_t* base) {
     int16_t pivot[CHANNELS];
-    pivot_of(planes, y, x, pivot, base);
-    gather_causal(planes.exact, y, x, pivot, 1, row);
+    pivot_of(planes.grb, y, x, base);
+    to_seen(base, pivot);
+    gather_causal(planes.seen, y, x, pivot, row);
     row += CAUSAL * CHANNELS;
-    row[0] = uint8_t(((pivot[0] - 128) >> 1) + ZERO);
-    row[1] = uint8_t((pivot[1] >> 2) + ZERO);
-    row[2] = uint8_t((pivot[2] >> 2) + ZERO);
-    gather_edges(y, x, planes.exact.width, row + CHANNELS);
+    gather_middle(base, row);
+    gather_edges(y, x, planes.seen.width, row + CHANNELS);
 }
 
 // Inputs of a pixel after noise levels: residuals of those before it, the estimate on all sides, its place in 4x4.
 // base: the estimate's green, red, blue.
 inline void gather_last(const PixelPlanes& planes, int y, int x, uint8_t* row, int16_t* base) {
-    gather_causal(planes.exact, y, x, nullptr, 2, row);
+    const int16_t none[CHANNELS] = {};
+    gather_causal(planes.seen, y, x, none, row);
     row += CAUSAL * CHANNELS;
-    const int16_t* centre = planes.estimate.at(y, x);
-    for (int i = 0; i < SIDE; i++) differences(planes.estimate.at(y + i - REACH, x - REACH), centre, ROW, row + i * ROW);
-    uint8_t* middle = row + REACH * ROW + REACH * CHANNELS;
-    middle[0] = uint8_t(clamped((centre[0] - 128) >> 1, -128, 127) + ZERO);
-    for (int c = 1; c < CHANNELS; c++) middle[c] = uint8_t(clamped(centre[c] >> 2, -128, 127) + ZERO);
+    const int16_t* centre = planes.estimate_seen.at(y, x);
+    for (int i = 0; i < SIDE; i++) differences(planes.estimate_seen.at(y + i - REACH, x - REACH), centre, ROW, row + i * ROW);
+    gather_middle(planes.estimate.at(y, x), row + REACH * ROW + REACH * CHANNELS);
     row += SIDE * ROW;
     std::memset(row, ZERO, 16);
     row[(y & 3) * 4 + (x & 3)] = ZERO + ONE_INPUT;
-    gather_edges(y, x, planes.exact.width, row + 16);
-    std::copy_n(planes.estimate_grb.at(y, x), CHANNELS, base);
+    gather_edges(y, x, planes.seen.width, row + 16);
+    std::copy_n(planes.estimate.at(y, x), CHANNELS, base);
 }
 
 }  // namespace ddpm

@@ -13,7 +13,7 @@ from PIL import Image
 from ddpmcodec.archive.blocks import places_of
 from ddpmcodec.archive.reader import extract_from
 from ddpmcodec.archive.sources import Source, split_source
-from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, bytes_of, check_limits, check_pixels
+from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels
 from ddpmcodec.errors import DdpmError, FormatError, TruncatedError
 from ddpmcodec.format.block import CONTEXT, FILES, Block, Entry
 from ddpmcodec.format.ddpma import Archive, Index, split
@@ -196,12 +196,15 @@ def _path_or_bytes(source: Any) -> str | bytes:
     """Raises DdpmError where a file cannot be read, TypeError for what is none of them."""
     if isinstance(source, (str, os.PathLike)):
         return os.path.abspath(source)
-    if not hasattr(source, "read"):
-        return bytes_of(source)
     try:
-        return bytes_of(source.read())
+        content = source.read() if hasattr(source, "read") else source
     except (OSError, ValueError) as error:  # ValueError: a closed file
         raise DdpmError(f"the file cannot be read ({error}); give the path of an archive") from error
+    if not isinstance(content, (bytes, bytearray, memoryview)):
+        raise TypeError(
+            f"expected the bytes of a .ddpma file, not {type(content).__name__}; read the file first, in binary mode"
+        )
+    return bytes(content)
 
 
 def _content(source: str | bytes) -> mmap.mmap | bytes:

@@ -210,7 +210,9 @@ def test_bytes_of_all_kinds_are_taken_and_text_is_not(several: tuple[Pictures, b
     for data in (bytearray(several[1]), memoryview(several[1])):
         with archive.open(data, model=model) as images:
             assert list(images) == list(several[0])
-    with pytest.raises(TypeError, match="expected the bytes of a file, not str; read the file first, in binary mode"):
+    with pytest.raises(
+        TypeError, match=r"expected the bytes of a \.ddpma file, not str; read the file first, in binary mode"
+    ):
         archive.open(io.StringIO("text"))  # type: ignore[arg-type]
     with pytest.raises(DdpmError, match="embedded null byte"):
         archive.open("a\0b")

@@ -90,15 +90,27 @@ def size_of(difference: Any) -> Any:
     return np.sign(difference) * np.minimum(np.minimum(size, 64) + np.maximum(size - 64, 0) // 4, 127)
 
 
+def seen(grb: Any) -> Any:
+    """Green, red less green, blue less green, in half grey levels."""
+    grb = grb.astype(int)
+    return 2 * np.stack([grb[..., 0], grb[..., 1] - grb[..., 0], grb[..., 2] - grb[..., 0]], -1)
+
+
+def middle(grb: Any) -> list[int]:
+    """Green from mid-grey, red and blue from green in two grey levels; of an estimate it may be out of bounds."""
+    green, red, blue = grb.astype(int)
+    return [min(max(green, 0), 255), *(ZERO + min(max((other - green) >> 1, -128), 127) for other in (red, blue))]
+
+
 def test_a_pixel_is_seen_from_the_one_before_it() -> None:
-    image, colours = pixels(0), planes(0).astype(int)
+    image = pixels(0)
+    grb = image[..., [1, 0, 2]]
     y, x = 4, 5
     row, base = testing.pixel_row(image, None, y, x)
-    np.testing.assert_array_equal(base, image[y, x - 1][[1, 0, 2]])
-    window = colours[y - 3 : y + 1, x - 3 : x + 4].reshape(-1, 3)[:24]
-    np.testing.assert_array_equal(row[:72], ZERO + size_of(window - colours[y, x - 1]).ravel())
-    pivot = colours[y, x - 1]
-    assert row[72:75].tolist() == [((pivot[0] - 128) >> 1) + ZERO, (pivot[1] >> 2) + ZERO, (pivot[2] >> 2) + ZERO]
+    np.testing.assert_array_equal(base, grb[y, x - 1])
+    window = seen(grb)[y - 3 : y + 1, x - 3 : x + 4].reshape(-1, 3)[:24]
+    np.testing.assert_array_equal(row[:72], ZERO + size_of(window - seen(grb)[y, x - 1]).ravel())
+    assert row[72:75].tolist() == middle(grb[y, x - 1])
     assert (row[75:84] == ZERO + ONE).all()
 
 
@@ -115,16 +127,17 @@ def test_edges_say_what_lies_outside() -> None:
     assert (window[:14] == ZERO).all()
 
 
-def test_after_levels_a_pixel_sees_twice_what_the_estimate_missed_and_the_estimate() -> None:
-    image, estimate = pixels(0), planes(5)
+def test_after_levels_a_pixel_sees_what_the_estimate_missed_and_the_estimate() -> None:
+    image, estimate = pixels(0), testing.to_grb(planes(5))
     y, x = 4, 5
-    row, base = testing.pixel_row(image, estimate, y, x)
-    np.testing.assert_array_equal(base, testing.to_grb(estimate)[y, x])
-    missed = (planes(0).astype(int) - estimate)[y - 3 : y + 1, x - 3 : x + 4].reshape(-1, 3)[:24]
-    np.testing.assert_array_equal(row[:72], ZERO + size_of(2 * missed).ravel())
-    around = estimate.astype(int)[y - 3 : y + 4, x - 3 : x + 4].reshape(-1, 3) - estimate[y, x]
-    seen = row[72 : 72 + 147].reshape(49, 3)
-    np.testing.assert_array_equal(np.delete(seen, 24, 0), np.delete(ZERO + size_of(around), 24, 0))
+    row, base = testing.pixel_row(image, planes(5), y, x)
+    np.testing.assert_array_equal(base, estimate[y, x])
+    missed = seen(image[..., [1, 0, 2]] - estimate)[y - 3 : y + 1, x - 3 : x + 4].reshape(-1, 3)[:24]
+    np.testing.assert_array_equal(row[:72], ZERO + size_of(missed).ravel())
+    around = seen(estimate)[y - 3 : y + 4, x - 3 : x + 4].reshape(-1, 3) - seen(estimate)[y, x]
+    of_estimate = row[72 : 72 + 147].reshape(49, 3)
+    np.testing.assert_array_equal(np.delete(of_estimate, 24, 0), np.delete(ZERO + size_of(around), 24, 0))
+    assert of_estimate[24].tolist() == middle(estimate[y, x])
     assert row[219:235].tolist() == [ZERO + ONE * (place == (y & 3) * 4 + (x & 3)) for place in range(16)]
 
 

@@ -1,0 +1,109 @@
+// The known answer of codec/known_answer.py from the core alone, for processors that have no Python here.
+//
+// Reads the networks and the picture from a file of test_other_processors.py, prints the streams' bytes, and ends with
+// 1 unless they decode to the picture.
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "pass.h"
+#include "streams.h"
+
+using namespace ddpm;
+
+namespace {
+
+template <class T> std::vector<T> read(std::istream& file, size_t count) {
+    std::vector<T> found(count);
+    if (!file.read(reinterpret_cast<char*>(found.data()), std::streamsize(count * sizeof(T)))) throw std::runtime_error("too short");
+    return found;
+}
+
+Packed packed_weights(std::istream& file, int outputs, int inputs) {
+    return Packed(read<int8_t>(file, size_t(outputs) * inputs).data(), outputs, inputs);
+}
+
+// Rows of `count` floats, each continued with zeros.
+std::vector<float> floats(std::istream& file, int rows, int count, int padded) {
+    std::vector<float> found(size_t(rows) * padded);
+    for (int row = 0; row < rows; row++) {
+        const std::vector<float> own = read<float>(file, count);
+        std::copy(own.begin(), own.end(), found.begin() + size_t(row) * padded);
+    }
+    return found;
+}
+
+std::shared_ptr<const Trained> read_network(std::istream& file, Role role) {
+    const std::vector<int32_t> sizes = read<int32_t>(file, 3);
+    const int width = sizes[0], depth = sizes[1], components = sizes[2];
+    const int inputs = inputs_of(role), outputs = Outputs{components}.count(), conditions = role == Role::BAND ? CONDITIONS : 1;
+    auto found = std::make_shared<Trained>();
+    found->components = components;
+    Network& network = found->network;
+    network.width = width;
+    network.depth = depth;
+    network.inputs = inputs;
+    network.outputs = outputs;
+    network.conditions = conditions;
+    network.stem = packed_weights(file, width, inputs);
+    network.stem_factor = floats(file, 1, width, width);
+    network.stem_bias = floats(file, conditions, width, width);
+    for (int k = 0; k < depth; k++) {
+        network.blocks.push_back(packed_weights(file, width, width));
+        network.block_factor.push_back(floats(file, 1, width, width));
+    }
+    network.head = packed_weights(file, outputs, width);
+    network.head_factor = floats(file, 1, outputs, network.head.padded_outputs);
+    network.head_bias = floats(file, conditions, outputs, network.head.padded_outputs);
+    network.skip = packed_weights(file, outputs, inputs);
+    network.skip_factor = floats(file, 1, outputs, network.skip.padded_outputs);
+    network.require_sizes();
+    return found;
+}
+
+void put(uint64_t value, int bytes) {
+    for (int b = 0; b < bytes; b++) std::putchar(int(value >> (8 * b) & 255));
+}
+
+bool encode(const Model& model, int levels, const Layout& layout, const std::vector<uint8_t>& picture) {
+    constexpr int ALL = 1 << 30;
+    Pass encoder(model, levels, layout);
+    encoder.encode(picture.data());
+    encoder.advance(ALL, encoder.segments());
+    std::vector<uint64_t> states;
+    std::vector<std::vector<uint32_t>> words;
+    for (int s = 0; s < layout.streams; s++) {
+        const Stream stream = packed(encoder.symbols(s), encoder.ends(s), 1);
+        put(stream.state, 8);
+        states.push_back(stream.state);
+        words.emplace_back();
+        for (const std::vector<uint32_t>& segment : stream.words)
+            for (uint32_t word : segment) put(word, 4), words.back().push_back(word);
+    }
+    Pass decoder(model, levels, layout);
+    decoder.decode(states, words, false, false);
+    decoder.advance(ALL, decoder.segments());
+    std::vector<uint8_t> pixels(picture.size()), known(size_t(layout.images) * layout.height * layout.width);
+    decoder.pixels(pixels.data(), known.data());
+    return decoder.is_exact() && pixels == picture;
+}
+
+}  // namespace
+
+int main(int, char** arguments) {
+    std::ifstream file(arguments[1], std::ios::binary);
+    Model model;
+    model.direct = read_network(file, Role::DIRECT);
+    model.last = read_network(file, Role::LAST);
+    for (auto& band : model.bands) band = read_network(file, Role::BAND);
+    const std::vector<int32_t> size = read<int32_t>(file, 2);
+    const std::vector<uint8_t> picture = read<uint8_t>(file, size_t(size[0]) * size[1] * 3);
+    const Layout layout{1, size[0], size[1], 3, 2, true, true, 2};
+    const bool straight = encode(model, 0, layout, picture), after_levels = encode(model, 5, layout, picture);
+    return straight && after_levels ? 0 : 1;
+}
