@@ -200,7 +200,7 @@ class Outputs:
         self.below = mirror or is_folder or (output is not None and (len(files) > 1 or output.endswith("/")))
         is_file = output is not None and (Path(output).exists() or Path(output).suffix == suffix) and not is_folder
         if self.below and output is not None and (output == STANDARD or is_file):
-            why = "with -r" if mirror else "with several files"
+            why = "with -r" if mirror else "with several files" if len(files) > 1 else "with a slash at its end"
             raise click.UsageError(f"{why}, -o must be a folder, which {output} is not")
 
     def place(self, source: str) -> str:
@@ -233,18 +233,8 @@ class Outputs:
         if place == STANDARD:
             write_stdout(data)
         else:
-            like = None if source == STANDARD else Path(source)
+            like = [] if source == STANDARD else [Path(source)]
             (write_below if self.below else write_file)(Path(place), data, replace=self.force, like=like)
-
-
-def remove_source(name: str) -> None:
-    """Raises OutputError where it stays."""
-    try:
-        Path(name).unlink()
-    except OSError as error:
-        raise OutputError(
-            f"{name}: was encoded, but cannot be removed ({error.strerror}): remove it yourself"
-        ) from error
 
 
 def standard_output() -> TextIO:

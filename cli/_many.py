@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 
 from ddpmcodec.errors import DdpmError, ImageError, OutputError
+from ddpmcodec.files import remove_source
 from ddpmcodec.folders import Pair, Source, collisions
 
 from ._cluster import ray_option
-from ._common import STANDARD, Outputs, force_option, quiet_option, remove_source, verbose_option
+from ._common import STANDARD, Outputs, force_option, quiet_option, verbose_option
 from ._report import Bar, Report
 from ._sources import folder_sources, source_of
 from ._tasks import Result, Shape, Task
@@ -169,7 +170,8 @@ def _planned(
     for name, place in places.items():
         try:
             if problem := alike.get(Path(name)):
-                raise OutputError(problem)
+                kept = ", give --keep-suffix" if work.verb == "encode" else ""
+                raise OutputError(f"{problem}: rename one{kept}, or give them different folders with -o")
             if choice.skip_existing and place != STANDARD and os.path.lexists(place):
                 if not work.is_whole(Path(place)):
                     raise OutputError(f"{place}: exists, but is not a whole file: use -f to overwrite it, or remove it")
@@ -190,7 +192,7 @@ def _work_through(tasks: Sequence[Task], outputs: Outputs, choice: Choice, work:
             try:
                 outputs.write(task.place, outcome.content, task.name)
                 if work.removes:
-                    remove_source(task.name)
+                    remove_source(Path(task.name), Path(task.place))
             except DdpmError as error:
                 outcome = error
         report.add(task, outcome)

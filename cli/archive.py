@@ -130,7 +130,7 @@ def create(
             verify=not no_verify,
             progress=advance,
         )
-    _write(output, data, force)
+    _write(output, data, force, [path for _, path in files])
     if as_json:
         facts = {"file": output, "images": len(files) - len(failures), "left_out": len(failures), "bytes": len(data)}
         click.echo(json.dumps(facts))
@@ -198,11 +198,11 @@ def _check_target(output: str, files: Sequence[tuple[str, Path]], force: bool) -
         raise OutputError("no binary data to a terminal: name a file, or use a pipe")
 
 
-def _write(output: str, data: bytes, force: bool) -> None:
+def _write(output: str, data: bytes, force: bool, sources: Sequence[Path]) -> None:
     if output == STANDARD:
         write_stdout(data)
     else:
-        write_file(Path(output), data, replace=force)
+        write_file(Path(output), data, replace=force, like=sources)
 
 
 @archive.command("list", epilog=EXIT_CODES)
@@ -316,7 +316,7 @@ def extract(
     targets = _targets(Path(output), [entry.name for entry in index.entries])
     if not force:
         _refuse_existing(Path(output), [targets[entry.name] for entry in wanted])
-    done, failures = 0, list[int]()
+    done, failures, like = 0, list[int](), [] if file == STANDARD else [Path(file)]
     pixels = sum(entry.width * entry.height for entry in wanted)
     with naming(file), progress(file, pixels, quiet=quiet) as advance:
         from ddpmcodec import archive as archives
@@ -325,7 +325,7 @@ def extract(
         try:
             for name, image in archives.extract(data, chosen, model=model, max_pixels=max_pixels, progress=advance):
                 try:
-                    write_below(targets[name], save_image(image, "PNG"), replace=force)
+                    write_below(targets[name], save_image(image, "PNG"), replace=force, like=like)
                 except OutputError as error:
                     failures.append(failure(error))
                     continue

@@ -59,7 +59,12 @@ JPEG_START = b"\xff\xd8\xff"
     help="Decode the result and compare it with the image before it is written.",
 )
 @click.option("--keep-suffix", is_flag=True, help="photo.jpg becomes photo.jpg.ddpm.")
-@click.option("--rm", "removes", is_flag=True, help="Remove each image once its file is verified and written.")
+@click.option(
+    "--rm",
+    "removes",
+    is_flag=True,
+    help="Remove each image once its file is verified and on disk; what files do not keep, such as XMP, goes with it.",
+)
 @many_options
 def encode(
     choice: Choice, effort: int, levels: int, model: str | None, strip: bool, any_format: bool, webp: bool,

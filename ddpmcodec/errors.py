@@ -47,3 +47,8 @@ class TrainingError(DdpmError):
 
 class ClusterError(DdpmError):
     """The Ray cluster cannot be reached, cannot run this program, or lost a piece of work too often."""
+
+
+def reason_of(error: OSError | ValueError) -> str:
+    """Why a file cannot be read, without its name. A path with a NUL and a file that is closed raise ValueError."""
+    return getattr(error, "strerror", None) or str(error)

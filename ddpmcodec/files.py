@@ -8,7 +8,7 @@ import itertools
 import os
 import platform
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ddpmcodec.errors import OutputError
@@ -42,13 +42,13 @@ def check_output(output: Path, source: Path | None, *, force: bool) -> None:
         raise OutputError(f"{output}: exists already: use -f to overwrite it, or name another output")
 
 
-def write_file(output: Path, data: bytes, *, replace: bool = True, like: Path | None = None) -> None:
+def write_file(output: Path, data: bytes, *, replace: bool = True, like: Iterable[Path] = ()) -> None:
     """Write the file, complete or not at all: a temporary file in the same folder takes its name when all is on disk.
 
     Without `replace` a file of that name is kept, also one that appears meanwhile: of two programs that write to one
-    output one fails. like: a file that it is made from: its modification time is kept, and nobody may do more with the
-    new file than with that one, or with the one that is replaced. Devices and pipes are written to directly. Raises
-    OutputError when the file is there, or cannot be written (full disk, no permission).
+    output one fails. like: files that it is made from: it has the modification time of the newest, and nobody
+    may do more with it than with each of them, or with the file that is replaced. Devices and pipes are written to
+    directly. Raises OutputError when the file is there, or cannot be written (full disk, no permission).
     """
     target = Path(os.path.realpath(output))  # a symbolic link stays, the file that it names is replaced
     try:
@@ -56,7 +56,7 @@ def write_file(output: Path, data: bytes, *, replace: bool = True, like: Path | 
             with output.open("wb", buffering=0) as file:
                 _write_all(file.fileno(), data)
         else:
-            _write(target, data, os.replace if replace else _take_free_name, _status(like))
+            _write(target, data, os.replace if replace else _take_free_name, _statuses(like))
     except FileExistsError as error:
         raise OutputError(
             f"{output}: exists already, and did not when the work began: it was kept; use -f to overwrite it, or name"
@@ -66,13 +66,28 @@ def write_file(output: Path, data: bytes, *, replace: bool = True, like: Path | 
         raise _unwritable(output, error) from error
 
 
-def write_below(output: Path, data: bytes, *, replace: bool = True, like: Path | None = None) -> None:
+def write_below(output: Path, data: bytes, *, replace: bool = True, like: Iterable[Path] = ()) -> None:
     """`write_file` into a folder that is made where it is missing. Raises OutputError."""
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _unwritable(output, error) from error
     write_file(output, data, replace=replace, like=like)
+
+
+def remove_source(source: Path, output: Path) -> None:
+    """Remove a file that `output` was written from, once the name of `output` is on disk, too: a machine may lose its
+    power in between. Raises OutputError where it stays."""
+    try:
+        if fcntl is not None:  # Windows opens no folders
+            folder = os.open(os.path.dirname(os.path.realpath(output)), os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        source.unlink()
+    except OSError as error:
+        raise OutputError(f"{source}: was encoded, but not removed ({error.strerror}): remove it yourself") from error
 
 
 def append_file(output: Path, data: bytes) -> None:
@@ -95,26 +110,27 @@ def _unwritable(output: Path, error: OSError | UnicodeEncodeError) -> OutputErro
     return OutputError(f"{output}: cannot be written ({reason}): {kept}")
 
 
-def _status(path: Path | None) -> os.stat_result | None:
-    """Of a regular file."""
-    found = None
-    if path is not None:
+def _statuses(paths: Iterable[Path]) -> list[os.stat_result]:
+    """Of those that are regular files."""
+    found = []
+    for path in paths:
         with contextlib.suppress(OSError):
-            found = path.stat()
-    return found if found and stat.S_ISREG(found.st_mode) else None
+            found.append(path.stat())
+    return [each for each in found if stat.S_ISREG(each.st_mode)]
 
 
-def _write(target: Path, data: bytes, publish: Callable[[Path, Path], None], like: os.stat_result | None) -> None:
+def _write(target: Path, data: bytes, publish: Callable[[Path, Path], None], like: list[os.stat_result]) -> None:
     mode = target.stat().st_mode & 0o777 if target.exists() else 0o666
-    if like:
-        mode &= like.st_mode
+    for source in like:
+        mode &= source.st_mode
     temporary, descriptor = _temporary(target, mode)
     with open(descriptor, "wb", buffering=0) as file:
         try:
             _write_all(descriptor, data)
             if like:
                 with contextlib.suppress(OSError):  # not every disk keeps times
-                    os.utime(temporary, ns=(like.st_atime_ns, like.st_mtime_ns))
+                    newest = max(like, key=lambda source: source.st_mtime_ns)
+                    os.utime(temporary, ns=(newest.st_atime_ns, newest.st_mtime_ns))
             os.fsync(descriptor)
             if fcntl is None:
                 file.close()  # Windows gives no other name to an open file

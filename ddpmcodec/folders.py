@@ -69,7 +69,7 @@ def pairs(
     places = [output_of(source, output, suffix, keep_suffix) for source in sources]
     found = [Pair(source.path, place) for source, place in zip(sources, places, strict=True)]
     if problems := list(collisions(found).values()):
-        raise OutputError("; ".join(dict.fromkeys(problems)))
+        raise OutputError(f"{'; '.join(dict.fromkeys(problems))}: rename them, or give keep_suffix=True")
     return found
 
 
@@ -108,11 +108,7 @@ def collisions(found: Iterable[Pair]) -> dict[Path, str]:
         if len(names) > 1:
             listed = f"{', '.join(names[:-1])} and {names[-1]}"
             both = "both" if len(names) == 2 else "all"
-            text = (
-                f"{listed} would {both} become {alike[0].output}: give --keep-suffix (keep_suffix=True), or rename, or"
-                " choose different folders with -o"
-            )
-            words |= {pair.source: text for pair in alike}
+            words |= {pair.source: f"{listed} would {both} become {alike[0].output}" for pair in alike}
     return words
 
 

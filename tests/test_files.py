@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ddpmcodec.errors import OutputError
-from ddpmcodec.files import check_output, write_file
+from ddpmcodec.files import check_output, remove_source, write_file
 
 full_device = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is full")
 
@@ -167,14 +167,48 @@ def test_a_file_made_from_another_has_its_time_and_no_wider_permissions(
     if old is not None:
         (tmp_path / "a").touch()
         (tmp_path / "a").chmod(old)
-    write_file(tmp_path / "a", b"content", like=tmp_path / "source")
+    write_file(tmp_path / "a", b"content", like=[tmp_path / "source"])
     status = (tmp_path / "a").stat()
     assert (status.st_mode & 0o777, status.st_mtime_ns) == (expected, 10**18 + 1)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
+def test_a_file_made_from_several_has_what_all_of_them_permit_and_the_newest_time(tmp_path: Path) -> None:
+    for number, mode in enumerate((0o640, 0o604)):
+        (tmp_path / str(number)).touch()
+        (tmp_path / str(number)).chmod(mode)
+        os.utime(tmp_path / str(number), ns=(10**18, 10**18 + number))
+    write_file(tmp_path / "a", b"content", like=[tmp_path / "0", tmp_path / "1"])
+    status = (tmp_path / "a").stat()
+    assert (status.st_mode & 0o777, status.st_mtime_ns) == (0o600, 10**18 + 1)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows opens no folders")
+def test_a_source_is_removed_once_the_name_of_its_output_is_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "source").touch()
+    (tmp_path / "out").mkdir()
+    write_file(tmp_path / "out" / "a", b"content")
+    seen: list[tuple[bool, bool]] = []
+    sync = os.fsync
+
+    def recorded(descriptor: int) -> None:
+        is_folder = os.path.samestat(os.fstat(descriptor), (tmp_path / "out").stat())
+        seen.append((is_folder, (tmp_path / "source").exists()))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", recorded)
+    remove_source(tmp_path / "source", tmp_path / "out" / "a")
+    assert seen == [(True, True)]
+    assert not (tmp_path / "source").exists()
+    with pytest.raises(OutputError, match="was encoded, but not removed"):
+        remove_source(tmp_path / "source", tmp_path / "out" / "a")
+
+
 def test_a_file_made_from_a_device_is_like_any_other(tmp_path: Path) -> None:
-    write_file(tmp_path / "a", b"content", like=Path(os.devnull))
-    write_file(tmp_path / "b", b"content", like=tmp_path / "none")
+    write_file(tmp_path / "a", b"content", like=[Path(os.devnull)])
+    write_file(tmp_path / "b", b"content", like=[tmp_path / "none"])
     (tmp_path / "c").touch()
     assert len({path.stat().st_mode for path in tmp_path.iterdir()}) == 1
 

@@ -50,7 +50,9 @@ def test_files_that_are_named_are_taken_whatever_their_names_are(tree: Callable[
 @pytest.mark.parametrize("names", [("a.png", "a.jpg"), ("x/a.png", "x/a.webp")])
 def test_two_files_of_one_output_are_refused(tree: Callable[..., Path], names: tuple[str, str]) -> None:
     folder = tree(*names)
-    with pytest.raises(OutputError, match=r"a\.\w+ and .*a\.\w+ would both become .*a\.ddpm: give --keep-suffix"):
+    with pytest.raises(
+        OutputError, match=r"a\.\w+ and .*a\.\w+ would both become .*a\.ddpm: rename them, or give keep_suffix=True"
+    ):
         pairs([folder], folder.parent / "out")
     kept = pairs([folder], folder.parent / "out", keep_suffix=True)
     assert [pair.output.relative_to(folder.parent / "out").as_posix() for pair in kept] == sorted(

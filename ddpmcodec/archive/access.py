@@ -14,7 +14,7 @@ from ddpmcodec.archive.blocks import places_of
 from ddpmcodec.archive.reader import extract_from
 from ddpmcodec.archive.sources import Source, split_source
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels
-from ddpmcodec.errors import DdpmError, FormatError, TruncatedError
+from ddpmcodec.errors import DdpmError, FormatError, TruncatedError, reason_of
 from ddpmcodec.format.block import CONTEXT, FILES, Block, Entry
 from ddpmcodec.format.ddpma import Archive, Index, split
 
@@ -198,8 +198,8 @@ def _path_or_bytes(source: Any) -> str | bytes:
         return os.path.abspath(source)
     try:
         content = source.read() if hasattr(source, "read") else source
-    except (OSError, ValueError) as error:  # ValueError: a closed file
-        raise DdpmError(f"the file cannot be read ({error}); give the path of an archive") from error
+    except (OSError, ValueError) as error:
+        raise DdpmError(f"the file cannot be read ({reason_of(error)}); give the path of an archive") from error
     if not isinstance(content, (bytes, bytearray, memoryview)):
         raise TypeError(
             f"expected the bytes of a .ddpma file, not {type(content).__name__}; read the file first, in binary mode"
@@ -217,6 +217,5 @@ def _content(source: str | bytes) -> mmap.mmap | bytes:
             return mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) if os.fstat(descriptor).st_size else b""
         finally:
             os.close(descriptor)
-    except (OSError, ValueError) as error:  # ValueError: a path with a NUL
-        reason = getattr(error, "strerror", None) or error
-        raise DdpmError(f"{source}: cannot be read ({reason}); give the path of an archive") from error
+    except (OSError, ValueError) as error:
+        raise DdpmError(f"{source}: cannot be read ({reason_of(error)}); give the path of an archive") from error

@@ -17,7 +17,7 @@ from ddpmcodec.codec import decoder, graphics, known_answer
 from ddpmcodec.codec.batching import Progress, batches, reporting
 from ddpmcodec.codec.efforts import DEFAULT_EFFORT, DEFAULT_LEVELS, Coding, check_coding, segments
 from ddpmcodec.codec.tiles import Report, Tile, encode_tiles
-from ddpmcodec.errors import ChecksumError, FormatError, ImageError
+from ddpmcodec.errors import ChecksumError, FormatError, ImageError, reason_of
 from ddpmcodec.format.ddpm import Box, Header, assemble, covered_by_stream, plan_index, split
 from ddpmcodec.format.sections import pack_alpha, pack_metadata
 from ddpmcodec.format.streams import Stream, pack_lane, pack_lanes, pack_state
@@ -142,9 +142,8 @@ def planes_of(image: Picture, strip: bool, any_format: bool = False) -> Planes:
 def _read(name: str, read: Callable[[], bytes]) -> bytes:
     try:
         return read()
-    except (OSError, ValueError) as error:  # ValueError: a closed file, or a path with a NUL
-        reason = getattr(error, "strerror", None) or error
-        raise ImageError(f"{name}: cannot be read ({reason}); give the path of an image") from error
+    except (OSError, ValueError) as error:
+        raise ImageError(f"{name}: cannot be read ({reason_of(error)}); give the path of an image") from error
 
 
 def _is_tensor(image: object) -> bool:

@@ -25,7 +25,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from ddpmcodec import _native, models
-from ddpmcodec.errors import ModelError
+from ddpmcodec.errors import ModelError, reason_of
 from ddpmcodec.format import model_file
 from ddpmcodec.format.header import MODEL_ID_BYTES
 from ddpmcodec.format.model_file import LARGEST_NUMBER
@@ -183,10 +183,10 @@ def read(source: str | Path) -> bytes:
     path = Path(source)
     try:
         return path.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a path with a NUL
-        embedded, reason = ", ".join(models.names()), getattr(error, "strerror", None) or error
+    except (OSError, ValueError) as error:
+        embedded = ", ".join(models.names())
         raise ModelError(
-            f"{path}: no model of that name, and no file ({reason}); embedded models: {embedded}"
+            f"{path}: no model of that name, and no file ({reason_of(error)}); embedded models: {embedded}"
         ) from error
 
 

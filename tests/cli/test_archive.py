@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -91,6 +92,20 @@ def test_where_nobody_watches_the_count_is_reported(
     arguments = ["archive", "create", tmp_path / "a.ddpma", photos, "--model", tiny_model, *FAST]
     assert "ddpmcodec: 1 of " in ddpm(*arguments).stderr
     assert ddpm(*arguments, "-f", "-q").stderr == ""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
+def test_an_archive_and_what_is_extracted_permit_no_more_than_the_images(
+    ddpm: Callable, photos: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    for name, mode in (("1.png", 0o644), ("2.png", 0o600)):
+        (tmp_path / "in" / name).write_bytes((photos / name).read_bytes())
+        (tmp_path / "in" / name).chmod(mode)
+    assert ddpm("archive", "create", tmp_path / "a.ddpma", tmp_path / "in", "--model", tiny_model, *FAST).code == 0
+    assert ddpm("archive", "extract", tmp_path / "a.ddpma", "-o", tmp_path / "out", "--model", tiny_model).code == 0
+    made = [tmp_path / "a.ddpma", tmp_path / "out" / "1.png"]
+    assert [path.stat().st_mode & 0o777 for path in made] == [0o600, 0o600]
 
 
 def test_an_archive_goes_through_pipes(ddpm: Callable, photos: Path, tiny_model: Path, tmp_path: Path) -> None:

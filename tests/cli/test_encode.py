@@ -152,7 +152,10 @@ def test_two_inputs_do_not_share_an_output(encode: Any, photo: Path) -> None:
     Image.open(BytesIO(photo.read_bytes())).save(twin)
     ended = encode(photo, twin, "-f")
     assert ended.code == 1
-    assert f"{photo} and {twin} would both become {photo.with_suffix('.ddpm')}: give --keep-suffix" in ended.stderr
+    assert (
+        f"{photo} and {twin} would both become {photo.with_suffix('.ddpm')}: rename one, give --keep-suffix"
+        in ended.stderr
+    )
     assert not photo.with_suffix(".ddpm").exists(), "neither of both"
     assert encode(photo, twin, "--keep-suffix").code == 0
     assert photo.with_name(f"{photo.name}.ddpm").is_file()

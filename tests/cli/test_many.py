@@ -174,8 +174,15 @@ def test_files_of_one_output_are_named_and_the_rest_is_done(ddpm: Any, tree: Pat
     ended = ddpm("encode", "-r", tree, "-o", tree.parent / "out")
     assert (ended.code, files(tree.parent / "out")) == (1, ["b.ddpm", "below/d.ddpm"])
     assert f"{tree / 'a.bmp'} and {tree / 'a.png'} would both become {tree.parent / 'out/a.ddpm'}: " in ended.stderr
-    assert f"{tree / 'below/c.webp'} would all become {tree.parent / 'out/below/c.ddpm'}: give" in ended.stderr
+    assert f"{tree / 'below/c.webp'} would all become {tree.parent / 'out/below/c.ddpm'}: rename" in ended.stderr
     assert ended.stderr.endswith(", 5 failed\n")
+
+
+def test_of_files_to_decode_no_suffix_can_be_kept(ddpm: Any, tree: Path) -> None:
+    for folder in (tree, tree / "below"):
+        (folder / "x.ddpm").write_bytes(b"")
+    ended = ddpm("decode", tree / "x.ddpm", tree / "below" / "x.ddpm", "-o", tree.parent / "out")
+    assert f"would both become {tree.parent / 'out/x.png'}: rename one, or give them different" in ended.stderr
 
 
 def test_a_dry_run_says_what_would_be_written(ddpm: Any, tree: Path) -> None:
