@@ -271,17 +271,23 @@ def test_a_report_of_decoding_says_of_the_same_segments(picture: Picture, model:
     assert sum(c.bits for c in decoding) == pytest.approx(sum(c.bits for c in encoding), rel=0.02)
 
 
-OVERHEAD = 10 + 1 / 8  # bytes of a thumbnail: header 6, check 3, the bit in front of it, and rounding to whole bytes
+MOST = 10 + 1 / 8  # bytes: header 6, check 3, the bit in front of it, and rounding to whole bytes, on average a half
+OVERHEAD = 10
 
 
 @pytest.mark.parametrize("levels", LEVELS)
 @pytest.mark.parametrize("mode", ["L", "RGB"])
-def test_a_thumbnail_costs_its_code_length_and_ten_bytes(picture: Picture, mode: str, levels: int) -> None:
-    costs: list[SegmentCost] = []
-    image = picture(mode, 32, 32)
-    data = codec.encode(image, levels=levels, verify=False, report=costs.append)
-    ideal = sum(cost.bits for cost in costs) / 8
-    assert ideal < len(data) <= ideal + OVERHEAD
+def test_a_thumbnail_costs_its_code_length_and_ten_bytes(mode: str, levels: int) -> None:
+    """On average; one thumbnail may take a bit more."""
+    overheads = []
+    with Image.open(Path(__file__).parents[2] / "docs" / "photo.png") as photo:
+        thumbnails = [photo.convert(mode).crop((left, 80, left + 32, 112)) for left in range(0, 256, 32)]
+    for image in thumbnails:
+        costs: list[SegmentCost] = []
+        data = codec.encode(image, levels=levels, verify=False, report=costs.append)
+        overheads.append(len(data) - sum(cost.bits for cost in costs) / 8)
+    assert 0 < min(overheads) <= max(overheads) <= MOST
+    assert sum(overheads) / len(overheads) <= OVERHEAD
 
 
 # --- the package, and what it refuses
