@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -23,6 +23,7 @@ from ddpmcodec.models.context import load_model
 from ddpmcodec.parallel import thread_count
 
 PACKAGES = ("numpy", "pillow", "safetensors", "click", "torch", "numba")  # the last two only where they are installed
+PLAIN = "plain"  # the kernel of processors without the instructions of any other
 SIDE = 256  # pixels: one stream under the model for photographs, so one thread
 WARM_UP_SIDE = 128  # the least at which the networks learn
 
@@ -48,7 +49,17 @@ def description() -> dict[str, Any]:
         },
         "kernel": _native.kernel(),
         "kernels": _native.kernels(),
+        "slow": slowness(_native.kernel(), _native.kernels()),
     }
+
+
+def slowness(kernel: str, kernels: Sequence[str]) -> str | None:
+    """What is slow about the kernel that is used, of those that this processor runs, the fastest first."""
+    if kernel != kernels[0]:
+        return f"{kernels[0]} is faster here: unset the environment variable DDPMCODEC_KERNELS"
+    if kernel == PLAIN:
+        return "slow: some ten times as long as with AVX2 or an ARM dot product, of which this processor has neither"
+    return None
 
 
 def checks() -> Iterator[Check]:

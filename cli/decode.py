@@ -58,6 +58,7 @@ def decode(
     """Restore images bit for bit: photo.ddpm becomes photo.png. FILE - is standard input.
 
     The extension of OUT picks the format (PNG on standard output); formats such as JPEG lose what the file kept.
+    Of a lossy file, as truncate makes them, it is what the file shows, and a line says so.
     Lines and objects come as files are done.
     Outputs have the modification time and at most the permissions of their inputs.
     """
@@ -87,7 +88,7 @@ class Decoder:
         header = _header_of(name) if can_be_read_twice(name) else None
         if header is None:
             return None
-        alone = self.is_preview or self.choice.verbose
+        alone = self.is_preview or self.choice.verbose or _is_lossy(name)
         coding = header.effort, header.levels, header.model_number, header.model_id
         alike = name if alone else (header.width, header.height, header.channels, *coding)
         return Shape(header.width * header.height, header.channels, alike)
@@ -118,7 +119,7 @@ class Decoder:
         header, decoded = self._decoded(tasks[0], datas[0], bar, costs)
         with naming(tasks[0].name):
             result = _result(tasks[0], datas[0], decoded.image)
-        if self.is_preview:
+        if self.is_preview or decoded.lossy:
             result.lines.append(f"{label(tasks[0].name)}: {_seen(header, decoded)}: {_account(decoded)}")
             result.facts.update(_facts(header, decoded))
         if self.choice.verbose:
@@ -165,6 +166,17 @@ def _header_of(name: str) -> Header | None:
         return None
 
 
+def _is_lossy(name: str) -> bool:
+    from ddpmcodec.format.end_mark import MARK_BYTES, is_marked
+
+    try:
+        with open(name, "rb") as file:
+            file.seek(-MARK_BYTES, os.SEEK_END)
+            return is_marked(file.read())
+    except OSError:
+        return False
+
+
 def _result(task: Task, data: bytes, image: Image.Image) -> Result:
     """Raises OutputError where the format cannot hold it."""
     from ddpmcodec.images import image_format, is_kept, save_image
@@ -194,6 +206,8 @@ def _seen(header: Header, decoded: Decoded) -> str:
 def _account(decoded: Decoded) -> str:
     if decoded.exact:
         return "complete and exact"
+    if decoded.lossy and not decoded.damaged:
+        return "a lossy file, cut on purpose"
     return "damaged: not the image that was encoded, get the file again" if decoded.damaged else "a preview"
 
 
@@ -201,6 +215,6 @@ def _facts(header: Header, decoded: Decoded) -> dict[str, Any]:
     """Of a preview, for --json."""
     from ddpmcodec.codec.contents import noise_level
 
-    done = {"exact": decoded.exact, "damaged": decoded.damaged}
+    done = {"exact": decoded.exact, "lossy": decoded.lossy, "damaged": decoded.damaged}
     steps = {"steps_done": decoded.steps_done, "steps": decoded.steps, "bytes_used": decoded.bytes_used}
     return done | steps | {"noise_level": noise_level(header, decoded.steps_done)}

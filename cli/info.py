@@ -36,6 +36,8 @@ def info(files: tuple[str, ...], as_json: bool) -> int:
 
 
 def _complete(facts: dict[str, Any]) -> str:
+    if facts["lossy"]:
+        return "no, lossy: cut on purpose"
     return "yes" if facts["complete"] else f"no, {facts['missing_bytes']} bytes are missing"
 
 
@@ -52,7 +54,7 @@ def _text(facts: dict[str, Any], is_plain: bool) -> str:
     lines = {
         "image": f"{facts['width']} x {facts['height']} {facts['mode']}",
         "size": size,
-        "complete": PLAIN if is_plain else _complete(facts),
+        "complete": PLAIN if is_plain and not facts["lossy"] else _complete(facts),
         "coding": facts["coding"],
     }
     if facts["effort"]:

@@ -40,20 +40,24 @@ Network = Callable[[], "ContextModel | None"]
 @ray_option
 @quiet_option
 def test(files: tuple[str, ...], model: str | None, max_pixels: int, ray: str | None, quiet: bool) -> int:
-    """Decode files, check them, and throw the images away. FILE - is standard input."""
+    """Decode files, check them, and throw the images away. FILE - is standard input.
+
+    Of a lossy file the check is that it is as it was when it was cut.
+    """
     network = loader(model, ray=ray)
     if ray is not None:
         return _on_cluster(files, network, max_pixels, ray, quiet)
 
     def test_one(name: str) -> None:
-        _test(name, read_input(name), network, max_pixels, quiet)
+        outcome = _test(name, read_input(name), network, max_pixels, quiet)
         if not quiet:
-            click.echo(_ok(name))
+            click.echo(outcome)
 
     return each(files, test_one)
 
 
-def _test(name: str, data: bytes, network: Network, max_pixels: int, quiet: bool) -> None:
+def _test(name: str, data: bytes, network: Network, max_pixels: int, quiet: bool) -> str:
+    """What is said of the file."""
     from ddpmcodec.format.ddpm import parse_header
 
     with naming(name):
@@ -62,11 +66,9 @@ def _test(name: str, data: bytes, network: Network, max_pixels: int, quiet: bool
     with naming(name), progress(name, header.width * header.height, quiet=quiet) as advance:
         from ddpmcodec import codec
 
-        codec.decode_details(data, model=loaded, max_pixels=max_pixels, progress=advance)
-
-
-def _ok(name: str) -> str:
-    return printable(f"{label(name)}: ok")
+        decoded = codec.decode_details(data, model=loaded, max_pixels=max_pixels, progress=advance)
+    rate = 8 * len(data) / (header.width * header.height)
+    return printable(f"{label(name)}: ok" + f", lossy, {rate:.2f} bits a pixel" * decoded.lossy)
 
 
 def _on_cluster(files: Sequence[str], network: Network, max_pixels: int, ray: str, quiet: bool) -> int:
@@ -84,7 +86,7 @@ def _on_cluster(files: Sequence[str], network: Network, max_pixels: int, ray: st
             if not isinstance(outcome, str):
                 codes.append(failure(outcome))
             elif not quiet:
-                click.echo(_ok(name))
+                click.echo(outcome)
         bar.update()
 
     total = f"{len(files)} files"
@@ -99,6 +101,4 @@ def _on_cluster(files: Sequence[str], network: Network, max_pixels: int, ray: st
 
 def _test_sent(sent: Sequence[tuple[str, bytes]], network: Network, max_pixels: int) -> list[str]:
     """On another machine."""
-    for name, data in sent:
-        _test(name, data, network, max_pixels, quiet=True)
-    return [name for name, _ in sent]
+    return [_test(name, data, network, max_pixels, quiet=True) for name, data in sent]

@@ -39,6 +39,12 @@ from ._common import (
 @click.option(
     "--original", metavar="IMAGE", help="Measure --psnr against this image; of a whole file its own is the default."
 )
+@click.option(
+    "--mark/--no-mark",
+    default=True,
+    help="Say in the file that it was cut on purpose, in 6 bytes at its end (the default), or write the prefix alone,"
+    " which decodes with --partial.",
+)
 @click.option("-o", "--output", required=True, metavar="OUT", help="Output file, or - for standard output.")
 @file_model_option
 @max_pixels_option
@@ -48,13 +54,14 @@ def truncate(
     file: str,
     output: str,
     original: str | None,
+    mark: bool,
     model: str | None,
     max_pixels: int,
     force: bool,
     quiet: bool,
     **limits: float | None,
 ) -> int:
-    """Cut a file to a rate or a quality. The result decodes with --partial, to a preview."""
+    """Cut a file to a rate or a quality: a lossy file."""
     limit = _limit(limits, original)
     refuse_image_name(output, "truncate", ".ddpm")
     outputs = Outputs([file], output, ".ddpm", force=force)
@@ -69,7 +76,7 @@ def truncate(
         is_found_by_decoding = limit.name == "psnr" or (limit.name == "step" and not (header.index or header.webp))
         loaded = model_loader(model)() if is_found_by_decoding else None
         with naming(name):
-            cut, reached = _cut(data, limit, {"model": loaded, "original": original, "max_pixels": max_pixels})
+            cut, reached = _cut(data, limit, {"model": loaded, "original": original, "max_pixels": max_pixels}, mark)
         outputs.write(place, cut, name)
         if not quiet:
             rate = 8 * len(cut) / (header.width * header.height)
@@ -94,12 +101,13 @@ def _limit(limits: dict[str, float | None], original: str | None) -> Limit:
     return given[0]
 
 
-def _cut(data: bytes, limit: Limit, options: dict[str, Any]) -> tuple[bytes, str]:
-    """The prefix, and for --psnr what it reaches. options: of `find_quality`."""
+def _cut(data: bytes, limit: Limit, options: dict[str, Any], mark: bool) -> tuple[bytes, str]:
+    """The file, and for --psnr what it reaches. options: of `find_quality`."""
     from ddpmcodec import codec
-    from ddpmcodec.codec.truncation import find_quality
+    from ddpmcodec.codec.truncation import cut, find_quality
 
     if limit.name != "psnr":
-        return codec.truncate(data, **{limit.name: limit.value}, model=options["model"]), ""  # type: ignore[arg-type]
+        only: dict[str, Any] = {limit.name: limit.value}
+        return codec.truncate(data, **only, mark=mark, model=options["model"]), ""
     size, psnr = find_quality(data, limit.value, **options)
-    return data[:size], ", no error" if isinf(psnr) else f", {psnr:.2f} dB"
+    return cut(data, size, mark), ", no error" if isinf(psnr) else f", {psnr:.2f} dB"

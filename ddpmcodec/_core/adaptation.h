@@ -31,9 +31,8 @@ inline Context context_of(int scale, const int16_t* near) {
         if (near[j] != NOT_CODED) total += std::abs(int(near[j])), coded++;
     int found = SCALE_CLASSES;
     if (coded) {
-        const int mean = total / coded;
         found++;
-        for (int threshold : THRESHOLDS) found += mean >= threshold;
+        for (int threshold : THRESHOLDS) found += total >= threshold * coded;  // their mean is
     }
     return {std::min(std::max((scale - 24) / 12, 0), SCALE_CLASSES - 1), found};
 }

@@ -16,8 +16,8 @@
 
 namespace ddpm {
 
-inline constexpr int COLOR_REACH = 12;          // values that are weighed on each side of the mean, at most
-inline constexpr int COLOR_LARGEST_SCALE = 72;  // index of a scale of 8: of wider distributions few values are weighed
+inline constexpr int COLOR_REACH = 6;           // values that are weighed on each side of the mean, at most
+inline constexpr int COLOR_LARGEST_SCALE = 64;  // index of a scale of 4: of wider distributions few values would be weighed
 inline constexpr int COLOR_CLASSES = 7, COLOR_KINDS = 2 * COLOR_CLASSES;  // the second half: triples that YCbCr makes
 inline constexpr int64_t COLOR_ONE = 256, COLOR_LARGEST_WEIGHT = 1 << 14;
 inline constexpr int64_t COLOR_FIRST = int64_t(4) << 24, COLOR_LEAST = 1 << 16;
@@ -37,13 +37,15 @@ inline bool is_from_ycbcr(int red, int green, int blue) {
 // A mixture of which some integers near the mean are likelier, or less so, than it says. With m(x) = floor(B(x) / 2^14) and
 // w(u) in 1/256 the weight of an integer u of a window, 256 of others,
 //
-//     V(x) = sum of w(u) (m(u + 1) - m(u)) over lo <= u < x,    cum(x) = floor(V(x) (2^24 - W) / V(hi + 1)) + (x - lo)
+//     V(x) = sum of w(u) (m(u + 1) - m(u)) over lo <= u < x,    cum(x) = floor(V(x) r) + (x - lo),    r = (2^24 - W) / V(hi + 1)
 //
-// Bounds: m is at most 2^24 and weights at most 2^14, so that products of V with 2^24 are at most 2^62.
+// with an IEEE quotient and product: m is at most 2^24 and weights at most 2^14, so that V is exact, and V r at most
+// 2^24 - W and its rounding.
 struct Weighed {
     const Mixture* mixture;
-    int64_t first, total;  // of the window; V(hi + 1)
+    int64_t first;  // of the window
     int count;
+    double rate;
     int64_t masses[2 * COLOR_REACH + 1], sums[2 * COLOR_REACH + 2];
     uint8_t kinds[2 * COLOR_REACH + 1];
 
@@ -58,7 +60,7 @@ struct Weighed {
 
     int64_t cumulative(int64_t x) const {
         if (x > mixture->hi) return int64_t(1) << PRECISION;
-        return int64_t(uint64_t(before(x) * mixture->room) / uint64_t(total)) + (x - mixture->lo);
+        return int64_t(double(before(x)) * rate) + (x - mixture->lo);
     }
 
     void interval(int64_t value, uint32_t& start, uint32_t& freq) const {
@@ -68,9 +70,7 @@ struct Weighed {
     }
 
     int64_t find(uint32_t slot) const {
-        return mixture->search(slot, [&](int64_t x) {
-            return before(x) * mixture->room < (int64_t(slot) - (x - mixture->lo) + 1) * total;
-        });
+        return mixture->search(slot, [&](int64_t x) { return cumulative(x) <= int64_t(slot); });
     }
 };
 
@@ -93,21 +93,21 @@ class Colors {
 
     // Weighs the values near the mean of a channel. pixel: green, red, blue, those before it known.
     void weigh(const Mixture& mixture, int channel, const int* pixel, int64_t mean, int scale, Weighed& found) const {
-        const int64_t centre = (mean + 32) >> 6, reach = std::min(COLOR_REACH, 3 + int(EIGHT_SCALES[scale] >> 8));
+        const int64_t centre = (mean + 32) >> 6, reach = std::min(COLOR_REACH, 2 + int(EIGHT_SCALES[scale] >> 9));
         found.mixture = &mixture;
         found.first = std::min(std::max(centre - reach, mixture.lo), mixture.hi);
         found.count = int(std::min(std::max(centre + reach, mixture.lo), mixture.hi) + 1 - found.first);
-        int64_t before = Weighed::mass(mixture, found.first);
-        found.sums[0] = before * COLOR_ONE;
+        int64_t before[2 * COLOR_REACH + 2] = {};
+        mixture.masses_before(found.first, found.count + 1, before);
+        for (int k = 0; k <= found.count; k++) before[k] >>= 14;
+        found.sums[0] = before[0] * COLOR_ONE;
         for (int k = 0; k < found.count; k++) {
-            const int value = int(found.first) + k;
-            const int64_t after = Weighed::mass(mixture, value + 1);
-            found.kinds[k] = uint8_t(kind_of(channel, pixel, value));
-            found.masses[k] = after - before;
+            found.kinds[k] = uint8_t(kind_of(channel, pixel, int(found.first) + k));
+            found.masses[k] = before[k + 1] - before[k];
             found.sums[k + 1] = found.sums[k] + found.masses[k] * weights_[channel][found.kinds[k]];
-            before = after;
         }
-        found.total = found.sums[found.count] + (Weighed::mass(mixture, mixture.hi + 1) - before) * COLOR_ONE;
+        const int64_t behind = Weighed::mass(mixture, mixture.hi + 1) - before[found.count];
+        found.rate = double(mixture.room) / double(found.sums[found.count] + behind * COLOR_ONE);
     }
 
     // The value of a channel that was weighed is known.

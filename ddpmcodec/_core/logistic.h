@@ -64,27 +64,42 @@ struct Slopes {
     double by_mean, by_scale;  // by the mean, in scales; by the logarithm of the scale
 };
 
-// Of the logarithm of the mass of lo..hi. IEEE operations in this order.
-inline Slopes mass_slopes(int64_t lo, int64_t hi, int64_t mean, int scale) {
-    const int64_t below = 64 * lo - 32 - mean, above = 64 * hi + 32 - mean;
-    const double unit = 8.0 / double(EIGHT_SCALES[scale]);
-    const int64_t low = centred(below, scale), high = centred(above, scale);
-    if (high - low < LEAST_MASS) {  // exponential: exp(-z) (1 - exp(-d)), z scales away, d scales wide
-        const double wide = double(above - below) * unit;
-        const double away = double(below > 0 ? below : -above) * unit;
-        return {below > 0 ? 1.0 : -1.0, away - 1.0 / ((1.0 + wide / 2.0) + wide * wide / 6.0)};
+// From where to where integers lie on the line: distances from the mean in 1/64 of a unit, and `centred` there.
+struct Span {
+    int64_t below, above, low, high;
+
+    Span(int64_t lo, int64_t hi, int64_t mean, int64_t low, int64_t high) : below(64 * lo - 32 - mean), above(64 * hi + 32 - mean), low(low), high(high) {}
+    Span(int64_t lo, int64_t hi, int64_t mean, int scale) : Span(lo, hi, mean, 0, 0) { low = centred(below, scale), high = centred(above, scale); }
+};
+
+struct Units {
+    double of[SCALES];  // of a distance of 1/64, in scales
+
+    constexpr Units() : of() {
+        for (int scale = 0; scale < SCALES; scale++) of[scale] = 8.0 / double(EIGHT_SCALES[scale]);
     }
-    const double low_share = double(low) / double(WHOLE), high_share = double(high) / double(WHOLE);
-    const double mass = high_share - low_share;
+};
+inline constexpr Units UNITS;
+
+// Of the logarithm of the mass of a span. IEEE operations in this order.
+inline Slopes mass_slopes(const Span& span, int scale) {
+    const double unit = UNITS.of[scale];
+    if (span.high - span.low < LEAST_MASS) {  // exponential: exp(-z) (1 - exp(-d)), z scales away, d scales wide
+        const double wide = double(span.above - span.below) * unit;
+        const double away = double(span.below > 0 ? span.below : -span.above) * unit;
+        return {span.below > 0 ? 1.0 : -1.0, away - 1.0 / ((1.0 + wide / 2.0) + wide * wide / 6.0)};
+    }
+    const double low_share = double(span.low) / double(WHOLE), high_share = double(span.high) / double(WHOLE);
+    const double share = 1.0 / (high_share - low_share);
     const double low_density = 0.25 - low_share * low_share, high_density = 0.25 - high_share * high_share;
-    const double by_scale = ((double(below) * unit) * low_density - (double(above) * unit) * high_density) / mass;
-    return {(low_density - high_density) / mass, by_scale};
+    const double by_scale = ((double(span.below) * unit) * low_density - (double(span.above) * unit) * high_density) * share;
+    return {(low_density - high_density) * share, by_scale};
 }
 
-// Of the code length, in nats, of new_lo..new_hi given lo..hi.
-inline Slopes code_slopes(int64_t lo, int64_t hi, int64_t new_lo, int64_t new_hi, int64_t mean, int scale) {
-    const Slopes whole = mass_slopes(lo, hi, mean, scale), part = mass_slopes(new_lo, new_hi, mean, scale);
-    return {whole.by_mean - part.by_mean, whole.by_scale - part.by_scale};
+// Of the code length, in nats, of `part` given `whole`.
+inline Slopes code_slopes(const Span& whole, const Span& part, int scale) {
+    const Slopes all = mass_slopes(whole, scale), own = mass_slopes(part, scale);
+    return {all.by_mean - own.by_mean, all.by_scale - own.by_scale};
 }
 
 }  // namespace ddpm

@@ -36,16 +36,23 @@ inline Shares weights_of(const int32_t* logits, int components) {
     int largest = 0;
     for (int k = 1; k < components; k++)
         if (logits[k] > logits[largest]) largest = k;
+    if (components == 1) return {{int64_t(1) << WEIGHT_BITS}};
     int64_t power[MOST_COMPONENTS], sum = 0;
     for (int k = 0; k < components; k++) {
         const int64_t below = int64_t(logits[largest]) - logits[k];
         power[k] = below >= 16 * 30 ? 0 : SIXTEENTH_POWER[below & 15] >> (below >> 4);
         sum += power[k];
     }
-    for (int k = 0; k < components; k++) found.share[k] = std::max((power[k] << WEIGHT_BITS) / sum, int64_t(1));
+    const double unit = double(1 << WEIGHT_BITS) / double(sum);
+    for (int k = 0; k < components; k++) found.share[k] = std::max(int64_t(double(power[k]) * unit), int64_t(1));
     settle(found, components, largest);
     return found;
 }
+
+// Of some integers, by component: A before them, and before what follows them.
+struct Masses {
+    int64_t before[MOST_COMPONENTS], after[MOST_COMPONENTS];
+};
 
 struct Mixture {
     int components;
@@ -72,11 +79,36 @@ struct Mixture {
         return x > hi ? int64_t(1) << PRECISION : ((mass_before(x) * room) >> 38) + (x - lo);
     }
 
-    // Of the integers first..last: where they begin in 2^-24, and how much they have.
-    void interval(int64_t first, int64_t last, uint32_t& start, uint32_t& freq) const {
-        const int64_t begin = cumulative(first);
+    Masses masses(int64_t first, int64_t last) const {
+        Masses found;
+        for (int k = 0; k < components; k++) {
+            found.before[k] = parts[k].before(first);
+            found.after[k] = parts[k].before(last + 1);
+        }
+        return found;
+    }
+
+    // B at `count` integers from `first` on.
+    void masses_before(int64_t first, int count, int64_t* found) const {
+        std::fill_n(found, count, 0);
+        for (int k = 0; k < components; k++) {
+            const Truncated part = parts[k];
+            const int64_t rate = rates[k];
+            for (int j = 0; j < count; j++) found[j] += (part.before(first + j) * rate) >> 24;
+        }
+    }
+
+    // Of the integers first..last, whose masses are known: where they begin in 2^-24, and how much they have.
+    void interval(const Masses& masses, int64_t first, int64_t last, uint32_t& start, uint32_t& freq) const {
+        int64_t before = 0, after = 0;
+        for (int k = 0; k < components; k++) {
+            before += (masses.before[k] * rates[k]) >> 24;
+            after += (masses.after[k] * rates[k]) >> 24;
+        }
+        const int64_t begin = ((before * room) >> 38) + (first - lo);
+        const int64_t end = last == hi ? int64_t(1) << PRECISION : ((after * room) >> 38) + (last + 1 - lo);
         start = uint32_t(begin);
-        freq = uint32_t(cumulative(last + 1) - begin);
+        freq = uint32_t(end - begin);
     }
 
     // The integer x with cum(x) <= slot < cum(x + 1).
@@ -112,13 +144,13 @@ struct Mixture {
         return x;
     }
 
-    // The weights, once the value turned out to be one of first..last.
-    Shares after(const Shares& before, int64_t first, int64_t last) const {
+    // The weights, once the value turned out to be one of some integers.
+    Shares after(const Shares& before, const Masses& masses) const {
         if (components == 1) return before;
         int64_t mass[MOST_COMPONENTS], sum = 0;
         int largest = 0;
         for (int k = 0; k < components; k++) {
-            mass[k] = ((parts[k].before(last + 1) - parts[k].before(first)) * rates[k]) >> 24;
+            mass[k] = ((masses.after[k] - masses.before[k]) * rates[k]) >> 24;
             sum += mass[k];
             if (mass[k] > mass[largest]) largest = k;
         }
@@ -128,6 +160,15 @@ struct Mixture {
         for (int k = 0; k < components; k++) found.share[k] = std::max(int64_t(double(mass[k]) * unit), int64_t(1));
         settle(found, components, largest);
         return found;
+    }
+
+    // How the code length of integers changes with a component.
+    Slopes slopes(int k, const Masses& masses, int64_t first, int64_t last, int64_t mean, int scale) const {
+        const Truncated& part = parts[k];
+        if (part.origin != mean + 32)  // drawn
+            return code_slopes(Span(lo, hi, mean, scale), Span(first, last, mean, scale), scale);
+        const int64_t low = part.below;
+        return code_slopes(Span(lo, hi, mean, low, low + part.total), Span(first, last, mean, low + masses.before[k], low + masses.after[k]), scale);
     }
 };
 

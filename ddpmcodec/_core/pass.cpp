@@ -186,7 +186,8 @@ void Pass::code_root() {
             if (known.is_exact() || own.has_ended()) continue;
             const int64_t mean = 32 * (known.lo + known.hi);
             const Mixture mixture(all, 1, known.lo, known.hi, &mean, &widest);
-            known = own.code(mixture, encoding_ ? root_values_[n].at(0, 0)[c] : 0, known, int64_t(1) << CELL_BITS);
+            Masses masses;
+            known = own.code(mixture, encoding_ ? root_values_[n].at(0, 0)[c] : 0, known, int64_t(1) << CELL_BITS, masses);
         }
     for (const Reader& reader : readers_) ended_ = ended_ || reader.ended;
 }

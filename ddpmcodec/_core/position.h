@@ -11,12 +11,13 @@ inline constexpr int64_t MEAN_LIMIT = 32767;
 inline constexpr double SCALE_SLOPE_LIMIT = 8.0;  // a value far out must not drown the rest
 inline constexpr double INDICES = 11.541560327111707;  // scale indices per unit of the logarithm: 8 / log 2
 inline constexpr double OCTAVE_SIXTEENTH = 0.043321698784996581;  // log 2 / 16
-inline constexpr double EIGHTH_UNIT = 512.0;  // EIGHT_SCALES of a scale of 1
 
 // The end of a stream that a position is coded with: one of both.
 struct Coder {
-    Symbols* symbols;
-    Reader* reader;
+    Symbols* const symbols;
+    Reader* const reader;
+
+    Coder(Symbols* symbols, Reader* reader) : symbols(symbols), reader(reader) {}
 
     bool has_ended() const { return reader && reader->ended; }
 
@@ -32,19 +33,33 @@ struct Coder {
         return value;
     }
 
-    // The range that is known after this value: of an encoder's `value`, or of what a decoder finds. width: of cells.
-    Range code(const Mixture& mixture, int value, Range known, int64_t width) const {
-        if (reader) value = int(mixture.find(reader->slot()));
+    // The range that is known after this value, and its masses: of an encoder's `value`, or of what a decoder finds. width: of cells.
+    Range code(const Mixture& mixture, int value, Range known, int64_t width, Masses& masses) const {
         const bool exact = width == int64_t(1) << CELL_BITS;
+        if (reader && !exact) {  // most values are in the dead zone, which need not be searched for
+            const Range dead = cell_of(0, known, width);
+            if (dead.lo <= dead.hi && code_if_read(mixture, dead, known, masses)) return dead;
+        }
+        if (reader) value = int(mixture.find(reader->slot()));
         const Range found = exact ? Range{value, value} : cell_of(value, known, width);
-        if (found.lo == known.lo && found.hi == known.hi) return found;
+        code_if_read(mixture, found, known, masses);
+        return found;
+    }
+
+  private:
+    // Codes a range, where an encoder has it or a decoder reads it.
+    bool code_if_read(const Mixture& mixture, Range found, Range known, Masses& masses) const {
         uint32_t start, freq;
-        mixture.interval(found.lo, found.hi, start, freq);
-        if (reader)
+        masses = mixture.masses(found.lo, found.hi);
+        if (found.lo == known.lo && found.hi == known.hi) return true;
+        mixture.interval(masses, found.lo, found.hi, start, freq);
+        if (!reader)
+            symbols->put(start, freq);
+        else if (reader->slot() - start < freq)
             reader->take(start, freq);
         else
-            symbols->put(start, freq);
-        return found;
+            return false;
+        return true;
     }
 };
 
@@ -90,7 +105,7 @@ class Position {
 
   private:
     void code_channel(Values& values, int c, const Coder& coder, const Learning& learning);
-    static Range code_value(Values& values, int c, const Mixture& mixture, const Coder& coder, const Learning& learning);
+    static Range code_value(Values& values, int c, const Mixture& mixture, const Coder& coder, const Learning& learning, Masses& masses);
 
     // What a channel's means are relative to: `base`, moved by what the channels before it turned out to be.
     int64_t origin(int c, int base) const {
@@ -111,13 +126,15 @@ class Position {
 };
 
 // By colours, where the values of a narrow distribution become exact; values.mean and scale are of that.
-inline Range Position::code_value(Values& values, int c, const Mixture& mixture, const Coder& coder, const Learning& learning) {
-    if (!learning.colors || values.scale[c] > COLOR_LARGEST_SCALE) return coder.code(mixture, values.value[c], values.known[c], values.width[c]);
+inline Range Position::code_value(Values& values, int c, const Mixture& mixture, const Coder& coder, const Learning& learning, Masses& masses) {
+    if (!learning.colors || values.scale[c] > COLOR_LARGEST_SCALE)
+        return coder.code(mixture, values.value[c], values.known[c], values.width[c], masses);
     const int pixel[CHANNELS] = {values.known[0].lo, values.known[1].lo, 0};
     Weighed weighed;
     learning.colors->weigh(mixture, c, pixel, values.mean[c], values.scale[c], weighed);
     const int64_t value = coder.code(weighed, values.value[c]);
     Colors::observe(weighed, c, value, *learning.color_scores);
+    masses = mixture.masses(value, value);
     return {int(value), int(value)};
 }
 
@@ -147,13 +164,14 @@ inline void Position::code_channel(Values& values, int c, const Coder& coder, co
     values.scale[c] = int16_t(typical);
     if (!known.is_exact() && !coder.has_ended()) {
         const Mixture mixture(weights_, K, known.lo, known.hi, means, scales);
-        const Range found = values.known[c] = code_value(values, c, mixture, coder, learning);
-        weights_ = mixture.after(weights_, found.lo, found.hi);
+        Masses masses;
+        const Range found = values.known[c] = code_value(values, c, mixture, coder, learning, masses);
+        weights_ = mixture.after(weights_, masses);
         if (learning.scores || learning.wants_slopes) {
             double by_scale = 0;
             coded_[c] = true;
             for (int k = 0; k < K; k++) {
-                const Slopes slopes = code_slopes(known.lo, known.hi, found.lo, found.hi, means[k], scales[k]);
+                const Slopes slopes = mixture.slopes(k, masses, found.lo, found.hi, means[k], scales[k]);
                 by_mean_[c][k] = slopes.by_mean;
                 by_scale_[c][k] = slopes.by_scale;
                 used_[c][k] = scales[k];
@@ -181,9 +199,9 @@ inline void Position::slopes(float* found) const {
                 found[shape_.mean(c, k)] = found[shape_.scale(c, k)] = 0;
                 continue;
             }
-            const double mean = share[k] * by_mean_[c][k] * EIGHTH_UNIT / double(EIGHT_SCALES[used_[c][k]]);  // nats a unit
+            const double mean = share[k] * by_mean_[c][k] * UNITS.of[used_[c][k]];  // nats in 1/64 of a unit
             const double scale = std::min(std::max(share[k] * by_scale_[c][k], -SCALE_SLOPE_LIMIT), SCALE_SLOPE_LIMIT);
-            found[shape_.mean(c, k)] = float(mean / 64.0);
+            found[shape_.mean(c, k)] = float(mean);
             found[shape_.scale(c, k)] = float(scale / INDICES);
             by_base[c] += mean;
         }
@@ -194,13 +212,13 @@ inline void Position::slopes(float* found) const {
     const double later[CHANNELS] = {first - by_base[0], second - by_base[1], 0};  // of the residual, by its mean
     for (int c = 0; c < CHANNELS; c++)
         for (int k = 0; k < K; k++) {
-            const double share = later[c] * double(first_.share[k]) / double(64 << WEIGHT_BITS);
+            const double share = later[c] * double(first_.share[k]) / double(1 << WEIGHT_BITS);
             found[shape_.mean(c, k)] += float(share);
             found[shape_.logits() + k] += float(share * double(means_[c][k] - expected_[c]) * OCTAVE_SIXTEENTH);
         }
-    found[shape_.cross(0)] = float(second * double(residual_[0]) / 4096.0);
-    found[shape_.cross(1)] = float(third * double(residual_[0]) / 4096.0);
-    found[shape_.cross(2)] = float(third * double(residual_[1]) / 4096.0);
+    found[shape_.cross(0)] = float(second * double(residual_[0]) / 64.0);
+    found[shape_.cross(1)] = float(third * double(residual_[0]) / 64.0);
+    found[shape_.cross(2)] = float(third * double(residual_[1]) / 64.0);
 }
 
 }  // namespace ddpm

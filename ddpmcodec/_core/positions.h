@@ -60,8 +60,8 @@ inline void draw_bands(const uint8_t* pixels, int height, int width, int levels,
             if (band.number >= step.finest) known[b] = step.level;
             const Planes after = estimates_at(differences[b], band.number, known[b]);
             if (band.number >= step.finest) {
-                const Margin seen = with_margin(coarse, true), coded = with_margin(after, false);
-                const Margin before = with_margin(estimates_at(differences[b], band.number, old), false);
+                const Margin seen = with_margin(coarse);
+                const Inputs coded = inputs_of(after), before = inputs_of(estimates_at(differences[b], band.number, old));
                 Positions& found = kinds[band_kind(band.number)];
                 const double wanted = std::max(share, std::min(1.0, double(least) / double(band.positions())));
                 for (int y = 0; y < band.height; y++)

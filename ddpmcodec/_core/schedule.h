@@ -7,7 +7,7 @@
 
 namespace ddpm {
 
-inline constexpr int COARSEST_GROUP = 5;   // bands from this one on are one segment
+inline constexpr int GROUPS = 7, FINEST_OF_GROUP[GROUPS] = {9, 7, 5, 4, 3, 2, 1};  // bands that are a segment together
 inline constexpr int EXACT_SEGMENTS = 16;  // of the exact step: equal numbers of waves
 inline constexpr int LAST_BAND = 12;       // bands from here on are one condition
 inline constexpr int BAND_KINDS = 3;       // the finest band, the second, and all coarser ones have networks of their own
@@ -44,10 +44,10 @@ inline std::vector<Segment> segments_of(int levels, int height, int width) {
     const std::vector<LevelStep> steps = steps_of(levels);
     std::vector<Segment> found;
     for (int s = 0; s < int(steps.size()); s++)
-        for (int group = std::max(COARSEST_GROUP, steps[s].finest); group >= steps[s].finest; group--) {
-            Segment segment{s, steps[s].level, group, {}, 0, 0};
+        for (int group = 0; group < GROUPS && FINEST_OF_GROUP[group] >= steps[s].finest; group++) {
+            Segment segment{s, steps[s].level, FINEST_OF_GROUP[group], {}, 0, 0};
             for (int b = int(geometry.size()) - 1; b >= 0; b--)
-                if (geometry[b].number == group || (group == COARSEST_GROUP && geometry[b].number > group))
+                if (geometry[b].number >= segment.finest && (!group || geometry[b].number < FINEST_OF_GROUP[group - 1]))
                     segment.bands.push_back(b);
             found.push_back(segment);
         }

@@ -61,13 +61,12 @@ class BandStage : public Stage {
         : Stage(Role::BAND, band.height, band.width, condition_of(step.number, band.number)), ranges_(ranges), values_(values) {
         for (int c = 0; c < CHANNELS; c++) widths_[c] = cell_width(band.number, c, step.level);
         for (size_t n = 0; n < ranges.size(); n++) {
-            coarse_.push_back(with_margin(coarse[n], true));
-            estimate_.push_back(Margin(height, width));
+            coarse_.push_back(with_margin(coarse[n]));
+            estimate_.push_back(Inputs(height, width));
             residuals_.push_back(Residuals(height, width));
             for (int y = 0; y < height; y++)
                 for (int x = 0; x < width; x++)
-                    for (int c = 0; c < CHANNELS; c++)
-                        estimate_[n].at(y, x)[c] = int16_t(estimate_of(range(int(n), y, x, c)));
+                    for (int c = 0; c < CHANNELS; c++) estimate_[n].set(y, x, c, estimate_of(range(int(n), y, x, c)));
         }
     }
 
@@ -100,7 +99,7 @@ class BandStage : public Stage {
             const bool was_exact = ranges.lo[first + c] == ranges.hi[first + c];
             ranges.lo[first + c] = int16_t(values.known[c].lo);
             ranges.hi[first + c] = int16_t(values.known[c].hi);
-            estimate_[n].at(y, x)[c] = int16_t(estimate_of(values.known[c]));
+            estimate_[n].set(y, x, c, estimate_of(values.known[c]));
             if (!ranges.mean.empty() && !was_exact) {
                 ranges.mean[first + c] = values.mean[c];
                 ranges.scale[first + c] = uint8_t(values.scale[c]);
@@ -116,7 +115,8 @@ class BandStage : public Stage {
 
     std::vector<BandRanges>& ranges_;
     const std::vector<Planes>* values_;
-    std::vector<Margin> coarse_, estimate_;
+    std::vector<Margin> coarse_;
+    std::vector<Inputs> estimate_;
     std::vector<Residuals> residuals_;
     int64_t widths_[CHANNELS];
 };
@@ -128,11 +128,14 @@ class PixelStage : public Stage {
     PixelStage(int images, int height, int width, int channels, const std::vector<Planes>* estimates, const uint8_t* pixels)
         : Stage(estimates ? Role::LAST : Role::DIRECT, height, width, 0), channels_(channels), pixels_(pixels) {
         for (int n = 0; n < images; n++) {
-            PixelPlanes planes{Margin(height, width), Margin(height, width), Margin(), Margin()};
+            PixelPlanes planes;
+            planes.grb = Margin(height, width);
+            if (!estimates) planes.seen = Margin(height, width);
             if (estimates) {
-                planes.estimate = with_margin((*estimates)[n], true);
+                planes.residuals = Inputs(height, width);
+                planes.estimate = with_margin((*estimates)[n]);
                 std::vector<int16_t>& values = planes.estimate.values;
-                for (size_t k = 0; k < values.size(); k += CHANNELS) to_grb(&values[k], &values[k]);
+                for (size_t k = 0; k + SPARE < values.size(); k += CHANNELS) to_grb(&values[k], &values[k]);
                 planes.estimate_seen = seen_of(planes.estimate);
             }
             planes_.push_back(std::move(planes));
@@ -166,7 +169,10 @@ class PixelStage : public Stage {
         PixelPlanes& planes = planes_[n];
         int16_t* grb = planes.grb.at(y, x);
         for (int c = 0; c < CHANNELS; c++) grb[c] = int16_t(values.known[c < channels_ ? c : 0].lo - estimate(n, y, x, c));
-        to_seen(grb, planes.seen.at(y, x));
+        int16_t seen[CHANNELS];
+        to_seen(grb, seen);
+        if (role == Role::DIRECT) std::copy_n(seen, CHANNELS, planes.seen.at(y, x));
+        for (int c = 0; role == Role::LAST && c < CHANNELS; c++) planes.residuals.set(y, x, c, seen[c]);
         std::copy_n(values.residual, CHANNELS, residuals_[n].at(y, x));
     }
 

@@ -78,7 +78,8 @@ void bind_mixtures(nb::module_& m) {
         return found;
     }, "weights"_a, "lo"_a, "hi"_a, "means"_a, "scales"_a, "slots"_a);
     m.def("after", [](const Integers& weights, int64_t lo, int64_t hi, const Integers& means, const std::vector<int>& scales, int64_t first, int64_t last) {
-        return listed(mixture_of(weights, lo, hi, means, scales).after(shares_of(weights), first, last), weights.size());
+        const Mixture mixture = mixture_of(weights, lo, hi, means, scales);
+        return listed(mixture.after(shares_of(weights), mixture.masses(first, last)), weights.size());
     }, "weights"_a, "lo"_a, "hi"_a, "means"_a, "scales"_a, "first"_a, "last"_a);
 }
 
@@ -198,7 +199,7 @@ void bind_pyramid(nb::module_& m) {
 void bind_windows(nb::module_& m) {
     m.def("band_row", [](const Image& coarse, const Image& coded, const Image& known, int y, int x) {
         std::vector<uint8_t> row(inputs_of(Role::BAND), ZERO);
-        gather_band(with_margin(planes_of(coarse), true), with_margin(planes_of(coded), false), with_margin(planes_of(known), false), y, x, row.data());
+        gather_band(with_margin(planes_of(coarse)), inputs_of(planes_of(coded)), inputs_of(planes_of(known)), y, x, row.data());
         return array_of(std::move(row), {size_t(inputs_of(Role::BAND))});
     }, "coarse"_a, "coded"_a, "known"_a, "y"_a, "x"_a);
     // (inputs, what means are relative to) of a pixel; estimate: Y, Co, Cg after noise levels, or None.

@@ -6,26 +6,28 @@
 
 namespace ddpm {
 
-// Small differences as they are, larger ones in quarters, at most 127; plus 128.
-inline uint8_t input_of(int difference) {
-    const int size = std::abs(difference);
-    const int bounded = std::min(std::min(size, 64) + (std::max(size - 64, 0) >> 2), 127);
+// Small differences as they are, larger ones in quarters, at most 127; plus 128. In 16 bits, as vectors hold eight of those.
+inline uint8_t input_of(int16_t difference) {
+    const int16_t size = int16_t(difference < 0 ? -difference : difference), least = std::min<int16_t>(size, 64);
+    const int16_t bounded = std::min<int16_t>(int16_t(least + int16_t(int16_t(size - least) >> 2)), 127);
     return uint8_t((difference < 0 ? -bounded : bounded) + ZERO);
 }
 
-// An image with a margin on all sides: int16 [height + 6, (width + 6) 3].
-struct Margin {
+inline constexpr int SPARE = 11;  // values behind a row of a window that are read and written with it: 32 are whole vectors
+
+// An image with a margin on all sides: [height + 6, (width + 6) 3], and SPARE more.
+template <class T> struct Bordered {
     int height = 0, width = 0;
     size_t stride = 0;
-    std::vector<int16_t> values;
+    std::vector<T> values;
 
-    Margin() = default;
-    Margin(int height, int width)
-        : height(height), width(width), stride(size_t(width + 2 * REACH) * CHANNELS), values(stride * (height + 2 * REACH)) {}
+    Bordered() = default;
+    Bordered(int height, int width, T filler)
+        : height(height), width(width), stride(size_t(width + 2 * REACH) * CHANNELS), values(stride * (height + 2 * REACH) + SPARE, filler) {}
 
     // Of a row and a column of the image, from -3 on.
-    int16_t* at(int y, int x) { return values.data() + size_t(y + REACH) * stride + size_t(x + REACH) * CHANNELS; }
-    const int16_t* at(int y, int x) const { return const_cast<Margin*>(this)->at(y, x); }
+    T* at(int y, int x) { return values.data() + size_t(y + REACH) * stride + size_t(x + REACH) * CHANNELS; }
+    const T* at(int y, int x) const { return const_cast<Bordered*>(this)->at(y, x); }
 
     // The edge, repeated.
     void repeat_edge() {
@@ -40,22 +42,47 @@ struct Margin {
     }
 };
 
-inline Margin with_margin(const Planes& planes, bool edge) {
+// Values, outside 0 or the edge; or what stands for them as inputs, outside ZERO.
+struct Margin : Bordered<int16_t> {
+    Margin() = default;
+    Margin(int height, int width) : Bordered(height, width, 0) {}
+};
+struct Inputs : Bordered<uint8_t> {
+    Inputs() = default;
+    Inputs(int height, int width) : Bordered(height, width, ZERO) {}
+
+    void set(int y, int x, int channel, int value) { at(y, x)[channel] = input_of(int16_t(value)); }
+};
+
+inline Margin with_margin(const Planes& planes) {
     Margin found(planes.height, planes.width);
     for (int y = 0; y < planes.height; y++) std::copy_n(planes.at(y, 0), size_t(planes.width) * CHANNELS, found.at(y, 0));
-    if (edge) found.repeat_edge();
+    found.repeat_edge();
     return found;
 }
 
-// `count` inputs of what `source` is over `centre`, channel by channel.
-inline void differences(const int16_t* source, const int16_t* centre, int count, uint8_t* out) {
-    for (int k = 0; k < count; k += CHANNELS)
-        for (int c = 0; c < CHANNELS; c++) out[k + c] = input_of(source[k + c] - centre[c]);
+inline Inputs inputs_of(const Planes& planes) {
+    Inputs found(planes.height, planes.width);
+    for (int y = 0; y < planes.height; y++)
+        std::transform(planes.at(y, 0), planes.at(y, 0) + size_t(planes.width) * CHANNELS, found.at(y, 0), input_of);
+    return found;
 }
 
-inline void inputs_at(const int16_t* source, int count, uint8_t* out) {
-    for (int k = 0; k < count; k++) out[k] = input_of(source[k]);
-}
+// What rows of a window are over a pixel, channel by channel.
+class Differences {
+  public:
+    explicit Differences(const int16_t* centre) {
+        for (int k = 0; k < ROW + SPARE; k++) centre_[k] = centre[k % CHANNELS];
+    }
+
+    // As inputs, and SPARE more.
+    void row(const int16_t* source, uint8_t* out) const {
+        for (int k = 0; k < ROW + SPARE; k++) out[k] = input_of(int16_t(source[k] - centre_[k]));
+    }
+
+  private:
+    int16_t centre_[ROW + SPARE];
+};
 
 inline int clamped(int value, int lo, int hi) { return std::min(std::max(value, lo), hi); }
 
@@ -64,15 +91,16 @@ inline int clamped(int value, int lo, int hi) { return std::min(std::max(value, 
 // coded: what is known once this step has coded a position, of which those before (y, x) are read; known: what was known
 // before the step, of which the others are. While a band is coded both are one.
 
-inline void gather_band(const Margin& coarse, const Margin& coded, const Margin& known, int y, int x, uint8_t* row) {
+inline void gather_band(const Margin& coarse, const Inputs& coded, const Inputs& known, int y, int x, uint8_t* row) {
     const int16_t* centre = coarse.at(y, x);
-    for (int i = 0; i < SIDE; i++) differences(coarse.at(y + i - REACH, x - REACH), centre, ROW, row + i * ROW);
+    const Differences over(centre);
+    for (int i = 0; i < SIDE; i++) over.row(coarse.at(y + i - REACH, x - REACH), row + i * ROW);
     uint8_t* middle = row + REACH * ROW + REACH * CHANNELS;
     middle[0] = uint8_t(clamped(centre[0], 0, 255));
     for (int c = 1; c < CHANNELS; c++) middle[c] = uint8_t((clamped(centre[c], -255, 255) >> 1) + ZERO);
     uint8_t* own = row + SIDE * ROW;
-    for (int i = 0; i < SIDE; i++) inputs_at((i < REACH ? coded : known).at(y + i - REACH, x - REACH), ROW, own + i * ROW);
-    inputs_at(coded.at(y, x - REACH), REACH * CHANNELS, own + REACH * ROW);
+    for (int i = 0; i < SIDE; i++) std::memcpy(own + i * ROW, (i < REACH ? coded : known).at(y + i - REACH, x - REACH), ROW);
+    std::memcpy(own + REACH * ROW, coded.at(y, x - REACH), REACH * CHANNELS);
     own[SIDE * ROW] = own[SIDE * ROW + 1] = ZERO;
 }
 
@@ -99,20 +127,18 @@ inline void to_seen(const int16_t* grb, int16_t* out) {
 
 inline Margin seen_of(const Margin& grb) {
     Margin found = grb;
-    for (size_t k = 0; k < found.values.size(); k += CHANNELS) to_seen(&grb.values[k], &found.values[k]);
+    for (size_t k = 0; k + SPARE < found.values.size(); k += CHANNELS) to_seen(&grb.values[k], &found.values[k]);
     return found;
 }
 
-// Differences of the causal window from `centre`, the inputs of what lies outside zero.
+// Differences of the causal window from `centre`, the inputs of what lies outside zero; and SPARE more.
 inline void gather_causal(const Margin& seen, int y, int x, const int16_t* centre, uint8_t* out) {
-    uint8_t* first = out;
-    for (int dy = -REACH; dy <= 0; dy++) {
-        const int count = dy ? ROW : REACH * CHANNELS;
-        differences(seen.at(y + dy, x - REACH), centre, count, out);
-        out += count;
-    }
+    const Differences over(centre);
+    for (int i = 0; i < REACH; i++) over.row(seen.at(y + i - REACH, x - REACH), out + i * ROW);
+    uint8_t beside[ROW + SPARE];
+    over.row(seen.at(y, x - REACH), beside);
+    std::memcpy(out + REACH * ROW, beside, REACH * CHANNELS);
     if (y >= REACH && x >= REACH && x + REACH < seen.width) return;
-    out = first;
     for (int dy = -REACH; dy <= 0; dy++)
         for (int dx = -REACH; dx <= (dy ? REACH : -1); dx++, out += CHANNELS)
             if (!is_inside(y + dy, x + dx, seen.width)) std::memset(out, ZERO, CHANNELS);
@@ -125,9 +151,10 @@ inline void gather_middle(const int16_t* grb, uint8_t* out) {
 }
 
 // The exact pixels of an image, as far as they are known, in green, red, blue and as they are seen; where there were noise
-// levels, their residuals from an estimate, and the estimate with its edge repeated.
+// levels, their residuals from an estimate, as inputs, and the estimate with its edge repeated.
 struct PixelPlanes {
     Margin grb, seen, estimate, estimate_seen;
+    Inputs residuals;
 };
 
 // The pixel that others are seen from: to the left, above, or mid-grey.
@@ -150,16 +177,16 @@ inline void gather_direct(const PixelPlanes& planes, int y, int x, uint8_t* row,
 // Inputs of a pixel after noise levels: residuals of those before it, the estimate on all sides, its place in 4x4.
 // base: the estimate's green, red, blue.
 inline void gather_last(const PixelPlanes& planes, int y, int x, uint8_t* row, int16_t* base) {
-    const int16_t none[CHANNELS] = {};
-    gather_causal(planes.seen, y, x, none, row);
+    for (int i = 0; i < REACH; i++) std::memcpy(row + i * ROW, planes.residuals.at(y + i - REACH, x - REACH), ROW);
+    std::memcpy(row + REACH * ROW, planes.residuals.at(y, x - REACH), REACH * CHANNELS);
     row += CAUSAL * CHANNELS;
-    const int16_t* centre = planes.estimate_seen.at(y, x);
-    for (int i = 0; i < SIDE; i++) differences(planes.estimate_seen.at(y + i - REACH, x - REACH), centre, ROW, row + i * ROW);
+    const Differences over(planes.estimate_seen.at(y, x));
+    for (int i = 0; i < SIDE; i++) over.row(planes.estimate_seen.at(y + i - REACH, x - REACH), row + i * ROW);
     gather_middle(planes.estimate.at(y, x), row + REACH * ROW + REACH * CHANNELS);
     row += SIDE * ROW;
     std::memset(row, ZERO, 16);
     row[(y & 3) * 4 + (x & 3)] = ZERO + ONE_INPUT;
-    gather_edges(y, x, planes.seen.width, row + 16);
+    gather_edges(y, x, planes.grb.width, row + 16);
     std::copy_n(planes.estimate.at(y, x), CHANNELS, base);
 }
 

@@ -46,6 +46,7 @@ class Decoded:
     steps_done: int  # steps that every pixel has been through
     steps: int
     bytes_used: int  # of the data, up to the last byte that was needed
+    lossy: bool = False  # the file says that it was cut on purpose
 
     @property
     def image(self) -> Image.Image:
@@ -76,7 +77,7 @@ def decode(
     max_pixels: int | None = DEFAULT_MAX_PIXELS,
     as_array: bool = False,
 ) -> Image.Image | NDArray[np.uint8]:
-    """The image, exactly as it was encoded; or a preview.
+    """The image, exactly as it was encoded; or a preview. Of a lossy file (`truncate(..., mark=True)`) what it shows.
 
     Parameters:
         data: the bytes of a .ddpm file.
@@ -136,9 +137,9 @@ def decode_details(
         data, partial = data[:max_bytes], True
     file = split(data)
     _check_size(file, max_pixels)
-    if not partial and step is None:
+    if not partial and step is None and not file.is_lossy:
         return decode_files([file], given_model(model), progress, report)[0]
-    return _preview(file, given_model(model), partial, step, progress, report, denoise)
+    return _preview(file, given_model(model), partial or file.is_lossy, step, progress, report, denoise)
 
 
 @overload
@@ -166,7 +167,7 @@ def decode_many(
     """`decode` for each file; small ones of the same size are decoded together, which is quicker.
 
     Parameters:
-        datas: the bytes of whole .ddpm files.
+        datas: the bytes of whole .ddpm files, or of lossy ones.
         model, max_pixels: as of `decode`, for each file.
         progress: called with the number of pixels done since the last call.
         as_array: give arrays, as `decode` does.
@@ -187,7 +188,11 @@ def decode_many(
     files = [split(bytes_of(data)) for data in datas]
     for file in files:
         _check_size(file, max_pixels)
-    found = decode_files(files, given_model(model), progress)
+    given = given_model(model)
+    whole = iter(decode_files([file for file in files if not file.is_lossy], given, progress))
+    found = [
+        _preview(file, given, True, None, progress, None, True) if file.is_lossy else next(whole) for file in files
+    ]
     return [to_array(decoded.planes) for decoded in found] if as_array else [decoded.image for decoded in found]
 
 
@@ -309,7 +314,7 @@ def _preview(
     used = file.size if exact else _bytes_used(file, step, found)
     planes = Planes(header.mode, pixels, side.alpha, side.icc, side.exif or exif_of(header.orientation))
     whole = exact and not damaged and not file.missing and not file.ends_in_a_word
-    return Decoded(planes, whole, damaged, done, steps, used)
+    return Decoded(planes, whole, damaged, done, steps, used, file.is_lossy)
 
 
 def streams_of(file: Sections, tile: int, segments: int | None = None) -> list[Stream]:
@@ -354,7 +359,7 @@ def _webp_preview(file: Sections, side: Side, partial: bool) -> Decoded:
         alpha = preview_alpha(b"", header.height, header.width)
     whole = exact and not file.missing and not damaged
     planes = Planes(header.mode, colour, alpha, side.icc, side.exif or exif_of(header.orientation))
-    return Decoded(planes, whole, damaged, int(exact), 1, file.size)
+    return Decoded(planes, whole, damaged, int(exact), 1, file.size, file.is_lossy)
 
 
 def _bytes_used(file: Sections, step: int | None, found: Sequence[DecodedTile | None]) -> int:

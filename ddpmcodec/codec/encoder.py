@@ -20,7 +20,7 @@ from ddpmcodec.codec.tiles import Report, Tile, encode_tiles
 from ddpmcodec.errors import ChecksumError, FormatError, ImageError, reason_of
 from ddpmcodec.format.ddpm import Box, Header, assemble, covered_by_stream, plan_index, split
 from ddpmcodec.format.sections import pack_alpha, pack_metadata
-from ddpmcodec.format.streams import Stream, pack_lane, pack_lanes, pack_state
+from ddpmcodec.format.streams import pack_chunk, pack_state
 from ddpmcodec.images import Planes, load_image, orientation_of, to_planes
 from ddpmcodec.models.context import ContextModel, ModelSource, default_model, given_model
 from ddpmcodec.parallel import run_all
@@ -278,8 +278,7 @@ def _assembled(planes: Planes, header: Header, tiles: Sequence[Tile]) -> bytes:
 def _chunks(tile: Tile) -> list[bytes]:
     """Of every segment: what its lanes have of it."""
     first, *others = zip(*tile.words, strict=True)
-    states = [pack_lane(Stream(state, words)) for state, words in zip(tile.states, first, strict=True)]
-    return [pack_lanes(states), *map(pack_lanes, others)]
+    return [pack_chunk(first, tile.states), *map(pack_chunk, others)]
 
 
 def _verify(

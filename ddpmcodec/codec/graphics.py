@@ -31,6 +31,7 @@ SAMPLE_OVERHEAD = 1.1  # small patches see fewer neighbours, and take about so m
 CLEARLY_MORE = 1.25  # of a quick WebP: an estimate above it says that WebP is smaller
 CLEARLY_LESS, CLEARLY_LESS_OF_A_PHOTOGRAPH = 0.78, 0.94  # of a fair WebP: below it the file is smaller
 PHOTOGRAPH_BITS = 6  # a pixel of a fair WebP, or more
+TRIAL_PIXELS = 1 << 20  # of a trial: libwebp takes 34 bytes of memory for each
 LONG = 16  # times as long as it is wide is an image that no fair WebP says anything of
 
 
@@ -46,7 +47,7 @@ def is_clearly_graphics(planes: Planes, model: ContextModel) -> bool:
     height, width, _ = planes.colour.shape
     if not may_be_graphics(planes) or height * width <= SAMPLES * SAMPLE_SIDE**2:
         return False
-    return estimate(planes, model) > CLEARLY_MORE * len(_webp(planes, method=1, quality=20))
+    return estimate(planes, model) > CLEARLY_MORE * _webp_size(planes, method=1, quality=20)
 
 
 def is_clearly_larger(planes: Planes, coded: int, *, quick: bool = False) -> bool:
@@ -56,7 +57,7 @@ def is_clearly_larger(planes: Planes, coded: int, *, quick: bool = False) -> boo
     height, width, _ = planes.colour.shape
     if max(height, width) > LONG * min(height, width):
         return False
-    fair = len(_webp(planes, method=3, quality=50))
+    fair = _webp_size(planes, method=3, quality=50)
     if quick:
         return coded < fair
     photograph = 8 * fair >= PHOTOGRAPH_BITS * height * width
@@ -117,9 +118,19 @@ def flat(header: Header) -> NDArray[np.uint8]:
     return np.broadcast_to(colour, (header.height, header.width, header.channels)).copy()
 
 
-def _webp(planes: Planes, *, method: int, quality: int) -> bytes:
-    colour = planes.colour if planes.colour.shape[2] == 3 else np.repeat(planes.colour, 3, 2)
-    whole = colour if planes.alpha is None else np.dstack([colour, planes.alpha])
+def _webp_size(planes: Planes, *, method: int, quality: int) -> int:
+    """About how many bytes a WebP has: of a large image those of its parts, row by row."""
+    height, width, _ = planes.colour.shape
+    rows = max(1, TRIAL_PIXELS // width)
+    parts = (slice(top, top + rows) for top in range(0, height, rows))
+    return sum(len(_webp(planes, part, method=method, quality=quality)) for part in parts)
+
+
+def _webp(planes: Planes, rows: slice = slice(None), *, method: int, quality: int) -> bytes:
+    colour = planes.colour[rows]
+    if colour.shape[2] == 1:
+        colour = np.repeat(colour, 3, 2)
+    whole = colour if planes.alpha is None else np.dstack([colour, planes.alpha[rows]])
     stream = BytesIO()
     Image.fromarray(whole).save(stream, "WEBP", lossless=True, exact=True, method=method, quality=quality)
     return stream.getvalue()

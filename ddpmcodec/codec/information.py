@@ -24,7 +24,8 @@ def info(data: bytes) -> dict[str, Any]:
         sample. `coding` is "context model" or "lossless WebP"; of WebP `effort`, `levels` (how many noise levels),
         `steps`, `noise` (after each step, standard deviations in grey levels), `model_number`, `model` and `model_id`
         are None. `complete` and `missing_bytes` are None of a small file that does not say how long it is: decoding
-        it shows that. `model` is also None when it is not embedded, `metadata` when that section is damaged.
+        it shows that. `lossy`: it was cut on purpose, and says so. `model` is also None when it is not embedded,
+        `metadata` when that section is damaged.
 
     Raises:
         FormatError: the data does not start with an undamaged header (TruncatedError: it ends inside it), or bytes
@@ -53,7 +54,8 @@ def info(data: bytes) -> dict[str, Any]:
         "segments": header.index.segments if header.index else None,
         "bytes": len(data),
         "missing_bytes": None if header.is_plain else file.missing,
-        "complete": None if header.is_plain else not file.missing,
+        "complete": (False if file.is_lossy else None) if header.is_plain else not file.missing,
+        "lossy": file.is_lossy,
         "bpp": 8 * len(data) / pixels,
         "bits_per_dim": 8 * len(data) / (pixels * (header.channels + header.has_alpha)),
         "header_bytes": file.start,

@@ -18,7 +18,7 @@ from ddpmcodec.codec.contents import check_segments, model_for, side_sections, s
 from ddpmcodec.codec.decoder import Decoded, decode_details, streams_of
 from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.codec.previews import Canvas
-from ddpmcodec.codec.tiles import DAMAGED, Pixels, begin, new_pass, run, sound_pixels
+from ddpmcodec.codec.tiles import DAMAGED, Pixels, begin, has_ended_well, new_pass, run
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, TruncatedError
 from ddpmcodec.format.ddpm import Header, Sections, parse_header, split
 from ddpmcodec.format.streams import LANES, Stream
@@ -67,8 +67,8 @@ class ProgressiveDecoder:
 
     @property
     def complete(self) -> bool:
-        """Whether all of the file has come, and is exactly what was encoded."""
-        return self._decoded is not None and self._decoded.exact
+        """Whether all of the file has come, and is exactly what was encoded; or as much as there is of a lossy one."""
+        return self._decoded is not None and (self._decoded.exact or self._decoded.lossy)
 
     def feed(self, data: bytes) -> Image.Image | None:
         """Takes the bytes that follow, any number of them.
@@ -91,14 +91,15 @@ class ProgressiveDecoder:
                 return None
             check_pixels("the header", header.width, header.height, self._max_pixels)
             self._source = _source(header, start, self._model, self._denoise)
-        if len(self._data) < self._source.wanted or (self.complete and not data):
+        file = split(bytes(self._data))
+        if (file.size < self._source.wanted and not file.is_lossy) or (self.complete and not data):
             return None
-        self._decoded = self._source.decode(split(bytes(self._data)), bytes(self._data))
+        self._decoded = self._source.decode(file, bytes(self._data))
         return self._decoded.image
 
     def close(self) -> Image.Image:
         """The image, once all of it was fed. Raises TruncatedError before."""
-        if self._decoded is None or not self._decoded.exact:
+        if self._decoded is None or not self.complete:
             split(bytes(self._data)).require_whole()
             raise ChecksumError(DAMAGED)  # as `feed` did
         return self._decoded.image
@@ -142,11 +143,11 @@ class _Single:
 
     def decode(self, file: Sections, data: bytes) -> Decoded:
         self.wanted = self._next(len(data))
-        partial = self.whole is None or bool(file.missing)
+        partial = self.whole is None or bool(file.missing)  # or lossy
         decoded = decode_details(data, partial=partial, model=self.model, denoise=self.denoise, max_pixels=None)
         if decoded.damaged:
             raise ChecksumError(DAMAGED)
-        if decoded.exact:
+        if decoded.exact and not decoded.lossy:
             file.require_whole()  # no part of a word more
         return decoded
 
@@ -163,7 +164,9 @@ class _Tiled:
         self.tiles: list[_Tile] = []
 
     def decode(self, file: Sections, data: bytes) -> Decoded:
-        arrived = bisect_right(self.ends, len(data))
+        if file.is_lossy:  # with what there is of a segment
+            return decode_details(data, model=self.model, denoise=self.denoise, max_pixels=None)
+        arrived = bisect_right(self.ends, file.size)
         self.wanted = self.ends[arrived] if arrived < len(self.ends) else self.whole
         numbers = range(self.header.tile_count)
         if any(file.segments_of_tile(number) < arrived for number in numbers):
@@ -206,7 +209,8 @@ class _Tile:
         run(self.coder, self.shape, self.coding, arrived, None)
         self.done = arrived
         if self.coder.is_exact and self.pixels is None:
-            self.pixels = sound_pixels(self.coder, 0, range(LANES), streams, b"")
+            pixels = self.coder.pixels()[0][0]
+            self.pixels = pixels if has_ended_well(self.coder, pixels, range(LANES), streams, b"") else None
         if self.coder.ended or (self.coder.is_exact and self.pixels is None):
             raise ChecksumError(DAMAGED)
 

@@ -154,28 +154,27 @@ def decode_tiles(
         begin(whole, flat, for_previews)
         run(whole, size, coding, last_segment, None)
         coder = whole if whole.is_exact else coder
-    found = []
+    found, exact = [], coder.pixels()[0] if coder.is_exact else None
     for n, own in enumerate(streams):
         numbers = range(LANES) if lanes else (n,)
         pixels, damaged = None, False
-        if coder.is_exact:
-            pixels = sound_pixels(coder, n, list(numbers), own, covered[n] if covered else b"")
-            damaged = pixels is None
+        if exact is not None:
+            is_sound = has_ended_well(coder, exact[n], numbers, own, covered[n] if covered else b"")
+            pixels, damaged = exact[n] if is_sound else None, not is_sound
         used = sum(coder.position(s) for s in numbers)
         found.append(DecodedTile(coder, n, pixels, coder.segments_done, used, damaged))
     return found
 
 
-def sound_pixels(
-    coder: _native.Pass, image: int, numbers: Sequence[int], streams: Sequence[Stream], covered: bytes
-) -> Pixels | None:
-    """Decoded pixels, unless something says that they are not what was encoded."""
-    pixels: Pixels = coder.pixels()[0][image]
+def has_ended_well(
+    coder: _native.Pass, pixels: Pixels, numbers: Sequence[int], streams: Sequence[Stream], covered: bytes
+) -> bool:
+    """Whether nothing says that the pixels which an image's streams decoded to are not what was encoded."""
     wanted = LEAST_STATE + stream_check(pixels.tobytes(), covered)
-    for number, stream in zip(numbers, streams, strict=True):
-        if coder.state(number) != wanted or WORD_BYTES * coder.position(number) != len(stream.words):
-            return None
-    return pixels
+    return all(
+        coder.state(number) == wanted and WORD_BYTES * coder.position(number) == len(stream.words)
+        for number, stream in zip(numbers, streams, strict=True)
+    )
 
 
 def whole_tiles(

@@ -16,6 +16,7 @@ from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.codec.encoder import Picture, planes_of
 from ddpmcodec.errors import ImageError, OutputError, TruncatedError
 from ddpmcodec.format.ddpm import Sections, split
+from ddpmcodec.format.end_mark import MARK_BYTES, end_mark
 from ddpmcodec.models.context import ContextModel, ModelSource, given_model
 
 FINENESS = 1.01  # between sizes that are tried: a prefix for a quality is at most so much longer than needed
@@ -29,10 +30,11 @@ def truncate(
     step: int | None = None,
     psnr: float | None = None,
     original: Picture | None = None,
+    mark: bool = False,
     model: ModelSource = None,
     max_pixels: int | None = DEFAULT_MAX_PIXELS,
 ) -> bytes:
-    """A prefix of a file, which `decode(..., partial=True)` shows as a preview. Exactly one limit is given.
+    """A prefix of a file, which shows a preview, or a lossy file. Exactly one limit is given.
 
     Parameters:
         data: the bytes of a .ddpm file, or of a prefix of one.
@@ -42,12 +44,15 @@ def truncate(
         psnr: keep the shortest prefix whose preview has this PSNR, in dB over all colour samples, to one percent of its
             bytes. Some ten previews are decoded to find it.
         original: for `psnr`, the image that was encoded; needed where the data is not the whole file.
+        mark: put an end mark behind the prefix, 6 bytes that count for `bytes` and `bpp`. The result says that it was
+            cut on purpose, and is checked as whole files are.
         model: as of `decode`; needed for `psnr`, and for `step` where the file is one stream, which is decoded to find
             the end.
         max_pixels: as of `decode`, for `psnr`.
 
     Returns:
-        The prefix. Data that is shorter than a limit in bytes comes back whole.
+        The prefix, which `decode(..., partial=True)` takes; with a mark a file, which `decode` takes. Data that is
+        shorter than a limit in bytes comes back whole.
 
     Raises:
         OutputError: the header alone is longer than the limit, or all of the data does not show that quality.
@@ -67,6 +72,9 @@ def truncate(
     >>> coarse = ddpmcodec.truncate(data, psnr=40)
     >>> len(coarse) < len(small)
     True
+    >>> lossy = ddpmcodec.truncate(data, bpp=4, mark=True)
+    >>> len(lossy) == len(small), ddpmcodec.info(lossy)["lossy"], ddpmcodec.decode(lossy).size
+    (True, True, (32, 24))
     """
     if sum(limit is not None for limit in (bytes, bpp, step, psnr)) != 1:
         raise TypeError("truncate() takes exactly one of bytes, bpp, step and psnr")
@@ -75,15 +83,27 @@ def truncate(
     check_limits(bytes=bytes, bpp=bpp, step=step, max_pixels=max_pixels)
     data = bytes_of(data)
     if psnr is not None:
-        return data[: find_quality(data, psnr, original, model=model, max_pixels=max_pixels).bytes]
+        reached = find_quality(data, psnr, original, model=model, max_pixels=max_pixels)
+        return cut(data, reached.bytes, mark)
     file = split(data)
     if step is not None:
-        return data[: _end_of_step(data, file, step, given_model(model))]
+        return cut(data, _end_of_step(data, file, step, given_model(model)), mark)
     pixels = file.header.width * file.header.height
     size = bytes if bytes is not None else int(min((bpp or 0) * pixels / 8, len(data)))  # the product may be infinite
-    if size < file.start:
-        raise OutputError(f"{size} bytes are too few: the header alone takes {file.start}, ask for more")
-    return data[:size]
+    if size >= len(data):
+        return data
+    beside = MARK_BYTES if mark else 0
+    if size < file.start + beside:
+        least = f"the header {'and the mark take' if mark else 'alone takes'} {file.start + beside}"
+        raise OutputError(f"{size} bytes are too few: {least}, ask for more")
+    return cut(data, size - beside, mark)
+
+
+def cut(data: bytes, size: int, mark: bool) -> bytes:
+    """The first `size` bytes of a file, and where that leaves some out, an end mark if wanted."""
+    if size >= split(data).size:
+        return data
+    return data[:size] + end_mark(data[:size]) if mark else data[:size]
 
 
 class Reached(NamedTuple):

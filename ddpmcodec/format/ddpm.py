@@ -20,6 +20,8 @@ r"""The .ddpm container, version 1: a small header, then sections cut by the len
 A plain file is one stream without alpha and metadata. It states neither a length nor a CRC: the payload is the rest,
 and the check of the stream covers the header. So a thumbnail takes 9 bytes and some bits beyond its ideal code length.
 
+A file that was made lossy on purpose is a prefix of one, and an end mark (end_mark.py).
+
 A chunk is one segment of one tile: the words of the tile's lanes that belong to one part of the schedule. Chunks lie
 segment-major: the first segments of all tiles, then all second ones, ...: a prefix of the file is uniformly coarse.
 
@@ -37,9 +39,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError
+from ddpmcodec.format.end_mark import without_end_mark
 from ddpmcodec.format.header import MAX_PIXELS, MODEL_ID_BYTES, MODES, Box, Header, Index
 from ddpmcodec.format.header_bytes import covered_by_stream, crc16, pack_header, parse_header
-from ddpmcodec.format.streams import WORD_BYTES
+from ddpmcodec.format.streams import WORD_BYTES, Chunk
 from ddpmcodec.format.tiles import plan_index
 
 __all__ = [
@@ -70,6 +73,7 @@ class Sections:
     chunks: tuple[bytes, ...]  # the payload, or one chunk per (segment, tile), segment-major
     metadata: bytes
     missing: int  # bytes that the header declares and the data does not have; a plain file's declares none
+    is_lossy: bool = False  # an end mark says that the data end here on purpose
 
     @property
     def size(self) -> int:
@@ -82,9 +86,11 @@ class Sections:
         (payload,) = self.chunks if self.header.index is None else ()
         return payload
 
-    def tile_chunks(self, tile: int) -> tuple[bytes, ...]:
-        """The tile's whole, undamaged chunks in front of the first other one."""
-        return tuple(self.chunks[place] for place in self._places(tile)[: self.segments_of_tile(tile)])
+    def tile_chunks(self, tile: int) -> tuple[Chunk, ...]:
+        """The tile's whole, undamaged chunks in front of the first other one; if that is cut, its beginning, too."""
+        places, whole = self._places(tile), self.segments_of_tile(tile)
+        begun = [place for place in places[whole : whole + 1] if self._is_short(place) and self.chunks[place]]
+        return tuple(Chunk(self.chunks[place], self.header.chunk_lengths[place]) for place in [*places[:whole], *begun])
 
     def segments_of_tile(self, tile: int) -> int:
         """The number of whole, undamaged segments in front; of a payload without an index 1 if all there is of it, as
@@ -199,17 +205,22 @@ def split(data: bytes) -> Sections:
     """Cut a file, or a prefix of one that holds the whole header, at the lengths its header declares.
 
     Raises what parse_header raises, and FormatError when bytes follow the end. Missing bytes are counted, not refused,
-    and chunks are not checked: `Sections.require_whole` does both. Of a plain file, all that follows is its stream.
+    and chunks are not checked: `Sections.require_whole` does both. Of a plain file, all that follows is its stream. An
+    end mark is no part of any section.
     """
     header, start = parse_header(data)
-    if header.is_plain:
-        return Sections(header, start, b"", (data[start:],), b"", 0)
     lengths = [header.alpha_length, *header.chunk_lengths, header.metadata_length]
     end = start + sum(lengths)
+    front = without_end_mark(data) if header.is_plain or len(data) < end else None
+    is_lossy = front is not None and len(front) >= start
+    if front is not None and is_lossy:
+        data = front
+    if header.is_plain:
+        return Sections(header, start, b"", (data[start:],), b"", 0, is_lossy)
     if len(data) > end:
         raise FormatError(f"{len(data) - end} bytes follow the end of the image (at byte {end}): cut them off")
     parts, position = [], start
     for length in lengths:
         parts.append(data[position : position + length])
         position += length
-    return Sections(header, start, parts[0], tuple(parts[1:-1]), parts[-1], end - len(data))
+    return Sections(header, start, parts[0], tuple(parts[1:-1]), parts[-1], end - len(data), is_lossy)

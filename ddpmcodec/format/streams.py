@@ -4,16 +4,20 @@ A stream begins with the state that its encoder ended with, in the least number 
 endian. 32-bit words follow, in the order in which a decoder takes them. The state that a decoder ends with is
 LEAST_STATE plus a check of 24 bits.
 
-A chunk of a tile holds, for all lanes but the last, the length of the lane's part as a varint, and then the parts. In
-the first chunk a part is one byte with the size of the state, the state, and words; in later chunks it is words.
+A chunk of a tile holds the numbers of words of all lanes but the last as varints; in the first chunk the states of all
+lanes, a byte with its size in front of each; then the words. Those of every lane stand all over the chunk, evenly, so
+that a chunk which is cut holds about as much of each: word i of n has the place floor((2 i + 1) 2^31 / n), and words
+stand in the order of places, lane after lane where they are equal.
 """
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from itertools import chain
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ddpmcodec.errors import FormatError, TruncatedError
 from ddpmcodec.format.header import LEAST_STATE_BYTES, MOST_STATE_BYTES
@@ -70,45 +74,77 @@ def parse_stream(data: bytes, state_bytes: int) -> Stream:
 # --- lanes
 
 
-def pack_lane(stream: Stream) -> bytes:
-    """The part of a lane in the first chunk of its tile."""
-    state = pack_state(stream.state)
-    return bytes([len(state)]) + state + stream.words
+class Chunk(NamedTuple):
+    """Of a tile. length: of all of it, of which the data may be the beginning."""
+
+    data: bytes
+    length: int
 
 
-def pack_lanes(parts: Sequence[bytes]) -> bytes:
-    """A chunk of the parts of all lanes."""
-    if len(parts) != LANES:
-        raise ValueError(f"a chunk has {LANES} lanes, got {len(parts)}")
-    return b"".join([*(pack_varint(len(part)) for part in parts[:-1]), *parts])
+def pack_chunk(words: Sequence[bytes], states: Sequence[int] = ()) -> bytes:
+    """The words of all lanes. states: of them, in the first chunk of a tile."""
+    if len(words) != LANES or len(states) not in (0, LANES):
+        raise ValueError(f"a chunk has {LANES} lanes, got {len(words)}, and as many states or none, got {len(states)}")
+    counts = [len(own) // WORD_BYTES for own in words]
+    packed = np.empty(sum(counts), "<u4")
+    order = _lanes_of(counts, len(packed))
+    for lane, own in enumerate(words):
+        packed[order == lane] = np.frombuffer(own, "<u4")
+    head = [pack_varint(count) for count in counts[:-1]]
+    head += [bytes([state_size(state)]) + pack_state(state) for state in states]
+    return b"".join([*head, packed.tobytes()])
 
 
-def parse_lanes(chunk: bytes) -> list[bytes]:
-    """The parts of a whole chunk. Raises FormatError where its lengths do not fit."""
-    reader = Reader(chunk, "a chunk")
+def parse_chunk(chunk: Chunk, is_first: bool) -> list[Stream]:
+    """The words of all lanes, as far as they are there, and their states, which are 0 where it is not the first chunk.
+
+    Raises TruncatedError where data that is cut ends in front of the words, and FormatError where the chunk is none.
+    """
+    reader = Reader(chunk.data, "a chunk")
     try:
-        lengths = [reader.varint() for _ in range(LANES - 1)]
-        parts = [reader.take(length) for length in lengths]
-    except TruncatedError as error:  # of a chunk that is all there
+        counts = [reader.varint() for _ in range(LANES - 1)]
+        states = [_take_state(reader) if is_first else 0 for _ in range(LANES)]
+    except TruncatedError as error:
+        if len(chunk.data) < chunk.length:
+            raise
         raise FormatError(f"the lanes of a chunk do not fit into it ({error}): get the file again") from error
-    return [*parts, chunk[reader.position :]]
+    last, rest = divmod(chunk.length - reader.position - WORD_BYTES * sum(counts), WORD_BYTES)
+    if last < 0 or rest:
+        raise FormatError(f"the lanes of a chunk of {chunk.length} bytes do not fit into it: get the file again")
+    there = (len(chunk.data) - reader.position) // WORD_BYTES
+    words = np.frombuffer(chunk.data, "<u4", there, reader.position)
+    order = _lanes_of([*counts, last], there)
+    return [Stream(state, words[order == lane].tobytes()) for lane, state in enumerate(states)]
 
 
-def join_lanes(chunks: Sequence[bytes]) -> list[Stream]:
-    """The lanes of a tile, as far as its first chunks hold them: one chunk at least. Raises FormatError."""
-    first, *others = (parse_lanes(chunk) for chunk in chunks)
-    for part in chain.from_iterable(others):
-        if len(part) % WORD_BYTES:
-            raise FormatError(f"a lane of a chunk has {len(part)} bytes, which are no whole words: get the file again")
-    lanes = [_parse_first(part) for part in first]
-    return [Stream(lane.state, b"".join([lane.words, *(parts[n] for parts in others)])) for n, lane in enumerate(lanes)]
+def join_lanes(chunks: Sequence[Chunk]) -> list[Stream]:
+    """The lanes of a tile, as far as its first chunks hold them: one chunk at least, of which the last may be cut.
+
+    Raises FormatError where a chunk is none, and TruncatedError where the first one ends in front of its words.
+    """
+    parsed = [parse_chunk(chunks[0], True)]
+    for chunk in chunks[1:]:
+        try:
+            parsed.append(parse_chunk(chunk, False))
+        except TruncatedError:
+            break
+    return [Stream(lanes[0].state, b"".join(lane.words for lane in lanes)) for lanes in zip(*parsed, strict=True)]
 
 
-def _parse_first(part: bytes) -> Stream:
-    size = part[0] if part else 0
-    if not LEAST_STATE_BYTES <= size <= MOST_STATE_BYTES or len(part) <= size or (len(part) - 1 - size) % WORD_BYTES:
+def _take_state(reader: Reader) -> int:
+    size = reader.take(1)[0]
+    if not LEAST_STATE_BYTES <= size <= MOST_STATE_BYTES:
         raise FormatError(
-            f"a lane of {len(part)} bytes claims a state of {size} ({LEAST_STATE_BYTES} to {MOST_STATE_BYTES} are"
-            " possible, and whole words behind it): get the file again"
+            f"a lane claims a state of {size} bytes ({LEAST_STATE_BYTES} to {MOST_STATE_BYTES} are possible):"
+            " get the file again"
         )
-    return parse_stream(part[1:], size)
+    return parse_stream(reader.take(size), size).state
+
+
+def _lanes_of(counts: Sequence[int], most: int) -> NDArray[np.intp]:
+    """Of which lanes the first `most` words of a chunk are. Takes memory for those, whatever counts claim."""
+    shown = [min(count, most) for count in counts]
+    middles = (2 * np.arange(own, dtype=np.uint64) + 1 for own in shown)
+    places = [(middle << 31) // count for middle, count in zip(middles, counts, strict=True)]
+    lanes = np.repeat(np.arange(LANES), shown)
+    return lanes[np.argsort(np.concatenate(places), kind="stable")[:most]]

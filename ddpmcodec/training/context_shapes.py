@@ -18,21 +18,30 @@ class Size(NamedTuple):
     components: int
 
 
-# By effort: of networks of exact pixels, and of those of bands. Coding time goes with the weights.
+class Sizes(NamedTuple):
+    """Of the networks of exact pixels, and of those of bands: the finest, the second, all coarser ones."""
+
+    pixels: Size
+    bands: tuple[Size, Size, Size]
+
+    def of(self, role: str) -> Size:
+        return self.bands[BAND_ROLES.index(role)] if role in BAND_ROLES else self.pixels
+
+
+# By effort. Coding time goes with the weights, and with how many positions there are: coarse bands have few, and half
+# of the bits of all bands.
 SIZES = {
-    1: (Size(64, 2, 3), Size(32, 2, 1)),
-    2: (Size(192, 3, 3), Size(64, 3, 1)),
-    3: (Size(320, 4, 3), Size(128, 3, 1)),
+    1: Sizes(Size(64, 2, 3), (Size(32, 2, 1), Size(64, 3, 1), Size(64, 3, 1))),
+    2: Sizes(Size(192, 3, 3), (Size(64, 3, 1), Size(96, 3, 1), Size(128, 3, 1))),
+    3: Sizes(Size(320, 4, 3), (Size(96, 3, 1), Size(128, 3, 1), Size(192, 3, 1))),
 }
-# Steps of each role out of twelve: most of the bits are in exact pixels, and coarse bands have few positions.
-SHARES = {"direct": 4, "last": 4, "band1": 2, "band2": 1, "band3": 1}
+# Steps of each role out of twelve: most of the bits are in exact pixels.
+SHARES = {"direct": 4, "last": 4, "band1": 1, "band2": 1, "band3": 2}
 
 
 def shape_of(effort: int, role: str) -> Shape:
     """Of the network of a role (`models.context.ROLES`)."""
-    pixels, bands = SIZES[effort]
-    size = bands if role in BAND_ROLES else pixels
-    return Shape("band" if role in BAND_ROLES else role, *size)
+    return Shape("band" if role in BAND_ROLES else role, *SIZES[effort].of(role))
 
 
 def round_robin(roles: Collection[str], shares: Mapping[str, int] = SHARES) -> list[str]:

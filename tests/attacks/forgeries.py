@@ -16,7 +16,7 @@ from ddpmcodec.format.ddpma import MARK
 from ddpmcodec.format.header import WEBP
 from ddpmcodec.format.header_bytes import CHECKED
 from ddpmcodec.format.seal import KEY
-from ddpmcodec.format.streams import pack_lanes, parse_lanes
+from ddpmcodec.format.streams import LANES, Chunk, pack_chunk, pack_state, parse_chunk, state_size
 from ddpmcodec.format.varint import Reader, pack_varint
 from ddpmcodec.models import context
 from mutations import Random, mutate
@@ -87,21 +87,28 @@ def _a_chunk(rng: Random, parts: FileParts, other: FileParts) -> None:
 
 
 def _a_lane(rng: Random, parts: FileParts, other: FileParts) -> None:
-    """Another part of a lane, or another state in front, so that a decoder takes words as it goes; lengths fit."""
-    place = int(rng.integers(len(parts.chunks)))
+    """Other words of a lane, or another state in front, so that a decoder takes words as it goes; lengths fit."""
+    place, words = int(rng.integers(len(parts.chunks))), rng.bytes(4 * int(rng.integers(40)))
+    state = (1 << 24) + int(rng.integers((1 << 63) - (1 << 24)))
+    state >>= int(rng.integers(38))  # of any size
+    state = max(state, 1 << 24)
+    if parts.lengths is None:
+        size = state_size(state)
+        rest = words if rng.random() < 0.5 else parts.chunks[place][size:]
+        parts.chunks[place] = pack_state(state) + rest
+        if parts.kind & CHECKED:
+            parts.numbers[-1] = len(parts.chunks[place])
+        return
+    is_first = place == 0  # of later tiles a state is taken for words
     try:
-        lanes = parse_lanes(parts.chunks[place]) if parts.lengths is not None else [parts.chunks[place]]
+        lanes = parse_chunk(Chunk(parts.chunks[place], len(parts.chunks[place])), is_first)
     except DdpmError:
         return
-    which, size = int(rng.integers(len(lanes))), int(rng.integers(1, 9))
-    start = bytes([size]) if parts.lengths is not None else b""
-    words = rng.bytes(4 * int(rng.integers(40))) if rng.random() < 0.5 else lanes[which][len(start) + size :]
-    lanes[which] = start + rng.bytes(size - 1) + bytes([rng.integers(1, 128)]) + words
-    parts.chunks[place] = pack_lanes(lanes) if parts.lengths is not None else lanes[0]
-    if parts.lengths is not None:
-        parts.lengths[place] = len(parts.chunks[place])
-    elif parts.kind & CHECKED:
-        parts.numbers[-1] = len(parts.chunks[place])
+    which = int(rng.integers(LANES))
+    lanes[which] = lanes[which]._replace(state=state, words=words if rng.random() < 0.5 else lanes[which].words)
+    states = [lane.state for lane in lanes] if is_first else []
+    parts.chunks[place] = pack_chunk([lane.words for lane in lanes], states)
+    parts.lengths[place] = len(parts.chunks[place])
 
 
 def _checked_webp(payload: bytes, parts: FileParts) -> bytes:

@@ -54,6 +54,12 @@ def test_machines_get_one_object() -> None:
     assert min(found["megapixels_a_second"].values()) > 0
 
 
+def test_it_says_which_kernel_is_slow_and_why() -> None:
+    assert _health.slowness("avx2", ["avx2", "plain"]) is None
+    assert "DDPMCODEC_KERNELS" in str(_health.slowness("plain", ["avx2", "plain"]))
+    assert str(_health.slowness("plain", ["plain"])).startswith("slow: ")
+
+
 def test_what_is_not_installed_has_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_health, "PACKAGES", ("numpy", "no-such-package"))
     assert set(_health.description()["versions"]) == {"ddpmcodec", "core", "python", "numpy"}

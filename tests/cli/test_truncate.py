@@ -15,7 +15,7 @@ from ddpmcodec import codec
 @pytest.mark.parametrize(("limit", "size"), [(["--bytes", 60], 60), (["--bpp", 1.1], 66), (["--bytes", 10**6], None)])
 def test_a_file_is_cut_to_a_rate(ddpm: Any, file: Path, coded: bytes, limit: list[Any], size: int | None) -> None:
     out = file.with_name("small.ddpm")
-    ended = ddpm("truncate", file, *limit, "-o", out)
+    ended = ddpm("truncate", file, *limit, "--no-mark", "-o", out)
     cut = coded[:size]
     assert (ended.code, ended.stdout) == (0, b"")
     assert ended.stderr == f"ddpmcodec: {out}: {len(cut)} of {len(coded)} bytes, {len(cut) / 60:.3f} bpp\n"
@@ -25,22 +25,38 @@ def test_a_file_is_cut_to_a_rate(ddpm: Any, file: Path, coded: bytes, limit: lis
 
 
 def test_a_file_is_cut_after_a_step(ddpm: Any, file: Path, coded: bytes) -> None:
-    ended = ddpm("truncate", file, "--step", 2, "-o", "-")
-    assert ended.code == 0
-    assert ended.stdout == codec.truncate(coded, step=2)
+    for mark in (False, True):
+        ended = ddpm("truncate", file, "--step", 2, "-o", "-", *["--no-mark"] * (not mark))
+        assert ended.code == 0
+        assert ended.stdout == codec.truncate(coded, step=2, mark=mark)
+
+
+def test_a_lossy_file_says_so_and_is_no_error(ddpm: Any, file: Path, coded: bytes) -> None:
+    out, picture = file.with_name("small.ddpm"), file.with_name("small.png")
+    assert ddpm("truncate", file, "--bytes", 60, "-o", out).code == 0
+    assert out.read_bytes() == codec.truncate(coded, bytes=60, mark=True)
+    tested = ddpm("test", out)
+    assert (tested.code, tested.stdout, tested.stderr) == (0, f"{out}: ok, lossy, 1.00 bits a pixel\n".encode(), "")
+    decoded = ddpm("decode", out, "-o", picture)
+    assert decoded.code == 0
+    assert "bpp, noise level" in decoded.stderr or "in step 1 of 3" in decoded.stderr
+    assert f"{out}: in step" in decoded.stderr
+    assert "a lossy file, cut on purpose" in decoded.stderr
+    assert Image.open(picture).tobytes() == codec.decode(out.read_bytes()).tobytes()
+    assert "lossy: cut on purpose" in ddpm("info", out).stdout.decode()
 
 
 def test_a_step_of_a_file_of_another_model_needs_that_model(ddpm: Any, foreign: Path, other_model: Path) -> None:
     arguments = ("truncate", foreign, "--step", 2, "-o", "-")
     assert ddpm(*arguments).code == 4
-    ended = ddpm(*arguments, "--model", other_model)
+    ended = ddpm(*arguments, "--model", other_model, "--no-mark")
     assert (ended.code, ended.stdout) == (0, codec.truncate(foreign.read_bytes(), step=2, model=other_model))
 
 
 def test_a_webp_has_one_step(ddpm: Any, webp: bytes) -> None:
     assert ddpm("truncate", "-", "--step", 1, "-o", "-", stdin=webp).stdout == webp
     header = codec.info(webp)["header_bytes"]
-    assert ddpm("truncate", "-", "--step", 0, "-o", "-", stdin=webp).stdout == webp[:header]
+    assert ddpm("truncate", "-", "--step", 0, "--no-mark", "-o", "-", stdin=webp).stdout == webp[:header]
 
 
 def preview_psnr(data: bytes, original: np.ndarray) -> float:
@@ -50,7 +66,7 @@ def preview_psnr(data: bytes, original: np.ndarray) -> float:
 
 @pytest.mark.parametrize("psnr", [20, 27.5, 38])
 def test_a_file_is_cut_to_a_quality(ddpm: Any, file: Path, coded: bytes, pixels: np.ndarray, psnr: float) -> None:
-    ended = ddpm("truncate", file, "--psnr", psnr, "-o", "-")
+    ended = ddpm("truncate", file, "--psnr", psnr, "--no-mark", "-o", "-")
     cut = ended.stdout
     reached = preview_psnr(cut, pixels)
     assert (ended.code, cut) == (0, coded[: len(cut)])
@@ -97,7 +113,10 @@ def test_the_highest_quality_is_every_pixel(ddpm: Any, coded: bytes, pixels: np.
 
 def test_a_webp_is_kept_whole_unless_its_mean_colour_will_do(ddpm: Any, webp: bytes) -> None:
     assert ddpm("truncate", "-", "--psnr", 20, "-o", "-", stdin=webp).stdout == webp
-    assert ddpm("truncate", "-", "--psnr", 5, "-o", "-", stdin=webp).stdout == webp[: codec.info(webp)["header_bytes"]]
+    assert (
+        ddpm("truncate", "-", "--psnr", 5, "--no-mark", "-o", "-", stdin=webp).stdout
+        == webp[: codec.info(webp)["header_bytes"]]
+    )
 
 
 def test_pixels_are_limited_where_previews_are_decoded(ddpm: Any, coded: bytes) -> None:
@@ -111,7 +130,7 @@ def test_an_original_without_psnr_is_wrong_usage(ddpm: Any, coded: bytes) -> Non
 
 
 def test_pipes(ddpm: Any, coded: bytes) -> None:
-    ended = ddpm("truncate", "-", "--bytes", 50, "-o", "-", "-q", stdin=coded)
+    ended = ddpm("truncate", "-", "--bytes", 50, "--no-mark", "-o", "-", "-q", stdin=coded)
     assert (ended.code, ended.stdout, ended.stderr) == (0, coded[:50], "")
 
 
@@ -119,7 +138,10 @@ def test_too_few_bytes_are_an_error_with_the_least_number(ddpm: Any, file: Path,
     header = codec.info(file.read_bytes())["header_bytes"]
     ended = ddpm("truncate", file, "--bytes", 3, "-o", file.with_name("small.ddpm"))
     assert ended.code == 1
-    assert ended.stderr == f"ddpmcodec: {file}: 3 bytes are too few: the header alone takes {header}, ask for more\n"
+    assert (
+        ended.stderr
+        == f"ddpmcodec: {file}: 3 bytes are too few: the header and the mark take {header + 6}, ask for more\n"
+    )
     assert names(file.parent) == ["file.ddpm"]
 
 

@@ -44,6 +44,7 @@ def test_facts_of_one_stream() -> None:
         "bytes": 55,
         "missing_bytes": None,
         "complete": None,
+        "lossy": False,
         "bpp": 5.5,
         "bits_per_dim": pytest.approx(5.5 / 3),
         "header_bytes": 11,

@@ -18,7 +18,7 @@ from ddpmcodec.errors import ChecksumError, FormatError, ModelError, TruncatedEr
 from ddpmcodec.format.ddpm import parse_header
 from ddpmcodec.format.header import Header, Index
 from ddpmcodec.format.header_bytes import crc16, pack_header
-from ddpmcodec.format.streams import LANES, Stream, pack_lane, pack_lanes
+from ddpmcodec.format.streams import LANES, pack_chunk
 from ddpmcodec.models.context import ContextModel
 
 
@@ -172,7 +172,7 @@ def test_denoising_is_as_asked_for(model: ContextModel, tiled: bytes) -> None:
 
 def test_what_an_index_claims_takes_no_memory(model: ContextModel) -> None:
     """A claim of gigabytes that no tile of this size has."""
-    chunk = pack_lanes([pack_lane(Stream(1 << 24, b""))] * LANES)
+    chunk = pack_chunk([b""] * LANES, [1 << 24] * LANES)
     count = len(segments(2, 24, 32))
     index = Index(32, 24, count, (len(chunk), 1 << 34, *[0] * (count - 2)), (crc16(chunk), *[0] * (count - 1)))
     data = pack_header(Header("RGB", 32, 24, 1, 2, 0, model.id[:4], index=index)) + chunk

@@ -8,7 +8,8 @@ from ddpmcodec import _native as native
 from ddpmcodec._native import testing
 
 SIZES = [(1, 1), (1, 2), (1, 7), (5, 1), (2, 2), (33, 47), (512, 768), (1, 5000)]
-COUNTS = {0: 16, 2: 26, 5: 37}  # a step of noise levels: bands of the coarsest group, then one by one
+COUNTS = {0: 16, 2: 30, 5: 47}
+GROUPS = [9, 7, 5, 4, 3, 2, 1]  # the finest bands of a step's segments
 
 
 @pytest.mark.parametrize("levels", COUNTS)
@@ -39,7 +40,7 @@ def test_levels_fall_to_exact_pixels_and_bands_to_the_finest(levels: int) -> Non
     assert [segment[0] for segment in found] == sorted(segment[0] for segment in found)
     for step in range(found[-1][0]):
         finest = [segment[2] for segment in found if segment[0] == step]
-        assert finest == list(range(5, finest[-1] - 1, -1))
+        assert finest == [group for group in GROUPS if group >= finest[-1]]
 
 
 @pytest.mark.parametrize("levels", [1, 3, 4, 6, -1])

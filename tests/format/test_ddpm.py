@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError
 from ddpmcodec.format.ddpm import Header, Index, Sections, assemble, crc16, pack_header, split
+from ddpmcodec.format.streams import Chunk
 
 MODEL_ID = bytes.fromhex("0a1b2c3d")
 PLAIN = Header("RGB", 32, 32, 2, 2, 1)
@@ -22,6 +23,10 @@ TILED = Header("RGBA", 400, 300, 2, 0, 0, MODEL_ID, index=Index(200, 300, SEGMEN
 
 def chunk(segment: int, tile: int) -> bytes:
     return bytes([16 * segment + tile]) * (1 + segment + tile)
+
+
+def whole(data: bytes) -> Chunk:
+    return Chunk(data, len(data))
 
 
 CHUNKS = tuple(chunk(segment, tile) for segment in range(SEGMENTS) for tile in range(TILES))
@@ -69,7 +74,7 @@ def test_tiles_come_back() -> None:
     assert (found.alpha, found.chunks, found.metadata) == (b"alpha", CHUNKS, b"meta")
     assert found.header.index == Index(200, 300, SEGMENTS, (1, 2, 2, 3, 3, 4), tuple(map(crc16, CHUNKS)))
     for tile in range(TILES):
-        assert found.tile_chunks(tile) == tuple(chunk(segment, tile) for segment in range(SEGMENTS))
+        assert found.tile_chunks(tile) == tuple(whole(chunk(segment, tile)) for segment in range(SEGMENTS))
         assert (found.segments_of_tile(tile), found.tile_is_cut(tile)) == (SEGMENTS, False)
 
 
@@ -140,9 +145,12 @@ def test_any_parts_come_back_from_any_prefix(
     assert (cut.header, cut.start) == (found.header, found.start)
     assert cut.size + cut.missing == len(whole) or header.is_plain
     for tile in range(header.tile_count):
-        chunks = cut.tile_chunks(tile)
-        assert len(chunks) == cut.segments_of_tile(tile)
-        assert found.tile_chunks(tile)[: len(chunks)] == chunks or header.is_plain
+        chunks, expected = cut.tile_chunks(tile), found.tile_chunks(tile)
+        count = cut.segments_of_tile(tile)
+        assert chunks[:count] == expected[:count] or header.is_plain
+        for beginning, chunk in zip(chunks[count:], expected[count:], strict=False):
+            assert 0 < len(beginning.data) < beginning.length == chunk.length
+            assert chunk.data.startswith(beginning.data)
         assert not cut.tile_is_damaged(tile)
 
 
@@ -217,11 +225,12 @@ def test_a_single_stream_says_whether_it_is_all_there() -> None:
         assert not found.tile_is_damaged(0)
 
 
-def test_a_tile_has_its_whole_chunks_up_to_the_cut() -> None:
+def test_a_tile_has_its_chunks_up_to_the_cut() -> None:
     """One byte into the second segment of the second tile."""
     found = split(TILED_FILE[: chunk_start(3) + 1])
     assert found.chunks == (*CHUNKS[:3], chunk(1, 1)[:1], b"", b"")
-    assert [found.tile_chunks(tile) for tile in range(TILES)] == [(chunk(0, 0), chunk(1, 0)), (chunk(0, 1),)]
+    assert found.tile_chunks(0) == (whole(chunk(0, 0)), whole(chunk(1, 0)))
+    assert found.tile_chunks(1) == (whole(chunk(0, 1)), Chunk(chunk(1, 1)[:1], len(chunk(1, 1))))
     assert [found.segments_of_tile(tile) for tile in range(TILES)] == [2, 1]
     assert [found.tile_is_cut(tile) for tile in range(TILES)] == [True, True]
 
@@ -250,7 +259,7 @@ def test_a_damaged_chunk_ends_its_tile_and_no_other(place: int, bit: int) -> Non
     assert [found.tile_is_damaged(t) for t in range(TILES)] == [t == tile for t in range(TILES)]
     assert [found.tile_is_cut(t) for t in range(TILES)] == [False, False]
     assert found.segments_of_tile(tile) == segment
-    assert found.tile_chunks(tile) == tuple(chunk(s, tile) for s in range(segment))
+    assert found.tile_chunks(tile) == tuple(whole(chunk(s, tile)) for s in range(segment))
     assert found.tile_chunks(1 - tile) == split(TILED_FILE).tile_chunks(1 - tile)
 
 

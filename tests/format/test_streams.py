@@ -13,22 +13,22 @@ from ddpmcodec.format.streams import (
     LANES,
     LEAST_STATE,
     MOST_STATE,
+    Chunk,
     Stream,
     join_lanes,
-    pack_lane,
-    pack_lanes,
+    pack_chunk,
     pack_state,
-    parse_lanes,
+    parse_chunk,
     parse_stream,
     state_size,
     stream_check,
 )
 
-PARTS = (b"a", b"", b"three", b"12")
 states = st.integers(LEAST_STATE, MOST_STATE)
 words = st.integers(0, 5).flatmap(lambda count: st.binary(min_size=4 * count, max_size=4 * count))
 streams = st.builds(Stream, states, words)
-parts_of_lanes = st.lists(st.binary(max_size=300), min_size=LANES, max_size=LANES)
+words_of_lanes = st.lists(words, min_size=LANES, max_size=LANES)
+states_of_lanes = st.lists(states, min_size=LANES, max_size=LANES)
 
 
 # --- states
@@ -86,82 +86,117 @@ def test_the_check_is_a_part_of_a_crc() -> None:
 # --- lanes
 
 
-def test_golden_chunk() -> None:
-    chunk = bytes.fromhex("01 00 05") + b"athree12"
-    assert pack_lanes(PARTS) == chunk
-    assert parse_lanes(chunk) == list(PARTS)
-    assert pack_lane(Stream(0x01234567, b"word")) == bytes.fromhex("04 67452301") + b"word"
-    assert pack_lanes([b""] * LANES) == bytes(3)
+def whole(data: bytes) -> Chunk:
+    return Chunk(data, len(data))
 
 
-@given(parts_of_lanes)
-def test_parts_of_lanes_come_back(parts: list[bytes]) -> None:
-    assert parse_lanes(pack_lanes(parts)) == parts
+def test_golden_chunks() -> None:
+    """Of lanes of 3, 1, 0 and 2 words: their places in halves of 2^31 are 1/3 3/3 5/3, 1, none, 1/2 3/2."""
+    words = [b"a1..a2..a3..", b"b1..", b"", b"d1..d2.."]
+    first = bytes.fromhex("03 01 00 04 67452301 05 0504030201 04 00000001 04 00000001")
+    mixed = b"a1..d1..a2..b1..d2..a3.."
+    states = [0x01234567, 0x0102030405, LEAST_STATE, LEAST_STATE]
+    assert pack_chunk(words) == b"\3\1\0" + mixed
+    assert pack_chunk(words, states) == first + mixed
+    assert parse_chunk(whole(first + mixed), True) == [Stream(*lane) for lane in zip(states, words, strict=True)]
+    assert pack_chunk([b""] * LANES) == bytes(3)
+
+
+@given(words_of_lanes)
+def test_words_of_lanes_come_back(words: list[bytes]) -> None:
+    assert parse_chunk(whole(pack_chunk(words)), False) == [Stream(0, own) for own in words]
+
+
+@given(states_of_lanes, words_of_lanes)
+def test_a_chunk_that_is_cut_holds_the_beginning_of_every_lane(states: list[int], words: list[bytes]) -> None:
+    data = pack_chunk(words, states)
+    head = len(data) - sum(map(len, words))
+    for size in range(len(data)):
+        if size < head:
+            with pytest.raises(TruncatedError, match="the data ends inside"):
+                parse_chunk(Chunk(data[:size], len(data)), True)
+            continue
+        found = parse_chunk(Chunk(data[:size], len(data)), True)
+        assert [lane.state for lane in found] == states
+        assert sum(len(lane.words) for lane in found) == (size - head) // 4 * 4
+        for lane, own in zip(found, words, strict=True):
+            assert own.startswith(lane.words)
+            share = (size - head) // 4 / max(sum(map(len, words)) // 4, 1)
+            assert abs(len(lane.words) / 4 - share * len(own) / 4) <= 1.5
 
 
 def test_a_chunk_has_all_lanes() -> None:
-    with pytest.raises(ValueError, match="a chunk has 4 lanes, got 3"):
-        pack_lanes(PARTS[:3])
+    with pytest.raises(ValueError, match="a chunk has 4 lanes, got 3, and as many states or none, got 0"):
+        pack_chunk([b""] * 3)
+    with pytest.raises(ValueError, match="a chunk has 4 lanes, got 4, and as many states or none, got 2"):
+        pack_chunk([b""] * 4, [LEAST_STATE] * 2)
 
 
-@given(st.lists(streams, min_size=LANES, max_size=LANES), st.lists(st.lists(words, min_size=LANES, max_size=LANES)))
-def test_lanes_are_joined_over_chunks(first: list[Stream], others: list[list[bytes]]) -> None:
-    chunks = [pack_lanes([pack_lane(lane) for lane in first]), *map(pack_lanes, others)]
+@given(states_of_lanes, words_of_lanes, st.lists(words_of_lanes, max_size=4), st.data())
+def test_lanes_are_joined_over_chunks(
+    states: list[int], first: list[bytes], others: list[list[bytes]], data: st.DataObject
+) -> None:
+    chunks = [whole(pack_chunk(first, states)), *(whole(pack_chunk(words)) for words in others)]
     for count in range(1, len(chunks) + 1):
         found = join_lanes(chunks[:count])
-        assert [lane.state for lane in found] == [lane.state for lane in first]
+        assert [lane.state for lane in found] == states
         for n, lane in enumerate(found):
-            assert lane.words == first[n].words + b"".join(parts[n] for parts in others[: count - 1])
+            assert lane.words == first[n] + b"".join(words[n] for words in others[: count - 1])
+    if others:
+        cut = data.draw(st.integers(0, chunks[-1].length - 1))
+        short = join_lanes([*chunks[:-1], Chunk(chunks[-1].data[:cut], chunks[-1].length)])
+        for lane, before, after in zip(short, join_lanes(chunks[:-1]), join_lanes(chunks), strict=True):
+            assert lane.words.startswith(before.words)
+            assert after.words.startswith(lane.words)
 
 
 # --- damage
 
+FIRST = pack_chunk([b"word" * n for n in range(LANES)], [LEAST_STATE + n for n in range(LANES)])
 
-@pytest.mark.parametrize("cut", [0, 1, 2])
-def test_a_chunk_without_all_lengths_is_refused(cut: int) -> None:
+
+@pytest.mark.parametrize("size", range(3 + 5 * LANES))
+def test_a_chunk_without_all_lengths_and_states_is_refused(size: int) -> None:
     with pytest.raises(FormatError, match="the lanes of a chunk do not fit into it") as found:
-        parse_lanes(pack_lanes(PARTS)[:cut])
+        parse_chunk(whole(FIRST[:size]), True)
     assert found.type is FormatError
 
 
-def test_lengths_beyond_the_chunk_are_refused() -> None:
-    for chunk in (b"\x09\0\0abc", b"\0\0\4abc", b"\xff\xff\xff\xff\x7f\0\0abc"):
-        with pytest.raises(FormatError, match="the lanes of a chunk do not fit into it") as found:
-            parse_lanes(chunk)
+def test_lengths_beyond_the_chunk_and_parts_of_words_are_refused() -> None:
+    for data in (b"\2\0\0abcd", b"\0\0\2abcd", b"\xff\xff\xff\xff\x7f\0\0abc", b"\0\0\0abcde"):
+        with pytest.raises(FormatError, match=r"the lanes of a chunk .*do not fit into it") as found:
+            parse_chunk(whole(data), False)
         assert found.type is FormatError
 
 
 def test_lengths_have_one_encoding() -> None:
     with pytest.raises(FormatError, match="longer than it needs to be"):
-        parse_lanes(b"\x81\0\0\0abc")
+        parse_chunk(whole(b"\x81\0\0\0abc"), False)
 
 
-FIRST = pack_lanes([pack_lane(Stream(LEAST_STATE + n, b"word" * n)) for n in range(LANES)])
+def test_claims_take_no_memory() -> None:
+    """Of 2^35 words in a lane, of which one is there."""
+    claim = bytes.fromhex("ffffffff7f 00 00") + b"word"
+    (first, *others) = parse_chunk(Chunk(claim, 7 + 4 * ((1 << 35) - 1)), False)
+    assert (first.words, sum(len(lane.words) for lane in others)) == (b"word", 0)
 
 
 @pytest.mark.parametrize(
-    "part",
-    [b"", b"\0", b"\4abc", b"\3abc", b"\x09abcdefghi", b"\4abcd\1", b"\5abcd\0", b"\4\0\0\0\0", b"\x08" + bytes(8)],
+    "state", ["00", "03 abcdef", "09 0102030405060708 09", "05 01020304 00", "04 00000000", "08 " + 8 * "ff"]
 )
-def test_first_parts_that_are_none_are_refused(part: bytes) -> None:
-    good = pack_lane(Stream(LEAST_STATE, b""))
-    for parts in ([part, good, good, good], [good, good, good, part]):
-        with pytest.raises(FormatError, match=r"a lane of \d+ bytes claims|is no state") as found:
-            join_lanes([pack_lanes(parts)])
+def test_first_states_that_are_none_are_refused(state: str) -> None:
+    good = bytes.fromhex("04 00000001")
+    for data in (bytes(3) + bytes.fromhex(state) + 3 * good, bytes(3) + 3 * good + bytes.fromhex(state)):
+        with pytest.raises(FormatError, match=r"a lane claims a state of \d bytes|is no state") as found:
+            join_lanes([whole(data)])
         assert found.type is FormatError
-
-
-def test_later_parts_are_whole_words() -> None:
-    with pytest.raises(FormatError, match="a lane of a chunk has 5 bytes, which are no whole words") as found:
-        join_lanes([FIRST, pack_lanes([b"word", b"words", b"", b""])])
-    assert found.type is FormatError
 
 
 @given(st.lists(st.binary(max_size=60), min_size=1, max_size=3))
 def test_any_chunks_are_read_or_refused(chunks: list[bytes]) -> None:
     for first in ([], [FIRST]):
         try:
-            found = join_lanes([*first, *chunks])
+            found = join_lanes([whole(chunk) for chunk in [*first, *chunks]])
         except FormatError:
             continue
         assert len(found) == LANES
@@ -173,7 +208,7 @@ def test_damaged_lanes_are_read_or_refused(data: st.DataObject) -> None:
     for _ in range(data.draw(st.integers(1, 4))):
         changed[data.draw(st.integers(0, len(changed) - 1))] = data.draw(st.integers(0, 255))
     try:
-        found = join_lanes([bytes(changed)])
+        found = join_lanes([whole(bytes(changed))])
     except FormatError:
         return
     assert all(LEAST_STATE <= lane.state <= MOST_STATE and len(lane.words) % 4 == 0 for lane in found)

@@ -18,7 +18,7 @@ MODES = ("L", "RGB", "LA", "RGBA", "1")
 MAGIC = b"\xdd\n"
 TILED, METADATA, WEBP, SQUARE = 1, 2, 4, 8
 LEVELS = (0, 2, 5)
-SEGMENTS_OF_STEPS = {0: (16,), 2: (5, 5, 16), 5: (2, 4, 5, 5, 5, 16)}  # by noise levels
+SEGMENTS_OF_STEPS = {0: (16,), 2: (7, 7, 16), 5: (4, 6, 7, 7, 7, 16)}  # by noise levels
 LEAST, LOW, HIGH, PRECISION = 1 << 24, 1 << 31, 1 << 63, 24
 LANES = 4
 
@@ -100,6 +100,7 @@ class Image(NamedTuple):
     chunks: tuple[bytes, ...]
     metadata: bytes
     missing: int
+    lossy: bool
 
     @property
     def has_alpha(self) -> bool:
@@ -129,6 +130,9 @@ def read_image(data: bytes) -> Image:
     require(1 <= orientation <= 8, f"orientation {orientation}")
     plain = not (has_alpha or flags & (TILED | METADATA | WEBP))
     require(checked != plain, "a CRC where there should be none, or the reverse")
+    marked = data[-6:] == b"\xddE" + zlib.crc32(data[:-6]).to_bytes(4, "little")
+    if marked and plain:
+        data = data[:-6]
     rest = (len(data) - cursor.at,)
     tiles, segments, lengths, checks = read_index(cursor, width, height) if tiled else (1, None, rest, ())
     require(webp or tiled or width * height <= 1 << 21, "one stream of too many pixels")
@@ -136,13 +140,16 @@ def read_image(data: bytes) -> Image:
         lengths = (cursor.varint(),)
         check_crc16(cursor, data[: cursor.at])
     require(segments in (None, sum(SEGMENTS_OF_STEPS[LEVELS[levels]])), f"{segments} segments of {levels}")
-    parts = cut_parts(data, cursor.at, [alpha_length, *lengths, metadata_length])
     end = cursor.at + alpha_length + sum(lengths) + metadata_length
+    lossy = marked and (plain or len(data) < end)
+    if lossy and not plain:
+        data = data[:-6]
+    parts = cut_parts(data, cursor.at, [alpha_length, *lengths, metadata_length])
     require(len(data) <= end, f"{len(data) - end} bytes follow the end")
     return Image(
         MODES[mode], width, height, webp, effort, LEVELS[levels], number, model_id, mean, 4 + state, orientation, plain,
         segments, tiles, cursor.at, alpha_length, metadata_length, tuple(lengths), tuple(checks), parts[0],
-        tuple(parts[1:-1]), parts[-1], end - len(data),
+        tuple(parts[1:-1]), parts[-1], end - len(data), lossy,
     )  # fmt: skip
 
 
@@ -280,18 +287,22 @@ def open_stream(stream: bytes, size: int) -> tuple[int, list[int]]:
 
 def open_lanes(chunks: Sequence[bytes]) -> list[tuple[int, list[int]]]:
     """State and words of the lanes of a tile, from its chunks."""
-    segments = [parts_of_lanes(chunk) for chunk in chunks]
-    for part in (part for parts in segments[1:] for part in parts):
-        require(len(part) % 4 == 0, "a part of a lane is no whole words")
-    lanes = [b"".join(parts) for parts in zip(*segments, strict=True)]
-    require(all(lanes), "a lane without a state")
-    return [open_stream(lane[1:], lane[0]) for lane in lanes]
-
-
-def parts_of_lanes(chunk: bytes) -> list[bytes]:
-    cursor = Cursor(chunk)
-    parts = [cursor.take(length) for length in cursor.column(LANES - 1)]
-    return [*parts, chunk[cursor.at :]]
+    states, lanes = list[tuple[int, list[int]]](), [list[int]() for _ in range(LANES)]
+    for chunk in chunks:
+        cursor = Cursor(chunk)
+        counts = cursor.column(LANES - 1)
+        if not states:
+            for _ in range(LANES):
+                size = cursor.integer(1)
+                states.append(open_stream(cursor.take(size), size))
+        require((len(chunk) - cursor.at) % 4 == 0, "a chunk that does not end with a word")
+        words = np.frombuffer(chunk[cursor.at :], "<u4").tolist()
+        counts.append(len(words) - sum(counts))
+        require(counts[-1] >= 0, "more words than the chunk has")
+        places = sorted((((2 * i + 1) << 31) // n, lane) for lane, n in enumerate(counts) for i in range(n))
+        for (_, lane), word in zip(places, words, strict=True):
+            lanes[lane].append(word)
+    return [(state, words) for (state, _), words in zip(states, lanes, strict=True)]
 
 
 def pop(state: int, words: list[int], find: Callable[[int], tuple[int, int]]) -> int:

@@ -28,7 +28,7 @@ def test_a_round_has_every_role_as_often_as_its_share() -> None:
     found = round_robin(ROLES)
     assert Counter(found) == SHARES
     assert set(found[:4]) >= {"direct", "last"}
-    assert round_robin(["band3"]) == ["band3"]
+    assert round_robin(["band1"]) == ["band1"]
 
 
 def test_roles_are_named_on_the_command_line() -> None:

@@ -1,0 +1,79 @@
+"""Files that were made lossy on purpose: they say so, are checked, and decode without more ado."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ddpmcodec import codec
+from ddpmcodec.codec.decoder import decode_details
+from ddpmcodec.codec.stream_decoder import ProgressiveDecoder
+from ddpmcodec.errors import ChecksumError, FormatError, OutputError, TruncatedError
+from ddpmcodec.format.end_mark import MARK_BYTES
+from ddpmcodec.models.context import ContextModel
+
+pytestmark = pytest.mark.usefixtures("no_webp", "one_thread")
+
+
+def lossy(file: bytes, share: float = 0.7) -> bytes:
+    start = codec.info(file)["header_bytes"]
+    return codec.truncate(file, bytes=start + MARK_BYTES + int(share * (len(file) - start - MARK_BYTES)), mark=True)
+
+
+def test_it_decodes_as_its_prefix_does(model: ContextModel, file: bytes) -> None:
+    made = lossy(file)
+    found = decode_details(made, model=model)
+    assert (found.exact, found.lossy, found.damaged) == (False, True, False)
+    assert found.image == codec.decode(made[:-MARK_BYTES], partial=True, model=model)
+    assert codec.decode_many([made, file, made], model=model) == [
+        found.image, codec.decode(file, model=model), found.image
+    ]  # fmt: skip
+
+
+def test_info_says_so(file: bytes) -> None:
+    facts = codec.info(lossy(file))
+    assert (facts["lossy"], facts["complete"]) == (True, False)
+    assert not codec.info(file)["lossy"]
+    assert not codec.info(file[:-1])["lossy"]
+
+
+def test_the_mark_counts(file: bytes) -> None:
+    start = codec.info(file)["header_bytes"]
+    made = codec.truncate(file, bytes=start + MARK_BYTES, mark=True)
+    assert made[:-MARK_BYTES] == file[:start]
+    with pytest.raises(OutputError, match=f"the header and the mark take {start + MARK_BYTES}, ask for more"):
+        codec.truncate(file, bytes=start + MARK_BYTES - 1, mark=True)
+
+
+def test_whole_files_are_not_marked(model: ContextModel, file: bytes) -> None:
+    assert codec.truncate(file, bytes=len(file), mark=True) == file
+    assert codec.truncate(file, step=codec.info(file)["steps"], mark=True, model=model) == file
+
+
+def test_it_can_be_cut_again(model: ContextModel, file: bytes) -> None:
+    made = lossy(file)
+    assert codec.truncate(made, bytes=len(made), mark=True) == made
+    again = codec.truncate(made, bytes=len(made) - 1, mark=True)
+    assert again == codec.truncate(file, bytes=len(made) - 1, mark=True)
+
+
+def test_damage_is_found(model: ContextModel, file: bytes) -> None:
+    made = lossy(file)
+    for place in range(codec.info(file)["header_bytes"], len(made), 7):
+        damaged = bytearray(made)
+        damaged[place] ^= 1
+        with pytest.raises((TruncatedError, ChecksumError)):
+            codec.decode(bytes(damaged), model=model)
+
+
+def test_more_bytes_behind_the_mark_are_an_error(model: ContextModel, file: bytes) -> None:
+    with pytest.raises(FormatError):
+        codec.decode(lossy(file) + b"x", model=model)
+
+
+def test_it_arrives_in_pieces(model: ContextModel, file: bytes) -> None:
+    made, decoder = lossy(file), ProgressiveDecoder(model=model)
+    for start in range(0, len(made), 50):
+        decoder.feed(made[start : start + 50])
+    assert decoder.complete
+    assert np.array_equal(np.asarray(decoder.close()), np.asarray(codec.decode(made, model=model)))
