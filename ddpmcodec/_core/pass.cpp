@@ -1,5 +1,6 @@
 #include "pass.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace ddpm {
@@ -220,6 +221,48 @@ void Pass::finish_band() {
     stage_.reset();
     wave_ = 0;
     band_++;
+}
+
+BandRanges Pass::predicted(int band, int image, const Planes& coarse, int threads) const {
+    constexpr int MOST = 256;  // positions that go through the network together
+    const Band& own = geometry_[band];
+    const LevelStep step = *std::find_if(steps_.begin(), steps_.end(), [&](const LevelStep& s) { return s.finest <= own.number; });
+    const Trained& trained = *model_.bands[band_kind(own.number)];
+    const Biases& biases = biases_[group_of(layout_.images == 1 ? 0 : image)][step.number * BAND_KINDS + band_kind(own.number)];
+    BandRanges found = ranges_[band][image];
+    std::vector<BandRanges> known{found};
+    BandStage stage(own, step, known, {own.transposed ? coarse.turned() : coarse}, nullptr);
+    const size_t inputs = padded(inputs_of(Role::BAND)), outputs = trained.network.outputs;
+    run_threads(threads, [&](int thread) {
+        Scratch scratch(trained.network);
+        std::vector<uint8_t> rows(MOST * inputs, ZERO);
+        std::vector<int32_t> predictions(MOST * outputs);
+        std::vector<size_t> places;
+        Reader nothing;
+        nothing.ended = true;
+        const size_t end = own.positions() * (thread + 1) / threads;
+        for (size_t at = own.positions() * thread / threads; at < end; at++) {
+            const int y = int(at / own.width), x = int(at % own.width);
+            int16_t base[CHANNELS];
+            if (found.is_unseen(at * CHANNELS) || found.is_unseen(at * CHANNELS + 1) || found.is_unseen(at * CHANNELS + 2)) {
+                stage.gather(0, y, x, &rows[places.size() * inputs], base);
+                places.push_back(at);
+            }
+            if (places.empty() || (places.size() < MOST && at + 1 < end)) continue;
+            ddpm::run(trained.network, stage.condition, rows.data(), inputs, int(places.size()), predictions.data(), outputs, scratch, nullptr, nullptr);
+            for (size_t k = 0; k < places.size(); k++) {
+                Values values{};
+                stage.load(0, int(places[k] / own.width), int(places[k] % own.width), values);
+                Position(Outputs{trained.components}, &predictions[k * outputs]).code(values, CHANNELS, Coder(nullptr, &nothing), {biases, nullptr, nullptr, nullptr, false});
+                for (int c = 0; c < CHANNELS; c++) {
+                    found.mean[places[k] * CHANNELS + c] = values.mean[c];
+                    found.scale[places[k] * CHANNELS + c] = uint8_t(values.scale[c]);
+                }
+            }
+            places.clear();
+        }
+    });
+    return found;
 }
 
 void Pass::begin_pixels() {

@@ -75,6 +75,9 @@ class Pass {
     const std::vector<Band>& geometry() const { return geometry_; }
     const std::vector<BandRanges>& ranges(int band) const { return ranges_[band]; }  // of every image
     const std::vector<Range>& root() const { return root_; }                         // [N 3]
+    // What the network of a band predicts of coefficients that nothing was coded of, from the image before the band; those of
+    // one image, beside what is known of the others.
+    BandRanges predicted(int band, int image, const Planes& coarse, int threads) const;
     bool has_begun() const { return begun_; }
     bool is_for_previews() const { return for_previews_; }
 

@@ -171,7 +171,52 @@ class Synthesis {
     Moments& fine_;
 };
 
+// All bands of an image as they are known, finest first; where nothing was coded, as predicted from the bands before, so that
+// a beginning shows more than it says.
+class KnownBands {
+  public:
+    KnownBands(const Pass& pass, int image, int threads) : pass_(pass), image_(image), predicted_(pass.geometry().size()) {
+        size_t finest = 0;
+        while (finest < predicted_.size() && !has_unseen(finest)) finest++;
+        if (finest == predicted_.size() || !has_coefficients(pass, image)) return;
+        Planes before(1, 1);
+        for (int c = 0; c < CHANNELS; c++) before.values[c] = int16_t(pass.root()[size_t(image) * CHANNELS + c].lo);
+        for (size_t b = predicted_.size(); b-- > finest;) {
+            const Band& band = pass.geometry()[b];
+            if (has_unseen(b)) predicted_[b] = pass.predicted(int(b), image, before, threads_of(band, threads));
+            before = synthesise_band(band.transposed ? before.turned() : before, estimates(b), band);
+        }
+    }
+
+    const BandRanges& operator[](size_t band) const { return predicted_[band].lo.empty() ? known(band) : predicted_[band]; }
+
+    static int threads_of(const Band& band, int threads) { return band.positions() < LEAST_SHARED ? 1 : threads; }
+
+  private:
+    const BandRanges& known(size_t band) const { return pass_.ranges(int(band))[image_]; }
+
+    bool has_unseen(size_t band) const {
+        const BandRanges& ranges = known(band);
+        for (size_t k = 0; k < ranges.scale.size(); k++)
+            if (ranges.is_unseen(k)) return true;
+        return false;
+    }
+
+    Planes estimates(size_t b) const {
+        const BandRanges &now = (*this)[b], &before = known(b);
+        Planes found(pass_.geometry()[b].height, pass_.geometry()[b].width);
+        for (size_t k = 0; k < found.values.size(); k++)
+            found.values[k] = int16_t(before.is_unseen(k) ? (now.mean[k] + MEAN_UNIT / 2) >> 6 : estimate_of({now.lo[k], now.hi[k]}));
+        return found;
+    }
+
+    const Pass& pass_;
+    const int image_;
+    std::vector<BandRanges> predicted_;  // empty where nothing is
+};
+
 Moments of_bands(const Pass& pass, int image, int threads) {
+    const KnownBands bands(pass, image, threads);
     Moments now(1, 1);
     for (int c = 0; c < CHANNELS; c++) {
         const Range root = pass.root()[size_t(image) * CHANNELS + c];
@@ -180,9 +225,9 @@ Moments of_bands(const Pass& pass, int image, int threads) {
     }
     for (size_t b = pass.geometry().size(); b-- > 0;) {
         const Band& band = pass.geometry()[b];
-        const int length = band.width + band.coarse_width, count = band.positions() < LEAST_SHARED ? 1 : threads;
+        const int length = band.width + band.coarse_width, count = KnownBands::threads_of(band, threads);
         Moments fine(band.transposed ? length : band.height, band.transposed ? band.height : length);
-        const Synthesis synthesis(band, pass.ranges(int(b))[image], now, fine);
+        const Synthesis synthesis(band, bands[b], now, fine);
         auto start = [&](int t) { return int(int64_t(band.height) * t / count); };
         run_threads(count, [&](int t) { synthesis.run(start(t), start(t + 1)); });
         now = std::move(fine);

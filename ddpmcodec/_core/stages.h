@@ -46,13 +46,15 @@ class Stage {
 };
 
 // What is known of a band's coefficients in one image; mean and scale: how they were predicted last, where previews want it.
+inline constexpr int LARGEST_LUMA = 255, LARGEST_CHROMA = 510;  // differences of the pyramid
+inline constexpr uint8_t NO_SCALE = 255;                        // of a coefficient that was never coded
+
 struct BandRanges {
     std::vector<int16_t> lo, hi, mean;
     std::vector<uint8_t> scale;
-};
 
-inline constexpr int LARGEST_LUMA = 255, LARGEST_CHROMA = 510;  // differences of the pyramid
-inline constexpr uint8_t NO_SCALE = 255;                        // of a coefficient that was never coded
+    bool is_unseen(size_t k) const { return scale[k] == NO_SCALE && lo[k] < hi[k]; }
+};
 
 class BandStage : public Stage {
   public:
