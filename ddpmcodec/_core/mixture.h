@@ -32,11 +32,11 @@ inline void settle(Shares& weights, int components, int largest) {
 
 // The softmax of logits in 1/16 of an octave.
 inline Shares weights_of(const int32_t* logits, int components) {
+    if (components == 1) return {{int64_t(1) << WEIGHT_BITS}};
     Shares found;
     int largest = 0;
     for (int k = 1; k < components; k++)
         if (logits[k] > logits[largest]) largest = k;
-    if (components == 1) return {{int64_t(1) << WEIGHT_BITS}};
     int64_t power[MOST_COMPONENTS], sum = 0;
     for (int k = 0; k < components; k++) {
         const int64_t below = int64_t(logits[largest]) - logits[k];

@@ -21,6 +21,7 @@ from ddpmcodec.codec.previews import Canvas
 from ddpmcodec.codec.tiles import DAMAGED, Pixels, begin, has_ended_well, new_pass, run
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, TruncatedError
 from ddpmcodec.format.ddpm import Header, Sections, parse_header, split
+from ddpmcodec.format.end_mark import begins_mark
 from ddpmcodec.format.streams import LANES, Stream
 from ddpmcodec.images import Planes, exif_of
 from ddpmcodec.models.context import ContextModel, ModelSource, given_model
@@ -169,11 +170,15 @@ class _Tiled:
         arrived = bisect_right(self.ends, file.size)
         self.wanted = self.ends[arrived] if arrived < len(self.ends) else self.whole
         numbers = range(self.header.tile_count)
-        if any(file.segments_of_tile(number) < arrived for number in numbers):
-            raise ChecksumError(DAMAGED)
-        self.tiles = self.tiles or [_Tile(file, number, self.model) for number in numbers]
-        run_all(lambda tile: tile.advance(file, arrived), self.tiles)
-        return self._decoded(file, arrived)
+        sound = min(arrived, *map(file.segments_of_tile, numbers))
+        if sound < arrived:
+            if not begins_mark(data):
+                raise ChecksumError(DAMAGED)
+            self.wanted = file.size + 1  # which says more
+        if sound and not self.tiles:
+            self.tiles = [_Tile(file, number, self.model) for number in numbers]
+        run_all(lambda tile: tile.advance(file, sound), self.tiles)
+        return self._decoded(file, sound)
 
     def _decoded(self, file: Sections, segments: int) -> Decoded:
         header, canvas = self.header, Canvas(self.header.height, self.header.width, self.header.channels)

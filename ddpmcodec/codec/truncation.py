@@ -100,8 +100,8 @@ def truncate(
 
 
 def cut(data: bytes, size: int, mark: bool) -> bytes:
-    """The first `size` bytes of a file, and where that leaves some out, an end mark if wanted."""
-    if size >= split(data).size:
+    """The first `size` bytes of a file, and an end mark if wanted; the whole where that is no longer."""
+    if size >= split(data).size or (mark and size + MARK_BYTES >= len(data)):
         return data
     return data[:size] + end_mark(data[:size]) if mark else data[:size]
 

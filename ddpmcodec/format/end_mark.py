@@ -21,6 +21,11 @@ def is_marked(end: bytes) -> bool:
     return end[-MARK_BYTES:].startswith(MARK)
 
 
+def begins_mark(data: bytes) -> bool:
+    """Whether data end with the beginning of a mark that fits what is in front of it."""
+    return any(data.endswith(end_mark(data[:-size])[:size]) for size in range(1, MARK_BYTES))
+
+
 def without_end_mark(data: bytes) -> bytes | None:
     """The data in front of a mark; None where there is none that fits them."""
     front = data[:-MARK_BYTES]

@@ -120,14 +120,16 @@ def parse_chunk(chunk: Chunk, is_first: bool) -> list[Stream]:
 def join_lanes(chunks: Sequence[Chunk]) -> list[Stream]:
     """The lanes of a tile, as far as its first chunks hold them: one chunk at least, of which the last may be cut.
 
-    Raises FormatError where a chunk is none, and TruncatedError where the first one ends in front of its words.
+    Raises FormatError where a chunk is none, and TruncatedError where the first one ends in front of its words. A later
+    one that is cut has no checksum that holds: where it makes no sense it is left out.
     """
     parsed = [parse_chunk(chunks[0], True)]
     for chunk in chunks[1:]:
         try:
             parsed.append(parse_chunk(chunk, False))
-        except TruncatedError:
-            break
+        except FormatError:
+            if len(chunk.data) == chunk.length:
+                raise
     return [Stream(lanes[0].state, b"".join(lane.words for lane in lanes)) for lanes in zip(*parsed, strict=True)]
 
 

@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 from ddpmcodec import codec
+from ddpmcodec.codec.contents import end_of_segment
 from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.codec.stream_decoder import ProgressiveDecoder
+from ddpmcodec.codec.truncation import cut
 from ddpmcodec.errors import ChecksumError, FormatError, OutputError, TruncatedError
+from ddpmcodec.format.ddpm import split
 from ddpmcodec.format.end_mark import MARK_BYTES
 from ddpmcodec.models.context import ContextModel
 
@@ -50,6 +53,13 @@ def test_whole_files_are_not_marked(model: ContextModel, file: bytes) -> None:
     assert codec.truncate(file, step=codec.info(file)["steps"], mark=True, model=model) == file
 
 
+def test_a_mark_never_makes_a_file_as_long_as_the_whole(model: ContextModel, file: bytes) -> None:
+    for size in range(len(file) - MARK_BYTES - 1, len(file)):
+        made = cut(file, size, mark=True)
+        assert made == file if size + MARK_BYTES >= len(file) else len(made) < len(file)
+        assert decode_details(made, model=model).lossy == (made != file)
+
+
 def test_it_can_be_cut_again(model: ContextModel, file: bytes) -> None:
     made = lossy(file)
     assert codec.truncate(made, bytes=len(made), mark=True) == made
@@ -69,6 +79,17 @@ def test_damage_is_found(model: ContextModel, file: bytes) -> None:
 def test_more_bytes_behind_the_mark_are_an_error(model: ContextModel, file: bytes) -> None:
     with pytest.raises(FormatError):
         codec.decode(lossy(file) + b"x", model=model)
+
+
+def test_it_arrives_byte_by_byte_wherever_it_was_cut(model: ContextModel, tiled: bytes) -> None:
+    """Also near the end of a chunk, which the first bytes of the mark would fill."""
+    end = end_of_segment(split(tiled), 1)
+    for size in range(end - MARK_BYTES, end + 2):
+        made, decoder = cut(tiled, size, mark=True), ProgressiveDecoder(model=model)
+        for place in range(len(made)):
+            decoder.feed(made[place : place + 1])
+        assert decoder.complete
+        assert decoder.close() == codec.decode(made, model=model)
 
 
 def test_it_arrives_in_pieces(model: ContextModel, file: bytes) -> None:

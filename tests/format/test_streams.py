@@ -169,6 +169,14 @@ def test_lengths_beyond_the_chunk_and_parts_of_words_are_refused() -> None:
         assert found.type is FormatError
 
 
+def test_a_later_chunk_that_is_cut_and_makes_no_sense_is_left_out() -> None:
+    """No checksum holds for what is there of it, and the chunks before it are whole."""
+    for data in (b"\x09\0\0abcd", b"\x81\0\0\0"):
+        assert join_lanes([whole(FIRST), Chunk(data, 20)]) == join_lanes([whole(FIRST)])
+        with pytest.raises(FormatError):
+            join_lanes([whole(FIRST), whole(data)])
+
+
 def test_lengths_have_one_encoding() -> None:
     with pytest.raises(FormatError, match="longer than it needs to be"):
         parse_chunk(whole(b"\x81\0\0\0abc"), False)
