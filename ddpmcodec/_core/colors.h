@@ -16,8 +16,16 @@
 
 namespace ddpm {
 
-inline constexpr int COLOR_REACH = 6;           // values that are weighed on each side of the mean, at most
-inline constexpr int COLOR_LARGEST_SCALE = 64;  // index of a scale of 4: of wider distributions few values would be weighed
+inline constexpr int COLOR_REACH = 12;  // values that are weighed on each side of the mean, at most
+
+// Which values of a channel are weighed: two and so many scales of the distribution on each side of its mean, but not more
+// than `most`; of wider distributions than `largest_scale` (an index, here of 4 and 16) none, as they would be few.
+struct ColorReach {
+    int scales, most, largest_scale;
+};
+inline constexpr ColorReach COLOR_NEAR{1, 6, 64}, COLOR_FAR{4, COLOR_REACH, 80};  // far where colours are sparse: where
+inline constexpr int COLOR_SPARSE = 10;     // one value in ten or more is expected to be of
+inline constexpr int64_t COLOR_RARE = 100;  // kinds whose weight is less than 100 of COLOR_ONE
 inline constexpr int COLOR_CLASSES = 7, COLOR_KINDS = 2 * COLOR_CLASSES;  // the second half: triples that YCbCr makes
 inline constexpr int64_t COLOR_ONE = 256, COLOR_LARGEST_WEIGHT = 1 << 14;
 inline constexpr int64_t COLOR_FIRST = int64_t(4) << 24, COLOR_LEAST = 1 << 16;
@@ -88,12 +96,18 @@ class Colors {
             observed_[c].fill(COLOR_FIRST);
             expected_[c].fill(COLOR_FIRST);
             weights_[c].fill(COLOR_ONE);
+            reach_[c] = COLOR_NEAR;
         }
     }
 
+    // Whether values of a channel are weighed in a distribution of this scale.
+    bool weighs(int channel, int scale) const { return scale <= reach_[channel].largest_scale; }
+
     // Weighs the values near the mean of a channel. pixel: green, red, blue, those before it known.
     void weigh(const Mixture& mixture, int channel, const int* pixel, int64_t mean, int scale, Weighed& found) const {
-        const int64_t centre = (mean + 32) >> 6, reach = std::min(COLOR_REACH, 2 + int(EIGHT_SCALES[scale] >> 9));
+        const int64_t centre = (mean + 32) >> 6;
+        const ColorReach& own = reach_[channel];
+        const int64_t reach = std::min(own.most, 2 + int((own.scales * EIGHT_SCALES[scale]) >> 9));
         found.mixture = &mixture;
         found.first = std::min(std::max(centre - reach, mixture.lo), mixture.hi);
         found.count = int(std::min(std::max(centre + reach, mixture.lo), mixture.hi) + 1 - found.first);
@@ -154,16 +168,21 @@ class Colors {
     }
 
     void renew(int channel, bool halves) {
+        int64_t all = 0, rare = 0;
         for (int k = 0; k < COLOR_KINDS; k++) {
             int64_t &observed = observed_[channel][k], &expected = expected_[channel][k];
             if (halves) observed = std::max(observed >> 1, COLOR_LEAST), expected = std::max(expected >> 1, COLOR_LEAST);
             weights_[channel][k] = std::min(std::max(COLOR_ONE * observed / expected, int64_t(1)), COLOR_LARGEST_WEIGHT);
+            all += expected;
+            if (weights_[channel][k] < COLOR_RARE) rare += expected;
         }
+        reach_[channel] = rare * COLOR_SPARSE > all ? COLOR_FAR : COLOR_NEAR;
     }
 
     std::vector<uint8_t> levels_, pairs_, triples_;  // counts, up to 255
     std::array<int, CHANNELS> coded_;
     std::array<std::array<int64_t, COLOR_KINDS>, CHANNELS> observed_, expected_, weights_;  // the first two in 2^-24
+    std::array<ColorReach, CHANNELS> reach_;
 };
 
 }  // namespace ddpm

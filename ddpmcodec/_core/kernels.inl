@@ -86,22 +86,40 @@ void all_blocks(const Task& task, int rows, int columns) {
 
 // ---- Packing
 
+// The inputs of a group and of one output lie in one number of 32 bits, the first lowest.
+constexpr int WEIGHT_BITS = 8 * (int)sizeof(Weight);
+constexpr uint32_t WEIGHT_MASK = (uint32_t)(((uint64_t)1 << WEIGHT_BITS) - 1);
+static_assert(GROUP * WEIGHT_BITS == 32, "a group has 32 bits");
+
+inline uint32_t in_group(int32_t weight, int i) { return ((uint32_t)weight & WEIGHT_MASK) << (WEIGHT_BITS * i); }
+
 void pack_row(const Weights& packed, int output, const int8_t* DDPM_RESTRICT row, int inputs) {
-    Weight* DDPM_RESTRICT target = (Weight*)packed.data + (size_t)(output / VECTOR) * packed.inputs * VECTOR;
-    target += output % VECTOR * GROUP;
-    const int whole = inputs - inputs % GROUP;
+    uint8_t* DDPM_RESTRICT target = (uint8_t*)packed.data + (size_t)(output / VECTOR) * packed.inputs * VECTOR * sizeof(Weight);
+    target += output % VECTOR * sizeof(uint32_t);
     int32_t total = 0;
     for (int k = 0; k < inputs; k++) total += row[k];
     for (int k = 0; k < packed.inputs; k += GROUP) {
-        Weight group[GROUP] = {};
-        if (k < whole) {
-            for (int i = 0; i < GROUP; i++) group[i] = row[k + i];
-        } else {
-            for (int i = 0; k + i < inputs; i++) group[i] = row[k + i];
-        }
-        memcpy(target + (size_t)k * VECTOR, group, sizeof group);
+        uint32_t group = 0;
+        for (int i = 0; i < GROUP && k + i < inputs; i++) group |= in_group(row[k + i], i);
+        memcpy(target + (size_t)k * VECTOR * sizeof(Weight), &group, sizeof group);
     }
     packed.offset[output] = 128 * total;
+}
+
+// Of one group of inputs, 16 outputs: what is packed, and what it adds to their sums.
+void pack_group(const uint8_t* const (&rows)[GROUP], uint8_t flip, uint32_t* DDPM_RESTRICT groups,
+                int32_t* DDPM_RESTRICT totals) {
+    DDPM_VECTORISE for (int n = 0; n < VECTOR; n++) {
+        uint32_t group = 0;
+        int32_t total = 0;
+        DDPM_UNROLL for (int i = 0; i < GROUP; i++) {
+            const int32_t weight = (int8_t)(rows[i][n] ^ flip);
+            total += weight;
+            group |= in_group(weight, i);
+        }
+        groups[n] = group;
+        totals[n] += total;
+    }
 }
 
 void pack_columns(const Weights& packed, int first, int last, const uint8_t* x, size_t x_stride, int count,
@@ -113,18 +131,11 @@ void pack_columns(const Weights& packed, int first, int last, const uint8_t* x, 
         int32_t totals[VECTOR] = {};
         for (int k = 0; k < packed.inputs; k += GROUP) {
             const uint8_t* rows[GROUP];
-            for (int i = 0; i < GROUP; i++) {
+            for (int i = 0; i < GROUP; i++)
                 rows[i] = k + i < count ? x + (size_t)(k + i) * x_stride + (size_t)column * VECTOR : blank;
-            }
-            Weight group[VECTOR * GROUP];
-            for (int n = 0; n < VECTOR; n++) {
-                for (int i = 0; i < GROUP; i++) {
-                    const int8_t weight = (int8_t)(rows[i][n] ^ flip);
-                    group[n * GROUP + i] = weight;
-                    totals[n] += weight;
-                }
-            }
-            memcpy(target + (size_t)k * VECTOR, group, sizeof group);
+            uint32_t groups[VECTOR];
+            pack_group(rows, flip, groups, totals);
+            memcpy(target + (size_t)k * VECTOR, groups, sizeof groups);
         }
         for (int n = 0; n < VECTOR; n++) packed.offset[column * VECTOR + n] = 128 * totals[n];
     }
@@ -257,8 +268,7 @@ float sum_of_squares(const float* DDPM_RESTRICT values, int width) {
 }
 
 // Momentum, over the root mean square of the output's gradients. With s + 128 and x - 128 for s and x:
-// sum of s x = sum of (s + 128)(x - 128) - 128 sum of (x - 128) + 128 sum of s. The last is `total`: without it the sum
-// is that of s (x - 128).
+// sum of s x = sum of (s + 128)(x - 128) - 128 sum of (x - 128) + 128 sum of s. The last is `total`.
 void move(const int32_t* DDPM_RESTRICT sums, const int32_t* DDPM_RESTRICT excess, int32_t total, float unit,
           const Step& step, const LearnedRow& row, int width) {
     constexpr int LARGEST_WIDTH = 512;

@@ -200,13 +200,12 @@ struct OwnLearner {
 };
 
 void learn(OwnLearner& own, int condition, nb::handle slopes, nb::handle kept_block, nb::handle kept_head,
-           nb::handle kept_input, float head_rate, float block_rate, float bias_rate, float skip_rate, int threads) {
-    const int width = own.network.width, inputs = own.network.inputs, outputs = own.network.outputs;
+           float head_rate, float block_rate, float bias_rate, int threads) {
+    const int width = own.network.width, outputs = own.network.outputs;
     const Floats by_sums(slopes, "slopes", "float32", {-1, outputs});
     const int count = by_sums.size(0);
     const Bytes block(kept_block, "kept_block", "uint8", {count, width});
     const Bytes head(kept_head, "kept_head", "uint8", {count, width});
-    const Bytes input(kept_input, "kept_input", "uint8", {count, inputs});
     require_condition(own.network, condition);
     if (count > own.learner.most_positions()) refuse("slopes: more positions than the learner was made for");
     if (threads < 1 || threads > 64) refuse("threads: expected 1 .. 64");
@@ -215,9 +214,8 @@ void learn(OwnLearner& own, int condition, nb::handle slopes, nb::handle kept_bl
         std::memcpy(own.learner.slopes(k), by_sums.data() + (size_t)k * outputs, outputs * sizeof(float));
         std::memcpy(own.learner.kept_block(k), block.data() + (size_t)k * width, width);
         std::memcpy(own.learner.kept_head(k), head.data() + (size_t)k * width, width);
-        std::memcpy(own.learner.kept_input(k), input.data() + (size_t)k * inputs, inputs);
     }
-    own.step(condition, count, {head_rate, block_rate, bias_rate, skip_rate}, threads);
+    own.step(condition, count, {head_rate, block_rate, bias_rate}, threads);
 }
 
 nb::object kept_of(const Network& network, nb::handle object, int condition) {
@@ -260,13 +258,11 @@ void bind_kernels(nb::module_& m) {
     nb::class_<OwnLearner>(m, "Learner", "For tests: a copy of a network whose last layers go on learning.")
         .def(nb::init<const Network&, int>(), nb::arg("network"), nb::arg("most_positions"))
         .def("step", &learn, nb::arg("condition"), nb::arg("slopes"), nb::arg("kept_block"), nb::arg("kept_head"),
-             nb::arg("kept_input"), nb::arg("head_rate"), nb::arg("block_rate"), nb::arg("bias_rate"),
-             nb::arg("skip_rate"), nb::arg("threads") = 1)
+             nb::arg("head_rate"), nb::arg("block_rate"), nb::arg("bias_rate"), nb::arg("threads") = 1)
         .def("outputs", [](const OwnLearner& own, nb::handle rows, int c) { return outputs_of(own.network, rows, c); },
              nb::arg("rows"), nb::arg("condition"))
         .def("head_weights", [](const OwnLearner& own) { return weights_of(own.learner.head()); })
         .def("block_weights", [](const OwnLearner& own) { return weights_of(own.learner.block()); })
-        .def("skip_weights", [](const OwnLearner& own) { return weights_of(own.learner.skip()); })
         .def("head_bias", &bias_of);
 }
 

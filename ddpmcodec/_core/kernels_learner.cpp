@@ -30,8 +30,9 @@ float bounded(float x, float limit) {
 
 LearningSlopes::LearningSlopes(int outputs, int most_positions)
     : outputs(outputs),
+      stride(rounded_up(outputs, VECTOR)),
       row_stride(rounded_up(most_positions, ROW_UNIT)),
-      values((size_t)most_positions * outputs, 0.0f),
+      values((size_t)most_positions * stride, 0.0f),
       rows(outputs * row_stride, SIGN),
       units(outputs, 0.0f),
       shares(outputs, 0.0f),
@@ -61,8 +62,6 @@ Learner::Learner(Network& network, int most_positions)
       block_slopes_(network.width, most_positions),
       head_(network.head, most_positions),
       block_(network.blocks.back(), most_positions),
-      skip_(network.skip, most_positions),
-      skip_units_(network.outputs, 0.0f),
       back_(network.width, network.outputs),
       back_stride_(rounded_up(network.outputs, ROW_UNIT)),
       back_rows_(most_positions * back_stride_, SIGN),
@@ -92,16 +91,13 @@ void Learner::prepare(int condition, int count, int thread, int threads) {
         powers_[1] *= SQUARES, bias[1] *= SQUARES;
     }
     const Share columns(head_.width / VECTOR, 1, thread, threads);
-    const Share inputs(skip_.width / VECTOR, 1, thread, threads);
     const auto* weights = reinterpret_cast<const uint8_t*>(head_.nearest.data());
     back_.set_columns(head_.outputs, columns.first, columns.last, weights, head_.width, 0);
-    for (LearningLayer* layer : {&head_, &block_, &skip_}) {
-        const Share& own = layer == &skip_ ? inputs : columns;
-        layer->columns.set_columns(count, own.first, own.last, layer->kept.data(), layer->width, SIGN);
-    }
+    for (LearningLayer* layer : {&head_, &block_})
+        layer->columns.set_columns(count, columns.first, columns.last, layer->kept.data(), layer->width, SIGN);
     const Share positions(count, 1, thread, threads);
     for (int k = positions.first; k < positions.last; k++) {
-        back_units_[k] = kernels_.quantise_row(slopes(k), head_.outputs, back_rows_.data() + k * back_stride_);
+        back_units_[k] = kernels_.quantise_row(slopes(k), head_slopes_.stride, back_rows_.data() + k * back_stride_);
     }
 }
 
@@ -119,8 +115,7 @@ void Learner::propagate(int count, int thread, int threads) {
     }
 }
 
-// Phase 2: some of the outputs of the layers, the block's first, in whole blocks of 16. The skip layer's go with the
-// head's, with which they share slopes.
+// Phase 2: some of the outputs of the layers, the block's first, in whole blocks of 16.
 void Learner::learn(int condition, int count, const Rates& rates, int thread, int threads) {
     const int width = block_.outputs;  // a multiple of 16
     const Share outputs(width + head_.outputs, VECTOR, thread, threads);
@@ -133,28 +128,19 @@ void Learner::learn(int condition, int count, const Rates& rates, int thread, in
 void Learner::move_block(int count, const Rates& rates, int first, int last) {
     quantise(block_slopes_, count, first, last);
     multiply(block_slopes_, block_, count, first, last);
-    move(block_, network_.blocks.back(), block_slopes_.units.data(), block_slopes_.totals.data(), rates.block, first,
-         last);
+    move(block_, network_.blocks.back(), block_slopes_, rates.block, first, last);
 }
 
-// The head, the skip layer and the biases. Steps are over the root mean square of gradients, in which the size of units
-// cancels: so slopes by the head's sums do for those by the skip layer's, once they have the sign of its factor.
+// The head and its biases.
 void Learner::move_last(int condition, int count, const Rates& rates, int first, int last) {
-    const float* units = head_slopes_.units.data();
     quantise(head_slopes_, count, first, last);
     multiply(head_slopes_, head_, count, first, last);
-    multiply(head_slopes_, skip_, count, first, last);
-    for (int o = first; o < last; o++) {
-        const bool opposed = (network_.head_factor[o] < 0.0f) != (network_.skip_factor[o] < 0.0f);
-        skip_units_[o] = opposed ? -units[o] : units[o];
-    }
-    move(head_, network_.head, units, head_slopes_.totals.data(), rates.head, first, last);
-    move(skip_, network_.skip, skip_units_.data(), nullptr, rates.skip, first, last);
+    move(head_, network_.head, head_slopes_, rates.head, first, last);
     move_bias(condition, count, rates.bias, first, last);
 }
 
 void Learner::quantise(LearningSlopes& slopes, int count, int first, int last) {
-    kernels_.quantise_columns(slopes.values.data(), slopes.outputs, count, first, last, slopes.rows.data(),
+    kernels_.quantise_columns(slopes.values.data(), slopes.stride, count, first, last, slopes.rows.data(),
                               slopes.row_stride, slopes.units.data(), slopes.shares.data(), slopes.totals.data());
 }
 
@@ -163,16 +149,14 @@ void Learner::multiply(const LearningSlopes& slopes, LearningLayer& layer, int c
                      layer.columns.over(count), layer.sums.data() + (size_t)first * layer.width, layer.width);
 }
 
-// totals: those of the slopes, or nullptr where inputs carry 128.
-void Learner::move(LearningLayer& layer, Packed& packed, const float* units, const int32_t* totals, float rate,
-                   int first, int last) {
+void Learner::move(LearningLayer& layer, Packed& packed, const LearningSlopes& slopes, float rate, int first, int last) {
     const int width = layer.width;
     const Step step{rate, 1.0f / (float)width, powers_[0], powers_[1]};
     for (int o = first; o < last; o++) {
         const size_t start = (size_t)o * width;
         const LearnedRow row{&layer.weights[start], &layer.momentum[start], &layer.squares[o], &layer.nearest[start]};
-        kernels_.move(layer.sums.data() + start, layer.columns.offset.data(), totals ? totals[o] : 0, units[o], step,
-                      row, width);
+        kernels_.move(layer.sums.data() + start, layer.columns.offset.data(), slopes.totals[o], slopes.units[o], step, row,
+                      width);
         packed.set_row(o, row.nearest);
     }
 }
@@ -185,7 +169,7 @@ void Learner::move_bias(int condition, int count, float rate, int first, int las
     const float* powers = bias_.powers.data() + 2 * condition;
     for (int o = first; o < last; o++) {
         float sum = 0.0f;
-        for (int k = 0; k < count; k++) sum += head_slopes_.values[(size_t)k * head_.outputs + o];
+        for (int k = 0; k < count; k++) sum += head_slopes_.values[(size_t)k * head_slopes_.stride + o];
         const float factor = network_.head_factor[o];
         const float gradient = factor != 0.0f ? sum / factor : 0.0f;
         float &squares = bias_.squares[start + o], &momentum = bias_.momentum[start + o];

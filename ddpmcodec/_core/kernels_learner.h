@@ -1,4 +1,4 @@
-// Online learning: a network's head, skip layer and last block go on learning from the image that is coded.
+// Online learning: a network's head and last block go on learning from the image that is coded.
 //
 // Both sides take one step of gradient descent on their code length after some positions, by backpropagation through
 // these layers: momentum, and each output's gradient over its root mean square (Adam's, Kingma & Ba 2015, with one
@@ -12,16 +12,16 @@ namespace ddpm {
 
 // How far a weight or a bias moves where all gradients agree, in steps between integers (of a bias: of an output).
 struct Rates {
-    float head, block, bias, skip;
+    float head, block, bias;
 };
 
 // Slopes of the code length by a layer's sums, at the positions of this step.
 struct LearningSlopes {
     LearningSlopes(int outputs, int most_positions);
 
-    int outputs;
+    int outputs, stride;               // of `values`, whose rows are filled up with zeros
     size_t row_stride;                 // of `rows`
-    std::vector<float> values;         // [most][outputs]
+    std::vector<float> values;         // [most][stride]
     Aligned<uint8_t> rows;             // in eight bits [outputs][row_stride]
     std::vector<float> units, shares;  // what 1 is of them, and its inverse [outputs]
     std::vector<int32_t> totals;       // 128 times the sum of them [outputs]
@@ -52,16 +52,14 @@ public:
     Learner(Network& network, int most_positions);
 
     // Of position k of this step: slopes of the code length by the head's sums (those by outputs, times head_factor),
-    // and what the last block, the head and the skip layer saw. The caller writes them.
-    float* slopes(int k) { return head_slopes_.values.data() + (size_t)k * head_.outputs; }
+    // and what the last block and the head saw. The caller writes them.
+    float* slopes(int k) { return head_slopes_.values.data() + (size_t)k * head_slopes_.stride; }
     uint8_t* kept_block(int k) { return block_.kept.data() + (size_t)k * block_.width; }
     uint8_t* kept_head(int k) { return head_.kept.data() + (size_t)k * head_.width; }
-    uint8_t* kept_input(int k) { return skip_.kept.data() + (size_t)k * skip_.width; }
 
     int most_positions() const { return most_; }
     const LearningLayer& head() const { return head_; }
     const LearningLayer& block() const { return block_; }
-    const LearningLayer& skip() const { return skip_; }
 
     // One step of the optimiser, of `count` positions (1 .. most_positions) all in one condition, is these phases, one
     // after the other. `threads` threads each do a share of each phase, with a barrier after it: the result is what one
@@ -80,16 +78,14 @@ private:
     void move_last(int condition, int count, const Rates& rates, int first, int last);
     void quantise(LearningSlopes& slopes, int count, int first, int last);
     void multiply(const LearningSlopes& slopes, LearningLayer& layer, int count, int first, int last);
-    void move(LearningLayer& layer, Packed& packed, const float* units, const int32_t* totals, float rate, int first,
-              int last);
+    void move(LearningLayer& layer, Packed& packed, const LearningSlopes& slopes, float rate, int first, int last);
     void move_bias(int condition, int count, float rate, int first, int last);
 
     Network& network_;
     const Kernels& kernels_;
     int most_;
     LearningSlopes head_slopes_, block_slopes_;
-    LearningLayer head_, block_, skip_;
-    std::vector<float> skip_units_;  // the head's, with the sign of slopes by the skip layer's sums [outputs]
+    LearningLayer head_, block_;
     LearningBias bias_;
     Packed back_;                    // the head's weights, outputs for inputs
     size_t back_stride_;             // of `back_rows_`

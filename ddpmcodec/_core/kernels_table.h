@@ -16,12 +16,16 @@
 #endif
 #define DDPM_RESTRICT __restrict
 // Of loops over registers: unrolled by GCC too late otherwise, which copies each sum at each step then.
+// And of loops over a vector, which GCC would unroll before it looks for vectors.
 #if defined(__clang__)
 #define DDPM_UNROLL _Pragma("unroll")
+#define DDPM_VECTORISE
 #elif defined(__GNUC__)
 #define DDPM_UNROLL _Pragma("GCC unroll 16")
+#define DDPM_VECTORISE _Pragma("GCC unroll 1")
 #else
 #define DDPM_UNROLL
+#define DDPM_VECTORISE
 #endif
 
 namespace ddpm {
@@ -102,7 +106,7 @@ struct Kernels {
     void (*back)(const int32_t* sums, const int32_t* offset, float unit, const float* factor, const uint8_t* seen,
                  float* slopes, int width);
     // Moves one output's weights. sums: of slopes plus 128 times inputs less 128, over all positions. total: 128 times
-    // the sum of slopes, or 0 where inputs carry 128 that is to be left out. width: a multiple of 16 up to 512.
+    // the sum of slopes. width: a multiple of 16 up to 512.
     void (*move)(const int32_t* sums, const int32_t* excess, int32_t total, float unit, const Step&,
                  const LearnedRow&, int width);
 };

@@ -7,8 +7,17 @@ namespace ddpm {
 
 namespace {
 
-constexpr int LEAST_LEARNED = 96;  // positions of a step of gradient descent, which ends with a wave
-constexpr Rates RATES{0.07f, 0.3f, 0.05f, 0.05f};  // of the head, the last block, biases, the skip layer
+constexpr int LEAST_LEARNED = 128;  // positions of a step of gradient descent, which ends with a wave
+constexpr int FIRST_THAT_LEARNS = 1;  // the finest band has most positions and few bits: learning there costs more than it saves
+// Of networks 64 wide; wider ones, which know more, learn less: rates fall as the root of the width.
+constexpr Rates PIXEL_RATES{0.07f, 0.3f, 0.05f}, BAND_RATES{0.025f, 0.15f, 0.025f};  // of the head, the last block, biases
+
+Rates rates_of(Role role, int width) {
+    const Rates& of = role == Role::BAND ? BAND_RATES : PIXEL_RATES;
+    const float share = 8.0f / std::sqrt(float(width));
+    return {of.head * share, of.block * share, of.bias * share};
+}
+
 constexpr int BAND_BIASES = LEVEL_STEPS * BAND_KINDS, BIAS_KINDS = BAND_BIASES + 1;
 
 int padded(int inputs) { return (inputs + 63) / 64 * 64; }
@@ -18,6 +27,12 @@ int padded(int inputs) { return (inputs + 63) / 64 * 64; }
 struct Pass::Lane {
     Scores scores;
     ColorScores colors;
+};
+
+struct Pass::Learned {
+    Network network;
+    Learner learner;
+    Learned(const Network& first, int most_positions) : network(first), learner(network, most_positions) {}
 };
 
 // Of a wave: positions of a thread's streams.
@@ -206,6 +221,19 @@ void Pass::begin_band() {
         for (Planes& planes : coarse_) planes = planes.turned();
     stage_ = std::make_unique<BandStage>(band, steps_[now.step], ranges_[place], coarse_, encoding_ ? &differences_[place] : nullptr);
     wave_ = 0;
+    begin_learning(band_kind(band.number), *stage_);
+}
+
+// What was left of positions of another kind, too few for a step, is forgotten.
+void Pass::begin_learning(int which, const Stage& stage) {
+    filled_ = 0;
+    learning_ = nullptr;
+    if (!layout_.learns || which < FIRST_THAT_LEARNS) return;
+    if (!learned_[which]) {
+        const int largest = layout_.images * ((std::max(layout_.height, layout_.width) + DELAY - 1) / DELAY);
+        learned_[which] = std::make_unique<Learned>(trained(stage).network, largest + LEAST_LEARNED);
+    }
+    learning_ = learned_[which].get();
 }
 
 // The coarse image of the next band: by the estimates of this one.
@@ -228,13 +256,15 @@ BandRanges Pass::predicted(int band, int image, const Planes& coarse, int thread
     const Band& own = geometry_[band];
     const LevelStep step = *std::find_if(steps_.begin(), steps_.end(), [&](const LevelStep& s) { return s.finest <= own.number; });
     const Trained& trained = *model_.bands[band_kind(own.number)];
+    const Learned* learned = learned_[band_kind(own.number)].get();
+    const Network& network = learned ? learned->network : trained.network;
     const Biases& biases = biases_[group_of(layout_.images == 1 ? 0 : image)][step.number * BAND_KINDS + band_kind(own.number)];
     BandRanges found = ranges_[band][image];
     std::vector<BandRanges> known{found};
     BandStage stage(own, step, known, {own.transposed ? coarse.turned() : coarse}, nullptr);
-    const size_t inputs = padded(inputs_of(Role::BAND)), outputs = trained.network.outputs;
+    const size_t inputs = padded(inputs_of(Role::BAND)), outputs = network.outputs;
     run_threads(threads, [&](int thread) {
-        Scratch scratch(trained.network);
+        Scratch scratch(network);
         std::vector<uint8_t> rows(MOST * inputs, ZERO);
         std::vector<int32_t> predictions(MOST * outputs);
         std::vector<size_t> places;
@@ -249,7 +279,7 @@ BandRanges Pass::predicted(int band, int image, const Planes& coarse, int thread
                 places.push_back(at);
             }
             if (places.empty() || (places.size() < MOST && at + 1 < end)) continue;
-            ddpm::run(trained.network, stage.condition, rows.data(), inputs, int(places.size()), predictions.data(), outputs, scratch, nullptr, nullptr);
+            ddpm::run(network, stage.condition, rows.data(), inputs, int(places.size()), predictions.data(), outputs, scratch, nullptr, nullptr);
             for (size_t k = 0; k < places.size(); k++) {
                 Values values{};
                 stage.load(0, int(places[k] / own.width), int(places[k] % own.width), values);
@@ -281,10 +311,7 @@ void Pass::begin_pixels() {
     wave_ = 0;
     if (!l.learns) return;
     if (l.channels == CHANNELS) colors_ = std::make_unique<Colors>();
-    const Trained& first = steps_.empty() ? *model_.direct : *model_.last;
-    const int largest = l.images * std::min(l.height, (l.width + DELAY - 1) / DELAY);
-    learning_ = std::make_unique<Network>(first.network);
-    learner_ = std::make_unique<Learner>(*learning_, largest + LEAST_LEARNED);
+    begin_learning(BAND_KINDS, *pixels_);
 }
 
 // --- a wave
@@ -302,8 +329,8 @@ template <class Visit> void Pass::positions(const Stage& stage, int stream, int 
 void Pass::wave(Stage& stage, int wave, int thread) {
     Worker& worker = workers_[thread];
     const Trained& trained = this->trained(stage);
-    const bool learns = learner_ && stage.role != Role::BAND;
-    const Network& network = learns ? *learning_ : trained.network;
+    const bool learns = learning_;
+    const Network& network = learns ? learning_->network : trained.network;
     const Outputs shape{trained.components};
     worker.places.clear();
     int slot = filled_;
@@ -311,6 +338,7 @@ void Pass::wave(Stage& stage, int wave, int thread) {
         const bool own = s % layout_.threads == thread;
         positions(stage, s, wave, [&](int n, int y, int x) {
             if (own && stage.wants(n, y, x)) worker.places.push_back({s, n, y, x, slot});
+            else if (own && learns) std::fill_n(learning_->learner.slopes(slot), network.outputs, 0.0f);
             slot++;
         });
     }
@@ -330,16 +358,16 @@ void Pass::wave(Stage& stage, int wave, int thread) {
         std::copy_n(&worker.base[k * CHANNELS], CHANNELS, values.base);
         Position position(shape, &worker.outputs[k * network.outputs]);
         Lane& lane = lanes_[place.stream];
-        const Colors* colors = learns ? colors_.get() : nullptr;
+        const Colors* colors = stage.role != Role::BAND ? colors_.get() : nullptr;
         position.code(values, channels, coder(place.stream), {biases_[group_of(place.stream)][kind], &lane.scores, colors, &lane.colors, learns});
         stage.store(place.n, place.y, place.x, values);
         if (!learns) continue;
-        float* slopes = learner_->slopes(place.slot);
+        Learner& learner = learning_->learner;
+        float* slopes = learner.slopes(place.slot);
         position.slopes(slopes);
         for (int o = 0; o < network.outputs; o++) slopes[o] *= network.head_factor[o];
-        std::copy_n(&worker.kept_block[k * network.width], network.width, learner_->kept_block(place.slot));
-        std::copy_n(&worker.kept_head[k * network.width], network.width, learner_->kept_head(place.slot));
-        std::copy_n(&worker.rows[k * inputs], network.inputs, learner_->kept_input(place.slot));
+        std::copy_n(&worker.kept_block[k * network.width], network.width, learner.kept_block(place.slot));
+        std::copy_n(&worker.kept_head[k * network.width], network.width, learner.kept_head(place.slot));
     }
 }
 
@@ -354,7 +382,7 @@ void Pass::run(Stage& stage, int last) {
             barrier_->wait();
             if (ended_) break;
             if (filled_ >= LEAST_LEARNED) {
-                learn(thread);
+                learn(stage, thread);
                 if (thread == 0) filled_ = 0;
                 barrier_->wait();
             }
@@ -364,14 +392,14 @@ void Pass::run(Stage& stage, int last) {
 
 // What all threads' positions of a wave teach.
 void Pass::end_wave(const Stage& stage, int kind, int wave) {
-    const bool learns = learner_ && stage.role != Role::BAND;
+    const bool has_colors = colors_ && stage.role != Role::BAND;
     for (int s = 0; s < layout_.streams; s++) {
         biases_[group_of(s)][kind].learn(lanes_[s].scores);
-        if (!learns) continue;
-        if (colors_) colors_->learn(lanes_[s].colors);
+        if (!learning_) continue;
+        if (has_colors) colors_->learn(lanes_[s].colors);
         positions(stage, s, wave, [&](int n, int y, int x) {
             filled_++;
-            if (!colors_) return;
+            if (!has_colors) return;
             uint8_t rgb[CHANNELS] = {};
             pixels_->pixel(n, y, x, rgb);
             const int grb[CHANNELS] = {rgb[1], rgb[0], rgb[2]};
@@ -385,9 +413,10 @@ void Pass::end_wave(const Stage& stage, int kind, int wave) {
     if (!ended_) wave_ = wave + 1;
 }
 
-void Pass::learn(int thread) {
+void Pass::learn(const Stage& stage, int thread) {
+    const Rates rates = rates_of(stage.role, learning_->network.width);
     for (int phase = 0; phase < Learner::PHASES; phase++) {
-        learner_->phase(phase, 0, filled_, RATES, thread, layout_.threads);
+        learning_->learner.phase(phase, stage.condition, filled_, rates, thread, layout_.threads);
         barrier_->wait();
     }
 }

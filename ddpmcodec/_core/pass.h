@@ -82,8 +82,11 @@ class Pass {
     bool is_for_previews() const { return for_previews_; }
 
   private:
-    struct Lane;   // of a stream
-    struct Worker; // of a thread
+    struct Lane;    // of a stream
+    struct Worker;  // of a thread
+    struct Learned; // a network that goes on learning
+
+    void begin_learning(int which, const Stage& stage);
 
     void begin_band();
     void begin_pixels();
@@ -92,7 +95,7 @@ class Pass {
     void run(Stage& stage, int last);
     void wave(Stage& stage, int wave, int thread);
     void end_wave(const Stage& stage, int kind, int wave);
-    void learn(int thread);
+    void learn(const Stage& stage, int thread);
     template <class Visit> void positions(const Stage& stage, int stream, int wave, Visit visit) const;
     Coder coder(int stream);
     int group_of(int stream) const { return layout_.shared ? 0 : stream; }
@@ -121,9 +124,9 @@ class Pass {
     std::vector<Lane> lanes_;
     std::vector<std::vector<Biases>> biases_;         // by group, kind
     std::vector<Worker> workers_;
-    std::unique_ptr<Network> learning_;
-    std::unique_ptr<Learner> learner_;
-    int filled_ = 0;
+    std::unique_ptr<Learned> learned_[BAND_KINDS + 1]; // by kind of band; of pixels
+    Learned* learning_ = nullptr;                      // of what is coded now, where weights learn
+    int filled_ = 0;                                   // positions since its last step
     std::unique_ptr<Colors> colors_;
     std::unique_ptr<Barrier> barrier_;
 };

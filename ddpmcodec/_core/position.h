@@ -127,7 +127,7 @@ class Position {
 
 // By colours, where the values of a narrow distribution become exact; values.mean and scale are of that.
 inline Range Position::code_value(Values& values, int c, const Mixture& mixture, const Coder& coder, const Learning& learning, Masses& masses) {
-    if (!learning.colors || values.scale[c] > COLOR_LARGEST_SCALE)
+    if (!learning.colors || !learning.colors->weighs(c, values.scale[c]))
         return coder.code(mixture, values.value[c], values.known[c], values.width[c], masses);
     const int pixel[CHANNELS] = {values.known[0].lo, values.known[1].lo, 0};
     Weighed weighed;

@@ -180,25 +180,21 @@ class Learner:
         self.params = dict(params)
         self.last = f"block{sum('block' in name for name in params) // 2 - 1}"
         self.block, self.head = Layer(params[f"{self.last}.weight"]), Layer(params["head.weight"])
-        self.skip = Layer(params["skip.weight"])
         biases = params["head.bias"]
         self.bias = biases.copy()
         self.momentum, self.squares = np.zeros(biases.shape, F), np.zeros(biases.shape, F)
         self.powers = np.ones((len(biases), 2), F)
 
-    def step(self, condition: int, slopes: Any, block: Any, head: Any, rows: Any, *rates: Any) -> None:
+    def step(self, condition: int, slopes: Any, block: Any, head: Any, *rates: Any) -> None:
         largest = np.abs(slopes).max(axis=1)
         sums = quantised(slopes, largest[:, None]).astype(np.int64) @ self.params["head.weight"].astype(np.int64)
         back = sums.astype(F) * units(largest)[:, None] * self.params[f"{self.last}.factor"]
         back = np.where((head > 0) & (head < 255), back, F(0))
         self.block.move(back, block, F(rates[1]))
         self.head.move(slopes, head, F(rates[0]))
-        sign = np.where((self.params["head.factor"] < 0) != (self.params["skip.factor"] < 0), F(-1), F(1))
-        self.skip.move(slopes, rows.astype(np.int64) - 128, F(rates[3]), sign)
         self._move_bias(condition, slopes, F(rates[2]))
         self.params[f"{self.last}.weight"] = rounded(self.block.weights).astype(np.int8)
         self.params["head.weight"] = rounded(self.head.weights).astype(np.int8)
-        self.params["skip.weight"] = rounded(self.skip.weights).astype(np.int8)
         self.params["head.bias"] = self.bias
 
     def _move_bias(self, c: int, slopes: Any, rate: Any) -> None:
@@ -222,7 +218,7 @@ def learned(params: Params, counts: list[int], threads: int = 1) -> tuple[Any, L
         slopes[0] = 0  # a position
         rows = rows_of(count, params["stem.weight"].shape[1])
         _, block, head = reference(expected.params, rows, i % 2)
-        arguments = (i % 2, slopes, block, head, rows, 0.4, 0.9, 5.0, 0.6)
+        arguments = (i % 2, slopes, block, head, 0.4, 0.9, 5.0)
         learner.step(*arguments, threads=threads)
         expected.step(*arguments)
     return learner, expected
@@ -235,7 +231,6 @@ def same_bits(a: Any, b: Any) -> bool:
 def assert_same(learner: Any, expected: Learner) -> None:
     assert same_bits(learner.head_weights(), expected.head.weights)
     assert same_bits(learner.block_weights(), expected.block.weights)
-    assert same_bits(learner.skip_weights(), expected.skip.weights)
     assert same_bits(learner.head_bias(), expected.bias)
 
 
@@ -246,14 +241,12 @@ SIZES = [(16, 1, 96, 30), (64, 3, 16, 30), (192, 2, 304, 39), (512, 1, 512, 256)
 def test_learning_computes_what_numpy_does(kernel: str, width: int, depth: int, inputs: int, outputs: int) -> None:
     params, rows = network(width, depth, inputs, outputs), rows_of(20, inputs)
     params["head.factor"][::5] *= -1
-    params["skip.factor"][::7] *= -1
     learner, expected = learned(params, [96, 5, 1, 131, 97])
     assert_same(learner, expected)
     for condition in range(3):
         outputs_then = reference(expected.params, rows, condition)[0]
         assert np.array_equal(learner.outputs(rows, condition), outputs_then)
     assert not np.array_equal(outputs_then, reference(params, rows, 2)[0])
-    assert not np.array_equal(expected.params["skip.weight"], params["skip.weight"])
 
 
 @pytest.mark.parametrize("threads", [2, 3, 5, 40])
@@ -261,23 +254,11 @@ def test_learning_does_not_depend_on_the_number_of_threads(kernel: str, threads:
     assert_same(*learned(network(), [96, 5, 1, 131], threads))
 
 
-def test_the_skip_layer_goes_against_the_slopes_whatever_the_signs_of_factors(kernel: str) -> None:
-    params, rows = network(), rows_of(96)
-    params["head.factor"][::2] *= -1
-    params["skip.factor"][::3] *= -1
-    learner = native.Learner(native.Network(params), 96)
-    before, kept = learner.outputs(rows, 0), native.Network(params).kept(rows, 0)
-    wanted = np.random.default_rng(0).choice([-1, 1], before.shape).astype(F)
-    learner.step(0, wanted * params["head.factor"], *kept, rows, 0, 0, 0, 2)
-    moved = ((learner.outputs(rows, 0) - before) * wanted).mean(axis=0)
-    assert (moved < 0).all()
-
-
 def test_learning_leaves_the_network_that_it_began_with(kernel: str) -> None:
     start = native.Network(params := network())
     before = start.outputs(rows_of(5), 0)
     learner = native.Learner(start, 8)
-    learner.step(0, np.ones((8, 30), F), *(rows_of(8, 64),) * 2, rows_of(8), 1, 1, 1, 1)
+    learner.step(0, np.ones((8, 30), F), *(rows_of(8, 64),) * 2, 1, 1, 1)
     assert np.array_equal(start.outputs(rows_of(5), 0), before)
     assert np.array_equal(before, reference(params, rows_of(5), 0)[0])
 
