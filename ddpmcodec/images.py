@@ -218,7 +218,8 @@ def _array_planes(array: NDArray[np.uint8]) -> Planes:
             " uint8 of shape (H, W), (H, W, 2), (H, W, 3) or (H, W, 4) is"
         )
     _refuse_size(array.shape[1], array.shape[0])
-    return _split_alpha(ARRAY_MODES[array.shape[2:]], np.atleast_3d(array), b"", b"")
+    pixels = np.atleast_3d(array).copy()  # what is coded and compared stays, whatever the caller does with the array
+    return _split_alpha(ARRAY_MODES[array.shape[2:]], pixels, b"", b"")
 
 
 def _split_alpha(mode: str, pixels: NDArray[np.uint8], icc: bytes, exif: bytes) -> Planes:

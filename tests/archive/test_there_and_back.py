@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from ddpmcodec import archive, codec, models
@@ -49,6 +51,18 @@ def test_threads_change_nothing(model: ContextModel, monkeypatch: pytest.MonkeyP
         assert create(pictures, model, verify=False) == alone
         assert list(archive.extract(alone, model=model)) == list(archive.extract(alone, model=model))
         assert whole(pictures, archive.extract(alone, model=model))
+
+
+def test_images_may_come_one_after_the_other_in_one_array(model: ContextModel) -> None:
+    expected, buffer = {name: np.asarray(image) for name, image in crops(9).items()}, np.empty((8, 8, 3), np.uint8)
+
+    def images() -> Iterator[tuple[str, npt.NDArray[np.uint8]]]:
+        for name, pixels in expected.items():
+            buffer[:] = pixels
+            yield name, buffer
+
+    found = archive.extract(archive.create(images(), model=model, effort=1, levels=0), model=model)
+    assert all(np.array_equal(np.asarray(image), expected[name]) for name, image in found)
 
 
 def test_arrays_and_paths_are_images_too(model: ContextModel) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from PIL import Image
@@ -91,6 +93,36 @@ def test_a_transparent_colour_that_is_none_is_none(model: ContextModel, picture:
     image = picture("RGB")
     image.info["transparency"] = None
     assert codec.decode(codec.encode(image, model=model), model=model).mode == "RGB"
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+@pytest.mark.parametrize("of", [np.asarray, torch.from_numpy], ids=["array", "tensor"])
+def test_what_is_encoded_is_what_was_given_whatever_becomes_of_the_array(
+    picture: Picture, model: ContextModel, mode: str, of: Callable[..., Any]
+) -> None:
+    """Another thread may change it at any time: here `progress` does, between coding and verification."""
+    expected = np.array(picture(mode))
+    samples = expected.copy()
+    planar = samples if of is np.asarray or mode == "L" else np.moveaxis(samples, -1, 0)
+
+    def change(pixels: float) -> None:
+        samples.fill(7)
+
+    data = codec.encode(of(planar), model=model, progress=change)
+    assert samples.max() == 7
+    assert np.array_equal(codec.decode(data, model=model, as_array=True), expected)
+
+
+def test_images_may_come_one_after_the_other_in_one_array(picture: Picture, model: ContextModel) -> None:
+    buffer, expected = np.empty((20, 24, 3), np.uint8), [np.array(picture("RGB")), np.array(picture("RGB"))[::-1]]
+
+    def images() -> Iterator[npt.NDArray[np.uint8]]:
+        for pixels in expected:
+            buffer[:] = pixels
+            yield buffer
+
+    found = codec.decode_many(codec.encode_many(images(), model=model), model=model, as_array=True)
+    assert np.array_equal(found, expected)
 
 
 def test_previews_are_arrays_too(model: ContextModel, file: bytes) -> None:
