@@ -50,8 +50,8 @@ def write_file(output: Path, data: bytes, *, replace: bool = True, like: Iterabl
     may do more with it than with each of them, or with the file that is replaced. Devices and pipes are written to
     directly. Raises OutputError when the file is there, or cannot be written (full disk, no permission).
     """
-    target = Path(os.path.realpath(output))  # a symbolic link stays, the file that it names is replaced
     try:
+        target = Path(os.path.realpath(output))  # a symbolic link stays, the file that it names is replaced
         if output.exists() and not output.is_file():  # asked of /dev/stdout itself: what it names has no path
             with output.open("wb", buffering=0) as file:
                 _write_all(file.fileno(), data)

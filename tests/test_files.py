@@ -50,6 +50,18 @@ def test_a_symbolic_link_stays_one(tmp_path: Path) -> None:
     assert (tmp_path / "target").read_bytes() == b"new"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a system whose names are ASCII")
+@pytest.mark.parametrize("write", ["write_file", "write_below"])
+def test_a_name_that_the_system_cannot_write_is_an_error(tmp_path: Path, write: str) -> None:
+    program = f"from pathlib import Path; from ddpmcodec.files import {write}; {write}(Path('\\u0131.png'), b'content')"
+    ascii_names = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-c", program]
+    ended = subprocess.run(command, cwd=tmp_path, env=ascii_names, capture_output=True, text=True, check=False)
+    said = "\\u0131.png: cannot be written (this system's names are ascii): nothing was kept of it"
+    assert f"OutputError: {said}\n" in ended.stderr
+    assert names(tmp_path) == []
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
 def test_an_interruption_leaves_the_old_file_and_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]

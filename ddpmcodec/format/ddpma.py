@@ -50,9 +50,10 @@ MAX_HEAD = 1 << 22
 MAX_NAMES = 1 << 26  # bytes of all names
 MAX_NUMBERS = 1 << 22  # noise levels, and lengths of values, of all blocks: some bytes of an index may claim many
 SEARCHED = 8  # times the data: what a search for blocks reads, at most
-# Those that look like others, or change how a name is shown: control characters, halves of UTF-16 pairs, separators of
-# lines, and what sets the direction of text. A fixed set: what is printable changes with the version of Unicode.
-FORBIDDEN = re.compile(r"[\\\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# Those that look like others, or change how a name is shown: control characters, separators of lines,
+# and what sets the direction of text. A fixed set: what is printable changes with the version of Unicode.
+FORBIDDEN = re.compile(r"[\\\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+NOT_UNICODE = re.compile(r"[\ud800-\udfff]")  # halves of UTF-16 pairs: Python's names of files that are no text
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,8 @@ def check_name(name: str) -> str | None:
         return "it is not a path inside a folder"
     if re.match("[A-Za-z]:", name):
         return "it begins with a drive"
+    if NOT_UNICODE.search(name):
+        return "it is not UTF-8 here: rename the file, or set a locale of UTF-8"
     if FORBIDDEN.search(name):
         return "it has a backslash or a control character"
     if len(name.encode()) > MAX_NAME:

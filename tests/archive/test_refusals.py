@@ -71,6 +71,11 @@ def test_other_names_are_good(name: str) -> None:
     assert check_name(name) is None
 
 
+def test_a_name_that_is_no_text_is_refused(model: ContextModel) -> None:
+    with pytest.raises(ImageError, match=r"udce4r': cannot be the name of .*: it is not UTF-8 here: rename the file"):
+        create({"b\udce4r": Image.new("L", (2, 2))}, model)
+
+
 def test_what_cannot_be_coded_is_refused(model: ContextModel) -> None:
     with pytest.raises(ImageError, match="8 bits"):
         create({"deep.png": Image.new("I", (4, 4))}, model)
