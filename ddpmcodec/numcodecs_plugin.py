@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,12 @@ from numcodecs.abc import Codec
 from numcodecs.compat import ensure_bytes, ndarray_copy
 from numcodecs.registry import register_codec
 from numpy.typing import NDArray
+from PIL import Image
 
 from ddpmcodec import archive, codec
 from ddpmcodec.codec.efforts import DEFAULT_EFFORT, DEFAULT_LEVELS, check_coding
 from ddpmcodec.errors import FormatError, ImageError
+from ddpmcodec.format.ddpm import split
 from ddpmcodec.format.header import MAGIC
 
 Images = NDArray[np.uint8]
@@ -31,8 +34,11 @@ class Ddpm(Codec):  # type: ignore[misc]  # numcodecs has no types
     Parameters:
         effort, levels: as of `ddpmcodec.encode`.
         model: the name or the path of a model; None: embedded ones.
+        lossy: take chunks that were cut by `ddpmcodec.truncate` with a mark, too; the configuration then says that
+            chunks may be so.
 
-    Raises ImageError for other chunks than these, FormatError for damaged data, ModelError as `ddpmcodec.decode`.
+    Raises ImageError for other chunks than these, FormatError for damaged data, and for lossy ones unless they are
+    allowed, ModelError as `ddpmcodec.decode`.
 
     >>> import numpy as np
     >>> codec = Ddpm(effort=1)
@@ -43,9 +49,11 @@ class Ddpm(Codec):  # type: ignore[misc]  # numcodecs has no types
 
     codec_id = "ddpm"
 
-    def __init__(self, effort: int = DEFAULT_EFFORT, levels: int = DEFAULT_LEVELS, model: str | None = None) -> None:
+    def __init__(
+        self, effort: int = DEFAULT_EFFORT, levels: int = DEFAULT_LEVELS, model: str | None = None, lossy: bool = False
+    ) -> None:
         self.effort, self.levels = check_coding(effort, levels)
-        self.model = model
+        self.model, self.lossy = model, lossy
 
     def encode(self, buf: Any) -> bytes:
         images = _images(np.asarray(buf))
@@ -61,27 +69,43 @@ class Ddpm(Codec):  # type: ignore[misc]  # numcodecs has no types
     def _decoded(self, data: bytes) -> Images:
         """[H, W, ...] of a file, [N, H, W, ...] of an archive."""
         if data.startswith(MAGIC):
-            return np.array(codec.decode(data, model=self.model, max_pixels=None))  # a chunk may be as large as encoded
-        found = dict(archive.extract(data, model=self.model))
-        images = [np.asarray(found[name]) for name in map(str, range(len(found))) if name in found]
+            if not self.lossy and split(data).is_lossy:
+                raise FormatError("a chunk that was made lossy: give the codec lossy=True where that is meant")
+            # A chunk may be as large as it was encoded.
+            return codec.decode(data, model=self.model, max_pixels=None, as_array=True)
+        found = dict(archive.extract(data, model=self.model, max_pixels=None))
+        images = [_samples(found[name]) for name in map(str, range(len(found))) if name in found]
         if len(images) < len(found) or len({image.shape for image in images}) != 1:
             raise FormatError("an archive, but not one of a chunk's images: read it with ddpmcodec.archive")
         return np.stack(images)
+
+
+def _samples(image: Image.Image) -> Images:
+    """Of a bilevel image, which no chunk becomes, 0 and 255, as of a file."""
+    return np.asarray(image.convert("L") if image.mode == "1" else image)
+
+
+def shape_of_images(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """(N, H, W) or (N, H, W, C) of a chunk of two dimensions or more.
+
+    >>> shape_of_images((2, 5, 8, 9, 3)), shape_of_images((8, 9)), shape_of_images((8, 9, 1))
+    ((10, 8, 9, 3), (1, 8, 9), (1, 8, 9))
+    """
+    shape = shape[:-1] if len(shape) > 2 and shape[-1] == 1 else shape
+    image = 3 if len(shape) > 2 and shape[-1] in COLOURS else 2
+    return (math.prod(shape[:-image]), *shape[-image:])
 
 
 def _images(chunk: NDArray[Any]) -> Images:
     """[N, H, W] or [N, H, W, C], in the order in which the chunk lies in memory. Raises ImageError."""
     if chunk.flags.f_contiguous and not chunk.flags.c_contiguous:
         chunk = chunk.T
-    if chunk.ndim > 2 and chunk.shape[-1] == 1:
-        chunk = chunk[..., 0]
     if chunk.dtype != np.uint8 or chunk.ndim < 2 or not chunk.size:
         raise ImageError(
             f"a chunk of {chunk.dtype} and shape {chunk.shape} holds no images: uint8 of shape (..., H, W),"
             " (..., H, W, 3) or (..., H, W, 4) does"
         )
-    image = 3 if chunk.ndim > 2 and chunk.shape[-1] in COLOURS else 2
-    return np.ascontiguousarray(chunk).reshape(-1, *chunk.shape[-image:])
+    return np.ascontiguousarray(chunk).reshape(shape_of_images(chunk.shape))
 
 
 register_codec(Ddpm)

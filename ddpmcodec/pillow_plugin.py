@@ -4,6 +4,9 @@
 decompression bombs. Errors are those that Pillow's own formats raise: UnidentifiedImageError for what is no .ddpm file,
 OSError for one that does not decode. `ImageFile.LOAD_TRUNCATED_IMAGES` loads what there is of a cut or damaged file.
 
+A lossy file, as `ddpmcodec truncate` makes, loads as what it shows; `info["lossy"]` is True then, and is not there
+otherwise. What is saved of such an image holds the pixels that were loaded, and does not say so.
+
 `Image.draft` and `Image.thumbnail` decode only the steps that matter at the size that is asked for.
 
 >>> import io
@@ -18,8 +21,9 @@ OSError for one that does not decode. `ImageFile.LOAD_TRUNCATED_IMAGES` loads wh
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any
 
 from PIL import Image, ImageFile
@@ -27,6 +31,7 @@ from PIL import Image, ImageFile
 from ddpmcodec.codec.efforts import CELLS, DEFAULT_EFFORT, DEFAULT_LEVELS
 from ddpmcodec.errors import DdpmError, FormatError, TruncatedError
 from ddpmcodec.format.ddpm import Header, parse_header, split
+from ddpmcodec.format.end_mark import MARK_BYTES, is_marked
 from ddpmcodec.format.header import MAGIC
 from ddpmcodec.format.sections import unpack_alpha, unpack_metadata
 from ddpmcodec.images import OWN_FORMAT
@@ -55,6 +60,8 @@ class DdpmImageFile(ImageFile.ImageFile):
         self._mode = self._header.mode
         self._size = self._header.width, self._header.height
         self.info.update(self._metadata())
+        if self._is_lossy():
+            self.info["lossy"] = True
         self.tile = []
         self._undecoded = True
 
@@ -86,10 +93,11 @@ class DdpmImageFile(ImageFile.ImageFile):
         """Check that the file is whole, and everything but the pixels; `load` or `ddpmcodec.decode` check these."""
         with _pillow_errors():
             file = split(self._bytes())
-            file.require_whole()
-            unpack_metadata(file.metadata)
-            if file.header.has_alpha_section:
-                unpack_alpha(file.alpha, file.header.height, file.header.width)
+            if not file.is_lossy:  # else its end mark covers all of it
+                file.require_whole()
+                unpack_metadata(file.metadata)
+                if file.header.has_alpha_section:
+                    unpack_alpha(file.alpha, file.header.height, file.header.width)
         super().verify()
 
     @property
@@ -110,6 +118,13 @@ class DdpmImageFile(ImageFile.ImageFile):
             return unpack_metadata(section) if len(section) == self._header.metadata_length else {}
         except FormatError:
             return {}
+
+    def _is_lossy(self) -> bool:
+        """A file is read for it only where it ends as an end mark begins."""
+        self._file.seek(max(self._start, self._file.seek(0, os.SEEK_END) - MARK_BYTES))
+        with suppress(FormatError):  # bytes that follow the end; `load` speaks of them
+            return is_marked(self._file.read()) and split(self._bytes()).is_lossy
+        return False
 
     def _decoded(self) -> Image.Image:
         from ddpmcodec.codec.decoder import decode

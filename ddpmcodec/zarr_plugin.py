@@ -21,7 +21,8 @@ from zarr.abc.codec import ArrayBytesCodec
 from zarr.registry import register_codec
 
 from ddpmcodec.codec.efforts import DEFAULT_EFFORT, DEFAULT_LEVELS
-from ddpmcodec.numcodecs_plugin import Ddpm
+from ddpmcodec.errors import FormatError
+from ddpmcodec.numcodecs_plugin import Ddpm, shape_of_images
 
 if TYPE_CHECKING:
     from zarr.core.array_spec import ArraySpec
@@ -37,11 +38,12 @@ class DdpmCodec(ArrayBytesCodec):
     effort: int = DEFAULT_EFFORT
     levels: int = DEFAULT_LEVELS
     model: str | None = None
+    lossy: bool = False
     is_fixed_size = False
 
     @cached_property
     def codec(self) -> Ddpm:
-        return Ddpm(self.effort, self.levels, self.model)
+        return Ddpm(self.effort, self.levels, self.model, self.lossy)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
@@ -60,6 +62,11 @@ class DdpmCodec(ArrayBytesCodec):
 
     async def _decode_single(self, chunk_data: Buffer, chunk_spec: ArraySpec) -> NDBuffer:
         pixels = await asyncio.to_thread(self.codec.decode, chunk_data.to_bytes())
+        count, *image = shape_of_images(chunk_spec.shape)
+        if pixels.shape != (count, *image)[count == 1 :]:  # as many samples of other images would fit all the same
+            raise FormatError(
+                f"a chunk of shape {chunk_spec.shape} whose data is of shape {pixels.shape}: it is another array's"
+            )
         return chunk_spec.prototype.nd_buffer.from_numpy_array(pixels.reshape(chunk_spec.shape))
 
 

@@ -12,8 +12,8 @@ import zarr
 from numcodecs import get_codec
 from PIL import Image
 
-from ddpmcodec import archive, info
-from ddpmcodec.errors import FormatError, ImageError
+from ddpmcodec import archive, decode, encode, info, truncate
+from ddpmcodec.errors import FormatError, ImageError, TruncatedError
 from ddpmcodec.numcodecs_plugin import Ddpm
 from ddpmcodec.zarr_plugin import DdpmCodec
 
@@ -88,11 +88,64 @@ def test_archives_of_something_else_are_refused(names: list[str]) -> None:
         Ddpm().decode(foreign)
 
 
+@pytest.mark.parametrize("levels", [0, 2])
+def test_lossy_chunks_are_refused_unless_they_are_allowed(photos: Chunk, no_webp: None, levels: int) -> None:
+    data = Ddpm(levels=levels).encode(photos[0])
+    lossy = truncate(data, bytes=len(data) // 2, mark=True)
+    with pytest.raises(FormatError, match="a chunk that was made lossy: give the codec lossy=True"):
+        Ddpm().decode(lossy)
+    assert np.array_equal(Ddpm(lossy=True).decode(lossy), decode(lossy, as_array=True))
+    with pytest.raises(TruncatedError):
+        Ddpm(lossy=True).decode(lossy[:-6])
+
+
+def test_bilevel_images_are_grey_levels() -> None:
+    image = Image.fromarray(np.eye(8, dtype=np.uint8) * 255).convert("1")
+    for data in (encode(image), archive.create([("0", image), ("1", image)])):
+        found = Ddpm().decode(data).reshape(-1, 8, 8)
+        assert (found.dtype, found[0].tolist()) == (np.uint8, (np.eye(8) * 255).tolist())
+
+
+def images_of_another_array(photos: Chunk) -> dict[str, Any]:
+    return {
+        "rows for columns": photos[0].transpose(1, 0, 2),
+        "smaller": photos[0][:4],
+        "grey": photos[0][..., 0],
+        "halves": photos[0].reshape(2, 4, 10, 3),
+        "with alpha": np.concatenate([photos[0], photos[0][..., :1]], -1),
+    }
+
+
+@pytest.mark.parametrize("name", images_of_another_array(np.zeros((6, 8, 10, 3), np.uint8)))
+def test_zarr_refuses_the_chunk_of_another_array(photos: Chunk, tmp_path: Path, name: str) -> None:
+    codec = DdpmCodec(effort=1, levels=0)
+    array = zarr.create_array(tmp_path, data=photos[0], chunks=(8, 10, 3), serializer=codec, compressors=None)
+    (chunk,) = (tmp_path / "c").rglob("0/0/0")
+    chunk.write_bytes(codec.codec.encode(images_of_another_array(photos)[name]))
+    with pytest.raises(FormatError, match=r"a chunk of shape \(8, 10, 3\) whose data is of shape .*: it is another"):
+        array[:]
+
+
+@pytest.mark.parametrize("shape", [(5, 19, 23), (5, 19, 23, 3), (2, 3, 19, 1, 3), (7, 2, 9, 4)], ids=str)
+@pytest.mark.parametrize("version", [2, 3])
+def test_chunks_at_the_edges_are_restored(version: Any, shape: tuple[int, ...]) -> None:
+    """Zarr fills them up to the size of the others."""
+    pixels = np.random.default_rng(0).integers(0, 9, shape).astype(np.uint8)
+    codec = {"compressors": Ddpm(1, 0)} if version == 2 else {"serializer": DdpmCodec(1, 0), "compressors": None}
+    inner = (2, 2) if len(shape) == 5 else (2,)
+    size = (*inner, 8, 10, *shape[len(inner) + 2 :])
+    chunks = tuple(min(pair) for pair in zip(size, shape, strict=True))
+    array: Any = zarr.create_array({}, data=pixels, chunks=chunks, zarr_format=version, **codec)
+    assert np.array_equal(array[:], pixels)
+    array[1:3, ..., :2] = 7
+    assert np.array_equal(array[0], pixels[0])
+
+
 def test_the_configuration_gives_the_codec_back(context_path: Path) -> None:
     codec = Ddpm(3, 5, str(context_path))
-    assert codec.get_config() == {"id": "ddpm", "effort": 3, "levels": 5, "model": str(context_path)}
+    assert codec.get_config() == {"id": "ddpm", "effort": 3, "levels": 5, "model": str(context_path), "lossy": False}
     assert get_codec(codec.get_config()) == codec
-    assert DdpmCodec.from_dict(DdpmCodec(1, 5).to_dict()).codec == Ddpm(1, 5)
+    assert DdpmCodec.from_dict(DdpmCodec(1, 5, lossy=True).to_dict()).codec == Ddpm(1, 5, lossy=True)
     with pytest.raises(ValueError, match="effort must be 1, 2, 3, not 4"):
         Ddpm(effort=4)
     with pytest.raises(ValueError, match="levels must be 0, 2, 5, not 1"):

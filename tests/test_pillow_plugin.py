@@ -281,6 +281,34 @@ def test_a_file_is_verified_without_decoding_it(data: bytes) -> None:
         image.load()
 
 
+@pytest.mark.parametrize("mode", ["L", "RGBA"])
+@pytest.mark.parametrize("width", [24, 120], ids=["plain", "with lengths"])
+def test_a_lossy_file_says_so_and_loads_as_what_it_shows(mode: str, width: int, no_webp: None) -> None:
+    data = saved(picture(mode, width, 100), levels=2, icc_profile=b"a profile")
+    lossy = ddpmcodec.truncate(data, bytes=2 * len(data) // 3, mark=True)
+    opened(lossy).verify()
+    with opened(lossy) as found:
+        assert found.info == {"lossy": True}
+        assert same(found, ddpmcodec.decode(lossy))
+        assert pickle.loads(pickle.dumps(found)).info["lossy"]
+        again = opened(saved(found))
+    assert "lossy" not in again.info
+    assert same(again, found)
+
+
+def test_only_lossy_files_say_so(no_webp: None) -> None:
+    data = saved(picture())
+    lossy = ddpmcodec.truncate(data, bytes=len(data) // 2, mark=True)
+    for other in (data, lossy[:-1], lossy[:-6], data + lossy[-6:]):
+        assert "lossy" not in opened(other).info
+    damaged = bytearray(lossy)
+    damaged[len(lossy) // 2] ^= 1
+    with opened(bytes(damaged)) as found:
+        assert "lossy" not in found.info
+        with pytest.raises(OSError, match="image file is truncated"):
+            found.load()
+
+
 def error(a: Image.Image, b: Image.Image) -> float:
     """Standard deviation, grey levels."""
     return float(np.sqrt(np.square(np.asarray(a, np.float64) - np.asarray(b)).mean()))
