@@ -40,7 +40,9 @@ SHARES = {"direct": 4, "last": 4, "band1": 1, "band2": 1, "band3": 2}
 
 
 def shape_of(effort: int, role: str) -> Shape:
-    """Of the network of a role (`models.context.ROLES`)."""
+    """Of the network of a role (`models.context.ROLES`). Raises TrainingError for an effort that there is not."""
+    if effort not in SIZES:  # of a run that another version began
+        raise TrainingError(f"there are no networks of effort {effort}, but of {', '.join(map(str, SIZES))}")
     return Shape("band" if role in BAND_ROLES else role, *SIZES[effort].of(role))
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, get_type_hints
+from typing import Any, Literal, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
 from tqdm import tqdm
 
@@ -238,9 +238,28 @@ def _revived(kind: type[S], found: Mapping[str, Any]) -> S:
     def value(name: str) -> Any:
         if is_dataclass(hints[name]):
             return _revived(hints[name], found[name])
-        return tuple(found[name]) if isinstance(found[name], list) else found[name]
+        revived = tuple(found[name]) if isinstance(found[name], list) else found[name]
+        if not _fits(revived, hints[name]):  # of another version, whose settings mean something else
+            raise TypeError(f"its {name} is {revived!r}")
+        return revived
 
     return kind(**{field.name: value(field.name) for field in fields(kind)})  # type: ignore[arg-type]
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value of JSON is one of a type that settings have.
+
+    >>> _fits(3, float | None), _fits(("a", 3), tuple[str, ...]), _fits("3", int), _fits(True, int)
+    (True, False, False, False)
+    """
+    kinds = get_args(hint)
+    if get_origin(hint) is Literal:
+        return value in kinds
+    if get_origin(hint) is tuple:
+        return isinstance(value, tuple) and all(_fits(each, kinds[0]) for each in value)
+    if kinds:
+        return any(_fits(value, kind) for kind in kinds)
+    return type(value) is hint or (hint is float and type(value) is int)
 
 
 def _require_same(out: Path, name: str, before: Any, now: Any) -> None:

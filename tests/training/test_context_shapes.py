@@ -18,6 +18,11 @@ def test_every_effort_has_shapes_and_every_role_a_share() -> None:
     assert shape_of(3, "band2") == ("band", 128, 3, 1)
 
 
+def test_an_effort_that_is_not_there_is_named() -> None:
+    with pytest.raises(TrainingError, match="there are no networks of effort 4, but of 1, 2, 3"):
+        shape_of(4, "direct")
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_higher_efforts_take_more(role: str) -> None:
     macs = [shape_of(effort, role).macs for effort in EFFORTS]

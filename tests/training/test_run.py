@@ -218,6 +218,27 @@ def test_other_settings_are_refused(out: Path, changed: dict[str, Any], said: st
         settings_of(out, replace(Settings(), **changed), resume=True, chosen=list(changed), changes=["steps"])
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"rate": "0.5"},
+        {"steps": None},
+        {"steps": 2.5},
+        {"data": ["a", 3]},
+        {"data": "ab"},
+        {"start": 5},
+        {"network": 8},
+    ],
+    ids=str,
+)
+def test_a_state_whose_settings_are_of_other_types_is_refused(out: Path, changed: dict[str, Any]) -> None:
+    saved = state.read(out)
+    saved.facts["settings"] |= changed
+    state.write(out, saved)
+    with pytest.raises(TrainingError, match="not the state of such a run"):
+        saved_settings(out, Settings)
+
+
 def test_a_state_without_such_settings_is_refused(out: Path) -> None:
     saved = state.read(out)
     del saved.facts["settings"]["rate"]
