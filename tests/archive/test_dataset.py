@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from ddpmcodec import archive
 from ddpmcodec.archive import blocks, writer
 from ddpmcodec.archive.dataset import ArchiveDataset, loader, to_tensor
+from ddpmcodec.errors import ChecksumError
 from pictures import Pictures, create, crops
 
 pytestmark = [
@@ -67,6 +68,13 @@ def test_workers_decode_the_same(photos: Pictures, path: Path, method: str, work
     assert dataset[0].shape == (3, 8, 8)  # the parent has decoded, too
     loader = DataLoader(dataset, batch_size=7, num_workers=workers, multiprocessing_context=method)
     assert torch.equal(torch.cat(list(loader)), torch.stack([to_tensor(image) for image in photos.values()]))
+
+
+def test_the_error_of_a_worker_is_that_of_the_archive(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 1
+    with pytest.raises(ChecksumError, match=r"4 of 40 images are lost \(photo-036.png, .*the data is damaged"):
+        list(DataLoader(ArchiveDataset(bytes(data)), batch_size=7, num_workers=1, multiprocessing_context="fork"))
 
 
 def test_an_archive_in_memory_is_pickled_with_its_bytes(photos: Pictures, path: Path) -> None:
