@@ -64,7 +64,7 @@ def pack_head(block: Block) -> bytes:
         (MODES.index(entry.mode) for entry in entries),
         (entry.width for entry in entries),
         (entry.height for entry in entries),
-        (entry.length for entry in entries if _has_section(entry, block.kind)),
+        (entry.length for entry in entries if _has_section(entry.mode, block.kind)),
     ]
     profile = _pack_profile(coding)
     if coding is not None:
@@ -107,8 +107,8 @@ def _pack_profile(coding: Coding | None) -> bytes:
     return json.dumps(coding.profile, sort_keys=True, separators=(",", ":")).encode()
 
 
-def _has_section(entry: Entry, kind: int) -> bool:
-    return kind == FILES or entry.mode in ALPHA_MODES
+def _has_section(mode: str, kind: int) -> bool:
+    return kind == FILES or mode in ALPHA_MODES
 
 
 def _differences(values: Sequence[int]) -> list[int]:
@@ -177,21 +177,22 @@ def _parse(reader: _HeadReader) -> Block:
     steps = reader.summed(reader.column(count))
     numbers = [step + place for place, step in enumerate(steps)]
     modes, widths, heights = (reader.column(count) for _ in range(3))
-    facts = zip(modes, widths, heights, numbers, strict=True)
-    entries = [Entry("", MODES[mode], width, height, number) for mode, width, height, number in facts]
-    sections = [_has_section(entry, kind) for entry in entries]
+    named = [MODES[mode] for mode in modes]
+    sections = [_has_section(mode, kind) for mode in named]
     lengths = iter(reader.column(sum(sections)))
-    entries = [replace(e, length=next(lengths)) if there else e for e, there in zip(entries, sections, strict=True)]
-    block, profile_length = Block(tuple(entries), total), 0
+    sizes = [next(lengths) if there else 0 for there in sections]
+    block, profile_length, icc, exif = Block((), total), 0, [0] * count, [0] * count
     if kind != FILES:
-        block = _parse_runs(reader, block)
+        icc, exif = reader.column(count), reader.column(count)
+        block = _parse_runs(reader, block, count)
     if kind == CONTEXT:
         runs = zip(block.runs, reader.column(len(block.runs)), strict=True)
         block = replace(block, runs=tuple(_with_size(run, size) for run, size in runs))
     if kind == BITS_BACK:
         block, profile_length = _parse_stack(reader, block)
     names = reader.names(count)
-    block = replace(block, entries=tuple(replace(e, name=n) for e, n in zip(block.entries, names, strict=True)))
+    facts = zip(names, named, widths, heights, numbers, sizes, icc, exif, strict=True)
+    block = replace(block, entries=tuple(Entry(*fact) for fact in facts))  # at once: an archive may have a million
     if block.coding is not None:
         block = _parse_ids(reader, block, block.coding, kind, profile_length)
     if reader.position != len(reader.data):
@@ -200,15 +201,13 @@ def _parse(reader: _HeadReader) -> Block:
     return block
 
 
-def _parse_runs(reader: _HeadReader, block: Block) -> Block:
-    count = len(block.entries)
-    icc, exif, lengths = reader.column(count), reader.column(count), reader.counted(2 * MAX_BLOCK_IMAGES)
+def _parse_runs(reader: _HeadReader, block: Block, count: int) -> Block:
+    lengths = reader.counted(2 * MAX_BLOCK_IMAGES)
     effort, levels, number = reader.varint(), reader.varint(), reader.varint()
     if levels >= len(LEVELS):
         raise ValueError(f"noise levels {levels}, of which {len(LEVELS)} are known")
-    entries = (replace(e, icc=i, exif=x) for e, i, x in zip(block.entries, icc, exif, strict=True))
     runs = tuple(map(Run, reader.counted(count)))
-    return Block(tuple(entries), block.total, Coding(effort, LEVELS[levels], number), runs, tuple(lengths))
+    return replace(block, coding=Coding(effort, LEVELS[levels], number), runs=runs, value_lengths=tuple(lengths))
 
 
 def _with_size(run: Run, size: int) -> Run:
