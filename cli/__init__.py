@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -15,7 +15,7 @@ import click
 from ddpmcodec import __version__
 from ddpmcodec.errors import DdpmError
 
-from ._common import CLOSED_PIPE, EXIT_CODES, INTERRUPTED, failure, printable, say, silence
+from ._common import CLOSED_PIPE, EXIT_CODES, INTERRUPTED, failure, leave_at_once, printable, say, silence
 
 COMMANDS = (
     "encode",
@@ -123,9 +123,6 @@ def main() -> None:
     if COMPLETE in os.environ:
         import_module(f"{__name__}.completion")  # what shells ask for then
     code = run()
-    if code == INTERRUPTED:  # at once: PyTorch, where it is there, takes a second to be torn down
-        for stream in filter(None, (sys.stdout, sys.stderr)):
-            with suppress(OSError, ValueError):  # nobody reads it any more, or it is closed
-                stream.flush()
-        os._exit(code)
+    if code == INTERRUPTED:  # PyTorch, where it is there, takes a second to be torn down
+        leave_at_once(code)
     sys.exit(code)

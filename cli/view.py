@@ -11,10 +11,23 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ._common import EXIT_CODES, each, file_model_option, files_argument, label, model_loader, naming, read_input, say
+from ._common import (
+    EXIT_CODES,
+    each,
+    file_model_option,
+    files_argument,
+    label,
+    leave_at_once,
+    model_loader,
+    naming,
+    read_input,
+    say,
+)
 
 if TYPE_CHECKING:
     from PIL import Image
+
+LEAVING = 0.5  # seconds that work has to end by itself; a WebP of a large image takes a minute
 
 
 @click.command(epilog=EXIT_CODES)
@@ -57,6 +70,8 @@ def view(files: tuple[str, ...], original: str | None, port: int, browser: bool 
             say("open this address in a browser; Ctrl-C ends the viewer")
             with suppress(KeyboardInterrupt):
                 serve(viewer, listening)
+            if not viewer.close(LEAVING):
+                leave_at_once(code)
         return code
 
 

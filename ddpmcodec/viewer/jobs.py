@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -46,11 +46,13 @@ class Jobs(Generic[T]):
     >>> jobs.latest("slot", "key", lambda advance: 1 + 1).future.result()
     2
     >>> jobs.close()
+    True
     """
 
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(1)
         self._latest: dict[Hashable, Job[T]] = {}
+        self._unfinished: set[Future[T]] = set()
         self._lock = threading.Lock()
 
     def latest(self, slot: Hashable, key: Hashable, work: Work[T]) -> Job[T]:
@@ -62,6 +64,8 @@ class Jobs(Generic[T]):
                     job.stop()
                 job = self._latest[slot] = Job(key, work)
                 job.future = self._executor.submit(job.run)
+                self._unfinished.add(job.future)
+                job.future.add_done_callback(self._unfinished.discard)
             return job
 
     def forget(self, slot: Hashable, job: Job[T]) -> None:
@@ -70,9 +74,10 @@ class Jobs(Generic[T]):
             if self._latest.get(slot) is job:
                 del self._latest[slot]
 
-    def close(self) -> None:
-        """Ends all jobs; the one that runs when it advances."""
+    def close(self, patience: float = 0) -> bool:
+        """Ends all jobs; the one that runs when it advances. Whether it has within so many seconds."""
         with self._lock:
             for job in self._latest.values():
                 job.stop()
         self._executor.shutdown(wait=False, cancel_futures=True)
+        return not wait(self._unfinished.copy(), patience).not_done

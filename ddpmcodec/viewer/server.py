@@ -11,11 +11,15 @@ import json
 import os
 import secrets
 import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from ddpmcodec.errors import DdpmError
-from ddpmcodec.viewer.jobs import Jobs, Superseded
+from ddpmcodec.viewer.jobs import Advance, Jobs, Superseded
 from ddpmcodec.viewer.viewed_file import KINDS, Picture, Stripe, ViewedFile
 
 try:
@@ -26,10 +30,12 @@ try:
     from starlette.exceptions import HTTPException
     from starlette.middleware import Middleware
     from starlette.middleware.trustedhost import TrustedHostMiddleware
-    from starlette.requests import Request
+    from starlette.requests import ClientDisconnect, Request
     from starlette.responses import JSONResponse, PlainTextResponse, Response
     from starlette.routing import Route
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from ddpmcodec.viewer.connections import Chunked, Connection
 except ImportError as error:
     raise DdpmError("the viewer needs Starlette and uvicorn: pip install 'ddpmcodec[view]'") from error
 
@@ -37,8 +43,8 @@ if TYPE_CHECKING:
     from ddpmcodec.models.context import ModelSource
 
 ADDRESS = "127.0.0.1"
-LARGEST_UPLOAD = 1 << 29  # bytes
-KEPT_BYTES = 1 << 28  # of pictures
+MOST_UPLOADED = 1 << 28  # bytes of all files that are sent here, arriving and kept
+KEPT_BYTES = 1 << 27  # of pictures
 MOST_DIGITS = 12  # of a number of bytes
 PAGE = {"": ("page.html", "text/html"), "page.js": ("page.js", "text/javascript"), "page.css": ("page.css", "text/css")}
 HEADERS = {
@@ -53,14 +59,15 @@ FACTS = "Ddpmcodec-Facts"  # header with JSON about a picture
 
 
 class Viewer:
-    """The files of one run, and the work on them: one thread for maps, which take a whole decode, one for pictures."""
+    """The files of one run, and the work on them: one thread each for maps, which take a whole decode, for previews,
+    and for what stands beside them, which would wait for the others."""
 
     def __init__(self, *, model: ModelSource = None) -> None:
         self.files: dict[str, ViewedFile] = {}
         self.token = secrets.token_urlsafe(24)
-        self.maps, self.pictures = Jobs[list[Stripe]](), Jobs[Picture]()
-        self._model, self._numbers = model, itertools.count()
-        self._kept: dict[tuple[str, str, int], Picture] = {}
+        self.maps, self.previews, self.beside = Jobs[list[Stripe]](), Jobs[Picture](), Jobs[Picture]()
+        self._model, self._numbers, self._uploaded = model, itertools.count(), 0
+        self._kept, self._lock = dict[tuple[str, str, int], Picture](), threading.Lock()
 
     def add(self, name: str, data: bytes, **options: Any) -> str:
         """The number of a new file. Raises what `ViewedFile` does, with the same options."""
@@ -69,20 +76,42 @@ class Viewer:
         self.files[number] = file
         return number
 
-    def close(self) -> None:
-        self.maps.close()
-        self.pictures.close()
+    @contextmanager
+    def uploading(self, size: int) -> Iterator[None]:
+        """Counts so many bytes as here; they stay where nothing fails. Raises HTTPException where it is too much."""
+        self._uploaded += size
+        try:
+            if self._uploaded > MOST_UPLOADED:
+                raise HTTPException(
+                    413, f"files of more than {MOST_UPLOADED} bytes in all: name them on the command line"
+                )
+            yield
+        except BaseException:
+            self._uploaded -= size
+            raise
+
+    def close(self, patience: float = 0) -> bool:
+        """Ends all work. Whether it has ended within so many seconds."""
+        ended = [jobs.close(patience) for jobs in (self.maps, self.previews, self.beside)]  # none is left out
+        return all(ended)
 
     def picture(self, page: str, number: str, kind: str, size: int) -> Picture | float:
-        """A picture, or the share of the work on it that is done; the page's earlier requests of this kind end."""
-        key = (number, kind, size)
-        if (kept := self._kept.get(key)) is not None:
+        """A picture and its facts, or the share of the work on it that is done; the page's earlier requests of this
+        kind end."""
+        key, file = (number, kind, size), self.files[number]
+        kept, can_compare = self._kept.get(key), file.original is not None
+        if kept is not None and (kept.facts["same"] is not None or not can_compare):
             return kept
-        file, slot = self.files[number], (page, kind)
-        job = self.pictures.latest(slot, key, lambda advance: self._keep(key, file.picture(kind, size, advance)))
+
+        def work(advance: Advance) -> Picture:
+            made = kept or file.picture(kind, size, advance)
+            return self._keep(key, replace(made, facts=file.measure(made)))
+
+        slot, jobs = (page, kind), self.previews if kind == "preview" else self.beside
+        job = jobs.latest(slot, (*key, can_compare), work)
         if not job.future.done():
             return min(job.done / file.work(kind, size), 1.0)
-        self.pictures.forget(slot, job)
+        jobs.forget(slot, job)
         return job.future.result()
 
     def map(self, number: str) -> list[Stripe] | float:
@@ -93,9 +122,11 @@ class Viewer:
 
     def _keep(self, key: tuple[str, str, int], picture: Picture) -> Picture:
         """In memory, in the place of the oldest ones."""
-        self._kept[key] = picture
-        while sum(len(kept.content) for kept in self._kept.values()) > KEPT_BYTES and len(self._kept) > 1:
-            del self._kept[next(iter(self._kept))]
+        with self._lock:
+            self._kept.pop(key, None)
+            self._kept[key] = picture
+            while sum(len(kept.content) for kept in self._kept.values()) > KEPT_BYTES and len(self._kept) > 1:
+                del self._kept[next(iter(self._kept))]
         return picture
 
 
@@ -132,8 +163,7 @@ def make_app(viewer: Viewer) -> Starlette:
         return JSONResponse([_described(viewer, number) for number in viewer.files])
 
     async def add(request: Request) -> Response:
-        data = await _body(request)
-        number = await run_in_threadpool(viewer.add, request.query_params.get("name", "file.ddpm"), data)
+        number = await _add(viewer, request)
         return JSONResponse(_described(viewer, number), 201)
 
     def map_(request: Request) -> Response:
@@ -141,8 +171,9 @@ def make_app(viewer: Viewer) -> Starlette:
         found = viewer.map(number)
         if isinstance(found, float):
             return _waiting(found)
-        original = viewer.files[number].original is not None
-        return JSONResponse({"stripes": [stripe._asdict() for stripe in found], "original": original})
+        file = viewer.files[number]
+        facts = {"original": file.original is not None, "damaged": file.damaged}
+        return JSONResponse({"stripes": [stripe._asdict() for stripe in found], **facts})
 
     def picture(request: Request) -> Response:
         number, kind = _known_number(viewer, request), request.path_params["kind"]
@@ -152,8 +183,8 @@ def make_app(viewer: Viewer) -> Starlette:
         found = viewer.picture(request.query_params.get("page", ""), number, kind, int(size))
         if isinstance(found, float):
             return _waiting(found)
-        facts = json.dumps(viewer.files[number].measure(found), allow_nan=False)
-        return Response(found.content, media_type=found.media_type, headers={FACTS: facts})
+        facts = json.dumps(found.facts, allow_nan=False)
+        return Chunked(found.content, media_type=found.media_type, headers={FACTS: facts})
 
     root = f"/{viewer.token}"
     return Starlette(
@@ -165,7 +196,12 @@ def make_app(viewer: Viewer) -> Starlette:
             Route(f"{root}/files/{{number}}/{{kind}}", picture),
         ],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=[ADDRESS]), Middleware(Guard, token=viewer.token)],
-        exception_handlers={DdpmError: _refused, MemoryError: _out_of_memory, Superseded: lambda *_: _waiting(0.0)},
+        exception_handlers={
+            DdpmError: _refused,
+            MemoryError: _out_of_memory,
+            Superseded: lambda *_: _waiting(0.0),
+            ClientDisconnect: lambda *_: Response(),  # which nobody reads
+        },
     )
 
 
@@ -181,23 +217,24 @@ def listen(port: int) -> socket.socket:
 def serve(viewer: Viewer, listening: socket.socket) -> None:
     """Answers until SIGINT or SIGTERM. Raises KeyboardInterrupt after SIGINT, as uvicorn does."""
     config = uvicorn.Config(
-        make_app(viewer), log_level="warning", access_log=False, lifespan="off", ws="none", proxy_headers=False,
-        server_header=False, timeout_graceful_shutdown=2,
+        make_app(viewer), http=Connection, log_level="warning", access_log=False, lifespan="off", ws="none",
+        proxy_headers=False, server_header=False, timeout_graceful_shutdown=2,
     )  # fmt: skip
-    try:
-        uvicorn.Server(config).run(sockets=[listening])
-    finally:
-        viewer.close()
+    uvicorn.Server(config).run(sockets=[listening])
 
 
-async def _body(request: Request) -> bytes:
-    """Raises HTTPException for more than LARGEST_UPLOAD bytes."""
-    data = bytearray()
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > LARGEST_UPLOAD:
-            raise HTTPException(413, f"more than {LARGEST_UPLOAD} bytes: name the file on the command line")
-    return bytes(data)
+async def _add(viewer: Viewer, request: Request) -> str:
+    """The number of the file that a request sends. Raises HTTPException for more than there is room for."""
+    announced, data = request.headers.get("Content-Length", ""), bytearray()
+    room = int(announced) if announced.isdecimal() else 0
+    with ExitStack() as counted:
+        counted.enter_context(viewer.uploading(room))
+        async for chunk in request.stream():
+            data += chunk
+            if len(data) > room:
+                counted.enter_context(viewer.uploading(len(data) - room))
+                room = len(data)
+        return await run_in_threadpool(viewer.add, request.query_params.get("name", "file.ddpm"), bytes(data))
 
 
 def _described(viewer: Viewer, number: str) -> dict[str, Any]:

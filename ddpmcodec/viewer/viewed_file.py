@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 KINDS = ("preview", "original", *CODECS)
 POSITIONS = 121  # of the slider, at most
 MOST_PIXELS = 1 << 26  # of an image that a browser shows beside others
-FREE_PIXELS, PIXELS_A_BYTE = 1 << 20, 1 << 10  # that a prefix may claim: time and memory go with them
+# That a file may claim: time and memory go with them. Drawings take hardly any bytes.
+FREE_PIXELS, PIXELS_A_BYTE, PIXELS_A_BYTE_OF_WEBP = 1 << 22, 1 << 7, 1 << 10
 
 
 class Stripe(NamedTuple):
@@ -53,6 +54,7 @@ class ViewedFile:
     """A file, or a prefix of one.
 
     original: the image that it was encoded from; without it the file's own, once it was decoded, if it is whole.
+    damaged: whether a check has failed; known once it was decoded.
     model: for a file whose model is not embedded.
 
     Raises FormatError for what is no .ddpm file, ModelError where its model is missing, and ImageError for more than
@@ -64,11 +66,12 @@ class ViewedFile:
     ) -> None:
         self.name = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
         self.facts = codec.info(data)
-        self.data, self.original, self.stripes = data, original, list[Stripe]()
+        self.data, self.original, self.stripes, self.damaged = data, original, list[Stripe](), False
+        self.is_webp = self.facts["coding"].endswith("WebP")
         self._model = model if self.facts["model"] is None else None
         self.sizes = slider_sizes(self.facts["header_bytes"], len(data))
         self._check_sizes()
-        if not self.facts["coding"].endswith("WebP"):
+        if not self.is_webp:
             model_for(split(data).header, given_model(self._model))  # is it there?
 
     @property
@@ -82,7 +85,8 @@ class ViewedFile:
                 f"{width} x {height} pixels are too many to view, at most {MOST_PIXELS} are shown:"
                 " decode previews with `ddpmcodec decode --max-bytes`"
             )
-        if self.pixels > max(FREE_PIXELS, PIXELS_A_BYTE * len(self.data)):
+        a_byte = PIXELS_A_BYTE_OF_WEBP if self.is_webp else PIXELS_A_BYTE
+        if self.pixels > max(FREE_PIXELS, a_byte * len(self.data)):
             raise ImageError(
                 f"{len(self.data)} bytes are too few of an image that claims {width} x {height} pixels: give more of it"
             )
@@ -102,6 +106,7 @@ class ViewedFile:
         decoded = codec.decode_details(
             self.data, max_bytes=len(self.data), model=self._model, progress=advance, report=costs.append
         )
+        self.damaged = decoded.damaged
         if self.original is None and decoded.exact:
             self.original = decoded.image
         self.stripes = _stripes(self.facts, costs)
@@ -127,7 +132,7 @@ class ViewedFile:
             with Image.open(BytesIO(picture.content)) as image:
                 facts["psnr"] = psnr(image, self._reference(self.original))
             facts["same"] = facts["psnr"] is None
-        return {**facts, **picture.facts}
+        return {**picture.facts, **facts}
 
     def work(self, kind: str, size: int) -> float:
         """Pixels' worth of work that a picture takes, as far as is known: all, until there is a map."""

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
+
+from ddpmcodec import codec
 
 INVITATION = "ddpmcodec: open this address in a browser; Ctrl-C ends the viewer\n"
 
 
 @contextmanager
-def viewing(*arguments: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The process and the address that it printed."""
-    command = [sys.executable, "-m", "ddpmcodec", "view", *map(str, arguments)]
+def viewing(*arguments: object, change: str = "") -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The process and the address that it printed. change: a statement that it begins with."""
+    script = f"{change}\nfrom ddpmcodec.cli import main\nmain()"
+    command = [sys.executable, "-c", script, "view", *map(str, arguments)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -46,6 +51,83 @@ def test_the_address_answers_until_ctrl_c(file: Path, foreign: Path, tmp_path: P
     assert second.startswith(f"ddpmcodec: {foreign}: the file was written with model")
     assert (third, last) == ("ddpmcodec: 2 of 3 files failed\n", INVITATION)
     assert (process.returncode, stdout) == (4, "")
+
+
+def client(address: str, request: str) -> socket.socket:
+    """Has sent the beginning of a request for a path below the address, and reads nothing."""
+    _, _, host, token, _ = address.split("/")
+    found = socket.create_connection(("127.0.0.1", int(host.split(":")[1])))
+    found.sendall(request.replace("PATH", f"/{token}/files").encode())
+    return found
+
+
+SLOW = {
+    "nothing": "",
+    "half a head": "GET PATH HTTP/1.1\r\nHost: 127",
+    "a head without its body": "POST PATH HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100000\r\n\r\nbegins",
+}
+READS_NOTHING = "GET PATH/0/original?bytes=0 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> tuple[Path, Path]:
+    """A small file of many pixels, and an image of so many that is said to be its original, of megabytes."""
+    noise = np.random.Generator(np.random.Philox(1)).integers(0, 256, (1000, 1200, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    (tmp_path / "large.ddpm").write_bytes(codec.encode(np.zeros_like(noise)))
+    return tmp_path / "large.ddpm", tmp_path / "noise.png"
+
+
+def test_slow_clients_do_not_keep_it_from_ending(large: tuple[Path, Path]) -> None:
+    file, original = large
+    with viewing(file, "--original", original) as (process, address), ExitStack() as clients:
+        while urllib.request.urlopen(address + "files/0/original?bytes=0").status == 202:
+            time.sleep(0.05)
+        for request in (*SLOW.values(), READS_NOTHING):
+            for _ in range(10):
+                clients.enter_context(client(address, request))
+        assert urllib.request.urlopen(address + "files").status == 200
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=60) == ("", INVITATION)
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("request_", SLOW.values(), ids=SLOW.keys())
+def test_a_client_that_is_waited_for_is_left(file: Path, request_: str) -> None:
+    change = "from ddpmcodec.viewer import connections; connections.PATIENCE = 0.3"
+    with viewing(file, change=change) as (_, address), client(address, request_) as slow:
+        slow.settimeout(60)
+        with suppress(ConnectionResetError):
+            assert slow.recv(1) == b""
+        assert urllib.request.urlopen(address + "files").status == 200
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is asked of Linux")
+def test_clients_that_read_nothing_take_no_memory(large: tuple[Path, Path]) -> None:
+    file, original = large
+    with viewing(file, "--original", original) as (process, address), ExitStack() as clients:
+        while urllib.request.urlopen(address + "files/0/original?bytes=0").status == 202:
+            time.sleep(0.05)
+        before = most_memory(process)
+        for _ in range(60):
+            clients.enter_context(client(address, READS_NOTHING)).recv(100)
+        assert most_memory(process) - before < 60 * original.stat().st_size / 4
+
+
+def most_memory(process: subprocess.Popen[str]) -> int:
+    """So far, in bytes."""
+    lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+
+
+def test_ctrl_c_does_not_wait_for_work(file: Path) -> None:
+    change = "from ddpmcodec.viewer.server import ViewedFile\nimport threading\n"
+    change += "ViewedFile.picture = lambda *rest: threading.Event().wait()"
+    with viewing(file, change=change) as (process, address):
+        assert urllib.request.urlopen(address + "files/0/preview?bytes=100").status == 202
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=60) == ("", INVITATION)
+    assert process.returncode == 0
 
 
 def test_the_page_is_opened_on_request(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

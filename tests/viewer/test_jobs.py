@@ -68,11 +68,14 @@ def test_errors_are_the_result_until_the_job_is_forgotten(jobs: Jobs[str]) -> No
     assert jobs.latest("page", 1, lambda advance: "again").future.result() == "again"
 
 
-def test_closing_ends_what_runs() -> None:
+def test_closing_ends_what_runs_and_says_whether_it_has_ended() -> None:
     jobs, work = Jobs[str](), Blocked()
     running = jobs.latest("page", 1, work)
+    waiting = jobs.latest("other page", 2, lambda advance: "never called")
     work.began.wait()
-    jobs.close()
+    assert not jobs.close(0.01)
     work.go.set()
     with pytest.raises(Superseded):
         running.future.result()
+    assert waiting.future.cancelled()
+    assert jobs.close()

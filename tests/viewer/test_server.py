@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable
 from io import BytesIO
 from typing import Any
@@ -137,6 +138,34 @@ def test_the_map_brings_the_psnr_and_the_comparisons(
     assert np.array_equal(Image.open(BytesIO(original.content)), picture)
 
 
+def test_a_preview_is_measured_once_there_is_an_original_and_not_decoded_again(
+    viewer: Viewer, client: TestClient, finished: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert json.loads(finished(client, "files/0/preview?bytes=500").headers[FACTS])["psnr"] is None
+    finished(client, "files/0/map")
+    monkeypatch.setattr(server.ViewedFile, "picture", lambda *_: pytest.fail("decoded again"))
+    assert json.loads(finished(client, "files/0/preview?bytes=500").headers[FACTS])["psnr"] > 15
+
+
+def test_what_stands_beside_a_preview_does_not_wait_for_it(
+    coded: bytes, picture: np.ndarray, finished: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    viewer, go, make = Viewer(), threading.Event(), server.ViewedFile.picture
+    viewer.add("photo.ddpm", coded, original=Image.fromarray(picture))
+    client = TestClient(make_app(viewer), base_url=f"http://{ADDRESS}/{viewer.token}/")
+
+    def slow_preview(file: Any, kind: str, *rest: Any) -> Any:
+        assert kind != "preview" or go.wait()
+        return make(file, kind, *rest)
+
+    monkeypatch.setattr(server.ViewedFile, "picture", slow_preview)
+    assert client.get("files/0/preview?bytes=500").status_code == 202
+    assert finished(client, "files/0/jpeg?bytes=900").status_code == 200
+    go.set()
+    assert finished(client, "files/0/preview?bytes=500").status_code == 200
+    assert viewer.close(60)
+
+
 def test_a_newer_request_of_a_page_is_answered_before_older_ones(
     viewer: Viewer, client: TestClient, finished: Finished
 ) -> None:
@@ -194,10 +223,16 @@ def test_a_file_of_another_model_names_the_option(client: TestClient, foreign: b
     assert answer.text.endswith("decode with the model that wrote it (--model PATH)")
 
 
-def test_a_file_too_large_to_send_is_refused(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "LARGEST_UPLOAD", 100)
-    answer = client.post("files", content=bytes(101))
-    assert (answer.status_code, answer.text) == (413, "more than 100 bytes: name the file on the command line")
+def test_files_too_large_to_send_are_refused(client: TestClient, coded: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In all, and whether they say their size before or not. What is refused takes no room."""
+    monkeypatch.setattr(server, "MOST_UPLOADED", len(coded) + 100)
+    message = f"files of more than {len(coded) + 100} bytes in all: name them on the command line"
+    for content in (bytes(len(coded) + 101), iter([bytes(60)] * len(coded))):
+        answer = client.post("files", content=content)
+        assert (answer.status_code, answer.text) == (413, message)
+    assert client.post("files", content=bytes(101)).status_code == 422
+    assert client.post("files", content=iter([coded])).status_code == 201
+    assert client.post("files", content=bytes(101)).status_code == 413
 
 
 # --- the socket
