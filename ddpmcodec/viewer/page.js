@@ -5,6 +5,8 @@ const TITLES = { preview: "ddpmcodec", original: "Original", jpeg: "JPEG", webp:
 const COLOURS = ["#3f5f8f", "#4b86a8", "#5fa39a", "#8fb573", "#cdb95c", "#d79452", "#c0685a"]; // of the steps
 const BESIDE = "#9aa1a9"; // of what is no step
 const KEYS = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -10, PageUp: 10, Home: -Infinity, End: Infinity };
+const PANS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }; // with Shift, at actual size
+const PAN = 0.2; // of what is seen
 const page = Math.random().toString(36).slice(2); // this page's earlier requests make way for its latest
 const $ = (id) => document.getElementById(id);
 
@@ -92,6 +94,15 @@ function caption(kind, facts) {
   if ("fits" in facts && current.mode.endsWith("A")) notes.push("without alpha");
   figure.querySelector(".cost").textContent = kind === "original" ? "" : costs.join(", ");
   figure.querySelector(".note").textContent = notes.join(", ");
+  layOut(); // the caption may have another height
+}
+
+/** Captions of several lines, so that all pictures begin at one height. */
+function alignCaptions() {
+  const captions = [...panels.values()].map(({ figure }) => figure.querySelector("figcaption"));
+  for (const each of captions) each.style.minHeight = "";
+  const tallest = Math.max(...captions.map((each) => each.offsetHeight));
+  for (const each of captions) each.style.minHeight = `${tallest}px`;
 }
 
 function readout(facts) {
@@ -107,20 +118,23 @@ function small(text) {
   return element;
 }
 
-/** The preview first, then what stands beside it. */
+/** The preview, and what stands beside it, which does not wait for it. */
 async function refresh() {
   const [file, position] = [current, current.position];
   const stale = () => file !== current || position !== file.position;
   $("panels").setAttribute("aria-busy", true);
-  await show("preview");
-  for (const kind of panels.keys()) {
-    if (kind !== "preview" && file.original && !stale()) await show(kind);
-  }
+  const beside = async () => {
+    for (const kind of panels.keys()) {
+      if (kind !== "preview" && file.original && !stale()) await show(kind);
+    }
+  };
+  await Promise.all([show("preview"), beside()]);
   if (!stale()) $("panels").setAttribute("aria-busy", false);
 }
 
 function layOut() {
   document.body.classList.toggle("actual", actual);
+  alignCaptions();
   const column = getComputedStyle($("panels")).flexDirection === "column"; // grows with its pictures
   for (const { image, view } of panels.values()) {
     const fit = Math.min(view.clientWidth / current.width, column ? Infinity : view.clientHeight / current.height);
@@ -139,6 +153,12 @@ function zoom(on, event) {
   const view = event.target.parentElement;
   const [across, down] = [event.offsetX / event.target.offsetWidth, event.offsetY / event.target.offsetHeight];
   view.scrollTo(across * view.scrollWidth - view.clientWidth / 2, down * view.scrollHeight - view.clientHeight / 2);
+}
+
+/** One step; the other pictures follow. */
+function pan([across, down]) {
+  const { view } = panels.get("preview");
+  view.scrollBy(across * PAN * view.clientWidth, down * PAN * view.clientHeight);
 }
 
 function scrollAlike(view) {
@@ -268,6 +288,7 @@ async function readMap(file) {
   if (!answer) return;
   Object.assign(file, await answer.json());
   if (file !== current) return;
+  drawAbout();
   drawMap();
   allowComparisons();
   refresh();
@@ -299,14 +320,19 @@ function drawFiles() {
   }));
 }
 
+function drawAbout() {
+  const levels = `${current.levels || "no"} noise levels`;
+  const coding = current.effort ? `effort ${current.effort}, ${levels}, model ${current.model ?? current.model_id}` : "stored as lossless WebP: a prefix shows its mean colour";
+  const missing = current.complete ? "" : `, cut off: ${grouped(current.missing_bytes)} bytes are missing`;
+  const damaged = current.damaged ? ", damaged: get the file again" : ""; // known with the map
+  $("about").textContent = `${current.width} × ${current.height} ${current.mode}, ${grouped(current.bytes)} bytes${missing}${damaged}, ${coding}`;
+}
+
 function choose(file) {
   current = file;
   document.title = `${file.name} – ddpmcodec`;
   $("name").textContent = file.name;
-  const levels = `${file.levels || "no"} noise levels`;
-  const coding = file.effort ? `effort ${file.effort}, ${levels}, model ${file.model ?? file.model_id}` : "stored as lossless WebP: a prefix shows its mean colour";
-  const missing = file.complete ? "" : `, cut off: ${grouped(file.missing_bytes)} bytes are missing`;
-  $("about").textContent = `${file.width} × ${file.height} ${file.mode}, ${grouped(file.bytes)} bytes${missing}, ${coding}`;
+  drawAbout();
   $("error").hidden = true;
   $("slider").max = file.sizes.length - 1;
   for (const { image, figure } of panels.values()) {
@@ -358,7 +384,8 @@ for (const button of $("beside").children) {
 document.addEventListener("keydown", (event) => {
   if (!(event.key in KEYS) || event.altKey || event.ctrlKey || event.metaKey || !current) return;
   event.preventDefault();
-  move(current.position + KEYS[event.key]);
+  if (event.shiftKey && actual && event.key in PANS) pan(PANS[event.key]);
+  else move(current.position + KEYS[event.key]);
 });
 document.addEventListener("dragover", (event) => {
   event.preventDefault();

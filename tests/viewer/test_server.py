@@ -166,6 +166,14 @@ def test_what_stands_beside_a_preview_does_not_wait_for_it(
     assert viewer.close(60)
 
 
+def test_the_map_says_that_a_file_is_damaged(client: TestClient, coded: bytes, finished: Finished) -> None:
+    assert not finished(client, "files/0/map").json()["damaged"]
+    middle = len(coded) // 2
+    client.post("files", content=coded[:middle] + bytes([coded[middle] ^ 1]) + coded[middle + 1 :])
+    found = finished(client, "files/1/map").json()
+    assert (found["damaged"], found["original"]) == (True, False)
+
+
 def test_a_newer_request_of_a_page_is_answered_before_older_ones(
     viewer: Viewer, client: TestClient, finished: Finished
 ) -> None:
