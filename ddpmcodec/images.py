@@ -16,7 +16,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from ddpmcodec.errors import ImageError, OutputError
 from ddpmcodec.format.header import MAX_PIXELS
-from ddpmcodec.left_out import left_out
+from ddpmcodec.left_out import bmp_profile, left_out
 
 # What is opened: Pillow's other readers run programs (EPS), are stubs for programs, or are of no use for photographs.
 OPENED_FORMATS = (
@@ -40,6 +40,7 @@ DESCRIPTIVE_TAGS = (
     ExifTags.Base.Copyright,
 )
 LOSSLESS: dict[str, dict[str, object]] = {"WEBP": {"lossless": True, "exact": True}}  # Pillow's defaults lose
+EXIF_AS_TEXT = "Raw profile type exif"  # of PNG, before it had a chunk for it
 EXIF_START = b"Exif\0\0"
 PNG_END = b"IEND\xae\x42\x60\x82"
 _FILTERS = threading.Lock()
@@ -73,7 +74,7 @@ def load_image(data: bytes, name: str, *, any_format: bool = False) -> Image.Ima
                     " first, or give any_format=True"
                 )
             _refuse_what_cannot_be_coded(image)
-            image.load()
+            _load(image)
             if image.format == "PNG" and PNG_END not in data:  # Pillow stops where it has all pixels
                 raise OSError("image file is truncated")
     except UnidentifiedImageError as error:
@@ -126,7 +127,7 @@ def to_planes(image: Image.Image | NDArray[np.uint8], *, strip: bool = False) ->
         return _array_planes(image)
     with _reading():
         _refuse_what_cannot_be_coded(image)
-        image.load()  # some metadata is known afterwards only
+        _load(image)  # some metadata is known afterwards only
         icc, exif = (b"", b"") if strip else (image.info.get("icc_profile") or b"", _readable_exif(image))
         direct = _without_palette(image)
     if direct.mode == "1":
@@ -255,6 +256,8 @@ def _exif_bytes(image: Image.Image) -> bytes:
     if getattr(image, "format", None) == "TIFF":
         return _tiff_exif(image)
     exif: bytes = image.info.get("exif") or b""
+    if not exif and (text := image.info.get(EXIF_AS_TEXT)):  # behind a name and a length
+        return bytes.fromhex("".join(text.split("\n")[3:]))
     return exif
 
 
@@ -287,6 +290,18 @@ def _tiff_exif(image: Image.Image) -> bytes:
         if values := found.get_ifd(directory):
             kept[directory] = values
     return kept.tobytes() if len(kept) else b""
+
+
+def _load(image: Image.Image) -> None:
+    """Pixels, and what Pillow gets wrong of their meaning."""
+    file_format, tile = getattr(image, "format", None), getattr(image, "tile", [])
+    modes = [given if isinstance(given, str) else given and given[0] for *_, given in tile]
+    key = image.info.get("transparency")
+    if file_format == "PNG" and isinstance(key, int) and modes[:1] in (["L;2"], ["L;4"]):
+        image.info["transparency"] = key * (85 if modes == ["L;2"] else 17)  # levels are scaled to 8 bits, this is not
+    if file_format == "BMP" and tile and (icc := bmp_profile(image)):
+        image.info["icc_profile"] = icc
+    image.load()
 
 
 def _refuse_what_cannot_be_coded(image: Image.Image) -> None:

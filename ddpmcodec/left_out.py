@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import struct
 from typing import Any
 
 from PIL import Image
@@ -14,6 +16,14 @@ SIZ, COMPONENTS_AT = b"\xff\x4f\xff\x51", 38  # of JPEG 2000: markers, and how f
 HIGH_BIT_DEPTH = 0x40  # of the third byte of AVIF's av1C
 PACKED = ("BGR;15", "BGR;16")  # a pixel in 16 bits
 REDUCED, SUBFILE, SUB_IFDS = 1, 254, 330  # tags of TIFF, and a bit of the first
+PLANAR, COLOUR_MAP, LAYERS = 284, 320, 37724  # tags of TIFF
+SEPARATE = 2  # planes
+LAYER_BLOCKS = (b"8BIMLayr", b"MIB8ryaL")  # of Photoshop, in both byte orders
+SECOND_OF_PNM = re.compile(rb"P[1-7]\s")
+PNM_BITS = {"1;I": 1, "L": 8, "RGB": 24}  # of a pixel, by Pillow's name of how it is stored
+MISREAD_GREYS = {4: ("1", "L"), 8: ("1",)}  # modes that Pillow makes of so many bits a pixel, which it reads as 1 or 8
+V5, EMBEDDED = 124, b"DEBM"  # of BMP: the size of a head that may name an ICC profile, and that it is in the file
+BIT_FIELDS, ALPHA_MASK_AT, SMALLEST_WITH_ALPHA = 3, 52, 56  # of BMP: compression, and from which size of head on
 TOO_DEEP = "more than 8 bits per sample are not supported: convert it to 8 bits first"
 
 
@@ -52,8 +62,39 @@ def _of_tiff(image: Any) -> str | None:
         return "samples that are no unsigned integers are not supported: convert it first"
     if samples > len(image.getbands()):
         return f"{samples} channels, of which {len(image.getbands())} would be kept: save what else it has apart"
+    if any(low not in (0, high) for high, low in (divmod(value, 256) for value in tags.get(COLOUR_MAP, ()))):
+        return "a palette of more than 8 bits per sample is not supported: convert it to RGB of 8 bits first"
+    layers = tags.get(LAYERS)
+    if isinstance(layers, bytes) and any(block in layers for block in LAYER_BLOCKS):
+        return "layers, which would be left out: save the merged picture, or each layer as an image of its own"
+    if not _is_covered(image):
+        return "parts of the picture are not in the file: get the file again"
     if PREMULTIPLIED in extra:
         return "colours that are multiplied by alpha are not supported: convert it to straight alpha first"
+    return None
+
+
+def _is_covered(image: Any) -> bool:
+    """Whether there are strips or tiles for all pixels. Of those that libtiff reads it says so itself."""
+    kinds = {decoder for decoder, *_ in image.tile}
+    if kinds != {"raw"}:
+        return True
+    planes: dict[str, int] = {}
+    for _, (left, top, right, bottom), _, (mode, *_) in image.tile:
+        planes[mode] = planes.get(mode, 0) + (right - left) * (bottom - top)
+    least = image.tag_v2.get(SAMPLES_PER_PIXEL, 1) if image.tag_v2.get(PLANAR) == SEPARATE else 1
+    return len(planes) >= least and all(pixels >= image.width * image.height for pixels in planes.values())
+
+
+def _of_pnm(image: Any) -> str | None:
+    """A file may hold one image behind the other."""
+    for decoder, _, offset, given in image.tile:
+        mode = given[0] if isinstance(given, tuple) else given
+        if decoder in ("raw", "ppm") and mode in PNM_BITS:
+            row = (image.width * PNM_BITS[mode] + 7) // 8
+            image.fp.seek(offset + row * image.height)
+            if SECOND_OF_PNM.match(image.fp.read(3)):
+                return "several images in one file, of which the first would be kept: save each as a file of its own"
     return None
 
 
@@ -83,9 +124,17 @@ def _of_heif(image: Image.Image) -> str | None:
 
 
 def _of_bmp(image: Any) -> str | None:
-    """Of 32 bits a pixel Pillow may leave out eight."""
+    """Of 32 bits a pixel Pillow may leave out eight, of 16 one."""
+    start = 14 if image.format == "BMP" else 0
+    head = _head(image, 14 + V5).ljust(14 + V5, b"\0")
+    size, _, _, _, depth, compression = struct.unpack_from("<IiiHHI", head, start)
+    has_alpha = size >= SMALLEST_WITH_ALPHA and any(head[start + ALPHA_MASK_AT :][:4])
+    if depth == 16 and compression == BIT_FIELDS and has_alpha:
+        return "alpha of one bit, which would be left out: convert it first"
     for decoder, _, offset, given in image.tile:
         mode = given[0] if isinstance(given, tuple) else given
+        if decoder == "raw" and image.mode in MISREAD_GREYS.get(depth, ()):
+            return "few greys, which would be read as samples of another depth: convert it first"
         if decoder == "raw" and isinstance(mode, str) and len(mode) == 4 and "X" in mode:
             image.fp.seek(offset)
             fourth = image.fp.read(4 * image.width * image.height)[mode.index("X") :: 4]
@@ -94,24 +143,33 @@ def _of_bmp(image: Any) -> str | None:
     return None
 
 
+def bmp_profile(image: Any) -> bytes:
+    """The ICC profile of a BMP file that is not loaded yet, which Pillow leaves out; nothing where there is none."""
+    head = _head(image, 14 + V5)
+    if len(head) < 14 + V5 or struct.unpack_from("<I", head, 14)[0] < V5 or head[14 + 56 : 14 + 60] != EMBEDDED:
+        return b""
+    start, size = struct.unpack_from("<II", head, 14 + 112)
+    return _head(image, 14 + start + size)[14 + start :]
+
+
 def _of_icon(image: Image.Image) -> str | None:
     sizes = len(set(image.info.get("sizes", ())))
     return f"{sizes} images of several sizes; save each as an image of its own" if sizes > 1 else None
 
 
-def _head(image: Any) -> bytes:
-    """Of the file that an image is not loaded from yet."""
+def _head(image: Any, size: int = HEAD) -> bytes:
+    """Bytes of the file that an image is not loaded from yet."""
     file = getattr(image, "fp", None)
     if file is None or file.closed:
         return b""
     position = file.seek(0, os.SEEK_CUR)
     file.seek(0)
-    head: bytes = file.read(HEAD)
+    head: bytes = file.read(size)
     file.seek(position)
     return head
 
 
 _CHECKS = {
     "TIFF": _of_tiff, "JPEG2000": _of_jpeg_2000, "AVIF": _of_avif, "HEIF": _of_heif, "ICO": _of_icon, "ICNS": _of_icon,
-    "BMP": _of_bmp, "DIB": _of_bmp,
+    "BMP": _of_bmp, "DIB": _of_bmp, "PPM": _of_pnm,
 }  # fmt: skip

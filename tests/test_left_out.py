@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from io import BytesIO
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 
 from ddpmcodec.errors import ImageError
-from ddpmcodec.images import load_image, to_planes
+from ddpmcodec.images import load_image, to_image, to_planes
 from ddpmcodec.left_out import TOO_DEEP, left_out
 
 PIXELS = np.random.Generator(np.random.Philox(3)).integers(0, 256, (8, 12, 3), dtype=np.uint8)
@@ -26,11 +27,11 @@ def stored(file_format: str, **options: Any) -> bytes:
 
 def tiff(
     samples: int, *, bits: int = 8, extra: tuple[int, ...] = (), planar: bool = False, signed: bool = False,
-    thumbnail: bool = False, directories: bool = False,
+    thumbnail: bool = False, directories: bool = False, more: dict[int, Any] | None = None,
 ) -> bytes:  # fmt: skip
-    """Not compressed, of 12 x 8 pixels, all samples 3."""
+    """Not compressed, of 12 x 8 pixels, all samples 3. more: further tags."""
     plane = 12 * 8 * bits // 8
-    tags: dict[int, tuple[int, ...]] = {
+    tags: dict[int, Any] = {
         256: (12,), 257: (8,), 258: (bits,) * samples, 259: (1,), 262: (2 if samples >= 3 else 1,),
         277: (samples,), 278: (8,), 284: (2 if planar else 1,),
     }  # fmt: skip
@@ -45,14 +46,15 @@ def tiff(
     body = bytes([3]) * (plane * samples)
     tags[273] = tuple(start + plane * k for k in range(strips))
     tags[279] = (plane * samples // strips,) * strips
+    tags |= more or {}
     entries, tail = b"", b""
     directory = start + len(body)
     place = directory + 2 + 12 * len(tags) + 4
     for tag, values in sorted(tags.items()):
-        packed = struct.pack(f"<{len(values)}H", *values)
+        kind, packed = (7, values) if isinstance(values, bytes) else (3, struct.pack(f"<{len(values)}H", *values))
         if len(packed) > 4:
             packed, tail = struct.pack("<I", place + len(tail)), tail + packed
-        entries += struct.pack("<HHI", tag, 3, len(values)) + packed.ljust(4, b"\0")
+        entries += struct.pack("<HHI", tag, kind, len(values)) + packed.ljust(4, b"\0")
     return b"II*\0" + struct.pack("<I", directory) + body + struct.pack("<H", len(tags)) + entries + bytes(4) + tail
 
 
@@ -61,6 +63,26 @@ def bmp(bits: int, masks: tuple[int, ...], body: bytes) -> bytes:
     head = struct.pack("<IiiHHIIiiII", 108, 12, 8, 1, bits, 3, len(body), 0, 0, 0, 0)
     head += struct.pack("<4I", *masks, *(0,) * (4 - len(masks))) + bytes(52)
     return b"BM" + struct.pack("<IHHI", 14 + len(head) + len(body), 0, 0, 14 + len(head)) + head + body
+
+
+def bmp_of_levels(bits: int, body: bytes, palette: bytes) -> bytes:
+    """Of 12 x 8 pixels that are numbers of so many bits."""
+    head = struct.pack("<IiiHHIIiiII", 40, 12, 8, 1, bits, 0, len(body), 0, 0, len(palette) // 4, 0) + palette
+    return b"BM" + struct.pack("<IHHI", 14 + len(head) + len(body), 0, 0, 14 + len(head)) + head + body
+
+
+def png(depth: int, levels: np.ndarray, *chunks: tuple[bytes, bytes]) -> bytes:
+    """Grey, of so many bits a pixel."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    bits = np.unpackbits(levels[..., None], axis=2)[..., 8 - depth :]
+    rows = np.packbits(bits.reshape(len(levels), -1), axis=1)
+    packed = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
+    head = struct.pack(">IIBBBBB", levels.shape[1], levels.shape[0], depth, 0, 0, 0, 0)
+    content = (b"IHDR", head), *chunks, (b"IDAT", packed), (b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in content)
 
 
 def bgrx(fourth: bytes) -> bytes:
@@ -87,7 +109,24 @@ def behind_a_large_box(data: bytes) -> bytes:
     return data[:start] + (8 + 500_000).to_bytes(4, "big") + b"uuid" + bytes(500_000) + data[start:]
 
 
+RAMP = tuple(257 * value for value in range(256))  # of a colour map, as most programs write it
+LAYERS = b"Adobe Photoshop Document Data Block\0" + b"8BIMLayr" + bytes(4)
+GREYS = b"".join(bytes([value, value, value, 0]) for value in range(16))
 REFUSED = {
+    "TIFF, a palette of 16 bits": (
+        tiff(1, more={262: (3,), 320: (1000, *RAMP[1:], *RAMP, *RAMP)}),
+        "a palette of more",
+    ),
+    "TIFF, a palette as of old": (tiff(1, more={262: (3,), 320: tuple(range(256)) * 3}), "a palette of more"),
+    "TIFF, strips missing": (tiff(3, more={278: (4,), 279: (144,)}), "parts of the picture are not in the file"),
+    "TIFF, a plane missing": (tiff(3, more={273: (8, 8), 279: (96, 96), 284: (2,)}), "parts of the picture"),
+    "TIFF, layers": (tiff(3, more={37724: LAYERS}), "layers, which would be"),
+    "BMP, a bit of alpha": (bmp(16, (0x7C00, 0x3E0, 0x1F, 0x8000), b"ab" * 96), "alpha of one bit"),
+    "BMP, black and white in bytes": (bmp_of_levels(8, b"\0\1" * 48, bytes(4) + b"\xff\xff\xff\0"), "few greys"),
+    "BMP, 16 greys": (bmp_of_levels(4, bytes(64), GREYS), "few greys"),
+    "PPM, two images": (2 * stored("PPM"), "several images in one file"),
+    "PBM, two images": (2 * (b"P4 12 8\n" + bytes(16)), "several images in one file"),
+    "PGM, two images": (2 * (b"P5 12 8 100\n" + bytes(96)), "several images in one file"),
     "TIFF, 16 bits": (tiff(3, bits=16), DEEP),
     "TIFF, 16 bits, planes": (tiff(3, bits=16, planar=True), DEEP),
     "TIFF, infrared": (tiff(4, extra=(0,)), OTHER.format(4, 3)),
@@ -104,6 +143,13 @@ REFUSED = {
     "ICO": (stored("ICO", sizes=[(8, 8), (6, 6)]), "images of several sizes"),
 }
 TAKEN = {
+    "TIFF, a palette": tiff(1, more={262: (3,), 320: RAMP * 3}),
+    "TIFF, a palette of zeros below": tiff(1, more={262: (3,), 320: tuple(range(0, 65536, 256)) * 3}),
+    "TIFF, two strips": tiff(3, more={278: (4,), 273: (8, 152), 279: (144, 144)}),
+    "BMP, 5-5-5 without alpha": bmp(16, (0x7C00, 0x3E0, 0x1F, 0), b"ab" * 96),
+    "BMP, black and white": bmp_of_levels(1, bytes(32), bytes(4) + b"\xff\xff\xff\0"),
+    "BMP, 16 greys in bytes": bmp_of_levels(8, bytes(96), GREYS),
+    "PPM, something behind it": stored("PPM") + b"PS",
     "TIFF": tiff(3),
     "TIFF, planes": tiff(3, planar=True),
     "TIFF, alpha": tiff(4, extra=(2,)),
@@ -156,3 +202,40 @@ def test_formats_whose_readers_may_leave_something_out_need_a_word(file_format: 
 @pytest.mark.parametrize("file_format", ["PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "QOI"])
 def test_known_formats_need_none(file_format: str) -> None:
     assert load_image(stored(file_format), "photo").format == file_format
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 8])
+def test_a_transparent_grey_of_few_bits_is_the_one_that_the_file_names(depth: int) -> None:
+    """Pillow scales levels to 8 bits, and not the transparent one."""
+    levels = np.arange(96, dtype=np.uint8).reshape(8, 12) & (2**depth - 1)
+    image = load_image(png(depth, levels, (b"tRNS", b"\0\1")), "x")
+    found = np.asarray(to_image(to_planes(image)))
+    assert np.array_equal(found[..., 1] == 0, levels == 1)
+    assert np.array_equal(found[..., 0], levels * (255 // (2**depth - 1)))
+
+
+def test_exif_of_a_png_is_kept_also_where_it_is_text() -> None:
+    """As ImageMagick wrote it before PNG had a chunk for it."""
+    exif = Image.Exif()
+    exif[271] = "Maker"
+    lines = exif.tobytes().hex()
+    text = f"\nexif\n{len(lines) // 2:8}\n{lines[:72]}\n{lines[72:]}\n".encode()
+    data = png(8, PIXELS[..., 0], (b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(text)))
+    assert to_planes(load_image(data, "x")).exif == exif.tobytes()
+    broken = png(8, PIXELS[..., 0], (b"tEXt", b"Raw profile type exif\0\nexif\n 3\nxyz"))
+    with pytest.raises(ImageError, match="its EXIF cannot be read"):
+        to_planes(load_image(broken, "x"))
+
+
+def test_the_profile_of_a_bmp_is_kept() -> None:
+    profile, data = b"a profile", bytearray(bmp(24, (), b"abc" * 96))
+    head = data[14:122].ljust(124, b"\0")
+    head[:4], head[56:60] = struct.pack("<I", 124), b"DEBM"
+    head[16:20] = bytes(4)  # no masks
+    head[112:120] = struct.pack("<II", 124 + 288, len(profile))
+    start = struct.pack("<IHHI", 0, 0, 0, 14 + 124)
+    whole = b"BM" + start + head + b"abc" * 96 + profile
+    for image in (load_image(whole, "x"), Image.open(BytesIO(whole))):
+        assert to_planes(image).icc == profile
+    head[56:60] = b"KNIL"  # the name of a file that has it
+    assert to_planes(load_image(b"BM" + start + head + b"abc" * 96 + profile, "x")).icc == b""
