@@ -50,6 +50,14 @@ SAMPLING = (
         type=Finite(0, 1),
         help="Of ddim: fresh noise, from none to that of the forward process posterior.  [default: 0]",
     ),
+    click.option(
+        "--scale",
+        type=click.IntRange(1, 64),
+        default=1,
+        show_default=True,
+        metavar="N",
+        help="Every pixel becomes N x N: for figures of small images.",
+    ),
     click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True),
     force_option,
     quiet_option,
@@ -122,12 +130,14 @@ def place(output: str, sources: Sequence[str], *, force: bool) -> str:
     return where
 
 
-def write_grid(where: str, images: Tensor, *, force: bool) -> None:
-    """[rows, columns, 3, H, W] as a PNG. force: a file of that name is overwritten."""
+def write_grid(where: str, images: Tensor, *, scale: int, force: bool) -> None:
+    """[rows, columns, 3, H, W] as a PNG. scale: the side that a pixel gets. force: a file of that name is
+    overwritten."""
     from ddpmcodec.images import save_image
     from ddpmcodec.sampling import grid
 
-    data = save_image(grid(images), "PNG")
+    enlarged = images.repeat_interleave(scale, -2).repeat_interleave(scale, -1)
+    data = save_image(grid(enlarged), "PNG")
     if where == STANDARD:
         write_stdout(data)
     else:

@@ -30,6 +30,7 @@ def interpolate(
     timesteps: str | None,
     weights: int,
     T: int,
+    scale: int,
     force: bool,
     quiet: bool,
     **options: Any,
@@ -48,7 +49,7 @@ def interpolate(
         import torch
 
         rows = [ready.interpolate(ends, t, fractions).float() for t in times]
-        write_grid(where, torch.stack(rows), force=force)
+        write_grid(where, torch.stack(rows), scale=scale, force=force)
     return 0
 
 

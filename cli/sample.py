@@ -62,6 +62,7 @@ def sample(
     times: tuple[int, ...],
     image: str | None,
     T: int,
+    scale: int,
     force: bool,
     quiet: bool,
     **options: Any,
@@ -79,13 +80,15 @@ def sample(
     calls = count * (sum(set(times)) or T) + (T - min(times) + 1 if times and known is None else 0)
     with watched(found, "sample", calls, (height, width), quiet=quiet) as ready:
         if Path(output).is_dir():
-            _write_each(ready, places, size, force)
+            _write_each(ready, places, size, scale, force)
         elif times:
-            write_grid(places[0], ready.shared_rows(_latents(ready, known, size, times), count), force=force)
+            write_grid(
+                places[0], ready.shared_rows(_latents(ready, known, size, times), count), scale=scale, force=force
+            )
         else:
             c_T = ready.start(count, size, size)
             rows = ready.progress_rows(c_T, COLUMNS) if progressive else _square(ready.finish(c_T))
-            write_grid(places[0], rows, force=force)
+            write_grid(places[0], rows, scale=scale, force=force)
     return 0
 
 
@@ -108,12 +111,12 @@ def _numbered(folder: Path, count: int, force: bool) -> list[str]:
     return [str(path) for path in paths]
 
 
-def _write_each(found: Sampler, places: list[str], size: int, force: bool) -> None:
+def _write_each(found: Sampler, places: list[str], size: int, scale: int, force: bool) -> None:
     for first in range(0, len(places), BATCH):
         batch = places[first : first + BATCH]
         images = found.finish(found.start(len(batch), size, size))
         for where, image in zip(batch, images, strict=True):
-            write_grid(where, image[None, None], force=force)
+            write_grid(where, image[None, None], scale=scale, force=force)
 
 
 def _latents(found: Sampler, known: Tensor | None, size: int, times: tuple[int, ...]) -> dict[int, Tensor]:

@@ -63,6 +63,15 @@ def test_steps_may_be_chosen_and_a_seed_repeats_them(ddpm: Any, photo: Path, oth
     assert len({drawn(1), drawn(2), drawn(1, "--method", "ddim")}) == 3
 
 
+def test_pixels_are_enlarged_for_figures(ddpm: Any, photo: Path, other: Path, small: list[Any]) -> None:
+    ended = ddpm("interpolate", photo, other, "-o", "-", "--weights", 2, "--timesteps", 0, "--scale", 2, *small)
+    enlarged = np.asarray(Image.open(BytesIO(ended.stdout)))
+    with Image.open(photo) as image:
+        width, height = image.size
+    assert enlarged.shape == (2 * height, 4 * width, 3)
+    assert np.array_equal(enlarged[::2, ::2], enlarged[1::2, 1::2])
+
+
 def test_images_of_any_mode(ddpm: Any, photo: Path, other: Path, small: list[Any]) -> None:
     Image.new("L", (WIDTH, HEIGHT), 77).save(other)
     ended = ddpm("interpolate", photo, other, "-o", "-", "--timesteps", "0", "--weights", 2, *small)

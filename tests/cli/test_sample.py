@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from ddpmcodec.images import load_image
 from ddpmcodec.networks import pretrained
 from ddpmcodec.networks.ddpm import PaperDenoiser
 from ddpmcodec.networks.denoisers import find_denoiser, levels_of
@@ -57,6 +58,20 @@ def test_it_is_what_the_library_draws(ddpm: Any, tmp_path: Path, tiny_gaussian: 
     image = sampler.finish(sampler.start(1, SIDE, SIDE))[0]
     expected = torch.round(image).clamp(0, 255).permute(1, 2, 0).byte().tolist()
     assert tiles(tmp_path / "grid.png")[0, 0].tolist() == expected
+
+
+@pytest.mark.parametrize("options", [[], ["--progressive"], ["--shared-latent", 2]], ids=str)
+def test_pixels_are_enlarged_for_figures(ddpm: Any, tmp_path: Path, small: list[Any], options: list[Any]) -> None:
+    for name, scale in (("one.png", 1), ("three.png", 3)):
+        assert ddpm("sample", "-o", tmp_path / name, "--count", 2, "--scale", scale, *options, *small).code == 0
+    one, three = (np.asarray(load_image((tmp_path / name).read_bytes(), name)) for name in ("one.png", "three.png"))
+    assert np.array_equal(three, np.kron(one, np.ones((3, 3, 1), np.uint8)))
+
+
+def test_images_of_a_folder_are_enlarged(ddpm: Any, tmp_path: Path, small: list[Any]) -> None:
+    assert ddpm("sample", "-o", tmp_path, "--count", 1, "--scale", 4, *small).code == 0
+    with Image.open(tmp_path / "sample-00000.png") as image:
+        assert image.size == (4 * SIDE, 4 * SIDE)
 
 
 def test_a_seed_repeats_it_and_a_pipe_takes_it(ddpm: Any, small: list[Any]) -> None:
