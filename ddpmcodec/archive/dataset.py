@@ -90,7 +90,9 @@ def loader(
 ) -> DataLoader[Any]:
     """Batches in a random order in which every run of thumbnails is decoded once an epoch, by one worker.
 
-    Workers have about as many images each. Runs are shuffled, and the images of several runs together.
+    Workers have about as many images each. Runs are shuffled, and the images of several runs together. Where the
+    dataset's `kept_blocks` are as many as the runs, up to 400 kB each, only the first epoch decodes: each worker keeps
+    those that it has used last, and lives on with `persistent_workers=True`.
 
     Parameters:
         dataset: whose images are drawn.

@@ -141,6 +141,28 @@ def test_every_run_is_decoded_once_and_by_one_worker(
     assert (tmp_path / "decoded").read_bytes() == b"." * 10
 
 
+@pytest.mark.parametrize("options", [{}, {"workers": 2, "persistent_workers": True}], ids=str)
+@pytest.mark.parametrize(("kept_blocks", "decoded"), [(10, 10), (0, 120)])
+def test_a_second_epoch_decodes_nothing_again_where_all_runs_are_kept(
+    path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, options: dict[str, Any], kept_blocks: int, decoded: int
+) -> None:
+    """Ten runs of four images each, three epochs. Without room every image decodes its run."""
+    decode = blocks.decode_run
+
+    def counted(*rest: Any) -> Any:
+        with (tmp_path / "decoded").open("ab") as file:
+            file.write(b".")
+        return decode(*rest)
+
+    numbered(path)
+    dataset = ArchiveDataset(path, transform=number_of, kept_blocks=kept_blocks)
+    monkeypatch.setattr(blocks, "decode_run", counted)
+    batches = loader(dataset, 7, **options)
+    for _ in range(3):
+        assert sorted(i for batch in listed(batches) for i in batch) == list(range(40))
+    assert (tmp_path / "decoded").stat().st_size == decoded
+
+
 def test_what_the_order_excludes_is_refused(path: Path) -> None:
     with pytest.raises(ValueError, match="a batch has 1 image or more, not 0"):
         loader(ArchiveDataset(path), 0)
