@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ddpmcodec.errors import FormatError
+from ddpmcodec.errors import FormatError, ImageError
 
 from ._cluster import loader
 from ._common import (
@@ -137,10 +137,15 @@ class Encoder:
         return found
 
     def _image(self, data: bytes, task: Task) -> Image.Image:
-        from ddpmcodec.images import load_image
+        from ddpmcodec.images import MAIN_IMAGE_FORMATS, load_image
 
         with naming_options():
-            return load_image(data, label(task.name), any_format=self.any_format)
+            image = load_image(data, label(task.name), any_format=self.any_format)
+        if self.removes and image.format in MAIN_IMAGE_FORMATS:
+            raise ImageError(
+                f"{label(task.name)}: other pictures in the file would be lost with it: leave out --rm"
+            )
+        return image
 
     def _warn_of_jpeg(self, name: str, bar: Bar) -> None:
         """Once in a run."""

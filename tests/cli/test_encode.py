@@ -252,6 +252,16 @@ def test_images_are_removed_once_their_files_are_written(photo: Path, ddpm: Any)
     assert photo.exists()
 
 
+def test_no_file_is_removed_that_holds_further_pictures(ddpm: Any, tmp_path: Path) -> None:
+    first, second = (Image.new("RGB", (9, 8), colour) for colour in ("red", "blue"))
+    several = tmp_path / "several.jpg"
+    first.save(several, "MPO", save_all=True, append_images=[second])
+    refused = ddpm("encode", several, "--rm")
+    assert (refused.code, several.exists()) == (1, True)
+    assert "several.jpg: other pictures in the file" in refused.stderr
+    assert ddpm("encode", several).code == 0
+
+
 def test_graphics_are_left_to_the_model_on_request(ddpm: Any, tmp_path: Path) -> None:
     Image.fromarray(np.tile(np.eye(48, dtype=np.uint8) * 255, (2, 2))).save(tmp_path / "a.png")
     found = {}
