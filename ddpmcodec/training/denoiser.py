@@ -28,12 +28,13 @@ class Denoiser(nn.Module):
         for parameter in self.leave.parameters():
             nn.init.zeros_(parameter)
 
-    def forward(self, mean: Tensor, deviation: Tensor) -> Tensor:
-        """Means and standard deviations [N, 3, H, W] in grey levels to better means."""
+    def forward(self, mean: Tensor, deviation: Tensor, level: Tensor | None = None) -> Tensor:
+        """Means and standard deviations [N, 3, H, W] in grey levels to better means. level [N, 3, 1, 1]: of the image
+        whose part this is; None: of the part."""
         height, width = mean.shape[2:]
         padding = (0, width % PATCH, 0, height % PATCH)
         planes, scale = (F.pad(x, padding, mode="replicate") for x in (mean, deviation.clamp(min=LEAST_DEVIATION)))
-        low = mean.mean((2, 3), keepdim=True)
+        low = mean.mean((2, 3), keepdim=True) if level is None else level
         seen = torch.cat([(planes - low) * UNIT, torch.log2(scale), (planes - low) * UNIT / scale.clamp(min=1)], 1)
         x = self.enter(F.pixel_unshuffle(seen, PATCH))
         for block in self.blocks:

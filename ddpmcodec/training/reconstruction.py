@@ -20,6 +20,9 @@ from ddpmcodec.transform import color
 
 RGB_WEIGHTS = torch.tensor(color.RGB_WEIGHTS).view(1, 3, 1, 1) / 3
 STATES, CAPACITY, BATCH, RATE = 8, 1500, 16, 2e-3
+# How far, in grey levels of Y, Co, Cg, a crop's level may be from that of its image: a denoiser that only saw levels
+# of small crops made the bright and dark parts of photographs worse, one by a whole decibel.
+APART = torch.tensor([45.0, 12.0, 12.0]).view(1, 3, 1, 1)
 INSIDE = 0.5  # share of states inside a segment: a denoiser of ends alone is of little use there
 EFFORT = 2  # whose networks say what is expected: those of files that nobody gave an effort
 ALL = 1 << 30  # waves
@@ -73,7 +76,9 @@ def _ends(pixels: Images, levels: int, rng: np.random.Generator) -> Iterator[tup
 
 def loss(network: Denoiser, mean: Tensor, deviation: Tensor, planes: Tensor) -> Tensor:
     """Squared error in RGB over what is expected without denoising: every noise level counts about the same."""
-    wrong = ((network(mean, deviation) - planes) ** 2 * RGB_WEIGHTS).sum(1).mean((1, 2))
+    level = mean.mean((2, 3), keepdim=True)
+    level = level + APART * torch.randn_like(level)
+    wrong = ((network(mean, deviation, level) - planes) ** 2 * RGB_WEIGHTS).sum(1).mean((1, 2))
     expected = ((mean - planes) ** 2 * RGB_WEIGHTS).sum(1).mean((1, 2)) + 0.1
     return torch.log((wrong + 0.1) / expected).mean()
 
