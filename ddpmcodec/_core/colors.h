@@ -23,9 +23,11 @@ inline constexpr int COLOR_REACH = 12;  // values that are weighed on each side 
 struct ColorReach {
     int scales, most, largest_scale;
 };
-inline constexpr ColorReach COLOR_NEAR{1, 6, 64}, COLOR_FAR{4, COLOR_REACH, 80};  // far where colours are sparse: where
-inline constexpr int COLOR_SPARSE = 10;     // one value in ten or more is expected to be of
-inline constexpr int64_t COLOR_RARE = 100;  // kinds whose weight is less than 100 of COLOR_ONE
+inline constexpr ColorReach COLOR_NEAR{1, 6, 64}, COLOR_FAR{4, COLOR_REACH, 80};
+// Colours are sparse, and values far from the mean are weighed, where more than one value in ten is expected to be of rare
+// kinds: those whose weight is below 100 of COLOR_ONE.
+inline constexpr int COLOR_SPARSE = 10;
+inline constexpr int64_t COLOR_RARE = 100;
 inline constexpr int COLOR_CLASSES = 7, COLOR_KINDS = 2 * COLOR_CLASSES;  // the second half: triples that YCbCr makes
 inline constexpr int64_t COLOR_ONE = 256, COLOR_LARGEST_WEIGHT = 1 << 14;
 inline constexpr int64_t COLOR_FIRST = int64_t(4) << 24, COLOR_LEAST = 1 << 16;

@@ -87,11 +87,11 @@ void all_blocks(const Task& task, int rows, int columns) {
 // ---- Packing
 
 // The inputs of a group and of one output lie in one number of 32 bits, the first lowest.
-constexpr int WEIGHT_BITS = 8 * (int)sizeof(Weight);
-constexpr uint32_t WEIGHT_MASK = (uint32_t)(((uint64_t)1 << WEIGHT_BITS) - 1);
-static_assert(GROUP * WEIGHT_BITS == 32, "a group has 32 bits");
+constexpr int PACKED_BITS = 8 * (int)sizeof(Weight);
+constexpr uint32_t PACKED_MASK = (uint32_t)(((uint64_t)1 << PACKED_BITS) - 1);
+static_assert(GROUP * PACKED_BITS == 32, "a group has 32 bits");
 
-inline uint32_t in_group(int32_t weight, int i) { return ((uint32_t)weight & WEIGHT_MASK) << (WEIGHT_BITS * i); }
+inline uint32_t in_group(int32_t weight, int i) { return ((uint32_t)weight & PACKED_MASK) << (PACKED_BITS * i); }
 
 void pack_row(const Weights& packed, int output, const int8_t* DDPM_RESTRICT row, int inputs) {
     uint8_t* DDPM_RESTRICT target = (uint8_t*)packed.data + (size_t)(output / VECTOR) * packed.inputs * VECTOR * sizeof(Weight);

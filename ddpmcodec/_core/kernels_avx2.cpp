@@ -13,7 +13,7 @@ namespace {
 using Input = int16_t;
 using Weight = int16_t;
 constexpr int GROUP = 2, ROWS = 6, COLUMNS = 1;  // twelve of sixteen registers are sums
-constexpr int CHUNK_ROWS = 48, CHUNK_INPUTS = 512;  // that are widened at a time: 32 KiB
+constexpr int CHUNK_ROWS = 48, CHUNK_INPUTS = 512;  // that are widened at a time: 48 KiB
 
 }  // namespace
 }  // namespace ddpm

@@ -20,6 +20,9 @@ Rates rates_of(Role role, int width) {
 
 constexpr int BAND_BIASES = LEVEL_STEPS * BAND_KINDS, BIAS_KINDS = BAND_BIASES + 1;
 
+// Positions of one image in a wave, at most.
+int largest_wave(int height, int width) { return std::min(height, (width + DELAY - 1) / DELAY); }
+
 int padded(int inputs) { return (inputs + 63) / 64 * 64; }
 
 }  // namespace
@@ -224,14 +227,14 @@ void Pass::begin_band() {
     begin_learning(band_kind(band.number), *stage_);
 }
 
-// What was left of positions of another kind, too few for a step, is forgotten.
+// A band may be turned. What was left of positions of another kind, too few for a step, is forgotten.
 void Pass::begin_learning(int which, const Stage& stage) {
     filled_ = 0;
     learning_ = nullptr;
     if (!layout_.learns || which < FIRST_THAT_LEARNS) return;
     if (!learned_[which]) {
-        const int largest = layout_.images * ((std::max(layout_.height, layout_.width) + DELAY - 1) / DELAY);
-        learned_[which] = std::make_unique<Learned>(trained(stage).network, largest + LEAST_LEARNED);
+        const int largest = std::max(largest_wave(layout_.height, layout_.width), largest_wave(layout_.width, layout_.height));
+        learned_[which] = std::make_unique<Learned>(trained(stage).network, layout_.images * largest + LEAST_LEARNED);
     }
     learning_ = learned_[which].get();
 }

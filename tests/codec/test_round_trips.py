@@ -67,6 +67,17 @@ def test_every_size_comes_back_exactly(
     assert codec.decode(codec.encode(image, levels=levels, model=model), model=model) == image
 
 
+@pytest.mark.parametrize("shape", [(1, 250_000), (250_000, 1)])
+@pytest.mark.parametrize("levels", [0, 2])
+def test_images_that_are_long_and_thin_come_back_exactly(
+    model: ContextModel, levels: int, shape: tuple[int, int]
+) -> None:
+    """Weights learn there, from waves of one position."""
+    array = np.random.Generator(np.random.Philox(5)).integers(0, 256, shape, dtype=np.uint8)
+    data = codec.encode(array, levels=levels, model=model, verify=False)
+    assert np.array_equal(codec.decode(data, model=model, as_array=True), array)
+
+
 @pytest.mark.parametrize("shape", [(20, 24), (20, 24, 3), (20, 24, 4)])
 def test_arrays_come_back_exactly(model: ContextModel, shape: tuple[int, ...]) -> None:
     array = np.random.Generator(np.random.Philox(3)).integers(0, 256, shape, dtype=np.uint8)
