@@ -41,6 +41,20 @@ def path(photos: Pictures, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
+@pytest.fixture
+def decoded_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A file that grows by a byte for each run that is decoded, by whatever process."""
+    decode, counter = blocks.decode_run, tmp_path / "decoded"
+
+    def counted(*rest: Any) -> Any:
+        with counter.open("ab") as file:
+            file.write(b".")
+        return decode(*rest)
+
+    monkeypatch.setattr(blocks, "decode_run", counted)
+    return counter
+
+
 @pytest.mark.parametrize(("mode", "channels"), [("1", 1), ("L", 1), ("LA", 2), ("RGB", 3), ("RGBA", 4)])
 def test_tensors_have_channels_first(photos: Pictures, mode: str, channels: int) -> None:
     image = photos["photo-000.png"].convert(mode).crop((0, 0, 5, 3))
@@ -122,45 +136,31 @@ def test_batches_are_in_another_order_each_epoch_and_the_same_by_generator(path:
 
 @pytest.mark.parametrize("workers", [0, 2, 3])
 def test_every_run_is_decoded_once_and_by_one_worker(
-    path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, workers: int
+    path: Path, monkeypatch: pytest.MonkeyPatch, decoded_runs: Path, workers: int
 ) -> None:
     """Also where workers have different numbers of images, and so of batches."""
-    decode = blocks.decode_run
-
-    def counted(*rest: Any) -> Any:
-        with (tmp_path / "decoded").open("ab") as file:
-            file.write(b".")
-        return decode(*rest)
-
     dataset = numbered(path, kept_blocks=4)
     dataset.images.close()
     dataset = ArchiveDataset(path, transform=number_of, kept_blocks=4)
-    monkeypatch.setattr(blocks, "decode_run", counted)
+    decoded_runs.unlink(missing_ok=True)
     monkeypatch.setattr("ddpmcodec.archive.dataset.MIXED_BLOCKS", 4)
     assert len(listed(loader(dataset, 3, workers=workers))) >= 14
-    assert (tmp_path / "decoded").read_bytes() == b"." * 10
+    assert decoded_runs.read_bytes() == b"." * 10
 
 
 @pytest.mark.parametrize("options", [{}, {"workers": 2, "persistent_workers": True}], ids=str)
 @pytest.mark.parametrize(("kept_blocks", "decoded"), [(10, 10), (0, 120)])
 def test_a_second_epoch_decodes_nothing_again_where_all_runs_are_kept(
-    path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, options: dict[str, Any], kept_blocks: int, decoded: int
+    path: Path, decoded_runs: Path, options: dict[str, Any], kept_blocks: int, decoded: int
 ) -> None:
     """Ten runs of four images each, three epochs. Without room every image decodes its run."""
-    decode = blocks.decode_run
-
-    def counted(*rest: Any) -> Any:
-        with (tmp_path / "decoded").open("ab") as file:
-            file.write(b".")
-        return decode(*rest)
-
     numbered(path)
     dataset = ArchiveDataset(path, transform=number_of, kept_blocks=kept_blocks)
-    monkeypatch.setattr(blocks, "decode_run", counted)
+    decoded_runs.unlink(missing_ok=True)
     batches = loader(dataset, 7, **options)
     for _ in range(3):
         assert sorted(i for batch in listed(batches) for i in batch) == list(range(40))
-    assert (tmp_path / "decoded").stat().st_size == decoded
+    assert decoded_runs.stat().st_size == decoded
 
 
 def test_what_the_order_excludes_is_refused(path: Path) -> None:
