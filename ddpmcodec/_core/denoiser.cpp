@@ -146,8 +146,10 @@ void Denoiser::denoise(const Image& image, int threads, float* out) const {
     std::vector<Strip> strips;
     strips.reserve(count);
     for (int t = 0; t < count; t++) strips.emplace_back(*this, image);
-    auto start = [&](int t) { return first + int(int64_t(last - first) * t / count); };
-    run_threads(count, [&](int t) { strips[t].run(start(t), start(t + 1), out); });
+    run_threads(count, [&](const Team& team, int t) {
+        auto start = [&](int of) { return first + int(int64_t(last - first) * of / team.threads()); };
+        strips[t].run(start(t), start(t + 1), out);
+    });
 }
 
 }  // namespace ddpm

@@ -81,7 +81,6 @@ Pass::Pass(Model model, int levels, Layout layout)
     biases_.assign(l.shared ? 1 : l.streams, std::vector<Biases>(BIAS_KINDS));
     layout_.threads = std::min(l.threads, l.streams);
     workers_.resize(layout_.threads);
-    barrier_ = std::make_unique<Barrier>(layout_.threads);
     for (const Band& band : geometry_) {
         ranges_.emplace_back();
         if (!levels) continue;
@@ -266,15 +265,15 @@ BandRanges Pass::predicted(int band, int image, const Planes& coarse, int thread
     std::vector<BandRanges> known{found};
     BandStage stage(own, step, known, {own.transposed ? coarse.turned() : coarse}, nullptr);
     const size_t inputs = padded(inputs_of(Role::BAND)), outputs = network.outputs;
-    run_threads(threads, [&](int thread) {
+    run_threads(threads, [&](Team& team, int thread) {
         Scratch scratch(network);
         std::vector<uint8_t> rows(MOST * inputs, ZERO);
         std::vector<int32_t> predictions(MOST * outputs);
         std::vector<size_t> places;
         Reader nothing;
         nothing.ended = true;
-        const size_t end = own.positions() * (thread + 1) / threads;
-        for (size_t at = own.positions() * thread / threads; at < end; at++) {
+        const size_t end = own.positions() * (thread + 1) / team.threads();
+        for (size_t at = own.positions() * thread / team.threads(); at < end; at++) {
             const int y = int(at / own.width), x = int(at % own.width);
             int16_t base[CHANNELS];
             if (found.is_unseen(at * CHANNELS) || found.is_unseen(at * CHANNELS + 1) || found.is_unseen(at * CHANNELS + 2)) {
@@ -329,7 +328,7 @@ template <class Visit> void Pass::positions(const Stage& stage, int stream, int 
             if (wave - DELAY * y < stage.width) visit(n, y, wave - DELAY * y);
 }
 
-void Pass::wave(Stage& stage, int wave, int thread) {
+void Pass::wave(Stage& stage, int wave, int thread, int threads) {
     Worker& worker = workers_[thread];
     const Trained& trained = this->trained(stage);
     const bool learns = learning_;
@@ -338,7 +337,7 @@ void Pass::wave(Stage& stage, int wave, int thread) {
     worker.places.clear();
     int slot = filled_;
     for (int s = 0; s < layout_.streams; s++) {
-        const bool own = s % layout_.threads == thread;
+        const bool own = s % threads == thread;
         positions(stage, s, wave, [&](int n, int y, int x) {
             if (own && stage.wants(n, y, x)) worker.places.push_back({s, n, y, x, slot});
             else if (own && learns) std::fill_n(learning_->learner.slopes(slot), network.outputs, 0.0f);
@@ -374,23 +373,29 @@ void Pass::wave(Stage& stage, int wave, int thread) {
     }
 }
 
-// Waves from `wave_` on, before `last`; up to the one in which words run out.
+// Waves from `wave_` on, before `last`; up to the one in which words run out. After an exception nothing is coded any more.
 void Pass::run(Stage& stage, int last) {
     const int kind = kind_of(stage), first = wave_;
-    run_threads(layout_.threads, [&](int thread) {
+    auto waves = [&](Team& team, int thread) {
         for (int w = first; w < last; w++) {
-            wave(stage, w, thread);
-            barrier_->wait();
+            wave(stage, w, thread, team.threads());
+            team.wait();
             if (thread == 0) end_wave(stage, kind, w);
-            barrier_->wait();
+            team.wait();
             if (ended_) break;
             if (filled_ >= LEAST_LEARNED) {
-                learn(stage, thread);
+                learn(stage, team, thread);
                 if (thread == 0) filled_ = 0;
-                barrier_->wait();
+                team.wait();
             }
         }
-    });
+    };
+    try {
+        run_threads(layout_.threads, waves);
+    } catch (...) {
+        ended_ = true;
+        throw;
+    }
 }
 
 // What all threads' positions of a wave teach.
@@ -416,11 +421,11 @@ void Pass::end_wave(const Stage& stage, int kind, int wave) {
     if (!ended_) wave_ = wave + 1;
 }
 
-void Pass::learn(const Stage& stage, int thread) {
+void Pass::learn(const Stage& stage, Team& team, int thread) {
     const Rates rates = rates_of(stage.role, learning_->network.width);
     for (int phase = 0; phase < Learner::PHASES; phase++) {
-        learning_->learner.phase(phase, stage.condition, filled_, rates, thread, layout_.threads);
-        barrier_->wait();
+        learning_->learner.phase(phase, stage.condition, filled_, rates, thread, team.threads());
+        team.wait();
     }
 }
 

@@ -93,9 +93,9 @@ class Pass {
     void finish_band();
     void code_root();
     void run(Stage& stage, int last);
-    void wave(Stage& stage, int wave, int thread);
+    void wave(Stage& stage, int wave, int thread, int threads);
     void end_wave(const Stage& stage, int kind, int wave);
-    void learn(const Stage& stage, int thread);
+    void learn(const Stage& stage, Team& team, int thread);
     template <class Visit> void positions(const Stage& stage, int stream, int wave, Visit visit) const;
     Coder coder(int stream);
     int group_of(int stream) const { return layout_.shared ? 0 : stream; }
@@ -128,7 +128,6 @@ class Pass {
     Learned* learning_ = nullptr;                      // of what is coded now, where weights learn
     int filled_ = 0;                                   // positions since its last step
     std::unique_ptr<Colors> colors_;
-    std::unique_ptr<Barrier> barrier_;
 };
 
 }  // namespace ddpm

@@ -225,11 +225,13 @@ Moments of_bands(const Pass& pass, int image, int threads) {
     }
     for (size_t b = pass.geometry().size(); b-- > 0;) {
         const Band& band = pass.geometry()[b];
-        const int length = band.width + band.coarse_width, count = KnownBands::threads_of(band, threads);
+        const int length = band.width + band.coarse_width;
         Moments fine(band.transposed ? length : band.height, band.transposed ? band.height : length);
         const Synthesis synthesis(band, bands[b], now, fine);
-        auto start = [&](int t) { return int(int64_t(band.height) * t / count); };
-        run_threads(count, [&](int t) { synthesis.run(start(t), start(t + 1)); });
+        run_threads(KnownBands::threads_of(band, threads), [&](const Team& team, int t) {
+            auto start = [&](int of) { return int(int64_t(band.height) * of / team.threads()); };
+            synthesis.run(start(t), start(t + 1));
+        });
         now = std::move(fine);
     }
     return now;

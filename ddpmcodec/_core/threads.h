@@ -10,12 +10,13 @@
 
 namespace ddpm {
 
-// All threads wait for each other. Who waits looks for some microseconds, which is as long as a wave takes, then sleeps: on
-// a busy machine the thread that is waited for may have no core.
-class Barrier {
+// Threads that work together, in one call of `run_threads`.
+class Team {
   public:
-    explicit Barrier(int threads) : threads_(threads), waiting_(0), generation_(0) {}
+    int threads() const { return threads_; }
 
+    // All threads wait for each other. Who waits looks for some microseconds, which is as long as a wave takes, then sleeps:
+    // on a busy machine the thread that is waited for may have no core. Where one has thrown the others leave, by `Left`.
     void wait() {
         if (threads_ == 1) return;
         const unsigned mine = generation_.load(std::memory_order_acquire);
@@ -28,15 +29,20 @@ class Barrier {
             changed_.notify_all();
             return;
         }
-        for (int look = 0; look < LOOKS; look++) {
-            if (generation_.load(std::memory_order_acquire) != mine) return;
-            pause();
+        auto goes_on = [&] { return generation_.load(std::memory_order_acquire) != mine || failed_.load(std::memory_order_relaxed); };
+        for (int look = 0; look < LOOKS && !goes_on(); look++) pause();
+        if (!goes_on()) {
+            std::unique_lock<std::mutex> lock(mutex_);
+            changed_.wait(lock, goes_on);
         }
-        std::unique_lock<std::mutex> lock(mutex_);
-        changed_.wait(lock, [&] { return generation_.load(std::memory_order_acquire) != mine; });
+        if (generation_.load(std::memory_order_acquire) == mine) throw Left();
     }
 
   private:
+    friend void run_threads(int, const std::function<void(Team&, int)>&);
+
+    struct Left {};
+
     static constexpr int LOOKS = 2000;
 
     static void pause() {
@@ -47,20 +53,58 @@ class Barrier {
 #endif
     }
 
-    const int threads_;
-    std::atomic<int> waiting_;
-    std::atomic<unsigned> generation_;
+    // Begins the work of all, who are so many.
+    void begin(int threads) {
+        std::lock_guard<std::mutex> lock(mutex_);
+        threads_ = threads;
+        changed_.notify_all();
+    }
+
+    void wait_for_begin() {
+        std::unique_lock<std::mutex> lock(mutex_);
+        changed_.wait(lock, [&] { return threads_ > 0; });
+    }
+
+    // Calls work, and keeps the first exception of all threads.
+    void run(const std::function<void(Team&, int)>& work, int thread) {
+        try {
+            work(*this, thread);
+        } catch (const Left&) {
+        } catch (...) {
+            std::lock_guard<std::mutex> lock(mutex_);
+            if (!error_) error_ = std::current_exception();
+            failed_.store(true);
+            changed_.notify_all();
+        }
+    }
+
+    int threads_ = 0;
+    std::atomic<int> waiting_{0};
+    std::atomic<unsigned> generation_{0};
+    std::atomic<bool> failed_{false};
+    std::exception_ptr error_;
     std::mutex mutex_;
     std::condition_variable changed_;
 };
 
-// Calls work(thread) in so many threads, this one among them. `work` must not throw.
-inline void run_threads(int threads, const std::function<void(int)>& work) {
+// Calls work(team, thread) in so many threads, this one among them, or in fewer where the system has no more. What one of
+// them throws, it throws once all have ended.
+inline void run_threads(int wanted, const std::function<void(Team&, int)>& work) {
+    Team team;
     std::vector<std::thread> others;
-    others.reserve(size_t(threads) - 1);
-    for (int t = 1; t < threads; t++) others.emplace_back(work, t);
-    work(0);
+    others.reserve(size_t(wanted) - 1);
+    try {
+        for (int t = 1; t < wanted; t++)
+            others.emplace_back([&team, &work, t] {
+                team.wait_for_begin();
+                team.run(work, t);
+            });
+    } catch (const std::exception&) {  // no memory for its stack, or too many processes
+    }
+    team.begin(int(others.size()) + 1);
+    team.run(work, 0);
     for (std::thread& other : others) other.join();
+    if (team.error_) std::rethrow_exception(team.error_);
 }
 
 }  // namespace ddpm
