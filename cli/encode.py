@@ -142,9 +142,7 @@ class Encoder:
         with naming_options():
             image = load_image(data, label(task.name), any_format=self.any_format)
         if self.removes and image.format in MAIN_IMAGE_FORMATS:
-            raise ImageError(
-                f"{label(task.name)}: other pictures in the file would be lost with it: leave out --rm"
-            )
+            raise ImageError(f"{label(task.name)}: other pictures in the file would be lost with it: leave out --rm")
         return image
 
     def _warn_of_jpeg(self, name: str, bar: Bar) -> None:

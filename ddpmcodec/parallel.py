@@ -91,7 +91,7 @@ def run_all(function: Callable[[T], R], items: Iterable[T], most: int | None = N
     """[function(item) for item in items], as many at a time as there are threads; a worker splits no further.
 
     most: at a time, where memory is the limit. Pieces that have begun when one fails end at their next
-    `stop_if_abandoned`.
+    `stop_if_abandoned`. Raises MemoryError where the system has no thread more.
     """
     pieces = list(items)
     threads = min(len(pieces), thread_count(), most or len(pieces))
@@ -101,10 +101,17 @@ def run_all(function: Callable[[T], R], items: Iterable[T], most: int | None = N
     workers = ThreadPoolExecutor(threads, initializer=_enter_worker, initargs=(abandoned,))
     with torch_threads(thread_count()), workers as executor:
         try:
-            return list(executor.map(function, pieces))
+            return list(_begun(executor, function, pieces))
         finally:
             abandoned.set()
             executor.shutdown(cancel_futures=True)
+
+
+def _begun(executor: ThreadPoolExecutor, function: Callable[[T], R], pieces: list[T]) -> Iterator[R]:
+    try:
+        return executor.map(function, pieces)  # which starts the threads
+    except RuntimeError as error:
+        raise MemoryError(f"{error}, for want of memory, or as processes are limited") from error
 
 
 def is_forked() -> bool:

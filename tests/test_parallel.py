@@ -84,6 +84,24 @@ def test_on_one_thread_nothing_is_started() -> None:
         assert set(run_all(lambda _: threading.get_ident(), range(3))) == {threading.get_ident()}
 
 
+@pytest.mark.parametrize("started", [0, 1])
+def test_where_the_system_has_no_thread_more_it_is_a_want_of_memory(
+    started: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, count = threading.Thread.start, [0]
+
+    def limited(thread: threading.Thread) -> None:
+        if count[0] == started:
+            raise RuntimeError("can't start new thread")
+        count[0] += 1
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    with pytest.raises(MemoryError, match="can't start new thread"):
+        run_all(lambda n: threading.Event().wait(0.01), range(9))
+    assert torch.get_num_threads() == 2
+
+
 def test_an_error_ends_the_work_and_comes_out() -> None:
     begun: list[int] = []
 
