@@ -28,6 +28,7 @@ from ddpmcodec.format.header import (
     check_size,
     check_tiles,
 )
+from ddpmcodec.format.streams import WORD_BYTES
 from ddpmcodec.format.varint import MAX_VARINT_BYTES, Reader, pack_varint
 
 VERSION_SHIFT = 6  # in its byte
@@ -48,6 +49,7 @@ def crc16(data: bytes) -> int:
 def pack_header(header: Header) -> bytes:
     """The bytes of header and index, CRCs included. Raises FormatError where the format cannot express it."""
     check_header(header)
+    _check_payload(header)
     index = _pack_index(header.index) if header.index else b""
     out = bytearray(MAGIC)
     out += bytes([_version_and_mode(header), _coding_and_flags(header)])
@@ -139,6 +141,7 @@ def parse_header(data: bytes) -> tuple[Header, int]:
     if checked:
         header = replace(header, payload_length=reader.varint())
         _check_crc(reader, data[: reader.position])
+        _check_payload(header)
     return header, reader.position
 
 
@@ -204,6 +207,18 @@ def _parse_index(reader: Reader, header: Header) -> Header:
         raise FormatError(f"the index holds more than {chunks} chunks: the data is damaged")
     lengths, checks = zip(*pairs, strict=True)
     return replace(header, index=replace(index, lengths=lengths, checks=checks))
+
+
+def _check_payload(header: Header) -> None:
+    """A single stream whose length is stated is a state and whole words."""
+    if header.is_plain or header.webp or header.index:
+        return
+    words = header.payload_length - header.state_bytes
+    if words < 0 or words % WORD_BYTES:
+        raise FormatError(
+            f"the header claims a stream of {header.payload_length} bytes, {header.state_bytes} of them its state,"
+            " which does not end with a word: the data is damaged"
+        )
 
 
 def _check_crc(reader: Reader, covered: bytes) -> None:

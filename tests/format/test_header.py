@@ -72,6 +72,7 @@ def test_which_headers_are_plain() -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_a_byte_holds_version_mode_and_size_of_the_state(mode: str, state_bytes: int) -> None:
     header = replace(PLAIN, mode=mode, state_bytes=state_bytes)
+    header = header if header.is_plain else replace(header, payload_length=state_bytes)
     packed = pack_header(header)
     assert packed[2] == (0x40 if header.is_plain else 0x60) + MODES.index(mode) + 5 * (state_bytes - 4)
     assert parse_header(packed)[0] == header
@@ -198,8 +199,9 @@ def headers(draw: st.DrawFn) -> Header:
     header = replace(header, model_number=number, model_id=model_id)
     header = replace(header, alpha_length=draw(lengths) if header.has_alpha else 0)
     if draw(st.booleans()):
-        payload_length = 0 if header.is_plain else draw(lengths)
-        return replace(header, payload_length=payload_length, state_bytes=draw(st.integers(4, 8)))
+        state = draw(st.integers(4, 8))
+        payload_length = 0 if header.is_plain else state + 4 * draw(st.integers(0, (MAX_VARINT - 8) // 4))
+        return replace(header, payload_length=payload_length, state_bytes=state)
     tile_width = draw(st.integers(-(-header.width // 4), header.width))
     tile_height = draw(st.integers(-(-header.height // 4), header.height))
     header = replace(header, index=Index(tile_width, tile_height, draw(st.integers(1, 5))))

@@ -214,6 +214,11 @@ FEW = replace(INDEX, lengths=(1, 2))
         (replace(PLAIN, orientation=6), "orientation 6 of a file without metadata"),
         (replace(GREY_ALPHA, orientation=9), "claims orientation 9"),
         (replace(PLAIN, payload_length=9), "a payload of 9 bytes where the format states no length"),
+        (
+            replace(GREY_ALPHA, payload_length=17),
+            "a stream of 17 bytes, 6 of them its state, which does not end with a",
+        ),
+        (replace(GREY_ALPHA, payload_length=2), "a stream of 2 bytes, 6 of them its state, which does not end"),
         (replace(PLAIN, mean_colour=b"abc"), "mean colour of 3 bytes"),
         (replace(PLAIN, alpha_length=1), "an alpha section of 1 bytes where the format has none"),
         (replace(GRAPHIC, alpha_length=1), "an alpha section of 1 bytes where the format has none"),

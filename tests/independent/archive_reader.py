@@ -103,9 +103,10 @@ def read_head(head: bytes) -> Block:
 def read_names(cursor: Cursor, count: int) -> list[str]:
     names, name = list[str](), b""
     for _ in range(count):
-        shared = cursor.varint()
+        shared, rest = cursor.varint(), cursor.varint()
         require(shared <= len(name), "a name shares more than there is")
-        name = name[:shared] + cursor.take(cursor.varint())
+        require(shared + rest <= 4096, "a name of more than 4,096 bytes")
+        name = name[:shared] + cursor.take(rest)
         names.append(name.decode())
     require(len({*names}) == count, "two images have one name")
     return names
@@ -153,6 +154,9 @@ def read_archive(data: bytes) -> Archive:
         numbers = sorted(entry.number for _, block in heads for entry in block.entries)
         names = {entry.name for _, block in heads for entry in block.entries}
         require(index.at == len(index.data) and len(names) == len(numbers), "the index contradicts itself")
+        require(sum(map(len, names)) <= 1 << 26, "too many letters in names")
+        listed = sum(len(block.value_lengths) + len(block.latent_levels) for _, block in heads)
+        require(listed <= 1 << 22, "too many values and latent levels")
         require(all(numbers == list(range(block.total)) for _, block in heads), "images are missing in the index")
     except (Bad, ValueError) as error:
         found = list(scan(data))
@@ -178,7 +182,8 @@ def varint_size(value: int) -> int:
 def place_of(data: bytes, block: Block, body: int, length: int) -> int | None:
     """Where the body of a block is: where the index says, or elsewhere; None where its head is nowhere."""
     start = body - length - 4 - varint_size(length) - len(MARK)
-    if block_at(data, start) is not None:
+    found = block_at(data, start)
+    if found and found[0] == block:
         return body
     return next((at for other, at in scan(data) if other == block), None)
 
@@ -221,7 +226,7 @@ def check_archive(archive: Archive) -> Iterator[str]:
     for block, parts in zip(archive.blocks, archive.bodies, strict=True):
         values, sections, streams = cut_body(block, parts)
         for value in values:
-            yield from problems(image_reader.read_metadata, value)
+            yield from problems(read_value, value)
         for entry, section in zip(block.entries, sections, strict=True):
             if block.kind == FILES:
                 yield from (f"{entry.name}: {problem}" for problem in check_entry(entry, section))
@@ -231,6 +236,10 @@ def check_archive(archive: Archive) -> Iterator[str]:
             yield from problems(image_reader.open_stream, stream, state)
         if block.kind == BITS_BACK:
             yield from problems(open_stack, streams[0])
+
+
+def read_value(value: bytes) -> None:
+    require(len(image_reader.read_metadata(value)) == 1, "a value that is not one entry of metadata")
 
 
 def cut_body(block: Block, parts: Sequence[bytes]) -> tuple[Sequence[bytes], Sequence[bytes], Sequence[bytes]]:

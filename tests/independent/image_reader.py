@@ -130,20 +130,19 @@ def read_image(data: bytes) -> Image:
     require(1 <= orientation <= 8, f"orientation {orientation}")
     plain = not (has_alpha or flags & (TILED | METADATA | WEBP))
     require(checked != plain, "a CRC where there should be none, or the reverse")
-    marked = data[-6:] == b"\xddE" + zlib.crc32(data[:-6]).to_bytes(4, "little")
-    if marked and plain:
-        data = data[:-6]
-    rest = (len(data) - cursor.at,)
-    tiles, segments, lengths, checks = read_index(cursor, width, height) if tiled else (1, None, rest, ())
+    tiles, segments, lengths, checks = read_index(cursor, width, height) if tiled else (1, None, (0,), ())
     require(webp or tiled or width * height <= 1 << 21, "one stream of too many pixels")
     if checked and not tiled:
         lengths = (cursor.varint(),)
         check_crc16(cursor, data[: cursor.at])
+        words = lengths[0] - 4 - state
+        require(webp or (words >= 0 and words % 4 == 0), f"a stream of {lengths[0]} bytes")
     require(segments in (None, sum(SEGMENTS_OF_STEPS[LEVELS[levels]])), f"{segments} segments of {levels}")
     end = cursor.at + alpha_length + sum(lengths) + metadata_length
-    lossy = marked and (plain or len(data) < end)
-    if lossy and not plain:
-        data = data[:-6]
+    lossy = has_mark(data) and len(data) - 6 >= cursor.at and (plain or len(data) < end)
+    data = data[:-6] if lossy else data
+    if plain:
+        lengths, end = (len(data) - cursor.at,), len(data)
     parts = cut_parts(data, cursor.at, [alpha_length, *lengths, metadata_length])
     require(len(data) <= end, f"{len(data) - end} bytes follow the end")
     return Image(
@@ -151,6 +150,10 @@ def read_image(data: bytes) -> Image:
         segments, tiles, cursor.at, alpha_length, metadata_length, tuple(lengths), tuple(checks), parts[0],
         tuple(parts[1:-1]), parts[-1], end - len(data), lossy,
     )  # fmt: skip
+
+
+def has_mark(data: bytes) -> bool:
+    return data[-6:] == b"\xddE" + zlib.crc32(data[:-6]).to_bytes(4, "little")
 
 
 def read_index(cursor: Cursor, width: int, height: int) -> tuple[int, int | None, tuple[int, ...], tuple[int, ...]]:
