@@ -69,6 +69,11 @@ def flat_picture(mode: str = "RGBA") -> Image.Image:
     return image
 
 
+def sparse_picture(width: int, height: int) -> Image.Image:
+    """One whose colours are few, and far from each other."""
+    return picture("RGB", width, height).point(lambda value: value // 17 * 17)
+
+
 def with_metadata(image: Image.Image) -> Image.Image:
     image.info.update(icc_profile=b"a profile" * 3, exif=b"Exif\0\0MM of one")
     return image
@@ -138,9 +143,12 @@ def file_seeds() -> Iterator[Seed]:
         "tiles with alpha": (with_metadata(picture("RGBA", 17, 11)), 3, 5, 64),
         "a tile": (picture("RGB", 30, 27), 2, 5, 1 << 20),
         "pixel": (picture("RGB", 1, 1), 2, 2, 1 << 20),
+        "learns": (picture("RGB", 53, 41), 2, 5, 1 << 20),  # weights do, as there are 2,048 pixels
+        "learns colours": (sparse_picture(60, 36), 1, 0, 1 << 20),
+        "a tile that learns": (picture("L", 29, 73), 1, 2, 1 << 20),
     }
     for name, (image, effort, levels, pixels) in images.items():
-        with settings(pixels, single=0 if name == "a tile" else pixels):
+        with settings(pixels, single=0 if name.startswith("a tile") else pixels):
             data = codec.encode(image, effort=effort, levels=levels, model=context_model())
         yield Seed(name, FILE, data, {"": facts(image)})
     for mode in ("RGBA", "L"):

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ddpmcodec.format.end_mark import end_mark
 from forgeries import forged_archive, forged_file, forged_model, forged_weights
 from interruptions import drawn, interrupt
 from judge import Attack, Judge, Verdict
@@ -51,9 +52,19 @@ def _attack(rng: Random, number: int, known: list[Seed]) -> Attack:
     if way < 0.6:
         how, data = mutate(rng, seed.data, other.data)
         return Attack(seed, "mutated, with valid checksums", REPAIRS[seed.kind](data), True, number)
+    if seed.kind == FILE and way < 0.7:
+        return Attack(seed, "cut on purpose", _lossy(rng, seed.data, other.data), True, number)
     if seed.kind == CONTEXT_MODEL and way < 0.8:
         return Attack(seed, "forged weights", forged_weights(rng, seed.data, other.data), True, number)
     return Attack(seed, "forged", FORGERIES[seed.kind](rng, seed.data, other.data), True, number)
+
+
+def _lossy(rng: Random, data: bytes, other: bytes) -> bytes:
+    """A prefix with an end mark; of some, something else was changed."""
+    if rng.random() < 0.5:
+        data = forged_file(rng, data, other)
+    kept = data[: int(rng.integers(len(data) + 1))]
+    return kept + end_mark(kept)
 
 
 class Log:
