@@ -82,6 +82,12 @@ webp_option = click.option(
     show_default=True,
     help="Store what is smaller as lossless WebP so, such as text and icons; or leave all to the model.",
 )
+pixels_option = click.option(
+    "--pixels",
+    is_flag=True,
+    help="Code the pixels of JPEG files, in several times their bytes; every prefix is a preview then. Without, the"
+    " file itself is stored, some 15% smaller.",
+)
 any_format_option = click.option(
     "--any-format",
     is_flag=True,

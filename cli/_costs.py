@@ -38,9 +38,10 @@ def coding_line(header: Header, given: ContextModel | None) -> str:
     """How a file is coded, and what that takes in either direction. given: the model, where it is not embedded."""
     from ddpmcodec.codec.contents import model_for
     from ddpmcodec.codec.efforts import Coding, macs_per_pixel
+    from ddpmcodec.codec.information import CODINGS
 
-    if header.webp:
-        return "  lossless WebP"
+    if header.stored:
+        return f"  {CODINGS[header.stored]}"
     macs = macs_per_pixel(model_for(header, given), Coding.of(header))
     return f"  {coding_words(header.effort, header.levels)}, {macs / 1000:.1f} thousand multiply-accumulates a pixel"
 

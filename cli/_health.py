@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddpmcodec import __version__, _native, codec, models
-from ddpmcodec.codec import known_answer
+from ddpmcodec.codec import known_answer, originals
 from ddpmcodec.codec.efforts import EFFORTS
 from ddpmcodec.errors import DdpmError
 from ddpmcodec.format.header import LEVELS
 from ddpmcodec.models.context import load_model
 from ddpmcodec.parallel import thread_count
 
-PACKAGES = ("numpy", "pillow", "safetensors", "click", "torch", "numba")  # the last two only where they are installed
+PACKAGES = ("numpy", "pillow", "safetensors", "click", "imagecodecs", "torch", "numba")  # the last three if installed
 PLAIN = "plain"  # the kernel of processors without the instructions of any other
 SIDE = 256  # pixels: one stream under the model for photographs, so one thread
 WARM_UP_SIDE = 128  # the least at which the networks learn
@@ -49,6 +49,7 @@ def description() -> dict[str, Any]:
         },
         "kernel": _native.kernel(),
         "kernels": _native.kernels(),
+        "jpeg": None if originals.transcoder() else f"pixels are coded; to store JPEG files as such: {originals.EXTRA}",
         "slow": slowness(_native.kernel(), _native.kernels()),
     }
 

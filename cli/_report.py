@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -67,6 +67,22 @@ class Bar:
             self.bar.update(samples)
 
 
+class Sizes(NamedTuple):
+    """Of the files of one format, in bytes."""
+
+    files: int = 0
+    input_bytes: int = 0
+    output_bytes: int = 0
+
+    def plus(self, read: int, written: int) -> Sizes:
+        return Sizes(self.files + 1, self.input_bytes + read, self.output_bytes + written)
+
+    def __str__(self) -> str:
+        share = self.output_bytes / max(self.input_bytes, 1)
+        change = f"{1 - share:.1%} saved" if share <= 1 else f"{share:.2f} times as many"
+        return f"{self.files} files, {self.input_bytes} -> {self.output_bytes} bytes, {change}"
+
+
 class Report:
     """Takes what became of each file, from any thread. With --json results are on standard output: one object a line,
     of each file and at last a summary. Errors and warnings are on stderr in any case."""
@@ -78,6 +94,7 @@ class Report:
         self.lock = threading.RLock()
         self.codes: list[int] = []
         self.done = self.left_out = self.read = self.written = 0
+        self.formats: dict[str, Sizes] = {}  # of inputs, where the results name them
 
     def add(self, task: Task, outcome: Result | BaseException) -> None:
         if isinstance(outcome, BaseException):
@@ -87,6 +104,8 @@ class Report:
             self.done += 1
             self.read += outcome.read
             self.written += len(outcome.content)
+            if kind := outcome.facts.get("format"):
+                self.formats[kind] = self.formats.get(kind, Sizes()).plus(outcome.read, len(outcome.content))
             lines = outcome.warnings + (outcome.lines if not self.as_json else [])
             for line in lines if not self.quiet else []:
                 say(line)
@@ -122,9 +141,14 @@ class Report:
         sizes: dict[str, float | None] = {"input_bytes": self.read, "output_bytes": self.written}
         if self.compresses:
             sizes["ratio"] = ratio(self.read, self.written)
-        self._object({"summary": {**counts, **sizes, "exit_code": code}})
+        formats = (
+            {"formats": {kind: found._asdict() for kind, found in self.formats.items()}} if self.compresses else {}
+        )
+        self._object({"summary": {**counts, **sizes, **formats, "exit_code": code}})
         if files > 1 and not self.as_json and (self.codes or not self.quiet):
             say(self._summary(files))
+            for kind, found in sorted(self.formats.items()) if not self.quiet and len(self.formats) > 1 else ():
+                say(f"  {kind}: {found}")
         return code
 
     def _summary(self, files: int) -> str:

@@ -28,6 +28,7 @@ from ._common import (
     max_pixels_option,
     naming,
     naming_options,
+    pixels_option,
     printable,
     progress,
     quiet_option,
@@ -44,6 +45,8 @@ from ._sources import folder_sources
 
 if TYPE_CHECKING:
     from PIL import Image
+
+    from ddpmcodec.images import Planes
 
 REPORT_SECONDS = 10.0  # between words about what is done, where no bar is shown
 
@@ -77,6 +80,7 @@ def archive() -> None:
 @click.option("--strip", is_flag=True, help="Leave out ICC profiles and EXIF.")
 @any_format_option
 @webp_option
+@pixels_option
 @click.option("--no-verify", is_flag=True, help="Do not decode and compare the result before it is written.")
 @click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Threads. [default: as many as processors]")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output: images, left out, bytes.")
@@ -93,6 +97,7 @@ def create(
     strip: bool,
     any_format: bool,
     webp: bool,
+    pixels: bool,
     no_verify: bool,
     threads: int | None,
     as_json: bool,
@@ -120,13 +125,14 @@ def create(
         from ddpmcodec import archive as archives
 
         data = archives.create(
-            _read_images(files, failures, any_format, reports=not quiet and advance is None),
+            _read_images(files, failures, any_format, strip, pixels, reports=not quiet and advance is None),
             effort=effort,
             levels=levels,
             bits_back=bits_back,
             model=model,
             strip=strip,
             webp=webp,
+            pixels=pixels,
             verify=not no_verify,
             progress=advance,
         )
@@ -166,12 +172,13 @@ def _named(inputs: Sequence[str], quiet: bool, failures: list[int]) -> Iterator[
 
 
 def _read_images(
-    files: Sequence[tuple[str, Path]], failures: list[int], any_format: bool, *, reports: bool
-) -> Iterator[tuple[str, Image.Image]]:
+    files: Sequence[tuple[str, Path]], failures: list[int], any_format: bool, strip: bool, pixels: bool, *,
+    reports: bool,
+) -> Iterator[tuple[str, Planes]]:  # fmt: skip
     """The images that there are; for the others, the failure is printed and its exit code noted. reports: now and then
     how many are read."""
+    from ddpmcodec.codec.encoder import planes_of_file
     from ddpmcodec.format.ddpma import check_name
-    from ddpmcodec.images import load_image
 
     last = time.monotonic()
     for number, (name, path) in enumerate(files):
@@ -182,11 +189,11 @@ def _read_images(
             if problem := check_name(name):
                 raise ImageError(f"{path}: {name!r} cannot be its name in an archive: {problem}")
             with naming_options():
-                image = load_image(path.read_bytes(), str(path), any_format=any_format)
+                planes = planes_of_file(path.read_bytes(), str(path), strip, any_format, pixels)
         except (DdpmError, OSError) as error:
             failures.append(failure(error))
             continue
-        yield name, image
+        yield name, planes
 
 
 def _check_target(output: str, files: Sequence[tuple[str, Path]], force: bool) -> None:
@@ -290,13 +297,19 @@ def _damage(facts: dict[str, Any]) -> str:
 @click.option(
     "-o", "--output", required=True, metavar="DIR", help="Folder for the PNG files; made where it is missing."
 )
+@click.option(
+    "--original",
+    is_flag=True,
+    help="The JPEG files that are stored as such, byte for byte, under their own names; no other image.",
+)
 @network_option
 @max_pixels_option
 @force_option
 @quiet_option
 def extract(
-    file: str, names: tuple[str, ...], output: str, model: str | None, max_pixels: int, force: bool, quiet: bool
-) -> int:
+    file: str, names: tuple[str, ...], output: str, original: bool, model: str | None, max_pixels: int, force: bool,
+    quiet: bool,
+) -> int:  # fmt: skip
     """Restore images bit for bit as PNG files: all of them, or those of these names and patterns (*, ?, [a-z]).
 
     FILE - is standard input. A * also matches the / between folders.
@@ -313,7 +326,8 @@ def extract(
         index = split(data).index
         chosen = _matching([entry.name for entry in index.entries], names)
         wanted = find_images(index, chosen)
-    targets = _targets(Path(output), [entry.name for entry in index.entries])
+    everything = [entry.name for entry in index.entries]
+    targets = {name: Path(output, name) for name in everything} if original else _targets(Path(output), everything)
     if not force:
         _refuse_existing(Path(output), [targets[entry.name] for entry in wanted])
     done, failures, like = 0, list[int](), [] if file == STANDARD else [Path(file)]
@@ -323,9 +337,15 @@ def extract(
         from ddpmcodec.images import save_image
 
         try:
-            for name, image in archives.extract(data, chosen, model=model, max_pixels=max_pixels, progress=advance):
+            found: Iterator[tuple[str, Image.Image | bytes]]
+            if original:
+                found = archives.originals(data, chosen, max_pixels=max_pixels)
+            else:
+                found = archives.extract(data, chosen, model=model, max_pixels=max_pixels, progress=advance)
+            for name, image in found:
                 try:
-                    write_below(targets[name], save_image(image, "PNG"), replace=force, like=like)
+                    content = image if isinstance(image, bytes) else save_image(image, "PNG")
+                    write_below(targets[name], content, replace=force, like=like)
                 except OutputError as error:
                     failures.append(failure(error))
                     continue

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ddpmcodec.errors import OutputError
+
 from ._cluster import loader
 from ._common import (
     EXIT_CODES,
@@ -49,21 +51,31 @@ HEAD_BYTES = 1 << 16  # of a file, which hold the header of all but huge images
 )
 @click.option("--max-bytes", type=click.IntRange(min=0), metavar="N", help="A preview from the first N bytes only.")
 @click.option("--step", type=click.IntRange(min=0), metavar="K", help="A preview: stop after K steps.")
+@click.option(
+    "--original",
+    is_flag=True,
+    help="Restore the JPEG file that was encoded, byte for byte: photo.jpg. A file that holds pixels is an error.",
+)
 @file_model_option
 @max_pixels_option
 @many_options
 def decode(
-    choice: Choice, partial: bool, max_bytes: int | None, step: int | None, model: str | None, max_pixels: int
-) -> int:
+    choice: Choice, partial: bool, max_bytes: int | None, step: int | None, original: bool, model: str | None,
+    max_pixels: int,
+) -> int:  # fmt: skip
     """Restore images bit for bit: photo.ddpm becomes photo.png. FILE - is standard input.
 
+    A JPEG that encode stored comes as its pixels; --original gives the JPEG itself.
     The extension of OUT picks the format (PNG on standard output); formats such as JPEG lose what the file kept.
     Of a lossy file, as truncate makes them, it is what the file shows, and a line says so.
     Lines and objects come as files are done.
     Outputs have the modification time and at most the permissions of their inputs.
     """
     preview = {"partial": partial, "max_bytes": max_bytes, "step": step}
-    return run(choice, Decoder(choice, preview, max_pixels, loader(model, ray=choice.ray)))
+    decoder = (OriginalDecoder if original else Decoder)(choice, preview, max_pixels, loader(model, ray=choice.ray))
+    if original and decoder.is_preview:
+        raise click.UsageError("--original is the whole file: leave out --partial, --max-bytes and --step")
+    return run(choice, decoder)
 
 
 @dataclass
@@ -154,6 +166,35 @@ class Decoder:
         return header, decoded
 
 
+class OriginalDecoder(Decoder):
+    """.ddpm files to the JPEG files that they were made of."""
+
+    suffix = ".jpg"
+
+    def is_whole(self, place: Path) -> bool:
+        return place.stat().st_size > 0  # anything may follow the end of a JPEG
+
+    def prepare(self) -> None:
+        pass
+
+    def code(self, tasks: Sequence[Task], datas: Sequence[bytes], bar: Bar) -> list[Result]:
+        return [self._original(*each) for each in zip(tasks, datas, strict=True)]
+
+    def _original(self, task: Task, data: bytes) -> Result:
+        from ddpmcodec import codec
+        from ddpmcodec.format.ddpm import parse_header
+        from ddpmcodec.images import JPEG_FORMATS, image_format
+
+        if Path(task.place).suffix and image_format(task.place) not in JPEG_FORMATS:
+            raise OutputError(f"{task.place}: --original writes JPEG files: name it {Path(task.place).stem}.jpg")
+        with naming(task.name):
+            jpeg = codec.decode_original(data, max_pixels=self.max_pixels)
+            header, _ = parse_header(data)
+        facts = {"width": header.width, "height": header.height, "mode": header.mode}
+        lines = [f"{label(task.name)} -> {label(task.place, 'standard output')}: {len(jpeg)} bytes, the JPEG itself"]
+        return Result(jpeg, len(data), facts, lines if self.choice.verbose else [])
+
+
 def _header_of(name: str) -> Header | None:
     """None where it cannot be read, or not so soon. Raises FormatError, naming the file, where it is another kind."""
     from ddpmcodec.errors import TruncatedError
@@ -198,7 +239,7 @@ def _seen(header: Header, decoded: Decoded) -> str:
     level = noise_level(header, decoded.steps_done)
     known = f", noise level {level:.2f}" if level else ""
     done, steps = decoded.steps_done, decoded.steps
-    begun = "the mean colour alone" if header.webp else f"in step {done + 1} of {steps}"
+    begun = "the mean colour alone" if header.stored else f"in step {done + 1} of {steps}"
     where = f"{done} of {steps} steps" if done == steps else begun
     return f"{where}, {decoded.bytes_used} bytes, {rate:.3f} bpp{known}"
 

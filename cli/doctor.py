@@ -45,6 +45,7 @@ def _text(found: dict[str, Any]) -> str:
         "system": machine["system"],
         "processor": f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads are used",
         "kernels": f"{found['kernel']} is used, this processor runs {', '.join(found['kernels'])}",
+        "jpeg": found["jpeg"] or "JPEG files are stored as such, by JPEG XL",
         **({"slow": found["slow"]} if found["slow"] else {}),
         **{name: problem or "ok" for name, problem in found["checks"].items()},
     }

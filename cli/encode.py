@@ -25,6 +25,7 @@ from ._common import (
     naming,
     naming_options,
     output_option,
+    pixels_option,
     read_input,
     refuse_image_name,
     say,
@@ -52,6 +53,7 @@ JPEG_START = b"\xff\xd8\xff"
 @click.option("--strip", is_flag=True, help="Leave out the ICC profile and EXIF.")
 @any_format_option
 @webp_option
+@pixels_option
 @click.option(
     "--verify/--no-verify",
     default=True,
@@ -68,9 +70,13 @@ JPEG_START = b"\xff\xd8\xff"
 @many_options
 def encode(
     choice: Choice, effort: int, levels: int, model: str | None, strip: bool, any_format: bool, webp: bool,
-    verify: bool, keep_suffix: bool, removes: bool,
+    pixels: bool, verify: bool, keep_suffix: bool, removes: bool,
 ) -> int:  # fmt: skip
     """Compress images without loss: photo.png becomes photo.ddpm. FILE - is standard input.
+
+    A JPEG file is stored as that file, some 15% smaller, and `decode --original` gives it back byte for byte; a prefix
+    shows its mean colour. Where imagecodecs is missing, and with --pixels or --strip, its pixels are coded, which takes
+    several times its bytes.
 
     The ratio is that of the input's bytes to the output's. Lines and objects come as files are done.
     Outputs have the modification time and at most the permissions of their inputs.
@@ -79,7 +85,7 @@ def encode(
         refuse_image_name(choice.output, "encode", ".ddpm")
     if removes and not verify:
         raise click.UsageError("--rm removes images whose files were verified: leave out --no-verify")
-    options = {"effort": effort, "levels": levels, "strip": strip, "webp": webp, "verify": verify}
+    options = {"effort": effort, "levels": levels, "strip": strip, "webp": webp, "pixels": pixels, "verify": verify}
     return run(choice, Encoder(choice, options, loader(model, ray=choice.ray), keep_suffix, removes, any_format))
 
 
@@ -122,7 +128,7 @@ class Encoder:
 
     def read(self, task: Task, bar: Bar) -> bytes:
         data = read_input(task.name)
-        if data.startswith(JPEG_START) and not (self.choice.quiet or self.warned):
+        if data.startswith(JPEG_START) and not (self.choice.quiet or self.warned or self._stores(data)):
             self._image(data, task)  # what is damaged is best called so
             self._warn_of_jpeg(task.name, bar)
         return data
@@ -130,7 +136,7 @@ class Encoder:
     def code(self, tasks: Sequence[Task], datas: Sequence[bytes], bar: Bar) -> list[Result]:
         start, costs = time.monotonic(), StepCosts()
         images = [self._image(data, task) for data, task in zip(datas, tasks, strict=True)]
-        files = self._encoded(tasks, images, bar, costs)
+        files = self._encoded(tasks, images, datas, bar, costs)
         found = [self._result(*each) for each in zip(tasks, datas, images, files, strict=True)]
         if self.choice.verbose:  # one file then
             found[0].lines.extend(self._details(images[0], files[0], time.monotonic() - start, costs))
@@ -141,19 +147,31 @@ class Encoder:
 
         with naming_options():
             image = load_image(data, label(task.name), any_format=self.any_format)
-        if self.removes and image.format in MAIN_IMAGE_FORMATS:
+        if self.removes and image.format in MAIN_IMAGE_FORMATS and not self._stores(data):
             raise ImageError(f"{label(task.name)}: other pictures in the file would be lost with it: leave out --rm")
         return image
 
+    def _stores(self, data: bytes) -> bool:
+        """Whether this machine stores a JPEG file as such."""
+        from ddpmcodec.codec.originals import can_store
+
+        return not (self.options["pixels"] or self.options["strip"]) and can_store(data)
+
     def _warn_of_jpeg(self, name: str, bar: Bar) -> None:
         """Once in a run."""
+        from ddpmcodec.codec.originals import EXTRA
+
+        asked = next((f"leave out --{name}" for name in ("pixels", "strip") if self.options[name]), EXTRA)
         with bar.aside():
             if not self.warned:
-                say(f"{label(name)}: a JPEG grows, as its pixels are kept without loss: where size counts, keep JPEGs")
+                say(f"{label(name)}: a JPEG grows, as its pixels are coded: to store the file itself, {asked}")
             self.warned = True
 
-    def _encoded(self, tasks: Sequence[Task], images: list[Image.Image], bar: Bar, costs: StepCosts) -> list[bytes]:
+    def _encoded(
+        self, tasks: Sequence[Task], images: list[Image.Image], datas: Sequence[bytes], bar: Bar, costs: StepCosts
+    ) -> list[bytes]:
         from ddpmcodec import codec
+        from ddpmcodec.codec.encoder import planes_of_image
 
         first = images[0]
         shape = Shape(first.width * first.height, _channels(first.mode), None)
@@ -164,11 +182,15 @@ class Encoder:
             "report": costs.add if self.choice.verbose else None,
         }
         with naming(tasks[0].name):  # where it is one of several, each is tried on its own
-            return [codec.encode(first, **options)] if len(images) == 1 else codec.encode_many(images, **options)
+            strip, pixels = self.options["strip"], self.options["pixels"]
+            pictures = [planes_of_image(*each, strip, pixels) for each in zip(images, datas, strict=True)]
+            if len(pictures) == 1:
+                return [codec.encode(pictures[0], **options)]
+            return codec.encode_many(pictures, **options)
 
     def _result(self, task: Task, data: bytes, image: Image.Image, file: bytes) -> Result:
         pixels, times = image.width * image.height, ratio(len(data), len(file))
-        facts = {"width": image.width, "height": image.height, "mode": image.mode}
+        facts = {"format": image.format, "width": image.width, "height": image.height, "mode": image.mode}
         rates = {"bpp": 8 * len(file) / pixels, "ratio": times}
         line = f"{len(file)} bytes, {rates['bpp']:.3f} bpp, ratio {times:.3f}"
         target = label(task.place, "standard output")
@@ -180,7 +202,7 @@ class Encoder:
 
         header, _ = parse_header(file)
         head = f"  {image.width} x {image.height} {image.mode}, {seconds:.2f} s"
-        return [head, coding_line(header, self.model()), *([] if header.webp else costs.lines())]
+        return [head, coding_line(header, self.model()), *([] if header.stored else costs.lines())]
 
 
 def _channels(mode: str) -> int:

@@ -55,7 +55,7 @@ def _text(facts: dict[str, Any], is_plain: bool) -> str:
         "image": f"{facts['width']} x {facts['height']} {facts['mode']}",
         "size": size,
         "complete": PLAIN if is_plain and not facts["lossy"] else _complete(facts),
-        "coding": facts["coding"],
+        "coding": facts["coding"] + (f", {facts['original_bytes']} bytes" if facts["original_bytes"] else ""),
     }
     if facts["effort"]:
         lines["effort"] = str(facts["effort"])

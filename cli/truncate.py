@@ -73,7 +73,7 @@ def truncate(
         with naming(name):
             header, _ = parse_header(data)
         place = outputs.place(name)
-        is_found_by_decoding = limit.name == "psnr" or (limit.name == "step" and not (header.index or header.webp))
+        is_found_by_decoding = limit.name == "psnr" or (limit.name == "step" and not (header.index or header.stored))
         loaded = model_loader(model)() if is_found_by_decoding else None
         with naming(name):
             cut, reached = _cut(data, limit, {"model": loaded, "original": original, "max_pixels": max_pixels}, mark)

@@ -9,8 +9,8 @@
 >>> np.array_equal(np.asarray(ddpmcodec.decode(data)), image)
 True
 
-Functions: `encode`, `decode`, `encode_many`, `decode_many`, `truncate`, `info`; many images in one file: `archive`;
-previews while bytes arrive: `ProgressiveDecoder`.
+Functions: `encode`, `decode`, `encode_many`, `decode_many`, `decode_original`, `truncate`, `info`;
+many images in one file: `archive`; previews while bytes arrive: `ProgressiveDecoder`.
 Errors that are raised on purpose derive from `DdpmError`.
 
 Source: Ho, Jain & Abbeel 2020, Denoising Diffusion Probabilistic Models, arXiv 2006.11239, section 4.3.
@@ -36,7 +36,16 @@ from ddpmcodec.errors import (
 
 if TYPE_CHECKING:
     from ddpmcodec import archive
-    from ddpmcodec.codec import ProgressiveDecoder, decode, decode_many, encode, encode_many, info, truncate
+    from ddpmcodec.codec import (
+        ProgressiveDecoder,
+        decode,
+        decode_many,
+        decode_original,
+        encode,
+        encode_many,
+        info,
+        truncate,
+    )
 
 __version__ = "0.1.0"
 
@@ -55,6 +64,7 @@ __all__ = [
     "archive",
     "decode",
     "decode_many",
+    "decode_original",
     "encode",
     "encode_many",
     "info",

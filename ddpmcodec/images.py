@@ -30,6 +30,7 @@ OWN_FORMAT = "DDPM"  # where Pillow has it (`pillow_plugin`)
 CODED_MODES = ("1", "L", "LA", "RGB", "RGBA")
 # MPO is what many cameras call JPEG: a photograph, then other views of the same scene. The photograph is the image.
 MAIN_IMAGE_FORMATS = ("MPO",)
+JPEG_FORMATS = ("JPEG", *MAIN_IMAGE_FORMATS)
 DESCRIPTIVE_TAGS = (
     ExifTags.Base.ImageDescription,
     ExifTags.Base.Make,
@@ -49,13 +50,15 @@ ARRAY_MODES: dict[tuple[int, ...], str] = {(): "L", (2,): "LA", (3,): "RGB", (4,
 
 @dataclass(frozen=True)
 class Planes:
-    """An image as it is coded. Mode "1" is coded as grey levels 0 and 255."""
+    """An image as it is coded. Mode "1" is coded as grey levels 0 and 255. original: the JPEG file that is stored in
+    place of the pixels, which are what a decoder makes of it."""
 
     mode: str
     colour: NDArray[np.uint8]  # (H, W, C), C 1 or 3
     alpha: NDArray[np.uint8] | None  # (H, W)
     icc: bytes = b""
     exif: bytes = b""
+    original: bytes = b""
 
 
 def load_image(data: bytes, name: str, *, any_format: bool = False) -> Image.Image:

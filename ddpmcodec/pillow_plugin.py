@@ -34,7 +34,7 @@ from ddpmcodec.format.ddpm import Header, parse_header, split
 from ddpmcodec.format.end_mark import MARK_BYTES, is_marked
 from ddpmcodec.format.header import MAGIC
 from ddpmcodec.format.sections import unpack_alpha, unpack_metadata
-from ddpmcodec.images import OWN_FORMAT
+from ddpmcodec.images import OWN_FORMAT, exif_of
 
 if TYPE_CHECKING:
     from ddpmcodec.models.context import ModelSource
@@ -82,6 +82,7 @@ class DdpmImageFile(ImageFile.ImageFile):
         """Decode the pixels, unless they are there. Raises OSError where the file is damaged, or its model missing."""
         if self._undecoded:
             image = self._decoded()
+            self.info.update(image.info)  # of a JPEG, which has its own inside
             self.im = image.im if self._scale == 1 else image.reduce(self._scale).im
             self._undecoded = False
             if self._exclusive_fp and self._close_exclusive_fp_after_loading:
@@ -114,6 +115,8 @@ class DdpmImageFile(ImageFile.ImageFile):
         """ICC profile and EXIF; nothing of a cut or damaged section, which `load` speaks of."""
         self._file.seek(self._start + self._header.alpha_length + sum(self._header.chunk_lengths))
         section = self._file.read(self._header.metadata_length)
+        if self._header.is_jpeg:
+            return {"exif": exif} if (exif := exif_of(self._header.orientation)) else {}
         try:
             return unpack_metadata(section) if len(section) == self._header.metadata_length else {}
         except FormatError:
@@ -171,7 +174,7 @@ def _draft_step(header: Header, scale: int) -> int | None:
     """The first step that is good enough at 1/scale of the size: the mean of scale x scale pixels is off by 1/scale of
     what each coefficient, and so each pixel, is. None: WebP has no steps; where there are no noise levels, the only one
     is the exact image."""
-    if header.webp:
+    if header.stored:
         return None
     cells = (*CELLS[header.levels], 0)
     return next(step for step, cell in enumerate(cells, start=1) if cell / 12**0.5 <= DRAFT_ERROR * scale)

@@ -19,7 +19,7 @@ from ddpmcodec.format.ddpm import Header, pack_header
 from ddpmcodec.format.ddpma import Packed, assemble, split
 from pictures import drawing
 
-CLAIM = pack_header(Header("L", 16383, 16383, webp=True, mean_colour=b"\x80", payload_length=9))
+CLAIM = pack_header(Header("L", 16383, 16383, stored="webp", mean_colour=b"\x80", payload_length=9))
 SAID = "claims 16383 x 16383 pixels, and at most 178956970 are decoded: if you trust its origin, allow more with max_p"
 
 

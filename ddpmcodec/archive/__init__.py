@@ -2,8 +2,8 @@
 
 Small images of one size share streams, about 128 a stream, under the context model (`archive.blocks`); or they share
 an ANS stack by bits back under a Gaussian model or the paper's network (`archive.bits_back`), which reaches the
-variational bound of the paper. Large images, and those that are smaller as lossless WebP, stand in the archive as the
-.ddpm files that they would be alone. Everything is kept: names, modes, alpha, ICC, EXIF.
+variational bound of the paper. Large images, those that are smaller as lossless WebP, and JPEG files stand in the
+archive as the .ddpm files that they would be alone. Everything is kept: names, modes, alpha, ICC, EXIF.
 
 PyTorch is imported for `ArchiveDataset`, `loader` and bits back only, when they are asked for.
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ddpmcodec.archive.access import ArchiveFile, open
+from ddpmcodec.archive.originals import originals
 from ddpmcodec.archive.reader import Extracted, extract, names, read_index, test
 from ddpmcodec.archive.writer import Named, create
 from ddpmcodec.format.archive_facts import describe
@@ -31,6 +32,7 @@ __all__ = [
     "loader",
     "names",
     "open",
+    "originals",
     "read_index",
     "test",
 ]

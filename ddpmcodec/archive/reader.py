@@ -219,7 +219,7 @@ class _Reader:
             return results
 
     def _decode_files(self, entries: Sequence[Entry], files: Sequence[bytes]) -> list[Result]:
-        cut = [_whole_file(entry, file) for entry, file in zip(entries, files, strict=True)]
+        cut = [whole_file(entry, file) for entry, file in zip(entries, files, strict=True)]
         decoded = decode_files(cut, self.given.context, self.progress)
         return [(entry, found.image) for entry, found in zip(entries, decoded, strict=True)]
 
@@ -277,7 +277,7 @@ def _decoders(codings: Sequence[Coding], given: Given, progress: Progress | None
     return {_key(coding): decoder_of(coding, given, progress) for coding in codings}
 
 
-def _whole_file(entry: Entry, file: bytes) -> ddpm.Sections:
+def whole_file(entry: Entry, file: bytes) -> ddpm.Sections:
     """Raises FormatError unless the file is all there, and of the image that the head speaks of."""
     if len(file) < entry.length:
         raise TruncatedError(f"the archive ends {entry.length - len(file)} bytes before {entry.name} does")

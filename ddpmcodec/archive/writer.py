@@ -22,7 +22,7 @@ from ddpmcodec.format.block import MAX_BLOCK_IMAGES, MAX_IMAGES, Block, Coding, 
 from ddpmcodec.format.ddpma import MAX_NAMES, Packed, assemble, check_name, packed
 from ddpmcodec.format.header import MAX_METADATA
 from ddpmcodec.format.sections import MAX_BLOCK_METADATA, pack_alpha, pack_metadata
-from ddpmcodec.images import Planes, to_image
+from ddpmcodec.images import Planes
 from ddpmcodec.models import THUMBNAIL_PIXELS
 from ddpmcodec.models.context import ContextModel, default_model
 from ddpmcodec.parallel import run_all, thread_count
@@ -44,6 +44,7 @@ def create(
     strip: bool = False,
     any_format: bool = False,
     webp: bool = True,
+    pixels: bool = False,
     verify: bool = True,
     progress: Progress | None = None,
 ) -> bytes:
@@ -59,7 +60,7 @@ def create(
         model: None (embedded ones), a context model, or for bits back a Gaussian model or a checkpoint of the paper's
             network; by name, path or object.
         strip: leave out ICC profiles and EXIF.
-        any_format, webp: as of `ddpmcodec.encode`, for each image.
+        any_format, webp, pixels: as of `ddpmcodec.encode`, for each image.
         verify: decode everything and compare.
         progress: called with the number of pixels done since the last call.
 
@@ -85,7 +86,8 @@ def create(
     by_latents = bits_back is not None or given.latent is not None
     latent = latent_coder(given.latent, bits_back, progress) if by_latents else None
     context = ContextCoder(given.context or default_model(STACK_PIXELS), coding, progress)
-    writer = _Writer(given.context, context, latent, strip=strip, any_format=any_format, webp=webp, verify=verify)
+    options = {"strip": strip, "any_format": any_format, "webp": webp, "pixels": pixels, "verify": verify}
+    writer = _Writer(given.context, context, latent, **options)
     for name, image in images:
         writer.add(name, image)
     return writer.finish()
@@ -135,10 +137,11 @@ class _Writer:
 
     def __init__(
         self, model: ContextModel | None, coder: ContextCoder, latent: LatentCoder | None, *, strip: bool,
-        any_format: bool, webp: bool, verify: bool,
+        any_format: bool, webp: bool, pixels: bool, verify: bool,
     ) -> None:  # fmt: skip
         self.model, self.coder, self.latent = model, coder, latent
         self.strip, self.any_format, self.webp, self.verify = strip, any_format, webp, verify
+        self.pixels = pixels
         self.taken: set[str] = set()
         self.name_bytes = 0
         self.stack, self.files = _Queue(), _Queue()
@@ -157,11 +160,11 @@ class _Writer:
         self.name_bytes += len(name.encode())
         if self.name_bytes > MAX_NAMES:
             raise ImageError(f"{name}: the names of an archive take {MAX_NAMES} bytes at most: make another one")
-        planes = planes_of(image, self.strip, self.any_format)
+        planes = planes_of(image, self.strip, self.any_format, self.pixels)
         height, width, _ = planes.colour.shape
         waiting = _Waiting(Entry(name, planes.mode, width, height, len(self.taken)), planes)
         self.taken.add(name)
-        if not self._is_stackable(waiting.entry):
+        if planes.original or not self._is_stackable(waiting.entry):
             self._add_file(waiting)
             return
         self.stack.add(waiting)
@@ -208,7 +211,7 @@ class _Writer:
 
     def _file_block(self, job: _Job) -> Packed:
         files = codec.encode_many(
-            [to_image(waiting.planes) for waiting in job.images],
+            [waiting.planes for waiting in job.images],
             effort=self.coder.coding.effort,
             levels=self.coder.coding.levels,
             model=self.model,

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ddpmcodec.codec.decoder import Decoded, decode, decode_details, decode_many
     from ddpmcodec.codec.encoder import encode, encode_many
     from ddpmcodec.codec.information import info
+    from ddpmcodec.codec.originals import decode_original
     from ddpmcodec.codec.stream_decoder import ProgressiveDecoder
     from ddpmcodec.codec.truncation import truncate
 
@@ -21,6 +22,7 @@ __all__ = [
     "decode",
     "decode_details",
     "decode_many",
+    "decode_original",
     "encode",
     "encode_many",
     "info",
@@ -29,6 +31,7 @@ __all__ = [
 
 _MODULES = {  # of the rest: decoder
     "ProgressiveDecoder": "stream_decoder",
+    "decode_original": "originals",
     "encode": "encoder",
     "encode_many": "encoder",
     "info": "information",

@@ -15,12 +15,12 @@ from ddpmcodec.models.context import ContextModel, model_of
 
 
 def steps_of(header: Header) -> int:
-    return 1 if header.webp else Coding.of(header).steps
+    return 1 if header.stored else Coding.of(header).steps
 
 
 def segments_of_steps(header: Header, step: int) -> int:
-    """How many segments the first `step` steps have. WebP has none."""
-    if header.webp:
+    """How many segments the first `step` steps have. Files of other formats have none."""
+    if header.stored:
         return 0
     return sum(part.step < step for part in segments(header.levels, header.height, header.width))
 
@@ -32,8 +32,8 @@ def steps_done(header: Header, done: int) -> int:
 
 def noise_level(header: Header, step: int) -> float | None:
     """Standard deviation of what is not known of coefficients after so many steps, in grey levels; 0: exact pixels.
-    None: before the first step, and of WebP."""
-    if header.webp or not step:
+    None: before the first step, and of files of other formats."""
+    if header.stored or not step:
         return None
     return (*CELLS[header.levels], 0)[step - 1] / 12**0.5
 
@@ -73,6 +73,7 @@ class Side(NamedTuple):
     icc: bytes
     exif: bytes
     damaged: bool
+    original: bytes = b""  # the JPEG file
 
 
 def side_sections(file: Sections, partial: bool) -> Side:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, bytes_of, check_limits, check_pixels
-from ddpmcodec.codec import graphics
+from ddpmcodec.codec import graphics, originals
 from ddpmcodec.codec.batching import BATCH_PIXELS, Progress, batches, reporting
 from ddpmcodec.codec.contents import (
     Side,
@@ -93,7 +93,8 @@ def decode(
     Returns:
         A Pillow image of the mode that was encoded (palettes: RGB or RGBA), with `icc_profile` and `exif` in its
         `info`; or an array uint8 [H, W] (grey, and bilevel as 0 and 255) or [H, W, C] (LA, RGB, RGBA) that can be
-        written to. Previews are not exact: they may differ between machines.
+        written to. Previews are not exact: they may differ between machines. Of a stored JPEG file it is what
+        Pillow's decoder makes of it, and a prefix shows its mean colour only; `decode_original` gives the file.
 
     Raises:
         TruncatedError: bytes are missing, and no preview is asked for.
@@ -101,6 +102,7 @@ def decode(
         FormatError: not a .ddpm file, or another version of the format. The three above derive from it.
         ImageError: more than `max_pixels`.
         ModelError: the model is missing, or is not the one the file was written with.
+        DdpmError: the file is a JPEG that JPEG XL codes, and imagecodecs is missing.
         TypeError, ValueError: an argument of another kind; a negative limit.
 
     >>> import numpy as np
@@ -220,9 +222,8 @@ def decode_files(
     colours = [_canvas(file.header) for file in files]
     tiles = []
     for n, file in enumerate(files):
-        if file.header.webp:
-            colours[n], alpha = graphics.unpack(file.payload, file.header)
-            sides[n] = sides[n]._replace(alpha=alpha)
+        if file.header.stored:
+            colours[n], sides[n] = _stored(file, sides[n])
             if progress is not None:
                 progress(file.header.width * file.header.height)
         else:
@@ -244,8 +245,8 @@ def decode_files(
     run_all(decode_batch, batches(keys), side_by_side(max([BATCH_PIXELS, *(pixels for pixels, _ in keys)])))
     return [
         Decoded(
-            Planes(file.header.mode, colour, side.alpha, side.icc, side.exif), True, False, steps_of(file.header),
-            steps_of(file.header), file.size,
+            Planes(file.header.mode, colour, side.alpha, side.icc, side.exif, side.original), True, False,
+            steps_of(file.header), steps_of(file.header), file.size,
         )
         for file, colour, side in zip(files, colours, sides, strict=True)
     ]  # fmt: skip
@@ -270,8 +271,8 @@ def _preview(
     if not partial:
         require_step(file, step or 0)
     side = side_sections(file, partial)
-    if header.webp:
-        return _webp_preview(file, side, partial)
+    if header.stored:
+        return _stored_preview(file, side, partial)
     model, steps, coding = model_for(header, given), steps_of(header), Coding.of(header)
     last = None if step is None else segments_of_steps(header, step)
     canvas = Canvas(header.height, header.width, header.channels)
@@ -344,21 +345,32 @@ def _is_all_there(file: Sections, tile: int) -> bool:
     return not file.header.is_plain and not file.tile_is_cut(tile) and not file.tile_is_damaged(tile)
 
 
-def _webp_preview(file: Sections, side: Side, partial: bool) -> Decoded:
-    header, payload = file.header, file.payload
-    colour, alpha, exact, damaged = graphics.flat(header), None, False, side.damaged
-    if len(payload) == header.payload_length:
+def _stored(file: Sections, side: Side) -> tuple[NDArray[np.uint8], Side]:
+    """The colours of a whole file of another format, and all that is beside them."""
+    if file.header.is_jpeg:
+        jpeg = originals.unpack(file.payload, file.header)
+        planes = originals.planes_of(jpeg, file.header)
+        return planes.colour, Side(None, planes.icc, planes.exif, False, jpeg)
+    colour, alpha = graphics.unpack(file.payload, file.header)
+    return colour, side._replace(alpha=alpha)
+
+
+def _stored_preview(file: Sections, side: Side, partial: bool) -> Decoded:
+    header = file.header
+    colour, exact, damaged = graphics.flat(header), False, side.damaged
+    if len(file.payload) == header.payload_length:
         try:
-            colour, alpha = graphics.unpack(payload, header)
+            colour, side = _stored(file, side)
             exact = True
         except FormatError:
             if not partial:
                 raise
             damaged = True
-    if header.has_alpha and alpha is None:
-        alpha = preview_alpha(b"", header.height, header.width)
+    if header.has_alpha and not exact:
+        side = side._replace(alpha=preview_alpha(b"", header.height, header.width))
     whole = exact and not file.missing and not damaged
-    planes = Planes(header.mode, colour, alpha, side.icc, side.exif or exif_of(header.orientation))
+    exif = side.exif or exif_of(header.orientation)
+    planes = Planes(header.mode, colour, side.alpha, side.icc, exif, side.original)
     return Decoded(planes, whole, damaged, int(exact), 1, file.size, file.is_lossy)
 
 

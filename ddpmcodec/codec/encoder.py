@@ -13,22 +13,23 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ddpmcodec.codec import decoder, graphics, known_answer
+from ddpmcodec.codec import decoder, graphics, known_answer, originals
 from ddpmcodec.codec.batching import Progress, batches, reporting
 from ddpmcodec.codec.efforts import DEFAULT_EFFORT, DEFAULT_LEVELS, Coding, check_coding, segments
 from ddpmcodec.codec.tiles import Report, Tile, encode_tiles
 from ddpmcodec.errors import ChecksumError, FormatError, ImageError, reason_of
 from ddpmcodec.format.ddpm import Box, Header, assemble, covered_by_stream, plan_index, split
+from ddpmcodec.format.header import WEBP
 from ddpmcodec.format.sections import pack_alpha, pack_metadata
 from ddpmcodec.format.streams import pack_chunk, pack_state
-from ddpmcodec.images import Planes, load_image, orientation_of, to_planes
+from ddpmcodec.images import JPEG_FORMATS, Planes, load_image, orientation_of, to_planes
 from ddpmcodec.models.context import ContextModel, ModelSource, default_model, given_model
 from ddpmcodec.parallel import run_all
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Picture: TypeAlias = "Image.Image | NDArray[np.uint8] | Tensor | str | os.PathLike[str] | BinaryIO"
+Picture: TypeAlias = "Image.Image | NDArray[np.uint8] | Tensor | str | os.PathLike[str] | BinaryIO | Planes"
 
 
 def encode(
@@ -40,6 +41,7 @@ def encode(
     strip: bool = False,
     any_format: bool = False,
     webp: bool = True,
+    pixels: bool = False,
     verify: bool = True,
     progress: Progress | None = None,
     report: Report | None = None,
@@ -56,16 +58,20 @@ def encode(
             image; 2: every prefix is a picture; 5: the best previews.
         model: None (the embedded one for images of this size), the name of an embedded one, the path of a model file,
             or a loaded one.
-        strip: leave out ICC profile and EXIF.
+        strip: leave out ICC profile and EXIF; of a JPEG file, code its pixels without them.
         any_format: take files of all formats that Pillow reads, also where it may leave out what they hold.
         webp: store an image that is smaller as lossless WebP so. False: every image is coded by the model.
+        pixels: code the pixels of a JPEG file, which takes several times its bytes; every prefix is a preview then.
+            False: a path or binary file that is a JPEG is stored as that file, by JPEG XL's lossless transcoding, and
+            `decode_original` gives it back byte for byte. That needs imagecodecs (`pip install 'ddpmcodec[jpeg]'`);
+            where it is missing, pixels are coded.
         verify: decode the result and compare it with the image.
         progress: called with the number of pixels done since the last call.
         report: called with a `SegmentCost` (bits, seconds) after every segment.
 
     Returns:
         The bytes of a .ddpm file. The same image, effort, levels and model give the same bytes on every machine; alpha,
-        metadata and graphics also need the same zlib and libwebp for that.
+        metadata, graphics and JPEG files also need the same zlib, libwebp and libjxl for that.
 
     Raises:
         ImageError: the image cannot be coded (16 bits a sample, CMYK, several frames, too large, unreadable).
@@ -82,7 +88,7 @@ def encode(
     >>> data[:2]
     b'\\xdd\\n'
     """
-    planes = [planes_of(image, strip, any_format)]
+    planes = [planes_of(image, strip, any_format, pixels)]
     return _encode(planes, check_coding(effort, levels), given_model(model), webp, verify, progress, report)[0]
 
 
@@ -95,6 +101,7 @@ def encode_many(
     strip: bool = False,
     any_format: bool = False,
     webp: bool = True,
+    pixels: bool = False,
     verify: bool = True,
     progress: Progress | None = None,
     report: Report | None = None,
@@ -103,7 +110,7 @@ def encode_many(
 
     Parameters:
         images: as `encode` takes them, of any sizes; all of them are held in memory.
-        effort, levels, model, strip, any_format, webp, verify, progress, report: as of `encode`.
+        effort, levels, model, strip, any_format, webp, pixels, verify, progress, report: as of `encode`.
 
     Returns:
         The bytes of a .ddpm file for each image, in order: the same as one by one.
@@ -120,23 +127,37 @@ def encode_many(
     True
     """
     coding, given = check_coding(effort, levels), given_model(model)
-    return _encode(list(_numbered(images, strip, any_format)), coding, given, webp, verify, progress, report)
+    return _encode(list(_numbered(images, strip, any_format, pixels)), coding, given, webp, verify, progress, report)
 
 
-def planes_of(image: Picture, strip: bool, any_format: bool = False) -> Planes:
+def planes_of(image: Picture, strip: bool, any_format: bool = False, pixels: bool = True) -> Planes:
+    """pixels: of a JPEG file, too; else its planes hold the file."""
+    if isinstance(image, Planes):
+        return image
     if isinstance(image, (Image.Image, np.ndarray)):
         return to_planes(image, strip=strip)
     if _is_tensor(image):
         return to_planes(_array_of(image))
     if isinstance(image, (str, os.PathLike)):
         name = os.fspath(image)
-        return to_planes(load_image(_read(name, Path(name).read_bytes), name, any_format=any_format), strip=strip)
+        return planes_of_file(_read(name, Path(name).read_bytes), name, strip, any_format, pixels)
     if hasattr(image, "read"):
         name = str(getattr(image, "name", "the file"))
-        return to_planes(load_image(_read(name, image.read), name, any_format=any_format), strip=strip)
+        return planes_of_file(_read(name, image.read), name, strip, any_format, pixels)
     raise TypeError(
         f"encode() takes a Pillow image, a uint8 array or tensor, a path or a binary file, not {type(image).__name__}"
     )
+
+
+def planes_of_file(data: bytes, name: str, strip: bool, any_format: bool, pixels: bool) -> Planes:
+    return planes_of_image(load_image(data, name, any_format=any_format), data, strip, pixels)
+
+
+def planes_of_image(image: Image.Image, data: bytes, strip: bool, pixels: bool) -> Planes:
+    """Of what Pillow has read of the bytes of a file: with the file, where that is stored."""
+    is_stored = image.format in JPEG_FORMATS and not (pixels or strip) and originals.can_store(data)
+    planes = to_planes(image, strip=strip)
+    return replace(planes, original=data) if is_stored else planes
 
 
 def _read(name: str, read: Callable[[], bytes]) -> bytes:
@@ -166,12 +187,12 @@ def _array_of(tensor: Any) -> NDArray[np.uint8]:
     return pixels[..., 0] if pixels.shape[2:] == (1,) else pixels
 
 
-def _numbered(images: Iterable[Picture], strip: bool, any_format: bool) -> Iterator[Planes]:
+def _numbered(images: Iterable[Picture], strip: bool, any_format: bool, pixels: bool) -> Iterator[Planes]:
     if isinstance(images, (str, bytes)):  # which would be taken for a list of letters
         raise TypeError(f"encode_many() takes a list of images, not {type(images).__name__}")
     for number, image in enumerate(images, start=1):
         try:
-            yield planes_of(image, strip, any_format)
+            yield planes_of(image, strip, any_format, pixels)
         except ImageError as error:
             raise ImageError(f"image {number}: {error}") from error
 
@@ -191,21 +212,39 @@ def _encode(
     progress: Progress | None, report: Report | None,
 ) -> list[bytes]:  # fmt: skip
     models = [given or default_model(_pixels(planes)) for planes in pictures]
-    graphic = run_all(lambda n: webp and graphics.is_clearly_graphics(pictures[n], models[n]), range(len(pictures)))
+    stored = run_all(lambda n: _is_stored(pictures[n], models[n], webp), range(len(pictures)))
     headers = [_header(planes, coding, model) for planes, model in zip(pictures, models, strict=True)]
-    coded = (n for n, skip in enumerate(graphic) if not skip)
+    coded = (n for n, skip in enumerate(stored) if not skip)
     parts = [part for n in coded for part in _parts(n, headers[n], models[n])]
     tiles: list[list[Tile]] = [[] for _ in pictures]
     for part, tile in zip(parts, _encode_parts(parts, pictures, coding, progress, report), strict=True):
         tiles[part.picture].append(tile)
-    choose = _smallest if webp else _assembled
-    files = run_all(lambda n: choose(pictures[n], headers[n], tiles[n]), range(len(pictures)))
-    if progress is not None and any(graphic):
-        progress(sum(_pixels(planes) for planes, skip in zip(pictures, graphic, strict=True) if skip))
+    files = run_all(lambda n: _file(pictures[n], headers[n], tiles[n], webp), range(len(pictures)))
+    if progress is not None and any(stored):
+        progress(sum(_pixels(planes) for planes, skip in zip(pictures, stored, strict=True) if skip))
     if verify:
         known_answer.require()
         _verify(files, pictures, given, progress)
     return files
+
+
+def _is_stored(planes: Planes, model: ContextModel, webp: bool) -> bool:
+    """Whether an image is not coded at all."""
+    return bool(planes.original) or (webp and graphics.is_clearly_graphics(planes, model))
+
+
+def _file(planes: Planes, header: Header, tiles: Sequence[Tile], webp: bool) -> bytes:
+    if planes.original:
+        kind, payload = originals.pack(planes.original)
+        return assemble(_stored_header(kind, planes, header), b"", payload, b"")
+    return _smallest(planes, header, tiles) if webp else _assembled(planes, header, tiles)
+
+
+def _stored_header(kind: str, planes: Planes, header: Header) -> Header:
+    return Header(
+        planes.mode, header.width, header.height, stored=kind, mean_colour=graphics.mean_colour(planes),
+        orientation=header.orientation,
+    )  # fmt: skip
 
 
 def _smallest(planes: Planes, header: Header, tiles: Sequence[Tile]) -> bytes:
@@ -213,10 +252,7 @@ def _smallest(planes: Planes, header: Header, tiles: Sequence[Tile]) -> bytes:
     coded = _assembled(planes, header, tiles) if tiles else None
     if coded is not None and graphics.is_clearly_larger(planes, len(coded), quick=header.effort == 1):
         return coded
-    webp = Header(
-        planes.mode, header.width, header.height, webp=True, mean_colour=graphics.mean_colour(planes),
-        orientation=header.orientation,
-    )  # fmt: skip
+    webp = _stored_header(WEBP, planes, header)
     stored = assemble(webp, b"", graphics.pack(planes), pack_metadata(planes.icc, planes.exif))
     return stored if coded is None or len(stored) < len(coded) else coded
 
@@ -296,6 +332,8 @@ def _verify(
 
 
 def _equal(a: Planes, b: Planes) -> bool:
-    same = (a.mode, a.icc, a.exif, a.alpha is None) == (b.mode, b.icc, b.exif, b.alpha is None)
+    same = (a.mode, a.icc, a.exif, a.original) == (b.mode, b.icc, b.exif, b.original)
+    if not same or (a.alpha is None) != (b.alpha is None):
+        return False
     pairs = [(a.colour, b.colour)] + ([(a.alpha, b.alpha)] if a.alpha is not None and b.alpha is not None else [])
-    return same and all(np.array_equal(x, y) for x, y in pairs)
+    return all(np.array_equal(x, y) for x, y in pairs)

@@ -6,11 +6,14 @@ from typing import Any
 
 from ddpmcodec import models
 from ddpmcodec.arguments import bytes_of
+from ddpmcodec.codec import originals
 from ddpmcodec.codec.contents import noise_level, steps_of
 from ddpmcodec.errors import FormatError
 from ddpmcodec.format.ddpm import Sections, split
-from ddpmcodec.format.header import MODEL_ID_BYTES, VERSION, Header
+from ddpmcodec.format.header import JPEG, JPEG_XL, MODEL_ID_BYTES, VERSION, WEBP, Header
 from ddpmcodec.format.sections import unpack_metadata
+
+CODINGS = {"": "context model", WEBP: "lossless WebP", JPEG: "JPEG as it was", JPEG_XL: "JPEG, by JPEG XL"}
 
 
 def info(data: bytes) -> dict[str, Any]:
@@ -21,11 +24,12 @@ def info(data: bytes) -> dict[str, Any]:
 
     Returns:
         Facts by name, all of them JSON values. Sizes are bytes, `bpp` is bits per pixel, `bits_per_dim` bits per
-        sample. `coding` is "context model" or "lossless WebP"; of WebP `effort`, `levels` (how many noise levels),
-        `steps`, `noise` (after each step, standard deviations in grey levels), `model_number`, `model` and `model_id`
-        are None. `complete` and `missing_bytes` are None of a small file that does not say how long it is: decoding
-        it shows that. `lossy`: it was cut on purpose, and says so. `model` is also None when it is not embedded,
-        `metadata` when that section is damaged.
+        sample. `coding` is "context model", "lossless WebP", "JPEG, by JPEG XL" or "JPEG as it was"; of all but the
+        first `effort`, `levels` (how many noise levels), `steps`, `noise` (after each step, standard deviations in
+        grey levels), `model_number`, `model` and `model_id` are None. `original_bytes`: of the JPEG file that
+        `decode_original` gives, or None. `complete` and `missing_bytes` are None of a small file that does not say how
+        long it is: decoding it shows that. `lossy`: it was cut on purpose, and says so. `model` is also None when it is
+        not embedded, `metadata` when that section is damaged; of a JPEG, whose metadata are its own, it is empty.
 
     Raises:
         FormatError: the data does not start with an undamaged header (TruncatedError: it ends inside it), or bytes
@@ -46,8 +50,9 @@ def info(data: bytes) -> dict[str, Any]:
         "width": header.width,
         "height": header.height,
         "mode": header.mode,
-        "coding": "lossless WebP" if header.webp else "context model",
-        "effort": None if header.webp else header.effort,
+        "coding": CODINGS[header.stored],
+        "original_bytes": originals.length_of(file.payload) if header.is_jpeg else None,
+        "effort": None if header.stored else header.effort,
         **_steps(header),
         **_model(header),
         "tiles": header.tile_count,
@@ -68,7 +73,7 @@ def info(data: bytes) -> dict[str, Any]:
 
 
 def _steps(header: Header) -> dict[str, Any]:
-    if header.webp:
+    if header.stored:
         return {"levels": None, "steps": None, "noise": None}
     steps = range(1, steps_of(header) + 1)
     noise = [round(noise_level(header, step) or 0.0, 2) for step in steps]
@@ -89,7 +94,7 @@ def _metadata_sizes(file: Sections) -> dict[str, int] | None:
 def _model(header: Header) -> dict[str, Any]:
     """Number, name and id: of an embedded model all of them, where this version has it, of another one the first
     bytes of its id."""
-    if header.webp:
+    if header.stored:
         return {"model_number": None, "model": None, "model_id": None}
     own = (name for name, number in models.NUMBERS.items() if number == header.model_number)
     name = next(own, None) if header.model_number else None

@@ -131,7 +131,7 @@ class _Single:
         self.header, self.model, self.denoise = header, model, denoise
         lengths = header.alpha_length + header.payload_length + header.metadata_length
         self.whole = None if header.is_plain else start + lengths
-        self.wanted = start if header.webp else self._bounded(start + header.alpha_length + FIRST_BYTES)
+        self.wanted = start if header.stored else self._bounded(start + header.alpha_length + FIRST_BYTES)
 
     def _bounded(self, size: int) -> int:
         return size if self.whole is None else min(size, self.whole)
@@ -140,7 +140,7 @@ class _Single:
         """At which size there is something better to see."""
         if self.whole is None:
             return size + 1
-        return self.whole if self.header.webp else min(2 * size, self.whole)
+        return self.whole if self.header.stored else min(2 * size, self.whole)
 
     def decode(self, file: Sections, data: bytes) -> Decoded:
         self.wanted = self._next(len(data))

@@ -187,7 +187,7 @@ def _end_of_step(data: bytes, file: Sections, step: int, given: ContextModel | N
             decode_details(data, model=given, max_pixels=None)
         file.require_whole()
         return file.size
-    if file.header.webp:
+    if file.header.stored:
         return file.start
     if file.header.index:
         require_step(file, step)

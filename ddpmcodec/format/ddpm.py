@@ -2,19 +2,21 @@ r"""The .ddpm container, version 1: a small header, then sections cut by the len
 
     header   2      magic DD 0A: a text-mode transfer changes its line end, a 7-bit one its first byte
              1      version << 6 | 32 unless plain | colour mode (index into MODES) + 5 * (bytes of the state less 4)
-             1      effort << 6 (1 to 3; 0 where WEBP) | noise levels << 4 (0, 1, 2 for 0, 2, 5 of them) | flags:
-                    1 TILED, 2 METADATA, 4 WEBP, 8 SQUARE; TILED with WEBP is refused
-             1      number of an embedded model; 0: the first 4 bytes of the sha256 of another one follow; unless WEBP
+             1      effort << 6 (1 to 3; 0 where STORED) | noise levels << 4 (0, 1, 2 for 0, 2, 5 of them; where STORED
+                    0 WebP, 1 JPEG, 2 JPEG by JPEG XL) | flags: 1 TILED, 2 METADATA, 4 STORED, 8 SQUARE; TILED with
+                    STORED, and METADATA with a JPEG, are refused
+             1      number of an embedded model; 0: the first 4 bytes of the sha256 of another one follow; unless STORED
              varint width, and, unless SQUARE, height (pixels)
-             1, 3   mean colour, one byte per colour channel: the preview of a file cut early, where WEBP
-             varint length of the alpha section, where the mode has alpha, unless WEBP
-             varint length of the metadata section, and 1 byte of orientation, where METADATA
+             1, 3   mean colour, one byte per colour channel: the preview of a file cut early, where STORED
+             varint length of the alpha section, where the mode has alpha, unless STORED
+             varint length of the metadata section, where METADATA
+             1      orientation, where METADATA or a JPEG
              varint tile width, tile height, number of segments per tile, length of the index, where TILED
              varint length of the payload, unless TILED or plain
              2      CRC-16/CCITT of all of the above, little endian, unless plain
     index    where TILED: per chunk its length (varint) and CRC-16 (2 bytes); then the CRC-16 of these entries
-    alpha    see sections.py; a WebP file carries its own
-    payload  one rANS stream, or a lossless WebP file, or the chunks of the index (streams.py)
+    alpha    see sections.py; a stored file carries its own
+    payload  one rANS stream, or a file of another format, or the chunks of the index (streams.py)
     metadata see sections.py
 
 A plain file is one stream without alpha and metadata. It states neither a length nor a CRC: the payload is the rest,
@@ -40,7 +42,7 @@ from functools import cached_property
 
 from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError
 from ddpmcodec.format.end_mark import without_end_mark
-from ddpmcodec.format.header import MAX_PIXELS, MODEL_ID_BYTES, MODES, Box, Header, Index
+from ddpmcodec.format.header import MAX_PIXELS, MODEL_ID_BYTES, MODES, NAMES, Box, Header, Index
 from ddpmcodec.format.header_bytes import covered_by_stream, crc16, pack_header, parse_header
 from ddpmcodec.format.streams import WORD_BYTES, Chunk
 from ddpmcodec.format.tiles import plan_index
@@ -172,7 +174,8 @@ class Sections:
 
     def _chunk_name(self, place: int) -> str:
         if self.header.index is None:
-            return "the WebP payload" if self.header.webp else "the pixel stream"
+            stored = self.header.stored
+            return f"the {NAMES[stored]} payload" if stored else "the pixel stream"
         segment, tile = divmod(place, self.header.tile_count)
         rows, columns = self.header.boxes()[tile]
         return (

@@ -13,8 +13,10 @@ MAGIC = b"\xdd\n"
 ARCHIVE_MAGIC = b"\xddA\r\n"
 VERSION = 1
 MODES = ("L", "RGB", "LA", "RGBA", "1")
+JPEG_MODES = MODES[:2]
 LEVELS = (0, 2, 5)  # how many noise levels a file can have
-TILED, METADATA, WEBP, SQUARE = 1, 2, 4, 8  # flags
+TILED, METADATA, STORED, SQUARE = 1, 2, 4, 8  # flags
+WEBP, JPEG, JPEG_XL = STORED_KINDS = ("webp", "jpeg", "jxl")  # files that a payload can be, in place of streams
 MODEL_ID_BYTES = 4
 MAX_MODEL_NUMBER = 255
 LEAST_STATE_BYTES, MOST_STATE_BYTES = 4, 8
@@ -27,6 +29,8 @@ MAX_SEGMENTS = 255
 MAX_CHUNKS = 1 << 20
 MAX_METADATA = 1 << 24  # bytes, before and after compression
 MAX_WEBP_SIDE = 16383  # pixels, of that format
+NAMES = {WEBP: "WebP", JPEG: "JPEG", JPEG_XL: "JPEG XL"}
+MAX_SIDES = {WEBP: MAX_WEBP_SIDE, JPEG: 65535, JPEG_XL: 65535}
 
 Box = tuple[slice, slice]  # rows, columns
 
@@ -47,10 +51,11 @@ class Header:
     """What stands in front of the pixels. Lengths are in bytes.
 
     model_number: of an embedded model; 0: `model_id` says which. state_bytes: of the rANS state that a single stream
-    begins with. orientation: as EXIF counts them, of a file with metadata.
+    begins with. orientation: as EXIF counts them, of a file with metadata, and of a JPEG, which has its own inside.
 
-    A WebP payload has a `mean_colour` (1 or 3 bytes) and neither `effort`, `levels`, a model nor `index`. A tiled file
-    has an `index` in place of the `payload_length`, and a plain one has neither.
+    stored: one of STORED_KINDS where the payload is a file of another format. It has a `mean_colour` (1 or 3 bytes) and
+    neither `effort`, `levels`, a model nor `index`. A tiled file has an `index` in place of the `payload_length`, and a
+    plain one has neither.
     """
 
     mode: str
@@ -60,7 +65,7 @@ class Header:
     levels: int = 0  # one of LEVELS
     model_number: int = 0
     model_id: bytes = b""
-    webp: bool = False
+    stored: str = ""
     mean_colour: bytes = b""
     state_bytes: int = LEAST_STATE_BYTES
     orientation: int = UPRIGHT
@@ -75,7 +80,12 @@ class Header:
 
     @property
     def has_alpha_section(self) -> bool:
-        return self.has_alpha and not self.webp
+        return self.has_alpha and not self.stored
+
+    @property
+    def is_jpeg(self) -> bool:
+        """Whether the payload is a JPEG file, or is made of one."""
+        return self.stored in (JPEG, JPEG_XL)
 
     @property
     def channels(self) -> int:
@@ -86,7 +96,7 @@ class Header:
     def is_plain(self) -> bool:
         """Whether it is a single stream and nothing beside it: its payload is the rest of the file, and checks the
         header."""
-        return not (self.index or self.webp or self.has_alpha or self.metadata_length)
+        return not (self.index or self.stored or self.has_alpha or self.metadata_length)
 
     @property
     def tile_size(self) -> tuple[int, int]:
@@ -121,11 +131,13 @@ def check_header(header: Header) -> None:
     """Raises FormatError unless parse_header would give the header back. It calls the other checks as it reads."""
     if header.mode not in MODES:
         raise FormatError(f"unknown colour mode {header.mode!r} (one of {', '.join(MODES)} is possible)")
+    if header.stored not in ("", *STORED_KINDS):
+        raise FormatError(f"unknown payload {header.stored!r} (one of {', '.join(STORED_KINDS)} is possible)")
     check_size(header)
     check_coding(header)
-    if header.metadata_length:
+    if header.metadata_length or header.is_jpeg:
         check_metadata(header)
-    elif header.orientation != UPRIGHT:
+    elif header.orientation != UPRIGHT and not header.is_jpeg:
         raise FormatError(f"orientation {header.orientation} of a file without metadata, where the format has none")
     if header.alpha_length and not header.has_alpha_section:
         raise FormatError(f"an alpha section of {header.alpha_length} bytes where the format has none")
@@ -140,26 +152,28 @@ def check_size(header: Header) -> None:
     width, height = header.width, header.height
     if not (width > 0 and height > 0 and width * height <= MAX_PIXELS):
         raise FormatError(f"the header claims {width} x {height} pixels (1 to {MAX_PIXELS} pixels are possible)")
-    if header.webp and max(width, height) > MAX_WEBP_SIDE:
+    if header.stored and max(width, height) > MAX_SIDES[header.stored]:
         raise FormatError(
-            f"the header claims a WebP payload of {width} x {height} pixels"
-            f" (sides of 1 to {MAX_WEBP_SIDE} are possible)"
+            f"the header claims a {NAMES[header.stored]} payload of {width} x {height} pixels"
+            f" (sides of 1 to {MAX_SIDES[header.stored]} are possible)"
         )
 
 
 def check_coding(header: Header) -> None:
     """What stands beside the size."""
-    colours = header.channels if header.webp else 0
+    colours = header.channels if header.stored else 0
     if len(header.mean_colour) != colours:
         raise FormatError(f"a mean colour of {len(header.mean_colour)} bytes, where the format has {colours}")
-    least, most = (0, 0) if header.webp else (1, MAX_EFFORT)
+    least, most = (0, 0) if header.stored else (1, MAX_EFFORT)
     if not least <= header.effort <= most:
         raise FormatError(f"the header claims effort {header.effort} ({least} to {most} are possible)")
-    levels = LEVELS[:1] if header.webp else LEVELS
+    levels = LEVELS[:1] if header.stored else LEVELS
     if header.levels not in levels:
         possible = ", ".join(map(str, levels))
         raise FormatError(f"the header claims {header.levels} noise levels ({possible} are possible)")
-    check_model(header.model_number, header.model_id, some=not header.webp)
+    check_model(header.model_number, header.model_id, some=not header.stored)
+    if header.is_jpeg and header.mode not in JPEG_MODES:
+        raise FormatError(f"the header claims a JPEG of mode {header.mode} ({' and '.join(JPEG_MODES)} are possible)")
 
 
 def check_model(number: int, model_id: bytes, some: bool = True) -> None:
@@ -173,7 +187,10 @@ def check_model(number: int, model_id: bytes, some: bool = True) -> None:
 
 
 def check_metadata(header: Header) -> None:
-    if not 1 <= header.metadata_length <= MAX_METADATA:
+    """Where there are some; of a JPEG, whose metadata are its own, the orientation alone."""
+    if header.is_jpeg and header.metadata_length:
+        raise FormatError("the header claims metadata beside a JPEG, which has its own: the data is damaged")
+    if not header.is_jpeg and not 1 <= header.metadata_length <= MAX_METADATA:
         raise FormatError(
             f"the header claims {header.metadata_length} bytes of metadata (1 to {MAX_METADATA} are possible)"
         )
@@ -184,18 +201,18 @@ def check_metadata(header: Header) -> None:
 
 
 def check_tiles(header: Header) -> None:
-    """Tiles that fit the image and a decoder's memory, which is no concern of a WebP file."""
+    """Tiles that fit the image and a decoder's memory, which is no concern of a stored file."""
     _check_state(header)
     (width, height), index = header.tile_size, header.index
-    if not header.webp and not (
+    if not header.stored and not (
         0 < width <= header.width and 0 < height <= header.height and width * height <= MAX_TILE_PIXELS
     ):
         raise FormatError(
             f"the header claims tiles of {width} x {height} pixels for an image of {header.width} x {header.height}"
             f" (1 to {MAX_TILE_PIXELS} pixels are possible)"
         )
-    if index and header.webp:
-        raise FormatError("the header claims a WebP payload in tiles: the data is damaged")
+    if index and header.stored:
+        raise FormatError(f"the header claims a {NAMES[header.stored]} payload in tiles: the data is damaged")
     if index and not 1 <= index.segments <= MAX_SEGMENTS:
         raise FormatError(f"the header claims {index.segments} segments per tile (1 to {MAX_SEGMENTS} are possible)")
     if index and header.tile_count * index.segments > MAX_CHUNKS:
@@ -205,7 +222,7 @@ def check_tiles(header: Header) -> None:
 
 
 def _check_state(header: Header) -> None:
-    most = LEAST_STATE_BYTES if header.webp or header.index else MOST_STATE_BYTES
+    most = LEAST_STATE_BYTES if header.stored or header.index else MOST_STATE_BYTES
     if not LEAST_STATE_BYTES <= header.state_bytes <= most:
         raise FormatError(
             f"the header claims a state of {header.state_bytes} bytes ({LEAST_STATE_BYTES} to {most} are possible)"

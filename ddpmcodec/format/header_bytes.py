@@ -9,6 +9,8 @@ from dataclasses import replace
 from ddpmcodec.errors import FormatError, TruncatedError
 from ddpmcodec.format.header import (
     ARCHIVE_MAGIC,
+    JPEG,
+    JPEG_XL,
     LEAST_STATE_BYTES,
     LEVELS,
     MAGIC,
@@ -16,10 +18,12 @@ from ddpmcodec.format.header import (
     MODEL_ID_BYTES,
     MODES,
     MOST_STATE_BYTES,
+    NAMES,
     SQUARE,
+    STORED,
+    STORED_KINDS,
     TILED,
     VERSION,
-    WEBP,
     Header,
     Index,
     check_coding,
@@ -53,7 +57,7 @@ def pack_header(header: Header) -> bytes:
     index = _pack_index(header.index) if header.index else b""
     out = bytearray(MAGIC)
     out += bytes([_version_and_mode(header), _coding_and_flags(header)])
-    if not header.webp:
+    if not header.stored:
         out += bytes([header.model_number]) + header.model_id
     for value in (header.width,) if header.width == header.height else (header.width, header.height):
         out += pack_varint(value)
@@ -81,17 +85,20 @@ def _version_and_mode(header: Header) -> int:
 
 
 def _coding_and_flags(header: Header) -> int:
-    """One byte: effort, levels, flags."""
-    flags = TILED * bool(header.index) | METADATA * bool(header.metadata_length) | WEBP * header.webp
+    """One byte: effort, levels or the kind of a stored file, flags."""
+    flags = TILED * bool(header.index) | METADATA * bool(header.metadata_length) | STORED * bool(header.stored)
     flags |= SQUARE * (header.width == header.height)
-    return header.effort << EFFORT_SHIFT | LEVELS.index(header.levels) << LEVELS_SHIFT | flags
+    kind = STORED_KINDS.index(header.stored) if header.stored else LEVELS.index(header.levels)
+    return header.effort << EFFORT_SHIFT | kind << LEVELS_SHIFT | flags
 
 
 def _declared(header: Header, index_length: int) -> Iterator[int]:
     if header.has_alpha_section:
         yield header.alpha_length
     if header.metadata_length:
-        yield from (header.metadata_length, header.orientation)
+        yield header.metadata_length
+    if header.metadata_length or header.is_jpeg:
+        yield header.orientation
     if header.index:
         yield from (header.index.tile_width, header.index.tile_height, header.index.segments, index_length)
     elif not header.is_plain:
@@ -121,17 +128,18 @@ def parse_header(data: bytes) -> tuple[Header, int]:
     reader = Reader(data, "the header", SMALLEST_HEADER)
     _parse_magic(reader)
     mode, state_bytes, checked = _parse_version(reader.take(1)[0])
-    effort, levels, flags = _parse_coding(reader.take(1)[0])
-    header = Header(mode, 0, 0, effort, levels, webp=bool(flags & WEBP), state_bytes=state_bytes)
-    if not header.webp:
+    effort, levels, stored, flags = _parse_coding(reader.take(1)[0])
+    header = Header(mode, 0, 0, effort, levels, stored=stored, state_bytes=state_bytes)
+    if not stored:
         number = reader.take(1)[0]
         header = replace(header, model_number=number, model_id=b"" if number else reader.take(MODEL_ID_BYTES))
     header = _parse_size(reader, header, bool(flags & SQUARE))
-    header = replace(header, mean_colour=reader.take(header.channels) if header.webp else b"")
+    header = replace(header, mean_colour=reader.take(header.channels) if stored else b"")
     check_coding(header)
     header = replace(header, alpha_length=reader.varint() if header.has_alpha_section else 0)
-    if flags & METADATA:
-        header = replace(header, metadata_length=reader.varint(), orientation=reader.take(1)[0])
+    if flags & METADATA or header.is_jpeg:
+        length = reader.varint() if flags & METADATA else 0
+        header = replace(header, metadata_length=length, orientation=reader.take(1)[0])
         check_metadata(header)
     if checked == (header.is_plain and not flags & TILED):
         raise FormatError("the header has a checksum and nothing that calls for one, or the reverse: it is damaged")
@@ -166,15 +174,19 @@ def _parse_version(byte: int) -> tuple[str, int, bool]:
     return MODES[mode], state + LEAST_STATE_BYTES, bool(byte & CHECKED)
 
 
-def _parse_coding(byte: int) -> tuple[int, int, int]:
-    """Effort, levels and flags."""
+def _parse_coding(byte: int) -> tuple[int, int, str, int]:
+    """Effort, levels, kind of a stored file, and flags."""
     effort, code = byte >> EFFORT_SHIFT, byte >> LEVELS_SHIFT & 3
+    flags = byte & (TILED | METADATA | STORED | SQUARE)
     if code >= len(LEVELS):
-        raise FormatError(f"unknown noise levels {code}: the data is damaged, or a newer ddpmcodec is needed")
-    flags = byte & (TILED | METADATA | WEBP | SQUARE)
-    if flags & TILED and flags & WEBP:
-        raise FormatError("the header claims a WebP payload in tiles: the data is damaged")
-    return effort, LEVELS[code], flags
+        what = "payload" if flags & STORED else "noise levels"
+        raise FormatError(f"unknown {what} {code}: the data is damaged, or a newer ddpmcodec is needed")
+    stored = STORED_KINDS[code] if flags & STORED else ""
+    if flags & TILED and stored:
+        raise FormatError(f"the header claims a {NAMES[stored]} payload in tiles: the data is damaged")
+    if flags & METADATA and stored in (JPEG, JPEG_XL):
+        raise FormatError("the header claims metadata beside a JPEG, which has its own: the data is damaged")
+    return effort, 0 if stored else LEVELS[code], stored, flags
 
 
 def _parse_size(reader: Reader, header: Header, square: bool) -> Header:
@@ -211,7 +223,7 @@ def _parse_index(reader: Reader, header: Header) -> Header:
 
 def _check_payload(header: Header) -> None:
     """A single stream whose length is stated is a state and whole words."""
-    if header.is_plain or header.webp or header.index:
+    if header.is_plain or header.stored or header.index:
         return
     words = header.payload_length - header.state_bytes
     if words < 0 or words % WORD_BYTES:

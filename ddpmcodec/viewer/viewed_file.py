@@ -25,7 +25,7 @@ KINDS = ("preview", "original", *CODECS)
 POSITIONS = 121  # of the slider, at most
 MOST_PIXELS = 1 << 26  # of an image that a browser shows beside others
 # That a file may claim: time and memory go with them. Drawings take hardly any bytes.
-FREE_PIXELS, PIXELS_A_BYTE, PIXELS_A_BYTE_OF_WEBP = 1 << 22, 1 << 7, 1 << 10
+FREE_PIXELS, PIXELS_A_BYTE, PIXELS_A_BYTE_STORED = 1 << 22, 1 << 7, 1 << 10
 
 
 class Stripe(NamedTuple):
@@ -67,11 +67,11 @@ class ViewedFile:
         self.name = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
         self.facts = codec.info(data)
         self.data, self.original, self.stripes, self.damaged = data, original, list[Stripe](), False
-        self.is_webp = self.facts["coding"].endswith("WebP")
+        self.is_stored = self.facts["effort"] is None  # a file of another format
         self._model = model if self.facts["model"] is None else None
         self.sizes = slider_sizes(self.facts["header_bytes"], len(data))
         self._check_sizes()
-        if not self.is_webp:
+        if not self.is_stored:
             model_for(split(data).header, given_model(self._model))  # is it there?
 
     @property
@@ -85,7 +85,7 @@ class ViewedFile:
                 f"{width} x {height} pixels are too many to view, at most {MOST_PIXELS} are shown:"
                 " decode previews with `ddpmcodec decode --max-bytes`"
             )
-        a_byte = PIXELS_A_BYTE_OF_WEBP if self.is_webp else PIXELS_A_BYTE
+        a_byte = PIXELS_A_BYTE_STORED if self.is_stored else PIXELS_A_BYTE
         if self.pixels > max(FREE_PIXELS, a_byte * len(self.data)):
             raise ImageError(
                 f"{len(self.data)} bytes are too few of an image that claims {width} x {height} pixels: give more of it"

@@ -13,7 +13,7 @@ from safetensors.numpy import load, save
 
 from ddpmcodec.errors import DdpmError
 from ddpmcodec.format.ddpma import MARK
-from ddpmcodec.format.header import WEBP
+from ddpmcodec.format.header import STORED
 from ddpmcodec.format.header_bytes import CHECKED
 from ddpmcodec.format.seal import KEY
 from ddpmcodec.format.streams import LANES, Chunk, pack_chunk, pack_state, parse_chunk, state_size
@@ -79,7 +79,7 @@ def _a_chunk(rng: Random, parts: FileParts, other: FileParts) -> None:
     """Another payload of the right length, or with the length that the header says."""
     place = int(rng.integers(len(parts.chunks)))
     chunk = mutate(rng, parts.chunks[place], other.chunks[rng.integers(len(other.chunks))])[1]
-    parts.chunks[place] = _checked_webp(chunk, parts) if parts.flags & WEBP else chunk
+    parts.chunks[place] = _checked_webp(chunk, parts) if parts.flags & STORED else chunk
     if parts.lengths is not None:
         parts.lengths[place] = len(chunk)
     elif parts.kind & CHECKED:
@@ -114,7 +114,7 @@ def _a_lane(rng: Random, parts: FileParts, other: FileParts) -> None:
 def _checked_webp(payload: bytes, parts: FileParts) -> bytes:
     """With the checksum of what it decodes to, where it decodes."""
     try:
-        image = Image.open(BytesIO(payload[4:]), formats=["WEBP"])
+        image = Image.open(BytesIO(payload[4:]), formats=["STORED"])
         planes = np.asarray(image.convert("RGBA"))
     except Exception:
         return payload

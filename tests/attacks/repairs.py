@@ -14,7 +14,7 @@ from ddpmcodec.errors import DdpmError
 from ddpmcodec.format import ddpma
 from ddpmcodec.format.ddpm import split
 from ddpmcodec.format.head import pack_head
-from ddpmcodec.format.header import MAGIC, METADATA, MODEL_ID_BYTES, MODES, SQUARE, TILED, WEBP
+from ddpmcodec.format.header import MAGIC, METADATA, MODEL_ID_BYTES, MODES, SQUARE, STORED, TILED
 from ddpmcodec.format.header_bytes import CHECKED, CRC16_BYTES, crc16
 from ddpmcodec.format.seal import seal
 from ddpmcodec.format.sections import CRC32_BYTES, RAW_DEFLATE
@@ -87,7 +87,9 @@ class FileParts:
         """Up to the sides, or the mean colour behind them."""
         sides = self.numbers[:1] if self.flags & SQUARE else self.numbers[:2]
         fields = [self.identity, b"".join(map(varint, sides))]
-        return b"".join([MAGIC, bytes([self.kind & 255, self.flags & 255]), *fields[:: -1 if self.flags & WEBP else 1]])
+        return b"".join(
+            [MAGIC, bytes([self.kind & 255, self.flags & 255]), *fields[:: -1 if self.flags & STORED else 1]]
+        )
 
     def _index(self) -> bytes:
         checks = [crc16(chunk).to_bytes(CRC16_BYTES, "little") for chunk in self.chunks]
@@ -104,7 +106,7 @@ def file_parts(data: bytes) -> FileParts:
     sections = split(data)
     header, index = sections.header, sections.header.index
     tail = [index.tile_width, index.tile_height, index.segments] if index else [header.payload_length]
-    identity = header.mean_colour if header.webp else bytes([header.model_number]) + header.model_id
+    identity = header.mean_colour if header.stored else bytes([header.model_number]) + header.model_id
     return FileParts(
         data[2], data[3], [header.width, header.height, *([] if header.is_plain else tail)], identity,
         list(sections.chunks), list(index.lengths) if index else None,
@@ -125,7 +127,7 @@ def _repaired_header(data: bytes) -> tuple[bytes, Reader, int]:
     """And a reader behind the header, and the length of the index."""
     reader = Reader(data)
     kind, flags = reader.take(4)[2:]
-    webp, mode = bool(flags & WEBP), kind % CHECKED % len(MODES)
+    webp, mode = bool(flags & STORED), kind % CHECKED % len(MODES)
     if not webp and not reader.take(1)[0]:
         reader.take(MODEL_ID_BYTES)
     for _ in range(1 if flags & SQUARE else 2):

@@ -256,7 +256,7 @@ def test_no_file_is_removed_that_holds_further_pictures(ddpm: Any, tmp_path: Pat
     first, second = (Image.new("RGB", (9, 8), colour) for colour in ("red", "blue"))
     several = tmp_path / "several.jpg"
     first.save(several, "MPO", save_all=True, append_images=[second])
-    refused = ddpm("encode", several, "--rm")
+    refused = ddpm("encode", several, "--rm", "--pixels")
     assert (refused.code, several.exists()) == (1, True)
     assert "several.jpg: other pictures in the file" in refused.stderr
     assert ddpm("encode", several).code == 0

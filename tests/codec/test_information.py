@@ -21,7 +21,7 @@ BARE = assemble(Header("RGB", 10, 8, 1, 2, 0, MODEL_ID), b"", bytes(44), b"")
 ALPHA = pack_alpha(np.full((8, 10), 255, np.uint8))
 FULL = assemble(Header("LA", 10, 8, 2, 2, 0, MODEL_ID), ALPHA, bytes(44), pack_metadata(b"profile", b""))
 TILED = assemble(Header("L", 20, 8, 2, 0, 1, index=Index(10, 8, 3)), b"", [bytes(n) for n in range(6)], b"")
-WEBP = assemble(Header("RGBA", 10, 8, webp=True, mean_colour=b"abc"), b"", bytes(30), b"")
+WEBP = assemble(Header("RGBA", 10, 8, stored="webp", mean_colour=b"abc"), b"", bytes(30), b"")
 FILES = [BARE, FULL, TILED, WEBP]
 
 
@@ -32,6 +32,7 @@ def test_facts_of_one_stream() -> None:
         "height": 8,
         "mode": "RGB",
         "coding": "context model",
+        "original_bytes": None,
         "effort": 1,
         "levels": 2,
         "steps": 3,

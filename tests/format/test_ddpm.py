@@ -16,7 +16,7 @@ from ddpmcodec.format.streams import Chunk
 
 MODEL_ID = bytes.fromhex("0a1b2c3d")
 PLAIN = Header("RGB", 32, 32, 2, 2, 1)
-GRAPHIC = Header("RGBA", 48, 16, webp=True, mean_colour=b"\x10\x80\xff")
+GRAPHIC = Header("RGBA", 48, 16, stored="webp", mean_colour=b"\x10\x80\xff")
 TILES, SEGMENTS = 2, 3
 TILED = Header("RGBA", 400, 300, 2, 0, 0, MODEL_ID, index=Index(200, 300, SEGMENTS))
 

@@ -9,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddpmcodec.errors import FormatError, TruncatedError
-from ddpmcodec.format.header import LEVELS, MAX_METADATA, MODES, Header, Index
+from ddpmcodec.format.header import (
+    JPEG,
+    JPEG_MODES,
+    JPEG_XL,
+    LEVELS,
+    MAX_METADATA,
+    MODES,
+    STORED_KINDS,
+    Header,
+    Index,
+)
 from ddpmcodec.format.header_bytes import SMALLEST_HEADER, covered_by_stream, pack_header, parse_header
 from ddpmcodec.format.varint import MAX_VARINT, pack_varint
 
@@ -30,8 +40,10 @@ GREY_ALPHA = Header(
     metadata_length=5,
     payload_length=18,
 )
-GRAPHIC = Header("RGBA", 48, 16, webp=True, mean_colour=b"\x10\x80\xff", metadata_length=200, payload_length=4000)
-BILEVEL = Header("1", 1, 1, webp=True, mean_colour=b"\xff", payload_length=60)
+GRAPHIC = Header("RGBA", 48, 16, stored="webp", mean_colour=b"\x10\x80\xff", metadata_length=200, payload_length=4000)
+BILEVEL = Header("1", 1, 1, stored="webp", mean_colour=b"\xff", payload_length=60)
+PHOTO = Header("RGB", 48, 16, stored="jxl", mean_colour=b"\x10\x80\xff", orientation=6, payload_length=4000)
+AS_IT_WAS = Header("L", 9, 9, stored="jpeg", mean_colour=b"\x10", payload_length=40)
 INDEX = Index(200, 300, 3, (1, 2, 300, 4, 5, 0), (1, 2, 3, 4, 0xABCD, 0xFFFF))
 LARGE = Header("RGB", 400, 300, 1, 2, 255, index=INDEX)
 GOLDEN = {
@@ -40,6 +52,8 @@ GOLDEN = {
     "grey alpha": (GREY_ALPHA, "dd0a 6c c2 00 0a1b2c3d ac02 02 8101 05 06 12 3a42"),
     "graphic": (GRAPHIC, "dd0a 63 06 30 10 1080ff c801 01 a01f c20a"),
     "bilevel": (BILEVEL, "dd0a 64 0c 01 ff 3c 50c0"),
+    "a JPEG by JPEG XL": (PHOTO, "dd0a 61 24 30 10 1080ff 06 a01f 6d82"),
+    "a JPEG as it was": (AS_IT_WAS, "dd0a 60 1c 09 10 01 28 d754"),
     "large": (
         LARGE,
         "dd0a 61 51 ff 9003 ac02 c801 ac02 03 13 181c01 0100  02 0200  ac02 0300  04 0400  05 cdab  00 ffff  f753",
@@ -98,7 +112,7 @@ def test_every_mode_has_a_header(mode: str) -> None:
 def test_what_a_mode_has(mode: str, channels: int, has_alpha: bool) -> None:
     header = replace(PLAIN, mode=mode)
     assert (header.channels, header.has_alpha, header.has_alpha_section) == (channels, has_alpha, has_alpha)
-    assert not replace(header, webp=True).has_alpha_section
+    assert not replace(header, stored="webp").has_alpha_section
 
 
 # --- damage
@@ -185,12 +199,16 @@ sides = st.integers(1, 1 << 10)
 
 @st.composite
 def headers(draw: st.DrawFn) -> Header:
-    header = Header(draw(st.sampled_from(MODES)), draw(sides), draw(sides), webp=draw(st.booleans()))
-    if draw(st.booleans()):
+    stored = draw(st.sampled_from(("", *STORED_KINDS)))
+    modes = JPEG_MODES if stored in (JPEG, JPEG_XL) else MODES
+    header = Header(draw(st.sampled_from(modes)), draw(sides), draw(sides), stored=stored)
+    if header.is_jpeg:
+        header = replace(header, orientation=draw(st.integers(1, 8)))
+    elif draw(st.booleans()):
         header = replace(
             header, metadata_length=draw(st.integers(1, MAX_METADATA)), orientation=draw(st.integers(1, 8))
         )
-    if header.webp:
+    if header.stored:
         colour = draw(st.binary(min_size=header.channels, max_size=header.channels))
         return replace(header, mean_colour=colour, payload_length=draw(lengths))
     number = draw(st.integers(0, 255))

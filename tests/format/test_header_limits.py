@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from ddpmcodec.errors import FormatError, TruncatedError
-from ddpmcodec.format.header import MAX_METADATA, MAX_PIXELS, METADATA, SQUARE, TILED, WEBP, Header, Index
+from ddpmcodec.format.header import MAX_METADATA, MAX_PIXELS, METADATA, SQUARE, STORED, TILED, Header, Index
 from ddpmcodec.format.header_bytes import crc16, pack_header, parse_header
 from ddpmcodec.format.varint import MAX_VARINT, pack_varint
 
@@ -29,8 +29,9 @@ GREY_ALPHA = Header(
     metadata_length=5,
     payload_length=18,
 )
-GRAPHIC = Header("RGBA", 48, 16, webp=True, mean_colour=b"\x10\x80\xff", metadata_length=200, payload_length=4000)
-BILEVEL = Header("1", 1, 1, webp=True, mean_colour=b"\xff", payload_length=60)
+GRAPHIC = Header("RGBA", 48, 16, stored="webp", mean_colour=b"\x10\x80\xff", metadata_length=200, payload_length=4000)
+PHOTO = Header("RGB", 48, 16, stored="jxl", mean_colour=b"\x10\x80\xff", orientation=6, payload_length=4000)
+BILEVEL = Header("1", 1, 1, stored="webp", mean_colour=b"\xff", payload_length=60)
 INDEX = Index(200, 300, 3, (1, 2, 300, 4, 5, 0), (1, 2, 3, 4, 0xABCD, 0xFFFF))
 LARGE = Header("RGB", 400, 300, 1, 2, 255, index=INDEX)
 BODY = bytes(range(7, 71))  # what follows a header
@@ -46,8 +47,8 @@ def with_crc(start: bytes) -> bytes:
 def plain(flags: int = 0, width: int = 32, height: int = 32, rest: bytes = b"") -> bytes:
     """A header in RGB up to its size, then `rest`."""
     sides = (width,) if width == height else (width, height)
-    model = b"" if flags & WEBP else b"\1"
-    coding = (0 if flags & WEBP else 0x80) | flags | SQUARE * (width == height)
+    model = b"" if flags & STORED else b"\1"
+    coding = (0 if flags & STORED else 0x80) | flags | SQUARE * (width == height)
     start = bytes([0xDD, 0x0A, 0x61 if flags else 0x41, coding])
     return with_crc(start + model + b"".join(map(pack_varint, sides)) + rest)
 
@@ -64,10 +65,13 @@ def test_foreign_data_is_refused_with_what_was_found() -> None:
         (2, 0x01, r"format version 0 \(this program reads 1\)"),
         *((2, 0x40 + rest, f"unknown colour mode {rest}") for rest in range(25, 32)),
         (3, 0xB8, r"unknown noise levels 3"),
-        (3, 0x9D, r"claims a WebP payload in tiles"),
+        (3, 0xBC, r"unknown payload 3"),
+        (3, 0x8D, r"claims a WebP payload in tiles"),
+        (3, 0x9D, r"claims a JPEG payload in tiles"),
+        (3, 0x2D, r"claims a JPEG XL payload in tiles"),
+        (3, 0x1E, r"claims metadata beside a JPEG, which has its own"),
         (3, 0x18, r"claims effort 0 \(1 to 3 are possible\)"),
         (3, 0x4C, r"claims effort 1 \(0 to 0 are possible\)"),
-        (3, 0x1C, r"claims 2 noise levels \(0 are possible\)"),
         (5, 0, r"claims 0 x 0 pixels"),
     ],
 )
@@ -92,9 +96,9 @@ def test_an_equal_height_is_left_out() -> None:
         parse_header(bytes.fromhex("dd0a 41 90 01 20 20") + BODY)
 
 
-@pytest.mark.parametrize("flags", [TILED, WEBP])
+@pytest.mark.parametrize("flags", [TILED, STORED])
 def test_only_single_streams_state_the_size_of_their_state(flags: int) -> None:
-    start = bytearray(plain(flags, 40, 20, b"abc" if flags & WEBP else b"\x14\x14\1\7"))
+    start = bytearray(plain(flags, 40, 20, b"abc" if flags & STORED else b"\x14\x14\1\7"))
     start[2] += 5
     with pytest.raises(FormatError, match=r"claims a state of 5 bytes \(4 to 4 are possible\)"):
         parse_header(with_crc(bytes(start[:-2])) + BODY)
@@ -112,7 +116,7 @@ def test_metadata_of_no_bytes_or_too_many_is_refused(length: int) -> None:
         parse_header(plain(METADATA, rest=pack_varint(length) + b"\1\x08"))
 
 
-@pytest.mark.parametrize("flags", [0, TILED, METADATA, TILED | METADATA, WEBP])
+@pytest.mark.parametrize("flags", [0, TILED, METADATA, TILED | METADATA, STORED])
 @pytest.mark.parametrize(
     ("width", "height"), [(1 << 31, 1 << 31), (1 << 34, 1), (MAX_PIXELS + 1, 1), (1 << 15, 1 << 14)]
 )
@@ -225,6 +229,11 @@ FEW = replace(INDEX, lengths=(1, 2))
         (replace(GRAPHIC, mean_colour=b"a"), "mean colour of 1 bytes, where the format has 3"),
         (replace(GRAPHIC, effort=1), r"effort 1 \(0 to 0"),
         (replace(GRAPHIC, index=Index(0, 0, 1)), "WebP payload in tiles"),
+        (replace(PHOTO, mode="1", mean_colour=b"a"), r"claims a JPEG of mode 1 \(L and RGB are possible\)"),
+        (replace(PHOTO, metadata_length=1), "claims metadata beside a JPEG"),
+        (replace(PHOTO, orientation=0), "claims orientation 0"),
+        (replace(PHOTO, width=65536, height=1), r"JPEG XL payload of 65536 x 1 pixels \(sides of 1 to 65535"),
+        (replace(PHOTO, stored="gif"), "unknown payload 'gif'"),
         (replace(PLAIN, metadata_length=MAX_METADATA + 1), "bytes of metadata"),
         (replace(LARGE, index=FEW), "2 lengths and 6 checks and a payload of 0 bytes, where there are 2 tiles of 3"),
         (replace(LARGE, payload_length=1), "payload of 1 bytes"),

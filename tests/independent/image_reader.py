@@ -1,6 +1,7 @@
 """Reads .ddpm files without ddpmcodec: written from docs/format.md alone, to test that page.
 
-It needs the standard library and numpy. What only a network can check (pixels), or a WebP decoder, is left out.
+It needs the standard library and numpy. What only a network can check (pixels), or a decoder of WebP, JPEG or JPEG XL,
+is left out.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from numpy.typing import NDArray
 
 MODES = ("L", "RGB", "LA", "RGBA", "1")
 MAGIC = b"\xdd\n"
-TILED, METADATA, WEBP, SQUARE = 1, 2, 4, 8
+TILED, METADATA, STORED, SQUARE = 1, 2, 4, 8
+KINDS = ("WebP", "JPEG", "JPEG XL")  # of stored files, by the number that other files have noise levels in
+MOST_SIDES = {"WebP": 16383, "JPEG": 65535, "JPEG XL": 65535}
+CODINGS = {"": "context model", "WebP": "lossless WebP", "JPEG": "JPEG as it was", "JPEG XL": "JPEG, by JPEG XL"}
 LEVELS = (0, 2, 5)
 SEGMENTS_OF_STEPS = {0: (16,), 2: (7, 7, 16), 5: (4, 6, 7, 7, 7, 16)}  # by noise levels
 LEAST, LOW, HIGH, PRECISION = 1 << 24, 1 << 31, 1 << 63, 24
@@ -80,7 +84,7 @@ class Image(NamedTuple):
     mode: str
     width: int
     height: int
-    webp: bool
+    stored: str  # one of KINDS, or nothing
     effort: int
     levels: int
     model_number: int
@@ -106,6 +110,10 @@ class Image(NamedTuple):
     def has_alpha(self) -> bool:
         return self.mode in ("LA", "RGBA")
 
+    @property
+    def is_jpeg(self) -> bool:
+        return self.stored in KINDS[1:]
+
 
 def read_image(data: bytes) -> Image:
     cursor = Cursor(data)
@@ -114,29 +122,35 @@ def read_image(data: bytes) -> Image:
     version, checked, (state, mode) = byte >> 6, bool(byte & 32), divmod(byte & 31, 5)
     require(version == 1 and state <= 4, f"version {version}, kind of pixels {byte & 31}")
     effort, levels, flags = coding >> 6, coding >> 4 & 3, coding & 15
-    tiled, webp, has_alpha = bool(flags & TILED), bool(flags & WEBP), mode in (2, 3)
-    require(not (tiled and webp) and (not state or not (tiled or webp)), f"flags {flags}, a state of {4 + state} bytes")
-    require(webp == (effort == 0) and levels <= (0 if webp else 2), f"effort {effort}, levels {levels}")
-    number = 0 if webp else cursor.integer(1)
-    model_id = b"" if webp or number else cursor.take(4)
+    tiled, has_alpha = bool(flags & TILED), mode in (2, 3)
+    require(bool(flags & STORED) == (effort == 0) and levels <= 2, f"effort {effort}, levels or kind {levels}")
+    stored = KINDS[levels] if flags & STORED else ""
+    levels = 0 if stored else levels
+    require(not (tiled and stored) and (not state or not (tiled or stored)), f"flags {flags}, a state of {4 + state}")
+    is_jpeg = stored in KINDS[1:]
+    require(not is_jpeg or (mode < 2 and not flags & METADATA), f"a JPEG of mode {mode}, flags {flags}")
+    number = 0 if stored else cursor.integer(1)
+    model_id = b"" if stored or number else cursor.take(4)
     width = cursor.varint()
     height = width if flags & SQUARE else cursor.varint()
-    require(0 < width * height <= 1 << 28 and (not webp or max(width, height) <= 16383), f"{width} x {height} pixels")
+    require(0 < width * height <= 1 << 28, f"{width} x {height} pixels")
+    require(not stored or max(width, height) <= MOST_SIDES[stored], f"{width} x {height} pixels of a stored file")
     require(bool(flags & SQUARE) == (width == height), "a height that should be left out")
-    mean = cursor.take(3 if mode in (1, 3) else 1) if webp else b""
-    alpha_length = cursor.varint() if has_alpha and not webp else 0
-    metadata_length, orientation = (cursor.varint(), cursor.integer(1)) if flags & METADATA else (0, 1)
+    mean = cursor.take(3 if mode in (1, 3) else 1) if stored else b""
+    alpha_length = cursor.varint() if has_alpha and not stored else 0
+    metadata_length = cursor.varint() if flags & METADATA else 0
+    orientation = cursor.integer(1) if flags & METADATA or is_jpeg else 1
     require(metadata_length <= 1 << 24 and bool(metadata_length) == bool(flags & METADATA), "length of the metadata")
     require(1 <= orientation <= 8, f"orientation {orientation}")
-    plain = not (has_alpha or flags & (TILED | METADATA | WEBP))
+    plain = not (has_alpha or flags & (TILED | METADATA | STORED))
     require(checked != plain, "a CRC where there should be none, or the reverse")
     tiles, segments, lengths, checks = read_index(cursor, width, height) if tiled else (1, None, (0,), ())
-    require(webp or tiled or width * height <= 1 << 21, "one stream of too many pixels")
+    require(bool(stored) or tiled or width * height <= 1 << 21, "one stream of too many pixels")
     if checked and not tiled:
         lengths = (cursor.varint(),)
         check_crc16(cursor, data[: cursor.at])
         words = lengths[0] - 4 - state
-        require(webp or (words >= 0 and words % 4 == 0), f"a stream of {lengths[0]} bytes")
+        require(bool(stored) or (words >= 0 and words % 4 == 0), f"a stream of {lengths[0]} bytes")
     require(segments in (None, sum(SEGMENTS_OF_STEPS[LEVELS[levels]])), f"{segments} segments of {levels}")
     end = cursor.at + alpha_length + sum(lengths) + metadata_length
     lossy = has_mark(data) and len(data) - 6 >= cursor.at and (plain or len(data) < end)
@@ -146,8 +160,8 @@ def read_image(data: bytes) -> Image:
     parts = cut_parts(data, cursor.at, [alpha_length, *lengths, metadata_length])
     require(len(data) <= end, f"{len(data) - end} bytes follow the end")
     return Image(
-        MODES[mode], width, height, webp, effort, LEVELS[levels], number, model_id, mean, 4 + state, orientation, plain,
-        segments, tiles, cursor.at, alpha_length, metadata_length, tuple(lengths), tuple(checks), parts[0],
+        MODES[mode], width, height, stored, effort, LEVELS[levels], number, model_id, mean, 4 + state, orientation,
+        plain, segments, tiles, cursor.at, alpha_length, metadata_length, tuple(lengths), tuple(checks), parts[0],
         tuple(parts[1:-1]), parts[-1], end - len(data), lossy,
     )  # fmt: skip
 
@@ -184,10 +198,11 @@ def describe_image(image: Image, size: int) -> dict[str, Any]:
         "width": image.width,
         "height": image.height,
         "mode": image.mode,
-        "coding": "lossless WebP" if image.webp else "context model",
+        "coding": CODINGS[image.stored],
+        "original_bytes": read_jpeg(image)[1] if image.is_jpeg else None,
         "effort": image.effort or None,
-        "levels": None if image.webp else image.levels,
-        "steps": None if image.webp else len(SEGMENTS_OF_STEPS[image.levels]),
+        "levels": None if image.stored else image.levels,
+        "steps": None if image.stored else len(SEGMENTS_OF_STEPS[image.levels]),
         "model_number": image.model_number or None,
         "model_id": image.model_id.hex() or None,
         "orientation": image.orientation,
@@ -223,11 +238,13 @@ def check_image(image: Image) -> Iterator[str]:
     for place, (chunk, check) in enumerate(zip(image.chunks, image.checks, strict=False)):
         if crc_hqx(chunk, 0xFFFF) != check:
             yield f"segment {place // image.tiles} of tile {place % image.tiles} is damaged"
-    if image.webp:
+    if image.stored == "WebP":
         yield from problems(check_webp, image)
+    elif image.is_jpeg:
+        yield from problems(check_jpeg, image)
     else:
         yield from problems(streams, image)
-    if image.has_alpha and not image.webp:
+    if image.has_alpha and not image.stored:
         yield from problems(read_alpha, image.alpha, image.width, image.height)
     yield from problems(read_metadata, image.metadata)
 
@@ -244,6 +261,23 @@ def check_webp(image: Image) -> None:
     webp = image.chunks[0][4:]
     require(webp[:4] == b"RIFF" and webp[8:12] == b"WEBP", "the payload is no WebP file")
     require(int.from_bytes(webp[4:8], "little") + 8 == len(webp), "the WebP has another length")
+
+
+def read_jpeg(image: Image) -> tuple[int, int, bytes]:
+    """CRC-32 and length of the JPEG file, and what is stored of it."""
+    cursor = Cursor(image.chunks[0])
+    check, length = cursor.integer(4), cursor.varint()
+    require(length <= 1 << 30, f"a JPEG of {length} bytes")
+    return check, length, cursor.data[cursor.at :]
+
+
+def check_jpeg(image: Image) -> None:
+    """All of a file that is stored as it was; of JPEG XL the signature of its container: the rest needs a decoder."""
+    check, length, stored = read_jpeg(image)
+    if image.stored == "JPEG":
+        require(len(stored) == length and zlib.crc32(stored) == check, "the JPEG is damaged")
+    else:
+        require(stored[:12] == b"\0\0\0\x0cJXL \r\n\x87\n", "no container of JPEG XL")
 
 
 def read_alpha(section: bytes, width: int, height: int) -> NDArray[np.uint8]:

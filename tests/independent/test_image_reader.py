@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import zlib
 from collections.abc import Iterable, Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from PIL import Image as Pillow
 
 import ddpmcodec
 from ddpmcodec import _native
-from ddpmcodec.codec import graphics
+from ddpmcodec.codec import graphics, originals
 from ddpmcodec.codec.efforts import Coding, segments
 from ddpmcodec.codec.tiles import new_pass, run
 from ddpmcodec.errors import FormatError
@@ -36,6 +37,7 @@ from image_reader import (
     pop,
     read_alpha,
     read_image,
+    read_jpeg,
     read_metadata,
     streams,
 )
@@ -45,6 +47,7 @@ GOLDEN = sorted((HERE.parent / "golden").glob("v*/*.ddpm"))
 PHOTO = HERE.parents[1] / "docs" / "photo.png"
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+needs_libjxl = pytest.mark.skipif(originals.transcoder() is None, reason="imagecodecs is missing")
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +191,7 @@ def test_single_streams_are_listed_and_checked(singles: dict[str, bytes], name: 
     facts, image = ddpmcodec.info(data), read_image(data)
     found = describe_image(image, len(data))
     assert found == listed(facts, found)
-    assert (image.plain, image.webp) == (name == "plain", name == "graphics")
+    assert (image.plain, image.stored) == (name == "plain", "WebP" if name == "graphics" else "")
     assert list(check_image(image)) == []
 
 
@@ -227,6 +230,30 @@ def test_a_webp_payload_begins_with_the_checksum_of_the_planes(singles: dict[str
     pixels = np.asarray(ddpmcodec.decode(data))
     check = zlib.crc32(pixels[..., 3].tobytes(), zlib.crc32(pixels[..., :3].tobytes()))
     assert read_image(data).chunks[0][:4] == check.to_bytes(4, "little")
+
+
+@needs_libjxl
+def test_jpeg_files_are_listed_and_checked() -> None:
+    for jpeg, kind in ((jpeg_file(160), "JPEG XL"), (jpeg_file(8), "JPEG")):
+        data = ddpmcodec.encode(BytesIO(jpeg))
+        facts, image = ddpmcodec.info(data), read_image(data)
+        found = describe_image(image, len(data))
+        assert found == listed(facts, found)
+        assert (image.stored, image.orientation, read_jpeg(image)[1]) == (kind, 6, len(jpeg))
+        assert read_jpeg(image)[0] == zlib.crc32(jpeg)
+        assert list(check_image(image)) == []
+        assert all_found(data, range(image.start))
+        assert not any(check_image(read_image(data)))
+        assert any(check_image(read_image(data[:-1])))
+    assert read_jpeg(image)[2] == jpeg
+    assert any(check_image(read_image(data[:-1] + b"?")))
+
+
+def jpeg_file(side: int) -> bytes:
+    stream, exif = BytesIO(), Pillow.Exif()
+    exif[0x112] = 6
+    Pillow.open(PHOTO).convert("RGB").crop((40, 30, 40 + side, 30 + side // 2)).save(stream, "JPEG", exif=exif)
+    return stream.getvalue()
 
 
 def coded(pixels: NDArray[np.uint8], model: ContextModel, coding: Coding) -> _native.Pass:

@@ -1,0 +1,161 @@
+"""JPEG files that are stored as what they are, and come back byte for byte: no more bytes than they had, and a header.
+
+JPEG XL codes the coefficients of a JPEG anew, some 15 to 20% smaller, and gives back the very file (Alakuijala et al.
+2019, doi 10.1117/12.2529237). What it does not take, as a JPEG with arithmetic coding, is stored as it is. The payload
+is the CRC-32 of the JPEG file, its length (varint), and the JPEG or JPEG XL file.
+
+JPEG XL is libjxl's, by imagecodecs: `pip install 'ddpmcodec[jpeg]'`.
+"""
+
+from __future__ import annotations
+
+import functools
+import zlib
+from types import ModuleType
+
+from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, bytes_of, check_limits, check_pixels
+from ddpmcodec.errors import (
+    ChecksumError,
+    CorruptError,
+    DdpmError,
+    FormatError,
+    ImageError,
+    OutputError,
+    TruncatedError,
+)
+from ddpmcodec.format.ddpm import split
+from ddpmcodec.format.header import JPEG, JPEG_XL, Header
+from ddpmcodec.format.jpeg_xl import size_of
+from ddpmcodec.format.varint import Reader, pack_varint
+from ddpmcodec.images import Planes, load_image, to_planes
+
+CHECK_BYTES = 4
+EXTRA = "pip install 'ddpmcodec[jpeg]'"
+MAX_LENGTH = 1 << 30  # bytes of a JPEG file
+
+
+@functools.cache
+def transcoder() -> ModuleType | None:
+    """imagecodecs; None where it is missing, or has no libjxl."""
+    try:
+        import imagecodecs
+
+        return imagecodecs if imagecodecs.JPEGXL.available else None
+    except (ImportError, AttributeError):
+        return None
+
+
+def can_store(jpeg: bytes) -> bool:
+    """Whether JPEG files are stored as such: where JPEG XL is missing, pixels are coded."""
+    return transcoder() is not None and len(jpeg) <= MAX_LENGTH
+
+
+def pack(jpeg: bytes) -> tuple[str, bytes]:
+    """The kind of the payload, and the payload, of which a decoder has found the very file."""
+    smaller = _transcoded(jpeg)
+    kind, stored = (JPEG, jpeg) if smaller is None else (JPEG_XL, smaller)
+    return kind, zlib.crc32(jpeg).to_bytes(CHECK_BYTES, "little") + pack_varint(len(jpeg)) + stored
+
+
+def decode_original(data: bytes, *, max_pixels: int | None = DEFAULT_MAX_PIXELS) -> bytes:
+    """The JPEG file that was encoded, byte for byte.
+
+    Parameters:
+        data: the bytes of a .ddpm file for which `info` gives `original_bytes`.
+        max_pixels: as of `decode`.
+
+    Raises:
+        OutputError: the file holds no JPEG, but pixels.
+        TruncatedError, ChecksumError, CorruptError: bytes are missing, or damaged. FormatError: not a .ddpm file.
+        ImageError: more than `max_pixels`.
+        DdpmError: the JPEG is coded by JPEG XL, and imagecodecs is missing (`pip install 'ddpmcodec[jpeg]'`).
+        TypeError, ValueError: an argument of another kind; a negative limit.
+
+    >>> import io
+    >>> import ddpmcodec
+    >>> from PIL import Image
+    >>> file = io.BytesIO()
+    >>> Image.linear_gradient("L").save(file, "JPEG")
+    >>> data = ddpmcodec.encode(io.BytesIO(file.getvalue()))
+    >>> data[2:] and ddpmcodec.info(data)["original_bytes"] in (None, len(file.getvalue()))  # None: without imagecodecs
+    True
+    """
+    check_limits(max_pixels=max_pixels)
+    file = split(bytes_of(data))
+    check_pixels("the header", file.header.width, file.header.height, max_pixels)
+    if not file.header.is_jpeg:
+        raise OutputError("the file holds no JPEG, but the pixels of an image: decode them")
+    file.require_whole()
+    return unpack(file.payload, file.header)
+
+
+def unpack(payload: bytes, header: Header) -> bytes:
+    """The JPEG file of a whole payload. Raises CorruptError, ChecksumError, or DdpmError where imagecodecs is
+    missing."""
+    check, length, stored = _split(payload)
+    jpeg = stored if header.stored == JPEG else _restored(stored, header)
+    if len(jpeg) != length or zlib.crc32(jpeg) != check:
+        raise ChecksumError("the JPEG inside the file is not the one that was encoded; get the file again")
+    return jpeg
+
+
+def length_of(payload: bytes) -> int | None:
+    """Bytes of the JPEG file that a payload holds, as it says; None of one that is cut before that."""
+    try:
+        return _split(payload)[1]
+    except FormatError:
+        return None
+
+
+def planes_of(jpeg: bytes, header: Header) -> Planes:
+    """The image of a JPEG file by this machine's decoder. Raises CorruptError."""
+    try:
+        planes = to_planes(load_image(jpeg, "the JPEG inside the file"))
+    except ImageError as error:
+        raise CorruptError(f"{error}; get the file again") from error
+    height, width, _ = planes.colour.shape
+    if (planes.mode, width, height) != (header.mode, header.width, header.height):
+        raise CorruptError(f"the JPEG inside the file is {width} x {height} {planes.mode}: get the file again")
+    return planes
+
+
+def _transcoded(jpeg: bytes) -> bytes | None:
+    """By JPEG XL; None where that does not give the file back, or is no smaller."""
+    library = transcoder()
+    if library is None:
+        return None
+    try:
+        found: bytes = library.jpegxl_encode_jpeg(jpeg)
+        same = bytes(library.jpegxl_decode_jpeg(found)) == jpeg
+    except MemoryError:
+        raise
+    except Exception:  # the library's errors are of many kinds, and a JPEG that it refuses is kept as it is
+        return None
+    return found if same and len(found) < len(jpeg) else None
+
+
+def _restored(stored: bytes, header: Header) -> bytes:
+    library = transcoder()
+    if library is None:
+        raise DdpmError(f"the image is a JPEG that JPEG XL codes, which needs imagecodecs: {EXTRA}")
+    try:
+        width, height = size_of(stored)
+        if (width, height) != (header.width, header.height):
+            raise FormatError(f"{width} x {height} pixels")
+        return bytes(library.jpegxl_decode_jpeg(stored))
+    except MemoryError:
+        raise
+    except Exception as error:  # as above
+        raise CorruptError(f"the JPEG XL inside the file does not decode ({error}); get the file again") from error
+
+
+def _split(payload: bytes) -> tuple[int, int, bytes]:
+    """CRC, length of the JPEG, and what is stored. Raises CorruptError."""
+    reader = Reader(payload, "the payload")
+    try:
+        check, length = int.from_bytes(reader.take(CHECK_BYTES), "little"), reader.varint()
+    except (TruncatedError, FormatError) as error:
+        raise CorruptError(f"the JPEG inside the file has no beginning ({error}); get the file again") from error
+    if length > MAX_LENGTH:
+        raise CorruptError(f"the JPEG inside the file claims {length} bytes (at most {MAX_LENGTH} are possible)")
+    return check, length, payload[reader.position :]

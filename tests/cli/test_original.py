@@ -1,0 +1,138 @@
+"""JPEG files through the command line: stored as such, given back, and what a run over a folder saved of each kind."""
+
+from __future__ import annotations
+
+import json
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from ddpmcodec import codec
+from ddpmcodec.codec import originals
+
+pytestmark = pytest.mark.skipif(originals.transcoder() is None, reason="imagecodecs is missing")
+PHOTO = Path(__file__).parents[2] / "docs" / "photo.png"
+
+
+@pytest.fixture
+def jpeg(tmp_path: Path) -> Path:
+    with Image.open(PHOTO) as photo:
+        photo.convert("RGB").crop((0, 0, 160, 120)).save(tmp_path / "photo.jpg", quality=85)
+    return tmp_path / "photo.jpg"
+
+
+def test_a_jpeg_is_stored_and_given_back(ddpm: Any, jpeg: Path) -> None:
+    ended, file = ddpm("encode", jpeg), jpeg.with_suffix(".ddpm")
+    assert (ended.code, "grows" in ended.stderr) == (0, False)
+    assert file.stat().st_size < jpeg.stat().st_size
+    assert ddpm("decode", file, "--original", "-o", jpeg.with_name("back.jpg")).code == 0
+    assert jpeg.with_name("back.jpg").read_bytes() == jpeg.read_bytes()
+    assert ddpm("decode", file, "--original", "-o", "-").stdout == jpeg.read_bytes()
+    assert ddpm("decode", file).code == 0
+    with Image.open(jpeg) as original, Image.open(jpeg.with_suffix(".png")) as decoded:
+        assert decoded.tobytes() == original.tobytes()
+    assert ddpm("test", file).stdout.decode().endswith("ok\n")
+    said = ddpm("info", file).stdout.decode()
+    assert f"JPEG, by JPEG XL, {jpeg.stat().st_size} bytes" in said
+    assert "effort" not in said
+
+
+def test_original_goes_beside_the_file_and_takes_the_place_of_none(ddpm: Any, jpeg: Path) -> None:
+    ddpm("encode", jpeg)
+    refused = ddpm("decode", jpeg.with_suffix(".ddpm"), "--original")
+    assert (refused.code, "exists" in refused.stderr) == (1, True)
+    content = jpeg.read_bytes()
+    jpeg.unlink()
+    assert ddpm("decode", jpeg.with_suffix(".ddpm"), "--original").code == 0
+    assert jpeg.read_bytes() == content
+    skipped = ddpm("decode", jpeg.with_suffix(".ddpm"), "--original", "--skip-existing", "--json")
+    assert json.loads(skipped.stdout.splitlines()[-1])["summary"]["skipped"] == 1
+
+
+def test_a_file_of_pixels_has_no_original(ddpm: Any, jpeg: Path) -> None:
+    assert ddpm("encode", jpeg, "--pixels", "--effort", 1).code == 0
+    back = jpeg.with_name("back.jpg")
+    refused = ddpm("decode", jpeg.with_suffix(".ddpm"), "--original", "-o", back)
+    assert (refused.code, back.exists()) == (1, False)
+    assert "photo.ddpm: the file holds no JPEG, but the pixels of an image: decode them" in refused.stderr
+
+
+def test_original_is_a_jpeg_and_whole(ddpm: Any, jpeg: Path) -> None:
+    ddpm("encode", jpeg)
+    file = jpeg.with_suffix(".ddpm")
+    named = ddpm("decode", file, "--original", "-o", jpeg.with_name("back.png"))
+    assert (named.code, "--original writes JPEG files: name it back.jpg" in named.stderr) == (1, True)
+    mixed = ddpm("decode", file, "--original", "--partial")
+    assert (mixed.code, "leave out --partial" in mixed.stderr) == (2, True)
+    file.write_bytes(file.read_bytes()[:-1])
+    cut = ddpm("decode", file, "--original", "-o", jpeg.with_name("back.jpg"))
+    assert (cut.code, jpeg.with_name("back.jpg").exists()) == (3, False)
+    shown = ddpm("decode", file, "--partial", "-o", jpeg.with_name("shown.png"))
+    assert (shown.code, "the mean colour alone" in shown.stderr) == (0, True)
+
+
+def test_a_run_says_what_each_kind_of_file_saved(ddpm: Any, jpeg: Path) -> None:
+    folder = jpeg.parent / "in"
+    (folder / "below").mkdir(parents=True)
+    jpeg.rename(folder / "below" / "a.jpg")
+    with Image.open(PHOTO) as photo:
+        photo.crop((0, 0, 60, 40)).save(folder / "b.png")
+    ended = ddpm("encode", "-r", folder, "-o", folder.parent / "out")
+    lines = [line for line in ended.stderr.splitlines() if line.startswith("ddpmcodec:   ")]
+    assert [line.split()[1:4] for line in lines] == [["JPEG:", "1", "files,"], ["PNG:", "1", "files,"]]
+    assert all(line.endswith("% saved") for line in lines)
+    ended = ddpm("encode", "-r", folder, "-o", folder.parent / "again", "--json")
+    formats = json.loads(ended.stdout.splitlines()[-1])["summary"]["formats"]
+    assert {kind: found["files"] for kind, found in formats.items()} == {"JPEG": 1, "PNG": 1}
+    back = ddpm("decode", "-r", folder.parent / "out", "--original", "-o", folder.parent / "back")
+    assert back.code == 1
+    assert (folder.parent / "back/below/a.jpg").read_bytes() == (folder / "below/a.jpg").read_bytes()
+    assert "1 failed" in back.stderr
+
+
+def test_a_file_of_several_pictures_may_be_removed_as_all_are_kept(ddpm: Any, tmp_path: Path) -> None:
+    first, second = (Image.new("RGB", (90, 80), colour) for colour in ("red", "blue"))
+    several = tmp_path / "several.jpg"
+    first.save(several, "MPO", save_all=True, append_images=[second])
+    content = several.read_bytes()
+    assert (ddpm("encode", several, "--rm").code, several.exists()) == (0, False)
+    assert codec.decode_original(several.with_suffix(".ddpm").read_bytes()) == content
+
+
+def test_without_imagecodecs_a_word_says_what_to_install(
+    ddpm: Any, jpeg: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ddpm("encode", jpeg)
+    monkeypatch.setattr(originals, "transcoder", lambda: None)
+    missing = ddpm("decode", jpeg.with_suffix(".ddpm"), "--original", "-o", "-")
+    assert (missing.code, missing.stdout) == (1, b"")
+    assert "which needs imagecodecs: pip install 'ddpmcodec[jpeg]'" in missing.stderr
+    ended = ddpm("encode", jpeg, "-f", "--effort", 1)
+    assert (ended.code, "to store the file itself, pip install 'ddpmcodec[jpeg]'" in ended.stderr) == (0, True)
+    assert codec.info(jpeg.with_suffix(".ddpm").read_bytes())["coding"] == "context model"
+
+
+def test_archives_give_originals_back(ddpm: Any, jpeg: Path) -> None:
+    with Image.open(PHOTO) as photo:
+        photo.crop((0, 0, 30, 20)).save(jpeg.with_name("b.png"))
+    archive = jpeg.with_name("a.ddpma")
+    assert ddpm("archive", "create", archive, jpeg, jpeg.with_name("b.png")).code == 0
+    ended = ddpm("archive", "extract", archive, "-o", jpeg.with_name("out"), "--original")
+    assert (ended.code, "1 images" in ended.stderr) == (0, True)
+    assert [path.name for path in jpeg.with_name("out").iterdir()] == ["photo.jpg"]
+    assert jpeg.with_name("out").joinpath("photo.jpg").read_bytes() == jpeg.read_bytes()
+    assert ddpm("archive", "test", archive).code == 0
+    assert ddpm("archive", "create", archive, jpeg, "--pixels", "-f").code == 0
+    assert "0 images" not in ddpm("archive", "extract", archive, "-o", jpeg.with_name("png")).stderr
+    with Image.open(jpeg) as original, Image.open(jpeg.with_name("png") / "photo.png") as decoded:
+        assert decoded.tobytes() == original.tobytes()
+
+
+def test_a_jpeg_from_a_pipe(ddpm: Any, jpeg: Path) -> None:
+    coded = ddpm("encode", "-", "-o", "-", stdin=jpeg.read_bytes()).stdout
+    assert codec.decode_original(coded) == jpeg.read_bytes()
+    decoded = ddpm("decode", "-", "-o", "-", stdin=coded).stdout
+    assert Image.open(BytesIO(decoded)).tobytes() == Image.open(jpeg).tobytes()
