@@ -131,7 +131,8 @@ class _Single:
         self.header, self.model, self.denoise = header, model, denoise
         lengths = header.alpha_length + header.payload_length + header.metadata_length
         self.whole = None if header.is_plain else start + lengths
-        self.wanted = start if header.stored else self._bounded(start + header.alpha_length + FIRST_BYTES)
+        first = header.state_bytes if header.is_plain else FIRST_BYTES  # of a plain file the state may be all there is
+        self.wanted = start if header.stored else self._bounded(start + header.alpha_length + first)
 
     def _bounded(self, size: int) -> int:
         return size if self.whole is None else min(size, self.whole)

@@ -14,6 +14,7 @@ from ddpmcodec.codec import ProgressiveDecoder
 from ddpmcodec.codec.contents import segments_of_steps, steps_of
 from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.codec.efforts import segments
+from ddpmcodec.codec.stream_decoder import FIRST_BYTES
 from ddpmcodec.errors import ChecksumError, FormatError, ModelError, TruncatedError
 from ddpmcodec.format.ddpm import parse_header
 from ddpmcodec.format.header import Header, Index
@@ -48,6 +49,13 @@ def test_the_last_preview_is_the_image(model: ContextModel, file: bytes, size: i
     assert decoder.complete
     assert decoder.close() == expected
     assert decoder.feed(b"") is None
+
+
+def test_the_smallest_file_is_decoded() -> None:
+    data = codec.encode(np.zeros((1, 1), np.uint8), levels=0)
+    assert len(data) < FIRST_BYTES
+    decoder = ProgressiveDecoder()
+    assert decoder.feed(data) == decoder.close() == codec.decode(data)
 
 
 def test_previews_come_nearer(model: ContextModel, file: bytes) -> None:
