@@ -13,6 +13,8 @@
 #endif
 #elif defined(DDPM_ARM)
 #include <arm_neon.h>
+#elif defined(__wasm_simd128__)
+#include <wasm_simd128.h>
 #endif
 #if defined(__GNUC__)
 #define DDPM_TARGET(names) __attribute__((target(names)))
@@ -70,6 +72,14 @@ inline void store(float* x, Vector a) { vst1q_f32(x, a); }
 inline Vector broadcast(float x) { return vdupq_n_f32(x); }
 inline Vector add(Vector a, Vector b) { return vaddq_f32(a, b); }
 inline Vector multiply_add(Vector a, Vector b, Vector c) { return vfmaq_f32(c, a, b); }
+#elif defined(__wasm_simd128__)
+using Vector = v128_t;
+constexpr int SIZE = 4, POSITIONS = 4, COLUMNS = 2;
+inline Vector load(const float* x) { return wasm_v128_load(x); }
+inline void store(float* x, Vector a) { wasm_v128_store(x, a); }
+inline Vector broadcast(float x) { return wasm_f32x4_splat(x); }
+inline Vector add(Vector a, Vector b) { return wasm_f32x4_add(a, b); }
+inline Vector multiply_add(Vector a, Vector b, Vector c) { return wasm_f32x4_add(wasm_f32x4_mul(a, b), c); }
 #else
 using Vector = float;
 constexpr int SIZE = 1, POSITIONS = 4, COLUMNS = 2;

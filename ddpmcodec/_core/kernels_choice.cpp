@@ -117,6 +117,7 @@ std::vector<const Kernels*> find() {
     add(has.avx2, avx2_kernels());
 #endif
     add(has_dot_product(), neon_kernels());
+    add(true, wasm_kernels());  // a module with these instructions runs only where they are
     add(true, plain_kernels());
     return found;
 }

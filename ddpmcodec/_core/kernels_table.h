@@ -118,5 +118,6 @@ const Kernels* avxvnni_kernels();
 const Kernels* avx512vnni_kernels();
 const Kernels* amx_kernels();
 const Kernels* neon_kernels();
+const Kernels* wasm_kernels();
 
 }  // namespace ddpm

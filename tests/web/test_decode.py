@@ -1,0 +1,234 @@
+"""The decoder for browsers gives the native decoder's pixels, its previews, and its errors. In Node.js."""
+
+from __future__ import annotations
+
+import base64
+import json
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+import ddpmcodec
+from ddpmcodec import errors, models
+from ddpmcodec.codec import decode_details
+from ddpmcodec.codec.graphics import CHECK_BYTES
+from ddpmcodec.format.ddpm import split
+from ddpmcodec.images import to_array
+from node_decoder import GOLDEN, MODEL, ROOT, Node, pixels_of
+
+STREAMS = json.loads((GOLDEN / "manifest.json").read_text())["streams"]
+NAMES = [entry["file"] for entry in STREAMS]
+CODED = [name for name in NAMES if not name.startswith("graphics")]
+CLOSE = 2  # grey levels that previews may differ by: their arithmetic is not exact
+
+
+def golden(name: str) -> bytes:
+    return (GOLDEN / name).read_bytes()
+
+
+def options_of(name: str) -> dict[str, Any]:
+    """The model; and of WebP what a browser would decode it to, as Node.js has no decoder."""
+    options: dict[str, Any] = {"model": str(MODEL)}
+    file = split(golden(name))
+    if file.header.webp:
+        rgba = Image.open(BytesIO(file.payload[CHECK_BYTES:])).convert("RGBA")
+        options["rgba"] = base64.b64encode(rgba.tobytes()).decode()
+    return options
+
+
+def shown_here(data: bytes, **options: Any) -> NDArray[np.uint8]:
+    return to_array(decode_details(data, partial=True, model=MODEL, **options).planes)
+
+
+def assert_close(found: NDArray[np.uint8], expected: NDArray[np.uint8]) -> None:
+    assert found.shape == expected.shape
+    assert np.abs(found.astype(int) - expected).max() <= CLOSE
+
+
+@pytest.fixture(scope="module")
+def photo() -> bytes:
+    """Of the embedded model: tiled, with an ICC profile, EXIF and its orientation."""
+    image = Image.open(ROOT / "docs" / "photo.png").convert("RGB").crop((0, 0, 300, 240))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.info["exif"], image.info["icc_profile"] = exif.tobytes(), b"no profile, but bytes"
+    return ddpmcodec.encode(image, effort=1, verify=False)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_golden_files_decode_to_their_pictures(node: Node, name: str) -> None:
+    found = node.ask("decode", golden(name), **options_of(name))
+    expected = ddpmcodec.decode(golden(name), model=MODEL)
+    assert (found["mode"], found["exact"], found["damaged"], found["lossy"]) == (expected.mode, True, False, False)
+    assert np.array_equal(pixels_of(found), ddpmcodec.decode(golden(name), model=MODEL, as_array=True))
+    assert base64.b64decode(found["icc"]) == expected.info.get("icc_profile", b"")
+
+
+def test_a_photograph_of_the_embedded_model_decodes_exactly(node: Node, photo: bytes) -> None:
+    found, expected = node.ask("decode", photo), ddpmcodec.decode(photo)
+    assert np.array_equal(pixels_of(found), np.asarray(expected))
+    assert base64.b64decode(found["exif"]) == expected.info["exif"]
+    assert base64.b64decode(found["icc"]) == b"no profile, but bytes"
+    assert found["orientation"] == 6
+
+
+@pytest.mark.parametrize("name", CODED)
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.7, 0.95])
+def test_prefixes_show_what_they_show_natively(node: Node, name: str, share: float) -> None:
+    file = split(golden(name))
+    size = file.start + int(share * (file.size - file.start))
+    found = node.ask("decode", golden(name), maxBytes=size, model=str(MODEL))
+    expected = decode_details(golden(name)[:size], partial=True, model=MODEL)
+    assert_close(pixels_of(found), to_array(expected.planes))
+    assert (found["exact"], found["damaged"], found["stepsDone"]) == (False, False, expected.steps_done)
+
+
+def test_a_prefix_of_webp_shows_its_mean_colour(node: Node) -> None:
+    data = golden("graphics-2.ddpm")
+    found = node.ask("decode", data, maxBytes=100, model=str(MODEL))
+    assert np.array_equal(pixels_of(found), shown_here(data[:100]))
+
+
+@pytest.mark.parametrize(
+    "name", ["photo-2.ddpm", "tiles-1.ddpm", "tiles-3.ddpm", "alpha-2.ddpm", "grey-3.ddpm", "pixel-1.ddpm"]
+)
+def test_a_stream_gives_better_and_better_pictures(node: Node, name: str) -> None:
+    data, chunk = golden(name), 150
+    found = node.ask("feed", data, chunk=chunk, model=str(MODEL))
+    decoder = ddpmcodec.ProgressiveDecoder(model=MODEL)
+    for k, picture in enumerate(found["pictures"]):
+        expected = decoder.feed(data[k * chunk : (k + 1) * chunk])
+        assert (picture is None) == (expected is None)
+        if picture is not None and expected is not None:
+            assert_close(pixels_of(picture), np.asarray(expected.convert(picture["mode"])).astype(np.uint8))
+    assert found["complete"]
+    assert found["closed"]["exact"]
+    assert np.array_equal(pixels_of(found["closed"]), ddpmcodec.decode(data, model=MODEL, as_array=True))
+    assert found["size"] == dict(zip(("width", "height"), decoder.size or (), strict=True))
+
+
+def test_a_photograph_streams_to_its_exact_pixels(node: Node, photo: bytes) -> None:
+    pictures = node.ask("stream", photo, chunk=5000)["pictures"]
+    steps = [picture["stepsDone"] for picture in pictures]
+    assert steps == sorted(steps)
+    assert len(pictures) > 8
+    assert np.array_equal(pixels_of(pictures[-1]), ddpmcodec.decode(photo, as_array=True))
+
+
+def test_a_lossy_file_shows_what_it_has(node: Node, photo: bytes) -> None:
+    cut = ddpmcodec.truncate(photo, bpp=2, mark=True)
+    found = node.ask("decode", cut)
+    assert (found["lossy"], found["exact"]) == (True, False)
+    assert_close(pixels_of(found), ddpmcodec.decode(cut, as_array=True))
+    streamed = node.ask("feed", cut, chunk=3000)
+    assert streamed["closed"]["sha256"] == found["sha256"]
+
+
+def test_info_says_what_the_header_says(node: Node, photo: bytes) -> None:
+    found, expected = node.ask("info", photo), ddpmcodec.info(photo)
+    assert (found["width"], found["height"], found["mode"]) == (300, 240, "RGB")
+    assert (found["effort"], found["levels"], found["orientation"]) == (1, 2, 6)
+    assert found["headerBytes"] == expected["header_bytes"]
+    assert found["model"] == models.NUMBERS["photo"]
+    assert node.ask("info", photo[:-5])["missing"] == 5
+
+
+# --- what goes wrong
+
+
+def error_of(answer: dict[str, Any]) -> str:
+    assert answer.get("own"), answer
+    return str(answer["error"])
+
+
+def error_here(data: bytes) -> str:
+    with pytest.raises(errors.DdpmError) as caught:
+        ddpmcodec.decode(data, model=MODEL)
+    return type(caught.value).__name__
+
+
+@pytest.mark.parametrize("name", ["tiles-2.ddpm", "photo-1.ddpm", "alpha-3.ddpm", "pixel-2.ddpm"])
+def test_cut_and_lengthened_files_are_refused_as_natively(node: Node, name: str) -> None:
+    data = golden(name)
+    for wrong in (b"", data[:3], data[:-1], data[: len(data) // 2], data + b"\0\0\0\0", data + b"x"):
+        assert error_of(node.ask("decode", wrong, model=str(MODEL))) == error_here(wrong), wrong[:8]
+
+
+@pytest.mark.parametrize("name", ["tiles-3.ddpm", "noise-2.ddpm", "alpha-1.ddpm", "grey-alpha-2.ddpm"])
+def test_every_flipped_bit_is_an_error_of_ours_or_harmless(node: Node, name: str) -> None:
+    data = golden(name)
+    expected = ddpmcodec.decode(data, model=MODEL, as_array=True)
+    rng = np.random.default_rng(0)
+    for bit in sorted({*range(8 * 24), *rng.integers(0, 8 * len(data), 60).tolist()}):
+        wrong = bytearray(data)
+        wrong[bit // 8] ^= 1 << bit % 8
+        answer = node.ask("decode", bytes(wrong), model=str(MODEL), maxPixels=1 << 16)
+        if "error" in answer:
+            assert error_of(answer)
+        else:
+            assert np.array_equal(pixels_of(answer), expected), bit
+    assert np.array_equal(pixels_of(node.ask("decode", data, model=str(MODEL))), expected)  # it still works
+
+
+def test_damage_is_left_out_of_a_preview(node: Node, photo: bytes) -> None:
+    wrong = bytearray(photo)
+    wrong[len(photo) // 2] ^= 1
+    assert error_of(node.ask("decode", bytes(wrong))) == "ChecksumError"
+    assert error_of(node.ask("feed", bytes(wrong), chunk=4000)) == "ChecksumError"
+    found = node.ask("decode", bytes(wrong), partial=True)
+    assert found["damaged"]
+    assert_close(pixels_of(found), ddpmcodec.decode(bytes(wrong), partial=True, as_array=True))
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "words"),
+    [
+        (b"\x89PNG\r\n", "FormatError", "not a ddpmcodec file"),
+        (b"\xddA\r\n\x01\x00", "FormatError", "an archive"),
+        (b"\xdd\n\x80\x80", "FormatError", "format version 2"),
+        (b"\xdd\n\x41\x48\x01\xff\xff\x7f", "FormatError", "pixels are possible"),
+        (b"\xdd\n\x41\x48\x01\xff\x7f" + 9 * b"\0", "FormatError", "tiles of 16383 x 16383"),
+    ],
+)
+def test_other_data_are_refused(node: Node, data: bytes, error: str, words: str) -> None:
+    answer = node.ask("decode", data, maxPixels=1 << 29)
+    assert error_of(answer) == error
+    assert words in answer["message"]
+
+
+def test_too_many_pixels_are_refused(node: Node, photo: bytes) -> None:
+    answer = node.ask("decode", photo, maxPixels=300 * 240 - 1)
+    assert error_of(answer) == "ImageError"
+    assert "300 x 240 pixels" in answer["message"]
+
+
+def test_another_model_is_refused(node: Node) -> None:
+    data = golden("photo-1.ddpm")
+    assert error_of(node.ask("decode", data)) == "ModelError"
+    other = str(models.path("cifar10"))
+    answer = node.ask("decode", data, model=other)
+    assert error_of(answer) == "ModelError"
+    assert "the given one is 31431cec" in answer["message"]
+    answer = node.ask("decode", data, model=str(ROOT / "docs" / "photo.png"))
+    assert error_of(answer) == "ModelError"
+
+
+def test_webp_needs_a_decoder(node: Node) -> None:
+    answer = node.ask("decode", golden("graphics-2.ddpm"), model=str(MODEL))
+    assert error_of(answer) == "FormatError"
+    assert "give a decoder with `webp`" in answer["message"]
+
+
+def test_webp_that_decodes_to_other_pixels_is_refused(node: Node) -> None:
+    options = options_of("graphics-2.ddpm")
+    options["rgba"] = base64.b64encode(b"\0" * len(base64.b64decode(options["rgba"]))).decode()
+    assert error_of(node.ask("decode", golden("graphics-2.ddpm"), **options)) == "ChecksumError"
+
+
+def test_a_signal_ends_the_work(node: Node, photo: bytes) -> None:
+    answer = node.ask("abort", photo)
+    assert (answer["error"], answer["message"]) == ("Error", "stop")

@@ -1,0 +1,67 @@
+"""Builds the decoder for browsers: one folder with the module, the compiled core and the models, for any web server.
+
+    python web/build.py                    build/web/dist
+    python web/build.py --out FOLDER
+
+Needs emscripten (Debian: apt install emscripten) and CMake. docs/web.md has the rest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from ddpmcodec import models
+
+WEB = Path(__file__).resolve().parent
+BUILD = WEB.parent / "build" / "web"
+DIST = BUILD / "dist"
+WASM = "ddpmcodec.wasm"
+
+
+def compile_core() -> Path:
+    """The compiled core. Exits where there is no emscripten, or it fails."""
+    if shutil.which("emcmake") is None:
+        sys.exit("emscripten is needed to build for browsers, and there is no emcmake: apt install emscripten")
+    configure = ["emcmake", "cmake", "-S", str(WEB), "-B", str(BUILD)]
+    for command in (configure, ["cmake", "--build", str(BUILD), "--parallel", "2"]):
+        if subprocess.run(command, check=False).returncode:
+            sys.exit(f"this failed: {' '.join(command)}")
+    return BUILD / WASM
+
+
+def list_of_models() -> list[dict[str, object]]:
+    """What models.js asks for: by number, with the id that the bytes must have."""
+    return [
+        {"name": name, "number": number, "id": models.ids()[name].hex(), "file": models.path(name).name,
+         "bytes": models.path(name).stat().st_size}
+        for name, number in models.NUMBERS.items()
+    ]  # fmt: skip
+
+
+def assemble(out: Path, wasm: Path) -> None:
+    """Copies all that a page needs into a folder, which is made."""
+    out.mkdir(parents=True, exist_ok=True)
+    for source in [*(WEB / "src").iterdir(), WEB / "package.json", wasm]:
+        shutil.copyfile(source, out / source.name)
+    for name in models.NUMBERS:
+        shutil.copyfile(models.path(name), out / models.path(name).name)
+    (out / "models.json").write_text(json.dumps(list_of_models(), indent=1) + "\n")
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=DIST, help="the folder (default: build/web/dist)")
+    out = parser.parse_args(argv).out
+    assemble(out, compile_core())
+    for path in sorted(out.iterdir()):
+        if path.is_file():
+            print(f"{path.stat().st_size:>10,} {path.name}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+// What a caller's options stand for: the core, the models, and how much is too much.
+
+import { Core } from "./core.js";
+import { File } from "./file.js";
+import { ImageError } from "./errors.js";
+import { Models, fetchBytes, givenModel } from "./models.js";
+import { browsersWebP } from "./webp.js";
+
+const MAX_PIXELS = 2 ** 26; // as Python's default
+const BASE = new URL(".", import.meta.url);
+
+const loaded = new Map(); // base -> { module, models, core }
+
+function place(base) {
+  const url = new URL(base ?? BASE, globalThis.location?.href ?? BASE);
+  if (!loaded.has(url.href)) loaded.set(url.href, { url, models: new Models(url) });
+  return loaded.get(url.href);
+}
+
+/** Everything that decoding needs beside the data. */
+export class Codec {
+  #place;
+  #given;
+
+  constructor(options = {}) {
+    this.#place = place(options.base);
+    this.#given = options.model ? givenModel(bytesOf(options.model)) : null;
+    this.#given?.catch(() => {}); // whoever awaits it sees it
+    this.maxPixels = options.maxPixels ?? MAX_PIXELS;
+    this.denoise = options.denoise ?? true;
+    this.signal = options.signal;
+    this.webp = options.webp ?? browsersWebP;
+  }
+
+  /** The compiled core; a new one where the last one stopped in the middle of something. */
+  async core() {
+    const own = this.#place;
+    own.module ??= fetchBytes(new URL("ddpmcodec.wasm", own.url)).then((data) => WebAssembly.compile(data));
+    own.module.catch(() => delete own.module);
+    if (!own.core || (await own.core).isBroken) own.core = own.module.then((module) => Core.make(module));
+    own.core.catch(() => delete own.core);
+    return own.core;
+  }
+
+  async modelOf(header) {
+    return this.#place.models.of(header, await this.#given);
+  }
+
+  /** Throws ImageError where the header claims more pixels than are wanted. */
+  checkPixels({ width, height }) {
+    if (width * height > this.maxPixels)
+      throw new ImageError(`the header claims ${width} x ${height} pixels, more than maxPixels, ${this.maxPixels}: raise it for an image that is really so large`);
+  }
+
+  /** A file, or a prefix of one, that is not too large. */
+  open(data) {
+    const file = new File(data);
+    this.checkPixels(file.header);
+    return file;
+  }
+}
+
+/** A plain Uint8Array of the same bytes. */
+export function bytesOf(data) {
+  if (data instanceof ArrayBuffer) return new Uint8Array(data);
+  if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  throw new TypeError("data must be an ArrayBuffer, or a view of one, as Uint8Array is");
+}

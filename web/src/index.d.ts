@@ -1,0 +1,123 @@
+/** Decoder of .ddpm images. It runs where it is called: in a page, call it from a Worker. */
+
+export type Bytes = ArrayBuffer | ArrayBufferView;
+
+/** Pixels, and how much of the image they show. */
+export interface Picture {
+  width: number;
+  height: number;
+  /** 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha. */
+  channels: 1 | 2 | 3 | 4;
+  /** Samples [height][width][channels]. */
+  data: Uint8Array;
+  /** As Pillow calls them; "1" is bilevel, as grey levels 0 and 255. */
+  mode: "L" | "RGB" | "LA" | "RGBA" | "1";
+  /** All of the file was there, and its checks passed: what was encoded. Otherwise a preview. */
+  exact: boolean;
+  /** The file was cut on purpose, and says so. */
+  lossy: boolean;
+  /** A check failed: some of it is not what was encoded, or is left out. */
+  damaged: boolean;
+  /** Steps of the coding schedule that every pixel has been through, of `steps`. */
+  stepsDone: number;
+  steps: number;
+  /** As EXIF counts them, 1 to 8: 1 is upright. Pixels are as they were stored. */
+  orientation: number;
+  /** Empty where the file has none, or a prefix does not hold it. */
+  icc: Uint8Array;
+  exif: Uint8Array;
+}
+
+export interface Options {
+  /** Where ddpmcodec.wasm, models.json and the models lie; default: beside this module. */
+  base?: string | URL;
+  /** The bytes of a model file, for files whose model is not beside this module. */
+  model?: Bytes;
+  /** An image that claims more pixels is refused before anything of its size is made; default: 2^26. */
+  maxPixels?: number;
+  /** Whether the model's denoiser improves previews; default: true. */
+  denoise?: boolean;
+  /** Ends the work; what was begun rejects with the signal's reason. */
+  signal?: AbortSignal;
+  /** Decodes a WebP file to RGBA that is not premultiplied, 4 bytes a pixel; default: the browser. Node.js has none. */
+  webp?: (data: Uint8Array, width: number, height: number) => Promise<Uint8Array> | Uint8Array;
+}
+
+export interface DecodeOptions extends Options {
+  /** Accept any prefix that holds the header; of a damaged file show what comes before the damage. */
+  partial?: boolean;
+  /** A preview from so many bytes only; implies `partial`. */
+  maxBytes?: number;
+}
+
+/**
+ * The image, exactly as it was encoded; or a preview.
+ *
+ * @throws TruncatedError: bytes are missing, and no preview is asked for.
+ * @throws ChecksumError, CorruptError: the data is damaged.
+ * @throws FormatError: not a .ddpm file, or another version of the format. The three above derive from it.
+ * @throws ImageError: more than `maxPixels`, or more than there is memory for.
+ * @throws ModelError: the decoder or the model cannot be fetched, or is not the one the file was written with.
+ */
+export function decode(data: Bytes, options?: DecodeOptions): Promise<Picture>;
+
+/** A Response of `fetch`, its body, or anything that gives chunks. */
+export type Source = { body: ReadableStream<Uint8Array> | null } | ReadableStream<Uint8Array> | AsyncIterable<Bytes> | Iterable<Bytes>;
+
+/**
+ * Pictures while the bytes arrive, each better than the last; the last one is the image. Throws what `decode` does.
+ *
+ *     for await (const picture of decodeStream(await fetch("photo.ddpm"))) show(picture);
+ */
+export function decodeStream(source: Source, options?: Options): AsyncGenerator<Picture, void, undefined>;
+
+/** Takes the bytes of one file as they arrive, and gives previews. */
+export class ProgressiveDecoder {
+  constructor(options?: Options);
+  /** Once the header is there; null before. */
+  readonly size: { width: number; height: number } | null;
+  /** Whether all of the file has come, and is exactly what was encoded; or as much as there is of a lossy one. */
+  readonly complete: boolean;
+  /**
+   * Takes the bytes that follow, any number of them: a better picture, or null where there is none yet. What it throws of
+   * damaged data leaves the picture before the best there is.
+   */
+  feed(data: Bytes): Promise<Picture | null>;
+  /** The image, once all of it was fed. Throws TruncatedError before. */
+  close(): Promise<Picture>;
+  /** Frees the memory of a file that is not decoded to its end. */
+  cancel(): Promise<void>;
+}
+
+export interface Info {
+  width: number;
+  height: number;
+  mode: Picture["mode"];
+  effort: number;
+  levels: number;
+  steps: number;
+  orientation: number;
+  tiles: number;
+  /** The number of a model, or the first four bytes of its id in hexadecimal digits; null of WebP. */
+  model: number | string | null;
+  /** The payload is a lossless WebP. */
+  webp: boolean;
+  lossy: boolean;
+  headerBytes: number;
+  /** Bytes that the header declares and the data does not have; 0 of small files, which declare none. */
+  missing: number;
+}
+
+/** What a file says of itself, without decoding. Of a prefix, once the header is there: TruncatedError before. */
+export function info(data: Bytes): Info;
+
+/** 4 bytes a pixel, for `new ImageData(toRGBA(picture), picture.width, picture.height)`. */
+export function toRGBA(picture: Pick<Picture, "width" | "height" | "channels" | "data">): Uint8ClampedArray<ArrayBuffer>;
+
+export class DdpmError extends Error {}
+export class ImageError extends DdpmError {}
+export class FormatError extends DdpmError {}
+export class TruncatedError extends FormatError {}
+export class ChecksumError extends FormatError {}
+export class CorruptError extends FormatError {}
+export class ModelError extends DdpmError {}

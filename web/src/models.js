@@ -1,0 +1,140 @@
+// Models: fetched once, kept by id, and taken apart: docs/format.md says which one a file needs, `models/context.py` what
+// is in it.
+
+import { sha256 } from "./bytes.js";
+import { ModelError } from "./errors.js";
+
+const CACHE = "ddpmcodec-models";
+const KEY = "ddpmcodec"; // of a safetensors file's metadata: JSON in a string
+const BLOCK_LAYERS = ["weight", "factor"];
+const DENOISER_BLOCKS = 5;
+
+/** A model file's networks. id: sha256 of the file, in hexadecimal digits. */
+export class Model {
+  #data;
+  #tensors;
+  #networks;
+
+  constructor(data, id, number) {
+    this.id = id;
+    this.number = number;
+    const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+    try {
+      const start = 8 + Number(view.getBigUint64(0, true));
+      const { __metadata__, ...tensors } = JSON.parse(new TextDecoder().decode(data.subarray(8, start)));
+      const facts = JSON.parse(__metadata__[KEY]);
+      if (facts.kind !== "context" || facts.format !== 1) throw new Error("it is of another kind or format");
+      this.name = facts.name;
+      this.#networks = facts.networks;
+      this.#tensors = tensors;
+      this.#data = data.subarray(start);
+    } catch (error) {
+      throw new ModelError(`the model is damaged, or no model of ddpmcodec (${error.message}): get it again`);
+    }
+  }
+
+  #tensor(name) {
+    const found = this.#tensors[name];
+    if (!found) throw new ModelError(`the model ${this.name} has no tensor ${name}: get it again`);
+    return this.#data.subarray(...found.data_offsets);
+  }
+
+  /** What Core makes a network of. */
+  network(effort, role) {
+    const key = `${effort}.${role}`;
+    const shape = this.#tensors[`${key}.stem.weight`]?.shape;
+    const components = this.#networks[key]?.components;
+    if (!shape || !components) throw new ModelError(`the model ${this.name} has no network ${key}: get it again`);
+    let depth = 0;
+    while (this.#tensors[`${key}.block${depth}.weight`]) depth++;
+    const blocks = Array.from({ length: depth }, (_, k) => BLOCK_LAYERS.map((part) => `block${k}.${part}`)).flat();
+    const names = ["stem.weight", "stem.factor", "stem.bias", ...blocks];
+    names.push("head.weight", "head.factor", "head.bias", "skip.weight", "skip.factor");
+    return { components, width: shape[0], depth, tensors: names.map((name) => this.#tensor(`${key}.${name}`)) };
+  }
+
+  /** The tensors of the denoiser of previews; null where there is none. */
+  denoiser() {
+    if (!this.#tensors["denoiser.enter.weight"]) return null;
+    const blocks = Array.from({ length: DENOISER_BLOCKS }, (_, k) => `blocks.${k}`);
+    const layers = ["enter", ...blocks, "leave"];
+    return layers.flatMap((layer) => ["weight", "bias"].map((part) => this.#tensor(`denoiser.${layer}.${part}`)));
+  }
+}
+
+/** A model that a caller gives. */
+export async function givenModel(data) {
+  return new Model(data, (await sha256(data)) ?? "", 0);
+}
+
+/** The models that lie beside the module, listed in models.json: [{ name, number, id, file, bytes }]. */
+export class Models {
+  #list;
+  #made = new Map(); // number -> promise of a model
+
+  constructor(base) {
+    this.base = base;
+  }
+
+  /** The model that a file says. given: one that the caller has. Throws ModelError. */
+  async of(header, given) {
+    const said = header.modelNumber ? `number ${header.modelNumber}` : header.modelId;
+    if (given && !header.modelNumber) {
+      if (given.id && !given.id.startsWith(header.modelId))
+        throw new ModelError(`the file was written with model ${said}, and the given one is ${given.id.slice(0, 8)}`);
+      return given;
+    }
+    if (!header.modelNumber) throw new ModelError(`the file was written with model ${said}: give it as \`model\``);
+    if (!this.#made.has(header.modelNumber)) {
+      const made = this.#fetch(header.modelNumber);
+      this.#made.set(header.modelNumber, made);
+      made.catch(() => this.#made.delete(header.modelNumber)); // the next file may try again
+    }
+    return this.#made.get(header.modelNumber);
+  }
+
+  async #fetch(number) {
+    this.#list ??= JSON.parse(new TextDecoder().decode(await fetchBytes(new URL("models.json", this.base))));
+    const entry = this.#list.find((own) => own.number === number);
+    if (!entry) throw new ModelError(`the file was written with model number ${number}, which is not here: a newer decoder is needed`);
+    const data = await cached(new URL(entry.file, this.base), entry.id);
+    return new Model(data, entry.id, number);
+  }
+}
+
+/** The bytes of a file whose SHA-256 is known, from the browser's cache if they are there. */
+async function cached(url, id) {
+  const key = `${url}?${id}`;
+  const cache = await openCache();
+  const kept = await cache?.match(key);
+  if (kept) {
+    const data = new Uint8Array(await kept.arrayBuffer());
+    if ([id, null].includes(await sha256(data))) return data;
+  }
+  const data = await fetchBytes(url);
+  const found = await sha256(data);
+  if (found !== null && found !== id) throw new ModelError(`${url}: the model is damaged, or another version's: get both again`);
+  await cache?.put(key, new Response(data)).catch(() => {}); // a full disk is no reason to show nothing
+  return data;
+}
+
+/** null where there is none, as on pages that no TLS protects, or where the user forbids it. */
+async function openCache() {
+  try {
+    return (await globalThis.caches?.open(CACHE)) ?? null;
+  } catch {
+    return null;
+  }
+}
+
+/** The bytes of a URL; in Node.js of a file, too. Throws ModelError. */
+export async function fetchBytes(url) {
+  try {
+    if (url.protocol === "file:") return new Uint8Array(await (await import("node:fs/promises")).readFile(url));
+    const response = await fetch(url);
+    if (!response.ok) throw new Error(`HTTP ${response.status}`);
+    return new Uint8Array(await response.arrayBuffer());
+  } catch (error) {
+    throw new ModelError(`${url}: cannot be fetched (${error.message})`);
+  }
+}

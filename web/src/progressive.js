@@ -1,0 +1,248 @@
+// Previews while the bytes of a file arrive: `codec/stream_decoder.py`.
+//
+// Of a tiled file every segment is decoded once, when the last tile's chunk of it is there. A single stream, which belongs
+// to a small image, is decoded anew whenever there are twice as many bytes.
+
+import { Codec, bytesOf } from "./codec.js";
+import { DAMAGED, decodeBytes, pictureOf, soundPixels } from "./decode.js";
+import { ChecksumError, CorruptError, FormatError, TruncatedError } from "./errors.js";
+import { beginsMark } from "./file.js";
+import { parseHeader } from "./header.js";
+import { sideSections } from "./sections.js";
+import { parseChunk } from "./streams.js";
+
+const FIRST_BYTES = 32; // of a single stream that are worth a preview
+
+/** Takes the bytes of one file as they arrive, and gives previews. See index.d.ts. */
+export class ProgressiveDecoder {
+  #codec;
+  #buffer = new Uint8Array(1 << 12);
+  #size = 0;
+  #source = null;
+  #picture = null;
+  #last = Promise.resolve();
+
+  constructor(options = {}) {
+    this.#codec = new Codec(options);
+  }
+
+  /** { width, height }, once the header is there; null before. */
+  get size() {
+    return this.#source && { width: this.#source.header.width, height: this.#source.header.height };
+  }
+
+  /** Whether all of the file has come, and is exactly what was encoded; or as much as there is of a lossy one. */
+  get complete() {
+    return this.#picture !== null && (this.#picture.exact || this.#picture.lossy);
+  }
+
+  /** Takes the bytes that follow: a better picture, or null where there is none yet. One call after the other. */
+  feed(data) {
+    const bytes = bytesOf(data).slice(); // which the caller may change while others are decoded
+    const found = this.#last.then(() => this.#feed(bytes));
+    this.#last = found.catch(() => {});
+    return found;
+  }
+
+  /** The image, once all of it was fed. Throws TruncatedError before. */
+  async close() {
+    await this.#last;
+    const picture = this.#picture;
+    if (!this.complete) {
+      this.#codec.open(this.#data).requireWhole();
+      throw picture && this.#source.header.isPlain ? new TruncatedError("the pixel stream ends early: get the rest") : new ChecksumError(DAMAGED);
+    }
+    return picture;
+  }
+
+  /** Frees memory of a file that is not decoded to its end. */
+  async cancel() {
+    await this.#last;
+    this.#source?.free();
+    this.#source = null;
+  }
+
+  get #data() {
+    return this.#buffer.subarray(0, this.#size);
+  }
+
+  #append(bytes) {
+    if (this.#size + bytes.length > this.#buffer.length) {
+      const larger = new Uint8Array(Math.max(2 * this.#buffer.length, this.#size + bytes.length));
+      larger.set(this.#data);
+      this.#buffer = larger;
+    }
+    this.#buffer.set(bytes, this.#size);
+    this.#size += bytes.length;
+  }
+
+  async #feed(bytes) {
+    if (this.complete && bytes.length) throw new FormatError(`${bytes.length} bytes follow the end of the image: cut them off`);
+    this.#append(bytes);
+    if (!this.#source && !(await this.#begin())) return null;
+    const file = this.#codec.open(this.#data);
+    if ((file.size < this.#source.wanted && !file.isLossy) || (this.complete && !bytes.length)) return null;
+    this.#picture = await this.#source.decode(file, this.#data);
+    if (this.complete) this.#source.free();
+    return this.#picture;
+  }
+
+  async #begin() {
+    try {
+      const { header, start } = parseHeader(this.#data);
+      this.#codec.checkPixels(header);
+      const make = header.index ? Tiled.make : Single.make;
+      this.#source = await make(this.#codec, header, start);
+      return true;
+    } catch (error) {
+      if (error instanceof TruncatedError) return false;
+      throw error;
+    }
+  }
+}
+
+/** Pictures of a stream of chunks (a Response of `fetch`, its body, or any async iterable), each better than the last. */
+export async function* decodeStream(source, options = {}) {
+  const decoder = new ProgressiveDecoder(options);
+  try {
+    for await (const chunk of chunksOf(source)) {
+      const picture = await decoder.feed(chunk);
+      if (picture) yield picture;
+    }
+    await decoder.close();
+  } finally {
+    await decoder.cancel();
+  }
+}
+
+async function* chunksOf(source) {
+  const stream = source.body ?? source;
+  if (typeof stream.getReader !== "function") return yield* stream;
+  const reader = stream.getReader(); // Safari's streams are no iterables
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    await reader.cancel().catch(() => {}); // nothing more is wanted of a file that is shown, or wrong
+  }
+}
+
+/** A file of one stream, or of WebP. How long a plain file is nobody knows, before it decodes to what its check says. */
+class Single {
+  static make(codec, header, start) {
+    const single = new Single();
+    const whole = start + header.alphaLength + header.payloadLength + header.metadataLength;
+    single.header = header;
+    single.codec = codec;
+    single.whole = header.isPlain ? Infinity : whole;
+    const first = header.isPlain ? header.stateBytes : FIRST_BYTES; // of a plain file the state may be all there is
+    single.wanted = header.webp ? start : Math.min(start + header.alphaLength + first, single.whole);
+    return single;
+  }
+
+  async decode(file, data) {
+    const { header } = this;
+    const next = header.isPlain ? file.size + 1 : Math.min(2 * file.size, this.whole);
+    this.wanted = header.webp ? this.whole : next;
+    const picture = await decodeBytes(this.codec, data, header.isPlain || file.missing > 0);
+    if (picture.damaged) throw new ChecksumError(DAMAGED);
+    return picture;
+  }
+
+  free() {}
+}
+
+/** A file of chunks. */
+class Tiled {
+  static async make(codec, header, start) {
+    const tiled = new Tiled();
+    const [core, model] = [await codec.core(), await codec.modelOf(header)];
+    Object.assign(tiled, { codec, header, core, model, tiles: [], done: 0 });
+    tiled.ends = [];
+    let end = start + header.alphaLength;
+    header.chunkLengths.forEach((length, k) => {
+      end += length;
+      if ((k + 1) % header.tileCount === 0) tiled.ends.push(end);
+    });
+    tiled.whole = end + header.metadataLength;
+    tiled.wanted = tiled.ends[0];
+    tiled.canvas = core.canvas(header);
+    return tiled;
+  }
+
+  async decode(file, data) {
+    const { codec, core, header, model } = this;
+    if (file.isLossy) return decodeBytes(codec, data, true); // with what there is of a segment
+    const arrived = this.ends.filter((end) => end <= file.size).length;
+    this.wanted = this.ends[arrived] ?? this.whole;
+    const sound = this.#sound(file, arrived);
+    if (sound < arrived) {
+      if (!beginsMark(data)) throw new ChecksumError(DAMAGED);
+      this.wanted = file.size + 1; // which says more
+    }
+    for (let tile = 0; tile < header.tileCount && this.done < sound; tile++) await this.#advance(file, tile, sound);
+    this.done = sound;
+    const colour = core.show(this.canvas, header, codec.denoise ? core.denoiser(model) : 0);
+    const side = sideSections(core, file, file.missing > 0);
+    return pictureOf(file, colour, side, { exact: !file.missing, damaged: side.damaged, stepsDone: header.stepsDone(sound) });
+  }
+
+  /** How many of the segments that arrived are undamaged in all tiles. */
+  #sound(file, arrived) {
+    for (let place = this.done * this.header.tileCount; place < arrived * this.header.tileCount; place++)
+      if (file.isDamaged(place)) return Math.floor(place / this.header.tileCount);
+    return arrived;
+  }
+
+  async #advance(file, number, segments) {
+    const { codec, core, header } = this;
+    const box = header.box(number);
+    this.#take(file, number, segments, box);
+    const { pass } = this.tiles[number];
+    await core.advance(pass, box, segments, codec.signal);
+    if (core.hasEnded(pass) || (core.isExact(pass) && !soundPixels(core, pass, box, header))) throw new ChecksumError(DAMAGED);
+    core.place(this.canvas, box, pass);
+    if (core.isExact(pass)) this.#drop(number);
+  }
+
+  /** The words of the segments that arrived. */
+  #take(file, number, segments, box) {
+    const { core, header, model } = this;
+    for (let segment = this.tiles[number]?.segments ?? 0; segment < segments; segment++) {
+      const place = file.place(number, segment);
+      const { states, lanes } = this.#parsed({ data: file.chunks[place], length: header.chunkLengths[place] }, segment === 0);
+      if (segment === 0) {
+        const streams = states.map((state, lane) => ({ state, words: lanes[lane] }));
+        this.tiles[number] = { pass: core.begin(model, header, box, streams, { forPreviews: true }) };
+      } else {
+        core.extend(this.tiles[number].pass, lanes);
+      }
+      this.tiles[number].segments = segment + 1;
+    }
+  }
+
+  #parsed(chunk, isFirst) {
+    try {
+      return parseChunk(chunk, isFirst);
+    } catch (error) {
+      if (error instanceof CorruptError) throw new ChecksumError(DAMAGED);
+      throw error;
+    }
+  }
+
+  /** An exact tile is on the canvas; its pass takes fifty bytes a pixel. */
+  #drop(number) {
+    this.core.free(this.tiles[number].pass);
+    this.tiles[number].pass = 0;
+  }
+
+  free() {
+    this.tiles.forEach((_, number) => this.#drop(number));
+    this.core.freeCanvas(this.canvas);
+    this.canvas = 0;
+    this.tiles = [];
+  }
+}
