@@ -20,7 +20,7 @@ inline constexpr int EDGES = 9;                      // which of them may lie ou
 // A multiple of 16, as the kernels take them: inputs at the end, which nothing is gathered for, are ZERO.
 constexpr int inputs_of(Role role) {
     constexpr int window = SIDE * ROW, causal = CAUSAL * CHANNELS;
-    const int gathered = role == Role::BAND ? 2 * window + 2 : role == Role::DIRECT ? causal + CHANNELS + EDGES : causal + window + 16 + EDGES;
+    const int gathered = role == Role::BAND ? 2 * window + 2 : role == Role::DIRECT ? causal + CHANNELS + EDGES : causal + window + 16 + EDGES + 2 * CHANNELS;
     return (gathered + 15) / 16 * 16;
 }
 

@@ -305,11 +305,15 @@ void Pass::begin_pixels() {
         for (int n = 0; n < l.images; n++)
             for (int c = 0; c < CHANNELS; c++) coarse_[n].values[c] = int16_t(root_[size_t(n) * CHANNELS + c].lo);
     }
-    pixels_ = std::make_unique<PixelStage>(l.images, l.height, l.width, l.channels, steps_.empty() ? nullptr : &coarse_, encoding_ ? input_.data() : nullptr);
+    std::vector<Described> described;
+    for (int n = 0; !steps_.empty() && n < l.images; n++) {
+        described.push_back({std::move(coarse_[n]), {}});
+        if (!geometry_.empty()) described[n].blocks = blocks_of(geometry_, ranges_[0][n], geometry_.size() > 1 ? &ranges_[1][n] : nullptr);
+    }
+    pixels_ = std::make_unique<PixelStage>(l.images, l.height, l.width, l.channels, described, encoding_ ? input_.data() : nullptr);
     coarse_.clear();
-    differences_.clear();  // nobody needs them any more, nor the ranges but for previews
-    for (std::vector<BandRanges>& band : ranges_)
-        if (!for_previews_) band.clear();
+    differences_.clear();  // nobody needs them any more, nor ranges but for previews and the two finest bands'
+    for (size_t b = 2; !for_previews_ && b < ranges_.size(); b++) ranges_[b].clear();
     wave_ = 0;
     if (!l.learns) return;
     if (l.channels == CHANNELS) colors_ = std::make_unique<Colors>();

@@ -2,6 +2,7 @@
 // outputs. Encoders and decoders share it, with a coder that pushes or pops.
 #pragma once
 #include "adaptation.h"
+#include "bounds.h"
 #include "colors.h"
 #include "mixture.h"
 
@@ -67,6 +68,7 @@ struct Coder {
 struct Values {
     int value[CHANNELS];  // an encoder's
     Range known[CHANNELS];
+    Bounds bounds;                              // of a pixel, beside `known`
     int64_t width[CHANNELS];                    // of cells, 2^-16
     int16_t base[CHANNELS];                     // that it is seen from
     int16_t near[CHANNELS][4];                  // normalised residuals nearby
@@ -140,7 +142,7 @@ inline Range Position::code_value(Values& values, int c, const Mixture& mixture,
 
 inline void Position::code_channel(Values& values, int c, const Coder& coder, const Learning& learning) {
     const int K = shape_.components;
-    const Range known = values.known[c];
+    const Range known = values.known[c] = values.bounds.channel(c, values.known[0].lo, values.known[1].lo, values.known[c]);
     const int64_t origin = this->origin(c, values.base[c]);
     int64_t means[MOST_COMPONENTS], middle = 0, expected = 0;  // by the weights now; by those at first
     int scales[MOST_COMPONENTS], typical = 0;

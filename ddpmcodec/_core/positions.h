@@ -91,19 +91,27 @@ inline constexpr int LAST_LEVEL = 8;  // that every schedule with noise levels e
 
 // Of exact pixels, straight or after noise levels.
 inline void draw_pixels(const uint8_t* pixels, int height, int width, bool after_levels, double share, uint64_t& seed, Positions& found) {
-    Planes estimate;
+    std::vector<Described> described(after_levels);
+    BandRanges ranges[2];  // of the finest bands
     if (after_levels) {
         const std::vector<Band> geometry = bands_of(height, width);
         std::vector<Planes> differences(geometry.size());
+        Planes& estimate = described[0].estimate;
         estimate = planes_of(pixels, height, width);
         for (size_t b = 0; b < geometry.size(); b++) estimate = analyse_band(estimate, geometry[b], differences[b]);
         for (int b = int(geometry.size()) - 1; b >= 0; b--) {
             const Planes stored = geometry[b].transposed ? estimate.turned() : estimate;
             estimate = synthesise_band(stored, estimates_at(differences[b], geometry[b].number, LAST_LEVEL), geometry[b]);
         }
+        for (int b = 0; b < std::min(2, int(geometry.size())); b++)
+            for (size_t k = 0; k < differences[b].values.size(); k++) {
+                const Range left = range_at(differences[b].values[k], geometry[b].number, int(k % CHANNELS), LAST_LEVEL);
+                ranges[b].lo.push_back(int16_t(left.lo));
+                ranges[b].hi.push_back(int16_t(left.hi));
+            }
+        if (!geometry.empty()) described[0].blocks = blocks_of(geometry, ranges[0], geometry.size() > 1 ? &ranges[1] : nullptr);
     }
-    const std::vector<Planes> estimates{estimate};
-    PixelStage stage(1, height, width, CHANNELS, after_levels ? &estimates : nullptr, pixels);
+    PixelStage stage(1, height, width, CHANNELS, described, pixels);
     for (int y = 0; y < height; y++)
         for (int x = 0; x < width; x++) {
             Values values;
@@ -123,8 +131,9 @@ inline void draw_pixels(const uint8_t* pixels, int height, int width, bool after
             Values values;
             stage.load(0, y, x, values);
             for (int c = 0; c < CHANNELS; c++) {
-                found.lo.push_back(int16_t(values.known[c].lo));
-                found.hi.push_back(int16_t(values.known[c].hi));
+                const Range left = values.bounds.channel(c, values.value[0], values.value[1], values.known[c]);
+                found.lo.push_back(int16_t(left.lo));
+                found.hi.push_back(int16_t(left.hi));
                 found.new_lo.push_back(int16_t(values.value[c]));
                 found.new_hi.push_back(int16_t(values.value[c]));
             }

@@ -123,19 +123,36 @@ class BandStage : public Stage {
     int64_t widths_[CHANNELS];
 };
 
+// What noise levels said of an image. estimate: Y, Co, Cg.
+struct Described {
+    Planes estimate;
+    Blocks blocks;
+};
+
+// The blocks of an image, by the ranges of its bands, which must outlive them.
+inline Blocks blocks_of(const std::vector<Band>& geometry, const BandRanges& first, const BandRanges* second) {
+    auto cells = [](const BandRanges& of, const Band& band) { return Cells{of.lo.data(), of.hi.data(), band.width}; };
+    Blocks found;
+    if (geometry[0].transposed) return found;
+    found.along_rows = cells(first, geometry[0]);
+    if (second) found.along_columns = cells(*second, geometry[1]);
+    return found;
+}
+
 // All pixels of all images, exactly, in raster order.
 class PixelStage : public Stage {
   public:
-    // estimates: of the images, Y, Co, Cg; or none. pixels: an encoder's uint8 [N, H, W, channels], or null.
-    PixelStage(int images, int height, int width, int channels, const std::vector<Planes>* estimates, const uint8_t* pixels)
-        : Stage(estimates ? Role::LAST : Role::DIRECT, height, width, 0), channels_(channels), pixels_(pixels) {
+    // described: every image, after noise levels; or none. pixels: an encoder's uint8 [N, H, W, channels], or null.
+    PixelStage(int images, int height, int width, int channels, const std::vector<Described>& described, const uint8_t* pixels)
+        : Stage(described.empty() ? Role::DIRECT : Role::LAST, height, width, 0), channels_(channels), pixels_(pixels), bounds_(size_t(images) * height) {
         for (int n = 0; n < images; n++) {
             PixelPlanes planes;
             planes.grb = Margin(height, width);
-            if (!estimates) planes.seen = Margin(height, width);
-            if (estimates) {
+            if (role == Role::DIRECT) planes.seen = Margin(height, width);
+            if (role == Role::LAST) {
+                blocks_.push_back(described[n].blocks);
                 planes.residuals = Inputs(height, width);
-                planes.estimate = with_margin((*estimates)[n]);
+                planes.estimate = with_margin(described[n].estimate);
                 std::vector<int16_t>& values = planes.estimate.values;
                 for (size_t k = 0; k + SPARE < values.size(); k += CHANNELS) to_grb(&values[k], &values[k]);
                 planes.estimate_seen = seen_of(planes.estimate);
@@ -148,7 +165,14 @@ class PixelStage : public Stage {
     bool wants(int, int, int) const override { return true; }
 
     void gather(int n, int y, int x, uint8_t* row, int16_t* base) override {
-        (role == Role::LAST ? gather_last : gather_direct)(planes_[n], y, x, row, base);
+        if (role == Role::DIRECT) return gather_direct(planes_[n], y, x, row, base);
+        Bounds& bounds = bounds_[size_t(n) * height + y];
+        bounds = blocks_[n].bounds(y, x, [&](int v, int u, int16_t* out) {
+            int level[CHANNELS];
+            levels(n, v, u, level);
+            to_ycocg(level[1], level[0], level[2], out);
+        });
+        gather_last(planes_[n], bounds, y, x, row, base);
     }
 
     void load(int n, int y, int x, Values& values) override {
@@ -161,6 +185,7 @@ class PixelStage : public Stage {
             const uint8_t* pixel = pixels_ + ((size_t(n) * height + y) * width + x) * channels_;
             for (int c = 0; c < channels_; c++) values.value[c] = channels_ == 1 ? pixel[0] : pixel[c == 0 ? 1 : c == 1 ? 0 : 2];
         }
+        values.bounds = bounds_[size_t(n) * height + y];
         residuals_[n].near(y, x, values.near);
     }
 
@@ -180,9 +205,8 @@ class PixelStage : public Stage {
 
     // Red, green, blue, or grey, of a pixel that was coded.
     void pixel(int n, int y, int x, uint8_t* out) const {
-        const int16_t* grb = planes_[n].grb.at(y, x);
         int level[CHANNELS];
-        for (int c = 0; c < CHANNELS; c++) level[c] = grb[c] + estimate(n, y, x, c);
+        levels(n, y, x, level);
         out[0] = uint8_t(channels_ == 1 ? level[0] : level[1]);
         if (channels_ == 1) return;
         out[1] = uint8_t(level[0]);
@@ -193,8 +217,16 @@ class PixelStage : public Stage {
     // What residuals are from.
     int estimate(int n, int y, int x, int channel) const { return role == Role::LAST ? planes_[n].estimate.at(y, x)[channel] : 0; }
 
+    // Green, red, blue of a pixel that was coded.
+    void levels(int n, int y, int x, int* out) const {
+        const int16_t* grb = planes_[n].grb.at(y, x);
+        for (int c = 0; c < CHANNELS; c++) out[c] = grb[c] + estimate(n, y, x, c);
+    }
+
     const int channels_;
     const uint8_t* pixels_;
+    std::vector<Blocks> blocks_;
+    std::vector<Bounds> bounds_;  // of the pixel of each row that was gathered last: a wave has one of each
     std::vector<PixelPlanes> planes_;
     std::vector<Residuals> residuals_;
 };

@@ -191,6 +191,14 @@ void bind_pyramid(nb::module_& m) {
         const Range found = cell_of(value, {known.first, known.second}, width);
         return Pair{found.lo, found.hi};
     }, "value"_a, "known"_a, "width"_a);
+    // What bounds of Y, Co, Cg leave of green, red or blue, those before it known.
+    m.def("bounds", [](const std::vector<Pair>& of, int channel, int green, int red) {
+        if (of.size() != CHANNELS || channel < 0 || channel >= CHANNELS) throw std::invalid_argument("three ranges, and one of three channels");
+        Bounds bounds;
+        for (int c = 0; c < CHANNELS; c++) bounds.of[c] = {of[c].first, of[c].second};
+        const Range found = bounds.channel(channel, green, red, {-FAR, FAR});
+        return Pair{found.lo, found.hi};
+    }, "of"_a, "channel"_a, "green"_a = 0, "red"_a = 0);
     m.def("estimate_of", [](Pair range) { return estimate_of({range.first, range.second}); }, "range"_a);
 }
 
@@ -205,9 +213,9 @@ void bind_windows(nb::module_& m) {
     // (inputs, what means are relative to) of a pixel; estimate: Y, Co, Cg after noise levels, or None.
     m.def("pixel_row", [](const Pixels& pixels, const std::optional<Image>& estimate, int y, int x) {
         const int height = int(pixels.shape(0)), width = int(pixels.shape(1));
-        std::vector<Planes> estimates;
-        if (estimate) estimates.push_back(planes_of(*estimate));
-        PixelStage stage(1, height, width, CHANNELS, estimate ? &estimates : nullptr, pixels.data());
+        std::vector<Described> described;
+        if (estimate) described.push_back({planes_of(*estimate), {}});
+        PixelStage stage(1, height, width, CHANNELS, described, pixels.data());
         for (int v = 0; v < height; v++)
             for (int u = 0; u < width; u++) {
                 Values values;

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstring>
 
+#include "bounds.h"
 #include "contract.h"
 
 namespace ddpm {
@@ -174,9 +175,9 @@ inline void gather_direct(const PixelPlanes& planes, int y, int x, uint8_t* row,
     gather_edges(y, x, planes.seen.width, row + CHANNELS);
 }
 
-// Inputs of a pixel after noise levels: residuals of those before it, the estimate on all sides, its place in 4x4.
-// base: the estimate's green, red, blue.
-inline void gather_last(const PixelPlanes& planes, int y, int x, uint8_t* row, int16_t* base) {
+// Inputs of a pixel after noise levels: residuals of those before it, the estimate on all sides, its place in 4x4, and
+// from the estimate to its bounds of Y, Co, Cg, in half grey levels. base: the estimate's green, red, blue.
+inline void gather_last(const PixelPlanes& planes, const Bounds& bounds, int y, int x, uint8_t* row, int16_t* base) {
     for (int i = 0; i < REACH; i++) std::memcpy(row + i * ROW, planes.residuals.at(y + i - REACH, x - REACH), ROW);
     std::memcpy(row + REACH * ROW, planes.residuals.at(y, x - REACH), REACH * CHANNELS);
     row += CAUSAL * CHANNELS;
@@ -188,6 +189,13 @@ inline void gather_last(const PixelPlanes& planes, int y, int x, uint8_t* row, i
     row[(y & 3) * 4 + (x & 3)] = ZERO + ONE_INPUT;
     gather_edges(y, x, planes.grb.width, row + 16);
     std::copy_n(planes.estimate.at(y, x), CHANNELS, base);
+    row += 16 + EDGES;
+    int16_t estimate[CHANNELS];
+    to_ycocg(base[1], base[0], base[2], estimate);
+    for (int c = 0; c < CHANNELS; c++, row += 2) {
+        row[0] = input_of(int16_t(2 * (bounds.of[c].lo - estimate[c])));
+        row[1] = input_of(int16_t(2 * (bounds.of[c].hi - estimate[c])));
+    }
 }
 
 }  // namespace ddpm

@@ -128,7 +128,7 @@ def files(draw: st.DrawFn) -> tuple[Header, bytes, bytes | list[bytes], bytes]:
     parts = st.binary(max_size=9)
     header = draw(st.sampled_from([PLAIN, replace(PLAIN, mode="LA"), GRAPHIC, TILED, replace(TILED, mode="L")]))
     payload = draw(st.lists(parts, min_size=6, max_size=6)) if header.index else draw(parts)
-    if isinstance(payload, bytes) and not header.webp:
+    if isinstance(payload, bytes) and not header.stored:
         payload = bytes(4) + 4 * payload  # a state, and words
     return header, draw(parts) if header.has_alpha_section else b"", payload, draw(parts)
 
