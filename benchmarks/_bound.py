@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from ddpmcodec.archive.bits_back import find_network
-from ddpmcodec.bound import Bound, evaluate
-from ddpmcodec.channels.bits_back import PRIOR_STD
-from ddpmcodec.networks.denoisers import find_denoiser
-from ddpmcodec.schedule import Levels
+from ddpmcodec.paper.bits_back import PRIOR_STD
+from ddpmcodec.paper.bound import Bound, evaluate
+from ddpmcodec.paper.denoisers import find_denoiser
+from ddpmcodec.paper.schedule import Levels
 
 from ._curves import psnr
 from ._data import Pixels, alike

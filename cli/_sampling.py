@@ -19,7 +19,7 @@ from ._common import STANDARD, Finite, Outputs, force_option, label, progress, q
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ddpmcodec.sampling import Sampler
+    from ddpmcodec.paper.sampling import Sampler
 
 Command = Callable[..., object]
 
@@ -73,8 +73,8 @@ def sampler(model: str | None, T: int, method: str, eta: float | None, seed: int
     """The sampler that the options describe; the paper's network runs on a GPU where there is one."""
     import torch
 
-    from ddpmcodec.networks.denoisers import accelerated, find_denoiser, levels_of
-    from ddpmcodec.sampling import Sampler, ancestral, ddim
+    from ddpmcodec.paper.denoisers import accelerated, find_denoiser, levels_of
+    from ddpmcodec.paper.sampling import Sampler, ancestral, ddim
 
     if eta is not None and method != "ddim":
         raise click.UsageError("--eta belongs to --method ddim")
@@ -96,7 +96,7 @@ def watched(found: Sampler, name: str, calls: int, size: Sequence[int], *, quiet
         if advance is None:
             yield found
         else:
-            from ddpmcodec.networks import denoiser
+            from ddpmcodec.paper import denoiser
 
             yield replace(found, denoiser=denoiser.watched(found.denoiser, lambda images: advance(images * pixels)))
 
@@ -134,7 +134,7 @@ def write_grid(where: str, images: Tensor, *, scale: int, force: bool) -> None:
     """[rows, columns, 3, H, W] as a PNG. scale: the side that a pixel gets. force: a file of that name is
     overwritten."""
     from ddpmcodec.images import save_image
-    from ddpmcodec.sampling import grid
+    from ddpmcodec.paper.sampling import grid
 
     enlarged = images.repeat_interleave(scale, -2).repeat_interleave(scale, -1)
     data = save_image(grid(enlarged), "PNG")

@@ -23,7 +23,7 @@ def quality(samples: str, reference: str, inception: str, batch: int, as_json: b
 
     SAMPLES are generated (`ddpmcodec sample -o FOLDER`), REFERENCE are real images. Nothing is downloaded.
     """
-    from ddpmcodec.quality import FEATURES, measure
+    from ddpmcodec.paper.quality import FEATURES, measure
 
     found = measure(Path(samples), Path(reference), Path(inception), batch=batch, verbose=verbose)
     if min(found.samples, found.references) < FEATURES and not quiet:

@@ -17,7 +17,7 @@ from ._sampling import place, read_images, sampler, sampling_options, watched, w
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ddpmcodec.sampling import Sampler
+    from ddpmcodec.paper.sampling import Sampler
 
 COLUMNS = 10  # of --progressive
 BATCH = 64  # images of a folder, drawn before they are written

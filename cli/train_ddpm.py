@@ -23,7 +23,7 @@ from ._training import (
 )
 
 if TYPE_CHECKING:
-    from ddpmcodec.networks.unet import UNetConfig
+    from ddpmcodec.paper.unet import UNetConfig
 
 PAPER = {"cifar10": {"size": 32, "batch": 128, "rate": 2e-4}, "large256": {"size": 256, "batch": 64, "rate": 2e-5}}
 
@@ -115,7 +115,7 @@ def train_ddpm(
 
 def _config(network: str, channels: int | None, dropout: float | None, *, learned_variance: bool) -> UNetConfig:
     from ddpmcodec.errors import ModelError
-    from ddpmcodec.networks.unet import CIFAR10, LARGE256
+    from ddpmcodec.paper.unet import CIFAR10, LARGE256
 
     config = {"cifar10": CIFAR10, "large256": LARGE256}[network]
     channels = channels or config.channels

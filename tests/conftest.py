@@ -27,12 +27,12 @@ from torch import Tensor
 from ddpmcodec import _native, models
 from ddpmcodec.codec import graphics
 from ddpmcodec.models.context import EFFORTS, ROLES, ContextModel, load_model, pack
-from ddpmcodec.networks import gaussian
-from ddpmcodec.networks.gaussian import GaussianModel, load_gaussian
-from ddpmcodec.networks.gaussian.architecture import Architecture
-from ddpmcodec.networks.gaussian.latent import LatentNetwork
-from ddpmcodec.networks.gaussian.model_file import export
-from ddpmcodec.networks.prediction import Prediction
+from ddpmcodec.paper import gaussian
+from ddpmcodec.paper.gaussian import GaussianModel, load_gaussian
+from ddpmcodec.paper.gaussian.architecture import Architecture
+from ddpmcodec.paper.gaussian.latent import LatentNetwork
+from ddpmcodec.paper.gaussian.model_file import export
+from ddpmcodec.paper.prediction import Prediction
 from ddpmcodec.parallel import threads_of
 
 # A first example may compile a kernel, so there is no deadline. In CI the examples are the same in every run.

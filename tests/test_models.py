@@ -9,7 +9,7 @@ import pytest
 
 from ddpmcodec import models
 from ddpmcodec.errors import ModelError
-from ddpmcodec.networks.gaussian import load_gaussian
+from ddpmcodec.paper.gaussian import load_gaussian
 
 
 def test_the_list_names_every_model_and_its_id() -> None:

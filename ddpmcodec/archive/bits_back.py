@@ -17,8 +17,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ddpmcodec.ans.stack import Stack
-from ddpmcodec.ans.stream import PRECISION, STATE_LOW
 from ddpmcodec.archive.blocks import (
     CUT,
     DAMAGED,
@@ -31,23 +29,25 @@ from ddpmcodec.archive.blocks import (
     alike,
     places_of,
 )
-from ddpmcodec.channels import bits_back
-from ddpmcodec.channels.bits_back import LatentLevel, hierarchy
 from ddpmcodec.codec.batching import Progress
 from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ModelError, TruncatedError
-from ddpmcodec.exactness import exact_torch
 from ddpmcodec.format.block import MAX_LEVELS, Block, Coding, Run
 from ddpmcodec.format.header import MODEL_ID_BYTES
 from ddpmcodec.format.streams import WORD_BYTES, Stream
-from ddpmcodec.networks.ddpm import PaperDenoiser
-from ddpmcodec.networks.denoiser import Latents, Predictor
-from ddpmcodec.networks.denoisers import find_denoiser
-from ddpmcodec.networks.gaussian import GaussianModel, find_gaussian
-from ddpmcodec.networks.gaussian.model import coding_levels
-from ddpmcodec.networks.prediction import IntegerPrediction
-from ddpmcodec.networks.profile import Description, NumericsProfile
-from ddpmcodec.networks.rounded import RoundedDenoiser
-from ddpmcodec.schedule import LEVEL_UNIT, Levels, check_levels, respace
+from ddpmcodec.paper import bits_back
+from ddpmcodec.paper.ans.stack import Stack
+from ddpmcodec.paper.ans.stream import PRECISION, STATE_LOW
+from ddpmcodec.paper.bits_back import LatentLevel, hierarchy
+from ddpmcodec.paper.ddpm import PaperDenoiser
+from ddpmcodec.paper.denoiser import Latents, Predictor
+from ddpmcodec.paper.denoisers import find_denoiser
+from ddpmcodec.paper.exactness import exact_torch
+from ddpmcodec.paper.gaussian import GaussianModel, find_gaussian
+from ddpmcodec.paper.gaussian.model import coding_levels
+from ddpmcodec.paper.prediction import IntegerPrediction
+from ddpmcodec.paper.profile import Description, NumericsProfile
+from ddpmcodec.paper.rounded import RoundedDenoiser
+from ddpmcodec.paper.schedule import LEVEL_UNIT, Levels, check_levels, respace
 
 RUN_PIXELS = 1 << 16  # of the images of a run: bounds the memory of a decoder
 FINGERPRINT, NETWORK = "fingerprint", "network"  # in a profile, beside what it describes

@@ -26,8 +26,8 @@ from ddpmcodec.parallel import run_all
 from ddpmcodec.processor import require_rounding_to_nearest
 
 if TYPE_CHECKING:
-    from ddpmcodec.networks.ddpm import PaperDenoiser
-    from ddpmcodec.networks.gaussian import GaussianModel
+    from ddpmcodec.paper.ddpm import PaperDenoiser
+    from ddpmcodec.paper.gaussian import GaussianModel
 
 Pixels = NDArray[np.uint8]
 Shape = tuple[int, int, int]  # height, width, channels

@@ -17,7 +17,7 @@ from ddpmcodec.format.model_file import kind_of
 from ddpmcodec.models.context import KIND, ContextModel, load_model, model_of
 
 Source: TypeAlias = "ContextModel | LatentSource"
-HUB = "hub:"  # what a checkpoint's name begins with that `networks.pretrained` fetches
+HUB = "hub:"  # what a checkpoint's name begins with that `paper.pretrained` fetches
 
 
 class LatentCoder(Protocol):

@@ -18,8 +18,8 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from ddpmcodec.diffusion import LN2, Reverse, posterior, step_kl
-from ddpmcodec.schedule import HALF_RANGE, alpha_sigma, check_levels
+from ddpmcodec.paper.diffusion import LN2, Reverse, posterior, step_kl
+from ddpmcodec.paper.schedule import HALF_RANGE, alpha_sigma, check_levels
 
 Network = Callable[[Tensor, Tensor], Tensor]
 Objective = Literal["simple", "bound", "hybrid"]

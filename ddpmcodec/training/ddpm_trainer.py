@@ -28,12 +28,12 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.flop_counter import FlopCounterMode
 
-from ddpmcodec.bound import evaluate as evaluate_bound
 from ddpmcodec.errors import TrainingError
-from ddpmcodec.networks import pretrained
-from ddpmcodec.networks.ddpm import PaperDenoiser
-from ddpmcodec.networks.unet import CIFAR10, UNet, UNetConfig
-from ddpmcodec.schedule import Levels, cosine, ddpm_linear, respace
+from ddpmcodec.paper import pretrained
+from ddpmcodec.paper.bound import evaluate as evaluate_bound
+from ddpmcodec.paper.ddpm import PaperDenoiser
+from ddpmcodec.paper.schedule import Levels, cosine, ddpm_linear, respace
+from ddpmcodec.paper.unet import CIFAR10, UNet, UNetConfig
 from ddpmcodec.training import run, state
 from ddpmcodec.training.data import Crops, DeviceCrops, Pixels, load_images
 from ddpmcodec.training.ddpm_objective import Objective, Process, losses, noisy_batch

@@ -11,22 +11,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ddpmcodec.diffusion import posterior, reverse, step_kl
-from ddpmcodec.networks.gaussian.architecture import denoise
-from ddpmcodec.networks.gaussian.eager import EagerOperations, patches, unpatch
-from ddpmcodec.networks.gaussian.exact_features import (
-    ESTIMATE_LIMIT,
-    LevelConstants,
-    fused_features,
-    level_constants,
-)
-from ddpmcodec.networks.gaussian.features import gaussian_estimate, pixel_features, scale_origin
-from ddpmcodec.networks.gaussian.latent import LatentNetwork
-from ddpmcodec.networks.gaussian.model import COARSEST_LEVEL, FEW_STEPS, FINEST_LEVEL
-from ddpmcodec.networks.gaussian.neighbours import PIXEL_OUTPUTS, blend
-from ddpmcodec.networks.gaussian.predictors import bfloat16_bits, blank
-from ddpmcodec.networks.prediction import LAST_SCALE, LN2, SCALE_UNIT, Prediction, pixel_bits
-from ddpmcodec.schedule import HALF_RANGE, LEVEL_UNIT, ddpm_linear
+from ddpmcodec.paper.diffusion import posterior, reverse, step_kl
+from ddpmcodec.paper.gaussian.architecture import denoise
+from ddpmcodec.paper.gaussian.eager import EagerOperations, patches, unpatch
+from ddpmcodec.paper.gaussian.exact_features import ESTIMATE_LIMIT, LevelConstants, fused_features, level_constants
+from ddpmcodec.paper.gaussian.features import gaussian_estimate, pixel_features, scale_origin
+from ddpmcodec.paper.gaussian.latent import LatentNetwork
+from ddpmcodec.paper.gaussian.model import COARSEST_LEVEL, FEW_STEPS, FINEST_LEVEL
+from ddpmcodec.paper.gaussian.neighbours import PIXEL_OUTPUTS, blend
+from ddpmcodec.paper.gaussian.predictors import bfloat16_bits, blank
+from ddpmcodec.paper.prediction import LAST_SCALE, LN2, SCALE_UNIT, Prediction, pixel_bits
+from ddpmcodec.paper.schedule import HALF_RANGE, LEVEL_UNIT, ddpm_linear
 from ddpmcodec.training.gaussian_operations import Array, TrainingOperations, array_of, numbers, tensor_of
 
 Objective = Literal["bound", "simple"]

@@ -10,14 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ddpmcodec.bound import Estimate
-from ddpmcodec.bound import evaluate as evaluate_bound
-from ddpmcodec.channels.bits_back import PRIOR_STD
 from ddpmcodec.errors import TrainingError
-from ddpmcodec.networks.gaussian import load_gaussian, model_file
-from ddpmcodec.networks.gaussian.architecture import MULTIPLE, Architecture
-from ddpmcodec.networks.gaussian.latent import LatentNetwork
-from ddpmcodec.networks.gaussian.model import coding_levels
+from ddpmcodec.paper.bits_back import PRIOR_STD
+from ddpmcodec.paper.bound import Estimate
+from ddpmcodec.paper.bound import evaluate as evaluate_bound
+from ddpmcodec.paper.gaussian import load_gaussian, model_file
+from ddpmcodec.paper.gaussian.architecture import MULTIPLE, Architecture
+from ddpmcodec.paper.gaussian.latent import LatentNetwork
+from ddpmcodec.paper.gaussian.model import coding_levels
 from ddpmcodec.training import run, state
 from ddpmcodec.training.data import Mixture, crops_of, image_sets, left_out
 from ddpmcodec.training.gaussian import LatentPredictor, Objective, draw, loss

@@ -14,10 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-pytest.importorskip("ddpmcodec.networks.gaussian.model")  # until the branch with Gaussian models is merged
-
-from ddpmcodec import archive, channels
-from ddpmcodec.ans.stack import Stack
+from ddpmcodec import archive
 from ddpmcodec.archive import bits_back
 from ddpmcodec.archive.bits_back import Encoder, find_network, network_of, pop_images, push_images
 from ddpmcodec.archive.blocks import ContextCoder, Encoded, Pixels
@@ -26,10 +23,11 @@ from ddpmcodec.codec import efforts
 from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ModelError, TruncatedError
 from ddpmcodec.format.block import Block, Coding, Entry
 from ddpmcodec.models.context import default_model
-from ddpmcodec.networks import pretrained, profile
-from ddpmcodec.networks.ddpm import PaperDenoiser
-from ddpmcodec.networks.gaussian import GaussianModel, load_gaussian
-from ddpmcodec.networks.unet import UNet, UNetConfig
+from ddpmcodec.paper import pretrained, profile
+from ddpmcodec.paper.ans.stack import Stack
+from ddpmcodec.paper.ddpm import PaperDenoiser
+from ddpmcodec.paper.gaussian import GaussianModel, load_gaussian
+from ddpmcodec.paper.unet import UNet, UNetConfig
 from pictures import create, crops, drawing, survivors, whole
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -128,7 +126,7 @@ def test_a_batch_has_as_many_images_as_the_network_likes(encoder: Encoder, monke
 def test_a_batch_that_lacks_initial_bits_after_all_becomes_initial_bits(
     encoder: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(channels.bits_back, "initial_bits", lambda levels: 1.0)
+    monkeypatch.setattr("ddpmcodec.paper.bits_back.initial_bits", lambda levels: 1.0)
     assert comes_back(arrays(10), encoder).runs[-1].initial
 
 

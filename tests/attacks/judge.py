@@ -22,7 +22,7 @@ from ddpmcodec.cli import run as run_command
 from ddpmcodec.errors import DdpmError
 from ddpmcodec.format.ddpma import check_name
 from ddpmcodec.models import context
-from ddpmcodec.networks.gaussian import load_gaussian
+from ddpmcodec.paper.gaussian import load_gaussian
 from measures import memory
 from targets import (
     ARCHIVE,

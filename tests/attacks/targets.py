@@ -18,10 +18,10 @@ from ddpmcodec.codec import graphics
 from ddpmcodec.codec.known_answer import COMPONENTS, tensors
 from ddpmcodec.format import tiles
 from ddpmcodec.models.context import BAND_ROLES, EFFORTS, ROLES, ContextModel, pack, parse
-from ddpmcodec.networks.gaussian import GaussianModel, load_gaussian
-from ddpmcodec.networks.gaussian.architecture import Architecture
-from ddpmcodec.networks.gaussian.latent import LatentNetwork
-from ddpmcodec.networks.gaussian.model_file import export
+from ddpmcodec.paper.gaussian import GaussianModel, load_gaussian
+from ddpmcodec.paper.gaussian.architecture import Architecture
+from ddpmcodec.paper.gaussian.latent import LatentNetwork
+from ddpmcodec.paper.gaussian.model_file import export
 from ddpmcodec.training.denoiser import Denoiser
 
 FILE, ARCHIVE, CONTEXT_MODEL, GAUSSIAN_MODEL = KINDS = ("file", "archive", "context model", "gaussian model")

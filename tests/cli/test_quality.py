@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ddpmcodec import quality
+from ddpmcodec.paper import quality
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_without_weights_it_is_wrong_usage(ddpm: Any, folder: Path) -> None:
 
 
 def test_figures_are_printed_as_text_and_as_json(ddpm: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The figures themselves are those of the library (tests/test_quality.py); here, how they are shown."""
+    """The figures themselves are those of the library (tests/paper/test_quality.py); here, how they are shown."""
     known = quality.Quality(5000, 2047, 3.17, 9.46, 0.11, 0.5, 1.0)
     monkeypatch.setattr(quality, "measure", lambda *_, **__: known)
     ended = ddpm("quality", "a", "b", "--inception", "c.pth")

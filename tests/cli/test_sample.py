@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ddpmcodec.images import load_image
-from ddpmcodec.networks import pretrained
-from ddpmcodec.networks.ddpm import PaperDenoiser
-from ddpmcodec.networks.denoisers import find_denoiser, levels_of
-from ddpmcodec.networks.gaussian import model_file
-from ddpmcodec.networks.gaussian.architecture import Architecture
-from ddpmcodec.networks.gaussian.latent import LatentNetwork
-from ddpmcodec.networks.unet import UNet, UNetConfig
-from ddpmcodec.sampling import Sampler, shown
-from ddpmcodec.schedule import ddpm_linear
+from ddpmcodec.paper import pretrained
+from ddpmcodec.paper.ddpm import PaperDenoiser
+from ddpmcodec.paper.denoisers import find_denoiser, levels_of
+from ddpmcodec.paper.gaussian import model_file
+from ddpmcodec.paper.gaussian.architecture import Architecture
+from ddpmcodec.paper.gaussian.latent import LatentNetwork
+from ddpmcodec.paper.sampling import Sampler, shown
+from ddpmcodec.paper.schedule import ddpm_linear
+from ddpmcodec.paper.unet import UNet, UNetConfig
 
 SIDE = 8
 SMALL = ["--size", SIDE, "--levels", 3]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ddpmcodec.networks import pretrained
+from ddpmcodec.paper import pretrained
 from ddpmcodec.training import ddpm_trainer, run
 
 Ddpm = Callable[..., Any]  # conftest.Ddpm

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddpmcodec.networks.gaussian import load_gaussian
+from ddpmcodec.paper.gaussian import load_gaussian
 from ddpmcodec.training import gaussian_trainer
 
 Ddpm = Callable[..., Any]  # conftest.Ddpm

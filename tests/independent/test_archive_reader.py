@@ -10,13 +10,13 @@ import pytest
 
 from archive_reader import BITS_BACK, CONTEXT, FILES, MARK, check_archive, cut_body, open_stack, read_archive
 from ddpmcodec import archive
-from ddpmcodec.ans.stack import Stack
 from ddpmcodec.archive import writer
 from ddpmcodec.errors import FormatError
 from ddpmcodec.format.ddpma import split
 from ddpmcodec.format.streams import parse_stream
 from ddpmcodec.models.context import ContextModel
-from ddpmcodec.networks.gaussian import GaussianModel
+from ddpmcodec.paper.ans.stack import Stack
+from ddpmcodec.paper.gaussian import GaussianModel
 from image_reader import Bad, open_stream
 from pictures import create, crops, drawing, mixed
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ddpmcodec.models.context import EFFORTS, ROLES, pack
-from ddpmcodec.networks.gaussian.architecture import Architecture
-from ddpmcodec.networks.gaussian.latent import LatentNetwork
+from ddpmcodec.paper.gaussian.architecture import Architecture
+from ddpmcodec.paper.gaussian.latent import LatentNetwork
 from ddpmcodec.training.context_networks import tensors_of
 from ddpmcodec.training.context_run import train
 from ddpmcodec.training.context_shapes import shape_of

@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from ddpmcodec.bound import term_bits
-from ddpmcodec.networks.ddpm import PaperDenoiser, Variance
-from ddpmcodec.networks.unet import UNet, UNetConfig
-from ddpmcodec.schedule import cosine, ddpm_linear
+from ddpmcodec.paper.bound import term_bits
+from ddpmcodec.paper.ddpm import PaperDenoiser, Variance
+from ddpmcodec.paper.schedule import cosine, ddpm_linear
+from ddpmcodec.paper.unet import UNet, UNetConfig
 from ddpmcodec.training.ddpm_objective import (
     NoiseEstimate,
     NoisyBatch,

@@ -18,12 +18,11 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from ddpmcodec import bound
 from ddpmcodec.errors import TrainingError
 from ddpmcodec.format.seal import seal
-from ddpmcodec.networks import pretrained
-from ddpmcodec.networks.unet import CIFAR10, UNetConfig
-from ddpmcodec.schedule import cosine, ddpm_linear
+from ddpmcodec.paper import bound, pretrained
+from ddpmcodec.paper.schedule import cosine, ddpm_linear
+from ddpmcodec.paper.unet import CIFAR10, UNetConfig
 from ddpmcodec.training import run, state
 from ddpmcodec.training.data import Crops, DeviceCrops, load_images
 from ddpmcodec.training.ddpm_objective import losses, noisy_batch

@@ -8,12 +8,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ddpmcodec.bound import term_bits
-from ddpmcodec.diffusion import posterior, reverse, step_kl
-from ddpmcodec.networks.gaussian.latent import LatentNetwork
-from ddpmcodec.networks.gaussian.model import COARSEST_LEVEL, coding_levels
-from ddpmcodec.networks.prediction import Prediction, pixel_bits
-from ddpmcodec.schedule import HALF_RANGE, ddpm_linear
+from ddpmcodec.paper.bound import term_bits
+from ddpmcodec.paper.diffusion import posterior, reverse, step_kl
+from ddpmcodec.paper.gaussian.latent import LatentNetwork
+from ddpmcodec.paper.gaussian.model import COARSEST_LEVEL, coding_levels
+from ddpmcodec.paper.prediction import Prediction, pixel_bits
+from ddpmcodec.paper.schedule import HALF_RANGE, ddpm_linear
 from ddpmcodec.training import gaussian
 from ddpmcodec.training.gaussian import FINAL_SHARE, Batch, LatentPredictor, draw, loss, weighted_bits
 

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ddpmcodec.networks.gaussian.eager import EagerOperations
-from ddpmcodec.networks.gaussian.latent import LatentNetwork
-from ddpmcodec.networks.gaussian.neighbours import PIXEL_OUTPUTS, blend
+from ddpmcodec.paper.gaussian.eager import EagerOperations
+from ddpmcodec.paper.gaussian.latent import LatentNetwork
+from ddpmcodec.paper.gaussian.neighbours import PIXEL_OUTPUTS, blend
 from ddpmcodec.training.gaussian import EagerLatentPredictor, LatentPredictor, draw, weighted_bits
 from ddpmcodec.training.gaussian_operations import TrainingOperations, array_of, numbers, tensor_of
 

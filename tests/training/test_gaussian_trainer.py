@@ -15,8 +15,8 @@ from PIL import Image
 from torch import Tensor
 
 from ddpmcodec.errors import ModelError, TrainingError
-from ddpmcodec.networks.gaussian import load_gaussian, model_file
-from ddpmcodec.networks.gaussian.architecture import Architecture
+from ddpmcodec.paper.gaussian import load_gaussian, model_file
+from ddpmcodec.paper.gaussian.architecture import Architecture
 from ddpmcodec.training import run, state
 from ddpmcodec.training.data import Crops
 from ddpmcodec.training.gaussian import LatentPredictor, draw, loss

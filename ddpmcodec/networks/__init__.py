@@ -1,1 +1,0 @@
-"""Networks: one folder for each kind of model file, and the contract of denoisers."""

@@ -1,0 +1,173 @@
+"""A single-lane rANS stack in memory: what is pushed last is popped first, and bits-back coding does both.
+
+The words are those of a `message` with one lane (craystack's): a 64-bit head, 2^31 <= head < 2^63 between operations,
+over a stack of 32-bit words. Unlike a `stream` it grows as it is pushed on, takes any precision from 1 to 31 bits, and
+popping is the exact inverse of pushing in both directions: pop(push(x)) gives x and the stack back, and pushing what
+was popped, under the same distribution, gives the stack back whatever was on it.
+"""
+
+from __future__ import annotations
+
+from math import log2
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ddpmcodec.errors import FormatError, TruncatedError
+from ddpmcodec.paper.ans.logistic import decode_values, encode_values
+from ddpmcodec.paper.ans.stream import PRECISION as _PIXEL_PRECISION
+from ddpmcodec.paper.ans.stream import STATE_HIGH, STATE_LOW, kernel
+
+Words = NDArray[np.uint32]
+
+_LOW = np.uint64(STATE_LOW)
+_WORD = np.uint64(32)
+_ONE = np.uint64(1)
+_TOP = np.uint64(63)
+_HEAD_WORDS = 2
+
+
+@kernel
+def push_interval(start, freq, precision, head, words, size):  # type: ignore[no-untyped-def]
+    """(head, size) after a push of [start, start + freq) in 2^-precision, all uint64; words has room for one more."""
+    if head >= freq << (_TOP - precision):
+        words[size] = np.uint32(head & np.uint64(0xFFFFFFFF))
+        size += 1
+        head >>= _WORD
+    quotient = head // freq
+    return (quotient << precision) + (head - quotient * freq) + start, size
+
+
+@kernel
+def peek(precision, head):  # type: ignore[no-untyped-def]
+    """The bits, uint64, that say which symbol is on top."""
+    return head & ((_ONE << precision) - _ONE)
+
+
+@kernel
+def pop_interval(start, freq, precision, head, words, size):  # type: ignore[no-untyped-def]
+    """(head, size) after taking off the symbol that `peek` fell in; size -1: a word was needed and there is none."""
+    head = freq * (head >> precision) + peek(precision, head) - start
+    if head >= _LOW:
+        return head, size
+    if size <= 0:
+        return head, -1
+    return (head << _WORD) | np.uint64(words[size - 1]), size - 1
+
+
+@kernel
+def _push_all(starts, freqs, precision, head, words, size):  # type: ignore[no-untyped-def]
+    """Push, last to first. Returns (head, size, a bad symbol or -1)."""
+    one = _ONE << precision
+    for i in range(len(starts) - 1, -1, -1):
+        start, freq = starts[i], freqs[i]
+        if freq == 0 or freq > one or start > one - freq:
+            return head, size, i
+        head, size = push_interval(start, freq, precision, head, words, size)
+    return head, size, -1
+
+
+@kernel
+def _pop_uniform(values, precision, head, words, size):  # type: ignore[no-untyped-def]
+    """Returns (head, size or -1)."""
+    for i in range(len(values)):
+        values[i] = peek(precision, head)
+        head, size = pop_interval(values[i], _ONE, precision, head, words, size)
+        if size < 0:
+            break
+    return head, size
+
+
+def _precision(bits: int) -> np.uint64:
+    if not 1 <= bits <= 31:
+        raise ValueError(f"precision must be 1 to 31 bits, got {bits}")
+    return np.uint64(bits)
+
+
+class Stack:
+    """head: the rANS state. words: uint32, the first `size` of them in use, the top last. An error changes nothing."""
+
+    def __init__(self, head: int, words: Words, size: int) -> None:
+        self.head, self.words, self.size = np.uint64(head), words, size
+
+    @classmethod
+    def empty(cls) -> Stack:
+        return cls(STATE_LOW, np.empty(1024, np.uint32), 0)
+
+    @classmethod
+    def from_words(cls, words: Words) -> Stack:
+        """The inverse of `to_words`. Raises TruncatedError on less than a head, FormatError on a head that is none."""
+        if len(words) < _HEAD_WORDS:
+            raise TruncatedError(f"the ANS stack has {len(words)} words, less than its head; get the rest of it")
+        head = int(words[0]) << 32 | int(words[1])
+        if not STATE_LOW <= head < STATE_HIGH:
+            raise FormatError(f"the ANS stack begins with {head:#018x}, which is no rANS state; damaged: get it again")
+        below = np.array(words[:1:-1], np.uint32)
+        return cls(head, below, len(below))
+
+    def to_words(self) -> Words:
+        """uint32: the head's high and low word, then the words from the top: `message.flatten` of one lane."""
+        head = np.array([int(self.head) >> 32, int(self.head) & 0xFFFFFFFF], np.uint32)
+        return np.concatenate([head, self.words[: self.size][::-1]])
+
+    def bits(self) -> float:
+        """Information on the stack: 32 a word, and log2(head) - 31. 0 for an empty one."""
+        return 32 * self.size + log2(int(self.head)) - 31
+
+    def is_empty(self) -> bool:
+        return self.size == 0 and self.head == _LOW
+
+    def reserve(self, more: int) -> Words:
+        """`words` with room for so many more."""
+        if len(self.words) < self.size + more:
+            larger = np.empty(max(2 * len(self.words), self.size + more), np.uint32)
+            larger[: self.size] = self.words[: self.size]
+            self.words = larger
+        return self.words
+
+    def push(self, starts: Any, freqs: Any, precision: int) -> None:
+        """Push n symbols, n - 1 first, so that 0 comes off first. starts, freqs: [n], in 2^-precision.
+
+        Raises ValueError on an interval that is empty or outside [0, 2^precision], or a precision outside 1..31.
+        """
+        bits = _precision(precision)
+        vectors = np.broadcast_arrays(*(np.atleast_1d(np.asarray(a, np.uint64)) for a in (starts, freqs)))
+        start, freq = (np.ascontiguousarray(a) for a in vectors)
+        head, size, bad = _push_all(start, freq, bits, self.head, self.reserve(len(start)), self.size)
+        if bad >= 0:
+            raise ValueError(f"symbol {bad}: start {start[bad]}, freq {freq[bad]} is no part of [0, 2^{precision}]")
+        self.commit(head, size)
+
+    def push_uniform(self, values: Any, precision: int) -> None:
+        """Push integers 0 <= value < 2^precision, all equally likely: bits as they are. Raises ValueError."""
+        self.push(values, 1, precision)
+
+    def pop_uniform(self, n: int, precision: int) -> NDArray[np.uint64]:
+        """The inverse of `push_uniform`: uint64 [n]. Raises TruncatedError when the stack runs out."""
+        values = np.empty(n, np.uint64)
+        self.commit(*_pop_uniform(values, _precision(precision), self.head, self.words, self.size))
+        return values
+
+    def commit(self, head: int, size: int) -> None:
+        """Take over what a kernel left. Raises TruncatedError where it ran out of words (size -1)."""
+        if size < 0:
+            raise TruncatedError("the ANS stack ends before its last symbol; get the rest of the data")
+        self.head, self.size = np.uint64(head), int(size)
+
+
+def push_logistic(stack: Stack, x: Any, mean: Any, scale: Any) -> None:
+    """Push pixels 0..255 under logistics truncated to 0..255 (`ans.logistic`), the last first; all [n] or broadcast.
+
+    mean: 1/64 grey level; scale: index. Raises ValueError.
+    """
+    stack.push(*encode_values(0, 255, x, x, mean, scale), _PIXEL_PRECISION)
+
+
+def pop_logistic(stack: Stack, mean: Any, scale: Any) -> NDArray[np.int32]:
+    """The inverse of `push_logistic`: int32 [n]. Raises TruncatedError when the stack runs out."""
+    first = max(stack.size - max(np.size(mean), np.size(scale)), 0)  # a word a symbol at most
+    from_top = stack.words[first : stack.size][::-1].copy()
+    values, head, taken = decode_values(0, 255, mean, scale, stack.head, from_top)
+    stack.commit(int(head), stack.size - taken)
+    return values

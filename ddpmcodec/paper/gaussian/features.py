@@ -1,0 +1,106 @@
+"""What the network sees of a latent c_t = v + s_t n: integers in [-127, 127] that hold an estimate of v and its
+standard deviation, in float, for training.
+
+Estimate and standard deviation are those of the posterior of v under the prior N(0, PRIOR_STD^2), so that all noise
+levels share one scale. `exact_features` computes the same for the coder.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ddpmcodec.paper.prediction import SCALE_UNIT
+
+PRIOR_STD = 64.0  # grey levels; about the standard deviation of natural pixel values
+PERIODS = (4.0, 16.0)  # grey levels; the role of VDM's Fourier features: fine differences at full precision
+STD_CENTRES = tuple(-2.0 + 1.65 * k for k in range(6))  # log2 grey levels, knots of a linear interpolation basis
+OWN_FEATURES = 2 + 2 * len(PERIODS) + len(STD_CENTRES)  # features of a value by itself
+WINDOWS = (3, 7)  # sides of the neighbourhoods whose means the network is shown
+NEIGHBOUR_FEATURES = 1 + 2 * len(WINDOWS)  # features of a value among its neighbours
+PER_VALUE = OWN_FEATURES + NEIGHBOUR_FEATURES
+PER_PIXEL = 3 * PER_VALUE + 1  # one more is 127 inside the image: convolutions are padded with zeros
+LOCAL_STD = 6.0  # grey levels; how far neighbouring pixels differ
+FADE_LEVELS = 255
+ESTIMATE_UNIT = 4.0  # estimates are averaged in quarters of a grey level, so that all sums are integers below 2^24
+
+
+def gaussian_estimate(c_t: Tensor, s_t: Tensor) -> tuple[Tensor, Tensor]:
+    """Estimate and standard deviation (grey levels) of v given c_t = v + s_t n, under the prior N(0, PRIOR_STD^2)."""
+    shrink = PRIOR_STD**2 / (PRIOR_STD**2 + s_t * s_t)
+    return c_t * shrink, (s_t * torch.sqrt(shrink)).expand_as(c_t)
+
+
+def std_features(std: Tensor) -> Tensor:
+    """[..., 6] integers in 0..127: where log2(std + 1/4) lies among `STD_CENTRES`."""
+    position = torch.log2(std + 0.25).unsqueeze(-1)
+    centres = torch.tensor(STD_CENTRES, device=std.device)
+    hats = 1 - (position - centres).abs() / (STD_CENTRES[1] - STD_CENTRES[0])
+    return torch.round(127 * hats.clamp(0, 1))
+
+
+def triangle(x: Tensor) -> Tensor:
+    """A wave of period 1 between -1 and 1."""
+    return 4 * (x - torch.floor(x) - 0.5).abs() - 1
+
+
+def own_features(estimate: Tensor, std: Tensor) -> Tensor:
+    """[..., OWN_FEATURES] integer-valued float32 features of each value by itself.
+
+    estimate: [...] centred grey levels (pixel - 127.5). std: [...] grey levels.
+    """
+    coarse = torch.round(estimate).clamp(-127, 127)
+    parts = [coarse, torch.round((254 * (estimate - coarse)).clamp(-127, 127))]
+    for period in PERIODS:
+        visible = 127 / (1 + (4 * std / period) ** 2)  # a wave finer than the noise says nothing: fade it out
+        phase = estimate / period
+        parts += [torch.round(visible * triangle(phase)), torch.round(visible * triangle(phase + 0.25))]
+    return torch.cat([torch.stack(parts, -1), std_features(std)], -1)
+
+
+def fade(std: Tensor) -> Tensor:
+    """How much the difference from the wide neighbourhood is shown, in 255ths: its precision beside LOCAL_STD."""
+    weight = torch.round(FADE_LEVELS * LOCAL_STD**2 / (LOCAL_STD**2 + std * std)).clamp(min=1)
+    return weight * (1 / FADE_LEVELS)
+
+
+def box_sum(x: Tensor, window: int) -> Tensor:
+    return F.avg_pool2d(x, window, 1, window // 2, divisor_override=1)
+
+
+def neighbourhood_mean(estimate: Tensor, window: int) -> Tensor:
+    """Mean of the estimates in a window x window square, of those inside the image; [N, 3, H, W]."""
+    total = box_sum(torch.round(ESTIMATE_UNIT * estimate), window)
+    return total / (ESTIMATE_UNIT * box_sum(torch.ones_like(estimate), window))
+
+
+def context_features(estimate: Tensor, fade: Tensor | float, inverse: Tensor | float) -> Tensor:
+    """[N, 3, H, W, NEIGHBOUR_FEATURES] integer-valued features of each value among its neighbours; inverse: 1 / std.
+
+    First the estimate without its wide neighbourhood's mean, faded where it is uncertain; then for every window how
+    far, in standard deviations, the mean of the neighbourhood lies from the estimate: what a linear denoiser would
+    answer. Without them a network has to find small differences under large grey levels by itself, and in its first
+    hundreds of steps it does not.
+    """
+    means = [neighbourhood_mean(estimate, window) for window in WINDOWS]
+    parts = [torch.round((4 * (estimate - means[-1]) * fade).clamp(-127, 127))]
+    for mean in means:
+        offset = 32 * ((mean - estimate) * inverse)
+        coarse = torch.round(offset.clamp(-127, 127))
+        parts += [coarse, torch.round((254 * (offset - coarse)).clamp(-127, 127))]
+    return torch.stack(parts, -1)
+
+
+def pixel_features(estimate: Tensor, std: Tensor) -> Tensor:
+    """[N, H, W, PER_PIXEL] features of images [N, 3, H, W]."""
+    own, context = own_features(estimate, std), context_features(estimate, fade(std), 1 / std)
+    values = torch.cat([own, context], -1).permute(0, 2, 3, 1, 4).flatten(3)
+    return torch.cat([values, torch.full_like(values[..., :1], 127)], -1)
+
+
+def scale_origin(std: Tensor) -> Tensor:
+    """Scale index (float) of a logistic of this standard deviation, which the network's scale output is relative to."""
+    return SCALE_UNIT + 8 * torch.log2(std * (math.sqrt(3) / math.pi) + 0.05)

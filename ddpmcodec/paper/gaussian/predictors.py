@@ -1,0 +1,194 @@
+"""From latents to the coder's integers, on several paths that must return the same ones; known answers decide."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ddpmcodec.errors import ModelError
+from ddpmcodec.paper.denoiser import Latents, Predictor
+from ddpmcodec.paper.exactness import exact_torch, torch_settings
+from ddpmcodec.paper.gaussian.architecture import MULTIPLE, PATCH, Architecture, denoise
+from ddpmcodec.paper.gaussian.eager import EagerOperations, patches, unpatch
+from ddpmcodec.paper.gaussian.exact_features import (
+    LevelConstants,
+    eager_features,
+    estimate_of,
+    fused_features,
+    level_constants,
+)
+from ddpmcodec.paper.gaussian.features import PER_PIXEL
+from ddpmcodec.paper.gaussian.fused import FusedOperations
+from ddpmcodec.paper.gaussian.neighbour_kernels import fused_blend, fused_local_mean
+from ddpmcodec.paper.gaussian.neighbours import PIXEL_OUTPUTS, blend
+from ddpmcodec.paper.prediction import COEFFICIENT_LIMIT, LAST_SCALE, MEAN_LIMIT, IntegerPrediction
+from ddpmcodec.paper.schedule import HALF_RANGE
+from ddpmcodec.parallel import one_thread_if
+
+SMALL_PIXELS = 1 << 13  # of a batch: below, a network call runs on one thread
+ANSWER_SPACING = 1 / 128  # grey levels, of the latents of known answers
+Params = Mapping[str, Tensor]
+
+
+class KnownAnswer(NamedTuple):
+    """A seeded input at a noise level (1/1024 grey level), and the sha256 of the integers a network must return."""
+
+    seed: int
+    size: int
+    level: int
+    sha256: str
+
+    def latents(self) -> Latents:
+        """[1, size, size + 2, 3] in units of 1/128 grey level, from -256 to 256 grey levels.
+
+        From the raw output of numpy's Philox 4x64, key `seed`, the same in every version.
+        """
+        shape = (1, self.size, self.size + 2, 3)
+        raw = np.random.Philox(key=self.seed).random_raw(math.prod(shape)).reshape(shape)
+        return (raw >> np.uint64(48)).astype(np.int64) - (1 << 15)
+
+    def answer(self, predictor: Predictor) -> str:
+        return predictor.predict(self.latents(), ANSWER_SPACING, self.level).sha256()
+
+
+def padded(side: int) -> int:
+    return -(-side // MULTIPLE) * MULTIPLE
+
+
+def integers_of(outputs: Tensor, estimate: Tensor, constants: LevelConstants, around: Tensor) -> IntegerPrediction:
+    """Network numbers [N, H, W, PIXEL_OUTPUTS or more] to integers, in eager operations.
+
+    estimate: centred grey levels; around: what neighbours add to the means, grey levels; both [N, H, W, 3].
+    """
+    offset, index, coefficients = outputs[..., :PIXEL_OUTPUTS].chunk(3, -1)
+    mean = 64 * (((estimate + HALF_RANGE) + float(constants.std) * offset) + around)
+    scale = (float(constants.origin) + 8 * index).clamp(0, LAST_SCALE)
+    cut = (64 * coefficients).clamp(-COEFFICIENT_LIMIT, COEFFICIENT_LIMIT)
+    return IntegerPrediction(
+        torch.round(mean.clamp(-MEAN_LIMIT, MEAN_LIMIT)).to(torch.int32).cpu().numpy(),
+        torch.round(scale).to(torch.uint8).cpu().numpy(),
+        torch.round(cut).to(torch.int16).cpu().numpy(),
+    )
+
+
+class EagerPredictor:
+    """The reference: eager operations on any device."""
+
+    def __init__(
+        self, architecture: Architecture, params: Params, *, low_precision: bool = True, device: str = "cpu"
+    ) -> None:
+        self.architecture, self.device = architecture, device
+        self.ops = EagerOperations({k: v.to(device).float() for k, v in params.items()}, low_precision=low_precision)
+
+    @torch.no_grad()
+    def predict(self, c: Latents, spacing: float, level: int) -> IntegerPrediction:
+        constants = level_constants(level)
+        estimate = torch.from_numpy(estimate_of(c, spacing, constants)).to(self.device)
+        first = estimate.permute(0, 3, 1, 2)
+        outputs = self._outputs(eager_features(first, constants))
+        around = blend(first, outputs[..., PIXEL_OUTPUTS:].permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        return integers_of(outputs, estimate, constants, around)
+
+    def _outputs(self, features: Tensor) -> Tensor:
+        """[N, H, W, OUTPUTS_PER_PIXEL] from features [N, H, W, PER_PIXEL]."""
+        _, h, w, _ = features.shape
+        features = F.pad(features, (0, 0, 0, padded(w) - w, 0, padded(h) - h))
+        dtype = torch.bfloat16 if self.ops.low_precision else torch.float32
+        inputs = patches(features).to(dtype, memory_format=torch.channels_last)
+        return unpatch(denoise(self.architecture, self.ops, inputs))[:, :h, :w]
+
+
+class FusedPredictor:
+    """The fast path on a CPU."""
+
+    def __init__(self, architecture: Architecture, params: Params, *, low_precision: bool = True) -> None:
+        self.architecture = architecture
+        self.ops = FusedOperations(params, low_precision=low_precision)
+        self.bits = bfloat16_bits(torch.arange(-127, 128))
+
+    @torch.no_grad()
+    def predict(self, c: Latents, spacing: float, level: int) -> IntegerPrediction:
+        constants = level_constants(level)
+        estimate, features = estimate_of(c, spacing, constants), blank(c)
+        _, _, inverse, fade, _, visible, hats = constants
+        fused_features(estimate, inverse, fade, visible, hats, self.bits, features)
+        outputs = self._outputs(features)
+        around = np.empty_like(estimate)
+        fused_blend(outputs, estimate, fused_local_mean(estimate), around)
+        _, h, w, _ = c.shape
+        numbers = unpatch(torch.from_numpy(outputs).permute(0, 3, 1, 2))[:, :h, :w]
+        return integers_of(numbers, torch.from_numpy(estimate), constants, torch.from_numpy(around))
+
+    def _outputs(self, features: NDArray[np.uint16]) -> NDArray[np.float32]:
+        """Patches of outputs, [N, H'/2, W'/2, 4 OUTPUTS_PER_PIXEL], from patches of features."""
+        with one_thread_if(features[..., 0].size * PATCH * PATCH < SMALL_PIXELS):
+            outputs: NDArray[np.float32] = denoise(self.architecture, self.ops, features)
+            return outputs
+
+
+def blank(pixels: NDArray[Any]) -> NDArray[np.uint16]:
+    """Patches of features, zero, for images [N, H, W, 3]."""
+    n, h, w, _ = pixels.shape
+    return np.zeros((n, padded(h) // PATCH, padded(w) // PATCH, PATCH * PATCH * PER_PIXEL), np.uint16)
+
+
+def bfloat16_bits(integers: Tensor) -> NDArray[np.uint16]:
+    return np.ascontiguousarray(integers.to(torch.bfloat16).contiguous().view(torch.int16).numpy().view(np.uint16))
+
+
+def candidates(architecture: Architecture, params: Params) -> list[Callable[[], Predictor]]:
+    """Predictors from the fastest to the plainest, built when asked for."""
+    predictors: list[Callable[[], Predictor]] = [
+        lambda: FusedPredictor(architecture, params),
+        lambda: FusedPredictor(architecture, params, low_precision=False),
+        lambda: EagerPredictor(architecture, params, low_precision=False),
+    ]
+    return predictors if _fast_bfloat16() else predictors[1:]
+
+
+def _fast_bfloat16() -> bool:
+    available = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return bool(available and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+class ExactPredictor:
+    """The first predictor that gives the known answer, which is asked again where PyTorch's settings change."""
+
+    def __init__(self, architecture: Architecture, params: Params, known: KnownAnswer) -> None:
+        """Raises as `chosen`."""
+        self.architecture, self.params, self.known = architecture, params, known
+        self._chosen: dict[Hashable, Predictor] = {}
+        with exact_torch():
+            self.chosen()
+
+    def chosen(self) -> Predictor:
+        """Raises ModelError when no predictor gives the known answer: never decode on hope."""
+        settings = torch_settings()
+        if settings not in self._chosen:
+            self._chosen[settings] = exact_predictor(self.architecture, self.params, self.known)
+        return self._chosen[settings]
+
+    def predict(self, c: Latents, spacing: float, level: int) -> IntegerPrediction:
+        with exact_torch():
+            return self.chosen().predict(c, spacing, level)
+
+
+def exact_predictor(architecture: Architecture, params: Params, known: KnownAnswer) -> Predictor:
+    """The first predictor that gives the known answer under these settings. Raises ModelError when none does."""
+    found = []
+    for build in candidates(architecture, params):
+        predictor = build()
+        found.append(known.answer(predictor))
+        if found[-1] == known.sha256:
+            return predictor
+    raise ModelError(
+        f"the model does not compute exactly on this machine: its known-answer test must give {known.sha256[:16]}, "
+        f"found {', '.join(h[:16] for h in found)}; please report the processor and the PyTorch version"
+    )

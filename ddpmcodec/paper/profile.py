@@ -1,0 +1,131 @@
+"""The numerics profile: how a network that is not exact is run, so that a file decodes on the machine that wrote it.
+
+Float32 sums depend on their order, and that on the processor, the libraries, the number of threads, and the size of the
+batch: one image alone, in a batch of two, of four and of sixteen gives four different results. A profile fixes
+what a program can fix; a fingerprint, the hash of every bit that the network returns for a fixed input, shows the rest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ddpmcodec.errors import FormatError, ModelError
+from ddpmcodec.paper.denoiser import Denoiser
+from ddpmcodec.paper.exactness import new_process
+from ddpmcodec.paper.prediction import Prediction
+from ddpmcodec.paper.schedule import ddpm_linear
+from ddpmcodec.processor import require_denormals
+
+Description = dict[str, str | int]
+
+LARGEST_COUNT = 1024  # of threads, and images of a batch
+SIDE = 32  # of the images of a fingerprint
+LEVELS = tuple(ddpm_linear()[[0, 99, 999]].tolist())
+
+
+@dataclass(frozen=True)
+class NumericsProfile:
+    """Guarantees and requirements.
+
+    What `run` returns for an image depends on the image, the noise level and the denoiser alone, not on the images
+    beside it or their number: as long as the fingerprint is the same, the numbers are, to the last bit. That holds by
+    construction for batch = 1. In larger batches the place of an image could matter; `fingerprint` refuses where it
+    does. The network runs on a CPU, one call at a time.
+    """
+
+    threads: int = 1
+    batch: int = 1
+
+    def __post_init__(self) -> None:
+        """Raises FormatError: the numbers may come from a file."""
+        for name, number in (("threads", self.threads), ("images of a batch", self.batch)):
+            if type(number) is not int or not 1 <= number <= LARGEST_COUNT:
+                raise FormatError(f"a numerics profile has 1 to {LARGEST_COUNT} {name}, not {number!r}")
+
+    def describe(self) -> Description:
+        """For people, and for the header of a file: what the numbers are known to depend on, here and now."""
+        return {
+            "torch": str(torch.__version__),
+            "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
+            "threads": self.threads,
+            "batch": self.batch,
+            "dtype": "float32",
+        }
+
+    def run(self, denoiser: Denoiser, c_t: Tensor, s_t: float) -> Prediction:
+        """denoiser(c_t, s_t) in float32, in batches of the profile's size, the last one filled up with zeros."""
+        with fixed_numerics(self):
+            parts = [self._run_batch(denoiser, images, s_t) for images in torch.split(c_t, self.batch)]
+            return Prediction(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
+
+    def _run_batch(self, denoiser: Denoiser, images: Tensor, s_t: float) -> Prediction:
+        full = torch.zeros(self.batch, *images.shape[1:])  # memory of PyTorch's own: sums may depend on its alignment
+        full[: len(images)] = images
+        return Prediction(*(tensor[: len(images)] for tensor in denoiser(full, s_t)))
+
+    def fingerprint(self, denoiser: Denoiser, levels: Sequence[float] = LEVELS) -> str:
+        """sha256 of all bits of the predictions of one image at these noise levels, in hexadecimal.
+
+        Raises ModelError when the place in the batch changes them.
+        """
+        digest = hashlib.sha256()
+        for s_t in levels:
+            prediction = self.run(denoiser, fingerprint_input(s_t).expand(self.batch, -1, -1, -1), s_t)
+            for tensor in prediction:
+                places = {image.numpy().tobytes() for image in tensor.float().contiguous()}
+                if len(places) > 1:
+                    raise ModelError(
+                        f"in a batch of {self.batch} the network gives the same image {len(places)} different results "
+                        "on this machine: use a batch of 1"
+                    )
+                digest.update(places.pop())
+        return digest.hexdigest()
+
+    def check(
+        self, denoiser: Denoiser, fingerprint: str, there: Mapping[str, str | int], levels: Sequence[float] = LEVELS
+    ) -> None:
+        """Raises ModelError unless the fingerprint is the one of the file, saying what differs from its description."""
+        found = self.fingerprint(denoiser, levels)
+        if found != fingerprint:
+            raise ModelError(
+                "the network does not compute here what it computed where the file was written: its fingerprint was "
+                f"{fingerprint[:16]}, and is {found[:16]}; {differences(there, self.describe())}: "
+                "decode on the machine that wrote the file, or one like it"
+            )
+
+
+def differences(there: Mapping[str, object], here: Mapping[str, object]) -> str:
+    """In words, for people: 'threads was 2, and is 1'."""
+    changed = [key for key in sorted(there.keys() | here.keys()) if there.get(key) != here.get(key)]
+    said = [f"{key} was {there.get(key, 'not recorded')}, and is {here.get(key, 'not recorded')}" for key in changed]
+    return "; ".join(said) or "all that is described is the same"
+
+
+def fingerprint_input(s_t: float) -> Tensor:
+    """[1, 3, SIDE, SIDE] float32, as wide as c_t is: from the raw output of numpy's Philox 4x64, key 0."""
+    raw = np.random.Philox(key=0).random_raw(math.prod((1, 3, SIDE, SIDE))).reshape(1, 3, SIDE, SIDE)
+    unit = (raw >> np.uint64(40)).astype(np.float64) / 2**24
+    return torch.from_numpy(((unit - 0.5) * (255 + 3.5 * s_t)).astype(np.float32))
+
+
+@contextmanager
+def fixed_numerics(profile: NumericsProfile) -> Iterator[None]:
+    """Run with the profile's settings, which are put back afterwards; other threads wait for their turn.
+
+    Raises ModelError where the processor's settings are other than those of a new process.
+    """
+    with new_process(), ExitStack() as restore:
+        require_denormals()
+        restore.callback(torch.set_num_threads, torch.get_num_threads())
+        restore.enter_context(torch.backends.nnpack.flags(enabled=False))  # its Winograd convolutions round more
+        torch.set_num_threads(profile.threads)
+        yield

@@ -1,0 +1,69 @@
+"""Prints, as one line of JSON, hashes of what this process computes; run by test_exactness in many environments.
+
+Arguments: the number of threads, then files of Gaussian models. Per model: the integers of every path (fused and eager,
+bfloat16 and float32 convolutions) on batches of several sizes, and a stack of images by bits back, decoded again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ddpmcodec.paper import bits_back
+from ddpmcodec.paper.ans.stack import Stack
+from ddpmcodec.paper.gaussian import GaussianModel, load_gaussian
+from ddpmcodec.paper.gaussian.predictors import EagerPredictor, FusedPredictor
+
+BATCHES = (1, 3, 17)
+LEVELS = (700, 20_000, 400_000)  # of noise, in 1/1024 grey level
+
+
+def pictures() -> NDArray[np.uint8]:
+    """Three images, smooth with an edge, [3, 12, 10, 3]."""
+    n, y, x = np.mgrid[:3, :12, :10]
+    return np.stack([5 * x + y + 30 * n, 240 - 4 * y, np.where(x > y, 60, 190)], -1).astype(np.uint8)
+
+
+def latents(count: int) -> NDArray[np.int64]:
+    """c_t [count, 14, 10, 3] in units of 1/128 grey level."""
+    raw = np.random.Philox(key=count).random_raw(count * 14 * 10 * 3).reshape(count, 14, 10, 3)
+    return (raw >> np.uint64(48)).astype(np.int64) - 32768
+
+
+def predictions(model: GaussianModel) -> Iterator[tuple[str, str]]:
+    """One name for each batch size and level: where paths differ, its value is not one hash but several."""
+    kinds = (EagerPredictor, FusedPredictor)
+    paths = [kind(model.architecture, model.params, low_precision=low) for kind in kinds for low in (False, True)]
+    for count in BATCHES:
+        for level in LEVELS:
+            hashes = {path.predict(latents(count), 1 / 128, level).sha256() for path in (*paths, model)}
+            yield f"batch of {count}, level {level}", " ".join(sorted(hashes))
+
+
+def stacks(model: GaussianModel) -> Iterator[tuple[str, str]]:
+    stack, pixels, levels = Stack.empty(), pictures(), bits_back.hierarchy(LEVELS)
+    stack.push_uniform(np.random.Philox(key=3).random_raw(4000).astype(np.uint16), 16)
+    bits_back.encode(stack, pixels, model, levels)
+    words = stack.to_words()
+    same = np.array_equal(bits_back.decode(Stack.from_words(words), pixels.shape, model, levels), pixels)
+    yield "bits back", hashlib.sha256(words.tobytes()).hexdigest() if same else "does not decode"
+
+
+def main(threads: int, paths: list[str]) -> None:
+    torch.set_num_threads(threads)
+    found = {}
+    for path in paths:
+        model = load_gaussian(path)
+        found |= {f"{Path(path).stem}: {name}": value for name, value in (*predictions(model), *stacks(model))}
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2:])
