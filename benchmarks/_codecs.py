@@ -14,8 +14,9 @@ from PIL import Image
 
 from ddpmcodec import codec
 from ddpmcodec.codec.efforts import DEFAULT_LEVELS, Coding, macs_per_pixel
-from ddpmcodec.codec.tiles import SegmentCost
-from ddpmcodec.models.context import ContextModel, default_model, load_model
+from ddpmcodec.codec.passes import SegmentCost
+from ddpmcodec.models import registry
+from ddpmcodec.models.context import ContextModel
 
 from ._data import CIFAR10_NAME, Dataset, Pixels
 from ._work import say
@@ -42,9 +43,7 @@ def is_ours(name: str) -> bool:
 
 def find_model(source: str | None, images: Sequence[Pixels]) -> ContextModel:
     """The named model, or the embedded one for most of the images. Raises ModelError."""
-    if source is not None:
-        return load_model(source)
-    return default_model(int(np.median([image[..., 0].size for image in images])))
+    return registry.find(source) or registry.default(int(np.median([image[..., 0].size for image in images])))
 
 
 def cost(model: ContextModel, coding: Coding) -> float:

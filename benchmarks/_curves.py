@@ -20,8 +20,8 @@ from ddpmcodec._native import Pass
 from ddpmcodec.codec.contents import end_of_segment
 from ddpmcodec.codec.decoder import streams_of
 from ddpmcodec.codec.efforts import Coding, segments
+from ddpmcodec.codec.passes import begin, new_pass, run
 from ddpmcodec.codec.previews import Canvas
-from ddpmcodec.codec.tiles import begin, new_pass, run
 from ddpmcodec.errors import ChecksumError, DdpmError
 from ddpmcodec.format.ddpm import Box, Sections, split
 from ddpmcodec.format.streams import WORD_BYTES

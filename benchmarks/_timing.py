@@ -20,9 +20,10 @@ import numpy as np
 
 from ddpmcodec import codec
 from ddpmcodec.codec.efforts import Coding, macs_per_pixel
-from ddpmcodec.codec.tiles import SegmentCost
+from ddpmcodec.codec.passes import SegmentCost
 from ddpmcodec.errors import ChecksumError
-from ddpmcodec.models.context import ContextModel, default_model
+from ddpmcodec.models import registry
+from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import run_all, thread_count, threads_of
 
 from ._codecs import BASELINE_COST, OURS, Baseline, CodeLength, cost, is_webp, name_of
@@ -211,7 +212,7 @@ def growth(
     height = round((1e6 * megapixels * ASPECT) ** 0.5)
     picture = synthetic_photo(round(1e6 * megapixels / height), height)
     picture.save(photo, compress_level=1)
-    coder = of_coding(model or default_model(picture.width * picture.height), coding)
+    coder = of_coding(model or registry.default(picture.width * picture.height), coding)
     timings = throughput(coder, [np.asarray(picture)], thread_count(), repeats)
     chosen = [f"--{name}={value}" for name, value in coding._asdict().items()]
     verified: list[str | Path] = ["encode", photo, "-o", coded, *chosen]

@@ -35,7 +35,8 @@ COMMANDS = (
     "bench",
     "doctor",
     "completion",
-)  # each a module of this package
+)  # each a function of the module of its name, or of the one that is named here:
+MODULES = {"interpolate": "sample"}
 
 NO_ARGUMENTS: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())  # since click 8.2: its message is the help
 COMPLETE = "_DDPMCODEC_COMPLETE"  # the variable by which a shell's script asks for completions
@@ -57,14 +58,10 @@ EXTRAS = {"torch": "train", "numba": "train"}  # modules that coding does not ne
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported by name: each is the function of that name in the module prefix + name."""
-
-    def __init__(self, *args: Any, names: Sequence[str], prefix: str = "", **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.names, self.prefix = names, prefix
+    """Whose commands are imported by name."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.names)
+        return list(COMMANDS)
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         with _pipes():
@@ -75,14 +72,14 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in self.names:
+        if name not in COMMANDS:
             return None
         function = name.replace("-", "_")
-        command: click.Command = getattr(import_module(f"{__name__}.{self.prefix}{function}"), function)
+        command: click.Command = getattr(import_module(f"{__name__}.{MODULES.get(name, function)}"), function)
         return command
 
 
-@click.group(cls=LazyGroup, names=COMMANDS, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def cli() -> None:
     """Compress images without loss with a diffusion model; any prefix of a file decodes to a preview."""

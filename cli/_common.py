@@ -326,8 +326,8 @@ def model_loader(source: str | None) -> Callable[[], ContextModel | None]:
     def load() -> ContextModel | None:
         if source is None:
             return None
-        from ddpmcodec.models.context import load_model
+        from ddpmcodec.models.registry import find
 
-        return load_model(source)
+        return find(source)
 
     return load

@@ -19,7 +19,7 @@ from ddpmcodec.codec import known_answer, originals
 from ddpmcodec.codec.efforts import EFFORTS
 from ddpmcodec.errors import DdpmError
 from ddpmcodec.format.header import LEVELS
-from ddpmcodec.models.context import load_model
+from ddpmcodec.models.registry import find
 from ddpmcodec.parallel import thread_count
 
 PACKAGES = ("numpy", "pillow", "safetensors", "click", "imagecodecs", "torch", "numba")  # the last three if installed
@@ -83,7 +83,7 @@ def require_own_core() -> None:
 
 def require_answers(name: str) -> None:
     """Raises ModelError unless all networks of an embedded model compute what they must."""
-    model = load_model(name)
+    model = find(name)
     for effort in EFFORTS:
         for levels in LEVELS:
             model.networks(effort, levels)

@@ -6,6 +6,7 @@ import functools
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,17 +14,22 @@ import click
 
 from ddpmcodec.errors import DdpmError, ImageError, OutputError
 from ddpmcodec.files import remove_source
-from ddpmcodec.folders import Pair, Source, collisions
+from ddpmcodec.folders import OnError, Pair, Source, by_extension, collisions, files_below
 
-from ._cluster import ray_option
-from ._common import STANDARD, Outputs, force_option, quiet_option, verbose_option
-from ._report import Bar, Report
-from ._sources import folder_sources, source_of
-from ._tasks import Result, Shape, Task
+from ._common import STANDARD, Outputs, force_option, model_loader, quiet_option, say, verbose_option
+from ._report import Bar, Report, Result, Shape, Task
 
 if TYPE_CHECKING:
-    from ddpmcodec.codec.batching import Key
-    from ddpmcodec.codec.many import Failure
+    from ddpmcodec.codec.batching import Failure, Key
+    from ddpmcodec.models.context import ContextModel
+
+SHOWN_SUFFIXES = 5  # of the files of a folder that are left out
+ray_option = click.option(
+    "--ray",
+    metavar="ADDRESS",
+    help="Work on all machines of a Ray cluster: HOST:PORT of its head, auto (the one of this machine), or local. Needs"
+    " pip install 'ddpmcodec[ray]'.",
+)
 
 
 @dataclass(frozen=True)
@@ -184,7 +190,7 @@ def _planned(
 
 
 def _work_through(tasks: Sequence[Task], outputs: Outputs, choice: Choice, work: Work, report: Report) -> None:
-    from ddpmcodec.codec.many import ALONE, work_through
+    from ddpmcodec.codec.batching import ALONE, work_through
     from ddpmcodec.parallel import threads_of
 
     def done(task: Task, outcome: Result | Failure) -> None:
@@ -234,3 +240,63 @@ def _on_cluster(
 
 def _code_there(work: Work, sent: Sequence[tuple[Task, bytes]]) -> list[Result]:
     return work.code([task for task, _ in sent], [data for _, data in sent], Bar("", (), shown=False))
+
+
+# --- files and folders that a command is given
+
+
+def folder_sources(
+    folder: Path, extensions: Collection[str] | None, kind: str, quiet: bool, on_error: OnError
+) -> list[Source]:
+    """Files of a folder and of those in it, by their extensions (default: images); says what it leaves out."""
+    files = files_below(folder, on_error)
+    sources = by_extension(folder, files, extensions)
+    if len(sources) < len(files) and not quiet:
+        others = sorted({file.suffix or file.name for file in files} - {source.path.suffix for source in sources})
+        which = ", ".join(others[:SHOWN_SUFFIXES]) + (", ..." if len(others) > SHOWN_SUFFIXES else "")
+        count = f"{len(files) - len(sources)} of {len(files)} files"
+        say(f"{folder}: left out what is no {kind} by its name, {count}: {which}")
+    return sources
+
+
+def source_of(name: str, command: str) -> Source:
+    """A file that is named itself, or standard input. Raises ImageError for a folder."""
+    path = Path(name)
+    if name != STANDARD and path.is_dir():
+        raise ImageError(f"{name}: is a folder: use -r to {command} all files below it")
+    return Source(path, Path("stdin") if name == STANDARD else Path(path.name))
+
+
+# --- a model for all of them
+
+
+@dataclass(frozen=True)
+class SentModel:
+    """A model as the bytes of its file, which other machines cannot read. source: what errors call it."""
+
+    data: bytes
+    source: str
+
+    def __call__(self) -> ContextModel:
+        return _parsed(self.data, self.source)
+
+
+@cache
+def _parsed(data: bytes, source: str) -> ContextModel:
+    """Once in a worker."""
+    from ddpmcodec.models.context import parse
+
+    return parse(data, source)
+
+
+def loader(source: str | None, *, ray: str | None) -> Callable[[], ContextModel | None]:
+    """`model_loader`; with --ray, one that can be sent. Raises ModelError."""
+    if ray is None or source is None:
+        return model_loader(source) if ray is None else _no_model
+    from ddpmcodec.models.registry import read
+
+    return SentModel(read(source), source)
+
+
+def _no_model() -> None:
+    """The codec finds an embedded one."""

@@ -1,20 +1,54 @@
-"""What a run over files says: one bar over all of them, a line or a JSON object for each, and a summary."""
+"""Files that a command works on, what becomes of them, and what a run says: a bar over all, a line each, a summary."""
 
 from __future__ import annotations
 
 import json
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from ddpmcodec.errors import DdpmError
 
 from ._common import STANDARD, is_watched, label, message_of, printable, say
-from ._tasks import Result, Shape, Task
+
+if TYPE_CHECKING:
+    from ddpmcodec.codec.passes import SegmentCost
+    from ddpmcodec.format.header import Header
+    from ddpmcodec.models.context import ContextModel
+
+
+class Shape(NamedTuple):
+    """Of an image. alike: what files that are coded together have in common."""
+
+    pixels: int
+    channels: int
+    alike: Hashable
+
+
+@dataclass(frozen=True)
+class Task:
+    """A file to read and the one to write, by their names. shape: None where it is known only once the file is read."""
+
+    name: str
+    place: str
+    shape: Shape | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """A file's content, bytes that were read for it, facts for --json, and lines for people."""
+
+    content: bytes
+    read: int
+    facts: dict[str, Any]
+    lines: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 class Bar:
@@ -173,3 +207,44 @@ def ratio(read: int, written: int) -> float | None:
 
 def _names(name: str, place: str) -> dict[str, str]:
     return {"file": label(name), "output": label(place, "standard output") if place == STANDARD else place}
+
+
+# --- what a file costs, for -v: computation by its effort and levels, bits and seconds by its steps
+
+
+class StepCosts:
+    """Adds up what a codec reports of its segments, from any thread."""
+
+    def __init__(self) -> None:
+        self.bits: defaultdict[int, float] = defaultdict(float)  # by cell width after the step, 0: exact
+        self.seconds: defaultdict[int, float] = defaultdict(float)
+        self.lock = threading.Lock()
+
+    def add(self, cost: SegmentCost) -> None:
+        with self.lock:
+            self.bits[cost.level] += cost.bits
+            self.seconds[cost.level] += cost.seconds
+
+    def lines(self) -> list[str]:
+        """A line a step. Seconds are those of all threads together."""
+        found = []
+        for number, level in enumerate(sorted(self.bits, reverse=True), start=1):
+            reached = f"to noise level {level / 12**0.5:.2f}" if level else "to exact pixels"
+            found.append(f"  step {number}, {reached}: {self.bits[level]:.0f} bits, {self.seconds[level]:.3f} s")
+        return found
+
+
+def coding_line(header: Header, given: ContextModel | None) -> str:
+    """How a file is coded, and what that takes in either direction. given: the model, where it is not embedded."""
+    from ddpmcodec.codec.contents import model_for
+    from ddpmcodec.codec.efforts import Coding, macs_per_pixel
+    from ddpmcodec.codec.information import CODINGS
+
+    if header.stored:
+        return f"  {CODINGS[header.stored]}"
+    macs = macs_per_pixel(model_for(header, given), Coding.of(header))
+    return f"  {coding_words(header.effort, header.levels)}, {macs / 1000:.1f} thousand multiply-accumulates a pixel"
+
+
+def coding_words(effort: int, levels: int) -> str:
+    return f"effort {effort}, {levels or 'no'} noise levels"

@@ -40,8 +40,8 @@ from ._common import (
     webp_option,
     write_stdout,
 )
-from ._costs import coding_words
-from ._sources import folder_sources
+from ._many import folder_sources
+from ._report import coding_words
 
 if TYPE_CHECKING:
     from PIL import Image

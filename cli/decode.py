@@ -13,7 +13,6 @@ import click
 
 from ddpmcodec.errors import OutputError
 
-from ._cluster import loader
 from ._common import (
     EXIT_CODES,
     can_be_read_twice,
@@ -25,10 +24,8 @@ from ._common import (
     output_option,
     read_input,
 )
-from ._costs import StepCosts, coding_line
-from ._many import Choice, many_options, run
-from ._report import Bar
-from ._tasks import Result, Shape, Task
+from ._many import Choice, loader, many_options, run
+from ._report import Bar, Result, Shape, StepCosts, Task, coding_line
 
 if TYPE_CHECKING:
     from PIL import Image

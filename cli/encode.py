@@ -12,7 +12,6 @@ import click
 
 from ddpmcodec.errors import FormatError, ImageError
 
-from ._cluster import loader
 from ._common import (
     EXIT_CODES,
     any_format_option,
@@ -31,10 +30,8 @@ from ._common import (
     say,
     webp_option,
 )
-from ._costs import StepCosts, coding_line
-from ._many import Choice, many_options, run
-from ._report import Bar, ratio
-from ._tasks import Result, Shape, Task
+from ._many import Choice, loader, many_options, run
+from ._report import Bar, Result, Shape, StepCosts, Task, coding_line, ratio
 
 if TYPE_CHECKING:
     from PIL import Image

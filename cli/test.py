@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ._cluster import loader, ray_option
 from ._common import (
     EXIT_CODES,
     each,
@@ -26,6 +25,7 @@ from ._common import (
     read_input,
     say,
 )
+from ._many import loader, ray_option
 
 if TYPE_CHECKING:
     from ddpmcodec.models.context import ContextModel
@@ -76,7 +76,7 @@ def _on_cluster(files: Sequence[str], network: Network, max_pixels: int, ray: st
     from tqdm import tqdm
 
     from ddpmcodec import cluster
-    from ddpmcodec.codec.many import ALONE
+    from ddpmcodec.codec.batching import ALONE
 
     codes: list[int] = []
     shown = is_watched() and not quiet

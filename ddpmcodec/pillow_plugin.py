@@ -37,7 +37,7 @@ from ddpmcodec.format.sections import unpack_alpha, unpack_metadata
 from ddpmcodec.images import OWN_FORMAT, exif_of
 
 if TYPE_CHECKING:
-    from ddpmcodec.models.context import ModelSource
+    from ddpmcodec.models.registry import ModelSource
 
 EXTENSION, MIME_TYPE = ".ddpm", "image/x-ddpm"
 HEAD_BYTES = 64  # enough for the header of a file that is not tiled

@@ -26,13 +26,13 @@ from torch import Tensor
 
 from ddpmcodec import _native, models
 from ddpmcodec.codec import graphics
-from ddpmcodec.models.context import EFFORTS, ROLES, ContextModel, load_model, pack
-from ddpmcodec.paper import gaussian
-from ddpmcodec.paper.gaussian import GaussianModel, load_gaussian
+from ddpmcodec.models import registry
+from ddpmcodec.models.context import EFFORTS, ROLES, ContextModel, pack
+from ddpmcodec.models.registry import DENOISER, find
+from ddpmcodec.paper.denoiser import Prediction
 from ddpmcodec.paper.gaussian.architecture import Architecture
-from ddpmcodec.paper.gaussian.latent import LatentNetwork
-from ddpmcodec.paper.gaussian.model_file import export
-from ddpmcodec.paper.prediction import Prediction
+from ddpmcodec.paper.gaussian.model import GaussianModel, export
+from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
 from ddpmcodec.parallel import threads_of
 
 # A first example may compile a kernel, so there is no deadline. In CI the examples are the same in every run.
@@ -45,10 +45,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 TINY = Architecture(width=16, inner_width=32, down=1, bottom=1, up=1)
 
 
-def tiny_network(seed: int) -> LatentNetwork:
+def tiny_network(seed: int) -> TrainableGaussian:
     """A network with random weights, its output layer included."""
     torch.manual_seed(seed)
-    network = LatentNetwork(TINY)
+    network = TrainableGaussian(TINY)
     torch.nn.init.normal_(network.weights["leave"], std=0.05)
     return network
 
@@ -78,7 +78,7 @@ def embedded(
     for name, seed in ((models.GAUSSIAN, 1), ("other", 2)):
         shutil.copy(make_tiny_gaussian(seed), tmp_path / f"{name}.safetensors")
     monkeypatch.setattr(models, "FOLDER", tmp_path)
-    caches = (models.names, models.ids, gaussian._embedded)
+    caches = (models.names, models.ids, registry._embedded)
     for cached in caches:
         cached.cache_clear()
     models.write_ids()
@@ -89,7 +89,7 @@ def embedded(
 
 @pytest.fixture(scope="session")
 def gaussian_model(tiny_gaussian: Path) -> GaussianModel:
-    return load_gaussian(tiny_gaussian)
+    return find(tiny_gaussian, DENOISER)
 
 
 WIDTH, DEPTH, COMPONENTS = 16, 2, 2  # of the tiny context model's networks
@@ -143,7 +143,7 @@ def other_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def context_model(context_path: Path) -> ContextModel:
-    return load_model(context_path)
+    return find(context_path)
 
 
 @pytest.fixture

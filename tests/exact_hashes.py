@@ -22,7 +22,8 @@ from ddpmcodec import _native, codec
 from ddpmcodec.codec import efforts, graphics, known_answer
 from ddpmcodec.format import tiles
 from ddpmcodec.format.header import LEVELS
-from ddpmcodec.models.context import BAND_ROLES, ROLES, ContextModel, load_model
+from ddpmcodec.models.context import BAND_ROLES, ROLES, ContextModel
+from ddpmcodec.models.registry import find
 from ddpmcodec.parallel import threads_of
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -85,7 +86,7 @@ def golden_files() -> Iterator[tuple[str, str]]:
 def of_models(paths: list[str]) -> Iterator[tuple[str, str]]:
     yield "known answer", known_answer.answer()
     for path in paths:
-        model = load_model(Path(path))
+        model = find(Path(path))
         for name, value in (*outputs(model), *files(model)):
             yield f"{Path(path).stem}: {name}", value
 

@@ -28,13 +28,14 @@ MODULES = (
     "ddpmcodec.codec.decoder",
     "ddpmcodec.codec.encoder",
     "ddpmcodec.codec.information",
+    "ddpmcodec.codec.previews",
     "ddpmcodec.codec.stream_decoder",
     "ddpmcodec.codec.truncation",
     "ddpmcodec.folders",
     "ddpmcodec.format.archive_facts",
+    "ddpmcodec.models.registry",
     "ddpmcodec.numcodecs_plugin",
     "ddpmcodec.pillow_plugin",
-    "ddpmcodec.transform.color",
     "ddpmcodec.zarr_plugin",
 )
 LONGEST_README = 180

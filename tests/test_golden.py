@@ -16,7 +16,7 @@ from PIL import Image
 from ddpmcodec import codec, models
 from ddpmcodec.codec import graphics
 from ddpmcodec.format import tiles
-from ddpmcodec.models import context
+from ddpmcodec.models import context, registry
 from ddpmcodec.models.context import ContextModel
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -58,7 +58,7 @@ def streams(folders: list[Path]) -> list[Any]:
 
 @cache
 def model(stream_model: str, folder: Path) -> ContextModel:
-    return context.load_model(stream_model or folder / "model.safetensors")
+    return registry.find(stream_model or folder / "model.safetensors")
 
 
 def is_webp(stream: Stream) -> bool:

@@ -17,7 +17,7 @@ from ddpmcodec.archive.blocks import ContextCoder
 from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.errors import ModelError
 from ddpmcodec.models.context import ContextModel
-from ddpmcodec.paper.gaussian import GaussianModel
+from ddpmcodec.paper.gaussian.model import GaussianModel
 from ddpmcodec.processor import require_denormals, require_rounding_to_nearest
 
 ROUNDING = {  # FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO in <fenv.h>

@@ -12,7 +12,7 @@ from PIL import Image
 
 from ddpmcodec.archive.blocks import places_of
 from ddpmcodec.archive.reader import extract_from
-from ddpmcodec.archive.sources import Source, split_source
+from ddpmcodec.archive.sources import Given, Source
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels
 from ddpmcodec.errors import DdpmError, FormatError, TruncatedError, reason_of
 from ddpmcodec.format.block import CONTEXT, FILES, Block, Entry
@@ -90,7 +90,7 @@ class ArchiveFile(Mapping[str, Image.Image]):
         archive = split(cast(bytes, self._content))
         self._archive: Archive | None = archive
         latent = (block.coding is not None and block.coding.latent_levels for block in archive.index.blocks)
-        given = split_source(model, any(latent))
+        given = Given.of(model, any(latent))
         self._model = given.context or given.latent  # loaded once
         self._groups = [group for n, block in enumerate(archive.index.blocks) for group in _groups(n, block)]
         self._places = {

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddpmcodec import _native
-from ddpmcodec.codec import tiles
+from ddpmcodec.codec import passes
 from ddpmcodec.codec.batching import Progress, reporting
 from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError
@@ -26,8 +26,8 @@ from ddpmcodec.parallel import run_all
 from ddpmcodec.processor import require_rounding_to_nearest
 
 if TYPE_CHECKING:
-    from ddpmcodec.paper.ddpm import PaperDenoiser
-    from ddpmcodec.paper.gaussian import GaussianModel
+    from ddpmcodec.paper.gaussian.model import GaussianModel
+    from ddpmcodec.paper.unet import PaperDenoiser
 
 Pixels = NDArray[np.uint8]
 Shape = tuple[int, int, int]  # height, width, channels
@@ -77,7 +77,7 @@ class ContextCoder(NamedTuple):
         """Has decoded images [N, H, W, C], as far as the words go. Raises ModelError where the processor rounds
         otherwise."""
         coder = self._pass(shape)
-        tiles.begin(coder, [stream], for_previews=False)
+        passes.begin(coder, [stream], for_previews=False)
         self._run(coder, shape)
         return coder
 
@@ -96,11 +96,11 @@ class ContextCoder(NamedTuple):
 
     def _pass(self, shape: tuple[int, ...]) -> _native.Pass:
         require_rounding_to_nearest()
-        return tiles.new_pass(self.model, self.coding, shape, shared=True)
+        return passes.new_pass(self.model, self.coding, shape, shared=True)
 
     def _run(self, coder: _native.Pass, shape: tuple[int, ...]) -> None:
         _, height, width, _ = shape
-        tiles.run(coder, shape, self.coding, None, reporting(self.progress, height * width, None))
+        passes.run(coder, shape, self.coding, None, reporting(self.progress, height * width, None))
 
 
 def encode_block(images: Sequence[Pixels], coder: ContextCoder) -> Encoded:

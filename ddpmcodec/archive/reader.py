@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 from PIL import Image
 
 from ddpmcodec.archive.blocks import BlockDecoder, Pixels, places_of
-from ddpmcodec.archive.sources import Given, Source, decoder_of, split_source
+from ddpmcodec.archive.sources import Given, Source, decoder_of
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels
 from ddpmcodec.codec.batching import Progress
 from ddpmcodec.codec.decoder import decode_files
@@ -181,7 +181,7 @@ class _Reader:
         blocks = [job for job in jobs if job.wanted]
         self.jobs = [part for job in blocks for part in job.parts_of()]
         codings = [job.block.coding for job in blocks if job.block.coding is not None]
-        self.given = split_source(model, any(coding.latent_levels for coding in codings))
+        self.given = Given.of(model, any(coding.latent_levels for coding in codings))
         self.decoders = _decoders(codings, self.given, progress)
         self.lost: dict[int, tuple[str, FormatError]] = {}
         heads = sum(not job.parts.intact for job in blocks)

@@ -11,20 +11,20 @@ import numpy.typing as npt
 
 from ddpmcodec import codec
 from ddpmcodec.archive.blocks import BlockDecoder, ContextCoder, Encoded, Pixels, encode_block
-from ddpmcodec.archive.graphics import find_graphics
-from ddpmcodec.archive.sources import LatentCoder, Source, latent_coder, split_source
+from ddpmcodec.archive.sources import Given, LatentCoder, Source, latent_coder
 from ddpmcodec.codec import known_answer
 from ddpmcodec.codec.batching import Progress
 from ddpmcodec.codec.efforts import DEFAULT_EFFORT, DEFAULT_LEVELS, check_coding
 from ddpmcodec.codec.encoder import Picture, planes_of
+from ddpmcodec.codec.graphics import find_graphics
 from ddpmcodec.errors import ChecksumError, FormatError, ImageError
 from ddpmcodec.format.block import MAX_BLOCK_IMAGES, MAX_IMAGES, Block, Coding, Entry
 from ddpmcodec.format.ddpma import MAX_NAMES, Packed, assemble, check_name, packed
 from ddpmcodec.format.header import MAX_METADATA
 from ddpmcodec.format.sections import MAX_BLOCK_METADATA, pack_alpha, pack_metadata
 from ddpmcodec.images import Planes
-from ddpmcodec.models import THUMBNAIL_PIXELS
-from ddpmcodec.models.context import ContextModel, default_model
+from ddpmcodec.models import THUMBNAIL_PIXELS, registry
+from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import run_all, thread_count
 
 Named = tuple[str, Picture]
@@ -82,10 +82,10 @@ def create(
     >>> archive.names(data)
     ['0.png', '1.png', '2.png']
     """
-    coding, given = check_coding(effort, levels), split_source(model, bits_back is not None)
+    coding, given = check_coding(effort, levels), Given.of(model, bits_back is not None)
     by_latents = bits_back is not None or given.latent is not None
     latent = latent_coder(given.latent, bits_back, progress) if by_latents else None
-    context = ContextCoder(given.context or default_model(STACK_PIXELS), coding, progress)
+    context = ContextCoder(given.context or registry.default(STACK_PIXELS), coding, progress)
     options = {"strip": strip, "any_format": any_format, "webp": webp, "pixels": pixels, "verify": verify}
     writer = _Writer(given.context, context, latent, **options)
     for name, image in images:
@@ -193,7 +193,7 @@ class _Writer:
         """Images that are smaller as WebP become files, the others a block."""
         images = self.stack.take()
         planes = [waiting.planes for waiting in images]
-        graphic = find_graphics(planes, self.coder) if self.webp else [False] * len(images)
+        graphic = find_graphics(planes, self.coder.model, self.coder.coding) if self.webp else [False] * len(images)
         for waiting, webp in zip(images, graphic, strict=True):
             if webp:
                 self._add_file(waiting)

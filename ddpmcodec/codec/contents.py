@@ -1,4 +1,4 @@
-"""What a file says beside its pixels: its steps and segments, its model, alpha and metadata."""
+"""What a file says beside its pixels: its steps and segments, model, alpha and metadata."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from ddpmcodec.codec.efforts import CELLS, Coding, segments
 from ddpmcodec.errors import FormatError
 from ddpmcodec.format.ddpm import Header, Sections
 from ddpmcodec.format.sections import preview_alpha, unpack_alpha, unpack_metadata
-from ddpmcodec.models.context import ContextModel, model_of
+from ddpmcodec.models.context import ContextModel
+from ddpmcodec.models.registry import written_with
 
 
 def steps_of(header: Header) -> int:
@@ -63,7 +64,7 @@ def check_segments(header: Header) -> None:
 
 def model_for(header: Header, given: ContextModel | None) -> ContextModel:
     """The model that the file was written with. Raises ModelError when it is missing, or `given` is another one."""
-    return model_of(header.model_number, header.model_id, given)
+    return written_with(header.model_number, header.model_id, given)
 
 
 class Side(NamedTuple):

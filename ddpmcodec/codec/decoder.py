@@ -25,14 +25,15 @@ from ddpmcodec.codec.contents import (
     steps_of,
 )
 from ddpmcodec.codec.efforts import Coding
+from ddpmcodec.codec.passes import DAMAGED, SHORT, DecodedTile, Report, decode_tiles, whole_tiles
 from ddpmcodec.codec.previews import Canvas
-from ddpmcodec.codec.tiles import DAMAGED, SHORT, DecodedTile, Report, decode_tiles, whole_tiles
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, TruncatedError
 from ddpmcodec.format.ddpm import Box, Header, Sections, covered_by_stream, split
 from ddpmcodec.format.sections import preview_alpha
 from ddpmcodec.format.streams import WORD_BYTES, Stream, join_lanes, parse_stream
 from ddpmcodec.images import Planes, exif_of, to_array, to_image
-from ddpmcodec.models.context import ContextModel, ModelSource, given_model
+from ddpmcodec.models.context import ContextModel
+from ddpmcodec.models.registry import ModelSource, find
 from ddpmcodec.parallel import run_all, side_by_side, thread_count
 
 
@@ -140,8 +141,8 @@ def decode_details(
     file = split(data)
     _check_size(file, max_pixels)
     if not partial and step is None and not file.is_lossy:
-        return decode_files([file], given_model(model), progress, report)[0]
-    return _preview(file, given_model(model), partial or file.is_lossy, step, progress, report, denoise)
+        return decode_files([file], find(model), progress, report)[0]
+    return _preview(file, find(model), partial or file.is_lossy, step, progress, report, denoise)
 
 
 @overload
@@ -190,7 +191,7 @@ def decode_many(
     files = [split(bytes_of(data)) for data in datas]
     for file in files:
         _check_size(file, max_pixels)
-    given = given_model(model)
+    given = find(model)
     whole = iter(decode_files([file for file in files if not file.is_lossy], given, progress))
     found = [
         _preview(file, given, True, None, progress, None, True) if file.is_lossy else next(whole) for file in files

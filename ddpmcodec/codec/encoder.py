@@ -16,14 +16,16 @@ from PIL import Image
 from ddpmcodec.codec import decoder, graphics, known_answer, originals
 from ddpmcodec.codec.batching import Progress, batches, reporting
 from ddpmcodec.codec.efforts import DEFAULT_EFFORT, DEFAULT_LEVELS, Coding, check_coding, segments
-from ddpmcodec.codec.tiles import Report, Tile, encode_tiles
+from ddpmcodec.codec.passes import Report, Tile, encode_tiles
 from ddpmcodec.errors import ChecksumError, FormatError, ImageError, reason_of
 from ddpmcodec.format.ddpm import Box, Header, assemble, covered_by_stream, plan_index, split
 from ddpmcodec.format.header import WEBP
 from ddpmcodec.format.sections import pack_alpha, pack_metadata
 from ddpmcodec.format.streams import pack_chunk, pack_state
 from ddpmcodec.images import JPEG_FORMATS, Planes, load_image, orientation_of, to_planes
-from ddpmcodec.models.context import ContextModel, ModelSource, default_model, given_model
+from ddpmcodec.models import registry
+from ddpmcodec.models.context import ContextModel
+from ddpmcodec.models.registry import ModelSource, find
 from ddpmcodec.parallel import run_all
 
 if TYPE_CHECKING:
@@ -89,7 +91,7 @@ def encode(
     b'\\xdd\\n'
     """
     planes = [planes_of(image, strip, any_format, pixels)]
-    return _encode(planes, check_coding(effort, levels), given_model(model), webp, verify, progress, report)[0]
+    return _encode(planes, check_coding(effort, levels), find(model), webp, verify, progress, report)[0]
 
 
 def encode_many(
@@ -126,7 +128,7 @@ def encode_many(
     >>> files == [ddpmcodec.encode(image) for image in images]
     True
     """
-    coding, given = check_coding(effort, levels), given_model(model)
+    coding, given = check_coding(effort, levels), find(model)
     return _encode(list(_numbered(images, strip, any_format, pixels)), coding, given, webp, verify, progress, report)
 
 
@@ -211,7 +213,7 @@ def _encode(
     pictures: Sequence[Planes], coding: Coding, given: ContextModel | None, webp: bool, verify: bool,
     progress: Progress | None, report: Report | None,
 ) -> list[bytes]:  # fmt: skip
-    models = [given or default_model(_pixels(planes)) for planes in pictures]
+    models = [given or registry.default(_pixels(planes)) for planes in pictures]
     stored = run_all(lambda n: _is_stored(pictures[n], models[n], webp), range(len(pictures)))
     headers = [_header(planes, coding, model) for planes, model in zip(pictures, models, strict=True)]
     coded = (n for n, skip in enumerate(stored) if not skip)

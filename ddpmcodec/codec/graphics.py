@@ -7,6 +7,7 @@ little-endian, and a WebP file (Pillow writes and reads it).
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from io import BytesIO
 
 import numpy as np
@@ -14,14 +15,20 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.WebPImagePlugin import WebPImageFile
 
+from ddpmcodec.codec.batching import batches
 from ddpmcodec.codec.efforts import Coding
-from ddpmcodec.codec.tiles import Tile, encode_tiles
+from ddpmcodec.codec.passes import Tile, encode_tiles
 from ddpmcodec.errors import ChecksumError, CorruptError
 from ddpmcodec.format.header import MAX_WEBP_SIDE, Header
+from ddpmcodec.format.sections import pack_alpha
+from ddpmcodec.format.streams import CHECK_BITS
 from ddpmcodec.images import Planes
 from ddpmcodec.models.context import ContextModel
+from ddpmcodec.parallel import run_all
 
 CHECK_BYTES = 4
+CANDIDATE = 0.33  # of its bytes as they are: an image that no WebP makes so small is left to the model at once
+HEAD_BYTES = 16  # of a file with WebP inside, and what it takes in the heads of a block
 QUICK = Coding(effort=1, levels=0)  # of the estimate
 MAX_READ_PIXELS = 178_956_970  # of images that Pillow reads: twice its MAX_IMAGE_PIXELS
 SAMPLE_SIDE, SAMPLES = 32, 8  # pixels of a side, and how many are coded for the estimate
@@ -139,3 +146,45 @@ def _webp(planes: Planes, rows: slice = slice(None), *, method: int, quality: in
 def _checksum(colour: NDArray[np.uint8], alpha: NDArray[np.uint8] | None) -> int:
     check = zlib.crc32(np.ascontiguousarray(colour).tobytes())
     return check if alpha is None else zlib.crc32(np.ascontiguousarray(alpha).tobytes(), check)
+
+
+# --- in an archive
+
+
+def find_graphics(pictures: Sequence[Planes], model: ContextModel, coding: Coding) -> list[bool]:
+    """Of each picture of an archive whether WebP is smaller than its share of a run. What can only be a photograph
+    takes little time, the rest is coded."""
+    found = run_all(_may_be_graphics, pictures)
+    candidates = [planes for planes, candidate in zip(pictures, found, strict=True) if candidate]
+    smaller = iter(_are_smaller(candidates, model, coding))
+    return [candidate and next(smaller) for candidate in found]
+
+
+def _may_be_graphics(planes: Planes) -> bool:
+    samples = planes.colour.size + (0 if planes.alpha is None else planes.alpha.size)
+    return not is_clearly_larger(planes, int(CANDIDATE * samples))
+
+
+def _are_smaller(pictures: Sequence[Planes], model: ContextModel, coding: Coding) -> list[bool]:
+    found = [False] * len(pictures)
+
+    def compare(batch: list[int]) -> None:
+        pixels = np.stack([pictures[i].colour for i in batch])
+        for i, tile in zip(batch, encode_tiles(pixels, model, coding, lanes=False), strict=True):
+            found[i] = _is_smaller(pictures[i], _share(tile))
+
+    shapes = [planes.colour.shape for planes in pictures]
+    run_all(compare, batches([(shape[0] * shape[1], shape) for shape in shapes]))
+    return found
+
+
+def _share(tile: Tile) -> int:
+    """About how many bytes an image adds to the stream of a run."""
+    (state,) = tile.states
+    return words_of(tile) + (state.bit_length() - CHECK_BITS) // 8
+
+
+def _is_smaller(planes: Planes, coded: int) -> bool:
+    """Whether WebP takes less than the colours in a run, and alpha beside it."""
+    size = coded + (0 if planes.alpha is None else len(pack_alpha(planes.alpha)))
+    return not is_clearly_larger(planes, size) and len(pack(planes)) + HEAD_BYTES < size

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddpmcodec import _native
-from ddpmcodec.transform.color import to_ycocg
 
 PLANES = 3
 ROWS, COLUMNS = 1024, 4096  # of a preview that are denoised together: memory grows with them
 MARGIN = 16  # pixels around them that they depend on, or more: 7 convolutions at half the resolution
 GREY, UNKNOWN = 128, 64  # mean and standard deviation of what nothing is known of
+RGB_WEIGHTS = (3.0, 0.5, 0.75)  # of a squared error of Y, Co, Cg, in RGB
 Box = tuple[slice, slice]
 
 
@@ -85,3 +85,22 @@ class Canvas:
 
 
 assert ROWS % 2 == COLUMNS % 2 == MARGIN % 2 == 0  # patches of 2x2 pixels lie where they lie in the whole
+
+
+def to_ycocg(pixels: NDArray[np.uint8]) -> NDArray[np.int16]:
+    """YCoCg-R: RGB as luma and two chroma differences, reversible by lifting (Malvar & Sullivan 2003, JVT-I014).
+
+    uint8 [..., C] with C 3 (RGB) or 1 (grey, which stays as it is) to int16 [..., C], Y in 0..255, Co and Cg in
+    -255..255.
+
+    >>> to_ycocg(np.array([[255, 0, 0]], np.uint8))
+    array([[  63,  255, -127]], dtype=int16)
+    """
+    wide = pixels.astype(np.int16)
+    if pixels.shape[-1] == 1:
+        return wide
+    red, green, blue = (wide[..., c] for c in range(3))
+    co = red - blue
+    middle = blue + (co >> 1)
+    cg = green - middle
+    return np.stack([middle + (cg >> 1), co, cg], -1)

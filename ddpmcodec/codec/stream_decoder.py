@@ -17,14 +17,15 @@ from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels
 from ddpmcodec.codec.contents import check_segments, model_for, side_sections, steps_done, steps_of
 from ddpmcodec.codec.decoder import Decoded, decode_details, streams_of
 from ddpmcodec.codec.efforts import Coding
+from ddpmcodec.codec.passes import DAMAGED, Pixels, begin, has_ended_well, new_pass, run
 from ddpmcodec.codec.previews import Canvas
-from ddpmcodec.codec.tiles import DAMAGED, Pixels, begin, has_ended_well, new_pass, run
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, TruncatedError
 from ddpmcodec.format.ddpm import Header, Sections, parse_header, split
 from ddpmcodec.format.end_mark import begins_mark
 from ddpmcodec.format.streams import LANES, Stream
 from ddpmcodec.images import Planes, exif_of
-from ddpmcodec.models.context import ContextModel, ModelSource, given_model
+from ddpmcodec.models.context import ContextModel
+from ddpmcodec.models.registry import ModelSource, find
 from ddpmcodec.parallel import run_all, thread_count
 from ddpmcodec.processor import require_rounding_to_nearest
 
@@ -56,7 +57,7 @@ class ProgressiveDecoder:
         self, *, model: ModelSource = None, denoise: bool = True, max_pixels: int | None = DEFAULT_MAX_PIXELS
     ) -> None:
         check_limits(max_pixels=max_pixels)
-        self._model, self._denoise, self._max_pixels = given_model(model), denoise, max_pixels
+        self._model, self._denoise, self._max_pixels = find(model), denoise, max_pixels
         self._data = bytearray()
         self._source: _Source | None = None
         self._decoded: Decoded | None = None

@@ -17,7 +17,8 @@ from ddpmcodec.codec.encoder import Picture, planes_of
 from ddpmcodec.errors import ImageError, OutputError, TruncatedError
 from ddpmcodec.format.ddpm import Sections, split
 from ddpmcodec.format.end_mark import MARK_BYTES, end_mark
-from ddpmcodec.models.context import ContextModel, ModelSource, given_model
+from ddpmcodec.models.context import ContextModel
+from ddpmcodec.models.registry import ModelSource, find
 
 FINENESS = 1.01  # between sizes that are tried: a prefix for a quality is at most so much longer than needed
 
@@ -87,7 +88,7 @@ def truncate(
         return cut(data, reached.bytes, mark)
     file = split(data)
     if step is not None:
-        return cut(data, _end_of_step(data, file, step, given_model(model)), mark)
+        return cut(data, _end_of_step(data, file, step, find(model)), mark)
     pixels = file.header.width * file.header.height
     size = bytes if bytes is not None else int(min((bpp or 0) * pixels / 8, len(data)))  # the product may be infinite
     if size >= len(data):
@@ -123,7 +124,7 @@ def find_quality(
 ) -> Reached:
     """Where `truncate(data, psnr=...)` cuts, by bisection, and what is reached there. Parameters and errors are its."""
     check_limits(psnr=psnr, max_pixels=max_pixels)
-    start, given = split(data).start, given_model(model)
+    start, given = split(data).start, find(model)
     colours = _reference(data, original, given, max_pixels)
 
     @cache

@@ -15,8 +15,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,8 +22,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from ddpmcodec import _native, models
-from ddpmcodec.errors import ModelError, reason_of
+from ddpmcodec import _native
+from ddpmcodec.errors import ModelError
 from ddpmcodec.format import model_file
 from ddpmcodec.format.header import MODEL_ID_BYTES
 from ddpmcodec.format.model_file import LARGEST_NUMBER
@@ -162,71 +160,3 @@ def parse(data: bytes, source: str, number: int = 0) -> ContextModel:
     except ValueError as error:
         raise ModelError(f"{source}: tensors of its denoiser do not fit ({error}); export the model again") from error
     return model
-
-
-# --- finding one
-
-ModelSource = ContextModel | str | Path | None
-
-
-def load_model(source: str | Path) -> ContextModel:
-    """An embedded model by name, or a file. Raises ModelError."""
-    if isinstance(source, str) and source in models.names():
-        return _embedded(source)
-    return parse(read(source), str(source))
-
-
-def read(source: str | Path) -> bytes:
-    """The bytes of an embedded model's file, by name, or of another file. Raises ModelError."""
-    if isinstance(source, str) and source in models.names():
-        return models.read(source)
-    path = Path(source)
-    try:
-        return path.read_bytes()
-    except (OSError, ValueError) as error:
-        embedded = ", ".join(models.names())
-        raise ModelError(
-            f"{path}: no model of that name, and no file ({reason_of(error)}); embedded models: {embedded}"
-        ) from error
-
-
-@cache
-def _embedded(name: str) -> ContextModel:
-    return parse(models.read(name), name, models.NUMBERS.get(name, 0))
-
-
-def given_model(source: ModelSource) -> ContextModel | None:
-    """The model that a caller named, if any. Raises ModelError."""
-    return source if source is None or isinstance(source, ContextModel) else load_model(source)
-
-
-def default_model(pixels: int) -> ContextModel:
-    """The embedded model for an image of so many pixels."""
-    return _embedded(models.default_name(pixels))
-
-
-def model_of(number: int, model_id: bytes, given: ContextModel | None, what: str = "file") -> ContextModel:
-    """The model that a file or an archive was written with. Raises ModelError when it is missing, or `given` is
-    another."""
-    if given is not None:
-        if (given.number, given.short_id) != (number, model_id):
-            raise ModelError(
-                f"the {what} was written with model {_named(number, model_id)}, and the given model {given.name!r} is"
-                f" {given.id[:MODEL_ID_BYTES].hex()}: decode with the model that wrote it (model=PATH)"
-            )
-        return given
-    name = next((name for name, own in models.NUMBERS.items() if own == number and name in models.names()), None)
-    if number and name:
-        return _embedded(name)
-    embedded = ", ".join(f"{models.ids()[name][:MODEL_ID_BYTES].hex()} ({name})" for name in models.NUMBERS)
-    raise ModelError(
-        f"the {what} was written with model {_named(number, model_id)}, and the embedded models are"
-        f" {embedded or 'none'}: decode with the model that wrote it (model=PATH)"
-    )
-
-
-def _named(number: int, model_id: bytes) -> str:
-    if not number:
-        return model_id.hex()
-    name = next((name for name, own in models.NUMBERS.items() if own == number), None)
-    return f"{models.ids()[name][:MODEL_ID_BYTES].hex()} ({name})" if name in models.ids() else f"number {number}"

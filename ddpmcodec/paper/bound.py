@@ -19,9 +19,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ddpmcodec.paper.denoiser import Denoiser, watched
+from ddpmcodec.paper.denoiser import Denoiser, Prediction, pixel_bits, watched
 from ddpmcodec.paper.diffusion import LN2, kl_gaussian, posterior, reverse, step_kl
-from ddpmcodec.paper.prediction import Prediction, pixel_bits
 from ddpmcodec.paper.schedule import HALF_RANGE, Levels, check_levels
 
 

@@ -19,9 +19,8 @@ import torch
 from torch import Tensor
 
 from ddpmcodec.errors import FormatError, ModelError
-from ddpmcodec.paper.denoiser import Denoiser
+from ddpmcodec.paper.denoiser import Denoiser, Prediction
 from ddpmcodec.paper.exactness import new_process
-from ddpmcodec.paper.prediction import Prediction
 from ddpmcodec.paper.schedule import ddpm_linear
 from ddpmcodec.processor import require_denormals
 

@@ -12,16 +12,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from ddpmcodec.paper.denoiser import Denoiser
+from ddpmcodec.paper.denoiser import Denoiser, Prediction
 from ddpmcodec.paper.diffusion import Reverse, reverse
-from ddpmcodec.paper.prediction import Prediction
-from ddpmcodec.paper.schedule import HALF_RANGE, Levels, alpha_sigma
+from ddpmcodec.paper.schedule import HALF_RANGE, LEVEL_UNIT, Levels, alpha_sigma, check_levels, log_linear, respace
+from ddpmcodec.paper.unet import PaperDenoiser
 
 PIXELS = 1 << 16  # of the images in one network call
+FIRST_LEVEL, LAST_LEVEL = 0.75, 1000.0  # grey levels: hardly visible, and nothing left to see
 
 Method = Callable[[Tensor, Prediction, float, float, torch.Generator], Tensor]  # c_t, p(v | c_t), s_t, s_u -> c_u
 
@@ -157,3 +159,22 @@ def grid(images: Tensor) -> Image.Image:
     rows, columns, _, height, width = images.shape
     tiles = torch.round(images).clamp(0, 255).to(torch.uint8).permute(0, 3, 1, 4, 2)
     return Image.fromarray(tiles.reshape(rows * height, columns * width, 3).cpu().numpy())
+
+
+# --- of what a denoiser is asked for
+
+
+def levels_of(denoiser: Denoiser, T: int) -> Levels:
+    """T noise levels from one hardly visible to one that hides everything: of the paper's network some of its own, of
+    others a log-linear schedule in the steps that they count in. Raises ValueError for fewer than 2, or too many.
+    """
+    if isinstance(denoiser, PaperDenoiser):
+        return respace(denoiser.levels, T)
+    return check_levels(np.round(log_linear(FIRST_LEVEL, LAST_LEVEL, T) * LEVEL_UNIT) / LEVEL_UNIT)
+
+
+def accelerated(denoiser: Denoiser) -> Denoiser:
+    """The paper's network on a GPU, where there is one; it is asked, and answers, on any device. Others as they are."""
+    if isinstance(denoiser, PaperDenoiser) and torch.cuda.is_available():
+        denoiser.unet.cuda()
+    return denoiser

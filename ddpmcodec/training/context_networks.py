@@ -11,11 +11,11 @@ from torch import Tensor
 
 from ddpmcodec.errors import TrainingError
 from ddpmcodec.format import model_file
-from ddpmcodec.models.context import BAND_ROLES, EFFORTS, KIND, ROLES, parse, read
+from ddpmcodec.models.context import BAND_ROLES, EFFORTS, KIND, ROLES, parse
+from ddpmcodec.models.registry import read
 from ddpmcodec.training import state
-from ddpmcodec.training.context_shapes import shape_of
 from ddpmcodec.training.state import State
-from ddpmcodec.training.trainable import Shape, TrainableNetwork, grown, of_integers
+from ddpmcodec.training.trainable import Shape, TrainableNetwork, grown, of_integers, shape_of
 
 ALL = [f"{effort}.{role}" for effort in EFFORTS for role in ROLES]  # networks of a model file
 Networks = dict[str, TrainableNetwork]

@@ -1,24 +1,37 @@
-"""From images to a context model: a training run in a folder, and the model file that comes of several."""
+"""From images to a context model: a training run in a folder, and the model file that comes of several.
+
+A run learns from crops of training images. A model file has the integers of all networks, and a denoiser.
+"""
 
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
-from ddpmcodec.models.context import parse
-from ddpmcodec.training import context_export, reconstruction, run, state
-from ddpmcodec.training.context_data import SOURCE_PIXELS, Ahead, Source, held_out_batches
+from ddpmcodec.errors import TrainingError
+from ddpmcodec.models.context import pack, parse
+from ddpmcodec.training import preview_denoiser, run, state
+from ddpmcodec.training.context_networks import ALL, Contents, networks_of, tensors_of
 from ddpmcodec.training.context_trainer import Batches, ContextSettings, ContextTrainer
-from ddpmcodec.training.data import Pixels, crops_of, image_sets, left_out, load_images
-from ddpmcodec.training.device import device_of
+from ddpmcodec.training.data import Mixture, Pixels, crops_of, image_sets, left_out, load_images
+from ddpmcodec.training.optim import device_of
 from ddpmcodec.training.run import Say
 
+SOURCE_PIXELS = 16  # of images that positions are taken from at a time, for each of a step's
+GREY_SHARE, LUMA = 0.03, (299, 587, 114)  # of images that are made grey; weights in 1/1000
+HELD_OUT_SIDE, HELD_OUT_IMAGES, HELD_OUT_PIXELS = 128, 300, 1 << 20
 DENOISER_PIXELS = 1 << 14  # of images that states for the denoiser are taken from at a time
 CHANGES = ("hours",)  # settings that a resumed run may change
+DENOISER = "denoiser."  # what names of its tensors begin with
 
 
 def train(
@@ -58,13 +71,67 @@ def _batches(settings: ContextSettings, sets: Sequence[list[Pixels]], where: tor
     return source if where.type == "cpu" else Ahead(source, threads=os.cpu_count() or 1)
 
 
+# --- what is learned from
+
+
+class Source:
+    """Batches of training images uint8 [N, H, W, 3], some of them grey. What it gives depends on the seed and on
+    `number` alone: a resumed run goes on with the images that come next."""
+
+    def __init__(self, crops: Mixture, seed: int, pixels: int) -> None:
+        self.crops, self.seed, self.number = crops, seed, 0
+        self.count = max(1, pixels // crops.largest**2)
+
+    def __call__(self) -> NDArray[np.uint8]:
+        self.number += 1
+        return self.batch(self.number - 1)
+
+    def batch(self, number: int) -> NDArray[np.uint8]:
+        batch = self.crops.batch(number, self.count).to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+        grey = np.random.default_rng((self.seed, 2**33, number)).random(len(batch)) < GREY_SHARE
+        batch[grey] = (batch[grey].astype(np.int32) @ LUMA // sum(LUMA))[..., None]
+        return batch
+
+
+class Ahead:
+    """The batches of a source, made by threads before they are asked for: a GPU does not wait for crops."""
+
+    def __init__(self, source: Source, threads: int) -> None:
+        self.source, self.number, self.threads = source, source.number, threads
+        self.executor = ThreadPoolExecutor(threads)
+        self.coming: dict[int, Future[NDArray[np.uint8]]] = {}
+
+    def __call__(self) -> NDArray[np.uint8]:
+        for number in range(self.number, self.number + self.threads):
+            if number not in self.coming:
+                self.coming[number] = self.executor.submit(self.source.batch, number)
+        self.number += 1
+        return self.coming.pop(self.number - 1).result()
+
+
+def held_out_batches(images: Sequence[Pixels]) -> list[NDArray[np.uint8]]:
+    """A square of each image, those of one size in one batch; as many as are quickly evaluated."""
+    rng, batches, pixels = np.random.default_rng(5), defaultdict[int, list[Pixels]](list), 0
+    for image in images[:HELD_OUT_IMAGES]:
+        side = min(HELD_OUT_SIDE, *image.shape[:2])
+        top, left = (int(rng.integers(full - side + 1)) for full in image.shape[:2])
+        batches[side].append(image[top : top + side, left : left + side])
+        pixels += side * side
+        if pixels >= HELD_OUT_PIXELS:
+            break
+    return [np.stack(batch) for batch in batches.values()]
+
+
+# --- the model file
+
+
 def export(
     folders: Sequence[Path], name: str, say: Say, *, base: str | None = None, data: Sequence[str] = (),
     denoiser_hours: float = 0.0,
 ) -> bytes:  # fmt: skip
     """The model file of runs, of which later ones win; what none of them has is taken from the model `base`. With
     hours, a denoiser is trained on images of `data`, or on those of the last run. Raises TrainingError, ModelError."""
-    parts = context_export.gathered(folders, base)
+    parts = gathered(folders, base)
     content = parts.packed(name)
     if not denoiser_hours:
         return content
@@ -73,7 +140,7 @@ def export(
         say(f"denoiser: {record['done']:.0%}, step {record['step']}: {record['decibel']:.2f} dB better previews")
 
     source = _denoiser_source(run.saved_settings(folders[-1], ContextSettings), data)
-    denoiser = reconstruction.train(parse(content, name), source, denoiser_hours, log)
+    denoiser = preview_denoiser.train(parse(content, name), source, denoiser_hours, log)
     return parts.with_denoiser(denoiser.state_dict()).packed(name)
 
 
@@ -84,3 +151,60 @@ def _denoiser_source(settings: ContextSettings, data: Sequence[str]) -> Source:
         sets, _ = image_sets(settings.data, validate=settings.validate, hold_out=settings.hold_out)
     torch.manual_seed(settings.seed)
     return Source(crops_of(sets, settings.crop, settings.seed + 1), settings.seed + 1, DENOISER_PIXELS)
+
+
+class Parts(NamedTuple):
+    """What a model file is made of."""
+
+    tensors: dict[str, Tensor]
+    components: dict[str, int]  # by '<effort>.<role>'
+    made: list[dict[str, Any]]  # facts about the runs
+
+    def packed(self, name: str) -> bytes:
+        """The bytes of the file."""
+        arrays = {key: tensor.numpy() for key, tensor in self.tensors.items()}
+        return pack(arrays, self.components, name, {"runs": self.made})
+
+    def with_denoiser(self, tensors: Mapping[str, Tensor]) -> Parts:
+        """With this one instead of its own."""
+        rest = {key: tensor for key, tensor in self.tensors.items() if not key.startswith(DENOISER)}
+        return self._replace(tensors=rest | {DENOISER + key: tensor.detach().cpu() for key, tensor in tensors.items()})
+
+
+def gathered(folders: Sequence[Path], base: str | None) -> Parts:
+    """The networks of runs, of which later ones win, and what no run has from the model `base`.
+
+    Raises TrainingError where a network is missing, ModelError where `base` is no model.
+    """
+    parts = Parts({}, {}, [])
+    if base is not None:
+        contents = Contents(base)
+        parts.tensors.update(contents.tensors)
+        parts.components.update(contents.components)
+    for folder in folders:
+        _add(parts, folder)
+    if missing := [key for key in ALL if key not in parts.components]:
+        raise TrainingError(
+            f"no run has the networks {', '.join(missing)} (effort.role): train them, or take them from another model"
+            " with --base"
+        )
+    return parts
+
+
+def _add(parts: Parts, folder: Path) -> None:
+    saved = state.read(folder)
+    networks, settings = networks_of(saved, folder), run.saved_settings(folder, ContextSettings)
+    for role, network in networks.items():
+        key = f"{settings.effort}.{role}"
+        for name in [name for name in parts.tensors if name.startswith(f"{key}.")]:
+            del parts.tensors[name]  # it may have had more blocks
+        parts.components[key] = network.shape.components
+    parts.tensors.update(tensors_of(networks, settings.effort))
+    parts.made.append(_made(saved.facts, settings))
+
+
+def _made(facts: Mapping[str, Any], settings: ContextSettings) -> dict[str, Any]:
+    return {
+        "effort": settings.effort, "roles": list(settings.roles), "hours": round(facts["seconds"] / 3600, 3),
+        "images": facts["images"], "steps": facts["step"],
+    }  # fmt: skip

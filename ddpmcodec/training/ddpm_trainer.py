@@ -29,15 +29,14 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.flop_counter import FlopCounterMode
 
 from ddpmcodec.errors import TrainingError
-from ddpmcodec.paper import pretrained
+from ddpmcodec.paper import checkpoints as pretrained
 from ddpmcodec.paper.bound import evaluate as evaluate_bound
-from ddpmcodec.paper.ddpm import PaperDenoiser
 from ddpmcodec.paper.schedule import Levels, cosine, ddpm_linear, respace
-from ddpmcodec.paper.unet import CIFAR10, UNet, UNetConfig
+from ddpmcodec.paper.unet import CIFAR10, PaperDenoiser, UNet, UNetConfig
 from ddpmcodec.training import run, state
 from ddpmcodec.training.data import Crops, DeviceCrops, Pixels, load_images
 from ddpmcodec.training.ddpm_objective import Objective, Process, losses, noisy_batch
-from ddpmcodec.training.device import device_of
+from ddpmcodec.training.optim import device_of
 from ddpmcodec.training.run import Say
 from ddpmcodec.training.state import State
 

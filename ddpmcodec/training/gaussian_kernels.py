@@ -10,11 +10,11 @@ from __future__ import annotations
 import numpy as np
 
 from ddpmcodec.paper import compiled
+from ddpmcodec.paper.gaussian.architecture import BLENDS as _BLENDS
+from ddpmcodec.paper.gaussian.architecture import NEIGHBOUR_OFFSETS
+from ddpmcodec.paper.gaussian.architecture import PIXEL_OUTPUTS as _PIXEL_OUTPUTS
 from ddpmcodec.paper.gaussian.eager import LARGEST_INTEGER as _LARGEST_INTEGER
 from ddpmcodec.paper.gaussian.eager import STREAM_LIMIT as _STREAM_LIMIT
-from ddpmcodec.paper.gaussian.neighbours import BLENDS as _BLENDS
-from ddpmcodec.paper.gaussian.neighbours import NEIGHBOUR_OFFSETS
-from ddpmcodec.paper.gaussian.neighbours import PIXEL_OUTPUTS as _PIXEL_OUTPUTS
 
 HALF, ONE = np.float32(0.5), np.float32(1.0)
 LARGEST_INTEGER, STREAM_LIMIT = np.float32(_LARGEST_INTEGER), np.float32(_STREAM_LIMIT)

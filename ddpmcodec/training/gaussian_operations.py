@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ddpmcodec.paper.gaussian.architecture import PIXEL_OUTPUTS
 from ddpmcodec.paper.gaussian.eager import convolution
-from ddpmcodec.paper.gaussian.neighbour_kernels import fused_blend, fused_local_mean
-from ddpmcodec.paper.gaussian.neighbours import PIXEL_OUTPUTS
+from ddpmcodec.paper.gaussian.fused import fused_blend, fused_local_mean
 from ddpmcodec.parallel import run_all
 from ddpmcodec.training import gaussian_kernels as kernels
 

@@ -1,29 +1,184 @@
-"""Training of a Gaussian model: its settings, a step on the bound, the averaged network, and its run."""
+"""Training of a Gaussian model: random terms of the bound, and their bits through the quantised network."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import math
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ddpmcodec.errors import TrainingError
+from ddpmcodec.models.registry import DENOISER, find
 from ddpmcodec.paper.bits_back import PRIOR_STD
 from ddpmcodec.paper.bound import Estimate
 from ddpmcodec.paper.bound import evaluate as evaluate_bound
-from ddpmcodec.paper.gaussian import load_gaussian, model_file
-from ddpmcodec.paper.gaussian.architecture import MULTIPLE, Architecture
-from ddpmcodec.paper.gaussian.latent import LatentNetwork
-from ddpmcodec.paper.gaussian.model import coding_levels
+from ddpmcodec.paper.denoiser import LAST_SCALE, LN2, SCALE_UNIT, Prediction, pixel_bits
+from ddpmcodec.paper.diffusion import posterior, reverse, step_kl
+from ddpmcodec.paper.gaussian.architecture import MULTIPLE, PIXEL_OUTPUTS, Architecture, blend, denoise
+from ddpmcodec.paper.gaussian.eager import EagerOperations, patches, unpatch
+from ddpmcodec.paper.gaussian.features import (
+    ESTIMATE_LIMIT,
+    LevelConstants,
+    gaussian_estimate,
+    level_constants,
+    pixel_features,
+    scale_origin,
+)
+from ddpmcodec.paper.gaussian.fused import fused_features
+from ddpmcodec.paper.gaussian.model import (
+    COARSEST_LEVEL,
+    FEW_STEPS,
+    FINEST_LEVEL,
+    GaussianModel,
+    coding_levels,
+    export,
+    parse,
+)
+from ddpmcodec.paper.gaussian.predictors import bfloat16_bits, blank
+from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
+from ddpmcodec.paper.schedule import HALF_RANGE, LEVEL_UNIT, ddpm_linear
 from ddpmcodec.training import run, state
 from ddpmcodec.training.data import Mixture, crops_of, image_sets, left_out
-from ddpmcodec.training.gaussian import LatentPredictor, Objective, draw, loss
+from ddpmcodec.training.gaussian_operations import Array, TrainingOperations, array_of, numbers, tensor_of
 from ddpmcodec.training.optim import Muon
 from ddpmcodec.training.run import Say
 from ddpmcodec.training.state import State
+
+Objective = Literal["bound", "simple"]
+
+SCHEDULES = (16, 256)  # T, noise levels of a code, that is trained for
+FINAL_SHARE = 0.2  # of the images of a batch that take the last step, to the pixel itself
+BITS = bfloat16_bits(torch.arange(-127, 128))
+FINE = 2.0  # steps are drawn with a density of exp(-FINE x), x from 0 at the finest level to 1, about as they cost
+
+
+class Batch(NamedTuple):
+    """Latents and pixels, [N, 3, H, W]; per image, [N, 1, 1, 1], the levels of a step and two weights."""
+
+    pixels: Tensor
+    c_t: Tensor
+    s_t: Tensor
+    s_u: Tensor
+    step_weight: Tensor  # of the bits of the step to s_u
+    final_weight: Tensor  # of the bits of the pixel itself
+
+
+def _log_uniform(n: int, low: float, high: float, generator: torch.Generator) -> Tensor:
+    return low * torch.exp(math.log(high / low) * torch.rand(n, 1, 1, 1, generator=generator))
+
+
+def draw(pixels: Tensor, generator: torch.Generator, objective: Objective = "bound") -> Batch:
+    """Random terms of the bound, each of a coding schedule of random length, for images [N, 3, H, W] (0..255).
+
+    The terms of a batch lie evenly over the schedule (low-discrepancy: Kingma et al. 2021, arXiv 2107.00630, appendix
+    I.1), and are weighted by the inverse of how often they are drawn, so that the loss is an unbiased estimate of the
+    bound. With the objective "simple" they are drawn as often as the paper's 1,000 timesteps have such a level, and are
+    not weighted: on a log-linear schedule that is L_simple for the means.
+    """
+    n = pixels.shape[0]
+    place = ((torch.rand(1, generator=generator) + torch.arange(n) / n) % 1).view(n, 1, 1, 1)
+    final, place = place < FINAL_SHARE, ((place - FINAL_SHARE) / (1 - FINAL_SHARE)).clamp(min=0)
+    T = torch.floor(_log_uniform(n, SCHEDULES[0], SCHEDULES[1] + 1, generator))
+    first = (FEW_STEPS / T).clamp(min=FINEST_LEVEL)
+    ratio = (COARSEST_LEVEL / first) ** (1 / (T - 1))
+    x, weight = _fine_places(place) if objective == "bound" else _paper_places(place, first)
+    number = torch.minimum(torch.floor(x * (T - 1)), T - 2)  # of the step, from 0
+    s_t = torch.where(final, first, first * ratio ** (1 + number))
+    c_t = pixels - HALF_RANGE + s_t * torch.randn(pixels.shape, generator=generator)
+    step_weight = torch.where(final, 0.0, (T - 1) * weight / (1 - FINAL_SHARE))
+    return Batch(pixels, c_t, s_t, s_t / ratio, step_weight, final / FINAL_SHARE)
+
+
+def _fine_places(q: Tensor) -> tuple[Tensor, Tensor]:
+    """Quantiles q of the density exp(-FINE x) on [0, 1), and its inverse there."""
+    mass = -math.expm1(-FINE) / FINE
+    x = -torch.log1p(-FINE * mass * q) / FINE
+    return x, mass * torch.exp(FINE * x)
+
+
+def _paper_places(q: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
+    """Where, from `first` to `COARSEST_LEVEL` in log, the quantiles q of the paper's own levels lie; weights of one."""
+    levels = torch.tensor(ddpm_linear(), dtype=torch.float32)
+    levels = levels[levels < COARSEST_LEVEL]
+    s = levels[(q * len(levels)).long()]
+    return (torch.log(s / first) / torch.log(COARSEST_LEVEL / first)).clamp(min=0), torch.ones_like(q)
+
+
+class EagerTrainingPredictor:
+    """The network in training: (c_t, s_t) -> `Prediction`, c_t [N, 3, H, W], s_t [N, 1, 1, 1]. The reference."""
+
+    def __init__(self, network: TrainableGaussian) -> None:
+        self.network = network
+
+    def __call__(self, c_t: Tensor, s_t: Tensor) -> Prediction:
+        estimate, std = gaussian_estimate(c_t, s_t)
+        numbers = self._outputs(estimate, std).permute(0, 3, 1, 2)
+        offset, index, coefficients = numbers[:, :PIXEL_OUTPUTS].chunk(3, 1)
+        mean = estimate + std * offset + blend(estimate, numbers[:, PIXEL_OUTPUTS:])
+        index = (scale_origin(std) + 8 * index).clamp(0, LAST_SCALE)
+        return Prediction(mean + HALF_RANGE, (index - SCALE_UNIT) * (LN2 / 8), coefficients)
+
+    def _outputs(self, estimate: Tensor, std: Tensor) -> Tensor:
+        """[N, H, W, OUTPUTS_PER_PIXEL]"""
+        ops = EagerOperations(self.network.integer_parameters(), train=True)
+        features = patches(pixel_features(estimate, std))
+        features = features.to(torch.bfloat16, memory_format=torch.channels_last)
+        return unpatch(denoise(self.network.architecture, ops, features))
+
+
+class TrainingPredictor:
+    """The same on a CPU, by kernels: what the network sees is what the coder shows it, bit for bit, at noise levels
+    rounded to the coder's. Height and width are multiples of `MULTIPLE`."""
+
+    def __init__(self, network: TrainableGaussian) -> None:
+        self.network = network
+
+    def __call__(self, c_t: Tensor, s_t: Tensor) -> Prediction:
+        levels = [max(round(LEVEL_UNIT * s), 1) for s in s_t.flatten().tolist()]
+        constants = [level_constants(level) for level in levels]
+        estimate, features = _seen(array_of(c_t), constants)
+        ops = TrainingOperations(self.network.integer_parameters())
+        first, around = numbers(denoise(self.network.architecture, ops, tensor_of(features)), estimate)
+        offset, index, coefficients = first.chunk(3, 1)
+        std, origin = (_by_image([getattr(level, name) for level in constants]) for name in ("std", "origin"))
+        index = (origin + 8 * index).clamp(0, LAST_SCALE)
+        mean = tensor_of(estimate) + std * offset + around
+        return Prediction(mean + HALF_RANGE, (index - SCALE_UNIT) * (LN2 / 8), coefficients)
+
+
+def _seen(c_t: NDArray[np.float32], constants: Sequence[LevelConstants]) -> tuple[Array, Array]:
+    """Estimates [N, H, W, 3], and patches of features in bfloat16 bits, of latents at a noise level each."""
+    estimate, features = np.empty_like(c_t), blank(c_t)
+    for image, level in enumerate(constants):
+        own = estimate[image : image + 1]
+        np.clip(c_t[image] * level.shrink, -ESTIMATE_LIMIT, ESTIMATE_LIMIT, out=own[0])
+        given = level.inverse, level.fade, level.visible, level.hats, BITS
+        fused_features(own, *given, features[image : image + 1])
+    return estimate, features
+
+
+def _by_image(numbers: Sequence[np.float32]) -> Tensor:
+    return torch.from_numpy(np.array(numbers)).view(-1, 1, 1, 1)
+
+
+def weighted_bits(prediction: Prediction, batch: Batch) -> Tensor:
+    """[N, 3, H, W]: L_{t-1} of the step to s_u, and L_0 of the pixel itself, each times its weight."""
+    mean, scale = prediction.mean - HALF_RANGE, torch.exp(prediction.log_scale)
+    q = posterior(batch.c_t, batch.pixels - HALF_RANGE, batch.s_t, batch.s_u)
+    step = step_kl(q, reverse(batch.c_t, mean, scale, prediction.coefficients, batch.s_t, batch.s_u))
+    return step * batch.step_weight + pixel_bits(prediction, batch.pixels) * batch.final_weight
+
+
+def loss(predictor: Callable[[Tensor, Tensor], Prediction], batch: Batch) -> Tensor:
+    """Mean weighted bits per dimension: with the objective "bound" an unbiased estimate of it, all terms but L_T."""
+    return weighted_bits(predictor(batch.c_t, batch.s_t), batch).mean()
+
 
 MODEL = "gaussian.safetensors"  # in a run's folder: the averaged network, ready to use
 CHANGES = ("hours", "steps")  # settings that a resumed run may change
@@ -56,7 +211,7 @@ class GaussianSettings:
 
 
 class GaussianTrainer:
-    """The network and its optimisers (`run.Trainer`). `latent` is trained; `averaged` (EMA) is what gets evaluated and
+    """The network and its optimisers (`run.Trainer`). `network` is trained; `averaged` (EMA) is what gets evaluated and
     exported."""
 
     def __init__(
@@ -66,12 +221,12 @@ class GaussianTrainer:
         gone."""
         self.settings, self.crops, self.held_out = settings, crops, held_out
         torch.manual_seed(settings.seed)
-        self.latent, self.averaged = (LatentNetwork(settings.architecture) for _ in range(2))
+        self.network, self.averaged = (TrainableGaussian(settings.architecture) for _ in range(2))
         if settings.start and begins:
             self._start_from(settings.start)
-        self.averaged.load_state_dict(self.latent.state_dict())
-        inner = [w for n, w in self.latent.weights.items() if n.rpartition("/")[2] in ("conv1", "conv2")]
-        rest = [p for p in self.latent.parameters() if all(p is not w for w in inner)]
+        self.averaged.load_state_dict(self.network.state_dict())
+        inner = [w for n, w in self.network.weights.items() if n.rpartition("/")[2] in ("conv1", "conv2")]
+        rest = [p for p in self.network.parameters() if all(p is not w for w in inner)]
         self.optimizers: list[torch.optim.Optimizer] = [
             Muon(inner, lr=settings.muon_rate),
             torch.optim.AdamW(rest, lr=settings.adam_rate, betas=(0.9, 0.99), weight_decay=0.0),
@@ -83,11 +238,13 @@ class GaussianTrainer:
         if state.exists(Path(source)):
             network = averaged_network(Path(source))
             self._check_start(source, network.architecture)
-            self.latent.load_state_dict(network.state_dict())
+            self.network.load_state_dict(network.state_dict())
         else:
-            model = load_gaussian(source)
+            model = find(source, DENOISER)
+            if not isinstance(model, GaussianModel):
+                raise TrainingError(f"{source}: no Gaussian model; start from one, or from a run that trained one")
             self._check_start(source, model.architecture)
-            self.latent.load_integer_parameters(model.params)
+            self.network.load_integer_parameters(model.params)
 
     def _check_start(self, source: str, architecture: Architecture) -> None:
         if architecture != self.settings.architecture:
@@ -109,9 +266,9 @@ class GaussianTrainer:
         settings, pixels = self.settings, self.crops.batch(self.step, self.settings.batch)
         generator = torch.Generator().manual_seed((settings.seed << 32) + self.step)
         batch = draw(pixels, generator, settings.objective)
-        value = loss(LatentPredictor(self.latent), batch)
+        value = loss(TrainingPredictor(self.network), batch)
         value.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(self.latent.parameters(), settings.clip)
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip)
         multiplier = min(1.0, (self.step + 1) / settings.warmup) * (1 - self.progress())
         for optimizer, rate in zip(self.optimizers, self.rates, strict=True):
             optimizer.param_groups[0]["lr"] = rate * multiplier
@@ -124,13 +281,13 @@ class GaussianTrainer:
     @torch.no_grad()
     def _average(self) -> None:
         decay = min(self.settings.average, (1 + self.step) / (10 + self.step))
-        for mean, p in zip(self.averaged.parameters(), self.latent.parameters(), strict=True):
+        for mean, p in zip(self.averaged.parameters(), self.network.parameters(), strict=True):
             mean.lerp_(p, 1 - decay)
 
     def export(self) -> bytes:
         """The averaged network as a model file."""
         facts = {"step": self.step, "seconds": self.seconds, "images": self.images}
-        return model_file.export(self.averaged, name=self.settings.name, training=facts)
+        return export(self.averaged, name=self.settings.name, training=facts)
 
     def evaluate(self) -> dict[str, Any]:
         estimate = self.bound()
@@ -142,12 +299,12 @@ class GaussianTrainer:
 
     def bound(self) -> Estimate:
         """Of the held-out images by the averaged network, exported, bits/dim: what bits back pays."""
-        model = model_file.parse(self.export(), "the network in training")
+        model = parse(self.export(), "the network in training")
         levels, generator = coding_levels(self.settings.evaluate_levels), torch.Generator().manual_seed(0)
         return evaluate_bound(model, self.held_out, levels, generator, prior_std=PRIOR_STD).total()
 
     def state(self) -> State:
-        tensors = state.of_module(self.latent, "latent") | state.of_module(self.averaged, "averaged")
+        tensors = state.of_module(self.network, "latent") | state.of_module(self.averaged, "averaged")
         for number, optimizer in enumerate(self.optimizers):
             tensors |= state.of_optimizer(optimizer, f"optimizer{number}")
         return State(tensors, {"settings": asdict(self.settings), "step": self.step, "seconds": self.seconds})
@@ -155,7 +312,7 @@ class GaussianTrainer:
     def restore(self, saved: State) -> None:
         """Raises LookupError, ValueError or RuntimeError where it is not the state of such a network."""
         self.step, self.seconds = int(saved.facts["step"]), float(saved.facts["seconds"])
-        state.load_module(self.latent, "latent", saved.tensors)
+        state.load_module(self.network, "latent", saved.tensors)
         state.load_module(self.averaged, "averaged", saved.tensors)
         for number, optimizer in enumerate(self.optimizers):
             state.load_optimizer(optimizer, f"optimizer{number}", saved.tensors)
@@ -164,13 +321,13 @@ class GaussianTrainer:
         return {MODEL: self.export()}
 
 
-def averaged_network(folder: Path) -> LatentNetwork:
+def averaged_network(folder: Path) -> TrainableGaussian:
     """The averaged network of a run. Raises TrainingError."""
     settings, saved = run.saved_settings(folder, GaussianSettings), state.read(folder)
-    latent = LatentNetwork(settings.architecture)
+    network = TrainableGaussian(settings.architecture)
     with state.is_state(folder):
-        state.load_module(latent, "averaged", saved.tensors)
-    return latent
+        state.load_module(network, "averaged", saved.tensors)
+    return network
 
 
 def crops_and_held_out(settings: GaussianSettings, say: Say = print) -> tuple[Mixture, Tensor]:

@@ -40,7 +40,7 @@ except ImportError as error:
     raise DdpmError("the viewer needs Starlette and uvicorn: pip install 'ddpmcodec[view]'") from error
 
 if TYPE_CHECKING:
-    from ddpmcodec.models.context import ModelSource
+    from ddpmcodec.models.registry import ModelSource
 
 ADDRESS = "127.0.0.1"
 MOST_UPLOADED = 1 << 28  # bytes of all files that are sent here, arriving and kept

@@ -13,13 +13,13 @@ from ddpmcodec import codec
 from ddpmcodec.codec.contents import model_for
 from ddpmcodec.errors import ImageError
 from ddpmcodec.format.ddpm import split
-from ddpmcodec.models.context import given_model
+from ddpmcodec.models.registry import find
 from ddpmcodec.viewer.comparisons import CODECS, encode_within, psnr
 from ddpmcodec.viewer.jobs import Advance
 
 if TYPE_CHECKING:
-    from ddpmcodec.codec.tiles import SegmentCost
-    from ddpmcodec.models.context import ModelSource
+    from ddpmcodec.codec.passes import SegmentCost
+    from ddpmcodec.models.registry import ModelSource
 
 KINDS = ("preview", "original", *CODECS)
 POSITIONS = 121  # of the slider, at most
@@ -72,7 +72,7 @@ class ViewedFile:
         self.sizes = slider_sizes(self.facts["header_bytes"], len(data))
         self._check_sizes()
         if not self.is_stored:
-            model_for(split(data).header, given_model(self._model))  # is it there?
+            model_for(split(data).header, find(self._model))  # is it there?
 
     @property
     def pixels(self) -> int:

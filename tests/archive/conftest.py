@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ddpmcodec.models.context import ContextModel, load_model
+from ddpmcodec.models.context import ContextModel
+from ddpmcodec.models.registry import find
 from pictures import Pictures, context_model, create, mixed
 
 
@@ -19,7 +20,7 @@ def model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def model(model_path: Path) -> ContextModel:
-    return load_model(model_path)
+    return find(model_path)
 
 
 @pytest.fixture(scope="session")

@@ -15,19 +15,18 @@ import torch
 from PIL import Image
 
 from ddpmcodec import archive
-from ddpmcodec.archive import bits_back
-from ddpmcodec.archive.bits_back import Encoder, find_network, network_of, pop_images, push_images
+from ddpmcodec.archive import latents as bits_back
 from ddpmcodec.archive.blocks import ContextCoder, Encoded, Pixels
-from ddpmcodec.archive.sources import HUB
+from ddpmcodec.archive.latents import Encoder, find_network, network_of, pop_images, push_images
 from ddpmcodec.codec import efforts
 from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ModelError, TruncatedError
 from ddpmcodec.format.block import Block, Coding, Entry
-from ddpmcodec.models.context import default_model
-from ddpmcodec.paper import pretrained, profile
+from ddpmcodec.models import registry
+from ddpmcodec.models.registry import DENOISER, find
+from ddpmcodec.paper import profile
 from ddpmcodec.paper.ans.stack import Stack
-from ddpmcodec.paper.ddpm import PaperDenoiser
-from ddpmcodec.paper.gaussian import GaussianModel, load_gaussian
-from ddpmcodec.paper.unet import UNet, UNetConfig
+from ddpmcodec.paper.gaussian.model import GaussianModel
+from ddpmcodec.paper.unet import PaperDenoiser, UNet, UNetConfig
 from pictures import create, crops, drawing, survivors, whole
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -41,7 +40,7 @@ def arrays(count: int, width: int = 8, height: int = 8) -> list[Pixels]:
 
 
 def context(levels: int = 0) -> ContextCoder:
-    return ContextCoder(default_model(64), efforts.Coding(effort=1, levels=levels))
+    return ContextCoder(registry.default(64), efforts.Coding(effort=1, levels=levels))
 
 
 def encoder_of(model: GaussianModel, levels: Any = LEVELS) -> Encoder:
@@ -239,15 +238,11 @@ def test_levels_that_are_no_numbers_are_refused(gaussian_model: GaussianModel) -
 def test_an_archive_of_another_model_is_refused(
     gaussian_model: GaussianModel, make_tiny_gaussian: Callable[[int], Path]
 ) -> None:
-    data, other = create(crops(20), gaussian_model, bits_back=4), load_gaussian(make_tiny_gaussian(1))
+    data, other = create(crops(20), gaussian_model, bits_back=4), find(make_tiny_gaussian(1), DENOISER)
     with pytest.raises(ModelError, match=rf"and the given model is {other.id[:4].hex()}: decode with the model"):
         archive.extract(data, model=other)
     with pytest.raises(ModelError, match=gaussian_model.id[:4].hex()):
         archive.extract(data)
-
-
-def test_names_of_checkpoints_begin_as_those_that_are_fetched() -> None:
-    assert HUB == pretrained.HUB
 
 
 def test_a_gaussian_model_is_named_by_its_file(gaussian_model: GaussianModel, tiny_gaussian: Path) -> None:

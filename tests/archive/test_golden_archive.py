@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ddpmcodec import archive
-from ddpmcodec.models.context import load_model
+from ddpmcodec.models.registry import find
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 FOLDERS = sorted(GOLDEN.glob("archive-v*"))
@@ -41,7 +41,7 @@ def manifest_of(folder: Path) -> dict[str, Any]:
 def test_every_image_is_what_it_was(folder: Path, make_archive: ModuleType) -> None:
     manifest, data = manifest_of(folder), (folder / make_archive.ARCHIVE).read_bytes()
     assert hashlib.sha256(data).hexdigest() == manifest["sha256"]
-    model = load_model(GOLDEN / manifest["model"] / make_archive.make.MODEL) if manifest["bits_back"] is None else None
+    model = find(GOLDEN / manifest["model"] / make_archive.make.MODEL) if manifest["bits_back"] is None else None
     found = dict(archive.extract(data, model=model))
     assert archive.names(data) == [facts["name"] for facts in manifest["images"]]
     assert [make_archive.facts(facts["name"], found[facts["name"]]) for facts in manifest["images"]] == manifest[

@@ -8,7 +8,8 @@ import pytest
 
 from ddpmcodec import archive, models
 from ddpmcodec.errors import ModelError
-from ddpmcodec.models.context import ContextModel, load_model
+from ddpmcodec.models.context import ContextModel
+from ddpmcodec.models.registry import find
 from pictures import context_model, create, crops, whole
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 def test_an_archive_of_another_model_is_refused(data: bytes, model: ContextModel, tmp_path: Path) -> None:
     (tmp_path / "other.safetensors").write_bytes(context_model("other"))
-    other = load_model(tmp_path / "other.safetensors")
+    other = find(tmp_path / "other.safetensors")
     with pytest.raises(ModelError) as raised:
         archive.extract(data, model=other)
     assert str(raised.value) == (

@@ -18,11 +18,11 @@ from ddpmcodec.codec import graphics
 from ddpmcodec.codec.known_answer import COMPONENTS, tensors
 from ddpmcodec.format import tiles
 from ddpmcodec.models.context import BAND_ROLES, EFFORTS, ROLES, ContextModel, pack, parse
-from ddpmcodec.paper.gaussian import GaussianModel, load_gaussian
+from ddpmcodec.models.registry import DENOISER, find
 from ddpmcodec.paper.gaussian.architecture import Architecture
-from ddpmcodec.paper.gaussian.latent import LatentNetwork
-from ddpmcodec.paper.gaussian.model_file import export
-from ddpmcodec.training.denoiser import Denoiser
+from ddpmcodec.paper.gaussian.model import GaussianModel, export
+from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
+from ddpmcodec.training.preview_denoiser import Denoiser
 
 FILE, ARCHIVE, CONTEXT_MODEL, GAUSSIAN_MODEL = KINDS = ("file", "archive", "context model", "gaussian model")
 SUFFIXES = {FILE: ".ddpm", ARCHIVE: ".ddpma", CONTEXT_MODEL: ".safetensors", GAUSSIAN_MODEL: ".safetensors"}
@@ -111,7 +111,7 @@ def denoiser_tensors() -> dict[str, NDArray[np.float32]]:
 @cache
 def gaussian_bytes() -> bytes:
     torch.manual_seed(0)
-    network = LatentNetwork(Architecture(width=16, inner_width=32, down=1, bottom=1, up=1))
+    network = TrainableGaussian(Architecture(width=16, inner_width=32, down=1, bottom=1, up=1))
     torch.nn.init.normal_(network.weights["leave"], std=0.05)
     return export(network, name="attacked")
 
@@ -127,7 +127,7 @@ def gaussian_model(folder: str) -> GaussianModel:
     path = f"{folder}/gaussian.safetensors"
     with open(path, "wb") as file:
         file.write(gaussian_bytes())
-    return load_gaussian(path)
+    return find(path, DENOISER)
 
 
 def file_seeds() -> Iterator[Seed]:

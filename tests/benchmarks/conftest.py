@@ -13,7 +13,8 @@ import pytest
 from ddpmcodec.benchmarks import _charts, _results
 from ddpmcodec.benchmarks._data import synthetic_photo
 from ddpmcodec.cli import run
-from ddpmcodec.models.context import ContextModel, load_model
+from ddpmcodec.models.context import ContextModel
+from ddpmcodec.models.registry import find
 from pictures import context_model as model_named
 
 
@@ -27,7 +28,7 @@ def context_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def context_model(context_path: Path) -> ContextModel:
-    return load_model(context_path)
+    return find(context_path)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import pytest
 
 from ddpmcodec.benchmarks import _results, readme
 from ddpmcodec.benchmarks._codecs import name_of
-from ddpmcodec.cli import bench_readme, run
+from ddpmcodec.cli import bench, run
 from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.errors import DdpmError
 
@@ -69,7 +69,7 @@ def test_the_command_takes_several_files_and_goes_on_after_one_that_is_wrong(
 
 
 @pytest.mark.skipif(not RESULTS.is_dir(), reason="no results are committed yet")
-@pytest.mark.parametrize("file", bench_readme.FILES, ids=str)
+@pytest.mark.parametrize("file", bench.FILES, ids=str)
 def test_the_projects_own_figures_are_those_of_its_results(file: Path) -> None:
     text = (ROOT / file).read_text()
     assert readme.BEGIN in text

@@ -16,7 +16,7 @@ from ddpmcodec import codec
 from ddpmcodec.benchmarks._results import read
 from ddpmcodec.benchmarks._work import Task, Unit, Work, groups
 from ddpmcodec.errors import DdpmError
-from ddpmcodec.models.context import load_model
+from ddpmcodec.models.registry import find
 from ddpmcodec.parallel import threads_of
 
 IDENTITY = {"dataset": "x"}
@@ -119,7 +119,7 @@ def test_two_processes_of_torchrun_share_the_units_and_write_one_result(tmp_path
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.count("| ddpmcodec e1 |") == 1
     found = read(out / "bench-bpd.json")
-    model = load_model(context_path)
+    model = find(context_path)
     for row, levels in zip(found["results"]["codecs"], (2, 0), strict=True):
         files = codec.encode_many(images, effort=1, levels=levels, model=model, verify=False)
         assert row["bytes"] == [len(file) for file in files]

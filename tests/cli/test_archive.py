@@ -13,7 +13,7 @@ import pytest
 
 from ddpmcodec import archive
 from ddpmcodec.cli._common import failure
-from ddpmcodec.cli._sources import folder_sources
+from ddpmcodec.cli._many import folder_sources
 from pictures import drawing, equal, files_below
 
 PHOTO = Path(__file__).parents[2] / "docs" / "photo.png"

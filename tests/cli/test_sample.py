@@ -13,15 +13,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ddpmcodec.images import load_image
-from ddpmcodec.paper import pretrained
-from ddpmcodec.paper.ddpm import PaperDenoiser
-from ddpmcodec.paper.denoisers import find_denoiser, levels_of
-from ddpmcodec.paper.gaussian import model_file
+from ddpmcodec.models.registry import DENOISER, find
+from ddpmcodec.paper import checkpoints as pretrained
+from ddpmcodec.paper.gaussian import model as model_file
 from ddpmcodec.paper.gaussian.architecture import Architecture
-from ddpmcodec.paper.gaussian.latent import LatentNetwork
-from ddpmcodec.paper.sampling import Sampler, shown
+from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
+from ddpmcodec.paper.sampling import Sampler, levels_of, shown
 from ddpmcodec.paper.schedule import ddpm_linear
-from ddpmcodec.paper.unet import UNet, UNetConfig
+from ddpmcodec.paper.unet import PaperDenoiser, UNet, UNetConfig
 
 SIDE = 8
 SMALL = ["--size", SIDE, "--levels", 3]
@@ -53,7 +52,7 @@ def test_a_square_grid_of_images_the_last_row_filled_up(ddpm: Any, tmp_path: Pat
 
 def test_it_is_what_the_library_draws(ddpm: Any, tmp_path: Path, tiny_gaussian: Path, small: list[Any]) -> None:
     ddpm("sample", "-o", tmp_path / "grid.png", "--count", 1, "--seed", 7, *small)
-    denoiser = find_denoiser(tiny_gaussian)
+    denoiser = find(tiny_gaussian, DENOISER)
     sampler = Sampler(denoiser, levels_of(denoiser, 3), torch.Generator().manual_seed(7))
     image = sampler.finish(sampler.start(1, SIDE, SIDE))[0]
     expected = torch.round(image).clamp(0, 255).permute(1, 2, 0).byte().tolist()
@@ -125,7 +124,7 @@ def test_images_that_share_a_latent(ddpm: Any, tmp_path: Path, small: list[Any])
 
 def test_latents_of_an_image(ddpm: Any, photo: Path, tmp_path: Path, pixels: Any) -> None:
     """Shown as z_t = alpha_t x + sigma_t n; of hardly any noise a network that adds nothing gives the image back."""
-    network = LatentNetwork(Architecture(width=8, inner_width=8, down=1, bottom=1, up=1))
+    network = TrainableGaussian(Architecture(width=8, inner_width=8, down=1, bottom=1, up=1))
     network.vector("leave.bias").data.zero_()
     path = tmp_path / "untrained.safetensors"
     path.write_bytes(model_file.export(network, name="untrained"))

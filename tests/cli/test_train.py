@@ -18,7 +18,8 @@ import pytest
 from PIL import Image
 
 from ddpmcodec.format.model_file import described
-from ddpmcodec.models.context import ROLES, load_model
+from ddpmcodec.models.context import ROLES
+from ddpmcodec.models.registry import find
 from ddpmcodec.training import context_trainer
 
 Ddpm = Callable[..., Any]  # conftest.Ddpm
@@ -89,7 +90,7 @@ def test_exporting_names_the_model(folder: Path, exported: subprocess.CompletedP
     (made,) = metadata["training"]["runs"]
     assert (made["effort"], made["roles"]) == (1, list(ROLES))
     assert made["hours"] == pytest.approx(records(folder / "run")[-1]["seconds"] / 3600, abs=0.001)
-    assert load_model(output).denoiser is None
+    assert find(output).denoiser is None
 
 
 @pytest.mark.usefixtures("trained")
@@ -119,7 +120,7 @@ def test_a_denoiser_is_trained_on_request(folder: Path, tmp_path: Path, context_
     ended = process("export", folder / "run", "-o", output, "--base", context_path, *of_denoiser)
     assert ended.returncode == 0, ended.stderr
     assert "model 'tidy'" in ended.stderr
-    assert load_model(output).denoiser is not None
+    assert find(output).denoiser is not None
 
 
 @pytest.mark.usefixtures("trained")

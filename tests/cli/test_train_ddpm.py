@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ddpmcodec.paper import pretrained
+from ddpmcodec.paper import checkpoints as pretrained
 from ddpmcodec.training import ddpm_trainer, run
 
 Ddpm = Callable[..., Any]  # conftest.Ddpm

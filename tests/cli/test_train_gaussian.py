@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddpmcodec.paper.gaussian import load_gaussian
+from ddpmcodec.models.registry import DENOISER, find
 from ddpmcodec.training import gaussian_trainer
 
 Ddpm = Callable[..., Any]  # conftest.Ddpm
@@ -55,7 +55,7 @@ def test_training_names_the_model(folder: Path, trained: subprocess.CompletedPro
     assert sorted(path.name for path in run_folder.iterdir()) == [
         "gaussian.safetensors", "log.jsonl", "state.safetensors"
     ]  # fmt: skip
-    assert load_gaussian(run_folder / "gaussian.safetensors").name == "gaussian"
+    assert find(run_folder / "gaussian.safetensors", DENOISER).name == "gaussian"
     records = [json.loads(line) for line in (run_folder / "log.jsonl").read_text().splitlines()]
     assert records[0]["settings"]["architecture"] == {
         "width": 16,

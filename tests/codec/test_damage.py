@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ddpmcodec import codec
-from ddpmcodec.codec import encoder, tiles
+from ddpmcodec.codec import encoder, passes
 from ddpmcodec.codec.decoder import decode_details
-from ddpmcodec.codec.tiles import Tile
+from ddpmcodec.codec.passes import Tile
 from ddpmcodec.errors import ChecksumError, CorruptError, DdpmError, FormatError, ImageError, ModelError, TruncatedError
 from ddpmcodec.format.ddpm import Header, assemble, pack_header, parse_header, split
 from ddpmcodec.format.header import MAGIC
@@ -368,7 +368,7 @@ def test_the_decoders_state_must_end_as_the_encoders_began(
     model: ContextModel, bare: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With all pixels right, but a check that is one off."""
-    check = tiles.stream_check
-    monkeypatch.setattr(tiles, "stream_check", lambda *arguments: check(*arguments) ^ 1)
+    check = passes.stream_check
+    monkeypatch.setattr(passes, "stream_check", lambda *arguments: check(*arguments) ^ 1)
     with pytest.raises(ChecksumError, match="decodes to another image than was encoded"):
         codec.decode(bare, model=model)

@@ -105,7 +105,7 @@ def test_clear_graphics_are_not_coded_twice(monkeypatch: pytest.MonkeyPatch) -> 
         raise AssertionError("coded by the context model")
 
     planes = to_planes(screenshot())
-    assert graphics.is_clearly_graphics(planes, encoder.default_model(160 * 120))
+    assert graphics.is_clearly_graphics(planes, encoder.registry.default(160 * 120))
     expected = codec.encode(screenshot())
     monkeypatch.setattr(encoder, "encode_tiles", refuse)
     assert codec.encode(screenshot()) == expected

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from ddpmcodec.codec.many import ALONE, work_through
+from ddpmcodec.codec.batching import ALONE, work_through
 from ddpmcodec.errors import ImageError
 from ddpmcodec.parallel import thread_count, threads_of
 

@@ -13,14 +13,14 @@ from PIL import Image
 
 from ddpmcodec import codec, models
 from ddpmcodec.errors import ModelError
-from ddpmcodec.models import context
+from ddpmcodec.models import registry
 from ddpmcodec.models.context import ContextModel
 
 Picture = Callable[..., Image.Image]
 
 
 def test_another_model_is_refused_naming_both(model: ContextModel, other_model: Path, bare: bytes) -> None:
-    other = context.load_model(other_model)
+    other = registry.find(other_model)
     with pytest.raises(ModelError) as found:
         codec.decode(bare, model=other_model)
     assert str(found.value) == (
@@ -59,7 +59,7 @@ def embedded(context_path: Path, other_model: Path, tmp_path: Path, monkeypatch:
     (tmp_path / f"{models.DEFAULT}.safetensors").write_bytes(context_path.read_bytes())
     (tmp_path / f"{models.PHOTO}.safetensors").write_bytes(other_model.read_bytes())
     monkeypatch.setattr(models, "FOLDER", tmp_path)
-    caches = (models.names, models.ids, context._embedded)
+    caches = (models.names, models.ids, registry._embedded)
     for cached in caches:
         cached.cache_clear()
     models.write_ids()
@@ -114,7 +114,7 @@ def test_neither_coding_nor_loading_opens_a_connection(
 
 @pytest.mark.parametrize("name", [models.DEFAULT, models.PHOTO])
 def test_embedded_models_are_whole_and_their_networks_compute_what_they_must(name: str, picture: Picture) -> None:
-    found = context.load_model(name)
+    found = registry.find(name)
     assert found.id == models.ids()[name]
     assert models.path(name).stat().st_size <= 12_000_000
     image = picture("RGB", 16, 16)

@@ -18,7 +18,7 @@ from ddpmcodec.errors import ChecksumError, OutputError, TruncatedError
 from ddpmcodec.format.ddpm import split
 from ddpmcodec.format.header import LEVELS
 from ddpmcodec.models.context import ContextModel
-from ddpmcodec.training.denoiser import Denoiser
+from ddpmcodec.training.preview_denoiser import Denoiser
 
 Picture = Callable[..., Image.Image]
 

@@ -17,7 +17,7 @@ from ddpmcodec import codec
 from ddpmcodec.codec import efforts, encoder
 from ddpmcodec.codec.batching import batches
 from ddpmcodec.codec.efforts import EFFORTS
-from ddpmcodec.codec.tiles import SegmentCost
+from ddpmcodec.codec.passes import SegmentCost
 from ddpmcodec.errors import ImageError
 from ddpmcodec.format.header import LEVELS
 from ddpmcodec.models.context import ContextModel

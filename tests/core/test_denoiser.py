@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ddpmcodec import _native as native
-from ddpmcodec.training.denoiser import Denoiser
+from ddpmcodec.training.preview_denoiser import Denoiser
 
 Tensors = dict[str, Any]
 SIZES = [(1, 1), (1, 2), (2, 3), (5, 1), (33, 47), (64, 40)]

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from ddpmcodec import _native as native
-from ddpmcodec.codec.previews import Canvas
-from ddpmcodec.transform.color import to_ycocg
+from ddpmcodec.codec.previews import Canvas, to_ycocg
 
 NO_SCALE = 255
 END = 1 << 30

@@ -24,7 +24,7 @@ from PIL import Image
 from ddpmcodec import _native, codec
 from ddpmcodec.codec import graphics
 from ddpmcodec.format import tiles
-from ddpmcodec.models import context
+from ddpmcodec.models import context, registry
 from ddpmcodec.models.context import BAND_ROLES, EFFORTS, ROLES, ContextModel
 
 GOLDEN = Path(__file__).parent
@@ -158,7 +158,7 @@ def more_streams(folder: Path, name: str) -> dict[str, Any]:
     manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
     if name in manifest["models"]:
         sys.exit(f"{folder} has streams of {name}: golden files are never changed")
-    model = context.load_model(name)
+    model = registry.find(name)
     chosen = [picture for picture in pictures() if picture != "graphics"]
     streams = [entry for picture in chosen for entry in write_streams(folder, model, picture, f"{name}-")]
     models = manifest["models"] | {name: model.id.hex()}

@@ -17,7 +17,7 @@ import make
 from PIL import Image
 
 from ddpmcodec import archive
-from ddpmcodec.models.context import load_model
+from ddpmcodec.models.registry import find
 
 EFFORT = 2
 ARCHIVE = "images.ddpma"
@@ -42,7 +42,7 @@ def facts(name: str, image: Image.Image) -> dict[str, Any]:
 
 def create(images: dict[str, Image.Image], source: Path, levels: int | None) -> bytes:
     """By bits back initial bits are coded by the embedded model."""
-    model = load_model(source / make.MODEL) if levels is None else None
+    model = find(source / make.MODEL) if levels is None else None
     return archive.create(images.items(), bits_back=levels, effort=EFFORT, model=model)
 
 

@@ -16,7 +16,7 @@ from ddpmcodec.format.ddpma import split
 from ddpmcodec.format.streams import parse_stream
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.paper.ans.stack import Stack
-from ddpmcodec.paper.gaussian import GaussianModel
+from ddpmcodec.paper.gaussian.model import GaussianModel
 from image_reader import Bad, open_stream
 from pictures import create, crops, drawing, mixed
 

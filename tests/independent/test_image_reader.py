@@ -18,7 +18,7 @@ import ddpmcodec
 from ddpmcodec import _native
 from ddpmcodec.codec import graphics, originals
 from ddpmcodec.codec.efforts import Coding, segments
-from ddpmcodec.codec.tiles import new_pass, run
+from ddpmcodec.codec.passes import new_pass, run
 from ddpmcodec.errors import FormatError
 from ddpmcodec.format import ddpm, tiles
 from ddpmcodec.format.sections import unpack_alpha, unpack_metadata

@@ -16,9 +16,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ddpmcodec.models.registry import DENOISER, find
 from ddpmcodec.paper import bits_back
 from ddpmcodec.paper.ans.stack import Stack
-from ddpmcodec.paper.gaussian import GaussianModel, load_gaussian
+from ddpmcodec.paper.gaussian.model import GaussianModel
 from ddpmcodec.paper.gaussian.predictors import EagerPredictor, FusedPredictor
 
 BATCHES = (1, 3, 17)
@@ -60,7 +61,7 @@ def main(threads: int, paths: list[str]) -> None:
     torch.set_num_threads(threads)
     found = {}
     for path in paths:
-        model = load_gaussian(path)
+        model = find(path, DENOISER)
         found |= {f"{Path(path).stem}: {name}": value for name, value in (*predictions(model), *stacks(model))}
     print(json.dumps(found))
 

@@ -19,10 +19,16 @@ from ddpmcodec.paper import bits_back, diffusion
 from ddpmcodec.paper.ans.stack import Stack
 from ddpmcodec.paper.bits_back import PRIOR_STD, LatentLevel, Pixels, decode, encode, hierarchy, initial_bits
 from ddpmcodec.paper.bound import prior_bits, term_bits
-from ddpmcodec.paper.denoiser import Denoiser, Latents, Predictor
-from ddpmcodec.paper.gaussian import GaussianModel
-from ddpmcodec.paper.prediction import IntegerPrediction, Prediction, conditional_means
-from ddpmcodec.paper.rounded import RoundedDenoiser
+from ddpmcodec.paper.denoiser import (
+    Denoiser,
+    IntegerPrediction,
+    Latents,
+    Prediction,
+    Predictor,
+    RoundedDenoiser,
+    conditional_means,
+)
+from ddpmcodec.paper.gaussian.model import GaussianModel
 from ddpmcodec.paper.schedule import ddpm_linear, log_linear, respace
 
 PHOTO = Path(__file__).parents[2] / "docs" / "photo.png"

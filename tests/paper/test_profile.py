@@ -14,10 +14,9 @@ from torch import Tensor
 
 from ddpmcodec.errors import FormatError, ModelError
 from ddpmcodec.paper import schedule
-from ddpmcodec.paper.ddpm import PaperDenoiser
-from ddpmcodec.paper.prediction import Prediction
+from ddpmcodec.paper.denoiser import Prediction
 from ddpmcodec.paper.profile import LEVELS, NumericsProfile, differences, fingerprint_input, fixed_numerics
-from ddpmcodec.paper.unet import UNet, UNetConfig
+from ddpmcodec.paper.unet import PaperDenoiser, UNet, UNetConfig
 
 S_T = LEVELS[1]
 

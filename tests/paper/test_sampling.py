@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from ddpmcodec.models.registry import DENOISER, find
+from ddpmcodec.paper import checkpoints as pretrained
 from ddpmcodec.paper import sampling
+from ddpmcodec.paper.denoiser import Prediction
 from ddpmcodec.paper.diffusion import posterior, reverse, reverse_conditionals
-from ddpmcodec.paper.prediction import Prediction
-from ddpmcodec.paper.sampling import Method, Sampler, ancestral, ddim, draw, grid, shown
-from ddpmcodec.paper.schedule import Levels, alpha_sigma, log_linear
+from ddpmcodec.paper.sampling import Method, Sampler, accelerated, ancestral, ddim, draw, grid, levels_of, shown
+from ddpmcodec.paper.schedule import Levels, alpha_sigma, ddpm_linear, log_linear, respace
+from ddpmcodec.paper.unet import PaperDenoiser, UNet, UNetConfig
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -257,3 +261,47 @@ def test_a_grid_has_rows_of_images_without_gaps() -> None:
 def test_a_grid_rounds_and_clips() -> None:
     images = torch.tensor([-3.0, 0.6, 300.0]).view(1, 1, 3, 1, 1)
     assert np.asarray(grid(images)).tolist() == [[[0, 1, 255]]]
+
+
+# --- levels of a denoiser
+
+
+@pytest.fixture(scope="module")
+def paper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny network of the paper's kind, in a file."""
+    torch.manual_seed(0)
+    config = UNetConfig(channels=8, multipliers=(1, 1), attention=(), blocks=1, groups=4)
+    path = tmp_path_factory.mktemp("paper") / "unet.safetensors"
+    path.write_bytes(pretrained.export(PaperDenoiser(UNet(config), ddpm_linear(20, 1e-3, 0.3))))
+    return path
+
+
+def test_an_exact_model_is_asked_at_levels_from_hardly_visible_to_all_noise(tiny_gaussian: Path) -> None:
+    levels = levels_of(find(tiny_gaussian, DENOISER), 9)
+    assert (len(levels), levels[0], levels[-1]) == (9, 0.75, 1000)
+    assert (levels * 1024 % 1 == 0).all()  # as the exact network counts them
+    np.testing.assert_allclose(levels[1:] / levels[:-1], (1000 / 0.75) ** (1 / 8), rtol=1e-3)
+
+
+def test_the_papers_network_is_asked_at_its_own_levels(paper: Path) -> None:
+    found = find(paper, DENOISER)
+    np.testing.assert_array_equal(levels_of(found, 7), respace(ddpm_linear(20, 1e-3, 0.3), 7))
+    for level in levels_of(found, 20):
+        assert found(torch.zeros(1, 3, 4, 4), float(level)).mean.isfinite().all()
+    with pytest.raises(ValueError, match="can keep 2 to 20 of 20 noise levels, not 21"):
+        levels_of(found, 21)
+
+
+def test_on_a_gpu_or_not_the_papers_network_is_asked_and_answers_where_the_latents_are(paper: Path) -> None:
+    c_t = torch.linspace(-100, 100, 96).view(2, 3, 4, 4)
+    denoiser = find(paper, DENOISER)
+    expected = denoiser(c_t, float(levels_of(denoiser, 20)[9]))
+    found = accelerated(denoiser)(c_t, float(levels_of(denoiser, 20)[9]))
+    for one, other in zip(found, expected, strict=True):
+        assert one.device == c_t.device
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=0.05)  # a GPU's convolutions may round to TF32
+
+
+def test_an_exact_network_stays_where_it_is(tiny_gaussian: Path) -> None:
+    found = find(tiny_gaussian, DENOISER)
+    assert accelerated(found) is found

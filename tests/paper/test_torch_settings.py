@@ -12,12 +12,13 @@ import pytest
 import torch
 
 from ddpmcodec import archive, codec
-from ddpmcodec.paper.ddpm import PaperDenoiser
+from ddpmcodec.models.registry import DENOISER, find
 from ddpmcodec.paper.exactness import exact_torch, new_process, torch_settings
-from ddpmcodec.paper.gaussian import GaussianModel, load_gaussian, predictors
+from ddpmcodec.paper.gaussian import predictors
+from ddpmcodec.paper.gaussian.model import GaussianModel
 from ddpmcodec.paper.profile import NumericsProfile
 from ddpmcodec.paper.schedule import ddpm_linear
-from ddpmcodec.paper.unet import UNet, UNetConfig
+from ddpmcodec.paper.unet import PaperDenoiser, UNet, UNetConfig
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 State = Callable[[], AbstractContextManager[object]]
@@ -102,7 +103,7 @@ def test_models_that_are_loaded_under_any_settings_are_the_same(
 ) -> None:
     c = np.arange(-5, 7).reshape(1, 2, 2, 3)
     with STATES[name]():
-        latent = load_gaussian(tiny_gaussian)
+        latent = find(tiny_gaussian, DENOISER)
         inside = latent.predict(c, 1.0, 3000).sha256()
     assert inside == latent.predict(c, 1.0, 3000).sha256() == gaussian_model.predict(c, 1.0, 3000).sha256()
 
@@ -134,7 +135,7 @@ def test_autocast_would_change_what_the_gaussian_model_computes(gaussian_model: 
 def test_the_known_answer_is_asked_again_where_settings_change(
     tiny_gaussian: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, asked = load_gaussian(tiny_gaussian), []
+    model, asked = find(tiny_gaussian, DENOISER), []
     answer = predictors.KnownAnswer.answer
     monkeypatch.setattr(
         predictors.KnownAnswer, "answer", lambda known, predictor: asked.append(known) or answer(known, predictor)

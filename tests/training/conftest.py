@@ -13,12 +13,11 @@ from PIL import Image
 
 from ddpmcodec.models.context import EFFORTS, ROLES, pack
 from ddpmcodec.paper.gaussian.architecture import Architecture
-from ddpmcodec.paper.gaussian.latent import LatentNetwork
+from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
 from ddpmcodec.training.context_networks import tensors_of
 from ddpmcodec.training.context_run import train
-from ddpmcodec.training.context_shapes import shape_of
 from ddpmcodec.training.context_trainer import ContextSettings, ContextTrainer
-from ddpmcodec.training.trainable import TrainableNetwork
+from ddpmcodec.training.trainable import TrainableNetwork, shape_of
 
 Pixels = NDArray[np.uint8]
 QUICK: dict[str, Any] = {"hold_out": 4, "crop": 16, "batch": 64, "seed": 2}  # settings of runs
@@ -35,9 +34,9 @@ def architecture() -> Architecture:
 
 
 @pytest.fixture
-def latent(architecture: Architecture) -> LatentNetwork:
+def latent(architecture: Architecture) -> TrainableGaussian:
     torch.manual_seed(1)
-    network = LatentNetwork(architecture)
+    network = TrainableGaussian(architecture)
     torch.nn.init.normal_(network.weights["leave"], std=0.05)
     return network
 

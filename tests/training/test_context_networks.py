@@ -10,8 +10,7 @@ import torch
 from ddpmcodec.errors import ModelError, TrainingError
 from ddpmcodec.training import state
 from ddpmcodec.training.context_networks import Contents, first_networks, networks_of
-from ddpmcodec.training.context_shapes import shape_of
-from ddpmcodec.training.trainable import TrainableNetwork
+from ddpmcodec.training.trainable import TrainableNetwork, shape_of
 
 
 def outputs(network: TrainableNetwork) -> torch.Tensor:

@@ -7,13 +7,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from safetensors.numpy import load
 
 from ddpmcodec import _native
-from ddpmcodec.errors import TrainingError
+from ddpmcodec.errors import ModelError, TrainingError
+from ddpmcodec.format.model_file import described
 from ddpmcodec.models.context import parse
-from ddpmcodec.training import reconstruction
-from ddpmcodec.training.context_run import export, train
+from ddpmcodec.training import context_run as context_data
+from ddpmcodec.training import preview_denoiser as reconstruction
+from ddpmcodec.training import state
+from ddpmcodec.training.context_networks import networks_of
+from ddpmcodec.training.context_run import Ahead, Source, export, gathered, held_out_batches, train
 from ddpmcodec.training.context_trainer import ContextSettings, ContextTrainer
+from ddpmcodec.training.data import crops_of
+from ddpmcodec.training.preview_denoiser import Denoiser
 from ddpmcodec.training.run import saved_settings
 
 SMALL: dict[str, Any] = {"effort": 1, "roles": ("direct",), "hold_out": 4, "crop": 16, "batch": 4, "seed": 2}
@@ -107,3 +115,83 @@ def test_a_denoiser_is_trained_on_request(run_folder: Path, model_path: Path, mo
     content = export([run_folder], "mine", print, base=str(model_path), denoiser_hours=1e-4)
     assert parse(model_path.read_bytes(), "begun").denoiser is None
     assert parse(content, "mine").denoiser is not None
+
+
+def images(count: int, side: int, seed: int = 0) -> list[np.ndarray]:
+    return list(np.random.default_rng(seed).integers(0, 256, (count, side, side, 3), dtype=np.uint8))
+
+
+def test_a_source_goes_on_where_another_one_ended() -> None:
+    sources = [Source(crops_of([images(9, 16)], 16, 3), 3, 1 << 10) for _ in range(2)]
+    first = [sources[0]() for _ in range(4)]
+    sources[1].number = 2
+    assert first[0].shape == (4, 16, 16, 3)
+    assert np.array_equal(sources[1](), first[2])
+    assert np.array_equal(sources[1](), first[3])
+
+
+def test_some_images_are_grey(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(context_data, "GREY_SHARE", 0.25)
+    found = Source(crops_of([images(400, 8)], 8, 0), 0, 400 * 64)()
+    grey = (found == found[..., :1]).all((1, 2, 3))
+    assert 60 < grey.sum() < 140
+
+
+def test_held_out_images_of_one_size_are_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    batches = held_out_batches([*images(2, 150), *images(3, 20), *images(1, 200)])
+    assert [batch.shape for batch in batches] == [(3, 128, 128, 3), (3, 20, 20, 3)]
+    monkeypatch.setattr(context_data, "HELD_OUT_PIXELS", 1000)
+    assert [batch.shape for batch in held_out_batches(images(9, 20))] == [(3, 20, 20, 3)]
+
+
+def test_threads_make_the_batches_of_their_source() -> None:
+    source, other = (Source(crops_of([images(9, 16)], 16, 3), 3, 1 << 10) for _ in range(2))
+    ahead = Ahead(source, threads=3)
+    for _ in range(7):  # more than an epoch
+        assert np.array_equal(ahead(), other())
+    assert ahead.number == other.number
+    ahead.number = other.number = 2
+    assert np.array_equal(ahead(), other())
+
+
+def test_networks_of_runs_replace_those_of_the_base(run_folder: Path, model_path: Path) -> None:
+    content = gathered([run_folder], str(model_path)).packed("mine")
+    assert parse(content, "mine").name == "mine"
+    found, base = load(content), load(model_path.read_bytes())
+    assert found.keys() == base.keys()
+    changed = {key.rpartition(".")[0].rpartition(".")[0] for key in found if not np.array_equal(found[key], base[key])}
+    assert changed == {"1.direct", "1.band1"}
+    own = networks_of(state.read(run_folder), run_folder)["direct"].exported()
+    assert all(np.array_equal(found[f"1.direct.{key}"], value.numpy()) for key, value in own.items())
+
+
+def test_an_exported_model_says_how_it_was_made(run_folder: Path, model_path: Path) -> None:
+    (made,) = described(gathered([run_folder], str(model_path)).packed("mine"), "mine")["training"]["runs"]
+    assert (made["effort"], made["roles"], made["steps"]) == (1, ["direct", "band1"], 30)
+
+
+def test_the_same_runs_give_the_same_file(run_folder: Path, model_path: Path) -> None:
+    first, second = (gathered([run_folder, run_folder], str(model_path)).packed("mine") for _ in range(2))
+    assert first == second
+
+
+def test_missing_networks_are_named(run_folder: Path) -> None:
+    with pytest.raises(TrainingError, match=r"no run has the networks 1.last, 1.band2, 1.band3, 2.direct, .*--base"):
+        gathered([run_folder], None)
+
+
+def test_a_base_must_be_a_model(run_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "no.safetensors").write_bytes(b"no model")
+    with pytest.raises(ModelError, match="not a ddpmcodec model"):
+        gathered([run_folder], str(tmp_path / "no.safetensors"))
+
+
+def test_a_denoiser_is_put_into_a_model(run_folder: Path, model_path: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    parts = gathered([run_folder], str(model_path)).with_denoiser(Denoiser().state_dict())
+    content = parts.packed("mine")
+    assert parse(content, "mine").denoiser is not None
+    assert parts.with_denoiser(Denoiser().state_dict()).packed("mine") != content
+    (tmp_path / "with.safetensors").write_bytes(content)
+    again = gathered([run_folder], str(tmp_path / "with.safetensors"))
+    assert parse(again.packed("mine"), "mine").denoiser is not None

@@ -13,9 +13,10 @@ import torch
 
 from ddpmcodec.models.context import ROLES
 from ddpmcodec.training import context_trainer, state
+from ddpmcodec.training import context_trainer as held_out
 from ddpmcodec.training.context_networks import networks_of
-from ddpmcodec.training.context_shapes import SHARES
-from ddpmcodec.training.context_trainer import ContextSettings, ContextTrainer
+from ddpmcodec.training.context_trainer import ContextSettings, ContextTrainer, figures
+from ddpmcodec.training.trainable import SHARES, Shape, TrainableNetwork
 
 SETTINGS = ContextSettings(("x",), effort=1, batch=128)
 
@@ -149,3 +150,45 @@ def test_a_run_goes_on_without_what_it_began_with() -> None:
 
 def test_all_roles_are_trained_unless_some_are_named() -> None:
     assert SETTINGS.roles == ROLES
+
+
+Pixels = np.ndarray
+
+
+def networks(*roles: str) -> dict[str, TrainableNetwork]:
+    torch.manual_seed(0)
+    return {
+        role: TrainableNetwork(Shape("band" if role[0] == "b" else role, 16, 1, 1 if role[0] == "b" else 3))
+        for role in roles
+    }
+
+
+def test_all_networks_have_figures(gradients: Pixels) -> None:
+    found = figures(networks(*ROLES), [gradients[:3], gradients[3:5, :12, :12]])
+    rates, steps = found["held_out"], found["steps"]
+    assert list(rates) == ["direct", "last", "bands 2", "bands 5", "levels 0", "levels 2", "levels 5"]
+    assert {key: len(value) for key, value in steps.items()} == {"2": 2, "5": 5}
+    assert all(rate > 0 for rate in (*rates.values(), *steps["2"], *steps["5"]))
+    assert rates["levels 0"] == rates["direct"]
+    for levels in ("2", "5"):
+        assert rates[f"bands {levels}"] == pytest.approx(sum(steps[levels]), abs=1e-3)
+        assert rates[f"levels {levels}"] == pytest.approx(rates["last"] + rates[f"bands {levels}"], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("roles", "expected"),
+    [
+        (["direct"], ["direct", "levels 0"]),
+        (["last", "band1"], ["last", "bands 2", "bands 5"]),
+        (["band3"], ["bands 2", "bands 5"]),
+    ],
+)
+def test_totals_need_all_of_their_networks(roles: list[str], expected: list[str], gradients: Pixels) -> None:
+    assert list(figures(networks(*roles), [gradients[:1]])["held_out"]) == expected
+
+
+def test_parts_of_a_batch_are_the_whole(gradients: Pixels, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = figures(networks(*ROLES), [gradients[:5]])
+    monkeypatch.setattr(held_out, "PIXELS", 2 * 16 * 16)
+    monkeypatch.setattr(held_out, "POSITIONS", 100)
+    assert figures(networks(*ROLES), [gradients[:5]]) == whole

@@ -12,9 +12,8 @@ import torch
 from torch import Tensor
 
 from ddpmcodec.paper.bound import term_bits
-from ddpmcodec.paper.ddpm import PaperDenoiser, Variance
 from ddpmcodec.paper.schedule import cosine, ddpm_linear
-from ddpmcodec.paper.unet import UNet, UNetConfig
+from ddpmcodec.paper.unet import PaperDenoiser, UNet, UNetConfig, Variance
 from ddpmcodec.training.ddpm_objective import (
     NoiseEstimate,
     NoisyBatch,

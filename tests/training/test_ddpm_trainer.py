@@ -20,7 +20,8 @@ from torch import Tensor
 
 from ddpmcodec.errors import TrainingError
 from ddpmcodec.format.seal import seal
-from ddpmcodec.paper import bound, pretrained
+from ddpmcodec.paper import bound
+from ddpmcodec.paper import checkpoints as pretrained
 from ddpmcodec.paper.schedule import cosine, ddpm_linear
 from ddpmcodec.paper.unet import CIFAR10, UNetConfig
 from ddpmcodec.training import run, state

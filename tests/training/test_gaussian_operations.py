@@ -10,18 +10,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ddpmcodec.paper.gaussian.architecture import PIXEL_OUTPUTS, blend
 from ddpmcodec.paper.gaussian.eager import EagerOperations
-from ddpmcodec.paper.gaussian.latent import LatentNetwork
-from ddpmcodec.paper.gaussian.neighbours import PIXEL_OUTPUTS, blend
-from ddpmcodec.training.gaussian import EagerLatentPredictor, LatentPredictor, draw, weighted_bits
+from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
 from ddpmcodec.training.gaussian_operations import TrainingOperations, array_of, numbers, tensor_of
+from ddpmcodec.training.gaussian_trainer import EagerTrainingPredictor, TrainingPredictor, draw, weighted_bits
 
 Params = dict[str, Tensor]
 WIDTH, INNER = 8, 12  # conftest.architecture
 
 
 @pytest.fixture
-def params(latent: LatentNetwork) -> Params:
+def params(latent: TrainableGaussian) -> Params:
     """With levels low enough for some activations to reach their limit."""
     found = {name: p.detach() for name, p in latent.integer_parameters().items()}
     return found | {name: 4 * p for name, p in found.items() if name.endswith(".levels")}
@@ -94,12 +94,12 @@ def test_neighbours_are_blended_as_in_the_reference() -> None:
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_loss_and_its_gradients_are_those_of_the_reference(
-    latent: LatentNetwork, gradients: NDArray[np.uint8], threads: int
+    latent: TrainableGaussian, gradients: NDArray[np.uint8], threads: int
 ) -> None:
     """Of a whole network, whose roundings part the two: nearly."""
     batch = draw(torch.from_numpy(gradients[:10]).permute(0, 3, 1, 2).float(), torch.Generator().manual_seed(0))
     values, found = [], []
-    for predictor in (EagerLatentPredictor(latent), LatentPredictor(latent)):
+    for predictor in (EagerTrainingPredictor(latent), TrainingPredictor(latent)):
         torch.set_num_threads(threads)
         value = weighted_bits(predictor(batch.c_t, batch.s_t), batch).mean()
         found.append(torch.autograd.grad(value, list(latent.parameters())))

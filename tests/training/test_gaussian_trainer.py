@@ -15,17 +15,20 @@ from PIL import Image
 from torch import Tensor
 
 from ddpmcodec.errors import ModelError, TrainingError
-from ddpmcodec.paper.gaussian import load_gaussian, model_file
+from ddpmcodec.models.registry import DENOISER, find
+from ddpmcodec.paper.gaussian import model as model_file
 from ddpmcodec.paper.gaussian.architecture import Architecture
 from ddpmcodec.training import run, state
 from ddpmcodec.training.data import Crops
-from ddpmcodec.training.gaussian import LatentPredictor, draw, loss
 from ddpmcodec.training.gaussian_trainer import (
     MODEL,
     GaussianSettings,
     GaussianTrainer,
+    TrainingPredictor,
     averaged_network,
     crops_and_held_out,
+    draw,
+    loss,
     train,
 )
 
@@ -64,7 +67,7 @@ def made(settings: GaussianSettings) -> GaussianTrainer:
 
 
 def parameters(trainer: GaussianTrainer) -> list[Tensor]:
-    return [*trainer.latent.parameters(), *trainer.averaged.parameters()]
+    return [*trainer.network.parameters(), *trainer.averaged.parameters()]
 
 
 def records(out: Path) -> list[dict[str, Any]]:
@@ -77,11 +80,11 @@ def records(out: Path) -> list[dict[str, Any]]:
 def test_training_lowers_the_loss_and_the_held_out_bound(settings: GaussianSettings) -> None:
     trainer = made(replace(settings, steps=60, adam_rate=0.01))
     batch = draw(trainer.crops.batch(99, 30), torch.Generator().manual_seed(0))
-    before, bound = loss(LatentPredictor(trainer.latent), batch), trainer.bound().mean
+    before, bound = loss(TrainingPredictor(trainer.network), batch), trainer.bound().mean
     for _ in range(60):
         trainer.update()
-    for network in (trainer.latent, trainer.averaged):
-        assert loss(LatentPredictor(network), batch) < 0.95 * before
+    for network in (trainer.network, trainer.averaged):
+        assert loss(TrainingPredictor(network), batch) < 0.95 * before
     assert trainer.bound().mean < bound - 0.3
 
 
@@ -106,18 +109,18 @@ def test_hours_measure_the_progress_where_no_steps_are_given(settings: GaussianS
 
 def test_gradients_are_clipped(settings: GaussianSettings) -> None:
     trainer = made(replace(settings, clip=1e-12))
-    before = [p.detach().clone() for p in trainer.latent.parameters()]
+    before = [p.detach().clone() for p in trainer.network.parameters()]
     assert trainer.update()["gradient_norm"] > 1e-3
     adam = trainer.optimizers[1]
     assert max(float(s["exp_avg"].abs().max()) for s in adam.state.values()) < 1e-12
-    assert any(not p.equal(b) for p, b in zip(trainer.latent.parameters(), before, strict=True))
+    assert any(not p.equal(b) for p, b in zip(trainer.network.parameters(), before, strict=True))
 
 
 def test_the_average_follows_the_network(settings: GaussianSettings) -> None:
     trainer = made(settings)
-    first = trainer.latent.weights["enter"].detach().clone()
+    first = trainer.network.weights["enter"].detach().clone()
     trainer.update()
-    expected = 0.1 * first + 0.9 * trainer.latent.weights["enter"]  # 1 of 10: short at first
+    expected = 0.1 * first + 0.9 * trainer.network.weights["enter"]  # 1 of 10: short at first
     assert torch.allclose(trainer.averaged.weights["enter"], expected)
 
 
@@ -125,7 +128,7 @@ def test_muon_takes_the_inner_convolutions(settings: GaussianSettings) -> None:
     trainer = made(settings)
     muon, adam = (optimizer.param_groups[0]["params"] for optimizer in trainer.optimizers)
     assert {p.shape for p in muon} == {(8, 8, 3, 3), (12, 12, 3, 3)}
-    assert len(muon) + len(adam) == len(list(trainer.latent.parameters()))
+    assert len(muon) + len(adam) == len(list(trainer.network.parameters()))
 
 
 # --- what is never trained on
@@ -270,7 +273,7 @@ def test_a_run_cannot_start_from_another_network(settings: GaussianSettings, out
 
 def test_every_save_has_the_averaged_network_as_a_model(settings: GaussianSettings, out: Path) -> None:
     trainer = start(replace(settings, steps=2, name="mine"), out)
-    model = load_gaussian(out / MODEL)
+    model = find(out / MODEL, DENOISER)
     assert (model.name, model.architecture) == ("mine", settings.architecture)
     assert (model.metadata["training"]["step"], model.metadata["training"]["images"]) == (2, 8)
     restored = averaged_network(out)

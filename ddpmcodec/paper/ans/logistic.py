@@ -22,17 +22,17 @@ mean; times the reciprocal, <= 2^30, that is below 2^53. Table differences are a
 from __future__ import annotations
 
 from math import isqrt
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ddpmcodec.errors import TruncatedError
-from ddpmcodec.paper.ans.make_table import LAST, RESOLUTION, STEPS, TABLE_PATH, TABLE_SHA256
-from ddpmcodec.paper.ans.shipped import load_table
-from ddpmcodec.paper.ans.stream import PRECISION, advance, kernel, needs_word, refill, slot
+from ddpmcodec.paper.ans.stack import Stack, kernel, peek, pop_interval
+from ddpmcodec.paper.ans.tables import LOGISTIC
 
+PRECISION = 24  # bits of a probability
 SCALE_COUNT = 128
+_, STEPS, LAST, RESOLUTION, _ = LOGISTIC
 MAX_WIDTH = 1 << 16  # integers in a range, at most
 
 
@@ -46,12 +46,13 @@ _RECIPROCALS = np.array([_power(240 - i) for i in range(SCALE_COUNT)], np.int64)
 # 8 scales in 1/64 grey level, by scale index: 2^(3 + i/8).
 EIGHT_SCALES = np.array([_power(24 + i) for i in range(SCALE_COUNT)], np.int64)
 
-_TABLE = load_table(TABLE_PATH, TABLE_SHA256)
+_TABLE = LOGISTIC.load()
 _HALF = np.int64(RESOLUTION // 2)
 _FRACTION = np.int64(24)
 _FRACTION_MASK = np.int64((1 << 24) - 1)
 _END = np.int64((LAST * STEPS << 24) - 1)
 _TOTAL = np.int64(1 << PRECISION)
+_BITS = np.uint64(PRECISION)
 
 
 def _guide() -> NDArray[np.int16]:
@@ -78,32 +79,43 @@ def centred(distance, scale):  # type: ignore[no-untyped-def]
     return value if distance >= 0 else -value
 
 
+class Truncated(NamedTuple):
+    """A distribution on lo..hi, in kernels."""
+
+    lo: int
+    origin: int  # the mean, drawn near the range, and 1/2 added
+    scale: int
+    below: int  # G(lo) - 2^37
+    whole: int  # A(hi + 1)
+    room: int  # 2^24 - W
+
+
 @kernel
 def truncate(lo, hi, mean, scale):  # type: ignore[no-untyped-def]
-    """Parameters on lo..hi: (lo, mean drawn near the range and 1/2 added, scale, G(lo) - 2^37, A(hi + 1), 2^24 - W)."""
+    """The `Truncated` of a logistic."""
     margin = EIGHT_SCALES[scale]
     origin = min(max(np.int64(mean), 64 * lo - 32 - margin), 64 * hi + 32 + margin) + 32
     below = centred(64 * lo - origin, scale)
-    return lo, origin, scale, below, centred(64 * (hi + 1) - origin, scale) - below, _TOTAL - (hi - lo + 1)
+    whole = centred(64 * (hi + 1) - origin, scale) - below
+    return Truncated(lo, origin, scale, below, whole, _TOTAL - (hi - lo + 1))
 
 
 @kernel
 def _scaled(truncated, x):  # type: ignore[no-untyped-def]
     """A(x) (2^24 - W), int64."""
-    _, origin, scale, below, _, room = truncated
-    return (centred(64 * x - origin, scale) - below) * room
+    return (centred(64 * x - truncated.origin, truncated.scale) - truncated.below) * truncated.room
 
 
 @kernel
 def _cumulative(truncated, x):  # type: ignore[no-untyped-def]
     """cum(x), int64."""
-    return np.int64(np.uint64(_scaled(truncated, x)) // np.uint64(truncated[4])) + (x - truncated[0])
+    return np.int64(np.uint64(_scaled(truncated, x)) // np.uint64(truncated.whole)) + (x - truncated.lo)
 
 
 @kernel
 def _starts_by(truncated, x, slot):  # type: ignore[no-untyped-def]
     """Whether cum(x) <= slot: A(x) (2^24 - W) < (slot - (x - lo) + 1) A(hi + 1), which needs no division."""
-    return _scaled(truncated, x) < (slot - (x - truncated[0]) + 1) * truncated[4]
+    return _scaled(truncated, x) < (slot - (x - truncated.lo) + 1) * truncated.whole
 
 
 @kernel
@@ -117,7 +129,7 @@ def interval(lo, hi, new_lo, new_hi, mean, scale):  # type: ignore[no-untyped-de
 
 @kernel
 def interval_of(truncated, new_lo, new_hi):  # type: ignore[no-untyped-def]
-    """The same, of a distribution from `truncate`."""
+    """`interval` of a distribution from `truncate`."""
     start = _cumulative(truncated, np.int64(new_lo))
     return start, _cumulative(truncated, np.int64(new_hi) + 1) - start
 
@@ -145,8 +157,8 @@ def find(lo, hi, mean, scale, slot):  # type: ignore[no-untyped-def]
 
 @kernel
 def find_in(truncated, hi, slot):  # type: ignore[no-untyped-def]
-    """The same, of a distribution from `truncate`; int64."""
-    lo = truncated[0]
+    """`find` in a distribution from `truncate`; int64."""
+    lo = truncated.lo
     x = min(max(_estimate(truncated, slot), lo), hi)
     step = np.int64(1)
     if _starts_by(truncated, x, slot):
@@ -176,20 +188,16 @@ def _intervals(lo, hi, new_lo, new_hi, mean, scale, starts, freqs):  # type: ign
 
 
 @kernel
-def _decode(lo, hi, mean, scale, state, words, values):  # type: ignore[no-untyped-def]
-    """Returns the state, the words taken and the values decoded before the words ran out."""
-    position = 0
-    for i in range(len(lo)):
-        x = find(lo[i], hi[i], mean[i], scale[i], slot(state))
+def _pop(lo, hi, mean, scale, values, head, words, size):  # type: ignore[no-untyped-def]
+    """Returns (head, size or -1)."""
+    for i in range(len(values)):
+        x = find(lo[i], hi[i], mean[i], scale[i], peek(_BITS, head))
         start, freq = interval(lo[i], hi[i], x, x, mean[i], scale[i])
-        state = advance(state, start, freq)
-        if needs_word(state):
-            if position == len(words):
-                return state, position, i
-            state = refill(state, words[position])
-            position += 1
+        head, size = pop_interval(np.uint64(start), np.uint64(freq), _BITS, head, words, size)
+        if size < 0:
+            break
         values[i] = x
-    return state, position, len(lo)
+    return head, size
 
 
 def _columns(lo: Any, hi: Any, new_lo: Any, new_hi: Any, mean: Any, scale: Any) -> list[NDArray[np.int32]]:
@@ -217,19 +225,20 @@ def encode_values(
     return starts, freqs
 
 
-def decode_values(
-    lo: Any, hi: Any, mean: Any, scale: Any, state: np.uint64, words: NDArray[np.uint32]
-) -> tuple[NDArray[np.int32], np.uint64, int]:
-    """Single integers, int32 [n], from a state and the words behind it; and the state then, and how many words it took.
+def push_logistic(stack: Stack, x: Any, mean: Any, scale: Any) -> None:
+    """Push pixels 0..255 under logistics truncated to 0..255, the last first; all [n] or broadcast.
 
-    Raises TruncatedError when the words run out.
+    mean: 1/64 grey level; scale: index. Raises ValueError.
     """
-    lo, hi, _, _, mean, scale = _columns(lo, hi, lo, hi, mean, scale)
+    stack.push(*encode_values(0, 255, x, x, mean, scale), PRECISION)
+
+
+def pop_logistic(stack: Stack, mean: Any, scale: Any) -> NDArray[np.int32]:
+    """The inverse of `push_logistic`: int32 [n]. Raises TruncatedError when the stack runs out."""
+    lo, hi, _, _, means, scales = _columns(0, 255, 0, 255, mean, scale)
     values = np.empty(len(lo), np.int32)
-    state, position, done = _decode(lo, hi, mean, scale, np.uint64(state), words, values)
-    if done < len(values):
-        raise TruncatedError(f"the ANS stream ends after {done} of {len(values)} values; get the rest of the data")
-    return values, np.uint64(state), int(position)
+    stack.commit(*_pop(lo, hi, means, scales, values, stack.head, stack.words, stack.size))
+    return values
 
 
 def cost_bits(freq: Any) -> NDArray[np.float64]:

@@ -1,8 +1,21 @@
-"""A single-lane rANS stack in memory: what is pushed last is popped first, and bits-back coding does both.
+"""A rANS stack in memory: what is pushed last is popped first, and bits-back coding does both.
 
-The words are those of a `message` with one lane (craystack's): a 64-bit head, 2^31 <= head < 2^63 between operations,
-over a stack of 32-bit words. Unlike a `stream` it grows as it is pushed on, takes any precision from 1 to 31 bits, and
-popping is the exact inverse of pushing in both directions: pop(push(x)) gives x and the stack back, and pushing what
+rANS: Duda 2013, arXiv 1311.2540; streaming as in Giesen 2014, arXiv 1402.3392. The words are those of a craystack
+message with one lane: a 64-bit head s over a stack of 32-bit words. With f a symbol's frequency and b its start, in
+2^-p,
+
+    push  s -> (s div f) 2^p + (s mod f) + b        pop  s -> f (s div 2^p) + (s mod 2^p) - b
+
+Between symbols 2^31 <= s < 2^63 holds, on both sides:
+
+* Push first moves the low word out when s >= f 2^(63 - p). What is left lies in [f 2^(31 - p), f 2^(63 - p)): s < 2^63
+  gives s div 2^32 < 2^31 <= f 2^(63 - p), and (f 2^(63 - p)) div 2^32 = f 2^(31 - p); if no word moves,
+  s >= 2^31 >= f 2^(31 - p), as f <= 2^p. So one word at most moves, and the new state lies in [2^31, 2^63).
+* Pop undoes it: it leaves a state below 2^31 exactly when push had moved a word, and s 2^32 + word is then back in
+  [2^31, 2^63), one word being enough. That holds for damaged data too, while the slot is in [b, b + f).
+* f = 2^p leaves the state as it is.
+
+So popping is the exact inverse of pushing in both directions: pop(push(x)) gives x and the stack back, and pushing what
 was popped, under the same distribution, gives the stack back whatever was on it.
 """
 
@@ -15,17 +28,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddpmcodec.errors import FormatError, TruncatedError
-from ddpmcodec.paper.ans.logistic import decode_values, encode_values
-from ddpmcodec.paper.ans.stream import PRECISION as _PIXEL_PRECISION
-from ddpmcodec.paper.ans.stream import STATE_HIGH, STATE_LOW, kernel
+from ddpmcodec.paper import compiled
 
 Words = NDArray[np.uint32]
+STATE_LOW, STATE_HIGH = 1 << 31, 1 << 63
 
 _LOW = np.uint64(STATE_LOW)
 _WORD = np.uint64(32)
 _ONE = np.uint64(1)
 _TOP = np.uint64(63)
 _HEAD_WORDS = 2
+
+# The numpy error model: no check for a zero divisor, which the callers exclude.
+kernel = compiled.kernel(error_model="numpy")
 
 
 @kernel
@@ -107,7 +122,7 @@ class Stack:
         return cls(head, below, len(below))
 
     def to_words(self) -> Words:
-        """uint32: the head's high and low word, then the words from the top: `message.flatten` of one lane."""
+        """uint32: the head's high and low word, then the words from the top: as craystack's `flatten`."""
         head = np.array([int(self.head) >> 32, int(self.head) & 0xFFFFFFFF], np.uint32)
         return np.concatenate([head, self.words[: self.size][::-1]])
 
@@ -154,20 +169,3 @@ class Stack:
         if size < 0:
             raise TruncatedError("the ANS stack ends before its last symbol; get the rest of the data")
         self.head, self.size = np.uint64(head), int(size)
-
-
-def push_logistic(stack: Stack, x: Any, mean: Any, scale: Any) -> None:
-    """Push pixels 0..255 under logistics truncated to 0..255 (`ans.logistic`), the last first; all [n] or broadcast.
-
-    mean: 1/64 grey level; scale: index. Raises ValueError.
-    """
-    stack.push(*encode_values(0, 255, x, x, mean, scale), _PIXEL_PRECISION)
-
-
-def pop_logistic(stack: Stack, mean: Any, scale: Any) -> NDArray[np.int32]:
-    """The inverse of `push_logistic`: int32 [n]. Raises TruncatedError when the stack runs out."""
-    first = max(stack.size - max(np.size(mean), np.size(scale)), 0)  # a word a symbol at most
-    from_top = stack.words[first : stack.size][::-1].copy()
-    values, head, taken = decode_values(0, 255, mean, scale, stack.head, from_top)
-    stack.commit(int(head), stack.size - taken)
-    return values

@@ -1,19 +1,28 @@
 """What the network sees of a latent c_t = v + s_t n: integers in [-127, 127] that hold an estimate of v and its
-standard deviation, in float, for training.
+standard deviation.
 
 Estimate and standard deviation are those of the posterior of v under the prior N(0, PRIOR_STD^2), so that all noise
-levels share one scale. `exact_features` computes the same for the coder.
+levels share one scale. `pixel_features` computes them in float, for training; `eager_features` and a kernel of `fused`
+the same bits on every machine: what depends on the level alone comes from decimal arithmetic, rounded once; the rest is
+IEEE float32. An estimate is cut at +-256, which training never reaches, so that sums of quarters of grey levels stay
+below 2^24.
 """
 
 from __future__ import annotations
 
 import math
+from decimal import Context, Decimal, localcontext
+from functools import lru_cache
+from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
-from ddpmcodec.paper.prediction import SCALE_UNIT
+from ddpmcodec.paper.denoiser import SCALE_UNIT, Latents
+from ddpmcodec.paper.schedule import LEVEL_UNIT
 
 PRIOR_STD = 64.0  # grey levels; about the standard deviation of natural pixel values
 PERIODS = (4.0, 16.0)  # grey levels; the role of VDM's Fourier features: fine differences at full precision
@@ -104,3 +113,72 @@ def pixel_features(estimate: Tensor, std: Tensor) -> Tensor:
 def scale_origin(std: Tensor) -> Tensor:
     """Scale index (float) of a logistic of this standard deviation, which the network's scale output is relative to."""
     return SCALE_UNIT + 8 * torch.log2(std * (math.sqrt(3) / math.pi) + 0.05)
+
+
+ESTIMATE_LIMIT = 256.0
+_PI = Decimal("3.1415926535897932384626433832795028841972")
+
+
+class LevelConstants(NamedTuple):
+    """What one noise level contributes: float32 numbers, and the integer features of the standard deviation."""
+
+    shrink: np.float32  # of c_t, to the posterior mean of v under the prior N(0, PRIOR_STD^2)
+    std: np.float32  # of that posterior, grey levels
+    inverse: np.float32
+    fade: np.float32  # `fade`
+    origin: np.float32  # of the scale index
+    visible: NDArray[np.float32]  # amplitude of the waves, by period
+    hats: NDArray[np.int8]  # `std_features`
+
+
+def _log2(x: Decimal) -> Decimal:
+    return x.ln() / Decimal(2).ln()
+
+
+def _float32(x: Decimal) -> np.float32:
+    return np.float32(float(x))
+
+
+def _hats(std: Decimal) -> list[int]:
+    position, step = _log2(std + Decimal("0.25")), Decimal(STD_CENTRES[1]) - Decimal(STD_CENTRES[0])
+    return [round(127 * max(1 - abs(position - Decimal(centre)) / step, Decimal(0))) for centre in STD_CENTRES]
+
+
+@lru_cache(maxsize=4096)
+def level_constants(level: int) -> LevelConstants:
+    """The constants of noise level `level` / 1024 grey level. Raises ValueError below 1."""
+    if level < 1:
+        raise ValueError(f"a noise level must be at least 1/{LEVEL_UNIT} grey level, got {level}")
+    with localcontext(Context(prec=40)):
+        s, prior, local = Decimal(level) / LEVEL_UNIT, Decimal(PRIOR_STD) ** 2, Decimal(LOCAL_STD) ** 2
+        shrink = prior / (prior + s * s)
+        std = s * shrink.sqrt()
+        weight = max(round(FADE_LEVELS * local / (local + std * std)), 1)
+        return LevelConstants(
+            shrink=_float32(shrink),
+            std=_float32(std),
+            inverse=_float32(1 / std),
+            fade=np.float32(weight) * np.float32(1 / FADE_LEVELS),
+            origin=_float32(SCALE_UNIT + 8 * _log2(std * Decimal(3).sqrt() / _PI + Decimal("0.05"))),
+            visible=np.array([_float32(127 / (1 + (4 * std / Decimal(period)) ** 2)) for period in PERIODS]),
+            hats=np.array(_hats(std), np.int8),
+        )
+
+
+def estimate_of(c: Latents, spacing: float, constants: LevelConstants) -> NDArray[np.float32]:
+    """Posterior means of the pixels, centred grey levels, of latents in units of `spacing`; the shape of c."""
+    estimate: NDArray[np.float32] = (c.astype(np.float32) * np.float32(spacing)) * constants.shrink
+    return np.clip(estimate, -ESTIMATE_LIMIT, ESTIMATE_LIMIT, out=estimate)
+
+
+def eager_features(estimate: Tensor, constants: LevelConstants) -> Tensor:
+    """[N, H, W, PER_PIXEL] integer-valued float32 from estimates [N, 3, H, W]: the reference of the kernel."""
+    coarse = torch.round(estimate).clamp(-127, 127)
+    parts = [coarse, torch.round((254 * (estimate - coarse)).clamp(-127, 127))]
+    for period, visible in zip(PERIODS, constants.visible.tolist(), strict=True):
+        phase = estimate / period
+        parts += [torch.round(visible * triangle(phase)), torch.round(visible * triangle(phase + 0.25))]
+    hats = torch.from_numpy(constants.hats).to(estimate).expand(*estimate.shape, -1)
+    context = context_features(estimate, float(constants.fade), float(constants.inverse))
+    values = torch.cat([torch.stack(parts, -1), hats, context], -1).permute(0, 2, 3, 1, 4).flatten(3)
+    return torch.cat([values, torch.full_like(values[..., :1], 127)], -1)

@@ -13,22 +13,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ddpmcodec.errors import ModelError
-from ddpmcodec.paper.denoiser import Latents, Predictor
+from ddpmcodec.paper.denoiser import COEFFICIENT_LIMIT, LAST_SCALE, MEAN_LIMIT, IntegerPrediction, Latents, Predictor
 from ddpmcodec.paper.exactness import exact_torch, torch_settings
-from ddpmcodec.paper.gaussian.architecture import MULTIPLE, PATCH, Architecture, denoise
+from ddpmcodec.paper.gaussian.architecture import MULTIPLE, PATCH, PIXEL_OUTPUTS, Architecture, blend, denoise
 from ddpmcodec.paper.gaussian.eager import EagerOperations, patches, unpatch
-from ddpmcodec.paper.gaussian.exact_features import (
+from ddpmcodec.paper.gaussian.features import (
+    PER_PIXEL,
     LevelConstants,
     eager_features,
     estimate_of,
-    fused_features,
     level_constants,
 )
-from ddpmcodec.paper.gaussian.features import PER_PIXEL
-from ddpmcodec.paper.gaussian.fused import FusedOperations
-from ddpmcodec.paper.gaussian.neighbour_kernels import fused_blend, fused_local_mean
-from ddpmcodec.paper.gaussian.neighbours import PIXEL_OUTPUTS, blend
-from ddpmcodec.paper.prediction import COEFFICIENT_LIMIT, LAST_SCALE, MEAN_LIMIT, IntegerPrediction
+from ddpmcodec.paper.gaussian.fused import FusedOperations, fused_blend, fused_features, fused_local_mean
 from ddpmcodec.paper.schedule import HALF_RANGE
 from ddpmcodec.parallel import one_thread_if
 

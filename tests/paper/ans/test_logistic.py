@@ -14,21 +14,23 @@ from numpy.typing import NDArray
 from ddpmcodec.errors import TruncatedError
 from ddpmcodec.paper.ans.logistic import (
     MAX_WIDTH,
+    PRECISION,
     SCALE_COUNT,
     centred,
     cost_bits,
-    decode_values,
     encode_values,
+    pop_logistic,
+    push_logistic,
     truncate,
 )
 from ddpmcodec.paper.ans.logistic import find as find_kernel
 from ddpmcodec.paper.ans.logistic import interval as interval_kernel
-from ddpmcodec.paper.ans.make_table import LAST, RESOLUTION, STEPS, TABLE_PATH
 from ddpmcodec.paper.ans.stack import Stack
-from ddpmcodec.paper.ans.stream import PRECISION, STATE_LOW
+from ddpmcodec.paper.ans.tables import LOGISTIC
 
 ONE = 1 << PRECISION
-TABLE: list[int] = np.load(TABLE_PATH).tolist()
+_, STEPS, LAST, RESOLUTION, _ = LOGISTIC
+TABLE: list[int] = LOGISTIC.load().tolist()
 
 
 class Truncated(NamedTuple):
@@ -235,11 +237,10 @@ def pushed(v: Realistic) -> Stack:
 
 def test_values_come_back_from_a_stack() -> None:
     v = realistic(20_000)
-    stack = pushed(v)
-    words = stack.words[: stack.size][::-1].copy()
-    values, state, taken = decode_values(v.lo, v.hi, v.mean, v.scale, stack.head, words)
-    np.testing.assert_array_equal(values, v.x)
-    assert (state, taken) == (STATE_LOW, len(words))
+    stack = Stack.empty()
+    push_logistic(stack, v.x, v.mean, v.scale)
+    np.testing.assert_array_equal(pop_logistic(stack, v.mean, v.scale), v.x)
+    assert stack.is_empty()
 
 
 def test_golden_words_of_values() -> None:
@@ -258,11 +259,12 @@ def test_golden_words_of_values() -> None:
 
 def test_reading_past_the_end_raises() -> None:
     v = realistic(1000)
-    stack = pushed(v)
-    for length in (0, 1, stack.size // 2, stack.size - 1):
-        words = stack.words[: stack.size][::-1][:length].copy()
-        with pytest.raises(TruncatedError, match="of 1000 values"):
-            decode_values(v.lo, v.hi, v.mean, v.scale, stack.head, words)
+    stack = Stack.empty()
+    push_logistic(stack, v.x, v.mean, v.scale)
+    words = stack.to_words()
+    for length in (2, 3, len(words) // 2, len(words) - 1):
+        with pytest.raises(TruncatedError, match="the ANS stack ends before its last symbol"):
+            pop_logistic(Stack.from_words(words[:length]), v.mean, v.scale)
 
 
 def test_steps_of_refinement_cost_what_the_value_costs() -> None:

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ddpmcodec.paper.ans.logistic import cost_bits, encode_values
+from ddpmcodec.paper.ans.logistic import PRECISION, cost_bits, encode_values
 from ddpmcodec.paper.ans.stack import Stack
-from ddpmcodec.paper.ans.stream import PRECISION
 
 Floats = NDArray[np.float64]
 

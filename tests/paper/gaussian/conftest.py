@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from ddpmcodec.paper.gaussian.architecture import Architecture
-from ddpmcodec.paper.gaussian.latent import LatentNetwork
+from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
 
 Latents = NDArray[np.int64]
 DrawLatents = Callable[..., tuple[Latents, float]]
@@ -24,10 +24,10 @@ def architecture() -> Architecture:
 
 
 @pytest.fixture(scope="session")
-def pristine(architecture: Architecture) -> LatentNetwork:
+def pristine(architecture: Architecture) -> TrainableGaussian:
     """A network whose every parameter matters. Not to be changed."""
     torch.manual_seed(3)
-    network = LatentNetwork(architecture)
+    network = TrainableGaussian(architecture)
     for vector in network.vectors.values():
         vector.data.add_(0.1 * torch.randn(vector.shape))
     torch.nn.init.normal_(network.weights["leave"], std=0.05)
@@ -35,7 +35,7 @@ def pristine(architecture: Architecture) -> LatentNetwork:
 
 
 @pytest.fixture
-def latent(pristine: LatentNetwork) -> LatentNetwork:
+def latent(pristine: TrainableGaussian) -> TrainableGaussian:
     """A copy, to change and to differentiate."""
     return deepcopy(pristine)
 

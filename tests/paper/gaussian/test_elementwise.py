@@ -13,9 +13,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from ddpmcodec.paper.gaussian import GaussianModel
 from ddpmcodec.paper.gaussian.eager import EagerOperations
 from ddpmcodec.paper.gaussian.fused import FusedOperations
+from ddpmcodec.paper.gaussian.model import GaussianModel
 
 Params = dict[str, torch.Tensor]
 

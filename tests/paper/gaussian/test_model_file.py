@@ -17,15 +17,16 @@ from safetensors.torch import load, save
 
 from ddpmcodec.errors import ModelError
 from ddpmcodec.format.seal import seal
-from ddpmcodec.paper.denoiser import Latents
-from ddpmcodec.paper.gaussian import GaussianModel, model_file, predictors
-from ddpmcodec.paper.gaussian.latent import LatentNetwork
+from ddpmcodec.paper.denoiser import IntegerPrediction, Latents
+from ddpmcodec.paper.gaussian import model as model_file
+from ddpmcodec.paper.gaussian import predictors
+from ddpmcodec.paper.gaussian.model import GaussianModel
 from ddpmcodec.paper.gaussian.predictors import EagerPredictor, FusedPredictor, KnownAnswer
-from ddpmcodec.paper.prediction import IntegerPrediction
+from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
 
 
 @pytest.fixture(scope="module")
-def exported(pristine: LatentNetwork) -> bytes:
+def exported(pristine: TrainableGaussian) -> bytes:
     return model_file.export(pristine, name="small", training={"images": 640})
 
 
@@ -55,7 +56,7 @@ def with_tensors(data: bytes, **changes: torch.Tensor | None) -> bytes:
 # --- what comes back
 
 
-def test_a_model_comes_back_as_it_was_exported(latent: LatentNetwork, exported: bytes) -> None:
+def test_a_model_comes_back_as_it_was_exported(latent: TrainableGaussian, exported: bytes) -> None:
     found = parse(exported)
     assert found.id == hashlib.sha256(exported).digest()
     assert (found.name, found.architecture) == ("small", latent.architecture)
@@ -64,7 +65,7 @@ def test_a_model_comes_back_as_it_was_exported(latent: LatentNetwork, exported: 
         assert torch.equal(found.params[name].float(), p)
 
 
-def test_the_same_network_gives_the_same_file(latent: LatentNetwork, exported: bytes) -> None:
+def test_the_same_network_gives_the_same_file(latent: TrainableGaussian, exported: bytes) -> None:
     assert model_file.export(latent, name="small", training={"images": 640}) == exported
     latent.vector("enter.bias").data[0] += 0.125
     assert parse(model_file.export(latent, name="small")).id != parse(exported).id

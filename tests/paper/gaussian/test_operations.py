@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from ddpmcodec.paper.gaussian import GaussianModel
 from ddpmcodec.paper.gaussian.architecture import OUTPUTS_PER_PIXEL, Architecture, denoise
 from ddpmcodec.paper.gaussian.eager import EagerOperations, activation, patches, square_root, unpatch
 from ddpmcodec.paper.gaussian.features import PER_PIXEL
-from ddpmcodec.paper.gaussian.latent import LatentNetwork
+from ddpmcodec.paper.gaussian.model import GaussianModel
 from ddpmcodec.paper.gaussian.predictors import EagerPredictor
+from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
 
 
 @pytest.fixture
-def params(latent: LatentNetwork) -> dict[str, torch.Tensor]:
+def params(latent: TrainableGaussian) -> dict[str, torch.Tensor]:
     return {name: p.detach() for name, p in latent.integer_parameters().items()}
 
 
@@ -116,7 +116,7 @@ def test_normalisation_takes_the_size_of_the_stream_away(params: dict[str, torch
 
 
 def test_gradients_pass_straight_through_rounding_to_every_parameter(
-    architecture: Architecture, latent: LatentNetwork, features: torch.Tensor
+    architecture: Architecture, latent: TrainableGaussian, features: torch.Tensor
 ) -> None:
     ops = EagerOperations(latent.integer_parameters(), train=True)
     denoise(architecture, ops, features).square().mean().backward()

@@ -12,29 +12,27 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from ddpmcodec.paper.gaussian import GaussianModel, model_file
+from ddpmcodec.paper.denoiser import LN2, Prediction, RoundedDenoiser
+from ddpmcodec.paper.gaussian import model as model_file
 from ddpmcodec.paper.gaussian.eager import patches
-from ddpmcodec.paper.gaussian.exact_features import (
+from ddpmcodec.paper.gaussian.features import (
     ESTIMATE_LIMIT,
+    PER_PIXEL,
     eager_features,
     estimate_of,
-    fused_features,
-    level_constants,
-)
-from ddpmcodec.paper.gaussian.features import (
-    PER_PIXEL,
     fade,
     gaussian_estimate,
+    level_constants,
     own_features,
     pixel_features,
     scale_origin,
     std_features,
 )
-from ddpmcodec.paper.gaussian.latent import LatentNetwork
+from ddpmcodec.paper.gaussian.fused import fused_features
+from ddpmcodec.paper.gaussian.model import GaussianModel
 from ddpmcodec.paper.gaussian.predictors import EagerPredictor, FusedPredictor, padded
-from ddpmcodec.paper.prediction import LN2, Prediction
-from ddpmcodec.paper.rounded import RoundedDenoiser
-from ddpmcodec.training.gaussian import LatentPredictor
+from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
+from ddpmcodec.training.gaussian_trainer import TrainingPredictor
 
 LEVELS = [1, 40, 300, 1024, 2400, 6000, 20_000, 100_000, 20_000_000]  # 0.001 to 20,000 grey levels
 SHAPES = [(1, 1, 1), (3, 1, 9), (2, 6, 3), (1, 17, 23)]
@@ -182,14 +180,14 @@ def test_golden_predictions() -> None:
 
 @pytest.mark.parametrize("level", [300, 2400, 20_000, 100_000])
 def test_predictions_are_close_to_those_of_training(
-    pristine: LatentNetwork, draw_latents: DrawLatents, level: int
+    pristine: TrainableGaussian, draw_latents: DrawLatents, level: int
 ) -> None:
     exact = model_file.parse(model_file.export(pristine, name="pristine"), "pristine")
     c, spacing = draw_latents(4, 16, 16, level)
     c_t, s_t = channels_first((c * spacing).astype(np.float32)), torch.full((4, 1, 1, 1), level / 1024)
     found = exact(c_t, level / 1024)
     with torch.no_grad():
-        trained = LatentPredictor(pristine)(c_t, s_t)
+        trained = TrainingPredictor(pristine)(c_t, s_t)
     for ours, theirs, unit in zip(found, trained, (1 / 64, LN2 / 8, 1 / 64), strict=True):
         off = (ours - theirs).abs()
         assert off.mean() < 0.5 * unit  # rounding alone is a quarter of a unit

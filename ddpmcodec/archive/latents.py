@@ -1,0 +1,304 @@
+"""Blocks of an archive by bits back: whose network codes them, at which noise levels, and images on one ANS stack.
+
+Bits back pops latents from the stack before it pushes what pays for them, and the stack begins empty. So the first
+images go on it by the context model, which takes nothing from it: they are the initial bits. As soon as the stack holds
+enough, a batch of one image is coded by bits back; every batch makes the stack grow, and the next one larger, until
+batches have the size that the network likes. No random bits enter. A decoder pops the runs in reverse.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ddpmcodec.archive.blocks import (
+    CUT,
+    DAMAGED,
+    ContextCoder,
+    Decoded,
+    Encoded,
+    LatentSource,
+    Pixels,
+    Shape,
+    alike,
+    places_of,
+)
+from ddpmcodec.codec.batching import Progress
+from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ModelError, TruncatedError
+from ddpmcodec.format.block import MAX_LEVELS, Block, Coding, Run
+from ddpmcodec.format.header import MODEL_ID_BYTES
+from ddpmcodec.format.streams import WORD_BYTES, Stream
+from ddpmcodec.models.registry import DENOISER, find
+from ddpmcodec.paper import bits_back
+from ddpmcodec.paper.ans.logistic import PRECISION
+from ddpmcodec.paper.ans.stack import STATE_LOW, Stack
+from ddpmcodec.paper.bits_back import LatentLevel, hierarchy
+from ddpmcodec.paper.denoiser import IntegerPrediction, Latents, Predictor, RoundedDenoiser
+from ddpmcodec.paper.exactness import exact_torch
+from ddpmcodec.paper.gaussian.model import GaussianModel, coding_levels
+from ddpmcodec.paper.profile import Description, NumericsProfile
+from ddpmcodec.paper.schedule import LEVEL_UNIT, Levels, check_levels, respace
+from ddpmcodec.paper.unet import PaperDenoiser
+
+RUN_PIXELS = 1 << 16  # of the images of a run: bounds the memory of a decoder
+FINGERPRINT, NETWORK = "fingerprint", "network"  # in a profile, beside what it describes
+PROFILE_KEYS = {FINGERPRINT: str, NETWORK: str, "threads": int, "batch": int}
+
+
+# --- the network
+
+
+@dataclass(frozen=True)
+class Network:
+    """What blocks are coded with: a Gaussian model, exactly, or the paper's network under a numerics profile.
+
+    levels: grey levels; those that a network which is not exact was trained on. profile: of such a network, as the
+    archive keeps it.
+    """
+
+    id: bytes
+    predictor: Predictor
+    levels: Levels | None = None
+    profile: Description = field(default_factory=dict)
+
+    def hierarchy(self, levels: npt.ArrayLike | int | None) -> list[LatentLevel]:
+        """The latents for these noise levels in grey levels, rounded to 1/1024, or for so many of the network's choice.
+
+        None: all levels that the network was trained on. Raises DdpmError for levels that do not increase, too few or
+        too many, and for None where the network can be asked at any level; TypeError for what are no numbers.
+        """
+        if levels is not None and np.asarray(levels).dtype.kind not in "iuf":
+            raise TypeError(f"bits_back must be noise levels, or how many of them, not {levels!r}")
+        try:
+            chosen = self._spaced(levels) if isinstance(levels, int) else self.levels if levels is None else levels
+            if chosen is None:
+                raise ValueError("say how many, as the network has no levels of its own")
+            return hierarchy_of([round(LEVEL_UNIT * float(s)) for s in check_levels(chosen)])
+        except ValueError as error:
+            raise DdpmError(f"these noise levels cannot be: {error}") from error
+
+    def _spaced(self, T: int) -> Levels:
+        """T levels from the first to the last."""
+        return coding_levels(T) if self.levels is None else respace(self.levels, T)
+
+
+def hierarchy_of(levels: Sequence[int]) -> list[LatentLevel]:
+    """The latents for noise levels in 1/1024 grey level. Raises ValueError unless they increase, 1 to 4096 of them."""
+    if not 1 <= len(levels) <= MAX_LEVELS:
+        raise ValueError(f"an archive has 1 to {MAX_LEVELS} noise levels, not {len(levels)}")
+    return hierarchy(levels)
+
+
+def find_network(source: LatentSource = None) -> Network:
+    """A Gaussian model, the embedded one (None), or a checkpoint of the paper's network. Raises ModelError."""
+    denoiser: GaussianModel | PaperDenoiser = find(source, DENOISER)
+    if isinstance(denoiser, GaussianModel):
+        return Network(denoiser.id, denoiser)
+    profile = NumericsProfile()
+    facts = {FINGERPRINT: profile.fingerprint(denoiser, _own(denoiser)), NETWORK: denoiser.id.hex()}
+    return _profiled(denoiser, profile, {**profile.describe(), **facts})
+
+
+def network_of(model_id: bytes, profile: Description, source: LatentSource = None) -> Network:
+    """The network that an archive was written with. model_id: its first bytes; profile: empty for a Gaussian model.
+
+    source: where it is, or None when it is embedded. Raises ModelError when it is missing or another one, or computes
+    other numbers than it did where the archive was written; FormatError for a profile that says nonsense.
+    """
+    if not profile:
+        network = find_network(find(model_id, DENOISER) if source is None else source)
+        refuse_another(network.id, model_id)
+        return network
+    if any(type(profile.get(key)) is not kind for key, kind in PROFILE_KEYS.items()):
+        raise FormatError("the archive's numerics profile is incomplete: it is damaged")
+    denoiser = find(source, DENOISER) if isinstance(source, str | Path) else source
+    if not isinstance(denoiser, PaperDenoiser):
+        raise ModelError(
+            f"the archive was written with a checkpoint of the paper's network, {model_id.hex()}:"
+            " decode with the same (model=PATH)"
+        )
+    refuse_another(denoiser.id, model_id)
+    there = {key: value for key, value in profile.items() if key not in (FINGERPRINT, NETWORK)}
+    numerics = NumericsProfile(int(there["threads"]), int(there["batch"]))
+    numerics.check(denoiser, str(profile[FINGERPRINT]), there, _own(denoiser))
+    return _profiled(denoiser, numerics, profile)
+
+
+def refuse_another(found: bytes, expected: bytes) -> None:
+    """Raises ModelError unless a model's id begins with the archive's."""
+    if not found.startswith(expected):
+        raise ModelError(
+            f"the archive was written with model {expected.hex()}, and the given model is"
+            f" {found[: len(expected)].hex()}: decode with the model that wrote it (model=PATH)"
+        )
+
+
+def _profiled(denoiser: PaperDenoiser, profile: NumericsProfile, facts: Description) -> Network:
+    predictor = RoundedDenoiser(lambda c_t, s_t: profile.run(denoiser, c_t, s_t))
+    return Network(denoiser.id, predictor, denoiser.levels, facts)
+
+
+def _own(denoiser: PaperDenoiser) -> list[float]:
+    """Levels of the network's own schedule for its fingerprint: the first, one in the middle, the last."""
+    levels = denoiser.levels
+    return [float(levels[i]) for i in (0, len(levels) // 2, -1)]
+
+
+class _Watched(NamedTuple):
+    """A predictor that reports, at each of `calls` network calls an image takes, that share of its pixels."""
+
+    predictor: Predictor
+    calls: int
+    progress: Progress
+
+    def predict(self, c: Latents, spacing: float, level: int) -> IntegerPrediction:
+        found = self.predictor.predict(c, spacing, level)
+        self.progress(c.size / 3 / self.calls)
+        return found
+
+
+def watched(predictor: Predictor, calls: int, progress: Progress | None) -> Predictor:
+    return predictor if progress is None else _Watched(predictor, calls, progress)
+
+
+# --- initial bits
+
+
+def push_images(stack: Stack, pixels: Pixels, context: ContextCoder) -> None:
+    """Images uint8 [N, H, W, C] by the context model, which takes nothing from the stack."""
+    starts, freqs = context.encoded(pixels).symbols(0)
+    stack.push(starts, freqs, PRECISION)
+
+
+def pop_images(stack: Stack, shape: tuple[int, int, int, int], context: ContextCoder) -> Pixels:
+    """What `push_images` pushed; the stack is then what it was before. Raises TruncatedError."""
+    words = stack.words[: stack.size][::-1].astype("<u4").tobytes()
+    found = context.decoded(Stream(int(stack.head), words), shape)
+    state = found.state(0)
+    if not found.is_exact or state < STATE_LOW:
+        raise TruncatedError("the ANS stack ends inside an image; get the rest of the data")
+    stack.commit(state, stack.size - found.position(0))
+    pixels: Pixels = found.pixels()[0]
+    return pixels
+
+
+# --- a block
+
+
+def checksum(pixels: Pixels) -> int:
+    """CRC-32 of the pixels of a run."""
+    return zlib.crc32(np.ascontiguousarray(pixels).tobytes())
+
+
+def stack_of(data: bytes) -> Stack:
+    """Raises FormatError where there is less than a head, or one that is none."""
+    return Stack.from_words(np.frombuffer(data[: len(data) // WORD_BYTES * WORD_BYTES], "<u4").astype(np.uint32))
+
+
+class BitsBackCoder(NamedTuple):
+    """Pushes and pops images by bits back under `predictor`, and initial bits by the context model."""
+
+    predictor: Predictor
+    levels: Sequence[LatentLevel]
+    context: ContextCoder
+
+    def decode(self, block: Block, streams: Sequence[bytes], wanted: Sequence[int]) -> Decoded:
+        """As of a `blocks.BlockDecoder`: decodes the runs in front of the last one, too."""
+        (data,) = streams
+        found = dict[int, Pixels | FormatError]()
+        last, places, all_of_it = wanted[-1] + 1, places_of(block), len(wanted) == len(block.runs)
+        try:
+            stack = stack_of(data)
+            for number, run in enumerate(block.runs[:last]):
+                found[number] = self.pop_run(stack, run, block.entries[places[number].start].shape)
+            if all_of_it and not stack.is_empty():
+                return Decoded(found, ChecksumError("words follow the last image of a block: the data is damaged"))
+        except FormatError as error:
+            reason: FormatError = error
+            if len(data) < WORD_BYTES * block.words:
+                reason = TruncatedError(CUT)
+            elif isinstance(error, TruncatedError):
+                reason = ChecksumError("the words of a block end before its images do; get the archive again")
+            found = {**dict.fromkeys(wanted, reason), **found}
+        return Decoded({number: found[number] for number in wanted})
+
+    @exact_torch()
+    def pop_run(self, stack: Stack, run: Run, shape: Shape) -> Pixels:
+        """Images uint8 [N, H, W, 3]. Raises TruncatedError or ChecksumError where the data is damaged."""
+        whole = run.images, *shape
+        try:
+            pixels = (
+                pop_images(stack, whole, self.context)
+                if run.initial
+                else bits_back.decode(stack, whole, self.predictor, self.levels)
+            )
+        except ValueError as error:
+            raise ChecksumError(f"the latents are not those of an image ({error}): the data is damaged") from error
+        if checksum(pixels) != run.check:
+            raise ChecksumError(DAMAGED)
+        return pixels
+
+    @exact_torch()
+    def push_batch(self, stack: Stack, batch: Sequence[Pixels]) -> Stack | None:
+        """The stack with the batch on it; None, and it is as it was, where it has too few initial bits."""
+        trial = Stack.from_words(stack.to_words())
+        try:
+            bits_back.encode(trial, np.stack(batch), self.predictor, self.levels)
+        except TruncatedError:
+            return None
+        return trial
+
+    def room(self, stack: Stack, shape: Shape) -> int:
+        """For how many images of this shape the stack has initial bits."""
+        height, width, channels = shape
+        return int(stack.bits() / (bits_back.initial_bits(self.levels) * height * width * channels))
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A `sources.LatentCoder`."""
+
+    network: Network
+    levels: Sequence[LatentLevel]
+    progress: Progress | None
+
+    def coding(self, context: Coding) -> Coding:
+        levels = tuple(latent.level for latent in self.levels)
+        latent_id = self.network.id[:MODEL_ID_BYTES]
+        return replace(context, latent_levels=levels, latent_id=latent_id, profile=self.network.profile)
+
+    def encode_block(self, images: Sequence[Pixels], context: ContextCoder) -> tuple[Encoded, BitsBackCoder]:
+        """Push images uint8 [H, W, 3], the last in decoding order first. Of few images all may be initial bits."""
+        coder = BitsBackCoder(watched(self.network.predictor, len(self.levels), self.progress), self.levels, context)
+        stack, runs, rest = Stack.empty(), list[Run](), list(images)
+        while rest:
+            batch = alike(rest[::-1], 0, RUN_PIXELS)[::-1]
+            batch = batch[len(batch) - min(len(batch), coder.room(stack, batch[0].shape)) :]
+            pushed = coder.push_batch(stack, batch) if batch else None
+            if pushed is None:
+                batch = rest[-1:]
+                push_images(stack, np.stack(batch), context)
+            runs.insert(0, Run(len(batch), checksum(np.stack(batch)), initial=pushed is None))
+            stack, rest = pushed or stack, rest[: -len(batch)]
+        return Encoded(tuple(runs), (stack.to_words().astype("<u4").tobytes(),)), coder
+
+
+@exact_torch()
+def encoder(source: LatentSource, levels: npt.ArrayLike | int | None, progress: Progress | None) -> Encoder:
+    """Raises ModelError, and DdpmError for levels that cannot be."""
+    network = find_network(source)
+    return Encoder(network, network.hierarchy(levels), progress)
+
+
+@exact_torch()
+def decoder(coding: Coding, source: LatentSource, context: ContextCoder, progress: Progress | None) -> BitsBackCoder:
+    """Of blocks that were coded so. Raises as `network_of`."""
+    network = network_of(coding.latent_id, coding.profile, source)
+    levels = hierarchy(coding.latent_levels)
+    return BitsBackCoder(watched(network.predictor, len(levels), progress), levels, context)

@@ -1,1 +1,0 @@
-"""Pixels to colours of lifting, YCoCg-R: integers, exact both ways. What is coded goes through `_core/pyramid.h`."""

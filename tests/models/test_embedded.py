@@ -1,0 +1,50 @@
+"""The models of the package are those that its list names; other files in their place are refused."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from ddpmcodec import models
+from ddpmcodec.errors import ModelError
+from ddpmcodec.models.registry import DENOISER, find
+
+
+def test_the_list_names_every_model_and_its_id() -> None:
+    """After a model is replaced: `python -m ddpmcodec.models`."""
+    found = {name: hashlib.sha256(models.path(name).read_bytes()).digest() for name in models.names()}
+    assert found == models.ids()
+    assert found.keys() >= {models.DEFAULT, models.PHOTO, models.GAUSSIAN}
+
+
+def test_a_damaged_model_is_refused(embedded: Path) -> None:
+    data = bytearray(models.read("other"))
+    data[-1] ^= 1
+    models.path("other").write_bytes(data)
+    with pytest.raises(ModelError, match=r"other.safetensors: the embedded model is damaged, or not the one that ids"):
+        find("other", DENOISER)
+    find(models.GAUSSIAN, DENOISER)
+
+
+def test_a_model_that_is_not_listed_is_refused_until_it_is(embedded: Path) -> None:
+    models.path("new").write_bytes(models.path("other").read_bytes())
+    models.names.cache_clear()
+    models.ids.cache_clear()
+    with pytest.raises(ModelError, match=r"whoever replaced it: `python -m ddpmcodec\.models` writes the list"):
+        find("new", DENOISER)
+    models.write_ids()
+    assert find("new", DENOISER).id == models.ids()["other"]
+
+
+def test_a_model_that_is_gone_is_named(embedded: Path) -> None:
+    models.path("other").unlink()
+    with pytest.raises(ModelError, match=r"other.safetensors: cannot be read \(No such file"):
+        find("other", DENOISER)
+
+
+def test_writing_the_list_again_changes_nothing(embedded: Path) -> None:
+    before = {path.name: path.read_bytes() for path in embedded.iterdir()}
+    models.write_ids()
+    assert {path.name: path.read_bytes() for path in embedded.iterdir()} == before

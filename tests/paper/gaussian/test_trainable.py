@@ -1,0 +1,67 @@
+"""The trainable form: float weights, and the integers the exact network is made of."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ddpmcodec.paper.gaussian import model as model_file
+from ddpmcodec.paper.gaussian.architecture import Architecture, local_mean
+from ddpmcodec.paper.gaussian.features import gaussian_estimate
+from ddpmcodec.paper.gaussian.trainable import INITIAL_COEFFICIENT, TRAINED_NORMS, TrainableGaussian
+from ddpmcodec.training.gaussian_trainer import TrainingPredictor
+
+
+def test_weights_are_integers_that_use_seven_bits_in_every_channel(latent: TrainableGaussian) -> None:
+    weights = {k: p for k, p in latent.integer_parameters().items() if k.endswith(".weight")}
+    assert len(weights) == len(latent.architecture.convolutions())
+    for weight in weights.values():
+        assert torch.equal(weight, weight.round())
+        assert torch.equal(weight.abs().amax((1, 2, 3)), torch.full((len(weight),), 127.0))
+
+
+def test_the_factor_undoes_the_grid(latent: TrainableGaussian) -> None:
+    params, name = latent.integer_parameters(), "down0.conv1"
+    direction = torch.nn.functional.normalize(latent.weights["down0/conv1"].flatten(1))
+    gain, factor = latent.vector(f"{name}.gain"), params[f"{name}.factor"]
+    real = 24 * factor.unsqueeze(1) * params[f"{name}.weight"].flatten(1)  # 24: activations count in 1/24
+    step = 24 * factor.unsqueeze(1)
+    assert ((real - gain.unsqueeze(1) * direction).abs() < 0.5001 * step).all()
+
+
+def test_weights_count_by_direction_only(latent: TrainableGaussian) -> None:
+    before = {k: p.detach().clone() for k, p in latent.integer_parameters().items()}
+    for name, weight in latent.weights.items():
+        weight.data *= 1.0 if name == "leave" else 4.0
+    for name, p in latent.integer_parameters().items():
+        assert torch.equal(p, before[name])
+
+
+def test_rounding_does_not_change_a_gradient(latent: TrainableGaussian) -> None:
+    weight = latent.weights["bottom0/conv2"]
+    direction = torch.nn.functional.normalize(weight.flatten(1)).view_as(weight)
+    real = direction / (direction.detach().abs().amax((1, 2, 3), keepdim=True) / 127)
+    coefficients = torch.linspace(-1, 1, weight.numel()).view_as(weight)
+    rounded = latent.integer_parameters()["bottom0.conv2.weight"]
+    found, expected = (torch.autograd.grad((coefficients * w).sum(), weight)[0] for w in (rounded, real))
+    assert found.any()
+    assert torch.allclose(found, expected, rtol=1e-4, atol=1e-5 * float(expected.abs().max()))
+
+
+def test_an_untrained_network_answers_with_the_mean_around_and_follows_colours(architecture: Architecture) -> None:
+    c_t, s_t = torch.rand(1, 3, 8, 8) * 100, torch.ones(1, 1, 1, 1)
+    found = TrainingPredictor(TrainableGaussian(architecture))(c_t, s_t)
+    assert torch.allclose(found.mean, local_mean(gaussian_estimate(c_t, s_t)[0]) + 127.5, atol=1e-4)
+    assert found.coefficients[0, :, 3, 3].tolist() == pytest.approx([INITIAL_COEFFICIENT, 0, INITIAL_COEFFICIENT])
+
+
+def test_a_network_comes_back_from_its_integers(latent: TrainableGaussian) -> None:
+    params = model_file.constants(latent)
+    restored = TrainableGaussian(latent.architecture)
+    restored.load_integer_parameters(params)
+    for name, p in restored.integer_parameters().items():
+        assert torch.allclose(p, params[name].float(), rtol=1e-5, atol=1e-5)
+    for name, weight in restored.weights.items():
+        inner = name.endswith(("conv1", "conv2"))
+        norms = weight.flatten(1).norm(dim=1)
+        assert name == "leave" or torch.allclose(norms, torch.full_like(norms, TRAINED_NORMS[inner]))
