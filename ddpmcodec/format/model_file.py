@@ -22,14 +22,6 @@ LARGEST_HEADER = 1 << 20  # bytes; of safetensors files
 LARGEST_NUMBER = 1 << 20  # of factors and biases: everything that exact networks compute stays finite
 
 
-def read(path: str | Path) -> bytes:
-    """The bytes of a model's file. Raises ModelError when there is none."""
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise ModelError(f"{path}: cannot read the model ({error.strerror or error}); check its path") from error
-
-
 def metadata(data: bytes, source: str, kind: str) -> dict[str, Any]:
     """The metadata of a model of this kind. source: what errors call it.
 

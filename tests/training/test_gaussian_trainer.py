@@ -225,7 +225,7 @@ def test_the_same_seed_gives_the_same_network(settings: GaussianSettings, tmp_pa
     runs = [
         start(replace(settings, steps=1, seed=seed), tmp_path / name) for name, seed in (("a", 1), ("b", 1), ("c", 2))
     ]
-    one, again, other = (run.latent.weights["enter"] for run in runs)
+    one, again, other = (run.network.weights["enter"] for run in runs)
     assert one.equal(again)
     assert not one.equal(other)
 
@@ -256,7 +256,7 @@ def test_a_run_starts_from_the_averaged_network_of_another(settings: GaussianSet
     first = start(replace(settings, steps=3), out)
     tuned = made(replace(settings, start=str(out), seed=5))
     expected = list(first.averaged.parameters())
-    for network in (tuned.latent, tuned.averaged):
+    for network in (tuned.network, tuned.averaged):
         assert all(a.equal(b) for a, b in zip(network.parameters(), expected, strict=True))
     assert (tuned.step, tuned.seconds) == (0, 0.0)
 
@@ -297,13 +297,13 @@ def test_a_run_starts_from_an_exported_model(settings: GaussianSettings, out: Pa
 
 
 def test_a_run_cannot_start_from_what_is_no_network(settings: GaussianSettings) -> None:
-    with pytest.raises(ModelError, match="not a ddpmcodec model"):
+    with pytest.raises(ModelError, match="cannot read the network"):
         made(replace(settings, start=__file__))
 
 
 def test_a_run_goes_on_without_what_it_began_with(settings: GaussianSettings) -> None:
     gone = replace(settings, start="a model that is gone")
-    with pytest.raises(ModelError, match="a model that is gone: cannot read"):
+    with pytest.raises(ModelError, match="a model that is gone: there is no such file or folder"):
         made(gone)
     first = made(settings)
     second = GaussianTrainer(gone, *crops_and_held_out(gone), begins=False)

@@ -94,19 +94,7 @@ def test_inputs_of_known_answers_are_made_from_published_numbers() -> None:
     )
 
 
-def test_a_model_is_loaded_from_disk(exported: bytes, tmp_path: Path) -> None:
-    (tmp_path / "m.safetensors").write_bytes(exported)
-    assert model_file.load(tmp_path / "m.safetensors").id == parse(exported).id
-
-
 # --- what is refused
-
-
-@pytest.mark.parametrize("name", ["missing.safetensors", "."])
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ModelError, match=r"cannot read the model \(.+\); check its path") as caught:
-        model_file.load(tmp_path / name)
-    assert str(tmp_path / name) in str(caught.value)
 
 
 class Bomb:
