@@ -17,6 +17,8 @@ from PIL import Image as Pillow
 import ddpmcodec
 from ddpmcodec import _native
 from ddpmcodec.codec import graphics, originals
+from ddpmcodec.codec.contents import check_segments
+from ddpmcodec.codec.decoder import streams_of
 from ddpmcodec.codec.efforts import Coding, segments
 from ddpmcodec.codec.passes import new_pass, run
 from ddpmcodec.errors import FormatError
@@ -24,6 +26,7 @@ from ddpmcodec.format import ddpm, tiles
 from ddpmcodec.format.sections import unpack_alpha, unpack_metadata
 from ddpmcodec.format.streams import join_lanes, pack_state
 from ddpmcodec.models.context import ContextModel
+from forgeries import forged_file
 from image_reader import (
     LEAST,
     SEGMENTS_OF_STEPS,
@@ -84,7 +87,11 @@ def library_finds(data: bytes) -> bool:
     """Whether the library finds damage without a network."""
     try:
         file = ddpm.split(data)
+        check_segments(file.header)
         file.require_whole()
+        if not file.header.webp:
+            for tile in range(file.header.tile_count):
+                streams_of(file, tile)
         if file.header.has_alpha_section:
             unpack_alpha(file.alpha, file.header.height, file.header.width)
         unpack_metadata(file.metadata)
@@ -223,6 +230,21 @@ def test_every_prefix_of_a_header_is_refused_and_so_are_bytes_behind_the_end(til
             read_image(data)
         with pytest.raises(FormatError):
             ddpm.split(data)
+
+
+@pytest.mark.parametrize("name", ["plain", "alpha", "metadata", "tiled"])
+def test_forged_files_are_refused_by_both_or_by_none(singles: dict[str, bytes], tiled: bytes, name: str) -> None:
+    """Whose fields say anything, under checksums that hold; of some a prefix with an end mark."""
+    data, refused = {**singles, "tiled": tiled}[name], 0
+    for number in range(150):
+        rng = np.random.default_rng(number)
+        forged = forged_file(rng, data, tiled)
+        if number % 3 == 0:
+            kept = forged[: rng.integers(len(forged))]
+            forged = kept + b"\xddE" + zlib.crc32(kept).to_bytes(4, "little")
+        assert reader_finds(forged) == library_finds(forged), number
+        refused += reader_finds(forged)
+    assert 30 < refused < 150
 
 
 def test_a_webp_payload_begins_with_the_checksum_of_the_planes(singles: dict[str, bytes]) -> None:
