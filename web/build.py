@@ -2,6 +2,7 @@
 
     python web/build.py                    build/web/dist
     python web/build.py --out FOLDER
+    python web/build.py --demo             with the demo page, in its folder demo/
 
 Needs emscripten (Debian: apt install emscripten) and CMake. docs/web.md has the rest.
 """
@@ -9,6 +10,7 @@ Needs emscripten (Debian: apt install emscripten) and CMake. docs/web.md has the
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -53,11 +55,25 @@ def assemble(out: Path, wasm: Path) -> None:
     (out / "models.json").write_text(json.dumps(list_of_models(), indent=1) + "\n")
 
 
+def make_demo(out: Path) -> None:
+    """The demo page and its files."""
+    spec = importlib.util.spec_from_file_location("make_demo", WEB / "demo" / "make.py")
+    assert spec is not None
+    assert spec.loader is not None
+    demo = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(demo)
+    demo.make(out / "demo")
+
+
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=DIST, help="the folder (default: build/web/dist)")
-    out = parser.parse_args(argv).out
+    parser.add_argument("--demo", action="store_true", help="the demo page, too")
+    chosen = parser.parse_args(argv)
+    out: Path = chosen.out
     assemble(out, compile_core())
+    if chosen.demo:
+        make_demo(out)
     for path in sorted(out.iterdir()):
         if path.is_file():
             print(f"{path.stat().st_size:>10,} {path.name}")

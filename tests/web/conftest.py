@@ -6,14 +6,22 @@ import importlib.util
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import pytest
 
 from node_decoder import ROOT, Node
 
 LEAST_NODE = 20
+NAMES = ("chromium", "chromium-headless-shell", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
+ARGUMENTS = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []  # root has no sandbox
+SLOW = 300_000  # milliseconds that a busy machine may take
 
 
 @pytest.fixture(scope="session")
@@ -46,3 +54,46 @@ def node(dist: Path) -> Iterator[Node]:
         assert process.stdin is not None
         process.stdin.close()
         process.wait(30)
+
+
+# --- browsers
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Files of a folder, without a log."""
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def address(folder: Path) -> Iterator[str]:
+    """Of a web server of the test's `folder`."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def new_page() -> Iterator[Callable[[], Any]]:
+    """Opens a page. Errors of scripts that nobody catches fail the test."""
+    api = pytest.importorskip("playwright.sync_api", reason="needs a browser: pip install playwright")
+    api.expect.set_options(timeout=SLOW)
+    errors: list[Any] = []
+    with api.sync_playwright() as playwright:
+        try:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        except api.Error:
+            pytest.skip("no Chromium: install one, or run `playwright install chromium`")
+
+        def opened() -> Any:
+            page = browser.new_page()
+            page.set_default_timeout(SLOW)
+            page.on("pageerror", lambda error: errors.append(error))
+            return page
+
+        yield opened
+        browser.close()
+    assert errors == []

@@ -6,13 +6,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -21,12 +16,7 @@ import ddpmcodec
 from ddpmcodec import models
 from node_decoder import GOLDEN, ROOT
 
-api = pytest.importorskip("playwright.sync_api", reason="needs a browser: pip install playwright")
-NAMES = ("chromium", "chromium-headless-shell", "chromium-browser", "google-chrome")
-CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
-ARGUMENTS = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []  # root has no sandbox
 STREAMS = json.loads((GOLDEN / "manifest.json").read_text())["streams"]
-SLOW = 300_000  # milliseconds that a busy machine may take
 DECODE = """async ([file, model, without]) => {
     delete globalThis[without];
     const web = await import("./index.js");
@@ -54,13 +44,6 @@ KEPT = """async () => {
 }"""
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    """Files of a folder, without a log."""
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
-
 @pytest.fixture(scope="module")
 def folder(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What is served: the built folder, golden files, a photograph of the embedded model, and an empty page."""
@@ -74,32 +57,10 @@ def folder(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def address(folder: Path) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
-    Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with api.sync_playwright() as playwright:
-        try:
-            started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        except api.Error:
-            pytest.skip("no Chromium: install one, or run `playwright install chromium`")
-        yield started
-        started.close()
-
-
-@pytest.fixture(scope="module")
-def page(browser: Any, address: str) -> Iterator[Any]:
-    opened = browser.new_page()
-    opened.set_default_timeout(SLOW)
+def page(new_page: Any, address: str) -> Any:
+    opened = new_page()
     opened.goto(f"{address}/empty.html")
-    yield opened
-    opened.close()
+    return opened
 
 
 @pytest.mark.parametrize(
@@ -113,11 +74,10 @@ def test_golden_files_decode_to_their_pictures(page: Any, entry: dict[str, Any])
     assert found["exact"]
 
 
-def test_webp_is_exact_without_an_image_decoder(browser: Any, address: str) -> None:
-    page = browser.new_page()
+def test_webp_is_exact_without_an_image_decoder(new_page: Any, address: str) -> None:
+    page = new_page()
     page.goto(f"{address}/empty.html")
     found = page.evaluate(DECODE, ["graphics-2.ddpm", None, "ImageDecoder"])
-    page.close()
     expected = ddpmcodec.decode((GOLDEN / "graphics-2.ddpm").read_bytes(), as_array=True)
     assert found["sha256"] == hashlib.sha256(expected.tobytes()).hexdigest()
 
