@@ -28,7 +28,7 @@ SLOW = 300_000  # milliseconds that a busy machine may take
 def dist() -> Path:
     """The folder that a web server would serve: of DDPMCODEC_WEB, or built here."""
     if given := os.environ.get("DDPMCODEC_WEB"):
-        return Path(given)
+        return Path(given).resolve()
     if shutil.which("emcmake") is None:
         pytest.skip("no emscripten here: apt install emscripten, or name a built folder with DDPMCODEC_WEB")
     spec = importlib.util.spec_from_file_location("build_web", ROOT / "web" / "build.py")
@@ -50,7 +50,7 @@ def node(dist: Path) -> Iterator[Node]:
         pytest.skip(f"Node.js {version.strip()} is too old: {LEAST_NODE} or later is needed")
     command = [program, Path(__file__).parent / "harness.mjs", dist]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        yield Node(process)
+        yield Node(program, process)
         assert process.stdin is not None
         process.stdin.close()
         process.wait(30)

@@ -37,17 +37,6 @@ const operations = {
     for await (const picture of web.decodeStream(chunksOf(data, chunk), options)) pictures.push(answerOf(picture));
     return { pictures };
   },
-  // Decoded `times` times: the least time of the processor, in milliseconds.
-  time: async (data, { times, ...options }) => {
-    let least = Infinity;
-    for (let k = 0; k < times; k++) {
-      const before = process.cpuUsage();
-      await web.decode(data, options);
-      const { user, system } = process.cpuUsage(before);
-      least = Math.min(least, (user + system) / 1000);
-    }
-    return { milliseconds: least };
-  },
   abort: async (data, options) => answerOf(await web.decode(data, { ...options, signal: AbortSignal.abort(new Error("stop")) })),
 };
 

@@ -19,8 +19,8 @@ MODEL = GOLDEN / "model.safetensors"
 class Node:
     """A process of Node.js that decodes."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
+    def __init__(self, program: str, process: subprocess.Popen[str]) -> None:
+        self.program, self.process = program, process
 
     def ask(self, operation: str, data: bytes, **options: Any) -> dict[str, Any]:
         """What harness.mjs answers. rgba: what a decoder of WebP would give."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import re
+import subprocess
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -135,6 +138,16 @@ def test_info_says_what_the_header_says(node: Node, photo: bytes) -> None:
     assert found["headerBytes"] == expected["header_bytes"]
     assert found["model"] == models.NUMBERS["photo"]
     assert node.ask("info", photo[:-5])["missing"] == 5
+
+
+def test_the_example_for_node_runs(node: Node, dist: Path, photo: bytes, tmp_path: Path) -> None:
+    blocks = re.findall(r"```js\n(.*?)```", (ROOT / "docs" / "web.md").read_text(), re.DOTALL)
+    (example,) = (block for block in blocks if "node:fs" in block)
+    (tmp_path / "example.mjs").write_text(example.replace("./index.js", (dist / "index.js").as_uri()))
+    (tmp_path / "photo.ddpm").write_bytes(photo)
+    command = [node.program, "example.mjs"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert ended.stdout == "300 240 true\n"
 
 
 # --- what goes wrong
