@@ -105,7 +105,7 @@ def sampler(model: str | None, T: int, method: str, eta: float | None, seed: int
 
 @contextmanager
 def watched(found: Sampler, name: str, calls: int, size: Sequence[int], *, quiet: bool) -> Iterator[Sampler]:
-    """The same sampler under a progress bar over so many network calls with an image of that height and width."""
+    """The sampler under a progress bar over so many network calls with an image of that height and width."""
     height, width = size
     pixels = height * width
     with progress(name, calls * pixels, quiet=quiet) as advance:

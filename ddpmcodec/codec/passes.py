@@ -98,12 +98,12 @@ def encode_tiles(
     coder = new_pass(model, coding, pixels.shape, lanes=lanes)
     coder.encode(np.ascontiguousarray(pixels))
     run(coder, pixels.shape, coding, None, report)
-    found = []
+    tiles = []
     for n, image in enumerate(pixels):
         check = stream_check(image.tobytes(), covered[n] if covered else b"")
         streams = [coder.stream(s, check) for s in (range(LANES) if lanes else (n,))]
-        found.append(Tile([state for state, _ in streams], [words for _, words in streams]))
-    return found
+        tiles.append(Tile([state for state, _ in streams], [words for _, words in streams]))
+    return tiles
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def decode_tiles(
         begin(whole, flat, for_previews)
         run(whole, size, coding, last_segment, None)
         coder = whole if whole.is_exact else coder
-    found, exact = [], coder.pixels()[0] if coder.is_exact else None
+    tiles, exact = [], coder.pixels()[0] if coder.is_exact else None
     for n, own in enumerate(streams):
         numbers = range(LANES) if lanes else (n,)
         pixels, damaged = None, False
@@ -162,8 +162,8 @@ def decode_tiles(
             is_sound = has_ended_well(coder, exact[n], numbers, own, covered[n] if covered else b"")
             pixels, damaged = exact[n] if is_sound else None, not is_sound
         used = sum(coder.position(s) for s in numbers)
-        found.append(DecodedTile(coder, n, pixels, coder.segments_done, used, damaged))
-    return found
+        tiles.append(DecodedTile(coder, n, pixels, coder.segments_done, used, damaged))
+    return tiles
 
 
 def has_ended_well(
@@ -183,9 +183,9 @@ def whole_tiles(
 ) -> Pixels:  # fmt: skip
     """Images uint8 [N, H, W, C] of whole streams. Raises ChecksumError where one is damaged, TruncatedError
     where a plain file ends early, or is damaged so that it seems to."""
-    found = decode_tiles(streams, shape, model, coding, covered=covered, report=report)
-    images = [tile.pixels for tile in found if tile.pixels is not None]
-    if len(images) < len(found):
-        known = not any(covered) or any(tile.damaged for tile in found)  # all bytes are there, or too many
+    tiles = decode_tiles(streams, shape, model, coding, covered=covered, report=report)
+    images = [tile.pixels for tile in tiles if tile.pixels is not None]
+    if len(images) < len(tiles):
+        known = not any(covered) or any(tile.damaged for tile in tiles)  # all bytes are there, or too many
         raise ChecksumError(DAMAGED) if known else TruncatedError(SHORT)
     return np.stack(images)

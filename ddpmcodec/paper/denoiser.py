@@ -39,7 +39,7 @@ class Prediction(NamedTuple):
 
 
 class IntegerPrediction(NamedTuple):
-    """The same as the coder sees it, all [N, H, W, 3].
+    """A prediction as the coder sees it, all [N, H, W, 3].
 
     mean: int32, 1/64 grey level. scale: uint8, index of 2^((i - 48) / 8) grey levels. coefficients: int16, 1/64.
     """
@@ -113,7 +113,7 @@ class Predictor(Protocol):
 
 
 def watched(denoiser: Denoiser, progress: Callable[[int], object]) -> Denoiser:
-    """The same denoiser, which reports after every call how many images it had."""
+    """A denoiser that reports after every call how many images it had."""
 
     def ask(c_t: Tensor, s_t: float) -> Prediction:
         prediction = denoiser(c_t, s_t)

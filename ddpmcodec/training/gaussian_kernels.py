@@ -164,7 +164,7 @@ def add_gradient(y, factor, gradient, out, sums):  # type: ignore[no-untyped-def
 
 @kernel
 def add_up(x, y, factor, bias, out):  # type: ignore[no-untyped-def]
-    """The same from half the resolution: x [N, 2 H, 2 W, C], y [N, H, W, 4 C] in patch order."""
+    """`add` from half the resolution: x [N, 2 H, 2 W, C], y [N, H, W, 4 C] in patch order."""
     images, height, width, channels = x.shape
     row = np.empty(channels, np.float32)
     bits = row.view(np.uint32)

@@ -133,8 +133,8 @@ class EagerTrainingPredictor:
 
 
 class TrainingPredictor:
-    """The same on a CPU, by kernels: what the network sees is what the coder shows it, bit for bit, at noise levels
-    rounded to the coder's. Height and width are multiples of `MULTIPLE`."""
+    """`EagerTrainingPredictor` on a CPU, by kernels: what the network sees is what the coder shows it, bit for bit, at
+    noise levels rounded to the coder's. Height and width are multiples of `MULTIPLE`."""
 
     def __init__(self, network: TrainableGaussian) -> None:
         self.network = network

@@ -75,7 +75,7 @@ def _directly(x: Tensor, iterations: int) -> Tensor:
 
 
 def _by_gram(x: Tensor, iterations: int) -> Tensor:
-    """The same in float32, of a matrix with few rows: all factors are polynomials of x x', and small."""
+    """`_directly` in float32, for a matrix with few rows: all factors are polynomials of x x', and small."""
     a, b, c = COEFFICIENTS
     gram, eye = x @ x.mT, torch.eye(len(x), device=x.device)
     product = eye

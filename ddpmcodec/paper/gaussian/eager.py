@@ -50,8 +50,8 @@ def convolution(x: Tensor, weight: Tensor) -> Tensor:
 
 
 def exact_convolution(x: Tensor, weight: Tensor) -> Tensor:
-    """The same as sums of products. Without oneDNN PyTorch gives float32 batches of sixteen and more to NNPACK, whose
-    Winograd convolutions round."""
+    """`convolution` as exact sums of products. Without oneDNN PyTorch gives float32 batches of sixteen and more to
+    NNPACK, whose Winograd convolutions round."""
     if x.dtype != torch.float32 or len(x) < NNPACK_BATCH:
         return convolution(x, weight)
     return torch.cat([convolution(part, weight) for part in torch.split(x, NNPACK_BATCH - 1)])
@@ -103,7 +103,7 @@ class EagerOperations:
         return self._round(x + self.start(name, y), STREAM_LIMIT)
 
     def add_up(self, name: str, x: Tensor, y: Tensor) -> Tensor:
-        """The same with a branch at half the resolution and four times the channels."""
+        """`add` with a branch at half the resolution and four times the channels."""
         return self._round(x + unpatch(self.start(name, y)).permute(0, 3, 1, 2), STREAM_LIMIT)
 
     def _mean_square(self, x: Tensor) -> Tensor:

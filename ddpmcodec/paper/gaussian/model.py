@@ -113,7 +113,7 @@ def export(network: TrainableGaussian, *, name: str, training: Mapping[str, Any]
 def pack(
     architecture: Architecture, params: Mapping[str, Tensor], *, name: str, training: Mapping[str, Any] | None = None
 ) -> bytes:
-    """The same of integer parameters; the known answers are those of the reference."""
+    """`export` of integer parameters; the known answers are those of the reference."""
     reference = EagerPredictor(architecture, params, low_precision=False)
     asked = [KnownAnswer(seed, *of, "") for seed, of in enumerate(product(ANSWER_SIZES, ANSWER_LEVELS))]
     facts = {
