@@ -1,7 +1,7 @@
 """Archives of many images (.ddpma): without loss, and without what each image would need to be a file of its own.
 
 Small images of one size share streams, about 128 a stream, under the context model (`archive.blocks`); or they share
-an ANS stack by bits back under a Gaussian model or the paper's network (`archive.bits_back`), which reaches the
+an ANS stack by bits back under a Gaussian model or the paper's network (`archive.latents`), which reaches the
 variational bound of the paper. Large images, those that are smaller as lossless WebP, and JPEG files stand in the
 archive as the .ddpm files that they would be alone. Everything is kept: names, modes, alpha, ICC, EXIF.
 
