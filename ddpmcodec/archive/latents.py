@@ -40,9 +40,8 @@ from ddpmcodec.paper.ans.logistic import PRECISION
 from ddpmcodec.paper.ans.stack import STATE_LOW, Stack
 from ddpmcodec.paper.bits_back import LatentLevel, hierarchy
 from ddpmcodec.paper.denoiser import IntegerPrediction, Latents, Predictor, RoundedDenoiser
-from ddpmcodec.paper.exactness import exact_torch
 from ddpmcodec.paper.gaussian.model import GaussianModel, coding_levels
-from ddpmcodec.paper.profile import Description, NumericsProfile
+from ddpmcodec.paper.numerics import Description, NumericsProfile, exact_torch
 from ddpmcodec.paper.schedule import LEVEL_UNIT, Levels, check_levels, respace
 from ddpmcodec.paper.unet import PaperDenoiser
 

@@ -124,7 +124,7 @@ def watched(denoiser: Denoiser, progress: Callable[[int], object]) -> Denoiser:
 
 
 class RoundedDenoiser:
-    """The integers are those of the machine, and a file decodes where they are the same (`profile`)."""
+    """The integers are those of the machine, and a file decodes where they are the same (`numerics`)."""
 
     def __init__(self, denoiser: Denoiser) -> None:
         self.denoiser = denoiser

@@ -20,8 +20,15 @@ from torch import Tensor
 from ddpmcodec.errors import TrainingError
 from ddpmcodec.models.context import pack, parse
 from ddpmcodec.training import preview_denoiser, run, state
-from ddpmcodec.training.context_networks import ALL, Contents, networks_of, tensors_of
-from ddpmcodec.training.context_trainer import Batches, ContextSettings, ContextTrainer
+from ddpmcodec.training.context_trainer import (
+    ALL,
+    Batches,
+    Contents,
+    ContextSettings,
+    ContextTrainer,
+    networks_of,
+    tensors_of,
+)
 from ddpmcodec.training.data import Mixture, Pixels, crops_of, image_sets, left_out, load_images
 from ddpmcodec.training.optim import device_of
 from ddpmcodec.training.run import Say

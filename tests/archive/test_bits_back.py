@@ -23,7 +23,7 @@ from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ModelError, 
 from ddpmcodec.format.block import Block, Coding, Entry
 from ddpmcodec.models import registry
 from ddpmcodec.models.registry import DENOISER, find
-from ddpmcodec.paper import profile
+from ddpmcodec.paper import numerics as profile
 from ddpmcodec.paper.ans.stack import Stack
 from ddpmcodec.paper.gaussian.model import GaussianModel
 from ddpmcodec.paper.unet import PaperDenoiser, UNet, UNetConfig

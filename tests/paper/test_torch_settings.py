@@ -13,10 +13,9 @@ import torch
 
 from ddpmcodec import archive, codec
 from ddpmcodec.models.registry import DENOISER, find
-from ddpmcodec.paper.exactness import exact_torch, new_process, torch_settings
 from ddpmcodec.paper.gaussian import predictors
 from ddpmcodec.paper.gaussian.model import GaussianModel
-from ddpmcodec.paper.profile import NumericsProfile
+from ddpmcodec.paper.numerics import NumericsProfile, exact_torch, new_process, torch_settings
 from ddpmcodec.paper.schedule import ddpm_linear
 from ddpmcodec.paper.unet import PaperDenoiser, UNet, UNetConfig
 

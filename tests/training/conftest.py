@@ -14,9 +14,8 @@ from PIL import Image
 from ddpmcodec.models.context import EFFORTS, ROLES, pack
 from ddpmcodec.paper.gaussian.architecture import Architecture
 from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
-from ddpmcodec.training.context_networks import tensors_of
 from ddpmcodec.training.context_run import train
-from ddpmcodec.training.context_trainer import ContextSettings, ContextTrainer
+from ddpmcodec.training.context_trainer import ContextSettings, ContextTrainer, tensors_of
 from ddpmcodec.training.trainable import TrainableNetwork, shape_of
 
 Pixels = NDArray[np.uint8]

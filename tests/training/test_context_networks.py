@@ -9,7 +9,7 @@ import torch
 
 from ddpmcodec.errors import ModelError, TrainingError
 from ddpmcodec.training import state
-from ddpmcodec.training.context_networks import Contents, first_networks, networks_of
+from ddpmcodec.training.context_trainer import Contents, first_networks, networks_of
 from ddpmcodec.training.trainable import TrainableNetwork, shape_of
 
 

@@ -17,9 +17,8 @@ from ddpmcodec.models.context import parse
 from ddpmcodec.training import context_run as context_data
 from ddpmcodec.training import preview_denoiser as reconstruction
 from ddpmcodec.training import state
-from ddpmcodec.training.context_networks import networks_of
 from ddpmcodec.training.context_run import Ahead, Source, export, gathered, held_out_batches, train
-from ddpmcodec.training.context_trainer import ContextSettings, ContextTrainer
+from ddpmcodec.training.context_trainer import ContextSettings, ContextTrainer, networks_of
 from ddpmcodec.training.data import crops_of
 from ddpmcodec.training.preview_denoiser import Denoiser
 from ddpmcodec.training.run import saved_settings

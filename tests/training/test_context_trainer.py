@@ -14,8 +14,7 @@ import torch
 from ddpmcodec.models.context import ROLES
 from ddpmcodec.training import context_trainer, state
 from ddpmcodec.training import context_trainer as held_out
-from ddpmcodec.training.context_networks import networks_of
-from ddpmcodec.training.context_trainer import ContextSettings, ContextTrainer, figures
+from ddpmcodec.training.context_trainer import ContextSettings, ContextTrainer, figures, networks_of
 from ddpmcodec.training.trainable import SHARES, Shape, TrainableNetwork
 
 SETTINGS = ContextSettings(("x",), effort=1, batch=128)

@@ -21,11 +21,11 @@ from ddpmcodec.errors import ModelError
 from ddpmcodec.format import model_file
 from ddpmcodec.format.model_file import LARGEST_NUMBER
 from ddpmcodec.paper.denoiser import IntegerPrediction, Latents, Prediction, Predictor, to_floats
-from ddpmcodec.paper.exactness import exact_torch
 from ddpmcodec.paper.gaussian.architecture import Architecture
 from ddpmcodec.paper.gaussian.eager import LARGEST_INTEGER
 from ddpmcodec.paper.gaussian.predictors import EagerPredictor, ExactPredictor, KnownAnswer
 from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
+from ddpmcodec.paper.numerics import exact_torch
 from ddpmcodec.paper.schedule import LEVEL_UNIT, MAX_LEVEL, Levels, log_linear
 from ddpmcodec.parallel import run_all
 

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from ddpmcodec.errors import ModelError
 from ddpmcodec.paper.denoiser import COEFFICIENT_LIMIT, LAST_SCALE, MEAN_LIMIT, IntegerPrediction, Latents, Predictor
-from ddpmcodec.paper.exactness import exact_torch, torch_settings
 from ddpmcodec.paper.gaussian.architecture import MULTIPLE, PATCH, PIXEL_OUTPUTS, Architecture, blend, denoise
 from ddpmcodec.paper.gaussian.eager import EagerOperations, patches, unpatch
 from ddpmcodec.paper.gaussian.features import (
@@ -25,6 +24,7 @@ from ddpmcodec.paper.gaussian.features import (
     level_constants,
 )
 from ddpmcodec.paper.gaussian.fused import FusedOperations, fused_blend, fused_features, fused_local_mean
+from ddpmcodec.paper.numerics import exact_torch, torch_settings
 from ddpmcodec.paper.schedule import HALF_RANGE
 from ddpmcodec.parallel import one_thread_if
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from ddpmcodec.errors import FormatError, ModelError
 from ddpmcodec.paper import schedule
 from ddpmcodec.paper.denoiser import Prediction
-from ddpmcodec.paper.profile import LEVELS, NumericsProfile, differences, fingerprint_input, fixed_numerics
+from ddpmcodec.paper.numerics import LEVELS, NumericsProfile, differences, fingerprint_input, fixed_numerics
 from ddpmcodec.paper.unet import PaperDenoiser, UNet, UNetConfig
 
 S_T = LEVELS[1]
