@@ -23,9 +23,9 @@ CROPS = {  # top, left, height, width; the largest is coded by the model for pho
 }
 CODINGS = [(effort, levels) for effort in (1, 2, 3) for levels in (0, 2)]
 BYTES = {
-    "thumbnail": [1377, 1500, 1352, 1451, 1352, 1452],
-    "small": [3745, 4046, 3639, 3911, 3639, 3911],
-    "photo": [8029, 8747, 7841, 8443, 7841, 8443],
+    "thumbnail": [1377, 1488, 1352, 1443, 1352, 1443],
+    "small": [3745, 4024, 3639, 3891, 3639, 3891],
+    "photo": [8029, 8710, 7841, 8407, 7841, 8407],
 }
 
 
