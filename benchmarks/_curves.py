@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from ddpmcodec import codec
 from ddpmcodec._native import Pass
-from ddpmcodec.codec.contents import end_of_segment
-from ddpmcodec.codec.decoder import streams_of
+from ddpmcodec.codec.contents import end_of_segment, streams_of
 from ddpmcodec.codec.efforts import Coding, segments
 from ddpmcodec.codec.passes import begin, new_pass, run
 from ddpmcodec.codec.previews import Canvas

@@ -21,6 +21,7 @@ COMMANDS = (
     "encode",
     "decode",
     "truncate",
+    "thumbnail",
     "info",
     "view",
     "test",

@@ -8,8 +8,9 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
 
 import click
 
@@ -18,6 +19,7 @@ from ddpmcodec.errors import DdpmError, ImageError, OutputError
 from ddpmcodec.files import check_output, write_below, write_file
 from ddpmcodec.folders import with_suffix
 from ddpmcodec.format.header import LEVELS, MAX_EFFORT
+from ddpmcodec.format.tiles import LEAST_SIDE, MOST_SIDE, SIDE_STEP
 
 if TYPE_CHECKING:
     from ddpmcodec.models.context import ContextModel
@@ -82,6 +84,14 @@ webp_option = click.option(
     show_default=True,
     help="Store what is smaller as lossless WebP so, such as text and icons; or leave all to the model.",
 )
+tile_option = click.option(
+    "--tile",
+    type=click.IntRange(LEAST_SIDE, MOST_SIDE),
+    metavar="SIZE",
+    callback=lambda _context, _option, given: _multiple(given),
+    help="Cut images into square tiles of SIZE pixels, a multiple of 16 from 64 to 1024, of which `decode --crop` reads"
+    " those that it needs; small ones make larger files. [default: as few as memory allows]",
+)
 pixels_option = click.option(
     "--pixels",
     is_flag=True,
@@ -104,6 +114,12 @@ max_pixels_option = click.option(
 )
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 verbose_option = click.option("-v", "--verbose", is_flag=True, help="Print more about each file.")
+
+
+def _multiple(size: int | None) -> int | None:
+    if size is not None and size % SIDE_STEP:
+        raise click.BadParameter(f"{size} is not a multiple of {SIDE_STEP}.")
+    return size
 
 
 def printable(text: str) -> str:
@@ -182,6 +198,15 @@ def read_input(name: str) -> bytes:
     if sys.stdin is None:
         raise ImageError("standard input is closed: name a file")
     return sys.stdin.buffer.read()
+
+
+def mapped_input(name: str) -> bytes:
+    """A file that is mapped into memory: of what it gives, slices are views, and no more is read than is looked at."""
+    with open(name, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if not size:
+            return b""
+        return cast(bytes, memoryview(mmap(file.fileno(), 0, access=ACCESS_READ)))
 
 
 class Outputs:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -19,6 +19,7 @@ from ._common import (
     file_model_option,
     files_argument,
     label,
+    mapped_input,
     max_pixels_option,
     naming,
     output_option,
@@ -38,6 +39,34 @@ PNG_START = b"\x89PNG\r\n\x1a\n"
 HEAD_BYTES = 1 << 16  # of a file, which hold the header of all but huge images
 
 
+class Crop(click.ParamType):  # type: ignore[type-arg]  # of newer versions
+    """X,Y,W,H to left, top, right, bottom."""
+
+    name = "crop"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        numbers = value.split(",")
+        if len(numbers) != 4 or not all(number.strip().isascii() and number.strip().isdigit() for number in numbers):
+            self.fail(f"{value} is not X,Y,W,H: four whole numbers.", param, ctx)
+        left, top, width, height = map(int, numbers)
+        if not (width and height):
+            self.fail("a crop has one pixel at least.", param, ctx)
+        return left, top, left + width, top + height
+
+
+class Part(NamedTuple):
+    """What is decoded of an image. box: left, top, right, bottom, as pixels are stored."""
+
+    box: tuple[int, ...] | None = None
+    reduce: int = 1
+    upright: bool = False
+
+
+ALL = Part()
+
+
 @click.command(epilog=EXIT_CODES)
 @files_argument
 @output_option
@@ -49,6 +78,24 @@ HEAD_BYTES = 1 << 16  # of a file, which hold the header of all but huge images
 @click.option("--max-bytes", type=click.IntRange(min=0), metavar="N", help="A preview from the first N bytes only.")
 @click.option("--step", type=click.IntRange(min=0), metavar="K", help="A preview: stop after K steps.")
 @click.option(
+    "--crop",
+    type=Crop(),
+    metavar="X,Y,W,H",
+    help="A part of the image: W x H pixels from column X and row Y, as they are stored. Of a tiled file no more is"
+    " read and decoded than the tiles that it touches.",
+)
+@click.option(
+    "--reduce",
+    type=click.Choice(["2", "4", "8", "16"]),
+    metavar="2|4|8|16",
+    help="An image of 1/2, 1/4, 1/8 or 1/16 of the size; where there are noise levels, from coarse bands alone.",
+)
+@click.option(
+    "--upright",
+    is_flag=True,
+    help="Turn the image as EXIF's orientation says, which a prefix knows, too.",
+)
+@click.option(
     "--original",
     is_flag=True,
     help="Restore the JPEG file that was encoded, byte for byte: photo.jpg. A file that holds pixels is an error.",
@@ -57,8 +104,8 @@ HEAD_BYTES = 1 << 16  # of a file, which hold the header of all but huge images
 @max_pixels_option
 @many_options
 def decode(
-    choice: Choice, partial: bool, max_bytes: int | None, step: int | None, original: bool, model: str | None,
-    max_pixels: int,
+    choice: Choice, partial: bool, max_bytes: int | None, step: int | None, crop: tuple[int, ...] | None,
+    reduce: str | None, upright: bool, original: bool, model: str | None, max_pixels: int,
 ) -> int:  # fmt: skip
     """Restore images bit for bit: photo.ddpm becomes photo.png. FILE - is standard input.
 
@@ -68,10 +115,16 @@ def decode(
     Lines and objects come as files are done.
     Outputs have the modification time and at most the permissions of their inputs.
     """
+    if reduce and step is not None:
+        raise click.UsageError("--reduce takes the steps that it needs: leave out --step")
     preview = {"partial": partial, "max_bytes": max_bytes, "step": step}
-    decoder = (OriginalDecoder if original else Decoder)(choice, preview, max_pixels, loader(model, ray=choice.ray))
-    if original and decoder.is_preview:
-        raise click.UsageError("--original is the whole file: leave out --partial, --max-bytes and --step")
+    part = Part(crop, int(reduce or 1), upright)
+    kind = OriginalDecoder if original else Decoder
+    decoder = kind(choice, preview, max_pixels, loader(model, ray=choice.ray), part)
+    if original and (decoder.is_preview or part != ALL):
+        raise click.UsageError(
+            "--original is the whole file: leave out options of pixels, such as --partial, --step and --crop"
+        )
     return run(choice, decoder)
 
 
@@ -83,6 +136,7 @@ class Decoder:
     preview: dict[str, Any]
     max_pixels: int
     model: Callable[[], ContextModel | None]
+    part: Part = ALL
     verb = "decode"
     kind = ".ddpm file"
     suffix = ".png"
@@ -97,7 +151,7 @@ class Decoder:
         header = _header_of(name) if can_be_read_twice(name) else None
         if header is None:
             return None
-        alone = self.is_preview or self.choice.verbose or _is_lossy(name)
+        alone = self.is_preview or self.part != ALL or self.choice.verbose or _is_lossy(name)
         coding = header.effort, header.levels, header.model_number, header.model_id
         alike = name if alone else (header.width, header.height, header.channels, *coding)
         return Shape(header.width * header.height, header.channels, alike)
@@ -114,9 +168,13 @@ class Decoder:
         self.model()
 
     def read(self, task: Task, bar: Bar) -> bytes:
+        if self.part != ALL and self.choice.ray is None and can_be_read_twice(task.name):
+            return mapped_input(task.name)  # of which no more is read than is needed
         return read_input(task.name)
 
     def code(self, tasks: Sequence[Task], datas: Sequence[bytes], bar: Bar) -> list[Result]:
+        from PIL import ImageOps
+
         from ddpmcodec.images import image_format
 
         for task in tasks:
@@ -127,10 +185,17 @@ class Decoder:
             return [_result(*each) for each in zip(tasks, datas, images, strict=True)]
         header, decoded = self._decoded(tasks[0], datas[0], bar, costs)
         with naming(tasks[0].name):
-            result = _result(tasks[0], datas[0], decoded.image)
+            image = ImageOps.exif_transpose(decoded.image) if self.part.upright else decoded.image
+            result = _result(tasks[0], datas[0], image)
         if self.is_preview or decoded.lossy:
             result.lines.append(f"{label(tasks[0].name)}: {_seen(header, decoded)}: {_account(decoded)}")
             result.facts.update(_facts(header, decoded))
+        elif self.part.box or self.part.reduce > 1:
+            result.facts["bytes_used"] = decoded.bytes_used
+            if self.choice.verbose:
+                result.lines.append(
+                    f"{label(tasks[0].name)}: {decoded.bytes_used} of {len(datas[0])} bytes were needed"
+                )
         if self.choice.verbose:
             target = label(tasks[0].place, "standard output")
             line = f"{label(tasks[0].name)} -> {target}: {time.monotonic() - start:.2f} s"
@@ -148,13 +213,15 @@ class Decoder:
 
     def _decoded(self, task: Task, data: bytes, bar: Bar, costs: StepCosts) -> tuple[Header, Decoded]:
         from ddpmcodec import codec
-        from ddpmcodec.format.ddpm import parse_header
+        from ddpmcodec.format.ddpm import split
 
         with naming(task.name):
-            header, _ = parse_header(data[: self.preview["max_bytes"]])
+            header = split(data[: self.preview["max_bytes"]]).header
             decoded = codec.decode_details(
                 data,
                 **self.preview,
+                box=self.part.box,
+                reduce=self.part.reduce,
                 model=self.model(),
                 max_pixels=self.max_pixels,
                 progress=bar.progress([task], Shape(header.width * header.height, header.channels, None), 1),

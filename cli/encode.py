@@ -28,6 +28,7 @@ from ._common import (
     read_input,
     refuse_image_name,
     say,
+    tile_option,
     webp_option,
 )
 from ._many import Choice, loader, many_options, run
@@ -51,6 +52,7 @@ JPEG_START = b"\xff\xd8\xff"
 @any_format_option
 @webp_option
 @pixels_option
+@tile_option
 @click.option(
     "--verify/--no-verify",
     default=True,
@@ -67,7 +69,7 @@ JPEG_START = b"\xff\xd8\xff"
 @many_options
 def encode(
     choice: Choice, effort: int, levels: int, model: str | None, strip: bool, any_format: bool, webp: bool,
-    pixels: bool, verify: bool, keep_suffix: bool, removes: bool,
+    pixels: bool, tile: int | None, verify: bool, keep_suffix: bool, removes: bool,
 ) -> int:  # fmt: skip
     """Compress images without loss: photo.png becomes photo.ddpm. FILE - is standard input.
 
@@ -82,7 +84,15 @@ def encode(
         refuse_image_name(choice.output, "encode", ".ddpm")
     if removes and not verify:
         raise click.UsageError("--rm removes images whose files were verified: leave out --no-verify")
-    options = {"effort": effort, "levels": levels, "strip": strip, "webp": webp, "pixels": pixels, "verify": verify}
+    options = {
+        "effort": effort,
+        "levels": levels,
+        "strip": strip,
+        "webp": webp,
+        "pixels": pixels,
+        "tile": tile,
+        "verify": verify,
+    }
     return run(choice, Encoder(choice, options, loader(model, ray=choice.ray), keep_suffix, removes, any_format))
 
 

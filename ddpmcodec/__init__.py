@@ -9,8 +9,8 @@
 >>> np.array_equal(np.asarray(ddpmcodec.decode(data)), image)
 True
 
-Functions: `encode`, `decode`, `encode_many`, `decode_many`, `decode_original`, `truncate`, `info`;
-many images in one file: `archive`; previews while bytes arrive: `ProgressiveDecoder`.
+Functions: `encode`, `decode`, `encode_many`, `decode_many`, `decode_original`, `truncate`, `thumbnail`,
+`info`; many images in one file: `archive`; previews while bytes arrive: `ProgressiveDecoder`.
 Errors that are raised on purpose derive from `DdpmError`.
 
 Source: Ho, Jain & Abbeel 2020, Denoising Diffusion Probabilistic Models, arXiv 2006.11239, section 4.3.
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         encode,
         encode_many,
         info,
+        thumbnail,
         truncate,
     )
 
@@ -68,6 +69,7 @@ __all__ = [
     "encode",
     "encode_many",
     "info",
+    "thumbnail",
     "truncate",
 ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import inf
+from mmap import mmap
 from numbers import Integral, Real
 
 from ddpmcodec.errors import ImageError
@@ -16,6 +17,12 @@ def bytes_of(data: object) -> bytes:
     if isinstance(data, (bytes, bytearray, memoryview)):
         return bytes(data)
     raise TypeError(f"expected the bytes of a .ddpm file, not {type(data).__name__}; read the file first")
+
+
+def view_of(data: object) -> bytes | memoryview:
+    """The bytes of a file; or a view of one that is mapped into memory, of which no more is read than is looked at.
+    Raises TypeError."""
+    return memoryview(data) if isinstance(data, (mmap, memoryview)) else bytes_of(data)
 
 
 def require_whole(name: str, value: object) -> None:

@@ -7,7 +7,7 @@ OSError for one that does not decode. `ImageFile.LOAD_TRUNCATED_IMAGES` loads wh
 A lossy file, as `ddpmcodec truncate` makes, loads as what it shows; `info["lossy"]` is True then, and is not there
 otherwise. What is saved of such an image holds the pixels that were loaded, and does not say so.
 
-`Image.draft` and `Image.thumbnail` decode only the steps that matter at the size that is asked for.
+`Image.draft` and `Image.thumbnail` read and decode only the bands that the size that is asked for has.
 
 >>> import io
 >>> import ddpmcodec.pillow_plugin
@@ -28,7 +28,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from PIL import Image, ImageFile
 
-from ddpmcodec.codec.efforts import CELLS, DEFAULT_EFFORT, DEFAULT_LEVELS
+from ddpmcodec.codec.efforts import DEFAULT_EFFORT, DEFAULT_LEVELS
 from ddpmcodec.errors import DdpmError, FormatError, TruncatedError
 from ddpmcodec.format.ddpm import Header, parse_header, split
 from ddpmcodec.format.end_mark import MARK_BYTES, is_marked
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 EXTENSION, MIME_TYPE = ".ddpm", "image/x-ddpm"
 HEAD_BYTES = 64  # enough for the header of a file that is not tiled
 SMALLEST_SCALE = 8  # of a draft, as of a JPEG's
-DRAFT_ERROR = 2.5  # grey levels, standard deviation: what a draft's pixels may lack (40 dB)
 
 
 class DdpmImageFile(ImageFile.ImageFile):
@@ -53,7 +52,7 @@ class DdpmImageFile(ImageFile.ImageFile):
     format_description = "ddpmcodec image"
     model: ModelSource = None
     _undecoded = False  # copies and unpickled images have their pixels
-    _scale, _step = 1, None
+    _scale = 1
 
     def _open(self) -> None:
         self._header, self._start = _read_header(self._file)
@@ -74,7 +73,7 @@ class DdpmImageFile(ImageFile.ImageFile):
         scale = _scale(header, size)
         if scale == 1:
             return None
-        self._scale, self._step = scale, _draft_step(header, scale)
+        self._scale = scale
         self._size = -(-header.width // scale), -(-header.height // scale)
         return self.mode, (0, 0, header.width / scale, header.height / scale)
 
@@ -83,7 +82,7 @@ class DdpmImageFile(ImageFile.ImageFile):
         if self._undecoded:
             image = self._decoded()
             self.info.update(image.info)  # of a JPEG, which has its own inside
-            self.im = image.im if self._scale == 1 else image.reduce(self._scale).im
+            self.im = image.im
             self._undecoded = False
             if self._exclusive_fp and self._close_exclusive_fp_after_loading:
                 self._file.close()
@@ -134,7 +133,7 @@ class DdpmImageFile(ImageFile.ImageFile):
 
         with _pillow_errors():
             return decode(
-                self._bytes(), partial=ImageFile.LOAD_TRUNCATED_IMAGES, step=self._step, model=self.model,
+                self._bytes(), partial=ImageFile.LOAD_TRUNCATED_IMAGES, reduce=self._scale, model=self.model,
                 max_pixels=None,  # Pillow has checked
             )  # fmt: skip
 
@@ -168,16 +167,6 @@ def _scale(header: Header, size: tuple[int, int]) -> int:
     """The largest of 1, 2, 4 and 8 by which the image can be divided without falling below a size."""
     most = min(header.width // max(size[0], 1), header.height // max(size[1], 1), SMALLEST_SCALE)
     return 1 << max(int(most), 1).bit_length() - 1  # older versions of Pillow ask for floats
-
-
-def _draft_step(header: Header, scale: int) -> int | None:
-    """The first step that is good enough at 1/scale of the size: the mean of scale x scale pixels is off by 1/scale of
-    what each coefficient, and so each pixel, is. None: WebP has no steps; where there are no noise levels, the only one
-    is the exact image."""
-    if header.stored:
-        return None
-    cells = (*CELLS[header.levels], 0)
-    return next(step for step, cell in enumerate(cells, start=1) if cell / 12**0.5 <= DRAFT_ERROR * scale)
 
 
 def _accept(prefix: bytes) -> bool:

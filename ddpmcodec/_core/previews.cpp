@@ -175,8 +175,9 @@ class Synthesis {
 // a beginning shows more than it says.
 class KnownBands {
   public:
-    KnownBands(const Pass& pass, int image, int threads) : pass_(pass), image_(image), predicted_(pass.geometry().size()) {
-        size_t finest = 0;
+    // Bands from number `first` on; those before it are not looked at.
+    KnownBands(const Pass& pass, int image, int threads, size_t first) : pass_(pass), image_(image), predicted_(pass.geometry().size()) {
+        size_t finest = first;
         while (finest < predicted_.size() && !has_unseen(finest)) finest++;
         if (finest == predicted_.size() || !has_coefficients(pass, image)) return;
         Planes before(1, 1);
@@ -215,15 +216,16 @@ class KnownBands {
     std::vector<BandRanges> predicted_;  // empty where nothing is
 };
 
-Moments of_bands(const Pass& pass, int image, int threads) {
-    const KnownBands bands(pass, image, threads);
+// first: place of the finest band that is applied.
+Moments of_bands(const Pass& pass, int image, int threads, size_t first = 0) {
+    const KnownBands bands(pass, image, threads, first);
     Moments now(1, 1);
     for (int c = 0; c < CHANNELS; c++) {
         const Range root = pass.root()[size_t(image) * CHANNELS + c];
         now.mean[c] = float(root.lo + root.hi) / 2;
         now.variance[c] = float(root.hi - root.lo) * float(root.hi - root.lo) / 12;
     }
-    for (size_t b = pass.geometry().size(); b-- > 0;) {
+    for (size_t b = pass.geometry().size(); b-- > first;) {
         const Band& band = pass.geometry()[b];
         const int length = band.width + band.coarse_width;
         Moments fine(band.transposed ? length : band.height, band.transposed ? band.height : length);
@@ -325,6 +327,17 @@ void moments(const Pass& pass, int image, int threads, float* mean, float* devia
     if (!has_bands) extend_down(known.data(), l.height, l.width, mean);
     for (size_t at = 0; l.channels == 1 && at < size; at++)  // which is known from the beginning
         for (int c = 1; c < CHANNELS; c++) mean[at * CHANNELS + c] = deviation[at * CHANNELS + c] = 0;
+}
+
+Reduced reduced(const Pass& pass, int image, int halvings, int threads) {
+    size_t first = 0;
+    for (int done[2] = {}; first < pass.geometry().size(); first++)
+        if (++done[pass.geometry()[first].transposed] > halvings) break;
+    Moments found = of_bands(pass, image, threads, first);
+    if (pass.layout().channels == 1)
+        for (size_t k = 0; k < found.mean.size(); k++)
+            if (k % CHANNELS) found.mean[k] = 0;
+    return {found.height, found.width, std::move(found.mean)};
 }
 
 bool has_coefficients(const Pass& pass, int image) {

@@ -9,6 +9,14 @@ constexpr float UNKNOWN_LUMA = 128, UNKNOWN_DEVIATION = 64;  // grey levels, whe
 // Means and standard deviations, float32 [H, W, 3], of the planes Y, Co, Cg of one image, as far as a decoder knows it.
 void moments(const Pass& pass, int image, int threads, float* mean, float* deviation);
 
+// What halving an image so many times in both directions leaves, float32 [H, W, 3] of planes, as far as a decoder knows it: for
+// passes with noise levels. Finer bands are neither read nor predicted.
+struct Reduced {
+    int height, width;
+    std::vector<float> mean;
+};
+Reduced reduced(const Pass& pass, int image, int halvings, int threads);
+
 // Whether a coefficient of a band is coded: without one there is nothing to denoise.
 bool has_coefficients(const Pass& pass, int image);
 

@@ -98,6 +98,19 @@ nb::tuple moments_of(const Pass& pass, int image, int threads) {
     return nb::make_tuple(array_of(std::move(mean), {H, W, CHANNELS}), array_of(std::move(deviation), {H, W, CHANNELS}));
 }
 
+Out<float> reduced_of(const Pass& pass, int halvings, int image, int threads) {
+    require_image(pass, image);
+    require_threads(threads);
+    if (halvings < 1) throw std::invalid_argument("halvings must be 1 or more, not " + std::to_string(halvings));
+    if (pass.root().empty()) throw std::invalid_argument("a pass without noise levels has no bands");
+    Reduced found;
+    {
+        nb::gil_scoped_release unlocked;
+        found = reduced(pass, image, halvings, threads);
+    }
+    return array_of(std::move(found.mean), {size_t(found.height), size_t(found.width), CHANNELS});
+}
+
 Out<uint8_t> rgb(const Floats& planes) {
     require_planes(planes, "planes");
     std::vector<uint8_t> found(planes.size());
@@ -134,6 +147,8 @@ void bind_previews(nb::module_& m) {
              "Better means float32 [H, W, 3] of planes. level: the mean of the image whose part this may be.");
     m.def("moments", &moments_of, "coding_pass"_a, "image"_a = 0, "threads"_a = 1,
           "Means and standard deviations, float32 [H, W, 3], of the planes of an image as far as it is decoded.");
+    m.def("reduced", &reduced_of, "coding_pass"_a, "halvings"_a, "image"_a = 0, "threads"_a = 1,
+          "Means float32 [H, W, 3] of the planes of an image that is halved in both directions, from its coarse bands alone.");
     m.def("has_coefficients", [](const Pass& pass, int image) {
         require_image(pass, image);
         return has_coefficients(pass, image);

@@ -14,6 +14,8 @@ from ddpmcodec.archive.blocks import places_of
 from ddpmcodec.archive.reader import extract_from
 from ddpmcodec.archive.sources import Given, Source
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels
+from ddpmcodec.codec.decoder import decode_details
+from ddpmcodec.codec.regions import Edges, small_part
 from ddpmcodec.errors import DdpmError, FormatError, TruncatedError, reason_of
 from ddpmcodec.format.block import CONTEXT, FILES, Block, Entry
 from ddpmcodec.format.ddpma import Archive, Index, split
@@ -121,6 +123,21 @@ class ArchiveFile(Mapping[str, Image.Image]):
         if name not in found.images:
             raise found.error or FormatError(f"{name} is lost: the archive is damaged")
         return found.images[name].copy()
+
+    def region(self, name: str, box: Edges | None = None, *, reduce: int = 1) -> Image.Image:
+        """A part of an image, or a small one of it, as `ddpmcodec.decode` has `box` and `reduce`. Of an image that is a
+        file of its own no more is read and decoded than is needed. Raises what `decode` does, and KeyError."""
+        _ = self._opened
+        place = self._places[name]
+        group = self._groups[place.group]
+        if not group.are_files:
+            return small_part(self[name], box, reduce)
+        if self._content.has_shrunk:
+            raise TruncatedError(f"{self._source!s}: became shorter since it was opened: open it again")
+        entries = self._opened.index.blocks[group.block].entries
+        file = self._opened.parts[group.block].sections[entries.index(place.entry)]
+        model = Given.of(self._model, False).context
+        return decode_details(memoryview(file), box=box, reduce=reduce, model=model, max_pixels=self._max_pixels).image
 
     def block_of(self, name: str) -> int:
         """The number of what an image is in: images of one number are decoded together, or are files beside each

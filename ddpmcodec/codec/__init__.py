@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ddpmcodec.codec.information import info
     from ddpmcodec.codec.originals import decode_original
     from ddpmcodec.codec.stream_decoder import ProgressiveDecoder
+    from ddpmcodec.codec.thumbnails import thumbnail
     from ddpmcodec.codec.truncation import truncate
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "encode",
     "encode_many",
     "info",
+    "thumbnail",
     "truncate",
 ]
 
@@ -35,6 +37,7 @@ _MODULES = {  # of the rest: decoder
     "encode": "encoder",
     "encode_many": "encoder",
     "info": "information",
+    "thumbnail": "thumbnails",
     "truncate": "truncation",
 }
 

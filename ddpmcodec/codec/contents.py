@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddpmcodec.codec.efforts import CELLS, Coding, segments
-from ddpmcodec.errors import FormatError
+from ddpmcodec.errors import CorruptError, FormatError, TruncatedError
 from ddpmcodec.format.ddpm import Header, Sections
 from ddpmcodec.format.sections import preview_alpha, unpack_alpha, unpack_metadata
+from ddpmcodec.format.streams import Stream, join_lanes, parse_stream
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.models.registry import written_with
 
@@ -44,6 +45,28 @@ def end_of_segment(file: Sections, segment: int) -> int:
     index = file.header.index
     lengths = index.lengths[: segment * file.header.tile_count] if index else ()
     return file.start + file.header.alpha_length + sum(lengths)
+
+
+def streams_of(file: Sections, tile: int, segments: int | None = None) -> list[Stream]:
+    """Of a tile its only stream, or its lanes, as far as they are there; segments: as far as so many hold them. Raises
+    TruncatedError where nothing is there, and CorruptError for what is no stream."""
+    try:
+        if file.header.index is None:
+            return [parse_stream(file.payload, file.header.state_bytes)]
+        chunks = file.tile_chunks(tile)[:segments]
+        if not chunks:
+            raise TruncatedError(f"tile {tile + 1} has not begun: get the rest, or decode a preview with partial=True")
+        return join_lanes(chunks)
+    except (TruncatedError, CorruptError):
+        raise
+    except FormatError as error:
+        raise CorruptError(str(error)) from error
+
+
+def is_cut(file: Sections, tile: int) -> bool | None:
+    """Whether words of a tile are missing; None of a plain file, which does not say."""
+    segments = file.header.index.segments if file.header.index else 1
+    return None if file.header.is_plain else file.segments_of_tile(tile) < segments
 
 
 def require_step(file: Sections, step: int) -> None:
@@ -83,14 +106,14 @@ def side_sections(file: Sections, partial: bool) -> Side:
     if header.has_alpha_section:
         unpack = unpack_alpha if len(file.alpha) == header.alpha_length else preview_alpha
         try:
-            alpha = unpack(file.alpha, header.height, header.width)
+            alpha = unpack(bytes(file.alpha), header.height, header.width)
         except FormatError:
             if not partial:
                 raise
             alpha, damaged = preview_alpha(b"", header.height, header.width), True
     try:
         if len(file.metadata) == header.metadata_length:
-            metadata = unpack_metadata(file.metadata)
+            metadata = unpack_metadata(bytes(file.metadata))
     except FormatError:
         if not partial:
             raise

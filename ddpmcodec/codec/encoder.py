@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ddpmcodec.arguments import require_whole
 from ddpmcodec.codec import decoder, graphics, known_answer, originals
 from ddpmcodec.codec.batching import Progress, batches, reporting
 from ddpmcodec.codec.efforts import DEFAULT_EFFORT, DEFAULT_LEVELS, Coding, check_coding, segments
@@ -22,6 +23,7 @@ from ddpmcodec.format.ddpm import Box, Header, assemble, covered_by_stream, plan
 from ddpmcodec.format.header import WEBP
 from ddpmcodec.format.sections import pack_alpha, pack_metadata
 from ddpmcodec.format.streams import pack_chunk, pack_state
+from ddpmcodec.format.tiles import LEAST_SIDE, MOST_SIDE, SIDE_STEP
 from ddpmcodec.images import JPEG_FORMATS, Planes, load_image, orientation_of, to_planes
 from ddpmcodec.models import registry
 from ddpmcodec.models.context import ContextModel
@@ -44,6 +46,7 @@ def encode(
     any_format: bool = False,
     webp: bool = True,
     pixels: bool = False,
+    tile: int | None = None,
     verify: bool = True,
     progress: Progress | None = None,
     report: Report | None = None,
@@ -67,6 +70,9 @@ def encode(
             False: a path or binary file that is a JPEG is stored as that file, by JPEG XL's lossless transcoding, and
             `decode_original` gives it back byte for byte. That needs imagecodecs (`pip install 'ddpmcodec[jpeg]'`);
             where it is missing, pixels are coded.
+        tile: cut an image into square tiles of so many pixels a side, a multiple of 16 from 64 to 1,024, of which
+            `decode(..., box=)` reads and decodes those that it touches. Small tiles make larger files. None: tiles of
+            up to 2^19 pixels.
         verify: decode the result and compare it with the image.
         progress: called with the number of pixels done since the last call.
         report: called with a `SegmentCost` (bits, seconds) after every segment.
@@ -90,8 +96,9 @@ def encode(
     >>> data[:2]
     b'\\xdd\\n'
     """
+    check_tile(tile)
     planes = [planes_of(image, strip, any_format, pixels)]
-    return _encode(planes, check_coding(effort, levels), find(model), webp, verify, progress, report)[0]
+    return _encode(planes, check_coding(effort, levels), find(model), webp, tile, verify, progress, report)[0]
 
 
 def encode_many(
@@ -104,6 +111,7 @@ def encode_many(
     any_format: bool = False,
     webp: bool = True,
     pixels: bool = False,
+    tile: int | None = None,
     verify: bool = True,
     progress: Progress | None = None,
     report: Report | None = None,
@@ -112,7 +120,7 @@ def encode_many(
 
     Parameters:
         images: as `encode` takes them, of any sizes; all of them are held in memory.
-        effort, levels, model, strip, any_format, webp, pixels, verify, progress, report: as of `encode`.
+        effort, levels, model, strip, any_format, webp, pixels, tile, verify, progress, report: as of `encode`.
 
     Returns:
         The bytes of a .ddpm file for each image, in order: the same as one by one.
@@ -128,8 +136,18 @@ def encode_many(
     >>> files == [ddpmcodec.encode(image) for image in images]
     True
     """
+    check_tile(tile)
     coding, given = check_coding(effort, levels), find(model)
-    return _encode(list(_numbered(images, strip, any_format, pixels)), coding, given, webp, verify, progress, report)
+    pictures = list(_numbered(images, strip, any_format, pixels))
+    return _encode(pictures, coding, given, webp, tile, verify, progress, report)
+
+
+def check_tile(tile: int | None) -> None:
+    """Raises ValueError, and TypeError for what is no whole number."""
+    if tile is not None:
+        require_whole("tile", tile)
+        if not LEAST_SIDE <= tile <= MOST_SIDE or tile % SIDE_STEP:
+            raise ValueError(f"tile must be a multiple of {SIDE_STEP} from {LEAST_SIDE} to {MOST_SIDE}, not {tile}")
 
 
 def planes_of(image: Picture, strip: bool, any_format: bool = False, pixels: bool = True) -> Planes:
@@ -210,12 +228,12 @@ class _Part(NamedTuple):
 
 
 def _encode(
-    pictures: Sequence[Planes], coding: Coding, given: ContextModel | None, webp: bool, verify: bool,
+    pictures: Sequence[Planes], coding: Coding, given: ContextModel | None, webp: bool, side: int | None, verify: bool,
     progress: Progress | None, report: Report | None,
 ) -> list[bytes]:  # fmt: skip
     models = [given or registry.default(_pixels(planes)) for planes in pictures]
     stored = run_all(lambda n: _is_stored(pictures[n], models[n], webp), range(len(pictures)))
-    headers = [_header(planes, coding, model) for planes, model in zip(pictures, models, strict=True)]
+    headers = [_header(planes, coding, model, side) for planes, model in zip(pictures, models, strict=True)]
     coded = (n for n, skip in enumerate(stored) if not skip)
     parts = [part for n in coded for part in _parts(n, headers[n], models[n])]
     tiles: list[list[Tile]] = [[] for _ in pictures]
@@ -264,12 +282,12 @@ def _pixels(planes: Planes) -> int:
     return int(height * width)
 
 
-def _header(planes: Planes, coding: Coding, model: ContextModel) -> Header:
-    """Without lengths: of metadata only whether there are any."""
+def _header(planes: Planes, coding: Coding, model: ContextModel, side: int | None) -> Header:
+    """Without lengths: of metadata only whether there are any. side: of tiles that are asked for."""
     height, width, _ = planes.colour.shape
     return Header(
         planes.mode, width, height, coding.effort, coding.levels, model.number, model.short_id,
-        index=plan_index(width, height, len(segments(coding.levels, height, width))),
+        index=plan_index(width, height, len(segments(coding.levels, height, width)), side),
         metadata_length=int(bool(planes.icc or planes.exif)), orientation=orientation_of(planes.exif),
     )  # fmt: skip
 

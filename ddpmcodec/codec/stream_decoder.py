@@ -14,11 +14,12 @@ import numpy as np
 from PIL import Image
 
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels
-from ddpmcodec.codec.contents import check_segments, model_for, side_sections, steps_done, steps_of
-from ddpmcodec.codec.decoder import Decoded, decode_details, streams_of
+from ddpmcodec.codec.contents import check_segments, model_for, side_sections, steps_done, steps_of, streams_of
+from ddpmcodec.codec.decoder import Decoded, decode_details
 from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.codec.passes import DAMAGED, Pixels, begin, has_ended_well, new_pass, run
 from ddpmcodec.codec.previews import Canvas
+from ddpmcodec.codec.regions import Edges, Region
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, TruncatedError
 from ddpmcodec.format.ddpm import Header, Sections, parse_header, split
 from ddpmcodec.format.end_mark import begins_mark
@@ -38,6 +39,7 @@ class ProgressiveDecoder:
     Parameters:
         model: as of `decode`.
         denoise: previews by the model's denoiser, where it has one.
+        box: as of `decode`: previews are of this part of the image.
         max_pixels: as of `decode`; `feed` raises ImageError.
 
     Raises ModelError where a model is named and missing.
@@ -54,9 +56,11 @@ class ProgressiveDecoder:
     """
 
     def __init__(
-        self, *, model: ModelSource = None, denoise: bool = True, max_pixels: int | None = DEFAULT_MAX_PIXELS
-    ) -> None:
+        self, *, model: ModelSource = None, denoise: bool = True, box: Edges | None = None,
+        max_pixels: int | None = DEFAULT_MAX_PIXELS,
+    ) -> None:  # fmt: skip
         check_limits(max_pixels=max_pixels)
+        self._box = box
         self._model, self._denoise, self._max_pixels = find(model), denoise, max_pixels
         self._data = bytearray()
         self._source: _Source | None = None
@@ -64,7 +68,7 @@ class ProgressiveDecoder:
 
     @property
     def size(self) -> tuple[int, int] | None:
-        """Width and height, once the header is there."""
+        """Width and height of the image, once the header is there."""
         return (self._source.header.width, self._source.header.height) if self._source else None
 
     @property
@@ -92,7 +96,8 @@ class ProgressiveDecoder:
             except TruncatedError:
                 return None
             check_pixels("the header", header.width, header.height, self._max_pixels)
-            self._source = _source(header, start, self._model, self._denoise)
+            region = Region.of(header.width, header.height, self._box)
+            self._source = _source(header, start, self._model, self._denoise, region)
         file = split(bytes(self._data))
         if (file.size < self._source.wanted and not file.is_lossy) or (self.complete and not data):
             return None
@@ -117,19 +122,21 @@ class _Source(Protocol):
         """What the data show. file: the same, cut. Raises FormatError."""
 
 
-def _source(header: Header, start: int, model: ContextModel | None, denoise: bool) -> _Source:
+def _source(header: Header, start: int, model: ContextModel | None, denoise: bool, region: Region) -> _Source:
     if header.index is None:
-        return _Single(header, start, model, denoise)
+        return _Single(header, start, model, denoise, region)
     check_segments(header)
-    return _Tiled(header, start, model_for(header, model), denoise)
+    return _Tiled(header, start, model_for(header, model), denoise, region)
 
 
 class _Single:
     """A file of one stream, or of WebP: in a prefix of that there is one colour to see. How long a plain file is nobody
     knows, before it decodes to what its check says."""
 
-    def __init__(self, header: Header, start: int, model: ContextModel | None, denoise: bool) -> None:
-        self.header, self.model, self.denoise = header, model, denoise
+    def __init__(
+        self, header: Header, start: int, model: ContextModel | None, denoise: bool, region: Region
+    ) -> None:  # fmt: skip
+        self.header, self.model, self.denoise, self.region = header, model, denoise, region
         lengths = header.alpha_length + header.payload_length + header.metadata_length
         self.whole = None if header.is_plain else start + lengths
         first = header.state_bytes if header.is_plain else FIRST_BYTES  # of a plain file the state may be all there is
@@ -147,7 +154,9 @@ class _Single:
     def decode(self, file: Sections, data: bytes) -> Decoded:
         self.wanted = self._next(len(data))
         partial = self.whole is None or bool(file.missing)  # or lossy
-        decoded = decode_details(data, partial=partial, model=self.model, denoise=self.denoise, max_pixels=None)
+        decoded = decode_details(
+            data, partial=partial, model=self.model, denoise=self.denoise, box=self.region, max_pixels=None
+        )
         if decoded.damaged:
             raise ChecksumError(DAMAGED)
         if decoded.exact and not decoded.lossy:
@@ -158,8 +167,8 @@ class _Single:
 class _Tiled:
     """A file of chunks."""
 
-    def __init__(self, header: Header, start: int, model: ContextModel, denoise: bool) -> None:
-        self.header, self.model, self.denoise = header, model, denoise
+    def __init__(self, header: Header, start: int, model: ContextModel, denoise: bool, region: Region) -> None:
+        self.header, self.model, self.denoise, self.region = header, model, denoise, region
         ends = list(accumulate(header.chunk_lengths, initial=start + header.alpha_length))
         self.ends = ends[header.tile_count :: header.tile_count]  # of the segments
         self.whole = ends[-1] + header.metadata_length
@@ -168,27 +177,30 @@ class _Tiled:
 
     def decode(self, file: Sections, data: bytes) -> Decoded:
         if file.is_lossy:  # with what there is of a segment
-            return decode_details(data, model=self.model, denoise=self.denoise, max_pixels=None)
+            return decode_details(data, model=self.model, denoise=self.denoise, box=self.region, max_pixels=None)
         arrived = bisect_right(self.ends, file.size)
         self.wanted = self.ends[arrived] if arrived < len(self.ends) else self.whole
-        numbers = range(self.header.tile_count)
-        sound = min(arrived, *map(file.segments_of_tile, numbers))
+        part = self.region.part_of(file)
+        numbers = range(part.header.tile_count)
+        sound = min(arrived, *map(part.segments_of_tile, numbers))
         if sound < arrived:
             if not begins_mark(data):
                 raise ChecksumError(DAMAGED)
             self.wanted = file.size + 1  # which says more
         if sound and not self.tiles:
-            self.tiles = [_Tile(file, number, self.model) for number in numbers]
-        run_all(lambda tile: tile.advance(file, sound), self.tiles)
-        return self._decoded(file, sound)
+            self.tiles = [_Tile(part, number, self.model) for number in numbers]
+        run_all(lambda tile: tile.advance(part, sound), self.tiles)
+        return self._decoded(file, part, sound)
 
-    def _decoded(self, file: Sections, segments: int) -> Decoded:
-        header, canvas = self.header, Canvas(self.header.height, self.header.width, self.header.channels)
+    def _decoded(self, file: Sections, part: Sections, segments: int) -> Decoded:
+        header, canvas = self.header, Canvas(part.header.height, part.header.width, part.header.channels)
         for tile in self.tiles:
             canvas.place(tile.box, tile.coder, tile.pixels, threads=thread_count())
         pixels = canvas.pixels(self.model.denoiser if self.denoise else None, thread_count())
         side, whole = side_sections(file, bool(file.missing)), not file.missing
-        planes = Planes(header.mode, pixels, side.alpha, side.icc, side.exif or exif_of(header.orientation))
+        colour = self.region.moved(part.corner).cut(pixels)
+        alpha = None if side.alpha is None else self.region.cut(side.alpha)
+        planes = Planes(header.mode, colour, alpha, side.icc, side.exif or exif_of(header.orientation))
         return Decoded(planes, whole, side.damaged, steps_done(header, segments), steps_of(header), file.size)
 
 

@@ -39,10 +39,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError
 from ddpmcodec.format.end_mark import without_end_mark
-from ddpmcodec.format.header import MAX_PIXELS, MODEL_ID_BYTES, MODES, NAMES, Box, Header, Index
+from ddpmcodec.format.header import MAX_PIXELS, MODEL_ID_BYTES, MODES, NAMES, UPRIGHT, Box, Header, Index
 from ddpmcodec.format.header_bytes import covered_by_stream, crc16, pack_header, parse_header
 from ddpmcodec.format.streams import WORD_BYTES, Chunk
 from ddpmcodec.format.tiles import plan_index
@@ -64,6 +65,8 @@ __all__ = [
     "split",
 ]
 
+HEAD_BYTES = 1 << 12  # of a mapped file that are read first
+
 
 @dataclass(frozen=True)
 class Sections:
@@ -76,6 +79,7 @@ class Sections:
     metadata: bytes
     missing: int  # bytes that the header declares and the data does not have; a plain file's declares none
     is_lossy: bool = False  # an end mark says that the data end here on purpose
+    corner: tuple[int, int] = (0, 0)  # of a part of an image: the column and row that it begins at
 
     @property
     def size(self) -> int:
@@ -86,7 +90,7 @@ class Sections:
     def payload(self) -> bytes:
         """A single stream or WebP file, as far as it is there."""
         (payload,) = self.chunks if self.header.index is None else ()
-        return payload
+        return bytes(payload)
 
     def tile_chunks(self, tile: int) -> tuple[Chunk, ...]:
         """The tile's whole, undamaged chunks in front of the first other one; if that is cut, its beginning, too."""
@@ -97,28 +101,45 @@ class Sections:
     def segments_of_tile(self, tile: int) -> int:
         """The number of whole, undamaged segments in front; of a payload without an index 1 if all there is of it, as
         the header says, is there."""
-        places, broken = self._places(tile), self._broken[tile]
+        places, broken = self._places(tile), self._broken(tile)
         return len(places) if broken is None else places.index(broken)
 
     def tile_is_cut(self, tile: int) -> bool:
         """Whether the data ends before the tile does. False where damage ends it first, and of a plain file, whose
         length nobody knows."""
-        self._places(tile)
-        broken = self._broken[tile]
+        broken = self._broken(tile)
         return broken is not None and self._is_short(broken)
 
     def tile_is_damaged(self, tile: int) -> bool:
         """Whether a chunk is all there and fails its CRC. A payload without an index has none: its stream checks it."""
-        self._places(tile)
-        broken = self._broken[tile]
+        broken = self._broken(tile)
         return broken is not None and not self._is_short(broken)
 
-    def require_whole(self) -> None:
-        """Raises TruncatedError where bytes are missing, ChecksumError where a chunk is damaged.
+    def part(self, columns: range, rows: range, segments: int | None = None) -> Sections:
+        """Of a tiled file the tiles of some columns and rows of the grid, as a file that has neither alpha nor
+        metadata, and of each so many segments, or all. No other chunk is read."""
+        header, index = self.header, self.header.index
+        if index is None:
+            raise ValueError("a file without an index has no parts")
+        across = -(-header.width // index.tile_width)
+        tiles = [row * across + column for row in rows for column in columns]
+        places = [first + tile for first in range(0, len(self.chunks), header.tile_count) for tile in tiles]
+        wanted = len(tiles) * (index.segments if segments is None else segments)
+        chunks = tuple(bytes(self.chunks[place]) if n < wanted else b"" for n, place in enumerate(places))
+        lengths, checks = (tuple(of[place] for place in places) for of in (index.lengths, index.checks))
+        left, top = columns.start * index.tile_width, rows.start * index.tile_height
+        header = replace(
+            header, mode="RGB" if header.channels == 3 else "L", alpha_length=0, metadata_length=0, orientation=UPRIGHT,
+            width=min(header.width, columns.stop * index.tile_width) - left,
+            height=min(header.height, rows.stop * index.tile_height) - top,
+            index=replace(index, lengths=lengths, checks=checks),
+        )  # fmt: skip
+        missing = sum(lengths) - sum(map(len, chunks))
+        return Sections(header, self.start, b"", chunks, b"", missing, self.is_lossy, (left, top))
 
-        Without an index only missing bytes are found: alpha, metadata and single streams carry checks of their own. Of
-        a plain file only the end of the last word is known: the decoder finds what is missing.
-        """
+    def require_length(self) -> None:
+        """Raises TruncatedError where bytes are missing. Of a plain file only the end of the last word is known: the
+        decoder finds what is missing."""
         if self.ends_in_a_word:
             raise TruncatedError(
                 f"the file ends after {self.size} bytes, inside a word of the pixel stream:"
@@ -129,7 +150,13 @@ class Sections:
                 f"the file ends after {self.size} of {self.size + self.missing} bytes, inside {self._last_part()}:"
                 " get the rest, or decode a preview with partial=True"
             )
-        damaged = [place for place in self._broken if place is not None]
+
+    def require_whole(self) -> None:
+        """Raises TruncatedError where bytes are missing, ChecksumError where a chunk is damaged. Without an index only
+        missing bytes are found: alpha, metadata and single streams carry checks of their own."""
+        self.require_length()
+        found = (self._broken(tile) for tile in range(self.header.tile_count))
+        damaged = [place for place in found if place is not None]
         if damaged:
             raise ChecksumError(
                 f"{len(damaged)} of {self.header.tile_count} tiles are damaged, the first in"
@@ -137,11 +164,16 @@ class Sections:
                 " get the file again, or decode a preview with partial=True"
             )
 
+    def _broken(self, tile: int) -> int | None:
+        """The place of a tile's first chunk that is short or damaged."""
+        if tile not in self._known:
+            self._known[tile] = next(filter(self._is_broken, self._places(tile)), None)
+        return self._known[tile]
+
     @cached_property
-    def _broken(self) -> tuple[int | None, ...]:
-        """Of each tile the place of its first chunk that is short or damaged."""
-        tiles = range(self.header.tile_count)
-        return tuple(next(filter(self._is_broken, self._places(tile)), None) for tile in tiles)
+    def _known(self) -> dict[int, int | None]:
+        """By tile what `_broken` has found."""
+        return {}
 
     def _places(self, tile: int) -> range:
         """Where the tile's chunks are among all chunks."""
@@ -177,10 +209,11 @@ class Sections:
             stored = self.header.stored
             return f"the {NAMES[stored]} payload" if stored else "the pixel stream"
         segment, tile = divmod(place, self.header.tile_count)
-        rows, columns = self.header.boxes()[tile]
+        (rows, columns), (left, top) = self.header.boxes()[tile], self.corner
         return (
             f"segment {segment + 1} of {self.header.index.segments} of the tile at"
-            f" columns {columns.start} to {columns.stop - 1}, rows {rows.start} to {rows.stop - 1}"
+            f" columns {left + columns.start} to {left + columns.stop - 1},"
+            f" rows {top + rows.start} to {top + rows.stop - 1}"
         )
 
 
@@ -204,26 +237,41 @@ def assemble(header: Header, alpha: bytes, payload: bytes | Sequence[bytes], met
     return b"".join([pack_header(header), alpha, *chunks, metadata])
 
 
-def split(data: bytes) -> Sections:
-    """Cut a file, or a prefix of one that holds the whole header, at the lengths its header declares.
+def split(data: bytes | memoryview) -> Sections:
+    """Cut a file, or a prefix of one that holds the whole header, at the lengths its header declares. Of a memoryview,
+    as of a file that is mapped into memory, parts are views: they are read when they are used.
 
     Raises what parse_header raises, and FormatError when bytes follow the end. Missing bytes are counted, not refused,
     and chunks are not checked: `Sections.require_whole` does both. Of a plain file, all that follows is its stream. An
     end mark is no part of any section.
     """
-    header, start = parse_header(data)
+    header, start = parse_header(data) if isinstance(data, bytes) else _parse_head(data)
     lengths = [header.alpha_length, *header.chunk_lengths, header.metadata_length]
     end = start + sum(lengths)
-    front = without_end_mark(data) if header.is_plain or len(data) < end else None
+    if header.is_plain or len(data) < end:
+        data = bytes(data)
+    front = without_end_mark(data) if isinstance(data, bytes) and (header.is_plain or len(data) < end) else None
     is_lossy = front is not None and len(front) >= start
     if front is not None and is_lossy:
         data = front
     if header.is_plain:
-        return Sections(header, start, b"", (data[start:],), b"", 0, is_lossy)
+        return Sections(header, start, b"", (bytes(data[start:]),), b"", 0, is_lossy)
     if len(data) > end:
         raise FormatError(f"{len(data) - end} bytes follow the end of the image (at byte {end}): cut them off")
-    parts, position = [], start
+    parts, position = list[Any](), start
     for length in lengths:
         parts.append(data[position : position + length])
         position += length
     return Sections(header, start, parts[0], tuple(parts[1:-1]), parts[-1], end - len(data), is_lossy)
+
+
+def _parse_head(data: memoryview) -> tuple[Header, int]:
+    """`parse_header`, which reads little more than the header and its index."""
+    size = HEAD_BYTES
+    while True:
+        try:
+            return parse_header(bytes(data[:size]))
+        except TruncatedError:
+            if size >= len(data):
+                raise
+            size *= 4

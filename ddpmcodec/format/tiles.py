@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from ddpmcodec.format.header import Index
+from ddpmcodec.errors import FormatError
+from ddpmcodec.format.header import MAX_CHUNKS, Index
 
 SINGLE_STREAM_PIXELS = 1 << 16  # images up to this size are one stream
 TILE_PIXELS = 1 << 19  # larger ones are cut into tiles of at most this size, which bounds memory
+ALIGNED, LEAST_ALIGNED = 16, 256  # sides of large tiles are multiples, so that small images have whole pixels of them
+LEAST_SIDE, MOST_SIDE, SIDE_STEP = 64, 1024, 16  # pixels, of square tiles that a caller asks for
 
 
-def plan_index(width: int, height: int, segments: int) -> Index | None:
+def plan_index(width: int, height: int, segments: int, side: int | None = None) -> Index | None:
     """The grid for an image of this size (None: one stream): tiles of at most TILE_PIXELS with even sides, chosen so
-    that the lines between tiles, where the model loses sight of its neighbours, are as short as possible."""
+    that the lines between tiles, where the model loses sight of its neighbours, are as short as possible. side: square
+    tiles of so many pixels instead, for an image that is larger in one direction.
+
+    Raises FormatError where there would be more chunks than the format holds."""
+    if side is not None and max(width, height) > side:
+        chunks = -(-width // side) * -(-height // side) * segments
+        if chunks > MAX_CHUNKS:
+            raise FormatError(f"{chunks} chunks of tiles, where {MAX_CHUNKS} are possible: take larger tiles")
+        return Index(min(side, width), min(side, height), segments)
     if width * height <= SINGLE_STREAM_PIXELS:
         return None
     most = min(-(-width // 2), 2 * -(-width * height // TILE_PIXELS))
@@ -20,18 +31,25 @@ def plan_index(width: int, height: int, segments: int) -> Index | None:
 
 
 def _tile_of_columns(width: int, height: int, columns: int) -> tuple[int, int] | None:
-    tile_width = _even_cut(width, columns)
+    tile_width = _cut(width, columns)
     tallest = TILE_PIXELS // tile_width
     if tallest >= height:
         return tile_width, height
     if tallest < 2:
         return None
-    return tile_width, _even_cut(height, -(-height // (tallest // 2 * 2)))
+    step = _step(tallest)
+    return tile_width, _cut(height, -(-height // (tallest // step * step)))
 
 
-def _even_cut(length: int, parts: int) -> int:
-    """The size of a part when `length` is cut in `parts`, rounded up to an even number."""
-    return min(length, -(-length // parts) + 1 & ~1)
+def _cut(length: int, parts: int) -> int:
+    """The size of a part when `length` is cut in `parts`, rounded up to an even number, of a large one to a multiple of
+    ALIGNED."""
+    step = _step(-(-length // parts))
+    return min(length, -(-length // (parts * step)) * step)
+
+
+def _step(side: int) -> int:
+    return ALIGNED if side >= LEAST_ALIGNED else 2
 
 
 def _inner_edges(width: int, height: int, tile: tuple[int, int]) -> int:

@@ -173,6 +173,31 @@ def test_means_of_what_bands_know_exactly_are_the_planes(networks: dict[str, lis
     assert wrong[-1] < 8
 
 
+@pytest.mark.parametrize(("height", "width"), [(1, 6), (7, 2), (33, 47), (40, 24)])
+@pytest.mark.parametrize("halvings", [1, 2, 3])
+def test_a_small_image_is_the_mean_of_the_large_one_and_needs_no_finer_band(
+    networks: dict[str, list[Any]], height: int, width: int, halvings: int
+) -> None:
+    known_pass = decoder(networks, picture(height, width), 2)
+    known_pass.advance(END, 14)  # all noise levels
+    found, scale = native.reduced(known_pass, halvings), 2**halvings
+    large = native.moments(known_pass, 0, 1)[0]
+    assert found.shape == (-(-height // scale), -(-width // scale), 3)
+    for y, x in np.ndindex(found.shape[:2]):
+        block = large[y * scale : (y + 1) * scale, x * scale : (x + 1) * scale]
+        if block.shape[:2] == (scale, scale):
+            assert np.abs(block.mean((0, 1)) - found[y, x]).max() < halvings  # halving rounds down
+    np.testing.assert_array_equal(native.reduced(known_pass, halvings, threads=3), found)
+
+
+def test_a_pass_without_noise_levels_has_no_small_image(networks: dict[str, list[Any]]) -> None:
+    known_pass = decoder(networks, picture(8, 8), 0)
+    with pytest.raises(ValueError, match="has no bands"):
+        native.reduced(known_pass, 1)
+    with pytest.raises(ValueError, match="halvings must be 1 or more, not 0"):
+        native.reduced(decoder(networks, picture(8, 8), 2), 0)
+
+
 def test_threads_change_nothing(networks: dict[str, list[Any]]) -> None:
     known_pass = decoder(networks, picture(220, 200), 2)
     known_pass.advance(END, 9)

@@ -22,9 +22,9 @@ def test_small_images_are_one_stream(width: int, height: int) -> None:
         (257, 256, (257, 256), 1),
         (768, 512, (768, 512), 1),
         (1024, 512, (1024, 512), 1),
-        (1025, 512, (514, 512), 2),
-        (512, 1025, (512, 514), 2),
-        (6000, 4000, (750, 668), 48),
+        (1025, 512, (528, 512), 2),
+        (512, 1025, (512, 528), 2),
+        (6000, 4000, (752, 672), 48),
         (MAX_PIXELS, 1, (TILE_PIXELS, 1), 512),
         (1, MAX_PIXELS, (1, TILE_PIXELS), 512),
     ],
@@ -55,6 +55,14 @@ def test_sides_are_even_unless_they_are_the_images(width: int, height: int) -> N
     if index:
         assert index.tile_width % 2 == 0 or index.tile_width == width
         assert index.tile_height % 2 == 0 or index.tile_height == height
+
+
+@given(st.integers(1000, 20000), st.integers(1000, 13000))
+def test_sides_of_large_tiles_are_those_of_whole_pixels_of_small_images(width: int, height: int) -> None:
+    index = plan_index(width, height, 9)
+    assert index is not None
+    assert index.tile_width % 16 == 0 or index.tile_width == width
+    assert index.tile_height % 16 == 0 or index.tile_height == height
 
 
 @pytest.mark.parametrize(("width", "height"), [(MAX_PIXELS, 1), (1 << 14, 1 << 14), (11, MAX_PIXELS // 11)])

@@ -1,0 +1,58 @@
+"""ddpmcodec thumbnail"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ddpmcodec.files import check_output, write_file
+
+from ._common import (
+    EXIT_CODES,
+    STANDARD,
+    can_be_read_twice,
+    file_model_option,
+    force_option,
+    mapped_input,
+    max_pixels_option,
+    model_loader,
+    naming,
+    read_input,
+    write_stdout,
+)
+
+
+@click.command(epilog=EXIT_CODES)
+@click.argument("file", metavar="FILE")
+@click.option("-o", "--output", required=True, metavar="OUT", help="Output file, or - for standard output.")
+@click.option(
+    "--size",
+    type=click.IntRange(min=1, max=4096),
+    default=256,
+    show_default=True,
+    metavar="N",
+    help="Pixels of the longer side, at most.",
+)
+@file_model_option
+@max_pixels_option
+@force_option
+def thumbnail(file: str, output: str, size: int, model: str | None, max_pixels: int, force: bool) -> None:
+    """Write a small upright picture of a file, also of one that is cut off or damaged. FILE - is standard input.
+
+    Where there are noise levels, no more is read and decoded than it needs: the first hundredth of a large file. The
+    extension of OUT picks the format; PNG without one. File managers of freedesktop.org call this command.
+    """
+    from ddpmcodec.codec.thumbnails import thumbnail as thumbnail_of
+    from ddpmcodec.images import image_format, save_image
+
+    file_format = image_format(output)
+    if output != STANDARD:
+        check_output(Path(output), None if file == STANDARD else Path(file), force=force)
+    data = mapped_input(file) if can_be_read_twice(file) else read_input(file)
+    with naming(file):
+        content = save_image(thumbnail_of(data, size, model=model_loader(model)(), max_pixels=max_pixels), file_format)
+    if output == STANDARD:
+        write_stdout(content)
+    else:
+        write_file(Path(output), content, replace=force, like=[] if file == STANDARD else [Path(file)])

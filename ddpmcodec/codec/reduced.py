@@ -1,0 +1,163 @@
+"""Images of 1/2, 1/4, 1/8 or 1/16 of the size: where there are noise levels, from coarse bands alone.
+
+The mean of scale x scale pixels is off by 1/scale of what each coefficient is, so the first noise level that is fine
+enough does, and of its step the bands that the small image has.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ddpmcodec import _native
+from ddpmcodec.codec.batching import reporting
+from ddpmcodec.codec.contents import is_cut, model_for, steps_of, streams_of
+from ddpmcodec.codec.efforts import CELLS, Coding, segments
+from ddpmcodec.codec.file_decoder import Decoded, Wanted
+from ddpmcodec.codec.passes import DAMAGED, SHORT, decode_tiles
+from ddpmcodec.codec.previews import GREY, PLANES
+from ddpmcodec.errors import ChecksumError, CorruptError, TruncatedError
+from ddpmcodec.format.ddpm import Box, Header, Sections, covered_by_stream
+from ddpmcodec.images import Planes
+from ddpmcodec.parallel import run_all, side_by_side, thread_count
+
+SCALES = (1, 2, 4, 8, 16)
+LACK = np.float32(0.25)  # grey levels: halving rounds down, (a + b) >> 1
+ERROR = 2.5  # grey levels, standard deviation: what a pixel may lack (40 dB)
+
+
+def check_scale(scale: int) -> None:
+    """Raises ValueError."""
+    if scale not in SCALES:
+        raise ValueError(f"reduce must be {', '.join(map(str, SCALES))}, not {scale!r}")
+
+
+def step_for(levels: int, scale: int) -> int:
+    """The first step that is good enough at 1/scale of the size. Without noise levels it is the only one, to exact
+    pixels."""
+    cells = (*CELLS[levels], 0)
+    return next(step for step, cell in enumerate(cells, start=1) if cell / 12**0.5 <= ERROR * scale)
+
+
+def most_segments(header: Header, scale: int) -> int | None:
+    """How many segments the tiles of a file need; None where all of them are needed."""
+    if header.stored or step_for(header.levels, scale) > len(CELLS[header.levels]):
+        return None
+    sizes = {tuple(side.stop - side.start for side in box) for box in header.boxes()}
+    return max(segments_for(header, height, width, scale) for height, width in sizes)
+
+
+def segments_for(header: Header, height: int, width: int, scale: int) -> int:
+    """How many segments a tile of this size needs, of a file with noise levels."""
+    step = step_for(header.levels, scale)
+    finest = _finest(height, width, scale)
+    found = segments(header.levels, height, width)
+    coarser = sum(part.step + 1 < step or (part.step + 1 == step and part.band > finest) for part in found)
+    return min(coarser + 1, sum(part.step < step for part in found))
+
+
+def _finest(height: int, width: int, scale: int) -> int:
+    """The number of the finest band of an image of 1/scale the size: bands are of columns, rows, columns, ... as long
+    as there are several."""
+    halvings = scale.bit_length() - 1
+    halved = [min(halvings, max(side - 1, 0).bit_length()) for side in (height, width)]
+    return sum(halved) + 1
+
+
+class ReducedCanvas:
+    """A small image that is put together from tiles, whose edges need not lie where its pixels' do. corner: column and
+    row of the tiles' first pixel in the image."""
+
+    def __init__(self, height: int, width: int, channels: int, scale: int, corner: tuple[int, int]) -> None:
+        self.channels, self.scale, (self.left, self.top) = channels, scale, corner
+        self.first = self.top // scale, self.left // scale  # row and column of the small image
+        rows, columns = -(-(self.top + height) // scale), -(-(self.left + width) // scale)
+        self.sum = np.zeros((rows - self.first[0], columns - self.first[1], PLANES), np.float32)
+        self.weight = np.zeros(self.sum.shape[:2], np.float32)
+        self.lock = threading.Lock()
+
+    def place(self, box: Box, mean: NDArray[np.float32]) -> None:
+        """A tile: float32 [H / scale, W / scale, 3], rounded up. Used from any thread."""
+        down = self._shares(box[0], self.top, self.first[0], mean.shape[0])
+        across = self._shares(box[1], self.left, self.first[1], mean.shape[1])
+        found = np.einsum("bu,uvc,dv->bdc", down[1], mean, across[1], optimize=True)
+        with self.lock:
+            self.sum[down[0], across[0]] += found
+            self.weight[down[0], across[0]] += np.outer(down[1].sum(1), across[1].sum(1))
+
+    def pixels(self) -> NDArray[np.uint8]:
+        """uint8 [H, W, C], grey where there is nothing."""
+        mean = np.zeros_like(self.sum)
+        mean[..., 0] = GREY
+        np.divide(self.sum, self.weight[..., None], out=mean, where=self.weight[..., None] > 0)
+        if self.channels == 3:
+            return _native.to_rgb(mean)
+        return np.clip(np.rint(mean[..., :1]), 0, 255).astype(np.uint8)
+
+    def _shares(self, side: slice, offset: int, first: int, count: int) -> tuple[slice, NDArray[np.float32]]:
+        """Along one direction: which pixels of the small image a tile touches, and how much of each of its own, as
+        they lie over them."""
+        start, stop, scale = side.start + offset, side.stop + offset, self.scale
+        pixels = np.arange(start // scale, -(-stop // scale))
+        own = start + scale * np.arange(count)
+        low = np.maximum(scale * pixels[:, None], own)
+        high = np.minimum(np.minimum(scale * (pixels[:, None] + 1), own + scale), stop)
+        shares = np.maximum(high - low, 0).astype(np.float32)
+        return slice(int(pixels[0]) - first, int(pixels[-1]) + 1 - first), shares
+
+
+def decode_reduced(file: Sections, scale: int, wanted: Wanted) -> Decoded:
+    """The colours of an image of 1/scale the size, from coarse bands. Of a part of an image they begin at the pixel of
+    the small image that its corner is in. Raises TruncatedError, ChecksumError or CorruptError."""
+    header, coding = file.header, Coding.of(file.header)
+    model = model_for(header, wanted.given)
+    canvas = ReducedCanvas(header.height, header.width, header.channels, scale, file.corner)
+
+    def decode_tile(numbered: tuple[int, Box]) -> bool:
+        """Whether all segments are there that it needs."""
+        number, box = numbered
+        height, width = (side.stop - side.start for side in box)
+        last = segments_for(header, height, width, scale)
+        if header.index and file.segments_of_tile(number) < last and not wanted.partial:
+            raise ChecksumError(DAMAGED) if file.tile_is_damaged(number) else TruncatedError(SHORT)
+        try:
+            streams = streams_of(file, number, last)
+        except (TruncatedError, CorruptError):
+            if not wanted.partial:
+                raise
+            return False
+        (tile,) = decode_tiles(
+            [streams], (height, width, header.channels), model, coding, covered=[covered_by_stream(header)],
+            last_segment=last, for_previews=True, is_cut=is_cut(file, number),
+            report=reporting(wanted.progress, height * width, wanted.report),
+        )  # fmt: skip
+        assert tile.coder is not None
+        mean = _native.reduced(tile.coder, scale.bit_length() - 1, threads=thread_count())
+        canvas.place(box, mean + LACK * (_finest(height, width, scale) - 1))
+        return tile.segments_done >= last
+
+    width, height = header.tile_size
+    found = run_all(decode_tile, list(enumerate(header.boxes())), side_by_side(width * height))
+    if not (all(found) or wanted.partial):
+        raise TruncatedError(SHORT)
+    damaged = any(file.tile_is_damaged(number) for number in range(header.tile_count))
+    planes = Planes(header.mode, canvas.pixels(), None)
+    done = step_for(header.levels, scale) if all(found) else 0
+    return Decoded(planes, False, damaged, done, steps_of(header), file.size, file.is_lossy)
+
+
+def reduced(planes: Planes, scale: int, colour_is_reduced: bool = False) -> Planes:
+    """Means of scale x scale pixels; of bilevel pixels greys. colour_is_reduced: of alpha alone."""
+    colour = planes.colour if colour_is_reduced else _reduced(planes.colour, scale)
+    alpha = None if planes.alpha is None else _reduced(planes.alpha[..., None], scale)[..., 0]
+    return replace(planes, mode="L" if planes.mode == "1" else planes.mode, colour=colour, alpha=alpha)
+
+
+def _reduced(samples: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
+    grey = samples.shape[2] == 1
+    image = Image.fromarray(samples[..., 0] if grey else samples).reduce(scale)
+    return np.atleast_3d(np.asarray(image))

@@ -1,0 +1,128 @@
+"""Rectangles of an image, and the tiles that they touch: of a tiled file nothing else is read or decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ddpmcodec.arguments import check_pixels, require_whole
+from ddpmcodec.codec.contents import check_segments, side_sections
+from ddpmcodec.codec.file_decoder import Decoded, Wanted, decode_file
+from ddpmcodec.codec.reduced import check_scale, decode_reduced, most_segments, reduced
+from ddpmcodec.errors import ImageError, TruncatedError
+from ddpmcodec.format.ddpm import Sections
+from ddpmcodec.images import Planes, exif_of, to_image, to_planes
+
+Edges: TypeAlias = Sequence[int]  # left, top, right, bottom
+
+
+class Region(NamedTuple):
+    """Of an image, in pixels; right and bottom are the first that do not belong to it."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @classmethod
+    def of(cls, width: int, height: int, box: Edges | None) -> Region:
+        """None: all of the image. Raises ImageError where it is not inside, TypeError for what is no box."""
+        if box is None:
+            return cls(0, 0, width, height)
+        for edge in box:
+            require_whole("an edge of box", edge)
+        if len(box) != 4:
+            raise TypeError(f"box must be (left, top, right, bottom), not {len(box)} numbers")
+        region = cls(*map(int, box))
+        if not (0 <= region.left < region.right <= width and 0 <= region.top < region.bottom <= height):
+            raise ImageError(
+                f"the box {region.left}, {region.top} to {region.right}, {region.bottom} is not inside of the image of"
+                f" {width} x {height} pixels"
+            )
+        return region
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.right - self.left, self.bottom - self.top
+
+    def scaled(self, scale: int) -> Region:
+        """Of an image of 1/scale the size, all that this touches."""
+        return Region(self.left // scale, self.top // scale, -(-self.right // scale), -(-self.bottom // scale))
+
+    def moved(self, corner: tuple[int, int]) -> Region:
+        """As it is counted from another corner."""
+        left, top = corner
+        return Region(self.left - left, self.top - top, self.right - left, self.bottom - top)
+
+    def cut(self, plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return np.ascontiguousarray(plane[self.top : self.bottom, self.left : self.right])
+
+    def aligned(self, scale: int, width: int, height: int) -> Region:
+        """What the pixels of an image of 1/scale the size that this touches stand for."""
+        left, top, right, bottom = (scale * edge for edge in self.scaled(scale))
+        return Region(left, top, min(right, width), min(bottom, height))
+
+    def part_of(self, file: Sections, segments: int | None = None) -> Sections:
+        """The tiles of a tiled file that this touches. segments: as far as so many of each."""
+        width, height = file.header.tile_size
+        columns = range(self.left // width, -(-self.right // width))
+        return file.part(columns, range(self.top // height, -(-self.bottom // height)), segments)
+
+
+def decode_region(file: Sections, region: Region, scale: int, wanted: Wanted, max_pixels: int | None) -> Decoded:
+    """A part of an image, or a small image, from the tiles and the segments that it needs. Raises ImageError where
+    these have more than `max_pixels`, and what `decode` raises."""
+    header, is_tiled = file.header, file.header.index is not None
+    check_segments(header)
+    region = region.aligned(scale, header.width, header.height)
+    needed = most_segments(header, scale) if scale > 1 else None
+    part = region.part_of(file, needed) if is_tiled else file
+    check_size(part, max_pixels)
+    if not wanted.is_preview and needed is None:
+        file.require_length()
+    side = side_sections(file, wanted.partial or needed is not None)
+    if needed is None:
+        decoded = decode_file(part, wanted)
+        area = region.moved(part.corner)
+    else:
+        try:
+            decoded = decode_reduced(part, scale, wanted)
+        except TruncatedError:  # streams of a few words, which end alike where they are cut and where they are whole
+            if file.missing or not is_tiled:
+                raise
+            part = region.part_of(file)
+            decoded = decode_reduced(part, scale, wanted)
+        area = region.scaled(scale).moved((part.corner[0] // scale, part.corner[1] // scale))
+    planes = decoded.planes
+    if is_tiled or needed is not None:  # of which the colours alone were decoded
+        planes = Planes(header.mode, planes.colour, side.alpha, side.icc, side.exif or exif_of(header.orientation))
+    alpha = None if planes.alpha is None else region.cut(planes.alpha)
+    planes = replace(planes, colour=area.cut(planes.colour), alpha=alpha, original=b"")
+    if scale > 1:
+        planes = reduced(planes, scale, colour_is_reduced=needed is not None)
+    return replace(
+        decoded, planes=planes, exact=decoded.exact and scale == 1, damaged=decoded.damaged or side.damaged,
+        bytes_used=file.start + len(file.alpha) + sum(map(len, part.chunks)) + len(file.metadata),
+    )  # fmt: skip
+
+
+def small_part(image: Image.Image, box: Edges | None, scale: int) -> Image.Image:
+    """The same of an image that is decoded."""
+    check_scale(scale)
+    planes = to_planes(image)
+    height, width, _ = planes.colour.shape
+    region = Region.of(width, height, box).aligned(scale, width, height)
+    alpha = None if planes.alpha is None else region.cut(planes.alpha)
+    planes = replace(planes, colour=region.cut(planes.colour), alpha=alpha)
+    return to_image(reduced(planes, scale) if scale > 1 else planes)
+
+
+def check_size(file: Sections, max_pixels: int | None) -> None:
+    """Raises ImageError."""
+    check_pixels("the header", file.header.width, file.header.height, max_pixels)

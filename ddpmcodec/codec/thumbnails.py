@@ -1,0 +1,71 @@
+"""Small upright pictures of files, from the first bytes where there are noise levels."""
+
+from __future__ import annotations
+
+from mmap import mmap
+
+from PIL import Image, ImageOps
+
+from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, view_of
+from ddpmcodec.codec.file_decoder import Wanted
+from ddpmcodec.codec.reduced import SCALES
+from ddpmcodec.codec.regions import Region, decode_region
+from ddpmcodec.format.ddpm import split
+from ddpmcodec.models.registry import ModelSource, find
+
+DEFAULT_SIZE = 256  # pixels of the longer side
+
+
+def thumbnail(
+    data: bytes | mmap,
+    size: int = DEFAULT_SIZE,
+    *,
+    model: ModelSource = None,
+    max_pixels: int | None = DEFAULT_MAX_PIXELS,
+) -> Image.Image:
+    """A small picture of at most size x size pixels, turned as EXIF's orientation says, and no larger than the image.
+
+    Parameters:
+        data: the bytes of a .ddpm file, any prefix of one that holds its header, or a damaged one, of which it shows
+            what there is; or a file that is mapped into memory (`mmap.mmap`), of which no more is read than is needed.
+        size: pixels of the longer side.
+        model, max_pixels: as of `decode`.
+
+    Returns:
+        A Pillow image without metadata; of bilevel images a grey one.
+
+    Raises:
+        FormatError: not a .ddpm file. ImageError: more than `max_pixels`. ModelError: the model is missing.
+        DdpmError: the file is a JPEG that JPEG XL codes, and imagecodecs is missing.
+        TypeError, ValueError: an argument of another kind; a size below 1.
+
+    >>> import numpy as np
+    >>> import ddpmcodec
+    >>> noise = np.random.default_rng(0).integers(0, 9, (24, 320, 3))
+    >>> data = ddpmcodec.encode((noise + np.arange(320)[:, None] // 2).astype(np.uint8), effort=1)
+    >>> ddpmcodec.thumbnail(data, 64).size, ddpmcodec.thumbnail(data[:400], 64).size
+    ((64, 5), (64, 5))
+    """
+    check_limits(size=size, max_pixels=max_pixels)
+    if size < 1:
+        raise ValueError("size must be 1 or more")
+    file = split(view_of(data))
+    header = file.header
+    longer = max(header.width, header.height)
+    scale = max(scale for scale in SCALES if scale == 1 or -(-longer // scale) >= size)
+    region = Region.of(header.width, header.height, None)
+    decoded = decode_region(file, region, scale, Wanted(find(model), partial=True), max_pixels)
+    image = decoded.image.convert("L") if header.mode == "1" else decoded.image
+    if longer > size:
+        target = tuple(max(1, round(side * size / longer)) for side in (header.width, header.height))
+        covered = (
+            0,
+            0,
+            header.width / scale,
+            header.height / scale,
+        )  # the last pixels may stand for fewer than the others
+        image = image.resize((target[0], target[1]), Image.Resampling.LANCZOS, box=covered)
+    image.info.update(decoded.image.info)
+    image = ImageOps.exif_transpose(image)
+    image.info.clear()
+    return image

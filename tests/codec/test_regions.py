@@ -1,0 +1,263 @@
+"""A part of an image and small images: the pixels of the whole, from the tiles and segments that they need."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ddpmcodec import archive, codec
+from ddpmcodec.codec import originals
+from ddpmcodec.codec.decoder import decode_details
+from ddpmcodec.codec.stream_decoder import ProgressiveDecoder
+from ddpmcodec.errors import ChecksumError, ImageError, TruncatedError
+from ddpmcodec.format.ddpm import split
+from ddpmcodec.models.context import ContextModel
+
+Picture = Callable[..., Image.Image]
+WIDTH, HEIGHT, TILE = 150, 100, 64
+BOXES = [(0, 0, 1, 1), (5, 7, 30, 40), (60, 60, 70, 70), (0, 0, WIDTH, HEIGHT), (149, 99, 150, 100), (64, 0, 128, 64)]
+
+
+@pytest.fixture(scope="module")
+def image(picture: Picture) -> Image.Image:
+    return picture("RGBA", HEIGHT, WIDTH)
+
+
+@pytest.fixture(scope="module")
+def tiled(image: Image.Image, model: ContextModel) -> bytes:
+    """Six tiles, four of them smaller, with alpha and EXIF that has an orientation."""
+    exif = Image.Exif()
+    exif[0x112] = 6
+    image = image.copy()
+    image.info["exif"] = exif.tobytes()
+    data = codec.encode(image, model=model, effort=1, tile=TILE, webp=False)
+    assert codec.info(data)["tiles"] == 6
+    return data
+
+
+def expected(image: Image.Image, box: tuple[int, int, int, int]) -> np.ndarray:
+    return np.asarray(image.crop(box))
+
+
+@pytest.mark.parametrize("box", BOXES)
+def test_a_part_is_that_of_the_whole(tiled: bytes, image: Image.Image, model: ContextModel, box: Any) -> None:
+    found = decode_details(tiled, box=box, model=model)
+    assert np.array_equal(found.image, expected(image, box))
+    assert (found.exact, found.damaged, found.image.mode) == (True, False, "RGBA")
+    assert found.image.getexif()[0x112] == 6
+    assert np.array_equal(codec.decode(tiled, box=box, model=model, as_array=True), expected(image, box))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "RGB"])
+@pytest.mark.parametrize("tile", [None, TILE])
+def test_of_all_modes_tiled_or_not(picture: Picture, model: ContextModel, mode: str, tile: int | None) -> None:
+    image = picture(mode, 70, 90)
+    data = codec.encode(image, model=model, effort=1, tile=tile, webp=False)
+    for box in ((3, 4, 80, 66), (65, 1, 90, 70)):
+        found = codec.decode(data, box=box, model=model)
+        assert (found.mode, found.size) == (mode, (box[2] - box[0], box[3] - box[1]))
+        assert np.array_equal(found, expected(image, box))
+
+
+def test_stored_files_have_parts_and_small_images_too() -> None:
+    drawing = np.tile(np.random.default_rng(6).integers(0, 256, (5, 8, 3), dtype=np.uint8), (6, 5, 1))
+    files = [(codec.encode(drawing), Image.fromarray(drawing))]
+    if originals.transcoder() is not None:
+        stream = BytesIO()
+        Image.fromarray(drawing).save(stream, "JPEG")
+        files.append((codec.encode(BytesIO(stream.getvalue())), Image.open(stream)))
+    for data, image in files:
+        assert codec.info(data)["effort"] is None
+        assert np.array_equal(codec.decode(data, box=(3, 2, 20, 25)), expected(image, (3, 2, 20, 25)))
+        assert np.array_equal(codec.decode(data, reduce=4), image.reduce(4))
+
+
+def test_no_more_is_read_than_the_tiles_that_a_part_touches(tiled: bytes, model: ContextModel) -> None:
+    """Every byte that may be missing is damaged."""
+    file = split(tiled)
+    index, header = file.header.index, file.header
+    assert index is not None
+    damaged, place = bytearray(tiled), file.start + header.alpha_length
+    for n, length in enumerate(index.lengths):
+        if n % header.tile_count != 1 and length:  # of all tiles but the second one
+            damaged[place : place + length] = bytes(length)
+        place += length
+    box = (70, 10, 120, 60)
+    found = decode_details(bytes(damaged), box=box, model=model)
+    assert np.array_equal(found.image, codec.decode(tiled, box=box, model=model))
+    others = sum(index.lengths) - sum(index.lengths[1 :: header.tile_count])
+    assert found.bytes_used == len(tiled) - others
+    with pytest.raises(ChecksumError, match=r"1 of 1 tiles are damaged.* the tile at columns 0 to 63, rows 64 to 99"):
+        codec.decode(bytes(damaged), box=(0, 70, 20, 80), model=model)
+    shown = decode_details(bytes(damaged), box=(0, 70, 90, 80), model=model, partial=True)
+    assert (shown.exact, shown.damaged, shown.image.size) == (False, True, (90, 10))
+
+
+def test_a_mapped_file_is_read_where_it_is_needed(tiled: bytes, model: ContextModel, tmp_path: Path) -> None:
+    (tmp_path / "a.ddpm").write_bytes(tiled)
+    with (tmp_path / "a.ddpm").open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        for options in ({"box": (70, 10, 120, 60)}, {"reduce": 4}, {"reduce": 8, "box": (70, 10, 120, 60)}):
+            found = codec.decode(mapped, model=model, **options)  # type: ignore[arg-type]
+            assert found == codec.decode(tiled, model=model, **options)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="not mmap"):
+            codec.decode(mapped, model=model)
+
+
+def test_a_part_of_a_cut_file_is_a_preview_on_request(tiled: bytes, model: ContextModel) -> None:
+    cut = tiled[: len(tiled) * 2 // 3]
+    with pytest.raises(TruncatedError):
+        codec.decode(cut, box=(3, 3, 50, 50), model=model)
+    found = decode_details(cut, box=(3, 3, 50, 50), model=model, partial=True)
+    assert (found.exact, found.image.size) == (False, (47, 47))
+    real = np.asarray(codec.decode(tiled, box=(3, 3, 50, 50), model=model), float)[..., :3]
+    assert np.abs(np.asarray(found.image, float)[..., :3] - real).mean() < 12
+    one = decode_details(tiled, box=(3, 3, 50, 50), step=1, model=model)
+    assert (one.exact, one.steps_done) == (False, 1)
+
+
+@pytest.mark.parametrize("box", [(0, 0, 151, 5), (5, 5, 5, 9), (-1, 0, 4, 4), (9, 9, 4, 12), (0, 100, 4, 101)])
+def test_a_box_that_is_not_inside_is_refused(tiled: bytes, box: Any) -> None:
+    with pytest.raises(ImageError, match="is not inside of the image of 150 x 100 pixels"):
+        codec.decode(tiled, box=box)
+
+
+def test_what_is_no_box_or_scale_is_refused(tiled: bytes) -> None:
+    for box in ((1, 2, 3), (1, 2, 3.5, 4), "1234"):
+        with pytest.raises(TypeError):
+            codec.decode(tiled, box=box)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="reduce must be 1, 2, 4, 8, 16, not 3"):
+        codec.decode(tiled, reduce=3)
+    with pytest.raises(ValueError, match="give reduce or step"):
+        codec.decode(tiled, reduce=2, step=1)
+
+
+def test_the_limit_of_pixels_counts_what_is_decoded(tiled: bytes, model: ContextModel) -> None:
+    assert codec.decode(tiled, box=(1, 1, 9, 9), model=model, max_pixels=TILE**2).size == (8, 8)
+    with pytest.raises(ImageError, match="at most 4096 are decoded"):
+        codec.decode(tiled, box=(60, 1, 70, 9), model=model, max_pixels=TILE**2)
+
+
+# --- small images
+
+
+@pytest.mark.parametrize("scale", [2, 4, 8, 16])
+@pytest.mark.parametrize("levels", [0, 2, 5])
+@pytest.mark.parametrize("tile", [None, TILE])
+def test_a_small_image_is_about_the_mean_of_the_large_one(
+    picture: Picture, model: ContextModel, scale: int, levels: int, tile: int | None
+) -> None:
+    image = picture("RGB", 101, 150)
+    data = codec.encode(image, model=model, effort=1, levels=levels, tile=tile, webp=False)
+    found, real = decode_details(data, reduce=scale, model=model), image.reduce(scale)
+    assert (found.image.size, found.exact) == (real.size, False)
+    error = np.sqrt(np.mean((np.asarray(found.image, float) - np.asarray(real, float)) ** 2))
+    assert error == 0 if levels == 0 else error < 6
+    if levels and tile:
+        assert found.bytes_used < len(data) / 2
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "RGBA"])
+def test_small_images_of_all_modes(picture: Picture, model: ContextModel, mode: str) -> None:
+    image = picture(mode, 40, 50)
+    found = codec.decode(codec.encode(image, model=model, effort=1, webp=False), reduce=4, model=model)
+    assert (found.mode, found.size) == ("L" if mode == "1" else mode, (13, 10))
+    if "A" in mode:
+        assert np.array_equal(found.getchannel("A"), image.getchannel("A").reduce(4))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (3, 200), (9, 7), (130, 2)])
+@pytest.mark.parametrize("scale", [2, 16])
+def test_small_images_of_any_shape(picture: Picture, model: ContextModel, size: tuple[int, int], scale: int) -> None:
+    image = picture("RGB", *size)
+    data = codec.encode(image, model=model, effort=1, webp=False, tile=TILE)
+    found = codec.decode(data, reduce=scale, model=model)
+    assert found.size == image.reduce(scale).size
+    difference = np.abs(np.asarray(found, float) - np.asarray(image.reduce(scale), float)).mean()
+    assert difference < (5 if scale == 2 else 20)  # halving odd sides does not weigh all pixels alike
+
+
+def test_parts_of_small_images_are_those_of_the_whole(tiled: bytes, model: ContextModel) -> None:
+    for scale in (2, 4, 8):
+        whole = np.asarray(codec.decode(tiled, reduce=scale, model=model))
+        for left, top, right, bottom in BOXES:
+            found = codec.decode(tiled, reduce=scale, box=(left, top, right, bottom), model=model)
+            part = whole[top // scale : -(-bottom // scale), left // scale : -(-right // scale)]
+            assert np.array_equal(found, part)
+
+
+def test_data_may_end_behind_the_bands_of_a_small_image(tiled: bytes, model: ContextModel) -> None:
+    image = codec.decode(tiled, model=model).convert("RGB")
+    bare = codec.encode(image, model=model, effort=1, tile=TILE, webp=False, strip=True)
+    used = decode_details(bare, reduce=8, model=model).bytes_used
+    assert used < len(bare) / 4
+    assert codec.decode(bare[:used], reduce=8, model=model) == codec.decode(bare, reduce=8, model=model)
+    with pytest.raises(TruncatedError):
+        codec.decode(bare[: used - 1], reduce=8, model=model)
+    assert codec.decode(bare[: used - 1], reduce=8, model=model, partial=True).size == (19, 13)
+    start = codec.info(bare)["header_bytes"]
+    nothing = decode_details(bare[:start], reduce=8, model=model, partial=True)
+    assert np.unique(np.asarray(nothing.image)).tolist() == [128]
+    damaged = bare[: start + 3] + bytes([bare[start + 3] ^ 255]) + bare[start + 4 :]
+    with pytest.raises(ChecksumError):
+        codec.decode(damaged, reduce=8, model=model)
+    assert decode_details(damaged, reduce=8, model=model, partial=True).damaged
+
+
+# --- while bytes arrive, and in archives
+
+
+def test_previews_of_a_part_while_bytes_arrive(tiled: bytes, model: ContextModel) -> None:
+    box = (50, 20, 120, 90)
+    decoder = ProgressiveDecoder(model=model, box=box)
+    shown = [decoder.feed(tiled[start : start + 400]) for start in range(0, len(tiled), 400)]
+    previews = [image for image in shown if image is not None]
+    assert len(previews) > 10
+    assert {image.size for image in previews} == {(70, 70)}
+    assert decoder.complete
+    assert decoder.close() == codec.decode(tiled, box=box, model=model)
+    with pytest.raises(ImageError, match="not inside"):
+        ProgressiveDecoder(model=model, box=(0, 0, 500, 1)).feed(tiled)
+
+
+def test_previews_of_a_part_of_a_single_stream(picture: Picture, model: ContextModel) -> None:
+    data = codec.encode(picture("RGB", 40, 30), model=model, effort=1, webp=False)
+    decoder = ProgressiveDecoder(model=model, box=(3, 4, 20, 30))
+    shown = [decoder.feed(data[start : start + 200]) for start in range(0, len(data), 200)]
+    assert {image.size for image in shown if image is not None} == {(17, 26)}
+    assert decoder.close() == codec.decode(data, box=(3, 4, 20, 30), model=model)
+
+
+def test_parts_of_images_of_an_archive(picture: Picture, tmp_path: Path) -> None:
+    images = {"small.png": picture("RGB", 30, 40), "large.png": picture("RGB", 90, 120)}
+    (tmp_path / "a.ddpma").write_bytes(archive.create(images.items(), effort=1))
+    with archive.open(tmp_path / "a.ddpma") as opened:
+        for name, image in images.items():
+            assert np.array_equal(opened.region(name, (5, 6, 25, 30)), expected(image, (5, 6, 25, 30)))
+            assert opened.region(name, reduce=2).size == image.reduce(2).size
+            with pytest.raises(ImageError, match="not inside"):
+                opened.region(name, (5, 6, 250, 30))
+        with pytest.raises(KeyError):
+            opened.region("other.png")
+
+
+# --- tiles that are asked for
+
+
+@pytest.mark.parametrize("side", [60, 1040, 0, -64, 65, 72])
+def test_sides_of_tiles_that_are_none_are_refused(picture: Picture, side: int) -> None:
+    with pytest.raises(ValueError, match="tile must be a multiple of 16 from 64 to 1024"):
+        codec.encode(picture(), tile=side)
+    with pytest.raises(TypeError):
+        codec.encode(picture(), tile=64.0)  # type: ignore[arg-type]
+
+
+def test_an_image_that_one_tile_holds_is_coded_as_without(picture: Picture, model: ContextModel) -> None:
+    image = picture("RGB", 60, 64)
+    assert codec.encode(image, model=model, tile=64) == codec.encode(image, model=model)

@@ -1,0 +1,85 @@
+"""Small pictures: upright, of any prefix, from few bytes of a large file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from ddpmcodec import codec
+from ddpmcodec.codec import originals
+from ddpmcodec.errors import FormatError, ImageError
+from ddpmcodec.models.context import ContextModel
+
+Picture = Callable[..., Image.Image]
+
+
+def turned(image: Image.Image, orientation: int) -> Image.Image:
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    image.info["exif"] = exif.tobytes()
+    return image
+
+
+def difference(a: Image.Image, b: Image.Image) -> float:
+    return float(np.abs(np.asarray(a.convert("RGB"), float) - np.asarray(b.convert("RGB"), float)).mean())
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("cut", [False, True])
+def test_it_stands_upright(picture: Picture, model: ContextModel, orientation: int, cut: bool) -> None:
+    image = turned(picture("RGB", 90, 150), orientation)
+    data = codec.encode(image, model=model, effort=1, webp=False, tile=64)
+    found = codec.thumbnail(data[: len(data) * 3 // 4] if cut else data, 40, model=model)
+    upright = ImageOps.exif_transpose(image)
+    upright.thumbnail((40, 40))
+    assert found.size == upright.size
+    assert max(found.size) == 40
+    assert difference(found, upright) < 6
+    assert "exif" not in found.info
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "RGB", "RGBA"])
+@pytest.mark.parametrize("size", [5, 30, 500])
+def test_of_all_modes_and_no_larger_than_the_image(picture: Picture, model: ContextModel, mode: str, size: int) -> None:
+    data = codec.encode(picture(mode, 30, 40), model=model, effort=1, webp=False)
+    found = codec.thumbnail(data, size, model=model)
+    assert (found.mode, max(found.size)) == ("L" if mode == "1" else mode, min(size, 40))
+
+
+def test_a_prefix_is_enough_of_a_large_file(picture: Picture, model: ContextModel) -> None:
+    image = picture("RGB", 200, 200)
+    data = codec.encode(image, model=model, effort=1, webp=False, tile=96)
+    assert codec.thumbnail(data[: len(data) // 10], 12, model=model) == codec.thumbnail(data, 12, model=model)
+    image.thumbnail((12, 12))
+    assert difference(codec.thumbnail(data, 12, model=model), image) < 6
+    start = codec.info(data)["header_bytes"]
+    assert codec.thumbnail(data[:start], 12, model=model).getextrema() == ((128, 128),) * 3
+    damaged = data[: start + 40] + bytes(200) + data[start + 240 :]
+    assert codec.thumbnail(damaged, 12, model=model).size == (12, 12)
+
+
+def test_of_files_of_other_formats() -> None:
+    drawing = Image.fromarray(np.tile(np.random.default_rng(6).integers(0, 256, (5, 8, 3), np.uint8), (6, 5, 1)))
+    files = [codec.encode(turned(drawing, 6))]
+    if originals.transcoder() is not None:
+        stream = BytesIO()
+        drawing.save(stream, "JPEG", exif=turned(drawing, 6).info["exif"])
+        files.append(codec.encode(BytesIO(stream.getvalue())))
+    for data in files:
+        assert codec.thumbnail(data, 10).size == (8, 10)
+        assert codec.thumbnail(data[:-20], 10).size == (8, 10)
+
+
+def test_what_is_no_file_or_size_is_refused(picture: Picture) -> None:
+    data = codec.encode(picture("RGB", 10, 10), effort=1)
+    with pytest.raises(FormatError):
+        codec.thumbnail(b"no file")
+    with pytest.raises(ImageError, match="at most 10 are decoded"):
+        codec.thumbnail(data, max_pixels=10)
+    for size, error in ((0, ValueError), (-1, ValueError), (2.5, TypeError)):
+        with pytest.raises(error):
+            codec.thumbnail(data, size)  # type: ignore[arg-type]
