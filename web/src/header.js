@@ -9,7 +9,7 @@ const VERSION = 1;
 const CHECKED = 32; // in the byte of the version: a CRC ends the header
 const TILED = 1;
 const METADATA = 2;
-const WEBP = 4;
+const STORED = 4;
 const SQUARE = 8;
 const MODES = ["L", "RGB", "LA", "RGBA", "1"];
 const LEVELS = [0, 2, 5];
@@ -163,7 +163,8 @@ function takeCoding(reader, header) {
   header.effort = byte >> 6;
   header.levels = LEVELS[(byte >> 4) & 3];
   if (header.levels === undefined) refuse("unknown noise levels: the data is damaged, or a newer decoder is needed");
-  header.webp = Boolean(byte & WEBP);
+  header.webp = Boolean(byte & STORED);
+  if (header.webp && header.levels) refuse("the file stores a JPEG file, which this decoder does not read");
   if (header.webp && byte & TILED) refuse("the header claims a WebP payload in tiles: the data is damaged");
   return byte & 15;
 }
