@@ -81,7 +81,7 @@ def test_json_is_a_line_a_file_and_the_summary(ddpm: Any, tree: Path, tmp_path: 
     read, written = (tree / "a.png").stat().st_size, (tmp_path / "out" / "a.ddpm").stat().st_size
     assert by_name[str(tree / "a.png")] == {
         **{"file": str(tree / "a.png"), "output": str(tmp_path / "out" / "a.ddpm"), "width": 12, "height": 10},
-        **{"mode": "RGB", "bpp": 8 * written / 120, "ratio": read / written},
+        **{"mode": "RGB", "format": "PNG", "bpp": 8 * written / 120, "ratio": read / written},
         **{"input_bytes": read, "output_bytes": written},
     }
     assert by_name[str(tree / "bad.png")]["exit_code"] == 1

@@ -66,7 +66,7 @@ def test_original_is_a_jpeg_and_whole(ddpm: Any, jpeg: Path) -> None:
     named = ddpm("decode", file, "--original", "-o", jpeg.with_name("back.png"))
     assert (named.code, "--original writes JPEG files: name it back.jpg" in named.stderr) == (1, True)
     mixed = ddpm("decode", file, "--original", "--partial")
-    assert (mixed.code, "leave out --partial" in mixed.stderr) == (2, True)
+    assert (mixed.code, "leave out options of pixels, such as --partial" in mixed.stderr) == (2, True)
     file.write_bytes(file.read_bytes()[:-1])
     cut = ddpm("decode", file, "--original", "-o", jpeg.with_name("back.jpg"))
     assert (cut.code, jpeg.with_name("back.jpg").exists()) == (3, False)

@@ -17,8 +17,7 @@ from PIL import Image as Pillow
 import ddpmcodec
 from ddpmcodec import _native
 from ddpmcodec.codec import graphics, originals
-from ddpmcodec.codec.contents import check_segments
-from ddpmcodec.codec.decoder import streams_of
+from ddpmcodec.codec.contents import check_segments, streams_of
 from ddpmcodec.codec.efforts import Coding, segments
 from ddpmcodec.codec.passes import new_pass, run
 from ddpmcodec.errors import FormatError
@@ -89,7 +88,7 @@ def library_finds(data: bytes) -> bool:
         file = ddpm.split(data)
         check_segments(file.header)
         file.require_whole()
-        if not file.header.webp:
+        if not file.header.stored:
             for tile in range(file.header.tile_count):
                 streams_of(file, tile)
         if file.header.has_alpha_section:
