@@ -32,6 +32,9 @@ from ddpmcodec.images import Planes, load_image, to_planes
 CHECK_BYTES = 4
 EXTRA = "pip install 'ddpmcodec[jpeg]'"
 MAX_LENGTH = 1 << 30  # bytes of a JPEG file
+# Bytes of a JPEG that JPEG XL may make of few: what pixels take, so many times its own, and some. More would be
+# metadata that repeats itself, or a bomb.
+MOST_GROWTH, FREE_BYTES = 16, 1 << 16
 
 
 @functools.cache
@@ -93,7 +96,7 @@ def unpack(payload: bytes, header: Header) -> bytes:
     """The JPEG file of a whole payload. Raises CorruptError, ChecksumError, or DdpmError where imagecodecs is
     missing."""
     check, length, stored = _split(payload)
-    jpeg = stored if header.stored == JPEG else _restored(stored, header)
+    jpeg = stored if header.stored == JPEG else _restored(stored, length, header)
     if len(jpeg) != length or zlib.crc32(jpeg) != check:
         raise ChecksumError("the JPEG inside the file is not the one that was encoded; get the file again")
     return jpeg
@@ -120,13 +123,13 @@ def planes_of(jpeg: bytes, header: Header) -> Planes:
 
 
 def _transcoded(jpeg: bytes) -> bytes | None:
-    """By JPEG XL; None where that does not give the file back, or is no smaller."""
+    """By JPEG XL; None where that does not give the file back, is no smaller, or smaller than a decoder believes."""
     library = transcoder()
     if library is None:
         return None
     try:
         found: bytes = library.jpegxl_encode_jpeg(jpeg)
-        same = bytes(library.jpegxl_decode_jpeg(found)) == jpeg
+        same = len(jpeg) <= _most(found) and bytes(library.jpegxl_decode_jpeg(found)) == jpeg
     except MemoryError:
         raise
     except Exception:  # the library's errors are of many kinds, and a JPEG that it refuses is kept as it is
@@ -134,7 +137,7 @@ def _transcoded(jpeg: bytes) -> bytes | None:
     return found if same and len(found) < len(jpeg) else None
 
 
-def _restored(stored: bytes, header: Header) -> bytes:
+def _restored(stored: bytes, length: int, header: Header) -> bytes:
     library = transcoder()
     if library is None:
         raise DdpmError(f"the image is a JPEG that JPEG XL codes, which needs imagecodecs: {EXTRA}")
@@ -142,11 +145,19 @@ def _restored(stored: bytes, header: Header) -> bytes:
         width, height = size_of(stored)
         if (width, height) != (header.width, header.height):
             raise FormatError(f"{width} x {height} pixels")
-        return bytes(library.jpegxl_decode_jpeg(stored))
+        if length > _most(stored):
+            raise FormatError(f"{len(stored)} bytes claim to be {length}")
+        return bytes(library.jpegxl_decode_jpeg(stored, out=length))  # and no more than these
     except MemoryError:
         raise
     except Exception as error:  # as above
         raise CorruptError(f"the JPEG XL inside the file does not decode ({error}); get the file again") from error
+
+
+def _most(stored: bytes) -> int:
+    """Bytes that a JPEG of so many bytes of JPEG XL may have. Raises FormatError where that is none."""
+    width, height = size_of(stored)
+    return FREE_BYTES + 3 * width * height + MOST_GROWTH * len(stored)
 
 
 def _split(payload: bytes) -> tuple[int, int, bytes]:

@@ -245,6 +245,27 @@ def forged(
     return assemble(Header("RGB", *size, stored=kind, mean_colour=b"abc"), b"", payload, b"")
 
 
+def padded(jpeg: bytes, segments: int) -> bytes:
+    """With so many times 64 KiB of zeros as metadata, which JPEG XL makes hundreds of bytes of."""
+    return jpeg[:2] + segments * (b"\xff\xef\xff\xff" + bytes(65533)) + jpeg[2:]
+
+
+def test_a_jpeg_that_would_be_a_bomb_is_stored_as_it_is() -> None:
+    for segments, kind in ((1, JPEG_XL), (20, JPEG)):
+        jpeg = padded(jpeg_of(), segments)
+        data = encoded(jpeg)
+        assert (split(data).header.stored, codec.decode_original(data) == jpeg) == (kind, True)
+
+
+def test_a_bomb_gets_no_more_memory_than_its_size_allows() -> None:
+    """Whether it says what it holds or less."""
+    jpeg = padded(jpeg_of(), 20)
+    bomb = originals.transcoder().jpegxl_encode_jpeg(jpeg)  # type: ignore[union-attr]
+    for length, text in ((len(jpeg), f"{len(bomb)} bytes claim to be {len(jpeg)}"), (9999, "does not decode")):
+        with pytest.raises(CorruptError, match=text):
+            codec.decode_original(forged(JPEG_XL, bomb, length, check=zlib.crc32(jpeg)))
+
+
 def test_what_a_payload_claims_is_checked_before_it_is_decoded() -> None:
     jpeg = jpeg_of()
     small = originals.transcoder().jpegxl_encode_jpeg(jpeg)  # type: ignore[union-attr]
