@@ -109,7 +109,7 @@ inline void draw_pixels(const uint8_t* pixels, int height, int width, bool after
                 ranges[b].lo.push_back(int16_t(left.lo));
                 ranges[b].hi.push_back(int16_t(left.hi));
             }
-        if (!geometry.empty()) described[0].blocks = blocks_of(geometry, ranges[0], geometry.size() > 1 ? &ranges[1] : nullptr);
+        described[0].blocks = blocks_of(geometry, [&](int b) -> BandRanges& { return ranges[b]; });
     }
     PixelStage stage(1, height, width, CHANNELS, described, pixels);
     for (int y = 0; y < height; y++)

@@ -129,13 +129,13 @@ struct Described {
     Blocks blocks;
 };
 
-// The blocks of an image, by the ranges of its bands, which must outlive them.
-inline Blocks blocks_of(const std::vector<Band>& geometry, const BandRanges& first, const BandRanges* second) {
-    auto cells = [](const BandRanges& of, const Band& band) { return Cells{of.lo.data(), of.hi.data(), band.width}; };
+// The blocks of an image, by the ranges of its bands, which must outlive them; ranges: by place, of the two finest.
+template <class Ranges> Blocks blocks_of(const std::vector<Band>& geometry, Ranges ranges) {
+    auto cells = [&](int b) { return Cells{ranges(b).lo.data(), ranges(b).hi.data(), geometry[b].width}; };
     Blocks found;
-    if (geometry[0].transposed) return found;
-    found.along_rows = cells(first, geometry[0]);
-    if (second) found.along_columns = cells(*second, geometry[1]);
+    if (geometry.empty() || geometry[0].transposed) return found;
+    found.along_rows = cells(0);
+    if (geometry.size() > 1) found.along_columns = cells(1);
     return found;
 }
 
