@@ -8,9 +8,8 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import click
 
@@ -198,15 +197,6 @@ def read_input(name: str) -> bytes:
     if sys.stdin is None:
         raise ImageError("standard input is closed: name a file")
     return sys.stdin.buffer.read()
-
-
-def mapped_input(name: str) -> bytes:
-    """A file that is mapped into memory: of what it gives, slices are views, and no more is read than is looked at."""
-    with open(name, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        if not size:
-            return b""
-        return cast(bytes, memoryview(mmap(file.fileno(), 0, access=ACCESS_READ)))
 
 
 class Outputs:

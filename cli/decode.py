@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import click
 
 from ddpmcodec.errors import OutputError
+from ddpmcodec.files import FileView
 
 from ._common import (
     EXIT_CODES,
@@ -19,7 +20,6 @@ from ._common import (
     file_model_option,
     files_argument,
     label,
-    mapped_input,
     max_pixels_option,
     naming,
     output_option,
@@ -62,6 +62,11 @@ class Part(NamedTuple):
     box: tuple[int, ...] | None = None
     reduce: int = 1
     upright: bool = False
+
+    @property
+    def is_less(self) -> bool:
+        """Whether it may not need all of a file."""
+        return self.box is not None or self.reduce > 1
 
 
 ALL = Part()
@@ -168,8 +173,8 @@ class Decoder:
         self.model()
 
     def read(self, task: Task, bar: Bar) -> bytes:
-        if self.part != ALL and self.choice.ray is None and can_be_read_twice(task.name):
-            return mapped_input(task.name)  # of which no more is read than is needed
+        if self.part.is_less and self.choice.ray is None and can_be_read_twice(task.name):
+            return cast(bytes, FileView(Path(task.name)))  # of which no more is read than is needed
         return read_input(task.name)
 
     def code(self, tasks: Sequence[Task], datas: Sequence[bytes], bar: Bar) -> list[Result]:
@@ -190,7 +195,7 @@ class Decoder:
         if self.is_preview or decoded.lossy:
             result.lines.append(f"{label(tasks[0].name)}: {_seen(header, decoded)}: {_account(decoded)}")
             result.facts.update(_facts(header, decoded))
-        elif self.part.box or self.part.reduce > 1:
+        elif self.part.is_less:
             result.facts["bytes_used"] = decoded.bytes_used
             if self.choice.verbose:
                 result.lines.append(

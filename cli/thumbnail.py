@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ddpmcodec.files import check_output, write_file
+from ddpmcodec.files import FileView, check_output, write_file
 
 from ._common import (
     EXIT_CODES,
@@ -14,7 +14,6 @@ from ._common import (
     can_be_read_twice,
     file_model_option,
     force_option,
-    mapped_input,
     max_pixels_option,
     model_loader,
     naming,
@@ -49,7 +48,7 @@ def thumbnail(file: str, output: str, size: int, model: str | None, max_pixels: 
     file_format = image_format(output)
     if output != STANDARD:
         check_output(Path(output), None if file == STANDARD else Path(file), force=force)
-    data = mapped_input(file) if can_be_read_twice(file) else read_input(file)
+    data = FileView(Path(file)) if can_be_read_twice(file) else read_input(file)
     with naming(file):
         content = save_image(thumbnail_of(data, size, model=model_loader(model)(), max_pixels=max_pixels), file_format)
     if output == STANDARD:

@@ -7,6 +7,7 @@ from mmap import mmap
 from numbers import Integral, Real
 
 from ddpmcodec.errors import ImageError
+from ddpmcodec.files import FileView
 
 REAL = ("bpp", "psnr")  # arguments that need not be whole
 DEFAULT_MAX_PIXELS = 178_956_970  # of an image to decode: where Pillow refuses, too, if nobody changed its limit
@@ -19,9 +20,11 @@ def bytes_of(data: object) -> bytes:
     raise TypeError(f"expected the bytes of a .ddpm file, not {type(data).__name__}; read the file first")
 
 
-def view_of(data: object) -> bytes | memoryview:
-    """The bytes of a file; or a view of one that is mapped into memory, of which no more is read than is looked at.
-    Raises TypeError."""
+def view_of(data: object) -> bytes | memoryview | FileView:
+    """The bytes of a file; or a view of one that is open or mapped into memory, of which no more is read than is looked
+    at. Raises TypeError."""
+    if isinstance(data, FileView):
+        return data
     return memoryview(data) if isinstance(data, (mmap, memoryview)) else bytes_of(data)
 
 

@@ -11,12 +11,36 @@ import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from ddpmcodec.errors import OutputError
+from ddpmcodec.errors import OutputError, TruncatedError
 
 try:
     import fcntl
 except ImportError:  # Windows has no locks that end with their process
     fcntl = None  # type: ignore[assignment]
+
+
+class FileView:
+    """The bytes of a file, or of a slice of it, which are read when `bytes` asks for them. Of a file that is cut short
+    meanwhile this raises TruncatedError, where one that is mapped into memory would end the process."""
+
+    def __init__(self, path: Path, place: range | None = None) -> None:
+        self._path = path
+        self._place = range(path.stat().st_size) if place is None else place
+
+    def __len__(self) -> int:
+        return len(self._place)
+
+    def __getitem__(self, part: slice) -> FileView:
+        return FileView(self._path, self._place[part])
+
+    def __bytes__(self) -> bytes:
+        with self._path.open("rb") as file:
+            file.seek(self._place.start)
+            found = file.read(len(self))
+        if len(found) < len(self):
+            raise TruncatedError("the file became shorter while it was read: get it again")
+        return found
+
 
 CLEANED = 8  # names of temporary files that are looked at: of so many writers at a time
 

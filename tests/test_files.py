@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from ddpmcodec.errors import OutputError
-from ddpmcodec.files import check_output, remove_source, write_file
+from ddpmcodec.errors import OutputError, TruncatedError
+from ddpmcodec.files import FileView, check_output, remove_source, write_file
 
 full_device = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is full")
 
@@ -350,3 +350,26 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_work(tmp_path: Pa
     with pytest.raises(OutputError, match="no file can be written in"):
         check_output(tmp_path / "a.ddpm", None, force=False)
     tmp_path.chmod(0o755)
+
+
+# --- views
+
+
+def test_a_view_is_read_when_its_bytes_are_wanted(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(bytes(range(100)))
+    view = FileView(path)
+    part = view[10:60][5:20]
+    path.write_bytes(bytes(range(100, 200)))
+    assert (len(view), len(part), len(view[90:300])) == (100, 15, 10)
+    assert bytes(part) == bytes(range(115, 130))
+
+
+def test_a_file_that_becomes_shorter_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(bytes(100))
+    view = FileView(path)
+    os.truncate(path, 50)
+    assert bytes(view[:50]) == bytes(50)
+    with pytest.raises(TruncatedError, match="became shorter"):
+        bytes(view[40:60])

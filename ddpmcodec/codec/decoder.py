@@ -16,6 +16,7 @@ from ddpmcodec.codec.file_decoder import Decoded, Wanted, decode_file, decode_fi
 from ddpmcodec.codec.passes import Report
 from ddpmcodec.codec.reduced import check_scale
 from ddpmcodec.codec.regions import Edges, Region, check_size, decode_region
+from ddpmcodec.files import FileView
 from ddpmcodec.format.ddpm import split
 from ddpmcodec.images import to_array
 from ddpmcodec.models.registry import ModelSource, find
@@ -107,7 +108,7 @@ def decode(
 
 
 def decode_details(
-    data: bytes | mmap | memoryview,
+    data: bytes | mmap | memoryview | FileView,
     *,
     partial: bool = False,
     max_bytes: int | None = None,

@@ -10,6 +10,7 @@ from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, view_of
 from ddpmcodec.codec.file_decoder import Wanted
 from ddpmcodec.codec.reduced import SCALES
 from ddpmcodec.codec.regions import Region, decode_region
+from ddpmcodec.files import FileView
 from ddpmcodec.format.ddpm import split
 from ddpmcodec.models.registry import ModelSource, find
 
@@ -17,7 +18,7 @@ DEFAULT_SIZE = 256  # pixels of the longer side
 
 
 def thumbnail(
-    data: bytes | mmap,
+    data: bytes | mmap | FileView,
     size: int = DEFAULT_SIZE,
     *,
     model: ModelSource = None,
@@ -58,13 +59,8 @@ def thumbnail(
     image = decoded.image.convert("L") if header.mode == "1" else decoded.image
     if longer > size:
         target = tuple(max(1, round(side * size / longer)) for side in (header.width, header.height))
-        covered = (
-            0,
-            0,
-            header.width / scale,
-            header.height / scale,
-        )  # the last pixels may stand for fewer than the others
-        image = image.resize((target[0], target[1]), Image.Resampling.LANCZOS, box=covered)
+        right, bottom = header.width / scale, header.height / scale  # the last pixels may stand for fewer
+        image = image.resize((target[0], target[1]), Image.Resampling.LANCZOS, box=(0, 0, right, bottom))
     image.info.update(decoded.image.info)
     image = ImageOps.exif_transpose(image)
     image.info.clear()

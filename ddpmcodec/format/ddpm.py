@@ -42,6 +42,7 @@ from functools import cached_property
 from typing import Any
 
 from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError
+from ddpmcodec.files import FileView
 from ddpmcodec.format.end_mark import without_end_mark
 from ddpmcodec.format.header import MAX_PIXELS, MODEL_ID_BYTES, MODES, NAMES, UPRIGHT, Box, Header, Index
 from ddpmcodec.format.header_bytes import covered_by_stream, crc16, pack_header, parse_header
@@ -65,7 +66,7 @@ __all__ = [
     "split",
 ]
 
-HEAD_BYTES = 1 << 12  # of a mapped file that are read first
+HEAD_BYTES = 1 << 12  # of a view that are read first
 
 
 @dataclass(frozen=True)
@@ -237,9 +238,9 @@ def assemble(header: Header, alpha: bytes, payload: bytes | Sequence[bytes], met
     return b"".join([pack_header(header), alpha, *chunks, metadata])
 
 
-def split(data: bytes | memoryview) -> Sections:
-    """Cut a file, or a prefix of one that holds the whole header, at the lengths its header declares. Of a memoryview,
-    as of a file that is mapped into memory, parts are views: they are read when they are used.
+def split(data: bytes | memoryview | FileView) -> Sections:
+    """Cut a file, or a prefix of one that holds the whole header, at the lengths its header declares. Of a view of a
+    tiled file parts are views, too: they are read when they are used.
 
     Raises what parse_header raises, and FormatError when bytes follow the end. Missing bytes are counted, not refused,
     and chunks are not checked: `Sections.require_whole` does both. Of a plain file, all that follows is its stream. An
@@ -248,7 +249,7 @@ def split(data: bytes | memoryview) -> Sections:
     header, start = parse_header(data) if isinstance(data, bytes) else _parse_head(data)
     lengths = [header.alpha_length, *header.chunk_lengths, header.metadata_length]
     end = start + sum(lengths)
-    if header.is_plain or len(data) < end:
+    if header.index is None or len(data) < end:
         data = bytes(data)
     front = without_end_mark(data) if isinstance(data, bytes) and (header.is_plain or len(data) < end) else None
     is_lossy = front is not None and len(front) >= start
@@ -265,7 +266,7 @@ def split(data: bytes | memoryview) -> Sections:
     return Sections(header, start, parts[0], tuple(parts[1:-1]), parts[-1], end - len(data), is_lossy)
 
 
-def _parse_head(data: memoryview) -> tuple[Header, int]:
+def _parse_head(data: memoryview | FileView) -> tuple[Header, int]:
     """`parse_header`, which reads little more than the header and its index."""
     size = HEAD_BYTES
     while True:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -15,8 +16,10 @@ from PIL import Image
 from ddpmcodec import archive, codec
 from ddpmcodec.codec import originals
 from ddpmcodec.codec.decoder import decode_details
+from ddpmcodec.codec.regions import Region
 from ddpmcodec.codec.stream_decoder import ProgressiveDecoder
 from ddpmcodec.errors import ChecksumError, ImageError, TruncatedError
+from ddpmcodec.files import FileView
 from ddpmcodec.format.ddpm import split
 from ddpmcodec.models.context import ContextModel
 
@@ -108,6 +111,21 @@ def test_a_mapped_file_is_read_where_it_is_needed(tiled: bytes, model: ContextMo
             assert found == codec.decode(tiled, model=model, **options)  # type: ignore[arg-type]
         with pytest.raises(TypeError, match="not mmap"):
             codec.decode(mapped, model=model)
+
+
+def test_a_file_is_read_where_it_is_needed(tiled: bytes, model: ContextModel, tmp_path: Path) -> None:
+    """Zeros elsewhere make no difference, and that a file ends meanwhile is no more than an error."""
+    box, path = (0, 70, 20, 80), tmp_path / "a.ddpm"
+    file = split(tiled)
+    needed = Region(*box).part_of(file)
+    kept = [chunk if bytes(chunk) in needed.chunks else bytes(len(chunk)) for chunk in file.chunks]
+    path.write_bytes(tiled[: file.start] + file.alpha + b"".join(kept) + file.metadata)
+    found = decode_details(FileView(path), box=box, model=model)
+    assert (found.exact, found.image) == (True, codec.decode(tiled, box=box, model=model))
+    view = FileView(path)
+    os.truncate(path, file.start + len(file.alpha))
+    with pytest.raises(TruncatedError, match="became shorter"):
+        decode_details(view, box=box, model=model)
 
 
 def test_a_part_of_a_cut_file_is_a_preview_on_request(tiled: bytes, model: ContextModel) -> None:
