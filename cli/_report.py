@@ -248,3 +248,42 @@ def coding_line(header: Header, given: ContextModel | None) -> str:
 
 def coding_words(effort: int, levels: int) -> str:
     return f"effort {effort}, {levels or 'no'} noise levels"
+
+
+def archive_line(file: str, facts: dict[str, Any]) -> str:
+    """What an archive holds, in bytes and rate, and how it is coded. facts: of `describe`."""
+    rate = f"{facts['bytes']} bytes, {facts['bits_per_dim']:.3f} bits/dim"
+    return f"{label(file)}: {rate}, {_archive_coding(facts)}{_archive_damage(facts)}"
+
+
+def _archive_coding(facts: dict[str, Any]) -> str:
+    """How the images are coded."""
+    images = len(facts["images"])
+    if facts["effort"] is None:
+        return f"{images} of {images} images as files of their own"
+    if facts["latent_levels"]:
+        count = f"{facts['images_by_bits_back']} of {images} images"
+        levels = f"{len(facts['latent_levels'])} noise levels"
+        return f"{count} by bits back through {levels}, model {facts['latent_model_id']}"
+    count = f"{facts['images_on_stacks']} of {images} images"
+    return (
+        f"{count} together, {coding_words(facts['effort'], facts['levels'])}, model {', '.join(_archive_models(facts))}"
+    )
+
+
+def _archive_models(facts: dict[str, Any]) -> list[str]:
+    """Names of those that are embedded, and ids of the others."""
+    from ddpmcodec.models import NUMBERS
+
+    known = {number: name for name, number in NUMBERS.items()}
+    return [*(known.get(number, f"number {number}") for number in facts["model_numbers"]), *facts["model_ids"]]
+
+
+def _archive_damage(facts: dict[str, Any]) -> str:
+    found = [
+        (facts["missing_bytes"], f"{facts['missing_bytes']} bytes are missing"),
+        (facts["following_bytes"], f"{facts['following_bytes']} bytes follow the end"),
+        (facts["index_damaged"], "the index is damaged"),
+        (facts["images_lost"], f"{facts['images_lost']} images are lost"),
+    ]
+    return "".join(f", {what}" for there, what in found if there)

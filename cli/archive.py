@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -41,7 +41,7 @@ from ._common import (
     write_stdout,
 )
 from ._many import folder_sources
-from ._report import coding_words
+from ._report import archive_line
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -236,7 +236,7 @@ def list_(file: str, names: tuple[str, ...], as_json: bool) -> None:
         return
     for image in shown:
         click.echo(f"{image['width']:6} x {image['height']:<6} {image['mode']:5} {printable(image['name'])}")
-    say(_summary(file, facts))
+    say(archive_line(file, facts))
 
 
 def _matching(names: Sequence[str], patterns: Sequence[str]) -> list[str] | None:
@@ -253,42 +253,6 @@ def _matching(names: Sequence[str], patterns: Sequence[str]) -> list[str] | None
 
 def _is_pattern(text: str) -> bool:
     return any(letter in text for letter in "*?[")
-
-
-def _summary(file: str, facts: dict[str, Any]) -> str:
-    rate = f"{facts['bytes']} bytes, {facts['bits_per_dim']:.3f} bits/dim"
-    return f"{label(file)}: {rate}, {_way(facts)}{_damage(facts)}"
-
-
-def _way(facts: dict[str, Any]) -> str:
-    """How the images are coded."""
-    images = len(facts["images"])
-    if facts["effort"] is None:
-        return f"{images} of {images} images as files of their own"
-    if facts["latent_levels"]:
-        count = f"{facts['images_by_bits_back']} of {images} images"
-        levels = f"{len(facts['latent_levels'])} noise levels"
-        return f"{count} by bits back through {levels}, model {facts['latent_model_id']}"
-    count = f"{facts['images_on_stacks']} of {images} images"
-    return f"{count} together, {coding_words(facts['effort'], facts['levels'])}, model {', '.join(_models(facts))}"
-
-
-def _models(facts: dict[str, Any]) -> list[str]:
-    """Names of those that are embedded, and ids of the others."""
-    from ddpmcodec.models import NUMBERS
-
-    known = {number: name for name, number in NUMBERS.items()}
-    return [*(known.get(number, f"number {number}") for number in facts["model_numbers"]), *facts["model_ids"]]
-
-
-def _damage(facts: dict[str, Any]) -> str:
-    found = [
-        (facts["missing_bytes"], f"{facts['missing_bytes']} bytes are missing"),
-        (facts["following_bytes"], f"{facts['following_bytes']} bytes follow the end"),
-        (facts["index_damaged"], "the index is damaged"),
-        (facts["images_lost"], f"{facts['images_lost']} images are lost"),
-    ]
-    return "".join(f", {what}" for there, what in found if there)
 
 
 @archive.command(epilog=EXIT_CODES)
