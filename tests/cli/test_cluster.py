@@ -123,8 +123,14 @@ def test_a_killed_worker_loses_no_file(
 def test_a_jpeg_is_warned_of_once(ddpm: Any, ray: str, pixels: np.ndarray, tmp_path: Path) -> None:
     for number in range(3):
         Image.fromarray(pixels).save(tmp_path / f"{number}.jpg")
-    ended = ddpm("encode", "-r", tmp_path, "--ray", ray)
+    ended = ddpm("encode", "-r", tmp_path, "--ray", ray, "--pixels")
     assert (ended.code, ended.stderr.count("a JPEG grows")) == (0, 1)
+
+
+def test_jpeg_files_are_stored_as_on_one_machine(ddpm: Any, ray: str, pixels: np.ndarray, tmp_path: Path) -> None:
+    Image.fromarray(pixels).save(tmp_path / "a.jpg")
+    assert ddpm("encode", tmp_path / "a.jpg", "--ray", ray).code == 0
+    assert (tmp_path / "a.ddpm").read_bytes() == codec.encode(tmp_path / "a.jpg")
 
 
 def test_jobs_and_threads_are_of_one_machine(ddpm: Any, photo: Path) -> None:
