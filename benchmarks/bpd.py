@@ -81,14 +81,15 @@ def run(
 ) -> Document | None:
     """Measure, write bench-bpd.json and its chart into the folder `out`, and return the result.
 
-    source: of the model. baselines: also other codecs. ray: the address of a cluster. None on all of torchrun's ranks
+    source: of the model, which all images are then coded with; None: those that are smaller so are stored as lossless
+    WebP. baselines: also other codecs. ray: the address of a cluster. None on all of torchrun's ranks
     but the first. Raises ChecksumError where an image does not come back.
     """
     model = find_model(source, dataset.images)
     available, skipped = sort_out(BASELINES if baselines else ())
     data = dataset.describe()
     work = Work(out, KIND, {"dataset": data["sha256"], "model": model.id.hex(), "versions": versions()})
-    contenders = [*_ours(model, plan), *map(_baseline, available)]
+    contenders = [*_ours(model, plan, webp=source is None), *map(_baseline, available)]
     tasks = {task.name: task for each in contenders for task in each.tasks}
     units = [unit for task in tasks.values() for unit in task.units(dataset.images)]
     found = work.results(units, quiet=quiet, side_by_side=True, ray=ray)
@@ -102,22 +103,22 @@ def run(
     return result
 
 
-def _ours(model: ContextModel, plan: Plan) -> Iterator[Contender]:
+def _ours(model: ContextModel, plan: Plan, *, webp: bool) -> Iterator[Contender]:
     for coding in plan.settings:
-        yield _files(model, coding)
+        yield _files(model, coding, webp)
     for coding in plan.archives:
-        yield _archive(model, coding)
+        yield _archive(model, coding, webp)
     yield from map(_bits_back, plan.bits_back)
 
 
-def _files(model: ContextModel, coding: Coding) -> Contender:
+def _files(model: ContextModel, coding: Coding, webp: bool) -> Contender:
     name = name_of(coding)
-    task = Task(name, 2 * cost(model, coding), lambda group, _: measure_files(group, model, coding))
+    task = Task(name, 2 * cost(model, coding), lambda group, _: measure_files(group, model, coding, webp))
     return Contender(name, macs_per_pixel(model, coding), 1, [task])
 
 
-def _archive(model: ContextModel, coding: Coding) -> Contender:
-    name, options = name_of(coding, "archive"), {**coding._asdict(), "model": model}
+def _archive(model: ContextModel, coding: Coding, webp: bool) -> Contender:
+    name, options = name_of(coding, "archive"), {**coding._asdict(), "model": model, "webp": webp}
     task = _whole(name, 2 * cost(model, coding), lambda group, _: measure_archive(group, **options))
     return Contender(name, macs_per_pixel(model, coding), ARCHIVE_IMAGES, [task])
 
@@ -166,7 +167,7 @@ def _rate(sizes: NDArray[np.int64], dims: NDArray[np.int64], images_a_file: int)
 # --- measurements of a group of images: every file is decoded and compared
 
 
-def measure_files(images: Sequence[Pixels], model: ContextModel, coding: Coding) -> Found:
+def measure_files(images: Sequence[Pixels], model: ContextModel, coding: Coding, webp: bool = True) -> Found:
     """A file for each image: {bytes, ideal_bits, webp}.
 
     ideal_bits: the ideal code length, the mean over consecutive images of one size, which are coded together; of a file
@@ -175,16 +176,16 @@ def measure_files(images: Sequence[Pixels], model: ContextModel, coding: Coding)
     found: Found = {"bytes": [], "ideal_bits": [], "webp": []}
     for group in alike(images):
         length = CodeLength()
-        datas = codec.encode_many(group, **coding._asdict(), model=model, verify=False, report=length)
+        datas = codec.encode_many(group, **coding._asdict(), model=model, webp=webp, verify=False, report=length)
         _compare(group, map(np.asarray, codec.decode_many(datas, model=model)), name_of(coding))
-        webp = [is_webp(data) for data in datas]
-        coded = len(webp) - sum(webp)
-        in_vain = [image for image, stored in zip(group, webp, strict=True) if stored and coded]
+        stored = [is_webp(data) for data in datas]
+        coded = len(stored) - sum(stored)
+        in_vain = [image for image, is_stored in zip(group, stored, strict=True) if is_stored and coded]
         bits = length.bits - sum(_bits(image, model, coding) for image in in_vain)
         found["bytes"] += map(len, datas)
-        found["webp"] += webp
+        found["webp"] += stored
         found["ideal_bits"] += [
-            8.0 * len(data) if stored else bits / coded for data, stored in zip(datas, webp, strict=True)
+            8.0 * len(data) if is_stored else bits / coded for data, is_stored in zip(datas, stored, strict=True)
         ]
     return found
 

@@ -45,9 +45,7 @@ camera_option = click.option(
 hold_out_option = click.option(
     "--hold-out",
     type=click.IntRange(0),
-    default=2000,
-    show_default=True,
-    help="Last images of the data, kept for evaluation.",
+    help="Last images of each data set, kept for evaluation; default: a tenth, 2000 at most.",
 )
 validate_option = click.option("--validate", metavar="PATH", help="Data to evaluate on, instead of images held out.")
 seed_option = click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)

@@ -42,6 +42,10 @@ from ._training import (
     "--effort", type=click.IntRange(1, 3), default=2, show_default=True, help="Whose networks: 1 fast, 3 small files."
 )
 @click.option("--roles", metavar="NAMES", help="Which of direct,last,band1,band2,band3 to train; default: all.")
+@click.option(
+    "--network", metavar="NAME", default="residual", show_default=True,
+    help="Their architecture: another than the core's, which a package registers.",
+)  # fmt: skip
 @click.option("--start", metavar="MODEL|RUN", help="Begin with these networks, grown to the shapes of this effort.")
 @camera_option
 @click.option("--batch", type=click.IntRange(1), default=4096, show_default=True, help="Positions a step.")

@@ -49,6 +49,9 @@ class ContextNetwork:
 
     @staticmethod
     def make(tensors: Mapping[str, NDArray[Any]], role: str, components: int) -> ContextNetwork: ...
+    @staticmethod
+    def wrap(network: Any, role: str, components: int) -> ContextNetwork:
+        """Of an object whose `outputs(rows, condition)` the coder calls, on one thread; nothing of it learns."""
     def outputs(self, rows: NDArray[np.uint8], condition: int = 0) -> NDArray[np.int32]: ...
     @property
     def width(self) -> int: ...

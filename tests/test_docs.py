@@ -36,6 +36,7 @@ MODULES = (
     "ddpmcodec.codec.truncation",
     "ddpmcodec.folders",
     "ddpmcodec.format.archive_facts",
+    "ddpmcodec.models.architectures",
     "ddpmcodec.models.registry",
     "ddpmcodec.numcodecs_plugin",
     "ddpmcodec.pillow_plugin",

@@ -91,6 +91,31 @@ std::shared_ptr<Trained> make_network(const nb::dict& tensors, const std::string
     return found;
 }
 
+// A network whose outputs a Python object computes: `outputs(rows, condition)`, uint8 [M, inputs] to int32 [M, outputs].
+std::shared_ptr<Trained> wrap_network(const nb::object& object, const std::string& role_name, int components) {
+    const Role role = role_of(role_name);
+    if (components < 1 || components > MOST_COMPONENTS) throw std::invalid_argument("a mixture has 1 to 4 components");
+    auto found = std::make_shared<Trained>();
+    const size_t inputs = size_t(inputs_of(role)), outputs = size_t(Outputs{components}.count());
+    found->components = components;
+    found->network.inputs = int(inputs);
+    found->network.outputs = int(outputs);
+    found->network.conditions = role == Role::BAND ? CONDITIONS : 1;
+    found->predict = [object, inputs, outputs](int condition, const uint8_t* rows, size_t stride, int count, int32_t* out) {
+        if (!count) return;
+        nb::gil_scoped_acquire locked;
+        std::vector<uint8_t> seen(count * inputs);
+        for (int m = 0; m < count; m++) std::copy_n(rows + m * stride, inputs, &seen[m * inputs]);
+        In<int32_t> said;
+        if (!nb::try_cast(object.attr("outputs")(array_of(std::move(seen), {size_t(count), inputs}), condition), said, false) ||
+            said.ndim() != 2 || int(said.shape(0)) != count || said.shape(1) != outputs)
+            throw std::invalid_argument("outputs of a network must be int32 [" + std::to_string(count) + ", " + std::to_string(outputs) + "], in one piece");
+        const int32_t limit = int32_t(OUTPUT_LIMIT);
+        for (size_t k = 0; k < said.size(); k++) out[k] = std::min(std::max(said.data()[k], -limit), limit);
+    };
+    return found;
+}
+
 Out<int32_t> outputs(const Trained& trained, const In<uint8_t>& rows, int condition) {
     const Network& network = trained.network;
     if (rows.ndim() != 2 || int(rows.shape(1)) != network.inputs) throw std::invalid_argument("rows must be uint8 [M, inputs]");
@@ -98,7 +123,9 @@ Out<int32_t> outputs(const Trained& trained, const In<uint8_t>& rows, int condit
     const size_t count = rows.shape(0), stride = size_t(network.inputs + 63) / 64 * 64;
     std::vector<uint8_t> wide(count * stride);
     std::vector<int32_t> found(count * network.outputs);
-    {
+    if (trained.predict) {
+        trained.predict(condition, rows.data(), network.inputs, int(count), found.data());
+    } else {
         nb::gil_scoped_release unlocked;
         for (size_t m = 0; m < count; m++) std::copy_n(rows.data() + m * network.inputs, network.inputs, &wide[m * stride]);
         Scratch scratch(network);
@@ -118,7 +145,10 @@ std::unique_ptr<Pass> make_pass(std::vector<std::shared_ptr<Trained>> networks, 
     for (int k = 0; levels && k < BAND_KINDS; k++) fits = fits && role_is(*model.bands[k], Role::BAND);
     if (!fits) throw std::invalid_argument("networks of other roles");
     const auto [images, height, width, channels] = shape;
-    return std::make_unique<Pass>(model, levels, Layout{images, height, width, channels, streams, shared, learns, threads});
+    Layout layout{images, height, width, channels, streams, shared, learns, threads};
+    // Python predicts on one thread; what weights such a network has, and how they would learn, nobody knows.
+    if (std::any_of(networks.begin(), networks.end(), [](const auto& network) { return bool(network->predict); })) layout.learns = false, layout.threads = 1;
+    return std::make_unique<Pass>(model, levels, layout);
 }
 
 void begin_encoding(Pass& pass, const In<uint8_t>& pixels) {
@@ -219,6 +249,7 @@ nb::dict pixel_positions(const In<uint8_t>& images, bool after_levels, double sh
 void bind_coder(nb::module_& m) {
     nb::class_<Trained>(m, "ContextNetwork", "A network of the context model in exact integers.")
         .def_static("make", &make_network, "tensors"_a, "role"_a, "components"_a)
+        .def_static("wrap", &wrap_network, "network"_a, "role"_a, "components"_a)
         .def("outputs", &outputs, "rows"_a, "condition"_a = 0)
         .def_prop_ro("width", [](const Trained& t) { return t.network.width; })
         .def_prop_ro("depth", [](const Trained& t) { return t.network.depth; })

@@ -265,7 +265,7 @@ BandRanges Pass::predicted(int band, int image, const Planes& coarse, int thread
     std::vector<BandRanges> known{found};
     BandStage stage(own, step, known, {own.transposed ? coarse.turned() : coarse}, nullptr);
     const size_t inputs = padded(inputs_of(Role::BAND)), outputs = network.outputs;
-    run_threads(threads, [&](Team& team, int thread) {
+    run_threads(trained.predict ? 1 : threads, [&](Team& team, int thread) {
         Scratch scratch(network);
         std::vector<uint8_t> rows(MOST * inputs, ZERO);
         std::vector<int32_t> predictions(MOST * outputs);
@@ -281,7 +281,10 @@ BandRanges Pass::predicted(int band, int image, const Planes& coarse, int thread
                 places.push_back(at);
             }
             if (places.empty() || (places.size() < MOST && at + 1 < end)) continue;
-            ddpm::run(network, stage.condition, rows.data(), inputs, int(places.size()), predictions.data(), outputs, scratch, nullptr, nullptr);
+            if (trained.predict)
+                trained.predict(stage.condition, rows.data(), inputs, int(places.size()), predictions.data());
+            else
+                ddpm::run(network, stage.condition, rows.data(), inputs, int(places.size()), predictions.data(), outputs, scratch, nullptr, nullptr);
             for (size_t k = 0; k < places.size(); k++) {
                 Values values{};
                 stage.load(0, int(places[k] / own.width), int(places[k] % own.width), values);
@@ -352,8 +355,11 @@ void Pass::wave(Stage& stage, int wave, int thread, int threads) {
         const Worker::Place& place = worker.places[k];
         stage.gather(place.n, place.y, place.x, &worker.rows[k * inputs], &worker.base[k * CHANNELS]);
     }
-    ddpm::run(network, stage.condition, worker.rows.data(), inputs, int(count), worker.outputs.data(), network.outputs, *worker.scratch,
-              learns ? worker.kept_block.data() : nullptr, learns ? worker.kept_head.data() : nullptr);
+    if (trained.predict)
+        trained.predict(stage.condition, worker.rows.data(), inputs, int(count), worker.outputs.data());
+    else
+        ddpm::run(network, stage.condition, worker.rows.data(), inputs, int(count), worker.outputs.data(), network.outputs, *worker.scratch,
+                  learns ? worker.kept_block.data() : nullptr, learns ? worker.kept_head.data() : nullptr);
     const int kind = kind_of(stage), channels = stage.role == Role::BAND ? CHANNELS : layout_.channels;
     for (size_t k = 0; k < count; k++) {
         const Worker::Place& place = worker.places[k];

@@ -5,6 +5,7 @@
 // codes the positions of its streams, then all of them wait for each other. What is learned changes between waves only. So
 // neither the number of threads nor their pace changes a bit.
 #pragma once
+#include <functional>
 #include <memory>
 
 #include "kernels_learner.h"
@@ -13,10 +14,14 @@
 
 namespace ddpm {
 
+// What a network of another architecture computes, in place of `run`: int32 [count][outputs] of rows uint8 [count][stride].
+using Predict = std::function<void(int condition, const uint8_t* rows, size_t stride, int count, int32_t* outputs)>;
+
 // A network, and how many components its mixtures have. Shared: nobody changes it.
 struct Trained {
-    Network network;
+    Network network;  // of one that has `predict` only inputs, outputs and conditions count
     int components;
+    Predict predict = nullptr;
 };
 
 // The networks of one effort.

@@ -7,7 +7,8 @@ Roles: `direct` codes pixels straight to exact, `last` after noise levels; `band
 of the
 finest band, the second, and all coarser ones. The metadata hold how many components the mixtures of each have, and the
 sha256 of what each answers to seeded inputs. A network that is used is asked again: a machine that computes something
-else must not code. They also hold a hash of all bytes (`format.seal`), which the answers do not cover.
+else must not code. They also hold a hash of all bytes (`format.seal`), which the answers do not cover. Networks of
+another architecture (`models.architectures`) have tensors of their own, and the metadata say which it is.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from ddpmcodec.format import model_file
 from ddpmcodec.format.header import MODEL_ID_BYTES
 from ddpmcodec.format.model_file import LARGEST_NUMBER
 from ddpmcodec.format.seal import KEY, seal
+from ddpmcodec.models import architectures
 
 KIND = "context"
 EFFORTS = (1, 2, 3)
@@ -44,8 +46,11 @@ class ContextModel:
     """
 
     def __init__(self, name: str, model_id: bytes, number: int, tensors: Tensors, facts: Mapping[str, Any]) -> None:
+        """Raises ModelError where networks are of an architecture that nothing registers."""
         self.name, self.id, self.number = name, model_id, number
         self._tensors, self._facts = tensors, facts
+        named = {key: own["architecture"] for key, own in facts.items() if "architecture" in own}
+        self._architectures = {key: architectures.find(name) for key, name in named.items()}
         self._made: dict[tuple[int, str], _native.ContextNetwork] = {}
         self._denoiser: _native.Denoiser | None = None
 
@@ -68,7 +73,8 @@ class ContextModel:
         key = effort, role
         if key not in self._made:
             facts = self._facts[f"{effort}.{role}"]
-            network = network_of(part(self._tensors, f"{effort}.{role}."), role, facts["components"])
+            own = part(self._tensors, f"{effort}.{role}.")
+            network = network_of(own, role, facts["components"], self._architectures.get(f"{effort}.{role}"))
             if answer(network, role) != facts["answer"]:
                 raise ModelError(
                     f"{self.name}: its networks do not compute here what they must: the file is damaged, or this"
@@ -80,7 +86,7 @@ class ContextModel:
     def macs(self, effort: int, role: str) -> int:
         """Multiply-accumulates of a position."""
         own = part(self._tensors, f"{effort}.{role}.")
-        return sum(tensor.size for name, tensor in own.items() if name.endswith(".weight"))
+        return sum(tensor.size for name, tensor in own.items() if name.endswith("weight"))
 
     @property
     def denoiser(self) -> _native.Denoiser | None:
@@ -96,12 +102,15 @@ def part(tensors: Tensors, prefix: str) -> dict[str, NDArray[Any]]:
     return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
 
 
-def network_of(tensors: Mapping[str, NDArray[Any]], role: str, components: int) -> _native.ContextNetwork:
-    """From the tensors of one network. Raises ModelError where they are none of this role."""
+def network_of(
+    tensors: Mapping[str, NDArray[Any]], role: str, components: int, architecture: type | None = None
+) -> _native.ContextNetwork:
+    """From the tensors of one network. architecture: None: the core's own. Raises ModelError where they are none of
+    this role."""
     kind = "band" if role in BAND_ROLES else role
     try:
-        return _native.ContextNetwork.make({k: np.ascontiguousarray(v) for k, v in tensors.items()}, kind, components)
-    except ValueError as error:
+        return architectures.made(architecture, tensors, kind, components)
+    except (LookupError, TypeError, ValueError) as error:
         raise ModelError(f"a network of the role {role}: {error}; export the model again") from error
 
 
@@ -117,17 +126,17 @@ def answer(network: _native.ContextNetwork, role: str) -> str:
 
 
 def pack(
-    tensors: Tensors, components: Mapping[str, int], name: str, training: Mapping[str, Any] | None = None
-) -> bytes:
-    """The bytes of a model file. components: by '<effort>.<role>'. training: facts about its making, kept in the
-    metadata."""
-    networks = {
-        key: {
-            "components": count,
-            "answer": answer(network_of(part(tensors, f"{key}."), key[2:], count), key[2:]),
-        }
-        for key, count in sorted(components.items())
-    }
+    tensors: Tensors, components: Mapping[str, int], name: str, training: Mapping[str, Any] | None = None,
+    named: Mapping[str, str] | None = None,
+) -> bytes:  # fmt: skip
+    """The bytes of a model file. components: by '<effort>.<role>', as `named`, the architectures that are not the
+    core's. training: facts about its making, kept in the metadata."""
+    networks: dict[str, dict[str, Any]] = {}
+    for key, count in sorted(components.items()):
+        own = (named or {}).get(key)
+        network = network_of(part(tensors, f"{key}."), key[2:], count, architectures.find(own) if own else None)
+        networks[key] = {"components": count, "answer": answer(network, key[2:])}
+        networks[key] |= {"architecture": own} if own else {}
     metadata = {
         "kind": KIND, "format": model_file.FORMAT, "name": name, "networks": networks, "training": dict(training or {}),
     }  # fmt: skip
@@ -149,7 +158,8 @@ def parse(data: bytes, source: str, number: int = 0) -> ContextModel:
             f"{source}: it must hold networks of {len(EFFORTS)} efforts, of {len(ROLES)} roles each; export it again"
         )
     for key, value in facts.items():
-        if not isinstance(value, dict) or type(value.get("components")) is not int:
+        own = value if isinstance(value, dict) else {}
+        if type(own.get("components")) is not int or not isinstance(own.get("architecture", ""), str):
             raise ModelError(f"{source}: it does not say what network {key} is; export the model again")
     for key, tensor in tensors.items():
         if tensor.dtype == np.float32 and not (np.abs(tensor) <= LARGEST_NUMBER).all():

@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ddpmcodec.errors import TrainingError
-from ddpmcodec.models.context import pack, parse
+from ddpmcodec.files import write_file
+from ddpmcodec.models.architectures import RESIDUAL
+from ddpmcodec.models.context import ContextModel, pack, parse
 from ddpmcodec.training import preview_denoiser, run, state
 from ddpmcodec.training.context_trainer import (
     ALL,
@@ -38,6 +40,7 @@ GREY_SHARE, LUMA = 0.03, (299, 587, 114)  # of images that are made grey; weight
 HELD_OUT_SIDE, HELD_OUT_IMAGES, HELD_OUT_PIXELS = 128, 300, 1 << 20
 DENOISER_PIXELS = 1 << 14  # of images that states for the denoiser are taken from at a time
 CHANGES = ("hours",)  # settings that a resumed run may change
+MODEL, IMAGES = "model.safetensors", "images.npy"  # in the folder of a run that `fit` made
 DENOISER = "denoiser."  # what names of its tensors begin with
 
 
@@ -68,6 +71,44 @@ def train(
         trainer.compile()
     done = run.run(trainer, out, say, evaluate_minutes=evaluate_minutes)
     return trainer, done
+
+
+def fit(
+    data: str | Path | Pixels | Sequence[str | Path], out: str | Path, *, name: str = "mine",
+    base: str | None = "photo", say: Say = print, resume: bool = False, device: str | None = None,
+    compiled: bool = True, **settings: Any,
+) -> ContextModel:  # fmt: skip
+    """Train networks and put them into a model, in one call: `ddpmcodec train` and `ddpmcodec export`.
+
+    Parameters:
+        data: folders of images, or uint8 [N, H, W, 3], which `out` keeps.
+        out: the folder of the run; it gets `model.safetensors`, too.
+        name: of the model. base: the model that has the networks which are not trained; None: all are.
+        settings: of `ContextSettings`: `hours`, `effort`, `roles`, `network` and others.
+
+    Returns the model, as `encode` and `decode` take it (`model=`). After SIGTERM it is of an unfinished run, which goes
+    on with `resume`.
+
+    Raises TrainingError where the data or a saved run cannot be used, ModelError where `base` or `network` is unknown.
+
+    >>> from ddpmcodec.training import fit
+    >>> model = fit("photos", "run", hours=1.5)  # doctest: +SKIP
+    >>> data = ddpmcodec.encode("photo.png", model=model)  # doctest: +SKIP
+    """
+    folder = Path(out)
+    if isinstance(data, np.ndarray):
+        array = folder / IMAGES
+        if not state.exists(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            np.save(array, data)
+        sources = [str(array.absolute())]
+    else:
+        sources = [str(Path(source).absolute()) for source in ([data] if isinstance(data, (str, Path)) else data)]
+    chosen = ContextSettings(tuple(sources), **settings)
+    train(chosen, folder, say, resume=resume, chosen=settings, device=device, compiled=compiled)
+    content = export([folder], name, say, base=base)
+    write_file(folder / MODEL, content, replace=True)
+    return parse(content, str(folder / MODEL))
 
 
 def _batches(settings: ContextSettings, sets: Sequence[list[Pixels]], where: torch.device, say: Say) -> Batches:
@@ -165,12 +206,13 @@ class Parts(NamedTuple):
 
     tensors: dict[str, Tensor]
     components: dict[str, int]  # by '<effort>.<role>'
+    named: dict[str, str]  # and the architectures that are not the core's
     made: list[dict[str, Any]]  # facts about the runs
 
     def packed(self, name: str) -> bytes:
         """The bytes of the file."""
         arrays = {key: tensor.numpy() for key, tensor in self.tensors.items()}
-        return pack(arrays, self.components, name, {"runs": self.made})
+        return pack(arrays, self.components, name, {"runs": self.made}, self.named)
 
     def with_denoiser(self, tensors: Mapping[str, Tensor]) -> Parts:
         """With this one instead of its own."""
@@ -183,11 +225,12 @@ def gathered(folders: Sequence[Path], base: str | None) -> Parts:
 
     Raises TrainingError where a network is missing, ModelError where `base` is no model.
     """
-    parts = Parts({}, {}, [])
+    parts = Parts({}, {}, {}, [])
     if base is not None:
         contents = Contents(base)
         parts.tensors.update(contents.tensors)
         parts.components.update(contents.components)
+        parts.named.update(contents.named)
     for folder in folders:
         _add(parts, folder)
     if missing := [key for key in ALL if key not in parts.components]:
@@ -206,6 +249,9 @@ def _add(parts: Parts, folder: Path) -> None:
         for name in [name for name in parts.tensors if name.startswith(f"{key}.")]:
             del parts.tensors[name]  # it may have had more blocks
         parts.components[key] = network.shape.components
+        parts.named.pop(key, None)
+        if network.shape.architecture != RESIDUAL:
+            parts.named[key] = network.shape.architecture
     parts.tensors.update(tensors_of(networks, settings.effort))
     parts.made.append(_made(saved.facts, settings))
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from ddpmcodec import _native
 from ddpmcodec.errors import TrainingError
 from ddpmcodec.format import model_file
+from ddpmcodec.models.architectures import RESIDUAL
 from ddpmcodec.models.context import BAND_ROLES, EFFORTS, KIND, ROLES, parse
 from ddpmcodec.models.registry import read
 from ddpmcodec.training import state
@@ -27,6 +28,7 @@ from ddpmcodec.training.trainable import (
     ZERO,
     Positions,
     Shape,
+    Trainable,
     TrainableNetwork,
     code_length,
     grown,
@@ -34,6 +36,7 @@ from ddpmcodec.training.trainable import (
     of_integers,
     round_robin,
     shape_of,
+    trainable,
 )
 
 WARMUP, CLIP = 100, 1.0  # steps of a network; norm of its gradient
@@ -50,10 +53,11 @@ class ContextSettings:
 
     data: tuple[str, ...]  # several data sets are taken round-robin, a batch of images each
     validate: str | None = None  # images to evaluate on, instead of images held out
-    hold_out: int = 2000  # last images of every data set that has more
+    hold_out: int | None = None  # last images of every data set; None: a tenth, 2,000 at most
     hours: float = 1.5
     effort: int = 2  # which sets the shapes of networks (`context_shapes`)
     roles: tuple[str, ...] = ROLES  # that are trained
+    network: str = RESIDUAL  # their architecture
     crop: int = 96  # side; of sets with smaller images smaller
     start: str | None = None  # a model, or the folder of a run: networks begin as these, grown where they are smaller
     camera_share: float = 0.0  # of the crops of the largest size that get a sensor's noise and blur
@@ -86,7 +90,8 @@ class ContextTrainer:
         self.settings, self.source, self.held_out = settings, source, held_out
         self.step, self.seconds = 0, 0.0
         torch.manual_seed(settings.seed)
-        first = first_networks(settings.effort, settings.roles, settings.start if begins else None)
+        start = settings.start if begins else None
+        first = first_networks(settings.effort, settings.roles, start, settings.network)
         self.networks = {role: network.to(device) for role, network in first.items()}
         self.optimizers = {role: self._optimizers(network) for role, network in self.networks.items()}
         self.round = round_robin(settings.roles)
@@ -97,21 +102,16 @@ class ContextTrainer:
             device=device,
         )  # fmt: skip
 
-    def _optimizers(self, network: TrainableNetwork) -> tuple[torch.optim.Optimizer, ...]:
-        inner = [weight for layer, weight in network.weights.items() if layer not in ("head", "skip")]
-        gains = list(network.gains.values())
-        rest = [p for p in network.parameters() if all(p is not other for other in (*inner, *gains))]
-        muon, gain, adam = self._rates
-        return (
-            Muon(inner, lr=muon),
-            torch.optim.AdamW(gains, lr=gain, betas=(0.9, 0.99), weight_decay=0.0),
-            torch.optim.AdamW(rest, lr=adam, betas=(0.9, 0.99), weight_decay=0.0),
-        )
-
-    @property
-    def _rates(self) -> tuple[float, float, float]:
-        """Of the optimisers of a network."""
-        return self.settings.muon_rate, GAIN_PACE * self.settings.adam_rate, self.settings.adam_rate
+    def _optimizers(self, network: Trainable) -> tuple[torch.optim.Optimizer, ...]:
+        groups = network.groups()
+        muon, adam = self.settings.muon_rate, self.settings.adam_rate
+        found: list[torch.optim.Optimizer] = [Muon(groups.inner, lr=muon)] if groups.inner else []
+        for parameters, rate in ((groups.gains, GAIN_PACE * adam), (groups.rest, adam)):
+            if parameters:
+                found.append(torch.optim.AdamW(parameters, lr=rate, betas=(0.9, 0.99), weight_decay=0.0))
+        for optimizer in found:
+            optimizer.param_groups[0]["initial_lr"] = optimizer.param_groups[0]["lr"]
+        return tuple(found)
 
     @property
     def images(self) -> int:
@@ -140,8 +140,8 @@ class ContextTrainer:
 
     def _move(self, role: str) -> None:
         multiplier = min(1.0, (self.step // len(self.round) + 1) / WARMUP) * (1 - self.progress())
-        for optimizer, rate in zip(self.optimizers[role], self._rates, strict=True):
-            optimizer.param_groups[0]["lr"] = rate * multiplier
+        for optimizer in self.optimizers[role]:
+            optimizer.param_groups[0]["lr"] = optimizer.param_groups[0]["initial_lr"] * multiplier
             optimizer.step()
             optimizer.zero_grad()
 
@@ -176,7 +176,7 @@ class ContextTrainer:
         return {}
 
 
-def _any_positions(network: TrainableNetwork, count: int) -> Positions:
+def _any_positions(network: Trainable, count: int) -> Positions:
     """Whose values are of no interest."""
     device = network.units.device
     rows = torch.full((count, network.shape.contract[0]), ZERO, dtype=torch.uint8, device=device)
@@ -191,7 +191,7 @@ STEPS = {2: (0, 1), 5: (2, 3, 4, 5, 6)}  # of the noise levels of each schedule:
 PIXELS, POSITIONS = 1 << 16, 1 << 14  # of images, and of positions, that are computed together
 BANDS_OF_STEP = _native.BAND_CONDITIONS // sum(map(len, STEPS.values()))
 SEED = 1  # every position is taken
-Networks = dict[str, TrainableNetwork]
+Networks = dict[str, Trainable]
 Bits = NDArray[np.float64]
 
 
@@ -215,7 +215,7 @@ def _totals(found: Mapping[str, float], bands: Networks) -> dict[str, float]:
     return totals
 
 
-def _pixel_bits(network: TrainableNetwork, role: str, batches: Sequence[Images]) -> float:
+def _pixel_bits(network: Trainable, role: str, batches: Sequence[Images]) -> float:
     found = (bits_of(network, pixels_of(images, role, 1.0, SEED)) for images in _parts(batches))
     return sum(float(bits.sum()) for bits in found)
 
@@ -232,7 +232,7 @@ def _step_bits(networks: Networks, levels: int, batches: Sequence[Images]) -> Bi
 
 
 @torch.no_grad()
-def bits_of(network: TrainableNetwork, columns: Columns) -> Bits:
+def bits_of(network: Trainable, columns: Columns) -> Bits:
     """The code length of each of some positions."""
     device = network.units.device
     found = [np.zeros(0)]
@@ -258,13 +258,13 @@ ALL = [f"{effort}.{role}" for effort in EFFORTS for role in ROLES]  # networks o
 def networks_of(saved: State, folder: Path) -> Networks:
     """The networks of a run by role. Raises TrainingError where it is another kind of run."""
     with state.is_state(folder):
-        found = {role: TrainableNetwork(Shape(*shape)) for role, shape in saved.facts["shapes"].items()}
+        found = {role: trainable(Shape(*shape)) for role, shape in saved.facts["shapes"].items()}
         for role, network in found.items():
             state.load_module(network, role, saved.tensors)
         return found
 
 
-def tensors_of(networks: Mapping[str, TrainableNetwork], effort: int) -> dict[str, Tensor]:
+def tensors_of(networks: Mapping[str, Trainable], effort: int) -> dict[str, Tensor]:
     """As a model file has them."""
     return {
         f"{effort}.{role}.{name}": tensor.cpu()
@@ -274,7 +274,8 @@ def tensors_of(networks: Mapping[str, TrainableNetwork], effort: int) -> dict[st
 
 
 class Contents:
-    """The tensors of a model file, and how many components the mixtures of each network have."""
+    """The tensors of a model file; how many components the mixtures of each network have, and which are of another
+    architecture."""
 
     def __init__(self, source: str | Path) -> None:
         """Raises ModelError."""
@@ -282,29 +283,47 @@ class Contents:
         parse(data, str(source))
         metadata: dict[str, Any] = model_file.metadata(data, str(source), KIND)
         self.tensors = load(data)
-        self.components = {key: int(facts["components"]) for key, facts in metadata["networks"].items()}
+        networks: dict[str, dict[str, Any]] = metadata["networks"]
+        self.components = {key: int(facts["components"]) for key, facts in networks.items()}
+        self.named = {key: str(own["architecture"]) for key, own in networks.items() if "architecture" in own}
 
-    def network(self, effort: int, role: str) -> TrainableNetwork:
-        """Up to what its integers left out."""
+    def network(self, effort: int, role: str) -> Trainable:
+        """Up to what its integers left out. Raises TrainingError where only they are known."""
         key, kind = f"{effort}.{role}", "band" if role in BAND_ROLES else role
+        if key in self.named:
+            raise TrainingError(
+                f"its network {key}, of the architecture {self.named[key]!r}, can only begin as the run that trained"
+                " it: give --start the folder of that run"
+            )
         return of_integers(state.part(key, self.tensors), kind, self.components[key])
 
 
-def first_networks(effort: int, roles: Collection[str], start: str | None) -> Networks:
+def first_networks(
+    effort: int, roles: Collection[str], start: str | None, architecture: str = RESIDUAL
+) -> Networks:  # fmt: skip
     """By role: of `start`, a model or the folder of a run, grown to the shapes of this effort; roles it lacks begin
     anew. Raises TrainingError where a network would shrink, and ModelError where `start` is no model."""
     begun = _of_start(start, effort, roles) if start is not None else {}
     found: Networks = {}
     for role in roles:
-        shape = shape_of(effort, role)
+        shape = shape_of(effort, role, architecture)
         try:
-            found[role] = grown(begun[role], shape) if role in begun else TrainableNetwork(shape)
+            found[role] = _begun_as(begun[role], shape) if role in begun else trainable(shape)
         except ValueError as error:
             raise TrainingError(
                 f"{start}: its network {role} is larger than one of effort {effort} ({error}): give another --effort or"
                 " --start"
             ) from error
     return found
+
+
+def _begun_as(network: Trainable, shape: Shape) -> Trainable:
+    """Raises ValueError."""
+    if network.shape == shape:
+        return network
+    if not isinstance(network, TrainableNetwork):
+        raise ValueError(f"{network.shape} cannot become {shape}")
+    return grown(network, shape)
 
 
 def _of_start(start: str, effort: int, roles: Collection[str]) -> Networks:

@@ -21,6 +21,7 @@ TILE, COLUMNS = 32, 50  # sheets: 32x32 tiles, 50 a row, row-major
 NOISE = (0.5, 6.0)  # grey levels
 LARGEST_ZOOM = 1.6
 SMALLEST_CROP = 8
+MOST_HELD_OUT = 2000
 
 
 def _array(path: Path) -> list[Pixels]:
@@ -194,22 +195,24 @@ class Mixture:
 
 
 def image_sets(
-    data: Sequence[str], *, validate: str | None = None, hold_out: int = 0
+    data: Sequence[str], *, validate: str | None = None, hold_out: int | None = None
 ) -> tuple[list[list[Pixels]], list[Pixels]]:
     """Training images of every data set, and the images to evaluate on: those of `validate`, or the last ones of the
-    first set. Raises TrainingError where there are none."""
+    first set. hold_out: how many of each set are the last ones; None: a tenth, `MOST_HELD_OUT` at most. Raises
+    TrainingError where there are none."""
     if not data:
         raise TrainingError("no training images: name a folder, an array or a CIFAR-10 root with --data")
     sets = [load_images(source) for source in data]
     if validate is not None:
         return sets, load_images(validate)
+    kept = [min(MOST_HELD_OUT, max(1, len(images) // 10)) if hold_out is None else hold_out for images in sets]
     first = len(sets[0])
-    if not 0 < hold_out < first:
+    if not 0 < kept[0] < first:
         raise TrainingError(
-            f"{data[0]}: {first} images, of which --hold-out keeps {hold_out}: at least one must be"
+            f"{data[0]}: {first} images, of which --hold-out keeps {kept[0]}: at least one must be"
             " left to train on, and one to evaluate on: give another --hold-out, or images to --validate with"
         )
-    return [images[:-hold_out] or images for images in sets], sets[0][-hold_out:]
+    return [images[:-last] or images for images, last in zip(sets, kept, strict=True)], sets[0][-kept[0] :]
 
 
 def crops_of(

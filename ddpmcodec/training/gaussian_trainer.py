@@ -197,7 +197,7 @@ class GaussianSettings:
     batch: int = 64
     crop: int = 32
     camera_share: float = 0.0  # of the crops of the largest size that get a sensor's noise and blur
-    hold_out: int = 2000  # last images of every data set that has more
+    hold_out: int | None = None  # last images of every data set; None: a tenth, 2,000 at most
     validate: str | None = None  # data to evaluate on instead
     muon_rate: float = 0.02
     adam_rate: float = 7e-4

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 from ddpmcodec import _native
 from ddpmcodec.errors import TrainingError
+from ddpmcodec.models import architectures
+from ddpmcodec.models.architectures import RESIDUAL
 from ddpmcodec.models.context import BAND_ROLES, ROLES
 
 LN2 = math.log(2)
@@ -33,12 +35,13 @@ FIRST_SCALES = {"direct": 65.0, "last": 52.0, "band": 56.0}  # indices
 
 
 class Shape(NamedTuple):
-    """Which network: its role, its width and blocks, and the components of its mixtures."""
+    """Which network: its role, its width and blocks, the components of its mixtures, and its architecture."""
 
     role: str  # "direct", "last" or "band"
     width: int
     depth: int
     components: int
+    architecture: str = RESIDUAL
 
     @property
     def contract(self) -> tuple[int, int, int]:
@@ -81,17 +84,55 @@ class Positions(NamedTuple):
         return cls(rows=found["rows"], condition=found["condition"].long(), **last)
 
 
-def _rounded(x: Tensor, low: float, high: float) -> Tensor:
+def rounded(x: Tensor, low: float, high: float) -> Tensor:
     """To the nearest integer in bounds; gradients go through both, which needs no mask of what was clipped."""
     return x + (torch.round(x.clamp(low, high)) - x).detach()
 
 
-class TrainableNetwork(nn.Module):
-    """Rows of weights are directions times gains, so that Muon may move the directions freely."""
+class Groups(NamedTuple):
+    """Parameters by how they learn."""
+
+    inner: list[nn.Parameter]  # matrices, by Muon
+    gains: list[nn.Parameter]  # by AdamW, at several times the rate of the rest
+    rest: list[nn.Parameter]
+
+
+class Trainable(nn.Module):
+    """A network in training, of any architecture (docs/extending.md).
+
+    units: what 1.0 is of every output, in the coder's integers, [outputs].
+    """
+
+    units: Tensor
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape
+        self.register_buffer("units", shape.units(), persistent=False)
+
+    def forward(self, rows: Tensor, condition: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Inputs uint8 [K, inputs] in conditions [K] to outputs [outputs, K], integers (`rounded`). dtype: of products,
+        which round in bfloat16."""
+        raise NotImplementedError
+
+    def exported(self) -> dict[str, Tensor]:
+        """What a model file keeps, which the architecture's class is made from."""
+        raise NotImplementedError
+
+    def loss(self, positions: Positions, dtype: torch.dtype) -> Tensor:
+        """What a step makes smaller: mean bits of a position, unless an architecture has more to say."""
+        return code_length(self.shape, self(positions.rows, positions.condition, dtype), positions).mean()
+
+    def groups(self) -> Groups:
+        """All parameters, by how they learn."""
+        return Groups([], [], list(self.parameters()))
+
+
+class TrainableNetwork(Trainable):
+    """The core's own. Rows of weights are directions times gains, so that Muon may move the directions freely."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__(shape)
         conditions = shape.contract[2]
         self.weights, self.gains, self.biases = nn.ParameterDict(), nn.ParameterDict(), nn.ParameterDict()
         for layer, (outputs, inputs) in shape.layers().items():
@@ -101,9 +142,12 @@ class TrainableNetwork(nn.Module):
                 self.biases[layer] = nn.Parameter(torch.zeros(conditions, outputs))
         for layer in ("head", "skip"):
             self.weights[layer].data.zero_()
-        self.biases["head"].data += _first_bias(shape)
-        self.units: Tensor
-        self.register_buffer("units", shape.units(), persistent=False)
+        self.biases["head"].data += first_bias(shape)
+
+    def groups(self) -> Groups:
+        inner = [weight for layer, weight in self.weights.items() if layer not in ("head", "skip")]
+        gains = list(self.gains.values())
+        return Groups(inner, gains, [p for p in self.parameters() if all(p is not other for other in (*inner, *gains))])
 
     def _unit(self, layer: str) -> float:
         return INPUT_UNIT if layer in ("stem", "skip") else ACTIVATION_UNIT
@@ -116,7 +160,7 @@ class TrainableNetwork(nn.Module):
             last = layer in ("head", "skip")
             direction = weight if last else F.normalize(weight)
             grid = (direction.detach().abs().amax(1) / LARGEST_WEIGHT).clamp(min=1e-8)
-            found[f"{layer}.weight"] = _rounded(direction / grid[:, None], -LARGEST_WEIGHT, LARGEST_WEIGHT)
+            found[f"{layer}.weight"] = rounded(direction / grid[:, None], -LARGEST_WEIGHT, LARGEST_WEIGHT)
             scale = self.units if last else ACTIVATION_UNIT
             found[f"{layer}.factor"] = self.gains[layer] * grid / self._unit(layer) * scale
             if layer in self.biases:
@@ -129,7 +173,6 @@ class TrainableNetwork(nn.Module):
         return {k: v.to(torch.int8) if k.endswith(".weight") else v.float().clone() for k, v in found.items()}
 
     def forward(self, rows: Tensor, condition: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Inputs uint8 [K, inputs] to outputs [outputs, K], integers. dtype of products: in bfloat16 they round."""
         params = self.integers()
 
         def product(x: Tensor, name: str) -> Tensor:
@@ -149,10 +192,11 @@ class TrainableNetwork(nn.Module):
         for k in range(self.shape.depth):
             trunk = trunk + product(_activation(trunk), f"block{k}")
         last = product(_activation(trunk), "head") + bias("head") + product(seen, "skip")
-        return _rounded(last.t(), -OUTPUT_LIMIT, OUTPUT_LIMIT)
+        return rounded(last.t(), -OUTPUT_LIMIT, OUTPUT_LIMIT)
 
 
-def _first_bias(shape: Shape) -> Tensor:
+def first_bias(shape: Shape) -> Tensor:
+    """Outputs that say nothing yet, in units: wide distributions, whose components lie apart."""
     k = shape.components
     found = torch.zeros(shape.contract[1])
     apart = torch.linspace(-0.5, 0.5, k).repeat(CHANNELS) if k > 1 else torch.zeros(CHANNELS)
@@ -169,7 +213,8 @@ def grown(network: TrainableNetwork, shape: Shape) -> TrainableNetwork:
     something else."""
     own = network.shape
     shrinks = shape.width < own.width or shape.depth < own.depth
-    if shrinks or (shape.role, shape.components) != (own.role, own.components):
+    is_other = shape._replace(width=0, depth=0) != own._replace(width=0, depth=0)
+    if shrinks or is_other:
         raise ValueError(f"{own} cannot become {shape}")
     found = TrainableNetwork(shape)
     with torch.no_grad():
@@ -256,9 +301,21 @@ def code_length(shape: Shape, out: Tensor, positions: Positions) -> Tensor:
     return -torch.logsumexp(weights + mass, 0) / LN2
 
 
-def loss(network: TrainableNetwork, positions: Positions, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Mean bits of a position. dtype: of products."""
-    return code_length(network.shape, network(positions.rows, positions.condition, dtype), positions).mean()
+def loss(network: Trainable, positions: Positions, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Of a network, a function that PyTorch compiles."""
+    return network.loss(positions, dtype)
+
+
+def trainable(shape: Shape) -> Trainable:
+    """A network that begins. Raises ModelError where nothing registers its architecture, TrainingError where it cannot
+    be trained."""
+    if shape.architecture == RESIDUAL:
+        return TrainableNetwork(shape)
+    make = getattr(architectures.find(shape.architecture), "trainable", None)
+    if make is None:
+        raise TrainingError(f"networks of the architecture {shape.architecture!r} have no `trainable`: train others")
+    found: Trainable = make(shape)
+    return found
 
 
 # --- which networks an effort has, and how often a run trains each of them
@@ -293,11 +350,11 @@ SIZES = {
 SHARES = {"direct": 4, "last": 4, "band1": 1, "band2": 1, "band3": 2}
 
 
-def shape_of(effort: int, role: str) -> Shape:
+def shape_of(effort: int, role: str, architecture: str = RESIDUAL) -> Shape:
     """Of the network of a role (`models.context.ROLES`). Raises TrainingError for an effort that there is not."""
     if effort not in SIZES:  # of a run that another version began
         raise TrainingError(f"there are no networks of effort {effort}, but of {', '.join(map(str, SIZES))}")
-    return Shape("band" if role in BAND_ROLES else role, *SIZES[effort].of(role))
+    return Shape("band" if role in BAND_ROLES else role, *SIZES[effort].of(role), architecture)
 
 
 def round_robin(roles: Collection[str], shares: Mapping[str, int] = SHARES) -> list[str]:

@@ -55,6 +55,10 @@ def test_beside_a_file_stand_its_ideal_code_length_and_its_overhead(
     assert (row["webp"], row["overhead_bytes"] > 8) == (0, True)
 
 
+def test_files_of_a_named_model_hold_no_webp(context_model: ContextModel) -> None:
+    assert bpd.measure_files([np.asarray(drawing())], context_model, QUICK, webp=False)["webp"] == [False]
+
+
 def test_of_images_that_are_stored_as_webp_the_ideal_is_the_file(context_model: ContextModel) -> None:
     drawn = np.asarray(drawing())
     found = bpd.measure_files([drawn, drawn[:30]], context_model, QUICK)

@@ -172,8 +172,8 @@ def test_integers_become_a_network_again(role: str) -> None:
 def test_every_effort_has_shapes_and_every_role_a_share() -> None:
     assert tuple(SIZES) == EFFORTS
     assert tuple(SHARES) == ROLES
-    assert shape_of(2, "direct") == ("direct", 192, 3, 3)
-    assert shape_of(3, "band2") == ("band", 128, 3, 1)
+    assert shape_of(2, "direct") == ("direct", 192, 3, 3, "residual")
+    assert shape_of(3, "band2") == ("band", 128, 3, 1, "residual")
 
 
 def test_an_effort_that_is_not_there_is_named() -> None:

@@ -1,0 +1,88 @@
+"""`fit`: from images to a model in one call, whatever the architecture of its networks is."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ddpmcodec
+from ddpmcodec.errors import ModelError, TrainingError
+from ddpmcodec.models import architectures
+from ddpmcodec.models.context import parse
+from ddpmcodec.training import fit
+from ddpmcodec.training.context_trainer import ContextTrainer
+from ddpmcodec.training.trainable import shape_of, trainable
+
+EXAMPLE = Path(__file__).parents[2] / "docs" / "linear"
+OPTIONS: dict[str, Any] = {"crop": 16, "batch": 64, "compiled": False, "say": lambda _: None}
+
+
+@pytest.fixture(autouse=True)
+def linear(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The example of docs/extending.md, imported."""
+    monkeypatch.syspath_prepend(str(EXAMPLE))
+    monkeypatch.setattr(architectures, "_registered", {})
+    sys.modules.pop("linear", None)
+    import linear  # noqa: F401
+
+    yield
+    sys.modules.pop("linear", None)
+
+
+@pytest.fixture(autouse=True)
+def by_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs of a hundred steps an hour, however slow the machine is."""
+    monkeypatch.setattr(ContextTrainer, "progress", lambda self: min(1.0, self.step / (100 * self.settings.hours)))
+
+
+def size(image: np.ndarray, model: object) -> int:
+    data = ddpmcodec.encode(image, effort=1, levels=0, model=model, webp=False)  # type: ignore[arg-type]
+    assert np.array_equal(ddpmcodec.decode(data, model=model, as_array=True), image)  # type: ignore[arg-type]
+    return len(data)
+
+
+@pytest.mark.parametrize("network", ["residual", "linear"])
+def test_a_network_learns_and_codes_images(network: str, gradients: np.ndarray, tmp_path: Path) -> None:
+    sizes = []
+    for hours in (0.02, 1.0):
+        out = tmp_path / str(hours)
+        model = fit(gradients, out, network=network, effort=1, roles=("direct",), hours=hours, **OPTIONS)
+        assert parse((out / "model.safetensors").read_bytes(), "it").id == model.id
+        sizes.append(sum(size(image, model) for image in gradients[-3:]))
+    assert sizes[1] < 0.9 * sizes[0]
+
+
+def test_a_run_goes_on(pictures: Path, tmp_path: Path) -> None:
+    options = OPTIONS | {"network": "linear", "effort": 1, "roles": ("direct", "band1")}
+    first = fit(pictures, tmp_path / "run", hours=0.02, **options)
+    with pytest.raises(TrainingError, match="holds a training run already"):
+        fit(pictures, tmp_path / "run", hours=0.04, **options)
+    longer = fit(pictures, tmp_path / "run", hours=0.04, resume=True, **options)
+    assert longer.id != first.id
+
+
+def test_a_run_begins_as_another_of_its_architecture(pictures: Path, tmp_path: Path) -> None:
+    options = OPTIONS | {"network": "linear", "effort": 1, "roles": ("direct",), "hours": 0.02}
+    fit(pictures, tmp_path / "first", **options)
+    fit(pictures, tmp_path / "second", start=str(tmp_path / "first"), **options)
+    with pytest.raises(TrainingError, match="'linear', can only begin as the run that trained it"):
+        fit(pictures, tmp_path / "third", start=str(tmp_path / "first" / "model.safetensors"), **options)
+    with pytest.raises(TrainingError, match="its network direct is larger than one of effort 1"):
+        fit(pictures, tmp_path / "third", start=str(tmp_path / "first"), **options | {"network": "residual"})
+
+
+def test_an_unknown_architecture_is_named_before_anything_is_written(pictures: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="architecture 'cubic' are needed"):
+        fit(pictures, tmp_path / "run", network="cubic", **OPTIONS)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_architecture_that_only_codes_cannot_be_trained() -> None:
+    architectures.register("fixed")(type("Fixed", (), {}))
+    with pytest.raises(TrainingError, match="architecture 'fixed' have no `trainable`"):
+        trainable(shape_of(1, "direct", "fixed"))
