@@ -42,8 +42,12 @@ export class Model {
   /** What Core makes a network of. */
   network(effort, role) {
     const key = `${effort}.${role}`;
+    const { components, architecture } = this.#networks[key] ?? {};
+    if (architecture) {
+      const what = `the model ${this.name} has networks of the architecture '${architecture}'`;
+      throw new ModelError(`${what}, which only Python computes: decode the file there`);
+    }
     const shape = this.#tensors[`${key}.stem.weight`]?.shape;
-    const components = this.#networks[key]?.components;
     if (!shape || !components) throw new ModelError(`the model ${this.name} has no network ${key}: get it again`);
     let depth = 0;
     while (this.#tensors[`${key}.block${depth}.weight`]) depth++;
