@@ -29,7 +29,7 @@ Document = dict[str, Any]
 Row = Mapping[str, Any]  # one line of a table, by column
 
 SCHEMA = 2
-KINDS = ("bpd", "rd", "speed", "strips")  # in the order of a report
+KINDS = ("bpd", "rd", "speed", "loading", "strips")  # in the order of a report
 HEAD: dict[str, type | tuple[type, ...]] = {
     "schema": int,
     "kind": str,

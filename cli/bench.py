@@ -130,6 +130,27 @@ def speed(request: Request, megapixels: tuple[float, ...], repeats: int) -> int:
 
 
 @bench.command(epilog=EXIT_CODES)
+@request_options("1/0,2/0", "Of archives.", limit=2000)
+@click.option(
+    "--workers",
+    type=numbers(0),
+    default="0,2",
+    show_default=True,
+    metavar="N,N,...",
+    help="Processes that load; 0: the one that asks.",
+)
+@click.option("--repeats", type=click.IntRange(1), default=3, show_default=True, help="Epochs after the first.")
+@run_options
+def loading(request: Request, workers: tuple[int, ...], repeats: int) -> int:
+    """Images a second through PyTorch's DataLoader, in a random order, and the bytes that they take.
+
+    An archive beside a folder of PNG or lossless WebP files, a WebDataset and an LMDB of them (where those packages are
+    installed). Keep the machine idle meanwhile. Writes bench-loading.json; prints a table.
+    """
+    return request.measure("loading", lambda plan: plan(request.settings, workers, repeats))
+
+
+@bench.command(epilog=EXIT_CODES)
 @click.argument(
     "images", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="IMAGES..."
 )
