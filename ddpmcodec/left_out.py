@@ -18,6 +18,8 @@ PACKED = ("BGR;15", "BGR;16")  # a pixel in 16 bits
 REDUCED, SUBFILE, SUB_IFDS = 1, 254, 330  # tags of TIFF, and a bit of the first
 PLANAR, COLOUR_MAP, LAYERS = 284, 320, 37724  # tags of TIFF
 SEPARATE = 2  # planes
+COMPRESSION, PHOTOMETRIC, FILL_ORDER = 259, 262, 266  # tags of TIFF
+JPEG_IN_TIFF, RGB, YCBCR = (6, 7), 2, 6
 LAYER_BLOCKS = (b"8BIMLayr", b"MIB8ryaL")  # of Photoshop, in both byte orders
 SECOND_OF_PNM = re.compile(rb"P[1-7]\s")
 PNM_BITS = {"1;I": 1, "L": 8, "RGB": 24}  # of a pixel, by Pillow's name of how it is stored
@@ -67,11 +69,20 @@ def _of_tiff(image: Any) -> str | None:
     layers = tags.get(LAYERS)
     if isinstance(layers, bytes) and any(block in layers for block in LAYER_BLOCKS):
         return "layers, which would be left out: save the merged picture, or each layer as an image of its own"
+    if tags.get(PHOTOMETRIC) == YCBCR and tags.get(COMPRESSION) not in JPEG_IN_TIFF:
+        return "colours in YCbCr, which would be rounded: convert it to RGB first"
+    if tags.get(PLANAR) == SEPARATE and samples > 1 and not _are_rgb_planes(tags):
+        return "planes that would be mixed up, such as alpha on its own: convert it first"
     if not _is_covered(image):
         return "parts of the picture are not in the file: get the file again"
     if PREMULTIPLIED in extra:
         return "colours that are multiplied by alpha are not supported: convert it to straight alpha first"
     return None
+
+
+def _are_rgb_planes(tags: Any) -> bool:
+    """Of others Pillow may leave alpha out, or the order of bits."""
+    return bool(tags.get(PHOTOMETRIC) == RGB and tags.get(SAMPLES_PER_PIXEL) == 3 and tags.get(FILL_ORDER, 1) == 1)
 
 
 def _is_covered(image: Any) -> bool:
