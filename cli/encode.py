@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ddpmcodec.errors import FormatError, ImageError
+from ddpmcodec.errors import FormatError, ImageError, ModelError
 
 from ._common import (
     EXIT_CODES,
@@ -122,13 +122,19 @@ class Encoder:
         return Shape(width * height, _channels(mode), name if self.choice.verbose else claimed)
 
     def is_whole(self, place: Path) -> bool:
-        """As far as a file says how long it is."""
+        """A small file, which does not say how long it is, is decoded."""
         from ddpmcodec import codec
 
+        data = place.read_bytes()
         try:
-            return codec.info(place.read_bytes())["complete"] is not False
+            complete = codec.info(data)["complete"]
+            if complete is None:
+                codec.decode(data, model=self.model())
         except FormatError:
             return False
+        except ModelError:
+            return True  # for all that is known of it
+        return complete is not False
 
     def prepare(self) -> None:
         self.model()

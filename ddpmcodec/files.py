@@ -231,7 +231,7 @@ def _take_free_name(temporary: Path, target: Path) -> None:
     except FileExistsError:
         raise
     except OSError:  # no hard links here: an empty file of our own takes the name first
-        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             os.replace(temporary, target)
         except BaseException:
