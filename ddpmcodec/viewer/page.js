@@ -322,10 +322,17 @@ function drawFiles() {
 
 function drawAbout() {
   const levels = `${current.levels || "no"} noise levels`;
-  const coding = current.effort ? `effort ${current.effort}, ${levels}, model ${current.model ?? current.model_id}` : "stored as lossless WebP: a prefix shows its mean colour";
-  const missing = current.complete ? "" : `, cut off: ${grouped(current.missing_bytes)} bytes are missing`;
-  const damaged = current.damaged ? ", damaged: get the file again" : ""; // known with the map
-  $("about").textContent = `${current.width} × ${current.height} ${current.mode}, ${grouped(current.bytes)} bytes${missing}${damaged}, ${coding}`;
+  const model = `effort ${current.effort}, ${levels}, model ${current.model ?? current.model_id}`;
+  const coding = current.effort ? model : `stored as ${current.coding}: a prefix shows its mean colour`;
+  $("about").textContent = `${current.width} × ${current.height} ${current.mode}, ${grouped(current.bytes)} bytes${state()}, ${coding}`;
+}
+
+/** What is not whole, or not as it was; of small files, which do not say how long they are, known with the map. */
+function state() {
+  if (current.lossy) return ", lossy: cut on purpose";
+  if (current.missing_bytes) return `, cut off: ${grouped(current.missing_bytes)} bytes are missing`;
+  if (current.damaged) return ", damaged: get the file again";
+  return current.stripes && !current.original ? ", cut off or damaged" : "";
 }
 
 function choose(file) {

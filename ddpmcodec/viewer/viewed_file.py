@@ -29,8 +29,8 @@ FREE_PIXELS, PIXELS_A_BYTE, PIXELS_A_BYTE_STORED = 1 << 22, 1 << 7, 1 << 10
 
 
 class Stripe(NamedTuple):
-    """Bytes of the file that belong together. part: "alpha", "pixels", "WebP" or "metadata"; of pixels the step, from 1
-    on, the number of the finest band, and the share of all the decoder's work."""
+    """Bytes of the file that belong together. part: "alpha", "pixels", "WebP", "JPEG" or "metadata"; of pixels the
+    step, from 1 on, the number of the finest band, and the share of all the decoder's work."""
 
     part: str
     start: int
@@ -177,7 +177,8 @@ def _stripes(facts: dict[str, Any], costs: list[SegmentCost]) -> list[Stripe]:
     pixels = alpha + facts["pixel_bytes"]
     found = [Stripe("alpha", start, alpha), *_segments(alpha, pixels, facts["tiles"], costs)]
     if not costs:
-        found.append(Stripe("WebP" if facts["levels"] is None else "pixels", alpha, pixels))
+        part = next((name for name in ("WebP", "JPEG") if name in facts["coding"]), "pixels")
+        found.append(Stripe(part, alpha, pixels))
     found.append(Stripe("metadata", pixels, facts["bytes"]))
     return [stripe for stripe in found if stripe.start < stripe.end]
 

@@ -9,9 +9,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from ddpmcodec import codec
 
@@ -44,6 +46,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory, coded: bytes, drawing: byte
     for name, data in (("photo.ddpm", coded), ("drawing.ddpm", drawing), (TRICK, coded[: len(coded) // 2])):
         (found / name).write_bytes(data)
     (found / "cat.png").write_bytes(b"\x89PNG")
+    return found
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory, coded: bytes) -> Path:
+    """A file that was made lossy, a stored JPEG, and a small file that is cut off, which does not say so."""
+    found = tmp_path_factory.mktemp("odd")
+    jpeg = BytesIO()
+    Image.linear_gradient("L").save(jpeg, "JPEG")
+    (found / "lossy.ddpm").write_bytes(codec.truncate(coded, bytes=300, mark=True))
+    (found / "jpeg.ddpm").write_bytes(codec.encode(BytesIO(jpeg.getvalue())))
+    (found / "cut.ddpm").write_bytes(coded[:300])
     return found
 
 
@@ -164,7 +178,7 @@ def test_dropped_files_are_shown_and_their_names_are_text(page: object, folder: 
     rest(page)
     assert page.title() == f"{TRICK} – ddpmcodec"
     assert page.locator("img[src=x]").count() == 0
-    assert "cut off" in page.locator("#about").inner_text()
+    api.expect(page.locator("#about")).to_contain_text("cut off")
     api.expect(page.get_by_role("button", name="JPEG")).to_be_disabled()
     page.get_by_role("button", name="photo.ddpm").click()
     api.expect(page.locator("h1")).to_have_text("photo.ddpm")
@@ -181,6 +195,21 @@ def test_chosen_files_are_shown_or_refused_with_words(page: object, folder: Path
     rest(page)
     facts = codec.info(drawing)
     api.expect(page.locator("#legend li")).to_have_text(f"WebP, {facts['bytes'] - facts['header_bytes']} B")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("lossy", "300 bytes, lossy: cut on purpose, effort 2"),
+        ("jpeg", "stored as JPEG, by JPEG XL: a prefix shows its mean colour"),
+        ("cut", "300 bytes, cut off or damaged, effort 2"),
+    ],
+)
+def test_the_page_says_what_is_odd_about_a_file(page: object, odd: Path, name: str, words: str) -> None:
+    page.locator("#chooser").set_input_files(odd / f"{name}.ddpm")
+    api.expect(page.locator("h1")).to_have_text(f"{name}.ddpm")
+    rest(page)
+    assert words in page.locator("#about").inner_text()
 
 
 def test_the_page_says_when_the_viewer_has_ended(page: object, process: subprocess.Popen[str]) -> None:

@@ -138,6 +138,14 @@ def test_graphics_are_one_stripe(drawing: bytes) -> None:
     assert file.measure(file.picture("webp", 10**5, ignore))["same"]  # grey all the same
 
 
+def test_a_stored_jpeg_is_one_stripe() -> None:
+    jpeg = BytesIO()
+    Image.linear_gradient("L").save(jpeg, "JPEG")
+    data = codec.encode(BytesIO(jpeg.getvalue()))
+    file = ViewedFile("photo.ddpm", data)
+    assert file.decode_whole(ignore) == [Stripe("JPEG", file.facts["header_bytes"], len(data))]
+
+
 def test_alpha_and_metadata_are_stripes_of_their_own(picture: np.ndarray, no_webp: None) -> None:
     image = Image.fromarray(np.dstack([picture, picture[..., 0]]))
     image.info["icc_profile"] = bytes(range(256))
