@@ -15,7 +15,7 @@ DEFAULT_MAX_PIXELS = 178_956_970  # of an image to decode: where Pillow refuses,
 
 def bytes_of(data: object) -> bytes:
     """Raises TypeError, above all for a path."""
-    if isinstance(data, (bytes, bytearray, memoryview)):
+    if isinstance(data, (bytes, bytearray, memoryview, FileView)):
         return bytes(data)
     raise TypeError(f"expected the bytes of a .ddpm file, not {type(data).__name__}; read the file first")
 

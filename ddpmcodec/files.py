@@ -8,7 +8,9 @@ import itertools
 import os
 import platform
 import stat
+import threading
 from collections.abc import Callable, Iterable
+from copy import copy
 from pathlib import Path
 
 from ddpmcodec.errors import OutputError, TruncatedError
@@ -21,27 +23,72 @@ except ImportError:  # Windows has no locks that end with their process
 
 class FileView:
     """The bytes of a file, or of a slice of it, which are read when `bytes` asks for them. Of a file that is cut short
-    meanwhile this raises TruncatedError, where one that is mapped into memory would end the process."""
+    meanwhile this raises TruncatedError, where one that is mapped into memory would end the process. What takes the
+    file's name meanwhile is another file."""
 
-    def __init__(self, path: Path, place: range | None = None) -> None:
-        self._path = path
-        self._place = range(path.stat().st_size) if place is None else place
+    def __init__(self, path: Path) -> None:
+        self._file = _OpenFile(path)
+        self._place = range(self._file.size)
 
     def __len__(self) -> int:
         return len(self._place)
 
     def __getitem__(self, part: slice) -> FileView:
-        return FileView(self._path, self._place[part])
+        view = copy(self)
+        view._place = self._place[part]
+        return view
 
     def __bytes__(self) -> bytes:
-        with self._path.open("rb") as file:
-            file.seek(self._place.start)
-            found = file.read(len(self))
+        found = self._file.read(self._place)
         if len(found) < len(self):
             raise TruncatedError("the file became shorter while it was read: get it again")
         return found
 
+    @property
+    def has_shrunk(self) -> bool:
+        """Whether bytes of the slice are there no longer."""
+        return self._file.size < self._place.stop
 
+    def find(self, part: bytes, start: int = 0) -> int:
+        """As of bytes."""
+        for place in range(start, len(self), SEARCHED):
+            found = bytes(self[place : place + SEARCHED + len(part) - 1]).find(part)
+            if found >= 0:
+                return place + found
+        return -1
+
+
+class _OpenFile:
+    """Is read at any place by any thread, also after a fork."""
+
+    def __init__(self, path: Path) -> None:
+        self._number = -1
+        self._number, self._lock = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0)), threading.Lock()
+
+    def __del__(self) -> None:
+        if self._number >= 0:
+            os.close(self._number)
+
+    @property
+    def size(self) -> int:
+        return os.fstat(self._number).st_size
+
+    def read(self, place: range) -> bytes:
+        """As much as is there."""
+        found = bytearray()
+        while piece := self._read(len(place) - len(found), place.start + len(found)):
+            found += piece
+        return bytes(found)
+
+    def _read(self, count: int, start: int) -> bytes:
+        if hasattr(os, "pread"):
+            return os.pread(self._number, count, start)
+        with self._lock:  # Windows, which has no forks either
+            os.lseek(self._number, start, os.SEEK_SET)
+            return os.read(self._number, count)
+
+
+SEARCHED = 1 << 20  # bytes that are read at a time to find something
 CLEANED = 8  # names of temporary files that are looked at: of so many writers at a time
 
 

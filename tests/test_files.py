@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from ddpmcodec import files
 from ddpmcodec.errors import OutputError, TruncatedError
 from ddpmcodec.files import FileView, check_output, remove_source, write_file
 
@@ -365,6 +366,21 @@ def test_a_view_is_read_when_its_bytes_are_wanted(tmp_path: Path) -> None:
     path.write_bytes(bytes(range(100, 200)))
     assert (len(view), len(part), len(view[90:300])) == (100, 15, 10)
     assert bytes(part) == bytes(range(115, 130))
+
+
+def test_a_view_finds_what_lies_across_its_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "SEARCHED", 4)
+    content = b"..abc....abc"
+    (tmp_path / "a").write_bytes(content)
+    view = FileView(tmp_path / "a")
+    assert [view.find(b"abc", start) for start in range(13)] == [content.find(b"abc", start) for start in range(13)]
+
+
+def test_what_takes_the_name_of_a_file_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"first")
+    view = FileView(tmp_path / "a")
+    write_file(tmp_path / "a", b"other")
+    assert bytes(view) == b"first"
 
 
 def test_a_file_that_becomes_shorter_is_an_error(tmp_path: Path) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
 from PIL import Image
@@ -17,6 +17,7 @@ from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels
 from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.codec.regions import Edges, small_part
 from ddpmcodec.errors import DdpmError, FormatError, TruncatedError, reason_of
+from ddpmcodec.files import FileView
 from ddpmcodec.format.block import CONTEXT, FILES, Block, Entry
 from ddpmcodec.format.ddpma import Archive, Index, split
 
@@ -30,8 +31,8 @@ def open(
     """An archive as a mapping from names to Pillow images. Images are decoded when they are asked for.
 
     Parameters:
-        source: the path of a .ddpma file, which is mapped into memory, so that only parts that are needed are read; or
-            its bytes; or a binary file, which is read whole.
+        source: the path of a .ddpma file, which stays open, and of which only parts that are needed are read; or its
+            bytes; or a binary file, which is read whole.
         model: as of `extract`.
         kept_blocks: what is kept for images that follow: so many decoded runs of thumbnails, or, by bits back, blocks,
             which are decoded as a whole. Images that are files of their own are decoded one by one, and not kept.
@@ -88,7 +89,7 @@ class ArchiveFile(Mapping[str, Image.Image]):
         check_limits(max_pixels=max_pixels)
         self._source = _path_or_bytes(source)
         self._kept_blocks, self._max_pixels = kept_blocks, max_pixels
-        self._content = _Shared(_content(self._source))
+        self._content = _content(self._source)
         archive = split(cast(bytes, self._content))
         self._archive: Archive | None = archive
         latent = (block.coding is not None and block.coding.latent_levels for block in archive.index.blocks)
@@ -132,12 +133,13 @@ class ArchiveFile(Mapping[str, Image.Image]):
         group = self._groups[place.group]
         if not group.are_files:
             return small_part(self[name], box, reduce)
-        if self._content.has_shrunk:
-            raise TruncatedError(f"{self._source!s}: became shorter since it was opened: open it again")
         entries = self._opened.index.blocks[group.block].entries
         file = self._opened.parts[group.block].sections[entries.index(place.entry)]
-        model = Given.of(self._model, False).context
-        return decode_details(memoryview(file), box=box, reduce=reduce, model=model, max_pixels=self._max_pixels).image
+        options: Any = {"model": Given.of(self._model, False).context, "max_pixels": self._max_pixels}
+        try:
+            return decode_details(file, box=box, reduce=reduce, **options).image
+        except FormatError as error:
+            raise self._shrunk(error) from error
 
     def block_of(self, name: str) -> int:
         """The number of what an image is in: images of one number are decoded together, or are files beside each
@@ -145,7 +147,7 @@ class ArchiveFile(Mapping[str, Image.Image]):
         return self._places[name].group
 
     def close(self) -> None:
-        self._archive = None
+        self._archive, self._content = None, _Shared(b"")
         self._places, self._groups = {}, []
         self._run.cache_clear()
 
@@ -172,16 +174,22 @@ class ArchiveFile(Mapping[str, Image.Image]):
 
     def _decode(self, number: int, entries: tuple[Entry, ...]) -> _Found:
         whole = self._opened
-        if self._content.has_shrunk:  # reading what is no longer there would end the process
-            raise TruncatedError(f"{self._source!s}: became shorter since it was opened: open it again")
         block = Archive(Index((whole.index.blocks[number],)), (whole.parts[number],), whole.missing, 0, 0)
         images = dict[str, Image.Image]()
         try:
             for name, image in extract_from(block, entries, model=self._model):
                 images[name] = image
         except FormatError as error:
+            if (found := self._shrunk(error)) is not error:
+                raise found from error  # which is not kept
             return _Found(images, error)
         return _Found(images, None)
+
+    def _shrunk(self, error: FormatError) -> FormatError:
+        """What is to be said where the file became shorter; else the error."""
+        if isinstance(self._content, FileView) and self._content.has_shrunk:
+            return TruncatedError(f"{self._source!s}: became shorter since it was opened: open it again")
+        return error
 
 
 def _groups(number: int, block: Block) -> list[_Group]:
@@ -192,15 +200,10 @@ def _groups(number: int, block: Block) -> list[_Group]:
 
 
 class _Shared:
-    """Bytes whose slices share their memory, which is a file's."""
+    """Bytes whose slices share their memory."""
 
-    def __init__(self, content: mmap.mmap | bytes) -> None:
-        self.find, self._view, self._content = content.find, memoryview(content), content
-
-    @property
-    def has_shrunk(self) -> bool:
-        """Whether the file has fewer bytes than when it was mapped."""
-        return isinstance(self._content, mmap.mmap) and self._content.size() < len(self)
+    def __init__(self, content: bytes) -> None:
+        self.find, self._view = content.find, memoryview(content)
 
     def __len__(self) -> int:
         return len(self._view)
@@ -224,15 +227,13 @@ def _path_or_bytes(source: Any) -> str | bytes:
     return bytes(content)
 
 
-def _content(source: str | bytes) -> mmap.mmap | bytes:
-    """The file, mapped into memory where it can be. Raises DdpmError."""
+def _content(source: str | bytes) -> _Shared | FileView:
+    """Raises DdpmError."""
     if isinstance(source, bytes):
-        return source
+        return _Shared(source)
     try:
-        descriptor = os.open(source, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-        try:
-            return mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) if os.fstat(descriptor).st_size else b""
-        finally:
-            os.close(descriptor)
+        view = FileView(Path(source))
+        bytes(view[:1])  # of a folder nothing can be read
+        return view
     except (OSError, ValueError) as error:
         raise DdpmError(f"{source}: cannot be read ({reason_of(error)}); give the path of an archive") from error

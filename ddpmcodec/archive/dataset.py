@@ -36,7 +36,7 @@ class ArchiveDataset(Dataset[Item], Generic[Item]):
     """The images of an archive, in the order in which they were given.
 
     Parameters:
-        source: the path of a .ddpma file, which every worker maps into its memory; or its bytes, or a binary file.
+        source: the path of a .ddpma file, of which every worker reads what it needs; or its bytes, or a binary file.
         transform: called with each Pillow image, as in torchvision; None: `to_tensor`.
         model, kept_blocks: as of `archive.open`.
 

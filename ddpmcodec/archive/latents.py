@@ -213,7 +213,7 @@ class BitsBackCoder(NamedTuple):
         found = dict[int, Pixels | FormatError]()
         last, places, all_of_it = wanted[-1] + 1, places_of(block), len(wanted) == len(block.runs)
         try:
-            stack = stack_of(data)
+            stack = stack_of(bytes(data))
             for number, run in enumerate(block.runs[:last]):
                 found[number] = self.pop_run(stack, run, block.entries[places[number].start].shape)
             if all_of_it and not stack.is_empty():

@@ -164,7 +164,7 @@ def _checked(start: bytes, content: bytes) -> bytes:
 
 
 def split(data: bytes) -> Archive:
-    """Cut an archive, or a prefix of one, at the lengths that its index declares.
+    """Cut an archive, or a prefix of one, at the lengths that its index declares. Of a view parts are views, too.
 
     Missing bytes, and those that follow the end, are counted, not refused. A damaged index is rebuilt from the blocks.
     Raises TruncatedError when the data ends inside the index, FormatError when it is no archive of this version, its
@@ -195,9 +195,9 @@ class _Head(NamedTuple):
 
 def _parse_index(data: bytes) -> tuple[Index, list[_Head], int]:
     """And where it ends."""
-    if data[: len(MAGIC)] != MAGIC[: len(data)]:
+    if (start := bytes(data[: len(MAGIC)])) != MAGIC[: len(data)]:
         raise FormatError(
-            f"not an archive: it starts with {data[:4].hex(' ')}, not {MAGIC.hex(' ')}; give a .ddpma file"
+            f"not an archive: it starts with {start[:4].hex(' ')}, not {MAGIC.hex(' ')}; give a .ddpma file"
         )
     reader = Reader(data)
     reader.take(len(MAGIC))
@@ -214,7 +214,7 @@ def _parse_index(data: bytes) -> tuple[Index, list[_Head], int]:
 def _content(reader: Reader, start: int) -> bytes | None:
     """What `_checked` wrote at `start`, read from behind its first bytes; None where its check does not match."""
     length = reader.varint()
-    covered = reader.data[start : reader.position]
+    covered = bytes(reader.data[start : reader.position])
     check, content = int.from_bytes(reader.take(CRC32_BYTES), "little"), reader.take(length)
     return content if zlib.crc32(content, zlib.crc32(covered)) == check else None
 

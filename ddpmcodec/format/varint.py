@@ -45,7 +45,7 @@ class Reader:
         """The next `count` bytes."""
         self.require(count)
         self.position += count
-        return self.data[self.position - count : self.position]
+        return bytes(self.data[self.position - count : self.position])  # of a view, too
 
     def varint(self) -> int:
         """The next varint. Raises FormatError when it is not canonical: every number has one encoding."""

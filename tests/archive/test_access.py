@@ -6,6 +6,7 @@ import io
 import multiprocessing
 import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -204,6 +205,35 @@ def test_a_file_that_becomes_shorter_is_an_error(path: Path, model: ContextModel
         path.write_bytes(path.read_bytes()[:100])
         with pytest.raises(TruncatedError, match="became shorter since it was opened"):
             images[next(iter(images))]
+
+
+def test_a_file_that_becomes_shorter_while_an_image_is_decoded_is_an_error(
+    path: Path, model: ContextModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where one that is mapped into memory would end the process."""
+    decode = access.extract_from
+
+    def cut(*rest: Any, **options: Any) -> Any:
+        path.write_bytes(path.read_bytes()[:100])
+        return decode(*rest, **options)
+
+    monkeypatch.setattr(access, "extract_from", cut)
+    images = archive.open(path, model=model)
+    with pytest.raises(TruncatedError, match="became shorter since it was opened"):
+        images[next(iter(images))]
+
+
+def test_an_open_archive_stays_the_one_that_it_was(path: Path, model: ContextModel) -> None:
+    """Another file may take its name, as `archive create -f` has it."""
+    with archive.open(path, model=model) as images:
+        (path.parent / "new").write_bytes(bytes(10))
+        (path.parent / "new").replace(path)
+        assert images[next(iter(images))].size
+
+
+def test_a_folder_is_no_archive(tmp_path: Path) -> None:
+    with pytest.raises(DdpmError, match=r"cannot be read .*; give the path of an archive"):
+        archive.open(tmp_path)
 
 
 def test_bytes_of_all_kinds_are_taken_and_text_is_not(several: tuple[Pictures, bytes], model: ContextModel) -> None:
