@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import sys
 from functools import cache
@@ -14,7 +15,7 @@ import pytest
 from PIL import Image
 
 from ddpmcodec import codec, models
-from ddpmcodec.codec import graphics
+from ddpmcodec.codec import graphics, originals
 from ddpmcodec.format import tiles
 from ddpmcodec.models import context, registry
 from ddpmcodec.models.context import ContextModel
@@ -22,6 +23,10 @@ from ddpmcodec.models.context import ContextModel
 GOLDEN = Path(__file__).parent / "golden"
 VERSIONS = sorted((path for path in GOLDEN.glob("v*") if path.is_dir()), key=lambda path: int(path.name[1:]))
 TILE_PIXELS = 320  # of pictures that are cut, as tests/golden/make.py cuts them
+MOST_APART = 2  # grey levels between two decoders of JPEG
+
+
+needs_libjxl = pytest.mark.skipif(originals.transcoder() is None, reason="imagecodecs is missing")
 
 
 class Stream(NamedTuple):
@@ -44,6 +49,37 @@ class Stream(NamedTuple):
         image = Image.open(self.folder / self.picture)
         image.load()
         return image
+
+
+class Stored(NamedTuple):
+    """One golden file that stores a JPEG file. picture: its pixels, as they were decoded when it was made."""
+
+    folder: Path
+    file: str
+    jpeg: str
+    picture: str
+    coding: str
+    sha256: str
+    jpeg_sha256: str
+
+    @property
+    def data(self) -> bytes:
+        return (self.folder / self.file).read_bytes()
+
+    @property
+    def original(self) -> bytes:
+        return (self.folder / self.jpeg).read_bytes()
+
+
+def stored(folders: list[Path]) -> list[Stored]:
+    found = [folder / "jpegs.json" for folder in folders]
+    return [Stored(path.parent, **entry) for path in found if path.exists() for entry in json.loads(path.read_text())]
+
+
+def needing_its_decoder(files: list[Stored]) -> list[Any]:
+    """Those that JPEG XL codes are skipped where imagecodecs is missing."""
+    marks = {file: [needs_libjxl] if file.coding == "JPEG, by JPEG XL" else [] for file in files}
+    return [pytest.param(file, marks=marks[file], id=f"{file.folder.name}/{file.file}") for file in files]
 
 
 def manifest(folder: Path) -> dict[str, Any]:
@@ -78,7 +114,11 @@ def test_nothing_was_changed_or_taken_away(folder: Path) -> None:
     for name, digest in manifest(folder)["models"].items():
         assert model(name, folder).id.hex() == digest
     assert [hashlib.sha256(entry.data).hexdigest() for entry in entries] == [entry.sha256 for entry in entries]
+    jpegs = stored([folder])
+    assert [hashlib.sha256(entry.data).hexdigest() for entry in jpegs] == [entry.sha256 for entry in jpegs]
+    assert [hashlib.sha256(entry.original).hexdigest() for entry in jpegs] == [entry.jpeg_sha256 for entry in jpegs]
     named = {name for entry in entries for name in (entry.file, entry.picture)} | {"manifest.json", "model.safetensors"}
+    named |= {name for entry in jpegs for name in (entry.file, entry.jpeg, entry.picture, "jpegs.json")}
     assert {path.name for path in folder.iterdir()} == named
 
 
@@ -98,6 +138,29 @@ def test_its_prefixes_are_previews(stream: Stream) -> None:
         found = codec.decode_details(stream.data[:size], partial=True, model=model(stream.model, stream.folder))
         assert found.image.size == stream.image.size
         assert not found.damaged
+
+
+@pytest.mark.parametrize("file", needing_its_decoder(stored(VERSIONS)))
+def test_a_stored_jpeg_comes_back_byte_for_byte(file: Stored) -> None:
+    assert codec.info(file.data)["coding"] == file.coding
+    assert codec.decode_original(file.data) == file.original
+
+
+@pytest.mark.parametrize("file", needing_its_decoder(stored(VERSIONS)))
+def test_a_stored_jpeg_decodes_to_its_pixels(file: Stored) -> None:
+    """Those of this Pillow's decoder, which are those of any other to a grey level or two (docs/format.md)."""
+    found = codec.decode(file.data)
+    with Image.open(io.BytesIO(file.original)) as jpeg, Image.open(file.folder / file.picture) as picture:
+        assert (found.mode, found.size) == (picture.mode, picture.size) == (jpeg.mode, jpeg.size)
+        assert found.tobytes() == jpeg.tobytes()
+        assert found.info.get("exif") == jpeg.info.get("exif")
+        assert np.abs(np.asarray(found, np.int16) - np.asarray(picture, np.int16)).max() <= MOST_APART
+
+
+@pytest.mark.parametrize("file", needing_its_decoder(stored(VERSIONS)))
+def test_prefixes_of_a_stored_jpeg_are_previews(file: Stored) -> None:
+    for size in (codec.info(file.data)["header_bytes"], len(file.data) - 1):
+        assert codec.decode(file.data[:size], partial=True).size == codec.decode(file.data).size
 
 
 @pytest.mark.parametrize("stream", streams(VERSIONS[-1:]))
@@ -149,6 +212,19 @@ def test_streams_of_an_embedded_model_are_added_once(
     assert len(added) == len(before) - 4  # the model, the manifest and two pictures stay as they are
     with pytest.raises(SystemExit, match=f"has streams of {models.DEFAULT}"):
         make.main("v9", models.DEFAULT)
+
+
+@needs_libjxl
+def test_files_that_store_a_jpeg_are_added_once(make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(make, "GOLDEN", tmp_path)
+    (jpeg,) = (entry.original for entry in stored(VERSIONS[:1]) if entry.file == "jpeg-grey.ddpm")
+    monkeypatch.setattr(make, "jpegs", lambda: {"jpeg-grey": jpeg})
+    (tmp_path / "v9").mkdir()
+    make.main("v9", "jpegs")
+    (entry,) = stored([tmp_path / "v9"])
+    assert codec.decode_original(entry.data) == entry.original == jpeg
+    with pytest.raises(SystemExit, match="golden files are never changed"):
+        make.main("v9", "jpegs")
 
 
 def test_the_tiny_model_can_be_made_again(make: Any) -> None:

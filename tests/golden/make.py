@@ -2,6 +2,7 @@
 
     python tests/golden/make.py v1           tests/golden/v1 with a tiny model, pictures, their streams, and a manifest
     python tests/golden/make.py v1 photo     adds streams of the embedded model `photo`
+    python tests/golden/make.py v1 jpegs     adds files that store a JPEG file, with a list of their own
 
 A folder, a picture or a stream that exists is never touched. The tiny model's weights come from a seed, not from
 training: its mean is what a position is seen from, with random networks around it.
@@ -10,6 +11,7 @@ training: its mean is what a position is seen from, with random networks around 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import sys
 from collections.abc import Iterator
@@ -28,7 +30,7 @@ from ddpmcodec.models import context, registry
 from ddpmcodec.models.context import BAND_ROLES, EFFORTS, ROLES, ContextModel
 
 GOLDEN = Path(__file__).parent
-MODEL, MANIFEST = "model.safetensors", "manifest.json"
+MODEL, MANIFEST, JPEGS = "model.safetensors", "manifest.json", "jpegs.json"
 TILE_PIXELS = 320
 WIDTH, DEPTH, COMPONENTS = 32, 2, 3
 KEPT = 0.06  # share of weights that are not zero: the file compresses well, and sums stay small
@@ -165,8 +167,52 @@ def more_streams(folder: Path, name: str) -> dict[str, Any]:
     return {"models": models, "streams": manifest["streams"] + streams}
 
 
+def jpegs() -> dict[str, bytes]:
+    """JPEG files by name. JPEG XL makes three of them smaller; the last stays as it was."""
+    photo = Image.open(GOLDEN.parents[1] / "docs" / "photo.png").convert("RGB")
+    exif = Image.Exif()
+    exif[0x112] = 6  # the camera was turned
+    made: dict[str, tuple[Image.Image, dict[str, Any]]] = {
+        "jpeg-baseline": (photo.crop((100, 60, 219, 151)), {"quality": 85}),
+        "jpeg-progressive": (
+            photo.crop((40, 60, 149, 153)), {"progressive": True, "quality": 90, "subsampling": 0, "exif": exif},
+        ),
+        "jpeg-grey": (photo.convert("L").crop((20, 30, 133, 117)), {"quality": 92}),
+        "jpeg-as-it-was": (photo.crop((9, 9, 20, 16)), {"quality": 85}),
+    }  # fmt: skip
+    found: dict[str, bytes] = {}
+    for name, (image, options) in made.items():
+        stream = io.BytesIO()
+        image.save(stream, "JPEG", **options)
+        found[name] = stream.getvalue()
+    return found
+
+
+def write_jpeg(folder: Path, name: str, jpeg: bytes) -> dict[str, str]:
+    """The JPEG file, the file that stores it, and its pixels as they were decoded; the entry of the list."""
+    data = codec.encode(io.BytesIO(jpeg))
+    coding = codec.info(data)["coding"]
+    assert coding == ("JPEG as it was" if name == "jpeg-as-it-was" else "JPEG, by JPEG XL"), (name, coding)
+    with Image.open(io.BytesIO(jpeg)) as image, (folder / f"{name}.png").open("xb") as picture:
+        Image.fromarray(np.asarray(image)).save(picture, "PNG")
+    entry = {"file": f"{name}.ddpm", "jpeg": f"{name}.jpg", "picture": f"{name}.png", "coding": coding}
+    digests = {"sha256": write(folder, f"{name}.ddpm", data), "jpeg_sha256": write(folder, f"{name}.jpg", jpeg)}
+    return entry | digests
+
+
+def add_jpegs(folder: Path) -> None:
+    """Writes files that store a JPEG file, and their list; the manifest stays as it is."""
+    if (folder / JPEGS).exists():
+        sys.exit(f"{folder} has JPEG files: golden files are never changed")
+    entries = [write_jpeg(folder, name, jpeg) for name, jpeg in jpegs().items()]
+    (folder / JPEGS).write_text(json.dumps(entries, indent=1) + "\n")
+    print(f"{folder}: {len(entries)} files that store a JPEG file; commit them, and never change them")
+
+
 def main(version: str, model: str | None = None) -> None:
     folder = GOLDEN / version
+    if model == "jpegs":
+        return add_jpegs(folder)
     manifest = new_version(folder) if model is None else more_streams(folder, model)
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
     print(f"{folder}: {len(manifest['streams'])} streams; commit them, and never change them")
