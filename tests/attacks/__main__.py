@@ -26,9 +26,10 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-HANGS = 900.0  # seconds without a new input
+HANGS = 900.0  # seconds without a new input, unless --hangs says otherwise
 FIRST_HANGS = 1800.0  # while it starts
 PAUSE = 1.0
+WAYS = 16  # in which inputs are read, by their numbers
 SUFFIXES = {"file": ".ddpm", "archive": ".ddpma", "context model": ".safetensors", "gaussian model": ".safetensors"}
 
 
@@ -40,6 +41,7 @@ class Process:
     seed: int
     out: Path
     plain: bool
+    hangs: float = HANGS
     next_input: int = 0
     deaths: list[str] = field(default_factory=list)
     running: subprocess.Popen[bytes] | None = None
@@ -68,7 +70,7 @@ class Process:
         code, number = self.running.poll(), self.folder / "number"
         since = time.time() - number.stat().st_mtime if number.exists() else 0.0
         waits = since if number.exists() else time.monotonic() - self.began
-        if code is None and waits < (HANGS if number.exists() else FIRST_HANGS):
+        if code is None and waits < (self.hangs if number.exists() else FIRST_HANGS):
             return
         self.stop()
         if number.exists():
@@ -108,8 +110,8 @@ class Process:
         return found
 
 
-def run(minutes: float, seed: int, out: Path, count: int) -> int:
-    processes = [Process(number, seed, out, plain=number % 2 == 1) for number in range(count)]
+def run(minutes: float, seed: int, out: Path, count: int, hangs: float) -> int:
+    processes = [Process(number, seed, out, number % 2 == 1, hangs) for number in range(count)]
     try:
         for process in processes:
             process.start()
@@ -152,17 +154,19 @@ def replay(paths: list[Path]) -> int:
     import tempfile
 
     from judge import Attack, Judge
-    from targets import seeds
+    from targets import golden_seeds, seeds
 
     crimes = 0
     with tempfile.TemporaryDirectory() as folder:
-        known = seeds(folder)
+        known = seeds(folder) + golden_seeds()
         judge = Judge(known, Path(folder))
+        by_model = {(seed.kind, seed.model, seed.name == "bits back"): seed for seed in known}
         for path in paths:
-            for seed in (seed for seed in known if SUFFIXES[seed.kind] == path.suffix):
-                verdict = judge(Attack(seed, "replayed", path.read_bytes(), True))
-                print(f"{path}, as if from {seed.name}: {verdict.outcome}\n{verdict.crime}".rstrip())
-                crimes += bool(verdict.crime)
+            for seed in (seed for seed in by_model.values() if SUFFIXES[seed.kind] == path.suffix):
+                for number in range(WAYS):
+                    verdict = judge(Attack(seed, "replayed", path.read_bytes(), True, number))
+                    print(f"{path}, as if from {seed.name}, way {number}: {verdict.outcome}\n{verdict.crime}".rstrip())
+                    crimes += bool(verdict.crime)
     return 1 if crimes else 0
 
 
@@ -173,6 +177,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="a new folder")
     parser.add_argument("--replay", type=Path, nargs="+", metavar="FILE", help="inputs to try once more")
     parser.add_argument("--processes", type=int, default=2, help="default 2; every second one runs plain kernels")
+    parser.add_argument("--hangs", type=float, default=HANGS, help="seconds that an input may take (default 900)")
     given = parser.parse_args()
     if given.replay:
         sys.path.append(str(HERE.parent / "independent"))
@@ -180,7 +185,7 @@ def main() -> int:
     if given.out is None:
         parser.error("name a new folder with --out")
     given.out.mkdir(parents=True)
-    return run(given.minutes, given.seed, given.out.resolve(), given.processes)
+    return run(given.minutes, given.seed, given.out.resolve(), given.processes, given.hangs)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
@@ -11,9 +12,13 @@ import numpy as np
 from PIL import Image
 from safetensors.numpy import load, save
 
+from ddpmcodec.codec import originals
 from ddpmcodec.errors import DdpmError
+from ddpmcodec.format import ddpma
+from ddpmcodec.format.block import FILES
 from ddpmcodec.format.ddpma import MARK
-from ddpmcodec.format.header import STORED
+from ddpmcodec.format.head import pack_head
+from ddpmcodec.format.header import JPEG_XL, STORED, STORED_KINDS
 from ddpmcodec.format.header_bytes import CHECKED
 from ddpmcodec.format.seal import KEY
 from ddpmcodec.format.streams import LANES, Chunk, pack_chunk, pack_state, parse_chunk, state_size
@@ -21,11 +26,13 @@ from ddpmcodec.format.varint import Reader, pack_varint
 from ddpmcodec.models import context
 from mutations import Random, mutate
 from repairs import (
+    KIND_SHIFT,
     ArchiveParts,
     FileParts,
     archive_parts,
     crc32,
     file_parts,
+    is_jpeg,
     model_header,
     pack_model,
     sealed,
@@ -79,7 +86,7 @@ def _a_chunk(rng: Random, parts: FileParts, other: FileParts) -> None:
     """Another payload of the right length, or with the length that the header says."""
     place = int(rng.integers(len(parts.chunks)))
     chunk = mutate(rng, parts.chunks[place], other.chunks[rng.integers(len(other.chunks))])[1]
-    parts.chunks[place] = _checked_webp(chunk, parts) if parts.flags & STORED else chunk
+    parts.chunks[place] = checked_payload(chunk, parts)
     if parts.lengths is not None:
         parts.lengths[place] = len(chunk)
     elif parts.kind & CHECKED:
@@ -111,15 +118,85 @@ def _a_lane(rng: Random, parts: FileParts, other: FileParts) -> None:
     parts.lengths[place] = len(parts.chunks[place])
 
 
+def checked_payload(payload: bytes, parts: FileParts) -> bytes:
+    """In place of that of a file; of a stored file with checksums of what it stands for, where it decodes."""
+    if is_jpeg(parts.flags):
+        return _checked_jpeg(*_jpeg(parts.chunks[0]), payload)
+    return _checked_webp(payload, parts) if parts.flags & STORED else payload
+
+
 def _checked_webp(payload: bytes, parts: FileParts) -> bytes:
     """With the checksum of what it decodes to, where it decodes."""
     try:
-        image = Image.open(BytesIO(payload[4:]), formats=["STORED"])
+        image = Image.open(BytesIO(payload[4:]), formats=["WEBP"])
         planes = np.asarray(image.convert("RGBA"))
     except Exception:
         return payload
     colours = np.ascontiguousarray(planes[..., : 3 if parts.mode in (1, 3) else 1]).tobytes()
     return crc32(colours + np.ascontiguousarray(planes[..., 3]).tobytes() * (parts.mode in (2, 3))) + payload[4:]
+
+
+def _jpeg(payload: bytes) -> tuple[int, int]:
+    """The length that a payload claims of its JPEG file, and where what is stored begins."""
+    reader = Reader(payload)
+    try:
+        reader.take(len(crc32(b"")))
+        return reader.varint(), reader.position
+    except DdpmError:
+        return 0, 0
+
+
+def _checked_jpeg(length: int, start: int, payload: bytes) -> bytes:
+    """A payload that was changed, with the length and the checksum of what it stands for, where it decodes. length,
+    start: of what it was."""
+    stored = payload[start:]
+    if stored.startswith(b"\xff\xd8"):  # as it was
+        return crc32(stored) + varint(len(stored)) + stored
+    library = originals.transcoder()
+    try:
+        jpeg = bytes(library.jpegxl_decode_jpeg(stored, out=2 * length + 4096)) if library else b""
+    except Exception:
+        return payload
+    return crc32(jpeg) + varint(len(jpeg)) + stored
+
+
+def _a_jpeg(rng: Random, parts: FileParts, other: FileParts) -> None:
+    """A JPEG file that claims another length, is of the other kind, or is one whose own fields are forged."""
+    if not is_jpeg(parts.flags):
+        return
+    which, payload = rng.integers(4), parts.chunks[0]
+    length, start = _jpeg(payload)
+    if which == 0:
+        parts.chunks[0] = payload[:4] + varint(number(rng, length)) + payload[start:]
+    elif which == 1:
+        parts.flags ^= 3 << KIND_SHIFT  # JPEG and JPEG XL are 1 and 2
+    elif which == 2 and STORED_KINDS[parts.flags >> KIND_SHIFT & 3] == JPEG_XL:
+        parts.chunks[0] = _checked_jpeg(length, start, payload[:start] + _forged_boxes(rng, payload[start:]))
+    else:
+        changed = mutate(rng, payload[start:], other.chunks[0])[1]
+        parts.chunks[0] = _checked_jpeg(length, start, payload[:start] + changed)
+    parts.numbers[-1] = len(parts.chunks[0])
+
+
+def _forged_boxes(rng: Random, data: bytes) -> bytes:
+    """A container of JPEG XL in which one box has another length or kind, stands twice, or is gone."""
+    boxes = list[bytes]()
+    while len(data) >= 8:
+        length = int.from_bytes(data[:4], "big") or len(data)
+        boxes.append(data[: max(length, 8)])
+        data = data[max(length, 8) :]
+    place, which = int(rng.integers(max(len(boxes), 1))), rng.integers(4)
+    if boxes and which == 0:
+        claimed = number(rng, len(boxes[place])) & 0xFFFFFFFF
+        boxes[place] = claimed.to_bytes(4, "big") + boxes[place][4:]
+    elif boxes and which == 1:
+        kinds = (b"jxlc", b"jxlp", b"jbrd", b"brob", b"Exif", b"xml ", b"JXL ", rng.bytes(4))
+        boxes[place] = boxes[place][:4] + kinds[rng.integers(len(kinds))] + boxes[place][8:]
+    elif boxes and which == 2:
+        boxes.insert(int(rng.integers(len(boxes) + 1)), boxes[place])
+    else:
+        boxes = boxes[:place] + boxes[place + 1 :]
+    return b"".join(boxes) + data
 
 
 def _rows(rng: Random, parts: FileParts, other: FileParts) -> None:
@@ -139,7 +216,7 @@ def _junk(rng: Random, parts: FileParts, other: FileParts) -> None:
 
 
 FILE_FORGERIES: tuple[Forge, ...] = (
-    _a_number, _a_number, _a_length, _a_flag, _identity, _a_chunk, _a_lane, _rows, _metadata, _junk,
+    _a_number, _a_number, _a_length, _a_flag, _identity, _a_chunk, _a_lane, _a_jpeg, _rows, _metadata, _junk,
 )  # fmt: skip
 
 
@@ -194,9 +271,26 @@ def bomb(rng: Random) -> ArchiveParts:
     return ArchiveParts([bytes(1 << int(rng.integers(27)))], [b""], count=number(rng, 1))
 
 
+def with_forged_files(rng: Random, data: bytes) -> bytes:
+    """Of an archive that holds files one is forged, and its head says the new length."""
+    whole, parts = ddpma.split(data), archive_parts(data)
+    for place, (block, own) in enumerate(zip(whole.index.blocks, whole.parts, strict=True)):
+        if block.kind != FILES:
+            continue
+        files, which = list(own.sections), int(rng.integers(len(own.sections)))
+        files[which] = forged_file(rng, bytes(files[which]), bytes(files[rng.integers(len(files))]))
+        entries = [replace(entry, length=len(file)) for entry, file in zip(block.entries, files, strict=True)]
+        parts.heads[place] = pack_head(replace(block, entries=tuple(entries)))
+        parts.bodies[place] = b"".join(files)
+    return parts.pack()
+
+
 def forged_archive(rng: Random, data: bytes, other: bytes) -> bytes:
-    if rng.random() < 0.05:
+    which = rng.random()
+    if which < 0.05:
         return bomb(rng).pack()
+    if which < 0.25:
+        return with_forged_files(rng, data)
     parts, others = archive_parts(data), archive_parts(other)
     for _ in range(1 + int(rng.geometric(0.6))):
         place, theirs = int(rng.integers(len(parts.heads))), int(rng.integers(len(others.heads)))

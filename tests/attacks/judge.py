@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import shutil
 import time
 import traceback
@@ -13,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from PIL import Image
 
 import archive_reader
@@ -21,9 +23,10 @@ from ddpmcodec import archive, codec
 from ddpmcodec.cli import run as run_command
 from ddpmcodec.errors import DdpmError
 from ddpmcodec.format.ddpma import check_name
-from ddpmcodec.models import context
+from ddpmcodec.models import context, registry
 from ddpmcodec.models.registry import DENOISER, find
 from measures import memory
+from mutations import Random
 from targets import (
     ARCHIVE,
     CONTEXT_MODEL,
@@ -44,6 +47,7 @@ MEGABYTES, MEGABYTES_A_PIXEL = 160.0, 1.2e-3
 MOST_PIXELS, RARELY_MOST_PIXELS = 1 << 14, 1 << 21  # the limit that a caller sets, and once in `RARELY` inputs
 RARELY = 200
 EXIT_CODES = (0, 1, 3, 4)
+MOST_PIECES, MOST_READ = 12, 4  # of a file that is fed; images of an archive that are read by name
 TOO_LONG, TOO_MUCH = "too long", "too much memory"
 
 
@@ -77,6 +81,8 @@ class Judge:
     def __init__(self, seeds: tuple[Seed, ...], folder: Path) -> None:
         self.folder = folder
         self.images = {fact for seed in seeds if seed.kind == FILE for fact in seed.truth.values()}
+        self.originals = {original for seed in seeds for original in seed.originals}
+        self.models = {seed.model: registry.find(seed.model) for seed in seeds if seed.model}
         self.archives = [seed.truth for seed in seeds if seed.kind == ARCHIVE]
         self.model_path = folder / "context.safetensors"
         self.model_path.write_bytes(context_bytes())
@@ -116,7 +122,7 @@ class Judge:
     # --- one image
 
     def _file(self, attack: Attack) -> str:
-        read = {"model": context_model(), "max_pixels": most_pixels(attack)}
+        read = {"model": self._model(attack), "max_pixels": most_pixels(attack)}
         found = outcome(lambda: codec.decode(attack.data, **read))
         if isinstance(found, Image.Image):
             self._right_file(attack, found)
@@ -139,7 +145,7 @@ class Judge:
 
     def _also(self, attack: Attack, found: Image.Image | DdpmError, read: dict[str, Any]) -> None:
         """One of the other ways to read the same bytes, which must agree."""
-        data, which = attack.data, attack.number % 7
+        data, which = attack.data, attack.number % 11
         if which == 0:
             outcome(lambda: codec.info(data))
         elif which == 1:
@@ -150,15 +156,50 @@ class Judge:
         elif which == 3:
             many = outcome(lambda: codec.decode_many([data, data], **read))
             require(isinstance(many, list) == isinstance(found, Image.Image), "decode_many and decode do not agree")
-        elif which == 4:
-            self._fed(data, found, read)
-        elif which == 5:
+        elif which in (4, 5):
+            self._fed(attack, found, read)
+        elif which == 6:
             self._command_decode(attack, found)
+        elif which in (7, 8):
+            self._a_part(attack, found, read)
+        elif which == 9:
+            outcome(lambda: codec.thumbnail(data, 1 + attack.number % 40, **read))
+        else:
+            self._original(attack, read["max_pixels"])
 
-    def _fed(self, data: bytes, found: Image.Image | DdpmError, read: dict[str, Any]) -> None:
-        decoder, step = codec.ProgressiveDecoder(**read), max(len(data) // 3, 1)
-        for start in range(0, len(data), step):
-            if isinstance(outcome(partial(decoder.feed, data[start : start + step])), DdpmError):
+    def _model(self, attack: Attack) -> context.ContextModel:
+        return self.models[attack.seed.model] if attack.seed.model else context_model()
+
+    def _a_part(self, attack: Attack, found: Image.Image | DdpmError, read: dict[str, Any]) -> None:
+        """A box, a reduced image, or both, of what claims to be so large; whole or as a preview."""
+        header = outcome(lambda: codec.info(attack.data))
+        if isinstance(header, DdpmError):
+            return
+        rng, (width, height) = np.random.default_rng(attack.number), (header["width"], header["height"])
+        (left, right), (top, bottom) = (edges(rng, side) for side in (width, height))
+        reduce, box = (1, 2, 4, 8, 16)[rng.integers(5)], (left, top, right, bottom)
+        preview = {"partial": True} if rng.random() < 0.3 else {}
+        shown = outcome(lambda: codec.decode(attack.data, box=box, reduce=reduce, **preview, **read))
+        if isinstance(shown, Image.Image):
+            size = tuple(-(-end // reduce) - start // reduce for start, end in ((left, right), (top, bottom)))
+            require(shown.size == size, f"{box} at 1/{reduce} is {shown.size}")
+        if reduce == 1 and isinstance(found, Image.Image) and not header["lossy"]:
+            require(isinstance(shown, Image.Image), f"{box} is refused ({shown}), and the whole is not")
+            require(np.array_equal(np.asarray(shown), np.asarray(found.crop(box))), f"other pixels in {box}")
+
+    def _original(self, attack: Attack, most: int) -> None:
+        """A JPEG file that comes back is the one of a seed, unless it was forged."""
+        original = outcome(lambda: codec.decode_original(attack.data, max_pixels=most))
+        if isinstance(original, bytes) and not attack.forged:
+            require(original in self.originals, "another JPEG file than was encoded, and no error")
+
+    def _fed(self, attack: Attack, found: Image.Image | DdpmError, read: dict[str, Any]) -> None:
+        """In pieces of any length, some of them empty."""
+        data, decoder = attack.data, codec.ProgressiveDecoder(**read)
+        rng = np.random.default_rng(attack.number)
+        inside = sorted(rng.integers(len(data) + 1, size=int(rng.integers(MOST_PIECES))).tolist())
+        for start, end in itertools.pairwise([0, *inside, len(data)]):
+            if isinstance(outcome(partial(decoder.feed, data[start:end])), DdpmError):
                 require(isinstance(found, DdpmError), "ProgressiveDecoder fails, and decode does not")
                 return
         require(not decoder.complete or isinstance(found, Image.Image), "ProgressiveDecoder succeeds, decode does not")
@@ -167,7 +208,8 @@ class Judge:
         with self._inside() as folder:
             (folder / "in.ddpm").write_bytes(attack.data)
             limit = ("--max-pixels", most_pixels(attack))
-            code = command("decode", folder / "in.ddpm", "-o", folder / "out.png", "--model", self.model_path, *limit)
+            model = attack.seed.model or self.model_path
+            code = command("decode", folder / "in.ddpm", "-o", folder / "out.png", "--model", model, *limit)
             names = sorted(path.name for path in folder.iterdir())
             require(names == (["in.ddpm", "out.png"] if code == 0 else ["in.ddpm"]), f"exit code {code}, files {names}")
             expected = 0 if isinstance(found, Image.Image) else found.exit_code
@@ -180,7 +222,7 @@ class Judge:
 
     def _archive(self, attack: Attack) -> str:
         by_bits_back = attack.seed.name == "bits back"
-        model = gaussian_model(str(self.folder)) if by_bits_back else context_model()
+        model = gaussian_model(str(self.folder)) if by_bits_back else self._model(attack)
         if claimed_pixels(attack) > 4 * most_pixels(attack):
             archive.describe(attack.data)
             return "claims much: only described"
@@ -194,6 +236,10 @@ class Judge:
         self._right_archive(attack, {name: facts(image) for name, image in found.items()}, error)
         if attack.number % 16 == 0:
             self._command_extract(attack, len(found))
+        elif attack.number % 4 == 1:
+            self._opened(attack, found, error, model)
+        elif attack.number % 4 == 2:
+            self._archived_originals(attack)
         if error:
             raise error
         return "extracted: forged images" if attack.forged else "extracted: the images"
@@ -207,8 +253,37 @@ class Judge:
             problems = list(archive_reader.check_archive(archive_reader.read_archive(attack.data)))
             require(not problems, f"extracted, though the format has it that {problems}")
 
+    def _opened(self, attack: Attack, found: dict[str, Image.Image], error: DdpmError | None, model: Any) -> None:
+        """By name, in any order, and parts of images."""
+        rng = np.random.default_rng(attack.number)
+        opened = outcome(lambda: archive.open(attack.data, model=model, max_pixels=most_pixels(attack)))
+        if isinstance(opened, DdpmError):
+            require(error is not None, f"extracted, and not opened: {opened}")
+            return
+        names = list(opened)
+        for place in rng.permutation(len(names))[:MOST_READ].tolist():
+            name = names[place]
+            image = outcome(partial(opened.__getitem__, name))
+            if name in found:
+                require(isinstance(image, Image.Image), f"{name!r} is extracted, and not read: {image}")
+                require(facts(image) == facts(found[name]), f"{name!r} is read as another image")
+            reduce = (1, 2, 4, 8, 16)[rng.integers(5)]
+            outcome(partial(opened.region, name, reduce=reduce))
+            if isinstance(image, Image.Image):
+                (left, right), (top, bottom) = (edges(rng, side) for side in image.size)
+                part = outcome(partial(opened.region, name, (left, top, right, bottom)))
+                require(isinstance(part, Image.Image), f"a part of {name!r} is refused: {part}")
+                same = np.array_equal(np.asarray(part), np.asarray(image.crop((left, top, right, bottom))))
+                require(same, f"a part of {name!r} has other pixels")
+
+    def _archived_originals(self, attack: Attack) -> None:
+        with contextlib.suppress(DdpmError):
+            for _, original in archive.originals(attack.data, max_pixels=most_pixels(attack)):
+                require(attack.forged or original in self.originals, "another JPEG file than was archived")
+
     def _command_extract(self, attack: Attack, images: int) -> None:
-        model = self.folder / "gaussian.safetensors" if attack.seed.name == "bits back" else self.model_path
+        own = attack.seed.model or self.model_path
+        model = self.folder / "gaussian.safetensors" if attack.seed.name == "bits back" else own
         with self._inside() as folder:
             (folder / "in.ddpma").write_bytes(attack.data)
             limit = ("--max-pixels", most_pixels(attack))
@@ -249,6 +324,12 @@ class Judge:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         yield folder
+
+
+def edges(rng: Random, side: int) -> tuple[int, int]:
+    """Of a part of a side: where it begins and ends."""
+    first = int(rng.integers(side))
+    return first, int(rng.integers(first, side)) + 1
 
 
 def outcome(read: Callable[[], Any]) -> Any:

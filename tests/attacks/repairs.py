@@ -14,11 +14,24 @@ from ddpmcodec.errors import DdpmError
 from ddpmcodec.format import ddpma
 from ddpmcodec.format.ddpm import split
 from ddpmcodec.format.head import pack_head
-from ddpmcodec.format.header import MAGIC, METADATA, MODEL_ID_BYTES, MODES, SQUARE, STORED, TILED
+from ddpmcodec.format.header import (
+    JPEG,
+    JPEG_XL,
+    MAGIC,
+    METADATA,
+    MODEL_ID_BYTES,
+    MODES,
+    SQUARE,
+    STORED,
+    STORED_KINDS,
+    TILED,
+)
 from ddpmcodec.format.header_bytes import CHECKED, CRC16_BYTES, crc16
 from ddpmcodec.format.seal import seal
 from ddpmcodec.format.sections import CRC32_BYTES, RAW_DEFLATE
 from ddpmcodec.format.varint import MAX_VARINT, Reader, pack_varint
+
+KIND_SHIFT = 4  # of the kind of a stored file in that byte
 
 
 def deflate(data: bytes) -> bytes:
@@ -35,6 +48,12 @@ def crc32(data: bytes) -> bytes:
 
 def with_crc16(data: bytes) -> bytes:
     return data + crc16(data).to_bytes(CRC16_BYTES, "little")
+
+
+def is_jpeg(flags: int) -> bool:
+    """Whether the byte of flags and kind says that a JPEG file is stored."""
+    kind = flags >> KIND_SHIFT & 3
+    return bool(flags & STORED) and kind < len(STORED_KINDS) and STORED_KINDS[kind] in (JPEG, JPEG_XL)
 
 
 def varint(value: int) -> bytes:
@@ -76,7 +95,9 @@ class FileParts:
         if self.rows is not None:
             head += varint(len(alpha))
         if self.metadata is not None:
-            head += varint(len(metadata)) + bytes([self.orientation & 255])
+            head += varint(len(metadata))
+        if self.metadata is not None or is_jpeg(self.flags):
+            head += bytes([self.orientation & 255])
         index = self._index()
         tail = [*self.numbers[2:], len(index)] if self.lengths is not None else self.numbers[2:]
         head += b"".join(map(varint, tail))
@@ -127,16 +148,17 @@ def _repaired_header(data: bytes) -> tuple[bytes, Reader, int]:
     """And a reader behind the header, and the length of the index."""
     reader = Reader(data)
     kind, flags = reader.take(4)[2:]
-    webp, mode = bool(flags & STORED), kind % CHECKED % len(MODES)
-    if not webp and not reader.take(1)[0]:
+    stored, mode = bool(flags & STORED), kind % CHECKED % len(MODES)
+    if not stored and not reader.take(1)[0]:
         reader.take(MODEL_ID_BYTES)
     for _ in range(1 if flags & SQUARE else 2):
         reader.varint()
-    reader.take((3 if mode in (1, 3) else 1) * webp)
-    if mode in (2, 3) and not webp:
+    reader.take((3 if mode in (1, 3) else 1) * stored)
+    if mode in (2, 3) and not stored:
         reader.varint()
     if flags & METADATA:
         reader.varint()
+    if flags & METADATA or is_jpeg(flags):
         reader.take(1)
     if not kind & CHECKED:
         return data, reader, 0

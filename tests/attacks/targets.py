@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ddpmcodec import archive, codec
-from ddpmcodec.codec import graphics
+from ddpmcodec.codec import graphics, originals
 from ddpmcodec.codec.known_answer import COMPONENTS, tensors
 from ddpmcodec.format import tiles
 from ddpmcodec.models.context import BAND_ROLES, EFFORTS, ROLES, ContextModel, pack, parse
@@ -27,6 +30,7 @@ from ddpmcodec.training.preview_denoiser import Denoiser
 FILE, ARCHIVE, CONTEXT_MODEL, GAUSSIAN_MODEL = KINDS = ("file", "archive", "context model", "gaussian model")
 SUFFIXES = {FILE: ".ddpm", ARCHIVE: ".ddpma", CONTEXT_MODEL: ".safetensors", GAUSSIAN_MODEL: ".safetensors"}
 LEVELS = (2.0, 12.0, 90.0)  # of latents
+GOLDEN = Path(__file__).parents[1] / "golden"
 NETWORKS = tuple(f"{effort}.{role}" for effort in EFFORTS for role in ROLES)
 
 
@@ -46,12 +50,16 @@ def facts(image: Image.Image) -> Facts:
 
 
 class Seed(NamedTuple):
-    """Valid bytes that attacks begin with. truth: what they hold, by name; of a file the name is ""."""
+    """Valid bytes that attacks begin with. truth: what they hold, by name; of a file the name is "". originals: JPEG
+    files that they store. model: the path of their model's file; "" is `context_model`, or by bits back the Gaussian
+    one."""
 
     name: str
     kind: str
     data: bytes
     truth: dict[str, Facts]
+    originals: tuple[bytes, ...] = ()
+    model: str = ""
 
 
 def picture(mode: str = "RGB", width: int = 11, height: int = 9, noise: int = 24) -> Image.Image:
@@ -76,6 +84,18 @@ def sparse_picture(width: int, height: int) -> Image.Image:
 
 def with_metadata(image: Image.Image) -> Image.Image:
     image.info.update(icc_profile=b"a profile" * 3, exif=b"Exif\0\0MM of one")
+    return image
+
+
+def jpeg(image: Image.Image, **options: Any) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", **options)
+    return stream.getvalue()
+
+
+def opened(data: bytes) -> Image.Image:
+    image = Image.open(io.BytesIO(data))
+    image.load()
     return image
 
 
@@ -157,6 +177,37 @@ def file_seeds() -> Iterator[Seed]:
             yield Seed(f"WebP {mode}", FILE, codec.encode(image, model=context_model()), {"": facts(image)})
 
 
+@cache
+def jpegs() -> dict[str, bytes]:
+    """JPEG files by the names of their seeds. JPEG XL makes the first three smaller, where there is imagecodecs."""
+    turned = Image.Exif()
+    turned[0x112] = 6
+    profile = b"a profile" * 3  # which is none, so that JPEG XL refuses the file
+    return {
+        "JPEG": jpeg(picture("RGB", 120, 90), quality=60),
+        "JPEG progressive": jpeg(picture("RGB", 97, 96), progressive=True, quality=75, subsampling=0, exif=turned),
+        "JPEG grey": jpeg(picture("L", 113, 87), quality=70),
+        "JPEG as it was": jpeg(picture("RGB", 9, 7), icc_profile=profile, comment=b"a comment"),
+        "JPEG as it was, progressive": jpeg(picture("L", 33, 17), progressive=True, icc_profile=profile),
+    }
+
+
+def jpeg_seeds() -> Iterator[Seed]:
+    """None where imagecodecs is missing: pixels would be coded."""
+    for name, data in jpegs().items() if originals.transcoder() else ():
+        yield Seed(name, FILE, codec.encode(io.BytesIO(data)), {"": facts(opened(data))}, (data,))
+
+
+def jpeg_archive_seeds() -> Iterator[Seed]:
+    if originals.transcoder() is None:
+        return
+    files = {f"{n}.jpg": data for n, data in enumerate(jpegs().values())}
+    images = [*((name, io.BytesIO(data)) for name, data in files.items()), ("a.png", picture("RGB", 6, 5))]
+    truth = {name: facts(opened(data)) for name, data in files.items()} | {"a.png": facts(picture("RGB", 6, 5))}
+    data = archive.create(images, model=context_model())
+    yield Seed("JPEG files", ARCHIVE, data, truth, tuple(files.values()))
+
+
 def archive_seeds(folder: str) -> Iterator[Seed]:
     small = {f"{n:02}.png": picture("RGB", 6, 5, 24 + n) for n in range(5)}
     kinds = {f"modes/{mode}.png": picture(mode, 7, 6) for mode in ("L", "RGB", "LA", "RGBA", "1")}
@@ -177,10 +228,45 @@ def archive_seeds(folder: str) -> Iterator[Seed]:
 @cache
 def seeds(folder: str) -> tuple[Seed, ...]:
     """folder: for temporary files."""
-    found = [*file_seeds(), *archive_seeds(folder)]
+    found = [*file_seeds(), *jpeg_seeds(), *archive_seeds(folder), *jpeg_archive_seeds()]
     found.append(Seed("context", CONTEXT_MODEL, context_bytes(), {}))
     found.append(Seed("gaussian", GAUSSIAN_MODEL, gaussian_bytes(), {}))
     return tuple(found)
+
+
+@cache
+def golden_seeds() -> tuple[Seed, ...]:
+    """The files of tests/golden, which are larger than the others; of stored JPEG files those that can be decoded."""
+    return (*_golden_files(), *_golden_jpegs(), *_golden_archives())
+
+
+def _golden_files() -> Iterator[Seed]:
+    for folder in sorted(GOLDEN.glob("v*")):
+        for entry in json.loads((folder / "manifest.json").read_text())["streams"]:
+            truth, model = {"": facts(opened((folder / entry["picture"]).read_bytes()))}, entry["model"]
+            data = (folder / entry["file"]).read_bytes()
+            yield Seed(f"golden {entry['file']}", FILE, data, truth, model=model or str(folder / "model.safetensors"))
+
+
+def _golden_jpegs() -> Iterator[Seed]:
+    for path in sorted(GOLDEN.glob("v*/jpegs.json")):
+        for entry in json.loads(path.read_text()):
+            original = (path.parent / entry["jpeg"]).read_bytes()
+            data = (path.parent / entry["file"]).read_bytes()
+            if originals.transcoder() or entry["coding"] == "JPEG as it was":
+                yield Seed(f"golden {entry['file']}", FILE, data, {"": facts(opened(original))}, (original,))
+
+
+def _golden_archives() -> Iterator[Seed]:
+    for folder in sorted(GOLDEN.glob("archive-v*")):
+        manifest, data = json.loads((folder / "manifest.json").read_text()), (folder / "images.ddpma").read_bytes()
+        if manifest["bits_back"] is not None:  # of an embedded model, which takes long
+            continue
+        model = str(GOLDEN / manifest["model"] / "model.safetensors")
+        truth = {name: facts(image) for name, image in archive.extract(data, model=model)}
+        digests = {image["name"]: image["sha256"] for image in manifest["images"]}
+        assert {name: hashlib.sha256(fact.pixels).hexdigest() for name, fact in truth.items()} == digests
+        yield Seed(f"golden {folder.name}", ARCHIVE, data, truth, model=model)
 
 
 def png(image: Image.Image) -> bytes:

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageChops
 
+import forgeries
 import targets
 import worker
 from ddpmcodec import codec
+from ddpmcodec.codec import originals
 from ddpmcodec.errors import OutputError
 from interruptions import Interruption, interrupt
 from judge import Attack, Judge
@@ -89,6 +91,15 @@ def test_a_file_put_together_again_is_valid(seeds: tuple[Seed, ...], judge: Judg
         assert judge(Attack(seed, "", file_parts(seed.data).pack(), False)).outcome == "decoded: the image"
     for seed in of_kind(seeds, ARCHIVE):
         assert judge(Attack(seed, "", archive_parts(seed.data).pack(), False)).outcome == "extracted: the images"
+
+
+def test_a_forged_payload_of_a_stored_file_has_a_checksum_that_holds(seeds: tuple[Seed, ...], judge: Judge) -> None:
+    stored = [seed for seed in of_kind(seeds, FILE) if seed.name.startswith(("WebP", "JPEG"))]
+    assert len(stored) == 2 + 5 * (originals.transcoder() is not None)
+    for seed in stored:
+        parts = file_parts(seed.data)
+        wrong = bytes(4) + parts.chunks[0][4:]
+        assert forgeries.checked_payload(wrong, parts) == parts.chunks[0], seed.name
 
 
 def other_pixels(decode: Callable[..., Any]) -> Callable[..., Any]:

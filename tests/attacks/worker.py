@@ -24,7 +24,7 @@ from judge import Attack, Judge, Verdict
 from measures import memory
 from mutations import Random, mutate
 from repairs import repaired_archive, repaired_file, sealed
-from targets import ARCHIVE, CONTEXT_MODEL, FILE, GAUSSIAN_MODEL, KINDS, SUFFIXES, Seed, seeds
+from targets import ARCHIVE, CONTEXT_MODEL, FILE, GAUSSIAN_MODEL, KINDS, SUFFIXES, Seed, golden_seeds, seeds
 
 SHARES = {FILE: 0.6, ARCHIVE: 0.25, CONTEXT_MODEL: 0.1, GAUSSIAN_MODEL: 0.02}  # of inputs; the rest: interruptions
 REPAIRS = {FILE: repaired_file, ARCHIVE: repaired_archive, CONTEXT_MODEL: sealed, GAUSSIAN_MODEL: sealed}
@@ -44,7 +44,9 @@ def attack_of(rng: Random, number: int, known: tuple[Seed, ...]) -> Attack | Non
 
 
 def _attack(rng: Random, number: int, known: list[Seed]) -> Attack:
-    seed, other = (known[rng.integers(len(known))] for _ in range(2))
+    seed = known[rng.integers(len(known))]
+    alike = [one for one in known if one.model == seed.model]  # a part of a file of another model is refused at once
+    other = alike[rng.integers(len(alike))]
     way = rng.random()
     if way < 0.4:
         how, data = mutate(rng, seed.data, other.data)
@@ -110,7 +112,7 @@ def main(seed: int, process: int, first: int, folder: Path) -> None:
     torch.set_num_threads(1)
     place = folder / "files"
     place.mkdir(exist_ok=True)
-    known = seeds(str(place))
+    known = seeds(str(place)) + golden_seeds()
     judge, log = Judge(known, place), Log(folder, first)
     for one in known:  # loads everything
         verdict = judge(Attack(one, "the seed itself", one.data, False))
