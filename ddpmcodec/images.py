@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
@@ -89,19 +89,22 @@ def load_image(data: bytes, name: str, *, any_format: bool = False) -> Image.Ima
     return image
 
 
-def claimed_shape(path: PurePath) -> tuple[int, int, str] | None:
-    """Width, height and mode that an image file claims; None where that cannot be read. Pixels are not."""
+def claimed_shape(source: PurePath | BytesIO, formats: Sequence[str] = ()) -> tuple[int, int, str] | None:
+    """Width, height and mode that an image file claims; None where that cannot be read. Pixels are not. formats: which
+    alone are tried."""
     try:
-        with _reading(), _opened(path) as image:
+        with _reading(), _opened(source, formats) as image:
             return image.width, image.height, image.mode
     except (ImageError, UnidentifiedImageError):
         return None
 
 
-def _opened(source: PurePath | BytesIO) -> Image.Image:
+def _opened(source: PurePath | BytesIO, formats: Sequence[str] = ()) -> Image.Image:
     """Pillow warns at half the size that it refuses; a large photograph is no reason to warn."""
     with _FILTERS, warnings.catch_warnings():  # the filters are the process's: one thread at a time
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        if formats:
+            return Image.open(source, formats=formats)
         Image.preinit()  # the usual formats; importing Pillow's readers of all others takes longer than a small image
         try:
             return Image.open(source, formats=[kind for kind in OPENED_FORMATS if kind in Image.OPEN])

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import zlib
+from io import BytesIO
 from types import ModuleType
 
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, bytes_of, check_limits, check_pixels
@@ -27,7 +28,7 @@ from ddpmcodec.format.ddpm import split
 from ddpmcodec.format.header import JPEG, JPEG_XL, Header
 from ddpmcodec.format.jpeg_xl import size_of
 from ddpmcodec.format.varint import Reader, pack_varint
-from ddpmcodec.images import Planes, load_image, to_planes
+from ddpmcodec.images import Planes, claimed_shape, load_image, to_planes
 
 CHECK_BYTES = 4
 EXTRA = "pip install 'ddpmcodec[jpeg]'"
@@ -112,14 +113,18 @@ def length_of(payload: bytes) -> int | None:
 
 def planes_of(jpeg: bytes, header: Header) -> Planes:
     """The image of a JPEG file by this machine's decoder. Raises CorruptError."""
+    shape = claimed_shape(
+        BytesIO(jpeg), ("JPEG",)
+    )  # before there are pixels, which may be many more, or of other formats
+    if shape is None:
+        raise CorruptError("the JPEG inside the file is none: get the file again")
+    width, height, mode = shape
+    if (mode, width, height) != (header.mode, header.width, header.height):
+        raise CorruptError(f"the JPEG inside the file is {width} x {height} {mode}: get the file again")
     try:
-        planes = to_planes(load_image(jpeg, "the JPEG inside the file"))
+        return to_planes(load_image(jpeg, "the JPEG inside the file"))
     except ImageError as error:
         raise CorruptError(f"{error}; get the file again") from error
-    height, width, _ = planes.colour.shape
-    if (planes.mode, width, height) != (header.mode, header.width, header.height):
-        raise CorruptError(f"the JPEG inside the file is {width} x {height} {planes.mode}: get the file again")
-    return planes
 
 
 def _transcoded(jpeg: bytes) -> bytes | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import struct
 import zlib
 from io import BytesIO
 from itertools import islice
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageFile
 
 import ddpmcodec.pillow_plugin  # noqa: F401
 from ddpmcodec import archive, codec
@@ -264,6 +265,36 @@ def test_a_bomb_gets_no_more_memory_than_its_size_allows() -> None:
     for length, text in ((len(jpeg), f"{len(bomb)} bytes claim to be {len(jpeg)}"), (9999, "does not decode")):
         with pytest.raises(CorruptError, match=text):
             codec.decode_original(forged(JPEG_XL, bomb, length, check=zlib.crc32(jpeg)))
+
+
+def huge_jpeg() -> bytes:
+    """A few hundred bytes that claim 169 megapixels."""
+    jpeg = jpeg_of(size=(16, 16), progressive=True)
+    place = jpeg.index(b"\xff\xc2") + 5
+    return jpeg[:place] + struct.pack(">HH", 13000, 13000) + jpeg[place + 4 :]
+
+
+def huge_png() -> bytes:
+    stream = BytesIO()
+    Image.new("1", (13000, 13000)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("stored", "text"),
+    [(huge_jpeg(), "is 13000 x 13000 RGB"), (huge_png(), "is none"), (b"no JPEG", "is none")],
+    ids=["a JPEG of another size", "another format", "no image"],
+)
+def test_what_a_jpeg_claims_is_checked_before_there_are_pixels(
+    monkeypatch: pytest.MonkeyPatch, stored: bytes, text: str
+) -> None:
+    """It once took 1.6 GB for 538 bytes whose header claimed a hundred pixels."""
+    data = forged(JPEG, stored, len(stored), (10, 10))
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda image: pytest.fail("pixels are decoded"))
+    for box in (None, (0, 0, 2, 2)):
+        with pytest.raises(CorruptError, match=f"the JPEG inside the file {text}"):
+            codec.decode(data, max_pixels=100, box=box)
+    assert decode_details(data, partial=True, max_pixels=100).damaged
 
 
 def test_what_a_payload_claims_is_checked_before_it_is_decoded() -> None:
