@@ -18,7 +18,7 @@ from ddpmcodec.format import ddpma
 from ddpmcodec.format.block import FILES
 from ddpmcodec.format.ddpma import MARK
 from ddpmcodec.format.head import pack_head
-from ddpmcodec.format.header import JPEG_XL, STORED, STORED_KINDS
+from ddpmcodec.format.header import JPEG, JPEG_XL, STORED, STORED_KINDS
 from ddpmcodec.format.header_bytes import CHECKED
 from ddpmcodec.format.seal import KEY
 from ddpmcodec.format.streams import LANES, Chunk, pack_chunk, pack_state, parse_chunk, state_size
@@ -38,6 +38,7 @@ from repairs import (
     sealed,
     varint,
 )
+from targets import jpeg, picture
 
 POWERS = (7, 8, 12, 14, 15, 16, 17, 20, 21, 22, 24, 26, 28, 31, 32, 35)
 NAMES = (b"../x", b"/x", b"..", b"", b"a/./b", b"C:/x", b"a\\b", b"\x1b[2J", b"a\nb", b"\xff\xfe", b"x" * 5000)
@@ -154,17 +155,17 @@ def _checked_jpeg(length: int, start: int, payload: bytes) -> bytes:
         return crc32(stored) + varint(len(stored)) + stored
     library = originals.transcoder()
     try:
-        jpeg = bytes(library.jpegxl_decode_jpeg(stored, out=2 * length + 4096)) if library else b""
+        found = bytes(library.jpegxl_decode_jpeg(stored, out=2 * length + 4096)) if library else b""
     except Exception:
         return payload
-    return crc32(jpeg) + varint(len(jpeg)) + stored
+    return crc32(found) + varint(len(found)) + stored
 
 
 def _a_jpeg(rng: Random, parts: FileParts, other: FileParts) -> None:
-    """A JPEG file that claims another length, is of the other kind, or is one whose own fields are forged."""
+    """A JPEG file that claims another length, is of the other kind, of another size or format, or is damaged."""
     if not is_jpeg(parts.flags):
         return
-    which, payload = rng.integers(4), parts.chunks[0]
+    which, payload = rng.integers(6), parts.chunks[0]
     length, start = _jpeg(payload)
     if which == 0:
         parts.chunks[0] = payload[:4] + varint(number(rng, length)) + payload[start:]
@@ -172,10 +173,29 @@ def _a_jpeg(rng: Random, parts: FileParts, other: FileParts) -> None:
         parts.flags ^= 3 << KIND_SHIFT  # JPEG and JPEG XL are 1 and 2
     elif which == 2 and STORED_KINDS[parts.flags >> KIND_SHIFT & 3] == JPEG_XL:
         parts.chunks[0] = _checked_jpeg(length, start, payload[:start] + _forged_boxes(rng, payload[start:]))
+    elif which < 5:
+        file = _of_another_size(rng) if which < 4 else _of_another_format(rng)
+        parts.flags = parts.flags & ~(3 << KIND_SHIFT) | STORED_KINDS.index(JPEG) << KIND_SHIFT
+        parts.chunks[0] = crc32(file) + varint(len(file)) + file
     else:
         changed = mutate(rng, payload[start:], other.chunks[0])[1]
         parts.chunks[0] = _checked_jpeg(length, start, payload[:start] + changed)
     parts.numbers[-1] = len(parts.chunks[0])
+
+
+def _of_another_size(rng: Random) -> bytes:
+    """A JPEG whose frame claims any size."""
+    file = jpeg(picture("RGB", 9, 7), progressive=bool(rng.integers(2)))
+    place = max(file.find(b"\xff\xc0"), file.find(b"\xff\xc2")) + 5
+    height, width = (number(rng, side) & 0xFFFF for side in (7, 9))
+    return file[:place] + height.to_bytes(2, "big") + width.to_bytes(2, "big") + file[place + 4 :]
+
+
+def _of_another_format(rng: Random) -> bytes:
+    """An image file that is no JPEG, and may be huge."""
+    stream, side = BytesIO(), 1 << int(rng.integers(14))
+    Image.new("1", (side, side)).save(stream, ("PNG", "GIF", "TIFF", "BMP")[rng.integers(4)])
+    return stream.getvalue()
 
 
 def _forged_boxes(rng: Random, data: bytes) -> bytes:
