@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
@@ -89,7 +89,7 @@ def load_image(data: bytes, name: str, *, any_format: bool = False) -> Image.Ima
     return image
 
 
-def claimed_shape(source: PurePath | BytesIO, formats: Sequence[str] = ()) -> tuple[int, int, str] | None:
+def claimed_shape(source: PurePath | BytesIO, formats: tuple[str, ...] = ()) -> tuple[int, int, str] | None:
     """Width, height and mode that an image file claims; None where that cannot be read. Pixels are not. formats: which
     alone are tried."""
     try:
@@ -99,7 +99,7 @@ def claimed_shape(source: PurePath | BytesIO, formats: Sequence[str] = ()) -> tu
         return None
 
 
-def _opened(source: PurePath | BytesIO, formats: Sequence[str] = ()) -> Image.Image:
+def _opened(source: PurePath | BytesIO, formats: tuple[str, ...] = ()) -> Image.Image:
     """Pillow warns at half the size that it refuses; a large photograph is no reason to warn."""
     with _FILTERS, warnings.catch_warnings():  # the filters are the process's: one thread at a time
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
