@@ -178,9 +178,7 @@ class Decoder:
         return read_input(task.name)
 
     def code(self, tasks: Sequence[Task], datas: Sequence[bytes], bar: Bar) -> list[Result]:
-        from PIL import ImageOps
-
-        from ddpmcodec.images import image_format
+        from ddpmcodec.images import image_format, upright
 
         for task in tasks:
             image_format(task.place)  # before the work
@@ -190,7 +188,7 @@ class Decoder:
             return [_result(*each) for each in zip(tasks, datas, images, strict=True)]
         header, decoded = self._decoded(tasks[0], datas[0], bar, costs)
         with naming(tasks[0].name):
-            image = ImageOps.exif_transpose(decoded.image) if self.part.upright else decoded.image
+            image = upright(decoded.image) if self.part.upright else decoded.image
             result = _result(tasks[0], datas[0], image)
         if self.is_preview or decoded.lossy:
             result.lines.append(f"{label(tasks[0].name)}: {_seen(header, decoded)}: {_account(decoded)}")

@@ -44,6 +44,15 @@ LOSSLESS: dict[str, dict[str, object]] = {"WEBP": {"lossless": True, "exact": Tr
 EXIF_AS_TEXT = "Raw profile type exif"  # of PNG, before it had a chunk for it
 EXIF_START = b"Exif\0\0"
 PNG_END = b"IEND\xae\x42\x60\x82"
+TURNS = {  # by EXIF's orientation
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 _FILTERS = threading.Lock()
 ARRAY_MODES: dict[tuple[int, ...], str] = {(): "L", (2,): "LA", (3,): "RGB", (4,): "RGBA"}
 
@@ -270,11 +279,39 @@ def _exif_bytes(image: Image.Image) -> bytes:
 def orientation_of(exif: bytes) -> int:
     """How the image is to be turned, 1 to 8 as EXIF has it; 1 where nothing is said, or nonsense."""
     found: object = None
-    with suppress(Exception):  # Pillow's reader raises SyntaxError, struct.error, TypeError, ...
+    with _quietly(), suppress(Exception):  # Pillow's reader raises SyntaxError, struct.error, TypeError, ...
         parsed = Image.Exif()
         parsed.load(exif)
         found = parsed.get(ExifTags.Base.Orientation)
     return found if isinstance(found, int) and 1 <= found <= 8 else 1
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """The image turned as its EXIF says, without the orientation in its EXIF, which goes where Pillow cannot write it
+    again. Where nothing is said, or nonsense, the image as it is."""
+    exif = image.info.get("exif", b"")
+    if (orientation := orientation_of(exif)) == 1:
+        return image
+    turned = image.transpose(TURNS[orientation])
+    turned.info["exif"] = _without_orientation(exif)
+    return turned
+
+
+def _without_orientation(exif: bytes) -> bytes:
+    with _quietly(), suppress(Exception):  # as above
+        parsed = Image.Exif()
+        parsed.load(exif)
+        del parsed[ExifTags.Base.Orientation]
+        return parsed.tobytes()
+    return b""
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without Pillow's warnings of EXIF that is damaged, which is no reason to warn of its image."""
+    with _FILTERS, warnings.catch_warnings():  # the filters are the process's: one thread at a time
+        warnings.simplefilter("ignore")
+        yield
 
 
 def exif_of(orientation: int) -> bytes:

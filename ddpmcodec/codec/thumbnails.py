@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mmap import mmap
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, view_of
 from ddpmcodec.codec.file_decoder import Wanted
@@ -12,6 +12,7 @@ from ddpmcodec.codec.reduced import SCALES
 from ddpmcodec.codec.regions import Region, decode_region
 from ddpmcodec.files import FileView
 from ddpmcodec.format.ddpm import split
+from ddpmcodec.images import upright
 from ddpmcodec.models.registry import ModelSource, find
 
 DEFAULT_SIZE = 256  # pixels of the longer side
@@ -62,6 +63,6 @@ def thumbnail(
         right, bottom = header.width / scale, header.height / scale  # the last pixels may stand for fewer
         image = image.resize((target[0], target[1]), Image.Resampling.LANCZOS, box=(0, 0, right, bottom))
     image.info.update(decoded.image.info)
-    image = ImageOps.exif_transpose(image)
+    image = upright(image)
     image.info.clear()
     return image

@@ -78,6 +78,18 @@ def test_an_image_is_turned_as_exif_says(ddpm: Any, image: Image.Image, tmp_path
         assert found.getexif().get(0x10F) == (None if cut else "A maker")
 
 
+def test_damaged_exif_turns_an_image_where_it_can_be_read(ddpm: Any, image: Image.Image, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x112], exif[0x8825] = 6, {1: "N", 2: (1.0, 2.0, 3.0)}
+    for number, (data, size) in enumerate(((exif.tobytes()[:-30], (90, 140)), (b"Exif\0\0MM of one", (140, 90)))):
+        file, out = tmp_path / f"{number}.ddpm", tmp_path / f"{number}.ppm"
+        image.info["exif"] = data
+        file.write_bytes(codec.encode(image, effort=1))
+        assert ddpm("decode", file, "--upright", "-o", out).code == 0
+        with Image.open(out) as found:
+            assert found.size == size
+
+
 @pytest.mark.parametrize(
     ("options", "code", "text"),
     [

@@ -42,6 +42,26 @@ def test_it_stands_upright(picture: Picture, model: ContextModel, orientation: i
     assert "exif" not in found.info
 
 
+def exif_with_a_place() -> bytes:
+    """Of an image that is turned."""
+    exif = Image.Exif()
+    exif[0x112], exif[0x8825] = 6, {1: "N", 2: (1.0, 2.0, 3.0)}
+    return exif.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("exif", "size"),
+    [(b"Exif\0\0MM of one", (40, 30)), (exif_with_a_place()[:14], (40, 30)), (exif_with_a_place()[:-30], (30, 40))],
+    ids=["none", "no tags", "cut behind the orientation"],
+)
+def test_damaged_exif_is_no_obstacle(picture: Picture, model: ContextModel, exif: bytes, size: tuple[int, int]) -> None:
+    """Pillow reads it with an error, or a warning; the image was encoded with it."""
+    image = picture("RGB", 30, 40)
+    image.info["exif"] = exif
+    assert image.size == (40, 30)
+    assert codec.thumbnail(codec.encode(image, model=model, effort=1, webp=False), model=model).size == size
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "RGB", "RGBA"])
 @pytest.mark.parametrize("size", [5, 30, 500])
 def test_of_all_modes_and_no_larger_than_the_image(picture: Picture, model: ContextModel, mode: str, size: int) -> None:
