@@ -20,7 +20,7 @@ from ddpmcodec._native import Pass
 from ddpmcodec.codec.contents import end_of_segment, streams_of
 from ddpmcodec.codec.efforts import Coding, segments
 from ddpmcodec.codec.passes import begin, new_pass, run
-from ddpmcodec.codec.previews import Canvas
+from ddpmcodec.codec.previews import canvas, shown
 from ddpmcodec.errors import ChecksumError, DdpmError
 from ddpmcodec.format.ddpm import Box, Sections, split
 from ddpmcodec.format.streams import WORD_BYTES
@@ -103,33 +103,25 @@ def operating_points(coding: Coding) -> list[OperatingPoint]:
 
 
 def previews(images: Sequence[Pixels], model: ContextModel, coding: Coding) -> Found:
-    """{coded, points, plain}: for each image whether the context model coded it, and not WebP, whose files have no
-    points; the points of its file, cut at `operating_points`; and of every step the squared error without the denoiser.
+    """{coded, points}: for each image whether the context model coded it, and not WebP, whose files have no points;
+    and the points of its file, cut at `operating_points`.
 
     Raises ChecksumError where a whole file is not the image.
     """
-    found: Found = {"coded": [], "points": [], "plain": []}
+    found: Found = {"coded": [], "points": []}
     datas = codec.encode_many(images, **coding._asdict(), model=model, verify=False)
     for image, data in zip(images, datas, strict=True):
         coded = not is_webp(data)
-        points, plain = _of_file(data, image, model) if coded else ([], [])
         found["coded"].append(coded)
-        found["points"].append(points)
-        found["plain"].append(plain)
+        found["points"].append(_of_file(data, image, model) if coded else [])
     return found
 
 
-def _of_file(data: bytes, image: Pixels, model: ContextModel) -> tuple[list[Point], list[float | None]]:
-    points: list[Point] = []
-    plain: list[float | None] = []
-    places = operating_points(Coding.of(split(data).header))
-    for place, prefix in zip(places, prefixes(data, model), strict=True):
-        points.append(_point(prefix.bytes, prefix.shown(model), image))
-        if place.ends_step:
-            plain.append(_rounded(squared_error(prefix.shown(None), image)))
+def _of_file(data: bytes, image: Pixels, model: ContextModel) -> list[Point]:
+    points = [_point(prefix.bytes, prefix.shown, image) for prefix in prefixes(data, model)]
     if points[-1][1] != 0:
         raise ChecksumError("a file does not decode to its image: a defect, please report it with the image")
-    return points, plain
+    return points
 
 
 def _point(size: int, shown: Pixels, image: Pixels) -> Point:
@@ -144,14 +136,10 @@ def _rounded(value: float | None) -> float | None:
 
 
 class Prefix(NamedTuple):
-    """bytes: of the file, as many as canvas needs, which is what is known from them."""
+    """bytes: of the file, as many as are needed for what is shown, uint8 [H, W, C]."""
 
     bytes: int
-    canvas: Canvas
-
-    def shown(self, model: ContextModel | None) -> Pixels:
-        """uint8 [H, W, C]. model: whose denoiser is used."""
-        return self.canvas.pixels(model.denoiser if model else None, thread_count())
+    shown: Pixels
 
 
 def prefixes(data: bytes, model: ContextModel) -> Iterator[Prefix]:
@@ -160,11 +148,11 @@ def prefixes(data: bytes, model: ContextModel) -> Iterator[Prefix]:
     header = file.header
     tiles = [_Tile(file, number, box, model) for number, box in enumerate(header.boxes())]
     for done in range(1, tiles[0].coder.segments + 1):
-        canvas = Canvas(header.height, header.width, header.channels)
+        pixels = canvas(header.height, header.width, header.channels)
         for tile in tiles:
             run(tile.coder, tile.shape, tile.coding, done, None)
-            canvas.place(tile.box, tile.coder, None, threads=thread_count())
-        yield Prefix(_bytes_needed(file, done, tiles[0].coder), canvas)
+            pixels[tile.box] = shown(tile.coder, threads=thread_count())
+        yield Prefix(_bytes_needed(file, done, tiles[0].coder), pixels)
 
 
 class _Tile:

@@ -35,17 +35,14 @@ from ._codecs import (
 )
 from ._curves import (
     Curve,
-    OperatingPoint,
     Point,
     average,
     bd_rates,
     curve,
-    mean,
     ms_ssim_of,
     of_sweep,
     operating_points,
     previews,
-    psnr,
     ssim_of,
 )
 from ._data import Dataset
@@ -83,7 +80,6 @@ class Measured(NamedTuple):
     contender: Contender
     points: Sequence[Sequence[Point]]
     curves: Sequence[Curve]
-    plain: Sequence[Sequence[float | None]]  # of ours: squared errors without the denoiser, of every step
 
 
 def run(
@@ -173,7 +169,7 @@ def _kept(values: Sequence[Any], coded: Sequence[bool]) -> list[Any]:
 def _measured(each: Contender, value: Found, coded: Sequence[bool], pixels: Sequence[int]) -> Measured:
     points = _kept(value["points"], coded)
     curves = [curve(own, n) for own, n in zip(points, pixels, strict=True)]
-    return Measured(each, points, curves, _kept(value.get("plain", [[]] * len(coded)), coded))
+    return Measured(each, points, curves)
 
 
 def _at_rates(measured: Measured, rates: Sequence[float], pixels: Sequence[int]) -> dict[str, Any]:
@@ -211,18 +207,7 @@ def _curve(measured: Measured, pixels: Sequence[int], model: ContextModel) -> di
     where = operating_points(coding)
     row["points"] = [point | place._asdict() for point, place in zip(row["points"], where, strict=True)]
     row["products"] = macs_per_pixel(model, coding)
-    row["steps"] = list(_denoising(where, measured, model.denoiser is not None))
     return row
-
-
-def _denoising(where: Sequence[OperatingPoint], measured: Measured, denoises: bool) -> Iterator[dict[str, Any]]:
-    """Of every step PSNR with and without the denoiser, means over images; nothing without, where there is none."""
-    ends = [number for number, place in enumerate(where) if place.ends_step]
-    for step, end in enumerate(ends):
-        denoised = [psnr(points[end][1]) for points in measured.points]
-        plain = [psnr(errors[step]) for errors in measured.plain]
-        without = mean(plain) if denoises else None
-        yield {"level": where[end].level, "psnr": mean(denoised), "psnr_without_denoiser": without}
 
 
 def export(found: Document, folder: Path) -> None:
@@ -286,22 +271,17 @@ def _bd_rate(row: Mapping[str, Any]) -> Row:
 def _steps(row: Mapping[str, Any]) -> Table:
     name = "-".join(["steps", *row["codec"].split()[1:]])
     ends = [point for point in row["points"] if point["ends_step"]]
-    lines = [_step(point, step) for point, step in zip(ends, row["steps"], strict=True)]
-    return Table(name, f"{row['codec']}: files cut after each step of the schedule", lines)
+    return Table(name, f"{row['codec']}: files cut after each step of the schedule", [*map(_step, ends)])
 
 
-def _step(point: Mapping[str, float | None], step: Mapping[str, float | None]) -> Row:
+def _step(point: Mapping[str, float | None]) -> Row:
     """Without what the images are too small for."""
     columns = {"bpp": ("bpp", 3), "psnr": ("PSNR dB", 2), "ssim": ("SSIM", 4), "ms_ssim": ("MS-SSIM", 4)}
     cells = {
         name: f"{value:.{digits}f}" for key, (name, digits) in columns.items() if (value := point[key]) is not None
     }
     lossless = {"PSNR dB": "lossless"} if point["rmse"] == 0 else {}
-    line = {"step": point["step"], "cell width": point["level"] or "exact", **cells, **lossless}
-    with_it, without = step["psnr"], step["psnr_without_denoiser"]
-    if with_it is None or without is None:
-        return line
-    return {**line, "without denoiser": f"{without:.2f}", "denoiser": f"{with_it - without:+.2f}"}
+    return {"step": point["step"], "cell width": point["level"] or "exact", **cells, **lossless}
 
 
 def _published(each: Mapping[str, Any]) -> Row:

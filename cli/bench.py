@@ -100,9 +100,8 @@ def rd(request: Request, rates: tuple[float, ...], bounds: tuple[int, ...], ray:
     """Rate versus distortion of real prefixes of files, beside JPEG, WebP, JPEG 2000, AVIF and JPEG XL.
 
     Every file is cut at the end of each segment. A curve's points are means over images, of bits per pixel and of PSNR,
-    at a place in the file or a quality; BD-rates are taken image by image.
-    Also measures what the denoiser brings at each step. Writes bench-rd.json, the charts rd and rd-ssim as PNG and SVG,
-    and compressai/*.json; prints tables.
+    at a place in the file or a quality; BD-rates are taken image by image. Writes bench-rd.json, the charts rd and
+    rd-ssim as PNG and SVG, and compressai/*.json; prints tables.
     """
     return request.measure("rd", lambda plan: plan(request.settings, rates, bounds), ray=ray)
 

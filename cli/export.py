@@ -8,7 +8,7 @@ import click
 
 from ddpmcodec.files import check_output, write_file
 
-from ._common import EXIT_CODES, Finite, force_option, say
+from ._common import EXIT_CODES, force_option, say
 
 
 @click.command(epilog=EXIT_CODES)
@@ -16,18 +16,9 @@ from ._common import EXIT_CODES, Finite, force_option, say
 @click.option("-o", "--output", required=True, metavar="OUT", help="The exported model, a .safetensors file.")
 @click.option("--name", help="What the model calls itself; default: the output's name.")
 @click.option("--base", metavar="MODEL", help="A model to take what no run has from.")
-@click.option("--data", multiple=True, metavar="PATH", help="Images for the denoiser; default: those of the last run.")
-@click.option(
-    "--denoiser-hours",
-    type=Finite(0),
-    default=0.0,
-    show_default=True,
-    help="Train a denoiser of previews for so long; 0: that of --base, or none.",
-)
 @force_option
 def export(
-    runs: tuple[str, ...], output: str, name: str | None, base: str | None, data: tuple[str, ...],
-    denoiser_hours: float, force: bool,
+    runs: tuple[str, ...], output: str, name: str | None, base: str | None, force: bool
 ) -> int:  # fmt: skip
     """Put the networks of training runs into one integer model file, and check it.
 
@@ -38,7 +29,7 @@ def export(
     from ddpmcodec.training.context_run import export as exported
 
     folders, called = [Path(run) for run in runs], name or Path(output).stem
-    content = exported(folders, called, say, base=base, data=data, denoiser_hours=denoiser_hours)
+    content = exported(folders, called, base=base)
     model = parse(content, output)
     write_file(Path(output), content, replace=force)
     say(f"{output}: model {model.name!r}, id {model.id[:4].hex()}, {len(content)} bytes; use it with --model {output}")

@@ -30,7 +30,6 @@ MODULES = (
     "ddpmcodec.codec.encoder",
     "ddpmcodec.codec.information",
     "ddpmcodec.codec.originals",
-    "ddpmcodec.codec.previews",
     "ddpmcodec.codec.stream_decoder",
     "ddpmcodec.codec.thumbnails",
     "ddpmcodec.codec.truncation",

@@ -12,15 +12,12 @@ namespace {
 
 constexpr int LEAST_SHARED = 1 << 14;  // positions of a band from which on threads share them
 constexpr int BLOCK = 16;              // stored rows of a band that are computed together
-constexpr float UNSEEN = 64;           // what is never coded is small: its range is so many standard deviations wide
 constexpr float NARROW = 0.5f, STEEP = 8;
-constexpr float LEAST_WIDTH = 1e-3f;   // of a range, where it is divided by
-constexpr float LOGISTIC_VARIANCE = 3.28986813f;  // pi^2 / 3
 constexpr float FADE = 1 / 24.0f;      // of what pixels hint at, by rows below them
 constexpr int HINT = 8;                // columns to both sides that hint together
 
 struct Scale {
-    float units, inverse, variance;
+    float units, inverse;
 };
 
 const Scale* scales() {
@@ -29,7 +26,7 @@ const Scale* scales() {
         Table() {
             for (int i = 0; i < SCALES; i++) {
                 const double units = std::exp2((i - 48) / 8.0);
-                of[i] = {float(units), float(1 / units), float(units * units) * LOGISTIC_VARIANCE};
+                of[i] = {float(units), float(1 / units)};
             }
         }
     };
@@ -83,9 +80,7 @@ void Coefficients::find(const BandRanges& ranges, size_t first, int count) {
     const int16_t *lo = &ranges.lo[first], *hi = &ranges.hi[first];
     bool any = false;
     for (int k = 0; k < count; k++) {
-        const float width = float(hi[k] - lo[k]), unseen = width / UNSEEN;
         mean[k] = hi[k] == lo[k] ? float(lo[k]) : 0.0f;
-        variance[k] = unseen * unseen;
         lack[k] = hi[k] == lo[k] ? 0.5f * float(lo[k] & 1) : 0.25f;
     }
     if (ranges.scale.empty()) return;
@@ -93,40 +88,37 @@ void Coefficients::find(const BandRanges& ranges, size_t first, int count) {
     for (int k = 0; k < count; k++) any = any || (scale[k] != NO_SCALE && lo[k] < hi[k]);
     if (!any) return;
     const Scale* table = scales();
-    float units[CHUNK], inverse[CHUNK], logistic[CHUNK];
+    float units[CHUNK], inverse[CHUNK];
     for (int k = 0; k < count; k++) {
         const Scale& own = table[scale[k] == NO_SCALE ? 48 : scale[k]];
-        units[k] = own.units, inverse[k] = own.inverse, logistic[k] = own.variance;
+        units[k] = own.units, inverse[k] = own.inverse;
     }
     const int16_t* predicted = &ranges.mean[first];
     for (int k = 0; k < count; k++) {
-        const float from = float(lo[k]), to = float(hi[k]), width = to - from;
+        const float from = float(lo[k]), to = float(hi[k]);
         // As the coder draws the mean to the range.
         const float margin = 0.5f + STEEP * units[k];
         const float centre = clipped(float(predicted[k]) * (1.0f / MEAN_UNIT), from - margin, to + margin);
         const float z = truncated_mean((from - 0.5f - centre) * inverse[k], (to + 0.5f - centre) * inverse[k]);
         const float found = clipped(z * units[k] + centre, from, to);
-        // About the variance: as if the range and the logistic each were all that is known.
-        const float uniform = width * width * (1 / 12.0f), both = uniform * logistic[k] / (uniform + logistic[k]);
-        const bool open = scale[k] != NO_SCALE && width > LEAST_WIDTH;
+        const bool open = scale[k] != NO_SCALE && from < to;
         mean[k] = open ? found : mean[k];
-        variance[k] = open ? both : variance[k];
     }
 }
 
 namespace {
 
-struct Moments {
+struct Means {
     int height, width;
-    std::vector<float> mean, variance;  // [height, width, 3]
+    std::vector<float> values;  // [height, width, 3]
 
-    Moments(int height, int width) : height(height), width(width), mean(size_t(height) * width * CHANNELS), variance(mean.size()) {}
+    Means(int height, int width) : height(height), width(width), values(size_t(height) * width * CHANNELS) {}
 };
 
 // A band's part of an image, in real numbers: pairs l + h / 2, l - h / 2.
 class Synthesis {
   public:
-    Synthesis(const Band& band, const BandRanges& ranges, const Moments& coarse, Moments& fine)
+    Synthesis(const Band& band, const BandRanges& ranges, const Means& coarse, Means& fine)
         : band_(band), ranges_(ranges), coarse_(coarse), fine_(fine) {}
 
     // Stored rows [first, last).
@@ -145,31 +137,38 @@ class Synthesis {
 
   private:
     // Where a position of an image as the band stores it lies in the upright one.
-    size_t place(const Moments& image, int y, int x) const {
+    size_t place(const Means& image, int y, int x) const {
         return (band_.transposed ? size_t(x) * image.width + y : size_t(y) * image.width + x) * CHANNELS;
     }
 
     void pair(int y, int x, const Coefficients& found, int k) const {
         const size_t from = place(coarse_, y, x), a = place(fine_, y, 2 * x), b = place(fine_, y, 2 * x + 1);
         for (int c = 0; c < CHANNELS; c++) {
-            const float middle = coarse_.mean[from + c] + found.lack[k + c], half = 0.5f * found.mean[k + c];
-            fine_.mean[a + c] = middle + half;
-            fine_.mean[b + c] = middle - half;
-            fine_.variance[a + c] = fine_.variance[b + c] = coarse_.variance[from + c] + 0.25f * found.variance[k + c];
+            const float middle = coarse_.values[from + c] + found.lack[k + c], half = 0.5f * found.mean[k + c];
+            fine_.values[a + c] = middle + half;
+            fine_.values[b + c] = middle - half;
         }
     }
 
     void single(int y) const {
-        const size_t from = place(coarse_, y, band_.width), to = place(fine_, y, 2 * band_.width);
-        std::copy_n(&coarse_.mean[from], CHANNELS, &fine_.mean[to]);
-        std::copy_n(&coarse_.variance[from], CHANNELS, &fine_.variance[to]);
+        std::copy_n(&coarse_.values[place(coarse_, y, band_.width)], CHANNELS, &fine_.values[place(fine_, y, 2 * band_.width)]);
     }
 
     const Band& band_;
     const BandRanges& ranges_;
-    const Moments& coarse_;
-    Moments& fine_;
+    const Means& coarse_;
+    Means& fine_;
 };
+
+// Whether a coefficient of a band is coded.
+bool has_coefficients(const Pass& pass, int image) {
+    for (size_t b = pass.geometry().size(); b-- > 0;) {
+        if (pass.ranges(int(b)).empty()) continue;
+        for (uint8_t scale : pass.ranges(int(b))[image].scale)
+            if (scale != NO_SCALE) return true;
+    }
+    return false;
+}
 
 // All bands of an image as they are known, finest first; where nothing was coded, as predicted from the bands before, so that
 // a beginning shows more than it says.
@@ -217,18 +216,17 @@ class KnownBands {
 };
 
 // first: place of the finest band that is applied.
-Moments of_bands(const Pass& pass, int image, int threads, size_t first = 0) {
+Means of_bands(const Pass& pass, int image, int threads, size_t first = 0) {
     const KnownBands bands(pass, image, threads, first);
-    Moments now(1, 1);
+    Means now(1, 1);
     for (int c = 0; c < CHANNELS; c++) {
         const Range root = pass.root()[size_t(image) * CHANNELS + c];
-        now.mean[c] = float(root.lo + root.hi) / 2;
-        now.variance[c] = float(root.hi - root.lo) * float(root.hi - root.lo) / 12;
+        now.values[c] = float(root.lo + root.hi) / 2;
     }
     for (size_t b = pass.geometry().size(); b-- > first;) {
         const Band& band = pass.geometry()[b];
         const int length = band.width + band.coarse_width;
-        Moments fine(band.transposed ? length : band.height, band.transposed ? band.height : length);
+        Means fine(band.transposed ? length : band.height, band.transposed ? band.height : length);
         const Synthesis synthesis(band, bands[b], now, fine);
         run_threads(KnownBands::threads_of(band, threads), [&](const Team& team, int t) {
             auto start = [&](int of) { return int(int64_t(band.height) * of / team.threads()); };
@@ -304,49 +302,35 @@ void extend_down(const uint8_t* known, int height, int width, float* mean) {
 
 }  // namespace
 
-void moments(const Pass& pass, int image, int threads, float* mean, float* deviation) {
+void means(const Pass& pass, int image, int threads, float* out) {
     const Layout& l = pass.layout();
     const size_t size = size_t(l.height) * l.width;
-    const bool has_bands = !pass.root().empty(), exact_begun = exact_has_begun(pass);
-    std::fill_n(deviation, size * CHANNELS, UNKNOWN_DEVIATION);
+    const bool has_bands = !pass.root().empty();
     if (has_bands && !pass.is_exact()) {
-        const Moments found = of_bands(pass, image, threads);
-        std::copy(found.mean.begin(), found.mean.end(), mean);
-        for (size_t k = 0; k < size * CHANNELS; k++) deviation[k] = std::sqrt(found.variance[k]);
+        const Means found = of_bands(pass, image, threads);
+        std::copy(found.values.begin(), found.values.end(), out);
     }
     std::vector<uint8_t> known(size);
-    if (exact_begun) {
+    if (exact_has_begun(pass)) {
         Exact exact(pass, image);
-        for (size_t at = 0; at < size; at++) {
-            if (!exact.known[at]) continue;
-            exact.planes(at, l.channels, mean + at * CHANNELS);
-            std::fill_n(deviation + at * CHANNELS, CHANNELS, 0.0f);
-        }
+        for (size_t at = 0; at < size; at++)
+            if (exact.known[at]) exact.planes(at, l.channels, out + at * CHANNELS);
         known.swap(exact.known);
     }
-    if (!has_bands) extend_down(known.data(), l.height, l.width, mean);
+    if (!has_bands) extend_down(known.data(), l.height, l.width, out);
     for (size_t at = 0; l.channels == 1 && at < size; at++)  // which is known from the beginning
-        for (int c = 1; c < CHANNELS; c++) mean[at * CHANNELS + c] = deviation[at * CHANNELS + c] = 0;
+        for (int c = 1; c < CHANNELS; c++) out[at * CHANNELS + c] = 0;
 }
 
 Reduced reduced(const Pass& pass, int image, int halvings, int threads) {
     size_t first = 0;
     for (int done[2] = {}; first < pass.geometry().size(); first++)
         if (++done[pass.geometry()[first].transposed] > halvings) break;
-    Moments found = of_bands(pass, image, threads, first);
+    Means found = of_bands(pass, image, threads, first);
     if (pass.layout().channels == 1)
-        for (size_t k = 0; k < found.mean.size(); k++)
-            if (k % CHANNELS) found.mean[k] = 0;
-    return {found.height, found.width, std::move(found.mean)};
-}
-
-bool has_coefficients(const Pass& pass, int image) {
-    for (size_t b = pass.geometry().size(); b-- > 0;) {
-        if (pass.ranges(int(b)).empty()) continue;
-        for (uint8_t scale : pass.ranges(int(b))[image].scale)
-            if (scale != NO_SCALE) return true;
-    }
-    return false;
+        for (size_t k = 0; k < found.values.size(); k++)
+            if (k % CHANNELS) found.values[k] = 0;
+    return {found.height, found.width, std::move(found.values)};
 }
 
 void to_rgb(const float* planes, size_t count, uint8_t* out) {

@@ -4,10 +4,10 @@
 
 namespace ddpm {
 
-constexpr float UNKNOWN_LUMA = 128, UNKNOWN_DEVIATION = 64;  // grey levels, where nothing is known
+constexpr int UNKNOWN_LUMA = 128;  // grey level, where nothing is known
 
-// Means and standard deviations, float32 [H, W, 3], of the planes Y, Co, Cg of one image, as far as a decoder knows it.
-void moments(const Pass& pass, int image, int threads, float* mean, float* deviation);
+// Means float32 [H, W, 3] of the planes Y, Co, Cg of one image, as far as a decoder knows it.
+void means(const Pass& pass, int image, int threads, float* out);
 
 // What halving an image so many times in both directions leaves, float32 [H, W, 3] of planes, as far as a decoder knows it: for
 // passes with noise levels. Finer bands are neither read nor predicted.
@@ -17,13 +17,10 @@ struct Reduced {
 };
 Reduced reduced(const Pass& pass, int image, int halvings, int threads);
 
-// Whether a coefficient of a band is coded: without one there is nothing to denoise.
-bool has_coefficients(const Pass& pass, int image);
-
-// Of count coefficients, as a band keeps them: means, variances, and what (a + b) >> 1 lacks of (a + b) / 2. Up to CHUNK.
+// Of count coefficients, as a band keeps them: means, and what (a + b) >> 1 lacks of (a + b) / 2. Up to CHUNK.
 constexpr int CHUNK = 192;  // a multiple of CHANNELS
 struct Coefficients {
-    float mean[CHUNK], variance[CHUNK], lack[CHUNK];
+    float mean[CHUNK], lack[CHUNK];
 
     void find(const BandRanges& ranges, size_t first, int count);
 };

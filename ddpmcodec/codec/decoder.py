@@ -119,10 +119,8 @@ def decode_details(
     max_pixels: int | None = DEFAULT_MAX_PIXELS,
     progress: Progress | None = None,
     report: Report | None = None,
-    denoise: bool = True,
 ) -> Decoded:
-    """`decode`, with an account of how much was there. denoise: previews by the model's denoiser; report: what every
-    segment took."""
+    """`decode`, with an account of how much was there. report: what every segment took."""
     check_limits(max_bytes=max_bytes, step=step, max_pixels=max_pixels)
     check_scale(reduce)
     if reduce > 1 and step is not None:
@@ -131,7 +129,7 @@ def decode_details(
     if max_bytes is not None:
         view, partial = view[:max_bytes], True
     file = split(view)
-    wanted = Wanted(find(model), partial or file.is_lossy, step, progress, report, denoise)
+    wanted = Wanted(find(model), partial or file.is_lossy, step, progress, report)
     if box is not None or reduce > 1:
         return decode_region(file, Region.of(file.header.width, file.header.height, box), reduce, wanted, max_pixels)
     check_size(file, max_pixels)

@@ -27,7 +27,7 @@ from ddpmcodec.codec.contents import (
 )
 from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.codec.passes import DAMAGED, SHORT, DecodedTile, Report, decode_tiles, whole_tiles
-from ddpmcodec.codec.previews import Canvas
+from ddpmcodec.codec.previews import canvas, shown
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, TruncatedError
 from ddpmcodec.format.ddpm import Box, Header, Sections, covered_by_stream
 from ddpmcodec.format.sections import preview_alpha
@@ -62,7 +62,6 @@ class Wanted(NamedTuple):
     step: int | None = None
     progress: Progress | None = None
     report: Report | None = None
-    denoise: bool = True
 
     @property
     def is_preview(self) -> bool:
@@ -136,7 +135,7 @@ def decode_file(file: Sections, wanted: Wanted) -> Decoded:
 
 
 def _preview(file: Sections, wanted: Wanted) -> Decoded:
-    given, partial, step, progress, report, denoise = wanted
+    given, partial, step, progress, report = wanted
     header = file.header
     check_segments(header)
     if not partial:
@@ -146,7 +145,7 @@ def _preview(file: Sections, wanted: Wanted) -> Decoded:
         return _stored_preview(file, side, partial)
     model, steps, coding = model_for(header, given), steps_of(header), Coding.of(header)
     last = None if step is None else segments_of_steps(header, step)
-    canvas = Canvas(header.height, header.width, header.channels)
+    pixels = canvas(header.height, header.width, header.channels)
 
     def decode_tile(numbered: tuple[int, Box]) -> DecodedTile | None:
         number, box = numbered
@@ -166,7 +165,10 @@ def _preview(file: Sections, wanted: Wanted) -> Decoded:
             [streams], shape, model, coding, covered=[covered_by_stream(header)], last_segment=last, for_previews=True,
             is_cut=is_cut(file, number), report=reporting(progress, shape[0] * shape[1], report),
         )  # fmt: skip
-        canvas.place(box, tile.coder, tile.pixels, threads=thread_count())
+        if tile.pixels is not None:
+            pixels[box] = tile.pixels
+        elif tile.coder is not None:
+            pixels[box] = shown(tile.coder, threads=thread_count())
         return replace(tile, coder=None)
 
     boxes = header.boxes()
@@ -182,7 +184,6 @@ def _preview(file: Sections, wanted: Wanted) -> Decoded:
     if not partial and (damaged or done < min(step or 0, steps)):
         file.require_whole()
         raise TruncatedError(SHORT) if header.is_plain and not damaged else ChecksumError(DAMAGED)
-    pixels = canvas.pixels(model.denoiser if denoise else None, thread_count())
     used = file.size if exact else _bytes_used(file, step, found)
     planes = Planes(header.mode, pixels, side.alpha, side.icc, side.exif or exif_of(header.orientation))
     whole = exact and not damaged and not file.missing and not file.ends_in_a_word

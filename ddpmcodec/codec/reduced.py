@@ -19,7 +19,7 @@ from ddpmcodec.codec.contents import is_cut, model_for, steps_of, streams_of
 from ddpmcodec.codec.efforts import CELLS, Coding, segments
 from ddpmcodec.codec.file_decoder import Decoded, Wanted
 from ddpmcodec.codec.passes import DAMAGED, SHORT, decode_tiles
-from ddpmcodec.codec.previews import GREY, PLANES
+from ddpmcodec.codec.previews import GREY, PLANES, to_colours
 from ddpmcodec.errors import ChecksumError, CorruptError, TruncatedError
 from ddpmcodec.format.ddpm import Box, Header, Sections, covered_by_stream
 from ddpmcodec.images import Planes
@@ -94,9 +94,7 @@ class ReducedCanvas:
         mean = np.zeros_like(self.sum)
         mean[..., 0] = GREY
         np.divide(self.sum, self.weight[..., None], out=mean, where=self.weight[..., None] > 0)
-        if self.channels == 3:
-            return _native.to_rgb(mean)
-        return np.clip(np.rint(mean[..., :1]), 0, 255).astype(np.uint8)
+        return to_colours(mean, self.channels)
 
     def _shares(self, side: slice, offset: int, first: int, count: int) -> tuple[slice, NDArray[np.float32]]:
         """Along one direction: which pixels of the small image a tile touches, and how much of each of its own, as

@@ -18,7 +18,7 @@ from ddpmcodec.codec.contents import check_segments, model_for, side_sections, s
 from ddpmcodec.codec.decoder import Decoded, decode_details
 from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.codec.passes import DAMAGED, Pixels, begin, has_ended_well, new_pass, run
-from ddpmcodec.codec.previews import Canvas
+from ddpmcodec.codec.previews import canvas, shown
 from ddpmcodec.codec.regions import Edges, Region
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, TruncatedError
 from ddpmcodec.format.ddpm import Header, Sections, parse_header, split
@@ -38,7 +38,6 @@ class ProgressiveDecoder:
 
     Parameters:
         model: as of `decode`.
-        denoise: previews by the model's denoiser, where it has one.
         box: as of `decode`: previews are of this part of the image.
         max_pixels: as of `decode`; `feed` raises ImageError.
 
@@ -56,12 +55,11 @@ class ProgressiveDecoder:
     """
 
     def __init__(
-        self, *, model: ModelSource = None, denoise: bool = True, box: Edges | None = None,
-        max_pixels: int | None = DEFAULT_MAX_PIXELS,
-    ) -> None:  # fmt: skip
+        self, *, model: ModelSource = None, box: Edges | None = None, max_pixels: int | None = DEFAULT_MAX_PIXELS
+    ) -> None:
         check_limits(max_pixels=max_pixels)
         self._box = box
-        self._model, self._denoise, self._max_pixels = find(model), denoise, max_pixels
+        self._model, self._max_pixels = find(model), max_pixels
         self._data = bytearray()
         self._source: _Source | None = None
         self._decoded: Decoded | None = None
@@ -97,7 +95,7 @@ class ProgressiveDecoder:
                 return None
             check_pixels("the header", header.width, header.height, self._max_pixels)
             region = Region.of(header.width, header.height, self._box)
-            self._source = _source(header, start, self._model, self._denoise, region)
+            self._source = _source(header, start, self._model, region)
         file = split(bytes(self._data))
         if (file.size < self._source.wanted and not file.is_lossy) or (self.complete and not data):
             return None
@@ -122,21 +120,19 @@ class _Source(Protocol):
         """What the data show. file: the same, cut. Raises FormatError."""
 
 
-def _source(header: Header, start: int, model: ContextModel | None, denoise: bool, region: Region) -> _Source:
+def _source(header: Header, start: int, model: ContextModel | None, region: Region) -> _Source:
     if header.index is None:
-        return _Single(header, start, model, denoise, region)
+        return _Single(header, start, model, region)
     check_segments(header)
-    return _Tiled(header, start, model_for(header, model), denoise, region)
+    return _Tiled(header, start, model_for(header, model), region)
 
 
 class _Single:
     """A file of one stream, or of WebP: in a prefix of that there is one colour to see. How long a plain file is nobody
     knows, before it decodes to what its check says."""
 
-    def __init__(
-        self, header: Header, start: int, model: ContextModel | None, denoise: bool, region: Region
-    ) -> None:  # fmt: skip
-        self.header, self.model, self.denoise, self.region = header, model, denoise, region
+    def __init__(self, header: Header, start: int, model: ContextModel | None, region: Region) -> None:
+        self.header, self.model, self.region = header, model, region
         lengths = header.alpha_length + header.payload_length + header.metadata_length
         self.whole = None if header.is_plain else start + lengths
         first = header.state_bytes if header.is_plain else FIRST_BYTES  # of a plain file the state may be all there is
@@ -154,9 +150,7 @@ class _Single:
     def decode(self, file: Sections, data: bytes) -> Decoded:
         self.wanted = self._next(len(data))
         partial = self.whole is None or bool(file.missing)  # or lossy
-        decoded = decode_details(
-            data, partial=partial, model=self.model, denoise=self.denoise, box=self.region, max_pixels=None
-        )
+        decoded = decode_details(data, partial=partial, model=self.model, box=self.region, max_pixels=None)
         if decoded.damaged:
             raise ChecksumError(DAMAGED)
         if decoded.exact and not decoded.lossy:
@@ -167,8 +161,8 @@ class _Single:
 class _Tiled:
     """A file of chunks."""
 
-    def __init__(self, header: Header, start: int, model: ContextModel, denoise: bool, region: Region) -> None:
-        self.header, self.model, self.denoise, self.region = header, model, denoise, region
+    def __init__(self, header: Header, start: int, model: ContextModel, region: Region) -> None:
+        self.header, self.model, self.region = header, model, region
         ends = list(accumulate(header.chunk_lengths, initial=start + header.alpha_length))
         self.ends = ends[header.tile_count :: header.tile_count]  # of the segments
         self.whole = ends[-1] + header.metadata_length
@@ -177,7 +171,7 @@ class _Tiled:
 
     def decode(self, file: Sections, data: bytes) -> Decoded:
         if file.is_lossy:  # with what there is of a segment
-            return decode_details(data, model=self.model, denoise=self.denoise, box=self.region, max_pixels=None)
+            return decode_details(data, model=self.model, box=self.region, max_pixels=None)
         arrived = bisect_right(self.ends, file.size)
         self.wanted = self.ends[arrived] if arrived < len(self.ends) else self.whole
         part = self.region.part_of(file)
@@ -193,10 +187,9 @@ class _Tiled:
         return self._decoded(file, part, sound)
 
     def _decoded(self, file: Sections, part: Sections, segments: int) -> Decoded:
-        header, canvas = self.header, Canvas(part.header.height, part.header.width, part.header.channels)
+        header, pixels = self.header, canvas(part.header.height, part.header.width, part.header.channels)
         for tile in self.tiles:
-            canvas.place(tile.box, tile.coder, tile.pixels, threads=thread_count())
-        pixels = canvas.pixels(self.model.denoiser if self.denoise else None, thread_count())
+            pixels[tile.box] = shown(tile.coder, threads=thread_count()) if tile.pixels is None else tile.pixels
         side, whole = side_sections(file, bool(file.missing)), not file.missing
         colour = self.region.moved(part.corner).cut(pixels)
         alpha = None if side.alpha is None else self.region.cut(side.alpha)

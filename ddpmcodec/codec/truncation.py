@@ -193,4 +193,4 @@ def _end_of_step(data: bytes, file: Sections, step: int, given: ContextModel | N
     if file.header.index:
         require_step(file, step)
         return end_of_segment(file, segments_of_steps(file.header, step))
-    return decode_details(data, step=step, model=given, max_pixels=None, denoise=False).bytes_used
+    return decode_details(data, step=step, model=given, max_pixels=None).bytes_used

@@ -1,7 +1,6 @@
 """Context models as files: networks of three efforts, in one safetensors file of integers and known answers.
 
     <effort>.<role>.<layer>.weight int8, .factor float32, of stem and head .bias float32
-    denoiser.*                     float32, where there is one (`_core/denoiser.h`)
 
 Roles: `direct` codes pixels straight to exact, `last` after noise levels; `band1`, `band2`, `band3` code noise levels
 of the
@@ -52,11 +51,10 @@ class ContextModel:
         named = {key: own["architecture"] for key, own in facts.items() if "architecture" in own}
         self._architectures = {key: architectures.find(name) for key, name in named.items()}
         self._made: dict[tuple[int, str], _native.ContextNetwork] = {}
-        self._denoiser: _native.Denoiser | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Without networks, which are made again."""
-        return {**self.__dict__, "_made": {}, "_denoiser": None}
+        return {**self.__dict__, "_made": {}}
 
     @property
     def short_id(self) -> bytes:
@@ -87,14 +85,6 @@ class ContextModel:
         """Multiply-accumulates of a position."""
         own = part(self._tensors, f"{effort}.{role}.")
         return sum(tensor.size for name, tensor in own.items() if name.endswith("weight"))
-
-    @property
-    def denoiser(self) -> _native.Denoiser | None:
-        """Of previews, where the model has one."""
-        tensors = part(self._tensors, "denoiser.")
-        if tensors and self._denoiser is None:
-            self._denoiser = _native.Denoiser(tensors)
-        return self._denoiser
 
 
 def part(tensors: Tensors, prefix: str) -> dict[str, NDArray[Any]]:
@@ -164,9 +154,4 @@ def parse(data: bytes, source: str, number: int = 0) -> ContextModel:
     for key, tensor in tensors.items():
         if tensor.dtype == np.float32 and not (np.abs(tensor) <= LARGEST_NUMBER).all():
             raise ModelError(f"{source}: {key} holds numbers beyond {LARGEST_NUMBER}; export the model again")
-    model = ContextModel(str(metadata.get("name")), hashlib.sha256(data).digest(), number, tensors, facts)
-    try:
-        _ = model.denoiser
-    except ValueError as error:
-        raise ModelError(f"{source}: tensors of its denoiser do not fit ({error}); export the model again") from error
-    return model
+    return ContextModel(str(metadata.get("name")), hashlib.sha256(data).digest(), number, tensors, facts)

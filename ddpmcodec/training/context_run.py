@@ -1,6 +1,6 @@
 """From images to a context model: a training run in a folder, and the model file that comes of several.
 
-A run learns from crops of training images. A model file has the integers of all networks, and a denoiser.
+A run learns from crops of training images. A model file has the integers of all networks.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ddpmcodec.errors import TrainingError
 from ddpmcodec.files import write_file
 from ddpmcodec.models.architectures import RESIDUAL
 from ddpmcodec.models.context import ContextModel, pack, parse
-from ddpmcodec.training import preview_denoiser, run, state
+from ddpmcodec.training import run, state
 from ddpmcodec.training.context_trainer import (
     ALL,
     Batches,
@@ -31,17 +31,15 @@ from ddpmcodec.training.context_trainer import (
     networks_of,
     tensors_of,
 )
-from ddpmcodec.training.data import Mixture, Pixels, crops_of, image_sets, left_out, load_images
+from ddpmcodec.training.data import Mixture, Pixels, crops_of, image_sets, left_out
 from ddpmcodec.training.optim import device_of
 from ddpmcodec.training.run import Say
 
 SOURCE_PIXELS = 16  # of images that positions are taken from at a time, for each of a step's
 GREY_SHARE, LUMA = 0.03, (299, 587, 114)  # of images that are made grey; weights in 1/1000
 HELD_OUT_SIDE, HELD_OUT_IMAGES, HELD_OUT_PIXELS = 128, 300, 1 << 20
-DENOISER_PIXELS = 1 << 14  # of images that states for the denoiser are taken from at a time
 CHANGES = ("hours",)  # settings that a resumed run may change
 MODEL, IMAGES = "model.safetensors", "images.npy"  # in the folder of a run that `fit` made
-DENOISER = "denoiser."  # what names of its tensors begin with
 
 
 def train(
@@ -106,7 +104,7 @@ def fit(
         sources = [str(Path(source).absolute()) for source in ([data] if isinstance(data, (str, Path)) else data)]
     chosen = ContextSettings(tuple(sources), **settings)
     train(chosen, folder, say, resume=resume, chosen=settings, device=device, compiled=compiled)
-    content = export([folder], name, say, base=base)
+    content = export([folder], name, base=base)
     write_file(folder / MODEL, content, replace=True)
     return parse(content, str(folder / MODEL))
 
@@ -173,32 +171,10 @@ def held_out_batches(images: Sequence[Pixels]) -> list[NDArray[np.uint8]]:
 # --- the model file
 
 
-def export(
-    folders: Sequence[Path], name: str, say: Say, *, base: str | None = None, data: Sequence[str] = (),
-    denoiser_hours: float = 0.0,
-) -> bytes:  # fmt: skip
-    """The model file of runs, of which later ones win; what none of them has is taken from the model `base`. With
-    hours, a denoiser is trained on images of `data`, or on those of the last run. Raises TrainingError, ModelError."""
-    parts = gathered(folders, base)
-    content = parts.packed(name)
-    if not denoiser_hours:
-        return content
-
-    def log(record: Mapping[str, Any]) -> None:
-        say(f"denoiser: {record['done']:.0%}, step {record['step']}: {record['decibel']:.2f} dB better previews")
-
-    source = _denoiser_source(run.saved_settings(folders[-1], ContextSettings), data)
-    denoiser = preview_denoiser.train(parse(content, name), source, denoiser_hours, log)
-    return parts.with_denoiser(denoiser.state_dict()).packed(name)
-
-
-def _denoiser_source(settings: ContextSettings, data: Sequence[str]) -> Source:
-    if data:
-        sets = [load_images(source) for source in data]
-    else:
-        sets, _ = image_sets(settings.data, validate=settings.validate, hold_out=settings.hold_out)
-    torch.manual_seed(settings.seed)
-    return Source(crops_of(sets, settings.crop, settings.seed + 1), settings.seed + 1, DENOISER_PIXELS)
+def export(folders: Sequence[Path], name: str, *, base: str | None = None) -> bytes:
+    """The model file of runs, of which later ones win; what none of them has is taken from the model `base`. Raises
+    TrainingError, ModelError."""
+    return gathered(folders, base).packed(name)
 
 
 class Parts(NamedTuple):
@@ -213,11 +189,6 @@ class Parts(NamedTuple):
         """The bytes of the file."""
         arrays = {key: tensor.numpy() for key, tensor in self.tensors.items()}
         return pack(arrays, self.components, name, {"runs": self.made}, self.named)
-
-    def with_denoiser(self, tensors: Mapping[str, Tensor]) -> Parts:
-        """With this one instead of its own."""
-        rest = {key: tensor for key, tensor in self.tensors.items() if not key.startswith(DENOISER)}
-        return self._replace(tensors=rest | {DENOISER + key: tensor.detach().cpu() for key, tensor in tensors.items()})
 
 
 def gathered(folders: Sequence[Path], base: str | None) -> Parts:

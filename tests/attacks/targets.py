@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 
 from ddpmcodec import archive, codec
@@ -25,7 +24,6 @@ from ddpmcodec.models.registry import DENOISER, find
 from ddpmcodec.paper.gaussian.architecture import Architecture
 from ddpmcodec.paper.gaussian.model import GaussianModel, export
 from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
-from ddpmcodec.training.preview_denoiser import Denoiser
 
 FILE, ARCHIVE, CONTEXT_MODEL, GAUSSIAN_MODEL = KINDS = ("file", "archive", "context model", "gaussian model")
 SUFFIXES = {FILE: ".ddpm", ARCHIVE: ".ddpma", CONTEXT_MODEL: ".safetensors", GAUSSIAN_MODEL: ".safetensors"}
@@ -117,15 +115,7 @@ def settings(tile_pixels: int, webp: bool = False, single: int | None = None) ->
 def context_bytes() -> bytes:
     own = {role: tensors("band" if role in BAND_ROLES else role) for role in ROLES}
     found = {f"{key}.{name}": value for key in NETWORKS for name, value in own[key[2:]].items()}
-    return pack(found | denoiser_tensors(), dict.fromkeys(NETWORKS, COMPONENTS), "attacked")
-
-
-def denoiser_tensors() -> dict[str, NDArray[np.float32]]:
-    """Of a network that nobody trained."""
-    torch.manual_seed(0)
-    network = Denoiser()
-    torch.nn.init.normal_(network.leave.weight, std=0.05)
-    return {f"denoiser.{name}": tensor.numpy() for name, tensor in network.state_dict().items()}
+    return pack(found, dict.fromkeys(NETWORKS, COMPONENTS), "attacked")
 
 
 @cache

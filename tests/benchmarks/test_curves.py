@@ -58,10 +58,10 @@ def test_a_file_that_is_decoded_once_shows_what_its_prefixes_show(
     assert len(found) == len(operating_points(Coding(1, levels)))
     for prefix in found[3:-1:4]:
         shown = codec.decode(data, max_bytes=prefix.bytes, model=context_model, as_array=True)
-        beyond = decibel(shown, pictures[0]) - decibel(prefix.shown(context_model), pictures[0])
+        beyond = decibel(shown, pictures[0]) - decibel(prefix.shown, pictures[0])
         assert -0.3 < beyond < 2  # the state of a stream that is cut holds some symbols of the next segment
     assert found[-1].bytes == len(data)
-    assert np.array_equal(found[-1].shown(None), pictures[0])
+    assert np.array_equal(found[-1].shown, pictures[0])
 
 
 # --- distortion, averages, BD-rates

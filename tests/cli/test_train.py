@@ -19,7 +19,6 @@ from PIL import Image
 
 from ddpmcodec.format.model_file import described
 from ddpmcodec.models.context import ROLES
-from ddpmcodec.models.registry import find
 from ddpmcodec.training import context_trainer
 
 Ddpm = Callable[..., Any]  # conftest.Ddpm
@@ -90,7 +89,6 @@ def test_exporting_names_the_model(folder: Path, exported: subprocess.CompletedP
     (made,) = metadata["training"]["runs"]
     assert (made["effort"], made["roles"]) == (1, list(ROLES))
     assert made["hours"] == pytest.approx(records(folder / "run")[-1]["seconds"] / 3600, abs=0.001)
-    assert find(output).denoiser is None
 
 
 @pytest.mark.usefixtures("trained")
@@ -112,15 +110,6 @@ def test_the_exported_model_codes_pictures(folder: Path, tmp_path: Path) -> None
         ended = process(*arguments)
         assert ended.returncode == 0, ended.stderr
     assert np.array_equal(np.asarray(Image.open(tmp_path / "3.png")), np.asarray(Image.open(source)))
-
-
-@pytest.mark.usefixtures("trained")
-def test_a_denoiser_is_trained_on_request(folder: Path, tmp_path: Path, context_path: Path) -> None:
-    output, of_denoiser = tmp_path / "with.safetensors", ("--denoiser-hours", 2e-4, "--name", "tidy")
-    ended = process("export", folder / "run", "-o", output, "--base", context_path, *of_denoiser)
-    assert ended.returncode == 0, ended.stderr
-    assert "model 'tidy'" in ended.stderr
-    assert find(output).denoiser is not None
 
 
 @pytest.mark.usefixtures("trained")

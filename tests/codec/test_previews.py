@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddpmcodec import _native, codec
+from ddpmcodec import codec
 from ddpmcodec.codec.contents import end_of_segment
 from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.errors import ChecksumError, OutputError, TruncatedError
 from ddpmcodec.format.ddpm import split
 from ddpmcodec.format.header import LEVELS
 from ddpmcodec.models.context import ContextModel
-from ddpmcodec.training.preview_denoiser import Denoiser
 
 Picture = Callable[..., Image.Image]
 
@@ -110,7 +108,7 @@ def test_bands_that_nothing_was_coded_of_are_predicted() -> None:
     image = np.asarray(Image.open(PHOTO).convert("RGB"), np.float64)[:256, :320]
     data = codec.encode(image.astype(np.uint8), webp=False, verify=False)
     end = end_of_segment(split(data), 5)
-    found = np.asarray(decode_details(data[:end], partial=True, denoise=False).image, np.float64)
+    found = np.asarray(decode_details(data[:end], partial=True).image, np.float64)
     pairs = found.reshape(256, 160, 2, 3)
     equal = np.broadcast_to(pairs.mean(2, keepdims=True), pairs.shape).reshape(found.shape)
     assert np.abs(pairs[:, :, 0] - pairs[:, :, 1]).mean() > 0.5
@@ -184,35 +182,8 @@ def test_steps_come_nearer(picture: Picture, model: ContextModel, levels: int) -
     assert errors[-1] == 0
 
 
-# --- the denoiser
-
-
-def denoising(model: ContextModel, correction: float) -> ContextModel:
-    """The model with a denoiser that moves luma by so many standard deviations."""
-    tensors = {key: value.detach().numpy().copy() for key, value in Denoiser().state_dict().items()}
-    tensors["leave.bias"][:4] = correction
-    found = copy(model)
-    found._denoiser = _native.Denoiser(tensors)
-    found._tensors = {**model._tensors, **{f"denoiser.{name}": tensor for name, tensor in tensors.items()}}
-    return found
-
-
-@pytest.mark.parametrize("mode", ["L", "RGB"])
-def test_previews_are_denoised_by_the_models_network(picture: Picture, model: ContextModel, mode: str) -> None:
-    data = codec.encode(picture(mode, 15, 17), model=model)
-    plain = decode_details(data, step=2, model=model)
-    still = decode_details(data, step=2, model=denoising(model, 0.0))
-    brighter = decode_details(data, step=2, model=denoising(model, 3.0))
-    off = decode_details(data, step=2, model=denoising(model, 3.0), denoise=False)
-    assert np.asarray(brighter.image, float).mean() > np.asarray(plain.image, float).mean() + 1
-    for found in (still, off):
-        assert np.array_equal(found.image, plain.image)
-
-
-def test_what_is_exact_is_not_denoised(model: ContextModel, tiled: bytes) -> None:
-    """Neither whole images, nor tiles that are whole beside others that are not."""
-    assert codec.decode(tiled, partial=True, model=denoising(model, 5.0)) == codec.decode(tiled, model=model)
-    cut = decode_details(tiled[:-3], partial=True, model=denoising(model, 5.0))
+def test_whole_tiles_of_a_cut_file_are_exact(model: ContextModel, tiled: bytes) -> None:
+    cut = decode_details(tiled[:-3], partial=True, model=model)
     assert np.array_equal(np.asarray(cut.image)[:, :6], np.asarray(codec.decode(tiled, model=model))[:, :6])
     assert not cut.exact
 

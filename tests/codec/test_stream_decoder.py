@@ -169,15 +169,6 @@ def test_a_model_that_is_missing_is_named(file: bytes) -> None:
         ProgressiveDecoder().feed(file)
 
 
-def test_denoising_is_as_asked_for(model: ContextModel, tiled: bytes) -> None:
-    half = tiled[: len(tiled) * 3 // 4]
-    for denoise in (False, True):
-        found = ProgressiveDecoder(model=model, denoise=denoise).feed(half)
-        expected = decode_details(half, partial=True, model=model, denoise=denoise)
-        assert found is not None
-        assert error(found, expected.image) < 100
-
-
 def test_what_an_index_claims_takes_no_memory(model: ContextModel) -> None:
     """A claim of gigabytes that no tile of this size has."""
     chunk = pack_chunk([b""] * LANES, [1 << 24] * LANES)

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from safetensors.numpy import load
 
 from ddpmcodec import _native
@@ -15,12 +14,10 @@ from ddpmcodec.errors import ModelError, TrainingError
 from ddpmcodec.format.model_file import described
 from ddpmcodec.models.context import parse
 from ddpmcodec.training import context_run as context_data
-from ddpmcodec.training import preview_denoiser as reconstruction
 from ddpmcodec.training import state
 from ddpmcodec.training.context_run import Ahead, Source, export, gathered, held_out_batches, train
 from ddpmcodec.training.context_trainer import ContextSettings, ContextTrainer, networks_of
 from ddpmcodec.training.data import crops_of
-from ddpmcodec.training.preview_denoiser import Denoiser
 from ddpmcodec.training.run import saved_settings
 
 SMALL: dict[str, Any] = {"effort": 1, "roles": ("direct",), "hold_out": 4, "crop": 16, "batch": 4, "seed": 2}
@@ -93,27 +90,20 @@ def coded(content: bytes, effort: int, levels: int, images: np.ndarray) -> np.nd
 
 @pytest.mark.parametrize("levels", [0, 2, 5])
 def test_an_exported_model_codes_images(levels: int, run_folder: Path, model_path: Path, gradients: np.ndarray) -> None:
-    content = export([run_folder], "mine", print, base=str(model_path))
+    content = export([run_folder], "mine", base=str(model_path))
     images = np.ascontiguousarray(gradients[:2])
     assert np.array_equal(coded(content, 1, levels, images), images)
 
 
 def test_a_trained_network_takes_fewer_bits(run_folder: Path, model_path: Path, gradients: np.ndarray) -> None:
     sizes = []
-    for content in (model_path.read_bytes(), export([run_folder], "mine", print, base=str(model_path))):
+    for content in (model_path.read_bytes(), export([run_folder], "mine", base=str(model_path))):
         layout: dict[str, Any] = {"streams": 1, "shared": False, "learns": False, "threads": 1}
         encoder = _native.Pass(parse(content, "m").networks(1, 0), 0, (1, 16, 16, 3), **layout)
         encoder.encode(np.ascontiguousarray(gradients[-1:]))
         encoder.advance(1 << 30, encoder.segments)
         sizes.append(encoder.bits())
     assert sizes[1] < sizes[0]
-
-
-def test_a_denoiser_is_trained_on_request(run_folder: Path, model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconstruction, "CAPACITY", 40)
-    content = export([run_folder], "mine", print, base=str(model_path), denoiser_hours=1e-4)
-    assert parse(model_path.read_bytes(), "begun").denoiser is None
-    assert parse(content, "mine").denoiser is not None
 
 
 def images(count: int, side: int, seed: int = 0) -> list[np.ndarray]:
@@ -183,14 +173,3 @@ def test_a_base_must_be_a_model(run_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "no.safetensors").write_bytes(b"no model")
     with pytest.raises(ModelError, match="not a ddpmcodec model"):
         gathered([run_folder], str(tmp_path / "no.safetensors"))
-
-
-def test_a_denoiser_is_put_into_a_model(run_folder: Path, model_path: Path, tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    parts = gathered([run_folder], str(model_path)).with_denoiser(Denoiser().state_dict())
-    content = parts.packed("mine")
-    assert parse(content, "mine").denoiser is not None
-    assert parts.with_denoiser(Denoiser().state_dict()).packed("mine") != content
-    (tmp_path / "with.safetensors").write_bytes(content)
-    again = gathered([run_folder], str(tmp_path / "with.safetensors"))
-    assert parse(again.packed("mine"), "mine").denoiser is not None

@@ -105,22 +105,6 @@ EXPORT Shared* network_new(int role, int components, int width, int depth, const
 
 EXPORT void network_free(Shared* network) { delete network; }
 
-// Of each layer: weight, bias.
-EXPORT Denoiser* denoiser_new(const void* const* data, const uint32_t* bytes, int count) {
-    return guarded([&] {
-        Tensors tensors(data, bytes, count);
-        auto found = std::make_unique<Denoiser>();
-        for (int k = 0; k < Denoiser::LAYERS; k++) {
-            const int inputs = Denoiser::inputs_of(k), outputs = Denoiser::outputs_of(k);
-            const float* weight = tensors.next<float>(size_t(outputs) * inputs * 9);
-            found->add(weight, tensors.next<float>(outputs));
-        }
-        return found.release();
-    });
-}
-
-EXPORT void denoiser_free(Denoiser* denoiser) { delete denoiser; }
-
 // --- a tile
 
 // networks: of exact pixels, and where there are noise levels of the three kinds of bands.
@@ -189,10 +173,8 @@ EXPORT int canvas_place(Canvas* canvas, int top, int left, const Pass* pass) {
     return guarded([&] { return canvas->place(top, left, *pass), 1; });
 }
 
-// uint8 [H, W, C], which the next call overwrites. denoiser: may be 0.
-EXPORT const uint8_t* canvas_show(Canvas* canvas, const Denoiser* denoiser) {
-    return guarded([&] { return canvas->show(denoiser); });
-}
+// uint8 [H, W, C], which the next tile changes.
+EXPORT const uint8_t* canvas_shown(const Canvas* canvas) { return canvas->shown(); }
 
 // --- sections
 

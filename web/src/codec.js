@@ -27,7 +27,6 @@ export class Codec {
     this.#given = options.model ? givenModel(bytesOf(options.model)) : null;
     this.#given?.catch(() => {}); // whoever awaits it sees it
     this.maxPixels = options.maxPixels ?? MAX_PIXELS;
-    this.denoise = options.denoise ?? true;
     this.signal = options.signal;
     this.webp = options.webp ?? browsersWebP;
   }

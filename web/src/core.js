@@ -94,29 +94,18 @@ export class Core {
 
   // --- models
 
-  #of(model, key, make) {
+  #network(model, effort, role) {
     if (!this.#networks.has(model)) this.#networks.set(model, new Map());
-    const own = this.#networks.get(model);
-    if (!own.has(key)) own.set(key, make());
+    const [own, key] = [this.#networks.get(model), `${effort}.${role}`];
+    if (!own.has(key)) own.set(key, this.#newNetwork(model, effort, role));
     return own.get(key);
   }
 
-  #network(model, effort, role) {
-    return this.#of(model, `${effort}.${role}`, () => {
-      const { components, width, depth, tensors } = model.network(effort, role);
-      return this.#withTensors(tensors, (data, sizes) =>
-        this.#checked("network_new", ROLES[role], components, width, depth, data, sizes, tensors.length),
-      );
-    });
-  }
-
-  /** The denoiser of a model: an address, 0 where it has none. */
-  denoiser(model) {
-    return this.#of(model, "denoiser", () => {
-      const tensors = model.denoiser();
-      if (!tensors) return 0;
-      return this.#withTensors(tensors, (data, sizes) => this.#checked("denoiser_new", data, sizes, tensors.length));
-    });
+  #newNetwork(model, effort, role) {
+    const { components, width, depth, tensors } = model.network(effort, role);
+    return this.#withTensors(tensors, (data, sizes) =>
+      this.#checked("network_new", ROLES[role], components, width, depth, data, sizes, tensors.length),
+    );
   }
 
   // --- tiles
@@ -202,9 +191,9 @@ export class Core {
     this.#checked("canvas_place", canvas, box.top, box.left, pass);
   }
 
-  /** Colour samples of the whole image. denoiser: an address, or 0. */
-  show(canvas, header, denoiser) {
-    const address = this.#checked("canvas_show", canvas, denoiser);
+  /** Colour samples of the whole image. */
+  shown(canvas, header) {
+    const address = this.#call("canvas_shown", canvas) >>> 0;
     return this.#views().u8.slice(address, address + header.width * header.height * header.channels);
   }
 

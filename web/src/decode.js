@@ -67,7 +67,7 @@ async function preview(codec, core, file) {
       damaged ||= found.damaged || file.tileIsDamaged(tile) || (!found.exact && isAllThere);
       stepsDone = Math.min(stepsDone, header.stepsDone(found.segments));
     }
-    const colour = core.show(canvas, header, codec.denoise ? core.denoiser(model) : 0);
+    const colour = core.shown(canvas, header);
     const isWhole = exact && !damaged && !file.missing && !file.endsInAWord;
     return pictureOf(file, colour, side, { exact: isWhole, damaged, stepsDone });
   } finally {

@@ -35,8 +35,6 @@ export interface Options {
   model?: Bytes;
   /** An image that claims more pixels is refused before anything of its size is made; default: 2^26. */
   maxPixels?: number;
-  /** Whether the model's denoiser improves previews; default: true. */
-  denoise?: boolean;
   /** Ends the work; what was begun rejects with the signal's reason. */
   signal?: AbortSignal;
   /** Decodes a WebP file to RGBA that is not premultiplied, 4 bytes a pixel; default: the browser. Node.js has none. */

@@ -7,7 +7,6 @@ import { ModelError } from "./errors.js";
 const CACHE = "ddpmcodec-models";
 const KEY = "ddpmcodec"; // of a safetensors file's metadata: JSON in a string
 const BLOCK_LAYERS = ["weight", "factor"];
-const DENOISER_BLOCKS = 5;
 
 /** A model file's networks. id: sha256 of the file, in hexadecimal digits. */
 export class Model {
@@ -55,14 +54,6 @@ export class Model {
     const names = ["stem.weight", "stem.factor", "stem.bias", ...blocks];
     names.push("head.weight", "head.factor", "head.bias", "skip.weight", "skip.factor");
     return { components, width: shape[0], depth, tensors: names.map((name) => this.#tensor(`${key}.${name}`)) };
-  }
-
-  /** The tensors of the denoiser of previews; null where there is none. */
-  denoiser() {
-    if (!this.#tensors["denoiser.enter.weight"]) return null;
-    const blocks = Array.from({ length: DENOISER_BLOCKS }, (_, k) => `blocks.${k}`);
-    const layers = ["enter", ...blocks, "leave"];
-    return layers.flatMap((layer) => ["weight", "bias"].map((part) => this.#tensor(`denoiser.${layer}.${part}`)));
   }
 }
 

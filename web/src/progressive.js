@@ -174,7 +174,7 @@ class Tiled {
   }
 
   async decode(file, data) {
-    const { codec, core, header, model } = this;
+    const { codec, core, header } = this;
     if (file.isLossy) return decodeBytes(codec, data, true); // with what there is of a segment
     const arrived = this.ends.filter((end) => end <= file.size).length;
     this.wanted = this.ends[arrived] ?? this.whole;
@@ -185,7 +185,7 @@ class Tiled {
     }
     for (let tile = 0; tile < header.tileCount && this.done < sound; tile++) await this.#advance(file, tile, sound);
     this.done = sound;
-    const colour = core.show(this.canvas, header, codec.denoise ? core.denoiser(model) : 0);
+    const colour = core.shown(this.canvas, header);
     const side = sideSections(core, file, file.missing > 0);
     return pictureOf(file, colour, side, { exact: !file.missing, damaged: side.damaged, stepsDone: header.stepsDone(sound) });
   }
