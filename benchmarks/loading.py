@@ -206,7 +206,7 @@ def _of_sample(sample: Mapping[str, Any]) -> Any:
 
 
 def _tar(folder: Path, workers: int) -> Any:
-    import webdataset  # type: ignore[import-untyped,unused-ignore]
+    import webdataset
     from torch.utils.data import DataLoader
 
     shards = [str(path) for path in sorted(folder.glob("*.tar"))]
