@@ -23,7 +23,7 @@ from ddpmcodec.codec.efforts import EFFORTS, Coding
 from ddpmcodec.format.header import LEVELS
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
-CHARTS = {"bpd": bpd_charts, "rd": rd_charts, "speed": speed_charts}
+CHARTS = {"bpd": bpd_charts, "rd": rd_charts, "speed": speed_charts, "loading": lambda _: []}
 
 
 def growing() -> dict[str, Any]:
