@@ -20,6 +20,15 @@ Rates rates_of(Role role, int width) {
 
 constexpr int BAND_BIASES = LEVEL_STEPS * BAND_KINDS, BIAS_KINDS = BAND_BIASES + 1;
 
+// Outputs of positions in one condition; of a network that goes on learning its weights now, and what they saw.
+void predict(const Trained& trained, const Network& now, int condition, const uint8_t* rows, size_t stride, int count, int32_t* outputs,
+             Scratch& scratch, uint8_t* kept_block = nullptr, uint8_t* kept_head = nullptr) {
+    if (trained.predict)
+        trained.predict(condition, rows, stride, count, outputs);
+    else
+        run(now, condition, rows, stride, count, outputs, now.outputs, scratch, kept_block, kept_head);
+}
+
 // Positions of one image in a wave, at most.
 int largest_wave(int height, int width) { return std::min(height, (width + DELAY - 1) / DELAY); }
 
@@ -281,10 +290,7 @@ BandRanges Pass::predicted(int band, int image, const Planes& coarse, int thread
                 places.push_back(at);
             }
             if (places.empty() || (places.size() < MOST && at + 1 < end)) continue;
-            if (trained.predict)
-                trained.predict(stage.condition, rows.data(), inputs, int(places.size()), predictions.data());
-            else
-                ddpm::run(network, stage.condition, rows.data(), inputs, int(places.size()), predictions.data(), outputs, scratch, nullptr, nullptr);
+            predict(trained, network, stage.condition, rows.data(), inputs, int(places.size()), predictions.data(), scratch);
             for (size_t k = 0; k < places.size(); k++) {
                 Values values{};
                 stage.load(0, int(places[k] / own.width), int(places[k] % own.width), values);
@@ -355,11 +361,8 @@ void Pass::wave(Stage& stage, int wave, int thread, int threads) {
         const Worker::Place& place = worker.places[k];
         stage.gather(place.n, place.y, place.x, &worker.rows[k * inputs], &worker.base[k * CHANNELS]);
     }
-    if (trained.predict)
-        trained.predict(stage.condition, worker.rows.data(), inputs, int(count), worker.outputs.data());
-    else
-        ddpm::run(network, stage.condition, worker.rows.data(), inputs, int(count), worker.outputs.data(), network.outputs, *worker.scratch,
-                  learns ? worker.kept_block.data() : nullptr, learns ? worker.kept_head.data() : nullptr);
+    predict(trained, network, stage.condition, worker.rows.data(), inputs, int(count), worker.outputs.data(), *worker.scratch,
+            learns ? worker.kept_block.data() : nullptr, learns ? worker.kept_head.data() : nullptr);
     const int kind = kind_of(stage), channels = stage.role == Role::BAND ? CHANNELS : layout_.channels;
     for (size_t k = 0; k < count; k++) {
         const Worker::Place& place = worker.places[k];

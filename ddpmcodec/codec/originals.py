@@ -113,9 +113,7 @@ def length_of(payload: bytes) -> int | None:
 
 def planes_of(jpeg: bytes, header: Header) -> Planes:
     """The image of a JPEG file by this machine's decoder. Raises CorruptError."""
-    shape = claimed_shape(
-        BytesIO(jpeg), ("JPEG",)
-    )  # before there are pixels, which may be many more, or of other formats
+    shape = claimed_shape(BytesIO(jpeg), ("JPEG",))  # of pixels, before there are many, or those of another format
     if shape is None:
         raise CorruptError("the JPEG inside the file is none: get the file again")
     width, height, mode = shape

@@ -55,7 +55,7 @@ class ContextSettings:
     validate: str | None = None  # images to evaluate on, instead of images held out
     hold_out: int | None = None  # last images of every data set; None: a tenth, 2,000 at most
     hours: float = 1.5
-    effort: int = 2  # which sets the shapes of networks (`context_shapes`)
+    effort: int = 2  # which sets the shapes of networks (`trainable.SIZES`)
     roles: tuple[str, ...] = ROLES  # that are trained
     network: str = RESIDUAL  # their architecture
     crop: int = 96  # side; of sets with smaller images smaller
