@@ -17,7 +17,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-import numpy as np
 from PIL import Image
 
 from ddpmcodec import archive
@@ -27,7 +26,7 @@ from ddpmcodec.models.context import ContextModel
 
 from ._codecs import BASELINE_COST, cost, find_model, name_of
 from ._data import Dataset, Pixels
-from ._results import Document, Measure, Row, Table, document, machine, of_images, versions
+from ._results import Document, Measure, Row, Table, dimensions, document, machine, of_images, versions
 from ._timing import timed
 from ._work import Unit, Work, rank_and_size
 
@@ -256,10 +255,8 @@ def _lmdb(folder: Path, workers: int) -> Any:
 
 def tables(found: Document) -> list[Table]:
     workers = sorted({epoch["workers"] for row in found["results"]["stores"] for epoch in row.get("epochs", ())})
-    title = f"Images a second in a random order, by workers, and of an archive in later epochs; {of_images(found)}"
-    raw = sum(np.atleast_1d(found["dataset"]["dimensions"]).tolist())
-    if not isinstance(found["dataset"]["dimensions"], list):
-        raw *= found["dataset"]["images"]
+    title = f"Images a second in a random order, by workers, in the first epoch and in later ones; {of_images(found)}"
+    raw = sum(dimensions(found))
     return [Table("loading", title, [_row(row, workers, raw) for row in found["results"]["stores"]])]
 
 
