@@ -22,12 +22,14 @@ import numpy.typing as npt
 import pytest
 import torch
 from hypothesis import settings
+from safetensors.numpy import load
 from torch import Tensor
 
 from ddpmcodec import _native, models
 from ddpmcodec.codec import graphics
-from ddpmcodec.models import registry
-from ddpmcodec.models.context import EFFORTS, ROLES, ContextModel, pack
+from ddpmcodec.format import model_file
+from ddpmcodec.models import architectures, registry
+from ddpmcodec.models.context import BAND_ROLES, EFFORTS, KIND, ROLES, ContextModel, pack
 from ddpmcodec.models.registry import DENOISER, find
 from ddpmcodec.paper.denoiser import Prediction
 from ddpmcodec.paper.gaussian.architecture import Architecture
@@ -144,6 +146,35 @@ def other_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def context_model(context_path: Path) -> ContextModel:
     return find(context_path)
+
+
+@pytest.fixture
+def linear(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The architecture of docs/extending.md is registered, and no other."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "docs" / "linear"))
+    monkeypatch.setattr(architectures, "_registered", {})
+    sys.modules.pop("linear", None)
+    import linear  # noqa: F401
+
+    yield
+    sys.modules.pop("linear", None)
+
+
+@pytest.fixture
+def linear_file(linear: None) -> bytes:
+    """The bytes of the embedded model for photographs, whose networks of effort 1 are linear."""
+    data = registry.read(models.PHOTO)
+    tensors = {key: value for key, value in load(data).items() if not key.startswith("1.")}
+    facts = model_file.metadata(data, models.PHOTO, KIND)["networks"]
+    components = {key: 2 if key.startswith("1.") else own["components"] for key, own in facts.items()}
+    for seed, role in enumerate(ROLES):
+        contract = architectures.contract_of("band" if role in BAND_ROLES else role, 2)
+        weights = np.random.default_rng(seed).integers(-3, 4, (contract.outputs, contract.inputs))
+        tensors[f"1.{role}.weight"] = weights.astype(np.int8)
+        tensors[f"1.{role}.factor"] = np.full(contract.outputs, 0.05, np.float32)
+        tensors[f"1.{role}.bias"] = np.zeros((contract.conditions, contract.outputs), np.float32)
+        tensors[f"1.{role}.bias"][:, 8:14] = 60  # indices of scales
+    return pack(tensors, components, "others", named={f"1.{role}": "linear" for role in ROLES})
 
 
 @pytest.fixture

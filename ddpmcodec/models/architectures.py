@@ -74,11 +74,18 @@ def register(name: str) -> Callable[[Class], Class]:
 def find(name: str) -> type:
     """The class of an architecture: a registered one, or that of an installed package's entry point.
 
-    Raises ModelError where there is none. A model file alone never makes anything be imported.
+    Raises ModelError where there is none, or its package cannot be imported. A model file alone never makes anything be
+    imported.
     """
     if name not in _registered:
         for point in entry_points(group=ENTRY_POINTS, name=name):
-            point.load()
+            try:
+                point.load()
+            except Exception as error:  # of any kind, as it is somebody else's code
+                raise ModelError(
+                    f"networks of the architecture {name!r} are needed, and {point.value}, which has them, cannot be"
+                    f" imported ({type(error).__name__}: {error}): mend or install that package"
+                ) from error
     if name not in _registered:
         raise ModelError(
             f"networks of the architecture {name!r} are needed, which nothing registers here: import the module that"

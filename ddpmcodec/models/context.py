@@ -104,14 +104,16 @@ def network_of(
         raise ModelError(f"a network of the role {role}: {error}; export the model again") from error
 
 
-def answer(network: _native.ContextNetwork, role: str) -> str:
-    """sha256 of the outputs for seeded inputs (numpy's Philox 4x64), in up to three conditions."""
+def answer(network: _native.ContextNetwork, role: str, together: int = ANSWER_ROWS) -> str:
+    """sha256 of the outputs for seeded inputs (numpy's Philox 4x64), in up to three conditions. together: of how many
+    rows it is asked at a time."""
     inputs, _, conditions = _native.contract("band" if role in BAND_ROLES else role, network.components)
     raw = np.random.Philox(key=1).random_raw(ANSWER_ROWS * inputs).reshape(ANSWER_ROWS, inputs)
     rows = (raw % 256).astype(np.uint8)
     digest = hashlib.sha256()
     for condition in sorted({0, conditions // 2, conditions - 1}):
-        digest.update(network.outputs(rows, condition).astype("<i4").tobytes())
+        for first in range(0, ANSWER_ROWS, together):
+            digest.update(network.outputs(rows[first : first + together], condition).astype("<i4").tobytes())
     return digest.hexdigest()
 
 
@@ -126,6 +128,11 @@ def pack(
         own = (named or {}).get(key)
         network = network_of(part(tensors, f"{key}."), key[2:], count, architectures.find(own) if own else None)
         networks[key] = {"components": count, "answer": answer(network, key[2:])}
+        if own and answer(network, key[2:], together=1) != networks[key]["answer"]:
+            raise ModelError(
+                f"network {key}, of the architecture {own!r}, computes something else where it is asked for fewer"
+                " positions at a time: files would not decode; add up integers, as `exact_sums` does"
+            )
         networks[key] |= {"architecture": own} if own else {}
     metadata = {
         "kind": KIND, "format": model_file.FORMAT, "name": name, "networks": networks, "training": dict(training or {}),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,62 +15,26 @@ from safetensors.numpy import load
 import ddpmcodec
 from ddpmcodec.errors import ModelError
 from ddpmcodec.format import model_file
-from ddpmcodec.models import architectures, context, registry
+from ddpmcodec.models import architectures, context
 from ddpmcodec.models.architectures import Contract, contract_of, exact_sums, find, register
-from ddpmcodec.models.context import BAND_ROLES, ROLES, ContextModel, pack, parse
+from ddpmcodec.models.context import ContextModel, pack, parse
 
-EXAMPLE = Path(__file__).parents[2] / "docs" / "linear"
-
-
-@pytest.fixture(autouse=True)
-def linear(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The example of docs/extending.md, imported."""
-    monkeypatch.syspath_prepend(str(EXAMPLE))
-    monkeypatch.setattr(architectures, "_registered", {})
-    sys.modules.pop("linear", None)
-    import linear  # noqa: F401
-
-    yield
-    sys.modules.pop("linear", None)
+pytestmark = pytest.mark.usefixtures("linear")
 
 
-def tensors_of(role: str, components: int, seed: int) -> dict[str, NDArray[Any]]:
-    """Of a linear network whose predictions are of some use."""
-    contract = contract_of("band" if role in BAND_ROLES else role, components)
-    rng = np.random.default_rng(seed)
-    bias = np.zeros((contract.conditions, contract.outputs), np.float32)
-    bias[:, 4 * components : 7 * components] = 60
-    return {
-        "weight": rng.integers(-3, 4, (contract.outputs, contract.inputs)).astype(np.int8),
-        "factor": np.full(contract.outputs, 0.05, np.float32),
-        "bias": bias,
-    }
-
-
-def file_of(architecture: str, effort: int = 1) -> bytes:
-    """The bytes of the embedded model, whose networks of an effort are others."""
-    data = registry.read("photo")
-    tensors = dict(load(data))
-    components = {key: own["components"] for key, own in context_facts(data).items()}
-    named = {}
-    for seed, role in enumerate(ROLES):
-        key = f"{effort}.{role}"
-        for name in [name for name in tensors if name.startswith(f"{key}.")]:
-            del tensors[name]
-        components[key] = 2
-        named[key] = architecture
-        tensors |= {f"{key}.{name}": value for name, value in tensors_of(role, 2, seed).items()}
-    return pack(tensors, components, "others", named=named)
-
-
-def context_facts(data: bytes) -> dict[str, Any]:
-    found: dict[str, Any] = model_file.metadata(data, "photo", context.KIND)["networks"]
+def facts_of(data: bytes) -> dict[str, Any]:
+    """Of the networks of a model file."""
+    found: dict[str, Any] = model_file.metadata(data, "a model", context.KIND)["networks"]
     return found
 
 
+def tensors_of(data: bytes, key: str) -> dict[str, NDArray[Any]]:
+    return context.part(load(data), f"{key}.")
+
+
 @pytest.fixture
-def model() -> ContextModel:
-    return parse(file_of("linear"), "others")
+def model(linear_file: bytes) -> ContextModel:
+    return parse(linear_file, "others")
 
 
 def picture(height: int, width: int) -> NDArray[np.uint8]:
@@ -106,10 +69,10 @@ def test_other_efforts_are_those_of_the_core(model: ContextModel) -> None:
     assert np.array_equal(ddpmcodec.decode(other, model=model, as_array=True), image)
 
 
-def test_outputs_reach_the_coder_as_they_are(model: ContextModel) -> None:
+def test_outputs_reach_the_coder_as_they_are(model: ContextModel, linear_file: bytes) -> None:
     network = model.networks(1, 0)[0]
     rows = np.random.default_rng(3).integers(0, 256, (5, 96), dtype=np.uint8)
-    own = tensors_of("direct", 2, 0)
+    own = tensors_of(linear_file, "1.direct")
     wanted = np.rint(exact_sums(rows, own["weight"]) * own["factor"] + own["bias"][0])
     assert np.array_equal(network.outputs(rows), wanted.clip(-32767, 32767))
 
@@ -125,25 +88,36 @@ def test_weights_are_counted(model: ContextModel) -> None:
     assert model.macs(1, "direct") == contract.inputs * contract.outputs
 
 
-def test_an_architecture_that_nothing_registers_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = file_of("linear")
+def test_an_architecture_that_nothing_registers_has_a_name(
+    linear_file: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
     monkeypatch.setattr(architectures, "_registered", {})
     monkeypatch.setattr(architectures, "entry_points", lambda **_: [])
     with pytest.raises(ModelError, match="architecture 'linear' are needed, which nothing registers here: import"):
-        parse(data, "others")
+        parse(linear_file, "others")
 
 
-def test_an_installed_package_registers_by_its_entry_point(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:  # fmt: skip
-    about = tmp_path / "ddpmcodec_linear-0.1.dist-info"
+def install(folder: Path, module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package whose entry point says that a module has the architecture; nothing is imported as yet."""
+    about = folder / "ddpmcodec_linear-0.1.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: ddpmcodec-linear\nVersion: 0.1\n")
-    (about / "entry_points.txt").write_text("[ddpmcodec.networks]\nlinear = linear\n")
+    (about / "entry_points.txt").write_text(f"[ddpmcodec.networks]\nlinear = {module}\n")
     monkeypatch.setattr(architectures, "_registered", {})
-    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.syspath_prepend(str(folder))
     sys.modules.pop("linear", None)
+
+
+def test_an_installed_package_registers_by_its_entry_point(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    install(tmp_path, "linear", monkeypatch)
     assert find("linear").__name__ == "Linear"
+
+
+def test_a_package_that_cannot_be_imported_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "broken_networks.py").write_text("1 / 0\n")
+    install(tmp_path, "broken_networks", monkeypatch)
+    with pytest.raises(ModelError, match="broken_networks, which has them, cannot be imported \\(ZeroDivisionError"):
+        find("linear")
 
 
 def test_a_name_that_is_taken_is_refused() -> None:
@@ -179,22 +153,33 @@ def test_an_error_of_a_network_ends_the_coding(model: ContextModel, monkeypatch:
         ddpmcodec.encode(picture(9, 9), effort=1, levels=0, model=model, webp=False)
 
 
-def test_a_network_that_answers_otherwise_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = file_of("linear")
+def test_a_network_that_answers_otherwise_is_refused(linear_file: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     before = find("linear").outputs  # type: ignore[attr-defined]
     monkeypatch.setattr(find("linear"), "outputs", lambda *asked: before(*asked) + 1)
     with pytest.raises(ModelError, match="do not compute here what they must"):
-        parse(data, "others").networks(1, 0)
+        parse(linear_file, "others").networks(1, 0)
 
 
-def test_tensors_that_do_not_fit_are_refused() -> None:
+def test_a_network_whose_answers_depend_on_how_many_are_asked_for_is_not_exported(
+    linear_file: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = find("linear").outputs  # type: ignore[attr-defined]
+    monkeypatch.setattr(find("linear"), "outputs", lambda own, rows, *rest: before(own, rows, *rest) + (len(rows) > 8))
+    facts = facts_of(linear_file)
+    components = {key: own["components"] for key, own in facts.items()}
+    named = {key: own["architecture"] for key, own in facts.items() if "architecture" in own}
+    with pytest.raises(ModelError, match=r"network 1\.band1, .* computes something else where it is asked for fewer"):
+        pack(load(linear_file), components, "others", named=named)
+
+
+def test_tensors_that_do_not_fit_are_refused(linear_file: bytes) -> None:
     with pytest.raises(ModelError, match="a network of the role direct: weights do not fit"):
-        context.network_of(tensors_of("direct", 3, 0), "direct", 2, find("linear"))
+        context.network_of(tensors_of(linear_file, "1.direct"), "direct", 3, find("linear"))
     with pytest.raises(ModelError, match="a network of the role direct: 'weight'"):
         context.network_of({}, "direct", 2, find("linear"))
 
 
-def test_the_metadata_of_a_file_say_what_its_networks_are() -> None:
-    found = context_facts(file_of("linear"))
+def test_the_metadata_of_a_file_say_what_its_networks_are(linear_file: bytes) -> None:
+    found = facts_of(linear_file)
     assert found["1.direct"]["architecture"] == "linear"
     assert "architecture" not in found["2.direct"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +16,8 @@ from ddpmcodec.training import fit
 from ddpmcodec.training.context_trainer import ContextTrainer
 from ddpmcodec.training.trainable import shape_of, trainable
 
-EXAMPLE = Path(__file__).parents[2] / "docs" / "linear"
+pytestmark = pytest.mark.usefixtures("linear")
 OPTIONS: dict[str, Any] = {"crop": 16, "batch": 64, "compiled": False, "say": lambda _: None}
-
-
-@pytest.fixture(autouse=True)
-def linear(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The example of docs/extending.md, imported."""
-    monkeypatch.syspath_prepend(str(EXAMPLE))
-    monkeypatch.setattr(architectures, "_registered", {})
-    sys.modules.pop("linear", None)
-    import linear  # noqa: F401
-
-    yield
-    sys.modules.pop("linear", None)
 
 
 @pytest.fixture(autouse=True)

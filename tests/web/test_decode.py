@@ -245,3 +245,13 @@ def test_webp_that_decodes_to_other_pixels_is_refused(node: Node) -> None:
 def test_a_signal_ends_the_work(node: Node, photo: bytes) -> None:
     answer = node.ask("abort", photo)
     assert (answer["error"], answer["message"]) == ("Error", "stop")
+
+
+def test_networks_that_only_python_computes_have_a_name(node: Node, linear_file: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "others.safetensors"
+    path.write_bytes(linear_file)
+    image = np.random.default_rng(1).integers(0, 256, (9, 9, 3), dtype=np.uint8)
+    data = ddpmcodec.encode(image, effort=1, levels=0, model=path, webp=False)
+    answer = node.ask("decode", data, model=str(path))
+    assert error_of(answer) == "ModelError"
+    assert "networks of the architecture 'linear', which only Python computes" in answer["message"]
