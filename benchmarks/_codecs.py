@@ -174,6 +174,10 @@ def webp(qualities: Iterable[int]) -> Sweep:
     return _sweep("WebP", "WEBP", qualities, lambda quality: {"quality": quality, "method": 6})
 
 
+def avif(qualities: Iterable[int]) -> Sweep:
+    return _sweep("AVIF", "AVIF", qualities, lambda quality: {"quality": quality, "subsampling": "4:4:4"})
+
+
 def _jpeg_2000_options(ratio: float) -> dict[str, Any]:
     return {"irreversible": True, "mct": 1, "quality_mode": "rates", "quality_layers": [ratio]}
 
@@ -182,7 +186,7 @@ SWEEPS = (
     jpeg(QUALITIES[1:-1]),
     webp(QUALITIES),
     _sweep("JPEG 2000", "JPEG2000", JPEG_2000_RATIOS, _jpeg_2000_options),
-    _sweep("AVIF", "AVIF", QUALITIES[1:-2], lambda quality: {"quality": quality, "subsampling": "4:4:4"}),
+    avif(QUALITIES[1:-2]),
     _sweep("JPEG XL", "JXL", QUALITIES[:-2], lambda quality: {"quality": quality, "effort": 7}),
 )
 

@@ -1,4 +1,4 @@
-"""ddpmcodec bench strips: what the first bytes of a file show, as pictures, beside JPEG and WebP with as many bytes.
+"""ddpmcodec bench strips: what the first bytes of a file show, as pictures, beside AVIF, WebP and JPEG of as many.
 
 Ours are prefixes of one file; those are encoded anew for every budget, at the highest quality that fits.
 """
@@ -20,7 +20,7 @@ from ddpmcodec.files import write_file
 from ddpmcodec.images import load_image, save_image
 from ddpmcodec.models.context import ContextModel
 
-from ._codecs import BASELINE_COST, WEBP, Baseline, cost, find_model, jpeg, name_of, sort_out, webp
+from ._codecs import BASELINE_COST, WEBP, Baseline, avif, cost, find_model, jpeg, name_of, sort_out, webp
 from ._curves import psnr, squared_error
 from ._data import Dataset, Pixels
 from ._results import Document, Measure, Row, Table, document, versions
@@ -34,6 +34,7 @@ BUDGETS = 10
 FIRST_SHARE = 1 / 64  # of a file: the smallest budget unless they are given
 QUALITIES = range(1, 101)
 BESIDE = {  # files from the smallest to the largest
+    "AVIF": avif(QUALITIES).baselines,
     "WebP": [*webp(QUALITIES).baselines, WEBP],
     "JPEG": jpeg(QUALITIES).baselines,
 }
@@ -45,7 +46,7 @@ INK, FAINT, PAPER, NOTHING = "#1d2733", "#5c6a79", "white", "#eef1f4"
 
 
 class Plan(NamedTuple):
-    """sizes: budgets in bytes; none: ten, from 1/64 of the file to all of it. baselines: beside WebP and JPEG."""
+    """sizes: budgets in bytes; none: ten, from 1/64 of the file to all of it. baselines: beside AVIF, WebP and JPEG."""
 
     coding: Coding
     sizes: Sequence[int] = ()
@@ -266,7 +267,7 @@ def _decibel(cell: Mapping[str, Any] | None) -> str | None:
 
 def figures(found: Document) -> dict[str, str]:
     words = f"previews from the first bytes of one file, {_name(found)},"
-    beside = " and the best files of JPEG and WebP with as many bytes"
+    beside = " and the best files of JPEG, WebP and AVIF with as many bytes"
     return {
         f"strip-{image['name']}": f"{image['name']}: {words}{beside if len(image['strips']) > 1 else ''}."
         for image in found["results"]["images"]

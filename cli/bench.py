@@ -179,7 +179,7 @@ def strips(
     force: bool,
     quiet: bool,
 ) -> int:
-    """What the first bytes of a file show, beside WebP and JPEG files of as many bytes, as pictures.
+    """What the first bytes of a file show, beside AVIF, WebP and JPEG files of as many bytes, as pictures.
 
     Ours are prefixes of one file; the others are encoded anew for every budget, at the highest quality that fits.
     Writes bench-strips.json and a picture strip-NAME.png of every image; prints a table.

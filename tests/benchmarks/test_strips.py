@@ -74,7 +74,7 @@ def test_webp_without_loss_is_shown_where_it_fits(bench: Bench, photo: Path) -> 
     ended = bench("strips", photo, "--effort", 1, "--bytes", "1000000")
     (found,) = ended.found["results"]["images"]
     cells = {strip["codec"]: strip["cells"][0] for strip in found["strips"]}
-    assert list(cells) == ["ddpmcodec", "WebP", "JPEG"]
+    assert list(cells) == ["ddpmcodec", "AVIF", "WebP", "JPEG"]
     assert cells["WebP"]["psnr"] is None
     assert cells["JPEG"]["psnr"] > 30
 
