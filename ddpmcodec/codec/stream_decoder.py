@@ -22,7 +22,7 @@ from ddpmcodec.codec.previews import canvas, shown
 from ddpmcodec.codec.regions import Edges, Region
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, TruncatedError
 from ddpmcodec.format.ddpm import Header, Sections, parse_header, split
-from ddpmcodec.format.end_mark import begins_mark
+from ddpmcodec.format.end_mark import begun_mark
 from ddpmcodec.format.streams import LANES, Stream
 from ddpmcodec.images import Planes, exif_of
 from ddpmcodec.models.context import ContextModel
@@ -132,7 +132,7 @@ class _Single:
     knows, before it decodes to what its check says."""
 
     def __init__(self, header: Header, start: int, model: ContextModel | None, region: Region) -> None:
-        self.header, self.model, self.region = header, model, region
+        self.header, self.start, self.model, self.region = header, start, model, region
         lengths = header.alpha_length + header.payload_length + header.metadata_length
         self.whole = None if header.is_plain else start + lengths
         first = header.state_bytes if header.is_plain else FIRST_BYTES  # of a plain file the state may be all there is
@@ -150,12 +150,18 @@ class _Single:
     def decode(self, file: Sections, data: bytes) -> Decoded:
         self.wanted = self._next(len(data))
         partial = self.whole is None or bool(file.missing)  # or lossy
-        decoded = decode_details(data, partial=partial, model=self.model, box=self.region, max_pixels=None)
+        decoded = self._decoded(data, partial)
+        if decoded.damaged and (begun := begun_mark(data)) and len(data) - begun >= self.start:
+            self.wanted = len(data) + 1  # the rest of the mark, which was decoded as words of the stream
+            decoded = self._decoded(data[:-begun], partial=True)
         if decoded.damaged:
             raise ChecksumError(DAMAGED)
         if decoded.exact and not decoded.lossy:
             file.require_whole()  # no part of a word more
         return decoded
+
+    def _decoded(self, data: bytes, partial: bool) -> Decoded:
+        return decode_details(data, partial=partial, model=self.model, box=self.region, max_pixels=None)
 
 
 class _Tiled:
@@ -178,7 +184,7 @@ class _Tiled:
         numbers = range(part.header.tile_count)
         sound = min(arrived, *map(part.segments_of_tile, numbers))
         if sound < arrived:
-            if not begins_mark(data):
+            if not begun_mark(data):
                 raise ChecksumError(DAMAGED)
             self.wanted = file.size + 1  # which says more
         if sound and not self.tiles:

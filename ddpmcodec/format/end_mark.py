@@ -21,9 +21,10 @@ def is_marked(end: bytes) -> bool:
     return end[-MARK_BYTES:].startswith(MARK)
 
 
-def begins_mark(data: bytes) -> bool:
-    """Whether data end with the beginning of a mark that fits what is in front of it."""
-    return any(data.endswith(end_mark(data[:-size])[:size]) for size in range(1, MARK_BYTES))
+def begun_mark(data: bytes) -> int:
+    """How many bytes at the end of data are the beginning of a mark that fits what is in front of them; 0 for none."""
+    fits = (size for size in reversed(range(1, MARK_BYTES)) if data.endswith(end_mark(data[:-size])[:size]))
+    return next(fits, 0)
 
 
 def without_end_mark(data: bytes) -> bytes | None:

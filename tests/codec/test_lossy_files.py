@@ -98,3 +98,17 @@ def test_it_arrives_in_pieces(model: ContextModel, file: bytes) -> None:
         decoder.feed(made[start : start + 50])
     assert decoder.complete
     assert np.array_equal(np.asarray(decoder.close()), np.asarray(codec.decode(made, model=model)))
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_a_tiny_one_arrives_in_two_pieces_wherever_it_was_cut(model: ContextModel, channels: int) -> None:
+    """The first bytes of the mark complete the stream of some, as if they were its last words."""
+    image = np.random.default_rng(1).integers(0, 256, (2, 3, channels), dtype=np.uint8)
+    file = codec.encode(image, effort=1, levels=0, model=model)
+    for size in range(codec.info(file)["header_bytes"] + MARK_BYTES, len(file)):
+        made = cut(file, size, mark=True)
+        for end in range(len(made) - MARK_BYTES, len(made)):
+            decoder = ProgressiveDecoder(model=model)
+            decoder.feed(made[:end])
+            decoder.feed(made[end:])
+            assert decoder.close() == codec.decode(made, model=model)

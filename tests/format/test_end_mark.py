@@ -7,7 +7,7 @@ import zlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddpmcodec.format.end_mark import MARK_BYTES, begins_mark, end_mark, is_marked, without_end_mark
+from ddpmcodec.format.end_mark import MARK_BYTES, begun_mark, end_mark, is_marked, without_end_mark
 
 
 def test_golden_mark() -> None:
@@ -34,9 +34,9 @@ def test_a_part_of_a_mark_is_none(data: bytes) -> None:
     marked = data + end_mark(data)
     for cut in range(1, MARK_BYTES + 1):
         assert without_end_mark(marked[:-cut]) is None
-        assert cut == MARK_BYTES or begins_mark(marked[:-cut])
+        assert cut == MARK_BYTES or begun_mark(marked[:-cut]) == MARK_BYTES - cut
 
 
 def test_other_ends_begin_none() -> None:
     for data in (b"", b"data", b"data\xdd\xdc", b"data\xddF", b"data\xddE" + bytes(1)):
-        assert not begins_mark(data)
+        assert begun_mark(data) == 0
