@@ -13,9 +13,10 @@ from PIL import Image
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, bytes_of, check_limits, view_of
 from ddpmcodec.codec.batching import Progress
 from ddpmcodec.codec.file_decoder import Decoded, Wanted, decode_file, decode_files
-from ddpmcodec.codec.passes import Report
+from ddpmcodec.codec.passes import DAMAGED, Report
 from ddpmcodec.codec.reduced import check_scale
 from ddpmcodec.codec.regions import Edges, Region, check_size, decode_region
+from ddpmcodec.errors import ChecksumError
 from ddpmcodec.files import FileView
 from ddpmcodec.format.ddpm import split
 from ddpmcodec.images import to_array
@@ -131,9 +132,17 @@ def decode_details(
     file = split(view)
     wanted = Wanted(find(model), partial or file.is_lossy, step, progress, report)
     if box is not None or reduce > 1:
-        return decode_region(file, Region.of(file.header.width, file.header.height, box), reduce, wanted, max_pixels)
+        region = Region.of(file.header.width, file.header.height, box)
+        return _sound(decode_region(file, region, reduce, wanted, max_pixels), partial)
     check_size(file, max_pixels)
-    return decode_file(file, wanted)
+    return _sound(decode_file(file, wanted), partial)
+
+
+def _sound(decoded: Decoded, partial: bool = False) -> Decoded:
+    """The same. Raises ChecksumError for a lossy file that was damaged before it was marked, but of a preview."""
+    if decoded.lossy and decoded.damaged and not partial:
+        raise ChecksumError(DAMAGED)
+    return decoded
 
 
 @overload
@@ -185,5 +194,5 @@ def decode_many(
     given = find(model)
     whole = iter(decode_files([file for file in files if not file.is_lossy], given, progress))
     lossy = Wanted(given, partial=True, progress=progress)
-    found = [decode_file(file, lossy) if file.is_lossy else next(whole) for file in files]
+    found = [_sound(decode_file(file, lossy)) if file.is_lossy else next(whole) for file in files]
     return [to_array(decoded.planes) for decoded in found] if as_array else [decoded.image for decoded in found]

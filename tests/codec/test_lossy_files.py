@@ -12,7 +12,7 @@ from ddpmcodec.codec.stream_decoder import ProgressiveDecoder
 from ddpmcodec.codec.truncation import cut
 from ddpmcodec.errors import ChecksumError, FormatError, OutputError, TruncatedError
 from ddpmcodec.format.ddpm import split
-from ddpmcodec.format.end_mark import MARK_BYTES
+from ddpmcodec.format.end_mark import MARK_BYTES, end_mark
 from ddpmcodec.models.context import ContextModel
 
 pytestmark = pytest.mark.usefixtures("no_webp", "one_thread")
@@ -74,6 +74,21 @@ def test_damage_is_found(model: ContextModel, file: bytes) -> None:
         damaged[place] ^= 1
         with pytest.raises((TruncatedError, ChecksumError)):
             codec.decode(bytes(damaged), model=model)
+
+
+def test_damage_that_was_marked_is_found(model: ContextModel, bare: bytes, tiled: bytes) -> None:
+    """A mark that fits stands behind data that fail their own checks: shown as a preview only."""
+    flipped = bytearray(tiled[: -MARK_BYTES - 1])
+    flipped[codec.info(tiled)["header_bytes"] + 20] ^= 1
+    for damaged in (bytes(flipped), bare + bytes(8)):
+        made = damaged + end_mark(damaged)
+        assert decode_details(made, partial=True, model=model).damaged
+        with pytest.raises(ChecksumError):
+            codec.decode(made, model=model)
+        with pytest.raises(ChecksumError):
+            codec.decode_many([made], model=model)
+        with pytest.raises(ChecksumError):
+            ProgressiveDecoder(model=model).feed(made)
 
 
 def test_more_bytes_behind_the_mark_are_an_error(model: ContextModel, file: bytes) -> None:
