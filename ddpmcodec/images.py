@@ -246,7 +246,7 @@ def _split_alpha(mode: str, pixels: NDArray[np.uint8], icc: bytes, exif: bytes) 
 
 
 def _without_palette(image: Image.Image) -> Image.Image:
-    """The same pixels in one of CODED_MODES; a palette or a transparent colour is looked up."""
+    """An image in one of CODED_MODES, its pixels as they are; a palette or a transparent colour is looked up."""
     grey = image.mode in ("1", "L", "LA")
     if (
         image.mode not in ("LA", "RGBA")

@@ -58,7 +58,7 @@ struct Packed {
 
     // Changes one output's weights, int8 [inputs]. Threads may change different outputs at a time.
     void set_row(int output, const int8_t* row);
-    // The same, as they were given.
+    // One output's weights, as they were given.
     void get_row(int output, int8_t* row) const;
     // Columns of x become the weights of outputs in blocks [first, last) of 16: x [used][outputs] ^ flip, read as int8.
     // From then on there are `used` inputs, which only `over(used)` knows.

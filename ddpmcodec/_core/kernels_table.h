@@ -98,7 +98,7 @@ struct Kernels {
     void (*leave)(const Ends&, int32_t* target, size_t stride);
     // Slopes of one position in eight bits, 128 plus -127 .. 127 units, of which it returns one.
     float (*quantise_row)(const float* slopes, int count, uint8_t* row);
-    // The same, of outputs [first, last) over positions, in units of each output's own; rows [output][position].
+    // Slopes of outputs [first, last) over positions in eight bits, in units of each output's own; rows [output][position].
     // totals: 128 times the sum of each output's integers.
     void (*quantise_columns)(const float* slopes, size_t stride, int count, int first, int last, uint8_t* rows,
                              size_t row_stride, float* units, float* shares, int32_t* totals);

@@ -139,7 +139,7 @@ def decode_details(
 
 
 def _sound(decoded: Decoded, partial: bool = False) -> Decoded:
-    """The same. Raises ChecksumError for a lossy file that was damaged before it was marked, but of a preview."""
+    """Raises ChecksumError for a lossy file that was damaged before it was marked; a preview shows it."""
     if decoded.lossy and decoded.damaged and not partial:
         raise ChecksumError(DAMAGED)
     return decoded

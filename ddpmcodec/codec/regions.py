@@ -113,7 +113,7 @@ def decode_region(file: Sections, region: Region, scale: int, wanted: Wanted, ma
 
 
 def small_part(image: Image.Image, box: Edges | None, scale: int) -> Image.Image:
-    """The same of an image that is decoded."""
+    """A part, or a reduced image, of an image that is decoded already: what `decode_region` would give."""
     check_scale(scale)
     planes = to_planes(image)
     height, width, _ = planes.colour.shape

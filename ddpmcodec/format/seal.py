@@ -19,7 +19,8 @@ ALIGNMENT = 8  # bytes, of what follows the header of a safetensors file
 
 
 def seal(data: bytes) -> bytes:
-    """The same safetensors file, sealed. Raises ValueError, LookupError or TypeError for other bytes."""
+    """A safetensors file with the hash of all its bytes in its metadata. Raises ValueError, LookupError or
+    TypeError for bytes that are none."""
     end = 8 + int.from_bytes(data[:8], "little")
     header = json.loads(data[8:end])
     facts: dict[str, Any] = json.loads(header["__metadata__"][KEY])

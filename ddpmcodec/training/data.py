@@ -150,8 +150,8 @@ class Crops:
 
 
 class DeviceCrops(Crops):
-    """The same order, from pixels that lie on a device as uint8: it gathers a batch at once, so that no GPU waits for
-    Python. CIFAR-10 takes 150 MB."""
+    """Crops in the order of `Crops`, from pixels that lie on a device as uint8: a batch is gathered at once, so that no
+    GPU waits for Python. CIFAR-10 takes 150 MB."""
 
     def __init__(self, images: list[Pixels], size: int, seed: int, device: torch.device) -> None:
         super().__init__(images, size, seed)
