@@ -23,9 +23,9 @@ CROPS = {  # top, left, height, width; the largest is coded by the model for pho
 }
 CODINGS = [(effort, levels) for effort in (1, 2, 3) for levels in (0, 2)]
 BYTES = {
-    "thumbnail": [1377, 1487, 1352, 1440, 1352, 1440],
-    "small": [3745, 4017, 3633, 3884, 3633, 3884],
-    "photo": [8029, 8693, 7821, 8407, 7821, 8407],
+    "thumbnail": [1377, 1487, 1342, 1432, 1342, 1432],
+    "small": [3745, 4017, 3637, 3888, 3637, 3888],
+    "photo": [8029, 8693, 7821, 8407, 7801, 8376],
 }
 
 
