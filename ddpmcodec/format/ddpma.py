@@ -223,7 +223,8 @@ def _parse_heads(reader: Reader) -> tuple[Index, list[_Head]]:
     blocks, heads, images, letters, numbers_there = list[Block](), list[_Head](), 0, 0, 0
     try:
         for _ in range(reader.varint()):
-            heads.append(_Head(reader.varint(), reader.take(reader.varint())))
+            body = reader.varint()
+            heads.append(_Head(body, reader.take(_head_length(reader))))
             blocks.append(parse_head(heads[-1].content))
             images += len(blocks[-1].entries)
             letters += sum(len(entry.name) for entry in blocks[-1].entries)
@@ -239,6 +240,15 @@ def _parse_heads(reader: Reader) -> tuple[Index, list[_Head]]:
     if not complete or reader.position != len(reader.data):
         raise FormatError("the index contradicts itself: images are missing, or two have one name or one place")
     return index, heads
+
+
+def _head_length(reader: Reader) -> int:
+    length = reader.varint()
+    if length > MAX_HEAD:  # before it is copied
+        raise FormatError(
+            f"the head of a block takes {length} bytes where {MAX_HEAD} are the most: the archive is damaged"
+        )
+    return length
 
 
 def _numbers(block: Block) -> int:

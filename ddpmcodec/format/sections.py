@@ -7,6 +7,7 @@ metadata CRC-32 of the rest, then raw deflate of entries: kind (1 byte: 1 ICC, 2
 from __future__ import annotations
 
 import zlib
+from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from ddpmcodec.format.varint import Reader, pack_varint
 
 RAW_DEFLATE = -15  # zlib's code for a deflate stream without its header and Adler-32: the CRC-32 does better
 CRC32_BYTES = 4
+PIECE = 1 << 12  # bytes that are inflated at a time, to a thousand times as many at most: zlib joins what a call gives
 MAX_BLOCK_METADATA = 1 << 26  # bytes of all images of an archive's block, before compression
 ICC, EXIF = 1, 2
 KINDS = {ICC: "icc_profile", EXIF: "exif"}  # kind byte -> key in PIL's Image.info
@@ -59,13 +61,17 @@ def inflate(data: bytes, most: int) -> tuple[bytes, bool]:
 
     Raises CorruptError for bytes that no deflate stream has.
     """
-    inflater = zlib.decompressobj(RAW_DEFLATE)
+    inflater, found, start = zlib.decompressobj(RAW_DEFLATE), BytesIO(), 0
     try:
-        found = inflater.decompress(data, most) if most else b""
-        found += inflater.decompress(inflater.unconsumed_tail, 1)  # lets the end marker be read
+        while start < len(data) and not inflater.eof and found.tell() <= most:
+            piece = data[start : start + PIECE]
+            found.write(inflater.decompress(piece, most + 1 - found.tell()))  # one more, to see whether it ends
+            start += len(piece)
     except zlib.error as error:
         raise CorruptError(f"a compressed section is damaged ({error}): get the file again") from error
-    return found[:most], inflater.eof and len(found) <= most and not inflater.unused_data
+    ended = inflater.eof and found.tell() <= most and not inflater.unused_data and start >= len(data)
+    found.truncate(min(found.tell(), most))
+    return found.getvalue(), ended
 
 
 def pack_metadata(icc: bytes, exif: bytes) -> bytes:

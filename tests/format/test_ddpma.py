@@ -158,6 +158,14 @@ def test_an_index_that_ends_early_contradicts_itself() -> None:
         split(index)
 
 
+def test_a_head_in_an_index_is_bounded_before_it_is_copied() -> None:
+    size = ddpma.MAX_HEAD + 1
+    content = b"\1\0" + ddpma.pack_varint(size) + bytes(size)
+    index = ddpma._checked(ddpma.MAGIC + b"\1", ddpma._deflate(content))
+    with pytest.raises(FormatError, match=f"the head of a block takes {size} bytes where"):
+        ddpma._parse_index(index)
+
+
 def test_an_index_whose_blocks_differ_in_its_total_is_rebuilt(monkeypatch: pytest.MonkeyPatch) -> None:
     def other_total(head: Block, pack: Callable[[Block], bytes] = ddpma.pack_head) -> bytes:
         return pack(replace(head, total=head.total - 1) if head.coding else head)

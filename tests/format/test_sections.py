@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, ImageError
 from ddpmcodec.format.header import MAX_METADATA
-from ddpmcodec.format.sections import pack_alpha, pack_metadata, preview_alpha, unpack_alpha, unpack_metadata
+from ddpmcodec.format.sections import inflate, pack_alpha, pack_metadata, preview_alpha, unpack_alpha, unpack_metadata
 
 DAMAGE = (ChecksumError, CorruptError)
 
@@ -148,3 +148,23 @@ def test_no_other_error_comes_out(section: bytes) -> None:
 def test_too_much_metadata_is_refused_with_a_remedy() -> None:
     with pytest.raises(ImageError, match="--strip"):
         pack_metadata(bytes(MAX_METADATA), b"")
+
+
+@given(st.binary(max_size=300), st.integers(0, 300))
+def test_no_more_is_inflated_than_asked_for(data: bytes, most: int) -> None:
+    deflated = raw_deflate(data)
+    assert inflate(deflated, most) == (data[:most], len(data) <= most)
+    assert inflate(deflated + b"x", most) == (data[:most], False)
+    assert inflate(deflated[:-1], most)[1] is False
+
+
+def test_inflating_takes_little_more_memory_than_what_it_gives() -> None:
+    """Nothing is joined from pieces that are as large together."""
+    size = 1 << 25
+    deflated = raw_deflate(bytes(size))
+    tracemalloc.start()
+    found, ended = inflate(deflated, size)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (len(found), ended) == (size, True)
+    assert peak < 1.3 * size
