@@ -20,6 +20,7 @@ from ddpmcodec import errors, models
 from ddpmcodec.codec import decode_details
 from ddpmcodec.codec.graphics import CHECK_BYTES
 from ddpmcodec.format.ddpm import split
+from ddpmcodec.format.end_mark import end_mark
 from ddpmcodec.images import to_array
 from node_decoder import GOLDEN, MODEL, ROOT, Node, pixels_of
 
@@ -245,6 +246,24 @@ def test_webp_that_decodes_to_other_pixels_is_refused(node: Node) -> None:
 def test_a_signal_ends_the_work(node: Node, photo: bytes) -> None:
     answer = node.ask("abort", photo)
     assert (answer["error"], answer["message"]) == ("Error", "stop")
+
+
+def test_a_tiny_lossy_file_arrives_in_pieces_wherever_it_was_cut(node: Node) -> None:
+    """The first bytes of the mark complete the stream of some, as if they were its last words."""
+    image = np.random.default_rng(1).integers(0, 256, (2, 3, 3), dtype=np.uint8)
+    file = ddpmcodec.encode(image, effort=1, levels=0, webp=False)
+    for size in range(len(file) - 8, len(file)):
+        cut = ddpmcodec.truncate(file, bytes=size, mark=True)
+        answer = node.ask("feed", cut, chunk=1)
+        assert (answer["complete"], answer["closed"]["lossy"]) == (True, True), answer
+
+
+def test_damage_that_was_marked_is_found(node: Node, photo: bytes) -> None:
+    flipped = bytearray(photo[: len(photo) // 2])
+    flipped[9000] ^= 1
+    marked = bytes(flipped) + end_mark(flipped)
+    assert error_of(node.ask("decode", marked)) == "ChecksumError"
+    assert node.ask("decode", marked, partial=True)["damaged"]
 
 
 def test_networks_that_only_python_computes_have_a_name(node: Node, linear_file: bytes, tmp_path: Path) -> None:

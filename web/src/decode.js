@@ -22,7 +22,10 @@ export async function decode(data, options = {}) {
 export async function decodeBytes(codec, data, partial) {
   const file = codec.open(data);
   const core = await codec.core();
-  return partial || file.isLossy ? preview(codec, core, file) : wholeImage(codec, core, file);
+  if (!partial && !file.isLossy) return wholeImage(codec, core, file);
+  const picture = await preview(codec, core, file);
+  if (picture.damaged && !partial) throw new ChecksumError(DAMAGED); // before it was marked as lossy
+  return picture;
 }
 
 async function wholeImage(codec, core, file) {

@@ -107,15 +107,15 @@ export function withoutEndMark(data) {
   return crc32(front) === uint32(data, end + MARK.length) ? front : null;
 }
 
-/** Whether data end with the beginning of a mark that fits what is in front of it. */
-export function beginsMark(data) {
-  for (let size = 1; size < MARK_BYTES && size <= data.length; size++) {
+/** How many bytes at the end of data are the beginning of a mark that fits what is in front of them; 0 for none. */
+export function begunMark(data) {
+  for (let size = Math.min(MARK_BYTES - 1, data.length); size > 0; size--) {
     const end = data.length - size;
     if (data[end] !== MARK[0] || (size > 1 && data[end + 1] !== MARK[1])) continue;
     const check = size > MARK.length ? crc32(data.subarray(0, end)) : 0;
     let fits = true;
     for (let k = MARK.length; k < size; k++) fits &&= data[end + k] === ((check >>> (8 * (k - MARK.length))) & 255);
-    if (fits) return true;
+    if (fits) return size;
   }
-  return false;
+  return 0;
 }

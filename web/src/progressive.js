@@ -6,7 +6,7 @@
 import { Codec, bytesOf } from "./codec.js";
 import { DAMAGED, decodeBytes, pictureOf, soundPixels } from "./decode.js";
 import { ChecksumError, CorruptError, FormatError, TruncatedError } from "./errors.js";
-import { beginsMark } from "./file.js";
+import { begunMark } from "./file.js";
 import { parseHeader } from "./header.js";
 import { sideSections } from "./sections.js";
 import { parseChunk } from "./streams.js";
@@ -135,8 +135,7 @@ class Single {
   static make(codec, header, start) {
     const single = new Single();
     const whole = start + header.alphaLength + header.payloadLength + header.metadataLength;
-    single.header = header;
-    single.codec = codec;
+    Object.assign(single, { header, start, codec });
     single.whole = header.isPlain ? Infinity : whole;
     const first = header.isPlain ? header.stateBytes : FIRST_BYTES; // of a plain file the state may be all there is
     single.wanted = header.webp ? start : Math.min(start + header.alphaLength + first, single.whole);
@@ -147,7 +146,13 @@ class Single {
     const { header } = this;
     const next = header.isPlain ? file.size + 1 : Math.min(2 * file.size, this.whole);
     this.wanted = header.webp ? this.whole : next;
-    const picture = await decodeBytes(this.codec, data, header.isPlain || file.missing > 0);
+    const partial = header.isPlain || file.missing > 0; // or lossy
+    let picture = await decodeBytes(this.codec, data, partial);
+    const begun = picture.damaged ? begunMark(data) : 0;
+    if (begun && data.length - begun >= this.start) {
+      this.wanted = data.length + 1; // the rest of the mark, which was decoded as words of the stream
+      picture = await decodeBytes(this.codec, data.subarray(0, data.length - begun), true);
+    }
     if (picture.damaged) throw new ChecksumError(DAMAGED);
     return picture;
   }
@@ -175,12 +180,12 @@ class Tiled {
 
   async decode(file, data) {
     const { codec, core, header } = this;
-    if (file.isLossy) return decodeBytes(codec, data, true); // with what there is of a segment
+    if (file.isLossy) return decodeBytes(codec, data, false); // with what there is of a segment
     const arrived = this.ends.filter((end) => end <= file.size).length;
     this.wanted = this.ends[arrived] ?? this.whole;
     const sound = this.#sound(file, arrived);
     if (sound < arrived) {
-      if (!beginsMark(data)) throw new ChecksumError(DAMAGED);
+      if (!begunMark(data)) throw new ChecksumError(DAMAGED);
       this.wanted = file.size + 1; // which says more
     }
     for (let tile = 0; tile < header.tileCount && this.done < sound; tile++) await this.#advance(file, tile, sound);
