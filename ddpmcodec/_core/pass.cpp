@@ -7,6 +7,7 @@ namespace ddpm {
 
 namespace {
 
+constexpr int LEAST_OF_THREAD = 2;  // positions of the largest wave: in images of a row or two threads only wait
 constexpr int LEAST_LEARNED = 128;  // positions of a step of gradient descent, which ends with a wave
 constexpr int FIRST_THAT_LEARNS = 1;  // the finest band has most positions and few bits: learning there costs more than it saves
 // Of networks 64 wide; wider ones, which know more, learn less: rates fall as the root of the width.
@@ -29,8 +30,11 @@ void predict(const Trained& trained, const Network& now, int condition, const ui
         run(now, condition, rows, stride, count, outputs, now.outputs, scratch, kept_block, kept_head);
 }
 
-// Positions of one image in a wave, at most.
-int largest_wave(int height, int width) { return std::min(height, (width + DELAY - 1) / DELAY); }
+// Positions of one image in a wave, at most; bands may be turned.
+int largest_wave(int height, int width) {
+    auto of = [](int down, int across) { return std::min(down, (across + DELAY - 1) / DELAY); };
+    return std::max(of(height, width), of(width, height));
+}
 
 int padded(int inputs) { return (inputs + 63) / 64 * 64; }
 
@@ -88,7 +92,7 @@ Pass::Pass(Model model, int levels, Layout layout)
         throw std::invalid_argument("streams, what adapts together, or threads contradict each other");
     lanes_.resize(l.streams);
     biases_.assign(l.shared ? 1 : l.streams, std::vector<Biases>(BIAS_KINDS));
-    layout_.threads = std::min(l.threads, l.streams);
+    layout_.threads = std::min({l.threads, l.streams, std::max(1, l.images * largest_wave(l.height, l.width) / LEAST_OF_THREAD)});
     workers_.resize(layout_.threads);
     for (const Band& band : geometry_) {
         ranges_.emplace_back();
@@ -241,8 +245,8 @@ void Pass::begin_learning(int which, const Stage& stage) {
     learning_ = nullptr;
     if (!layout_.learns || which < FIRST_THAT_LEARNS) return;
     if (!learned_[which]) {
-        const int largest = std::max(largest_wave(layout_.height, layout_.width), largest_wave(layout_.width, layout_.height));
-        learned_[which] = std::make_unique<Learned>(trained(stage).network, layout_.images * largest + LEAST_LEARNED);
+        const int largest = layout_.images * largest_wave(layout_.height, layout_.width);
+        learned_[which] = std::make_unique<Learned>(trained(stage).network, largest + LEAST_LEARNED);
     }
     learning_ = learned_[which].get();
 }

@@ -19,6 +19,7 @@ from ddpmcodec.codec.batching import batches
 from ddpmcodec.codec.efforts import EFFORTS
 from ddpmcodec.codec.passes import SegmentCost
 from ddpmcodec.errors import ImageError
+from ddpmcodec.format import tiles
 from ddpmcodec.format.header import LEVELS
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import thread_count, threads_of
@@ -142,13 +143,17 @@ def test_large_images_come_back_exactly(picture: Picture, model: ContextModel, m
     assert codec.decode(data, model=model) == image
 
 
-@pytest.mark.usefixtures("small_tiles", "learning")
+@pytest.mark.usefixtures("learning")
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_the_bytes_do_not_depend_on_the_number_of_threads(picture: Picture, model: ContextModel, threads: int) -> None:
-    data = codec.encode(picture("RGB", 21, 37), model=model)
+def test_the_bytes_do_not_depend_on_the_number_of_threads(
+    picture: Picture, model: ContextModel, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    monkeypatch.setattr(tiles, "SINGLE_STREAM_PIXELS", 512)
+    image = picture("RGB", 31, 47)
+    data = codec.encode(image, model=model)
     with threads_of(threads):
-        assert codec.encode(picture("RGB", 21, 37), model=model) == data
-        assert codec.decode(data, model=model) == picture("RGB", 21, 37)
+        assert codec.encode(image, model=model) == data
+        assert codec.decode(data, model=model) == image
         assert thread_count() == threads
 
 
