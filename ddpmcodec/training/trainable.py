@@ -31,6 +31,7 @@ GAINS = {"stem": 1.0, "head": 0.5, "skip": 1.0}  # at first; of blocks 0.5
 # Of directions, which are of length 1 at first. Muon's step is as long as its rate, so that it changes a
 # longer direction less, and they grow; after an hour they are about so long. A model's file has no lengths.
 TRAINED_LENGTH = 8.0
+SPREAD = 0.25  # of the logarithms of scales, where one logistic becomes several
 FIRST_SCALES = {"direct": 65.0, "last": 52.0, "band": 56.0}  # indices
 
 
@@ -209,8 +210,11 @@ def first_bias(shape: Shape) -> Tensor:
 
 def grown(network: TrainableNetwork, shape: Shape) -> TrainableNetwork:
     """A network as wide and as deep or more, which computes the same as yet: nothing reads the new activations, and the
-    new blocks add nothing (Net2Net, Chen, Goodfellow & Shlens 2016). Raises ValueError where it would shrink, or is for
+    new blocks add nothing (Net2Net, Chen, Goodfellow & Shlens 2016). A single logistic becomes several, of which some
+    are narrower and some wider, since alike they would stay so. Raises ValueError where it would shrink, or is for
     something else."""
+    if network.shape.components == 1 < shape.components:
+        network = _as_mixture(network, shape.components)
     own = network.shape
     shrinks = shape.width < own.width or shape.depth < own.depth
     is_other = shape._replace(width=0, depth=0) != own._replace(width=0, depth=0)
@@ -229,6 +233,24 @@ def grown(network: TrainableNetwork, shape: Shape) -> TrainableNetwork:
             found.gains[layer][:outputs] = network.gains[layer]
             if layer in found.biases:
                 found.biases[layer][:, :outputs] = network.biases[layer]
+    return found
+
+
+def _as_mixture(network: TrainableNetwork, components: int) -> TrainableNetwork:
+    """Of several components, all of which are the one that it has, but for how wide they are."""
+    found = TrainableNetwork(network.shape._replace(components=components))
+    logit, cross = [0], range(7, 7 + CHANNELS)  # of a single one: its logit, means, scales, then what crosses channels
+    own = [*logit * components, *(k for k in range(1, 7) for _ in range(components)), *cross]
+    wider = torch.zeros(len(own))
+    wider[4 * components : 7 * components] = torch.linspace(-SPREAD, SPREAD, components).repeat(CHANNELS)
+    with torch.no_grad():
+        for layer, parameter in network.weights.items():
+            rows = own if layer in ("head", "skip") else slice(None)
+            found.weights[layer].copy_(parameter[rows])
+            found.gains[layer].copy_(network.gains[layer][rows])
+            if layer in network.biases:
+                found.biases[layer].copy_(network.biases[layer][:, rows])
+        found.biases["head"] += wider
     return found
 
 
@@ -344,7 +366,7 @@ class Sizes(NamedTuple):
 SIZES = {
     1: Sizes(Size(64, 2, 3), (Size(32, 2, 1), Size(64, 3, 1), Size(64, 3, 1))),
     2: Sizes(Size(192, 3, 3), (Size(64, 3, 1), Size(96, 3, 1), Size(128, 3, 1))),
-    3: Sizes(Size(320, 4, 3), (Size(96, 3, 1), Size(128, 3, 1), Size(192, 3, 1))),
+    3: Sizes(Size(320, 4, 3), (Size(128, 3, 3), Size(192, 3, 3), Size(256, 3, 3))),
 }
 # Steps of each role out of twelve: most of the bits are in exact pixels.
 SHARES = {"direct": 4, "last": 4, "band1": 1, "band2": 1, "band3": 2}

@@ -150,6 +150,19 @@ def test_a_network_that_grows_computes_the_same(role: str, gradients: Pixels) ->
         assert torch.equal(own(positions.rows, positions.condition), larger(positions.rows, positions.condition))
 
 
+def test_one_logistic_becomes_several_of_which_the_middle_one_is_as_it_was(gradients: Pixels) -> None:
+    own, positions = network("band3"), positions_of(columns_of("band3", gradients[:3]))
+    larger = grown(own, own.shape._replace(width=48, components=3))
+    before, after = (one(positions.rows, positions.condition) for one in (own, larger))
+    logits, means, scales, cross = after.split([3, 9, 9, 3])
+    assert torch.equal(logits, before[:1].expand(3, -1))
+    for found, expected in ((means, before[1:4]), (scales, before[4:7])):
+        assert torch.equal(found[1::3], expected)
+    assert torch.equal(cross, before[7:])
+    assert (scales[0::3] < scales[1::3]).all()
+    assert (scales[1::3] < scales[2::3]).all()
+
+
 @pytest.mark.parametrize("changed", [{"width": 16}, {"depth": 1}, {"role": "last"}, {"components": 2}], ids=str)
 def test_a_network_does_not_shrink_or_change_its_role(changed: dict[str, Any]) -> None:
     own = network("direct")
@@ -173,7 +186,7 @@ def test_every_effort_has_shapes_and_every_role_a_share() -> None:
     assert tuple(SIZES) == EFFORTS
     assert tuple(SHARES) == ROLES
     assert shape_of(2, "direct") == ("direct", 192, 3, 3, "residual")
-    assert shape_of(3, "band2") == ("band", 128, 3, 1, "residual")
+    assert shape_of(3, "band2") == ("band", 192, 3, 3, "residual")
 
 
 def test_an_effort_that_is_not_there_is_named() -> None:
