@@ -113,17 +113,17 @@ def test_the_exported_model_codes_pictures(folder: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.usefixtures("trained")
-def test_some_networks_are_trained_from_those_of_a_run(folder: Path, tmp_path: Path) -> None:
+def test_some_networks_are_trained_from_those_of_a_run(folder: Path, tmp_path: Path, ddpm: Ddpm) -> None:
     later = ("--start", folder / "run", "--roles", "band2,direct")
-    ended = process("train", "--data", folder / "data", "--out", tmp_path / "run", *later, *SMALL, "--hours", 1e-5)
-    assert ended.returncode == 0, ended.stderr
+    ended = ddpm("train", "--data", folder / "data", "--out", tmp_path / "run", *later, *SMALL, "--hours", 1e-5)
+    assert ended.code == 0, ended.stderr
     first, *_, last = records(tmp_path / "run")
     assert first["settings"]["roles"] == ["direct", "band2"]
     assert {"direct", "levels 0"} < set(last["held_out"])
     assert "levels 2" not in last["held_out"]
 
 
-def test_a_run_that_is_terminated_is_saved_and_goes_on(folder: Path, tmp_path: Path) -> None:
+def test_a_run_that_is_terminated_is_saved_and_goes_on(folder: Path, tmp_path: Path, ddpm: Ddpm) -> None:
     run = tmp_path / "run"
     start = command("train", "--data", folder / "data", "--out", run, *SMALL, "--hours", 1, "--seed", 5)
     with subprocess.Popen(start, stderr=subprocess.PIPE, text=True) as running:
@@ -134,13 +134,13 @@ def test_a_run_that_is_terminated_is_saved_and_goes_on(folder: Path, tmp_path: P
     assert (running.returncode, stderr) == (
         130, f"ddpmcodec: {run}: interrupted; --resume goes on from the last save\n"
     )  # fmt: skip
-    refused = process("train", "--out", run, "--resume", "--seed", 6)
-    assert (refused.returncode, refused.stderr) == (
+    refused = ddpm("train", "--out", run, "--resume", "--seed", 6)
+    assert (refused.code, refused.stderr) == (
         1,
         f"ddpmcodec: {run}: its run was started with --seed 5, not 6: leave --seed out, or train in another folder\n",
     )
-    resumed = process("train", "--out", run, "--resume", "--hours", 1e-6, "--no-compile")
-    assert resumed.returncode == 0, resumed.stderr
+    resumed = ddpm("train", "--out", run, "--resume", "--hours", 1e-6, "--no-compile")
+    assert resumed.code == 0, resumed.stderr
     first, stopped, again = records(run)
     assert again["settings"] == first["settings"] | {"hours": 1e-6}
     assert again["step"] == stopped["step"] > first["step"] == 0
