@@ -77,6 +77,13 @@ levels_option = click.option(
     help="Noise levels before exact pixels. 0: none, the smallest file, of which a prefix shows the upper part; "
     "2: every prefix is a picture; 5: the best previews.",
 )
+archive_levels_option = click.option(
+    "--levels",
+    type=click.Choice([str(count) for count in LEVELS]),
+    callback=lambda _context, _option, given: None if given is None else int(given),
+    help="Noise levels before exact pixels, as of encode. [default: 2; 0 for images of up to 4,096 pixels, which are "
+    "coded together and have no previews]",
+)
 webp_option = click.option(
     "--webp/--no-webp",
     default=True,

@@ -20,11 +20,11 @@ from ._common import (
     EXIT_CODES,
     STANDARD,
     any_format_option,
+    archive_levels_option,
     effort_option,
     failure,
     force_option,
     label,
-    levels_option,
     max_pixels_option,
     naming,
     naming_options,
@@ -74,7 +74,7 @@ def archive() -> None:
     help="Code by bits back through T noise levels of latents, those of the paper's process, a network call each.",
 )
 @effort_option
-@levels_option
+@archive_levels_option
 @network_option
 @force_option
 @click.option("--strip", is_flag=True, help="Leave out ICC profiles and EXIF.")
@@ -91,7 +91,7 @@ def create(
     images: tuple[str, ...],
     bits_back: int | None,
     effort: int,
-    levels: int,
+    levels: int | None,
     model: str | None,
     force: bool,
     strip: bool,

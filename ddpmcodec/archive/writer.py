@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ddpmcodec import codec
 from ddpmcodec.archive.blocks import BlockDecoder, ContextCoder, Encoded, Pixels, encode_block
 from ddpmcodec.archive.sources import Given, LatentCoder, Source, latent_coder
-from ddpmcodec.codec import known_answer
+from ddpmcodec.codec import efforts, known_answer
 from ddpmcodec.codec.batching import Progress
 from ddpmcodec.codec.efforts import DEFAULT_EFFORT, DEFAULT_LEVELS, check_coding
 from ddpmcodec.codec.encoder import Picture, planes_of
@@ -38,7 +38,7 @@ def create(
     images: Iterable[Named],
     *,
     effort: int = DEFAULT_EFFORT,
-    levels: int = DEFAULT_LEVELS,
+    levels: int | None = None,
     bits_back: npt.ArrayLike | int | None = None,
     model: Source = None,
     strip: bool = False,
@@ -53,7 +53,9 @@ def create(
     Parameters:
         images: (name, image) pairs, images as `ddpmcodec.encode` takes them. Names are relative paths with /. Pairs are
             taken one by one, so that a generator of many images needs little memory.
-        effort, levels: as of `ddpmcodec.encode`.
+        effort: as of `ddpmcodec.encode`.
+        levels: as of `ddpmcodec.encode`. None: none for thumbnails that are coded together, which have no previews, and
+            the default for all other images, which are files of their own.
         bits_back: None: code by the context model. Otherwise the noise levels s_1 < ... < s_T of latents in grey
             levels, one network call each, or how many of them; with a checkpoint of the paper's network None is all
             its own levels.
@@ -82,12 +84,14 @@ def create(
     >>> archive.names(data)
     ['0.png', '1.png', '2.png']
     """
-    coding, given = check_coding(effort, levels), Given.of(model, bits_back is not None)
+    files = check_coding(effort, DEFAULT_LEVELS if levels is None else levels)
+    stacked = files if levels is not None else files._replace(levels=0)
+    given = Given.of(model, bits_back is not None)
     by_latents = bits_back is not None or given.latent is not None
     latent = latent_coder(given.latent, bits_back, progress) if by_latents else None
-    context = ContextCoder(given.context or registry.default(STACK_PIXELS), coding, progress)
+    context = ContextCoder(given.context or registry.default(STACK_PIXELS), stacked, progress)
     options = {"strip": strip, "any_format": any_format, "webp": webp, "pixels": pixels, "verify": verify}
-    writer = _Writer(given.context, context, latent, **options)
+    writer = _Writer(given.context, files, context, latent, **options)
     for name, image in images:
         writer.add(name, image)
     return writer.finish()
@@ -132,14 +136,14 @@ class _Job(NamedTuple):
 class _Writer:
     """Blocks are filled in the order of the images, and coded as many at a time as there are threads.
 
-    model: of files; None: embedded ones. coder: of thumbnails.
+    model, coding: of files; None: embedded models. coder: of thumbnails.
     """
 
     def __init__(
-        self, model: ContextModel | None, coder: ContextCoder, latent: LatentCoder | None, *, strip: bool,
-        any_format: bool, webp: bool, pixels: bool, verify: bool,
+        self, model: ContextModel | None, coding: efforts.Coding, coder: ContextCoder, latent: LatentCoder | None, *,
+        strip: bool, any_format: bool, webp: bool, pixels: bool, verify: bool,
     ) -> None:  # fmt: skip
-        self.model, self.coder, self.latent = model, coder, latent
+        self.model, self.coding, self.coder, self.latent = model, coding, coder, latent
         self.strip, self.any_format, self.webp, self.verify = strip, any_format, webp, verify
         self.pixels = pixels
         self.taken: set[str] = set()
@@ -212,8 +216,8 @@ class _Writer:
     def _file_block(self, job: _Job) -> Packed:
         files = codec.encode_many(
             [waiting.planes for waiting in job.images],
-            effort=self.coder.coding.effort,
-            levels=self.coder.coding.levels,
+            effort=self.coding.effort,
+            levels=self.coding.levels,
             model=self.model,
             webp=self.webp,
             verify=self.verify,

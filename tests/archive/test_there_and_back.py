@@ -38,6 +38,14 @@ def test_every_effort_and_all_levels_come_back(
     assert whole(pictures, archive.extract(found, model=model))
 
 
+def test_thumbnails_which_have_no_previews_are_coded_without_noise_levels_by_default(
+    model: ContextModel, no_webp: None
+) -> None:
+    small, large = crops(3), crops(1, 70, 60)
+    assert create(small, model, levels=None) == create(small, model, levels=0) != create(small, model, levels=2)
+    assert create(large, model, levels=None) == create(large, model, levels=2) != create(large, model, levels=0)
+
+
 def test_the_same_images_give_the_same_bytes(pictures: Pictures, data: bytes, model: ContextModel) -> None:
     assert create(pictures, model, verify=False) == data
 

@@ -72,7 +72,7 @@ def test_bits_back_says_through_how_many_levels(
     monkeypatch.setattr(archive, "create", lambda images, **options: asked.append(options) or b"an archive")
     assert ddpm("archive", "create", tmp_path / "a.ddpma", photos / "1.png", "--bits-back", 32).code == 0
     assert ddpm("archive", "create", "-f", tmp_path / "a.ddpma", photos / "1.png", "--levels", 5).code == 0
-    assert [(options["bits_back"], options["levels"]) for options in asked] == [(32, 2), (None, 5)]
+    assert [(options["bits_back"], options["levels"]) for options in asked] == [(32, None), (None, 5)]
 
 
 def test_programs_get_one_object(ddpm: Callable, photos: Path, tiny_model: Path, tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ def test_a_list_names_all(ddpm: Callable, photos_ddpma: Path, made: bytes) -> No
     assert lines[-1] == "    10 x 4      L     below/grey.png"
     assert len(lines) == 10
     assert f"{len(made)} bytes, " in ended.stderr
-    assert "10 of 10 images together, effort 1, 2 noise levels, model " in ended.stderr
+    assert "10 of 10 images together, effort 1, no noise levels, model " in ended.stderr
 
 
 def test_a_list_without_stacks_names_no_model_that_coded_none(ddpm: Callable, tiny_model: Path, tmp_path: Path) -> None:

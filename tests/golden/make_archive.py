@@ -19,7 +19,7 @@ from PIL import Image
 from ddpmcodec import archive
 from ddpmcodec.models.registry import find
 
-EFFORT = 2
+EFFORT, LEVELS = 2, 2
 ARCHIVE = "images.ddpma"
 
 
@@ -40,10 +40,10 @@ def facts(name: str, image: Image.Image) -> dict[str, Any]:
     return {"name": name, "mode": image.mode, "size": list(image.size), "sha256": pixels, **kept}
 
 
-def create(images: dict[str, Image.Image], source: Path, levels: int | None) -> bytes:
+def create(images: dict[str, Image.Image], source: Path, bits_back: int | None) -> bytes:
     """By bits back initial bits are coded by the embedded model."""
-    model = find(source / make.MODEL) if levels is None else None
-    return archive.create(images.items(), bits_back=levels, effort=EFFORT, model=model)
+    model = find(source / make.MODEL) if bits_back is None else None
+    return archive.create(images.items(), bits_back=bits_back, effort=EFFORT, levels=LEVELS, model=model)
 
 
 def main(target: str, source: str, levels: str | None = None) -> None:
