@@ -16,23 +16,25 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ddpmcodec import archive, codec
-from ddpmcodec.codec.efforts import DEFAULT_EFFORT, DEFAULT_LEVELS, check_coding
+from ddpmcodec.codec.efforts import DEFAULT_EFFORT, check_coding
 from ddpmcodec.errors import FormatError, ImageError
 from ddpmcodec.format.ddpm import split
 from ddpmcodec.format.header import MAGIC
 
 Images = NDArray[np.uint8]
+CHUNK_LEVELS = 0
 COLOURS = (3, 4)  # samples of a pixel that are colours, in the last dimension of a chunk
 
 
 class Ddpm(Codec):  # type: ignore[misc]  # numcodecs has no types
     """Chunks of images without loss: uint8 [..., H, W], [..., H, W, 1], [..., H, W, 3] (RGB) or [..., H, W, 4] (RGBA).
 
-    A chunk of one image is a .ddpm file, one of several an archive, where thumbnails share a stream. So chunks should
-    hold whole images, and many of them where they are small.
+    A chunk of one image becomes a .ddpm file, a chunk of several an archive, where thumbnails share a stream. So chunks
+    should hold whole images, and many of them where they are small.
 
     Parameters:
-        effort, levels: as of `ddpmcodec.encode`.
+        effort: as in `ddpmcodec.encode`.
+        levels: as in `ddpmcodec.encode`; none unless they are asked for, as chunks are read whole.
         model: the name or the path of a model; None: embedded ones.
         lossy: take chunks that were cut by `ddpmcodec.truncate` with a mark, too; the configuration then says that
             chunks may be so.
@@ -50,7 +52,7 @@ class Ddpm(Codec):  # type: ignore[misc]  # numcodecs has no types
     codec_id = "ddpm"
 
     def __init__(
-        self, effort: int = DEFAULT_EFFORT, levels: int = DEFAULT_LEVELS, model: str | None = None, lossy: bool = False
+        self, effort: int = DEFAULT_EFFORT, levels: int = CHUNK_LEVELS, model: str | None = None, lossy: bool = False
     ) -> None:
         self.effort, self.levels = check_coding(effort, levels)
         self.model, self.lossy = model, lossy
@@ -67,37 +69,37 @@ class Ddpm(Codec):  # type: ignore[misc]  # numcodecs has no types
         return ndarray_copy(self._decoded(data), out)
 
     def _decoded(self, data: bytes) -> Images:
-        """[H, W, ...] of a file, [N, H, W, ...] of an archive."""
+        """Pixels [H, W, ...] of a file, or [N, H, W, ...] of an archive."""
         if data.startswith(MAGIC):
             if not self.lossy and split(data).is_lossy:
                 raise FormatError("a chunk that was made lossy: give the codec lossy=True where that is meant")
             # A chunk may be as large as it was encoded.
             return codec.decode(data, model=self.model, max_pixels=None, as_array=True)
-        found = dict(archive.extract(data, model=self.model, max_pixels=None))
-        images = [_samples(found[name]) for name in map(str, range(len(found))) if name in found]
-        if len(images) < len(found) or len({image.shape for image in images}) != 1:
+        extracted = dict(archive.extract(data, model=self.model, max_pixels=None))
+        images = [_samples(extracted[name]) for name in map(str, range(len(extracted))) if name in extracted]
+        if len(images) < len(extracted) or len({image.shape for image in images}) != 1:
             raise FormatError("an archive, but not one of a chunk's images: read it with ddpmcodec.archive")
         return np.stack(images)
 
 
 def _samples(image: Image.Image) -> Images:
-    """Of a bilevel image, which no chunk becomes, 0 and 255, as of a file."""
+    """The samples of an image; of a bilevel one, which no chunk becomes, 0 and 255, as `decode` gives them."""
     return np.asarray(image.convert("L") if image.mode == "1" else image)
 
 
 def shape_of_images(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """(N, H, W) or (N, H, W, C) of a chunk of two dimensions or more.
+    """The shape (N, H, W) or (N, H, W, C) of the images in a chunk of two dimensions or more.
 
     >>> shape_of_images((2, 5, 8, 9, 3)), shape_of_images((8, 9)), shape_of_images((8, 9, 1))
     ((10, 8, 9, 3), (1, 8, 9), (1, 8, 9))
     """
     shape = shape[:-1] if len(shape) > 2 and shape[-1] == 1 else shape
-    image = 3 if len(shape) > 2 and shape[-1] in COLOURS else 2
-    return (math.prod(shape[:-image]), *shape[-image:])
+    image_dimensions = 3 if len(shape) > 2 and shape[-1] in COLOURS else 2
+    return (math.prod(shape[:-image_dimensions]), *shape[-image_dimensions:])
 
 
 def _images(chunk: NDArray[Any]) -> Images:
-    """[N, H, W] or [N, H, W, C], in the order in which the chunk lies in memory. Raises ImageError."""
+    """The images of a chunk, [N, H, W] or [N, H, W, C], in the order in which it lies in memory. Raises ImageError."""
     if chunk.flags.f_contiguous and not chunk.flags.c_contiguous:
         chunk = chunk.T
     if chunk.dtype != np.uint8 or chunk.ndim < 2 or not chunk.size:

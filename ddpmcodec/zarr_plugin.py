@@ -20,9 +20,9 @@ import numpy as np
 from zarr.abc.codec import ArrayBytesCodec
 from zarr.registry import register_codec
 
-from ddpmcodec.codec.efforts import DEFAULT_EFFORT, DEFAULT_LEVELS
+from ddpmcodec.codec.efforts import DEFAULT_EFFORT
 from ddpmcodec.errors import FormatError
-from ddpmcodec.numcodecs_plugin import Ddpm, shape_of_images
+from ddpmcodec.numcodecs_plugin import CHUNK_LEVELS, Ddpm, shape_of_images
 
 if TYPE_CHECKING:
     from zarr.core.array_spec import ArraySpec
@@ -33,10 +33,10 @@ NAME = "ddpmcodec"
 
 @dataclass(frozen=True)
 class DdpmCodec(ArrayBytesCodec):
-    """Chunks and parameters as of `ddpmcodec.numcodecs_plugin.Ddpm`. Zarr finds it by its name, `ddpmcodec`."""
+    """Chunks and parameters as in `ddpmcodec.numcodecs_plugin.Ddpm`. Zarr finds it by its name, `ddpmcodec`."""
 
     effort: int = DEFAULT_EFFORT
-    levels: int = DEFAULT_LEVELS
+    levels: int = CHUNK_LEVELS
     model: str | None = None
     lossy: bool = False
     is_fixed_size = False

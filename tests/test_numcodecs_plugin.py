@@ -148,6 +148,7 @@ def test_the_configuration_gives_the_codec_back(context_path: Path) -> None:
     assert DdpmCodec.from_dict(DdpmCodec(1, 5, lossy=True).to_dict()).codec == Ddpm(1, 5, lossy=True)
     with pytest.raises(ValueError, match="effort must be 1, 2, 3, not 4"):
         Ddpm(effort=4)
+    assert (Ddpm().levels, DdpmCodec().levels) == (0, 0)  # chunks are read whole
     with pytest.raises(ValueError, match="levels must be 0, 2, 5, not 1"):
         Ddpm(levels=1)
 
