@@ -11,7 +11,7 @@
 
 namespace ddpm {
 
-inline constexpr int SCALE_CLASSES = 8, RESIDUAL_CLASSES = 8;  // none is coded, or a class of sizes
+inline constexpr int SCALE_CLASSES = 8, RESIDUAL_CLASSES = 8;  // of sizes; the first of residuals: none is coded nearby
 inline constexpr int CONTEXTS = SCALE_CLASSES + RESIDUAL_CLASSES;
 inline constexpr int FIRST_COUNT = 100, LAST_COUNT = 400;  // values that a bias counts as the mean of: at first, at most
 inline constexpr double SCORE_LIMIT = 6.0, SCORE_UNIT = 65536.0;
@@ -23,25 +23,25 @@ struct Context {
     int by_scale, by_residuals;
 };
 
-// Of one channel. near: normalised residuals (1/64) of the four nearest coded positions, or NOT_CODED.
+// The context of one channel's value. near: normalised residuals (1/64) of the four nearest coded positions, or NOT_CODED.
 inline Context context_of(int scale, const int16_t* near) {
     constexpr int THRESHOLDS[RESIDUAL_CLASSES - 2] = {24, 48, 80, 120, 180, 280};
     int total = 0, coded = 0;
     for (int j = 0; j < 4; j++)
         if (near[j] != NOT_CODED) total += std::abs(int(near[j])), coded++;
-    int found = SCALE_CLASSES;
+    int residual_class = SCALE_CLASSES;
     if (coded) {
-        found++;
-        for (int threshold : THRESHOLDS) found += total >= threshold * coded;  // their mean is
+        residual_class++;
+        for (int threshold : THRESHOLDS) residual_class += total >= threshold * coded;  // their mean is
     }
-    return {std::min(std::max((scale - 24) / 12, 0), SCALE_CLASSES - 1), found};
+    return {std::min(std::max((scale - 24) / 12, 0), SCALE_CLASSES - 1), residual_class};
 }
 
-// What the values of one wave say of the biases of one kind of value. Sums of integers: their order does not matter.
+// What the values of one wave say about one set of biases. These are sums of integers, so that their order does not matter.
 struct Scores {
     int64_t sum[CHANNELS][CONTEXTS] = {}, count[CHANNELS][CONTEXTS] = {};
 
-    // slope: of the code length by the logarithm of the scale, nats.
+    // slope: how the code length changes with the logarithm of the scale, nats.
     void add(int channel, const Context& context, double slope, int scale) {
         const int64_t score = int64_t(std::floor(std::min(-slope, SCORE_LIMIT) * SCORE_UNIT));
         if (score <= 0 && scale <= NARROW) return;

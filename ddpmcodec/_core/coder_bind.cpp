@@ -30,12 +30,12 @@ template <class T> Out<T> array_of(std::vector<T> values, std::vector<size_t> sh
 template <class T> In<T> tensor(const nb::dict& tensors, const std::string& name, std::vector<int64_t> shape) {
     const nb::str key(name.c_str());
     if (!tensors.contains(key)) throw std::invalid_argument("no tensor " + name);
-    In<T> found;
-    if (!nb::try_cast(tensors[key], found)) throw std::invalid_argument(name + " has another type or layout");
-    if (found.ndim() != shape.size()) throw std::invalid_argument(name + " has another number of dimensions");
+    In<T> array;
+    if (!nb::try_cast(tensors[key], array)) throw std::invalid_argument(name + " has another type or layout");
+    if (array.ndim() != shape.size()) throw std::invalid_argument(name + " has another number of dimensions");
     for (size_t i = 0; i < shape.size(); i++)
-        if (int64_t(found.shape(i)) != shape[i]) throw std::invalid_argument(name + " has another shape");
-    return found;
+        if (int64_t(array.shape(i)) != shape[i]) throw std::invalid_argument(name + " has another shape");
+    return array;
 }
 
 int64_t length(const nb::dict& tensors, const std::string& name, size_t axis) {
@@ -44,10 +44,10 @@ int64_t length(const nb::dict& tensors, const std::string& name, size_t axis) {
     return nb::cast<int64_t>(tensors[key].attr("shape")[axis]);
 }
 
-std::vector<float> floats(const In<float>& array, int columns, int padded) {
-    std::vector<float> found(array.size() / columns * padded);
-    for (size_t k = 0; k < array.size(); k++) found[k / columns * padded + k % columns] = array.data()[k];
-    return found;
+std::vector<float> floats(const In<float>& array, int columns, int padded_columns) {
+    std::vector<float> padded(array.size() / columns * padded_columns);
+    for (size_t k = 0; k < array.size(); k++) padded[k / columns * padded_columns + k % columns] = array.data()[k];
+    return padded;
 }
 
 Role role_of(const std::string& name) {
@@ -61,11 +61,11 @@ Role role_of(const std::string& name) {
 std::shared_ptr<Trained> make_network(const nb::dict& tensors, const std::string& role_name, int components) {
     const Role role = role_of(role_name);
     if (components < 1 || components > MOST_COMPONENTS) throw std::invalid_argument("a mixture has 1 to 4 components");
-    auto found = std::make_shared<Trained>();
-    Network& network = found->network;
+    auto trained = std::make_shared<Trained>();
+    Network& network = trained->network;
     const int inputs = inputs_of(role), outputs = Outputs{components}.count();
     const int conditions = role == Role::BAND ? CONDITIONS : 1, width = int(length(tensors, "stem.weight", 0));
-    found->components = components;
+    trained->components = components;
     network.width = width;
     network.inputs = inputs;
     network.outputs = outputs;
@@ -88,32 +88,34 @@ std::shared_ptr<Trained> make_network(const nb::dict& tensors, const std::string
     network.skip = Packed(skip.data(), outputs, inputs);
     network.skip_factor = floats(tensor<float>(tensors, "skip.factor", {outputs}), outputs, network.skip.padded_outputs);
     network.require_sizes();
-    return found;
+    return trained;
 }
 
 // A network whose outputs a Python object computes: `outputs(rows, condition)`, uint8 [M, inputs] to int32 [M, outputs].
 std::shared_ptr<Trained> wrap_network(const nb::object& object, const std::string& role_name, int components) {
     const Role role = role_of(role_name);
     if (components < 1 || components > MOST_COMPONENTS) throw std::invalid_argument("a mixture has 1 to 4 components");
-    auto found = std::make_shared<Trained>();
+    auto trained = std::make_shared<Trained>();
     const size_t inputs = size_t(inputs_of(role)), outputs = size_t(Outputs{components}.count());
-    found->components = components;
-    found->network.inputs = int(inputs);
-    found->network.outputs = int(outputs);
-    found->network.conditions = role == Role::BAND ? CONDITIONS : 1;
-    found->predict = [object, inputs, outputs](int condition, const uint8_t* rows, size_t stride, int count, int32_t* out) {
+    trained->components = components;
+    trained->network.inputs = int(inputs);
+    trained->network.outputs = int(outputs);
+    trained->network.conditions = role == Role::BAND ? CONDITIONS : 1;
+    trained->predict = [object, inputs, outputs](int condition, const uint8_t* rows, size_t stride, int count, int32_t* out) {
         if (!count) return;
         nb::gil_scoped_acquire locked;
-        std::vector<uint8_t> seen(count * inputs);
-        for (int m = 0; m < count; m++) std::copy_n(rows + m * stride, inputs, &seen[m * inputs]);
-        In<int32_t> said;
-        if (!nb::try_cast(object.attr("outputs")(array_of(std::move(seen), {size_t(count), inputs}), condition), said, false) ||
-            said.ndim() != 2 || int(said.shape(0)) != count || said.shape(1) != outputs)
-            throw std::invalid_argument("outputs of a network must be int32 [" + std::to_string(count) + ", " + std::to_string(outputs) + "], in one piece");
+        std::vector<uint8_t> unpadded_rows(count * inputs);
+        for (int m = 0; m < count; m++) std::copy_n(rows + m * stride, inputs, &unpadded_rows[m * inputs]);
+        In<int32_t> predicted;
+        if (!nb::try_cast(object.attr("outputs")(array_of(std::move(unpadded_rows), {size_t(count), inputs}), condition), predicted,
+                          false) ||
+            predicted.ndim() != 2 || int(predicted.shape(0)) != count || predicted.shape(1) != outputs)
+            throw std::invalid_argument("outputs of a network must be int32 [" + std::to_string(count) + ", " + std::to_string(outputs) +
+                                        "], in one piece");
         const int32_t limit = int32_t(OUTPUT_LIMIT);
-        for (size_t k = 0; k < said.size(); k++) out[k] = std::min(std::max(said.data()[k], -limit), limit);
+        for (size_t k = 0; k < predicted.size(); k++) out[k] = std::min(std::max(predicted.data()[k], -limit), limit);
     };
-    return found;
+    return trained;
 }
 
 Out<int32_t> outputs(const Trained& trained, const In<uint8_t>& rows, int condition) {
@@ -121,22 +123,24 @@ Out<int32_t> outputs(const Trained& trained, const In<uint8_t>& rows, int condit
     if (rows.ndim() != 2 || int(rows.shape(1)) != network.inputs) throw std::invalid_argument("rows must be uint8 [M, inputs]");
     if (condition < 0 || condition >= network.conditions) throw std::invalid_argument("no such condition");
     const size_t count = rows.shape(0), stride = size_t(network.inputs + 63) / 64 * 64;
-    std::vector<uint8_t> wide(count * stride);
-    std::vector<int32_t> found(count * network.outputs);
+    std::vector<uint8_t> padded_rows(count * stride);
+    std::vector<int32_t> values(count * network.outputs);
     if (trained.predict) {
-        trained.predict(condition, rows.data(), network.inputs, int(count), found.data());
+        trained.predict(condition, rows.data(), network.inputs, int(count), values.data());
     } else {
         nb::gil_scoped_release unlocked;
-        for (size_t m = 0; m < count; m++) std::copy_n(rows.data() + m * network.inputs, network.inputs, &wide[m * stride]);
+        for (size_t m = 0; m < count; m++) std::copy_n(rows.data() + m * network.inputs, network.inputs, &padded_rows[m * stride]);
         Scratch scratch(network);
-        run(network, condition, wide.data(), stride, int(count), found.data(), network.outputs, scratch, nullptr, nullptr);
+        run(network, condition, padded_rows.data(), stride, int(count), values.data(), network.outputs, scratch, nullptr, nullptr);
     }
-    return array_of(std::move(found), {count, size_t(network.outputs)});
+    return array_of(std::move(values), {count, size_t(network.outputs)});
 }
 
-std::unique_ptr<Pass> make_pass(std::vector<std::shared_ptr<Trained>> networks, int levels, std::tuple<int, int, int, int> shape, int streams, bool shared, bool learns, int threads) {
-    const size_t wanted = levels ? 1 + BAND_KINDS : 1;
-    if (networks.size() != wanted) throw std::invalid_argument("a pass takes the network of exact pixels, and three of bands where there are noise levels");
+std::unique_ptr<Pass> make_pass(std::vector<std::shared_ptr<Trained>> networks, int levels, std::tuple<int, int, int, int> shape,
+                                int streams, bool shared, bool learns, int threads) {
+    const size_t expected = levels ? 1 + BAND_KINDS : 1;
+    if (networks.size() != expected)
+        throw std::invalid_argument("a pass takes the network of exact pixels, and three of bands where there are noise levels");
     Model model;
     (levels ? model.last : model.direct) = networks[0];
     for (int k = 0; levels && k < BAND_KINDS; k++) model.bands[k] = networks[1 + k];
@@ -147,7 +151,8 @@ std::unique_ptr<Pass> make_pass(std::vector<std::shared_ptr<Trained>> networks, 
     const auto [images, height, width, channels] = shape;
     Layout layout{images, height, width, channels, streams, shared, learns, threads};
     // Python predicts on one thread; what weights such a network has, and how they would learn, nobody knows.
-    if (std::any_of(networks.begin(), networks.end(), [](const auto& network) { return bool(network->predict); })) layout.learns = false, layout.threads = 1;
+    if (std::any_of(networks.begin(), networks.end(), [](const auto& network) { return bool(network->predict); }))
+        layout.learns = false, layout.threads = 1;
     return std::make_unique<Pass>(model, levels, layout);
 }
 
@@ -158,90 +163,91 @@ void begin_encoding(Pass& pass, const In<uint8_t>& pixels) {
     pass.encode(pixels.data());
 }
 
-void begin_decoding(Pass& pass, const std::vector<uint64_t>& states, const std::vector<In<uint32_t>>& words, bool for_previews, bool is_cut) {
+void begin_decoding(Pass& pass, const std::vector<uint64_t>& states, const std::vector<In<uint32_t>>& words, bool for_previews,
+                    bool is_cut) {
     std::vector<std::vector<uint32_t>> copied;
-    for (const In<uint32_t>& own : words) copied.emplace_back(own.data(), own.data() + own.size());
+    for (const In<uint32_t>& stream_words : words) copied.emplace_back(stream_words.data(), stream_words.data() + stream_words.size());
     pass.decode(states, std::move(copied), for_previews, is_cut);
 }
 
 nb::tuple symbols(const Pass& pass, int stream) {
-    const Symbols& found = pass.symbols(stream);
+    const Symbols& stream_symbols = pass.symbols(stream);
     std::vector<uint32_t> starts, freqs;
-    for (size_t i = 0; i < found.size(); i++) starts.push_back(found[i].start), freqs.push_back(found[i].freq);
-    return nb::make_tuple(array_of(std::move(starts), {found.size()}), array_of(std::move(freqs), {found.size()}));
+    for (size_t i = 0; i < stream_symbols.size(); i++) starts.push_back(stream_symbols[i].start), freqs.push_back(stream_symbols[i].freq);
+    return nb::make_tuple(array_of(std::move(starts), {stream_symbols.size()}), array_of(std::move(freqs), {stream_symbols.size()}));
 }
 
 // (state, words of each segment as little-endian bytes)
 nb::tuple stream(const Pass& pass, int stream, uint32_t check) {
-    Stream found;
+    Stream packed_stream;
     {
         nb::gil_scoped_release unlocked;
-        found = packed(pass.symbols(stream), pass.ends(stream), check);
+        packed_stream = packed(pass.symbols(stream), pass.ends(stream), check);
     }
     nb::list words;
-    for (const std::vector<uint32_t>& own : found.words) {
+    for (const std::vector<uint32_t>& segment : packed_stream.words) {
         std::string bytes;
-        for (uint32_t word : own)
+        for (uint32_t word : segment)
             for (int b = 0; b < 4; b++) bytes.push_back(char(uint8_t(word >> (8 * b))));
         words.append(nb::bytes(bytes.data(), bytes.size()));
     }
-    return nb::make_tuple(found.state, words);
+    return nb::make_tuple(packed_stream.state, words);
 }
 
 nb::tuple pixels(const Pass& pass) {
     const Layout& l = pass.layout();
     const size_t count = size_t(l.images) * l.height * l.width;
-    std::vector<uint8_t> found(count * l.channels), known(count);
+    std::vector<uint8_t> decoded(count * l.channels), known(count);
     {
         nb::gil_scoped_release unlocked;
-        pass.pixels(found.data(), known.data());
+        pass.pixels(decoded.data(), known.data());
     }
     const size_t N = l.images, H = l.height, W = l.width, C = l.channels;
-    return nb::make_tuple(array_of(std::move(found), {N, H, W, C}), array_of(std::move(known), {N, H, W}));
+    return nb::make_tuple(array_of(std::move(decoded), {N, H, W, C}), array_of(std::move(known), {N, H, W}));
 }
 
 nb::dict columns(Positions positions, Role role) {
     const size_t K = positions.count(), C = CHANNELS;
-    nb::dict found;
-    found["rows"] = array_of(std::move(positions.rows), {K, size_t(inputs_of(role))});
-    found["base"] = array_of(std::move(positions.base), {K, C});
-    found["lo"] = array_of(std::move(positions.lo), {K, C});
-    found["hi"] = array_of(std::move(positions.hi), {K, C});
-    found["new_lo"] = array_of(std::move(positions.new_lo), {K, C});
-    found["new_hi"] = array_of(std::move(positions.new_hi), {K, C});
-    found["condition"] = array_of(std::move(positions.condition), {K});
-    return found;
+    nb::dict arrays;
+    arrays["rows"] = array_of(std::move(positions.rows), {K, size_t(inputs_of(role))});
+    arrays["base"] = array_of(std::move(positions.base), {K, C});
+    arrays["lo"] = array_of(std::move(positions.lo), {K, C});
+    arrays["hi"] = array_of(std::move(positions.hi), {K, C});
+    arrays["new_lo"] = array_of(std::move(positions.new_lo), {K, C});
+    arrays["new_hi"] = array_of(std::move(positions.new_hi), {K, C});
+    arrays["condition"] = array_of(std::move(positions.condition), {K});
+    return arrays;
 }
 
 void require_images(const In<uint8_t>& images) {
     if (images.ndim() != 4 || images.shape(3) != CHANNELS) throw std::invalid_argument("images must be uint8 [N, H, W, 3]");
 }
 
-// By kind of band: dicts of what positions see and what is coded there.
+// A dict for each kind of band: columns of what positions see and what is coded there.
 nb::list band_positions(const In<uint8_t>& images, int levels, double share, int least, uint64_t seed) {
     require_images(images);
-    Positions kinds[BAND_KINDS];
+    Positions by_kind[BAND_KINDS];
     {
         nb::gil_scoped_release unlocked;
         const int height = int(images.shape(1)), width = int(images.shape(2));
         for (size_t n = 0; n < images.shape(0); n++)
-            draw_bands(images.data() + n * height * width * CHANNELS, height, width, levels, share, least, seed, kinds);
+            draw_bands(images.data() + n * height * width * CHANNELS, height, width, levels, share, least, seed, by_kind);
     }
-    nb::list found;
-    for (Positions& kind : kinds) found.append(columns(std::move(kind), Role::BAND));
-    return found;
+    nb::list columns_by_kind;
+    for (Positions& positions : by_kind) columns_by_kind.append(columns(std::move(positions), Role::BAND));
+    return columns_by_kind;
 }
 
 nb::dict pixel_positions(const In<uint8_t>& images, bool after_levels, double share, uint64_t seed) {
     require_images(images);
-    Positions found;
+    Positions positions;
     {
         nb::gil_scoped_release unlocked;
         const int height = int(images.shape(1)), width = int(images.shape(2));
         for (size_t n = 0; n < images.shape(0); n++)
-            draw_pixels(images.data() + n * height * width * CHANNELS, height, width, after_levels, share, seed, found);
+            draw_pixels(images.data() + n * height * width * CHANNELS, height, width, after_levels, share, seed, positions);
     }
-    return columns(std::move(found), after_levels ? Role::LAST : Role::DIRECT);
+    return columns(std::move(positions), after_levels ? Role::LAST : Role::DIRECT);
 }
 
 }  // namespace
@@ -258,7 +264,8 @@ void bind_coder(nb::module_& m) {
         .def(nb::new_(&make_pass), "networks"_a, "levels"_a, "shape"_a, nb::kw_only(), "streams"_a, "shared"_a, "learns"_a, "threads"_a)
         .def("encode", &begin_encoding, "pixels"_a)
         .def("decode", &begin_decoding, "states"_a, "words"_a, "for_previews"_a = false, "is_cut"_a = false)
-        .def("extend", [](Pass& pass, int stream, const In<uint32_t>& words) { pass.extend(stream, words.data(), words.size()); }, "stream"_a, "words"_a)
+        .def("extend", [](Pass& pass, int stream, const In<uint32_t>& words) { pass.extend(stream, words.data(), words.size()); },
+             "stream"_a, "words"_a)
         .def("advance", &Pass::advance, "waves"_a, "segment"_a, nb::call_guard<nb::gil_scoped_release>())
         .def_prop_ro("segments", &Pass::segments)
         .def_prop_ro("segments_done", &Pass::segments_done)
@@ -273,21 +280,21 @@ void bind_coder(nb::module_& m) {
         .def("position", [](const Pass& pass, int stream) { return pass.reader(stream).position; }, "stream"_a)
         .def("pixels", &pixels);
     m.def("segments", [](int levels, int height, int width) {
-        std::vector<std::tuple<int, int, int, size_t>> found;
+        std::vector<std::tuple<int, int, int, size_t>> descriptions;
         for (const Segment& segment : segments_of(levels, height, width)) {
             size_t positions = size_t(segment.last_wave - segment.first_wave);
             const std::vector<Band> geometry = bands_of(height, width);
             for (int band : segment.bands) positions += geometry[band].positions();
-            found.emplace_back(segment.step, segment.level, segment.finest, positions);
+            descriptions.emplace_back(segment.step, segment.level, segment.finest, positions);
         }
-        return found;
+        return descriptions;
     }, "levels"_a, "height"_a, "width"_a);
     m.def("band_positions", &band_positions, "images"_a, "levels"_a, "share"_a, "least"_a, "seed"_a);
     m.def("pixel_positions", &pixel_positions, "images"_a, "after_levels"_a, "share"_a, "seed"_a);
     m.attr("BAND_CONDITIONS") = CONDITIONS;
-    m.def("contract", [](const std::string& role, int components) {
-        const Role found = role_of(role);
-        return std::make_tuple(inputs_of(found), Outputs{components}.count(), found == Role::BAND ? CONDITIONS : 1);
+    m.def("contract", [](const std::string& role_name, int components) {
+        const Role role = role_of(role_name);
+        return std::make_tuple(inputs_of(role), Outputs{components}.count(), role == Role::BAND ? CONDITIONS : 1);
     }, "role"_a, "components"_a);
 }
 

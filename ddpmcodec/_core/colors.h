@@ -6,6 +6,7 @@
 // the level was never there, and of all three whether JPEG's conversion from YCbCr makes such a triple, as it does one in four
 // (JFIF, ITU-T T.871).
 //
+// The kind of a value is the class of what was counted; blue has each class twice, by whether the conversion makes the triple.
 // A weight is observed over expected: how often values of a kind were true, over the probability that their distributions
 // gave to all of that kind, so far. Everything is an integer, and is learned after a wave, in any order.
 #pragma once
@@ -18,8 +19,8 @@ namespace ddpm {
 
 inline constexpr int COLOR_REACH = 12;  // values that are weighed on each side of the mean, at most
 
-// Which values of a channel are weighed: two and so many scales of the distribution on each side of its mean, but not more
-// than `most`; of wider distributions than `largest_scale` (an index, here of 4 and 16) none, as they would be few.
+// Which values of a channel are weighed: those within two and `scales` scales of the distribution on each side of its mean, but
+// not more than `most`. None are where the scale is larger than `largest_scale` (an index, here of 4 and 16): they would be few.
 struct ColorReach {
     int scales, most, largest_scale;
 };
@@ -31,7 +32,7 @@ inline constexpr int64_t COLOR_RARE = 100;
 inline constexpr int COLOR_CLASSES = 7, COLOR_KINDS = 2 * COLOR_CLASSES;  // the second half: triples that YCbCr makes
 inline constexpr int64_t COLOR_ONE = 256, COLOR_LARGEST_WEIGHT = 1 << 14;
 inline constexpr int64_t COLOR_FIRST = int64_t(4) << 24, COLOR_LEAST = 1 << 16;
-inline constexpr int COLOR_RENEWAL = 32;   // values of a channel after which its weights are found anew
+inline constexpr int COLOR_RENEWAL = 32;   // values of a channel after which its weights are computed anew
 inline constexpr int COLOR_MEMORY = 2048;  // and after which all that was observed and expected counts half
 inline constexpr uint32_t COLOR_HASHED = 1 << 20;
 
@@ -106,27 +107,27 @@ class Colors {
     bool weighs(int channel, int scale) const { return scale <= reach_[channel].largest_scale; }
 
     // Weighs the values near the mean of a channel. pixel: green, red, blue, those before it known.
-    void weigh(const Mixture& mixture, int channel, const int* pixel, int64_t mean, int scale, Weighed& found) const {
+    void weigh(const Mixture& mixture, int channel, const int* pixel, int64_t mean, int scale, Weighed& weighed) const {
         const int64_t centre = (mean + 32) >> 6;
-        const ColorReach& own = reach_[channel];
-        const int64_t reach = std::min(own.most, 2 + int((own.scales * EIGHT_SCALES[scale]) >> 9));
-        found.mixture = &mixture;
-        found.first = std::min(std::max(centre - reach, mixture.lo), mixture.hi);
-        found.count = int(std::min(std::max(centre + reach, mixture.lo), mixture.hi) + 1 - found.first);
+        const ColorReach& limits = reach_[channel];
+        const int64_t reach = std::min(limits.most, 2 + int((limits.scales * EIGHT_SCALES[scale]) >> 9));
+        weighed.mixture = &mixture;
+        weighed.first = std::min(std::max(centre - reach, mixture.lo), mixture.hi);
+        weighed.count = int(std::min(std::max(centre + reach, mixture.lo), mixture.hi) + 1 - weighed.first);
         int64_t before[2 * COLOR_REACH + 2] = {};
-        mixture.masses_before(found.first, found.count + 1, before);
-        for (int k = 0; k <= found.count; k++) before[k] >>= 14;
-        found.sums[0] = before[0] * COLOR_ONE;
-        for (int k = 0; k < found.count; k++) {
-            found.kinds[k] = uint8_t(kind_of(channel, pixel, int(found.first) + k));
-            found.masses[k] = before[k + 1] - before[k];
-            found.sums[k + 1] = found.sums[k] + found.masses[k] * weights_[channel][found.kinds[k]];
+        mixture.masses_before(weighed.first, weighed.count + 1, before);
+        for (int k = 0; k <= weighed.count; k++) before[k] >>= 14;
+        weighed.sums[0] = before[0] * COLOR_ONE;
+        for (int k = 0; k < weighed.count; k++) {
+            weighed.kinds[k] = uint8_t(kind_of(channel, pixel, int(weighed.first) + k));
+            weighed.masses[k] = before[k + 1] - before[k];
+            weighed.sums[k + 1] = weighed.sums[k] + weighed.masses[k] * weights_[channel][weighed.kinds[k]];
         }
-        const int64_t behind = Weighed::mass(mixture, mixture.hi + 1) - before[found.count];
-        found.rate = double(mixture.room) / double(found.sums[found.count] + behind * COLOR_ONE);
+        const int64_t behind = Weighed::mass(mixture, mixture.hi + 1) - before[weighed.count];
+        weighed.rate = double(mixture.room) / double(weighed.sums[weighed.count] + behind * COLOR_ONE);
     }
 
-    // The value of a channel that was weighed is known.
+    // Counts the true value of a channel that was weighed.
     static void observe(const Weighed& weighed, int channel, int64_t value, ColorScores& scores) {
         for (int k = 0; k < weighed.count; k++) scores.expected[channel][weighed.kinds[k]] += weighed.masses[k];
         if (value >= weighed.first && value < weighed.first + weighed.count)
@@ -134,7 +135,7 @@ class Colors {
         scores.coded[channel]++;
     }
 
-    // Takes over what a stream's wave observed, and empties it.
+    // Adds what a wave of a stream observed, and empties it.
     void learn(ColorScores& scores) {
         for (int c = 0; c < CHANNELS; c++) {
             if (!scores.coded[c]) continue;
@@ -146,7 +147,7 @@ class Colors {
         scores = ColorScores();
     }
 
-    // A pixel of the image: green, red, blue.
+    // Counts a pixel of the image: green, red, blue.
     void count(const int* pixel) {
         for (int c = 0; c < CHANNELS; c++) raise(levels_[256 * c + pixel[c]]);
         raise(pairs_[pixel[0] << 8 | pixel[1]]);
@@ -165,8 +166,8 @@ class Colors {
     int kind_of(int channel, const int* pixel, int value) const {
         if (channel == 0) return 1 + class_of(levels_[value]);
         const uint8_t seen = channel == 1 ? pairs_[pixel[0] << 8 | value] : triples_[hashed(pixel[0], pixel[1], value)];
-        const int found = !seen && !levels_[256 * channel + value] ? 0 : 1 + class_of(seen);
-        return channel == 2 && is_from_ycbcr(pixel[1], pixel[0], value) ? found + COLOR_CLASSES : found;
+        const int kind = !seen && !levels_[256 * channel + value] ? 0 : 1 + class_of(seen);
+        return channel == 2 && is_from_ycbcr(pixel[1], pixel[0], value) ? kind + COLOR_CLASSES : kind;
     }
 
     void renew(int channel, bool halves) {

@@ -10,17 +10,19 @@ namespace ddpm {
 inline constexpr int REACH = 3, SIDE = 2 * REACH + 1, ROW = SIDE * CHANNELS;
 inline constexpr int DELAY = REACH + 1;  // waves that a row is behind the row above
 inline constexpr int ZERO = 128;         // the input that stands for 0
-inline constexpr int ONE_INPUT = 16;     // of an input that is on or off, above it
+inline constexpr int ONE_INPUT = 16;     // how far above it an input is that is on, not off
 
 enum class Role { BAND, DIRECT, LAST };  // noise levels of a band; pixels straight to exact; pixels after noise levels
 
-inline constexpr int CAUSAL = REACH * SIDE + REACH;  // places before a pixel in its window
-inline constexpr int EDGES = 9;                      // which of them may lie outside
+inline constexpr int CAUSAL = REACH * SIDE + REACH;  // positions before a pixel in its window
+inline constexpr int EDGES = 9;                      // inputs that say which rows and columns of it lie inside
 
 // A multiple of 16, as the kernels take them: inputs at the end, which nothing is gathered for, are ZERO.
 constexpr int inputs_of(Role role) {
     constexpr int window = SIDE * ROW, causal = CAUSAL * CHANNELS;
-    const int gathered = role == Role::BAND ? 2 * window + 2 : role == Role::DIRECT ? causal + CHANNELS + EDGES : causal + window + 16 + EDGES + 2 * CHANNELS;
+    const int gathered = role == Role::BAND     ? 2 * window + 2
+                         : role == Role::DIRECT ? causal + CHANNELS + EDGES
+                                                : causal + window + 16 + EDGES + 2 * CHANNELS;
     return (gathered + 15) / 16 * 16;
 }
 

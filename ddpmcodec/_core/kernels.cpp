@@ -30,9 +30,9 @@ void Packed::get_row(int output, int8_t* row) const {
     const int group = kernels->group;
     const size_t first = (size_t)(output / VECTOR) * padded_inputs * VECTOR + output % VECTOR * group;
     for (int k = 0; k < inputs; k++) {
-        const size_t place = first + (size_t)(k / group) * (VECTOR * group) + k % group;
+        const size_t index = first + (size_t)(k / group) * (VECTOR * group) + k % group;
         int16_t wide = 0;
-        std::memcpy(&wide, data.data() + place * kernels->weight_bytes, kernels->weight_bytes);
+        std::memcpy(&wide, data.data() + index * kernels->weight_bytes, kernels->weight_bytes);
         row[k] = (int8_t)wide;  // the low byte, which is first on x86 and on ARM
     }
 }
@@ -116,18 +116,18 @@ void run(const Network& network, int condition, const uint8_t* inputs, size_t st
         product(rows.activation, rows.activation_stride, rows.count, weights, sums, rows.sums_stride);
     };
     for (int first = 0; first < count; first += BLOCK_ROWS) {
-        const size_t kept = (size_t)first * width;
+        const size_t kept_start = (size_t)first * width;
         rows.count = ends.count = count - first < BLOCK_ROWS ? count - first : BLOCK_ROWS;
         const uint8_t* seen = inputs + first * stride;
         product(seen, stride, rows.count, network.skip, scratch.skip_sums.data(), scratch.skip_stride);
         product(seen, stride, rows.count, network.stem, sums, rows.sums_stride);
         kernels.enter(rows, network.stem.offset.data(), network.stem_factor.data(), stem_bias);
         for (int k = 0; k < network.depth; k++) {
-            if (kept_block && k == network.depth - 1) keep(rows, kept_block + kept);
+            if (kept_block && k == network.depth - 1) keep(rows, kept_block + kept_start);
             multiply(network.blocks[k]);
             kernels.advance(rows, network.block_factor[k].data());
         }
-        if (kept_head) keep(rows, kept_head + kept);
+        if (kept_head) keep(rows, kept_head + kept_start);
         multiply(network.head);
         kernels.leave(ends, outputs + first * outputs_stride, outputs_stride);
     }

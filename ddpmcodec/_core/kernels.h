@@ -44,7 +44,7 @@ std::vector<std::string> kernels_here();
 // Those in use: the fastest, or what DDPMCODEC_KERNELS names. Throws std::runtime_error where that cannot be.
 const Kernels& kernels();
 
-// For tests: what `kernels` returns from now on. What was packed before keeps its own. Throws as `kernels` does.
+// For tests: what `kernels` returns from now on. What was packed before keeps its kernels. Throws as `kernels` does.
 void use_kernels(const std::string& name);
 
 // ---- Products
@@ -78,16 +78,16 @@ void product(const uint8_t* x, size_t x_stride, int rows, const Packed& weights,
 
 // ---- Networks
 
-// A residual network: stem, blocks, head, and beside them a skip layer, linear from inputs to outputs. What is by
-// condition is [conditions][...] in one piece.
+// A residual network: stem, blocks, head, and beside them a skip layer, linear from inputs to outputs. Arrays by
+// condition are [conditions][...] in one piece.
 struct Network {
-    Packed stem;  // whose `offset` its sums are too large by
+    Packed stem;  // its sums are too large by its `offset`
     std::vector<float> stem_factor, stem_bias;  // [width], [conditions][width]
     std::vector<Packed> blocks;
     std::vector<std::vector<float>> block_factor;  // [depth][width]
     Packed head;
     std::vector<float> head_factor, head_bias;  // [padded outputs], [conditions][padded outputs]
-    Packed skip;                                // of the inputs; whose `offset` its sums are too large by
+    Packed skip;                                // from the inputs; its sums are too large by its `offset`
     std::vector<float> skip_factor;             // [padded outputs]
     int width = 0, depth = 0, inputs = 0, outputs = 0, conditions = 0;
 
@@ -95,7 +95,7 @@ struct Network {
     void require_sizes() const;
 };
 
-// What `run` writes for BLOCK_ROWS rows: one of each thread.
+// What `run` writes for BLOCK_ROWS rows; each thread has one.
 struct Scratch {
     Scratch(int width, int outputs);
     explicit Scratch(const Network& network) : Scratch(network.width, network.outputs) {}

@@ -1,4 +1,4 @@
-// What all instruction sets share: the loops around a block of sums, and elementwise work.
+// All instruction sets share this: the loops around a block of sums, and elementwise work.
 //
 // Included by each `kernels_<name>.cpp` after it has defined, in namespace ddpm and an anonymous one,
 //   Input, Weight       types of an activation and of a weight, as its block reads them
@@ -24,7 +24,7 @@ constexpr float ROUNDER = 12582912.0f;  // 1.5 * 2^23: adding it rounds |x| < 2^
 inline float larger(float a, float b) { return a > b ? a : b; }    // b where a is not a number
 inline float smaller(float a, float b) { return a < b ? a : b; }
 
-// The nearest integer to |x| < 2^22. As (x + ROUNDER) - ROUNDER, which the low bits of the sum are already.
+// The integer nearest to |x| < 2^22: (x + ROUNDER) - ROUNDER, which the low bits of the sum are already.
 inline int32_t rounded(float x) {
     float sum = x + ROUNDER;
     int32_t bits;
@@ -106,7 +106,7 @@ void pack_row(const Weights& packed, int output, const int8_t* DDPM_RESTRICT row
     packed.offset[output] = 128 * total;
 }
 
-// Of one group of inputs, 16 outputs: what is packed, and what it adds to their sums.
+// Packs one group of inputs for 16 outputs, and adds its weights to their totals.
 void pack_group(const uint8_t* const (&rows)[GROUP], uint8_t flip, uint32_t* DDPM_RESTRICT groups,
                 int32_t* DDPM_RESTRICT totals) {
     DDPM_VECTORISE for (int n = 0; n < VECTOR; n++) {
@@ -209,22 +209,22 @@ float quantise_row(const float* DDPM_RESTRICT slopes, int count, uint8_t* DDPM_R
 
 const float NO_SLOPES[512] = {};
 
-// Of four positions, `some` outputs from o on: up to 16.
-inline void quantise_four(const float* const (&four)[4], int o, int some, const float* DDPM_RESTRICT shares,
+// Quantises slopes of four positions, of `outputs` outputs from o on: up to 16.
+inline void quantise_four(const float* const (&four)[4], int o, int outputs, const float* DDPM_RESTRICT shares,
                           int32_t* DDPM_RESTRICT totals, uint8_t* target, size_t row_stride) {
     uint32_t words[VECTOR];
     int32_t sums[VECTOR];
-    for (int i = 0; i < some; i++) words[i] = 0x80808080, sums[i] = 0;
+    for (int i = 0; i < outputs; i++) words[i] = 0x80808080, sums[i] = 0;
     for (int j = 0; j < 4; j++) {
         const float* DDPM_RESTRICT position = four[j] + o;
-        for (int i = 0; i < some; i++) {
+        for (int i = 0; i < outputs; i++) {
             const int32_t step = slope_of(position[i] * shares[o + i]);
             sums[i] += step;
             words[i] ^= (uint32_t)(step & 255) << 8 * j;  // 128 + step: its top bit flipped
         }
     }
-    for (int i = 0; i < some; i++) totals[o + i] += 128 * sums[i];
-    for (int i = 0; i < some; i++) memcpy(target + i * row_stride, &words[i], 4);
+    for (int i = 0; i < outputs; i++) totals[o + i] += 128 * sums[i];
+    for (int i = 0; i < outputs; i++) memcpy(target + i * row_stride, &words[i], 4);
 }
 
 void quantise_columns(const float* slopes, size_t stride, int count, int first, int last,
@@ -240,10 +240,10 @@ void quantise_columns(const float* slopes, size_t stride, int count, int first, 
         const float* four[4];
         for (int j = 0; j < 4; j++) four[j] = k + j < count ? slopes + (size_t)(k + j) * stride : NO_SLOPES;
         for (int o = first; o < last; o += VECTOR) {
-            const int some = last - o < VECTOR ? last - o : VECTOR;
+            const int outputs = last - o < VECTOR ? last - o : VECTOR;
             uint8_t* target = rows + (size_t)o * row_stride + k;
-            if (some == VECTOR) quantise_four(four, o, VECTOR, shares, totals, target, row_stride);
-            else quantise_four(four, o, some, shares, totals, target, row_stride);
+            if (outputs == VECTOR) quantise_four(four, o, VECTOR, shares, totals, target, row_stride);
+            else quantise_four(four, o, outputs, shares, totals, target, row_stride);
         }
     }
 }

@@ -91,10 +91,10 @@ void product(const uint8_t* x, size_t x_stride, int rows, const Weights& w, int3
     written();
     int shaped = 0;  // rows that tiles are shaped for
     for (int row = 0; row < rows; row += 2 * SIDE) {
-        const int some = rows - row < 2 * SIDE ? rows - row : 2 * SIDE;
-        const int upper = some < SIDE ? some : SIDE, lower = some - upper;
-        if (some != shaped) shape_tiles(upper, lower > 0 ? lower : 1);
-        shaped = some;
+        const int tile_rows = rows - row < 2 * SIDE ? rows - row : 2 * SIDE;
+        const int upper = tile_rows < SIDE ? tile_rows : SIDE, lower = tile_rows - upper;
+        if (tile_rows != shaped) shape_tiles(upper, lower > 0 ? lower : 1);
+        shaped = tile_rows;
         const uint8_t* source = x + row * x_stride;
         int32_t* target = sums + row * sums_stride;
         if (lower > 0) {

@@ -38,8 +38,8 @@ void block(const Task& task, int row, int column) {
     for (int g = 0; g < task.groups; g++) {
         __m256i vectors[2 * C];
         DDPM_UNROLL for (int c = 0; c < 2 * C; c++) {
-            const int16_t* here = weights + (c / 2) * task.column_stride + g * (VECTOR * GROUP) + (c % 2) * VECTOR;
-            vectors[c] = _mm256_load_si256((const __m256i*)here);
+            const int16_t* group_weights = weights + (c / 2) * task.column_stride + g * (VECTOR * GROUP) + (c % 2) * VECTOR;
+            vectors[c] = _mm256_load_si256((const __m256i*)group_weights);
         }
         DDPM_UNROLL for (int r = 0; r < R; r++) {
             int32_t pair;
@@ -61,11 +61,11 @@ void product(const uint8_t* x, size_t x_stride, int rows, const Weights& w, int3
     alignas(64) int16_t wide[CHUNK_ROWS * CHUNK_INPUTS];
     const size_t column_stride = (size_t)w.inputs * VECTOR;
     for (int row = 0; row < rows; row += CHUNK_ROWS) {
-        const int some = rows - row < CHUNK_ROWS ? rows - row : CHUNK_ROWS;
+        const int chunk_rows = rows - row < CHUNK_ROWS ? rows - row : CHUNK_ROWS;
         for (int k = 0; k < w.inputs; k += CHUNK_INPUTS) {
             const int inputs = w.inputs - k < CHUNK_INPUTS ? w.inputs - k : CHUNK_INPUTS;
             const size_t stride = (inputs + 15) / 16 * 16;
-            for (int r = 0; r < some; r++) {
+            for (int r = 0; r < chunk_rows; r++) {
                 const uint8_t* source = x + (row + r) * x_stride + k;
                 for (int i = 0; i < inputs; i += 16) {  // which may be read: rows reach to a multiple of 64
                     const __m128i bytes = _mm_loadu_si128((const __m128i*)(source + i));
@@ -75,7 +75,7 @@ void product(const uint8_t* x, size_t x_stride, int rows, const Weights& w, int3
             const Weight* weights = (const Weight*)w.data + (size_t)k * VECTOR;
             all_blocks({wide, stride, weights, column_stride, inputs / GROUP, sums + row * sums_stride, sums_stride,
                         w.offset, k == 0},
-                       some, w.blocks);
+                       chunk_rows, w.blocks);
         }
     }
 }

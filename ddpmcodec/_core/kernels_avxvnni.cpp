@@ -34,8 +34,8 @@ void block(const Task& task, int row, int column) {
     for (int g = 0; g < task.groups; g++) {
         __m256i vectors[2 * C];
         DDPM_UNROLL for (int c = 0; c < 2 * C; c++) {
-            const int8_t* here = weights + (c / 2) * task.column_stride + g * (VECTOR * GROUP) + (c % 2) * 32;
-            vectors[c] = _mm256_load_si256((const __m256i*)here);
+            const int8_t* group_weights = weights + (c / 2) * task.column_stride + g * (VECTOR * GROUP) + (c % 2) * 32;
+            vectors[c] = _mm256_load_si256((const __m256i*)group_weights);
         }
         DDPM_UNROLL for (int r = 0; r < R; r++) {
             int32_t quad;

@@ -33,15 +33,15 @@ struct Array {
     Array(nb::handle object, const std::string& name, const char* type, const std::vector<long long>& sizes) {
         if (!nb::try_cast<Any>(object, array_)) refuse(name + ": expected an array of " + type);
         bool fits = array_.dtype() == nb::dtype<T>() && array_.ndim() == sizes.size();
-        std::vector<long long> found;
-        for (size_t i = 0; i < array_.ndim(); i++) found.push_back((long long)array_.shape(i));
-        for (size_t i = 0; fits && i < sizes.size(); i++) fits = sizes[i] < 0 ? found[i] > 0 : found[i] == sizes[i];
+        std::vector<long long> shape;
+        for (size_t i = 0; i < array_.ndim(); i++) shape.push_back((long long)array_.shape(i));
+        for (size_t i = 0; fits && i < sizes.size(); i++) fits = sizes[i] < 0 ? shape[i] > 0 : shape[i] == sizes[i];
         if (!fits) {
-            refuse(name + ": expected " + type + " " + shape_of(sizes) + ", found another type or " + shape_of(found));
+            refuse(name + ": expected " + type + " " + shape_of(sizes) + ", found another type or " + shape_of(shape));
         }
         long long stride = 1;
-        for (size_t i = sizes.size(); i-- > 0; stride *= found[i]) {
-            if (found[i] > 1 && array_.stride(i) != stride) refuse(name + ": expected a C-contiguous array");
+        for (size_t i = sizes.size(); i-- > 0; stride *= shape[i]) {
+            if (shape[i] > 1 && array_.stride(i) != stride) refuse(name + ": expected a C-contiguous array");
         }
     }
     const T* data() const { return static_cast<const T*>(array_.data()); }
@@ -62,9 +62,9 @@ using Floats = Array<float>;
 
 // Rows as the kernels read them: zeros up to a multiple of 64 bytes.
 Aligned<uint8_t> padded(const uint8_t* rows, int count, int length, size_t stride) {
-    Aligned<uint8_t> wide(count * stride, 0);
-    for (int m = 0; m < count; m++) std::memcpy(wide.data() + m * stride, rows + (size_t)m * length, length);
-    return wide;
+    Aligned<uint8_t> padded_rows(count * stride, 0);
+    for (int m = 0; m < count; m++) std::memcpy(padded_rows.data() + m * stride, rows + (size_t)m * length, length);
+    return padded_rows;
 }
 
 template <typename T>
@@ -75,10 +75,10 @@ nb::object array_of(std::vector<T> values, size_t rows, size_t columns) {
 }
 
 template <typename Source>
-auto without_padding(const Source& wide, size_t rows, size_t stride, size_t columns) {
+auto without_padding(const Source& padded_values, size_t rows, size_t stride, size_t columns) {
     std::vector<typename Source::value_type> values(rows * columns);
     for (size_t m = 0; m < rows; m++) {
-        for (size_t n = 0; n < columns; n++) values[m * columns + n] = wide[m * stride + n];
+        for (size_t n = 0; n < columns; n++) values[m * columns + n] = padded_values[m * stride + n];
     }
     return values;
 }
@@ -93,10 +93,10 @@ nb::object product_of(nb::handle x, nb::handle w) {
         nb::gil_scoped_release release;
         const Packed packed(weights.data(), outputs, inputs);
         const size_t stride = rounded_up(inputs, ROW_UNIT);
-        const Aligned<uint8_t> wide = padded(rows.data(), count, inputs, stride);
-        Aligned<int32_t> all((size_t)count * packed.padded_outputs);
-        product(wide.data(), stride, count, packed, all.data(), packed.padded_outputs);
-        sums = without_padding(all, count, packed.padded_outputs, outputs);
+        const Aligned<uint8_t> padded_rows = padded(rows.data(), count, inputs, stride);
+        Aligned<int32_t> padded_sums((size_t)count * packed.padded_outputs);
+        product(padded_rows.data(), stride, count, packed, padded_sums.data(), packed.padded_outputs);
+        sums = without_padding(padded_sums, count, packed.padded_outputs, outputs);
     }
     return array_of(std::move(sums), count, outputs);
 }
@@ -107,17 +107,17 @@ nb::handle tensor(const nb::dict& params, const std::string& name) {
 }
 
 // Rows of `columns` values, each padded with zeros.
-std::vector<float> wide_rows(const Floats& array, int rows, int columns, int padded_columns) {
-    std::vector<float> wide((size_t)rows * padded_columns, 0.0f);
+std::vector<float> with_padding(const Floats& array, int rows, int columns, int padded_columns) {
+    std::vector<float> padded_rows((size_t)rows * padded_columns, 0.0f);
     for (int m = 0; m < rows; m++) {
-        std::memcpy(&wide[(size_t)m * padded_columns], array.data() + (size_t)m * columns, columns * sizeof(float));
+        std::memcpy(&padded_rows[(size_t)m * padded_columns], array.data() + (size_t)m * columns, columns * sizeof(float));
     }
-    return wide;
+    return padded_rows;
 }
 
 }  // namespace
 
-// From a model file's tensors. Throws ValueError where they are not as they must be.
+// A network from a model file's tensors. Throws ValueError where they are not as they must be.
 Network network_of(const nb::dict& params) {
     const Integers stem(tensor(params, "stem.weight"), "stem.weight", "int8", {-1, -1});
     const Integers head(tensor(params, "head.weight"), "head.weight", "int8", {-1, stem.size(0)});
@@ -146,10 +146,10 @@ Network network_of(const nb::dict& params) {
     }
     if (network.depth == 0) refuse("network: there is no tensor 'block0.weight'");
     network.head = Packed(head.data(), outputs, width);
-    network.head_factor = wide_rows(head_factor, 1, outputs, network.head.padded_outputs);
-    network.head_bias = wide_rows(head_bias, conditions, outputs, network.head.padded_outputs);
+    network.head_factor = with_padding(head_factor, 1, outputs, network.head.padded_outputs);
+    network.head_bias = with_padding(head_bias, conditions, outputs, network.head.padded_outputs);
     network.skip = Packed(skip.data(), outputs, inputs);
-    network.skip_factor = wide_rows(skip_factor, 1, outputs, network.skip.padded_outputs);
+    network.skip_factor = with_padding(skip_factor, 1, outputs, network.skip.padded_outputs);
     network.require_sizes();
     return network;
 }
@@ -171,9 +171,9 @@ nb::object outputs_of(const Network& network, nb::handle object, int condition) 
     {
         nb::gil_scoped_release release;
         const size_t stride = rounded_up(network.inputs, ROW_UNIT);
-        const Aligned<uint8_t> wide = padded(rows.data(), count, network.inputs, stride);
+        const Aligned<uint8_t> padded_rows = padded(rows.data(), count, network.inputs, stride);
         Scratch scratch(network);
-        run(network, condition, wide.data(), stride, count, outputs.data(), network.outputs, scratch, nullptr, nullptr);
+        run(network, condition, padded_rows.data(), stride, count, outputs.data(), network.outputs, scratch, nullptr, nullptr);
     }
     return array_of(std::move(outputs), count, network.outputs);
 }
@@ -186,36 +186,36 @@ struct OwnLearner {
     OwnLearner(const OwnLearner&) = delete;
 
     void step(int condition, int count, const Rates& rates, int threads) {
-        for (int which = 0; which < Learner::PHASES; which++) {
+        for (int phase = 0; phase < Learner::PHASES; phase++) {
             std::vector<std::thread> others;
             for (int t = 1; t < threads; t++) {
-                others.emplace_back([this, which, condition, count, rates, t, threads] {
-                    learner.phase(which, condition, count, rates, t, threads);
+                others.emplace_back([this, phase, condition, count, rates, t, threads] {
+                    learner.phase(phase, condition, count, rates, t, threads);
                 });
             }
-            learner.phase(which, condition, count, rates, 0, threads);
+            learner.phase(phase, condition, count, rates, 0, threads);
             for (std::thread& other : others) other.join();
         }
     }
 };
 
-void learn(OwnLearner& own, int condition, nb::handle slopes, nb::handle kept_block, nb::handle kept_head,
+void learn(OwnLearner& self, int condition, nb::handle slopes, nb::handle kept_block, nb::handle kept_head,
            float head_rate, float block_rate, float bias_rate, int threads) {
-    const int width = own.network.width, outputs = own.network.outputs;
+    const int width = self.network.width, outputs = self.network.outputs;
     const Floats by_sums(slopes, "slopes", "float32", {-1, outputs});
     const int count = by_sums.size(0);
     const Bytes block(kept_block, "kept_block", "uint8", {count, width});
     const Bytes head(kept_head, "kept_head", "uint8", {count, width});
-    require_condition(own.network, condition);
-    if (count > own.learner.most_positions()) refuse("slopes: more positions than the learner was made for");
+    require_condition(self.network, condition);
+    if (count > self.learner.most_positions()) refuse("slopes: more positions than the learner was made for");
     if (threads < 1 || threads > 64) refuse("threads: expected 1 .. 64");
     nb::gil_scoped_release release;
     for (int k = 0; k < count; k++) {
-        std::memcpy(own.learner.slopes(k), by_sums.data() + (size_t)k * outputs, outputs * sizeof(float));
-        std::memcpy(own.learner.kept_block(k), block.data() + (size_t)k * width, width);
-        std::memcpy(own.learner.kept_head(k), head.data() + (size_t)k * width, width);
+        std::memcpy(self.learner.slopes(k), by_sums.data() + (size_t)k * outputs, outputs * sizeof(float));
+        std::memcpy(self.learner.kept_block(k), block.data() + (size_t)k * width, width);
+        std::memcpy(self.learner.kept_head(k), head.data() + (size_t)k * width, width);
     }
-    own.step(condition, count, {head_rate, block_rate, bias_rate}, threads);
+    self.step(condition, count, {head_rate, block_rate, bias_rate}, threads);
 }
 
 nb::object kept_of(const Network& network, nb::handle object, int condition) {
@@ -225,9 +225,9 @@ nb::object kept_of(const Network& network, nb::handle object, int condition) {
     std::vector<int32_t> outputs((size_t)count * network.outputs);
     std::vector<uint8_t> block((size_t)count * network.width), head(block.size());
     const size_t stride = rounded_up(network.inputs, ROW_UNIT);
-    const Aligned<uint8_t> wide = padded(rows.data(), count, network.inputs, stride);
+    const Aligned<uint8_t> padded_rows = padded(rows.data(), count, network.inputs, stride);
     Scratch scratch(network);
-    run(network, condition, wide.data(), stride, count, outputs.data(), network.outputs, scratch, block.data(),
+    run(network, condition, padded_rows.data(), stride, count, outputs.data(), network.outputs, scratch, block.data(),
         head.data());
     return nb::make_tuple(array_of(std::move(block), count, network.width),
                           array_of(std::move(head), count, network.width));
@@ -235,8 +235,8 @@ nb::object kept_of(const Network& network, nb::handle object, int condition) {
 
 nb::object weights_of(const LearningLayer& layer) { return array_of(layer.weights, layer.outputs, layer.width); }
 
-nb::object bias_of(const OwnLearner& own) {
-    const Network& network = own.network;
+nb::object bias_of(const OwnLearner& self) {
+    const Network& network = self.network;
     const int conditions = network.conditions, outputs = network.outputs;
     return array_of(without_padding(network.head_bias, conditions, network.head.padded_outputs, outputs), conditions,
                     outputs);
@@ -259,10 +259,10 @@ void bind_kernels(nb::module_& m) {
         .def(nb::init<const Network&, int>(), nb::arg("network"), nb::arg("most_positions"))
         .def("step", &learn, nb::arg("condition"), nb::arg("slopes"), nb::arg("kept_block"), nb::arg("kept_head"),
              nb::arg("head_rate"), nb::arg("block_rate"), nb::arg("bias_rate"), nb::arg("threads") = 1)
-        .def("outputs", [](const OwnLearner& own, nb::handle rows, int c) { return outputs_of(own.network, rows, c); },
+        .def("outputs", [](const OwnLearner& self, nb::handle rows, int c) { return outputs_of(self.network, rows, c); },
              nb::arg("rows"), nb::arg("condition"))
-        .def("head_weights", [](const OwnLearner& own) { return weights_of(own.learner.head()); })
-        .def("block_weights", [](const OwnLearner& own) { return weights_of(own.learner.block()); })
+        .def("head_weights", [](const OwnLearner& self) { return weights_of(self.learner.head()); })
+        .def("block_weights", [](const OwnLearner& self) { return weights_of(self.learner.block()); })
         .def("head_bias", &bias_of);
 }
 

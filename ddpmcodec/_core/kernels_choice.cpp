@@ -1,4 +1,4 @@
-// Which kernels this processor, under this system, can run.
+// Finds which kernels this processor, under this system, can run.
 #include <atomic>
 #include <cstdlib>
 #include <stdexcept>
@@ -32,17 +32,17 @@ struct Registers {
 };
 
 Registers cpuid(uint32_t leaf, uint32_t subleaf) {
-    Registers r = {0, 0, 0, 0};
+    Registers registers = {0, 0, 0, 0};
 #if defined(_MSC_VER)
     int values[4];
     __cpuid(values, 0);
-    if ((uint32_t)values[0] < leaf) return r;
+    if ((uint32_t)values[0] < leaf) return registers;
     __cpuidex(values, (int)leaf, (int)subleaf);
-    r = {(uint32_t)values[0], (uint32_t)values[1], (uint32_t)values[2], (uint32_t)values[3]};
+    registers = {(uint32_t)values[0], (uint32_t)values[1], (uint32_t)values[2], (uint32_t)values[3]};
 #else
-    __get_cpuid_count(leaf, subleaf, &r.a, &r.b, &r.c, &r.d);
+    __get_cpuid_count(leaf, subleaf, &registers.a, &registers.b, &registers.c, &registers.d);
 #endif
-    return r;
+    return registers;
 }
 
 // Registers that the system saves for each process, of those that the processor has.
@@ -74,18 +74,18 @@ struct Features {
 
 Features features() {
     constexpr uint64_t AVX_STATE = 0x6, AVX512_STATE = 0xE6, TILE_STATE = 0x60000;
-    Features found;
+    Features usable;
     const Registers basic = cpuid(1, 0);
-    if (!has(basic.c, 27) || !has(basic.c, 28)) return found;  // OSXSAVE, AVX
+    if (!has(basic.c, 27) || !has(basic.c, 28)) return usable;  // OSXSAVE, AVX
     const uint64_t state = saved_state();
     const Registers extended = cpuid(7, 0);
-    found.avx2 = (state & AVX_STATE) == AVX_STATE && has(extended.b, 5);
-    found.avxvnni = found.avx2 && extended.a >= 1 && has(cpuid(7, 1).a, 4);
+    usable.avx2 = (state & AVX_STATE) == AVX_STATE && has(extended.b, 5);
+    usable.avxvnni = usable.avx2 && extended.a >= 1 && has(cpuid(7, 1).a, 4);
     const bool avx512 = has(extended.b, 16) && has(extended.b, 17) && has(extended.b, 30) && has(extended.b, 31);
-    found.avx512vnni = found.avx2 && (state & AVX512_STATE) == AVX512_STATE && avx512 && has(extended.c, 11);
+    usable.avx512vnni = usable.avx2 && (state & AVX512_STATE) == AVX512_STATE && avx512 && has(extended.c, 11);
     const bool tiles = (state & TILE_STATE) == TILE_STATE && has(extended.d, 24) && has(extended.d, 25);
-    found.amx = found.avx512vnni && tiles && permits_tiles();
-    return found;
+    usable.amx = usable.avx512vnni && tiles && permits_tiles();
+    return usable;
 }
 #endif
 
@@ -103,11 +103,11 @@ bool has_dot_product() {
 #endif
 }
 
-// The fastest first.
+// Kernels that this processor can run, the fastest first.
 std::vector<const Kernels*> find() {
-    std::vector<const Kernels*> found;
+    std::vector<const Kernels*> tables;
     auto add = [&](bool possible, const Kernels* table) {
-        if (possible && table) found.push_back(table);
+        if (possible && table) tables.push_back(table);
     };
 #if defined(DDPM_X86)
     const Features has = features();
@@ -119,12 +119,12 @@ std::vector<const Kernels*> find() {
     add(has_dot_product(), neon_kernels());
     add(true, wasm_kernels());  // a module with these instructions runs only where they are
     add(true, plain_kernels());
-    return found;
+    return tables;
 }
 
 const std::vector<const Kernels*>& possible() {
-    static const std::vector<const Kernels*> found = find();
-    return found;
+    static const std::vector<const Kernels*> tables = find();
+    return tables;
 }
 
 const Kernels* named(const std::string& name, const std::string& who) {

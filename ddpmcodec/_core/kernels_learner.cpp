@@ -1,4 +1,4 @@
-// Online learning of a network's last layers: what threads do of it, and in which order.
+// Online learning of a network's last layers: which part of it each thread does, and in which order.
 #include "kernels_learner.h"
 
 #include <cmath>
@@ -9,7 +9,7 @@ namespace {
 
 constexpr uint8_t SIGN = 128;  // flips the top bit: x less 128, read as signed
 
-// What one of `threads` threads does of `count` things, in whole units.
+// The part of `count` things that one of `threads` threads does, in whole units.
 struct Share {
     int first, last;
     Share(int first, int last) : first(first), last(last) {}
@@ -73,17 +73,17 @@ Learner::Learner(Network& network, int most_positions)
     bias_.powers.assign(2 * (size_t)network.conditions, 1.0f);
 }
 
-void Learner::phase(int which, int condition, int count, const Rates& rates, int thread, int threads) {
-    if (which == 0) prepare(condition, count, thread, threads);
-    else if (which == 1) propagate(count, thread, threads);
+void Learner::phase(int number, int condition, int count, const Rates& rates, int thread, int threads) {
+    if (number == 0) prepare(condition, count, thread, threads);
+    else if (number == 1) propagate(count, thread, threads);
     else learn(condition, count, rates, thread, threads);
 }
 
 void Learner::update(int condition, int count, const Rates& rates) {
-    for (int which = 0; which < PHASES; which++) phase(which, condition, count, rates, 0, 1);
+    for (int number = 0; number < PHASES; number++) phase(number, condition, count, rates, 0, 1);
 }
 
-// Phase 0: both factors of the way back, and what the layers saw, as weights.
+// Phase 0 prepares the factors of products: the head's weights for the way back, what the layers saw, and slopes.
 void Learner::prepare(int condition, int count, int thread, int threads) {
     if (thread == 0) {
         float* bias = bias_.powers.data() + 2 * condition;
@@ -101,7 +101,7 @@ void Learner::prepare(int condition, int count, int thread, int threads) {
     }
 }
 
-// Phase 1: slopes by the block's sums, of some positions.
+// Phase 1 computes slopes by the block's sums, of a share of the positions.
 void Learner::propagate(int count, int thread, int threads) {
     const Share positions(count, 4, thread, threads);
     const int width = head_.width, first = positions.first;
@@ -115,7 +115,7 @@ void Learner::propagate(int count, int thread, int threads) {
     }
 }
 
-// Phase 2: some of the outputs of the layers, the block's first, in whole blocks of 16.
+// Phase 2 moves a share of the layers' outputs, the block's first, in whole blocks of 16.
 void Learner::learn(int condition, int count, const Rates& rates, int thread, int threads) {
     const int width = block_.outputs;  // a multiple of 16
     const Share outputs(width + head_.outputs, VECTOR, thread, threads);
@@ -131,7 +131,7 @@ void Learner::move_block(int count, const Rates& rates, int first, int last) {
     move(block_, network_.blocks.back(), block_slopes_, rates.block, first, last);
 }
 
-// The head and its biases.
+// Moves outputs of the head, and their biases.
 void Learner::move_last(int condition, int count, const Rates& rates, int first, int last) {
     quantise(head_slopes_, count, first, last);
     multiply(head_slopes_, head_, count, first, last);

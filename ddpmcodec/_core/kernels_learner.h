@@ -23,7 +23,7 @@ struct LearningSlopes {
     size_t row_stride;                 // of `rows`
     std::vector<float> values;         // [most][stride]
     Aligned<uint8_t> rows;             // in eight bits [outputs][row_stride]
-    std::vector<float> units, shares;  // what 1 is of them, and its inverse [outputs]
+    std::vector<float> units, shares;  // what 1 stands for in `rows`, and its inverse [outputs]
     std::vector<int32_t> totals;       // 128 times the sum of them [outputs]
 };
 
@@ -51,8 +51,8 @@ public:
     // Changes `network`, which must be a copy of the learner's own, and outlive it.
     Learner(Network& network, int most_positions);
 
-    // Of position k of this step: slopes of the code length by the head's sums (those by outputs, times head_factor),
-    // and what the last block and the head saw. The caller writes them.
+    // The caller writes for each position k of this step: slopes of the code length by the head's sums (those by outputs,
+    // times head_factor), and what the last block and the head saw.
     float* slopes(int k) { return head_slopes_.values.data() + (size_t)k * head_slopes_.stride; }
     uint8_t* kept_block(int k) { return block_.kept.data() + (size_t)k * block_.width; }
     uint8_t* kept_head(int k) { return head_.kept.data() + (size_t)k * head_.width; }
@@ -65,7 +65,7 @@ public:
     // after the other. `threads` threads each do a share of each phase, with a barrier after it: the result is what one
     // thread computes alone.
     static constexpr int PHASES = 3;
-    void phase(int which, int condition, int count, const Rates& rates, int thread, int threads);
+    void phase(int number, int condition, int count, const Rates& rates, int thread, int threads);
 
     // All phases, in one thread.
     void update(int condition, int count, const Rates& rates);
@@ -90,7 +90,7 @@ private:
     Packed back_;                    // the head's weights, outputs for inputs
     size_t back_stride_;             // of `back_rows_`
     Aligned<uint8_t> back_rows_;     // slopes of the head in eight bits [most][back_stride_]
-    std::vector<float> back_units_;  // what 1 is of them [most]
+    std::vector<float> back_units_;  // what 1 stands for in them [most]
     Aligned<int32_t> back_sums_;     // [most][width]
     float powers_[2] = {1.0f, 1.0f};  // MOMENTUM and SQUARES to the number of steps
 };

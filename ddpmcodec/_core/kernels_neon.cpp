@@ -49,11 +49,11 @@ void block(const Task& task, int row, int column) {
         DDPM_UNROLL for (int r = 0; r < R; r++) {
             less[r] = vreinterpretq_s8_u8(veorq_u8(vld1q_u8(x + r * task.x_stride + k), vdupq_n_u8(128)));
         }
-        const int8_t* here = weights + k * VECTOR;
-        add<0, R>(sums, less, here);
-        add<1, R>(sums, less, here);
-        add<2, R>(sums, less, here);
-        add<3, R>(sums, less, here);
+        const int8_t* group_weights = weights + k * VECTOR;
+        add<0, R>(sums, less, group_weights);
+        add<1, R>(sums, less, group_weights);
+        add<2, R>(sums, less, group_weights);
+        add<3, R>(sums, less, group_weights);
     }
     DDPM_UNROLL for (int r = 0; r < R; r++) {
         DDPM_UNROLL for (int c = 0; c < 4; c++) vst1q_s32(target + r * task.sums_stride + 4 * c, sums[r][c]);

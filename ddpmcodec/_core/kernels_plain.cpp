@@ -41,8 +41,8 @@ void add(const uint8_t* x, const int16_t* DDPM_RESTRICT weights, int groups, int
     for (int n = 0; n < VECTOR; n++) target[n] = 0;
     for (int g = 0; g < groups; g++) {
         const int16_t a = x[GROUP * g], b = x[GROUP * g + 1];
-        const int16_t* DDPM_RESTRICT here = weights + g * (VECTOR * GROUP);
-        for (int n = 0; n < VECTOR; n++) target[n] += a * here[GROUP * n] + b * here[GROUP * n + 1];
+        const int16_t* DDPM_RESTRICT group_weights = weights + g * (VECTOR * GROUP);
+        for (int n = 0; n < VECTOR; n++) target[n] += a * group_weights[GROUP * n] + b * group_weights[GROUP * n + 1];
     }
 }
 #endif

@@ -1,4 +1,4 @@
-// What an instruction set gives: a table of functions, one table for each `kernels_<name>.cpp`.
+// The functions that each instruction set gives, as a table: one for each `kernels_<name>.cpp`.
 //
 // Files that are compiled for more than the least processor include this header, `kernels.inl` and intrinsics, but
 // nothing of the standard library that is inline: the linker would be free to keep their copy of such a function for
@@ -15,8 +15,8 @@
 #define DDPM_ARM 1
 #endif
 #define DDPM_RESTRICT __restrict
-// Of loops over registers: unrolled by GCC too late otherwise, which copies each sum at each step then.
-// And of loops over a vector, which GCC would unroll before it looks for vectors.
+// DDPM_UNROLL is for loops over registers: GCC would unroll them too late, and then copy each sum at each step.
+// DDPM_VECTORISE is for loops over a vector, which GCC would unroll before it looks for vectors.
 #if defined(__clang__)
 #define DDPM_UNROLL _Pragma("unroll")
 #define DDPM_VECTORISE
@@ -68,7 +68,7 @@ struct Rows {
     int count, width;
 };
 
-// What becomes outputs: sums of the head and of the skip layer, whose `skip_offset` its sums are too large by.
+// What becomes outputs: sums of the head, and of the skip layer, which are too large by `skip_offset`.
 struct Ends {
     const int32_t *sums, *skip_sums;
     size_t sums_stride, skip_stride;
@@ -96,13 +96,13 @@ struct Kernels {
     void (*advance)(const Rows&, const float* factor);
     // After the head and the skip layer: the first `outputs` of each row.
     void (*leave)(const Ends&, int32_t* target, size_t stride);
-    // Slopes of one position in eight bits, 128 plus -127 .. 127 units, of which it returns one.
+    // Rounds slopes of one position to eight bits, 128 plus -127 .. 127 units. Returns the unit.
     float (*quantise_row)(const float* slopes, int count, uint8_t* row);
-    // Slopes of outputs [first, last) over positions in eight bits, in units of each output's own; rows [output][position].
+    // Rounds slopes of outputs [first, last) to eight bits, each output's in its own unit; rows [output][position].
     // totals: 128 times the sum of each output's integers.
     void (*quantise_columns)(const float* slopes, size_t stride, int count, int first, int last, uint8_t* rows,
                              size_t row_stride, float* units, float* shares, int32_t* totals);
-    // Slopes by a block's sums, of those by its activation: none where that is at a bound.
+    // Slopes by a block's sums, from those by its activation: 0 where the activation is at a bound.
     void (*back)(const int32_t* sums, const int32_t* offset, float unit, const float* factor, const uint8_t* seen,
                  float* slopes, int width);
     // Moves one output's weights. sums: of slopes plus 128 times inputs less 128, over all positions. total: 128 times

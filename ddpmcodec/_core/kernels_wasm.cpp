@@ -54,11 +54,11 @@ void product(const uint8_t* x, size_t x_stride, int rows, const Weights& w, int3
     alignas(16) int16_t wide[CHUNK_ROWS * CHUNK_INPUTS];
     const size_t column_stride = (size_t)w.inputs * VECTOR;
     for (int row = 0; row < rows; row += CHUNK_ROWS) {
-        const int some = rows - row < CHUNK_ROWS ? rows - row : CHUNK_ROWS;
+        const int chunk_rows = rows - row < CHUNK_ROWS ? rows - row : CHUNK_ROWS;
         for (int k = 0; k < w.inputs; k += CHUNK_INPUTS) {
             const int inputs = w.inputs - k < CHUNK_INPUTS ? w.inputs - k : CHUNK_INPUTS;
             const size_t stride = (inputs + 7) / 8 * 8;
-            for (int r = 0; r < some; r++) {
+            for (int r = 0; r < chunk_rows; r++) {
                 const uint8_t* source = x + (row + r) * x_stride + k;
                 for (int i = 0; i < inputs; i += 8)  // which may be read: rows reach to a multiple of 64
                     wasm_v128_store(wide + r * stride + i, wasm_u16x8_load8x8(source + i));
@@ -66,7 +66,7 @@ void product(const uint8_t* x, size_t x_stride, int rows, const Weights& w, int3
             const Weight* weights = (const Weight*)w.data + (size_t)k * VECTOR;
             all_blocks({wide, stride, weights, column_stride, inputs / GROUP, sums + row * sums_stride, sums_stride,
                         w.offset, k == 0},
-                       some, w.blocks);
+                       chunk_rows, w.blocks);
         }
     }
 }

@@ -14,7 +14,7 @@ namespace ddpm {
 inline constexpr int SCALES = 128, MEAN_UNIT = 64;
 inline constexpr int64_t WHOLE = int64_t(1) << 38;          // the integer that stands for probability one
 inline constexpr int64_t LAST_STEP = (int64_t(28 * 64) << 24) - 1;  // where the table ends
-inline constexpr int64_t LEAST_MASS = int64_t(1) << 14;     // that has a slope to speak of
+inline constexpr int64_t LEAST_MASS = int64_t(1) << 14;     // a smaller one has no slope to speak of
 
 // 2^38 (CDF - 1/2) at a distance from the mean in 1/64 of a unit: odd, never falling.
 inline int64_t centred(int64_t distance, int scale) {
@@ -64,12 +64,15 @@ struct Slopes {
     double by_mean, by_scale;  // by the mean, in scales; by the logarithm of the scale
 };
 
-// From where to where integers lie on the line: distances from the mean in 1/64 of a unit, and `centred` there.
+// The part of the line that integers occupy: its ends as distances from the mean in 1/64 of a unit, and `centred` there.
 struct Span {
     int64_t below, above, low, high;
 
-    Span(int64_t lo, int64_t hi, int64_t mean, int64_t low, int64_t high) : below(64 * lo - 32 - mean), above(64 * hi + 32 - mean), low(low), high(high) {}
-    Span(int64_t lo, int64_t hi, int64_t mean, int scale) : Span(lo, hi, mean, 0, 0) { low = centred(below, scale), high = centred(above, scale); }
+    Span(int64_t lo, int64_t hi, int64_t mean, int64_t low, int64_t high)
+        : below(64 * lo - 32 - mean), above(64 * hi + 32 - mean), low(low), high(high) {}
+    Span(int64_t lo, int64_t hi, int64_t mean, int scale) : Span(lo, hi, mean, 0, 0) {
+        low = centred(below, scale), high = centred(above, scale);
+    }
 };
 
 struct Units {
@@ -81,7 +84,7 @@ struct Units {
 };
 inline constexpr Units UNITS;
 
-// Of the logarithm of the mass of a span. IEEE operations in this order.
+// Slopes of the logarithm of a span's mass, by IEEE operations in this order.
 inline Slopes mass_slopes(const Span& span, int scale) {
     const double unit = UNITS.of[scale];
     if (span.high - span.low < LEAST_MASS) {  // exponential: exp(-z) (1 - exp(-d)), z scales away, d scales wide
@@ -96,10 +99,10 @@ inline Slopes mass_slopes(const Span& span, int scale) {
     return {(low_density - high_density) * share, by_scale};
 }
 
-// Of the code length, in nats, of `part` given `whole`.
+// Slopes of the code length, in nats, of `part` given `whole`.
 inline Slopes code_slopes(const Span& whole, const Span& part, int scale) {
-    const Slopes all = mass_slopes(whole, scale), own = mass_slopes(part, scale);
-    return {all.by_mean - own.by_mean, all.by_scale - own.by_scale};
+    const Slopes by_whole = mass_slopes(whole, scale), by_part = mass_slopes(part, scale);
+    return {by_whole.by_mean - by_part.by_mean, by_whole.by_scale - by_part.by_scale};
 }
 
 }  // namespace ddpm

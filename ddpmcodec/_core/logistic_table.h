@@ -1,4 +1,4 @@
-// Tables of the logistic function. Made by ddpmcodec/ans/make_table.py's exact decimals and integer roots; files that are
+// Tables of the logistic function: each number is what its formula says, rounded from sixty decimals. Files that are
 // already encoded depend on every number of the first three.
 #pragma once
 #include <cstdint>

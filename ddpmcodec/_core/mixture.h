@@ -22,7 +22,7 @@ struct Shares {
     int64_t share[MOST_COMPONENTS];  // in 2^-14, at least 1 each
 };
 
-// Largest part takes what rounding left over.
+// The largest weight takes what rounding left over.
 inline void settle(Shares& weights, int components, int largest) {
     int64_t others = 0;
     for (int k = 0; k < components; k++)
@@ -33,7 +33,7 @@ inline void settle(Shares& weights, int components, int largest) {
 // The softmax of logits in 1/16 of an octave.
 inline Shares weights_of(const int32_t* logits, int components) {
     if (components == 1) return {{int64_t(1) << WEIGHT_BITS}};
-    Shares found;
+    Shares weights;
     int largest = 0;
     for (int k = 1; k < components; k++)
         if (logits[k] > logits[largest]) largest = k;
@@ -44,12 +44,12 @@ inline Shares weights_of(const int32_t* logits, int components) {
         sum += power[k];
     }
     const double unit = double(1 << WEIGHT_BITS) / double(sum);
-    for (int k = 0; k < components; k++) found.share[k] = std::max(int64_t(double(power[k]) * unit), int64_t(1));
-    settle(found, components, largest);
-    return found;
+    for (int k = 0; k < components; k++) weights.share[k] = std::max(int64_t(double(power[k]) * unit), int64_t(1));
+    settle(weights, components, largest);
+    return weights;
 }
 
-// Of some integers, by component: A before them, and before what follows them.
+// Masses A at both ends of some consecutive integers, by component: before the first, and behind the last.
 struct Masses {
     int64_t before[MOST_COMPONENTS], after[MOST_COMPONENTS];
 };
@@ -80,25 +80,25 @@ struct Mixture {
     }
 
     Masses masses(int64_t first, int64_t last) const {
-        Masses found;
+        Masses range_masses;
         for (int k = 0; k < components; k++) {
-            found.before[k] = parts[k].before(first);
-            found.after[k] = parts[k].before(last + 1);
+            range_masses.before[k] = parts[k].before(first);
+            range_masses.after[k] = parts[k].before(last + 1);
         }
-        return found;
+        return range_masses;
     }
 
-    // B at `count` integers from `first` on.
-    void masses_before(int64_t first, int count, int64_t* found) const {
-        std::fill_n(found, count, 0);
+    // before: B at `count` integers from `first` on.
+    void masses_before(int64_t first, int count, int64_t* before) const {
+        std::fill_n(before, count, 0);
         for (int k = 0; k < components; k++) {
             const Truncated part = parts[k];
             const int64_t rate = rates[k];
-            for (int j = 0; j < count; j++) found[j] += (part.before(first + j) * rate) >> 24;
+            for (int j = 0; j < count; j++) before[j] += (part.before(first + j) * rate) >> 24;
         }
     }
 
-    // Of the integers first..last, whose masses are known: where they begin in 2^-24, and how much they have.
+    // The interval of the integers first..last, whose masses are known: where it starts and how long it is, in 2^-24.
     void interval(const Masses& masses, int64_t first, int64_t last, uint32_t& start, uint32_t& freq) const {
         int64_t before = 0, after = 0;
         for (int k = 0; k < components; k++) {
@@ -144,9 +144,9 @@ struct Mixture {
         return x;
     }
 
-    // The weights, once the value turned out to be one of some integers.
-    Shares after(const Shares& before, const Masses& masses) const {
-        if (components == 1) return before;
+    // The weights once the value turned out to be one of the integers that have these masses.
+    Shares after(const Shares& prior, const Masses& masses) const {
+        if (components == 1) return prior;
         int64_t mass[MOST_COMPONENTS], sum = 0;
         int largest = 0;
         for (int k = 0; k < components; k++) {
@@ -154,21 +154,22 @@ struct Mixture {
             sum += mass[k];
             if (mass[k] > mass[largest]) largest = k;
         }
-        if (sum < 1 << 10) return before;  // so far out that no component is likelier than another
-        Shares found;
+        if (sum < 1 << 10) return prior;  // so far out that no component is likelier than another
+        Shares posterior;
         const double unit = double(1 << WEIGHT_BITS) / double(sum);
-        for (int k = 0; k < components; k++) found.share[k] = std::max(int64_t(double(mass[k]) * unit), int64_t(1));
-        settle(found, components, largest);
-        return found;
+        for (int k = 0; k < components; k++) posterior.share[k] = std::max(int64_t(double(mass[k]) * unit), int64_t(1));
+        settle(posterior, components, largest);
+        return posterior;
     }
 
     // How the code length of integers changes with a component.
     Slopes slopes(int k, const Masses& masses, int64_t first, int64_t last, int64_t mean, int scale) const {
         const Truncated& part = parts[k];
-        if (part.origin != mean + 32)  // drawn
+        if (part.origin != mean + 32)  // the mean was drawn towards the range
             return code_slopes(Span(lo, hi, mean, scale), Span(first, last, mean, scale), scale);
         const int64_t low = part.below;
-        return code_slopes(Span(lo, hi, mean, low, low + part.total), Span(first, last, mean, low + masses.before[k], low + masses.after[k]), scale);
+        const Span part_span(first, last, mean, low + masses.before[k], low + masses.after[k]);
+        return code_slopes(Span(lo, hi, mean, low, low + part.total), part_span, scale);
     }
 };
 

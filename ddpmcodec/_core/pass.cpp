@@ -10,30 +10,30 @@ namespace {
 constexpr int LEAST_OF_THREAD = 2;  // positions of the largest wave: in images of a row or two threads only wait
 constexpr int LEAST_LEARNED = 128;  // positions of a step of gradient descent, which ends with a wave
 constexpr int FIRST_THAT_LEARNS = 1;  // the finest band has most positions and few bits: learning there costs more than it saves
-// Of networks 64 wide; wider ones, which know more, learn less: rates fall as the root of the width.
-constexpr Rates PIXEL_RATES{0.07f, 0.3f, 0.05f}, BAND_RATES{0.025f, 0.15f, 0.025f};  // of the head, the last block, biases
+// Rates of networks 64 wide; wider ones, which know more, learn less: rates fall as the root of the width.
+constexpr Rates PIXEL_RATES{0.07f, 0.3f, 0.05f}, BAND_RATES{0.025f, 0.15f, 0.025f};  // head, last block, biases
 
 Rates rates_of(Role role, int width) {
-    const Rates& of = role == Role::BAND ? BAND_RATES : PIXEL_RATES;
+    const Rates& rates = role == Role::BAND ? BAND_RATES : PIXEL_RATES;
     const float share = 8.0f / std::sqrt(float(width));
-    return {of.head * share, of.block * share, of.bias * share};
+    return {rates.head * share, rates.block * share, rates.bias * share};
 }
 
-constexpr int BAND_BIASES = LEVEL_STEPS * BAND_KINDS, BIAS_KINDS = BAND_BIASES + 1;
+constexpr int BAND_BIASES = LEVEL_STEPS * BAND_KINDS, BIAS_SETS = BAND_BIASES + 1;
 
-// Outputs of positions in one condition; of a network that goes on learning its weights now, and what they saw.
-void predict(const Trained& trained, const Network& now, int condition, const uint8_t* rows, size_t stride, int count, int32_t* outputs,
+// Computes outputs of positions in one condition. network: `trained`'s, or its copy that goes on learning.
+void predict(const Trained& trained, const Network& network, int condition, const uint8_t* rows, size_t stride, int count, int32_t* outputs,
              Scratch& scratch, uint8_t* kept_block = nullptr, uint8_t* kept_head = nullptr) {
     if (trained.predict)
         trained.predict(condition, rows, stride, count, outputs);
     else
-        run(now, condition, rows, stride, count, outputs, now.outputs, scratch, kept_block, kept_head);
+        run(network, condition, rows, stride, count, outputs, network.outputs, scratch, kept_block, kept_head);
 }
 
-// Positions of one image in a wave, at most; bands may be turned.
+// How many positions of one image are in a wave, at most; bands may be turned.
 int largest_wave(int height, int width) {
-    auto of = [](int down, int across) { return std::min(down, (across + DELAY - 1) / DELAY); };
-    return std::max(of(height, width), of(width, height));
+    auto largest = [](int down, int across) { return std::min(down, (across + DELAY - 1) / DELAY); };
+    return std::max(largest(height, width), largest(width, height));
 }
 
 int padded(int inputs) { return (inputs + 63) / 64 * 64; }
@@ -51,24 +51,25 @@ struct Pass::Learned {
     Learned(const Network& first, int most_positions) : network(first), learner(network, most_positions) {}
 };
 
-// Of a wave: positions of a thread's streams.
+// A thread's part of a wave: the positions of its streams.
 struct Pass::Worker {
-    struct Place {
-        int stream, n, y, x, slot;
+    struct WavePosition {
+        int stream, n, y, x;
+        int slot;  // among all positions since the last step of learning
     };
-    std::vector<Place> places;
+    std::vector<WavePosition> positions;
     std::vector<uint8_t> rows;
     size_t row_stride = 0;
     std::vector<int16_t> base;
     std::vector<int32_t> outputs;
     std::vector<uint8_t> kept_block, kept_head;
     std::unique_ptr<Scratch> scratch;
-    const Network* scratch_of = nullptr;
+    const Network* scratch_network = nullptr;
 
-    // Room for so many positions of a role.
+    // Makes room for `count` positions of a role.
     void fit(size_t count, Role role, const Network& network, bool learns) {
         const size_t inputs = padded(inputs_of(role));
-        if (!scratch || scratch_of != &network) scratch = std::make_unique<Scratch>(network), scratch_of = &network;
+        if (!scratch || scratch_network != &network) scratch = std::make_unique<Scratch>(network), scratch_network = &network;
         if (rows.size() < count * inputs || row_stride != inputs) {  // what is not gathered stays ZERO
             rows.assign(std::max(rows.size(), count * inputs), ZERO);
             row_stride = inputs;
@@ -91,7 +92,7 @@ Pass::Pass(Model model, int levels, Layout layout)
     if (l.streams < 1 || (!l.shared && l.streams != l.images) || (l.learns && !l.shared) || l.threads < 1)
         throw std::invalid_argument("streams, what adapts together, or threads contradict each other");
     lanes_.resize(l.streams);
-    biases_.assign(l.shared ? 1 : l.streams, std::vector<Biases>(BIAS_KINDS));
+    biases_.assign(l.shared ? 1 : l.streams, std::vector<Biases>(BIAS_SETS));
     layout_.threads = std::min({l.threads, l.streams, std::max(1, l.images * largest_wave(l.height, l.width) / LEAST_OF_THREAD)});
     workers_.resize(layout_.threads);
     for (const Band& band : geometry_) {
@@ -154,8 +155,8 @@ void Pass::decode(const std::vector<uint64_t>& states, std::vector<std::vector<u
 }
 
 void Pass::extend(int stream, const uint32_t* words, size_t count) {
-    std::vector<uint32_t>& own = readers_.at(stream).words;
-    own.insert(own.end(), words, words + count);
+    std::vector<uint32_t>& stream_words = readers_.at(stream).words;
+    stream_words.insert(stream_words.end(), words, words + count);
 }
 
 Coder Pass::coder(int stream) { return encoding_ ? Coder{&symbols_[stream], nullptr} : Coder{nullptr, &readers_[stream]}; }
@@ -165,7 +166,7 @@ const Trained& Pass::trained(const Stage& stage) const {
     return stage.role == Role::DIRECT ? *model_.direct : *model_.last;
 }
 
-int Pass::kind_of(const Stage& stage) const {
+int Pass::bias_set_of(const Stage& stage) const {
     if (stage.role != Role::BAND) return BAND_BIASES;
     const Segment& segment = segments_[done_];
     return steps_[segment.step].number * BAND_KINDS + band_kind(geometry_[segment.bands[band_]].number);
@@ -181,9 +182,9 @@ int Pass::advance(int waves, int segment) {
         begun_ = true;
     }
     while (done_ < segment && waves > 0 && !ended_) {
-        const Segment& now = segments_[done_];
-        if (now.level != EXACT) {
-            if (band_ < int(now.bands.size())) {
+        const Segment& current = segments_[done_];
+        if (current.level != EXACT) {
+            if (band_ < int(current.bands.size())) {
                 if (!stage_) begin_band();
                 const int end = waves_of(stage_->height, stage_->width), last = std::min(end, wave_ + waves);
                 waves -= last - wave_;
@@ -193,11 +194,11 @@ int Pass::advance(int waves, int segment) {
             }
         } else {
             if (!pixels_) begin_pixels();
-            if (wave_ < now.last_wave) {
-                const int last = std::min(now.last_wave, wave_ + waves);
+            if (wave_ < current.last_wave) {
+                const int last = std::min(current.last_wave, wave_ + waves);
                 waves -= last - wave_;
                 run(*pixels_, last);
-                if (wave_ < now.last_wave) continue;
+                if (wave_ < current.last_wave) continue;
             }
         }
         band_ = 0;
@@ -208,50 +209,51 @@ int Pass::advance(int waves, int segment) {
 }
 
 void Pass::code_root() {
-    const Shares all{{int64_t(1) << WEIGHT_BITS}};
+    const Shares one_component{{int64_t(1) << WEIGHT_BITS}};
     const int widest = SCALES - 1;
     for (int n = 0; n < layout_.images; n++)
         for (int c = 0; c < CHANNELS; c++) {
             Range& known = root_[size_t(n) * CHANNELS + c];
-            const Coder own = coder(layout_.images == 1 ? 0 : n % layout_.streams);
-            if (known.is_exact() || own.has_ended()) continue;
+            const Coder stream_coder = coder(layout_.images == 1 ? 0 : n % layout_.streams);
+            if (known.is_exact() || stream_coder.has_ended()) continue;
             const int64_t mean = 32 * (known.lo + known.hi);
-            const Mixture mixture(all, 1, known.lo, known.hi, &mean, &widest);
+            const Mixture mixture(one_component, 1, known.lo, known.hi, &mean, &widest);
             Masses masses;
-            known = own.code(mixture, encoding_ ? root_values_[n].at(0, 0)[c] : 0, known, int64_t(1) << CELL_BITS, masses);
+            known = stream_coder.code(mixture, encoding_ ? root_values_[n].at(0, 0)[c] : 0, known, int64_t(1) << CELL_BITS, masses);
         }
     for (const Reader& reader : readers_) ended_ = ended_ || reader.ended;
 }
 
 void Pass::begin_band() {
-    const Segment& now = segments_[done_];
-    const int place = now.bands[band_];
-    const Band& band = geometry_[place];
-    if (place == int(geometry_.size()) - 1) {  // the first of a step
+    const Segment& segment = segments_[done_];
+    const int band_index = segment.bands[band_];
+    const Band& band = geometry_[band_index];
+    if (band_index == int(geometry_.size()) - 1) {  // the first of a step
         coarse_.assign(layout_.images, Planes(1, 1));
         for (int n = 0; n < layout_.images; n++)
             for (int c = 0; c < CHANNELS; c++) coarse_[n].values[c] = int16_t(root_[size_t(n) * CHANNELS + c].lo);
     }
     if (band.transposed)
         for (Planes& planes : coarse_) planes = planes.turned();
-    stage_ = std::make_unique<BandStage>(band, steps_[now.step], ranges_[place], coarse_, encoding_ ? &differences_[place] : nullptr);
+    const std::vector<Planes>* differences = encoding_ ? &differences_[band_index] : nullptr;
+    stage_ = std::make_unique<BandStage>(band, steps_[segment.step], ranges_[band_index], coarse_, differences);
     wave_ = 0;
     begin_learning(band_kind(band.number), *stage_);
 }
 
-// A band may be turned. What was left of positions of another kind, too few for a step, is forgotten.
-void Pass::begin_learning(int which, const Stage& stage) {
+// A band may be turned. Positions of another network that were left over, too few for a step, are forgotten.
+void Pass::begin_learning(int network_kind, const Stage& stage) {
     filled_ = 0;
     learning_ = nullptr;
-    if (!layout_.learns || which < FIRST_THAT_LEARNS) return;
-    if (!learned_[which]) {
+    if (!layout_.learns || network_kind < FIRST_THAT_LEARNS) return;
+    if (!learned_[network_kind]) {
         const int largest = layout_.images * largest_wave(layout_.height, layout_.width);
-        learned_[which] = std::make_unique<Learned>(trained(stage).network, largest + LEAST_LEARNED);
+        learned_[network_kind] = std::make_unique<Learned>(trained(stage).network, largest + LEAST_LEARNED);
     }
-    learning_ = learned_[which].get();
+    learning_ = learned_[network_kind].get();
 }
 
-// The coarse image of the next band: by the estimates of this one.
+// The coarse image of the next band, from the estimates of this one.
 static Planes finer(const Planes& stored, const BandRanges& ranges, const Band& band) {
     Planes estimates(band.height, band.width);
     for (size_t k = 0; k < estimates.values.size(); k++) estimates.values[k] = int16_t(estimate_of({ranges.lo[k], ranges.hi[k]}));
@@ -259,55 +261,56 @@ static Planes finer(const Planes& stored, const BandRanges& ranges, const Band& 
 }
 
 void Pass::finish_band() {
-    const int place = segments_[done_].bands[band_];
-    for (int n = 0; n < layout_.images; n++) coarse_[n] = finer(coarse_[n], ranges_[place][n], geometry_[place]);
+    const int band_index = segments_[done_].bands[band_];
+    for (int n = 0; n < layout_.images; n++) coarse_[n] = finer(coarse_[n], ranges_[band_index][n], geometry_[band_index]);
     stage_.reset();
     wave_ = 0;
     band_++;
 }
 
-BandRanges Pass::predicted(int band, int image, const Planes& coarse, int threads) const {
-    constexpr int MOST = 256;  // positions that go through the network together
-    const Band& own = geometry_[band];
-    const LevelStep step = *std::find_if(steps_.begin(), steps_.end(), [&](const LevelStep& s) { return s.finest <= own.number; });
-    const Trained& trained = *model_.bands[band_kind(own.number)];
-    const Learned* learned = learned_[band_kind(own.number)].get();
+BandRanges Pass::predicted(int band_index, int image, const Planes& coarse, int threads) const {
+    constexpr int MOST_TOGETHER = 256;  // positions that go through the network together
+    const Band& band = geometry_[band_index];
+    const LevelStep step = *std::find_if(steps_.begin(), steps_.end(), [&](const LevelStep& s) { return s.finest <= band.number; });
+    const Trained& trained = *model_.bands[band_kind(band.number)];
+    const Learned* learned = learned_[band_kind(band.number)].get();
     const Network& network = learned ? learned->network : trained.network;
-    const Biases& biases = biases_[group_of(layout_.images == 1 ? 0 : image)][step.number * BAND_KINDS + band_kind(own.number)];
-    BandRanges found = ranges_[band][image];
-    std::vector<BandRanges> known{found};
-    BandStage stage(own, step, known, {own.transposed ? coarse.turned() : coarse}, nullptr);
+    const Biases& biases = biases_[group_of(layout_.images == 1 ? 0 : image)][step.number * BAND_KINDS + band_kind(band.number)];
+    BandRanges prediction = ranges_[band_index][image];
+    std::vector<BandRanges> known{prediction};
+    BandStage stage(band, step, known, {band.transposed ? coarse.turned() : coarse}, nullptr);
     const size_t inputs = padded(inputs_of(Role::BAND)), outputs = network.outputs;
     run_threads(trained.predict ? 1 : threads, [&](Team& team, int thread) {
         Scratch scratch(network);
-        std::vector<uint8_t> rows(MOST * inputs, ZERO);
-        std::vector<int32_t> predictions(MOST * outputs);
-        std::vector<size_t> places;
-        Reader nothing;
-        nothing.ended = true;
-        const size_t end = own.positions() * (thread + 1) / team.threads();
-        for (size_t at = own.positions() * thread / team.threads(); at < end; at++) {
-            const int y = int(at / own.width), x = int(at % own.width);
+        std::vector<uint8_t> rows(MOST_TOGETHER * inputs, ZERO);
+        std::vector<int32_t> predictions(MOST_TOGETHER * outputs);
+        std::vector<size_t> unseen;
+        Reader ended_reader;
+        ended_reader.ended = true;
+        const size_t end = band.positions() * (thread + 1) / team.threads();
+        for (size_t at = band.positions() * thread / team.threads(); at < end; at++) {
+            const int y = int(at / band.width), x = int(at % band.width);
             int16_t base[CHANNELS];
-            if (found.is_unseen(at * CHANNELS) || found.is_unseen(at * CHANNELS + 1) || found.is_unseen(at * CHANNELS + 2)) {
-                stage.gather(0, y, x, &rows[places.size() * inputs], base);
-                places.push_back(at);
+            if (prediction.is_unseen(at * CHANNELS) || prediction.is_unseen(at * CHANNELS + 1) || prediction.is_unseen(at * CHANNELS + 2)) {
+                stage.gather(0, y, x, &rows[unseen.size() * inputs], base);
+                unseen.push_back(at);
             }
-            if (places.empty() || (places.size() < MOST && at + 1 < end)) continue;
-            predict(trained, network, stage.condition, rows.data(), inputs, int(places.size()), predictions.data(), scratch);
-            for (size_t k = 0; k < places.size(); k++) {
+            if (unseen.empty() || (unseen.size() < MOST_TOGETHER && at + 1 < end)) continue;
+            predict(trained, network, stage.condition, rows.data(), inputs, int(unseen.size()), predictions.data(), scratch);
+            for (size_t k = 0; k < unseen.size(); k++) {
                 Values values{};
-                stage.load(0, int(places[k] / own.width), int(places[k] % own.width), values);
-                Position(Outputs{trained.components}, &predictions[k * outputs]).code(values, CHANNELS, Coder(nullptr, &nothing), {biases, nullptr, nullptr, nullptr, false});
+                stage.load(0, int(unseen[k] / band.width), int(unseen[k] % band.width), values);
+                Position position(Outputs{trained.components}, &predictions[k * outputs]);
+                position.code(values, CHANNELS, Coder(nullptr, &ended_reader), {biases, nullptr, nullptr, nullptr, false});
                 for (int c = 0; c < CHANNELS; c++) {
-                    found.mean[places[k] * CHANNELS + c] = values.mean[c];
-                    found.scale[places[k] * CHANNELS + c] = uint8_t(values.scale[c]);
+                    prediction.mean[unseen[k] * CHANNELS + c] = values.mean[c];
+                    prediction.scale[unseen[k] * CHANNELS + c] = uint8_t(values.scale[c]);
                 }
             }
-            places.clear();
+            unseen.clear();
         }
     });
-    return found;
+    return prediction;
 }
 
 void Pass::begin_pixels() {
@@ -333,7 +336,7 @@ void Pass::begin_pixels() {
 
 // --- a wave
 
-// Positions of a stream in a wave, in the order in which they are coded.
+// Visits the positions of a stream in a wave, in the order in which they are coded.
 template <class Visit> void Pass::positions(const Stage& stage, int stream, int wave, Visit visit) const {
     const int first = std::max(0, -((stage.width - 1 - wave) / DELAY)), last = std::min(stage.height - 1, wave / DELAY);
     const int step = layout_.images == 1 ? layout_.streams : 1;
@@ -349,53 +352,54 @@ void Pass::wave(Stage& stage, int wave, int thread, int threads) {
     const bool learns = learning_;
     const Network& network = learns ? learning_->network : trained.network;
     const Outputs shape{trained.components};
-    worker.places.clear();
+    worker.positions.clear();
     int slot = filled_;
     for (int s = 0; s < layout_.streams; s++) {
-        const bool own = s % threads == thread;
+        const bool is_own = s % threads == thread;
         positions(stage, s, wave, [&](int n, int y, int x) {
-            if (own && stage.wants(n, y, x)) worker.places.push_back({s, n, y, x, slot});
-            else if (own && learns) std::fill_n(learning_->learner.slopes(slot), network.outputs, 0.0f);
+            if (is_own && stage.wants(n, y, x)) worker.positions.push_back({s, n, y, x, slot});
+            else if (is_own && learns) std::fill_n(learning_->learner.slopes(slot), network.outputs, 0.0f);
             slot++;
         });
     }
-    const size_t count = worker.places.size(), inputs = padded(inputs_of(stage.role));
+    const size_t count = worker.positions.size(), inputs = padded(inputs_of(stage.role));
     worker.fit(count, stage.role, network, learns);
     for (size_t k = 0; k < count; k++) {
-        const Worker::Place& place = worker.places[k];
-        stage.gather(place.n, place.y, place.x, &worker.rows[k * inputs], &worker.base[k * CHANNELS]);
+        const Worker::WavePosition& at = worker.positions[k];
+        stage.gather(at.n, at.y, at.x, &worker.rows[k * inputs], &worker.base[k * CHANNELS]);
     }
     predict(trained, network, stage.condition, worker.rows.data(), inputs, int(count), worker.outputs.data(), *worker.scratch,
             learns ? worker.kept_block.data() : nullptr, learns ? worker.kept_head.data() : nullptr);
-    const int kind = kind_of(stage), channels = stage.role == Role::BAND ? CHANNELS : layout_.channels;
+    const int bias_set = bias_set_of(stage), channels = stage.role == Role::BAND ? CHANNELS : layout_.channels;
     for (size_t k = 0; k < count; k++) {
-        const Worker::Place& place = worker.places[k];
+        const Worker::WavePosition& at = worker.positions[k];
         Values values;
-        stage.load(place.n, place.y, place.x, values);
+        stage.load(at.n, at.y, at.x, values);
         std::copy_n(&worker.base[k * CHANNELS], CHANNELS, values.base);
         Position position(shape, &worker.outputs[k * network.outputs]);
-        Lane& lane = lanes_[place.stream];
+        Lane& lane = lanes_[at.stream];
         const Colors* colors = stage.role != Role::BAND ? colors_.get() : nullptr;
-        position.code(values, channels, coder(place.stream), {biases_[group_of(place.stream)][kind], &lane.scores, colors, &lane.colors, learns});
-        stage.store(place.n, place.y, place.x, values);
+        const Biases& biases = biases_[group_of(at.stream)][bias_set];
+        position.code(values, channels, coder(at.stream), {biases, &lane.scores, colors, &lane.colors, learns});
+        stage.store(at.n, at.y, at.x, values);
         if (!learns) continue;
         Learner& learner = learning_->learner;
-        float* slopes = learner.slopes(place.slot);
+        float* slopes = learner.slopes(at.slot);
         position.slopes(slopes);
         for (int o = 0; o < network.outputs; o++) slopes[o] *= network.head_factor[o];
-        std::copy_n(&worker.kept_block[k * network.width], network.width, learner.kept_block(place.slot));
-        std::copy_n(&worker.kept_head[k * network.width], network.width, learner.kept_head(place.slot));
+        std::copy_n(&worker.kept_block[k * network.width], network.width, learner.kept_block(at.slot));
+        std::copy_n(&worker.kept_head[k * network.width], network.width, learner.kept_head(at.slot));
     }
 }
 
-// Waves from `wave_` on, before `last`; up to the one in which words run out. After an exception nothing is coded any more.
+// Codes waves from `wave_` to `last` - 1, or until words run out. After an exception nothing is coded any more.
 void Pass::run(Stage& stage, int last) {
-    const int kind = kind_of(stage), first = wave_;
+    const int bias_set = bias_set_of(stage), first = wave_;
     auto waves = [&](Team& team, int thread) {
         for (int w = first; w < last; w++) {
             wave(stage, w, thread, team.threads());
             team.wait();
-            if (thread == 0) end_wave(stage, kind, w);
+            if (thread == 0) end_wave(stage, bias_set, w);
             team.wait();
             if (ended_) break;
             if (filled_ >= LEAST_LEARNED) {
@@ -413,11 +417,11 @@ void Pass::run(Stage& stage, int last) {
     }
 }
 
-// What all threads' positions of a wave teach.
-void Pass::end_wave(const Stage& stage, int kind, int wave) {
+// Learns from what all threads coded in a wave.
+void Pass::end_wave(const Stage& stage, int bias_set, int wave) {
     const bool has_colors = colors_ && stage.role != Role::BAND;
     for (int s = 0; s < layout_.streams; s++) {
-        biases_[group_of(s)][kind].learn(lanes_[s].scores);
+        biases_[group_of(s)][bias_set].learn(lanes_[s].scores);
         if (!learning_) continue;
         if (has_colors) colors_->learn(lanes_[s].colors);
         positions(stage, s, wave, [&](int n, int y, int x) {
@@ -444,7 +448,7 @@ void Pass::learn(const Stage& stage, Team& team, int thread) {
     }
 }
 
-// --- what came of it
+// --- results
 
 void Pass::pixels(uint8_t* out, uint8_t* known) const {
     const Layout& l = layout_;

@@ -14,12 +14,12 @@
 
 namespace ddpm {
 
-// What a network of another architecture computes, in place of `run`: int32 [count][outputs] of rows uint8 [count][stride].
+// Computes a network of another architecture, in place of `run`: int32 [count][outputs] of rows uint8 [count][stride].
 using Predict = std::function<void(int condition, const uint8_t* rows, size_t stride, int count, int32_t* outputs)>;
 
 // A network, and how many components its mixtures have. Shared: nobody changes it.
 struct Trained {
-    Network network;  // of one that has `predict` only inputs, outputs and conditions count
+    Network network;  // where there is `predict`, only its inputs, outputs and conditions count
     int components;
     Predict predict = nullptr;
 };
@@ -29,7 +29,7 @@ struct Model {
     std::shared_ptr<const Trained> direct, last, bands[BAND_KINDS];
 };
 
-// How the images of a batch are dealt out.
+// How the images of a batch are dealt out to streams and threads.
 struct Layout {
     int images, height, width, channels;
     int streams;   // one image: rows in turn; several: images in turn
@@ -44,17 +44,16 @@ class Pass {
     Pass(Model model, int levels, Layout layout);
     ~Pass();
 
-    // --- one of both comes first
+    // --- a pass begins with one of these two
 
     // pixels: uint8 [N, H, W, C], copied.
     void encode(const uint8_t* pixels);
-    // Of every stream: its state, and the words that are there.
-    // is_cut: they are known not to be all.
+    // states, words: of every stream, as far as they are there. is_cut: more words are known to be missing.
     void decode(const std::vector<uint64_t>& states, std::vector<std::vector<uint32_t>> words, bool for_previews, bool is_cut);
-    // More words of a stream, behind those before.
+    // Appends words of a stream to those before.
     void extend(int stream, const uint32_t* words, size_t count);
 
-    // Codes some waves, and no further than the end of `segment`; the number of segments that are done.
+    // Codes up to `waves` waves, and no further than the end of `segment`. Returns the number of segments that are done.
     int advance(int waves, int segment);
 
     int segments() const { return int(segments_.size()); }
@@ -71,27 +70,27 @@ class Pass {
     // Decoder.
     const Reader& reader(int stream) const { return readers_[stream]; }
 
-    // Pixels uint8 [N, H, W, C] that are exact, and which are: uint8 [N, H, W]. Others are not touched.
+    // Writes the pixels that are exact, uint8 [N, H, W, C], and which are: uint8 [N, H, W]. Others are not touched.
     void pixels(uint8_t* out, uint8_t* known) const;
-    // Ideal code length so far, bits.
+    // The ideal code length so far, in bits.
     double bits() const;
 
     // For previews.
     const std::vector<Band>& geometry() const { return geometry_; }
     const std::vector<BandRanges>& ranges(int band) const { return ranges_[band]; }  // of every image
     const std::vector<Range>& root() const { return root_; }                         // [N 3]
-    // What the network of a band predicts of coefficients that nothing was coded of, from the image before the band; those of
-    // one image, beside what is known of the others.
-    BandRanges predicted(int band, int image, const Planes& coarse, int threads) const;
+    // What is known of a band in one image, where coefficients of which nothing was coded have the mean and scale that the
+    // band's network predicts. coarse: the image before the band.
+    BandRanges predicted(int band_index, int image, const Planes& coarse, int threads) const;
     bool has_begun() const { return begun_; }
     bool is_for_previews() const { return for_previews_; }
 
   private:
-    struct Lane;    // of a stream
-    struct Worker;  // of a thread
-    struct Learned; // a network that goes on learning
+    struct Lane;     // what a wave of one stream teaches
+    struct Worker;   // a thread's part of a wave
+    struct Learned;  // a network that goes on learning
 
-    void begin_learning(int which, const Stage& stage);
+    void begin_learning(int network_kind, const Stage& stage);
 
     void begin_band();
     void begin_pixels();
@@ -99,13 +98,13 @@ class Pass {
     void code_root();
     void run(Stage& stage, int last);
     void wave(Stage& stage, int wave, int thread, int threads);
-    void end_wave(const Stage& stage, int kind, int wave);
+    void end_wave(const Stage& stage, int bias_set, int wave);
     void learn(const Stage& stage, Team& team, int thread);
     template <class Visit> void positions(const Stage& stage, int stream, int wave, Visit visit) const;
     Coder coder(int stream);
     int group_of(int stream) const { return layout_.shared ? 0 : stream; }
     const Trained& trained(const Stage& stage) const;
-    int kind_of(const Stage& stage) const;
+    int bias_set_of(const Stage& stage) const;
 
     Model model_;
     Layout layout_;
@@ -127,10 +126,10 @@ class Pass {
     std::vector<std::vector<size_t>> ends_;
     std::vector<Reader> readers_;
     std::vector<Lane> lanes_;
-    std::vector<std::vector<Biases>> biases_;         // by group, kind
+    std::vector<std::vector<Biases>> biases_;         // by group; by band's step and kind, the last of pixels
     std::vector<Worker> workers_;
-    std::unique_ptr<Learned> learned_[BAND_KINDS + 1]; // by kind of band; of pixels
-    Learned* learning_ = nullptr;                      // of what is coded now, where weights learn
+    std::unique_ptr<Learned> learned_[BAND_KINDS + 1]; // by kind of band; the last of pixels
+    Learned* learning_ = nullptr;                      // the one that is used now, where weights learn
     int filled_ = 0;                                   // positions since its last step
     std::unique_ptr<Colors> colors_;
 };

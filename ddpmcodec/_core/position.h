@@ -13,7 +13,7 @@ inline constexpr double SCALE_SLOPE_LIMIT = 8.0;  // a value far out must not dr
 inline constexpr double INDICES = 11.541560327111707;  // scale indices per unit of the logarithm: 8 / log 2
 inline constexpr double OCTAVE_SIXTEENTH = 0.043321698784996581;  // log 2 / 16
 
-// The end of a stream that a position is coded with: one of both.
+// The end of a stream that positions are coded with: an encoder's symbols, or a decoder's reader.
 struct Coder {
     Symbols* const symbols;
     Reader* const reader;
@@ -22,7 +22,7 @@ struct Coder {
 
     bool has_ended() const { return reader && reader->ended; }
 
-    // The value of an exact channel whose values are weighed.
+    // Codes an exact channel whose values are weighed; returns its value.
     int64_t code(const Weighed& weighed, int64_t value) const {
         if (reader) value = weighed.find(reader->slot());
         uint32_t start, freq;
@@ -34,7 +34,7 @@ struct Coder {
         return value;
     }
 
-    // The range that is known after this value, and its masses: of an encoder's `value`, or of what a decoder finds. width: of cells.
+    // Codes an encoder's `value`, or finds a decoder's. Returns the range that is known then, and its masses. width: of cells.
     Range code(const Mixture& mixture, int value, Range known, int64_t width, Masses& masses) const {
         const bool exact = width == int64_t(1) << CELL_BITS;
         if (reader && !exact) {  // most values are in the dead zone, which need not be searched for
@@ -42,18 +42,18 @@ struct Coder {
             if (dead.lo <= dead.hi && code_if_read(mixture, dead, known, masses)) return dead;
         }
         if (reader) value = int(mixture.find(reader->slot()));
-        const Range found = exact ? Range{value, value} : cell_of(value, known, width);
-        code_if_read(mixture, found, known, masses);
-        return found;
+        const Range range = exact ? Range{value, value} : cell_of(value, known, width);
+        code_if_read(mixture, range, known, masses);
+        return range;
     }
 
   private:
     // Codes a range, where an encoder has it or a decoder reads it.
-    bool code_if_read(const Mixture& mixture, Range found, Range known, Masses& masses) const {
+    bool code_if_read(const Mixture& mixture, Range range, Range known, Masses& masses) const {
         uint32_t start, freq;
-        masses = mixture.masses(found.lo, found.hi);
-        if (found.lo == known.lo && found.hi == known.hi) return true;
-        mixture.interval(masses, found.lo, found.hi, start, freq);
+        masses = mixture.masses(range.lo, range.hi);
+        if (range.lo == known.lo && range.hi == known.hi) return true;
+        mixture.interval(masses, range.lo, range.hi, start, freq);
         if (!reader)
             symbols->put(start, freq);
         else if (reader->slot() - start < freq)
@@ -64,13 +64,13 @@ struct Coder {
     }
 };
 
-// What is known of a position, by channel, before and after it is coded.
+// A position, by channel: what is known of it before and after it is coded.
 struct Values {
     int value[CHANNELS];  // an encoder's
     Range known[CHANNELS];
     Bounds bounds;                              // of a pixel, beside `known`
     int64_t width[CHANNELS];                    // of cells, 2^-16
-    int16_t base[CHANNELS];                     // that it is seen from
+    int16_t base[CHANNELS];                     // what its means are relative to
     int16_t near[CHANNELS][4];                  // normalised residuals nearby
     int16_t residual[CHANNELS];                 // its own, filled in
     int16_t mean[CHANNELS], scale[CHANNELS];    // of the distribution, 1/64 and index; filled in
@@ -82,7 +82,7 @@ inline int64_t residual_of(int64_t mean, Range range) {
     return std::min(std::max(mean, 64 * range.lo + quarter), 64 * range.hi - quarter) - mean;
 }
 
-// What both sides learn from an image while they code it, and what a wave of a stream adds to that; null what does not learn.
+// What both sides learn from an image while they code it, and what a wave of a stream adds to that. What does not learn is null.
 struct Learning {
     const Biases& biases;
     Scores* scores;
@@ -101,15 +101,15 @@ class Position {
         for (int c = 0; c < channels; c++) code_channel(values, c, coder, learning);
     }
 
-    // Of the code length, nats, by every output; float [outputs]. At the distributions that were coded with, whose adapted
-    // scales count as constant.
-    void slopes(float* found) const;
+    // Slopes of the code length, in nats, by every output, float [outputs]: at the distributions that were coded with, as if
+    // what adaptation added to scales were constant.
+    void slopes(float* by_output) const;
 
   private:
     void code_channel(Values& values, int c, const Coder& coder, const Learning& learning);
     static Range code_value(Values& values, int c, const Mixture& mixture, const Coder& coder, const Learning& learning, Masses& masses);
 
-    // What a channel's means are relative to: `base`, moved by what the channels before it turned out to be.
+    // A channel's means are relative to this: `base`, moved by what the channels before it turned out to be.
     int64_t origin(int c, int base) const {
         const int64_t mean = 64 * int64_t(base);
         if (c == 1) return mean + ((output_[shape_.cross(0)] * residual_[0]) >> 6);
@@ -127,8 +127,9 @@ class Position {
     int64_t means_[CHANNELS][MOST_COMPONENTS] = {}, expected_[CHANNELS] = {};  // 1/64; by the weights at first
 };
 
-// By colours, where the values of a narrow distribution become exact; values.mean and scale are of that.
-inline Range Position::code_value(Values& values, int c, const Mixture& mixture, const Coder& coder, const Learning& learning, Masses& masses) {
+// Codes one channel: by colours, where it becomes exact and its distribution, of values.mean and values.scale, is narrow.
+inline Range Position::code_value(Values& values, int c, const Mixture& mixture, const Coder& coder, const Learning& learning,
+                                  Masses& masses) {
     if (!learning.colors || !learning.colors->weighs(c, values.scale[c]))
         return coder.code(mixture, values.value[c], values.known[c], values.width[c], masses);
     const int pixel[CHANNELS] = {values.known[0].lo, values.known[1].lo, 0};
@@ -167,13 +168,13 @@ inline void Position::code_channel(Values& values, int c, const Coder& coder, co
     if (!known.is_exact() && !coder.has_ended()) {
         const Mixture mixture(weights_, K, known.lo, known.hi, means, scales);
         Masses masses;
-        const Range found = values.known[c] = code_value(values, c, mixture, coder, learning, masses);
+        const Range range = values.known[c] = code_value(values, c, mixture, coder, learning, masses);
         weights_ = mixture.after(weights_, masses);
         if (learning.scores || learning.wants_slopes) {
             double by_scale = 0;
             coded_[c] = true;
             for (int k = 0; k < K; k++) {
-                const Slopes slopes = mixture.slopes(k, masses, found.lo, found.hi, means[k], scales[k]);
+                const Slopes slopes = mixture.slopes(k, masses, range.lo, range.hi, means[k], scales[k]);
                 by_mean_[c][k] = slopes.by_mean;
                 by_scale_[c][k] = slopes.by_scale;
                 used_[c][k] = scales[k];
@@ -181,30 +182,30 @@ inline void Position::code_channel(Values& values, int c, const Coder& coder, co
             }
             if (learning.scores) learning.scores->add(c, context, by_scale / double(1 << WEIGHT_BITS), typical);
         }
-        values.residual[c] = int16_t(normalised(residual_of(middle, found), typical));
+        values.residual[c] = int16_t(normalised(residual_of(middle, range), typical));
     }
     expected_[c] = expected >> WEIGHT_BITS;
     residual_[c] = residual_of(expected_[c], values.known[c]);
 }
 
-inline void Position::slopes(float* found) const {
+inline void Position::slopes(float* by_output) const {
     const int K = shape_.components;
     double share[MOST_COMPONENTS], by_base[CHANNELS] = {};
     for (int k = 0; k < K; k++) {
         share[k] = double(weights_.share[k]) / double(1 << WEIGHT_BITS);
         const double first = double(first_.share[k]) / double(1 << WEIGHT_BITS);
-        found[shape_.logits() + k] = float((first - share[k]) * OCTAVE_SIXTEENTH);
+        by_output[shape_.logits() + k] = float((first - share[k]) * OCTAVE_SIXTEENTH);
     }
     for (int c = 0; c < CHANNELS; c++)
         for (int k = 0; k < K; k++) {
             if (!coded_[c]) {
-                found[shape_.mean(c, k)] = found[shape_.scale(c, k)] = 0;
+                by_output[shape_.mean(c, k)] = by_output[shape_.scale(c, k)] = 0;
                 continue;
             }
             const double mean = share[k] * by_mean_[c][k] * UNITS.of[used_[c][k]];  // nats in 1/64 of a unit
             const double scale = std::min(std::max(share[k] * by_scale_[c][k], -SCALE_SLOPE_LIMIT), SCALE_SLOPE_LIMIT);
-            found[shape_.mean(c, k)] = float(mean);
-            found[shape_.scale(c, k)] = float(scale / INDICES);
+            by_output[shape_.mean(c, k)] = float(mean);
+            by_output[shape_.scale(c, k)] = float(scale / INDICES);
             by_base[c] += mean;
         }
     // Back through the channels: a residual falls as its mean rises.
@@ -214,13 +215,13 @@ inline void Position::slopes(float* found) const {
     const double later[CHANNELS] = {first - by_base[0], second - by_base[1], 0};  // of the residual, by its mean
     for (int c = 0; c < CHANNELS; c++)
         for (int k = 0; k < K; k++) {
-            const double share = later[c] * double(first_.share[k]) / double(1 << WEIGHT_BITS);
-            found[shape_.mean(c, k)] += float(share);
-            found[shape_.logits() + k] += float(share * double(means_[c][k] - expected_[c]) * OCTAVE_SIXTEENTH);
+            const double part = later[c] * double(first_.share[k]) / double(1 << WEIGHT_BITS);
+            by_output[shape_.mean(c, k)] += float(part);
+            by_output[shape_.logits() + k] += float(part * double(means_[c][k] - expected_[c]) * OCTAVE_SIXTEENTH);
         }
-    found[shape_.cross(0)] = float(second * double(residual_[0]) / 64.0);
-    found[shape_.cross(1)] = float(third * double(residual_[0]) / 64.0);
-    found[shape_.cross(2)] = float(third * double(residual_[1]) / 64.0);
+    by_output[shape_.cross(0)] = float(second * double(residual_[0]) / 64.0);
+    by_output[shape_.cross(1)] = float(third * double(residual_[0]) / 64.0);
+    by_output[shape_.cross(2)] = float(third * double(residual_[1]) / 64.0);
 }
 
 }  // namespace ddpm

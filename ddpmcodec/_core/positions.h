@@ -1,11 +1,11 @@
-// What training learns from: positions of images as the coder would meet them. States of the schedule are functions of the
-// image, so that any position of any step can be drawn without coding anything.
+// Training learns from positions of images as the coder would meet them. States of the schedule are functions of the image,
+// so that any position of any step can be drawn without coding anything.
 #pragma once
 #include "stages.h"
 
 namespace ddpm {
 
-// Positions of one role, columns of which are what the coder has of them.
+// Positions of one role, in columns: what the coder has of each.
 struct Positions {
     std::vector<uint8_t> rows;                        // [K, inputs]
     std::vector<int16_t> base, lo, hi, new_lo, new_hi;  // [K, 3]
@@ -14,7 +14,7 @@ struct Positions {
     size_t count() const { return condition.size(); }
 };
 
-// A draw of one in `one_in`, from a number that is different at each place (splitmix64, Steele, Lea & Flood 2014).
+// True with probability `share`, by the next number of a generator (splitmix64, Steele, Lea & Flood 2014).
 inline bool is_drawn(uint64_t& state, double share) {
     uint64_t z = state += 0x9E3779B97F4A7C15u;
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
@@ -29,56 +29,58 @@ inline Planes planes_of(const uint8_t* pixels, int height, int width) {
     return image;
 }
 
-// What is known of differences at a level, or at none (-1).
+// The range that is known of a difference at a level, or before any (-1).
 inline Range range_at(int value, int band, int channel, int level) {
     const int largest = channel ? LARGEST_CHROMA : LARGEST_LUMA;
     return level < 0 ? Range{-largest, largest} : cell_of(value, {-largest, largest}, cell_width(band, channel, level));
 }
 
 inline Planes estimates_at(const Planes& differences, int band, int level) {
-    Planes found(differences.height, differences.width);
-    for (size_t k = 0; k < found.values.size(); k++)
-        found.values[k] = int16_t(estimate_of(range_at(differences.values[k], band, int(k % CHANNELS), level)));
-    return found;
+    Planes estimates(differences.height, differences.width);
+    for (size_t k = 0; k < estimates.values.size(); k++)
+        estimates.values[k] = int16_t(estimate_of(range_at(differences.values[k], band, int(k % CHANNELS), level)));
+    return estimates;
 }
 
-// Of every step of noise levels and every band, into the positions of its kind. share: of a band's positions; least: of a
-// band, where it has them. image: uint8 [height, width, 3].
-inline void draw_bands(const uint8_t* pixels, int height, int width, int levels, double share, int least, uint64_t& seed, Positions* kinds) {
+// Draws positions of every band at every step of noise levels, and adds them to those of the band's kind. share: of a band's
+// positions; least: how many of a band, where it has them. pixels: uint8 [height, width, 3].
+inline void draw_bands(const uint8_t* pixels, int height, int width, int levels, double share, int least, uint64_t& seed,
+                       Positions* by_kind) {
     const std::vector<Band> geometry = bands_of(height, width);
     std::vector<Planes> differences(geometry.size());
     Planes root = planes_of(pixels, height, width);
     for (size_t b = 0; b < geometry.size(); b++) root = analyse_band(root, geometry[b], differences[b]);
-    std::vector<int> known(geometry.size(), -1);
+    std::vector<int> levels_of_bands(geometry.size(), -1);
     constexpr int inputs = inputs_of(Role::BAND);
     for (const LevelStep& step : steps_of(levels)) {
         Planes coarse = root;
         for (int b = int(geometry.size()) - 1; b >= 0; b--) {
             const Band& band = geometry[b];
             if (band.transposed) coarse = coarse.turned();
-            const int old = known[b];
-            if (band.number >= step.finest) known[b] = step.level;
-            const Planes after = estimates_at(differences[b], band.number, known[b]);
+            const int old_level = levels_of_bands[b];
+            if (band.number >= step.finest) levels_of_bands[b] = step.level;
+            const Planes after = estimates_at(differences[b], band.number, levels_of_bands[b]);
             if (band.number >= step.finest) {
-                const Margin seen = with_margin(coarse);
-                const Inputs coded = inputs_of(after), before = inputs_of(estimates_at(differences[b], band.number, old));
-                Positions& found = kinds[band_kind(band.number)];
-                const double wanted = std::max(share, std::min(1.0, double(least) / double(band.positions())));
+                const Margin coarse_margin = with_margin(coarse);
+                const Inputs coded = inputs_of(after), before = inputs_of(estimates_at(differences[b], band.number, old_level));
+                Positions& positions = by_kind[band_kind(band.number)];
+                const double drawn_share = std::max(share, std::min(1.0, double(least) / double(band.positions())));
                 for (int y = 0; y < band.height; y++)
                     for (int x = 0; x < band.width; x++) {
-                        if (!is_drawn(seed, wanted)) continue;
-                        const size_t k = found.count();
-                        found.condition.push_back(condition_of(step.number, band.number));
-                        found.rows.resize((k + 1) * inputs, ZERO);
-                        gather_band(seen, coded, before, y, x, &found.rows[k * inputs]);
+                        if (!is_drawn(seed, drawn_share)) continue;
+                        const size_t k = positions.count();
+                        positions.condition.push_back(condition_of(step.number, band.number));
+                        positions.rows.resize((k + 1) * inputs, ZERO);
+                        gather_band(coarse_margin, coded, before, y, x, &positions.rows[k * inputs]);
                         for (int c = 0; c < CHANNELS; c++) {
                             const int value = differences[b].at(y, x)[c];
-                            const Range was = range_at(value, band.number, c, old), is = range_at(value, band.number, c, step.level);
-                            found.base.push_back(0);
-                            found.lo.push_back(int16_t(was.lo));
-                            found.hi.push_back(int16_t(was.hi));
-                            found.new_lo.push_back(int16_t(is.lo));
-                            found.new_hi.push_back(int16_t(is.hi));
+                            const Range old_range = range_at(value, band.number, c, old_level);
+                            const Range new_range = range_at(value, band.number, c, step.level);
+                            positions.base.push_back(0);
+                            positions.lo.push_back(int16_t(old_range.lo));
+                            positions.hi.push_back(int16_t(old_range.hi));
+                            positions.new_lo.push_back(int16_t(new_range.lo));
+                            positions.new_hi.push_back(int16_t(new_range.hi));
                         }
                     }
             }
@@ -89,8 +91,9 @@ inline void draw_bands(const uint8_t* pixels, int height, int width, int levels,
 
 inline constexpr int LAST_LEVEL = 8;  // that every schedule with noise levels ends at
 
-// Of exact pixels, straight or after noise levels.
-inline void draw_pixels(const uint8_t* pixels, int height, int width, bool after_levels, double share, uint64_t& seed, Positions& found) {
+// Draws positions of exact pixels, straight or after noise levels.
+inline void draw_pixels(const uint8_t* pixels, int height, int width, bool after_levels, double share, uint64_t& seed,
+                        Positions& positions) {
     std::vector<Described> described(after_levels);
     BandRanges ranges[2];  // of the finest bands
     if (after_levels) {
@@ -105,9 +108,9 @@ inline void draw_pixels(const uint8_t* pixels, int height, int width, bool after
         }
         for (int b = 0; b < std::min(2, int(geometry.size())); b++)
             for (size_t k = 0; k < differences[b].values.size(); k++) {
-                const Range left = range_at(differences[b].values[k], geometry[b].number, int(k % CHANNELS), LAST_LEVEL);
-                ranges[b].lo.push_back(int16_t(left.lo));
-                ranges[b].hi.push_back(int16_t(left.hi));
+                const Range range = range_at(differences[b].values[k], geometry[b].number, int(k % CHANNELS), LAST_LEVEL);
+                ranges[b].lo.push_back(int16_t(range.lo));
+                ranges[b].hi.push_back(int16_t(range.hi));
             }
         described[0].blocks = blocks_of(geometry, [&](int b) -> BandRanges& { return ranges[b]; });
     }
@@ -123,19 +126,19 @@ inline void draw_pixels(const uint8_t* pixels, int height, int width, bool after
     for (int y = 0; y < height; y++)
         for (int x = 0; x < width; x++) {
             if (!is_drawn(seed, share)) continue;
-            const size_t k = found.count();
-            found.condition.push_back(0);
-            found.rows.resize((k + 1) * inputs, ZERO);
-            found.base.resize((k + 1) * CHANNELS);
-            stage.gather(0, y, x, &found.rows[k * inputs], &found.base[k * CHANNELS]);
+            const size_t k = positions.count();
+            positions.condition.push_back(0);
+            positions.rows.resize((k + 1) * inputs, ZERO);
+            positions.base.resize((k + 1) * CHANNELS);
+            stage.gather(0, y, x, &positions.rows[k * inputs], &positions.base[k * CHANNELS]);
             Values values;
             stage.load(0, y, x, values);
             for (int c = 0; c < CHANNELS; c++) {
-                const Range left = values.bounds.channel(c, values.value[0], values.value[1], values.known[c]);
-                found.lo.push_back(int16_t(left.lo));
-                found.hi.push_back(int16_t(left.hi));
-                found.new_lo.push_back(int16_t(values.value[c]));
-                found.new_hi.push_back(int16_t(values.value[c]));
+                const Range range = values.bounds.channel(c, values.value[0], values.value[1], values.known[c]);
+                positions.lo.push_back(int16_t(range.lo));
+                positions.hi.push_back(int16_t(range.hi));
+                positions.new_lo.push_back(int16_t(values.value[c]));
+                positions.new_hi.push_back(int16_t(values.value[c]));
             }
         }
 }

@@ -13,7 +13,7 @@ namespace {
 constexpr int LEAST_SHARED = 1 << 14;  // positions of a band from which on threads share them
 constexpr int BLOCK = 16;              // stored rows of a band that are computed together
 constexpr float NARROW = 0.5f, STEEP = 8;
-constexpr float FADE = 1 / 24.0f;      // of what pixels hint at, by rows below them
+constexpr float FADE = 1 / 24.0f;      // how fast what pixels hint at fades, by rows below them
 constexpr int HINT = 8;                // columns to both sides that hint together
 
 struct Scale {
@@ -78,31 +78,31 @@ inline float clipped(float x, float lo, float hi) {
 
 void Coefficients::find(const BandRanges& ranges, size_t first, int count) {
     const int16_t *lo = &ranges.lo[first], *hi = &ranges.hi[first];
-    bool any = false;
+    bool any_open = false;
     for (int k = 0; k < count; k++) {
         mean[k] = hi[k] == lo[k] ? float(lo[k]) : 0.0f;
         lack[k] = hi[k] == lo[k] ? 0.5f * float(lo[k] & 1) : 0.25f;
     }
     if (ranges.scale.empty()) return;
     const uint8_t* scale = &ranges.scale[first];
-    for (int k = 0; k < count; k++) any = any || (scale[k] != NO_SCALE && lo[k] < hi[k]);
-    if (!any) return;
+    for (int k = 0; k < count; k++) any_open = any_open || (scale[k] != NO_SCALE && lo[k] < hi[k]);
+    if (!any_open) return;
     const Scale* table = scales();
     float units[CHUNK], inverse[CHUNK];
     for (int k = 0; k < count; k++) {
-        const Scale& own = table[scale[k] == NO_SCALE ? 48 : scale[k]];
-        units[k] = own.units, inverse[k] = own.inverse;
+        const Scale& chosen = table[scale[k] == NO_SCALE ? 48 : scale[k]];
+        units[k] = chosen.units, inverse[k] = chosen.inverse;
     }
     const int16_t* predicted = &ranges.mean[first];
     for (int k = 0; k < count; k++) {
         const float from = float(lo[k]), to = float(hi[k]);
-        // As the coder draws the mean to the range.
+        // The mean is drawn to the range, as the coder does.
         const float margin = 0.5f + STEEP * units[k];
         const float centre = clipped(float(predicted[k]) * (1.0f / MEAN_UNIT), from - margin, to + margin);
         const float z = truncated_mean((from - 0.5f - centre) * inverse[k], (to + 0.5f - centre) * inverse[k]);
-        const float found = clipped(z * units[k] + centre, from, to);
+        const float mean_in_range = clipped(z * units[k] + centre, from, to);
         const bool open = scale[k] != NO_SCALE && from < to;
-        mean[k] = open ? found : mean[k];
+        mean[k] = open ? mean_in_range : mean[k];
     }
 }
 
@@ -123,35 +123,35 @@ class Synthesis {
 
     // Stored rows [first, last).
     void run(int first, int last) const {
-        Coefficients found;
+        Coefficients coefficients;
         for (int y = first; y < last; y += BLOCK)
             for (int x = 0; x < band_.coarse_width; x += CHUNK / CHANNELS) {
                 const int rows = std::min(BLOCK, last - y), pairs = std::max(0, std::min(CHUNK / CHANNELS, band_.width - x));
                 for (int v = y; v < y + rows; v++) {
-                    if (pairs) found.find(ranges_, (size_t(v) * band_.width + x) * CHANNELS, pairs * CHANNELS);
-                    for (int u = 0; u < pairs; u++) pair(v, x + u, found, u * CHANNELS);
+                    if (pairs) coefficients.find(ranges_, (size_t(v) * band_.width + x) * CHANNELS, pairs * CHANNELS);
+                    for (int u = 0; u < pairs; u++) pair(v, x + u, coefficients, u * CHANNELS);
                     if (band_.coarse_width > band_.width && x + CHUNK / CHANNELS >= band_.coarse_width) single(v);
                 }
             }
     }
 
   private:
-    // Where a position of an image as the band stores it lies in the upright one.
-    size_t place(const Means& image, int y, int x) const {
+    // Where a position of an image, as the band stores it, lies in the upright one.
+    size_t index_of(const Means& image, int y, int x) const {
         return (band_.transposed ? size_t(x) * image.width + y : size_t(y) * image.width + x) * CHANNELS;
     }
 
-    void pair(int y, int x, const Coefficients& found, int k) const {
-        const size_t from = place(coarse_, y, x), a = place(fine_, y, 2 * x), b = place(fine_, y, 2 * x + 1);
+    void pair(int y, int x, const Coefficients& coefficients, int k) const {
+        const size_t from = index_of(coarse_, y, x), a = index_of(fine_, y, 2 * x), b = index_of(fine_, y, 2 * x + 1);
         for (int c = 0; c < CHANNELS; c++) {
-            const float middle = coarse_.values[from + c] + found.lack[k + c], half = 0.5f * found.mean[k + c];
+            const float middle = coarse_.values[from + c] + coefficients.lack[k + c], half = 0.5f * coefficients.mean[k + c];
             fine_.values[a + c] = middle + half;
             fine_.values[b + c] = middle - half;
         }
     }
 
     void single(int y) const {
-        std::copy_n(&coarse_.values[place(coarse_, y, band_.width)], CHANNELS, &fine_.values[place(fine_, y, 2 * band_.width)]);
+        std::copy_n(&coarse_.values[index_of(coarse_, y, band_.width)], CHANNELS, &fine_.values[index_of(fine_, y, 2 * band_.width)]);
     }
 
     const Band& band_;
@@ -160,7 +160,7 @@ class Synthesis {
     Means& fine_;
 };
 
-// Whether a coefficient of a band is coded.
+// Whether any coefficient of any band was coded.
 bool has_coefficients(const Pass& pass, int image) {
     for (size_t b = pass.geometry().size(); b-- > 0;) {
         if (pass.ranges(int(b)).empty()) continue;
@@ -170,8 +170,8 @@ bool has_coefficients(const Pass& pass, int image) {
     return false;
 }
 
-// All bands of an image as they are known, finest first; where nothing was coded, as predicted from the bands before, so that
-// a beginning shows more than it says.
+// All bands of an image as they are known, finest first. Where nothing was coded they are predicted from the bands before, so
+// that a beginning shows more than it says.
 class KnownBands {
   public:
     // Bands from number `first` on; those before it are not looked at.
@@ -203,38 +203,39 @@ class KnownBands {
     }
 
     Planes estimates(size_t b) const {
-        const BandRanges &now = (*this)[b], &before = known(b);
-        Planes found(pass_.geometry()[b].height, pass_.geometry()[b].width);
-        for (size_t k = 0; k < found.values.size(); k++)
-            found.values[k] = int16_t(before.is_unseen(k) ? (now.mean[k] + MEAN_UNIT / 2) >> 6 : estimate_of({now.lo[k], now.hi[k]}));
-        return found;
+        const BandRanges &ranges = (*this)[b], &coded = known(b);
+        Planes planes(pass_.geometry()[b].height, pass_.geometry()[b].width);
+        for (size_t k = 0; k < planes.values.size(); k++)
+            planes.values[k] = int16_t(coded.is_unseen(k) ? (ranges.mean[k] + MEAN_UNIT / 2) >> 6
+                                                          : estimate_of({ranges.lo[k], ranges.hi[k]}));
+        return planes;
     }
 
     const Pass& pass_;
     const int image_;
-    std::vector<BandRanges> predicted_;  // empty where nothing is
+    std::vector<BandRanges> predicted_;  // by band, empty where nothing is predicted
 };
 
-// first: place of the finest band that is applied.
+// The planes that the bands give. first: index of the finest band that is applied.
 Means of_bands(const Pass& pass, int image, int threads, size_t first = 0) {
     const KnownBands bands(pass, image, threads, first);
-    Means now(1, 1);
+    Means coarse(1, 1);
     for (int c = 0; c < CHANNELS; c++) {
         const Range root = pass.root()[size_t(image) * CHANNELS + c];
-        now.values[c] = float(root.lo + root.hi) / 2;
+        coarse.values[c] = float(root.lo + root.hi) / 2;
     }
     for (size_t b = pass.geometry().size(); b-- > first;) {
         const Band& band = pass.geometry()[b];
         const int length = band.width + band.coarse_width;
         Means fine(band.transposed ? length : band.height, band.transposed ? band.height : length);
-        const Synthesis synthesis(band, bands[b], now, fine);
+        const Synthesis synthesis(band, bands[b], coarse, fine);
         run_threads(KnownBands::threads_of(band, threads), [&](const Team& team, int t) {
-            auto start = [&](int of) { return int(int64_t(band.height) * of / team.threads()); };
+            auto start = [&](int share) { return int(int64_t(band.height) * share / team.threads()); };
             synthesis.run(start(t), start(t + 1));
         });
-        now = std::move(fine);
+        coarse = std::move(fine);
     }
-    return now;
+    return coarse;
 }
 
 // Exact pixels of one image.
@@ -253,9 +254,9 @@ struct Exact {
 
     void planes(size_t at, int channels, float* out) const {
         const uint8_t* p = &pixels[at * channels];
-        int16_t found[CHANNELS];
-        to_ycocg(p[0], p[channels == 1 ? 0 : 1], p[channels == 1 ? 0 : 2], found);
-        std::copy_n(found, CHANNELS, out);
+        int16_t ycocg[CHANNELS];
+        to_ycocg(p[0], p[channels == 1 ? 0 : 1], p[channels == 1 ? 0 : 2], ycocg);
+        std::copy_n(ycocg, CHANNELS, out);
     }
 };
 
@@ -264,11 +265,11 @@ bool exact_has_begun(const Pass& pass) {
     return pass.has_begun() && (done == pass.segments() || pass.schedule()[done].level == EXACT);
 }
 
-// Without bands all that hints at the pixels below is what is known: the last of it above, which fades to the mean of all.
+// Without bands, all that hints at unknown pixels is the last known pixels above them, which fade to the mean of all.
 void extend_down(const uint8_t* known, int height, int width, float* mean) {
     double sum[CHANNELS] = {};
     size_t count = 0;
-    std::vector<int> ends(width);  // rows that are known of a column: they come from above
+    std::vector<int> ends(width);  // how many rows of a column are known, from above
     for (int y = 0; y < height; y++)
         for (int x = 0; x < width; x++) {
             const size_t at = size_t(y) * width + x;
@@ -307,8 +308,8 @@ void means(const Pass& pass, int image, int threads, float* out) {
     const size_t size = size_t(l.height) * l.width;
     const bool has_bands = !pass.root().empty();
     if (has_bands && !pass.is_exact()) {
-        const Means found = of_bands(pass, image, threads);
-        std::copy(found.values.begin(), found.values.end(), out);
+        const Means planes = of_bands(pass, image, threads);
+        std::copy(planes.values.begin(), planes.values.end(), out);
     }
     std::vector<uint8_t> known(size);
     if (exact_has_begun(pass)) {
@@ -324,13 +325,13 @@ void means(const Pass& pass, int image, int threads, float* out) {
 
 Reduced reduced(const Pass& pass, int image, int halvings, int threads) {
     size_t first = 0;
-    for (int done[2] = {}; first < pass.geometry().size(); first++)
-        if (++done[pass.geometry()[first].transposed] > halvings) break;
-    Means found = of_bands(pass, image, threads, first);
+    for (int halved[2] = {}; first < pass.geometry().size(); first++)
+        if (++halved[pass.geometry()[first].transposed] > halvings) break;
+    Means planes = of_bands(pass, image, threads, first);
     if (pass.layout().channels == 1)
-        for (size_t k = 0; k < found.values.size(); k++)
-            if (k % CHANNELS) found.values[k] = 0;
-    return {found.height, found.width, std::move(found.values)};
+        for (size_t k = 0; k < planes.values.size(); k++)
+            if (k % CHANNELS) planes.values[k] = 0;
+    return {planes.height, planes.width, std::move(planes.values)};
 }
 
 void to_rgb(const float* planes, size_t count, uint8_t* out) {

@@ -1,4 +1,4 @@
-// What a prefix shows: conditional means of all coefficients, brought back to pixels. Not exact, never used for coding.
+// Previews of a prefix: conditional means of all coefficients, brought back to pixels. They are not exact, and never used for coding.
 #pragma once
 #include "pass.h"
 
@@ -9,15 +9,15 @@ constexpr int UNKNOWN_LUMA = 128;  // grey level, where nothing is known
 // Means float32 [H, W, 3] of the planes Y, Co, Cg of one image, as far as a decoder knows it.
 void means(const Pass& pass, int image, int threads, float* out);
 
-// What halving an image so many times in both directions leaves, float32 [H, W, 3] of planes, as far as a decoder knows it: for
-// passes with noise levels. Finer bands are neither read nor predicted.
+// The planes, float32 [H, W, 3], of an image that is halved several times in both directions, as far as a decoder knows it.
+// Passes without noise levels have none. Finer bands are neither read nor predicted.
 struct Reduced {
     int height, width;
     std::vector<float> mean;
 };
 Reduced reduced(const Pass& pass, int image, int halvings, int threads);
 
-// Of count coefficients, as a band keeps them: means, and what (a + b) >> 1 lacks of (a + b) / 2. Up to CHUNK.
+// Means of up to CHUNK coefficients, in a band's order, and what (a + b) >> 1 lacks of (a + b) / 2.
 constexpr int CHUNK = 192;  // a multiple of CHANNELS
 struct Coefficients {
     float mean[CHUNK], lack[CHUNK];

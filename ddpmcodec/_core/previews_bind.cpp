@@ -34,12 +34,12 @@ Out<float> means_of(const Pass& pass, int image, int threads) {
     require_image(pass, image);
     require_threads(threads);
     const size_t H = pass.layout().height, W = pass.layout().width;
-    std::vector<float> found(H * W * CHANNELS);
+    std::vector<float> planes(H * W * CHANNELS);
     {
         nb::gil_scoped_release unlocked;
-        means(pass, image, threads, found.data());
+        means(pass, image, threads, planes.data());
     }
-    return array_of(std::move(found), {H, W, CHANNELS});
+    return array_of(std::move(planes), {H, W, CHANNELS});
 }
 
 Out<float> reduced_of(const Pass& pass, int halvings, int image, int threads) {
@@ -47,37 +47,37 @@ Out<float> reduced_of(const Pass& pass, int halvings, int image, int threads) {
     require_threads(threads);
     if (halvings < 1) throw std::invalid_argument("halvings must be 1 or more, not " + std::to_string(halvings));
     if (pass.root().empty()) throw std::invalid_argument("a pass without noise levels has no bands");
-    Reduced found;
+    Reduced halved;
     {
         nb::gil_scoped_release unlocked;
-        found = reduced(pass, image, halvings, threads);
+        halved = reduced(pass, image, halvings, threads);
     }
-    return array_of(std::move(found.mean), {size_t(found.height), size_t(found.width), CHANNELS});
+    return array_of(std::move(halved.mean), {size_t(halved.height), size_t(halved.width), CHANNELS});
 }
 
 Out<uint8_t> rgb(const Floats& planes) {
     if (planes.ndim() != 3 || planes.shape(2) != CHANNELS || planes.size() == 0)
         throw std::invalid_argument("planes must be float32 [H, W, 3], of one pixel or more");
-    std::vector<uint8_t> found(planes.size());
+    std::vector<uint8_t> pixels(planes.size());
     {
         nb::gil_scoped_release unlocked;
-        to_rgb(planes.data(), planes.size() / CHANNELS, found.data());
+        to_rgb(planes.data(), planes.size() / CHANNELS, pixels.data());
     }
-    return array_of(std::move(found), {planes.shape(0), planes.shape(1), CHANNELS});
+    return array_of(std::move(pixels), {planes.shape(0), planes.shape(1), CHANNELS});
 }
 
-// Of coefficients in a row, of one channel: for tests.
+// Means of coefficients of one channel that follow each other, for tests.
 Out<float> band_means(const nb::ndarray<const int16_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>& columns) {
     if (columns.shape(0) != 4) throw std::invalid_argument("columns must be int16 [4, K]: lo, hi, mean, scale");
     const size_t count = columns.shape(1);
     const int16_t* c = columns.data();
     const BandRanges ranges{{c, c + count}, {c + count, c + 2 * count}, {c + 2 * count, c + 3 * count}, {c + 3 * count, c + 4 * count}};
     std::vector<float> mean(count);
-    Coefficients found;
+    Coefficients coefficients;
     for (size_t k = 0; k < count; k += CHUNK) {
-        const int some = int(std::min(size_t(CHUNK), count - k));
-        found.find(ranges, k, some);
-        std::copy_n(found.mean, some, &mean[k]);
+        const int chunk_length = int(std::min(size_t(CHUNK), count - k));
+        coefficients.find(ranges, k, chunk_length);
+        std::copy_n(coefficients.mean, chunk_length, &mean[k]);
     }
     return array_of(std::move(mean), {count});
 }

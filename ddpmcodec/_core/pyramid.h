@@ -22,31 +22,31 @@ struct Band {
 
 // The bands of an image, finest first.
 inline std::vector<Band> bands_of(int height, int width) {
-    std::vector<Band> found;
+    std::vector<Band> bands;
     for (bool rows = false; height > 1 || width > 1; rows = !rows) {
         int& length = rows ? height : width;
         if (length == 1) continue;
         const int other = rows ? width : height, half = length / 2;
-        found.push_back({int(found.size()) + 1, rows, other, half, length - half});
+        bands.push_back({int(bands.size()) + 1, rows, other, half, length - half});
         length -= half;
     }
-    return found;
+    return bands;
 }
 
 // --- colours: Y, Co, Cg from red, green, blue by reversible lifting
 
 inline void to_ycocg(int red, int green, int blue, int16_t* out) {
-    const int orange = red - blue, middle = blue + (orange >> 1), other = green - middle;
-    out[0] = int16_t(middle + (other >> 1));
-    out[1] = int16_t(orange);
-    out[2] = int16_t(other);
+    const int co = red - blue, middle = blue + (co >> 1), cg = green - middle;
+    out[0] = int16_t(middle + (cg >> 1));
+    out[1] = int16_t(co);
+    out[2] = int16_t(cg);
 }
 
 // Green, red, blue: the order in which channels are coded. May be done in place.
 inline void to_grb(const int16_t* ycocg, int16_t* out) {
-    const int middle = ycocg[0] - (ycocg[2] >> 1), orange = ycocg[1], blue = middle - (orange >> 1);
+    const int middle = ycocg[0] - (ycocg[2] >> 1), co = ycocg[1], blue = middle - (co >> 1);
     out[0] = int16_t(middle + ycocg[2]);
-    out[1] = int16_t(blue + orange);
+    out[1] = int16_t(blue + co);
     out[2] = int16_t(blue);
 }
 
@@ -62,14 +62,14 @@ struct Planes {
     const int16_t* at(int y, int x) const { return values.data() + (size_t(y) * width + x) * CHANNELS; }
 
     Planes turned() const {
-        Planes found(width, height);
+        Planes transposed(width, height);
         for (int y = 0; y < height; y++)
-            for (int x = 0; x < width; x++) std::copy_n(at(y, x), CHANNELS, found.at(x, y));
-        return found;
+            for (int x = 0; x < width; x++) std::copy_n(at(y, x), CHANNELS, transposed.at(x, y));
+        return transposed;
     }
 };
 
-// Of an upright image: its differences, as stored, and the coarse image, upright.
+// Takes an upright image apart: its differences, as stored, and the coarse image, upright, which is returned.
 inline Planes analyse_band(const Planes& image, const Band& band, Planes& differences) {
     const Planes fine = band.transposed ? image.turned() : image;
     Planes coarse(band.height, band.coarse_width);
@@ -86,7 +86,7 @@ inline Planes analyse_band(const Planes& image, const Band& band, Planes& differ
     return band.transposed ? coarse.turned() : coarse;
 }
 
-// The finer image, upright, of a coarse image and differences, both as stored.
+// The finer image, upright, from a coarse image and differences, both as stored.
 inline Planes synthesise_band(const Planes& coarse, const Planes& differences, const Band& band) {
     Planes fine(band.height, band.width + band.coarse_width);
     for (int y = 0; y < band.height; y++) {
@@ -111,7 +111,7 @@ inline int64_t root_of(int64_t square) {  // floored
     return root;
 }
 
-// D in 2^-16 of a unit, by channel: s sqrt(12) in orthonormal units of RGB (level) is so wide in a band's own.
+// The width D of cells in a band's own units, 2^-16: s sqrt(12) in orthonormal units of RGB, where s is the level.
 inline int64_t cell_width(int band, int channel, int level) {
     constexpr int64_t TWELFTHS[CHANNELS] = {36, 6, 9};  // twelve times what an error of Y, Co, Cg counts in RGB
     if (level == EXACT) return int64_t(1) << CELL_BITS;
@@ -125,7 +125,7 @@ struct Range {
     bool is_exact() const { return lo == hi; }
 };
 
-// What a value's cell leaves of a range. Cell k holds k D <= |x| < (k + 1) D of one sign; the dead zone k = 0 has both.
+// The part of a range that is left by a value's cell. Cell k holds k D <= |x| < (k + 1) D of one sign; the dead zone k = 0 has both.
 inline Range cell_of(int value, Range known, int64_t width) {
     const int64_t size = std::abs(value), index = (size << CELL_BITS) / width;
     const int far = int(-((-(index + 1) * width) >> CELL_BITS) - 1);

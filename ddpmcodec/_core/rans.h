@@ -19,7 +19,7 @@ inline constexpr uint64_t LEAST_STATE = uint64_t(1) << PRECISION;
 inline constexpr uint32_t CHECKS = uint32_t(1) << 24;
 inline constexpr uint64_t SLOT_MASK = (uint64_t(1) << PRECISION) - 1;
 
-// What symbols occupy, in 2^-24, in the order in which a decoder takes them: an encoder needs them backwards.
+// The intervals that symbols occupy, in 2^-24, in the order in which a decoder takes them: an encoder needs them backwards.
 // Kept in pieces: a vector that grows would for a moment take three times as much.
 class Symbols {
   public:

@@ -18,7 +18,7 @@ struct LevelStep {
     int number, level, finest;
 };
 
-// Of 0, 2 or 5 noise levels.
+// The steps of a schedule of 0, 2 or 5 noise levels.
 inline std::vector<LevelStep> steps_of(int levels) {
     if (levels == 0) return {};
     if (levels == 2) return {{0, 32, 1}, {1, 8, 1}};
@@ -31,9 +31,9 @@ inline int condition_of(int step, int band) { return step * LAST_BAND + std::min
 
 // Bands of a step, coarse to fine; or, where there are none and the level is exact, a part of the waves of the exact step.
 struct Segment {
-    int step, level;           // step: place in `steps_of`, or their number for the exact step
+    int step, level;           // step: index in `steps_of`, or their number for the exact step
     int finest;                // number of the finest band of its group; 0 of the exact step
-    std::vector<int> bands;    // places in `bands_of`
+    std::vector<int> bands;    // indices in `bands_of`
     int first_wave, last_wave; // of the exact step: from, before
 };
 
@@ -42,19 +42,20 @@ inline int waves_of(int height, int width) { return width + DELAY * (height - 1)
 inline std::vector<Segment> segments_of(int levels, int height, int width) {
     const std::vector<Band> geometry = bands_of(height, width);
     const std::vector<LevelStep> steps = steps_of(levels);
-    std::vector<Segment> found;
+    std::vector<Segment> segments;
     for (int s = 0; s < int(steps.size()); s++)
         for (int group = 0; group < GROUPS && FINEST_OF_GROUP[group] >= steps[s].finest; group++) {
             Segment segment{s, steps[s].level, FINEST_OF_GROUP[group], {}, 0, 0};
             for (int b = int(geometry.size()) - 1; b >= 0; b--)
                 if (geometry[b].number >= segment.finest && (!group || geometry[b].number < FINEST_OF_GROUP[group - 1]))
                     segment.bands.push_back(b);
-            found.push_back(segment);
+            segments.push_back(segment);
         }
     const int waves = waves_of(height, width);
     for (int k = 0; k < EXACT_SEGMENTS; k++)
-        found.push_back({int(steps.size()), EXACT, 0, {}, int(int64_t(waves) * k / EXACT_SEGMENTS), int(int64_t(waves) * (k + 1) / EXACT_SEGMENTS)});
-    return found;
+        segments.push_back({int(steps.size()), EXACT, 0, {}, int(int64_t(waves) * k / EXACT_SEGMENTS),
+                            int(int64_t(waves) * (k + 1) / EXACT_SEGMENTS)});
+    return segments;
 }
 
 }  // namespace ddpm

@@ -1,4 +1,4 @@
-// The two kinds of steps as the wave loop sees them: what a position sees, what is known of it, where the result goes.
+// The two kinds of steps as the wave loop sees them: what a position sees, what is known of it, and where the result goes.
 #pragma once
 #include "position.h"
 #include "schedule.h"
@@ -14,11 +14,11 @@ class Residuals {
 
     int16_t* at(int y, int x) { return values_.data() + (size_t(y) * width_ + x) * CHANNELS; }
 
-    // Of the four nearest coded positions, by channel.
+    // Those of the four nearest coded positions, by channel.
     void near(int y, int x, int16_t out[CHANNELS][4]) {
-        constexpr int PLACES[4][2] = {{0, -1}, {-1, 0}, {-1, 1}, {-1, -1}};
+        constexpr int NEAREST[4][2] = {{0, -1}, {-1, 0}, {-1, 1}, {-1, -1}};
         for (int j = 0; j < 4; j++) {
-            const int v = y + PLACES[j][0], u = x + PLACES[j][1];
+            const int v = y + NEAREST[j][0], u = x + NEAREST[j][1];
             const int16_t* source = is_inside(v, u, width_) ? at(v, u) : nullptr;
             for (int c = 0; c < CHANNELS; c++) out[c][j] = source ? source[c] : NOT_CODED;
         }
@@ -38,17 +38,17 @@ class Stage {
     virtual void gather(int n, int y, int x, uint8_t* row, int16_t* base) = 0;
     // Fills in all that is known of a position, but its base.
     virtual void load(int n, int y, int x, Values& values) = 0;
-    // Takes over what is known of it now.
+    // Takes over what is known of a position once it is coded.
     virtual void store(int n, int y, int x, const Values& values) = 0;
 
     const Role role;
     const int height, width, condition;
 };
 
-// What is known of a band's coefficients in one image; mean and scale: how they were predicted last, where previews want it.
 inline constexpr int LARGEST_LUMA = 255, LARGEST_CHROMA = 510;  // differences of the pyramid
 inline constexpr uint8_t NO_SCALE = 255;                        // of a coefficient that was never coded
 
+// What is known of a band's coefficients in one image; mean and scale: how they were predicted last, where previews want it.
 struct BandRanges {
     std::vector<int16_t> lo, hi, mean;
     std::vector<uint8_t> scale;
@@ -59,7 +59,8 @@ struct BandRanges {
 class BandStage : public Stage {
   public:
     // coarse: as the band stores it; values: an encoder's differences, or empty.
-    BandStage(const Band& band, const LevelStep& step, std::vector<BandRanges>& ranges, const std::vector<Planes>& coarse, const std::vector<Planes>* values)
+    BandStage(const Band& band, const LevelStep& step, std::vector<BandRanges>& ranges, const std::vector<Planes>& coarse,
+              const std::vector<Planes>* values)
         : Stage(Role::BAND, band.height, band.width, condition_of(step.number, band.number)), ranges_(ranges), values_(values) {
         for (int c = 0; c < CHANNELS; c++) widths_[c] = cell_width(band.number, c, step.level);
         for (size_t n = 0; n < ranges.size(); n++) {
@@ -123,28 +124,29 @@ class BandStage : public Stage {
     int64_t widths_[CHANNELS];
 };
 
-// What noise levels said of an image. estimate: Y, Co, Cg.
+// What noise levels tell of an image. estimate: Y, Co, Cg.
 struct Described {
     Planes estimate;
     Blocks blocks;
 };
 
-// The blocks of an image, by the ranges of its bands, which must outlive them; ranges: by place, of the two finest.
+// The blocks of an image, by the ranges of its bands, which must outlive them; ranges: by index, of the two finest.
 template <class Ranges> Blocks blocks_of(const std::vector<Band>& geometry, Ranges ranges) {
     auto cells = [&](int b) { return Cells{ranges(b).lo.data(), ranges(b).hi.data(), geometry[b].width}; };
-    Blocks found;
-    if (geometry.empty() || geometry[0].transposed) return found;
-    found.along_rows = cells(0);
-    if (geometry.size() > 1) found.along_columns = cells(1);
-    return found;
+    Blocks blocks;
+    if (geometry.empty() || geometry[0].transposed) return blocks;
+    blocks.along_rows = cells(0);
+    if (geometry.size() > 1) blocks.along_columns = cells(1);
+    return blocks;
 }
 
-// All pixels of all images, exactly, in raster order.
+// The exact step: all pixels of all images, in raster order.
 class PixelStage : public Stage {
   public:
     // described: every image, after noise levels; or none. pixels: an encoder's uint8 [N, H, W, channels], or null.
     PixelStage(int images, int height, int width, int channels, const std::vector<Described>& described, const uint8_t* pixels)
-        : Stage(described.empty() ? Role::DIRECT : Role::LAST, height, width, 0), channels_(channels), pixels_(pixels), bounds_(size_t(images) * height) {
+        : Stage(described.empty() ? Role::DIRECT : Role::LAST, height, width, 0), channels_(channels), pixels_(pixels),
+          bounds_(size_t(images) * height) {
         for (int n = 0; n < images; n++) {
             PixelPlanes planes;
             planes.grb = Margin(height, width);
@@ -214,7 +216,7 @@ class PixelStage : public Stage {
     }
 
   private:
-    // What residuals are from.
+    // What residuals are relative to.
     int estimate(int n, int y, int x, int channel) const { return role == Role::LAST ? planes_[n].estimate.at(y, x)[channel] : 0; }
 
     // Green, red, blue of a pixel that was coded.

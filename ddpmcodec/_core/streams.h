@@ -30,14 +30,14 @@ inline Stream packed(const Symbols& symbols, const std::vector<size_t>& ends, ui
             state = (quotient << PRECISION) + (state - quotient * freq) + start;
         }
     }
-    Stream found{state, {}};
+    Stream stream{state, {}};
     size_t taken = 0;
     for (size_t k = 0; k < ends.size(); k++) {
         const size_t until = words.size() - later[k];
-        found.words.emplace_back(words.rbegin() + taken, words.rbegin() + until);
+        stream.words.emplace_back(words.rbegin() + taken, words.rbegin() + until);
         taken = until;
     }
-    return found;
+    return stream;
 }
 
 }  // namespace ddpm

@@ -35,9 +35,9 @@ void require_count(size_t count) {
 
 Shares shares_of(const Integers& weights) {
     require_count(weights.size());
-    Shares found{};
-    std::copy(weights.begin(), weights.end(), found.share);
-    return found;
+    Shares shares{};
+    std::copy(weights.begin(), weights.end(), shares.share);
+    return shares;
 }
 
 Integers listed(const Shares& shares, size_t components) { return Integers(shares.share, shares.share + components); }
@@ -51,15 +51,15 @@ Mixture mixture_of(const Integers& weights, int64_t lo, int64_t hi, const Intege
 
 void bind_mixtures(nb::module_& m) {
     m.def("centred", [](const Integers& distances, int scale) {
-        Integers found;
-        for (int64_t distance : distances) found.push_back(centred(distance, scale));
-        return found;
+        Integers centred_masses;
+        for (int64_t distance : distances) centred_masses.push_back(centred(distance, scale));
+        return centred_masses;
     }, "distances"_a, "scale"_a);
     m.def("truncated", [](int64_t lo, int64_t hi, int64_t mean, int scale) {
         const Truncated part(lo, hi, mean, scale);
-        Integers found;
-        for (int64_t x = lo; x <= hi + 1; x++) found.push_back(part.before(x));
-        return found;
+        Integers masses;
+        for (int64_t x = lo; x <= hi + 1; x++) masses.push_back(part.before(x));
+        return masses;
     }, "lo"_a, "hi"_a, "mean"_a, "scale"_a);
     m.def("weights_of", [](const std::vector<int32_t>& logits) {
         require_count(logits.size());
@@ -67,17 +67,19 @@ void bind_mixtures(nb::module_& m) {
     }, "logits"_a);
     m.def("cumulative", [](const Integers& weights, int64_t lo, int64_t hi, const Integers& means, const std::vector<int>& scales) {
         const Mixture mixture = mixture_of(weights, lo, hi, means, scales);
-        Integers found;
-        for (int64_t x = lo; x <= hi + 1; x++) found.push_back(mixture.cumulative(x));
-        return found;
+        Integers cumulative;
+        for (int64_t x = lo; x <= hi + 1; x++) cumulative.push_back(mixture.cumulative(x));
+        return cumulative;
     }, "weights"_a, "lo"_a, "hi"_a, "means"_a, "scales"_a);
-    m.def("find", [](const Integers& weights, int64_t lo, int64_t hi, const Integers& means, const std::vector<int>& scales, const std::vector<uint32_t>& slots) {
+    m.def("find", [](const Integers& weights, int64_t lo, int64_t hi, const Integers& means, const std::vector<int>& scales,
+                     const std::vector<uint32_t>& slots) {
         const Mixture mixture = mixture_of(weights, lo, hi, means, scales);
-        Integers found;
-        for (uint32_t slot : slots) found.push_back(mixture.find(slot));
-        return found;
+        Integers values;
+        for (uint32_t slot : slots) values.push_back(mixture.find(slot));
+        return values;
     }, "weights"_a, "lo"_a, "hi"_a, "means"_a, "scales"_a, "slots"_a);
-    m.def("after", [](const Integers& weights, int64_t lo, int64_t hi, const Integers& means, const std::vector<int>& scales, int64_t first, int64_t last) {
+    m.def("after", [](const Integers& weights, int64_t lo, int64_t hi, const Integers& means, const std::vector<int>& scales,
+                      int64_t first, int64_t last) {
         const Mixture mixture = mixture_of(weights, lo, hi, means, scales);
         return listed(mixture.after(shares_of(weights), mixture.masses(first, last)), weights.size());
     }, "weights"_a, "lo"_a, "hi"_a, "means"_a, "scales"_a, "first"_a, "last"_a);
@@ -87,25 +89,27 @@ void bind_mixtures(nb::module_& m) {
 
 // After an image of these pixels (green, red, blue), all of whose channels have one and the same mixture: what the values of
 // a channel of one more pixel, those before it known, occupy then. (cumulative, values at the slots)
-std::pair<Integers, Integers> weighed(const Pixels& history, const Integers& weights, const Integers& means, const std::vector<int>& scales, int channel, const std::vector<int>& pixel, const std::vector<uint32_t>& slots) {
+std::pair<Integers, Integers> weighed(const Pixels& history, const Integers& weights, const Integers& means,
+                                      const std::vector<int>& scales, int channel, const std::vector<int>& pixel,
+                                      const std::vector<uint32_t>& slots) {
     if (channel < 0 || channel >= CHANNELS || pixel.size() != CHANNELS) throw std::invalid_argument("no such channel or pixel");
     const Mixture mixture = mixture_of(weights, 0, 255, means, scales);
     Colors colors;
     ColorScores scores;
-    Weighed found;
+    Weighed window;
     for (size_t k = 0; k < history.size(); k += CHANNELS) {
-        const int seen[CHANNELS] = {history.data()[k], history.data()[k + 1], history.data()[k + 2]};
+        const int coded[CHANNELS] = {history.data()[k], history.data()[k + 1], history.data()[k + 2]};
         for (int c = 0; c < CHANNELS; c++) {
-            colors.weigh(mixture, c, seen, means[0], scales[0], found);
-            Colors::observe(found, c, seen[c], scores);
+            colors.weigh(mixture, c, coded, means[0], scales[0], window);
+            Colors::observe(window, c, coded[c], scores);
         }
         colors.learn(scores);
-        colors.count(seen);
+        colors.count(coded);
     }
-    colors.weigh(mixture, channel, pixel.data(), means[0], scales[0], found);
+    colors.weigh(mixture, channel, pixel.data(), means[0], scales[0], window);
     Integers cumulative, values;
-    for (int64_t x = 0; x <= 256; x++) cumulative.push_back(found.cumulative(x));
-    for (uint32_t slot : slots) values.push_back(found.find(slot));
+    for (int64_t x = 0; x <= 256; x++) cumulative.push_back(window.cumulative(x));
+    for (uint32_t slot : slots) values.push_back(window.find(slot));
     return {cumulative, values};
 }
 
@@ -117,33 +121,36 @@ void bind_colors(nb::module_& m) {
 // --- streams
 
 void bind_streams(nb::module_& m) {
-    m.def("packed", [](const std::vector<uint32_t>& starts, const std::vector<uint32_t>& freqs, const std::vector<size_t>& ends, uint32_t check) {
-        if (starts.size() != freqs.size() || ends.empty() || ends.back() != starts.size()) throw std::invalid_argument("symbols and ends differ");
+    m.def("packed", [](const std::vector<uint32_t>& starts, const std::vector<uint32_t>& freqs, const std::vector<size_t>& ends,
+                       uint32_t check) {
+        if (starts.size() != freqs.size() || ends.empty() || ends.back() != starts.size())
+            throw std::invalid_argument("symbols and ends differ");
         Symbols symbols;
         for (size_t i = 0; i < starts.size(); i++) symbols.put(starts[i], freqs[i]);
-        const Stream found = packed(symbols, ends, check);
-        return std::make_pair(found.state, found.words);
+        const Stream stream = packed(symbols, ends, check);
+        return std::make_pair(stream.state, stream.words);
     }, "starts"_a, "freqs"_a, "ends"_a, "check"_a);
-    // What a decoder meets that takes these symbols: (slot, state, words taken, ended) before the first and after each.
-    m.def("taken", [](uint64_t state, const std::vector<uint32_t>& words, const std::vector<uint32_t>& starts, const std::vector<uint32_t>& freqs) {
+    // The states of a decoder that takes these symbols: (slot, state, words taken, ended) before the first and after each.
+    m.def("taken", [](uint64_t state, const std::vector<uint32_t>& words, const std::vector<uint32_t>& starts,
+                      const std::vector<uint32_t>& freqs) {
         Reader reader;
         reader.state = state;
         reader.words = words;
-        std::vector<std::tuple<uint32_t, uint64_t, size_t, bool>> found{{reader.slot(), reader.state, 0, false}};
+        std::vector<std::tuple<uint32_t, uint64_t, size_t, bool>> states{{reader.slot(), reader.state, 0, false}};
         for (size_t k = 0; k < starts.size(); k++) {
             reader.take(starts[k], freqs.at(k));
-            found.emplace_back(reader.slot(), reader.state, reader.position, reader.ended);
+            states.emplace_back(reader.slot(), reader.state, reader.position, reader.ended);
         }
-        return found;
+        return states;
     }, "state"_a, "words"_a, "starts"_a, "freqs"_a);
 }
 
 // --- the pyramid
 
 Planes planes_of(const Image& image) {
-    Planes found(int(image.shape(0)), int(image.shape(1)));
-    std::copy_n(image.data(), found.values.size(), found.values.begin());
-    return found;
+    Planes planes(int(image.shape(0)), int(image.shape(1)));
+    std::copy_n(image.data(), planes.values.size(), planes.values.begin());
+    return planes;
 }
 
 nb::ndarray<nb::numpy, int16_t> image_of(Planes planes) {
@@ -152,52 +159,53 @@ nb::ndarray<nb::numpy, int16_t> image_of(Planes planes) {
 
 void bind_pyramid(nb::module_& m) {
     m.def("to_ycocg", [](const Pixels& pixels) {
-        Planes found(int(pixels.shape(0)), int(pixels.shape(1)));
-        for (size_t k = 0; k < found.values.size(); k += CHANNELS)
-            to_ycocg(pixels.data()[k], pixels.data()[k + 1], pixels.data()[k + 2], &found.values[k]);
-        return image_of(std::move(found));
+        Planes planes(int(pixels.shape(0)), int(pixels.shape(1)));
+        for (size_t k = 0; k < planes.values.size(); k += CHANNELS)
+            to_ycocg(pixels.data()[k], pixels.data()[k + 1], pixels.data()[k + 2], &planes.values[k]);
+        return image_of(std::move(planes));
     }, "pixels"_a, "Y, Co, Cg of red, green, blue.");
     m.def("to_grb", [](const Image& image) {
-        Planes found = planes_of(image);
-        for (size_t k = 0; k < found.values.size(); k += CHANNELS) to_grb(&found.values[k], &found.values[k]);
-        return image_of(std::move(found));
+        Planes planes = planes_of(image);
+        for (size_t k = 0; k < planes.values.size(); k += CHANNELS) to_grb(&planes.values[k], &planes.values[k]);
+        return image_of(std::move(planes));
     }, "image"_a);
     // (number, transposed, height, width) of each band as it is stored, finest first.
     m.def("bands_of", [](int height, int width) {
-        std::vector<std::tuple<int, bool, int, int>> found;
-        for (const Band& band : bands_of(height, width)) found.emplace_back(band.number, band.transposed, band.height, band.width);
-        return found;
+        std::vector<std::tuple<int, bool, int, int>> bands;
+        for (const Band& band : bands_of(height, width)) bands.emplace_back(band.number, band.transposed, band.height, band.width);
+        return bands;
     }, "height"_a, "width"_a);
     m.def("analysed", [](const Image& image) {
-        Planes rest = planes_of(image);
-        nb::list found;
-        for (const Band& band : bands_of(rest.height, rest.width)) {
+        Planes coarse = planes_of(image);
+        nb::list differences_of_bands;
+        for (const Band& band : bands_of(coarse.height, coarse.width)) {
             Planes differences;
-            rest = analyse_band(rest, band, differences);
-            found.append(image_of(std::move(differences)));
+            coarse = analyse_band(coarse, band, differences);
+            differences_of_bands.append(image_of(std::move(differences)));
         }
-        return nb::make_tuple(image_of(std::move(rest)), found);
+        return nb::make_tuple(image_of(std::move(coarse)), differences_of_bands);
     }, "image"_a, "The root, and the differences of each band, finest first.");
     m.def("synthesised", [](const Image& root, const std::vector<Image>& differences, int height, int width) {
-        Planes rest = planes_of(root);
+        Planes image = planes_of(root);
         const std::vector<Band> geometry = bands_of(height, width);
         if (differences.size() != geometry.size()) throw std::invalid_argument("another number of bands");
         for (size_t b = geometry.size(); b-- > 0;)
-            rest = synthesise_band(geometry[b].transposed ? rest.turned() : rest, planes_of(differences[b]), geometry[b]);
-        return image_of(std::move(rest));
+            image = synthesise_band(geometry[b].transposed ? image.turned() : image, planes_of(differences[b]), geometry[b]);
+        return image_of(std::move(image));
     }, "root"_a, "differences"_a, "height"_a, "width"_a);
     m.def("cell_width", &cell_width, "band"_a, "channel"_a, "level"_a);
     m.def("cell_of", [](int value, Pair known, int64_t width) {
-        const Range found = cell_of(value, {known.first, known.second}, width);
-        return Pair{found.lo, found.hi};
+        const Range cell = cell_of(value, {known.first, known.second}, width);
+        return Pair{cell.lo, cell.hi};
     }, "value"_a, "known"_a, "width"_a);
-    // What bounds of Y, Co, Cg leave of green, red or blue, those before it known.
-    m.def("bounds", [](const std::vector<Pair>& of, int channel, int green, int red) {
-        if (of.size() != CHANNELS || channel < 0 || channel >= CHANNELS) throw std::invalid_argument("three ranges, and one of three channels");
+    // The range that bounds of Y, Co, Cg leave to green, red or blue once those before it are known.
+    m.def("bounds", [](const std::vector<Pair>& ranges, int channel, int green, int red) {
+        if (ranges.size() != CHANNELS || channel < 0 || channel >= CHANNELS)
+            throw std::invalid_argument("three ranges, and one of three channels");
         Bounds bounds;
-        for (int c = 0; c < CHANNELS; c++) bounds.of[c] = {of[c].first, of[c].second};
-        const Range found = bounds.channel(channel, green, red, {-FAR, FAR});
-        return Pair{found.lo, found.hi};
+        for (int c = 0; c < CHANNELS; c++) bounds.of[c] = {ranges[c].first, ranges[c].second};
+        const Range range = bounds.channel(channel, green, red, {-FAR, FAR});
+        return Pair{range.lo, range.hi};
     }, "of"_a, "channel"_a, "green"_a = 0, "red"_a = 0);
     m.def("estimate_of", [](Pair range) { return estimate_of({range.first, range.second}); }, "range"_a);
 }
@@ -234,11 +242,13 @@ void bind_windows(nb::module_& m) {
 // --- a position
 
 // Codes one position, nothing coded nearby. known: of each channel; width: of cells.
-nb::dict coded(const std::vector<int32_t>& outputs, int components, const std::vector<int>& value, const std::vector<Pair>& known, const std::vector<int64_t>& width, const std::vector<int>& base) {
+nb::dict coded(const std::vector<int32_t>& outputs, int components, const std::vector<int>& value, const std::vector<Pair>& known,
+               const std::vector<int64_t>& width, const std::vector<int>& base) {
     require_count(size_t(components));
     const Outputs shape{components};
     const int channels = int(value.size());
-    if (int(outputs.size()) != shape.count() || channels < 1 || channels > CHANNELS || known.size() != value.size() || width.size() != value.size() || base.size() != value.size())
+    if (int(outputs.size()) != shape.count() || channels < 1 || channels > CHANNELS || known.size() != value.size() ||
+        width.size() != value.size() || base.size() != value.size())
         throw std::invalid_argument("lists of other lengths");
     Values values{};
     for (int c = 0; c < channels; c++) {
@@ -256,17 +266,17 @@ nb::dict coded(const std::vector<int32_t>& outputs, int components, const std::v
     position.slopes(slopes.data());
     double nats = 0;
     for (size_t i = 0; i < symbols.size(); i++) nats -= std::log(double(symbols[i].freq) / double(1 << PRECISION));
-    nb::dict found;
-    found["nats"] = nats;
-    found["slopes"] = array_of(std::move(slopes), {outputs.size()});
+    nb::dict outcome;
+    outcome["nats"] = nats;
+    outcome["slopes"] = array_of(std::move(slopes), {outputs.size()});
     nb::list ranges, predicted;
     for (int c = 0; c < channels; c++) {
         ranges.append(nb::make_tuple(values.known[c].lo, values.known[c].hi));
         predicted.append(nb::make_tuple(int(values.mean[c]), int(values.scale[c])));
     }
-    found["known"] = ranges;
-    found["predicted"] = predicted;
-    return found;
+    outcome["known"] = ranges;
+    outcome["predicted"] = predicted;
+    return outcome;
 }
 
 }  // namespace

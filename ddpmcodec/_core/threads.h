@@ -53,7 +53,7 @@ class Team {
 #endif
     }
 
-    // Begins the work of all, who are so many.
+    // Begins the work of all, now that their number is known.
     void begin(int threads) {
         std::lock_guard<std::mutex> lock(mutex_);
         threads_ = threads;
@@ -87,7 +87,7 @@ class Team {
     std::condition_variable changed_;
 };
 
-// Calls work(team, thread) in so many threads, this one among them, or in fewer where the system has no more. What one of
+// Calls work(team, thread) in `wanted` threads, this one among them, or in fewer where the system has no more. What one of
 // them throws, it throws once all have ended.
 inline void run_threads(int wanted, const std::function<void(Team&, int)>& work) {
     Team team;

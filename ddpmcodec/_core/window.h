@@ -24,13 +24,14 @@ template <class T> struct Bordered {
 
     Bordered() = default;
     Bordered(int height, int width, T filler)
-        : height(height), width(width), stride(size_t(width + 2 * REACH) * CHANNELS), values(stride * (height + 2 * REACH) + SPARE, filler) {}
+        : height(height), width(width), stride(size_t(width + 2 * REACH) * CHANNELS),
+          values(stride * (height + 2 * REACH) + SPARE, filler) {}
 
-    // Of a row and a column of the image, from -3 on.
+    // The pixel at a row and a column of the image, which begin at -3.
     T* at(int y, int x) { return values.data() + size_t(y + REACH) * stride + size_t(x + REACH) * CHANNELS; }
     const T* at(int y, int x) const { return const_cast<Bordered*>(this)->at(y, x); }
 
-    // The edge, repeated.
+    // Fills the margin with the edge, repeated.
     void repeat_edge() {
         for (int y = 0; y < height; y++)
             for (int side = 0; side < 2; side++)
@@ -43,7 +44,7 @@ template <class T> struct Bordered {
     }
 };
 
-// Values, outside 0 or the edge; or what stands for them as inputs, outside ZERO.
+// Values, with 0 or the edge outside; or what stands for them as inputs, with ZERO outside.
 struct Margin : Bordered<int16_t> {
     Margin() = default;
     Margin(int height, int width) : Bordered(height, width, 0) {}
@@ -56,27 +57,27 @@ struct Inputs : Bordered<uint8_t> {
 };
 
 inline Margin with_margin(const Planes& planes) {
-    Margin found(planes.height, planes.width);
-    for (int y = 0; y < planes.height; y++) std::copy_n(planes.at(y, 0), size_t(planes.width) * CHANNELS, found.at(y, 0));
-    found.repeat_edge();
-    return found;
+    Margin margin(planes.height, planes.width);
+    for (int y = 0; y < planes.height; y++) std::copy_n(planes.at(y, 0), size_t(planes.width) * CHANNELS, margin.at(y, 0));
+    margin.repeat_edge();
+    return margin;
 }
 
 inline Inputs inputs_of(const Planes& planes) {
-    Inputs found(planes.height, planes.width);
+    Inputs inputs(planes.height, planes.width);
     for (int y = 0; y < planes.height; y++)
-        std::transform(planes.at(y, 0), planes.at(y, 0) + size_t(planes.width) * CHANNELS, found.at(y, 0), input_of);
-    return found;
+        std::transform(planes.at(y, 0), planes.at(y, 0) + size_t(planes.width) * CHANNELS, inputs.at(y, 0), input_of);
+    return inputs;
 }
 
-// What rows of a window are over a pixel, channel by channel.
+// Differences of a window's rows from a pixel, channel by channel.
 class Differences {
   public:
     explicit Differences(const int16_t* centre) {
         for (int k = 0; k < ROW + SPARE; k++) centre_[k] = centre[k % CHANNELS];
     }
 
-    // As inputs, and SPARE more.
+    // Writes a row's differences as inputs, and SPARE more.
     void row(const int16_t* source, uint8_t* out) const {
         for (int k = 0; k < ROW + SPARE; k++) out[k] = input_of(int16_t(source[k] - centre_[k]));
     }
@@ -89,8 +90,8 @@ inline int clamped(int value, int lo, int hi) { return std::min(std::max(value, 
 
 // --- a position of a band: the coarse image around it, and the band's own estimates
 //
-// coded: what is known once this step has coded a position, of which those before (y, x) are read; known: what was known
-// before the step, of which the others are. While a band is coded both are one.
+// coded: what is known once this step has coded a position; it is read before (y, x). known: what was known before the step; it
+// is read from (y, x) on. While a band is coded both are one.
 
 inline void gather_band(const Margin& coarse, const Inputs& coded, const Inputs& known, int y, int x, uint8_t* row) {
     const int16_t* centre = coarse.at(y, x);
@@ -99,17 +100,17 @@ inline void gather_band(const Margin& coarse, const Inputs& coded, const Inputs&
     uint8_t* middle = row + REACH * ROW + REACH * CHANNELS;
     middle[0] = uint8_t(clamped(centre[0], 0, 255));
     for (int c = 1; c < CHANNELS; c++) middle[c] = uint8_t((clamped(centre[c], -255, 255) >> 1) + ZERO);
-    uint8_t* own = row + SIDE * ROW;
-    for (int i = 0; i < SIDE; i++) std::memcpy(own + i * ROW, (i < REACH ? coded : known).at(y + i - REACH, x - REACH), ROW);
-    std::memcpy(own + REACH * ROW, coded.at(y, x - REACH), REACH * CHANNELS);
-    own[SIDE * ROW] = own[SIDE * ROW + 1] = ZERO;
+    uint8_t* estimates = row + SIDE * ROW;
+    for (int i = 0; i < SIDE; i++) std::memcpy(estimates + i * ROW, (i < REACH ? coded : known).at(y + i - REACH, x - REACH), ROW);
+    std::memcpy(estimates + REACH * ROW, coded.at(y, x - REACH), REACH * CHANNELS);
+    estimates[SIDE * ROW] = estimates[SIDE * ROW + 1] = ZERO;
 }
 
 // --- a pixel: those before it in raster order
 
 inline bool is_inside(int y, int x, int width) { return y >= 0 && x >= 0 && x < width; }
 
-// Which rows above and columns beside there are.
+// Inputs that say which rows above and which columns beside exist.
 inline void gather_edges(int y, int x, int width, uint8_t* out) {
     for (int m = 1; m <= REACH; m++) {
         out[m - 1] = uint8_t(ZERO + (y >= m ? ONE_INPUT : 0));
@@ -127,9 +128,9 @@ inline void to_seen(const int16_t* grb, int16_t* out) {
 }
 
 inline Margin seen_of(const Margin& grb) {
-    Margin found = grb;
-    for (size_t k = 0; k + SPARE < found.values.size(); k += CHANNELS) to_seen(&grb.values[k], &found.values[k]);
-    return found;
+    Margin seen = grb;
+    for (size_t k = 0; k + SPARE < seen.values.size(); k += CHANNELS) to_seen(&grb.values[k], &seen.values[k]);
+    return seen;
 }
 
 // Differences of the causal window from `centre`, the inputs of what lies outside zero; and SPARE more.
@@ -158,7 +159,7 @@ struct PixelPlanes {
     Inputs residuals;
 };
 
-// The pixel that others are seen from: to the left, above, or mid-grey.
+// The pixel from which the others are seen: the one to the left, the one above, or mid-grey.
 inline void pivot_of(const Margin& grb, int y, int x, int16_t* out) {
     if (x || y) std::copy_n(x ? grb.at(y, x - 1) : grb.at(y - 1, x), CHANNELS, out);
     else std::fill_n(out, CHANNELS, int16_t(ZERO));
@@ -175,7 +176,7 @@ inline void gather_direct(const PixelPlanes& planes, int y, int x, uint8_t* row,
     gather_edges(y, x, planes.seen.width, row + CHANNELS);
 }
 
-// Inputs of a pixel after noise levels: residuals of those before it, the estimate on all sides, its place in 4x4, and
+// Inputs of a pixel after noise levels: residuals of those before it, the estimate on all sides, its position in 4x4, and
 // from the estimate to its bounds of Y, Co, Cg, in half grey levels. base: the estimate's green, red, blue.
 inline void gather_last(const PixelPlanes& planes, const Bounds& bounds, int y, int x, uint8_t* row, int16_t* base) {
     for (int i = 0; i < REACH; i++) std::memcpy(row + i * ROW, planes.residuals.at(y + i - REACH, x - REACH), ROW);
