@@ -1,34 +1,14 @@
-#include "pass.h"
+#include "pass_parts.h"
 
 #include <algorithm>
-#include <cmath>
 
 namespace ddpm {
 
 namespace {
 
 constexpr int LEAST_OF_THREAD = 2;  // positions of the largest wave: in images of a row or two threads only wait
-constexpr int LEAST_LEARNED = 128;  // positions of a step of gradient descent, which ends with a wave
 constexpr int FIRST_THAT_LEARNS = 1;  // the finest band has most positions and few bits: learning there costs more than it saves
-// Rates of networks 64 wide; wider ones, which know more, learn less: rates fall as the root of the width.
-constexpr Rates PIXEL_RATES{0.07f, 0.3f, 0.05f}, BAND_RATES{0.025f, 0.15f, 0.025f};  // head, last block, biases
-
-Rates rates_of(Role role, int width) {
-    const Rates& rates = role == Role::BAND ? BAND_RATES : PIXEL_RATES;
-    const float share = 8.0f / std::sqrt(float(width));
-    return {rates.head * share, rates.block * share, rates.bias * share};
-}
-
 constexpr int BAND_BIASES = LEVEL_STEPS * BAND_KINDS, BIAS_SETS = BAND_BIASES + 1;
-
-// Computes outputs of positions in one condition. network: `trained`'s, or its copy that goes on learning.
-void predict(const Trained& trained, const Network& network, int condition, const uint8_t* rows, size_t stride, int count, int32_t* outputs,
-             Scratch& scratch, uint8_t* kept_block = nullptr, uint8_t* kept_head = nullptr) {
-    if (trained.predict)
-        trained.predict(condition, rows, stride, count, outputs);
-    else
-        run(network, condition, rows, stride, count, outputs, network.outputs, scratch, kept_block, kept_head);
-}
 
 // How many positions of one image are in a wave, at most; bands may be turned.
 int largest_wave(int height, int width) {
@@ -36,52 +16,7 @@ int largest_wave(int height, int width) {
     return std::max(largest(height, width), largest(width, height));
 }
 
-int padded(int inputs) { return (inputs + 63) / 64 * 64; }
-
 }  // namespace
-
-struct Pass::Lane {
-    Scores scores;
-    ColorScores colors;
-};
-
-struct Pass::Learned {
-    Network network;
-    Learner learner;
-    Learned(const Network& first, int most_positions) : network(first), learner(network, most_positions) {}
-};
-
-// A thread's part of a wave: the positions of its streams.
-struct Pass::Worker {
-    struct WavePosition {
-        int stream, n, y, x;
-        int slot;  // among all positions since the last step of learning
-    };
-    std::vector<WavePosition> positions;
-    std::vector<uint8_t> rows;
-    size_t row_stride = 0;
-    std::vector<int16_t> base;
-    std::vector<int32_t> outputs;
-    std::vector<uint8_t> kept_block, kept_head;
-    std::unique_ptr<Scratch> scratch;
-    const Network* scratch_network = nullptr;
-
-    // Makes room for `count` positions of a role.
-    void fit(size_t count, Role role, const Network& network, bool learns) {
-        const size_t inputs = padded(inputs_of(role));
-        if (!scratch || scratch_network != &network) scratch = std::make_unique<Scratch>(network), scratch_network = &network;
-        if (rows.size() < count * inputs || row_stride != inputs) {  // what is not gathered stays ZERO
-            rows.assign(std::max(rows.size(), count * inputs), ZERO);
-            row_stride = inputs;
-        }
-        if (base.size() < count * CHANNELS) base.resize(count * CHANNELS);
-        if (outputs.size() < count * network.outputs) outputs.resize(count * network.outputs);
-        if (learns && kept_block.size() < count * network.width) {
-            kept_block.resize(count * network.width);
-            kept_head.resize(count * network.width);
-        }
-    }
-};
 
 Pass::Pass(Model model, int levels, Layout layout)
     : model_(std::move(model)), layout_(layout), steps_(steps_of(levels)), segments_(segments_of(levels, layout.height, layout.width)),
@@ -332,120 +267,6 @@ void Pass::begin_pixels() {
     if (!l.learns) return;
     if (l.channels == CHANNELS) colors_ = std::make_unique<Colors>();
     begin_learning(BAND_KINDS, *pixels_);
-}
-
-// --- a wave
-
-// Visits the positions of a stream in a wave, in the order in which they are coded.
-template <class Visit> void Pass::positions(const Stage& stage, int stream, int wave, Visit visit) const {
-    const int first = std::max(0, -((stage.width - 1 - wave) / DELAY)), last = std::min(stage.height - 1, wave / DELAY);
-    const int step = layout_.images == 1 ? layout_.streams : 1;
-    const int begin = step == 1 ? first : first + ((stream - first) % step + step) % step;
-    for (int n = layout_.images == 1 ? 0 : stream; n < layout_.images; n += layout_.images == 1 ? 1 : layout_.streams)
-        for (int y = begin; y <= last; y += step)
-            if (wave - DELAY * y < stage.width) visit(n, y, wave - DELAY * y);
-}
-
-void Pass::wave(Stage& stage, int wave, int thread, int threads) {
-    Worker& worker = workers_[thread];
-    const Trained& trained = this->trained(stage);
-    const bool learns = learning_;
-    const Network& network = learns ? learning_->network : trained.network;
-    const Outputs shape{trained.components};
-    worker.positions.clear();
-    int slot = filled_;
-    for (int s = 0; s < layout_.streams; s++) {
-        const bool is_own = s % threads == thread;
-        positions(stage, s, wave, [&](int n, int y, int x) {
-            if (is_own && stage.wants(n, y, x)) worker.positions.push_back({s, n, y, x, slot});
-            else if (is_own && learns) std::fill_n(learning_->learner.slopes(slot), network.outputs, 0.0f);
-            slot++;
-        });
-    }
-    const size_t count = worker.positions.size(), inputs = padded(inputs_of(stage.role));
-    worker.fit(count, stage.role, network, learns);
-    for (size_t k = 0; k < count; k++) {
-        const Worker::WavePosition& at = worker.positions[k];
-        stage.gather(at.n, at.y, at.x, &worker.rows[k * inputs], &worker.base[k * CHANNELS]);
-    }
-    predict(trained, network, stage.condition, worker.rows.data(), inputs, int(count), worker.outputs.data(), *worker.scratch,
-            learns ? worker.kept_block.data() : nullptr, learns ? worker.kept_head.data() : nullptr);
-    const int bias_set = bias_set_of(stage), channels = stage.role == Role::BAND ? CHANNELS : layout_.channels;
-    for (size_t k = 0; k < count; k++) {
-        const Worker::WavePosition& at = worker.positions[k];
-        Values values;
-        stage.load(at.n, at.y, at.x, values);
-        std::copy_n(&worker.base[k * CHANNELS], CHANNELS, values.base);
-        Position position(shape, &worker.outputs[k * network.outputs]);
-        Lane& lane = lanes_[at.stream];
-        const Colors* colors = stage.role != Role::BAND ? colors_.get() : nullptr;
-        const Biases& biases = biases_[group_of(at.stream)][bias_set];
-        position.code(values, channels, coder(at.stream), {biases, &lane.scores, colors, &lane.colors, learns});
-        stage.store(at.n, at.y, at.x, values);
-        if (!learns) continue;
-        Learner& learner = learning_->learner;
-        float* slopes = learner.slopes(at.slot);
-        position.slopes(slopes);
-        for (int o = 0; o < network.outputs; o++) slopes[o] *= network.head_factor[o];
-        std::copy_n(&worker.kept_block[k * network.width], network.width, learner.kept_block(at.slot));
-        std::copy_n(&worker.kept_head[k * network.width], network.width, learner.kept_head(at.slot));
-    }
-}
-
-// Codes waves from `wave_` to `last` - 1, or until words run out. After an exception nothing is coded any more.
-void Pass::run(Stage& stage, int last) {
-    const int bias_set = bias_set_of(stage), first = wave_;
-    auto waves = [&](Team& team, int thread) {
-        for (int w = first; w < last; w++) {
-            wave(stage, w, thread, team.threads());
-            team.wait();
-            if (thread == 0) end_wave(stage, bias_set, w);
-            team.wait();
-            if (ended_) break;
-            if (filled_ >= LEAST_LEARNED) {
-                learn(stage, team, thread);
-                if (thread == 0) filled_ = 0;
-                team.wait();
-            }
-        }
-    };
-    try {
-        run_threads(layout_.threads, waves);
-    } catch (...) {
-        ended_ = true;
-        throw;
-    }
-}
-
-// Learns from what all threads coded in a wave.
-void Pass::end_wave(const Stage& stage, int bias_set, int wave) {
-    const bool has_colors = colors_ && stage.role != Role::BAND;
-    for (int s = 0; s < layout_.streams; s++) {
-        biases_[group_of(s)][bias_set].learn(lanes_[s].scores);
-        if (!learning_) continue;
-        if (has_colors) colors_->learn(lanes_[s].colors);
-        positions(stage, s, wave, [&](int n, int y, int x) {
-            filled_++;
-            if (!has_colors) return;
-            uint8_t rgb[CHANNELS] = {};
-            pixels_->pixel(n, y, x, rgb);
-            const int grb[CHANNELS] = {rgb[1], rgb[0], rgb[2]};
-            colors_->count(grb);
-        });
-    }
-    for (const Reader& reader : readers_) {
-        ended_ = ended_ || reader.ended;
-        if (reader.lacks && certain_ < 0) certain_ = stage.role == Role::BAND ? 0 : wave;
-    }
-    if (!ended_) wave_ = wave + 1;
-}
-
-void Pass::learn(const Stage& stage, Team& team, int thread) {
-    const Rates rates = rates_of(stage.role, learning_->network.width);
-    for (int phase = 0; phase < Learner::PHASES; phase++) {
-        learning_->learner.phase(phase, stage.condition, filled_, rates, thread, team.threads());
-        team.wait();
-    }
 }
 
 // --- results

@@ -1,0 +1,63 @@
+// What the two files of a pass share: what its streams, threads and networks keep from wave to wave.
+#pragma once
+#include "pass.h"
+
+namespace ddpm {
+
+inline constexpr int LEAST_LEARNED = 128;  // positions of a step of gradient descent, which ends with a wave
+
+inline int padded(int inputs) { return (inputs + 63) / 64 * 64; }
+
+// Computes outputs of positions in one condition. network: `trained`'s, or its copy that goes on learning.
+inline void predict(const Trained& trained, const Network& network, int condition, const uint8_t* rows, size_t stride, int count,
+                    int32_t* outputs, Scratch& scratch, uint8_t* kept_block = nullptr, uint8_t* kept_head = nullptr) {
+    if (trained.predict)
+        trained.predict(condition, rows, stride, count, outputs);
+    else
+        run(network, condition, rows, stride, count, outputs, network.outputs, scratch, kept_block, kept_head);
+}
+
+struct Pass::Lane {
+    Scores scores;
+    ColorScores colors;
+};
+
+struct Pass::Learned {
+    Network network;
+    Learner learner;
+    Learned(const Network& first, int most_positions) : network(first), learner(network, most_positions) {}
+};
+
+// A thread's part of a wave: the positions of its streams.
+struct Pass::Worker {
+    struct WavePosition {
+        int stream, n, y, x;
+        int slot;  // among all positions since the last step of learning
+    };
+    std::vector<WavePosition> positions;
+    std::vector<uint8_t> rows;
+    size_t row_stride = 0;
+    std::vector<int16_t> base;
+    std::vector<int32_t> outputs;
+    std::vector<uint8_t> kept_block, kept_head;
+    std::unique_ptr<Scratch> scratch;
+    const Network* scratch_network = nullptr;
+
+    // Makes room for `count` positions of a role.
+    void fit(size_t count, Role role, const Network& network, bool learns) {
+        const size_t inputs = padded(inputs_of(role));
+        if (!scratch || scratch_network != &network) scratch = std::make_unique<Scratch>(network), scratch_network = &network;
+        if (rows.size() < count * inputs || row_stride != inputs) {  // what is not gathered stays ZERO
+            rows.assign(std::max(rows.size(), count * inputs), ZERO);
+            row_stride = inputs;
+        }
+        if (base.size() < count * CHANNELS) base.resize(count * CHANNELS);
+        if (outputs.size() < count * network.outputs) outputs.resize(count * network.outputs);
+        if (learns && kept_block.size() < count * network.width) {
+            kept_block.resize(count * network.width);
+            kept_head.resize(count * network.width);
+        }
+    }
+};
+
+}  // namespace ddpm
