@@ -32,35 +32,35 @@ L = TypeVar("L")
 R = TypeVar("R")
 Failure = DdpmError | OSError | MemoryError
 
-RETRIES = 3  # of an item whose worker died
-AHEAD = 2  # items a processor that are sent: one is worked on, the next one waits beside it
+RETRIES = 3  # times that an item is tried again after its worker died
+AHEAD = 2  # items sent for each processor: one is worked on, the next one waits beside it
 GRACE = 0.5  # seconds that items may still end in before they are cancelled
 PATIENCE = 10  # seconds until a machine that does not answer counts as absent
 SETTINGS_FRAME = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])  # of HTTP/2, which Ray's head speaks: length, type 4, flags, stream
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + SETTINGS_FRAME
 SETTINGS = {
     "RAY_DEDUP_LOGS_SKIP_REGEX": "^",  # Ray prints nothing to standard output, among results
-    "RAY_USAGE_STATS_ENABLED": "0",  # of clusters that are started here nobody is notified
+    "RAY_USAGE_STATS_ENABLED": "0",  # nobody is notified of clusters that are started here
 }
 
 
 class Cluster:
-    """A connection, made by `connect`. address: for messages."""
+    """A connection to a Ray cluster, made by `connect`. address: how messages name the cluster."""
 
     def __init__(self, address: str) -> None:
         self.address, self._ray = address, _import_ray()
 
     @property
     def processors(self) -> int:
-        """Of all machines that are there now."""
+        """Processors of all machines that are in the cluster now."""
         return int(self._ray.cluster_resources().get("CPU", 0))
 
     def map_unordered(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[int, R | Failure]]:
-        """(number of an item, function(item)), as they are done.
+        """Yields (number of the item, function(item)) for every item, as soon as it is done.
 
         function: runs on other machines, on one thread; it, items and results travel by cloudpickle, so that lambdas
-        and closures may be used. What it raises of DdpmError, OSError and MemoryError comes as the item's result, and
-        so does the ClusterError of an item that its workers died at; other exceptions are raised here, and end all.
+        and closures may be used. A DdpmError, OSError or MemoryError that it raises is the item's result, and so is a
+        ClusterError where the item's workers died; other exceptions are raised here, and end all work.
         items: taken as they are needed, a few ahead of what is worked on.
 
         Raises ClusterError where the machines do not have the same ddpmcodec, or the connection is lost.
@@ -81,14 +81,16 @@ class Cluster:
             self._cancel([*sent])
 
     def _cancel(self, references: list[Any]) -> None:
-        """Ray (2.60) aborts this process where a task ends just as it is cancelled: those that end soon may do so."""
+        """Cancel tasks, but let those end that soon will: Ray (2.60) aborts this process where a task ends just as it
+        is cancelled."""
         if references:
             _, lasting = self._ray.wait(references, num_returns=len(references), timeout=GRACE)
             for reference in lasting:
                 self._ray.cancel(reference, force=True)
 
     def _remote(self, function: Callable[[T], R]) -> Callable[[bytes], Any]:
-        """Sent once to each worker. Items and results travel as bytes: arrays that Ray unpickles are read-only."""
+        """The function as a task of Ray, sent once to each worker. Items and results travel as bytes: arrays that Ray
+        unpickles are read-only."""
         sources, dumps = sources_id(), self._ray.cloudpickle.dumps
 
         def call(item: bytes) -> bytes:
@@ -130,8 +132,8 @@ def connect(address: str) -> Iterator[Cluster]:
 
     Parameters:
         address: HOST:PORT of the head, where this machine is one of the cluster's (`ray start --address=HOST:PORT`);
-            "auto": of the cluster that runs on this machine; "local": a cluster of this machine alone, which is started
-            and ends with the connection.
+            "auto": the cluster that runs on this machine; "local": a cluster of this machine alone, which starts and
+            ends with the connection.
 
     Raises:
         ClusterError: Ray is not installed, there is no such cluster, or it has no processors.
@@ -142,8 +144,8 @@ def connect(address: str) -> Iterator[Cluster]:
     [(0, 4), (1, 5)]
     """
     ray = _import_ray(address)
-    own = not ray.is_initialized()
-    if own:
+    must_connect = not ray.is_initialized()
+    if must_connect:
         _connect(ray, address)
     try:
         cluster = Cluster(address)
@@ -154,7 +156,7 @@ def connect(address: str) -> Iterator[Cluster]:
             )
         yield cluster
     finally:
-        if own:
+        if must_connect:
             ray.shutdown()
 
 
@@ -166,19 +168,19 @@ def work_through(
     code: Callable[[Sequence[L]], Sequence[R]],
     done: Callable[[T, R | Failure], object],
 ) -> None:
-    """`codec.many.work_through` on a cluster: the same results, in another order.
+    """`codec.batching.work_through` on a cluster: the same results, in another order.
 
-    load: called here, with an item when it is sent: what `code`, which runs elsewhere, gets of it. keys: as there.
-    `done` is called from this thread.
+    load: called here with each item when it is sent; returns what `code`, which runs elsewhere, takes. keys, done: as
+    there, but `done` is called from this thread.
     """
     from ddpmcodec.codec.batching import batches
 
     def loaded(sent: list[list[T]]) -> Iterator[list[L]]:
         for batch in pending:
-            found = list(_loaded(batch, load, done))
-            if found:
-                sent.append([item for item, _ in found])
-                yield [content for _, content in found]
+            loaded_items = list(_loaded(batch, load, done))
+            if loaded_items:
+                sent.append([item for item, _ in loaded_items])
+                yield [content for _, content in loaded_items]
 
     pending: list[list[T]] = [[items[i] for i in batch] for batch in batches(keys, cluster.processors)]
     while pending:
@@ -199,7 +201,7 @@ def work_through(
 def _loaded(
     batch: Sequence[T], load: Callable[[T], L], done: Callable[[T, DdpmError | OSError | MemoryError], object]
 ) -> Iterator[tuple[T, L]]:
-    """Without those that cannot be, which are done."""
+    """(item, load(item)) of a batch; where `load` fails, its error is the result, and the item is done."""
     for item in batch:
         try:
             content = load(item)
@@ -213,7 +215,7 @@ def _loaded(
 
 
 def _import_ray(address: str = "") -> Any:
-    """Raises ClusterError where it is not installed."""
+    """The module `ray`. Raises ClusterError where it is not installed."""
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     try:
@@ -224,18 +226,18 @@ def _import_ray(address: str = "") -> Any:
 
 
 def _connect(ray: Any, address: str) -> None:
-    """Raises ClusterError."""
+    """Connect this process to the cluster. Raises ClusterError."""
     host, _, port = address.rpartition(":")
     if host and port.isdecimal() and "/" not in host:
         _require_answer(host, int(port), address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level="CRITICAL")
-    except Exception as error:  # of many kinds
+    except Exception as error:  # Ray raises many kinds
         raise _unreachable(address, " ".join(str(error).split())) from error
 
 
 def _require_answer(host: str, port: int, address: str) -> None:
-    """Ray would try for a quarter of an hour. Raises ClusterError."""
+    """Raises ClusterError unless a Ray head answers soon: Ray itself would try for a quarter of an hour."""
     try:
         with socket.create_connection((host, port), PATIENCE) as connection:
             if os.environ.get("RAY_USE_TLS", "0") == "0":
@@ -259,7 +261,7 @@ _SAME = "install the same ddpmcodec, Python and packages on all machines"
 
 
 def _unpickled(item: bytes) -> Any:
-    """Raises ClusterError where what it is made of is not on this machine."""
+    """The item. Raises ClusterError where a module or name that it needs is missing on this machine."""
     try:
         return pickle.loads(item)
     except (ImportError, AttributeError) as error:
@@ -268,7 +270,7 @@ def _unpickled(item: bytes) -> Any:
 
 @cache
 def _prepare(sources: str) -> None:
-    """Once in a worker. Raises ClusterError where this machine's program is another one than that which sent it."""
+    """Runs once in each worker. Raises ClusterError where its ddpmcodec is not the one that sends the work."""
     if sources_id() != sources:
         raise ClusterError(f"{platform.node()}: its ddpmcodec is not the one that sends the work: {_SAME}")
 

@@ -22,74 +22,74 @@ except ImportError:  # Windows has no locks that end with their process
 
 
 class FileView:
-    """The bytes of a file, or of a slice of it, which are read when `bytes` asks for them. Of a file that is cut short
-    meanwhile this raises TruncatedError, where one that is mapped into memory would end the process. What takes the
-    file's name meanwhile is another file."""
+    """The bytes of a file, or of a slice of it, which are read when `bytes` asks for them. Where the file is cut short
+    meanwhile, this raises TruncatedError; a file that is mapped into memory would end the process. The view stays with
+    the file that it opened, even when another one takes its name."""
 
     def __init__(self, path: Path) -> None:
         self._file = _OpenFile(path)
-        self._place = range(self._file.size)
+        self._extent = range(self._file.size)
 
     def __len__(self) -> int:
-        return len(self._place)
+        return len(self._extent)
 
     def __getitem__(self, part: slice) -> FileView:
         view = copy(self)
-        view._place = self._place[part]
+        view._extent = self._extent[part]
         return view
 
     def __bytes__(self) -> bytes:
-        found = self._file.read(self._place)
-        if len(found) < len(self):
+        content = self._file.read(self._extent)
+        if len(content) < len(self):
             raise TruncatedError("the file became shorter while it was read: get it again")
-        return found
+        return content
 
     @property
     def has_shrunk(self) -> bool:
         """Whether bytes of the slice are there no longer."""
-        return self._file.size < self._place.stop
+        return self._file.size < self._extent.stop
 
     def find(self, part: bytes, start: int = 0) -> int:
-        """As of bytes."""
-        for place in range(start, len(self), SEARCHED):
-            found = bytes(self[place : place + SEARCHED + len(part) - 1]).find(part)
-            if found >= 0:
-                return place + found
+        """As `bytes.find`."""
+        for offset in range(start, len(self), SEARCHED):
+            position = bytes(self[offset : offset + SEARCHED + len(part) - 1]).find(part)
+            if position >= 0:
+                return offset + position
         return -1
 
 
 class _OpenFile:
-    """Is read at any place by any thread, also after a fork."""
+    """A file that any thread can read at any position, also after a fork."""
 
     def __init__(self, path: Path) -> None:
-        self._number = -1
-        self._number, self._lock = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0)), threading.Lock()
+        self._descriptor = -1
+        self._descriptor, self._lock = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0)), threading.Lock()
 
     def __del__(self) -> None:
-        if self._number >= 0:
-            os.close(self._number)
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
 
     @property
     def size(self) -> int:
-        return os.fstat(self._number).st_size
+        return os.fstat(self._descriptor).st_size
 
-    def read(self, place: range) -> bytes:
-        """As much as is there."""
-        found = bytearray()
-        while piece := self._read(len(place) - len(found), place.start + len(found)):
-            found += piece
-        return bytes(found)
+    def read(self, extent: range) -> bytes:
+        """The bytes at these positions, as many as the file has."""
+        content = bytearray()
+        while piece := self._read(len(extent) - len(content), extent.start + len(content)):
+            content += piece
+        return bytes(content)
 
     def _read(self, count: int, start: int) -> bytes:
         if hasattr(os, "pread"):
-            return os.pread(self._number, count, start)
+            return os.pread(self._descriptor, count, start)
         with self._lock:  # Windows, which has no forks either
-            os.lseek(self._number, start, os.SEEK_SET)
-            return os.read(self._number, count)
+            os.lseek(self._descriptor, start, os.SEEK_SET)
+            return os.read(self._descriptor, count)
 
 
 SEARCHED = 1 << 20  # bytes that are read at a time to find something
-CLEANED = 8  # names of temporary files that are looked at: of so many writers at a time
+CLEANED = 8  # names of temporary files that are cleaned up: enough for so many writers at a time
 
 
 def check_output(output: Path, source: Path | None, *, force: bool) -> None:
@@ -117,8 +117,8 @@ def write_file(output: Path, data: bytes, *, replace: bool = True, like: Iterabl
     """Write the file, complete or not at all: a temporary file in the same folder takes its name when all is on disk.
 
     Without `replace` a file of that name is kept, also one that appears meanwhile: of two programs that write to one
-    output one fails. like: files that it is made from: it has the modification time of the newest, and nobody
-    may do more with it than with each of them, or with the file that is replaced. Devices and pipes are written to
+    output one fails. like: the files that it is made from. It gets the modification time of the newest, and
+    permits nobody more than each of them does, or the file that it replaces. Devices and pipes are written to
     directly. Raises OutputError when the file is there, or cannot be written (full disk, no permission).
     """
     try:
@@ -182,12 +182,12 @@ def _unwritable(output: Path, error: OSError | UnicodeEncodeError) -> OutputErro
 
 
 def _statuses(paths: Iterable[Path]) -> list[os.stat_result]:
-    """Of those that are regular files."""
-    found = []
+    """The statuses of those paths that are regular files."""
+    statuses = []
     for path in paths:
         with contextlib.suppress(OSError):
-            found.append(path.stat())
-    return [each for each in found if stat.S_ISREG(each.st_mode)]
+            statuses.append(path.stat())
+    return [status for status in statuses if stat.S_ISREG(status.st_mode)]
 
 
 def _write(target: Path, data: bytes, publish: Callable[[Path, Path], None], like: list[os.stat_result]) -> None:
@@ -213,48 +213,49 @@ def _write(target: Path, data: bytes, publish: Callable[[Path, Path], None], lik
 
 
 def _temporary(target: Path, mode: int) -> tuple[Path, int]:
-    """A new file beside the target, locked for as long as its writer lives. What killed writers left is removed.
+    """A new file beside the target, locked for as long as its writer lives. Files that killed writers left are removed.
 
     The machine's name is part of the file's: there are disks whose locks other machines do not see.
     """
     owner = hashlib.sha256(os.fsencode(f"{platform.node()}/{target.name}")).hexdigest()[:16]
 
-    def place(number: int) -> Path:
+    def path_of(number: int) -> Path:
         return target.with_name(f".ddpmcodec-{owner}-{number}.tmp")
 
     for number in range(CLEANED):
-        _clean(place(number))
+        _clean(path_of(number))
     for number in itertools.count():
-        descriptor = _created(place(number), mode)
+        descriptor = _created(path_of(number), mode)
         if descriptor is not None:
-            return place(number), descriptor
+            return path_of(number), descriptor
     raise AssertionError
 
 
-def _clean(place: Path) -> None:
+def _clean(path: Path) -> None:
     """Remove a temporary file that no writer has locked."""
     if fcntl is None:
         return
     with contextlib.suppress(OSError):  # there is none, or it is locked, or the disk has no locks
-        descriptor = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with open(descriptor, "rb"):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_at(place, descriptor):
-                place.unlink()
+            if _is_at(path, descriptor):
+                path.unlink()
 
 
-def _created(place: Path, mode: int) -> int | None:
-    """A new file with a lock; None where there is one, or another writer removes this one before it is locked."""
+def _created(path: Path, mode: int) -> int | None:
+    """The descriptor of a new file with a lock; None where there is a file already, or another writer removes this one
+    before it is locked."""
     with contextlib.suppress(FileExistsError):
-        descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
-        if _locks(descriptor) and _is_at(place, descriptor):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
+        if _locks(descriptor) and _is_at(path, descriptor):
             return descriptor
         os.close(descriptor)
     return None
 
 
 def _locks(descriptor: int) -> bool:
-    """Whether nobody else has the lock. Where there are no locks nobody removes files either."""
+    """Lock a file. Whether nobody else has the lock; where there are no locks nobody removes files either."""
     if fcntl is not None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -263,16 +264,16 @@ def _locks(descriptor: int) -> bool:
     return True
 
 
-def _is_at(place: Path, descriptor: int) -> bool:
-    """Whether an open file has that name still."""
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Whether an open file still has that name."""
     try:
-        return os.path.samestat(place.lstat(), os.fstat(descriptor))
+        return os.path.samestat(path.lstat(), os.fstat(descriptor))
     except OSError:
         return False
 
 
 def _take_free_name(temporary: Path, target: Path) -> None:
-    """Raises FileExistsError when a file has the name already."""
+    """Give the file the target's name. Raises FileExistsError when a file has it already."""
     try:
         os.link(temporary, target)
     except FileExistsError:

@@ -40,8 +40,8 @@ def pairs(
     Parameters:
         inputs: files, which are taken whatever their names are, and folders.
         output: the folder for all that is written; None: beside the inputs.
-        suffix: of outputs, in place of the inputs' own.
-        keep_suffix: behind the inputs' own: photo.jpg.ddpm.
+        suffix: what outputs end with, in place of the inputs' own suffix.
+        keep_suffix: put it behind the inputs' own: photo.jpg.ddpm.
         extensions: of the files that are taken from folders, with their dots; default: those of images.
 
     Returns:
@@ -66,11 +66,11 @@ def pairs(
         sources += (
             by_extension(path, files_below(path), extensions) if path.is_dir() else [Source(path, Path(path.name))]
         )
-    places = [output_of(source, output, suffix, keep_suffix) for source in sources]
-    found = [Pair(source.path, place) for source, place in zip(sources, places, strict=True)]
-    if problems := list(collisions(found).values()):
+    outputs = [output_of(source, output, suffix, keep_suffix) for source in sources]
+    file_pairs = [Pair(source.path, target) for source, target in zip(sources, outputs, strict=True)]
+    if problems := list(collisions(file_pairs).values()):
         raise OutputError(f"{'; '.join(dict.fromkeys(problems))}: rename them, or give keep_suffix=True")
-    return found
+    return file_pairs
 
 
 def files_below(folder: Path, on_error: OnError | None = None) -> list[Path]:
@@ -79,7 +79,7 @@ def files_below(folder: Path, on_error: OnError | None = None) -> list[Path]:
 
 
 def by_extension(folder: Path, files: Iterable[Path], extensions: Collection[str] | None = None) -> list[Source]:
-    """Those with one of these extensions, in upper or lower case; default: those of images."""
+    """The files with one of these extensions, in upper or lower case; default: those of images."""
     if extensions is None:
         from ddpmcodec.images import opened_extensions
 
@@ -88,33 +88,33 @@ def by_extension(folder: Path, files: Iterable[Path], extensions: Collection[str
 
 
 def output_of(source: Source, output: str | os.PathLike[str] | None, suffix: str, keep_suffix: bool = False) -> Path:
-    """Beside the source, or at the same place below the folder `output`."""
+    """The file to write for a source: beside it, or in the same folder below `output`."""
     return with_suffix(source.path if output is None else Path(output, source.below), suffix, keep_suffix)
 
 
 def with_suffix(path: Path, suffix: str, keep_suffix: bool) -> Path:
-    """In place of its own, or behind it."""
+    """The path with a suffix in place of its own, or behind that."""
     return path.with_name(path.name + suffix) if keep_suffix else path.with_suffix(suffix)
 
 
-def collisions(found: Iterable[Pair]) -> dict[Path, str]:
-    """Sources that would have one output, each with words about it."""
+def collisions(file_pairs: Iterable[Pair]) -> dict[Path, str]:
+    """The sources that would share an output with others, each with words that say so."""
     sources: dict[str, list[Pair]] = {}
-    for pair in found:
+    for pair in file_pairs:
         sources.setdefault(os.path.realpath(pair.output), []).append(pair)
-    words: dict[Path, str] = {}
-    for alike in sources.values():
-        names = list(dict.fromkeys(str(pair.source) for pair in alike))
+    messages: dict[Path, str] = {}
+    for rivals in sources.values():
+        names = list(dict.fromkeys(str(pair.source) for pair in rivals))
         if len(names) > 1:
             listed = f"{', '.join(names[:-1])} and {names[-1]}"
             both = "both" if len(names) == 2 else "all"
-            words |= {pair.source: f"{listed} would {both} become {alike[0].output}" for pair in alike}
-    return words
+            messages |= {pair.source: f"{listed} would {both} become {rivals[0].output}" for pair in rivals}
+    return messages
 
 
 def _files(folder: Path, on_error: OnError) -> Iterator[Path]:
-    """Links to folders are followed after all others, so that each real folder comes once, and by its own name where it
-    has one in here."""
+    """All files below a folder. Links to folders are followed last, so that each real folder comes once, under its own
+    name where that is in here."""
     seen: set[str] = set()
     waiting = deque([os.fspath(folder)])
     while waiting:

@@ -1,4 +1,5 @@
-"""Pillow images and arrays to the planes that are coded, and back, without loss; what cannot be coded is refused."""
+"""Turns Pillow images and arrays into the planes that are coded, and back, without loss; refuses what cannot be
+coded."""
 
 from __future__ import annotations
 
@@ -23,8 +24,8 @@ OPENED_FORMATS = (
     "PNG", "JPEG", "MPO", "WEBP", "GIF", "TIFF", "BMP", "DIB", "PPM", "TGA", "ICO", "ICNS", "PCX", "JPEG2000", "AVIF",
     "JXL", "HEIF", "QOI", "SGI", "PSD", "DDS", "SUN", "XBM", "XPM", "MSP",
 )  # fmt: skip
-# Of which all pixels are known to arrive, or to be missed (`left_out`). Of others a reader may leave out depth,
-# channels or whole pictures without a word; chasing them one by one loses.
+# Formats of which all pixels arrive, or `left_out` notices what does not. Readers of other formats may leave out depth,
+# channels or whole pictures without a word; to chase these one by one is a losing game.
 KNOWN_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "TIFF", "BMP", "DIB", "PPM", "QOI")
 OWN_FORMAT = "DDPM"  # where Pillow has it (`pillow_plugin`)
 CODED_MODES = ("1", "L", "LA", "RGB", "RGBA")
@@ -99,8 +100,8 @@ def load_image(data: bytes, name: str, *, any_format: bool = False) -> Image.Ima
 
 
 def claimed_shape(source: PurePath | BytesIO, formats: tuple[str, ...] = ()) -> tuple[int, int, str] | None:
-    """Width, height and mode that an image file claims; None where that cannot be read. Pixels are not. formats: which
-    alone are tried."""
+    """Width, height and mode that an image file claims; None where these cannot be read. No pixel is read. formats: the
+    only ones that are tried."""
     try:
         with _reading(), _opened(source, formats) as image:
             return image.width, image.height, image.mode
@@ -109,14 +110,14 @@ def claimed_shape(source: PurePath | BytesIO, formats: tuple[str, ...] = ()) -> 
 
 
 def _opened(source: PurePath | BytesIO, formats: tuple[str, ...] = ()) -> Image.Image:
-    """Pillow warns at half the size that it refuses; a large photograph is no reason to warn."""
+    """`Image.open` without the warning of half the size that it refuses: a large photograph is no reason to warn."""
     with _FILTERS, warnings.catch_warnings():  # the filters are the process's: one thread at a time
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         if formats:
             return Image.open(source, formats=formats)
         Image.preinit()  # the usual formats; importing Pillow's readers of all others takes longer than a small image
         try:
-            return Image.open(source, formats=[kind for kind in OPENED_FORMATS if kind in Image.OPEN])
+            return Image.open(source, formats=[name for name in OPENED_FORMATS if name in Image.OPEN])
         except UnidentifiedImageError:
             return Image.open(source, formats=_opened_formats())
 
@@ -164,7 +165,7 @@ def to_image(planes: Planes) -> Image.Image:
 
 
 def to_array(planes: Planes) -> NDArray[np.uint8]:
-    """The samples (H, W) or (H, W, C) in an array that can be written to; of mode "1" grey levels."""
+    """The samples (H, W) or (H, W, C) in an array that can be written to; grey levels where the mode is "1"."""
     if planes.alpha is not None:
         return np.dstack([planes.colour, planes.alpha])
     samples = planes.colour[..., 0] if planes.colour.shape[2] == 1 else planes.colour
@@ -172,14 +173,14 @@ def to_array(planes: Planes) -> NDArray[np.uint8]:
 
 
 def opened_extensions() -> set[str]:
-    """Of the files that `load_image` opens, with their dots."""
-    return {extension for extension, kind in Image.registered_extensions().items() if kind in OPENED_FORMATS}
+    """The extensions of files that `load_image` opens, with their dots."""
+    return {extension for extension, name in Image.registered_extensions().items() if name in OPENED_FORMATS}
 
 
 def _opened_formats() -> list[str]:
-    """Those that this Pillow has; some come with plugins."""
+    """Those of OPENED_FORMATS that this Pillow has; some come with plugins."""
     Image.init()
-    return [kind for kind in OPENED_FORMATS if kind in Image.OPEN]
+    return [name for name in OPENED_FORMATS if name in Image.OPEN]
 
 
 def image_format(name: str) -> str:
@@ -188,10 +189,10 @@ def image_format(name: str) -> str:
     if extension in ("", ".png"):  # without importing what writes the others
         return "PNG"
     extensions = Image.registered_extensions()  # loads the formats, and so fills Image.SAVE
-    found = extensions.get(extension)
-    if found is None or found not in Image.SAVE or found == OWN_FORMAT:
+    file_format = extensions.get(extension)
+    if file_format is None or file_format not in Image.SAVE or file_format == OWN_FORMAT:
         raise OutputError(f"{name}: no image format that Pillow writes has the extension {extension}: use .png")
-    return found
+    return file_format
 
 
 def save_image(image: Image.Image, file_format: str) -> bytes:
@@ -214,13 +215,13 @@ def save_image(image: Image.Image, file_format: str) -> bytes:
 
 
 def is_kept(image: Image.Image, content: bytes) -> bool:
-    """Whether a file of `save_image` is known to hold every pixel as it is; some that it writes Pillow does not read:
-    formats, and large images."""
+    """Whether a file of `save_image` is known to hold every pixel as it is. Pillow cannot read all that it writes:
+    neither every format nor large images."""
     try:
         with _opened(BytesIO(content)) as saved:
-            found = saved.convert(image.mode).tobytes()
-            # Of TIFF alone Pillow applies the orientation
-            return found in (image.tobytes(), ImageOps.exif_transpose(image).tobytes())
+            pixels = saved.convert(image.mode).tobytes()
+            # Pillow applies the orientation of TIFF alone
+            return pixels in (image.tobytes(), ImageOps.exif_transpose(image).tobytes())
     except MemoryError:
         raise
     except Exception:  # as in `_reading`
@@ -258,7 +259,7 @@ def _without_palette(image: Image.Image) -> Image.Image:
 
 
 def _readable_exif(image: Image.Image) -> bytes:
-    """Raises ImageError for whatever Pillow raises (AttributeError, TypeError, struct.error, ...)."""
+    """The EXIF of an image. Raises ImageError for whatever Pillow raises (AttributeError, struct.error, ...)."""
     try:
         return _exif_bytes(image)
     except MemoryError:
@@ -277,18 +278,18 @@ def _exif_bytes(image: Image.Image) -> bytes:
 
 
 def orientation_of(exif: bytes) -> int:
-    """How the image is to be turned, 1 to 8 as EXIF has it; 1 where nothing is said, or nonsense."""
-    found: object = None
+    """How the image is to be turned, 1 to 8 as EXIF counts; 1 where the EXIF says nothing, or nonsense."""
+    orientation: object = None
     with _quietly(), suppress(Exception):  # Pillow's reader raises SyntaxError, struct.error, TypeError, ...
         parsed = Image.Exif()
         parsed.load(exif)
-        found = parsed.get(ExifTags.Base.Orientation)
-    return found if isinstance(found, int) and 1 <= found <= 8 else 1
+        orientation = parsed.get(ExifTags.Base.Orientation)
+    return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """The image turned as its EXIF says, without the orientation in its EXIF, which goes where Pillow cannot write it
-    again. Where nothing is said, or nonsense, the image as it is."""
+    """The image turned as its EXIF says, and that orientation taken out of its EXIF; where Pillow cannot write the EXIF
+    again, all of it is. The image as it is where its EXIF says nothing, or nonsense."""
     exif = image.info.get("exif", b"")
     if (orientation := orientation_of(exif)) == 1:
         return image
@@ -308,35 +309,36 @@ def _without_orientation(exif: bytes) -> bytes:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Without Pillow's warnings of EXIF that is damaged, which is no reason to warn of its image."""
+    """Silence Pillow's warnings of damaged EXIF, which is no reason to warn of the image."""
     with _FILTERS, warnings.catch_warnings():  # the filters are the process's: one thread at a time
         warnings.simplefilter("ignore")
         yield
 
 
 def exif_of(orientation: int) -> bytes:
-    """EXIF that says nothing else; nothing for an image that is upright."""
+    """EXIF that holds this orientation alone; empty for an image that is upright."""
     if orientation == 1:
         return b""
-    made = Image.Exif()
-    made[ExifTags.Base.Orientation] = orientation
-    return made.tobytes()
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    return exif.tobytes()
 
 
 def _tiff_exif(image: Image.Image) -> bytes:
-    """In a TIFF the EXIF tags stand among those that describe the file itself; Pillow has applied the orientation."""
-    found, kept = image.getexif(), Image.Exif()
+    """The EXIF of a TIFF, whose tags stand among those that describe the file itself; Pillow has applied the
+    orientation."""
+    tags, exif = image.getexif(), Image.Exif()
     for tag in DESCRIPTIVE_TAGS:
-        if tag in found:
-            kept[tag] = found[tag]
+        if tag in tags:
+            exif[tag] = tags[tag]
     for directory in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-        if values := found.get_ifd(directory):
-            kept[directory] = values
-    return kept.tobytes() if len(kept) else b""
+        if values := tags.get_ifd(directory):
+            exif[directory] = values
+    return exif.tobytes() if len(exif) else b""
 
 
 def _load(image: Image.Image) -> None:
-    """Pixels, and what Pillow gets wrong of their meaning."""
+    """Load the pixels, and mend what Pillow gets wrong of their meaning."""
     file_format, tile = getattr(image, "format", None), getattr(image, "tile", [])
     modes = [given if isinstance(given, str) else given and given[0] for *_, given in tile]
     key = image.info.get("transparency")

@@ -23,23 +23,23 @@ JPEG_IN_TIFF, RGB, YCBCR = (6, 7), 2, 6
 LAYER_BLOCKS = (b"8BIMLayr", b"MIB8ryaL")  # of Photoshop, in both byte orders
 SECOND_OF_PNM = re.compile(rb"P[1-7]\s")
 PNM_BITS = {"1;I": 1, "L": 8, "RGB": 24}  # of a pixel, by Pillow's name of how it is stored
-MISREAD_GREYS = {4: ("1", "L"), 8: ("1",)}  # modes that Pillow makes of so many bits a pixel, which it reads as 1 or 8
+MISREAD_GREYS = {4: ("1", "L"), 8: ("1",)}  # by bits a pixel: modes in which Pillow reads them as if they were 1 or 8
 V5, EMBEDDED = 124, b"DEBM"  # of BMP: the size of a head that may name an ICC profile, and that it is in the file
 BIT_FIELDS, ALPHA_MASK_AT, SMALLEST_WITH_ALPHA = 3, 52, 56  # of BMP: compression, and from which size of head on
 TOO_DEEP = "more than 8 bits per sample are not supported: convert it to 8 bits first"
 
 
 def left_out(image: Image.Image) -> str | None:
-    """What is wrong with coding the image that Pillow makes of a file, or None. Once pixels are loaded, only some of it
-    can be seen."""
+    """What would be lost, or wrong, if the image that Pillow makes of a file were coded; None where nothing would. Once
+    pixels are loaded, less of that can be seen."""
     if image.mode.startswith(("I", "F")) or _has_deep_tiles(image):
         return TOO_DEEP
-    found = _CHECKS.get(getattr(image, "format", None) or "")
-    return found(image) if found else None
+    check = _CHECKS.get(getattr(image, "format", None) or "")
+    return check(image) if check else None
 
 
 def _has_deep_tiles(image: Image.Image) -> bool:
-    """By the arguments of Pillow's decoders."""
+    """Whether samples have more than 8 bits, by the arguments of Pillow's decoders."""
     for decoder, _, _, given in getattr(image, "tile", []):
         arguments = given if isinstance(given, tuple) else (given,)
         raw = [argument for argument in arguments if isinstance(argument, str) and argument not in PACKED]
@@ -54,7 +54,7 @@ def _has_deep_tiles(image: Image.Image) -> bool:
 
 def _of_tiff(image: Any) -> str | None:
     tags = image.tag_v2
-    if tags.get(SUBFILE, 0) & REDUCED or SUB_IFDS in tags:  # as of DNG and NEF
+    if tags.get(SUBFILE, 0) & REDUCED or SUB_IFDS in tags:  # as in DNG and NEF
         return "a picture and smaller ones of it, in directories of which one would be kept: convert it first"
     bits, samples = tags.get(BITS_PER_SAMPLE, (1,)), tags.get(SAMPLES_PER_PIXEL, 1)
     extra = tags.get(EXTRA_SAMPLES, ())
@@ -81,24 +81,24 @@ def _of_tiff(image: Any) -> str | None:
 
 
 def _are_rgb_planes(tags: Any) -> bool:
-    """Of others Pillow may leave alpha out, or the order of bits."""
+    """Whether planes are plain RGB. Of others Pillow may leave out alpha, or mistake the order of bits."""
     return bool(tags.get(PHOTOMETRIC) == RGB and tags.get(SAMPLES_PER_PIXEL) == 3 and tags.get(FILL_ORDER, 1) == 1)
 
 
 def _is_covered(image: Any) -> bool:
-    """Whether there are strips or tiles for all pixels. Of those that libtiff reads it says so itself."""
-    kinds = {decoder for decoder, *_ in image.tile}
-    if kinds != {"raw"}:
+    """Whether strips or tiles cover all pixels. Where libtiff reads them, it checks that itself."""
+    decoders = {decoder for decoder, *_ in image.tile}
+    if decoders != {"raw"}:
         return True
     planes: dict[str, int] = {}
     for _, (left, top, right, bottom), _, (mode, *_) in image.tile:
         planes[mode] = planes.get(mode, 0) + (right - left) * (bottom - top)
-    least = image.tag_v2.get(SAMPLES_PER_PIXEL, 1) if image.tag_v2.get(PLANAR) == SEPARATE else 1
-    return len(planes) >= least and all(pixels >= image.width * image.height for pixels in planes.values())
+    plane_count = image.tag_v2.get(SAMPLES_PER_PIXEL, 1) if image.tag_v2.get(PLANAR) == SEPARATE else 1
+    return len(planes) >= plane_count and all(pixels >= image.width * image.height for pixels in planes.values())
 
 
 def _of_pnm(image: Any) -> str | None:
-    """A file may hold one image behind the other."""
+    """Refuses a file that holds one image behind the other."""
     for decoder, _, offset, given in image.tile:
         mode = given[0] if isinstance(given, tuple) else given
         if decoder in ("raw", "ppm") and mode in PNM_BITS:
@@ -135,7 +135,7 @@ def _of_heif(image: Image.Image) -> str | None:
 
 
 def _of_bmp(image: Any) -> str | None:
-    """Of 32 bits a pixel Pillow may leave out eight, of 16 one."""
+    """Refuses pixels of which Pillow leaves out bits: eight of 32, or one of 16."""
     start = 14 if image.format == "BMP" else 0
     head = _head(image, 14 + V5).ljust(14 + V5, b"\0")
     size, _, _, _, depth, compression = struct.unpack_from("<IiiHHI", head, start)
@@ -169,7 +169,7 @@ def _of_icon(image: Image.Image) -> str | None:
 
 
 def _head(image: Any, size: int = HEAD) -> bytes:
-    """Bytes of the file that an image is not loaded from yet."""
+    """The first bytes of an image's file; none where Pillow has loaded the image, and closed the file."""
     file = getattr(image, "fp", None)
     if file is None or file.closed:
         return b""

@@ -16,7 +16,7 @@ from typing import TypeVar
 T = TypeVar("T")
 R = TypeVar("R")
 
-# Worked on at a time, so that memory is the same on machines of many cores. Coding takes about 60 bytes a pixel.
+# Pixels that are worked on at a time, so that many cores take no more memory. Coding takes about 60 bytes a pixel.
 WORK_PIXELS = 1 << 22
 
 _inside = threading.local()
@@ -25,7 +25,7 @@ _chosen: int | None = None
 
 
 class Abandoned(Exception):
-    """What a piece of work raises whose result nobody waits for any more."""
+    """Ends a piece of work whose result nobody waits for any more."""
 
 
 def thread_count() -> int:
@@ -44,7 +44,7 @@ def _default() -> int:
 
 @contextmanager
 def threads_of(count: int | None) -> Iterator[None]:
-    """Works on so many threads meanwhile; None: on as many as before."""
+    """Work uses so many threads meanwhile; None: as many as before."""
     global _chosen
     before = _chosen
     _chosen = count or before
@@ -57,7 +57,7 @@ def threads_of(count: int | None) -> Iterator[None]:
 
 @contextmanager
 def torch_threads(count: int | None) -> Iterator[None]:
-    """PyTorch, where somebody has imported it, on so many threads meanwhile."""
+    """PyTorch, where somebody has imported it, uses so many threads meanwhile; None: as many as before."""
     torch = sys.modules.get("torch")
     if torch is None or count is None:
         yield
@@ -77,7 +77,7 @@ def _enter_worker(abandoned: threading.Event) -> None:
 
 
 def stop_if_abandoned() -> None:
-    """For long pieces of work to call now and then: Ctrl-C and errors of others end them too, by Abandoned."""
+    """Raises Abandoned where another piece of work has failed, or after Ctrl-C. Long pieces call it now and then."""
     if getattr(_inside, "worker", False) and _inside.abandoned.is_set():
         raise Abandoned
 
@@ -90,7 +90,7 @@ def side_by_side(pixels: int) -> int:
 def run_all(function: Callable[[T], R], items: Iterable[T], most: int | None = None) -> list[R]:
     """[function(item) for item in items], as many at a time as there are threads; a worker splits no further.
 
-    most: at a time, where memory is the limit. Pieces that have begun when one fails end at their next
+    most: how many at a time, where memory is the limit. Pieces that have begun when one fails end at their next
     `stop_if_abandoned`. Raises MemoryError where the system has no thread more.
     """
     pieces = list(items)
@@ -108,6 +108,7 @@ def run_all(function: Callable[[T], R], items: Iterable[T], most: int | None = N
 
 
 def _begun(executor: ThreadPoolExecutor, function: Callable[[T], R], pieces: list[T]) -> Iterator[R]:
+    """The results in order. Raises MemoryError where threads cannot be started."""
     try:
         return executor.map(function, pieces)  # which starts the threads
     except RuntimeError as error:
@@ -116,7 +117,7 @@ def _begun(executor: ThreadPoolExecutor, function: Callable[[T], R], pieces: lis
 
 def is_forked() -> bool:
     """Whether this process is a fork of one that may have used OpenMP: its threads stayed there, and PyTorch would wait
-    for them. New threads of this process, as of `run_all`, start their own."""
+    for them. New threads of this process, such as those of `run_all`, start their own."""
     return os.getpid() != _imported_in
 
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 EXTENSION, MIME_TYPE = ".ddpm", "image/x-ddpm"
 HEAD_BYTES = 64  # enough for the header of a file that is not tiled
-SMALLEST_SCALE = 8  # of a draft, as of a JPEG's
+SMALLEST_SCALE = 8  # of a draft: 1/8, as for a JPEG
 
 
 class DdpmImageFile(ImageFile.ImageFile):
@@ -65,8 +65,8 @@ class DdpmImageFile(ImageFile.ImageFile):
         self._undecoded = True
 
     def draft(self, mode: str | None, size: tuple[int, int] | None) -> tuple[str, tuple[int, int, float, float]] | None:
-        """Pixels will be loaded from the first steps, at 1/2, 1/4 or 1/8 of the size: the least that is not below
-        `size`. Returns as Pillow's: the mode, and the part of the draft that the image takes; None without a change."""
+        """Load pixels from the first steps, at 1/2, 1/4 or 1/8 of the size: the least that is not below `size`. Returns
+        what Pillow's does: the mode, and the part of the draft that the image takes; None where nothing changes."""
         header = self._header if self._undecoded else None
         if header is None or size is None or header.mode == "1":
             return None
@@ -81,7 +81,7 @@ class DdpmImageFile(ImageFile.ImageFile):
         """Decode the pixels, unless they are there. Raises OSError where the file is damaged, or its model missing."""
         if self._undecoded:
             image = self._decoded()
-            self.info.update(image.info)  # of a JPEG, which has its own inside
+            self.info.update(image.info)  # a JPEG has its own inside
             self.im = image.im
             self._undecoded = False
             if self._exclusive_fp and self._close_exclusive_fp_after_loading:
@@ -93,7 +93,7 @@ class DdpmImageFile(ImageFile.ImageFile):
         """Check that the file is whole, and everything but the pixels; `load` or `ddpmcodec.decode` check these."""
         with _pillow_errors():
             file = split(self._bytes())
-            if not file.is_lossy:  # else its end mark covers all of it
+            if not file.is_lossy:  # otherwise its end mark covers all of it
                 file.require_whole()
                 unpack_metadata(file.metadata)
                 if file.header.has_alpha_section:
@@ -111,7 +111,7 @@ class DdpmImageFile(ImageFile.ImageFile):
         return self._file.read()
 
     def _metadata(self) -> dict[str, bytes]:
-        """ICC profile and EXIF; nothing of a cut or damaged section, which `load` speaks of."""
+        """ICC profile and EXIF; nothing where their section is cut or damaged, which `load` reports."""
         self._file.seek(self._start + self._header.alpha_length + sum(self._header.chunk_lengths))
         section = self._file.read(self._header.metadata_length)
         if self._header.is_jpeg:
@@ -122,9 +122,9 @@ class DdpmImageFile(ImageFile.ImageFile):
             return {}
 
     def _is_lossy(self) -> bool:
-        """A file is read for it only where it ends as an end mark begins."""
+        """Whether an end mark ends the file, all of which is read only where its last bytes look like a mark."""
         self._file.seek(max(self._start, self._file.seek(0, os.SEEK_END) - MARK_BYTES))
-        with suppress(FormatError):  # bytes that follow the end; `load` speaks of them
+        with suppress(FormatError):  # bytes that follow the end; `load` reports them
             return is_marked(self._file.read()) and split(self._bytes()).is_lossy
         return False
 
@@ -140,7 +140,7 @@ class DdpmImageFile(ImageFile.ImageFile):
 
 @contextmanager
 def _pillow_errors() -> Iterator[None]:
-    """The library's errors as those that users of Pillow look for."""
+    """Raises the library's errors as those that users of Pillow look for."""
     try:
         yield
     except TruncatedError as error:
@@ -150,8 +150,8 @@ def _pillow_errors() -> Iterator[None]:
 
 
 def _read_header(file: IO[bytes]) -> tuple[Header, int]:
-    """The header and its length, of a file that is read no further than needed. Raises SyntaxError, at which Pillow
-    asks its other formats."""
+    """The header of a file, which is read no further than that needs, and its length. Raises SyntaxError, at which
+    Pillow asks its other formats."""
     data = b""
     while True:
         more = file.read(max(HEAD_BYTES, len(data)))

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 
 from PIL import Image
 
-from ddpmcodec.archive.blocks import places_of
+from ddpmcodec.archive.blocks import run_ranges
 from ddpmcodec.archive.reader import extract_from
 from ddpmcodec.archive.sources import Given, Source
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels
@@ -33,10 +33,10 @@ def open(
     Parameters:
         source: the path of a .ddpma file, which stays open, and of which only parts that are needed are read; or its
             bytes; or a binary file, which is read whole.
-        model: as of `extract`.
-        kept_blocks: what is kept for images that follow: so many decoded runs of thumbnails, or, by bits back, blocks,
+        model: as in `extract`.
+        kept_blocks: how many decoded runs of thumbnails are kept for images that follow; by bits back, how many blocks,
             which are decoded as a whole. Images that are files of their own are decoded one by one, and not kept.
-        max_pixels: as of `extract`, for each image when it is asked for.
+        max_pixels: as in `extract`, for each image when it is asked for.
 
     Returns:
         An `ArchiveFile`. Names are in the order in which images were given. It is a context manager, it can be
@@ -61,29 +61,30 @@ def open(
 
 
 class _Group(NamedTuple):
-    """Images that are decoded together: a run, or a block by bits back; or a block of files, which are not."""
+    """Images that are decoded together: a run, or a block by bits back; or a block of files, which are decoded one by
+    one."""
 
     block: int
     entries: tuple[Entry, ...]
     are_files: bool
 
 
-class _Place(NamedTuple):
-    """Of an image: the number of its group, and what the archive says of it."""
+class _Location(NamedTuple):
+    """Where an image is: the number of its group, and what the archive says of it."""
 
     group: int
     entry: Entry
 
 
-class _Found(NamedTuple):
-    """What came out of a group, and what is wrong with the rest."""
+class _DecodedImages(NamedTuple):
+    """The images of a group that could be decoded, and what is wrong with the rest."""
 
     images: dict[str, Image.Image]
     error: FormatError | None
 
 
 class ArchiveFile(Mapping[str, Image.Image]):
-    """What `open` returns."""
+    """An open archive, as `open` returns it: a mapping from names to Pillow images."""
 
     def __init__(self, source: Opened, model: Source, kept_blocks: int, max_pixels: int | None) -> None:
         check_limits(max_pixels=max_pixels)
@@ -96,8 +97,8 @@ class ArchiveFile(Mapping[str, Image.Image]):
         given = Given.of(model, any(latent))
         self._model = given.context or given.latent  # loaded once
         self._groups = [group for n, block in enumerate(archive.index.blocks) for group in _groups(n, block)]
-        self._places = {
-            entry.name: _Place(number, entry) for number, group in enumerate(self._groups) for entry in group.entries
+        self._locations = {
+            entry.name: _Location(number, entry) for number, group in enumerate(self._groups) for entry in group.entries
         }
         self._run = lru_cache(kept_blocks)(self._decode_group)
 
@@ -107,34 +108,34 @@ class ArchiveFile(Mapping[str, Image.Image]):
         return self._opened.index
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._locations)
 
     def __iter__(self) -> Iterator[str]:
         return (entry.name for entry in self.index.entries)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._places
+        return name in self._locations
 
     def __getitem__(self, name: str) -> Image.Image:
         _ = self._opened
-        place = self._places[name]
-        group = self._groups[place.group]
-        check_pixels(name, place.entry.width, place.entry.height, self._max_pixels)
-        found = self._decode(group.block, (place.entry,)) if group.are_files else self._run(place.group)
-        if name not in found.images:
-            raise found.error or FormatError(f"{name} is lost: the archive is damaged")
-        return found.images[name].copy()
+        location = self._locations[name]
+        group, entry = self._groups[location.group], location.entry
+        check_pixels(name, entry.width, entry.height, self._max_pixels)
+        decoded = self._decode(group.block, (entry,)) if group.are_files else self._run(location.group)
+        if name not in decoded.images:
+            raise decoded.error or FormatError(f"{name} is lost: the archive is damaged")
+        return decoded.images[name].copy()
 
     def region(self, name: str, box: Edges | None = None, *, reduce: int = 1) -> Image.Image:
-        """A part of an image, or a small one of it, as `ddpmcodec.decode` has `box` and `reduce`. Of an image that is a
-        file of its own no more is read and decoded than is needed. Raises what `decode` does, and KeyError."""
+        """A part of an image, or a reduced one, by `box` and `reduce` as in `ddpmcodec.decode`. Where the image is a
+        file of its own, no more is read and decoded than is needed. Raises what `decode` does, and KeyError."""
         _ = self._opened
-        place = self._places[name]
-        group = self._groups[place.group]
+        location = self._locations[name]
+        group = self._groups[location.group]
         if not group.are_files:
             return small_part(self[name], box, reduce)
         entries = self._opened.index.blocks[group.block].entries
-        file = self._opened.parts[group.block].sections[entries.index(place.entry)]
+        file = self._opened.parts[group.block].sections[entries.index(location.entry)]
         options: Any = {"model": Given.of(self._model, False).context, "max_pixels": self._max_pixels}
         try:
             return decode_details(file, box=box, reduce=reduce, **options).image
@@ -142,13 +143,13 @@ class ArchiveFile(Mapping[str, Image.Image]):
             raise self._shrunk(error) from error
 
     def block_of(self, name: str) -> int:
-        """The number of what an image is in: images of one number are decoded together, or are files beside each
-        other."""
-        return self._places[name].group
+        """The number of the group that an image is in: images of one group are decoded together, or are files beside
+        each other."""
+        return self._locations[name].group
 
     def close(self) -> None:
         self._archive, self._content = None, _Shared(b"")
-        self._places, self._groups = {}, []
+        self._locations, self._groups = {}, []
         self._run.cache_clear()
 
     def __enter__(self) -> ArchiveFile:
@@ -169,10 +170,10 @@ class ArchiveFile(Mapping[str, Image.Image]):
             raise ValueError("the archive is closed")
         return self._archive
 
-    def _decode_group(self, number: int) -> _Found:
+    def _decode_group(self, number: int) -> _DecodedImages:
         return self._decode(self._groups[number].block, self._groups[number].entries)
 
-    def _decode(self, number: int, entries: tuple[Entry, ...]) -> _Found:
+    def _decode(self, number: int, entries: tuple[Entry, ...]) -> _DecodedImages:
         whole = self._opened
         block = Archive(Index((whole.index.blocks[number],)), (whole.parts[number],), whole.missing, 0, 0)
         images = dict[str, Image.Image]()
@@ -180,23 +181,23 @@ class ArchiveFile(Mapping[str, Image.Image]):
             for name, image in extract_from(block, entries, model=self._model):
                 images[name] = image
         except FormatError as error:
-            if (found := self._shrunk(error)) is not error:
-                raise found from error  # which is not kept
-            return _Found(images, error)
-        return _Found(images, None)
+            if (shrunk := self._shrunk(error)) is not error:
+                raise shrunk from error  # which is not kept
+            return _DecodedImages(images, error)
+        return _DecodedImages(images, None)
 
     def _shrunk(self, error: FormatError) -> FormatError:
-        """What is to be said where the file became shorter; else the error."""
+        """The error to raise: where the file became shorter, one that says so."""
         if isinstance(self._content, FileView) and self._content.has_shrunk:
             return TruncatedError(f"{self._source!s}: became shorter since it was opened: open it again")
         return error
 
 
 def _groups(number: int, block: Block) -> list[_Group]:
-    """Of a block."""
+    """The groups of a block."""
     if block.kind != CONTEXT:
         return [_Group(number, block.entries, block.kind == FILES)]
-    return [_Group(number, block.entries[own.start : own.stop], are_files=False) for own in places_of(block)]
+    return [_Group(number, block.entries[run.start : run.stop], are_files=False) for run in run_ranges(block)]
 
 
 class _Shared:
@@ -208,12 +209,13 @@ class _Shared:
     def __len__(self) -> int:
         return len(self._view)
 
-    def __getitem__(self, place: slice) -> memoryview:
-        return self._view[place]
+    def __getitem__(self, part: slice) -> memoryview:
+        return self._view[part]
 
 
 def _path_or_bytes(source: Any) -> str | bytes:
-    """Raises DdpmError where a file cannot be read, TypeError for what is none of them."""
+    """The absolute path of an archive, or its bytes. Raises DdpmError where a file cannot be read, TypeError for
+    anything else."""
     if isinstance(source, (str, os.PathLike)):
         return os.path.abspath(source)
     try:
@@ -228,7 +230,7 @@ def _path_or_bytes(source: Any) -> str | bytes:
 
 
 def _content(source: str | bytes) -> _Shared | FileView:
-    """Raises DdpmError."""
+    """The bytes of an archive, or a view of its file. Raises DdpmError where that cannot be read."""
     if isinstance(source, bytes):
         return _Shared(source)
     try:

@@ -37,25 +37,25 @@ DAMAGED = "a block decodes to other images than were encoded: the data is damage
 
 
 class Encoded(NamedTuple):
-    """runs: in decoding order. streams: as in `format.ddpma.Parts`."""
+    """The coded images of a block. runs: in decoding order. streams: as in `format.ddpma.Parts`."""
 
     runs: tuple[Run, ...]
     streams: tuple[bytes, ...]
 
 
 class Decoded(NamedTuple):
-    """runs: of those that were wanted the images, uint8 [N, H, W, C], or why they are lost. fault: what is wrong though
-    no image is lost by it."""
+    """The runs that were wanted, by number. runs: the images of each, uint8 [N, H, W, C], or why they are lost. fault:
+    what is wrong though no image is lost by it."""
 
     runs: dict[int, Pixels | FormatError]
     fault: FormatError | None = None
 
 
 class BlockDecoder(Protocol):
-    """Of blocks that are coded alike."""
+    """Decodes blocks that are coded alike."""
 
     def decode(self, block: Block, streams: Sequence[bytes], wanted: Sequence[int]) -> Decoded:
-        """wanted: numbers of runs, one at least, in order. streams: as far as they are there."""
+        """Decodes runs of a block. wanted: their numbers, one at least, in order. streams: as far as they are there."""
 
 
 class ContextCoder(NamedTuple):
@@ -66,27 +66,27 @@ class ContextCoder(NamedTuple):
     progress: Progress | None = None
 
     def encoded(self, pixels: Pixels) -> _native.Pass:
-        """Has coded images uint8 [N, H, W, C] for one stream. Raises ModelError where the processor rounds
-        otherwise."""
+        """A pass that has coded images uint8 [N, H, W, C] for one stream. Raises ModelError where the processor does
+        not round to nearest."""
         coder = self._pass(pixels.shape)
         coder.encode(np.ascontiguousarray(pixels))
         self._run(coder, pixels.shape)
         return coder
 
     def decoded(self, stream: Stream, shape: tuple[int, int, int, int]) -> _native.Pass:
-        """Has decoded images [N, H, W, C], as far as the words go. Raises ModelError where the processor rounds
-        otherwise."""
+        """A pass that has decoded images [N, H, W, C], as far as the words go. Raises ModelError where the processor
+        does not round to nearest."""
         coder = self._pass(shape)
         passes.begin(coder, [stream], for_previews=False)
         self._run(coder, shape)
         return coder
 
     def decode(self, block: Block, streams: Sequence[bytes], wanted: Sequence[int]) -> Decoded:
-        """As of a `BlockDecoder`: decodes no other run."""
-        places = places_of(block)
+        """As a `BlockDecoder` does; no other run is decoded."""
+        ranges = run_ranges(block)
 
         def attempt(number: int) -> Pixels | FormatError:
-            shape = block.entries[places[number].start].shape
+            shape = block.entries[ranges[number].start].shape
             try:
                 return decode_run(streams[number], block.runs[number], shape, self)
             except FormatError as error:
@@ -109,19 +109,19 @@ def encode_block(images: Sequence[Pixels], coder: ContextCoder) -> Encoded:
     while start < len(images):
         groups.append(np.stack(alike(images, start)))
         start += len(groups[-1])
-    found = run_all(lambda pixels: encode_run(pixels, coder), groups)
-    return Encoded(tuple(run for run, _ in found), tuple(stream for _, stream in found))
+    encoded_runs = run_all(lambda pixels: encode_run(pixels, coder), groups)
+    return Encoded(tuple(run for run, _ in encoded_runs), tuple(stream for _, stream in encoded_runs))
 
 
 def alike(images: Sequence[Pixels], start: int, most: int = MAX_RUN_PIXELS) -> list[Pixels]:
-    """The images from a place on that are of one size, as many as a run may have."""
+    """The images from number `start` on that are of one size, as many as a run may have."""
     height, width, _ = shape = images[start].shape
     batch = images[start : start + max(1, most // (height * width))]
     return list(batch[: next((i for i, image in enumerate(batch) if image.shape != shape), len(batch))])
 
 
 def encode_run(pixels: Pixels, coder: ContextCoder) -> tuple[Run, bytes]:
-    """Of images uint8 [N, H, W, C]: what a head says of their stream, and the stream."""
+    """What a head says of the stream of images uint8 [N, H, W, C], and the stream."""
     state, words = coder.encoded(pixels).stream(0, stream_check(pixels.tobytes()))
     packed, joined = pack_state(state), b"".join(words)
     return Run(len(pixels), state_bytes=len(packed), words=len(joined) // WORD_BYTES), packed + joined
@@ -132,20 +132,20 @@ def decode_run(data: bytes, run: Run, shape: Shape, coder: ContextCoder) -> Pixe
     if len(data) < run.length:
         raise TruncatedError(CUT)
     stream = parse_stream(bytes(data), run.state_bytes)
-    found = coder.decoded(stream, (run.images, *shape))
-    if not found.is_exact:
+    coded_pass = coder.decoded(stream, (run.images, *shape))
+    if not coded_pass.is_exact:
         raise ChecksumError(DAMAGED)
-    pixels: Pixels = found.pixels()[0]
-    is_whole = WORD_BYTES * found.position(0) == len(stream.words)
-    if not is_whole or found.state(0) != LEAST_STATE + stream_check(pixels.tobytes()):
+    pixels: Pixels = coded_pass.pixels()[0]
+    is_whole = WORD_BYTES * coded_pass.position(0) == len(stream.words)
+    if not is_whole or coded_pass.state(0) != LEAST_STATE + stream_check(pixels.tobytes()):
         raise ChecksumError(DAMAGED)
     return pixels
 
 
-def places_of(block: Block) -> list[range]:
-    """Of each run the places of its images in the block."""
-    found, start = list[range](), 0
+def run_ranges(block: Block) -> list[range]:
+    """For each run, the range of its images among the entries of the block."""
+    ranges, start = list[range](), 0
     for run in block.runs:
-        found.append(range(start, start + run.images))
+        ranges.append(range(start, start + run.images))
         start += run.images
-    return found
+    return ranges

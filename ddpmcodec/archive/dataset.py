@@ -38,7 +38,7 @@ class ArchiveDataset(Dataset[Item], Generic[Item]):
     Parameters:
         source: the path of a .ddpma file, of which every worker reads what it needs; or its bytes, or a binary file.
         transform: called with each Pillow image, as in torchvision; None: `to_tensor`.
-        model, kept_blocks: as of `archive.open`.
+        model, kept_blocks: as in `archive.open`.
 
     It works in the workers of a DataLoader, forked or spawned. A run of thumbnails, about 128 of 32 x 32 pixels, is
     decoded as a whole and kept for a while, so that images in order cost one decode each. In a random order they cost
@@ -75,8 +75,8 @@ class ArchiveDataset(Dataset[Item], Generic[Item]):
         return len(self.names)
 
     def __getitem__(self, index: int) -> Item:
-        found: Item = self.transform(self.images[self.names[index]])
-        return found
+        item: Item = self.transform(self.images[self.names[index]])
+        return item
 
 
 def loader(
@@ -95,7 +95,7 @@ def loader(
     those that it has used last, and lives on with `persistent_workers=True`.
 
     Parameters:
-        dataset: whose images are drawn.
+        dataset: the images are drawn from it.
         batch_size: images of a batch; the last batch of each worker may be smaller.
         workers: processes that decode; 0: this one.
         generator: the source of the order; None: PyTorch's own.
@@ -146,7 +146,7 @@ class _Batches(IterableDataset[Any]):
         return (self.collate([self.dataset[i] for i in batch]) for batch in self.batches(share, draw))
 
     def batches(self, runs: Sequence[list[int]], draw: torch.Generator) -> Iterator[list[int]]:
-        """Numbers of images."""
+        """The numbers of the images of each batch."""
 
         def shuffled(items: Sequence[Any]) -> list[Any]:
             return [items[i] for i in torch.randperm(len(items), generator=draw).tolist()]

@@ -1,4 +1,4 @@
-"""JPEG files that an archive holds as what they are."""
+"""JPEG files that an archive holds as such."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def originals(
     Parameters:
         data: the bytes of a .ddpma file.
         names: of the images that are wanted; None: all.
-        max_pixels: as of `extract`.
+        max_pixels: as in `extract`.
 
     Returns:
         An iterator over (name, bytes of the JPEG file). Every undamaged file comes, then the first error.
@@ -47,16 +47,16 @@ def originals(
 def _originals(archive: Archive, wanted: set[int]) -> Iterator[tuple[str, bytes]]:
     errors: list[FormatError] = []
     for block, parts in zip(archive.index.blocks, archive.parts, strict=True):
-        for place, entry in enumerate(block.entries):
+        for position, entry in enumerate(block.entries):
             if block.kind != FILES or entry.number not in wanted:
                 continue
             try:
-                file = whole_file(entry, parts.sections[place])
-                found = unpack(file.payload, file.header) if file.header.is_jpeg else None
+                file = whole_file(entry, parts.sections[position])
+                jpeg = unpack(file.payload, file.header) if file.header.is_jpeg else None
             except FormatError as error:
                 errors.append(type(error)(f"{entry.name}: {error}"))
                 continue
-            if found is not None:
-                yield entry.name, found
+            if jpeg is not None:
+                yield entry.name, jpeg
     if errors:
         raise errors[0]

@@ -1,4 +1,4 @@
-"""Blocks of an archive by bits back: whose network codes them, at which noise levels, and images on one ANS stack.
+"""Codes blocks of an archive by bits back: with a network, at noise levels, all images on one ANS stack.
 
 Bits back pops latents from the stack before it pushes what pays for them, and the stack begins empty. So the first
 images go on it by the context model, which takes nothing from it: they are the initial bits. As soon as the stack holds
@@ -27,7 +27,7 @@ from ddpmcodec.archive.blocks import (
     Pixels,
     Shape,
     alike,
-    places_of,
+    run_ranges,
 )
 from ddpmcodec.codec.batching import Progress
 from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ModelError, TruncatedError
@@ -83,7 +83,7 @@ class Network:
             raise DdpmError(f"these noise levels cannot be: {error}") from error
 
     def _spaced(self, T: int) -> Levels:
-        """T levels from the first to the last."""
+        """T levels from the network's first to its last."""
         return coding_levels(T) if self.levels is None else respace(self.levels, T)
 
 
@@ -100,7 +100,7 @@ def find_network(source: LatentSource = None) -> Network:
     if isinstance(denoiser, GaussianModel):
         return Network(denoiser.id, denoiser)
     profile = NumericsProfile()
-    facts = {FINGERPRINT: profile.fingerprint(denoiser, _own(denoiser)), NETWORK: denoiser.id.hex()}
+    facts = {FINGERPRINT: profile.fingerprint(denoiser, _fingerprint_levels(denoiser)), NETWORK: denoiser.id.hex()}
     return _profiled(denoiser, profile, {**profile.describe(), **facts})
 
 
@@ -114,7 +114,7 @@ def network_of(model_id: bytes, profile: Description, source: LatentSource = Non
         network = find_network(find(model_id, DENOISER) if source is None else source)
         refuse_another(network.id, model_id)
         return network
-    if any(type(profile.get(key)) is not kind for key, kind in PROFILE_KEYS.items()):
+    if any(type(profile.get(key)) is not value_type for key, value_type in PROFILE_KEYS.items()):
         raise FormatError("the archive's numerics profile is incomplete: it is damaged")
     denoiser = find(source, DENOISER) if isinstance(source, str | Path) else source
     if not isinstance(denoiser, PaperDenoiser):
@@ -123,18 +123,18 @@ def network_of(model_id: bytes, profile: Description, source: LatentSource = Non
             " decode with the same (model=PATH)"
         )
     refuse_another(denoiser.id, model_id)
-    there = {key: value for key, value in profile.items() if key not in (FINGERPRINT, NETWORK)}
-    numerics = NumericsProfile(int(there["threads"]), int(there["batch"]))
-    numerics.check(denoiser, str(profile[FINGERPRINT]), there, _own(denoiser))
+    described = {key: value for key, value in profile.items() if key not in (FINGERPRINT, NETWORK)}
+    numerics = NumericsProfile(int(described["threads"]), int(described["batch"]))
+    numerics.check(denoiser, str(profile[FINGERPRINT]), described, _fingerprint_levels(denoiser))
     return _profiled(denoiser, numerics, profile)
 
 
-def refuse_another(found: bytes, expected: bytes) -> None:
+def refuse_another(model_id: bytes, expected: bytes) -> None:
     """Raises ModelError unless a model's id begins with the archive's."""
-    if not found.startswith(expected):
+    if not model_id.startswith(expected):
         raise ModelError(
             f"the archive was written with model {expected.hex()}, and the given model is"
-            f" {found[: len(expected)].hex()}: decode with the model that wrote it (model=PATH)"
+            f" {model_id[: len(expected)].hex()}: decode with the model that wrote it (model=PATH)"
         )
 
 
@@ -143,23 +143,23 @@ def _profiled(denoiser: PaperDenoiser, profile: NumericsProfile, facts: Descript
     return Network(denoiser.id, predictor, denoiser.levels, facts)
 
 
-def _own(denoiser: PaperDenoiser) -> list[float]:
-    """Levels of the network's own schedule for its fingerprint: the first, one in the middle, the last."""
+def _fingerprint_levels(denoiser: PaperDenoiser) -> list[float]:
+    """The levels of a network's fingerprint, from its own schedule: the first, one in the middle, the last."""
     levels = denoiser.levels
     return [float(levels[i]) for i in (0, len(levels) // 2, -1)]
 
 
 class _Watched(NamedTuple):
-    """A predictor that reports, at each of `calls` network calls an image takes, that share of its pixels."""
+    """A predictor that reports, at each of the `calls` network calls that an image takes, that share of its pixels."""
 
     predictor: Predictor
     calls: int
     progress: Progress
 
     def predict(self, c: Latents, spacing: float, level: int) -> IntegerPrediction:
-        found = self.predictor.predict(c, spacing, level)
+        prediction = self.predictor.predict(c, spacing, level)
         self.progress(c.size / 3 / self.calls)
-        return found
+        return prediction
 
 
 def watched(predictor: Predictor, calls: int, progress: Progress | None) -> Predictor:
@@ -170,20 +170,20 @@ def watched(predictor: Predictor, calls: int, progress: Progress | None) -> Pred
 
 
 def push_images(stack: Stack, pixels: Pixels, context: ContextCoder) -> None:
-    """Images uint8 [N, H, W, C] by the context model, which takes nothing from the stack."""
+    """Pushes images uint8 [N, H, W, C], coded by the context model, which takes nothing from the stack."""
     starts, freqs = context.encoded(pixels).symbols(0)
     stack.push(starts, freqs, PRECISION)
 
 
 def pop_images(stack: Stack, shape: tuple[int, int, int, int], context: ContextCoder) -> Pixels:
-    """What `push_images` pushed; the stack is then what it was before. Raises TruncatedError."""
+    """Pops what `push_images` pushed; the stack is then what it was before. Raises TruncatedError."""
     words = stack.words[: stack.size][::-1].astype("<u4").tobytes()
-    found = context.decoded(Stream(int(stack.head), words), shape)
-    state = found.state(0)
-    if not found.is_exact or state < STATE_LOW:
+    coded_pass = context.decoded(Stream(int(stack.head), words), shape)
+    state = coded_pass.state(0)
+    if not coded_pass.is_exact or state < STATE_LOW:
         raise TruncatedError("the ANS stack ends inside an image; get the rest of the data")
-    stack.commit(state, stack.size - found.position(0))
-    pixels: Pixels = found.pixels()[0]
+    stack.commit(state, stack.size - coded_pass.position(0))
+    pixels: Pixels = coded_pass.pixels()[0]
     return pixels
 
 
@@ -196,7 +196,7 @@ def checksum(pixels: Pixels) -> int:
 
 
 def stack_of(data: bytes) -> Stack:
-    """Raises FormatError where there is less than a head, or one that is none."""
+    """The stack of these words. Raises FormatError where there is less than a head, or one that is none."""
     return Stack.from_words(np.frombuffer(data[: len(data) // WORD_BYTES * WORD_BYTES], "<u4").astype(np.uint32))
 
 
@@ -208,28 +208,29 @@ class BitsBackCoder(NamedTuple):
     context: ContextCoder
 
     def decode(self, block: Block, streams: Sequence[bytes], wanted: Sequence[int]) -> Decoded:
-        """As of a `blocks.BlockDecoder`: decodes the runs in front of the last one, too."""
+        """As a `blocks.BlockDecoder` does; the runs in front of the last one are decoded, too."""
         (data,) = streams
-        found = dict[int, Pixels | FormatError]()
-        last, places, all_of_it = wanted[-1] + 1, places_of(block), len(wanted) == len(block.runs)
+        decoded = dict[int, Pixels | FormatError]()
+        last, ranges, is_whole = wanted[-1] + 1, run_ranges(block), len(wanted) == len(block.runs)
         try:
             stack = stack_of(bytes(data))
             for number, run in enumerate(block.runs[:last]):
-                found[number] = self.pop_run(stack, run, block.entries[places[number].start].shape)
-            if all_of_it and not stack.is_empty():
-                return Decoded(found, ChecksumError("words follow the last image of a block: the data is damaged"))
+                decoded[number] = self.pop_run(stack, run, block.entries[ranges[number].start].shape)
+            if is_whole and not stack.is_empty():
+                return Decoded(decoded, ChecksumError("words follow the last image of a block: the data is damaged"))
         except FormatError as error:
             reason: FormatError = error
             if len(data) < WORD_BYTES * block.words:
                 reason = TruncatedError(CUT)
             elif isinstance(error, TruncatedError):
                 reason = ChecksumError("the words of a block end before its images do; get the archive again")
-            found = {**dict.fromkeys(wanted, reason), **found}
-        return Decoded({number: found[number] for number in wanted})
+            decoded = {**dict.fromkeys(wanted, reason), **decoded}
+        return Decoded({number: decoded[number] for number in wanted})
 
     @exact_torch()
     def pop_run(self, stack: Stack, run: Run, shape: Shape) -> Pixels:
-        """Images uint8 [N, H, W, 3]. Raises TruncatedError or ChecksumError where the data is damaged."""
+        """Pops the images of a run, uint8 [N, H, W, 3]. Raises TruncatedError or ChecksumError where the data is
+        damaged."""
         whole = run.images, *shape
         try:
             pixels = (
@@ -273,7 +274,8 @@ class Encoder:
         return replace(context, latent_levels=levels, latent_id=latent_id, profile=self.network.profile)
 
     def encode_block(self, images: Sequence[Pixels], context: ContextCoder) -> tuple[Encoded, BitsBackCoder]:
-        """Push images uint8 [H, W, 3], the last in decoding order first. Of few images all may be initial bits."""
+        """Pushes images uint8 [H, W, 3], the last in decoding order first. Where they are few, all may be initial
+        bits."""
         coder = BitsBackCoder(watched(self.network.predictor, len(self.levels), self.progress), self.levels, context)
         stack, runs, rest = Stack.empty(), list[Run](), list(images)
         while rest:
@@ -290,14 +292,14 @@ class Encoder:
 
 @exact_torch()
 def encoder(source: LatentSource, levels: npt.ArrayLike | int | None, progress: Progress | None) -> Encoder:
-    """Raises ModelError, and DdpmError for levels that cannot be."""
+    """An encoder of blocks by bits back. Raises ModelError, and DdpmError for levels that cannot be."""
     network = find_network(source)
     return Encoder(network, network.hierarchy(levels), progress)
 
 
 @exact_torch()
 def decoder(coding: Coding, source: LatentSource, context: ContextCoder, progress: Progress | None) -> BitsBackCoder:
-    """Of blocks that were coded so. Raises as `network_of`."""
+    """A decoder of blocks that were coded so. Raises what `network_of` does."""
     network = network_of(coding.latent_id, coding.profile, source)
     levels = hierarchy(coding.latent_levels)
     return BitsBackCoder(watched(network.predictor, len(levels), progress), levels, context)

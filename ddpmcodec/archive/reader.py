@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 
 from PIL import Image
 
-from ddpmcodec.archive.blocks import BlockDecoder, Pixels, places_of
+from ddpmcodec.archive.blocks import BlockDecoder, Pixels, run_ranges
 from ddpmcodec.archive.sources import Given, Source, decoder_of
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels
 from ddpmcodec.codec.batching import Progress
@@ -70,7 +70,7 @@ def extract(
 
     Parameters:
         data: the bytes of a .ddpma file.
-        names: of the images that are wanted; None: all. Only runs of images that hold one are decoded.
+        names: those of the images that are wanted; None: all. Only runs of images that hold one are decoded.
         model: for archives of models that are not embedded: by name, path or object.
         max_pixels: refuse an archive where a wanted image claims more, as `ddpmcodec.decode` does; None: no limit.
         progress: called with the number of pixels done since the last call.
@@ -117,7 +117,7 @@ def test(
     """Decode and check all images of an archive.
 
     Parameters:
-        data, model, max_pixels, progress: as of `extract`.
+        data, model, max_pixels, progress: as in `extract`.
 
     Returns:
         The number of images.
@@ -134,7 +134,7 @@ def test(
 
 
 class _Job(NamedTuple):
-    """A block, and the places in it of the images that are wanted."""
+    """A block, and the positions in it of the images that are wanted."""
 
     block: Block
     parts: Parts
@@ -144,26 +144,26 @@ class _Job(NamedTuple):
     def pixels(self) -> int:
         return sum(self.block.entries[i].pixels for i in self.wanted)
 
-    def parts_of(self) -> Iterator[_Job]:
-        """Jobs of a few images each, where images are files of their own; or this one."""
+    def pieces(self) -> Iterator[_Job]:
+        """Smaller jobs, of a few images each, where images are files of their own; otherwise this job alone."""
         if self.block.coding is not None:
             yield self
             return
-        for places in _within(sorted(self.wanted), lambda i: self.block.entries[i].pixels):
-            yield self._replace(wanted=frozenset(places))
+        for positions in _within(sorted(self.wanted), lambda i: self.block.entries[i].pixels):
+            yield self._replace(wanted=frozenset(positions))
 
 
 def _within(items: Iterable[T], pixels: Callable[[T], int], most: int = MAX_BLOCK_IMAGES) -> Iterator[list[T]]:
-    """Neighbours of at most WORK_PIXELS together, or one; no more than `most`."""
-    found, total = list[T](), 0
+    """Groups of neighbours that have at most WORK_PIXELS together, or of one; at most `most` in each."""
+    group, total = list[T](), 0
     for item in items:
-        if found and (total + pixels(item) > WORK_PIXELS or len(found) == most):
-            yield found
-            found, total = list[T](), 0
-        found.append(item)
+        if group and (total + pixels(item) > WORK_PIXELS or len(group) == most):
+            yield group
+            group, total = list[T](), 0
+        group.append(item)
         total += pixels(item)
-    if found:
-        yield found
+    if group:
+        yield group
 
 
 class _Reader:
@@ -179,7 +179,7 @@ class _Reader:
             for block, parts in zip(archive.index.blocks, archive.parts, strict=True)
         )
         blocks = [job for job in jobs if job.wanted]
-        self.jobs = [part for job in blocks for part in job.parts_of()]
+        self.jobs = [piece for job in blocks for piece in job.pieces()]
         codings = [job.block.coding for job in blocks if job.block.coding is not None]
         self.given = Given.of(model, any(coding.latent_levels for coding in codings))
         self.decoders = _decoders(codings, self.given, progress)
@@ -204,7 +204,7 @@ class _Reader:
         return self._files(job) if job.block.coding is None else self._runs(job, job.block.coding)
 
     def _files(self, job: _Job) -> list[Result]:
-        """Together, or one by one where one of them is damaged."""
+        """Decodes images that are files: together, or one by one where one of them is damaged."""
         entries = [job.block.entries[i] for i in sorted(job.wanted)]
         files = [job.parts.sections[i] for i in sorted(job.wanted)]
         try:
@@ -219,23 +219,23 @@ class _Reader:
             return results
 
     def _decode_files(self, entries: Sequence[Entry], files: Sequence[bytes]) -> list[Result]:
-        cut = [whole_file(entry, file) for entry, file in zip(entries, files, strict=True)]
-        decoded = decode_files(cut, self.given.context, self.progress)
-        return [(entry, found.image) for entry, found in zip(entries, decoded, strict=True)]
+        sections = [whole_file(entry, file) for entry, file in zip(entries, files, strict=True)]
+        decoded_files = decode_files(sections, self.given.context, self.progress)
+        return [(entry, decoded.image) for entry, decoded in zip(entries, decoded_files, strict=True)]
 
     def _runs(self, job: _Job, coding: Coding) -> list[Result]:
         """The wanted images of a block, of which no more is decoded than needed."""
-        places, values, results = places_of(job.block), _Values(job.parts), list[Result]()
-        wanted = [number for number, own in enumerate(places) if not job.wanted.isdisjoint(own)]
+        ranges, values, results = run_ranges(job.block), _Values(job.parts), list[Result]()
+        wanted = [number for number, positions in enumerate(ranges) if not job.wanted.isdisjoint(positions)]
         decoded = self.decoders[_key(coding)].decode(job.block, job.parts.streams, wanted)
         if decoded.fault is not None:
             self.faults.append(decoded.fault)
-        for number, found in decoded.runs.items():
-            for place in sorted(job.wanted.intersection(places[number])):
-                if isinstance(found, FormatError):
-                    results.append((job.block.entries[place], found))
+        for number, images in decoded.runs.items():
+            for position in sorted(job.wanted.intersection(ranges[number])):
+                if isinstance(images, FormatError):
+                    results.append((job.block.entries[position], images))
                 else:
-                    results.append(_finished(job, place, found[place - places[number].start], values))
+                    results.append(_finished(job, position, images[position - ranges[number].start], values))
         return results
 
     def _account(self) -> FormatError | None:
@@ -256,15 +256,15 @@ class _Reader:
 
     def _losses(self, unknown: Sequence[int]) -> FormatError:
         lost = [self.lost[number] for number in sorted(self.lost)]
-        said = [name for name, _ in lost]
+        described = [name for name, _ in lost]
         if unknown:
-            said.append(f"number {_ranges(unknown)}, whose names are lost with their blocks")
+            described.append(f"number {_ranges(unknown)}, whose names are lost with their blocks")
         reason = lost[0][1] if lost else self.archive.damage
-        kind: type[FormatError] = CorruptError if isinstance(reason, CorruptError) else ChecksumError
+        error_type: type[FormatError] = CorruptError if isinstance(reason, CorruptError) else ChecksumError
         if self.archive.missing:
-            kind = TruncatedError
+            error_type = TruncatedError
         count = len(lost) + len(unknown)
-        return kind(f"{count} of {self.archive.index.total} images are lost ({', '.join(said)}): {reason}")
+        return error_type(f"{count} of {self.archive.index.total} images are lost ({', '.join(described)}): {reason}")
 
 
 def _key(coding: Coding) -> Hashable:
@@ -273,12 +273,13 @@ def _key(coding: Coding) -> Hashable:
 
 
 def _decoders(codings: Sequence[Coding], given: Given, progress: Progress | None) -> dict[Hashable, BlockDecoder]:
-    """One for all blocks that are coded alike."""
+    """A decoder for each way of coding: blocks that are coded alike share one."""
     return {_key(coding): decoder_of(coding, given, progress) for coding in codings}
 
 
 def whole_file(entry: Entry, file: bytes) -> ddpm.Sections:
-    """Raises FormatError unless the file is all there, and of the image that the head speaks of."""
+    """The file of an image, cut into sections. Raises FormatError unless all of it is there, and it is of that
+    image."""
     if len(file) < entry.length:
         raise TruncatedError(f"the archive ends {entry.length - len(file)} bytes before {entry.name} does")
     cut = ddpm.split(bytes(file))
@@ -290,27 +291,28 @@ def whole_file(entry: Entry, file: bytes) -> ddpm.Sections:
 
 
 class _Values:
-    """ICC profiles and EXIF of a block, by their places from 1; images share what is unpacked."""
+    """ICC profiles and EXIF of a block, by their positions from 1 (0: none); images share what is unpacked."""
 
     def __init__(self, parts: Parts) -> None:
         self.packed, self.bytes = parts.values, 0
         self.unpacked: dict[int, dict[str, bytes]] = {0: {}}
 
-    def __call__(self, place: int) -> dict[str, bytes]:
+    def __call__(self, position: int) -> dict[str, bytes]:
         """Raises FormatError."""
-        if place not in self.unpacked:
+        if position not in self.unpacked:
             if self.bytes > MAX_BLOCK_METADATA:
                 raise CorruptError(f"the metadata of a block take more than {MAX_BLOCK_METADATA} bytes")
-            self.unpacked[place] = unpack_metadata(bytes(self.packed[place - 1]))
-            self.bytes += sum(map(len, self.unpacked[place].values()))
-        return self.unpacked[place]
+            self.unpacked[position] = unpack_metadata(bytes(self.packed[position - 1]))
+            self.bytes += sum(map(len, self.unpacked[position].values()))
+        return self.unpacked[position]
 
 
-def _finished(job: _Job, place: int, colour: Pixels, values: _Values) -> Result:
-    """The image of these colours, unless what its stream does not hold of it is damaged."""
-    entry = job.block.entries[place]
+def _finished(job: _Job, position: int, colour: Pixels, values: _Values) -> Result:
+    """The image of these colours; or the error, where its alpha or metadata, which are beside its stream, are
+    damaged."""
+    entry = job.block.entries[position]
     try:
-        alpha = _alpha(entry, job.parts.sections[place])
+        alpha = _alpha(entry, job.parts.sections[position])
         icc, exif = values(entry.icc), values(entry.exif)
     except FormatError as error:
         return entry, error

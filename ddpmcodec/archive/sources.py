@@ -22,10 +22,10 @@ class LatentCoder(Protocol):
     """Codes blocks by bits back (`archive.latents`)."""
 
     def coding(self, context: Coding) -> Coding:
-        """What the archive says of it. context: of the images that are initial bits."""
+        """What the archive says of such a block. context: how the images are coded that are initial bits."""
 
     def encode_block(self, images: Sequence[Pixels], context: ContextCoder) -> tuple[Encoded, BlockDecoder]:
-        """As `blocks.encode_block`, and what decodes it."""
+        """What `blocks.encode_block` returns, and a decoder for it."""
 
 
 class Given(NamedTuple):
@@ -37,7 +37,8 @@ class Given(NamedTuple):
 
     @classmethod
     def of(cls, source: Source, bits_back: bool) -> Given:
-        """bits_back: whether that is what a model of unknown kind is for. Raises ModelError."""
+        """Sorts a model by what it is for. bits_back: what a model is for where its file does not say. Raises
+        ModelError."""
         if source is None or isinstance(source, ContextModel):
             return cls(source)
         if not isinstance(source, (str, Path)):
@@ -47,15 +48,15 @@ class Given(NamedTuple):
 
 
 def latent_coder(source: LatentSource, levels: npt.ArrayLike | int | None, progress: Progress | None) -> LatentCoder:
-    """To encode with. Raises ModelError, and DdpmError for levels that cannot be."""
+    """An encoder of blocks by bits back. Raises ModelError, and DdpmError for levels that cannot be."""
     from ddpmcodec.archive import latents
 
     return latents.encoder(source, levels, progress)
 
 
 def decoder_of(coding: Coding, given: Given, progress: Progress | None) -> BlockDecoder:
-    """For a block that was coded so. Raises ModelError when a model is missing or another one, or computes other
-    numbers than it did where the archive was written; FormatError for a numerics profile that says nonsense."""
+    """A decoder of blocks that were coded so. Raises ModelError when a model is missing or another one, or computes
+    other numbers than it did where the archive was written; FormatError for a numerics profile that says nonsense."""
     model = registry.written_with(coding.model_number, coding.model_id, given.context, "archive")
     context = ContextCoder(model, efforts.Coding(coding.effort, coding.levels), progress)
     if not coding.latent_levels:

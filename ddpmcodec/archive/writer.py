@@ -53,8 +53,8 @@ def create(
     Parameters:
         images: (name, image) pairs, images as `ddpmcodec.encode` takes them. Names are relative paths with /. Pairs are
             taken one by one, so that a generator of many images needs little memory.
-        effort: as of `ddpmcodec.encode`.
-        levels: as of `ddpmcodec.encode`. None: none for thumbnails that are coded together, which have no previews, and
+        effort: as in `ddpmcodec.encode`.
+        levels: as in `ddpmcodec.encode`. None: none for thumbnails that are coded together, which have no previews, and
             the default for all other images, which are files of their own.
         bits_back: None: code by the context model. Otherwise the noise levels s_1 < ... < s_T of latents in grey
             levels, one network call each, or how many of them; with a checkpoint of the paper's network None is all
@@ -62,7 +62,7 @@ def create(
         model: None (embedded ones), a context model, or for bits back a Gaussian model or a checkpoint of the paper's
             network; by name, path or object.
         strip: leave out ICC profiles and EXIF.
-        any_format, webp, pixels: as of `ddpmcodec.encode`, for each image.
+        any_format, webp, pixels: as in `ddpmcodec.encode`, for each image.
         verify: decode everything and compare.
         progress: called with the number of pixels done since the last call.
 
@@ -73,7 +73,7 @@ def create(
         ImageError: there is no image, one cannot be coded, or a name is taken or is no relative path.
         ModelError: the model is missing, or does not compute exactly here.
         DdpmError: noise levels for bits back that cannot be.
-        TypeError, ValueError: an argument, or a name, of another kind; an effort or levels that there are not.
+        TypeError, ValueError: an argument, or a name, of another type; an effort or levels that there are not.
         ChecksumError: the result does not decode to the images.
 
     Source: bits back in the order of Kingma, Abbeel & Ho 2019, arXiv 1905.06845 (Bit-Swap), algorithm 2.
@@ -245,7 +245,8 @@ class _Writer:
         return packed(block, list(values)[1:], alphas, encoded.streams)
 
     def _encode(self, colours: Sequence[Pixels]) -> tuple[Coding, Encoded, BlockDecoder]:
-        """By bits back, where that is asked for and there are images enough."""
+        """Codes images by bits back, where that is asked for and there are images enough; otherwise by the context
+        model."""
         model, coder = self.coder.model, self.coder.coding
         coding = Coding(coder.effort, coder.levels, model.number, model.short_id)
         if self.latent is not None:
@@ -258,10 +259,10 @@ class _Writer:
 def _verify(block: Block, encoded: Encoded, colours: Sequence[Pixels], decoder: BlockDecoder) -> None:
     """Raises ChecksumError unless the streams decode to the images."""
     remedy = "this is a defect, please report it"
-    decoded, found = decoder.decode(block, encoded.streams, range(len(block.runs))), list[Pixels]()
+    decoded, images = decoder.decode(block, encoded.streams, range(len(block.runs))), list[Pixels]()
     for run in [*decoded.runs.values(), decoded.fault]:
         if isinstance(run, FormatError):
             raise ChecksumError(f"a block does not decode ({run}): {remedy}") from run
-        found += [] if run is None else list(run)
-    if not all(np.array_equal(a, b) for a, b in zip(found, colours, strict=True)):
+        images += [] if run is None else list(run)
+    if not all(np.array_equal(a, b) for a, b in zip(images, colours, strict=True)):
         raise ChecksumError(f"a block does not decode to what was encoded: {remedy}")

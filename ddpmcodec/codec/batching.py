@@ -18,25 +18,25 @@ Key = tuple[int, Hashable]  # pixels of a tile, and all that tiles of a batch ha
 Failure = DdpmError | OSError | MemoryError
 
 BATCH_PIXELS = 1 << 17  # of tiles that are coded together: 128 of 32 x 32 fill a wave
-ALONE = BATCH_PIXELS  # as the pixels of a key: nothing is coded together with it
+ALONE = BATCH_PIXELS  # given as the pixels of a key: nothing is coded together with this item
 
 
 def batches(keys: Sequence[Key], cores: int | None = None) -> Iterator[list[int]]:
-    """Indices of equal keys, in batches of at most BATCH_PIXELS, or one; smaller where cores would idle.
+    """Groups the indices of equal keys in batches of at most BATCH_PIXELS, or of one; smaller where cores would idle.
 
     cores: as many as there are threads, unless given.
     """
     cores = cores or thread_count()
-    alike: defaultdict[Key, list[int]] = defaultdict(list)
+    indices_of: defaultdict[Key, list[int]] = defaultdict(list)
     for i, key in enumerate(keys):
-        alike[key].append(i)
-    for (pixels, _), members in alike.items():
+        indices_of[key].append(i)
+    for (pixels, _), members in indices_of.items():
         count = min(max(1, BATCH_PIXELS // pixels), -(-len(members) // cores))
         yield from (members[start : start + count] for start in range(0, len(members), count))
 
 
 def reporting(progress: Progress | None, pixels: int, report: Report | None) -> Report | None:
-    """A report that also calls `progress`, of tiles of so many pixels each."""
+    """A report for tiles of so many pixels each, which also calls `progress`."""
     if progress is None:
         return report
 
@@ -57,11 +57,11 @@ def work_through(
 ) -> None:
     """Codes all items, and calls `done` with each and its result or error as soon as that is there, from any thread.
 
-    keys: items of equal keys may be coded together. code: the results of some items, all or an error; where it is one,
-    halves are tried, until what fails is alone. jobs: calls of `code` at a time, of which each has one thread where it
-    is not the only one; default: as many as there are threads, where they all have work, and otherwise 1.
+    keys: items of equal keys may be coded together. code: returns the results of all items that it is called with, or
+    raises; then halves are tried, until the item that fails is alone. jobs: how many calls of `code` run at a time, on
+    one thread each where there are several; default: as many as there are threads if they all have work, otherwise 1.
 
-    They are threads of one process: the core does not hold Python's lock.
+    Jobs are threads of one process: the core does not hold Python's lock.
     """
 
     def together(batch: Sequence[T]) -> None:
@@ -79,12 +79,12 @@ def work_through(
             for item, result in zip(batch, results, strict=True):
                 done(item, result)
 
-    found = [[items[i] for i in batch] for batch in batches(keys)]
+    item_batches = [[items[i] for i in batch] for batch in batches(keys)]
     threads = thread_count()
-    wanted = jobs or (threads if len(found) >= threads else 1)
+    wanted = jobs or (threads if len(item_batches) >= threads else 1)
     most = min(wanted, side_by_side(max((pixels for pixels, _ in keys), default=1)))
     if most == 1:
-        for batch in found:
+        for batch in item_batches:
             together(batch)
     else:
-        run_all(together, found, most)
+        run_all(together, item_batches, most)

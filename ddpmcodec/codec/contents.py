@@ -21,7 +21,7 @@ def steps_of(header: Header) -> int:
 
 
 def segments_of_steps(header: Header, step: int) -> int:
-    """How many segments the first `step` steps have. Files of other formats have none."""
+    """How many segments the first `step` steps have. Stored files of other formats have none."""
     if header.stored:
         return 0
     return sum(part.step < step for part in segments(header.levels, header.height, header.width))
@@ -33,23 +33,24 @@ def steps_done(header: Header, done: int) -> int:
 
 
 def noise_level(header: Header, step: int) -> float | None:
-    """Standard deviation of what is not known of coefficients after so many steps, in grey levels; 0: exact pixels.
-    None: before the first step, and of files of other formats."""
+    """The standard deviation of what is unknown of coefficients after so many steps, in grey levels; 0: pixels are
+    exact. None before the first step, and for stored files of other formats."""
     if header.stored or not step:
         return None
     return (*CELLS[header.levels], 0)[step - 1] / 12**0.5
 
 
 def end_of_segment(file: Sections, segment: int) -> int:
-    """Where in a tiled file so many segments of all tiles end; of a single stream, where it begins."""
+    """The byte of a tiled file at which so many segments of all tiles end; of others that at which the payload
+    begins."""
     index = file.header.index
     lengths = index.lengths[: segment * file.header.tile_count] if index else ()
     return file.start + file.header.alpha_length + sum(lengths)
 
 
 def streams_of(file: Sections, tile: int, segments: int | None = None) -> list[Stream]:
-    """Of a tile its only stream, or its lanes, as far as they are there; segments: as far as so many hold them. Raises
-    TruncatedError where nothing is there, and CorruptError for what is no stream."""
+    """The only stream of a tile, or its lanes, as far as they are there. segments: take only so many of the tile's
+    segments. Raises TruncatedError where nothing is there, and CorruptError for what is no stream."""
     try:
         if file.header.index is None:
             return [parse_stream(file.payload, file.header.state_bytes)]
@@ -64,13 +65,13 @@ def streams_of(file: Sections, tile: int, segments: int | None = None) -> list[S
 
 
 def is_cut(file: Sections, tile: int) -> bool | None:
-    """Whether words of a tile are missing; None of a plain file, which does not say."""
+    """Whether words of a tile are missing; None for a plain file, which does not say."""
     segments = file.header.index.segments if file.header.index else 1
     return None if file.header.is_plain else file.segments_of_tile(tile) < segments
 
 
 def require_step(file: Sections, step: int) -> None:
-    """Raises TruncatedError when what is asked for is known to be incomplete. A single stream must be decoded."""
+    """Raises TruncatedError where the steps are known to be incomplete. In a single stream only decoding shows it."""
     if step >= steps_of(file.header) or file.size < end_of_segment(file, segments_of_steps(file.header, step)):
         file.require_whole()
 
@@ -101,7 +102,8 @@ class Side(NamedTuple):
 
 
 def side_sections(file: Sections, partial: bool) -> Side:
-    """What a cut section holds of the alpha, and nothing of cut metadata; of damaged ones nothing, in a preview."""
+    """Alpha and metadata: of cut alpha what is there, of cut metadata nothing. partial: a damaged section counts as
+    empty; otherwise it raises FormatError."""
     header, alpha, metadata, damaged = file.header, None, dict[str, bytes](), False
     if header.has_alpha_section:
         unpack = unpack_alpha if len(file.alpha) == header.alpha_length else preview_alpha

@@ -1,4 +1,4 @@
-""".ddpm bytes to images: whole, from a prefix, a part of one, or many at a time."""
+"""Decodes .ddpm bytes to images: whole, from a prefix, a part of one, or many at a time."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def decode(
     max_pixels: int | None = DEFAULT_MAX_PIXELS,
     as_array: bool = False,
 ) -> Image.Image | NDArray[np.uint8]:
-    """The image, exactly as it was encoded; or a preview. Of a lossy file (`truncate(..., mark=True)`) what it shows.
+    """The image exactly as it was encoded, or a preview. A lossy file (`truncate(..., mark=True)`) gives what it shows.
 
     Parameters:
         data: the bytes of a .ddpm file; or a file that is mapped into memory (`mmap.mmap`), of which `box` and `reduce`
@@ -62,11 +62,11 @@ def decode(
             its damaged alpha or metadata.
         max_bytes: a preview from so many bytes only; implies `partial`.
         step: a preview after so many steps of the schedule, 0 or more. The data may end behind them.
-        box: (left, top, right, bottom) of a part of the image, as of Pillow's `crop`, in pixels as they are stored,
-            before EXIF's orientation. Of a tiled file (`encode(..., tile=)`, and all larger images) the tiles that it
-            touches are decoded, and no damage elsewhere matters; `max_pixels` counts these.
-        reduce: 2, 4, 8 or 16: an image of 1/2, 1/4, 1/8 or 1/16 of the size, rounded up, or of that part of it. Where
-            there are noise levels, coarse bands alone are decoded, and the data may end behind them; otherwise all.
+        box: (left, top, right, bottom) of a part of the image, as in Pillow's `crop`, in pixels as they are stored,
+            before EXIF's orientation. In a tiled file (`encode(..., tile=)`, and all larger images) only the tiles that
+            it touches are decoded, and no damage elsewhere matters; `max_pixels` counts their pixels.
+        reduce: 2, 4, 8 or 16: make the image, or its part, 1/2, 1/4, 1/8 or 1/16 of the size, rounded up. Where there
+            are noise levels, only coarse bands are decoded, and the data may end behind them; otherwise all are.
         model: for files of a model that is not embedded: the path of its file, or a loaded one.
         max_pixels: refuse an image that claims more, before anything of its size is made: a few bytes can claim many,
             and decoding takes time and memory accordingly (docs/reliability.md). None: as many as the format allows.
@@ -75,8 +75,8 @@ def decode(
     Returns:
         A Pillow image of the mode that was encoded (palettes: RGB or RGBA), with `icc_profile` and `exif` in its
         `info`; or an array uint8 [H, W] (grey, and bilevel as 0 and 255) or [H, W, C] (LA, RGB, RGBA) that can be
-        written to. Previews are not exact: they may differ between machines. Of a stored JPEG file it is what
-        Pillow's decoder makes of it, and a prefix shows its mean colour only; `decode_original` gives the file.
+        written to. Previews are not exact: they may differ between machines. A stored JPEG file gives what
+        Pillow's decoder makes of it, and a prefix of it only its mean colour; `decode_original` gives the file.
 
     Raises:
         TruncatedError: bytes are missing, and no preview is asked for.
@@ -85,7 +85,7 @@ def decode(
         ImageError: more than `max_pixels`; a box that is not inside of the image.
         ModelError: the model is missing, or is not the one the file was written with.
         DdpmError: the file is a JPEG that JPEG XL codes, and imagecodecs is missing.
-        TypeError, ValueError: an argument of another kind; a negative limit; another `reduce`.
+        TypeError, ValueError: an argument of another type; a negative limit; another `reduce`.
 
     >>> import numpy as np
     >>> import ddpmcodec
@@ -121,7 +121,7 @@ def decode_details(
     progress: Progress | None = None,
     report: Report | None = None,
 ) -> Decoded:
-    """`decode`, with an account of how much was there. report: what every segment took."""
+    """`decode`, with an account of how much was there. report: called with what every segment took."""
     check_limits(max_bytes=max_bytes, step=step, max_pixels=max_pixels)
     check_scale(reduce)
     if reduce > 1 and step is not None:
@@ -171,7 +171,7 @@ def decode_many(
 
     Parameters:
         datas: the bytes of whole .ddpm files, or of lossy ones.
-        model, max_pixels: as of `decode`, for each file.
+        model, max_pixels: as in `decode`, for each file.
         progress: called with the number of pixels done since the last call.
         as_array: give arrays, as `decode` does.
 
@@ -194,5 +194,5 @@ def decode_many(
     given = find(model)
     whole = iter(decode_files([file for file in files if not file.is_lossy], given, progress))
     lossy = Wanted(given, partial=True, progress=progress)
-    found = [_sound(decode_file(file, lossy)) if file.is_lossy else next(whole) for file in files]
-    return [to_array(decoded.planes) for decoded in found] if as_array else [decoded.image for decoded in found]
+    details = [_sound(decode_file(file, lossy)) if file.is_lossy else next(whole) for file in files]
+    return [to_array(decoded.planes) for decoded in details] if as_array else [decoded.image for decoded in details]

@@ -1,4 +1,4 @@
-"""What efforts and noise levels are. Part of the format, as is when weights and colours adapt to an image."""
+"""What efforts and noise levels mean. This is part of the format, as is when weights and colours adapt to an image."""
 
 from __future__ import annotations
 
@@ -43,11 +43,12 @@ class Segment(NamedTuple):
 
 def segments(levels: int, height: int, width: int) -> list[Segment]:
     """The segments of an image in coding order: as many for every size, though those of a tiny one may be empty."""
-    return [Segment(*found) for found in _native.segments(levels, height, width)]
+    return [Segment(*segment) for segment in _native.segments(levels, height, width)]
 
 
 def check_coding(effort: int, levels: int) -> Coding:
-    """Raises ValueError for an effort or levels that there are not, TypeError for what is no whole number."""
+    """The coding of this effort and these levels. Raises ValueError where there is none, TypeError for what is no whole
+    number."""
     for name, value, possible in (("effort", effort, EFFORTS), ("levels", levels, LEVELS)):
         require_whole(name, value)
         if value not in possible:

@@ -1,4 +1,4 @@
-"""Images to .ddpm bytes, one or many at a time."""
+"""Encodes images to .ddpm bytes, one or many at a time."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def encode(
 
     Parameters:
         image: a Pillow image of mode 1, L, LA, P, PA, RGB or RGBA; an array uint8 [H, W] or [H, W, C]; a tensor uint8
-            [H, W] or [C, H, W], as of `torchvision.io` (C is 1 to 4: grey, LA, RGB, RGBA); the path of an image file
-            (PNG, JPEG, WebP, GIF, TIFF, BMP, PNM, QOI); or a binary file. 1 to 2^28 pixels.
+            [H, W] or [C, H, W], as `torchvision.io` has them (C is 1 to 4: grey, LA, RGB, RGBA); the path of an image
+            file (PNG, JPEG, WebP, GIF, TIFF, BMP, PNM, QOI); or a binary file. 1 to 2^28 pixels.
         effort: 1, 2 or 3: small, medium or large networks. Larger ones make smaller files, and take more time in both
             directions.
         levels: noise levels before exact pixels. 0: none, the smallest file, whose prefixes show the upper part of the
@@ -64,8 +64,8 @@ def encode(
         model: None (the embedded one for images of this size), the name of an embedded one, the path of a model file,
             or a loaded one.
         strip: leave out ICC profile and EXIF; of a JPEG file, code its pixels without them.
-        any_format: take files of all formats that Pillow reads, also where it may leave out what they hold.
-        webp: store an image that is smaller as lossless WebP so. False: every image is coded by the model.
+        any_format: take files of all formats that Pillow reads, even where it may leave out some of what they hold.
+        webp: store an image as lossless WebP where that is smaller. False: the model codes every image.
         pixels: code the pixels of a JPEG file, which takes several times its bytes; every prefix is a preview then.
             False: a path or binary file that is a JPEG is stored as that file, by JPEG XL's lossless transcoding, and
             `decode_original` gives it back byte for byte. That needs imagecodecs (`pip install 'ddpmcodec[jpeg]'`);
@@ -85,7 +85,7 @@ def encode(
         ImageError: the image cannot be coded (16 bits a sample, CMYK, several frames, too large, unreadable).
         ModelError: the model is missing, or does not compute exactly here.
         ChecksumError: the result does not decode to the image.
-        TypeError, ValueError: an argument of another kind; an effort or levels that there are not.
+        TypeError, ValueError: an argument of another type; an effort or levels that there are not.
 
     Source: Ho, Jain & Abbeel 2020, arXiv 2006.11239, section 4.3 (progressive lossy compression); rANS: Duda 2013,
     arXiv 1311.2540.
@@ -120,7 +120,7 @@ def encode_many(
 
     Parameters:
         images: as `encode` takes them, of any sizes; all of them are held in memory.
-        effort, levels, model, strip, any_format, webp, pixels, tile, verify, progress, report: as of `encode`.
+        effort, levels, model, strip, any_format, webp, pixels, tile, verify, progress, report: as in `encode`.
 
     Returns:
         The bytes of a .ddpm file for each image, in order: the same as one by one.
@@ -143,7 +143,7 @@ def encode_many(
 
 
 def check_tile(tile: int | None) -> None:
-    """Raises ValueError, and TypeError for what is no whole number."""
+    """Raises ValueError unless tiles can have this side, and TypeError for what is no whole number."""
     if tile is not None:
         require_whole("tile", tile)
         if not LEAST_SIDE <= tile <= MOST_SIDE or tile % SIDE_STEP:
@@ -151,7 +151,7 @@ def check_tile(tile: int | None) -> None:
 
 
 def planes_of(image: Picture, strip: bool, any_format: bool = False, pixels: bool = True) -> Planes:
-    """pixels: of a JPEG file, too; else its planes hold the file."""
+    """The planes of an image. pixels: code those of a JPEG file, too; otherwise its planes hold the file to store."""
     if isinstance(image, Planes):
         return image
     if isinstance(image, (Image.Image, np.ndarray)):
@@ -174,7 +174,7 @@ def planes_of_file(data: bytes, name: str, strip: bool, any_format: bool, pixels
 
 
 def planes_of_image(image: Image.Image, data: bytes, strip: bool, pixels: bool) -> Planes:
-    """Of what Pillow has read of the bytes of a file: with the file, where that is stored."""
+    """The planes of an image that Pillow has read from these bytes of a file; with the bytes, where they are stored."""
     is_stored = image.format in JPEG_FORMATS and not (pixels or strip) and originals.can_store(data)
     planes = to_planes(image, strip=strip)
     return replace(planes, original=data) if is_stored else planes
@@ -188,13 +188,13 @@ def _read(name: str, read: Callable[[], bytes]) -> bytes:
 
 
 def _is_tensor(image: object) -> bool:
-    """PyTorch is not imported for this: where nobody has, there is no tensor."""
+    """Whether it is a tensor. PyTorch is not imported for this: where nobody has imported it, there is none."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(image, torch.Tensor)
 
 
 def _array_of(tensor: Any) -> NDArray[np.uint8]:
-    """[H, W] or [H, W, C] of a tensor [H, W] or [C, H, W], on any device. Raises ImageError."""
+    """The array [H, W] or [H, W, C] of a tensor [H, W] or [C, H, W] on any device. Raises ImageError."""
     channels_last = tensor.movedim(0, -1) if tensor.ndim == 3 else tensor
     if str(tensor.dtype) != "torch.uint8" or tensor.ndim not in (2, 3) or not 1 <= channels_last.shape[2:].numel() <= 4:
         raise ImageError(
@@ -249,31 +249,31 @@ def _encode(
 
 
 def _is_stored(planes: Planes, model: ContextModel, webp: bool) -> bool:
-    """Whether an image is not coded at all."""
+    """Whether an image is stored as JPEG or WebP, and not even tried with the model."""
     return bool(planes.original) or (webp and graphics.is_clearly_graphics(planes, model))
 
 
 def _file(planes: Planes, header: Header, tiles: Sequence[Tile], webp: bool) -> bytes:
     if planes.original:
-        kind, payload = originals.pack(planes.original)
-        return assemble(_stored_header(kind, planes, header), b"", payload, b"")
+        stored_format, payload = originals.pack(planes.original)
+        return assemble(_stored_header(stored_format, planes, header), b"", payload, b"")
     return _smallest(planes, header, tiles) if webp else _assembled(planes, header, tiles)
 
 
-def _stored_header(kind: str, planes: Planes, header: Header) -> Header:
+def _stored_header(stored_format: str, planes: Planes, header: Header) -> Header:
     return Header(
-        planes.mode, header.width, header.height, stored=kind, mean_colour=graphics.mean_colour(planes),
+        planes.mode, header.width, header.height, stored=stored_format, mean_colour=graphics.mean_colour(planes),
         orientation=header.orientation,
     )  # fmt: skip
 
 
 def _smallest(planes: Planes, header: Header, tiles: Sequence[Tile]) -> bytes:
-    """The file of these tiles, or of a lossless WebP where that is smaller. No tiles: of the WebP."""
+    """The file of these tiles; or of a lossless WebP, where that is smaller or there are no tiles."""
     coded = _assembled(planes, header, tiles) if tiles else None
     if coded is not None and graphics.is_clearly_larger(planes, len(coded), quick=header.effort == 1):
         return coded
-    webp = _stored_header(WEBP, planes, header)
-    stored = assemble(webp, b"", graphics.pack(planes), pack_metadata(planes.icc, planes.exif))
+    webp_header = _stored_header(WEBP, planes, header)
+    stored = assemble(webp_header, b"", graphics.pack(planes), pack_metadata(planes.icc, planes.exif))
     return stored if coded is None or len(stored) < len(coded) else coded
 
 
@@ -283,7 +283,8 @@ def _pixels(planes: Planes) -> int:
 
 
 def _header(planes: Planes, coding: Coding, model: ContextModel, side: int | None) -> Header:
-    """Without lengths: of metadata only whether there are any. side: of tiles that are asked for."""
+    """The header without lengths; that of metadata says only whether there are any. side: of tiles, where the caller
+    chooses it."""
     height, width, _ = planes.colour.shape
     return Header(
         planes.mode, width, height, coding.effort, coding.levels, model.number, model.short_id,
@@ -300,19 +301,17 @@ def _parts(number: int, header: Header, model: ContextModel) -> list[_Part]:
 def _encode_parts(
     parts: Sequence[_Part], pictures: Sequence[Planes], coding: Coding, progress: Progress | None, report: Report | None
 ) -> list[Tile]:
-    found: dict[int, Tile] = {}
+    tiles: dict[int, Tile] = {}
 
     def encode_batch(batch: list[int]) -> None:
-        own = [parts[i] for i in batch]
-        pixels = np.stack([pictures[part.picture].colour[part.box] for part in own])
+        first, covered = parts[batch[0]], [parts[i].covered for i in batch]
+        pixels = np.stack([pictures[parts[i].picture].colour[parts[i].box] for i in batch])
         reported = reporting(progress, pixels[0, ..., 0].size, report)
-        tiles = encode_tiles(
-            pixels, own[0].model, coding, lanes=own[0].lanes, covered=[part.covered for part in own], report=reported
-        )
-        found.update(zip(batch, tiles, strict=True))
+        encoded = encode_tiles(pixels, first.model, coding, lanes=first.lanes, covered=covered, report=reported)
+        tiles.update(zip(batch, encoded, strict=True))
 
     run_all(encode_batch, batches([_key(part, pictures[part.picture]) for part in parts]))
-    return [found[i] for i in range(len(parts))]
+    return [tiles[i] for i in range(len(parts))]
 
 
 def _key(part: _Part, planes: Planes) -> tuple[int, tuple[object, ...]]:
@@ -332,7 +331,7 @@ def _assembled(planes: Planes, header: Header, tiles: Sequence[Tile]) -> bytes:
 
 
 def _chunks(tile: Tile) -> list[bytes]:
-    """Of every segment: what its lanes have of it."""
+    """The chunks of a tile, one for each segment: what all lanes have of it."""
     first, *others = zip(*tile.words, strict=True)
     return [pack_chunk(first, tile.states), *map(pack_chunk, others)]
 
@@ -343,10 +342,10 @@ def _verify(
     """Raises ChecksumError unless a decoder that knows only the bytes finds every image."""
     remedy = "nothing was kept of it; this is a defect, please report it with the image"
     try:
-        found = decoder.decode_files([split(file) for file in files], given, progress)
+        decoded_files = decoder.decode_files([split(file) for file in files], given, progress)
     except FormatError as error:
         raise ChecksumError(f"an encoded image does not decode ({error}): {remedy}") from error
-    for number, (decoded, picture) in enumerate(zip(found, pictures, strict=True), start=1):
+    for number, (decoded, picture) in enumerate(zip(decoded_files, pictures, strict=True), start=1):
         if not _equal(decoded.planes, picture):
             raise ChecksumError(f"image {number} of {len(files)} does not decode to what was encoded: {remedy}")
 

@@ -1,4 +1,4 @@
-"""Files that are cut into their sections, to images: whole, many at a time, or as far as they are there."""
+"""Decodes files that are cut into their sections: whole, many at a time, or as far as they are there."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Decoded:
 
 
 class Wanted(NamedTuple):
-    """What is to be decoded of a file. given: the model, where it is not embedded. partial, step: as of `decode`."""
+    """What is to be decoded of a file. given: the model, where it is not embedded. partial, step: as in `decode`."""
 
     given: ContextModel | None = None
     partial: bool = False
@@ -80,7 +80,7 @@ class _Tile(NamedTuple):
 def decode_files(
     files: Sequence[Sections], given: ContextModel | None, progress: Progress | None, report: Report | None = None
 ) -> list[Decoded]:
-    """Whole files. Raises TruncatedError, ChecksumError or CorruptError for the first that is not."""
+    """Decodes whole files. Raises TruncatedError, ChecksumError or CorruptError for the first that is not whole."""
     for file in files:
         file.require_whole()
         check_segments(file.header)
@@ -128,7 +128,7 @@ def _key(tile: _Tile, header: Header, colour: NDArray[np.uint8]) -> tuple[int, t
 
 
 def decode_file(file: Sections, wanted: Wanted) -> Decoded:
-    """Whole, or as far as it is there, or wanted."""
+    """Decodes a file whole, or as far as it is there, or as far as is wanted."""
     if wanted.is_preview:
         return _preview(file, wanted)
     return decode_files([file], wanted.given, wanted.progress, wanted.report)[0]
@@ -173,25 +173,25 @@ def _preview(file: Sections, wanted: Wanted) -> Decoded:
 
     boxes = header.boxes()
     width, height = header.tile_size
-    found = run_all(decode_tile, list(enumerate(boxes)), side_by_side(width * height))
-    exact = all(tile is not None and tile.pixels is not None for tile in found)
-    done = min(steps_done(header, tile.segments_done) if tile else 0 for tile in found)
-    unfinished = [last != 0 and (tile is None or (tile.pixels is None and last is None)) for tile in found]
+    tiles = run_all(decode_tile, list(enumerate(boxes)), side_by_side(width * height))
+    exact = all(tile is not None and tile.pixels is not None for tile in tiles)
+    done = min(steps_done(header, tile.segments_done) if tile else 0 for tile in tiles)
+    unfinished = [last != 0 and (tile is None or (tile.pixels is None and last is None)) for tile in tiles]
     damaged = side.damaged or any(
         file.tile_is_damaged(n) or (tile is not None and tile.damaged) or (unfinished[n] and _is_all_there(file, n))
-        for n, tile in enumerate(found)
+        for n, tile in enumerate(tiles)
     )
     if not partial and (damaged or done < min(step or 0, steps)):
         file.require_whole()
         raise TruncatedError(SHORT) if header.is_plain and not damaged else ChecksumError(DAMAGED)
-    used = file.size if exact else _bytes_used(file, step, found)
+    bytes_used = file.size if exact else _bytes_used(file, step, tiles)
     planes = Planes(header.mode, pixels, side.alpha, side.icc, side.exif or exif_of(header.orientation))
     whole = exact and not damaged and not file.missing and not file.ends_in_a_word
-    return Decoded(planes, whole, damaged, done, steps, used, file.is_lossy)
+    return Decoded(planes, whole, damaged, done, steps, bytes_used, file.is_lossy)
 
 
 def _is_all_there(file: Sections, tile: int) -> bool:
-    """As far as its lengths say: a plain file has none."""
+    """Whether all of a tile is there, as lengths say; False for a plain file, which has none."""
     return not file.header.is_plain and not file.tile_is_cut(tile) and not file.tile_is_damaged(tile)
 
 
@@ -224,9 +224,9 @@ def _stored_preview(file: Sections, side: Side, partial: bool) -> Decoded:
     return Decoded(planes, whole, damaged, int(exact), 1, file.size, file.is_lossy)
 
 
-def _bytes_used(file: Sections, step: int | None, found: Sequence[DecodedTile | None]) -> int:
+def _bytes_used(file: Sections, step: int | None, tiles: Sequence[DecodedTile | None]) -> int:
     header = file.header
     if header.index is None:
-        stream = header.state_bytes + WORD_BYTES * found[0].words_used if found[0] else 0
+        stream = header.state_bytes + WORD_BYTES * tiles[0].words_used if tiles[0] else 0
         return min(file.size, end_of_segment(file, 0) + stream)
     return file.size if step is None else min(file.size, end_of_segment(file, segments_of_steps(header, step)))

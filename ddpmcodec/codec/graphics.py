@@ -27,9 +27,9 @@ from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import run_all
 
 CHECK_BYTES = 4
-CANDIDATE = 0.33  # of its bytes as they are: an image that no WebP makes so small is left to the model at once
-HEAD_BYTES = 16  # of a file with WebP inside, and what it takes in the heads of a block
-QUICK = Coding(effort=1, levels=0)  # of the estimate
+CANDIDATE = 0.33  # share of an image's raw bytes: where no WebP is as small, the image is left to the model at once
+HEAD_BYTES = 16  # that a file with WebP inside takes for its header, and for itself in the head of a block
+QUICK = Coding(effort=1, levels=0)  # for the estimate
 MAX_READ_PIXELS = 178_956_970  # of images that Pillow reads: twice its MAX_IMAGE_PIXELS
 SAMPLE_SIDE, SAMPLES = 32, 8  # pixels of a side, and how many are coded for the estimate
 SAMPLE_OVERHEAD = 1.1  # small patches see fewer neighbours, and take about so much more than their image would
@@ -39,7 +39,7 @@ CLEARLY_MORE = 1.25  # of a quick WebP: an estimate above it says that WebP is s
 CLEARLY_LESS, CLEARLY_LESS_OF_A_PHOTOGRAPH = 0.78, 0.94  # of a fair WebP: below it the file is smaller
 PHOTOGRAPH_BITS = 6  # a pixel of a fair WebP, or more
 TRIAL_PIXELS = 1 << 20  # of a trial: libwebp takes 34 bytes of memory for each
-LONG = 16  # times as long as it is wide is an image that no fair WebP says anything of
+LONG = 16  # ratio of sides from which a fair WebP says nothing of the best one
 
 
 def may_be_graphics(planes: Planes) -> bool:
@@ -49,8 +49,8 @@ def may_be_graphics(planes: Planes) -> bool:
 
 
 def is_clearly_graphics(planes: Planes, model: ContextModel) -> bool:
-    """Whether WebP is smaller, by a quick WebP and an estimate of what the model takes. Never of small images, which
-    are coded as quickly as estimated."""
+    """Whether WebP is smaller, by a quick WebP and an estimate of what the model takes. Always False for small images,
+    which are coded as quickly as estimated."""
     height, width, _ = planes.colour.shape
     if not may_be_graphics(planes) or height * width <= SAMPLES * SAMPLE_SIDE**2:
         return False
@@ -83,12 +83,12 @@ def estimate(planes: Planes, model: ContextModel) -> float:
 
 
 def words_of(tile: Tile) -> int:
-    """Bytes of the words of a tile's streams."""
+    """How many bytes the words of a tile's streams take."""
     return sum(len(part) for words in tile.words for part in words)
 
 
 def pack(planes: Planes) -> bytes:
-    """The payload."""
+    """The payload: check and WebP file."""
     return _checksum(planes.colour, planes.alpha).to_bytes(CHECK_BYTES, "little") + _webp(planes, method=6, quality=100)
 
 
@@ -115,7 +115,7 @@ def unpack(payload: bytes, header: Header) -> tuple[NDArray[np.uint8], NDArray[n
 
 
 def mean_colour(planes: Planes) -> bytes:
-    """Of all pixels, a byte a channel: what a preview of a cut file shows."""
+    """The mean of all pixels, a byte a channel, which a preview of a cut file shows."""
     return bytes(np.rint(planes.colour.mean((0, 1))).astype(np.uint8).tolist())
 
 
@@ -126,7 +126,7 @@ def flat(header: Header) -> NDArray[np.uint8]:
 
 
 def _webp_size(planes: Planes, *, method: int, quality: int) -> int:
-    """About how many bytes a WebP has: of a large image those of its parts, row by row."""
+    """About how many bytes a WebP takes; that of a large image is made in parts of some rows."""
     height, width, _ = planes.colour.shape
     rows = max(1, TRIAL_PIXELS // width)
     parts = (slice(top, top + rows) for top in range(0, height, rows))
@@ -137,9 +137,9 @@ def _webp(planes: Planes, rows: slice = slice(None), *, method: int, quality: in
     colour = planes.colour[rows]
     if colour.shape[2] == 1:
         colour = np.repeat(colour, 3, 2)
-    whole = colour if planes.alpha is None else np.dstack([colour, planes.alpha[rows]])
+    pixels = colour if planes.alpha is None else np.dstack([colour, planes.alpha[rows]])
     stream = BytesIO()
-    Image.fromarray(whole).save(stream, "WEBP", lossless=True, exact=True, method=method, quality=quality)
+    Image.fromarray(pixels).save(stream, "WEBP", lossless=True, exact=True, method=method, quality=quality)
     return stream.getvalue()
 
 
@@ -152,12 +152,12 @@ def _checksum(colour: NDArray[np.uint8], alpha: NDArray[np.uint8] | None) -> int
 
 
 def find_graphics(pictures: Sequence[Planes], model: ContextModel, coding: Coding) -> list[bool]:
-    """Of each picture of an archive whether WebP is smaller than its share of a run. What can only be a photograph
-    takes little time, the rest is coded."""
-    found = run_all(_may_be_graphics, pictures)
-    candidates = [planes for planes, candidate in zip(pictures, found, strict=True) if candidate]
+    """Whether WebP is smaller than its share of a run, for each picture of an archive. What can only be a photograph
+    takes little time; the rest is coded both ways."""
+    is_candidate = run_all(_may_be_graphics, pictures)
+    candidates = [planes for planes, candidate in zip(pictures, is_candidate, strict=True) if candidate]
     smaller = iter(_are_smaller(candidates, model, coding))
-    return [candidate and next(smaller) for candidate in found]
+    return [candidate and next(smaller) for candidate in is_candidate]
 
 
 def _may_be_graphics(planes: Planes) -> bool:
@@ -166,16 +166,16 @@ def _may_be_graphics(planes: Planes) -> bool:
 
 
 def _are_smaller(pictures: Sequence[Planes], model: ContextModel, coding: Coding) -> list[bool]:
-    found = [False] * len(pictures)
+    smaller = [False] * len(pictures)
 
     def compare(batch: list[int]) -> None:
         pixels = np.stack([pictures[i].colour for i in batch])
         for i, tile in zip(batch, encode_tiles(pixels, model, coding, lanes=False), strict=True):
-            found[i] = _is_smaller(pictures[i], _share(tile))
+            smaller[i] = _is_smaller(pictures[i], _share(tile))
 
     shapes = [planes.colour.shape for planes in pictures]
     run_all(compare, batches([(shape[0] * shape[1], shape) for shape in shapes]))
-    return found
+    return smaller
 
 
 def _share(tile: Tile) -> int:

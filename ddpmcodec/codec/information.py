@@ -24,12 +24,12 @@ def info(data: bytes) -> dict[str, Any]:
 
     Returns:
         Facts by name, all of them JSON values. Sizes are bytes, `bpp` is bits per pixel, `bits_per_dim` bits per
-        sample. `coding` is "context model", "lossless WebP", "JPEG, by JPEG XL" or "JPEG as it was"; of all but the
-        first `effort`, `levels` (how many noise levels), `steps`, `noise` (after each step, standard deviations in
-        grey levels), `model_number`, `model` and `model_id` are None. `original_bytes`: of the JPEG file that
-        `decode_original` gives, or None. `complete` and `missing_bytes` are None of a small file that does not say how
-        long it is: decoding it shows that. `lossy`: it was cut on purpose, and says so. `model` is also None when it is
-        not embedded, `metadata` when that section is damaged; of a JPEG, whose metadata are its own, it is empty.
+        sample. `coding` is "context model", "lossless WebP", "JPEG, by JPEG XL" or "JPEG as it was"; for all but the
+        first, `effort`, `levels` (how many noise levels), `steps`, `noise` (after each step, standard deviations in
+        grey levels), `model_number`, `model` and `model_id` are None. `original_bytes` counts the JPEG file that
+        `decode_original` gives, or is None. `complete` and `missing_bytes` are None for a small file that does not say
+        how long it is: decoding shows that. `lossy`: it was cut on purpose, and says so. `model` is also None when it
+        is not embedded, `metadata` when that section is damaged; it is empty for a JPEG, which holds its own.
 
     Raises:
         FormatError: the data does not start with an undamaged header (TruncatedError: it ends inside it), or bytes
@@ -81,8 +81,8 @@ def _steps(header: Header) -> dict[str, Any]:
 
 
 def _metadata_sizes(file: Sections) -> dict[str, int] | None:
-    """Bytes of the ICC profile and EXIF, as they were before compression; nothing of a section that is cut, and None
-    of one that is damaged."""
+    """Bytes of the ICC profile and EXIF, as they were before compression; nothing where their section is cut, None
+    where it is damaged."""
     if len(file.metadata) < file.header.metadata_length:
         return {}
     try:
@@ -92,11 +92,11 @@ def _metadata_sizes(file: Sections) -> dict[str, int] | None:
 
 
 def _model(header: Header) -> dict[str, Any]:
-    """Number, name and id: of an embedded model all of them, where this version has it, of another one the first
-    bytes of its id."""
+    """Number, name and id of the model: all of them where it is embedded in this version, otherwise what the header
+    has."""
     if header.stored:
         return {"model_number": None, "model": None, "model_id": None}
-    own = (name for name, number in models.NUMBERS.items() if number == header.model_number)
-    name = next(own, None) if header.model_number else None
-    known = models.ids().get(name, b"")[:MODEL_ID_BYTES] if name else header.model_id
-    return {"model_number": header.model_number, "model": name, "model_id": known.hex() or None}
+    matching = (name for name, number in models.NUMBERS.items() if number == header.model_number)
+    name = next(matching, None) if header.model_number else None
+    model_id = models.ids().get(name, b"")[:MODEL_ID_BYTES] if name else header.model_id
+    return {"model_number": header.model_number, "model": name, "model_id": model_id.hex() or None}

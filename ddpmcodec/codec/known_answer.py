@@ -24,25 +24,25 @@ FACTORS = {"stem": 1 / 256, "head": 1 / 32, "skip": 1 / 256}  # of blocks: 1/128
 
 
 def _drawn(key: int, shape: tuple[int, ...], count: int) -> NDArray[np.int64]:
-    """Integers 0 to count - 1 of numpy's Philox 4x64, whose raw numbers are the same in all versions."""
+    """Integers 0 to count - 1 from numpy's Philox 4x64, whose raw numbers are the same in all versions."""
     raw = np.random.Philox(key=key).random_raw(int(np.prod(shape))) % np.uint64(count)
     return raw.astype(np.int64).reshape(shape)
 
 
 def tensors(role: str) -> dict[str, NDArray[Any]]:
-    """Of a network of a role ("direct", "last", "band") that nobody trained. Floats are short binary fractions."""
+    """Random tensors of a network of a role ("direct", "last", "band"). Floats are short binary fractions."""
     inputs, outputs, conditions = _native.contract(role, COMPONENTS)
     blocks = {f"block{k}": (WIDTH, WIDTH) for k in range(DEPTH)}
     layers = {"stem": (WIDTH, inputs), **blocks, "head": (outputs, WIDTH), "skip": (outputs, inputs)}
-    found: dict[str, NDArray[Any]] = {}
+    layer_tensors: dict[str, NDArray[Any]] = {}
     for key, (name, shape) in enumerate(layers.items()):
-        found[f"{name}.weight"] = (_drawn(3 * key, shape, 64) - 32).astype(np.int8)
+        layer_tensors[f"{name}.weight"] = (_drawn(3 * key, shape, 64) - 32).astype(np.int8)
         unit = FACTORS.get(name, 1 / 128)
-        found[f"{name}.factor"] = (unit * (2 + _drawn(3 * key + 1, shape[:1], 5)) / 4).astype(np.float32)
+        layer_tensors[f"{name}.factor"] = (unit * (2 + _drawn(3 * key + 1, shape[:1], 5)) / 4).astype(np.float32)
         if name in ("stem", "head"):
             bias = _drawn(3 * key + 2, (conditions, shape[0]), 64)
-            found[f"{name}.bias"] = (bias + (20 if name == "head" else -32)).astype(np.float32)
-    return found
+            layer_tensors[f"{name}.bias"] = (bias + (20 if name == "head" else -32)).astype(np.float32)
+    return layer_tensors
 
 
 def network(role: str) -> _native.ContextNetwork:
@@ -50,7 +50,7 @@ def network(role: str) -> _native.ContextNetwork:
 
 
 def picture() -> NDArray[np.uint8]:
-    """uint8 [1, H, W, 3]"""
+    """A small picture, uint8 [1, H, W, 3]."""
     y, x = np.mgrid[: SIZE[0], : SIZE[1]]
     smooth = np.stack([9 * x + y, 240 - 7 * y, np.where(x > y, 60, 190)], -1)
     return ((smooth + _drawn(1, (*SIZE, 3), 12)) % 256).astype(np.uint8)[None]

@@ -1,4 +1,4 @@
-"""JPEG files that are stored as what they are, and come back byte for byte: no more bytes than they had, and a header.
+"""JPEG files that are stored as such, and come back byte for byte: in no more bytes than they had, and a header.
 
 JPEG XL codes the coefficients of a JPEG anew, some 15 to 20% smaller, and gives back the very file (Alakuijala et al.
 2019, doi 10.1117/12.2529237). What it does not take, as a JPEG with arithmetic coding, is stored as it is. The payload
@@ -33,8 +33,8 @@ from ddpmcodec.images import Planes, claimed_shape, load_image, to_planes
 CHECK_BYTES = 4
 EXTRA = "pip install 'ddpmcodec[jpeg]'"
 MAX_LENGTH = 1 << 30  # bytes of a JPEG file
-# Bytes of a JPEG that JPEG XL may make of few: what pixels take, so many times its own, and some. More would be
-# metadata that repeats itself, or a bomb.
+# How many bytes of a JPEG a few bytes of JPEG XL may stand for: what pixels take, MOST_GROWTH times its own, and
+# FREE_BYTES. More would be metadata that repeats itself, or a bomb.
 MOST_GROWTH, FREE_BYTES = 16, 1 << 16
 
 
@@ -55,10 +55,10 @@ def can_store(jpeg: bytes) -> bool:
 
 
 def pack(jpeg: bytes) -> tuple[str, bytes]:
-    """The kind of the payload, and the payload, of which a decoder has found the very file."""
+    """The format of the payload (of STORED_KINDS), and the payload, from which a decoder has restored the very file."""
     smaller = _transcoded(jpeg)
-    kind, stored = (JPEG, jpeg) if smaller is None else (JPEG_XL, smaller)
-    return kind, zlib.crc32(jpeg).to_bytes(CHECK_BYTES, "little") + pack_varint(len(jpeg)) + stored
+    stored_format, stored = (JPEG, jpeg) if smaller is None else (JPEG_XL, smaller)
+    return stored_format, zlib.crc32(jpeg).to_bytes(CHECK_BYTES, "little") + pack_varint(len(jpeg)) + stored
 
 
 def decode_original(data: bytes, *, max_pixels: int | None = DEFAULT_MAX_PIXELS) -> bytes:
@@ -66,14 +66,14 @@ def decode_original(data: bytes, *, max_pixels: int | None = DEFAULT_MAX_PIXELS)
 
     Parameters:
         data: the bytes of a .ddpm file for which `info` gives `original_bytes`.
-        max_pixels: as of `decode`.
+        max_pixels: as in `decode`.
 
     Raises:
         OutputError: the file holds no JPEG, but pixels.
         TruncatedError, ChecksumError, CorruptError: bytes are missing, or damaged. FormatError: not a .ddpm file.
         ImageError: more than `max_pixels`.
         DdpmError: the JPEG is coded by JPEG XL, and imagecodecs is missing (`pip install 'ddpmcodec[jpeg]'`).
-        TypeError, ValueError: an argument of another kind; a negative limit.
+        TypeError, ValueError: an argument of another type; a negative limit.
 
     >>> import io
     >>> import ddpmcodec
@@ -104,7 +104,7 @@ def unpack(payload: bytes, header: Header) -> bytes:
 
 
 def length_of(payload: bytes) -> int | None:
-    """Bytes of the JPEG file that a payload holds, as it says; None of one that is cut before that."""
+    """How many bytes a payload says that its JPEG file has; None where it is cut before that."""
     try:
         return _split(payload)[1]
     except FormatError:
@@ -113,7 +113,7 @@ def length_of(payload: bytes) -> int | None:
 
 def planes_of(jpeg: bytes, header: Header) -> Planes:
     """The image of a JPEG file by this machine's decoder. Raises CorruptError."""
-    shape = claimed_shape(BytesIO(jpeg), ("JPEG",))  # of pixels, before there are many, or those of another format
+    shape = claimed_shape(BytesIO(jpeg), ("JPEG",))  # before there are many pixels, or those of another format
     if shape is None:
         raise CorruptError("the JPEG inside the file is none: get the file again")
     width, height, mode = shape
@@ -126,18 +126,18 @@ def planes_of(jpeg: bytes, header: Header) -> Planes:
 
 
 def _transcoded(jpeg: bytes) -> bytes | None:
-    """By JPEG XL; None where that does not give the file back, is no smaller, or smaller than a decoder believes."""
+    """The file as JPEG XL; None where that does not give it back, is no smaller, or smaller than a decoder believes."""
     library = transcoder()
     if library is None:
         return None
     try:
-        found: bytes = library.jpegxl_encode_jpeg(jpeg)
-        same = len(jpeg) <= _most(found) and bytes(library.jpegxl_decode_jpeg(found)) == jpeg
+        jpeg_xl: bytes = library.jpegxl_encode_jpeg(jpeg)
+        restores = len(jpeg) <= _most(jpeg_xl) and bytes(library.jpegxl_decode_jpeg(jpeg_xl)) == jpeg
     except MemoryError:
         raise
     except Exception:  # the library's errors are of many kinds, and a JPEG that it refuses is kept as it is
         return None
-    return found if same and len(found) < len(jpeg) else None
+    return jpeg_xl if restores and len(jpeg_xl) < len(jpeg) else None
 
 
 def _restored(stored: bytes, length: int, header: Header) -> bytes:
@@ -158,7 +158,7 @@ def _restored(stored: bytes, length: int, header: Header) -> bytes:
 
 
 def _most(stored: bytes) -> int:
-    """Bytes that a JPEG of so many bytes of JPEG XL may have. Raises FormatError where that is none."""
+    """How many bytes a JPEG may have that this JPEG XL file stands for. Raises FormatError where it is none."""
     width, height = size_of(stored)
     return FREE_BYTES + 3 * width * height + MOST_GROWTH * len(stored)
 

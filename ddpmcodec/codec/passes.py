@@ -1,5 +1,5 @@
-"""Tiles of one size to rANS streams and back. What a coder ends with is a checksum of the pixels, so that damage is
-found."""
+"""Codes tiles of one size as rANS streams, and back. The state that a decoder ends with is a checksum of the pixels, so
+that damage is found."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CALL_POSITIONS = 1 << 13  # coded in a call of the core: a tenth of a second or 
 
 
 class SegmentCost(NamedTuple):
-    """What a segment took: of `images` images together."""
+    """What a segment of `images` images together took."""
 
     level: int  # orthonormal cell width after it, 0: exact
     band: int  # number of its finest band, 0: pixels
@@ -49,8 +49,8 @@ class Tile(NamedTuple):
 def new_pass(
     model: ContextModel, coding: Coding, shape: tuple[int, ...], *, lanes: bool = False, shared: bool = False
 ) -> _native.Pass:
-    """A pass over images of a shape [N, H, W, C], a stream each. lanes: a single image, in `LANES` streams; shared: all
-    images in one stream, and adapting together."""
+    """A pass over images of a shape [N, H, W, C], with a stream for each. lanes: for a single image, in `LANES`
+    streams. shared: all images are in one stream, and adapt together."""
     images, height, width, channels = shape
     alone = images == 1 or shared
     return _native.Pass(
@@ -64,22 +64,22 @@ def run(coder: _native.Pass, shape: tuple[int, ...], coding: Coding, last: int |
     """Takes a pass to the end, or through its first `last` segments, or as far as the words go."""
     images, height, width, _ = shape
     waves = max(1, CALL_POSITIONS // max(1, images * min(height, -(-width // 4))))
-    parts = segments(coding.levels, height, width)
-    total = max(sum(part.size for part in parts), 1)
-    until = len(parts) if last is None else min(last, len(parts))
-    while coder.segments_done < until and not coder.ended:
-        part = parts[coder.segments_done]
+    schedule = segments(coding.levels, height, width)
+    total = max(sum(segment.size for segment in schedule), 1)
+    end = len(schedule) if last is None else min(last, len(schedule))
+    while coder.segments_done < end and not coder.ended:
+        segment = schedule[coder.segments_done]
         before, started = coder.bits() if report else 0.0, time.perf_counter()
-        wanted = coder.segments_done + 1
-        while coder.segments_done < wanted and not coder.ended:
+        target = coder.segments_done + 1
+        while coder.segments_done < target and not coder.ended:
             stop_if_abandoned()
-            coder.advance(waves, wanted)
+            coder.advance(waves, target)
         if report is not None:
-            report(_cost(part, coder.bits() - before, time.perf_counter() - started, images, total))
+            report(_cost(segment, coder.bits() - before, time.perf_counter() - started, images, total))
 
 
-def _cost(part: Segment, bits: float, seconds: float, images: int, total: int) -> SegmentCost:
-    return SegmentCost(part.level, part.band, bits, seconds, images, part.size / total)
+def _cost(segment: Segment, bits: float, seconds: float, images: int, total: int) -> SegmentCost:
+    return SegmentCost(segment.level, segment.band, bits, seconds, images, segment.size / total)
 
 
 def encode_tiles(
@@ -88,13 +88,13 @@ def encode_tiles(
 ) -> list[Tile]:  # fmt: skip
     """The streams of each image, uint8 [N, H, W, C]. The result does not depend on what else is in the batch.
 
-    lanes: in `LANES` streams each. covered: what the check of each stream covers in front of the pixels. Raises
+    lanes: use `LANES` streams for each. covered: what the check of each stream covers in front of the pixels. Raises
     ModelError where the processor does not round to nearest.
     """
     require_rounding_to_nearest()
     if len(pixels) > 1 and (lanes or learns_in(*pixels.shape[1:3])):  # each has streams and weights of its own
-        single = ((pixels[n : n + 1], covered[n : n + 1]) for n in range(len(pixels)))
-        return [encode_tiles(own, model, coding, lanes=lanes, covered=c, report=report)[0] for own, c in single]
+        singles = ((pixels[n : n + 1], covered[n : n + 1]) for n in range(len(pixels)))
+        return [encode_tiles(tile, model, coding, lanes=lanes, covered=c, report=report)[0] for tile, c in singles]
     coder = new_pass(model, coding, pixels.shape, lanes=lanes)
     coder.encode(np.ascontiguousarray(pixels))
     run(coder, pixels.shape, coding, None, report)
@@ -108,11 +108,9 @@ def encode_tiles(
 
 @dataclass(frozen=True)
 class DecodedTile:
-    """A tile as far as it was decoded. pixels: uint8 [H, W, C], where all of it was, and its check holds. place: of
-    the image in its pass."""
+    """A tile as far as it was decoded. pixels: uint8 [H, W, C], where all of it was, and its check holds."""
 
     coder: _native.Pass | None  # None once it is shown: it takes fifty bytes a pixel
-    place: int
     pixels: Pixels | None
     segments_done: int
     words_used: int
@@ -120,7 +118,8 @@ class DecodedTile:
 
 
 def begin(coder: _native.Pass, streams: Sequence[Stream], for_previews: bool, is_cut: bool = False) -> None:
-    """is_cut: words are known to be missing, so that nothing is decoded where the next one may be needed."""
+    """Gives a pass streams to decode. is_cut: words are known to be missing, so that nothing is decoded where the next
+    one may be needed."""
     words = [np.frombuffer(stream.words, "<u4").astype(np.uint32) for stream in streams]
     coder.decode([stream.state for stream in streams], words, for_previews=for_previews, is_cut=is_cut)
 
@@ -130,49 +129,50 @@ def decode_tiles(
     covered: Sequence[bytes] = (), last_segment: int | None = None, for_previews: bool = False,
     is_cut: bool | None = False, report: Report | None = None,
 ) -> list[DecodedTile]:  # fmt: skip
-    """Streams of tiles of one size (H, W, C): of each its only one, or its lanes.
+    """Decodes tiles of one size (H, W, C) from their streams: each tile from its only one, or from its lanes.
 
     is_cut: whether words are missing at the end; None: nobody knows. What a cut stream decodes to is certain.
-    Tiles of a batch are whole: one that is cut ends the others. Raises ModelError where the processor does not round to
-    nearest.
+    Tiles of a batch should be whole: one that is cut ends the others. Raises ModelError where the processor does not
+    round to nearest.
     """
     require_rounding_to_nearest()
     lanes = len(streams[0]) > 1
     if len(streams) > 1 and (lanes or learns_in(*shape[:2])):
-        single = ((streams[n : n + 1], covered[n : n + 1]) for n in range(len(streams)))
+        singles = ((streams[n : n + 1], covered[n : n + 1]) for n in range(len(streams)))
         return [
-            decode_tiles(own, shape, model, coding, covered=c, last_segment=last_segment, for_previews=for_previews,
+            decode_tiles(tile, shape, model, coding, covered=c, last_segment=last_segment, for_previews=for_previews,
                          is_cut=is_cut, report=report)[0]
-            for own, c in single
+            for tile, c in singles
         ]  # fmt: skip
-    flat, size = [stream for own in streams for stream in own], (len(streams), *shape)
+    flat, size = [stream for tile_streams in streams for stream in tile_streams], (len(streams), *shape)
     coder = new_pass(model, coding, size, lanes=lanes)
     begin(coder, flat, for_previews, is_cut=is_cut is not False)
     run(coder, size, coding, last_segment, report)
     if coder.ended and is_cut is None:
-        whole = new_pass(model, coding, size, lanes=lanes)  # or is it all there?
-        begin(whole, flat, for_previews)
-        run(whole, size, coding, last_segment, None)
-        coder = whole if whole.is_exact else coder
+        uncut = new_pass(model, coding, size, lanes=lanes)  # as if nothing were missing
+        begin(uncut, flat, for_previews)
+        run(uncut, size, coding, last_segment, None)
+        coder = uncut if uncut.is_exact else coder
     tiles, exact = [], coder.pixels()[0] if coder.is_exact else None
-    for n, own in enumerate(streams):
+    for n, tile_streams in enumerate(streams):
         numbers = range(LANES) if lanes else (n,)
         pixels, damaged = None, False
         if exact is not None:
-            is_sound = has_ended_well(coder, exact[n], numbers, own, covered[n] if covered else b"")
+            is_sound = has_ended_well(coder, exact[n], numbers, tile_streams, covered[n] if covered else b"")
             pixels, damaged = exact[n] if is_sound else None, not is_sound
-        used = sum(coder.position(s) for s in numbers)
-        tiles.append(DecodedTile(coder, n, pixels, coder.segments_done, used, damaged))
+        words_used = sum(coder.position(s) for s in numbers)
+        tiles.append(DecodedTile(coder, pixels, coder.segments_done, words_used, damaged))
     return tiles
 
 
 def has_ended_well(
     coder: _native.Pass, pixels: Pixels, numbers: Sequence[int], streams: Sequence[Stream], covered: bytes
 ) -> bool:
-    """Whether nothing says that the pixels which an image's streams decoded to are not what was encoded."""
-    wanted = LEAST_STATE + stream_check(pixels.tobytes(), covered)
+    """Whether an image's streams end as they must where they decode to the pixels that were encoded: in state and
+    length. numbers: of the streams in the pass."""
+    expected = LEAST_STATE + stream_check(pixels.tobytes(), covered)
     return all(
-        coder.state(number) == wanted and WORD_BYTES * coder.position(number) == len(stream.words)
+        coder.state(number) == expected and WORD_BYTES * coder.position(number) == len(stream.words)
         for number, stream in zip(numbers, streams, strict=True)
     )
 
@@ -181,11 +181,11 @@ def whole_tiles(
     streams: Sequence[Sequence[Stream]], shape: tuple[int, int, int], model: ContextModel, coding: Coding, *,
     covered: Sequence[bytes] = (), report: Report | None = None,
 ) -> Pixels:  # fmt: skip
-    """Images uint8 [N, H, W, C] of whole streams. Raises ChecksumError where one is damaged, TruncatedError
-    where a plain file ends early, or is damaged so that it seems to."""
+    """The images, uint8 [N, H, W, C], that whole streams decode to. Raises ChecksumError where one is damaged,
+    TruncatedError where a plain file ends early, or is damaged so that it seems to."""
     tiles = decode_tiles(streams, shape, model, coding, covered=covered, report=report)
     images = [tile.pixels for tile in tiles if tile.pixels is not None]
     if len(images) < len(tiles):
-        known = not any(covered) or any(tile.damaged for tile in tiles)  # all bytes are there, or too many
-        raise ChecksumError(DAMAGED) if known else TruncatedError(SHORT)
+        is_damaged = not any(covered) or any(tile.damaged for tile in tiles)  # all bytes are there, or too many
+        raise ChecksumError(DAMAGED) if is_damaged else TruncatedError(SHORT)
     return np.stack(images)

@@ -15,12 +15,12 @@ GREY = 128  # where nothing is known
 
 
 def canvas(height: int, width: int, channels: int) -> NDArray[np.uint8]:
-    """uint8 [H, W, C]: what is shown of tiles that nothing is known of."""
+    """Grey pixels, uint8 [H, W, C], which are shown where nothing is known of a tile."""
     return np.full((height, width, channels), GREY, np.uint8)
 
 
 def shown(coding_pass: _native.Pass, image: int = 0, threads: int = 1) -> NDArray[np.uint8]:
-    """What a decoder knows of a tile, uint8 [H, W, C]: exact pixels, elsewhere means. image: of the pass."""
+    """What a decoder knows of a tile, uint8 [H, W, C]: exact pixels, elsewhere means. image: its number in the pass."""
     exact: NDArray[np.uint8]
     exact, known = (values[image] for values in coding_pass.pixels())
     if known.all():
@@ -30,7 +30,7 @@ def shown(coding_pass: _native.Pass, image: int = 0, threads: int = 1) -> NDArra
 
 
 def to_colours(planes: NDArray[np.float32], channels: int) -> NDArray[np.uint8]:
-    """uint8 [H, W, C] of planes Y, Co, Cg."""
+    """Pixels uint8 [H, W, C] from planes Y, Co, Cg."""
     if channels == 3:
         return _native.to_rgb(planes)
     return np.clip(np.rint(planes[..., :1]), 0, 255).astype(np.uint8)

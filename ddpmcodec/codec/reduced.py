@@ -1,7 +1,7 @@
 """Images of 1/2, 1/4, 1/8 or 1/16 of the size: where there are noise levels, from coarse bands alone.
 
-The mean of scale x scale pixels is off by 1/scale of what each coefficient is, so the first noise level that is fine
-enough does, and of its step the bands that the small image has.
+The mean of scale x scale pixels has 1/scale of the error of each coefficient. So decoding ends at the first noise level
+that is fine enough, and in its step at the bands that the small image has.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ERROR = 2.5  # grey levels, standard deviation: what a pixel may lack (40 dB)
 
 
 def check_scale(scale: int) -> None:
-    """Raises ValueError."""
+    """Raises ValueError unless it is one of SCALES."""
     if scale not in SCALES:
         raise ValueError(f"reduce must be {', '.join(map(str, SCALES))}, not {scale!r}")
 
@@ -55,22 +55,24 @@ def segments_for(header: Header, height: int, width: int, scale: int) -> int:
     """How many segments a tile of this size needs, of a file with noise levels."""
     step = step_for(header.levels, scale)
     finest = _finest(height, width, scale)
-    found = segments(header.levels, height, width)
-    coarser = sum(part.step + 1 < step or (part.step + 1 == step and part.band > finest) for part in found)
-    return min(coarser + 1, sum(part.step < step for part in found))
+    schedule = segments(header.levels, height, width)
+    coarser = sum(
+        segment.step + 1 < step or (segment.step + 1 == step and segment.band > finest) for segment in schedule
+    )
+    return min(coarser + 1, sum(segment.step < step for segment in schedule))
 
 
 def _finest(height: int, width: int, scale: int) -> int:
-    """The number of the finest band of an image of 1/scale the size: bands are of columns, rows, columns, ... as long
-    as there are several."""
+    """The number of the finest band that an image of 1/scale the size has: bands halve columns and rows in turn, as
+    long as there are several."""
     halvings = scale.bit_length() - 1
     halved = [min(halvings, max(side - 1, 0).bit_length()) for side in (height, width)]
     return sum(halved) + 1
 
 
 class ReducedCanvas:
-    """A small image that is put together from tiles, whose edges need not lie where its pixels' do. corner: column and
-    row of the tiles' first pixel in the image."""
+    """A small image that is put together from tiles, whose edges need not lie where those of its pixels do. corner:
+    column and row of the tiles' first pixel in the image."""
 
     def __init__(self, height: int, width: int, channels: int, scale: int, corner: tuple[int, int]) -> None:
         self.channels, self.scale, (self.left, self.top) = channels, scale, corner
@@ -81,30 +83,31 @@ class ReducedCanvas:
         self.lock = threading.Lock()
 
     def place(self, box: Box, mean: NDArray[np.float32]) -> None:
-        """A tile: float32 [H / scale, W / scale, 3], rounded up. Used from any thread."""
+        """Adds the means of a tile, float32 [H / scale, W / scale, 3], with sizes rounded up. Any thread may call
+        it."""
         down = self._shares(box[0], self.top, self.first[0], mean.shape[0])
         across = self._shares(box[1], self.left, self.first[1], mean.shape[1])
-        found = np.einsum("bu,uvc,dv->bdc", down[1], mean, across[1], optimize=True)
+        weighted = np.einsum("bu,uvc,dv->bdc", down[1], mean, across[1], optimize=True)
         with self.lock:
-            self.sum[down[0], across[0]] += found
+            self.sum[down[0], across[0]] += weighted
             self.weight[down[0], across[0]] += np.outer(down[1].sum(1), across[1].sum(1))
 
     def pixels(self) -> NDArray[np.uint8]:
-        """uint8 [H, W, C], grey where there is nothing."""
+        """The small image, uint8 [H, W, C], grey where there is nothing."""
         mean = np.zeros_like(self.sum)
         mean[..., 0] = GREY
         np.divide(self.sum, self.weight[..., None], out=mean, where=self.weight[..., None] > 0)
         return to_colours(mean, self.channels)
 
     def _shares(self, side: slice, offset: int, first: int, count: int) -> tuple[slice, NDArray[np.float32]]:
-        """Along one direction: which pixels of the small image a tile touches, and how much of each of its own, as
-        they lie over them."""
+        """Along one direction: which pixels of the small image a tile touches, and how much each of them overlaps with
+        each mean of the tile, float32 [pixels, means], in pixels of the image."""
         start, stop, scale = side.start + offset, side.stop + offset, self.scale
         pixels = np.arange(start // scale, -(-stop // scale))
-        own = start + scale * np.arange(count)
-        low = np.maximum(scale * pixels[:, None], own)
-        high = np.minimum(np.minimum(scale * (pixels[:, None] + 1), own + scale), stop)
-        shares = np.maximum(high - low, 0).astype(np.float32)
+        mean_starts = start + scale * np.arange(count)
+        starts = np.maximum(scale * pixels[:, None], mean_starts)
+        stops = np.minimum(np.minimum(scale * (pixels[:, None] + 1), mean_starts + scale), stop)
+        shares = np.maximum(stops - starts, 0).astype(np.float32)
         return slice(int(pixels[0]) - first, int(pixels[-1]) + 1 - first), shares
 
 
@@ -116,7 +119,7 @@ def decode_reduced(file: Sections, scale: int, wanted: Wanted) -> Decoded:
     canvas = ReducedCanvas(header.height, header.width, header.channels, scale, file.corner)
 
     def decode_tile(numbered: tuple[int, Box]) -> bool:
-        """Whether all segments are there that it needs."""
+        """Decodes a tile. Whether all segments that it needs are there."""
         number, box = numbered
         height, width = (side.stop - side.start for side in box)
         last = segments_for(header, height, width, scale)
@@ -139,17 +142,18 @@ def decode_reduced(file: Sections, scale: int, wanted: Wanted) -> Decoded:
         return tile.segments_done >= last
 
     width, height = header.tile_size
-    found = run_all(decode_tile, list(enumerate(header.boxes())), side_by_side(width * height))
-    if not (all(found) or wanted.partial):
+    complete = run_all(decode_tile, list(enumerate(header.boxes())), side_by_side(width * height))
+    if not (all(complete) or wanted.partial):
         raise TruncatedError(SHORT)
     damaged = any(file.tile_is_damaged(number) for number in range(header.tile_count))
     planes = Planes(header.mode, canvas.pixels(), None)
-    done = step_for(header.levels, scale) if all(found) else 0
+    done = step_for(header.levels, scale) if all(complete) else 0
     return Decoded(planes, False, damaged, done, steps_of(header), file.size, file.is_lossy)
 
 
 def reduced(planes: Planes, scale: int, colour_is_reduced: bool = False) -> Planes:
-    """Means of scale x scale pixels; of bilevel pixels greys. colour_is_reduced: of alpha alone."""
+    """Means of scale x scale pixels, which are grey for bilevel ones. colour_is_reduced: only alpha is to be
+    reduced."""
     colour = planes.colour if colour_is_reduced else _reduced(planes.colour, scale)
     alpha = None if planes.alpha is None else _reduced(planes.alpha[..., None], scale)[..., 0]
     return replace(planes, mode="L" if planes.mode == "1" else planes.mode, colour=colour, alpha=alpha)

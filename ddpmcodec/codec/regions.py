@@ -22,7 +22,7 @@ Edges: TypeAlias = Sequence[int]  # left, top, right, bottom
 
 
 class Region(NamedTuple):
-    """Of an image, in pixels; right and bottom are the first that do not belong to it."""
+    """A rectangle of an image, in pixels; right and bottom are the first column and row behind it."""
 
     left: int
     top: int
@@ -31,7 +31,8 @@ class Region(NamedTuple):
 
     @classmethod
     def of(cls, width: int, height: int, box: Edges | None) -> Region:
-        """None: all of the image. Raises ImageError where it is not inside, TypeError for what is no box."""
+        """The region of a box; None: all of the image. Raises ImageError where it is not inside, TypeError for what is
+        no box."""
         if box is None:
             return cls(0, 0, width, height)
         for edge in box:
@@ -52,11 +53,11 @@ class Region(NamedTuple):
         return self.right - self.left, self.bottom - self.top
 
     def scaled(self, scale: int) -> Region:
-        """Of an image of 1/scale the size, all that this touches."""
+        """All that this region touches in an image of 1/scale the size."""
         return Region(self.left // scale, self.top // scale, -(-self.right // scale), -(-self.bottom // scale))
 
     def moved(self, corner: tuple[int, int]) -> Region:
-        """As it is counted from another corner."""
+        """The same region, counted from another corner (column, row)."""
         left, top = corner
         return Region(self.left - left, self.top - top, self.right - left, self.bottom - top)
 
@@ -64,12 +65,12 @@ class Region(NamedTuple):
         return np.ascontiguousarray(plane[self.top : self.bottom, self.left : self.right])
 
     def aligned(self, scale: int, width: int, height: int) -> Region:
-        """What the pixels of an image of 1/scale the size that this touches stand for."""
+        """This region grown to whole blocks of scale x scale pixels, as far as the image has them."""
         left, top, right, bottom = (scale * edge for edge in self.scaled(scale))
         return Region(left, top, min(right, width), min(bottom, height))
 
     def part_of(self, file: Sections, segments: int | None = None) -> Sections:
-        """The tiles of a tiled file that this touches. segments: as far as so many of each."""
+        """The tiles of a tiled file that this region touches. segments: take only so many of each tile."""
         width, height = file.header.tile_size
         columns = range(self.left // width, -(-self.right // width))
         return file.part(columns, range(self.top // height, -(-self.bottom // height)), segments)
@@ -100,7 +101,7 @@ def decode_region(file: Sections, region: Region, scale: int, wanted: Wanted, ma
             decoded = decode_reduced(part, scale, wanted)
         area = region.scaled(scale).moved((part.corner[0] // scale, part.corner[1] // scale))
     planes = decoded.planes
-    if is_tiled or needed is not None:  # of which the colours alone were decoded
+    if is_tiled or needed is not None:  # then only colours were decoded
         planes = Planes(header.mode, planes.colour, side.alpha, side.icc, side.exif or exif_of(header.orientation))
     alpha = None if planes.alpha is None else region.cut(planes.alpha)
     planes = replace(planes, colour=area.cut(planes.colour), alpha=alpha, original=b"")
@@ -124,5 +125,5 @@ def small_part(image: Image.Image, box: Edges | None, scale: int) -> Image.Image
 
 
 def check_size(file: Sections, max_pixels: int | None) -> None:
-    """Raises ImageError."""
+    """Raises ImageError for a file of more than `max_pixels`."""
     check_pixels("the header", file.header.width, file.header.height, max_pixels)

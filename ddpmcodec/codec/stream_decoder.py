@@ -37,9 +37,9 @@ class ProgressiveDecoder:
     """Takes the bytes of one .ddpm file as they arrive, and gives previews.
 
     Parameters:
-        model: as of `decode`.
-        box: as of `decode`: previews are of this part of the image.
-        max_pixels: as of `decode`; `feed` raises ImageError.
+        model: as in `decode`.
+        box: as in `decode`: previews are of this part of the image.
+        max_pixels: as in `decode`; `feed` raises ImageError.
 
     Raises ModelError where a model is named and missing.
 
@@ -111,13 +111,14 @@ class ProgressiveDecoder:
 
 
 class _Source(Protocol):
-    """A file of one kind. wanted: bytes at which there is a better preview, or the image."""
+    """A file whose bytes arrive, of one stream or of tiles. wanted: how many bytes give a better preview, or the
+    image."""
 
     header: Header
     wanted: int
 
     def decode(self, file: Sections, data: bytes) -> Decoded:
-        """What the data show. file: the same, cut. Raises FormatError."""
+        """What the data show. file: the same data, cut into sections. Raises FormatError."""
 
 
 def _source(header: Header, start: int, model: ContextModel | None, region: Region) -> _Source:
@@ -128,8 +129,8 @@ def _source(header: Header, start: int, model: ContextModel | None, region: Regi
 
 
 class _Single:
-    """A file of one stream, or of WebP: in a prefix of that there is one colour to see. How long a plain file is nobody
-    knows, before it decodes to what its check says."""
+    """A file of one stream, or a stored one, whose prefixes show one colour. Nobody knows how long a plain file is
+    before it decodes to what its check says."""
 
     def __init__(self, header: Header, start: int, model: ContextModel | None, region: Region) -> None:
         self.header, self.start, self.model, self.region = header, start, model, region
@@ -142,7 +143,7 @@ class _Single:
         return size if self.whole is None else min(size, self.whole)
 
     def _next(self, size: int) -> int:
-        """At which size there is something better to see."""
+        """The size at which there is something better to see."""
         if self.whole is None:
             return size + 1
         return self.whole if self.header.stored else min(2 * size, self.whole)
@@ -165,7 +166,7 @@ class _Single:
 
 
 class _Tiled:
-    """A file of chunks."""
+    """A tiled file."""
 
     def __init__(self, header: Header, start: int, model: ContextModel, region: Region) -> None:
         self.header, self.model, self.region = header, model, region
@@ -207,7 +208,7 @@ class _Tile:
     """A tile whose segments are decoded as they arrive. pixels: uint8 [H, W, C], once all of them are."""
 
     def __init__(self, file: Sections, number: int, model: ContextModel) -> None:
-        """Of a file that holds the first segment."""
+        """file: holds the first segment of the tile, or more."""
         self.number, self.box = number, file.header.boxes()[number]
         rows, columns = self.box
         self.shape = (1, rows.stop - rows.start, columns.stop - columns.start, file.header.channels)

@@ -31,7 +31,7 @@ def thumbnail(
         data: the bytes of a .ddpm file, any prefix of one that holds its header, or a damaged one, of which it shows
             what there is; or a file that is mapped into memory (`mmap.mmap`), of which no more is read than is needed.
         size: pixels of the longer side.
-        model, max_pixels: as of `decode`.
+        model, max_pixels: as in `decode`.
 
     Returns:
         A Pillow image without metadata; of bilevel images a grey one.
@@ -39,7 +39,7 @@ def thumbnail(
     Raises:
         FormatError: not a .ddpm file. ImageError: more than `max_pixels`. ModelError: the model is missing.
         DdpmError: the file is a JPEG that JPEG XL codes, and imagecodecs is missing.
-        TypeError, ValueError: an argument of another kind; a size below 1.
+        TypeError, ValueError: an argument of another type; a size below 1.
 
     >>> import numpy as np
     >>> import ddpmcodec

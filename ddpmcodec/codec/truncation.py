@@ -41,15 +41,15 @@ def truncate(
         data: the bytes of a .ddpm file, or of a prefix of one.
         bytes: keep at most so many bytes.
         bpp: keep at most so many bits per pixel, of the whole file.
-        step: keep what the first so many steps of the schedule need.
+        step: keep what so many steps of the schedule need.
         psnr: keep the shortest prefix whose preview has this PSNR, in dB over all colour samples, to one percent of its
             bytes. Some ten previews are decoded to find it.
         original: for `psnr`, the image that was encoded; needed where the data is not the whole file.
         mark: put an end mark behind the prefix, 6 bytes that count for `bytes` and `bpp`. The result says that it was
             cut on purpose, and is checked as whole files are.
-        model: as of `decode`; needed for `psnr`, and for `step` where the file is one stream, which is decoded to find
+        model: as in `decode`; needed for `psnr`, and for `step` where the file is one stream, which is decoded to find
             the end.
-        max_pixels: as of `decode`, for `psnr`.
+        max_pixels: as in `decode`, for `psnr`.
 
     Returns:
         The prefix, which `decode(..., partial=True)` takes; with a mark a file, which `decode` takes. Data that is
@@ -108,7 +108,7 @@ def cut(data: bytes, size: int, mark: bool) -> bytes:
 
 
 class Reached(NamedTuple):
-    """What a prefix shows. psnr: dB; infinite where every colour is exact."""
+    """How long a prefix is, and what it shows. psnr: dB; infinite where every colour is exact."""
 
     bytes: int
     psnr: float
@@ -122,7 +122,8 @@ def find_quality(
     model: ModelSource = None,
     max_pixels: int | None = DEFAULT_MAX_PIXELS,
 ) -> Reached:
-    """Where `truncate(data, psnr=...)` cuts, by bisection, and what is reached there. Parameters and errors are its."""
+    """Where `truncate(data, psnr=...)` cuts, found by bisection, and what is reached there. Parameters and errors are
+    its."""
     check_limits(psnr=psnr, max_pixels=max_pixels)
     start, given = split(data).start, find(model)
     colours = _reference(data, original, given, max_pixels)
@@ -133,15 +134,15 @@ def find_quality(
         return _psnr(planes.colour, colours)
 
     sizes = _sizes(start, len(data))
-    found = bisect_left(sizes, psnr, key=quality)
-    if found == len(sizes):
+    smallest = bisect_left(sizes, psnr, key=quality)
+    if smallest == len(sizes):
         best = f"all {len(data)} bytes show {quality(len(data)):.2f} dB"
         raise OutputError(f"a PSNR of {psnr:g} dB is not reached: {best}; ask for less")
-    return Reached(sizes[found], quality(sizes[found]))
+    return Reached(sizes[smallest], quality(sizes[smallest]))
 
 
 def _sizes(first: int, last: int) -> list[int]:
-    """From `first` to `last`, each larger than the one before by FINENESS, and by one byte at least."""
+    """Sizes from `first` to `last`, each larger than the one before by FINENESS, and by one byte at least."""
     sizes = [first]
     while sizes[-1] < last:
         sizes.append(min(last, max(sizes[-1] + 1, int(sizes[-1] * FINENESS))))

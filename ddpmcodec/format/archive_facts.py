@@ -32,7 +32,7 @@ def describe(data: bytes) -> dict[str, Any]:
     archive = split(data)
     index = archive.index
     whole = len(data) + archive.missing - archive.following
-    dims = sum(e.pixels * (e.channels + (e.mode in ("LA", "RGBA"))) for e in index.entries)
+    dims = sum(entry.pixels * (entry.channels + (entry.mode in ("LA", "RGBA"))) for entry in index.entries)
     codings = [block.coding for block in index.blocks if block.coding is not None]
     return {
         "format_version": VERSION,
@@ -57,7 +57,8 @@ def describe(data: bytes) -> dict[str, Any]:
 
 
 def _codings(codings: Sequence[Coding]) -> dict[str, Any]:
-    """Of images that are no files: all blocks that this program writes have one effort and the same levels."""
+    """Facts of images that are not files of their own: all blocks that this program writes have one effort and the same
+    levels."""
     latent = next((coding for coding in codings if coding.latent_levels), None)
     return {
         "model_numbers": sorted({coding.model_number for coding in codings if coding.model_number}),

@@ -20,7 +20,7 @@ from ddpmcodec.format.header import (
 )
 from ddpmcodec.format.streams import WORD_BYTES
 
-FILES, CONTEXT, BITS_BACK = range(3)  # kinds
+FILES, CONTEXT, BITS_BACK = range(3)  # kinds of blocks
 MAX_IMAGES = 1 << 20  # of an archive
 MAX_BLOCK_IMAGES = 512
 MAX_STACKED_PIXELS = 1 << 16  # of an image on a stack
@@ -35,9 +35,9 @@ ALPHA_MODES = ("LA", "RGBA")
 
 @dataclass(frozen=True)
 class Entry:
-    """One image. number: its place in the archive, from 0. length: bytes of its file, or of its alpha section.
+    """One image. number: its position in the archive, from 0. length: bytes of its file, or of its alpha section.
 
-    icc, exif: places in the values of its block, from 1; 0 is none.
+    icc, exif: positions in the values of its block, from 1; 0: it has none.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Entry:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Of its colours: height, width, channels."""
+        """Height, width and channels of its colours."""
         return self.height, self.width, self.channels
 
 
@@ -116,16 +116,17 @@ class Block:
 
     @property
     def kind(self) -> int:
+        """FILES, CONTEXT or BITS_BACK."""
         return FILES if self.coding is None else BITS_BACK if self.coding.latent_levels else CONTEXT
 
     def stream_lengths(self) -> list[int]:
-        """Bytes of the streams of the runs, or of the stack."""
+        """Bytes of the stream of each run, or of the stack."""
         if self.kind == CONTEXT:
             return [run.length for run in self.runs]
         return [WORD_BYTES * self.words] if self.kind == BITS_BACK else []
 
     def part_lengths(self) -> list[int]:
-        """Bytes of the parts of the body: values, sections of the images, streams."""
+        """Bytes of each part of the body: values, sections of the images, streams."""
         return [*self.value_lengths, *(entry.length for entry in self.entries), *self.stream_lengths()]
 
 
@@ -139,7 +140,7 @@ def check_block(block: Block) -> None:
         raise FormatError(f"a block of {len(entries)} images (1 to {MAX_BLOCK_IMAGES} are possible)")
     if block.total > MAX_IMAGES or not all(0 <= entry.number < block.total for entry in entries):
         raise FormatError(f"an archive of {block.total} images, and a block with others")
-    if len({entry.number for entry in entries}) < len(entries) or len({e.name for e in entries}) < len(entries):
+    if len({entry.number for entry in entries}) < len(entries) or len({entry.name for entry in entries}) < len(entries):
         raise FormatError("two images of a block have one name or one place")
     most = MAX_PIXELS if block.coding is None else MAX_STACKED_PIXELS
     for entry in entries:
@@ -183,7 +184,7 @@ def _check_runs(block: Block, coding: Coding) -> None:
 
 
 def _check_run(run: Run, kind: int) -> None:
-    """What a head of that kind has no place for."""
+    """Raises FormatError for facts that the head of a block of that kind has no place for."""
     expected = replace(run, check=0, initial=False) if kind == CONTEXT else Run(run.images, run.check, run.initial)
     if run != expected or not LEAST_STATE_BYTES <= run.state_bytes <= MOST_STATE_BYTES:
         raise FormatError(

@@ -66,7 +66,7 @@ __all__ = [
     "split",
 ]
 
-HEAD_BYTES = 1 << 12  # of a view that are read first
+HEAD_BYTES = 1 << 12  # are read first of a view
 
 
 @dataclass(frozen=True)
@@ -95,18 +95,18 @@ class Sections:
 
     def tile_chunks(self, tile: int) -> tuple[Chunk, ...]:
         """The tile's whole, undamaged chunks in front of the first other one; if that is cut, its beginning, too."""
-        places, whole = self._places(tile), self.segments_of_tile(tile)
-        begun = [place for place in places[whole : whole + 1] if self._is_short(place) and self.chunks[place]]
-        return tuple(Chunk(self.chunks[place], self.header.chunk_lengths[place]) for place in [*places[:whole], *begun])
+        numbers, whole = self._chunk_numbers(tile), self.segments_of_tile(tile)
+        begun = [n for n in numbers[whole : whole + 1] if self._is_short(n) and self.chunks[n]]
+        return tuple(Chunk(self.chunks[n], self.header.chunk_lengths[n]) for n in [*numbers[:whole], *begun])
 
     def segments_of_tile(self, tile: int) -> int:
-        """The number of whole, undamaged segments in front; of a payload without an index 1 if all there is of it, as
-        the header says, is there."""
-        places, broken = self._places(tile), self._broken(tile)
-        return len(places) if broken is None else places.index(broken)
+        """How many segments of a tile are whole and undamaged, up to the first that is not. Without an index it is 1
+        where the payload is as long as the header says, otherwise 0."""
+        numbers, broken = self._chunk_numbers(tile), self._broken(tile)
+        return len(numbers) if broken is None else numbers.index(broken)
 
     def tile_is_cut(self, tile: int) -> bool:
-        """Whether the data ends before the tile does. False where damage ends it first, and of a plain file, whose
+        """Whether the data ends before the tile does. False where damage ends it first, and for a plain file, whose
         length nobody knows."""
         broken = self._broken(tile)
         return broken is not None and self._is_short(broken)
@@ -117,17 +117,17 @@ class Sections:
         return broken is not None and not self._is_short(broken)
 
     def part(self, columns: range, rows: range, segments: int | None = None) -> Sections:
-        """Of a tiled file the tiles of some columns and rows of the grid, as a file that has neither alpha nor
-        metadata, and of each so many segments, or all. No other chunk is read."""
+        """The tiles in these columns and rows of a tiled file's grid, as a file that has neither alpha nor metadata.
+        segments: take only so many of each tile. No other chunk is read."""
         header, index = self.header, self.header.index
         if index is None:
             raise ValueError("a file without an index has no parts")
         across = -(-header.width // index.tile_width)
         tiles = [row * across + column for row in rows for column in columns]
-        places = [first + tile for first in range(0, len(self.chunks), header.tile_count) for tile in tiles]
+        numbers = [first + tile for first in range(0, len(self.chunks), header.tile_count) for tile in tiles]
         wanted = len(tiles) * (index.segments if segments is None else segments)
-        chunks = tuple(bytes(self.chunks[place]) if n < wanted else b"" for n, place in enumerate(places))
-        lengths, checks = (tuple(of[place] for place in places) for of in (index.lengths, index.checks))
+        chunks = tuple(bytes(self.chunks[number]) if n < wanted else b"" for n, number in enumerate(numbers))
+        lengths, checks = (tuple(column[number] for number in numbers) for column in (index.lengths, index.checks))
         left, top = columns.start * index.tile_width, rows.start * index.tile_height
         header = replace(
             header, mode="RGB" if header.channels == 3 else "L", alpha_length=0, metadata_length=0, orientation=UPRIGHT,
@@ -156,8 +156,8 @@ class Sections:
         """Raises TruncatedError where bytes are missing, ChecksumError where a chunk is damaged. Without an index only
         missing bytes are found: alpha, metadata and single streams carry checks of their own."""
         self.require_length()
-        found = (self._broken(tile) for tile in range(self.header.tile_count))
-        damaged = [place for place in found if place is not None]
+        broken = (self._broken(tile) for tile in range(self.header.tile_count))
+        damaged = [chunk for chunk in broken if chunk is not None]
         if damaged:
             raise ChecksumError(
                 f"{len(damaged)} of {self.header.tile_count} tiles are damaged, the first in"
@@ -166,35 +166,35 @@ class Sections:
             )
 
     def _broken(self, tile: int) -> int | None:
-        """The place of a tile's first chunk that is short or damaged."""
+        """The number of a tile's first chunk that is short or damaged."""
         if tile not in self._known:
-            self._known[tile] = next(filter(self._is_broken, self._places(tile)), None)
+            self._known[tile] = next(filter(self._is_broken, self._chunk_numbers(tile)), None)
         return self._known[tile]
 
     @cached_property
     def _known(self) -> dict[int, int | None]:
-        """By tile what `_broken` has found."""
+        """What `_broken` has found, by tile."""
         return {}
 
-    def _places(self, tile: int) -> range:
-        """Where the tile's chunks are among all chunks."""
+    def _chunk_numbers(self, tile: int) -> range:
+        """The numbers of the tile's chunks among all chunks."""
         tiles = self.header.tile_count
         if not 0 <= tile < tiles:
             raise IndexError(f"tile {tile} of {tiles}")
         return range(tile, len(self.chunks), tiles)
 
-    def _is_broken(self, place: int) -> bool:
-        if self._is_short(place):
+    def _is_broken(self, number: int) -> bool:
+        if self._is_short(number):
             return True
         index = self.header.index
-        return index is not None and crc16(self.chunks[place]) != index.checks[place]
+        return index is not None and crc16(self.chunks[number]) != index.checks[number]
 
-    def _is_short(self, place: int) -> bool:
-        return len(self.chunks[place]) < self.header.chunk_lengths[place]
+    def _is_short(self, number: int) -> bool:
+        return len(self.chunks[number]) < self.header.chunk_lengths[number]
 
     @property
     def ends_in_a_word(self) -> bool:
-        """Of a plain file: or in its state."""
+        """Whether a plain file ends inside a word or its state."""
         words = len(self.payload) - self.header.state_bytes if self.header.is_plain else 0
         return words < 0 or words % WORD_BYTES > 0
 
@@ -202,14 +202,14 @@ class Sections:
         """The name of the part that the data ends in."""
         if len(self.alpha) < self.header.alpha_length:
             return "the alpha section"
-        short = next((place for place in range(len(self.chunks)) if self._is_short(place)), None)
+        short = next(filter(self._is_short, range(len(self.chunks))), None)
         return "the metadata section" if short is None else self._chunk_name(short)
 
-    def _chunk_name(self, place: int) -> str:
+    def _chunk_name(self, number: int) -> str:
         if self.header.index is None:
             stored = self.header.stored
             return f"the {NAMES[stored]} payload" if stored else "the pixel stream"
-        segment, tile = divmod(place, self.header.tile_count)
+        segment, tile = divmod(number, self.header.tile_count)
         (rows, columns), (left, top) = self.header.boxes()[tile], self.corner
         return (
             f"segment {segment + 1} of {self.header.index.segments} of the tile at"
@@ -239,8 +239,8 @@ def assemble(header: Header, alpha: bytes, payload: bytes | Sequence[bytes], met
 
 
 def split(data: bytes | memoryview | FileView) -> Sections:
-    """Cut a file, or a prefix of one that holds the whole header, at the lengths its header declares. Of a view of a
-    tiled file parts are views, too: they are read when they are used.
+    """Cut a file, or a prefix of one that holds the whole header, at the lengths its header declares. The parts of a
+    view of a tiled file are views, too, which are read when they are used.
 
     Raises what parse_header raises, and FormatError when bytes follow the end. Missing bytes are counted, not refused,
     and chunks are not checked: `Sections.require_whole` does both. Of a plain file, all that follows is its stream. An

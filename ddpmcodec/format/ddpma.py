@@ -50,7 +50,7 @@ MAX_HEAD = 1 << 22
 MAX_NAMES = 1 << 26  # bytes of all names
 MAX_NUMBERS = 1 << 22  # noise levels, and lengths of values, of all blocks: some bytes of an index may claim many
 SEARCHED = 8  # times the data: what a search for blocks reads, at most
-# Those that look like others, or change how a name is shown: control characters, separators of lines,
+# Characters that look like others, or change how a name is shown: control characters, separators of lines,
 # and what sets the direction of text. A fixed set: what is printable changes with the version of Unicode.
 FORBIDDEN = re.compile(r"[\\\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 NOT_UNICODE = re.compile(r"[\ud800-\udfff]")  # halves of UTF-16 pairs: Python's names of files that are no text
@@ -64,7 +64,7 @@ class Index:
 
     @cached_property
     def entries(self) -> tuple[Entry, ...]:
-        """All images, in the order they were given."""
+        """All images, in the order in which they were given."""
         return tuple(sorted((entry for block in self.blocks for entry in block.entries), key=lambda e: e.number))
 
     @property
@@ -155,7 +155,7 @@ def _deflate(data: bytes) -> bytes:
 
 
 def _checked(start: bytes, content: bytes) -> bytes:
-    """Start, length, CRC-32 of all, content."""
+    """Start, length of the content, CRC-32 of all three, content."""
     start += pack_varint(len(content))
     return start + zlib.crc32(content, zlib.crc32(start)).to_bytes(CRC32_BYTES, "little") + content
 
@@ -164,7 +164,7 @@ def _checked(start: bytes, content: bytes) -> bytes:
 
 
 def split(data: bytes) -> Archive:
-    """Cut an archive, or a prefix of one, at the lengths that its index declares. Of a view parts are views, too.
+    """Cut an archive, or a prefix of one, at the lengths that its index declares. The parts of a view are views, too.
 
     Missing bytes, and those that follow the end, are counted, not refused. A damaged index is rebuilt from the blocks.
     Raises TruncatedError when the data ends inside the index, FormatError when it is no archive of this version, its
@@ -179,22 +179,22 @@ def split(data: bytes) -> Archive:
         if not found:
             raise
         return _rebuilt(data, found, error)
-    places, end = _places(index, heads, start)
-    intact = [_has_head(data, begin, head) for (begin, _), head in zip(places, heads, strict=True)]
-    bodies = [body for _, body in places] if all(intact) else _moved(data, index, places, intact)
+    starts, end = _block_starts(index, heads, start)
+    intact = [_has_head(data, begin, head) for (begin, _), head in zip(starts, heads, strict=True)]
+    bodies = [body for _, body in starts] if all(intact) else _moved(data, index, starts, intact)
     parts = [_cut(block, data, *at) for block, at in zip(index.blocks, zip(bodies, intact, strict=True), strict=True)]
     return Archive(index, tuple(parts), max(0, end - len(data)), max(0, len(data) - end), start)
 
 
 class _Head(NamedTuple):
-    """As the index has it. length: in the block, where it is deflated."""
+    """The head of a block, as the index has it. length: in the block, where it is deflated."""
 
     length: int
     content: bytes
 
 
 def _parse_index(data: bytes) -> tuple[Index, list[_Head], int]:
-    """And where it ends."""
+    """The index, the heads of its blocks, and where it ends."""
     if (start := bytes(data[: len(MAGIC)])) != MAGIC[: len(data)]:
         raise FormatError(
             f"not an archive: it starts with {start[:4].hex(' ')}, not {MAGIC.hex(' ')}; give a .ddpma file"
@@ -205,10 +205,10 @@ def _parse_index(data: bytes) -> tuple[Index, list[_Head], int]:
         raise FormatError(f"archive version {version} (this program reads {VERSION}): a newer ddpmcodec is needed")
     if (content := _content(reader, 0)) is None:
         raise ChecksumError("the index is damaged: its checksum does not match")
-    found, ended = inflate(content, MAX_INDEX)
+    facts, ended = inflate(content, MAX_INDEX)
     if not ended:
         raise FormatError(f"the index holds more than {MAX_INDEX} bytes, or bytes follow its end")
-    return *_parse_heads(Reader(found, "the index")), reader.position
+    return *_parse_heads(Reader(facts, "the index")), reader.position
 
 
 def _content(reader: Reader, start: int) -> bytes | None:
@@ -262,17 +262,17 @@ def _refuse_numbers(count: int) -> None:
         )
 
 
-Place = tuple[int, int]  # where a block begins, and where its body does
+BlockStart = tuple[int, int]  # where a block begins, and where its body does
 
 
-def _places(index: Index, heads: Sequence[_Head], start: int) -> tuple[list[Place], int]:
-    """And the end of the last block."""
-    places = []
+def _block_starts(index: Index, heads: Sequence[_Head], start: int) -> tuple[list[BlockStart], int]:
+    """Where the index says that blocks begin, and where the last one ends."""
+    starts = []
     for block, head in zip(index.blocks, heads, strict=True):
         body = start + len(MARK) + len(pack_varint(head.length)) + CRC32_BYTES + head.length
-        places.append((start, body))
+        starts.append((start, body))
         start = body + sum(block.part_lengths())
-    return places, start
+    return starts, start
 
 
 def _packed_head(data: bytes, start: int) -> tuple[bytes, int] | None:
@@ -287,7 +287,7 @@ def _packed_head(data: bytes, start: int) -> tuple[bytes, int] | None:
 
 
 def _claimed(data: bytes, start: int) -> int:
-    """Bytes that the head would have that begins there, as far as they are there."""
+    """How many bytes the head claims that would begin there; at most those that are there."""
     reader = Reader(data, "a block")
     reader.position = start + len(MARK)
     try:
@@ -297,64 +297,65 @@ def _claimed(data: bytes, start: int) -> int:
 
 
 def _has_head(data: bytes, start: int, head: _Head) -> bool:
-    """Whether the block that begins there has the head that the index says."""
-    found = _packed_head(data, start)
+    """Whether a block with this head, which the index has, begins there."""
+    packed_head = _packed_head(data, start)
     try:
-        return found is not None and inflate(found[0], MAX_HEAD) == (head.content, True)
+        return packed_head is not None and inflate(packed_head[0], MAX_HEAD) == (head.content, True)
     except FormatError:
         return False
 
 
-class _Found(NamedTuple):
+class _FoundBlock(NamedTuple):
     """A block whose head is undamaged, and where its body begins."""
 
     block: Block
     body: int
 
 
-def _block_at(data: bytes, start: int) -> _Found | None:
-    if (found := _packed_head(data, start)) is None:
+def _block_at(data: bytes, start: int) -> _FoundBlock | None:
+    if (packed_head := _packed_head(data, start)) is None:
         return None
     try:
-        head, ended = inflate(found[0], MAX_HEAD)
-        return _Found(parse_head(head), found[1]) if ended else None
+        head, ended = inflate(packed_head[0], MAX_HEAD)
+        return _FoundBlock(parse_head(head), packed_head[1]) if ended else None
     except FormatError:
         return None
 
 
-def _scan(data: bytes) -> list[_Found]:
+def _scan(data: bytes) -> list[_FoundBlock]:
     """All blocks whose heads are undamaged, wherever they lie; of those with the same images the first.
 
     What a mark claims to be a head is read to its end. Of data that is all marks no more is read than `SEARCHED`.
     """
-    found, numbers, place = list[_Found](), set[int](), data.find(MARK)
+    found, numbers, start = list[_FoundBlock](), set[int](), data.find(MARK)
     left = SEARCHED * len(data)
-    while place >= 0 and left >= 0:
-        left -= _claimed(data, place)
-        block = _block_at(data, place)
-        if block is not None and numbers.isdisjoint(own := {entry.number for entry in block.block.entries}):
-            numbers |= own
-            found.append(block)
-        place = data.find(MARK, block.body if block else place + 1)
+    while start >= 0 and left >= 0:
+        left -= _claimed(data, start)
+        here = _block_at(data, start)
+        new_numbers = {entry.number for entry in here.block.entries} if here else set[int]()
+        if here is not None and numbers.isdisjoint(new_numbers):
+            numbers |= new_numbers
+            found.append(here)
+        start = data.find(MARK, here.body if here else start + 1)
     return found
 
 
-def _moved(data: bytes, index: Index, places: Sequence[Place], intact: Sequence[bool]) -> list[int]:
+def _moved(data: bytes, index: Index, starts: Sequence[BlockStart], intact: Sequence[bool]) -> list[int]:
     """Where bodies begin. What is not where the index says may be elsewhere: bytes were lost, or came in between."""
     found = _scan(data)
     return [
-        body if there else next((other.body for other in found if other.block == block), body)
-        for block, (_, body), there in zip(index.blocks, places, intact, strict=True)
+        body if is_there else next((other.body for other in found if other.block == block), body)
+        for block, (_, body), is_there in zip(index.blocks, starts, intact, strict=True)
     ]
 
 
-def _rebuilt(data: bytes, found: Sequence[_Found], damage: FormatError) -> Archive:
+def _rebuilt(data: bytes, found: Sequence[_FoundBlock], damage: FormatError) -> Archive:
     names: set[str] = set()
     for block, _ in found:
-        own = {entry.name for entry in block.entries}
-        if not names.isdisjoint(own):
+        block_names = {entry.name for entry in block.entries}
+        if not names.isdisjoint(block_names):
             raise FormatError("two images have one name: the archive is damaged")
-        names |= own
+        names |= block_names
     parts = tuple(_cut(block, data, body, True) for block, body in found)
     end = max(body + sum(block.part_lengths()) for block, body in found)
     index = Index(tuple(block for block, _ in found))
@@ -362,6 +363,7 @@ def _rebuilt(data: bytes, found: Sequence[_Found], damage: FormatError) -> Archi
 
 
 def _cut(block: Block, data: bytes, position: int, intact: bool) -> Parts:
+    """The parts of a block whose body begins at a position."""
     parts = []
     for length in block.part_lengths():
         parts.append(data[position : position + length])

@@ -12,7 +12,7 @@ MARK_BYTES = len(MARK) + 4
 
 
 def end_mark(data: bytes) -> bytes:
-    """The mark of data."""
+    """The mark that follows these data."""
     return MARK + zlib.crc32(data).to_bytes(4, "little")
 
 

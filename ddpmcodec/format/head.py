@@ -55,7 +55,7 @@ STATE_SIZES = MOST_STATE_BYTES - LEAST_STATE_BYTES + 1
 
 
 def pack_head(block: Block) -> bytes:
-    """Before it is deflated. Raises FormatError for a block that a decoder would refuse."""
+    """The head of a block, before it is deflated. Raises FormatError for a block that a decoder would refuse."""
     check_block(block)
     entries, coding = block.entries, block.coding
     columns: list[Iterable[int]] = [
@@ -92,7 +92,7 @@ def _stack_columns(block: Block, coding: Coding, profile_length: int) -> list[in
 
 
 def _pack_ids(block: Block) -> bytes:
-    """What does not compress."""
+    """The ids and checks of a block, which do not compress."""
     if block.coding is None:
         return b""
     if block.kind == CONTEXT:
@@ -129,10 +129,10 @@ def _front_coded(names: Sequence[str]) -> Iterator[bytes]:
 
 
 class _HeadReader(Reader):
-    """Columns of a head."""
+    """Reads the columns of a head."""
 
     def column(self, count: int, most: int = MAX_BLOCK_IMAGES) -> list[int]:
-        """Nothing is allocated by a claim: `most` bounds it, and a number takes a byte at least."""
+        """So many numbers. A claim allocates nothing: `most` bounds it, and a number takes a byte at least."""
         if count > most:
             raise ValueError(f"{count} numbers where {most} are the most")
         self.require(count)
@@ -150,7 +150,7 @@ class _HeadReader(Reader):
         return values
 
     def names(self, count: int) -> list[str]:
-        before, found = b"", []
+        before, names = b"", list[str]()
         for _ in range(count):
             shared, rest = self.varint(), self.varint()
             if shared > len(before):
@@ -158,8 +158,8 @@ class _HeadReader(Reader):
             if shared + rest > MAX_NAME:  # front coding lets a few bytes claim as many as they like
                 raise ValueError(f"a name of {shared + rest} bytes where {MAX_NAME} are the most")
             before = before[:shared] + self.take(rest)
-            found.append(before.decode())
-        return found
+            names.append(before.decode())
+        return names
 
 
 def parse_head(packed: bytes) -> Block:
@@ -175,12 +175,12 @@ def _parse(reader: _HeadReader) -> Block:
     if kind not in (FILES, CONTEXT, BITS_BACK):
         raise ValueError(f"a block of kind {kind}")
     steps = reader.summed(reader.column(count))
-    numbers = [step + place for place, step in enumerate(steps)]
+    numbers = [step + position for position, step in enumerate(steps)]
     modes, widths, heights = (reader.column(count) for _ in range(3))
-    named = [MODES[mode] for mode in modes]
-    sections = [_has_section(mode, kind) for mode in named]
-    lengths = iter(reader.column(sum(sections)))
-    sizes = [next(lengths) if there else 0 for there in sections]
+    mode_names = [MODES[mode] for mode in modes]
+    has_section = [_has_section(mode, kind) for mode in mode_names]
+    lengths = iter(reader.column(sum(has_section)))
+    sizes = [next(lengths) if is_there else 0 for is_there in has_section]
     block, profile_length, icc, exif = Block((), total), 0, [0] * count, [0] * count
     if kind != FILES:
         icc, exif = reader.column(count), reader.column(count)
@@ -191,7 +191,7 @@ def _parse(reader: _HeadReader) -> Block:
     if kind == BITS_BACK:
         block, profile_length = _parse_stack(reader, block)
     names = reader.names(count)
-    facts = zip(names, named, widths, heights, numbers, sizes, icc, exif, strict=True)
+    facts = zip(names, mode_names, widths, heights, numbers, sizes, icc, exif, strict=True)
     block = replace(block, entries=tuple(Entry(*fact) for fact in facts))  # at once: an archive may have a million
     if block.coding is not None:
         block = _parse_ids(reader, block, block.coding, kind, profile_length)
@@ -216,7 +216,7 @@ def _with_size(run: Run, size: int) -> Run:
 
 
 def _parse_stack(reader: _HeadReader, block: Block) -> tuple[Block, int]:
-    """And the length of the profile."""
+    """The block with its stack, and the length of the profile."""
     words, initial = reader.varint(), reader.column(len(block.runs))
     runs = tuple(replace(run, initial=(False, True)[flag]) for run, flag in zip(block.runs, initial, strict=True))
     levels, step = [], 0

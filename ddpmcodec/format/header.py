@@ -110,7 +110,7 @@ class Header:
 
     @property
     def chunk_lengths(self) -> tuple[int, ...]:
-        """Of the payload, or of the chunks of the index."""
+        """Bytes of each chunk of the index; without one, of the payload."""
         return self.index.lengths if self.index else (self.payload_length,)
 
     def boxes(self) -> list[Box]:
@@ -128,7 +128,8 @@ class Header:
 
 
 def check_header(header: Header) -> None:
-    """Raises FormatError unless parse_header would give the header back. It calls the other checks as it reads."""
+    """Raises FormatError unless `parse_header`, which calls the other checks as it reads, would give the header
+    back."""
     if header.mode not in MODES:
         raise FormatError(f"unknown colour mode {header.mode!r} (one of {', '.join(MODES)} is possible)")
     if header.stored not in ("", *STORED_KINDS):
@@ -160,7 +161,7 @@ def check_size(header: Header) -> None:
 
 
 def check_coding(header: Header) -> None:
-    """What stands beside the size."""
+    """Checks what the header says beside the size."""
     colours = header.channels if header.stored else 0
     if len(header.mean_colour) != colours:
         raise FormatError(f"a mean colour of {len(header.mean_colour)} bytes, where the format has {colours}")
@@ -171,15 +172,16 @@ def check_coding(header: Header) -> None:
     if header.levels not in levels:
         possible = ", ".join(map(str, levels))
         raise FormatError(f"the header claims {header.levels} noise levels ({possible} are possible)")
-    check_model(header.model_number, header.model_id, some=not header.stored)
+    check_model(header.model_number, header.model_id, has_model=not header.stored)
     if header.is_jpeg and header.mode not in JPEG_MODES:
         raise FormatError(f"the header claims a JPEG of mode {header.mode} ({' and '.join(JPEG_MODES)} are possible)")
 
 
-def check_model(number: int, model_id: bytes, some: bool = True) -> None:
-    """Raises FormatError unless one of both says which model it is; or neither does, where there is none."""
-    expected = MODEL_ID_BYTES if some and not number else 0
-    if not 0 <= number <= (MAX_MODEL_NUMBER if some else 0) or len(model_id) != expected:
+def check_model(number: int, model_id: bytes, has_model: bool = True) -> None:
+    """Raises FormatError unless either the number or the id says which model it is; where there is none, neither
+    may."""
+    expected = MODEL_ID_BYTES if has_model and not number else 0
+    if not 0 <= number <= (MAX_MODEL_NUMBER if has_model else 0) or len(model_id) != expected:
         raise FormatError(
             f"a model of number {number} with an id of {len(model_id)} bytes, where the format has {expected}"
             f" (numbers of 1 to {MAX_MODEL_NUMBER} are possible, or 0 and an id)"
@@ -187,7 +189,7 @@ def check_model(number: int, model_id: bytes, some: bool = True) -> None:
 
 
 def check_metadata(header: Header) -> None:
-    """Where there are some; of a JPEG, whose metadata are its own, the orientation alone."""
+    """Checks metadata and orientation; of a JPEG, which holds its own metadata, the orientation alone."""
     if header.is_jpeg and header.metadata_length:
         raise FormatError("the header claims metadata beside a JPEG, which has its own: the data is damaged")
     if not header.is_jpeg and not 1 <= header.metadata_length <= MAX_METADATA:
@@ -201,7 +203,7 @@ def check_metadata(header: Header) -> None:
 
 
 def check_tiles(header: Header) -> None:
-    """Tiles that fit the image and a decoder's memory, which is no concern of a stored file."""
+    """Checks that tiles fit the image and a decoder's memory, which does not concern a stored file."""
     _check_state(header)
     (width, height), index = header.tile_size, header.index
     if not header.stored and not (

@@ -85,11 +85,11 @@ def _version_and_mode(header: Header) -> int:
 
 
 def _coding_and_flags(header: Header) -> int:
-    """One byte: effort, levels or the kind of a stored file, flags."""
+    """One byte: effort, levels or the format of a stored file, flags."""
     flags = TILED * bool(header.index) | METADATA * bool(header.metadata_length) | STORED * bool(header.stored)
     flags |= SQUARE * (header.width == header.height)
-    kind = STORED_KINDS.index(header.stored) if header.stored else LEVELS.index(header.levels)
-    return header.effort << EFFORT_SHIFT | kind << LEVELS_SHIFT | flags
+    code = STORED_KINDS.index(header.stored) if header.stored else LEVELS.index(header.levels)
+    return header.effort << EFFORT_SHIFT | code << LEVELS_SHIFT | flags
 
 
 def _declared(header: Header, index_length: int) -> Iterator[int]:
@@ -175,7 +175,7 @@ def _parse_version(byte: int) -> tuple[str, int, bool]:
 
 
 def _parse_coding(byte: int) -> tuple[int, int, str, int]:
-    """Effort, levels, kind of a stored file, and flags."""
+    """Effort, levels, the format of a stored file, and flags."""
     effort, code = byte >> EFFORT_SHIFT, byte >> LEVELS_SHIFT & 3
     flags = byte & (TILED | METADATA | STORED | SQUARE)
     if code >= len(LEVELS):

@@ -13,7 +13,7 @@ HEAD_BYTES = 12  # of a codestream, which hold its size
 
 
 def size_of(data: bytes) -> tuple[int, int]:
-    """Width and height of the pixels as they are stored, of a container. Raises FormatError."""
+    """Width and height of the pixels that a container holds, as they are stored. Raises FormatError."""
     head = _codestream(data)
     if head[:2] != START or len(head) < HEAD_BYTES:
         raise FormatError("no JPEG XL image")
@@ -28,15 +28,15 @@ def size_of(data: bytes) -> tuple[int, int]:
 
 
 class _Bits:
-    """Numbers of so many bits, the low ones first."""
+    """Reads numbers of so many bits, low bits first."""
 
     def __init__(self, value: int) -> None:
         self.value = value
 
     def take(self, count: int) -> int:
-        found = self.value & (1 << count) - 1
+        number = self.value & (1 << count) - 1
         self.value >>= count
-        return found
+        return number
 
 
 def _side(bits: _Bits, small: int) -> int:
@@ -44,18 +44,19 @@ def _side(bits: _Bits, small: int) -> int:
 
 
 def _codestream(data: bytes) -> bytes:
-    """Its first bytes. Raises FormatError."""
+    """The first bytes of the codestream in a container. Raises FormatError."""
     if not data.startswith(SIGNATURE):
         raise FormatError("no JPEG XL container")
-    place = 0
-    while place + 8 <= len(data):
-        length, kind, start = int.from_bytes(data[place : place + 4], "big"), data[place + 4 : place + 8], place + 8
-        if length == 1:  # it stands behind the kind
+    position = 0
+    while position + 8 <= len(data):
+        length, start = int.from_bytes(data[position : position + 4], "big"), position + 8
+        box_type = data[position + 4 : start]
+        if length == 1:  # it stands behind the type
             length, start = int.from_bytes(data[start : start + 8], "big"), start + 8
-        if kind in (CODESTREAM, PARTIAL):
-            start += 4 * (kind == PARTIAL)
+        if box_type in (CODESTREAM, PARTIAL):
+            start += 4 * (box_type == PARTIAL)
             return data[start : start + HEAD_BYTES]
-        if length < start - place:  # the last box, or nonsense
+        if length < start - position:  # the last box, or nonsense
             break
-        place += length
+        position += length
     raise FormatError("a JPEG XL container without an image")

@@ -27,47 +27,47 @@ def metadata(data: bytes, source: str, kind: str) -> dict[str, Any]:
 
     Raises ModelError for what is no model, for another format, for a model of another kind, and for a damaged one.
     """
-    found = described(data, source)
-    if found["kind"] != kind:
-        raise ModelError(f"{source}: a model of kind {found['kind']!r}; one of kind {kind!r} is needed here")
-    if found["format"] != FORMAT:
-        raise ModelError(f"{source}: model format {found['format']}, this version reads {FORMAT}; update ddpmcodec")
-    check_seal(data, found, source)
-    return found
+    facts = described(data, source)
+    if facts["kind"] != kind:
+        raise ModelError(f"{source}: a model of kind {facts['kind']!r}; one of kind {kind!r} is needed here")
+    if facts["format"] != FORMAT:
+        raise ModelError(f"{source}: model format {facts['format']}, this version reads {FORMAT}; update ddpmcodec")
+    check_seal(data, facts, source)
+    return facts
 
 
 def described(data: bytes, source: str) -> dict[str, Any]:
     """The metadata of any model, not checked. Raises ModelError for what is no model."""
-    found = _metadata(data)
-    if found is None:
+    facts = _metadata(data)
+    if facts is None:
         raise ModelError(f"{source}: not a ddpmcodec model, but some other file")
-    return found
+    return facts
 
 
 def kind_of(path: Path) -> str | None:
-    """Of what kind a file is, by its header alone; None for everything that is no model."""
+    """The kind of a model, by the header of its file alone; None for everything that is no model."""
     try:
         with path.open("rb") as file:
             length = file.read(8)
-            found = _metadata(length + file.read(min(int.from_bytes(length, "little"), LARGEST_HEADER)))
+            facts = _metadata(length + file.read(min(int.from_bytes(length, "little"), LARGEST_HEADER)))
     except OSError:
         return None
-    return None if found is None else str(found["kind"])
+    return None if facts is None else str(facts["kind"])
 
 
 def pack(tensors: Mapping[str, Tensor], kind: str, name: str, facts: Mapping[str, Any]) -> bytes:
-    """The bytes of a model's file; facts: the rest of its metadata."""
+    """The bytes of a model's file. facts: the rest of its metadata."""
     from safetensors.torch import save
 
-    described = json.dumps({"format": FORMAT, "kind": kind, "name": name, **facts}, sort_keys=True)
-    return seal(save({key: t.contiguous() for key, t in sorted(tensors.items())}, metadata={KEY: described}))
+    text = json.dumps({"format": FORMAT, "kind": kind, "name": name, **facts}, sort_keys=True)
+    return seal(save({key: t.contiguous() for key, t in sorted(tensors.items())}, metadata={KEY: text}))
 
 
 def _metadata(data: bytes) -> dict[str, Any] | None:
-    """From the header; None where there is none, or it has no kind."""
+    """The metadata in the header; None where there are none, or they name no kind."""
     try:
         length = min(int.from_bytes(data[:8], "little"), LARGEST_HEADER)
-        found: dict[str, Any] = json.loads(json.loads(data[8 : 8 + length])["__metadata__"][KEY])
-        return found if isinstance(found["kind"], str) and "format" in found else None
+        facts: dict[str, Any] = json.loads(json.loads(data[8 : 8 + length])["__metadata__"][KEY])
+        return facts if isinstance(facts["kind"], str) and "format" in facts else None
     except (ValueError, LookupError, TypeError, RecursionError):
         return None

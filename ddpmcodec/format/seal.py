@@ -31,16 +31,16 @@ def seal(data: bytes) -> bytes:
     return blank.replace(_entry(BLANK), _entry(hashlib.sha256(blank).hexdigest()), 1)
 
 
-def _entry(value: str) -> bytes:
-    """As it stands in the header: JSON in a string of JSON."""
-    return json.dumps(json.dumps({SEAL: value}))[2:-2].encode()
+def _entry(digest: str) -> bytes:
+    """The hash as it stands in the header: JSON in a string of JSON."""
+    return json.dumps(json.dumps({SEAL: digest}))[2:-2].encode()
 
 
 def check_seal(data: bytes, metadata: dict[str, Any], source: str) -> None:
     """Raises ModelError unless every byte is as it was sealed. source: what errors call the file."""
-    found = metadata.get(SEAL)
-    if not isinstance(found, str) or len(found) != len(BLANK):
+    digest = metadata.get(SEAL)
+    if not isinstance(digest, str) or len(digest) != len(BLANK):
         raise ModelError(f"{source}: the model file carries no hash of itself; export the model again")
-    blank = data.replace(_entry(found), _entry(BLANK), 1)
-    if hashlib.sha256(blank).hexdigest() != found:
+    blank = data.replace(_entry(digest), _entry(BLANK), 1)
+    if hashlib.sha256(blank).hexdigest() != digest:
         raise ModelError(f"{source}: the model file is damaged: its hash does not match; get it again")

@@ -57,21 +57,21 @@ def _sum_rows(rows: bytes, height: int, width: int) -> NDArray[np.uint8]:
 
 
 def inflate(data: bytes, most: int) -> tuple[bytes, bool]:
-    """At most `most` bytes (a deflate bomb gets no further), and whether stream and data ended there together.
+    """Inflate at most `most` bytes: a deflate bomb gets no further. And whether stream and data ended there together.
 
     Raises CorruptError for bytes that no deflate stream has.
     """
-    inflater, found, start = zlib.decompressobj(RAW_DEFLATE), BytesIO(), 0
+    inflater, inflated, start = zlib.decompressobj(RAW_DEFLATE), BytesIO(), 0
     try:
-        while start < len(data) and not inflater.eof and found.tell() <= most:
+        while start < len(data) and not inflater.eof and inflated.tell() <= most:
             piece = data[start : start + PIECE]
-            found.write(inflater.decompress(piece, most + 1 - found.tell()))  # one more, to see whether it ends
+            inflated.write(inflater.decompress(piece, most + 1 - inflated.tell()))  # one more, to see whether it ends
             start += len(piece)
     except zlib.error as error:
         raise CorruptError(f"a compressed section is damaged ({error}): get the file again") from error
-    ended = inflater.eof and found.tell() <= most and not inflater.unused_data and start >= len(data)
-    found.truncate(min(found.tell(), most))
-    return found.getvalue(), ended
+    ended = inflater.eof and inflated.tell() <= most and not inflater.unused_data and start >= len(data)
+    inflated.truncate(min(inflated.tell(), most))
+    return inflated.getvalue(), ended
 
 
 def pack_metadata(icc: bytes, exif: bytes) -> bytes:
@@ -103,10 +103,10 @@ def unpack_metadata(section: bytes) -> dict[str, bytes]:
 
 
 def _parse_entries(entries: bytes) -> dict[str, bytes]:
-    reader, found = Reader(entries, "the metadata"), {}
+    reader, metadata = Reader(entries, "the metadata"), {}
     while reader.position < len(entries):
         kind = reader.take(1)[0]
-        if kind not in KINDS or KINDS[kind] in found:
+        if kind not in KINDS or KINDS[kind] in metadata:
             raise FormatError(f"unknown or repeated kind of metadata {kind}: a newer ddpmcodec is needed")
-        found[KINDS[kind]] = reader.take(reader.varint())
-    return found
+        metadata[KINDS[kind]] = reader.take(reader.varint())
+    return metadata

@@ -38,7 +38,7 @@ class Stream(NamedTuple):
 
 
 def stream_check(samples: bytes, covered: bytes = b"") -> int:
-    """24 bits of the CRC-32 of what a stream decodes to. covered: by `covered_by_stream`, in front of it."""
+    """24 bits of the CRC-32 of what a stream decodes to. covered: what `covered_by_stream` gives, in front of it."""
     return zlib.crc32(samples, zlib.crc32(covered)) % (1 << CHECK_BITS)
 
 
@@ -46,12 +46,12 @@ def stream_check(samples: bytes, covered: bytes = b"") -> int:
 
 
 def state_size(state: int) -> int:
-    """Bytes of a state."""
+    """How many bytes a state takes."""
     return max(LEAST_STATE_BYTES, -(-state.bit_length() // 8))
 
 
 def pack_state(state: int) -> bytes:
-    """Raises ValueError for what no encoder ends with."""
+    """The bytes of a state. Raises ValueError for one that no encoder ends with."""
     if not LEAST_STATE <= state <= MOST_STATE:
         raise ValueError(f"a state is {LEAST_STATE} to {MOST_STATE}, got {state}")
     return state.to_bytes(state_size(state), "little")
@@ -75,21 +75,21 @@ def parse_stream(data: bytes, state_bytes: int) -> Stream:
 
 
 class Chunk(NamedTuple):
-    """Of a tile. length: of all of it, of which the data may be the beginning."""
+    """A chunk of a tile. length: of all of it; the data may be only its beginning."""
 
     data: bytes
     length: int
 
 
 def pack_chunk(words: Sequence[bytes], states: Sequence[int] = ()) -> bytes:
-    """The words of all lanes. states: of them, in the first chunk of a tile."""
+    """A chunk with the words of all lanes. states: those of the lanes, in the first chunk of a tile."""
     if len(words) != LANES or len(states) not in (0, LANES):
         raise ValueError(f"a chunk has {LANES} lanes, got {len(words)}, and as many states or none, got {len(states)}")
-    counts = [len(own) // WORD_BYTES for own in words]
+    counts = [len(lane_words) // WORD_BYTES for lane_words in words]
     packed = np.empty(sum(counts), "<u4")
     order = _lanes_of(counts, len(packed))
-    for lane, own in enumerate(words):
-        packed[order == lane] = np.frombuffer(own, "<u4")
+    for lane, lane_words in enumerate(words):
+        packed[order == lane] = np.frombuffer(lane_words, "<u4")
     head = [pack_varint(count) for count in counts[:-1]]
     head += [bytes([state_size(state)]) + pack_state(state) for state in states]
     return b"".join([*head, packed.tobytes()])
@@ -144,9 +144,9 @@ def _take_state(reader: Reader) -> int:
 
 
 def _lanes_of(counts: Sequence[int], most: int) -> NDArray[np.intp]:
-    """Of which lanes the first `most` words of a chunk are. Takes memory for those, whatever counts claim."""
-    shown = [min(count, most) for count in counts]
-    middles = (2 * np.arange(own, dtype=np.uint64) + 1 for own in shown)
+    """The lane of each of the first `most` words of a chunk. Takes memory for those alone, whatever counts claim."""
+    bounded = [min(count, most) for count in counts]
+    middles = (2 * np.arange(count, dtype=np.uint64) + 1 for count in bounded)
     places = [(middle << 31) // count for middle, count in zip(middles, counts, strict=True)]
-    lanes = np.repeat(np.arange(LANES), shown)
+    lanes = np.repeat(np.arange(LANES), bounded)
     return lanes[np.argsort(np.concatenate(places), kind="stable")[:most]]

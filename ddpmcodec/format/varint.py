@@ -50,11 +50,11 @@ class Reader:
     def varint(self) -> int:
         """The next varint. Raises FormatError when it is not canonical: every number has one encoding."""
         value = 0
-        for place in range(MAX_VARINT_BYTES):
+        for position in range(MAX_VARINT_BYTES):
             byte = self.take(1)[0]
-            value |= (byte & 127) << 7 * place
+            value |= (byte & 127) << 7 * position
             if byte < 128:
-                if place and not byte:
+                if position and not byte:
                     break
                 return value
         raise FormatError(

@@ -44,7 +44,7 @@ def default_name(pixels: int) -> str:
 
 @cache
 def ids() -> dict[str, bytes]:
-    """Name -> sha256 of the model's file, which is its id, as it was when the list was written."""
+    """By name the sha256 of the model's file, which is its id, as it was when the list was written."""
     listed: dict[str, str] = json.loads((FOLDER / IDS).read_text())
     return {name: bytes.fromhex(listed[name]) for name in names() if name in listed}
 

@@ -1,5 +1,5 @@
-"""Networks by what a model file calls their architecture. The core has one, `residual`; others are classes that
-register here, as docs/extending.md shows.
+"""Architectures of networks, by the names that model files give them. The core has one, `residual`; others are classes
+that register here, as docs/extending.md shows.
 
 A network of another architecture predicts in Python, on one thread, and its weights do not learn from an image. All
 else is the core's: which positions there are and what they see, distributions, streams, checks.
@@ -8,7 +8,6 @@ else is the core's: which positions there are and what they see, distributions, 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from importlib.metadata import entry_points
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -20,7 +19,7 @@ from ddpmcodec.errors import ModelError
 RESIDUAL = "residual"
 ENTRY_POINTS = "ddpmcodec.networks"  # group in which a package says which module registers an architecture
 ZERO = 128  # the input that stands for 0
-LARGEST_INPUTS = 1024  # of which float32 sums are exact
+LARGEST_INPUTS = 1024  # as many inputs have exact float32 sums
 
 
 class Contract(NamedTuple):
@@ -78,6 +77,8 @@ def find(name: str) -> type:
     imported.
     """
     if name not in _registered:
+        from importlib.metadata import entry_points  # 20 ms, which networks of the core need not wait for
+
         for point in entry_points(group=ENTRY_POINTS, name=name):
             try:
                 point.load()
@@ -95,14 +96,15 @@ def find(name: str) -> type:
 
 
 def contract_of(role: str, components: int) -> Contract:
-    """Of the networks of a role, "direct", "last" or "band"."""
+    """The contract of networks of a role, "direct", "last" or "band"."""
     return Contract(role, components, *_native.contract(role, components))
 
 
 def made(
     architecture: type | None, tensors: Mapping[str, NDArray[Any]], role: str, components: int
 ) -> _native.ContextNetwork:
-    """A network for the core. architecture: None: its own. Raises ValueError where the tensors do not fit."""
+    """A network for the core. architecture: its class; None: the core's own. Raises ValueError where the tensors do not
+    fit."""
     kept = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     if architecture is None:
         return _native.ContextNetwork.make(kept, role, components)
@@ -120,5 +122,5 @@ def exact_sums(rows: NDArray[np.uint8], weights: NDArray[np.int8]) -> NDArray[np
     """
     if rows.shape[1] > LARGEST_INPUTS:
         raise ValueError(f"sums of more than {LARGEST_INPUTS} inputs are not exact in float32")
-    found: NDArray[np.float32] = (rows.astype(np.float32) - ZERO) @ weights.astype(np.float32).T
-    return found
+    sums: NDArray[np.float32] = (rows.astype(np.float32) - ZERO) @ weights.astype(np.float32).T
+    return sums

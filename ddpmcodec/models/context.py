@@ -3,11 +3,10 @@
     <effort>.<role>.<layer>.weight int8, .factor float32, of stem and head .bias float32
 
 Roles: `direct` codes pixels straight to exact, `last` after noise levels; `band1`, `band2`, `band3` code noise levels
-of the
-finest band, the second, and all coarser ones. The metadata hold how many components the mixtures of each have, and the
-sha256 of what each answers to seeded inputs. A network that is used is asked again: a machine that computes something
-else must not code. They also hold a hash of all bytes (`format.seal`), which the answers do not cover. Networks of
-another architecture (`models.architectures`) have tensors of their own, and the metadata say which it is.
+of the finest band, the second, and all coarser ones. The metadata hold how many components the mixtures of each network
+have, and the sha256 of what it answers to seeded inputs. A network that is used is asked again: a machine that computes
+something else must not code. The metadata also hold a hash of all bytes (`format.seal`), which the answers do not
+cover. Networks of another architecture (`models.architectures`) have tensors of their own, and the metadata name it.
 """
 
 from __future__ import annotations
@@ -48,22 +47,22 @@ class ContextModel:
         """Raises ModelError where networks are of an architecture that nothing registers."""
         self.name, self.id, self.number = name, model_id, number
         self._tensors, self._facts = tensors, facts
-        named = {key: own["architecture"] for key, own in facts.items() if "architecture" in own}
+        named = {key: network["architecture"] for key, network in facts.items() if "architecture" in network}
         self._architectures = {key: architectures.find(name) for key, name in named.items()}
         self._made: dict[tuple[int, str], _native.ContextNetwork] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without networks, which are made again."""
+        """The state without networks, which are made again."""
         return {**self.__dict__, "_made": {}}
 
     @property
     def short_id(self) -> bytes:
-        """What files have of the id; nothing where they have the number."""
+        """As much of the id as files hold; nothing where they hold the number."""
         return b"" if self.number else self.id[:MODEL_ID_BYTES]
 
     def networks(self, effort: int, levels: int) -> list[_native.ContextNetwork]:
-        """Of exact pixels, and where there are noise levels of the bands. Raises ModelError where they do not compute
-        here what they must."""
+        """The network of exact pixels, and where there are noise levels those of the bands. Raises ModelError where
+        they do not compute here what they must."""
         roles = ("last", *BAND_ROLES) if levels else ("direct",)
         return [self._network(effort, role) for role in roles]
 
@@ -71,8 +70,8 @@ class ContextModel:
         key = effort, role
         if key not in self._made:
             facts = self._facts[f"{effort}.{role}"]
-            own = part(self._tensors, f"{effort}.{role}.")
-            network = network_of(own, role, facts["components"], self._architectures.get(f"{effort}.{role}"))
+            tensors = part(self._tensors, f"{effort}.{role}.")
+            network = network_of(tensors, role, facts["components"], self._architectures.get(f"{effort}.{role}"))
             if answer(network, role) != facts["answer"]:
                 raise ModelError(
                     f"{self.name}: its networks do not compute here what they must: the file is damaged, or this"
@@ -83,31 +82,35 @@ class ContextModel:
 
     def macs(self, effort: int, role: str) -> int:
         """Multiply-accumulates of a position."""
-        own = part(self._tensors, f"{effort}.{role}.")
-        return sum(tensor.size for name, tensor in own.items() if name.endswith("weight"))
+        tensors = part(self._tensors, f"{effort}.{role}.")
+        return sum(tensor.size for name, tensor in tensors.items() if name.endswith("weight"))
 
 
 def part(tensors: Tensors, prefix: str) -> dict[str, NDArray[Any]]:
-    """Those whose names begin so, without it."""
+    """The tensors whose names begin with `prefix`, by the rest of their names."""
     return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
 
 
 def network_of(
     tensors: Mapping[str, NDArray[Any]], role: str, components: int, architecture: type | None = None
 ) -> _native.ContextNetwork:
-    """From the tensors of one network. architecture: None: the core's own. Raises ModelError where they are none of
-    this role."""
-    kind = "band" if role in BAND_ROLES else role
+    """A network from its tensors. architecture: its class; None: the core's own. Raises ModelError where they are not
+    those of this role."""
     try:
-        return architectures.made(architecture, tensors, kind, components)
+        return architectures.made(architecture, tensors, _contract_role(role), components)
     except (LookupError, TypeError, ValueError) as error:
         raise ModelError(f"a network of the role {role}: {error}; export the model again") from error
 
 
+def _contract_role(role: str) -> str:
+    """The role in a `Contract`, which all bands share."""
+    return "band" if role in BAND_ROLES else role
+
+
 def answer(network: _native.ContextNetwork, role: str, together: int = ANSWER_ROWS) -> str:
-    """sha256 of the outputs for seeded inputs (numpy's Philox 4x64), in up to three conditions. together: of how many
-    rows it is asked at a time."""
-    inputs, _, conditions = _native.contract("band" if role in BAND_ROLES else role, network.components)
+    """sha256 of the outputs for seeded inputs (numpy's Philox 4x64), in up to three conditions. together: how many rows
+    the network is asked at a time."""
+    inputs, _, conditions = _native.contract(_contract_role(role), network.components)
     raw = np.random.Philox(key=1).random_raw(ANSWER_ROWS * inputs).reshape(ANSWER_ROWS, inputs)
     rows = (raw % 256).astype(np.uint8)
     digest = hashlib.sha256()
@@ -125,15 +128,16 @@ def pack(
     core's. training: facts about its making, kept in the metadata."""
     networks: dict[str, dict[str, Any]] = {}
     for key, count in sorted(components.items()):
-        own = (named or {}).get(key)
-        network = network_of(part(tensors, f"{key}."), key[2:], count, architectures.find(own) if own else None)
+        architecture = (named or {}).get(key)
+        network_class = architectures.find(architecture) if architecture else None
+        network = network_of(part(tensors, f"{key}."), key[2:], count, network_class)
         networks[key] = {"components": count, "answer": answer(network, key[2:])}
-        if own and answer(network, key[2:], together=1) != networks[key]["answer"]:
+        if architecture and answer(network, key[2:], together=1) != networks[key]["answer"]:
             raise ModelError(
-                f"network {key}, of the architecture {own!r}, computes something else where it is asked for fewer"
-                " positions at a time: files would not decode; add up integers, as `exact_sums` does"
+                f"network {key}, of the architecture {architecture!r}, computes something else where it is asked for"
+                " fewer positions at a time: files would not decode; add up integers, as `exact_sums` does"
             )
-        networks[key] |= {"architecture": own} if own else {}
+        networks[key] |= {"architecture": architecture} if architecture else {}
     metadata = {
         "kind": KIND, "format": model_file.FORMAT, "name": name, "networks": networks, "training": dict(training or {}),
     }  # fmt: skip
@@ -155,8 +159,8 @@ def parse(data: bytes, source: str, number: int = 0) -> ContextModel:
             f"{source}: it must hold networks of {len(EFFORTS)} efforts, of {len(ROLES)} roles each; export it again"
         )
     for key, value in facts.items():
-        own = value if isinstance(value, dict) else {}
-        if type(own.get("components")) is not int or not isinstance(own.get("architecture", ""), str):
+        network = value if isinstance(value, dict) else {}
+        if type(network.get("components")) is not int or not isinstance(network.get("architecture", ""), str):
             raise ModelError(f"{source}: it does not say what network {key} is; export the model again")
     for key, tensor in tensors.items():
         if tensor.dtype == np.float32 and not (np.abs(tensor) <= LARGEST_NUMBER).all():

@@ -1,4 +1,4 @@
-"""From what a user calls a model to the model: by name, id, path or hub, and the role that it is for.
+"""Finds a model by what a user calls it, its name, id, path or hub, and by the role that it is for.
 
 CODEC      codes files; `photo` and `cifar10` are embedded         others: files of context models
 DENOISER   of the paper's system; `ddpm-cifar10` is embedded       others: files of Gaussian models, and
@@ -68,7 +68,7 @@ def find(source: Any, role: Role = CODEC) -> Any:
 
 
 def role_of(source: str | Path) -> Role | None:
-    """What a model is for, by its file alone; None for what is no file of a model, or not there."""
+    """What a model is for, by its file alone; None where the file is missing, or no model."""
     name = _name_of(source) if isinstance(source, str) else None
     kind = kind_of(Path(source) if name is None else models.path(name))
     if kind is None:
@@ -91,8 +91,8 @@ def read(source: str | Path) -> bytes:
 
 def default(pixels: int) -> ContextModel:
     """The embedded context model for an image of so many pixels."""
-    found: ContextModel = _embedded(models.default_name(pixels), CODEC)
-    return found
+    model: ContextModel = _embedded(models.default_name(pixels), CODEC)
+    return model
 
 
 def written_with(number: int, model_id: bytes, given: ContextModel | None, what: str = "file") -> ContextModel:
@@ -107,10 +107,10 @@ def written_with(number: int, model_id: bytes, given: ContextModel | None, what:
                 f" {given.id[:MODEL_ID_BYTES].hex()}: decode with the model that wrote it (model=PATH)"
             )
         return given
-    name = next((name for name, own in models.NUMBERS.items() if own == number and name in models.names()), None)
-    if number and name:
-        found: ContextModel = _embedded(name, CODEC)
-        return found
+    name = _name_of_number(number)
+    if number and name in models.names():
+        model: ContextModel = _embedded(name, CODEC)
+        return model
     embedded = ", ".join(f"{models.ids()[name][:MODEL_ID_BYTES].hex()} ({name})" for name in models.NUMBERS)
     raise ModelError(
         f"the {what} was written with model {_printed(number, model_id)}, and the embedded models are"
@@ -120,14 +120,15 @@ def written_with(number: int, model_id: bytes, given: ContextModel | None, what:
 
 @cache
 def _embedded(name: str, role: Role) -> Any:
-    """Read once."""
+    """An embedded model, which is read once."""
     if role == CODEC:
         return context.parse(models.read(name), name, models.NUMBERS.get(name, 0))
     return import_module(PARSERS[role]).parse(models.read(name), name)
 
 
 def _name_of(source: str | Path | bytes, role: Role | None = None) -> str | None:
-    """Of the embedded model that is meant; None where it is another. bytes: of an id, which must be found."""
+    """The name of the embedded model that is meant; None where another model is. Bytes are the start of an id, of which
+    there must be a model."""
     if isinstance(source, bytes):
         return _name_of_id(source, role)
     if not isinstance(source, str):
@@ -135,24 +136,28 @@ def _name_of(source: str | Path | bytes, role: Role | None = None) -> str | None
     if source in models.names():
         return source
     if ID.fullmatch(source) and not Path(source).exists():
-        return next((name for name, found in models.ids().items() if found.hex().startswith(source)), None)
+        return next((name for name, model_id in models.ids().items() if model_id.hex().startswith(source)), None)
     return None
 
 
 def _name_of_id(model_id: bytes, role: Role | None) -> str:
-    known = {name: found for name, found in models.ids().items() if role is None or role_of(name) == role}
-    for name, found in known.items():
-        if found.startswith(model_id):
+    ids = {name: digest for name, digest in models.ids().items() if role is None or role_of(name) == role}
+    for name, digest in ids.items():
+        if digest.startswith(model_id):
             return name
-    embedded = ", ".join(f"{found[: len(model_id)].hex()} ({name})" for name, found in known.items())
+    embedded = ", ".join(f"{digest[: len(model_id)].hex()} ({name})" for name, digest in ids.items())
     raise ModelError(
         f"the file was written with model {model_id.hex()}, and the embedded models of its kind are"
         f" {embedded or 'none'}: decode with the model that wrote it (model=PATH)"
     )
 
 
+def _name_of_number(number: int) -> str | None:
+    return next((name for name, embedded in models.NUMBERS.items() if embedded == number), None)
+
+
 def _printed(number: int, model_id: bytes) -> str:
     if not number:
         return model_id.hex()
-    name = next((name for name, own in models.NUMBERS.items() if own == number), None)
+    name = _name_of_number(number)
     return f"{models.ids()[name][:MODEL_ID_BYTES].hex()} ({name})" if name in models.ids() else f"number {number}"

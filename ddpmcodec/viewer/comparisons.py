@@ -18,7 +18,8 @@ LOSSLESS = 101  # the quality behind 100, of WebP
 
 
 class Codec(NamedTuple):
-    """qualities: from the smallest file to the largest. options: those of Pillow, by quality."""
+    """A codec to compare with. qualities: from the smallest file to the largest. options: those of Pillow, by
+    quality."""
 
     name: str  # Pillow's
     qualities: range

@@ -14,7 +14,8 @@ CHUNK = 1 << 16  # bytes of an answer that are handed on at once
 
 
 class Connection(H11Protocol):
-    """Ends when its client makes the server wait: with the head or the body of a request, or by not reading."""
+    """A connection that ends when its client makes the server wait: with the head or body of a request, or by not
+    reading."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -34,7 +35,7 @@ class Connection(H11Protocol):
         super().resume_writing()
 
     def shutdown(self) -> None:
-        """Of the server. Answers that are on their way are finished where that does not depend on the client."""
+        """Called when the server ends. Answers on their way are finished, unless that depends on the client."""
         if self._waits_for_client():
             self.transport.abort()
         else:
@@ -54,7 +55,8 @@ class Connection(H11Protocol):
 
 
 class Chunked(Response):
-    """Handed on as fast as the client reads: else every client that does not would have a copy in memory."""
+    """A response that is sent as fast as the client reads: otherwise every client that does not read has a copy in
+    memory."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})

@@ -69,13 +69,13 @@ class Jobs(Generic[T]):
             return job
 
     def forget(self, slot: Hashable, job: Job[T]) -> None:
-        """Once its result is kept elsewhere."""
+        """Drops a job once its result is kept elsewhere."""
         with self._lock:
             if self._latest.get(slot) is job:
                 del self._latest[slot]
 
     def close(self, patience: float = 0) -> bool:
-        """Ends all jobs; the one that runs when it advances. Whether it has within so many seconds."""
+        """Ends all jobs, the one that runs as soon as it advances. Whether it has ended within so many seconds."""
         with self._lock:
             for job in self._latest.values():
                 job.stop()

@@ -179,7 +179,7 @@ function toggle(kind, on) {
 // --- the slider and the map
 
 /** Where on the slider so many bytes are, from 0 to 1. */
-function place(bytes) {
+function sliderFraction(bytes) {
   const { sizes } = current;
   const after = sizes.findIndex((stop) => stop >= bytes);
   if (after <= 0 || sizes.length < 2) return after < 0 ? 1 : 0;
@@ -201,7 +201,7 @@ function drawMap() {
   const { stripes } = current;
   const coarsest = Math.max(...(stripes ?? []).map((stripe) => stripe.band ?? 0));
   $("map").replaceChildren(...(stripes ?? []).map((stripe) => {
-    const [element, start, end] = [document.createElement("div"), place(stripe.start), place(stripe.end)];
+    const [element, start, end] = [document.createElement("div"), sliderFraction(stripe.start), sliderFraction(stripe.end)];
     element.style.left = `${100 * start}%`;
     element.style.width = `${100 * (end - start)}%`;
     element.style.backgroundColor = colour(stripe);
@@ -240,14 +240,14 @@ function drawTicks() {
   const stops = [first];
   for (let decade = 1; decade < last; decade *= 10) {
     for (const bytes of [decade, 3 * decade]) {
-      const at = place(bytes);
-      if (bytes > first && at - place(stops.at(-1)) > apart && at < 1 - apart) stops.push(bytes);
+      const at = sliderFraction(bytes);
+      if (bytes > first && at - sliderFraction(stops.at(-1)) > apart && at < 1 - apart) stops.push(bytes);
     }
   }
   if (last > first) stops.push(last);
   $("ticks").replaceChildren(...stops.map((bytes) => {
     const tick = document.createElement("span");
-    tick.style.left = `${100 * place(bytes)}%`;
+    tick.style.left = `${100 * sliderFraction(bytes)}%`;
     tick.textContent = size(bytes);
     return tick;
   }));
@@ -262,7 +262,7 @@ function drawPosition() {
   $("bytes").replaceChildren(grouped(bytes), small(` of ${grouped(current.bytes)}`));
   $("bpp").textContent = bpp;
   const shade = $("map").querySelector(".shade");
-  if (shade) shade.style.left = `${100 * place(bytes)}%`;
+  if (shade) shade.style.left = `${100 * sliderFraction(bytes)}%`;
   const stripe = current.stripes?.findLast((each) => each.start < bytes);
   $("place").textContent = stripe ? title(stripe) : current.stripes ? "the header" : "";
   for (const item of $("legend").children) item.className = stripe && item.dataset.step === String(stripe.step ?? stripe.part) ? "now" : "";

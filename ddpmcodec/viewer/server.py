@@ -78,7 +78,8 @@ class Viewer:
 
     @contextmanager
     def uploading(self, size: int) -> Iterator[None]:
-        """Counts so many bytes as here; they stay where nothing fails. Raises HTTPException where it is too much."""
+        """Counts so many bytes as uploaded; they stay counted unless something fails. Raises HTTPException where it is
+        too much."""
         self._uploaded += size
         try:
             if self._uploaded > MOST_UPLOADED:
@@ -96,16 +97,16 @@ class Viewer:
         return all(ended)
 
     def picture(self, page: str, number: str, kind: str, size: int) -> Picture | float:
-        """A picture and its facts, or the share of the work on it that is done; the page's earlier requests of this
-        kind end."""
+        """A picture of one of KINDS and its facts, or the share of the work on it that is done; the page's earlier
+        requests of this kind end."""
         key, file = (number, kind, size), self.files[number]
         kept, can_compare = self._kept.get(key), file.original is not None
         if kept is not None and (kept.facts["same"] is not None or not can_compare):
             return kept
 
         def work(advance: Advance) -> Picture:
-            made = kept or file.picture(kind, size, advance)
-            return self._keep(key, replace(made, facts=file.measure(made)))
+            picture = kept or file.picture(kind, size, advance)
+            return self._keep(key, replace(picture, facts=file.measure(picture)))
 
         slot, jobs = (page, kind), self.previews if kind == "preview" else self.beside
         job = jobs.latest(slot, (*key, can_compare), work)
@@ -121,7 +122,7 @@ class Viewer:
         return job.future.result() if job.future.done() else min(job.done / file.pixels, 1.0)
 
     def _keep(self, key: tuple[str, str, int], picture: Picture) -> Picture:
-        """In memory, in the place of the oldest ones."""
+        """Keeps a picture in memory, in place of the oldest ones."""
         with self._lock:
             self._kept.pop(key, None)
             self._kept[key] = picture
@@ -148,7 +149,7 @@ class Guard:
 
 
 def _first(path: str) -> str:
-    """Folder of a path; nothing of what is none: `OPTIONS *`, or a host and port of CONNECT."""
+    """The first folder of a path; empty where there is no path, as in `OPTIONS *` and CONNECT."""
     return path[1:].split("/")[0] if path.startswith("/") else ""
 
 
@@ -168,23 +169,23 @@ def make_app(viewer: Viewer) -> Starlette:
 
     def map_(request: Request) -> Response:
         number = _known_number(viewer, request)
-        found = viewer.map(number)
-        if isinstance(found, float):
-            return _waiting(found)
+        stripes = viewer.map(number)
+        if isinstance(stripes, float):  # the share of the work that is done
+            return _waiting(stripes)
         file = viewer.files[number]
         facts = {"original": file.original is not None, "damaged": file.damaged}
-        return JSONResponse({"stripes": [stripe._asdict() for stripe in found], **facts})
+        return JSONResponse({"stripes": [stripe._asdict() for stripe in stripes], **facts})
 
     def picture(request: Request) -> Response:
         number, kind = _known_number(viewer, request), request.path_params["kind"]
         size = request.query_params.get("bytes", "")
         if kind not in KINDS or not (size.isascii() and size.isdigit() and len(size) <= MOST_DIGITS):
             raise HTTPException(404, f"one of {', '.join(KINDS)} with ?bytes=N is there, not this")
-        found = viewer.picture(request.query_params.get("page", ""), number, kind, int(size))
-        if isinstance(found, float):
-            return _waiting(found)
-        facts = json.dumps(found.facts, allow_nan=False)
-        return Chunked(found.content, media_type=found.media_type, headers={FACTS: facts})
+        shown = viewer.picture(request.query_params.get("page", ""), number, kind, int(size))
+        if isinstance(shown, float):  # the share of the work that is done
+            return _waiting(shown)
+        facts = json.dumps(shown.facts, allow_nan=False)
+        return Chunked(shown.content, media_type=shown.media_type, headers={FACTS: facts})
 
     root = f"/{viewer.token}"
     return Starlette(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 KINDS = ("preview", "original", *CODECS)
 POSITIONS = 121  # of the slider, at most
 MOST_PIXELS = 1 << 26  # of an image that a browser shows beside others
-# That a file may claim: time and memory go with them. Drawings take hardly any bytes.
+# Pixels that a file may claim, as time and memory go with them. Drawings take hardly any bytes.
 FREE_PIXELS, PIXELS_A_BYTE, PIXELS_A_BYTE_STORED = 1 << 22, 1 << 7, 1 << 10
 
 
@@ -146,7 +146,7 @@ class ViewedFile:
         return Picture(_png(decoded.image), "image/png", size, facts)
 
     def _reference(self, original: Image.Image) -> Image.Image:
-        """Its colours, which alone are compared."""
+        """The colours of the original, which alone are compared."""
         return original.convert("L" if self.facts["mode"] in ("1", "L", "LA") else "RGB")
 
 
@@ -162,7 +162,7 @@ def slider_sizes(first: int, last: int) -> list[int]:
 
 
 def _png(image: Image.Image) -> bytes:
-    """Without metadata: prefixes have none, and what stands side by side must be shown alike."""
+    """A PNG without metadata: prefixes have none, and what stands side by side must be shown alike."""
     stream = BytesIO()
     bare = image.copy()
     bare.info.clear()
@@ -171,33 +171,33 @@ def _png(image: Image.Image) -> bytes:
 
 
 def _stripes(facts: dict[str, Any], costs: list[SegmentCost]) -> list[Stripe]:
-    """Of all bytes behind the header. Where segments end is known by what the decoder read for each."""
+    """The stripes of all bytes behind the header. What the decoder read for each segment says where it ends."""
     start = facts["header_bytes"]
     alpha = min(start + facts["alpha_bytes"], facts["bytes"])
     pixels = alpha + facts["pixel_bytes"]
-    found = [Stripe("alpha", start, alpha), *_segments(alpha, pixels, facts["tiles"], costs)]
+    stripes = [Stripe("alpha", start, alpha), *_segments(alpha, pixels, facts["tiles"], costs)]
     if not costs:
         part = next((name for name in ("WebP", "JPEG") if name in facts["coding"]), "pixels")
-        found.append(Stripe(part, alpha, pixels))
-    found.append(Stripe("metadata", pixels, facts["bytes"]))
-    return [stripe for stripe in found if stripe.start < stripe.end]
+        stripes.append(Stripe(part, alpha, pixels))
+    stripes.append(Stripe("metadata", pixels, facts["bytes"]))
+    return [stripe for stripe in stripes if stripe.start < stripe.end]
 
 
 def _segments(start: int, end: int, tiles: int, costs: list[SegmentCost]) -> list[Stripe]:
-    """Coding order: from wide cells to exact ones, from coarse bands to fine ones. Tiles are added up. The work of a
-    segment without bytes is that of the next stripe."""
+    """Stripes of pixels in coding order: from wide cells to exact ones, from coarse bands to fine ones. Tiles are added
+    up. The work of a segment without bytes is added to the next stripe."""
     bits, work = defaultdict[tuple[int, int], float](float), defaultdict[tuple[int, int], float](float)
     for cost in costs:
         bits[cost.level, cost.band] += cost.bits
         work[cost.level, cost.band] += cost.share * cost.images / tiles
     total = sum(bits.values()) or 1
     levels = sorted({level for level, _ in bits}, reverse=True)
-    found, done, at, waiting = list[Stripe](), 0.0, start, 0.0
+    stripes, done, position, pending_work = list[Stripe](), 0.0, start, 0.0
     for level, band in sorted(bits, reverse=True):
         done += bits[level, band]
-        first, at = at, start + round((end - start) * done / total)
-        waiting += work[level, band]
-        if first < at:
-            found.append(Stripe("pixels", first, at, levels.index(level) + 1, band, waiting))
-            waiting = 0.0
-    return found
+        first, position = position, start + round((end - start) * done / total)
+        pending_work += work[level, band]
+        if first < position:
+            stripes.append(Stripe("pixels", first, position, levels.index(level) + 1, band, pending_work))
+            pending_work = 0.0
+    return stripes

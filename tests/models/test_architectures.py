@@ -92,7 +92,7 @@ def test_an_architecture_that_nothing_registers_has_a_name(
     linear_file: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
     monkeypatch.setattr(architectures, "_registered", {})
-    monkeypatch.setattr(architectures, "entry_points", lambda **_: [])
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda **_: [])
     with pytest.raises(ModelError, match="architecture 'linear' are needed, which nothing registers here: import"):
         parse(linear_file, "others")
 
