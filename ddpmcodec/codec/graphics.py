@@ -20,13 +20,12 @@ from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.codec.passes import Tile, encode_tiles
 from ddpmcodec.errors import ChecksumError, CorruptError
 from ddpmcodec.format.header import MAX_WEBP_SIDE, Header
-from ddpmcodec.format.sections import pack_alpha
+from ddpmcodec.format.sections import CRC32_BYTES, pack_alpha
 from ddpmcodec.format.streams import CHECK_BITS
 from ddpmcodec.images import Planes
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import run_all
 
-CHECK_BYTES = 4
 CANDIDATE = 0.33  # share of an image's raw bytes: where no WebP is as small, the image is left to the model at once
 HEAD_BYTES = 16  # that a file with WebP inside takes for its header, and for itself in the head of a block
 QUICK = Coding(effort=1, levels=0)  # for the estimate
@@ -89,12 +88,12 @@ def words_of(tile: Tile) -> int:
 
 def pack(planes: Planes) -> bytes:
     """The payload: check and WebP file."""
-    return _checksum(planes.colour, planes.alpha).to_bytes(CHECK_BYTES, "little") + _webp(planes, method=6, quality=100)
+    return _checksum(planes.colour, planes.alpha).to_bytes(CRC32_BYTES, "little") + _webp(planes, method=6, quality=100)
 
 
 def unpack(payload: bytes, header: Header) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
     """Colour (H, W, C) and alpha (H, W) of a whole payload. Raises CorruptError or ChecksumError."""
-    webp = payload[CHECK_BYTES:]
+    webp = payload[CRC32_BYTES:]
     try:
         if int.from_bytes(webp[4:8], "little") + 8 != len(webp):
             raise ValueError("it has another length than it says")
@@ -109,7 +108,7 @@ def unpack(payload: bytes, header: Header) -> tuple[NDArray[np.uint8], NDArray[n
         raise CorruptError(f"the WebP inside the file does not decode ({error}); get the file again") from error
     colour = np.ascontiguousarray(pixels[..., : header.channels])
     alpha = np.ascontiguousarray(pixels[..., 3]) if header.has_alpha else None
-    if _checksum(colour, alpha) != int.from_bytes(payload[:CHECK_BYTES], "little"):
+    if _checksum(colour, alpha) != int.from_bytes(payload[:CRC32_BYTES], "little"):
         raise ChecksumError("the WebP inside the file decodes to another image than was encoded; get the file again")
     return colour, alpha
 

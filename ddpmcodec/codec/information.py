@@ -12,6 +12,7 @@ from ddpmcodec.errors import FormatError
 from ddpmcodec.format.ddpm import Sections, split
 from ddpmcodec.format.header import JPEG, JPEG_XL, MODEL_ID_BYTES, VERSION, WEBP, Header
 from ddpmcodec.format.sections import unpack_metadata
+from ddpmcodec.models import registry
 
 CODINGS = {"": "context model", WEBP: "lossless WebP", JPEG: "JPEG as it was", JPEG_XL: "JPEG, by JPEG XL"}
 
@@ -96,7 +97,6 @@ def _model(header: Header) -> dict[str, Any]:
     has."""
     if header.stored:
         return {"model_number": None, "model": None, "model_id": None}
-    matching = (name for name, number in models.NUMBERS.items() if number == header.model_number)
-    name = next(matching, None) if header.model_number else None
+    name = registry.name_of_number(header.model_number)
     model_id = models.ids().get(name, b"")[:MODEL_ID_BYTES] if name else header.model_id
     return {"model_number": header.model_number, "model": name, "model_id": model_id.hex() or None}

@@ -27,10 +27,10 @@ from ddpmcodec.errors import (
 from ddpmcodec.format.ddpm import split
 from ddpmcodec.format.header import JPEG, JPEG_XL, Header
 from ddpmcodec.format.jpeg_xl import size_of
+from ddpmcodec.format.sections import CRC32_BYTES
 from ddpmcodec.format.varint import Reader, pack_varint
 from ddpmcodec.images import Planes, claimed_shape, load_image, to_planes
 
-CHECK_BYTES = 4
 EXTRA = "pip install 'ddpmcodec[jpeg]'"
 MAX_LENGTH = 1 << 30  # bytes of a JPEG file
 # How many bytes of a JPEG a few bytes of JPEG XL may stand for: what pixels take, MOST_GROWTH times its own, and
@@ -58,7 +58,7 @@ def pack(jpeg: bytes) -> tuple[str, bytes]:
     """The format of the payload (of STORED_KINDS), and the payload, from which a decoder has restored the very file."""
     smaller = _transcoded(jpeg)
     stored_format, stored = (JPEG, jpeg) if smaller is None else (JPEG_XL, smaller)
-    return stored_format, zlib.crc32(jpeg).to_bytes(CHECK_BYTES, "little") + pack_varint(len(jpeg)) + stored
+    return stored_format, zlib.crc32(jpeg).to_bytes(CRC32_BYTES, "little") + pack_varint(len(jpeg)) + stored
 
 
 def decode_original(data: bytes, *, max_pixels: int | None = DEFAULT_MAX_PIXELS) -> bytes:
@@ -167,7 +167,7 @@ def _split(payload: bytes) -> tuple[int, int, bytes]:
     """CRC, length of the JPEG, and what is stored. Raises CorruptError."""
     reader = Reader(payload, "the payload")
     try:
-        check, length = int.from_bytes(reader.take(CHECK_BYTES), "little"), reader.varint()
+        check, length = int.from_bytes(reader.take(CRC32_BYTES), "little"), reader.varint()
     except (TruncatedError, FormatError) as error:
         raise CorruptError(f"the JPEG inside the file has no beginning ({error}); get the file again") from error
     if length > MAX_LENGTH:

@@ -37,14 +37,13 @@ from ddpmcodec.format.block import (
 )
 from ddpmcodec.format.head import pack_head, parse_head
 from ddpmcodec.format.header import ARCHIVE_MAGIC
-from ddpmcodec.format.sections import RAW_DEFLATE, inflate
+from ddpmcodec.format.sections import CRC32_BYTES, RAW_DEFLATE, inflate
 from ddpmcodec.format.streams import WORD_BYTES
 from ddpmcodec.format.varint import Reader, pack_varint
 
 MAGIC = ARCHIVE_MAGIC
 MARK = b"\xddB\r\n"
 VERSION = 1
-CRC32_BYTES = 4
 MAX_INDEX = 1 << 27  # bytes, before compression
 MAX_HEAD = 1 << 22
 MAX_NAMES = 1 << 26  # bytes of all names

@@ -45,9 +45,9 @@ from ddpmcodec.format.block import (
     check_block,
 )
 from ddpmcodec.format.header import LEAST_STATE_BYTES, LEVELS, MODEL_ID_BYTES, MODES, MOST_STATE_BYTES
+from ddpmcodec.format.sections import CRC32_BYTES
 from ddpmcodec.format.varint import Reader, pack_varint
 
-CHECK_BYTES = 4
 STATE_SIZES = MOST_STATE_BYTES - LEAST_STATE_BYTES + 1
 
 
@@ -97,7 +97,7 @@ def _pack_ids(block: Block) -> bytes:
         return b""
     if block.kind == CONTEXT:
         return block.coding.model_id
-    checks = (run.check.to_bytes(CHECK_BYTES, "little") for run in block.runs)
+    checks = (run.check.to_bytes(CRC32_BYTES, "little") for run in block.runs)
     return b"".join([block.coding.model_id, *checks, block.coding.latent_id])
 
 
@@ -234,7 +234,7 @@ def _parse_ids(reader: _HeadReader, block: Block, coding: Coding, kind: int, pro
         return replace(block, coding=coding)
     if not coding.latent_levels:
         raise ValueError("bits back without noise levels")
-    checks = [int.from_bytes(reader.take(CHECK_BYTES), "little") for _ in block.runs]
+    checks = [int.from_bytes(reader.take(CRC32_BYTES), "little") for _ in block.runs]
     latent_id = reader.take(MODEL_ID_BYTES)
     if profile_length > MAX_PROFILE:
         raise ValueError(f"a profile of {profile_length} bytes where {MAX_PROFILE} are the most")

@@ -107,7 +107,7 @@ def written_with(number: int, model_id: bytes, given: ContextModel | None, what:
                 f" {given.id[:MODEL_ID_BYTES].hex()}: decode with the model that wrote it (model=PATH)"
             )
         return given
-    name = _name_of_number(number)
+    name = name_of_number(number)
     if number and name in models.names():
         model: ContextModel = _embedded(name, CODEC)
         return model
@@ -152,12 +152,13 @@ def _name_of_id(model_id: bytes, role: Role | None) -> str:
     )
 
 
-def _name_of_number(number: int) -> str | None:
+def name_of_number(number: int) -> str | None:
+    """The name of an embedded model, by the number that files give it; None for others."""
     return next((name for name, embedded in models.NUMBERS.items() if embedded == number), None)
 
 
 def _printed(number: int, model_id: bytes) -> str:
     if not number:
         return model_id.hex()
-    name = _name_of_number(number)
+    name = name_of_number(number)
     return f"{models.ids()[name][:MODEL_ID_BYTES].hex()} ({name})" if name in models.ids() else f"number {number}"

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from ddpmcodec.benchmarks import _charts, _results
+from ddpmcodec.benchmarks import _charts, _curves, _results
 from ddpmcodec.benchmarks._data import synthetic_photo
 from ddpmcodec.cli import run
 from ddpmcodec.models.context import ContextModel
@@ -54,6 +54,21 @@ class Ended(NamedTuple):
 
 
 Bench = Callable[..., Ended]
+
+
+@pytest.fixture(autouse=True)
+def no_scorer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Results are the same where libjxl's program for SSIMULACRA 2 is installed."""
+    monkeypatch.setattr(_curves, "which", lambda program: None)
+
+
+@pytest.fixture
+def scorer(no_scorer: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program in its place: 100 less the share of bytes that differ, in percent."""
+    program = tmp_path / "scorer"
+    program.write_text('#!/bin/sh\necho $((100 - 100 * $(cmp -l "$1" "$2" | wc -l) / $(wc -c < "$1")))\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(_curves, "which", lambda program: str(tmp_path / "scorer"))
 
 
 @pytest.fixture

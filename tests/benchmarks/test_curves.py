@@ -14,11 +14,13 @@ from ddpmcodec.benchmarks._curves import (
     Curve,
     average,
     bd_rates,
+    bd_rates_by_score,
     curve,
     distortion,
     operating_points,
     prefixes,
     psnr,
+    ssimulacra2,
 )
 from ddpmcodec.codec.efforts import CELLS, Coding
 from ddpmcodec.format import tiles
@@ -85,6 +87,20 @@ def test_similarity_needs_images_that_hold_its_windows(side: int, known: tuple[b
     assert (found.ssim is not None, found.ms_ssim is not None) == known
 
 
+@pytest.mark.usefixtures("scorer")
+def test_the_program_for_ssimulacra2_gets_both_images() -> None:
+    image = np.zeros((10, 10, 3), np.uint8)
+    other = image.copy()
+    other[:5] = 255
+    assert ssimulacra2(image, image) == 100
+    assert ssimulacra2(image, other) == 100 - 100 * 150 // 313  # with 13 bytes of a head
+    assert distortion(image[:7], image[:7]).ssimulacra2 is None
+
+
+def test_without_the_program_there_are_no_scores() -> None:
+    assert ssimulacra2(np.zeros((10, 10, 3), np.uint8), np.zeros((10, 10, 3), np.uint8)) is None
+
+
 def test_psnr_is_that_of_eight_bits_and_none_without_error() -> None:
     assert psnr(255**2) == 0
     assert psnr(65.025) == pytest.approx(30)
@@ -92,18 +108,23 @@ def test_psnr_is_that_of_eight_bits_and_none_without_error() -> None:
 
 
 def test_averages_are_means_over_images_at_an_operating_point() -> None:
-    images = [[[100, 1.0, 0.5, None], [200, 0.0, 1.0, None]], [[300, 100.0, 0.7, None], [400, 4.0, 0.9, None]]]
+    images = [
+        [[100, 1.0, 0.5, None, 60.0], [200, 0.0, 1.0, None, 100.0]],
+        [[300, 100.0, 0.7, None, 70.0], [400, 4.0, 0.9, None, None]],
+    ]
     first, second = average(images, [100, 400])
     assert first["bpp"] == pytest.approx((8 + 6) / 2)
     assert first["rmse"] == pytest.approx(math.sqrt(101 / 2))
     assert first["psnr"] == pytest.approx(10 * math.log10(255**2) - 10)
-    assert (first["ssim"], first["ms_ssim"]) == (pytest.approx(0.6), None)
+    assert (first["ssim"], first["ms_ssim"], first["ssimulacra2"]) == (pytest.approx(0.6), None, 65)
     assert (second["psnr"], second["rmse"]) == (None, pytest.approx(math.sqrt(2)))
+    assert second["ssimulacra2"] is None
 
 
 def test_a_curve_keeps_what_no_smaller_file_beats() -> None:
-    points = [[100, 65.025, 1, None], [50, 650.25, 1, None], [120, 65.025, 1, None], [200, 0.65025, 1, None]]
-    found = curve([*points, [90, 650.25, 1, None], [400, 0.0, 1, None]], 800)
+    points = [[100, 65.025, 1, None, None], [50, 650.25, 1, None, None], [120, 65.025, 1, None, None]]
+    points += [[200, 0.65025, 1, None, None], [90, 650.25, 1, None, None], [400, 0.0, 1, None, None]]
+    found = curve(points, 800)
     assert found.bpp == pytest.approx([0.5, 1, 2])
     assert found.quality == pytest.approx([20, 30, 50])
     assert found.at(0.4) is None
@@ -118,6 +139,15 @@ def test_half_the_bytes_at_the_same_psnr_are_a_bd_rate_of_minus_fifty_percent() 
     found = bd_rates([ours, ours], [theirs, theirs])
     assert found["percent"]["mean"] == pytest.approx(-50)
     assert (found["images"], found["from_psnr"], found["to_psnr"]) == (2, 20, 40)
+
+
+def test_bd_rates_by_score_need_more_in_common() -> None:
+    theirs = Curve(np.array([0.5, 1, 2, 4]), np.array([20.0, 25, 31, 40]))
+    found = bd_rates_by_score([Curve(theirs.bpp / 2, theirs.quality)], [theirs])
+    assert found["percent"]["mean"] == pytest.approx(-50)
+    assert (found["images"], found["from_score"], found["to_score"]) == (1, 20, 40)
+    nearly = Curve(theirs.bpp, theirs.quality + 16)
+    assert bd_rates_by_score([nearly], [theirs])["percent"] is None
 
 
 def test_curves_without_a_psnr_in_common_have_no_bd_rate() -> None:

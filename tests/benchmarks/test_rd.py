@@ -100,6 +100,19 @@ def test_baselines_have_a_point_at_every_quality_and_a_bd_rate(bench: Bench, arr
     assert all(row["images"] in (0, 1) for row in rates)
 
 
+@pytest.mark.usefixtures("scorer")
+def test_scores_of_ssimulacra2_have_a_bd_rate_and_a_chart(
+    bench: Bench, array: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rd, "SWEEPS", SWEEPS[:1])
+    ended = bench("rd", "--data", array, "--limit", 1, *QUICK)
+    ours, theirs = ([point["ssimulacra2"] for point in row["points"]] for row in ended.found["results"]["curves"])
+    assert (ours[-1], min(ours) < 90, min(theirs) < 90) == (100, True, True)
+    assert ended.found["results"]["bd_rates"][0]["ssimulacra2"]["images"] == 1
+    assert "percent at equal SSIMULACRA 2" in ended.stdout
+    assert (tmp_path / "out" / "rd-ssimulacra2.svg").exists()
+
+
 def test_a_codec_that_is_not_installed_is_named_and_left_out(
     bench: Bench, array: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

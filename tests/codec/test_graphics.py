@@ -17,6 +17,7 @@ from ddpmcodec.codec import encoder, graphics
 from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.errors import ChecksumError, CorruptError, TruncatedError
 from ddpmcodec.format.ddpm import Header, assemble, split
+from ddpmcodec.format.sections import CRC32_BYTES
 from ddpmcodec.images import to_planes
 from ddpmcodec.models.context import ContextModel
 
@@ -89,7 +90,7 @@ def test_graphics_in_colour_are_stored_as_webp(name: str) -> None:
     facts = codec.info(data)
     assert facts["coding"] == "lossless WebP"
     assert (facts["effort"], facts["levels"], facts["steps"], facts["model"]) == (None, None, None, None)
-    assert facts["pixel_bytes"] == webp_size(DRAWN[name]()) + graphics.CHECK_BYTES
+    assert facts["pixel_bytes"] == webp_size(DRAWN[name]()) + CRC32_BYTES
 
 
 def test_photographs_are_not(picture: Picture) -> None:

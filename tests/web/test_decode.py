@@ -18,9 +18,9 @@ from PIL import Image
 import ddpmcodec
 from ddpmcodec import errors, models
 from ddpmcodec.codec import decode_details
-from ddpmcodec.codec.graphics import CHECK_BYTES
 from ddpmcodec.format.ddpm import split
 from ddpmcodec.format.end_mark import MARK_BYTES, end_mark
+from ddpmcodec.format.sections import CRC32_BYTES
 from ddpmcodec.images import to_array
 from node_decoder import GOLDEN, MODEL, ROOT, Node, pixels_of
 
@@ -39,7 +39,7 @@ def options_of(name: str) -> dict[str, Any]:
     options: dict[str, Any] = {"model": str(MODEL)}
     file = split(golden(name))
     if file.header.stored:
-        rgba = Image.open(BytesIO(file.payload[CHECK_BYTES:])).convert("RGBA")
+        rgba = Image.open(BytesIO(file.payload[CRC32_BYTES:])).convert("RGBA")
         options["rgba"] = base64.b64encode(rgba.tobytes()).decode()
     return options
 
