@@ -18,7 +18,7 @@ from ddpmcodec.paper.schedule import Levels
 from ._curves import psnr
 from ._data import Pixels, alike
 from ._results import Row, Table, estimate, plus_minus
-from ._work import Found, Task
+from ._work import Columns, Task
 
 COST = 5.0  # time a pixel of a noise level, as of `_codecs.cost`
 ROWS = 10  # of a table, before the pixels themselves
@@ -31,38 +31,38 @@ def name_of(levels: int) -> str:
 
 
 def coding_levels(levels: int) -> Levels:
-    """Those of archives by bits back through so many noise levels."""
+    """The levels of archives by bits back through so many noise levels."""
     return np.array([level.s for level in find_network().hierarchy(levels)])
 
 
 def bound_of(images: Sequence[Pixels], levels: int, seed: int) -> Bound:
-    """By one draw of the latents, for images of one size, uint8 [H, W, 3]."""
+    """The bound of images of one size, uint8 [H, W, 3], by one draw of the latents."""
     pixels, noise = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2), torch.Generator().manual_seed(seed)
     return evaluate(find(None, DENOISER), pixels, coding_levels(levels), noise, prior_std=PRIOR_STD)
 
 
 def task(levels: int) -> Task:
-    """{bits, squared_error}: of each image its terms, bits/dim, and its errors after each, as `Bound` has them."""
+    """A task that gives {bits, squared_error}: the terms of each image in bits/dim, and its errors, as in `Bound`."""
     return Task(name_of(levels), COST * levels, lambda group, first: _terms(group, levels, first))
 
 
-def _terms(images: Sequence[Pixels], levels: int, seed: int) -> Found:
-    found: Found = {"bits": [], "squared_error": []}
+def _terms(images: Sequence[Pixels], levels: int, seed: int) -> Columns:
+    columns: Columns = {"bits": [], "squared_error": []}
     for group in alike(images):
         bound = bound_of(group, levels, seed)
         for bits, errors in zip(bound.bits.T, bound.squared_error.T, strict=True):
-            found["bits"].append(_rounded(bits))
-            found["squared_error"].append(_rounded(errors))
-    return found
+            columns["bits"].append(_rounded(bits))
+            columns["squared_error"].append(_rounded(errors))
+    return columns
 
 
 def _rounded(values: torch.Tensor) -> list[float]:
     return [float(f"{value:.{DIGITS}g}") for value in values.tolist()]
 
 
-def result(levels: int, found: Mapping[str, Found], kept: Sequence[bool]) -> dict[str, Any]:
-    """What a result file keeps: every row of the table, and the curve, means over the images that are kept."""
-    columns, chosen = task(levels).collect(found), torch.tensor(kept)
+def result(levels: int, unit_values: Mapping[str, Columns], kept: Sequence[bool]) -> dict[str, Any]:
+    """What a result file keeps: every row of the table, and the curve, means over the kept images."""
+    columns, chosen = task(levels).collect(unit_values), torch.tensor(kept)
     bits, errors = (torch.tensor(columns[key], dtype=torch.float64)[chosen].T for key in ("bits", "squared_error"))
     bound = Bound(coding_levels(levels), bits, errors).to_json()
     rates = [CHANNELS * row["rate"]["mean"] for row in bound["table"][:-1]]  # from c_T to c_1
@@ -71,7 +71,7 @@ def result(levels: int, found: Mapping[str, Found], kept: Sequence[bool]) -> dic
 
 
 def table(row: Mapping[str, Any], images: str) -> Table:
-    """As Table 4 of the paper, at every tenth of the noise levels."""
+    """A table like Table 4 of the paper, at every tenth of the noise levels."""
     caption = f"Variational bound of the embedded Gaussian model, {row['levels']} noise levels, {images}"
     return Table(f"bound{row['levels']}", caption, [*_lines(row)])
 

@@ -75,7 +75,7 @@ class Chart(NamedTuple):
 
 
 def captions(charts: Sequence[Chart]) -> dict[str, str]:
-    """By the charts' names."""
+    """Captions by the charts' names."""
     return {chart.name: chart.caption for chart in charts}
 
 
@@ -111,34 +111,34 @@ class _Bar(NamedTuple):
     digits: int
 
 
-def bpd_charts(found: Document) -> list[Chart]:
+def bpd_charts(document: Document) -> list[Chart]:
     """Codecs from the smallest files to the largest."""
-    bars, images = sorted(_bars(found), key=lambda bar: bar.rate), of_images(found)
+    bars, images = sorted(_bars(document), key=lambda bar: bar.rate), of_images(document)
     caption = f"Bits per dimension, {images}, with standard errors. A white line is the ideal code length."
     size = 7.2, 1.3 + 0.24 * len(bars)
     return [Chart("bpd", f"Lossless size, {images}", caption, size, partial(_draw_bars, bars))]
 
 
-def _bars(found: Document) -> Iterator[_Bar]:
-    for row in found["results"]["codecs"]:
+def _bars(document: Document) -> Iterator[_Bar]:
+    for row in document["results"]["codecs"]:
         if "skipped" not in row:
             rate = row["bits_per_dim"]
             colour, ideal = colour_of(row["codec"]), row.get("ideal")
             yield _Bar(row["codec"], rate["mean"], rate["standard_error"], ideal, colour, 3)
-    for each in found["results"]["literature"]:
-        note = "" if each["what"] == WHOLE else f" ({each['what']})"
-        yield _Bar(each["system"] + note, each["bits_per_dim"], None, None, LITERATURE_BAR, 2)
+    for published in document["results"]["literature"]:
+        note = "" if published["what"] == WHOLE else f" ({published['what']})"
+        yield _Bar(published["system"] + note, published["bits_per_dim"], None, None, LITERATURE_BAR, 2)
 
 
 def _draw_bars(bars: Sequence[_Bar], figure: Figure) -> None:
     axes = figure.add_subplot(xlabel="bits/dim", ylim=(len(bars) - 0.4, -0.6))
     seen_on_bars = {"ecolor": INK, "path_effects": [withStroke(linewidth=2.4, foreground="white")]}
-    for place, bar in enumerate(bars):
-        axes.barh(place, bar.rate, xerr=bar.error, color=bar.colour, height=0.72, error_kw=ERROR_BAR | seen_on_bars)
+    for row, bar in enumerate(bars):
+        axes.barh(row, bar.rate, xerr=bar.error, color=bar.colour, height=0.72, error_kw=ERROR_BAR | seen_on_bars)
         text, end = f"{bar.rate:.{bar.digits}f}", bar.rate + (bar.error or 0)
-        axes.annotate(text, (end, place), (6, 0), textcoords="offset points", va="center")
+        axes.annotate(text, (end, row), (6, 0), textcoords="offset points", va="center")
         if bar.ideal is not None:
-            axes.plot([bar.ideal] * 2, [place - 0.36, place + 0.36], color="white", linewidth=1.5)
+            axes.plot([bar.ideal] * 2, [row - 0.36, row + 0.36], color="white", linewidth=1.5)
     axes.set_yticks(range(len(bars)), [bar.label for bar in bars])
     ideal = Patch(facecolor=COLOURS["e2"], edgecolor="white", hatch="|", label="white line: ideal code length")
     published = Patch(color=LITERATURE_BAR, label=NOT_MEASURED)
@@ -165,30 +165,40 @@ class _Line(NamedTuple):
     errors: Sequence[tuple[float, float]] = ()
 
 
-def rd_charts(found: Document) -> list[Chart]:
+def rd_charts(document: Document) -> list[Chart]:
     """rd, and rd-ssim for images of 11 pixels a side and more."""
-    images, ends, size = of_images(found), [*_lossless(found)], (7.6, 4.8)
-    lines = [*_measured(found, "psnr", lambda point: point["psnr"]), *_bounds(found), *_published(found)]
+    images, ends, size = of_images(document), [*_lossless(document)], (7.6, 4.8)
+    lines = [*_measured(document, "psnr", lambda point: point["psnr"]), *_bounds(document), *_published(document)]
     caption = (
         f"PSNR over bits per pixel of whole files, means over images at each operating point, {images}. Ours: real"
         " prefixes of one file each; dots: the ends of steps; dotted lines: whole files. Error bars: standard errors."
         " A bound is what an ideal code of a model would take: no file is as small."
     )
     charts = [Chart("rd", f"PSNR, {images}", caption, size, partial(_draw_curves, lines, ends, "PSNR, dB"))]
-    if similarity := _similarity(found):
+    if similarity := _similarity(document):
         key, name = similarity
-        lines = [*_measured(found, key, lambda point: _decibel(point[key]))]
+        lines = [*_measured(document, key, lambda point: _decibel(point[key]))]
         draw = partial(_draw_curves, lines, ends, f"-10 log10(1 - {name}), dB")
         caption = f"{name} over bits per pixel of the same files, {images}."
         charts.append(Chart("rd-ssim", f"{name}, {images}", caption, size, draw))
+    lines = [*_measured(document, "ssimulacra2", lambda point: _below_best(point.get("ssimulacra2")))]
+    if scores := [line for line in lines if line.bpp]:
+        draw = partial(_draw_curves, scores, ends, "SSIMULACRA 2")
+        caption = f"SSIMULACRA 2 over bits per pixel of the same files, {images}."
+        charts.append(Chart("rd-ssimulacra2", f"SSIMULACRA 2, {images}", caption, size, draw))
     return charts
 
 
-def _similarity(found: Document) -> tuple[str, str] | None:
+def _similarity(document: Document) -> tuple[str, str] | None:
     """Key and name of the measure that all images are large enough for."""
-    points = [point for row in found["results"]["curves"] for point in row.get("points", ())]
+    points = [point for row in document["results"]["curves"] for point in row.get("points", ())]
     names = {"ms_ssim": "MS-SSIM", "ssim": "SSIM"}
     return next((pair for pair in names.items() if all(point[pair[0]] is not None for point in points)), None)
+
+
+def _below_best(score: float | None) -> float | None:
+    """None for equal images."""
+    return None if score is None or score >= 100 else score
 
 
 def _decibel(similarity: float | None) -> float | None:
@@ -196,8 +206,8 @@ def _decibel(similarity: float | None) -> float | None:
     return None if similarity is None or similarity > 1 - 1e-6 else -10 * math.log10(1 - similarity)
 
 
-def _measured(found: Document, key: str, quality: Quality) -> Iterator[_Line]:
-    for row in found["results"]["curves"]:
+def _measured(document: Document, key: str, quality: Quality) -> Iterator[_Line]:
+    for row in document["results"]["curves"]:
         if "skipped" in row:
             continue
         style: dict[str, Any] = {"color": colour_of(row["codec"]), "linewidth": 1.1, "zorder": 2}
@@ -205,7 +215,7 @@ def _measured(found: Document, key: str, quality: Quality) -> Iterator[_Line]:
         if is_ours(row["codec"]):
             ends = [number for number, (point, _) in enumerate(known) if point["ends_step"]]
             style |= {"linewidth": 1.8, "marker": "o", "markersize": 4, "zorder": 3, "markevery": ends}
-        errors = [*_errors(found["results"]["at_rates"], row["codec"], key)]
+        errors = [*_errors(document["results"]["at_rates"], row["codec"], key)]
         yield _Line(row["codec"], [point["bpp"] for point, _ in known], [value for _, value in known], style, errors)
 
 
@@ -216,20 +226,20 @@ def _errors(at_rates: Mapping[str, Any], codec: str, key: str) -> Iterator[tuple
         if key == "psnr":
             value = None if None in value else estimate(value)
         if value is not None and value["standard_error"] is not None:
-            slope = 1.0 if key == "psnr" else 10 / math.log(10) / max(1 - value["mean"], 1e-6)
+            slope = 1.0 if key in ("psnr", "ssimulacra2") else 10 / math.log(10) / max(1 - value["mean"], 1e-6)
             yield bpp, slope * value["standard_error"]
 
 
-def _bounds(found: Document) -> Iterator[_Line]:
-    for row in found["results"].get("bounds", ()):
+def _bounds(document: Document) -> Iterator[_Line]:
+    for row in document["results"].get("bounds", ()):
         style = {"color": colour_of("bits back"), "linestyle": "--", "linewidth": 1.4, "zorder": 2}
         yield _Line(f"{row['codec']} (bound)", *_bound.points(row), style, [*_bound.errors_of(row)])
 
 
-def _published(found: Document) -> Iterator[_Line]:
-    """Of the literature what `CURVES` still has: results of earlier versions hold a bound that real codecs beat."""
+def _published(document: Document) -> Iterator[_Line]:
+    """The literature that `CURVES` still has: results of earlier versions hold a bound that real codecs beat."""
     systems = {each.system for each in CURVES}
-    published = (each for each in found["results"]["literature"] if each["system"] in systems)
+    published = (each for each in document["results"]["literature"] if each["system"] in systems)
     for each, marker in zip(published, cycle(PUBLISHED_MARKERS), strict=False):
         is_code = each["what"] == CODE
         style = {"color": LITERATURE_LINE, "linestyle": "-" if is_code else ":", "linewidth": 1, "marker": marker}
@@ -237,9 +247,9 @@ def _published(found: Document) -> Iterator[_Line]:
         yield _Line(label, each["points"]["bpp"], each["points"]["psnr"], {**style, "markersize": 4, "zorder": 1})
 
 
-def _lossless(found: Document) -> Iterator[tuple[float, str]]:
+def _lossless(document: Document) -> Iterator[tuple[float, str]]:
     """Bits per pixel of our whole files, and their colours."""
-    for row in found["results"]["curves"]:
+    for row in document["results"]["curves"]:
         if is_ours(row["codec"]):
             yield row["points"][-1]["bpp"], colour_of(row["codec"])
 
@@ -251,8 +261,8 @@ def _draw_curves(lines: Sequence[_Line], ends: Sequence[tuple[float, str]], labe
         _draw_errors(axes, line, DODGE ** (number - len(lines) / 2))
     for bpp, colour in ends:
         axes.axvline(bpp, color=colour, linewidth=1, linestyle=":", zorder=0)
-    place = axes.get_xaxis_transform()
-    axes.text(min(bpp for bpp, _ in ends), 0.02, "lossless ", ha="right", transform=place, color=ends[0][1])
+    transform = axes.get_xaxis_transform()
+    axes.text(min(bpp for bpp, _ in ends), 0.02, "lossless ", ha="right", transform=transform, color=ends[0][1])
     low, high = axes.get_xlim()
     ticks = [rate for rate in RATES if low <= rate <= high]
     axes.set_xticks(ticks, [f"{rate:g}" for rate in ticks])
@@ -264,7 +274,7 @@ def _draw_curves(lines: Sequence[_Line], ends: Sequence[tuple[float, str]], labe
 
 
 def _draw_errors(axes: Axes, line: _Line, dodge: float) -> None:
-    """On the curve, beside those of other codecs at the same rate."""
+    """Draws error bars on the curve, beside those of other codecs at the same rate."""
     bpp, quality = zip(*sorted(zip(line.bpp, line.quality, strict=True)), strict=True)
     for rate, error in line.errors:
         if bpp[0] <= dodge * rate <= bpp[-1]:
@@ -275,9 +285,9 @@ def _draw_errors(axes: Axes, line: _Line, dodge: float) -> None:
 # --- speed
 
 
-def speed_charts(found: Document) -> list[Chart]:
+def speed_charts(document: Document) -> list[Chart]:
     """speed-throughput, and speed-growth where images of two sizes were measured."""
-    results, images = found["results"], of_images(found)
+    results, images = document["results"], of_images(document)
     rows = [row for row in results["throughput"] if "skipped" not in row]
     names = [*dict.fromkeys(row["codec"] for row in rows)]
     repeats = f"medians of {len(rows[0]['encode_seconds'])}; error bars: the quickest and the slowest"

@@ -27,14 +27,15 @@ OURS = "ddpmcodec"
 PRODUCTS_PER_COST = 5e4  # multiply-accumulates a pixel that take about as long as a fast codec
 
 
-def name_of(coding: Coding, kind: str = "") -> str:
-    """What our files are called in results, with their noise levels where those are not the default. kind: of archives.
+def name_of(coding: Coding, container: str = "") -> str:
+    """What our files are called in results, with their noise levels where those are not the default. container:
+    'archive', or none.
 
     >>> name_of(Coding(2, 2)), name_of(Coding(3, 0)), name_of(Coding(1, 2), "archive")
     ('ddpmcodec e2', 'ddpmcodec e3 levels 0', 'ddpmcodec archive e1')
     """
     levels = "" if coding.levels == DEFAULT_LEVELS else f"levels {coding.levels}"
-    return " ".join(filter(None, (OURS, kind, f"e{coding.effort}", levels)))
+    return " ".join(filter(None, (OURS, container, f"e{coding.effort}", levels)))
 
 
 def is_ours(name: str) -> bool:
@@ -255,12 +256,12 @@ CURVES = (
 
 
 def literature(dataset: Dataset) -> list[dict[str, Any]]:
-    """What was published of lossless files of this data set, for a result."""
+    """Published sizes of lossless files of this data set, for a result."""
     return [each._asdict() | {"note": NOT_MEASURED} for each in LOSSLESS if _is_test_set(dataset)]
 
 
 def literature_curves(dataset: Dataset) -> list[dict[str, Any]]:
-    """What was published of rate versus distortion on this data set, for a result."""
+    """Published curves of rate versus distortion on this data set, for a result."""
     return [_curve(each) for each in CURVES if _is_test_set(dataset)]
 
 

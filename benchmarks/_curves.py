@@ -1,19 +1,26 @@
 """Rate-distortion curves: points of real prefixes and of lossy baselines, their means over images, and BD-rates.
 
 SSIM: Wang et al. 2004, a Gaussian window of 11 x 11. MS-SSIM: Wang, Simoncelli & Bovik 2003, for images of more than
-160 pixels a side. Both by pytorch-msssim, as in CompressAI: of R, G and B, then the mean. Bjontegaard: VCEG-M33, 2001;
-by the package `bjontegaard`, with Akima interpolation, as its authors advise.
+160 pixels a side. Both by pytorch-msssim, as in CompressAI: of R, G and B, then the mean. SSIMULACRA 2: Sneyers 2022,
+by libjxl's own program of that name where it is installed (Debian: libjxl-devtools); the Python package of that name
+scores JPEG files of low quality 2 to 6 points lower. Bjontegaard: VCEG-M33, 2001; by the package `bjontegaard`, with
+Akima interpolation, as its authors advise.
 """
 
 from __future__ import annotations
 
 import math
+import subprocess
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from shutil import which
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from ddpmcodec import codec
 from ddpmcodec._native import Pass
@@ -30,7 +37,7 @@ from ddpmcodec.parallel import thread_count
 from ._codecs import Baseline, Sweep, is_webp
 from ._data import Pixels
 from ._results import estimate
-from ._work import Found
+from ._work import Columns
 
 try:
     from bjontegaard import bd_rate
@@ -39,12 +46,14 @@ except ImportError as error:
     raise DdpmError("SSIM and BD-rates need more packages: pip install 'ddpmcodec[bench]'") from error
 
 Values = NDArray[np.float64]
-Point = list[float | None]  # bytes, squared error, SSIM, MS-SSIM
+Point = list[float | None]  # bytes, squared error, SSIM, MS-SSIM, SSIMULACRA 2
 
 WINDOW = 11
 LARGER_THAN = (WINDOW - 1) * 2**4  # a side, for the window to fit on the last of five scales
 DIGITS = 6
 LEAST_OVERLAP = 0.5  # dB
+LEAST_SCORES = 5.0  # of SSIMULACRA 2, that two curves have in common
+LEAST_SCORED = 8  # a side, for SSIMULACRA 2
 
 
 # --- how far a picture is from its original
@@ -52,11 +61,12 @@ LEAST_OVERLAP = 0.5  # dB
 
 class Distortion(NamedTuple):
     """squared_error: mean over R, G and B, in squared grey levels. ms_ssim: None where the image is too small for it;
-    ssim: of these, None where the image is too small for that."""
+    ssim: of these, None where the image is too small for that. ssimulacra2: up to 100; None without the program."""
 
     squared_error: float
     ssim: float | None
     ms_ssim: float | None
+    ssimulacra2: float | None
 
 
 def squared_error(shown: Pixels, original: Pixels) -> float:
@@ -65,14 +75,27 @@ def squared_error(shown: Pixels, original: Pixels) -> float:
 
 
 def distortion(shown: Pixels, original: Pixels) -> Distortion:
-    """Of two images, uint8 [H, W, 3]."""
+    """The distortion of an image, both uint8 [H, W, 3]."""
     a, b = (torch.from_numpy(np.array(x)).permute(2, 0, 1)[None].float() for x in (shown, original))
     least = min(original.shape[:2])
     return Distortion(
         squared_error(shown, original),
         float(ssim(a, b, data_range=255)) if WINDOW <= least <= LARGER_THAN else None,
         float(ms_ssim(a, b, data_range=255)) if least > LARGER_THAN else None,
+        ssimulacra2(shown, original) if least >= LEAST_SCORED else None,
     )
+
+
+def ssimulacra2(shown: Pixels, original: Pixels) -> float | None:
+    """Score of an image beside its original, both uint8 [H, W, 3]: 100 where they are the same, 90 where nobody sees a
+    difference, 50 for medium quality. None where libjxl's program is not installed."""
+    if not (program := which("ssimulacra2")):
+        return None
+    with TemporaryDirectory() as folder:
+        paths = [Path(folder, name) for name in ("original.ppm", "shown.ppm")]
+        for path, pixels in zip(paths, (original, shown), strict=True):
+            Image.fromarray(np.ascontiguousarray(pixels)).save(path)
+        return float(subprocess.run([program, *paths], capture_output=True, text=True, check=True).stdout)
 
 
 def psnr(error: float | None) -> float | None:
@@ -102,19 +125,19 @@ def operating_points(coding: Coding) -> list[OperatingPoint]:
     ]
 
 
-def previews(images: Sequence[Pixels], model: ContextModel, coding: Coding) -> Found:
+def previews(images: Sequence[Pixels], model: ContextModel, coding: Coding) -> Columns:
     """{coded, points}: for each image whether the context model coded it, and not WebP, whose files have no points;
     and the points of its file, cut at `operating_points`.
 
     Raises ChecksumError where a whole file is not the image.
     """
-    found: Found = {"coded": [], "points": []}
+    columns: Columns = {"coded": [], "points": []}
     datas = codec.encode_many(images, **coding._asdict(), model=model, verify=False)
     for image, data in zip(images, datas, strict=True):
         coded = not is_webp(data)
-        found["coded"].append(coded)
-        found["points"].append(_of_file(data, image, model) if coded else [])
-    return found
+        columns["coded"].append(coded)
+        columns["points"].append(_of_file(data, image, model) if coded else [])
+    return columns
 
 
 def _of_file(data: bytes, image: Pixels, model: ContextModel) -> list[Point]:
@@ -136,14 +159,14 @@ def _rounded(value: float | None) -> float | None:
 
 
 class Prefix(NamedTuple):
-    """bytes: of the file, as many as are needed for what is shown, uint8 [H, W, C]."""
+    """bytes: how many of the file's are needed for what is shown. shown: uint8 [H, W, C]."""
 
     bytes: int
     shown: Pixels
 
 
 def prefixes(data: bytes, model: ContextModel) -> Iterator[Prefix]:
-    """Those that end with each segment of all tiles."""
+    """The prefixes that end with each segment of all tiles."""
     file = split(data)
     header = file.header
     tiles = [_Tile(file, number, box, model) for number, box in enumerate(header.boxes())]
@@ -167,7 +190,7 @@ class _Tile:
 
 
 def _bytes_needed(file: Sections, segments_done: int, first: Pass) -> int:
-    """Of a file with an index for so many segments; of a single stream for what is decoded."""
+    """Bytes for so many segments, by the index of the file; without one, up to where its single stream is read."""
     if file.header.index is None:
         stream = file.header.state_bytes + WORD_BYTES * first.position(0)
         return min(file.size, end_of_segment(file, 0) + stream)
@@ -177,7 +200,7 @@ def _bytes_needed(file: Sections, segments_done: int, first: Pass) -> int:
 # --- points of baselines
 
 
-def of_sweep(images: Sequence[Pixels], sweep: Sweep) -> Found:
+def of_sweep(images: Sequence[Pixels], sweep: Sweep) -> Columns:
     """{points}: for each image the points of a codec at each of its qualities."""
     return {"points": [[_of_baseline(image, each) for each in sweep.baselines] for image in images]}
 
@@ -191,7 +214,8 @@ def _of_baseline(image: Pixels, baseline: Baseline) -> Point:
 
 
 class Curve(NamedTuple):
-    """Of one image: both rise from point to point. bpp: bits per pixel of whole files. quality: PSNR in dB, say."""
+    """A curve of one image: both rise from point to point. bpp: bits per pixel of whole files. quality: PSNR in dB,
+    say."""
 
     bpp: Values
     quality: Values
@@ -215,8 +239,12 @@ def ms_ssim_of(point: Point) -> float | None:
     return point[3]
 
 
+def ssimulacra2_of(point: Point) -> float | None:
+    return point[4]
+
+
 def curve(points: Sequence[Point], pixels: int, quality: Callable[[Point], float | None] = psnr_of) -> Curve:
-    """Of an image with so many pixels: its lossy points, without those that a smaller file is better than."""
+    """The curve of an image with so many pixels: its lossy points, without those that a smaller file is better than."""
     lossy = [(size, quality(point)) for point in points if (size := point[0]) and point[1]]
     best: list[tuple[float, float]] = []
     for size, value in sorted((size, value) for size, value in lossy if value is not None):
@@ -229,25 +257,27 @@ def curve(points: Sequence[Point], pixels: int, quality: Callable[[Point], float
 def average(images: Sequence[Sequence[Point]], pixels: Sequence[int]) -> list[dict[str, float | None]]:
     """The points of a codec: at every operating point the means over images.
 
-    Of bpp, of PSNR (None where an image has no error), of SSIM and MS-SSIM; rmse is the root of the mean squared error.
+    Of bpp, of PSNR (None where an image has no error), of SSIM, MS-SSIM and SSIMULACRA 2; rmse is the root of the mean
+    squared error.
     """
-    found = []
+    means = []
     for points in zip(*images, strict=True):
-        sizes, errors, ssims, ms_ssims = zip(*points, strict=True)
-        found.append(
+        sizes, errors, ssims, ms_ssims, scores = zip(*points, strict=True)
+        means.append(
             {
                 "bpp": mean([8 * size / n for size, n in zip(sizes, pixels, strict=True)]),
                 "rmse": math.sqrt(float(np.mean(errors))),
                 "psnr": mean([psnr(error) for error in errors]),
                 "ssim": mean(ssims),
                 "ms_ssim": mean(ms_ssims),
+                "ssimulacra2": mean(scores),
             }
         )
-    return found
+    return means
 
 
 def mean(values: Sequence[float | None]) -> float | None:
-    """None where one of them is, or there are none."""
+    """The mean; None where a value is None, or there are no values."""
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known and len(known) == len(values) else None
 
@@ -258,20 +288,36 @@ def bd_rates(ours: Sequence[Curve], theirs: Sequence[Curve]) -> dict[str, Any]:
     {percent: an estimate or None, images: how many have curves that share PSNRs, from_psnr, to_psnr: means of the ends
     of what they share}
     """
+    percents, low, high = _bd_rates(ours, theirs, LEAST_OVERLAP)
+    percent = estimate(percents) if percents else None
+    return {"percent": percent, "images": len(percents), "from_psnr": low, "to_psnr": high}
+
+
+def bd_rates_by_score(ours: Sequence[Curve], theirs: Sequence[Curve]) -> dict[str, Any]:
+    """As `bd_rates`, at the same SSIMULACRA 2: {percent, images, from_score, to_score}."""
+    percents, low, high = _bd_rates(ours, theirs, LEAST_SCORES)
+    percent = estimate(percents) if percents else None
+    return {"percent": percent, "images": len(percents), "from_score": low, "to_score": high}
+
+
+def _bd_rates(
+    ours: Sequence[Curve], theirs: Sequence[Curve], least: float
+) -> tuple[list[float], float | None, float | None]:
+    """Of images whose curves share that much quality, percent; the means of the ends of what they share."""
     pairs = [(a, b, *_shared(a, b)) for a, b in zip(ours, theirs, strict=True)]
-    useful = [pair for pair in pairs if pair[3] - pair[2] >= LEAST_OVERLAP]
+    useful = [pair for pair in pairs if pair[3] - pair[2] >= least]
     if not useful:
-        return {"percent": None, "images": 0, "from_psnr": None, "to_psnr": None}
+        return [], None, None
     percents = [
         bd_rate(b.bpp, b.quality, a.bpp, a.quality, method="akima", require_matching_points=False, min_overlap=0)
         for a, b, _, _ in useful
     ]
     low, high = np.mean([pair[2:] for pair in useful], 0).tolist()
-    return {"percent": estimate(percents), "images": len(useful), "from_psnr": low, "to_psnr": high}
+    return percents, low, high
 
 
 def _shared(a: Curve, b: Curve) -> tuple[float, float]:
-    """Lowest and highest PSNR that both have."""
+    """Lowest and highest quality that both have."""
     if min(len(a.bpp), len(b.bpp)) < 2:
         return 0.0, 0.0
     return max(float(a.quality[0]), float(b.quality[0])), min(float(a.quality[-1]), float(b.quality[-1]))

@@ -41,7 +41,7 @@ class Dataset:
     names: list[str] | None = None
 
     def describe(self) -> dict[str, Any]:
-        """For a result file. ids: 8 hexadecimal digits of the sha256 of each image's shape and pixels.
+        """Facts for a result file. ids: 8 hexadecimal digits of the sha256 of each image's shape and pixels.
 
         dimensions: H W 3 of each image, or of all of them where they are equal.
         """
@@ -86,7 +86,7 @@ def alike(images: Sequence[Pixels]) -> Iterator[list[Pixels]]:
 
 
 def _names(path: Path) -> list[str]:
-    """Of the images of a folder, in the order of `load_images`."""
+    """Names of the images of a folder, in the order of `load_images`."""
     return [each.stem for each in sorted(path.rglob("*")) if each.suffix.lower() in SUFFIXES]
 
 
@@ -96,13 +96,13 @@ def _is_cifar10(path: Path) -> bool:
 
 
 def _find_cifar10() -> Path:
-    for place in _places():
-        if _is_cifar10(place):
-            return place
-    raise DdpmError(f"CIFAR-10 is not in {', '.join(map(str, _places()))}: {WHERE}")
+    for folder in _cifar10_folders():
+        if _is_cifar10(folder):
+            return folder
+    raise DdpmError(f"CIFAR-10 is not in {', '.join(map(str, _cifar10_folders()))}: {WHERE}")
 
 
-def _places() -> Iterator[Path]:
+def _cifar10_folders() -> Iterator[Path]:
     chosen = os.environ.get(DATA_VARIABLE)
     for folder in ([Path(chosen)] if chosen else []) + [Path(CIFAR10), Path("data")]:
         yield folder
@@ -252,6 +252,8 @@ def synthetic_photo(width: int, height: int) -> Image.Image:
     pixels = np.array(_shapes(rng, width, height))
     shared = TEXTURE * _texture(rng, width, height)
     for channel in range(3):  # one at a time: a large picture in floats takes four times its bytes
-        own = CHROMA * _texture(rng, width, height) + GRAIN * rng.standard_normal((height, width), dtype=np.float32)
-        pixels[..., channel] = np.clip(pixels[..., channel] + shared + own, 0, 255)
+        unshared = CHROMA * _texture(rng, width, height) + GRAIN * rng.standard_normal(
+            (height, width), dtype=np.float32
+        )
+        pixels[..., channel] = np.clip(pixels[..., channel] + shared + unshared, 0, 255)
     return Image.fromarray(pixels)

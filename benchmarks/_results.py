@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
@@ -50,6 +51,7 @@ PACKAGES = (
     "bjontegaard",
     "pytorch-msssim",
 )
+PROGRAMS = ("ssimulacra2",)
 LIBRARIES = ("libjpeg_turbo", "jpg_2000", "webp", "avif", "zlib")  # that Pillow codes with
 
 
@@ -92,14 +94,16 @@ def _processor() -> str:
 
 
 def versions() -> dict[str, str | None]:
-    """Of Python, the packages that matter and Pillow's libraries; None for those that are not there."""
-    found: dict[str, str | None] = {"python": platform.python_version()}
+    """Versions of Python, the packages that matter and Pillow's libraries; None for those that are not there. Programs
+    do not say theirs: they are "found" or not."""
+    versions: dict[str, str | None] = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
-            found[package] = None
-    return found | {name: features.version(name) for name in LIBRARIES}
+            versions[package] = None
+    versions |= {name: "found" if shutil.which(name) else None for name in PROGRAMS}
+    return versions | {name: features.version(name) for name in LIBRARIES}
 
 
 def estimate(values: Any) -> dict[str, float | None]:
@@ -109,18 +113,18 @@ def estimate(values: Any) -> dict[str, float | None]:
     return {"mean": float(array.mean()), "standard_error": error}
 
 
-def of_images(found: Document) -> str:
+def of_images(document: Document) -> str:
     """How many images of which data set, and how many of them `bench rd` left out."""
-    data, left_out = found["dataset"], list(found["results"].get("images", ())).count(False)
+    data, left_out = document["dataset"], list(document["results"].get("images", ())).count(False)
     name = f"the {data['name']} {data['split']} set" if data["split"] else data["name"]
     count = f"all {data['of']:,}" if data["images"] == data["of"] else f"{data['images']:,} of the {data['of']:,}"
     without = f" without {left_out} that are stored as WebP" if left_out else ""
     return f"{count} images of {name}{without}"
 
 
-def dimensions(found: Document) -> list[int]:
-    """Of every image."""
-    data = found["dataset"]
+def dimensions(document: Document) -> list[int]:
+    """The dimensions, H W 3, of every image."""
+    data = document["dataset"]
     given: int | list[int] = data["dimensions"]
     return given if isinstance(given, list) else [given] * int(data["images"])
 
@@ -129,18 +133,18 @@ def path_of(folder: Path, kind: str) -> Path:
     return folder / f"bench-{kind}.json"
 
 
-def write(folder: Path, found: Document) -> Path:
+def write(folder: Path, document: Document) -> Path:
     """Write bench-<kind>.json, complete or not at all; NaN and infinity are ValueErrors. Returns its path."""
-    path = path_of(folder, found["kind"])
-    write_file(path, dumps(found).encode())
+    path = path_of(folder, document["kind"])
+    write_file(path, dumps(document).encode())
     return path
 
 
-def dumps(found: Document) -> str:
+def dumps(document: Document) -> str:
     """JSON with a line per entry, but a list of plain values (a size for every image) on one line. Raises ValueError
     for NaN and infinity.
     """
-    return _dumps(found, "") + "\n"
+    return _dumps(document, "") + "\n"
 
 
 def _dumps(value: Any, indent: str) -> str:
@@ -154,16 +158,16 @@ def _dumps(value: Any, indent: str) -> str:
 
 
 def read(path: Path) -> Document:
-    """A result file. Raises DdpmError for what is none, and for one of another schema."""
+    """The content of a result file. Raises DdpmError for other files, and for another schema."""
     try:
-        found = json.loads(path.read_text())
+        content = json.loads(path.read_text())
     except OSError as error:
         raise DdpmError(f"{path}: cannot be read ({error.strerror}): name a result of ddpmcodec bench") from error
     except ValueError as error:
         raise DdpmError(f"{path}: not a result of ddpmcodec bench ({error})") from error
-    if problem := _problem(found):
+    if problem := _problem(content):
         raise DdpmError(f"{path}: not a result of ddpmcodec bench ({problem}): measure again")
-    return dict(found)
+    return dict(content)
 
 
 @contextmanager
@@ -176,31 +180,35 @@ def as_written(name: str) -> Iterator[None]:
         raise DdpmError(f"{name}: its results are not those of this version ({reason}): measure again") from error
 
 
-def read_tree(place: Path) -> dict[str, Document]:
+def read_tree(source: Path) -> dict[str, Document]:
     """The result files of a folder and of the folders in it, by names such as `cifar10/bpd`; or one file, by its kind.
 
     Raises DdpmError when there is none.
     """
-    if place.is_file():
-        found = read(place)
-        return {found["kind"]: found}
-    paths = [*sorted(place.glob("bench-*.json")), *sorted(place.glob("*/bench-*.json"))]
+    if source.is_file():
+        document = read(source)
+        return {document["kind"]: document}
+    paths = [*sorted(source.glob("bench-*.json")), *sorted(source.glob("*/bench-*.json"))]
     if not paths:
-        raise DdpmError(f"{place}: no result files (bench-*.json) in it: name the --out folder of ddpmcodec bench")
-    return {name_of(path.parent.relative_to(place), found["kind"]): found for path in paths if (found := read(path))}
+        raise DdpmError(f"{source}: no result files (bench-*.json) in it: name the --out folder of ddpmcodec bench")
+    return {
+        name_of(path.parent.relative_to(source), document["kind"]): document
+        for path in paths
+        if (document := read(path))
+    }
 
 
 def name_of(folder: Path, kind: str) -> str:
     return (folder / kind).as_posix()
 
 
-def _problem(found: Any) -> str | None:
-    if not isinstance(found, dict) or "schema" not in found:
+def _problem(content: Any) -> str | None:
+    if not isinstance(content, dict) or "schema" not in content:
         return "it has no schema"
-    if found["schema"] != SCHEMA:
-        return f"schema {found['schema']}, this version reads {SCHEMA}"
-    for key, kind in HEAD.items():
-        if not isinstance(found.get(key), kind):
+    if content["schema"] != SCHEMA:
+        return f"schema {content['schema']}, this version reads {SCHEMA}"
+    for key, expected in HEAD.items():
+        if not isinstance(content.get(key), expected):
             return f"{key!r} is missing or of another type"
     return None
 
@@ -225,7 +233,7 @@ class Table(NamedTuple):
             yield [_text(row.get(column)) for column in self.columns]
 
     def _numeric(self) -> list[bool]:
-        """Of each column, whether it is aligned to the right."""
+        """Whether each column is aligned to the right."""
         return [
             all(cell == "-" or cell.lstrip("+-")[:1].isdigit() for cell in column)
             for column in zip(*self.cells(), strict=True)
@@ -236,18 +244,20 @@ class Table(NamedTuple):
         return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
     def html(self) -> str:
-        kinds = ["" if number else ' class="text"' for number in self._numeric()]
-        head = "".join(f"<th{kind}>{escape(column)}</th>" for kind, column in zip(kinds, self.columns, strict=True))
-        body = "\n".join(_html_line(kinds, line) for line in self.cells())
+        attributes = ["" if number else ' class="text"' for number in self._numeric()]
+        head = "".join(
+            f"<th{attribute}>{escape(column)}</th>" for attribute, column in zip(attributes, self.columns, strict=True)
+        )
+        body = "\n".join(_html_line(attributes, line) for line in self.cells())
         caption = f"<caption>{escape(self.caption)}</caption>"
         return f"<table>{caption}\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>"
 
 
-def _html_line(kinds: Sequence[str], line: Sequence[str]) -> str:
+def _html_line(attributes: Sequence[str], line: Sequence[str]) -> str:
     """The first cell is a header."""
     first, *others = (escape(cell) for cell in line)
-    cells = "".join(f"<td{kind}>{cell}</td>" for kind, cell in zip(kinds[1:], others, strict=True))
-    return f"<tr><th{kinds[0]}>{first}</th>{cells}</tr>"
+    cells = "".join(f"<td{attribute}>{cell}</td>" for attribute, cell in zip(attributes[1:], others, strict=True))
+    return f"<tr><th{attributes[0]}>{first}</th>{cells}</tr>"
 
 
 def _text(value: Any) -> str:
@@ -273,9 +283,9 @@ def plus_minus(estimate: Mapping[str, float | None] | None, digits: int = 3) -> 
 class Measure(NamedTuple):
     """Numbers that two result files can be compared by.
 
-    values: by what they are of: the id of an image (`Dataset.describe`), say. timing: of the machine as much as of the
-    code; the keys are then those of repeats, and repeats of two runs are no pairs. higher_is_better: decibels, say;
-    compared by their difference, and other numbers, which are all positive, by their ratio.
+    values: by what was measured, such as the id of an image (`Dataset.describe`). timing: they depend on the machine as
+    much as on the code; the keys are then numbers of repeats, and repeats of two runs are no pairs. higher_is_better:
+    decibels, say, which are compared by their difference; other numbers are all positive, and compared by their ratio.
     """
 
     name: str
@@ -289,13 +299,13 @@ class Benchmark(Protocol):
 
     TITLE: str  # heading of its part of a report
 
-    def tables(self, found: Document) -> Sequence[Table]:
+    def tables(self, document: Document) -> Sequence[Table]:
         """What the result says, for people."""
 
-    def figures(self, found: Document) -> Mapping[str, str]:
+    def figures(self, document: Document) -> Mapping[str, str]:
         """Caption of every figure by its name, NAME.png and NAME.svg beside the result file."""
 
-    def measures(self, found: Document) -> Sequence[Measure]:
+    def measures(self, document: Document) -> Sequence[Measure]:
         """What the result says, to compare with another."""
 
 

@@ -50,14 +50,14 @@ THUMBNAILS = 256  # of a batch
 
 
 def timed(work: Callable[[], A]) -> tuple[A, float]:
-    """What it returns, and the seconds it took."""
+    """What the work returns, and the seconds it took."""
     start = time.perf_counter()
     result = work()
     return result, time.perf_counter() - start
 
 
 def seconds(work: Callable[[], object], repeats: int) -> list[float]:
-    """Of each of the repeats, after one run to warm up."""
+    """Seconds of each of the repeats, after one run to warm up."""
     work()
     return timeit.repeat(work, number=1, repeat=repeats)
 
@@ -77,7 +77,7 @@ class Coder(NamedTuple):
 
 
 def of_coding(model: ContextModel, coding: Coding) -> Coder:
-    """Without verification, which is one more decoding."""
+    """Our codec, without verification, which is one more decoding."""
 
     def encode(images: Sequence[Pixels]) -> list[bytes]:
         return codec.encode_many(images, **coding._asdict(), model=model, verify=False)
@@ -89,7 +89,7 @@ def of_coding(model: ContextModel, coding: Coding) -> Coder:
 
 
 def of_baseline(baseline: Baseline) -> Coder:
-    """Images of a batch are shared out over the threads; a single image has all of them, where its format can."""
+    """Another codec. Threads share out the images of a batch; a single image has all of them, where its format can."""
 
     def encode(images: Sequence[Pixels]) -> list[bytes]:
         return _shared_out(_alone(baseline, images).encode, images)
@@ -144,8 +144,8 @@ def _round_trip(coder: Coder, images: Sequence[Pixels]) -> tuple[int, float, flo
     """(bytes, seconds to encode, seconds to decode)"""
     batches = [images[batch] for batch in batches_of(images)]
     files, encode = timed(lambda: list(map(coder.encode, batches)))
-    found, decode = timed(lambda: list(map(coder.decode, files)))
-    if not all(map(np.array_equal, chain.from_iterable(batches), chain.from_iterable(found))):
+    decoded, decode = timed(lambda: list(map(coder.decode, files)))
+    if not all(map(np.array_equal, chain.from_iterable(batches), chain.from_iterable(decoded))):
         raise ChecksumError(f"{coder.name}: an image did not come back as it was: a defect")
     return sum(map(len, chain.from_iterable(files))), encode, decode
 
@@ -204,9 +204,9 @@ def preview(
 def growth(
     model: ContextModel | None, options: Sequence[str], coding: Coding, megapixels: float, repeats: int, folder: Path
 ) -> Entry:
-    """Of a synthetic photograph: seconds in this process on all threads, and peak memory of processes of their own.
+    """Seconds of a synthetic photograph in this process on all threads, and peak memory of processes of their own.
 
-    model: None for the embedded one for images of this size.
+    model: None: the embedded one for images of this size.
     """
     photo, coded = folder / "photo.png", folder / "photo.ddpm"
     height = round((1e6 * megapixels * ASPECT) ** 0.5)
@@ -227,15 +227,15 @@ def growth(
 
 
 def peak_key(name: str) -> str:
-    """Of one of `PEAKS`, in a result."""
+    """The key of one of `PEAKS` in a result."""
     return f"{name.replace(' ', '_')}_peak_bytes"
 
 
 def thumbnails(images: Sequence[Pixels]) -> list[Pixels]:
     """A batch of 32x32: the first pieces of the images, again and again where there are too few."""
-    places = ((image, y, x) for image in images for y, x in np.ndindex(len(image) // TINY, image.shape[1] // TINY))
-    found = [image[TINY * y :, TINY * x :][:TINY, :TINY] for image, y, x in islice(places, THUMBNAILS)]
-    return list(islice(cycle(found or [np.asarray(synthetic_photo(TINY, TINY))]), THUMBNAILS))
+    corners = ((image, y, x) for image in images for y, x in np.ndindex(len(image) // TINY, image.shape[1] // TINY))
+    pieces = [image[TINY * y :, TINY * x :][:TINY, :TINY] for image, y, x in islice(corners, THUMBNAILS)]
+    return list(islice(cycle(pieces or [np.asarray(synthetic_photo(TINY, TINY))]), THUMBNAILS))
 
 
 def start_up(options: Sequence[str], repeats: int, folder: Path) -> list[Entry]:
@@ -277,15 +277,15 @@ def _sizes(package: str) -> Iterator[int]:
 
 def fits(rows: Sequence[Mapping[str, Any]]) -> list[Entry]:
     """seconds ~ megapixels^exponent of each codec and operation, where two sizes or more were measured."""
-    found = []
+    entries = []
     for name in dict.fromkeys(row["codec"] for row in rows):
         mine = [row for row in rows if row["codec"] == name]
         sizes = [row["megapixels"] for row in mine]
         for operation in OPERATIONS if len(set(sizes)) > 1 else ():
             medians = [statistics.median(row[f"{operation}_seconds"]) for row in mine]
             slope = exponent(sizes, medians)
-            found.append({"of": growth_name(name, operation), "exponent": slope, "points": len(sizes)})
-    return found
+            entries.append({"of": growth_name(name, operation), "exponent": slope, "points": len(sizes)})
+    return entries
 
 
 def growth_name(codec: str, operation: str) -> str:

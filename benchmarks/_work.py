@@ -24,7 +24,7 @@ from ._results import Document, write
 PATIENCE = timedelta(days=30)  # of a rank that is done, with the others
 GROUP_PIXELS = 1 << 18  # of the images of a unit: 256 of 32x32
 
-Found = dict[str, list[Any]]  # a value for each image, or for each file
+Columns = dict[str, list[Any]]  # a value for each image, or for each file
 
 
 class Unit(NamedTuple):
@@ -41,7 +41,7 @@ def say(message: str) -> None:
 
 
 def rank_and_size() -> tuple[int, int]:
-    """Of this process among those that torchrun started; (0, 1) without it."""
+    """The rank of this process, and how many torchrun started; (0, 1) without it."""
     return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
@@ -60,7 +60,7 @@ class Work:
         for path in self._files():
             self.known.update(self._read(path))
         name = "partial" if self.size == 1 else f"partial-{self.rank}"
-        self.own = folder / f"bench-{kind}.{name}.jsonl"
+        self.partial_file = folder / f"bench-{kind}.{name}.jsonl"
         if self.size > 1:
             _join()
 
@@ -80,19 +80,19 @@ class Work:
         try:
             self._work(mine, total, quiet or self.rank > 0, side_by_side, ray)
         except KeyboardInterrupt:
-            say(f"interrupted: what is finished is kept in {self.own}; the same command goes on from there")
+            say(f"interrupted: what is finished is kept in {self.partial_file}; the same command goes on from there")
             raise
         if self.size > 1 and not self._gather():
             return None
         return {unit.key: self.known[unit.key] for unit in units}
 
-    def finish(self, found: Document | None) -> None:
+    def finish(self, document: Document | None) -> None:
         """Rank 0 writes the result; then all forget the units."""
-        if found is not None:
-            write(self.folder, found)
+        if document is not None:
+            write(self.folder, document)
         if self.size > 1:
             _leave()
-        for path in self._files() if self.rank == 0 else [self.own]:
+        for path in self._files() if self.rank == 0 else [self.partial_file]:
             path.unlink(missing_ok=True)
 
     def _files(self) -> list[Path]:
@@ -131,7 +131,7 @@ class Work:
                     do(unit)
 
     def _bar(self, mine: Sequence[Unit], total: float, quiet: bool) -> tqdm[Any]:
-        """On a terminal twice a second, in a log once a minute."""
+        """A progress bar, drawn twice a second on a terminal and once a minute in a log."""
         return tqdm(
             desc=f"bench {self.kind}",
             total=total,
@@ -144,11 +144,11 @@ class Work:
 
     def _open(self) -> TextIO:
         """The file of this rank to append to, behind its head and its last whole line."""
-        kept = self.own.read_text() if self.own.exists() else ""
+        kept = self.partial_file.read_text() if self.partial_file.exists() else ""
         whole = kept[: kept.rfind("\n") + 1] or self.head + "\n"
         if kept != whole:
-            self.own.write_text(whole)
-        return self.own.open("a")
+            self.partial_file.write_text(whole)
+        return self.partial_file.open("a")
 
     def _gather(self) -> bool:
         """Rank 0 learns what the others know, and says so."""
@@ -181,7 +181,7 @@ def _join() -> None:
 
 
 def _leave() -> None:
-    """When all are here: rank 0 comes after the result is written."""
+    """Leave the group when all ranks are here: rank 0 comes after the result is written."""
     from torch import distributed
 
     distributed.barrier()
@@ -199,7 +199,7 @@ class Task(NamedTuple):
 
     name: str
     cost: float
-    measure: Callable[[Sequence[Pixels], int], Found]
+    measure: Callable[[Sequence[Pixels], int], Columns]
     most_images: int = sys.maxsize
     most_pixels: int = GROUP_PIXELS
 
@@ -211,10 +211,10 @@ class Task(NamedTuple):
         weight = self.cost * sum(image[..., 0].size for image in group)
         return Unit(f"{self.name}: {first}-{first + len(group)}", weight, lambda: self.measure(group, first))
 
-    def collect(self, found: Mapping[str, Found]) -> Found:
+    def collect(self, unit_values: Mapping[str, Columns]) -> Columns:
         """The values of all units of this task, in their order."""
-        mine = [values for key, values in found.items() if key.startswith(f"{self.name}: ")]
-        return {name: [value for values in mine for value in values[name]] for name in mine[0]}
+        columns = [values for key, values in unit_values.items() if key.startswith(f"{self.name}: ")]
+        return {name: [value for values in columns for value in values[name]] for name in columns[0]}
 
 
 def groups(pixels: Sequence[int], most_images: int, most_pixels: int) -> Iterator[tuple[int, int]]:

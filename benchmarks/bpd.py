@@ -39,7 +39,7 @@ from ._codecs import (
 )
 from ._data import Dataset, Pixels, alike
 from ._results import Document, Measure, Row, Table, dimensions, document, estimate, of_images, plus_minus, versions
-from ._work import Found, Task, Work
+from ._work import Columns, Task, Work
 
 __all__ = ["TITLE", "Plan", "figures", "measures", "run", "tables"]
 
@@ -92,10 +92,10 @@ def run(
     contenders = [*_ours(model, plan, webp=source is None), *map(_baseline, available)]
     tasks = {task.name: task for each in contenders for task in each.tasks}
     units = [unit for task in tasks.values() for unit in task.units(dataset.images)]
-    found = work.results(units, quiet=quiet, side_by_side=True, ray=ray)
+    unit_values = work.results(units, quiet=quiet, side_by_side=True, ray=ray)
     result = None
-    if found is not None:
-        rows = [_row(each, dataset.images, found) for each in contenders]
+    if unit_values is not None:
+        rows = [_row(each, dataset.images, unit_values) for each in contenders]
         results = {"codecs": [*rows, *skipped], "literature": literature(dataset)}
         result = document(KIND, command, results, model=model, dataset=data)
         write_charts(bpd_charts(result), out)
@@ -130,8 +130,8 @@ def _bits_back(levels: int) -> Contender:
     return Contender(name, None, ARCHIVE_IMAGES, [bound, task])
 
 
-def _whole(name: str, task_cost: float, measure: Callable[[Sequence[Pixels], int], Found]) -> Task:
-    """Of as many images at a time as share an archive."""
+def _whole(name: str, task_cost: float, measure: Callable[[Sequence[Pixels], int], Columns]) -> Task:
+    """A task that takes as many images at a time as share an archive."""
     return Task(name, task_cost, measure, ARCHIVE_IMAGES, sys.maxsize)
 
 
@@ -140,8 +140,8 @@ def _baseline(baseline: Baseline) -> Contender:
     return Contender(baseline.name, None, 1, [task])
 
 
-def _row(contender: Contender, images: Sequence[Pixels], found: Mapping[str, Found]) -> dict[str, Any]:
-    values = {name: column for task in contender.tasks for name, column in task.collect(found).items()}
+def _row(contender: Contender, images: Sequence[Pixels], unit_values: Mapping[str, Columns]) -> dict[str, Any]:
+    values = {name: column for task in contender.tasks for name, column in task.collect(unit_values).items()}
     dims, sizes = np.array([image.size for image in images]), np.array(values["bytes"])
     row: dict[str, Any] = {
         "codec": contender.codec,
@@ -167,13 +167,13 @@ def _rate(sizes: NDArray[np.int64], dims: NDArray[np.int64], images_a_file: int)
 # --- measurements of a group of images: every file is decoded and compared
 
 
-def measure_files(images: Sequence[Pixels], model: ContextModel, coding: Coding, webp: bool = True) -> Found:
+def measure_files(images: Sequence[Pixels], model: ContextModel, coding: Coding, webp: bool = True) -> Columns:
     """A file for each image: {bytes, ideal_bits, webp}.
 
     ideal_bits: the ideal code length, the mean over consecutive images of one size, which are coded together; of a file
     that holds a lossless WebP its size. webp: whether it does.
     """
-    found: Found = {"bytes": [], "ideal_bits": [], "webp": []}
+    columns: Columns = {"bytes": [], "ideal_bits": [], "webp": []}
     for group in alike(images):
         length = CodeLength()
         datas = codec.encode_many(group, **coding._asdict(), model=model, webp=webp, verify=False, report=length)
@@ -182,12 +182,12 @@ def measure_files(images: Sequence[Pixels], model: ContextModel, coding: Coding,
         coded = len(stored) - sum(stored)
         in_vain = [image for image, is_stored in zip(group, stored, strict=True) if is_stored and coded]
         bits = length.bits - sum(_bits(image, model, coding) for image in in_vain)
-        found["bytes"] += map(len, datas)
-        found["webp"] += stored
-        found["ideal_bits"] += [
+        columns["bytes"] += map(len, datas)
+        columns["webp"] += stored
+        columns["ideal_bits"] += [
             8.0 * len(data) if is_stored else bits / coded for data, is_stored in zip(datas, stored, strict=True)
         ]
-    return found
+    return columns
 
 
 def _bits(image: Pixels, model: ContextModel, coding: Coding) -> float:
@@ -197,35 +197,35 @@ def _bits(image: Pixels, model: ContextModel, coding: Coding) -> float:
     return length.bits
 
 
-def measure_baseline(images: Sequence[Pixels], baseline: Baseline) -> Found:
+def measure_baseline(images: Sequence[Pixels], baseline: Baseline) -> Columns:
     """A file for each image: {bytes}."""
     datas = [baseline.encode(image) for image in images]
     _compare(images, map(baseline.decode, datas), baseline.name)
     return {"bytes": [len(data) for data in datas]}
 
 
-def measure_archive(images: Sequence[Pixels], **options: Any) -> Found:
+def measure_archive(images: Sequence[Pixels], **options: Any) -> Columns:
     """One archive of all images: {bytes}. options: of `archive.create`."""
     from ddpmcodec import archive
 
     named = {str(number): image for number, image in enumerate(images)}
     data = archive.create(named.items(), verify=False, **options)
-    found = dict(archive.extract(data, model=options.get("model")))
-    _compare(images, (np.asarray(found[name]) for name in named), "an archive")
+    extracted = dict(archive.extract(data, model=options.get("model")))
+    _compare(images, (np.asarray(extracted[name]) for name in named), "an archive")
     return {"bytes": [len(data)]}
 
 
-def variational_bound(images: Sequence[Pixels], levels: int, seed: int) -> Found:
+def variational_bound(images: Sequence[Pixels], levels: int, seed: int) -> Columns:
     """What the embedded Gaussian model needs for each image at these noise levels: {ideal_bits}."""
-    found: list[float] = []
+    bits: list[float] = []
     for group in alike(images):
-        found += (bound_of(group, levels, seed).bits.sum(0) * group[0].size).tolist()
-    return {"ideal_bits": found}
+        bits += (bound_of(group, levels, seed).bits.sum(0) * group[0].size).tolist()
+    return {"ideal_bits": bits}
 
 
-def _compare(images: Sequence[Pixels], found: Iterable[NDArray[np.uint8]], what: str) -> None:
+def _compare(images: Sequence[Pixels], decoded: Iterable[NDArray[np.uint8]], what: str) -> None:
     """Raises ChecksumError unless all images came back."""
-    for number, (image, back) in enumerate(zip(images, found, strict=True), start=1):
+    for number, (image, back) in enumerate(zip(images, decoded, strict=True), start=1):
         if not np.array_equal(image, back):
             raise ChecksumError(f"{what}: image {number} of {len(images)} did not come back as it was: a defect")
 
@@ -233,17 +233,17 @@ def _compare(images: Sequence[Pixels], found: Iterable[NDArray[np.uint8]], what:
 # --- what a result says
 
 
-def tables(found: Document) -> list[Table]:
-    codecs, published = found["results"]["codecs"], found["results"]["literature"]
+def tables(document: Document) -> list[Table]:
+    codecs, published = document["results"]["codecs"], document["results"]["literature"]
     archives = [row["images_a_file"] for row in codecs if row.get("images_a_file", 1) > 1]
     together = f", archives of up to {archives[0]} images" if archives else ""
-    caption = f"Whole files, {of_images(found)}{together}; every file was decoded and compared"
+    caption = f"Whole files, {of_images(document)}{together}; every file was decoded and compared"
     reference = next(
         (row["bits_per_dim"]["mean"] for row in codecs if row["codec"] == REFERENCE and "bytes" in row), None
     )
     every = [
         Table("sizes", caption, [_line(row, reference) for row in codecs]),
-        Table("images", f"Bytes of each file, {of_images(found)}", [*_images(found)]),
+        Table("images", f"Bytes of each file, {of_images(document)}", [*_images(document)]),
         Table("literature", f"CIFAR-10 test set: {NOT_MEASURED}", [*map(_published, published)]),
     ]
     return [table for table in every if table.rows]
@@ -265,10 +265,10 @@ def _line(row: dict[str, Any], reference: float | None) -> Row:
     return line | ({"stored as WebP": row["webp"]} if row.get("webp") else {})
 
 
-def _images(found: Document) -> Iterator[Row]:
+def _images(document: Document) -> Iterator[Row]:
     """A line an image, where images have names and are few."""
-    names = found["dataset"]["names"]
-    singles = [row for row in found["results"]["codecs"] if row.get("images_a_file") == 1]
+    names = document["dataset"]["names"]
+    singles = [row for row in document["results"]["codecs"] if row.get("images_a_file") == 1]
     for number, name in enumerate(names if names and len(names) <= MOST_NAMED else ()):
         yield {"": name, **{row["codec"]: row["bytes"][number] for row in singles}}
 
@@ -282,14 +282,14 @@ def _published(each: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def figures(found: Document) -> Mapping[str, str]:
-    return captions(bpd_charts(found))
+def figures(document: Document) -> Mapping[str, str]:
+    return captions(bpd_charts(document))
 
 
-def measures(found: Document) -> Iterator[Measure]:
+def measures(document: Document) -> Iterator[Measure]:
     """Bits/dim of every file."""
-    ids, dims = found["dataset"]["ids"], dimensions(found)
-    for row in found["results"]["codecs"]:
+    ids, dims = document["dataset"]["ids"], dimensions(document)
+    for row in document["results"]["codecs"]:
         if "skipped" in row:
             continue
         values = {}

@@ -70,25 +70,25 @@ class Comparison(NamedTuple):
 
 
 def compare(old: Path, new: Path) -> Comparison:
-    """Result files, or folders of them. Raises DdpmError for what is none."""
+    """Compare result files, or folders of them. Raises DdpmError for other files."""
     before, after = read_tree(old), read_tree(new)
     changes: list[Change] = []
     notes = [*_only(old, before, after), *_only(new, after, before)]
     for name in sorted(before.keys() & after.keys()):
         with as_written(name):
-            found, more = _compare(name, before[name], after[name])
-        changes += found
-        notes += more
+            changed, remarks = _compare(name, before[name], after[name])
+        changes += changed
+        notes += remarks
     return Comparison(changes, notes)
 
 
-def _only(place: Path, these: Mapping[str, object], those: Mapping[str, object]) -> Iterator[str]:
+def _only(source: Path, these: Mapping[str, object], those: Mapping[str, object]) -> Iterator[str]:
     for name in sorted(these.keys() - those.keys()):
-        yield f"only in {place}: {name}"
+        yield f"only in {source}: {name}"
 
 
 def _compare(name: str, old: Document, new: Document) -> tuple[list[Change], list[str]]:
-    before, after = ({measure.name: measure for measure in _measures(found)} for found in (old, new))
+    before, after = ({measure.name: measure for measure in _measures(document)} for document in (old, new))
     notes = [f"only in the {which} {name}: {each}" for which, each in _different(before, after)]
     common = [each for each in before if each in after]
     if old["machine"] != new["machine"] and any(before[each].timing for each in common):
@@ -97,8 +97,8 @@ def _compare(name: str, old: Document, new: Document) -> tuple[list[Change], lis
     return [change(f"{name}: {each}", before[each], after[each]) for each in common], notes
 
 
-def _measures(found: Document) -> Sequence[Measure]:
-    return list(benchmark(found["kind"]).measures(found)) if found["kind"] in KINDS else []
+def _measures(document: Document) -> Sequence[Measure]:
+    return list(benchmark(document["kind"]).measures(document)) if document["kind"] in KINDS else []
 
 
 def _different(before: Mapping[str, Measure], after: Mapping[str, Measure]) -> Iterator[tuple[str, str]]:
@@ -107,7 +107,7 @@ def _different(before: Mapping[str, Measure], after: Mapping[str, Measure]) -> I
 
 
 def change(name: str, old: Measure, new: Measure) -> Change:
-    """Of the images that both have, one by one; of repeats and of other images as two samples."""
+    """Compares the images that both have one by one; repeats, and other images, as two samples."""
     common = [] if old.timing else [key for key in old.values if key in new.values]
     before, after = (
         np.array([measure.values[key] for key in common or measure.values], np.float64) for measure in (old, new)
@@ -129,19 +129,19 @@ def _mean(values: Values) -> tuple[float, float | None]:
     return float(values.mean()), error
 
 
-def _line(found: Change) -> dict[str, str | int]:
+def _line(change: Change) -> dict[str, str | int]:
     return {
-        "": found.verdict,
-        "of": found.name,
-        "old": f"{found.old:.4g}",
-        "new": f"{found.new:.4g}",
-        "change": _amount(found, found.change, "+"),
-        "±": "?" if found.error is None else _amount(found, found.error, ""),
-        "n": found.n,
+        "": change.verdict,
+        "of": change.name,
+        "old": f"{change.old:.4g}",
+        "new": f"{change.new:.4g}",
+        "change": _amount(change, change.change, "+"),
+        "±": "?" if change.error is None else _amount(change, change.error, ""),
+        "n": change.n,
     }
 
 
-def _amount(found: Change, value: float, sign: str) -> str:
-    if found.measure.higher_is_better:
+def _amount(change: Change, value: float, sign: str) -> str:
+    if change.measure.higher_is_better:
         return f"{value:{sign}.3f}"
     return f"{100 * math.expm1(value):{sign}.2f}%"

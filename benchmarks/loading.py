@@ -40,7 +40,7 @@ SAVED: dict[str, dict[str, Any]] = {
     "WebP lossless": {"format": "WEBP", "lossless": True, "quality": 75, "exact": True},
 }
 LEAST_MAP = 1 << 24  # bytes that an LMDB may grow to
-COUNT = "count.txt"  # of its images
+COUNT = "count.txt"  # the number of an LMDB's images
 
 
 class Plan(NamedTuple):
@@ -80,8 +80,8 @@ def run(
     work = Work(out, KIND, identity | {"versions": versions()})
     weight = dataset.images[0][..., 0].size * len(dataset.images) * len(plan.workers) * (plan.repeats + 1)
     units = [Unit(s.name, weight * s.cost, partial(_measured, s, dataset.images, plan)) for s in stores]
-    found = work.results(units, quiet=quiet) or {}
-    result = document(KIND, command, {"stores": list(found.values())}, model=model, dataset=data)
+    unit_values = work.results(units, quiet=quiet) or {}
+    result = document(KIND, command, {"stores": list(unit_values.values())}, model=model, dataset=data)
     work.finish(result)
     return result
 
@@ -90,8 +90,8 @@ def _measured(store: Store, images: Sequence[Pixels], plan: Plan) -> dict[str, A
     """{store, bytes, epochs: [{workers, first_seconds, seconds}]}. first_seconds: until the first epoch is over."""
     if store.needs and find_spec(store.needs) is None:
         return {"store": store.name, "skipped": f"pip install {store.needs}"}
-    with TemporaryDirectory() as place:
-        folder = Path(place)
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         store.write(folder, images)
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         epochs = [_epochs(store.loader(folder, workers), workers, plan.repeats) for workers in plan.workers]
@@ -117,7 +117,7 @@ def _require_same(store: Store, folder: Path, images: Sequence[Pixels]) -> None:
 
 
 def _options(workers: int) -> dict[str, Any]:
-    """As whoever trains would set them: workers live on."""
+    """Options of a DataLoader, as in training: workers live on."""
     return {"persistent_workers": workers > 0}
 
 
@@ -136,14 +136,14 @@ def _archive(model: ContextModel, coding: Coding) -> Store:
 
 
 def _baselines() -> list[Store]:
-    found = []
-    for kind, options in SAVED.items():
-        found += [
-            Store(f"folder of {kind}", partial(_write_files, options), _files),
-            Store(f"WebDataset of {kind}", partial(_write_tar, options), _tar, needs="webdataset"),
-            Store(f"LMDB of {kind}", partial(_write_lmdb, options), _lmdb, needs="lmdb"),
+    stores = []
+    for file_format, options in SAVED.items():
+        stores += [
+            Store(f"folder of {file_format}", partial(_write_files, options), _files),
+            Store(f"WebDataset of {file_format}", partial(_write_tar, options), _tar, needs="webdataset"),
+            Store(f"LMDB of {file_format}", partial(_write_lmdb, options), _lmdb, needs="lmdb"),
         ]
-    return found
+    return stores
 
 
 def _encoded(image: Pixels, options: Mapping[str, Any]) -> bytes:
@@ -209,8 +209,8 @@ def _tar(folder: Path, workers: int) -> Any:
     from torch.utils.data import DataLoader
 
     shards = [str(path) for path in sorted(folder.glob("*.tar"))]
-    found = webdataset.WebDataset(shards, shardshuffle=SHARDS, empty_check=False).shuffle(1000).map(_of_sample)
-    batches = found.batched(BATCH, collation_fn=list)
+    samples = webdataset.WebDataset(shards, shardshuffle=SHARDS, empty_check=False).shuffle(1000).map(_of_sample)
+    batches = samples.batched(BATCH, collation_fn=list)
     return DataLoader(batches, batch_size=None, num_workers=workers, **_options(workers))
 
 
@@ -253,11 +253,13 @@ def _lmdb(folder: Path, workers: int) -> Any:
 # --- what a result says
 
 
-def tables(found: Document) -> list[Table]:
-    workers = sorted({epoch["workers"] for row in found["results"]["stores"] for epoch in row.get("epochs", ())})
-    title = f"Images a second in a random order, by workers, in the first epoch and in later ones; {of_images(found)}"
-    raw = sum(dimensions(found))
-    return [Table("loading", title, [_row(row, workers, raw) for row in found["results"]["stores"]])]
+def tables(document: Document) -> list[Table]:
+    workers = sorted({epoch["workers"] for row in document["results"]["stores"] for epoch in row.get("epochs", ())})
+    title = (
+        f"Images a second in a random order, by workers, in the first epoch and in later ones; {of_images(document)}"
+    )
+    raw = sum(dimensions(document))
+    return [Table("loading", title, [_row(row, workers, raw) for row in document["results"]["stores"]])]
 
 
 def _row(row: Mapping[str, Any], workers: Sequence[int], raw: int) -> Row:
@@ -273,13 +275,13 @@ def _row(row: Mapping[str, Any], workers: Sequence[int], raw: int) -> Row:
     return line
 
 
-def figures(found: Document) -> Mapping[str, str]:
-    """None."""
+def figures(document: Document) -> Mapping[str, str]:
+    """There are none."""
     return {}
 
 
-def measures(found: Document) -> Iterator[Measure]:
-    for row in found["results"]["stores"]:
+def measures(document: Document) -> Iterator[Measure]:
+    for row in document["results"]["stores"]:
         for epoch in row.get("epochs", ()):
             name = f"{row['store']}, workers: {epoch['workers']}, seconds an image"
             values = {str(k): seconds / row["images"] for k, seconds in enumerate(epoch["seconds"])}

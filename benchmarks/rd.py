@@ -1,7 +1,7 @@
 """ddpmcodec bench rd: rate versus distortion of real prefixes of files, beside lossy baselines.
 
 Every file is cut at the end of each segment; rates are those of whole prefixes, header and all. A point of a curve is
-an operating point (a place in the schedule, a quality): means over images of bits per pixel and of PSNR there. Codecs
+an operating point (a step of the schedule, a quality): means over images of bits per pixel and of PSNR there. Codecs
 spend their bits on different images, and such curves flatter some: the PSNR at a rate and the BD-rates are taken image
 by image, and averaged then. Images whose files are lossless WebP inside have no prefixes that show more and more, and
 are left out for all codecs.
@@ -38,16 +38,19 @@ from ._curves import (
     Point,
     average,
     bd_rates,
+    bd_rates_by_score,
     curve,
     ms_ssim_of,
     of_sweep,
     operating_points,
     previews,
+    psnr_of,
     ssim_of,
+    ssimulacra2_of,
 )
 from ._data import Dataset
 from ._results import Document, Measure, Row, Table, document, estimate, of_images, plus_minus, versions
-from ._work import Found, Task, Work
+from ._work import Columns, Task, Work
 
 __all__ = ["TITLE", "Plan", "figures", "measures", "run", "tables"]
 
@@ -80,6 +83,7 @@ class Measured(NamedTuple):
     contender: Contender
     points: Sequence[Sequence[Point]]
     curves: Sequence[Curve]
+    scores: Sequence[Curve]  # of SSIMULACRA 2; without points where it was not measured
 
 
 def run(
@@ -105,10 +109,10 @@ def run(
     work = Work(out, KIND, {"dataset": data["sha256"], "model": model.id.hex(), "versions": versions()})
     tasks = [*(each.task for each in contenders), *map(_bound.task, plan.bounds)]
     units = [unit for task in tasks for unit in task.units(dataset.images)]
-    found = work.results(units, quiet=quiet, side_by_side=True, ray=ray)
+    unit_values = work.results(units, quiet=quiet, side_by_side=True, ray=ray)
     result = None
-    if found is not None:
-        results = _results(contenders, found, dataset, plan, model)
+    if unit_values is not None:
+        results = _results(contenders, unit_values, dataset, plan, model)
         results["curves"] += skipped
         result = document(KIND, command, results, model=model, dataset=data)
         write_charts(rd_charts(result), out)
@@ -136,9 +140,13 @@ def _sweep(sweep: Sweep) -> Contender:
 
 
 def _results(
-    contenders: Sequence[Contender], found: Mapping[str, Found], dataset: Dataset, plan: Plan, model: ContextModel
+    contenders: Sequence[Contender],
+    unit_values: Mapping[str, Columns],
+    dataset: Dataset,
+    plan: Plan,
+    model: ContextModel,
 ) -> dict[str, Any]:
-    values = [each.task.collect(found) for each in contenders]
+    values = [each.task.collect(unit_values) for each in contenders]
     coded = [all(flags) for flags in zip(*(value["coded"] for value in values if "coded" in value), strict=True)]
     if not any(coded):
         raise ImageError(
@@ -154,10 +162,11 @@ def _results(
         "at_rates": {"bpp": list(plan.rates), "codecs": [_at_rates(each, plan.rates, pixels) for each in measured]},
         "bd_rates": [
             {"codec": a.contender.codec, "against": b.contender.codec, **bd_rates(a.curves, b.curves)}
+            | {"ssimulacra2": bd_rates_by_score(a.scores, b.scores)}
             for a in ours
             for b in baselines
         ],
-        "bounds": [_bound.result(levels, found, coded) for levels in plan.bounds],
+        "bounds": [_bound.result(levels, unit_values, coded) for levels in plan.bounds],
         "literature": literature_curves(dataset),
     }
 
@@ -166,17 +175,20 @@ def _kept(values: Sequence[Any], coded: Sequence[bool]) -> list[Any]:
     return [value for value, keep in zip(values, coded, strict=True) if keep]
 
 
-def _measured(each: Contender, value: Found, coded: Sequence[bool], pixels: Sequence[int]) -> Measured:
+def _measured(each: Contender, value: Columns, coded: Sequence[bool], pixels: Sequence[int]) -> Measured:
     points = _kept(value["points"], coded)
-    curves = [curve(own, n) for own, n in zip(points, pixels, strict=True)]
-    return Measured(each, points, curves)
+    curves, scores = (
+        [curve(image_points, n, quality) for image_points, n in zip(points, pixels, strict=True)]
+        for quality in (psnr_of, ssimulacra2_of)
+    )
+    return Measured(each, points, curves, scores)
 
 
 def _at_rates(measured: Measured, rates: Sequence[float], pixels: Sequence[int]) -> dict[str, Any]:
-    """psnr: at every rate of every image. ssim, ms_ssim: an estimate at every rate, or None."""
+    """psnr: at every rate of every image. ssim, ms_ssim, ssimulacra2: an estimate at every rate, or None."""
     similarities = {
         name: [curve(points, n, quality) for points, n in zip(measured.points, pixels, strict=True)]
-        for name, quality in (("ssim", ssim_of), ("ms_ssim", ms_ssim_of))
+        for name, quality in (("ssim", ssim_of), ("ms_ssim", ms_ssim_of), ("ssimulacra2", ssimulacra2_of))
     }
     return {
         "codec": measured.contender.codec,
@@ -191,11 +203,11 @@ def _of_images(measured: Measured, curves: Sequence[Curve], bpp: float, pixels: 
     """Quality at a rate; None below the smallest file, and where the rate holds a whole file of ours."""
     whole = [8 * (points[-1][0] or 0) / n for points, n in zip(measured.points, pixels, strict=True)]
     lossless = [measured.contender.coding is not None and bpp >= least for least in whole]
-    return [None if exact else own.at(bpp) for exact, own in zip(lossless, curves, strict=True)]
+    return [None if exact else image_curve.at(bpp) for exact, image_curve in zip(lossless, curves, strict=True)]
 
 
 def _estimate(values: Sequence[float | None]) -> dict[str, float | None] | None:
-    """None where one of them is."""
+    """The estimate; None where a value is None."""
     return None if None in values else estimate(values)
 
 
@@ -204,28 +216,28 @@ def _curve(measured: Measured, pixels: Sequence[int], model: ContextModel) -> di
     coding = measured.contender.coding
     if coding is None:
         return row
-    where = operating_points(coding)
-    row["points"] = [point | place._asdict() for point, place in zip(row["points"], where, strict=True)]
+    cuts = operating_points(coding)
+    row["points"] = [point | cut._asdict() for point, cut in zip(row["points"], cuts, strict=True)]
     row["products"] = macs_per_pixel(model, coding)
     return row
 
 
-def export(found: Document, folder: Path) -> None:
+def export(document: Document, folder: Path) -> None:
     """Write every curve in the format of CompressAI's results, for its plot tools: lossy points only."""
     folder.mkdir(exist_ok=True)
-    for row in found["results"]["curves"]:
+    for row in document["results"]["curves"]:
         if "skipped" not in row:
             name = row["codec"].lower().replace(" ", "-")
-            write_file(folder / f"{name}.json", (json.dumps(_of_compressai(row, found), indent=2) + "\n").encode())
+            write_file(folder / f"{name}.json", (json.dumps(_of_compressai(row, document), indent=2) + "\n").encode())
 
 
-def _of_compressai(row: Mapping[str, Any], found: Document) -> dict[str, Any]:
+def _of_compressai(row: Mapping[str, Any], document: Document) -> dict[str, Any]:
     points = [point for point in row["points"] if point["psnr"] is not None]
     keys = {"bpp": "bpp", "psnr": "psnr-rgb", "ssim": "ssim-rgb", "ms_ssim": "ms-ssim-rgb"}
     known = {key: name for key, name in keys.items() if all(point[key] is not None for point in points)}
     return {
         "name": row["codec"],
-        "description": f"{of_images(found)}; bytes of whole files; means over images; {found['command']}",
+        "description": f"{of_images(document)}; bytes of whole files; means over images; {document['command']}",
         "results": {name: [point[key] for point in points] for key, name in known.items()},
     }
 
@@ -233,17 +245,17 @@ def _of_compressai(row: Mapping[str, Any], found: Document) -> dict[str, Any]:
 # --- what a result says
 
 
-def tables(found: Document) -> list[Table]:
-    results = found["results"]
+def tables(document: Document) -> list[Table]:
+    results = document["results"]
     rates, bd = [*_rates(results)], [*map(_bd_rate, results["bd_rates"])]
     ours = [row for row in results["curves"] if is_ours(row["codec"])]
     at = "PSNR in dB at so many bits per pixel, interpolated between files, image by image"
     bd_caption = "BD-rate: bytes of our prefixes beside a baseline's files at the same PSNR, percent, image by image"
     all_of_them = [
-        Table("rates", f"{at}, {of_images(found)}", rates),
-        Table("bdrates", f"{bd_caption}, {of_images(found)}", bd),
+        Table("rates", f"{at}, {of_images(document)}", rates),
+        Table("bdrates", f"{bd_caption}, {of_images(document)}", bd),
         *(_steps(row) for row in ours),
-        *(_bound.table(row, of_images(found)) for row in results.get("bounds", ())),
+        *(_bound.table(row, of_images(document)) for row in results.get("bounds", ())),
         Table("literature", f"CIFAR-10 test set: {NOT_MEASURED}", [*map(_published, results["literature"])]),
     ]
     return [table for table in all_of_them if table.rows]
@@ -264,8 +276,16 @@ def _bd_rate(row: Mapping[str, Any]) -> Row:
     if row["percent"] is None:
         return {**line, "percent": "no PSNR in common", "images": 0}
     shared = f"{row['from_psnr']:.1f} to {row['to_psnr']:.1f}"
-    signed = ("+" if row["percent"]["mean"] > 0 else "") + (plus_minus(row["percent"], 1) or "")
-    return {**line, "percent": signed, "dB in common": shared, "images": row["images"]}
+    line |= {"percent": _signed(row["percent"]), "dB in common": shared, "images": row["images"]}
+    scores = row.get("ssimulacra2", {"percent": None})
+    if scores["percent"] is None:
+        return line
+    shared = f"{scores['from_score']:.0f} to {scores['to_score']:.0f}"
+    return line | {"percent at equal SSIMULACRA 2": _signed(scores["percent"]), "scores in common": shared}
+
+
+def _signed(percent: Mapping[str, Any]) -> str:
+    return ("+" if percent["mean"] > 0 else "") + (plus_minus(percent, 1) or "")
 
 
 def _steps(row: Mapping[str, Any]) -> Table:
@@ -275,10 +295,16 @@ def _steps(row: Mapping[str, Any]) -> Table:
 
 
 def _step(point: Mapping[str, float | None]) -> Row:
-    """Without what the images are too small for."""
-    columns = {"bpp": ("bpp", 3), "psnr": ("PSNR dB", 2), "ssim": ("SSIM", 4), "ms_ssim": ("MS-SSIM", 4)}
+    """A row without the measures that the images are too small for."""
+    columns = {
+        "bpp": ("bpp", 3),
+        "psnr": ("PSNR dB", 2),
+        "ssim": ("SSIM", 4),
+        "ms_ssim": ("MS-SSIM", 4),
+        "ssimulacra2": ("SSIMULACRA 2", 1),
+    }
     cells = {
-        name: f"{value:.{digits}f}" for key, (name, digits) in columns.items() if (value := point[key]) is not None
+        name: f"{value:.{digits}f}" for key, (name, digits) in columns.items() if (value := point.get(key)) is not None
     }
     lossless = {"PSNR dB": "lossless"} if point["rmse"] == 0 else {}
     return {"step": point["step"], "cell width": point["level"] or "exact", **cells, **lossless}
@@ -290,14 +316,14 @@ def _published(each: Mapping[str, Any]) -> Row:
     return {"": each["system"], "bpp @ dB": points, "what": each["what"], "source": each["source"]}
 
 
-def figures(found: Document) -> Mapping[str, str]:
-    return captions(rd_charts(found))
+def figures(document: Document) -> Mapping[str, str]:
+    return captions(rd_charts(document))
 
 
-def measures(found: Document) -> Iterator[Measure]:
+def measures(document: Document) -> Iterator[Measure]:
     """PSNR of every image's prefixes at the rates of the tables."""
-    at = found["results"]["at_rates"]
-    ids = _kept(found["dataset"]["ids"], found["results"]["images"])
+    at = document["results"]["at_rates"]
+    ids = _kept(document["dataset"]["ids"], document["results"]["images"])
     for row in at["codecs"]:
         for bpp, values in zip(at["bpp"], row["psnr"] if is_ours(row["codec"]) else (), strict=False):
             known = {each: value for each, value in zip(ids, values, strict=True) if value is not None}

@@ -53,7 +53,7 @@ def updated(text: str, folder: Path, results: Path) -> str:
 
     Raises DdpmError for a marker that names no result, no table or no figure, or that has no end.
     """
-    found = read_tree(results)
+    documents = read_tree(results)
     if len(MARKED.findall(text)) != text.count(BEGIN):
         raise DdpmError(f"a part that begins with {BEGIN} ... --> does not end with <!-- /bench -->")
 
@@ -61,11 +61,11 @@ def updated(text: str, folder: Path, results: Path) -> str:
         name, part, which = match.groups()
         if (name, part) == (SUMMARY, "table"):
             with as_written(name):
-                return _marked(match, _summary(found, which))
-        if name not in found:
-            raise DdpmError(f"{match[0].splitlines()[0]}: {results} has no such result; it has {', '.join(found)}")
+                return _marked(match, _summary(documents, which))
+        if name not in documents:
+            raise DdpmError(f"{match[0].splitlines()[0]}: {results} has no such result; it has {', '.join(documents)}")
         with as_written(name):
-            return _marked(match, _content(found[name], part, which, folder, results / name))
+            return _marked(match, _content(documents[name], part, which, folder, results / name))
 
     return MARKED.sub(fill, text)
 
@@ -74,18 +74,18 @@ def _marked(match: re.Match[str], content: str) -> str:
     return f"<!-- bench: {' '.join(match.groups())} -->\n{content}\n<!-- /bench -->"
 
 
-def _summary(found: Mapping[str, Document], which: str) -> str:
-    table = _named(summary(found), which)
+def _summary(documents: Mapping[str, Document], which: str) -> str:
+    table = _named(summary(documents), which)
     return f"{table.markdown()}\n\n*{table.caption}.*"
 
 
-def _content(found: Document, part: str, which: str, folder: Path, result: Path) -> str:
-    return _table(found, which) if part == "table" else _figure(found, which, folder, result)
+def _content(document: Document, part: str, which: str, folder: Path, result: Path) -> str:
+    return _table(document, which) if part == "table" else _figure(document, which, folder, result)
 
 
-def _table(found: Document, name: str) -> str:
-    table = _named(benchmark(found["kind"]).tables(found), name)
-    return f"{table.markdown()}\n\n*{table.caption}. {_origin(found)}*"
+def _table(document: Document, name: str) -> str:
+    table = _named(benchmark(document["kind"]).tables(document), name)
+    return f"{table.markdown()}\n\n*{table.caption}. {_origin(document)}*"
 
 
 def _named(tables: Iterable[Table], name: str) -> Table:
@@ -93,11 +93,11 @@ def _named(tables: Iterable[Table], name: str) -> Table:
     return by_name[_known(name, by_name)]
 
 
-def _figure(found: Document, name: str, folder: Path, result: Path) -> str:
-    figures = benchmark(found["kind"]).figures(found)
+def _figure(document: Document, name: str, folder: Path, result: Path) -> str:
+    figures = benchmark(document["kind"]).figures(document)
     caption = figures[_known(name, figures)]
     picture = Path(os.path.relpath(result.parent / f"{name}.png", folder)).as_posix()
-    return f"![{caption}]({picture})\n\n*{caption} {_origin(found)}*"
+    return f"![{caption}]({picture})\n\n*{caption} {_origin(document)}*"
 
 
 def _known(name: str, there: Mapping[str, object]) -> str:
@@ -106,9 +106,9 @@ def _known(name: str, there: Mapping[str, object]) -> str:
     return name
 
 
-def _origin(found: Document) -> str:
-    model = f"Model {found['model']['name']} ({found['model']['id'][:8]}). " if found["model"] else ""
-    return f"{model}`{found['command']}`"
+def _origin(document: Document) -> str:
+    model = f"Model {document['model']['name']} ({document['model']['id'][:8]}). " if document["model"] else ""
+    return f"{model}`{document['command']}`"
 
 
 # --- the summary
@@ -122,29 +122,29 @@ class Times(NamedTuple):
     threads: int
 
 
-def summary(found: Mapping[str, Document]) -> list[Table]:
-    """found: all results by name. Raises DdpmError where one of the four is missing."""
-    if missing := [name for name in (*COLUMNS, SPEED) if name not in found]:
+def summary(documents: Mapping[str, Document]) -> list[Table]:
+    """documents: all results by name. Raises DdpmError where one of the four is missing."""
+    if missing := [name for name in (*COLUMNS, SPEED) if name not in documents]:
         raise DdpmError(f"the summary needs the result {missing[0]}: measure it (benchmarks/README.md)")
-    sizes, times = {column: _sizes(found[name]) for name, column in COLUMNS.items()}, _times(found[SPEED])
+    sizes, times = {column: _sizes(documents[name]) for name, column in COLUMNS.items()}, _times(documents[SPEED])
     codecs = [codec for codec in dict.fromkeys(chain.from_iterable(sizes.values())) if not _is_archive(codec)]
     rows = [_row(codec, {column: of.get(codec) for column, of in sizes.items()}, times.get(codec)) for codec in codecs]
-    return [Table("sizes-and-times", _caption(found, times), [*rows, *map(_published, _literature())])]
+    return [Table("sizes-and-times", _caption(documents, times), [*rows, *map(_published, _literature())])]
 
 
 def _is_archive(codec: str) -> bool:
     return is_ours(codec) and codec.split()[1] in ("archive", "bits")
 
 
-def _sizes(found: Document) -> dict[str, str | None]:
+def _sizes(document: Document) -> dict[str, str | None]:
     """Bits/dim by codec."""
-    rows = found["results"]["codecs"]
+    rows = document["results"]["codecs"]
     return {row["codec"]: plus_minus(row["bits_per_dim"], 2) for row in rows if "bits_per_dim" in row}
 
 
-def _times(found: Document) -> dict[str, Times]:
-    """On the most threads that were measured."""
-    rows = [row for row in found["results"]["throughput"] if "skipped" not in row]
+def _times(document: Document) -> dict[str, Times]:
+    """Times by codec, on the most threads that were measured."""
+    rows = [row for row in document["results"]["throughput"] if "skipped" not in row]
     return {row["codec"]: _times_of(row) for row in sorted(rows, key=lambda row: row["threads"])}
 
 
@@ -163,7 +163,7 @@ def _row(codec: str, sizes: Mapping[str, str | None], times: Times | None) -> Ro
 
 
 def _literature() -> list[Published]:
-    """From the largest to the smallest."""
+    """Systems of the literature, from the largest rate to the smallest."""
     shown = (each for each in LOSSLESS if each.system in SHOWN)
     return sorted(shown, key=lambda each: -each.bits_per_dim)
 
@@ -173,14 +173,14 @@ def _published(each: Published) -> Row:
     return {"": f"{each.system} (literature{note})", COLUMNS[CIFAR10]: f"{each.bits_per_dim:.2f}"}
 
 
-def _caption(found: Mapping[str, Document], times: Mapping[str, Times]) -> str:
+def _caption(documents: Mapping[str, Document], times: Mapping[str, Times]) -> str:
     threads = max((each.threads for each in times.values()), default=1)
-    speed = found[SPEED]
+    speed = documents[SPEED]
     megapixels = sum(dimensions(speed)) / len(dimensions(speed)) / 3e6
-    models = (f"{found[name]['model']['name']} ({found[name]['model']['id'][:8]})" for name in (KODAK, CIFAR10))
+    models = (f"{documents[name]['model']['name']} ({documents[name]['model']['id'][:8]})" for name in (KODAK, CIFAR10))
     return (
         "Bits per colour sample of whole lossless files, which were decoded and compared:"
-        f" {'; '.join(of_images(found[name]) for name in COLUMNS)}. Models {' and '.join(models)}. Medians of seconds"
-        f" an image of {megapixels:.2f} megapixels, {of_images(speed)}, on {threads} threads of"
+        f" {'; '.join(of_images(documents[name]) for name in COLUMNS)}. Models {' and '.join(models)}. Medians of"
+        f" seconds an image of {megapixels:.2f} megapixels, {of_images(speed)}, on {threads} threads of"
         f" {speed['machine']['processor']}. Rows of the literature were not measured here"
     )

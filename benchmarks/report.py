@@ -71,44 +71,44 @@ def page(folder: Path) -> str:
 
     Raises DdpmError when there are none, or one is damaged.
     """
-    found = {name: each for name, each in read_tree(folder).items() if each["kind"] in KINDS}
-    ordered = sorted(found.items(), key=lambda pair: (KINDS.index(pair[1]["kind"]), pair[0]))
+    documents = {name: each for name, each in read_tree(folder).items() if each["kind"] in KINDS}
+    ordered = sorted(documents.items(), key=lambda pair: (KINDS.index(pair[1]["kind"]), pair[0]))
     links = "\n".join(f'<a href="#{escape(name)}">{escape(_link(each))}</a>' for name, each in ordered)
     sections = "\n".join(_section(folder, name, each) for name, each in ordered)
     return PAGE.substitute(style=STYLE, links=links, sections=sections)
 
 
-def _link(found: Document) -> str:
-    data = found["dataset"]
-    return f"{found['kind']}: {data['name']}" if data else str(found["kind"])
+def _link(document: Document) -> str:
+    data = document["dataset"]
+    return f"{document['kind']}: {data['name']}" if data else str(document["kind"])
 
 
-def _section(folder: Path, name: str, found: Document) -> str:
+def _section(folder: Path, name: str, document: Document) -> str:
     with as_written(name):
-        return "\n".join(_parts(folder, name, found))
+        return "\n".join(_parts(folder, name, document))
 
 
-def _parts(folder: Path, name: str, found: Document) -> list[str]:
-    module = benchmark(found["kind"])
-    place = (folder / name).parent
+def _parts(folder: Path, name: str, document: Document) -> list[str]:
+    module = benchmark(document["kind"])
+    result_folder = (folder / name).parent
     return [
         f'<section id="{escape(name)}">',
-        f"<h2>{escape(_heading(module.TITLE, found))}</h2>",
-        f'<p class="of">{escape(_subject(found))}</p>',
-        *(_figure(place, figure, caption) for figure, caption in module.figures(found).items()),
-        *(f'<div class="wide">{table.html()}</div>' for table in module.tables(found) if table.rows),
-        f"<details><summary>How this was measured</summary><dl>{''.join(_origin(found))}</dl></details>",
+        f"<h2>{escape(_heading(module.TITLE, document))}</h2>",
+        f'<p class="of">{escape(_subject(document))}</p>',
+        *(_figure(result_folder, figure, caption) for figure, caption in module.figures(document).items()),
+        *(f'<div class="wide">{table.html()}</div>' for table in module.tables(document) if table.rows),
+        f"<details><summary>How this was measured</summary><dl>{''.join(_origin(document))}</dl></details>",
         "</section>",
     ]
 
 
-def _heading(title: str, found: Document) -> str:
-    return f"{title}, {found['dataset']['name']}" if found["dataset"] else title
+def _heading(title: str, document: Document) -> str:
+    return f"{title}, {document['dataset']['name']}" if document["dataset"] else title
 
 
-def _subject(found: Document) -> str:
-    model = found["model"]
-    words = [of_images(found)] if found["dataset"] else []
+def _subject(document: Document) -> str:
+    model = document["model"]
+    words = [of_images(document)] if document["dataset"] else []
     return "; ".join([*words, f"model {model['name']} ({model['id'][:8]})"] if model else words)
 
 
@@ -122,15 +122,15 @@ def _figure(folder: Path, name: str, caption: str) -> str:
     return f"<figure><p>{escape(name)}.png is not in the folder.</p>{text}</figure>"
 
 
-def _origin(found: Document) -> Iterator[str]:
+def _origin(document: Document) -> Iterator[str]:
     """Command, machine, versions and data, as entries of a list of definitions."""
-    yield f"<dt>Command</dt><dd><code>{escape(found['command'])}</code></dd>"
-    yield from _entries("Machine", found["machine"])
-    yield from _entries("Versions", {name: value for name, value in found["versions"].items() if value})
-    if found["model"]:
-        yield from _entries("Model", found["model"])
-    if found["dataset"]:
-        yield from _entries("Images", {key: found["dataset"][key] for key in ("name", "images", "of", "sha256")})
+    yield f"<dt>Command</dt><dd><code>{escape(document['command'])}</code></dd>"
+    yield from _entries("Machine", document["machine"])
+    yield from _entries("Versions", {name: value for name, value in document["versions"].items() if value})
+    if document["model"]:
+        yield from _entries("Model", document["model"])
+    if document["dataset"]:
+        yield from _entries("Images", {key: document["dataset"][key] for key in ("name", "images", "of", "sha256")})
 
 
 def _entries(title: str, facts: Mapping[str, Any]) -> Iterator[str]:

@@ -85,8 +85,8 @@ def run(
     with TemporaryDirectory() as folder:
         coders = [*(of_coding(model, coding) for coding in plan.settings), *map(of_baseline, available)]
         parts = _Timings(model, source, plan, dataset.images, coders, Path(folder)).parts()
-        found = work.results([unit for units in parts.values() for unit in units], quiet=quiet) or {}
-    results: dict[str, Any] = {part: [found[unit.key] for unit in units] for part, units in parts.items()}
+        unit_values = work.results([unit for units in parts.values() for unit in units], quiet=quiet) or {}
+    results: dict[str, Any] = {part: [unit_values[unit.key] for unit in units] for part, units in parts.items()}
     results |= {part: results[part][0] for part in ("start_up", "installed")}
     results["throughput"] += skipped
     result = document(KIND, command, results | {"fits": fits(results["megapixels"])}, model=model, dataset=data)
@@ -120,14 +120,14 @@ class _Timings(NamedTuple):
         }
 
     def _options(self) -> list[str]:
-        """Of the commands that are timed."""
+        """Options of the commands that are timed."""
         return [f"--model={self.source}"] if self.source else []
 
     def _throughput(self, coder: Coder, threads: int) -> Unit:
         return self._timed(f"{coder.name}, threads: {threads}", coder, self.images, threads)
 
     def _thumbnails(self, coding: Coding, threads: int) -> Unit:
-        """By the model for images of their size."""
+        """A batch of thumbnails, by the model for images of their size."""
         batch = thumbnails(self.images)
         coder = of_coding(find_model(self.source, batch), coding)
         return self._timed(f"thumbnails, {coder.name}, threads: {threads}", coder, batch, threads)
@@ -160,23 +160,23 @@ def _pixels(images: Sequence[Pixels]) -> int:
 
 def _few(images: Sequence[Pixels]) -> list[Pixels]:
     """The first images, one at least, of so many pixels together."""
-    found: list[Pixels] = []
+    first_images: list[Pixels] = []
     for image in images:
-        if found and _pixels([*found, image]) > STEPS_PIXELS:
+        if first_images and _pixels([*first_images, image]) > STEPS_PIXELS:
             break
-        found.append(image)
-    return found
+        first_images.append(image)
+    return first_images
 
 
 # --- what a result says
 
 
-def tables(found: Document) -> list[Table]:
-    results, kernel = found["results"], found["machine"].get("kernel")
+def tables(document: Document) -> list[Table]:
+    results, kernel = document["results"], document["machine"].get("kernel")
     medians = f"medians; kernels: {kernel}" if kernel else "medians"  # not in results of earlier versions
     few = f"A batch of thumbnails of 32x32; {medians}"
     every = [
-        Table("throughput", f"Throughput, {of_images(found)}; {medians}", [*_throughputs(results["throughput"])]),
+        Table("throughput", f"Throughput, {of_images(document)}; {medians}", [*_throughputs(results["throughput"])]),
         Table("thumbnails", few, [*map(_throughput, results.get("thumbnails", ()))]),
         Table("steps", "Bits and time of the schedule's steps, on one thread", [*_steps(results["steps"])]),
         Table("previews", f"{_of_previews()}; {medians}", [*map(_preview, results["previews"])]),
@@ -278,12 +278,12 @@ def _fit(row: Mapping[str, Any]) -> Row:
     return {"": row["of"], "exponent": plus_minus(row["exponent"], 2), "points": row["points"]}
 
 
-def figures(found: Document) -> Mapping[str, str]:
-    return captions(speed_charts(found))
+def figures(document: Document) -> Mapping[str, str]:
+    return captions(speed_charts(document))
 
 
-def measures(found: Document) -> Iterator[Measure]:
-    results = found["results"]
+def measures(document: Document) -> Iterator[Measure]:
+    results = document["results"]
     for row in results["throughput"]:
         yield from _of_throughput(row["codec"], row)
     for row in results.get("thumbnails", ()):

@@ -98,10 +98,10 @@ def run(
         Unit(name, weight * image[..., 0].size, partial(_strip, name, image, model, plan, beside, out))
         for name, image in zip(dataset.names or (), dataset.images, strict=True)
     ]
-    found = work.results(units, quiet=quiet, side_by_side=True)
+    unit_values = work.results(units, quiet=quiet, side_by_side=True)
     result = None
-    if found is not None:
-        results = {**plan.coding._asdict(), "images": list(found.values())}
+    if unit_values is not None:
+        results = {**plan.coding._asdict(), "images": list(unit_values.values())}
         result = document(KIND, command, results, model=model, dataset=data)
     work.finish(result)
     return result
@@ -143,15 +143,16 @@ def ours(data: bytes, image: Pixels, model: ContextModel, sizes: Sequence[int]) 
     least = int(codec.info(data)["header_bytes"])
     if sizes[0] < least:
         raise OutputError(f"{sizes[0]} bytes are too few: the header alone takes {least}, give larger --bytes")
-    found = [codec.decode_details(data, max_bytes=size, model=model) for size in sizes]
+    decoded = [codec.decode_details(data, max_bytes=size, model=model) for size in sizes]
     cells = [
-        _cell(size, np.asarray(each.image), image, each.steps_done) for size, each in zip(sizes, found, strict=True)
+        _cell(size, np.asarray(preview.image), image, preview.steps_done)
+        for size, preview in zip(sizes, decoded, strict=True)
     ]
     return Strip("ddpmcodec", cells, least)
 
 
 def theirs(qualities: Sequence[Baseline], image: Pixels, sizes: Sequence[int]) -> Strip:
-    """Of every budget the file of the best quality that fits; qualities: one codec from its lowest to its best."""
+    """For every budget the file of the best quality that fits; qualities: one codec from its lowest to its best."""
     files = [(quality, quality.encode(image)) for quality in qualities]
     fitting = [[pair for pair in files if len(pair[1]) <= size] for size in sizes]
     cells = [_cell(len(each[-1][1]), each[-1][0].decode(each[-1][1]), image) if each else None for each in fitting]
@@ -242,8 +243,8 @@ def _figures(cell: Cell, pixels: int) -> Iterator[str]:
 # --- what a result says
 
 
-def tables(found: Document) -> list[Table]:
-    lines = [line for image in found["results"]["images"] for line in _lines(image)]
+def tables(document: Document) -> list[Table]:
+    lines = [line for image in document["results"]["images"] for line in _lines(image)]
     return [Table("strips", "PSNR in dB with so many bytes; ours are prefixes of one file", lines)]
 
 
@@ -265,23 +266,23 @@ def _decibel(cell: Mapping[str, Any] | None) -> str | None:
     return "lossless" if cell["psnr"] is None else f"{cell['psnr']:.2f}"
 
 
-def figures(found: Document) -> dict[str, str]:
-    words = f"previews from the first bytes of one file, {_name(found)},"
+def figures(document: Document) -> dict[str, str]:
+    words = f"previews from the first bytes of one file, {_name(document)},"
     beside = " and the best files of JPEG, WebP and AVIF with as many bytes"
     return {
         f"strip-{image['name']}": f"{image['name']}: {words}{beside if len(image['strips']) > 1 else ''}."
-        for image in found["results"]["images"]
+        for image in document["results"]["images"]
     }
 
 
-def measures(found: Document) -> Iterator[Measure]:
+def measures(document: Document) -> Iterator[Measure]:
     """Bytes of our whole files, where the last budget is all of it."""
-    ids, images = found["dataset"]["ids"], found["results"]["images"]
+    ids, images = document["dataset"]["ids"], document["results"]["images"]
     whole = {key: image["strips"][0]["cells"][-1] for key, image in zip(ids, images, strict=True)}
     sizes = {key: cell["bytes"] for key, cell in whole.items() if cell["psnr"] is None}
     if sizes:
-        yield Measure(f"{_name(found)}, bytes of a file", sizes)
+        yield Measure(f"{_name(document)}, bytes of a file", sizes)
 
 
-def _name(found: Document) -> str:
-    return name_of(Coding(found["results"]["effort"], found["results"]["levels"]))
+def _name(document: Document) -> str:
+    return name_of(Coding(document["results"]["effort"], document["results"]["levels"]))

@@ -44,7 +44,7 @@ COMPLETE = "_DDPMCODEC_COMPLETE"  # the variable by which a shell's script asks 
 
 
 class ClosedPipe(Exception):
-    """A BrokenPipeError, which click would make an exit of."""
+    """Stands for a BrokenPipeError, on which click would exit."""
 
 
 @contextmanager
@@ -59,7 +59,7 @@ EXTRAS = {"torch": "train", "numba": "train"}  # modules that coding does not ne
 
 
 class LazyGroup(click.Group):
-    """Whose commands are imported by name."""
+    """A group whose commands are imported by name."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)

@@ -61,7 +61,7 @@ class Request:
 def request_options(settings: str, what: str, *, limit: int | None = None) -> Callable[[Any], Any]:
     """Adds options of `Request` before those of the command, and hands them over as one argument, with `run_options`.
 
-    settings: the default. what: that such files are measured. limit: the default.
+    settings, limit: the defaults. what: which files the settings are of, for the help.
     """
     options = (
         click.option(
@@ -153,7 +153,7 @@ def command_line() -> str:
 
 
 def _given(context: click.Context) -> Iterator[str]:
-    """What was given of options and arguments."""
+    """The options and arguments that were given, as words."""
     for parameter in context.command.params:
         value = context.params.get(parameter.name or "")
         if context.get_parameter_source(parameter.name or "") is not ParameterSource.COMMANDLINE:
@@ -187,15 +187,15 @@ def measure(work: Callable[[], Document | None]) -> int:
     Interrupted, it has said what it kept. Of torchrun's ranks all but the first have no result.
     """
     try:
-        found = work()
+        document = work()
     except KeyboardInterrupt:
         return INTERRUPTED
-    if found is not None:
-        print_tables(found)
+    if document is not None:
+        print_tables(document)
     return 0
 
 
-def print_tables(found: Document) -> None:
+def print_tables(document: Document) -> None:
     from ddpmcodec.benchmarks._results import benchmark
 
-    click.echo("\n\n".join(table.markdown() for table in benchmark(found["kind"]).tables(found)))
+    click.echo("\n\n".join(table.markdown() for table in benchmark(document["kind"]).tables(document)))

@@ -129,7 +129,7 @@ def _multiple(size: int | None) -> int | None:
 
 
 def printable(text: str) -> str:
-    """Control characters escaped: names in files and of files must not write to a terminal what they like."""
+    """The text with control characters escaped: names of files, and in files, must not control a terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
@@ -177,14 +177,14 @@ def naming_options() -> Iterator[None]:
 
 
 def _with_options(text: str) -> str:
-    """What the library calls arguments, as options."""
+    """The text with options in place of the library's arguments."""
     for argument, option in OPTIONS.items():
         text = text.replace(argument, option)
     return text
 
 
 def each(files: Sequence[str], action: Callable[[str], None]) -> int:
-    """Do it for every file, going on after a failure; the highest exit code. Raises BrokenPipeError."""
+    """Do the action for every file, going on after a failure; return the highest exit code. Raises BrokenPipeError."""
     codes = []
     for name in files:
         try:
@@ -231,12 +231,12 @@ class Outputs:
             why = "with -r" if mirror else "with several files" if len(files) > 1 else "with a slash at its end"
             raise click.UsageError(f"{why}, -o must be a folder, which {output} is not")
 
-    def place(self, source: str) -> str:
+    def output_for(self, source: str) -> str:
         """The output for a source, or "-". Raises OutputError when it must not be written."""
         return self.check(source, self.name(source))
 
     def check(self, source: str, name: str) -> str:
-        """The name. Raises OutputError when it must not be written."""
+        """The name of the output. Raises OutputError when it must not be written."""
         if name == STANDARD:
             if standard_output().isatty():
                 raise OutputError(f"{label(source)}: no binary data to a terminal: name a file with -o, or use a pipe")
@@ -256,13 +256,13 @@ class Outputs:
     def _renamed(self, path: Path) -> Path:
         return with_suffix(path, self.suffix, self.keep_suffix)
 
-    def write(self, place: str, data: bytes, source: str) -> None:
-        """With the permissions and the modification time of its source, where that is a file."""
-        if place == STANDARD:
+    def write(self, output: str, data: bytes, source: str) -> None:
+        """Write an output, with the permissions and the modification time of its source, where that is a file."""
+        if output == STANDARD:
             write_stdout(data)
         else:
             like = [] if source == STANDARD else [Path(source)]
-            (write_below if self.below else write_file)(Path(place), data, replace=self.force, like=like)
+            (write_below if self.below else write_file)(Path(output), data, replace=self.force, like=like)
 
 
 def standard_output() -> TextIO:
@@ -291,7 +291,7 @@ def silence(*streams: TextIO | None) -> None:
 
 
 def leave_at_once(code: int) -> NoReturn:
-    """Without waiting for threads, and for what modules would tear down."""
+    """Exit without waiting for threads, and for what modules would tear down."""
     for stream in filter(None, (sys.stdout, sys.stderr)):
         with suppress(OSError, ValueError):  # nobody reads it any more, or it is closed
             stream.flush()
@@ -312,10 +312,10 @@ class Finite(click.FloatRange):
     """A number in a range: nan is in none, and infinity is no number of pixels, hours or decibels."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        found: float = super().convert(value, param, ctx)
-        if not math.isfinite(found):
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
             self.fail(f"{value} is not a finite number.", param, ctx)
-        return found
+        return number
 
 
 def is_watched() -> bool:

@@ -38,7 +38,7 @@ class Check:
 
 
 def description() -> dict[str, Any]:
-    """Of the installation and the machine: nothing of it is right or wrong."""
+    """Facts about the installation and the machine, of which none is right or wrong."""
     return {
         "versions": _versions(),
         "machine": {
@@ -55,7 +55,7 @@ def description() -> dict[str, Any]:
 
 
 def slowness(kernel: str, kernels: Sequence[str]) -> str | None:
-    """What is slow about the kernel that is used, of those that this processor runs, the fastest first."""
+    """What is slow about the kernel in use. kernels: those that this processor runs, the fastest first."""
     if kernel != kernels[0]:
         return f"{kernels[0]} is faster here: unset the environment variable DDPMCODEC_KERNELS"
     if kernel == PLAIN:
@@ -90,8 +90,8 @@ def require_answers(name: str) -> None:
 
 
 def speed() -> dict[str, float]:
-    """Megapixels a second of one thread, of a synthetic photograph: `encode` without verification and WebP, and
-    `decode`. Raises DdpmError."""
+    """Megapixels of a synthetic photograph that one thread codes in a second: `encode` without verification and WebP,
+    and `decode`. Raises DdpmError."""
     codec.decode(codec.encode(_photo(WARM_UP_SIDE), webp=False, verify=False))  # the model is loaded now
     start, image = time.perf_counter(), _photo(SIDE)
     data = codec.encode(image, webp=False, verify=False)
@@ -112,18 +112,18 @@ def _check(name: str, action: Callable[[], object]) -> Check:
 
 
 def _versions() -> dict[str, str]:
-    """Of packages, without importing them."""
-    found = {"ddpmcodec": __version__, "core": _native.version(), "python": platform.python_version()}
+    """Versions of packages, without importing them."""
+    versions = {"ddpmcodec": __version__, "core": _native.version(), "python": platform.python_version()}
     for name in PACKAGES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def _processor() -> str:
-    """Its name, where the system says it."""
+    """The processor's name, where the system says it."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -134,7 +134,7 @@ def _processor() -> str:
 
 
 def _photo(side: int) -> NDArray[np.uint8]:
-    """Slopes, waves, a soft grain that the colours share, and noise: what no lossless WebP is smaller for."""
+    """Slopes, waves, a soft grain that the colours share, and noise: an image that lossless WebP makes no smaller."""
     y, x = np.mgrid[:side, :side]
     waves = 30 * np.sin(x / 17) + 20 * np.cos(y / 11)
     smooth = np.stack([90 + x / 4 + waves, 150 - y / 4 + waves, 60 + (x + y) / 8], axis=2)

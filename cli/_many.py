@@ -88,11 +88,12 @@ def many_options(function: Callable[..., int]) -> Callable[..., int]:
 
 
 class Work(Protocol):
-    """What a command does with files. verb, kind: for messages. keep_suffix: of inputs, before `suffix`. removes:
-    inputs, once their outputs are written. extensions: of files in folders; None: of images."""
+    """What a command does with files. verb, noun: for messages. keep_suffix: outputs keep the suffix of their inputs
+    before `suffix`. removes: inputs are removed once their outputs are written. extensions: those of the files that are
+    taken from folders; None: those of images."""
 
     verb: str
-    kind: str
+    noun: str
     suffix: str
     keep_suffix: bool
     removes: bool
@@ -103,7 +104,7 @@ class Work(Protocol):
     def shape(self, name: str) -> Shape | None:
         """Looks at the start of a file. Raises DdpmError where it is of another kind."""
 
-    def is_whole(self, place: Path) -> bool:
+    def is_whole(self, path: Path) -> bool:
         """Whether a file that exists could be what this command wrote there. Raises OSError."""
 
     def prepare(self) -> None:
@@ -138,16 +139,16 @@ def run(choice: Choice, work: Work) -> int:
 
 def _named(choice: Choice, work: Work, report: Report) -> dict[str, Source]:
     """The files by their names, each once."""
-    found: dict[str, Source] = {}
+    sources: dict[str, Source] = {}
     for name in choice.files:
         try:
             if choice.recursive and name != STANDARD and Path(name).is_dir():
-                found |= _below(Path(name), choice, work, report)
+                sources |= _below(Path(name), choice, work, report)
             else:
-                found[name] = source_of(name, work.verb)
+                sources[name] = source_of(name, work.verb)
         except (ImageError, OSError) as error:
             report.failed(name, error)
-    return found
+    return sources
 
 
 def _below(folder: Path, choice: Choice, work: Work, report: Report) -> dict[str, Source]:
@@ -157,34 +158,36 @@ def _below(folder: Path, choice: Choice, work: Work, report: Report) -> dict[str
         report.failed(str(error.filename), error)
 
     quiet = choice.quiet
-    sources = folder_sources(folder, work.extensions, work.kind, quiet, unreadable)
+    sources = folder_sources(folder, work.extensions, work.noun, quiet, unreadable)
     if not sources:
-        raise ImageError(f"{folder}: there is no {work.kind} in it")
+        raise ImageError(f"{folder}: there is no {work.noun} in it")
     return {str(source.path): source for source in sources}
 
 
 def _planned(
     sources: dict[str, Source], outputs: Outputs, choice: Choice, work: Work, report: Report
 ) -> Iterator[Task]:
-    """What is to be done, without what must not be written, or is there already."""
-    places = {name: outputs.name(name, source.below) for name, source in sources.items()}
-    if choice.as_json and STANDARD in places.values():
+    """The tasks, without outputs that must not be written, or are there already."""
+    targets = {name: outputs.name(name, source.below) for name, source in sources.items()}
+    if choice.as_json and STANDARD in targets.values():
         raise click.UsageError("--json and an image cannot both be on standard output: name a file with -o")
-    if work.removes and STANDARD in places.values():
+    if work.removes and STANDARD in targets.values():
         raise click.UsageError("--rm needs outputs that are files: name one with -o")
-    alike = collisions(Pair(Path(name), Path(place)) for name, place in places.items() if place != STANDARD)
-    for name, place in places.items():
+    alike = collisions(Pair(Path(name), Path(target)) for name, target in targets.items() if target != STANDARD)
+    for name, target in targets.items():
         try:
             if problem := alike.get(Path(name)):
                 kept = ", give --keep-suffix" if work.verb == "encode" else ""
                 raise OutputError(f"{problem}: rename one{kept}, or give them different folders with -o")
-            if choice.skip_existing and place != STANDARD and os.path.lexists(place):
-                if not work.is_whole(Path(place)):
-                    raise OutputError(f"{place}: exists, but is not a whole file: use -f to overwrite it, or remove it")
-                report.skipped(name, place)
+            if choice.skip_existing and target != STANDARD and os.path.lexists(target):
+                if not work.is_whole(Path(target)):
+                    raise OutputError(
+                        f"{target}: exists, but is not a whole file: use -f to overwrite it, or remove it"
+                    )
+                report.skipped(name, target)
                 continue
             shape = work.shape(name)  # first, as what is no image is best called so
-            yield Task(name, outputs.check(name, place), shape)
+            yield Task(name, outputs.check(name, target), shape)
         except (DdpmError, OSError) as error:
             report.failed(name, error)
 
@@ -196,9 +199,9 @@ def _work_through(tasks: Sequence[Task], outputs: Outputs, choice: Choice, work:
     def done(task: Task, outcome: Result | Failure) -> None:
         if isinstance(outcome, Result):
             try:
-                outputs.write(task.place, outcome.content, task.name)
+                outputs.write(task.output, outcome.content, task.name)
                 if work.removes:
-                    remove_source(Path(task.name), Path(task.place))
+                    remove_source(Path(task.name), Path(task.output))
             except DdpmError as error:
                 outcome = error
         report.add(task, outcome)
@@ -246,7 +249,7 @@ def _code_there(work: Work, sent: Sequence[tuple[Task, bytes]]) -> list[Result]:
 
 
 def folder_sources(
-    folder: Path, extensions: Collection[str] | None, kind: str, quiet: bool, on_error: OnError
+    folder: Path, extensions: Collection[str] | None, noun: str, quiet: bool, on_error: OnError
 ) -> list[Source]:
     """Files of a folder and of those in it, by their extensions (default: images); says what it leaves out."""
     files = files_below(folder, on_error)
@@ -255,7 +258,7 @@ def folder_sources(
         others = sorted({file.suffix or file.name for file in files} - {source.path.suffix for source in sources})
         which = ", ".join(others[:SHOWN_SUFFIXES]) + (", ..." if len(others) > SHOWN_SUFFIXES else "")
         count = f"{len(files) - len(sources)} of {len(files)} files"
-        say(f"{folder}: left out what is no {kind} by its name, {count}: {which}")
+        say(f"{folder}: left out what is no {noun} by its name, {count}: {which}")
     return sources
 
 
@@ -283,7 +286,7 @@ class SentModel:
 
 @cache
 def _parsed(data: bytes, source: str) -> ContextModel:
-    """Once in a worker."""
+    """Parses a model once in a worker."""
     from ddpmcodec.models.context import parse
 
     return parse(data, source)

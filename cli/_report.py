@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Shape(NamedTuple):
-    """Of an image. alike: what files that are coded together have in common."""
+    """The shape of an image. alike: what files that are coded together have in common."""
 
     pixels: int
     channels: int
@@ -36,7 +36,7 @@ class Task:
     """A file to read and the one to write, by their names. shape: None where it is known only once the file is read."""
 
     name: str
-    place: str
+    output: str
     shape: Shape | None = None
 
 
@@ -72,7 +72,7 @@ class Bar:
             self.bar.close()
 
     def progress(self, tasks: Sequence[Task], shape: Shape, passes: int) -> Callable[[float], object] | None:
-        """To be called with pixels of these images that are done, each of which is done so many times."""
+        """A function to call with numbers of pixels of these images that are done, each so many times."""
         if self.bar is None:
             return None
         if tasks[0].shape is None:
@@ -102,7 +102,7 @@ class Bar:
 
 
 class Sizes(NamedTuple):
-    """Of the files of one format, in bytes."""
+    """Total sizes of the files of one format, in bytes."""
 
     files: int = 0
     input_bytes: int = 0
@@ -122,7 +122,7 @@ class Report:
     of each file and at last a summary. Errors and warnings are on stderr in any case."""
 
     def __init__(self, *, as_json: bool, quiet: bool, compresses: bool) -> None:
-        """compresses: whether the ratio of sizes says something."""
+        """compresses: whether the ratio of sizes is reported."""
         self.as_json, self.quiet, self.compresses = as_json, quiet, compresses
         self.bar = Bar("", (), shown=False)
         self.lock = threading.RLock()
@@ -138,13 +138,15 @@ class Report:
             self.done += 1
             self.read += outcome.read
             self.written += len(outcome.content)
-            if kind := outcome.facts.get("format"):
-                self.formats[kind] = self.formats.get(kind, Sizes()).plus(outcome.read, len(outcome.content))
+            if file_format := outcome.facts.get("format"):
+                self.formats[file_format] = self.formats.get(file_format, Sizes()).plus(
+                    outcome.read, len(outcome.content)
+                )
             lines = outcome.warnings + (outcome.lines if not self.as_json else [])
             for line in lines if not self.quiet else []:
                 say(line)
             sizes = {"input_bytes": outcome.read, "output_bytes": len(outcome.content)}
-            self._object({**_names(task.name, task.place), **outcome.facts, **sizes})
+            self._object({**_names(task.name, task.output), **outcome.facts, **sizes})
         self.bar.file_done(self.done)
 
     def failed(self, name: str, error: BaseException) -> None:
@@ -154,16 +156,16 @@ class Report:
             say(message_of(error))
             self._object({"file": label(name), "error": message_of(error), "exit_code": code})
 
-    def skipped(self, name: str, place: str) -> None:
+    def skipped(self, name: str, output: str) -> None:
         self.left_out += 1
-        self._object({**_names(name, place), "skipped": True})
+        self._object({**_names(name, output), "skipped": True})
 
     def planned(self, tasks: Sequence[Task]) -> None:
-        """Of a dry run."""
+        """Report the tasks of a dry run."""
         for task in tasks:
-            self._object({**_names(task.name, task.place), "planned": True})
+            self._object({**_names(task.name, task.output), "planned": True})
             if not (self.as_json or self.quiet):
-                click.echo(printable(f"{label(task.name)} -> {label(task.place, 'standard output')}"))
+                click.echo(printable(f"{label(task.name)} -> {label(task.output, 'standard output')}"))
         if not self.as_json and not self.quiet:
             say(f"{len(tasks)} files would be written; this was a dry run")
 
@@ -176,13 +178,15 @@ class Report:
         if self.compresses:
             sizes["ratio"] = ratio(self.read, self.written)
         formats = (
-            {"formats": {kind: found._asdict() for kind, found in self.formats.items()}} if self.compresses else {}
+            {"formats": {file_format: totals._asdict() for file_format, totals in self.formats.items()}}
+            if self.compresses
+            else {}
         )
         self._object({"summary": {**counts, **sizes, **formats, "exit_code": code}})
         if files > 1 and not self.as_json and (self.codes or not self.quiet):
             say(self._summary(files))
-            for kind, found in sorted(self.formats.items()) if not self.quiet and len(self.formats) > 1 else ():
-                say(f"  {kind}: {found}")
+            for file_format, totals in sorted(self.formats.items()) if not self.quiet and len(self.formats) > 1 else ():
+                say(f"  {file_format}: {totals}")
         return code
 
     def _summary(self, files: int) -> str:
@@ -205,8 +209,8 @@ def ratio(read: int, written: int) -> float | None:
     return read / written if written else None
 
 
-def _names(name: str, place: str) -> dict[str, str]:
-    return {"file": label(name), "output": label(place, "standard output") if place == STANDARD else place}
+def _names(name: str, output: str) -> dict[str, str]:
+    return {"file": label(name), "output": label(output, "standard output") if output == STANDARD else output}
 
 
 # --- what a file costs, for -v: computation by its effort and levels, bits and seconds by its steps
@@ -227,11 +231,11 @@ class StepCosts:
 
     def lines(self) -> list[str]:
         """A line a step. Seconds are those of all threads together."""
-        found = []
+        lines = []
         for number, level in enumerate(sorted(self.bits, reverse=True), start=1):
             reached = f"to noise level {level / 12**0.5:.2f}" if level else "to exact pixels"
-            found.append(f"  step {number}, {reached}: {self.bits[level]:.0f} bits, {self.seconds[level]:.3f} s")
-        return found
+            lines.append(f"  step {number}, {reached}: {self.bits[level]:.0f} bits, {self.seconds[level]:.3f} s")
+        return lines
 
 
 def coding_line(header: Header, given: ContextModel | None) -> str:
@@ -280,10 +284,10 @@ def _archive_models(facts: dict[str, Any]) -> list[str]:
 
 
 def _archive_damage(facts: dict[str, Any]) -> str:
-    found = [
+    problems = [
         (facts["missing_bytes"], f"{facts['missing_bytes']} bytes are missing"),
         (facts["following_bytes"], f"{facts['following_bytes']} bytes follow the end"),
         (facts["index_damaged"], "the index is damaged"),
         (facts["images_lost"], f"{facts['images_lost']} images are lost"),
     ]
-    return "".join(f", {what}" for there, what in found if there)
+    return "".join(f", {words}" for holds, words in problems if holds)

@@ -68,7 +68,7 @@ def evaluate_option(default: float) -> Callable[[Command], Command]:
 
 
 def rate_options(inner: str, *, adam: float, muon: float = 0.02) -> Callable[[Command], Command]:
-    """--muon-rate, of what is `inner`, and --adam-rate."""
+    """Adds --muon-rate, the learning rate of `inner`, and --adam-rate."""
     of_inner = click.option(
         "--muon-rate",
         type=Finite(0, min_open=True),

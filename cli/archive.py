@@ -151,22 +151,22 @@ def create(
 
 def _gather(inputs: Sequence[str], quiet: bool, failures: list[int]) -> list[tuple[str, Path]]:
     """(name in the archive, file), in order. Raises ImageError when two would have one name."""
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for name, path in _named(inputs, quiet, failures):
-        if name in found:
-            raise ImageError(f"{path} and {found[name]} would both be {name}: archive the folder that holds them")
-        found[name] = path
-    if not found:
+        if name in files:
+            raise ImageError(f"{path} and {files[name]} would both be {name}: archive the folder that holds them")
+        files[name] = path
+    if not files:
         raise ImageError(f"{', '.join(inputs)}: there is no image in it")
-    return list(found.items())
+    return list(files.items())
 
 
 def _named(inputs: Sequence[str], quiet: bool, failures: list[int]) -> Iterator[tuple[str, Path]]:
     for text in inputs:
         path = Path(text)
         if os.path.isdir(path):  # False, too, of what cannot be looked at: reading it says why
-            found = folder_sources(path, None, "image", quiet, lambda error: failures.append(failure(error)))
-            yield from ((source.below.as_posix(), source.path) for source in found)
+            sources = folder_sources(path, None, "image", quiet, lambda error: failures.append(failure(error)))
+            yield from ((source.below.as_posix(), source.path) for source in sources)
         else:
             yield path.name, path
 
@@ -175,8 +175,8 @@ def _read_images(
     files: Sequence[tuple[str, Path]], failures: list[int], any_format: bool, strip: bool, pixels: bool, *,
     reports: bool,
 ) -> Iterator[tuple[str, Planes]]:  # fmt: skip
-    """The images that there are; for the others, the failure is printed and its exit code noted. reports: now and then
-    how many are read."""
+    """The images that can be read; of the others the failure is printed, and its exit code added to `failures`.
+    reports: says now and then how many are read."""
     from ddpmcodec.codec.encoder import planes_of_file
     from ddpmcodec.format.ddpma import check_name
 
@@ -242,13 +242,13 @@ def list_(file: str, names: tuple[str, ...], as_json: bool) -> None:
 def _matching(names: Sequence[str], patterns: Sequence[str]) -> list[str] | None:
     """The names that are meant, by themselves or by patterns; None without patterns. Raises DdpmError for one that
     matches none. A name is taken as it stands first, for it may hold brackets."""
-    found: list[str] = []
+    chosen: list[str] = []
     for pattern in patterns:
         matching = [pattern] if pattern in names else fnmatch.filter(names, pattern)
         if not matching and _is_pattern(pattern):
             raise DdpmError(f"no image's name matches {pattern!r}: `ddpmcodec archive list` names all")
-        found += matching or [pattern]  # which is reported as missing
-    return found or None
+        chosen += matching or [pattern]  # which is reported as missing
+    return chosen or None
 
 
 def _is_pattern(text: str) -> bool:
@@ -301,12 +301,12 @@ def extract(
         from ddpmcodec.images import save_image
 
         try:
-            found: Iterator[tuple[str, Image.Image | bytes]]
+            restored: Iterator[tuple[str, Image.Image | bytes]]
             if original:
-                found = archives.originals(data, chosen, max_pixels=max_pixels)
+                restored = archives.originals(data, chosen, max_pixels=max_pixels)
             else:
-                found = archives.extract(data, chosen, model=model, max_pixels=max_pixels, progress=advance)
-            for name, image in found:
+                restored = archives.extract(data, chosen, model=model, max_pixels=max_pixels, progress=advance)
+            for name, image in restored:
                 try:
                     content = image if isinstance(image, bytes) else save_image(image, "PNG")
                     write_below(targets[name], content, replace=force, like=like)

@@ -100,8 +100,9 @@ def rd(request: Request, rates: tuple[float, ...], bounds: tuple[int, ...], ray:
     """Rate versus distortion of real prefixes of files, beside JPEG, WebP, JPEG 2000, AVIF and JPEG XL.
 
     Every file is cut at the end of each segment. A curve's points are means over images, of bits per pixel and of PSNR,
-    at a place in the file or a quality; BD-rates are taken image by image. Writes bench-rd.json, the charts rd and
-    rd-ssim as PNG and SVG, and compressai/*.json; prints tables.
+    at a place in the file or a quality; BD-rates are taken image by image, also at equal SSIMULACRA 2 where libjxl's
+    program ssimulacra2 is installed. Writes bench-rd.json, the charts rd, rd-ssim and rd-ssimulacra2 as PNG and SVG,
+    and compressai/*.json; prints tables.
     """
     return request.measure("rd", lambda plan: plan(request.settings, rates, bounds), ray=ray)
 
@@ -201,13 +202,13 @@ def strips(
 @force_option
 def report(folder: Path, output: Path | None, force: bool) -> None:
     """One self-contained HTML page of the results in FOLDER and in its folders."""
-    place = output or folder / "report.html"
-    check_output(place, None, force=force)
+    path = output or folder / "report.html"
+    check_output(path, None, force=force)
 
     from ddpmcodec.benchmarks.report import page
 
-    write_file(place, page(folder).encode(), replace=force)
-    say(f"{folder} -> {place}")
+    write_file(path, page(folder).encode(), replace=force)
+    say(f"{folder} -> {path}")
 
 
 @bench.command(epilog=EXIT_CODES)
@@ -221,16 +222,16 @@ def compare(old: Path, new: Path) -> int:
     """
     from ddpmcodec.benchmarks.compare import compare as run
 
-    found = run(old, new)
-    if found.changes:
-        click.echo(found.table().markdown())
-    for note in found.notes:
+    comparison = run(old, new)
+    if comparison.changes:
+        click.echo(comparison.table().markdown())
+    for note in comparison.notes:
         say(note)
-    if not found.changes:
+    if not comparison.changes:
         raise OutputError(f"{old} and {new} have no measurement in common: nothing can be compared")
-    counts = ", ".join(f"{found.count(verdict)} {verdict}" for verdict in ("worse", "better", "same", "unknown"))
+    counts = ", ".join(f"{comparison.count(verdict)} {verdict}" for verdict in ("worse", "better", "same", "unknown"))
     say(f"{old} -> {new}: {counts}")
-    return 1 if found.count("worse") else 0
+    return 1 if comparison.count("worse") else 0
 
 
 @bench.command(epilog=EXIT_CODES)

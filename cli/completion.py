@@ -24,15 +24,15 @@ class _Files(ShellComplete):
 
 
 class Bash(_Files, BashComplete):
-    """With names of files."""
+    """Bash's completion, with names of files."""
 
 
 class Zsh(_Files, ZshComplete):
-    """With names of files."""
+    """Zsh's completion, with names of files."""
 
 
 class Fish(_Files, FishComplete):
-    """With names of files."""
+    """Fish's completion, with names of files."""
 
 
 SHELLS = {shell.name: shell for shell in (Bash, Zsh, Fish)}

@@ -124,8 +124,8 @@ def decode(
         raise click.UsageError("--reduce takes the steps that it needs: leave out --step")
     preview = {"partial": partial, "max_bytes": max_bytes, "step": step}
     part = Part(crop, int(reduce or 1), upright)
-    kind = OriginalDecoder if original else Decoder
-    decoder = kind(choice, preview, max_pixels, loader(model, ray=choice.ray), part)
+    decoder_class = OriginalDecoder if original else Decoder
+    decoder = decoder_class(choice, preview, max_pixels, loader(model, ray=choice.ray), part)
     if original and (decoder.is_preview or part != ALL):
         raise click.UsageError(
             "--original is the whole file: leave out options of pixels, such as --partial, --step and --crop"
@@ -143,7 +143,7 @@ class Decoder:
     model: Callable[[], ContextModel | None]
     part: Part = ALL
     verb = "decode"
-    kind = ".ddpm file"
+    noun = ".ddpm file"
     suffix = ".png"
     keep_suffix = removes = False
     extensions = (".ddpm",)
@@ -161,10 +161,10 @@ class Decoder:
         alike = name if alone else (header.width, header.height, header.channels, *coding)
         return Shape(header.width * header.height, header.channels, alike)
 
-    def is_whole(self, place: Path) -> bool:
+    def is_whole(self, path: Path) -> bool:
         from ddpmcodec.images import PNG_END
 
-        with place.open("rb") as file:
+        with path.open("rb") as file:
             start, size = file.read(len(PNG_START)), file.seek(0, os.SEEK_END)
             file.seek(max(0, size - len(PNG_END)))
             return size > 0 and (start != PNG_START or file.read() == PNG_END)
@@ -181,7 +181,7 @@ class Decoder:
         from ddpmcodec.images import image_format, upright
 
         for task in tasks:
-            image_format(task.place)  # before the work
+            image_format(task.output)  # before the work
         start, costs = time.monotonic(), StepCosts()
         if len(tasks) > 1:
             images = self._images(tasks, datas, bar)
@@ -200,13 +200,13 @@ class Decoder:
                     f"{label(tasks[0].name)}: {decoded.bytes_used} of {len(datas[0])} bytes were needed"
                 )
         if self.choice.verbose:
-            target = label(tasks[0].place, "standard output")
+            target = label(tasks[0].output, "standard output")
             line = f"{label(tasks[0].name)} -> {target}: {time.monotonic() - start:.2f} s"
             result.lines.extend([line, coding_line(header, self.model()), *costs.lines()])
         return [result]
 
     def _images(self, tasks: Sequence[Task], datas: Sequence[bytes], bar: Bar) -> list[Image.Image]:
-        """Of files of one shape."""
+        """The images of files of one shape."""
         from ddpmcodec import codec
 
         assert tasks[0].shape is not None
@@ -238,8 +238,8 @@ class OriginalDecoder(Decoder):
 
     suffix = ".jpg"
 
-    def is_whole(self, place: Path) -> bool:
-        return place.stat().st_size > 0  # anything may follow the end of a JPEG
+    def is_whole(self, path: Path) -> bool:
+        return path.stat().st_size > 0  # anything may follow the end of a JPEG
 
     def prepare(self) -> None:
         pass
@@ -252,18 +252,19 @@ class OriginalDecoder(Decoder):
         from ddpmcodec.format.ddpm import parse_header
         from ddpmcodec.images import JPEG_FORMATS, image_format
 
-        if Path(task.place).suffix and image_format(task.place) not in JPEG_FORMATS:
-            raise OutputError(f"{task.place}: --original writes JPEG files: name it {Path(task.place).stem}.jpg")
+        if Path(task.output).suffix and image_format(task.output) not in JPEG_FORMATS:
+            raise OutputError(f"{task.output}: --original writes JPEG files: name it {Path(task.output).stem}.jpg")
         with naming(task.name):
             jpeg = codec.decode_original(data, max_pixels=self.max_pixels)
             header, _ = parse_header(data)
         facts = {"width": header.width, "height": header.height, "mode": header.mode}
-        lines = [f"{label(task.name)} -> {label(task.place, 'standard output')}: {len(jpeg)} bytes, the JPEG itself"]
+        lines = [f"{label(task.name)} -> {label(task.output, 'standard output')}: {len(jpeg)} bytes, the JPEG itself"]
         return Result(jpeg, len(data), facts, lines if self.choice.verbose else [])
 
 
 def _header_of(name: str) -> Header | None:
-    """None where it cannot be read, or not so soon. Raises FormatError, naming the file, where it is another kind."""
+    """The header of a file; None where it cannot be read, or not from the first bytes. Raises FormatError, naming the
+    file, where it is of another kind."""
     from ddpmcodec.errors import TruncatedError
     from ddpmcodec.format.ddpm import parse_header
 
@@ -289,17 +290,17 @@ def _result(task: Task, data: bytes, image: Image.Image) -> Result:
     """Raises OutputError where the format cannot hold it."""
     from ddpmcodec.images import image_format, is_kept, save_image
 
-    file_format = image_format(task.place)
+    file_format = image_format(task.output)
     content = save_image(image, file_format)
     facts = {"width": image.width, "height": image.height, "mode": image.mode}
     result = Result(content, len(data), facts)
     if file_format != "PNG" and not is_kept(image, content):
-        result.warnings.append(f"{task.place}: {file_format} does not keep every pixel as it was: .png does")
+        result.warnings.append(f"{task.output}: {file_format} does not keep every pixel as it was: .png does")
     return result
 
 
 def _seen(header: Header, decoded: Decoded) -> str:
-    """What of the file was there, and how well every pixel is known by it."""
+    """How much of the file was there, and how well every pixel is known from it."""
     from ddpmcodec.codec.contents import noise_level
 
     rate = 8 * decoded.bytes_used / (header.width * header.height)
@@ -320,7 +321,7 @@ def _account(decoded: Decoded) -> str:
 
 
 def _facts(header: Header, decoded: Decoded) -> dict[str, Any]:
-    """Of a preview, for --json."""
+    """Facts about a preview, for --json."""
     from ddpmcodec.codec.contents import noise_level
 
     done = {"exact": decoded.exact, "lossy": decoded.lossy, "damaged": decoded.damaged}

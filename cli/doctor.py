@@ -18,40 +18,40 @@ def doctor(as_json: bool) -> int:
     Exit code 0: all is well. Otherwise the problems are printed, with what to do, and the exit code is that of the
     gravest.
     """
-    found, code = _examine()
-    click.echo(json.dumps(found, indent=2, allow_nan=False) if as_json else _text(found))
+    facts, code = _examine()
+    click.echo(json.dumps(facts, indent=2, allow_nan=False) if as_json else _text(facts))
     return code
 
 
 def _examine() -> tuple[dict[str, Any], int]:
-    """What was found, and the exit code."""
+    """The facts about the installation, and the exit code."""
     from . import _health
 
     checks = list(_health.checks())
     well = all(check.problem is None for check in checks)
-    found = {
+    facts = {
         **_health.description(),
         "checks": {check.name: check.problem for check in checks},
         "megapixels_a_second": _health.speed() if well else None,
         "well": well,
     }
-    return found, max(check.exit_code for check in checks)
+    return facts, max(check.exit_code for check in checks)
 
 
-def _text(found: dict[str, Any]) -> str:
-    versions, machine, speed = found["versions"], found["machine"], found["megapixels_a_second"]
+def _text(facts: dict[str, Any]) -> str:
+    versions, machine, speed = facts["versions"], facts["machine"], facts["megapixels_a_second"]
     lines = {
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
         "system": machine["system"],
         "processor": f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads are used",
-        "kernels": f"{found['kernel']} is used, this processor runs {', '.join(found['kernels'])}",
-        "jpeg": found["jpeg"] or "JPEG files are stored as such, by JPEG XL",
-        **({"slow": found["slow"]} if found["slow"] else {}),
-        **{name: problem or "ok" for name, problem in found["checks"].items()},
+        "kernels": f"{facts['kernel']} is used, this processor runs {', '.join(facts['kernels'])}",
+        "jpeg": facts["jpeg"] or "JPEG files are stored as such, by JPEG XL",
+        **({"slow": facts["slow"]} if facts["slow"] else {}),
+        **{name: problem or "ok" for name, problem in facts["checks"].items()},
     }
     if speed:
         lines["speed"] = f"encode {speed['encode']}, decode {speed['decode']} megapixels a second, on one thread"
-    problems = sum(problem is not None for problem in found["checks"].values())
+    problems = sum(problem is not None for problem in facts["checks"].values())
     last = f"{problems} problem{'s' * (problems > 1)}: see above what to do" if problems else "all is well"
     width = max(map(len, lines))
     return "\n".join([*(printable(f"{key:{width}}  {value}") for key, value in lines.items()), last])

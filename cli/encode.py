@@ -107,7 +107,7 @@ class Encoder:
     removes: bool = False
     any_format: bool = False
     verb = "encode"
-    kind = "image"
+    noun = "image"
     suffix = ".ddpm"
     extensions = None
     warned: bool = False
@@ -121,11 +121,11 @@ class Encoder:
         width, height, mode = claimed
         return Shape(width * height, _channels(mode), name if self.choice.verbose else claimed)
 
-    def is_whole(self, place: Path) -> bool:
+    def is_whole(self, path: Path) -> bool:
         """A small file, which does not say how long it is, is decoded."""
         from ddpmcodec import codec
 
-        data = place.read_bytes()
+        data = path.read_bytes()
         try:
             complete = codec.info(data)["complete"]
             if complete is None:
@@ -150,10 +150,10 @@ class Encoder:
         start, costs = time.monotonic(), StepCosts()
         images = [self._image(data, task) for data, task in zip(datas, tasks, strict=True)]
         files = self._encoded(tasks, images, datas, bar, costs)
-        found = [self._result(*each) for each in zip(tasks, datas, images, files, strict=True)]
+        results = [self._result(*each) for each in zip(tasks, datas, images, files, strict=True)]
         if self.choice.verbose:  # one file then
-            found[0].lines.extend(self._details(images[0], files[0], time.monotonic() - start, costs))
-        return found
+            results[0].lines.extend(self._details(images[0], files[0], time.monotonic() - start, costs))
+        return results
 
     def _image(self, data: bytes, task: Task) -> Image.Image:
         from ddpmcodec.images import MAIN_IMAGE_FORMATS, load_image
@@ -171,7 +171,7 @@ class Encoder:
         return not (self.options["pixels"] or self.options["strip"]) and can_store(data)
 
     def _warn_of_jpeg(self, name: str, bar: Bar) -> None:
-        """Once in a run."""
+        """Warns once in a run."""
         from ddpmcodec.codec.originals import EXTRA
 
         asked = next((f"leave out --{name}" for name in ("pixels", "strip") if self.options[name]), EXTRA)
@@ -206,11 +206,11 @@ class Encoder:
         facts = {"format": image.format, "width": image.width, "height": image.height, "mode": image.mode}
         rates = {"bpp": 8 * len(file) / pixels, "ratio": times}
         line = f"{len(file)} bytes, {rates['bpp']:.3f} bpp, ratio {times:.3f}"
-        target = label(task.place, "standard output")
+        target = label(task.output, "standard output")
         return Result(file, len(data), facts | rates, [f"{label(task.name)} -> {target}: {line}"])
 
     def _details(self, image: Image.Image, file: bytes, seconds: float, costs: StepCosts) -> list[str]:
-        """For -v."""
+        """The lines for -v."""
         from ddpmcodec.format.ddpm import parse_header
 
         header, _ = parse_header(file)
@@ -219,5 +219,5 @@ class Encoder:
 
 
 def _channels(mode: str) -> int:
-    """Samples of a pixel, about: of palettes those that they stand for."""
+    """Samples of a pixel, about: for palettes those of their colours."""
     return {"1": 1, "L": 1, "LA": 2, "RGBA": 4, "PA": 4}.get(mode, 3)

@@ -17,7 +17,7 @@ PLAIN = "as far as is known: so small a file does not say how long it is, and `d
 @click.option("--json", "as_json", is_flag=True, help="One JSON object; with several files, an array of them.")
 def info(files: tuple[str, ...], as_json: bool) -> int:
     """Print what files say of themselves. Nothing is decoded. FILE - is standard input."""
-    found: list[dict[str, Any]] = []
+    descriptions: list[dict[str, Any]] = []
 
     def describe(name: str) -> None:
         from ddpmcodec.codec.information import info as facts
@@ -25,13 +25,13 @@ def info(files: tuple[str, ...], as_json: bool) -> int:
 
         data = read_input(name)
         with naming(name):
-            found.append({"file": label(name), **facts(data)})
+            descriptions.append({"file": label(name), **facts(data)})
         if not as_json:
-            click.echo(_text(found[-1], parse_header(data)[0].is_plain))
+            click.echo(_text(descriptions[-1], parse_header(data)[0].is_plain))
 
     code = each(files, describe)
-    if as_json and (found or len(files) > 1):
-        click.echo(json.dumps(found if len(files) > 1 else found[0], allow_nan=False, indent=2))
+    if as_json and (descriptions or len(files) > 1):
+        click.echo(json.dumps(descriptions if len(files) > 1 else descriptions[0], allow_nan=False, indent=2))
     return code
 
 
@@ -49,7 +49,7 @@ def _steps(noise: list[float]) -> str:
 
 
 def _text(facts: dict[str, Any], is_plain: bool) -> str:
-    """is_plain: how long the file is, it does not say."""
+    """is_plain: the file does not say how long it is."""
     size = f"{facts['bytes']} bytes, {facts['bpp']:.3f} bpp, {facts['bits_per_dim']:.3f} bits/dim"
     lines = {
         "image": f"{facts['width']} x {facts['height']} {facts['mode']}",

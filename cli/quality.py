@@ -25,9 +25,9 @@ def quality(samples: str, reference: str, inception: str, batch: int, as_json: b
     """
     from ddpmcodec.paper.quality import FEATURES, measure
 
-    found = measure(Path(samples), Path(reference), Path(inception), batch=batch, verbose=verbose)
-    if min(found.samples, found.references) < FEATURES and not quiet:
+    scores = measure(Path(samples), Path(reference), Path(inception), batch=batch, verbose=verbose)
+    if min(scores.samples, scores.references) < FEATURES and not quiet:
         say(f"fewer than {FEATURES} images: these figures are biased, compare them with those of as many images only")
-    facts = found._asdict()
+    facts = scores._asdict()
     click.echo(json.dumps(facts, indent=2) if as_json else "\n".join(f"{k:20} {v:.6g}" for k, v in facts.items()))
     return 0

@@ -81,7 +81,7 @@ SAMPLING = (
 
 
 def sampling_options(command: Command) -> Command:
-    """What a sampler is made of, -f and -q."""
+    """Adds the options that a sampler is made from, -f and -q."""
     return reduce(lambda decorated, option: option(decorated), reversed(SAMPLING), command)
 
 
@@ -104,17 +104,17 @@ def sampler(model: str | None, T: int, method: str, eta: float | None, seed: int
 
 
 @contextmanager
-def watched(found: Sampler, name: str, calls: int, size: Sequence[int], *, quiet: bool) -> Iterator[Sampler]:
+def watched(sampler: Sampler, name: str, calls: int, size: Sequence[int], *, quiet: bool) -> Iterator[Sampler]:
     """The sampler under a progress bar over so many network calls with an image of that height and width."""
     height, width = size
     pixels = height * width
     with progress(name, calls * pixels, quiet=quiet) as advance:
         if advance is None:
-            yield found
+            yield sampler
         else:
             from ddpmcodec.paper import denoiser
 
-            yield replace(found, denoiser=denoiser.watched(found.denoiser, lambda images: advance(images * pixels)))
+            yield replace(sampler, denoiser=denoiser.watched(sampler.denoiser, lambda images: advance(images * pixels)))
 
 
 def read_images(names: Sequence[str]) -> Tensor:
@@ -135,18 +135,18 @@ def read_images(names: Sequence[str]) -> Tensor:
     return torch.from_numpy(np.stack([np.asarray(image) for image in images])).permute(0, 3, 1, 2).float()
 
 
-def place(output: str, sources: Sequence[str], *, force: bool) -> str:
+def grid_output(output: str, sources: Sequence[str], *, force: bool) -> str:
     """Where a grid goes, a file or "-". Raises OutputError when it must not be written, or is one of the sources."""
     if output != STANDARD and Path(output).suffix.lower() != ".png":
         raise click.UsageError(f"-o {output}: pictures are PNG files: name one that ends in .png, or - for a pipe")
-    where = Outputs([STANDARD], output, ".png", force=force).place(STANDARD)
+    target = Outputs([STANDARD], output, ".png", force=force).output_for(STANDARD)
     for source in sources:
-        if where != STANDARD and source != STANDARD:
-            check_output(Path(where), Path(source), force=force)
-    return where
+        if target != STANDARD and source != STANDARD:
+            check_output(Path(target), Path(source), force=force)
+    return target
 
 
-def write_grid(where: str, images: Tensor, *, scale: int, force: bool) -> None:
+def write_grid(output: str, images: Tensor, *, scale: int, force: bool) -> None:
     """[rows, columns, 3, H, W] as a PNG. scale: the side that a pixel gets. force: a file of that name is
     overwritten."""
     from ddpmcodec.images import save_image
@@ -154,10 +154,10 @@ def write_grid(where: str, images: Tensor, *, scale: int, force: bool) -> None:
 
     enlarged = images.repeat_interleave(scale, -2).repeat_interleave(scale, -1)
     data = save_image(grid(enlarged), "PNG")
-    if where == STANDARD:
+    if output == STANDARD:
         write_stdout(data)
     else:
-        write_file(Path(where), data, replace=force)
+        write_file(Path(output), data, replace=force)
 
 
 @click.command(epilog=EXIT_CODES)
@@ -206,26 +206,29 @@ def sample(
 ) -> int:
     """Draw images from a model, by the reverse process of the diffusion: from noise x_T to x_0."""
     _check_usage(Path(output), progressive, times, image, T)
-    places = (
+    outputs = (
         _numbered(Path(output), count, force)
         if Path(output).is_dir()
-        else [place(output, [image] if image else [], force=force)]
+        else [grid_output(output, [image] if image else [], force=force)]
     )
-    known = None if image is None else read_images([image])
-    height, width = (size, size) if known is None else known.shape[2:]
-    found = sampler(T=T, **options)
-    calls = count * (sum(set(times)) or T) + (T - min(times) + 1 if times and known is None else 0)
-    with watched(found, "sample", calls, (height, width), quiet=quiet) as ready:
+    pixels = None if image is None else read_images([image])
+    height, width = (size, size) if pixels is None else pixels.shape[2:]
+    base_sampler = sampler(T=T, **options)
+    calls = count * (sum(set(times)) or T) + (T - min(times) + 1 if times and pixels is None else 0)
+    with watched(base_sampler, "sample", calls, (height, width), quiet=quiet) as watched_sampler:
         if Path(output).is_dir():
-            _write_each(ready, places, size, scale, force)
+            _write_each(watched_sampler, outputs, size, scale, force)
         elif times:
             write_grid(
-                places[0], ready.shared_rows(_latents(ready, known, size, times), count), scale=scale, force=force
+                outputs[0],
+                watched_sampler.shared_rows(_latents(watched_sampler, pixels, size, times), count),
+                scale=scale,
+                force=force,
             )
         else:
-            c_T = ready.start(count, size, size)
-            rows = ready.progress_rows(c_T, COLUMNS) if progressive else _square(ready.finish(c_T))
-            write_grid(places[0], rows, scale=scale, force=force)
+            c_T = watched_sampler.start(count, size, size)
+            rows = watched_sampler.progress_rows(c_T, COLUMNS) if progressive else _square(watched_sampler.finish(c_T))
+            write_grid(outputs[0], rows, scale=scale, force=force)
     return 0
 
 
@@ -248,19 +251,19 @@ def _numbered(folder: Path, count: int, force: bool) -> list[str]:
     return [str(path) for path in paths]
 
 
-def _write_each(found: Sampler, places: list[str], size: int, scale: int, force: bool) -> None:
-    for first in range(0, len(places), BATCH):
-        batch = places[first : first + BATCH]
-        images = found.finish(found.start(len(batch), size, size))
-        for where, image in zip(batch, images, strict=True):
-            write_grid(where, image[None, None], scale=scale, force=force)
+def _write_each(sampler: Sampler, outputs: list[str], size: int, scale: int, force: bool) -> None:
+    for first in range(0, len(outputs), BATCH):
+        batch = outputs[first : first + BATCH]
+        images = sampler.finish(sampler.start(len(batch), size, size))
+        for output, image in zip(batch, images, strict=True):
+            write_grid(output, image[None, None], scale=scale, force=force)
 
 
-def _latents(found: Sampler, known: Tensor | None, size: int, times: tuple[int, ...]) -> dict[int, Tensor]:
-    """Of an image, or on the way of one sample, by t from the noisiest."""
-    if known is not None:
-        return {t: found.noised(known, t)[0] for t in sorted(set(times), reverse=True)}
-    states = islice(found.descend(found.start(1, size, size)), found.T - min(times) + 1)
+def _latents(sampler: Sampler, pixels: Tensor | None, size: int, times: tuple[int, ...]) -> dict[int, Tensor]:
+    """Latents of the image `pixels`, or on the way of one sample, by t from the noisiest."""
+    if pixels is not None:
+        return {t: sampler.noised(pixels, t)[0] for t in sorted(set(times), reverse=True)}
+    states = islice(sampler.descend(sampler.start(1, size, size)), sampler.T - min(times) + 1)
     return {state.t: state.c[0] for state in states if state.t in times}
 
 
@@ -303,15 +306,15 @@ def interpolate(
     to images (section 4.4 of the paper). At t = 0 the pixels themselves are mixed, at t = T only noise is.
     """
     times = [T * row // (ROWS - 1) for row in range(ROWS)] if timesteps is None else _times(timesteps, T)
-    where = place(output, (first, second), force=force)
+    target = grid_output(output, (first, second), force=force)
     ends = read_images([first, second])
-    found = sampler(T=T, **options)
+    base_sampler = sampler(T=T, **options)
     fractions = [k / (weights - 1) for k in range(weights)]
-    with watched(found, "interpolate", weights * sum(times), ends.shape[2:], quiet=quiet) as ready:
+    with watched(base_sampler, "interpolate", weights * sum(times), ends.shape[2:], quiet=quiet) as watched_sampler:
         import torch
 
-        rows = [ready.interpolate(ends, t, fractions).float() for t in times]
-        write_grid(where, torch.stack(rows), scale=scale, force=force)
+        rows = [watched_sampler.interpolate(ends, t, fractions).float() for t in times]
+        write_grid(target, torch.stack(rows), scale=scale, force=force)
     return 0
 
 

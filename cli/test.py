@@ -57,7 +57,7 @@ def test(files: tuple[str, ...], model: str | None, max_pixels: int, ray: str | 
 
 
 def _test(name: str, data: bytes, network: Network, max_pixels: int, quiet: bool) -> str:
-    """What is said of the file."""
+    """The line that is printed of the file."""
     from ddpmcodec.format.ddpm import parse_header
 
     with naming(name):
@@ -100,5 +100,5 @@ def _on_cluster(files: Sequence[str], network: Network, max_pixels: int, ray: st
 
 
 def _test_sent(sent: Sequence[tuple[str, bytes]], network: Network, max_pixels: int) -> list[str]:
-    """On another machine."""
+    """`_test` on another machine."""
     return [_test(name, data, network, max_pixels, quiet=True) for name, data in sent]

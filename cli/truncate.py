@@ -72,21 +72,21 @@ def truncate(
         data = read_input(name)
         with naming(name):
             header, _ = parse_header(data)
-        place = outputs.place(name)
+        target = outputs.output_for(name)
         is_found_by_decoding = limit.name == "psnr" or (limit.name == "step" and not (header.index or header.stored))
         loaded = model_loader(model)() if is_found_by_decoding else None
         with naming(name):
             cut, reached = _cut(data, limit, {"model": loaded, "original": original, "max_pixels": max_pixels}, mark)
-        outputs.write(place, cut, name)
+        outputs.write(target, cut, name)
         if not quiet:
             rate = 8 * len(cut) / (header.width * header.height)
-            say(f"{label(place, 'standard output')}: {len(cut)} of {len(data)} bytes, {rate:.3f} bpp{reached}")
+            say(f"{label(target, 'standard output')}: {len(cut)} of {len(data)} bytes, {rate:.3f} bpp{reached}")
 
     return each([file], truncate_one)
 
 
 class Limit(NamedTuple):
-    """Of what is kept. name: of the argument of `ddpmcodec.truncate`."""
+    """A limit of what is kept. name: that of an argument of `ddpmcodec.truncate`."""
 
     name: str
     value: float

@@ -76,18 +76,18 @@ class LatentLevel(NamedTuple):
 
 def hierarchy(levels: Sequence[int]) -> list[LatentLevel]:
     """The latents of increasing noise levels (1/1024 grey level). Raises ValueError unless they increase from 1 on."""
-    found = []
+    latents = []
     for below, level in pairwise([0, *levels]):
         if not below < level <= MAX_LEVEL:
             raise ValueError(f"noise levels must increase, from 1 to at most {MAX_LEVEL}: {level} follows {below}")
         std = math.sqrt(level * level - below * below) / LEVEL_UNIT
         _, exponent = math.frexp(std)
-        found.append(LatentLevel(level, level / LEVEL_UNIT, std, math.ldexp(1.0, exponent - CELLS_EXPONENT)))
-    return found
+        latents.append(LatentLevel(level, level / LEVEL_UNIT, std, math.ldexp(1.0, exponent - CELLS_EXPONENT)))
+    return latents
 
 
 def initial_bits(levels: Sequence[LatentLevel]) -> float:
-    """Bits per dimension that must lie on a stack before a batch is pushed, of images that cost nothing themselves.
+    """Bits per dimension that must lie on a stack before a batch is pushed, even if its images cost nothing.
 
     At most two latents are popped and not yet pushed: one, and the next one, which is popped before it.
     """
@@ -158,8 +158,8 @@ def _channels_first(a: NDArray[Any]) -> Tensor:
 @one_thread_if(small=True)
 def _conditional(c_u: Tensor, kernel: Reverse, channel: int, latent: LatentLevel) -> tuple[Floats, Floats]:
     """Mean and standard deviation, in cells, of one channel given those before it; c_u: grey levels."""
-    given = reverse_conditionals(c_u, kernel)
-    mean, variance = (a[:, channel].numpy().reshape(-1) for a in given)
+    conditionals = reverse_conditionals(c_u, kernel)
+    mean, variance = (a[:, channel].numpy().reshape(-1) for a in conditionals)
     return mean / latent.spacing, np.sqrt(variance) / latent.spacing
 
 
@@ -180,7 +180,7 @@ def _pop_reverse(stack: Stack, latent: LatentLevel, kernel: Reverse) -> Latents:
 
 
 def _prior_std(top: LatentLevel) -> float:
-    """Of c_T, in cells."""
+    """The standard deviation of c_T under the prior, in cells."""
     return math.sqrt(top.s * top.s + PRIOR_STD * PRIOR_STD) / top.spacing
 
 
@@ -201,7 +201,7 @@ def _pop_pixels(stack: Stack, prediction: IntegerPrediction) -> Pixels:
 
 
 def _pixel_means(prediction: IntegerPrediction, pixels: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """Means [N H W] in 1/64 grey level of R, of G given R, of B given R and G: `prediction.conditional_means`.
+    """Means [N H W] in 1/64 grey level of R, of G given R, of B given R and G: `denoiser.conditional_means`.
 
     pixels may be filled in as the channels are asked for.
     """

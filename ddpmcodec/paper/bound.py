@@ -32,7 +32,7 @@ class Estimate(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What a receiver has who knows c_t; at t = 0 the pixels themselves."""
+    """What a receiver who knows c_t has paid and sees; at t = 0 the pixels themselves."""
 
     t: int
     level: float  # s_t in grey levels
@@ -122,7 +122,7 @@ def evaluate(
     asked = denoiser if progress is None else watched(denoiser, progress)
     batches = torch.split(pixels, batch)
     parts = [_evaluate_batch(asked, part.double(), levels, generator, prior_std) for part in batches]
-    bits, errors = (torch.cat(found, 1).cpu() for found in zip(*parts, strict=True))
+    bits, errors = (torch.cat(tensors, 1).cpu() for tensors in zip(*parts, strict=True))
     return Bound(levels, bits, errors)
 
 

@@ -35,7 +35,7 @@ from ddpmcodec.paper.unet import PaperDenoiser, UNet, UNetConfig, Variance
 WEIGHTS, CONFIG, SCHEDULER = "diffusion_pytorch_model.safetensors", "config.json", "scheduler_config.json"
 NEWER_NAMES = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_attn.": ".to_out.0."}
 
-# What a configuration must say to be the paper's network, and what it need not say.
+# Values of a configuration that make it the paper's network; and those that a configuration may leave out.
 PAPER = {
     "act_fn": "silu",
     "attention_head_dim": None,
@@ -78,12 +78,12 @@ VARIANCES: dict[str, Variance] = {
 
 
 def network_config(weights: Path) -> UNetConfig:
-    """Sizes of the network, by `config.json` beside its weights. Raises ModelError."""
+    """Sizes of the network, from `config.json` beside its weights. Raises ModelError."""
     path = weights.with_name(CONFIG)
     try:
-        found = {**UNSAID, **json.loads(path.read_bytes())}
-        _check(path, found, {**PAPER, **UNSAID}, "network")
-        return _sizes(path, found)
+        config = {**UNSAID, **json.loads(path.read_bytes())}
+        _check(path, config, {**PAPER, **UNSAID}, "network")
+        return _sizes(path, config)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror}); it lies beside the weights") from error
     except (ValueError, LookupError, TypeError, ZeroDivisionError) as error:
@@ -91,65 +91,67 @@ def network_config(weights: Path) -> UNetConfig:
 
 
 def process(weights: Path) -> tuple[Levels, Variance]:
-    """Noise levels and reverse variance, by `scheduler_config.json`; without one the paper's. Raises ModelError."""
-    places = weights.with_name(SCHEDULER), weights.parent.parent / "scheduler" / SCHEDULER
-    path = next((place for place in places if place.is_file()), None)
+    """Noise levels and reverse variance, from `scheduler_config.json`; the paper's without one. Raises ModelError."""
+    candidates = weights.with_name(SCHEDULER), weights.parent.parent / "scheduler" / SCHEDULER
+    path = next((candidate for candidate in candidates if candidate.is_file()), None)
     if path is None:
         return ddpm_linear(), "large"
     try:
-        found = {**PROCESS_UNSAID, **json.loads(path.read_bytes())}
-        _check(path, found, PROCESS, "process")
-        return _levels(found), VARIANCES[found["variance_type"]]
+        config = {**PROCESS_UNSAID, **json.loads(path.read_bytes())}
+        _check(path, config, PROCESS, "process")
+        return _levels(config), VARIANCES[config["variance_type"]]
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, LookupError, TypeError) as error:
         raise ModelError(f"{path}: not the configuration of a diffusion process ({error!r})") from error
 
 
-def _check(path: Path, found: Mapping[str, Any], expected: Mapping[str, Any], what: str) -> None:
+def _check(path: Path, config: Mapping[str, Any], expected: Mapping[str, Any], what: str) -> None:
     for key, value in expected.items():
-        if found.get(key, "missing") != value:
-            said = found.get(key, "missing")
-            raise ModelError(f"{path}: not the {what} of the paper: {key} is {said!r}, not {value!r}")
+        if config.get(key, "missing") != value:
+            actual = config.get(key, "missing")
+            raise ModelError(f"{path}: not the {what} of the paper: {key} is {actual!r}, not {value!r}")
 
 
-def _levels(found: Mapping[str, Any]) -> Levels:
-    T = found["num_train_timesteps"]
-    if found["beta_schedule"] == "squaredcos_cap_v2":
+def _levels(config: Mapping[str, Any]) -> Levels:
+    T = config["num_train_timesteps"]
+    if config["beta_schedule"] == "squaredcos_cap_v2":
         return cosine(T)
-    if found["beta_schedule"] == "linear":
-        return ddpm_linear(T, found["beta_start"], found["beta_end"])
-    raise ValueError(f"schedule {found['beta_schedule']!r} is neither 'linear' nor 'squaredcos_cap_v2'")
+    if config["beta_schedule"] == "linear":
+        return ddpm_linear(T, config["beta_start"], config["beta_end"])
+    raise ValueError(f"schedule {config['beta_schedule']!r} is neither 'linear' nor 'squaredcos_cap_v2'")
 
 
-def _sizes(path: Path, found: Mapping[str, Any]) -> UNetConfig:
-    widths, kinds = found["block_out_channels"], found["down_block_types"]
-    attention = tuple(level for level, kind in enumerate(kinds) if kind == "AttnDownBlock2D")
+def _sizes(path: Path, config: Mapping[str, Any]) -> UNetConfig:
+    widths, down_types = config["block_out_channels"], config["down_block_types"]
+    attention = tuple(level for level, block_type in enumerate(down_types) if block_type == "AttnDownBlock2D")
     ups = ["AttnUpBlock2D" if level in attention else "UpBlock2D" for level in reversed(range(len(widths)))]
-    downs = [kind.replace("Up", "Down") for kind in reversed(ups)]
-    if downs != kinds or ups != found["up_block_types"]:
-        raise ModelError(f"{path}: not the network of the paper: blocks {kinds} and {found['up_block_types']}")
-    if any(width % widths[0] for width in widths) or found["out_channels"] not in (3, 6):
-        raise ModelError(f"{path}: not the network of the paper: {widths} channels, {found['out_channels']} at the end")
+    downs = [block_type.replace("Up", "Down") for block_type in reversed(ups)]
+    if downs != down_types or ups != config["up_block_types"]:
+        raise ModelError(f"{path}: not the network of the paper: blocks {down_types} and {config['up_block_types']}")
+    if any(width % widths[0] for width in widths) or config["out_channels"] not in (3, 6):
+        raise ModelError(
+            f"{path}: not the network of the paper: {widths} channels, {config['out_channels']} at the end"
+        )
     return UNetConfig(
         channels=widths[0],
         multipliers=tuple(width // widths[0] for width in widths),
         attention=attention,
-        blocks=found["layers_per_block"],
-        groups=found["norm_num_groups"],
-        dropout=found.get("dropout", 0.0),
-        learned_variance=found["out_channels"] == 6,
+        blocks=config["layers_per_block"],
+        groups=config["norm_num_groups"],
+        dropout=config.get("dropout", 0.0),
+        learned_variance=config["out_channels"] == 6,
     )
 
 
 def renamed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Under the names that diffusers gives attention since 2023."""
-    result = {}
+    """The tensors, those of attention under the names that diffusers has used since 2023."""
+    by_new_name = {}
     for name, tensor in tensors.items():
         for older, newer in NEWER_NAMES.items():
             name = name.replace(older, newer)
-        result[name] = tensor
-    return result
+        by_new_name[name] = tensor
+    return by_new_name
 
 
 METADATA, LEVELS = "ddpmcodec.unet", "levels"  # of our own files
@@ -159,23 +161,23 @@ RECIPE = "docs/paper.md: Published checkpoints"
 
 
 def load(source: str | Path, *, variance: Variance | None = None) -> PaperDenoiser:
-    """A checkpoint's folder, a safetensors file, or hub:OWNER/NAME, which alone uses the network.
+    """The network of a checkpoint's folder, of a safetensors file, or of hub:OWNER/NAME, which alone is downloaded.
 
     variance: instead of the checkpoint's own. Raises ModelError.
     """
     path = _find(source)
     try:
         with safe_open(path, "pt") as file:
-            own = (file.metadata() or {}).get(METADATA)
+            description = (file.metadata() or {}).get(METADATA)
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: cannot read the network ({error}); get it again") from error
-    if own is None:
+    if description is None:
         config, (levels, fixed) = network_config(path), process(path)
-        said: Variance = "learned" if config.learned_variance else fixed
-        return PaperDenoiser(_network(path, config, renamed(tensors)), levels, variance or said)
+        published: Variance = "learned" if config.learned_variance else fixed
+        return PaperDenoiser(_network(path, config, renamed(tensors)), levels, variance or published)
     try:
-        facts = json.loads(own)
+        facts = json.loads(description)
         if facts["format"] != FORMAT:
             raise ModelError(f"{path}: format {facts['format']}, this version reads {FORMAT}; update ddpmcodec")
         config, levels = UNetConfig.from_json(facts["config"]), tensors.pop(LEVELS).numpy()
@@ -251,9 +253,9 @@ def _network(path: Path, config: UNetConfig, tensors: Mapping[str, Tensor]) -> U
         unet = UNet(config)
     expected = {name: list(p.shape) for name, p in unet.state_dict().items()}
     for name in sorted(expected.keys() | tensors.keys()):
-        found = list(tensors[name].shape) if name in tensors else None
-        if found != expected.get(name):
-            raise ModelError(f"{path}: {name} has shape {found}, its configuration says {expected.get(name)}")
+        shape = list(tensors[name].shape) if name in tensors else None
+        if shape != expected.get(name):
+            raise ModelError(f"{path}: {name} has shape {shape}, its configuration says {expected.get(name)}")
         if not (tensors[name].is_floating_point() and tensors[name].isfinite().all()):
             raise ModelError(f"{path}: {name} holds something other than finite numbers")
     unet.to_empty(device="cpu")

@@ -25,18 +25,18 @@ import numba
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.core.serialize import dumps
 
-FOLDERS = ("paper", "training")  # of the package, whose files have kernels, or what they call
-KEPT_FOLDERS = 3  # of older sources or compilers, in each place: environments that share a checkout keep their own
+FOLDERS = ("paper", "training")  # of the package: their files define kernels, and functions that kernels call
+KEPT_FOLDERS = 3  # of other sources or compilers, in each cache: environments may share a checkout
 CHECK_BYTES, SUFFIX = 32, ".nbc"
 
 _complaints: set[str] = set()
 
 
 def kernel(*, allocates: bool = False, **options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """A decorator: numba.njit without the interpreter's lock, kept where there is a folder that can be written.
+    """A decorator: numba.njit that releases the GIL, and keeps the compiled kernel where a folder can be written.
 
-    allocates: whether the kernel makes arrays of its own. Only then are references to arrays counted, its arguments'
-    too: two atomic operations for each array of each call, in which coding once spent half of its time. A kernel that
+    allocates: whether the kernel allocates arrays. Only then does numba count references to arrays, its arguments'
+    too: two atomic operations for each array of each call, which once took half of the coding time. A kernel that
     allocates must not take an array as the result of one that does not.
     """
 
@@ -57,13 +57,13 @@ def is_kept(dispatcher: Any) -> bool:
 
 
 def folder_of(dispatcher: Any) -> Path | None:
-    """Where a kernel is kept, or would be; None where there is no such folder."""
+    """The folder that a kernel is kept in, or will be; None where there is no such folder."""
     return Path(dispatcher._cache.cache_path) if isinstance(dispatcher._cache, _Cache) else None
 
 
 def content_of(package: Path) -> str:
-    """Hash of all that kernels are made from: sources, the tables that are frozen into them, and the
-    compiler. Features of the processor are in numba's own key."""
+    """A hash of all that kernels are compiled from: sources, the tables that are frozen into them, and the compiler.
+    Numba's own key has the features of the processor."""
     compiler = f"numba {numba.__version__}, llvmlite {llvmlite.__version__}"
     digest = hashlib.sha256(compiler.encode())
     for path in sorted(path for folder in FOLDERS for path in (package / folder).rglob("*")):
@@ -75,8 +75,8 @@ def content_of(package: Path) -> str:
 CONTENT = content_of(Path(__file__).parents[1])
 
 
-class _Place:
-    """Numba's choice of a folder, and in it the one of this content."""
+class _Locator:
+    """Numba's cache locator, which chooses a folder, pointed to the folder of `CONTENT` in it."""
 
     def __init__(self, chosen: Any) -> None:
         self._chosen = chosen
@@ -98,11 +98,11 @@ class _Place:
 class _Results(CompileResultCacheImpl):
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)  # type: ignore[no-untyped-call]
-        self._locator = _Place(self._locator)
+        self._locator = _Locator(self._locator)
 
 
 class _Files:
-    """A file for each kernel and its types, and no index: processes that write at the same time share nothing."""
+    """A file for each kernel and its types, without an index: processes may write at the same time."""
 
     def __init__(self, folder: str, stem: str, stamp: object) -> None:
         """stamp: of the file that defines the kernel, which need not be one of the package's."""
@@ -123,12 +123,12 @@ class _Files:
             temporary.unlink(missing_ok=True)
 
     def load(self, key: object) -> object:
-        """None where it is not kept. Raises ValueError where the file is damaged."""
+        """What was saved; None where nothing was. Raises ValueError where the file is damaged."""
         try:
-            found = self._path(key).read_bytes()
+            stored = self._path(key).read_bytes()
         except FileNotFoundError:
             return None
-        check, content = found[:CHECK_BYTES], found[CHECK_BYTES:]
+        check, content = stored[:CHECK_BYTES], stored[CHECK_BYTES:]
         if hashlib.sha256(content).digest() != check:
             raise ValueError("a checksum does not match")
         kept_key, data = pickle.loads(content)
@@ -143,7 +143,7 @@ class _Files:
 
 
 class _Cache(FunctionCache):
-    """Whatever is wrong with what is kept, a kernel is compiled, and that is said once."""
+    """Where a kept kernel cannot be read or written, the kernel is compiled, and one warning says so."""
 
     _impl_class = _Results
 
@@ -172,15 +172,15 @@ class _Cache(FunctionCache):
 
 
 def _complain(message: str) -> None:
-    """Once for all kernels."""
-    kind = message.partition(" in ")[0]
-    if kind not in _complaints:
-        _complaints.add(kind)
+    """Warn once for all kernels."""
+    problem = message.partition(" in ")[0]
+    if problem not in _complaints:
+        _complaints.add(problem)
         warnings.warn(message, RuntimeWarning, stacklevel=2)
 
 
 def _forget_oldest(current: Path) -> None:
-    """Of what was kept for other content, all but the newest. A process that uses one compiles and keeps it anew."""
+    """Remove all folders of other content but the newest. A process that uses one compiles its kernels again."""
     with contextlib.suppress(OSError):
         others = [path for path in current.parent.glob("ddpmcodec-*") if path != current]
         for path in sorted(others, key=lambda path: path.stat().st_mtime)[:-KEPT_FOLDERS]:

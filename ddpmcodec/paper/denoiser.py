@@ -53,16 +53,17 @@ class IntegerPrediction(NamedTuple):
 
 
 def to_integers(prediction: Prediction) -> IntegerPrediction:
-    """Rounded to the coder's units, and cut to its limits."""
+    """The prediction, rounded to the coder's units and clipped to its limits."""
     mean = (64 * prediction.mean).clamp(-MEAN_LIMIT, MEAN_LIMIT)
     index = (SCALE_UNIT + (8 / LN2) * prediction.log_scale).clamp(0, LAST_SCALE)
     coefficients = (64 * prediction.coefficients).clamp(-COEFFICIENT_LIMIT, COEFFICIENT_LIMIT)
     arrays = (torch.round(x).permute(0, 2, 3, 1).cpu().numpy() for x in (mean, index, coefficients))
-    return IntegerPrediction(*(a.astype(kind) for a, kind in zip(arrays, (np.int32, np.uint8, np.int16), strict=True)))
+    dtypes = np.int32, np.uint8, np.int16
+    return IntegerPrediction(*(a.astype(dtype) for a, dtype in zip(arrays, dtypes, strict=True)))
 
 
 def to_floats(integers: IntegerPrediction, like: Tensor) -> Prediction:
-    """The inverse, without loss; in the type and on the device of `like`."""
+    """The inverse of `to_integers`, without loss; in the type and on the device of `like`."""
     mean, scale, coefficients = (torch.from_numpy(a).permute(0, 3, 1, 2).to(like) for a in integers)
     return Prediction(mean / 64, (scale - SCALE_UNIT) * (LN2 / 8), coefficients / 64)
 
@@ -95,7 +96,7 @@ Latents = NDArray[np.int64]  # c_t [N, H, W, 3], in units of a power of two of g
 class Denoiser(Protocol):
     """c_t [N, 3, H, W] float, s_t one finite noise level for the batch, both in grey levels -> p(v | c_t).
 
-    c_t = v + s_t n with v = pixel - 127.5. Of the `Prediction` the mean counts from 0 to 255, the scale may be as small
+    c_t = v + s_t n with v = pixel - 127.5. In the `Prediction` the mean counts from 0 to 255, the scale may be as small
     as a float's logarithm allows, and the coefficients are zero where channels are independent.
     """
 
@@ -124,7 +125,8 @@ def watched(denoiser: Denoiser, progress: Callable[[int], object]) -> Denoiser:
 
 
 class RoundedDenoiser:
-    """The integers are those of the machine, and a file decodes where they are the same (`numerics`)."""
+    """Rounds a denoiser's floats. The integers depend on the machine: a file decodes where they are the same
+    (`numerics`)."""
 
     def __init__(self, denoiser: Denoiser) -> None:
         self.denoiser = denoiser

@@ -104,8 +104,8 @@ def step_cost(c_u: Tensor, q: Gaussian, p: Reverse) -> Tensor:
 
     With c_u drawn from q (the `posterior`, s_u > 0) an unbiased estimate of `step_kl`; single values may be negative.
     """
-    given = reverse_conditionals(c_u, p)
-    nats = _squared_error(c_u, given) - _squared_error(c_u, q) + torch.log(given.variance / q.variance)
+    conditionals = reverse_conditionals(c_u, p)
+    nats = _squared_error(c_u, conditionals) - _squared_error(c_u, q) + torch.log(conditionals.variance / q.variance)
     return nats / (2 * LN2)
 
 

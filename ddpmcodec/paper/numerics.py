@@ -75,7 +75,7 @@ def new_process() -> Iterator[None]:
 
 
 def _set(restore: ExitStack, owner: Any, name: str, value: object) -> None:
-    """An attribute for a while, where this PyTorch has it."""
+    """Set an attribute until `restore` is closed, where this PyTorch has it."""
     before = getattr(owner, name, value)
     if before != value:
         restore.callback(setattr, owner, name, before)
@@ -93,11 +93,11 @@ LEVELS = tuple(ddpm_linear()[[0, 99, 999]].tolist())
 
 @dataclass(frozen=True)
 class NumericsProfile:
-    """Guarantees and requirements.
+    """The number of threads and the batch size that an inexact network runs with.
 
     What `run` returns for an image depends on the image, the noise level and the denoiser alone, not on the images
     beside it or their number: as long as the fingerprint is the same, the numbers are, to the last bit. That holds by
-    construction for batch = 1. In larger batches the place of an image could matter; `fingerprint` refuses where it
+    construction for batch = 1. In larger batches the position of an image could matter; `fingerprint` refuses where it
     does. The network runs on a CPU, one call at a time.
     """
 
@@ -111,7 +111,7 @@ class NumericsProfile:
                 raise FormatError(f"a numerics profile has 1 to {LARGEST_COUNT} {name}, not {number!r}")
 
     def describe(self) -> Description:
-        """For people, and for the header of a file: what the numbers are known to depend on, here and now."""
+        """What the numbers are known to depend on, here and now: for people, and for the header of a file."""
         return {
             "torch": str(torch.__version__),
             "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
@@ -134,39 +134,39 @@ class NumericsProfile:
     def fingerprint(self, denoiser: Denoiser, levels: Sequence[float] = LEVELS) -> str:
         """sha256 of all bits of the predictions of one image at these noise levels, in hexadecimal.
 
-        Raises ModelError when the place in the batch changes them.
+        Raises ModelError when the position in the batch changes them.
         """
         digest = hashlib.sha256()
         for s_t in levels:
             prediction = self.run(denoiser, fingerprint_input(s_t).expand(self.batch, -1, -1, -1), s_t)
             for tensor in prediction:
-                places = {image.numpy().tobytes() for image in tensor.float().contiguous()}
-                if len(places) > 1:
+                outputs = {image.numpy().tobytes() for image in tensor.float().contiguous()}
+                if len(outputs) > 1:
                     raise ModelError(
-                        f"in a batch of {self.batch} the network gives the same image {len(places)} different results "
+                        f"in a batch of {self.batch} the network gives the same image {len(outputs)} different results "
                         "on this machine: use a batch of 1"
                     )
-                digest.update(places.pop())
+                digest.update(outputs.pop())
         return digest.hexdigest()
 
     def check(
         self, denoiser: Denoiser, fingerprint: str, there: Mapping[str, str | int], levels: Sequence[float] = LEVELS
     ) -> None:
         """Raises ModelError unless the fingerprint is the one of the file, saying what differs from its description."""
-        found = self.fingerprint(denoiser, levels)
-        if found != fingerprint:
+        computed = self.fingerprint(denoiser, levels)
+        if computed != fingerprint:
             raise ModelError(
                 "the network does not compute here what it computed where the file was written: its fingerprint was "
-                f"{fingerprint[:16]}, and is {found[:16]}; {differences(there, self.describe())}: "
+                f"{fingerprint[:16]}, and is {computed[:16]}; {differences(there, self.describe())}: "
                 "decode on the machine that wrote the file, or one like it"
             )
 
 
 def differences(there: Mapping[str, object], here: Mapping[str, object]) -> str:
-    """In words, for people: 'threads was 2, and is 1'."""
+    """What differs, in words for people: 'threads was 2, and is 1'."""
     changed = [key for key in sorted(there.keys() | here.keys()) if there.get(key) != here.get(key)]
-    said = [f"{key} was {there.get(key, 'not recorded')}, and is {here.get(key, 'not recorded')}" for key in changed]
-    return "; ".join(said) or "all that is described is the same"
+    clauses = [f"{key} was {there.get(key, 'not recorded')}, and is {here.get(key, 'not recorded')}" for key in changed]
+    return "; ".join(clauses) or "all that is described is the same"
 
 
 def fingerprint_input(s_t: float) -> Tensor:

@@ -26,7 +26,7 @@ FEATURES = 2048  # of FID: its covariance is singular with fewer images
 
 
 class Quality(NamedTuple):
-    """What torch-fidelity says of `samples` images beside `references`. The scores' error is over ten parts."""
+    """Metrics by torch-fidelity of `samples` images beside `references`. The score's deviation is over ten parts."""
 
     samples: int
     references: int
@@ -84,7 +84,7 @@ def measure(
     check_weights(weights)
     ours, theirs = ImageFolder(samples), ImageFolder(reference)
     try:
-        found = torch_fidelity.calculate_metrics(
+        metrics = torch_fidelity.calculate_metrics(
             input1=ours,
             input2=theirs,
             isc=True,
@@ -105,11 +105,11 @@ def measure(
     return Quality(
         len(ours),
         len(theirs),
-        found[torch_fidelity.KEY_METRIC_FID],
-        found[torch_fidelity.KEY_METRIC_ISC_MEAN],
-        found[torch_fidelity.KEY_METRIC_ISC_STD],
-        found[torch_fidelity.KEY_METRIC_PRECISION],
-        found[torch_fidelity.KEY_METRIC_RECALL],
+        metrics[torch_fidelity.KEY_METRIC_FID],
+        metrics[torch_fidelity.KEY_METRIC_ISC_MEAN],
+        metrics[torch_fidelity.KEY_METRIC_ISC_STD],
+        metrics[torch_fidelity.KEY_METRIC_PRECISION],
+        metrics[torch_fidelity.KEY_METRIC_RECALL],
     )
 
 

@@ -161,12 +161,12 @@ def grid(images: Tensor) -> Image.Image:
     return Image.fromarray(tiles.reshape(rows * height, columns * width, 3).cpu().numpy())
 
 
-# --- of what a denoiser is asked for
+# --- noise levels and device of a denoiser
 
 
 def levels_of(denoiser: Denoiser, T: int) -> Levels:
-    """T noise levels from one hardly visible to one that hides everything: of the paper's network some of its own, of
-    others a log-linear schedule in the steps that they count in. Raises ValueError for fewer than 2, or too many.
+    """T noise levels, from one that is hardly visible to one that hides everything. The paper's network gets T of its
+    own levels, other denoisers a log-linear schedule in their unit. Raises ValueError for fewer than 2, or too many.
     """
     if isinstance(denoiser, PaperDenoiser):
         return respace(denoiser.levels, T)
@@ -174,7 +174,8 @@ def levels_of(denoiser: Denoiser, T: int) -> Levels:
 
 
 def accelerated(denoiser: Denoiser) -> Denoiser:
-    """The paper's network on a GPU, where there is one; it is asked, and answers, on any device. Others as they are."""
+    """The paper's network, moved to a GPU where there is one; its inputs and outputs may be on any device. Other
+    denoisers stay as they are."""
     if isinstance(denoiser, PaperDenoiser) and torch.cuda.is_available():
         denoiser.unet.cuda()
     return denoiser

@@ -49,7 +49,7 @@ class UNetConfig:
 
     multipliers: channels of every level, from full resolution down, in units of `channels`. attention: the levels that
     have it, counted from 0. blocks: residual blocks of a level on the way down; on the way up there is one more.
-    learned_variance: the output has three more channels, the variance's place between its bounds (arXiv 2102.09672).
+    learned_variance: the output has three more channels, where the variance lies between its bounds (arXiv 2102.09672).
     """
 
     channels: int = 128
@@ -107,7 +107,7 @@ def time_embedding(t: Tensor, channels: int) -> Tensor:
 
 
 class TimeNetwork(nn.Module):
-    """The two layers that every residual block's share of the time comes from."""
+    """Two layers over the time embedding; every residual block takes a projection of what they return."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -149,10 +149,10 @@ class Attention(nn.Module):
         self.to_out = nn.Sequential(nn.Linear(channels, channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        places = self.group_norm(x).flatten(2).transpose(1, 2)  # [N, H W, C]
-        query, key, value = self.to_q(places), self.to_k(places), self.to_v(places)
-        found = F.scaled_dot_product_attention(query[:, None], key[:, None], value[:, None])[:, 0]
-        result: Tensor = x + self.to_out(found).transpose(1, 2).view_as(x)
+        tokens = self.group_norm(x).flatten(2).transpose(1, 2)  # [N, H W, C]
+        query, key, value = self.to_q(tokens), self.to_k(tokens), self.to_v(tokens)
+        attended = F.scaled_dot_product_attention(query[:, None], key[:, None], value[:, None])[:, 0]
+        result: Tensor = x + self.to_out(attended).transpose(1, 2).view_as(x)
         return result
 
 
@@ -202,7 +202,7 @@ class DownLevel(Level):
         self.downsamplers = nn.ModuleList([] if last else [Downsample(channels)])
 
     def forward(self, x: Tensor, time: Tensor) -> list[Tensor]:
-        """What every block, and the change of resolution, returns."""
+        """The outputs of every block, and of the change of resolution."""
         results = []
         for i in range(len(self.resnets)):
             x = self.block(i, x, time)
@@ -225,7 +225,7 @@ class UpLevel(Level):
         self.upsamplers = nn.ModuleList([] if last else [Upsample(channels)])
 
     def forward(self, x: Tensor, skips: list[Tensor], time: Tensor) -> Tensor:
-        """Takes from the end of `skips` what the way down has left, one for each block."""
+        """Takes one output of the way down for each block, from the end of `skips`."""
         for i in range(len(self.resnets)):
             x = self.block(i, torch.cat([x, skips.pop()], 1), time)
         for upsample in self.upsamplers:
@@ -234,7 +234,7 @@ class UpLevel(Level):
 
 
 class UNet(nn.Module):
-    """Random weights are those of the paper's code: what ends a branch, or the network, starts as zero."""
+    """Weights are initialised as in the paper's code: the last layer of a branch, and of the network, with zeros."""
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
@@ -277,7 +277,7 @@ def _down_levels(config: UNetConfig, widths: Sequence[int], skips: list[int]) ->
 
 
 def _up_levels(config: UNetConfig, widths: Sequence[int], skips: list[int]) -> Iterable[UpLevel]:
-    """From the coarsest level to the finest; empties `skips`."""
+    """Levels from the coarsest to the finest; empties `skips`."""
     entering = widths[-1]
     for level, width in reversed(list(enumerate(widths))):
         blocks = config.blocks + 1
@@ -291,7 +291,7 @@ def _initialise(module: nn.Module) -> None:
         nn.init.xavier_uniform_(module.weight)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
-    elif isinstance(module, ResidualBlock):  # after what it is made of
+    elif isinstance(module, ResidualBlock):  # which `apply` visits after its layers
         nn.init.zeros_(module.conv2.weight)
     elif isinstance(module, Attention):
         for parameter in module.to_out.parameters():
@@ -351,7 +351,7 @@ class PaperDenoiser:
         return Prediction(mean, 0.5 * torch.log(variance * (3 / math.pi**2)), torch.zeros_like(mean))
 
     def _outputs(self, c_t: Tensor, t: int) -> Tensor:
-        """The U-Net's, in the type and on the device of c_t; sides continued with the last row and column to fit it."""
+        """The U-Net's outputs, in the type and on the device of c_t. Inputs are padded with the last row and column."""
         height, width = c_t.shape[2:]
         multiple = self.unet.config.multiple
         alpha, _ = alpha_sigma(self.levels[t - 1])

@@ -35,7 +35,7 @@ from ddpmcodec.training.data import Mixture, Pixels, crops_of, image_sets, left_
 from ddpmcodec.training.optim import device_of
 from ddpmcodec.training.run import Say
 
-SOURCE_PIXELS = 16  # of images that positions are taken from at a time, for each of a step's
+SOURCE_PIXELS = 16  # pixels in a batch of images, for each position of a step
 GREY_SHARE, LUMA = 0.03, (299, 587, 114)  # of images that are made grey; weights in 1/1000
 HELD_OUT_SIDE, HELD_OUT_IMAGES, HELD_OUT_PIXELS = 128, 300, 1 << 20
 CHANGES = ("hours",)  # settings that a resumed run may change
@@ -117,7 +117,7 @@ def _batches(settings: ContextSettings, sets: Sequence[list[Pixels]], where: tor
     return source if where.type == "cpu" else Ahead(source, threads=os.cpu_count() or 1)
 
 
-# --- what is learned from
+# --- training images
 
 
 class Source:
@@ -172,8 +172,8 @@ def held_out_batches(images: Sequence[Pixels]) -> list[NDArray[np.uint8]]:
 
 
 def export(folders: Sequence[Path], name: str, *, base: str | None = None) -> bytes:
-    """The model file of runs, of which later ones win; what none of them has is taken from the model `base`. Raises
-    TrainingError, ModelError."""
+    """The model file of runs. Later runs win; the model `base` has the networks that no run has. Raises TrainingError,
+    ModelError."""
     return gathered(folders, base).packed(name)
 
 
@@ -182,17 +182,17 @@ class Parts(NamedTuple):
 
     tensors: dict[str, Tensor]
     components: dict[str, int]  # by '<effort>.<role>'
-    named: dict[str, str]  # and the architectures that are not the core's
+    architectures: dict[str, str]  # of networks that are not the core's own
     made: list[dict[str, Any]]  # facts about the runs
 
     def packed(self, name: str) -> bytes:
         """The bytes of the file."""
         arrays = {key: tensor.numpy() for key, tensor in self.tensors.items()}
-        return pack(arrays, self.components, name, {"runs": self.made}, self.named)
+        return pack(arrays, self.components, name, {"runs": self.made}, self.architectures)
 
 
 def gathered(folders: Sequence[Path], base: str | None) -> Parts:
-    """The networks of runs, of which later ones win, and what no run has from the model `base`.
+    """The networks of runs, of which later ones win, and those of the model `base` that no run has.
 
     Raises TrainingError where a network is missing, ModelError where `base` is no model.
     """
@@ -201,7 +201,7 @@ def gathered(folders: Sequence[Path], base: str | None) -> Parts:
         contents = Contents(base)
         parts.tensors.update(contents.tensors)
         parts.components.update(contents.components)
-        parts.named.update(contents.named)
+        parts.architectures.update(contents.architectures)
     for folder in folders:
         _add(parts, folder)
     if missing := [key for key in ALL if key not in parts.components]:
@@ -220,9 +220,9 @@ def _add(parts: Parts, folder: Path) -> None:
         for name in [name for name in parts.tensors if name.startswith(f"{key}.")]:
             del parts.tensors[name]  # it may have had more blocks
         parts.components[key] = network.shape.components
-        parts.named.pop(key, None)
+        parts.architectures.pop(key, None)
         if network.shape.architecture != RESIDUAL:
-            parts.named[key] = network.shape.architecture
+            parts.architectures[key] = network.shape.architecture
     parts.tensors.update(tensors_of(networks, settings.effort))
     parts.made.append(_made(saved.facts, settings))
 

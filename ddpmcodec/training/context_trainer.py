@@ -40,7 +40,8 @@ from ddpmcodec.training.trainable import (
 )
 
 WARMUP, CLIP = 100, 1.0  # steps of a network; norm of its gradient
-# The rate of gains beside that of head, skip layer and biases: wins 0.3 to 0.7% in 600 updates (docs/experiments).
+# The learning rate of gains, in that of head, skip layer and biases: saves 0.3 to 0.7% of the bits in 600 updates
+# (docs/experiments).
 GAIN_PACE = 8.0
 # Positions in a replay buffer, 0.3 kB each, and draws of each. A network overfits to a small buffer, and to positions
 # that it draws several times: both were tried (docs/experiments).
@@ -68,7 +69,7 @@ class ContextSettings:
 
 
 class Batches(Protocol):
-    """Gives a batch of images uint8 [N, H, W, 3] a call; `number`: of the next, which a resumed run sets."""
+    """Each call gives a batch of images, uint8 [N, H, W, 3]. `number`: of the next batch; a resumed run sets it."""
 
     number: int
 
@@ -105,20 +106,20 @@ class ContextTrainer:
     def _optimizers(self, network: Trainable) -> tuple[torch.optim.Optimizer, ...]:
         groups = network.groups()
         muon, adam = self.settings.muon_rate, self.settings.adam_rate
-        found: list[torch.optim.Optimizer] = [Muon(groups.inner, lr=muon)] if groups.inner else []
+        optimizers: list[torch.optim.Optimizer] = [Muon(groups.inner, lr=muon)] if groups.inner else []
         for parameters, rate in ((groups.gains, GAIN_PACE * adam), (groups.rest, adam)):
             if parameters:
-                found.append(torch.optim.AdamW(parameters, lr=rate, betas=(0.9, 0.99), weight_decay=0.0))
-        for optimizer in found:
+                optimizers.append(torch.optim.AdamW(parameters, lr=rate, betas=(0.9, 0.99), weight_decay=0.0))
+        for optimizer in optimizers:
             optimizer.param_groups[0]["initial_lr"] = optimizer.param_groups[0]["lr"]
-        return tuple(found)
+        return tuple(optimizers)
 
     @property
     def images(self) -> int:
         return self.replay.images
 
     def compile(self) -> None:
-        """What `update` would do at first, before the time counts: it takes a minute a shape, or more."""
+        """Compile the loss of every network before training time counts: it takes a minute a shape, or more."""
         for role, network in self.networks.items():
             self.loss(network, _any_positions(network, self.settings.batch), self.dtype).backward()  # type: ignore[no-untyped-call]
             for optimizer in self.optimizers[role]:
@@ -128,17 +129,17 @@ class ContextTrainer:
         return min(1.0, self.seconds / (3600 * self.settings.hours))
 
     def update(self) -> dict[str, float]:
-        """One step of the network that is next: its mean bits a position."""
+        """One step of the next network; its loss is in bits a position."""
         role = self.round[self.step % len(self.round)]
         value = self.loss(self.networks[role], self.replay.draw(role, self.settings.batch), self.dtype)
         value.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.networks[role].parameters(), CLIP)
-        self._move(role)
+        self._step_optimizers(role)
         self.step += 1
-        found = float(value.detach())
-        return {"loss": found, f"loss_{role}": found}
+        bits = float(value.detach())
+        return {"loss": bits, f"loss_{role}": bits}
 
-    def _move(self, role: str) -> None:
+    def _step_optimizers(self, role: str) -> None:
         multiplier = min(1.0, (self.step // len(self.round) + 1) / WARMUP) * (1 - self.progress())
         for optimizer in self.optimizers[role]:
             optimizer.param_groups[0]["lr"] = optimizer.param_groups[0]["initial_lr"] * multiplier
@@ -172,12 +173,12 @@ class ContextTrainer:
                 state.load_optimizer(optimizer, f"{role}:{number}", saved.tensors)
 
     def files(self) -> dict[str, bytes]:
-        """None: a model takes the networks of several runs (`context_run.export`)."""
+        """No files: a model takes the networks of several runs (`context_run.export`)."""
         return {}
 
 
 def _any_positions(network: Trainable, count: int) -> Positions:
-    """Whose values are of no interest."""
+    """Positions with arbitrary values."""
     device = network.units.device
     rows = torch.full((count, network.shape.contract[0]), ZERO, dtype=torch.uint8, device=device)
     low, high = (torch.full((count, CHANNELS), end, device=device) for end in (0, 9))
@@ -185,9 +186,9 @@ def _any_positions(network: Trainable, count: int) -> Positions:
     return Positions.of({"rows": rows, "condition": torch.zeros(count, device=device), **values})
 
 
-# --- what networks take for whole images: ideal code lengths, without online adaptation
+# --- bits of whole images: ideal code lengths, without online adaptation
 
-STEPS = {2: (0, 1), 5: (2, 3, 4, 5, 6)}  # of the noise levels of each schedule: their numbers
+STEPS = {2: (0, 1), 5: (2, 3, 4, 5, 6)}  # the numbers of each schedule's noise levels
 PIXELS, POSITIONS = 1 << 16, 1 << 14  # of images, and of positions, that are computed together
 BANDS_OF_STEP = _native.BAND_CONDITIONS // sum(map(len, STEPS.values()))
 SEED = 1  # every position is taken
@@ -196,32 +197,32 @@ Bits = NDArray[np.float64]
 
 
 def figures(networks: Networks, batches: Sequence[Images]) -> dict[str, Any]:
-    """'held_out': bits/dim by role and of all that a file with so many noise levels holds, as far as there are networks
-    for it. 'steps': of every noise level, by schedule. batches: uint8 [N, H, W, 3]."""
+    """'held_out': bits/dim by role, and of whole files by their noise levels, where there are all networks for them.
+    'steps': bits/dim of every noise level, by schedule. batches: uint8 [N, H, W, 3]."""
     dims = sum(batch.size for batch in batches)
     pixels = {role: _pixel_bits(networks[role], role, batches) / dims for role in networks if role not in BAND_ROLES}
     bands = {role: network for role, network in networks.items() if role in BAND_ROLES}
     steps = {levels: _step_bits(bands, levels, batches) / dims for levels in LEVELS if bands}
-    found = pixels | {f"bands {levels}": float(bits.sum()) for levels, bits in steps.items()}
-    rounded = {name: round(value, 4) for name, value in (found | _totals(found, bands)).items()}
+    rates = pixels | {f"bands {levels}": float(bits.sum()) for levels, bits in steps.items()}
+    rounded = {name: round(value, 4) for name, value in (rates | _totals(rates, bands)).items()}
     listed = {str(levels): [round(float(value), 4) for value in bits] for levels, bits in steps.items()}
     return {"held_out": rounded} | ({"steps": listed} if listed else {})
 
 
-def _totals(found: Mapping[str, float], bands: Networks) -> dict[str, float]:
-    totals = {"levels 0": found["direct"]} if "direct" in found else {}
-    if "last" in found and len(bands) == len(BAND_ROLES):
-        totals |= {f"levels {levels}": found["last"] + found[f"bands {levels}"] for levels in LEVELS}
+def _totals(rates: Mapping[str, float], bands: Networks) -> dict[str, float]:
+    totals = {"levels 0": rates["direct"]} if "direct" in rates else {}
+    if "last" in rates and len(bands) == len(BAND_ROLES):
+        totals |= {f"levels {levels}": rates["last"] + rates[f"bands {levels}"] for levels in LEVELS}
     return totals
 
 
 def _pixel_bits(network: Trainable, role: str, batches: Sequence[Images]) -> float:
-    found = (bits_of(network, pixels_of(images, role, 1.0, SEED)) for images in _parts(batches))
-    return sum(float(bits.sum()) for bits in found)
+    lengths = (bits_of(network, pixels_of(images, role, 1.0, SEED)) for images in _parts(batches))
+    return sum(float(bits.sum()) for bits in lengths)
 
 
 def _step_bits(networks: Networks, levels: int, batches: Sequence[Images]) -> Bits:
-    """Of every step of a schedule."""
+    """Bits of every step of a schedule."""
     total = np.zeros(sum(map(len, STEPS.values())))
     for images in _parts(batches):
         for role, columns in bands_of(images, levels, 1.0, SEED).items():
@@ -233,15 +234,15 @@ def _step_bits(networks: Networks, levels: int, batches: Sequence[Images]) -> Bi
 
 @torch.no_grad()
 def bits_of(network: Trainable, columns: Columns) -> Bits:
-    """The code length of each of some positions."""
+    """The code length of each position."""
     device = network.units.device
-    found = [np.zeros(0)]
+    lengths = [np.zeros(0)]
     for first in range(0, len(columns["rows"]), POSITIONS):
-        some = {name: torch.from_numpy(columns[name][first : first + POSITIONS]) for name in Positions._fields}
-        positions = Positions.of({name: column.to(device) for name, column in some.items()})
-        out = network(positions.rows, positions.condition)
-        found.append(code_length(network.shape, out, positions).double().cpu().numpy())
-    return np.concatenate(found)
+        part = {name: torch.from_numpy(columns[name][first : first + POSITIONS]) for name in Positions._fields}
+        positions = Positions.of({name: column.to(device) for name, column in part.items()})
+        outputs = network(positions.rows, positions.condition)
+        lengths.append(code_length(network.shape, outputs, positions).double().cpu().numpy())
+    return np.concatenate(lengths)
 
 
 def _parts(batches: Sequence[Images]) -> Iterator[Images]:
@@ -258,14 +259,14 @@ ALL = [f"{effort}.{role}" for effort in EFFORTS for role in ROLES]  # networks o
 def networks_of(saved: State, folder: Path) -> Networks:
     """The networks of a run by role. Raises TrainingError where it is another kind of run."""
     with state.is_state(folder):
-        found = {role: trainable(Shape(*shape)) for role, shape in saved.facts["shapes"].items()}
-        for role, network in found.items():
+        networks = {role: trainable(Shape(*shape)) for role, shape in saved.facts["shapes"].items()}
+        for role, network in networks.items():
             state.load_module(network, role, saved.tensors)
-        return found
+        return networks
 
 
 def tensors_of(networks: Mapping[str, Trainable], effort: int) -> dict[str, Tensor]:
-    """As a model file has them."""
+    """The tensors of networks, under the names that they have in a model file."""
     return {
         f"{effort}.{role}.{name}": tensor.cpu()
         for role, network in networks.items()
@@ -274,8 +275,8 @@ def tensors_of(networks: Mapping[str, Trainable], effort: int) -> dict[str, Tens
 
 
 class Contents:
-    """The tensors of a model file; how many components the mixtures of each network have, and which are of another
-    architecture."""
+    """The tensors of a model file; how many components the mixtures of each network have; and the architectures of
+    networks that are not the core's own."""
 
     def __init__(self, source: str | Path) -> None:
         """Raises ModelError."""
@@ -285,40 +286,44 @@ class Contents:
         self.tensors = load(data)
         networks: dict[str, dict[str, Any]] = metadata["networks"]
         self.components = {key: int(facts["components"]) for key, facts in networks.items()}
-        self.named = {key: str(own["architecture"]) for key, own in networks.items() if "architecture" in own}
+        self.architectures = {
+            key: str(facts["architecture"]) for key, facts in networks.items() if "architecture" in facts
+        }
 
     def network(self, effort: int, role: str) -> Trainable:
-        """Up to what its integers left out. Raises TrainingError where only they are known."""
-        key, kind = f"{effort}.{role}", "band" if role in BAND_ROLES else role
-        if key in self.named:
+        """A network in training, but for what its integers left out. Raises TrainingError where it is not the core's
+        own, as the file then has no more than its integers."""
+        key, shape_role = f"{effort}.{role}", "band" if role in BAND_ROLES else role
+        if key in self.architectures:
             raise TrainingError(
-                f"its network {key}, of the architecture {self.named[key]!r}, can only begin as the run that trained"
-                " it: give --start the folder of that run"
+                f"its network {key}, of the architecture {self.architectures[key]!r}, can only begin as the run that"
+                " trained it: give --start the folder of that run"
             )
-        return of_integers(state.part(key, self.tensors), kind, self.components[key])
+        return of_integers(state.part(key, self.tensors), shape_role, self.components[key])
 
 
 def first_networks(
     effort: int, roles: Collection[str], start: str | None, architecture: str = RESIDUAL
 ) -> Networks:  # fmt: skip
-    """By role: of `start`, a model or the folder of a run, grown to the shapes of this effort; roles it lacks begin
-    anew. Raises TrainingError where a network would shrink, and ModelError where `start` is no model."""
-    begun = _of_start(start, effort, roles) if start is not None else {}
-    found: Networks = {}
+    """By role, the networks of `start`, a model or the folder of a run, grown to the shapes of this effort; new ones
+    for roles that it lacks. Raises TrainingError where a network would shrink, and ModelError where `start` is no
+    model."""
+    start_networks = _of_start(start, effort, roles) if start is not None else {}
+    networks: Networks = {}
     for role in roles:
         shape = shape_of(effort, role, architecture)
         try:
-            found[role] = _begun_as(begun[role], shape) if role in begun else trainable(shape)
+            networks[role] = _begun_as(start_networks[role], shape) if role in start_networks else trainable(shape)
         except ValueError as error:
             raise TrainingError(
                 f"{start}: its network {role} is larger than one of effort {effort} ({error}): give another --effort or"
                 " --start"
             ) from error
-    return found
+    return networks
 
 
 def _begun_as(network: Trainable, shape: Shape) -> Trainable:
-    """Raises ValueError."""
+    """The network, grown to a shape. Raises ValueError where it cannot be."""
     if network.shape == shape:
         return network
     if not isinstance(network, TrainableNetwork):

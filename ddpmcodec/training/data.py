@@ -98,8 +98,8 @@ def like_a_camera(image: Pixels, size: int, rng: np.random.Generator) -> Pixels:
     low, high = NOISE
     deviation, common = low * (high / low) ** rng.random(), rng.random()
     height, width, _ = image.shape
-    own, shared = rng.standard_normal((height, width, 3)), rng.standard_normal((height, width, 1))
-    noise = deviation * (common**0.5 * shared + (1 - common) ** 0.5 * own)
+    independent, shared = rng.standard_normal((height, width, 3)), rng.standard_normal((height, width, 1))
+    noise = deviation * (common**0.5 * shared + (1 - common) ** 0.5 * independent)
     noisy = np.clip(np.round(image + noise), 0, 255).astype(np.uint8)
     return np.asarray(Image.fromarray(noisy).resize((size, size), Image.Resampling.BICUBIC))
 
@@ -128,16 +128,16 @@ class Crops:
         return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float()
 
     def _numbers(self, step: int, count: int) -> list[int]:
-        """The images of a step, by number."""
-        places = (divmod(position, len(self.order)) for position in range(step * count, (step + 1) * count))
-        return [int(self._permutation(epoch)[place]) for epoch, place in places]
+        """The numbers of the images of a step."""
+        draws = (divmod(position, len(self.order)) for position in range(step * count, (step + 1) * count))
+        return [int(self._permutation(epoch)[index]) for epoch, index in draws]
 
     def _permutation(self, epoch: int) -> NDArray[np.int64]:
-        found = self._shuffled  # one assignment: batches may be made by several threads
-        if found is None or found[0] != epoch:
-            found = epoch, np.random.default_rng((self.seed, 2**32 + epoch)).permutation(self.order)
-            self._shuffled = found
-        return found[1]
+        shuffled = self._shuffled  # one assignment: batches may be made by several threads
+        if shuffled is None or shuffled[0] != epoch:
+            shuffled = epoch, np.random.default_rng((self.seed, 2**32 + epoch)).permutation(self.order)
+            self._shuffled = shuffled
+        return shuffled[1]
 
     def _crop(self, image: Pixels, rng: np.random.Generator) -> Pixels:
         camera = rng.random() < self.camera if self.camera else False
@@ -168,7 +168,7 @@ class DeviceCrops(Crops):
         return self._gather(first, self.widths[numbers], side < 0.5).permute(0, 3, 1, 2).float()
 
     def _offsets(self, share: NDArray[np.float64], side: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Of crops in images of that side, evenly from 0 to the last that fits; share: 0 up to 1."""
+        """Where crops begin in images of that side, evenly from 0 to the last that fits; share: in [0, 1)."""
         return (share * (side - self.size + 1)).astype(np.int64)
 
     def _gather(self, first: NDArray[np.int64], width: NDArray[np.int64], mirrored: NDArray[np.bool_]) -> Tensor:
@@ -186,9 +186,9 @@ class Mixture:
 
     def batch(self, step: int, count: int) -> Tensor:
         """float32 [>= count, 3, size, size], 0..255; count: of crops of the largest size."""
-        own_step, number = divmod(step, len(self.parts))
+        part_step, number = divmod(step, len(self.parts))
         part = self.parts[number]
-        return part.batch(own_step, count * self.largest**2 // part.size**2)
+        return part.batch(part_step, count * self.largest**2 // part.size**2)
 
 
 # --- what a run trains and evaluates on
@@ -205,14 +205,14 @@ def image_sets(
     sets = [load_images(source) for source in data]
     if validate is not None:
         return sets, load_images(validate)
-    kept = [min(MOST_HELD_OUT, max(1, len(images) // 10)) if hold_out is None else hold_out for images in sets]
+    held_out = [min(MOST_HELD_OUT, max(1, len(images) // 10)) if hold_out is None else hold_out for images in sets]
     first = len(sets[0])
-    if not 0 < kept[0] < first:
+    if not 0 < held_out[0] < first:
         raise TrainingError(
-            f"{data[0]}: {first} images, of which --hold-out keeps {kept[0]}: at least one must be"
+            f"{data[0]}: {first} images, of which --hold-out keeps {held_out[0]}: at least one must be"
             " left to train on, and one to evaluate on: give another --hold-out, or images to --validate with"
         )
-    return [images[:-last] or images for images, last in zip(sets, kept, strict=True)], sets[0][-kept[0] :]
+    return [images[:-count] or images for images, count in zip(sets, held_out, strict=True)], sets[0][-held_out[0] :]
 
 
 def crops_of(
@@ -221,9 +221,9 @@ def crops_of(
     """Crops of every set, of `side` or of the largest size, a multiple of `multiple`, that most of its images hold."""
     least = max(SMALLEST_CROP, multiple)
     sides = [min(side, max(_usual_side(images) // multiple * multiple, least)) for images in sets]
-    shares = [camera if own == max(sides) else 0.0 for own in sides]
+    shares = [camera if size == max(sides) else 0.0 for size in sides]
     parts = zip(sets, sides, shares, strict=True)
-    return Mixture([Crops(images, own, seed + n, camera=share) for n, (images, own, share) in enumerate(parts)])
+    return Mixture([Crops(images, size, seed + n, camera=share) for n, (images, size, share) in enumerate(parts)])
 
 
 def _usual_side(images: Sequence[Pixels]) -> int:
@@ -231,7 +231,7 @@ def _usual_side(images: Sequence[Pixels]) -> int:
 
 
 def left_out(sets: Sequence[list[Pixels]], crops: Mixture) -> str | None:
-    """What to say of images that are smaller than the crops of their set; None where there are none."""
+    """A note about images that are smaller than the crops of their set; None where there are none."""
     count, used = sum(map(len, sets)), sum(len(part.images) for part in crops.parts)
     if used == count:
         return None

@@ -52,7 +52,7 @@ class NoiseEstimate(NamedTuple):
 def noisy_batch(pixels: Tensor, T: int, key: tuple[int, ...]) -> NoisyBatch:
     """t and noise for images [N, 3, H, W] (0..255), drawn where the images are.
 
-    They depend on the kind of device, the key (non-negative integers: seed, step) and the place in the batch alone.
+    They depend on the type of device, the key (non-negative integers: seed, step) and the position in the batch alone.
     Processes that share a batch draw all of it, and take their parts.
     """
     seed = int(np.random.SeedSequence((*key, 0, STREAM)).generate_state(1, np.uint64)[0])

@@ -3,8 +3,8 @@
 Ho, Jain & Abbeel 2020 (arXiv 2006.11239), appendix B; clipping at 1 and the warm-up are those of the authors' code.
 
 Under torchrun every process takes its share of each batch. Images, flips, t and noise depend on the seed, the step and
-the place in the batch alone, so that any number of processes computes the same gradient, to rounding. Dropout does not:
-its masks depend on the process too. A run with dropout repeats exactly with as many processes as before, and with
+the position in the batch alone, so that any number of processes computes the same gradient, to rounding. Dropout does
+not: its masks depend on the process too. A run with dropout repeats exactly with as many processes as before, and with
 another number is another draw of the same distribution. On a CPU runs repeat bit for bit; a GPU's sums may vary, and it
 draws other noise than a CPU does.
 """
@@ -150,9 +150,9 @@ class DdpmTrainer:
         Raises TrainingError, before anything changes, when the loss or the gradient is no number.
         """
         settings, start = self.settings, time.perf_counter()
-        found = self._total(self._backward(self.crops.batch(self.step, settings.batch)))
-        length = torch.nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip)
-        loss, norm = torch.stack([found, length]).tolist()  # once a step is waited for the device
+        total = self._total(self._backward(self.crops.batch(self.step, settings.batch)))
+        gradient_norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip)
+        loss, norm = torch.stack([total, gradient_norm]).tolist()  # once a step is waited for the device
         if not math.isfinite(loss + norm):
             raise TrainingError(f"the loss is {loss} after {self.step} steps: go back to the last save (--resume)")
         for group in self.optimizer.param_groups:
@@ -169,10 +169,10 @@ class DdpmTrainer:
         if self.held_out is None:
             return {}
         levels = respace(self.settings.noise_levels(), min(self.settings.levels, EVALUATED_LEVELS))
-        found = evaluate_bound(self.denoiser(), self.held_out, levels, torch.Generator().manual_seed(0)).total()
-        error = found.standard_error
+        estimate = evaluate_bound(self.denoiser(), self.held_out, levels, torch.Generator().manual_seed(0)).total()
+        error = estimate.standard_error
         return {
-            "held_out": {"bound": round(found.mean, 4)},
+            "held_out": {"bound": round(estimate.mean, 4)},
             "standard_error": None if error is None else round(error, 4),
         }
 

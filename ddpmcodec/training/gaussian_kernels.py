@@ -1,4 +1,4 @@
-"""CPU kernels of everything between convolutions in training: what `elementwise` computes, and its gradients.
+"""CPU kernels of everything between convolutions in training: what `EagerOperations` compute, and the gradients.
 
 Positions and channels are flattened: streams are float32 [P, C], activations and sums uint16 [P, C], the bits of
 bfloat16. Sums over channels may be taken in any order here, and rounding has the gradient of the identity inside its
@@ -47,7 +47,7 @@ def clipped(x, limit):  # type: ignore[no-untyped-def]
 
 @inline
 def inverse_root(x):  # type: ignore[no-untyped-def]
-    """Of the mean square of a row, plus one."""
+    """1 / sqrt(1 + the mean square of a row)"""
     total = np.float32(0)
     for c in range(len(x)):
         total += x[c] * x[c]
@@ -72,7 +72,7 @@ def norm_act(x, gain, bias, levels, out):  # type: ignore[no-untyped-def]
 
 @kernel
 def norm_act_gradient(x, gain, bias, levels, gradient, out, sums):  # type: ignore[no-untyped-def]
-    """`out` of x; `sums` of gain, bias and levels."""
+    """Gradients: `out` that of x; `sums` those of gain, bias and levels."""
     channels = x.shape[1]
     normal, row = np.empty(channels, np.float32), np.empty(channels, np.float32)
     bits = row.view(np.uint32)
@@ -115,7 +115,7 @@ def act(y, factor, bias, levels, out):  # type: ignore[no-untyped-def]
 
 @kernel
 def act_gradient(y, factor, bias, levels, gradient, out, sums):  # type: ignore[no-untyped-def]
-    """`out` of y; `sums` of factor, bias and levels."""
+    """Gradients: `out` that of y; `sums` those of factor, bias and levels."""
     row, incoming = np.empty(y.shape[1], np.float32), np.empty(y.shape[1], np.float32)
     bits, incoming_bits = row.view(np.uint32), incoming.view(np.uint32)
     for p in range(len(y)):
@@ -148,8 +148,8 @@ def add(x, y, factor, bias, out):  # type: ignore[no-untyped-def]
 
 @kernel
 def add_gradient(y, factor, gradient, out, sums):  # type: ignore[no-untyped-def]
-    """`out` of y; `sums` of factor and bias. Limits, which streams do not reach, are left out; the gradient of x is
-    the one that comes."""
+    """Gradients: `out` that of y; `sums` those of factor and bias. Limits, which streams do not reach, are left out;
+    the gradient of x is `gradient`."""
     row = np.empty(y.shape[1], np.float32)
     bits = row.view(np.uint32)
     for p in range(len(y)):
@@ -198,7 +198,7 @@ def add_up_gradient(y, factor, gradient, out, sums):  # type: ignore[no-untyped-
 
 @kernel
 def blend_gradient(estimate, middle, gradient, out):  # type: ignore[no-untyped-def]
-    """Of the weights in `out`, the network's numbers in patches, from the sums' [N, H, W, 3] (`fused_blend`)."""
+    """The gradient of `fused_blend`: that of the weights into `out`, in patches, from that of the sums [N, H, W, 3]."""
     images, height, width, _ = estimate.shape
     each = out.shape[3] // 4
     for n in range(images):

@@ -1,6 +1,6 @@
 """The exact network's operations in training on a CPU: PyTorch's convolutions, and fused kernels with gradients.
 
-The same as `EagerOperations(params, train=True)`, which is the reference, but that gradients of activations and of
+The same as `EagerOperations(params, train=True)`, which is the reference, except that gradients of activations and of
 sums are rounded to bfloat16. One pass over memory in each direction: on one core a step takes a third of the time that
 `torch.compile` makes of the eager operations, whose kernels for the gradients of per-channel parameters are slow.
 """
@@ -34,10 +34,10 @@ def array_of(x: Tensor) -> Array:
 
 
 def tensor_of(array: Array) -> Tensor:
-    """The inverse."""
+    """The inverse of `array_of`."""
     bits = array.dtype == np.uint16
-    found = torch.from_numpy(array.view(np.int16)).view(torch.bfloat16) if bits else torch.from_numpy(array)
-    return found.permute(0, 3, 1, 2)
+    tensor = torch.from_numpy(array.view(np.int16)).view(torch.bfloat16) if bits else torch.from_numpy(array)
+    return tensor.permute(0, 3, 1, 2)
 
 
 def _vectors(*parameters: Tensor) -> list[Array]:
@@ -66,42 +66,42 @@ def _summed(work: Callable[[slice, Array], None], images: int, vectors: int, cha
 
 
 class _Activation(torch.autograd.Function):
-    """Of a stream (`kernels.norm_act`) or of sums (`kernels.act`), with three parameters of every channel."""
+    """The activation of a stream (`kernels.norm_act`) or of sums (`kernels.act`), with three parameters a channel."""
 
     @staticmethod
     def forward(ctx: Any, kernel: Kernel, gradient_kernel: Kernel, x: Tensor, *parameters: Tensor) -> Tensor:
         ctx.save_for_backward(x, *parameters)
         ctx.kernel = gradient_kernel
-        given, vectors = array_of(x), _vectors(*parameters)
-        out = np.empty(given.shape, np.uint16)
-        _in_parts(lambda part: kernel(_rows(given[part]), *vectors, _rows(out[part])), len(out))
+        inputs, vectors = array_of(x), _vectors(*parameters)
+        out = np.empty(inputs.shape, np.uint16)
+        _in_parts(lambda part: kernel(_rows(inputs[part]), *vectors, _rows(out[part])), len(out))
         return tensor_of(out)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Gradients:
         x, *parameters = ctx.saved_tensors
-        given, gradient, vectors = array_of(x), array_of(gradients[0]), _vectors(*parameters)
-        out = np.empty_like(given)
+        inputs, gradient, vectors = array_of(x), array_of(gradients[0]), _vectors(*parameters)
+        out = np.empty_like(inputs)
 
         def work(part: slice, sums: Array) -> None:
-            ctx.kernel(_rows(given[part]), *vectors, _rows(gradient[part]), _rows(out[part]), sums)
+            ctx.kernel(_rows(inputs[part]), *vectors, _rows(gradient[part]), _rows(out[part]), sums)
 
         return None, None, tensor_of(out), *_summed(work, len(out), len(vectors), out.shape[3])
 
 
 class _Sum(torch.autograd.Function):
-    """Of a stream and scaled sums, at its resolution (`kernels.add`, of `_rows`) or half of it (`kernels.add_up`)."""
+    """A stream plus scaled sums, at its resolution (`kernels.add`, over `_rows`) or half of it (`kernels.add_up`)."""
 
     @staticmethod
     def forward(
-        ctx: Any, kernel: Kernel, gradient_kernel: Kernel, seen: Callable[[Array], Array],
+        ctx: Any, kernel: Kernel, gradient_kernel: Kernel, view: Callable[[Array], Array],
         x: Tensor, y: Tensor, factor: Tensor, bias: Tensor,
     ) -> Tensor:  # fmt: skip
         ctx.save_for_backward(y, factor)
-        ctx.kernel, ctx.seen = gradient_kernel, seen
+        ctx.kernel, ctx.view = gradient_kernel, view
         stream, values, vectors = array_of(x), array_of(y), _vectors(factor, bias)
         out = np.empty_like(stream)
-        _in_parts(lambda part: kernel(seen(stream[part]), seen(values[part]), *vectors, seen(out[part])), len(out))
+        _in_parts(lambda part: kernel(view(stream[part]), view(values[part]), *vectors, view(out[part])), len(out))
         return tensor_of(out)
 
     @staticmethod
@@ -111,7 +111,7 @@ class _Sum(torch.autograd.Function):
         out = np.empty_like(values)
 
         def work(part: slice, sums: Array) -> None:
-            ctx.kernel(ctx.seen(values[part]), *vectors, ctx.seen(gradient[part]), ctx.seen(out[part]), sums)
+            ctx.kernel(ctx.view(values[part]), *vectors, ctx.view(gradient[part]), ctx.view(out[part]), sums)
 
         sums = _summed(work, len(out), 2, out.shape[3])
         return None, None, None, gradients[0], tensor_of(out), *sums
@@ -152,8 +152,8 @@ def numbers(outputs: Tensor, estimate: Array) -> tuple[Tensor, Tensor]:
     outputs: what `denoise` returns, [N, 4 OUTPUTS_PER_PIXEL, H/2, W/2]. estimate: float32 [N, H, W, 3], centred grey
     levels.
     """
-    found: tuple[Tensor, Tensor] = _Numbers.apply(outputs, estimate)  # type: ignore[no-untyped-call]
-    return found
+    numbers_and_blend: tuple[Tensor, Tensor] = _Numbers.apply(outputs, estimate)  # type: ignore[no-untyped-call]
+    return numbers_and_blend
 
 
 class TrainingOperations:
@@ -188,13 +188,13 @@ class TrainingOperations:
         return self._activation(kernels.act, kernels.act_gradient, y, name, "factor")
 
     def _sum(
-        self, kernel: Kernel, gradient: Kernel, seen: Callable[[Array], Array], x: Tensor, y: Tensor, name: str
+        self, kernel: Kernel, gradient: Kernel, view: Callable[[Array], Array], x: Tensor, y: Tensor, name: str
     ) -> Tensor:
         parameters = self._take(name, "factor", "bias")
-        found: Tensor = _Sum.apply(kernel, gradient, seen, x, y, *parameters)  # type: ignore[no-untyped-call]
-        return found
+        stream: Tensor = _Sum.apply(kernel, gradient, view, x, y, *parameters)  # type: ignore[no-untyped-call]
+        return stream
 
     def _activation(self, kernel: Kernel, gradient: Kernel, x: Tensor, name: str, slope: str) -> Tensor:
         parameters = self._take(name, slope, "bias", "levels")
-        found: Tensor = _Activation.apply(kernel, gradient, x, *parameters)  # type: ignore[no-untyped-call]
-        return found
+        activations: Tensor = _Activation.apply(kernel, gradient, x, *parameters)  # type: ignore[no-untyped-call]
+        return activations

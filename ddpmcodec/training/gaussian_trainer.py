@@ -52,7 +52,7 @@ from ddpmcodec.training.state import State
 
 Objective = Literal["bound", "simple"]
 
-SCHEDULES = (16, 256)  # T, noise levels of a code, that is trained for
+SCHEDULES = (16, 256)  # least and most noise levels T of a code, between which the training draws
 FINAL_SHARE = 0.2  # of the images of a batch that take the last step, to the pixel itself
 BITS = bfloat16_bits(torch.arange(-127, 128))
 FINE = 2.0  # steps are drawn with a density of exp(-FINE x), x from 0 at the finest level to 1, about as they cost
@@ -82,12 +82,12 @@ def draw(pixels: Tensor, generator: torch.Generator, objective: Objective = "bou
     not weighted: on a log-linear schedule that is L_simple for the means.
     """
     n = pixels.shape[0]
-    place = ((torch.rand(1, generator=generator) + torch.arange(n) / n) % 1).view(n, 1, 1, 1)
-    final, place = place < FINAL_SHARE, ((place - FINAL_SHARE) / (1 - FINAL_SHARE)).clamp(min=0)
+    quantile = ((torch.rand(1, generator=generator) + torch.arange(n) / n) % 1).view(n, 1, 1, 1)
+    final, quantile = quantile < FINAL_SHARE, ((quantile - FINAL_SHARE) / (1 - FINAL_SHARE)).clamp(min=0)
     T = torch.floor(_log_uniform(n, SCHEDULES[0], SCHEDULES[1] + 1, generator))
     first = (FEW_STEPS / T).clamp(min=FINEST_LEVEL)
     ratio = (COARSEST_LEVEL / first) ** (1 / (T - 1))
-    x, weight = _fine_places(place) if objective == "bound" else _paper_places(place, first)
+    x, weight = _fine_positions(quantile) if objective == "bound" else _paper_positions(quantile, first)
     number = torch.minimum(torch.floor(x * (T - 1)), T - 2)  # of the step, from 0
     s_t = torch.where(final, first, first * ratio ** (1 + number))
     c_t = pixels - HALF_RANGE + s_t * torch.randn(pixels.shape, generator=generator)
@@ -95,15 +95,15 @@ def draw(pixels: Tensor, generator: torch.Generator, objective: Objective = "bou
     return Batch(pixels, c_t, s_t, s_t / ratio, step_weight, final / FINAL_SHARE)
 
 
-def _fine_places(q: Tensor) -> tuple[Tensor, Tensor]:
+def _fine_positions(q: Tensor) -> tuple[Tensor, Tensor]:
     """Quantiles q of the density exp(-FINE x) on [0, 1), and its inverse there."""
     mass = -math.expm1(-FINE) / FINE
     x = -torch.log1p(-FINE * mass * q) / FINE
     return x, mass * torch.exp(FINE * x)
 
 
-def _paper_places(q: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
-    """Where, from `first` to `COARSEST_LEVEL` in log, the quantiles q of the paper's own levels lie; weights of one."""
+def _paper_positions(q: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
+    """Quantiles q of the paper's own levels, as positions in log from `first` to `COARSEST_LEVEL`; weights of one."""
     levels = torch.tensor(ddpm_linear(), dtype=torch.float32)
     levels = levels[levels < COARSEST_LEVEL]
     s = levels[(q * len(levels)).long()]
@@ -142,7 +142,7 @@ class TrainingPredictor:
     def __call__(self, c_t: Tensor, s_t: Tensor) -> Prediction:
         levels = [max(round(LEVEL_UNIT * s), 1) for s in s_t.flatten().tolist()]
         constants = [level_constants(level) for level in levels]
-        estimate, features = _seen(array_of(c_t), constants)
+        estimate, features = _features_of(array_of(c_t), constants)
         ops = TrainingOperations(self.network.integer_parameters())
         first, around = numbers(denoise(self.network.architecture, ops, tensor_of(features)), estimate)
         offset, index, coefficients = first.chunk(3, 1)
@@ -152,14 +152,14 @@ class TrainingPredictor:
         return Prediction(mean + HALF_RANGE, (index - SCALE_UNIT) * (LN2 / 8), coefficients)
 
 
-def _seen(c_t: NDArray[np.float32], constants: Sequence[LevelConstants]) -> tuple[Array, Array]:
+def _features_of(c_t: NDArray[np.float32], constants: Sequence[LevelConstants]) -> tuple[Array, Array]:
     """Estimates [N, H, W, 3], and patches of features in bfloat16 bits, of latents at a noise level each."""
     estimate, features = np.empty_like(c_t), blank(c_t)
     for image, level in enumerate(constants):
-        own = estimate[image : image + 1]
-        np.clip(c_t[image] * level.shrink, -ESTIMATE_LIMIT, ESTIMATE_LIMIT, out=own[0])
-        given = level.inverse, level.fade, level.visible, level.hats, BITS
-        fused_features(own, *given, features[image : image + 1])
+        image_estimate = estimate[image : image + 1]
+        np.clip(c_t[image] * level.shrink, -ESTIMATE_LIMIT, ESTIMATE_LIMIT, out=image_estimate[0])
+        parameters = level.inverse, level.fade, level.visible, level.hats, BITS
+        fused_features(image_estimate, *parameters, features[image : image + 1])
     return estimate, features
 
 
@@ -298,7 +298,7 @@ class GaussianTrainer:
         }
 
     def bound(self) -> Estimate:
-        """Of the held-out images by the averaged network, exported, bits/dim: what bits back pays."""
+        """The bound of the held-out images, bits/dim, by the averaged network as exported: what bits back pays."""
         model = parse(self.export(), "the network in training")
         levels, generator = coding_levels(self.settings.evaluate_levels), torch.Generator().manual_seed(0)
         return evaluate_bound(model, self.held_out, levels, generator, prior_std=PRIOR_STD).total()

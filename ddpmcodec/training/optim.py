@@ -37,13 +37,13 @@ def device_of(name: str | None) -> torch.device:
 
 @cache
 def product_type(device: torch.device) -> torch.dtype:
-    """Of products: bfloat16 where it is fast, and float32 on processors that would emulate it."""
+    """The type of matrix products: bfloat16 where it is fast, and float32 on processors that would emulate it."""
     fast = device.type == "cuda" or (device.type == "cpu" and not BFLOAT16_FLAGS.isdisjoint(_flags()))
     return torch.bfloat16 if fast else torch.float32
 
 
 def _flags() -> set[str]:
-    """Of the processor, as Linux names them; elsewhere none."""
+    """The processor's features, as Linux names them; none on other systems."""
     try:
         lines = CPUINFO.read_text().splitlines()
     except OSError:
@@ -51,7 +51,7 @@ def _flags() -> set[str]:
     return {flag for line in lines if line.startswith("flags") for flag in line.partition(":")[2].split()}
 
 
-LONG = 4  # times as long as it is wide is a matrix that is orthogonalised by its Gram matrix
+LONG = 4  # matrices that are more than so many times as long as wide are orthogonalised by their Gram matrix
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # Jordan's quintic: singular values near 1 after five iterations
 
 
@@ -60,12 +60,12 @@ def orthogonalise(matrix: Tensor, iterations: int = 5) -> Tensor:
     tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.mT if tall else matrix
     x = x / (x.norm() + 1e-7)
-    found = _by_gram(x, iterations) if x.shape[1] > LONG * x.shape[0] else _directly(x, iterations)
-    return found.mT if tall else found
+    orthogonal = _by_gram(x, iterations) if x.shape[1] > LONG * x.shape[0] else _directly(x, iterations)
+    return orthogonal.mT if tall else orthogonal
 
 
 def _directly(x: Tensor, iterations: int) -> Tensor:
-    """In the type that the device multiplies fastest."""
+    """Newton-Schulz iterations, in the type that the device multiplies fastest."""
     a, b, c = COEFFICIENTS
     x = x.to(product_type(x.device))
     for _ in range(iterations):

@@ -28,15 +28,15 @@ Columns = Mapping[str, NDArray[Any]]
 
 
 def pixels_of(images: Images, role: str, share: float, seed: int) -> Columns:
-    """Positions of exact pixels, of a share of them."""
+    """Positions of a share of the exact pixels."""
     return _native.pixel_positions(images, role == "last", share, seed)
 
 
 def bands_of(images: Images, levels: int, share: float, seed: int, least: int = 1) -> Mapping[str, Columns]:
-    """Positions of the bands of a schedule by role, of a share of them, or of `least` of a band. Where no more than one
-    value is left there is nothing to code."""
-    found = zip(BAND_ROLES, _native.band_positions(images, levels, share, least, seed), strict=True)
-    return {role: _unfinished(columns) for role, columns in found}
+    """A share of the positions of a schedule's bands by role, but `least` of each band; without positions where one
+    value is left, and nothing is coded."""
+    bands = zip(BAND_ROLES, _native.band_positions(images, levels, share, least, seed), strict=True)
+    return {role: _unfinished(columns) for role, columns in bands}
 
 
 def _unfinished(columns: Columns) -> Columns:
@@ -52,19 +52,19 @@ class ReplayBuffer:
         self.columns: dict[str, Tensor] = {}
 
     def add(self, columns: Columns) -> None:
-        """The last `capacity` of them."""
+        """Takes up to `capacity` positions, the last ones."""
         count = min(len(columns["rows"]), self.capacity)
-        at = (self.next + torch.arange(count, device=self.device)) % self.capacity
+        slots = (self.next + torch.arange(count, device=self.device)) % self.capacity
         for name in Positions._fields:
             new = torch.from_numpy(columns[name][len(columns[name]) - count :]).to(self.device)
             if name not in self.columns:
                 self.columns[name] = torch.zeros((self.capacity, *new.shape[1:]), dtype=new.dtype, device=self.device)
-            self.columns[name][at] = new
+            self.columns[name][slots] = new
         self.next = (self.next + count) % self.capacity
         self.size = min(self.capacity, self.size + count)
 
     def draw(self, count: int, generator: torch.Generator) -> Positions:
-        """With replacement."""
+        """Random positions, with replacement."""
         chosen = torch.randint(self.size, (count,), generator=generator, device=self.device)
         return Positions.of({name: self.columns[name][chosen] for name in Positions._fields})
 
@@ -83,7 +83,7 @@ class ReplayBuffers:
         self.schedules = cycle(BAND_ROUND)
 
     def go_on(self, images: int, draws: int, step: int) -> None:
-        """As a run that is resumed: after so many images in so many draws, with other draws than at its beginning."""
+        """Goes on as in a resumed run, after so many images in so many batches, with a generator of another seed."""
         self.images, self.draws = images, draws
         self.generator.manual_seed(self.seed + 2**32 * step)
 
@@ -91,13 +91,13 @@ class ReplayBuffers:
         """Positions of a role."""
         buffer = self.buffers[role]
         while self.due[role] >= 0 or buffer.size < min(buffer.capacity, FIRST * count):
-            for other, columns in self._found(role):
+            for other, columns in self._positions(role):
                 self._add(other, columns)
         self.due[role] += count
         return buffer.draw(count, self.generator)
 
-    def _found(self, role: str) -> Iterator[tuple[str, Columns]]:
-        """Of the next images, positions of this role; of any band, of all bands."""
+    def _positions(self, role: str) -> Iterator[tuple[str, Columns]]:
+        """Positions of this role in the next images; for a band, those of all bands."""
         images = np.ascontiguousarray(self.source())
         self.images, self.draws = self.images + len(images), self.draws + 1
         seed = self.seed * SEEDS + self.draws

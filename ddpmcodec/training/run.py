@@ -79,9 +79,9 @@ def run(
             records = _Records(trainer, out / LOG, say)
             evaluates, saves = _Clock(trainer, 60 * evaluate_minutes), _Clock(trainer, SAVE_SECONDS, FIRST_SAVE_SECONDS)
             while trainer.progress() < 1:
-                found = _update(trainer)
-                records.add(found)
-                _show(bar, trainer, found)
+                metrics = _update(trainer)
+                records.add(metrics)
+                _show(bar, trainer, metrics)
                 stopped, done = agree(stop()), trainer.progress() >= 1
                 if evaluates.rings() or done:
                     records.write(trainer.evaluate())
@@ -95,7 +95,7 @@ def run(
 
 
 def _follow(trainer: Trainer, stops: Callable[[], bool]) -> bool:
-    """What processes do that write nothing."""
+    """The loop of processes that write nothing."""
     while trainer.progress() < 1:
         _update(trainer)
         if stops() and trainer.progress() < 1:
@@ -112,13 +112,13 @@ def save(trainer: Trainer, out: Path) -> None:
 
 def _update(trainer: Trainer) -> Mapping[str, float]:
     start = time.perf_counter()
-    found = trainer.update()
+    metrics = trainer.update()
     trainer.seconds += time.perf_counter() - start
-    if not math.isfinite(found["loss"]):
+    if not math.isfinite(metrics["loss"]):
         raise TrainingError(
-            f"the loss is {found['loss']} after {trainer.step} steps: go back to the last save (--resume)"
+            f"the loss is {metrics['loss']} after {trainer.step} steps: go back to the last save (--resume)"
         )
-    return found
+    return metrics
 
 
 class _Clock:
@@ -144,8 +144,8 @@ class _Records:
         self.before = trainer.images, trainer.seconds  # at the line before
         self._line({"settings": asdict(trainer.settings), "step": trainer.step})
 
-    def add(self, found: Mapping[str, float]) -> None:
-        for key, value in found.items():
+    def add(self, metrics: Mapping[str, float]) -> None:
+        for key, value in metrics.items():
             self.values[key].append(value)
 
     def write_now_and_then(self, *, at_once: bool = False) -> None:
@@ -179,15 +179,15 @@ def _bar(trainer: Trainer) -> Any:
     )  # fmt: skip
 
 
-def _show(bar: Any, trainer: Trainer, found: Mapping[str, float]) -> None:
+def _show(bar: Any, trainer: Trainer, metrics: Mapping[str, float]) -> None:
     speed = trainer.images / max(trainer.seconds, 1e-9)
-    bar.set_postfix_str(f"step {trainer.step}, loss {found['loss']:.4f}, {speed:.1f} images/s", refresh=False)
+    bar.set_postfix_str(f"step {trainer.step}, loss {metrics['loss']:.4f}, {speed:.1f} images/s", refresh=False)
     bar.update(round(PERMILLE * trainer.progress()) - bar.n)
 
 
 @contextmanager
 def _termination() -> Iterator[Callable[[], bool]]:
-    """Whether SIGTERM came meanwhile. Signals can be caught in the main thread only."""
+    """Gives a function that says whether SIGTERM came. Signals can be caught in the main thread only."""
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
@@ -224,26 +224,26 @@ def settings_of(
     return replace(saved, **taken), True  # type: ignore[type-var]
 
 
-def saved_settings(out: Path, kind: type[S]) -> S:
-    """What the run of a folder was started with. Raises TrainingError."""
+def saved_settings(out: Path, settings_type: type[S]) -> S:
+    """The settings that the run of a folder was started with. Raises TrainingError."""
     facts = state.read(out).facts
     with state.is_state(out):
-        return _revived(kind, facts["settings"])
+        return _revived(settings_type, facts["settings"])
 
 
-def _revived(kind: type[S], found: Mapping[str, Any]) -> S:
+def _revived(settings_type: type[S], values: Mapping[str, Any]) -> S:
     """A dataclass from what JSON made of it: tuples are lists, and dataclasses inside are dictionaries."""
-    hints = get_type_hints(kind)
+    hints = get_type_hints(settings_type)
 
     def value(name: str) -> Any:
         if is_dataclass(hints[name]):
-            return _revived(hints[name], found[name])
-        revived = tuple(found[name]) if isinstance(found[name], list) else found[name]
+            return _revived(hints[name], values[name])
+        revived = tuple(values[name]) if isinstance(values[name], list) else values[name]
         if not _fits(revived, hints[name]):  # of another version, whose settings mean something else
             raise TypeError(f"its {name} is {revived!r}")
         return revived
 
-    return kind(**{field.name: value(field.name) for field in fields(kind)})  # type: ignore[arg-type]
+    return settings_type(**{field.name: value(field.name) for field in fields(settings_type)})  # type: ignore[arg-type]
 
 
 def _fits(value: Any, hint: Any) -> bool:
@@ -252,13 +252,13 @@ def _fits(value: Any, hint: Any) -> bool:
     >>> _fits(3, float | None), _fits(("a", 3), tuple[str, ...]), _fits("3", int), _fits(True, int)
     (True, False, False, False)
     """
-    kinds = get_args(hint)
+    arguments = get_args(hint)
     if get_origin(hint) is Literal:
-        return value in kinds
+        return value in arguments
     if get_origin(hint) is tuple:
-        return isinstance(value, tuple) and all(_fits(each, kinds[0]) for each in value)
-    if kinds:
-        return any(_fits(value, kind) for kind in kinds)
+        return isinstance(value, tuple) and all(_fits(each, arguments[0]) for each in value)
+    if arguments:
+        return any(_fits(value, argument) for argument in arguments)
     return type(value) is hint or (hint is float and type(value) is int)
 
 

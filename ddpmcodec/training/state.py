@@ -33,7 +33,7 @@ def exists(folder: Path) -> bool:
 
 
 def write(folder: Path, state: State) -> None:
-    """With a hash of itself. Raises OutputError; what was there is kept then."""
+    """Writes a state with its hash. Raises OutputError, and keeps the old file then."""
     tensors = {key: value.detach().contiguous() for key, value in state.tensors.items()}
     write_file(folder / FILE, seal(save(tensors, metadata={KEY: json.dumps(state.facts)})))
 
@@ -96,6 +96,6 @@ def load_optimizer(optimizer: torch.optim.Optimizer, prefix: str, tensors: Mappi
 
 
 def part(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Those whose names begin with the prefix and a point, without both."""
+    """The tensors whose names begin with the prefix and a point, by their names without both."""
     start = f"{prefix}."
     return {key.removeprefix(start): value for key, value in tensors.items() if key.startswith(start)}

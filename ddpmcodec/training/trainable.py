@@ -27,9 +27,9 @@ SCALE_ONE = 48  # index of a scale of 1
 INPUT_UNIT, ACTIVATION_UNIT, MEAN_UNIT = 16.0, 32.0, 1024.0  # integers per 1.0; of means: 16 grey levels in 1/64
 LARGEST_ACTIVATION, LARGEST_WEIGHT, OUTPUT_LIMIT, ZERO = 255, 127, 32767, 128
 CHANNELS = 3
-GAINS = {"stem": 1.0, "head": 0.5, "skip": 1.0}  # at first; of blocks 0.5
-# Of directions, which are of length 1 at first. Muon's step is as long as its rate, so that it changes a
-# longer direction less, and they grow; after an hour they are about so long. A model's file has no lengths.
+GAINS = {"stem": 1.0, "head": 0.5, "skip": 1.0}  # at first; those of blocks are 0.5
+# About the length of directions, rows of weights, after an hour; at first they have length 1. Muon's step is as long as
+# its rate, so that it turns a longer direction less, and directions grow. A model's file has no lengths.
 TRAINED_LENGTH = 8.0
 SPREAD = 0.25  # of the logarithms of scales, where one logistic becomes several
 FIRST_SCALES = {"direct": 65.0, "last": 52.0, "band": 56.0}  # indices
@@ -47,8 +47,8 @@ class Shape(NamedTuple):
     @property
     def contract(self) -> tuple[int, int, int]:
         """Inputs, outputs, conditions."""
-        found: tuple[int, int, int] = _native.contract(self.role, self.components)
-        return found
+        sizes: tuple[int, int, int] = _native.contract(self.role, self.components)
+        return sizes
 
     def layers(self) -> dict[str, tuple[int, int]]:
         """Name -> (outputs, inputs), in the order they run."""
@@ -62,7 +62,7 @@ class Shape(NamedTuple):
         return sum(outputs * inputs for outputs, inputs in self.layers().values())
 
     def units(self) -> Tensor:
-        """What 1.0 is of every output, in the coder's integers (`_core/contract.h`)."""
+        """How many of the coder's integers are 1.0, for every output (`_core/contract.h`)."""
         k = self.components
         return torch.tensor([16 / LN2] * k + [MEAN_UNIT] * (3 * k) + [OCTAVE] * (3 * k) + [64.0] * 3)
 
@@ -79,14 +79,14 @@ class Positions(NamedTuple):
     condition: Tensor  # int64 [K]
 
     @classmethod
-    def of(cls, found: Mapping[str, Tensor]) -> Positions:
-        """From tensors by these names, positions first: the last axis is the one to vectorise over."""
-        last = {name: found[name].movedim(0, -1).float().contiguous() for name in cls._fields[1:-1]}
-        return cls(rows=found["rows"], condition=found["condition"].long(), **last)
+    def of(cls, tensors: Mapping[str, Tensor]) -> Positions:
+        """Positions from tensors by these names, [K, ...], whose axis K becomes the last, to vectorise over."""
+        ranges = {name: tensors[name].movedim(0, -1).float().contiguous() for name in cls._fields[1:-1]}
+        return cls(rows=tensors["rows"], condition=tensors["condition"].long(), **ranges)
 
 
 def rounded(x: Tensor, low: float, high: float) -> Tensor:
-    """To the nearest integer in bounds; gradients go through both, which needs no mask of what was clipped."""
+    """The nearest integer in bounds; gradients pass straight through, so that no mask of clipped values is kept."""
     return x + (torch.round(x.clamp(low, high)) - x).detach()
 
 
@@ -101,7 +101,7 @@ class Groups(NamedTuple):
 class Trainable(nn.Module):
     """A network in training, of any architecture (docs/extending.md).
 
-    units: what 1.0 is of every output, in the coder's integers, [outputs].
+    units: how many of the coder's integers are 1.0, for every output, [outputs].
     """
 
     units: Tensor
@@ -121,7 +121,7 @@ class Trainable(nn.Module):
         raise NotImplementedError
 
     def loss(self, positions: Positions, dtype: torch.dtype) -> Tensor:
-        """What a step makes smaller: mean bits of a position, unless an architecture has more to say."""
+        """What training minimises: mean bits of a position, unless an architecture adds to it."""
         return code_length(self.shape, self(positions.rows, positions.condition, dtype), positions).mean()
 
     def groups(self) -> Groups:
@@ -156,28 +156,28 @@ class TrainableNetwork(Trainable):
     def integers(self) -> dict[str, Tensor]:
         """'<layer>.weight' integers, '<layer>.factor' and, of stem and head, '<layer>.bias' float: a layer's result is
         sums * factor + bias, in activation levels or output units."""
-        found = {}
+        integers = {}
         for layer, weight in self.weights.items():
-            last = layer in ("head", "skip")
-            direction = weight if last else F.normalize(weight)
+            is_output = layer in ("head", "skip")
+            direction = weight if is_output else F.normalize(weight)
             grid = (direction.detach().abs().amax(1) / LARGEST_WEIGHT).clamp(min=1e-8)
-            found[f"{layer}.weight"] = rounded(direction / grid[:, None], -LARGEST_WEIGHT, LARGEST_WEIGHT)
-            scale = self.units if last else ACTIVATION_UNIT
-            found[f"{layer}.factor"] = self.gains[layer] * grid / self._unit(layer) * scale
+            integers[f"{layer}.weight"] = rounded(direction / grid[:, None], -LARGEST_WEIGHT, LARGEST_WEIGHT)
+            scale = self.units if is_output else ACTIVATION_UNIT
+            integers[f"{layer}.factor"] = self.gains[layer] * grid / self._unit(layer) * scale
             if layer in self.biases:
-                found[f"{layer}.bias"] = self.biases[layer] * scale
-        return found
+                integers[f"{layer}.bias"] = self.biases[layer] * scale
+        return integers
 
     def exported(self) -> dict[str, Tensor]:
         """The integers as a model file keeps them."""
-        found = {key: value.detach() for key, value in self.integers().items()}
-        return {k: v.to(torch.int8) if k.endswith(".weight") else v.float().clone() for k, v in found.items()}
+        integers = {key: value.detach() for key, value in self.integers().items()}
+        return {k: v.to(torch.int8) if k.endswith(".weight") else v.float().clone() for k, v in integers.items()}
 
     def forward(self, rows: Tensor, condition: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         params = self.integers()
 
         def product(x: Tensor, name: str) -> Tensor:
-            """Weights with their factors: the gradients of both then come out of products, too."""
+            """The product with weights times factors, so that the gradients of both are products, too."""
             weight = params[f"{name}.weight"] * params[f"{name}.factor"][:, None]
             return F.linear(x.to(dtype), weight.to(dtype)).float()
 
@@ -186,8 +186,8 @@ class TrainableNetwork(Trainable):
         chosen = F.one_hot(condition, len(params["stem.bias"])).float() if several else None
 
         def bias(name: str) -> Tensor:
-            found = params[f"{name}.bias"]
-            return found[0] if chosen is None else chosen @ found  # a product: gathering is not vectorised
+            biases = params[f"{name}.bias"]
+            return biases[0] if chosen is None else chosen @ biases  # a product: gathering is not vectorised
 
         trunk = product(seen, "stem") + bias("stem")
         for k in range(self.shape.depth):
@@ -197,61 +197,61 @@ class TrainableNetwork(Trainable):
 
 
 def first_bias(shape: Shape) -> Tensor:
-    """Outputs that say nothing yet, in units: wide distributions, whose components lie apart."""
+    """Biases of the outputs of a new network, in units: wide distributions, whose components lie apart."""
     k = shape.components
-    found = torch.zeros(shape.contract[1])
-    apart = torch.linspace(-0.5, 0.5, k).repeat(CHANNELS) if k > 1 else torch.zeros(CHANNELS)
-    found[k : 4 * k] = 0.6 * apart
-    found[4 * k : 7 * k] = apart + FIRST_SCALES[shape.role] / OCTAVE
+    bias = torch.zeros(shape.contract[1])
+    offsets = torch.linspace(-0.5, 0.5, k).repeat(CHANNELS) if k > 1 else torch.zeros(CHANNELS)
+    bias[k : 4 * k] = 0.6 * offsets
+    bias[4 * k : 7 * k] = offsets + FIRST_SCALES[shape.role] / OCTAVE
     if shape.role != "band":  # green, red, blue go together
-        found[7 * k : 7 * k + 3] = torch.tensor([1.0, 0.5, 0.5])
-    return found
+        bias[7 * k : 7 * k + 3] = torch.tensor([1.0, 0.5, 0.5])
+    return bias
 
 
 def grown(network: TrainableNetwork, shape: Shape) -> TrainableNetwork:
-    """A network as wide and as deep or more, which computes the same as yet: nothing reads the new activations, and the
-    new blocks add nothing (Net2Net, Chen, Goodfellow & Shlens 2016). A single logistic becomes several, of which some
-    are narrower and some wider, since alike they would stay so. Raises ValueError where it would shrink, or is for
-    something else."""
+    """A network that is wider or deeper and still computes the same: nothing reads the new activations, and the new
+    blocks add nothing (Net2Net, Chen, Goodfellow & Shlens 2016). A single logistic becomes several, some narrower and
+    some wider, since equal ones would stay equal. Raises ValueError where the network would shrink, or where the shapes
+    differ in more than size."""
     if network.shape.components == 1 < shape.components:
         network = _as_mixture(network, shape.components)
-    own = network.shape
-    shrinks = shape.width < own.width or shape.depth < own.depth
-    is_other = shape._replace(width=0, depth=0) != own._replace(width=0, depth=0)
+    current = network.shape
+    shrinks = shape.width < current.width or shape.depth < current.depth
+    is_other = shape._replace(width=0, depth=0) != current._replace(width=0, depth=0)
     if shrinks or is_other:
-        raise ValueError(f"{own} cannot become {shape}")
-    found = TrainableNetwork(shape)
+        raise ValueError(f"{current} cannot become {shape}")
+    larger = TrainableNetwork(shape)
     with torch.no_grad():
-        for layer, weight in found.weights.items():
+        for layer, weight in larger.weights.items():
             if layer not in network.weights:
-                found.gains[layer].zero_()
+                larger.gains[layer].zero_()
                 continue
-            old = network.weights[layer]
-            outputs, inputs = old.shape
+            smaller = network.weights[layer]
+            outputs, inputs = smaller.shape
             weight[:outputs] = 0
-            weight[:outputs, :inputs] = old
-            found.gains[layer][:outputs] = network.gains[layer]
-            if layer in found.biases:
-                found.biases[layer][:, :outputs] = network.biases[layer]
-    return found
+            weight[:outputs, :inputs] = smaller
+            larger.gains[layer][:outputs] = network.gains[layer]
+            if layer in larger.biases:
+                larger.biases[layer][:, :outputs] = network.biases[layer]
+    return larger
 
 
 def _as_mixture(network: TrainableNetwork, components: int) -> TrainableNetwork:
-    """Of several components, all of which are the one that it has, but for how wide they are."""
-    found = TrainableNetwork(network.shape._replace(components=components))
+    """The network with several components, copies of its only one that differ in their scales."""
+    mixture = TrainableNetwork(network.shape._replace(components=components))
     logit, cross = [0], range(7, 7 + CHANNELS)  # of a single one: its logit, means, scales, then what crosses channels
-    own = [*logit * components, *(k for k in range(1, 7) for _ in range(components)), *cross]
-    wider = torch.zeros(len(own))
+    sources = [*logit * components, *(k for k in range(1, 7) for _ in range(components)), *cross]
+    wider = torch.zeros(len(sources))
     wider[4 * components : 7 * components] = torch.linspace(-SPREAD, SPREAD, components).repeat(CHANNELS)
     with torch.no_grad():
         for layer, parameter in network.weights.items():
-            rows = own if layer in ("head", "skip") else slice(None)
-            found.weights[layer].copy_(parameter[rows])
-            found.gains[layer].copy_(network.gains[layer][rows])
+            rows = sources if layer in ("head", "skip") else slice(None)
+            mixture.weights[layer].copy_(parameter[rows])
+            mixture.gains[layer].copy_(network.gains[layer][rows])
             if layer in network.biases:
-                found.biases[layer].copy_(network.biases[layer][:, rows])
-        found.biases["head"] += wider
-    return found
+                mixture.biases[layer].copy_(network.biases[layer][:, rows])
+        mixture.biases["head"] += wider
+    return mixture
 
 
 def of_integers(params: Mapping[str, Tensor], role: str, components: int) -> TrainableNetwork:
@@ -279,8 +279,8 @@ def _load_layer(network: TrainableNetwork, layer: str, weight: Tensor, factor: T
 
 
 def _activation(trunk: Tensor) -> Tensor:
-    """ReLU, quantised; written so that no mask is kept below, which would not be vectorised. What is above the
-    largest activation has no gradient: a run in which it had one grew its gains until all was above."""
+    """ReLU, quantised; written without a mask of negative values, which would not be vectorised. Values above the
+    largest activation have no gradient: in a run in which they had one, gains grew until all values were above it."""
     clipped = (0.5 * (trunk + trunk.abs())).clamp(max=LARGEST_ACTIVATION)
     return clipped + (torch.round(clipped) - clipped).detach()
 
@@ -296,55 +296,55 @@ def _log_mass(mean: Tensor, inverse_scale: Tensor, lo: Tensor, hi: Tensor) -> Te
 
 
 def residual(mean: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
-    """What a channel's new range says of its mean: the mean drawn into the inner half of the range, minus the mean."""
+    """How far a channel's mean is from the inner half of its new range, which the next channels' means follow."""
     quarter = (hi - lo) / 4
     return torch.minimum(torch.maximum(mean, lo + quarter), hi - quarter) - mean
 
 
-def code_length(shape: Shape, out: Tensor, positions: Positions) -> Tensor:
-    """Ideal code length of every position, bits [K], by outputs [outputs, K]: of its new ranges under the joint
-    mixture, truncated to the old ones."""
-    k, count = shape.components, out.shape[1]
+def code_length(shape: Shape, outputs: Tensor, positions: Positions) -> Tensor:
+    """Ideal code length of every position, bits [K], given outputs [outputs, K]: that of its new ranges under the joint
+    mixture, truncated to the old ranges."""
+    k, count = shape.components, outputs.shape[1]
     _, base, lo, hi, new_lo, new_hi, _ = positions
-    log_scale = ((out[4 * k : 7 * k].clamp(0, 127) - SCALE_ONE) / OCTAVE).reshape(CHANNELS, k, count)
+    log_scale = ((outputs[4 * k : 7 * k].clamp(0, 127) - SCALE_ONE) / OCTAVE).reshape(CHANNELS, k, count)
     inverse = torch.exp(-log_scale)
-    means = out[k : 4 * k].reshape(CHANNELS, k, count) / 64
-    pull = out[7 * k :] / 64
-    weights = torch.log_softmax(out[:k] * (LN2 / 16), 0)
-    relative = (means * weights.exp()).sum(1)
+    means = outputs[k : 4 * k].reshape(CHANNELS, k, count) / 64
+    cross = outputs[7 * k :] / 64
+    log_weights = torch.log_softmax(outputs[:k] * (LN2 / 16), 0)
+    relative = (means * log_weights.exp()).sum(1)
     first = base[0]
-    known = residual(first + relative[0], new_lo[0], new_hi[0])
-    second = base[1] + pull[0] * known
-    also = residual(second + relative[1], new_lo[1], new_hi[1])
-    third = base[2] + pull[1] * known + pull[2] * also
+    first_residual = residual(first + relative[0], new_lo[0], new_hi[0])
+    second = base[1] + cross[0] * first_residual
+    second_residual = residual(second + relative[1], new_lo[1], new_hi[1])
+    third = base[2] + cross[1] * first_residual + cross[2] * second_residual
     mean = torch.stack([first, second, third])[:, None] + means
-    part = _log_mass(mean, inverse, new_lo[:, None], new_hi[:, None])
-    mass = (part - _log_mass(mean, inverse, lo[:, None], hi[:, None])).sum(0)
-    return -torch.logsumexp(weights + mass, 0) / LN2
+    log_new = _log_mass(mean, inverse, new_lo[:, None], new_hi[:, None])
+    log_mass = (log_new - _log_mass(mean, inverse, lo[:, None], hi[:, None])).sum(0)
+    return -torch.logsumexp(log_weights + log_mass, 0) / LN2
 
 
 def loss(network: Trainable, positions: Positions, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Of a network, a function that PyTorch compiles."""
+    """`Trainable.loss` as a function, which PyTorch compiles."""
     return network.loss(positions, dtype)
 
 
 def trainable(shape: Shape) -> Trainable:
-    """A network that begins. Raises ModelError where nothing registers its architecture, TrainingError where it cannot
-    be trained."""
+    """A new network. Raises ModelError where nothing registers its architecture, TrainingError where it cannot be
+    trained."""
     if shape.architecture == RESIDUAL:
         return TrainableNetwork(shape)
     make = getattr(architectures.find(shape.architecture), "trainable", None)
     if make is None:
         raise TrainingError(f"networks of the architecture {shape.architecture!r} have no `trainable`: train others")
-    found: Trainable = make(shape)
-    return found
+    network: Trainable = make(shape)
+    return network
 
 
 # --- which networks an effort has, and how often a run trains each of them
 
 
 class Size(NamedTuple):
-    """Of a network, and of its mixtures."""
+    """Width and depth of a network, and the components of its mixtures."""
 
     width: int
     depth: int
@@ -352,7 +352,7 @@ class Size(NamedTuple):
 
 
 class Sizes(NamedTuple):
-    """Of the networks of exact pixels, and of those of bands: the finest, the second, all coarser ones."""
+    """Sizes of the networks of exact pixels, and of those of bands: the finest, the second, all coarser ones."""
 
     pixels: Size
     bands: tuple[Size, Size, Size]
@@ -373,7 +373,7 @@ SHARES = {"direct": 4, "last": 4, "band1": 1, "band2": 1, "band3": 2}
 
 
 def shape_of(effort: int, role: str, architecture: str = RESIDUAL) -> Shape:
-    """Of the network of a role (`models.context.ROLES`). Raises TrainingError for an effort that there is not."""
+    """The shape of the network of a role (`models.context.ROLES`). Raises TrainingError for an unknown effort."""
     if effort not in SIZES:  # of a run that another version began
         raise TrainingError(f"there are no networks of effort {effort}, but of {', '.join(map(str, SIZES))}")
     return Shape("band" if role in BAND_ROLES else role, *SIZES[effort].of(role), architecture)
@@ -385,12 +385,12 @@ def round_robin(roles: Collection[str], shares: Mapping[str, int] = SHARES) -> l
     >>> round_robin(["last", "band1"], {"last": 2, "band1": 1})
     ['last', 'band1', 'last']
     """
-    places = [((k + 0.5) / shares[role], role) for role in roles for k in range(shares[role])]
-    return [role for _, role in sorted(places, key=lambda place: place[0])]
+    turns = [((k + 0.5) / shares[role], role) for role in roles for k in range(shares[role])]
+    return [role for _, role in sorted(turns, key=lambda turn: turn[0])]
 
 
 def roles_of(text: str) -> tuple[str, ...]:
-    """Of 'direct,last', in the order of `ROLES`. Raises TrainingError where one is unknown, or none is named."""
+    """The roles in a text such as 'direct,last', in the order of `ROLES`. Raises TrainingError for an unknown one."""
     named = {name.strip() for name in text.split(",")}
     if unknown := named - set(ROLES):
         raise TrainingError(f"--roles {text}: no network is called {min(unknown)!r}; there are {', '.join(ROLES)}")

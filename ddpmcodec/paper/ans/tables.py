@@ -19,7 +19,7 @@ _PI = Decimal("3.141592653589793238462643383279502884197169399375105820974944592
 
 
 class Table(NamedTuple):
-    """Of a distribution function, less 1/2, at arguments from 0 on."""
+    """A table of a distribution function, less 1/2, at arguments from 0 on."""
 
     file: str
     steps: int  # in one unit of the argument

@@ -135,6 +135,6 @@ def blend(estimate: Tensor, around: Tensor) -> Tensor:
     values, inside = (F.pad(x, (LOCAL_REACH,) * 4) for x in (estimate, torch.ones_like(estimate)))
     total = around[:, :3] * (middle - estimate)
     for j, (y, x) in enumerate(NEIGHBOUR_OFFSETS, 3):
-        place = (..., slice(LOCAL_REACH + y, LOCAL_REACH + y + h), slice(LOCAL_REACH + x, LOCAL_REACH + x + w))
-        total = total + around[:, j : j + 1] * (inside[place] * (values[place] - middle))
+        shifted = (..., slice(LOCAL_REACH + y, LOCAL_REACH + y + h), slice(LOCAL_REACH + x, LOCAL_REACH + x + w))
+        total = total + around[:, j : j + 1] * (inside[shifted] * (values[shifted] - middle))
     return total

@@ -152,10 +152,10 @@ def quarters(estimate):  # type: ignore[no-untyped-def]
 
 
 @inline
-def inside(place, window, side):  # type: ignore[no-untyped-def]
+def inside(position, window, side):  # type: ignore[no-untyped-def]
     """How many of a window's rows (or columns) around `place` lie inside the image."""
     half = window // 2
-    return min(place + half, side - 1) - max(place - half, 0) + 1
+    return min(position + half, side - 1) - max(position - half, 0) + 1
 
 
 @inline
@@ -186,30 +186,30 @@ def fused_features(estimate, inverse, fade, visible, hats, bits, out):  # type: 
                 first = ((i & 1) * 2 + (j & 1)) * (3 * PER_VALUE + 1)
                 target = out[n, i >> 1, j >> 1]
                 for c in range(3):
-                    place, e = first + c * PER_VALUE, estimate[n, i, j, c]
+                    feature, e = first + c * PER_VALUE, estimate[n, i, j, c]
                     coarse = rounded(e, LARGEST_INTEGER)
-                    target[place] = _bfloat16(coarse, bits)
-                    target[place + 1] = _bfloat16(rounded(FINE * (e - coarse), LARGEST_INTEGER), bits)
-                    place += 2
+                    target[feature] = _bfloat16(coarse, bits)
+                    target[feature + 1] = _bfloat16(rounded(FINE * (e - coarse), LARGEST_INTEGER), bits)
+                    feature += 2
                     for period in range(len(PERIODS)):
                         phase = e / _PERIODS[period]
-                        target[place] = _bfloat16(_wave(visible[period], phase), bits)
-                        target[place + 1] = _bfloat16(_wave(visible[period], phase + QUARTER), bits)
-                        place += 2
+                        target[feature] = _bfloat16(_wave(visible[period], phase), bits)
+                        target[feature + 1] = _bfloat16(_wave(visible[period], phase + QUARTER), bits)
+                        feature += 2
                     for d in range(len(hats)):
-                        target[place + d] = _bfloat16(hats[d], bits)
-                    place += len(hats)
+                        target[feature + d] = _bfloat16(hats[d], bits)
+                    feature += len(hats)
                     wide_mean = np.float32(wide[i, j, c]) / (FOUR * wide_count)
                     near_mean = np.float32(near[i, j, c]) / (FOUR * near_count)
-                    target[place] = _bfloat16(rounded((FOUR * (e - wide_mean)) * fade, LARGEST_INTEGER), bits)
+                    target[feature] = _bfloat16(rounded((FOUR * (e - wide_mean)) * fade, LARGEST_INTEGER), bits)
                     offset = THIRTY_TWO * ((near_mean - e) * inverse)
                     coarse = rounded(offset, LARGEST_INTEGER)
-                    target[place + 1] = _bfloat16(coarse, bits)
-                    target[place + 2] = _bfloat16(rounded(FINE * (offset - coarse), LARGEST_INTEGER), bits)
+                    target[feature + 1] = _bfloat16(coarse, bits)
+                    target[feature + 2] = _bfloat16(rounded(FINE * (offset - coarse), LARGEST_INTEGER), bits)
                     offset = THIRTY_TWO * ((wide_mean - e) * inverse)
                     coarse = rounded(offset, LARGEST_INTEGER)
-                    target[place + 3] = _bfloat16(coarse, bits)
-                    target[place + 4] = _bfloat16(rounded(FINE * (offset - coarse), LARGEST_INTEGER), bits)
+                    target[feature + 3] = _bfloat16(coarse, bits)
+                    target[feature + 4] = _bfloat16(rounded(FINE * (offset - coarse), LARGEST_INTEGER), bits)
                 target[first + 3 * PER_VALUE] = bits[254]
 
 

@@ -57,14 +57,14 @@ class GaussianModel:
     def predict(self, c: Latents, spacing: float, level: int) -> IntegerPrediction:
         """c int64 [N, H, W, 3] in units of `spacing`, a power of two of grey levels; level: 1/1024 grey level.
 
-        A batch in pieces side by side, which is faster than all of it on all cores. Raises ValueError for a level
-        below 1, and for images of other than three channels.
+        Pieces of a batch run in parallel, which is faster than the whole batch on all cores. Raises ValueError for a
+        level below 1, and for images of other than three channels.
         """
-        if c.ndim != 4 or c.shape[3] != CHANNELS:  # kernels do not look
+        if c.ndim != 4 or c.shape[3] != CHANNELS:  # kernels do not check it
             raise ValueError(f"latents must be [N, H, W, {CHANNELS}], got {list(c.shape)}")
         pieces = np.array_split(np.ascontiguousarray(c, np.int64), min(len(c), torch.get_num_threads()))
-        found = run_all(lambda piece: self.predictor.predict(piece, spacing, level), pieces)
-        return IntegerPrediction(*(np.concatenate(arrays) for arrays in zip(*found, strict=True)))
+        predictions = run_all(lambda piece: self.predictor.predict(piece, spacing, level), pieces)
+        return IntegerPrediction(*(np.concatenate(arrays) for arrays in zip(*predictions, strict=True)))
 
     def __call__(self, c_t: Tensor, s_t: float) -> Prediction:
         """c_t [N, 3, H, W] is rounded to 1/1024 grey level, and so is s_t."""
@@ -115,10 +115,11 @@ def pack(
 ) -> bytes:
     """`export` of integer parameters; the known answers are those of the reference."""
     reference = EagerPredictor(architecture, params, low_precision=False)
-    asked = [KnownAnswer(seed, *of, "") for seed, of in enumerate(product(ANSWER_SIZES, ANSWER_LEVELS))]
+    pairs = product(ANSWER_SIZES, ANSWER_LEVELS)
+    questions = [KnownAnswer(seed, size, level, "") for seed, (size, level) in enumerate(pairs)]
     facts = {
         "architecture": architecture.to_json(),
-        "known_answers": [known._replace(sha256=known.answer(reference)) for known in asked],
+        "known_answers": [known._replace(sha256=known.answer(reference)) for known in questions],
         "training": dict(training or {}),
     }
     return model_file.pack(params, KIND, name, facts)
@@ -147,23 +148,23 @@ def parse(data: bytes, source: str) -> GaussianModel:
 def _architecture(sizes: Mapping[str, Any]) -> Architecture:
     if not all(type(size) is int and 0 <= size <= MAX_SIZE for size in sizes.values()):
         raise ValueError(f"impossible sizes {str(sizes)[:80]}")
-    found = Architecture(**sizes)
-    if not (found.width and found.inner_width):
+    architecture = Architecture(**sizes)
+    if not (architecture.width and architecture.inner_width):
         raise ValueError(f"impossible sizes {sizes}")
-    return found
+    return architecture
 
 
 def _known_answers(listed: Any) -> tuple[KnownAnswer, ...]:
-    """Raises ValueError or TypeError unless they are as few and as small as `pack` makes them: loading asks them."""
+    """Raises ValueError or TypeError unless they are as few and as small as `pack` makes them: loading computes one."""
     if not isinstance(listed, list) or not 1 <= len(listed) <= MAX_ANSWERS:
         raise ValueError(f"known_answers must list 1 to {MAX_ANSWERS}")
-    found = tuple(KnownAnswer(*one) for one in listed)
-    for seed, size, level, digest in found:
+    answers = tuple(KnownAnswer(*one) for one in listed)
+    for seed, size, level, digest in answers:
         numbers = ((seed, 0, MAX_SIZE), (size, 1, MAX_ANSWER_SIZE), (level, 1, MAX_LEVEL))
         small = all(type(number) is int and least <= number <= most for number, least, most in numbers)
         if not (small and isinstance(digest, str)):
             raise ValueError(f"an impossible known answer {str((seed, size, level))[:80]}")
-    return found
+    return answers
 
 
 Layout = dict[str, tuple[torch.dtype, list[int]]]
@@ -184,10 +185,10 @@ def _layout(architecture: Architecture) -> Layout:
 
 def _check_tensors(layout: Layout, params: Mapping[str, Tensor]) -> None:
     """Raise ValueError unless the kernels can take the tensors: they check no bounds."""
-    found = {name: (p.dtype, list(p.shape)) for name, p in params.items()}
-    for name in sorted(layout.keys() | found.keys()):
-        if layout.get(name) != found.get(name):
-            raise ValueError(f"{name} is {found.get(name)}, expected {layout.get(name)}")
+    actual = {name: (p.dtype, list(p.shape)) for name, p in params.items()}
+    for name in sorted(layout.keys() | actual.keys()):
+        if layout.get(name) != actual.get(name):
+            raise ValueError(f"{name} is {actual.get(name)}, expected {layout.get(name)}")
         if not params[name].isfinite().all():
             raise ValueError(f"{name} is not finite")
         if params[name].dtype == torch.float32 and params[name].abs().max() > LARGEST_NUMBER:

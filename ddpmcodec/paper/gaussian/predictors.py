@@ -178,13 +178,13 @@ class ExactPredictor:
 
 def exact_predictor(architecture: Architecture, params: Params, known: KnownAnswer) -> Predictor:
     """The first predictor that gives the known answer under these settings. Raises ModelError when none does."""
-    found = []
+    answers = []
     for build in candidates(architecture, params):
         predictor = build()
-        found.append(known.answer(predictor))
-        if found[-1] == known.sha256:
+        answers.append(known.answer(predictor))
+        if answers[-1] == known.sha256:
             return predictor
     raise ModelError(
         f"the model does not compute exactly on this machine: its known-answer test must give {known.sha256[:16]}, "
-        f"found {', '.join(h[:16] for h in found)}; please report the processor and the PyTorch version"
+        f"found {', '.join(h[:16] for h in answers)}; please report the processor and the PyTorch version"
     )

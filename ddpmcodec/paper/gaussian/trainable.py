@@ -69,8 +69,8 @@ class TrainableGaussian(nn.Module):
         self.vectors[name.replace(".", "/")] = nn.Parameter(torch.full((size,), value))
 
     def vector(self, name: str) -> Tensor:
-        found: Tensor = self.vectors[name.replace(".", "/")]
-        return found
+        parameter: Tensor = self.vectors[name.replace(".", "/")]
+        return parameter
 
     @torch.no_grad()
     def load_integer_parameters(self, params: Mapping[str, Tensor]) -> None:
@@ -118,7 +118,7 @@ class TrainableGaussian(nn.Module):
 
 
 def _on_grid(weight: Tensor, *, normalised: bool) -> tuple[Tensor, Tensor]:
-    """Integers in [-127, 127], and what one of them is of the weights, [out]; normalised: of their direction."""
+    """Integers in [-127, 127], and the weight that 1 stands for, [out]; normalised: after division by their norms."""
     flat = weight.detach().flatten(1)
     grid = (flat.abs().amax(1) / LARGEST_INTEGER).clamp(min=1e-12)
     scale = (1 / grid).view(-1, 1, 1, 1)
