@@ -175,7 +175,7 @@ def test_charts_are_the_same_bytes_every_time(tmp_path: Path) -> None:
     files = []
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
-        _charts.write_charts(bpd_charts(read(RESULTS / "graphics" / "bench-bpd.json")), tmp_path / name)
+        _charts.write_charts(bpd_charts(read(RESULTS / "clic" / "bench-bpd.json")), tmp_path / name)
         files.append({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()})
     assert files[0] == files[1]
     assert files[0].keys() == {"bpd.png", "bpd.svg"}
