@@ -51,8 +51,7 @@ Point = list[float | None]  # bytes, squared error, SSIM, MS-SSIM, SSIMULACRA 2
 WINDOW = 11
 LARGER_THAN = (WINDOW - 1) * 2**4  # a side, for the window to fit on the last of five scales
 DIGITS = 6
-LEAST_OVERLAP = 0.5  # dB
-LEAST_SCORES = 5.0  # of SSIMULACRA 2, that two curves have in common
+LEAST_OVERLAP = {"psnr": 0.5, "score": 5.0}  # that two curves have in common: dB, or points of SSIMULACRA 2
 LEAST_SCORED = 8  # a side, for SSIMULACRA 2
 
 
@@ -87,15 +86,21 @@ def distortion(shown: Pixels, original: Pixels) -> Distortion:
 
 
 def ssimulacra2(shown: Pixels, original: Pixels) -> float | None:
-    """Score of an image beside its original, both uint8 [H, W, 3]: 100 where they are the same, 90 where nobody sees a
-    difference, 50 for medium quality. None where libjxl's program is not installed."""
+    """The score of an image beside its original, both uint8 [H, W, 3]: 100 where they are the same, 90 where nobody
+    sees a difference, 50 for medium quality. None where libjxl's program is not installed; raises DdpmError where it
+    fails."""
     if not (program := which("ssimulacra2")):
         return None
     with TemporaryDirectory() as folder:
         paths = [Path(folder, name) for name in ("original.ppm", "shown.ppm")]
         for path, pixels in zip(paths, (original, shown), strict=True):
             Image.fromarray(np.ascontiguousarray(pixels)).save(path)
-        return float(subprocess.run([program, *paths], capture_output=True, text=True, check=True).stdout)
+        ended = subprocess.run([program, *paths], capture_output=True, text=True, check=False)
+    if ended.returncode:
+        raise DdpmError(
+            f"{program}: failed with exit code {ended.returncode} ({ended.stderr.strip()}): mend or remove it"
+        )
+    return float(ended.stdout)
 
 
 def psnr(error: float | None) -> float | None:
@@ -282,38 +287,24 @@ def mean(values: Sequence[float | None]) -> float | None:
     return float(np.mean(known)) if known and len(known) == len(values) else None
 
 
-def bd_rates(ours: Sequence[Curve], theirs: Sequence[Curve]) -> dict[str, Any]:
-    """How many percent more bytes our prefixes take at the same PSNR, image by image; less than 0: fewer.
+def bd_rates(ours: Sequence[Curve], theirs: Sequence[Curve], quality: str = "psnr") -> dict[str, Any]:
+    """How many percent more bytes our prefixes take at the same quality, image by image; less than 0: fewer.
 
-    {percent: an estimate or None, images: how many have curves that share PSNRs, from_psnr, to_psnr: means of the ends
-    of what they share}
+    quality: of the curves, "psnr" or "score" (of SSIMULACRA 2).
+
+    {percent: an estimate or None, images: how many have curves that share qualities, from_psnr, to_psnr (or from_score,
+    to_score): means of the ends of what they share}
     """
-    percents, low, high = _bd_rates(ours, theirs, LEAST_OVERLAP)
-    percent = estimate(percents) if percents else None
-    return {"percent": percent, "images": len(percents), "from_psnr": low, "to_psnr": high}
-
-
-def bd_rates_by_score(ours: Sequence[Curve], theirs: Sequence[Curve]) -> dict[str, Any]:
-    """As `bd_rates`, at the same SSIMULACRA 2: {percent, images, from_score, to_score}."""
-    percents, low, high = _bd_rates(ours, theirs, LEAST_SCORES)
-    percent = estimate(percents) if percents else None
-    return {"percent": percent, "images": len(percents), "from_score": low, "to_score": high}
-
-
-def _bd_rates(
-    ours: Sequence[Curve], theirs: Sequence[Curve], least: float
-) -> tuple[list[float], float | None, float | None]:
-    """Of images whose curves share that much quality, percent; the means of the ends of what they share."""
     pairs = [(a, b, *_shared(a, b)) for a, b in zip(ours, theirs, strict=True)]
-    useful = [pair for pair in pairs if pair[3] - pair[2] >= least]
+    useful = [pair for pair in pairs if pair[3] - pair[2] >= LEAST_OVERLAP[quality]]
     if not useful:
-        return [], None, None
+        return {"percent": None, "images": 0, f"from_{quality}": None, f"to_{quality}": None}
     percents = [
         bd_rate(b.bpp, b.quality, a.bpp, a.quality, method="akima", require_matching_points=False, min_overlap=0)
         for a, b, _, _ in useful
     ]
     low, high = np.mean([pair[2:] for pair in useful], 0).tolist()
-    return percents, low, high
+    return {"percent": estimate(percents), "images": len(useful), f"from_{quality}": low, f"to_{quality}": high}
 
 
 def _shared(a: Curve, b: Curve) -> tuple[float, float]:

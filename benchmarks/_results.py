@@ -96,14 +96,14 @@ def _processor() -> str:
 def versions() -> dict[str, str | None]:
     """Versions of Python, the packages that matter and Pillow's libraries; None for those that are not there. Programs
     do not say theirs: they are "found" or not."""
-    versions: dict[str, str | None] = {"python": platform.python_version()}
+    installed: dict[str, str | None] = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
-            versions[package] = version(package)
+            installed[package] = version(package)
         except PackageNotFoundError:
-            versions[package] = None
-    versions |= {name: "found" if shutil.which(name) else None for name in PROGRAMS}
-    return versions | {name: features.version(name) for name in LIBRARIES}
+            installed[package] = None
+    installed |= {name: "found" if shutil.which(name) else None for name in PROGRAMS}
+    return installed | {name: features.version(name) for name in LIBRARIES}
 
 
 def estimate(values: Any) -> dict[str, float | None]:

@@ -38,7 +38,6 @@ from ._curves import (
     Point,
     average,
     bd_rates,
-    bd_rates_by_score,
     curve,
     ms_ssim_of,
     of_sweep,
@@ -162,7 +161,7 @@ def _results(
         "at_rates": {"bpp": list(plan.rates), "codecs": [_at_rates(each, plan.rates, pixels) for each in measured]},
         "bd_rates": [
             {"codec": a.contender.codec, "against": b.contender.codec, **bd_rates(a.curves, b.curves)}
-            | {"ssimulacra2": bd_rates_by_score(a.scores, b.scores)}
+            | {"ssimulacra2": bd_rates(a.scores, b.scores, "score")}
             for a in ours
             for b in baselines
         ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,6 @@ from ddpmcodec.benchmarks._curves import (
     Curve,
     average,
     bd_rates,
-    bd_rates_by_score,
     curve,
     distortion,
     operating_points,
@@ -23,6 +23,7 @@ from ddpmcodec.benchmarks._curves import (
     ssimulacra2,
 )
 from ddpmcodec.codec.efforts import CELLS, Coding
+from ddpmcodec.errors import DdpmError
 from ddpmcodec.format import tiles
 from ddpmcodec.format.header import LEVELS
 from ddpmcodec.models.context import ContextModel
@@ -97,6 +98,13 @@ def test_the_program_for_ssimulacra2_gets_both_images() -> None:
     assert distortion(image[:7], image[:7]).ssimulacra2 is None
 
 
+@pytest.mark.usefixtures("scorer")
+def test_a_program_that_fails_is_named(tmp_path: Path) -> None:
+    (tmp_path / "scorer").write_text("#!/bin/sh\necho no memory >&2\nexit 3\n")
+    with pytest.raises(DdpmError, match=r"scorer: failed with exit code 3 \(no memory\): mend or remove it"):
+        ssimulacra2(np.zeros((10, 10, 3), np.uint8), np.zeros((10, 10, 3), np.uint8))
+
+
 def test_without_the_program_there_are_no_scores() -> None:
     assert ssimulacra2(np.zeros((10, 10, 3), np.uint8), np.zeros((10, 10, 3), np.uint8)) is None
 
@@ -143,11 +151,11 @@ def test_half_the_bytes_at_the_same_psnr_are_a_bd_rate_of_minus_fifty_percent() 
 
 def test_bd_rates_by_score_need_more_in_common() -> None:
     theirs = Curve(np.array([0.5, 1, 2, 4]), np.array([20.0, 25, 31, 40]))
-    found = bd_rates_by_score([Curve(theirs.bpp / 2, theirs.quality)], [theirs])
+    found = bd_rates([Curve(theirs.bpp / 2, theirs.quality)], [theirs], "score")
     assert found["percent"]["mean"] == pytest.approx(-50)
     assert (found["images"], found["from_score"], found["to_score"]) == (1, 20, 40)
     nearly = Curve(theirs.bpp, theirs.quality + 16)
-    assert bd_rates_by_score([nearly], [theirs])["percent"] is None
+    assert bd_rates([nearly], [theirs], "score")["percent"] is None
 
 
 def test_curves_without_a_psnr_in_common_have_no_bd_rate() -> None:
