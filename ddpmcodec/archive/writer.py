@@ -31,6 +31,7 @@ Named = tuple[str, Picture]
 
 BLOCK_IMAGES = MAX_BLOCK_IMAGES  # damage goes no further than a block
 BLOCK_PIXELS = 1 << 19
+STACK_LEVELS = 0  # by default: images of a block have no previews
 STACK_PIXELS = THUMBNAIL_PIXELS  # larger images would gain less than 0.3% in a block
 
 
@@ -85,7 +86,7 @@ def create(
     ['0.png', '1.png', '2.png']
     """
     files = check_coding(effort, DEFAULT_LEVELS if levels is None else levels)
-    stacked = files if levels is not None else files._replace(levels=0)
+    stacked = check_coding(effort, STACK_LEVELS if levels is None else levels)
     given = Given.of(model, bits_back is not None)
     by_latents = bits_back is not None or given.latent is not None
     latent = latent_coder(given.latent, bits_back, progress) if by_latents else None
