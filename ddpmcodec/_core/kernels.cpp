@@ -121,15 +121,15 @@ void run(const Network& network, int condition, const uint8_t* inputs, size_t st
         const uint8_t* seen = inputs + first * stride;
         product(seen, stride, rows.count, network.skip, scratch.skip_sums.data(), scratch.skip_stride);
         product(seen, stride, rows.count, network.stem, sums, rows.sums_stride);
-        kernels.enter(rows, network.stem.offset.data(), network.stem_factor.data(), stem_bias);
+        kernels.after_stem(rows, network.stem.offset.data(), network.stem_factor.data(), stem_bias);
         for (int k = 0; k < network.depth; k++) {
             if (kept_block && k == network.depth - 1) keep(rows, kept_block + kept_start);
             multiply(network.blocks[k]);
-            kernels.advance(rows, network.block_factor[k].data());
+            kernels.after_block(rows, network.block_factor[k].data());
         }
         if (kept_head) keep(rows, kept_head + kept_start);
         multiply(network.head);
-        kernels.leave(ends, outputs + first * outputs_stride, outputs_stride);
+        kernels.after_head(ends, outputs + first * outputs_stride, outputs_stride);
     }
 }
 

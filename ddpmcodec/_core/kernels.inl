@@ -171,7 +171,7 @@ void leave_row(const int32_t* DDPM_RESTRICT sums, const float* DDPM_RESTRICT fac
     }
 }
 
-void enter(const Rows& given, const int32_t* offset, const float* factor, const float* bias) {
+void after_stem(const Rows& given, const int32_t* offset, const float* factor, const float* bias) {
     const Rows rows = given;  // a copy, which no activation that is written may change
     for (int m = 0; m < rows.count; m++) {
         enter_row(rows.sums + m * rows.sums_stride, offset, factor, bias, rows.trunk + (size_t)m * rows.width,
@@ -179,7 +179,7 @@ void enter(const Rows& given, const int32_t* offset, const float* factor, const 
     }
 }
 
-void advance(const Rows& given, const float* factor) {
+void after_block(const Rows& given, const float* factor) {
     const Rows rows = given;
     for (int m = 0; m < rows.count; m++) {
         advance_row(rows.sums + m * rows.sums_stride, factor, rows.trunk + (size_t)m * rows.width,
@@ -187,7 +187,7 @@ void advance(const Rows& given, const float* factor) {
     }
 }
 
-void leave(const Ends& ends, int32_t* target, size_t stride) {
+void after_head(const Ends& ends, int32_t* target, size_t stride) {
     for (int m = 0; m < ends.count; m++) {
         leave_row(ends.sums + m * ends.sums_stride, ends.factor, ends.bias, ends.skip_sums + m * ends.skip_stride,
                   ends.skip_offset, ends.skip_factor, target + m * stride, ends.outputs);
@@ -289,7 +289,7 @@ void move(const int32_t* DDPM_RESTRICT sums, const int32_t* DDPM_RESTRICT excess
 }
 
 constexpr Kernels table_of(const char* name, int input_unit, decltype(Kernels::product) product) {
-    return {name, GROUP, (int)sizeof(Weight), input_unit, product, pack_row, pack_columns, enter, advance, leave,
+    return {name, GROUP, (int)sizeof(Weight), input_unit, product, pack_row, pack_columns, after_stem, after_block, after_head,
             quantise_row, quantise_columns, back, move};
 }
 

@@ -91,11 +91,11 @@ struct Kernels {
     void (*pack_columns)(const Weights&, int first, int last, const uint8_t* x, size_t x_stride, int count,
                          uint8_t flip);
     // After the stem: trunk and activation.
-    void (*enter)(const Rows&, const int32_t* offset, const float* factor, const float* bias);
+    void (*after_stem)(const Rows&, const int32_t* offset, const float* factor, const float* bias);
     // After a block: trunk and activation.
-    void (*advance)(const Rows&, const float* factor);
+    void (*after_block)(const Rows&, const float* factor);
     // After the head and the skip layer: the first `outputs` of each row.
-    void (*leave)(const Ends&, int32_t* target, size_t stride);
+    void (*after_head)(const Ends&, int32_t* target, size_t stride);
     // Rounds slopes of one position to eight bits, 128 plus -127 .. 127 units. Returns the unit.
     float (*quantise_row)(const float* slopes, int count, uint8_t* row);
     // Rounds slopes of outputs [first, last) to eight bits, each output's in its own unit; rows [output][position].
