@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
@@ -20,6 +20,7 @@ from ddpmcodec.errors import DdpmError, FormatError, TruncatedError, reason_of
 from ddpmcodec.files import FileView
 from ddpmcodec.format.block import CONTEXT, FILES, Block, Entry
 from ddpmcodec.format.ddpma import Archive, Index, split
+from ddpmcodec.parallel import run_all
 
 KEPT_BLOCKS = 64  # runs of thumbnails, up to 400 kB each
 Opened = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
@@ -146,6 +147,26 @@ class ArchiveFile(Mapping[str, Image.Image]):
         """The number of the group that an image is in: images of one group are decoded together, or are files beside
         each other."""
         return self._locations[name].group
+
+    def prefetch(self, names: Iterable[str]) -> None:
+        """Decode the runs that hold these images on all threads, and keep them for the images that are asked for next.
+
+        Images that are files of their own are not decoded, nor anything where there are more runs than `kept_blocks`.
+        Raises KeyError for a name that is not there, ImageError for an image of more than `max_pixels`, TruncatedError
+        where the file became shorter. What else is wrong with an image is raised when it is asked for.
+
+        >>> import numpy as np
+        >>> from ddpmcodec import archive
+        >>> images = archive.open(archive.create((f"{n}.png", np.full((4, 4), n, np.uint8)) for n in range(3)))
+        >>> images.prefetch(["0.png", "2.png"])
+        """
+        _ = self._opened
+        wanted = [self._locations[name] for name in names]
+        for _, entry in wanted:
+            check_pixels(entry.name, entry.width, entry.height, self._max_pixels)
+        runs = {group for group, _ in wanted if not self._groups[group].are_files}
+        if len(runs) <= self._kept_blocks:
+            run_all(self._run, sorted(runs))
 
     def close(self) -> None:
         self._archive, self._content = None, _Shared(b"")

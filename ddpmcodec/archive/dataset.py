@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, default_colla
 from ddpmcodec.archive.access import KEPT_BLOCKS, Opened
 from ddpmcodec.archive.access import open as open_archive
 from ddpmcodec.archive.sources import Source
+from ddpmcodec.parallel import thread_count, threads_of
 
 Item = TypeVar("Item", covariant=True)
 MIXED_BLOCKS = 32  # runs of thumbnails whose images are shuffled together
@@ -41,8 +42,8 @@ class ArchiveDataset(Dataset[Item], Generic[Item]):
         model, kept_blocks: as in `archive.open`.
 
     It works in the workers of a DataLoader, forked or spawned. A run of thumbnails, about 128 of 32 x 32 pixels, is
-    decoded as a whole and kept for a while, so that images in order cost one decode each. In a random order they cost
-    far more: shuffle with `loader`.
+    decoded as a whole and kept for a while, so that images in order cost one decode each. The runs of a batch are
+    decoded on all threads. In a random order images cost far more: shuffle with `loader`.
 
     `names` are the names of the images, for labels: a subclass may look at the folder.
 
@@ -77,6 +78,17 @@ class ArchiveDataset(Dataset[Item], Generic[Item]):
     def __getitem__(self, index: int) -> Item:
         item: Item = self.transform(self.images[self.names[index]])
         return item
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Item]:
+        """The items of a batch, for which PyTorch's DataLoader asks at once: their runs are decoded on all threads."""
+        self.prefetch(indices)
+        return [self[index] for index in indices]
+
+    def prefetch(self, indices: Sequence[int]) -> None:
+        """Decode the runs of these images on all threads; workers of a DataLoader share the threads."""
+        worker = get_worker_info()
+        with threads_of(max(thread_count() // worker.num_workers, 1) if worker else None):
+            self.images.prefetch(self.names[index] for index in indices)
 
 
 def loader(
@@ -143,18 +155,20 @@ class _Batches(IterableDataset[Any]):
         draw = torch.Generator().manual_seed(int(seed) + self._epoch)
         self._epoch += 1  # of workers that live on, whose seed stays
         share = self.shares[worker.id if worker else 0]
-        return (self.collate([self.dataset[i] for i in batch]) for batch in self.batches(share, draw))
+        return map(self.collate, self.batches(share, draw))
 
-    def batches(self, runs: Sequence[list[int]], draw: torch.Generator) -> Iterator[list[int]]:
-        """The numbers of the images of each batch."""
+    def batches(self, runs: Sequence[list[int]], draw: torch.Generator) -> Iterator[list[Any]]:
+        """The items of each batch. They are taken before the next runs are decoded, which may drop theirs."""
 
         def shuffled(items: Sequence[Any]) -> list[Any]:
             return [items[i] for i in torch.randperm(len(items), generator=draw).tolist()]
 
-        mixed, batch = shuffled(runs), list[int]()
+        mixed, batch = shuffled(runs), list[Any]()
         for start in range(0, len(mixed), MIXED_BLOCKS):
-            for index in shuffled([i for run in mixed[start : start + MIXED_BLOCKS] for i in run]):
-                batch.append(index)
+            images = [i for run in mixed[start : start + MIXED_BLOCKS] for i in run]
+            self.dataset.prefetch(images)
+            for index in shuffled(images):
+                batch.append(self.dataset[index])
                 if len(batch) == self.batch_size:
                     yield batch
                     batch = []

@@ -12,7 +12,7 @@ import pytest
 
 from ddpmcodec import archive
 from ddpmcodec.archive import access, blocks, writer
-from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ModelError, TruncatedError
+from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ImageError, ModelError, TruncatedError
 from ddpmcodec.models.context import ContextModel
 from pictures import Pictures, create, crops, drawing, same
 
@@ -102,6 +102,30 @@ def test_as_many_runs_are_kept_as_are_asked_for(path: Path, model: ContextModel,
         for name in (one, other, one, one):
             images[name].load()
         assert len(decoded) == 3
+
+
+def test_runs_are_decoded_ahead_and_kept(path: Path, model: ContextModel, decoded: list[int]) -> None:
+    images = archive.open(path, model=model)
+    images.prefetch(list(images))
+    assert len(decoded) > 1
+    before = list(decoded)
+    assert all(image.size for image in images.values())
+    assert decoded == before
+
+
+def test_nothing_is_decoded_ahead_that_would_not_be_kept(path: Path, model: ContextModel, decoded: list[int]) -> None:
+    images = archive.open(path, model=model, kept_blocks=1)
+    images.prefetch(list(images))
+    assert decoded == []
+    images.prefetch(list(images)[:1])
+    assert len(decoded) == 1
+
+
+def test_images_that_are_too_large_are_not_decoded_ahead(path: Path, model: ContextModel, decoded: list[int]) -> None:
+    images = archive.open(path, model=model, max_pixels=10)
+    with pytest.raises(ImageError, match="claims 8 x 8 pixels, and at most 10 are decoded"):
+        images.prefetch(list(images))
+    assert decoded == []
 
 
 def test_images_are_the_callers_own(several: tuple[Pictures, bytes], model: ContextModel) -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from ddpmcodec import archive
-from ddpmcodec.archive import blocks, writer
+from ddpmcodec.archive import access, blocks, writer
 from ddpmcodec.archive.dataset import ArchiveDataset, loader, to_tensor
 from ddpmcodec.errors import ChecksumError
 from pictures import Pictures, create, crops
@@ -94,6 +94,17 @@ def test_the_error_of_a_worker_is_that_of_the_archive(path: Path) -> None:
 def test_an_archive_in_memory_is_pickled_with_its_bytes(photos: Pictures, path: Path) -> None:
     dataset = pickle.loads(pickle.dumps(ArchiveDataset(io.BytesIO(path.read_bytes()))))
     assert torch.equal(dataset[39], to_tensor(photos["photo-039.png"]))
+
+
+def test_runs_of_a_batch_are_decoded_together(
+    path: Path, monkeypatch: pytest.MonkeyPatch, decoded_runs: Path
+) -> None:
+    dataset, batches = ArchiveDataset(path), list[int]()
+    run_all = access.run_all
+    monkeypatch.setattr(access, "run_all", lambda *rest: batches.append(len(rest[1])) or run_all(*rest))
+    assert len(list(DataLoader(dataset, batch_size=20))) == 2
+    assert batches == [5, 5]
+    assert decoded_runs.read_bytes() == b"." * 10
 
 
 def numbered(path: Path, **options: Any) -> ArchiveDataset[int]:
