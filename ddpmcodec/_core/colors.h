@@ -8,9 +8,11 @@
 //
 // The kind of a value is the class of what was counted; blue has each class twice, by whether the conversion makes the triple.
 // A weight is observed over expected: how often values of a kind were true, over the probability that their distributions
-// gave to all of that kind, so far. Everything is an integer, and is learned after a wave, in any order.
+// gave to all of that kind, so far. A channel whose weights save next to nothing rests for a while, as weighing takes time.
+// Everything is an integer, and is learned after a wave, in any order.
 #pragma once
 #include <array>
+#include <cstring>
 
 #include "mixture.h"
 #include "pyramid.h"
@@ -34,7 +36,20 @@ inline constexpr int64_t COLOR_ONE = 256, COLOR_LARGEST_WEIGHT = 1 << 14;
 inline constexpr int64_t COLOR_FIRST = int64_t(4) << 24, COLOR_LEAST = 1 << 16;
 inline constexpr int COLOR_RENEWAL = 32;   // values of a channel after which its weights are computed anew
 inline constexpr int COLOR_MEMORY = 2048;  // and after which all that was observed and expected counts half
+// After so many values of a channel, and after each COLOR_MEMORY of them from then on, it rests for COLOR_REST pixels if its
+// weights saved less than 1/512 bit a value.
+inline constexpr int COLOR_TRIAL = 8192, COLOR_REST = 1 << 15;
+inline constexpr int64_t COLOR_LEAST_SAVED = (int64_t(1) << 16) / 512;
 inline constexpr uint32_t COLOR_HASHED = 1 << 20;
+
+// About 2^16 log2(x), x > 0: the line through the powers of two next to x, and a parabola on it. It is off by less than 1/100.
+inline int64_t binary_logarithm(int64_t x) {
+    const double number = double(x);
+    int64_t bits;
+    std::memcpy(&bits, &number, sizeof bits);
+    const int64_t line = (bits >> 36) - (int64_t(1023) << 16), part = line & 0xFFFF;
+    return line + ((((22708 * part) >> 16) * (0x10000 - part)) >> 16);
+}
 
 // Whether conversion to YCbCr and back, rounded as libjpeg does, leaves a colour as it is.
 inline bool is_from_ycbcr(int red, int green, int blue) {
@@ -57,6 +72,7 @@ struct Weighed {
     int64_t first;  // of the window
     int count;
     double rate;
+    int64_t whole;  // V(hi + 1)
     int64_t masses[2 * COLOR_REACH + 1], sums[2 * COLOR_REACH + 2];
     uint8_t kinds[2 * COLOR_REACH + 1];
 
@@ -88,6 +104,7 @@ struct Weighed {
 // What one wave of a stream observed.
 struct ColorScores {
     std::array<std::array<int64_t, COLOR_KINDS>, CHANNELS> observed{}, expected{};
+    std::array<int64_t, CHANNELS> saved{};  // bits that weights saved, 2^-16
     std::array<int, CHANNELS> coded{};
 };
 
@@ -95,7 +112,8 @@ class Colors {
   public:
     Colors() : levels_(3 * 256), pairs_(1 << 16), triples_(COLOR_HASHED) {
         for (int c = 0; c < CHANNELS; c++) {
-            coded_[c] = 0;
+            coded_[c] = rest_[c] = 0;
+            saved_[c] = 0;
             observed_[c].fill(COLOR_FIRST);
             expected_[c].fill(COLOR_FIRST);
             weights_[c].fill(COLOR_ONE);
@@ -104,7 +122,7 @@ class Colors {
     }
 
     // Whether values of a channel are weighed in a distribution of this scale.
-    bool weighs(int channel, int scale) const { return scale <= reach_[channel].largest_scale; }
+    bool weighs(int channel, int scale) const { return !rest_[channel] && scale <= reach_[channel].largest_scale; }
 
     // Weighs the values near the mean of a channel. pixel: green, red, blue, those before it known.
     void weigh(const Mixture& mixture, int channel, const int* pixel, int64_t mean, int scale, Weighed& weighed) const {
@@ -124,14 +142,20 @@ class Colors {
             weighed.sums[k + 1] = weighed.sums[k] + weighed.masses[k] * weights_[channel][weighed.kinds[k]];
         }
         const int64_t behind = Weighed::mass(mixture, mixture.hi + 1) - before[weighed.count];
-        weighed.rate = double(mixture.room) / double(weighed.sums[weighed.count] + behind * COLOR_ONE);
+        weighed.whole = weighed.sums[weighed.count] + behind * COLOR_ONE;
+        weighed.rate = double(mixture.room) / double(weighed.whole);
     }
 
     // Counts the true value of a channel that was weighed.
-    static void observe(const Weighed& weighed, int channel, int64_t value, ColorScores& scores) {
+    void observe(const Weighed& weighed, int channel, int64_t value, ColorScores& scores) const {
         for (int k = 0; k < weighed.count; k++) scores.expected[channel][weighed.kinds[k]] += weighed.masses[k];
-        if (value >= weighed.first && value < weighed.first + weighed.count)
-            scores.observed[channel][weighed.kinds[value - weighed.first]] += int64_t(1) << 24;
+        int64_t weight = COLOR_ONE;
+        if (value >= weighed.first && value < weighed.first + weighed.count) {
+            const int kind = weighed.kinds[value - weighed.first];
+            scores.observed[channel][kind] += int64_t(1) << 24;
+            weight = weights_[channel][kind];
+        }
+        scores.saved[channel] += binary_logarithm(weight << PRECISION) - binary_logarithm(weighed.whole);
         scores.coded[channel]++;
     }
 
@@ -142,14 +166,19 @@ class Colors {
             for (int k = 0; k < COLOR_KINDS; k++) observed_[c][k] += scores.observed[c][k], expected_[c][k] += scores.expected[c][k];
             const int before = coded_[c];
             coded_[c] += scores.coded[c];
-            if (before / COLOR_RENEWAL != coded_[c] / COLOR_RENEWAL) renew(c, before / COLOR_MEMORY != coded_[c] / COLOR_MEMORY);
+            saved_[c] += scores.saved[c];
+            const bool is_full = before / COLOR_MEMORY != coded_[c] / COLOR_MEMORY;
+            if (before / COLOR_RENEWAL != coded_[c] / COLOR_RENEWAL) renew(c, is_full);
+            if (!is_full) continue;
+            if (coded_[c] >= COLOR_TRIAL && saved_[c] < COLOR_LEAST_SAVED * COLOR_MEMORY) rest_[c] = COLOR_REST;
+            saved_[c] = 0;
         }
         scores = ColorScores();
     }
 
     // Counts a pixel of the image: green, red, blue.
     void count(const int* pixel) {
-        for (int c = 0; c < CHANNELS; c++) raise(levels_[256 * c + pixel[c]]);
+        for (int c = 0; c < CHANNELS; c++) raise(levels_[256 * c + pixel[c]]), rest_[c] = std::max(rest_[c] - 1, 0);
         raise(pairs_[pixel[0] << 8 | pixel[1]]);
         raise(triples_[hashed(pixel[0], pixel[1], pixel[2])]);
     }
@@ -183,7 +212,8 @@ class Colors {
     }
 
     std::vector<uint8_t> levels_, pairs_, triples_;  // counts, up to 255
-    std::array<int, CHANNELS> coded_;
+    std::array<int, CHANNELS> coded_, rest_;  // values that were weighed; pixels until they are again
+    std::array<int64_t, CHANNELS> saved_;     // bits that weights saved of late, 2^-16
     std::array<std::array<int64_t, COLOR_KINDS>, CHANNELS> observed_, expected_, weights_;  // the first two in 2^-24
     std::array<ColorReach, CHANNELS> reach_;
 };

@@ -136,7 +136,7 @@ inline Range Position::code_value(Values& values, int c, const Mixture& mixture,
     Weighed weighed;
     learning.colors->weigh(mixture, c, pixel, values.mean[c], values.scale[c], weighed);
     const int64_t value = coder.code(weighed, values.value[c]);
-    Colors::observe(weighed, c, value, *learning.color_scores);
+    learning.colors->observe(weighed, c, value, *learning.color_scores);
     masses = mixture.masses(value, value);
     return {int(value), int(value)};
 }

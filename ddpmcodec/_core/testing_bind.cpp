@@ -87,25 +87,32 @@ void bind_mixtures(nb::module_& m) {
 
 // --- colours
 
-// After an image of these pixels (green, red, blue), all of whose channels have one and the same mixture: what the values of
-// a channel of one more pixel, those before it known, occupy then. (cumulative, values at the slots)
-std::pair<Integers, Integers> weighed(const Pixels& history, const Integers& weights, const Integers& means,
-                                      const std::vector<int>& scales, int channel, const std::vector<int>& pixel,
-                                      const std::vector<uint32_t>& slots) {
-    if (channel < 0 || channel >= CHANNELS || pixel.size() != CHANNELS) throw std::invalid_argument("no such channel or pixel");
-    const Mixture mixture = mixture_of(weights, 0, 255, means, scales);
+// What an image of these pixels (green, red, blue) teaches, all of whose channels have one and the same mixture.
+Colors observed(const Pixels& history, const Mixture& mixture, int64_t mean, int scale) {
     Colors colors;
     ColorScores scores;
     Weighed window;
     for (size_t k = 0; k < history.size(); k += CHANNELS) {
         const int coded[CHANNELS] = {history.data()[k], history.data()[k + 1], history.data()[k + 2]};
         for (int c = 0; c < CHANNELS; c++) {
-            colors.weigh(mixture, c, coded, means[0], scales[0], window);
-            Colors::observe(window, c, coded[c], scores);
+            if (!colors.weighs(c, scale)) continue;
+            colors.weigh(mixture, c, coded, mean, scale, window);
+            colors.observe(window, c, coded[c], scores);
         }
         colors.learn(scores);
         colors.count(coded);
     }
+    return colors;
+}
+
+// What the values of a channel of one more pixel, those before it known, occupy then. (cumulative, values at the slots)
+std::pair<Integers, Integers> weighed(const Pixels& history, const Integers& weights, const Integers& means,
+                                      const std::vector<int>& scales, int channel, const std::vector<int>& pixel,
+                                      const std::vector<uint32_t>& slots) {
+    if (channel < 0 || channel >= CHANNELS || pixel.size() != CHANNELS) throw std::invalid_argument("no such channel or pixel");
+    const Mixture mixture = mixture_of(weights, 0, 255, means, scales);
+    const Colors colors = observed(history, mixture, means[0], scales[0]);
+    Weighed window;
     colors.weigh(mixture, channel, pixel.data(), means[0], scales[0], window);
     Integers cumulative, values;
     for (int64_t x = 0; x <= 256; x++) cumulative.push_back(window.cumulative(x));
@@ -114,6 +121,12 @@ std::pair<Integers, Integers> weighed(const Pixels& history, const Integers& wei
 }
 
 void bind_colors(nb::module_& m) {
+    m.def("color_weighs", [](const Pixels& history, const Integers& weights, const Integers& means, const std::vector<int>& scales) {
+        const Mixture mixture = mixture_of(weights, 0, 255, means, scales);
+        const Colors colors = observed(history, mixture, means[0], scales[0]);
+        return std::vector<bool>{colors.weighs(0, scales[0]), colors.weighs(1, scales[0]), colors.weighs(2, scales[0])};
+    }, "history"_a, "weights"_a, "means"_a, "scales"_a);
+    m.def("binary_logarithm", &binary_logarithm, "x"_a);
     m.def("weighed", &weighed, "history"_a, "weights"_a, "means"_a, "scales"_a, "channel"_a, "pixel"_a, "slots"_a);
     m.def("is_from_ycbcr", &is_from_ycbcr, "red"_a, "green"_a, "blue"_a);
 }

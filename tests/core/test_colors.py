@@ -92,3 +92,32 @@ def test_triples_that_conversion_from_ycbcr_makes_are_known() -> None:
     drawn = [(red, green, blue) for red, green, blue in rng.integers(40, 216, (300, 3)).tolist()]
     assert all(testing.is_from_ycbcr(*from_jpeg(pixel)) for pixel in drawn)
     assert 0.15 < np.mean([testing.is_from_ycbcr(*pixel) for pixel in drawn]) < 0.35
+
+
+def as_expected(count: int) -> Any:
+    """Pixels that follow `EXPECTED`: what came back is no likelier than that."""
+    drawn = np.random.default_rng(0).logistic(77, 2**1.5, (1, count, 3))
+    return drawn.round().clip(0, 255).astype(np.uint8)
+
+
+EXPECTED: Any = ([16384], [64 * 77], [60])
+
+
+def test_a_channel_rests_where_its_colours_save_nothing() -> None:
+    pixels = as_expected(8192)
+    assert testing.color_weighs(pixels[:, :-1], *EXPECTED) == [True, True, True]
+    assert testing.color_weighs(pixels, *EXPECTED) == [False, False, False]
+    few = pixels[:, np.random.default_rng(1).integers(0, 8, 8192)]
+    assert testing.color_weighs(few, *EXPECTED) == [True, True, True]
+
+
+def test_a_channel_that_rested_is_tried_again() -> None:
+    pixels = as_expected(8192 + (1 << 15))
+    assert testing.color_weighs(pixels[:, :-2], *EXPECTED) == [False, False, False]
+    assert testing.color_weighs(pixels, *EXPECTED) == [True, True, True]
+
+
+def test_the_logarithm_is_near() -> None:
+    drawn = np.random.default_rng(0).integers(1, 1 << 46, 100).tolist()
+    for x in [1, 2, 3, 5, 1 << 24, (1 << 32) - 1, 1 << 32, *drawn]:
+        assert abs(testing.binary_logarithm(x) / 65536 - np.log2(x)) < 0.01

@@ -71,13 +71,15 @@ def tensors(seed: int) -> dict[str, NDArray[Any]]:
 
 
 def pictures() -> dict[str, Image.Image]:
-    """By name: every mode, small; `tiles` is cut into tiles, weights learn from `learning`, `graphics` is stored as
-    WebP."""
+    """By name: every mode, small; `tiles` is cut into tiles, weights learn from `learning`, colours of `colourful` save
+    nothing and rest, `graphics` is stored as WebP."""
     y, x = np.mgrid[:64, :64]
     planes = [3 * x + y, 250 - 4 * y, np.where(x > y, 60, 190), np.where(x + y > 12, 255, 9 * y)]
     whole = Image.fromarray(np.stack(planes, -1).astype(np.uint8))
     photo = Image.open(GOLDEN.parents[1] / "docs" / "photo.png").convert("RGB")
     noise = np.random.Generator(np.random.Philox(1)).integers(0, 256, (11, 13, 3), dtype=np.uint8)
+    rough = np.random.Generator(np.random.Philox(2)).integers(-3, 4, (3, 160, 120, 3)).sum(0)
+    ramps = np.stack([*np.mgrid[20:180, 30:150], np.mgrid[140:300, :120].sum(0) // 2], -1)
     return {
         "photo": photo.crop((160, 90, 200, 114)),
         "grey": photo.convert("L").crop((7, 0, 24, 9)),
@@ -90,10 +92,11 @@ def pictures() -> dict[str, Image.Image]:
         "tiles": photo.crop((100, 80, 140, 104)),
         "learning": photo.crop((40, 40, 168, 168)),
         "graphics": whole.crop((4, 4, 40, 28)),
+        "colourful": Image.fromarray((ramps + rough).astype(np.uint8)),
     }
 
 
-CODINGS_OF = {"graphics": [(2, 2)]}  # of others: all
+CODINGS_OF = {"graphics": [(2, 2)], "colourful": [(2, 0)]}  # of others: all
 
 
 @contextmanager
