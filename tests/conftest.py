@@ -22,14 +22,12 @@ import numpy.typing as npt
 import pytest
 import torch
 from hypothesis import settings
-from safetensors.numpy import load
 from torch import Tensor
 
 from ddpmcodec import _native, models
 from ddpmcodec.codec import graphics
-from ddpmcodec.format import model_file
 from ddpmcodec.models import architectures, registry
-from ddpmcodec.models.context import BAND_ROLES, EFFORTS, KIND, ROLES, ContextModel, pack
+from ddpmcodec.models.context import BAND_ROLES, EFFORTS, ROLES, ContextModel, pack
 from ddpmcodec.models.registry import DENOISER, find
 from ddpmcodec.paper.denoiser import Prediction
 from ddpmcodec.paper.gaussian.architecture import Architecture
@@ -163,10 +161,9 @@ def linear(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def linear_file(linear: None) -> bytes:
     """The bytes of the embedded model for photographs, whose networks of effort 1 are linear."""
-    data = registry.read(models.PHOTO)
-    tensors = {key: value for key, value in load(data).items() if not key.startswith("1.")}
-    facts = model_file.metadata(data, models.PHOTO, KIND)["networks"]
-    components = {key: 2 if key.startswith("1.") else own["components"] for key, own in facts.items()}
+    photo = find(models.PHOTO)
+    tensors = {key: value for key, value in photo.tensors.items() if not key.startswith("1.")}
+    components = {key: 2 if key.startswith("1.") else own["components"] for key, own in photo.facts.items()}
     for seed, role in enumerate(ROLES):
         contract = architectures.contract_of("band" if role in BAND_ROLES else role, 2)
         weights = np.random.default_rng(seed).integers(-3, 4, (contract.outputs, contract.inputs))

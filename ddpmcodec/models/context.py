@@ -2,6 +2,7 @@
 
     <effort>.<role>.<layer>.weight int8, .factor float32, of stem and head .bias float32
 
+A network that equals another of the file has no tensors: its entry in the metadata names the other, under `same_as`.
 Roles: `direct` codes pixels straight to exact, `last` after noise levels; `band1`, `band2`, `band3` code noise levels
 of the finest band, the second, and all coarser ones. The metadata hold how many components the mixtures of each network
 have, and the sha256 of what it answers to seeded inputs. A network that is used is asked again: a machine that computes
@@ -34,22 +35,25 @@ EFFORTS = (1, 2, 3)
 BAND_ROLES = ("band1", "band2", "band3")
 ROLES = ("direct", "last", *BAND_ROLES)
 ANSWER_ROWS = 24
+SAME_AS = "same_as"  # in a network's entry, instead of all else: the network of the file that it equals
 Tensors = Mapping[str, NDArray[Any]]
 
 
 class ContextModel:
     """A model as it was read: its networks are made when they are asked for.
 
-    id: sha256 of the file. number: of an embedded model, 0 of another one.
+    id: sha256 of the file. number: of an embedded model, 0 of another one. tensors: of all networks, by the names that
+    they have in a file; equal networks share theirs. facts: by '<effort>.<role>' what the file says of a network
+    (`components`, `answer`, `architecture`), and as `stored` the network whose tensors it has, mostly its own.
     """
 
     def __init__(self, name: str, model_id: bytes, number: int, tensors: Tensors, facts: Mapping[str, Any]) -> None:
         """Raises ModelError where networks are of an architecture that nothing registers."""
         self.name, self.id, self.number = name, model_id, number
-        self._tensors, self._facts = tensors, facts
+        self.tensors, self.facts = tensors, facts
         named = {key: network["architecture"] for key, network in facts.items() if "architecture" in network}
         self._architectures = {key: architectures.find(name) for key, name in named.items()}
-        self._made: dict[tuple[int, str], _native.ContextNetwork] = {}
+        self._made: dict[str, _native.ContextNetwork] = {}  # by the name that they are stored under
 
     def __getstate__(self) -> dict[str, Any]:
         """The state without networks, which are made again."""
@@ -67,11 +71,11 @@ class ContextModel:
         return [self._network(effort, role) for role in roles]
 
     def _network(self, effort: int, role: str) -> _native.ContextNetwork:
-        key = effort, role
+        facts = self.facts[f"{effort}.{role}"]
+        key = facts["stored"]
         if key not in self._made:
-            facts = self._facts[f"{effort}.{role}"]
-            tensors = part(self._tensors, f"{effort}.{role}.")
-            network = network_of(tensors, role, facts["components"], self._architectures.get(f"{effort}.{role}"))
+            tensors = part(self.tensors, f"{key}.")
+            network = network_of(tensors, role, facts["components"], self._architectures.get(key))
             if answer(network, role) != facts["answer"]:
                 raise ModelError(
                     f"{self.name}: its networks do not compute here what they must: the file is damaged, or this"
@@ -82,7 +86,7 @@ class ContextModel:
 
     def macs(self, effort: int, role: str) -> int:
         """Multiply-accumulates of a position."""
-        tensors = part(self._tensors, f"{effort}.{role}.")
+        tensors = part(self.tensors, f"{effort}.{role}.")
         return sum(tensor.size for name, tensor in tensors.items() if name.endswith("weight"))
 
 
@@ -124,45 +128,79 @@ def pack(
     tensors: Tensors, components: Mapping[str, int], name: str, training: Mapping[str, Any] | None = None,
     named: Mapping[str, str] | None = None,
 ) -> bytes:  # fmt: skip
-    """The bytes of a model file. components: by '<effort>.<role>', as `named`, the architectures that are not the
-    core's. training: facts about its making, kept in the metadata."""
+    """The bytes of a model file, which has equal networks once. components: by '<effort>.<role>', as `named`, the
+    architectures that are not the core's. training: facts about its making, kept in the metadata."""
     networks: dict[str, dict[str, Any]] = {}
+    stored: dict[str, NDArray[Any]] = {}
+    first: dict[tuple[object, ...], str] = {}  # of equal networks, by all that makes them equal
     for key, count in sorted(components.items()):
-        architecture = (named or {}).get(key)
-        network_class = architectures.find(architecture) if architecture else None
-        network = network_of(part(tensors, f"{key}."), key[2:], count, network_class)
-        networks[key] = {"components": count, "answer": answer(network, key[2:])}
-        if architecture and answer(network, key[2:], together=1) != networks[key]["answer"]:
-            raise ModelError(
-                f"network {key}, of the architecture {architecture!r}, computes something else where it is asked for"
-                " fewer positions at a time: files would not decode; add up integers, as `exact_sums` does"
-            )
-        networks[key] |= {"architecture": architecture} if architecture else {}
+        own, architecture = part(tensors, f"{key}."), (named or {}).get(key)
+        own = {layer: np.ascontiguousarray(own[layer]) for layer in sorted(own)}
+        same = first.setdefault((_contract_role(key[2:]), count, architecture, save(own)), key)
+        if same == key:
+            networks[key] = _entry(key, own, count, architecture)
+            stored |= {f"{key}.{layer}": tensor for layer, tensor in own.items()}
+        else:
+            networks[key] = {SAME_AS: same}
     metadata = {
         "kind": KIND, "format": model_file.FORMAT, "name": name, "networks": networks, "training": dict(training or {}),
     }  # fmt: skip
-    ordered = {key: np.ascontiguousarray(value) for key, value in sorted(tensors.items())}
-    return seal(save(ordered, {KEY: json.dumps(metadata, sort_keys=True)}))
+    return seal(save(stored, {KEY: json.dumps(metadata, sort_keys=True)}))
+
+
+def _entry(key: str, tensors: Tensors, components: int, architecture: str | None) -> dict[str, Any]:
+    """What a file says of a network of its own. Raises ModelError where its outputs depend on how many rows it is asked
+    at a time."""
+    role, network_class = key[2:], architectures.find(architecture) if architecture else None
+    network = network_of(tensors, role, components, network_class)
+    entry = {"components": components, "answer": answer(network, role)}
+    if architecture is None:
+        return entry
+    if answer(network, role, together=1) != entry["answer"]:
+        raise ModelError(
+            f"network {key}, of the architecture {architecture!r}, computes something else where it is asked for"
+            " fewer positions at a time: files would not decode; add up integers, as `exact_sums` does"
+        )
+    return entry | {"architecture": architecture}
 
 
 def parse(data: bytes, source: str, number: int = 0) -> ContextModel:
     """A model from the bytes of its file. source: what errors call it. Raises ModelError."""
     metadata = model_file.metadata(data, source, KIND)
     try:
-        tensors = load(data)
+        stored = load(data)
     except (SafetensorError, ValueError) as error:
         raise ModelError(f"{source}: the model file is damaged ({error}); get it again") from error
-    facts = metadata.get("networks")
+    facts = _facts(metadata.get("networks"), source)
+    for key, tensor in stored.items():
+        if tensor.dtype == np.float32 and not (np.abs(tensor) <= LARGEST_NUMBER).all():
+            raise ModelError(f"{source}: {key} holds numbers beyond {LARGEST_NUMBER}; export the model again")
+    tensors = {
+        f"{key}.{layer}": tensor
+        for key, own in facts.items()
+        for layer, tensor in part(stored, f"{own['stored']}.").items()
+    }
+    return ContextModel(str(metadata.get("name")), hashlib.sha256(data).digest(), number, tensors, facts)
+
+
+def _facts(networks: Any, source: str) -> dict[str, dict[str, Any]]:
+    """`ContextModel.facts`, from the entries of a file. Raises ModelError."""
     wanted = {f"{effort}.{role}" for effort in EFFORTS for role in ROLES}
-    if not isinstance(facts, dict) or set(facts) != wanted:
+    if not isinstance(networks, dict) or set(networks) != wanted:
         raise ModelError(
             f"{source}: it must hold networks of {len(EFFORTS)} efforts, of {len(ROLES)} roles each; export it again"
         )
-    for key, value in facts.items():
-        network = value if isinstance(value, dict) else {}
-        if type(network.get("components")) is not int or not isinstance(network.get("architecture", ""), str):
+    entries = {key: entry if isinstance(entry, dict) else {} for key, entry in networks.items()}
+    stored = {key: entry for key, entry in entries.items() if SAME_AS not in entry}
+    for key, entry in stored.items():
+        if type(entry.get("components")) is not int or not isinstance(entry.get("architecture", ""), str):
             raise ModelError(f"{source}: it does not say what network {key} is; export the model again")
-    for key, tensor in tensors.items():
-        if tensor.dtype == np.float32 and not (np.abs(tensor) <= LARGEST_NUMBER).all():
-            raise ModelError(f"{source}: {key} holds numbers beyond {LARGEST_NUMBER}; export the model again")
-    return ContextModel(str(metadata.get("name")), hashlib.sha256(data).digest(), number, tensors, facts)
+    named = {key: entry.get(SAME_AS, key) for key, entry in entries.items()}
+    for key, same in named.items():
+        if not isinstance(same, str) or same not in stored:
+            raise ModelError(
+                f"{source}: network {key} is to equal {same!r}, which the file does not hold; export the model again"
+            )
+        if _contract_role(same[2:]) != _contract_role(key[2:]):
+            raise ModelError(f"{source}: network {key} cannot equal {same}, of another role; export the model again")
+    return {key: {**stored[same], "stored": same} for key, same in named.items()}

@@ -10,14 +10,12 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load
 from torch import Tensor
 
 from ddpmcodec import _native
 from ddpmcodec.errors import TrainingError
-from ddpmcodec.format import model_file
 from ddpmcodec.models.architectures import RESIDUAL
-from ddpmcodec.models.context import BAND_ROLES, EFFORTS, KIND, ROLES, parse
+from ddpmcodec.models.context import BAND_ROLES, EFFORTS, ROLES, parse
 from ddpmcodec.models.registry import read
 from ddpmcodec.training import state
 from ddpmcodec.training.optim import Muon, product_type
@@ -280,14 +278,11 @@ class Contents:
 
     def __init__(self, source: str | Path) -> None:
         """Raises ModelError."""
-        data = read(source)
-        parse(data, str(source))
-        metadata: dict[str, Any] = model_file.metadata(data, str(source), KIND)
-        self.tensors = load(data)
-        networks: dict[str, dict[str, Any]] = metadata["networks"]
-        self.components = {key: int(facts["components"]) for key, facts in networks.items()}
+        model = parse(read(source), str(source))
+        self.tensors = {key: torch.from_numpy(tensor) for key, tensor in model.tensors.items()}
+        self.components = {key: int(facts["components"]) for key, facts in model.facts.items()}
         self.architectures = {
-            key: str(facts["architecture"]) for key, facts in networks.items() if "architecture" in facts
+            key: str(facts["architecture"]) for key, facts in model.facts.items() if "architecture" in facts
         }
 
     def network(self, effort: int, role: str) -> Trainable:

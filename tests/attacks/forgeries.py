@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from safetensors.numpy import load, save
+from safetensors.numpy import save
 
 from ddpmcodec.codec import originals
 from ddpmcodec.errors import DdpmError
@@ -364,20 +364,16 @@ def forged_model(rng: Random, data: bytes, other: bytes) -> bytes:
 
 def forged_weights(rng: Random, data: bytes, other: bytes) -> bytes:
     """A context model with other tensors, known answers that fit them, and a seal that holds."""
-    tensors = load(data)
+    model = context.parse(data, "the seed")
+    tensors, components = dict(model.tensors), {key: facts["components"] for key, facts in model.facts.items()}
     for _ in range(1 + int(rng.geometric(0.5))):
         name = list(tensors)[rng.integers(len(tensors))]
         tensors[name] = _other_numbers(rng, tensors[name])
     try:
         with np.errstate(all="ignore"):
-            return context.pack(tensors, _components(data), "forged")
+            return context.pack(tensors, components, "forged")
     except (ValueError, LookupError, TypeError, DdpmError):
         return sealed(save(tensors, {KEY: model_header(data)[0]["__metadata__"][KEY]}))
-
-
-def _components(data: bytes) -> dict[str, int]:
-    networks = json.loads(model_header(data)[0]["__metadata__"][KEY])["networks"]
-    return {key: value["components"] for key, value in networks.items()}
 
 
 def _other_numbers(rng: Random, tensor: Any) -> Any:

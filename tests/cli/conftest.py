@@ -11,13 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from safetensors.numpy import load
 
 from ddpmcodec import archive, codec, models
 from ddpmcodec.cli import run
 from ddpmcodec.codec.efforts import CELLS, DEFAULT_LEVELS
-from ddpmcodec.format import model_file
 from ddpmcodec.models import context
+from ddpmcodec.models.registry import find
 from pictures import PHOTO
 
 
@@ -82,9 +81,8 @@ def webp(drawing: np.ndarray) -> bytes:
 
 def renamed(name: str) -> bytes:
     """The file of a model of another name, with the networks of an embedded one."""
-    data = models.read(models.DEFAULT)
-    networks = model_file.metadata(data, name, context.KIND)["networks"]
-    return context.pack(load(data), {key: facts["components"] for key, facts in networks.items()}, name)
+    model = find(models.DEFAULT)
+    return context.pack(model.tensors, {key: facts["components"] for key, facts in model.facts.items()}, name)
 
 
 @pytest.fixture(scope="session")

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import load
 from starlette.testclient import TestClient
 
 from ddpmcodec import codec, models
-from ddpmcodec.format import model_file
 from ddpmcodec.models import context
+from ddpmcodec.models.registry import find
 from ddpmcodec.viewer.server import ADDRESS, Viewer, make_app
 
 WAITING = 202
@@ -45,9 +44,9 @@ def drawing() -> bytes:
 @pytest.fixture(scope="session")
 def other_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model file that is not embedded: its networks are, its name is another."""
-    data, path = models.read(models.DEFAULT), tmp_path_factory.mktemp("models") / "other.safetensors"
-    networks = model_file.metadata(data, path.name, context.KIND)["networks"]
-    path.write_bytes(context.pack(load(data), {key: facts["components"] for key, facts in networks.items()}, "other"))
+    model, path = find(models.DEFAULT), tmp_path_factory.mktemp("models") / "other.safetensors"
+    components = {key: facts["components"] for key, facts in model.facts.items()}
+    path.write_bytes(context.pack(model.tensors, components, "other"))
     return path
 
 

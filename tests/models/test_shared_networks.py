@@ -1,0 +1,127 @@
+"""Networks of a model file that equal each other: stored, loaded and checked once, and refused where that cannot be."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from safetensors.numpy import load, save
+
+import ddpmcodec
+from ddpmcodec.errors import ModelError
+from ddpmcodec.format import model_file
+from ddpmcodec.format.seal import KEY, seal
+from ddpmcodec.models import context
+from ddpmcodec.models.context import EFFORTS, KIND, ROLES, ContextModel, pack, parse
+
+NETWORKS = [f"{effort}.{role}" for effort in EFFORTS for role in ROLES]
+
+
+def packed(tensors: dict[str, NDArray[Any]]) -> bytes:
+    return pack(tensors, dict.fromkeys(NETWORKS, 2), "shared")
+
+
+def entries(data: bytes) -> dict[str, Any]:
+    """Of the networks, as the file has them."""
+    found: dict[str, Any] = model_file.metadata(data, "a model", KIND)["networks"]
+    return found
+
+
+def with_entries(data: bytes, changes: dict[str, Any]) -> bytes:
+    """The file with other entries of some networks, sealed again."""
+    facts = model_file.described(data, "a model")
+    facts["networks"] |= changes
+    return seal(save(load(data), {KEY: json.dumps(facts)}))
+
+
+@pytest.fixture
+def tensors(context_model: ContextModel) -> dict[str, NDArray[Any]]:
+    """Of all networks; those of efforts 2 and 3 are the same."""
+    own = {name: tensor.copy() for name, tensor in context_model.tensors.items() if not name.startswith("3.")}
+    return own | {f"3{name[1:]}": tensor.copy() for name, tensor in own.items() if name.startswith("2.")}
+
+
+@pytest.fixture
+def shared(tensors: dict[str, NDArray[Any]]) -> bytes:
+    return packed(tensors)
+
+
+def test_equal_networks_are_stored_once(shared: bytes) -> None:
+    found = entries(shared)
+    assert {key for key in found if found[key] == {"same_as": f"2{key[1:]}"}} == {f"3.{role}" for role in ROLES}
+    assert {name[0] for name in load(shared)} == {"1", "2"}
+
+
+def test_they_share_memory_and_are_made_once(shared: bytes) -> None:
+    model = parse(shared, "shared")
+    assert model.tensors["3.direct.stem.weight"] is model.tensors["2.direct.stem.weight"]
+    for levels in (0, 2):
+        pairs = zip(model.networks(2, levels), model.networks(3, levels), strict=True)
+        assert all(one is other for one, other in pairs)
+    assert model.networks(1, 0)[0] is not model.networks(2, 0)[0]
+    assert model.macs(2, "last") == model.macs(3, "last") > 0
+
+
+def test_a_file_says_the_same_with_and_without_them(shared: bytes) -> None:
+    facts = model_file.described(shared, "a model")
+    facts["networks"] |= {f"3.{role}": facts["networks"][f"2.{role}"] for role in ROLES}
+    whole = parse(seal(save(parse(shared, "shared").tensors, {KEY: json.dumps(facts)})), "whole")
+    assert all(whole.facts[key]["stored"] == key for key in NETWORKS)
+    image = np.random.default_rng(1).integers(0, 256, (9, 11, 3), dtype=np.uint8)
+    for effort in EFFORTS:
+        data = ddpmcodec.encode(image, effort=effort, model=whole, webp=False)
+        again = ddpmcodec.encode(image, effort=effort, model=parse(shared, "shared"), webp=False)
+        assert len(data) == len(again)
+        assert np.array_equal(ddpmcodec.decode(data, model=whole, as_array=True), image)
+
+
+def test_packing_what_was_parsed_gives_the_same_file(shared: bytes) -> None:
+    assert packed(dict(parse(shared, "shared").tensors)) == shared
+
+
+@pytest.mark.parametrize("layer", ["stem.weight", "block1.factor", "head.bias"])
+def test_networks_that_differ_in_one_number_are_both_stored(layer: str, tensors: dict[str, NDArray[Any]]) -> None:
+    tensors[f"3.last.{layer}"].flat[-1] += 1
+    assert "same_as" not in entries(packed(tensors))["3.last"]
+
+
+def test_bands_may_equal_each_other(context_model: ContextModel) -> None:
+    tensors = dict(context_model.tensors)
+    for layer, tensor in context.part(tensors, "1.band1.").items():
+        tensors[f"1.band2.{layer}"] = tensor
+    found = entries(packed(tensors))
+    assert {key: found[key] for key in NETWORKS if "same_as" in found[key]} == {"1.band2": {"same_as": "1.band1"}}
+    networks = parse(packed(tensors), "shared").networks(1, 2)
+    assert networks[1] is networks[2]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"3.last": {"same_as": "4.last"}}, "network 3.last is to equal '4.last', which the file does not hold"),
+        ({"3.last": {"same_as": "3.last"}}, "network 3.last is to equal '3.last', which the file does not hold"),
+        ({"1.last": {"same_as": "3.last"}}, "network 1.last is to equal '3.last', which the file does not hold"),
+        ({"2.last": {"same_as": "3.last"}}, "network 2.last is to equal '3.last', which the file does not hold"),
+        ({"3.last": {"same_as": None}}, "network 3.last is to equal None, which the file does not hold"),
+        ({"3.last": {"same_as": ["2.last"]}}, r"network 3.last is to equal \['2.last'\], which the file does not hold"),
+        ({"3.last": {"same_as": "2.direct"}}, "network 3.last cannot equal 2.direct, of another role"),
+        ({"3.direct": {"same_as": "2.band1"}}, "network 3.direct cannot equal 2.band1, of another role"),
+        ({"2.last": {}}, "it does not say what network 2.last is"),
+    ],
+    ids=["missing", "itself", "of one that is not stored", "in a circle", "null", "a list", "last", "bands", "nothing"],
+)
+def test_what_cannot_be_is_refused(shared: bytes, changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ModelError, match=f"^shared: {said}.*export the model again$"):
+        parse(with_entries(shared, changes), "shared")
+
+
+def test_a_network_that_is_not_there_is_missed_by_all_that_equal_it(shared: bytes) -> None:
+    tensors = {name: tensor for name, tensor in load(shared).items() if not name.startswith("2.direct.")}
+    facts = json.dumps(model_file.described(shared, "a model"))
+    model = parse(seal(save(tensors, {KEY: facts})), "shared")
+    for effort in (2, 3):
+        with pytest.raises(ModelError, match="a network of the role direct"):
+            model.networks(effort, 0)
