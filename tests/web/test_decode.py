@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import re
 import subprocess
@@ -14,14 +15,19 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from safetensors.numpy import load, save
 
 import ddpmcodec
 from ddpmcodec import errors, models
 from ddpmcodec.codec import decode_details
+from ddpmcodec.format import model_file
 from ddpmcodec.format.ddpm import split
 from ddpmcodec.format.end_mark import MARK_BYTES, end_mark
+from ddpmcodec.format.seal import KEY, seal
 from ddpmcodec.format.sections import CRC32_BYTES
 from ddpmcodec.images import to_array
+from ddpmcodec.models import context
+from ddpmcodec.models.context import ContextModel
 from node_decoder import GOLDEN, MODEL, ROOT, Node, pixels_of
 
 STREAMS = json.loads((GOLDEN / "manifest.json").read_text())["streams"]
@@ -273,3 +279,32 @@ def test_networks_that_only_python_computes_have_a_name(node: Node, linear_file:
     answer = node.ask("decode", data, model=str(path))
     assert error_of(answer) == "ModelError"
     assert "networks of the architecture 'linear', which only Python computes" in answer["message"]
+
+
+def same_networks(context_model: ContextModel, path: Path, changes: dict[str, Any]) -> Path:
+    """The tiny model with networks of effort 1 alone, which efforts 2 and 3 share; with other entries of some."""
+    tensors = {name: context_model.tensors[f"1{name[1:]}"] for name in context_model.tensors}
+    components = {key: facts["components"] for key, facts in context_model.facts.items()}
+    data = context.pack(tensors, components, "same")
+    facts = model_file.described(data, "same")
+    facts["networks"] |= changes
+    path.write_bytes(seal(save(load(data), {KEY: json.dumps(facts)})))
+    return path
+
+
+def test_networks_that_are_stored_once_decode(node: Node, context_model: ContextModel, tmp_path: Path) -> None:
+    path = same_networks(context_model, tmp_path / "same.safetensors", {})
+    image = np.random.default_rng(1).integers(0, 256, (9, 9, 3), dtype=np.uint8)
+    for effort in (1, 2, 3):
+        data = ddpmcodec.encode(image, effort=effort, model=path, webp=False)
+        assert np.array_equal(pixels_of(node.ask("decode", data, model=str(path))), image)
+
+
+@pytest.mark.parametrize("same", ["4.last", "2.last", "3.last", "1.direct", None, 7], ids=str)
+def test_networks_that_cannot_be_another_are_refused(
+    node: Node, context_model: ContextModel, tmp_path: Path, same: object
+) -> None:
+    data = golden("photo-2.ddpm")
+    path = same_networks(context_model, tmp_path / "same.safetensors", {"2.last": {"same_as": same}})
+    header_id = hashlib.sha256(path.read_bytes()).digest()[:4]
+    assert error_of(node.ask("decode", data[:5] + header_id + data[9:], model=str(path))) == "ModelError"

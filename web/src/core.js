@@ -1,6 +1,6 @@
 // The compiled core: web/core/decoder.cpp behind JavaScript's objects. Whoever makes one frees it.
 
-import { CorruptError, DdpmError, ImageError } from "./errors.js";
+import { CorruptError, DdpmError, ImageError, ModelError } from "./errors.js";
 
 const ROLES = { band1: 0, band2: 0, band3: 0, direct: 1, last: 2 };
 const BAND_ROLES = ["band1", "band2", "band3"];
@@ -96,13 +96,15 @@ export class Core {
 
   #network(model, effort, role) {
     if (!this.#networks.has(model)) this.#networks.set(model, new Map());
-    const [own, key] = [this.#networks.get(model), `${effort}.${role}`];
-    if (!own.has(key)) own.set(key, this.#newNetwork(model, effort, role));
+    const [own, key] = [this.#networks.get(model), model.stored(effort, role)];
+    if (!own.has(key)) own.set(key, this.#newNetwork(model, key, role));
     return own.get(key);
   }
 
-  #newNetwork(model, effort, role) {
-    const { components, width, depth, tensors } = model.network(effort, role);
+  #newNetwork(model, key, role) {
+    const { components, width, depth, tensors } = model.network(key);
+    if (ROLES[key.slice(2)] !== ROLES[role])
+      throw new ModelError(`the model ${model.name} has no network of the role ${role}, but ${key} in its place: get it again`);
     return this.#withTensors(tensors, (data, sizes) =>
       this.#checked("network_new", ROLES[role], components, width, depth, data, sizes, tensors.length),
     );

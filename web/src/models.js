@@ -38,9 +38,14 @@ export class Model {
     return this.#data.subarray(...found.data_offsets);
   }
 
-  /** What Core makes a network of. */
-  network(effort, role) {
+  /** The network that the file has for an effort and a role: one that equals another has the other's tensors. */
+  stored(effort, role) {
     const key = `${effort}.${role}`;
+    return this.#networks[key]?.same_as ?? key;
+  }
+
+  /** What Core makes a network of, by its name in the file. */
+  network(key) {
     const { components, architecture } = this.#networks[key] ?? {};
     if (architecture) {
       const what = `the model ${this.name} has networks of the architecture '${architecture}'`;
