@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
 import ddpmcodec
+from ddpmcodec import models
 from ddpmcodec.errors import ModelError
 from ddpmcodec.format import model_file
 from ddpmcodec.format.seal import KEY, seal
 from ddpmcodec.models import context
 from ddpmcodec.models.context import EFFORTS, KIND, ROLES, ContextModel, pack, parse
+from ddpmcodec.models.registry import find
 
 NETWORKS = [f"{effort}.{role}" for effort in EFFORTS for role in ROLES]
 
@@ -125,3 +127,15 @@ def test_a_network_that_is_not_there_is_missed_by_all_that_equal_it(shared: byte
     for effort in (2, 3):
         with pytest.raises(ModelError, match="a network of the role direct"):
             model.networks(effort, 0)
+
+
+def test_the_embedded_model_for_thumbnails_holds_nothing_twice() -> None:
+    model = find(models.DEFAULT)
+    assert [key for key in NETWORKS if model.facts[key]["stored"] != key] == [f"3.{role}" for role in ROLES]
+
+
+@pytest.mark.parametrize("name", models.NUMBERS)
+def test_embedded_models_hold_no_network_twice(name: str) -> None:
+    model = find(name)
+    stored = {facts["stored"] for facts in model.facts.values()}
+    assert len({save(context.part(model.tensors, f"{key}.")) for key in stored}) == len(stored)
