@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-BAND_CONDITIONS: int
+BANDS_OF_STEP: int
+SCHEDULES: Mapping[int, Sequence[tuple[int, int]]]  # by number of noise levels: number and cell width of each step
 
 def version() -> str:
     """The version of ddpmcodec that this was compiled from."""
@@ -50,7 +51,7 @@ class ContextNetwork:
     @staticmethod
     def make(tensors: Mapping[str, NDArray[Any]], role: str, components: int) -> ContextNetwork: ...
     @staticmethod
-    def wrap(network: Any, role: str, components: int) -> ContextNetwork:
+    def wrap(network: Any, role: str, components: int, conditions: int) -> ContextNetwork:
         """Of an object whose `outputs(rows, condition)` the coder calls, on one thread; nothing of it learns."""
     def outputs(self, rows: NDArray[np.uint8], condition: int = 0) -> NDArray[np.int32]: ...
     @property
@@ -59,6 +60,8 @@ class ContextNetwork:
     def depth(self) -> int: ...
     @property
     def components(self) -> int: ...
+    @property
+    def conditions(self) -> int: ...
 
 class Pass:
     """Images of one size, from nothing to exact."""

@@ -64,7 +64,8 @@ std::shared_ptr<Trained> make_network(const nb::dict& tensors, const std::string
     auto trained = std::make_shared<Trained>();
     Network& network = trained->network;
     const int inputs = inputs_of(role), outputs = Outputs{components}.count();
-    const int conditions = role == Role::BAND ? CONDITIONS : 1, width = int(length(tensors, "stem.weight", 0));
+    const int width = int(length(tensors, "stem.weight", 0));
+    const int conditions = conditions_of(role, int(length(tensors, "stem.bias", 0)));
     trained->components = components;
     network.width = width;
     network.inputs = inputs;
@@ -92,7 +93,7 @@ std::shared_ptr<Trained> make_network(const nb::dict& tensors, const std::string
 }
 
 // A network whose outputs a Python object computes: `outputs(rows, condition)`, uint8 [M, inputs] to int32 [M, outputs].
-std::shared_ptr<Trained> wrap_network(const nb::object& object, const std::string& role_name, int components) {
+std::shared_ptr<Trained> wrap_network(const nb::object& object, const std::string& role_name, int components, int conditions) {
     const Role role = role_of(role_name);
     if (components < 1 || components > MOST_COMPONENTS) throw std::invalid_argument("a mixture has 1 to 4 components");
     auto trained = std::make_shared<Trained>();
@@ -100,7 +101,7 @@ std::shared_ptr<Trained> wrap_network(const nb::object& object, const std::strin
     trained->components = components;
     trained->network.inputs = int(inputs);
     trained->network.outputs = int(outputs);
-    trained->network.conditions = role == Role::BAND ? CONDITIONS : 1;
+    trained->network.conditions = conditions_of(role, conditions);
     trained->predict = [object, inputs, outputs](int condition, const uint8_t* rows, size_t stride, int count, int32_t* out) {
         if (!count) return;
         nb::gil_scoped_acquire locked;
@@ -255,11 +256,12 @@ nb::dict pixel_positions(const In<uint8_t>& images, bool after_levels, double sh
 void bind_coder(nb::module_& m) {
     nb::class_<Trained>(m, "ContextNetwork", "A network of the context model in exact integers.")
         .def_static("make", &make_network, "tensors"_a, "role"_a, "components"_a)
-        .def_static("wrap", &wrap_network, "network"_a, "role"_a, "components"_a)
+        .def_static("wrap", &wrap_network, "network"_a, "role"_a, "components"_a, "conditions"_a)
         .def("outputs", &outputs, "rows"_a, "condition"_a = 0)
         .def_prop_ro("width", [](const Trained& t) { return t.network.width; })
         .def_prop_ro("depth", [](const Trained& t) { return t.network.depth; })
-        .def_prop_ro("components", [](const Trained& t) { return t.components; });
+        .def_prop_ro("components", [](const Trained& t) { return t.components; })
+        .def_prop_ro("conditions", [](const Trained& t) { return t.network.conditions; });
     nb::class_<Pass>(m, "Pass", "Images of one size, from nothing to exact.")
         .def(nb::new_(&make_pass), "networks"_a, "levels"_a, "shape"_a, nb::kw_only(), "streams"_a, "shared"_a, "learns"_a, "threads"_a)
         .def("encode", &begin_encoding, "pixels"_a)
@@ -291,7 +293,14 @@ void bind_coder(nb::module_& m) {
     }, "levels"_a, "height"_a, "width"_a);
     m.def("band_positions", &band_positions, "images"_a, "levels"_a, "share"_a, "least"_a, "seed"_a);
     m.def("pixel_positions", &pixel_positions, "images"_a, "after_levels"_a, "share"_a, "seed"_a);
-    m.attr("BAND_CONDITIONS") = CONDITIONS;
+    m.attr("BANDS_OF_STEP") = LAST_BAND;
+    nb::dict schedules;
+    for (const Schedule& schedule : SCHEDULES) {
+        std::vector<std::tuple<int, int>> steps;
+        for (const LevelStep& step : steps_of(schedule.levels)) steps.emplace_back(step.number, step.level);
+        schedules[nb::int_(schedule.levels)] = nb::tuple(nb::cast(steps));
+    }
+    m.attr("SCHEDULES") = schedules;
     m.def("contract", [](const std::string& role_name, int components) {
         const Role role = role_of(role_name);
         return std::make_tuple(inputs_of(role), Outputs{components}.count(), role == Role::BAND ? CONDITIONS : 1);

@@ -8,7 +8,7 @@ namespace {
 
 constexpr int LEAST_OF_THREAD = 2;  // positions of the largest wave: in images of a row or two threads only wait
 constexpr int FIRST_THAT_LEARNS = 1;  // the finest band has most positions and few bits: learning there costs more than it saves
-constexpr int BAND_BIASES = LEVEL_STEPS * BAND_KINDS, BIAS_SETS = BAND_BIASES + 1;
+constexpr int BAND_BIASES = STEP_COUNT * BAND_KINDS, BIAS_SETS = BAND_BIASES + 1;
 
 // How many positions of one image are in a wave, at most; bands may be turned.
 int largest_wave(int height, int width) {
@@ -26,6 +26,9 @@ Pass::Pass(Model model, int levels, Layout layout)
         throw std::invalid_argument("images have one channel or three, and one pixel or more");
     if (l.streams < 1 || (!l.shared && l.streams != l.images) || (l.learns && !l.shared) || l.threads < 1)
         throw std::invalid_argument("streams, what adapts together, or threads contradict each other");
+    for (int k = 0; levels && k < BAND_KINDS; k++)
+        if (model_.bands[k]->network.conditions < conditions_for(levels))
+            throw std::invalid_argument("a network of bands lacks conditions of " + std::to_string(levels) + " noise levels");
     lanes_.resize(l.streams);
     biases_.assign(l.shared ? 1 : l.streams, std::vector<Biases>(BIAS_SETS));
     layout_.threads = std::min({l.threads, l.streams, std::max(1, l.images * largest_wave(l.height, l.width) / LEAST_OF_THREAD)});

@@ -1,5 +1,6 @@
-// The coding schedule: which noise levels a file describes before its pixels are exact, and how it is cut into segments.
+// Coding schedules: which noise levels a file describes before its pixels are exact, and how it is cut into segments.
 #pragma once
+#include <iterator>
 #include <stdexcept>
 #include <string>
 
@@ -11,27 +12,45 @@ inline constexpr int GROUPS = 7, FINEST_OF_GROUP[GROUPS] = {9, 7, 5, 4, 3, 2, 1}
 inline constexpr int EXACT_SEGMENTS = 16;  // of the exact step: equal numbers of waves
 inline constexpr int LAST_BAND = 12;       // bands from here on are one condition
 inline constexpr int BAND_KINDS = 3;       // the finest band, the second, and all coarser ones have networks of their own
-inline constexpr int LEVEL_STEPS = 7, CONDITIONS = LEVEL_STEPS * LAST_BAND;
 
 // Takes all bands from the coarsest to `finest` to cells of `level`. Finer ones are all but certainly in their dead zones.
 struct LevelStep {
     int number, level, finest;
 };
 
-// The steps of a schedule of 0, 2 or 5 noise levels.
+// A schedule of so many noise levels: as many consecutive steps, from this number on.
+struct Schedule {
+    int levels, first;
+};
+
+// Networks of bands have biases for every step and band. A new schedule adds its steps at the end: networks that were trained
+// before lack them, and go on coding the other schedules.
+inline constexpr LevelStep STEPS[] = {{0, 32, 1}, {1, 8, 1}, {2, 128, 4}, {3, 64, 2}, {4, 32, 1}, {5, 16, 1}, {6, 8, 1}};
+inline constexpr Schedule SCHEDULES[] = {{0, 0}, {2, 0}, {5, 2}};
+inline constexpr int STEP_COUNT = int(std::size(STEPS)), CONDITIONS = STEP_COUNT * LAST_BAND;
+
 inline std::vector<LevelStep> steps_of(int levels) {
-    if (levels == 0) return {};
-    if (levels == 2) return {{0, 32, 1}, {1, 8, 1}};
-    if (levels == 5) return {{2, 128, 4}, {3, 64, 2}, {4, 32, 1}, {5, 16, 1}, {6, 8, 1}};
-    throw std::invalid_argument("levels must be 0, 2 or 5, not " + std::to_string(levels));
+    for (const Schedule& schedule : SCHEDULES)
+        if (schedule.levels == levels) return {STEPS + schedule.first, STEPS + schedule.first + levels};
+    throw std::invalid_argument("there is no schedule of " + std::to_string(levels) + " noise levels");
 }
+
+// The conditions of a network whose biases have so many rows: one, or of bands those of all steps, or of the first ones.
+inline int conditions_of(Role role, int rows) {
+    if (rows < 1 || (role == Role::BAND ? rows > CONDITIONS || rows % LAST_BAND : rows > 1))
+        throw std::invalid_argument("biases of " + std::to_string(rows) + " conditions, which no network of this role has");
+    return rows;
+}
+
+// How many conditions a network of bands must have, at least, to code by a schedule.
+inline int conditions_for(int levels) { return levels ? (steps_of(levels).back().number + 1) * LAST_BAND : 0; }
 
 inline int band_kind(int band) { return std::min(band, BAND_KINDS) - 1; }
 inline int condition_of(int step, int band) { return step * LAST_BAND + std::min(band, LAST_BAND) - 1; }
 
 // Bands of a step, coarse to fine; or, where there are none and the level is exact, a part of the waves of the exact step.
 struct Segment {
-    int step, level;           // step: index in `steps_of`, or their number for the exact step
+    int step, level;           // step: 0, 1, ... of the schedule; its number of levels for the exact step
     int finest;                // number of the finest band of its group; 0 of the exact step
     std::vector<int> bands;    // indices in `bands_of`
     int first_wave, last_wave; // of the exact step: from, before

@@ -12,7 +12,8 @@ from ddpmcodec.models.context import BAND_ROLES, ContextModel
 EFFORTS = tuple(range(1, MAX_EFFORT + 1))
 DEFAULT_EFFORT, DEFAULT_LEVELS = 2, 2
 LEARNING_PIXELS = 1 << 11
-CELLS = {0: (), 2: (32, 8), 5: (128, 64, 32, 16, 8)}  # orthonormal cell widths after each step, before exact pixels
+# Orthonormal cell widths after each step, before exact pixels.
+CELLS = {levels: tuple(cell for _, cell in steps) for levels, steps in _native.SCHEDULES.items()}
 
 
 class Coding(NamedTuple):

@@ -29,7 +29,7 @@ class Contract(NamedTuple):
     components: int  # of mixtures
     inputs: int
     outputs: int
-    conditions: int  # of bands: which step, level and band; otherwise 1
+    conditions: int  # of bands: which step and band, of the steps that there were when it was trained; otherwise 1
 
 
 class Network(Protocol):
@@ -95,20 +95,23 @@ def find(name: str) -> type:
     return _registered[name]
 
 
-def contract_of(role: str, components: int) -> Contract:
-    """The contract of networks of a role, "direct", "last" or "band"."""
-    return Contract(role, components, *_native.contract(role, components))
+def contract_of(role: str, components: int, conditions: int | None = None) -> Contract:
+    """The contract of networks of a role, "direct", "last" or "band". conditions: None: all that there are."""
+    inputs, outputs, every = _native.contract(role, components)
+    return Contract(role, components, inputs, outputs, conditions or every)
 
 
 def made(
-    architecture: type | None, tensors: Mapping[str, NDArray[Any]], role: str, components: int
-) -> _native.ContextNetwork:
-    """A network for the core. architecture: its class; None: the core's own. Raises ValueError where the tensors do not
-    fit."""
+    architecture: type | None, tensors: Mapping[str, NDArray[Any]], role: str, components: int,
+    conditions: int | None = None,
+) -> _native.ContextNetwork:  # fmt: skip
+    """A network for the core. architecture: its class; None: the core's own. conditions: of another architecture.
+    Raises ValueError where the tensors do not fit."""
     kept = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     if architecture is None:
         return _native.ContextNetwork.make(kept, role, components)
-    return _native.ContextNetwork.wrap(architecture(kept, contract_of(role, components)), role, components)
+    contract = contract_of(role, components, conditions)
+    return _native.ContextNetwork.wrap(architecture(kept, contract), role, components, contract.conditions)
 
 
 def exact_sums(rows: NDArray[np.uint8], weights: NDArray[np.int8]) -> NDArray[np.float32]:

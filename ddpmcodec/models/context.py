@@ -44,7 +44,8 @@ class ContextModel:
 
     id: sha256 of the file. number: of an embedded model, 0 of another one. tensors: of all networks, by the names that
     they have in a file; equal networks share theirs. facts: by '<effort>.<role>' what the file says of a network
-    (`components`, `answer`, `architecture`), and as `stored` the network whose tensors it has, mostly its own.
+    (`components`, `answer`, `architecture`, `conditions`), and as `stored` the network whose tensors it has, mostly its
+    own.
     """
 
     def __init__(self, name: str, model_id: bytes, number: int, tensors: Tensors, facts: Mapping[str, Any]) -> None:
@@ -66,16 +67,25 @@ class ContextModel:
 
     def networks(self, effort: int, levels: int) -> list[_native.ContextNetwork]:
         """The network of exact pixels, and where there are noise levels those of the bands. Raises ModelError where
-        they do not compute here what they must."""
-        roles = ("last", *BAND_ROLES) if levels else ("direct",)
-        return [self._network(effort, role) for role in roles]
+        they do not compute here what they must, or were trained before there was a schedule of so many levels."""
+        if not levels:
+            return [self._network(effort, "direct")]
+        bands = [self._network(effort, role) for role in BAND_ROLES]
+        last_step, _ = _native.SCHEDULES[levels][-1]
+        if any(band.conditions <= last_step * _native.BANDS_OF_STEP for band in bands):
+            raise ModelError(
+                f"{self.name}: its networks do not know the schedule of {levels} noise levels, which is newer: choose"
+                " another number of levels, or train its bands on (--start)"
+            )
+        return [self._network(effort, "last"), *bands]
 
     def _network(self, effort: int, role: str) -> _native.ContextNetwork:
         facts = self.facts[f"{effort}.{role}"]
         key = facts["stored"]
         if key not in self._made:
             tensors = part(self.tensors, f"{key}.")
-            network = network_of(tensors, role, facts["components"], self._architectures.get(key))
+            architecture = self._architectures.get(key)
+            network = network_of(tensors, role, facts["components"], architecture, facts.get("conditions"))
             if answer(network, role) != facts["answer"]:
                 raise ModelError(
                     f"{self.name}: its networks do not compute here what they must: the file is damaged, or this"
@@ -96,12 +106,14 @@ def part(tensors: Tensors, prefix: str) -> dict[str, NDArray[Any]]:
 
 
 def network_of(
-    tensors: Mapping[str, NDArray[Any]], role: str, components: int, architecture: type | None = None
-) -> _native.ContextNetwork:
-    """A network from its tensors. architecture: its class; None: the core's own. Raises ModelError where they are not
-    those of this role."""
+    tensors: Mapping[str, NDArray[Any]], role: str, components: int, architecture: type | None = None,
+    conditions: int | None = None,
+) -> _native.ContextNetwork:  # fmt: skip
+    """A network from its tensors. architecture: its class; None: the core's own, whose tensors say how many conditions
+    it has. conditions: of another one; None: all that there are. Raises ModelError where they are not those of this
+    role."""
     try:
-        return architectures.made(architecture, tensors, _contract_role(role), components)
+        return architectures.made(architecture, tensors, _contract_role(role), components, conditions)
     except (LookupError, TypeError, ValueError) as error:
         raise ModelError(f"a network of the role {role}: {error}; export the model again") from error
 
@@ -114,7 +126,8 @@ def _contract_role(role: str) -> str:
 def answer(network: _native.ContextNetwork, role: str, together: int = ANSWER_ROWS) -> str:
     """sha256 of the outputs for seeded inputs (numpy's Philox 4x64), in up to three conditions. together: how many rows
     the network is asked at a time."""
-    inputs, _, conditions = _native.contract(_contract_role(role), network.components)
+    inputs, _, _ = _native.contract(_contract_role(role), network.components)
+    conditions = network.conditions
     raw = np.random.Philox(key=1).random_raw(ANSWER_ROWS * inputs).reshape(ANSWER_ROWS, inputs)
     rows = (raw % 256).astype(np.uint8)
     digest = hashlib.sha256()
@@ -161,7 +174,7 @@ def _entry(key: str, tensors: Tensors, components: int, architecture: str | None
             f"network {key}, of the architecture {architecture!r}, computes something else where it is asked for"
             " fewer positions at a time: files would not decode; add up integers, as `exact_sums` does"
         )
-    return entry | {"architecture": architecture}
+    return entry | {"architecture": architecture, "conditions": network.conditions}
 
 
 def parse(data: bytes, source: str, number: int = 0) -> ContextModel:
@@ -193,7 +206,8 @@ def _facts(networks: Any, source: str) -> dict[str, dict[str, Any]]:
     entries = {key: entry if isinstance(entry, dict) else {} for key, entry in networks.items()}
     stored = {key: entry for key, entry in entries.items() if SAME_AS not in entry}
     for key, entry in stored.items():
-        if type(entry.get("components")) is not int or not isinstance(entry.get("architecture", ""), str):
+        counts = entry.get("components"), entry.get("conditions", 1)
+        if not all(type(count) is int for count in counts) or not isinstance(entry.get("architecture", ""), str):
             raise ModelError(f"{source}: it does not say what network {key} is; export the model again")
     named = {key: entry.get(SAME_AS, key) for key, entry in entries.items()}
     for key, same in named.items():

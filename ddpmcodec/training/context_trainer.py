@@ -186,9 +186,7 @@ def _any_positions(network: Trainable, count: int) -> Positions:
 
 # --- bits of whole images: ideal code lengths, without online adaptation
 
-STEPS = {2: (0, 1), 5: (2, 3, 4, 5, 6)}  # the numbers of each schedule's noise levels
 PIXELS, POSITIONS = 1 << 16, 1 << 14  # of images, and of positions, that are computed together
-BANDS_OF_STEP = _native.BAND_CONDITIONS // sum(map(len, STEPS.values()))
 SEED = 1  # every position is taken
 Networks = dict[str, Trainable]
 Bits = NDArray[np.float64]
@@ -221,13 +219,14 @@ def _pixel_bits(network: Trainable, role: str, batches: Sequence[Images]) -> flo
 
 def _step_bits(networks: Networks, levels: int, batches: Sequence[Images]) -> Bits:
     """Bits of every step of a schedule."""
-    total = np.zeros(sum(map(len, STEPS.values())))
+    numbers = [number for number, _ in _native.SCHEDULES[levels]]
+    total = np.zeros(numbers[-1] + 1)
     for images in _parts(batches):
         for role, columns in bands_of(images, levels, 1.0, SEED).items():
             if role in networks:
-                steps = columns["condition"] // BANDS_OF_STEP
+                steps = columns["condition"] // _native.BANDS_OF_STEP
                 total += np.bincount(steps, bits_of(networks[role], columns), minlength=len(total))
-    return total[list(STEPS[levels])]
+    return total[numbers]
 
 
 @torch.no_grad()

@@ -15,10 +15,10 @@ from ddpmcodec import _native
 from ddpmcodec.models.context import BAND_ROLES
 from ddpmcodec.training.trainable import Positions
 
-LEVELS = (2, 5)  # schedules of bands; a file with none has pixels only
+LEVELS = tuple(levels for levels in _native.SCHEDULES if levels)  # of bands; a file with none has pixels only
 SHARE = 0.2  # of an image's pixels that are taken
 BAND_SHARES = {2: 0.1, 5: 0.03}  # of a band's positions, for each step of a schedule
-BAND_ROUND = (2, 2, 5)  # schedules of successive batches of images
+BAND_ROUND = (2, 2, 5)  # schedules of successive batches of images: a new one takes its place here
 FEWEST = 128  # positions of a band: coarse ones have few
 FIRST = 20  # steps' worth of positions before the first step, so that they are of many images
 SEEDS = 1 << 20  # of a run's draws, for each of its own seeds

@@ -263,8 +263,21 @@ def of_integers(params: Mapping[str, Tensor], role: str, components: int) -> Tra
             _load_layer(network, layer, params[f"{layer}.weight"].float(), params[f"{layer}.factor"].float())
             if layer in network.biases:
                 scale = network.units if layer == "head" else ACTIVATION_UNIT
-                network.biases[layer].copy_(params[f"{layer}.bias"] / scale)
+                biases = params[f"{layer}.bias"]
+                network.biases[layer].copy_((of_all_steps(biases) if role == "band" else biases) / scale)
     return network
+
+
+def of_all_steps(biases: Tensor) -> Tensor:
+    """Biases [conditions, ...] of bands, from those of the first steps: a step of a newer schedule begins as the one
+    whose noise level is nearest."""
+    levels = dict(step for steps in _native.SCHEDULES.values() for step in steps)
+    trained = len(biases) // _native.BANDS_OF_STEP
+    nearest = [
+        step if step < trained else min(range(trained), key=lambda other: abs(math.log(levels[other] / levels[step])))
+        for step in sorted(levels)
+    ]
+    return biases.view(trained, _native.BANDS_OF_STEP, -1)[nearest].flatten(0, 1)
 
 
 def _load_layer(network: TrainableNetwork, layer: str, weight: Tensor, factor: Tensor) -> None:

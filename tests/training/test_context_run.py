@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import load
 
 from ddpmcodec import _native
 from ddpmcodec.errors import ModelError, TrainingError
@@ -145,8 +144,9 @@ def test_threads_make_the_batches_of_their_source() -> None:
 
 def test_networks_of_runs_replace_those_of_the_base(run_folder: Path, model_path: Path) -> None:
     content = gathered([run_folder], str(model_path)).packed("mine")
-    assert parse(content, "mine").name == "mine"
-    found, base = load(content), load(model_path.read_bytes())
+    mine, base = parse(content, "mine"), parse(model_path.read_bytes(), "base").tensors
+    assert mine.name == "mine"
+    found = mine.tensors
     assert found.keys() == base.keys()
     changed = {key.rpartition(".")[0].rpartition(".")[0] for key in found if not np.array_equal(found[key], base[key])}
     assert changed == {"1.direct", "1.band1"}

@@ -44,6 +44,9 @@ class Tensors {
         return static_cast<const T*>(data_[at_++]);
     }
 
+    // How many rows of `columns` numbers the next tensor has.
+    int count_rows(int columns) const { return at_ == count_ ? 0 : int(bytes_[at_] / (columns * sizeof(float))); }
+
     // Rows of `columns` numbers, each padded with zeros.
     std::vector<float> rows(int rows, int columns, int padded) {
         const float* source = next<float>(size_t(rows) * columns);
@@ -69,11 +72,11 @@ Shared network_of(Role role, int components, int width, int depth, Tensors tenso
     auto found = std::make_shared<Trained>();
     Network& network = found->network;
     const int inputs = inputs_of(role), outputs = Outputs{components}.count(), padded = rounded_up(outputs, VECTOR);
-    const int conditions = role == Role::BAND ? CONDITIONS : 1;
     found->components = components;
-    network.width = width, network.inputs = inputs, network.outputs = outputs, network.conditions = conditions;
+    network.width = width, network.inputs = inputs, network.outputs = outputs;
     network.stem = tensors.packed(width, inputs);
     network.stem_factor = tensors.rows(1, width, width);
+    const int conditions = network.conditions = conditions_of(role, tensors.count_rows(width));
     network.stem_bias = tensors.rows(conditions, width, width);
     for (; network.depth < depth; network.depth++) {
         network.blocks.push_back(tensors.packed(width, width));

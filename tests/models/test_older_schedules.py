@@ -1,0 +1,77 @@
+"""Networks that were trained before there was a schedule: they code the others as ever, and begin training of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ddpmcodec import _native, codec
+from ddpmcodec.errors import ModelError
+from ddpmcodec.format import header
+from ddpmcodec.models.context import ContextModel, pack, parse
+from ddpmcodec.training.context_trainer import Contents
+from ddpmcodec.training.trainable import of_all_steps
+
+OLDEST = 2 * _native.BANDS_OF_STEP  # conditions of the first schedule's two steps
+IMAGE = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def older_data(context_model: ContextModel) -> bytes:
+    """A model whose bands know the first schedule alone."""
+    tensors = {
+        name: tensor[:OLDEST] if ".band" in name and name.endswith(".bias") else tensor
+        for name, tensor in context_model.tensors.items()
+    }
+    return pack(tensors, {key: facts["components"] for key, facts in context_model.facts.items()}, "older")
+
+
+@pytest.fixture
+def older(older_data: bytes) -> ContextModel:
+    return parse(older_data, "older.safetensors")
+
+
+def test_a_file_may_have_as_many_levels_as_a_schedule_has() -> None:
+    assert tuple(_native.SCHEDULES) == header.LEVELS
+    numbers = [number for levels in header.LEVELS for number, _ in _native.SCHEDULES[levels]]
+    assert numbers == list(range(len(numbers)))
+
+
+@pytest.mark.parametrize("levels", [0, 2])
+def test_it_codes_the_schedules_that_it_knows(older: ContextModel, context_model: ContextModel, levels: int) -> None:
+    """As the model does that was trained for all of them: only the id in the head differs."""
+    one, other = (codec.encode(IMAGE, levels=levels, model=model) for model in (older, context_model))
+    assert len(one) == len(other)
+    assert np.array_equal(codec.decode(one, model=older), IMAGE)
+
+
+def test_it_says_which_schedule_it_does_not_know(older: ContextModel) -> None:
+    with pytest.raises(ModelError, match="older: its networks do not know the schedule of 5 noise levels"):
+        codec.encode(IMAGE, levels=5, model=older)
+
+
+def test_conditions_are_those_of_whole_steps(context_model: ContextModel) -> None:
+    tensors = {
+        name: tensor[: OLDEST - 1] if name.endswith(".bias") and ".band1." in name else tensor
+        for name, tensor in context_model.tensors.items()
+    }
+    components = {key: facts["components"] for key, facts in context_model.facts.items()}
+    with pytest.raises(ModelError, match="biases of 23 conditions, which no network of this role has"):
+        pack(tensors, components, "odd")
+
+
+def test_a_new_step_begins_as_the_one_of_the_nearest_level(older_data: bytes, tmp_path: Path) -> None:
+    """Of 32 and 8: those of 128 to 32 as 32, of 16 and 8 as 8 (as 16 is as near to both,
+    it begins as the first of them)."""
+    biases = torch.arange(2.0 * OLDEST).view(OLDEST, 2)
+    old = biases.view(2, -1, 2)
+    assert [int(step[0, 0] > 0) for step in of_all_steps(biases).view(7, -1, 2)] == [0, 1, 0, 0, 0, 0, 1]
+    assert torch.equal(of_all_steps(biases).view(7, -1, 2)[6], old[1])
+    assert torch.equal(of_all_steps(of_all_steps(biases)), of_all_steps(biases))
+    path = tmp_path / "older.safetensors"
+    path.write_bytes(older_data)
+    begun = Contents(path).network(1, "band1")
+    assert begun.exported()["stem.bias"].shape[0] == 7 * _native.BANDS_OF_STEP
