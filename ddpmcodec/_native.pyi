@@ -73,7 +73,6 @@ class Pass:
         shape: tuple[int, int, int, int],
         *,
         streams: int,
-        shared: bool,
         learns: bool,
         threads: int,
     ) -> None: ...

@@ -138,7 +138,7 @@ Out<int32_t> outputs(const Trained& trained, const In<uint8_t>& rows, int condit
 }
 
 std::unique_ptr<Pass> make_pass(std::vector<std::shared_ptr<Trained>> networks, int levels, std::tuple<int, int, int, int> shape,
-                                int streams, bool shared, bool learns, int threads) {
+                                int streams, bool learns, int threads) {
     const size_t expected = levels ? 1 + BAND_KINDS : 1;
     if (networks.size() != expected)
         throw std::invalid_argument("a pass takes the network of exact pixels, and three of bands where there are noise levels");
@@ -150,7 +150,7 @@ std::unique_ptr<Pass> make_pass(std::vector<std::shared_ptr<Trained>> networks, 
     for (int k = 0; levels && k < BAND_KINDS; k++) fits = fits && role_is(*model.bands[k], Role::BAND);
     if (!fits) throw std::invalid_argument("networks of other roles");
     const auto [images, height, width, channels] = shape;
-    Layout layout{images, height, width, channels, streams, shared, learns, threads};
+    Layout layout{images, height, width, channels, streams, learns, threads};
     // Python predicts on one thread; what weights such a network has, and how they would learn, nobody knows.
     if (std::any_of(networks.begin(), networks.end(), [](const auto& network) { return bool(network->predict); }))
         layout.learns = false, layout.threads = 1;
@@ -263,7 +263,7 @@ void bind_coder(nb::module_& m) {
         .def_prop_ro("components", [](const Trained& t) { return t.components; })
         .def_prop_ro("conditions", [](const Trained& t) { return t.network.conditions; });
     nb::class_<Pass>(m, "Pass", "Images of one size, from nothing to exact.")
-        .def(nb::new_(&make_pass), "networks"_a, "levels"_a, "shape"_a, nb::kw_only(), "streams"_a, "shared"_a, "learns"_a, "threads"_a)
+        .def(nb::new_(&make_pass), "networks"_a, "levels"_a, "shape"_a, nb::kw_only(), "streams"_a, "learns"_a, "threads"_a)
         .def("encode", &begin_encoding, "pixels"_a)
         .def("decode", &begin_decoding, "states"_a, "words"_a, "for_previews"_a = false, "is_cut"_a = false)
         .def("extend", [](Pass& pass, int stream, const In<uint32_t>& words) { pass.extend(stream, words.data(), words.size()); },

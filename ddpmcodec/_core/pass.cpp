@@ -24,13 +24,13 @@ Pass::Pass(Model model, int levels, Layout layout)
     const Layout& l = layout_;
     if (l.images < 1 || l.height < 1 || l.width < 1 || (l.channels != 1 && l.channels != 3))
         throw std::invalid_argument("images have one channel or three, and one pixel or more");
-    if (l.streams < 1 || (!l.shared && l.streams != l.images) || (l.learns && !l.shared) || l.threads < 1)
-        throw std::invalid_argument("streams, what adapts together, or threads contradict each other");
+    if (l.streams < 1 || l.threads < 1) throw std::invalid_argument("there are one stream and one thread or more");
     for (int k = 0; levels && k < BAND_KINDS; k++)
         if (model_.bands[k]->network.conditions < conditions_for(levels))
             throw std::invalid_argument("a network of bands lacks conditions of " + std::to_string(levels) + " noise levels");
-    lanes_.resize(l.streams);
-    biases_.assign(l.shared ? 1 : l.streams, std::vector<Biases>(BIAS_SETS));
+    color_scores_.resize(l.streams);
+    scores_.assign(l.images, std::vector<Scores>(l.images == 1 ? l.streams : 1));
+    biases_.assign(l.images, std::vector<Biases>(BIAS_SETS));
     layout_.threads = std::min({l.threads, l.streams, std::max(1, l.images * largest_wave(l.height, l.width) / LEAST_OF_THREAD)});
     workers_.resize(layout_.threads);
     for (const Band& band : geometry_) {
@@ -213,7 +213,7 @@ BandRanges Pass::predicted(int band_index, int image, const Planes& coarse, int 
     const Trained& trained = *model_.bands[band_kind(band.number)];
     const Learned* learned = learned_[band_kind(band.number)].get();
     const Network& network = learned ? learned->network : trained.network;
-    const Biases& biases = biases_[group_of(layout_.images == 1 ? 0 : image)][step.number * BAND_KINDS + band_kind(band.number)];
+    const Biases& biases = biases_[image][step.number * BAND_KINDS + band_kind(band.number)];
     BandRanges prediction = ranges_[band_index][image];
     std::vector<BandRanges> known{prediction};
     BandStage stage(band, step, known, {band.transposed ? coarse.turned() : coarse}, nullptr);

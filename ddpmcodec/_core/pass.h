@@ -33,8 +33,7 @@ struct Model {
 struct Layout {
     int images, height, width, channels;
     int streams;   // one image: rows in turn; several: images in turn
-    bool shared;   // all images adapt together, and weights may learn; otherwise each stream, which is an image, on its own
-    bool learns;   // weights learn
+    bool learns;   // weights and colours learn, from all images together; scales adapt to each image on its own
     int threads;
 };
 
@@ -86,7 +85,6 @@ class Pass {
     bool is_for_previews() const { return for_previews_; }
 
   private:
-    struct Lane;     // what a wave of one stream teaches
     struct Worker;   // a thread's part of a wave
     struct Learned;  // a network that goes on learning
 
@@ -102,7 +100,6 @@ class Pass {
     void learn(const Stage& stage, Team& team, int thread);
     template <class Visit> void positions(const Stage& stage, int stream, int wave, Visit visit) const;
     Coder coder(int stream);
-    int group_of(int stream) const { return layout_.shared ? 0 : stream; }
     const Trained& trained(const Stage& stage) const;
     int bias_set_of(const Stage& stage) const;
 
@@ -125,8 +122,9 @@ class Pass {
     std::vector<Symbols> symbols_;
     std::vector<std::vector<size_t>> ends_;
     std::vector<Reader> readers_;
-    std::vector<Lane> lanes_;
-    std::vector<std::vector<Biases>> biases_;         // by group; by band's step and kind, the last of pixels
+    std::vector<std::vector<Scores>> scores_;         // what a wave teaches, by image; by stream of a single image
+    std::vector<std::vector<Biases>> biases_;         // by image; by band's step and kind, the last of pixels
+    std::vector<ColorScores> color_scores_;           // what a wave teaches, by stream
     std::vector<Worker> workers_;
     std::unique_ptr<Learned> learned_[BAND_KINDS + 1]; // by kind of band; the last of pixels
     Learned* learning_ = nullptr;                      // the one that is used now, where weights learn

@@ -17,11 +17,6 @@ inline void predict(const Trained& trained, const Network& network, int conditio
         run(network, condition, rows, stride, count, outputs, network.outputs, scratch, kept_block, kept_head);
 }
 
-struct Pass::Lane {
-    Scores scores;
-    ColorScores colors;
-};
-
 struct Pass::Learned {
     Network network;
     Learner learner;

@@ -60,10 +60,10 @@ void Pass::wave(Stage& stage, int wave, int thread, int threads) {
         stage.load(at.n, at.y, at.x, values);
         std::copy_n(&worker.base[k * CHANNELS], CHANNELS, values.base);
         Position position(shape, &worker.outputs[k * network.outputs]);
-        Lane& lane = lanes_[at.stream];
+        Scores& scores = scores_[at.n][layout_.images == 1 ? at.stream : 0];
         const Colors* colors = stage.role != Role::BAND ? colors_.get() : nullptr;
-        const Biases& biases = biases_[group_of(at.stream)][bias_set];
-        position.code(values, channels, coder(at.stream), {biases, &lane.scores, colors, &lane.colors, learns});
+        const Biases& biases = biases_[at.n][bias_set];
+        position.code(values, channels, coder(at.stream), {biases, &scores, colors, &color_scores_[at.stream], learns});
         stage.store(at.n, at.y, at.x, values);
         if (!learns) continue;
         Learner& learner = learning_->learner;
@@ -103,10 +103,10 @@ void Pass::run(Stage& stage, int last) {
 // Learns from what all threads coded in a wave.
 void Pass::end_wave(const Stage& stage, int bias_set, int wave) {
     const bool has_colors = colors_ && stage.role != Role::BAND;
-    for (int s = 0; s < layout_.streams; s++) {
-        biases_[group_of(s)][bias_set].learn(lanes_[s].scores);
-        if (!learning_) continue;
-        if (has_colors) colors_->learn(lanes_[s].colors);
+    for (int n = 0; n < layout_.images; n++)
+        for (Scores& scores : scores_[n]) biases_[n][bias_set].learn(scores);
+    for (int s = 0; learning_ && s < layout_.streams; s++) {
+        if (has_colors) colors_->learn(color_scores_[s]);
         positions(stage, s, wave, [&](int n, int y, int x) {
             filled_++;
             if (!has_colors) return;

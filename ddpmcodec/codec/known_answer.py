@@ -61,7 +61,7 @@ def answer() -> str:
     pixels, digest = picture(), hashlib.sha256()
     for levels, roles in ((0, ("direct",)), (5, ("last", "band", "band", "band"))):
         coder = _native.Pass(
-            [network(role) for role in roles], levels, pixels.shape, streams=2, shared=True, learns=True, threads=1
+            [network(role) for role in roles], levels, pixels.shape, streams=2, learns=True, threads=1
         )
         coder.encode(pixels)
         coder.advance(1 << 30, coder.segments)

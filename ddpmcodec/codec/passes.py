@@ -50,12 +50,12 @@ def new_pass(
     model: ContextModel, coding: Coding, shape: tuple[int, ...], *, lanes: bool = False, shared: bool = False
 ) -> _native.Pass:
     """A pass over images of a shape [N, H, W, C], with a stream for each. lanes: for a single image, in `LANES`
-    streams. shared: all images are in one stream, and adapt together."""
+    streams. shared: all images are in one stream, and weights and colours learn from them together."""
     images, height, width, channels = shape
     alone = images == 1 or shared
     return _native.Pass(
         model.networks(*coding), coding.levels, (images, height, width, channels),
-        streams=LANES if lanes else 1 if shared else images, shared=alone,
+        streams=LANES if lanes else 1 if shared else images,
         learns=alone and learns_in(images * height, width), threads=thread_count(),
     )  # fmt: skip
 

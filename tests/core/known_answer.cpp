@@ -103,7 +103,7 @@ int main(int, char** arguments) {
     for (auto& band : model.bands) band = read_network(file, Role::BAND);
     const std::vector<int32_t> size = read<int32_t>(file, 2);
     const std::vector<uint8_t> picture = read<uint8_t>(file, size_t(size[0]) * size[1] * 3);
-    const Layout layout{1, size[0], size[1], 3, 2, true, true, 2};
+    const Layout layout{1, size[0], size[1], 3, 2, true, 2};
     const bool straight = encode(model, 0, layout, picture), after_levels = encode(model, 5, layout, picture);
     return straight && after_levels ? 0 : 1;
 }

@@ -23,7 +23,6 @@ class Layout(NamedTuple):
     """As of `Pass`."""
 
     streams: int = 1
-    shared: bool = True
     learns: bool = False
 
 
@@ -76,8 +75,8 @@ def opened(streams: Streams, shape: Sequence[int], levels: int, layout: Layout =
     return coder
 
 
-ALONE = [Layout(), Layout(4), Layout(1, True, True), Layout(4, True, True)]
-TOGETHER = [Layout(3, False), Layout(1, True), Layout(2, True), Layout(1, True, True)]
+ALONE = [Layout(), Layout(4), Layout(1, True), Layout(4, True)]
+TOGETHER = [Layout(3), Layout(1), Layout(2), Layout(1, True)]
 
 
 def assert_exact(coder: Any, pixels: Any, streams: int) -> None:
@@ -114,17 +113,31 @@ def test_images_of_a_batch_come_back_exactly(channels: int, levels: int, layout:
 @pytest.mark.parametrize("levels", LEVELS)
 def test_images_of_their_own_streams_do_not_depend_on_each_other(levels: int) -> None:
     pixels = picture(9, 13, images=3)
-    together = encoded(pixels, levels, Layout(3, False))
+    together = encoded(pixels, levels, Layout(3))
     for n in range(3):
         alone = encoded(pixels[n : n + 1], levels)
         assert (alone.states[0], alone.words[0]) == (together.states[n], together.words[n])
+
+
+@pytest.mark.parametrize("levels", LEVELS)
+def test_scales_adapt_to_each_image_on_its_own(levels: int) -> None:
+    """Also to those of one stream: they take as many bits as if each were alone."""
+    pixels = np.concatenate([picture(12, 9, images=2), picture(12, 9, images=2)[:1] // 16])
+
+    def bits(images: Any) -> float:
+        coder = new_pass(images.shape, levels)
+        coder.encode(images)
+        coder.advance(END, END)
+        return float(coder.bits())
+
+    assert bits(pixels) == pytest.approx(sum(bits(pixels[n : n + 1]) for n in range(3)), rel=1e-9)
 
 
 @pytest.mark.parametrize("noise", [0, 255])
 @pytest.mark.parametrize("levels", LEVELS)
 def test_flat_images_and_noise_come_back_exactly(levels: int, noise: int) -> None:
     pixels = np.random.default_rng(0).integers(0, noise + 1, (1, 24, 19, 3)).astype(np.uint8)
-    for layout in (Layout(), Layout(2, True, True)):
+    for layout in (Layout(), Layout(2, True)):
         coder = opened(encoded(pixels, levels, layout), pixels.shape, levels, layout)
         coder.advance(END, END)
         assert_exact(coder, pixels, layout.streams)
@@ -133,7 +146,7 @@ def test_flat_images_and_noise_come_back_exactly(levels: int, noise: int) -> Non
 # --- threads, and pieces of work
 
 
-@pytest.mark.parametrize("layout", [Layout(4), Layout(4, True, True), Layout(3, True, True)])
+@pytest.mark.parametrize("layout", [Layout(4), Layout(4, True), Layout(3, True)])
 @pytest.mark.parametrize("levels", LEVELS)
 def test_threads_change_no_byte(levels: int, layout: Layout) -> None:
     pixels = picture(33, 47)
@@ -148,7 +161,7 @@ def test_threads_change_no_byte(levels: int, layout: Layout) -> None:
 @pytest.mark.parametrize("waves", [1, 7])
 @pytest.mark.parametrize("levels", LEVELS)
 def test_calls_of_a_few_waves_change_no_byte(levels: int, waves: int) -> None:
-    pixels, layout = picture(20, 24), Layout(2, True, True)
+    pixels, layout = picture(20, 24), Layout(2, True)
     coder = new_pass(pixels.shape, levels, layout)
     coder.encode(pixels)
     while coder.segments_done < coder.segments:
@@ -160,7 +173,7 @@ def test_calls_of_a_few_waves_change_no_byte(levels: int, waves: int) -> None:
 # --- words that are not there, or not yet
 
 
-@pytest.mark.parametrize("layout", [Layout(), Layout(4, True, True)])
+@pytest.mark.parametrize("layout", [Layout(), Layout(4, True)])
 @pytest.mark.parametrize("levels", LEVELS)
 def test_words_of_the_first_segments_hold_them(levels: int, layout: Layout) -> None:
     """A decoder never misses a word that a later segment has, and needs all of those before."""
@@ -175,7 +188,7 @@ def test_words_of_the_first_segments_hold_them(levels: int, layout: Layout) -> N
         assert [coder.position(s) for s in range(layout.streams)] == [len(own) for own in words]
 
 
-@pytest.mark.parametrize("layout", [Layout(), Layout(4, True, True)])
+@pytest.mark.parametrize("layout", [Layout(), Layout(4, True)])
 @pytest.mark.parametrize("levels", LEVELS)
 def test_words_that_come_segment_by_segment_give_the_same_image(levels: int, layout: Layout) -> None:
     pixels = picture(20, 24)
@@ -245,7 +258,7 @@ def test_any_words_decode_to_something_or_end(levels: int, learns: bool) -> None
     rng = np.random.default_rng(levels)
     for _ in range(10):
         state = int(rng.integers(1 << 24, 1 << 62))
-        coder = new_pass((1, 16, 11, 3), levels, Layout(1, True, learns))
+        coder = new_pass((1, 16, 11, 3), levels, Layout(1, learns))
         coder.decode(
             [state], [rng.integers(0, 1 << 32, int(rng.integers(0, 900))).astype(np.uint32)], for_previews=True
         )
@@ -279,7 +292,7 @@ def test_learning_helps() -> None:
         coder.advance(END, END)
         return float(coder.bits())
 
-    assert bits(Layout(1, True, True)) < 0.95 * bits(Layout())
+    assert bits(Layout(1, True)) < 0.95 * bits(Layout())
 
 
 # --- what it refuses
@@ -291,16 +304,16 @@ def test_images_that_cannot_be_are_refused(shape: tuple[int, ...]) -> None:
         new_pass(shape, 0)
 
 
-@pytest.mark.parametrize("layout", [Layout(0), Layout(2, False), Layout(3, False, True)])
-def test_layouts_that_cannot_be_are_refused(layout: Layout) -> None:
-    with pytest.raises(ValueError, match="contradict each other"):
-        new_pass((3, 4, 4, 3), 0, layout)
+@pytest.mark.parametrize(("streams", "threads"), [(0, 1), (1, 0)])
+def test_layouts_that_cannot_be_are_refused(streams: int, threads: int) -> None:
+    with pytest.raises(ValueError, match="one stream and one thread or more"):
+        new_pass((3, 4, 4, 3), 0, Layout(streams), threads)
 
 
 def test_networks_of_other_roles_are_refused() -> None:
     for levels, own in ((0, networks(2)[:1]), (2, networks(2)[::-1]), (2, networks(0)), (0, [])):
         with pytest.raises(ValueError, match=r"networks of other roles|a pass takes the network"):
-            native.Pass(own, levels, (1, 4, 4, 3), streams=1, shared=True, learns=False, threads=1)
+            native.Pass(own, levels, (1, 4, 4, 3), streams=1, learns=False, threads=1)
 
 
 def test_a_pass_begins_with_pixels_or_words() -> None:

@@ -123,7 +123,7 @@ def picture(height: int, width: int, channels: int = 3, images: int = 1) -> Any:
 def decoder(networks: dict[str, list[Any]], pixels: Any, levels: int) -> Any:
     """Of all bytes of images, before any is decoded."""
     own = networks["levels" if levels else "direct"]
-    settings = {"streams": len(pixels), "shared": len(pixels) == 1, "learns": False, "threads": 1}
+    settings = {"streams": len(pixels), "learns": False, "threads": 1}
     encoder = native.Pass(own, levels, pixels.shape, **settings)
     encoder.encode(pixels)
     encoder.advance(END, END)

@@ -19,7 +19,7 @@ pixels = np.random.default_rng(0).integers(0, 256, (1, 24, 150, 3)).astype(np.ui
 networks = [network("last"), *[network("band")] * 3] if levels else [network("direct")]
 
 def coded(threads):
-    coder = _native.Pass(networks, levels, pixels.shape, streams=4, shared=True, learns=True, threads=threads)
+    coder = _native.Pass(networks, levels, pixels.shape, streams=4, learns=True, threads=threads)
     coder.encode(pixels)
     coder.advance(1 << 30, coder.segments)
     return [coder.stream(s, 1) for s in range(4)]

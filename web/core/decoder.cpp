@@ -117,7 +117,7 @@ EXPORT Pass* pass_new(Shared* const* networks, int levels, int height, int width
         (levels ? model.last : model.direct) = *networks[0];
         for (int k = 0; levels && k < BAND_KINDS; k++) model.bands[k] = *networks[1 + k];
         const bool learns = int64_t(height) * width >= LEARNING_PIXELS;
-        return new Pass(model, levels, Layout{1, height, width, channels, has_lanes ? LANES : 1, true, learns, 1});
+        return new Pass(model, levels, Layout{1, height, width, channels, has_lanes ? LANES : 1, learns, 1});
     });
 }
 
