@@ -39,13 +39,16 @@ def latents(count: int) -> NDArray[np.int64]:
 
 
 def predictions(model: GaussianModel) -> Iterator[tuple[str, str]]:
-    """One name for each batch size and level: where paths differ, its value is not one hash but several."""
+    """One name for each batch size: where paths differ, its value is not one hash but several.
+
+    Every size has a level of its own. What a size changes, how convolutions are cut up, does not depend on the level,
+    and an old processor takes a minute to compute all pairs.
+    """
     kinds = (EagerPredictor, FusedPredictor)
     paths = [kind(model.architecture, model.params, low_precision=low) for kind in kinds for low in (False, True)]
-    for count in BATCHES:
-        for level in LEVELS:
-            hashes = {path.predict(latents(count), 1 / 128, level).sha256() for path in (*paths, model)}
-            yield f"batch of {count}, level {level}", " ".join(sorted(hashes))
+    for count, level in zip(BATCHES, LEVELS, strict=True):
+        hashes = {path.predict(latents(count), 1 / 128, level).sha256() for path in (*paths, model)}
+        yield f"batch of {count}, level {level}", " ".join(sorted(hashes))
 
 
 def stacks(model: GaussianModel) -> Iterator[tuple[str, str]]:
