@@ -1,4 +1,4 @@
-"""From pictures to files: train, export, and code with the model, each a process of its own."""
+"""From pictures to files: train and export, each a process of its own, and code with the model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,13 @@ from ddpmcodec.training import context_trainer
 
 Ddpm = Callable[..., Any]  # conftest.Ddpm
 SMALL = ("--no-compile", "--hold-out", 2, "--batch", 4, "--effort", 1, "--crop", 16)
+ONE_THREAD = os.environ | {"OMP_NUM_THREADS": "1"}
 SHORT = (*SMALL, "--hours", 3e-4)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def on_one_thread(one_thread: None) -> None:
+    pass
 
 
 def command(*arguments: object) -> list[str]:
@@ -32,8 +38,7 @@ def command(*arguments: object) -> list[str]:
 
 def process(*arguments: object) -> subprocess.CompletedProcess[str]:
     """A command line, on one thread."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run(command(*arguments), capture_output=True, text=True, check=False, env=environment)
+    return subprocess.run(command(*arguments), capture_output=True, text=True, check=False, env=ONE_THREAD)
 
 
 @pytest.fixture(scope="module")
@@ -101,14 +106,14 @@ def test_networks_that_nobody_trained_are_named(folder: Path, tmp_path: Path, dd
 
 
 @pytest.mark.usefixtures("exported")
-def test_the_exported_model_codes_pictures(folder: Path, tmp_path: Path) -> None:
+def test_the_exported_model_codes_pictures(folder: Path, tmp_path: Path, ddpm: Ddpm) -> None:
     source, model = folder / "data" / "3.png", folder / "small.safetensors"
     for arguments in (
         ("encode", source, "-o", tmp_path / "3.ddpm", "--model", model, "--effort", 1),
         ("decode", tmp_path / "3.ddpm", "-o", tmp_path / "3.png", "--model", model),
     ):
-        ended = process(*arguments)
-        assert ended.returncode == 0, ended.stderr
+        ended = ddpm(*arguments)
+        assert ended.code == 0, ended.stderr
     assert np.array_equal(np.asarray(Image.open(tmp_path / "3.png")), np.asarray(Image.open(source)))
 
 
@@ -126,7 +131,7 @@ def test_some_networks_are_trained_from_those_of_a_run(folder: Path, tmp_path: P
 def test_a_run_that_is_terminated_is_saved_and_goes_on(folder: Path, tmp_path: Path, ddpm: Ddpm) -> None:
     run = tmp_path / "run"
     start = command("train", "--data", folder / "data", "--out", run, *SMALL, "--hours", 1, "--seed", 5)
-    with subprocess.Popen(start, stderr=subprocess.PIPE, text=True) as running:
+    with subprocess.Popen(start, stderr=subprocess.PIPE, text=True, env=ONE_THREAD) as running:
         while running.poll() is None and not (run / "log.jsonl").exists():
             time.sleep(0.02)
         running.send_signal(signal.SIGTERM)
@@ -146,19 +151,27 @@ def test_a_run_that_is_terminated_is_saved_and_goes_on(folder: Path, tmp_path: P
     assert again["step"] == stopped["step"] > first["step"] == 0
 
 
+@pytest.fixture
+def small_disk() -> Iterator[None]:
+    """A limit on the sizes of files, which fails a write in the same way as a full disk does."""
+    resource = pytest.importorskip("resource", reason="no limits on the sizes of files here")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (9999, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
 @pytest.mark.usefixtures("trained")
-def test_a_full_disk_ends_a_run_and_keeps_its_last_save(folder: Path, tmp_path: Path) -> None:
-    """The limit on file sizes fails a write in the same way as a full disk does."""
+def test_a_full_disk_ends_a_run_and_keeps_its_last_save(
+    folder: Path, tmp_path: Path, ddpm: Ddpm, request: pytest.FixtureRequest
+) -> None:
     run = tmp_path / "run"
     shutil.copytree(folder / "run", run)
     before = (run / "state.safetensors").read_bytes()
-    program = "import resource as r; r.setrlimit(r.RLIMIT_FSIZE, (9999,) * 2); from ddpmcodec.cli import main; main()"
     hours = (records(run)[-1]["seconds"] + 0.5) / 3600
-    arguments = ("train", "--out", run, "--resume", "--hours", hours, "--no-compile")
-    ended = subprocess.run(
-        [sys.executable, "-c", program, *map(str, arguments)], capture_output=True, text=True, check=False
-    )
-    assert ended.returncode == 1
+    request.getfixturevalue("small_disk")
+    ended = ddpm("train", "--out", run, "--resume", "--hours", hours, "--no-compile")
+    assert ended.code == 1
     assert ended.stderr.splitlines()[-1] == (
         f"ddpmcodec: {run / 'state.safetensors'}: cannot be written (File too large): it is as it was;"
         " --resume goes on from the last save"

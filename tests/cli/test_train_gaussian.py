@@ -1,4 +1,4 @@
-"""From pictures to a model, and to samples from it, each a process of its own."""
+"""From pictures to a model, by a process of its own, and to samples from it."""
 
 from __future__ import annotations
 
@@ -68,10 +68,10 @@ def test_training_names_the_model(folder: Path, trained: subprocess.CompletedPro
 
 
 @pytest.mark.usefixtures("trained")
-def test_the_model_draws_images(folder: Path, tmp_path: Path) -> None:
+def test_the_model_draws_images(folder: Path, tmp_path: Path, ddpm: Ddpm) -> None:
     model = folder / "run" / "gaussian.safetensors"
-    ended = process("sample", "-o", tmp_path / "x.png", "--model", model, "--count", 1, "--size", 8, "--levels", 2)
-    assert ended.returncode == 0, ended.stderr
+    ended = ddpm("sample", "-o", tmp_path / "x.png", "--model", model, "--count", 1, "--size", 8, "--levels", 2)
+    assert ended.code == 0, ended.stderr
     with Image.open(tmp_path / "x.png") as image:
         assert image.size == (8, 8)
 
