@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,11 +39,17 @@ def drawn(rng: Random) -> Interruption:
     return Interruption(name, int(rng.integers(1, MOST_CALLS + 1)), error, bool(rng.integers(2)))
 
 
+@cache
+def coded() -> bytes:
+    """The file of the picture."""
+    return codec.encode(picture(), model=context_model())
+
+
 def prepared(folder: Path) -> dict[str, tuple[list[str], str]]:
     """The arguments of every command, and what it writes."""
     (folder / "model.safetensors").write_bytes(context_bytes())
     (folder / "a.png").write_bytes(png(picture()))
-    (folder / "b.ddpm").write_bytes(codec.encode(picture(), model=context_model()))
+    (folder / "b.ddpm").write_bytes(coded())
     model = ["--model", str(folder / "model.safetensors")]
     return {
         "encode": (["encode", "a.png", "-o", "out", *model], "out"),

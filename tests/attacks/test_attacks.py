@@ -18,7 +18,7 @@ import worker
 from ddpmcodec import codec
 from ddpmcodec.codec import originals
 from ddpmcodec.errors import OutputError
-from interruptions import Interruption, interrupt
+from interruptions import MOST_CALLS, Interruption, interrupt
 from judge import Attack, Judge
 from repairs import archive_parts, file_parts
 from targets import ARCHIVE, FILE, KINDS, SUFFIXES, Seed
@@ -72,7 +72,7 @@ def test_what_broke_a_promise_once_does_no_more(seeds: tuple[Seed, ...], judge: 
 @pytest.mark.parametrize(("error", "overwrites"), [(0, False), (28, True)], ids=["killed", "disk full"])
 def test_a_command_that_is_interrupted_leaves_nothing_by_halves(tmp_path: Path, error: int, overwrites: bool) -> None:
     """At every system call by which it writes."""
-    ends = [interrupt(Interruption("encode", call, error, overwrites), tmp_path) for call in range(1, 24)]
+    ends = [interrupt(Interruption("encode", call, error, overwrites), tmp_path) for call in range(1, MOST_CALLS + 1)]
     assert {wrong for _, wrong in ends} == {""}
     assert len({happened for happened, _ in ends}) == 2  # it ends as usual once all calls are behind it
 
