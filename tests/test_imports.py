@@ -43,6 +43,8 @@ for module in pkgutil.walk_packages(ddpmcodec.__path__, "ddpmcodec."):
     if module.name.startswith(("ddpmcodec.benchmarks", "ddpmcodec.cli")) or module.name.endswith("__main__"):
         continue
     importlib.import_module(module.name)
+image = np.arange(2400, dtype=np.uint8).reshape(20, 40, 3)
+assert np.array_equal(ddpmcodec.decode(ddpmcodec.encode(image)), image)
 after = switches()
 print([name for name in before if before[name] != after[name]])
 """
@@ -52,7 +54,7 @@ def python(*arguments: str) -> str:
     return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=True).stdout
 
 
-def test_imports_change_no_global_switch_and_no_number_of_threads() -> None:
+def test_imports_and_coding_change_no_global_switch_and_no_number_of_threads() -> None:
     assert python("-c", SWITCHES) == "[]\n"
 
 
