@@ -42,6 +42,23 @@ settings.load_profile("ddpmcodec")
 # Shells ignore SIGINT for commands that they start in the background: tests of Ctrl-C would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Folders and files whose tests share what takes long to make: the decoder for browsers, and a Ray cluster.
+TOGETHER = {"tests/web/": "web", "tests/test_cluster.py": "cluster", "tests/cli/test_cluster.py": "cluster"}
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """As --dist=loadfile, but files of `TOGETHER` go to one process, which makes that once."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            file: str = super()._split_scope(nodeid)
+            return next((group for start, group in TOGETHER.items() if file.startswith(start)), file)
+
+    return Scheduling(config, log) if config.getoption("dist") == "loadfile" else None
+
+
 TINY = Architecture(width=16, inner_width=32, down=1, bottom=1, up=1)
 
 
