@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from ddpmcodec.paper.gaussian.architecture import Architecture
 from ddpmcodec.paper.gaussian.model import GaussianModel, export
 from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
 from ddpmcodec.parallel import threads_of
+from ddpmcodec.training import ddpm_trainer
 
 # A first example may compile a kernel, so there is no deadline. In CI the examples are the same in every run.
 settings.register_profile("ddpmcodec", deadline=None, derandomize=bool(os.environ.get("CI")))
@@ -201,6 +203,14 @@ def no_webp(monkeypatch: pytest.MonkeyPatch) -> None:
 def one_thread() -> Iterator[None]:
     """Threads cost tiny networks more than they bring; that they change nothing is the business of test_exactness."""
     with threads_of(1):
+        yield
+
+
+@pytest.fixture(scope="module")
+def operations_counted_once() -> Iterator[None]:
+    """To count the operations of a network of the paper takes ten times as long as a step of a tiny one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ddpm_trainer, "flops", cache(ddpm_trainer.flops))
         yield
 
 

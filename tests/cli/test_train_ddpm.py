@@ -14,12 +14,8 @@ from ddpmcodec.paper import checkpoints as pretrained
 from ddpmcodec.training import ddpm_trainer, run
 
 Ddpm = Callable[..., Any]  # conftest.Ddpm
+pytestmark = pytest.mark.usefixtures("one_thread", "operations_counted_once")
 SMALL = ("--channels", 8, "--size", 8, "--batch", 2, "--steps", 1, "--levels", 20, "--no-compile")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def on_one_thread(one_thread: None) -> None:
-    pass
 
 
 @pytest.fixture

@@ -39,6 +39,7 @@ from ddpmcodec.training.ddpm_trainer import (
     train,
 )
 
+pytestmark = pytest.mark.usefixtures("operations_counted_once")
 NETWORK = UNetConfig(channels=8, multipliers=(1, 2), attention=(1,), blocks=1, groups=4, dropout=0.1)
 ALONE = Processes(0, 1, torch.device("cpu"))
 
