@@ -1,8 +1,7 @@
 """A block of an archive: images in runs of one size, each of which is a rANS stream.
 
-The context model codes a run as .ddpm files are coded, but all of its images into one stream: scales adapt to all of
-them together, and so do weights where a run has pixels enough. An image is decoded with its run, and without the
-others.
+The context model codes a run as .ddpm files are coded, but all of its images into one stream: weights learn from all of
+them together where a run has pixels enough. An image is decoded with its run, and without the others.
 """
 
 from __future__ import annotations

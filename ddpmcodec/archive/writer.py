@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ddpmcodec import codec
-from ddpmcodec.archive.blocks import BlockDecoder, ContextCoder, Encoded, Pixels, encode_block
+from ddpmcodec.archive.blocks import BlockDecoder, ContextCoder, Encoded, Pixels, encode_block, encode_run
 from ddpmcodec.archive.sources import Given, LatentCoder, Source, latent_coder
 from ddpmcodec.codec import efforts, known_answer
 from ddpmcodec.codec.batching import Progress
@@ -23,7 +23,7 @@ from ddpmcodec.format.ddpma import MAX_NAMES, Packed, assemble, check_name, pack
 from ddpmcodec.format.header import MAX_METADATA
 from ddpmcodec.format.sections import MAX_BLOCK_METADATA, pack_alpha, pack_metadata
 from ddpmcodec.images import Planes
-from ddpmcodec.models import THUMBNAIL_PIXELS, registry
+from ddpmcodec.models import PHOTO, THUMBNAIL_PIXELS, registry
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import run_all, thread_count
 
@@ -33,6 +33,8 @@ BLOCK_IMAGES = MAX_BLOCK_IMAGES  # damage goes no further than a block
 BLOCK_PIXELS = 1 << 19
 STACK_LEVELS = 0  # by default: images of a block have no previews
 STACK_PIXELS = THUMBNAIL_PIXELS  # larger images would gain less than 0.3% in a block
+TRIED = efforts.Coding(effort=1, levels=0)  # how some images of a block are coded by each model, to choose one
+TRIED_IMAGES = 8
 
 
 def create(
@@ -60,8 +62,9 @@ def create(
         bits_back: None: code by the context model. Otherwise the noise levels s_1 < ... < s_T of latents in grey
             levels, one network call each, or how many of them; with a checkpoint of the paper's network None is all
             its own levels.
-        model: None (embedded ones), a context model, or for bits back a Gaussian model or a checkpoint of the paper's
-            network; by name, path or object.
+        model: None (embedded ones; for each block of thumbnails the one that makes fewer bytes of some of them), a
+            context model, or for bits back a Gaussian model or a checkpoint of the paper's network; by name, path or
+            object.
         strip: leave out ICC profiles and EXIF.
         any_format, webp, pixels: as in `ddpmcodec.encode`, for each image.
         verify: decode everything and compare.
@@ -90,9 +93,12 @@ def create(
     given = Given.of(model, bits_back is not None)
     by_latents = bits_back is not None or given.latent is not None
     latent = latent_coder(given.latent, bits_back, progress) if by_latents else None
-    context = ContextCoder(given.context or registry.default(STACK_PIXELS), stacked, progress)
+    models = [given.context] if given.context else [registry.default(STACK_PIXELS)]
+    if not given.context and not by_latents:
+        models.append(registry.find(PHOTO))
+    context = ContextCoder(models[0], stacked, progress)
     options = {"strip": strip, "any_format": any_format, "webp": webp, "pixels": pixels, "verify": verify}
-    writer = _Writer(given.context, files, context, latent, **options)
+    writer = _Writer(given.context, files, context, models, latent, **options)
     for name, image in images:
         writer.add(name, image)
     return writer.finish()
@@ -137,14 +143,15 @@ class _Job(NamedTuple):
 class _Writer:
     """Blocks are filled in the order of the images, and coded as many at a time as there are threads.
 
-    model, coding: of files; None: embedded models. coder: of thumbnails.
+    model, coding: of files; None: embedded models. coder: of thumbnails, by the first of the `models` that may code
+    them.
     """
 
     def __init__(
-        self, model: ContextModel | None, coding: efforts.Coding, coder: ContextCoder, latent: LatentCoder | None, *,
-        strip: bool, any_format: bool, webp: bool, pixels: bool, verify: bool,
+        self, model: ContextModel | None, coding: efforts.Coding, coder: ContextCoder, models: Sequence[ContextModel],
+        latent: LatentCoder | None, *, strip: bool, any_format: bool, webp: bool, pixels: bool, verify: bool,
     ) -> None:  # fmt: skip
-        self.model, self.coding, self.coder, self.latent = model, coding, coder, latent
+        self.model, self.coding, self.coder, self.models, self.latent = model, coding, coder, models, latent
         self.strip, self.any_format, self.webp, self.verify = strip, any_format, webp, verify
         self.pixels = pixels
         self.taken: set[str] = set()
@@ -248,13 +255,21 @@ class _Writer:
     def _encode(self, colours: Sequence[Pixels]) -> tuple[Coding, Encoded, BlockDecoder]:
         """Codes images by bits back, where that is asked for and there are images enough; otherwise by the context
         model."""
-        model, coder = self.coder.model, self.coder.coding
-        coding = Coding(coder.effort, coder.levels, model.number, model.short_id)
+        coder = self.coder._replace(model=_smallest(colours, self.models))
+        coding = Coding(coder.coding.effort, coder.coding.levels, coder.model.number, coder.model.short_id)
         if self.latent is not None:
-            encoded, decoder = self.latent.encode_block(colours, self.coder)
+            encoded, decoder = self.latent.encode_block(colours, coder)
             if not all(run.initial for run in encoded.runs):
                 return self.latent.coding(coding), encoded, decoder
-        return coding, encode_block(colours, self.coder), self.coder
+        return coding, encode_block(colours, coder), coder
+
+
+def _smallest(images: Sequence[Pixels], models: Sequence[ContextModel]) -> ContextModel:
+    """The model that makes the fewest bytes of some of the images; the first of several."""
+    if len(models) == 1:
+        return models[0]
+    tried = images[:: -(-len(images) // TRIED_IMAGES)]
+    return min(models, key=lambda model: sum(len(encode_run(i[None], ContextCoder(model, TRIED))[1]) for i in tried))
 
 
 def _verify(block: Block, encoded: Encoded, colours: Sequence[Pixels], decoder: BlockDecoder) -> None:

@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from safetensors.numpy import load
 
 from ddpmcodec import archive, models
 from ddpmcodec.errors import FormatError
-from ddpmcodec.format import model_file
 from ddpmcodec.models import context
 from ddpmcodec.models.context import ContextModel
+from ddpmcodec.models.registry import find
 
 PHOTO = Path(__file__).parents[2] / "docs" / "photo.png"
 MODES = ("1", "L", "LA", "RGB", "RGBA")
@@ -23,9 +22,9 @@ Pictures = dict[str, Image.Image]
 
 def context_model(name: str) -> bytes:
     """The file of a model that is not embedded."""
-    data = models.read(models.DEFAULT)
-    networks = model_file.metadata(data, models.DEFAULT, context.KIND)["networks"]
-    return context.pack(load(data), {key: facts["components"] for key, facts in networks.items()}, name)
+    embedded = find(models.DEFAULT)
+    components = {key: facts["components"] for key, facts in embedded.facts.items()}
+    return context.pack(embedded.tensors, components, name)
 
 
 def crops(count: int, width: int = 8, height: int = 8) -> Pictures:

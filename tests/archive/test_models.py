@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from ddpmcodec import archive, models
+from ddpmcodec.archive import writer
 from ddpmcodec.errors import ModelError
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.models.registry import find
-from pictures import context_model, create, crops, whole
+from pictures import Pictures, context_model, create, crops, whole
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -40,6 +43,32 @@ def test_a_model_that_is_nowhere_is_refused(tmp_path: Path) -> None:
     (tmp_path / "noise").write_bytes(b"no model")
     with pytest.raises(ModelError, match="not a ddpmcodec model"):
         create(crops(1), tmp_path / "noise")
+
+
+def smooth(count: int) -> Pictures:
+    """A few random colours each, enlarged."""
+    rng = np.random.default_rng(0)
+    drawn = rng.integers(0, 256, (count, 5, 5, 3)).astype(np.uint8)
+    large = [Image.fromarray(colours).resize((32, 32), Image.Resampling.BICUBIC) for colours in drawn]
+    return {f"smooth-{n:02}.png": image for n, image in enumerate(large)}
+
+
+@pytest.mark.parametrize("pictures", [crops(12, 24, 20), smooth(12)], ids=["photographs", "smooth"])
+def test_a_block_is_coded_by_the_embedded_model_that_suits_it(pictures: Pictures) -> None:
+    sizes = {name: len(create(pictures, name)) for name in models.NUMBERS}
+    found = create(pictures, None)
+    assert len(found) == min(sizes.values())
+    assert whole(pictures, archive.extract(found))
+
+
+def test_blocks_of_one_archive_may_have_different_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "BLOCK_IMAGES", 12)
+    pictures = crops(12, 24, 20) | smooth(12)
+    found = create(pictures, None)
+    assert archive.describe(found)["model_numbers"] == sorted(models.NUMBERS.values())
+    assert whole(pictures, archive.extract(found))
+    with pytest.raises(ModelError, match="the archive was written with model"):
+        archive.extract(found, model="photo")
 
 
 def test_an_embedded_model_has_a_name() -> None:
