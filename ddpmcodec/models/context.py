@@ -177,9 +177,10 @@ def _entry(key: str, tensors: Tensors, components: int, architecture: str | None
     return entry | {"architecture": architecture, "conditions": network.conditions}
 
 
-def parse(data: bytes, source: str, number: int = 0) -> ContextModel:
-    """A model from the bytes of its file. source: what errors call it. Raises ModelError."""
-    metadata = model_file.metadata(data, source, KIND)
+def parse(data: bytes, source: str, number: int = 0, model_id: bytes | None = None) -> ContextModel:
+    """A model from the bytes of its file. source: what errors call it. model_id: sha256 of the bytes, where they have
+    been compared with it; otherwise they are hashed, and must be as they were sealed. Raises ModelError."""
+    metadata = model_file.metadata(data, source, KIND, is_known=model_id is not None)
     try:
         stored = load(data)
     except (SafetensorError, ValueError) as error:
@@ -193,7 +194,8 @@ def parse(data: bytes, source: str, number: int = 0) -> ContextModel:
         for key, own in facts.items()
         for layer, tensor in part(stored, f"{own['stored']}.").items()
     }
-    return ContextModel(str(metadata.get("name")), hashlib.sha256(data).digest(), number, tensors, facts)
+    model_id = model_id or hashlib.sha256(data).digest()
+    return ContextModel(str(metadata.get("name")), model_id, number, tensors, facts)
 
 
 def _facts(networks: Any, source: str) -> dict[str, dict[str, Any]]:

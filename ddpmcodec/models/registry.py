@@ -122,7 +122,7 @@ def written_with(number: int, model_id: bytes, given: ContextModel | None, what:
 def _embedded(name: str, role: Role) -> Any:
     """An embedded model, which is read once."""
     if role == CODEC:
-        return context.parse(models.read(name), name, models.NUMBERS.get(name, 0))
+        return context.parse(models.read(name), name, models.NUMBERS.get(name, 0), models.ids()[name])
     return import_module(PARSERS[role]).parse(models.read(name), name)
 
 

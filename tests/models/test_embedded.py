@@ -9,6 +9,8 @@ import pytest
 
 from ddpmcodec import models
 from ddpmcodec.errors import ModelError
+from ddpmcodec.format import model_file
+from ddpmcodec.format.seal import check_seal
 from ddpmcodec.models.registry import DENOISER, find
 
 
@@ -17,6 +19,13 @@ def test_the_list_names_every_model_and_its_id() -> None:
     found = {name: hashlib.sha256(models.path(name).read_bytes()).digest() for name in models.names()}
     assert found == models.ids()
     assert found.keys() >= {models.DEFAULT, models.PHOTO, models.GAUSSIAN}
+
+
+def test_every_model_is_as_it_was_sealed() -> None:
+    """Those that are found by name are compared with the list alone."""
+    for name in models.names():
+        data = models.read(name)
+        check_seal(data, model_file.described(data, name), name)
 
 
 def test_a_damaged_model_is_refused(embedded: Path) -> None:
