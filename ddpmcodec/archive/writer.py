@@ -134,10 +134,10 @@ class _Queue:
 
 
 class _Job(NamedTuple):
-    """A block to be coded."""
+    """A block to be coded. coder: of thumbnails; None: the images become files."""
 
     images: list[_Waiting]
-    stacked: bool
+    coder: ContextCoder | None = None
 
 
 class _Writer:
@@ -187,7 +187,7 @@ class _Writer:
         if not self.taken:
             raise ImageError("there is no image to put into the archive: name one at least")
         self._close_stack()
-        self._start(_Job(self.files.take(), stacked=False))
+        self._start(_Job(self.files.take()))
         self._work()
         if self.verify:
             known_answer.require()
@@ -199,17 +199,18 @@ class _Writer:
     def _add_file(self, waiting: _Waiting) -> None:
         self.files.add(waiting)
         if self.files.is_full():
-            self._start(_Job(self.files.take(), stacked=False))
+            self._start(_Job(self.files.take()))
 
     def _close_stack(self) -> None:
         """Images that are smaller as WebP become files, the others a block."""
         images = self.stack.take()
         planes = [waiting.planes for waiting in images]
-        graphic = find_graphics(planes, self.coder.model, self.coder.coding) if self.webp else [False] * len(images)
+        coder = self.coder._replace(model=_smallest([own.colour for own in planes], self.models))
+        graphic = find_graphics(planes, coder.model, coder.coding) if self.webp else [False] * len(images)
         for waiting, webp in zip(images, graphic, strict=True):
             if webp:
                 self._add_file(waiting)
-        self._start(_Job([waiting for waiting, webp in zip(images, graphic, strict=True) if not webp], stacked=True))
+        self._start(_Job([waiting for waiting, webp in zip(images, graphic, strict=True) if not webp], coder))
 
     def _start(self, job: _Job) -> None:
         if job.images:
@@ -219,11 +220,13 @@ class _Writer:
 
     def _work(self) -> None:
         jobs, self.jobs = self.jobs, []
-        self.blocks += run_all(lambda job: self._stack_block(job) if job.stacked else self._file_block(job), jobs)
+        self.blocks += run_all(
+            lambda job: self._stack_block(job.images, job.coder) if job.coder else self._file_block(job.images), jobs
+        )
 
-    def _file_block(self, job: _Job) -> Packed:
+    def _file_block(self, images: list[_Waiting]) -> Packed:
         files = codec.encode_many(
-            [waiting.planes for waiting in job.images],
+            [waiting.planes for waiting in images],
             effort=self.coding.effort,
             levels=self.coding.levels,
             model=self.model,
@@ -231,12 +234,12 @@ class _Writer:
             verify=self.verify,
             progress=self.coder.progress,
         )
-        return packed(Block(tuple(waiting.entry for waiting in job.images)), [], files)
+        return packed(Block(tuple(waiting.entry for waiting in images)), [], files)
 
-    def _stack_block(self, job: _Job) -> Packed:
-        images = sorted(job.images, key=lambda waiting: (-waiting.entry.pixels, waiting.entry.shape))
+    def _stack_block(self, waiting_images: list[_Waiting], coder: ContextCoder) -> Packed:
+        images = sorted(waiting_images, key=lambda waiting: (-waiting.entry.pixels, waiting.entry.shape))
         colours = [waiting.planes.colour for waiting in images]
-        coding, encoded, decoder = self._encode(colours)
+        coding, encoded, decoder = self._encode(colours, coder)
         values: dict[bytes, int] = {b"": 0}
         entries = [
             replace(
@@ -252,10 +255,9 @@ class _Writer:
         alphas = [b"" if planes.alpha is None else pack_alpha(planes.alpha) for _, planes in images]
         return packed(block, list(values)[1:], alphas, encoded.streams)
 
-    def _encode(self, colours: Sequence[Pixels]) -> tuple[Coding, Encoded, BlockDecoder]:
+    def _encode(self, colours: Sequence[Pixels], coder: ContextCoder) -> tuple[Coding, Encoded, BlockDecoder]:
         """Codes images by bits back, where that is asked for and there are images enough; otherwise by the context
         model."""
-        coder = self.coder._replace(model=_smallest(colours, self.models))
         coding = Coding(coder.coding.effort, coder.coding.levels, coder.model.number, coder.model.short_id)
         if self.latent is not None:
             encoded, decoder = self.latent.encode_block(colours, coder)
@@ -266,7 +268,7 @@ class _Writer:
 
 def _smallest(images: Sequence[Pixels], models: Sequence[ContextModel]) -> ContextModel:
     """The model that makes the fewest bytes of some of the images; the first of several."""
-    if len(models) == 1:
+    if len(models) == 1 or not images:
         return models[0]
     tried = images[:: -(-len(images) // TRIED_IMAGES)]
     return min(models, key=lambda model: sum(len(encode_run(i[None], ContextCoder(model, TRIED))[1]) for i in tried))
