@@ -74,7 +74,7 @@ def test_other_settings_are_refused(run: Path, changed: dict[str, Any], said: st
 def coded(content: bytes, effort: int, levels: int, images: np.ndarray) -> np.ndarray:
     """Encoded and decoded."""
     networks = parse(content, "exported").networks(effort, levels)
-    layout: dict[str, Any] = {"streams": len(images), "shared": False, "learns": False, "threads": 1}
+    layout: dict[str, Any] = {"streams": len(images), "learns": False, "threads": 1}
     encoder, decoder = (_native.Pass(networks, levels, images.shape, **layout) for _ in range(2))
     encoder.encode(images)
     encoder.advance(1 << 30, encoder.segments)
@@ -97,7 +97,7 @@ def test_an_exported_model_codes_images(levels: int, run_folder: Path, model_pat
 def test_a_trained_network_takes_fewer_bits(run_folder: Path, model_path: Path, gradients: np.ndarray) -> None:
     sizes = []
     for content in (model_path.read_bytes(), export([run_folder], "mine", base=str(model_path))):
-        layout: dict[str, Any] = {"streams": 1, "shared": False, "learns": False, "threads": 1}
+        layout: dict[str, Any] = {"streams": 1, "learns": False, "threads": 1}
         encoder = _native.Pass(parse(content, "m").networks(1, 0), 0, (1, 16, 16, 3), **layout)
         encoder.encode(np.ascontiguousarray(gradients[-1:]))
         encoder.advance(1 << 30, encoder.segments)

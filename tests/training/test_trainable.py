@@ -97,7 +97,7 @@ def test_a_code_length_is_what_a_pass_takes(levels: int, gradients: Pixels) -> N
     found = sum(float(bits_of(own, columns[role]).sum()) for role, own in networks.items())
     coding_pass = _native.Pass(
         [in_the_core(own, role) for role, own in networks.items()], levels, images.shape, streams=len(images),
-        shared=False, learns=False, threads=1,
+        learns=False, threads=1,
     )  # fmt: skip
     coding_pass.encode(images)
     coding_pass.advance(1 << 30, coding_pass.segments)
