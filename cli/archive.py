@@ -55,7 +55,8 @@ names_argument = click.argument("names", nargs=-1, metavar="[NAMES]...")
 network_option = click.option(
     "--model",
     metavar="NAME|PATH",
-    help="A context model, by name or file; for bits back a Gaussian model, or a checkpoint of the paper's network.",
+    help="A context model, by name or file; for bits back a Gaussian model, or a checkpoint of the paper's network."
+    " Without, the embedded models, of which create chooses one for each block of thumbnails.",
 )
 
 

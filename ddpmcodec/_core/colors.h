@@ -36,8 +36,8 @@ inline constexpr int64_t COLOR_ONE = 256, COLOR_LARGEST_WEIGHT = 1 << 14;
 inline constexpr int64_t COLOR_FIRST = int64_t(4) << 24, COLOR_LEAST = 1 << 16;
 inline constexpr int COLOR_RENEWAL = 32;   // values of a channel after which its weights are computed anew
 inline constexpr int COLOR_MEMORY = 2048;  // and after which all that was observed and expected counts half
-// After so many values of a channel, and after each COLOR_MEMORY of them from then on, it rests for COLOR_REST pixels if its
-// weights saved less than 1/512 bit a value.
+// After so many values of a channel, and after about COLOR_MEMORY of them each time from then on (a wave is taken as a whole), it
+// rests for COLOR_REST pixels if its weights saved less than 1/512 bit of each of COLOR_MEMORY values.
 inline constexpr int COLOR_TRIAL = 8192, COLOR_REST = 1 << 15;
 inline constexpr int64_t COLOR_LEAST_SAVED = (int64_t(1) << 16) / 512;
 inline constexpr uint32_t COLOR_HASHED = 1 << 20;

@@ -20,7 +20,7 @@ from ddpmcodec.errors import DdpmError, FormatError, TruncatedError, reason_of
 from ddpmcodec.files import FileView
 from ddpmcodec.format.block import CONTEXT, FILES, Block, Entry
 from ddpmcodec.format.ddpma import Archive, Index, split
-from ddpmcodec.parallel import run_all
+from ddpmcodec.parallel import run_all, side_by_side
 
 KEPT_BLOCKS = 64  # runs of thumbnails, up to 400 kB each
 Opened = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
@@ -152,8 +152,9 @@ class ArchiveFile(Mapping[str, Image.Image]):
         """Decode the runs that hold these images on all threads, and keep them for the images that are asked for next.
 
         Images that are files of their own are not decoded, nor anything where there are more runs than `kept_blocks`.
-        Raises KeyError for a name that is not there, ImageError for an image of more than `max_pixels`, TruncatedError
-        where the file became shorter. What else is wrong with an image is raised when it is asked for.
+        Raises KeyError for a name that is not there, ImageError for an image of more than `max_pixels`, ModelError
+        where the model is another one, TruncatedError where the file became shorter, ValueError where the archive is
+        closed. What else is wrong with an image is raised when it is asked for.
 
         >>> import numpy as np
         >>> from ddpmcodec import archive
@@ -164,9 +165,12 @@ class ArchiveFile(Mapping[str, Image.Image]):
         wanted = [self._locations[name] for name in names]
         for _, entry in wanted:
             check_pixels(entry.name, entry.width, entry.height, self._max_pixels)
-        runs = {group for group, _ in wanted if not self._groups[group].are_files}
-        if len(runs) <= self._kept_blocks:
-            run_all(self._run, sorted(runs))
+        runs = sorted({group for group, _ in wanted if not self._groups[group].are_files})
+        if not 0 < len(runs) <= self._kept_blocks:
+            return
+        largest = max(sum(entry.pixels for entry in self._groups[run].entries) for run in runs)
+        self._run(runs[0])  # first and alone: it reads the model, which the others then have
+        run_all(self._run, runs[1:], side_by_side(largest))
 
     def close(self) -> None:
         self._archive, self._content = None, _Shared(b"")

@@ -85,10 +85,11 @@ class ArchiveDataset(Dataset[Item], Generic[Item]):
         return [self[index] for index in indices]
 
     def prefetch(self, indices: Sequence[int]) -> None:
-        """Decode the runs of these images on all threads; workers of a DataLoader share the threads."""
+        """Decode the runs of these images on all threads; workers of a DataLoader share the threads. Indices that are
+        no numbers of images, which a subclass may have, are ignored."""
         worker = get_worker_info()
         with threads_of(max(thread_count() // worker.num_workers, 1) if worker else None):
-            self.images.prefetch(self.names[index] for index in indices)
+            self.images.prefetch(self.names[index] for index in indices if 0 <= index < len(self.names))
 
 
 def loader(

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ddpmcodec import codec
+from ddpmcodec import codec, models
 from ddpmcodec.archive.blocks import BlockDecoder, ContextCoder, Encoded, Pixels, encode_block, encode_run
 from ddpmcodec.archive.sources import Given, LatentCoder, Source, latent_coder
 from ddpmcodec.codec import efforts, known_answer
@@ -34,7 +34,7 @@ BLOCK_PIXELS = 1 << 19
 STACK_LEVELS = 0  # by default: images of a block have no previews
 STACK_PIXELS = THUMBNAIL_PIXELS  # larger images would gain less than 0.3% in a block
 TRIED = efforts.Coding(effort=1, levels=0)  # how some images of a block are coded by each model, to choose one
-TRIED_IMAGES = 8
+TRIED_IMAGES = 8  # a block of fewer images is not worth it
 
 
 def create(
@@ -62,9 +62,9 @@ def create(
         bits_back: None: code by the context model. Otherwise the noise levels s_1 < ... < s_T of latents in grey
             levels, one network call each, or how many of them; with a checkpoint of the paper's network None is all
             its own levels.
-        model: None (embedded ones; for each block of thumbnails the one that makes fewer bytes of some of them), a
-            context model, or for bits back a Gaussian model or a checkpoint of the paper's network; by name, path or
-            object.
+        model: None (embedded ones; for each block of thumbnails the one that makes fewer bytes of eight of them, but
+            `cifar10` beside bits back), a context model, or for bits back a Gaussian model or a checkpoint of the
+            paper's network; by name, path or object.
         strip: leave out ICC profiles and EXIF.
         any_format, webp, pixels: as in `ddpmcodec.encode`, for each image.
         verify: decode everything and compare.
@@ -93,12 +93,12 @@ def create(
     given = Given.of(model, bits_back is not None)
     by_latents = bits_back is not None or given.latent is not None
     latent = latent_coder(given.latent, bits_back, progress) if by_latents else None
-    models = [given.context] if given.context else [registry.default(STACK_PIXELS)]
-    if not given.context and not by_latents:
-        models.append(registry.find(PHOTO))
-    context = ContextCoder(models[0], stacked, progress)
+    candidates = [given.context or registry.default(STACK_PIXELS)]
+    if not given.context and not by_latents and PHOTO in models.names():
+        candidates.append(registry.find(PHOTO))
+    context = ContextCoder(candidates[0], stacked, progress)
     options = {"strip": strip, "any_format": any_format, "webp": webp, "pixels": pixels, "verify": verify}
-    writer = _Writer(given.context, files, context, models, latent, **options)
+    writer = _Writer(given.context, files, context, candidates, latent, **options)
     for name, image in images:
         writer.add(name, image)
     return writer.finish()
@@ -143,15 +143,16 @@ class _Job(NamedTuple):
 class _Writer:
     """Blocks are filled in the order of the images, and coded as many at a time as there are threads.
 
-    model, coding: of files; None: embedded models. coder: of thumbnails, by the first of the `models` that may code
-    them.
+    model, coding: of files; None: embedded models. candidates: models that may code a block of thumbnails. coder:
+    codes it, by the first of them unless another suits it.
     """
 
     def __init__(
-        self, model: ContextModel | None, coding: efforts.Coding, coder: ContextCoder, models: Sequence[ContextModel],
-        latent: LatentCoder | None, *, strip: bool, any_format: bool, webp: bool, pixels: bool, verify: bool,
+        self, model: ContextModel | None, coding: efforts.Coding, coder: ContextCoder,
+        candidates: Sequence[ContextModel], latent: LatentCoder | None, *,
+        strip: bool, any_format: bool, webp: bool, pixels: bool, verify: bool,
     ) -> None:  # fmt: skip
-        self.model, self.coding, self.coder, self.models, self.latent = model, coding, coder, models, latent
+        self.model, self.coding, self.coder, self.candidates, self.latent = model, coding, coder, candidates, latent
         self.strip, self.any_format, self.webp, self.verify = strip, any_format, webp, verify
         self.pixels = pixels
         self.taken: set[str] = set()
@@ -205,7 +206,7 @@ class _Writer:
         """Images that are smaller as WebP become files, the others a block."""
         images = self.stack.take()
         planes = [waiting.planes for waiting in images]
-        coder = self.coder._replace(model=_smallest([own.colour for own in planes], self.models))
+        coder = self.coder._replace(model=_smallest([own.colour for own in planes], self.candidates))
         graphic = find_graphics(planes, coder.model, coder.coding) if self.webp else [False] * len(images)
         for waiting, webp in zip(images, graphic, strict=True):
             if webp:
@@ -266,12 +267,14 @@ class _Writer:
         return coding, encode_block(colours, coder), coder
 
 
-def _smallest(images: Sequence[Pixels], models: Sequence[ContextModel]) -> ContextModel:
-    """The model that makes the fewest bytes of some of the images; the first of several."""
-    if len(models) == 1 or not images:
-        return models[0]
-    tried = images[:: -(-len(images) // TRIED_IMAGES)]
-    return min(models, key=lambda model: sum(len(encode_run(i[None], ContextCoder(model, TRIED))[1]) for i in tried))
+def _smallest(images: Sequence[Pixels], candidates: Sequence[ContextModel]) -> ContextModel:
+    """The model that makes the fewest bytes of some of the images; the first of several. Usually it does of all."""
+    if len(candidates) == 1 or len(images) < TRIED_IMAGES:
+        return candidates[0]
+    tried = images[:: len(images) // TRIED_IMAGES][:TRIED_IMAGES]
+    pairs = [(model, image) for model in candidates for image in tried]
+    lengths = run_all(lambda pair: len(encode_run(pair[1][None], ContextCoder(pair[0], TRIED))[1]), pairs)
+    return min(candidates, key=lambda model: sum(n for (by, _), n in zip(pairs, lengths, strict=True) if by is model))
 
 
 def _verify(block: Block, encoded: Encoded, colours: Sequence[Pixels], decoder: BlockDecoder) -> None:

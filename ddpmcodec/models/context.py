@@ -139,19 +139,20 @@ def answer(network: _native.ContextNetwork, role: str, together: int = ANSWER_RO
 
 def pack(
     tensors: Tensors, components: Mapping[str, int], name: str, training: Mapping[str, Any] | None = None,
-    named: Mapping[str, str] | None = None,
+    named: Mapping[str, str] | None = None, conditions: Mapping[str, int] | None = None,
 ) -> bytes:  # fmt: skip
     """The bytes of a model file, which has equal networks once. components: by '<effort>.<role>', as `named`, the
-    architectures that are not the core's. training: facts about its making, kept in the metadata."""
+    architectures that are not the core's, and `conditions`, how many those have, where not all that there are.
+    training: facts about its making, kept in the metadata."""
     networks: dict[str, dict[str, Any]] = {}
     stored: dict[str, NDArray[Any]] = {}
     first: dict[tuple[object, ...], str] = {}  # of equal networks, by all that makes them equal
     for key, count in sorted(components.items()):
-        own, architecture = part(tensors, f"{key}."), (named or {}).get(key)
+        own, architecture, known = part(tensors, f"{key}."), (named or {}).get(key), (conditions or {}).get(key)
         own = {layer: np.ascontiguousarray(own[layer]) for layer in sorted(own)}
-        same = first.setdefault((_contract_role(key[2:]), count, architecture, save(own)), key)
+        same = first.setdefault((_contract_role(key[2:]), count, architecture, known, save(own)), key)
         if same == key:
-            networks[key] = _entry(key, own, count, architecture)
+            networks[key] = _entry(key, own, count, architecture, known)
             stored |= {f"{key}.{layer}": tensor for layer, tensor in own.items()}
         else:
             networks[key] = {SAME_AS: same}
@@ -161,11 +162,13 @@ def pack(
     return seal(save(stored, {KEY: json.dumps(metadata, sort_keys=True)}))
 
 
-def _entry(key: str, tensors: Tensors, components: int, architecture: str | None) -> dict[str, Any]:
+def _entry(
+    key: str, tensors: Tensors, components: int, architecture: str | None, conditions: int | None
+) -> dict[str, Any]:
     """What a file says of a network of its own. Raises ModelError where its outputs depend on how many rows it is asked
     at a time."""
     role, network_class = key[2:], architectures.find(architecture) if architecture else None
-    network = network_of(tensors, role, components, network_class)
+    network = network_of(tensors, role, components, network_class, conditions)
     entry = {"components": components, "answer": answer(network, role)}
     if architecture is None:
         return entry
@@ -209,7 +212,8 @@ def _facts(networks: Any, source: str) -> dict[str, dict[str, Any]]:
     stored = {key: entry for key, entry in entries.items() if SAME_AS not in entry}
     for key, entry in stored.items():
         counts = entry.get("components"), entry.get("conditions", 1)
-        if not all(type(count) is int for count in counts) or not isinstance(entry.get("architecture", ""), str):
+        are_counts = all(type(count) is int and count > 0 for count in counts)
+        if not are_counts or not isinstance(entry.get("architecture", ""), str):
             raise ModelError(f"{source}: it does not say what network {key} is; export the model again")
     named = {key: entry.get(SAME_AS, key) for key, entry in entries.items()}
     for key, same in named.items():

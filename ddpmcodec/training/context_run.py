@@ -183,12 +183,13 @@ class Parts(NamedTuple):
     tensors: dict[str, Tensor]
     components: dict[str, int]  # by '<effort>.<role>'
     architectures: dict[str, str]  # of networks that are not the core's own
+    conditions: dict[str, int]  # of those; all that there are of others
     made: list[dict[str, Any]]  # facts about the runs
 
     def packed(self, name: str) -> bytes:
         """The bytes of the file."""
         arrays = {key: tensor.numpy() for key, tensor in self.tensors.items()}
-        return pack(arrays, self.components, name, {"runs": self.made}, self.architectures)
+        return pack(arrays, self.components, name, {"runs": self.made}, self.architectures, self.conditions)
 
 
 def gathered(folders: Sequence[Path], base: str | None) -> Parts:
@@ -196,12 +197,13 @@ def gathered(folders: Sequence[Path], base: str | None) -> Parts:
 
     Raises TrainingError where a network is missing, ModelError where `base` is no model.
     """
-    parts = Parts({}, {}, {}, [])
+    parts = Parts({}, {}, {}, {}, [])
     if base is not None:
         contents = Contents(base)
         parts.tensors.update(contents.tensors)
         parts.components.update(contents.components)
         parts.architectures.update(contents.architectures)
+        parts.conditions.update(contents.conditions)
     for folder in folders:
         _add(parts, folder)
     if missing := [key for key in ALL if key not in parts.components]:
@@ -221,6 +223,7 @@ def _add(parts: Parts, folder: Path) -> None:
             del parts.tensors[name]  # it may have had more blocks
         parts.components[key] = network.shape.components
         parts.architectures.pop(key, None)
+        parts.conditions.pop(key, None)
         if network.shape.architecture != RESIDUAL:
             parts.architectures[key] = network.shape.architecture
     parts.tensors.update(tensors_of(networks, settings.effort))

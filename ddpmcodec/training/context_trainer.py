@@ -273,7 +273,7 @@ def tensors_of(networks: Mapping[str, Trainable], effort: int) -> dict[str, Tens
 
 class Contents:
     """The tensors of a model file; how many components the mixtures of each network have; and the architectures of
-    networks that are not the core's own."""
+    networks that are not the core's own, and how many conditions those have."""
 
     def __init__(self, source: str | Path) -> None:
         """Raises ModelError."""
@@ -283,6 +283,7 @@ class Contents:
         self.architectures = {
             key: str(facts["architecture"]) for key, facts in model.facts.items() if "architecture" in facts
         }
+        self.conditions = {key: int(facts["conditions"]) for key, facts in model.facts.items() if "conditions" in facts}
 
     def network(self, effort: int, role: str) -> Trainable:
         """A network in training, but for what its integers left out. Raises TrainingError where it is not the core's

@@ -121,6 +121,18 @@ def test_nothing_is_decoded_ahead_that_would_not_be_kept(path: Path, model: Cont
     assert len(decoded) == 1
 
 
+def test_what_stands_in_the_way_of_all_images_is_an_error_at_once(path: Path, model: ContextModel) -> None:
+    with pytest.raises(ModelError, match="the archive was written with model"):
+        (images := archive.open(path)).prefetch(list(images))
+    images = archive.open(path, model=model)
+    with pytest.raises(KeyError):
+        images.prefetch(["nowhere.png"])
+    names = list(images)
+    images.close()
+    with pytest.raises(ValueError, match="closed"):
+        images.prefetch(names)
+
+
 def test_images_that_are_too_large_are_not_decoded_ahead(path: Path, model: ContextModel, decoded: list[int]) -> None:
     images = archive.open(path, model=model, max_pixels=10)
     with pytest.raises(ImageError, match="claims 8 x 8 pixels, and at most 10 are decoded"):

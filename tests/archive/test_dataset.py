@@ -18,6 +18,7 @@ from ddpmcodec import archive
 from ddpmcodec.archive import access, blocks, writer
 from ddpmcodec.archive.dataset import ArchiveDataset, loader, to_tensor
 from ddpmcodec.errors import ChecksumError
+from ddpmcodec.parallel import thread_count, threads_of
 from pictures import Pictures, create, crops
 
 pytestmark = [
@@ -96,15 +97,46 @@ def test_an_archive_in_memory_is_pickled_with_its_bytes(photos: Pictures, path: 
     assert torch.equal(dataset[39], to_tensor(photos["photo-039.png"]))
 
 
-def test_runs_of_a_batch_are_decoded_together(
-    path: Path, monkeypatch: pytest.MonkeyPatch, decoded_runs: Path
-) -> None:
-    dataset, batches = ArchiveDataset(path), list[int]()
+def test_runs_of_a_batch_are_decoded_together(path: Path, monkeypatch: pytest.MonkeyPatch, decoded_runs: Path) -> None:
+    """The first of them alone, as it reads the model."""
+    dataset, together = ArchiveDataset(path), list[int]()
     run_all = access.run_all
-    monkeypatch.setattr(access, "run_all", lambda *rest: batches.append(len(rest[1])) or run_all(*rest))
+    monkeypatch.setattr(access, "run_all", lambda *rest: together.append(len(rest[1])) or run_all(*rest))
     assert len(list(DataLoader(dataset, batch_size=20))) == 2
-    assert batches == [5, 5]
+    assert together == [4, 4]
     assert decoded_runs.read_bytes() == b"." * 10
+
+
+def test_workers_share_the_threads(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Told(ArchiveDataset[int]):
+        """Its items are the threads that a batch was decoded on."""
+
+        def __getitem__(self, index: int) -> int:
+            return self.threads
+
+    dataset = Told(path)
+    monkeypatch.setattr(dataset.images, "prefetch", lambda names: setattr(dataset, "threads", thread_count()))
+    with threads_of(6):
+        options = {"batch_size": 20, "multiprocessing_context": "fork"}
+        for workers, threads in ((0, 6), (1, 6), (2, 3)):
+            batches = DataLoader(dataset, num_workers=workers, **(options if workers else {"batch_size": 20}))  # type: ignore[arg-type]
+            assert {int(item) for batch in batches for item in batch} == {threads}
+
+
+def test_a_subclass_may_have_other_indices(photos: Pictures, path: Path) -> None:
+    class Twice(ArchiveDataset[torch.Tensor]):
+        """Every image, and all of them again upside down."""
+
+        def __len__(self) -> int:
+            return 2 * super().__len__()
+
+        def __getitem__(self, index: int) -> torch.Tensor:
+            again, number = divmod(index, super().__len__())
+            return super().__getitem__(number).flip(1) if again else super().__getitem__(number)
+
+    found = torch.cat(list(DataLoader(Twice(path), batch_size=16)))
+    expected = torch.stack([to_tensor(image) for image in photos.values()])
+    assert torch.equal(found, torch.cat([expected, expected.flip(2)]))
 
 
 def numbered(path: Path, **options: Any) -> ArchiveDataset[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,6 +60,30 @@ def test_a_block_is_coded_by_the_embedded_model_that_suits_it(pictures: Pictures
     found = create(pictures, None)
     assert len(found) == min(sizes.values())
     assert whole(pictures, archive.extract(found))
+
+
+def test_of_few_images_no_model_is_tried() -> None:
+    pictures = crops(7, 24, 20)
+    assert create(pictures, None) == create(pictures, models.DEFAULT)
+
+
+def test_graphics_are_told_by_the_model_of_their_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = list[str]()
+    find_graphics = writer.find_graphics
+
+    def told(planes: Any, model: ContextModel, coding: Any) -> Any:
+        asked.append(model.name)
+        return find_graphics(planes, model, coding)
+
+    monkeypatch.setattr(writer, "find_graphics", told)
+    create(crops(12, 24, 20), None)
+    assert asked == [models.PHOTO]
+
+
+def test_without_the_model_for_photographs_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "names", lambda: (models.DEFAULT,))
+    pictures = crops(12, 24, 20)
+    assert create(pictures, None) == create(pictures, models.DEFAULT)
 
 
 def test_blocks_of_one_archive_may_have_different_models(monkeypatch: pytest.MonkeyPatch) -> None:

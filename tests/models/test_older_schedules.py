@@ -11,7 +11,7 @@ import torch
 from ddpmcodec import _native, codec
 from ddpmcodec.errors import ModelError
 from ddpmcodec.format import header
-from ddpmcodec.models.context import ContextModel, pack, parse
+from ddpmcodec.models.context import BAND_ROLES, ContextModel, pack, parse
 from ddpmcodec.training.context_trainer import Contents
 from ddpmcodec.training.trainable import of_all_steps
 
@@ -46,6 +46,24 @@ def test_it_codes_the_schedules_that_it_knows(older: ContextModel, context_model
     one, other = (codec.encode(IMAGE, levels=levels, model=model) for model in (older, context_model))
     assert len(one) == len(other)
     assert np.array_equal(codec.decode(one, model=older), IMAGE)
+
+
+def test_a_network_of_another_architecture_keeps_its_conditions(linear_file: bytes, linear: None) -> None:
+    """Also in a file that is made of it again."""
+    model = parse(linear_file, "linear")
+    tensors = {
+        name: tensor[:OLDEST] if name.startswith("1.band") and name.endswith(".bias") else tensor
+        for name, tensor in model.tensors.items()
+    }
+    components = {key: facts["components"] for key, facts in model.facts.items()}
+    named = {key: facts["architecture"] for key, facts in model.facts.items() if "architecture" in facts}
+    conditions = {f"1.{role}": OLDEST for role in BAND_ROLES}
+    older = parse(pack(tensors, components, "older", named=named, conditions=conditions), "older")
+    assert older.facts["1.band2"]["conditions"] == OLDEST
+    with pytest.raises(ModelError, match="do not know the schedule of 5 noise levels"):
+        older.networks(1, 5)
+    again = parse(pack(older.tensors, components, "older", named=named, conditions=conditions), "older")
+    assert again.facts == older.facts
 
 
 def test_it_says_which_schedule_it_does_not_know(older: ContextModel) -> None:

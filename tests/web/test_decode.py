@@ -300,11 +300,15 @@ def test_networks_that_are_stored_once_decode(node: Node, context_model: Context
         assert np.array_equal(pixels_of(node.ask("decode", data, model=str(path))), image)
 
 
-@pytest.mark.parametrize("same", ["4.last", "2.last", "3.last", "1.direct", None, 7], ids=str)
+OTHERS = [("2.last", same) for same in ("4.last", "2.last", "3.last", "1.direct", None, 7)]
+
+
+@pytest.mark.parametrize(("key", "same"), [*OTHERS, ("2.band1", "2.last"), ("2.band3", "2.direct")], ids=str)
 def test_networks_that_cannot_be_another_are_refused(
-    node: Node, context_model: ContextModel, tmp_path: Path, same: object
+    node: Node, context_model: ContextModel, tmp_path: Path, key: str, same: object
 ) -> None:
+    """Also where the other was made already."""
     data = golden("photo-2.ddpm")
-    path = same_networks(context_model, tmp_path / "same.safetensors", {"2.last": {"same_as": same}})
+    path = same_networks(context_model, tmp_path / "same.safetensors", {key: {"same_as": same}})
     header_id = hashlib.sha256(path.read_bytes()).digest()[:4]
     assert error_of(node.ask("decode", data[:5] + header_id + data[9:], model=str(path))) == "ModelError"

@@ -97,14 +97,14 @@ export class Core {
   #network(model, effort, role) {
     if (!this.#networks.has(model)) this.#networks.set(model, new Map());
     const [own, key] = [this.#networks.get(model), model.stored(effort, role)];
+    if (ROLES[key.slice(2)] !== ROLES[role])
+      throw new ModelError(`the model ${model.name} has no network of the role ${role}, but ${key} in its place: get it again`);
     if (!own.has(key)) own.set(key, this.#newNetwork(model, key, role));
     return own.get(key);
   }
 
   #newNetwork(model, key, role) {
     const { components, width, depth, tensors } = model.network(key);
-    if (ROLES[key.slice(2)] !== ROLES[role])
-      throw new ModelError(`the model ${model.name} has no network of the role ${role}, but ${key} in its place: get it again`);
     return this.#withTensors(tensors, (data, sizes) =>
       this.#checked("network_new", ROLES[role], components, width, depth, data, sizes, tensors.length),
     );
