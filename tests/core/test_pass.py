@@ -158,6 +158,18 @@ def test_threads_change_no_byte(levels: int, layout: Layout) -> None:
         assert_exact(coder, pixels, layout.streams)
 
 
+@pytest.mark.parametrize("layout", [Layout(1, True), Layout(3, True), Layout(5), Layout(2, True)])
+@pytest.mark.parametrize("levels", LEVELS)
+def test_threads_change_no_byte_of_several_images(levels: int, layout: Layout) -> None:
+    pixels = picture(17, 19, images=5)
+    expected = encoded(pixels, levels, layout)
+    for threads in (2, 3, 8):
+        assert encoded(pixels, levels, layout, threads) == expected
+        coder = opened(expected, pixels.shape, levels, layout, threads)
+        coder.advance(END, END)
+        assert_exact(coder, pixels, layout.streams)
+
+
 @pytest.mark.parametrize("waves", [1, 7])
 @pytest.mark.parametrize("levels", LEVELS)
 def test_calls_of_a_few_waves_change_no_byte(levels: int, waves: int) -> None:

@@ -18,7 +18,7 @@ from PIL import Image
 from safetensors.numpy import load, save
 
 import ddpmcodec
-from ddpmcodec import errors, models
+from ddpmcodec import _native, errors, models
 from ddpmcodec.codec import decode_details
 from ddpmcodec.format import model_file
 from ddpmcodec.format.ddpm import split
@@ -298,6 +298,22 @@ def test_networks_that_are_stored_once_decode(node: Node, context_model: Context
     for effort in (1, 2, 3):
         data = ddpmcodec.encode(image, effort=effort, model=path, webp=False)
         assert np.array_equal(pixels_of(node.ask("decode", data, model=str(path))), image)
+
+
+def test_a_model_that_is_older_than_a_schedule_decodes_the_others(
+    node: Node, context_model: ContextModel, tmp_path: Path
+) -> None:
+    """It has biases for the two steps of the first schedule alone."""
+    path, oldest = tmp_path / "older.safetensors", 2 * _native.BANDS_OF_STEP
+    tensors = {
+        name: tensor[:oldest] if ".band" in name and name.endswith(".bias") else tensor
+        for name, tensor in context_model.tensors.items()
+    }
+    components = {key: facts["components"] for key, facts in context_model.facts.items()}
+    path.write_bytes(context.pack(tensors, components, "older"))
+    image = np.random.default_rng(1).integers(0, 256, (9, 9, 3), dtype=np.uint8)
+    data = ddpmcodec.encode(image, levels=2, model=path, webp=False)
+    assert np.array_equal(pixels_of(node.ask("decode", data, model=str(path))), image)
 
 
 OTHERS = [("2.last", same) for same in ("4.last", "2.last", "3.last", "1.direct", None, 7)]

@@ -97,7 +97,7 @@ export class Core {
   #network(model, effort, role) {
     if (!this.#networks.has(model)) this.#networks.set(model, new Map());
     const [own, key] = [this.#networks.get(model), model.stored(effort, role)];
-    if (ROLES[key.slice(2)] !== ROLES[role])
+    if (ROLES[String(key).slice(2)] !== ROLES[role])
       throw new ModelError(`the model ${model.name} has no network of the role ${role}, but ${key} in its place: get it again`);
     if (!own.has(key)) own.set(key, this.#newNetwork(model, key, role));
     return own.get(key);
