@@ -146,22 +146,14 @@ def test_flat_images_and_noise_come_back_exactly(levels: int, noise: int) -> Non
 # --- threads, and pieces of work
 
 
-@pytest.mark.parametrize("layout", [Layout(4), Layout(4, True), Layout(3, True)])
-@pytest.mark.parametrize("levels", LEVELS)
-def test_threads_change_no_byte(levels: int, layout: Layout) -> None:
-    pixels = picture(33, 47)
-    expected = encoded(pixels, levels, layout)
-    for threads in (2, 3, 8):
-        assert encoded(pixels, levels, layout, threads) == expected
-        coder = opened(expected, pixels.shape, levels, layout, threads)
-        coder.advance(END, END)
-        assert_exact(coder, pixels, layout.streams)
+OF_ONE = [(1, Layout(4)), (1, Layout(4, True)), (1, Layout(3, True))]
+OF_SEVERAL = [(5, Layout(1, True)), (5, Layout(3, True)), (5, Layout(5)), (5, Layout(2, True))]
 
 
-@pytest.mark.parametrize("layout", [Layout(1, True), Layout(3, True), Layout(5), Layout(2, True)])
+@pytest.mark.parametrize(("images", "layout"), OF_ONE + OF_SEVERAL)
 @pytest.mark.parametrize("levels", LEVELS)
-def test_threads_change_no_byte_of_several_images(levels: int, layout: Layout) -> None:
-    pixels = picture(17, 19, images=5)
+def test_threads_change_no_byte(levels: int, images: int, layout: Layout) -> None:
+    pixels = picture(33, 47) if images == 1 else picture(17, 19, images=images)
     expected = encoded(pixels, levels, layout)
     for threads in (2, 3, 8):
         assert encoded(pixels, levels, layout, threads) == expected
