@@ -20,6 +20,7 @@ from ddpmcodec.errors import DdpmError, FormatError, TruncatedError, reason_of
 from ddpmcodec.files import FileView
 from ddpmcodec.format.block import CONTEXT, FILES, Block, Entry
 from ddpmcodec.format.ddpma import Archive, Index, split
+from ddpmcodec.models import registry
 from ddpmcodec.parallel import run_all, side_by_side
 
 KEPT_BLOCKS = 64  # runs of thumbnails, up to 400 kB each
@@ -168,9 +169,12 @@ class ArchiveFile(Mapping[str, Image.Image]):
         runs = sorted({group for group, _ in wanted if not self._groups[group].are_files})
         if not 0 < len(runs) <= self._kept_blocks:
             return
+        given = Given.of(self._model, False).context
+        codings = [self._opened.index.blocks[self._groups[run].block].coding for run in runs]
+        for number, model_id in {(coding.model_number, coding.model_id) for coding in codings if coding}:
+            registry.written_with(number, model_id, given, "archive")  # read once, before threads ask for it
         largest = max(sum(entry.pixels for entry in self._groups[run].entries) for run in runs)
-        self._run(runs[0])  # first and alone: it reads the model, which the others then have
-        run_all(self._run, runs[1:], side_by_side(largest))
+        run_all(self._run, runs, side_by_side(largest))
 
     def close(self) -> None:
         self._archive, self._content = None, _Shared(b"")

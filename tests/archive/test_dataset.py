@@ -98,12 +98,11 @@ def test_an_archive_in_memory_is_pickled_with_its_bytes(photos: Pictures, path: 
 
 
 def test_runs_of_a_batch_are_decoded_together(path: Path, monkeypatch: pytest.MonkeyPatch, decoded_runs: Path) -> None:
-    """The first of them alone, as it reads the model."""
     dataset, together = ArchiveDataset(path), list[int]()
     run_all = access.run_all
     monkeypatch.setattr(access, "run_all", lambda *rest: together.append(len(rest[1])) or run_all(*rest))
     assert len(list(DataLoader(dataset, batch_size=20))) == 2
-    assert together == [4, 4]
+    assert together == [5, 5]
     assert decoded_runs.read_bytes() == b"." * 10
 
 
