@@ -23,8 +23,8 @@ CROPS = {  # top, left, height, width; the largest is coded by the model for pho
 }
 CODINGS = [(effort, levels) for effort in (1, 2, 3) for levels in (0, 2)]
 BYTES = {
-    "thumbnail": [1377, 1487, 1339, 1426, 1339, 1426],
-    "small": [3745, 4017, 3623, 3845, 3623, 3845],
+    "thumbnail": [1372, 1487, 1337, 1426, 1337, 1426],
+    "small": [3703, 4017, 3610, 3845, 3610, 3845],
     "photo": [8029, 8693, 7821, 8407, 7801, 8331],
 }
 
