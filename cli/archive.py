@@ -56,7 +56,7 @@ network_option = click.option(
     "--model",
     metavar="NAME|PATH",
     help="A context model, by name or file; for bits back a Gaussian model, or a checkpoint of the paper's network."
-    " Without, the embedded models, of which create chooses one for each block of thumbnails.",
+    " Without this option the embedded models are used, and create chooses one for each block of thumbnails.",
 )
 
 

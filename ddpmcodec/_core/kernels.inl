@@ -144,26 +144,26 @@ void pack_columns(const Weights& packed, int first, int last, const uint8_t* x, 
 // ---- Rows of a network
 
 // One row each, as functions: their arguments are known not to overlap, which makes them vectors.
-void enter_row(const int32_t* DDPM_RESTRICT sums, const int32_t* DDPM_RESTRICT offset,
-               const float* DDPM_RESTRICT factor, const float* DDPM_RESTRICT bias, float* DDPM_RESTRICT trunk,
-               uint8_t* DDPM_RESTRICT activation, int width) {
+void after_stem_row(const int32_t* DDPM_RESTRICT sums, const int32_t* DDPM_RESTRICT offset,
+                    const float* DDPM_RESTRICT factor, const float* DDPM_RESTRICT bias, float* DDPM_RESTRICT trunk,
+                    uint8_t* DDPM_RESTRICT activation, int width) {
     for (int c = 0; c < width; c++) {
         trunk[c] = (float)(sums[c] - offset[c]) * factor[c] + bias[c];
         activation[c] = activation_of(trunk[c]);
     }
 }
 
-void advance_row(const int32_t* DDPM_RESTRICT sums, const float* DDPM_RESTRICT factor, float* DDPM_RESTRICT trunk,
-                 uint8_t* DDPM_RESTRICT activation, int width) {
+void after_block_row(const int32_t* DDPM_RESTRICT sums, const float* DDPM_RESTRICT factor, float* DDPM_RESTRICT trunk,
+                     uint8_t* DDPM_RESTRICT activation, int width) {
     for (int c = 0; c < width; c++) {
         trunk[c] = trunk[c] + (float)sums[c] * factor[c];
         activation[c] = activation_of(trunk[c]);
     }
 }
 
-void leave_row(const int32_t* DDPM_RESTRICT sums, const float* DDPM_RESTRICT factor, const float* DDPM_RESTRICT bias,
-               const int32_t* DDPM_RESTRICT skip_sums, const int32_t* DDPM_RESTRICT skip_offset,
-               const float* DDPM_RESTRICT skip_factor, int32_t* DDPM_RESTRICT target, int outputs) {
+void after_head_row(const int32_t* DDPM_RESTRICT sums, const float* DDPM_RESTRICT factor, const float* DDPM_RESTRICT bias,
+                    const int32_t* DDPM_RESTRICT skip_sums, const int32_t* DDPM_RESTRICT skip_offset,
+                    const float* DDPM_RESTRICT skip_factor, int32_t* DDPM_RESTRICT target, int outputs) {
     for (int c = 0; c < outputs; c++) {
         const float deep = (float)sums[c] * factor[c] + bias[c];
         const float real = deep + (float)(skip_sums[c] - skip_offset[c]) * skip_factor[c];
@@ -174,23 +174,23 @@ void leave_row(const int32_t* DDPM_RESTRICT sums, const float* DDPM_RESTRICT fac
 void after_stem(const Rows& given, const int32_t* offset, const float* factor, const float* bias) {
     const Rows rows = given;  // a copy, which no activation that is written may change
     for (int m = 0; m < rows.count; m++) {
-        enter_row(rows.sums + m * rows.sums_stride, offset, factor, bias, rows.trunk + (size_t)m * rows.width,
-                  rows.activation + m * rows.activation_stride, rows.width);
+        after_stem_row(rows.sums + m * rows.sums_stride, offset, factor, bias, rows.trunk + (size_t)m * rows.width,
+                       rows.activation + m * rows.activation_stride, rows.width);
     }
 }
 
 void after_block(const Rows& given, const float* factor) {
     const Rows rows = given;
     for (int m = 0; m < rows.count; m++) {
-        advance_row(rows.sums + m * rows.sums_stride, factor, rows.trunk + (size_t)m * rows.width,
-                    rows.activation + m * rows.activation_stride, rows.width);
+        after_block_row(rows.sums + m * rows.sums_stride, factor, rows.trunk + (size_t)m * rows.width,
+                        rows.activation + m * rows.activation_stride, rows.width);
     }
 }
 
 void after_head(const Ends& ends, int32_t* target, size_t stride) {
     for (int m = 0; m < ends.count; m++) {
-        leave_row(ends.sums + m * ends.sums_stride, ends.factor, ends.bias, ends.skip_sums + m * ends.skip_stride,
-                  ends.skip_offset, ends.skip_factor, target + m * stride, ends.outputs);
+        after_head_row(ends.sums + m * ends.sums_stride, ends.factor, ends.bias, ends.skip_sums + m * ends.skip_stride,
+                       ends.skip_offset, ends.skip_factor, target + m * stride, ends.outputs);
     }
 }
 

@@ -29,13 +29,12 @@ from ddpmcodec.training.trainable import (
     Trainable,
     TrainableNetwork,
     code_length,
-    grown,
     loss,
-    of_integers,
     round_robin,
     shape_of,
     trainable,
 )
+from ddpmcodec.training.warm_start import grown, of_integers
 
 WARMUP, CLIP = 100, 1.0  # steps of a network; norm of its gradient
 # The learning rate of gains, in that of head, skip layer and biases: saves 0.3 to 0.7% of the bits in 600 updates

@@ -13,7 +13,7 @@ from ddpmcodec.errors import ModelError
 from ddpmcodec.format import header
 from ddpmcodec.models.context import BAND_ROLES, ContextModel, pack, parse
 from ddpmcodec.training.context_trainer import Contents
-from ddpmcodec.training.trainable import of_all_steps
+from ddpmcodec.training.warm_start import of_all_steps
 
 OLDEST = 2 * _native.BANDS_OF_STEP  # conditions of the first schedule's two steps
 IMAGE = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)

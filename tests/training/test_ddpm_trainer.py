@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -364,45 +363,14 @@ def test_without_torchrun_a_process_is_alone() -> None:
         assert not torch.distributed.is_initialized()
 
 
-RANKS = """
-import os, sys
-import torch._dynamo  # as optimisers do
-from ddpmcodec.cli import main
-from ddpmcodec.training import ddpm_trainer
-
-started = []
-for rank in range(int(os.environ["WORLD_SIZE"])):
-    if not (child := os.fork()):
-        os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
-        main()
-    started.append(child)
-sys.exit(max(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in started))
-"""
-
-
 def train_by_ranks(settings: DdpmSettings, out: Path, count: int) -> subprocess.CompletedProcess[str]:
-    """`ddpmcodec train-ddpm` with the paper's multipliers, by so many processes.
-
-    They have the environment that torchrun gives, but PyTorch, which takes longer to import than they train, is
-    imported once. That torchrun gives it is the business of the tests of benchmarks.
-    """
+    """`ddpmcodec train-ddpm` with the paper's multipliers, by so many processes."""
     options: list[object] = ["--data", settings.data[0], "--out", out, "--levels", settings.levels]
     for name in ("steps", "batch", "size", "warmup", "seed", "objective", "rate"):
         options += [f"--{name}", getattr(settings, name)]
     options += ["--channels", settings.network.channels, "--dropout", settings.network.dropout]
-    command = [sys.executable, "-c", RANKS, "train-ddpm", "--no-compile", *map(str, options)]
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    environment = {
-        "OMP_NUM_THREADS": "1",
-        "TORCHELASTIC_RUN_ID": "test",
-        "WORLD_SIZE": str(count),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-    }
-    return subprocess.run(
-        command, capture_output=True, text=True, check=False, env=os.environ | environment, timeout=300
-    )
+    command = [sys.executable, Path(__file__).parent / "ranks.py", count, "train-ddpm", "--no-compile", *options]
+    return subprocess.run([*map(str, command)], capture_output=True, text=True, check=False, timeout=300)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")

@@ -22,13 +22,12 @@ from ddpmcodec.training.trainable import (
     Shape,
     TrainableNetwork,
     code_length,
-    grown,
     loss,
-    of_integers,
     roles_of,
     round_robin,
     shape_of,
 )
+from ddpmcodec.training.warm_start import grown, of_integers
 
 Pixels = np.ndarray
 

@@ -1,0 +1,34 @@
+"""`python ranks.py COUNT ARGUMENTS...`: a command of ddpmcodec in so many processes, as torchrun starts them.
+
+They have the environment that torchrun gives, but PyTorch, which takes longer to import than tests train, is imported
+once. That torchrun gives it is the business of the tests of benchmarks.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+
+
+def main() -> int:
+    count = int(sys.argv.pop(1))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    os.environ |= {"OMP_NUM_THREADS": "1", "TORCHELASTIC_RUN_ID": "test", "WORLD_SIZE": str(count)}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    import torch._dynamo  # noqa: F401  # as optimisers do
+
+    from ddpmcodec.cli import main as command
+
+    started = []
+    for rank in range(count):
+        if not (child := os.fork()):
+            os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+            command()
+        started.append(child)
+    return max(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in started)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
