@@ -206,7 +206,7 @@ class _Writer:
         """Images that are smaller as WebP become files, the others a block."""
         images = self.stack.take()
         planes = [waiting.planes for waiting in images]
-        coder = self.coder._replace(model=_smallest([own.colour for own in planes], self.candidates))
+        coder = self.coder._replace(model=_suited([own.colour for own in planes], self.candidates))
         graphic = find_graphics(planes, coder.model, coder.coding) if self.webp else [False] * len(images)
         for waiting, webp in zip(images, graphic, strict=True):
             if webp:
@@ -267,14 +267,17 @@ class _Writer:
         return coding, encode_block(colours, coder), coder
 
 
-def _smallest(images: Sequence[Pixels], candidates: Sequence[ContextModel]) -> ContextModel:
+def _suited(images: Sequence[Pixels], candidates: Sequence[ContextModel]) -> ContextModel:
     """The model that makes the fewest bytes of some of the images; the first of several. Usually it does of all."""
     if len(candidates) == 1 or len(images) < TRIED_IMAGES:
         return candidates[0]
     tried = images[:: len(images) // TRIED_IMAGES][:TRIED_IMAGES]
-    pairs = [(model, image) for model in candidates for image in tried]
-    lengths = run_all(lambda pair: len(encode_run(pair[1][None], ContextCoder(pair[0], TRIED))[1]), pairs)
-    return min(candidates, key=lambda model: sum(n for (by, _), n in zip(pairs, lengths, strict=True) if by is model))
+
+    def size(model: ContextModel) -> int:
+        coder = ContextCoder(model, TRIED)
+        return sum(run_all(lambda image: len(encode_run(image[None], coder)[1]), tried))
+
+    return min(candidates, key=size)
 
 
 def _verify(block: Block, encoded: Encoded, colours: Sequence[Pixels], decoder: BlockDecoder) -> None:
