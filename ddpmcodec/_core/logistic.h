@@ -60,6 +60,32 @@ struct Truncated {
     }
 };
 
+// The largest x of lo..hi that `starts`, as lo does, and as all before one that does: steps of doubling length from an estimate,
+// then bisection.
+template <class Starts> int64_t last_that_starts(int64_t estimate, int64_t lo, int64_t hi, Starts starts) {
+    int64_t x = std::min(std::max(estimate, lo), hi), end, step = 1;
+    if (starts(x)) {
+        end = x + 1;
+        while (end <= hi && starts(end)) {
+            step *= 2;
+            x = end;
+            end = std::min(end + step, hi + 1);
+        }
+    } else {
+        end = x--;
+        while (!starts(x)) {
+            step *= 2;
+            end = x;
+            x = std::max(x - step, lo);
+        }
+    }
+    while (end - x > 1) {
+        const int64_t middle = (x + end) >> 1;
+        (starts(middle) ? x : end) = middle;
+    }
+    return x;
+}
+
 struct Slopes {
     double by_mean, by_scale;  // by the mean, in scales; by the logarithm of the scale
 };

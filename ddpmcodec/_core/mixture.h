@@ -116,32 +116,12 @@ struct Mixture {
         return search(slot, [&](int64_t x) { return cumulative(x) <= int64_t(slot); });
     }
 
-    // The largest x of lo..hi that `starts` by the slot, as lo does: steps of doubling length from an estimate, then bisection.
+    // The largest x of lo..hi that `starts` by the slot, as lo does.
     template <class Starts> int64_t search(uint32_t slot, Starts starts) const {
         int likely = 0;
         for (int k = 1; k < components; k++)
             if (rates[k] > rates[likely]) likely = k;
-        int64_t x = std::min(std::max(parts[likely].quantile(slot), lo), hi), end, step = 1;
-        if (starts(x)) {
-            end = x + 1;
-            while (end <= hi && starts(end)) {
-                step *= 2;
-                x = end;
-                end = std::min(end + step, hi + 1);
-            }
-        } else {
-            end = x--;
-            while (!starts(x)) {
-                step *= 2;
-                end = x;
-                x = std::max(x - step, lo);
-            }
-        }
-        while (end - x > 1) {
-            const int64_t middle = (x + end) >> 1;
-            (starts(middle) ? x : end) = middle;
-        }
-        return x;
+        return last_that_starts(parts[likely].quantile(slot), lo, hi, starts);
     }
 
     // The weights once the value turned out to be one of the integers that have these masses.
