@@ -123,3 +123,65 @@ def means(coding_pass: Pass, image: int = 0, threads: int = 1) -> NDArray[np.flo
 def reduced(coding_pass: Pass, halvings: int, image: int = 0, threads: int = 1) -> NDArray[np.float32]: ...
 def to_rgb(planes: NDArray[np.float32]) -> NDArray[np.uint8]: ...
 def band_means(columns: NDArray[np.int16]) -> NDArray[np.float32]: ...
+
+# --- the stack of bits back
+#
+# What takes its head, words and size returns its head and size, or size -1 where it ran out of words. Arrays are
+# contiguous, [n] but for words. ValueError where a symbol or its distribution cannot be, or words has no room.
+
+def push_intervals(
+    starts: NDArray[np.uint64],
+    freqs: NDArray[np.uint64],
+    precision: int,
+    head: int,
+    words: NDArray[np.uint32],
+    size: int,
+) -> tuple[int, int]:
+    """Intervals in 2^-precision, the last first; words has room for one more a symbol."""
+
+def pop_uniform(
+    values: NDArray[np.uint64], precision: int, head: int, words: NDArray[np.uint32], size: int
+) -> tuple[int, int]:
+    """Fills values."""
+
+def logistic_intervals(
+    starts: NDArray[np.uint32],
+    freqs: NDArray[np.uint32],
+    lo: NDArray[np.int32],
+    hi: NDArray[np.int32],
+    new_lo: NDArray[np.int32],
+    new_hi: NDArray[np.int32],
+    mean: NDArray[np.int32],
+    scale: NDArray[np.int32],
+) -> None:
+    """Fills starts and freqs, in 2^-24: those of new_lo..new_hi given lo..hi."""
+
+def pop_logistic(
+    values: NDArray[np.int32],
+    mean: NDArray[np.int32],
+    scale: NDArray[np.int32],
+    head: int,
+    words: NDArray[np.uint32],
+    size: int,
+) -> tuple[int, int]:
+    """Fills values with pixels."""
+
+def push_normals(
+    symbols: NDArray[np.int64],
+    mean: NDArray[np.float64],
+    std: NDArray[np.float64],
+    head: int,
+    words: NDArray[np.uint32],
+    size: int,
+) -> tuple[int, int]:
+    """The last first; words has room for four more a symbol."""
+
+def pop_normals(
+    symbols: NDArray[np.int64],
+    mean: NDArray[np.float64],
+    std: NDArray[np.float64],
+    head: int,
+    words: NDArray[np.uint32],
+    size: int,
+) -> tuple[int, int]:
+    """Fills symbols."""

@@ -7,6 +7,7 @@ namespace ddpm {
 void bind_kernels(nb::module_& m);
 void bind_coder(nb::module_& m);
 void bind_previews(nb::module_& m);
+void bind_stack(nb::module_& m);
 void bind_testing(nb::module_& m);
 }  // namespace ddpm
 
@@ -17,5 +18,6 @@ NB_MODULE(_native, m) {
     ddpm::bind_kernels(m);
     ddpm::bind_coder(m);
     ddpm::bind_previews(m);
+    ddpm::bind_stack(m);
     ddpm::bind_testing(m);
 }

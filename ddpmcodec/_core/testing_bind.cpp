@@ -8,6 +8,7 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include "normal.h"
 #include "stages.h"
 #include "streams.h"
 
@@ -158,6 +159,23 @@ void bind_streams(nb::module_& m) {
     }, "state"_a, "words"_a, "starts"_a, "freqs"_a);
 }
 
+// --- the stack of bits back
+
+void bind_stacks(nb::module_& m) {
+    m.def("logistic_table", [] { return Integers(std::begin(LOGISTIC), std::end(LOGISTIC)); });
+    m.def("normal_table", [] { return Integers(std::begin(NORMAL), std::end(NORMAL)); });
+    m.def("normal_window", [](double mean, double deviation) {
+        const Normal normal(mean, deviation);
+        return std::make_tuple(normal.lo, normal.hi, normal.shift);
+    }, "mean"_a, "std"_a, "The first and the last coarse cell, and the logarithm of their width.");
+    m.def("normal_starts", [](double mean, double deviation, const Integers& cells) {
+        const Normal normal(mean, deviation);
+        Integers starts;
+        for (int64_t k : cells) starts.push_back(normal.start(k));
+        return starts;
+    }, "mean"_a, "std"_a, "cells"_a);
+}
+
 // --- the pyramid
 
 Planes planes_of(const Image& image) {
@@ -299,6 +317,7 @@ void bind_testing(nb::module_& m) {
     bind_mixtures(testing);
     bind_colors(testing);
     bind_streams(testing);
+    bind_stacks(testing);
     bind_pyramid(testing);
     bind_windows(testing);
     testing.def("coded", &coded, "outputs"_a, "components"_a, "value"_a, "known"_a, "width"_a, "base"_a,

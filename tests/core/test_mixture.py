@@ -43,9 +43,9 @@ def test_the_logistic_never_falls_and_is_odd(scale: int) -> None:
     assert found == [-value for value in reversed(found)]
 
 
-@pytest.mark.parametrize("mean", [-FAR, -64 * 300, 0, 1000, 64 * 255, FAR])
+@pytest.mark.parametrize("mean", [-(2**31), -FAR, -64 * 300, 0, 31, 1000, 64 * 255, FAR, 2**31 - 1])
 @pytest.mark.parametrize("scale", [0, 1, 48, 100, 127])
-@pytest.mark.parametrize(("lo", "hi"), [(0, 1), (0, 255), (-510, 510), (7, 8), (-40, -3)])
+@pytest.mark.parametrize(("lo", "hi"), [(0, 0), (0, 1), (0, 255), (-510, 510), (7, 8), (-40, -3)])
 def test_a_truncated_logistic_has_all_of_its_mass_in_its_range(lo: int, hi: int, mean: int, scale: int) -> None:
     mass = testing.truncated(lo, hi, mean, scale)
     assert mass == sorted(mass)

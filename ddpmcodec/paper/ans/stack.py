@@ -27,84 +27,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ddpmcodec import _native
 from ddpmcodec.errors import FormatError, TruncatedError
-from ddpmcodec.paper import compiled
 
 Words = NDArray[np.uint32]
 STATE_LOW, STATE_HIGH = 1 << 31, 1 << 63
 
-_LOW = np.uint64(STATE_LOW)
-_WORD = np.uint64(32)
-_ONE = np.uint64(1)
-_TOP = np.uint64(63)
 _HEAD_WORDS = 2
-
-# The numpy error model: no check for a zero divisor, which the callers exclude.
-kernel = compiled.kernel(error_model="numpy")
-
-
-@kernel
-def push_interval(start, freq, precision, head, words, size):  # type: ignore[no-untyped-def]
-    """(head, size) after a push of [start, start + freq) in 2^-precision, all uint64; words has room for one more."""
-    if head >= freq << (_TOP - precision):
-        words[size] = np.uint32(head & np.uint64(0xFFFFFFFF))
-        size += 1
-        head >>= _WORD
-    quotient = head // freq
-    return (quotient << precision) + (head - quotient * freq) + start, size
-
-
-@kernel
-def peek(precision, head):  # type: ignore[no-untyped-def]
-    """The bits, uint64, that say which symbol is on top."""
-    return head & ((_ONE << precision) - _ONE)
-
-
-@kernel
-def pop_interval(start, freq, precision, head, words, size):  # type: ignore[no-untyped-def]
-    """(head, size) after taking off the symbol that `peek` fell in; size -1: a word was needed and there is none."""
-    head = freq * (head >> precision) + peek(precision, head) - start
-    if head >= _LOW:
-        return head, size
-    if size <= 0:
-        return head, -1
-    return (head << _WORD) | np.uint64(words[size - 1]), size - 1
-
-
-@kernel
-def _push_all(starts, freqs, precision, head, words, size):  # type: ignore[no-untyped-def]
-    """Push, last to first. Returns (head, size, a bad symbol or -1)."""
-    one = _ONE << precision
-    for i in range(len(starts) - 1, -1, -1):
-        start, freq = starts[i], freqs[i]
-        if freq == 0 or freq > one or start > one - freq:
-            return head, size, i
-        head, size = push_interval(start, freq, precision, head, words, size)
-    return head, size, -1
-
-
-@kernel
-def _pop_uniform(values, precision, head, words, size):  # type: ignore[no-untyped-def]
-    """Returns (head, size or -1)."""
-    for i in range(len(values)):
-        values[i] = peek(precision, head)
-        head, size = pop_interval(values[i], _ONE, precision, head, words, size)
-        if size < 0:
-            break
-    return head, size
-
-
-def _precision(bits: int) -> np.uint64:
-    if not 1 <= bits <= 31:
-        raise ValueError(f"precision must be 1 to 31 bits, got {bits}")
-    return np.uint64(bits)
 
 
 class Stack:
     """head: the rANS state. words: uint32, the first `size` of them in use, the top last. An error changes nothing."""
 
     def __init__(self, head: int, words: Words, size: int) -> None:
-        self.head, self.words, self.size = np.uint64(head), words, size
+        self.head, self.words, self.size = head, words, size
 
     @classmethod
     def empty(cls) -> Stack:
@@ -123,15 +59,15 @@ class Stack:
 
     def to_words(self) -> Words:
         """uint32: the head's high and low word, then the words from the top: as craystack's `flatten`."""
-        head = np.array([int(self.head) >> 32, int(self.head) & 0xFFFFFFFF], np.uint32)
+        head = np.array([self.head >> 32, self.head & 0xFFFFFFFF], np.uint32)
         return np.concatenate([head, self.words[: self.size][::-1]])
 
     def bits(self) -> float:
         """Information on the stack: 32 a word, and log2(head) - 31. 0 for an empty one."""
-        return 32 * self.size + log2(int(self.head)) - 31
+        return 32 * self.size + log2(self.head) - 31
 
     def is_empty(self) -> bool:
-        return self.size == 0 and self.head == _LOW
+        return self.size == 0 and self.head == STATE_LOW
 
     def reserve(self, more: int) -> Words:
         """`words` with room for so many more."""
@@ -146,13 +82,10 @@ class Stack:
 
         Raises ValueError on an interval that is empty or outside [0, 2^precision], or a precision outside 1..31.
         """
-        bits = _precision(precision)
         vectors = np.broadcast_arrays(*(np.atleast_1d(np.asarray(a, np.uint64)) for a in (starts, freqs)))
         start, freq = (np.ascontiguousarray(a) for a in vectors)
-        head, size, bad = _push_all(start, freq, bits, self.head, self.reserve(len(start)), self.size)
-        if bad >= 0:
-            raise ValueError(f"symbol {bad}: start {start[bad]}, freq {freq[bad]} is no part of [0, 2^{precision}]")
-        self.commit(head, size)
+        words = self.reserve(len(start))
+        self.commit(*_native.push_intervals(start, freq, precision, self.head, words, self.size))
 
     def push_uniform(self, values: Any, precision: int) -> None:
         """Push integers 0 <= value < 2^precision, all equally likely: bits as they are. Raises ValueError."""
@@ -161,11 +94,11 @@ class Stack:
     def pop_uniform(self, n: int, precision: int) -> NDArray[np.uint64]:
         """The inverse of `push_uniform`: uint64 [n]. Raises TruncatedError when the stack runs out."""
         values = np.empty(n, np.uint64)
-        self.commit(*_pop_uniform(values, _precision(precision), self.head, self.words, self.size))
+        self.commit(*_native.pop_uniform(values, precision, self.head, self.words, self.size))
         return values
 
     def commit(self, head: int, size: int) -> None:
-        """Take over what a kernel left. Raises TruncatedError where it ran out of words (size -1)."""
+        """Take over what the core left. Raises TruncatedError where it ran out of words (size -1)."""
         if size < 0:
             raise TruncatedError("the ANS stack ends before its last symbol; get the rest of the data")
-        self.head, self.size = np.uint64(head), int(size)
+        self.head, self.size = head, size

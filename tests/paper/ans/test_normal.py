@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -12,25 +13,16 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from ddpmcodec._native import testing
 from ddpmcodec.errors import TruncatedError
-from ddpmcodec.paper.ans.normal import (
-    MAX_STD,
-    MIN_STD,
-    PRECISION,
-    find_cell,
-    length_at,
-    length_interval,
-    parameters_of,
-    pop_gaussian,
-    push_gaussian,
-    start_of,
-)
+from ddpmcodec.paper.ans.normal import pop_gaussian, push_gaussian
 from ddpmcodec.paper.ans.stack import Stack
-from ddpmcodec.paper.ans.tables import NORMAL
 
+PRECISION = 26
 ONE = 1 << PRECISION
-_, STEPS, LAST, RESOLUTION, _ = NORMAL
-TABLE: list[int] = NORMAL.load().tolist()
+MIN_STD, MAX_STD = 2.0**-10, 2.0**32  # cells
+STEPS, LAST, RESOLUTION = 256, 6, 1 << 50  # of the table: in a deviation; where it ends; the integer of probability one
+TABLE: list[int] = testing.normal_table()
 Floats = NDArray[np.float64]
 
 
@@ -39,17 +31,16 @@ class Normal(NamedTuple):
     std: float
 
     def window(self) -> tuple[int, int, int]:
-        """(lo, hi, shift) by the kernel."""
-        _, _, _, shift, lo, hi, _ = parameters_of(self.mean, self.std)
-        return int(lo), int(hi), int(shift)
+        """(lo, hi, shift)"""
+        return testing.normal_window(*self)
 
     def start(self, k: int) -> int:
-        return int(start_of(parameters_of(self.mean, self.std), k))
+        return testing.normal_starts(*self, [k])[0]
 
     def starts(self) -> NDArray[np.int64]:
         """start(lo), ..., start(hi + 1)."""
         lo, hi, _ = self.window()
-        return np.array([self.start(k) for k in range(lo, hi + 2)])
+        return np.array(testing.normal_starts(*self, list(range(lo, hi + 2))))
 
 
 @st.composite
@@ -157,21 +148,26 @@ def test_the_window_is_six_deviations_and_has_at_most_1600_cells(normal: Normal)
 
 @given(normals(), st.integers(1, ONE - 2))
 def test_a_slot_is_found_in_the_cell_that_holds_it(normal: Normal, slot: int) -> None:
-    k, start, end = find_cell(parameters_of(*normal), slot)
-    lo, hi, _ = normal.window()
+    (symbol,) = pop_gaussian(Stack(1 << 62 | slot, np.zeros(1, np.uint32), 1), *normal).tolist()
+    lo, hi, shift = normal.window()
+    k = symbol >> shift
     assert lo <= k <= hi
-    assert (start, end) == (normal.start(k), normal.start(k + 1))
-    assert start <= slot < end
+    assert normal.start(k) <= slot < normal.start(k + 1)
 
 
 def test_the_lengths_of_escapes_fill_all_slots_and_are_found_in_them() -> None:
-    end = 0
-    for length in range(PRECISION + 1):
-        start, freq = map(int, length_interval(length))
-        assert start == end
-        assert length_at(start) == length_at(start + freq - 1) == length
-        end = start + freq
-    assert end == ONE
+    """Length j has the slots that begin with j ones: the first and the last of them."""
+    hi = Normal(0.0, 1.0).window()[1]
+    bounds = [*(ONE - (ONE >> length) for length in range(PRECISION + 1)), ONE]
+    for length, (start, end) in enumerate(pairwise(bounds)):
+        for slot in (start, end - 1):
+            stack = random_stack(10)
+            stack.push_uniform([ONE - 1, slot], PRECISION)
+            before = stack.to_words()
+            (k,) = pop_gaussian(stack, 0.0, 1.0).tolist()
+            assert (k - hi).bit_length() - 1 == length
+            push_gaussian(stack, [k], 0.0, 1.0)
+            np.testing.assert_array_equal(stack.to_words(), before)
 
 
 # --- inverses

@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from ddpmcodec import _native
 from ddpmcodec.errors import FormatError, TruncatedError
 from ddpmcodec.paper.ans.logistic import cost_bits, encode_values, pop_logistic, push_logistic
+from ddpmcodec.paper.ans.normal import pop_gaussian
 from ddpmcodec.paper.ans.stack import STATE_LOW, Stack
 
 PRECISIONS = [1, 8, 16, 24, 26, 28, 31]
@@ -149,6 +151,27 @@ def test_a_precision_no_head_has_room_for_is_refused(precision: int) -> None:
         Stack.empty().push_uniform([0], precision)
     with pytest.raises(ValueError, match="1 to 31 bits"):
         Stack.empty().pop_uniform(1, precision)
+
+
+@pytest.mark.parametrize(("capacity", "size"), [(3, 4), (3, -1), (3, 3), (0, 0), (3, 2**62)])
+def test_the_core_leaves_alone_what_is_no_word_of_a_stack(capacity: int, size: int) -> None:
+    words, one = np.zeros(capacity, np.uint32), np.ones(1, np.uint64)
+    with pytest.raises(ValueError, match="words of a stack are fewer"):
+        _native.push_intervals(one, one, 8, STATE_LOW, words, size)
+    with pytest.raises(ValueError, match="words of a stack are fewer"):
+        _native.push_normals(np.zeros(1, np.int64), np.zeros(1), np.ones(1), STATE_LOW, words, size)
+    if not 0 <= size <= capacity:
+        for pop in (lambda s: s.pop_uniform(9, 31), lambda s: pop_logistic(s, 0, 40), lambda s: pop_gaussian(s, 0, 8)):
+            with pytest.raises(ValueError, match="words of a stack are fewer"):
+                pop(Stack(STATE_LOW, words, size))
+
+
+def test_the_core_refuses_columns_of_other_lengths_and_types() -> None:
+    two, three = np.ones(2, np.uint64), np.ones(3, np.uint64)
+    with pytest.raises(ValueError, match="other lengths"):
+        _native.push_intervals(two, three, 8, STATE_LOW, np.zeros(9, np.uint32), 0)
+    with pytest.raises(TypeError, match="incompatible"):
+        _native.push_intervals(two, two, 8, STATE_LOW, np.zeros(9, np.uint64), 0)
 
 
 @pytest.mark.parametrize("words", [0, 1])
