@@ -45,7 +45,6 @@ PACKAGES = (
     "ddpmcodec",
     "torch",
     "numpy",
-    "numba",
     "pillow",
     "pillow-jxl-plugin",
     "bjontegaard",

@@ -58,7 +58,7 @@ def _pipes() -> Iterator[None]:
         raise ClosedPipe from error
 
 
-EXTRAS = {"torch": "train", "numba": "train"}  # modules that coding does not need, and the extra that brings them
+EXTRAS = {"torch": "train"}  # modules that coding does not need, and the extra that brings them
 
 
 class LazyGroup(click.Group):

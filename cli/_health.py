@@ -22,7 +22,7 @@ from ddpmcodec.format.header import LEVELS
 from ddpmcodec.models.registry import find
 from ddpmcodec.parallel import thread_count
 
-PACKAGES = ("numpy", "pillow", "safetensors", "click", "imagecodecs", "torch", "numba")  # the last three if installed
+PACKAGES = ("numpy", "pillow", "safetensors", "click", "imagecodecs", "torch")  # the last two if installed
 PLAIN = "plain"  # the kernel of processors without the instructions of any other
 SIDE = 256  # pixels: one stream under the model for photographs, so one thread
 WARM_UP_SIDE = 128  # the least at which the networks learn

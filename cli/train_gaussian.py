@@ -15,6 +15,7 @@ from ._training import (
     evaluate_option,
     hold_out_option,
     hours_option,
+    no_compile_option,
     out_option,
     rate_options,
     resume_option,
@@ -66,9 +67,10 @@ from ._training import (
 )
 @seed_option
 @evaluate_option(10.0)
+@no_compile_option
 def train_gaussian(
     data: tuple[str, ...], out: str, resume: bool, blocks: tuple[int, int, int], width: int, validate: str | None,
-    evaluate_minutes: float, **options: object,
+    evaluate_minutes: float, no_compile: bool, **options: object,
 ) -> int:  # fmt: skip
     """Train an exact model of the paper's diffusion process, for bits back and sampling, or go on with one.
 
@@ -86,7 +88,7 @@ def train_gaussian(
     )
     given = chosen()
     named = given & {"data", "validate", *options} | ({"architecture"} if given & {"width", "blocks"} else set())
-    how = {"resume": resume, "chosen": named, "evaluate_minutes": evaluate_minutes}
+    how = {"resume": resume, "chosen": named, "evaluate_minutes": evaluate_minutes, "compiled": not no_compile}
     trainer = trained(out, lambda: gaussian_trainer.train(settings, Path(out), say, **how))  # type: ignore[arg-type]
     if trainer is None:
         return INTERRUPTED

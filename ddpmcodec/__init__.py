@@ -1,6 +1,6 @@
 """An image codec whose compressor is a diffusion model: lossless, progressive, the same bits on every machine.
 
-`import ddpmcodec` is light; coding needs neither PyTorch nor numba.
+`import ddpmcodec` is light; coding needs no PyTorch.
 
 >>> import numpy as np
 >>> import ddpmcodec

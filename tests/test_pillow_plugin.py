@@ -93,7 +93,7 @@ import sys
 from PIL import Image
 import ddpmcodec.pillow_plugin
 with Image.open(sys.argv[1]) as image:
-    print(image.mode, image.size, image.info["icc_profile"], {"torch", "numba"} & set(sys.modules))
+    print(image.mode, image.size, image.info["icc_profile"], {"torch"} & set(sys.modules))
 """
 
 

@@ -60,9 +60,7 @@ def answer() -> str:
     """sha256 of the picture's streams, with no and with five noise levels, where weights and colours learn."""
     pixels, digest = picture(), hashlib.sha256()
     for levels, roles in ((0, ("direct",)), (5, ("last", "band", "band", "band"))):
-        coder = _native.Pass(
-            [network(role) for role in roles], levels, pixels.shape, streams=2, learns=True, threads=1
-        )
+        coder = _native.Pass([network(role) for role in roles], levels, pixels.shape, streams=2, learns=True, threads=1)
         coder.encode(pixels)
         coder.advance(1 << 30, coder.segments)
         for stream in range(2):

@@ -1,1 +1,1 @@
-"""File formats: bytes <-> named values. No pixels, no models: this package loads neither torch nor numba."""
+"""File formats: bytes <-> named values. No pixels, no models: this package does not load torch."""

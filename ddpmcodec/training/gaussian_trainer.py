@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ddpmcodec.errors import TrainingError
@@ -21,16 +19,7 @@ from ddpmcodec.paper.bound import evaluate as evaluate_bound
 from ddpmcodec.paper.denoiser import LAST_SCALE, LN2, SCALE_UNIT, Prediction, pixel_bits
 from ddpmcodec.paper.diffusion import posterior, reverse, step_kl
 from ddpmcodec.paper.gaussian.architecture import MULTIPLE, PIXEL_OUTPUTS, Architecture, blend, denoise
-from ddpmcodec.paper.gaussian.eager import EagerOperations, patches, unpatch
-from ddpmcodec.paper.gaussian.features import (
-    ESTIMATE_LIMIT,
-    LevelConstants,
-    gaussian_estimate,
-    level_constants,
-    pixel_features,
-    scale_origin,
-)
-from ddpmcodec.paper.gaussian.fused import fused_features
+from ddpmcodec.paper.gaussian.features import gaussian_estimate, pixel_features, scale_origin
 from ddpmcodec.paper.gaussian.model import (
     COARSEST_LEVEL,
     FEW_STEPS,
@@ -40,12 +29,11 @@ from ddpmcodec.paper.gaussian.model import (
     export,
     parse,
 )
-from ddpmcodec.paper.gaussian.predictors import bfloat16_bits, blank
+from ddpmcodec.paper.gaussian.operations import Operations, patches, unpatch
 from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
-from ddpmcodec.paper.schedule import HALF_RANGE, LEVEL_UNIT, ddpm_linear
+from ddpmcodec.paper.schedule import HALF_RANGE, ddpm_linear
 from ddpmcodec.training import run, state
 from ddpmcodec.training.data import Mixture, crops_of, image_sets, left_out
-from ddpmcodec.training.gaussian_operations import Array, TrainingOperations, array_of, numbers, tensor_of
 from ddpmcodec.training.optim import Muon
 from ddpmcodec.training.run import Say
 from ddpmcodec.training.state import State
@@ -54,7 +42,6 @@ Objective = Literal["bound", "simple"]
 
 SCHEDULES = (16, 256)  # least and most noise levels T of a code, between which the training draws
 FINAL_SHARE = 0.2  # of the images of a batch that take the last step, to the pixel itself
-BITS = bfloat16_bits(torch.arange(-127, 128))
 FINE = 2.0  # steps are drawn with a density of exp(-FINE x), x from 0 at the finest level to 1, about as they cost
 
 
@@ -110,8 +97,8 @@ def _paper_positions(q: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
     return (torch.log(s / first) / torch.log(COARSEST_LEVEL / first)).clamp(min=0), torch.ones_like(q)
 
 
-class EagerTrainingPredictor:
-    """The network in training: (c_t, s_t) -> `Prediction`, c_t [N, 3, H, W], s_t [N, 1, 1, 1]. The reference."""
+class TrainingPredictor:
+    """The network in training: (c_t, s_t) -> `Prediction`, c_t [N, 3, H, W], s_t [N, 1, 1, 1]."""
 
     def __init__(self, network: TrainableGaussian) -> None:
         self.network = network
@@ -126,45 +113,10 @@ class EagerTrainingPredictor:
 
     def _outputs(self, estimate: Tensor, std: Tensor) -> Tensor:
         """[N, H, W, OUTPUTS_PER_PIXEL]"""
-        ops = EagerOperations(self.network.integer_parameters(), train=True)
+        ops = Operations(self.network.integer_parameters(), train=True)
         features = patches(pixel_features(estimate, std))
         features = features.to(torch.bfloat16, memory_format=torch.channels_last)
         return unpatch(denoise(self.network.architecture, ops, features))
-
-
-class TrainingPredictor:
-    """`EagerTrainingPredictor` on a CPU, by kernels: what the network sees is what the coder shows it, bit for bit, at
-    noise levels rounded to the coder's. Height and width are multiples of `MULTIPLE`."""
-
-    def __init__(self, network: TrainableGaussian) -> None:
-        self.network = network
-
-    def __call__(self, c_t: Tensor, s_t: Tensor) -> Prediction:
-        levels = [max(round(LEVEL_UNIT * s), 1) for s in s_t.flatten().tolist()]
-        constants = [level_constants(level) for level in levels]
-        estimate, features = _features_of(array_of(c_t), constants)
-        ops = TrainingOperations(self.network.integer_parameters())
-        first, around = numbers(denoise(self.network.architecture, ops, tensor_of(features)), estimate)
-        offset, index, coefficients = first.chunk(3, 1)
-        std, origin = (_by_image([getattr(level, name) for level in constants]) for name in ("std", "origin"))
-        index = (origin + 8 * index).clamp(0, LAST_SCALE)
-        mean = tensor_of(estimate) + std * offset + around
-        return Prediction(mean + HALF_RANGE, (index - SCALE_UNIT) * (LN2 / 8), coefficients)
-
-
-def _features_of(c_t: NDArray[np.float32], constants: Sequence[LevelConstants]) -> tuple[Array, Array]:
-    """Estimates [N, H, W, 3], and patches of features in bfloat16 bits, of latents at a noise level each."""
-    estimate, features = np.empty_like(c_t), blank(c_t)
-    for image, level in enumerate(constants):
-        image_estimate = estimate[image : image + 1]
-        np.clip(c_t[image] * level.shrink, -ESTIMATE_LIMIT, ESTIMATE_LIMIT, out=image_estimate[0])
-        parameters = level.inverse, level.fade, level.visible, level.hats, BITS
-        fused_features(image_estimate, *parameters, features[image : image + 1])
-    return estimate, features
-
-
-def _by_image(numbers: Sequence[np.float32]) -> Tensor:
-    return torch.from_numpy(np.array(numbers)).view(-1, 1, 1, 1)
 
 
 def weighted_bits(prediction: Prediction, batch: Batch) -> Tensor:
@@ -215,7 +167,8 @@ class GaussianTrainer:
     exported."""
 
     def __init__(
-        self, settings: GaussianSettings, crops: Mixture, held_out: Tensor, *, begins: bool = True
+        self, settings: GaussianSettings, crops: Mixture, held_out: Tensor, *, compiled: bool = False,
+        begins: bool = True,
     ) -> None:  # fmt: skip
         """held_out: images uint8 [N, 3, H, W]. begins: False where a state is restored: what the run began with may be
         gone."""
@@ -232,6 +185,7 @@ class GaussianTrainer:
             torch.optim.AdamW(rest, lr=settings.adam_rate, betas=(0.9, 0.99), weight_decay=0.0),
         ]
         self.rates = [settings.muon_rate, settings.adam_rate]
+        self.loss = torch.compile(loss, dynamic=False) if compiled else loss
         self.step, self.seconds = 0, 0.0
 
     def _start_from(self, source: str) -> None:
@@ -266,7 +220,7 @@ class GaussianTrainer:
         settings, pixels = self.settings, self.crops.batch(self.step, self.settings.batch)
         generator = torch.Generator().manual_seed((settings.seed << 32) + self.step)
         batch = draw(pixels, generator, settings.objective)
-        value = loss(TrainingPredictor(self.network), batch)
+        value = self.loss(TrainingPredictor(self.network), batch)
         value.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip)
         multiplier = min(1.0, (self.step + 1) / settings.warmup) * (1 - self.progress())
@@ -346,18 +300,19 @@ def crops_and_held_out(settings: GaussianSettings, say: Say = print) -> tuple[Mi
 
 def train(
     settings: GaussianSettings, out: Path, say: Say = print, *, resume: bool = False, chosen: Collection[str] = (),
-    evaluate_minutes: float = 10.0,
+    evaluate_minutes: float = 10.0, compiled: bool = False,
 ) -> tuple[GaussianTrainer, bool]:  # fmt: skip
     """Train until the run's steps or hours are spent, or SIGTERM; the trainer, and whether it is done.
 
     `out` gets the state, a log, and the averaged network as a model. With `resume`, a run that `out` holds goes on with
-    its own settings; those that are named in `chosen` must be the same, except for `CHANGES`.
+    its own settings; those that are named in `chosen` must be the same, except for `CHANGES`. Whether the loss is
+    compiled may change from one part of a run to the next.
 
     Raises TrainingError when the data or the saved state cannot be used, or `out` holds a run and `resume` is off.
     """
     settings, resumes = run.settings_of(out, settings, resume=resume, chosen=chosen, changes=CHANGES)
     crops, held_out = crops_and_held_out(settings, say)
-    trainer = GaussianTrainer(settings, crops, held_out, begins=not resumes)
+    trainer = GaussianTrainer(settings, crops, held_out, compiled=compiled, begins=not resumes)
     if resumes:
         saved = state.read(out)
         with state.is_state(out):

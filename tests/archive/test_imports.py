@@ -1,4 +1,4 @@
-"""Archives of images by the context model are made and read without PyTorch and numba."""
+"""Archives of images by the context model are made and read without PyTorch."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ found = dict(archive.extract(data))
 with archive.open(data) as images:
     same = [images[name].tobytes() == found[name].tobytes() == picture.tobytes() for name, picture in pictures.items()]
 print(archive.test(data), all(same), len(archive.names(data)), archive.describe(data)["images_on_stacks"] > 0)
-print(sorted({"torch", "numba"} & set(sys.modules)))
+print(sorted({"torch"} & set(sys.modules)))
 """
 
 

@@ -1,4 +1,4 @@
-"""What the everyday commands import: neither PyTorch nor numba, nor what they have no use for."""
+"""What the everyday commands import: neither PyTorch nor what they have no use for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-SLOW = ("torch", "numba", "llvmlite", "scipy", "matplotlib", "hypothesis", "ray", "tqdm", "asyncio")
+SLOW = ("torch", "scipy", "matplotlib", "hypothesis", "ray", "tqdm", "asyncio")
 PROGRAM = """
 import sys
 from ddpmcodec import cli
@@ -30,7 +30,7 @@ file.decode_whole(lambda pixels: None)
 file.picture("preview", 300, lambda pixels: None)
 file.picture("jpeg", 300, lambda pixels: None)
 viewer.close()
-print(sorted({"torch", "numba"} & set(sys.modules)))
+print(sorted({"torch"} & set(sys.modules)))
 """
 
 
@@ -67,7 +67,7 @@ def test_archives(photos: Path, tmp_path: Path) -> None:
 
 
 def test_doctor() -> None:
-    assert imported("doctor", slow=("torch", "numba")) == "0 []"
+    assert imported("doctor", slow=("torch")) == "0 []"
 
 
 def test_the_viewers_server(coded: bytes, tmp_path: Path) -> None:

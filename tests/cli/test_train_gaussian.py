@@ -18,7 +18,7 @@ from ddpmcodec.models.registry import DENOISER, find
 from ddpmcodec.training import gaussian_trainer
 
 Ddpm = Callable[..., Any]  # conftest.Ddpm
-SMALL = ("--steps", 2, "--width", 16, "--blocks", 1, 1, 1, "--hold-out", 2, "--batch", 4)
+SMALL = ("--steps", 2, "--width", 16, "--blocks", 1, 1, 1, "--hold-out", 2, "--batch", 4, "--no-compile")
 
 
 def process(*arguments: object) -> subprocess.CompletedProcess[str]:

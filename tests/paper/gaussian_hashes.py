@@ -1,7 +1,7 @@
 """Prints, as one line of JSON, hashes of what this process computes; run by test_exactness in many environments.
 
-Arguments: the number of threads, then files of Gaussian models. Per model: the integers of every path (fused and eager,
-bfloat16 and float32 convolutions) on batches of several sizes, and a stack of images by bits back, decoded again.
+Arguments: the number of threads, then files of Gaussian models. Per model: the integers of every path (convolutions
+in bfloat16 and in float32) on batches of several sizes, and a stack of images by bits back, decoded again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ddpmcodec.models.registry import DENOISER, find
 from ddpmcodec.paper import bits_back
 from ddpmcodec.paper.ans.stack import Stack
 from ddpmcodec.paper.gaussian.model import GaussianModel
-from ddpmcodec.paper.gaussian.predictors import EagerPredictor, FusedPredictor
+from ddpmcodec.paper.gaussian.predictors import GaussianPredictor
 
 BATCHES = (1, 3, 17)
 LEVELS = (700, 20_000, 400_000)  # of noise, in 1/1024 grey level
@@ -44,8 +44,7 @@ def predictions(model: GaussianModel) -> Iterator[tuple[str, str]]:
     Every size has a level of its own. What a size changes, how convolutions are cut up, does not depend on the level,
     and an old processor takes a minute to compute all pairs.
     """
-    kinds = (EagerPredictor, FusedPredictor)
-    paths = [kind(model.architecture, model.params, low_precision=low) for kind in kinds for low in (False, True)]
+    paths = [GaussianPredictor(model.architecture, model.params, low_precision=low) for low in (False, True)]
     for count, level in zip(BATCHES, LEVELS, strict=True):
         hashes = {path.predict(latents(count), 1 / 128, level).sha256() for path in (*paths, model)}
         yield f"batch of {count}, level {level}", " ".join(sorted(hashes))

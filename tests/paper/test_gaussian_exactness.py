@@ -23,21 +23,18 @@ from ddpmcodec import models
 
 
 class Environment(NamedTuple):
-    """oneDNN's instruction set and arithmetic of float32 convolutions, PyTorch's own, the one numba compiles for."""
+    """oneDNN's instruction set and arithmetic of float32 convolutions, and PyTorch's own instruction set."""
 
     onednn: str = ""
     float32: str = ""
     aten: str = ""
-    numba: str = ""
     threads: int = 1
 
-    def variables(self, cache: Path) -> dict[str, str]:
+    def variables(self) -> dict[str, str]:
         chosen = {
             "ONEDNN_MAX_CPU_ISA": self.onednn,
             "ONEDNN_DEFAULT_FPMATH_MODE": self.float32,
             "ATEN_CPU_CAPABILITY": self.aten,
-            "NUMBA_CPU_NAME": self.numba,
-            "NUMBA_CACHE_DIR": str(cache) if self.numba else os.environ.get("NUMBA_CACHE_DIR", ""),
         }
         kept = {name: value for name, value in os.environ.items() if name not in chosen}
         return kept | {name: value for name, value in chosen.items() if value}
@@ -46,7 +43,7 @@ class Environment(NamedTuple):
 REFERENCE = Environment()
 # Every instruction set, arithmetic and number of threads in one of them: processes take long to start.
 OTHERS = [
-    Environment(onednn="SSE41", aten="default", numba="generic", threads=2),
+    Environment(onednn="SSE41", aten="default", threads=2),
     Environment(onednn="AVX512_CORE", aten="avx2", threads=2),
     Environment(onednn="AVX2", aten="default"),
     Environment(float32="ANY", threads=2),  # with all instructions there are, as those of bfloat16
@@ -56,15 +53,14 @@ Run = Callable[[Environment], dict[str, str]]
 
 
 @pytest.fixture(scope="module")
-def run(tiny_gaussian: Path, pytestconfig: pytest.Config) -> Run:
+def run(tiny_gaussian: Path) -> Run:
     """What a process in an environment prints."""
     script = Path(__file__).with_name("gaussian_hashes.py")
     paths = [str(tiny_gaussian), str(models.path(models.GAUSSIAN))]
-    cache = pytestconfig.cache.mkdir("numba") if pytestconfig.cache else tiny_gaussian.parent
 
     def process(environment: Environment) -> dict[str, str]:
         command = [sys.executable, str(script), str(environment.threads), *paths]
-        ended = subprocess.run(command, env=environment.variables(cache), capture_output=True, text=True, check=False)
+        ended = subprocess.run(command, env=environment.variables(), capture_output=True, text=True, check=False)
         assert ended.returncode == 0, ended.stderr
         found: dict[str, str] = json.loads(ended.stdout)
         return found

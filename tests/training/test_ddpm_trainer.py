@@ -169,8 +169,8 @@ def test_products_in_bfloat16_train_weights_in_float32(settings: DdpmSettings) -
 
 
 def test_a_compiled_network_trains_as_it_would_have(settings: DdpmSettings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With dropout. It is captured as one graph, whose translation to C++, a minute, is left to PyTorch's own tests."""
-    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager", fullgraph=True))
+    """With dropout. It is captured as one graph, whose translation, a minute, is left to PyTorch's own tests."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager", fullgraph=True))
     settings = replace(settings, bfloat16=True)
     eager, compiled = (DdpmTrainer(settings, crops_of(settings), ALONE, compiled=c) for c in (False, True))
     for _ in range(3):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,15 @@ def test_training_lowers_the_loss_and_the_held_out_bound(settings: GaussianSetti
     for network in (trainer.network, trainer.averaged):
         assert loss(TrainingPredictor(network), batch) < 0.95 * before
     assert trainer.bound().mean < bound - 0.3
+
+
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated")  # what PyTorch does itself
+def test_a_compiled_loss_trains_as_it_would_have(settings: GaussianSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Traced, but not made into C++, which would take a minute."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager", fullgraph=True))
+    plain, compiled = (GaussianTrainer(settings, *crops_and_held_out(settings), compiled=c) for c in (False, True))
+    for _ in range(2):
+        assert compiled.update()["loss"] == pytest.approx(plain.update()["loss"], rel=1e-4)
 
 
 def test_learning_rates_rise_and_fall_to_zero(settings: GaussianSettings) -> None:

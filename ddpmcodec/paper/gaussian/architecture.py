@@ -1,9 +1,7 @@
 """The exact denoiser: a convolutional network whose result is the same bits on every machine.
 
-The topology is written once, over a set of operations (`Operations`): eager PyTorch (`eager`), the readable reference
-that also trains with straight-through rounding, and fused CPU kernels (`fused`). Convolutions see
-integers in [-127, 127] on both sides, so their sums are exact in any order; everything else is elementwise IEEE
-arithmetic.
+Convolutions see integers in [-127, 127] on both sides, so their sums are exact in any order; everything else is
+elementwise IEEE arithmetic (`operations`). In training rounding passes gradients straight through.
 
 A U-net of two resolutions on 2x2 patches: the residual stream holds integers (1/64 of a unit), and every branch is
 normalise - activate - quantise - 3x3 convolution - activate - quantise - 3x3 convolution.
@@ -22,17 +20,14 @@ neighbours inside the image. Weights belong to a pixel, blends to each of its ch
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ddpmcodec.paper.gaussian.features import ESTIMATE_UNIT, PER_PIXEL, WINDOWS, box_sum
+from ddpmcodec.paper.gaussian.operations import Operations
 
-X = TypeVar("X")  # a residual stream
-Q = TypeVar("Q")  # quantised activations
-Y = TypeVar("Y")  # what a convolution returns
 NEAR = 8  # how often the inner window counts
 NEIGHBOUR_OFFSETS = tuple((y, x) for y in range(-2, 3) for x in range(-2, 3) if (y, x) != (0, 0)) + tuple(
     (y, x) for y in (-4, 0, 4) for x in (-4, 0, 4) if (y, x) != (0, 0)
@@ -87,22 +82,10 @@ class Architecture:
         }
 
 
-class Operations(Protocol[X, Q, Y]):
-    """What a backend supplies. `name` picks the layer's parameters."""
-
-    def conv(self, name: str, q: Q) -> Y: ...
-    def head(self, name: str, q: Q) -> Any: ...
-    def start(self, name: str, y: Y) -> X: ...
-    def add(self, name: str, x: X, y: Y) -> X: ...
-    def add_up(self, name: str, x: X, y: Y) -> X: ...
-    def norm_act(self, name: str, x: X) -> Q: ...
-    def act(self, name: str, y: Y) -> Q: ...
-
-
-def denoise(architecture: Architecture, ops: Operations[X, Q, Y], features: Q) -> Any:
+def denoise(architecture: Architecture, ops: Operations, features: Tensor) -> Tensor:
     """Run the network, patches to patches: features [N, 4 PER_PIXEL, H/2, W/2] to OUTPUTS_PER_PIXEL numbers a pixel."""
 
-    def block(name: str, x: X) -> X:
+    def block(name: str, x: Tensor) -> Tensor:
         y = ops.conv(f"{name}.conv1", ops.norm_act(f"{name}.norm", x))
         return ops.add(f"{name}.conv2", x, ops.conv(f"{name}.conv2", ops.act(f"{name}.conv1", y)))
 

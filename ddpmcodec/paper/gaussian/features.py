@@ -2,7 +2,7 @@
 standard deviation.
 
 Estimate and standard deviation are those of the posterior of v under the prior N(0, PRIOR_STD^2), so that all noise
-levels share one scale. `pixel_features` computes them in float, for training; `eager_features` and a kernel of `fused`
+levels share one scale. `pixel_features` computes them in float, for training; `level_features`
 the same bits on every machine: what depends on the level alone comes from decimal arithmetic, rounded once; the rest is
 IEEE float32. An estimate is cut at +-256, which training never reaches, so that sums of quarters of grey levels stay
 below 2^24.
@@ -171,8 +171,8 @@ def estimate_of(c: Latents, spacing: float, constants: LevelConstants) -> NDArra
     return np.clip(estimate, -ESTIMATE_LIMIT, ESTIMATE_LIMIT, out=estimate)
 
 
-def eager_features(estimate: Tensor, constants: LevelConstants) -> Tensor:
-    """[N, H, W, PER_PIXEL] integer-valued float32 from estimates [N, 3, H, W]: the reference of the kernel."""
+def level_features(estimate: Tensor, constants: LevelConstants) -> Tensor:
+    """[N, H, W, PER_PIXEL] integer-valued float32 from estimates [N, 3, H, W]: what the coder shows the network."""
     coarse = torch.round(estimate).clamp(-127, 127)
     parts = [coarse, torch.round((254 * (estimate - coarse)).clamp(-127, 127))]
     for period, visible in zip(PERIODS, constants.visible.tolist(), strict=True):

@@ -22,8 +22,8 @@ from ddpmcodec.format import model_file
 from ddpmcodec.format.model_file import LARGEST_NUMBER
 from ddpmcodec.paper.denoiser import IntegerPrediction, Latents, Prediction, Predictor, to_floats
 from ddpmcodec.paper.gaussian.architecture import Architecture
-from ddpmcodec.paper.gaussian.eager import LARGEST_INTEGER
-from ddpmcodec.paper.gaussian.predictors import EagerPredictor, ExactPredictor, KnownAnswer
+from ddpmcodec.paper.gaussian.operations import LARGEST_INTEGER
+from ddpmcodec.paper.gaussian.predictors import ExactPredictor, GaussianPredictor, KnownAnswer
 from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
 from ddpmcodec.paper.numerics import exact_torch
 from ddpmcodec.paper.schedule import LEVEL_UNIT, MAX_LEVEL, Levels, log_linear
@@ -114,7 +114,7 @@ def pack(
     architecture: Architecture, params: Mapping[str, Tensor], *, name: str, training: Mapping[str, Any] | None = None
 ) -> bytes:
     """`export` of integer parameters; the known answers are those of the reference."""
-    reference = EagerPredictor(architecture, params, low_precision=False)
+    reference = GaussianPredictor(architecture, params, low_precision=False)
     pairs = product(ANSWER_SIZES, ANSWER_LEVELS)
     questions = [KnownAnswer(seed, size, level, "") for seed, (size, level) in enumerate(pairs)]
     facts = {

@@ -1,29 +1,21 @@
-"""From latents to the coder's integers, on several paths that must return the same ones; known answers decide."""
+"""From latents to the coder's integers, by convolutions in bfloat16 or float32: known answers say which are exact."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ddpmcodec.errors import ModelError
 from ddpmcodec.paper.denoiser import COEFFICIENT_LIMIT, LAST_SCALE, MEAN_LIMIT, IntegerPrediction, Latents, Predictor
-from ddpmcodec.paper.gaussian.architecture import MULTIPLE, PATCH, PIXEL_OUTPUTS, Architecture, blend, denoise
-from ddpmcodec.paper.gaussian.eager import EagerOperations, patches, unpatch
-from ddpmcodec.paper.gaussian.features import (
-    PER_PIXEL,
-    LevelConstants,
-    eager_features,
-    estimate_of,
-    level_constants,
-)
-from ddpmcodec.paper.gaussian.fused import FusedOperations, fused_blend, fused_features, fused_local_mean
+from ddpmcodec.paper.gaussian.architecture import MULTIPLE, PIXEL_OUTPUTS, Architecture, blend, denoise
+from ddpmcodec.paper.gaussian.features import LevelConstants, estimate_of, level_constants, level_features
+from ddpmcodec.paper.gaussian.operations import Operations, patches, unpatch
 from ddpmcodec.paper.numerics import exact_torch, torch_settings
 from ddpmcodec.paper.schedule import HALF_RANGE
 from ddpmcodec.parallel import one_thread_if
@@ -59,7 +51,7 @@ def padded(side: int) -> int:
 
 
 def integers_of(outputs: Tensor, estimate: Tensor, constants: LevelConstants, around: Tensor) -> IntegerPrediction:
-    """Network numbers [N, H, W, PIXEL_OUTPUTS or more] to integers, in eager operations.
+    """Network numbers [N, H, W, PIXEL_OUTPUTS or more] to integers.
 
     estimate: centred grey levels; around: what neighbours add to the means, grey levels; both [N, H, W, 3].
     """
@@ -74,21 +66,25 @@ def integers_of(outputs: Tensor, estimate: Tensor, constants: LevelConstants, ar
     )
 
 
-class EagerPredictor:
-    """The reference: eager operations on any device."""
+class GaussianPredictor:
+    """By PyTorch's convolutions in bfloat16 or in float32, on any device."""
 
     def __init__(
         self, architecture: Architecture, params: Params, *, low_precision: bool = True, device: str = "cpu"
     ) -> None:
         self.architecture, self.device = architecture, device
-        self.ops = EagerOperations({k: v.to(device).float() for k, v in params.items()}, low_precision=low_precision)
+        self.ops = Operations({k: v.to(device).float() for k, v in params.items()}, low_precision=low_precision)
 
     @torch.no_grad()
     def predict(self, c: Latents, spacing: float, level: int) -> IntegerPrediction:
+        with one_thread_if(c[..., 0].size < SMALL_PIXELS):
+            return self._predict(c, spacing, level)
+
+    def _predict(self, c: Latents, spacing: float, level: int) -> IntegerPrediction:
         constants = level_constants(level)
         estimate = torch.from_numpy(estimate_of(c, spacing, constants)).to(self.device)
         first = estimate.permute(0, 3, 1, 2)
-        outputs = self._outputs(eager_features(first, constants))
+        outputs = self._outputs(level_features(first, constants))
         around = blend(first, outputs[..., PIXEL_OUTPUTS:].permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         return integers_of(outputs, estimate, constants, around)
 
@@ -101,52 +97,12 @@ class EagerPredictor:
         return unpatch(denoise(self.architecture, self.ops, inputs))[:, :h, :w]
 
 
-class FusedPredictor:
-    """The fast path on a CPU."""
-
-    def __init__(self, architecture: Architecture, params: Params, *, low_precision: bool = True) -> None:
-        self.architecture = architecture
-        self.ops = FusedOperations(params, low_precision=low_precision)
-        self.bits = bfloat16_bits(torch.arange(-127, 128))
-
-    @torch.no_grad()
-    def predict(self, c: Latents, spacing: float, level: int) -> IntegerPrediction:
-        constants = level_constants(level)
-        estimate, features = estimate_of(c, spacing, constants), blank(c)
-        _, _, inverse, fade, _, visible, hats = constants
-        fused_features(estimate, inverse, fade, visible, hats, self.bits, features)
-        outputs = self._outputs(features)
-        around = np.empty_like(estimate)
-        fused_blend(outputs, estimate, fused_local_mean(estimate), around)
-        _, h, w, _ = c.shape
-        numbers = unpatch(torch.from_numpy(outputs).permute(0, 3, 1, 2))[:, :h, :w]
-        return integers_of(numbers, torch.from_numpy(estimate), constants, torch.from_numpy(around))
-
-    def _outputs(self, features: NDArray[np.uint16]) -> NDArray[np.float32]:
-        """Patches of outputs, [N, H'/2, W'/2, 4 OUTPUTS_PER_PIXEL], from patches of features."""
-        with one_thread_if(features[..., 0].size * PATCH * PATCH < SMALL_PIXELS):
-            outputs: NDArray[np.float32] = denoise(self.architecture, self.ops, features)
-            return outputs
-
-
-def blank(pixels: NDArray[Any]) -> NDArray[np.uint16]:
-    """Patches of features, zero, for images [N, H, W, 3]."""
-    n, h, w, _ = pixels.shape
-    return np.zeros((n, padded(h) // PATCH, padded(w) // PATCH, PATCH * PATCH * PER_PIXEL), np.uint16)
-
-
-def bfloat16_bits(integers: Tensor) -> NDArray[np.uint16]:
-    return np.ascontiguousarray(integers.to(torch.bfloat16).contiguous().view(torch.int16).numpy().view(np.uint16))
-
-
-def candidates(architecture: Architecture, params: Params) -> list[Callable[[], Predictor]]:
-    """Predictors from the fastest to the plainest, built when asked for."""
-    predictors: list[Callable[[], Predictor]] = [
-        lambda: FusedPredictor(architecture, params),
-        lambda: FusedPredictor(architecture, params, low_precision=False),
-        lambda: EagerPredictor(architecture, params, low_precision=False),
-    ]
-    return predictors if _fast_bfloat16() else predictors[1:]
+def candidates(architecture: Architecture, params: Params) -> Sequence[Callable[[], Predictor]]:
+    """Predictors, the fastest first, built when asked for."""
+    return [
+        lambda: GaussianPredictor(architecture, params, low_precision=True),
+        lambda: GaussianPredictor(architecture, params, low_precision=False),
+    ][not _fast_bfloat16() :]
 
 
 def _fast_bfloat16() -> bool:

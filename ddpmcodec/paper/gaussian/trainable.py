@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ddpmcodec.paper.gaussian.architecture import BLENDS, PIXEL_OUTPUTS, Architecture
-from ddpmcodec.paper.gaussian.eager import ACTIVATION_LEVELS, LARGEST_INTEGER, STREAM_LEVELS
+from ddpmcodec.paper.gaussian.operations import ACTIVATION_LEVELS, LARGEST_INTEGER, STREAM_LEVELS
 
 INPUT_LEVELS = 64.0  # feature units per 1.0
 BRANCH_GAIN = 0.3  # initial gain of a block's second convolution: residual branches start small
@@ -101,7 +101,7 @@ class TrainableGaussian(nn.Module):
                 self.vector(f"{name}.{key}").copy_(params[f"{name}.{key}"])
 
     def integer_parameters(self) -> dict[str, Tensor]:
-        """What `EagerOperations` takes. Weights are rounded to a grid per channel; gradients go straight through."""
+        """What `Operations` takes. Weights are rounded to a grid per channel; gradients go straight through."""
         params = {name.replace("/", "."): vector for name, vector in self.vectors.items() if not name.endswith("/gain")}
         params |= {name: ACTIVATION_LEVELS * vector for name, vector in params.items() if name.endswith(".levels")}
         for name in self.architecture.norms():

@@ -1,15 +1,12 @@
-"""Means as sums over neighbours: what they are sums of, and that the kernels take the same ones to the last bit."""
+"""Means as sums over neighbours: what they are sums of."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from ddpmcodec.paper.gaussian.architecture import BLENDS, NEIGHBOUR_OFFSETS, PIXEL_OUTPUTS, blend, local_mean
-from ddpmcodec.paper.gaussian.eager import patches
-from ddpmcodec.paper.gaussian.fused import fused_blend, fused_local_mean
+from ddpmcodec.paper.gaussian.architecture import BLENDS, NEIGHBOUR_OFFSETS, blend, local_mean
 
 H, W = 11, 14
 NUMBERS = BLENDS + len(NEIGHBOUR_OFFSETS)
@@ -61,28 +58,3 @@ def test_the_local_mean_is_that_of_two_windows(y: int, x: int) -> None:
     near, wide = (estimate[..., max(y - r, 0) : y + r + 1, max(x - r, 0) : x + r + 1].flatten(2) for r in (1, 3))
     total, count = 8 * near.sum(2) + wide.sum(2), 8 * near.shape[2] + wide.shape[2]
     assert torch.allclose(local_mean(estimate)[..., y, x], total / count, atol=1e-4)
-
-
-# --- kernels
-
-
-def fused(numbers: Tensor, estimate: Tensor, middle: np.ndarray) -> Tensor:
-    """`fused_blend` of [N, C, H, W] tensors."""
-    padding = (0, -W % 4, 0, -H % 4)
-    outputs = torch.nn.functional.pad(torch.cat([torch.full((2, PIXEL_OUTPUTS, H, W), 9.0), numbers], 1), padding)
-    in_patches = patches(outputs.permute(0, 2, 3, 1).contiguous()).permute(0, 2, 3, 1).contiguous().numpy()
-    found = np.zeros((2, H, W, 3), np.float32)
-    fused_blend(in_patches, last(estimate), middle, found)
-    return torch.from_numpy(found).permute(0, 3, 1, 2)
-
-
-def last(x: Tensor) -> np.ndarray:
-    return x.permute(0, 2, 3, 1).contiguous().numpy()
-
-
-def test_the_kernels_take_the_same_sums() -> None:
-    numbers = torch.randn(2, NUMBERS, H, W, generator=torch.Generator().manual_seed(5))
-    estimate = image(3, low=-256, high=256)
-    middle = fused_local_mean(last(estimate))
-    assert torch.equal(torch.from_numpy(middle).permute(0, 3, 1, 2), local_mean(estimate))
-    assert torch.equal(fused(numbers, estimate, middle), blend(estimate, numbers))

@@ -21,7 +21,7 @@ from ddpmcodec.paper.denoiser import IntegerPrediction, Latents
 from ddpmcodec.paper.gaussian import model as model_file
 from ddpmcodec.paper.gaussian import predictors
 from ddpmcodec.paper.gaussian.model import GaussianModel
-from ddpmcodec.paper.gaussian.predictors import EagerPredictor, FusedPredictor, KnownAnswer
+from ddpmcodec.paper.gaussian.predictors import GaussianPredictor, KnownAnswer
 from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
 
 
@@ -257,7 +257,7 @@ def test_a_wrong_answer_is_reported_with_what_was_found(exported: bytes) -> None
         parse(wrong)
 
 
-class OffByOne(FusedPredictor):
+class OffByOne(GaussianPredictor):
     """A fast path gone wrong."""
 
     def predict(self, c: Latents, spacing: float, level: int) -> IntegerPrediction:
@@ -266,9 +266,9 @@ class OffByOne(FusedPredictor):
 
 
 def test_a_wrong_fast_path_is_passed_over(exported: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    kinds = [OffByOne, EagerPredictor, FusedPredictor]
+    kinds = [OffByOne, GaussianPredictor]
     monkeypatch.setattr(predictors, "candidates", lambda *a: [lambda k=kind: k(*a) for kind in kinds])
-    assert type(parse(exported).predictor.chosen()) is EagerPredictor
+    assert type(parse(exported).predictor.chosen()) is GaussianPredictor
 
 
 def test_a_machine_that_computes_nothing_right_is_refused(exported: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,5 +282,4 @@ def test_the_plainest_path_comes_last(exported: bytes, monkeypatch: pytest.Monke
     monkeypatch.setattr(predictors, "_fast_bfloat16", lambda: fast)
     found = parse(exported)
     built: list[Any] = [build() for build in predictors.candidates(found.architecture, found.params)]
-    assert [type(p) for p in built] == [FusedPredictor] * (1 + fast) + [EagerPredictor]
-    assert [p.ops.dtype for p in built[:-1]] == [torch.bfloat16, torch.float32][1 - fast :]
+    assert [p.ops.low_precision for p in built] == [True, False][1 - fast :]

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from ddpmcodec.paper.gaussian.architecture import OUTPUTS_PER_PIXEL, Architecture, denoise
-from ddpmcodec.paper.gaussian.eager import EagerOperations, activation, patches, square_root, unpatch
 from ddpmcodec.paper.gaussian.features import PER_PIXEL
 from ddpmcodec.paper.gaussian.model import GaussianModel
-from ddpmcodec.paper.gaussian.predictors import EagerPredictor
+from ddpmcodec.paper.gaussian.operations import Operations, activation, patches, square_root, unpatch
+from ddpmcodec.paper.gaussian.predictors import GaussianPredictor
 from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
 
 
@@ -72,7 +72,7 @@ def test_a_branch_at_every_block() -> None:
 def test_outputs_are_nine_numbers_a_pixel_and_those_of_its_neighbours(
     architecture: Architecture, params: dict[str, torch.Tensor], features: torch.Tensor
 ) -> None:
-    outputs = denoise(architecture, EagerOperations(params), features)
+    outputs = denoise(architecture, Operations(params), features)
     assert OUTPUTS_PER_PIXEL == 9 + 3 + 32
     assert outputs.shape == (2, 4 * OUTPUTS_PER_PIXEL, 6, 4)
     assert outputs.isfinite().all()
@@ -86,13 +86,13 @@ def test_a_convolution_is_the_exact_sum_rounded_once(
     weight = params[f"{name}.weight"]
     q = integers((3, weight.shape[1], 8, 6), 127)
     exact = torch.nn.functional.conv2d(q.long(), weight.long(), padding=padding, stride=stride)
-    ops = EagerOperations(params, low_precision=low_precision)
+    ops = Operations(params, low_precision=low_precision)
     found = ops.conv(name, q.to(torch.bfloat16 if low_precision else torch.float32))
     assert torch.equal(found, exact.float().bfloat16().float())
 
 
 def test_the_stream_holds_integers_and_saturates(params: dict[str, torch.Tensor]) -> None:
-    ops, y = EagerOperations(params), integers((1, 8, 4, 4), 3000)
+    ops, y = Operations(params), integers((1, 8, 4, 4), 3000)
     x, full = ops.start("down0.conv2", y), torch.full_like(y, 32767)
     assert torch.equal(x, x.round())
     assert ops.start("down0.conv2", 1e9 * y).abs().max() == 32767
@@ -100,7 +100,7 @@ def test_the_stream_holds_integers_and_saturates(params: dict[str, torch.Tensor]
 
 
 def test_activations_are_integers_in_seven_bits(params: dict[str, torch.Tensor]) -> None:
-    ops = EagerOperations(params)
+    ops = Operations(params)
     normal, sums = integers((2, 8, 4, 4), 32767), integers((2, 8, 4, 4), 10**6)
     for q in (ops.norm_act("down0.norm", normal), ops.act("down0.conv1", sums)):
         assert q.dtype == torch.bfloat16
@@ -110,7 +110,7 @@ def test_activations_are_integers_in_seven_bits(params: dict[str, torch.Tensor])
 
 
 def test_normalisation_takes_the_size_of_the_stream_away(params: dict[str, torch.Tensor]) -> None:
-    ops = EagerOperations(params)
+    ops = Operations(params)
     x = integers((1, 8, 4, 4), 200)
     assert (ops.norm_act("down0.norm", x) - ops.norm_act("down0.norm", 100 * x)).abs().max() <= 1
 
@@ -118,7 +118,7 @@ def test_normalisation_takes_the_size_of_the_stream_away(params: dict[str, torch
 def test_gradients_pass_straight_through_rounding_to_every_parameter(
     architecture: Architecture, latent: TrainableGaussian, features: torch.Tensor
 ) -> None:
-    ops = EagerOperations(latent.integer_parameters(), train=True)
+    ops = Operations(latent.integer_parameters(), train=True)
     denoise(architecture, ops, features).square().mean().backward()
     assert [name for name, p in latent.named_parameters() if p.grad is None or not p.grad.any()] == []
 
@@ -126,7 +126,7 @@ def test_gradients_pass_straight_through_rounding_to_every_parameter(
 def test_training_computes_nearly_what_the_coder_does(
     architecture: Architecture, params: dict[str, torch.Tensor], features: torch.Tensor
 ) -> None:
-    training, coding = (denoise(architecture, EagerOperations(params, train=t), features) for t in (True, False))
+    training, coding = (denoise(architecture, Operations(params, train=t), features) for t in (True, False))
     assert torch.allclose(training, coding, rtol=0.02, atol=0.02)
 
 
@@ -134,9 +134,20 @@ def test_training_computes_nearly_what_the_coder_does(
 def test_an_image_is_predicted_the_same_alone_and_in_a_batch(
     gaussian_model: GaussianModel, draw_latents: Any, low_precision: bool
 ) -> None:
-    predictor = EagerPredictor(gaussian_model.architecture, gaussian_model.params, low_precision=low_precision)
+    predictor = GaussianPredictor(gaussian_model.architecture, gaussian_model.params, low_precision=low_precision)
     c, spacing = draw_latents(5, 10, 7, 5000)
     together = predictor.predict(c, spacing, 5000)
     for n in range(5):
         for whole, alone in zip(together, predictor.predict(c[n : n + 1], spacing, 5000), strict=True):
             assert np.array_equal(whole[n], alone[0])
+
+
+@pytest.mark.filterwarnings("ignore:TF32 acceleration")
+def test_large_batches_are_exact_where_pytorch_has_no_onednn() -> None:
+    """And whatever PyTorch is set to: NNPACK is on unless somebody turned it off."""
+    assert torch.backends.nnpack.is_available()
+    q, weight = integers((16, 32, 16, 16), 127), integers((32, 32, 3, 3), 127, seed=2)
+    exact = torch.nn.functional.conv2d(q.long(), weight.long(), padding=1)
+    with torch.backends.mkldnn.flags(enabled=False):
+        found = Operations({"x.weight": weight}, low_precision=False).conv("x", q)
+    assert torch.equal(found, exact.float().bfloat16().float())

@@ -1,4 +1,4 @@
-"""Predictions from latents of the Gaussian channel: the kernel against eager operations, both against training."""
+"""Predictions from latents of the Gaussian channel: exact, and near to those of training."""
 
 from __future__ import annotations
 
@@ -14,23 +14,21 @@ from numpy.typing import NDArray
 
 from ddpmcodec.paper.denoiser import LN2, Prediction, RoundedDenoiser
 from ddpmcodec.paper.gaussian import model as model_file
-from ddpmcodec.paper.gaussian.eager import patches
 from ddpmcodec.paper.gaussian.features import (
     ESTIMATE_LIMIT,
     PER_PIXEL,
-    eager_features,
     estimate_of,
     fade,
     gaussian_estimate,
     level_constants,
+    level_features,
     own_features,
     pixel_features,
     scale_origin,
     std_features,
 )
-from ddpmcodec.paper.gaussian.fused import fused_features
 from ddpmcodec.paper.gaussian.model import GaussianModel
-from ddpmcodec.paper.gaussian.predictors import EagerPredictor, FusedPredictor, padded
+from ddpmcodec.paper.gaussian.predictors import GaussianPredictor
 from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
 from ddpmcodec.training.gaussian_trainer import TrainingPredictor
 
@@ -82,7 +80,7 @@ def test_features_are_those_of_training(draw_latents: DrawLatents, level: int) -
     """Rounding may go the other way here and there: training computes what depends on the level in float32."""
     c, spacing = draw_latents(2, 16, 12, level)
     constants = level_constants(level)
-    ours = eager_features(channels_first(estimate_of(c, spacing, constants)), constants)
+    ours = level_features(channels_first(estimate_of(c, spacing, constants)), constants)
     c_t = channels_first((c * spacing).astype(np.float32))
     theirs = pixel_features(*gaussian_estimate(c_t, torch.tensor(level / 1024)))
     assert ours.shape == theirs.shape == (2, 16, 12, PER_PIXEL)
@@ -96,30 +94,8 @@ def test_own_features_are_exactly_those_of_training_at_the_same_standard_deviati
     constants = level_constants(2400)
     estimate = torch.linspace(-140, 140, 3 * 40 * 40).view(1, 3, 40, 40)
     theirs = own_features(estimate, torch.full_like(estimate, float(constants.std)))
-    ours = eager_features(estimate, constants)[..., :-1].unflatten(-1, (3, -1)).permute(0, 3, 1, 2, 4)
+    ours = level_features(estimate, constants)[..., :-1].unflatten(-1, (3, -1)).permute(0, 3, 1, 2, 4)
     assert torch.equal(ours[..., : theirs.shape[-1]], theirs)
-
-
-def in_kernel(model: GaussianModel, estimate: NDArray[np.float32], level: int) -> torch.Tensor:
-    bits = FusedPredictor(model.architecture, model.params).bits
-    n, height, width, _ = estimate.shape
-    out = np.zeros((n, padded(height) // 2, padded(width) // 2, 4 * PER_PIXEL), np.uint16)
-    _, _, inverse, fade, _, visible, hats = level_constants(level)
-    fused_features(estimate, inverse, fade, visible, hats, bits, out)
-    return torch.from_numpy(out.view(np.int16)).view(torch.bfloat16).float()
-
-
-@pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_the_kernels_features_are_the_eager_ones(
-    gaussian_model: GaussianModel, draw_latents: DrawLatents, shape: tuple[int, int, int], level: int
-) -> None:
-    n, height, width = shape
-    estimate = estimate_of(*draw_latents(*shape, level), level_constants(level))
-    estimate[0, 0, 0] = [ESTIMATE_LIMIT, -ESTIMATE_LIMIT, 0]
-    eager = torch.zeros(n, padded(height), padded(width), PER_PIXEL)
-    eager[:, :height, :width] = eager_features(channels_first(estimate), level_constants(level))
-    assert torch.equal(patches(eager).permute(0, 2, 3, 1), in_kernel(gaussian_model, estimate, level))
 
 
 def test_estimates_are_cut_where_sums_would_round() -> None:
@@ -139,8 +115,7 @@ def test_every_path_gives_the_same_integers(
     c, spacing = draw_latents(*shape, level)
     c.flat[0] = 10**15
     architecture, params = gaussian_model.architecture, gaussian_model.params
-    kinds = (EagerPredictor, FusedPredictor)
-    paths = [kind(architecture, params, low_precision=low) for kind in kinds for low in (False, True)]
+    paths = [GaussianPredictor(architecture, params, low_precision=low) for low in (False, True)]
     assert len({path.predict(c, spacing, level).sha256() for path in (*paths, gaussian_model)}) == 1
 
 

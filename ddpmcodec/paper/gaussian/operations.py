@@ -1,4 +1,4 @@
-"""The exact network in eager PyTorch: the reference, also of the trainer's kernels, and the path of other devices.
+"""What the exact network is made of, in PyTorch: on every device, in coding and in training.
 
 Shapes are [N, C, H, W] in channels_last memory. Tensors hold integers where the docstrings say so.
 """
@@ -57,7 +57,7 @@ def exact_convolution(x: Tensor, weight: Tensor) -> Tensor:
     return torch.cat([convolution(part, weight) for part in torch.split(x, NNPACK_BATCH - 1)])
 
 
-class EagerOperations:
+class Operations:
     """Operations over named parameters.
 
     params: '<conv>.weight' [O, I, k, k] integer-valued, '<conv>.factor' [O], '<conv>.bias' [O], '<conv>.levels' [O]
