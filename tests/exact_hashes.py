@@ -46,9 +46,9 @@ def drawn(key: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
 def pictures() -> list[NDArray[np.uint8]]:
     """A smooth colour image with edges, noise, a grey image, and the first one larger."""
-    y, x = np.mgrid[:48, :40]
+    y, x = np.mgrid[:32, :28]
     smooth = np.stack([5 * x + y, 240 - 4 * y, np.where(x > y, 60, 190)], -1).astype(np.uint8)
-    return [smooth[:20, :24], drawn(7, (16, 16, 3)), smooth[:9, :17, 0], smooth + (drawn(8, smooth.shape) & 7)]
+    return [smooth[:12, :16], drawn(7, (8, 9, 3)), smooth[:9, :17, 0], smooth + (drawn(8, smooth.shape) & 7)]
 
 
 def outputs(model: ContextModel) -> Iterator[tuple[str, str]]:
@@ -101,7 +101,7 @@ def at_once(count: int, compute: Callable[[], Iterator[tuple[str, str]]]) -> dic
 def everything(count: int, paths: list[str]) -> dict[str, str]:
     found = dict(golden_files())
     before = tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS, efforts.LEARNING_PIXELS, graphics.may_be_graphics
-    tiles.SINGLE_STREAM_PIXELS = tiles.TILE_PIXELS = 512
+    tiles.SINGLE_STREAM_PIXELS = tiles.TILE_PIXELS = 320
     efforts.LEARNING_PIXELS = 256
     graphics.may_be_graphics = lambda planes: False
     found |= at_once(count, lambda: of_models(paths))
