@@ -46,6 +46,19 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Folders and files whose tests share what takes long to make: the decoder for browsers, and a Ray cluster.
 TOGETHER = {"tests/web/": "web", "tests/test_cluster.py": "cluster", "tests/cli/test_cluster.py": "cluster"}
+# What takes long goes first, so that no process is left alone with it at the end.
+FIRST = (
+    *TOGETHER,
+    "tests/test_exactness.py",
+    "tests/paper/test_gaussian_exactness.py",
+    "tests/training/",
+    "tests/benchmarks/",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files in the order of FIRST, then the others as they come."""
+    items.sort(key=lambda item: next((n for n, start in enumerate(FIRST) if item.nodeid.startswith(start)), len(FIRST)))
 
 
 @pytest.hookimpl(optionalhook=True)  # of pytest-xdist
