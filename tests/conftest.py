@@ -37,8 +37,8 @@ from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
 from ddpmcodec.parallel import threads_of
 from ddpmcodec.training import ddpm_trainer
 
-# A first example may compile a kernel, so there is no deadline. In CI the examples are the same in every run.
-settings.register_profile("ddpmcodec", deadline=None, derandomize=bool(os.environ.get("CI")))
+# A first example loads models, so there is no deadline. In CI the examples are the same in every run.
+settings.register_profile("ddpmcodec", deadline=None, max_examples=50, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("ddpmcodec")
 
 # Shells ignore SIGINT for commands that they start in the background: tests of Ctrl-C would wait for ever.

@@ -63,10 +63,10 @@ def outputs(model: ContextModel) -> Iterator[tuple[str, str]]:
 
 
 def files(model: ContextModel) -> Iterator[tuple[str, str]]:
-    """At every effort with all noise levels, the largest image in tiles that learn."""
-    images = pictures()
-    for effort in efforts.EFFORTS:
-        for levels in LEVELS:
+    """At every effort, the largest image in tiles that learn; with all noise levels, or of large networks with some."""
+    images, is_large = pictures(), model.networks(2, 0)[0].width > 64
+    for effort, fewer in zip(efforts.EFFORTS, LEVELS, strict=True):
+        for levels in (fewer,) if is_large else LEVELS:
             encoded = codec.encode_many(images, effort=effort, levels=levels, model=model, verify=False)
             decoded = codec.decode_many(encoded, model=model)
             for number, (image, data, again) in enumerate(zip(images, encoded, decoded, strict=True)):

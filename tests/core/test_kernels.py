@@ -90,7 +90,7 @@ def test_the_largest_sums_are_exact(kernel: str, weight: int) -> None:
 
 
 @pytest.mark.parametrize(("width", "depth"), [(16, 1), (48, 2), (64, 3), (192, 3), (512, 8)])
-@pytest.mark.parametrize(("count", "inputs"), [(1, 96), (3, 304), (64, 16), (70, 96), (130, 512)])
+@pytest.mark.parametrize(("count", "inputs"), [(1, 96), (3, 304), (70, 16), (58, 512)])
 def test_networks_compute_what_numpy_does(kernel: str, width: int, depth: int, count: int, inputs: int) -> None:
     params, rows = network(width, depth, inputs), rows_of(count, inputs)
     outputs, block, head = reference(params, rows, 2)

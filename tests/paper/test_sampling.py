@@ -76,7 +76,7 @@ def test_from_pure_noise_too(data: Any, generator: torch.Generator) -> None:
     check_moments(images, data.mean, data.weight(1.0) @ data.covariance)
 
 
-@pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("eta", [0.0, 1.0])
 def test_ddim_samples_have_the_moments_of_the_data_after_many_small_steps(
     data: Any, eta: float, generator: torch.Generator
 ) -> None:

@@ -46,7 +46,7 @@ def settings(pictures: Path, architecture: Architecture) -> GaussianSettings:
         warmup=2,
         seed=11,
         evaluate_images=2,
-        evaluate_levels=8,
+        evaluate_levels=4,
         architecture=architecture,
     )
 

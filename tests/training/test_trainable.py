@@ -88,7 +88,7 @@ def fitted(own: TrainableNetwork, columns: Mapping[str, Any]) -> TrainableNetwor
 @pytest.mark.parametrize("levels", [0, 2, 5])
 def test_a_code_length_is_what_a_pass_takes(levels: int, gradients: Pixels) -> None:
     """Up to what scales that adapt win, or lose, and the root of the pyramid."""
-    images = np.ascontiguousarray(gradients[:4])
+    images = np.ascontiguousarray(gradients[:2])
     bands = bands_of(images, levels, 1.0, 1) if levels else {}
     pixels = "last" if levels else "direct"
     columns = {pixels: pixels_of(images, pixels, 1.0, 1), **bands}
