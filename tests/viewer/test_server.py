@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import threading
 from collections.abc import Callable
 from io import BytesIO
@@ -244,6 +245,13 @@ def test_files_too_large_to_send_are_refused(client: TestClient, coded: bytes, m
 
 
 # --- the socket
+
+
+def test_connections_send_chunks_at_once() -> None:
+    with listen(0) as listening, socket.create_connection(listening.getsockname()):
+        accepted, _ = listening.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_a_port_that_is_taken_is_an_error() -> None:
