@@ -46,7 +46,8 @@ def view(files: tuple[str, ...], original: str | None, port: int, browser: bool 
     """Show files on a local page: previews by a slider over their bytes, beside JPEG and WebP of the same bytes.
 
     Opens the page, and prints its address, which has a secret in it and is answered on this machine alone. Ctrl-C ends
-    it. Needs pip install 'ddpmcodec[view]'.
+    it. While the page is open it fetches pictures ahead; the slider shows these at once. Needs pip install
+    'ddpmcodec[view]'.
     """
     from ddpmcodec.viewer.server import ADDRESS, Viewer, listen, serve
 

@@ -74,10 +74,15 @@ class Jobs(Generic[T]):
             if self._latest.get(slot) is job:
                 del self._latest[slot]
 
-    def close(self, patience: float = 0) -> bool:
-        """Ends all jobs, the one that runs as soon as it advances. Whether it has ended within so many seconds."""
+    def stop(self) -> None:
+        """Ends all jobs, the one that runs as soon as it advances."""
         with self._lock:
             for job in self._latest.values():
                 job.stop()
+            self._latest.clear()
+
+    def close(self, patience: float = 0) -> bool:
+        """Ends all jobs, and takes no more. Whether the one that runs has ended within so many seconds."""
+        self.stop()
         self._executor.shutdown(wait=False, cancel_futures=True)
         return not wait(self._unfinished.copy(), patience).not_done

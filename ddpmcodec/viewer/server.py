@@ -13,6 +13,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from importlib import resources
@@ -46,6 +47,7 @@ ADDRESS = "127.0.0.1"
 MOST_UPLOADED = 1 << 28  # bytes of all files that are sent here, arriving and kept
 KEPT_BYTES = 1 << 27  # of pictures
 MOST_DIGITS = 12  # of a number of bytes
+MOMENT = 0.1  # seconds that a request ahead waits for its picture; small ones need no second request
 PAGE = {"": ("page.html", "text/html"), "page.js": ("page.js", "text/javascript"), "page.css": ("page.css", "text/css")}
 HEADERS = {
     "Cache-Control": "no-store",
@@ -60,12 +62,13 @@ FACTS = "Ddpmcodec-Facts"  # header with JSON about a picture
 
 class Viewer:
     """The files of one run, and the work on them: one thread each for maps, which take a whole decode, for previews,
-    and for what stands beside them, which would wait for the others."""
+    for what stands beside them, which would wait for the others, and for what pages fetch ahead."""
 
     def __init__(self, *, model: ModelSource = None) -> None:
         self.files: dict[str, ViewedFile] = {}
         self.token = secrets.token_urlsafe(24)
         self.maps, self.previews, self.beside = Jobs[list[Stripe]](), Jobs[Picture](), Jobs[Picture]()
+        self.ahead = Jobs[Picture]()
         self._model, self._numbers, self._uploaded = model, itertools.count(), 0
         self._kept, self._lock = dict[tuple[str, str, int], Picture](), threading.Lock()
 
@@ -93,12 +96,17 @@ class Viewer:
 
     def close(self, patience: float = 0) -> bool:
         """Ends all work. Whether it has ended within so many seconds."""
-        ended = [jobs.close(patience) for jobs in (self.maps, self.previews, self.beside)]  # none is left out
+        threads = (self.maps, self.previews, self.beside, self.ahead)
+        ended = [jobs.close(patience) for jobs in threads]  # none is left out
         return all(ended)
 
-    def picture(self, page: str, number: str, kind: str, size: int) -> Picture | float:
+    def picture(self, page: str, number: str, kind: str, size: int, *, ahead: bool = False) -> Picture | float:
         """A picture of one of KINDS and its facts, or the share of the work on it that is done; the page's earlier
-        requests of this kind end."""
+        requests of this kind end.
+
+        ahead: nobody waits for the picture yet. Any request that somebody waits for ends the work on it, also one of
+        another page. It is not kept here, because the page keeps it.
+        """
         key, file = (number, kind, size), self.files[number]
         kept, can_compare = self._kept.get(key), file.original is not None
         if kept is not None and (kept.facts["same"] is not None or not can_compare):
@@ -106,10 +114,17 @@ class Viewer:
 
         def work(advance: Advance) -> Picture:
             picture = kept or file.picture(kind, size, advance)
-            return self._keep(key, replace(picture, facts=file.measure(picture)))
+            measured = replace(picture, facts=file.measure(picture))
+            return measured if ahead else self._keep(key, measured)
 
         slot, jobs = (page, kind), self.previews if kind == "preview" else self.beside
+        if ahead:
+            jobs = self.ahead
+        else:
+            self.ahead.stop()
         job = jobs.latest(slot, (*key, can_compare), work)
+        if ahead:
+            wait([job.future], MOMENT)
         if not job.future.done():
             return min(job.done / file.work(kind, size), 1.0)
         jobs.forget(slot, job)
@@ -181,7 +196,8 @@ def make_app(viewer: Viewer) -> Starlette:
         size = request.query_params.get("bytes", "")
         if kind not in KINDS or not (size.isascii() and size.isdigit() and len(size) <= MOST_DIGITS):
             raise HTTPException(404, f"one of {', '.join(KINDS)} with ?bytes=N is there, not this")
-        shown = viewer.picture(request.query_params.get("page", ""), number, kind, int(size))
+        ahead = "ahead" in request.query_params
+        shown = viewer.picture(request.query_params.get("page", ""), number, kind, int(size), ahead=ahead)
         if isinstance(shown, float):  # the share of the work that is done
             return _waiting(shown)
         facts = json.dumps(shown.facts, allow_nan=False)

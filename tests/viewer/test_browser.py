@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from ddpmcodec import codec
+from ddpmcodec.viewer import server
 
 api = pytest.importorskip("playwright.sync_api", reason="needs a browser: pip install playwright")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -25,6 +27,12 @@ DROPPED = """([name, data]) => {
     made.items.add(new File([new Uint8Array(data)], name));
     return made;
 }"""  # a file that is dragged over the page
+PIXELS = """async (image) => {
+    await image.decode();
+    const context = new OffscreenCanvas(image.naturalWidth, image.naturalHeight).getContext("2d");
+    context.drawImage(image, 0, 0);
+    return [...context.getImageData(0, 0, image.naturalWidth, image.naturalHeight).data];
+}"""  # R, G, B and alpha
 TRICK = "<img src=x onerror=document.title='run'>.ddpm"
 SLOW = 120_000  # milliseconds that a busy machine may take
 
@@ -47,6 +55,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory, coded: bytes, drawing: byte
         (found / name).write_bytes(data)
     (found / "cat.png").write_bytes(b"\x89PNG")
     return found
+
+
+@pytest.fixture(scope="module")
+def tiny(folder: Path, picture: np.ndarray) -> bytes:
+    """Of 8 x 8 pixels, in the folder: all positions of its slider take little work."""
+    data = codec.encode(np.ascontiguousarray(picture[:8, :8]))
+    (folder / "tiny.ddpm").write_bytes(data)
+    return data
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +112,21 @@ def rest(page: object) -> None:
     """Waits until all pictures are there, and the map."""
     api.expect(page.locator("#legend li").first).to_be_visible()
     api.expect(page.locator("#panels")).to_have_attribute("aria-busy", "false")
+
+
+def opened(page: object, path: Path) -> None:
+    """Shows another file, and is at rest."""
+    page.locator("#chooser").set_input_files(path)
+    api.expect(page.locator("h1")).to_have_text(path.name)
+    rest(page)
+
+
+def assert_shows(page: object, data: bytes, size: int) -> None:
+    """The preview of so many bytes, to the pixel."""
+    preview = page.locator("figure[data-kind=preview]")
+    assert preview.get_attribute("data-bytes") == str(size)
+    shown = np.reshape(preview.locator("img").evaluate(PIXELS), (8, 8, 4))
+    assert np.array_equal(shown[..., :3], codec.decode(data, max_bytes=size, as_array=True))
 
 
 def bytes_of(page: object) -> int:
@@ -212,8 +243,56 @@ def test_the_page_says_what_is_odd_about_a_file(page: object, odd: Path, name: s
     assert words in page.locator("#about").inner_text()
 
 
+def test_what_was_fetched_ahead_is_shown_without_a_request(page: object, folder: Path, tiny: bytes) -> None:
+    opened(page, folder / "tiny.ddpm")
+    api.expect(page.locator("#panels")).to_have_attribute("data-ahead", "done")
+    requests = []
+    page.on("request", lambda request: requests.append(request.url))
+    for key in ("Home", "ArrowRight", *["PageUp"] * 6, "End", "ArrowLeft", "PageDown"):
+        page.keyboard.press(key)
+        rest(page)
+        assert_shows(page, tiny, bytes_of(page))
+        assert page.locator("figure[data-kind=jpeg]").get_attribute("data-bytes") == str(bytes_of(page))
+    assert [url for url in requests if not url.startswith("blob:")] == []
+
+
+def test_until_a_picture_is_there_the_nearest_one_is_shown(page: object, folder: Path, tiny: bytes) -> None:
+    held = []
+    page.route("**/*ahead=1*", lambda route: route.abort())
+    opened(page, folder / "tiny.ddpm")
+    start = bytes_of(page)
+    page.keyboard.press("End")
+    rest(page)
+    assert_shows(page, tiny, len(tiny))
+    page.route("**/preview?*", lambda route: held.append(route))
+    with page.expect_request("**/preview?*"):
+        page.keyboard.press("Home")
+    assert_shows(page, tiny, start)  # which is nearer than the end
+    page.unroute("**/preview?*")
+    held[0].continue_()
+    rest(page)
+    assert bytes_of(page) == codec.info(tiny)["header_bytes"]
+    assert_shows(page, tiny, bytes_of(page))
+
+
+def test_pictures_that_there_is_no_room_for_are_fetched_again(page: object, folder: Path, tiny: bytes) -> None:
+    source = Path(server.__file__).with_name("page.js").read_text()
+    little_room = source.replace("2 ** 27", "1000").replace("2 ** 28", "2000")
+    page.route("**/page.js", lambda route: route.fulfill(body=little_room, content_type="text/javascript"))
+    page.reload()
+    ahead = []
+    page.on("request", lambda request: ahead.append(request.url) if "ahead=1" in request.url else None)
+    opened(page, folder / "tiny.ddpm")
+    api.expect(page.locator("#panels")).to_have_attribute("data-ahead", "done")
+    assert 0 < len({url for url in ahead if "files/0/" not in url}) < 20
+    for key in ("Home", *["PageUp"] * 4, "Home"):
+        page.keyboard.press(key)
+        rest(page)
+        assert_shows(page, tiny, bytes_of(page))
+
+
 def test_the_page_says_when_the_viewer_has_ended(page: object, process: subprocess.Popen[str]) -> None:
     process.send_signal(signal.SIGINT)
     process.wait()
-    page.keyboard.press("ArrowRight")
+    page.get_by_role("button", name="WebP").click()  # of which nothing was fetched ahead
     api.expect(page.get_by_role("alert")).to_have_text("The viewer has ended: run ddpmcodec view again.")

@@ -68,6 +68,17 @@ def test_errors_are_the_result_until_the_job_is_forgotten(jobs: Jobs[str]) -> No
     assert jobs.latest("page", 1, lambda advance: "again").future.result() == "again"
 
 
+def test_stopped_jobs_end_and_are_made_anew(jobs: Jobs[str]) -> None:
+    work = Blocked()
+    running = jobs.latest("page", 1, work)
+    work.began.wait()
+    jobs.stop()
+    work.go.set()
+    with pytest.raises(Superseded):
+        running.future.result()
+    assert jobs.latest("page", 1, lambda advance: "again").future.result() == "again"
+
+
 def test_closing_ends_what_runs_and_says_whether_it_has_ended() -> None:
     jobs, work = Jobs[str](), Blocked()
     running = jobs.latest("page", 1, work)

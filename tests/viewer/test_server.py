@@ -184,6 +184,40 @@ def test_a_newer_request_of_a_page_is_answered_before_older_ones(
     assert 600 in {size for _, _, size in viewer._kept}
 
 
+def test_what_a_page_fetches_ahead_is_the_same_and_not_kept_here(
+    viewer: Viewer, client: TestClient, finished: Finished
+) -> None:
+    finished(client, "files/0/map")
+    ahead = finished(client, "files/0/preview?bytes=500&page=a&ahead=1")
+    assert viewer._kept == {}
+    asked = finished(client, "files/0/preview?bytes=500&page=a")
+    assert (ahead.content, ahead.headers[FACTS]) == (asked.content, asked.headers[FACTS])
+    assert len(viewer._kept) == 1
+
+
+def test_a_request_ahead_waits_a_moment_for_its_picture(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "MOMENT", 600)
+    assert client.get("files/0/preview?bytes=500&ahead=1").status_code == 200
+
+
+@pytest.mark.parametrize("page", ["a", "b"])
+def test_any_request_that_somebody_waits_for_ends_work_ahead(
+    client: TestClient, finished: Finished, monkeypatch: pytest.MonkeyPatch, page: str
+) -> None:
+    make = server.ViewedFile.picture
+
+    def endless_ahead(file: Any, kind: str, size: int, advance: Any) -> Any:
+        while size == 900:
+            advance(1)
+        return make(file, kind, size, advance)
+
+    monkeypatch.setattr(server, "MOMENT", 0)
+    monkeypatch.setattr(server.ViewedFile, "picture", endless_ahead)
+    assert client.get("files/0/preview?bytes=900&page=a&ahead=1").status_code == 202
+    assert finished(client, f"files/0/preview?bytes=500&page={page}").status_code == 200
+    assert finished(client, "files/0/preview?bytes=300&page=a&ahead=1").status_code == 200
+
+
 def test_pictures_are_kept_as_long_as_there_is_room(
     viewer: Viewer, client: TestClient, finished: Finished, monkeypatch: pytest.MonkeyPatch
 ) -> None:
