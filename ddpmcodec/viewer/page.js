@@ -1,39 +1,20 @@
 // The page of `ddpmcodec view`. What files are called reaches the page as text alone (textContent), never as HTML.
 
-const PAUSE = 120; // milliseconds between two questions whether work is done
+import { ask, bring, isKept, missing, nearest } from "./pictures.js";
+
 const TITLES = { preview: "ddpmcodec", original: "Original", jpeg: "JPEG", webp: "WebP" };
 const COLOURS = ["#3f5f8f", "#4b86a8", "#5fa39a", "#8fb573", "#cdb95c", "#d79452", "#c0685a"]; // of the steps
 const BESIDE = "#9aa1a9"; // of what is no step
 const KEYS = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -10, PageUp: 10, Home: -Infinity, End: Infinity };
 const PANS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }; // with Shift, at actual size
 const PAN = 0.2; // of what is seen
-const KEPT_BYTES = 2 ** 28; // of pictures, of all files
-const AHEAD_BYTES = 2 ** 27; // of a file's pictures, until which more are fetched ahead
-const page = Math.random().toString(36).slice(2); // this page's earlier requests make way for its latest
 const $ = (id) => document.getElementById(id);
 
 const files = new Map(); // by number: facts, position of the slider, and the map once it is known
 const panels = new Map(); // by kind
-const kept = new Map(); // pictures by `nameOf`, the oldest first
 let current = null;
 let ahead = null; // the work on the pictures that are fetched before anybody asks for them
 let actual = false; // size
-
-// --- asking the server
-
-const pause = () => new Promise((done) => setTimeout(done, PAUSE));
-
-/** The answer once the work is done; null when `wanted()` no longer holds. */
-async function ask(url, wanted, onProgress) {
-  for (;;) {
-    const response = await fetch(url).catch(() => { throw new Error("The viewer has ended: run ddpmcodec view again."); });
-    if (!wanted()) return null;
-    if (!response.ok) throw new Error(await response.text());
-    if (response.status !== 202) return response;
-    onProgress((await response.json()).progress);
-    await pause();
-  }
-}
 
 function fail(error) {
   $("error").textContent = error.message;
@@ -94,65 +75,15 @@ function display(kind, { url, bytes, facts }) {
   if (kind === "preview") readout(facts);
 }
 
-/** The original is the same at all positions. */
-const nameOf = (file, kind, position) => `${file.number}/${kind}/${kind === "original" ? 0 : position}`;
-
-/** The picture that is kept of this position, or of the nearest one. */
-function nearest(file, kind, position) {
-  for (let away = 0; away < file.sizes.length; away++) {
-    const picture = kept.get(nameOf(file, kind, position - away)) ?? kept.get(nameOf(file, kind, position + away));
-    if (picture) return picture;
-  }
-  return null;
-}
-
-/** Whether it is here with its PSNR; there is none before the original is known. */
-function isKept(file, kind, position) {
-  const picture = kept.get(nameOf(file, kind, position));
-  return Boolean(picture) && !(picture.facts.same === null && file.original);
-}
-
-/** Ask for a picture, and keep it. Null when `wanted()` no longer holds. option: of the request. */
-async function bring(file, kind, position, wanted, onProgress, option = "") {
-  const bytes = kind === "original" ? 0 : file.sizes[position];
-  const answer = await ask(`files/${file.number}/${kind}?bytes=${bytes}&page=${page}${option}`, wanted, onProgress);
-  if (!answer) return null;
-  const content = await answer.blob();
-  const facts = JSON.parse(answer.headers.get("Ddpmcodec-Facts"));
-  const picture = { file, bytes, facts, size: content.size, url: URL.createObjectURL(content) };
-  keep(nameOf(file, kind, position), picture);
-  return wanted() ? picture : null;
-}
-
-const bytesKept = (pictures) => pictures.reduce((sum, { size }) => sum + size, 0);
-
-/** Keep a picture. Where there is no room the oldest make way, those of other files first. */
-function keep(name, picture) {
-  giveUp(name);
-  kept.set(name, picture);
-  let excess = bytesKept([...kept.values()]) - KEPT_BYTES;
-  const oldest = [...kept].sort(([, a], [, b]) => (a.file === current) - (b.file === current));
-  for (const [other, { size }] of oldest.slice(0, -1)) { // the last one is the newest
-    if (excess <= 0) break;
-    giveUp(other);
-    excess -= size;
-  }
-}
-
-function giveUp(name) {
-  URL.revokeObjectURL(kept.get(name)?.url);
-  kept.delete(name);
-}
-
 /** Fetch what the slider may come to, until the user asks for something that is not here. */
 async function fetchAhead(file) {
   if (ahead?.file === file || !file.stripes) return;
   const mine = (ahead = { file });
   const wanted = () => ahead === mine && file === current;
-  const hasRoom = () => bytesKept([...kept.values()].filter((picture) => picture.file === file)) < AHEAD_BYTES;
+  const kinds = () => [...panels.keys()].filter((kind) => kind === "preview" || file.original);
   $("panels").dataset.ahead = "working";
   try {
-    for (let next = missing(file); next && hasRoom() && wanted(); next = missing(file)) {
+    for (let next = missing(file, kinds()); next && wanted(); next = missing(file, kinds())) {
       await bring(file, ...next, wanted, () => {}, "&ahead=1");
     }
   } catch {
@@ -161,20 +92,6 @@ async function fetchAhead(file) {
   if (!wanted()) return;
   ahead = null;
   $("panels").dataset.ahead = "done";
-}
-
-/** Kind and position of the first picture that is not here, from coarse to fine: ends, middle, quarters, eighths. */
-function missing(file) {
-  const last = file.sizes.length - 1;
-  for (let parts = 1; parts < 2 * file.sizes.length; parts *= 2) {
-    for (let part = 0; part <= parts; part++) {
-      const position = Math.round((part * last) / parts);
-      for (const kind of panels.keys()) {
-        if ((kind === "preview" || file.original) && !isKept(file, kind, position)) return [kind, position];
-      }
-    }
-  }
-  return null;
 }
 
 function caption(kind, facts) {

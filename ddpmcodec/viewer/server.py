@@ -48,7 +48,9 @@ MOST_UPLOADED = 1 << 28  # bytes of all files that are sent here, arriving and k
 KEPT_BYTES = 1 << 27  # of pictures
 MOST_DIGITS = 12  # of a number of bytes
 MOMENT = 0.1  # seconds that a request ahead waits for its picture; small ones need no second request
-PAGE = {"": ("page.html", "text/html"), "page.js": ("page.js", "text/javascript"), "page.css": ("page.css", "text/css")}
+SCRIPTS = "page.js", "pictures.js"
+PAGE = {"": ("page.html", "text/html"), "page.css": ("page.css", "text/css")}
+PAGE |= {name: (name, "text/javascript") for name in SCRIPTS}
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self';"

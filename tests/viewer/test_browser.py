@@ -276,9 +276,9 @@ def test_until_a_picture_is_there_the_nearest_one_is_shown(page: object, folder:
 
 
 def test_pictures_that_there_is_no_room_for_are_fetched_again(page: object, folder: Path, tiny: bytes) -> None:
-    source = Path(server.__file__).with_name("page.js").read_text()
+    source = Path(server.__file__).with_name("pictures.js").read_text()
     little_room = source.replace("2 ** 27", "1000").replace("2 ** 28", "2000")
-    page.route("**/page.js", lambda route: route.fulfill(body=little_room, content_type="text/javascript"))
+    page.route("**/pictures.js", lambda route: route.fulfill(body=little_room, content_type="text/javascript"))
     page.reload()
     ahead = []
     page.on("request", lambda request: ahead.append(request.url) if "ahead=1" in request.url else None)

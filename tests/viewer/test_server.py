@@ -91,7 +91,8 @@ def test_answers_keep_other_pages_out(client: TestClient) -> None:
     ("path", "kind", "part"),
     [
         ("", "text/html", b"<!doctype html>"),
-        ("page.js", "text/javascript", b"fetch("),
+        ("page.js", "text/javascript", b"pictures.js"),
+        ("pictures.js", "text/javascript", b"fetch("),
         ("page.css", "text/css", b"body"),
     ],
 )
