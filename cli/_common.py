@@ -53,7 +53,7 @@ force_option = click.option("-f", "--force", is_flag=True, help="Overwrite exist
 model_option = click.option(
     "--model",
     metavar="NAME|PATH",
-    help="An embedded model, or an exported one; the default depends on the image's size.",
+    help="An embedded model, or an exported one; by default the embedded one that suits the image.",
 )
 file_model_option = click.option(
     "--model",

@@ -9,21 +9,22 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ddpmcodec import codec, models
-from ddpmcodec.archive.blocks import BlockDecoder, ContextCoder, Encoded, Pixels, encode_block, encode_run
+from ddpmcodec import codec
+from ddpmcodec.archive.blocks import BlockDecoder, ContextCoder, Encoded, Pixels, encode_block
 from ddpmcodec.archive.sources import Given, LatentCoder, Source, latent_coder
 from ddpmcodec.codec import efforts, known_answer
 from ddpmcodec.codec.batching import Progress
 from ddpmcodec.codec.efforts import DEFAULT_EFFORT, DEFAULT_LEVELS, check_coding
 from ddpmcodec.codec.encoder import Picture, planes_of
 from ddpmcodec.codec.graphics import find_graphics
+from ddpmcodec.codec.suited import suited
 from ddpmcodec.errors import ChecksumError, FormatError, ImageError
 from ddpmcodec.format.block import MAX_BLOCK_IMAGES, MAX_IMAGES, Block, Coding, Entry
 from ddpmcodec.format.ddpma import MAX_NAMES, Packed, assemble, check_name, packed
 from ddpmcodec.format.header import MAX_METADATA
 from ddpmcodec.format.sections import MAX_BLOCK_METADATA, pack_alpha, pack_metadata
 from ddpmcodec.images import Planes
-from ddpmcodec.models import PHOTO, THUMBNAIL_PIXELS, registry
+from ddpmcodec.models import THUMBNAIL_PIXELS, registry
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import run_all, thread_count
 
@@ -33,8 +34,7 @@ BLOCK_IMAGES = MAX_BLOCK_IMAGES  # damage goes no further than a block
 BLOCK_PIXELS = 1 << 19
 STACK_LEVELS = 0  # by default: images of a block have no previews
 STACK_PIXELS = THUMBNAIL_PIXELS  # larger images would gain less than 0.3% in a block
-TRIED = efforts.Coding(effort=1, levels=0)  # how some images of a block are coded by each model, to choose one
-TRIED_IMAGES = 8  # a block of fewer images is not worth it
+TRIED_IMAGES = 8  # of a block, by which its model is chosen
 
 
 def create(
@@ -62,7 +62,7 @@ def create(
         bits_back: None: code by the context model. Otherwise the noise levels s_1 < ... < s_T of latents in grey
             levels, one network call each, or how many of them; with a checkpoint of the paper's network None is all
             its own levels.
-        model: None (embedded ones; for each block of thumbnails the one that makes fewer bytes of eight of them, but
+        model: None (embedded ones; for each block of thumbnails the one that suits eight of them, but
             `cifar10` beside bits back), a context model, or for bits back a Gaussian model or a checkpoint of the
             paper's network; by name, path or object.
         strip: leave out ICC profiles and EXIF.
@@ -93,12 +93,9 @@ def create(
     given = Given.of(model, bits_back is not None)
     by_latents = bits_back is not None or given.latent is not None
     latent = latent_coder(given.latent, bits_back, progress) if by_latents else None
-    candidates = [given.context or registry.default(STACK_PIXELS)]
-    if not given.context and not by_latents and PHOTO in models.names():
-        candidates.append(registry.find(PHOTO))
-    context = ContextCoder(candidates[0], stacked, progress)
+    context = ContextCoder(given.context or registry.default(STACK_PIXELS), stacked, progress)
     options = {"strip": strip, "any_format": any_format, "webp": webp, "pixels": pixels, "verify": verify}
-    writer = _Writer(given.context, files, context, candidates, latent, **options)
+    writer = _Writer(given.context, files, context, latent, **options)
     for name, image in images:
         writer.add(name, image)
     return writer.finish()
@@ -143,16 +140,16 @@ class _Job(NamedTuple):
 class _Writer:
     """Blocks are filled in the order of the images, and coded as many at a time as there are threads.
 
-    model, coding: of files; None: embedded models. candidates: models that may code a block of thumbnails. coder:
-    codes it, by the first of them unless another suits it.
+    model, coding: of files; None: embedded models. coder: codes blocks of thumbnails, by its model where one was given
+    or beside bits back, otherwise by the embedded one that suits a block.
     """
 
     def __init__(
         self, model: ContextModel | None, coding: efforts.Coding, coder: ContextCoder,
-        candidates: Sequence[ContextModel], latent: LatentCoder | None, *,
+        latent: LatentCoder | None, *,
         strip: bool, any_format: bool, webp: bool, pixels: bool, verify: bool,
     ) -> None:  # fmt: skip
-        self.model, self.coding, self.coder, self.candidates, self.latent = model, coding, coder, candidates, latent
+        self.model, self.coding, self.coder, self.latent = model, coding, coder, latent
         self.strip, self.any_format, self.webp, self.verify = strip, any_format, webp, verify
         self.pixels = pixels
         self.taken: set[str] = set()
@@ -206,7 +203,10 @@ class _Writer:
         """Images that are smaller as WebP become files, the others a block."""
         images = self.stack.take()
         planes = [waiting.planes for waiting in images]
-        coder = self.coder._replace(model=_suited([own.colour for own in planes], self.candidates))
+        coder = self.coder
+        if self.model is None and self.latent is None:
+            tried = [own.colour for own in planes[:: max(1, len(planes) // TRIED_IMAGES)][:TRIED_IMAGES]]
+            coder = coder._replace(model=suited(tried))
         graphic = find_graphics(planes, coder.model, coder.coding) if self.webp else [False] * len(images)
         for waiting, webp in zip(images, graphic, strict=True):
             if webp:
@@ -265,19 +265,6 @@ class _Writer:
             if not all(run.initial for run in encoded.runs):
                 return self.latent.coding(coding), encoded, decoder
         return coding, encode_block(colours, coder), coder
-
-
-def _suited(images: Sequence[Pixels], candidates: Sequence[ContextModel]) -> ContextModel:
-    """The model that makes the fewest bytes of some of the images; the first of several. Usually it does of all."""
-    if len(candidates) == 1 or len(images) < TRIED_IMAGES:
-        return candidates[0]
-    tried = images[:: len(images) // TRIED_IMAGES][:TRIED_IMAGES]
-
-    def size(model: ContextModel) -> int:
-        coder = ContextCoder(model, TRIED)
-        return sum(run_all(lambda image: len(encode_run(image[None], coder)[1]), tried))
-
-    return min(candidates, key=size)
 
 
 def _verify(block: Block, encoded: Encoded, colours: Sequence[Pixels], decoder: BlockDecoder) -> None:

@@ -18,6 +18,7 @@ from ddpmcodec.codec import decoder, graphics, known_answer, originals
 from ddpmcodec.codec.batching import Progress, batches, reporting
 from ddpmcodec.codec.efforts import DEFAULT_EFFORT, DEFAULT_LEVELS, Coding, check_coding, segments
 from ddpmcodec.codec.passes import Report, Tile, encode_tiles
+from ddpmcodec.codec.suited import suited
 from ddpmcodec.errors import ChecksumError, FormatError, ImageError, reason_of
 from ddpmcodec.format.ddpm import Box, Header, assemble, covered_by_stream, plan_index, split
 from ddpmcodec.format.header import WEBP
@@ -25,7 +26,7 @@ from ddpmcodec.format.sections import pack_alpha, pack_metadata
 from ddpmcodec.format.streams import pack_chunk, pack_state
 from ddpmcodec.format.tiles import LEAST_SIDE, MOST_SIDE, SIDE_STEP
 from ddpmcodec.images import JPEG_FORMATS, Planes, load_image, orientation_of, to_planes
-from ddpmcodec.models import registry
+from ddpmcodec.models import THUMBNAIL_PIXELS, registry
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.models.registry import ModelSource, find
 from ddpmcodec.parallel import run_all
@@ -61,8 +62,8 @@ def encode(
             directions.
         levels: noise levels before exact pixels. 0: none, the smallest file, whose prefixes show the upper part of the
             image; 2: every prefix is a picture; 5: the best previews.
-        model: None (the embedded one for images of this size), the name of an embedded one, the path of a model file,
-            or a loaded one.
+        model: None (an embedded one: `photo`, or for a thumbnail of up to 4,096 pixels `cifar10` unless `photo` clearly
+            takes fewer bytes of it), the name of an embedded one, the path of a model file, or a loaded one.
         strip: leave out ICC profile and EXIF; of a JPEG file, code its pixels without them.
         any_format: take files of all formats that Pillow reads, even where it may leave out some of what they hold.
         webp: store an image as lossless WebP where that is smaller. False: the model codes every image.
@@ -231,7 +232,7 @@ def _encode(
     pictures: Sequence[Planes], coding: Coding, given: ContextModel | None, webp: bool, side: int | None, verify: bool,
     progress: Progress | None, report: Report | None,
 ) -> list[bytes]:  # fmt: skip
-    models = [given or registry.default(_pixels(planes)) for planes in pictures]
+    models = run_all(lambda planes: given or _suited(planes), pictures)
     stored = run_all(lambda n: _is_stored(pictures[n], models[n], webp), range(len(pictures)))
     headers = [_header(planes, coding, model, side) for planes, model in zip(pictures, models, strict=True)]
     coded = (n for n, skip in enumerate(stored) if not skip)
@@ -246,6 +247,11 @@ def _encode(
         known_answer.require()
         _verify(files, pictures, given, progress)
     return files
+
+
+def _suited(planes: Planes) -> ContextModel:
+    is_tried = _pixels(planes) <= THUMBNAIL_PIXELS and not planes.original
+    return suited([planes.colour]) if is_tried else registry.default(_pixels(planes))
 
 
 def _is_stored(planes: Planes, model: ContextModel, webp: bool) -> bool:

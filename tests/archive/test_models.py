@@ -62,9 +62,9 @@ def test_a_block_is_coded_by_the_embedded_model_that_suits_it(pictures: Pictures
     assert whole(pictures, archive.extract(found))
 
 
-def test_of_few_images_no_model_is_tried() -> None:
-    pictures = crops(7, 24, 20)
-    assert create(pictures, None) == create(pictures, models.DEFAULT)
+def test_a_block_of_few_images_is_tried_too() -> None:
+    pictures = crops(3, 24, 20)
+    assert create(pictures, None) == create(pictures, models.PHOTO)
 
 
 def test_graphics_are_told_by_the_model_of_their_block(monkeypatch: pytest.MonkeyPatch) -> None:

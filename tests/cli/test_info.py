@@ -22,7 +22,7 @@ def test_text_for_people(ddpm: Any, file: Path, coded: bytes) -> None:
         "24 x 20 RGB",
         f"{len(coded)} bytes",
         codec.info(coded)["model_id"],
-        "(cifar10)",
+        f"({codec.info(coded)['model']})",
         "complete  as far as is known: ",
         "coding    context model",
         "effort    2\n",
