@@ -15,7 +15,8 @@ from PIL import Image
 from ddpmcodec import codec
 from ddpmcodec.codec.efforts import DEFAULT_LEVELS, Coding, macs_per_pixel
 from ddpmcodec.codec.passes import SegmentCost
-from ddpmcodec.models import registry
+from ddpmcodec.codec.suited import suited_together
+from ddpmcodec.models import THUMBNAIL_PIXELS, registry
 from ddpmcodec.models.context import ContextModel
 
 from ._data import CIFAR10_NAME, Dataset, Pixels
@@ -43,8 +44,12 @@ def is_ours(name: str) -> bool:
 
 
 def find_model(source: str | None, images: Sequence[Pixels]) -> ContextModel:
-    """The named model, or the embedded one for most of the images. Raises ModelError."""
-    return registry.find(source) or registry.default(int(np.median([image[..., 0].size for image in images])))
+    """The named model, or the embedded one that suits most of the images. Raises ModelError."""
+    if source is not None:
+        return registry.find(source)
+    pixels = int(np.median([image[..., 0].size for image in images]))
+    thumbnails = [image for image in images if image[..., 0].size <= THUMBNAIL_PIXELS]
+    return suited_together(thumbnails) if pixels <= THUMBNAIL_PIXELS else registry.default(pixels)
 
 
 def cost(model: ContextModel, coding: Coding) -> float:

@@ -281,6 +281,6 @@ def sources_id() -> str:
     package, digest = Path(__file__).parent, hashlib.sha256(_native.version().encode())
     for path in sorted(package.rglob("*")):
         name = path.relative_to(package)
-        if path.suffix in (".py", ".npy", ".json") and name.parts[0] not in ("cli", "benchmarks"):
+        if path.suffix in (".py", ".json") and name.parts[0] not in ("cli", "benchmarks"):
             digest.update(name.as_posix().encode() + path.read_bytes())
     return digest.hexdigest()

@@ -102,7 +102,8 @@ def everything(count: int, paths: list[str]) -> dict[str, str]:
     found = dict(golden_files())
     before = tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS, efforts.LEARNING_PIXELS, graphics.may_be_graphics
     tiles.SINGLE_STREAM_PIXELS = tiles.TILE_PIXELS = 320
-    efforts.LEARNING_PIXELS = 256
+    efforts.LEARNING_PIXELS = 192
+    assert efforts.learns_in(16, 14)  # tiles of the largest picture
     graphics.may_be_graphics = lambda planes: False
     found |= at_once(count, lambda: of_models(paths))
     tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS, efforts.LEARNING_PIXELS, graphics.may_be_graphics = before

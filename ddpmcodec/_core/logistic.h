@@ -1,4 +1,4 @@
-// The discretised logistic on integers, in integer arithmetic: its CDF from a shipped table.
+// The discretised logistic on integers, in integer arithmetic: its CDF from a table.
 //
 // A mean is an integer in 1/64 of a unit. A scale is an index i of 0 to 127, 2^((i - 48)/8) units.
 #pragma once

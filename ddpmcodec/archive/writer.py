@@ -17,7 +17,7 @@ from ddpmcodec.codec.batching import Progress
 from ddpmcodec.codec.efforts import DEFAULT_EFFORT, DEFAULT_LEVELS, check_coding
 from ddpmcodec.codec.encoder import Picture, planes_of
 from ddpmcodec.codec.graphics import find_graphics
-from ddpmcodec.codec.suited import suited
+from ddpmcodec.codec.suited import suited_together
 from ddpmcodec.errors import ChecksumError, FormatError, ImageError
 from ddpmcodec.format.block import MAX_BLOCK_IMAGES, MAX_IMAGES, Block, Coding, Entry
 from ddpmcodec.format.ddpma import MAX_NAMES, Packed, assemble, check_name, packed
@@ -34,7 +34,6 @@ BLOCK_IMAGES = MAX_BLOCK_IMAGES  # damage goes no further than a block
 BLOCK_PIXELS = 1 << 19
 STACK_LEVELS = 0  # by default: images of a block have no previews
 STACK_PIXELS = THUMBNAIL_PIXELS  # larger images would gain less than 0.3% in a block
-TRIED_IMAGES = 8  # of a block, by which its model is chosen
 
 
 def create(
@@ -205,8 +204,7 @@ class _Writer:
         planes = [waiting.planes for waiting in images]
         coder = self.coder
         if self.model is None and self.latent is None:
-            tried = [own.colour for own in planes[:: max(1, len(planes) // TRIED_IMAGES)][:TRIED_IMAGES]]
-            coder = coder._replace(model=suited(tried))
+            coder = coder._replace(model=suited_together([own.colour for own in planes]))
         graphic = find_graphics(planes, coder.model, coder.coding) if self.webp else [False] * len(images)
         for waiting, webp in zip(images, graphic, strict=True):
             if webp:

@@ -232,7 +232,7 @@ def _encode(
     pictures: Sequence[Planes], coding: Coding, given: ContextModel | None, webp: bool, side: int | None, verify: bool,
     progress: Progress | None, report: Report | None,
 ) -> list[bytes]:  # fmt: skip
-    models = run_all(lambda planes: given or _suited(planes), pictures)
+    models = [given] * len(pictures) if given else _suited(pictures)
     stored = run_all(lambda n: _is_stored(pictures[n], models[n], webp), range(len(pictures)))
     headers = [_header(planes, coding, model, side) for planes, model in zip(pictures, models, strict=True)]
     coded = (n for n, skip in enumerate(stored) if not skip)
@@ -249,9 +249,15 @@ def _encode(
     return files
 
 
-def _suited(planes: Planes) -> ContextModel:
-    is_tried = _pixels(planes) <= THUMBNAIL_PIXELS and not planes.original
-    return suited([planes.colour]) if is_tried else registry.default(_pixels(planes))
+def _suited(pictures: Sequence[Planes]) -> list[ContextModel]:
+    """The embedded model for each picture."""
+    thumbnails = [planes.colour for planes in pictures if _is_tried(planes)]
+    chosen = iter(suited(thumbnails))
+    return [next(chosen) if _is_tried(planes) else registry.default(_pixels(planes)) for planes in pictures]
+
+
+def _is_tried(planes: Planes) -> bool:
+    return _pixels(planes) <= THUMBNAIL_PIXELS and not planes.original
 
 
 def _is_stored(planes: Planes, model: ContextModel, webp: bool) -> bool:

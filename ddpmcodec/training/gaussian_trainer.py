@@ -207,6 +207,14 @@ class GaussianTrainer:
                 f"not {self.settings.architecture.to_json()}; start from another"
             )
 
+    def compile(self) -> None:
+        """Compile the loss before training time counts: it takes a minute a size of crops."""
+        for step in range(len(self.crops.parts)):
+            batch = draw(self.crops.batch(step, self.settings.batch), torch.Generator())
+            self.loss(TrainingPredictor(self.network), batch).backward()  # type: ignore[no-untyped-call]
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
+
     @property
     def images(self) -> int:
         return self.step * self.settings.batch
@@ -317,4 +325,6 @@ def train(
         saved = state.read(out)
         with state.is_state(out):
             trainer.restore(saved)
+    if compiled:
+        trainer.compile()
     return trainer, run.run(trainer, out, say, evaluate_minutes=evaluate_minutes)

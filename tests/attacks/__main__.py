@@ -61,7 +61,7 @@ class Process:
 
     def _variables(self) -> dict[str, str]:
         paths = [str(HERE), str(HERE.parent / "independent"), os.environ.get("PYTHONPATH", "")]
-        found = os.environ | {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)}
+        found = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)}
         return found | ({"DDPMCODEC_KERNELS": "plain"} if self.plain else {})
 
     def watch(self) -> None:

@@ -67,7 +67,7 @@ def test_archives(photos: Path, tmp_path: Path) -> None:
 
 
 def test_doctor() -> None:
-    assert imported("doctor", slow=("torch")) == "0 []"
+    assert imported("doctor", slow=("torch",)) == "0 []"
 
 
 def test_the_viewers_server(coded: bytes, tmp_path: Path) -> None:

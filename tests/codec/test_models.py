@@ -69,7 +69,8 @@ def embedded(context_path: Path, other_model: Path, tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.usefixtures("embedded", "no_webp")
-def test_the_size_of_an_image_picks_the_model() -> None:
+def test_images_larger_than_thumbnails_have_the_model_for_photographs() -> None:
+    """Flat ones that are not larger suit none better."""
     images = [Image.new("RGB", size, "red") for size in ((64, 64), (65, 64), (9, 9))]
     files = codec.encode_many(images, effort=1)
     assert [codec.info(file)["model"] for file in files] == [models.DEFAULT, models.PHOTO, models.DEFAULT]

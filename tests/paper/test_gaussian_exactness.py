@@ -41,9 +41,10 @@ class Environment(NamedTuple):
 
 
 REFERENCE = Environment()
-# Every instruction set, arithmetic and number of threads in one of them: processes take long to start.
+# Most instruction sets, each arithmetic and number of threads in one of them: processes take long to start.
 OTHERS = [
     Environment(onednn="AVX2", aten="default", threads=2),
+    Environment(onednn="AVX512_CORE", aten="avx2"),
     Environment(float32="ANY", threads=2),  # with all instructions there are, as those of bfloat16
 ]
 

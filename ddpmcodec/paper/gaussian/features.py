@@ -2,10 +2,9 @@
 standard deviation.
 
 Estimate and standard deviation are those of the posterior of v under the prior N(0, PRIOR_STD^2), so that all noise
-levels share one scale. `pixel_features` computes them in float, for training; `level_features`
-the same bits on every machine: what depends on the level alone comes from decimal arithmetic, rounded once; the rest is
-IEEE float32. An estimate is cut at +-256, which training never reaches, so that sums of quarters of grey levels stay
-below 2^24.
+levels share one scale. `pixel_features` computes them in float, for training; `level_features` the same bits on every
+machine: what depends on the level alone comes from decimal arithmetic, rounded once; the rest is IEEE float32. An
+estimate is cut at +-256, which training never reaches, so that sums of quarters of grey levels stay below 2^24.
 """
 
 from __future__ import annotations

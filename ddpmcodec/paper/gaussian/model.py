@@ -60,7 +60,7 @@ class GaussianModel:
         Pieces of a batch run in parallel, which is faster than the whole batch on all cores. Raises ValueError for a
         level below 1, and for images of other than three channels.
         """
-        if c.ndim != 4 or c.shape[3] != CHANNELS:  # kernels do not check it
+        if c.ndim != 4 or c.shape[3] != CHANNELS:
             raise ValueError(f"latents must be [N, H, W, {CHANNELS}], got {list(c.shape)}")
         pieces = np.array_split(np.ascontiguousarray(c, np.int64), min(len(c), torch.get_num_threads()))
         predictions = run_all(lambda piece: self.predictor.predict(piece, spacing, level), pieces)
@@ -113,13 +113,13 @@ def export(network: TrainableGaussian, *, name: str, training: Mapping[str, Any]
 def pack(
     architecture: Architecture, params: Mapping[str, Tensor], *, name: str, training: Mapping[str, Any] | None = None
 ) -> bytes:
-    """`export` of integer parameters; the known answers are those of the reference."""
-    reference = GaussianPredictor(architecture, params, low_precision=False)
+    """`export` of integer parameters; the known answers are those of convolutions in float32."""
+    predictor = GaussianPredictor(architecture, params, low_precision=False)
     pairs = product(ANSWER_SIZES, ANSWER_LEVELS)
     questions = [KnownAnswer(seed, size, level, "") for seed, (size, level) in enumerate(pairs)]
     facts = {
         "architecture": architecture.to_json(),
-        "known_answers": [known._replace(sha256=known.answer(reference)) for known in questions],
+        "known_answers": [known._replace(sha256=known.answer(predictor)) for known in questions],
         "training": dict(training or {}),
     }
     return model_file.pack(params, KIND, name, facts)
@@ -184,7 +184,7 @@ def _layout(architecture: Architecture) -> Layout:
 
 
 def _check_tensors(layout: Layout, params: Mapping[str, Tensor]) -> None:
-    """Raise ValueError unless the kernels can take the tensors: they check no bounds."""
+    """Raise ValueError unless the tensors are those of such a network, and of numbers that it computes exactly with."""
     actual = {name: (p.dtype, list(p.shape)) for name, p in params.items()}
     for name in sorted(layout.keys() | actual.keys()):
         if layout.get(name) != actual.get(name):

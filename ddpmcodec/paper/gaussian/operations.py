@@ -1,4 +1,4 @@
-"""What the exact network is made of, in PyTorch: on every device, in coding and in training.
+"""What the exact network is made of, in PyTorch, in coding and in training.
 
 Shapes are [N, C, H, W] in channels_last memory. Tensors hold integers where the docstrings say so.
 """

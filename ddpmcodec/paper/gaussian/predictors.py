@@ -60,20 +60,18 @@ def integers_of(outputs: Tensor, estimate: Tensor, constants: LevelConstants, ar
     scale = (float(constants.origin) + 8 * index).clamp(0, LAST_SCALE)
     cut = (64 * coefficients).clamp(-COEFFICIENT_LIMIT, COEFFICIENT_LIMIT)
     return IntegerPrediction(
-        torch.round(mean.clamp(-MEAN_LIMIT, MEAN_LIMIT)).to(torch.int32).cpu().numpy(),
-        torch.round(scale).to(torch.uint8).cpu().numpy(),
-        torch.round(cut).to(torch.int16).cpu().numpy(),
+        torch.round(mean.clamp(-MEAN_LIMIT, MEAN_LIMIT)).to(torch.int32).numpy(),
+        torch.round(scale).to(torch.uint8).numpy(),
+        torch.round(cut).to(torch.int16).numpy(),
     )
 
 
 class GaussianPredictor:
-    """By PyTorch's convolutions in bfloat16 or in float32, on any device."""
+    """By PyTorch's convolutions on a CPU, in bfloat16 or in float32."""
 
-    def __init__(
-        self, architecture: Architecture, params: Params, *, low_precision: bool = True, device: str = "cpu"
-    ) -> None:
-        self.architecture, self.device = architecture, device
-        self.ops = Operations({k: v.to(device).float() for k, v in params.items()}, low_precision=low_precision)
+    def __init__(self, architecture: Architecture, params: Params, *, low_precision: bool = True) -> None:
+        self.architecture = architecture
+        self.ops = Operations({k: v.float() for k, v in params.items()}, low_precision=low_precision)
 
     @torch.no_grad()
     def predict(self, c: Latents, spacing: float, level: int) -> IntegerPrediction:
@@ -82,7 +80,7 @@ class GaussianPredictor:
 
     def _predict(self, c: Latents, spacing: float, level: int) -> IntegerPrediction:
         constants = level_constants(level)
-        estimate = torch.from_numpy(estimate_of(c, spacing, constants)).to(self.device)
+        estimate = torch.from_numpy(estimate_of(c, spacing, constants))
         first = estimate.permute(0, 3, 1, 2)
         outputs = self._outputs(level_features(first, constants))
         around = blend(first, outputs[..., PIXEL_OUTPUTS:].permute(0, 3, 1, 2)).permute(0, 2, 3, 1)

@@ -225,7 +225,7 @@ def test_metadata_that_make_no_sense_are_refused(exported: bytes, change: dict[s
         ({"descend_weight": torch.zeros(12, 8, 2, 2)}, "descend.weight is .*float32"),
     ],
 )
-def test_tensors_that_the_kernels_cannot_take_are_refused(
+def test_tensors_that_the_network_cannot_take_are_refused(
     exported: bytes, change: dict[str, torch.Tensor | None], complaint: str
 ) -> None:
     with pytest.raises(ModelError, match=rf"the model is damaged \({complaint}"):

@@ -1,4 +1,4 @@
-"""The network's topology and its reference operations."""
+"""The network's topology and its operations."""
 
 from __future__ import annotations
 
@@ -151,3 +151,40 @@ def test_large_batches_are_exact_where_pytorch_has_no_onednn() -> None:
     with torch.backends.mkldnn.flags(enabled=False):
         found = Operations({"x.weight": weight}, low_precision=False).conv("x", q)
     assert torch.equal(found, exact.float().bfloat16().float())
+
+
+def extremes(seed: int, *shape: int, least: float, most: float) -> np.ndarray:
+    """Float32 of either sign, sizes log-uniform between the two, one in ten zero."""
+    rng = np.random.default_rng(seed)
+    size = np.exp(rng.uniform(np.log(least), np.log(most), shape)) * rng.choice([-1, 1], shape)
+    return np.where(rng.random(shape) < 0.1, 0, size).astype(np.float32)
+
+
+def quantised(x: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    half, one = np.float32(0.5), np.float32(1)
+    return np.clip(np.rint(x * (half + (half * x) / np.sqrt(one + x * x)) * levels), -127, 127)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_operations_are_ieees_one_by_one(seed: int) -> None:
+    """In numpy's float32, with ordinary and extreme values side by side."""
+    channels, shape = 33, (2, 7, 5, 33)
+    names = ("gain", "factor", "bias", "levels")
+    vectors = {name: extremes(seed + n, channels, least=1e-4, most=1e3) for n, name in enumerate(names)}
+    ops = Operations({f"x.{name}": torch.from_numpy(vector) for name, vector in vectors.items()})
+    stream = np.clip(np.rint(extremes(seed, *shape, least=0.6, most=1e5)), -32767, 32767)
+    sums = torch.from_numpy(np.rint(extremes(seed + 9, *shape, least=0.6, most=2.0**24))).bfloat16().float()
+
+    def channels_last(x: torch.Tensor) -> np.ndarray:
+        return x.float().permute(0, 2, 3, 1).numpy()
+
+    x, y = (torch.from_numpy(a).permute(0, 3, 1, 2) for a in (stream, sums.numpy()))
+    total = (stream.astype(np.int64) ** 2).sum(-1, keepdims=True).astype(np.float32)
+    normal = stream / np.sqrt(total * np.float32(1 / channels) + np.float32(1))
+    expected = quantised(normal * vectors["gain"] + vectors["bias"], vectors["levels"])
+    np.testing.assert_array_equal(channels_last(ops.norm_act("x", x)), expected)
+    scaled = sums.numpy() * vectors["factor"] + vectors["bias"]
+    np.testing.assert_array_equal(channels_last(ops.act("x", y)), quantised(scaled, vectors["levels"]))
+    branch = np.clip(np.rint(np.clip(scaled, -32767, 32767)), -32767, 32767)
+    np.testing.assert_array_equal(channels_last(ops.start("x", y)), branch)
+    np.testing.assert_array_equal(channels_last(ops.add("x", x, y)), np.clip(stream + branch, -32767, 32767))
