@@ -6,7 +6,6 @@ import math
 import os
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -44,11 +43,11 @@ settings.load_profile("ddpmcodec")
 # Shells ignore SIGINT for commands that they start in the background: tests of Ctrl-C would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Folders and files whose tests share what takes long to make: the decoder for browsers, and a Ray cluster.
-TOGETHER = {"tests/web/": "web", "tests/test_cluster.py": "cluster", "tests/cli/test_cluster.py": "cluster"}
+TOGETHER = ("tests/web/",)  # folders whose tests share what takes long to make: the decoder for browsers
 # What takes long goes first, so that no process is left alone with it at the end.
 FIRST = (
     *TOGETHER,
+    "tests/cli/test_cluster.py",
     "tests/test_exactness.py",
     "tests/paper/test_gaussian_exactness.py",
     "tests/training/",
@@ -63,13 +62,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)  # of pytest-xdist
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """As --dist=loadfile, but files of `TOGETHER` go to one process, which makes that once."""
+    """As --dist=loadfile, but a folder of `TOGETHER` goes to one process, which makes that once."""
     from xdist.scheduler import LoadFileScheduling
 
     class Scheduling(LoadFileScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
             file: str = super()._split_scope(nodeid)
-            return next((group for start, group in TOGETHER.items() if file.startswith(start)), file)
+            return next((folder for folder in TOGETHER if file.startswith(folder)), file)
 
     return Scheduling(config, log) if config.getoption("dist") == "loadfile" else None
 
@@ -225,19 +224,6 @@ def operations_counted_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ddpm_trainer, "flops", cache(ddpm_trainer.flops))
         yield
-
-
-@pytest.fixture(scope="session")
-def two_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a Ray cluster."""
-    command, log = [sys.executable, Path(__file__).with_name("two_nodes.py")], tmp_path_factory.mktemp("ray") / "log"
-    with log.open("w") as file:
-        started = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=file, text=True)
-    with started:
-        assert started.stdout is not None
-        address = started.stdout.readline().strip()
-        assert address, log.read_text()
-        yield address
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Prints, as one line of JSON, hashes of what this process computes; run by test_exactness in many environments.
 
 Arguments: settings as JSON (`Settings`), then model files. Per model: outputs of its networks, and whole files of
-several kinds, decoded again; and all golden files, decoded.
+several kinds, decoded again; and, with settings.golden, all golden files, decoded.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,16 +28,17 @@ from ddpmcodec.models.registry import find
 from ddpmcodec.parallel import threads_of
 
 GOLDEN = Path(__file__).parent / "golden"
+WIDTH, HEIGHT = 18, 24  # of the largest picture
 
 
 class Settings(NamedTuple):
-    """threads: of the core. flush: denormals to zero, by PyTorch. at_once: Python threads that compute everything at
-    the same time. forked: computed by a child, after its parent has computed it."""
+    """threads: of the core. at_once: Python threads that compute everything at the same time. forked: computed by a
+    child, after its parent has computed it. golden: golden files, too."""
 
     threads: int = 1
-    flush: bool = False
     at_once: int = 1
     forked: bool = False
+    golden: bool = True
 
 
 def drawn(key: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -46,9 +48,9 @@ def drawn(key: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
 def pictures() -> list[NDArray[np.uint8]]:
     """A smooth colour image with edges, noise, a grey image, and the first one larger."""
-    y, x = np.mgrid[:32, :28]
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
     smooth = np.stack([5 * x + y, 240 - 4 * y, np.where(x > y, 60, 190)], -1).astype(np.uint8)
-    return [smooth[:12, :16], drawn(7, (8, 9, 3)), smooth[:9, :17, 0], smooth + (drawn(8, smooth.shape) & 7)]
+    return [smooth[:12, :16], drawn(7, (8, 9, 3)), smooth[:17, :9, 0], smooth + (drawn(8, smooth.shape) & 7)]
 
 
 def outputs(model: ContextModel) -> Iterator[tuple[str, str]]:
@@ -98,26 +100,37 @@ def at_once(count: int, compute: Callable[[], Iterator[tuple[str, str]]]) -> dic
     return {name: " ".join(sorted({each[name] for each in found})) for name in found[0]}
 
 
-def everything(count: int, paths: list[str]) -> dict[str, str]:
-    found = dict(golden_files())
+@contextmanager
+def small_tiles() -> Iterator[None]:
+    """The largest picture is cut in tiles, which learn, and no picture is stored as WebP."""
     before = tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS, efforts.LEARNING_PIXELS, graphics.may_be_graphics
     tiles.SINGLE_STREAM_PIXELS = tiles.TILE_PIXELS = 320
     efforts.LEARNING_PIXELS = 192
-    assert efforts.learns_in(16, 14)  # tiles of the largest picture
+    grid = tiles.plan_index(WIDTH, HEIGHT, segments=1)
+    assert grid is not None
+    assert efforts.learns_in(grid.tile_height, grid.tile_width)
     graphics.may_be_graphics = lambda planes: False
-    found |= at_once(count, lambda: of_models(paths))
-    tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS, efforts.LEARNING_PIXELS, graphics.may_be_graphics = before
-    return found
+    try:
+        yield
+    finally:
+        tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS, efforts.LEARNING_PIXELS, graphics.may_be_graphics = before
 
 
-def in_a_child(count: int, paths: list[str]) -> dict[str, str]:
-    everything(count, paths)
+def everything(settings: Settings, paths: list[str]) -> dict[str, str]:
+    with threads_of(settings.threads):
+        found = dict(golden_files()) if settings.golden else {}
+        with small_tiles():
+            return found | at_once(settings.at_once, lambda: of_models(paths))
+
+
+def in_a_child(settings: Settings, paths: list[str]) -> dict[str, str]:
+    everything(settings, paths)
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
         os.close(reading)
         with os.fdopen(writing, "w") as pipe:
-            pipe.write(json.dumps(everything(count, paths)))
+            pipe.write(json.dumps(everything(settings, paths)))
         os._exit(0)
     os.close(writing)
     with os.fdopen(reading) as pipe:
@@ -128,13 +141,8 @@ def in_a_child(count: int, paths: list[str]) -> dict[str, str]:
 
 
 def main(settings: Settings, paths: list[str]) -> None:
-    if settings.flush:
-        import torch
-
-        torch.set_flush_denormal(True)
     compute = in_a_child if settings.forked else everything
-    with threads_of(settings.threads):
-        print(json.dumps(compute(settings.at_once, paths)))
+    print(json.dumps(compute(settings, paths)))
 
 
 if __name__ == "__main__":

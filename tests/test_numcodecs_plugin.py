@@ -126,7 +126,7 @@ def test_zarr_refuses_the_chunk_of_another_array(photos: Chunk, tmp_path: Path, 
         array[:]
 
 
-@pytest.mark.parametrize("shape", [(5, 19, 23), (5, 19, 23, 3), (2, 3, 19, 1, 3), (7, 2, 9, 4)], ids=str)
+@pytest.mark.parametrize("shape", [(3, 9, 13), (3, 9, 13, 3), (2, 3, 9, 1, 3), (3, 2, 9, 4)], ids=str)
 @pytest.mark.parametrize("version", [2, 3])
 def test_chunks_at_the_edges_are_restored(version: Any, shape: tuple[int, ...]) -> None:
     """Zarr fills them up to the size of the others."""

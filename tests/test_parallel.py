@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 
 import pytest
 import torch
 
+from ddpmcodec import parallel
 from ddpmcodec.parallel import (
     WORK_PIXELS,
     one_thread_if,
@@ -69,14 +68,12 @@ def test_threads_are_as_before_afterwards() -> None:
 
 
 @pytest.mark.parametrize(("variable", "expected"), [("1", 1), ("0", None), ("many", None), ("9999", None)])
-def test_the_environment_may_say_fewer(variable: str, expected: int | None) -> None:
-    program = "from ddpmcodec.parallel import thread_count; print(thread_count())"
-    kept = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
-    said = [
-        subprocess.run([sys.executable, "-c", program], env=own, capture_output=True, text=True, check=True).stdout
-        for own in (kept, kept | {"OMP_NUM_THREADS": variable})
-    ]
-    assert int(said[1]) == (expected or int(said[0]))
+def test_the_environment_may_say_fewer(variable: str, expected: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "_chosen", None)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    cores = thread_count()
+    monkeypatch.setenv("OMP_NUM_THREADS", variable)
+    assert thread_count() == (expected or cores)
 
 
 def test_on_one_thread_nothing_is_started() -> None:
@@ -173,40 +170,3 @@ def test_threads_come_back_after_an_error_too() -> None:
     with pytest.raises(ValueError, match=r"^$"):
         fail()
     assert torch.get_num_threads() == 2
-
-
-FORK = """
-from concurrent.futures import ProcessPoolExecutor
-import multiprocessing
-import numpy as np, torch, ddpmcodec
-from ddpmcodec import archive
-
-torch.set_num_threads(2)
-y, x = np.mgrid[:128, :128]
-noise = np.random.Generator(np.random.Philox(1)).normal(0, 5, (128, 128, 3))
-image = (np.stack([x + y, 250 - x, 250 - y], -1) + noise).clip(0, 255).astype(np.uint8)
-data = ddpmcodec.encode(image, effort=1, verify=False, webp=False)
-
-def encoded():
-    return ddpmcodec.encode(image, effort=1, verify=False, webp=False) == data
-
-def preview():
-    return np.asarray(ddpmcodec.decode(data, max_bytes=len(data) // 2)).tobytes()
-
-def bits_back():
-    return archive.create([("a.png", image[:32, :32]), ("b.png", image[32:64, :32])], bits_back=2)
-
-for work in (preview, encoded, bits_back):
-    expected = work()
-    torch.ones(1 << 20).exp()  # on two threads, one of which a fork leaves behind
-    with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as executor:
-        assert executor.submit(work).result() == expected, work
-        print(work.__name__, flush=True)
-"""
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_forked_processes_code_too() -> None:
-    """They would wait for threads of OpenMP that only their parent has."""
-    environment = os.environ | {"OMP_NUM_THREADS": "2"}
-    subprocess.run([sys.executable, "-c", FORK], check=True, timeout=300, env=environment)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from functools import partial
+from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,12 +48,13 @@ def array(tmp_path: Path, pictures: np.ndarray) -> Path:
 
 
 class Ended(NamedTuple):
-    """How a benchmark ended. found: the results of its result file, None where it wrote none."""
+    """How a benchmark ended. found: the results of its result file in the folder `out`, None where it wrote none."""
 
     code: int
     stdout: str
     stderr: str
     found: dict[str, Any] | None
+    out: Path
 
 
 Bench = Callable[..., Ended]
@@ -71,21 +75,25 @@ def scorer(no_scorer: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(_curves, "which", lambda program: str(tmp_path / "scorer"))
 
 
-@pytest.fixture
-def bench(
-    context_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Bench:
-    """Runs `ddpmcodec bench KIND` with that model, into the folder `out`."""
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # of the processes that it starts
+@pytest.fixture(scope="session")
+def bench_into(context_path: Path) -> Bench:
+    """Runs `ddpmcodec bench KIND` with that model, into a folder."""
 
-    def command(kind: str, *arguments: object) -> Ended:
-        out = tmp_path / "out"
-        code = run(["bench", kind, *map(str, arguments), f"--model={context_path}", f"--out={out}"])
+    def command(out: Path, kind: str, *arguments: object) -> Ended:
+        with redirect_stdout(StringIO()) as stdout, redirect_stderr(StringIO()) as stderr:
+            code = run(["bench", kind, *map(str, arguments), f"--model={context_path}", f"--out={out}"])
         result = out / f"bench-{kind}.json"
         found = json.loads(result.read_text()) if result.exists() else None
-        return Ended(code, *capsys.readouterr(), found)
+        return Ended(code, stdout.getvalue(), stderr.getvalue(), found, out)
 
     return command
+
+
+@pytest.fixture
+def bench(bench_into: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """The same into the folder `out`."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # of the processes that it starts
+    return partial(bench_into, tmp_path / "out")
 
 
 @pytest.fixture(scope="session")

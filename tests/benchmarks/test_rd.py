@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from ddpmcodec import codec
-from ddpmcodec.benchmarks import rd
+from ddpmcodec.benchmarks import _curves, rd
 from ddpmcodec.benchmarks._bound import bound_of
 from ddpmcodec.benchmarks._codecs import SWEEPS, Baseline, Sweep, is_ours
 from ddpmcodec.benchmarks._curves import operating_points, prefixes
 from ddpmcodec.benchmarks._results import read
+from ddpmcodec.codec import graphics
 from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.models.context import ContextModel
 
@@ -27,6 +28,18 @@ QUICK = ("--settings=1/2", "--rates=1,30")
 SIZE = 32 * 32
 
 
+@pytest.fixture(scope="module")
+def whole(bench_into: Bench, pictures: np.ndarray, one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Our codec and the bound on two pictures: conftest.Ended."""
+    folder = tmp_path_factory.mktemp("rd")
+    np.save(folder / "pictures.npy", pictures)
+    options = ("--limit=2", "--no-baselines", "--bounds=3", "--settings=1/2", "--rates=0.01,4,99")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(graphics, "may_be_graphics", lambda planes: False)
+        patch.setattr(_curves, "which", lambda program: None)
+        return bench_into(folder / "out", "rd", f"--data={folder / 'pictures.npy'}", *options)
+
+
 def decibel(shown: Any, image: np.ndarray) -> float:
     return float(10 * np.log10(255**2 / np.square(np.asarray(shown, float) - image).mean()))
 
@@ -35,10 +48,9 @@ def decibel(shown: Any, image: np.ndarray) -> float:
 
 
 def test_points_are_those_of_prefixes_of_the_file(
-    bench: Bench, array: Path, pictures: np.ndarray, context_model: ContextModel
+    whole: Any, pictures: np.ndarray, context_model: ContextModel
 ) -> None:
-    ended = bench("rd", "--data", array, "--limit", 2, "--no-baselines", "--settings=1/2", "--rates=1,30")
-    (row,) = ended.found["results"]["curves"]
+    (row,) = whole.found["results"]["curves"]
     where = operating_points(Coding(1, 2))
     assert (row["codec"], len(row["points"])) == ("ddpmcodec e1", len(where))
     files = codec.encode_many(list(pictures[:2]), effort=1, levels=2, model=context_model)
@@ -51,17 +63,14 @@ def test_points_are_those_of_prefixes_of_the_file(
     assert (last["rmse"], last["psnr"], last["ssim"], last["ms_ssim"]) == (0, None, pytest.approx(1), None)
 
 
-def test_psnr_at_rates_lies_between_points_and_a_whole_file_has_none(
-    bench: Bench, array: Path, pictures: np.ndarray
-) -> None:
-    ended = bench("rd", "--data", array, "--limit", 2, "--no-baselines", "--settings=1/2", "--rates=0.01,4,99")
-    found = ended.found["results"]["at_rates"]
+def test_psnr_at_rates_lies_between_points_and_a_whole_file_has_none(whole: Any) -> None:
+    found = whole.found["results"]["at_rates"]
     assert found["bpp"] == [0.01, 4, 99]
     below, inside, above = found["codecs"][0]["psnr"]
     assert (below, above) == ([None, None], [None, None])
     assert all(5 < value < 60 for value in inside)
     error = np.std(inside, ddof=1) / np.sqrt(2)
-    assert f"| ddpmcodec e1 | - | {np.mean(inside):.2f} ± {error:.2f} | - |" in ended.stdout
+    assert f"| ddpmcodec e1 | - | {np.mean(inside):.2f} ± {error:.2f} | - |" in whole.stdout
     (similarity,) = (row["ssim"] for row in found["codecs"])
     assert similarity[0] is similarity[2] is None
     assert 0 < similarity[1]["mean"] < 1
@@ -85,11 +94,15 @@ def test_images_that_are_stored_as_webp_are_left_out(
 # --- baselines
 
 
-def test_baselines_have_a_point_at_every_quality_and_a_bd_rate(bench: Bench, array: Path, pictures: np.ndarray) -> None:
+def test_baselines_that_are_installed_have_a_point_at_every_quality_and_a_bd_rate(
+    bench: Bench, array: Path, pictures: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweeps = (*SWEEPS, Sweep("Absent", [Baseline("Absent", "ABSENT", {})]))
+    monkeypatch.setattr(rd, "SWEEPS", sweeps)
     ended = bench("rd", "--data", array, "--limit", 1, *QUICK)
     rows = {row["codec"]: row for row in ended.found["results"]["curves"]}
-    assert rows.keys() == {"ddpmcodec e1", *(sweep.name for sweep in SWEEPS)}
-    measured = [sweep for sweep in SWEEPS if not sweep.baselines[0].skipped]
+    assert rows.keys() == {"ddpmcodec e1", *(sweep.name for sweep in sweeps)}
+    measured = [sweep for sweep in sweeps if not sweep.baselines[0].skipped]
     for sweep in measured:
         data = sweep.baselines[3].encode(pictures[0])
         point = rows[sweep.name]["points"][3]
@@ -98,40 +111,29 @@ def test_baselines_have_a_point_at_every_quality_and_a_bd_rate(bench: Bench, arr
     rates = ended.found["results"]["bd_rates"]
     assert [(row["codec"], row["against"]) for row in rates] == [("ddpmcodec e1", s.name) for s in measured]
     assert all(row["images"] in (0, 1) for row in rates)
+    assert rows["Absent"] == {"codec": "Absent", "skipped": "skipped: needs a Pillow with ABSENT"}
+    assert "Absent: skipped: needs a Pillow with ABSENT" in ended.stderr
+    assert "| Absent (skipped: needs a Pillow with ABSENT) |" in ended.stdout
 
 
 @pytest.mark.usefixtures("scorer")
 def test_scores_of_ssimulacra2_have_a_bd_rate_and_a_chart(
-    bench: Bench, array: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, array: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rd, "SWEEPS", SWEEPS[:1])
+    monkeypatch.setattr(rd, "SWEEPS", (SWEEPS[0]._replace(baselines=SWEEPS[0].baselines[::3]),))
     ended = bench("rd", "--data", array, "--limit", 1, *QUICK)
     ours, theirs = ([point["ssimulacra2"] for point in row["points"]] for row in ended.found["results"]["curves"])
     assert (ours[-1], min(ours) < 90, min(theirs) < 90) == (100, True, True)
     assert ended.found["results"]["bd_rates"][0]["ssimulacra2"]["images"] == 1
     assert "percent at equal SSIMULACRA 2" in ended.stdout
-    assert (tmp_path / "out" / "rd-ssimulacra2.svg").exists()
-
-
-def test_a_codec_that_is_not_installed_is_named_and_left_out(
-    bench: Bench, array: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    absent = Sweep("Absent", [Baseline("Absent", "ABSENT", {})])
-    monkeypatch.setattr(rd, "SWEEPS", (absent,))
-    ended = bench("rd", "--data", array, "--limit", 1, *QUICK)
-    assert ended.found["results"]["curves"][1] == {"codec": "Absent", "skipped": "skipped: needs a Pillow with ABSENT"}
-    assert "Absent: skipped: needs a Pillow with ABSENT" in ended.stderr
-    assert "| Absent (skipped: needs a Pillow with ABSENT) |" in ended.stdout
+    assert (ended.out / "rd-ssimulacra2.svg").exists()
 
 
 # --- the bound
 
 
-def test_the_bound_of_the_gaussian_model_has_a_table_and_a_curve(
-    bench: Bench, array: Path, pictures: np.ndarray, tmp_path: Path
-) -> None:
-    ended = bench("rd", "--data", array, "--limit", 2, "--no-baselines", "--bounds=3", *QUICK)
-    (row,) = ended.found["results"]["bounds"]
+def test_the_bound_of_the_gaussian_model_has_a_table_and_a_curve(whole: Any, pictures: np.ndarray) -> None:
+    (row,) = whole.found["results"]["bounds"]
     assert (row["codec"], row["images"], [line["t"] for line in row["table"]]) == (
         "Gaussian model, T=3",
         2,
@@ -140,48 +142,42 @@ def test_the_bound_of_the_gaussian_model_has_a_table_and_a_curve(
     bound = bound_of(list(pictures[:2]), 3, 0)
     assert row["bits_per_dim"]["mean"] == pytest.approx(bound.total().mean, rel=1e-6)
     last = bound.table()[2]
-    assert f"| 3 | 4.7 | {last.rate.mean:.4f} ± {last.rate.standard_error:.4f} |" in ended.stdout
-    svg = (tmp_path / "out" / "rd.svg").read_text()
-    assert "Gaussian model, T=3 (bound)" in svg
+    assert f"| 3 | 4.7 | {last.rate.mean:.4f} ± {last.rate.standard_error:.4f} |" in whole.stdout
+    assert "Gaussian model, T=3 (bound)" in (whole.out / "rd.svg").read_text()
 
 
 # --- what a result says
 
 
-def test_curves_are_exported_as_compressai_reads_them(bench: Bench, array: Path, tmp_path: Path) -> None:
-    ended = bench("rd", "--data", array, "--limit", 1, "--no-baselines", *QUICK)
-    (path,) = (tmp_path / "out" / "compressai").iterdir()
+def test_curves_are_exported_as_compressai_reads_them(whole: Any) -> None:
+    (path,) = (whole.out / "compressai").iterdir()
     found = json.loads(path.read_text())
     assert path.name == "ddpmcodec-e1.json"
     assert (found["name"], list(found["results"])) == ("ddpmcodec e1", ["bpp", "psnr-rgb", "ssim-rgb"])
-    points = ended.found["results"]["curves"][0]["points"][:-1]
+    points = whole.found["results"]["curves"][0]["points"][:-1]
     assert found["results"]["bpp"] == [point["bpp"] for point in points]
     assert found["results"]["psnr-rgb"] == [point["psnr"] for point in points]
 
 
-def test_every_figure_that_has_a_caption_is_there(bench: Bench, array: Path, tmp_path: Path) -> None:
-    bench("rd", "--data", array, "--limit", 1, "--no-baselines", *QUICK)
-    found = read(tmp_path / "out" / "bench-rd.json")
-    assert list(rd.figures(found)) == ["rd", "rd-ssim"]
-    for name in rd.figures(found):
-        assert (tmp_path / "out" / f"{name}.png").stat().st_size > 5000
-        assert "<svg" in (tmp_path / "out" / f"{name}.svg").read_text()
+def test_every_figure_that_has_a_caption_is_there(whole: Any) -> None:
+    assert list(rd.figures(whole.found)) == ["rd", "rd-ssim"]
+    for name in rd.figures(whole.found):
+        assert (whole.out / f"{name}.png").stat().st_size > 5000
+        assert "<svg" in (whole.out / f"{name}.svg").read_text()
 
 
 def test_images_too_small_for_similarity_have_no_chart_of_it(bench: Bench, tmp_path: Path) -> None:
     np.save(tmp_path / "small.npy", np.arange(8 * 8 * 3, dtype=np.uint8).reshape(1, 8, 8, 3))
-    bench("rd", "--data", tmp_path / "small.npy", "--no-baselines", *QUICK)
-    assert list(rd.figures(read(tmp_path / "out" / "bench-rd.json"))) == ["rd"]
-    assert not (tmp_path / "out" / "rd-ssim.png").exists()
+    ended = bench("rd", "--data", tmp_path / "small.npy", "--no-baselines", *QUICK)
+    assert list(rd.figures(ended.found)) == ["rd"]
+    assert not (ended.out / "rd-ssim.png").exists()
 
 
-def test_measures_are_psnrs_at_the_rates_by_their_images(bench: Bench, array: Path, tmp_path: Path) -> None:
-    bench("rd", "--data", array, "--limit", 2, "--no-baselines", "--settings=1/2", "--rates=4,30")
-    found = read(tmp_path / "out" / "bench-rd.json")
-    (measure,) = rd.measures(found)
-    values = found["results"]["at_rates"]["codecs"][0]["psnr"][0]
+def test_measures_are_psnrs_at_the_rates_by_their_images(whole: Any) -> None:
+    (measure,) = rd.measures(whole.found)
+    values = whole.found["results"]["at_rates"]["codecs"][0]["psnr"][1]
     assert (measure.name, measure.higher_is_better) == ("ddpmcodec e1, dB at 4 bpp", True)
-    assert measure.values == dict(zip(found["dataset"]["ids"], values, strict=True))
+    assert measure.values == dict(zip(whole.found["dataset"]["ids"], values, strict=True))
 
 
 def test_a_result_is_not_overwritten_unless_asked(bench: Bench, array: Path, tmp_path: Path) -> None:

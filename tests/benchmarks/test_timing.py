@@ -39,14 +39,14 @@ def test_an_image_that_does_not_come_back_ends_the_run(pictures: np.ndarray) -> 
 
 
 def test_peak_memory_is_that_of_the_command_and_not_of_this_process() -> None:
-    big = np.ones(1 << 28, np.uint8)
+    big = np.ones(1 << 27, np.uint8)
     assert _process.run("true").peak_bytes < len(big)
 
 
 def test_processor_seconds_are_those_of_the_command() -> None:
     ended = _process.run("python3", "-c", "sum(range(10**7))")
     assert ended.processor_seconds > 0.02
-    assert _process.run("sleep", "0.5").processor_seconds < 0.3
+    assert _process.run("sleep", "0.2").processor_seconds < 0.1
 
 
 def test_a_batch_of_thumbnails_is_of_pieces_of_the_images(pictures: np.ndarray) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from io import BytesIO, TextIOWrapper
+from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,20 @@ def ddpm(capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPa
         code = run([str(argument) for argument in arguments])
         stdout, stderr = capfdbinary.readouterr()
         return Ended(code, stdout, stderr.decode())
+
+    return command
+
+
+@pytest.fixture(scope="session")
+def ddpm_once() -> Ddpm:
+    """The same for fixtures that are made once for many tests, without standard input."""
+
+    def command(*arguments: object) -> Ended:
+        stdout, stderr = TextIOWrapper(BytesIO()), StringIO()
+        with redirect_stdout(stdout), redirect_stderr(stderr):
+            code = run([str(argument) for argument in arguments])
+        stdout.seek(0)
+        return Ended(code, stdout.buffer.read(), stderr.getvalue())
 
     return command
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -203,12 +201,23 @@ def test_an_existing_archive_is_kept(ddpm: Callable, photos: Path, photos_ddpma:
     assert archive.names(photos_ddpma.read_bytes()) == ["1.png"]
 
 
-def test_an_archive_never_takes_the_place_of_an_image_in_it(ddpm: Callable, photos: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("force", "among", "said"),
+    [
+        (["-f"], True, "is the input itself"),
+        (["-f"], False, "archive create writes .ddpma files: name it"),
+        ([], False, "exists already: use -f"),
+    ],
+)
+def test_an_archive_never_takes_the_place_of_an_image(
+    ddpm: Callable, photos: Path, tmp_path: Path, force: list[str], among: bool, said: str
+) -> None:
+    """Of those that go in, and, as where the archive's name was forgotten, of any."""
     image = tmp_path / "1.png"
     image.write_bytes((photos / "1.png").read_bytes())
-    ended = ddpm("archive", "create", "-f", image, photos / "2.png", image)
+    ended = ddpm("archive", "create", *force, image, photos / "2.png", *([image] if among else []))
     assert (ended.code, image.read_bytes()) == (1, (photos / "1.png").read_bytes())
-    assert f"{image}: is the input itself" in ended.stderr
+    assert f"{image}: {said}" in ended.stderr
 
 
 def test_an_archive_that_fails_leaves_nothing(ddpm: Callable, photos: Path, tmp_path: Path) -> None:
@@ -286,40 +295,3 @@ def test_an_archive_of_another_model_needs_it(ddpm: Callable, photos_ddpma: Path
     ended = ddpm("archive", "test", photos_ddpma)
     assert ended.code == 4
     assert "decode with the model that wrote it" in ended.stderr
-
-
-def test_as_a_process(photos: Path, photos_ddpma: Path, tiny_model: Path) -> None:
-    """The installed command, as a shell runs it."""
-    command = [sys.executable, "-m", "ddpmcodec.cli", "archive"]
-    out, own = photos_ddpma.parent / "out", photos_ddpma.parent / "own.ddpma"
-    (photos_ddpma.parent / "bad.png").write_bytes(b"no image")
-    inputs = photos, photos_ddpma.parent / "bad.png"
-    made = subprocess.run(
-        [*command, "create", own, *inputs, "--model", tiny_model, *map(str, FAST)], capture_output=True, check=False
-    )
-    assert (made.returncode, made.stdout) == (1, b"")
-    assert b"bad.png: not an image in a format that Pillow reads" in made.stderr
-    own.write_bytes(own.read_bytes() + b"more")
-    ended = subprocess.run(
-        [*command, "extract", own, "-o", out, "--model", tiny_model], capture_output=True, check=False
-    )
-    assert (ended.returncode, ended.stdout) == (3, b"")
-    assert "4 bytes follow the end of the archive: cut them off" in ended.stderr.decode()
-    assert equal(out / "below" / "grey.png", photos / "below" / "grey.png")
-
-
-def test_help_names_the_commands(ddpm: Callable) -> None:
-    ended = ddpm("archive", "--help")
-    assert ended.code == 0
-    assert all(command in ended.stdout.decode() for command in ("create", "list", "extract", "test"))
-
-
-@pytest.mark.parametrize("force", [[], ["-f"]])
-def test_an_archive_never_takes_the_place_of_any_image(
-    ddpm: Callable, photos: Path, tmp_path: Path, force: list[str]
-) -> None:
-    """As where the archive's name was forgotten."""
-    image = tmp_path / "1.png"
-    image.write_bytes((photos / "1.png").read_bytes())
-    ended = ddpm("archive", "create", *force, image, photos / "2.png")
-    assert (ended.code, image.read_bytes()) == (1, (photos / "1.png").read_bytes())

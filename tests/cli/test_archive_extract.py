@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -72,27 +73,22 @@ def test_images_that_would_take_one_place_keep_their_extensions(
     assert equal(tmp_path / "out" / "a.bmp.png", photos / "2.png")
 
 
-def test_no_image_takes_the_place_of_a_folder(ddpm: Callable, tiny_model: Path, tmp_path: Path) -> None:
-    images = {name: Image.new("L", (2, 2), i) for i, name in enumerate(["x", "x.png/b", "x/c", "x_"])}
-    (tmp_path / "a.ddpma").write_bytes(archive.create(images.items(), model=tiny_model, effort=1))
+@pytest.mark.parametrize(
+    "placed",
+    [
+        {"x": "x_.png", "x.png/b": "x.png/b.png", "x/c": "x/c.png", "x_": "x__.png"},
+        {"x.jpg": "x.jpg.png", "x.png/y.jpg": "x.png/y.png"},
+        {"a.png": "a.png.png", "a.jpg": "a.jpg.png", "a.jpg.png": "a.jpg.png.png"},
+    ],
+)
+def test_no_image_takes_the_place_of_another_or_of_a_folder(
+    ddpm: Callable, tiny_model: Path, tmp_path: Path, placed: dict[str, str]
+) -> None:
+    images = [(name, Image.new("L", (2, 2), i)) for i, name in enumerate(placed)]
+    (tmp_path / "a.ddpma").write_bytes(archive.create(images, model=tiny_model, effort=1))
     assert ddpm("archive", "extract", tmp_path / "a.ddpma", "-o", tmp_path / "out", "--model", tiny_model).code == 0
-    names = ["x_.png", "x.png/b.png", "x/c.png", "x__.png"]
-    assert [Image.open(tmp_path / "out" / name).getpixel((0, 0)) for name in names] == [0, 1, 2, 3]
-
-
-def test_no_two_images_take_one_place(ddpm: Callable, tiny_model: Path, tmp_path: Path) -> None:
-    images = {name: Image.new("L", (2, 2), i) for i, name in enumerate(["a.png", "a.jpg", "a.jpg.png"])}
-    (tmp_path / "a.ddpma").write_bytes(archive.create(images.items(), model=tiny_model, effort=1))
-    assert ddpm("archive", "extract", tmp_path / "a.ddpma", "-o", tmp_path / "out", "--model", tiny_model).code == 0
-    found = {name: Image.open(tmp_path / "out" / f"{name}.png").getpixel((0, 0)) for name in images}
-    assert list(found.values()) == [0, 1, 2]
-
-
-def test_an_image_does_not_take_the_place_of_a_folder(ddpm: Callable, tiny_model: Path, tmp_path: Path) -> None:
-    images = {name: Image.new("L", (2, 2), i) for i, name in enumerate(["x.jpg", "x.png/y.jpg"])}
-    (tmp_path / "a.ddpma").write_bytes(archive.create(images.items(), model=tiny_model, effort=1))
-    assert ddpm("archive", "extract", tmp_path / "a.ddpma", "-o", tmp_path / "out", "--model", tiny_model).code == 0
-    assert files_below(tmp_path / "out") == ["x.jpg.png", "x.png/y.png"]
+    assert files_below(tmp_path / "out") == sorted(placed.values())
+    assert [Image.open(tmp_path / "out" / name).getpixel((0, 0)) for name in placed.values()] == [*range(len(placed))]
 
 
 @pytest.mark.parametrize("name", ["../up.png", "/tmp/up.png", "C:/up.png", "..\\up.png", "a\0b"])
@@ -180,3 +176,75 @@ def test_an_archive_without_its_index_is_written_and_reported(
     ended = ddpm("archive", "extract", photos_ddpma, "-o", out, "--model", tiny_model)
     assert (ended.code, len(files_below(out))) == (3, 10)
     assert "every image was found without it: make the archive again" in ended.stderr
+
+
+# --- links, and names too long
+
+
+@pytest.fixture
+def archived(tmp_path: Path) -> Callable[[Mapping[str, int]], Path]:
+    """An archive of images of one colour, by name."""
+
+    def made(colours: Mapping[str, int]) -> Path:
+        images = [(name, np.full((2, 3), colour, np.uint8)) for name, colour in colours.items()]
+        (tmp_path / "a.ddpma").write_bytes(archive.create(images))
+        return tmp_path / "a.ddpma"
+
+    return made
+
+
+def colour(path: Path) -> object:
+    return Image.open(path).getpixel((0, 0))
+
+
+def test_a_link_in_the_place_of_an_image_is_kept_without_force(ddpm: Callable, archived: Callable) -> None:
+    file = archived({"a.png": 1, "b.png": 2})
+    out = file.parent / "out"
+    out.mkdir()
+    (out / "a.png").symlink_to("../elsewhere.png")  # which is not there
+    ended = ddpm("archive", "extract", file, "-o", out)
+    assert ended.code == 1
+    assert ended.stderr == f"ddpmcodec: {out / 'a.png'}: exists already, 1 such files: use -f to overwrite them\n"
+    assert [path.name for path in out.iterdir()] == ["a.png"]
+    assert ddpm("archive", "extract", file, "-o", out, "-f").code == 0
+    assert (colour(file.parent / "elsewhere.png"), colour(out / "b.png")) == (1, 2)
+
+
+def test_links_to_folders_are_not_followed_without_force(ddpm: Callable, archived: Callable) -> None:
+    file = archived({"below/deep/a.png": 1, "b.png": 2})
+    out, elsewhere = file.parent / "out", file.parent / "elsewhere"
+    elsewhere.mkdir()
+    out.mkdir()
+    (out / "below").symlink_to(elsewhere)
+    ended = ddpm("archive", "extract", file, "-o", out)
+    assert ended.code == 1
+    assert ended.stderr == (
+        f"ddpmcodec: {out / 'below'}: is a link, and leads to another folder: use -f to write there all the same\n"
+    )
+    assert (list(elsewhere.iterdir()), [path.name for path in out.iterdir()]) == ([], ["below"])
+    assert ddpm("archive", "extract", file, "b.png", "-o", out).code == 0, "of what is not wanted nothing matters"
+    assert ddpm("archive", "extract", file, "-o", out, "-f").code == 0
+    assert colour(elsewhere / "deep" / "a.png") == 1
+
+
+def test_the_folder_itself_may_be_a_link(ddpm: Callable, archived: Callable) -> None:
+    file = archived({"below/a.png": 1})
+    (file.parent / "real").mkdir()
+    (file.parent / "out").symlink_to("real")
+    assert ddpm("archive", "extract", file, "-o", file.parent / "out").code == 0
+    assert colour(file.parent / "real" / "below" / "a.png") == 1
+
+
+@pytest.mark.parametrize("force", [(), ("-f",)])
+@pytest.mark.parametrize("name", [f"{'x' * 300}.png", f"{'x' * 253}.a", f"{'x' * 300}/c.png"])
+def test_a_name_too_long_for_the_disk_does_not_stop_the_others(
+    ddpm: Callable, archived: Callable, name: str, force: tuple[str, ...]
+) -> None:
+    file = archived({"a.png": 1, name: 2, "b.png": 3})
+    out = file.parent / "out"
+    out.mkdir()
+    ended = ddpm("archive", "extract", file, "-o", out, *force)
+    assert ended.code == 1
+    assert ".png: cannot be written (File name too long): nothing was kept of it\n" in ended.stderr
+    assert f"{file}: 2 images -> {out}" in ended.stderr
+    assert (colour(out / "a.png"), colour(out / "b.png")) == (1, 3)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +18,6 @@ def test_every_command_has_help(ddpm: Any, command: str) -> None:
     ended = ddpm("bench", command, "--help")
     assert ended.code == 0
     assert f"Usage: ddpmcodec bench {command}" in ended.stdout.decode()
-
-
-def test_help_imports_neither_pytorch_nor_matplotlib() -> None:
-    program = (
-        "import sys; from ddpmcodec.cli import run; codes = run(['bench', '--help']), run(['bench', 'bpd', '--help']);"
-        "sys.stderr.write(f\"{codes} {sorted({'torch', 'matplotlib'} & set(sys.modules))}\")"
-    )
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert ended.stderr == "(0, 0) []"
 
 
 def test_a_missing_data_set_is_reported_before_anything_else(ddpm: Any, tmp_path: Path) -> None:

@@ -1,14 +1,25 @@
-"""--ray: files and benchmarks on a cluster of two nodes give what one machine gives."""
+"""A Ray cluster of two nodes: work, and commands with --ray, have the results of one machine, and nothing is lost with
+a worker.
+
+All is in one file: the cluster takes long to start, and takes time from other tests for as long as it runs.
+"""
 
 from __future__ import annotations
 
+import doctest
 import json
 import os
+import pickle
 import signal
 import socket
+import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -18,26 +29,291 @@ from PIL import Image
 from ddpmcodec import cluster, codec
 from ddpmcodec.benchmarks import _work
 from ddpmcodec.cli import _many
-from ddpmcodec.errors import DdpmError
+from ddpmcodec.cluster import Cluster
+from ddpmcodec.errors import ClusterError, DdpmError, FormatError, ImageError
 from ddpmcodec.images import save_image
+from ddpmcodec.parallel import threads_of
+
+PAGE = Path(__file__).parents[2] / "docs" / "cluster.md"
+PATIENCE = 120  # seconds, on a busy machine
 
 pytestmark = pytest.mark.cluster
 
 
+@pytest.fixture(scope="module", autouse=True)
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+    """The process of a cluster, which starts while the first tests run, and its log."""
+    cluster._import_ray()  # before a test does, with its settings
+    command, log = [sys.executable, Path(__file__).with_name("two_nodes.py")], tmp_path_factory.mktemp("ray") / "log"
+    with log.open("w") as file:
+        started = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=file, text=True)
+    with started:
+        yield started, log
+
+
 @pytest.fixture(scope="module")
-def ray(two_nodes: str) -> Iterator[str]:
-    """The address; this process is connected, so that its commands need not wait for new workers."""
-    with cluster.connect(two_nodes):
-        yield two_nodes
+def ray(nodes: tuple[subprocess.Popen[str], Path]) -> Iterator[str]:
+    """The address of a cluster. This process is connected, so that its commands need not wait for new workers."""
+    started, log = nodes
+    assert started.stdout is not None
+    address = started.stdout.readline().strip()
+    assert address, log.read_text()
+    with cluster.connect(address):
+        yield address
 
 
 @pytest.fixture
-def nowhere(monkeypatch: pytest.MonkeyPatch) -> str:
-    """An address where nothing listens, for a process that is not connected."""
+def machines(ray: str) -> Cluster:
+    return Cluster(ray)
+
+
+# --- without a cluster, while it starts
+
+
+@pytest.fixture
+def unconnected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a process that has not connected."""
     monkeypatch.setattr("ray.is_initialized", lambda: False)
     monkeypatch.setattr("ray.shutdown", lambda: None)
+
+
+@pytest.mark.usefixtures("unconnected")
+def test_where_nothing_answers_the_error_says_what_to_start(ddpm: Any, file: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        return f"127.0.0.1:{server.getsockname()[1]}"
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+    ended = ddpm("test", file, "--ray", address)
+    assert (ended.code, ended.stdout) == (1, b"")
+    assert ended.stderr == (
+        f"ddpmcodec: {address}: no Ray cluster answers (Connection refused): start it with ray start --head, and ray"
+        " start --address=HOST:PORT on the other machines and this one, or use the address local\n"
+    )
+
+
+@pytest.mark.usefixtures("unconnected")
+def test_another_program_that_listens_is_no_cluster() -> None:
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        address = f"127.0.0.1:{server.server_port}"
+        with pytest.raises(ClusterError, match=r"answers \(another program listens there\): start it"):
+            cluster.connect(address).__enter__()
+        thread.join()
+
+
+def test_without_ray_the_error_says_what_to_install(ddpm: Any, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    ended = ddpm("test", file, "--ray", "auto")
+    assert (ended.code, ended.stdout) == (1, b"")
+    assert ended.stderr == "ddpmcodec: auto: Ray is not installed here: pip install 'ddpmcodec[ray]'\n"
+
+
+def test_jobs_and_threads_are_of_one_machine(ddpm: Any, photo: Path) -> None:
+    ended = ddpm("encode", photo, "--ray", "auto", "--jobs", 2)
+    assert ended.code == 2
+    assert "with --ray all processors of the cluster work: leave out --jobs and --threads" in ended.stderr
+
+
+def test_torchrun_and_ray_do_not_go_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_work, "rank_and_size", lambda: (0, 2))
+    monkeypatch.setattr(_work, "_join", lambda: None)
+    with pytest.raises(DdpmError, match=r"torchrun and --ray would both share out the work: use one of them"):
+        _work.Work(tmp_path, "bpd", {}).results([], ray="auto")
+
+
+def test_benchmarks_have_the_results_of_one_machine(
+    ddpm: Any, tmp_path: Path, context_path: Path, pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of bits/dim. Units travel as they do to workers, but those would import PyTorch first."""
+    from ray import cloudpickle
+
+    def on_cluster(address: str, units: Sequence[_work.Unit], keep: Callable[[_work.Unit, Any], None]) -> None:
+        assert address == "somewhere"
+        with threads_of(1):
+            for unit in units:
+                keep(unit, pickle.loads(cloudpickle.dumps(unit.work))())
+
+    monkeypatch.setattr(_work, "_on_cluster", on_cluster)
+    np.save(tmp_path / "images.npy", np.stack([pixels, pixels[::-1]]))
+    options = ["-q", "--data", tmp_path / "images.npy", "--settings=1/0", "--model", context_path, "--out"]
+    found = []
+    for folder, more in (("alone", []), ("together", ["--ray", "somewhere"])):
+        assert ddpm("bench", "bpd", *options, tmp_path / folder, *more).code == 0
+        result = json.loads((tmp_path / folder / "bench-bpd.json").read_text())
+        assert ("--ray" in result.pop("command")) == bool(more)
+        found.append(result)
+        assert not list((tmp_path / folder).glob("*.partial*"))
+    assert found[0] == found[1]
+
+
+# --- work
+
+
+def appears(path: Path) -> None:
+    """Waits for a file that another process makes."""
+    end = time.monotonic() + PATIENCE
+    while not path.exists():
+        if time.monotonic() > end:
+            raise TimeoutError(path)
+        time.sleep(0.01)
+
+
+# Functions within functions travel whole; those of a test's module could not be imported by the workers.
+def meet(folder: Path) -> Callable[[int], int]:
+    """Returns the process, once another one is there too."""
+
+    def work(number: int) -> int:
+        (folder / str(number)).touch()
+        end = time.monotonic() + PATIENCE
+        while not (folder / str(1 - number)).exists() and time.monotonic() < end:
+            time.sleep(0.01)
+        return os.getpid()
+
+    return work
+
+
+def square_unless_killed(mark: Path) -> Callable[[int], int]:
+    def work(number: int) -> int:
+        if number == 3 and not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return number**2
+
+    return work
+
+
+def test_the_examples_run(machines: Cluster) -> None:
+    examples = {"address": machines.address}
+    page = doctest.testfile(str(PAGE), module_relative=False, globs=dict(examples))
+    found = doctest.testmod(cluster, extraglobs=examples)
+    assert (page.failed, found.failed) == (0, 0)
+    assert page.attempted
+    assert found.attempted
+
+
+def test_both_nodes_work_at_the_same_time(machines: Cluster, tmp_path: Path) -> None:
+    assert machines.processors == 2
+    found = dict(machines.map_unordered(meet(tmp_path), range(2)))
+    assert found.keys() == {0, 1}
+    assert found[0] != found[1]
+
+
+def test_a_killed_worker_loses_nothing(machines: Cluster, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    found = machines.map_unordered(square_unless_killed(tmp_path / "killed"), iter(range(8)))
+    assert sorted(found) == [(i, i * i) for i in range(8)]
+    assert (tmp_path / "killed").exists()
+    assert capfd.readouterr().out == ""
+
+
+def test_an_item_that_every_worker_dies_at_is_an_error_and_the_others_are_done(
+    machines: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "RETRIES", 0)
+
+    def work(number: int) -> int:
+        if number == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return number
+
+    found = dict(machines.map_unordered(work, range(3)))
+    assert (found[0], found[2]) == (0, 2)
+    assert isinstance(found[1], ClusterError)
+    assert str(found[1]).startswith(f"its workers on {machines.address} died 1 times: give machines fewer processors")
+
+
+def test_errors_of_an_item_are_its_result_and_defects_end_all(machines: Cluster) -> None:
+    def work(number: int) -> float:
+        if number == 1:
+            raise ImageError("a.png: not an image")
+        if number == 2:
+            raise FileNotFoundError(2, "No such file or directory", "b.png")
+        return 1 / number
+
+    found = dict(machines.map_unordered(work, [4, 1, 2]))
+    assert found[0] == 0.25
+    assert (type(found[1]), str(found[1])) == (ImageError, "a.png: not an image")
+    assert (type(found[2]), found[2].filename) == (FileNotFoundError, "b.png")
+    with pytest.raises(ZeroDivisionError):
+        list(machines.map_unordered(work, [0]))
+
+
+def test_items_are_taken_as_they_are_needed(machines: Cluster) -> None:
+    taken = iter(range(100))
+    results = machines.map_unordered(lambda number: number, taken)
+    assert next(results)[1] in range(4)
+    results.close()
+    assert next(taken) == 4  # two for each processor
+
+
+def test_small_items_are_worked_on_together_and_one_that_fails_stops_no_other(machines: Cluster) -> None:
+    def load(name: str) -> str:
+        if name == "gone":
+            raise FileNotFoundError(2, "No such file or directory", name)
+        return name.upper()
+
+    def code(names: Sequence[str]) -> list[str]:
+        if "BAD" in names:
+            raise FormatError("damaged")
+        return [name + "!" for name in names]
+
+    names = ["a", "bad", "b", "c", "gone", "d"]
+    found: dict[str, object] = {}
+    cluster.work_through(machines, names, [(1, "alike")] * 6, load, code, found.__setitem__)
+    gone, bad = found.pop("gone"), found.pop("bad")
+    assert found == {"a": "A!", "b": "B!", "c": "C!", "d": "D!"}
+    assert (type(bad), str(bad)) == (FormatError, "damaged")
+    assert isinstance(gone, FileNotFoundError)
+
+
+def test_ctrl_c_ends_the_work(machines: Cluster, tmp_path: Path) -> None:
+    begun, forever = tmp_path / "begun", 3600
+
+    def work(number: int) -> None:
+        begun.touch()
+        time.sleep(forever)
+
+    def interrupt() -> None:
+        appears(begun)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        list(machines.map_unordered(work, range(1)))
+    thread.join()
+    assert list(machines.map_unordered(abs, [-1])) == [(0, 1)]  # processors are free again
+
+
+def test_another_program_on_a_machine_is_an_error(machines: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "sources_id", lambda: "another")
+    with pytest.raises(ClusterError, match=r"its ddpmcodec is not the one that sends the work: install the same"):
+        list(machines.map_unordered(abs, [1]))
+
+
+def test_a_module_that_machines_do_not_have_is_an_error(machines: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("only_here")
+    exec("def work(number): return number", module.__dict__)
+    monkeypatch.setitem(sys.modules, "only_here", module)
+    with pytest.raises(ClusterError, match=r"(?s)a worker cannot load this program: install the same .*only_here"):
+        list(machines.map_unordered(module.work, [1]))
+    with pytest.raises(ClusterError, match=r"No module named 'only_here': install the same"):
+        list(machines.map_unordered(repr, [module.work]))
+
+
+def test_arrays_can_be_written_to_on_both_sides(machines: Cluster) -> None:
+    """Ray's own are read-only: kernels do not take them, or are compiled again."""
+    ((_, found),) = machines.map_unordered(lambda array: (array.flags.writeable, array), [np.zeros(1 << 18)])
+    assert isinstance(found, tuple)
+    assert found[0]
+    assert found[1].flags.writeable
+
+
+def test_a_cluster_without_processors_is_an_error(machines: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ray.cluster_resources", dict)
+    with pytest.raises(ClusterError, match=r"no machine of the Ray cluster has a processor to work on: add one with"):
+        cluster.connect("auto").__enter__()
+
+
+# --- commands
 
 
 @pytest.fixture
@@ -133,43 +409,14 @@ def test_jpeg_files_are_stored_as_on_one_machine(ddpm: Any, ray: str, pixels: np
     assert (tmp_path / "a.ddpm").read_bytes() == codec.encode(tmp_path / "a.jpg")
 
 
-def test_jobs_and_threads_are_of_one_machine(ddpm: Any, photo: Path) -> None:
-    ended = ddpm("encode", photo, "--ray", "auto", "--jobs", 2)
-    assert ended.code == 2
-    assert "with --ray all processors of the cluster work: leave out --jobs and --threads" in ended.stderr
-
-
-def test_benchmarks_have_the_results_of_one_machine(
-    ddpm: Any, ray: str, tmp_path: Path, context_path: Path, pixels: np.ndarray
+def test_units_of_benchmarks_are_worked_on_by_the_cluster(
+    ray: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of bits/dim; all benchmarks share the code that hands out their work."""
-    np.save(tmp_path / "images.npy", np.stack([pixels, pixels[::-1]]))
-    options = ["-q", "--data", tmp_path / "images.npy", "--settings=1/0", "--model", context_path, "--out"]
-    found = []
-    for folder, more in (("alone", []), ("together", ["--ray", ray])):
-        assert ddpm("bench", "bpd", *options, tmp_path / folder, *more).code == 0
-        result = json.loads((tmp_path / folder / "bench-bpd.json").read_text())
-        assert ("--ray" in result.pop("command")) == bool(more)
-        found.append(result)
-        assert not list((tmp_path / folder).glob("*.partial*"))
-    assert found[0] == found[1]
-
-
-def test_torchrun_and_ray_do_not_go_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_work, "rank_and_size", lambda: (0, 2))
-    monkeypatch.setattr(_work, "_join", lambda: None)
-    with pytest.raises(DdpmError, match=r"torchrun and --ray would both share out the work: use one of them"):
-        _work.Work(tmp_path, "bpd", {}).results([], ray="auto")
-
-
-def test_a_cluster_that_does_not_answer_is_1(ddpm: Any, nowhere: str, file: Path) -> None:
-    ended = ddpm("test", file, "--ray", nowhere)
-    assert (ended.code, ended.stdout) == (1, b"")
-    assert ended.stderr.startswith(f"ddpmcodec: {nowhere}: no Ray cluster answers (Connection refused): start it with ")
-
-
-def test_without_ray_the_error_says_what_to_install(ddpm: Any, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ray", None)
-    ended = ddpm("test", file, "--ray", "auto")
-    assert (ended.code, ended.stdout) == (1, b"")
-    assert ended.stderr == "ddpmcodec: auto: Ray is not installed here: pip install 'ddpmcodec[ray]'\n"
+    monkeypatch.setattr(_work, "_value", lambda work: work())  # the module's own: workers would import PyTorch first
+    here = os.getpid()
+    units = [_work.Unit(f"unit {n}", 1.0, lambda n=n: [n, os.getpid() == here]) for n in range(3)]  # type: ignore[misc]
+    wrong = _work.Unit("wrong", 1.0, lambda: codec.info(b"no file")["size"])
+    work = _work.Work(tmp_path, "bpd", {})
+    with pytest.raises(FormatError):
+        work.results([wrong], quiet=True, ray=ray)
+    assert work.results(units, quiet=True, ray=ray) == {f"unit {n}": [n, False] for n in range(3)}

@@ -22,11 +22,19 @@ def image() -> Image.Image:
         return photo.convert("RGB").crop((0, 0, 140, 90))
 
 
+@pytest.fixture(scope="module")
+def tiled(ddpm_once: Any, image: Image.Image, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    folder = tmp_path_factory.mktemp("tiled")
+    image.save(folder / "a.png")
+    assert ddpm_once("encode", folder / "a.png", "--tile", 64, "--effort", 1).code == 0
+    data = (folder / "a.ddpm").read_bytes()
+    assert codec.info(data)["tiles"] == 6
+    return data
+
+
 @pytest.fixture
-def file(ddpm: Any, image: Image.Image, tmp_path: Path) -> Path:
-    image.save(tmp_path / "a.png")
-    assert ddpm("encode", tmp_path / "a.png", "--tile", 64, "--effort", 1).code == 0
-    assert codec.info((tmp_path / "a.ddpm").read_bytes())["tiles"] == 6
+def file(tiled: bytes, tmp_path: Path) -> Path:
+    (tmp_path / "a.ddpm").write_bytes(tiled)
     return tmp_path / "a.ddpm"
 
 
@@ -65,6 +73,7 @@ def test_a_small_image(ddpm: Any, file: Path, image: Image.Image) -> None:
 def test_an_image_is_turned_as_exif_says(ddpm: Any, image: Image.Image, tmp_path: Path, cut: bool) -> None:
     exif = Image.Exif()
     exif[0x112], exif[0x10F] = 6, "A maker"
+    image = image.crop((0, 0, 70, 45))
     image.save(tmp_path / "a.png", exif=exif)
     assert ddpm("encode", tmp_path / "a.png", "--effort", 1).code == 0
     file, out = tmp_path / "a.ddpm", tmp_path / "out.png"
@@ -72,7 +81,7 @@ def test_an_image_is_turned_as_exif_says(ddpm: Any, image: Image.Image, tmp_path
         file.write_bytes(file.read_bytes()[:-300])
     assert ddpm("decode", file, "--upright", "--partial", "-o", out).code == 0
     with Image.open(out) as found:
-        assert found.size == (90, 140)
+        assert found.size == (45, 70)
         assert found.getexif().get(0x112, 1) == 1
         assert cut or np.array_equal(found, image.transpose(Image.Transpose.ROTATE_270))
         assert found.getexif().get(0x10F) == (None if cut else "A maker")
@@ -81,7 +90,8 @@ def test_an_image_is_turned_as_exif_says(ddpm: Any, image: Image.Image, tmp_path
 def test_damaged_exif_turns_an_image_where_it_can_be_read(ddpm: Any, image: Image.Image, tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x112], exif[0x8825] = 6, {1: "N", 2: (1.0, 2.0, 3.0)}
-    for number, (data, size) in enumerate(((exif.tobytes()[:-30], (90, 140)), (b"Exif\0\0MM of one", (140, 90)))):
+    image = image.crop((0, 0, 28, 18))
+    for number, (data, size) in enumerate(((exif.tobytes()[:-30], (18, 28)), (b"Exif\0\0MM of one", (28, 18)))):
         file, out = tmp_path / f"{number}.ddpm", tmp_path / f"{number}.ppm"
         image.info["exif"] = data
         file.write_bytes(codec.encode(image, effort=1))
@@ -110,8 +120,9 @@ def test_what_is_no_part_is_refused(ddpm: Any, file: Path, options: list[str], c
 
 
 @pytest.mark.parametrize("size", [63, 72.5, 72, 2048])
-def test_sides_of_tiles_that_are_none_are_refused(ddpm: Any, file: Path, size: float) -> None:
-    assert ddpm("encode", file.with_suffix(".png"), "--tile", size, "-f").code == 2
+def test_sides_of_tiles_that_are_none_are_refused(ddpm: Any, photo: Path, size: float) -> None:
+    ended = ddpm("encode", photo, "--tile", size)
+    assert (ended.code, "'--tile'" in ended.stderr, photo.with_suffix(".ddpm").exists()) == (2, True, False)
 
 
 def test_an_empty_file_is_an_error_of_ours(ddpm: Any, tmp_path: Path) -> None:

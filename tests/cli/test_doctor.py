@@ -1,4 +1,4 @@
-"""`ddpmcodec doctor` in processes of its own: in order, and with faults."""
+"""`ddpmcodec doctor`: in order, and with faults."""
 
 from __future__ import annotations
 
@@ -15,6 +15,14 @@ from ddpmcodec.cli import _health
 from ddpmcodec.codec import known_answer, originals
 from ddpmcodec.errors import DdpmError
 
+IN_ORDER = """
+import sys
+from ddpmcodec.cli import _health, run
+
+_health.SIDE = _health.WARM_UP_SIDE  # a smaller photograph to measure the speed with
+codes = run(["doctor"]), run(["doctor", "--json"])
+print(codes, "torch" in sys.modules, file=sys.stderr)
+"""
 OTHER_MODELS = """
 import pathlib, sys
 from ddpmcodec import models
@@ -25,27 +33,20 @@ main()
 """
 
 
-def doctor(*arguments: str, code: int = 0) -> str:
-    """What it prints. arguments: of Python, up to the options."""
-    ended = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
-    assert ended.returncode == code, ended.stderr
-    return ended.stdout
-
-
-def test_all_is_well_here() -> None:
-    lines = doctor("-m", "ddpmcodec.cli", "doctor").splitlines()
-    found = dict(line.split(maxsplit=1) for line in lines if not line.startswith("model "))
-    assert lines[-1] == "all is well"
+def test_all_is_well_here_for_people_and_for_machines() -> None:
+    """In a process of its own, which PyTorch is not imported for."""
+    ended = subprocess.run([sys.executable, "-c", IN_ORDER], capture_output=True, text=True, check=True)
+    assert ended.stderr == "(0, 0) False\n"
+    text, _, rest = ended.stdout.partition("all is well\n")
+    lines = text.splitlines()
+    shown = dict(line.split(maxsplit=1) for line in lines if not line.startswith("model "))
     assert {line.split()[1] for line in lines if line.startswith("model ") and line.endswith("  ok")} == {
         *models.names()
     }
-    assert (found["core"], found["coder"]) == ("ok", "ok")
-    assert found["kernels"] == f"{_native.kernel()} is used, this processor runs {', '.join(_native.kernels())}"
-    assert found["speed"].endswith("megapixels a second, on one thread")
-
-
-def test_machines_get_one_object() -> None:
-    found = json.loads(doctor("-m", "ddpmcodec.cli", "doctor", "--json"))
+    assert (shown["core"], shown["coder"]) == ("ok", "ok")
+    assert shown["kernels"] == f"{_native.kernel()} is used, this processor runs {', '.join(_native.kernels())}"
+    assert shown["speed"].endswith("megapixels a second, on one thread")
+    found = json.loads(rest)
     assert found["well"]
     assert {*found["checks"].values()} == {None}
     assert found["versions"]["core"] == _native.version()
@@ -77,7 +78,10 @@ def test_damaged_and_missing_models_are_named_with_what_to_do(tmp_path: Path) ->
             (tmp_path / path.name).write_bytes(path.read_bytes())
     damaged = tmp_path / f"{models.DEFAULT}.safetensors"
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
-    lines = doctor("-c", OTHER_MODELS, str(tmp_path), "doctor", code=4).splitlines()
+    command = [sys.executable, "-c", OTHER_MODELS, tmp_path, "doctor"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 4, ended.stderr
+    lines = ended.stdout.splitlines()
     found = {" ".join(line.split()[:2]): line for line in lines}
     assert "the embedded model is damaged" in found["model cifar10"]
     assert "install ddpmcodec again" in found["model cifar10"]

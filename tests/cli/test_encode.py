@@ -16,7 +16,7 @@ from PIL import Image
 
 from ddpmcodec import codec
 from ddpmcodec.codec import encoder
-from ddpmcodec.codec.efforts import DEFAULT_EFFORT, DEFAULT_LEVELS, EFFORTS
+from ddpmcodec.codec.efforts import EFFORTS
 from ddpmcodec.format.header import LEVELS
 
 
@@ -38,7 +38,8 @@ def test_the_output_can_be_named_or_put_in_a_folder(encode: Any, photo: Path, co
     folder = photo.parent / "folder"
     folder.mkdir()
     assert encode(photo, "-o", photo.parent / "a.b").code == 0
-    assert encode(photo, "-o", folder).code == 0
+    quiet = encode(photo, "-o", folder, "-q")
+    assert (quiet.code, quiet.stderr) == (0, "")
     assert (photo.parent / "a.b").read_bytes() == (folder / "photo.ddpm").read_bytes() == coded
 
 
@@ -55,10 +56,6 @@ def test_pipes(encode: Any, photo: Path, coded: bytes, tmp_path: Path) -> None:
     assert encode(photo, "-o", "-").stdout == coded
     assert encode("-", "-o", tmp_path / "x.ddpm", stdin=photo.read_bytes()).stdout == b""
     assert (tmp_path / "x.ddpm").read_bytes() == coded
-
-
-def test_quiet_prints_nothing(encode: Any, photo: Path) -> None:
-    assert encode(photo, "-q").stderr == ""
 
 
 def test_verbose_prints_what_the_steps_cost(encode: Any, photo: Path, coded: bytes, step_names: list[str]) -> None:
@@ -92,22 +89,10 @@ def test_efforts_and_levels_are_those_of_the_codec(
         assert (codec.info(file)["effort"], codec.info(file)["levels"]) == (effort, levels)
 
 
-def test_without_options_they_are_the_codecs_own(encode: Any, photo: Path, no_webp: None) -> None:
-    assert encode(photo).code == 0
-    facts = codec.info(photo.with_suffix(".ddpm").read_bytes())
-    assert (facts["effort"], facts["levels"]) == (DEFAULT_EFFORT, DEFAULT_LEVELS)
-
-
 @pytest.mark.parametrize("given", ["1", "3", "6", "-1", "two", ""])
 def test_levels_that_there_are_not_are_wrong_usage(encode: Any, photo: Path, given: str) -> None:
     ended = encode(photo, "--levels", given)
     assert (ended.code, f"{given!r} is not one of '0', '2', '5'" in ended.stderr) == (2, True)
-
-
-def test_there_is_no_progressive(encode: Any, photo: Path, names: Any) -> None:
-    ended = encode(photo, "--progressive")
-    assert (ended.code, "No such option" in ended.stderr) == (2, True)
-    assert names(photo.parent) == ["photo.png"]
 
 
 def test_an_output_that_exists_is_refused_unless_forced(encode: Any, photo: Path, coded: bytes) -> None:
@@ -221,13 +206,10 @@ def test_a_full_disk_is_1(encode: Any, photo: Path) -> None:
     )
 
 
-def test_two_processes_with_other_thread_counts_write_the_same_bytes(photo: Path, coded: bytes) -> None:
+def test_another_process_with_one_thread_writes_the_same_bytes(photo: Path, coded: bytes) -> None:
     command = [sys.executable, "-m", "ddpmcodec.cli", "encode", photo, "-o", "-"]
-    found = [
-        subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": threads}, capture_output=True, check=True).stdout
-        for threads in ("1", "2")
-    ]
-    assert found[0] == found[1] == coded
+    ended = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, check=True)
+    assert ended.stdout == coded
 
 
 def test_an_output_folder_is_made_where_it_is_missing(photo: Path, tmp_path: Path, ddpm: Any) -> None:

@@ -55,12 +55,13 @@ def test_without_steps_pixels_are_mixed(ddpm: Any, photo: Path, other: Path, sma
 
 def test_steps_may_be_chosen_and_a_seed_repeats_them(ddpm: Any, photo: Path, other: Path, small: list[Any]) -> None:
     def drawn(seed: int, *options: Any) -> bytes:
-        result = ddpm("interpolate", photo, other, "-o", "-", "--timesteps", "4,1", "--seed", seed, *options, *small)
-        return bytes(result.stdout)
+        steps = ("--timesteps", "4,1", "--weights", 2, "--seed", seed)
+        return bytes(ddpm("interpolate", photo, other, "-o", "-", *steps, *options, *small).stdout)
 
-    assert tiles(BytesIO(drawn(1))).shape[:2] == (2, 9)
-    assert drawn(1) == drawn(1)
-    assert len({drawn(1), drawn(2), drawn(1, "--method", "ddim")}) == 3
+    first = drawn(1)
+    assert tiles(BytesIO(first)).shape[:2] == (2, 2)
+    assert drawn(1) == first
+    assert len({first, drawn(2), drawn(1, "--method", "ddim")}) == 3
 
 
 def test_pixels_are_enlarged_for_figures(ddpm: Any, photo: Path, other: Path, small: list[Any]) -> None:

@@ -47,12 +47,6 @@ def test_too_few_images_are_1(ddpm: Any, folder: Path, tmp_path: Path) -> None:
     assert f"{folder}: 9 images: at least 10 are needed" in ended.stderr
 
 
-def test_without_weights_it_is_wrong_usage(ddpm: Any, folder: Path) -> None:
-    ended = ddpm("quality", folder, folder)
-    assert ended.code == 2
-    assert "Missing option '--inception'" in ended.stderr
-
-
 def test_figures_are_printed_as_text_and_as_json(ddpm: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The figures themselves are those of the library (tests/paper/test_quality.py); here, how they are shown."""
     known = quality.Quality(5000, 2047, 3.17, 9.46, 0.11, 0.5, 1.0)

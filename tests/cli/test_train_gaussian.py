@@ -1,11 +1,8 @@
-"""From pictures to a model, by a process of its own, and to samples from it."""
+"""From pictures to a model, and to samples from it."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,14 +15,8 @@ from ddpmcodec.models.registry import DENOISER, find
 from ddpmcodec.training import gaussian_trainer
 
 Ddpm = Callable[..., Any]  # conftest.Ddpm
+pytestmark = pytest.mark.usefixtures("one_thread")
 SMALL = ("--steps", 2, "--width", 16, "--blocks", 1, 1, 1, "--hold-out", 2, "--batch", 4, "--no-compile")
-
-
-def process(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """A command line, on one thread."""
-    command = [sys.executable, "-m", "ddpmcodec.cli", *map(str, arguments)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
 @pytest.fixture(scope="module")
@@ -41,14 +32,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def trained(folder: Path) -> subprocess.CompletedProcess[str]:
-    return process("train-gaussian", "--data", folder / "data", "--out", folder / "run", *SMALL)
+def trained(folder: Path, one_thread: None, ddpm_once: Ddpm) -> Any:
+    return ddpm_once("train-gaussian", "--data", folder / "data", "--out", folder / "run", *SMALL)
 
 
-def test_training_names_the_model(folder: Path, trained: subprocess.CompletedProcess[str]) -> None:
+def test_training_names_the_model(folder: Path, trained: Any) -> None:
     run_folder = folder / "run"
-    assert trained.returncode == 0, trained.stderr
-    assert trained.stdout == ""
+    assert (trained.code, trained.stdout) == (0, b""), trained.stderr
     assert trained.stderr.endswith(
         f"ddpmcodec: {run_folder}: 2 steps, 8 images; the model is {run_folder / 'gaussian.safetensors'}\n"
     )
@@ -57,13 +47,7 @@ def test_training_names_the_model(folder: Path, trained: subprocess.CompletedPro
     ]  # fmt: skip
     assert find(run_folder / "gaussian.safetensors", DENOISER).name == "gaussian"
     records = [json.loads(line) for line in (run_folder / "log.jsonl").read_text().splitlines()]
-    assert records[0]["settings"]["architecture"] == {
-        "width": 16,
-        "inner_width": 32,
-        "down": 1,
-        "bottom": 1,
-        "up": 1,
-    }
+    assert records[0]["settings"]["architecture"] == {"width": 16, "inner_width": 32, "down": 1, "bottom": 1, "up": 1}
     assert records[-1]["step"] == 2
 
 
@@ -79,24 +63,6 @@ def test_the_model_draws_images(folder: Path, tmp_path: Path, ddpm: Ddpm) -> Non
 # --- errors, in this process
 
 
-def test_missing_data_are_named(tmp_path: Path, ddpm: Ddpm) -> None:
-    ended = ddpm("train-gaussian", "--data", tmp_path / "no", "--out", tmp_path / "run", *SMALL)
-    assert (ended.code, ended.stdout) == (1, b"")
-    assert ended.stderr == (
-        f"ddpmcodec: {tmp_path / 'no'}: no such file or folder; point --data at images, an array or a CIFAR-10 root\n"
-    )
-    assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.usefixtures("trained")
-def test_an_existing_run_is_kept(folder: Path, ddpm: Ddpm) -> None:
-    ended = ddpm("train-gaussian", "--data", folder / "data", "--out", folder / "run", *SMALL)
-    assert ended.code == 1
-    assert ended.stderr == (
-        f"ddpmcodec: {folder / 'run'}: holds a training run already; go on with --resume, or choose another folder\n"
-    )
-
-
 @pytest.mark.parametrize(
     "wrong",
     [("--steps", 0), ("--hours", 0), ("--batch", 0), ("--crop", 2), ("--hold-out", -1), ("--blocks", 1, 0, 1)],
@@ -107,13 +73,6 @@ def test_impossible_numbers_are_wrong_usage(tmp_path: Path, ddpm: Ddpm, wrong: t
     assert ended.code == 2
     assert f"Invalid value for '{wrong[0]}'" in ended.stderr
     assert not (tmp_path / "run").exists()
-
-
-def test_what_is_no_training_state_is_named(folder: Path, tmp_path: Path, ddpm: Ddpm) -> None:
-    (tmp_path / "state.safetensors").write_text("no state")
-    ended = ddpm("train-gaussian", "--data", folder / "data", "--out", tmp_path, *SMALL, "--resume")
-    assert ended.code == 1
-    assert ended.stderr.startswith(f"ddpmcodec: {tmp_path / 'state.safetensors'}: not the state of such a run (")
 
 
 def test_an_interrupted_run_says_that_nothing_was_saved(

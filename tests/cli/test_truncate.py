@@ -129,11 +129,6 @@ def test_an_original_without_psnr_is_wrong_usage(ddpm: Any, coded: bytes) -> Non
     assert (ended.code, "--original goes with --psnr, which alone measures" in ended.stderr) == (2, True)
 
 
-def test_pipes(ddpm: Any, coded: bytes) -> None:
-    ended = ddpm("truncate", "-", "--bytes", 50, "--no-mark", "-o", "-", "-q", stdin=coded)
-    assert (ended.code, ended.stdout, ended.stderr) == (0, coded[:50], "")
-
-
 def test_too_few_bytes_are_an_error_with_the_least_number(ddpm: Any, file: Path, names: Any) -> None:
     header = codec.info(file.read_bytes())["header_bytes"]
     ended = ddpm("truncate", file, "--bytes", 3, "-o", file.with_name("small.ddpm"))

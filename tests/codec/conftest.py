@@ -101,7 +101,7 @@ def file(request: pytest.FixtureRequest) -> bytes:
 
 @pytest.fixture(scope="session", params=[0, 2])
 def learned(model: ContextModel, request: pytest.FixtureRequest) -> bytes:
-    """A file of 128 x 128 pixels, whose coder learned colours: every third level, as where levels were stretched."""
-    pixels = np.asarray(make_picture("RGB", 128, 128)) // 3 * 3
+    """A file of 64 x 48 pixels, whose coder learned colours: every third level, as where levels were stretched."""
+    pixels = np.asarray(make_picture("RGB", 48, 64)) // 3 * 3
     with without_webp():
         return codec.encode(pixels, levels=request.param, model=model)

@@ -19,7 +19,7 @@ from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.format import tiles
 
 PHOTO = Path(__file__).parents[2] / "docs" / "photo.png"
-CUTS = 10
+CUTS = 8
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -53,8 +53,9 @@ def crop(left: int, top: int, width: int, height: int) -> np.ndarray:
         return np.asarray(photo.convert("RGB"))[top : top + height, left : left + width]
 
 
-@pytest.mark.parametrize("levels", [2, 5])
-@pytest.mark.parametrize(("left", "top", "tiled"), [(160, 90, False), (280, 160, True)], ids=["whole", "tiles"])
+@pytest.mark.parametrize(
+    ("left", "top", "tiled", "levels"), [(160, 90, False, 2), (280, 160, True, 5)], ids=["whole", "tiles"]
+)
 def test_a_photograph_gets_better_with_every_byte(
     left: int, top: int, tiled: bool, levels: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -68,8 +69,7 @@ def test_a_photograph_gets_better_with_every_byte(
     assert cuts[-1] == whole[-1] > 60
 
 
-@pytest.mark.parametrize("number", range(3))
-@pytest.mark.parametrize("levels", [2, 5])
+@pytest.mark.parametrize(("number", "levels"), [(0, 2), (1, 5), (2, 5)])
 def test_a_small_image_gets_better_but_for_a_fraction_of_a_decibel(number: int, levels: int) -> None:
     whole, steps, cuts = curve(crop(80 * number, 50 * number, 32, 32), levels)
     assert (cuts >= whole[steps] - 0.25).all()

@@ -10,10 +10,8 @@ from ddpmcodec.codec.efforts import (
     DEFAULT_EFFORT,
     DEFAULT_LEVELS,
     EFFORTS,
-    LEARNING_PIXELS,
     Coding,
     check_coding,
-    learns_in,
     macs_per_pixel,
     segments,
 )
@@ -48,11 +46,6 @@ def test_they_are_whole_numbers(wrong: Any) -> None:
         check_coding(wrong, 2)
     with pytest.raises(TypeError, match=f"levels must be a whole number, not {wrong!r}"):
         check_coding(2, wrong)
-
-
-def test_only_tiles_with_enough_to_teach_learn() -> None:
-    assert learns_in(LEARNING_PIXELS, 1)
-    assert not learns_in(LEARNING_PIXELS - 1, 1)
 
 
 def test_work_of_a_pixel_grows_with_the_levels(context_model: ContextModel) -> None:

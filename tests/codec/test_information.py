@@ -126,10 +126,10 @@ def test_what_is_not_a_file_is_refused(data: bytes) -> None:
         info(data)
 
 
-@pytest.mark.parametrize("call", ["ddpmcodec.info(data)", "ddpmcodec.codec.info(data)"])
-def test_pytorch_is_not_imported(call: str) -> None:
+def test_pytorch_is_not_imported() -> None:
     program = (
-        f"import sys, ddpmcodec, ddpmcodec.codec; data = bytes.fromhex({BARE.hex()!r}); {call};"
+        f"import sys, ddpmcodec, ddpmcodec.codec; data = bytes.fromhex({BARE.hex()!r});"
+        "ddpmcodec.info(data); ddpmcodec.codec.info(data);"
         "print(sorted({'torch'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "[]\n"

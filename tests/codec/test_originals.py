@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import struct
 import zlib
+from functools import cache
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
@@ -46,10 +47,15 @@ needs_libjxl = pytest.mark.skipif(originals.transcoder() is None, reason="imagec
 pytestmark = needs_libjxl
 
 
+@cache
+def photo() -> Image.Image:
+    with Image.open(PHOTO) as image:
+        return image.convert("RGB")
+
+
 def jpeg_of(mode: str = "RGB", size: tuple[int, int] = (200, 150), **options: object) -> bytes:
     stream = BytesIO()
-    with Image.open(PHOTO) as photo:
-        photo.convert("RGB").crop((20, 10, 20 + size[0], 10 + size[1])).convert(mode).save(stream, "JPEG", **options)
+    photo().crop((20, 10, 20 + size[0], 10 + size[1])).convert(mode).save(stream, "JPEG", **options)
     return stream.getvalue()
 
 
@@ -144,7 +150,7 @@ def test_a_file_that_would_not_come_back_is_not_returned(monkeypatch: pytest.Mon
 
 
 def test_pixels_are_coded_where_that_is_asked_for_and_of_images() -> None:
-    jpeg = jpeg_of(exif=turned(3), quality=50)
+    jpeg = jpeg_of(size=(48, 40), exif=turned(3), quality=50)
     expected = Image.open(BytesIO(jpeg))
     for data in (encoded(jpeg, pixels=True), encoded(jpeg, strip=True), codec.encode(expected)):
         assert codec.info(data)["coding"] == "context model"

@@ -49,17 +49,17 @@ def expected(image: Image.Image, box: tuple[int, int, int, int]) -> np.ndarray:
     return np.asarray(image.crop(box))
 
 
-@pytest.mark.parametrize("box", BOXES)
-def test_a_part_is_that_of_the_whole(tiled: bytes, image: Image.Image, model: ContextModel, box: Any) -> None:
-    found = decode_details(tiled, box=box, model=model)
-    assert np.array_equal(found.image, expected(image, box))
-    assert (found.exact, found.damaged, found.image.mode) == (True, False, "RGBA")
-    assert found.image.getexif()[0x112] == 6
-    assert np.array_equal(codec.decode(tiled, box=box, model=model, as_array=True), expected(image, box))
+def test_a_part_is_that_of_the_whole(tiled: bytes, image: Image.Image, model: ContextModel) -> None:
+    for box in BOXES:
+        found = decode_details(tiled, box=box, model=model)
+        assert np.array_equal(found.image, expected(image, box))
+        assert (found.exact, found.damaged, found.image.mode) == (True, False, "RGBA")
+        assert found.image.getexif()[0x112] == 6
+    array = codec.decode(tiled, box=BOXES[2], model=model, as_array=True)
+    assert np.array_equal(array, expected(image, BOXES[2]))
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "RGB"])
-@pytest.mark.parametrize("tile", [None, TILE])
+@pytest.mark.parametrize(("mode", "tile"), [("1", None), ("L", TILE), ("LA", TILE), ("RGB", None)])
 def test_of_all_modes_tiled_or_not(picture: Picture, model: ContextModel, mode: str, tile: int | None) -> None:
     image = picture(mode, 70, 90)
     data = codec.encode(image, model=model, effort=1, tile=tile, webp=False)
@@ -165,8 +165,7 @@ def test_the_limit_of_pixels_counts_what_is_decoded(tiled: bytes, model: Context
 # --- small images
 
 
-@pytest.mark.parametrize("levels", [0, 2, 5])
-@pytest.mark.parametrize("tile", [None, TILE])
+@pytest.mark.parametrize(("levels", "tile"), [(0, TILE), (2, None), (5, TILE)])
 def test_a_small_image_is_about_the_mean_of_the_large_one(
     picture: Picture, model: ContextModel, levels: int, tile: int | None
 ) -> None:
@@ -191,20 +190,19 @@ def test_small_images_of_all_modes(picture: Picture, model: ContextModel, mode: 
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (3, 200), (9, 7), (130, 2)])
-@pytest.mark.parametrize("scale", [2, 16])
-def test_small_images_of_any_shape(picture: Picture, model: ContextModel, size: tuple[int, int], scale: int) -> None:
+def test_small_images_of_any_shape(picture: Picture, model: ContextModel, size: tuple[int, int]) -> None:
     image = picture("RGB", *size)
     data = codec.encode(image, model=model, effort=1, webp=False, tile=TILE)
-    found = codec.decode(data, reduce=scale, model=model)
-    assert found.size == image.reduce(scale).size
-    difference = np.abs(np.asarray(found, float) - np.asarray(image.reduce(scale), float)).mean()
-    assert difference < (5 if scale == 2 else 20)  # halving odd sides does not weigh all pixels alike
+    for scale, most in ((2, 5), (16, 20)):  # halving odd sides does not weigh all pixels alike
+        found = codec.decode(data, reduce=scale, model=model)
+        assert found.size == image.reduce(scale).size
+        assert np.abs(np.asarray(found, float) - np.asarray(image.reduce(scale), float)).mean() < most
 
 
 def test_parts_of_small_images_are_those_of_the_whole(tiled: bytes, model: ContextModel) -> None:
-    for scale in (2, 4, 8):
+    for scale in (2, 8):
         whole = np.asarray(codec.decode(tiled, reduce=scale, model=model))
-        for left, top, right, bottom in BOXES:
+        for left, top, right, bottom in BOXES[1:3] + BOXES[4:]:
             found = codec.decode(tiled, reduce=scale, box=(left, top, right, bottom), model=model)
             part = whole[top // scale : -(-bottom // scale), left // scale : -(-right // scale)]
             assert np.array_equal(found, part)
@@ -234,7 +232,7 @@ def test_data_may_end_behind_the_bands_of_a_small_image(tiled: bytes, model: Con
 def test_previews_of_a_part_while_bytes_arrive(tiled: bytes, model: ContextModel) -> None:
     box = (50, 20, 120, 90)
     decoder = ProgressiveDecoder(model=model, box=box)
-    shown = [decoder.feed(tiled[start : start + 400]) for start in range(0, len(tiled), 400)]
+    shown = [decoder.feed(tiled[start : start + 1500]) for start in range(0, len(tiled), 1500)]
     previews = [image for image in shown if image is not None]
     assert len(previews) > 10
     assert {image.size for image in previews} == {(70, 70)}
@@ -278,4 +276,5 @@ def test_sides_of_tiles_that_are_none_are_refused(picture: Picture, side: int) -
 
 def test_an_image_that_one_tile_holds_is_coded_as_without(picture: Picture, model: ContextModel) -> None:
     image = picture("RGB", 60, 64)
-    assert codec.encode(image, model=model, tile=64) == codec.encode(image, model=model)
+    options: dict[str, Any] = {"model": model, "webp": False}
+    assert codec.encode(image, tile=64, **options) == codec.encode(image, **options)

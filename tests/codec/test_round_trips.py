@@ -16,7 +16,6 @@ import ddpmcodec
 from ddpmcodec import codec
 from ddpmcodec.codec import efforts, encoder
 from ddpmcodec.codec.batching import batches
-from ddpmcodec.codec.efforts import EFFORTS
 from ddpmcodec.codec.passes import SegmentCost
 from ddpmcodec.errors import ImageError
 from ddpmcodec.format import tiles
@@ -46,8 +45,7 @@ def context_coding(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
     assert all(codec.info(file)["coding"] == "context model" for file in files)
 
 
-@pytest.mark.parametrize("effort", EFFORTS)
-@pytest.mark.parametrize("levels", LEVELS)
+@pytest.mark.parametrize(("effort", "levels"), [(1, 0), (1, 5), (2, 2), (3, 0), (3, 5)])
 @pytest.mark.parametrize("mode", MODES)
 def test_every_mode_comes_back_exactly(
     picture: Picture, model: ContextModel, mode: str, levels: int, effort: int
@@ -68,11 +66,12 @@ def test_every_size_comes_back_exactly(
     assert codec.decode(codec.encode(image, levels=levels, model=model), model=model) == image
 
 
-@pytest.mark.parametrize(("levels", "shape"), [(0, (1, 70_000)), (2, (70_000, 1))])
+@pytest.mark.parametrize(("levels", "shape"), [(0, (1, 9000)), (2, (9000, 1))])
 def test_images_that_are_long_and_thin_come_back_exactly(
-    model: ContextModel, levels: int, shape: tuple[int, int]
+    model: ContextModel, monkeypatch: pytest.MonkeyPatch, levels: int, shape: tuple[int, int]
 ) -> None:
     """In several streams, whose weights learn from waves of one position."""
+    monkeypatch.setattr(tiles, "SINGLE_STREAM_PIXELS", 1 << 12)
     array = np.random.Generator(np.random.Philox(5)).integers(0, 256, shape, dtype=np.uint8)
     data = codec.encode(array, levels=levels, model=model, verify=False)
     assert np.array_equal(codec.decode(data, model=model, as_array=True), array)
@@ -134,8 +133,9 @@ def test_weights_that_learn_come_back_exactly(
 
 
 @pytest.mark.usefixtures("small_tiles", "learning")
-@pytest.mark.parametrize("levels", LEVELS)
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("mode", "levels"), [("1", 0), ("L", 2), ("LA", 5), ("RGB", 0), ("RGB", 2), ("RGB", 5), ("RGBA", 2)]
+)
 def test_large_images_come_back_exactly(picture: Picture, model: ContextModel, mode: str, levels: int) -> None:
     image = picture(mode, 21, 37)
     data = codec.encode(image, levels=levels, model=model)
@@ -144,7 +144,7 @@ def test_large_images_come_back_exactly(picture: Picture, model: ContextModel, m
 
 
 @pytest.mark.usefixtures("learning")
-@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("threads", [1, 3])
 def test_the_bytes_do_not_depend_on_the_number_of_threads(
     picture: Picture, model: ContextModel, monkeypatch: pytest.MonkeyPatch, threads: int
 ) -> None:
@@ -176,11 +176,6 @@ def test_eight_threads_at_once_write_the_same(picture: Picture, model: ContextMo
     assert [found[k][0] for k in range(8)] == expected
     assert [found[k][1] for k in range(8)] == images
     assert thread_count() == before
-
-
-def test_the_grid_is_in_the_file(picture: Picture, model: ContextModel, tiled: bytes) -> None:
-    assert codec.info(tiled)["tiles"] == 2
-    assert codec.decode(tiled, model=model) == picture("RGB", 8, 12)
 
 
 def test_grey_costs_less_than_colour(picture: Picture, model: ContextModel) -> None:

@@ -31,7 +31,7 @@ def difference(a: Image.Image, b: Image.Image) -> float:
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_it_stands_upright(picture: Picture, model: ContextModel, orientation: int) -> None:
     """Of whole files and of files that are cut."""
-    image, cut = turned(picture("RGB", 90, 150), orientation), orientation % 3 == 0
+    image, cut = turned(picture("RGB", 60, 100), orientation), orientation % 3 == 0
     data = codec.encode(image, model=model, effort=1, webp=False, tile=64)
     found = codec.thumbnail(data[: len(data) * 3 // 4] if cut else data, 40, model=model)
     upright = ImageOps.exif_transpose(image)

@@ -6,7 +6,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -42,6 +43,13 @@ def network(width: int = 64, depth: int = 3, inputs: int = 96, outputs: int = 30
         params |= layer(f"block{k}", width, width, 0.0005)
     params["stem.bias"] = r.normal(60, 60, (conditions, width)).astype(F)
     return params | {"head.bias": r.normal(0, 300, (conditions, outputs)).astype(F)}
+
+
+@cache
+def expected_of(width: int, depth: int, count: int, inputs: int) -> tuple[Params, Any, tuple[Any, Any, Any]]:
+    """A network, rows, and what numpy computes of them; once for all kernels."""
+    params, rows = network(width, depth, inputs), rows_of(count, inputs)
+    return params, rows, reference(params, rows, 2)
 
 
 def rows_of(count: int, inputs: int = 96) -> Any:
@@ -92,8 +100,7 @@ def test_the_largest_sums_are_exact(kernel: str, weight: int) -> None:
 @pytest.mark.parametrize(("width", "depth"), [(16, 1), (48, 2), (64, 3), (192, 3), (512, 8)])
 @pytest.mark.parametrize(("count", "inputs"), [(1, 96), (3, 304), (70, 16), (58, 512)])
 def test_networks_compute_what_numpy_does(kernel: str, width: int, depth: int, count: int, inputs: int) -> None:
-    params, rows = network(width, depth, inputs), rows_of(count, inputs)
-    outputs, block, head = reference(params, rows, 2)
+    params, rows, (outputs, block, head) = expected_of(width, depth, count, inputs)
     computed = native.Network(params)
     assert np.array_equal(computed.outputs(rows, 2), outputs)
     kept = computed.kept(rows, 2)
@@ -208,20 +215,46 @@ class Learner:
         self.bias[c] = np.minimum(np.maximum(self.bias[c] - moved, F(-32767)), F(32767))
 
 
-def learned(params: Params, counts: list[int], threads: int = 1) -> tuple[Any, Learner]:
-    """After steps of so many positions: the learner, and numpy's."""
-    learner, expected = native.Learner(native.Network(params), max(counts)), Learner(params)
-    for i, count in enumerate(counts):
+class Step(NamedTuple):
+    """What a learner takes: slopes of positions, and what the last block and the head see of them."""
+
+    condition: int
+    slopes: Any
+    block: Any
+    head: Any
+    rates: tuple[float, float, float] = (0.4, 0.9, 5.0)
+
+
+class Lesson(NamedTuple):
+    """Steps, and numpy's learner after them."""
+
+    params: Params
+    steps: list[Step]
+    expected: Learner
+
+    def learner(self, threads: int = 1) -> Any:
+        """The learner after the steps."""
+        learner = native.Learner(native.Network(self.params), max(len(step.slopes) for step in self.steps))
+        for step in self.steps:
+            learner.step(*step[:-1], *step.rates, threads=threads)
+        return learner
+
+
+@cache
+def lesson(width: int = 64, depth: int = 3, inputs: int = 96, outputs: int = 30) -> Lesson:
+    """Steps of several numbers of positions, once for all kernels."""
+    params = network(width, depth, inputs, outputs)
+    params["head.factor"][::5] *= -1
+    expected, steps = Learner(params), []
+    for i, count in enumerate([96, 5, 1, 131, 97]):
         r = np.random.default_rng(i)
-        slopes = (r.normal(size=(count, len(params["head.weight"]))) * params["head.factor"]).astype(F)
+        slopes = (r.normal(size=(count, outputs)) * params["head.factor"]).astype(F)
         slopes[:, 3] = 0  # an output that nothing depends on
         slopes[0] = 0  # a position
-        rows = rows_of(count, params["stem.weight"].shape[1])
-        _, block, head = reference(expected.params, rows, i % 2)
-        arguments = (i % 2, slopes, block, head, 0.4, 0.9, 5.0)
-        learner.step(*arguments, threads=threads)
-        expected.step(*arguments)
-    return learner, expected
+        _, block, head = reference(expected.params, rows_of(count, inputs), i % 2)
+        steps.append(Step(i % 2, slopes, block, head))
+        expected.step(i % 2, slopes, block, head, *steps[-1].rates)
+    return Lesson(params, steps, expected)
 
 
 def same_bits(a: Any, b: Any) -> bool:
@@ -239,19 +272,18 @@ SIZES = [(16, 1, 96, 30), (64, 3, 16, 30), (192, 2, 304, 39), (512, 1, 512, 256)
 
 @pytest.mark.parametrize(("width", "depth", "inputs", "outputs"), SIZES)
 def test_learning_computes_what_numpy_does(kernel: str, width: int, depth: int, inputs: int, outputs: int) -> None:
-    params, rows = network(width, depth, inputs, outputs), rows_of(20, inputs)
-    params["head.factor"][::5] *= -1
-    learner, expected = learned(params, [96, 5, 1, 131, 97])
-    assert_same(learner, expected)
+    taught, rows = lesson(width, depth, inputs, outputs), rows_of(20, inputs)
+    learner = taught.learner()
+    assert_same(learner, taught.expected)
     for condition in range(3):
-        outputs_then = reference(expected.params, rows, condition)[0]
+        outputs_then = reference(taught.expected.params, rows, condition)[0]
         assert np.array_equal(learner.outputs(rows, condition), outputs_then)
-    assert not np.array_equal(outputs_then, reference(params, rows, 2)[0])
+    assert not np.array_equal(outputs_then, reference(taught.params, rows, 2)[0])
 
 
 @pytest.mark.parametrize("threads", [2, 3, 5, 40])
 def test_learning_does_not_depend_on_the_number_of_threads(kernel: str, threads: int) -> None:
-    assert_same(*learned(network(), [96, 5, 1, 131], threads))
+    assert_same(lesson().learner(threads), lesson().expected)
 
 
 def test_learning_leaves_the_network_that_it_began_with(kernel: str) -> None:

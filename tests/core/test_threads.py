@@ -15,7 +15,7 @@ from ddpmcodec import _native
 from ddpmcodec.codec.known_answer import network
 
 levels, rooms = int(sys.argv[1]), list(map(int, sys.argv[2:]))
-pixels = np.random.default_rng(0).integers(0, 256, (1, 16, 32, 3)).astype(np.uint8)
+pixels = np.random.default_rng(0).integers(0, 256, (1, 8, 32, 3)).astype(np.uint8)
 networks = [network("last"), *[network("band")] * 3] if levels else [network("direct")]
 
 def coded(threads):

@@ -338,7 +338,7 @@ def test_bytes_behind_the_end_are_refused(name: str, junk: bytes) -> None:
 
 def test_the_formats_load_no_torch() -> None:
     modules = ", ".join(
-        f"ddpmcodec.format.{name}" for name in ("varint", "header", "tiles", "streams", "ddpm", "sections")
+        f"ddpmcodec.format.{name}" for name in ("varint", "header", "tiles", "streams", "ddpm", "sections", "ddpma")
     )
     script = f"import sys, {modules}; print(*sorted({{'torch'}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

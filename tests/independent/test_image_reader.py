@@ -186,9 +186,11 @@ def alpha_of(image: Image) -> NDArray[np.uint8]:
 
 
 def test_flipped_bytes_of_a_tiled_file_are_found(tiled: bytes) -> None:
-    """All of the head, and some of what it describes."""
+    """Of the fields, of the index, and of what it describes."""
     start = read_image(tiled).start
-    assert all_found(tiled, [*range(start), *range(start, len(tiled), 29), *range(len(tiled) - 40, len(tiled))])
+    assert all_found(
+        tiled, [*range(40), *range(40, start, 5), *range(start, len(tiled), 97), *range(len(tiled) - 40, len(tiled))]
+    )
 
 
 @pytest.mark.parametrize("name", ["plain", "alpha", "metadata", "graphics"])
@@ -235,7 +237,7 @@ def test_every_prefix_of_a_header_is_refused_and_so_are_bytes_behind_the_end(til
 def test_forged_files_are_refused_by_both_or_by_none(singles: dict[str, bytes], tiled: bytes, name: str) -> None:
     """Whose fields say anything, under checksums that hold; of some a prefix with an end mark."""
     data, refused = {**singles, "tiled": tiled}[name], 0
-    for number in range(150):
+    for number in range(60):
         rng = np.random.default_rng(number)
         forged = forged_file(rng, data, tiled)
         if number % 3 == 0:
@@ -243,7 +245,7 @@ def test_forged_files_are_refused_by_both_or_by_none(singles: dict[str, bytes], 
             forged = kept + b"\xddE" + zlib.crc32(kept).to_bytes(4, "little")
         assert reader_finds(forged) == library_finds(forged), number
         refused += reader_finds(forged)
-    assert 30 < refused < 150
+    assert 12 < refused < 60
 
 
 def test_a_webp_payload_begins_with_the_checksum_of_the_planes(singles: dict[str, bytes]) -> None:

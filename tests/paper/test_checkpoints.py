@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import pickle
 import re
+import shutil
 import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-import diffusers
 import huggingface_hub
 import numpy as np
 import pytest
@@ -24,6 +24,9 @@ from ddpmcodec.paper import checkpoints as pretrained
 from ddpmcodec.paper import checkpoints as published
 from ddpmcodec.paper import schedule
 from ddpmcodec.paper.unet import PaperDenoiser, UNet, UNetConfig, Variance
+
+if TYPE_CHECKING:  # where other tests are chosen, its seconds are not spent
+    import diffusers
 
 CONFIG = UNetConfig(channels=8, multipliers=(1, 2), attention=(1,), blocks=1, groups=4, learned_variance=True)
 PUBLISHED = {
@@ -42,18 +45,25 @@ OLDER = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn
 Write = Callable[..., Path]
 
 
-@pytest.fixture
-def published_network(tmp_path: Path) -> diffusers.UNet2DModel:
-    """A network of diffusers, and what it writes, in tmp_path / "published"."""
+@pytest.fixture(scope="module")
+def published_network() -> diffusers.UNet2DModel:
+    import diffusers
+
     torch.manual_seed(4)
-    network = diffusers.UNet2DModel(**PUBLISHED).eval()
-    network.save_pretrained(tmp_path / "published")
-    return network
+    return diffusers.UNet2DModel(**PUBLISHED).eval()
+
+
+@pytest.fixture(scope="module")
+def written(published_network: diffusers.UNet2DModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("written")
+    published_network.save_pretrained(folder)
+    return folder
 
 
 @pytest.fixture
-def folder(published_network: diffusers.UNet2DModel, tmp_path: Path) -> Path:
-    return tmp_path / "published"
+def folder(written: Path, tmp_path: Path) -> Path:
+    """What diffusers writes."""
+    return shutil.copytree(written, tmp_path / "published")
 
 
 @pytest.fixture
@@ -180,6 +190,8 @@ def test_tensors_that_do_not_fit_the_configuration_are_named(folder: Path) -> No
 
 def schedule_of(folder: Path, **said: Any) -> None:
     """What diffusers' scheduler writes into a folder."""
+    import diffusers
+
     diffusers.DDPMScheduler(**said).save_pretrained(folder)
 
 
@@ -195,6 +207,8 @@ def schedule_of(folder: Path, **said: Any) -> None:
 def test_the_process_is_that_of_the_scheduler(
     published_network: diffusers.UNet2DModel, folder: Path, said: dict[str, Any], variance: Variance
 ) -> None:
+    import diffusers
+
     schedule_of(folder, **said)
     found = pretrained.load(folder)
     alphabar = diffusers.DDPMScheduler(**said).alphas_cumprod.double().numpy()
@@ -204,6 +218,8 @@ def test_the_process_is_that_of_the_scheduler(
 
 
 def test_a_pipeline_of_diffusers_is_read_whole(published_network: diffusers.UNet2DModel, tmp_path: Path) -> None:
+    import diffusers
+
     scheduler = diffusers.DDPMScheduler(200, beta_schedule="squaredcos_cap_v2", variance_type="fixed_large")
     diffusers.DDPMPipeline(published_network, scheduler).save_pretrained(tmp_path / "pipeline")
     found = pretrained.load(tmp_path / "pipeline")

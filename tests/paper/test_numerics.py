@@ -51,7 +51,7 @@ def part(prediction: Prediction, rows: slice) -> Prediction:
 # --- running
 
 
-@pytest.mark.parametrize("batch", [1, 2, 3, 5])
+@pytest.mark.parametrize("batch", [1, 3])
 def test_an_image_gives_the_same_bits_in_any_company(denoiser: PaperDenoiser, batch: int) -> None:
     profile, c_t = NumericsProfile(batch=batch), images(7)
     together = profile.run(denoiser, c_t, S_T)

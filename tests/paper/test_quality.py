@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torch_fidelity
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -21,41 +20,38 @@ from ddpmcodec.paper.quality import ImageFolder, Quality, measure
 Pixels = NDArray[np.uint8]
 
 
-class RandomFeatures(torch_fidelity.FeatureExtractorBase):  # type: ignore[misc]
-    """Twelve linear features of an image shrunk to 2x2; the matrix is the file of weights."""
-
-    def __init__(self, name: str, features_list: list[str], feature_extractor_weights_path: str, **_: object) -> None:
-        super().__init__(name, features_list)
-        self.linear = torch.nn.Linear(12, 12, bias=False)
-        self.load_state_dict(torch.load(feature_extractor_weights_path))
-
-    @staticmethod
-    def get_provided_features_list() -> tuple[str, ...]:
-        return ("linear",)
-
-    @staticmethod
-    def get_default_feature_layer_for_metric(metric: str) -> str:
-        return "linear"
-
-    def forward(self, images: Tensor) -> tuple[Tensor]:
-        return (self.linear(torch.nn.functional.adaptive_avg_pool2d(images.float(), 2).flatten(1)),)
-
-
-class InceptionStem(torch_fidelity.FeatureExtractorInceptionV3):  # type: ignore[misc]
-    """torch-fidelity's Inception network, stopped after its first layers: the others take minutes."""
-
-    @staticmethod
-    def get_default_feature_layer_for_metric(metric: str) -> str:
-        return "64"
-
-
-class Untrained(torch_fidelity.FeatureExtractorInceptionV3):  # type: ignore[misc]
-    def load_state_dict(self, *_: object, **__: object) -> None:
-        """Stay random."""
-
-
 @pytest.fixture(scope="module", autouse=True)
 def extractors() -> None:
+    import torch_fidelity  # takes seconds, which are not spent where other tests are chosen
+
+    class RandomFeatures(torch_fidelity.FeatureExtractorBase):  # type: ignore[misc]
+        """Twelve linear features of an image shrunk to 2x2; the matrix is the file of weights."""
+
+        def __init__(
+            self, name: str, features_list: list[str], feature_extractor_weights_path: str, **_: object
+        ) -> None:
+            super().__init__(name, features_list)
+            self.linear = torch.nn.Linear(12, 12, bias=False)
+            self.load_state_dict(torch.load(feature_extractor_weights_path))
+
+        @staticmethod
+        def get_provided_features_list() -> tuple[str, ...]:
+            return ("linear",)
+
+        @staticmethod
+        def get_default_feature_layer_for_metric(metric: str) -> str:
+            return "linear"
+
+        def forward(self, images: Tensor) -> tuple[Tensor]:
+            return (self.linear(torch.nn.functional.adaptive_avg_pool2d(images.float(), 2).flatten(1)),)
+
+    class InceptionStem(torch_fidelity.FeatureExtractorInceptionV3):  # type: ignore[misc]
+        """torch-fidelity's Inception network, stopped after its first layers: the others take minutes."""
+
+        @staticmethod
+        def get_default_feature_layer_for_metric(metric: str) -> str:
+            return "64"
+
     torch_fidelity.register_feature_extractor("random-features", RandomFeatures)
     torch_fidelity.register_feature_extractor("inception-stem", InceptionStem)
 
@@ -140,6 +136,12 @@ def test_the_inception_score_counts_the_kinds_that_are_distinguished(folder: Pat
 
 def test_the_inception_network_takes_weights_from_a_file(folder: Path, tmp_path: Path) -> None:
     """Of the right shapes, here random, and in half precision to make the file smaller."""
+    import torch_fidelity
+
+    class Untrained(torch_fidelity.FeatureExtractorInceptionV3):  # type: ignore[misc]
+        def load_state_dict(self, *_: object, **__: object) -> None:
+            """Stay random."""
+
     torch.manual_seed(0)
     path = tmp_path / "inception.pth"
     torch.save({}, path)

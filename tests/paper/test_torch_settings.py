@@ -149,14 +149,22 @@ def test_the_known_answer_is_asked_again_where_settings_change(
     assert len(asked) == 1
 
 
-@pytest.mark.parametrize("name", [name for name in STATES if name != "flush to zero"])
-def test_a_numerics_profile_is_the_same_under_any_settings(name: str) -> None:
+@pytest.fixture(scope="module")
+def paper() -> PaperDenoiser:
     torch.manual_seed(0)
     network = UNet(UNetConfig(channels=8, multipliers=(1, 2), attention=(1,), blocks=1, groups=4)).eval()
-    denoiser = PaperDenoiser(network, ddpm_linear())
-    right = NumericsProfile().fingerprint(denoiser)
+    return PaperDenoiser(network, ddpm_linear())
+
+
+@pytest.fixture(scope="module")
+def right(paper: PaperDenoiser) -> str:
+    return NumericsProfile().fingerprint(paper)
+
+
+@pytest.mark.parametrize("name", [name for name in STATES if name != "flush to zero"])
+def test_a_numerics_profile_is_the_same_under_any_settings(paper: PaperDenoiser, right: str, name: str) -> None:
     with STATES[name]():
-        assert NumericsProfile().fingerprint(denoiser) == right
+        assert NumericsProfile().fingerprint(paper) == right
 
 
 def test_settings_come_back() -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
-import diffusers
 import pytest
 import torch
 from torch import nn
@@ -46,6 +46,10 @@ LARGE256_PUBLISHED = BOTH | {
 }
 
 
+def halved(published: dict[str, Any]) -> dict[str, Any]:
+    return published | {"block_out_channels": [channels // 2 for channels in published["block_out_channels"]]}
+
+
 def randomised(config: UNetConfig, seed: int = 0) -> UNet:
     """A network whose every parameter matters."""
     torch.manual_seed(seed)
@@ -72,6 +76,8 @@ def test_sizes_are_those_of_the_paper(config: UNetConfig, parameters: int) -> No
 
 @pytest.mark.parametrize(("config", "published"), [(CIFAR10, CIFAR10_PUBLISHED), (LARGE256, LARGE256_PUBLISHED)])
 def test_names_and_shapes_are_those_of_the_published_checkpoints(config: UNetConfig, published: dict[str, Any]) -> None:
+    import diffusers  # takes seconds, which are not spent where other tests are chosen
+
     ours, theirs = on_meta(UNet, config), on_meta(diffusers.UNet2DModel, **published)
     shapes = [{name: tuple(p.shape) for name, p in network.state_dict().items()} for network in (ours, theirs)]
     assert shapes[0] == shapes[1]
@@ -90,8 +96,8 @@ LEARNED_PUBLISHED = BOTH | {
 @pytest.mark.parametrize(
     ("config", "published", "shape"),
     [
-        (CIFAR10, CIFAR10_PUBLISHED, (2, 3, 32, 64)),
-        (LARGE256, LARGE256_PUBLISHED, (2, 3, 32, 64)),
+        (replace(CIFAR10, channels=64), halved(CIFAR10_PUBLISHED), (2, 3, 16, 24)),
+        (replace(LARGE256, channels=64), halved(LARGE256_PUBLISHED), (2, 3, 32, 64)),
         (LEARNED_VARIANCE, LEARNED_PUBLISHED, (2, 3, 8, 40)),
     ],
     ids=["google/ddpm-cifar10-32", "google/ddpm-celebahq-256", "learned variance"],
@@ -99,7 +105,9 @@ LEARNED_PUBLISHED = BOTH | {
 def test_outputs_are_those_of_diffusers(
     config: UNetConfig, published: dict[str, Any], shape: tuple[int, int, int, int]
 ) -> None:
-    """Whole networks, with the same random weights; images of 256x256 would take minutes and show nothing else."""
+    """Whole networks, with the same random weights; all channels and images of 256x256 would show nothing else."""
+    import diffusers
+
     torch.manual_seed(0)
     theirs = diffusers.UNet2DModel(**published).eval()
     ours = on_meta(UNet, config).eval()
@@ -179,10 +187,6 @@ def test_every_parameter_is_trained() -> None:
 @pytest.mark.parametrize("config", [CIFAR10, LARGE256, SMALL, UNetConfig(learned_variance=True)])
 def test_a_configuration_survives_json(config: UNetConfig) -> None:
     assert UNetConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
-
-
-def test_sides_are_multiples_of_the_coarsest_pixel() -> None:
-    assert (CIFAR10.multiple, LARGE256.multiple, SMALL.multiple) == (8, 32, 2)
 
 
 @pytest.mark.parametrize(

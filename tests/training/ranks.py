@@ -1,24 +1,25 @@
-"""`python ranks.py COUNT ARGUMENTS...`: a command of ddpmcodec in so many processes, as torchrun starts them.
+"""`python ranks.py COUNT MODULES ARGUMENTS...`: a command of ddpmcodec in so many processes, as torchrun starts them.
 
-They have the environment that torchrun gives, but PyTorch, which takes longer to import than tests train, is imported
-once. That torchrun gives it is the business of the tests of benchmarks.
+They have the environment that torchrun documents, but PyTorch and the modules (a,b,c), which take longer to import than
+the command runs, are imported once.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import socket
 import sys
 
 
 def main() -> int:
-    count = int(sys.argv.pop(1))
+    count, modules = int(sys.argv.pop(1)), sys.argv.pop(1).split(",")
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     os.environ |= {"OMP_NUM_THREADS": "1", "TORCHELASTIC_RUN_ID": "test", "WORLD_SIZE": str(count)}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    import torch._dynamo  # noqa: F401  # as optimisers do
-
+    for module in ("torch.distributed", *modules):
+        importlib.import_module(module)
     from ddpmcodec.cli import main as command
 
     started = []

@@ -147,10 +147,6 @@ def test_a_run_goes_on_without_what_it_began_with() -> None:
     assert all(torch.equal(a, b) for a, b in zip(parameters(first), parameters(second), strict=True))
 
 
-def test_all_roles_are_trained_unless_some_are_named() -> None:
-    assert SETTINGS.roles == ROLES
-
-
 Pixels = np.ndarray
 
 

@@ -22,7 +22,7 @@ from ddpmcodec.errors import TrainingError
 from ddpmcodec.format.seal import seal
 from ddpmcodec.paper import bound
 from ddpmcodec.paper import checkpoints as pretrained
-from ddpmcodec.paper.schedule import cosine, ddpm_linear
+from ddpmcodec.paper.schedule import cosine
 from ddpmcodec.paper.unet import CIFAR10, UNetConfig
 from ddpmcodec.training import run, state
 from ddpmcodec.training.data import Crops, DeviceCrops, load_images
@@ -43,7 +43,7 @@ NETWORK = UNetConfig(channels=8, multipliers=(1, 2), attention=(1,), blocks=1, g
 ALONE = Processes(0, 1, torch.device("cpu"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def settings(pictures: Path) -> DdpmSettings:
     """Four steps, with dropout."""
     return DdpmSettings((str(pictures),), NETWORK, levels=50, steps=4, batch=5, size=8, warmup=3, seed=11)
@@ -55,6 +55,14 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(run, "FIRST_SAVE_SECONDS", 0.0)
     monkeypatch.setattr(run, "SAVE_SECONDS", 0.0)
     return tmp_path / "run"
+
+
+@pytest.fixture(scope="module")
+def whole(settings: DdpmSettings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run from its beginning to its end, to be read."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    start(settings, folder)
+    return folder
 
 
 def crops_of(settings: DdpmSettings) -> Crops:
@@ -84,7 +92,7 @@ def records(out: Path) -> list[dict[str, Any]]:
 # --- learning
 
 
-@pytest.mark.parametrize("objective", ["simple", "bound", "hybrid"])
+@pytest.mark.parametrize("objective", ["simple", "hybrid"])
 def test_training_lowers_the_loss(settings: DdpmSettings, objective: Any) -> None:
     network = replace(NETWORK, dropout=0.0, learned_variance=objective == "hybrid")
     settings = replace(settings, network=network, objective=objective, rate=1e-2)
@@ -122,6 +130,12 @@ def test_the_rate_rises_and_stays(settings: DdpmSettings) -> None:
         trainer.update()
         rates.append(trainer.optimizer.param_groups[0]["lr"])
     assert rates == pytest.approx([settings.rate / 3, settings.rate * 2 / 3, *[settings.rate] * 3])
+
+
+def test_another_seed_begins_with_another_network(settings: DdpmSettings) -> None:
+    one, again, other = (alone(replace(settings, seed=seed)).network.state_dict() for seed in (1, 1, 2))
+    assert same(one, again)
+    assert not one["conv_in.weight"].equal(other["conv_in.weight"])
 
 
 def test_the_first_step_of_adam_is_as_long_as_the_rate(settings: DdpmSettings) -> None:
@@ -181,7 +195,7 @@ def test_a_compiled_network_trains_as_it_would_have(settings: DdpmSettings, monk
 def test_operations_are_those_of_the_papers_network() -> None:
     """6.2 billion multiply-accumulates for an image of CIFAR-10; three passes to train."""
     assert flops(CIFAR10, 32) == pytest.approx(12.44e9, rel=0.001)
-    assert flops(replace(CIFAR10, attention=()), 32) < flops(CIFAR10, 32)
+    assert flops(replace(NETWORK, attention=()), 8) < flops(NETWORK, 8)
 
 
 def test_images_held_out_show_the_bound_and_are_not_trained_on(settings: DdpmSettings) -> None:
@@ -213,15 +227,6 @@ def test_a_loss_that_is_no_number_changes_nothing(settings: DdpmSettings) -> Non
 # --- what a run may be
 
 
-def test_the_default_run_is_the_papers() -> None:
-    settings = DdpmSettings(("data",))
-    assert (settings.rate, settings.warmup, settings.average, settings.clip) == (2e-4, 5000, 0.9999, 1.0)
-    assert (settings.batch, settings.steps, settings.objective) == (128, 800_000, "simple")
-    assert (settings.network.channels, settings.network.dropout) == (128, 0.1)
-    assert settings.noise_levels().tolist() == ddpm_linear(1000).tolist()
-    assert replace(settings, schedule="cosine", levels=7).noise_levels().tolist() == cosine(7).tolist()
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -250,21 +255,19 @@ def test_a_device_that_is_not_there_is_named(settings: DdpmSettings, out: Path) 
 # --- a run on disk
 
 
-def test_a_run_logs_what_it_does(settings: DdpmSettings, out: Path) -> None:
-    start(settings, out)
-    first, last = records(out)
+def test_a_run_logs_what_it_does(whole: Path) -> None:
+    first, last = records(whole)
     assert first["settings"]["network"]["channels"] == 8
     assert (first["step"], last["step"], last["images"]) == (0, 4, 20)
     assert 0 < last["loss"] < 2
     assert last["gradient_norm"] > 0
-    assert sorted(path.name for path in out.iterdir()) == [CHECKPOINT, run.LOG, state.FILE]
+    assert sorted(path.name for path in whole.iterdir()) == [CHECKPOINT, run.LOG, state.FILE]
 
 
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(
-    settings: DdpmSettings, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: DdpmSettings, out: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With dropout, whose masks are drawn anew in every step."""
-    start(settings, tmp_path / "whole")
     batch = DeviceCrops.batch
 
     def killed(crops: DeviceCrops, step: int, count: int) -> Tensor:
@@ -278,22 +281,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(
     monkeypatch.setattr(DeviceCrops, "batch", batch)
     torch.manual_seed(12345)
     assert start(settings, out, resume=True).step == 4
-    assert same(whole_state(out), whole_state(tmp_path / "whole"))
-
-
-def test_the_same_seed_gives_the_same_network(settings: DdpmSettings, out: Path) -> None:
-    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        start(replace(settings, steps=1, seed=seed), out / name)
-    one, again, other = (whole_state(out / name) for name in "abc")
-    assert same(one, again)
-    assert not one["network.conv_in.weight"].equal(other["network.conv_in.weight"])
-
-
-def test_a_finished_run_has_nothing_to_resume(settings: DdpmSettings, out: Path) -> None:
-    start(settings, out)
-    before = whole_state(out)
-    assert start(settings, out, resume=True).step == 4
-    assert same(whole_state(out), before)
+    assert same(whole_state(out), whole_state(whole))
 
 
 @pytest.mark.parametrize(
@@ -306,20 +294,18 @@ def test_a_finished_run_has_nothing_to_resume(settings: DdpmSettings, out: Path)
     ],
 )
 def test_another_network_or_objective_cannot_go_on_from_a_state(
-    settings: DdpmSettings, out: Path, change: Any, complaint: str
+    settings: DdpmSettings, whole: Path, change: Any, complaint: str
 ) -> None:
-    start(replace(settings, steps=1), out)
     with pytest.raises(TrainingError, match=f"its run was started with {complaint}: leave"):
-        start(replace(settings, **change), out, resume=True, chosen=list(change))
+        start(replace(settings, **change), whole, resume=True, chosen=list(change))
 
 
 OTHER_STATE = seal(save({"latent.enter": torch.zeros(1)}, {"ddpmcodec": '{"architecture": {}, "step": 5}'}))
 
 
-@pytest.mark.parametrize("content", [b"", b"hello world", OTHER_STATE], ids=["empty", "text", "of the exact network"])
-def test_what_is_no_state_is_named(settings: DdpmSettings, out: Path, content: bytes) -> None:
+def test_the_state_of_the_exact_network_is_none_of_this_one(settings: DdpmSettings, out: Path) -> None:
     out.mkdir()
-    (out / state.FILE).write_bytes(content)
+    (out / state.FILE).write_bytes(OTHER_STATE)
     with pytest.raises(TrainingError, match=r"state.safetensors: not the state of such a run"):
         start(settings, out, resume=True)
 
@@ -332,7 +318,7 @@ def test_the_averaged_network_is_what_is_saved(
     settings: DdpmSettings, out: Path, objective: Any, variance: str
 ) -> None:
     network = replace(NETWORK, learned_variance=variance == "learned")
-    trainer = start(replace(settings, network=network, objective=objective, schedule="cosine"), out)
+    trainer = start(replace(settings, network=network, objective=objective, schedule="cosine", steps=2), out)
     denoiser = pretrained.load(out / CHECKPOINT)
     assert same(denoiser.unet.state_dict(), trainer.averaged.state_dict())
     assert denoiser.unet.config == network
@@ -369,7 +355,9 @@ def train_by_ranks(settings: DdpmSettings, out: Path, count: int) -> subprocess.
     for name in ("steps", "batch", "size", "warmup", "seed", "objective", "rate"):
         options += [f"--{name}", getattr(settings, name)]
     options += ["--channels", settings.network.channels, "--dropout", settings.network.dropout]
-    command = [sys.executable, Path(__file__).parent / "ranks.py", count, "train-ddpm", "--no-compile", *options]
+    modules = "torch._dynamo,ddpmcodec.training.ddpm_trainer"  # the first as optimisers do
+    command = [sys.executable, Path(__file__).with_name("ranks.py"), count, modules]
+    command += ["train-ddpm", "--no-compile", *options]
     return subprocess.run([*map(str, command)], capture_output=True, text=True, check=False, timeout=300)
 
 

@@ -17,7 +17,6 @@ from ddpmcodec.training.context_trainer import bits_of
 from ddpmcodec.training.replay import bands_of, pixels_of
 from ddpmcodec.training.trainable import (
     SHARES,
-    SIZES,
     Positions,
     Shape,
     TrainableNetwork,
@@ -77,8 +76,8 @@ def test_outputs_are_those_of_the_coder(role: str, gradients: Pixels) -> None:
 
 def fitted(own: TrainableNetwork, columns: Mapping[str, Any]) -> TrainableNetwork:
     """With biases that suit these positions, so that adapting to them wins little."""
-    positions, optimizer = positions_of(columns), torch.optim.Adam([own.biases["head"]], lr=0.05)
-    for _ in range(60):
+    positions, optimizer = positions_of(columns), torch.optim.Adam([own.biases["head"]], lr=0.1)
+    for _ in range(30):
         optimizer.zero_grad()
         loss(own, positions).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -179,13 +178,6 @@ def test_integers_become_a_network_again(role: str) -> None:
             assert (first.int() - second.int()).abs().max() <= 1, name
         else:
             torch.testing.assert_close(first, second, rtol=1e-4, atol=1e-4)
-
-
-def test_every_effort_has_shapes_and_every_role_a_share() -> None:
-    assert tuple(SIZES) == EFFORTS
-    assert tuple(SHARES) == ROLES
-    assert shape_of(2, "direct") == ("direct", 192, 3, 3, "residual")
-    assert shape_of(3, "band2") == ("band", 192, 3, 3, "residual")
 
 
 def test_an_effort_that_is_not_there_is_named() -> None:

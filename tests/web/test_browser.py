@@ -63,9 +63,7 @@ def page(new_page: Any, address: str) -> Any:
     return opened
 
 
-@pytest.mark.parametrize(
-    "entry", json.loads((GOLDEN / "manifest.json").read_text())["streams"], ids=lambda e: e["file"]
-)
+@pytest.mark.parametrize("entry", STREAMS, ids=lambda entry: entry["file"])
 def test_golden_files_decode_to_their_pictures(page: Any, entry: dict[str, Any]) -> None:
     found = page.evaluate(DECODE, [entry["file"], "model.safetensors"])
     data, model = (GOLDEN / entry["file"]).read_bytes(), GOLDEN / "model.safetensors"

@@ -173,6 +173,7 @@ def test_the_lengths_of_escapes_fill_all_slots_and_are_found_in_them() -> None:
 # --- inverses
 
 
+@settings(max_examples=30)
 @given(st.lists(symbols(), max_size=20), st.integers(2, 30))
 def test_what_was_pushed_is_popped_and_the_stack_is_what_it_was(drawn: list[tuple[int, Normal]], words: int) -> None:
     stack, (k, mean, std) = random_stack(words), columns(drawn)
