@@ -276,7 +276,7 @@ def _header_of(name: str) -> Header | None:
 
 
 def _is_lossy(name: str) -> bool:
-    from ddpmcodec.format.end_mark import MARK_BYTES, is_marked
+    from ddpmcodec.format.ddpm import MARK_BYTES, is_marked
 
     try:
         with open(name, "rb") as file:

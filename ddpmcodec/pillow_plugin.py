@@ -30,8 +30,7 @@ from PIL import Image, ImageFile
 
 from ddpmcodec.codec.efforts import DEFAULT_EFFORT, DEFAULT_LEVELS
 from ddpmcodec.errors import DdpmError, FormatError, TruncatedError
-from ddpmcodec.format.ddpm import Header, parse_header, split
-from ddpmcodec.format.end_mark import MARK_BYTES, is_marked
+from ddpmcodec.format.ddpm import MARK_BYTES, Header, is_marked, parse_header, split
 from ddpmcodec.format.header import MAGIC
 from ddpmcodec.format.sections import unpack_alpha, unpack_metadata
 from ddpmcodec.images import OWN_FORMAT, exif_of

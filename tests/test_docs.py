@@ -23,7 +23,7 @@ MODULES = (
     "ddpmcodec",
     "ddpmcodec.archive.access",
     "ddpmcodec.archive.dataset",
-    "ddpmcodec.archive.jpeg_files",
+    "ddpmcodec.archive.access",
     "ddpmcodec.archive.reader",
     "ddpmcodec.archive.writer",
     "ddpmcodec.codec.decoder",

@@ -17,12 +17,10 @@ from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels
 from ddpmcodec.codec.contents import check_segments, model_for, side_sections, steps_done, steps_of, streams_of
 from ddpmcodec.codec.decoder import Decoded, decode_details
 from ddpmcodec.codec.efforts import Coding
-from ddpmcodec.codec.passes import DAMAGED, Pixels, begin, has_ended_well, new_pass, run
-from ddpmcodec.codec.previews import canvas, shown
+from ddpmcodec.codec.passes import DAMAGED, Pixels, begin, canvas, has_ended_well, new_pass, run, shown
 from ddpmcodec.codec.regions import Edges, Region
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, TruncatedError
-from ddpmcodec.format.ddpm import Header, Sections, parse_header, split
-from ddpmcodec.format.end_mark import begun_mark
+from ddpmcodec.format.ddpm import Header, Sections, begun_mark, parse_header, split
 from ddpmcodec.format.streams import LANES, Stream
 from ddpmcodec.images import Planes, exif_of
 from ddpmcodec.models.context import ContextModel

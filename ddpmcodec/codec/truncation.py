@@ -15,8 +15,7 @@ from ddpmcodec.codec.contents import end_of_segment, require_step, segments_of_s
 from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.codec.encoder import Picture, planes_of
 from ddpmcodec.errors import ImageError, OutputError, TruncatedError
-from ddpmcodec.format.ddpm import Sections, split
-from ddpmcodec.format.end_mark import MARK_BYTES, end_mark
+from ddpmcodec.format.ddpm import MARK_BYTES, Sections, end_mark, split
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.models.registry import ModelSource, find
 

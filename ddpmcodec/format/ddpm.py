@@ -22,7 +22,8 @@ r"""The .ddpm container, version 1: a small header, then sections cut by the len
 A plain file is one stream without alpha and metadata. It states neither a length nor a CRC: the payload is the rest,
 and the check of the stream covers the header. So a thumbnail takes 9 bytes and some bits beyond its ideal code length.
 
-A file that was made lossy on purpose is a prefix of one, and an end mark (end_mark.py).
+A file that was made lossy on purpose is a prefix of one, and an end mark: what is there is all, and as it was written.
+The mark is 2 bytes DD 45, then the CRC-32 of all bytes in front of it, little endian.
 
 A chunk is one segment of one tile: the words of the tile's lanes that belong to one part of the schedule. Chunks lie
 segment-major: the first segments of all tiles, then all second ones, ...: a prefix of the file is uniformly coarse.
@@ -36,6 +37,7 @@ damage costs the rest of one tile only.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -43,7 +45,6 @@ from typing import Any
 
 from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError
 from ddpmcodec.files import FileView
-from ddpmcodec.format.end_mark import without_end_mark
 from ddpmcodec.format.header import MAX_PIXELS, MODEL_ID_BYTES, MODES, NAMES, UPRIGHT, Box, Header, Index
 from ddpmcodec.format.header_bytes import covered_by_stream, crc16, pack_header, parse_header
 from ddpmcodec.format.streams import WORD_BYTES, Chunk
@@ -276,3 +277,31 @@ def _parse_head(data: memoryview | FileView) -> tuple[Header, int]:
             if size >= len(data):
                 raise
             size *= 4
+
+
+# --- end marks
+
+MARK = b"\xddE"
+MARK_BYTES = len(MARK) + 4
+
+
+def end_mark(data: bytes) -> bytes:
+    """The mark that follows these data."""
+    return MARK + zlib.crc32(data).to_bytes(4, "little")
+
+
+def is_marked(end: bytes) -> bool:
+    """Whether the end of data looks like a mark: of other data, one in 65,536 does."""
+    return end[-MARK_BYTES:].startswith(MARK)
+
+
+def begun_mark(data: bytes) -> int:
+    """How many bytes at the end of data are the beginning of a mark that fits what is in front of them; 0 for none."""
+    fits = (size for size in reversed(range(1, MARK_BYTES)) if data.endswith(end_mark(data[:-size])[:size]))
+    return next(fits, 0)
+
+
+def without_end_mark(data: bytes) -> bytes | None:
+    """The data in front of a mark; None where there is none that fits them."""
+    front = data[:-MARK_BYTES]
+    return front if is_marked(data) and data.endswith(end_mark(front)) else None

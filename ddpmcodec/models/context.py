@@ -6,7 +6,7 @@ A network that equals another of the file has no tensors: its entry in the metad
 Roles: `direct` codes pixels straight to exact, `last` after noise levels; `band1`, `band2`, `band3` code noise levels
 of the finest band, the second, and all coarser ones. The metadata hold how many components the mixtures of each network
 have, and the sha256 of what it answers to seeded inputs. A network that is used is asked again: a machine that computes
-something else must not code. The metadata also hold a hash of all bytes (`format.seal`), which the answers do not
+something else must not code. The metadata also hold a hash of all bytes (`format.model_file`), which the answers do not
 cover. Networks of another architecture (`models.architectures`) have tensors of their own, and the metadata name it.
 """
 
@@ -26,8 +26,7 @@ from ddpmcodec import _native
 from ddpmcodec.errors import ModelError
 from ddpmcodec.format import model_file
 from ddpmcodec.format.header import MODEL_ID_BYTES
-from ddpmcodec.format.model_file import LARGEST_NUMBER
-from ddpmcodec.format.seal import KEY, seal
+from ddpmcodec.format.model_file import KEY, LARGEST_NUMBER, seal
 from ddpmcodec.models import architectures
 
 KIND = "context"

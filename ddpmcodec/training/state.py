@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ddpmcodec.errors import ModelError, TrainingError
 from ddpmcodec.files import write_file
-from ddpmcodec.format.seal import KEY, SEAL, check_seal, seal
+from ddpmcodec.format.model_file import KEY, SEAL, check_seal, seal
 
 FILE = "state.safetensors"
 ON_CPU = "step"  # a moment that optimisers keep there, wherever their parameters are

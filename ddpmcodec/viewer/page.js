@@ -1,14 +1,13 @@
 // The page of `ddpmcodec view`. What files are called reaches the page as text alone (textContent), never as HTML.
 
+import { $, drawMap, drawPosition, drawTicks, grouped, small } from "./map.js";
 import { ask, bring, isKept, missing, nearest } from "./pictures.js";
 
 const TITLES = { preview: "ddpmcodec", original: "Original", jpeg: "JPEG", webp: "WebP" };
-const COLOURS = ["#3f5f8f", "#4b86a8", "#5fa39a", "#8fb573", "#cdb95c", "#d79452", "#c0685a"]; // of the steps
-const BESIDE = "#9aa1a9"; // of what is no step
 const KEYS = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -10, PageUp: 10, Home: -Infinity, End: Infinity };
 const PANS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }; // with Shift, at actual size
 const PAN = 0.2; // of what is seen
-const $ = (id) => document.getElementById(id);
+const decibels = (facts) => (facts.same ? "no error" : facts.psnr === null ? "–" : `${facts.psnr.toFixed(2)} dB`);
 
 const files = new Map(); // by number: facts, position of the slider, and the map once it is known
 const panels = new Map(); // by kind
@@ -20,13 +19,6 @@ function fail(error) {
   $("error").textContent = error.message;
   $("error").hidden = false;
 }
-
-// --- numbers
-
-const grouped = (number) => number.toLocaleString("en-US");
-const size = (bytes) => (bytes < 1000 ? `${bytes} B` : bytes < 1e6 ? `${+(bytes / 1e3).toFixed(1)} kB` : `${+(bytes / 1e6).toFixed(1)} MB`);
-const decibels = (facts) => (facts.same ? "no error" : facts.psnr === null ? "–" : `${facts.psnr.toFixed(2)} dB`);
-const noise = (level) => (level ? `to noise level ${level}` : "to exact pixels");
 
 // --- pictures
 
@@ -121,12 +113,6 @@ function readout(facts) {
   if (facts.exact) $("steps").append(small(" exact"));
 }
 
-function small(text) {
-  const element = document.createElement("small");
-  element.textContent = text;
-  return element;
-}
-
 /** The preview, and what stands beside it, which does not wait for it. */
 async function refresh() {
   const [file, position] = [current, current.position];
@@ -187,104 +173,14 @@ function toggle(kind, on) {
   layOut();
 }
 
-// --- the slider and the map
-
-/** Where on the slider so many bytes are, from 0 to 1. */
-function sliderFraction(bytes) {
-  const { sizes } = current;
-  const after = sizes.findIndex((stop) => stop >= bytes);
-  if (after <= 0 || sizes.length < 2) return after < 0 ? 1 : 0;
-  const between = (bytes - sizes[after - 1]) / (sizes[after] - sizes[after - 1]);
-  return (after - 1 + between) / (sizes.length - 1);
-}
-
-function colour(stripe) {
-  if (stripe.step === null) return BESIDE;
-  return COLOURS[Math.round(((stripe.step - 1) * (COLOURS.length - 1)) / Math.max(current.steps - 1, 1))];
-}
-
-function title(stripe) {
-  if (stripe.step === null) return stripe.part;
-  return `step ${stripe.step}, ${noise(current.noise[stripe.step - 1])}, band ${stripe.band}`;
-}
-
-function drawMap() {
-  const { stripes } = current;
-  const coarsest = Math.max(...(stripes ?? []).map((stripe) => stripe.band ?? 0));
-  $("map").replaceChildren(...(stripes ?? []).map((stripe) => {
-    const [element, start, end] = [document.createElement("div"), sliderFraction(stripe.start), sliderFraction(stripe.end)];
-    element.style.left = `${100 * start}%`;
-    element.style.width = `${100 * (end - start)}%`;
-    element.style.backgroundColor = colour(stripe);
-    element.style.opacity = stripe.band ? 1 - 0.08 * (coarsest - stripe.band) : 1; // fine bands are lighter
-    element.title = `${title(stripe)}: bytes ${grouped(stripe.start)} to ${grouped(stripe.end)}`;
-    return element;
-  }));
-  const shade = document.createElement("div");
-  shade.className = "shade";
-  $("map").append(shade);
-  drawLegend(stripes ?? []);
-  drawPosition();
-}
-
-function drawLegend(stripes) {
-  const parts = new Map(); // stripes of one step, or of one other part
-  for (const stripe of stripes) {
-    const name = stripe.step === null ? stripe.part : `step ${stripe.step} ${noise(current.noise[stripe.step - 1])}`;
-    const part = parts.get(name) ?? { stripe, bytes: 0 };
-    part.bytes += stripe.end - stripe.start;
-    parts.set(name, part);
-  }
-  $("legend").replaceChildren(...[...parts].map(([name, { stripe, bytes }]) => {
-    const [item, mark] = [document.createElement("li"), document.createElement("i")];
-    mark.style.backgroundColor = colour(stripe);
-    item.dataset.step = stripe.step ?? stripe.part;
-    item.append(mark, `${name}, ${size(bytes)}`);
-    return item;
-  }));
-}
-
-function drawTicks() {
-  const { sizes } = current;
-  const [first, last] = [sizes[0], sizes.at(-1)];
-  const apart = 64 / $("ticks").clientWidth; // labels are no wider, in pixels
-  const stops = [first];
-  for (let decade = 1; decade < last; decade *= 10) {
-    for (const bytes of [decade, 3 * decade]) {
-      const at = sliderFraction(bytes);
-      if (bytes > first && at - sliderFraction(stops.at(-1)) > apart && at < 1 - apart) stops.push(bytes);
-    }
-  }
-  if (last > first) stops.push(last);
-  $("ticks").replaceChildren(...stops.map((bytes) => {
-    const tick = document.createElement("span");
-    tick.style.left = `${100 * sliderFraction(bytes)}%`;
-    tick.textContent = size(bytes);
-    return tick;
-  }));
-}
-
-/** All that follows from the position alone, before a preview is there. */
-function drawPosition() {
-  const bytes = current.sizes[current.position];
-  const bpp = ((8 * bytes) / (current.width * current.height)).toFixed(3);
-  $("slider").value = current.position;
-  $("slider").setAttribute("aria-valuetext", `${grouped(bytes)} bytes, ${bpp} bits per pixel`);
-  $("bytes").replaceChildren(grouped(bytes), small(` of ${grouped(current.bytes)}`));
-  $("bpp").textContent = bpp;
-  const shade = $("map").querySelector(".shade");
-  if (shade) shade.style.left = `${100 * sliderFraction(bytes)}%`;
-  const stripe = current.stripes?.findLast((each) => each.start < bytes);
-  $("place").textContent = stripe ? title(stripe) : current.stripes ? "the header" : "";
-  for (const item of $("legend").children) item.className = stripe && item.dataset.step === String(stripe.step ?? stripe.part) ? "now" : "";
-}
+// --- the slider
 
 function move(position) {
   const bounded = Math.max(0, Math.min(current.sizes.length - 1, position));
   if (bounded === current.position) return;
   current.position = bounded;
   $("error").hidden = true;
-  drawPosition();
+  drawPosition(current);
   refresh();
 }
 
@@ -300,7 +196,7 @@ async function readMap(file) {
   Object.assign(file, await answer.json());
   if (file !== current) return;
   drawAbout();
-  drawMap();
+  drawMap(current);
   allowComparisons();
   refresh();
 }
@@ -361,8 +257,8 @@ function choose(file) {
   }
   for (const id of ["psnr", "steps"]) $(id).textContent = "–";
   drawFiles();
-  drawTicks();
-  drawMap();
+  drawTicks(current);
+  drawMap(current);
   allowComparisons();
   refresh();
   readMap(file).catch(fail);
@@ -421,7 +317,7 @@ document.addEventListener("drop", (event) => {
 new ResizeObserver(() => {
   if (!current) return;
   layOut();
-  drawTicks();
+  drawTicks(current);
 }).observe($("panels"));
 
 // --- start

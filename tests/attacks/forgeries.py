@@ -20,7 +20,7 @@ from ddpmcodec.format.ddpma import MARK
 from ddpmcodec.format.head import pack_head
 from ddpmcodec.format.header import JPEG, JPEG_XL, STORED, STORED_KINDS
 from ddpmcodec.format.header_bytes import CHECKED
-from ddpmcodec.format.seal import KEY
+from ddpmcodec.format.model_file import KEY
 from ddpmcodec.format.streams import LANES, Chunk, pack_chunk, pack_state, parse_chunk, state_size
 from ddpmcodec.format.varint import Reader, pack_varint
 from ddpmcodec.models import context

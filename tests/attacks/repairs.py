@@ -27,7 +27,7 @@ from ddpmcodec.format.header import (
     TILED,
 )
 from ddpmcodec.format.header_bytes import CHECKED, CRC16_BYTES, crc16
-from ddpmcodec.format.seal import seal
+from ddpmcodec.format.model_file import seal
 from ddpmcodec.format.sections import CRC32_BYTES, RAW_DEFLATE
 from ddpmcodec.format.varint import MAX_VARINT, Reader, pack_varint
 

@@ -11,8 +11,7 @@ from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.codec.stream_decoder import ProgressiveDecoder
 from ddpmcodec.codec.truncation import cut
 from ddpmcodec.errors import ChecksumError, FormatError, OutputError, TruncatedError
-from ddpmcodec.format.ddpm import split
-from ddpmcodec.format.end_mark import MARK_BYTES, end_mark
+from ddpmcodec.format.ddpm import MARK_BYTES, end_mark, split
 from ddpmcodec.models.context import ContextModel
 
 pytestmark = pytest.mark.usefixtures("no_webp", "one_thread")

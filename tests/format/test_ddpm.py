@@ -1,9 +1,11 @@
-"""Files: parts come back, and damage, bytes behind the end and a short file are three different errors."""
+"""Files: parts come back; damage, bytes behind the end and a short file are three different errors; end marks fit the data
+in front of them, and no other."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import zlib
 from dataclasses import replace
 
 import pytest
@@ -11,7 +13,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError
-from ddpmcodec.format.ddpm import Header, Index, Sections, assemble, crc16, pack_header, split
+from ddpmcodec.format.ddpm import (
+    MARK_BYTES,
+    Header,
+    Index,
+    Sections,
+    assemble,
+    begun_mark,
+    crc16,
+    end_mark,
+    is_marked,
+    pack_header,
+    split,
+    without_end_mark,
+)
 from ddpmcodec.format.streams import Chunk
 
 MODEL_ID = bytes.fromhex("0a1b2c3d")
@@ -343,3 +358,38 @@ def test_the_formats_load_no_torch() -> None:
     script = f"import sys, {modules}; print(*sorted({{'torch'}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+# --- end marks
+
+
+def test_golden_mark() -> None:
+    assert end_mark(b"data") == b"\xddE" + zlib.crc32(b"data").to_bytes(4, "little")
+
+
+@given(st.binary(max_size=100))
+def test_what_is_marked_comes_back(data: bytes) -> None:
+    marked = data + end_mark(data)
+    assert len(marked) == len(data) + MARK_BYTES
+    assert is_marked(marked)
+    assert without_end_mark(marked) == data
+
+
+@given(st.binary(max_size=40), st.data())
+def test_damage_leaves_no_mark(data: bytes, chosen: st.DataObject) -> None:
+    marked = bytearray(data + end_mark(data))
+    marked[chosen.draw(st.integers(0, len(marked) - 1))] ^= 1 << chosen.draw(st.integers(0, 7))
+    assert without_end_mark(bytes(marked)) is None
+
+
+@given(st.binary(max_size=40))
+def test_a_part_of_a_mark_is_none(data: bytes) -> None:
+    marked = data + end_mark(data)
+    for cut in range(1, MARK_BYTES + 1):
+        assert without_end_mark(marked[:-cut]) is None
+        assert cut == MARK_BYTES or begun_mark(marked[:-cut]) == MARK_BYTES - cut
+
+
+def test_other_ends_begin_none() -> None:
+    for data in (b"", b"data", b"data\xdd\xdc", b"data\xddF", b"data\xddE" + bytes(1)):
+        assert begun_mark(data) == 0

@@ -10,7 +10,7 @@ import pytest
 from ddpmcodec import models
 from ddpmcodec.errors import ModelError
 from ddpmcodec.format import model_file
-from ddpmcodec.format.seal import check_seal
+from ddpmcodec.format.model_file import check_seal
 from ddpmcodec.models.registry import DENOISER, find
 
 

@@ -14,7 +14,7 @@ import ddpmcodec
 from ddpmcodec import models
 from ddpmcodec.errors import ModelError
 from ddpmcodec.format import model_file
-from ddpmcodec.format.seal import KEY, seal
+from ddpmcodec.format.model_file import KEY, seal
 from ddpmcodec.models import context
 from ddpmcodec.models.context import EFFORTS, KIND, ROLES, ContextModel, pack, parse
 from ddpmcodec.models.registry import find

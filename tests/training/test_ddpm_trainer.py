@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from ddpmcodec.errors import TrainingError
-from ddpmcodec.format.seal import seal
+from ddpmcodec.format.model_file import seal
 from ddpmcodec.paper import bound
 from ddpmcodec.paper import checkpoints as pretrained
 from ddpmcodec.paper.schedule import cosine

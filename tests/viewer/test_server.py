@@ -92,6 +92,7 @@ def test_answers_keep_other_pages_out(client: TestClient) -> None:
     [
         ("", "text/html", b"<!doctype html>"),
         ("page.js", "text/javascript", b"pictures.js"),
+        ("map.js", "text/javascript", b"export function drawMap"),
         ("pictures.js", "text/javascript", b"fetch("),
         ("page.css", "text/css", b"body"),
     ],

@@ -21,9 +21,8 @@ import ddpmcodec
 from ddpmcodec import _native, errors, models
 from ddpmcodec.codec import decode_details
 from ddpmcodec.format import model_file
-from ddpmcodec.format.ddpm import split
-from ddpmcodec.format.end_mark import MARK_BYTES, end_mark
-from ddpmcodec.format.seal import KEY, seal
+from ddpmcodec.format.ddpm import MARK_BYTES, end_mark, split
+from ddpmcodec.format.model_file import KEY, seal
 from ddpmcodec.format.sections import CRC32_BYTES
 from ddpmcodec.images import to_array
 from ddpmcodec.models import context

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load, save
 
 from ddpmcodec.errors import ModelError
-from ddpmcodec.format.seal import seal
+from ddpmcodec.format.model_file import seal
 from ddpmcodec.paper.denoiser import IntegerPrediction, Latents
 from ddpmcodec.paper.gaussian import model as model_file
 from ddpmcodec.paper.gaussian import predictors

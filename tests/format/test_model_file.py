@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import load, save
 
 from ddpmcodec.errors import ModelError
-from ddpmcodec.format.seal import BLANK, check_seal, seal
+from ddpmcodec.format.model_file import BLANK, check_seal, seal
 
 FACTS = {"answers": ["0" * 64], "kind": "context", "training": {"images": 3}}
 
