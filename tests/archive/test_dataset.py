@@ -77,10 +77,11 @@ def test_a_transform_sees_pillow_images(path: Path) -> None:
         assert dataset[5] == images[dataset.names[5]].getpixel((7, 0))
 
 
-def test_workers_decode_the_same(photos: Pictures, path: Path) -> None:
+@pytest.mark.parametrize(("method", "workers"), [("fork", 2), ("spawn", 1)])
+def test_workers_decode_the_same(photos: Pictures, path: Path, method: str, workers: int) -> None:
     dataset = ArchiveDataset(path)
     assert dataset[0].shape == (3, 8, 8)  # the parent has decoded, too
-    loader = DataLoader(dataset, batch_size=7, num_workers=2, multiprocessing_context="fork")
+    loader = DataLoader(dataset, batch_size=7, num_workers=workers, multiprocessing_context=method)
     assert torch.equal(torch.cat(list(loader)), torch.stack([to_tensor(image) for image in photos.values()]))
 
 

@@ -1,5 +1,5 @@
-"""Files: parts come back; damage, bytes behind the end and a short file are three different errors; end marks fit the data
-in front of them, and no other."""
+"""Files: parts come back; damage, bytes behind the end and a short file are three different errors; end marks fit the
+data in front of them, and no other."""
 
 from __future__ import annotations
 
