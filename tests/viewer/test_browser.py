@@ -138,7 +138,7 @@ def test_a_preview_stands_beside_a_jpeg_of_the_same_bytes(page: object, coded: b
     assert facts["header_bytes"] < size < len(coded)
     api.expect(page.locator("h1")).to_have_text("photo.ddpm")
     api.expect(page.locator("#about")).to_have_text(
-        f"48 × 32 RGB, {len(coded):,} bytes, effort 2, 2 noise levels, model cifar10"
+        f"48 × 32 RGB, {len(coded):,} bytes, effort 2, 2 noise levels, model {facts['model']}"
     )
     api.expect(page.locator("#bpp")).to_have_text(f"{8 * size / (48 * 32):.3f}")
     api.expect(page.locator("#psnr")).to_have_text(
