@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -100,21 +99,22 @@ def test_progress_says_the_share_and_what_is_left(tmp_path: Path, capsys: pytest
     assert shown.rstrip().endswith("00:00 left")
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_two_processes_of_torchrun_share_the_units_and_write_one_result(tmp_path: Path, context_path: Path) -> None:
     y, x = np.mgrid[:8, :8]
     images = np.stack([np.stack([x, y, x + y + shift], 2) for shift in range(3)]).astype(np.uint8)
     np.save(tmp_path / "images.npy", images)
     out = tmp_path / "out"
-    ranks = Path(__file__).parents[1] / "training" / "ranks.py"
-    options = ["-q", "--no-baselines", f"--data={tmp_path / 'images.npy'}", "--settings=1/2,1/0"]
-    options += [f"--out={out}", f"--model={context_path}"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    options = [
+        "-q",
+        "--no-baselines",
+        f"--data={tmp_path / 'images.npy'}",
+        f"--out={out}",
+        "--settings=1/2,1/0",
+        f"--model={context_path}",
+    ]
     ended = subprocess.run(
-        [sys.executable, ranks, "2", "ddpmcodec.benchmarks.bpd", "bench", "bpd", *options],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
+        [*torchrun, "-m", "ddpmcodec.cli", "bench", "bpd", *options], capture_output=True, text=True, check=False
     )
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.count("| ddpmcodec e1 |") == 1
