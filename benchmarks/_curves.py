@@ -26,7 +26,8 @@ from ddpmcodec import codec
 from ddpmcodec._native import Pass
 from ddpmcodec.codec.contents import end_of_segment, streams_of
 from ddpmcodec.codec.efforts import Coding, segments
-from ddpmcodec.codec.passes import begin, canvas, new_pass, run, shown
+from ddpmcodec.codec.passes import begin, new_pass, run
+from ddpmcodec.codec.previews import canvas, shown
 from ddpmcodec.errors import ChecksumError, DdpmError
 from ddpmcodec.format.ddpm import Box, Sections, split
 from ddpmcodec.format.streams import WORD_BYTES

@@ -23,7 +23,6 @@ MODULES = (
     "ddpmcodec",
     "ddpmcodec.archive.access",
     "ddpmcodec.archive.dataset",
-    "ddpmcodec.archive.access",
     "ddpmcodec.archive.reader",
     "ddpmcodec.archive.writer",
     "ddpmcodec.codec.decoder",

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ddpmcodec.archive.access import ArchiveFile, open, originals
-from ddpmcodec.archive.reader import Extracted, extract, names, read_index, test
+from ddpmcodec.archive.access import ArchiveFile, open
+from ddpmcodec.archive.reader import Extracted, extract, names, originals, read_index, test
 from ddpmcodec.archive.writer import Named, create
 from ddpmcodec.format.archive_facts import describe
 

@@ -1,4 +1,5 @@
-"""Decodes images of an archive: every undamaged image is restored, then an error names those that are lost."""
+"""Decodes images of an archive, or gives its JPEG files: all that is undamaged is restored, then an error names what is
+lost."""
 
 from __future__ import annotations
 
@@ -13,9 +14,10 @@ from ddpmcodec.archive.sources import Given, Source, decoder_of
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels
 from ddpmcodec.codec.batching import Progress
 from ddpmcodec.codec.decoder import decode_files
+from ddpmcodec.codec.originals import unpack
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, TruncatedError
 from ddpmcodec.format import ddpm
-from ddpmcodec.format.block import MAX_BLOCK_IMAGES, Block, Coding, Entry
+from ddpmcodec.format.block import FILES, MAX_BLOCK_IMAGES, Block, Coding, Entry
 from ddpmcodec.format.ddpma import Archive, Index, Parts, find_images, split
 from ddpmcodec.format.sections import MAX_BLOCK_METADATA, unpack_alpha, unpack_metadata
 from ddpmcodec.images import Planes, to_image
@@ -95,19 +97,72 @@ def extract(
     >>> [(name, image.getpixel((0, 0))) for name, image in archive.extract(data, ["1.png"])]
     [('1.png', (1, 1, 1))]
     """
+    archive, wanted = _wanted("extract", data, names, max_pixels)
+    return _Reader(archive, wanted, names is None, model, progress).images()
+
+
+def _wanted(
+    function: str, data: bytes, names: Iterable[str] | None, max_pixels: int | None
+) -> tuple[Archive, list[Entry]]:
+    """The archive, and its images of these names. function: what errors call the caller. Raises what `extract` raises
+    at once, but ModelError."""
     check_limits(max_pixels=max_pixels)
     if isinstance(names, str):
-        raise TypeError(f"extract() takes a list of names: [{names!r}]")
+        raise TypeError(f"{function}() takes a list of names: [{names!r}]")
     archive = split(data)
     wanted = find_images(archive.index, None if names is None else list(names))
     for entry in wanted:
         check_pixels(entry.name, entry.width, entry.height, max_pixels)
-    return _Reader(archive, wanted, names is None, model, progress).images()
+    return archive, wanted
 
 
 def extract_from(archive: Archive, wanted: Sequence[Entry], *, model: Source = None) -> Iterator[Extracted]:
     """`extract` for an archive that is cut already, of images whose sizes were checked."""
     return _Reader(archive, wanted, False, model, None).images()
+
+
+def originals(
+    data: bytes, names: Iterable[str] | None = None, *, max_pixels: int | None = DEFAULT_MAX_PIXELS
+) -> Iterator[tuple[str, bytes]]:
+    """The JPEG files of an archive, byte for byte as they were given; images of which it holds pixels are left out.
+
+    Parameters:
+        data: the bytes of a .ddpma file.
+        names: of the images that are wanted; None: all.
+        max_pixels: as in `extract`.
+
+    Returns:
+        An iterator over (name, bytes of the JPEG file). Every undamaged file comes, then the first error.
+
+    Raises:
+        DdpmError: at once, for a name that is not there; for the first file, where imagecodecs is missing.
+        FormatError, ImageError, TypeError, ValueError: as `extract`.
+
+    >>> import numpy as np
+    >>> from ddpmcodec import archive
+    >>> list(archive.originals(archive.create([("a.png", np.zeros((4, 6), np.uint8))])))
+    []
+    """
+    archive, wanted = _wanted("originals", data, names, max_pixels)
+    return _originals(archive, {entry.number for entry in wanted})
+
+
+def _originals(archive: Archive, wanted: set[int]) -> Iterator[tuple[str, bytes]]:
+    errors: list[FormatError] = []
+    for block, parts in zip(archive.index.blocks, archive.parts, strict=True):
+        for position, entry in enumerate(block.entries):
+            if block.kind != FILES or entry.number not in wanted:
+                continue
+            try:
+                file = whole_file(entry, parts.sections[position])
+                jpeg = unpack(file.payload, file.header) if file.header.is_jpeg else None
+            except FormatError as error:
+                errors.append(type(error)(f"{entry.name}: {error}"))
+                continue
+            if jpeg is not None:
+                yield entry.name, jpeg
+    if errors:
+        raise errors[0]
 
 
 def test(

@@ -26,7 +26,8 @@ from ddpmcodec.codec.contents import (
     streams_of,
 )
 from ddpmcodec.codec.efforts import Coding
-from ddpmcodec.codec.passes import DAMAGED, SHORT, DecodedTile, Report, canvas, decode_tiles, shown, whole_tiles
+from ddpmcodec.codec.passes import DAMAGED, SHORT, DecodedTile, Report, decode_tiles, whole_tiles
+from ddpmcodec.codec.previews import canvas, shown
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, TruncatedError
 from ddpmcodec.format.ddpm import Box, Header, Sections, covered_by_stream
 from ddpmcodec.format.sections import preview_alpha

@@ -1,5 +1,5 @@
 """Codes tiles of one size as rANS streams, and back. The state that a decoder ends with is a checksum of the pixels, so
-that damage is found. What a decoder knows before that is a preview: nothing of it is exact, or used for coding."""
+that damage is found."""
 
 from __future__ import annotations
 
@@ -22,8 +22,6 @@ from ddpmcodec.processor import require_rounding_to_nearest
 Pixels = NDArray[np.uint8]
 DAMAGED = "the data is damaged: it decodes to another image than was encoded; get the file again"
 SHORT = "the pixel stream ends early, or is damaged: get the file again, or decode a preview with partial=True"
-PLANES = 3
-GREY = 128  # where nothing is known
 CALL_POSITIONS = 1 << 13  # coded in a call of the core: a tenth of a second or less, then Python sees Ctrl-C
 
 
@@ -191,28 +189,3 @@ def whole_tiles(
         is_damaged = not any(covered) or any(tile.damaged for tile in tiles)  # all bytes are there, or too many
         raise ChecksumError(DAMAGED) if is_damaged else TruncatedError(SHORT)
     return np.stack(images)
-
-
-# --- previews
-
-
-def canvas(height: int, width: int, channels: int) -> NDArray[np.uint8]:
-    """Grey pixels, uint8 [H, W, C], which are shown where nothing is known of a tile."""
-    return np.full((height, width, channels), GREY, np.uint8)
-
-
-def shown(coding_pass: _native.Pass, image: int = 0, threads: int = 1) -> NDArray[np.uint8]:
-    """What a decoder knows of a tile, uint8 [H, W, C]: exact pixels, elsewhere means. image: its number in the pass."""
-    exact: NDArray[np.uint8]
-    exact, known = (values[image] for values in coding_pass.pixels())
-    if known.all():
-        return exact
-    colours = to_colours(_native.means(coding_pass, image, threads), exact.shape[-1])
-    return np.where(known[..., None].astype(bool), exact, colours)
-
-
-def to_colours(planes: NDArray[np.float32], channels: int) -> NDArray[np.uint8]:
-    """Pixels uint8 [H, W, C] from planes Y, Co, Cg."""
-    if channels == 3:
-        return _native.to_rgb(planes)
-    return np.clip(np.rint(planes[..., :1]), 0, 255).astype(np.uint8)

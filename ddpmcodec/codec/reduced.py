@@ -18,7 +18,8 @@ from ddpmcodec.codec.batching import reporting
 from ddpmcodec.codec.contents import is_cut, model_for, steps_of, streams_of
 from ddpmcodec.codec.efforts import CELLS, Coding, segments
 from ddpmcodec.codec.file_decoder import Decoded, Wanted
-from ddpmcodec.codec.passes import DAMAGED, GREY, PLANES, SHORT, decode_tiles, to_colours
+from ddpmcodec.codec.passes import DAMAGED, SHORT, decode_tiles
+from ddpmcodec.codec.previews import GREY, PLANES, to_colours
 from ddpmcodec.errors import ChecksumError, CorruptError, TruncatedError
 from ddpmcodec.format.ddpm import Box, Header, Sections, covered_by_stream
 from ddpmcodec.images import Planes

@@ -17,7 +17,8 @@ from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels
 from ddpmcodec.codec.contents import check_segments, model_for, side_sections, steps_done, steps_of, streams_of
 from ddpmcodec.codec.decoder import Decoded, decode_details
 from ddpmcodec.codec.efforts import Coding
-from ddpmcodec.codec.passes import DAMAGED, Pixels, begin, canvas, has_ended_well, new_pass, run, shown
+from ddpmcodec.codec.passes import DAMAGED, Pixels, begin, has_ended_well, new_pass, run
+from ddpmcodec.codec.previews import canvas, shown
 from ddpmcodec.codec.regions import Edges, Region
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, TruncatedError
 from ddpmcodec.format.ddpm import Header, Sections, begun_mark, parse_header, split

@@ -157,9 +157,9 @@ def test_threads_change_no_byte(levels: int, images: int, layout: Layout) -> Non
     expected = encoded(pixels, levels, layout)
     for threads in (3, 8):
         assert encoded(pixels, levels, layout, threads) == expected
-    coder = opened(expected, pixels.shape, levels, layout, threads)
-    coder.advance(END, END)
-    assert_exact(coder, pixels, layout.streams)
+        coder = opened(expected, pixels.shape, levels, layout, threads)
+        coder.advance(END, END)
+        assert_exact(coder, pixels, layout.streams)
 
 
 @pytest.mark.parametrize("waves", [1, 7])

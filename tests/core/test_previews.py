@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ddpmcodec import _native as native
-from ddpmcodec.codec.passes import canvas, shown
+from ddpmcodec.codec.previews import canvas, shown
 
 NO_SCALE = 255
 END = 1 << 30

@@ -186,11 +186,9 @@ def alpha_of(image: Image) -> NDArray[np.uint8]:
 
 
 def test_flipped_bytes_of_a_tiled_file_are_found(tiled: bytes) -> None:
-    """Of the fields, of the index, and of what it describes."""
+    """All of the head, and some of what it describes."""
     start = read_image(tiled).start
-    assert all_found(
-        tiled, [*range(40), *range(40, start, 5), *range(start, len(tiled), 97), *range(len(tiled) - 40, len(tiled))]
-    )
+    assert all_found(tiled, [*range(start), *range(start, len(tiled), 97), *range(len(tiled) - 40, len(tiled))])
 
 
 @pytest.mark.parametrize("name", ["plain", "alpha", "metadata", "graphics"])

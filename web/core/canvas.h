@@ -1,4 +1,4 @@
-// A preview that is put together from tiles: what `codec/passes.py` is to Python.
+// A preview that is put together from tiles: what `codec/previews.py` is to Python.
 #pragma once
 #include "previews.h"
 
