@@ -22,7 +22,7 @@ from ddpmcodec.errors import TrainingError
 from ddpmcodec.format.model_file import seal
 from ddpmcodec.paper import bound
 from ddpmcodec.paper import checkpoints as pretrained
-from ddpmcodec.paper.schedule import cosine
+from ddpmcodec.paper.schedule import cosine, ddpm_linear
 from ddpmcodec.paper.unet import CIFAR10, UNetConfig
 from ddpmcodec.training import run, state
 from ddpmcodec.training.data import Crops, DeviceCrops, load_images
@@ -253,6 +253,15 @@ def test_a_device_that_is_not_there_is_named(settings: DdpmSettings, out: Path) 
 
 
 # --- a run on disk
+
+
+def test_the_default_run_is_the_papers() -> None:
+    settings = DdpmSettings(("data",))
+    assert (settings.rate, settings.warmup, settings.average, settings.clip) == (2e-4, 5000, 0.9999, 1.0)
+    assert (settings.batch, settings.steps, settings.objective) == (128, 800_000, "simple")
+    assert (settings.network.channels, settings.network.dropout) == (128, 0.1)
+    assert settings.noise_levels().tolist() == ddpm_linear(1000).tolist()
+    assert replace(settings, schedule="cosine", levels=7).noise_levels().tolist() == cosine(7).tolist()
 
 
 def test_a_run_logs_what_it_does(whole: Path) -> None:
