@@ -33,6 +33,7 @@ Pass::Pass(Model model, int levels, Layout layout)
     biases_.assign(l.images, std::vector<Biases>(BIAS_SETS));
     layout_.threads = std::min({l.threads, l.streams, std::max(1, l.images * largest_wave(l.height, l.width) / LEAST_OF_THREAD)});
     workers_.resize(layout_.threads);
+    kept_means_.resize(l.images);
     for (const Band& band : geometry_) {
         ranges_.emplace_back();
         if (!levels) continue;
@@ -206,10 +207,20 @@ void Pass::finish_band() {
     band_++;
 }
 
-BandRanges Pass::predicted(int band_index, int image, const Planes& coarse, int threads) const {
+// The step that codes a band now or next; the last one once all have.
+const LevelStep& Pass::next_step(int band_index) const {
+    for (size_t s = done_; s < segments_.size(); s++) {
+        const std::vector<int>& bands = segments_[s].bands;
+        if (std::find(bands.begin() + (s == size_t(done_) ? band_ : 0), bands.end(), band_index) != bands.end()) return steps_[segments_[s].step];
+    }
+    return steps_.back();
+}
+
+BandRanges Pass::predicted(int band_index, int image, const Planes& coarse, const Planes* coded, int threads) const {
     constexpr int MOST_TOGETHER = 256;  // positions that go through the network together
     const Band& band = geometry_[band_index];
-    const LevelStep step = *std::find_if(steps_.begin(), steps_.end(), [&](const LevelStep& s) { return s.finest <= band.number; });
+    const LevelStep& step = next_step(band_index);
+    const int coded_waves = stage_ && segments_[done_].bands[band_] == band_index ? wave_ : 0;
     const Trained& trained = *model_.bands[band_kind(band.number)];
     const Learned* learned = learned_[band_kind(band.number)].get();
     const Network& network = learned ? learned->network : trained.network;
@@ -217,35 +228,36 @@ BandRanges Pass::predicted(int band_index, int image, const Planes& coarse, int 
     BandRanges prediction = ranges_[band_index][image];
     std::vector<BandRanges> known{prediction};
     BandStage stage(band, step, known, {band.transposed ? coarse.turned() : coarse}, nullptr);
+    if (coded) stage.see(*coded);
     const size_t inputs = padded(inputs_of(Role::BAND)), outputs = network.outputs;
     run_threads(trained.predict ? 1 : threads, [&](Team& team, int thread) {
         Scratch scratch(network);
         std::vector<uint8_t> rows(MOST_TOGETHER * inputs, ZERO);
         std::vector<int32_t> predictions(MOST_TOGETHER * outputs);
-        std::vector<size_t> unseen;
+        std::vector<size_t> open;
         Reader ended_reader;
         ended_reader.ended = true;
         const size_t end = band.positions() * (thread + 1) / team.threads();
         for (size_t at = band.positions() * thread / team.threads(); at < end; at++) {
             const int y = int(at / band.width), x = int(at % band.width);
             int16_t base[CHANNELS];
-            if (prediction.is_unseen(at * CHANNELS) || prediction.is_unseen(at * CHANNELS + 1) || prediction.is_unseen(at * CHANNELS + 2)) {
-                stage.gather(0, y, x, &rows[unseen.size() * inputs], base);
-                unseen.push_back(at);
+            if (x + DELAY * y >= coded_waves && stage.wants(0, y, x)) {
+                stage.gather(0, y, x, &rows[open.size() * inputs], base);
+                open.push_back(at);
             }
-            if (unseen.empty() || (unseen.size() < MOST_TOGETHER && at + 1 < end)) continue;
-            predict(trained, network, stage.condition, rows.data(), inputs, int(unseen.size()), predictions.data(), scratch);
-            for (size_t k = 0; k < unseen.size(); k++) {
+            if (open.empty() || (open.size() < MOST_TOGETHER && at + 1 < end)) continue;
+            predict(trained, network, stage.condition, rows.data(), inputs, int(open.size()), predictions.data(), scratch);
+            for (size_t k = 0; k < open.size(); k++) {
                 Values values{};
-                stage.load(0, int(unseen[k] / band.width), int(unseen[k] % band.width), values);
+                stage.load(0, int(open[k] / band.width), int(open[k] % band.width), values);
                 Position position(Outputs{trained.components}, &predictions[k * outputs]);
                 position.code(values, CHANNELS, Coder(nullptr, &ended_reader), {biases, nullptr, nullptr, nullptr, false});
                 for (int c = 0; c < CHANNELS; c++) {
-                    prediction.mean[unseen[k] * CHANNELS + c] = values.mean[c];
-                    prediction.scale[unseen[k] * CHANNELS + c] = uint8_t(values.scale[c]);
+                    prediction.mean[open[k] * CHANNELS + c] = values.mean[c];
+                    prediction.scale[open[k] * CHANNELS + c] = uint8_t(values.scale[c]);
                 }
             }
-            unseen.clear();
+            open.clear();
         }
     });
     return prediction;

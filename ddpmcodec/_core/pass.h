@@ -78,9 +78,12 @@ class Pass {
     const std::vector<Band>& geometry() const { return geometry_; }
     const std::vector<BandRanges>& ranges(int band) const { return ranges_[band]; }  // of every image
     const std::vector<Range>& root() const { return root_; }                         // [N 3]
-    // What is known of a band in one image, where coefficients of which nothing was coded have the mean and scale that the
-    // band's network predicts. coarse: the image before the band.
-    BandRanges predicted(int band_index, int image, const Planes& coarse, int threads) const;
+    // What is known of a band in one image, where all that its step has not coded yet has the mean and scale that the band's
+    // network predicts for that step, or once more for the last one. coarse: the image before the band. coded: what stands for the
+    // coefficients before a position; null: what is known of them.
+    BandRanges predicted(int band_index, int image, const Planes& coarse, const Planes* coded, int threads) const;
+    // What the bands of an image show, once that does not change any more; empty before.
+    std::vector<float>& kept_means(int image) const { return kept_means_[image]; }
     bool has_begun() const { return begun_; }
     bool is_for_previews() const { return for_previews_; }
 
@@ -102,6 +105,7 @@ class Pass {
     Coder coder(int stream);
     const Trained& trained(const Stage& stage) const;
     int bias_set_of(const Stage& stage) const;
+    const LevelStep& next_step(int band_index) const;
 
     Model model_;
     Layout layout_;
@@ -115,6 +119,7 @@ class Pass {
     std::vector<Planes> root_values_;                 // encoder [N]
     std::vector<std::vector<Planes>> differences_;    // encoder, by band, [N]
     std::vector<Range> root_;
+    mutable std::vector<std::vector<float>> kept_means_; // [N]
     std::vector<std::vector<BandRanges>> ranges_;     // by band, [N]
     std::vector<Planes> coarse_;                      // upright, before the band that is coded, [N]
     std::unique_ptr<Stage> stage_;

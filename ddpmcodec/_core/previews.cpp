@@ -162,63 +162,46 @@ class Synthesis {
 
 // Whether any coefficient of any band was coded.
 bool has_coefficients(const Pass& pass, int image) {
-    for (size_t b = pass.geometry().size(); b-- > 0;) {
-        if (pass.ranges(int(b)).empty()) continue;
+    for (size_t b = pass.geometry().size(); b-- > 0;)
         for (uint8_t scale : pass.ranges(int(b))[image].scale)
             if (scale != NO_SCALE) return true;
-    }
     return false;
 }
 
-// All bands of an image as they are known, finest first. Where nothing was coded they are predicted from the bands before, so
-// that a beginning shows more than it says.
-class KnownBands {
-  public:
-    // Bands from number `first` on; those before it are not looked at.
-    KnownBands(const Pass& pass, int image, int threads, size_t first) : pass_(pass), image_(image), predicted_(pass.geometry().size()) {
-        size_t finest = first;
-        while (finest < predicted_.size() && !has_unseen(finest)) finest++;
-        if (finest == predicted_.size() || !has_coefficients(pass, image)) return;
-        Planes before(1, 1);
-        for (int c = 0; c < CHANNELS; c++) before.values[c] = int16_t(pass.root()[size_t(image) * CHANNELS + c].lo);
-        for (size_t b = predicted_.size(); b-- > finest;) {
-            const Band& band = pass.geometry()[b];
-            if (has_unseen(b)) predicted_[b] = pass.predicted(int(b), image, before, threads_of(band, threads));
-            before = synthesise_band(band.transposed ? before.turned() : before, estimates(b), band);
-        }
+int16_t nearest(float x) { return int16_t(int(x + 32768.5f) - 32768); }
+
+bool is_open(const BandRanges& ranges) { return ranges.lo != ranges.hi; }
+
+Planes means_of(const BandRanges& ranges, const Band& band) {
+    Planes planes(band.height, band.width);
+    Coefficients coefficients;
+    for (size_t k = 0; k < planes.values.size(); k += CHUNK) {
+        const int count = int(std::min(size_t(CHUNK), planes.values.size() - k));
+        coefficients.find(ranges, k, count);
+        for (int j = 0; j < count; j++) planes.values[k + j] = nearest(coefficients.mean[j]);
     }
+    return planes;
+}
 
-    const BandRanges& operator[](size_t band) const { return predicted_[band].lo.empty() ? known(band) : predicted_[band]; }
+Planes rounded(const Means& means) {
+    Planes planes(means.height, means.width);
+    for (size_t k = 0; k < planes.values.size(); k++) planes.values[k] = nearest(means.values[k]);
+    return planes;
+}
 
-    static int threads_of(const Band& band, int threads) { return band.positions() < LEAST_SHARED ? 1 : threads; }
+int threads_of(const Band& band, int threads) { return band.positions() < LEAST_SHARED ? 1 : threads; }
 
-  private:
-    const BandRanges& known(size_t band) const { return pass_.ranges(int(band))[image_]; }
-
-    bool has_unseen(size_t band) const {
-        const BandRanges& ranges = known(band);
-        for (size_t k = 0; k < ranges.scale.size(); k++)
-            if (ranges.is_unseen(k)) return true;
-        return false;
-    }
-
-    Planes estimates(size_t b) const {
-        const BandRanges &ranges = (*this)[b], &coded = known(b);
-        Planes planes(pass_.geometry()[b].height, pass_.geometry()[b].width);
-        for (size_t k = 0; k < planes.values.size(); k++)
-            planes.values[k] = int16_t(coded.is_unseen(k) ? (ranges.mean[k] + MEAN_UNIT / 2) >> 6
-                                                          : estimate_of({ranges.lo[k], ranges.hi[k]}));
-        return planes;
-    }
-
-    const Pass& pass_;
-    const int image_;
-    std::vector<BandRanges> predicted_;  // by band, empty where nothing is predicted
-};
+// A band as its network would code it next: it knows both sides of a position, of which a coefficient, when it was coded, had one,
+// and shows more than was coded. What stands before a position would be known better then: so it is predicted itself, first.
+BandRanges foreseen(const Pass& pass, size_t b, int image, const Means& coarse, int threads) {
+    const Planes before = rounded(coarse);
+    const Planes coded = means_of(pass.predicted(int(b), image, before, nullptr, threads), pass.geometry()[b]);
+    return pass.predicted(int(b), image, before, &coded, threads);
+}
 
 // The planes that the bands give. first: index of the finest band that is applied.
 Means of_bands(const Pass& pass, int image, int threads, size_t first = 0) {
-    const KnownBands bands(pass, image, threads, first);
+    const bool has_any = has_coefficients(pass, image);
     Means coarse(1, 1);
     for (int c = 0; c < CHANNELS; c++) {
         const Range root = pass.root()[size_t(image) * CHANNELS + c];
@@ -226,10 +209,12 @@ Means of_bands(const Pass& pass, int image, int threads, size_t first = 0) {
     }
     for (size_t b = pass.geometry().size(); b-- > first;) {
         const Band& band = pass.geometry()[b];
-        const int length = band.width + band.coarse_width;
+        const int length = band.width + band.coarse_width, shared = threads_of(band, threads);
+        const BandRanges& known = pass.ranges(int(b))[image];
+        const BandRanges ranges = has_any && is_open(known) ? foreseen(pass, b, image, coarse, shared) : known;
         Means fine(band.transposed ? length : band.height, band.transposed ? band.height : length);
-        const Synthesis synthesis(band, bands[b], coarse, fine);
-        run_threads(KnownBands::threads_of(band, threads), [&](const Team& team, int t) {
+        const Synthesis synthesis(band, ranges, coarse, fine);
+        run_threads(shared, [&](const Team& team, int t) {
             auto start = [&](int share) { return int(int64_t(band.height) * share / team.threads()); };
             synthesis.run(start(t), start(t + 1));
         });
@@ -308,8 +293,10 @@ void means(const Pass& pass, int image, int threads, float* out) {
     const size_t size = size_t(l.height) * l.width;
     const bool has_bands = !pass.root().empty();
     if (has_bands && !pass.is_exact()) {
-        const Means planes = of_bands(pass, image, threads);
-        std::copy(planes.values.begin(), planes.values.end(), out);
+        std::vector<float>& kept = pass.kept_means(image);
+        if (kept.empty()) kept = of_bands(pass, image, threads).values;
+        std::copy(kept.begin(), kept.end(), out);
+        if (!exact_has_begun(pass)) kept = {};
     }
     std::vector<uint8_t> known(size);
     if (exact_has_begun(pass)) {

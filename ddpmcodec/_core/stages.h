@@ -52,8 +52,6 @@ inline constexpr uint8_t NO_SCALE = 255;                        // of a coeffici
 struct BandRanges {
     std::vector<int16_t> lo, hi, mean;
     std::vector<uint8_t> scale;
-
-    bool is_unseen(size_t k) const { return scale[k] == NO_SCALE && lo[k] < hi[k]; }
 };
 
 class BandStage : public Stage {
@@ -73,6 +71,9 @@ class BandStage : public Stage {
         }
     }
 
+    // Of one image: what a position sees of those before it, in place of what is known of them.
+    void see(const Planes& coded) { coded_.push_back(inputs_of(coded)); }
+
     bool wants(int n, int y, int x) const override {
         for (int c = 0; c < CHANNELS; c++)
             if (!range(n, y, x, c).is_exact()) return true;
@@ -80,7 +81,7 @@ class BandStage : public Stage {
     }
 
     void gather(int n, int y, int x, uint8_t* row, int16_t* base) override {
-        gather_band(coarse_[n], estimate_[n], estimate_[n], y, x, row);
+        gather_band(coarse_[n], coded_.empty() ? estimate_[n] : coded_[n], estimate_[n], y, x, row);
         std::fill_n(base, CHANNELS, int16_t(0));
     }
 
@@ -119,7 +120,7 @@ class BandStage : public Stage {
     std::vector<BandRanges>& ranges_;
     const std::vector<Planes>* values_;
     std::vector<Margin> coarse_;
-    std::vector<Inputs> estimate_;
+    std::vector<Inputs> estimate_, coded_;
     std::vector<Residuals> residuals_;
     int64_t widths_[CHANNELS];
 };

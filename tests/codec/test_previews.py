@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from ddpmcodec import codec
@@ -19,6 +20,7 @@ from ddpmcodec.format.header import LEVELS
 from ddpmcodec.models.context import ContextModel
 
 Picture = Callable[..., Image.Image]
+Planes = NDArray[np.float64]
 
 pytestmark = pytest.mark.usefixtures("no_webp", "one_thread")
 
@@ -102,17 +104,35 @@ def test_a_chunk_that_is_cut_shows_what_there_is_of_it(picture: Picture) -> None
 PHOTO = Path(__file__).parents[2] / "docs" / "photo.png"
 
 
-def test_bands_that_nothing_was_coded_of_are_predicted() -> None:
+@pytest.fixture(scope="module")
+def photograph() -> tuple[Planes, bytes]:
+    """Float64 [256, 320, 3], and its file by the embedded model."""
+    image = np.asarray(Image.open(PHOTO).convert("RGB"))[:256, :320]
+    return image.astype(np.float64), codec.encode(image, webp=False, verify=False)
+
+
+def after_segment(data: bytes, segment: int) -> Planes:
+    end = end_of_segment(split(data), segment)
+    return np.asarray(decode_details(data[:end], partial=True).image, np.float64)
+
+
+def test_bands_that_nothing_was_coded_of_are_predicted(photograph: tuple[Planes, bytes]) -> None:
     """The first segments hold no coefficient of the finest band, which halves columns. What the preview has of it is
     right more often than not: pairs of pixels that are made equal are farther from the photograph."""
-    image = np.asarray(Image.open(PHOTO).convert("RGB"), np.float64)[:256, :320]
-    data = codec.encode(image.astype(np.uint8), webp=False, verify=False)
-    end = end_of_segment(split(data), 5)
-    found = np.asarray(decode_details(data[:end], partial=True).image, np.float64)
+    image, data = photograph
+    found = after_segment(data, 5)
     pairs = found.reshape(256, 160, 2, 3)
     equal = np.broadcast_to(pairs.mean(2, keepdims=True), pairs.shape).reshape(found.shape)
     assert np.abs(pairs[:, :, 0] - pairs[:, :, 1]).mean() > 0.5
     assert np.square(found - image).mean() < 0.9 * np.square(equal - image).mean()
+
+
+def test_bands_that_were_coded_are_predicted_again(photograph: tuple[Planes, bytes]) -> None:
+    """Before the second step reaches the finest band: its cells under the distributions that they were coded with are
+    36.8 dB from the photograph, under those that the band's network predicts for the second step 37.8."""
+    image, data = photograph
+    error = np.square(after_segment(data, 13) - image).mean()
+    assert 10 * np.log10(255**2 / error) > 37.5
 
 
 def test_max_bytes_is_a_prefix_and_implies_partial(model: ContextModel, file: bytes) -> None:

@@ -194,6 +194,17 @@ def test_a_pass_without_noise_levels_has_no_small_image(networks: dict[str, list
         native.reduced(decoder(networks, picture(8, 8), 2), 0)
 
 
+@pytest.mark.parametrize("levels", [2, 5])
+def test_a_preview_does_not_depend_on_those_before_it(networks: dict[str, list[Any]], levels: int) -> None:
+    pixels = picture(33, 47)
+    one = decoder(networks, pixels, levels)
+    for segment in range(one.segments):
+        one.advance(END, segment)
+        other = decoder(networks, pixels, levels)
+        other.advance(END, segment)
+        np.testing.assert_array_equal(native.means(one, 0, 1), native.means(other, 0, 1))
+
+
 def test_threads_change_nothing(networks: dict[str, list[Any]]) -> None:
     known_pass = decoder(networks, picture(220, 200), 2)
     known_pass.advance(END, 9)
