@@ -41,12 +41,15 @@ from ._training import (
 @click.option(
     "--effort", type=click.IntRange(1, 3), default=2, show_default=True, help="Whose networks: 1 fast, 3 small files."
 )
+@click.option(
+    "--size", type=click.IntRange(1, 4), help="How large they are: 1 to 4, docs/training.md; default: as the effort."
+)
 @click.option("--roles", metavar="NAMES", help="Which of direct,last,band1,band2,band3 to train; default: all.")
 @click.option(
     "--network", metavar="NAME", default="residual", show_default=True,
     help="Their architecture: another than the core's, which a package registers.",
 )  # fmt: skip
-@click.option("--start", metavar="MODEL|RUN", help="Begin with these networks, grown to the shapes of this effort.")
+@click.option("--start", metavar="MODEL|RUN", help="Begin with these networks, grown to this size.")
 @camera_option
 @click.option("--batch", type=click.IntRange(1), default=4096, show_default=True, help="Positions a step.")
 @rate_options("all weights but the last layers'.", adam=4e-3, muon=0.016)

@@ -53,7 +53,8 @@ class ContextSettings:
     validate: str | None = None  # images to evaluate on, instead of images held out
     hold_out: int | None = None  # last images of every data set; None: a tenth, 2,000 at most
     hours: float = 1.5
-    effort: int = 2  # which sets the shapes of networks (`trainable.SIZES`)
+    effort: int = 2  # whose networks they are
+    size: int | None = None  # their shapes (`trainable.SIZES`); None: those of the effort's number
     roles: tuple[str, ...] = ROLES  # that are trained
     network: str = RESIDUAL  # their architecture
     crop: int = 96  # side; of sets with smaller images smaller
@@ -89,7 +90,8 @@ class ContextTrainer:
         self.step, self.seconds = 0, 0.0
         torch.manual_seed(settings.seed)
         start = settings.start if begins else None
-        first = first_networks(settings.effort, settings.roles, start, settings.network)
+        size = settings.effort if settings.size is None else settings.size
+        first = first_networks(settings.effort, settings.roles, start, size=size, architecture=settings.network)
         self.networks = {role: network.to(device) for role, network in first.items()}
         self.optimizers = {role: self._optimizers(network) for role, network in self.networks.items()}
         self.round = round_robin(settings.roles)
@@ -297,20 +299,20 @@ class Contents:
 
 
 def first_networks(
-    effort: int, roles: Collection[str], start: str | None, architecture: str = RESIDUAL
+    effort: int, roles: Collection[str], start: str | None, *, size: int, architecture: str = RESIDUAL
 ) -> Networks:  # fmt: skip
-    """By role, the networks of `start`, a model or the folder of a run, grown to the shapes of this effort; new ones
+    """By role, the networks of `start`, a model or the folder of a run, grown to the shapes of this size; new ones
     for roles that it lacks. Raises TrainingError where a network would shrink, and ModelError where `start` is no
     model."""
     start_networks = _of_start(start, effort, roles) if start is not None else {}
     networks: Networks = {}
     for role in roles:
-        shape = shape_of(effort, role, architecture)
+        shape = shape_of(size, role, architecture)
         try:
             networks[role] = _begun_as(start_networks[role], shape) if role in start_networks else trainable(shape)
         except ValueError as error:
             raise TrainingError(
-                f"{start}: its network {role} is larger than one of effort {effort} ({error}): give another --effort or"
+                f"{start}: its network {role} is larger than one of size {size} ({error}): give another --size or"
                 " --start"
             ) from error
     return networks

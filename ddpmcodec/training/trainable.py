@@ -267,7 +267,7 @@ def trainable(shape: Shape) -> Trainable:
     return network
 
 
-# --- which networks an effort has, and how often a run trains each of them
+# --- how large networks are, and how often a run trains each of them
 
 
 class Size(NamedTuple):
@@ -288,22 +288,24 @@ class Sizes(NamedTuple):
         return self.bands[BAND_ROLES.index(role)] if role in BAND_ROLES else self.pixels
 
 
-# By effort. Coding time goes with the weights, and with how many positions there are: coarse bands have few, and half
-# of the bits of all bands.
+# An effort has the size of its number, unless a run says otherwise: thumbnails have few pixels, and larger networks.
+# Coding time goes with the weights, and with how many positions there are: coarse bands have few, and half of the bits
+# of all bands.
 SIZES = {
     1: Sizes(Size(64, 2, 3), (Size(32, 2, 1), Size(64, 3, 1), Size(64, 3, 1))),
     2: Sizes(Size(192, 3, 3), (Size(64, 3, 1), Size(96, 3, 1), Size(128, 3, 1))),
     3: Sizes(Size(320, 4, 3), (Size(128, 3, 3), Size(192, 3, 3), Size(256, 3, 3))),
+    4: Sizes(Size(448, 4, 3), (Size(128, 3, 3), Size(192, 3, 3), Size(256, 3, 3))),
 }
 # Steps of each role out of twelve: most of the bits are in exact pixels.
 SHARES = {"direct": 4, "last": 4, "band1": 1, "band2": 1, "band3": 2}
 
 
-def shape_of(effort: int, role: str, architecture: str = RESIDUAL) -> Shape:
-    """The shape of the network of a role (`models.context.ROLES`). Raises TrainingError for an unknown effort."""
-    if effort not in SIZES:  # of a run that another version began
-        raise TrainingError(f"there are no networks of effort {effort}, but of {', '.join(map(str, SIZES))}")
-    return Shape("band" if role in BAND_ROLES else role, *SIZES[effort].of(role), architecture)
+def shape_of(size: int, role: str, architecture: str = RESIDUAL) -> Shape:
+    """The shape of the network of a role (`models.context.ROLES`). Raises TrainingError for an unknown size."""
+    if size not in SIZES:  # of a run that another version began
+        raise TrainingError(f"there are no networks of size {size}, but of {', '.join(map(str, SIZES))}")
+    return Shape("band" if role in BAND_ROLES else role, *SIZES[size].of(role), architecture)
 
 
 def round_robin(roles: Collection[str], shares: Mapping[str, int] = SHARES) -> list[str]:

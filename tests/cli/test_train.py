@@ -19,7 +19,8 @@ from PIL import Image
 
 from ddpmcodec.format.model_file import described
 from ddpmcodec.models.context import ROLES
-from ddpmcodec.training import context_trainer
+from ddpmcodec.training import context_trainer, state
+from ddpmcodec.training.trainable import Shape, shape_of
 
 Ddpm = Callable[..., Any]  # conftest.Ddpm
 SMALL = ("--no-compile", "--hold-out", 2, "--batch", 4, "--effort", 1, "--crop", 16)
@@ -107,13 +108,15 @@ def test_the_exported_model_codes_pictures(folder: Path, tmp_path: Path, ddpm: D
 
 @pytest.mark.usefixtures("trained")
 def test_some_networks_are_trained_from_those_of_a_run(folder: Path, tmp_path: Path, ddpm: Ddpm) -> None:
-    later = ("--start", folder / "run", "--roles", "band2,direct")
+    later = ("--start", folder / "run", "--roles", "band2,direct", "--size", 2)
     ended = ddpm("train", "--data", folder / "data", "--out", tmp_path / "run", *later, *SMALL, "--hours", 1e-5)
     assert ended.code == 0, ended.stderr
     first, *_, last = records(tmp_path / "run")
     assert first["settings"]["roles"] == ["direct", "band2"]
     assert {"direct", "levels 0"} < set(last["held_out"])
     assert "levels 2" not in last["held_out"]
+    shapes = state.read(tmp_path / "run").facts["shapes"]
+    assert {role: Shape(*shape) for role, shape in shapes.items()} == {role: shape_of(2, role) for role in shapes}
 
 
 def test_a_run_that_is_terminated_is_saved_and_goes_on(folder: Path, tmp_path: Path, ddpm: Ddpm) -> None:

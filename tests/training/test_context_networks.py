@@ -22,7 +22,7 @@ def outputs(network: TrainableNetwork) -> torch.Tensor:
 
 def test_a_run_begins_with_the_networks_of_another_that_grow(run_folder: Path) -> None:
     saved = networks_of(state.read(run_folder), run_folder)
-    found = first_networks(2, ["direct", "band1", "band2"], str(run_folder))
+    found = first_networks(1, ["direct", "band1", "band2"], str(run_folder), size=2)
     assert {role: network.shape for role, network in found.items()} == {role: shape_of(2, role) for role in found}
     for role in ("direct", "band1"):
         assert torch.equal(outputs(found[role]), outputs(saved[role]))
@@ -30,7 +30,7 @@ def test_a_run_begins_with_the_networks_of_another_that_grow(run_folder: Path) -
 
 def test_a_run_begins_with_a_model(model_path: Path) -> None:
     contents = Contents(model_path)
-    found = first_networks(1, ["last", "band3"], str(model_path))
+    found = first_networks(1, ["last", "band3"], str(model_path), size=1)
     for role, network in found.items():
         own = contents.network(1, role)
         assert network.shape == shape_of(1, role)
@@ -41,13 +41,13 @@ def test_a_network_does_not_shrink(tmp_path: Path) -> None:
     network = TrainableNetwork(shape_of(2, "direct"))
     facts = {"shapes": {"direct": list(network.shape)}}
     state.write(tmp_path, state.State(state.of_module(network, "direct"), facts))
-    with pytest.raises(TrainingError, match=r"its network direct is larger than one of effort 1 .*another --effort"):
-        first_networks(1, ["direct"], str(tmp_path))
+    with pytest.raises(TrainingError, match=r"its network direct is larger than one of size 1 .*another --size"):
+        first_networks(1, ["direct"], str(tmp_path), size=1)
 
 
 def test_what_is_no_model_is_refused() -> None:
     with pytest.raises(ModelError, match="no model of that name"):
-        first_networks(1, ["direct"], "nothing")
+        first_networks(1, ["direct"], "nothing", size=1)
 
 
 def test_the_state_of_another_run_has_none() -> None:

@@ -12,11 +12,12 @@ import torch
 
 from ddpmcodec import _native
 from ddpmcodec.errors import TrainingError
-from ddpmcodec.models.context import BAND_ROLES, EFFORTS, ROLES, network_of
+from ddpmcodec.models.context import BAND_ROLES, ROLES, network_of
 from ddpmcodec.training.context_trainer import bits_of
 from ddpmcodec.training.replay import bands_of, pixels_of
 from ddpmcodec.training.trainable import (
     SHARES,
+    SIZES,
     Positions,
     Shape,
     TrainableNetwork,
@@ -180,15 +181,16 @@ def test_integers_become_a_network_again(role: str) -> None:
             torch.testing.assert_close(first, second, rtol=1e-4, atol=1e-4)
 
 
-def test_an_effort_that_is_not_there_is_named() -> None:
-    with pytest.raises(TrainingError, match="there are no networks of effort 4, but of 1, 2, 3"):
-        shape_of(4, "direct")
+def test_a_size_that_is_not_there_is_named() -> None:
+    with pytest.raises(TrainingError, match="there are no networks of size 5, but of 1, 2, 3, 4"):
+        shape_of(5, "direct")
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_higher_efforts_take_more(role: str) -> None:
-    macs = [shape_of(effort, role).macs for effort in EFFORTS]
-    assert macs == sorted(set(macs))
+def test_networks_of_higher_sizes_take_more(role: str) -> None:
+    macs = [shape_of(size, role).macs for size in SIZES]
+    assert macs == sorted(macs)
+    assert len(set(macs[:3])) == 3
 
 
 def test_a_round_has_every_role_as_often_as_its_share() -> None:
