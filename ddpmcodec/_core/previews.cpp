@@ -191,8 +191,9 @@ Planes rounded(const Means& means) {
 
 int threads_of(const Band& band, int threads) { return band.positions() < LEAST_SHARED ? 1 : threads; }
 
-// A band as its network would code it next: it knows both sides of a position, of which a coefficient, when it was coded, had one,
-// and shows more than was coded. What stands before a position would be known better then: so it is predicted itself, first.
+// A band under what its network predicts for the step that codes it next. The network sees both sides of a position; when a
+// coefficient was coded, it had seen one. It was trained on better coefficients before a position than there are now. So it is
+// asked twice: the second time it sees its first means there.
 BandRanges foreseen(const Pass& pass, size_t b, int image, const Means& coarse, int threads) {
     const Planes before = rounded(coarse);
     const Planes coded = means_of(pass.predicted(int(b), image, before, nullptr, threads), pass.geometry()[b]);
