@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from ddpmcodec.archive.latents import find_network
-from ddpmcodec.models.registry import DENOISER, find
 from ddpmcodec.paper.bits_back import PRIOR_STD
 from ddpmcodec.paper.bound import Bound, evaluate
+from ddpmcodec.paper.denoisers import find_denoiser
 from ddpmcodec.paper.schedule import Levels
 
 from ._curves import psnr
@@ -38,7 +38,7 @@ def coding_levels(levels: int) -> Levels:
 def bound_of(images: Sequence[Pixels], levels: int, seed: int) -> Bound:
     """The bound of images of one size, uint8 [H, W, 3], by one draw of the latents."""
     pixels, noise = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2), torch.Generator().manual_seed(seed)
-    return evaluate(find(None, DENOISER), pixels, coding_levels(levels), noise, prior_std=PRIOR_STD)
+    return evaluate(find_denoiser(None), pixels, coding_levels(levels), noise, prior_std=PRIOR_STD)
 
 
 def task(levels: int) -> Task:

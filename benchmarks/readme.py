@@ -2,7 +2,7 @@
 
 Between `<!-- bench: RESULT table NAME -->` and `<!-- /bench -->` stands that table of a result, and with `figure` for
 `table` that figure. RESULT is the result's folder and kind under benchmarks/results, such as cifar10/bpd; `summary` is
-put together from several results: sizes and times of every setting beside the baselines, and sizes of the literature.
+put together from several results: sizes and times of every setting beside the baselines.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.errors import DdpmError
 
-from ._codecs import LOSSLESS, WHOLE, Published, is_ours, name_of
+from ._codecs import is_ours, name_of
 from ._results import (
     Document,
     Row,
@@ -27,7 +27,6 @@ from ._results import (
     benchmark,
     dimensions,
     of_images,
-    plus_minus,
     read_tree,
 )
 
@@ -37,15 +36,6 @@ BEGIN = "<!-- bench:"
 SUMMARY = "summary"  # in place of a result
 KODAK, CID22, CIFAR10, SPEED = "kodak/bpd", "cid22/bpd", "cifar10/bpd", "kodak/speed"
 COLUMNS = {KODAK: "Kodak, bits/dim", CID22: "CID22, bits/dim", CIFAR10: "CIFAR-10, bits/dim"}
-SHOWN = (
-    "FLIF",
-    "IDF++",
-    "Improved DDPM, bits back, 4000 steps",
-    "VDM, bits back, 1000 steps",
-    "ARDM-Upscale 4",
-    "Warm start, bits back",
-    "W-PCDM, bits back",
-)  # of the literature
 
 
 def updated(text: str, folder: Path, results: Path) -> str:
@@ -129,17 +119,17 @@ def summary(documents: Mapping[str, Document]) -> list[Table]:
     sizes, times = {column: _sizes(documents[name]) for name, column in COLUMNS.items()}, _times(documents[SPEED])
     codecs = [codec for codec in dict.fromkeys(chain.from_iterable(sizes.values())) if not _is_archive(codec)]
     rows = [_row(codec, {column: of.get(codec) for column, of in sizes.items()}, times.get(codec)) for codec in codecs]
-    return [Table("sizes-and-times", _caption(documents, times), [*rows, *map(_published, _literature())])]
+    return [Table("sizes-and-times", _caption(documents, times), rows)]
 
 
 def _is_archive(codec: str) -> bool:
     return is_ours(codec) and codec.split()[1] in ("archive", "bits")
 
 
-def _sizes(document: Document) -> dict[str, str | None]:
+def _sizes(document: Document) -> dict[str, str]:
     """Bits/dim by codec."""
     rows = document["results"]["codecs"]
-    return {row["codec"]: plus_minus(row["bits_per_dim"], 2) for row in rows if "bits_per_dim" in row}
+    return {row["codec"]: f"{row['bits_per_dim']['mean']:.3f}" for row in rows if "bits_per_dim" in row}
 
 
 def _times(document: Document) -> dict[str, Times]:
@@ -162,17 +152,6 @@ def _row(codec: str, sizes: Mapping[str, str | None], times: Times | None) -> Ro
     }
 
 
-def _literature() -> list[Published]:
-    """Systems of the literature, from the largest rate to the smallest."""
-    shown = (each for each in LOSSLESS if each.system in SHOWN)
-    return sorted(shown, key=lambda each: -each.bits_per_dim)
-
-
-def _published(each: Published) -> Row:
-    note = "" if each.what == WHOLE else f"; {each.what}"
-    return {"": f"{each.system} (literature{note})", COLUMNS[CIFAR10]: f"{each.bits_per_dim:.2f}"}
-
-
 def _caption(documents: Mapping[str, Document], times: Mapping[str, Times]) -> str:
     threads = max((each.threads for each in times.values()), default=1)
     speed = documents[SPEED]
@@ -182,5 +161,5 @@ def _caption(documents: Mapping[str, Document], times: Mapping[str, Times]) -> s
         "Bits per colour sample of whole lossless files, which were decoded and compared:"
         f" {'; '.join(of_images(documents[name]) for name in COLUMNS)}. Models {' and '.join(models)}. Medians of"
         f" seconds an image of {megapixels:.2f} megapixels, {of_images(speed)}, on {threads} threads of"
-        f" {speed['machine']['processor']}. Rows of the literature were not measured here"
+        f" {speed['machine']['processor']}, kernels: {speed['machine']['kernel']}"
     )

@@ -44,10 +44,24 @@ OPTIONS = {
     "original=IMAGE": "--original IMAGE",
 }
 STANDARD = "-"  # standard input or output
+ENCODED = ".ddpm"
+SAME_FORMAT = {".png": (".png",), ".jpg": (".jpg", ".jpeg", ".jpe", ".jfif")}  # suffixes that outputs may have, too
 
-files_argument = click.argument("files", nargs=-1, required=True, metavar="FILES...")
+
+class PathName(click.ParamType):  # type: ignore[type-arg]  # of newer versions
+    """The name of a file or a folder. An empty one, as of a shell's variable that is not set, would mean the current
+    folder."""
+
+    name = "path"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return value or self.fail("the name is empty: name a file or a folder", param, ctx)
+
+
+PATH_NAME = PathName()
+files_argument = click.argument("files", nargs=-1, required=True, type=PATH_NAME, metavar="FILES...")
 output_option = click.option(
-    "-o", "--output", metavar="OUT", help="Output file, an existing folder, or - for standard output."
+    "-o", "--output", type=PATH_NAME, metavar="OUT", help="Output file, an existing folder, or - for standard output."
 )
 force_option = click.option("-f", "--force", is_flag=True, help="Overwrite existing outputs.")
 model_option = click.option(
@@ -74,7 +88,7 @@ levels_option = click.option(
     default="2",
     show_default=True,
     callback=lambda _context, _option, given: int(given),
-    help="Noise levels before exact pixels. 0: none, the smallest file, of which a prefix shows the upper part; "
+    help="Noise levels before exact pixels. 0: none, the smallest file; a prefix shows only the upper part; "
     "2: every prefix is a picture; 5: the best previews.",
 )
 archive_levels_option = click.option(
@@ -88,7 +102,8 @@ webp_option = click.option(
     "--webp/--no-webp",
     default=True,
     show_default=True,
-    help="Store what is smaller as lossless WebP so, such as text and icons; or leave all to the model.",
+    help="Store an image as lossless WebP if that is smaller (often text and icons), or code every image with the"
+    " model.",
 )
 tile_option = click.option(
     "--tile",
@@ -101,14 +116,14 @@ tile_option = click.option(
 pixels_option = click.option(
     "--pixels",
     is_flag=True,
-    help="Code the pixels of JPEG files, in several times their bytes; every prefix is a preview then. Without, the"
-    " file itself is stored, some 15% smaller.",
+    help="Code the pixels of JPEG files, in several times their bytes; every prefix is a preview then. Without"
+    " this option, the file itself is stored, some 15% smaller.",
 )
 any_format_option = click.option(
     "--any-format",
     is_flag=True,
-    help="Take files of all formats that Pillow reads, also where it may leave out what they hold; without, PNG, JPEG,"
-    " WebP, GIF, TIFF, BMP, PNM and QOI.",
+    help="Take files of all formats that Pillow reads, although it may drop part of their content. By default: PNG,"
+    " JPEG, WebP, GIF, TIFF, BMP, PNM and QOI.",
 )
 max_pixels_option = click.option(
     "--max-pixels",
@@ -254,6 +269,9 @@ class Outputs:
         return self.output
 
     def _renamed(self, path: Path) -> Path:
+        inner = path.with_suffix("")
+        if path.suffix == ENCODED and inner.suffix.lower() in SAME_FORMAT.get(self.suffix, ()):
+            return inner  # photo.png.ddpm, as --keep-suffix names it, becomes photo.png
         return with_suffix(path, self.suffix, self.keep_suffix)
 
     def write(self, output: str, data: bytes, source: str) -> None:

@@ -140,7 +140,11 @@ def run(choice: Choice, work: Work) -> int:
 def _named(choice: Choice, work: Work, report: Report) -> dict[str, Source]:
     """The files by their names, each once."""
     sources: dict[str, Source] = {}
+    seen: set[str | Path] = set()
     for name in choice.files:
+        if (path := name if name == STANDARD else Path(name)) in seen:  # a.png and ./a.png
+            continue
+        seen.add(path)
         try:
             if choice.recursive and name != STANDARD and Path(name).is_dir():
                 sources |= _below(Path(name), choice, work, report)
@@ -171,14 +175,16 @@ def _planned(
     targets = {name: outputs.name(name, source.below) for name, source in sources.items()}
     if choice.as_json and STANDARD in targets.values():
         raise click.UsageError("--json and an image cannot both be on standard output: name a file with -o")
-    if work.removes and STANDARD in targets.values():
-        raise click.UsageError("--rm needs outputs that are files: name one with -o")
+    if work.removes and STANDARD in {*targets, *targets.values()}:
+        raise click.UsageError("--rm needs inputs and outputs that are files: name them, the output with -o")
     alike = collisions(Pair(Path(name), Path(target)) for name, target in targets.items() if target != STANDARD)
     for name, target in targets.items():
         try:
             if problem := alike.get(Path(name)):
                 kept = ", give --keep-suffix" if work.verb == "encode" else ""
                 raise OutputError(f"{problem}: rename one{kept}, or give them different folders with -o")
+            if work.removes and os.path.exists(target) and not os.path.isfile(target):
+                raise OutputError(f"{target}: is no file, and --rm would remove the image: name a file with -o")
             if choice.skip_existing and target != STANDARD and os.path.lexists(target):
                 if not work.is_whole(Path(target)):
                     raise OutputError(

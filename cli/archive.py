@@ -18,6 +18,7 @@ from ddpmcodec.files import check_output, write_below, write_file
 
 from ._common import (
     EXIT_CODES,
+    PATH_NAME,
     STANDARD,
     any_format_option,
     archive_levels_option,
@@ -50,24 +51,25 @@ if TYPE_CHECKING:
 
 REPORT_SECONDS = 10.0  # between words about what is done, where no bar is shown
 
-file_argument = click.argument("file", metavar="FILE")
+file_argument = click.argument("file", type=PATH_NAME, metavar="FILE")
 names_argument = click.argument("names", nargs=-1, metavar="[NAMES]...")
 network_option = click.option(
     "--model",
     metavar="NAME|PATH",
     help="A context model, by name or file; for bits back a Gaussian model, or a checkpoint of the paper's network."
-    " Without this option the embedded models are used, and create chooses one for each block of thumbnails.",
+    " By default, create chooses an embedded model for each block of thumbnails, and the other commands use the one"
+    " that the archive names.",
 )
 
 
 @click.group(epilog=EXIT_CODES)
 def archive() -> None:
-    """Many images in one file, without what each would need to be a file of its own."""
+    """Store many images in one file, without a file header for each."""
 
 
 @archive.command(epilog=EXIT_CODES)
-@click.argument("output", metavar="OUT.ddpma")
-@click.argument("images", nargs=-1, required=True, metavar="IMAGES...")
+@click.argument("output", type=PATH_NAME, metavar="OUT.ddpma")
+@click.argument("images", nargs=-1, required=True, type=PATH_NAME, metavar="IMAGES...")
 @click.option(
     "--bits-back",
     type=click.IntRange(min=2),
@@ -107,9 +109,9 @@ def create(
 ) -> int:
     """Archive images without loss, under their names; of a folder all images below it, under their paths in it.
 
-    The context model codes small images together, with --effort and --levels; with --bits-back, a Gaussian model does,
-    and they count for the others alone. A checkpoint of the paper's network codes by bits back through its own noise
-    levels, unless --bits-back says how many.
+    The context model codes small images together, with --effort and --levels; with --bits-back, a Gaussian model codes
+    them, and --effort and --levels apply only to the other images. A checkpoint of the paper's network codes by bits
+    back through its own noise levels, unless --bits-back says how many.
 
     An input that cannot be read is named and left out, and the exit code is 1. In folders, files without an image's
     extension are left out and counted.
@@ -154,7 +156,7 @@ def _gather(inputs: Sequence[str], quiet: bool, failures: list[int]) -> list[tup
     """(name in the archive, file), in order. Raises ImageError when two would have one name."""
     files: dict[str, Path] = {}
     for name, path in _named(inputs, quiet, failures):
-        if name in files:
+        if files.get(name, path) != path:
             raise ImageError(f"{path} and {files[name]} would both be {name}: archive the folder that holds them")
         files[name] = path
     if not files:
@@ -241,11 +243,12 @@ def list_(file: str, names: tuple[str, ...], as_json: bool) -> None:
 
 
 def _matching(names: Sequence[str], patterns: Sequence[str]) -> list[str] | None:
-    """The names that are meant, by themselves or by patterns; None without patterns. Raises DdpmError for one that
-    matches none. A name is taken as it stands first, for it may hold brackets."""
+    """The names that are meant, by themselves, by folders, or by patterns; None without patterns. Raises DdpmError for
+    one that matches none. A name is taken as it stands first, for it may hold brackets."""
     chosen: list[str] = []
     for pattern in patterns:
-        matching = [pattern] if pattern in names else fnmatch.filter(names, pattern)
+        below = [name for name in names if name.startswith(f"{pattern.rstrip('/')}/")]
+        matching = [pattern] if pattern in names else below or fnmatch.filter(names, pattern)
         if not matching and _is_pattern(pattern):
             raise DdpmError(f"no image's name matches {pattern!r}: `ddpmcodec archive list` names all")
         chosen += matching or [pattern]  # which is reported as missing
@@ -260,7 +263,12 @@ def _is_pattern(text: str) -> bool:
 @file_argument
 @names_argument
 @click.option(
-    "-o", "--output", required=True, metavar="DIR", help="Folder for the PNG files; made where it is missing."
+    "-o",
+    "--output",
+    required=True,
+    type=PATH_NAME,
+    metavar="DIR",
+    help="Folder for the PNG files; made where it is missing.",
 )
 @click.option(
     "--original",
@@ -331,21 +339,21 @@ def _refuse_existing(folder: Path, targets: Sequence[Path]) -> None:
 
 
 def _targets(folder: Path, names: Sequence[str]) -> dict[str, Path]:
-    """photo.jpg becomes photo.png; where that is the place of another image, or of a folder of some, photo.jpg.png; and
-    where that is, photo.jpg_.png."""
+    """photo.png stays so, and photo.jpg becomes photo.png; where that is the place of another image, or of a folder of
+    some, photo.jpg.png; and where that is, photo.jpg_.png."""
+    used = {str(parent) for name in names for parent in PurePosixPath(name).parents}
+    chosen: dict[str, str] = {}
     short = {name: str(PurePosixPath(name).with_suffix(".png")) for name in names}
-    folders = {str(parent) for name in names for parent in PurePosixPath(name).parents}
-    taken = Counter(short.values())
-    taken.update(folders)
-    chosen = {name: short[name] if taken[short[name]] == 1 else f"{name}.png" for name in names}
-    if len(set(chosen.values()) - folders) < len(names):  # some photo.jpg.png was there already
-        chosen, used = {}, set(folders)
-        for name in names:
-            target = f"{name}.png"
-            while target in used:
-                target = f"{target.removesuffix('.png')}_.png"
-            used.add(target)
-            chosen[name] = target
+    rivals = Counter(short[name] for name in names if short[name] != name)
+    for name in sorted(names, key=lambda name: short[name] != name):  # PNG files first
+        if short[name] not in used and (short[name] == name or rivals[short[name]] == 1):
+            used.add(short[name])
+            chosen[name] = short[name]
+    for name in names:
+        target = f"{name}.png"
+        while name not in chosen and target in used:
+            target = f"{target.removesuffix('.png')}_.png"
+        used.add(chosen.setdefault(name, target))
     return {name: folder / target for name, target in chosen.items()}
 
 

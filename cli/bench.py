@@ -50,7 +50,7 @@ def bench() -> None:
 
 
 @bench.command(epilog=EXIT_CODES)
-@request_options("1/0,2/0,2/2", "Of one file an image.")
+@request_options("1/0,2/0,2/2", "Settings of single-image files.")
 @click.option(
     "--archives",
     type=codings(none=True),

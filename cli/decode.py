@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import click
 
-from ddpmcodec.errors import OutputError
+from ddpmcodec.errors import OutputError, TruncatedError
 from ddpmcodec.files import FileView
 
 from ._common import (
@@ -78,7 +79,7 @@ ALL = Part()
 @click.option(
     "--partial",
     is_flag=True,
-    help="Decode what is there of a file that is cut off or damaged to a preview, and say which it is; exit code 0.",
+    help="Decode a cut or damaged file to a preview, and report its quality level; exit code 0.",
 )
 @click.option("--max-bytes", type=click.IntRange(min=0), metavar="N", help="A preview from the first N bytes only.")
 @click.option("--step", type=click.IntRange(min=0), metavar="K", help="A preview: stop after K steps.")
@@ -98,7 +99,7 @@ ALL = Part()
 @click.option(
     "--upright",
     is_flag=True,
-    help="Turn the image as EXIF's orientation says, which a prefix knows, too.",
+    help="Rotate the image as its EXIF orientation says. This also works on a prefix.",
 )
 @click.option(
     "--original",
@@ -116,8 +117,8 @@ def decode(
 
     A JPEG that encode stored comes as its pixels; --original gives the JPEG itself.
     The extension of OUT picks the format (PNG on standard output); formats such as JPEG lose what the file kept.
-    Of a lossy file, as truncate makes them, it is what the file shows, and a line says so.
-    Lines and objects come as files are done.
+    A lossy file made by truncate decodes to its preview, and a message says so.
+    Results are printed in the order in which files finish.
     Outputs have the modification time and at most the permissions of their inputs.
     """
     if reduce and step is not None:
@@ -286,6 +287,15 @@ def _is_lossy(name: str) -> bool:
         return False
 
 
+def _is_jpeg(data: bytes) -> bool:
+    """Whether a file holds a JPEG; the header of one that does is short."""
+    from ddpmcodec.format.ddpm import parse_header
+
+    with suppress(TruncatedError):
+        return parse_header(bytes(data[:HEAD_BYTES]))[0].is_jpeg
+    return False
+
+
 def _result(task: Task, data: bytes, image: Image.Image) -> Result:
     """Raises OutputError where the format cannot hold it."""
     from ddpmcodec.images import image_format, is_kept, save_image
@@ -295,7 +305,8 @@ def _result(task: Task, data: bytes, image: Image.Image) -> Result:
     facts = {"width": image.width, "height": image.height, "mode": image.mode}
     result = Result(content, len(data), facts)
     if file_format != "PNG" and not is_kept(image, content):
-        result.warnings.append(f"{task.output}: {file_format} does not keep every pixel as it was: .png does")
+        remedy = ".png does" + ("; --original restores the JPEG itself" if _is_jpeg(data) else "")
+        result.warnings.append(f"{task.output}: {file_format} does not keep every pixel as it was: {remedy}")
     return result
 
 

@@ -77,7 +77,7 @@ def encode(
     shows its mean colour. Where imagecodecs is missing, and with --pixels or --strip, its pixels are coded, which takes
     several times its bytes.
 
-    The ratio is that of the input's bytes to the output's. Lines and objects come as files are done.
+    The ratio is that of the input's bytes to the output's. Results are printed in the order in which files finish.
     Outputs have the modification time and at most the permissions of their inputs.
     """
     if choice.output is not None and choice.output not in choice.files and not choice.recursive:

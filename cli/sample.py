@@ -89,12 +89,12 @@ def sampler(model: str | None, T: int, method: str, eta: float | None, seed: int
     """The sampler that the options describe; the paper's network runs on a GPU where there is one."""
     import torch
 
-    from ddpmcodec.models.registry import DENOISER, find
+    from ddpmcodec.paper.denoisers import find_denoiser
     from ddpmcodec.paper.sampling import Sampler, accelerated, ancestral, ddim, levels_of
 
     if eta is not None and method != "ddim":
         raise click.UsageError("--eta belongs to --method ddim")
-    denoiser = find(model, DENOISER)
+    denoiser = find_denoiser(model)
     try:
         levels = levels_of(denoiser, T)
     except ValueError as error:

@@ -42,7 +42,7 @@ Network = Callable[[], "ContextModel | None"]
 def test(files: tuple[str, ...], model: str | None, max_pixels: int, ray: str | None, quiet: bool) -> int:
     """Decode files, check them, and throw the images away. FILE - is standard input.
 
-    Of a lossy file the check is that it is as it was when it was cut.
+    For a lossy file, check that it has not changed since it was cut.
     """
     network = loader(model, ray=ray)
     if ray is not None:

@@ -39,7 +39,11 @@ from ._training import (
     help="Side of the training crops; smaller for data sets of smaller images.",
 )
 @click.option(
-    "--effort", type=click.IntRange(1, 3), default=2, show_default=True, help="Whose networks: 1 fast, 3 small files."
+    "--effort",
+    type=click.IntRange(1, 3),
+    default=2,
+    show_default=True,
+    help="Effort to train networks for: 1 is fast, 3 makes small files.",
 )
 @click.option(
     "--size", type=click.IntRange(1, 4), help="How large they are: 1 to 4, docs/training.md; default: as the effort."
@@ -47,7 +51,7 @@ from ._training import (
 @click.option("--roles", metavar="NAMES", help="Which of direct,last,band1,band2,band3 to train; default: all.")
 @click.option(
     "--network", metavar="NAME", default="residual", show_default=True,
-    help="Their architecture: another than the core's, which a package registers.",
+    help="Their architecture: the core's, or one that an installed package registers.",
 )  # fmt: skip
 @click.option("--start", metavar="MODEL|RUN", help="Begin with these networks, grown to this size.")
 @camera_option

@@ -55,7 +55,7 @@ PAPER = {"cifar10": {"size": 32, "batch": 128, "rate": 2e-4}, "large256": {"size
     type=click.Choice(["linear", "cosine"]),
     default="linear",
     show_default=True,
-    help="The variances beta_t of the forward process, as in the paper, or their products as a squared cosine.",
+    help="Noise schedule: linear beta_t as in the paper, or the squared-cosine schedule.",
 )
 @click.option(
     "--levels",

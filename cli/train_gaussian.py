@@ -40,7 +40,7 @@ from ._training import (
     type=click.Choice(["bound", "simple"]),
     default="bound",
     show_default=True,
-    help="The variational bound; or L_simple: its terms as often as the paper draws such a level, not weighted.",
+    help="The variational bound; or L_simple: its unweighted terms, with levels drawn as often as in the paper.",
 )
 @rate_options("the inner convolutions; about half of it to go on with a trained network.", adam=7e-4)
 @click.option("--batch", type=click.IntRange(1), default=64, show_default=True, help="Images a step.")

@@ -119,7 +119,8 @@ def write_file(output: Path, data: bytes, *, replace: bool = True, like: Iterabl
     Without `replace` a file of that name is kept, also one that appears meanwhile: of two programs that write to one
     output one fails. like: the files that it is made from. It gets the modification time of the newest, and
     permits nobody more than each of them does, or the file that it replaces. Devices and pipes are written to
-    directly. Raises OutputError when the file is there, or cannot be written (full disk, no permission).
+    directly. Raises OutputError when the file is there, or cannot be written (full disk, no permission), and
+    BrokenPipeError when nobody reads a pipe.
     """
     try:
         target = Path(os.path.realpath(output))  # a symbolic link stays, the file that it names is replaced
@@ -128,6 +129,8 @@ def write_file(output: Path, data: bytes, *, replace: bool = True, like: Iterabl
                 _write_all(file.fileno(), data)
         else:
             _write(target, data, os.replace if replace else _take_free_name, _statuses(like))
+    except BrokenPipeError:  # nobody reads a pipe any more
+        raise
     except FileExistsError as error:
         raise OutputError(
             f"{output}: exists already, and did not when the work began: it was kept; use -f to overwrite it, or name"
@@ -148,7 +151,9 @@ def write_below(output: Path, data: bytes, *, replace: bool = True, like: Iterab
 
 def remove_source(source: Path, output: Path) -> None:
     """Remove a file that `output` was written from, once the name of `output` is on disk, too: a machine may lose its
-    power in between. Raises OutputError where it stays."""
+    power in between. Raises OutputError where it stays, as it does where `output` is no file, but a pipe, say."""
+    if not output.is_file():
+        raise OutputError(f"{source}: was encoded, but not removed, as {output} is no file: remove it yourself")
     try:
         if fcntl is not None:  # Windows opens no folders
             folder = os.open(os.path.dirname(os.path.realpath(output)), os.O_RDONLY)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from ddpmcodec.errors import OutputError
 
 OnError = Callable[[OSError], object]
+LISTED = 5  # files of one output that a message names
 
 
 class Source(NamedTuple):
@@ -106,7 +107,8 @@ def collisions(file_pairs: Iterable[Pair]) -> dict[Path, str]:
     for rivals in sources.values():
         names = list(dict.fromkeys(str(pair.source) for pair in rivals))
         if len(names) > 1:
-            listed = f"{', '.join(names[:-1])} and {names[-1]}"
+            others = f"{len(names) - LISTED + 1} others" if len(names) > LISTED else names[-1]
+            listed = f"{', '.join(names[: min(len(names), LISTED) - 1])} and {others}"
             both = "both" if len(names) == 2 else "all"
             messages |= {pair.source: f"{listed} would {both} become {rivals[0].output}" for pair in rivals}
     return messages
@@ -124,7 +126,12 @@ def _files(folder: Path, on_error: OnError) -> Iterator[Path]:
                 continue
             seen.add(real)
             waiting.extend(path for name in sorted(folders) if os.path.islink(path := os.path.join(parent, name)))
-            yield from (file for name in names if (file := Path(parent, name)).is_file())
+            for name in names:
+                try:
+                    if (file := Path(parent, name)).is_file():
+                        yield file
+                except OSError as error:  # the folder can be listed, and not entered
+                    on_error(error)
 
 
 def _raise(error: OSError) -> None:

@@ -55,7 +55,7 @@ TURNS = {  # by EXIF's orientation
     8: Image.Transpose.ROTATE_90,
 }
 _FILTERS = threading.Lock()
-ARRAY_MODES: dict[tuple[int, ...], str] = {(): "L", (2,): "LA", (3,): "RGB", (4,): "RGBA"}
+ARRAY_MODES: dict[tuple[int, ...], str] = {(): "L", (1,): "L", (2,): "LA", (3,): "RGB", (4,): "RGBA"}
 
 
 @dataclass(frozen=True)
@@ -232,7 +232,7 @@ def _array_planes(array: NDArray[np.uint8]) -> Planes:
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.shape[2:] not in ARRAY_MODES:
         raise ImageError(
             f"an array of {array.dtype} and shape {array.shape} is not an image:"
-            " uint8 of shape (H, W), (H, W, 2), (H, W, 3) or (H, W, 4) is"
+            " uint8 of shape (H, W) or (H, W, C) is, with 1 to 4 channels"
         )
     _refuse_size(array.shape[1], array.shape[0])
     pixels = np.atleast_3d(array).copy()  # what is coded and compared stays, whatever the caller does with the array

@@ -28,8 +28,10 @@ from ddpmcodec import _native, models
 from ddpmcodec.codec import graphics
 from ddpmcodec.models import architectures, registry
 from ddpmcodec.models.context import BAND_ROLES, EFFORTS, ROLES, ContextModel, pack
-from ddpmcodec.models.registry import DENOISER, find
+from ddpmcodec.models.registry import find
+from ddpmcodec.paper import denoisers
 from ddpmcodec.paper.denoiser import Prediction
+from ddpmcodec.paper.denoisers import find_denoiser
 from ddpmcodec.paper.gaussian.architecture import Architecture
 from ddpmcodec.paper.gaussian.model import GaussianModel, export
 from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
@@ -109,7 +111,7 @@ def embedded(
     for name, seed in ((models.GAUSSIAN, 1), ("other", 2)):
         shutil.copy(make_tiny_gaussian(seed), tmp_path / f"{name}.safetensors")
     monkeypatch.setattr(models, "FOLDER", tmp_path)
-    caches = (models.names, models.ids, registry._embedded)
+    caches = (models.names, models.ids, registry._embedded, denoisers._embedded)
     for cached in caches:
         cached.cache_clear()
     models.write_ids()
@@ -120,7 +122,7 @@ def embedded(
 
 @pytest.fixture(scope="session")
 def gaussian_model(tiny_gaussian: Path) -> GaussianModel:
-    return find(tiny_gaussian, DENOISER)
+    return find_denoiser(tiny_gaussian)
 
 
 WIDTH, DEPTH, COMPONENTS = 16, 2, 2  # of the tiny context model's networks

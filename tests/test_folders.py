@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ddpmcodec.errors import OutputError
-from ddpmcodec.folders import files_below, pairs
+from ddpmcodec.folders import Pair, collisions, files_below, pairs
 
 
 @pytest.fixture
@@ -111,3 +111,12 @@ def test_a_folder_comes_by_its_own_name_where_it_has_one(tmp_path: Path) -> None
     (tmp_path / "z" / "day" / "x.png").touch()
     (tmp_path / "a").symlink_to("z/day")
     assert [file.relative_to(tmp_path).as_posix() for file in files_below(tmp_path)] == ["z/day/x.png"]
+
+
+def test_many_files_of_one_output_are_counted(tree: Callable[..., Path]) -> None:
+    folder = tree(*(f"{n}/a.png" for n in range(300)))
+    found = collisions(Pair(folder / f"{n}/a.png", Path("a.ddpm")) for n in range(300))
+    assert len(found) == 300
+    assert all(
+        len(message) < 1000 and " and 296 others would all become a.ddpm" in message for message in found.values()
+    )

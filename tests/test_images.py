@@ -279,11 +279,17 @@ def test_a_large_photograph_is_no_reason_to_warn(monkeypatch: pytest.MonkeyPatch
     assert load_image(stored(picture("RGB"), "PNG"), "x").size == (24, 20)
 
 
+def test_a_single_channel_is_grey() -> None:
+    grey = noise(20, 24)
+    assert np.array_equal(to_planes(grey[..., None]).colour, to_planes(grey).colour)
+    assert to_planes(grey[..., None]).mode == "L"
+
+
 @pytest.mark.parametrize(
     "array",
     [
         noise(20, 24, 5),
-        noise(20, 24, 1),
+        noise(20, 24, 0),
         noise(2, 20, 24, 3),
         noise(20),
         noise(20, 24).astype(np.uint16),
@@ -291,7 +297,9 @@ def test_a_large_photograph_is_no_reason_to_warn(monkeypatch: pytest.MonkeyPatch
     ],
 )
 def test_other_arrays_are_refused(array: Any) -> None:
-    with pytest.raises(ImageError, match=r"is not an image: uint8 of shape \(H, W\), \(H, W, 2\), \(H, W, 3\) or"):
+    with pytest.raises(
+        ImageError, match=r"is not an image: uint8 of shape \(H, W\) or \(H, W, C\) is, with 1 to 4 channels"
+    ):
         to_planes(array)
 
 

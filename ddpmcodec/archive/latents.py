@@ -34,12 +34,12 @@ from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ModelError, 
 from ddpmcodec.format.block import MAX_LEVELS, Block, Coding, Run
 from ddpmcodec.format.header import MODEL_ID_BYTES
 from ddpmcodec.format.streams import WORD_BYTES, Stream
-from ddpmcodec.models.registry import DENOISER, find
 from ddpmcodec.paper import bits_back
 from ddpmcodec.paper.ans.logistic import PRECISION
 from ddpmcodec.paper.ans.stack import STATE_LOW, Stack
 from ddpmcodec.paper.bits_back import LatentLevel, hierarchy
 from ddpmcodec.paper.denoiser import IntegerPrediction, Latents, Predictor, RoundedDenoiser
+from ddpmcodec.paper.denoisers import find_denoiser, written_with
 from ddpmcodec.paper.gaussian.model import GaussianModel, coding_levels
 from ddpmcodec.paper.numerics import Description, NumericsProfile, exact_torch
 from ddpmcodec.paper.schedule import LEVEL_UNIT, Levels, check_levels, respace
@@ -96,7 +96,7 @@ def hierarchy_of(levels: Sequence[int]) -> list[LatentLevel]:
 
 def find_network(source: LatentSource = None) -> Network:
     """A Gaussian model, the embedded one (None), or a checkpoint of the paper's network. Raises ModelError."""
-    denoiser: GaussianModel | PaperDenoiser = find(source, DENOISER)
+    denoiser = find_denoiser(source)
     if isinstance(denoiser, GaussianModel):
         return Network(denoiser.id, denoiser)
     profile = NumericsProfile()
@@ -111,12 +111,12 @@ def network_of(model_id: bytes, profile: Description, source: LatentSource = Non
     other numbers than it did where the archive was written; FormatError for a profile that says nonsense.
     """
     if not profile:
-        network = find_network(find(model_id, DENOISER) if source is None else source)
+        network = find_network(written_with(model_id) if source is None else source)
         refuse_another(network.id, model_id)
         return network
     if any(type(profile.get(key)) is not value_type for key, value_type in PROFILE_KEYS.items()):
         raise FormatError("the archive's numerics profile is incomplete: it is damaged")
-    denoiser = find(source, DENOISER) if isinstance(source, str | Path) else source
+    denoiser = find_denoiser(source) if isinstance(source, str | Path) else source
     if not isinstance(denoiser, PaperDenoiser):
         raise ModelError(
             f"the archive was written with a checkpoint of the paper's network, {model_id.hex()}:"

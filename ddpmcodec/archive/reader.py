@@ -300,8 +300,9 @@ class _Reader:
         if self.lost or (unknown and self.everything):
             return self._losses(unknown if self.everything else [])
         if archive.damage is not None:
+            reason = str(archive.damage).removeprefix("the index is damaged: ")
             return ChecksumError(
-                f"the index is damaged ({archive.damage}); every image was found without it: make the archive again"
+                f"the index is damaged ({reason}); every image was found without it: make the archive again"
             )
         if self.faults:
             return ChecksumError(f"{self.faults[0]}; every image was found all the same: make the archive again")

@@ -43,8 +43,9 @@ class Given(NamedTuple):
             return cls(source)
         if not isinstance(source, (str, Path)):
             return cls(latent=source)
-        role = registry.role_of(source) or (registry.DENOISER if bits_back else registry.CODEC)
-        return cls(registry.find(source)) if role == registry.CODEC else cls(latent=source)
+        denoises = registry.is_denoiser(source)
+        is_latent = bits_back if denoises is None else denoises
+        return cls(latent=source) if is_latent else cls(registry.find(source))
 
 
 def latent_coder(source: LatentSource, levels: npt.ArrayLike | int | None, progress: Progress | None) -> LatentCoder:

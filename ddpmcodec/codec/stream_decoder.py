@@ -1,11 +1,12 @@
 """Previews while the bytes of a file arrive, as from a socket.
 
 Of a tiled file every segment is decoded once, when the last tile's chunk of it is there. A single stream, which belongs
-to a small image, is decoded anew whenever there are twice as many bytes.
+to a small image, is decoded anew whenever there are twice as many bytes, and at its end.
 """
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from itertools import accumulate
 from typing import Protocol
@@ -21,7 +22,7 @@ from ddpmcodec.codec.passes import DAMAGED, Pixels, begin, has_ended_well, new_p
 from ddpmcodec.codec.previews import canvas, shown
 from ddpmcodec.codec.regions import Edges, Region
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, TruncatedError
-from ddpmcodec.format.ddpm import Header, Sections, begun_mark, parse_header, split
+from ddpmcodec.format.ddpm import MARK_BYTES, Header, Sections, begun_mark, is_marked, parse_header, split
 from ddpmcodec.format.streams import LANES, Stream
 from ddpmcodec.images import Planes, exif_of
 from ddpmcodec.models.context import ContextModel
@@ -49,7 +50,7 @@ class ProgressiveDecoder:
     >>> previews = [decoder.feed(data[start : start + 100]) for start in range(0, len(data), 100)]
     >>> [preview.size for preview in previews if preview is not None][:2]
     [(32, 24), (32, 24)]
-    >>> decoder.complete, previews[-1] == decoder.close() == ddpmcodec.decode(data)
+    >>> decoder.close() == ddpmcodec.decode(data), decoder.complete
     (True, True)
     """
 
@@ -70,14 +71,16 @@ class ProgressiveDecoder:
 
     @property
     def complete(self) -> bool:
-        """Whether all of the file has come, and is exactly what was encoded; or as much as there is of a lossy one."""
+        """Whether all of the file has come, and is exactly what was encoded; or as much as there is of a lossy one.
+
+        Small files do not say how long they are: of these, only `close` may find out."""
         return self._decoded is not None and (self._decoded.exact or self._decoded.lossy)
 
     def feed(self, data: bytes) -> Image.Image | None:
         """Takes the bytes that follow, any number of them.
 
         Returns:
-            A preview where there is a better one than before, at the end the image; otherwise None.
+            A preview where there is a better one than before, at the end of a large file the image; otherwise None.
 
         Raises:
             FormatError: not a .ddpm file, damaged (ChecksumError, CorruptError), or bytes follow its end. The preview
@@ -95,6 +98,8 @@ class ProgressiveDecoder:
             check_pixels("the header", header.width, header.height, self._max_pixels)
             region = Region.of(header.width, header.height, self._box)
             self._source = _source(header, start, self._model, region)
+        if len(self._data) < self._source.wanted and not is_marked(bytes(self._data[-MARK_BYTES:])):
+            return None
         file = split(bytes(self._data))
         if (file.size < self._source.wanted and not file.is_lossy) or (self.complete and not data):
             return None
@@ -102,7 +107,11 @@ class ProgressiveDecoder:
         return self._decoded.image
 
     def close(self) -> Image.Image:
-        """The image, once all of it was fed. Raises TruncatedError before."""
+        """The image, once all of it was fed. Raises TruncatedError before, or ChecksumError where it is damaged."""
+        source = self._source
+        if source is not None and source.header.is_plain and not self.complete:
+            data = bytes(self._data)
+            self._decoded = decode_details(data, model=self._model, box=self._box, max_pixels=self._max_pixels)
         if self._decoded is None or not self.complete:
             split(bytes(self._data)).require_whole()
             raise ChecksumError(DAMAGED)  # as `feed` did
@@ -114,7 +123,7 @@ class _Source(Protocol):
     image."""
 
     header: Header
-    wanted: int
+    wanted: float
 
     def decode(self, file: Sections, data: bytes) -> Decoded:
         """What the data show. file: the same data, cut into sections. Raises FormatError."""
@@ -134,22 +143,13 @@ class _Single:
     def __init__(self, header: Header, start: int, model: ContextModel | None, region: Region) -> None:
         self.header, self.start, self.model, self.region = header, start, model, region
         lengths = header.alpha_length + header.payload_length + header.metadata_length
-        self.whole = None if header.is_plain else start + lengths
+        self.whole = math.inf if header.is_plain else start + lengths
         first = header.state_bytes if header.is_plain else FIRST_BYTES  # of a plain file the state may be all there is
-        self.wanted = start if header.stored else self._bounded(start + header.alpha_length + first)
-
-    def _bounded(self, size: int) -> int:
-        return size if self.whole is None else min(size, self.whole)
-
-    def _next(self, size: int) -> int:
-        """The size at which there is something better to see."""
-        if self.whole is None:
-            return size + 1
-        return self.whole if self.header.stored else min(2 * size, self.whole)
+        self.wanted = start if header.stored else min(start + header.alpha_length + first, self.whole)
 
     def decode(self, file: Sections, data: bytes) -> Decoded:
-        self.wanted = self._next(len(data))
-        partial = self.whole is None or bool(file.missing)  # or lossy
+        self.wanted = self.whole if self.header.stored else min(2 * len(data), self.whole)
+        partial = self.header.is_plain or bool(file.missing)  # or lossy
         decoded = self._decoded(data, partial)
         if decoded.damaged and (begun := begun_mark(data)) and len(data) - begun >= self.start:
             self.wanted = len(data) + 1  # the rest of the mark, which was decoded as words of the stream
@@ -172,7 +172,7 @@ class _Tiled:
         ends = list(accumulate(header.chunk_lengths, initial=start + header.alpha_length))
         self.ends = ends[header.tile_count :: header.tile_count]  # of the segments
         self.whole = ends[-1] + header.metadata_length
-        self.wanted = self.ends[0]
+        self.wanted: float = self.ends[0]
         self.tiles: list[_Tile] = []
 
     def decode(self, file: Sections, data: bytes) -> Decoded:

@@ -155,7 +155,7 @@ def parse_header(data: bytes) -> tuple[Header, int]:
 
 def _parse_magic(reader: Reader) -> None:
     if reader.data.startswith(ARCHIVE_MAGIC):
-        raise FormatError("an archive, and no .ddpm file: `ddpmcodec archive list` says what is in it")
+        raise FormatError("an archive, and no .ddpm file: use the commands of `ddpmcodec archive`")
     magic = reader.data[: len(MAGIC)]
     if magic != MAGIC[: len(magic)]:
         raise FormatError(

@@ -1,17 +1,13 @@
-"""Finds a model by what a user calls it, its name, id, path or hub, and by the role that it is for.
-
-CODEC      codes files; `photo` and `cifar10` are embedded         others: files of context models
-DENOISER   of the paper's system; `ddpm-cifar10` is embedded       others: files of Gaussian models, and
-                                                                   checkpoints of the paper's U-Net
+"""Finds a context model by what a user calls it: its name, its id, or the path of its file. `photo` and `cifar10` are
+embedded. `ddpmcodec.paper.denoisers` finds the models of the paper's system.
 """
 
 from __future__ import annotations
 
 import re
 from functools import cache
-from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import overload
 
 from ddpmcodec import models
 from ddpmcodec.errors import ModelError, reason_of
@@ -20,33 +16,24 @@ from ddpmcodec.format.model_file import kind_of
 from ddpmcodec.models import context
 from ddpmcodec.models.context import ContextModel
 
-CODEC: Literal["codec"] = "codec"
-DENOISER: Literal["denoiser"] = "denoiser"
-PARSERS = {CODEC: "ddpmcodec.models.context", DENOISER: "ddpmcodec.paper.gaussian.model"}  # modules with a `parse`
-CHECKPOINTS = "ddpmcodec.paper.checkpoints"  # whose `load` takes a folder, a file of weights, or hub:OWNER/NAME
-HUB = "hub:"  # before a repository's name, so that no mistyped path goes to the network
+HUB = "hub:"  # before the name of a repository with a checkpoint of the paper's network
 ID = re.compile(f"[0-9a-f]{{{2 * MODEL_ID_BYTES},64}}")  # as it is printed, or more of it
 
 ModelSource = ContextModel | str | Path | None  # what a caller names a context model by
-Role = Literal["codec", "denoiser"]
 
 
 @overload
-def find(source: None, role: Literal["codec"] = ...) -> None: ...
+def find(source: None) -> None: ...
 @overload
-def find(source: ContextModel | str | Path, role: Literal["codec"] = ...) -> ContextModel: ...
+def find(source: ContextModel | str | Path) -> ContextModel: ...
 @overload
-def find(source: ModelSource, role: Literal["codec"] = ...) -> ContextModel | None: ...
-@overload
-def find(source: object, role: Literal["denoiser"]) -> Any: ...
-def find(source: Any, role: Role = CODEC) -> Any:
-    """A model by what a user calls it.
+def find(source: ModelSource) -> ContextModel | None: ...
+def find(source: ModelSource) -> ContextModel | None:
+    """A context model by what a user calls it.
 
     Parameters:
-        source: the name of an embedded model; its id, eight hexadecimal digits or more (or bytes); a path; of a
-            denoiser also the folder of a checkpoint, or hub:OWNER/NAME, which alone uses the network. A model is
-            returned as it is. None: the embedded denoiser; no context model, as the image or the file decides.
-        role: `CODEC` (a `ContextModel`) or `DENOISER` (a `GaussianModel` or `PaperDenoiser`).
+        source: the name of an embedded model; its id, eight hexadecimal digits or more; a path. A model is returned as
+            it is. None: none, as the image or the file decides.
 
     Raises:
         ModelError: there is none, or it is damaged, or of another kind.
@@ -55,30 +42,35 @@ def find(source: Any, role: Role = CODEC) -> Any:
     >>> find("cifar10").name
     'cifar10'
     """
-    if source is None:
-        return _embedded(models.GAUSSIAN, DENOISER) if role == DENOISER else None
-    if not isinstance(source, (str, Path, bytes)):
+    if source is None or isinstance(source, ContextModel):
         return source
-    if (name := _name_of(source, role)) is not None:
-        return _embedded(name, role)
-    assert not isinstance(source, bytes)
-    if role == DENOISER and kind_of(Path(source)) is None:
-        return import_module(CHECKPOINTS).load(source)
-    return import_module(PARSERS[role]).parse(read(source), str(source))
+    name = name_of(source)
+    return _embedded(name) if name is not None else context.parse(read(source), str(source))
 
 
-def role_of(source: str | Path) -> Role | None:
-    """What a model is for, by its file alone; None where the file is missing, or no model."""
-    name = _name_of(source) if isinstance(source, str) else None
+def is_denoiser(source: str | Path) -> bool | None:
+    """Whether a model is one of the paper's system, by its file alone; None where the file is missing, or no model."""
+    name = name_of(source)
     kind = kind_of(Path(source) if name is None else models.path(name))
     if kind is None:
-        return DENOISER if str(source).startswith(HUB) or Path(source).is_dir() else None
-    return CODEC if kind == context.KIND else DENOISER
+        return True if str(source).startswith(HUB) or Path(source).is_dir() else None
+    return kind != context.KIND
+
+
+def name_of(source: str | Path) -> str | None:
+    """The name of the embedded model that a name or an id means; None where it means another model, or a path."""
+    if not isinstance(source, str):
+        return None
+    if source in models.names():
+        return source
+    if ID.fullmatch(source) and not Path(source).exists():
+        return next((name for name, model_id in models.ids().items() if model_id.hex().startswith(source)), None)
+    return None
 
 
 def read(source: str | Path) -> bytes:
     """The bytes of an embedded model's file, by name or id, or of another file. Raises ModelError."""
-    if (name := _name_of(source)) is not None:
+    if (name := name_of(source)) is not None:
         return models.read(name)
     try:
         return Path(source).read_bytes()
@@ -91,8 +83,7 @@ def read(source: str | Path) -> bytes:
 
 def default(pixels: int) -> ContextModel:
     """The embedded context model for an image of so many pixels."""
-    model: ContextModel = _embedded(models.default_name(pixels), CODEC)
-    return model
+    return _embedded(models.default_name(pixels))
 
 
 def written_with(number: int, model_id: bytes, given: ContextModel | None, what: str = "file") -> ContextModel:
@@ -109,8 +100,7 @@ def written_with(number: int, model_id: bytes, given: ContextModel | None, what:
         return given
     name = name_of_number(number)
     if number and name in models.names():
-        model: ContextModel = _embedded(name, CODEC)
-        return model
+        return _embedded(name)
     embedded = ", ".join(f"{models.ids()[name][:MODEL_ID_BYTES].hex()} ({name})" for name in models.NUMBERS)
     raise ModelError(
         f"the {what} was written with model {_printed(number, model_id)}, and the embedded models are"
@@ -119,37 +109,9 @@ def written_with(number: int, model_id: bytes, given: ContextModel | None, what:
 
 
 @cache
-def _embedded(name: str, role: Role) -> Any:
+def _embedded(name: str) -> ContextModel:
     """An embedded model, which is read once."""
-    if role == CODEC:
-        return context.parse(models.read(name), name, models.NUMBERS.get(name, 0), models.ids()[name])
-    return import_module(PARSERS[role]).parse(models.read(name), name)
-
-
-def _name_of(source: str | Path | bytes, role: Role | None = None) -> str | None:
-    """The name of the embedded model that is meant; None where another model is. Bytes are the start of an id, of which
-    there must be a model."""
-    if isinstance(source, bytes):
-        return _name_of_id(source, role)
-    if not isinstance(source, str):
-        return None
-    if source in models.names():
-        return source
-    if ID.fullmatch(source) and not Path(source).exists():
-        return next((name for name, model_id in models.ids().items() if model_id.hex().startswith(source)), None)
-    return None
-
-
-def _name_of_id(model_id: bytes, role: Role | None) -> str:
-    ids = {name: digest for name, digest in models.ids().items() if role is None or role_of(name) == role}
-    for name, digest in ids.items():
-        if digest.startswith(model_id):
-            return name
-    embedded = ", ".join(f"{digest[: len(model_id)].hex()} ({name})" for name, digest in ids.items())
-    raise ModelError(
-        f"the file was written with model {model_id.hex()}, and the embedded models of its kind are"
-        f" {embedded or 'none'}: decode with the model that wrote it (model=PATH)"
-    )
+    return context.parse(models.read(name), name, models.NUMBERS.get(name, 0), models.ids()[name])
 
 
 def name_of_number(number: int) -> str | None:

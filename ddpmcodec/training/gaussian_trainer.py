@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from ddpmcodec.errors import TrainingError
-from ddpmcodec.models.registry import DENOISER, find
 from ddpmcodec.paper.bits_back import PRIOR_STD
 from ddpmcodec.paper.bound import Estimate
 from ddpmcodec.paper.bound import evaluate as evaluate_bound
 from ddpmcodec.paper.denoiser import LAST_SCALE, LN2, SCALE_UNIT, Prediction, pixel_bits
+from ddpmcodec.paper.denoisers import find_denoiser
 from ddpmcodec.paper.diffusion import posterior, reverse, step_kl
 from ddpmcodec.paper.gaussian.architecture import MULTIPLE, PIXEL_OUTPUTS, Architecture, blend, denoise
 from ddpmcodec.paper.gaussian.features import gaussian_estimate, pixel_features, scale_origin
@@ -194,7 +194,7 @@ class GaussianTrainer:
             self._check_start(source, network.architecture)
             self.network.load_state_dict(network.state_dict())
         else:
-            model = find(source, DENOISER)
+            model = find_denoiser(source)
             if not isinstance(model, GaussianModel):
                 raise TrainingError(f"{source}: no Gaussian model; start from one, or from a run that trained one")
             self._check_start(source, model.architecture)

@@ -22,9 +22,9 @@ from ddpmcodec.codec import efforts
 from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ModelError, TruncatedError
 from ddpmcodec.format.block import Block, Coding, Entry
 from ddpmcodec.models import registry
-from ddpmcodec.models.registry import DENOISER, find
 from ddpmcodec.paper import numerics as profile
 from ddpmcodec.paper.ans.stack import Stack
+from ddpmcodec.paper.denoisers import find_denoiser
 from ddpmcodec.paper.gaussian.model import GaussianModel
 from ddpmcodec.paper.unet import PaperDenoiser, UNet, UNetConfig
 from pictures import create, crops, drawing, survivors, whole
@@ -242,7 +242,7 @@ def test_levels_that_are_no_numbers_are_refused(gaussian_model: GaussianModel) -
 def test_an_archive_of_another_model_is_refused(
     archived: bytes, gaussian_model: GaussianModel, make_tiny_gaussian: Callable[[int], Path]
 ) -> None:
-    other = find(make_tiny_gaussian(1), DENOISER)
+    other = find_denoiser(make_tiny_gaussian(1))
     with pytest.raises(ModelError, match=rf"and the given model is {other.id[:4].hex()}: decode with the model"):
         archive.extract(archived, model=other)
     with pytest.raises(ModelError, match=gaussian_model.id[:4].hex()):

@@ -54,7 +54,7 @@ def test_every_byte_of_the_index_may_be_damaged(small: tuple[Pictures, bytes], m
         found, error = account(pictures, flipped(data, place), model)
         assert found.keys() == pictures.keys()
         assert isinstance(error, ChecksumError)
-        assert "the index is damaged (" in str(error)
+        assert str(error).count("the index is damaged") == 1
         assert "every image was found without it: make the archive again" in str(error)
 
 

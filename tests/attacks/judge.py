@@ -24,7 +24,7 @@ from ddpmcodec.cli import run as run_command
 from ddpmcodec.errors import DdpmError
 from ddpmcodec.format.ddpma import check_name
 from ddpmcodec.models import context, registry
-from ddpmcodec.models.registry import DENOISER, find
+from ddpmcodec.paper.denoisers import find_denoiser
 from measures import memory
 from mutations import Random
 from targets import (
@@ -310,7 +310,7 @@ class Judge:
     def _gaussian(self, attack: Attack) -> str:
         path = self.folder / "attacked.safetensors"
         path.write_bytes(attack.data)
-        model = find(path, DENOISER)
+        model = find_denoiser(path)
         images = {f"{n}.png": picture("RGB", 6, 5, 24 + n) for n in range(3)}
         data = archive.create(images.items(), model=model, bits_back=[2.0, 30.0], effort=1)
         found = {name: facts(image) for name, image in archive.extract(data, model=model)}

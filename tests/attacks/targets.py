@@ -20,7 +20,7 @@ from ddpmcodec.codec import graphics, originals
 from ddpmcodec.codec.known_answer import COMPONENTS, tensors
 from ddpmcodec.format import tiles
 from ddpmcodec.models.context import BAND_ROLES, EFFORTS, ROLES, ContextModel, pack, parse
-from ddpmcodec.models.registry import DENOISER, find
+from ddpmcodec.paper.denoisers import find_denoiser
 from ddpmcodec.paper.gaussian.architecture import Architecture
 from ddpmcodec.paper.gaussian.model import GaussianModel, export
 from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
@@ -137,7 +137,7 @@ def gaussian_model(folder: str) -> GaussianModel:
     path = f"{folder}/gaussian.safetensors"
     with open(path, "wb") as file:
         file.write(gaussian_bytes())
-    return find(path, DENOISER)
+    return find_denoiser(path)
 
 
 def file_seeds() -> Iterator[Seed]:

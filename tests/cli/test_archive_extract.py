@@ -69,16 +69,17 @@ def test_images_that_would_take_one_place_keep_their_extensions(
     Image.open(photos / "2.png").save(tmp_path / "in" / "a.bmp")
     ddpm("archive", "create", tmp_path / "a.ddpma", tmp_path / "in", "--model", tiny_model, *FAST)
     assert ddpm("archive", "extract", tmp_path / "a.ddpma", "-o", tmp_path / "out", "--model", tiny_model).code == 0
-    assert files_below(tmp_path / "out") == ["a.bmp.png", "a.png.png"]
+    assert files_below(tmp_path / "out") == ["a.bmp.png", "a.png"]
     assert equal(tmp_path / "out" / "a.bmp.png", photos / "2.png")
 
 
 @pytest.mark.parametrize(
     "placed",
     [
-        {"x": "x_.png", "x.png/b": "x.png/b.png", "x/c": "x/c.png", "x_": "x__.png"},
+        {"x": "x__.png", "x.png/b": "x.png/b.png", "x/c": "x/c.png", "x_": "x_.png"},
         {"x.jpg": "x.jpg.png", "x.png/y.jpg": "x.png/y.png"},
-        {"a.png": "a.png.png", "a.jpg": "a.jpg.png", "a.jpg.png": "a.jpg.png.png"},
+        {"a.png": "a.png", "a.jpg": "a.jpg_.png", "a.jpg.png": "a.jpg.png", "b.gif": "b.png"},
+        {"x.gif": "x.gif.png", "x.jpg": "x.jpg.png", "y.png": "y.png"},
     ],
 )
 def test_no_image_takes_the_place_of_another_or_of_a_folder(
@@ -89,6 +90,15 @@ def test_no_image_takes_the_place_of_another_or_of_a_folder(
     assert ddpm("archive", "extract", tmp_path / "a.ddpma", "-o", tmp_path / "out", "--model", tiny_model).code == 0
     assert files_below(tmp_path / "out") == sorted(placed.values())
     assert [Image.open(tmp_path / "out" / name).getpixel((0, 0)) for name in placed.values()] == [*range(len(placed))]
+
+
+def test_the_name_of_a_folder_means_what_is_below_it(ddpm: Callable, tiny_model: Path, tmp_path: Path) -> None:
+    images = [(name, Image.new("L", (2, 2))) for name in ("sub/a.png", "sub/b/c.png", "subs.png")]
+    (tmp_path / "a.ddpma").write_bytes(archive.create(images, model=tiny_model, effort=1))
+    for name, expected in (("sub", ["sub/a.png", "sub/b/c.png"]), ("sub/b/", ["sub/b/c.png"])):
+        out = tmp_path / name.replace("/", "_")
+        assert ddpm("archive", "extract", tmp_path / "a.ddpma", name, "-o", out, "--model", tiny_model).code == 0
+        assert files_below(out) == expected
 
 
 @pytest.mark.parametrize("name", ["../up.png", "/tmp/up.png", "C:/up.png", "..\\up.png", "a\0b"])

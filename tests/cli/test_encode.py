@@ -234,6 +234,23 @@ def test_images_are_removed_once_their_files_are_written(photo: Path, ddpm: Any)
     assert photo.exists()
 
 
+def test_nothing_is_removed_where_the_file_goes_nowhere(photo: Path, ddpm: Any) -> None:
+    ended = ddpm("encode", photo, "--rm", "-o", os.devnull)
+    assert (ended.code, photo.exists()) == (1, True)
+    assert (
+        ended.stderr == f"ddpmcodec: {os.devnull}: is no file, and --rm would remove the image: name a file with -o\n"
+    )
+
+
+def test_a_file_named_like_standard_input_is_not_removed_for_it(
+    photo: Path, ddpm: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(photo.parent)
+    photo.rename("-")
+    ended = ddpm("encode", "-", "--rm", "-o", "out.ddpm", stdin=Path("-").read_bytes())
+    assert (ended.code, Path("-").exists(), Path("out.ddpm").exists()) == (2, True, False)
+
+
 def test_no_file_is_removed_that_holds_further_pictures(ddpm: Any, tmp_path: Path) -> None:
     first, second = (Image.new("RGB", (9, 8), colour) for colour in ("red", "blue"))
     several = tmp_path / "several.jpg"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -256,7 +257,7 @@ def test_an_archive_is_sent_to_its_own_command(ddpm: Any, photo: Path) -> None:
     assert ddpm("archive", "create", made, photo).code == 0
     for command in ("info", "decode", "test"):
         ended = ddpm(command, made)
-        said = f"ddpmcodec: {made}: an archive, and no .ddpm file: `ddpmcodec archive list` says what is in it\n"
+        said = f"ddpmcodec: {made}: an archive, and no .ddpm file: use the commands of `ddpmcodec archive`\n"
         assert (ended.code, ended.stderr) == (3, said)
 
 
@@ -291,3 +292,45 @@ def test_a_name_that_no_system_takes_leaves_the_others(ddpm: Any, command: str, 
     assert f"{name}: File name too long" in ended.stderr
     made = {"a.ddpm", "b.ddpm"} if command == "encode" else {"all.ddpma"}
     assert made <= set(files(tmp_path))
+
+
+@pytest.mark.parametrize("arguments", [("encode", "-r", ""), ("encode", "a.png", "-o", ""), ("decode", "")])
+def test_an_empty_name_is_not_the_current_folder(ddpm: Any, tree: Path, arguments: tuple[str, ...]) -> None:
+    with contextlib.chdir(tree):
+        before = files(tree)
+        ended = ddpm(*arguments)
+        assert (ended.code, files(tree)) == (2, before)
+        assert "the name is empty: name a file or a folder" in ended.stderr
+
+
+def test_a_file_that_is_named_twice_is_coded_once(ddpm: Any, tree: Path) -> None:
+    with contextlib.chdir(tree):
+        ended = ddpm("encode", "a.png", "./a.png", "a.png")
+        assert (ended.code, Path("a.ddpm").exists()) == (0, True)
+
+
+def test_a_folder_that_cannot_be_entered_costs_no_other(ddpm: Any, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It can be listed, where a permission is missing that root is never without."""
+    entered = Path.is_file
+
+    def is_file(path: Path) -> bool:
+        if path.parent.name == "below":
+            raise PermissionError(13, "Permission denied", str(path))
+        return entered(path)
+
+    monkeypatch.setattr(Path, "is_file", is_file)
+    ended = ddpm("encode", "-r", tree, "-o", tree.parent / "out")
+    assert (ended.code, files(tree.parent / "out")) == (1, ["a.ddpm", "b.ddpm"])
+    assert f"{tree / 'below' / 'c.png'}: Permission denied" in ended.stderr
+
+
+def test_names_with_their_suffixes_kept_lead_back(ddpm: Any, tree: Path) -> None:
+    Image.open(tree / "a.png").save(tree / "e.JPEG", quality=90)
+    out = tree.parent / "out"
+    assert ddpm("encode", tree / "a.png", tree / "e.JPEG", "--keep-suffix", "-o", out).code == 0
+    assert files(out) == ["a.png.ddpm", "e.JPEG.ddpm"]
+    assert ddpm("decode", out / "a.png.ddpm", out / "e.JPEG.ddpm", "-o", tree.parent / "back").code == 0
+    assert files(tree.parent / "back") == ["a.png", "e.JPEG.png"]
+    assert ddpm("decode", "--original", out / "e.JPEG.ddpm", "-o", f"{tree.parent / 'jpeg'}/").code == 0
+    assert (tree.parent / "jpeg" / "e.JPEG").read_bytes() == (tree / "e.JPEG").read_bytes()
+    assert "--original restores the JPEG itself" in ddpm("decode", out / "e.JPEG.ddpm", "-o", out / "e.jpg").stderr

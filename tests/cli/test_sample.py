@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ddpmcodec.images import load_image
-from ddpmcodec.models.registry import DENOISER, find
 from ddpmcodec.paper import checkpoints as pretrained
+from ddpmcodec.paper.denoisers import find_denoiser
 from ddpmcodec.paper.gaussian import model as model_file
 from ddpmcodec.paper.gaussian.architecture import Architecture
 from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
@@ -52,7 +52,7 @@ def test_a_square_grid_of_images_the_last_row_filled_up(ddpm: Any, tmp_path: Pat
 
 def test_it_is_what_the_library_draws(ddpm: Any, tmp_path: Path, tiny_gaussian: Path, small: list[Any]) -> None:
     ddpm("sample", "-o", tmp_path / "grid.png", "--count", 1, "--seed", 7, *small)
-    denoiser = find(tiny_gaussian, DENOISER)
+    denoiser = find_denoiser(tiny_gaussian)
     sampler = Sampler(denoiser, levels_of(denoiser, 3), torch.Generator().manual_seed(7))
     image = sampler.finish(sampler.start(1, SIDE, SIDE))[0]
     expected = torch.round(image).clamp(0, 255).permute(1, 2, 0).byte().tolist()

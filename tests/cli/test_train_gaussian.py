@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddpmcodec.models.registry import DENOISER, find
+from ddpmcodec.paper.denoisers import find_denoiser
 from ddpmcodec.training import gaussian_trainer
 
 Ddpm = Callable[..., Any]  # conftest.Ddpm
@@ -45,7 +45,7 @@ def test_training_names_the_model(folder: Path, trained: Any) -> None:
     assert sorted(path.name for path in run_folder.iterdir()) == [
         "gaussian.safetensors", "log.jsonl", "state.safetensors"
     ]  # fmt: skip
-    assert find(run_folder / "gaussian.safetensors", DENOISER).name == "gaussian"
+    assert find_denoiser(run_folder / "gaussian.safetensors").name == "gaussian"
     records = [json.loads(line) for line in (run_folder / "log.jsonl").read_text().splitlines()]
     assert records[0]["settings"]["architecture"] == {"width": 16, "inner_width": 32, "down": 1, "bottom": 1, "up": 1}
     assert records[-1]["step"] == 2

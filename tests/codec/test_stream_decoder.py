@@ -40,15 +40,24 @@ def error(a: Image.Image, b: Image.Image) -> float:
 
 
 @pytest.mark.parametrize("size", [1, 7, 10**6])
-def test_the_last_preview_is_the_image(model: ContextModel, file: bytes, size: int) -> None:
+def test_the_last_image_is_the_files(model: ContextModel, file: bytes, size: int) -> None:
     decoder = ProgressiveDecoder(model=model)
     previews = list(fed(decoder, file, size))
     expected = codec.decode(file, model=model)
-    assert previews[-1] == (len(file), expected)
-    assert previews[-1][1].info == expected.info
-    assert decoder.complete
+    if not parse_header(file)[0].is_plain:  # which says how long it is
+        assert previews[-1] == (len(file), expected)
+        assert decoder.complete
     assert decoder.close() == expected
+    assert decoder.close().info == expected.info
+    assert decoder.complete
     assert decoder.feed(b"") is None
+
+
+def test_a_single_stream_is_decoded_as_often_as_it_doubles(model: ContextModel, file: bytes) -> None:
+    """However small the pieces are."""
+    sizes = [size for size, _ in fed(ProgressiveDecoder(model=model), file, 1)]
+    if parse_header(file)[0].index is None:
+        assert all(later == min(2 * earlier, len(file)) for earlier, later in pairwise(sizes))
 
 
 def test_the_smallest_file_is_decoded() -> None:

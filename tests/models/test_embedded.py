@@ -11,7 +11,7 @@ from ddpmcodec import models
 from ddpmcodec.errors import ModelError
 from ddpmcodec.format import model_file
 from ddpmcodec.format.model_file import check_seal
-from ddpmcodec.models.registry import DENOISER, find
+from ddpmcodec.paper.denoisers import find_denoiser
 
 
 def test_the_list_names_every_model_and_its_id() -> None:
@@ -33,8 +33,8 @@ def test_a_damaged_model_is_refused(embedded: Path) -> None:
     data[-1] ^= 1
     models.path("other").write_bytes(data)
     with pytest.raises(ModelError, match=r"other.safetensors: the embedded model is damaged, or not the one that ids"):
-        find("other", DENOISER)
-    find(models.GAUSSIAN, DENOISER)
+        find_denoiser("other")
+    find_denoiser(models.GAUSSIAN)
 
 
 def test_a_model_that_is_not_listed_is_refused_until_it_is(embedded: Path) -> None:
@@ -42,15 +42,15 @@ def test_a_model_that_is_not_listed_is_refused_until_it_is(embedded: Path) -> No
     models.names.cache_clear()
     models.ids.cache_clear()
     with pytest.raises(ModelError, match=r"whoever replaced it: `python -m ddpmcodec\.models` writes the list"):
-        find("new", DENOISER)
+        find_denoiser("new")
     models.write_ids()
-    assert find("new", DENOISER).id == models.ids()["other"]
+    assert find_denoiser("new").id == models.ids()["other"]
 
 
 def test_a_model_that_is_gone_is_named(embedded: Path) -> None:
     models.path("other").unlink()
     with pytest.raises(ModelError, match=r"other.safetensors: cannot be read \(No such file"):
-        find("other", DENOISER)
+        find_denoiser("other")
 
 
 def test_writing_the_list_again_changes_nothing(embedded: Path) -> None:

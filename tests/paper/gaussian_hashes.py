@@ -22,9 +22,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ddpmcodec.models.registry import DENOISER, find
 from ddpmcodec.paper import bits_back
 from ddpmcodec.paper.ans.stack import Stack
+from ddpmcodec.paper.denoisers import find_denoiser
 from ddpmcodec.paper.gaussian.model import GaussianModel
 from ddpmcodec.paper.gaussian.predictors import GaussianPredictor
 
@@ -72,7 +72,7 @@ def hashes(paths: list[str], environment: tuple[dict[str, str], int]) -> dict[st
     torch.set_num_threads(threads)
     found = {"instructions": torch.backends.cpu.get_cpu_capability()}
     for path in paths:
-        model = find(path, DENOISER)
+        model = find_denoiser(path)
         found |= {f"{Path(path).stem}: {name}": value for name, value in (*predictions(model), *stacks(model))}
     return found
 

@@ -13,10 +13,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from ddpmcodec.models.registry import DENOISER, find
 from ddpmcodec.paper import checkpoints as pretrained
 from ddpmcodec.paper import sampling
 from ddpmcodec.paper.denoiser import Prediction
+from ddpmcodec.paper.denoisers import find_denoiser
 from ddpmcodec.paper.diffusion import posterior, reverse, reverse_conditionals
 from ddpmcodec.paper.sampling import Method, Sampler, accelerated, ancestral, ddim, draw, grid, levels_of, shown
 from ddpmcodec.paper.schedule import Levels, alpha_sigma, ddpm_linear, log_linear, respace
@@ -277,14 +277,14 @@ def paper(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_an_exact_model_is_asked_at_levels_from_hardly_visible_to_all_noise(tiny_gaussian: Path) -> None:
-    levels = levels_of(find(tiny_gaussian, DENOISER), 9)
+    levels = levels_of(find_denoiser(tiny_gaussian), 9)
     assert (len(levels), levels[0], levels[-1]) == (9, 0.75, 1000)
     assert (levels * 1024 % 1 == 0).all()  # as the exact network counts them
     np.testing.assert_allclose(levels[1:] / levels[:-1], (1000 / 0.75) ** (1 / 8), rtol=1e-3)
 
 
 def test_the_papers_network_is_asked_at_its_own_levels(paper: Path) -> None:
-    found = find(paper, DENOISER)
+    found = find_denoiser(paper)
     np.testing.assert_array_equal(levels_of(found, 7), respace(ddpm_linear(20, 1e-3, 0.3), 7))
     for level in levels_of(found, 20):
         assert found(torch.zeros(1, 3, 4, 4), float(level)).mean.isfinite().all()
@@ -294,7 +294,7 @@ def test_the_papers_network_is_asked_at_its_own_levels(paper: Path) -> None:
 
 def test_on_a_gpu_or_not_the_papers_network_is_asked_and_answers_where_the_latents_are(paper: Path) -> None:
     c_t = torch.linspace(-100, 100, 96).view(2, 3, 4, 4)
-    denoiser = find(paper, DENOISER)
+    denoiser = find_denoiser(paper)
     expected = denoiser(c_t, float(levels_of(denoiser, 20)[9]))
     found = accelerated(denoiser)(c_t, float(levels_of(denoiser, 20)[9]))
     for one, other in zip(found, expected, strict=True):
@@ -303,5 +303,5 @@ def test_on_a_gpu_or_not_the_papers_network_is_asked_and_answers_where_the_laten
 
 
 def test_an_exact_network_stays_where_it_is(tiny_gaussian: Path) -> None:
-    found = find(tiny_gaussian, DENOISER)
+    found = find_denoiser(tiny_gaussian)
     assert accelerated(found) is found

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from ddpmcodec import archive, codec
-from ddpmcodec.models.registry import DENOISER, find
+from ddpmcodec.paper.denoisers import find_denoiser
 from ddpmcodec.paper.gaussian import predictors
 from ddpmcodec.paper.gaussian.model import GaussianModel
 from ddpmcodec.paper.numerics import NumericsProfile, exact_torch, new_process, torch_settings
@@ -102,7 +102,7 @@ def test_models_that_are_loaded_under_any_settings_are_the_same(
 ) -> None:
     c = np.arange(-5, 7).reshape(1, 2, 2, 3)
     with STATES[name]():
-        latent = find(tiny_gaussian, DENOISER)
+        latent = find_denoiser(tiny_gaussian)
         inside = latent.predict(c, 1.0, 3000).sha256()
     assert inside == latent.predict(c, 1.0, 3000).sha256() == gaussian_model.predict(c, 1.0, 3000).sha256()
 
@@ -134,7 +134,7 @@ def test_autocast_would_change_what_the_gaussian_model_computes(gaussian_model: 
 def test_the_known_answer_is_asked_again_where_settings_change(
     tiny_gaussian: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, asked = find(tiny_gaussian, DENOISER), []
+    model, asked = find_denoiser(tiny_gaussian), []
     answer = predictors.KnownAnswer.answer
     monkeypatch.setattr(
         predictors.KnownAnswer, "answer", lambda known, predictor: asked.append(known) or answer(known, predictor)

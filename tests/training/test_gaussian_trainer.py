@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from ddpmcodec.errors import ModelError, TrainingError
-from ddpmcodec.models.registry import DENOISER, find
+from ddpmcodec.paper.denoisers import find_denoiser
 from ddpmcodec.paper.gaussian import model as model_file
 from ddpmcodec.paper.gaussian.architecture import Architecture
 from ddpmcodec.training import run, state
@@ -273,7 +273,7 @@ def test_a_run_cannot_start_from_another_network(settings: GaussianSettings, who
 
 def test_every_save_has_the_averaged_network_as_a_model(settings: GaussianSettings, whole: Whole) -> None:
     trainer, folder = whole
-    model = find(folder / MODEL, DENOISER)
+    model = find_denoiser(folder / MODEL)
     assert (model.name, model.architecture) == ("mine", settings.architecture)
     assert (model.metadata["training"]["step"], model.metadata["training"]["images"]) == (5, 20)
     restored = averaged_network(folder)

@@ -74,7 +74,10 @@ export class ProgressiveDecoder {
   constructor(options?: Options);
   /** Once the header is there; null before. */
   readonly size: { width: number; height: number } | null;
-  /** Whether all of the file has come, and is exactly what was encoded; or as much as there is of a lossy one. */
+  /**
+   * Whether all of the file has come, and is exactly what was encoded; or as much as there is of a lossy one. Small files do
+   * not say how long they are: of these, only `close` may find out.
+   */
   readonly complete: boolean;
   /**
    * Takes the bytes that follow, any number of them: a better picture, or null where there is none yet. What it throws of

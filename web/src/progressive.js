@@ -1,7 +1,7 @@
 // Previews while the bytes of a file arrive: `codec/stream_decoder.py`.
 //
 // Of a tiled file every segment is decoded once, when the last tile's chunk of it is there. A single stream, which belongs
-// to a small image, is decoded anew whenever there are twice as many bytes.
+// to a small image, is decoded anew whenever there are twice as many bytes, and at its end.
 
 import { Codec, bytesOf } from "./codec.js";
 import { DAMAGED, decodeBytes, pictureOf, soundPixels } from "./decode.js";
@@ -31,7 +31,8 @@ export class ProgressiveDecoder {
     return this.#source && { width: this.#source.header.width, height: this.#source.header.height };
   }
 
-  /** Whether all of the file has come, and is exactly what was encoded; or as much as there is of a lossy one. */
+  /** Whether all of the file has come, and is exactly what was encoded; or as much as there is of a lossy one. Small files
+   * do not say how long they are: of these, only `close` may find out. */
   get complete() {
     return this.#picture !== null && (this.#picture.exact || this.#picture.lossy);
   }
@@ -47,12 +48,12 @@ export class ProgressiveDecoder {
   /** The image, once all of it was fed. Throws TruncatedError before. */
   async close() {
     await this.#last;
-    const picture = this.#picture;
+    if (!this.complete && this.#source?.header.isPlain) this.#picture = await decodeBytes(this.#codec, this.#data, false);
     if (!this.complete) {
       this.#codec.open(this.#data).requireWhole();
-      throw picture && this.#source.header.isPlain ? new TruncatedError("the pixel stream ends early: get the rest") : new ChecksumError(DAMAGED);
+      throw new ChecksumError(DAMAGED); // as `feed` did
     }
-    return picture;
+    return this.#picture;
   }
 
   /** Frees memory of a file that is not decoded to its end. */
@@ -109,7 +110,9 @@ export async function* decodeStream(source, options = {}) {
       const picture = await decoder.feed(chunk);
       if (picture) yield picture;
     }
-    await decoder.close();
+    const isShown = decoder.complete;
+    const image = await decoder.close();
+    if (!isShown) yield image;
   } finally {
     await decoder.cancel();
   }
@@ -144,8 +147,7 @@ class Single {
 
   async decode(file, data) {
     const { header } = this;
-    const next = header.isPlain ? file.size + 1 : Math.min(2 * file.size, this.whole);
-    this.wanted = header.webp ? this.whole : next;
+    this.wanted = header.webp ? this.whole : Math.min(2 * file.size, this.whole);
     const partial = header.isPlain || file.missing > 0; // or lossy
     let picture = await decodeBytes(this.codec, data, partial);
     const begun = picture.damaged ? begunMark(data) : 0;

@@ -1,0 +1,64 @@
+"""Finds a denoiser of the paper's system: a Gaussian model, of which `ddpm-cifar10` is embedded, or a checkpoint of the
+paper's U-Net."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from ddpmcodec import models
+from ddpmcodec.errors import ModelError
+from ddpmcodec.format.model_file import kind_of
+from ddpmcodec.models import registry
+from ddpmcodec.paper import checkpoints
+from ddpmcodec.paper.gaussian import model as gaussian
+from ddpmcodec.paper.gaussian.model import GaussianModel
+from ddpmcodec.paper.unet import PaperDenoiser
+
+
+def find_denoiser(source: GaussianModel | PaperDenoiser | str | Path | None) -> GaussianModel | PaperDenoiser:
+    """A denoiser by what a user calls it.
+
+    Parameters:
+        source: the name of an embedded model; its id, eight hexadecimal digits or more; the path of a model's file, or
+            of a checkpoint: a file, or a folder; hub:OWNER/NAME, which alone uses the network. A denoiser is returned
+            as it is. None: the embedded one.
+
+    Raises:
+        ModelError: there is none, or it is damaged, or of another kind.
+
+    >>> from ddpmcodec.paper.denoisers import find_denoiser
+    >>> find_denoiser(None).name
+    'ddpm-cifar10'
+    """
+    if source is None:
+        return _embedded(models.GAUSSIAN)
+    if not isinstance(source, (str, Path)):
+        return source
+    if (name := registry.name_of(source)) is not None:
+        return _embedded(name)
+    if kind_of(Path(source)) is None:
+        return checkpoints.load(source)
+    return gaussian.parse(registry.read(source), str(source))
+
+
+def written_with(model_id: bytes) -> GaussianModel:
+    """The embedded Gaussian model of an archive. model_id: the first bytes of its id. Raises ModelError."""
+    for name in (names := _gaussian_names()):
+        if models.ids()[name].startswith(model_id):
+            return _embedded(name)
+    embedded = ", ".join(f"{models.ids()[name][: len(model_id)].hex()} ({name})" for name in names)
+    raise ModelError(
+        f"the file was written with model {model_id.hex()}, and the embedded models of its kind are"
+        f" {embedded or 'none'}: decode with the model that wrote it (model=PATH)"
+    )
+
+
+def _gaussian_names() -> list[str]:
+    return [name for name in models.names() if registry.is_denoiser(name)]
+
+
+@cache
+def _embedded(name: str) -> GaussianModel:
+    """An embedded model, which is read once."""
+    return gaussian.parse(models.read(name), name)
