@@ -7,6 +7,7 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include "arrays.h"
 #include "pass.h"
 #include "positions.h"
 #include "streams.h"
@@ -21,17 +22,11 @@ namespace {
 template <class T> using In = nb::ndarray<const T, nb::c_contig, nb::device::cpu>;
 template <class T> using Out = nb::ndarray<nb::numpy, T>;
 
-template <class T> Out<T> array_of(std::vector<T> values, std::vector<size_t> shape) {
-    auto* kept = new std::vector<T>(std::move(values));
-    nb::capsule owner(kept, [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
-    return Out<T>(kept->data(), shape.size(), shape.data(), owner);
-}
-
 template <class T> In<T> tensor(const nb::dict& tensors, const std::string& name, std::vector<int64_t> shape) {
     const nb::str key(name.c_str());
     if (!tensors.contains(key)) throw std::invalid_argument("no tensor " + name);
     In<T> array;
-    if (!nb::try_cast(tensors[key], array)) throw std::invalid_argument(name + " has another type or layout");
+    if (!nb::try_cast(tensors[key], array, false)) throw std::invalid_argument(name + " has another type or layout");
     if (array.ndim() != shape.size()) throw std::invalid_argument(name + " has another number of dimensions");
     for (size_t i = 0; i < shape.size(); i++)
         if (int64_t(array.shape(i)) != shape[i]) throw std::invalid_argument(name + " has another shape");
@@ -123,7 +118,7 @@ Out<int32_t> outputs(const Trained& trained, const In<uint8_t>& rows, int condit
     const Network& network = trained.network;
     if (rows.ndim() != 2 || int(rows.shape(1)) != network.inputs) throw std::invalid_argument("rows must be uint8 [M, inputs]");
     if (condition < 0 || condition >= network.conditions) throw std::invalid_argument("no such condition");
-    const size_t count = rows.shape(0), stride = size_t(network.inputs + 63) / 64 * 64;
+    const size_t count = rows.shape(0), stride = size_t(rounded_up(network.inputs, ROW_UNIT));
     std::vector<uint8_t> padded_rows(count * stride);
     std::vector<int32_t> values(count * network.outputs);
     if (trained.predict) {
@@ -142,6 +137,8 @@ std::unique_ptr<Pass> make_pass(std::vector<std::shared_ptr<Trained>> networks, 
     const size_t expected = levels ? 1 + BAND_KINDS : 1;
     if (networks.size() != expected)
         throw std::invalid_argument("a pass takes the network of exact pixels, and three of bands where there are noise levels");
+    if (std::any_of(networks.begin(), networks.end(), [](const auto& network) { return !network; }))
+        throw std::invalid_argument("a network is None");
     Model model;
     (levels ? model.last : model.direct) = networks[0];
     for (int k = 0; levels && k < BAND_KINDS; k++) model.bands[k] = networks[1 + k];
@@ -180,6 +177,7 @@ nb::tuple symbols(const Pass& pass, int stream) {
 
 // (state, words of each segment as little-endian bytes)
 nb::tuple stream(const Pass& pass, int stream, uint32_t check) {
+    if (!pass.is_exact()) throw std::logic_error("nothing is packed before all is coded");
     Stream packed_stream;
     {
         nb::gil_scoped_release unlocked;

@@ -1,11 +1,14 @@
 // What goes in and out of the networks: docs/architecture.md draws what a position sees.
 #pragma once
+#include <cfloat>
 #include <cstdint>
 
 #include "mixture.h"
 #include "pyramid.h"
 
 namespace ddpm {
+
+static_assert(FLT_EVAL_METHOD == 0, "operations of float and double must be rounded to these types, as by SSE: bits differ otherwise");
 
 inline constexpr int REACH = 3, SIDE = 2 * REACH + 1, ROW = SIDE * CHANNELS;
 inline constexpr int DELAY = REACH + 1;  // waves that a row is behind the row above

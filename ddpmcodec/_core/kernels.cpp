@@ -6,17 +6,17 @@
 
 namespace ddpm {
 
-Packed::Packed(int outputs, int inputs)
-    : kernels(&ddpm::kernels()),
+Packed::Packed(int outputs, int inputs, const Kernels& kernels)
+    : kernels(&kernels),
       outputs(outputs),
       inputs(inputs),
       padded_outputs(rounded_up(outputs, VECTOR)),
-      padded_inputs(rounded_up(inputs, kernels->input_unit)) {
+      padded_inputs(rounded_up(inputs, kernels.input_unit)) {
     if (outputs < 1 || inputs < 1 || inputs > LARGEST_INPUTS) {
         throw std::invalid_argument("packed weights: expected 1 or more outputs and 1 .. 65535 inputs, found " +
                                     std::to_string(outputs) + " and " + std::to_string(inputs));
     }
-    data.assign((size_t)padded_outputs * padded_inputs * kernels->weight_bytes, 0);
+    data.assign((size_t)padded_outputs * padded_inputs * kernels.weight_bytes, 0);
     offset.assign(padded_outputs, 0);
 }
 

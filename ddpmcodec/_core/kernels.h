@@ -15,7 +15,7 @@
 namespace ddpm {
 
 constexpr int BLOCK_ROWS = 48;  // rows that go through all layers together, whole blocks of 6: they stay in the cache
-constexpr int LARGEST_WIDTH = 512, LARGEST_DEPTH = 8, LARGEST_OUTPUTS = 256;
+constexpr int LARGEST_DEPTH = 8, LARGEST_OUTPUTS = 256;
 constexpr int LARGEST_INPUTS = 65535;     // of a product, whose sums would not fit int32 otherwise
 constexpr int LARGEST_POSITIONS = 60000;  // of a step of learning, for the same reason
 
@@ -53,7 +53,7 @@ void use_kernels(const std::string& name);
 struct Packed {
     Packed() = default;
     // Zeros.
-    Packed(int outputs, int inputs);
+    Packed(int outputs, int inputs, const Kernels& kernels = ddpm::kernels());
     Packed(const int8_t* weights, int outputs, int inputs);
 
     // Changes one output's weights, int8 [inputs]. Threads may change different outputs at a time.

@@ -207,7 +207,7 @@ float quantise_row(const float* DDPM_RESTRICT slopes, int count, uint8_t* DDPM_R
     return unit_of(largest);
 }
 
-const float NO_SLOPES[512] = {};
+const float NO_SLOPES[LARGEST_WIDTH] = {};
 
 // Quantises slopes of four positions, of `outputs` outputs from o on: up to 16.
 inline void quantise_four(const float* const (&four)[4], int o, int outputs, const float* DDPM_RESTRICT shares,
@@ -271,7 +271,6 @@ float sum_of_squares(const float* DDPM_RESTRICT values, int width) {
 // sum of s x = sum of (s + 128)(x - 128) - 128 sum of (x - 128) + 128 sum of s. The last is `total`.
 void move(const int32_t* DDPM_RESTRICT sums, const int32_t* DDPM_RESTRICT excess, int32_t total, float unit,
           const Step& step, const LearnedRow& row, int width) {
-    constexpr int LARGEST_WIDTH = 512;
     alignas(64) float gradient[LARGEST_WIDTH];
     float *DDPM_RESTRICT momentum = row.momentum, *DDPM_RESTRICT weights = row.weights;
     int8_t* DDPM_RESTRICT nearest = row.nearest;

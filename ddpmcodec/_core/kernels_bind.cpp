@@ -8,6 +8,7 @@
 #include <memory>
 #include <thread>
 
+#include "arrays.h"
 #include "kernels_learner.h"
 
 namespace nb = nanobind;
@@ -68,10 +69,8 @@ Aligned<uint8_t> padded(const uint8_t* rows, int count, int length, size_t strid
 }
 
 template <typename T>
-nb::object array_of(std::vector<T> values, size_t rows, size_t columns) {
-    auto* kept = new std::vector<T>(std::move(values));
-    nb::capsule owner(kept, [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
-    return nb::cast(nb::ndarray<nb::numpy, T, nb::ndim<2>>(kept->data(), {rows, columns}, owner));
+nb::object matrix_of(std::vector<T> values, size_t rows, size_t columns) {
+    return nb::cast(array_of(std::move(values), {rows, columns}));
 }
 
 template <typename Source>
@@ -98,7 +97,7 @@ nb::object product_of(nb::handle x, nb::handle w) {
         product(padded_rows.data(), stride, count, packed, padded_sums.data(), packed.padded_outputs);
         sums = without_padding(padded_sums, count, packed.padded_outputs, outputs);
     }
-    return array_of(std::move(sums), count, outputs);
+    return matrix_of(std::move(sums), count, outputs);
 }
 
 nb::handle tensor(const nb::dict& params, const std::string& name) {
@@ -175,7 +174,7 @@ nb::object outputs_of(const Network& network, nb::handle object, int condition) 
         Scratch scratch(network);
         run(network, condition, padded_rows.data(), stride, count, outputs.data(), network.outputs, scratch, nullptr, nullptr);
     }
-    return array_of(std::move(outputs), count, network.outputs);
+    return matrix_of(std::move(outputs), count, network.outputs);
 }
 
 // A learner with a network of its own.
@@ -229,16 +228,16 @@ nb::object kept_of(const Network& network, nb::handle object, int condition) {
     Scratch scratch(network);
     run(network, condition, padded_rows.data(), stride, count, outputs.data(), network.outputs, scratch, block.data(),
         head.data());
-    return nb::make_tuple(array_of(std::move(block), count, network.width),
-                          array_of(std::move(head), count, network.width));
+    return nb::make_tuple(matrix_of(std::move(block), count, network.width),
+                          matrix_of(std::move(head), count, network.width));
 }
 
-nb::object weights_of(const LearningLayer& layer) { return array_of(layer.weights, layer.outputs, layer.width); }
+nb::object weights_of(const LearningLayer& layer) { return matrix_of(layer.weights, layer.outputs, layer.width); }
 
 nb::object bias_of(const OwnLearner& self) {
     const Network& network = self.network;
     const int conditions = network.conditions, outputs = network.outputs;
-    return array_of(without_padding(network.head_bias, conditions, network.head.padded_outputs, outputs), conditions,
+    return matrix_of(without_padding(network.head_bias, conditions, network.head.padded_outputs, outputs), conditions,
                     outputs);
 }
 

@@ -46,7 +46,7 @@ LearningLayer::LearningLayer(const Packed& packed, int most_positions)
       squares(outputs, 0.0f),
       nearest((size_t)outputs * width),
       kept((size_t)most_positions * width, 0),
-      columns(width, most_positions),
+      columns(width, most_positions, *packed.kernels),
       sums((size_t)outputs * width, 0) {
     for (int o = 0; o < outputs; o++) packed.get_row(o, nearest.data() + (size_t)o * width);
     for (size_t i = 0; i < weights.size(); i++) weights[i] = nearest[i];
@@ -62,7 +62,7 @@ Learner::Learner(Network& network, int most_positions)
       block_slopes_(network.width, most_positions),
       head_(network.head, most_positions),
       block_(network.blocks.back(), most_positions),
-      back_(network.width, network.outputs),
+      back_(network.width, network.outputs, kernels_),
       back_stride_(rounded_up(network.outputs, ROW_UNIT)),
       back_rows_(most_positions * back_stride_, SIGN),
       back_units_(most_positions, 0.0f),

@@ -32,6 +32,7 @@ namespace ddpm {
 
 constexpr int VECTOR = 16;      // outputs that lie side by side in packed weights; divides every width
 constexpr int ROW_UNIT = 64;    // rows of activations can be read up to a multiple of so many bytes
+constexpr int LARGEST_WIDTH = 512;
 constexpr float LARGEST_ACTIVATION = 255.0f;
 constexpr float LARGEST_WEIGHT = 127.0f;
 constexpr float LARGEST_SLOPE = 127.0f;  // in eight bits

@@ -54,6 +54,7 @@ Pass::Pass(Model model, int levels, Layout layout)
 Pass::~Pass() = default;
 
 void Pass::encode(const uint8_t* pixels) {
+    require_new();
     const Layout& l = layout_;
     encoding_ = true;
     input_.assign(pixels, pixels + size_t(l.images) * l.height * l.width * l.channels);
@@ -78,6 +79,7 @@ void Pass::encode(const uint8_t* pixels) {
 void Pass::decode(const std::vector<uint64_t>& states, std::vector<std::vector<uint32_t>> words, bool for_previews, bool is_cut) {
     if (int(states.size()) != layout_.streams || words.size() != states.size())
         throw std::invalid_argument("as many states and lists of words as streams are needed");
+    require_new();
     for_previews_ = for_previews;
     for (size_t s = 0; s < states.size(); s++) {
         readers_.emplace_back();
@@ -91,6 +93,10 @@ void Pass::decode(const std::vector<uint64_t>& states, std::vector<std::vector<u
             ranges.mean.assign(ranges.lo.size(), 0);
             ranges.scale.assign(ranges.lo.size(), NO_SCALE);
         }
+}
+
+void Pass::require_new() const {
+    if (encoding_ || !readers_.empty()) throw std::logic_error("a pass codes once");
 }
 
 void Pass::extend(int stream, const uint32_t* words, size_t count) {
@@ -115,7 +121,19 @@ int Pass::bias_set_of(const Stage& stage) const {
 
 int Pass::advance(int waves, int segment) {
     if (!encoding_ && readers_.empty()) throw std::logic_error("a pass begins with encode() or decode()");
-    segment = std::min(segment, segments());
+    if (is_busy_.exchange(true)) throw std::logic_error("another thread advances this pass");
+    try {
+        advance_to(waves, std::min(segment, segments()));
+    } catch (...) {  // memory ran out, say: nothing is coded any more
+        ended_ = true;
+        is_busy_ = false;
+        throw;
+    }
+    is_busy_ = false;
+    return done_;
+}
+
+void Pass::advance_to(int waves, int segment) {
     if (!begun_ && done_ < segment) {
         if (!steps_.empty()) code_root();
         begun_ = true;
@@ -125,7 +143,7 @@ int Pass::advance(int waves, int segment) {
         if (current.level != EXACT) {
             if (band_ < int(current.bands.size())) {
                 if (!stage_) begin_band();
-                const int end = waves_of(stage_->height, stage_->width), last = std::min(end, wave_ + waves);
+                const int end = waves_of(stage_->height, stage_->width), last = wave_ + std::min(waves, end - wave_);
                 waves -= last - wave_;
                 run(*stage_, last);
                 if (wave_ == end && !ended_) finish_band();
@@ -134,7 +152,7 @@ int Pass::advance(int waves, int segment) {
         } else {
             if (!pixels_) begin_pixels();
             if (wave_ < current.last_wave) {
-                const int last = std::min(current.last_wave, wave_ + waves);
+                const int last = wave_ + std::min(waves, current.last_wave - wave_);
                 waves -= last - wave_;
                 run(*pixels_, last);
                 if (wave_ < current.last_wave) continue;
@@ -144,7 +162,6 @@ int Pass::advance(int waves, int segment) {
         done_++;
         for (int s = 0; encoding_ && s < layout_.streams; s++) ends_[s].push_back(symbols_[s].size());
     }
-    return done_;
 }
 
 void Pass::code_root() {

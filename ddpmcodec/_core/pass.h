@@ -5,6 +5,7 @@
 // codes the positions of its streams, then all of them wait for each other. What is learned changes between waves only. So
 // neither the number of threads nor their pace changes a bit.
 #pragma once
+#include <atomic>
 #include <functional>
 #include <memory>
 
@@ -52,7 +53,8 @@ class Pass {
     // Appends words of a stream to those before.
     void extend(int stream, const uint32_t* words, size_t count);
 
-    // Codes up to `waves` waves, and no further than the end of `segment`. Returns the number of segments that are done.
+    // Codes up to `waves` waves, and no further than the end of `segment`. Returns the number of segments that are done. After an
+    // exception nothing is coded any more.
     int advance(int waves, int segment);
 
     int segments() const { return int(segments_.size()); }
@@ -64,10 +66,10 @@ class Pass {
     bool is_exact() const { return done_ == segments() && !ended_; }
 
     // Encoder: what each stream codes, and how many symbols there are at the end of each segment.
-    const Symbols& symbols(int stream) const { return symbols_[stream]; }
-    const std::vector<size_t>& ends(int stream) const { return ends_[stream]; }
+    const Symbols& symbols(int stream) const { return symbols_.at(stream); }
+    const std::vector<size_t>& ends(int stream) const { return ends_.at(stream); }
     // Decoder.
-    const Reader& reader(int stream) const { return readers_[stream]; }
+    const Reader& reader(int stream) const { return readers_.at(stream); }
 
     // Writes the pixels that are exact, uint8 [N, H, W, C], and which are: uint8 [N, H, W]. Others are not touched.
     void pixels(uint8_t* out, uint8_t* known) const;
@@ -91,6 +93,8 @@ class Pass {
     struct Worker;   // a thread's part of a wave
     struct Learned;  // a network that goes on learning
 
+    void require_new() const;
+    void advance_to(int waves, int segment);
     void begin_learning(int network_kind, const Stage& stage);
 
     void begin_band();
@@ -113,6 +117,7 @@ class Pass {
     std::vector<Segment> segments_;
     std::vector<Band> geometry_;
     int certain_ = -1;  // waves of the exact step before a reader lacked a word, once one has
+    std::atomic<bool> is_busy_{false};
     bool encoding_ = false, for_previews_ = false, begun_ = false, ended_ = false;
     int done_ = 0, band_ = 0, wave_ = 0;  // segments; bands of the segment; waves of the band, or of the exact step
     std::vector<uint8_t> input_;

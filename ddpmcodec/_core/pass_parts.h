@@ -6,7 +6,7 @@ namespace ddpm {
 
 inline constexpr int LEAST_LEARNED = 128;  // positions of a step of gradient descent, which ends with a wave
 
-inline int padded(int inputs) { return (inputs + 63) / 64 * 64; }
+inline int padded(int inputs) { return rounded_up(inputs, ROW_UNIT); }
 
 // Computes outputs of positions in one condition. network: `trained`'s, or its copy that goes on learning.
 inline void predict(const Trained& trained, const Network& network, int condition, const uint8_t* rows, size_t stride, int count,

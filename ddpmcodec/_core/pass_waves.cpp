@@ -75,7 +75,7 @@ void Pass::wave(Stage& stage, int wave, int thread, int threads) {
     }
 }
 
-// Codes waves from `wave_` to `last` - 1, or until words run out. After an exception nothing is coded any more.
+// Codes waves from `wave_` to `last` - 1, or until words run out.
 void Pass::run(Stage& stage, int last) {
     const int bias_set = bias_set_of(stage), first = wave_;
     auto waves = [&](Team& team, int thread) {
@@ -92,12 +92,7 @@ void Pass::run(Stage& stage, int last) {
             }
         }
     };
-    try {
-        run_threads(layout_.threads, waves);
-    } catch (...) {
-        ended_ = true;
-        throw;
-    }
+    run_threads(layout_.threads, waves);
 }
 
 // Learns from what all threads coded in a wave.

@@ -89,7 +89,7 @@ inline void draw_bands(const uint8_t* pixels, int height, int width, int levels,
     }
 }
 
-inline constexpr int LAST_LEVEL = 8;  // that every schedule with noise levels ends at
+inline constexpr int LAST_LEVEL = STEPS[STEP_COUNT - 1].level;  // that every schedule with noise levels ends at
 
 // Draws positions of exact pixels, straight or after noise levels.
 inline void draw_pixels(const uint8_t* pixels, int height, int width, bool after_levels, double share, uint64_t& seed,

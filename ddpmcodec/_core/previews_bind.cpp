@@ -2,6 +2,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 
+#include "arrays.h"
 #include "previews.h"
 
 namespace nb = nanobind;
@@ -13,12 +14,6 @@ namespace {
 
 using Floats = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
 template <class T> using Out = nb::ndarray<nb::numpy, T>;
-
-template <class T> Out<T> array_of(std::vector<T> values, std::vector<size_t> shape) {
-    auto* kept = new std::vector<T>(std::move(values));
-    nb::capsule owner(kept, [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
-    return Out<T>(kept->data(), shape.size(), shape.data(), owner);
-}
 
 void require_threads(int threads) {
     if (threads < 1) throw std::invalid_argument("threads must be 1 or more, not " + std::to_string(threads));
@@ -71,6 +66,8 @@ Out<float> band_means(const nb::ndarray<const int16_t, nb::ndim<2>, nb::c_contig
     if (columns.shape(0) != 4) throw std::invalid_argument("columns must be int16 [4, K]: lo, hi, mean, scale");
     const size_t count = columns.shape(1);
     const int16_t* c = columns.data();
+    for (size_t k = 3 * count; k < 4 * count; k++)
+        if (c[k] < 0 || (c[k] >= SCALES && c[k] != NO_SCALE)) throw std::invalid_argument("no such scale");
     const BandRanges ranges{{c, c + count}, {c + count, c + 2 * count}, {c + 2 * count, c + 3 * count}, {c + 3 * count, c + 4 * count}};
     std::vector<float> mean(count);
     Coefficients coefficients;

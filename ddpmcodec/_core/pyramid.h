@@ -1,6 +1,7 @@
 // YCoCg-R, the S-transform pyramid, and the nested cells of its noise levels: docs/architecture.md.
 #pragma once
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstdlib>
 #include <vector>
@@ -105,7 +106,7 @@ inline Planes synthesise_band(const Planes& coarse, const Planes& differences, c
 // --- cells: what a noise level says of a coefficient
 
 inline int64_t root_of(int64_t square) {  // floored
-    int64_t root = int64_t(__builtin_sqrt(double(square)));
+    int64_t root = int64_t(std::sqrt(double(square)));
     while (root * root > square) root--;
     while ((root + 1) * (root + 1) <= square) root++;
     return root;

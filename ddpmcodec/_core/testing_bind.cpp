@@ -1,4 +1,5 @@
 // Parts of the coder for tests, as functions without state: the module `_native.testing`.
+#include <algorithm>
 #include <cmath>
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
@@ -8,6 +9,7 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include "arrays.h"
 #include "normal.h"
 #include "stages.h"
 #include "streams.h"
@@ -23,12 +25,6 @@ using Image = nb::ndarray<const int16_t, nb::shape<-1, -1, CHANNELS>, nb::c_cont
 using Pixels = nb::ndarray<const uint8_t, nb::shape<-1, -1, CHANNELS>, nb::c_contig, nb::device::cpu>;
 using Integers = std::vector<int64_t>;
 using Pair = std::pair<int, int>;
-
-template <class T> nb::ndarray<nb::numpy, T> array_of(std::vector<T> values, std::vector<size_t> shape) {
-    auto* kept = new std::vector<T>(std::move(values));
-    nb::capsule owner(kept, [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
-    return nb::ndarray<nb::numpy, T>(kept->data(), shape.size(), shape.data(), owner);
-}
 
 void require_count(size_t count) {
     if (count < 1 || count > MOST_COMPONENTS) throw std::invalid_argument("a mixture has 1 to 4 components");
@@ -137,7 +133,7 @@ void bind_colors(nb::module_& m) {
 void bind_streams(nb::module_& m) {
     m.def("packed", [](const std::vector<uint32_t>& starts, const std::vector<uint32_t>& freqs, const std::vector<size_t>& ends,
                        uint32_t check) {
-        if (starts.size() != freqs.size() || ends.empty() || ends.back() != starts.size())
+        if (starts.size() != freqs.size() || ends.empty() || ends.back() != starts.size() || !std::is_sorted(ends.begin(), ends.end()))
             throw std::invalid_argument("symbols and ends differ");
         Symbols symbols;
         for (size_t i = 0; i < starts.size(); i++) symbols.put(starts[i], freqs[i]);

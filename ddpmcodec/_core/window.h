@@ -136,7 +136,10 @@ inline Margin seen_of(const Margin& grb) {
 // Differences of the causal window from `centre`, the inputs of what lies outside zero; and SPARE more.
 inline void gather_causal(const Margin& seen, int y, int x, const int16_t* centre, uint8_t* out) {
     const Differences over(centre);
-    for (int i = 0; i < REACH; i++) over.row(seen.at(y + i - REACH, x - REACH), out + i * ROW);
+    for (int i = 0; i < REACH - 1; i++) over.row(seen.at(y + i - REACH, x - REACH), out + i * ROW);
+    int16_t above[ROW + SPARE] = {};  // a copy: behind the window, another thread may be writing to this row
+    std::memcpy(above, seen.at(y - 1, x - REACH), ROW * sizeof *above);
+    over.row(above, out + (REACH - 1) * ROW);
     uint8_t beside[ROW + SPARE];
     over.row(seen.at(y, x - REACH), beside);
     std::memcpy(out + REACH * ROW, beside, REACH * CHANNELS);

@@ -189,7 +189,7 @@ def parse(data: bytes, source: str, number: int = 0, model_id: bytes | None = No
         raise ModelError(f"{source}: the model file is damaged ({error}); get it again") from error
     facts = _facts(metadata.get("networks"), source)
     for key, tensor in stored.items():
-        if tensor.dtype == np.float32 and not (np.abs(tensor) <= LARGEST_NUMBER).all():
+        if np.issubdtype(tensor.dtype, np.floating) and not (np.abs(tensor.astype(np.float64)) <= LARGEST_NUMBER).all():
             raise ModelError(f"{source}: {key} holds numbers beyond {LARGEST_NUMBER}; export the model again")
     tensors = {
         f"{key}.{layer}": tensor

@@ -295,6 +295,17 @@ def test_learning_leaves_the_network_that_it_began_with(kernel: str) -> None:
     assert np.array_equal(before, reference(params, rows_of(5), 0)[0])
 
 
+def test_a_learner_keeps_the_kernels_of_its_network(kernel: str) -> None:
+    taught = lesson(64, 3, 96, 30)
+    start = native.Network(taught.params)
+    for other in native.kernels():
+        native.use_kernel(other)
+        learner = native.Learner(start, 131)
+        for step in taught.steps:
+            learner.step(*step[:-1], *step.rates)
+        assert_same(learner, taught.expected)
+
+
 def test_an_unknown_kernel_is_refused() -> None:
     before = native.kernel()
     with pytest.raises(RuntimeError, match=r"no kernels 'mmx' on this processor; possible here: .*plain"):

@@ -328,3 +328,69 @@ def test_a_pass_begins_with_pixels_or_words() -> None:
         coder.encode(picture(4, 5))
     with pytest.raises(ValueError, match="as many states"):
         coder.decode([1 << 24, 1 << 24], [words_of(b"")] * 2)
+
+
+def test_a_pass_codes_once() -> None:
+    pixels = picture(4, 4)
+    coder = new_pass(pixels.shape, 0)
+    coder.encode(pixels)
+    for begin in (lambda: coder.encode(pixels), lambda: coder.decode([1 << 24], [words_of(b"")])):
+        with pytest.raises(RuntimeError, match="a pass codes once"):
+            begin()
+
+
+@pytest.mark.parametrize("stream", [-1, 1, 1 << 20])
+def test_streams_that_are_not_there_are_refused(stream: int) -> None:
+    coder = new_pass((1, 4, 4, 3), 0)
+    coder.encode(picture(4, 4))
+    coder.advance(END, END)
+    for ask in (coder.symbols, coder.ends, coder.state, coder.position, lambda number: coder.stream(number, CHECK)):
+        with pytest.raises(IndexError):
+            ask(stream)
+
+
+def test_no_network_is_refused() -> None:
+    with pytest.raises(ValueError, match="a network is None"):
+        native.Pass([None], 0, (1, 4, 4, 3), streams=1, learns=False, threads=1)
+
+
+def test_any_number_of_waves_may_be_asked_for() -> None:
+    coder = new_pass((1, 4, 4, 3), 0)
+    coder.encode(picture(4, 4))
+    coder.advance(3, END)
+    assert coder.advance(2**31 - 1, END) == coder.segments
+
+
+class Failing:
+    """A network that cannot predict, or whose predictions ask for the pass itself."""
+
+    def __init__(self, error: Exception | None) -> None:
+        self.error, self.coder = error, None
+
+    def outputs(self, rows: Any, condition: int) -> Any:
+        if self.error is not None:
+            raise self.error
+        self.coder.advance(1, 1)  # type: ignore[attr-defined]
+
+
+def failing_pass(failing: Failing) -> Any:
+    network = native.ContextNetwork.wrap(failing, "direct", 1, 1)
+    failing.coder = coder = native.Pass([network], 0, (1, 4, 4, 3), streams=1, learns=False, threads=1)
+    coder.encode(picture(4, 4))
+    return coder
+
+
+def test_after_an_error_nothing_is_coded_any_more() -> None:
+    coder = failing_pass(Failing(MemoryError()))
+    with pytest.raises(MemoryError):
+        coder.advance(END, END)
+    assert (coder.ended, coder.advance(END, END), coder.is_exact) == (True, 0, False)
+    with pytest.raises(RuntimeError, match="nothing is packed before all is coded"):
+        coder.stream(0, CHECK)
+
+
+def test_one_thread_at_a_time_advances_a_pass() -> None:
+    coder = failing_pass(Failing(None))
+    with pytest.raises(RuntimeError, match="another thread advances this pass"):
+        coder.advance(END, END)
+    assert coder.ended

@@ -1,0 +1,42 @@
+"""What a model file of the context model may hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from safetensors.numpy import load, save
+
+from ddpmcodec.errors import ModelError
+from ddpmcodec.format import model_file
+from ddpmcodec.format.model_file import KEY, seal
+from ddpmcodec.models.context import parse
+
+FACTOR, WEIGHT = "1.direct.stem.factor", "1.direct.stem.weight"
+
+
+def forged(path: Path, key: str, change: Callable[[NDArray[Any]], NDArray[Any]]) -> bytes:
+    """The model with another tensor, sealed."""
+    data = path.read_bytes()
+    tensors = {name: change(tensor) if name == key else tensor for name, tensor in load(data).items()}
+    return seal(save(tensors, {KEY: json.dumps(model_file.described(data, "a model"))}))
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_numbers_that_are_none_or_too_large_are_refused(context_path: Path, kind: type[np.floating[Any]]) -> None:
+    for number in (np.nan, np.inf) if kind is np.float16 else (np.nan, np.inf, 1e30):
+        data = forged(context_path, FACTOR, lambda tensor, number=number: np.full_like(tensor, number, kind))
+        with pytest.raises(ModelError, match=rf"{FACTOR} holds numbers beyond"):
+            parse(data, "forged")
+
+
+@pytest.mark.parametrize(("key", "kind"), [(FACTOR, np.float64), (FACTOR, np.float16), (WEIGHT, np.float32)])
+def test_tensors_of_another_type_are_refused(context_path: Path, key: str, kind: type) -> None:
+    model = parse(forged(context_path, key, lambda tensor: tensor.astype(kind)), "forged")
+    with pytest.raises(ModelError, match=r"a network of the role direct: stem\.\w+ has another type or layout"):
+        model.networks(1, 0)
