@@ -95,6 +95,7 @@ def train_ddpm(
     On several devices:
       torchrun --standalone --nproc-per-node 8 -m ddpmcodec.cli train-ddpm ...
     """
+    from ddpmcodec.paper import checkpoints
     from ddpmcodec.training import ddpm_trainer
 
     config = _config(network, channels, dropout, learned_variance=options["objective"] == "hybrid")
@@ -109,7 +110,7 @@ def train_ddpm(
         return INTERRUPTED
     if trainer.where.rank == 0:
         done = f"{trainer.step} steps, {trainer.images} images"
-        say(f"{out}: {done}; the averaged network is {Path(out, ddpm_trainer.CHECKPOINT)}")
+        say(f"{out}: {done}; the averaged network is {Path(out, checkpoints.OWN)}")
     return 0
 
 

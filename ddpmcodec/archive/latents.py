@@ -42,7 +42,7 @@ from ddpmcodec.paper.denoiser import IntegerPrediction, Latents, Predictor, Roun
 from ddpmcodec.paper.denoisers import find_denoiser, written_with
 from ddpmcodec.paper.gaussian.model import GaussianModel, coding_levels
 from ddpmcodec.paper.numerics import Description, NumericsProfile, exact_torch
-from ddpmcodec.paper.schedule import LEVEL_UNIT, Levels, check_levels, respace
+from ddpmcodec.paper.schedule import LEVEL_UNIT, MAX_LEVEL, Levels, check_levels, respace
 from ddpmcodec.paper.unet import PaperDenoiser
 
 RUN_PIXELS = 1 << 16  # of the images of a run: bounds the memory of a decoder
@@ -140,7 +140,8 @@ def refuse_another(model_id: bytes, expected: bytes) -> None:
 
 def _profiled(denoiser: PaperDenoiser, profile: NumericsProfile, facts: Description) -> Network:
     predictor = RoundedDenoiser(lambda c_t, s_t: profile.run(denoiser, c_t, s_t))
-    return Network(denoiser.id, predictor, denoiser.levels, facts)
+    levels = denoiser.levels[denoiser.levels <= MAX_LEVEL / LEVEL_UNIT]  # a cosine schedule goes far beyond noise
+    return Network(denoiser.id, predictor, levels, facts)
 
 
 def _fingerprint_levels(denoiser: PaperDenoiser) -> list[float]:

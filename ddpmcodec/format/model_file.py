@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 from ddpmcodec.errors import ModelError
 
 KEY = "ddpmcodec"  # of a safetensors file's metadata: one JSON object
+UNET_KEY = "ddpmcodec.unet"  # in its place in files of the paper's U-Net, which `paper.checkpoints` reads
 FORMAT = 1
 LARGEST_HEADER = 1 << 20  # bytes; of safetensors files
 LARGEST_NUMBER = 1 << 20  # of factors and biases: everything that exact networks compute stays finite
@@ -56,13 +57,23 @@ def described(data: bytes, source: str) -> dict[str, Any]:
 
 def kind_of(path: Path) -> str | None:
     """The kind of a model, by the header of its file alone; None for everything that is no model."""
+    facts = _metadata(_header(path))
+    return None if facts is None else str(facts["kind"])
+
+
+def is_unet(path: Path) -> bool:
+    """Whether a file holds the paper's U-Net, by its header alone."""
+    return UNET_KEY in _entries(_header(path))
+
+
+def _header(path: Path) -> bytes:
+    """The first bytes of a file, up to the end of its header where it is a safetensors file."""
     try:
         with path.open("rb") as file:
             length = file.read(8)
-            facts = _metadata(length + file.read(min(int.from_bytes(length, "little"), LARGEST_HEADER)))
+            return length + file.read(min(int.from_bytes(length, "little"), LARGEST_HEADER))
     except OSError:
-        return None
-    return None if facts is None else str(facts["kind"])
+        return b""
 
 
 def pack(tensors: Mapping[str, Tensor], kind: str, name: str, facts: Mapping[str, Any]) -> bytes:
@@ -76,11 +87,20 @@ def pack(tensors: Mapping[str, Tensor], kind: str, name: str, facts: Mapping[str
 def _metadata(data: bytes) -> dict[str, Any] | None:
     """The metadata in the header; None where there are none, or they name no kind."""
     try:
-        length = min(int.from_bytes(data[:8], "little"), LARGEST_HEADER)
-        facts: dict[str, Any] = json.loads(json.loads(data[8 : 8 + length])["__metadata__"][KEY])
+        facts: dict[str, Any] = json.loads(_entries(data)[KEY])
         return facts if isinstance(facts["kind"], str) and "format" in facts else None
     except (ValueError, LookupError, TypeError, RecursionError):
         return None
+
+
+def _entries(data: bytes) -> Mapping[str, Any]:
+    """All metadata in the header of a safetensors file; nothing where there are none."""
+    try:
+        length = min(int.from_bytes(data[:8], "little"), LARGEST_HEADER)
+        entries = json.loads(data[8 : 8 + length])["__metadata__"]
+        return entries if isinstance(entries, dict) else {}
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return {}
 
 
 def seal(data: bytes) -> bytes:

@@ -12,7 +12,7 @@ from typing import overload
 from ddpmcodec import models
 from ddpmcodec.errors import ModelError, reason_of
 from ddpmcodec.format.header import MODEL_ID_BYTES
-from ddpmcodec.format.model_file import kind_of
+from ddpmcodec.format.model_file import is_unet, kind_of
 from ddpmcodec.models import context
 from ddpmcodec.models.context import ContextModel
 
@@ -53,7 +53,7 @@ def is_denoiser(source: str | Path) -> bool | None:
     name = name_of(source)
     kind = kind_of(Path(source) if name is None else models.path(name))
     if kind is None:
-        return True if str(source).startswith(HUB) or Path(source).is_dir() else None
+        return True if str(source).startswith(HUB) or Path(source).is_dir() or is_unet(Path(source)) else None
     return kind != context.KIND
 
 

@@ -28,6 +28,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from ddpmcodec.errors import ModelError
+from ddpmcodec.format.model_file import UNET_KEY
 from ddpmcodec.models.registry import HUB
 from ddpmcodec.paper.schedule import Levels, cosine, ddpm_linear
 from ddpmcodec.paper.unet import PaperDenoiser, UNet, UNetConfig, Variance
@@ -60,7 +61,14 @@ UNSAID = {
     "upsample_type": "conv",
 }
 
-PROCESS = {"prediction_type": "epsilon", "rescale_betas_zero_snr": False, "trained_betas": None}
+PROCESS = {
+    "clip_sample": True,
+    "clip_sample_range": 1.0,
+    "prediction_type": "epsilon",
+    "rescale_betas_zero_snr": False,
+    "thresholding": False,
+    "trained_betas": None,
+}
 PROCESS_UNSAID = PROCESS | {
     "beta_end": 0.02,
     "beta_schedule": "linear",
@@ -154,21 +162,23 @@ def renamed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return by_new_name
 
 
-METADATA, LEVELS = "ddpmcodec.unet", "levels"  # of our own files
+LEVELS = "levels"  # a tensor of our own files
+OWN = "ddpm.safetensors"  # in the folder of a run that trains the network
 FORMAT = 1
 PICKLES = (".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth")
 RECIPE = "docs/paper.md: Published checkpoints"
 
 
 def load(source: str | Path, *, variance: Variance | None = None) -> PaperDenoiser:
-    """The network of a checkpoint's folder, of a safetensors file, or of hub:OWNER/NAME, which alone is downloaded.
+    """The network of the folder of a checkpoint or a run, of a safetensors file, or of hub:OWNER/NAME, which alone is
+    downloaded.
 
     variance: instead of the checkpoint's own. Raises ModelError.
     """
     path = _find(source)
     try:
         with safe_open(path, "pt") as file:
-            description = (file.metadata() or {}).get(METADATA)
+            description = (file.metadata() or {}).get(UNET_KEY)
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: cannot read the network ({error}); get it again") from error
@@ -196,7 +206,7 @@ def export(denoiser: PaperDenoiser, *, training: Mapping[str, Any] | None = None
     }
     tensors = {name: tensor.contiguous() for name, tensor in sorted(denoiser.unet.state_dict().items())}
     tensors[LEVELS] = torch.from_numpy(denoiser.levels.copy())
-    return bytes(save_tensors(tensors, metadata={METADATA: json.dumps(facts, sort_keys=True)}))
+    return bytes(save_tensors(tensors, metadata={UNET_KEY: json.dumps(facts, sort_keys=True)}))
 
 
 def _find(source: str | Path) -> Path:
@@ -214,6 +224,8 @@ def _find(source: str | Path) -> Path:
 
 
 def _weights_in(folder: Path) -> Path:
+    if (folder / OWN).is_file():
+        return folder / OWN
     if not (folder / WEIGHTS).is_file():
         pickles = sorted(file.name for file in folder.iterdir() if file.suffix in PICKLES)
         raise _pickle(folder / pickles[0]) if pickles else ModelError(f"{folder}: there is no {WEIGHTS} in this folder")

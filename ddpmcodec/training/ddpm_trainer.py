@@ -40,9 +40,9 @@ from ddpmcodec.training.optim import device_of
 from ddpmcodec.training.run import Say
 from ddpmcodec.training.state import State
 
-CHECKPOINT = "ddpm.safetensors"
 CHANGES = ("steps",)  # settings that a resumed run may change
 EVALUATED_LEVELS = 100  # at most, of the bound of images held out
+LARGEST_BETA = 0.999
 BACKWARD = 2  # passes over the network, in operations, that gradients take
 
 
@@ -70,7 +70,12 @@ class DdpmSettings:
     seed: int = 0
 
     def noise_levels(self) -> Levels:
-        return ddpm_linear(self.levels) if self.schedule == "linear" else cosine(self.levels)
+        """The paper's betas are those of 1000 levels. Other numbers of levels have them scaled, so that the last level
+        is nearly all noise, too (as in the code of Nichol & Dhariwal 2021, arXiv 2102.09672)."""
+        if self.schedule == "cosine":
+            return cosine(self.levels)
+        scale = 1000 / self.levels
+        return ddpm_linear(self.levels, min(1e-4 * scale, LARGEST_BETA), min(0.02 * scale, LARGEST_BETA))
 
 
 @dataclass(frozen=True)
@@ -198,7 +203,7 @@ class DdpmTrainer:
         made = {
             "objective": settings.objective, "schedule": settings.schedule, "steps": self.step, "images": self.images
         }  # fmt: skip
-        return {CHECKPOINT: pretrained.export(self.denoiser(), training=made)}
+        return {pretrained.OWN: pretrained.export(self.denoiser(), training=made)}
 
     def _backward(self, pixels: Tensor) -> Tensor:
         """Gradients of the mean loss of the batch, in all processes; this process's part of that loss."""

@@ -26,6 +26,7 @@ from ddpmcodec.paper import numerics as profile
 from ddpmcodec.paper.ans.stack import Stack
 from ddpmcodec.paper.denoisers import find_denoiser
 from ddpmcodec.paper.gaussian.model import GaussianModel
+from ddpmcodec.paper.schedule import LEVEL_UNIT, MAX_LEVEL, cosine
 from ddpmcodec.paper.unet import PaperDenoiser, UNet, UNetConfig
 from pictures import create, crops, drawing, survivors, whole
 
@@ -287,6 +288,16 @@ def test_the_papers_network_codes_under_a_profile(profiled: bytes, denoiser: Pap
 
 def test_all_levels_of_the_papers_schedule_are_its_default(denoiser: PaperDenoiser) -> None:
     assert len(find_network(denoiser).hierarchy(None)) == 1000
+
+
+def test_a_cosine_schedule_is_used_as_far_as_there_is_an_image_in_the_noise(denoiser: PaperDenoiser) -> None:
+    network = find_network(PaperDenoiser(denoiser.unet, cosine(50)))
+    for levels in (None, 4):
+        hierarchy = network.hierarchy(levels)
+        assert hierarchy[0].level == round(LEVEL_UNIT * float(cosine(50)[0]))
+        assert 1000 < hierarchy[-1].s <= MAX_LEVEL / LEVEL_UNIT
+    cosine_network = PaperDenoiser(denoiser.unet, cosine(50))
+    assert whole(crops(9), archive.extract(create(crops(9), cosine_network, bits_back=4), model=cosine_network))
 
 
 def test_a_machine_that_computes_otherwise_is_refused(

@@ -20,6 +20,7 @@ import torch
 from safetensors.torch import load_file, save, save_file
 
 from ddpmcodec.errors import ModelError
+from ddpmcodec.format.model_file import UNET_KEY
 from ddpmcodec.paper import checkpoints as pretrained
 from ddpmcodec.paper import checkpoints as published
 from ddpmcodec.paper import schedule
@@ -82,7 +83,7 @@ def own(denoiser: PaperDenoiser, tmp_path: Path) -> Write:
         path = tmp_path / "own.safetensors"
         path.write_bytes(pretrained.export(denoiser))
         said = json.loads(metadata_of(path)) | (facts or {})
-        path.write_bytes(save(load_file(path) | tensors, metadata={pretrained.METADATA: json.dumps(said)}))
+        path.write_bytes(save(load_file(path) | tensors, metadata={UNET_KEY: json.dumps(said)}))
         return path
 
     return write
@@ -91,7 +92,7 @@ def own(denoiser: PaperDenoiser, tmp_path: Path) -> Write:
 def metadata_of(path: Path) -> str:
     data = path.read_bytes()
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    found: str = header["__metadata__"][pretrained.METADATA]
+    found: str = header["__metadata__"][UNET_KEY]
     return found
 
 
@@ -231,6 +232,8 @@ def test_a_pipeline_of_diffusers_is_read_whole(published_network: diffusers.UNet
     ("change", "complaint"),
     [
         ({"prediction_type": "v_prediction"}, "not the process of the paper: prediction_type is 'v_prediction'"),
+        ({"clip_sample": False}, "not the process of the paper: clip_sample is False"),
+        ({"thresholding": True}, "not the process of the paper: thresholding is True"),
         ({"beta_schedule": "sigmoid"}, "not the configuration of a diffusion process .*'sigmoid' is neither 'linear'"),
         ({"variance_type": "odd"}, "not the configuration of a diffusion process .*'odd'"),
         ({"num_train_timesteps": "many"}, "not the configuration of a diffusion process"),
@@ -293,7 +296,7 @@ def test_levels_that_are_none_are_refused(own: Write, levels: list[Any], complai
 
 def test_a_file_without_a_part_of_its_description_is_refused(denoiser: PaperDenoiser, tmp_path: Path) -> None:
     path = tmp_path / "cut.safetensors"
-    path.write_bytes(save(dict(denoiser.unet.state_dict()), metadata={pretrained.METADATA: '{"format": 1}'}))
+    path.write_bytes(save(dict(denoiser.unet.state_dict()), metadata={UNET_KEY: '{"format": 1}'}))
     with pytest.raises(ModelError, match=r"the network's description is damaged \('config'\)"):
         pretrained.load(path)
 

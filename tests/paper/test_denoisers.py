@@ -12,6 +12,7 @@ import torch
 from ddpmcodec import models
 from ddpmcodec.errors import ModelError
 from ddpmcodec.format import model_file
+from ddpmcodec.models import registry
 from ddpmcodec.models.registry import find
 from ddpmcodec.paper import checkpoints
 from ddpmcodec.paper.denoisers import find_denoiser, written_with
@@ -69,6 +70,15 @@ def test_a_checkpoint_of_the_papers_network_too(checkpoint: Path) -> None:
     found = find_denoiser(str(checkpoint))
     assert isinstance(found, PaperDenoiser)
     np.testing.assert_array_equal(found.levels, ddpm_linear(20, 1e-3, 0.3))
+
+
+def test_the_folder_of_a_run_too(checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / checkpoints.OWN).write_bytes(checkpoint.read_bytes())
+    assert find_denoiser(tmp_path).id == find_denoiser(checkpoint).id
+
+
+def test_its_file_says_what_it_is(checkpoint: Path) -> None:
+    assert registry.is_denoiser(checkpoint)
 
 
 def test_a_model_for_another_role_is_an_error(embedded: Path, tiny_gaussian: Path) -> None:

@@ -22,13 +22,12 @@ from ddpmcodec.errors import TrainingError
 from ddpmcodec.format.model_file import seal
 from ddpmcodec.paper import bound
 from ddpmcodec.paper import checkpoints as pretrained
-from ddpmcodec.paper.schedule import cosine, ddpm_linear
+from ddpmcodec.paper.schedule import alpha_sigma, cosine, ddpm_linear
 from ddpmcodec.paper.unet import CIFAR10, UNetConfig
 from ddpmcodec.training import run, state
 from ddpmcodec.training.data import Crops, DeviceCrops, load_images
 from ddpmcodec.training.ddpm_objective import losses, noisy_batch
 from ddpmcodec.training.ddpm_trainer import (
-    CHECKPOINT,
     DdpmSettings,
     DdpmTrainer,
     Processes,
@@ -122,6 +121,14 @@ def test_the_loss_and_the_gradient_are_those_of_the_objective(settings: DdpmSett
     found = trainer.update()
     assert found.pop("tflops") > 0
     assert found == pytest.approx({"loss": expected.item(), "gradient_norm": norm.item()}, rel=1e-5)
+
+
+@pytest.mark.parametrize("levels", [10, 25, 100, 1000, 4000])
+def test_the_last_level_is_nearly_all_noise(settings: DdpmSettings, levels: int) -> None:
+    """Sampling begins with noise alone. The paper's 1,000 levels end at alphabar = 4e-5."""
+    alpha, _ = alpha_sigma(replace(settings, levels=levels).noise_levels()[-1])
+    assert 0 < alpha**2 < 1e-4
+    np.testing.assert_array_equal(replace(settings, levels=1000).noise_levels(), ddpm_linear())
 
 
 def test_the_rate_rises_and_stays(settings: DdpmSettings) -> None:
@@ -270,7 +277,7 @@ def test_a_run_logs_what_it_does(whole: Path) -> None:
     assert (first["step"], last["step"], last["images"]) == (0, 4, 20)
     assert 0 < last["loss"] < 2
     assert last["gradient_norm"] > 0
-    assert sorted(path.name for path in whole.iterdir()) == [CHECKPOINT, run.LOG, state.FILE]
+    assert sorted(path.name for path in whole.iterdir()) == [pretrained.OWN, run.LOG, state.FILE]
 
 
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(
@@ -328,7 +335,7 @@ def test_the_averaged_network_is_what_is_saved(
 ) -> None:
     network = replace(NETWORK, learned_variance=variance == "learned")
     trainer = start(replace(settings, network=network, objective=objective, schedule="cosine", steps=2), out)
-    denoiser = pretrained.load(out / CHECKPOINT)
+    denoiser = pretrained.load(out / pretrained.OWN)
     assert same(denoiser.unet.state_dict(), trainer.averaged.state_dict())
     assert denoiser.unet.config == network
     assert denoiser.variance == variance
