@@ -47,6 +47,7 @@ from ._report import archive_line
 if TYPE_CHECKING:
     from PIL import Image
 
+    from ddpmcodec.codec.reading import Reading
     from ddpmcodec.images import Planes
 
 REPORT_SECONDS = 10.0  # between words about what is done, where no bar is shown
@@ -116,6 +117,7 @@ def create(
     An input that cannot be read is named and left out, and the exit code is 1. In folders, files without an image's
     extension are left out and counted.
     """
+    from ddpmcodec.codec.reading import Reading
     from ddpmcodec.parallel import threads_of
 
     if as_json and output == STANDARD:
@@ -128,14 +130,12 @@ def create(
         from ddpmcodec import archive as archives
 
         data = archives.create(
-            _read_images(files, failures, any_format, strip, pixels, reports=not quiet and advance is None),
+            _read_images(files, failures, Reading(strip, any_format, pixels), reports=not quiet and advance is None),
             effort=effort,
             levels=levels,
             bits_back=bits_back,
             model=model,
-            strip=strip,
             webp=webp,
-            pixels=pixels,
             verify=not no_verify,
             progress=advance,
         )
@@ -175,12 +175,11 @@ def _named(inputs: Sequence[str], quiet: bool, failures: list[int]) -> Iterator[
 
 
 def _read_images(
-    files: Sequence[tuple[str, Path]], failures: list[int], any_format: bool, strip: bool, pixels: bool, *,
-    reports: bool,
+    files: Sequence[tuple[str, Path]], failures: list[int], reading: Reading, *, reports: bool
 ) -> Iterator[tuple[str, Planes]]:  # fmt: skip
     """The images that can be read; of the others the failure is printed, and its exit code added to `failures`.
     reports: says now and then how many are read."""
-    from ddpmcodec.codec.encoder import planes_of_file
+    from ddpmcodec.codec.reading import planes_of_file
     from ddpmcodec.format.ddpma import check_name
 
     last = time.monotonic()
@@ -192,7 +191,7 @@ def _read_images(
             if problem := check_name(name):
                 raise ImageError(f"{path}: {name!r} cannot be its name in an archive: {problem}")
             with naming_options():
-                planes = planes_of_file(path.read_bytes(), str(path), strip, any_format, pixels)
+                planes = planes_of_file(path.read_bytes(), str(path), reading)
         except (DdpmError, OSError) as error:
             failures.append(failure(error))
             continue

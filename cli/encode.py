@@ -37,6 +37,7 @@ from ._report import Bar, Result, Shape, StepCosts, Task, coding_line, ratio
 if TYPE_CHECKING:
     from PIL import Image
 
+    from ddpmcodec.codec.reading import Reading
     from ddpmcodec.models.context import ContextModel
 
 JPEG_START = b"\xff\xd8\xff"
@@ -80,20 +81,15 @@ def encode(
     The ratio is that of the input's bytes to the output's. Results are printed in the order in which files finish.
     Outputs have the modification time and at most the permissions of their inputs.
     """
+    from ddpmcodec.codec.reading import Reading
+
     if choice.output is not None and choice.output not in choice.files and not choice.recursive:
         refuse_image_name(choice.output, "encode", ".ddpm")
     if removes and not verify:
         raise click.UsageError("--rm removes images whose files were verified: leave out --no-verify")
-    options = {
-        "effort": effort,
-        "levels": levels,
-        "strip": strip,
-        "webp": webp,
-        "pixels": pixels,
-        "tile": tile,
-        "verify": verify,
-    }
-    return run(choice, Encoder(choice, options, loader(model, ray=choice.ray), keep_suffix, removes, any_format))
+    reading = Reading(strip, any_format, pixels)
+    options = {"effort": effort, "levels": levels, "webp": webp, "tile": tile, "verify": verify}
+    return run(choice, Encoder(choice, reading, options, loader(model, ray=choice.ray), keep_suffix, removes))
 
 
 @dataclass
@@ -101,11 +97,11 @@ class Encoder:
     """Images to .ddpm files. options: of `codec.encode`."""
 
     choice: Choice
+    reading: Reading
     options: dict[str, Any]
     model: Callable[[], ContextModel | None]
     keep_suffix: bool = False
     removes: bool = False
-    any_format: bool = False
     verb = "encode"
     noun = "image"
     suffix = ".ddpm"
@@ -159,7 +155,7 @@ class Encoder:
         from ddpmcodec.images import MAIN_IMAGE_FORMATS, load_image
 
         with naming_options():
-            image = load_image(data, label(task.name), any_format=self.any_format)
+            image = load_image(data, label(task.name), any_format=self.reading.any_format)
         if self.removes and image.format in MAIN_IMAGE_FORMATS and not self._stores(data):
             raise ImageError(f"{label(task.name)}: other pictures in the file would be lost with it: leave out --rm")
         return image
@@ -168,13 +164,13 @@ class Encoder:
         """Whether this machine stores a JPEG file as such."""
         from ddpmcodec.codec.originals import can_store
 
-        return not (self.options["pixels"] or self.options["strip"]) and can_store(data)
+        return not (self.reading.pixels or self.reading.strip) and can_store(data)
 
     def _warn_of_jpeg(self, name: str, bar: Bar) -> None:
         """Warns once in a run."""
         from ddpmcodec.codec.originals import EXTRA
 
-        asked = next((f"leave out --{name}" for name in ("pixels", "strip") if self.options[name]), EXTRA)
+        asked = next((f"leave out --{name}" for name in ("pixels", "strip") if getattr(self.reading, name)), EXTRA)
         with bar.aside():
             if not self.warned:
                 say(f"{label(name)}: a JPEG grows, as its pixels are coded: to store the file itself, {asked}")
@@ -184,7 +180,7 @@ class Encoder:
         self, tasks: Sequence[Task], images: list[Image.Image], datas: Sequence[bytes], bar: Bar, costs: StepCosts
     ) -> list[bytes]:
         from ddpmcodec import codec
-        from ddpmcodec.codec.encoder import planes_of_image
+        from ddpmcodec.codec.reading import planes_of_image
 
         first = images[0]
         shape = Shape(first.width * first.height, _channels(first.mode), None)
@@ -195,8 +191,7 @@ class Encoder:
             "report": costs.add if self.choice.verbose else None,
         }
         with naming(tasks[0].name):  # where it is one of several, each is tried on its own
-            strip, pixels = self.options["strip"], self.options["pixels"]
-            pictures = [planes_of_image(*each, strip, pixels) for each in zip(images, datas, strict=True)]
+            pictures = [planes_of_image(*each, self.reading) for each in zip(images, datas, strict=True)]
             if len(pictures) == 1:
                 return [codec.encode(pictures[0], **options)]
             return codec.encode_many(pictures, **options)

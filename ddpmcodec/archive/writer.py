@@ -15,8 +15,8 @@ from ddpmcodec.archive.sources import Given, LatentCoder, Source, latent_coder
 from ddpmcodec.codec import efforts, known_answer
 from ddpmcodec.codec.batching import Progress
 from ddpmcodec.codec.efforts import DEFAULT_EFFORT, DEFAULT_LEVELS, check_coding
-from ddpmcodec.codec.encoder import Picture, planes_of
 from ddpmcodec.codec.graphics import find_graphics
+from ddpmcodec.codec.reading import Picture, Reading, planes_of
 from ddpmcodec.codec.suited import suited_together
 from ddpmcodec.errors import ChecksumError, FormatError, ImageError
 from ddpmcodec.format.block import MAX_BLOCK_IMAGES, MAX_IMAGES, Block, Coding, Entry
@@ -93,8 +93,8 @@ def create(
     by_latents = bits_back is not None or given.latent is not None
     latent = latent_coder(given.latent, bits_back, progress) if by_latents else None
     context = ContextCoder(given.context or registry.default(STACK_PIXELS), stacked, progress)
-    options = {"strip": strip, "any_format": any_format, "webp": webp, "pixels": pixels, "verify": verify}
-    writer = _Writer(given.context, files, context, latent, **options)
+    reading = Reading(strip, any_format, pixels)
+    writer = _Writer(given.context, files, context, latent, reading=reading, webp=webp, verify=verify)
     for name, image in images:
         writer.add(name, image)
     return writer.finish()
@@ -145,12 +145,10 @@ class _Writer:
 
     def __init__(
         self, model: ContextModel | None, coding: efforts.Coding, coder: ContextCoder,
-        latent: LatentCoder | None, *,
-        strip: bool, any_format: bool, webp: bool, pixels: bool, verify: bool,
+        latent: LatentCoder | None, *, reading: Reading, webp: bool, verify: bool,
     ) -> None:  # fmt: skip
         self.model, self.coding, self.coder, self.latent = model, coding, coder, latent
-        self.strip, self.any_format, self.webp, self.verify = strip, any_format, webp, verify
-        self.pixels = pixels
+        self.reading, self.webp, self.verify = reading, webp, verify
         self.taken: set[str] = set()
         self.name_bytes = 0
         self.stack, self.files = _Queue(), _Queue()
@@ -169,7 +167,7 @@ class _Writer:
         self.name_bytes += len(name.encode())
         if self.name_bytes > MAX_NAMES:
             raise ImageError(f"{name}: the names of an archive take {MAX_NAMES} bytes at most: make another one")
-        planes = planes_of(image, self.strip, self.any_format, self.pixels)
+        planes = planes_of(image, self.reading)
         height, width, _ = planes.colour.shape
         waiting = _Waiting(Entry(name, planes.mode, width, height, len(self.taken)), planes)
         self.taken.add(name)

@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from ddpmcodec.arguments import require_whole
 from ddpmcodec.codec import decoder, graphics, known_answer, originals
 from ddpmcodec.codec.batching import Progress, batches, reporting
 from ddpmcodec.codec.efforts import DEFAULT_EFFORT, DEFAULT_LEVELS, Coding, check_coding, segments
 from ddpmcodec.codec.passes import Report, Tile, encode_tiles
+from ddpmcodec.codec.reading import Picture, Reading, numbered, planes_of
 from ddpmcodec.codec.suited import suited
-from ddpmcodec.errors import ChecksumError, FormatError, ImageError, reason_of
+from ddpmcodec.errors import ChecksumError, FormatError
 from ddpmcodec.format.ddpm import Box, Header, assemble, covered_by_stream, plan_index, split
 from ddpmcodec.format.header import WEBP
 from ddpmcodec.format.sections import pack_alpha, pack_metadata
 from ddpmcodec.format.streams import pack_chunk, pack_state
 from ddpmcodec.format.tiles import LEAST_SIDE, MOST_SIDE, SIDE_STEP
-from ddpmcodec.images import JPEG_FORMATS, Planes, load_image, orientation_of, to_planes
+from ddpmcodec.images import Planes, orientation_of
 from ddpmcodec.models import THUMBNAIL_PIXELS, registry
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.models.registry import ModelSource, find
 from ddpmcodec.parallel import run_all
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-Picture: TypeAlias = "Image.Image | NDArray[np.uint8] | Tensor | str | os.PathLike[str] | BinaryIO | Planes"
 
 
 def encode(
@@ -98,8 +89,8 @@ def encode(
     b'\\xdd\\n'
     """
     check_tile(tile)
-    planes = [planes_of(image, strip, any_format, pixels)]
-    return _encode(planes, check_coding(effort, levels), find(model), webp, tile, verify, progress, report)[0]
+    wanted = _Wanted(check_coding(effort, levels), find(model), webp, tile, verify, progress, report)
+    return _encode([planes_of(image, Reading(strip, any_format, pixels))], wanted)[0]
 
 
 def encode_many(
@@ -138,9 +129,8 @@ def encode_many(
     True
     """
     check_tile(tile)
-    coding, given = check_coding(effort, levels), find(model)
-    pictures = list(_numbered(images, strip, any_format, pixels))
-    return _encode(pictures, coding, given, webp, tile, verify, progress, report)
+    wanted = _Wanted(check_coding(effort, levels), find(model), webp, tile, verify, progress, report)
+    return _encode(list(numbered(images, Reading(strip, any_format, pixels))), wanted)
 
 
 def check_tile(tile: int | None) -> None:
@@ -151,71 +141,16 @@ def check_tile(tile: int | None) -> None:
             raise ValueError(f"tile must be a multiple of {SIDE_STEP} from {LEAST_SIDE} to {MOST_SIDE}, not {tile}")
 
 
-def planes_of(image: Picture, strip: bool, any_format: bool = False, pixels: bool = True) -> Planes:
-    """The planes of an image. pixels: code those of a JPEG file, too; otherwise its planes hold the file to store."""
-    if isinstance(image, Planes):
-        return image
-    if isinstance(image, (Image.Image, np.ndarray)):
-        return to_planes(image, strip=strip)
-    if _is_tensor(image):
-        return to_planes(_array_of(image))
-    if isinstance(image, (str, os.PathLike)):
-        name = os.fspath(image)
-        return planes_of_file(_read(name, Path(name).read_bytes), name, strip, any_format, pixels)
-    if hasattr(image, "read"):
-        name = str(getattr(image, "name", "the file"))
-        return planes_of_file(_read(name, image.read), name, strip, any_format, pixels)
-    raise TypeError(
-        f"encode() takes a Pillow image, a uint8 array or tensor, a path or a binary file, not {type(image).__name__}"
-    )
+class _Wanted(NamedTuple):
+    """How images are to be encoded: arguments of `encode`, checked. given: the model; None: embedded ones."""
 
-
-def planes_of_file(data: bytes, name: str, strip: bool, any_format: bool, pixels: bool) -> Planes:
-    return planes_of_image(load_image(data, name, any_format=any_format), data, strip, pixels)
-
-
-def planes_of_image(image: Image.Image, data: bytes, strip: bool, pixels: bool) -> Planes:
-    """The planes of an image that Pillow has read from these bytes of a file; with the bytes, where they are stored."""
-    is_stored = image.format in JPEG_FORMATS and not (pixels or strip) and originals.can_store(data)
-    planes = to_planes(image, strip=strip)
-    return replace(planes, original=data) if is_stored else planes
-
-
-def _read(name: str, read: Callable[[], bytes]) -> bytes:
-    try:
-        return read()
-    except (OSError, ValueError) as error:
-        raise ImageError(f"{name}: cannot be read ({reason_of(error)}); give the path of an image") from error
-
-
-def _is_tensor(image: object) -> bool:
-    """Whether it is a tensor. PyTorch is not imported for this: where nobody has imported it, there is none."""
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(image, torch.Tensor)
-
-
-def _array_of(tensor: Any) -> NDArray[np.uint8]:
-    """The array [H, W] or [H, W, C] of a tensor [H, W] or [C, H, W] on any device. Raises ImageError."""
-    channels_last = tensor.movedim(0, -1) if tensor.ndim == 3 else tensor
-    if str(tensor.dtype) != "torch.uint8" or tensor.ndim not in (2, 3) or not 1 <= channels_last.shape[2:].numel() <= 4:
-        raise ImageError(
-            f"a tensor of {tensor.dtype} and shape {tuple(tensor.shape)} is not an image:"
-            " uint8 of shape (H, W) or (C, H, W) is, with 1 to 4 channels"
-        )
-    if tensor.is_meta:
-        raise ImageError("a tensor on the device 'meta' has no values: give one that has")
-    pixels: NDArray[np.uint8] = channels_last.cpu().numpy()
-    return pixels[..., 0] if pixels.shape[2:] == (1,) else pixels
-
-
-def _numbered(images: Iterable[Picture], strip: bool, any_format: bool, pixels: bool) -> Iterator[Planes]:
-    if isinstance(images, (str, bytes)):  # which would be taken for a list of letters
-        raise TypeError(f"encode_many() takes a list of images, not {type(images).__name__}")
-    for number, image in enumerate(images, start=1):
-        try:
-            yield planes_of(image, strip, any_format, pixels)
-        except ImageError as error:
-            raise ImageError(f"image {number}: {error}") from error
+    coding: Coding
+    given: ContextModel | None
+    webp: bool
+    tile: int | None
+    verify: bool
+    progress: Progress | None
+    report: Report | None
 
 
 class _Part(NamedTuple):
@@ -228,24 +163,23 @@ class _Part(NamedTuple):
     covered: bytes
 
 
-def _encode(
-    pictures: Sequence[Planes], coding: Coding, given: ContextModel | None, webp: bool, side: int | None, verify: bool,
-    progress: Progress | None, report: Report | None,
-) -> list[bytes]:  # fmt: skip
-    models = [given] * len(pictures) if given else _suited(pictures)
-    stored = run_all(lambda n: _is_stored(pictures[n], models[n], webp), range(len(pictures)))
-    headers = [_header(planes, coding, model, side) for planes, model in zip(pictures, models, strict=True)]
+def _encode(pictures: Sequence[Planes], wanted: _Wanted) -> list[bytes]:
+    models = [wanted.given] * len(pictures) if wanted.given else _suited(pictures)
+    stored = run_all(lambda n: _is_stored(pictures[n], models[n], wanted.webp), range(len(pictures)))
+    headers = [
+        _header(planes, wanted.coding, model, wanted.tile) for planes, model in zip(pictures, models, strict=True)
+    ]
     coded = (n for n, skip in enumerate(stored) if not skip)
     parts = [part for n in coded for part in _parts(n, headers[n], models[n])]
     tiles: list[list[Tile]] = [[] for _ in pictures]
-    for part, tile in zip(parts, _encode_parts(parts, pictures, coding, progress, report), strict=True):
+    for part, tile in zip(parts, _encode_parts(parts, pictures, wanted), strict=True):
         tiles[part.picture].append(tile)
-    files = run_all(lambda n: _file(pictures[n], headers[n], tiles[n], webp), range(len(pictures)))
-    if progress is not None and any(stored):
-        progress(sum(_pixels(planes) for planes, skip in zip(pictures, stored, strict=True) if skip))
-    if verify:
+    files = run_all(lambda n: _file(pictures[n], headers[n], tiles[n], wanted.webp), range(len(pictures)))
+    if wanted.progress is not None and any(stored):
+        wanted.progress(sum(_pixels(planes) for planes, skip in zip(pictures, stored, strict=True) if skip))
+    if wanted.verify:
         known_answer.require()
-        _verify(files, pictures, given, progress)
+        _verify(files, pictures, wanted.given, wanted.progress)
     return files
 
 
@@ -310,16 +244,14 @@ def _parts(number: int, header: Header, model: ContextModel) -> list[_Part]:
     return [_Part(number, box, model, lanes, covered) for box in header.boxes()]
 
 
-def _encode_parts(
-    parts: Sequence[_Part], pictures: Sequence[Planes], coding: Coding, progress: Progress | None, report: Report | None
-) -> list[Tile]:
+def _encode_parts(parts: Sequence[_Part], pictures: Sequence[Planes], wanted: _Wanted) -> list[Tile]:
     tiles: dict[int, Tile] = {}
 
     def encode_batch(batch: list[int]) -> None:
         first, covered = parts[batch[0]], [parts[i].covered for i in batch]
         pixels = np.stack([pictures[parts[i].picture].colour[parts[i].box] for i in batch])
-        reported = reporting(progress, pixels[0, ..., 0].size, report)
-        encoded = encode_tiles(pixels, first.model, coding, lanes=first.lanes, covered=covered, report=reported)
+        reported = reporting(wanted.progress, pixels[0, ..., 0].size, wanted.report)
+        encoded = encode_tiles(pixels, first.model, wanted.coding, lanes=first.lanes, covered=covered, report=reported)
         tiles.update(zip(batch, encoded, strict=True))
 
     run_all(encode_batch, batches([_key(part, pictures[part.picture]) for part in parts]))

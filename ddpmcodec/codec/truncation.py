@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, bytes_of, check_limits
 from ddpmcodec.codec.contents import end_of_segment, require_step, segments_of_steps, steps_of
 from ddpmcodec.codec.decoder import decode_details
-from ddpmcodec.codec.encoder import Picture, planes_of
+from ddpmcodec.codec.reading import Picture, Reading, planes_of
 from ddpmcodec.errors import ImageError, OutputError, TruncatedError
 from ddpmcodec.format.ddpm import MARK_BYTES, Sections, end_mark, split
 from ddpmcodec.models.context import ContextModel
@@ -155,7 +155,7 @@ def _reference(
     if original is None:
         _require_whole(data)
         return decode_details(data, model=given, max_pixels=max_pixels).planes.colour
-    header, colours = split(data).header, planes_of(original, True).colour
+    header, colours = split(data).header, planes_of(original, Reading(strip=True, pixels=True)).colour
     if colours.shape != (header.height, header.width, header.channels):
         height, width, channels = colours.shape
         raise ImageError(

@@ -16,8 +16,9 @@ from PIL import Image, ImageCms, ImageFile
 
 import ddpmcodec.pillow_plugin  # noqa: F401
 from ddpmcodec import archive, codec
-from ddpmcodec.codec import encoder, originals
+from ddpmcodec.codec import originals
 from ddpmcodec.codec.decoder import decode_details
+from ddpmcodec.codec.reading import Reading, planes_of
 from ddpmcodec.codec.stream_decoder import ProgressiveDecoder
 from ddpmcodec.errors import (
     ChecksumError,
@@ -379,6 +380,6 @@ def test_pillow_opens_it_as_any_other() -> None:
 
 def test_planes_that_were_changed_are_not_the_files() -> None:
     """What is compared on verification is the file, and not only the pixels."""
-    planes = encoder.planes_of(BytesIO(jpeg_of()), strip=False, pixels=False)
+    planes = planes_of(BytesIO(jpeg_of()), Reading())
     assert planes.original == jpeg_of()
-    assert not encoder.planes_of(BytesIO(jpeg_of()), strip=True, pixels=False).original
+    assert not planes_of(BytesIO(jpeg_of()), Reading(strip=True)).original

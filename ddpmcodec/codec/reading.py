@@ -1,0 +1,104 @@
+"""Images in all the forms that encoders take, to the planes that are coded."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ddpmcodec.codec import originals
+from ddpmcodec.errors import ImageError, reason_of
+from ddpmcodec.images import JPEG_FORMATS, Planes, load_image, to_planes
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Picture: TypeAlias = "Image.Image | NDArray[np.uint8] | Tensor | str | os.PathLike[str] | BinaryIO | Planes"
+
+
+class Reading(NamedTuple):
+    """What is taken of a picture, and how.
+
+    strip: no ICC profile and EXIF. any_format: files of formats whose readers may leave something out, too. pixels:
+    those of a JPEG file; otherwise the file itself is stored, where this machine can.
+    """
+
+    strip: bool = False
+    any_format: bool = False
+    pixels: bool = False
+
+
+def planes_of(image: Picture, reading: Reading) -> Planes:
+    """The planes of an image; those that a caller has made already stay as they are. Raises ImageError, TypeError."""
+    if isinstance(image, Planes):
+        return image
+    if isinstance(image, (Image.Image, np.ndarray)):
+        return to_planes(image, strip=reading.strip)
+    if _is_tensor(image):
+        return to_planes(_array_of(image))
+    if isinstance(image, (str, os.PathLike)):
+        name = os.fspath(image)
+        return planes_of_file(_read(name, Path(name).read_bytes), name, reading)
+    if hasattr(image, "read"):
+        name = str(getattr(image, "name", "the file"))
+        return planes_of_file(_read(name, image.read), name, reading)
+    raise TypeError(
+        f"encode() takes a Pillow image, a uint8 array or tensor, a path or a binary file, not {type(image).__name__}"
+    )
+
+
+def planes_of_file(data: bytes, name: str, reading: Reading) -> Planes:
+    """The planes of an image file. name: what errors call it. Raises ImageError."""
+    return planes_of_image(load_image(data, name, any_format=reading.any_format), data, reading)
+
+
+def planes_of_image(image: Image.Image, data: bytes, reading: Reading) -> Planes:
+    """The planes of an image that Pillow has read from these bytes of a file; with the bytes, where they are stored."""
+    is_stored = image.format in JPEG_FORMATS and not (reading.pixels or reading.strip) and originals.can_store(data)
+    planes = to_planes(image, strip=reading.strip)
+    return replace(planes, original=data) if is_stored else planes
+
+
+def numbered(images: Iterable[Picture], reading: Reading) -> Iterator[Planes]:
+    """The planes of each image. Raises ImageError, which names one by its number, and TypeError."""
+    if isinstance(images, (str, bytes)):  # which would be taken for a list of letters
+        raise TypeError(f"encode_many() takes a list of images, not {type(images).__name__}")
+    for number, image in enumerate(images, start=1):
+        try:
+            yield planes_of(image, reading)
+        except ImageError as error:
+            raise ImageError(f"image {number}: {error}") from error
+
+
+def _read(name: str, read: Callable[[], bytes]) -> bytes:
+    try:
+        return read()
+    except (OSError, ValueError) as error:
+        raise ImageError(f"{name}: cannot be read ({reason_of(error)}); give the path of an image") from error
+
+
+def _is_tensor(image: object) -> bool:
+    """Whether it is a tensor. PyTorch is not imported for this: where nobody has imported it, there is none."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(image, torch.Tensor)
+
+
+def _array_of(tensor: Any) -> NDArray[np.uint8]:
+    """The array [H, W] or [H, W, C] of a tensor [H, W] or [C, H, W] on any device. Raises ImageError."""
+    channels_last = tensor.movedim(0, -1) if tensor.ndim == 3 else tensor
+    if str(tensor.dtype) != "torch.uint8" or tensor.ndim not in (2, 3) or not 1 <= channels_last.shape[2:].numel() <= 4:
+        raise ImageError(
+            f"a tensor of {tensor.dtype} and shape {tuple(tensor.shape)} is not an image:"
+            " uint8 of shape (H, W) or (C, H, W) is, with 1 to 4 channels"
+        )
+    if tensor.is_meta:
+        raise ImageError("a tensor on the device 'meta' has no values: give one that has")
+    pixels: NDArray[np.uint8] = channels_last.cpu().numpy()
+    return pixels
