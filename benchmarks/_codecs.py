@@ -13,9 +13,10 @@ import numpy as np
 from PIL import Image
 
 from ddpmcodec import codec
-from ddpmcodec.codec.efforts import DEFAULT_LEVELS, Coding, macs_per_pixel
+from ddpmcodec.codec.efforts import Coding, macs_per_pixel
 from ddpmcodec.codec.passes import SegmentCost
 from ddpmcodec.codec.suited import suited_together
+from ddpmcodec.format.header import DEFAULT_LEVELS
 from ddpmcodec.models import THUMBNAIL_PIXELS, registry
 from ddpmcodec.models.context import ContextModel
 
@@ -63,7 +64,7 @@ def is_webp(data: bytes) -> bool:
 
 
 class CodeLength:
-    """A `codec.Report` that keeps what every segment took. Threads may call it at the same time."""
+    """A `report` of the codec that keeps what every segment took. Threads may call it at the same time."""
 
     def __init__(self) -> None:
         self.costs: list[SegmentCost] = []

@@ -29,7 +29,8 @@ from ddpmcodec.codec.efforts import Coding, segments
 from ddpmcodec.codec.passes import begin, new_pass, run
 from ddpmcodec.codec.previews import canvas, shown
 from ddpmcodec.errors import ChecksumError, DdpmError
-from ddpmcodec.format.ddpm import Box, Sections, split
+from ddpmcodec.format.ddpm import Sections, split
+from ddpmcodec.format.header import Box
 from ddpmcodec.format.streams import WORD_BYTES
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import thread_count

@@ -17,7 +17,7 @@ from ddpmcodec.arguments import DEFAULT_MAX_PIXELS
 from ddpmcodec.errors import DdpmError, ImageError, OutputError
 from ddpmcodec.files import check_output, write_below, write_file
 from ddpmcodec.folders import with_suffix
-from ddpmcodec.format.header import LEVELS, MAX_EFFORT
+from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, LEVELS, MAX_EFFORT
 from ddpmcodec.format.tiles import LEAST_SIDE, MOST_SIDE, SIDE_STEP
 
 if TYPE_CHECKING:
@@ -78,14 +78,14 @@ effort_option = click.option(
     "-e",
     "--effort",
     type=click.IntRange(1, MAX_EFFORT),
-    default=2,
+    default=DEFAULT_EFFORT,
     show_default=True,
     help="How large the networks are: a larger one makes smaller files, and takes more time in both directions.",
 )
 levels_option = click.option(
     "--levels",
     type=click.Choice([str(count) for count in LEVELS]),
-    default="2",
+    default=str(DEFAULT_LEVELS),
     show_default=True,
     callback=lambda _context, _option, given: int(given),
     help="Noise levels before exact pixels. 0: none, the smallest file; a prefix shows only the upper part; "

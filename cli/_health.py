@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from ddpmcodec import __version__, _native, codec, models
 from ddpmcodec.codec import known_answer, originals
-from ddpmcodec.codec.efforts import EFFORTS
 from ddpmcodec.errors import DdpmError
 from ddpmcodec.format.header import LEVELS
+from ddpmcodec.models.context import EFFORTS
 from ddpmcodec.models.registry import find
 from ddpmcodec.parallel import thread_count
 

@@ -250,7 +250,7 @@ class OriginalDecoder(Decoder):
 
     def _original(self, task: Task, data: bytes) -> Result:
         from ddpmcodec import codec
-        from ddpmcodec.format.ddpm import parse_header
+        from ddpmcodec.format.header_bytes import parse_header
         from ddpmcodec.images import JPEG_FORMATS, image_format
 
         if Path(task.output).suffix and image_format(task.output) not in JPEG_FORMATS:
@@ -267,7 +267,7 @@ def _header_of(name: str) -> Header | None:
     """The header of a file; None where it cannot be read, or not from the first bytes. Raises FormatError, naming the
     file, where it is of another kind."""
     from ddpmcodec.errors import TruncatedError
-    from ddpmcodec.format.ddpm import parse_header
+    from ddpmcodec.format.header_bytes import parse_header
 
     try:
         with naming(name), open(name, "rb") as file:
@@ -289,7 +289,7 @@ def _is_lossy(name: str) -> bool:
 
 def _is_jpeg(data: bytes) -> bool:
     """Whether a file holds a JPEG; the header of one that does is short."""
-    from ddpmcodec.format.ddpm import parse_header
+    from ddpmcodec.format.header_bytes import parse_header
 
     with suppress(TruncatedError):
         return parse_header(bytes(data[:HEAD_BYTES]))[0].is_jpeg

@@ -206,7 +206,7 @@ class Encoder:
 
     def _details(self, image: Image.Image, file: bytes, seconds: float, costs: StepCosts) -> list[str]:
         """The lines for -v."""
-        from ddpmcodec.format.ddpm import parse_header
+        from ddpmcodec.format.header_bytes import parse_header
 
         header, _ = parse_header(file)
         head = f"  {image.width} x {image.height} {image.mode}, {seconds:.2f} s"

@@ -21,7 +21,7 @@ def info(files: tuple[str, ...], as_json: bool) -> int:
 
     def describe(name: str) -> None:
         from ddpmcodec.codec.information import info as facts
-        from ddpmcodec.format.ddpm import parse_header
+        from ddpmcodec.format.header_bytes import parse_header
 
         data = read_input(name)
         with naming(name):

@@ -58,7 +58,7 @@ def test(files: tuple[str, ...], model: str | None, max_pixels: int, ray: str | 
 
 def _test(name: str, data: bytes, network: Network, max_pixels: int, quiet: bool) -> str:
     """The line that is printed of the file."""
-    from ddpmcodec.format.ddpm import parse_header
+    from ddpmcodec.format.header_bytes import parse_header
 
     with naming(name):
         header, _ = parse_header(data)

@@ -67,7 +67,7 @@ def truncate(
     outputs = Outputs([file], output, ".ddpm", force=force)
 
     def truncate_one(name: str) -> None:
-        from ddpmcodec.format.ddpm import parse_header
+        from ddpmcodec.format.header_bytes import parse_header
 
         data = read_input(name)
         with naming(name):

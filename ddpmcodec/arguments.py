@@ -10,7 +10,7 @@ from ddpmcodec.errors import ImageError
 from ddpmcodec.files import FileView
 
 REAL = ("bpp", "psnr")  # arguments that need not be whole
-DEFAULT_MAX_PIXELS = 178_956_970  # of an image to decode; Pillow refuses more, too, unless its limit was changed
+DEFAULT_MAX_PIXELS = 178_956_970  # of an image to decode: twice Pillow's MAX_IMAGE_PIXELS, above which it refuses
 
 
 def bytes_of(data: object) -> bytes:

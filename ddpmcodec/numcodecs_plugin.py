@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ddpmcodec import archive, codec
-from ddpmcodec.codec.efforts import DEFAULT_EFFORT, check_coding
+from ddpmcodec.codec.efforts import check_coding
 from ddpmcodec.errors import FormatError, ImageError
 from ddpmcodec.format.ddpm import split
-from ddpmcodec.format.header import MAGIC
+from ddpmcodec.format.header import DEFAULT_EFFORT, MAGIC
 
 Images = NDArray[np.uint8]
 CHUNK_LEVELS = 0

@@ -28,10 +28,10 @@ from typing import IO, TYPE_CHECKING, Any
 
 from PIL import Image, ImageFile
 
-from ddpmcodec.codec.efforts import DEFAULT_EFFORT, DEFAULT_LEVELS
 from ddpmcodec.errors import DdpmError, FormatError, TruncatedError
-from ddpmcodec.format.ddpm import MARK_BYTES, Header, is_marked, parse_header, split
-from ddpmcodec.format.header import MAGIC
+from ddpmcodec.format.ddpm import MARK_BYTES, is_marked, split
+from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, MAGIC, Header
+from ddpmcodec.format.header_bytes import parse_header
 from ddpmcodec.format.sections import unpack_alpha, unpack_metadata
 from ddpmcodec.images import OWN_FORMAT, exif_of
 

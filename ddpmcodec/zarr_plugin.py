@@ -20,8 +20,8 @@ import numpy as np
 from zarr.abc.codec import ArrayBytesCodec
 from zarr.registry import register_codec
 
-from ddpmcodec.codec.efforts import DEFAULT_EFFORT
 from ddpmcodec.errors import FormatError
+from ddpmcodec.format.header import DEFAULT_EFFORT
 from ddpmcodec.numcodecs_plugin import CHUNK_LEVELS, Ddpm, shape_of_images
 
 if TYPE_CHECKING:

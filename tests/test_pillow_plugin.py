@@ -18,7 +18,8 @@ from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 import ddpmcodec
 import ddpmcodec.pillow_plugin
 from ddpmcodec.codec import graphics
-from ddpmcodec.format.ddpm import Header, pack_header, parse_header
+from ddpmcodec.format.header import Header
+from ddpmcodec.format.header_bytes import pack_header, parse_header
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.pillow_plugin import MIME_TYPE, DdpmImageFile
 

@@ -119,7 +119,7 @@ class ArchiveFile(Mapping[str, Image.Image]):
         return name in self._locations
 
     def __getitem__(self, name: str) -> Image.Image:
-        _ = self._opened
+        self._require_open()
         location = self._locations[name]
         group, entry = self._groups[location.group], location.entry
         check_pixels(name, entry.width, entry.height, self._max_pixels)
@@ -131,7 +131,7 @@ class ArchiveFile(Mapping[str, Image.Image]):
     def region(self, name: str, box: Edges | None = None, *, reduce: int = 1) -> Image.Image:
         """A part of an image, or a reduced one, by `box` and `reduce` as in `ddpmcodec.decode`. Where the image is a
         file of its own, no more is read and decoded than is needed. Raises what `decode` does, and KeyError."""
-        _ = self._opened
+        self._require_open()
         location = self._locations[name]
         group = self._groups[location.group]
         if not group.are_files:
@@ -162,7 +162,7 @@ class ArchiveFile(Mapping[str, Image.Image]):
         >>> images = archive.open(archive.create((f"{n}.png", np.full((4, 4), n, np.uint8)) for n in range(3)))
         >>> images.prefetch(["0.png", "2.png"])
         """
-        _ = self._opened
+        self._require_open()
         wanted = [self._locations[name] for name in names]
         for _, entry in wanted:
             check_pixels(entry.name, entry.width, entry.height, self._max_pixels)
@@ -195,9 +195,13 @@ class ArchiveFile(Mapping[str, Image.Image]):
 
     @property
     def _opened(self) -> Archive:
+        self._require_open()
+        assert self._archive is not None
+        return self._archive
+
+    def _require_open(self) -> None:
         if self._archive is None:
             raise ValueError("the archive is closed")
-        return self._archive
 
     def _decode_group(self, number: int) -> _DecodedImages:
         return self._decode(self._groups[number].block, self._groups[number].entries)

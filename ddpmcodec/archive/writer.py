@@ -14,14 +14,14 @@ from ddpmcodec.archive.blocks import BlockDecoder, ContextCoder, Encoded, Pixels
 from ddpmcodec.archive.sources import Given, LatentCoder, Source, latent_coder
 from ddpmcodec.codec import efforts, known_answer
 from ddpmcodec.codec.batching import Progress
-from ddpmcodec.codec.efforts import DEFAULT_EFFORT, DEFAULT_LEVELS, check_coding
+from ddpmcodec.codec.efforts import check_coding
 from ddpmcodec.codec.graphics import find_graphics
 from ddpmcodec.codec.reading import Picture, Reading, planes_of
 from ddpmcodec.codec.suited import suited_together
 from ddpmcodec.errors import ChecksumError, FormatError, ImageError
 from ddpmcodec.format.block import MAX_BLOCK_IMAGES, MAX_IMAGES, Block, Coding, Entry
 from ddpmcodec.format.ddpma import MAX_NAMES, Packed, assemble, check_name, packed
-from ddpmcodec.format.header import MAX_METADATA
+from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, MAX_METADATA
 from ddpmcodec.format.sections import MAX_BLOCK_METADATA, pack_alpha, pack_metadata
 from ddpmcodec.images import Planes
 from ddpmcodec.models import THUMBNAIL_PIXELS, registry

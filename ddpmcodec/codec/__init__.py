@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ddpmcodec.codec.encoder import encode, encode_many
     from ddpmcodec.codec.information import info
     from ddpmcodec.codec.originals import decode_original
+    from ddpmcodec.codec.passes import SegmentCost
     from ddpmcodec.codec.stream_decoder import ProgressiveDecoder
     from ddpmcodec.codec.thumbnails import thumbnail
     from ddpmcodec.codec.truncation import truncate
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Decoded",
     "ProgressiveDecoder",
+    "SegmentCost",
     "decode",
     "decode_details",
     "decode_many",
@@ -33,6 +35,7 @@ __all__ = [
 
 _MODULES = {  # of the rest: decoder
     "ProgressiveDecoder": "stream_decoder",
+    "SegmentCost": "passes",
     "decode_original": "originals",
     "encode": "encoder",
     "encode_many": "encoder",

@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from ddpmcodec.codec.efforts import CELLS, Coding, segments
 from ddpmcodec.errors import CorruptError, FormatError, TruncatedError
-from ddpmcodec.format.ddpm import Header, Sections
+from ddpmcodec.format.ddpm import Sections
+from ddpmcodec.format.header import Header
 from ddpmcodec.format.sections import preview_alpha, unpack_alpha, unpack_metadata
 from ddpmcodec.format.streams import Stream, join_lanes, parse_stream
+from ddpmcodec.images import Planes, exif_of
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.models.registry import written_with
 
@@ -99,6 +101,11 @@ class Side(NamedTuple):
     exif: bytes
     damaged: bool
     original: bytes = b""  # the JPEG file
+
+
+def planes_of(header: Header, colour: NDArray[np.uint8], side: Side) -> Planes:
+    """The planes of an image. Where no metadata have come, its EXIF says how it is turned, as the header does."""
+    return Planes(header.mode, colour, side.alpha, side.icc, side.exif or exif_of(header.orientation), side.original)
 
 
 def side_sections(file: Sections, partial: bool) -> Side:

@@ -29,7 +29,7 @@ __all__ = ["Decoded", "decode", "decode_details", "decode_files", "decode_many"]
 def decode(
     data: bytes | mmap, *, partial: bool = ..., max_bytes: int | None = ..., step: int | None = ...,
     box: Edges | None = ..., reduce: int = ..., model: ModelSource = ..., max_pixels: int | None = ...,
-    as_array: Literal[False] = ...,
+    progress: Progress | None = ..., as_array: Literal[False] = ...,
 ) -> Image.Image: ...  # fmt: skip
 
 
@@ -37,8 +37,16 @@ def decode(
 def decode(
     data: bytes | mmap, *, partial: bool = ..., max_bytes: int | None = ..., step: int | None = ...,
     box: Edges | None = ..., reduce: int = ..., model: ModelSource = ..., max_pixels: int | None = ...,
-    as_array: Literal[True],
+    progress: Progress | None = ..., as_array: Literal[True],
 ) -> NDArray[np.uint8]: ...  # fmt: skip
+
+
+@overload
+def decode(
+    data: bytes | mmap, *, partial: bool = ..., max_bytes: int | None = ..., step: int | None = ...,
+    box: Edges | None = ..., reduce: int = ..., model: ModelSource = ..., max_pixels: int | None = ...,
+    progress: Progress | None = ..., as_array: bool,
+) -> Image.Image | NDArray[np.uint8]: ...  # fmt: skip
 
 
 def decode(
@@ -51,6 +59,7 @@ def decode(
     reduce: int = 1,
     model: ModelSource = None,
     max_pixels: int | None = DEFAULT_MAX_PIXELS,
+    progress: Progress | None = None,
     as_array: bool = False,
 ) -> Image.Image | NDArray[np.uint8]:
     """The image exactly as it was encoded, or a preview. A lossy file (`truncate(..., mark=True)`) gives what it shows.
@@ -70,6 +79,7 @@ def decode(
         model: for files of a model that is not embedded: the path of its file, or a loaded one.
         max_pixels: refuse an image that claims more, before anything of its size is made: a few bytes can claim many,
             and decoding takes time and memory accordingly (docs/reliability.md). None: as many as the format allows.
+        progress: called with the number of pixels done since the last call.
         as_array: return an array in place of a Pillow image.
 
     Returns:
@@ -103,7 +113,7 @@ def decode(
     """
     decoded = decode_details(
         data, partial=partial, max_bytes=max_bytes, step=step, box=box, reduce=reduce, model=model,
-        max_pixels=max_pixels,
+        max_pixels=max_pixels, progress=progress,
     )  # fmt: skip
     return to_array(decoded.planes) if as_array else decoded.image
 
@@ -157,6 +167,13 @@ def decode_many(
     datas: Iterable[bytes], *, model: ModelSource = ..., max_pixels: int | None = ..., progress: Progress | None = ...,
     as_array: Literal[True],
 ) -> list[NDArray[np.uint8]]: ...  # fmt: skip
+
+
+@overload
+def decode_many(
+    datas: Iterable[bytes], *, model: ModelSource = ..., max_pixels: int | None = ..., progress: Progress | None = ...,
+    as_array: bool,
+) -> list[Image.Image] | list[NDArray[np.uint8]]: ...  # fmt: skip
 
 
 def decode_many(

@@ -6,11 +6,9 @@ from typing import NamedTuple
 
 from ddpmcodec import _native
 from ddpmcodec.arguments import require_whole
-from ddpmcodec.format.header import LEVELS, MAX_EFFORT, Header
-from ddpmcodec.models.context import BAND_ROLES, ContextModel
+from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, LEVELS, Header
+from ddpmcodec.models.context import BAND_ROLES, EFFORTS, ContextModel
 
-EFFORTS = tuple(range(1, MAX_EFFORT + 1))
-DEFAULT_EFFORT, DEFAULT_LEVELS = 2, 2
 LEARNING_PIXELS = 1 << 11
 # Orthonormal cell widths after each step, before exact pixels.
 CELLS = {levels: tuple(cell for _, cell in steps) for levels, steps in _native.SCHEDULES.items()}

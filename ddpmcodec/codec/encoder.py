@@ -11,16 +11,17 @@ import numpy as np
 from ddpmcodec.arguments import require_whole
 from ddpmcodec.codec import decoder, graphics, known_answer, originals
 from ddpmcodec.codec.batching import Progress, batches, reporting
-from ddpmcodec.codec.efforts import DEFAULT_EFFORT, DEFAULT_LEVELS, Coding, check_coding, segments
+from ddpmcodec.codec.efforts import Coding, check_coding, segments
 from ddpmcodec.codec.passes import Report, Tile, encode_tiles
 from ddpmcodec.codec.reading import Picture, Reading, numbered, planes_of
 from ddpmcodec.codec.suited import suited
 from ddpmcodec.errors import ChecksumError, FormatError
-from ddpmcodec.format.ddpm import Box, Header, assemble, covered_by_stream, plan_index, split
-from ddpmcodec.format.header import WEBP
+from ddpmcodec.format.ddpm import assemble, split
+from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, WEBP, Box, Header
+from ddpmcodec.format.header_bytes import covered_by_stream
 from ddpmcodec.format.sections import pack_alpha, pack_metadata
 from ddpmcodec.format.streams import pack_chunk, pack_state
-from ddpmcodec.format.tiles import LEAST_SIDE, MOST_SIDE, SIDE_STEP
+from ddpmcodec.format.tiles import LEAST_SIDE, MOST_SIDE, SIDE_STEP, plan_index
 from ddpmcodec.images import Planes, orientation_of
 from ddpmcodec.models import THUMBNAIL_PIXELS, registry
 from ddpmcodec.models.context import ContextModel
@@ -67,7 +68,7 @@ def encode(
             up to 2^19 pixels.
         verify: decode the result and compare it with the image.
         progress: called with the number of pixels done since the last call.
-        report: called with a `SegmentCost` (bits, seconds) after every segment.
+        report: called with a `codec.SegmentCost` (bits, seconds) after every segment.
 
     Returns:
         The bytes of a .ddpm file. The same image, effort, levels and model give the same bytes on every machine; alpha,

@@ -18,6 +18,7 @@ from ddpmcodec.codec.contents import (
     end_of_segment,
     is_cut,
     model_for,
+    planes_of,
     require_step,
     segments_of_steps,
     side_sections,
@@ -29,10 +30,12 @@ from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.codec.passes import DAMAGED, SHORT, DecodedTile, Report, decode_tiles, whole_tiles
 from ddpmcodec.codec.previews import canvas, shown
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, TruncatedError
-from ddpmcodec.format.ddpm import Box, Header, Sections, covered_by_stream
+from ddpmcodec.format.ddpm import Sections
+from ddpmcodec.format.header import Box, Header
+from ddpmcodec.format.header_bytes import covered_by_stream
 from ddpmcodec.format.sections import preview_alpha
 from ddpmcodec.format.streams import WORD_BYTES
-from ddpmcodec.images import Planes, exif_of, to_image
+from ddpmcodec.images import Planes, to_image
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import run_all, side_by_side, thread_count
 
@@ -185,9 +188,8 @@ def _preview(file: Sections, wanted: Wanted) -> Decoded:
         file.require_whole()
         raise TruncatedError(SHORT) if header.is_plain and not damaged else ChecksumError(DAMAGED)
     bytes_used = file.size if exact else _bytes_used(file, step, tiles)
-    planes = Planes(header.mode, pixels, side.alpha, side.icc, side.exif or exif_of(header.orientation))
     whole = exact and not damaged and not file.missing and not file.ends_in_a_word
-    return Decoded(planes, whole, damaged, done, steps, bytes_used, file.is_lossy)
+    return Decoded(planes_of(header, pixels, side), whole, damaged, done, steps, bytes_used, file.is_lossy)
 
 
 def _is_all_there(file: Sections, tile: int) -> bool:
@@ -219,9 +221,7 @@ def _stored_preview(file: Sections, side: Side, partial: bool) -> Decoded:
     if header.has_alpha and not exact:
         side = side._replace(alpha=preview_alpha(b"", header.height, header.width))
     whole = exact and not file.missing and not damaged
-    exif = side.exif or exif_of(header.orientation)
-    planes = Planes(header.mode, colour, side.alpha, side.icc, exif, side.original)
-    return Decoded(planes, whole, damaged, int(exact), 1, file.size, file.is_lossy)
+    return Decoded(planes_of(header, colour, side), whole, damaged, int(exact), 1, file.size, file.is_lossy)
 
 
 def _bytes_used(file: Sections, step: int | None, tiles: Sequence[DecodedTile | None]) -> int:

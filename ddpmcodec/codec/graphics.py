@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.WebPImagePlugin import WebPImageFile
 
+from ddpmcodec.arguments import DEFAULT_MAX_PIXELS
 from ddpmcodec.codec.batching import batches
 from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.codec.passes import Tile, encode_tiles
@@ -29,7 +30,6 @@ from ddpmcodec.parallel import run_all
 CANDIDATE = 0.33  # share of an image's raw bytes: where no WebP is as small, the image is left to the model at once
 HEAD_BYTES = 16  # that a file with WebP inside takes for its header, and for itself in the head of a block
 QUICK = Coding(effort=1, levels=0)  # for the estimate
-MAX_READ_PIXELS = 178_956_970  # of images that Pillow reads: twice its MAX_IMAGE_PIXELS
 SAMPLE_SIDE, SAMPLES = 32, 8  # pixels of a side, and how many are coded for the estimate
 SAMPLE_OVERHEAD = 1.1  # small patches see fewer neighbours, and take about so much more than their image would
 # Shares of sizes, from 18 photographs and graphics. WebP at its highest effort takes 0.65 of a quick WebP or more, and
@@ -44,7 +44,7 @@ LONG = 16  # ratio of sides from which a fair WebP says nothing of the best one
 def may_be_graphics(planes: Planes) -> bool:
     """Whether WebP holds an image of this size, and Pillow reads it."""
     height, width, _ = planes.colour.shape
-    return bool(max(height, width) <= MAX_WEBP_SIDE and height * width <= MAX_READ_PIXELS)
+    return bool(max(height, width) <= MAX_WEBP_SIDE and height * width <= DEFAULT_MAX_PIXELS)
 
 
 def is_clearly_graphics(planes: Planes, model: ContextModel) -> bool:

@@ -21,7 +21,9 @@ from ddpmcodec.codec.file_decoder import Decoded, Wanted
 from ddpmcodec.codec.passes import DAMAGED, SHORT, decode_tiles
 from ddpmcodec.codec.previews import GREY, PLANES, to_colours
 from ddpmcodec.errors import ChecksumError, CorruptError, TruncatedError
-from ddpmcodec.format.ddpm import Box, Header, Sections, covered_by_stream
+from ddpmcodec.format.ddpm import Sections
+from ddpmcodec.format.header import Box, Header
+from ddpmcodec.format.header_bytes import covered_by_stream
 from ddpmcodec.images import Planes
 from ddpmcodec.parallel import run_all, side_by_side, thread_count
 

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ddpmcodec.arguments import check_pixels, require_whole
-from ddpmcodec.codec.contents import check_segments, side_sections
+from ddpmcodec.codec.contents import check_segments, planes_of, side_sections
 from ddpmcodec.codec.file_decoder import Decoded, Wanted, decode_file
 from ddpmcodec.codec.reduced import check_scale, decode_reduced, most_segments, reduced
 from ddpmcodec.errors import ImageError, TruncatedError
 from ddpmcodec.format.ddpm import Sections
-from ddpmcodec.images import Planes, exif_of, to_image, to_planes
+from ddpmcodec.images import to_image, to_planes
 
 Edges: TypeAlias = Sequence[int]  # left, top, right, bottom
 
@@ -102,7 +102,7 @@ def decode_region(file: Sections, region: Region, scale: int, wanted: Wanted, ma
         area = region.scaled(scale).moved((part.corner[0] // scale, part.corner[1] // scale))
     planes = decoded.planes
     if is_tiled or needed is not None:  # then only colours were decoded
-        planes = Planes(header.mode, planes.colour, side.alpha, side.icc, side.exif or exif_of(header.orientation))
+        planes = planes_of(header, planes.colour, side)
     alpha = None if planes.alpha is None else region.cut(planes.alpha)
     planes = replace(planes, colour=area.cut(planes.colour), alpha=alpha, original=b"")
     if scale > 1:

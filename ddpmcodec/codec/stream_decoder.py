@@ -15,16 +15,25 @@ import numpy as np
 from PIL import Image
 
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels
-from ddpmcodec.codec.contents import check_segments, model_for, side_sections, steps_done, steps_of, streams_of
+from ddpmcodec.codec.contents import (
+    check_segments,
+    model_for,
+    planes_of,
+    side_sections,
+    steps_done,
+    steps_of,
+    streams_of,
+)
 from ddpmcodec.codec.decoder import Decoded, decode_details
 from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.codec.passes import DAMAGED, Pixels, begin, has_ended_well, new_pass, run
 from ddpmcodec.codec.previews import canvas, shown
 from ddpmcodec.codec.regions import Edges, Region
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, TruncatedError
-from ddpmcodec.format.ddpm import MARK_BYTES, Header, Sections, begun_mark, is_marked, parse_header, split
+from ddpmcodec.format.ddpm import MARK_BYTES, Sections, begun_mark, is_marked, split
+from ddpmcodec.format.header import Header
+from ddpmcodec.format.header_bytes import parse_header
 from ddpmcodec.format.streams import LANES, Stream
-from ddpmcodec.images import Planes, exif_of
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.models.registry import ModelSource, find
 from ddpmcodec.parallel import run_all, thread_count
@@ -198,8 +207,8 @@ class _Tiled:
             pixels[tile.box] = shown(tile.coder, threads=thread_count()) if tile.pixels is None else tile.pixels
         side, whole = side_sections(file, bool(file.missing)), not file.missing
         colour = self.region.moved(part.corner).cut(pixels)
-        alpha = None if side.alpha is None else self.region.cut(side.alpha)
-        planes = Planes(header.mode, colour, alpha, side.icc, side.exif or exif_of(header.orientation))
+        side = side._replace(alpha=None if side.alpha is None else self.region.cut(side.alpha))
+        planes = planes_of(header, colour, side)
         return Decoded(planes, whole, side.damaged, steps_done(header, segments), steps_of(header), file.size)
 
 

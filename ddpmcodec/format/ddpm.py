@@ -45,27 +45,9 @@ from typing import Any
 
 from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError
 from ddpmcodec.files import FileView
-from ddpmcodec.format.header import MAX_PIXELS, MODEL_ID_BYTES, MODES, NAMES, UPRIGHT, Box, Header, Index
-from ddpmcodec.format.header_bytes import covered_by_stream, crc16, pack_header, parse_header
+from ddpmcodec.format.header import NAMES, UPRIGHT, Header
+from ddpmcodec.format.header_bytes import crc16, pack_header, parse_header
 from ddpmcodec.format.streams import WORD_BYTES, Chunk
-from ddpmcodec.format.tiles import plan_index
-
-__all__ = [
-    "MAX_PIXELS",
-    "MODEL_ID_BYTES",
-    "MODES",
-    "Box",
-    "Header",
-    "Index",
-    "Sections",
-    "assemble",
-    "covered_by_stream",
-    "crc16",
-    "pack_header",
-    "parse_header",
-    "plan_index",
-    "split",
-]
 
 HEAD_BYTES = 1 << 12  # are read first of a view
 

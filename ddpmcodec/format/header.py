@@ -21,6 +21,7 @@ MODEL_ID_BYTES = 4
 MAX_MODEL_NUMBER = 255
 LEAST_STATE_BYTES, MOST_STATE_BYTES = 4, 8
 MAX_EFFORT = 3
+DEFAULT_EFFORT, DEFAULT_LEVELS = 2, 2  # what encoders take where nobody chooses
 UPRIGHT, MAX_ORIENTATION = 1, 8  # as EXIF counts orientations
 
 MAX_PIXELS = 1 << 28  # of an image
@@ -138,7 +139,7 @@ def check_header(header: Header) -> None:
     check_coding(header)
     if header.metadata_length or header.is_jpeg:
         check_metadata(header)
-    elif header.orientation != UPRIGHT and not header.is_jpeg:
+    elif header.orientation != UPRIGHT:
         raise FormatError(f"orientation {header.orientation} of a file without metadata, where the format has none")
     if header.alpha_length and not header.has_alpha_section:
         raise FormatError(f"an alpha section of {header.alpha_length} bytes where the format has none")

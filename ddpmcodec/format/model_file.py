@@ -14,10 +14,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save
 
 from ddpmcodec.errors import ModelError
 
@@ -76,12 +77,10 @@ def _header(path: Path) -> bytes:
         return b""
 
 
-def pack(tensors: Mapping[str, Tensor], kind: str, name: str, facts: Mapping[str, Any]) -> bytes:
+def pack(tensors: Mapping[str, NDArray[Any]], kind: str, name: str, facts: Mapping[str, Any]) -> bytes:
     """The bytes of a model's file. facts: the rest of its metadata."""
-    from safetensors.torch import save
-
     text = json.dumps({"format": FORMAT, "kind": kind, "name": name, **facts}, sort_keys=True)
-    return seal(save({key: t.contiguous() for key, t in sorted(tensors.items())}, metadata={KEY: text}))
+    return seal(save({key: np.ascontiguousarray(tensors[key]) for key in sorted(tensors)}, {KEY: text}))
 
 
 def _metadata(data: bytes) -> dict[str, Any] | None:

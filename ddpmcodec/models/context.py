@@ -13,9 +13,8 @@ cover. Networks of another architecture (`models.architectures`) have tensors of
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,17 +24,18 @@ from safetensors.numpy import load, save
 from ddpmcodec import _native
 from ddpmcodec.errors import ModelError
 from ddpmcodec.format import model_file
-from ddpmcodec.format.header import MODEL_ID_BYTES
-from ddpmcodec.format.model_file import KEY, LARGEST_NUMBER, seal
+from ddpmcodec.format.header import MAX_EFFORT, MODEL_ID_BYTES
+from ddpmcodec.format.model_file import LARGEST_NUMBER
 from ddpmcodec.models import architectures
 
 KIND = "context"
-EFFORTS = (1, 2, 3)
+EFFORTS = tuple(range(1, MAX_EFFORT + 1))
 BAND_ROLES = ("band1", "band2", "band3")
 ROLES = ("direct", "last", *BAND_ROLES)
 ANSWER_ROWS = 24
 SAME_AS = "same_as"  # in a network's entry, instead of all else: the network of the file that it equals
 Tensors = Mapping[str, NDArray[Any]]
+Tensor = TypeVar("Tensor")  # of NumPy or of PyTorch
 
 
 class ContextModel:
@@ -82,7 +82,7 @@ class ContextModel:
         facts = self.facts[f"{effort}.{role}"]
         key = facts["stored"]
         if key not in self._made:
-            tensors = part(self.tensors, f"{key}.")
+            tensors = part(self.tensors, key)
             architecture = self._architectures.get(key)
             network = network_of(tensors, role, facts["components"], architecture, facts.get("conditions"))
             if answer(network, role) != facts["answer"]:
@@ -95,13 +95,14 @@ class ContextModel:
 
     def macs(self, effort: int, role: str) -> int:
         """Multiply-accumulates of a position."""
-        tensors = part(self.tensors, f"{effort}.{role}.")
+        tensors = part(self.tensors, f"{effort}.{role}")
         return sum(tensor.size for name, tensor in tensors.items() if name.endswith("weight"))
 
 
-def part(tensors: Tensors, prefix: str) -> dict[str, NDArray[Any]]:
-    """The tensors whose names begin with `prefix`, by the rest of their names."""
-    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with the prefix and a point, by their names without both."""
+    start = f"{prefix}."
+    return {key.removeprefix(start): value for key, value in tensors.items() if key.startswith(start)}
 
 
 def network_of(
@@ -147,7 +148,7 @@ def pack(
     stored: dict[str, NDArray[Any]] = {}
     first: dict[tuple[object, ...], str] = {}  # of equal networks, by all that makes them equal
     for key, count in sorted(components.items()):
-        own, architecture, known = part(tensors, f"{key}."), (named or {}).get(key), (conditions or {}).get(key)
+        own, architecture, known = part(tensors, key), (named or {}).get(key), (conditions or {}).get(key)
         own = {layer: np.ascontiguousarray(own[layer]) for layer in sorted(own)}
         same = first.setdefault((_contract_role(key[2:]), count, architecture, known, save(own)), key)
         if same == key:
@@ -155,10 +156,7 @@ def pack(
             stored |= {f"{key}.{layer}": tensor for layer, tensor in own.items()}
         else:
             networks[key] = {SAME_AS: same}
-    metadata = {
-        "kind": KIND, "format": model_file.FORMAT, "name": name, "networks": networks, "training": dict(training or {}),
-    }  # fmt: skip
-    return seal(save(stored, {KEY: json.dumps(metadata, sort_keys=True)}))
+    return model_file.pack(stored, KIND, name, {"networks": networks, "training": dict(training or {})})
 
 
 def _entry(
@@ -192,9 +190,7 @@ def parse(data: bytes, source: str, number: int = 0, model_id: bytes | None = No
         if np.issubdtype(tensor.dtype, np.floating) and not (np.abs(tensor.astype(np.float64)) <= LARGEST_NUMBER).all():
             raise ModelError(f"{source}: {key} holds numbers beyond {LARGEST_NUMBER}; export the model again")
     tensors = {
-        f"{key}.{layer}": tensor
-        for key, own in facts.items()
-        for layer, tensor in part(stored, f"{own['stored']}.").items()
+        f"{key}.{layer}": tensor for key, own in facts.items() for layer, tensor in part(stored, own["stored"]).items()
     }
     model_id = model_id or hashlib.sha256(data).digest()
     return ContextModel(str(metadata.get("name")), model_id, number, tensors, facts)

@@ -15,7 +15,7 @@ from torch import Tensor
 from ddpmcodec import _native
 from ddpmcodec.errors import TrainingError
 from ddpmcodec.models.architectures import RESIDUAL
-from ddpmcodec.models.context import BAND_ROLES, EFFORTS, ROLES, parse
+from ddpmcodec.models.context import BAND_ROLES, EFFORTS, ROLES, parse, part
 from ddpmcodec.models.registry import read
 from ddpmcodec.training import state
 from ddpmcodec.training.optim import Muon, product_type
@@ -295,7 +295,7 @@ class Contents:
                 f"its network {key}, of the architecture {self.architectures[key]!r}, can only begin as the run that"
                 " trained it: give --start the folder of that run"
             )
-        return of_integers(state.part(key, self.tensors), shape_role, self.components[key])
+        return of_integers(part(self.tensors, key), shape_role, self.components[key])
 
 
 def first_networks(

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ddpmcodec.errors import ModelError, TrainingError
 from ddpmcodec.files import write_file
 from ddpmcodec.format.model_file import KEY, SEAL, check_seal, seal
+from ddpmcodec.models.context import part
 
 FILE = "state.safetensors"
 ON_CPU = "step"  # a moment that optimisers keep there, wherever their parameters are
@@ -75,7 +76,7 @@ def of_module(module: nn.Module, prefix: str) -> dict[str, Tensor]:
 
 def load_module(module: nn.Module, prefix: str, tensors: Mapping[str, Tensor]) -> None:
     """Raises RuntimeError where names or shapes differ."""
-    module.load_state_dict(part(prefix, tensors))
+    module.load_state_dict(part(tensors, prefix))
 
 
 def of_optimizer(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, Tensor]:
@@ -89,13 +90,7 @@ def of_optimizer(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, Ten
 
 def load_optimizer(optimizer: torch.optim.Optimizer, prefix: str, tensors: Mapping[str, Tensor]) -> None:
     parameters = optimizer.param_groups[0]["params"]
-    for key, value in part(prefix, tensors).items():
+    for key, value in part(tensors, prefix).items():
         number, moment = key.split(".")
         p = parameters[int(number)]
         optimizer.state[p][moment] = value if moment == ON_CPU else torch.empty_like(p).copy_(value)
-
-
-def part(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors whose names begin with the prefix and a point, by their names without both."""
-    start = f"{prefix}."
-    return {key.removeprefix(start): value for key, value in tensors.items() if key.startswith(start)}

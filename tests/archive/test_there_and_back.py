@@ -12,8 +12,8 @@ import pytest
 from ddpmcodec import archive, codec, models
 from ddpmcodec.archive import writer
 from ddpmcodec.errors import DdpmError
-from ddpmcodec.format.ddpm import parse_header
 from ddpmcodec.format.ddpma import split
+from ddpmcodec.format.header_bytes import parse_header
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import threads_of
 from pictures import PHOTO, Pictures, create, crops, whole

@@ -19,8 +19,9 @@ from ddpmcodec.benchmarks._charts import COLOURS, Chart, bpd_charts, colour_of, 
 from ddpmcodec.benchmarks._codecs import BASELINES, SWEEPS, is_ours, name_of
 from ddpmcodec.benchmarks._results import read
 from ddpmcodec.benchmarks._timing import fits
-from ddpmcodec.codec.efforts import EFFORTS, Coding
+from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.format.header import LEVELS
+from ddpmcodec.models.context import EFFORTS
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 CHARTS = {"bpd": bpd_charts, "rd": rd_charts, "speed": speed_charts, "loading": lambda _: []}

@@ -15,7 +15,8 @@ from PIL import Image
 
 from ddpmcodec import archive, codec, models
 from ddpmcodec.cli import run
-from ddpmcodec.codec.efforts import CELLS, DEFAULT_LEVELS
+from ddpmcodec.codec.efforts import CELLS
+from ddpmcodec.format.header import DEFAULT_LEVELS
 from ddpmcodec.models import context
 from ddpmcodec.models.registry import find
 from pictures import PHOTO

@@ -16,8 +16,8 @@ from PIL import Image
 
 from ddpmcodec import codec
 from ddpmcodec.codec import encoder
-from ddpmcodec.codec.efforts import EFFORTS
 from ddpmcodec.format.header import LEVELS
+from ddpmcodec.models.context import EFFORTS
 
 
 @pytest.fixture

@@ -10,7 +10,9 @@ import numpy as np
 from PIL import Image
 
 from ddpmcodec import codec
-from ddpmcodec.format.ddpm import Header, Index, assemble, parse_header
+from ddpmcodec.format.ddpm import assemble
+from ddpmcodec.format.header import Header, Index
+from ddpmcodec.format.header_bytes import parse_header
 
 
 def test_text_for_people(ddpm: Any, file: Path, coded: bytes) -> None:

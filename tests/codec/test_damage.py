@@ -19,8 +19,9 @@ from ddpmcodec.codec import encoder, passes
 from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.codec.passes import Tile
 from ddpmcodec.errors import ChecksumError, CorruptError, DdpmError, FormatError, ImageError, ModelError, TruncatedError
-from ddpmcodec.format.ddpm import Header, assemble, pack_header, parse_header, split
-from ddpmcodec.format.header import MAGIC
+from ddpmcodec.format.ddpm import assemble, split
+from ddpmcodec.format.header import MAGIC, Header
+from ddpmcodec.format.header_bytes import pack_header, parse_header
 from ddpmcodec.models.context import ContextModel
 
 Picture = Callable[..., Image.Image]

@@ -6,18 +6,9 @@ from typing import Any
 
 import pytest
 
-from ddpmcodec.codec.efforts import (
-    DEFAULT_EFFORT,
-    DEFAULT_LEVELS,
-    EFFORTS,
-    Coding,
-    check_coding,
-    macs_per_pixel,
-    segments,
-)
-from ddpmcodec.format.ddpm import Header
-from ddpmcodec.format.header import LEVELS, MAX_EFFORT
-from ddpmcodec.models.context import ContextModel
+from ddpmcodec.codec.efforts import Coding, check_coding, macs_per_pixel, segments
+from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, LEVELS, MAX_EFFORT, Header
+from ddpmcodec.models.context import EFFORTS, ContextModel
 
 
 def test_files_can_name_all_efforts_and_levels() -> None:

@@ -16,7 +16,8 @@ from ddpmcodec import archive, codec
 from ddpmcodec.codec import encoder, graphics
 from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.errors import ChecksumError, CorruptError, TruncatedError
-from ddpmcodec.format.ddpm import Header, assemble, split
+from ddpmcodec.format.ddpm import assemble, split
+from ddpmcodec.format.header import Header
 from ddpmcodec.format.sections import CRC32_BYTES
 from ddpmcodec.images import to_planes
 from ddpmcodec.models.context import ContextModel

@@ -12,8 +12,8 @@ import pytest
 from ddpmcodec import models
 from ddpmcodec.codec.information import info
 from ddpmcodec.errors import FormatError
-from ddpmcodec.format.ddpm import Header, Index, assemble
-from ddpmcodec.format.header import LEVELS
+from ddpmcodec.format.ddpm import assemble
+from ddpmcodec.format.header import LEVELS, Header, Index
 from ddpmcodec.format.sections import pack_alpha, pack_metadata
 
 MODEL_ID = bytes.fromhex("0a1b2c3d")

@@ -16,9 +16,8 @@ from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.codec.efforts import segments
 from ddpmcodec.codec.stream_decoder import FIRST_BYTES
 from ddpmcodec.errors import ChecksumError, FormatError, ModelError, TruncatedError
-from ddpmcodec.format.ddpm import parse_header
 from ddpmcodec.format.header import Header, Index
-from ddpmcodec.format.header_bytes import crc16, pack_header
+from ddpmcodec.format.header_bytes import crc16, pack_header, parse_header
 from ddpmcodec.format.streams import LANES, pack_chunk
 from ddpmcodec.models.context import ContextModel
 

@@ -15,18 +15,16 @@ from hypothesis import strategies as st
 from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError
 from ddpmcodec.format.ddpm import (
     MARK_BYTES,
-    Header,
-    Index,
     Sections,
     assemble,
     begun_mark,
-    crc16,
     end_mark,
     is_marked,
-    pack_header,
     split,
     without_end_mark,
 )
+from ddpmcodec.format.header import Header, Index
+from ddpmcodec.format.header_bytes import crc16, pack_header
 from ddpmcodec.format.streams import Chunk
 
 MODEL_ID = bytes.fromhex("0a1b2c3d")

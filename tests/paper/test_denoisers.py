@@ -33,7 +33,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def other_kind(folder: Path) -> None:
     """A model of the codec among the embedded ones."""
-    (folder / "codec.safetensors").write_bytes(model_file.pack({"x": torch.zeros(2)}, "context", "codec", {}))
+    (folder / "codec.safetensors").write_bytes(model_file.pack({"x": np.zeros(2)}, "context", "codec", {}))
     models.write_ids()
 
 

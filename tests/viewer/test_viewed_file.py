@@ -11,7 +11,9 @@ from PIL import Image
 
 from ddpmcodec import codec
 from ddpmcodec.errors import ImageError, ModelError
-from ddpmcodec.format.ddpm import Header, assemble, plan_index
+from ddpmcodec.format.ddpm import assemble
+from ddpmcodec.format.header import Header
+from ddpmcodec.format.tiles import plan_index
 from ddpmcodec.viewer import viewed_file
 from ddpmcodec.viewer.viewed_file import POSITIONS, Stripe, ViewedFile, slider_sizes
 

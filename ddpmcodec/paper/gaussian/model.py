@@ -122,7 +122,7 @@ def pack(
         "known_answers": [known._replace(sha256=known.answer(predictor)) for known in questions],
         "training": dict(training or {}),
     }
-    return model_file.pack(params, KIND, name, facts)
+    return model_file.pack({key: tensor.numpy() for key, tensor in params.items()}, KIND, name, facts)
 
 
 @exact_torch()
