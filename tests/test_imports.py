@@ -66,7 +66,7 @@ LAYERS = {
     "cli": {"archive", "benchmarks", "cluster", "codec", "format", "models", "paper", "training", "viewer"},
     "benchmarks": {"archive", "cluster", "codec", "format", "models", "paper", "training"},
     "viewer": {"codec", "format", "models"},
-    "zarr_plugin": {"codec", "numcodecs_plugin"},
+    "zarr_plugin": {"codec", "format", "numcodecs_plugin"},
     "numcodecs_plugin": {"archive", "codec", "format"},
     "pillow_plugin": {"codec", "format", "models"},
     "archive": {"codec", "format", "models", "paper"},  # paper: bits back, when it is asked for

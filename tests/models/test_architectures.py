@@ -29,7 +29,7 @@ def facts_of(data: bytes) -> dict[str, Any]:
 
 
 def tensors_of(data: bytes, key: str) -> dict[str, NDArray[Any]]:
-    return context.part(load(data), f"{key}.")
+    return context.part(load(data), key)
 
 
 @pytest.fixture

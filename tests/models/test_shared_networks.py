@@ -92,7 +92,7 @@ def test_networks_that_differ_in_one_number_are_both_stored(layer: str, tensors:
 
 def test_bands_may_equal_each_other(context_model: ContextModel) -> None:
     tensors = dict(context_model.tensors)
-    for layer, tensor in context.part(tensors, "1.band1.").items():
+    for layer, tensor in context.part(tensors, "1.band1").items():
         tensors[f"1.band2.{layer}"] = tensor
     found = entries(packed(tensors))
     assert {key: found[key] for key in NETWORKS if "same_as" in found[key]} == {"1.band2": {"same_as": "1.band1"}}
@@ -139,4 +139,4 @@ def test_the_embedded_model_for_thumbnails_holds_nothing_twice() -> None:
 def test_embedded_models_hold_no_network_twice(name: str) -> None:
     model = find(name)
     stored = {facts["stored"] for facts in model.facts.values()}
-    assert len({save(context.part(model.tensors, f"{key}.")) for key in stored}) == len(stored)
+    assert len({save(context.part(model.tensors, key)) for key in stored}) == len(stored)
