@@ -33,6 +33,7 @@ COMMANDS = (
     "train-ddpm",
     "sample",
     "interpolate",
+    "bound",
     "quality",
     "bench",
     "doctor",

@@ -1,0 +1,100 @@
+"""ddpmcodec bound"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from ddpmcodec.errors import ImageError
+
+from ._common import EXIT_CODES, PATH_NAME, progress, quiet_option
+
+if TYPE_CHECKING:
+    from ddpmcodec.paper.bound import Bound, Estimate
+
+ROWS = 11  # of the table that is printed
+CHANNELS = 3
+
+
+@click.command(epilog=EXIT_CODES)
+@click.argument("images", type=PATH_NAME, metavar="IMAGES")
+@click.option(
+    "--model",
+    metavar="SOURCE",
+    help="Gaussian model, or a checkpoint of the paper's network: a folder, a file, or hub:OWNER/NAME.",
+)
+@click.option(
+    "--levels",
+    "T",
+    type=click.IntRange(2),
+    default=100,
+    show_default=True,
+    metavar="T",
+    help="T, the number of noise levels: network calls an image. The paper's network has 1000.",
+)
+@click.option("--limit", type=click.IntRange(1), default=16, show_default=True, metavar="N", help="The first N images.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, with every term and every noise level.")
+@quiet_option
+def bound(images: str, model: str | None, T: int, limit: int, seed: int, as_json: bool, quiet: bool) -> None:
+    """Measure the variational bound of a denoiser, in bits/dim, and its rate and distortion.
+
+    IMAGES is a folder, an .npy array [N, H, W, 3], or torchvision's CIFAR-10, whose test set is taken. Images must have
+    one size. A row of the table is what a receiver has paid who knows the latent of that noise level, and how far the
+    denoiser's mean is from the image (Figure 5 and Table 4 of the DDPM paper). It is a bound: no file is made.
+    """
+    import numpy as np
+    import torch
+
+    from ddpmcodec.paper.bits_back import PRIOR_STD
+    from ddpmcodec.paper.bound import evaluate
+    from ddpmcodec.paper.denoisers import find_denoiser
+    from ddpmcodec.paper.gaussian.model import GaussianModel, coding_levels
+    from ddpmcodec.paper.sampling import accelerated
+    from ddpmcodec.paper.schedule import HALF_RANGE, respace
+    from ddpmcodec.training.data import load_images
+
+    denoiser = find_denoiser(model)
+    is_gaussian = isinstance(denoiser, GaussianModel)
+    try:
+        levels = coding_levels(T) if isinstance(denoiser, GaussianModel) else respace(denoiser.levels, T)
+    except ValueError as error:
+        raise click.UsageError(f"--levels: {error}") from error
+    chosen = load_images(images, "test")[:limit]
+    for number, image in enumerate(chosen, start=1):
+        if image.shape != chosen[0].shape:
+            raise ImageError(f"{images}: image {number} has another size than the first: choose images of one size")
+    pixels = torch.from_numpy(np.stack(chosen)).permute(0, 3, 1, 2)
+    area = pixels.shape[2] * pixels.shape[3]
+    with progress(images, T * len(chosen) * area, quiet=quiet) as advance:
+        found = evaluate(
+            accelerated(denoiser), pixels, levels, torch.Generator().manual_seed(seed),
+            prior_std=PRIOR_STD if is_gaussian else HALF_RANGE,
+            progress=None if advance is None else lambda count: advance(count * area),
+        )  # fmt: skip
+    if as_json:
+        click.echo(json.dumps({"model": denoiser.id.hex(), "levels": T, **found.to_json()}, allow_nan=False))
+    else:
+        click.echo(_text(found))
+
+
+def _text(bound: Bound) -> str:
+    last = len(bound.levels)
+    shown = {round(1 + (last - 1) * k / (ROWS - 2)) for k in range(ROWS - 1)} | {0}
+    lines = [("noise level", "bits/dim", "bits a pixel", "RMSE", "PSNR, dB")]
+    for row in bound.table():
+        if row.t in shown:
+            psnr = "exact" if row.psnr is None else _plus_minus(row.psnr, 2)
+            rate = _plus_minus(row.rate, 4), f"{CHANNELS * row.rate.mean:.3f}"
+            lines.append((f"{row.level:.1f}", *rate, _plus_minus(row.rmse, 2), psnr))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    table = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
+    images = bound.bits.shape[1]
+    return "\n".join([*table, f"bound: {_plus_minus(bound.total(), 4)} bits/dim, {images} images, {last} noise levels"])
+
+
+def _plus_minus(estimate: Estimate, digits: int) -> str:
+    error = estimate.standard_error
+    return f"{estimate.mean:.{digits}f}" + ("" if not error else f" ± {error:.{digits}f}")
