@@ -169,12 +169,9 @@ PICKLES = (".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth")
 RECIPE = "docs/paper.md: Published checkpoints"
 
 
-def load(source: str | Path, *, variance: Variance | None = None) -> PaperDenoiser:
+def load(source: str | Path) -> PaperDenoiser:
     """The network of the folder of a checkpoint or a run, of a safetensors file, or of hub:OWNER/NAME, which alone is
-    downloaded.
-
-    variance: instead of the checkpoint's own. Raises ModelError.
-    """
+    downloaded. Raises ModelError."""
     path = _find(source)
     try:
         with safe_open(path, "pt") as file:
@@ -185,13 +182,13 @@ def load(source: str | Path, *, variance: Variance | None = None) -> PaperDenois
     if description is None:
         config, (levels, fixed) = network_config(path), process(path)
         published: Variance = "learned" if config.learned_variance else fixed
-        return PaperDenoiser(_network(path, config, renamed(tensors)), levels, variance or published)
+        return PaperDenoiser(_network(path, config, renamed(tensors)), levels, published)
     try:
         facts = json.loads(description)
         if facts["format"] != FORMAT:
             raise ModelError(f"{path}: format {facts['format']}, this version reads {FORMAT}; update ddpmcodec")
         config, levels = UNetConfig.from_json(facts["config"]), tensors.pop(LEVELS).numpy()
-        return PaperDenoiser(_network(path, config, tensors), levels, variance or facts["variance"])
+        return PaperDenoiser(_network(path, config, tensors), levels, facts["variance"])
     except (ValueError, LookupError, TypeError) as error:
         raise ModelError(f"{path}: the network's description is damaged ({error}); get it again") from error
 

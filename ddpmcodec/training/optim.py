@@ -88,8 +88,8 @@ def _by_gram(x: Tensor, iterations: int) -> Tensor:
 class Muon(torch.optim.Optimizer):
     """Momentum SGD (Nesterov) whose update of each weight [out, ...] is orthogonalised as [out, in k k]."""
 
-    def __init__(self, params: Iterable[Tensor], lr: float = 0.02, momentum: float = 0.95, weight_decay: float = 0.0):
-        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+    def __init__(self, params: Iterable[Tensor], lr: float = 0.02, momentum: float = 0.95):
+        super().__init__(params, {"lr": lr, "momentum": momentum})
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
@@ -104,5 +104,4 @@ class Muon(torch.optim.Optimizer):
         buffer.lerp_(p.grad, 1 - group["momentum"])
         update = p.grad.lerp(buffer, group["momentum"]).flatten(1)
         size = 0.2 * max(update.shape) ** 0.5
-        p.mul_(1 - group["lr"] * group["weight_decay"])
         p.add_(orthogonalise(update).view_as(p), alpha=-group["lr"] * size)

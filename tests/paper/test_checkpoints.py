@@ -118,7 +118,7 @@ def test_what_diffusers_writes_is_read(published_network: diffusers.UNet2DModel,
 
 
 def test_the_file_in_a_folder_may_be_named(published_network: diffusers.UNet2DModel, folder: Path) -> None:
-    assert_same_network(pretrained.load(folder / pretrained.WEIGHTS, variance="small"), published_network)
+    assert_same_network(pretrained.load(folder / pretrained.WEIGHTS), published_network)
 
 
 def test_older_names_of_attention_are_read(published_network: diffusers.UNet2DModel, folder: Path) -> None:
@@ -215,7 +215,6 @@ def test_the_process_is_that_of_the_scheduler(
     alphabar = diffusers.DDPMScheduler(**said).alphas_cumprod.double().numpy()
     assert found.variance == variance
     np.testing.assert_allclose(found.levels, 127.5 * np.sqrt((1 - alphabar) / alphabar), rtol=1e-3)
-    assert pretrained.load(folder, variance="large").variance == "large"
 
 
 def test_a_pipeline_of_diffusers_is_read_whole(published_network: diffusers.UNet2DModel, tmp_path: Path) -> None:
@@ -261,10 +260,6 @@ def test_our_own_come_back_as_they_were(denoiser: PaperDenoiser, tmp_path: Path,
     assert found.levels.tolist() == exported.levels.tolist()
     assert not found.unet.training
     assert json.loads(metadata_of(path))["training"] == {"images": 640}
-
-
-def test_the_variance_may_be_another(own: Write) -> None:
-    assert pretrained.load(own(), variance="small").variance == "small"
 
 
 def test_the_same_network_gives_the_same_file(denoiser: PaperDenoiser) -> None:

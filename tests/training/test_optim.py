@@ -60,16 +60,8 @@ def test_momentum_outlives_its_gradient() -> None:
 
 def test_what_has_no_gradient_stays() -> None:
     weight = nn.Parameter(torch.ones(3, 3))
-    Muon([weight], weight_decay=0.5).step()
+    Muon([weight]).step()
     assert weight.equal(torch.ones(3, 3))
-
-
-def test_decay_shrinks_the_weight() -> None:
-    weight = nn.Parameter(torch.ones(3, 3))
-    optimizer = Muon([weight], lr=0.1, weight_decay=0.5)
-    weight.grad = torch.zeros(3, 3)
-    optimizer.step()
-    assert torch.allclose(weight, torch.full((3, 3), 0.95))
 
 
 def test_it_finds_the_least_square() -> None:
