@@ -39,12 +39,6 @@ int64_t length(const nb::dict& tensors, const std::string& name, size_t axis) {
     return nb::cast<int64_t>(tensors[key].attr("shape")[axis]);
 }
 
-std::vector<float> floats(const In<float>& array, int columns, int padded_columns) {
-    std::vector<float> padded(array.size() / columns * padded_columns);
-    for (size_t k = 0; k < array.size(); k++) padded[k / columns * padded_columns + k % columns] = array.data()[k];
-    return padded;
-}
-
 Role role_of(const std::string& name) {
     if (name == "band") return Role::BAND;
     if (name == "direct") return Role::DIRECT;
@@ -52,39 +46,29 @@ Role role_of(const std::string& name) {
     throw std::invalid_argument("a network's role is band, direct or last, not " + name);
 }
 
+// The tensors of a network by their names.
+struct Named {
+    const nb::dict& tensors;
+
+    const int8_t* weights(const std::string& name, int outputs, int inputs) {
+        return tensor<int8_t>(tensors, name, {outputs, inputs}).data();
+    }
+    const float* numbers(const std::string& name, int rows, int columns) {
+        const bool is_flat = name.find("bias") == std::string::npos;
+        return tensor<float>(tensors, name, is_flat ? std::vector<int64_t>{columns} : std::vector<int64_t>{rows, columns}).data();
+    }
+};
+
 // A network from the tensors of its role: `<layer>.weight` int8, `.factor` and, of stem and head, `.bias` float32.
 std::shared_ptr<Trained> make_network(const nb::dict& tensors, const std::string& role_name, int components) {
     const Role role = role_of(role_name);
     if (components < 1 || components > MOST_COMPONENTS) throw std::invalid_argument("a mixture has 1 to 4 components");
-    auto trained = std::make_shared<Trained>();
-    Network& network = trained->network;
-    const int inputs = inputs_of(role), outputs = Outputs{components}.count();
-    const int width = int(length(tensors, "stem.weight", 0));
-    const int conditions = conditions_of(role, int(length(tensors, "stem.bias", 0)));
-    trained->components = components;
-    network.width = width;
-    network.inputs = inputs;
-    network.outputs = outputs;
-    network.conditions = conditions;
-    network.stem = Packed(tensor<int8_t>(tensors, "stem.weight", {width, inputs}).data(), width, inputs);
-    network.stem_factor = floats(tensor<float>(tensors, "stem.factor", {width}), width, width);
-    network.stem_bias = floats(tensor<float>(tensors, "stem.bias", {conditions, width}), width, width);
-    for (int k = 0; tensors.contains(nb::str(("block" + std::to_string(k) + ".weight").c_str())); k++) {
-        const std::string name = "block" + std::to_string(k);
-        const In<int8_t> weight = tensor<int8_t>(tensors, name + ".weight", {width, width});
-        network.blocks.emplace_back(weight.data(), width, width);
-        network.block_factor.push_back(floats(tensor<float>(tensors, name + ".factor", {width}), width, width));
-        network.depth++;
-    }
-    const In<int8_t> head = tensor<int8_t>(tensors, "head.weight", {outputs, width});
-    network.head = Packed(head.data(), outputs, width);
-    network.head_factor = floats(tensor<float>(tensors, "head.factor", {outputs}), outputs, network.head.padded_outputs);
-    network.head_bias = floats(tensor<float>(tensors, "head.bias", {conditions, outputs}), outputs, network.head.padded_outputs);
-    const In<int8_t> skip = tensor<int8_t>(tensors, "skip.weight", {outputs, inputs});
-    network.skip = Packed(skip.data(), outputs, inputs);
-    network.skip_factor = floats(tensor<float>(tensors, "skip.factor", {outputs}), outputs, network.skip.padded_outputs);
-    network.require_sizes();
-    return trained;
+    int depth = 0;
+    while (tensors.contains(nb::str(("block" + std::to_string(depth) + ".weight").c_str()))) depth++;
+    Named named{tensors};
+    const int width = int(length(tensors, "stem.weight", 0)), conditions = conditions_of(role, int(length(tensors, "stem.bias", 0)));
+    const int outputs = Outputs{components}.count();
+    return std::make_shared<Trained>(Trained{network_of(named, width, inputs_of(role), outputs, conditions, depth), components});
 }
 
 // A network whose outputs a Python object computes: `outputs(rows, condition)`, uint8 [M, inputs] to int32 [M, outputs].

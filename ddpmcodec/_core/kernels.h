@@ -4,6 +4,7 @@
 // it is elementwise, one rounding for each operation: the same bits on every processor, in rows of any number.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <new>
@@ -94,6 +95,38 @@ struct Network {
     // Throws std::invalid_argument where sizes are not as they must be: width and inputs are multiples of 16 up to 512.
     void require_sizes() const;
 };
+
+// A network from its tensors, which a source gives in this order: weights(name, outputs, inputs) int8, and
+// numbers(name, rows, columns) float32. What they point to may change with the next call.
+template <class Source>
+Network network_of(Source& source, int width, int inputs, int outputs, int conditions, int depth) {
+    auto packed = [&](const std::string& layer, int to, int from) { return Packed(source.weights(layer + ".weight", to, from), to, from); };
+    auto numbers = [&](const std::string& name, int rows, int columns) {  // each row continued with zeros
+        const float* values = source.numbers(name, rows, columns);
+        const int padded_columns = rounded_up(columns, VECTOR);
+        std::vector<float> padded_rows((size_t)rows * padded_columns, 0.0f);
+        for (int m = 0; m < rows; m++)
+            std::copy_n(values + (size_t)m * columns, columns, &padded_rows[(size_t)m * padded_columns]);
+        return padded_rows;
+    };
+    Network network;
+    network.width = width, network.inputs = inputs, network.outputs = outputs, network.conditions = conditions;
+    network.stem = packed("stem", width, inputs);
+    network.stem_factor = numbers("stem.factor", 1, width);
+    network.stem_bias = numbers("stem.bias", conditions, width);
+    for (; network.depth < depth; network.depth++) {
+        const std::string layer = "block" + std::to_string(network.depth);
+        network.blocks.push_back(packed(layer, width, width));
+        network.block_factor.push_back(numbers(layer + ".factor", 1, width));
+    }
+    network.head = packed("head", outputs, width);
+    network.head_factor = numbers("head.factor", 1, outputs);
+    network.head_bias = numbers("head.bias", conditions, outputs);
+    network.skip = packed("skip", outputs, inputs);
+    network.skip_factor = numbers("skip.factor", 1, outputs);
+    network.require_sizes();
+    return network;
+}
 
 // What `run` writes for BLOCK_ROWS rows; each thread has one.
 struct Scratch {

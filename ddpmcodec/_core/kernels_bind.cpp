@@ -17,8 +17,9 @@ namespace ddpm {
 namespace {
 
 using Any = nb::ndarray<nb::ro, nb::device::cpu>;
+using Sizes = std::vector<long long>;
 
-std::string shape_of(const std::vector<long long>& sizes) {
+std::string shape_of(const Sizes& sizes) {
     std::string text = "[";
     for (size_t i = 0; i < sizes.size(); i++) {
         text += (i ? ", " : "") + (sizes[i] < 0 ? std::string("any") : std::to_string(sizes[i]));
@@ -31,10 +32,10 @@ std::string shape_of(const std::vector<long long>& sizes) {
 // A C-contiguous array of one type and of `sizes`, of which -1 is any but 0.
 template <typename T>
 struct Array {
-    Array(nb::handle object, const std::string& name, const char* type, const std::vector<long long>& sizes) {
-        if (!nb::try_cast<Any>(object, array_)) refuse(name + ": expected an array of " + type);
+    Array(nb::handle object, const std::string& name, const char* type, const Sizes& sizes) {
+        if (!nb::try_cast<Any>(object, array_, false)) refuse(name + ": expected an array of " + type);
         bool fits = array_.dtype() == nb::dtype<T>() && array_.ndim() == sizes.size();
-        std::vector<long long> shape;
+        Sizes shape;
         for (size_t i = 0; i < array_.ndim(); i++) shape.push_back((long long)array_.shape(i));
         for (size_t i = 0; fits && i < sizes.size(); i++) fits = sizes[i] < 0 ? shape[i] > 0 : shape[i] == sizes[i];
         if (!fits) {
@@ -105,14 +106,18 @@ nb::handle tensor(const nb::dict& params, const std::string& name) {
     return params[name.c_str()];
 }
 
-// Rows of `columns` values, each padded with zeros.
-std::vector<float> with_padding(const Floats& array, int rows, int columns, int padded_columns) {
-    std::vector<float> padded_rows((size_t)rows * padded_columns, 0.0f);
-    for (int m = 0; m < rows; m++) {
-        std::memcpy(&padded_rows[(size_t)m * padded_columns], array.data() + (size_t)m * columns, columns * sizeof(float));
+// The tensors of a network by their names, of any sizes. Throws ValueError where they are not as they must be.
+struct Named {
+    const nb::dict& params;
+
+    const int8_t* weights(const std::string& name, int outputs, int inputs) {
+        return Integers(tensor(params, name), name, "int8", {outputs, inputs}).data();
     }
-    return padded_rows;
-}
+    const float* numbers(const std::string& name, int rows, int columns) {
+        const bool is_flat = name.find("bias") == std::string::npos;
+        return Floats(tensor(params, name), name, "float32", is_flat ? Sizes{columns} : Sizes{rows, columns}).data();
+    }
+};
 
 }  // namespace
 
@@ -121,36 +126,16 @@ Network network_of(const nb::dict& params) {
     const Integers stem(tensor(params, "stem.weight"), "stem.weight", "int8", {-1, -1});
     const Integers head(tensor(params, "head.weight"), "head.weight", "int8", {-1, stem.size(0)});
     const int width = stem.size(0), inputs = stem.size(1), outputs = head.size(0);
-    const Floats stem_bias(tensor(params, "stem.bias"), "stem.bias", "float32", {-1, width});
-    const int conditions = stem_bias.size(0);
-    const Integers skip(tensor(params, "skip.weight"), "skip.weight", "int8", {outputs, inputs});
-    const Floats skip_factor(tensor(params, "skip.factor"), "skip.factor", "float32", {outputs});
-    const Floats head_bias(tensor(params, "head.bias"), "head.bias", "float32", {conditions, outputs});
-    const Floats head_factor(tensor(params, "head.factor"), "head.factor", "float32", {outputs});
+    const int conditions = Floats(tensor(params, "stem.bias"), "stem.bias", "float32", {-1, width}).size(0);
     if (width > LARGEST_WIDTH || width % VECTOR) refuse("stem.weight: expected a multiple of 16 up to 512 as width");
     if (inputs > LARGEST_WIDTH || inputs % VECTOR) refuse("stem.weight: expected a multiple of 16 up to 512 as inputs");
     if (outputs > LARGEST_OUTPUTS) refuse("head.weight: expected up to 256 outputs");
-    Network network;
-    network.width = width, network.inputs = inputs, network.outputs = outputs, network.conditions = conditions;
-    network.stem = Packed(stem.data(), width, inputs);
-    network.stem_factor = Floats(tensor(params, "stem.factor"), "stem.factor", "float32", {width}).copy();
-    network.stem_bias = stem_bias.copy();
-    while (params.contains(("block" + std::to_string(network.depth) + ".weight").c_str())) {
-        const std::string weight = "block" + std::to_string(network.depth) + ".weight";
-        const std::string factor = "block" + std::to_string(network.depth) + ".factor";
-        const Integers block(tensor(params, weight), weight, "int8", {width, width});
-        network.blocks.emplace_back(block.data(), width, width);
-        network.block_factor.push_back(Floats(tensor(params, factor), factor, "float32", {width}).copy());
-        if (++network.depth > LARGEST_DEPTH) refuse("network: expected up to 8 blocks");
-    }
-    if (network.depth == 0) refuse("network: there is no tensor 'block0.weight'");
-    network.head = Packed(head.data(), outputs, width);
-    network.head_factor = with_padding(head_factor, 1, outputs, network.head.padded_outputs);
-    network.head_bias = with_padding(head_bias, conditions, outputs, network.head.padded_outputs);
-    network.skip = Packed(skip.data(), outputs, inputs);
-    network.skip_factor = with_padding(skip_factor, 1, outputs, network.skip.padded_outputs);
-    network.require_sizes();
-    return network;
+    int depth = 0;
+    while (params.contains(("block" + std::to_string(depth) + ".weight").c_str())) depth++;
+    if (depth == 0) refuse("network: there is no tensor 'block0.weight'");
+    if (depth > LARGEST_DEPTH) refuse("network: expected up to 8 blocks");
+    Named named{params};
+    return network_of(named, width, inputs, outputs, conditions, depth);
 }
 
 namespace {

@@ -258,7 +258,7 @@ def test_images_that_pillow_would_not_read_are_not_stored_as_webp(
     monkeypatch: pytest.MonkeyPatch, model: ContextModel
 ) -> None:
     image = few_colours()
-    monkeypatch.setattr(graphics, "MAX_READ_PIXELS", image.width * image.height - 1)
+    monkeypatch.setattr(graphics, "DEFAULT_MAX_PIXELS", image.width * image.height - 1)
     data = codec.encode(image, model=model)
     assert not split(data).header.stored
     assert codec.decode(data, model=model) == image

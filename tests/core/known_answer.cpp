@@ -24,46 +24,32 @@ template <class T> std::vector<T> read(std::istream& file, size_t count) {
     return found;
 }
 
-Packed packed_weights(std::istream& file, int outputs, int inputs) {
-    return Packed(read<int8_t>(file, size_t(outputs) * inputs).data(), outputs, inputs);
-}
+// The tensors of a network, one after the other.
+class Tensors {
+  public:
+    explicit Tensors(std::istream& file) : file_(file) {}
 
-// Rows of `count` floats, each continued with zeros.
-std::vector<float> floats(std::istream& file, int rows, int count, int padded) {
-    std::vector<float> found(size_t(rows) * padded);
-    for (int row = 0; row < rows; row++) {
-        const std::vector<float> own = read<float>(file, count);
-        std::copy(own.begin(), own.end(), found.begin() + size_t(row) * padded);
+    const int8_t* weights(const std::string&, int outputs, int inputs) {
+        weights_ = read<int8_t>(file_, size_t(outputs) * inputs);
+        return weights_.data();
     }
-    return found;
-}
+    const float* numbers(const std::string&, int rows, int columns) {
+        numbers_ = read<float>(file_, size_t(rows) * columns);
+        return numbers_.data();
+    }
+
+  private:
+    std::istream& file_;
+    std::vector<int8_t> weights_;
+    std::vector<float> numbers_;
+};
 
 std::shared_ptr<const Trained> read_network(std::istream& file, Role role) {
     const std::vector<int32_t> sizes = read<int32_t>(file, 3);
-    const int width = sizes[0], depth = sizes[1], components = sizes[2];
-    const int inputs = inputs_of(role), outputs = Outputs{components}.count(), conditions = role == Role::BAND ? CONDITIONS : 1;
-    auto found = std::make_shared<Trained>();
-    found->components = components;
-    Network& network = found->network;
-    network.width = width;
-    network.depth = depth;
-    network.inputs = inputs;
-    network.outputs = outputs;
-    network.conditions = conditions;
-    network.stem = packed_weights(file, width, inputs);
-    network.stem_factor = floats(file, 1, width, width);
-    network.stem_bias = floats(file, conditions, width, width);
-    for (int k = 0; k < depth; k++) {
-        network.blocks.push_back(packed_weights(file, width, width));
-        network.block_factor.push_back(floats(file, 1, width, width));
-    }
-    network.head = packed_weights(file, outputs, width);
-    network.head_factor = floats(file, 1, outputs, network.head.padded_outputs);
-    network.head_bias = floats(file, conditions, outputs, network.head.padded_outputs);
-    network.skip = packed_weights(file, outputs, inputs);
-    network.skip_factor = floats(file, 1, outputs, network.skip.padded_outputs);
-    network.require_sizes();
-    return found;
+    const int width = sizes[0], depth = sizes[1], components = sizes[2], conditions = role == Role::BAND ? CONDITIONS : 1;
+    Tensors tensors(file);
+    const int outputs = Outputs{components}.count();
+    return std::make_shared<Trained>(Trained{network_of(tensors, width, inputs_of(role), outputs, conditions, depth), components});
 }
 
 void put(uint64_t value, int bytes) {

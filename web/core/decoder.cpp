@@ -44,19 +44,11 @@ class Tensors {
         return static_cast<const T*>(data_[at_++]);
     }
 
-    // How many rows of `columns` numbers the next tensor has.
-    int count_rows(int columns) const { return at_ == count_ ? 0 : int(bytes_[at_] / (columns * sizeof(float))); }
+    const int8_t* weights(const std::string&, int outputs, int inputs) { return next<int8_t>(size_t(outputs) * inputs); }
+    const float* numbers(const std::string&, int rows, int columns) { return next<float>(size_t(rows) * columns); }
 
-    // Rows of `columns` numbers, each padded with zeros.
-    std::vector<float> rows(int rows, int columns, int padded) {
-        const float* source = next<float>(size_t(rows) * columns);
-        std::vector<float> found(size_t(rows) * padded);
-        for (int row = 0; row < rows; row++)
-            std::memcpy(&found[size_t(row) * padded], source + size_t(row) * columns, columns * sizeof(float));
-        return found;
-    }
-
-    Packed packed(int outputs, int inputs) { return Packed(next<int8_t>(size_t(outputs) * inputs), outputs, inputs); }
+    // How many rows of `columns` numbers a tensor has.
+    int count_rows(int tensor, int columns) const { return tensor < count_ ? int(bytes_[tensor] / (columns * sizeof(float))) : 0; }
 
   private:
     const void* const* data_;
@@ -65,30 +57,15 @@ class Tensors {
     int at_ = 0;
 };
 
-Shared network_of(Role role, int components, int width, int depth, Tensors tensors) {
+constexpr int STEM_BIAS = 2;  // behind weight and factor
+
+Shared trained_of(Role role, int components, int width, int depth, Tensors tensors) {
     if (components < 1 || components > MOST_COMPONENTS) throw std::invalid_argument("a mixture has 1 to 4 components");
     if (width < 1 || width > LARGEST_WIDTH || depth < 1 || depth > LARGEST_DEPTH)
         throw std::invalid_argument("a network has up to 8 blocks of a width up to 512");
-    auto found = std::make_shared<Trained>();
-    Network& network = found->network;
-    const int inputs = inputs_of(role), outputs = Outputs{components}.count(), padded = rounded_up(outputs, VECTOR);
-    found->components = components;
-    network.width = width, network.inputs = inputs, network.outputs = outputs;
-    network.stem = tensors.packed(width, inputs);
-    network.stem_factor = tensors.rows(1, width, width);
-    const int conditions = network.conditions = conditions_of(role, tensors.count_rows(width));
-    network.stem_bias = tensors.rows(conditions, width, width);
-    for (; network.depth < depth; network.depth++) {
-        network.blocks.push_back(tensors.packed(width, width));
-        network.block_factor.push_back(tensors.rows(1, width, width));
-    }
-    network.head = tensors.packed(outputs, width);
-    network.head_factor = tensors.rows(1, outputs, padded);
-    network.head_bias = tensors.rows(conditions, outputs, padded);
-    network.skip = tensors.packed(outputs, inputs);
-    network.skip_factor = tensors.rows(1, outputs, padded);
-    network.require_sizes();
-    return found;
+    const int conditions = conditions_of(role, tensors.count_rows(STEM_BIAS, width));
+    const int outputs = Outputs{components}.count();
+    return std::make_shared<Trained>(Trained{network_of(tensors, width, inputs_of(role), outputs, conditions, depth), components});
 }
 
 }  // namespace
@@ -103,7 +80,7 @@ EXPORT const char* message() { return last_message.c_str(); }
 // role: 0 a band, 1 straight to exact, 2 after noise levels. Of stem, blocks, head, skip: weight int8, factor, and of stem
 // and head bias float32; `count` tensors.
 EXPORT Shared* network_new(int role, int components, int width, int depth, const void* const* data, const uint32_t* bytes, int count) {
-    return guarded([&] { return new Shared(network_of(Role(role), components, width, depth, Tensors(data, bytes, count))); });
+    return guarded([&] { return new Shared(trained_of(Role(role), components, width, depth, Tensors(data, bytes, count))); });
 }
 
 EXPORT void network_free(Shared* network) { delete network; }
