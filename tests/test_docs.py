@@ -53,10 +53,11 @@ def test_examples_of_docstrings_run(name: str) -> None:
     assert found.attempted > 0
 
 
-def test_examples_of_the_python_page_run() -> None:
-    found = doctest.testfile(str(ROOT / "docs" / "api.md"), module_relative=False, optionflags=doctest.ELLIPSIS)
+@pytest.mark.parametrize(("page", "least"), [("api.md", 20), ("paper.md", 10)])
+def test_examples_of_pages_run(page: str, least: int) -> None:
+    found = doctest.testfile(str(ROOT / "docs" / page), module_relative=False, optionflags=doctest.ELLIPSIS)
     assert found.failed == 0
-    assert found.attempted > 20
+    assert found.attempted > least
 
 
 def test_every_public_function_has_an_example() -> None:
