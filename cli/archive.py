@@ -219,7 +219,7 @@ def _write(output: str, data: bytes, force: bool, sources: Sequence[Path]) -> No
 @names_argument
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def list_(file: str, names: tuple[str, ...], as_json: bool) -> None:
-    """Print the names, modes and sizes of the images: of all, or of these names and patterns (*, ?, [a-z]).
+    """Print the names, modes and sizes of the images: of all, or of these names, folders and patterns (*, ?, [a-z]).
 
     Nothing is decoded. FILE - is standard input.
     """
@@ -282,7 +282,7 @@ def extract(
     file: str, names: tuple[str, ...], output: str, original: bool, model: str | None, max_pixels: int, force: bool,
     quiet: bool,
 ) -> int:  # fmt: skip
-    """Restore images bit for bit as PNG files: all of them, or those of these names and patterns (*, ?, [a-z]).
+    """Restore images bit for bit as PNG files: all, or those of these names, folders and patterns (*, ?, [a-z]).
 
     FILE - is standard input. A * also matches the / between folders.
 

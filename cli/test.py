@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from ddpmcodec.errors import ImageError
+
 from ._common import (
+    ENCODED,
     EXIT_CODES,
+    STANDARD,
     each,
     failure,
     file_model_option,
@@ -25,35 +30,53 @@ from ._common import (
     read_input,
     say,
 )
-from ._many import loader, ray_option
+from ._many import folder_sources, loader, ray_option, source_of
 
 if TYPE_CHECKING:
     from ddpmcodec.models.context import ContextModel
 
 Network = Callable[[], "ContextModel | None"]
+NOUN = ".ddpm file"
 
 
 @click.command(epilog=EXIT_CODES)
 @files_argument
+@click.option("-r", "--recursive", is_flag=True, help="Take all .ddpm files below folders, too.")
 @file_model_option
 @max_pixels_option
 @ray_option
 @quiet_option
-def test(files: tuple[str, ...], model: str | None, max_pixels: int, ray: str | None, quiet: bool) -> int:
+def test(
+    files: tuple[str, ...], recursive: bool, model: str | None, max_pixels: int, ray: str | None, quiet: bool
+) -> int:
     """Decode files, check them, and throw the images away. FILE - is standard input.
 
     For a lossy file, check that it has not changed since it was cut.
     """
-    network = loader(model, ray=ray)
+    network, codes = loader(model, ray=ray), list[int]()
+    names = list(_named(files, codes, quiet)) if recursive else list(files)
     if ray is not None:
-        return _on_cluster(files, network, max_pixels, ray, quiet)
+        return max([*codes, _on_cluster(names, network, max_pixels, ray, quiet)])
 
     def test_one(name: str) -> None:
+        source_of(name, "test")
         outcome = _test(name, read_input(name), network, max_pixels, quiet)
         if not quiet:
             click.echo(outcome)
 
-    return each(files, test_one)
+    return max([*codes, each(names, test_one)])
+
+
+def _named(files: Sequence[str], codes: list[int], quiet: bool) -> Iterator[str]:
+    """The files, and those below folders. codes: gets the exit codes of folders that cannot be read, or have none."""
+    for name in files:
+        if name == STANDARD or not Path(name).is_dir():
+            yield name
+            continue
+        found = folder_sources(Path(name), (ENCODED,), NOUN, quiet, lambda error: codes.append(failure(error)))
+        if not found:
+            codes.append(failure(ImageError(f"{name}: there is no {NOUN} in it")))
+        yield from (str(source.path) for source in found)
 
 
 def _test(name: str, data: bytes, network: Network, max_pixels: int, quiet: bool) -> str:

@@ -96,3 +96,25 @@ def test_metadata_that_are_cut_off_are_not_called_none(ddpm: Any) -> None:
     data = codec.encode(image)
     assert "metadata  exif 206 bytes" in ddpm("info", "-", stdin=data).stdout.decode()
     assert "metadata  cut off" in ddpm("info", "-", stdin=data[:-1]).stdout.decode()
+
+
+def test_test_takes_a_tree(ddpm: Any, file: Path, coded: bytes) -> None:
+    folder = file.parent / "tree"
+    (folder / "below").mkdir(parents=True)
+    (folder / "notes.txt").write_text("notes")
+    for name in ("a.ddpm", "below/b.DDPM"):
+        (folder / name).write_bytes(coded)
+    ended = ddpm("test", "-r", folder, file)
+    assert (ended.code, ended.stdout.decode().splitlines()) == (
+        0,
+        [f"{name}: ok" for name in (folder / "a.ddpm", folder / "below" / "b.DDPM", file)],
+    )
+    (folder / "a.ddpm").write_bytes(coded[:-1])
+    assert ddpm("test", "-r", folder).code == 3
+    refused = ddpm("test", folder)
+    assert (refused.code, refused.stderr) == (
+        1, f"ddpmcodec: {folder}: is a folder: use -r to test all files below it\n",
+    )  # fmt: skip
+    (file.parent / "empty").mkdir()
+    ended = ddpm("test", "-r", file.parent / "empty")
+    assert (ended.code, ended.stderr) == (1, f"ddpmcodec: {file.parent / 'empty'}: there is no .ddpm file in it\n")
