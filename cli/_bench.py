@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import shlex
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from click.core import ParameterSource
 from ddpmcodec.errors import OutputError
 from ddpmcodec.format.header import LEVELS, MAX_EFFORT
 
-from ._common import INTERRUPTED, Finite, force_option, model_option, quiet_option
+from ._common import INTERRUPTED, Finite, as_one, force_option, model_option, quiet_option, with_options
 
 if TYPE_CHECKING:
     from ddpmcodec.benchmarks._results import Document
@@ -93,20 +92,12 @@ def request_options(settings: str, what: str, *, limit: int | None = None) -> Ca
         ),
     )
 
-    def add(function: Callable[..., int]) -> Callable[..., int]:
-        @functools.wraps(function)
-        def command(**given: Any) -> int:
-            return function(Request(**{each.name: given.pop(each.name) for each in fields(Request)}), **given)
-
-        return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
-
-    return add
+    return lambda function: with_options(as_one(Request, function), options)
 
 
 def run_options(function: Callable[..., int]) -> Callable[..., int]:
     """The other options of `Request`, which stand after those of the command."""
-    options = (baselines_option, model_option, force_option, quiet_option)
-    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), function)
+    return with_options(function, (baselines_option, model_option, force_option, quiet_option))
 
 
 def numbers(least: int, most: int | None = None, *, none: bool = False) -> Callable[[Any], tuple[int, ...]]:

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
@@ -46,6 +47,25 @@ OPTIONS = {
 STANDARD = "-"  # standard input or output
 ENCODED = ".ddpm"
 SAME_FORMAT = {".png": (".png",), ".jpg": (".jpg", ".jpeg", ".jpe", ".jfif")}  # suffixes that outputs may have, too
+
+
+Command = Callable[..., Any]
+
+
+def with_options(function: Command, options: Sequence[Callable[[Command], Command]]) -> Command:
+    """A command with these options, in their order."""
+    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), function)
+
+
+def as_one(kind: type, function: Command) -> Command:
+    """A function that takes the fields of a dataclass as options, and hands them over as one value, its first
+    argument."""
+
+    @functools.wraps(function)
+    def command(**given: Any) -> Any:
+        return function(kind(**{each.name: given.pop(each.name) for each in fields(kind)}), **given)
+
+    return command
 
 
 class PathName(click.ParamType):  # type: ignore[type-arg]  # of newer versions

@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import click
 
@@ -16,7 +16,17 @@ from ddpmcodec.errors import DdpmError, ImageError, OutputError
 from ddpmcodec.files import remove_source
 from ddpmcodec.folders import OnError, Pair, Source, by_extension, collisions, files_below
 
-from ._common import STANDARD, Outputs, force_option, model_loader, quiet_option, say, verbose_option
+from ._common import (
+    STANDARD,
+    Outputs,
+    as_one,
+    force_option,
+    model_loader,
+    quiet_option,
+    say,
+    verbose_option,
+    with_options,
+)
 from ._report import Bar, Report, Result, Shape, Task
 
 if TYPE_CHECKING:
@@ -79,12 +89,7 @@ _OPTIONS = (
 
 def many_options(function: Callable[..., int]) -> Callable[..., int]:
     """Adds the options of `Choice`, beside FILES and --output, and hands all of them over as one argument."""
-
-    @functools.wraps(function)
-    def command(**given: Any) -> int:
-        return function(Choice(**{each.name: given.pop(each.name) for each in fields(Choice)}), **given)
-
-    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(_OPTIONS), command)
+    return with_options(as_one(Choice, function), _OPTIONS)
 
 
 class Work(Protocol):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import reduce
 from itertools import islice
 from math import isqrt
 from pathlib import Path
@@ -19,6 +18,7 @@ from ddpmcodec.files import check_output, write_file
 from ._common import (
     EXIT_CODES,
     STANDARD,
+    Command,
     Finite,
     Outputs,
     force_option,
@@ -26,6 +26,7 @@ from ._common import (
     progress,
     quiet_option,
     read_input,
+    with_options,
     write_stdout,
 )
 
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ddpmcodec.paper.sampling import Sampler
-
-Command = Callable[..., object]
 
 COLUMNS = 10  # of --progressive
 ROWS = 5  # of interpolate, without --timesteps
@@ -82,7 +81,7 @@ SAMPLING = (
 
 def sampling_options(command: Command) -> Command:
     """Adds the options that a sampler is made from, -f and -q."""
-    return reduce(lambda decorated, option: option(decorated), reversed(SAMPLING), command)
+    return with_options(command, SAMPLING)
 
 
 def sampler(model: str | None, T: int, method: str, eta: float | None, seed: int) -> Sampler:
