@@ -83,6 +83,20 @@ files_argument = click.argument("files", nargs=-1, required=True, type=PATH_NAME
 output_option = click.option(
     "-o", "--output", type=PATH_NAME, metavar="OUT", help="Output file, an existing folder, or - for standard output."
 )
+denoiser_option = click.option(
+    "--model",
+    metavar="SOURCE",
+    help="Gaussian model, or a checkpoint of the paper's network: a folder, a file, or hub:OWNER/NAME.",
+)
+steps_option = click.option(
+    "--levels",
+    "T",
+    type=click.IntRange(2),
+    default=100,
+    show_default=True,
+    metavar="T",
+    help="T, the number of noise levels of the reverse process: network calls an image.",
+)
 force_option = click.option("-f", "--force", is_flag=True, help="Overwrite existing outputs.")
 model_option = click.option(
     "--model",

@@ -9,7 +9,7 @@ import click
 
 from ddpmcodec.errors import ImageError
 
-from ._common import EXIT_CODES, PATH_NAME, progress, quiet_option
+from ._common import EXIT_CODES, PATH_NAME, denoiser_option, progress, quiet_option, steps_option
 
 if TYPE_CHECKING:
     from ddpmcodec.paper.bound import Bound, Estimate
@@ -20,20 +20,8 @@ CHANNELS = 3
 
 @click.command(epilog=EXIT_CODES)
 @click.argument("images", type=PATH_NAME, metavar="IMAGES")
-@click.option(
-    "--model",
-    metavar="SOURCE",
-    help="Gaussian model, or a checkpoint of the paper's network: a folder, a file, or hub:OWNER/NAME.",
-)
-@click.option(
-    "--levels",
-    "T",
-    type=click.IntRange(2),
-    default=100,
-    show_default=True,
-    metavar="T",
-    help="T, the number of noise levels: network calls an image. The paper's network has 1000.",
-)
+@denoiser_option
+@steps_option
 @click.option("--limit", type=click.IntRange(1), default=16, show_default=True, metavar="N", help="The first N images.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, with every term and every noise level.")

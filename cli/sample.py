@@ -21,11 +21,13 @@ from ._common import (
     Command,
     Finite,
     Outputs,
+    denoiser_option,
     force_option,
     label,
     progress,
     quiet_option,
     read_input,
+    steps_option,
     with_options,
     write_stdout,
 )
@@ -39,20 +41,8 @@ COLUMNS = 10  # of --progressive
 ROWS = 5  # of interpolate, without --timesteps
 BATCH = 64  # images of a folder, drawn before they are written
 SAMPLING = (
-    click.option(
-        "--model",
-        metavar="SOURCE",
-        help="Gaussian model, or a checkpoint of the paper's network: a folder, a file, or hub:OWNER/NAME.",
-    ),
-    click.option(
-        "--levels",
-        "T",
-        type=click.IntRange(2),
-        default=100,
-        show_default=True,
-        metavar="T",
-        help="T, the number of noise levels of the reverse process: network calls an image.",
-    ),
+    denoiser_option,
+    steps_option,
     click.option(
         "--method",
         type=click.Choice(["ancestral", "ddim"]),

@@ -29,12 +29,14 @@ from ddpmcodec.codec import graphics
 from ddpmcodec.models import architectures, registry
 from ddpmcodec.models.context import BAND_ROLES, EFFORTS, ROLES, ContextModel, pack
 from ddpmcodec.models.registry import find
-from ddpmcodec.paper import denoisers
+from ddpmcodec.paper import checkpoints, denoisers
 from ddpmcodec.paper.denoiser import Prediction
 from ddpmcodec.paper.denoisers import find_denoiser
 from ddpmcodec.paper.gaussian.architecture import Architecture
 from ddpmcodec.paper.gaussian.model import GaussianModel, export
 from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
+from ddpmcodec.paper.schedule import ddpm_linear
+from ddpmcodec.paper.unet import PaperDenoiser, UNet, UNetConfig
 from ddpmcodec.parallel import threads_of
 from ddpmcodec.training import ddpm_trainer
 
@@ -84,6 +86,16 @@ def tiny_network(seed: int) -> TrainableGaussian:
     network = TrainableGaussian(TINY)
     torch.nn.init.normal_(network.weights["leave"], std=0.05)
     return network
+
+
+@pytest.fixture(scope="session")
+def tiny_unet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a tiny network of the paper's kind, of 20 noise levels, in a folder as training makes it."""
+    torch.manual_seed(0)
+    config = UNetConfig(channels=8, multipliers=(1, 1), attention=(), blocks=1, groups=4)
+    path = tmp_path_factory.mktemp("unet") / checkpoints.OWN
+    path.write_bytes(checkpoints.export(PaperDenoiser(UNet(config), ddpm_linear(20, 1e-3, 0.3))))
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -221,6 +221,13 @@ def test_a_source_is_removed_once_the_name_of_its_output_is_on_disk(
         remove_source(tmp_path / "source", tmp_path / "out" / "a")
 
 
+def test_a_source_stays_whose_output_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "source").touch()
+    with pytest.raises(OutputError, match=f"was encoded, but not removed, as {os.devnull} is no file"):
+        remove_source(tmp_path / "source", Path(os.devnull))
+    assert (tmp_path / "source").exists()
+
+
 def test_a_file_made_from_a_device_is_like_any_other(tmp_path: Path) -> None:
     write_file(tmp_path / "a", b"content", like=[Path(os.devnull)])
     write_file(tmp_path / "b", b"content", like=[tmp_path / "none"])

@@ -53,9 +53,9 @@ struct Named {
     const int8_t* weights(const std::string& name, int outputs, int inputs) {
         return tensor<int8_t>(tensors, name, {outputs, inputs}).data();
     }
-    const float* numbers(const std::string& name, int rows, int columns) {
-        const bool is_flat = name.find("bias") == std::string::npos;
-        return tensor<float>(tensors, name, is_flat ? std::vector<int64_t>{columns} : std::vector<int64_t>{rows, columns}).data();
+    const float* factors(const std::string& name, int count) { return tensor<float>(tensors, name, {count}).data(); }
+    const float* biases(const std::string& name, int conditions, int count) {
+        return tensor<float>(tensors, name, {conditions, count}).data();
     }
 };
 

@@ -96,34 +96,37 @@ struct Network {
     void require_sizes() const;
 };
 
-// A network from its tensors, which a source gives in this order: weights(name, outputs, inputs) int8, and
-// numbers(name, rows, columns) float32. What they point to may change with the next call.
+// A network from its tensors, which a source gives in this order: int8 weights(name, outputs, inputs), and float32
+// factors(name, count) and biases(name, conditions, count). What they point to may change with the next call.
 template <class Source>
 Network network_of(Source& source, int width, int inputs, int outputs, int conditions, int depth) {
     auto packed = [&](const std::string& layer, int to, int from) { return Packed(source.weights(layer + ".weight", to, from), to, from); };
-    auto numbers = [&](const std::string& name, int rows, int columns) {  // each row continued with zeros
-        const float* values = source.numbers(name, rows, columns);
+    auto padded = [](const float* values, int rows, int columns) {  // each row continued with zeros
         const int padded_columns = rounded_up(columns, VECTOR);
         std::vector<float> padded_rows((size_t)rows * padded_columns, 0.0f);
         for (int m = 0; m < rows; m++)
             std::copy_n(values + (size_t)m * columns, columns, &padded_rows[(size_t)m * padded_columns]);
         return padded_rows;
     };
+    auto factors = [&](const std::string& layer, int count) { return padded(source.factors(layer + ".factor", count), 1, count); };
+    auto biases = [&](const std::string& layer, int count) {
+        return padded(source.biases(layer + ".bias", conditions, count), conditions, count);
+    };
     Network network;
     network.width = width, network.inputs = inputs, network.outputs = outputs, network.conditions = conditions;
     network.stem = packed("stem", width, inputs);
-    network.stem_factor = numbers("stem.factor", 1, width);
-    network.stem_bias = numbers("stem.bias", conditions, width);
+    network.stem_factor = factors("stem", width);
+    network.stem_bias = biases("stem", width);
     for (; network.depth < depth; network.depth++) {
         const std::string layer = "block" + std::to_string(network.depth);
         network.blocks.push_back(packed(layer, width, width));
-        network.block_factor.push_back(numbers(layer + ".factor", 1, width));
+        network.block_factor.push_back(factors(layer, width));
     }
     network.head = packed("head", outputs, width);
-    network.head_factor = numbers("head.factor", 1, outputs);
-    network.head_bias = numbers("head.bias", conditions, outputs);
+    network.head_factor = factors("head", outputs);
+    network.head_bias = biases("head", outputs);
     network.skip = packed("skip", outputs, inputs);
-    network.skip_factor = numbers("skip.factor", 1, outputs);
+    network.skip_factor = factors("skip", outputs);
     network.require_sizes();
     return network;
 }

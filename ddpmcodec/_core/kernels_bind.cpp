@@ -113,9 +113,11 @@ struct Named {
     const int8_t* weights(const std::string& name, int outputs, int inputs) {
         return Integers(tensor(params, name), name, "int8", {outputs, inputs}).data();
     }
-    const float* numbers(const std::string& name, int rows, int columns) {
-        const bool is_flat = name.find("bias") == std::string::npos;
-        return Floats(tensor(params, name), name, "float32", is_flat ? Sizes{columns} : Sizes{rows, columns}).data();
+    const float* factors(const std::string& name, int count) {
+        return Floats(tensor(params, name), name, "float32", {count}).data();
+    }
+    const float* biases(const std::string& name, int conditions, int count) {
+        return Floats(tensor(params, name), name, "float32", {conditions, count}).data();
     }
 };
 

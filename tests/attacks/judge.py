@@ -202,7 +202,10 @@ class Judge:
             if isinstance(outcome(partial(decoder.feed, data[start:end])), DdpmError):
                 require(isinstance(found, DdpmError), "ProgressiveDecoder fails, and decode does not")
                 return
-        require(not decoder.complete or isinstance(found, Image.Image), "ProgressiveDecoder succeeds, decode does not")
+        closed = outcome(decoder.close)  # which alone finds the end of a small file
+        require(isinstance(closed, Image.Image) == isinstance(found, Image.Image), f"closed {closed}, decoded {found}")
+        if isinstance(closed, Image.Image):
+            require(np.array_equal(np.asarray(closed), np.asarray(found)), "ProgressiveDecoder gives other pixels")
 
     def _command_decode(self, attack: Attack, found: Image.Image | DdpmError) -> None:
         with self._inside() as folder:

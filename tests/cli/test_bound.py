@@ -11,13 +11,12 @@ import pytest
 import torch
 from PIL import Image
 
-from ddpmcodec.paper import checkpoints
 from ddpmcodec.paper.bits_back import PRIOR_STD
 from ddpmcodec.paper.bound import evaluate
 from ddpmcodec.paper.denoisers import find_denoiser
 from ddpmcodec.paper.gaussian.model import coding_levels
-from ddpmcodec.paper.schedule import ddpm_linear, respace
-from ddpmcodec.paper.unet import PaperDenoiser, UNet, UNetConfig
+from ddpmcodec.paper.schedule import respace
+from ddpmcodec.paper.unet import PaperDenoiser
 
 
 @pytest.fixture
@@ -25,15 +24,6 @@ def images(tmp_path: Path) -> Path:
     noise = np.random.default_rng(0).integers(0, 256, (3, 8, 12, 3), dtype=np.uint8)
     np.save(tmp_path / "images.npy", noise)
     return tmp_path / "images.npy"
-
-
-@pytest.fixture(scope="module")
-def unet(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    config = UNetConfig(channels=8, multipliers=(1, 1), attention=(), blocks=1, groups=4)
-    folder = tmp_path_factory.mktemp("run")
-    (folder / checkpoints.OWN).write_bytes(checkpoints.export(PaperDenoiser(UNet(config), ddpm_linear(20, 1e-3, 0.3))))
-    return folder
 
 
 def pixels_of(images: Path, count: int) -> torch.Tensor:
@@ -47,9 +37,9 @@ def test_it_is_the_librarys(ddpm: Any, images: Path, tiny_gaussian: Path) -> Non
     assert json.loads(ended.stdout) == {"model": denoiser.id.hex(), "levels": 3, **expected.to_json()}
 
 
-def test_of_the_papers_network_too(ddpm: Any, images: Path, unet: Path) -> None:
-    ended = ddpm("bound", images, "--model", unet, "--levels", 4, "--json")
-    denoiser, generator = find_denoiser(unet), torch.Generator().manual_seed(0)
+def test_of_the_papers_network_too(ddpm: Any, images: Path, tiny_unet: Path) -> None:
+    ended = ddpm("bound", images, "--model", tiny_unet.parent, "--levels", 4, "--json")
+    denoiser, generator = find_denoiser(tiny_unet), torch.Generator().manual_seed(0)
     assert isinstance(denoiser, PaperDenoiser)
     expected = evaluate(denoiser, pixels_of(images, 3), respace(denoiser.levels, 4), generator)
     assert json.loads(ended.stdout)["bits_per_dim"] == expected.total()._asdict()
@@ -65,7 +55,7 @@ def test_people_read_a_table(ddpm: Any, images: Path, tiny_gaussian: Path) -> No
     assert lines[-1].endswith(" bits/dim, 3 images, 30 noise levels")
 
 
-def test_what_it_refuses(ddpm: Any, tmp_path: Path, unet: Path) -> None:
+def test_what_it_refuses(ddpm: Any, tmp_path: Path, tiny_unet: Path) -> None:
     folder = tmp_path / "sizes"
     folder.mkdir()
     for name, size in (("a.png", (8, 8)), ("b.png", (8, 9))):
@@ -75,7 +65,7 @@ def test_what_it_refuses(ddpm: Any, tmp_path: Path, unet: Path) -> None:
         1,
         f"ddpmcodec: {folder}: image 2 has another size than the first: choose images of one size\n",
     )
-    ended = ddpm("bound", folder, "--limit", 1, "--model", unet, "--levels", 21)
+    ended = ddpm("bound", folder, "--limit", 1, "--model", tiny_unet.parent, "--levels", 21)
     assert ended.code == 2
     assert "--levels: can keep 2 to 20 of 20 noise levels, not 21" in ended.stderr
     assert ddpm("bound", tmp_path / "nowhere").code == 1

@@ -40,6 +40,10 @@ def test_an_image_may_be_cut(file: Path) -> None:
     assert ended_without_reader("decode", file, "-o", "-") == (141, b"")
 
 
+def test_a_pipe_may_have_a_name(file: Path) -> None:
+    assert ended_without_reader("decode", file, "-o", "/dev/stdout") == (141, b"")
+
+
 def test_messages_may_be_cut() -> None:
     assert ended_without_reader("info", "no.ddpm", stream="stderr") == (141, b"")
 

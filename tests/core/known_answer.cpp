@@ -33,12 +33,15 @@ class Tensors {
         weights_ = read<int8_t>(file_, size_t(outputs) * inputs);
         return weights_.data();
     }
-    const float* numbers(const std::string&, int rows, int columns) {
-        numbers_ = read<float>(file_, size_t(rows) * columns);
+    const float* factors(const std::string&, int count) { return numbers(count); }
+    const float* biases(const std::string&, int conditions, int count) { return numbers(size_t(conditions) * count); }
+
+  private:
+    const float* numbers(size_t count) {
+        numbers_ = read<float>(file_, count);
         return numbers_.data();
     }
 
-  private:
     std::istream& file_;
     std::vector<int8_t> weights_;
     std::vector<float> numbers_;

@@ -1,4 +1,4 @@
-"""Files of the paper's U-Net: what diffusers writes is read, our own come back, and nothing else is opened."""
+"""Published checkpoints of the paper's U-Net: what diffusers writes is read, and nothing else is opened."""
 
 from __future__ import annotations
 
@@ -17,19 +17,15 @@ import huggingface_hub
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save, save_file
+from safetensors.torch import load_file, save_file
 
 from ddpmcodec.errors import ModelError
-from ddpmcodec.format.model_file import UNET_KEY
-from ddpmcodec.paper import checkpoints as pretrained
-from ddpmcodec.paper import checkpoints as published
-from ddpmcodec.paper import schedule
-from ddpmcodec.paper.unet import PaperDenoiser, UNet, UNetConfig, Variance
+from ddpmcodec.paper import checkpoints, schedule
+from ddpmcodec.paper.unet import PaperDenoiser, UNetConfig, Variance
 
 if TYPE_CHECKING:  # where other tests are chosen, its seconds are not spent
     import diffusers
 
-CONFIG = UNetConfig(channels=8, multipliers=(1, 2), attention=(1,), blocks=1, groups=4, learned_variance=True)
 PUBLISHED = {
     "attention_head_dim": None,
     "block_out_channels": (8, 16),
@@ -43,7 +39,6 @@ PUBLISHED = {
     "norm_num_groups": 4,
 }
 OLDER = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
-Write = Callable[..., Path]
 
 
 @pytest.fixture(scope="module")
@@ -67,36 +62,7 @@ def folder(written: Path, tmp_path: Path) -> Path:
     return shutil.copytree(written, tmp_path / "published")
 
 
-@pytest.fixture
-def denoiser() -> PaperDenoiser:
-    torch.manual_seed(5)
-    unet = UNet(CONFIG)
-    torch.nn.init.normal_(unet.conv_out.weight)
-    return PaperDenoiser(unet, schedule.cosine(40), "learned")
-
-
-@pytest.fixture
-def own(denoiser: PaperDenoiser, tmp_path: Path) -> Write:
-    """Our own file, its tensors or its facts changed."""
-
-    def write(facts: Any = None, **tensors: torch.Tensor) -> Path:
-        path = tmp_path / "own.safetensors"
-        path.write_bytes(pretrained.export(denoiser))
-        said = json.loads(metadata_of(path)) | (facts or {})
-        path.write_bytes(save(load_file(path) | tensors, metadata={UNET_KEY: json.dumps(said)}))
-        return path
-
-    return write
-
-
-def metadata_of(path: Path) -> str:
-    data = path.read_bytes()
-    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    found: str = header["__metadata__"][UNET_KEY]
-    return found
-
-
-def reconfigure(folder: Path, name: str = published.CONFIG, **changes: Any) -> None:
+def reconfigure(folder: Path, name: str = checkpoints.CONFIG, **changes: Any) -> None:
     config = json.loads((folder / name).read_text()) | changes
     (folder / name).write_text(json.dumps({k: v for k, v in config.items() if v != "absent"}))
 
@@ -111,31 +77,31 @@ def assert_same_network(found: PaperDenoiser, network: diffusers.UNet2DModel) ->
 
 
 def test_what_diffusers_writes_is_read(published_network: diffusers.UNet2DModel, folder: Path) -> None:
-    found = pretrained.load(folder)
+    found = checkpoints.load(folder)
     assert_same_network(found, published_network)
     assert (found.variance, found.levels.tolist()) == ("large", schedule.ddpm_linear().tolist())
     assert found.unet.config == UNetConfig(8, (1, 2), (1,), blocks=1, groups=4, dropout=0.0)
 
 
 def test_the_file_in_a_folder_may_be_named(published_network: diffusers.UNet2DModel, folder: Path) -> None:
-    assert_same_network(pretrained.load(folder / pretrained.WEIGHTS), published_network)
+    assert_same_network(checkpoints.load(folder / checkpoints.WEIGHTS), published_network)
 
 
 def test_older_names_of_attention_are_read(published_network: diffusers.UNet2DModel, folder: Path) -> None:
-    tensors = load_file(folder / pretrained.WEIGHTS)
+    tensors = load_file(folder / checkpoints.WEIGHTS)
     for newer, older in OLDER.items():
         tensors = {name.replace(f".{newer}.", f".{older}."): tensor for name, tensor in tensors.items()}
     assert any("proj_attn" in name for name in tensors)
-    save_file(tensors, folder / pretrained.WEIGHTS)
-    assert_same_network(pretrained.load(folder), published_network)
+    save_file(tensors, folder / checkpoints.WEIGHTS)
+    assert_same_network(checkpoints.load(folder), published_network)
 
 
 def test_the_oldest_configurations_leave_out_what_came_later(
     published_network: diffusers.UNet2DModel, folder: Path
 ) -> None:
-    later = [*published.UNSAID, "dropout", "num_train_timesteps"]
+    later = [*checkpoints.UNSAID, "dropout", "num_train_timesteps"]
     reconfigure(folder, **dict.fromkeys(later, "absent"))
-    assert_same_network(pretrained.load(folder), published_network)
+    assert_same_network(checkpoints.load(folder), published_network)
 
 
 @pytest.mark.parametrize(
@@ -155,14 +121,14 @@ def test_the_oldest_configurations_leave_out_what_came_later(
 def test_other_networks_are_refused(folder: Path, change: dict[str, Any], complaint: str) -> None:
     reconfigure(folder, **change)
     with pytest.raises(ModelError, match=rf"config.json: not the network of the paper: .*{complaint}"):
-        pretrained.load(folder)
+        checkpoints.load(folder)
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"act_fn": "silu"', "null"], ids=["empty", "list", "cut", "null"])
 def test_a_configuration_that_is_none_is_refused(folder: Path, text: str) -> None:
-    (folder / published.CONFIG).write_text(text)
+    (folder / checkpoints.CONFIG).write_text(text)
     with pytest.raises(ModelError, match=r"config\.json: not the configuration of a U-Net"):
-        pretrained.load(folder)
+        checkpoints.load(folder)
 
 
 @pytest.mark.parametrize(
@@ -171,19 +137,19 @@ def test_a_configuration_that_is_none_is_refused(folder: Path, text: str) -> Non
 def test_sizes_that_make_no_sense_are_refused(folder: Path, change: dict[str, Any]) -> None:
     reconfigure(folder, **change)
     with pytest.raises(ModelError, match=r"config.json: not the (network|configuration)"):
-        pretrained.load(folder)
+        checkpoints.load(folder)
 
 
 def test_a_missing_configuration_is_named(folder: Path) -> None:
-    (folder / published.CONFIG).unlink()
+    (folder / checkpoints.CONFIG).unlink()
     with pytest.raises(ModelError, match=r"config.json: cannot be read \(No such file.*it lies beside the weights"):
-        pretrained.load(folder)
+        checkpoints.load(folder)
 
 
 def test_tensors_that_do_not_fit_the_configuration_are_named(folder: Path) -> None:
     reconfigure(folder, block_out_channels=[8, 8])
     with pytest.raises(ModelError, match=r"\S+ has shape \[16\], its configuration says \[8\]"):
-        pretrained.load(folder)
+        checkpoints.load(folder)
 
 
 # --- the process beside a published checkpoint
@@ -211,7 +177,7 @@ def test_the_process_is_that_of_the_scheduler(
     import diffusers
 
     schedule_of(folder, **said)
-    found = pretrained.load(folder)
+    found = checkpoints.load(folder)
     alphabar = diffusers.DDPMScheduler(**said).alphas_cumprod.double().numpy()
     assert found.variance == variance
     np.testing.assert_allclose(found.levels, 127.5 * np.sqrt((1 - alphabar) / alphabar), rtol=1e-3)
@@ -222,7 +188,7 @@ def test_a_pipeline_of_diffusers_is_read_whole(published_network: diffusers.UNet
 
     scheduler = diffusers.DDPMScheduler(200, beta_schedule="squaredcos_cap_v2", variance_type="fixed_large")
     diffusers.DDPMPipeline(published_network, scheduler).save_pretrained(tmp_path / "pipeline")
-    found = pretrained.load(tmp_path / "pipeline")
+    found = checkpoints.load(tmp_path / "pipeline")
     assert_same_network(found, published_network)
     assert (found.variance, found.levels.tolist()) == ("large", schedule.cosine(200).tolist())
 
@@ -242,85 +208,9 @@ def test_other_processes_are_refused(
     published_network: diffusers.UNet2DModel, folder: Path, change: dict[str, Any], complaint: str
 ) -> None:
     schedule_of(folder)
-    reconfigure(folder, published.SCHEDULER, **change)
+    reconfigure(folder, checkpoints.SCHEDULER, **change)
     with pytest.raises(ModelError, match=rf"scheduler_config\.json: {complaint}"):
-        pretrained.load(folder)
-
-
-# --- our own files
-
-
-@pytest.mark.parametrize("variance", ["learned", "large"])
-def test_our_own_come_back_as_they_were(denoiser: PaperDenoiser, tmp_path: Path, variance: Variance) -> None:
-    exported = PaperDenoiser(denoiser.unet, denoiser.levels, variance)
-    path = tmp_path / "own.safetensors"
-    path.write_bytes(pretrained.export(exported, training={"images": 640}))
-    found = pretrained.load(path)
-    assert (found.id, found.variance) == (exported.id, variance)
-    assert found.levels.tolist() == exported.levels.tolist()
-    assert not found.unet.training
-    assert json.loads(metadata_of(path))["training"] == {"images": 640}
-
-
-def test_the_same_network_gives_the_same_file(denoiser: PaperDenoiser) -> None:
-    assert pretrained.export(denoiser) == pretrained.export(denoiser)
-
-
-@pytest.mark.parametrize(
-    ("facts", "complaint"),
-    [
-        ({"format": 2}, "own.safetensors: format 2, this version reads 1; update ddpmcodec"),
-        ({"config": {"channels": 64}}, r"conv_in.bias has shape \[8\], its configuration says \[64\]"),
-        ({"config": 3}, "not the sizes of a U-Net"),
-        ({"variance": ["large"]}, "one of large, small, learned"),
-    ],
-)
-def test_descriptions_that_make_no_sense_are_refused(own: Write, facts: dict[str, Any], complaint: str) -> None:
-    with pytest.raises(ModelError, match=complaint):
-        pretrained.load(own(facts))
-
-
-@pytest.mark.parametrize(
-    ("levels", "complaint"),
-    [([2.0, 1.0], "noise levels must increase"), ([[1.0]], "not an array of shape"), ([np.inf, np.inf], "finite")],
-)
-def test_levels_that_are_none_are_refused(own: Write, levels: list[Any], complaint: str) -> None:
-    with pytest.raises(ModelError, match=rf"own.safetensors: the network's description is damaged \(.*{complaint}"):
-        pretrained.load(own(levels=torch.tensor(levels, dtype=torch.float64)))
-
-
-def test_a_file_without_a_part_of_its_description_is_refused(denoiser: PaperDenoiser, tmp_path: Path) -> None:
-    path = tmp_path / "cut.safetensors"
-    path.write_bytes(save(dict(denoiser.unet.state_dict()), metadata={UNET_KEY: '{"format": 1}'}))
-    with pytest.raises(ModelError, match=r"the network's description is damaged \('config'\)"):
-        pretrained.load(path)
-
-
-@pytest.mark.parametrize(
-    ("tensor", "complaint"),
-    [
-        (torch.full((8,), torch.nan), "conv_in.bias holds something other than finite numbers"),
-        (torch.zeros(8, dtype=torch.int32), "conv_in.bias holds something other than finite numbers"),
-        (torch.zeros(9), r"conv_in.bias has shape \[9\], its configuration says \[8\]"),
-    ],
-)
-def test_tensors_that_the_network_cannot_take_are_named(own: Write, tensor: torch.Tensor, complaint: str) -> None:
-    with pytest.raises(ModelError, match=complaint):
-        pretrained.load(own(**{"conv_in.bias": tensor}))
-
-
-def test_a_tensor_too_many_is_named(own: Write) -> None:
-    with pytest.raises(ModelError, match=r"extra has shape \[1\], its configuration says None"):
-        pretrained.load(own(extra=torch.zeros(1)))
-
-
-def test_a_damaged_file_is_named(own: Write) -> None:
-    path = own()
-    data = path.read_bytes()
-    for size in (0, 7, 100, len(data) - 1):
-        path.write_bytes(data[:size])
-        with pytest.raises(ModelError, match=r"own.safetensors: cannot read the network \(.*\); get it again"):
-            pretrained.load(path)
+        checkpoints.load(folder)
 
 
 # --- what is not opened
@@ -340,14 +230,14 @@ class Bomb:
 def test_a_pickle_is_refused_unopened(tmp_path: Path, name: str) -> None:
     torch.save(Bomb(tmp_path / "exploded"), tmp_path / name)
     with pytest.raises(ModelError, match=r"a pickle runs code when it is loaded|cannot read the network"):
-        pretrained.load(tmp_path / name)
+        checkpoints.load(tmp_path / name)
     assert not (tmp_path / "exploded").exists()
 
 
 def test_a_folder_with_a_pickle_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "diffusion_pytorch_model.bin").write_bytes(pickle.dumps(Bomb(tmp_path / "exploded")))
     with pytest.raises(ModelError) as caught:
-        pretrained.load(tmp_path)
+        checkpoints.load(tmp_path)
     assert str(caught.value) == (
         f"{tmp_path / 'diffusion_pytorch_model.bin'}: a pickle runs code when it is loaded, and is refused: use "
         "diffusion_pytorch_model.safetensors of the same repository, or convert it once if you trust it "
@@ -359,16 +249,16 @@ def test_a_pickle_that_was_converted_as_documented_is_read(
     published_network: diffusers.UNet2DModel, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.save(published_network.state_dict(), folder / "diffusion_pytorch_model.bin")
-    (folder / pretrained.WEIGHTS).unlink()
+    (folder / checkpoints.WEIGHTS).unlink()
     monkeypatch.chdir(folder)
-    recipe = str(pretrained.__doc__).split("in its folder:\n")[1]
+    recipe = str(checkpoints.__doc__).split("in its folder:\n")[1]
     exec(dedent(recipe))
-    assert_same_network(pretrained.load(folder), published_network)
+    assert_same_network(checkpoints.load(folder), published_network)
 
 
 def test_an_empty_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=rf"there is no {pretrained.WEIGHTS} in this folder"):
-        pretrained.load(tmp_path)
+    with pytest.raises(ModelError, match=rf"there is no {checkpoints.WEIGHTS} in this folder"):
+        checkpoints.load(tmp_path)
 
 
 @pytest.mark.parametrize("source", ["no.safetensors", "a/b", "google/ddpm", "/nowhere/at-all", "here/typo.safetensors"])
@@ -376,12 +266,12 @@ def test_what_is_neither_file_nor_repository_is_named(
     source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A mistyped file: nothing is fetched."""
-    monkeypatch.setattr(pretrained, "_download", lambda repository: pytest.fail("the network is asked"))
+    monkeypatch.setattr(checkpoints, "_download", lambda repository: pytest.fail("the network is asked"))
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path)
     text = f"{source}: there is no such file or folder; a repository is fetched by the name hub:OWNER/NAME"
     with pytest.raises(ModelError, match=f"^{re.escape(text)}$"):
-        pretrained.load(source)
+        checkpoints.load(source)
 
 
 # --- repositories
@@ -409,15 +299,15 @@ def test_a_repository_that_was_fetched_before_is_read(
     (repository / "refs" / "main").write_text(commit)
     (repository / "snapshots").mkdir()
     snapshot = folder.rename(repository / "snapshots" / commit)
-    assert_same_network(pretrained.load("hub:someone/ddpm-tiny"), published_network)
-    (snapshot / pretrained.WEIGHTS).unlink()
+    assert_same_network(checkpoints.load("hub:someone/ddpm-tiny"), published_network)
+    (snapshot / checkpoints.WEIGHTS).unlink()
     with pytest.raises(ModelError, match=r"^hub:someone/ddpm-tiny: has no diffusion_.*: get its weights and"):
-        pretrained.load("hub:someone/ddpm-tiny")
+        checkpoints.load("hub:someone/ddpm-tiny")
 
 
 def test_without_a_network_the_error_says_what_to_get(offline: Path) -> None:
     with pytest.raises(ModelError) as caught:
-        pretrained.load("hub:google/ddpm-cifar10-32")
+        checkpoints.load("hub:google/ddpm-cifar10-32")
     message = str(caught.value)
     assert message.startswith("hub:google/ddpm-cifar10-32: the repository cannot be fetched (")
     assert message.endswith(
@@ -428,4 +318,4 @@ def test_without_a_network_the_error_says_what_to_get(offline: Path) -> None:
 def test_without_the_client_the_error_says_what_to_install(offline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(ModelError, match=r"huggingface_hub is needed: pip install 'ddpmcodec\[paper\]'"):
-        pretrained.load("hub:google/ddpm-cifar10-32")
+        checkpoints.load("hub:google/ddpm-cifar10-32")

@@ -7,28 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from ddpmcodec import models
 from ddpmcodec.errors import ModelError
 from ddpmcodec.format import model_file
 from ddpmcodec.models import registry
 from ddpmcodec.models.registry import find
-from ddpmcodec.paper import checkpoints
 from ddpmcodec.paper.denoisers import find_denoiser, written_with
 from ddpmcodec.paper.gaussian.model import GaussianModel
 from ddpmcodec.paper.schedule import ddpm_linear
-from ddpmcodec.paper.unet import PaperDenoiser, UNet, UNetConfig
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny network of the paper's kind, in a file."""
-    torch.manual_seed(0)
-    config = UNetConfig(channels=8, multipliers=(1, 1), attention=(), blocks=1, groups=4)
-    path = tmp_path_factory.mktemp("paper") / "unet.safetensors"
-    path.write_bytes(checkpoints.export(PaperDenoiser(UNet(config), ddpm_linear(20, 1e-3, 0.3))))
-    return path
+from ddpmcodec.paper.unet import PaperDenoiser
 
 
 def other_kind(folder: Path) -> None:
@@ -66,19 +54,18 @@ def test_a_denoiser_in_a_file_is_known_by_it(tiny_gaussian: Path) -> None:
         assert found.name == "tiny0"
 
 
-def test_a_checkpoint_of_the_papers_network_too(checkpoint: Path) -> None:
-    found = find_denoiser(str(checkpoint))
+def test_a_checkpoint_of_the_papers_network_too(tiny_unet: Path) -> None:
+    found = find_denoiser(str(tiny_unet))
     assert isinstance(found, PaperDenoiser)
     np.testing.assert_array_equal(found.levels, ddpm_linear(20, 1e-3, 0.3))
 
 
-def test_the_folder_of_a_run_too(checkpoint: Path, tmp_path: Path) -> None:
-    (tmp_path / checkpoints.OWN).write_bytes(checkpoint.read_bytes())
-    assert find_denoiser(tmp_path).id == find_denoiser(checkpoint).id
+def test_the_folder_of_a_run_too(tiny_unet: Path) -> None:
+    assert find_denoiser(tiny_unet.parent).id == find_denoiser(tiny_unet).id
 
 
-def test_its_file_says_what_it_is(checkpoint: Path) -> None:
-    assert registry.is_denoiser(checkpoint)
+def test_its_file_says_what_it_is(tiny_unet: Path) -> None:
+    assert registry.is_denoiser(tiny_unet)
 
 
 def test_a_model_for_another_role_is_an_error(embedded: Path, tiny_gaussian: Path) -> None:

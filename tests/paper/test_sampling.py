@@ -13,14 +13,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from ddpmcodec.paper import checkpoints as pretrained
 from ddpmcodec.paper import sampling
 from ddpmcodec.paper.denoiser import Prediction
 from ddpmcodec.paper.denoisers import find_denoiser
 from ddpmcodec.paper.diffusion import posterior, reverse, reverse_conditionals
 from ddpmcodec.paper.sampling import Method, Sampler, accelerated, ancestral, ddim, draw, grid, levels_of, shown
 from ddpmcodec.paper.schedule import Levels, alpha_sigma, ddpm_linear, log_linear, respace
-from ddpmcodec.paper.unet import PaperDenoiser, UNet, UNetConfig
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -266,16 +264,6 @@ def test_a_grid_rounds_and_clips() -> None:
 # --- levels of a denoiser
 
 
-@pytest.fixture(scope="module")
-def paper(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny network of the paper's kind, in a file."""
-    torch.manual_seed(0)
-    config = UNetConfig(channels=8, multipliers=(1, 1), attention=(), blocks=1, groups=4)
-    path = tmp_path_factory.mktemp("paper") / "unet.safetensors"
-    path.write_bytes(pretrained.export(PaperDenoiser(UNet(config), ddpm_linear(20, 1e-3, 0.3))))
-    return path
-
-
 def test_an_exact_model_is_asked_at_levels_from_hardly_visible_to_all_noise(tiny_gaussian: Path) -> None:
     levels = levels_of(find_denoiser(tiny_gaussian), 9)
     assert (len(levels), levels[0], levels[-1]) == (9, 0.75, 1000)
@@ -283,8 +271,8 @@ def test_an_exact_model_is_asked_at_levels_from_hardly_visible_to_all_noise(tiny
     np.testing.assert_allclose(levels[1:] / levels[:-1], (1000 / 0.75) ** (1 / 8), rtol=1e-3)
 
 
-def test_the_papers_network_is_asked_at_its_own_levels(paper: Path) -> None:
-    found = find_denoiser(paper)
+def test_the_papers_network_is_asked_at_its_own_levels(tiny_unet: Path) -> None:
+    found = find_denoiser(tiny_unet)
     np.testing.assert_array_equal(levels_of(found, 7), respace(ddpm_linear(20, 1e-3, 0.3), 7))
     for level in levels_of(found, 20):
         assert found(torch.zeros(1, 3, 4, 4), float(level)).mean.isfinite().all()
@@ -292,9 +280,9 @@ def test_the_papers_network_is_asked_at_its_own_levels(paper: Path) -> None:
         levels_of(found, 21)
 
 
-def test_on_a_gpu_or_not_the_papers_network_is_asked_and_answers_where_the_latents_are(paper: Path) -> None:
+def test_on_a_gpu_or_not_the_papers_network_is_asked_and_answers_where_the_latents_are(tiny_unet: Path) -> None:
     c_t = torch.linspace(-100, 100, 96).view(2, 3, 4, 4)
-    denoiser = find_denoiser(paper)
+    denoiser = find_denoiser(tiny_unet)
     expected = denoiser(c_t, float(levels_of(denoiser, 20)[9]))
     found = accelerated(denoiser)(c_t, float(levels_of(denoiser, 20)[9]))
     for one, other in zip(found, expected, strict=True):

@@ -281,6 +281,15 @@ def test_every_save_has_the_averaged_network_as_a_model(settings: GaussianSettin
     assert all(torch.equal(model.params[k], p) for k, p in model_file.constants(restored).items())
 
 
+def test_the_time_that_a_run_took_is_not_in_its_model(whole: Whole) -> None:
+    """Equal runs have models of one id."""
+    trainer, folder = whole
+    before, seconds = trainer.export(), trainer.seconds
+    trainer.seconds += 1
+    assert trainer.export() == before == (folder / MODEL).read_bytes()
+    trainer.seconds = seconds
+
+
 def test_an_exported_model_is_no_state(tmp_path: Path, tiny_gaussian: Path) -> None:
     (tmp_path / state.FILE).write_bytes(tiny_gaussian.read_bytes())
     with pytest.raises(TrainingError, match=r"state.safetensors: not the state of such a run"):

@@ -45,7 +45,8 @@ class Tensors {
     }
 
     const int8_t* weights(const std::string&, int outputs, int inputs) { return next<int8_t>(size_t(outputs) * inputs); }
-    const float* numbers(const std::string&, int rows, int columns) { return next<float>(size_t(rows) * columns); }
+    const float* factors(const std::string&, int count) { return next<float>(count); }
+    const float* biases(const std::string&, int conditions, int count) { return next<float>(size_t(conditions) * count); }
 
     // How many rows of `columns` numbers a tensor has.
     int count_rows(int tensor, int columns) const { return tensor < count_ ? int(bytes_[tensor] / (columns * sizeof(float))) : 0; }
