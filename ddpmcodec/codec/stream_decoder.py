@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from dataclasses import replace
 from itertools import accumulate
 from typing import Protocol
 
@@ -82,7 +83,7 @@ class ProgressiveDecoder:
     def complete(self) -> bool:
         """Whether all of the file has come, and is exactly what was encoded; or as much as there is of a lossy one.
 
-        Small files do not say how long they are: of these, only `close` may find out."""
+        Small files do not say how long they are: of these, `close` finds out."""
         return self._decoded is not None and (self._decoded.exact or self._decoded.lossy)
 
     def feed(self, data: bytes) -> Image.Image | None:
@@ -165,9 +166,8 @@ class _Single:
             decoded = self._decoded(data[:-begun], partial=True)
         if decoded.damaged:
             raise ChecksumError(DAMAGED)
-        if decoded.exact and not decoded.lossy:
-            file.require_whole()  # no part of a word more
-        return decoded
+        may_go_on = self.header.is_plain and not decoded.lossy
+        return replace(decoded, exact=False) if may_go_on else decoded
 
     def _decoded(self, data: bytes, partial: bool) -> Decoded:
         return decode_details(data, partial=partial, model=self.model, box=self.region, max_pixels=None)

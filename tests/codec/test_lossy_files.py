@@ -114,6 +114,19 @@ def test_it_arrives_in_pieces(model: ContextModel, file: bytes) -> None:
     assert np.array_equal(np.asarray(decoder.close()), np.asarray(codec.decode(made, model=model)))
 
 
+def test_a_small_one_may_be_as_long_as_the_whole(model: ContextModel) -> None:
+    """This library writes none. A small file does not say how long it is, so a mark may follow all of it."""
+    file = codec.encode(np.full((1, 1, 3), 77, np.uint8), effort=1, levels=0, model=model)
+    made = file + end_mark(file)
+    for end in range(len(file), len(made)):
+        decoder = ProgressiveDecoder(model=model)
+        decoder.feed(made[:end])
+        assert not decoder.complete
+        decoder.feed(made[end:])
+        assert decoder.complete
+        assert decoder.close() == codec.decode(made, model=model)
+
+
 @pytest.mark.parametrize("channels", [3, 4])
 def test_a_tiny_one_arrives_in_two_pieces_wherever_it_was_cut(model: ContextModel, channels: int) -> None:
     """The first bytes of the mark complete the stream of some, as if they were its last words."""

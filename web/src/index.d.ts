@@ -76,7 +76,7 @@ export class ProgressiveDecoder {
   readonly size: { width: number; height: number } | null;
   /**
    * Whether all of the file has come, and is exactly what was encoded; or as much as there is of a lossy one. Small files do
-   * not say how long they are: of these, only `close` may find out.
+   * not say how long they are: of these, `close` finds out.
    */
   readonly complete: boolean;
   /**

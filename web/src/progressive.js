@@ -32,7 +32,7 @@ export class ProgressiveDecoder {
   }
 
   /** Whether all of the file has come, and is exactly what was encoded; or as much as there is of a lossy one. Small files
-   * do not say how long they are: of these, only `close` may find out. */
+   * do not say how long they are: of these, `close` finds out. */
   get complete() {
     return this.#picture !== null && (this.#picture.exact || this.#picture.lossy);
   }
@@ -156,7 +156,7 @@ class Single {
       picture = await decodeBytes(this.codec, data.subarray(0, data.length - begun), true);
     }
     if (picture.damaged) throw new ChecksumError(DAMAGED);
-    return picture;
+    return header.isPlain && !picture.lossy ? { ...picture, exact: false } : picture; // more may follow
   }
 
   free() {}
