@@ -53,7 +53,8 @@ class ContextNetwork:
     @staticmethod
     def wrap(network: Any, role: str, components: int, conditions: int) -> ContextNetwork:
         """Of an object whose `outputs(rows, condition)` the coder calls, on one thread; nothing of it learns."""
-    def outputs(self, rows: NDArray[np.uint8], condition: int = 0) -> NDArray[np.int32]: ...
+    def outputs(self, rows: NDArray[np.uint8], condition: int = 0, width: int = 0) -> NDArray[np.int32]:
+        """width: rows are the pixels of an image so wide, in raster order; 0: each is alone."""
     @property
     def width(self) -> int: ...
     @property
@@ -114,8 +115,9 @@ def band_positions(
     images: NDArray[np.uint8], levels: int, share: float, least: int, seed: int
 ) -> list[dict[str, NDArray[Any]]]: ...
 def pixel_positions(
-    images: NDArray[np.uint8], after_levels: bool, share: float, seed: int
-) -> dict[str, NDArray[Any]]: ...
+    images: NDArray[np.uint8], after_levels: bool, part: tuple[int, int, int, int]
+) -> dict[str, NDArray[Any]]:
+    """part: top, left, height and width of what is taken of every image, in raster order."""
 
 # --- previews
 

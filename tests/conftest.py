@@ -145,7 +145,8 @@ def context_tensors(role: str, seed: int) -> dict[str, npt.NDArray[Any]]:
     """A network of a role, or nearly so: what is above or beside a position, with a random network around it."""
     kind, rng = "band" if role.startswith("band") else role, np.random.default_rng([ROLES.index(role), seed])
     inputs, outputs, conditions = _native.contract(kind, COMPONENTS)
-    layers = {"stem": (WIDTH, inputs), **{f"block{k}": (WIDTH, WIDTH) for k in range(DEPTH)}, "head": (outputs, WIDTH)}
+    seen = WIDTH if kind == "band" else 4 * WIDTH  # by a block: pixels show all activations to three others
+    layers = {"stem": (WIDTH, inputs), **{f"block{k}": (WIDTH, seen) for k in range(DEPTH)}, "head": (outputs, WIDTH)}
     found: dict[str, npt.NDArray[Any]] = {}
     for name, shape in layers.items():
         found[f"{name}.weight"] = rng.integers(-9, 10, shape).astype(np.int8)

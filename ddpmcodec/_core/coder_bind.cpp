@@ -68,7 +68,8 @@ std::shared_ptr<Trained> make_network(const nb::dict& tensors, const std::string
     Named named{tensors};
     const int width = int(length(tensors, "stem.weight", 0)), conditions = conditions_of(role, int(length(tensors, "stem.bias", 0)));
     const int outputs = Outputs{components}.count();
-    return std::make_shared<Trained>(Trained{network_of(named, width, inputs_of(role), outputs, conditions, depth), components});
+    const int shown = depth ? shown_by(int(length(tensors, "block0.weight", 1)), width) : 0;
+    return std::make_shared<Trained>(Trained{network_of(named, width, shown, inputs_of(role), outputs, conditions, depth), components});
 }
 
 // A network whose outputs a Python object computes: `outputs(rows, condition)`, uint8 [M, inputs] to int32 [M, outputs].
@@ -98,11 +99,13 @@ std::shared_ptr<Trained> wrap_network(const nb::object& object, const std::strin
     return trained;
 }
 
-Out<int32_t> outputs(const Trained& trained, const In<uint8_t>& rows, int condition) {
+// width: rows are the pixels of an image so wide, in raster order; 0: each is alone.
+Out<int32_t> outputs(const Trained& trained, const In<uint8_t>& rows, int condition, int width) {
     const Network& network = trained.network;
     if (rows.ndim() != 2 || int(rows.shape(1)) != network.inputs) throw std::invalid_argument("rows must be uint8 [M, inputs]");
     if (condition < 0 || condition >= network.conditions) throw std::invalid_argument("no such condition");
     const size_t count = rows.shape(0), stride = size_t(rounded_up(network.inputs, ROW_UNIT));
+    if (width < 0 || (width && count % width)) throw std::invalid_argument("rows must be those of a whole image");
     std::vector<uint8_t> padded_rows(count * stride);
     std::vector<int32_t> values(count * network.outputs);
     if (trained.predict) {
@@ -110,8 +113,12 @@ Out<int32_t> outputs(const Trained& trained, const In<uint8_t>& rows, int condit
     } else {
         nb::gil_scoped_release unlocked;
         for (size_t m = 0; m < count; m++) std::copy_n(rows.data() + m * network.inputs, network.inputs, &padded_rows[m * stride]);
-        Scratch scratch(network);
-        run(network, condition, padded_rows.data(), stride, int(count), values.data(), network.outputs, scratch, nullptr, nullptr);
+        if (width) {
+            values = outputs_of_image(network, condition, padded_rows.data(), stride, int(count) / width, width);
+        } else {
+            Scratch scratch(network);
+            run(network, condition, padded_rows.data(), stride, int(count), values.data(), network.outputs, scratch, nullptr, nullptr, nullptr);
+        }
     }
     return array_of(std::move(values), {count, size_t(network.outputs)});
 }
@@ -221,14 +228,19 @@ nb::list band_positions(const In<uint8_t>& images, int levels, double share, int
     return columns_by_kind;
 }
 
-nb::dict pixel_positions(const In<uint8_t>& images, bool after_levels, double share, uint64_t seed) {
+// part: top, left, height and width of what is taken of every image.
+nb::dict pixel_positions(const In<uint8_t>& images, bool after_levels, std::tuple<int, int, int, int> taken) {
     require_images(images);
     Positions positions;
+    const Part part{std::get<0>(taken), std::get<1>(taken), std::get<2>(taken), std::get<3>(taken)};
+    const int height = int(images.shape(1)), width = int(images.shape(2));
+    auto lies_in = [](int first, int count, int size) { return first >= 0 && count >= 0 && count <= size && first <= size - count; };
+    if (!lies_in(part.top, part.height, height) || !lies_in(part.left, part.width, width))
+        throw std::invalid_argument("the part does not lie in the images");
     {
         nb::gil_scoped_release unlocked;
-        const int height = int(images.shape(1)), width = int(images.shape(2));
         for (size_t n = 0; n < images.shape(0); n++)
-            draw_pixels(images.data() + n * height * width * CHANNELS, height, width, after_levels, share, seed, positions);
+            add_pixels(images.data() + n * height * width * CHANNELS, height, width, after_levels, part, positions);
     }
     return columns(std::move(positions), after_levels ? Role::LAST : Role::DIRECT);
 }
@@ -239,7 +251,7 @@ void bind_coder(nb::module_& m) {
     nb::class_<Trained>(m, "ContextNetwork", "A network of the context model in exact integers.")
         .def_static("make", &make_network, "tensors"_a, "role"_a, "components"_a)
         .def_static("wrap", &wrap_network, "network"_a, "role"_a, "components"_a, "conditions"_a)
-        .def("outputs", &outputs, "rows"_a, "condition"_a = 0)
+        .def("outputs", &outputs, "rows"_a, "condition"_a = 0, "width"_a = 0)
         .def_prop_ro("width", [](const Trained& t) { return t.network.width; })
         .def_prop_ro("depth", [](const Trained& t) { return t.network.depth; })
         .def_prop_ro("components", [](const Trained& t) { return t.components; })
@@ -274,7 +286,7 @@ void bind_coder(nb::module_& m) {
         return descriptions;
     }, "levels"_a, "height"_a, "width"_a);
     m.def("band_positions", &band_positions, "images"_a, "levels"_a, "share"_a, "least"_a, "seed"_a);
-    m.def("pixel_positions", &pixel_positions, "images"_a, "after_levels"_a, "share"_a, "seed"_a);
+    m.def("pixel_positions", &pixel_positions, "images"_a, "after_levels"_a, "part"_a);
     m.attr("BANDS_OF_STEP") = LAST_BAND;
     nb::dict schedules;
     for (const Schedule& schedule : SCHEDULES) {

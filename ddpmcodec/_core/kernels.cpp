@@ -67,6 +67,8 @@ void Network::require_sizes() const {
     require(is_width, "the width is no multiple of 16 up to 512");
     const bool is_inputs = inputs >= VECTOR && inputs <= LARGEST_WIDTH && inputs % VECTOR == 0;
     require(is_inputs, "the number of inputs is no multiple of 16 up to 512");
+    const bool is_shown = shown >= 0 && shown <= width && shown % VECTOR == 0 && block_inputs() <= LARGEST_BLOCK;
+    require(is_shown, "the number of shown activations is no multiple of 16 up to the width");
     require(depth >= 1 && depth <= LARGEST_DEPTH, "the depth is not 1 .. 8");
     require(outputs >= 1 && outputs <= LARGEST_OUTPUTS, "the number of outputs is not 1 .. 256");
     require(conditions >= 1, "there are no conditions");
@@ -78,31 +80,45 @@ void Network::require_sizes() const {
     require(stem_bias.size() == s * w && head_bias.size() == s * n, "biases do not fit the conditions and outputs");
     require((int)blocks.size() == depth && (int)block_factor.size() == depth, "blocks do not fit the depth");
     for (int k = 0; k < depth; k++) {
-        require(is(blocks[k], width, width) && block_factor[k].size() == w, "a block does not fit the width");
+        require(is(blocks[k], width, block_inputs()) && block_factor[k].size() == w, "a block does not fit the width");
     }
 }
 
-Scratch::Scratch(int width, int outputs)
-    : sums_stride(rounded_up(width > outputs ? width : outputs, VECTOR)),
-      skip_stride(rounded_up(outputs, VECTOR)),
-      activation_stride(rounded_up(width, ROW_UNIT)),
+Scratch::Scratch(const Network& network)
+    : sums_stride(rounded_up(network.width > network.outputs ? network.width : network.outputs, VECTOR)),
+      skip_stride(rounded_up(network.outputs, VECTOR)),
+      activation_stride(rounded_up(network.block_inputs(), ROW_UNIT)),
       sums(BLOCK_ROWS * sums_stride),
       skip_sums(BLOCK_ROWS * skip_stride),
-      trunk((size_t)BLOCK_ROWS * width),
+      trunk((size_t)BLOCK_ROWS * network.width),
       activation(BLOCK_ROWS * activation_stride) {}
 
 namespace {
 
-void keep(const Rows& rows, uint8_t* kept) {
+// What the next layer sees, of each row its first `length` bytes.
+void keep(const Rows& rows, int length, uint8_t* kept) {
+    for (int m = 0; m < rows.count; m++) std::memcpy(kept + (size_t)m * length, rows.activation + m * rows.activation_stride, length);
+}
+
+// Shows activations before a block, and puts what others show beside them.
+void exchange(const Rows& rows, int length, int block, const Shown* shown) {
     for (int m = 0; m < rows.count; m++) {
-        std::memcpy(kept + (size_t)m * rows.width, rows.activation + m * rows.activation_stride, rows.width);
+        uint8_t* own = rows.activation + m * rows.activation_stride;
+        uint8_t* beside = own + rows.width;
+        if (!shown) {
+            std::memset(beside, 0, NEIGHBOURS * (size_t)length);
+            continue;
+        }
+        const size_t start = (size_t)block * length;
+        std::memcpy(shown[m].own + start, own, length);
+        for (int j = 0; j < NEIGHBOURS; j++) std::memcpy(beside + j * length, shown[m].near[j] + start, length);
     }
 }
 
 }  // namespace
 
 void run(const Network& network, int condition, const uint8_t* inputs, size_t stride, int count, int32_t* outputs,
-         size_t outputs_stride, Scratch& scratch, uint8_t* kept_block, uint8_t* kept_head) {
+         size_t outputs_stride, Scratch& scratch, const Shown* shown, uint8_t* kept_block, uint8_t* kept_head) {
     const Kernels& kernels = *network.stem.kernels;
     const int width = network.width;
     const float* stem_bias = network.stem_bias.data() + (size_t)condition * width;
@@ -116,18 +132,18 @@ void run(const Network& network, int condition, const uint8_t* inputs, size_t st
         product(rows.activation, rows.activation_stride, rows.count, weights, sums, rows.sums_stride);
     };
     for (int first = 0; first < count; first += BLOCK_ROWS) {
-        const size_t kept_start = (size_t)first * width;
         rows.count = ends.count = count - first < BLOCK_ROWS ? count - first : BLOCK_ROWS;
         const uint8_t* seen = inputs + first * stride;
         product(seen, stride, rows.count, network.skip, scratch.skip_sums.data(), scratch.skip_stride);
         product(seen, stride, rows.count, network.stem, sums, rows.sums_stride);
         kernels.after_stem(rows, network.stem.offset.data(), network.stem_factor.data(), stem_bias);
         for (int k = 0; k < network.depth; k++) {
-            if (kept_block && k == network.depth - 1) keep(rows, kept_block + kept_start);
+            if (network.shown) exchange(rows, network.shown, k, shown ? shown + first : nullptr);
+            if (kept_block && k == network.depth - 1) keep(rows, network.block_inputs(), kept_block + (size_t)first * network.block_inputs());
             multiply(network.blocks[k]);
             kernels.after_block(rows, network.block_factor[k].data());
         }
-        if (kept_head) keep(rows, kept_head + kept_start);
+        if (kept_head) keep(rows, width, kept_head + (size_t)first * width);
         multiply(network.head);
         kernels.after_head(ends, outputs + first * outputs_stride, outputs_stride);
     }

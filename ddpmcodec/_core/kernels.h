@@ -17,6 +17,7 @@ namespace ddpm {
 
 constexpr int BLOCK_ROWS = 48;  // rows that go through all layers together, whole blocks of 6: they stay in the cache
 constexpr int LARGEST_DEPTH = 8, LARGEST_OUTPUTS = 256;
+constexpr int NEIGHBOURS = 3;  // positions whose activations blocks see beside their own
 constexpr int LARGEST_INPUTS = 65535;     // of a product, whose sums would not fit int32 otherwise
 constexpr int LARGEST_POSITIONS = 60000;  // of a step of learning, for the same reason
 
@@ -79,27 +80,36 @@ void product(const uint8_t* x, size_t x_stride, int rows, const Packed& weights,
 
 // ---- Networks
 
-// A residual network: stem, blocks, head, and beside them a skip layer, linear from inputs to outputs. Arrays by
-// condition are [conditions][...] in one piece.
+// A residual network: stem, blocks, head, and beside them a skip layer, linear from inputs to outputs. Blocks also see
+// the first `shown` activations that the same block of NEIGHBOURS other positions saw: causal convolutions, where these are
+// neighbours that were computed before (van den Oord et al. 2016). Arrays by condition are [conditions][...] in one piece.
 struct Network {
     Packed stem;  // its sums are too large by its `offset`
     std::vector<float> stem_factor, stem_bias;  // [width], [conditions][width]
-    std::vector<Packed> blocks;
+    std::vector<Packed> blocks;  // [width][block_inputs]
     std::vector<std::vector<float>> block_factor;  // [depth][width]
     Packed head;
     std::vector<float> head_factor, head_bias;  // [padded outputs], [conditions][padded outputs]
     Packed skip;                                // from the inputs; its sums are too large by its `offset`
     std::vector<float> skip_factor;             // [padded outputs]
-    int width = 0, depth = 0, inputs = 0, outputs = 0, conditions = 0;
+    int width = 0, shown = 0, depth = 0, inputs = 0, outputs = 0, conditions = 0;
 
-    // Throws std::invalid_argument where sizes are not as they must be: width and inputs are multiples of 16 up to 512.
+    int block_inputs() const { return width + NEIGHBOURS * shown; }
+
+    // Throws std::invalid_argument where sizes are not as they must be: width and inputs are multiples of 16 up to 512,
+    // `shown` is one up to the width.
     void require_sizes() const;
 };
+
+// How many activations are shown, by the inputs of a block; -1 where it cannot be.
+inline int shown_by(int block_inputs, int width) {
+    return block_inputs >= width && (block_inputs - width) % NEIGHBOURS == 0 ? (block_inputs - width) / NEIGHBOURS : -1;
+}
 
 // A network from its tensors, which a source gives in this order: int8 weights(name, outputs, inputs), and float32
 // factors(name, count) and biases(name, conditions, count). What they point to may change with the next call.
 template <class Source>
-Network network_of(Source& source, int width, int inputs, int outputs, int conditions, int depth) {
+Network network_of(Source& source, int width, int shown, int inputs, int outputs, int conditions, int depth) {
     auto packed = [&](const std::string& layer, int to, int from) { return Packed(source.weights(layer + ".weight", to, from), to, from); };
     auto padded = [](const float* values, int rows, int columns) {  // each row continued with zeros
         const int padded_columns = rounded_up(columns, VECTOR);
@@ -113,13 +123,13 @@ Network network_of(Source& source, int width, int inputs, int outputs, int condi
         return padded(source.biases(layer + ".bias", conditions, count), conditions, count);
     };
     Network network;
-    network.width = width, network.inputs = inputs, network.outputs = outputs, network.conditions = conditions;
+    network.width = width, network.shown = shown, network.inputs = inputs, network.outputs = outputs, network.conditions = conditions;
     network.stem = packed("stem", width, inputs);
     network.stem_factor = factors("stem", width);
     network.stem_bias = biases("stem", width);
     for (; network.depth < depth; network.depth++) {
         const std::string layer = "block" + std::to_string(network.depth);
-        network.blocks.push_back(packed(layer, width, width));
+        network.blocks.push_back(packed(layer, width, network.block_inputs()));
         network.block_factor.push_back(factors(layer, width));
     }
     network.head = packed("head", outputs, width);
@@ -133,8 +143,7 @@ Network network_of(Source& source, int width, int inputs, int outputs, int condi
 
 // What `run` writes for BLOCK_ROWS rows; each thread has one.
 struct Scratch {
-    Scratch(int width, int outputs);
-    explicit Scratch(const Network& network) : Scratch(network.width, network.outputs) {}
+    explicit Scratch(const Network& network);
 
     size_t sums_stride, skip_stride, activation_stride;
     Aligned<int32_t> sums, skip_sums;
@@ -142,10 +151,16 @@ struct Scratch {
     Aligned<uint8_t> activation;
 };
 
+// Where a position finds what others show it, and shows its own: uint8 [depth][shown] each.
+struct Shown {
+    const uint8_t* near[NEIGHBOURS];
+    uint8_t* own;
+};
+
 // outputs int32 [count][outputs_stride] of inputs uint8 [count][stride], which carry 128 and can be read as `product`
-// says, all in one condition. kept_block, kept_head: uint8 [count][width] or nullptr, the activations that the last
-// block and the head saw. Does not allocate.
+// says, all in one condition. shown: [count], or nullptr: each position is alone. kept_block, kept_head: uint8
+// [count][block_inputs] and [count][width] or nullptr, what the last block and the head saw. Does not allocate.
 void run(const Network& network, int condition, const uint8_t* inputs, size_t stride, int count, int32_t* outputs,
-         size_t outputs_stride, Scratch& scratch, uint8_t* kept_block, uint8_t* kept_head);
+         size_t outputs_stride, Scratch& scratch, const Shown* shown, uint8_t* kept_block, uint8_t* kept_head);
 
 }  // namespace ddpm

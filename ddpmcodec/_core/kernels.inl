@@ -271,7 +271,7 @@ float sum_of_squares(const float* DDPM_RESTRICT values, int width) {
 // sum of s x = sum of (s + 128)(x - 128) - 128 sum of (x - 128) + 128 sum of s. The last is `total`.
 void move(const int32_t* DDPM_RESTRICT sums, const int32_t* DDPM_RESTRICT excess, int32_t total, float unit,
           const Step& step, const LearnedRow& row, int width) {
-    alignas(64) float gradient[LARGEST_WIDTH];
+    alignas(64) float gradient[LARGEST_BLOCK];
     float *DDPM_RESTRICT momentum = row.momentum, *DDPM_RESTRICT weights = row.weights;
     int8_t* DDPM_RESTRICT nearest = row.nearest;
     for (int i = 0; i < width; i++) gradient[i] = (float)(sums[i] + (total - excess[i])) * unit;

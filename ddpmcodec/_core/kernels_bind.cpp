@@ -136,8 +136,11 @@ Network network_of(const nb::dict& params) {
     while (params.contains(("block" + std::to_string(depth) + ".weight").c_str())) depth++;
     if (depth == 0) refuse("network: there is no tensor 'block0.weight'");
     if (depth > LARGEST_DEPTH) refuse("network: expected up to 8 blocks");
+    const Integers block(tensor(params, "block0.weight"), "block0.weight", "int8", {width, -1});
+    const int shown = shown_by(block.size(1), width);
+    if (shown < 0) refuse("block0.weight: expected as many inputs as outputs, and three times the shown activations");
     Named named{params};
-    return network_of(named, width, inputs, outputs, conditions, depth);
+    return network_of(named, width, shown, inputs, outputs, conditions, depth);
 }
 
 namespace {
@@ -159,7 +162,7 @@ nb::object outputs_of(const Network& network, nb::handle object, int condition) 
         const size_t stride = rounded_up(network.inputs, ROW_UNIT);
         const Aligned<uint8_t> padded_rows = padded(rows.data(), count, network.inputs, stride);
         Scratch scratch(network);
-        run(network, condition, padded_rows.data(), stride, count, outputs.data(), network.outputs, scratch, nullptr, nullptr);
+        run(network, condition, padded_rows.data(), stride, count, outputs.data(), network.outputs, scratch, nullptr, nullptr, nullptr);
     }
     return matrix_of(std::move(outputs), count, network.outputs);
 }
@@ -190,7 +193,8 @@ void learn(OwnLearner& self, int condition, nb::handle slopes, nb::handle kept_b
     const int width = self.network.width, outputs = self.network.outputs;
     const Floats by_sums(slopes, "slopes", "float32", {-1, outputs});
     const int count = by_sums.size(0);
-    const Bytes block(kept_block, "kept_block", "uint8", {count, width});
+    const int block_inputs = self.network.block_inputs();
+    const Bytes block(kept_block, "kept_block", "uint8", {count, block_inputs});
     const Bytes head(kept_head, "kept_head", "uint8", {count, width});
     require_condition(self.network, condition);
     if (count > self.learner.most_positions()) refuse("slopes: more positions than the learner was made for");
@@ -198,7 +202,7 @@ void learn(OwnLearner& self, int condition, nb::handle slopes, nb::handle kept_b
     nb::gil_scoped_release release;
     for (int k = 0; k < count; k++) {
         std::memcpy(self.learner.slopes(k), by_sums.data() + (size_t)k * outputs, outputs * sizeof(float));
-        std::memcpy(self.learner.kept_block(k), block.data() + (size_t)k * width, width);
+        std::memcpy(self.learner.kept_block(k), block.data() + (size_t)k * block_inputs, block_inputs);
         std::memcpy(self.learner.kept_head(k), head.data() + (size_t)k * width, width);
     }
     self.step(condition, count, {head_rate, block_rate, bias_rate}, threads);
@@ -209,13 +213,13 @@ nb::object kept_of(const Network& network, nb::handle object, int condition) {
     require_condition(network, condition);
     const int count = rows.size(0);
     std::vector<int32_t> outputs((size_t)count * network.outputs);
-    std::vector<uint8_t> block((size_t)count * network.width), head(block.size());
+    std::vector<uint8_t> block((size_t)count * network.block_inputs()), head((size_t)count * network.width);
     const size_t stride = rounded_up(network.inputs, ROW_UNIT);
     const Aligned<uint8_t> padded_rows = padded(rows.data(), count, network.inputs, stride);
     Scratch scratch(network);
-    run(network, condition, padded_rows.data(), stride, count, outputs.data(), network.outputs, scratch, block.data(),
-        head.data());
-    return nb::make_tuple(matrix_of(std::move(block), count, network.width),
+    run(network, condition, padded_rows.data(), stride, count, outputs.data(), network.outputs, scratch, nullptr,
+        block.data(), head.data());
+    return nb::make_tuple(matrix_of(std::move(block), count, network.block_inputs()),
                           matrix_of(std::move(head), count, network.width));
 }
 

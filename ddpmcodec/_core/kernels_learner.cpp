@@ -90,11 +90,13 @@ void Learner::prepare(int condition, int count, int thread, int threads) {
         powers_[0] *= MOMENTUM, bias[0] *= MOMENTUM;
         powers_[1] *= SQUARES, bias[1] *= SQUARES;
     }
-    const Share columns(head_.width / VECTOR, 1, thread, threads);
+    const Share back(head_.width / VECTOR, 1, thread, threads);
     const auto* weights = reinterpret_cast<const uint8_t*>(head_.nearest.data());
-    back_.set_columns(head_.outputs, columns.first, columns.last, weights, head_.width, 0);
-    for (LearningLayer* layer : {&head_, &block_})
+    back_.set_columns(head_.outputs, back.first, back.last, weights, head_.width, 0);
+    for (LearningLayer* layer : {&head_, &block_}) {
+        const Share columns(layer->width / VECTOR, 1, thread, threads);
         layer->columns.set_columns(count, columns.first, columns.last, layer->kept.data(), layer->width, SIGN);
+    }
     const Share positions(count, 1, thread, threads);
     for (int k = positions.first; k < positions.last; k++) {
         back_units_[k] = kernels_.quantise_row(slopes(k), head_slopes_.stride, back_rows_.data() + k * back_stride_);

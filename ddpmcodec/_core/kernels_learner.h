@@ -31,7 +31,7 @@ struct LearningSlopes {
 struct LearningLayer {
     LearningLayer(const Packed& packed, int most_positions);
 
-    int outputs, width;
+    int outputs, width;                    // width: inputs
     std::vector<float> weights, momentum;  // [outputs][width], with their fractions
     std::vector<float> squares;            // [outputs]
     std::vector<int8_t> nearest;           // integers to the weights [outputs][width]

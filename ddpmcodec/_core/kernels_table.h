@@ -33,6 +33,7 @@ namespace ddpm {
 constexpr int VECTOR = 16;      // outputs that lie side by side in packed weights; divides every width
 constexpr int ROW_UNIT = 64;    // rows of activations can be read up to a multiple of so many bytes
 constexpr int LARGEST_WIDTH = 512;
+constexpr int LARGEST_BLOCK = 1024;  // inputs of a block: its own activations, and those that others show
 constexpr float LARGEST_ACTIVATION = 255.0f;
 constexpr float LARGEST_WEIGHT = 127.0f;
 constexpr float LARGEST_SLOPE = 127.0f;  // in eight bits
@@ -107,7 +108,7 @@ struct Kernels {
     void (*back)(const int32_t* sums, const int32_t* offset, float unit, const float* factor, const uint8_t* seen,
                  float* slopes, int width);
     // Moves one output's weights. sums: of slopes plus 128 times inputs less 128, over all positions. total: 128 times
-    // the sum of slopes. width: a multiple of 16 up to 512.
+    // the sum of slopes. width: a multiple of 16 up to 1024.
     void (*move)(const int32_t* sums, const int32_t* excess, int32_t total, float unit, const Step&,
                  const LearnedRow&, int width);
 };

@@ -26,7 +26,9 @@ Pass::Pass(Model model, int levels, Layout layout)
         throw std::invalid_argument("images have one channel or three, and one pixel or more");
     if (l.streams < 1 || l.threads < 1) throw std::invalid_argument("there are one stream and one thread or more");
     for (int k = 0; levels && k < BAND_KINDS; k++)
-        if (model_.bands[k]->network.conditions < conditions_for(levels))
+        if (model_.bands[k]->network.shown)
+            throw std::invalid_argument("a network of bands sees activations of other positions, which are not kept there");
+        else if (model_.bands[k]->network.conditions < conditions_for(levels))
             throw std::invalid_argument("a network of bands lacks conditions of " + std::to_string(levels) + " noise levels");
     color_scores_.resize(l.streams);
     scores_.assign(l.images, std::vector<Scores>(l.images == 1 ? l.streams : 1));
@@ -296,6 +298,8 @@ void Pass::begin_pixels() {
     differences_.clear();  // nobody needs them any more, nor ranges but for previews and the two finest bands'
     for (size_t b = 2; !for_previews_ && b < ranges_.size(); b++) ranges_[b].clear();
     wave_ = 0;
+    const Trained& trained = this->trained(*pixels_);
+    if (trained.network.shown) shown_ = std::make_unique<ShownActivations>(trained.network, l.images, l.height, l.width);
     if (!l.learns) return;
     if (l.channels == CHANNELS) colors_ = std::make_unique<Colors>();
     begin_learning(BAND_KINDS, *pixels_);

@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "kernels_learner.h"
+#include "shown.h"
 #include "stages.h"
 #include "threads.h"
 
@@ -129,6 +130,7 @@ class Pass {
     std::vector<Planes> coarse_;                      // upright, before the band that is coded, [N]
     std::unique_ptr<Stage> stage_;
     std::unique_ptr<PixelStage> pixels_;
+    std::unique_ptr<ShownActivations> shown_;          // of pixels, where their network sees those of others
     std::vector<Symbols> symbols_;
     std::vector<std::vector<size_t>> ends_;
     std::vector<Reader> readers_;

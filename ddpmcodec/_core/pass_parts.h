@@ -8,13 +8,14 @@ inline constexpr int LEAST_LEARNED = 128;  // positions of a step of gradient de
 
 inline int padded(int inputs) { return rounded_up(inputs, ROW_UNIT); }
 
-// Computes outputs of positions in one condition. network: `trained`'s, or its copy that goes on learning.
+// Computes outputs of positions in one condition. network: `trained`'s, or its copy that goes on learning. The rest: see `run`.
 inline void predict(const Trained& trained, const Network& network, int condition, const uint8_t* rows, size_t stride, int count,
-                    int32_t* outputs, Scratch& scratch, uint8_t* kept_block = nullptr, uint8_t* kept_head = nullptr) {
+                    int32_t* outputs, Scratch& scratch, const Shown* shown = nullptr, uint8_t* kept_block = nullptr,
+                    uint8_t* kept_head = nullptr) {
     if (trained.predict)
         trained.predict(condition, rows, stride, count, outputs);
     else
-        run(network, condition, rows, stride, count, outputs, network.outputs, scratch, kept_block, kept_head);
+        run(network, condition, rows, stride, count, outputs, network.outputs, scratch, shown, kept_block, kept_head);
 }
 
 struct Pass::Learned {
@@ -34,6 +35,7 @@ struct Pass::Worker {
     size_t row_stride = 0;
     std::vector<int16_t> base;
     std::vector<int32_t> outputs;
+    std::vector<Shown> shown;
     std::vector<uint8_t> kept_block, kept_head;
     std::unique_ptr<Scratch> scratch;
     const Network* scratch_network = nullptr;
@@ -48,10 +50,8 @@ struct Pass::Worker {
         }
         if (base.size() < count * CHANNELS) base.resize(count * CHANNELS);
         if (outputs.size() < count * network.outputs) outputs.resize(count * network.outputs);
-        if (learns && kept_block.size() < count * network.width) {
-            kept_block.resize(count * network.width);
-            kept_head.resize(count * network.width);
-        }
+        if (learns && kept_head.size() < count * network.width) kept_head.resize(count * network.width);
+        if (learns && kept_block.size() < count * network.block_inputs()) kept_block.resize(count * network.block_inputs());
     }
 };
 

@@ -51,8 +51,12 @@ void Pass::wave(Stage& stage, int wave, int thread, int threads) {
         const Worker::WavePosition& at = worker.positions[k];
         stage.gather(at.n, at.y, at.x, &worker.rows[k * inputs], &worker.base[k * CHANNELS]);
     }
+    worker.shown.clear();
+    const bool shows = shown_ && stage.role != Role::BAND;
+    for (const Worker::WavePosition& at : worker.positions)
+        if (shows) worker.shown.push_back(shown_->at(at.n, at.y, at.x));
     predict(trained, network, stage.condition, worker.rows.data(), inputs, int(count), worker.outputs.data(), *worker.scratch,
-            learns ? worker.kept_block.data() : nullptr, learns ? worker.kept_head.data() : nullptr);
+            shows ? worker.shown.data() : nullptr, learns ? worker.kept_block.data() : nullptr, learns ? worker.kept_head.data() : nullptr);
     const int bias_set = bias_set_of(stage), channels = stage.role == Role::BAND ? CHANNELS : layout_.channels;
     for (size_t k = 0; k < count; k++) {
         const Worker::WavePosition& at = worker.positions[k];
@@ -70,7 +74,7 @@ void Pass::wave(Stage& stage, int wave, int thread, int threads) {
         float* slopes = learner.slopes(at.slot);
         position.slopes(slopes);
         for (int o = 0; o < network.outputs; o++) slopes[o] *= network.head_factor[o];
-        std::copy_n(&worker.kept_block[k * network.width], network.width, learner.kept_block(at.slot));
+        std::copy_n(&worker.kept_block[k * network.block_inputs()], network.block_inputs(), learner.kept_block(at.slot));
         std::copy_n(&worker.kept_head[k * network.width], network.width, learner.kept_head(at.slot));
     }
 }

@@ -91,9 +91,13 @@ inline void draw_bands(const uint8_t* pixels, int height, int width, int levels,
 
 inline constexpr int LAST_LEVEL = STEPS[STEP_COUNT - 1].level;  // that every schedule with noise levels ends at
 
-// Draws positions of exact pixels, straight or after noise levels.
-inline void draw_pixels(const uint8_t* pixels, int height, int width, bool after_levels, double share, uint64_t& seed,
-                        Positions& positions) {
+// A part of an image.
+struct Part {
+    int top, left, height, width;
+};
+
+// Adds the positions of a part's exact pixels, in raster order, straight or after noise levels.
+inline void add_pixels(const uint8_t* pixels, int height, int width, bool after_levels, const Part& part, Positions& positions) {
     std::vector<Described> described(after_levels);
     BandRanges ranges[2];  // of the finest bands
     if (after_levels) {
@@ -123,9 +127,8 @@ inline void draw_pixels(const uint8_t* pixels, int height, int width, bool after
             stage.put(0, y, x, values);
         }
     const size_t inputs = inputs_of(stage.role);
-    for (int y = 0; y < height; y++)
-        for (int x = 0; x < width; x++) {
-            if (!is_drawn(seed, share)) continue;
+    for (int y = part.top; y < part.top + part.height; y++)
+        for (int x = part.left; x < part.left + part.width; x++) {
             const size_t k = positions.count();
             positions.condition.push_back(0);
             positions.rows.resize((k + 1) * inputs, ZERO);

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from ddpmcodec import _native
 from ddpmcodec.errors import ModelError
 
-ANSWER = "67bb5e59f8105e12e66b3b99914199b1f67c06bf74be1f460c1c313b6a88881b"
+ANSWER = "a816d9c357ae3bba0218bebf4c016fa28dba3bd2ef9dbf93bbfd7d140c0f749b"
 WIDTH, DEPTH, COMPONENTS = 16, 2, 3
+BLOCK_INPUTS = {"direct": 4 * WIDTH, "last": 4 * WIDTH, "band": WIDTH}  # pixels show all activations to three others
 SIZE = (26, 22)  # of the picture
 FACTORS = {"stem": 1 / 256, "head": 1 / 32, "skip": 1 / 256}  # of blocks: 1/128
 
@@ -32,7 +33,7 @@ def _drawn(key: int, shape: tuple[int, ...], count: int) -> NDArray[np.int64]:
 def tensors(role: str) -> dict[str, NDArray[Any]]:
     """Random tensors of a network of a role ("direct", "last", "band"). Floats are short binary fractions."""
     inputs, outputs, conditions = _native.contract(role, COMPONENTS)
-    blocks = {f"block{k}": (WIDTH, WIDTH) for k in range(DEPTH)}
+    blocks = {f"block{k}": (WIDTH, BLOCK_INPUTS[role]) for k in range(DEPTH)}
     layers = {"stem": (WIDTH, inputs), **blocks, "head": (outputs, WIDTH), "skip": (outputs, inputs)}
     layer_tensors: dict[str, NDArray[Any]] = {}
     for key, (name, shape) in enumerate(layers.items()):

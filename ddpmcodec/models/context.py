@@ -32,7 +32,7 @@ KIND = "context"
 EFFORTS = tuple(range(1, MAX_EFFORT + 1))
 BAND_ROLES = ("band1", "band2", "band3")
 ROLES = ("direct", "last", *BAND_ROLES)
-ANSWER_ROWS = 24
+ANSWER_ROWS, ANSWER_WIDTH = 24, 6  # pixels of a small image, as far as a network looks at others'
 SAME_AS = "same_as"  # in a network's entry, instead of all else: the network of the file that it equals
 Tensors = Mapping[str, NDArray[Any]]
 Tensor = TypeVar("Tensor")  # of NumPy or of PyTorch
@@ -125,7 +125,7 @@ def _contract_role(role: str) -> str:
 
 def answer(network: _native.ContextNetwork, role: str, together: int = ANSWER_ROWS) -> str:
     """sha256 of the outputs for seeded inputs (numpy's Philox 4x64), in up to three conditions. together: how many rows
-    the network is asked at a time."""
+    the network is asked at a time; fewer than all: each row is alone."""
     inputs, _, _ = _native.contract(_contract_role(role), network.components)
     conditions = network.conditions
     raw = np.random.Philox(key=1).random_raw(ANSWER_ROWS * inputs).reshape(ANSWER_ROWS, inputs)
@@ -133,7 +133,9 @@ def answer(network: _native.ContextNetwork, role: str, together: int = ANSWER_RO
     digest = hashlib.sha256()
     for condition in sorted({0, conditions // 2, conditions - 1}):
         for first in range(0, ANSWER_ROWS, together):
-            digest.update(network.outputs(rows[first : first + together], condition).astype("<i4").tobytes())
+            asked = rows[first : first + together]
+            found = network.outputs(asked, condition, ANSWER_WIDTH if len(asked) == ANSWER_ROWS else 0)
+            digest.update(found.astype("<i4").tobytes())
     return digest.hexdigest()
 
 

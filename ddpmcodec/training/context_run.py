@@ -128,6 +128,11 @@ class Source:
         self.crops, self.seed, self.number = crops, seed, 0
         self.count = max(1, pixels // crops.largest**2)
 
+    @property
+    def side(self) -> int:
+        """Of the smallest crops."""
+        return min(part.size for part in self.crops.parts)
+
     def __call__(self) -> NDArray[np.uint8]:
         self.number += 1
         return self.batch(self.number - 1)
@@ -146,6 +151,10 @@ class Ahead:
         self.source, self.number, self.threads = source, source.number, threads
         self.executor = ThreadPoolExecutor(threads)
         self.coming: dict[int, Future[NDArray[np.uint8]]] = {}
+
+    @property
+    def side(self) -> int:
+        return self.source.side
 
     def __call__(self) -> NDArray[np.uint8]:
         for number in range(self.number, self.number + self.threads):

@@ -19,10 +19,20 @@ from ddpmcodec.models.context import BAND_ROLES, EFFORTS, ROLES, parse, part
 from ddpmcodec.models.registry import read
 from ddpmcodec.training import state
 from ddpmcodec.training.optim import Muon, product_type
-from ddpmcodec.training.replay import FIRST, LEVELS, Columns, Images, ReplayBuffers, bands_of, pixels_of
+from ddpmcodec.training.replay import (
+    FIRST,
+    LEVELS,
+    Columns,
+    Images,
+    ReplayBuffer,
+    ReplayBuffers,
+    bands_of,
+    pixels_of,
+)
 from ddpmcodec.training.state import State
 from ddpmcodec.training.trainable import (
     CHANNELS,
+    COLUMNS,
     ZERO,
     Positions,
     Shape,
@@ -67,9 +77,13 @@ class ContextSettings:
 
 
 class Batches(Protocol):
-    """Each call gives a batch of images, uint8 [N, H, W, 3]. `number`: of the next batch; a resumed run sets it."""
+    """Each call gives a batch of images, uint8 [N, H, W, 3]. `number`: of the next batch; a resumed run sets it. side:
+    of the smallest images."""
 
     number: int
+
+    @property
+    def side(self) -> int: ...
 
     def __call__(self) -> NDArray[np.uint8]: ...
 
@@ -98,8 +112,8 @@ class ContextTrainer:
         self.loss = torch.compile(loss, dynamic=False) if compiled else loss
         self.dtype = product_type(torch.device(device))
         self.replay = ReplayBuffers(
-            source, settings.roles, capacity=max(CAPACITY, FIRST * settings.batch), uses=USES, seed=settings.seed,
-            device=device,
+            source, settings.roles, capacity=max(CAPACITY, FIRST * settings.batch), side=source.side, uses=USES,
+            seed=settings.seed, device=device,
         )  # fmt: skip
 
     def _optimizers(self, network: Trainable) -> tuple[torch.optim.Optimizer, ...]:
@@ -120,7 +134,8 @@ class ContextTrainer:
     def compile(self) -> None:
         """Compile the loss of every network before training time counts: it takes a minute a shape, or more."""
         for role, network in self.networks.items():
-            self.loss(network, _any_positions(network, self.settings.batch), self.dtype).backward()  # type: ignore[no-untyped-call]
+            positions = _any_positions(network, self.replay.buffers[role], self.settings.batch)
+            self.loss(network, positions, self.dtype).backward()  # type: ignore[no-untyped-call]
             for optimizer in self.optimizers[role]:
                 optimizer.zero_grad()
 
@@ -176,13 +191,13 @@ class ContextTrainer:
         return {}
 
 
-def _any_positions(network: Trainable, count: int) -> Positions:
-    """Positions with arbitrary values."""
-    device = network.units.device
+def _any_positions(network: Trainable, buffer: ReplayBuffer, count: int) -> Positions:
+    """As many positions as the buffer would give, with arbitrary values."""
+    device, count = network.units.device, buffer.drawn(count)
     rows = torch.full((count, network.shape.contract[0]), ZERO, dtype=torch.uint8, device=device)
     low, high = (torch.full((count, CHANNELS), end, device=device) for end in (0, 9))
     values = {"base": low, "lo": low, "hi": high, "new_lo": low, "new_hi": low}
-    return Positions.of({"rows": rows, "condition": torch.zeros(count, device=device), **values})
+    return Positions.of({"rows": rows, "condition": torch.zeros(count, device=device), **values}, buffer.sides)
 
 
 # --- bits of whole images: ideal code lengths, without online adaptation
@@ -214,7 +229,7 @@ def _totals(rates: Mapping[str, float], bands: Networks) -> dict[str, float]:
 
 
 def _pixel_bits(network: Trainable, role: str, batches: Sequence[Images]) -> float:
-    lengths = (bits_of(network, pixels_of(images, role, 1.0, SEED)) for images in _parts(batches))
+    lengths = (bits_of(network, pixels_of(images, role), images.shape[1:3]) for images in _parts(batches))
     return sum(float(bits.sum()) for bits in lengths)
 
 
@@ -231,14 +246,16 @@ def _step_bits(networks: Networks, levels: int, batches: Sequence[Images]) -> Bi
 
 
 @torch.no_grad()
-def bits_of(network: Trainable, columns: Columns) -> Bits:
-    """The code length of each position."""
+def bits_of(network: Trainable, columns: Columns, sides: tuple[int, ...] | None = None) -> Bits:
+    """The code length of each position. sides: height and width of the images whose pixels they all are."""
     device = network.units.device
     lengths = [np.zeros(0)]
-    for first in range(0, len(columns["rows"]), POSITIONS):
-        part = {name: torch.from_numpy(columns[name][first : first + POSITIONS]) for name in Positions._fields}
-        positions = Positions.of({name: column.to(device) for name, column in part.items()})
-        outputs = network(positions.rows, positions.condition)
+    area = sides[0] * sides[1] if sides else 1
+    step = max(1, POSITIONS // area) * area
+    for first in range(0, len(columns["rows"]), step):
+        part = {name: torch.from_numpy(columns[name][first : first + step]).to(device) for name in COLUMNS}
+        positions = Positions.of(part, (sides[0], sides[1]) if sides else None)
+        outputs = network.outputs(positions)
         lengths.append(code_length(network.shape, outputs, positions).double().cpu().numpy())
     return np.concatenate(lengths)
 

@@ -27,6 +27,7 @@ SCALE_ONE = 48  # index of a scale of 1
 INPUT_UNIT, ACTIVATION_UNIT, MEAN_UNIT = 16.0, 32.0, 1024.0  # integers per 1.0; of means: 16 grey levels in 1/64
 LARGEST_ACTIVATION, LARGEST_WEIGHT, OUTPUT_LIMIT, ZERO = 255, 127, 32767, 128
 CHANNELS = 3
+NEIGHBOURS = ((0, -1), (-1, 0), (-1, 1))  # pixels whose activations blocks see: rows and columns from their own
 GAINS = {"stem": 1.0, "head": 0.5, "skip": 1.0}  # at first; those of blocks are 0.5
 FIRST_SCALES = {"direct": 65.0, "last": 52.0, "band": 56.0}  # indices
 
@@ -39,6 +40,12 @@ class Shape(NamedTuple):
     depth: int
     components: int
     architecture: str = RESIDUAL
+    shown: int = 0  # activations that a pixel shows to those after it, before every block
+
+    @property
+    def block_inputs(self) -> int:
+        """Own activations, and those that the pixels to the left, above, and above the right one show."""
+        return self.width + len(NEIGHBOURS) * self.shown
 
     @property
     def contract(self) -> tuple[int, int, int]:
@@ -49,7 +56,7 @@ class Shape(NamedTuple):
     def layers(self) -> dict[str, tuple[int, int]]:
         """Name -> (outputs, inputs), in the order they run."""
         inputs, outputs, _ = self.contract
-        blocks = {f"block{k}": (self.width, self.width) for k in range(self.depth)}
+        blocks = {f"block{k}": (self.width, self.block_inputs) for k in range(self.depth)}
         return {"stem": (self.width, inputs), **blocks, "head": (outputs, self.width), "skip": (outputs, inputs)}
 
     @property
@@ -73,12 +80,19 @@ class Positions(NamedTuple):
     new_lo: Tensor
     new_hi: Tensor
     condition: Tensor  # int64 [K]
+    # Height and width of the parts of images whose pixels these are, one part after the other, in raster order. None:
+    # positions here and there, which know nothing of each other.
+    sides: tuple[int, int] | None = None
 
     @classmethod
-    def of(cls, tensors: Mapping[str, Tensor]) -> Positions:
+    def of(cls, tensors: Mapping[str, Tensor], sides: tuple[int, int] | None = None) -> Positions:
         """Positions from tensors by these names, [K, ...], whose axis K becomes the last, to vectorise over."""
-        ranges = {name: tensors[name].movedim(0, -1).float().contiguous() for name in cls._fields[1:-1]}
-        return cls(rows=tensors["rows"], condition=tensors["condition"].long(), **ranges)
+        ranges = {name: tensors[name].movedim(0, -1).float().contiguous() for name in RANGES}
+        return cls(rows=tensors["rows"], condition=tensors["condition"].long(), sides=sides, **ranges)
+
+
+COLUMNS = Positions._fields[:-1]
+RANGES = COLUMNS[1:-1]
 
 
 def rounded(x: Tensor, low: float, high: float) -> Tensor:
@@ -116,9 +130,14 @@ class Trainable(nn.Module):
         """What a model file keeps, which the architecture's class is made from."""
         raise NotImplementedError
 
+    def outputs(self, positions: Positions, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Outputs [outputs, K] of positions."""
+        found: Tensor = self(positions.rows, positions.condition, dtype)
+        return found
+
     def loss(self, positions: Positions, dtype: torch.dtype) -> Tensor:
         """What training minimises: mean bits of a position, unless an architecture adds to it."""
-        return code_length(self.shape, self(positions.rows, positions.condition, dtype), positions).mean()
+        return code_length(self.shape, self.outputs(positions, dtype), positions).mean()
 
     def groups(self) -> Groups:
         """All parameters, by how they learn."""
@@ -170,7 +189,14 @@ class TrainableNetwork(Trainable):
         integers = {key: value.detach() for key, value in self.integers().items()}
         return {k: v.to(torch.int8) if k.endswith(".weight") else v.float().clone() for k, v in integers.items()}
 
-    def forward(self, rows: Tensor, condition: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    def outputs(self, positions: Positions, dtype: torch.dtype = torch.float32) -> Tensor:
+        found: Tensor = self(positions.rows, positions.condition, dtype, positions.sides)
+        return found
+
+    def forward(
+        self, rows: Tensor, condition: Tensor, dtype: torch.dtype = torch.float32,
+        sides: tuple[int, int] | None = None,
+    ) -> Tensor:  # fmt: skip
         params = self.integers()
 
         def product(x: Tensor, name: str) -> Tensor:
@@ -188,7 +214,8 @@ class TrainableNetwork(Trainable):
 
         trunk = product(seen, "stem") + bias("stem")
         for k in range(self.shape.depth):
-            trunk = trunk + product(_activation(trunk), f"block{k}")
+            seen_by_block = _beside(_activation(trunk).to(dtype), self.shape.shown, sides)
+            trunk = trunk + product(seen_by_block, f"block{k}")
         last = product(_activation(trunk), "head") + bias("head") + product(seen, "skip")
         return rounded(last.t(), -OUTPUT_LIMIT, OUTPUT_LIMIT)
 
@@ -212,6 +239,18 @@ def _activation(trunk: Tensor) -> Tensor:
     return clipped + (torch.round(clipped) - clipped).detach()
 
 
+def _beside(activations: Tensor, shown: int, sides: tuple[int, int] | None) -> Tensor:
+    """Activations [K, width], and beside them the first ones of `NEIGHBOURS`. What lies outside shows 0."""
+    if not shown:
+        return activations
+    if sides is None:
+        return F.pad(activations, (0, len(NEIGHBOURS) * shown))
+    height, width = sides
+    image = F.pad(activations[:, :shown].view(-1, height, width, shown), (0, 0, 1, 1, 1, 0))
+    near = [image[:, 1 + y : 1 + y + height, 1 + x : 1 + x + width] for y, x in NEIGHBOURS]
+    return torch.cat([activations, *(part.reshape(-1, shown) for part in near)], 1)
+
+
 def _log_sigmoid(x: Tensor) -> Tensor:
     return x.clamp(max=0) - torch.log1p(torch.exp(-x.abs()))
 
@@ -232,7 +271,7 @@ def code_length(shape: Shape, outputs: Tensor, positions: Positions) -> Tensor:
     """Ideal code length of every position, bits [K], given outputs [outputs, K]: that of its new ranges under the joint
     mixture, truncated to the old ranges."""
     k, count = shape.components, outputs.shape[1]
-    _, base, lo, hi, new_lo, new_hi, _ = positions
+    _, base, lo, hi, new_lo, new_hi, *_ = positions
     log_scale = ((outputs[4 * k : 7 * k].clamp(0, 127) - SCALE_ONE) / OCTAVE).reshape(CHANNELS, k, count)
     inverse = torch.exp(-log_scale)
     means = outputs[k : 4 * k].reshape(CHANNELS, k, count) / 64
@@ -271,11 +310,12 @@ def trainable(shape: Shape) -> Trainable:
 
 
 class Size(NamedTuple):
-    """Width and depth of a network, and the components of its mixtures."""
+    """Width and depth of a network, the components of its mixtures, and the activations that pixels show."""
 
     width: int
     depth: int
     components: int
+    shown: int = 0
 
 
 class Sizes(NamedTuple):
@@ -292,10 +332,10 @@ class Sizes(NamedTuple):
 # Coding time goes with the weights, and with how many positions there are: coarse bands have few, and half of the bits
 # of all bands.
 SIZES = {
-    1: Sizes(Size(64, 2, 3), (Size(32, 2, 1), Size(64, 3, 1), Size(64, 3, 1))),
-    2: Sizes(Size(192, 3, 3), (Size(64, 3, 1), Size(96, 3, 1), Size(128, 3, 1))),
-    3: Sizes(Size(320, 4, 3), (Size(128, 3, 3), Size(192, 3, 3), Size(256, 3, 3))),
-    4: Sizes(Size(448, 4, 3), (Size(128, 3, 3), Size(192, 3, 3), Size(256, 3, 3))),
+    1: Sizes(Size(64, 2, 3, 32), (Size(32, 2, 1), Size(64, 3, 1), Size(64, 3, 1))),
+    2: Sizes(Size(192, 3, 3, 32), (Size(64, 3, 1), Size(96, 3, 1), Size(128, 3, 1))),
+    3: Sizes(Size(320, 4, 3, 32), (Size(128, 3, 3), Size(192, 3, 3), Size(256, 3, 3))),
+    4: Sizes(Size(448, 4, 3, 32), (Size(128, 3, 3), Size(192, 3, 3), Size(256, 3, 3))),
 }
 # Steps of each role out of twelve: most of the bits are in exact pixels.
 SHARES = {"direct": 4, "last": 4, "band1": 1, "band2": 1, "band3": 2}
@@ -305,7 +345,9 @@ def shape_of(size: int, role: str, architecture: str = RESIDUAL) -> Shape:
     """The shape of the network of a role (`models.context.ROLES`). Raises TrainingError for an unknown size."""
     if size not in SIZES:  # of a run that another version began
         raise TrainingError(f"there are no networks of size {size}, but of {', '.join(map(str, SIZES))}")
-    return Shape("band" if role in BAND_ROLES else role, *SIZES[size].of(role), architecture)
+    width, depth, components, shown = SIZES[size].of(role)
+    kind = "band" if role in BAND_ROLES else role
+    return Shape(kind, width, depth, components, architecture, shown if architecture == RESIDUAL else 0)
 
 
 def round_robin(roles: Collection[str], shares: Mapping[str, int] = SHARES) -> list[str]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ddpmcodec import _native
-from ddpmcodec.training.trainable import ACTIVATION_UNIT, CHANNELS, GAINS, Shape, TrainableNetwork
+from ddpmcodec.training.trainable import ACTIVATION_UNIT, CHANNELS, GAINS, NEIGHBOURS, Shape, TrainableNetwork
 
 # About the length of directions, rows of weights, after an hour; at first they have length 1. Muon's step is as long as
 # its rate, so that it turns a longer direction less, and directions grow. A model's file has no lengths.
@@ -25,8 +25,8 @@ def grown(network: TrainableNetwork, shape: Shape) -> TrainableNetwork:
     if network.shape.components == 1 < shape.components:
         network = _as_mixture(network, shape.components)
     current = network.shape
-    shrinks = shape.width < current.width or shape.depth < current.depth
-    is_other = shape._replace(width=0, depth=0) != current._replace(width=0, depth=0)
+    shrinks = shape.width < current.width or shape.depth < current.depth or shape.shown < current.shown
+    is_other = shape != current._replace(width=shape.width, depth=shape.depth, shown=shape.shown)
     if shrinks or is_other:
         raise ValueError(f"{current} cannot become {shape}")
     larger = TrainableNetwork(shape)
@@ -36,13 +36,27 @@ def grown(network: TrainableNetwork, shape: Shape) -> TrainableNetwork:
                 larger.gains[layer].zero_()
                 continue
             smaller = network.weights[layer]
-            outputs, inputs = smaller.shape
+            outputs = len(smaller)
             weight[:outputs] = 0
-            weight[:outputs, :inputs] = smaller
+            for columns, others in _columns(layer, shape, current):
+                weight[:outputs, columns] = smaller[:, others]
             larger.gains[layer][:outputs] = network.gains[layer]
             if layer in larger.biases:
                 larger.biases[layer][:, :outputs] = network.biases[layer]
     return larger
+
+
+def _columns(layer: str, larger: Shape, smaller: Shape) -> list[tuple[slice, slice]]:
+    """Where the inputs of a layer stand in a larger network, and where in the smaller one that it begins as."""
+    _, inputs = smaller.layers()[layer]
+    if not layer.startswith("block"):
+        return [(slice(inputs), slice(inputs))]
+    pairs = [(slice(smaller.width), slice(smaller.width))]
+    for number in range(len(NEIGHBOURS)):
+        starts = (shape.width + number * shape.shown for shape in (larger, smaller))
+        columns, others = (slice(start, start + smaller.shown) for start in starts)
+        pairs.append((columns, others))
+    return pairs
 
 
 def _as_mixture(network: TrainableNetwork, components: int) -> TrainableNetwork:
@@ -66,7 +80,9 @@ def _as_mixture(network: TrainableNetwork, components: int) -> TrainableNetwork:
 def of_integers(params: Mapping[str, Tensor], role: str, components: int) -> TrainableNetwork:
     """The inverse of `exported`, up to rounding."""
     depth = sum(f"block{k}.weight" in params for k in range(len(params)))
-    network = TrainableNetwork(Shape(role, len(params["stem.weight"]), depth, components))
+    width = len(params["stem.weight"])
+    shown = (params["block0.weight"].shape[1] - width) // len(NEIGHBOURS)
+    network = TrainableNetwork(Shape(role, width, depth, components, shown=shown))
     with torch.no_grad():
         for layer in network.shape.layers():
             _load_layer(network, layer, params[f"{layer}.weight"].float(), params[f"{layer}.factor"].float())

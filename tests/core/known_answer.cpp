@@ -48,11 +48,12 @@ class Tensors {
 };
 
 std::shared_ptr<const Trained> read_network(std::istream& file, Role role) {
-    const std::vector<int32_t> sizes = read<int32_t>(file, 3);
+    const std::vector<int32_t> sizes = read<int32_t>(file, 4);
     const int width = sizes[0], depth = sizes[1], components = sizes[2], conditions = role == Role::BAND ? CONDITIONS : 1;
+    const int shown = shown_by(sizes[3], width);
     Tensors tensors(file);
     const int outputs = Outputs{components}.count();
-    return std::make_shared<Trained>(Trained{network_of(tensors, width, inputs_of(role), outputs, conditions, depth), components});
+    return std::make_shared<Trained>(Trained{network_of(tensors, width, shown, inputs_of(role), outputs, conditions, depth), components});
 }
 
 void put(uint64_t value, int bytes) {

@@ -25,6 +25,11 @@ def image(height: int, width: int, noise: int = 9) -> Any:
     return (drawn + (60 + 3 * y + 2 * x)[..., None]).clip(0, 255).astype(np.uint8)
 
 
+def positions_of(pixels: Any) -> Any:
+    """Of all pixels, after noise levels."""
+    return native.pixel_positions(pixels[None], True, (0, 0, *pixels.shape[:2]))
+
+
 # --- of Y, Co, Cg to green, red, blue
 
 
@@ -52,14 +57,14 @@ def test_where_nothing_is_left_nothing_is_said() -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 8), (8, 1), (2, 2), (3, 5), (8, 8), (9, 12)])
 def test_bounds_hold_what_is_there(size: tuple[int, int]) -> None:
-    found = native.pixel_positions(image(*size)[None], True, 1.0, 0)
+    found = positions_of(image(*size))
     assert (found["lo"] <= found["new_lo"]).all()
     assert (found["new_lo"] <= found["hi"]).all()
 
 
 def test_three_pixels_of_a_block_are_bounded() -> None:
     """The first is not; the last, which has two that bound it, most of all."""
-    found = native.pixel_positions(image(16, 16)[None], True, 1.0, 0)
+    found = positions_of(image(16, 16))
     left = (found["hi"] - found["lo"]).reshape(8, 2, 8, 2, 3)
     assert (left[:, 0, :, 0, 0] == 255).all()
     widths = left[..., 2].mean((0, 2))
@@ -68,13 +73,13 @@ def test_three_pixels_of_a_block_are_bounded() -> None:
 
 
 def test_a_single_last_column_is_not_bounded() -> None:
-    left = native.pixel_positions(image(6, 7)[None], True, 1.0, 0)
+    left = positions_of(image(6, 7))
     assert (left["hi"] - left["lo"]).reshape(6, 7, 3)[:, 6].min() == 255
 
 
 def test_pixels_see_their_bounds() -> None:
     """From the estimate, in half grey levels; far away where there are none."""
-    rows = native.pixel_positions(image(16, 16)[None], True, 1.0, 0)["rows"].reshape(16, 16, -1)[..., 244:250]
+    rows = positions_of(image(16, 16))["rows"].reshape(16, 16, -1)[..., 244:250]
     assert (rows[0, 0] == [1, 255] * 3).all()
     assert (rows[1::2, 1::2, 0::2] <= 128).mean() > 0.9
     assert (rows[1::2, 1::2, 1::2] >= 128).mean() > 0.9

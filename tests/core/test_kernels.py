@@ -30,7 +30,9 @@ def kernel(request: pytest.FixtureRequest) -> Iterator[str]:
     native.use_kernel(before)
 
 
-def network(width: int = 64, depth: int = 3, inputs: int = 96, outputs: int = 30, conditions: int = 3) -> Params:
+def network(
+    width: int = 64, depth: int = 3, inputs: int = 96, outputs: int = 30, conditions: int = 3, shown: int = 0
+) -> Params:  # fmt: skip
     r = np.random.default_rng(width + depth)
 
     def layer(name: str, rows: int, columns: int, factor: float) -> Params:
@@ -40,15 +42,17 @@ def network(width: int = 64, depth: int = 3, inputs: int = 96, outputs: int = 30
     params = layer("stem", width, inputs, 0.002) | layer("head", outputs, width, 0.3)
     params |= layer("skip", outputs, inputs, 0.05)
     for k in range(depth):
-        params |= layer(f"block{k}", width, width, 0.0005)
+        params |= layer(f"block{k}", width, width + 3 * shown, 0.0005)
     params["stem.bias"] = r.normal(60, 60, (conditions, width)).astype(F)
     return params | {"head.bias": r.normal(0, 300, (conditions, outputs)).astype(F)}
 
 
 @cache
-def expected_of(width: int, depth: int, count: int, inputs: int) -> tuple[Params, Any, tuple[Any, Any, Any]]:
+def expected_of(
+    width: int, depth: int, count: int, inputs: int, shown: int
+) -> tuple[Params, Any, tuple[Any, Any, Any]]:  # fmt: skip
     """A network, rows, and what numpy computes of them; once for all kernels."""
-    params, rows = network(width, depth, inputs), rows_of(count, inputs)
+    params, rows = network(width, depth, inputs, shown=shown), rows_of(count, inputs)
     return params, rows, reference(params, rows, 2)
 
 
@@ -69,12 +73,13 @@ def times(x: Any, w: Any) -> Any:
 
 
 def reference(params: Params, rows: Any, condition: int) -> tuple[Any, Any, Any]:
-    """Outputs, and what the last block and the head see."""
+    """Outputs, and what the last block and the head see, of rows that are alone: nobody shows them anything."""
     trunk = times(rows.astype(np.int64) - 128, params["stem.weight"]).astype(F) * params["stem.factor"]
     trunk = trunk + params["stem.bias"][condition]
     k, block = 0, None
     while f"block{k}.weight" in params:
-        block = activated(trunk)
+        own, seen = activated(trunk), params[f"block{k}.weight"].shape[1]
+        block = np.pad(own, ((0, 0), (0, seen - own.shape[1])))
         trunk = trunk + times(block, params[f"block{k}.weight"]).astype(F) * params[f"block{k}.factor"]
         k += 1
     head = activated(trunk)
@@ -97,10 +102,15 @@ def test_the_largest_sums_are_exact(kernel: str, weight: int) -> None:
     assert np.array_equal(native.product(x, w), np.full((7, 17), 255 * weight * 65535))
 
 
-@pytest.mark.parametrize(("width", "depth"), [(16, 1), (48, 2), (64, 3), (192, 3), (512, 8)])
+SHAPES_OF_NETWORKS = [(16, 1, 0), (16, 1, 16), (48, 2, 0), (64, 3, 32), (192, 3, 16), (512, 8, 0), (448, 2, 192)]
+
+
+@pytest.mark.parametrize(("width", "depth", "shown"), SHAPES_OF_NETWORKS)
 @pytest.mark.parametrize(("count", "inputs"), [(1, 96), (3, 304), (70, 16), (58, 512)])
-def test_networks_compute_what_numpy_does(kernel: str, width: int, depth: int, count: int, inputs: int) -> None:
-    params, rows, (outputs, block, head) = expected_of(width, depth, count, inputs)
+def test_networks_compute_what_numpy_does(
+    kernel: str, width: int, depth: int, shown: int, count: int, inputs: int
+) -> None:  # fmt: skip
+    params, rows, (outputs, block, head) = expected_of(width, depth, count, inputs, shown)
     computed = native.Network(params)
     assert np.array_equal(computed.outputs(rows, 2), outputs)
     kept = computed.kept(rows, 2)
@@ -241,9 +251,9 @@ class Lesson(NamedTuple):
 
 
 @cache
-def lesson(width: int = 64, depth: int = 3, inputs: int = 96, outputs: int = 30) -> Lesson:
+def lesson(width: int = 64, depth: int = 3, inputs: int = 96, outputs: int = 30, shown: int = 0) -> Lesson:
     """Steps of several numbers of positions, once for all kernels."""
-    params = network(width, depth, inputs, outputs)
+    params = network(width, depth, inputs, outputs, shown=shown)
     params["head.factor"][::5] *= -1
     expected, steps = Learner(params), []
     for i, count in enumerate([96, 5, 1, 131, 97]):
@@ -252,6 +262,7 @@ def lesson(width: int = 64, depth: int = 3, inputs: int = 96, outputs: int = 30)
         slopes[:, 3] = 0  # an output that nothing depends on
         slopes[0] = 0  # a position
         _, block, head = reference(expected.params, rows_of(count, inputs), i % 2)
+        block[:, width:] = r.integers(0, 256, (count, 3 * shown))  # what others show
         steps.append(Step(i % 2, slopes, block, head))
         expected.step(i % 2, slopes, block, head, *steps[-1].rates)
     return Lesson(params, steps, expected)
@@ -267,12 +278,14 @@ def assert_same(learner: Any, expected: Learner) -> None:
     assert same_bits(learner.head_bias(), expected.bias)
 
 
-SIZES = [(16, 1, 96, 30), (64, 3, 16, 30), (192, 2, 304, 39), (512, 1, 512, 256)]
+SIZES = [(16, 1, 96, 30, 16), (64, 3, 16, 30, 0), (192, 2, 304, 39, 16), (512, 1, 512, 256, 0), (448, 1, 96, 30, 192)]
 
 
-@pytest.mark.parametrize(("width", "depth", "inputs", "outputs"), SIZES)
-def test_learning_computes_what_numpy_does(kernel: str, width: int, depth: int, inputs: int, outputs: int) -> None:
-    taught, rows = lesson(width, depth, inputs, outputs), rows_of(20, inputs)
+@pytest.mark.parametrize(("width", "depth", "inputs", "outputs", "shown"), SIZES)
+def test_learning_computes_what_numpy_does(
+    kernel: str, width: int, depth: int, inputs: int, outputs: int, shown: int
+) -> None:  # fmt: skip
+    taught, rows = lesson(width, depth, inputs, outputs, shown), rows_of(20, inputs)
     learner = taught.learner()
     assert_same(learner, taught.expected)
     for condition in range(3):
@@ -283,7 +296,7 @@ def test_learning_computes_what_numpy_does(kernel: str, width: int, depth: int, 
 
 @pytest.mark.parametrize("threads", [2, 3, 5, 40])
 def test_learning_does_not_depend_on_the_number_of_threads(kernel: str, threads: int) -> None:
-    assert_same(lesson().learner(threads), lesson().expected)
+    assert_same(lesson(shown=16).learner(threads), lesson(shown=16).expected)
 
 
 def test_learning_leaves_the_network_that_it_began_with(kernel: str) -> None:

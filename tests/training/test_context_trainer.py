@@ -40,6 +40,7 @@ class Slopes:
     """Batches of smooth images without end."""
 
     number = 0
+    side = 32
 
     def __call__(self) -> np.ndarray:
         self.number += 1

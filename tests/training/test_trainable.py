@@ -16,6 +16,7 @@ from ddpmcodec.models.context import BAND_ROLES, ROLES, network_of
 from ddpmcodec.training.context_trainer import bits_of
 from ddpmcodec.training.replay import bands_of, pixels_of
 from ddpmcodec.training.trainable import (
+    COLUMNS,
     SHARES,
     SIZES,
     Positions,
@@ -36,7 +37,7 @@ def network(role: str, seed: int = 0, width: int = 32, depth: int = 2) -> Traina
     """With a last layer that nobody trained, so that outputs depend on inputs."""
     torch.manual_seed(seed)
     band = role in BAND_ROLES
-    found = TrainableNetwork(Shape("band" if band else role, width, depth, 1 if band else 3))
+    found = TrainableNetwork(Shape("band" if band else role, width, depth, 1 if band else 3, shown=0 if band else 16))
     for layer in ("head", "skip"):
         torch.nn.init.normal_(found.weights[layer], std=0.01)
     for bias in found.biases.values():
@@ -45,15 +46,19 @@ def network(role: str, seed: int = 0, width: int = 32, depth: int = 2) -> Traina
 
 
 def columns_of(role: str, images: Pixels) -> Mapping[str, Any]:
-    return bands_of(images, 2, 1.0, 1)[role] if role in BAND_ROLES else pixels_of(images, role, 1.0, 1)
+    return bands_of(images, 2, 1.0, 1)[role] if role in BAND_ROLES else pixels_of(images, role)
 
 
 def exported(found: TrainableNetwork) -> dict[str, np.ndarray]:
     return {key: value.numpy() for key, value in found.exported().items()}
 
 
-def positions_of(columns: Mapping[str, Any]) -> Positions:
-    return Positions.of({name: torch.from_numpy(columns[name]) for name in Positions._fields})
+def sides_of(role: str, images: Pixels) -> tuple[int, int] | None:
+    return None if role in BAND_ROLES else (images.shape[1], images.shape[2])
+
+
+def positions_of(columns: Mapping[str, Any], sides: tuple[int, int] | None = None) -> Positions:
+    return Positions.of({name: torch.from_numpy(columns[name]) for name in COLUMNS}, sides)
 
 
 def in_the_core(found: TrainableNetwork, role: str) -> _native.ContextNetwork:
@@ -75,9 +80,25 @@ def test_outputs_are_those_of_the_coder(role: str, gradients: Pixels) -> None:
         assert (found != expected).mean() < 1e-3
 
 
-def fitted(own: TrainableNetwork, columns: Mapping[str, Any]) -> TrainableNetwork:
+@pytest.mark.parametrize("role", ["direct", "last"])
+def test_pixels_of_an_image_see_what_others_show(role: str, gradients: Pixels) -> None:
+    own, images = network(role), np.ascontiguousarray(gradients[:3, :9])
+    core, positions = in_the_core(own, role), positions_of(columns_of(role, images), sides_of(role, images))
+    with torch.no_grad():
+        found = own.outputs(positions).t().numpy()
+        alone = own(positions.rows, positions.condition).t().numpy()
+    rows = positions.rows.numpy().reshape(3, -1, positions.rows.shape[1])
+    expected = np.concatenate([core.outputs(image, 0, images.shape[2]) for image in rows])
+    assert np.abs(found - expected).max() <= 1  # as above
+    assert (found != expected).mean() < 1e-3
+    assert (np.abs(alone - expected).max(1) > 1).mean() > 0.9
+
+
+def fitted(
+    own: TrainableNetwork, columns: Mapping[str, Any], sides: tuple[int, int] | None
+) -> TrainableNetwork:  # fmt: skip
     """With biases that suit these positions, so that adapting to them wins little."""
-    positions, optimizer = positions_of(columns), torch.optim.Adam([own.biases["head"]], lr=0.1)
+    positions, optimizer = positions_of(columns, sides), torch.optim.Adam([own.biases["head"]], lr=0.1)
     for _ in range(30):
         optimizer.zero_grad()
         loss(own, positions).backward()  # type: ignore[no-untyped-call]
@@ -91,9 +112,10 @@ def test_a_code_length_is_what_a_pass_takes(levels: int, gradients: Pixels) -> N
     images = np.ascontiguousarray(gradients[:2])
     bands = bands_of(images, levels, 1.0, 1) if levels else {}
     pixels = "last" if levels else "direct"
-    columns = {pixels: pixels_of(images, pixels, 1.0, 1), **bands}
-    networks = {role: fitted(network(role), own) for role, own in columns.items()}
-    found = sum(float(bits_of(own, columns[role]).sum()) for role, own in networks.items())
+    columns = {pixels: pixels_of(images, pixels), **bands}
+    sides = {role: sides_of(role, images) for role in columns}
+    networks = {role: fitted(network(role), own, sides[role]) for role, own in columns.items()}
+    found = sum(float(bits_of(own, columns[role], sides[role]).sum()) for role, own in networks.items())
     coding_pass = _native.Pass(
         [in_the_core(own, role) for role, own in networks.items()], levels, images.shape, streams=len(images),
         learns=False, threads=1,
@@ -125,7 +147,7 @@ def test_masses_of_all_values_are_one() -> None:
 @pytest.mark.parametrize("role", ["direct", "band2"])
 def test_gradients_reach_every_parameter(role: str, gradients: Pixels) -> None:
     own = network(role)
-    loss(own, positions_of(columns_of(role, gradients))).backward()  # type: ignore[no-untyped-call]
+    loss(own, positions_of(columns_of(role, gradients), sides_of(role, gradients))).backward()  # type: ignore[no-untyped-call]
     for name, parameter in own.named_parameters():
         assert parameter.grad is not None, name
         assert torch.isfinite(parameter.grad).all(), name
@@ -141,12 +163,14 @@ def test_products_in_bfloat16_round_a_little(gradients: Pixels) -> None:
 # --- growing, and back from integers
 
 
+@pytest.mark.parametrize("shown", [16, 32])
 @pytest.mark.parametrize("role", ["direct", "band1"])
-def test_a_network_that_grows_computes_the_same(role: str, gradients: Pixels) -> None:
-    own, positions = network(role), positions_of(columns_of(role, gradients[:3]))
-    larger = grown(own, own.shape._replace(width=48, depth=3))
+def test_a_network_that_grows_computes_the_same(role: str, shown: int, gradients: Pixels) -> None:
+    images = gradients[:3]
+    own, positions = network(role), positions_of(columns_of(role, images), sides_of(role, images))
+    larger = grown(own, own.shape._replace(width=48, depth=3, shown=shown if role == "direct" else 0))
     with torch.no_grad():
-        assert torch.equal(own(positions.rows, positions.condition), larger(positions.rows, positions.condition))
+        assert torch.equal(own.outputs(positions), larger.outputs(positions))
 
 
 def test_one_logistic_becomes_several_of_which_the_middle_one_is_as_it_was(gradients: Pixels) -> None:
@@ -162,7 +186,9 @@ def test_one_logistic_becomes_several_of_which_the_middle_one_is_as_it_was(gradi
     assert (scales[1::3] < scales[2::3]).all()
 
 
-@pytest.mark.parametrize("changed", [{"width": 16}, {"depth": 1}, {"role": "last"}, {"components": 2}], ids=str)
+@pytest.mark.parametrize(
+    "changed", [{"width": 16}, {"depth": 1}, {"shown": 0}, {"role": "last"}, {"components": 2}], ids=str
+)
 def test_a_network_does_not_shrink_or_change_its_role(changed: dict[str, Any]) -> None:
     own = network("direct")
     with pytest.raises(ValueError, match="cannot become"):

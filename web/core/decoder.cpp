@@ -50,6 +50,8 @@ class Tensors {
 
     // How many rows of `columns` numbers a tensor has.
     int count_rows(int tensor, int columns) const { return tensor < count_ ? int(bytes_[tensor] / (columns * sizeof(float))) : 0; }
+    // How many bytes a row has.
+    int row_bytes(int tensor, int rows) const { return tensor < count_ ? int(bytes_[tensor] / rows) : 0; }
 
   private:
     const void* const* data_;
@@ -58,15 +60,15 @@ class Tensors {
     int at_ = 0;
 };
 
-constexpr int STEM_BIAS = 2;  // behind weight and factor
+constexpr int STEM_BIAS = 2, FIRST_BLOCK = 3;  // behind weight and factor of the stem; weight
 
 Shared trained_of(Role role, int components, int width, int depth, Tensors tensors) {
     if (components < 1 || components > MOST_COMPONENTS) throw std::invalid_argument("a mixture has 1 to 4 components");
     if (width < 1 || width > LARGEST_WIDTH || depth < 1 || depth > LARGEST_DEPTH)
         throw std::invalid_argument("a network has up to 8 blocks of a width up to 512");
     const int conditions = conditions_of(role, tensors.count_rows(STEM_BIAS, width));
-    const int outputs = Outputs{components}.count();
-    return std::make_shared<Trained>(Trained{network_of(tensors, width, inputs_of(role), outputs, conditions, depth), components});
+    const int outputs = Outputs{components}.count(), shown = shown_by(tensors.row_bytes(FIRST_BLOCK, width), width);
+    return std::make_shared<Trained>(Trained{network_of(tensors, width, shown, inputs_of(role), outputs, conditions, depth), components});
 }
 
 }  // namespace

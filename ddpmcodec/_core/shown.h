@@ -1,0 +1,57 @@
+// What pixels show those after them: the activations that their networks saw, of the pixels that the next waves look at.
+#pragma once
+#include "contract.h"
+#include "kernels.h"
+
+namespace ddpm {
+
+class ShownActivations {
+  public:
+    ShownActivations(const Network& network, int images, int height, int width)
+        : height_(height), width_(width), columns_(std::min(width, COLUMNS)), size_(size_t(network.depth) * network.shown),
+          nothing_(size_), kept_(size_t(images) * height * columns_ * size_) {}
+
+    // Of a pixel in a wave, once all waves before were computed. It sees the pixels to its left, above, and above its right one;
+    // what lies outside shows zeros.
+    Shown at(int n, int y, int x) {
+        return {{x > 0 ? place(n, y, x - 1) : nothing_.data(), y > 0 ? place(n, y - 1, x) : nothing_.data(),
+                 y > 0 && x + 1 < width_ ? place(n, y - 1, x + 1) : nothing_.data()},
+                place(n, y, x)};
+    }
+
+  private:
+    static constexpr int COLUMNS = 8;  // the latest ones of each row, which is DELAY ahead of the row below
+    static_assert(COLUMNS > DELAY, "a row would overwrite what the row below still sees");
+
+    uint8_t* place(int n, int y, int x) { return kept_.data() + ((size_t(n) * height_ + y) * columns_ + x % columns_) * size_; }
+
+    int height_, width_, columns_;
+    size_t size_ = 0;
+    std::vector<uint8_t> nothing_, kept_;
+};
+
+// Outputs of the pixels of one image, int32 [height width][outputs], of inputs uint8 [height width][stride], wave by wave.
+inline std::vector<int32_t> outputs_of_image(const Network& network, int condition, const uint8_t* inputs, size_t stride, int height, int width) {
+    ShownActivations activations(network, 1, height, width);
+    Scratch scratch(network);
+    std::vector<int32_t> outputs(size_t(height) * width * network.outputs), of_wave(size_t(height) * network.outputs);
+    Aligned<uint8_t> rows(height * stride);
+    std::vector<Shown> shown(height);
+    std::vector<size_t> at(height);
+    for (int wave = 0; wave < width + DELAY * (height - 1); wave++) {
+        int count = 0;
+        for (int y = 0; y < height; y++) {
+            const int x = wave - DELAY * y;
+            if (x < 0 || x >= width) continue;
+            at[count] = size_t(y) * width + x;
+            std::copy_n(inputs + at[count] * stride, stride, &rows[count * stride]);
+            shown[count++] = activations.at(0, y, x);
+        }
+        run(network, condition, rows.data(), stride, count, of_wave.data(), network.outputs, scratch, shown.data(), nullptr, nullptr);
+        for (int k = 0; k < count; k++)
+            std::copy_n(&of_wave[size_t(k) * network.outputs], network.outputs, &outputs[at[k] * network.outputs]);
+    }
+    return outputs;
+}
+
+}  // namespace ddpm
