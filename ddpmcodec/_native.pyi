@@ -112,8 +112,10 @@ def contract(role: str, components: int) -> tuple[int, int, int]:
     """Inputs, outputs and conditions of a network."""
 
 def band_positions(
-    images: NDArray[np.uint8], levels: int, share: float, least: int, seed: int
-) -> list[dict[str, NDArray[Any]]]: ...
+    images: NDArray[np.uint8], levels: int, share: float, least: int, side: int, seed: int
+) -> list[dict[str, NDArray[Any]]]:
+    """By kind of band. side: of the largest part that is taken."""
+
 def pixel_positions(
     images: NDArray[np.uint8], after_levels: bool, part: tuple[int, int, int, int]
 ) -> dict[str, NDArray[Any]]:

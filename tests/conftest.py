@@ -137,7 +137,11 @@ def gaussian_model(tiny_gaussian: Path) -> GaussianModel:
     return find_denoiser(tiny_gaussian)
 
 
-WIDTH, DEPTH, COMPONENTS = 16, 2, 2  # of the tiny context model's networks
+WIDTH, DEPTH, COMPONENTS = (
+    16,
+    2,
+    2,
+)  # all activations are shown to three other positions; of the tiny context model's networks
 ABOVE, BESIDE = 17, 147 // 3 // 2 - 1  # places: in the window of a pixel, and in that of a coarse image
 
 
@@ -145,8 +149,11 @@ def context_tensors(role: str, seed: int) -> dict[str, npt.NDArray[Any]]:
     """A network of a role, or nearly so: what is above or beside a position, with a random network around it."""
     kind, rng = "band" if role.startswith("band") else role, np.random.default_rng([ROLES.index(role), seed])
     inputs, outputs, conditions = _native.contract(kind, COMPONENTS)
-    seen = WIDTH if kind == "band" else 4 * WIDTH  # by a block: pixels show all activations to three others
-    layers = {"stem": (WIDTH, inputs), **{f"block{k}": (WIDTH, seen) for k in range(DEPTH)}, "head": (outputs, WIDTH)}
+    layers = {
+        "stem": (WIDTH, inputs),
+        **{f"block{k}": (WIDTH, 4 * WIDTH) for k in range(DEPTH)},
+        "head": (outputs, WIDTH),
+    }
     found: dict[str, npt.NDArray[Any]] = {}
     for name, shape in layers.items():
         found[f"{name}.weight"] = rng.integers(-9, 10, shape).astype(np.int8)

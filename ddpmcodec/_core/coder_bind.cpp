@@ -206,6 +206,8 @@ nb::dict columns(Positions positions, Role role) {
     arrays["new_lo"] = array_of(std::move(positions.new_lo), {K, C});
     arrays["new_hi"] = array_of(std::move(positions.new_hi), {K, C});
     arrays["condition"] = array_of(std::move(positions.condition), {K});
+    arrays["near"] = array_of(std::move(positions.near), {K, size_t(NEIGHBOURS)});
+    arrays["part"] = array_of(std::move(positions.part), {K});
     return arrays;
 }
 
@@ -214,14 +216,16 @@ void require_images(const In<uint8_t>& images) {
 }
 
 // A dict for each kind of band: columns of what positions see and what is coded there.
-nb::list band_positions(const In<uint8_t>& images, int levels, double share, int least, uint64_t seed) {
+nb::list band_positions(const In<uint8_t>& images, int levels, double share, int least, int side, uint64_t seed) {
     require_images(images);
+    if (side < 1) throw std::invalid_argument("a part has a side");
+    Random random(seed);
     Positions by_kind[BAND_KINDS];
     {
         nb::gil_scoped_release unlocked;
         const int height = int(images.shape(1)), width = int(images.shape(2));
         for (size_t n = 0; n < images.shape(0); n++)
-            draw_bands(images.data() + n * height * width * CHANNELS, height, width, levels, share, least, seed, by_kind);
+            draw_bands(images.data() + n * height * width * CHANNELS, height, width, levels, {share, least, side}, random, by_kind);
     }
     nb::list columns_by_kind;
     for (Positions& positions : by_kind) columns_by_kind.append(columns(std::move(positions), Role::BAND));
@@ -285,7 +289,7 @@ void bind_coder(nb::module_& m) {
         }
         return descriptions;
     }, "levels"_a, "height"_a, "width"_a);
-    m.def("band_positions", &band_positions, "images"_a, "levels"_a, "share"_a, "least"_a, "seed"_a);
+    m.def("band_positions", &band_positions, "images"_a, "levels"_a, "share"_a, "least"_a, "side"_a, "seed"_a);
     m.def("pixel_positions", &pixel_positions, "images"_a, "after_levels"_a, "part"_a);
     m.attr("BANDS_OF_STEP") = LAST_BAND;
     nb::dict schedules;

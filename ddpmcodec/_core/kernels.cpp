@@ -100,18 +100,16 @@ void keep(const Rows& rows, int length, uint8_t* kept) {
     for (int m = 0; m < rows.count; m++) std::memcpy(kept + (size_t)m * length, rows.activation + m * rows.activation_stride, length);
 }
 
-// Shows activations before a block, and puts what others show beside them.
+// Shows the activations before a block, and puts what others show beside them. Rows may see each other.
 void exchange(const Rows& rows, int length, int block, const Shown* shown) {
+    const size_t start = (size_t)block * length;
+    for (int m = 0; shown && m < rows.count; m++) std::memcpy(shown[m].own + start, rows.activation + m * rows.activation_stride, length);
     for (int m = 0; m < rows.count; m++) {
-        uint8_t* own = rows.activation + m * rows.activation_stride;
-        uint8_t* beside = own + rows.width;
-        if (!shown) {
-            std::memset(beside, 0, NEIGHBOURS * (size_t)length);
-            continue;
+        uint8_t* beside = rows.activation + m * rows.activation_stride + rows.width;
+        for (int j = 0; j < NEIGHBOURS; j++, beside += length) {
+            if (shown) std::memcpy(beside, shown[m].near[j] + start, length);
+            else std::memset(beside, 0, length);
         }
-        const size_t start = (size_t)block * length;
-        std::memcpy(shown[m].own + start, own, length);
-        for (int j = 0; j < NEIGHBOURS; j++) std::memcpy(beside + j * length, shown[m].near[j] + start, length);
     }
 }
 

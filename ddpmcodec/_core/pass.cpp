@@ -26,9 +26,7 @@ Pass::Pass(Model model, int levels, Layout layout)
         throw std::invalid_argument("images have one channel or three, and one pixel or more");
     if (l.streams < 1 || l.threads < 1) throw std::invalid_argument("there are one stream and one thread or more");
     for (int k = 0; levels && k < BAND_KINDS; k++)
-        if (model_.bands[k]->network.shown)
-            throw std::invalid_argument("a network of bands sees activations of other positions, which are not kept there");
-        else if (model_.bands[k]->network.conditions < conditions_for(levels))
+        if (model_.bands[k]->network.conditions < conditions_for(levels))
             throw std::invalid_argument("a network of bands lacks conditions of " + std::to_string(levels) + " noise levels");
     color_scores_.resize(l.streams);
     scores_.assign(l.images, std::vector<Scores>(l.images == 1 ? l.streams : 1));
@@ -196,7 +194,13 @@ void Pass::begin_band() {
     const std::vector<Planes>* differences = encoding_ ? &differences_[band_index] : nullptr;
     stage_ = std::make_unique<BandStage>(band, steps_[segment.step], ranges_[band_index], coarse_, differences);
     wave_ = 0;
+    begin_showing(*stage_);
     begin_learning(band_kind(band.number), *stage_);
+}
+
+void Pass::begin_showing(const Stage& stage) {
+    const Network& network = trained(stage).network;
+    shown_ = network.shown ? std::make_unique<ShownActivations>(network, layout_.images, stage.height, stage.width) : nullptr;
 }
 
 // A band may be turned. Positions of another network that were left over, too few for a step, are forgotten.
@@ -237,6 +241,7 @@ const LevelStep& Pass::next_step(int band_index) const {
 
 BandRanges Pass::predicted(int band_index, int image, const Planes& coarse, const Planes* coded, int threads) const {
     constexpr int MOST_TOGETHER = 256;  // positions that go through the network together
+    constexpr int MOST_ROWS = 8;        // and the rows that they lie in, where they see each other
     const Band& band = geometry_[band_index];
     const LevelStep& step = next_step(band_index);
     const int coded_waves = stage_ && segments_[done_].bands[band_] == band_index ? wave_ : 0;
@@ -254,21 +259,22 @@ BandRanges Pass::predicted(int band_index, int image, const Planes& coarse, cons
         std::vector<uint8_t> rows(MOST_TOGETHER * inputs, ZERO);
         std::vector<int32_t> predictions(MOST_TOGETHER * outputs);
         std::vector<size_t> open;
+        std::vector<Shown> shown;
+        ShownActivations activations(network, 1, band.height, band.width, MOST_ROWS + 1, band.width);
         Reader ended_reader;
         ended_reader.ended = true;
-        const size_t end = band.positions() * (thread + 1) / team.threads();
-        for (size_t at = band.positions() * thread / team.threads(); at < end; at++) {
-            const int y = int(at / band.width), x = int(at % band.width);
-            int16_t base[CHANNELS];
-            if (x + DELAY * y >= coded_waves && stage.wants(0, y, x)) {
-                stage.gather(0, y, x, &rows[open.size() * inputs], base);
-                open.push_back(at);
-            }
-            if (open.empty() || (open.size() < MOST_TOGETHER && at + 1 < end)) continue;
-            predict(trained, network, stage.condition, rows.data(), inputs, int(open.size()), predictions.data(), scratch);
+        auto first_row = [&](int share) { return int(int64_t(band.height) * share / team.threads()); };
+        const int first = first_row(thread), end = first_row(thread + 1);
+        // A row sees what the one above shows, which is seen by one block after the other: rows of another thread are repeated.
+        const int start = network.shown ? std::max(0, first - network.depth) : first;
+        auto predict_open = [&] {
+            predict(trained, network, stage.condition, rows.data(), inputs, int(open.size()), predictions.data(), scratch,
+                    network.shown ? shown.data() : nullptr);
             for (size_t k = 0; k < open.size(); k++) {
+                const int y = int(open[k] / band.width), x = int(open[k] % band.width);
+                if (y < first || x + DELAY * y < coded_waves) continue;
                 Values values{};
-                stage.load(0, int(open[k] / band.width), int(open[k] % band.width), values);
+                stage.load(0, y, x, values);
                 Position position(Outputs{trained.components}, &predictions[k * outputs]);
                 position.code(values, CHANNELS, Coder(nullptr, &ended_reader), {biases, nullptr, nullptr, nullptr, false});
                 for (int c = 0; c < CHANNELS; c++) {
@@ -277,7 +283,24 @@ BandRanges Pass::predicted(int band_index, int image, const Planes& coarse, cons
                 }
             }
             open.clear();
+            shown.clear();
+        };
+        for (int y = start; y < end; y++) {
+            if (network.shown && !open.empty() && y - int(open[0] / band.width) >= MOST_ROWS) predict_open();
+            for (int x = 0; x < band.width; x++) {
+                const bool is_due = x + DELAY * y >= coded_waves || network.shown;  // what was coded shows something, too
+                if (!is_due || !stage.wants(0, y, x)) {
+                    if (network.shown) activations.clear(0, y, x);
+                    continue;
+                }
+                int16_t base[CHANNELS];
+                stage.gather(0, y, x, &rows[open.size() * inputs], base);
+                open.push_back(size_t(y) * band.width + x);
+                if (network.shown) shown.push_back(activations.at(0, y, x));
+                if (open.size() == MOST_TOGETHER) predict_open();
+            }
         }
+        if (!open.empty()) predict_open();
     });
     return prediction;
 }
@@ -298,8 +321,7 @@ void Pass::begin_pixels() {
     differences_.clear();  // nobody needs them any more, nor ranges but for previews and the two finest bands'
     for (size_t b = 2; !for_previews_ && b < ranges_.size(); b++) ranges_[b].clear();
     wave_ = 0;
-    const Trained& trained = this->trained(*pixels_);
-    if (trained.network.shown) shown_ = std::make_unique<ShownActivations>(trained.network, l.images, l.height, l.width);
+    begin_showing(*pixels_);
     if (!l.learns) return;
     if (l.channels == CHANNELS) colors_ = std::make_unique<Colors>();
     begin_learning(BAND_KINDS, *pixels_);

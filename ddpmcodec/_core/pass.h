@@ -97,6 +97,7 @@ class Pass {
     void require_new() const;
     void advance_to(int waves, int segment);
     void begin_learning(int network_kind, const Stage& stage);
+    void begin_showing(const Stage& stage);
 
     void begin_band();
     void begin_pixels();
@@ -130,7 +131,7 @@ class Pass {
     std::vector<Planes> coarse_;                      // upright, before the band that is coded, [N]
     std::unique_ptr<Stage> stage_;
     std::unique_ptr<PixelStage> pixels_;
-    std::unique_ptr<ShownActivations> shown_;          // of pixels, where their network sees those of others
+    std::unique_ptr<ShownActivations> shown_;          // of the band or the pixels that are coded, where their network sees those of others
     std::vector<Symbols> symbols_;
     std::vector<std::vector<size_t>> ends_;
     std::vector<Reader> readers_;

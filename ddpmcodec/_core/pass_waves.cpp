@@ -40,8 +40,10 @@ void Pass::wave(Stage& stage, int wave, int thread, int threads) {
     for (int s = 0; s < layout_.streams; s++) {
         const bool is_own = s % threads == thread;
         positions(stage, s, wave, [&](int n, int y, int x) {
-            if (is_own && stage.wants(n, y, x)) worker.positions.push_back({s, n, y, x, slot});
-            else if (is_own && learns) std::fill_n(learning_->learner.slopes(slot), network.outputs, 0.0f);
+            const bool is_coded = is_own && stage.wants(n, y, x);
+            if (is_coded) worker.positions.push_back({s, n, y, x, slot});
+            if (is_own && !is_coded && learns) std::fill_n(learning_->learner.slopes(slot), network.outputs, 0.0f);
+            if (is_own && !is_coded && shown_) shown_->clear(n, y, x);
             slot++;
         });
     }
@@ -52,11 +54,10 @@ void Pass::wave(Stage& stage, int wave, int thread, int threads) {
         stage.gather(at.n, at.y, at.x, &worker.rows[k * inputs], &worker.base[k * CHANNELS]);
     }
     worker.shown.clear();
-    const bool shows = shown_ && stage.role != Role::BAND;
     for (const Worker::WavePosition& at : worker.positions)
-        if (shows) worker.shown.push_back(shown_->at(at.n, at.y, at.x));
+        if (shown_) worker.shown.push_back(shown_->at(at.n, at.y, at.x));
     predict(trained, network, stage.condition, worker.rows.data(), inputs, int(count), worker.outputs.data(), *worker.scratch,
-            shows ? worker.shown.data() : nullptr, learns ? worker.kept_block.data() : nullptr, learns ? worker.kept_head.data() : nullptr);
+            shown_ ? worker.shown.data() : nullptr, learns ? worker.kept_block.data() : nullptr, learns ? worker.kept_head.data() : nullptr);
     const int bias_set = bias_set_of(stage), channels = stage.role == Role::BAND ? CHANNELS : layout_.channels;
     for (size_t k = 0; k < count; k++) {
         const Worker::WavePosition& at = worker.positions[k];

@@ -1,5 +1,8 @@
-// What pixels show those after them: the activations that their networks saw, of the pixels that the next waves look at.
+// What positions show those after them: the activations that their network saw.
 #pragma once
+#include <algorithm>
+#include <cstring>
+
 #include "contract.h"
 #include "kernels.h"
 
@@ -7,25 +10,33 @@ namespace ddpm {
 
 class ShownActivations {
   public:
+    // Keeps the latest `columns` of each row, and the latest `rows`: where positions are computed wave by wave, eight columns of
+    // all rows, as a row is DELAY ahead of the row below.
+    ShownActivations(const Network& network, int images, int height, int width, int rows, int columns)
+        : width_(width), rows_(std::min(height, rows)), columns_(std::min(width, columns)), size_(size_t(network.depth) * network.shown),
+          nothing_(size_), kept_(size_t(images) * rows_ * columns_ * size_) {}
     ShownActivations(const Network& network, int images, int height, int width)
-        : height_(height), width_(width), columns_(std::min(width, COLUMNS)), size_(size_t(network.depth) * network.shown),
-          nothing_(size_), kept_(size_t(images) * height * columns_ * size_) {}
+        : ShownActivations(network, images, height, width, height, COLUMNS) {}
 
-    // Of a pixel in a wave, once all waves before were computed. It sees the pixels to its left, above, and above its right one;
-    // what lies outside shows zeros.
+    // Of a position that is to be computed. It sees those to its left, above, and above the right one; what lies outside shows zeros.
     Shown at(int n, int y, int x) {
         return {{x > 0 ? place(n, y, x - 1) : nothing_.data(), y > 0 ? place(n, y - 1, x) : nothing_.data(),
                  y > 0 && x + 1 < width_ ? place(n, y - 1, x + 1) : nothing_.data()},
                 place(n, y, x)};
     }
 
+    // Of a position that is not computed: it shows zeros.
+    void clear(int n, int y, int x) { std::memset(place(n, y, x), 0, size_); }
+
   private:
-    static constexpr int COLUMNS = 8;  // the latest ones of each row, which is DELAY ahead of the row below
+    static constexpr int COLUMNS = 8;
     static_assert(COLUMNS > DELAY, "a row would overwrite what the row below still sees");
 
-    uint8_t* place(int n, int y, int x) { return kept_.data() + ((size_t(n) * height_ + y) * columns_ + x % columns_) * size_; }
+    uint8_t* place(int n, int y, int x) {
+        return kept_.data() + ((size_t(n) * rows_ + y % rows_) * columns_ + x % columns_) * size_;
+    }
 
-    int height_, width_, columns_;
+    int width_, rows_, columns_;
     size_t size_ = 0;
     std::vector<uint8_t> nothing_, kept_;
 };

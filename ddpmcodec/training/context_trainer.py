@@ -27,12 +27,13 @@ from ddpmcodec.training.replay import (
     ReplayBuffer,
     ReplayBuffers,
     bands_of,
+    parts_of,
     pixels_of,
 )
 from ddpmcodec.training.state import State
 from ddpmcodec.training.trainable import (
     CHANNELS,
-    COLUMNS,
+    NEIGHBOURS,
     ZERO,
     Positions,
     Shape,
@@ -194,16 +195,16 @@ class ContextTrainer:
 def _any_positions(network: Trainable, buffer: ReplayBuffer, count: int) -> Positions:
     """As many positions as the buffer would give, with arbitrary values."""
     device, count = network.units.device, buffer.drawn(count)
+    near = torch.full((count, NEIGHBOURS), -1, device=device)
     rows = torch.full((count, network.shape.contract[0]), ZERO, dtype=torch.uint8, device=device)
     low, high = (torch.full((count, CHANNELS), end, device=device) for end in (0, 9))
     values = {"base": low, "lo": low, "hi": high, "new_lo": low, "new_hi": low}
-    return Positions.of({"rows": rows, "condition": torch.zeros(count, device=device), **values}, buffer.sides)
+    return Positions.of({"rows": rows, "condition": torch.zeros(count, device=device), "near": near, **values})
 
 
 # --- bits of whole images: ideal code lengths, without online adaptation
 
 PIXELS, POSITIONS = 1 << 16, 1 << 14  # of images, and of positions, that are computed together
-SEED = 1  # every position is taken
 Networks = dict[str, Trainable]
 Bits = NDArray[np.float64]
 
@@ -229,7 +230,7 @@ def _totals(rates: Mapping[str, float], bands: Networks) -> dict[str, float]:
 
 
 def _pixel_bits(network: Trainable, role: str, batches: Sequence[Images]) -> float:
-    lengths = (bits_of(network, pixels_of(images, role), images.shape[1:3]) for images in _parts(batches))
+    lengths = (bits_of(network, pixels_of(images, role)) for images in _parts(batches))
     return sum(float(bits.sum()) for bits in lengths)
 
 
@@ -238,7 +239,7 @@ def _step_bits(networks: Networks, levels: int, batches: Sequence[Images]) -> Bi
     numbers = [number for number, _ in _native.SCHEDULES[levels]]
     total = np.zeros(numbers[-1] + 1)
     for images in _parts(batches):
-        for role, columns in bands_of(images, levels, 1.0, SEED).items():
+        for role, columns in bands_of(images, levels).items():
             if role in networks:
                 steps = columns["condition"] // _native.BANDS_OF_STEP
                 total += np.bincount(steps, bits_of(networks[role], columns), minlength=len(total))
@@ -246,18 +247,28 @@ def _step_bits(networks: Networks, levels: int, batches: Sequence[Images]) -> Bi
 
 
 @torch.no_grad()
-def bits_of(network: Trainable, columns: Columns, sides: tuple[int, ...] | None = None) -> Bits:
-    """The code length of each position. sides: height and width of the images whose pixels they all are."""
-    device = network.units.device
-    lengths = [np.zeros(0)]
-    area = sides[0] * sides[1] if sides else 1
-    step = max(1, POSITIONS // area) * area
-    for first in range(0, len(columns["rows"]), step):
-        part = {name: torch.from_numpy(columns[name][first : first + step]).to(device) for name in COLUMNS}
-        positions = Positions.of(part, (sides[0], sides[1]) if sides else None)
-        outputs = network.outputs(positions)
-        lengths.append(code_length(network.shape, outputs, positions).double().cpu().numpy())
+def bits_of(network: Trainable, columns: Columns) -> Bits:
+    """The code length of each position."""
+    device, lengths = network.units.device, [np.zeros(0)]
+    for some in _together(columns):
+        numbers = columns["near"][some]
+        taken = {name: columns[name][some] for name in Positions._fields}
+        taken["near"] = np.where(numbers < 0, -1, numbers - some.start)
+        positions = Positions.of({name: torch.from_numpy(column).to(device) for name, column in taken.items()})
+        lengths.append(code_length(network.shape, network.outputs(positions), positions).double().cpu().numpy())
     return np.concatenate(lengths)
+
+
+def _together(columns: Columns) -> Iterator[slice]:
+    """Positions that are computed together: whole parts."""
+    first = end = 0
+    for one in parts_of(columns):
+        if one.stop - first > POSITIONS and end > first:
+            yield slice(first, end)
+            first = end
+        end = one.stop
+    if end > first:
+        yield slice(first, end)
 
 
 def _parts(batches: Sequence[Images]) -> Iterator[Images]:

@@ -1,7 +1,7 @@
 """Positions to learn from: the core finds them in images, and replay buffers mix those of the latest images.
 
-Positions of bands are taken here and there. Exact pixels are taken in square patches, as their networks look at each
-other's activations.
+Positions look at each other's activations, so that they are taken in parts of images and of bands, and kept together in
+slots: a part of an image fills one, small bands share one.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from torch import Tensor
 
 from ddpmcodec import _native
 from ddpmcodec.models.context import BAND_ROLES
-from ddpmcodec.training.trainable import COLUMNS, Positions
+from ddpmcodec.training.trainable import ZERO, Positions
 
 LEVELS = tuple(levels for levels in _native.SCHEDULES if levels)  # of bands; a file with none has pixels only
-SHARE = 0.2  # of an image's pixels that are taken, but a patch of each
-PATCH = 32  # side of a patch, in images that are as large
+SHARE = 0.2  # of an image's pixels that are taken, but a part of each
+SIDE, BAND_SIDE = 32, 16  # of a part, in images or bands that are as large: a slot has as many positions
 BAND_SHARES = {2: 0.1, 5: 0.03}  # of a band's positions, for each step of a schedule
 BAND_ROUND = (2, 2, 5)  # schedules of successive batches of images: a new one takes its place here
 FEWEST = 128  # positions of a band: coarse ones have few
@@ -33,83 +33,105 @@ Columns = Mapping[str, NDArray[Any]]
 
 
 def pixels_of(images: Images, role: str, part: tuple[int, int, int, int] | None = None) -> Columns:
-    """Positions of the exact pixels of images, one image after the other, in raster order. part: top, left, height and
-    width of what is taken of each; None: all."""
+    """Positions of the exact pixels of images. part: top, left, height and width of what is taken; None: all."""
     return _native.pixel_positions(images, role == "last", part or (0, 0, *images.shape[1:3]))
 
 
-def bands_of(images: Images, levels: int, share: float, seed: int, least: int = 1) -> Mapping[str, Columns]:
-    """A share of the positions of a schedule's bands by role, but `least` of each band; without positions where one
-    value is left, and nothing is coded."""
-    bands = zip(BAND_ROLES, _native.band_positions(images, levels, share, least, seed), strict=True)
-    return {role: _unfinished(columns) for role, columns in bands}
+def bands_of(
+    images: Images, levels: int, share: float = 1.0, seed: int = 0, *, least: int = 1, side: int = 1 << 16
+) -> Mapping[str, Columns]:  # fmt: skip
+    """Positions of a schedule's bands by role, those where anything is coded: parts of up to `side` squared, about a
+    share of all positions, but `least` of each band, where it has them."""
+    return dict(zip(BAND_ROLES, _native.band_positions(images, levels, share, least, side, seed), strict=True))
 
 
-def _unfinished(columns: Columns) -> Columns:
-    open_ = (columns["lo"] < columns["hi"]).any(1)
-    return {name: column[open_] for name, column in columns.items()}
+def parts_of(columns: Columns) -> list[slice]:
+    """Where the positions of each part are."""
+    ends = [*np.flatnonzero(np.diff(columns["part"])) + 1, len(columns["part"])]
+    return [slice(first, end) for first, end in zip([0, *ends[:-1]], ends, strict=True) if first < end]
+
+
+def in_slots(columns: Columns, area: int) -> dict[str, NDArray[Any]]:
+    """Positions in slots of `area`, [slots, area, ...]: each part in one slot, none larger than it, and as many as fit.
+    What is left of a slot are positions where nothing is coded. near: from the beginning of the slot."""
+    places, end = np.zeros(len(columns["part"]), np.int64), 0
+    for part in parts_of(columns):
+        count = part.stop - part.start
+        if end % area + count > area:
+            end += area - end % area
+        places[part] = np.arange(end, end + count)
+        end += count
+    slots = -(-end // area)
+    near = columns["near"]
+    moved = {**columns, "near": np.where(near < 0, -1, places[near] % area)}
+    packed = {}
+    for name in Positions._fields:
+        column = moved[name]
+        filler = {"rows": ZERO, "near": -1}.get(name, 0)
+        packed[name] = np.full((slots * area, *column.shape[1:]), filler, column.dtype)
+        packed[name][places] = column
+    return {name: column.reshape(slots, area, *column.shape[1:]) for name, column in packed.items()}
 
 
 class ReplayBuffer:
-    """The latest positions of one role, on a device: patches of them, side by side, or of side 1."""
+    """The latest positions of one role, on a device, in slots."""
 
-    def __init__(self, capacity: int, device: torch.device | str = "cpu", side: int = 1) -> None:
-        """capacity: positions."""
-        self.side, self.area = side, side**2
-        self.patches, self.device, self.used, self.next = max(1, capacity // self.area), device, 0, 0
+    def __init__(self, capacity: int, area: int, device: torch.device | str = "cpu") -> None:
+        """capacity: positions, area: of a slot."""
+        self.area, self.slots = area, max(1, capacity // area)
+        self.device, self.used, self.next = device, 0, 0
         self.columns: dict[str, Tensor] = {}
 
     @property
-    def sides(self) -> tuple[int, int] | None:
-        """`Positions.sides` of what is drawn."""
-        return (self.side, self.side) if self.side > 1 else None
-
-    @property
     def is_full(self) -> bool:
-        return self.used == self.patches
+        return self.used == self.slots
 
     @property
     def size(self) -> int:
         """Positions that it holds."""
         return self.used * self.area
 
-    def add(self, columns: Columns) -> None:
-        """Takes as many patches as it has room for, the last ones."""
-        count = min(len(columns["rows"]) // self.area, self.patches)
-        slots = (self.next + torch.arange(count, device=self.device)) % self.patches
-        for name in COLUMNS:
-            column = columns[name][len(columns[name]) - count * self.area :]
-            new = torch.from_numpy(column.reshape(count, self.area, *column.shape[1:])).to(self.device)
+    def add(self, columns: Columns) -> int:
+        """Takes as many slots of positions as it has room for, the last ones. Returns how many positions all have."""
+        packed = in_slots(columns, self.area)
+        count = min(len(packed["rows"]), self.slots)
+        slots = (self.next + torch.arange(count, device=self.device)) % self.slots
+        for name, column in packed.items():
+            new = torch.from_numpy(column[len(column) - count :]).to(self.device)
             if name not in self.columns:
-                self.columns[name] = torch.zeros((self.patches, *new.shape[1:]), dtype=new.dtype, device=self.device)
+                self.columns[name] = torch.zeros((self.slots, *new.shape[1:]), dtype=new.dtype, device=self.device)
             self.columns[name][slots] = new
-        self.next = (self.next + count) % self.patches
-        self.used = min(self.patches, self.used + count)
+        self.next = (self.next + count) % self.slots
+        self.used = min(self.slots, self.used + count)
+        return len(packed["rows"]) * self.area
 
     def drawn(self, count: int) -> int:
-        """How many positions are drawn where `count` are wanted: whole patches."""
+        """How many positions are drawn where `count` are wanted: whole slots."""
         return max(1, round(count / self.area)) * self.area
 
     def draw(self, count: int, generator: torch.Generator) -> Positions:
-        """Random patches, with replacement."""
-        patches = self.drawn(count) // self.area
-        chosen = torch.randint(self.used, (patches,), generator=generator, device=self.device)
-        return Positions.of({name: self.columns[name][chosen].flatten(0, 1) for name in COLUMNS}, self.sides)
+        """Random slots, with replacement."""
+        slots = self.drawn(count) // self.area
+        chosen = torch.randint(self.used, (slots,), generator=generator, device=self.device)
+        drawn = {name: column[chosen] for name, column in self.columns.items()}
+        firsts = self.area * torch.arange(slots, device=self.device, dtype=drawn["near"].dtype)
+        drawn["near"] = torch.where(drawn["near"] < 0, -1, drawn["near"] + firsts[:, None, None])
+        return Positions.of({name: column.flatten(0, 1) for name, column in drawn.items()})
 
 
 class ReplayBuffers:
     """One for each role; filled from images as positions are drawn, so that each is used about `uses` times."""
 
     def __init__(
-        self, source: Callable[[], Images], roles: Collection[str], *, capacity: int, side: int = PATCH,
+        self, source: Callable[[], Images], roles: Collection[str], *, capacity: int, side: int = SIDE,
         uses: float = 1.0, seed: int = 0, device: torch.device | str = "cpu",
     ) -> None:  # fmt: skip
-        """side: of the smallest images, which patches are no larger than."""
-        self.side = min(PATCH, side)
+        """side: of the smallest images, which parts are no larger than."""
+        self.side = min(SIDE, side)
         self.source, self.uses, self.seed, self.images, self.draws = source, uses, seed, 0, 0
         self.generator = torch.Generator(device).manual_seed(seed)
-        sides = {role: 1 if role in BAND_ROLES else self.side for role in roles}
-        self.buffers = {role: ReplayBuffer(capacity, device, side) for role, side in sides.items()}
+        sides = {role: BAND_SIDE if role in BAND_ROLES else self.side for role in roles}
+        self.buffers = {role: ReplayBuffer(capacity, side**2, device) for role, side in sides.items()}
         self.due = dict.fromkeys(roles, 0.0)  # positions that were drawn and not yet made up for
         self.schedules = cycle(BAND_ROUND)
 
@@ -137,10 +159,10 @@ class ReplayBuffers:
             yield from ((role, pixels_of(images, role, part)) for part in self._parts(images, seed))
             return
         levels = next(self.schedules)
-        yield from bands_of(images, levels, BAND_SHARES[levels], seed, FEWEST).items()
+        yield from bands_of(images, levels, BAND_SHARES[levels], seed, least=FEWEST, side=BAND_SIDE).items()
 
     def _parts(self, images: Images, seed: int) -> Iterator[tuple[int, int, int, int]]:
-        """Where patches lie in these images."""
+        """Which parts of these images are taken."""
         _, height, width, _ = images.shape
         rng = np.random.default_rng(seed)
         for _ in range(max(1, round(SHARE * height * width / self.side**2))):
@@ -148,7 +170,5 @@ class ReplayBuffers:
             yield top, left, self.side, self.side
 
     def _add(self, role: str, columns: Columns) -> None:
-        count = len(columns["rows"])
-        if role in self.buffers and count:
-            self.buffers[role].add(columns)
-            self.due[role] -= self.uses * count
+        if role in self.buffers and len(columns["rows"]):
+            self.due[role] -= self.uses * self.buffers[role].add(columns)

@@ -27,7 +27,7 @@ SCALE_ONE = 48  # index of a scale of 1
 INPUT_UNIT, ACTIVATION_UNIT, MEAN_UNIT = 16.0, 32.0, 1024.0  # integers per 1.0; of means: 16 grey levels in 1/64
 LARGEST_ACTIVATION, LARGEST_WEIGHT, OUTPUT_LIMIT, ZERO = 255, 127, 32767, 128
 CHANNELS = 3
-NEIGHBOURS = ((0, -1), (-1, 0), (-1, 1))  # pixels whose activations blocks see: rows and columns from their own
+NEIGHBOURS = 3  # positions whose activations blocks see: to the left, above, and above the right one
 GAINS = {"stem": 1.0, "head": 0.5, "skip": 1.0}  # at first; those of blocks are 0.5
 FIRST_SCALES = {"direct": 65.0, "last": 52.0, "band": 56.0}  # indices
 
@@ -40,12 +40,12 @@ class Shape(NamedTuple):
     depth: int
     components: int
     architecture: str = RESIDUAL
-    shown: int = 0  # activations that a pixel shows to those after it, before every block
+    shown: int = 0  # activations that a position shows to those after it, before every block
 
     @property
     def block_inputs(self) -> int:
-        """Own activations, and those that the pixels to the left, above, and above the right one show."""
-        return self.width + len(NEIGHBOURS) * self.shown
+        """Own activations, and those that others show."""
+        return self.width + NEIGHBOURS * self.shown
 
     @property
     def contract(self) -> tuple[int, int, int]:
@@ -80,19 +80,19 @@ class Positions(NamedTuple):
     new_lo: Tensor
     new_hi: Tensor
     condition: Tensor  # int64 [K]
-    # Height and width of the parts of images whose pixels these are, one part after the other, in raster order. None:
-    # positions here and there, which know nothing of each other.
-    sides: tuple[int, int] | None = None
+    near: Tensor  # int64 [3, K]: which of these positions show activations to each; K: nobody
 
     @classmethod
-    def of(cls, tensors: Mapping[str, Tensor], sides: tuple[int, int] | None = None) -> Positions:
-        """Positions from tensors by these names, [K, ...], whose axis K becomes the last, to vectorise over."""
+    def of(cls, tensors: Mapping[str, Tensor]) -> Positions:
+        """Positions from tensors by these names, [K, ...], whose axis K becomes the last, to vectorise over. near: -1
+        where there is nobody."""
         ranges = {name: tensors[name].movedim(0, -1).float().contiguous() for name in RANGES}
-        return cls(rows=tensors["rows"], condition=tensors["condition"].long(), sides=sides, **ranges)
+        near = tensors["near"].t().long()
+        shown = torch.where(near < 0, near.shape[1], near)
+        return cls(rows=tensors["rows"], condition=tensors["condition"].long(), near=shown, **ranges)
 
 
-COLUMNS = Positions._fields[:-1]
-RANGES = COLUMNS[1:-1]
+RANGES = ("base", "lo", "hi", "new_lo", "new_hi")
 
 
 def rounded(x: Tensor, low: float, high: float) -> Tensor:
@@ -190,13 +190,14 @@ class TrainableNetwork(Trainable):
         return {k: v.to(torch.int8) if k.endswith(".weight") else v.float().clone() for k, v in integers.items()}
 
     def outputs(self, positions: Positions, dtype: torch.dtype = torch.float32) -> Tensor:
-        found: Tensor = self(positions.rows, positions.condition, dtype, positions.sides)
+        found: Tensor = self(positions.rows, positions.condition, dtype, positions.near)
         return found
 
     def forward(
         self, rows: Tensor, condition: Tensor, dtype: torch.dtype = torch.float32,
-        sides: tuple[int, int] | None = None,
+        near: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
+        """near: as in `Positions`; None: each position is alone."""
         params = self.integers()
 
         def product(x: Tensor, name: str) -> Tensor:
@@ -214,7 +215,7 @@ class TrainableNetwork(Trainable):
 
         trunk = product(seen, "stem") + bias("stem")
         for k in range(self.shape.depth):
-            seen_by_block = _beside(_activation(trunk).to(dtype), self.shape.shown, sides)
+            seen_by_block = _beside(_activation(trunk).to(dtype), self.shape.shown, near)
             trunk = trunk + product(seen_by_block, f"block{k}")
         last = product(_activation(trunk), "head") + bias("head") + product(seen, "skip")
         return rounded(last.t(), -OUTPUT_LIMIT, OUTPUT_LIMIT)
@@ -239,16 +240,14 @@ def _activation(trunk: Tensor) -> Tensor:
     return clipped + (torch.round(clipped) - clipped).detach()
 
 
-def _beside(activations: Tensor, shown: int, sides: tuple[int, int] | None) -> Tensor:
-    """Activations [K, width], and beside them the first ones of `NEIGHBOURS`. What lies outside shows 0."""
+def _beside(activations: Tensor, shown: int, near: Tensor | None) -> Tensor:
+    """Activations [K, width], and beside them the first ones of three others, by their numbers `near`."""
     if not shown:
         return activations
-    if sides is None:
-        return F.pad(activations, (0, len(NEIGHBOURS) * shown))
-    height, width = sides
-    image = F.pad(activations[:, :shown].view(-1, height, width, shown), (0, 0, 1, 1, 1, 0))
-    near = [image[:, 1 + y : 1 + y + height, 1 + x : 1 + x + width] for y, x in NEIGHBOURS]
-    return torch.cat([activations, *(part.reshape(-1, shown) for part in near)], 1)
+    if near is None:
+        return F.pad(activations, (0, NEIGHBOURS * shown))
+    all_shown = F.pad(activations[:, :shown], (0, 0, 0, 1))  # and of nobody: zeros
+    return torch.cat([activations, *(all_shown[numbers] for numbers in near)], 1)
 
 
 def _log_sigmoid(x: Tensor) -> Tensor:
@@ -271,7 +270,7 @@ def code_length(shape: Shape, outputs: Tensor, positions: Positions) -> Tensor:
     """Ideal code length of every position, bits [K], given outputs [outputs, K]: that of its new ranges under the joint
     mixture, truncated to the old ranges."""
     k, count = shape.components, outputs.shape[1]
-    _, base, lo, hi, new_lo, new_hi, *_ = positions
+    _, base, lo, hi, new_lo, new_hi, _, _ = positions
     log_scale = ((outputs[4 * k : 7 * k].clamp(0, 127) - SCALE_ONE) / OCTAVE).reshape(CHANNELS, k, count)
     inverse = torch.exp(-log_scale)
     means = outputs[k : 4 * k].reshape(CHANNELS, k, count) / 64
@@ -310,12 +309,12 @@ def trainable(shape: Shape) -> Trainable:
 
 
 class Size(NamedTuple):
-    """Width and depth of a network, the components of its mixtures, and the activations that pixels show."""
+    """Width and depth of a network, the components of its mixtures, and the activations that positions show."""
 
     width: int
     depth: int
     components: int
-    shown: int = 0
+    shown: int = 32
 
 
 class Sizes(NamedTuple):
@@ -332,10 +331,10 @@ class Sizes(NamedTuple):
 # Coding time goes with the weights, and with how many positions there are: coarse bands have few, and half of the bits
 # of all bands.
 SIZES = {
-    1: Sizes(Size(64, 2, 3, 32), (Size(32, 2, 1), Size(64, 3, 1), Size(64, 3, 1))),
-    2: Sizes(Size(192, 3, 3, 32), (Size(64, 3, 1), Size(96, 3, 1), Size(128, 3, 1))),
-    3: Sizes(Size(320, 4, 3, 32), (Size(128, 3, 3), Size(192, 3, 3), Size(256, 3, 3))),
-    4: Sizes(Size(448, 4, 3, 32), (Size(128, 3, 3), Size(192, 3, 3), Size(256, 3, 3))),
+    1: Sizes(Size(64, 2, 3), (Size(32, 2, 1), Size(64, 3, 1), Size(64, 3, 1))),
+    2: Sizes(Size(192, 3, 3), (Size(64, 3, 1), Size(96, 3, 1), Size(128, 3, 1))),
+    3: Sizes(Size(320, 4, 3), (Size(128, 3, 3), Size(192, 3, 3), Size(256, 3, 3))),
+    4: Sizes(Size(448, 4, 3), (Size(128, 3, 3), Size(192, 3, 3), Size(256, 3, 3))),
 }
 # Steps of each role out of twelve: most of the bits are in exact pixels.
 SHARES = {"direct": 4, "last": 4, "band1": 1, "band2": 1, "band3": 2}

@@ -52,7 +52,7 @@ def _columns(layer: str, larger: Shape, smaller: Shape) -> list[tuple[slice, sli
     if not layer.startswith("block"):
         return [(slice(inputs), slice(inputs))]
     pairs = [(slice(smaller.width), slice(smaller.width))]
-    for number in range(len(NEIGHBOURS)):
+    for number in range(NEIGHBOURS):
         starts = (shape.width + number * shape.shown for shape in (larger, smaller))
         columns, others = (slice(start, start + smaller.shown) for start in starts)
         pairs.append((columns, others))
@@ -81,7 +81,7 @@ def of_integers(params: Mapping[str, Tensor], role: str, components: int) -> Tra
     """The inverse of `exported`, up to rounding."""
     depth = sum(f"block{k}.weight" in params for k in range(len(params)))
     width = len(params["stem.weight"])
-    shown = (params["block0.weight"].shape[1] - width) // len(NEIGHBOURS)
+    shown = (params["block0.weight"].shape[1] - width) // NEIGHBOURS
     network = TrainableNetwork(Shape(role, width, depth, components, shown=shown))
     with torch.no_grad():
         for layer in network.shape.layers():

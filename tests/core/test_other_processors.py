@@ -36,8 +36,8 @@ def sources() -> list[Path]:
 def written(network: dict[str, Any]) -> bytes:
     layers = ["stem", *(f"block{k}" for k in range(known_answer.DEPTH)), "head", "skip"]
     keys = [f"{layer}.{part}" for layer in layers for part in ("weight", "factor", "bias")]
-    block_inputs = network["block0.weight"].shape[1]
-    sizes = np.array([known_answer.WIDTH, known_answer.DEPTH, known_answer.COMPONENTS, block_inputs], "<i4")
+    shape = [known_answer.WIDTH, known_answer.DEPTH, known_answer.COMPONENTS, known_answer.BLOCK_INPUTS]
+    sizes = np.array(shape, "<i4")
     return sizes.tobytes() + b"".join(network[key].tobytes() for key in keys if key in network)
 
 

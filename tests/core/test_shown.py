@@ -1,4 +1,4 @@
-"""What pixels show each other: blocks see activations of the pixels to the left, above, and above the right one."""
+"""What positions show each other: blocks see activations of those to the left, above, and above the right one."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def reference(params: dict[str, Any], rows: Any) -> Any:
     return rounded(np.clip(real, F(-32767), F(32767)))
 
 
-@pytest.mark.parametrize("role", ["direct", "last"])
+@pytest.mark.parametrize("role", ["direct", "last", "band"])
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 9), (9, 1), (2, 2), (7, 30), (23, 17)])
 def test_an_image_gives_what_convolutions_do(role: str, height: int, width: int) -> None:
     inputs, outputs, _ = _native.contract(role, COMPONENTS)
@@ -72,11 +72,3 @@ def test_a_block_sees_whole_vectors_and_no_more_than_there_are(inputs: int) -> N
     params |= {f"block{k}.weight": np.zeros((16, inputs), np.int8) for k in range(2)}
     with pytest.raises(ModelError, match="direct"):
         network_of(params, "direct", COMPONENTS)
-
-
-def test_bands_see_no_activations() -> None:
-    params = tensors("band")
-    params |= {f"block{k}.weight": np.zeros((16, 64), np.int8) for k in range(2)}
-    bands = [_native.ContextNetwork.make(params, "band", COMPONENTS)] * 3
-    with pytest.raises(ValueError, match="bands"):
-        _native.Pass([network("last"), *bands], 2, (1, 8, 8, 3), streams=1, learns=False, threads=1)

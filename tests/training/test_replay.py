@@ -1,4 +1,4 @@
-"""Replay buffers: the latest positions, each used about once."""
+"""Replay buffers: the latest positions, each used about once, in parts that know their neighbours."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from ddpmcodec.models.context import BAND_ROLES, ROLES
-from ddpmcodec.training.replay import ReplayBuffer, ReplayBuffers, bands_of, pixels_of
-from ddpmcodec.training.trainable import COLUMNS
+from ddpmcodec.training.replay import ReplayBuffer, ReplayBuffers, bands_of, in_slots, parts_of, pixels_of
+from ddpmcodec.training.trainable import ZERO, Positions
 
 Pixels = np.ndarray
 
@@ -26,41 +26,79 @@ class Source:
         return self.images
 
 
-def numbered(first: int, count: int) -> dict[str, Any]:
-    """Positions whose rows say which they are."""
-    found: dict[str, Any] = {name: np.zeros((count, 3), np.int16) for name in COLUMNS}
+def numbered(sizes: list[int], first: int = 0) -> dict[str, Any]:
+    """Parts of so many positions, whose rows say which they are; each sees the one before it in its part."""
+    count = sum(sizes)
+    found: dict[str, Any] = {name: np.zeros((count, 3), np.int16) for name in Positions._fields}
     found["rows"] = np.arange(first, first + count, dtype=np.uint8)[:, None]
-    return found | {"condition": np.zeros(count, np.int32)}
+    found["part"] = np.repeat(np.arange(len(sizes)), sizes)
+    begins = np.concatenate([np.arange(size) == 0 for size in sizes])
+    found["near"] = np.repeat(np.where(begins, -1, np.arange(count) - 1)[:, None], 3, 1).astype(np.int32)
+    return found | {"condition": np.ones(count, np.int32)}
+
+
+def rows_of(positions: Positions) -> list[int]:
+    """Of those where something may be coded."""
+    rows: list[int] = positions.rows[positions.condition == 1].flatten().tolist()
+    return rows
+
+
+def test_a_slot_holds_whole_parts() -> None:
+    packed = in_slots(numbered([3, 2, 4, 1, 8]), 8)
+    assert packed["rows"][..., 0].tolist() == [
+        [0, 1, 2, 3, 4, ZERO, ZERO, ZERO],
+        [5, 6, 7, 8, 9, ZERO, ZERO, ZERO],
+        [10, 11, 12, 13, 14, 15, 16, 17],
+    ]
+    assert packed["near"][..., 0].tolist() == [
+        [-1, 0, 1, -1, 3, -1, -1, -1],
+        [-1, 0, 1, 2, -1, -1, -1, -1],
+        [-1, 0, 1, 2, 3, 4, 5, 6],
+    ]
+    assert packed["condition"].sum() == 18
 
 
 def test_a_buffer_keeps_the_latest() -> None:
-    buffer, generator = ReplayBuffer(8), torch.Generator().manual_seed(0)
-    buffer.add(numbered(0, 5))
-    assert (buffer.size, set(buffer.draw(99, generator).rows.flatten().tolist())) == (5, {0, 1, 2, 3, 4})
-    buffer.add(numbered(5, 6))
-    assert set(buffer.draw(200, generator).rows.flatten().tolist()) == set(range(3, 11))
-    buffer.add(numbered(20, 30))
-    assert set(buffer.draw(200, generator).rows.flatten().tolist()) == set(range(42, 50))
+    buffer, generator = ReplayBuffer(8, 1), torch.Generator().manual_seed(0)
+    buffer.add(numbered([1] * 5))
+    assert (buffer.size, set(rows_of(buffer.draw(99, generator)))) == (5, {0, 1, 2, 3, 4})
+    buffer.add(numbered([1] * 6, 5))
+    assert set(rows_of(buffer.draw(200, generator))) == set(range(3, 11))
+    buffer.add(numbered([1] * 30, 20))
+    assert set(rows_of(buffer.draw(200, generator))) == set(range(42, 50))
+
+
+def test_positions_that_are_drawn_see_their_neighbours() -> None:
+    buffer = ReplayBuffer(64, 8)
+    assert buffer.add(numbered([8, 5, 3, 7, 2])) == 4 * 8
+    found = buffer.draw(40, torch.Generator().manual_seed(0))
+    assert (len(found.rows), buffer.drawn(40), buffer.drawn(1)) == (40, 40, 8)
+    begins = {0, 8, 13, 16, 23}
+    for place, row in enumerate(found.rows.flatten().tolist()):
+        near = found.near[:, place].tolist()
+        if row in begins or row == ZERO:
+            assert near == [40] * 3
+        else:
+            assert found.rows[near[0]].item() == row - 1
 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_positions_are_of_their_role(role: str, gradients: Pixels) -> None:
     buffers = ReplayBuffers(Source(gradients), [role], capacity=4000, side=16)
-    count = 32 if role in BAND_ROLES else 16 * 16  # a whole image, the smallest patch
-    found = buffers.draw(role, 32)
-    assert found.rows.shape[0] == count
-    assert found.sides == (None if role in BAND_ROLES else (16, 16))
-    assert found.lo.shape == (3, count)
+    found = buffers.draw(role, 32)  # fewer than a slot has
+    assert found.rows.shape[0] == 16 * 16
+    assert found.lo.shape == found.near.shape == (3, 16 * 16)
     assert ((found.lo <= found.new_lo) & (found.new_lo <= found.new_hi) & (found.new_hi <= found.hi)).all()
-    assert (found.lo < found.hi).any(0).all()
-    assert found.condition.dtype == torch.int64
+    is_open = (found.lo < found.hi).any(0)
+    assert is_open.all() if role not in BAND_ROLES else is_open.float().mean() > 0.5
+    assert found.condition.dtype == found.near.dtype == torch.int64
 
 
 def test_each_position_is_used_about_once(gradients: Pixels) -> None:
     buffers = ReplayBuffers(Source(gradients), ["direct"], capacity=4000, side=8, uses=1.0)
     for _ in range(300):
         buffers.draw("direct", 50)
-    taken = buffers.images * 8 * 8  # a patch of each
+    taken = buffers.images * 8 * 8  # a part of each
     assert taken == pytest.approx(300 * 8 * 8, rel=0.2)
 
 
@@ -74,32 +112,37 @@ def test_images_of_one_band_are_used_for_all(gradients: Pixels) -> None:
 
 def test_all_positions_of_an_image_can_be_had(gradients: Pixels) -> None:
     assert len(pixels_of(gradients[:2], "direct")["rows"]) == 2 * 16 * 16
-    found = bands_of(gradients[:2], 5, 1.0, 1)
+    found = bands_of(gradients[:2], 5)
     assert set(found) == set(BAND_ROLES)
     finest = found["band1"]
     assert len(finest["rows"]) <= 3 * 2 * 16 * 8  # of three steps
     assert (finest["lo"] < finest["hi"]).any(1).all()
+    assert len(parts_of(finest)) == 3 * 2
 
 
-def test_patches_are_parts_of_images(gradients: Pixels) -> None:
+def test_a_part_of_an_image_is_what_the_whole_has_there(gradients: Pixels) -> None:
     whole = pixels_of(gradients[:3], "direct")
     found = pixels_of(gradients[:3], "direct", (2, 5, 8, 11))
-    for name, column in found.items():
-        images = whole[name].reshape(3, 16, 16, *column.shape[1:])
-        assert np.array_equal(images[:, 2:10, 5:], column.reshape(3, 8, 11, *column.shape[1:]))
+    for name in set(found) - {"near"}:
+        images = whole[name].reshape(3, 16, 16, *found[name].shape[1:])
+        assert np.array_equal(images[:, 2:10, 5:], found[name].reshape(3, 8, 11, *found[name].shape[1:]))
     for part in ((-1, 0, 4, 4), (0, 13, 4, 4), (0, 0, 4, -4)):
         with pytest.raises(ValueError, match="part"):
             pixels_of(gradients, "direct", part)
 
 
-def test_draws_are_of_whole_patches(gradients: Pixels) -> None:
-    buffer, generator = ReplayBuffer(4 * 64, side=8), torch.Generator().manual_seed(0)
-    buffer.add(pixels_of(gradients, "direct", (0, 0, 8, 8)))  # of 40 images, of which the last 4 stay
-    found = buffer.draw(200, generator)
-    assert (buffer.size, len(found.rows), found.sides) == (4 * 64, 3 * 64, (8, 8))
-    kept = pixels_of(gradients[-4:], "direct", (0, 0, 8, 8))["rows"].reshape(4, 64, -1)
-    for patch in found.rows.numpy().reshape(3, 64, -1):
-        assert any(np.array_equal(patch, other) for other in kept)
+def test_neighbours_are_to_the_left_above_and_above_the_right_one(gradients: Pixels) -> None:
+    near = pixels_of(gradients[:2], "direct", (1, 1, 2, 3))["near"]
+    assert near.tolist()[:6] == [[-1, -1, -1], [0, -1, -1], [1, -1, -1], [-1, 0, 1], [3, 1, 2], [4, 2, -1]]
+    assert near[6:].max() == 10  # those of the second image see none of the first
+    assert (near[6:] != -1).sum() == (near[6:] >= 6).sum()
+
+
+def test_parts_of_bands_are_no_larger_than_asked_for(gradients: Pixels) -> None:
+    for columns in bands_of(gradients, 5, 0.3, 1, side=4).values():
+        parts = parts_of(columns)
+        assert max(part.stop - part.start for part in parts) <= 4 * 4
+        assert len(parts) > 10
 
 
 def test_draws_depend_on_the_seed(gradients: Pixels) -> None:

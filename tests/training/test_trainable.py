@@ -16,7 +16,6 @@ from ddpmcodec.models.context import BAND_ROLES, ROLES, network_of
 from ddpmcodec.training.context_trainer import bits_of
 from ddpmcodec.training.replay import bands_of, pixels_of
 from ddpmcodec.training.trainable import (
-    COLUMNS,
     SHARES,
     SIZES,
     Positions,
@@ -37,7 +36,7 @@ def network(role: str, seed: int = 0, width: int = 32, depth: int = 2) -> Traina
     """With a last layer that nobody trained, so that outputs depend on inputs."""
     torch.manual_seed(seed)
     band = role in BAND_ROLES
-    found = TrainableNetwork(Shape("band" if band else role, width, depth, 1 if band else 3, shown=0 if band else 16))
+    found = TrainableNetwork(Shape("band" if band else role, width, depth, 1 if band else 3, shown=16))
     for layer in ("head", "skip"):
         torch.nn.init.normal_(found.weights[layer], std=0.01)
     for bias in found.biases.values():
@@ -46,19 +45,15 @@ def network(role: str, seed: int = 0, width: int = 32, depth: int = 2) -> Traina
 
 
 def columns_of(role: str, images: Pixels) -> Mapping[str, Any]:
-    return bands_of(images, 2, 1.0, 1)[role] if role in BAND_ROLES else pixels_of(images, role)
+    return bands_of(images, 2)[role] if role in BAND_ROLES else pixels_of(images, role)
 
 
 def exported(found: TrainableNetwork) -> dict[str, np.ndarray]:
     return {key: value.numpy() for key, value in found.exported().items()}
 
 
-def sides_of(role: str, images: Pixels) -> tuple[int, int] | None:
-    return None if role in BAND_ROLES else (images.shape[1], images.shape[2])
-
-
-def positions_of(columns: Mapping[str, Any], sides: tuple[int, int] | None = None) -> Positions:
-    return Positions.of({name: torch.from_numpy(columns[name]) for name in COLUMNS}, sides)
+def positions_of(columns: Mapping[str, Any]) -> Positions:
+    return Positions.of({name: torch.from_numpy(columns[name]) for name in Positions._fields})
 
 
 def in_the_core(found: TrainableNetwork, role: str) -> _native.ContextNetwork:
@@ -83,7 +78,7 @@ def test_outputs_are_those_of_the_coder(role: str, gradients: Pixels) -> None:
 @pytest.mark.parametrize("role", ["direct", "last"])
 def test_pixels_of_an_image_see_what_others_show(role: str, gradients: Pixels) -> None:
     own, images = network(role), np.ascontiguousarray(gradients[:3, :9])
-    core, positions = in_the_core(own, role), positions_of(columns_of(role, images), sides_of(role, images))
+    core, positions = in_the_core(own, role), positions_of(columns_of(role, images))
     with torch.no_grad():
         found = own.outputs(positions).t().numpy()
         alone = own(positions.rows, positions.condition).t().numpy()
@@ -94,11 +89,9 @@ def test_pixels_of_an_image_see_what_others_show(role: str, gradients: Pixels) -
     assert (np.abs(alone - expected).max(1) > 1).mean() > 0.9
 
 
-def fitted(
-    own: TrainableNetwork, columns: Mapping[str, Any], sides: tuple[int, int] | None
-) -> TrainableNetwork:  # fmt: skip
+def fitted(own: TrainableNetwork, columns: Mapping[str, Any]) -> TrainableNetwork:
     """With biases that suit these positions, so that adapting to them wins little."""
-    positions, optimizer = positions_of(columns, sides), torch.optim.Adam([own.biases["head"]], lr=0.1)
+    positions, optimizer = positions_of(columns), torch.optim.Adam([own.biases["head"]], lr=0.1)
     for _ in range(30):
         optimizer.zero_grad()
         loss(own, positions).backward()  # type: ignore[no-untyped-call]
@@ -110,12 +103,11 @@ def fitted(
 def test_a_code_length_is_what_a_pass_takes(levels: int, gradients: Pixels) -> None:
     """Up to what scales that adapt win, or lose, and the root of the pyramid."""
     images = np.ascontiguousarray(gradients[:2])
-    bands = bands_of(images, levels, 1.0, 1) if levels else {}
+    bands = bands_of(images, levels) if levels else {}
     pixels = "last" if levels else "direct"
     columns = {pixels: pixels_of(images, pixels), **bands}
-    sides = {role: sides_of(role, images) for role in columns}
-    networks = {role: fitted(network(role), own, sides[role]) for role, own in columns.items()}
-    found = sum(float(bits_of(own, columns[role], sides[role]).sum()) for role, own in networks.items())
+    networks = {role: fitted(network(role), own) for role, own in columns.items()}
+    found = sum(float(bits_of(own, columns[role]).sum()) for role, own in networks.items())
     coding_pass = _native.Pass(
         [in_the_core(own, role) for role, own in networks.items()], levels, images.shape, streams=len(images),
         learns=False, threads=1,
@@ -138,7 +130,10 @@ def test_masses_of_all_values_are_one() -> None:
     values = torch.stack(torch.meshgrid(*[torch.arange(5.0)] * 3, indexing="ij")).reshape(3, -1) + 100
     rows = torch.full((count, own.shape.contract[0]), 131, dtype=torch.uint8)
     ends = torch.full((3, count), 100.0)
-    positions = Positions(rows, ends + 1, ends, ends + 4, values, values, torch.zeros(count, dtype=torch.int64))
+    nobody = torch.full((3, count), count)
+    positions = Positions(
+        rows, ends + 1, ends, ends + 4, values, values, torch.zeros(count, dtype=torch.int64), nobody
+    )  # fmt: skip
     with torch.no_grad():
         mass = torch.exp2(-code_length(own.shape, own(rows, positions.condition), positions))
     assert mass.sum().item() == pytest.approx(1, abs=1e-3)
@@ -147,7 +142,7 @@ def test_masses_of_all_values_are_one() -> None:
 @pytest.mark.parametrize("role", ["direct", "band2"])
 def test_gradients_reach_every_parameter(role: str, gradients: Pixels) -> None:
     own = network(role)
-    loss(own, positions_of(columns_of(role, gradients), sides_of(role, gradients))).backward()  # type: ignore[no-untyped-call]
+    loss(own, positions_of(columns_of(role, gradients))).backward()  # type: ignore[no-untyped-call]
     for name, parameter in own.named_parameters():
         assert parameter.grad is not None, name
         assert torch.isfinite(parameter.grad).all(), name
@@ -167,8 +162,8 @@ def test_products_in_bfloat16_round_a_little(gradients: Pixels) -> None:
 @pytest.mark.parametrize("role", ["direct", "band1"])
 def test_a_network_that_grows_computes_the_same(role: str, shown: int, gradients: Pixels) -> None:
     images = gradients[:3]
-    own, positions = network(role), positions_of(columns_of(role, images), sides_of(role, images))
-    larger = grown(own, own.shape._replace(width=48, depth=3, shown=shown if role == "direct" else 0))
+    own, positions = network(role), positions_of(columns_of(role, images))
+    larger = grown(own, own.shape._replace(width=48, depth=3, shown=shown))
     with torch.no_grad():
         assert torch.equal(own.outputs(positions), larger.outputs(positions))
 
