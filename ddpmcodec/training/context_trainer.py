@@ -113,7 +113,7 @@ class ContextTrainer:
         self.loss = torch.compile(loss, dynamic=False) if compiled else loss
         self.dtype = product_type(torch.device(device))
         self.replay = ReplayBuffers(
-            source, settings.roles, capacity=max(CAPACITY, FIRST * settings.batch), side=source.side, uses=USES,
+            source, settings.roles, capacity=max(CAPACITY, FIRST * settings.batch), smallest=source.side, uses=USES,
             seed=settings.seed, device=device,
         )  # fmt: skip
 

@@ -21,7 +21,9 @@ from ddpmcodec.training.trainable import ZERO, Positions
 
 LEVELS = tuple(levels for levels in _native.SCHEDULES if levels)  # of bands; a file with none has pixels only
 SHARE = 0.2  # of an image's pixels that are taken, but a part of each
-SIDE, BAND_SIDE = 32, 16  # of a part, in images or bands that are as large: a slot has as many positions
+# Sides of parts, in images and bands that are as large; a slot has as many positions. Small parts: a step is then of many
+# images, which counts for more than what is not shown at their edges. But small images are taken whole.
+SIDE, BAND_SIDE, LARGEST_WHOLE = 8, 16, 32
 BAND_SHARES = {2: 0.1, 5: 0.03}  # of a band's positions, for each step of a schedule
 BAND_ROUND = (2, 2, 5)  # schedules of successive batches of images: a new one takes its place here
 FEWEST = 128  # positions of a band: coarse ones have few
@@ -123,11 +125,11 @@ class ReplayBuffers:
     """One for each role; filled from images as positions are drawn, so that each is used about `uses` times."""
 
     def __init__(
-        self, source: Callable[[], Images], roles: Collection[str], *, capacity: int, side: int = SIDE,
+        self, source: Callable[[], Images], roles: Collection[str], *, capacity: int, smallest: int = 1 << 16,
         uses: float = 1.0, seed: int = 0, device: torch.device | str = "cpu",
     ) -> None:  # fmt: skip
-        """side: of the smallest images, which parts are no larger than."""
-        self.side = min(SIDE, side)
+        """smallest: side of the smallest images."""
+        self.side = smallest if smallest <= LARGEST_WHOLE else SIDE
         self.source, self.uses, self.seed, self.images, self.draws = source, uses, seed, 0, 0
         self.generator = torch.Generator(device).manual_seed(seed)
         sides = {role: BAND_SIDE if role in BAND_ROLES else self.side for role in roles}
