@@ -117,9 +117,9 @@ def band_positions(
     """By kind of band. side: of the largest part that is taken."""
 
 def pixel_positions(
-    images: NDArray[np.uint8], after_levels: bool, part: tuple[int, int, int, int]
+    images: NDArray[np.uint8], after_levels: bool, parts: Sequence[tuple[int, int, int, int]]
 ) -> dict[str, NDArray[Any]]:
-    """part: top, left, height and width of what is taken of every image, in raster order."""
+    """parts: top, left, height and width of what is taken of every image, in raster order."""
 
 # --- previews
 

@@ -232,19 +232,21 @@ nb::list band_positions(const In<uint8_t>& images, int levels, double share, int
     return columns_by_kind;
 }
 
-// part: top, left, height and width of what is taken of every image.
-nb::dict pixel_positions(const In<uint8_t>& images, bool after_levels, std::tuple<int, int, int, int> taken) {
+// parts: top, left, height and width of what is taken of every image.
+nb::dict pixel_positions(const In<uint8_t>& images, bool after_levels, const std::vector<std::tuple<int, int, int, int>>& taken) {
     require_images(images);
     Positions positions;
-    const Part part{std::get<0>(taken), std::get<1>(taken), std::get<2>(taken), std::get<3>(taken)};
     const int height = int(images.shape(1)), width = int(images.shape(2));
     auto lies_in = [](int first, int count, int size) { return first >= 0 && count >= 0 && count <= size && first <= size - count; };
-    if (!lies_in(part.top, part.height, height) || !lies_in(part.left, part.width, width))
-        throw std::invalid_argument("the part does not lie in the images");
+    std::vector<Part> parts;
+    for (const auto& [top, left, rows, columns] : taken) {
+        if (!lies_in(top, rows, height) || !lies_in(left, columns, width)) throw std::invalid_argument("a part does not lie in the images");
+        parts.push_back({top, left, rows, columns});
+    }
     {
         nb::gil_scoped_release unlocked;
         for (size_t n = 0; n < images.shape(0); n++)
-            add_pixels(images.data() + n * height * width * CHANNELS, height, width, after_levels, part, positions);
+            add_pixels(images.data() + n * height * width * CHANNELS, height, width, after_levels, parts, positions);
     }
     return columns(std::move(positions), after_levels ? Role::LAST : Role::DIRECT);
 }
@@ -290,7 +292,7 @@ void bind_coder(nb::module_& m) {
         return descriptions;
     }, "levels"_a, "height"_a, "width"_a);
     m.def("band_positions", &band_positions, "images"_a, "levels"_a, "share"_a, "least"_a, "side"_a, "seed"_a);
-    m.def("pixel_positions", &pixel_positions, "images"_a, "after_levels"_a, "part"_a);
+    m.def("pixel_positions", &pixel_positions, "images"_a, "after_levels"_a, "parts"_a);
     m.attr("BANDS_OF_STEP") = LAST_BAND;
     nb::dict schedules;
     for (const Schedule& schedule : SCHEDULES) {

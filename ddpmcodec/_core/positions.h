@@ -159,8 +159,9 @@ inline void draw_bands(const uint8_t* pixels, int height, int width, int levels,
 
 inline constexpr int LAST_LEVEL = STEPS[STEP_COUNT - 1].level;  // that every schedule with noise levels ends at
 
-// Adds the positions of a part's exact pixels, in raster order, straight or after noise levels.
-inline void add_pixels(const uint8_t* pixels, int height, int width, bool after_levels, const Part& part, Positions& positions) {
+// Adds the positions of exact pixels in parts of an image, straight or after noise levels.
+inline void add_pixels(const uint8_t* pixels, int height, int width, bool after_levels, const std::vector<Part>& parts,
+                       Positions& positions) {
     std::vector<Described> described(after_levels);
     BandRanges ranges[2];  // of the finest bands
     if (after_levels) {
@@ -190,23 +191,25 @@ inline void add_pixels(const uint8_t* pixels, int height, int width, bool after_
             stage.put(0, y, x, values);
         }
     const size_t inputs = inputs_of(stage.role);
-    PartOfPositions added(positions, part);
-    for (int y = part.top; y < part.top + part.height; y++)
-        for (int x = part.left; x < part.left + part.width; x++) {
-            const size_t k = added.add(y, x, 0);
-            positions.rows.resize((k + 1) * inputs, ZERO);
-            positions.base.resize((k + 1) * CHANNELS);
-            stage.gather(0, y, x, &positions.rows[k * inputs], &positions.base[k * CHANNELS]);
-            Values values;
-            stage.load(0, y, x, values);
-            for (int c = 0; c < CHANNELS; c++) {
-                const Range range = values.bounds.channel(c, values.value[0], values.value[1], values.known[c]);
-                positions.lo.push_back(int16_t(range.lo));
-                positions.hi.push_back(int16_t(range.hi));
-                positions.new_lo.push_back(int16_t(values.value[c]));
-                positions.new_hi.push_back(int16_t(values.value[c]));
+    for (const Part& part : parts) {
+        PartOfPositions added(positions, part);
+        for (int y = part.top; y < part.top + part.height; y++)
+            for (int x = part.left; x < part.left + part.width; x++) {
+                const size_t k = added.add(y, x, 0);
+                positions.rows.resize((k + 1) * inputs, ZERO);
+                positions.base.resize((k + 1) * CHANNELS);
+                stage.gather(0, y, x, &positions.rows[k * inputs], &positions.base[k * CHANNELS]);
+                Values values;
+                stage.load(0, y, x, values);
+                for (int c = 0; c < CHANNELS; c++) {
+                    const Range range = values.bounds.channel(c, values.value[0], values.value[1], values.known[c]);
+                    positions.lo.push_back(int16_t(range.lo));
+                    positions.hi.push_back(int16_t(range.hi));
+                    positions.new_lo.push_back(int16_t(values.value[c]));
+                    positions.new_hi.push_back(int16_t(values.value[c]));
+                }
             }
-        }
+    }
 }
 
 }  // namespace ddpm

@@ -6,7 +6,7 @@ slots: a part of an image fills one, small bands share one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import cycle
 from typing import Any
 
@@ -21,8 +21,8 @@ from ddpmcodec.training.trainable import ZERO, Positions
 
 LEVELS = tuple(levels for levels in _native.SCHEDULES if levels)  # of bands; a file with none has pixels only
 SHARE = 0.2  # of an image's pixels that are taken, but a part of each
-# Sides of parts, in images and bands that are as large; a slot has as many positions. Small parts: a step is then of many
-# images, which counts for more than what is not shown at their edges. But small images are taken whole.
+# Sides of parts, in images and bands that are as large; a slot has as many positions. Small parts: a step is then of
+# many images, which counts for more than what is not shown at their edges. But small images are taken whole.
 SIDE, BAND_SIDE, LARGEST_WHOLE = 8, 16, 32
 BAND_SHARES = {2: 0.1, 5: 0.03}  # of a band's positions, for each step of a schedule
 BAND_ROUND = (2, 2, 5)  # schedules of successive batches of images: a new one takes its place here
@@ -32,11 +32,12 @@ SEEDS = 1 << 20  # of a run's draws, for each of its own seeds
 
 Images = NDArray[np.uint8]
 Columns = Mapping[str, NDArray[Any]]
+Part = tuple[int, int, int, int]  # of an image: top, left, height, width
 
 
-def pixels_of(images: Images, role: str, part: tuple[int, int, int, int] | None = None) -> Columns:
-    """Positions of the exact pixels of images. part: top, left, height and width of what is taken; None: all."""
-    return _native.pixel_positions(images, role == "last", part or (0, 0, *images.shape[1:3]))
+def pixels_of(images: Images, role: str, parts: Sequence[Part] | None = None) -> Columns:
+    """Positions of the exact pixels of images. parts: what is taken of each; None: all."""
+    return _native.pixel_positions(images, role == "last", parts or [(0, 0, *images.shape[1:3])])
 
 
 def bands_of(
@@ -158,18 +159,17 @@ class ReplayBuffers:
         self.images, self.draws = self.images + len(images), self.draws + 1
         seed = self.seed * SEEDS + self.draws
         if role not in BAND_ROLES:
-            yield from ((role, pixels_of(images, role, part)) for part in self._parts(images, seed))
+            yield role, pixels_of(images, role, self._parts(images, seed))
             return
         levels = next(self.schedules)
         yield from bands_of(images, levels, BAND_SHARES[levels], seed, least=FEWEST, side=BAND_SIDE).items()
 
-    def _parts(self, images: Images, seed: int) -> Iterator[tuple[int, int, int, int]]:
+    def _parts(self, images: Images, seed: int) -> list[Part]:
         """Which parts of these images are taken."""
         _, height, width, _ = images.shape
-        rng = np.random.default_rng(seed)
-        for _ in range(max(1, round(SHARE * height * width / self.side**2))):
-            top, left = (int(rng.integers(size - self.side + 1)) for size in (height, width))
-            yield top, left, self.side, self.side
+        rng, count = np.random.default_rng(seed), max(1, round(SHARE * height * width / self.side**2))
+        tops, lefts = (rng.integers(size - self.side + 1, size=count).tolist() for size in (height, width))
+        return [(top, left, self.side, self.side) for top, left in zip(tops, lefts, strict=True)]
 
     def _add(self, role: str, columns: Columns) -> None:
         if role in self.buffers and len(columns["rows"]):

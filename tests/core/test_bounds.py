@@ -27,7 +27,7 @@ def image(height: int, width: int, noise: int = 9) -> Any:
 
 def positions_of(pixels: Any) -> Any:
     """Of all pixels, after noise levels."""
-    return native.pixel_positions(pixels[None], True, (0, 0, *pixels.shape[:2]))
+    return native.pixel_positions(pixels[None], True, [(0, 0, *pixels.shape[:2])])
 
 
 # --- of Y, Co, Cg to green, red, blue

@@ -74,7 +74,7 @@ def test_a_position_sees_what_is_nearby(y: int, x: int) -> None:
 
 def test_rows_of_training_are_those_of_the_coder() -> None:
     image = pixels(0)
-    found = native.pixel_positions(image[None], False, (0, 0, *image.shape[:2]))
+    found = native.pixel_positions(image[None], False, [(0, 0, *image.shape[:2])])
     for place, row in enumerate(found["rows"]):
         expected, base = testing.pixel_row(image, None, *divmod(place, WIDTH))
         np.testing.assert_array_equal(row, expected)

@@ -127,17 +127,17 @@ def test_all_positions_of_an_image_can_be_had(gradients: Pixels) -> None:
 
 def test_a_part_of_an_image_is_what_the_whole_has_there(gradients: Pixels) -> None:
     whole = pixels_of(gradients[:3], "direct")
-    found = pixels_of(gradients[:3], "direct", (2, 5, 8, 11))
+    found = pixels_of(gradients[:3], "direct", [(2, 5, 8, 11)])
     for name in set(found) - {"near"}:
         images = whole[name].reshape(3, 16, 16, *found[name].shape[1:])
         assert np.array_equal(images[:, 2:10, 5:], found[name].reshape(3, 8, 11, *found[name].shape[1:]))
     for part in ((-1, 0, 4, 4), (0, 13, 4, 4), (0, 0, 4, -4)):
         with pytest.raises(ValueError, match="part"):
-            pixels_of(gradients, "direct", part)
+            pixels_of(gradients, "direct", [part])
 
 
 def test_neighbours_are_to_the_left_above_and_above_the_right_one(gradients: Pixels) -> None:
-    near = pixels_of(gradients[:2], "direct", (1, 1, 2, 3))["near"]
+    near = pixels_of(gradients[:2], "direct", [(1, 1, 2, 3)])["near"]
     assert near.tolist()[:6] == [[-1, -1, -1], [0, -1, -1], [1, -1, -1], [-1, 0, 1], [3, 1, 2], [4, 2, -1]]
     assert near[6:].max() == 10  # those of the second image see none of the first
     assert (near[6:] != -1).sum() == (near[6:] >= 6).sum()
