@@ -23,7 +23,7 @@ LEVELS = tuple(levels for levels in _native.SCHEDULES if levels)  # of bands; a 
 SHARE = 0.2  # of an image's pixels that are taken, but a part of each
 # Sides of parts, in images and bands that are as large; a slot has as many positions. Small parts: a step is then of
 # many images, which counts for more than what is not shown at their edges. But small images are taken whole.
-SIDE, BAND_SIDE, LARGEST_WHOLE = 8, 16, 32
+SIDE, BAND_SIDE, LARGEST_WHOLE = 8, 16, 32  # bands: of small images; those of large ones as the images
 BAND_SHARES = {2: 0.1, 5: 0.03}  # of a band's positions, for each step of a schedule
 BAND_ROUND = (2, 2, 5)  # schedules of successive batches of images: a new one takes its place here
 FEWEST = 128  # positions of a band: coarse ones have few
@@ -133,7 +133,8 @@ class ReplayBuffers:
         self.side = smallest if smallest <= LARGEST_WHOLE else SIDE
         self.source, self.uses, self.seed, self.images, self.draws = source, uses, seed, 0, 0
         self.generator = torch.Generator(device).manual_seed(seed)
-        sides = {role: BAND_SIDE if role in BAND_ROLES else self.side for role in roles}
+        self.band_side = min(self.side, BAND_SIDE)
+        sides = {role: self.band_side if role in BAND_ROLES else self.side for role in roles}
         self.buffers = {role: ReplayBuffer(capacity, side**2, device) for role, side in sides.items()}
         self.due = dict.fromkeys(roles, 0.0)  # positions that were drawn and not yet made up for
         self.schedules = cycle(BAND_ROUND)
@@ -162,7 +163,7 @@ class ReplayBuffers:
             yield role, pixels_of(images, role, self._parts(images, seed))
             return
         levels = next(self.schedules)
-        yield from bands_of(images, levels, BAND_SHARES[levels], seed, least=FEWEST, side=BAND_SIDE).items()
+        yield from bands_of(images, levels, BAND_SHARES[levels], seed, least=FEWEST, side=self.band_side).items()
 
     def _parts(self, images: Images, seed: int) -> list[Part]:
         """Which parts of these images are taken."""
