@@ -137,11 +137,8 @@ def gaussian_model(tiny_gaussian: Path) -> GaussianModel:
     return find_denoiser(tiny_gaussian)
 
 
-WIDTH, DEPTH, COMPONENTS = (
-    16,
-    2,
-    2,
-)  # all activations are shown to three other positions; of the tiny context model's networks
+# Of the tiny context model's networks. All activations are shown to three other positions.
+WIDTH, DEPTH, COMPONENTS = 16, 2, 2
 ABOVE, BESIDE = 17, 147 // 3 // 2 - 1  # places: in the window of a pixel, and in that of a coarse image
 
 

@@ -244,7 +244,7 @@ void bind_kernels(nb::module_& m) {
              nb::arg("params"))
         .def("outputs", &outputs_of, nb::arg("rows"), nb::arg("condition"), "int32 [M, O] of uint8 [M, I].")
         .def("kept", &kept_of, nb::arg("rows"), nb::arg("condition"),
-             "uint8 [M, W] twice: what the last block and the head see.");
+             "uint8 [M, block inputs] and [M, W]: what the last block and the head see, each row alone.");
     nb::class_<OwnLearner>(m, "Learner", "For tests: a copy of a network whose last layers go on learning.")
         .def(nb::init<const Network&, int>(), nb::arg("network"), nb::arg("most_positions"))
         .def("step", &learn, nb::arg("condition"), nb::arg("slopes"), nb::arg("kept_block"), nb::arg("kept_head"),

@@ -255,6 +255,9 @@ BandRanges Pass::predicted(int band_index, int image, const Planes& coarse, cons
     if (coded) stage.see(*coded);
     const size_t inputs = padded(inputs_of(Role::BAND)), outputs = network.outputs;
     run_threads(trained.predict ? 1 : threads, [&](Team& team, int thread) {
+        auto first_row = [&](int share) { return int(int64_t(band.height) * share / team.threads()); };
+        const int first = first_row(thread), end = first_row(thread + 1);
+        if (first == end) return;
         Scratch scratch(network);
         std::vector<uint8_t> rows(MOST_TOGETHER * inputs, ZERO);
         std::vector<int32_t> predictions(MOST_TOGETHER * outputs);
@@ -263,8 +266,6 @@ BandRanges Pass::predicted(int band_index, int image, const Planes& coarse, cons
         ShownActivations activations(network, 1, band.height, band.width, MOST_ROWS + 1, band.width);
         Reader ended_reader;
         ended_reader.ended = true;
-        auto first_row = [&](int share) { return int(int64_t(band.height) * share / team.threads()); };
-        const int first = first_row(thread), end = first_row(thread + 1);
         // A row sees what the one above shows, which is seen by one block after the other: rows of another thread are repeated.
         const int start = network.shown ? std::max(0, first - network.depth) : first;
         auto predict_open = [&] {

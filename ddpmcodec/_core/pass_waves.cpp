@@ -54,8 +54,8 @@ void Pass::wave(Stage& stage, int wave, int thread, int threads) {
         stage.gather(at.n, at.y, at.x, &worker.rows[k * inputs], &worker.base[k * CHANNELS]);
     }
     worker.shown.clear();
-    for (const Worker::WavePosition& at : worker.positions)
-        if (shown_) worker.shown.push_back(shown_->at(at.n, at.y, at.x));
+    if (shown_)
+        for (const Worker::WavePosition& at : worker.positions) worker.shown.push_back(shown_->at(at.n, at.y, at.x));
     predict(trained, network, stage.condition, worker.rows.data(), inputs, int(count), worker.outputs.data(), *worker.scratch,
             shown_ ? worker.shown.data() : nullptr, learns ? worker.kept_block.data() : nullptr, learns ? worker.kept_head.data() : nullptr);
     const int bias_set = bias_set_of(stage), channels = stage.role == Role::BAND ? CHANNELS : layout_.channels;

@@ -10,13 +10,12 @@ namespace ddpm {
 
 class ShownActivations {
   public:
-    // Keeps the latest `columns` of each row, and the latest `rows`: where positions are computed wave by wave, eight columns of
-    // all rows, as a row is DELAY ahead of the row below.
+    // Keeps the latest `columns` of each row, and the latest `rows`.
     ShownActivations(const Network& network, int images, int height, int width, int rows, int columns)
         : width_(width), rows_(std::min(height, rows)), columns_(std::min(width, columns)), size_(size_t(network.depth) * network.shown),
           nothing_(size_), kept_(size_t(images) * rows_ * columns_ * size_) {}
     ShownActivations(const Network& network, int images, int height, int width)
-        : ShownActivations(network, images, height, width, height, COLUMNS) {}
+        : ShownActivations(network, images, height, width, rows_of_waves(width), COLUMNS) {}  // wave by wave
 
     // Of a position that is to be computed. It sees those to its left, above, and above the right one; what lies outside shows zeros.
     Shown at(int n, int y, int x) {
@@ -29,7 +28,9 @@ class ShownActivations {
     void clear(int n, int y, int x) { std::memset(place(n, y, x), 0, size_); }
 
   private:
-    static constexpr int COLUMNS = 8;
+    static constexpr int COLUMNS = 8;  // a row is DELAY ahead of the row below
+    // A row that takes another's place begins after the last wave that sees that one.
+    static constexpr int rows_of_waves(int width) { return (width + DELAY - 1) / DELAY + 1; }
     static_assert(COLUMNS > DELAY, "a row would overwrite what the row below still sees");
 
     uint8_t* place(int n, int y, int x) {
@@ -37,7 +38,7 @@ class ShownActivations {
     }
 
     int width_, rows_, columns_;
-    size_t size_ = 0;
+    size_t size_;
     std::vector<uint8_t> nothing_, kept_;
 };
 

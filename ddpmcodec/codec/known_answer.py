@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from ddpmcodec import _native
 from ddpmcodec.errors import ModelError
 
-ANSWER = "61d48021246790fa82e109ae3f2354cdcdb440412001a9891ae0872a80bf78ea"
-WIDTH, DEPTH, COMPONENTS = 16, 2, 3
-BLOCK_INPUTS = 4 * WIDTH  # all activations are shown to three other positions
+ANSWER = "3339e807bf049979066fdd536d79b9f6b2a0e300964947e31201ea3ad5801e8c"
+WIDTH, DEPTH, COMPONENTS = 32, 2, 3
+BLOCK_INPUTS = WIDTH + 3 * 16  # 16 activations are shown to three other positions
 SIZE = (26, 22)  # of the picture
 FACTORS = {"stem": 1 / 256, "head": 1 / 32, "skip": 1 / 256}  # of blocks: 1/128
 

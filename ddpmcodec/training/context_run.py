@@ -129,9 +129,9 @@ class Source:
         self.count = max(1, pixels // crops.largest**2)
 
     @property
-    def side(self) -> int:
-        """Of the smallest crops."""
-        return min(part.size for part in self.crops.parts)
+    def sides(self) -> tuple[int, int]:
+        """Of the smallest and the largest crops."""
+        return min(part.size for part in self.crops.parts), self.crops.largest
 
     def __call__(self) -> NDArray[np.uint8]:
         self.number += 1
@@ -153,8 +153,8 @@ class Ahead:
         self.coming: dict[int, Future[NDArray[np.uint8]]] = {}
 
     @property
-    def side(self) -> int:
-        return self.source.side
+    def sides(self) -> tuple[int, int]:
+        return self.source.sides
 
     def __call__(self) -> NDArray[np.uint8]:
         for number in range(self.number, self.number + self.threads):

@@ -15,7 +15,7 @@ from torch import Tensor
 from ddpmcodec import _native
 from ddpmcodec.errors import TrainingError
 from ddpmcodec.models.architectures import RESIDUAL
-from ddpmcodec.models.context import BAND_ROLES, EFFORTS, ROLES, parse, part
+from ddpmcodec.models.context import BAND_ROLES, EFFORTS, ROLES, network_of, parse, part
 from ddpmcodec.models.registry import read
 from ddpmcodec.training import state
 from ddpmcodec.training.optim import Muon, product_type
@@ -78,13 +78,13 @@ class ContextSettings:
 
 
 class Batches(Protocol):
-    """Each call gives a batch of images, uint8 [N, H, W, 3]. `number`: of the next batch; a resumed run sets it. side:
-    of the smallest images."""
+    """Each call gives a batch of images, uint8 [N, H, W, 3]. `number`: of the next batch; a resumed run sets it. sides:
+    of the smallest and the largest images."""
 
     number: int
 
     @property
-    def side(self) -> int: ...
+    def sides(self) -> tuple[int, int]: ...
 
     def __call__(self) -> NDArray[np.uint8]: ...
 
@@ -113,7 +113,7 @@ class ContextTrainer:
         self.loss = torch.compile(loss, dynamic=False) if compiled else loss
         self.dtype = product_type(torch.device(device))
         self.replay = ReplayBuffers(
-            source, settings.roles, capacity=max(CAPACITY, FIRST * settings.batch), smallest=source.side, uses=USES,
+            source, settings.roles, capacity=max(CAPACITY, FIRST * settings.batch), sides=source.sides, uses=USES,
             seed=settings.seed, device=device,
         )  # fmt: skip
 
@@ -316,14 +316,16 @@ class Contents:
 
     def network(self, effort: int, role: str) -> Trainable:
         """A network in training, but for what its integers left out. Raises TrainingError where it is not the core's
-        own, as the file then has no more than its integers."""
+        own, as the file then has no more than its integers; ModelError where the core refuses its tensors."""
         key, shape_role = f"{effort}.{role}", "band" if role in BAND_ROLES else role
         if key in self.architectures:
             raise TrainingError(
                 f"its network {key}, of the architecture {self.architectures[key]!r}, can only begin as the run that"
                 " trained it: give --start the folder of that run"
             )
-        return of_integers(part(self.tensors, key), shape_role, self.components[key])
+        tensors = part(self.tensors, key)
+        network_of({name: tensor.numpy() for name, tensor in tensors.items()}, role, self.components[key])
+        return of_integers(tensors, shape_role, self.components[key])
 
 
 def first_networks(

@@ -20,9 +20,10 @@ from ddpmcodec.models.context import BAND_ROLES
 from ddpmcodec.training.trainable import ZERO, Positions
 
 LEVELS = tuple(levels for levels in _native.SCHEDULES if levels)  # of bands; a file with none has pixels only
-SHARE = 0.2  # of an image's pixels that are taken, but a part of each
+SHARE = 0.2  # of an image's pixels that are taken, at least one part of each
 # Sides of parts, in images and bands that are as large; a slot has as many positions. Small parts: a step is then of
-# many images, which counts for more than what is not shown at their edges. But small images are taken whole.
+# many images, which counts for more than what is not shown at their edges. But where all images are small, they are
+# taken whole.
 SIDE, BAND_SIDE, LARGEST_WHOLE = 8, 16, 32  # bands: of small images; those of large ones as the images
 BAND_SHARES = {2: 0.1, 5: 0.03}  # of a band's positions, for each step of a schedule
 BAND_ROUND = (2, 2, 5)  # schedules of successive batches of images: a new one takes its place here
@@ -37,7 +38,7 @@ Part = tuple[int, int, int, int]  # of an image: top, left, height, width
 
 def pixels_of(images: Images, role: str, parts: Sequence[Part] | None = None) -> Columns:
     """Positions of the exact pixels of images. parts: what is taken of each; None: all."""
-    return _native.pixel_positions(images, role == "last", parts or [(0, 0, *images.shape[1:3])])
+    return _native.pixel_positions(images, role == "last", [(0, 0, *images.shape[1:3])] if parts is None else parts)
 
 
 def bands_of(
@@ -95,7 +96,8 @@ class ReplayBuffer:
         return self.used * self.area
 
     def add(self, columns: Columns) -> int:
-        """Takes as many slots of positions as it has room for, the last ones. Returns how many positions all have."""
+        """Takes as many slots of positions as it has room for, the last ones. Returns how many they all have,
+        fillers among them."""
         packed = in_slots(columns, self.area)
         count = min(len(packed["rows"]), self.slots)
         slots = (self.next + torch.arange(count, device=self.device)) % self.slots
@@ -126,16 +128,18 @@ class ReplayBuffers:
     """One for each role; filled from images as positions are drawn, so that each is used about `uses` times."""
 
     def __init__(
-        self, source: Callable[[], Images], roles: Collection[str], *, capacity: int, smallest: int = 1 << 16,
+        self, source: Callable[[], Images], roles: Collection[str], *, capacity: int,
+        sides: tuple[int, int] = (1 << 16, 1 << 16),
         uses: float = 1.0, seed: int = 0, device: torch.device | str = "cpu",
     ) -> None:  # fmt: skip
-        """smallest: side of the smallest images."""
-        self.side = smallest if smallest <= LARGEST_WHOLE else SIDE
+        """sides: of the smallest and the largest images."""
+        smallest, largest = sides
+        self.side = smallest if largest <= LARGEST_WHOLE else min(smallest, SIDE)
         self.source, self.uses, self.seed, self.images, self.draws = source, uses, seed, 0, 0
         self.generator = torch.Generator(device).manual_seed(seed)
         self.band_side = min(self.side, BAND_SIDE)
-        sides = {role: self.band_side if role in BAND_ROLES else self.side for role in roles}
-        self.buffers = {role: ReplayBuffer(capacity, side**2, device) for role, side in sides.items()}
+        areas = {role: (self.band_side if role in BAND_ROLES else self.side) ** 2 for role in roles}
+        self.buffers = {role: ReplayBuffer(capacity, area, device) for role, area in areas.items()}
         self.due = dict.fromkeys(roles, 0.0)  # positions that were drawn and not yet made up for
         self.schedules = cycle(BAND_ROUND)
 

@@ -136,8 +136,10 @@ class Trainable(nn.Module):
         return found
 
     def loss(self, positions: Positions, dtype: torch.dtype) -> Tensor:
-        """What training minimises: mean bits of a position, unless an architecture adds to it."""
-        return code_length(self.shape, self.outputs(positions, dtype), positions).mean()
+        """What training minimises: mean bits of a position where anything is left to code, unless an architecture adds
+        to it."""
+        bits = code_length(self.shape, self.outputs(positions, dtype), positions)
+        return bits.sum() / (positions.lo < positions.hi).any(0).sum().clamp(min=1)
 
     def groups(self) -> Groups:
         """All parameters, by how they learn."""

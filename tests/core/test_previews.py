@@ -92,10 +92,11 @@ def test_what_was_never_coded_is_zero() -> None:
 # --- passes
 
 
-def network(role: str, components: int, rng: Any, width: int = 64, depth: int = 2) -> Any:
+def network(role: str, components: int, rng: Any, width: int = 64, depth: int = 2, shown: int = 32) -> Any:
     inputs, outputs, *_, conditions = native.contract(role, components)
     layers: list[tuple[str, int, int, float]] = [("stem", width, inputs, 2 / (73 * inputs**0.5))]
-    layers += [(f"block{k}", width, width, 1 / (73 * width**0.5)) for k in range(depth)]
+    seen = width + 3 * shown
+    layers += [(f"block{k}", width, seen, 1 / (73 * seen**0.5)) for k in range(depth)]
     layers += [("head", outputs, width, 0.5 / (73 * width**0.5)), ("skip", outputs, inputs, 1e-4)]
     tensors: dict[str, Any] = {}
     for name, rows, columns, factor in layers:
@@ -205,8 +206,9 @@ def test_a_preview_does_not_depend_on_those_before_it(networks: dict[str, list[A
         np.testing.assert_array_equal(native.means(one, 0, 1), native.means(other, 0, 1))
 
 
-def test_threads_change_nothing(networks: dict[str, list[Any]]) -> None:
-    known_pass = decoder(networks, picture(220, 200), 2)
+@pytest.mark.parametrize("size", [(220, 200), (2000, 20), (20, 2000)])
+def test_threads_change_nothing(size: tuple[int, int], networks: dict[str, list[Any]]) -> None:
+    known_pass = decoder(networks, picture(*size), 2)
     known_pass.advance(END, 9)
     one = native.means(known_pass, 0, 1)
     for threads in (2, 3, 7):

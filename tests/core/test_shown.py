@@ -66,9 +66,9 @@ def test_rows_must_be_those_of_a_whole_image() -> None:
         network("direct").outputs(rows, 0, 2)
 
 
-@pytest.mark.parametrize("inputs", [15, 24, 16 + 3 * 8, 16 + 3 * 32])
+@pytest.mark.parametrize("inputs", [29, 31, 32 + 1, 32 + 3 * 8, 32 + 3 * 48])
 def test_a_block_sees_whole_vectors_and_no_more_than_there_are(inputs: int) -> None:
     params = tensors("direct")
-    params |= {f"block{k}.weight": np.zeros((16, inputs), np.int8) for k in range(2)}
+    params |= {f"block{k}.weight": np.zeros((32, inputs), np.int8) for k in range(2)}
     with pytest.raises(ModelError, match="direct"):
         network_of(params, "direct", COMPONENTS)

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from ddpmcodec.models.context import ROLES
+from ddpmcodec.models.context import BAND_ROLES, ROLES
 from ddpmcodec.training import context_trainer, state
 from ddpmcodec.training import context_trainer as held_out
-from ddpmcodec.training.context_trainer import ContextSettings, ContextTrainer, figures, networks_of
+from ddpmcodec.training.context_trainer import ContextSettings, ContextTrainer, bits_of, figures, networks_of
+from ddpmcodec.training.replay import bands_of, pixels_of
 from ddpmcodec.training.trainable import SHARES, Shape, TrainableNetwork
 
 SETTINGS = ContextSettings(("x",), effort=1, batch=128)
@@ -40,7 +41,7 @@ class Slopes:
     """Batches of smooth images without end."""
 
     number = 0
-    side = 32
+    sides = (32, 32)
 
     def __call__(self) -> np.ndarray:
         self.number += 1
@@ -73,6 +74,19 @@ def test_a_run_may_train_some_networks_only() -> None:
     assert set(trainer.networks) == {"band2"}
     assert set(trainer.evaluate()["held_out"]) == {"bands 2", "bands 5"}
     assert trainer_of().evaluate() == {}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_positions_that_are_computed_apart_cost_the_same(role: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = smooth(5, side=12)
+    columns = bands_of(images, 2)[role] if role in BAND_ROLES else pixels_of(images, role)
+    network = trainer_of(roles=(role,)).networks[role]
+    for weight in (network.get_parameter("weights.head"), network.get_parameter("weights.skip")):
+        torch.nn.init.normal_(weight, std=0.01)
+    together = bits_of(network, columns)
+    monkeypatch.setattr(context_trainer, "POSITIONS", 100)
+    assert np.allclose(bits_of(network, columns), together, rtol=1e-3)
+    assert together.std() > 0
 
 
 def test_compiling_changes_nothing() -> None:

@@ -84,7 +84,7 @@ def test_positions_that_are_drawn_see_their_neighbours() -> None:
 
 @pytest.mark.parametrize("role", ROLES)
 def test_positions_are_of_their_role(role: str, gradients: Pixels) -> None:
-    buffers = ReplayBuffers(Source(gradients), [role], capacity=4000, smallest=16)
+    buffers = ReplayBuffers(Source(gradients), [role], capacity=4000, sides=(16, 16))
     found = buffers.draw(role, 32)  # fewer than a slot has
     assert found.rows.shape[0] == 16 * 16
     assert found.lo.shape == found.near.shape == (3, 16 * 16)
@@ -95,16 +95,16 @@ def test_positions_are_of_their_role(role: str, gradients: Pixels) -> None:
 
 
 def test_each_position_is_used_about_once(gradients: Pixels) -> None:
-    buffers = ReplayBuffers(Source(gradients), ["direct"], capacity=4000, smallest=8, uses=1.0)
+    buffers = ReplayBuffers(Source(gradients), ["direct"], capacity=4000, sides=(8, 99), uses=1.0)
     for _ in range(300):
         buffers.draw("direct", 50)
     taken = buffers.images * 8 * 8  # a part of each
     assert taken == pytest.approx(300 * 8 * 8, rel=0.2)
 
 
-@pytest.mark.parametrize(("smallest", "side"), [(8, 8), (24, 24), (32, 32), (33, 8), (96, 8)])
-def test_small_images_are_taken_whole_and_small_parts_of_larger_ones(smallest: int, side: int) -> None:
-    assert ReplayBuffers(Source(np.zeros((0, 0, 0, 3), np.uint8)), ["last"], capacity=1, smallest=smallest).side == side
+@pytest.mark.parametrize(("sides", "side"), [((8, 8), 8), ((24, 32), 24), ((32, 96), 8), ((6, 40), 6), ((96, 96), 8)])
+def test_small_images_are_taken_whole_and_small_parts_of_larger_ones(sides: tuple[int, int], side: int) -> None:
+    assert ReplayBuffers(Source(np.zeros((0, 0, 0, 3), np.uint8)), ["last"], capacity=1, sides=sides).side == side
 
 
 def test_images_of_one_band_are_used_for_all(gradients: Pixels) -> None:
@@ -152,7 +152,7 @@ def test_parts_of_bands_are_no_larger_than_asked_for(gradients: Pixels) -> None:
 
 def test_draws_depend_on_the_seed(gradients: Pixels) -> None:
     found = [
-        ReplayBuffers(Source(gradients), ["direct"], capacity=9999, smallest=8, seed=seed).draw("direct", 9)
+        ReplayBuffers(Source(gradients), ["direct"], capacity=9999, sides=(8, 99), seed=seed).draw("direct", 9)
         for seed in (1, 1, 2)
     ]
     assert torch.equal(found[0].rows, found[1].rows)
