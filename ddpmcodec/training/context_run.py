@@ -57,12 +57,12 @@ def train(
     settings, resumes = run.settings_of(out, settings, resume=resume, chosen=chosen, changes=CHANGES)
     where = device_of(device)
     sets, held_out = image_sets(settings.data, validate=settings.validate, hold_out=settings.hold_out)
+    saved = state.read(out) if resumes else None
     trainer = ContextTrainer(
         settings, _batches(settings, sets, where, say), held_out_batches(held_out), device=where, compiled=compiled,
-        begins=not resumes,
+        networks=networks_of(saved, out) if saved else None,
     )  # fmt: skip
-    if resumes:
-        saved = state.read(out)
+    if saved:
         with state.is_state(out):
             trainer.restore(saved)
     if compiled:

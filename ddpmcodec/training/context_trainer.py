@@ -94,20 +94,22 @@ class ContextTrainer:
 
     def __init__(
         self, settings: ContextSettings, source: Batches, held_out: Sequence[NDArray[np.uint8]] = (), *,
-        device: torch.device | str = "cpu", compiled: bool = True, begins: bool = True,
+        device: torch.device | str = "cpu", compiled: bool = True, networks: Networks | None = None,
     ) -> None:  # fmt: skip
-        """source: of training images; held_out: batches to evaluate on, uint8 [N, H, W, 3]. begins: False where a state
-        is restored: what the run began with may be gone.
+        """source: of training images; held_out: batches to evaluate on, uint8 [N, H, W, 3]. networks: those of a state
+        that is restored; None: the run begins, as `settings` say.
 
         Raises TrainingError where networks cannot begin as `settings` say, ModelError where they name no model.
         """
         self.settings, self.source, self.held_out = settings, source, held_out
         self.step, self.seconds = 0, 0.0
         torch.manual_seed(settings.seed)
-        start = settings.start if begins else None
         size = settings.effort if settings.size is None else settings.size
-        first = first_networks(settings.effort, settings.roles, start, size=size, architecture=settings.network)
-        self.networks = {role: network.to(device) for role, network in first.items()}
+        if networks is None:
+            networks = first_networks(
+                settings.effort, settings.roles, settings.start, size=size, architecture=settings.network
+            )
+        self.networks = {role: network.to(device) for role, network in networks.items()}
         self.optimizers = {role: self._optimizers(network) for role, network in self.networks.items()}
         self.round = round_robin(settings.roles)
         self.loss = torch.compile(loss, dynamic=False) if compiled else loss

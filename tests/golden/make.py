@@ -1,11 +1,12 @@
 """Makes golden files, and never changes one: tests/test_golden.py decodes all of them for ever.
 
-    python tests/golden/make.py v1           tests/golden/v1 with a tiny model, pictures, their streams, and a manifest
+    python tests/golden/make.py v3           tests/golden/v3 with a tiny model, pictures, their streams, and a manifest
     python tests/golden/make.py v1 photo     adds streams of the embedded model `photo`
     python tests/golden/make.py v1 jpegs     adds files that store a JPEG file, with a list of their own
 
 A folder, a picture or a stream that exists is never touched. The tiny model's weights come from a seed, not from
-training: its mean is what a position is seen from, with random networks around it.
+training: its mean is what a position is seen from, with random networks around it. Positions show
+activations to others; in v1 they do not, as in models of that time.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from ddpmcodec.models.context import BAND_ROLES, EFFORTS, ROLES, ContextModel
 GOLDEN = Path(__file__).parent
 MODEL, MANIFEST, JPEGS = "model.safetensors", "manifest.json", "jpegs.json"
 TILE_PIXELS = 320
-WIDTH, DEPTH, COMPONENTS = 32, 2, 3
+WIDTH, DEPTH, COMPONENTS, SHOWN = 32, 2, 3, 16
 KEPT = 0.06  # share of weights that are not zero: the file compresses well, and sums stay small
 SCALES = {"direct": 60, "last": 56}  # indices; of bands 64
 CODINGS = ((1, 0), (2, 2), (3, 5))  # effort and noise levels
@@ -44,12 +45,12 @@ def draw(rng: np.random.Generator, outputs: int, inputs: int) -> NDArray[np.int8
     return np.where(rng.random(weights.shape) < KEPT, weights, 0).astype(np.int8)
 
 
-def network(rng: np.random.Generator, role: str) -> dict[str, NDArray[Any]]:
+def network(rng: np.random.Generator, role: str, shown: int) -> dict[str, NDArray[Any]]:
     """Of a role: what its position is seen from is the mean, with random networks around it. Floats are short binary
     fractions."""
     k = COMPONENTS
     inputs, outputs, conditions = _native.contract("band" if role in BAND_ROLES else role, k)
-    blocks = {f"block{n}": (WIDTH, WIDTH) for n in range(DEPTH)}
+    blocks = {f"block{n}": (WIDTH, WIDTH + 3 * shown) for n in range(DEPTH)}
     layers = {"stem": (WIDTH, inputs), **blocks, "head": (outputs, WIDTH), "skip": (outputs, inputs)}
     found: dict[str, NDArray[Any]] = {}
     for layer, (rows, columns) in layers.items():
@@ -63,10 +64,10 @@ def network(rng: np.random.Generator, role: str) -> dict[str, NDArray[Any]]:
     return found | {"head.bias": head}
 
 
-def tensors(seed: int) -> dict[str, NDArray[Any]]:
-    """A whole model; efforts are alike but for their weights."""
+def tensors(seed: int, shown: int = SHOWN) -> dict[str, NDArray[Any]]:
+    """A whole model; efforts are alike but for their weights. shown: activations that a position shows."""
     rng = np.random.Generator(np.random.Philox(seed))
-    made = {f"{effort}.{role}": network(rng, role) for effort in EFFORTS for role in ROLES}
+    made = {f"{effort}.{role}": network(rng, role, shown) for effort in EFFORTS for role in ROLES}
     return {f"{key}.{name}": tensor for key, own in made.items() for name, tensor in own.items()}
 
 

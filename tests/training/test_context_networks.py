@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from ddpmcodec.errors import ModelError, TrainingError
+from ddpmcodec.format import model_file
+from ddpmcodec.models.context import KIND, parse
 from ddpmcodec.training import state
 from ddpmcodec.training.context_trainer import Contents, first_networks, networks_of
 from ddpmcodec.training.trainable import TrainableNetwork, shape_of
@@ -43,6 +46,21 @@ def test_a_network_does_not_shrink(tmp_path: Path) -> None:
     state.write(tmp_path, state.State(state.of_module(network, "direct"), facts))
     with pytest.raises(TrainingError, match=r"its network direct is larger than one of size 1 .*another --size"):
         first_networks(1, ["direct"], str(tmp_path), size=1)
+
+
+@pytest.mark.parametrize("inputs", [10, 61, 63, 65, 67])
+def test_a_block_of_other_sizes_is_refused_as_it_is_in_coding(inputs: int, model_path: Path, tmp_path: Path) -> None:
+    model, path = parse(model_path.read_bytes(), "it"), tmp_path / "other.safetensors"
+    tensors = {
+        key: np.resize(tensor, (64, inputs)) if "block0.weight" in key else tensor
+        for key, tensor in model.tensors.items()
+    }
+    networks = {
+        key: {name: fact for name, fact in facts.items() if name != "stored"} for key, facts in model.facts.items()
+    }
+    path.write_bytes(model_file.pack(tensors, KIND, "other", {"networks": networks}))
+    with pytest.raises(ModelError, match="a network of the role direct"):
+        first_networks(1, ["direct"], str(path), size=2)
 
 
 def test_what_is_no_model_is_refused() -> None:

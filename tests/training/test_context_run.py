@@ -18,6 +18,7 @@ from ddpmcodec.training.context_run import Ahead, Source, export, gathered, held
 from ddpmcodec.training.context_trainer import ContextSettings, ContextTrainer, networks_of
 from ddpmcodec.training.data import crops_of
 from ddpmcodec.training.run import saved_settings
+from ddpmcodec.training.trainable import SIZES, Shape, Size, Sizes
 
 SMALL: dict[str, Any] = {"effort": 1, "roles": ("direct",), "hold_out": 4, "crop": 16, "batch": 4, "seed": 2}
 
@@ -51,6 +52,19 @@ def test_a_resumed_run_keeps_its_settings(run: Path, arrays: tuple[str, str]) ->
     assert done
     assert (trainer.settings.batch, trainer.step) == (4, 4)
     assert saved_settings(run, ContextSettings).hours == 2.0
+
+
+def test_a_resumed_run_keeps_its_shapes(arrays: tuple[str, str], tmp_path: Path, by_steps: None) -> None:
+    """Whatever an effort's sizes are by then."""
+    settings, smaller = ContextSettings(arrays, hours=1.0, **SMALL), Sizes(Size(16, 1, 2, 0), SIZES[1].bands)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(SIZES, 1, smaller)
+        train(settings, tmp_path / "run", print, compiled=False)
+    trainer, done = train(
+        ContextSettings((), hours=2.0), tmp_path / "run", print, resume=True, chosen=["hours"], compiled=False
+    )
+    assert (done, trainer.step) == (True, 4)
+    assert trainer.networks["direct"].shape == Shape("direct", 16, 1, 2)
 
 
 @pytest.mark.parametrize(

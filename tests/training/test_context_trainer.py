@@ -157,7 +157,8 @@ def test_a_run_goes_on_without_what_it_began_with() -> None:
     settings = replace(SETTINGS, start="a model that is gone")
     first = trainer_of()
     first.update()
-    second = ContextTrainer(settings, Slopes(), compiled=False, begins=False)
+    own = networks_of(first.state(), Path("run"))
+    second = ContextTrainer(settings, Slopes(), compiled=False, networks=own)
     second.restore(first.state())
     assert all(torch.equal(a, b) for a, b in zip(parameters(first), parameters(second), strict=True))
 
