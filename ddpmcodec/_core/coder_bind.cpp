@@ -239,9 +239,10 @@ nb::dict pixel_positions(const In<uint8_t>& images, bool after_levels, const std
     const int height = int(images.shape(1)), width = int(images.shape(2));
     auto lies_in = [](int first, int count, int size) { return first >= 0 && count >= 0 && count <= size && first <= size - count; };
     std::vector<Part> parts;
-    for (const auto& [top, left, rows, columns] : taken) {
-        if (!lies_in(top, rows, height) || !lies_in(left, columns, width)) throw std::invalid_argument("a part does not lie in the images");
-        parts.push_back({top, left, rows, columns});
+    for (const auto& [top, left, part_height, part_width] : taken) {
+        if (!lies_in(top, part_height, height) || !lies_in(left, part_width, width))
+            throw std::invalid_argument("a part does not lie in the images");
+        parts.push_back({top, left, part_height, part_width});
     }
     {
         nb::gil_scoped_release unlocked;

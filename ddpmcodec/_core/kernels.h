@@ -17,7 +17,7 @@ namespace ddpm {
 
 constexpr int BLOCK_ROWS = 48;  // rows that go through all layers together, whole blocks of 6: they stay in the cache
 constexpr int LARGEST_DEPTH = 8, LARGEST_OUTPUTS = 256;
-constexpr int NEIGHBOURS = 3;  // positions whose activations blocks see beside their own
+constexpr int NEIGHBOURS = 3;             // positions whose activations blocks see beside their own
 constexpr int LARGEST_INPUTS = 65535;     // of a product, whose sums would not fit int32 otherwise
 constexpr int LARGEST_POSITIONS = 60000;  // of a step of learning, for the same reason
 
