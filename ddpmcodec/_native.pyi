@@ -117,9 +117,10 @@ def band_positions(
     """By kind of band. side: of the largest part that is taken."""
 
 def pixel_positions(
-    images: NDArray[np.uint8], after_levels: bool, parts: Sequence[tuple[int, int, int, int]]
+    images: NDArray[np.uint8], level: int, parts: Sequence[tuple[int, int, int, int]]
 ) -> dict[str, NDArray[Any]]:
-    """parts: top, left, height and width of what is taken of every image, in raster order."""
+    """level: that noise levels end at, or 0. parts: top, left, height and width of what is taken of every image, in
+    raster order."""
 
 # --- previews
 

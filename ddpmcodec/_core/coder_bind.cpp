@@ -233,7 +233,7 @@ nb::list band_positions(const In<uint8_t>& images, int levels, double share, int
 }
 
 // parts: top, left, height and width of what is taken of every image.
-nb::dict pixel_positions(const In<uint8_t>& images, bool after_levels, const std::vector<std::tuple<int, int, int, int>>& taken) {
+nb::dict pixel_positions(const In<uint8_t>& images, int level, const std::vector<std::tuple<int, int, int, int>>& taken) {
     require_images(images);
     Positions positions;
     const int height = int(images.shape(1)), width = int(images.shape(2));
@@ -247,9 +247,9 @@ nb::dict pixel_positions(const In<uint8_t>& images, bool after_levels, const std
     {
         nb::gil_scoped_release unlocked;
         for (size_t n = 0; n < images.shape(0); n++)
-            add_pixels(images.data() + n * height * width * CHANNELS, height, width, after_levels, parts, positions);
+            add_pixels(images.data() + n * height * width * CHANNELS, height, width, level, parts, positions);
     }
-    return columns(std::move(positions), after_levels ? Role::LAST : Role::DIRECT);
+    return columns(std::move(positions), level == EXACT ? Role::DIRECT : Role::LAST);
 }
 
 }  // namespace
@@ -293,7 +293,7 @@ void bind_coder(nb::module_& m) {
         return descriptions;
     }, "levels"_a, "height"_a, "width"_a);
     m.def("band_positions", &band_positions, "images"_a, "levels"_a, "share"_a, "least"_a, "side"_a, "seed"_a);
-    m.def("pixel_positions", &pixel_positions, "images"_a, "after_levels"_a, "parts"_a);
+    m.def("pixel_positions", &pixel_positions, "images"_a, "level"_a, "parts"_a);
     m.attr("BANDS_OF_STEP") = LAST_BAND;
     nb::dict schedules;
     for (const Schedule& schedule : SCHEDULES) {

@@ -19,13 +19,14 @@ enum class Role { BAND, DIRECT, LAST };  // noise levels of a band; pixels strai
 
 inline constexpr int CAUSAL = REACH * SIDE + REACH;  // positions before a pixel in its window
 inline constexpr int EDGES = 9;                      // inputs that say which rows and columns of it lie inside
+inline constexpr int MIDDLE_LEVEL = 8;               // networks of the exact step are told whether noise levels end below it
 
 // A multiple of 16, as the kernels take them: inputs at the end, which nothing is gathered for, are ZERO.
 constexpr int inputs_of(Role role) {
     constexpr int window = SIDE * ROW, causal = CAUSAL * CHANNELS;
     const int gathered = role == Role::BAND     ? 2 * window + 2
                          : role == Role::DIRECT ? causal + CHANNELS + EDGES
-                                                : causal + window + 16 + EDGES + 2 * CHANNELS;
+                                                : causal + window + 16 + EDGES + 2 * CHANNELS + 1;
     return (gathered + 15) / 16 * 16;
 }
 

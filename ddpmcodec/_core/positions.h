@@ -75,10 +75,12 @@ inline Planes planes_of(const uint8_t* pixels, int height, int width) {
     return image;
 }
 
-// The range that is known of a difference at a level, or before any (-1).
+inline constexpr int NO_LEVEL = -1;  // before the first
+
+// The range that is known of a difference at a level.
 inline Range range_at(int value, int band, int channel, int level) {
     const int largest = channel ? LARGEST_CHROMA : LARGEST_LUMA;
-    return level < 0 ? Range{-largest, largest} : cell_of(value, {-largest, largest}, cell_width(band, channel, level));
+    return level == NO_LEVEL ? Range{-largest, largest} : cell_of(value, {-largest, largest}, cell_width(band, channel, level));
 }
 
 inline Planes estimates_at(const Planes& differences, int band, int level) {
@@ -114,57 +116,51 @@ inline void draw_bands(const uint8_t* pixels, int height, int width, int levels,
     std::vector<Planes> differences(geometry.size());
     Planes root = planes_of(pixels, height, width);
     for (size_t b = 0; b < geometry.size(); b++) root = analyse_band(root, geometry[b], differences[b]);
-    std::vector<int> levels_of_bands(geometry.size(), -1);
+    int old_level = NO_LEVEL;
     constexpr int inputs = inputs_of(Role::BAND);
     for (const LevelStep& step : steps_of(levels)) {
         Planes coarse = root;
         for (int b = int(geometry.size()) - 1; b >= 0; b--) {
             const Band& band = geometry[b];
             if (band.transposed) coarse = coarse.turned();
-            const int old_level = levels_of_bands[b];
-            if (band.number >= step.finest) levels_of_bands[b] = step.level;
-            const Planes after = estimates_at(differences[b], band.number, levels_of_bands[b]);
-            if (band.number >= step.finest) {
-                const Margin coarse_margin = with_margin(coarse);
-                const Inputs coded = inputs_of(after), before = inputs_of(estimates_at(differences[b], band.number, old_level));
-                Positions& positions = by_kind[band_kind(band.number)];
-                for (const Part& part : parts_of(band, taken, random)) {
-                    PartOfPositions added(positions, part);
-                    for (int at = 0; at < part.height * part.width; at++) {
-                        const int y = part.top + at / part.width, x = part.left + at % part.width;
-                        const int16_t* coefficient = differences[b].at(y, x);
-                        bool is_open = false;
-                        for (int c = 0; c < CHANNELS; c++) is_open = is_open || !range_at(coefficient[c], band.number, c, old_level).is_exact();
-                        if (!is_open) continue;
-                        const size_t k = added.add(y, x, condition_of(step.number, band.number));
-                        positions.rows.resize((k + 1) * inputs, ZERO);
-                        gather_band(coarse_margin, coded, before, y, x, &positions.rows[k * inputs]);
-                        for (int c = 0; c < CHANNELS; c++) {
-                            const int value = coefficient[c];
-                            const Range old_range = range_at(value, band.number, c, old_level);
-                            const Range new_range = range_at(value, band.number, c, step.level);
-                            positions.base.push_back(0);
-                            positions.lo.push_back(int16_t(old_range.lo));
-                            positions.hi.push_back(int16_t(old_range.hi));
-                            positions.new_lo.push_back(int16_t(new_range.lo));
-                            positions.new_hi.push_back(int16_t(new_range.hi));
-                        }
+            const Planes after = estimates_at(differences[b], band.number, step.level);
+            const Margin coarse_margin = with_margin(coarse);
+            const Inputs coded = inputs_of(after), before = inputs_of(estimates_at(differences[b], band.number, old_level));
+            Positions& positions = by_kind[band_kind(band.number)];
+            for (const Part& part : parts_of(band, taken, random)) {
+                PartOfPositions added(positions, part);
+                for (int at = 0; at < part.height * part.width; at++) {
+                    const int y = part.top + at / part.width, x = part.left + at % part.width;
+                    const int16_t* coefficient = differences[b].at(y, x);
+                    bool is_open = false;
+                    for (int c = 0; c < CHANNELS; c++) is_open = is_open || !range_at(coefficient[c], band.number, c, old_level).is_exact();
+                    if (!is_open) continue;
+                    const size_t k = added.add(y, x, condition_of(step.number, band.number));
+                    positions.rows.resize((k + 1) * inputs, ZERO);
+                    gather_band(coarse_margin, coded, before, y, x, &positions.rows[k * inputs]);
+                    for (int c = 0; c < CHANNELS; c++) {
+                        const int value = coefficient[c];
+                        const Range old_range = range_at(value, band.number, c, old_level);
+                        const Range new_range = range_at(value, band.number, c, step.level);
+                        positions.base.push_back(0);
+                        positions.lo.push_back(int16_t(old_range.lo));
+                        positions.hi.push_back(int16_t(old_range.hi));
+                        positions.new_lo.push_back(int16_t(new_range.lo));
+                        positions.new_hi.push_back(int16_t(new_range.hi));
                     }
                 }
             }
             coarse = synthesise_band(coarse, after, band);
         }
+        old_level = step.level;
     }
 }
 
-inline constexpr int LAST_LEVEL = STEPS[STEP_COUNT - 1].level;  // that every schedule with noise levels ends at
-
-// Adds the positions of exact pixels in parts of an image, straight or after noise levels.
-inline void add_pixels(const uint8_t* pixels, int height, int width, bool after_levels, const std::vector<Part>& parts,
-                       Positions& positions) {
-    std::vector<Described> described(after_levels);
+// Adds the positions of exact pixels in parts of an image: straight, or after noise levels that end at `level`.
+inline void add_pixels(const uint8_t* pixels, int height, int width, int level, const std::vector<Part>& parts, Positions& positions) {
+    std::vector<Described> described(level != EXACT);
     BandRanges ranges[2];  // of the finest bands
-    if (after_levels) {
+    if (level != EXACT) {
         const std::vector<Band> geometry = bands_of(height, width);
         std::vector<Planes> differences(geometry.size());
         Planes& estimate = described[0].estimate;
@@ -172,14 +168,15 @@ inline void add_pixels(const uint8_t* pixels, int height, int width, bool after_
         for (size_t b = 0; b < geometry.size(); b++) estimate = analyse_band(estimate, geometry[b], differences[b]);
         for (int b = int(geometry.size()) - 1; b >= 0; b--) {
             const Planes stored = geometry[b].transposed ? estimate.turned() : estimate;
-            estimate = synthesise_band(stored, estimates_at(differences[b], geometry[b].number, LAST_LEVEL), geometry[b]);
+            estimate = synthesise_band(stored, estimates_at(differences[b], geometry[b].number, level), geometry[b]);
         }
         for (int b = 0; b < std::min(2, int(geometry.size())); b++)
             for (size_t k = 0; k < differences[b].values.size(); k++) {
-                const Range range = range_at(differences[b].values[k], geometry[b].number, int(k % CHANNELS), LAST_LEVEL);
+                const Range range = range_at(differences[b].values[k], geometry[b].number, int(k % CHANNELS), level);
                 ranges[b].lo.push_back(int16_t(range.lo));
                 ranges[b].hi.push_back(int16_t(range.hi));
             }
+        described[0].level = level;
         described[0].blocks = blocks_of(geometry, [&](int b) -> BandRanges& { return ranges[b]; });
     }
     PixelStage stage(1, height, width, CHANNELS, described, pixels);

@@ -13,9 +13,10 @@ inline constexpr int EXACT_SEGMENTS = 16;  // of the exact step: equal numbers o
 inline constexpr int LAST_BAND = 12;       // bands from here on are one condition
 inline constexpr int BAND_KINDS = 3;       // the finest band, the second, and all coarser ones have networks of their own
 
-// Takes all bands from the coarsest to `finest` to cells of `level`. Finer ones are all but certainly in their dead zones.
+// Takes all bands to cells of `level`. That nearly all coefficients of the finest ones are in their dead zones takes few bits to
+// say, and previews gain by it.
 struct LevelStep {
-    int number, level, finest;
+    int number, level;
 };
 
 // A schedule of so many noise levels: as many consecutive steps, from this number on.
@@ -25,7 +26,7 @@ struct Schedule {
 
 // Networks of bands have biases for every step and band. A new schedule adds its steps at the end: networks that were trained
 // before lack them, and go on coding the other schedules.
-inline constexpr LevelStep STEPS[] = {{0, 32, 1}, {1, 8, 1}, {2, 128, 4}, {3, 64, 2}, {4, 32, 1}, {5, 16, 1}, {6, 8, 1}};
+inline constexpr LevelStep STEPS[] = {{0, 32}, {1, 8}, {2, 64}, {3, 32}, {4, 16}, {5, 8}, {6, 4}};
 inline constexpr Schedule SCHEDULES[] = {{0, 0}, {2, 0}, {5, 2}};
 inline constexpr int STEP_COUNT = int(std::size(STEPS)), CONDITIONS = STEP_COUNT * LAST_BAND;
 
@@ -63,7 +64,7 @@ inline std::vector<Segment> segments_of(int levels, int height, int width) {
     const std::vector<LevelStep> steps = steps_of(levels);
     std::vector<Segment> segments;
     for (int s = 0; s < int(steps.size()); s++)
-        for (int group = 0; group < GROUPS && FINEST_OF_GROUP[group] >= steps[s].finest; group++) {
+        for (int group = 0; group < GROUPS; group++) {
             Segment segment{s, steps[s].level, FINEST_OF_GROUP[group], {}, 0, 0};
             for (int b = int(geometry.size()) - 1; b >= 0; b--)
                 if (geometry[b].number >= segment.finest && (!group || geometry[b].number < FINEST_OF_GROUP[group - 1]))

@@ -125,10 +125,11 @@ class BandStage : public Stage {
     int64_t widths_[CHANNELS];
 };
 
-// What noise levels tell of an image. estimate: Y, Co, Cg.
+// What noise levels tell of an image, and the last of them. estimate: Y, Co, Cg.
 struct Described {
     Planes estimate;
     Blocks blocks;
+    int level;
 };
 
 // The blocks of an image, by the ranges of its bands, which must outlive them; ranges: by index, of the two finest.
@@ -154,6 +155,7 @@ class PixelStage : public Stage {
             if (role == Role::DIRECT) planes.seen = Margin(height, width);
             if (role == Role::LAST) {
                 blocks_.push_back(described[n].blocks);
+                planes.level = described[n].level;
                 planes.residuals = Inputs(height, width);
                 planes.estimate = with_margin(described[n].estimate);
                 std::vector<int16_t>& values = planes.estimate.values;

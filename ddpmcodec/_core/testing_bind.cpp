@@ -245,11 +245,11 @@ void bind_windows(nb::module_& m) {
         gather_band(with_margin(planes_of(coarse)), inputs_of(planes_of(coded)), inputs_of(planes_of(known)), y, x, row.data());
         return array_of(std::move(row), {size_t(inputs_of(Role::BAND))});
     }, "coarse"_a, "coded"_a, "known"_a, "y"_a, "x"_a);
-    // (inputs, what means are relative to) of a pixel; estimate: Y, Co, Cg after noise levels, or None.
-    m.def("pixel_row", [](const Pixels& pixels, const std::optional<Image>& estimate, int y, int x) {
+    // (inputs, what means are relative to) of a pixel; estimate: Y, Co, Cg after noise levels that end at `level`, or None.
+    m.def("pixel_row", [](const Pixels& pixels, const std::optional<Image>& estimate, int y, int x, int level) {
         const int height = int(pixels.shape(0)), width = int(pixels.shape(1));
         std::vector<Described> described;
-        if (estimate) described.push_back({planes_of(*estimate), {}});
+        if (estimate) described.push_back({planes_of(*estimate), {}, level});
         PixelStage stage(1, height, width, CHANNELS, described, pixels.data());
         for (int v = 0; v < height; v++)
             for (int u = 0; u < width; u++) {
@@ -263,7 +263,7 @@ void bind_windows(nb::module_& m) {
         stage.gather(0, y, x, row.data(), base.data());
         const size_t inputs = row.size();
         return nb::make_tuple(array_of(std::move(row), {inputs}), array_of(std::move(base), {size_t(CHANNELS)}));
-    }, "pixels"_a, "estimate"_a.none(), "y"_a, "x"_a);
+    }, "pixels"_a, "estimate"_a.none(), "y"_a, "x"_a, "level"_a = MIDDLE_LEVEL);
 }
 
 // --- a position

@@ -160,6 +160,7 @@ inline void gather_middle(const int16_t* grb, uint8_t* out) {
 struct PixelPlanes {
     Margin grb, seen, estimate, estimate_seen;
     Inputs residuals;
+    int level = EXACT;  // the last noise level
 };
 
 // The pixel from which the others are seen: the one to the left, the one above, or mid-grey.
@@ -200,6 +201,7 @@ inline void gather_last(const PixelPlanes& planes, const Bounds& bounds, int y, 
         row[0] = input_of(int16_t(2 * (bounds.of[c].lo - estimate[c])));
         row[1] = input_of(int16_t(2 * (bounds.of[c].hi - estimate[c])));
     }
+    row[0] = planes.level < MIDDLE_LEVEL ? ZERO + ONE_INPUT : ZERO;
 }
 
 }  // namespace ddpm

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ddpmcodec import _native
 from ddpmcodec.errors import ModelError
 
-ANSWER = "3339e807bf049979066fdd536d79b9f6b2a0e300964947e31201ea3ad5801e8c"
+ANSWER = "495c7a1838052cf7bdbe3060f0fdf8a866d41748582f6fb1358c8c1864a33ad1"
 WIDTH, DEPTH, COMPONENTS = 32, 2, 3
 BLOCK_INPUTS = WIDTH + 3 * 16  # 16 activations are shown to three other positions
 SIZE = (26, 22)  # of the picture

@@ -212,10 +212,12 @@ Bits = NDArray[np.float64]
 
 
 def figures(networks: Networks, batches: Sequence[Images]) -> dict[str, Any]:
-    """'held_out': bits/dim by role, and of whole files by their noise levels, where there are all networks for them.
-    'steps': bits/dim of every noise level, by schedule. batches: uint8 [N, H, W, 3]."""
+    """'held_out': bits/dim of exact pixels, of all noise levels and of whole files, by how many levels there are, where
+    there are the networks for them. 'steps': of every noise level, by schedule. batches: uint8 [N, H, W, 3]."""
     dims = sum(batch.size for batch in batches)
-    pixels = {role: _pixel_bits(networks[role], role, batches) / dims for role in networks if role not in BAND_ROLES}
+    pixels = {"direct": _pixel_bits(networks["direct"], 0, batches) / dims} if "direct" in networks else {}
+    if "last" in networks:
+        pixels |= {f"last {levels}": _pixel_bits(networks["last"], levels, batches) / dims for levels in LEVELS}
     bands = {role: network for role, network in networks.items() if role in BAND_ROLES}
     steps = {levels: _step_bits(bands, levels, batches) / dims for levels in LEVELS if bands}
     rates = pixels | {f"bands {levels}": float(bits.sum()) for levels, bits in steps.items()}
@@ -226,13 +228,13 @@ def figures(networks: Networks, batches: Sequence[Images]) -> dict[str, Any]:
 
 def _totals(rates: Mapping[str, float], bands: Networks) -> dict[str, float]:
     totals = {"levels 0": rates["direct"]} if "direct" in rates else {}
-    if "last" in rates and len(bands) == len(BAND_ROLES):
-        totals |= {f"levels {levels}": rates["last"] + rates[f"bands {levels}"] for levels in LEVELS}
+    if "last 2" in rates and len(bands) == len(BAND_ROLES):
+        totals |= {f"levels {levels}": rates[f"last {levels}"] + rates[f"bands {levels}"] for levels in LEVELS}
     return totals
 
 
-def _pixel_bits(network: Trainable, role: str, batches: Sequence[Images]) -> float:
-    lengths = (bits_of(network, pixels_of(images, role)) for images in _parts(batches))
+def _pixel_bits(network: Trainable, levels: int, batches: Sequence[Images]) -> float:
+    lengths = (bits_of(network, pixels_of(images, levels)) for images in _parts(batches))
     return sum(float(bits.sum()) for bits in lengths)
 
 

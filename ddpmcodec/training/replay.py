@@ -20,13 +20,14 @@ from ddpmcodec.models.context import BAND_ROLES
 from ddpmcodec.training.trainable import ZERO, Positions
 
 LEVELS = tuple(levels for levels in _native.SCHEDULES if levels)  # of bands; a file with none has pixels only
+ENDS = {levels: steps[-1][1] if steps else 0 for levels, steps in _native.SCHEDULES.items()}  # the last noise level
 SHARE = 0.2  # of an image's pixels that are taken, at least one part of each
 # Sides of parts, in images and bands that are as large; a slot has as many positions. Small parts: a step is then of
 # many images, which counts for more than what is not shown at their edges. But where all images are small, they are
 # taken whole.
 SIDE, BAND_SIDE, LARGEST_WHOLE = 8, 16, 32  # bands: of small images; those of large ones as the images
 BAND_SHARES = {2: 0.1, 5: 0.03}  # of a band's positions, for each step of a schedule
-BAND_ROUND = (2, 2, 5)  # schedules of successive batches of images: a new one takes its place here
+ROUND = (2, 2, 5)  # schedules of successive batches of images: a new one takes its place here
 FEWEST = 128  # positions of a band: coarse ones have few
 FIRST = 20  # steps' worth of positions before the first step, so that they are of many images
 SEEDS = 1 << 20  # of a run's draws, for each of its own seeds
@@ -36,9 +37,9 @@ Columns = Mapping[str, NDArray[Any]]
 Part = tuple[int, int, int, int]  # of an image: top, left, height, width
 
 
-def pixels_of(images: Images, role: str, parts: Sequence[Part] | None = None) -> Columns:
-    """Positions of the exact pixels of images. parts: what is taken of each; None: all."""
-    return _native.pixel_positions(images, role == "last", [(0, 0, *images.shape[1:3])] if parts is None else parts)
+def pixels_of(images: Images, levels: int, parts: Sequence[Part] | None = None) -> Columns:
+    """Positions of the exact pixels of images, after so many noise levels. parts: what is taken of each; None: all."""
+    return _native.pixel_positions(images, ENDS[levels], [(0, 0, *images.shape[1:3])] if parts is None else parts)
 
 
 def bands_of(
@@ -141,7 +142,7 @@ class ReplayBuffers:
         areas = {role: (self.band_side if role in BAND_ROLES else self.side) ** 2 for role in roles}
         self.buffers = {role: ReplayBuffer(capacity, area, device) for role, area in areas.items()}
         self.due = dict.fromkeys(roles, 0.0)  # positions that were drawn and not yet made up for
-        self.schedules = cycle(BAND_ROUND)
+        self.schedules = {role: cycle(ROUND) for role in roles}
 
     def go_on(self, images: int, draws: int, step: int) -> None:
         """Goes on as in a resumed run, after so many images in so many batches, with a generator of another seed."""
@@ -163,10 +164,10 @@ class ReplayBuffers:
         images = np.ascontiguousarray(self.source())
         self.images, self.draws = self.images + len(images), self.draws + 1
         seed = self.seed * SEEDS + self.draws
+        levels = 0 if role == "direct" else next(self.schedules[role])
         if role not in BAND_ROLES:
-            yield role, pixels_of(images, role, self._parts(images, seed))
+            yield role, pixels_of(images, levels, self._parts(images, seed))
             return
-        levels = next(self.schedules)
         yield from bands_of(images, levels, BAND_SHARES[levels], seed, least=FEWEST, side=self.band_side).items()
 
     def _parts(self, images: Images, seed: int) -> list[Part]:

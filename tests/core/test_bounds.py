@@ -25,9 +25,9 @@ def image(height: int, width: int, noise: int = 9) -> Any:
     return (drawn + (60 + 3 * y + 2 * x)[..., None]).clip(0, 255).astype(np.uint8)
 
 
-def positions_of(pixels: Any) -> Any:
+def positions_of(pixels: Any, level: int = 8) -> Any:
     """Of all pixels, after noise levels."""
-    return native.pixel_positions(pixels[None], True, [(0, 0, *pixels.shape[:2])])
+    return native.pixel_positions(pixels[None], level, [(0, 0, *pixels.shape[:2])])
 
 
 # --- of Y, Co, Cg to green, red, blue

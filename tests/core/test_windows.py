@@ -74,7 +74,7 @@ def test_a_position_sees_what_is_nearby(y: int, x: int) -> None:
 
 def test_rows_of_training_are_those_of_the_coder() -> None:
     image = pixels(0)
-    found = native.pixel_positions(image[None], False, [(0, 0, *image.shape[:2])])
+    found = native.pixel_positions(image[None], 0, [(0, 0, *image.shape[:2])])
     for place, row in enumerate(found["rows"]):
         expected, base = testing.pixel_row(image, None, *divmod(place, WIDTH))
         np.testing.assert_array_equal(row, expected)
@@ -139,6 +139,19 @@ def test_after_levels_a_pixel_sees_what_the_estimate_missed_and_the_estimate() -
     np.testing.assert_array_equal(np.delete(of_estimate, 24, 0), np.delete(ZERO + size_of(around), 24, 0))
     assert of_estimate[24].tolist() == middle(estimate[y, x])
     assert row[219:235].tolist() == [ZERO + ONE * (place == (y & 3) * 4 + (x & 3)) for place in range(16)]
+
+
+@pytest.mark.parametrize(("level", "finer"), [(16, False), (8, False), (4, True)])
+def test_after_levels_a_pixel_is_told_whether_they_end_below_8(level: int, finer: bool) -> None:
+    row, _ = testing.pixel_row(pixels(0), planes(5), 4, 5, level)
+    assert row[250:].tolist() == [ZERO + ONE * finer] + [ZERO] * 5
+    np.testing.assert_array_equal(row[:250], testing.pixel_row(pixels(0), planes(5), 4, 5)[0][:250])
+
+
+def test_rows_of_training_know_the_level() -> None:
+    for level in (8, 4):
+        found = native.pixel_positions(pixels(0)[None], level, [(0, 0, HEIGHT, WIDTH)])
+        assert (found["rows"][:, 250] == ZERO + ONE * (level == 4)).all()
 
 
 def test_a_coefficient_sees_the_coarse_image_and_its_own_band() -> None:

@@ -79,7 +79,7 @@ def test_a_run_may_train_some_networks_only() -> None:
 @pytest.mark.parametrize("role", ROLES)
 def test_positions_that_are_computed_apart_cost_the_same(role: str, monkeypatch: pytest.MonkeyPatch) -> None:
     images = smooth(5, side=12)
-    columns = bands_of(images, 2)[role] if role in BAND_ROLES else pixels_of(images, role)
+    columns = bands_of(images, 2)[role] if role in BAND_ROLES else pixels_of(images, 0 if role == "direct" else 2)
     network = trainer_of(roles=(role,)).networks[role]
     for weight in (network.get_parameter("weights.head"), network.get_parameter("weights.skip")):
         torch.nn.init.normal_(weight, std=0.01)
@@ -177,20 +177,22 @@ def networks(*roles: str) -> dict[str, TrainableNetwork]:
 def test_all_networks_have_figures(gradients: Pixels) -> None:
     found = figures(networks(*ROLES), [gradients[:3], gradients[3:5, :12, :12]])
     rates, steps = found["held_out"], found["steps"]
-    assert list(rates) == ["direct", "last", "bands 2", "bands 5", "levels 0", "levels 2", "levels 5"]
+    assert list(rates) == [
+        "direct", "last 2", "last 5", "bands 2", "bands 5", "levels 0", "levels 2", "levels 5"
+    ]  # fmt: skip
     assert {key: len(value) for key, value in steps.items()} == {"2": 2, "5": 5}
     assert all(rate > 0 for rate in (*rates.values(), *steps["2"], *steps["5"]))
     assert rates["levels 0"] == rates["direct"]
     for levels in ("2", "5"):
         assert rates[f"bands {levels}"] == pytest.approx(sum(steps[levels]), abs=1e-3)
-        assert rates[f"levels {levels}"] == pytest.approx(rates["last"] + rates[f"bands {levels}"], abs=1e-3)
+        assert rates[f"levels {levels}"] == pytest.approx(rates[f"last {levels}"] + rates[f"bands {levels}"], abs=1e-3)
 
 
 @pytest.mark.parametrize(
     ("roles", "expected"),
     [
         (["direct"], ["direct", "levels 0"]),
-        (["last", "band1"], ["last", "bands 2", "bands 5"]),
+        (["last", "band1"], ["last 2", "last 5", "bands 2", "bands 5"]),
         (["band3"], ["bands 2", "bands 5"]),
     ],
 )

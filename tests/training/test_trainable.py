@@ -45,7 +45,7 @@ def network(role: str, seed: int = 0, width: int = 32, depth: int = 2) -> Traina
 
 
 def columns_of(role: str, images: Pixels) -> Mapping[str, Any]:
-    return bands_of(images, 2)[role] if role in BAND_ROLES else pixels_of(images, role)
+    return bands_of(images, 2)[role] if role in BAND_ROLES else pixels_of(images, 0 if role == "direct" else 2)
 
 
 def exported(found: TrainableNetwork) -> dict[str, np.ndarray]:
@@ -104,8 +104,7 @@ def test_a_code_length_is_what_a_pass_takes(levels: int, gradients: Pixels) -> N
     """Up to what scales that adapt win, or lose, and the root of the pyramid."""
     images = np.ascontiguousarray(gradients[:2])
     bands = bands_of(images, levels) if levels else {}
-    pixels = "last" if levels else "direct"
-    columns = {pixels: pixels_of(images, pixels), **bands}
+    columns = {"last" if levels else "direct": pixels_of(images, levels), **bands}
     networks = {role: fitted(network(role), own) for role, own in columns.items()}
     found = sum(float(bits_of(own, columns[role]).sum()) for role, own in networks.items())
     coding_pass = _native.Pass(
