@@ -22,7 +22,7 @@ KINDS = ("WebP", "JPEG", "JPEG XL")  # of stored files, by the number that other
 MOST_SIDES = {"WebP": 16383, "JPEG": 65535, "JPEG XL": 65535}
 CODINGS = {"": "context model", "WebP": "lossless WebP", "JPEG": "JPEG as it was", "JPEG XL": "JPEG, by JPEG XL"}
 LEVELS = (0, 2, 5)
-SEGMENTS_OF_STEPS = {0: (16,), 2: (7, 7, 16), 5: (4, 6, 7, 7, 7, 16)}  # by noise levels
+SEGMENTS_OF_STEPS = {0: (16,), 2: (7, 7, 16), 5: (7, 7, 7, 7, 7, 16)}  # by noise levels
 LEAST, LOW, HIGH, PRECISION = 1 << 24, 1 << 31, 1 << 63, 24
 LANES = 4
 

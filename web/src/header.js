@@ -23,7 +23,7 @@ const MAX_METADATA = 2 ** 24;
 const MAX_WEBP_SIDE = 16383;
 
 /** Segments of each step, by the number of noise levels. */
-const SEGMENTS = { 0: [16], 2: [7, 7, 16], 5: [4, 6, 7, 7, 7, 16] };
+const SEGMENTS = { 0: [16], 2: [7, 7, 16], 5: [7, 7, 7, 7, 7, 16] };
 
 function refuse(message) {
   throw new FormatError(message);
