@@ -239,9 +239,10 @@ const LevelStep& Pass::next_step(int band_index) const {
     return steps_.back();
 }
 
+// Positions do not see what others show: that would be made of predictions instead of values, and errors would grow from one to
+// the next (docs/experiments).
 BandRanges Pass::predicted(int band_index, int image, const Planes& coarse, const Planes* coded, int threads) const {
     constexpr int MOST_TOGETHER = 256;  // positions that go through the network together
-    constexpr int MOST_ROWS = 8;        // and the rows that they lie in, where they see each other
     const Band& band = geometry_[band_index];
     const LevelStep& step = next_step(band_index);
     const int coded_waves = stage_ && segments_[done_].bands[band_] == band_index ? wave_ : 0;
@@ -262,18 +263,12 @@ BandRanges Pass::predicted(int band_index, int image, const Planes& coarse, cons
         std::vector<uint8_t> rows(MOST_TOGETHER * inputs, ZERO);
         std::vector<int32_t> predictions(MOST_TOGETHER * outputs);
         std::vector<size_t> open;
-        std::vector<Shown> shown;
-        ShownActivations activations(network, 1, band.height, band.width, MOST_ROWS + 1, band.width);
         Reader ended_reader;
         ended_reader.ended = true;
-        // A row sees what the one above shows, which is seen by one block after the other: rows of another thread are repeated.
-        const int start = network.shown ? std::max(0, first - network.depth) : first;
         auto predict_open = [&] {
-            predict(trained, network, stage.condition, rows.data(), inputs, int(open.size()), predictions.data(), scratch,
-                    network.shown ? shown.data() : nullptr);
+            predict(trained, network, stage.condition, rows.data(), inputs, int(open.size()), predictions.data(), scratch);
             for (size_t k = 0; k < open.size(); k++) {
                 const int y = int(open[k] / band.width), x = int(open[k] % band.width);
-                if (y < first || x + DELAY * y < coded_waves) continue;
                 Values values{};
                 stage.load(0, y, x, values);
                 Position position(Outputs{trained.components}, &predictions[k * outputs]);
@@ -284,23 +279,15 @@ BandRanges Pass::predicted(int band_index, int image, const Planes& coarse, cons
                 }
             }
             open.clear();
-            shown.clear();
         };
-        for (int y = start; y < end; y++) {
-            if (network.shown && !open.empty() && y - int(open[0] / band.width) >= MOST_ROWS) predict_open();
-            for (int x = 0; x < band.width; x++) {
-                const bool is_due = x + DELAY * y >= coded_waves || network.shown;  // what was coded shows something, too
-                if (!is_due || !stage.wants(0, y, x)) {
-                    if (network.shown) activations.clear(0, y, x);
-                    continue;
-                }
+        for (int y = first; y < end; y++)
+            for (int x = std::max(0, coded_waves - DELAY * y); x < band.width; x++) {
+                if (!stage.wants(0, y, x)) continue;
                 int16_t base[CHANNELS];
                 stage.gather(0, y, x, &rows[open.size() * inputs], base);
                 open.push_back(size_t(y) * band.width + x);
-                if (network.shown) shown.push_back(activations.at(0, y, x));
                 if (open.size() == MOST_TOGETHER) predict_open();
             }
-        }
         if (!open.empty()) predict_open();
     });
     return prediction;

@@ -10,12 +10,10 @@ namespace ddpm {
 
 class ShownActivations {
   public:
-    // Keeps the latest `columns` of each row, and the latest `rows`.
-    ShownActivations(const Network& network, int images, int height, int width, int rows, int columns)
-        : width_(width), rows_(std::min(height, rows)), columns_(std::min(width, columns)), size_(size_t(network.depth) * network.shown),
-          nothing_(size_), kept_(size_t(images) * rows_ * columns_ * size_) {}
+    // Of positions that are computed wave by wave: keeps the latest columns of the latest rows.
     ShownActivations(const Network& network, int images, int height, int width)
-        : ShownActivations(network, images, height, width, rows_of_waves(width), COLUMNS) {}  // wave by wave
+        : width_(width), rows_(std::min(height, rows_of_waves(width))), columns_(std::min(width, COLUMNS)),
+          size_(size_t(network.depth) * network.shown), nothing_(size_), kept_(size_t(images) * rows_ * columns_ * size_) {}
 
     // Of a position that is to be computed. It sees those to its left, above, and above the right one; what lies outside shows zeros.
     Shown at(int n, int y, int x) {
