@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ddpmcodec import _native
 from ddpmcodec.errors import ModelError
 
-ANSWER = "495c7a1838052cf7bdbe3060f0fdf8a866d41748582f6fb1358c8c1864a33ad1"
+ANSWER = "6935cba16e8a2b4b92ea08b033253ae1edff11eb2d54fc9ee56e5cd873b2b1a2"
 WIDTH, DEPTH, COMPONENTS = 32, 2, 3
 BLOCK_INPUTS = WIDTH + 3 * 16  # 16 activations are shown to three other positions
 SIZE = (26, 22)  # of the picture
