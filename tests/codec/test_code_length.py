@@ -23,9 +23,9 @@ CROPS = {  # top, left, height, width; of the small ones the encoder tries both 
 }
 CODINGS = [(effort, levels) for effort in (1, 2, 3) for levels in (0, 2)]
 BYTES = {
-    "thumbnail": [1349, 1477, 1318, 1435, 1317, 1420],
-    "small": [3703, 4017, 3610, 3773, 3601, 3773],
-    "photo": [8029, 8693, 7821, 8374, 7801, 8331],
+    "thumbnail": [1349, 1477, 1318, 1415, 1305, 1415],
+    "small": [3703, 4017, 3610, 3805, 3621, 3805],
+    "photo": [8029, 8693, 7821, 8272, 7781, 8272],
 }
 
 
