@@ -55,9 +55,10 @@ def test_where_nothing_is_left_nothing_is_said() -> None:
 # --- of blocks
 
 
+@pytest.mark.parametrize("level", [8, 4])
 @pytest.mark.parametrize("size", [(1, 1), (1, 8), (8, 1), (2, 2), (3, 5), (8, 8), (9, 12)])
-def test_bounds_hold_what_is_there(size: tuple[int, int]) -> None:
-    found = positions_of(image(*size))
+def test_bounds_hold_what_is_there(size: tuple[int, int], level: int) -> None:
+    found = positions_of(image(*size), level)
     assert (found["lo"] <= found["new_lo"]).all()
     assert (found["new_lo"] <= found["hi"]).all()
 

@@ -94,6 +94,13 @@ def test_positions_are_of_their_role(role: str, gradients: Pixels) -> None:
     assert found.condition.dtype == found.near.dtype == torch.int64
 
 
+def test_pixels_are_those_after_every_schedule(gradients: Pixels) -> None:
+    """An input says whether levels end below 8: those of two do not, those of five do."""
+    buffers = ReplayBuffers(Source(gradients), ["last"], capacity=4000, sides=(16, 16))
+    shares = [buffers.draw("last", 1000).rows[:, 250].eq(ZERO).float().mean().item() for _ in range(20)]
+    assert 0.4 < np.mean(shares) < 0.9
+
+
 def test_each_position_is_used_about_once(gradients: Pixels) -> None:
     buffers = ReplayBuffers(Source(gradients), ["direct"], capacity=4000, sides=(8, 99), uses=1.0)
     for _ in range(300):
