@@ -96,9 +96,9 @@ def test_positions_are_of_their_role(role: str, gradients: Pixels) -> None:
 
 def test_pixels_are_those_after_every_schedule(gradients: Pixels) -> None:
     """An input says whether levels end below 8: those of two do not, those of five do."""
-    buffers = ReplayBuffers(Source(gradients), ["last"], capacity=4000, sides=(16, 16))
+    buffers = ReplayBuffers(Source(gradients[:4]), ["last"], capacity=4000, sides=(16, 16))
     shares = [buffers.draw("last", 1000).rows[:, 250].eq(ZERO).float().mean().item() for _ in range(20)]
-    assert 0.4 < np.mean(shares) < 0.9
+    assert 0.5 < np.mean(shares) < 0.85
 
 
 def test_each_position_is_used_about_once(gradients: Pixels) -> None:
