@@ -165,7 +165,7 @@ def test_a_network_whose_answers_depend_on_how_many_are_asked_for_is_not_exporte
 ) -> None:
     before = find("linear").outputs  # type: ignore[attr-defined]
     monkeypatch.setattr(find("linear"), "outputs", lambda own, rows, *rest: before(own, rows, *rest) + (len(rows) > 8))
-    facts = facts_of(linear_file)
+    facts = context.parse(linear_file, "linear").facts
     components = {key: own["components"] for key, own in facts.items()}
     named = {key: own["architecture"] for key, own in facts.items() if "architecture" in own}
     with pytest.raises(ModelError, match=r"network 1\.band1, .* computes something else where it is asked for fewer"):

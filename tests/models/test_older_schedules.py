@@ -82,11 +82,10 @@ def test_conditions_are_those_of_whole_steps(context_model: ContextModel) -> Non
 
 
 def test_a_new_step_begins_as_the_one_of_the_nearest_level(older_data: bytes, tmp_path: Path) -> None:
-    """Of 32 and 8: those of 128 to 32 as 32, of 16 and 8 as 8 (as 16 is as near to both,
-    it begins as the first of them)."""
+    """Of 32 and 8: those of 64 to 16 as 32, of 8 and 4 as 8 (16 is as near to both, and takes the first)."""
     biases = torch.arange(2.0 * OLDEST).view(OLDEST, 2)
     old = biases.view(2, -1, 2)
-    assert [int(step[0, 0] > 0) for step in of_all_steps(biases).view(7, -1, 2)] == [0, 1, 0, 0, 0, 0, 1]
+    assert [int(step[0, 0] > 0) for step in of_all_steps(biases).view(7, -1, 2)] == [0, 1, 0, 0, 0, 1, 1]
     assert torch.equal(of_all_steps(biases).view(7, -1, 2)[6], old[1])
     assert torch.equal(of_all_steps(of_all_steps(biases)), of_all_steps(biases))
     path = tmp_path / "older.safetensors"
