@@ -302,8 +302,10 @@ void Pass::begin_pixels() {
             for (int c = 0; c < CHANNELS; c++) coarse_[n].values[c] = int16_t(root_[size_t(n) * CHANNELS + c].lo);
     }
     std::vector<Described> described;
-    for (int n = 0; !steps_.empty() && n < l.images; n++)
-        described.push_back({std::move(coarse_[n]), blocks_of(geometry_, [&](int b) -> BandRanges& { return ranges_[b][n]; }), steps_.back().level});
+    for (int n = 0; !steps_.empty() && n < l.images; n++) {
+        const Blocks blocks = blocks_of(geometry_, [&](int b) -> BandRanges& { return ranges_[b][n]; });
+        described.push_back({std::move(coarse_[n]), blocks, steps_.back().level});
+    }
     pixels_ = std::make_unique<PixelStage>(l.images, l.height, l.width, l.channels, described, encoding_ ? input_.data() : nullptr);
     coarse_.clear();
     differences_.clear();  // nobody needs them any more, nor ranges but for previews and the two finest bands'

@@ -209,15 +209,19 @@ def _any_positions(network: Trainable, buffer: ReplayBuffer, count: int) -> Posi
 PIXELS, POSITIONS = 1 << 16, 1 << 14  # of images, and of positions, that are computed together
 Networks = dict[str, Trainable]
 Bits = NDArray[np.float64]
+# By name the network of a figure of exact pixels, and after how many noise levels it codes them.
+PIXEL_RATES = {"direct": ("direct", 0), **{f"last {levels}": ("last", levels) for levels in LEVELS}}
 
 
 def figures(networks: Networks, batches: Sequence[Images]) -> dict[str, Any]:
     """'held_out': bits/dim of exact pixels, of all noise levels and of whole files, by how many levels there are, where
     there are the networks for them. 'steps': of every noise level, by schedule. batches: uint8 [N, H, W, 3]."""
     dims = sum(batch.size for batch in batches)
-    pixels = {"direct": _pixel_bits(networks["direct"], 0, batches) / dims} if "direct" in networks else {}
-    if "last" in networks:
-        pixels |= {f"last {levels}": _pixel_bits(networks["last"], levels, batches) / dims for levels in LEVELS}
+    pixels = {
+        name: _pixel_bits(networks[role], levels, batches) / dims
+        for name, (role, levels) in PIXEL_RATES.items()
+        if role in networks
+    }
     bands = {role: network for role, network in networks.items() if role in BAND_ROLES}
     steps = {levels: _step_bits(bands, levels, batches) / dims for levels in LEVELS if bands}
     rates = pixels | {f"bands {levels}": float(bits.sum()) for levels, bits in steps.items()}
@@ -228,8 +232,9 @@ def figures(networks: Networks, batches: Sequence[Images]) -> dict[str, Any]:
 
 def _totals(rates: Mapping[str, float], bands: Networks) -> dict[str, float]:
     totals = {"levels 0": rates["direct"]} if "direct" in rates else {}
-    if "last 2" in rates and len(bands) == len(BAND_ROLES):
-        totals |= {f"levels {levels}": rates[f"last {levels}"] + rates[f"bands {levels}"] for levels in LEVELS}
+    for levels in LEVELS:
+        if f"last {levels}" in rates and len(bands) == len(BAND_ROLES):
+            totals[f"levels {levels}"] = rates[f"last {levels}"] + rates[f"bands {levels}"]
     return totals
 
 

@@ -36,8 +36,8 @@ def psnr(image: Image.Image, original: np.ndarray) -> float:
     return float(10 * np.log10(255**2 / max(1e-2, np.square(np.asarray(image, float) - original).mean())))
 
 
-def curve(original: np.ndarray, levels: int) -> Curve:
-    data = codec.encode(original, effort=1, levels=levels, verify=False)
+def curve(original: np.ndarray, levels: int, effort: int = 1) -> Curve:
+    data = codec.encode(original, effort=effort, levels=levels, verify=False)
     facts = codec.info(data)
     assert facts["coding"] == "context model"
     whole = [psnr(codec.decode(data, step=k), original) for k in range(facts["steps"] + 1)]
@@ -53,16 +53,17 @@ def crop(left: int, top: int, width: int, height: int) -> np.ndarray:
         return np.asarray(photo.convert("RGB"))[top : top + height, left : left + width]
 
 
+@pytest.mark.parametrize("effort", [1, 2])  # the networks of effort 2 see what others show
 @pytest.mark.parametrize(
     ("left", "top", "tiled", "levels"), [(160, 90, False, 2), (280, 160, True, 5)], ids=["whole", "tiles"]
 )
 def test_a_photograph_gets_better_with_every_byte(
-    left: int, top: int, tiled: bool, levels: int, monkeypatch: pytest.MonkeyPatch
+    left: int, top: int, tiled: bool, levels: int, effort: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if tiled:
         monkeypatch.setattr(tiles, "SINGLE_STREAM_PIXELS", 64 * 48)
         monkeypatch.setattr(tiles, "TILE_PIXELS", 64 * 48)
-    whole, steps, cuts = curve(crop(left, top, 96, 64), levels)
+    whole, steps, cuts = curve(crop(left, top, 96, 64), levels, effort)
     assert (np.diff(whole) > 0).all()
     assert (cuts >= whole[steps] - 0.05).all()
     assert (np.maximum.accumulate(cuts) - cuts).max() < 0.05
