@@ -5,8 +5,8 @@
     python tests/golden/make.py v1 jpegs     adds files that store a JPEG file, with a list of their own
 
 A folder, a picture or a stream that exists is never touched. (Until 0.1.0 is released, a commit that changes the format
-makes the streams anew that it concerns, with the model of their folder, and says which.) The tiny model's weights come from a seed, not from
-training: its mean is what a position is seen from, with random networks around it. Positions show
+makes the streams anew that it concerns, with the model of their folder, and says which.) The tiny model's weights come
+from a seed, not from training: its mean is what a position is seen from, with random networks around it. Positions show
 activations to others; in v1 they do not, as in models of that time.
 """
 
