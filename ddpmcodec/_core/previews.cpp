@@ -1,5 +1,6 @@
 #include "previews.h"
 
+#include <algorithm>
 #include <cmath>
 
 #if defined(__GNUC__) && !defined(__clang__)
@@ -160,11 +161,14 @@ class Synthesis {
     Means& fine_;
 };
 
-// Whether any coefficient of any band was coded.
+// Whether any coefficient of a band was coded.
+bool is_coded(const BandRanges& ranges) {
+    return std::any_of(ranges.scale.begin(), ranges.scale.end(), [](uint8_t scale) { return scale != NO_SCALE; });
+}
+
 bool has_coefficients(const Pass& pass, int image) {
     for (size_t b = pass.geometry().size(); b-- > 0;)
-        for (uint8_t scale : pass.ranges(int(b))[image].scale)
-            if (scale != NO_SCALE) return true;
+        if (is_coded(pass.ranges(int(b))[image])) return true;
     return false;
 }
 
@@ -193,10 +197,13 @@ int threads_of(const Band& band, int threads) { return band.positions() < LEAST_
 
 // A band under what its network predicts for the step that codes it next. The network sees both sides of a position; when a
 // coefficient was coded, it had seen one. It was trained on better coefficients before a position than there are now. So it is
-// asked twice: the second time it sees its first means there.
+// asked twice: the second time it sees its first means there. The finest band, half of all positions, is asked once where nothing of
+// it was coded: less is known there.
 BandRanges foreseen(const Pass& pass, size_t b, int image, const Means& coarse, int threads) {
     const Planes before = rounded(coarse);
-    const Planes coded = means_of(pass.predicted(int(b), image, before, nullptr, threads), pass.geometry()[b]);
+    BandRanges first = pass.predicted(int(b), image, before, nullptr, threads);
+    if (b == 0 && !is_coded(pass.ranges(0)[image])) return first;
+    const Planes coded = means_of(first, pass.geometry()[b]);
     return pass.predicted(int(b), image, before, &coded, threads);
 }
 
