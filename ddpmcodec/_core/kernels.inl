@@ -7,8 +7,9 @@
 //   template <int R, int C> void block(const Task&, int row, int column)
 // All else is plain loops without dependences, which compilers make vectors of. Arithmetic on floats is IEEE's, one
 // rounding for each operation in the order that is written: nothing may be contracted (-ffp-contract=off). GCC makes
-// vectors of comparisons only where it is told that nobody traps exceptions (-fno-trapping-math), which changes no
-// result: bounds are branches otherwise, and take three times as long as the products.
+// vectors of comparisons only where it is told that nobody traps exceptions (-fno-trapping-math), and of roots where nobody
+// reads errno (-fno-math-errno), which changes no result: bounds are branches otherwise, and take three times as long as
+// the products.
 #pragma once
 
 #include <math.h>
@@ -257,32 +258,19 @@ void back(const int32_t* DDPM_RESTRICT sums, const int32_t* DDPM_RESTRICT offset
     }
 }
 
-// Sums of squares add up in 16 lanes, which are added in order: the same on all machines.
-float sum_of_squares(const float* DDPM_RESTRICT values, int width) {
-    float lanes[VECTOR] = {}, total = 0.0f;
-    for (int first = 0; first < width; first += VECTOR) {
-        for (int i = 0; i < VECTOR; i++) lanes[i] += values[first + i] * values[first + i];
-    }
-    for (int i = 0; i < VECTOR; i++) total += lanes[i];
-    return total;
-}
-
-// Momentum, over the root mean square of the output's gradients. With s + 128 and x - 128 for s and x:
-// sum of s x = sum of (s + 128)(x - 128) - 128 sum of (x - 128) + 128 sum of s. The last is `total`.
+// Adam. With s + 128 and x - 128 for s and x: sum of s x = sum of (s + 128)(x - 128) - 128 sum of (x - 128) + 128 sum of s.
+// The last is `total`.
 void move(const int32_t* DDPM_RESTRICT sums, const int32_t* DDPM_RESTRICT excess, int32_t total, float unit,
-          const Step& step, const LearnedRow& row, int width) {
-    alignas(64) float gradient[LARGEST_BLOCK];
-    float *DDPM_RESTRICT momentum = row.momentum, *DDPM_RESTRICT weights = row.weights;
+          const LearnedRow& row, int width) {
+    float *DDPM_RESTRICT weights = row.weights, *DDPM_RESTRICT momentum = row.momentum, *DDPM_RESTRICT squares = row.squares;
     int8_t* DDPM_RESTRICT nearest = row.nearest;
-    for (int i = 0; i < width; i++) gradient[i] = (float)(sums[i] + (total - excess[i])) * unit;
-    const float squares =
-        SQUARES * *row.squares + (1.0f - SQUARES) * (sum_of_squares(gradient, width) * step.inverse_width);
-    *row.squares = squares;
-    const float size = sqrtf(squares / (1.0f - step.squares_power) + TINY);
-    const float pace = step.rate / ((1.0f - step.momentum_power) * size);
+    const float pace = row.pace;
     for (int i = 0; i < width; i++) {
-        momentum[i] = MOMENTUM * momentum[i] + (1.0f - MOMENTUM) * gradient[i];
-        weights[i] = smaller(larger(weights[i] - pace * momentum[i], -LARGEST_WEIGHT), LARGEST_WEIGHT);
+        const float gradient = (float)(sums[i] + (total - excess[i])) * unit;
+        momentum[i] = MOMENTUM * momentum[i] + (1.0f - MOMENTUM) * gradient;
+        squares[i] = SQUARES * squares[i] + (1.0f - SQUARES) * (gradient * gradient);
+        const float moved = pace * (momentum[i] / (sqrtf(squares[i]) + TINY));
+        weights[i] = smaller(larger(weights[i] - moved, -LARGEST_WEIGHT), LARGEST_WEIGHT);
         nearest[i] = (int8_t)rounded(weights[i]);
     }
 }

@@ -1,4 +1,4 @@
-// Kernels for x86 with AVX2. Flags: -O3 -ffp-contract=off -fno-trapping-math -mavx2 (not -mfma).
+// Kernels for x86 with AVX2. Flags: -O3 -ffp-contract=off -fno-trapping-math -fno-math-errno -mavx2 (not -mfma).
 //
 // Weights and activations are widened to 16 bits, beforehand: then one instruction (vpmaddwd) multiplies two inputs
 // with those of eight outputs and adds the pairs, exactly. Its likeness for bytes (vpmaddubsw) would saturate.

@@ -1,5 +1,5 @@
 // Kernels for x86 with AVX-512 VNNI.
-// Flags: -O3 -ffp-contract=off -fno-trapping-math -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni.
+// Flags: -O3 -ffp-contract=off -fno-trapping-math -fno-math-errno -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni.
 #include "kernels_table.h"
 
 #if defined(DDPM_X86) && defined(__AVX512F__) && (defined(__AVX512VNNI__) || defined(_MSC_VER))

@@ -1,5 +1,5 @@
 // Kernels for x86 with AVX-VNNI, but without AVX-512.
-// Flags: -O3 -ffp-contract=off -fno-trapping-math -mavx2 -mavxvnni.
+// Flags: -O3 -ffp-contract=off -fno-trapping-math -fno-math-errno -mavx2 -mavxvnni.
 //
 // One instruction (vpdpbusd) adds the products of four inputs and eight outputs to eight sums. Nothing saturates.
 #include "kernels_table.h"

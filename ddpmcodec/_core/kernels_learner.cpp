@@ -21,6 +21,9 @@ struct Share {
     static int bounded(long long value, int count) { return value < count ? (int)value : count; }
 };
 
+// A rate with what corrects means that began at zero. powers: MOMENTUM and SQUARES to the number of steps.
+float pace_of(float rate, const float* powers) { return rate * (std::sqrt(1.0f - powers[1]) / (1.0f - powers[0])); }
+
 float bounded(float x, float limit) {
     const float above = x > -limit ? x : -limit;
     return above < limit ? above : limit;
@@ -43,7 +46,7 @@ LearningLayer::LearningLayer(const Packed& packed, int most_positions)
       width(packed.inputs),
       weights((size_t)outputs * width),
       momentum((size_t)outputs * width, 0.0f),
-      squares(outputs, 0.0f),
+      squares((size_t)outputs * width, 0.0f),
       nearest((size_t)outputs * width),
       kept((size_t)most_positions * width, 0),
       columns(width, most_positions, *packed.kernels),
@@ -153,33 +156,30 @@ void Learner::multiply(const LearningSlopes& slopes, LearningLayer& layer, int c
 
 void Learner::move(LearningLayer& layer, Packed& packed, const LearningSlopes& slopes, float rate, int first, int last) {
     const int width = layer.width;
-    const Step step{rate, 1.0f / (float)width, powers_[0], powers_[1]};
+    const float pace = pace_of(rate, powers_);
     for (int o = first; o < last; o++) {
         const size_t start = (size_t)o * width;
-        const LearnedRow row{&layer.weights[start], &layer.momentum[start], &layer.squares[o], &layer.nearest[start]};
-        kernels_.move(layer.sums.data() + start, layer.columns.offset.data(), slopes.totals[o], slopes.units[o], step, row,
-                      width);
+        const LearnedRow row{&layer.weights[start], &layer.momentum[start], &layer.squares[start], &layer.nearest[start], pace};
+        kernels_.move(layer.sums.data() + start, layer.columns.offset.data(), slopes.totals[o], slopes.units[o], row, width);
         packed.set_row(o, row.nearest);
     }
 }
 
-// The gradient by a bias is that by its output: the sum over positions, in their order, over the head's factor. Each
-// has a second moment of its own, as outputs are in units of their own.
+// The gradient by a bias is that by its output: the sum over positions, in their order, over the head's factor.
 void Learner::move_bias(int condition, int count, float rate, int first, int last) {
     const size_t start = (size_t)condition * head_.outputs;
     float* biases = network_.head_bias.data() + (size_t)condition * network_.head.padded_outputs;
-    const float* powers = bias_.powers.data() + 2 * condition;
+    const float pace = pace_of(rate, bias_.powers.data() + 2 * condition);
     for (int o = first; o < last; o++) {
         float sum = 0.0f;
         for (int k = 0; k < count; k++) sum += head_slopes_.values[(size_t)k * head_slopes_.stride + o];
         const float factor = network_.head_factor[o];
         const float gradient = factor != 0.0f ? sum / factor : 0.0f;
         float &squares = bias_.squares[start + o], &momentum = bias_.momentum[start + o];
-        squares = SQUARES * squares + (1.0f - SQUARES) * (gradient * gradient);
         momentum = MOMENTUM * momentum + (1.0f - MOMENTUM) * gradient;
-        const float size = std::sqrt(squares / (1.0f - powers[1]) + TINY);
-        const float pace = rate / ((1.0f - powers[0]) * size);
-        biases[o] = bounded(biases[o] - pace * momentum, OUTPUT_LIMIT);
+        squares = SQUARES * squares + (1.0f - SQUARES) * (gradient * gradient);
+        const float moved = pace * (momentum / (std::sqrt(squares) + TINY));
+        biases[o] = bounded(biases[o] - moved, OUTPUT_LIMIT);
     }
 }
 

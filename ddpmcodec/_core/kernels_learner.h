@@ -1,9 +1,8 @@
 // Online learning: a network's head and last block go on learning from the image that is coded.
 //
 // Both sides take one step of gradient descent on their code length after some positions, by backpropagation through
-// these layers: momentum, and each output's gradient over its root mean square (Adam's, Kingma & Ba 2015, with one
-// second moment for all weights of an output). Weights move in fractions of their integers; the network runs with the
-// nearest. Gradients add up in integers: slopes are rounded to eight bits, in units of the largest.
+// these layers (Adam, Kingma & Ba 2015, with a short memory of gradients). Weights move in fractions of their integers; the
+// network runs with the nearest. Gradients add up in integers: slopes are rounded to eight bits, in units of the largest.
 #pragma once
 
 #include "kernels.h"
@@ -32,8 +31,8 @@ struct LearningLayer {
     LearningLayer(const Packed& packed, int most_positions);
 
     int outputs, width;                    // width: inputs
-    std::vector<float> weights, momentum;  // [outputs][width], with their fractions
-    std::vector<float> squares;            // [outputs]
+    std::vector<float> weights;            // [outputs][width], with their fractions
+    std::vector<float> momentum, squares;  // means of their gradients and of the squares of these
     std::vector<int8_t> nearest;           // integers to the weights [outputs][width]
     std::vector<uint8_t> kept;             // what the layer saw at the positions of this step [most][width]
     Packed columns;                        // the same less 128, as weights: [width, most]

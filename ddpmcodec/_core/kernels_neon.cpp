@@ -1,5 +1,5 @@
 // Kernels for 64-bit ARM with the dot product of bytes.
-// Flags: -O3 -ffp-contract=off -fno-trapping-math -march=armv8.2-a+dotprod.
+// Flags: -O3 -ffp-contract=off -fno-trapping-math -fno-math-errno -march=armv8.2-a+dotprod.
 //
 // One instruction (sdot) adds the products of four inputs and four outputs to four sums. Both its factors are signed:
 // it takes activations less 128, and the sums begin with what that leaves out, 128 times the sum of the weights.

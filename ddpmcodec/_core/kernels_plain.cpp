@@ -1,4 +1,4 @@
-// Kernels for any processor. Flags: -O3 -ffp-contract=off -fno-trapping-math, nothing else.
+// Kernels for any processor. Flags: -O3 -ffp-contract=off -fno-trapping-math -fno-math-errno, nothing else.
 //
 // Weights are 16 bits wide. On x86 their product is in SSE2, which all 64-bit processors have, as compilers make no
 // such vectors of loops; elsewhere it is a loop.

@@ -38,7 +38,7 @@ constexpr float LARGEST_ACTIVATION = 255.0f;
 constexpr float LARGEST_WEIGHT = 127.0f;
 constexpr float LARGEST_SLOPE = 127.0f;  // in eight bits
 constexpr float OUTPUT_LIMIT = 32767.0f;
-constexpr float MOMENTUM = 0.9f, SQUARES = 0.99f;  // how much of the past the averages keep
+constexpr float MOMENTUM = 0.5f, SQUARES = 0.998f;  // how much of the past the averages keep
 constexpr float TINY = 1e-20f;
 
 // int8 weights [16 blocks, inputs] as a kernel takes them: [blocks][inputs / group][16][group], each weight of
@@ -49,16 +49,11 @@ struct Weights {
     int blocks, inputs;
 };
 
-// One step of the optimiser, as far as it is the same for all weights of a layer. inverse_width: 1 / width.
-struct Step {
-    float rate, inverse_width;
-    float momentum_power, squares_power;  // MOMENTUM and SQUARES to the number of steps
-};
-
-// What learning keeps of one output's weights. squares: its second moment.
+// What learning keeps of one output's weights, and by how much it moves them where all gradients agree.
 struct LearnedRow {
     float *weights, *momentum, *squares;
     int8_t* nearest;  // integers to the weights
+    float pace;
 };
 
 // Rows between two layers: sums of the last product, the trunk, and what the next product takes.
@@ -109,8 +104,7 @@ struct Kernels {
                  float* slopes, int width);
     // Moves one output's weights. sums: of slopes plus 128 times inputs less 128, over all positions. total: 128 times
     // the sum of slopes. width: a multiple of 16 up to 1024.
-    void (*move)(const int32_t* sums, const int32_t* excess, int32_t total, float unit, const Step&,
-                 const LearnedRow&, int width);
+    void (*move)(const int32_t* sums, const int32_t* excess, int32_t total, float unit, const LearnedRow&, int width);
 };
 
 // nullptr where this build or this architecture lacks them.

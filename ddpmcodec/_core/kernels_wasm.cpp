@@ -1,4 +1,4 @@
-// Kernels for WebAssembly with SIMD of 128 bits. Flags: -O3 -ffp-contract=off -fno-trapping-math -msimd128.
+// Kernels for WebAssembly with SIMD of 128 bits. Flags: -O3 -ffp-contract=off -fno-trapping-math -fno-math-errno -msimd128.
 //
 // As on AVX2, weights and activations are widened to 16 bits, beforehand: then one instruction (i32x4.dot_i16x8_s)
 // multiplies two inputs with those of four outputs and adds the pairs, exactly.

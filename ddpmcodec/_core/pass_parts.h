@@ -4,7 +4,7 @@
 
 namespace ddpm {
 
-inline constexpr int LEAST_LEARNED = 128;  // positions of a step of gradient descent, which ends with a wave
+inline constexpr int LEAST_LEARNED = 192;  // positions of a step of gradient descent, which ends with a wave
 
 inline int padded(int inputs) { return rounded_up(inputs, ROW_UNIT); }
 

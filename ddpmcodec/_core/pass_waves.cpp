@@ -9,9 +9,9 @@ namespace ddpm {
 namespace {
 
 // Rates of networks 64 wide; wider ones, which know more, learn less: rates fall as the root of the width. What others show moves
-// with the image, too: a block that sees it learns at a third of its rate (docs/experiments).
+// with the image, too: a block that sees it learns more slowly (docs/experiments).
 constexpr Rates PIXEL_RATES{0.07f, 0.3f, 0.05f}, BAND_RATES{0.025f, 0.15f, 0.025f};  // head, last block, biases
-constexpr float SHOWN_PACE = 0.35f;
+constexpr float SHOWN_PACE = 0.6f;
 
 Rates rates_of(Role role, const Network& network) {
     const Rates& rates = role == Role::BAND ? BAND_RATES : PIXEL_RATES;

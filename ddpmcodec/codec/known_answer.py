@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ddpmcodec import _native
 from ddpmcodec.errors import ModelError
 
-ANSWER = "6935cba16e8a2b4b92ea08b033253ae1edff11eb2d54fc9ee56e5cd873b2b1a2"
+ANSWER = "dc2c0347650af2f2271beca5e84b1d854ed9e3e893b809eb382ab54d7e0d61de"
 WIDTH, DEPTH, COMPONENTS = 32, 2, 3
 BLOCK_INPUTS = WIDTH + 3 * 16  # 16 activations are shown to three other positions
 SIZE = (26, 22)  # of the picture

@@ -16,7 +16,7 @@ from ddpmcodec import _native as native
 
 F = np.float32
 ROUNDER = F(1.5 * 2**23)
-MOMENTUM, SQUARES, TINY, LANES = F(0.9), F(0.99), F(1e-20), 16
+MOMENTUM, SQUARES, TINY = F(0.5), F(0.998), F(1e-20)
 SHAPES = [(1, 1, 1), (1, 4, 16), (3, 5, 7), (5, 88, 30), (6, 64, 64), (7, 63, 17), (13, 192, 39), (24, 192, 192)]
 SHAPES += [(33, 65, 49), (64, 512, 48), (67, 300, 80), (4, 1100, 33), (100, 16, 256)]
 Params = dict[str, Any]
@@ -147,38 +147,28 @@ def test_what_is_not_a_number_is_the_same_everywhere(kernel: str) -> None:
     assert np.array_equal(outputs, reference(params, rows_of(10), 0)[0])
 
 
-class Layer:
-    """As `kernels_learner.cpp` moves one, with numpy."""
+class Adam:
+    """Weights, which move as in `kernels_learner.cpp`, with numpy."""
 
     def __init__(self, weights: Any) -> None:
-        self.weights, self.momentum = weights.astype(F), np.zeros(weights.shape, F)
-        self.squares, self.powers = np.zeros(len(weights), F), np.ones(2, F)
+        self.weights = weights.astype(F)
+        self.momentum, self.squares = np.zeros(weights.shape, F), np.zeros(weights.shape, F)
+        self.powers = np.ones(2, F)
 
-    def move(self, slopes: Any, inputs: Any, rate: Any, sign: Any = 1) -> None:
-        largest = np.abs(slopes).max(axis=0)
-        steps = quantised(slopes, largest[None])
-        sums = steps.T.astype(np.int64) @ inputs.astype(np.int64)
+    def move(self, gradient: Any, rate: Any, limit: float) -> None:
         self.powers = self.powers * np.array([MOMENTUM, SQUARES])
-        gradient = sums.astype(F) * (units(largest) * sign).astype(F)[:, None]
-        lanes = np.zeros((len(sums), LANES), F)
-        for first in range(0, sums.shape[1], LANES):
-            part = gradient[:, first : first + LANES]
-            lanes = lanes + part * part
-        total = np.zeros(len(sums), F)
-        for i in range(LANES):
-            total = total + lanes[:, i]
-        share = F(1) / F(sums.shape[1])
-        self.squares = SQUARES * self.squares + (F(1) - SQUARES) * (total * share)
-        self.momentum, moved = moved_by(self.momentum, gradient, self.squares[:, None], self.powers, rate)
-        self.weights = np.minimum(np.maximum(self.weights - moved, F(-127)), F(127))
+        pace = rate * (np.sqrt(F(1) - self.powers[1]) / (F(1) - self.powers[0]))
+        self.momentum = MOMENTUM * self.momentum + (F(1) - MOMENTUM) * gradient
+        self.squares = SQUARES * self.squares + (F(1) - SQUARES) * (gradient * gradient)
+        moved = pace * (self.momentum / (np.sqrt(self.squares) + TINY))
+        self.weights = np.minimum(np.maximum(self.weights - moved, F(-limit)), F(limit))
 
 
-def moved_by(momentum: Any, gradient: Any, squares: Any, powers: Any, rate: Any) -> tuple[Any, Any]:
-    """Momentum from now on, and how far it goes."""
-    size = np.sqrt(squares / (F(1) - powers[1]) + TINY)
-    pace = F(rate) / ((F(1) - powers[0]) * size)
-    momentum = MOMENTUM * momentum + (F(1) - MOMENTUM) * gradient
-    return momentum, pace * momentum
+class Layer(Adam):
+    def learn(self, slopes: Any, inputs: Any, rate: Any) -> None:
+        largest = np.abs(slopes).max(axis=0)
+        sums = quantised(slopes, largest[None]).T.astype(np.int64) @ inputs.astype(np.int64)
+        self.move(sums.astype(F) * units(largest).astype(F)[:, None], rate, 127)
 
 
 def units(largest: Any) -> Any:
@@ -197,32 +187,22 @@ class Learner:
         self.params = dict(params)
         self.last = f"block{sum('block' in name for name in params) // 2 - 1}"
         self.block, self.head = Layer(params[f"{self.last}.weight"]), Layer(params["head.weight"])
-        biases = params["head.bias"]
-        self.bias = biases.copy()
-        self.momentum, self.squares = np.zeros(biases.shape, F), np.zeros(biases.shape, F)
-        self.powers = np.ones((len(biases), 2), F)
+        self.biases = [Adam(bias) for bias in params["head.bias"]]
 
     def step(self, condition: int, slopes: Any, block: Any, head: Any, *rates: Any) -> None:
         largest = np.abs(slopes).max(axis=1)
         sums = quantised(slopes, largest[:, None]).astype(np.int64) @ self.params["head.weight"].astype(np.int64)
         back = sums.astype(F) * units(largest)[:, None] * self.params[f"{self.last}.factor"]
         back = np.where((head > 0) & (head < 255), back, F(0))
-        self.block.move(back, block, F(rates[1]))
-        self.head.move(slopes, head, F(rates[0]))
-        self._move_bias(condition, slopes, F(rates[2]))
-        self.params[f"{self.last}.weight"] = rounded(self.block.weights).astype(np.int8)
-        self.params["head.weight"] = rounded(self.head.weights).astype(np.int8)
-        self.params["head.bias"] = self.bias
-
-    def _move_bias(self, c: int, slopes: Any, rate: Any) -> None:
+        self.block.learn(back, block, F(rates[1]))
+        self.head.learn(slopes, head, F(rates[0]))
         total = np.zeros(slopes.shape[1], F)
         for row in slopes:
             total = total + row
-        gradient = total / self.params["head.factor"]
-        self.powers[c] = self.powers[c] * np.array([MOMENTUM, SQUARES])
-        self.squares[c] = SQUARES * self.squares[c] + (F(1) - SQUARES) * (gradient * gradient)
-        self.momentum[c], moved = moved_by(self.momentum[c], gradient, self.squares[c], self.powers[c], rate)
-        self.bias[c] = np.minimum(np.maximum(self.bias[c] - moved, F(-32767)), F(32767))
+        self.biases[condition].move(total / self.params["head.factor"], F(rates[2]), 32767)
+        self.params[f"{self.last}.weight"] = rounded(self.block.weights).astype(np.int8)
+        self.params["head.weight"] = rounded(self.head.weights).astype(np.int8)
+        self.params["head.bias"] = np.stack([bias.weights for bias in self.biases])
 
 
 class Step(NamedTuple):
@@ -275,7 +255,7 @@ def same_bits(a: Any, b: Any) -> bool:
 def assert_same(learner: Any, expected: Learner) -> None:
     assert same_bits(learner.head_weights(), expected.head.weights)
     assert same_bits(learner.block_weights(), expected.block.weights)
-    assert same_bits(learner.head_bias(), expected.bias)
+    assert same_bits(learner.head_bias(), expected.params["head.bias"])
 
 
 SIZES = [(16, 1, 96, 30, 16), (64, 3, 16, 30, 0), (192, 2, 304, 39, 16), (512, 1, 512, 256, 0), (448, 1, 96, 30, 192)]
