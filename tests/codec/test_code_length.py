@@ -24,7 +24,7 @@ CROPS = {  # top, left, height, width; of the small ones the encoder tries both 
 CODINGS = [(effort, levels) for effort in (1, 2, 3) for levels in (0, 2)]
 BYTES = {
     "thumbnail": [1349, 1477, 1318, 1415, 1305, 1415],
-    "small": [3698, 4022, 3641, 3814, 3629, 3814],
+    "small": [3698, 4022, 3641, 3810, 3627, 3810],
     "photo": [8019, 8690, 7820, 8265, 7778, 8265],
 }
 
