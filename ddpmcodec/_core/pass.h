@@ -104,9 +104,9 @@ class Pass {
     void finish_band();
     void code_root();
     void run(Stage& stage, int last);
-    void wave(Stage& stage, int wave, int thread, int threads);
-    void end_wave(const Stage& stage, int bias_set, int wave);
-    void learn(const Stage& stage, Team& team, int thread);
+    int wave(Stage& stage, int wave, int thread, int threads);
+    void end_wave(const Stage& stage, int bias_set, int wave, int filled);
+    void learn(const Stage& stage, int filled, Team& team, int thread);
     template <class Visit> void positions(const Stage& stage, int stream, int wave, Visit visit) const;
     Coder coder(int stream);
     const Trained& trained(const Stage& stage) const;

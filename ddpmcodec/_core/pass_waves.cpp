@@ -31,7 +31,8 @@ template <class Visit> void Pass::positions(const Stage& stage, int stream, int 
             if (wave - DELAY * y < stage.width) visit(n, y, wave - DELAY * y);
 }
 
-void Pass::wave(Stage& stage, int wave, int thread, int threads) {
+// Codes a thread's positions of a wave. Returns how many positions there are since the last step of learning.
+int Pass::wave(Stage& stage, int wave, int thread, int threads) {
     Worker& worker = workers_[thread];
     const Trained& trained = this->trained(stage);
     const bool learns = learning_;
@@ -80,6 +81,7 @@ void Pass::wave(Stage& stage, int wave, int thread, int threads) {
         std::copy_n(&worker.kept_block[k * network.block_inputs()], network.block_inputs(), learner.kept_block(at.slot));
         std::copy_n(&worker.kept_head[k * network.width], network.width, learner.kept_head(at.slot));
     }
+    return slot;
 }
 
 // Codes waves from `wave_` to `last` - 1, or until words run out.
@@ -87,31 +89,27 @@ void Pass::run(Stage& stage, int last) {
     const int bias_set = bias_set_of(stage), first = wave_;
     auto waves = [&](Team& team, int thread) {
         for (int w = first; w < last; w++) {
-            wave(stage, w, thread, team.threads());
+            const int filled = wave(stage, w, thread, team.threads());
             team.wait();
-            if (thread == 0) end_wave(stage, bias_set, w);
+            const bool ends = std::any_of(readers_.begin(), readers_.end(), [](const Reader& reader) { return reader.ended; });
+            const bool learns = learning_ && !ends && filled >= LEAST_LEARNED;
+            if (thread == 0) end_wave(stage, bias_set, w, learning_ && !learns ? filled : 0);
+            if (learns) learn(stage, filled, team, thread);
             team.wait();
-            if (ended_) break;
-            if (filled_ >= LEAST_LEARNED) {
-                learn(stage, team, thread);
-                if (thread == 0) filled_ = 0;
-                team.wait();
-            }
+            if (ends) break;
         }
     };
     run_threads(layout_.threads, waves);
 }
 
-// Learns from what all threads coded in a wave.
-void Pass::end_wave(const Stage& stage, int bias_set, int wave) {
-    const bool has_colors = colors_ && stage.role != Role::BAND;
+// Takes over what all threads coded in a wave. filled: positions that are left for the next step of learning.
+void Pass::end_wave(const Stage& stage, int bias_set, int wave, int filled) {
+    const bool has_colors = colors_ && stage.role != Role::BAND;  // which learn where weights do
     for (int n = 0; n < layout_.images; n++)
         for (Scores& scores : scores_[n]) biases_[n][bias_set].learn(scores);
-    for (int s = 0; learning_ && s < layout_.streams; s++) {
-        if (has_colors) colors_->learn(color_scores_[s]);
+    for (int s = 0; has_colors && s < layout_.streams; s++) {
+        colors_->learn(color_scores_[s]);
         positions(stage, s, wave, [&](int n, int y, int x) {
-            filled_++;
-            if (!has_colors) return;
             uint8_t rgb[CHANNELS] = {};
             pixels_->pixel(n, y, x, rgb);
             const int grb[CHANNELS] = {rgb[1], rgb[0], rgb[2]};
@@ -122,14 +120,20 @@ void Pass::end_wave(const Stage& stage, int bias_set, int wave) {
         ended_ = ended_ || reader.ended;
         if (reader.lacks && certain_ < 0) certain_ = stage.role == Role::BAND ? 0 : wave;
     }
+    filled_ = filled;
     if (!ended_) wave_ = wave + 1;
 }
 
-void Pass::learn(const Stage& stage, Team& team, int thread) {
+// A step by the last `filled` positions. The first thread ends the wave while the others prepare the step.
+void Pass::learn(const Stage& stage, int filled, Team& team, int thread) {
     const Rates rates = rates_of(stage.role, learning_->network);
-    for (int phase = 0; phase < Learner::PHASES; phase++) {
-        learning_->learner.phase(phase, stage.condition, filled_, rates, thread, team.threads());
+    const int others = team.threads() - 1;
+    Learner& learner = learning_->learner;
+    if (!others) learner.phase(0, stage.condition, filled, rates, 0, 1);
+    if (thread > 0) learner.phase(0, stage.condition, filled, rates, thread - 1, others);
+    for (int phase = 1; phase < Learner::PHASES; phase++) {
         team.wait();
+        learner.phase(phase, stage.condition, filled, rates, thread, team.threads());
     }
 }
 
