@@ -150,7 +150,7 @@ def test_curves_have_the_standard_error_of_the_qualities_at_a_rate() -> None:
 
 
 def test_no_curve_of_real_files_lies_above_a_bound() -> None:
-    lines = [line for line in figure("cifar10/rd").axes[0].lines if len(line.get_xdata()) > 2]
+    lines = [line for line in figure("cifar10-bound/rd").axes[0].lines if len(line.get_xdata()) > 2]
     bounds = [line for line in lines if "(bound)" in str(line.get_label())]
     assert len(bounds) == 3  # VDM, DDPM, and our own Gaussian model
     for bound in bounds:
