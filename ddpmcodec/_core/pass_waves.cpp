@@ -104,7 +104,7 @@ void Pass::run(Stage& stage, int last) {
 
 // Takes over what all threads coded in a wave. filled: positions that are left for the next step of learning.
 void Pass::end_wave(const Stage& stage, int bias_set, int wave, int filled) {
-    const bool has_colors = colors_ && stage.role != Role::BAND;  // which learn where weights do
+    const bool has_colors = colors_ && stage.role != Role::BAND;  // colours learn where weights do
     for (int n = 0; n < layout_.images; n++)
         for (Scores& scores : scores_[n]) biases_[n][bias_set].learn(scores);
     for (int s = 0; has_colors && s < layout_.streams; s++) {

@@ -153,13 +153,32 @@ OF_SEVERAL = [(5, Layout(1, True)), (5, Layout(3, True)), (5, Layout(5))]
 @pytest.mark.parametrize(("images", "layout"), OF_ONE + OF_SEVERAL)
 @pytest.mark.parametrize("levels", [0, 5])
 def test_threads_change_no_byte(levels: int, images: int, layout: Layout) -> None:
-    pixels = picture(8, 29) if images == 1 else picture(7, 6, images=images)  # waves long enough for four threads
+    # Several steps of learning, and waves that are long enough for four threads.
+    pixels = picture(24, 40) if images == 1 else picture(14, 20, images=images)
     expected = encoded(pixels, levels, layout)
     for threads in (3, 8):
         assert encoded(pixels, levels, layout, threads) == expected
         coder = opened(expected, pixels.shape, levels, layout, threads)
         coder.advance(END, END)
         assert_exact(coder, pixels, layout.streams)
+
+
+@pytest.mark.parametrize("share", [0.4, 0.9])
+@pytest.mark.parametrize("levels", [0, 5])
+def test_cut_streams_show_the_same_on_all_threads(levels: int, share: float) -> None:
+    pixels, layout = picture(24, 40), Layout(4, True)
+    streams = encoded(pixels, levels, layout)
+    words = [own[: int(share * len(own))] for own in streams.of(END)]
+
+    def shown(threads: int) -> list[Any]:
+        coder = new_pass(pixels.shape, levels, layout, threads)
+        coder.decode(streams.states, words, for_previews=True)
+        coder.advance(END, END)
+        assert coder.ended
+        _, known = coder.pixels()
+        return [coder.segments_done, known.tobytes(), native.means(coder, 0, threads).tobytes()]
+
+    assert shown(2) == shown(3) == shown(1)
 
 
 @pytest.mark.parametrize("waves", [1, 7])
