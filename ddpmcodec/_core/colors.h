@@ -19,7 +19,8 @@
 
 namespace ddpm {
 
-inline constexpr int COLOR_REACH = 12;  // values that are weighed on each side of the mean, at most
+inline constexpr int COLOR_REACH = 12;   // values that are weighed on each side of the mean, at most
+inline constexpr int COLOR_WINDOW = 32;  // room for them and the mean, in whole vectors
 
 // Which values of a channel are weighed: those within two and `scales` scales of the distribution on each side of its mean, but
 // not more than `most`. None are where the scale is larger than `largest_scale` (an index, here of 4 and 16): they would be few.
@@ -74,7 +75,7 @@ struct Weighed {
     double rate;
     int64_t whole;  // V(hi + 1)
     int64_t masses[2 * COLOR_REACH + 1], sums[2 * COLOR_REACH + 2];
-    uint8_t kinds[2 * COLOR_REACH + 1];
+    uint8_t kinds[COLOR_WINDOW];
 
     static int64_t mass(const Mixture& mixture, int64_t x) { return mixture.mass_before(x) >> 14; }
 
@@ -135,9 +136,9 @@ class Colors {
         int64_t before[2 * COLOR_REACH + 2] = {};
         mixture.masses_before(weighed.first, weighed.count + 1, before);
         for (int k = 0; k <= weighed.count; k++) before[k] >>= 14;
+        kinds_of(channel, pixel, int(weighed.first), weighed.count, weighed.kinds);
         weighed.sums[0] = before[0] * COLOR_ONE;
         for (int k = 0; k < weighed.count; k++) {
-            weighed.kinds[k] = uint8_t(kind_of(channel, pixel, int(weighed.first) + k));
             weighed.masses[k] = before[k + 1] - before[k];
             weighed.sums[k + 1] = weighed.sums[k] + weighed.masses[k] * weights_[channel][weighed.kinds[k]];
         }
@@ -190,13 +191,19 @@ class Colors {
         return ((uint32_t(green << 8 | red) * 0x9E3779B1u >> 12) + uint32_t(blue)) & (COLOR_HASHED - 1);
     }
 
-    static int class_of(uint8_t count) { return count < 4 ? std::min<int>(count, 2) : count < 16 ? 3 : count < 64 ? 4 : 5; }
-
-    int kind_of(int channel, const int* pixel, int value) const {
-        if (channel == 0) return 1 + class_of(levels_[value]);
-        const uint8_t seen = channel == 1 ? pairs_[pixel[0] << 8 | value] : triples_[hashed(pixel[0], pixel[1], value)];
-        const int kind = !seen && !levels_[256 * channel + value] ? 0 : 1 + class_of(seen);
-        return channel == 2 && is_from_ycbcr(pixel[1], pixel[0], value) ? kind + COLOR_CLASSES : kind;
+    // The kinds of `count` values of a channel from `first` on, which are levels.
+    void kinds_of(int channel, const int* pixel, int first, int count, uint8_t* kinds) const {
+        uint8_t seen[COLOR_WINDOW] = {}, level[COLOR_WINDOW] = {};
+        std::memcpy(level, &levels_[256 * channel + first], count);
+        if (channel == 0) std::memcpy(seen, level, count);
+        if (channel == 1) std::memcpy(seen, &pairs_[pixel[0] << 8 | first], count);
+        for (int k = 0; channel == 2 && k < count; k++) seen[k] = triples_[hashed(pixel[0], pixel[1], first + k)];
+        for (int k = 0; k < COLOR_WINDOW; k++) {
+            const int seen_class = (seen[k] >= 1) + (seen[k] >= 2) + (seen[k] >= 4) + (seen[k] >= 16) + (seen[k] >= 64);
+            kinds[k] = uint8_t(seen_class + (channel == 0 || (seen[k] | level[k]) != 0));
+        }
+        for (int k = 0; channel == 2 && k < count; k++)
+            kinds[k] = uint8_t(kinds[k] + (is_from_ycbcr(pixel[1], pixel[0], first + k) ? COLOR_CLASSES : 0));
     }
 
     void renew(int channel, bool halves) {
