@@ -13,7 +13,7 @@ namespace ddpm {
 
 inline constexpr int SCALE_CLASSES = 8, RESIDUAL_CLASSES = 8;  // of sizes; the first of residuals: none is coded nearby
 inline constexpr int CONTEXTS = SCALE_CLASSES + RESIDUAL_CLASSES;
-inline constexpr int FIRST_COUNT = 100, LAST_COUNT = 400;  // values that a bias counts as the mean of: at first, at most
+inline constexpr int FIRST_COUNT = 100, LAST_COUNT = 1000;  // values that a bias counts as the mean of: at first, at most
 inline constexpr double SCORE_LIMIT = 6.0, SCORE_UNIT = 65536.0;
 inline constexpr int64_t BIAS_LIMIT = int64_t(24) << 16;
 inline constexpr int NARROW = 16;  // scale index, 1/16: nothing is left to win by a narrower distribution

@@ -7,8 +7,14 @@ namespace ddpm {
 namespace {
 
 constexpr int LEAST_OF_THREAD = 2;  // positions of the largest wave: in images of a row or two threads only wait
-constexpr int FIRST_THAT_LEARNS = 1;  // the finest band has most positions and few bits: learning there costs more than it saves
 constexpr int BAND_BIASES = STEP_COUNT * BAND_KINDS, BIAS_SETS = BAND_BIASES + 1;
+
+// Learning takes time by position, and saves bits by bit. In the finest band, which has most positions and few bits, it costs more
+// than it saves; in the second, where a network is narrow, and chosen to be fast. number: of a kind of band, or BAND_KINDS: pixels.
+bool is_worth_learning(int number, const Network& network) {
+    constexpr int LEAST_WIDTH = 64;
+    return number == 1 ? network.width >= LEAST_WIDTH : number > 1;
+}
 
 // How many positions of one image are in a wave, at most; bands may be turned.
 int largest_wave(int height, int width) {
@@ -207,7 +213,7 @@ void Pass::begin_showing(const Stage& stage) {
 void Pass::begin_learning(int network_kind, const Stage& stage) {
     filled_ = 0;
     learning_ = nullptr;
-    if (!layout_.learns || network_kind < FIRST_THAT_LEARNS) return;
+    if (!layout_.learns || !is_worth_learning(network_kind, trained(stage).network)) return;
     if (!learned_[network_kind]) {
         const int largest = layout_.images * largest_wave(layout_.height, layout_.width);
         learned_[network_kind] = std::make_unique<Learned>(trained(stage).network, largest + LEAST_LEARNED);

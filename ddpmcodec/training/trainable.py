@@ -320,23 +320,27 @@ class Size(NamedTuple):
 
 
 class Sizes(NamedTuple):
-    """Sizes of the networks of exact pixels, and of those of bands: the finest, the second, all coarser ones."""
+    """Sizes of the networks of exact pixels, straight and after noise levels, and of those of bands: the finest, the
+    second, all coarser ones."""
 
-    pixels: Size
+    direct: Size
+    last: Size
     bands: tuple[Size, Size, Size]
 
     def of(self, role: str) -> Size:
-        return self.bands[BAND_ROLES.index(role)] if role in BAND_ROLES else self.pixels
+        if role in BAND_ROLES:
+            return self.bands[BAND_ROLES.index(role)]
+        return self.last if role == "last" else self.direct
 
 
 # An effort has the size of its number, unless a run says otherwise: thumbnails have few pixels, and larger networks.
 # Coding time goes with the weights, and with how many positions there are: coarse bands have few, and half of the bits
-# of all bands.
+# of all bands. Where there are noise levels their bands take time, too, and the last network is smaller.
 SIZES = {
-    1: Sizes(Size(64, 2, 3), (Size(32, 2, 1), Size(64, 3, 1), Size(64, 3, 1))),
-    2: Sizes(Size(192, 3, 3), (Size(64, 3, 1), Size(96, 3, 1), Size(128, 3, 1))),
-    3: Sizes(Size(320, 4, 3), (Size(128, 3, 3), Size(192, 3, 3), Size(256, 3, 3))),
-    4: Sizes(Size(448, 4, 3), (Size(128, 3, 3), Size(192, 3, 3), Size(256, 3, 3))),
+    1: Sizes(Size(64, 2, 3, 0), Size(64, 2, 1, 0), (Size(32, 2, 1, 0), Size(32, 2, 1, 0), Size(32, 2, 1, 0))),
+    2: Sizes(Size(192, 3, 3), Size(192, 2, 3), (Size(32, 2, 1, 0), Size(64, 3, 1, 0), Size(64, 3, 1, 0))),
+    3: Sizes(Size(320, 4, 3), Size(192, 3, 3), (Size(64, 3, 1), Size(96, 3, 1), Size(128, 3, 1))),
+    4: Sizes(Size(448, 4, 3), Size(448, 4, 3), (Size(128, 3, 3), Size(192, 3, 3), Size(256, 3, 3))),
 }
 # Steps of each role out of twelve: most of the bits are in exact pixels.
 SHARES = {"direct": 4, "last": 4, "band1": 1, "band2": 1, "band3": 2}

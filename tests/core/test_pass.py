@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ddpmcodec import _native as native
+from ddpmcodec.codec import known_answer
 from ddpmcodec.codec.known_answer import network
 
 END = 1 << 30
@@ -316,6 +317,27 @@ def test_learning_helps() -> None:
         return float(coder.bits())
 
     assert bits(Layout(1, True)) < 0.95 * bits(Layout())
+
+
+@pytest.mark.parametrize(("width", "learning"), [(32, {0, 3}), (64, {0, 2, 3})])
+def test_networks_learn_in_pixels_and_coarse_bands_and_wide_ones_in_the_second(
+    width: int, learning: set[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bands by number, all coarser ones 3, pixels 0: those that are coded otherwise where weights learn."""
+    monkeypatch.setattr(known_answer, "WIDTH", width)
+    monkeypatch.setattr(known_answer, "BLOCK_INPUTS", width + 3 * 16)
+    drawn = [network("last"), *[network("band")] * 3]
+    pixels = picture(120, 120)
+
+    def symbols(learns: bool) -> list[list[tuple[int, int]]]:
+        coder = native.Pass(drawn, 2, pixels.shape, streams=1, learns=learns, threads=1)
+        coder.encode(pixels)
+        coder.advance(END, END)
+        intervals, ends = list(zip(*coder.symbols(0), strict=True)), coder.ends(0)
+        return [intervals[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
+
+    segments = zip(native.segments(2, 120, 120), symbols(False), symbols(True), strict=True)
+    assert {min(band, 3) for (_, _, band, _), fixed, learned in segments if fixed != learned} == learning
 
 
 # --- what it refuses

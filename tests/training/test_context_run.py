@@ -18,7 +18,7 @@ from ddpmcodec.training.context_run import Ahead, Source, export, gathered, held
 from ddpmcodec.training.context_trainer import ContextSettings, ContextTrainer, networks_of
 from ddpmcodec.training.data import crops_of
 from ddpmcodec.training.run import saved_settings
-from ddpmcodec.training.trainable import SIZES, Shape, Size, Sizes
+from ddpmcodec.training.trainable import SIZES, Shape, Size
 
 SMALL: dict[str, Any] = {"effort": 1, "roles": ("direct",), "hold_out": 4, "crop": 16, "batch": 4, "seed": 2}
 
@@ -56,7 +56,7 @@ def test_a_resumed_run_keeps_its_settings(run: Path, arrays: tuple[str, str]) ->
 
 def test_a_resumed_run_keeps_its_shapes(arrays: tuple[str, str], tmp_path: Path, by_steps: None) -> None:
     """Whatever an effort's sizes are by then."""
-    settings, smaller = ContextSettings(arrays, hours=1.0, **SMALL), Sizes(Size(16, 1, 2, 0), SIZES[1].bands)
+    settings, smaller = ContextSettings(arrays, hours=1.0, **SMALL), SIZES[1]._replace(direct=Size(16, 1, 2, 0))
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(SIZES, 1, smaller)
         train(settings, tmp_path / "run", print, compiled=False)

@@ -19,6 +19,7 @@ from ddpmcodec.training.replay import bands_of, pixels_of
 from ddpmcodec.training.trainable import SHARES, Shape, TrainableNetwork
 
 SETTINGS = ContextSettings(("x",), effort=1, batch=128)
+ROUNDS = 20  # of updates until all networks have learned
 
 
 @pytest.fixture(autouse=True)
@@ -60,9 +61,9 @@ def test_networks_are_trained_round_robin_and_learn(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(context_trainer, "WARMUP", 1)
     trainer = trainer_of([smooth(2, seed=99)])
     before = trainer.evaluate()["held_out"]
-    found = [trainer.update() for _ in range(6 * sum(SHARES.values()))]
+    found = [trainer.update() for _ in range(ROUNDS * sum(SHARES.values()))]
     roles = [key.removeprefix("loss_") for losses in found for key in losses if key != "loss"]
-    assert Counter(roles) == {role: 6 * share for role, share in SHARES.items()}
+    assert Counter(roles) == {role: ROUNDS * share for role, share in SHARES.items()}
     after = trainer.evaluate()["held_out"]
     assert all(after[name] < 0.95 * before[name] for name in ("levels 0", "levels 2", "levels 5"))
     assert (trainer.step, trainer.images) == (len(roles), 4 * trainer.source.number)
