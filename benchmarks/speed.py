@@ -1,7 +1,8 @@
 """ddpmcodec bench speed: throughput, time by step, previews, memory, start-up, installed size, and how they grow.
 
 Throughput is that of pixels in memory to files in memory and back, on one thread and on all, beside baselines in the
-same run: thumbnails in batches of 256, photographs one by one. Encoding is without its verification, which is one more
+same run: thumbnails in batches of 256, photographs one by one. Codecs take turns, one round after another, so that a
+machine whose speed drifts is slow for all of them. Encoding is without its verification, which is one more
 decoding. Growth with the size of an image is measured on synthetic photographs. The kernels are those that the machine
 of the result names: the fastest for the processor, or what DDPMCODEC_KERNELS says.
 """
@@ -49,6 +50,7 @@ TITLE = "Speed, memory and start-up"
 KIND = "speed"
 STEPS_PIXELS = 1 << 19  # of the images whose steps are timed
 OF_THUMBNAILS = (Coding(1, 0), Coding(1, 2))
+SECONDS = tuple(f"{operation}_seconds" for operation in OPERATIONS)
 PROCESS_BYTES = 200_000_000  # of a process that codes nothing large
 
 
@@ -88,6 +90,7 @@ def run(
         unit_values = work.results([unit for units in parts.values() for unit in units], quiet=quiet) or {}
     results: dict[str, Any] = {part: [unit_values[unit.key] for unit in units] for part, units in parts.items()}
     results |= {part: results[part][0] for part in ("start_up", "installed")}
+    results |= {part: rounds_together(results[part]) for part in ("throughput", "thumbnails")}
     results["throughput"] += skipped
     result = document(KIND, command, results | {"fits": fits(results["megapixels"])}, model=model, dataset=data)
     write_charts(speed_charts(result), out)
@@ -109,9 +112,10 @@ class _Timings(NamedTuple):
         """The units of work by the part of the result that they make."""
         start = Unit("start-up", 1e6, partial(start_up, self._options(), self.plan.repeats, self.folder))
         threads, settings = sorted({1, thread_count()}), self.plan.settings
+        turns = [(count, turn) for count in threads for turn in range(self.plan.repeats)]
         return {
-            "throughput": [self._throughput(coder, count) for count in threads for coder in self.coders],
-            "thumbnails": [self._thumbnails(coding, count) for count in threads for coding in OF_THUMBNAILS],
+            "throughput": [self._throughput(coder, *turn) for turn in turns for coder in self.coders],
+            "thumbnails": [self._thumbnails(coding, *turn) for turn in turns for coding in OF_THUMBNAILS],
             "steps": [self._steps(coding) for coding in settings],
             "previews": [self._preview(coding, count) for count in threads for coding in settings],
             "megapixels": [self._growth(coding, size) for coding in settings for size in self.plan.megapixels],
@@ -123,18 +127,18 @@ class _Timings(NamedTuple):
         """Options of the commands that are timed."""
         return [f"--model={self.source}"] if self.source else []
 
-    def _throughput(self, coder: Coder, threads: int) -> Unit:
-        return self._timed(f"{coder.name}, threads: {threads}", coder, self.images, threads)
+    def _throughput(self, coder: Coder, threads: int, turn: int) -> Unit:
+        return self._timed(f"{coder.name}, threads: {threads}, turn {turn}", coder, self.images, threads)
 
-    def _thumbnails(self, coding: Coding, threads: int) -> Unit:
+    def _thumbnails(self, coding: Coding, threads: int, turn: int) -> Unit:
         """A batch of thumbnails, by the model for images of their size."""
         batch = thumbnails(self.images)
         coder = of_coding(find_model(self.source, batch), coding)
-        return self._timed(f"thumbnails, {coder.name}, threads: {threads}", coder, batch, threads)
+        return self._timed(f"thumbnails, {coder.name}, threads: {threads}, turn {turn}", coder, batch, threads)
 
     def _timed(self, key: str, coder: Coder, images: Sequence[Pixels], threads: int) -> Unit:
-        work = partial(throughput, coder, images, threads, self.plan.repeats)
-        return Unit(key, 2 * self.plan.repeats * coder.cost * _pixels(images) / threads, work)
+        weight = 2 * coder.cost * _pixels(images) / threads
+        return Unit(key, weight, partial(throughput, coder, images, threads, repeats=1))
 
     def _steps(self, coding: Coding) -> Unit:
         few = _few(self.images)
@@ -152,6 +156,16 @@ class _Timings(NamedTuple):
         work = partial(growth, model, options, coding, megapixels, self.plan.repeats, self.folder)
         weight = 2 * (self.plan.repeats + 2) * 1e6 * megapixels * cost(self.model, coding)
         return Unit(f"{megapixels} megapixels, {name_of(coding)}", weight, work)
+
+
+def rounds_together(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """One row for each codec and number of threads, with the seconds of all its turns."""
+    together: dict[tuple[str, int], dict[str, Any]] = {}
+    for row in rows:
+        whole = together.setdefault((row["codec"], row["threads"]), {**row, **{key: [] for key in SECONDS}})
+        for key in SECONDS:
+            whole[key] += row[key]
+    return list(together.values())
 
 
 def _pixels(images: Sequence[Pixels]) -> int:

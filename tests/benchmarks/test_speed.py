@@ -25,7 +25,7 @@ def folder(context_path: Path, pictures: np.ndarray, tmp_path_factory: pytest.Te
     """Results of everything, on a small scale."""
     out = tmp_path_factory.mktemp("speed") / "out"
     dataset = Dataset("pictures", list(pictures[:2]), 2)
-    plan = speed.Plan(settings=(Coding(1, 2),), megapixels=(0.0024,), repeats=1)
+    plan = speed.Plan(settings=(Coding(1, 2),), megapixels=(0.0024,), repeats=2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")  # of the processes that it starts
         patch.setattr(graphics, "may_be_graphics", lambda planes: False)
@@ -49,7 +49,20 @@ def test_throughput_is_of_all_codecs_on_one_thread_and_on_all(measured: dict[str
     assert [row["codec"] for row in rows] == ["ddpmcodec e1", *(b.name for b in BASELINES)]
     for row in rows:
         assert (row["threads"], row["images"], row["raw_bytes"]) == (1, 2, 2 * 3072)
-        assert len(row["encode_seconds"]) == len(row["decode_seconds"]) == 1
+        assert len(row["encode_seconds"]) == len(row["decode_seconds"]) == 2
+
+
+def test_turns_of_a_codec_become_one_row() -> None:
+    rows = [
+        {"codec": codec, "threads": threads, "encode_seconds": [turn], "decode_seconds": [turn + 0.5]}
+        for threads in (1, 2)
+        for turn in (1.0, 2.0)
+        for codec in "ab"
+    ]
+    found = speed.rounds_together(rows)
+    assert [(row["codec"], row["threads"]) for row in found] == [("a", 1), ("b", 1), ("a", 2), ("b", 2)]
+    assert all((row["encode_seconds"], row["decode_seconds"]) == ([1.0, 2.0], [1.5, 2.5]) for row in found)
+    assert rows[0]["encode_seconds"] == [1.0]
 
 
 def test_rates_are_raw_bytes_by_the_median_time_and_stand_beside_jpeg_xl(measured: dict[str, Any]) -> None:
@@ -99,7 +112,7 @@ def test_memory_and_start_up_are_those_of_fresh_processes(measured: dict[str, An
         assert min(peaks) > 20e6  # Python and numpy alone take more
     starts = measured["results"]["start_up"]
     assert [start["command"] for start in starts] == ["--help", "encode one 32x32 image", "decode it"]
-    assert all(len(start["seconds"]) == len(start["processor_seconds"]) == 1 for start in starts)
+    assert all(len(start["seconds"]) == len(start["processor_seconds"]) == 2 for start in starts)
 
 
 def test_memory_is_also_that_beyond_a_small_process(measured: dict[str, Any]) -> None:
@@ -134,7 +147,7 @@ def test_tables_and_measures_have_all_of_it(measured: dict[str, Any]) -> None:
     ]  # one size grows by no power
     measures = list(speed.measures(measured))
     assert len(measures) == 2 * (1 + len(BASELINES)) + 2 * 2 + 2 * 3
-    assert all(measure.timing and len(measure.values) == 1 for measure in measures)
+    assert all(measure.timing and len(measure.values) == 2 for measure in measures)
 
 
 def test_speed_is_that_of_one_process(bench: Any, array: Path, monkeypatch: pytest.MonkeyPatch) -> None:
