@@ -21,6 +21,7 @@ namespace ddpm {
 
 inline constexpr int COLOR_REACH = 12;   // values that are weighed on each side of the mean, at most
 inline constexpr int COLOR_WINDOW = 32;  // room for them and the mean, in whole vectors
+static_assert(COLOR_WINDOW > 2 * COLOR_REACH, "a window holds both sides and the mean");
 
 // Which values of a channel are weighed: those within two and `scales` scales of the distribution on each side of its mean, but
 // not more than `most`. None are where the scale is larger than `largest_scale` (an index, here of 4 and 16): they would be few.

@@ -23,9 +23,9 @@ CROPS = {  # top, left, height, width; of the small ones the encoder tries both 
 }
 CODINGS = [(effort, levels) for effort in (1, 2, 3) for levels in (0, 2)]
 BYTES = {
-    "thumbnail": [1349, 1477, 1318, 1415, 1306, 1415],
-    "small": [3698, 4022, 3641, 3810, 3627, 3810],
-    "photo": [8019, 8639, 7820, 8265, 7786, 8265],
+    "thumbnail": [1348, 1476, 1318, 1425, 1306, 1415],
+    "small": [3699, 4022, 3641, 3811, 3627, 3811],
+    "photo": [8022, 8664, 7818, 8353, 7782, 8267],
 }
 
 
