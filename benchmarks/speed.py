@@ -1,8 +1,8 @@
 """ddpmcodec bench speed: throughput, time by step, previews, memory, start-up, installed size, and how they grow.
 
 Throughput is that of pixels in memory to files in memory and back, on one thread and on all, beside baselines in the
-same run: thumbnails in batches of 256, photographs one by one. Codecs take turns, one round after another, so that a
-machine whose speed drifts is slow for all of them. Encoding is without its verification, which is one more
+same run: thumbnails in batches of 256, photographs one by one. Codecs take turns, so that a machine whose
+speed drifts is slow for all of them. Encoding is without its verification, which is one more
 decoding. Growth with the size of an image is measured on synthetic photographs. The kernels are those that the machine
 of the result names: the fastest for the processor, or what DDPMCODEC_KERNELS says.
 """
@@ -90,7 +90,7 @@ def run(
         unit_values = work.results([unit for units in parts.values() for unit in units], quiet=quiet) or {}
     results: dict[str, Any] = {part: [unit_values[unit.key] for unit in units] for part, units in parts.items()}
     results |= {part: results[part][0] for part in ("start_up", "installed")}
-    results |= {part: rounds_together(results[part]) for part in ("throughput", "thumbnails")}
+    results |= {part: turns_together(results[part]) for part in ("throughput", "thumbnails")}
     results["throughput"] += skipped
     result = document(KIND, command, results | {"fits": fits(results["megapixels"])}, model=model, dataset=data)
     write_charts(speed_charts(result), out)
@@ -112,10 +112,10 @@ class _Timings(NamedTuple):
         """The units of work by the part of the result that they make."""
         start = Unit("start-up", 1e6, partial(start_up, self._options(), self.plan.repeats, self.folder))
         threads, settings = sorted({1, thread_count()}), self.plan.settings
-        turns = [(count, turn) for count in threads for turn in range(self.plan.repeats)]
+        turns = [(count, turn) for count in threads for turn in range(self.plan.repeats)]  # all codecs in each
         return {
-            "throughput": [self._throughput(coder, *turn) for turn in turns for coder in self.coders],
-            "thumbnails": [self._thumbnails(coding, *turn) for turn in turns for coding in OF_THUMBNAILS],
+            "throughput": [self._throughput(coder, count, turn) for count, turn in turns for coder in self.coders],
+            "thumbnails": [self._thumbnails(coding, count, turn) for count, turn in turns for coding in OF_THUMBNAILS],
             "steps": [self._steps(coding) for coding in settings],
             "previews": [self._preview(coding, count) for count in threads for coding in settings],
             "megapixels": [self._growth(coding, size) for coding in settings for size in self.plan.megapixels],
@@ -158,7 +158,7 @@ class _Timings(NamedTuple):
         return Unit(f"{megapixels} megapixels, {name_of(coding)}", weight, work)
 
 
-def rounds_together(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def turns_together(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """One row for each codec and number of threads, with the seconds of all its turns."""
     together: dict[tuple[str, int], dict[str, Any]] = {}
     for row in rows:

@@ -9,8 +9,8 @@ namespace {
 constexpr int LEAST_OF_THREAD = 2;  // positions of the largest wave: in images of a row or two threads only wait
 constexpr int BAND_BIASES = STEP_COUNT * BAND_KINDS, BIAS_SETS = BAND_BIASES + 1;
 
-// Learning takes time by position, and saves bits by bit. In the finest band, which has most positions and few bits, it costs more
-// than it saves; in the second, where a network is narrow, and chosen to be fast. number: of a kind of band, or BAND_KINDS: pixels.
+// Fine bands have many positions and few bits, so that learning takes more time than it is worth in the finest band, and also in
+// the second where a narrow network was chosen to be fast. number: of a kind of band; BAND_KINDS: pixels.
 bool is_worth_learning(int number, const Network& network) {
     constexpr int LEAST_WIDTH = 64;
     return number == 1 ? network.width >= LEAST_WIDTH : number > 1;

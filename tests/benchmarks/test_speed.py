@@ -59,7 +59,7 @@ def test_turns_of_a_codec_become_one_row() -> None:
         for turn in (1.0, 2.0)
         for codec in "ab"
     ]
-    found = speed.rounds_together(rows)
+    found = speed.turns_together(rows)
     assert [(row["codec"], row["threads"]) for row in found] == [("a", 1), ("b", 1), ("a", 2), ("b", 2)]
     assert all((row["encode_seconds"], row["decode_seconds"]) == ([1.0, 2.0], [1.5, 2.5]) for row in found)
     assert rows[0]["encode_seconds"] == [1.0]
