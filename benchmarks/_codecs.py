@@ -14,6 +14,7 @@ from PIL import Image
 
 from ddpmcodec import codec
 from ddpmcodec.codec.efforts import Coding, macs_per_pixel
+from ddpmcodec.codec.graphics import QUICK
 from ddpmcodec.codec.passes import SegmentCost
 from ddpmcodec.codec.suited import suited_together
 from ddpmcodec.format.header import DEFAULT_LEVELS
@@ -45,12 +46,12 @@ def is_ours(name: str) -> bool:
 
 
 def find_model(source: str | None, images: Sequence[Pixels]) -> ContextModel:
-    """The named model, or the embedded one that suits most of the images. Raises ModelError."""
+    """The named model, or the embedded one that suits most of the images without noise levels. Raises ModelError."""
     if source is not None:
         return registry.find(source)
     pixels = int(np.median([image[..., 0].size for image in images]))
     thumbnails = [image for image in images if image[..., 0].size <= THUMBNAIL_PIXELS]
-    return suited_together(thumbnails) if pixels <= THUMBNAIL_PIXELS else registry.default(pixels)
+    return suited_together(thumbnails, QUICK) if pixels <= THUMBNAIL_PIXELS else registry.default(pixels)
 
 
 def cost(model: ContextModel, coding: Coding) -> float:

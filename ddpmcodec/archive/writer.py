@@ -202,7 +202,7 @@ class _Writer:
         planes = [waiting.planes for waiting in images]
         coder = self.coder
         if self.model is None and self.latent is None:
-            coder = coder._replace(model=suited_together([own.colour for own in planes]))
+            coder = coder._replace(model=suited_together([own.colour for own in planes], coder.coding))
         graphic = find_graphics(planes, coder.model, coder.coding) if self.webp else [False] * len(images)
         for waiting, webp in zip(images, graphic, strict=True):
             if webp:

@@ -1,6 +1,6 @@
 """Images to .ddpm bytes and back: whole, from a prefix, or many at a time.
 
-Functions are imported when they are first used: `info` does without PyTorch.
+Functions are imported when they are first used, as importing takes longer than some of them.
 """
 
 from __future__ import annotations

@@ -54,8 +54,9 @@ def encode(
             directions.
         levels: noise levels before exact pixels. 0: none, the smallest file, whose prefixes show the upper part of the
             image; 2: every prefix is a picture; 5: the best previews.
-        model: None (an embedded one: `photo`, or for a thumbnail of up to 4,096 pixels `cifar10` unless `photo` clearly
-            takes fewer bytes of it), the name of an embedded one, the path of a model file, or a loaded one.
+        model: None (an embedded one: `photo`, or for a thumbnail of up to 4,096 pixels `cifar10`, or `photo`
+            where that clearly takes fewer bytes, but not at effort 2 with noise levels), the name of an embedded one,
+            the path of a model file, or a loaded one.
         strip: leave out ICC profile and EXIF; of a JPEG file, code its pixels without them.
         any_format: take files of all formats that Pillow reads, even where it may leave out some of what they hold.
         webp: store an image as lossless WebP where that is smaller. False: the model codes every image.
@@ -165,7 +166,7 @@ class _Part(NamedTuple):
 
 
 def _encode(pictures: Sequence[Planes], wanted: _Wanted) -> list[bytes]:
-    models = [wanted.given] * len(pictures) if wanted.given else _suited(pictures)
+    models = [wanted.given] * len(pictures) if wanted.given else _suited(pictures, wanted.coding)
     stored = run_all(lambda n: _is_stored(pictures[n], models[n], wanted.webp), range(len(pictures)))
     headers = [
         _header(planes, wanted.coding, model, wanted.tile) for planes, model in zip(pictures, models, strict=True)
@@ -184,10 +185,10 @@ def _encode(pictures: Sequence[Planes], wanted: _Wanted) -> list[bytes]:
     return files
 
 
-def _suited(pictures: Sequence[Planes]) -> list[ContextModel]:
+def _suited(pictures: Sequence[Planes], coding: Coding) -> list[ContextModel]:
     """The embedded model for each picture."""
     thumbnails = [planes.colour for planes in pictures if _is_tried(planes)]
-    chosen = iter(suited(thumbnails))
+    chosen = iter(suited(thumbnails, coding))
     return [next(chosen) if _is_tried(planes) else registry.default(_pixels(planes)) for planes in pictures]
 
 

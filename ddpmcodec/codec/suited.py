@@ -1,7 +1,7 @@
-"""The embedded model that suits thumbnails: a quick trial of both tells.
+"""The embedded model that suits thumbnails: a quick trial of both tells, where both may win.
 
 The model for thumbnails was trained on one kind of pictures. Small versions of photographs take 1 to 3% fewer bytes by
-the model for photographs, at every effort and with all numbers of noise levels.
+the model for photographs, but at effort 2 with noise levels: there its networks are so much smaller that it loses.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ddpmcodec import models
 from ddpmcodec.codec.batching import batches
+from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.codec.graphics import QUICK, words_of
 from ddpmcodec.codec.passes import encode_tiles
 from ddpmcodec.models import PHOTO, THUMBNAIL_PIXELS, registry
@@ -21,18 +22,18 @@ from ddpmcodec.parallel import run_all
 
 Pixels = NDArray[np.uint8]
 
-CLEARLY_LESS = 1 - 1 / 64  # of the bytes: with noise levels the model for photographs wins less than in the trial
+CLEARLY_LESS = 1 - 1 / 64  # of the bytes
 TRIED_IMAGES = 8  # of those that have one model together
 
 
-def suited(images: Sequence[Pixels]) -> list[ContextModel]:
+def suited(images: Sequence[Pixels], coding: Coding) -> list[ContextModel]:
     """For each image, uint8 [H, W, C] of at most THUMBNAIL_PIXELS, the model that is to code it."""
-    return [_chosen(*sizes) for sizes in _tried(images)]
+    return [_chosen(*sizes) for sizes in _tried(images, coding)]
 
 
-def suited_together(images: Sequence[Pixels]) -> ContextModel:
+def suited_together(images: Sequence[Pixels], coding: Coding) -> ContextModel:
     """The model that is to code all of these images, by some of them."""
-    sizes = _tried(images[:: max(1, len(images) // TRIED_IMAGES)][:TRIED_IMAGES])
+    sizes = _tried(images[:: max(1, len(images) // TRIED_IMAGES)][:TRIED_IMAGES], coding)
     return _chosen(sum(usual for usual, _ in sizes), sum(other for _, other in sizes))
 
 
@@ -40,9 +41,10 @@ def _chosen(usual: int, other: int) -> ContextModel:
     return registry.find(PHOTO) if other < CLEARLY_LESS * usual else registry.default(THUMBNAIL_PIXELS)
 
 
-def _tried(images: Sequence[Pixels]) -> list[tuple[int, int]]:
-    """The bytes of each image by the model for thumbnails, and by that for photographs; 0, 0 where there is one."""
-    if not images or PHOTO not in models.names():
+def _tried(images: Sequence[Pixels], coding: Coding) -> list[tuple[int, int]]:
+    """The bytes of each image by the model for thumbnails, and by that for photographs; 0, 0 where that cannot win."""
+    both_may_win = coding.effort != 2 or not coding.levels
+    if not images or PHOTO not in models.names() or not both_may_win:
         return [(0, 0)] * len(images)
     both = registry.default(THUMBNAIL_PIXELS), registry.find(PHOTO)
     return list(zip(*(_words(images, model) for model in both), strict=True))

@@ -43,12 +43,12 @@ def truncate(
         step: keep what so many steps of the schedule need.
         psnr: keep the shortest prefix whose preview has this PSNR, in dB over all colour samples, to one percent of its
             bytes. Some ten previews are decoded to find it.
-        original: for `psnr`, the image that was encoded; needed where the data is not the whole file.
+        original: for `psnr`, the image that was encoded; needed where the data is a prefix or a lossy file.
         mark: put an end mark behind the prefix, 6 bytes that count for `bytes` and `bpp`. The result says that it was
             cut on purpose, and is checked as whole files are.
         model: as in `decode`; needed for `psnr`, and for `step` where the file is one stream, which is decoded to find
             the end.
-        max_pixels: as in `decode`, for `psnr`.
+        max_pixels: as in `decode`, wherever `model` is needed.
 
     Returns:
         The prefix, which `decode(..., partial=True)` takes; with a mark a file, which `decode` takes. Data that is
@@ -57,7 +57,7 @@ def truncate(
     Raises:
         OutputError: the header alone is longer than the limit, or all of the data does not show that quality.
         ImageError: the original is not of the file's size and colours; more than `max_pixels`.
-        TruncatedError: the data ends before that step does, or is a prefix and `original` is missing.
+        TruncatedError: the data ends before that step does, or is a prefix or a lossy file, and `original` is missing.
         FormatError, ModelError: as `decode`.
         TypeError, ValueError: no limit, several, or one that is negative.
 
@@ -87,7 +87,7 @@ def truncate(
         return cut(data, reached.bytes, mark)
     file = split(data)
     if step is not None:
-        return cut(data, _end_of_step(data, file, step, find(model)), mark)
+        return cut(data, _end_of_step(data, file, step, find(model), max_pixels), mark)
     pixels = file.header.width * file.header.height
     size = bytes if bytes is not None else int(min((bpp or 0) * pixels / 8, len(data)))  # the product may be infinite
     if size >= len(data):
@@ -168,10 +168,10 @@ def _reference(
 def _require_whole(data: bytes) -> None:
     """Raises TruncatedError with advice that fits."""
     file = split(data)
-    if file.missing:
+    if file.missing or file.is_lossy:
         raise TruncatedError(
-            f"the file ends after {file.size} of {file.size + file.missing} bytes, and so does not hold the image to"
-            " compare with: name that with original=IMAGE"
+            f"the file was cut after {file.size} bytes, and so does not hold the image to compare with: name that with"
+            " original=IMAGE"
         )
 
 
@@ -181,11 +181,11 @@ def _psnr(shown: NDArray[np.uint8], original: NDArray[np.uint8]) -> float:
     return 10 * math.log10(255**2 / error) if error else math.inf
 
 
-def _end_of_step(data: bytes, file: Sections, step: int, given: ContextModel | None) -> int:
+def _end_of_step(data: bytes, file: Sections, step: int, given: ContextModel | None, max_pixels: int | None) -> int:
     """Bytes of the file that its first `step` steps need."""
     if step >= steps_of(file.header):
         if file.header.is_plain:  # how long it is only decoding shows
-            decode_details(data, model=given, max_pixels=None)
+            decode_details(data, model=given, max_pixels=max_pixels)
         file.require_whole()
         return file.size
     if file.header.stored:
@@ -193,4 +193,4 @@ def _end_of_step(data: bytes, file: Sections, step: int, given: ContextModel | N
     if file.header.index:
         require_step(file, step)
         return end_of_segment(file, segments_of_steps(file.header, step))
-    return decode_details(data, step=step, model=given, max_pixels=None).bytes_used
+    return decode_details(data, step=step, model=given, max_pixels=max_pixels).bytes_used

@@ -11,7 +11,8 @@ from PIL import Image
 
 import ddpmcodec
 from ddpmcodec import models
-from ddpmcodec.codec.suited import suited, suited_together
+from ddpmcodec.codec.efforts import Coding
+from ddpmcodec.codec.suited import CLEARLY_LESS, suited, suited_together
 
 Pixels = NDArray[np.uint8]
 
@@ -30,26 +31,43 @@ def reduced(side: int = 32) -> Pixels:
     return np.asarray(square.resize((side, side), Image.Resampling.BOX))
 
 
+TRIED = {"levels": 0}  # a coding under which either model may win
+
+
+@pytest.mark.parametrize("coding", [TRIED, {"effort": 3, "levels": 0}, {"effort": 1}], ids=str)
 @pytest.mark.parametrize(("image", "name"), [(smooth(), "cifar10"), (reduced(), "photo"), (reduced(64), "photo")])
-def test_it_is_the_model_that_takes_clearly_fewer_bytes(image: Pixels, name: str) -> None:
-    data = ddpmcodec.encode(image, levels=0, webp=False)
-    assert ddpmcodec.info(data)["model"] == suited([image])[0].name == name
-    assert data == ddpmcodec.encode(image, levels=0, webp=False, model=name)
-    other = next(other for other in models.NUMBERS if other != name)
-    assert len(data) < len(ddpmcodec.encode(image, levels=0, webp=False, model=other))
+def test_it_is_the_model_that_takes_clearly_fewer_bytes(image: Pixels, name: str, coding: dict[str, int]) -> None:
+    data = ddpmcodec.encode(image, **coding, webp=False)
+    assert ddpmcodec.info(data)["model"] == suited([image], Coding(**coding))[0].name == name
+    assert data == ddpmcodec.encode(image, **coding, webp=False, model=name)
+    assert len(data) < len(ddpmcodec.encode(image, **coding, webp=False, model=other(name)))
     assert np.array_equal(ddpmcodec.decode(data, as_array=True), image)
+
+
+@pytest.mark.parametrize("levels", [2, 5])
+@pytest.mark.parametrize("image", [smooth(), reduced(), reduced(64)])
+def test_by_default_it_is_the_one_with_larger_networks(image: Pixels, levels: int) -> None:
+    data = ddpmcodec.encode(image, levels=levels, webp=False)
+    assert ddpmcodec.info(data)["model"] == "cifar10"
+    assert CLEARLY_LESS * len(data) < len(ddpmcodec.encode(image, levels=levels, webp=False, model=other("cifar10")))
+
+
+def other(name: str) -> str:
+    return next(found for found in models.NUMBERS if found != name)
 
 
 def test_images_that_are_coded_together_have_models_of_their_own() -> None:
     images = [smooth(), reduced(), smooth()]
-    files = ddpmcodec.encode_many(images, webp=False)
+    files = ddpmcodec.encode_many(images, **TRIED, webp=False)
     assert [ddpmcodec.info(data)["model"] for data in files] == ["cifar10", "photo", "cifar10"]
-    assert files == [ddpmcodec.encode(image, webp=False) for image in images]
+    assert files == [ddpmcodec.encode(image, **TRIED, webp=False) for image in images]
 
 
 def test_one_model_for_several_images_is_by_the_sum_of_their_bytes() -> None:
-    assert suited_together([]).name == suited_together([smooth(), smooth()]).name == "cifar10"
-    assert suited_together([smooth(8), reduced(64), reduced()]).name == "photo"
+    assert (
+        suited_together([], Coding(1, 0)).name == suited_together([smooth(), smooth()], Coding(1, 0)).name == "cifar10"
+    )
+    assert suited_together([smooth(8), reduced(64), reduced()], Coding(1, 0)).name == "photo"
 
 
 def test_larger_images_are_photographs() -> None:
@@ -58,4 +76,6 @@ def test_larger_images_are_photographs() -> None:
 
 def test_without_the_model_of_photographs_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models, "names", lambda: (models.DEFAULT,))
-    assert [suited([reduced()])[0].name, suited_together([reduced()]).name] == [models.DEFAULT] * 2
+    assert [suited([reduced()], Coding(1, 0))[0].name, suited_together([reduced()], Coding(1, 0)).name] == [
+        models.DEFAULT
+    ] * 2
