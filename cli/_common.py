@@ -16,8 +16,6 @@ import click
 
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS
 from ddpmcodec.errors import DdpmError, ImageError, OutputError
-from ddpmcodec.files import check_output, write_below, write_file
-from ddpmcodec.folders import with_suffix
 from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, LEVELS, MAX_EFFORT
 from ddpmcodec.format.tiles import LEAST_SIDE, MOST_SIDE, SIDE_STEP
 
@@ -46,7 +44,6 @@ OPTIONS = {
 }
 STANDARD = "-"  # standard input or output
 ENCODED = ".ddpm"
-SAME_FORMAT = {".png": (".png",), ".jpg": (".jpg", ".jpeg", ".jpe", ".jfif")}  # suffixes that outputs may have, too
 
 
 Command = Callable[..., Any]
@@ -255,68 +252,6 @@ def read_input(name: str) -> bytes:
     return sys.stdin.buffer.read()
 
 
-class Outputs:
-    """Where the results of one run go: refused before the work starts, written whole after it.
-
-    Of several files, and with mirror, which is for sources below folders, `output` is a folder; so is what ends in a
-    slash. It is made where it is missing. keep_suffix: photo.jpg.ddpm.
-    """
-
-    def __init__(
-        self,
-        files: Sequence[str],
-        output: str | None,
-        suffix: str,
-        *,
-        force: bool,
-        mirror: bool = False,
-        keep_suffix: bool = False,
-    ) -> None:
-        self.output, self.suffix, self.force, self.keep_suffix = output, suffix, force, keep_suffix
-        is_folder = output is not None and Path(output).is_dir()
-        self.below = mirror or is_folder or (output is not None and (len(files) > 1 or output.endswith("/")))
-        is_file = output is not None and (Path(output).exists() or Path(output).suffix == suffix) and not is_folder
-        if self.below and output is not None and (output == STANDARD or is_file):
-            why = "with -r" if mirror else "with several files" if len(files) > 1 else "with a slash at its end"
-            raise click.UsageError(f"{why}, -o must be a folder, which {output} is not")
-
-    def output_for(self, source: str) -> str:
-        """The output for a source, or "-". Raises OutputError when it must not be written."""
-        return self.check(source, self.name(source))
-
-    def check(self, source: str, name: str) -> str:
-        """The name of the output. Raises OutputError when it must not be written."""
-        if name == STANDARD:
-            if standard_output().isatty():
-                raise OutputError(f"{label(source)}: no binary data to a terminal: name a file with -o, or use a pipe")
-        elif not self.below or Path(name).parent.is_dir():
-            check_output(Path(name), None if source == STANDARD else Path(source), force=self.force)
-        return name
-
-    def name(self, source: str, below: Path | None = None) -> str:
-        """The output for a source. below: its path in the folder that was given."""
-        if self.output is None:
-            return STANDARD if source == STANDARD else str(self._renamed(Path(source)))
-        if self.below:
-            base = "stdin" if source == STANDARD else Path(source).name
-            return str(self._renamed(Path(self.output, below or base)))
-        return self.output
-
-    def _renamed(self, path: Path) -> Path:
-        inner = path.with_suffix("")
-        if path.suffix == ENCODED and inner.suffix.lower() in SAME_FORMAT.get(self.suffix, ()):
-            return inner  # photo.png.ddpm, as --keep-suffix names it, becomes photo.png
-        return with_suffix(path, self.suffix, self.keep_suffix)
-
-    def write(self, output: str, data: bytes, source: str) -> None:
-        """Write an output, with the permissions and the modification time of its source, where that is a file."""
-        if output == STANDARD:
-            write_stdout(data)
-        else:
-            like = [] if source == STANDARD else [Path(source)]
-            (write_below if self.below else write_file)(Path(output), data, replace=self.force, like=like)
-
-
 def standard_output() -> TextIO:
     """Raises OutputError when it is closed."""
     if sys.stdout is None:
@@ -348,16 +283,6 @@ def leave_at_once(code: int) -> NoReturn:
         with suppress(OSError, ValueError):  # nobody reads it any more, or it is closed
             stream.flush()
     os._exit(code)
-
-
-def refuse_image_name(output: str, verb: str, suffix: str) -> None:
-    """Raises OutputError where an output that is no image is named as one, and would replace it with -f."""
-    if output.endswith(suffix):  # without importing what Pillow reads
-        return
-    from ddpmcodec.images import opened_extensions
-
-    if Path(output).suffix.lower() in opened_extensions() and not os.path.isdir(output):
-        raise OutputError(f"{output}: {verb} writes {suffix} files: name it {Path(output).with_suffix(suffix)}")
 
 
 class Finite(click.FloatRange):

@@ -18,7 +18,6 @@ from ddpmcodec.folders import OnError, Pair, Source, by_extension, collisions, f
 
 from ._common import (
     STANDARD,
-    Outputs,
     as_one,
     force_option,
     model_loader,
@@ -27,6 +26,7 @@ from ._common import (
     verbose_option,
     with_options,
 )
+from ._outputs import Outputs
 from ._report import Bar, Report, Result, Shape, Task
 
 if TYPE_CHECKING:

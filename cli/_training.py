@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from ddpmcodec.errors import OutputError
 
-from ._common import Finite, say
+from ._common import PATH_NAME, Finite, say
 
 T = TypeVar("T")
 Command = TypeVar("Command", bound=Callable[..., object])
@@ -19,10 +19,13 @@ Command = TypeVar("Command", bound=Callable[..., object])
 data_option = click.option(
     "--data",
     multiple=True,
+    type=PATH_NAME,
     metavar="PATH",
     help="Folder of images, .npy/.npz array, or CIFAR-10 root. May be given several times.",
 )
-out_option = click.option("--out", required=True, metavar="RUN", help="Folder for the state, the log and the rest.")
+out_option = click.option(
+    "--out", required=True, type=PATH_NAME, metavar="RUN", help="Folder for the state, the log and the rest."
+)
 resume_option = click.option(
     "--resume",
     is_flag=True,
@@ -45,9 +48,11 @@ camera_option = click.option(
 hold_out_option = click.option(
     "--hold-out",
     type=click.IntRange(0),
-    help="Last images of each data set, kept for evaluation; default: a tenth, 2000 at most.",
+    help="Last images of the first data set, kept for evaluation; default: a tenth, 2000 at most.",
 )
-validate_option = click.option("--validate", metavar="PATH", help="Data to evaluate on, instead of images held out.")
+validate_option = click.option(
+    "--validate", type=PATH_NAME, metavar="PATH", help="Data to evaluate on, instead of images held out."
+)
 seed_option = click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 no_compile_option = click.option(
     "--no-compile", is_flag=True, help="Plain PyTorch: slower, and no C++ compiler is needed."

@@ -34,7 +34,6 @@ from ._common import (
     progress,
     quiet_option,
     read_input,
-    refuse_image_name,
     say,
     standard_output,
     verbose_option,
@@ -42,6 +41,7 @@ from ._common import (
     write_stdout,
 )
 from ._many import folder_sources
+from ._outputs import refuse_image_name
 from ._report import archive_line
 
 if TYPE_CHECKING:
@@ -110,9 +110,10 @@ def create(
 ) -> int:
     """Archive images without loss, under their names; of a folder all images below it, under their paths in it.
 
-    The context model codes small images together, with --effort and --levels; with --bits-back, a Gaussian model codes
-    them, and --effort and --levels apply only to the other images. A checkpoint of the paper's network codes by bits
-    back through its own noise levels, unless --bits-back says how many.
+    The context model codes small images together, with --effort and --levels. With --bits-back, a Gaussian model codes
+    them, unless they are so few that all of them would serve as its initial bits; --effort and --levels then apply only
+    to the other images. A checkpoint of the paper's network codes by bits back through its own noise levels, unless
+    --bits-back says how many.
 
     An input that cannot be read is named and left out, and the exit code is 1. In folders, files without an image's
     extension are left out and counted.

@@ -26,12 +26,12 @@ from ._common import (
     output_option,
     pixels_option,
     read_input,
-    refuse_image_name,
     say,
     tile_option,
     webp_option,
 )
 from ._many import Choice, loader, many_options, run
+from ._outputs import refuse_image_name
 from ._report import Bar, Result, Shape, StepCosts, Task, coding_line, ratio
 
 if TYPE_CHECKING:

@@ -8,12 +8,14 @@ import click
 
 from ddpmcodec.files import check_output, write_file
 
-from ._common import EXIT_CODES, force_option, say
+from ._common import EXIT_CODES, PATH_NAME, force_option, say
 
 
 @click.command(epilog=EXIT_CODES)
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True)
-@click.option("-o", "--output", required=True, metavar="OUT", help="The exported model, a .safetensors file.")
+@click.argument("runs", type=PATH_NAME, metavar="RUN...", nargs=-1, required=True)
+@click.option(
+    "-o", "--output", required=True, type=PATH_NAME, metavar="OUT", help="The exported model, a .safetensors file."
+)
 @click.option("--name", help="What the model calls itself; default: the output's name.")
 @click.option("--base", metavar="MODEL", help="A model to take what no run has from.")
 @force_option

@@ -7,13 +7,19 @@ from pathlib import Path
 
 import click
 
-from ._common import EXIT_CODES, quiet_option, say, verbose_option
+from ._common import EXIT_CODES, PATH_NAME, quiet_option, say, verbose_option
 
 
 @click.command(epilog=EXIT_CODES)
-@click.argument("samples", metavar="SAMPLES")
-@click.argument("reference", metavar="REFERENCE")
-@click.option("--inception", required=True, metavar="WEIGHTS", help="torch-fidelity's Inception weights, a .pth file.")
+@click.argument("samples", type=PATH_NAME, metavar="SAMPLES")
+@click.argument("reference", type=PATH_NAME, metavar="REFERENCE")
+@click.option(
+    "--inception",
+    required=True,
+    type=PATH_NAME,
+    metavar="WEIGHTS",
+    help="torch-fidelity's Inception weights, a .pth file.",
+)
 @click.option("--batch", type=click.IntRange(1), default=64, show_default=True, help="Images at a time.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @quiet_option

@@ -17,10 +17,10 @@ from ddpmcodec.files import check_output, write_file
 
 from ._common import (
     EXIT_CODES,
+    PATH_NAME,
     STANDARD,
     Command,
     Finite,
-    Outputs,
     denoiser_option,
     force_option,
     label,
@@ -31,6 +31,7 @@ from ._common import (
     with_options,
     write_stdout,
 )
+from ._outputs import Outputs
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -154,6 +155,7 @@ def write_grid(output: str, images: Tensor, *, scale: int, force: bool) -> None:
     "-o",
     "--output",
     required=True,
+    type=PATH_NAME,
     metavar="OUT",
     help="One PNG of all images, an existing folder for a PNG each, or -.",
 )
@@ -267,9 +269,11 @@ def _square(images: Tensor) -> Tensor:
 
 
 @click.command(epilog=EXIT_CODES)
-@click.argument("first", metavar="A")
-@click.argument("second", metavar="B")
-@click.option("-o", "--output", required=True, metavar="OUT", help="The PNG to write, or - for standard output.")
+@click.argument("first", type=PATH_NAME, metavar="A")
+@click.argument("second", type=PATH_NAME, metavar="B")
+@click.option(
+    "-o", "--output", required=True, type=PATH_NAME, metavar="OUT", help="The PNG to write, or - for standard output."
+)
 @click.option(
     "--timesteps",
     metavar="t,t,...",

@@ -10,6 +10,7 @@ from ddpmcodec.files import FileView, check_output, write_file
 
 from ._common import (
     EXIT_CODES,
+    PATH_NAME,
     STANDARD,
     can_be_read_twice,
     file_model_option,
@@ -23,8 +24,10 @@ from ._common import (
 
 
 @click.command(epilog=EXIT_CODES)
-@click.argument("file", metavar="FILE")
-@click.option("-o", "--output", required=True, metavar="OUT", help="Output file, or - for standard output.")
+@click.argument("file", type=PATH_NAME, metavar="FILE")
+@click.option(
+    "-o", "--output", required=True, type=PATH_NAME, metavar="OUT", help="Output file, or - for standard output."
+)
 @click.option(
     "--size",
     type=click.IntRange(min=1, max=4096),

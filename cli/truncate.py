@@ -9,8 +9,8 @@ import click
 
 from ._common import (
     EXIT_CODES,
+    PATH_NAME,
     Finite,
-    Outputs,
     each,
     file_model_option,
     force_option,
@@ -20,13 +20,13 @@ from ._common import (
     naming,
     quiet_option,
     read_input,
-    refuse_image_name,
     say,
 )
+from ._outputs import Outputs, refuse_image_name
 
 
 @click.command(epilog=EXIT_CODES)
-@click.argument("file", metavar="FILE")
+@click.argument("file", type=PATH_NAME, metavar="FILE")
 @click.option("--bpp", type=Finite(min=0), metavar="X", help="Keep at most X bits per pixel.")
 @click.option("--bytes", type=click.IntRange(min=0), metavar="N", help="Keep at most N bytes.")
 @click.option("--step", type=click.IntRange(min=0), metavar="K", help="Keep what the first K steps need.")
@@ -37,7 +37,10 @@ from ._common import (
     help="Keep the shortest prefix whose preview has this PSNR; some ten previews are decoded to find it.",
 )
 @click.option(
-    "--original", metavar="IMAGE", help="Measure --psnr against this image; of a whole file its own is the default."
+    "--original",
+    type=PATH_NAME,
+    metavar="IMAGE",
+    help="Measure --psnr against this image; of a whole file its own is the default.",
 )
 @click.option(
     "--mark/--no-mark",
@@ -45,7 +48,9 @@ from ._common import (
     help="Say in the file that it was cut on purpose, in 6 bytes at its end (the default), or write the prefix alone,"
     " which decodes with --partial.",
 )
-@click.option("-o", "--output", required=True, metavar="OUT", help="Output file, or - for standard output.")
+@click.option(
+    "-o", "--output", required=True, type=PATH_NAME, metavar="OUT", help="Output file, or - for standard output."
+)
 @file_model_option
 @max_pixels_option
 @force_option
@@ -108,6 +113,6 @@ def _cut(data: bytes, limit: Limit, options: dict[str, Any], mark: bool) -> tupl
 
     if limit.name != "psnr":
         only: dict[str, Any] = {limit.name: limit.value}
-        return codec.truncate(data, **only, mark=mark, model=options["model"]), ""
+        return codec.truncate(data, **only, mark=mark, model=options["model"], max_pixels=options["max_pixels"]), ""
     size, psnr = find_quality(data, limit.value, **options)
     return cut(data, size, mark), ", no error" if isinf(psnr) else f", {psnr:.2f} dB"

@@ -13,6 +13,7 @@ import click
 
 from ._common import (
     EXIT_CODES,
+    PATH_NAME,
     each,
     file_model_option,
     files_argument,
@@ -32,7 +33,12 @@ LEAVING = 0.5  # seconds that work has to end by itself; a WebP of a large image
 
 @click.command(epilog=EXIT_CODES)
 @files_argument
-@click.option("--original", metavar="IMAGE", help="Measure against this image; of a whole file its own is the default.")
+@click.option(
+    "--original",
+    type=PATH_NAME,
+    metavar="IMAGE",
+    help="Measure against this image; of a whole file its own is the default.",
+)
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="Of the page; the default is any free one."
 )

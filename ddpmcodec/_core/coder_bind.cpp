@@ -274,7 +274,6 @@ void bind_coder(nb::module_& m) {
         .def_prop_ro("segments_done", &Pass::segments_done)
         .def_prop_ro("ended", &Pass::ended)
         .def_prop_ro("is_exact", &Pass::is_exact)
-        .def_prop_ro("has_begun", &Pass::has_begun)
         .def("bits", &Pass::bits)
         .def("symbols", &symbols, "stream"_a)
         .def("ends", [](const Pass& pass, int stream) { return pass.ends(stream); }, "stream"_a)

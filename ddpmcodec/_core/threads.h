@@ -15,8 +15,8 @@ class Team {
   public:
     int threads() const { return threads_; }
 
-    // All threads wait for each other. Who waits looks for some microseconds, which is as long as a wave takes, then sleeps:
-    // on a busy machine the thread that is waited for may have no core. Where one has thrown the others leave, by `Left`.
+    // All threads wait for each other. A thread spins for some microseconds, about as long as a wave takes, then sleeps: on a
+    // busy machine the thread that is waited for may have no core. Where one has thrown the others leave, by `Left`.
     void wait() {
         if (threads_ == 1) return;
         const unsigned mine = generation_.load(std::memory_order_acquire);
@@ -30,7 +30,7 @@ class Team {
             return;
         }
         auto goes_on = [&] { return generation_.load(std::memory_order_acquire) != mine || failed_.load(std::memory_order_relaxed); };
-        for (int look = 0; look < LOOKS && !goes_on(); look++) pause();
+        for (int spin = 0; spin < SPINS && !goes_on(); spin++) pause();
         if (!goes_on()) {
             std::unique_lock<std::mutex> lock(mutex_);
             changed_.wait(lock, goes_on);
@@ -43,7 +43,7 @@ class Team {
 
     struct Left {};
 
-    static constexpr int LOOKS = 2000;
+    static constexpr int SPINS = 2000;
 
     static void pause() {
 #if defined(__x86_64__) || defined(__i386__)

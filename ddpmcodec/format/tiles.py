@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ddpmcodec.errors import FormatError
+from ddpmcodec.errors import ImageError
 from ddpmcodec.format.header import MAX_CHUNKS, Index
 
 SINGLE_STREAM_PIXELS = 1 << 16  # images up to this size are one stream
@@ -16,11 +16,11 @@ def plan_index(width: int, height: int, segments: int, side: int | None = None) 
     that the lines between tiles, where the model loses sight of its neighbours, are as short as possible. side: square
     tiles of so many pixels instead, for an image that is larger in one direction.
 
-    Raises FormatError where there would be more chunks than the format holds."""
+    Raises ImageError where there would be more chunks than the format holds."""
     if side is not None and max(width, height) > side:
         chunks = -(-width // side) * -(-height // side) * segments
         if chunks > MAX_CHUNKS:
-            raise FormatError(f"{chunks} chunks of tiles, where {MAX_CHUNKS} are possible: take larger tiles")
+            raise ImageError(f"{chunks} chunks of tiles, where {MAX_CHUNKS} are possible: take larger tiles")
         return Index(min(side, width), min(side, height), segments)
     if width * height <= SINGLE_STREAM_PIXELS:
         return None

@@ -30,6 +30,14 @@ class Estimate(NamedTuple):
     mean: float
     standard_error: float | None
 
+    def figures(self) -> dict[str, Any]:
+        """What the log of a training says of a bound, bits/dim."""
+        error = self.standard_error
+        return {
+            "held_out": {"bound": round(self.mean, 4)},
+            "standard_error": None if error is None else round(error, 4),
+        }
+
 
 class Row(NamedTuple):
     """What a receiver who knows c_t has paid and sees; at t = 0 the pixels themselves."""

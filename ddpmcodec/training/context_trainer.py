@@ -47,7 +47,7 @@ from ddpmcodec.training.trainable import (
 )
 from ddpmcodec.training.warm_start import grown, of_integers
 
-WARMUP, CLIP = 100, 1.0  # steps of a network; norm of its gradient
+WARMUP, CLIP = 100, 1.0  # rounds of all roles; norm of a gradient
 # The learning rate of gains, in that of head, skip layer and biases: saves 0.3 to 0.7% of the bits in 600 updates
 # (docs/experiments).
 GAIN_PACE = 8.0
@@ -62,7 +62,7 @@ class ContextSettings:
 
     data: tuple[str, ...]  # several data sets are taken round-robin, a batch of images each
     validate: str | None = None  # images to evaluate on, instead of images held out
-    hold_out: int | None = None  # last images of every data set; None: a tenth, 2,000 at most
+    hold_out: int | None = None  # last images of the first data set; None: a tenth, 2,000 at most
     hours: float = 1.5
     effort: int = 2  # whose networks they are
     size: int | None = None  # their shapes (`trainable.SIZES`); None: those of the effort's number

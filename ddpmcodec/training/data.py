@@ -198,21 +198,21 @@ def image_sets(
     data: Sequence[str], *, validate: str | None = None, hold_out: int | None = None
 ) -> tuple[list[list[Pixels]], list[Pixels]]:
     """Training images of every data set, and the images to evaluate on: those of `validate`, or the last ones of the
-    first set. hold_out: how many of each set are the last ones; None: a tenth, `MOST_HELD_OUT` at most. Raises
-    TrainingError where there are none."""
+    first set. hold_out: how many these are; None: a tenth, `MOST_HELD_OUT` at most. Raises TrainingError where there
+    are none."""
     if not data:
         raise TrainingError("no training images: name a folder, an array or a CIFAR-10 root with --data")
     sets = [load_images(source) for source in data]
     if validate is not None:
         return sets, load_images(validate)
-    held_out = [min(MOST_HELD_OUT, max(1, len(images) // 10)) if hold_out is None else hold_out for images in sets]
-    first = len(sets[0])
-    if not 0 < held_out[0] < first:
+    first, others = sets[0], sets[1:]
+    held_out = min(MOST_HELD_OUT, max(1, len(first) // 10)) if hold_out is None else hold_out
+    if not 0 < held_out < len(first):
         raise TrainingError(
-            f"{data[0]}: {first} images, of which --hold-out keeps {held_out[0]}: at least one must be"
+            f"{data[0]}: {len(first)} images, of which --hold-out keeps {held_out}: at least one must be"
             " left to train on, and one to evaluate on: give another --hold-out, or images to --validate with"
         )
-    return [images[:-count] or images for images, count in zip(sets, held_out, strict=True)], sets[0][-held_out[0] :]
+    return [first[:-held_out], *others], first[-held_out:]
 
 
 def crops_of(

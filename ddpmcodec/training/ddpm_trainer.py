@@ -174,12 +174,8 @@ class DdpmTrainer:
         if self.held_out is None:
             return {}
         levels = respace(self.settings.noise_levels(), min(self.settings.levels, EVALUATED_LEVELS))
-        estimate = evaluate_bound(self.denoiser(), self.held_out, levels, torch.Generator().manual_seed(0)).total()
-        error = estimate.standard_error
-        return {
-            "held_out": {"bound": round(estimate.mean, 4)},
-            "standard_error": None if error is None else round(error, 4),
-        }
+        bound = evaluate_bound(self.denoiser(), self.held_out, levels, torch.Generator().manual_seed(0))
+        return bound.total().figures()
 
     def denoiser(self) -> PaperDenoiser:
         """The averaged network under the denoiser contract."""

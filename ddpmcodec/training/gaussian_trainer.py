@@ -149,7 +149,7 @@ class GaussianSettings:
     batch: int = 64
     crop: int = 32
     camera_share: float = 0.0  # of the crops of the largest size that get a sensor's noise and blur
-    hold_out: int | None = None  # last images of every data set; None: a tenth, 2,000 at most
+    hold_out: int | None = None  # last images of the first data set; None: a tenth, 2,000 at most
     validate: str | None = None  # data to evaluate on instead
     muon_rate: float = 0.02
     adam_rate: float = 7e-4
@@ -252,12 +252,7 @@ class GaussianTrainer:
         return export(self.averaged, name=self.settings.name, training=facts)
 
     def evaluate(self) -> dict[str, Any]:
-        estimate = self.bound()
-        error = estimate.standard_error
-        return {
-            "held_out": {"bound": round(estimate.mean, 4)},
-            "standard_error": None if error is None else round(error, 4),
-        }
+        return self.bound().figures()
 
     def bound(self) -> Estimate:
         """The bound of the held-out images, bits/dim, by the averaged network as exported: what bits back pays."""

@@ -294,8 +294,24 @@ def test_a_name_that_no_system_takes_leaves_the_others(ddpm: Any, command: str, 
     assert made <= set(files(tmp_path))
 
 
-@pytest.mark.parametrize("arguments", [("encode", "-r", ""), ("encode", "a.png", "-o", ""), ("decode", "")])
-def test_an_empty_name_is_not_the_current_folder(ddpm: Any, tree: Path, arguments: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("encode", "-r", ""),
+        ("encode", "a.png", "-o", ""),
+        ("decode", ""),
+        ("truncate", "a.ddpm", "--bpp", 1, "-o", ""),
+        ("thumbnail", "", "-o", "small.png"),
+        ("view", "a.ddpm", "--original", ""),
+        ("train", "--data", "", "--out", "run"),
+        ("export", "run", "-o", ""),
+        ("sample", "-o", ""),
+        ("interpolate", "a.png", "", "-o", "mixed.png"),
+        ("quality", "", "b", "--inception", "weights.pth"),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_an_empty_name_is_not_the_current_folder(ddpm: Any, tree: Path, arguments: tuple[Any, ...]) -> None:
     with contextlib.chdir(tree):
         before = files(tree)
         ended = ddpm(*arguments)

@@ -77,7 +77,7 @@ def test_a_file_is_cut_to_a_quality(ddpm: Any, file: Path, coded: bytes, pixels:
 
 
 def test_the_original_is_measured_against_where_it_is_given(ddpm: Any, photo: Path, pixels: np.ndarray) -> None:
-    """A prefix has no original of its own, and one of another size is refused."""
+    """Neither a prefix nor a lossy file has an original of its own, and one of another size is refused."""
     cut = photo.with_name("cut.ddpm")
     image = Image.fromarray(pixels)
     image.info["icc_profile"] = b"profile"  # and so the file says how long it is
@@ -85,9 +85,13 @@ def test_the_original_is_measured_against_where_it_is_given(ddpm: Any, photo: Pa
     cut.write_bytes(coded[:-40])
     whole = ddpm("truncate", "-", "--psnr", 30, "-o", "-", stdin=coded)
     assert ddpm("truncate", cut, "--psnr", 30, "--original", photo, "-o", "-").stdout == whole.stdout
-    alone = ddpm("truncate", cut, "--psnr", 30, "-o", "-")
-    assert (alone.code, alone.stdout) == (3, b"")
-    assert "does not hold the image to compare with: name that with --original IMAGE" in alone.stderr
+    marked = codec.truncate(coded, bytes=200, mark=True)
+    for alone in (
+        ddpm("truncate", cut, "--psnr", 30, "-o", "-"),
+        ddpm("truncate", "-", "--psnr", 20, "-o", "-", stdin=marked),
+    ):
+        assert (alone.code, alone.stdout) == (3, b"")
+        assert "does not hold the image to compare with: name that with --original IMAGE" in alone.stderr
     Image.fromarray(pixels[1:]).save(photo)
     other = ddpm("truncate", cut, "--psnr", 30, "--original", photo, "-o", "-")
     assert (other.code, other.stdout) == (1, b"")
@@ -120,8 +124,9 @@ def test_a_webp_is_kept_whole_unless_its_mean_colour_will_do(ddpm: Any, webp: by
 
 
 def test_pixels_are_limited_where_previews_are_decoded(ddpm: Any, coded: bytes) -> None:
-    ended = ddpm("truncate", "-", "--psnr", 20, "--max-pixels", 479, "-o", "-", stdin=coded)
-    assert (ended.code, "--max-pixels N" in ended.stderr) == (1, True)
+    for limit in (["--psnr", 20], ["--step", 1]):
+        ended = ddpm("truncate", "-", *limit, "--max-pixels", 479, "-o", "-", stdin=coded)
+        assert (ended.code, "--max-pixels N" in ended.stderr) == (1, True)
 
 
 def test_an_original_without_psnr_is_wrong_usage(ddpm: Any, coded: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -158,8 +159,7 @@ def test_means_of_exact_pixels_are_their_planes(
 
 
 @pytest.mark.parametrize("levels", [2, 5])
-def test_means_of_what_bands_know_exactly_are_the_planes(networks: dict[str, list[Any]], levels: int) -> None:
-    """A flat picture: its cells of the last level are dead zones, so that means are near."""
+def test_means_of_a_flat_picture_come_near_it(networks: dict[str, list[Any]], levels: int) -> None:
     pixels = np.full((1, 24, 40, 3), (90, 130, 70), np.uint8)
     known_pass = decoder(networks, pixels, levels)
     wrong = []
@@ -167,7 +167,8 @@ def test_means_of_what_bands_know_exactly_are_the_planes(networks: dict[str, lis
         known_pass.advance(END, segment)
         mean = native.means(known_pass, 0, 1)
         wrong.append(np.abs(mean - to_ycocg(pixels[0])).mean())
-    assert wrong[-1] < 8
+    assert wrong[-1] < 0.75 * wrong[0] < 2
+    assert all(later <= before + 1e-4 for before, later in pairwise(wrong))
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 6), (7, 2), (33, 47), (40, 24)])

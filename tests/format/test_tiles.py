@@ -6,6 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from ddpmcodec.errors import ImageError
 from ddpmcodec.format.header import MAX_CHUNKS, MAX_PIXELS, MAX_SEGMENTS, Header, Index
 from ddpmcodec.format.header_bytes import pack_header
 from ddpmcodec.format.tiles import SINGLE_STREAM_PIXELS, TILE_PIXELS, plan_index
@@ -74,3 +75,10 @@ def test_every_plan_of_the_largest_images_is_within_the_limits(width: int, heigh
     assert chunks <= MAX_CHUNKS
     full = Index(index.tile_width, index.tile_height, MAX_SEGMENTS, (0,) * chunks, (0,) * chunks)
     assert pack_header(Header("RGB", width, height, 2, 2, 1, index=full))
+
+
+def test_tiles_that_are_too_many_are_the_callers_mistake() -> None:
+    """Not that of a file: the exit code is 1, not 3."""
+    with pytest.raises(ImageError, match=r"^1078140 chunks of tiles, where 1048576 are possible: take larger tiles$"):
+        plan_index(2_300_000, 1, 30, 64)
+    assert plan_index(2_200_000, 1, 30, 64) == Index(64, 1, 30)
