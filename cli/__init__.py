@@ -16,7 +16,17 @@ import click
 from ddpmcodec import __version__
 from ddpmcodec.errors import DdpmError
 
-from ._common import CLOSED_PIPE, EXIT_CODES, INTERRUPTED, failure, leave_at_once, printable, say, silence
+from ._common import (
+    CLOSED_PIPE,
+    EXIT_CODES,
+    INTERRUPTED,
+    failure,
+    leave_at_once,
+    printable,
+    say,
+    silence,
+    writing_stdout,
+)
 
 COMMANDS = (
     "encode",
@@ -69,7 +79,7 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
-        with _pipes():
+        with _pipes(), writing_stdout():  # help
             return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -15,7 +15,7 @@ from click.core import ParameterSource
 from ddpmcodec.errors import OutputError
 from ddpmcodec.format.header import LEVELS, MAX_EFFORT
 
-from ._common import INTERRUPTED, Finite, as_one, force_option, model_option, quiet_option, with_options
+from ._common import INTERRUPTED, Finite, as_one, echo, force_option, model_option, quiet_option, with_options
 
 if TYPE_CHECKING:
     from ddpmcodec.benchmarks._results import Document
@@ -189,4 +189,4 @@ def measure(work: Callable[[], Document | None]) -> int:
 def print_tables(document: Document) -> None:
     from ddpmcodec.benchmarks._results import benchmark
 
-    click.echo("\n\n".join(table.markdown() for table in benchmark(document["kind"]).tables(document)))
+    echo("\n\n".join(table.markdown() for table in benchmark(document["kind"]).tables(document)))

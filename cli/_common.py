@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import math
 import os
@@ -259,11 +260,29 @@ def standard_output() -> TextIO:
     return sys.stdout
 
 
+def echo(text: str) -> None:
+    """Print a line of results. Raises OutputError where it cannot be written."""
+    with writing_stdout():
+        click.echo(text)
+
+
 def write_stdout(data: bytes) -> None:
-    stdout = standard_output().buffer
-    try:
-        stdout.write(data)
+    """Raises OutputError where not all can be written."""
+    stdout, rest = standard_output().buffer, memoryview(data)
+    with writing_stdout():
+        while rest:  # where Python keeps no buffer (-u), a call may write a part
+            written = stdout.write(rest)
+            if not written:
+                raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+            rest = rest[written:]
         stdout.flush()
+
+
+@contextmanager
+def writing_stdout() -> Iterator[None]:
+    """Raises OutputError where standard output cannot be written, but for a pipe that nobody reads any more."""
+    try:
+        yield
     except BrokenPipeError:
         raise
     except OSError as error:

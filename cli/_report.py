@@ -11,11 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import click
-
 from ddpmcodec.errors import DdpmError
 
-from ._common import STANDARD, is_watched, label, message_of, printable, say
+from ._common import STANDARD, echo, is_watched, label, message_of, printable, say
 
 if TYPE_CHECKING:
     from ddpmcodec.codec.passes import SegmentCost
@@ -165,7 +163,7 @@ class Report:
         for task in tasks:
             self._object({**_names(task.name, task.output), "planned": True})
             if not (self.as_json or self.quiet):
-                click.echo(printable(f"{label(task.name)} -> {label(task.output, 'standard output')}"))
+                echo(printable(f"{label(task.name)} -> {label(task.output, 'standard output')}"))
         if not self.as_json and not self.quiet:
             say(f"{len(tasks)} files would be written; this was a dry run")
 
@@ -201,7 +199,7 @@ class Report:
     def _object(self, facts: dict[str, Any]) -> None:
         if self.as_json:
             with self.lock:
-                click.echo(json.dumps(facts, allow_nan=False))
+                echo(json.dumps(facts, allow_nan=False))
 
 
 def ratio(read: int, written: int) -> float | None:

@@ -15,13 +15,16 @@ import click
 
 from ddpmcodec.errors import DdpmError, ImageError, OutputError
 from ddpmcodec.files import check_output, write_below, write_file
+from ddpmcodec.format.block import MAX_LEVELS
 
 from ._common import (
+    ENCODED,
     EXIT_CODES,
     PATH_NAME,
     STANDARD,
     any_format_option,
     archive_levels_option,
+    echo,
     effort_option,
     failure,
     force_option,
@@ -73,7 +76,7 @@ def archive() -> None:
 @click.argument("images", nargs=-1, required=True, type=PATH_NAME, metavar="IMAGES...")
 @click.option(
     "--bits-back",
-    type=click.IntRange(min=2),
+    type=click.IntRange(2, MAX_LEVELS),
     metavar="T",
     help="Code by bits back through T noise levels of latents, those of the paper's process, a network call each.",
 )
@@ -143,7 +146,7 @@ def create(
     _write(output, data, force, [path for _, path in files])
     if as_json:
         facts = {"file": output, "images": len(files) - len(failures), "left_out": len(failures), "bytes": len(data)}
-        click.echo(json.dumps(facts))
+        echo(json.dumps(facts))
     if not quiet:
         say(f"{len(files) - len(failures)} images -> {label(output, 'standard output')}: {len(data)} bytes")
     if verbose:
@@ -171,6 +174,8 @@ def _named(inputs: Sequence[str], quiet: bool, failures: list[int]) -> Iterator[
         if os.path.isdir(path):  # False, too, of what cannot be looked at: reading it says why
             sources = folder_sources(path, None, "image", quiet, lambda error: failures.append(failure(error)))
             yield from ((source.below.as_posix(), source.path) for source in sources)
+        elif text == STANDARD:
+            raise click.UsageError("an image on standard input has no name in an archive: name files or folders")
         else:
             yield path.name, path
 
@@ -204,6 +209,8 @@ def _check_target(output: str, files: Sequence[tuple[str, Path]], force: bool) -
         for _, path in files:
             check_output(Path(output), path, force=force)
         refuse_image_name(output, "archive create", ".ddpma")
+        if Path(output).suffix == ENCODED:
+            raise OutputError(f"{output}: is the name of a file of one image: name it {Path(output).stem}.ddpma")
     elif standard_output().isatty():
         raise OutputError("no binary data to a terminal: name a file, or use a pipe")
 
@@ -235,10 +242,10 @@ def list_(file: str, names: tuple[str, ...], as_json: bool) -> None:
             find_images(split(data).index, wanted)  # refuses what is not there
     shown = [image for image in facts["images"] if wanted is None or image["name"] in wanted]
     if as_json:
-        click.echo(json.dumps({"file": label(file), **facts, "images": shown}, allow_nan=False, indent=2))
+        echo(json.dumps({"file": label(file), **facts, "images": shown}, allow_nan=False, indent=2))
         return
     for image in shown:
-        click.echo(f"{image['width']:6} x {image['height']:<6} {image['mode']:5} {printable(image['name'])}")
+        echo(f"{image['width']:6} x {image['height']:<6} {image['mode']:5} {printable(image['name'])}")
     say(archive_line(file, facts))
 
 
@@ -292,6 +299,8 @@ def extract(
     """
     from ddpmcodec.format.ddpma import find_images, split
 
+    if output == STANDARD:
+        raise click.UsageError("-o is the folder of the images, and - is standard output: name a folder")
     if Path(output).exists() and not Path(output).is_dir():
         raise OutputError(f"{output}: is a file: name a folder with -o")
     data = read_input(file)
@@ -303,7 +312,7 @@ def extract(
     targets = {name: Path(output, name) for name in everything} if original else _targets(Path(output), everything)
     if not force:
         _refuse_existing(Path(output), [targets[entry.name] for entry in wanted])
-    done, failures, like = 0, list[int](), [] if file == STANDARD else [Path(file)]
+    done, failures, like = set[str](), list[int](), [] if file == STANDARD else [Path(file)]
     pixels = sum(entry.width * entry.height for entry in wanted)
     with naming(file), progress(file, pixels, quiet=quiet) as advance:
         from ddpmcodec import archive as archives
@@ -322,10 +331,13 @@ def extract(
                 except OutputError as error:
                     failures.append(failure(error))
                     continue
-                done += 1
+                done.add(name)
         finally:
             if done and not quiet:
-                say(f"{label(file)}: {done} images -> {output}")
+                say(f"{label(file)}: {len(done)} images -> {output}")
+    for name in names if original else ():
+        if name in targets and name not in done:
+            failures.append(failure(DdpmError(f"{label(file)}: {name} is stored as pixels: leave out --original")))
     return max(failures, default=0)
 
 
@@ -374,4 +386,4 @@ def test(file: str, model: str | None, max_pixels: int, quiet: bool) -> None:
 
         count = archives.test(data, model=model, max_pixels=max_pixels, progress=advance)
     if not quiet:
-        click.echo(printable(f"{label(file)}: ok, {count} images"))
+        echo(printable(f"{label(file)}: ok, {count} images"))

@@ -23,7 +23,7 @@ from ._bench import (
     request_options,
     run_options,
 )
-from ._common import EXIT_CODES, each, effort_option, force_option, levels_option, model_option, quiet_option, say
+from ._common import EXIT_CODES, each, echo, effort_option, force_option, levels_option, model_option, quiet_option, say
 from ._many import ray_option
 
 if TYPE_CHECKING:
@@ -224,7 +224,7 @@ def compare(old: Path, new: Path) -> int:
 
     comparison = run(old, new)
     if comparison.changes:
-        click.echo(comparison.table().markdown())
+        echo(comparison.table().markdown())
     for note in comparison.notes:
         say(note)
     if not comparison.changes:

@@ -9,7 +9,7 @@ import click
 
 from ddpmcodec.errors import ImageError
 
-from ._common import EXIT_CODES, PATH_NAME, denoiser_option, progress, quiet_option, steps_option
+from ._common import EXIT_CODES, PATH_NAME, denoiser_option, echo, progress, quiet_option, steps_option
 
 if TYPE_CHECKING:
     from ddpmcodec.paper.bound import Bound, Estimate
@@ -63,9 +63,9 @@ def bound(images: str, model: str | None, T: int, limit: int, seed: int, as_json
             progress=None if advance is None else lambda count: advance(count * area),
         )  # fmt: skip
     if as_json:
-        click.echo(json.dumps({"model": denoiser.id.hex(), "levels": T, **found.to_json()}, allow_nan=False))
+        echo(json.dumps({"model": denoiser.id.hex(), "levels": T, **found.to_json()}, allow_nan=False))
     else:
-        click.echo(_text(found))
+        echo(_text(found))
 
 
 def _text(bound: Bound) -> str:

@@ -13,7 +13,7 @@ from click.shell_completion import (
 )
 
 from . import COMPLETE
-from ._common import EXIT_CODES
+from ._common import EXIT_CODES, echo
 
 
 class _Files(ShellComplete):
@@ -52,4 +52,4 @@ def completion(context: click.Context, shell: str) -> None:
       zsh   ~/.zshrc, after compinit: eval "$(ddpmcodec completion zsh)"
       fish  ddpmcodec completion fish > ~/.config/fish/completions/ddpmcodec.fish
     """
-    click.echo(SHELLS[shell](context.find_root().command, {}, "ddpmcodec", COMPLETE).source())
+    echo(SHELLS[shell](context.find_root().command, {}, "ddpmcodec", COMPLETE).source())

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ._common import EXIT_CODES, printable
+from ._common import EXIT_CODES, echo, printable
 
 
 @click.command(epilog=EXIT_CODES)
@@ -19,7 +19,7 @@ def doctor(as_json: bool) -> int:
     gravest.
     """
     facts, code = _examine()
-    click.echo(json.dumps(facts, indent=2, allow_nan=False) if as_json else _text(facts))
+    echo(json.dumps(facts, indent=2, allow_nan=False) if as_json else _text(facts))
     return code
 
 

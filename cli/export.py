@@ -9,6 +9,7 @@ import click
 from ddpmcodec.files import check_output, write_file
 
 from ._common import EXIT_CODES, PATH_NAME, force_option, say
+from ._outputs import refuse_image_name
 
 
 @click.command(epilog=EXIT_CODES)
@@ -26,6 +27,7 @@ def export(
 
     A model has the networks of all efforts. Where two runs have the same network, the one named later wins.
     """
+    refuse_image_name(output, "export", ".safetensors")
     check_output(Path(output), None, force=force)
     from ddpmcodec.models.context import parse
     from ddpmcodec.training.context_run import export as exported

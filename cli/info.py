@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ._common import EXIT_CODES, each, files_argument, label, naming, printable, read_input
+from ._common import EXIT_CODES, each, echo, files_argument, label, naming, printable, read_input
 
 PLAIN = "as far as is known: so small a file does not say how long it is, and `ddpmcodec test` decodes it"
 
@@ -27,11 +27,11 @@ def info(files: tuple[str, ...], as_json: bool) -> int:
         with naming(name):
             descriptions.append({"file": label(name), **facts(data)})
         if not as_json:
-            click.echo(_text(descriptions[-1], parse_header(data)[0].is_plain))
+            echo(_text(descriptions[-1], parse_header(data)[0].is_plain))
 
     code = each(files, describe)
     if as_json and (descriptions or len(files) > 1):
-        click.echo(json.dumps(descriptions if len(files) > 1 else descriptions[0], allow_nan=False, indent=2))
+        echo(json.dumps(descriptions if len(files) > 1 else descriptions[0], allow_nan=False, indent=2))
     return code
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ._common import EXIT_CODES, PATH_NAME, quiet_option, say, verbose_option
+from ._common import EXIT_CODES, PATH_NAME, echo, quiet_option, say, verbose_option
 
 
 @click.command(epilog=EXIT_CODES)
@@ -35,5 +35,5 @@ def quality(samples: str, reference: str, inception: str, batch: int, as_json: b
     if min(scores.samples, scores.references) < FEATURES and not quiet:
         say(f"fewer than {FEATURES} images: these figures are biased, compare them with those of as many images only")
     facts = scores._asdict()
-    click.echo(json.dumps(facts, indent=2) if as_json else "\n".join(f"{k:20} {v:.6g}" for k, v in facts.items()))
+    echo(json.dumps(facts, indent=2) if as_json else "\n".join(f"{k:20} {v:.6g}" for k, v in facts.items()))
     return 0

@@ -17,6 +17,7 @@ from ._common import (
     EXIT_CODES,
     STANDARD,
     each,
+    echo,
     failure,
     file_model_option,
     files_argument,
@@ -62,7 +63,7 @@ def test(
         source_of(name, "test")
         outcome = _test(name, read_input(name), network, max_pixels, quiet)
         if not quiet:
-            click.echo(outcome)
+            echo(outcome)
 
     return max([*codes, each(names, test_one)])
 
@@ -109,7 +110,7 @@ def _on_cluster(files: Sequence[str], network: Network, max_pixels: int, ray: st
             if not isinstance(outcome, str):
                 codes.append(failure(outcome))
             elif not quiet:
-                click.echo(outcome)
+                echo(outcome)
         bar.update()
 
     total = f"{len(files)} files"

@@ -86,6 +86,8 @@ def truncate(
         if not quiet:
             rate = 8 * len(cut) / (header.width * header.height)
             say(f"{label(target, 'standard output')}: {len(cut)} of {len(data)} bytes, {rate:.3f} bpp{reached}")
+            if header.stored and len(cut) < len(data):
+                say("this file holds a JPEG or a WebP, of which a part shows the mean colour alone: see encode --help")
 
     return each([file], truncate_one)
 

@@ -15,6 +15,7 @@ from ._common import (
     EXIT_CODES,
     PATH_NAME,
     each,
+    echo,
     file_model_option,
     files_argument,
     label,
@@ -71,7 +72,7 @@ def view(files: tuple[str, ...], original: str | None, port: int, browser: bool 
         code = each(files, add)
         if viewer.files:
             address = f"http://{ADDRESS}:{listening.getsockname()[1]}/{viewer.token}/"
-            click.echo(address)
+            echo(address)
             if sys.stdout.isatty() if browser is None else browser:  # beside the server: some browsers are waited for
                 threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
             say("open this address in a browser; Ctrl-C ends the viewer")

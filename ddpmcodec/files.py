@@ -143,7 +143,8 @@ def write_file(output: Path, data: bytes, *, replace: bool = True, like: Iterabl
 def write_below(output: Path, data: bytes, *, replace: bool = True, like: Iterable[Path] = ()) -> None:
     """`write_file` into a folder that is made where it is missing. Raises OutputError."""
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
+        for folder in reversed(output.parents):  # one by one: pathlib and os go down one call deeper for each
+            folder.mkdir(exist_ok=True)
     except OSError as error:
         raise _unwritable(output, error) from error
     write_file(output, data, replace=replace, like=like)

@@ -51,6 +51,7 @@ def pairs(
     Raises:
         OutputError: two files would have one output; names all that would.
         OSError: a folder cannot be read.
+        TypeError: a single path.
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -62,6 +63,8 @@ def pairs(
     ...     [pair.output.as_posix() for pair in pairs([folder], "out")]
     ['out/a.ddpm', 'out/trip/b.ddpm']
     """
+    if isinstance(inputs, (str, os.PathLike)):
+        raise TypeError(f"inputs are several files and folders, not {inputs!r}: give a list")
     sources: list[Source] = []
     for path in map(Path, inputs):
         sources += (
@@ -75,7 +78,8 @@ def pairs(
 
 
 def files_below(folder: Path, on_error: OnError | None = None) -> list[Path]:
-    """All files of a folder and of those in it, sorted. on_error: called for folders that cannot be read."""
+    """All files of a folder and of those in it, sorted, and links that lead nowhere. on_error: called for folders that
+    cannot be read."""
     return sorted(_files(folder, on_error or _raise))
 
 
@@ -128,7 +132,8 @@ def _files(folder: Path, on_error: OnError) -> Iterator[Path]:
             waiting.extend(path for name in sorted(folders) if os.path.islink(path := os.path.join(parent, name)))
             for name in names:
                 try:
-                    if (file := Path(parent, name)).is_file():
+                    file = Path(parent, name)
+                    if file.is_file() or (file.is_symlink() and not file.exists()):  # a link to nothing is an error
                         yield file
                 except OSError as error:  # the folder can be listed, and not entered
                     on_error(error)

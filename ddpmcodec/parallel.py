@@ -91,20 +91,24 @@ def run_all(function: Callable[[T], R], items: Iterable[T], most: int | None = N
     """[function(item) for item in items], as many at a time as there are threads; a worker splits no further.
 
     most: how many at a time, where memory is the limit. Pieces that have begun when one fails end at their next
-    `stop_if_abandoned`. Raises MemoryError where the system has no thread more.
+    `stop_if_abandoned`; after Ctrl-C nobody waits for that. Raises MemoryError where the system has no thread more.
     """
     pieces = list(items)
     threads = min(len(pieces), thread_count(), most or len(pieces))
     if threads < 2:
         return [function(piece) for piece in pieces]
     abandoned = threading.Event()
-    workers = ThreadPoolExecutor(threads, initializer=_enter_worker, initargs=(abandoned,))
-    with torch_threads(thread_count()), workers as executor:
+    executor = ThreadPoolExecutor(threads, initializer=_enter_worker, initargs=(abandoned,))
+    waits = True
+    with torch_threads(thread_count()):
         try:
             return list(_begun(executor, function, pieces))
+        except KeyboardInterrupt:  # some pieces, such as Pillow's WebP, cannot be ended
+            waits = False
+            raise
         finally:
             abandoned.set()
-            executor.shutdown(cancel_futures=True)
+            executor.shutdown(waits, cancel_futures=True)
 
 
 def _begun(executor: ThreadPoolExecutor, function: Callable[[T], R], pieces: list[T]) -> Iterator[R]:

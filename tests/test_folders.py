@@ -95,6 +95,17 @@ def test_links_to_folders_are_followed_but_not_in_circles(tmp_path: Path) -> Non
     assert found == ["trip/a.png", "trip/day/b.png", "trip/linked/c.png"]
 
 
+def test_a_link_that_leads_nowhere_is_not_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "lost.png").symlink_to("nowhere")
+    assert [pair.source for pair in pairs([tmp_path])] == [tmp_path / "lost.png"]
+
+
+def test_inputs_are_several(tmp_path: Path) -> None:
+    for one in ("img", tmp_path):
+        with pytest.raises(TypeError, match=r"inputs are several files and folders, not .*: give a list"):
+            pairs(one)
+
+
 def test_each_real_folder_comes_once(tmp_path: Path) -> None:
     """Seven folders with links to each other have 13,700 names that are no circles."""
     for place in "abcdefg":

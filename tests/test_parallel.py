@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -138,6 +139,23 @@ def test_ctrl_c_ends_pieces_that_have_begun() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         run_all(piece, range(2))
+
+
+def test_after_ctrl_c_nobody_waits_for_a_piece_that_cannot_be_ended() -> None:
+    """Such as one in another library's code."""
+    ends = threading.Event()
+
+    def piece(n: int) -> None:
+        if n == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+        else:
+            ends.wait(60)
+
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run_all(piece, range(2))
+    assert time.monotonic() - started < 30
+    ends.set()
 
 
 def test_memory_limits_the_pieces_at_a_time() -> None:

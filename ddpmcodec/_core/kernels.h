@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <new>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -43,7 +44,11 @@ using Aligned = std::vector<T, AlignedAllocator<T>>;
 // Names of those that this build has and this processor can run, the fastest first.
 std::vector<std::string> kernels_here();
 
-// Those in use: the fastest, or what DDPMCODEC_KERNELS names. Throws std::runtime_error where that cannot be.
+struct UnknownKernels : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+// Those in use: the fastest, or what DDPMCODEC_KERNELS names. Throws UnknownKernels where that cannot be.
 const Kernels& kernels();
 
 // For tests: what `kernels` returns from now on. What was packed before keeps its kernels. Throws as `kernels` does.

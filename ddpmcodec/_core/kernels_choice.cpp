@@ -133,7 +133,7 @@ const Kernels* named(const std::string& name, const std::string& who) {
         if (name == table->name) return table;
         names += (names.empty() ? "" : ", ") + std::string(table->name);
     }
-    throw std::runtime_error(who + ": no kernels '" + name + "' on this processor; possible here: " + names);
+    throw UnknownKernels(who + ": no kernels '" + name + "' on this processor; possible here: " + names);
 }
 
 std::atomic<const Kernels*> in_use{nullptr};

@@ -1,6 +1,8 @@
 // The Python module ddpmcodec._native. Each of its parts binds itself, in a file of its own.
 #include <nanobind/nanobind.h>
 
+#include "kernels.h"
+
 namespace nb = nanobind;
 
 namespace ddpm {
@@ -15,6 +17,13 @@ NB_MODULE(_native, m) {
     m.doc() = "The compiled core of ddpmcodec.";
     nb::set_leak_warnings(false);  // models that are kept live as long as the process: no line on stderr for that
     m.def("version", [] { return DDPMCODEC_VERSION; }, "The version of ddpmcodec that this was compiled from.");
+    nb::register_exception_translator([](const std::exception_ptr& thrown, void*) {
+        try {
+            std::rethrow_exception(thrown);
+        } catch (const ddpm::UnknownKernels& error) {  // of whoever set the variable
+            PyErr_SetString(nb::module_::import_("ddpmcodec.errors").attr("DdpmError").ptr(), error.what());
+        }
+    });
     ddpm::bind_kernels(m);
     ddpm::bind_coder(m);
     ddpm::bind_previews(m);

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, default_colla
 from ddpmcodec.archive.access import KEPT_BLOCKS, Opened
 from ddpmcodec.archive.access import open as open_archive
 from ddpmcodec.archive.sources import Source
+from ddpmcodec.arguments import require_whole
 from ddpmcodec.parallel import thread_count, threads_of
 
 Item = TypeVar("Item", covariant=True)
@@ -115,7 +116,8 @@ def loader(
         collate: makes a batch of a list of items.
         options: further ones of PyTorch's DataLoader, such as `pin_memory` and `persistent_workers`.
 
-    Raises ValueError for batches of nothing, TypeError for an option that the order excludes.
+    Raises ValueError for batches of nothing, TypeError for another kind of data set, and for an option that the order
+    excludes.
 
     >>> import numpy as np
     >>> from ddpmcodec import archive
@@ -123,6 +125,12 @@ def loader(
     >>> sorted(int(image.max()) for batch in archive.loader(dataset, 2) for image in batch)
     [0, 1, 2, 3, 4]
     """
+    if not isinstance(dataset, ArchiveDataset):
+        raise TypeError(
+            f"loader() takes an ArchiveDataset, not {type(dataset).__name__}: give a part of one, such as a Subset, to"
+            " PyTorch's DataLoader"
+        )
+    require_whole("batch_size", batch_size)
     if batch_size < 1 or workers < 0:
         raise ValueError(f"a batch has 1 image or more, not {batch_size}, and workers are 0 or more, not {workers}")
     if excluded := {"shuffle", "sampler", "batch_sampler", "drop_last", "collate_fn", "num_workers"} & {*options}:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ddpmcodec import _native
+from ddpmcodec.arguments import require_whole
 from ddpmcodec.codec.batching import reporting
 from ddpmcodec.codec.contents import is_cut, model_for, steps_of, streams_of
 from ddpmcodec.codec.efforts import CELLS, Coding, segments
@@ -33,7 +34,8 @@ ERROR = 2.5  # grey levels, standard deviation: what a pixel may lack (40 dB)
 
 
 def check_scale(scale: int) -> None:
-    """Raises ValueError unless it is one of SCALES."""
+    """Raises TypeError unless it is a whole number, ValueError unless it is one of SCALES."""
+    require_whole("reduce", scale)
     if scale not in SCALES:
         raise ValueError(f"reduce must be {', '.join(map(str, SCALES))}, not {scale!r}")
 

@@ -4,6 +4,7 @@ embedded. `ddpmcodec.paper.denoisers` finds the models of the paper's system.
 
 from __future__ import annotations
 
+import os
 import re
 from functools import cache
 from pathlib import Path
@@ -37,6 +38,7 @@ def find(source: ModelSource) -> ContextModel | None:
 
     Raises:
         ModelError: there is none, or it is damaged, or of another kind.
+        TypeError: it is neither a name nor a path nor a model.
 
     >>> from ddpmcodec.models.registry import find
     >>> find("cifar10").name
@@ -44,6 +46,10 @@ def find(source: ModelSource) -> ContextModel | None:
     """
     if source is None or isinstance(source, ContextModel):
         return source
+    if not isinstance(source, (str, os.PathLike)):
+        raise TypeError(f"a model is a name, a path or a loaded model, not {source!r}")
+    if source == "":
+        raise ModelError("the name of the model is empty: name an embedded one, or a file")
     name = name_of(source)
     return _embedded(name) if name is not None else context.parse(read(source), str(source))
 

@@ -30,9 +30,7 @@ def _array(path: Path) -> list[Pixels]:
             loaded = np.load(file, allow_pickle=False)
             array = loaded if isinstance(loaded, np.ndarray) else loaded[loaded.files[0]]
     except (OSError, ValueError, EOFError, LookupError, BadZipFile) as error:
-        raise TrainingError(
-            f"{path}: not a .npy or .npz array of numbers; point --data at one, or at a folder"
-        ) from error
+        raise TrainingError(f"{path}: not a .npy or .npz array of numbers: name one, or a folder") from error
     if array.dtype != np.uint8 or array.ndim != 4 or array.shape[3] != 3:
         raise TrainingError(f"{path}: expected uint8 [N, H, W, 3], found {array.dtype} {list(array.shape)}")
     return list(array)
@@ -75,7 +73,7 @@ def load_images(source: str | Path, split: str = "train") -> list[Pixels]:
     """
     path = Path(source)
     if not path.exists():
-        raise TrainingError(f"{path}: no such file or folder; point --data at images, an array or a CIFAR-10 root")
+        raise TrainingError(f"{path}: no such file or folder: name images, an array or a CIFAR-10 root")
     if path.is_file():
         return _array(path)
     if (path / f"{split}_index.npz").exists():

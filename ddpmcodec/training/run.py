@@ -210,8 +210,10 @@ def settings_of(
     A run that goes on has the settings that it was started with; those named in `chosen` must be the same, except for
     `changes`, which are taken from `settings`. A folder without a run takes `settings` as they are.
 
-    Raises TrainingError when the folder holds a run and `resume` is off, or a chosen setting differs.
+    Raises TrainingError when the folder is a file, or holds a run and `resume` is off, or a chosen setting differs.
     """
+    if out.exists() and not out.is_dir():
+        raise TrainingError(f"{out}: is a file: name a folder for the run")
     if not state.exists(out):
         return settings, False
     if not resume:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset
 
 from ddpmcodec import archive
 from ddpmcodec.archive import access, blocks, writer
@@ -213,3 +213,9 @@ def test_what_the_order_excludes_is_refused(path: Path) -> None:
         loader(ArchiveDataset(path), 0)
     with pytest.raises(TypeError, match="takes no sampler, shuffle"):
         loader(ArchiveDataset(path), 2, shuffle=True, sampler=None)
+    with pytest.raises(
+        TypeError, match="takes an ArchiveDataset, not Subset: give a part of one, such as a Subset, to"
+    ):
+        loader(Subset(ArchiveDataset(path), [1]), 2)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"batch_size must be a whole number, not 2\.5"):
+        loader(ArchiveDataset(path), 2.5)  # type: ignore[arg-type]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -258,3 +260,30 @@ def test_a_name_too_long_for_the_disk_does_not_stop_the_others(
     assert ".png: cannot be written (File name too long): nothing was kept of it\n" in ended.stderr
     assert f"{file}: 2 images -> {out}" in ended.stderr
     assert (colour(out / "a.png"), colour(out / "b.png")) == (1, 3)
+
+
+def test_folders_may_be_as_deep_as_the_disk_takes(ddpm: Callable, archived: Callable) -> None:
+    """Deeper than Python calls itself."""
+    file = archived({"a.png": 1, "d/" * 1100 + "y.png": 2, "b.png": 3})
+    with contextlib.chdir(file.parent):
+        assert ddpm("archive", "extract", file.name, "-o", "out").code == 0
+        deepest = Path("out", *["d"] * 1100, "y.png")
+        assert colour(deepest) == 2
+        deepest.unlink()
+        os.removedirs(deepest.parent)  # pytest's own removal goes down as Python calls
+
+
+def test_standard_output_is_no_folder(ddpm: Callable, archived: Callable) -> None:
+    file = archived({"a.png": 1})
+    with contextlib.chdir(file.parent):
+        ended = ddpm("archive", "extract", file, "-o", "-")
+        assert (ended.code, Path("-").exists()) == (2, False)
+        assert "-o is the folder of the images" in ended.stderr
+
+
+def test_an_image_that_is_named_and_is_no_jpeg_has_no_original(ddpm: Callable, archived: Callable) -> None:
+    file = archived({"a.png": 1, "b.png": 2})
+    ended = ddpm("archive", "extract", file, "--original", "a.png", "-o", file.parent / "out")
+    assert ended.code == 1
+    assert ended.stderr.splitlines() == [f"ddpmcodec: {file}: a.png is stored as pixels: leave out --original"]
+    assert ddpm("archive", "extract", file, "--original", "-o", file.parent / "out").code == 0

@@ -254,7 +254,10 @@ def test_one_bar_over_all_files_for_a_person_who_watches(tree: Path) -> None:
 
 def test_an_archive_is_sent_to_its_own_command(ddpm: Any, photo: Path) -> None:
     made = photo.with_name("a.ddpm")
-    assert ddpm("archive", "create", made, photo).code == 0
+    refused = ddpm("archive", "create", made, photo)
+    assert (refused.code, "is the name of a file of one image: name it a.ddpma" in refused.stderr) == (1, True)
+    assert ddpm("archive", "create", f"{made}a", photo).code == 0
+    Path(f"{made}a").rename(made)
     for command in ("info", "decode", "test"):
         ended = ddpm(command, made)
         said = f"ddpmcodec: {made}: an archive, and no .ddpm file: use the commands of `ddpmcodec archive`\n"

@@ -56,6 +56,31 @@ def test_the_first_line_comes_before_the_end(file: Path) -> None:
     assert (ended.returncode, ended.stdout, ended.stderr) == (141, f"{file}:\n", "")
 
 
+FULL = Path("/dev/full")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="no device that is always full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", ["info {}", "info --json {}", "test {}", "decode {} -o -", "--help", "doctor"])
+def test_a_full_disk_is_an_error_of_one_line(file: Path, arguments: str, unbuffered: str) -> None:
+    environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    with FULL.open("w") as full:
+        words = [*COMMAND, *arguments.format(file).split()]
+        ended = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, env=environment, check=False)
+    said = "ddpmcodec: standard output: cannot be written (No space left on device)\n"
+    assert (ended.returncode, ended.stderr) == (1, said)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no limit of a file's size")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_an_output_that_fits_in_part_is_an_error(file: Path, tmp_path: Path, unbuffered: str) -> None:
+    """Without a buffer of Python's own a call writes what fits, and says so."""
+    script = f'ulimit -f 1; "{sys.executable}" -m ddpmcodec.cli decode "{file}" -o - > "{tmp_path / "a.png"}"'
+    environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    ended = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=environment, check=False)
+    assert (ended.returncode, "standard output: cannot be written (File too large)" in ended.stderr) == (1, True)
+
+
 def test_inputs_may_be_pipes(ddpm: Any, file: Path, tmp_path: Path) -> None:
     """As `decode <(cat FILE)`: what was looked at would be gone."""
     pipe, out, again = tmp_path / "pipe", tmp_path / "image.png", tmp_path / "again.ddpm"

@@ -186,7 +186,7 @@ def test_missing_data_are_named(tmp_path: Path, ddpm: Ddpm) -> None:
     ended = ddpm("train", "--data", tmp_path / "no", "--out", tmp_path / "run", *SHORT)
     assert (ended.code, ended.stdout) == (1, b"")
     assert ended.stderr == (
-        f"ddpmcodec: {tmp_path / 'no'}: no such file or folder; point --data at images, an array or a CIFAR-10 root\n"
+        f"ddpmcodec: {tmp_path / 'no'}: no such file or folder: name images, an array or a CIFAR-10 root\n"
     )
     assert not (tmp_path / "run").exists()
 

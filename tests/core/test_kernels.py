@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from ddpmcodec import _native as native
+from ddpmcodec.errors import DdpmError
 
 F = np.float32
 ROUNDER = F(1.5 * 2**23)
@@ -301,7 +302,7 @@ def test_a_learner_keeps_the_kernels_of_its_network(kernel: str) -> None:
 
 def test_an_unknown_kernel_is_refused() -> None:
     before = native.kernel()
-    with pytest.raises(RuntimeError, match=r"no kernels 'mmx' on this processor; possible here: .*plain"):
+    with pytest.raises(DdpmError, match=r"no kernels 'mmx' on this processor; possible here: .*plain"):
         native.use_kernel("mmx")
     assert native.kernel() == before
 

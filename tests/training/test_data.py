@@ -64,7 +64,7 @@ def test_sheets_hold_as_many_tiles_as_their_index_names(tmp_path: Path) -> None:
 
 
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"nothing: no such file or folder; point --data at images"):
+    with pytest.raises(TrainingError, match=r"nothing: no such file or folder: name images"):
         load_images(tmp_path / "nothing")
     with pytest.raises(TrainingError, match=r"no images found \(looked for .bmp, .jpeg"):
         load_images(tmp_path)
@@ -97,7 +97,7 @@ def test_other_files_and_pickles_are_refused(tmp_path: Path) -> None:
     (tmp_path / "zip").write_bytes(b"PK\3\4" + bytes(30))
     np.save(tmp_path / "objects.npy", np.array([{}], object), allow_pickle=True)
     for name in ("text", "empty", "zip", "objects.npy"):
-        with pytest.raises(TrainingError, match=rf"{name}: not a .npy or .npz array .*; point --data at"):
+        with pytest.raises(TrainingError, match=rf"{name}: not a .npy or .npz array .*: name one, or a folder"):
             load_images(tmp_path / name)
 
 

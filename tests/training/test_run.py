@@ -195,6 +195,12 @@ def test_a_resumed_run_keeps_its_settings_but_for_changes(out: Path) -> None:
     assert found == (replace(Settings(), steps=9), True)
 
 
+def test_a_file_is_no_folder_for_a_run(tmp_path: Path) -> None:
+    (tmp_path / "run").touch()
+    with pytest.raises(TrainingError, match="run: is a file: name a folder for the run"):
+        settings_of(tmp_path / "run", Settings(), resume=False)
+
+
 def test_a_folder_without_a_run_takes_the_settings_as_they_are(tmp_path: Path) -> None:
     assert settings_of(tmp_path, Settings(rate=0.1), resume=True) == (Settings(rate=0.1), False)
 
