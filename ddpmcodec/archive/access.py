@@ -89,7 +89,7 @@ class ArchiveFile(Mapping[str, Image.Image]):
     """An open archive, as `open` returns it: a mapping from names to Pillow images."""
 
     def __init__(self, source: Opened, model: Source, kept_blocks: int, max_pixels: int | None) -> None:
-        check_limits(max_pixels=max_pixels)
+        check_limits(max_pixels=max_pixels, kept_blocks=kept_blocks)
         self._source = _path_or_bytes(source)
         self._kept_blocks, self._max_pixels = kept_blocks, max_pixels
         self._content = _content(self._source)

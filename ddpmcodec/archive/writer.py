@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -37,7 +37,7 @@ STACK_PIXELS = THUMBNAIL_PIXELS  # larger images would gain less than 0.3% in a 
 
 
 def create(
-    images: Iterable[Named],
+    images: Iterable[Named] | Mapping[str, Picture],
     *,
     effort: int = DEFAULT_EFFORT,
     levels: int | None = None,
@@ -53,8 +53,9 @@ def create(
     """An archive of many images, without loss, and without what each would need to be a file of its own.
 
     Parameters:
-        images: (name, image) pairs, images as `ddpmcodec.encode` takes them. Names are relative paths with /. Pairs are
-            taken one by one, so that a generator of many images needs little memory.
+        images: (name, image) pairs, or a dictionary of images by name; images as `ddpmcodec.encode` takes them. Names
+            are relative paths with /. Pairs are taken one by one, so that a generator of many images needs little
+            memory.
         effort: as in `ddpmcodec.encode`.
         levels: as in `ddpmcodec.encode`. None: none for thumbnails that are coded together, which have no previews, and
             the default for all other images, which are files of their own.
@@ -95,8 +96,10 @@ def create(
     context = ContextCoder(given.context or registry.default(STACK_PIXELS), stacked, progress)
     reading = Reading(strip, any_format, pixels)
     writer = _Writer(given.context, files, context, latent, reading=reading, webp=webp, verify=verify)
-    for name, image in images:
-        writer.add(name, image)
+    for pair in images.items() if isinstance(images, Mapping) else images:
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise TypeError(f"create() takes pairs of a name and an image, not {type(pair).__name__}")
+        writer.add(*pair)
     return writer.finish()
 
 

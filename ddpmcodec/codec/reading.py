@@ -15,6 +15,7 @@ from PIL import Image
 
 from ddpmcodec.codec import originals
 from ddpmcodec.errors import ImageError, reason_of
+from ddpmcodec.format.header import ARCHIVE_MAGIC, MAGIC
 from ddpmcodec.images import JPEG_FORMATS, Planes, load_image, to_planes
 
 if TYPE_CHECKING:
@@ -39,7 +40,11 @@ def planes_of(image: Picture, reading: Reading) -> Planes:
     """The planes of an image; those that a caller has made already stay as they are. Raises ImageError, TypeError."""
     if isinstance(image, Planes):
         return image
-    if isinstance(image, (Image.Image, np.ndarray)):
+    if isinstance(image, np.ma.MaskedArray):
+        raise TypeError("encode() takes no masked array, whose mask no file keeps: give image.filled() of it")
+    if isinstance(image, np.ndarray):
+        return to_planes(np.asarray(image))  # of a matrix, too
+    if isinstance(image, Image.Image):
         return to_planes(image, strip=reading.strip)
     if _is_tensor(image):
         return to_planes(_array_of(image))
@@ -48,7 +53,10 @@ def planes_of(image: Picture, reading: Reading) -> Planes:
         return planes_of_file(_read(name, Path(name).read_bytes), name, reading)
     if hasattr(image, "read"):
         name = str(getattr(image, "name", "the file"))
-        return planes_of_file(_read(name, image.read), name, reading)
+        data = _read(name, image.read)
+        if not isinstance(data, bytes):
+            raise TypeError(f"encode() takes a binary file, and {name} gives {type(data).__name__}: open it with 'rb'")
+        return planes_of_file(data, name, reading)
     raise TypeError(
         f"encode() takes a Pillow image, a uint8 array or tensor, a path or a binary file, not {type(image).__name__}"
     )
@@ -56,6 +64,8 @@ def planes_of(image: Picture, reading: Reading) -> Planes:
 
 def planes_of_file(data: bytes, name: str, reading: Reading) -> Planes:
     """The planes of an image file. name: what errors call it. Raises ImageError."""
+    if data.startswith((MAGIC, ARCHIVE_MAGIC)):
+        raise ImageError(f"{name}: is a ddpmcodec file already: decode it first")
     return planes_of_image(load_image(data, name, any_format=reading.any_format), data, reading)
 
 

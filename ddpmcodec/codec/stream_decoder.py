@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels
+from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, bytes_of, check_limits, check_pixels
 from ddpmcodec.codec.contents import (
     check_segments,
     model_for,
@@ -96,10 +96,11 @@ class ProgressiveDecoder:
             FormatError: not a .ddpm file, damaged (ChecksumError, CorruptError), or bytes follow its end. The preview
                 before is then the best there is.
             ModelError: the model is missing, or is not the file's.
+            TypeError: no bytes.
         """
         if self.complete and data:
             raise FormatError(f"{len(data)} bytes follow the end of the image: cut them off")
-        self._data += data
+        self._data += bytes_of(data)
         if self._source is None:
             try:
                 header, start = parse_header(bytes(self._data))

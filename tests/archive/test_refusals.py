@@ -160,6 +160,20 @@ def test_paths_are_no_archives() -> None:
             function("all.ddpma")  # type: ignore[operator]
 
 
+@pytest.mark.parametrize("wrong", ["x.png", Image.new("L", (2, 2)), ("a.png", None, None)])
+def test_images_have_names(wrong: Any) -> None:
+    with pytest.raises(TypeError, match=rf"takes pairs of a name and an image, not {type(wrong).__name__}"):
+        archive.create([wrong])
+
+
+def test_kept_blocks_are_a_number_of_them() -> None:
+    data = archive.create({"a.png": np.zeros((2, 2), np.uint8)})
+    with pytest.raises(ValueError, match="kept_blocks must be a number from 0 on, not -1"):
+        archive.open(data, kept_blocks=-1)
+    with pytest.raises(TypeError, match="kept_blocks must be a whole number, not 'x'"):
+        archive.open(data, kept_blocks="x")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("name", [None, 5, b"a.png"])
 def test_names_are_texts(name: object) -> None:
     with pytest.raises(TypeError, match="takes pairs of a name and an image"):

@@ -17,7 +17,7 @@ from ddpmcodec import codec
 from ddpmcodec.codec import efforts, encoder
 from ddpmcodec.codec.batching import batches
 from ddpmcodec.codec.passes import SegmentCost
-from ddpmcodec.errors import ImageError
+from ddpmcodec.errors import ImageError, ModelError
 from ddpmcodec.format import tiles
 from ddpmcodec.format.header import LEVELS
 from ddpmcodec.models.context import ContextModel
@@ -350,6 +350,31 @@ def test_other_kinds_of_images_are_refused(wrong: Any, kind: str) -> None:
         codec.encode(wrong)
     with pytest.raises(TypeError, match=text):
         codec.encode_many([wrong])
+
+
+def test_what_encode_would_lose_or_misread_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("text")
+    with (tmp_path / "a.txt").open() as file, pytest.raises(TypeError, match=r"a\.txt gives str: open it with 'rb'"):
+        codec.encode(file)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"takes no masked array, .*: give image\.filled\(\) of it"):
+        codec.encode(np.ma.masked_array(np.zeros((2, 2), np.uint8), np.eye(2)))
+    coded = codec.encode(np.zeros((2, 2), np.uint8))
+    with pytest.raises(ImageError, match="the file: is a ddpmcodec file already: decode it first"):
+        codec.encode(BytesIO(coded))
+
+
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
+def test_a_matrix_is_an_array() -> None:
+    levels = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    assert codec.encode(np.matrix(levels)) == codec.encode(levels)
+
+
+@pytest.mark.parametrize("model", [5, b"photo", ["photo"]])
+def test_a_model_is_a_name_a_path_or_a_loaded_one(model: Any) -> None:
+    with pytest.raises(TypeError, match="a model is a name, a path or a loaded model, not"):
+        codec.encode(np.zeros((2, 2), np.uint8), model=model)
+    with pytest.raises(ModelError, match="the name of the model is empty"):
+        codec.encode(np.zeros((2, 2), np.uint8), model="")
 
 
 @pytest.mark.parametrize("wrong", ["photo.png", Path("photo.png"), 7])

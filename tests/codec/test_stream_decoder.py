@@ -188,3 +188,8 @@ def test_what_an_index_claims_takes_no_memory(model: ContextModel) -> None:
     with pytest.raises(FormatError):
         ProgressiveDecoder(model=model).feed(data)
     assert decode_details(data, partial=True, model=model).image.size == (32, 24)
+
+
+def test_it_is_fed_with_bytes() -> None:
+    with pytest.raises(TypeError, match=r"expected the bytes of a \.ddpm file, not str"):
+        ProgressiveDecoder().feed("text")  # type: ignore[arg-type]
