@@ -183,11 +183,15 @@ def _planned(
     if work.removes and STANDARD in {*targets, *targets.values()}:
         raise click.UsageError("--rm needs inputs and outputs that are files: name them, the output with -o")
     alike = collisions(Pair(Path(name), Path(target)) for name, target in targets.items() if target != STANDARD)
+    said: set[str] = set()
     for name, target in targets.items():
+        if problem := alike.get(Path(name)):
+            kept = ", give --keep-suffix" if work.verb == "encode" else ""
+            error = OutputError(f"{problem}: rename one{kept}, or give them different folders with -o")
+            report.failed(name, error, was_said=problem in said)
+            said.add(problem)
+            continue
         try:
-            if problem := alike.get(Path(name)):
-                kept = ", give --keep-suffix" if work.verb == "encode" else ""
-                raise OutputError(f"{problem}: rename one{kept}, or give them different folders with -o")
             if work.removes and os.path.exists(target) and not os.path.isfile(target):
                 raise OutputError(f"{target}: is no file, and --rm would remove the image: name a file with -o")
             if choice.skip_existing and target != STANDARD and os.path.lexists(target):

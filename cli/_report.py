@@ -147,11 +147,13 @@ class Report:
             self._object({**_names(task.name, task.output), **outcome.facts, **sizes})
         self.bar.file_done(self.done)
 
-    def failed(self, name: str, error: BaseException) -> None:
+    def failed(self, name: str, error: BaseException, *, was_said: bool = False) -> None:
+        """was_said: the message was printed for another file."""
         code = error.exit_code if isinstance(error, DdpmError) else DdpmError.exit_code
         with self.lock, self.bar.aside():
             self.codes.append(code)
-            say(message_of(error))
+            if not was_said:
+                say(message_of(error))
             self._object({"file": label(name), "error": message_of(error), "exit_code": code})
 
     def skipped(self, name: str, output: str) -> None:

@@ -186,6 +186,7 @@ def test_files_of_one_output_are_named_and_the_rest_is_done(ddpm: Any, tree: Pat
     assert (ended.code, files(tree.parent / "out")) == (1, ["b.ddpm", "below/d.ddpm"])
     assert f"{tree / 'a.bmp'} and {tree / 'a.png'} would both become {tree.parent / 'out/a.ddpm'}: " in ended.stderr
     assert f"{tree / 'below/c.webp'} would all become {tree.parent / 'out/below/c.ddpm'}: rename" in ended.stderr
+    assert ended.stderr.count(" would ") == 2  # once for all files of an output
     assert ended.stderr.endswith(", 5 failed\n")
 
 
