@@ -87,3 +87,24 @@ def refuse_image_name(output: str, verb: str, suffix: str) -> None:
 
     if Path(output).suffix.lower() in opened_extensions() and not os.path.isdir(output):
         raise OutputError(f"{output}: {verb} writes {suffix} files: name it {Path(output).with_suffix(suffix)}")
+
+
+def check_archive_output(output: str, sources: Sequence[Path], verb: str, force: bool) -> None:
+    """Raises OutputError where no archive should be written."""
+    if output == STANDARD:
+        if standard_output().isatty():
+            raise OutputError("no binary data to a terminal: name a file, or use a pipe")
+        return
+    for path in sources:
+        check_output(Path(output), path, force=force)
+    refuse_image_name(output, verb, ".ddpma")
+    if Path(output).suffix == ENCODED:
+        raise OutputError(f"{output}: is the name of a file of one image: name it {Path(output).stem}.ddpma")
+
+
+def write_archive(output: str, data: bytes, sources: Sequence[Path], force: bool) -> None:
+    """Write an archive that is made from these files."""
+    if output == STANDARD:
+        write_stdout(data)
+    else:
+        write_file(Path(output), data, replace=force, like=sources)

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING
 import click
 
 from ddpmcodec.errors import DdpmError, ImageError, OutputError
-from ddpmcodec.files import check_output, write_below, write_file
-from ddpmcodec.format.block import MAX_LEVELS
+from ddpmcodec.files import write_below
 
+from ._archive_join import join
 from ._common import (
-    ENCODED,
     EXIT_CODES,
     PATH_NAME,
     STANDARD,
@@ -38,13 +37,11 @@ from ._common import (
     quiet_option,
     read_input,
     say,
-    standard_output,
     verbose_option,
     webp_option,
-    write_stdout,
 )
 from ._many import folder_sources
-from ._outputs import refuse_image_name
+from ._outputs import check_archive_output, write_archive
 from ._report import archive_line
 
 if TYPE_CHECKING:
@@ -71,12 +68,15 @@ def archive() -> None:
     """Store many images in one file, without a file header for each."""
 
 
+archive.add_command(join)
+
+
 @archive.command(epilog=EXIT_CODES)
 @click.argument("output", type=PATH_NAME, metavar="OUT.ddpma")
 @click.argument("images", nargs=-1, required=True, type=PATH_NAME, metavar="IMAGES...")
 @click.option(
     "--bits-back",
-    type=click.IntRange(2, MAX_LEVELS),
+    type=click.IntRange(min=2),
     metavar="T",
     help="Code by bits back through T noise levels of latents, those of the paper's process, a network call each.",
 )
@@ -128,7 +128,7 @@ def create(
         raise click.UsageError("--json and an archive cannot both be on standard output: name a file")
     folders, failures = list[int](), list[int]()  # exit codes of those that cannot be read
     files = _gather(images, quiet, folders)
-    _check_target(output, files, force)
+    check_archive_output(output, [path for _, path in files], "archive create", force)
     start = time.monotonic()
     with threads_of(threads), naming(output), progress(output, 0, quiet=quiet) as advance:
         from ddpmcodec import archive as archives
@@ -143,7 +143,7 @@ def create(
             verify=not no_verify,
             progress=advance,
         )
-    _write(output, data, force, [path for _, path in files])
+    write_archive(output, data, [path for _, path in files], force)
     if as_json:
         facts = {"file": output, "images": len(files) - len(failures), "left_out": len(failures), "bytes": len(data)}
         echo(json.dumps(facts))
@@ -202,24 +202,6 @@ def _read_images(
             failures.append(failure(error))
             continue
         yield name, planes
-
-
-def _check_target(output: str, files: Sequence[tuple[str, Path]], force: bool) -> None:
-    if output != STANDARD:
-        for _, path in files:
-            check_output(Path(output), path, force=force)
-        refuse_image_name(output, "archive create", ".ddpma")
-        if Path(output).suffix == ENCODED:
-            raise OutputError(f"{output}: is the name of a file of one image: name it {Path(output).stem}.ddpma")
-    elif standard_output().isatty():
-        raise OutputError("no binary data to a terminal: name a file, or use a pipe")
-
-
-def _write(output: str, data: bytes, force: bool, sources: Sequence[Path]) -> None:
-    if output == STANDARD:
-        write_stdout(data)
-    else:
-        write_file(Path(output), data, replace=force, like=sources)
 
 
 @archive.command("list", epilog=EXIT_CODES)

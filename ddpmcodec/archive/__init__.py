@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ddpmcodec.archive.access import ArchiveFile, open
+from ddpmcodec.archive.joining import join
 from ddpmcodec.archive.reader import Extracted, extract, names, originals, read_index, test
 from ddpmcodec.archive.writer import Named, create
 from ddpmcodec.format.archive_facts import describe
@@ -28,6 +29,7 @@ __all__ = [
     "create",
     "describe",
     "extract",
+    "join",
     "loader",
     "names",
     "open",

@@ -180,6 +180,8 @@ def test_an_archive_comes_back(gaussian_model: GaussianModel) -> None:
     assert whole(pictures, archive.extract(data, model=gaussian_model))
     chosen = {"photo-007.png": pictures["photo-007.png"]}
     assert whole(chosen, archive.extract(data, list(chosen), model=gaussian_model))
+    more = {"more.png": drawing()}
+    assert whole(pictures | more, archive.extract(archive.join([data, archive.create(more)]), model=gaussian_model))
 
 
 def test_of_few_images_the_context_model_codes_all(gaussian_model: GaussianModel) -> None:

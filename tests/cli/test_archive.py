@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -295,3 +296,23 @@ def test_an_archive_of_another_model_needs_it(ddpm: Callable, photos_ddpma: Path
     ended = ddpm("archive", "test", photos_ddpma)
     assert ended.code == 4
     assert "decode with the model that wrote it" in ended.stderr
+
+
+def test_images_are_added_by_joining_archives(ddpm: Callable, photos: Path, photos_ddpma: Path, tmp_path: Path) -> None:
+    new, out = tmp_path / "new.ddpma", tmp_path / "all.ddpma"
+    shutil.copy(photos / "1.png", tmp_path / "added.png")
+    assert ddpm("archive", "create", new, tmp_path / "added.png", *FAST).code == 0
+    ended = ddpm("archive", "join", out, photos_ddpma, new)
+    assert (ended.code, f"2 archives -> {out}: {out.stat().st_size} bytes" in ended.stderr) == (0, True)
+    names = ddpm("archive", "list", photos_ddpma).stdout + ddpm("archive", "list", new).stdout
+    assert ddpm("archive", "list", out).stdout == names
+    assert ddpm("archive", "join", "-", out).stdout == out.read_bytes()
+    for target, sources, code, text in (
+        (out, [new], 1, "exists already"),
+        (new, [new], 1, "is the input itself"),
+        (tmp_path / "a.png", [new], 1, "archive join writes .ddpma files"),
+        (tmp_path / "b.ddpma", [new, new], 1, "archives 1 and 2 both hold added.png"),
+        (tmp_path / "b.ddpma", [tmp_path / "added.png"], 3, "archive 1: not an archive"),
+    ):
+        refused = ddpm("archive", "join", target, *sources)
+        assert (refused.code, text in refused.stderr) == (code, True), refused.stderr

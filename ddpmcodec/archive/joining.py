@@ -1,0 +1,66 @@
+"""Makes one archive of several, as they are: how images are added to one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from ddpmcodec.errors import FormatError, ImageError, TruncatedError
+from ddpmcodec.format.block import Block
+from ddpmcodec.format.ddpma import Archive, Packed, Parts, assemble, split
+
+
+def join(archives: Iterable[bytes]) -> bytes:
+    """One archive of the images of several, in their order. Their blocks are copied: nothing is decoded.
+
+    Parameters:
+        archives: the bytes of .ddpma files, one or more, all of them whole.
+
+    Raises:
+        ImageError: there is no archive, or two images have one name.
+        FormatError: not an archive, or damaged where that shows without decoding; TruncatedError where its end is
+            missing. Messages number archives from 1 on.
+        TypeError: a path, for example.
+
+    >>> import numpy as np
+    >>> from ddpmcodec import archive
+    >>> old, new = (archive.create({name: np.zeros((4, 6), np.uint8)}) for name in ("a.png", "b.png"))
+    >>> archive.names(archive.join([old, new]))
+    ['a.png', 'b.png']
+    """
+    if isinstance(archives, (str, bytes, bytearray, memoryview)):
+        raise TypeError(f"join() takes a list of archives, not {type(archives).__name__}")
+    blocks: list[Packed] = []
+    origins: dict[str, int] = {}  # of names: numbers of archives
+    for number, data in enumerate(archives, start=1):
+        try:
+            archive = _whole(data)
+        except FormatError as error:
+            raise type(error)(f"archive {number}: {error}") from error
+        first = len(origins)
+        for entry in archive.index.entries:
+            if (other := origins.setdefault(entry.name, number)) != number:
+                raise ImageError(f"archives {other} and {number} both hold {entry.name}: leave one of them out")
+        blocks += [_moved(*block, first) for block in zip(archive.index.blocks, archive.parts, strict=True)]
+    if not blocks:
+        raise ImageError("there is no archive to join: name one at least")
+    return assemble(blocks)
+
+
+def _whole(data: bytes) -> Archive:
+    archive = split(data)
+    if archive.missing:
+        raise TruncatedError(f"{archive.missing} bytes are missing at its end: get the file again")
+    if archive.damage is not None:
+        raise archive.damage
+    if not all(parts.intact for parts in archive.parts):
+        raise FormatError("the head of a block is damaged: extract its images, and archive them again")
+    if archive.following:
+        raise FormatError(f"{archive.following} bytes follow the end of the archive: cut them off")
+    return archive
+
+
+def _moved(block: Block, parts: Parts, first: int) -> Packed:
+    """A block whose images are numbered from `first` on."""
+    entries = tuple(replace(entry, number=first + entry.number) for entry in block.entries)
+    return Packed(replace(block, entries=entries), b"".join([*parts.values, *parts.sections, *parts.streams]))
