@@ -95,7 +95,9 @@ def test_the_program_for_ssimulacra2_gets_both_images() -> None:
     other[:5] = 255
     assert ssimulacra2(image, image) == 100
     assert ssimulacra2(image, other) == 100 - 100 * 150 // 313  # with 13 bytes of a head
-    assert distortion(image[:7], image[:7]).ssimulacra2 is None
+    for side, score in ((63, None), (64, 100)):
+        square = np.zeros((side, 80, 3), np.uint8)
+        assert distortion(square, square).ssimulacra2 == score
 
 
 @pytest.mark.usefixtures("scorer")
