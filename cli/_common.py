@@ -17,6 +17,7 @@ import click
 
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS
 from ddpmcodec.errors import DdpmError, ImageError, OutputError
+from ddpmcodec.files import end_writing
 from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, LEVELS, MAX_EFFORT
 from ddpmcodec.format.tiles import LEAST_SIDE, MOST_SIDE, SIDE_STEP
 
@@ -297,7 +298,9 @@ def silence(*streams: TextIO | None) -> None:
 
 
 def leave_at_once(code: int) -> NoReturn:
-    """Exit without waiting for threads, and for what modules would tear down."""
+    """Exit without waiting for threads, but for files that they are writing, and for what modules would tear down."""
+    with suppress(KeyboardInterrupt):  # which is asked for a second time
+        end_writing()
     for stream in filter(None, (sys.stdout, sys.stderr)):
         with suppress(OSError, ValueError):  # nobody reads it any more, or it is closed
             stream.flush()

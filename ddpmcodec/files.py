@@ -128,7 +128,8 @@ def write_file(output: Path, data: bytes, *, replace: bool = True, like: Iterabl
             with output.open("wb", buffering=0) as file:
                 _write_all(file.fileno(), data)
         else:
-            _write(target, data, os.replace if replace else _take_free_name, _statuses(like))
+            with _unfinished:
+                _write(target, data, os.replace if replace else _take_free_name, _statuses(like))
     except BrokenPipeError:  # nobody reads a pipe any more
         raise
     except FileExistsError as error:
@@ -194,6 +195,31 @@ def _statuses(paths: Iterable[Path]) -> list[os.stat_result]:
         with contextlib.suppress(OSError):
             statuses.append(path.stat())
     return [status for status in statuses if stat.S_ISREG(status.st_mode)]
+
+
+class _Unfinished:
+    """Counts the files that threads are writing."""
+
+    def __init__(self) -> None:
+        self.changed, self.files = threading.Condition(), 0
+
+    def __enter__(self) -> None:
+        with self.changed:
+            self.files += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self.changed:
+            self.files -= 1
+            self.changed.notify_all()
+
+
+_unfinished = _Unfinished()
+
+
+def end_writing() -> None:
+    """Wait until no thread is writing a file, and let none begin: for a process that leaves without its threads."""
+    _unfinished.changed.acquire()  # and keep it
+    _unfinished.changed.wait_for(lambda: not _unfinished.files)
 
 
 def _write(target: Path, data: bytes, publish: Callable[[Path, Path], None], like: list[os.stat_result]) -> None:

@@ -398,3 +398,29 @@ def test_a_file_that_becomes_shorter_is_an_error(tmp_path: Path) -> None:
     assert bytes(view[:50]) == bytes(50)
     with pytest.raises(TruncatedError, match="became shorter"):
         bytes(view[40:60])
+
+
+def test_a_process_that_leaves_lets_its_threads_end_their_files(tmp_path: Path) -> None:
+    """In a process of its own, which no file is written in afterwards."""
+    program = """
+import os, sys, threading, time
+from pathlib import Path
+from ddpmcodec import files
+
+begun, sync = threading.Event(), os.fsync
+
+def slow(descriptor):
+    begun.set()
+    time.sleep(0.5)
+    sync(descriptor)
+
+os.fsync = slow
+threading.Thread(target=files.write_file, args=(Path(sys.argv[1], "a"), b"whole"), daemon=True).start()
+begun.wait()
+files.end_writing()
+threading.Thread(target=files.write_file, args=(Path(sys.argv[1], "b"), b"late"), daemon=True).start()
+time.sleep(0.2)
+os._exit(0)
+"""
+    subprocess.run([sys.executable, "-c", program, tmp_path], check=True)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a", b"whole")]

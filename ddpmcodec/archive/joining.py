@@ -19,7 +19,7 @@ def join(archives: Iterable[bytes]) -> bytes:
     Raises:
         ImageError: there is no archive, or two images have one name.
         FormatError: not an archive, or damaged where that shows without decoding; TruncatedError where its end is
-            missing. Messages number archives from 1 on.
+            missing; or they hold more together than an archive may. Messages number archives from 1 on.
         TypeError: a path, for example.
 
     >>> import numpy as np

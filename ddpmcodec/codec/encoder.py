@@ -55,8 +55,8 @@ def encode(
         levels: noise levels before exact pixels. 0: none, the smallest file, whose prefixes show the upper part of the
             image; 2: every prefix is a picture; 5: the best previews.
         model: None (an embedded one: `photo`, or for a thumbnail of up to 4,096 pixels `cifar10`, or `photo`
-            where that clearly takes fewer bytes, but not at effort 2 with noise levels), the name of an embedded one,
-            the path of a model file, or a loaded one.
+            where that clearly takes fewer bytes; it is not tried at effort 2 with noise levels, where its networks are
+            much smaller), the name of an embedded one, the path of a model file, or a loaded one.
         strip: leave out ICC profile and EXIF; of a JPEG file, code its pixels without them.
         any_format: take files of all formats that Pillow reads, even where it may leave out some of what they hold.
         webp: store an image as lossless WebP where that is smaller. False: the model codes every image.

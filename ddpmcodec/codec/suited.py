@@ -1,7 +1,7 @@
 """The embedded model that suits thumbnails: a quick trial of both tells, where both may win.
 
 The model for thumbnails was trained on one kind of pictures. Small versions of photographs take 1 to 3% fewer bytes by
-the model for photographs, but at effort 2 with noise levels: there its networks are so much smaller that it loses.
+the model for photographs, unless its networks are much smaller, as they are at effort 2 with noise levels.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ddpmcodec import models
 from ddpmcodec.codec.batching import batches
-from ddpmcodec.codec.efforts import Coding
+from ddpmcodec.codec.efforts import Coding, macs_per_pixel
 from ddpmcodec.codec.graphics import QUICK, words_of
 from ddpmcodec.codec.passes import encode_tiles
 from ddpmcodec.models import PHOTO, THUMBNAIL_PIXELS, registry
@@ -23,6 +23,7 @@ from ddpmcodec.parallel import run_all
 Pixels = NDArray[np.uint8]
 
 CLEARLY_LESS = 1 - 1 / 64  # of the bytes
+MUCH_SMALLER = 1 / 5  # of the operations a pixel: where photographs begin to be smaller by the other (docs/experiments)
 TRIED_IMAGES = 8  # of those that have one model together
 
 
@@ -43,11 +44,12 @@ def _chosen(usual: int, other: int) -> ContextModel:
 
 def _tried(images: Sequence[Pixels], coding: Coding) -> list[tuple[int, int]]:
     """The bytes of each image by the model for thumbnails, and by that for photographs; 0, 0 where that cannot win."""
-    both_may_win = coding.effort != 2 or not coding.levels
-    if not images or PHOTO not in models.names() or not both_may_win:
+    if not images or PHOTO not in models.names():
         return [(0, 0)] * len(images)
-    both = registry.default(THUMBNAIL_PIXELS), registry.find(PHOTO)
-    return list(zip(*(_words(images, model) for model in both), strict=True))
+    usual, other = registry.default(THUMBNAIL_PIXELS), registry.find(PHOTO)
+    if macs_per_pixel(other, coding) < MUCH_SMALLER * macs_per_pixel(usual, coding):
+        return [(0, 0)] * len(images)
+    return list(zip(*(_words(images, model) for model in (usual, other)), strict=True))
 
 
 def _words(images: Sequence[Pixels], model: ContextModel) -> list[int]:

@@ -137,6 +137,7 @@ def packed(head: Block, values: Sequence[bytes], sections: Sequence[bytes], stre
 def assemble(blocks: Sequence[Packed]) -> bytes:
     """The whole archive; how many images it has is filled in here. Raises FormatError where no reader takes it."""
     total = sum(len(block.head.entries) for block in blocks)
+    _refuse_many(total, sum(_letters(block.head) for block in blocks))
     _refuse_numbers(sum(_numbers(block.head) for block in blocks))
     heads = [pack_head(replace(block.head, total=total)) for block in blocks]
     deflated = [_deflate(head) for head in heads]
@@ -226,9 +227,8 @@ def _parse_heads(reader: Reader) -> tuple[Index, list[_Head]]:
             heads.append(_Head(body, reader.take(_head_length(reader))))
             blocks.append(parse_head(heads[-1].content))
             images += len(blocks[-1].entries)
-            letters += sum(len(entry.name) for entry in blocks[-1].entries)
-            if images > MAX_IMAGES or letters > MAX_NAMES:  # before a small index has become a large one in memory
-                raise FormatError(f"the index has more than {MAX_IMAGES} images, or names of over {MAX_NAMES} letters")
+            letters += _letters(blocks[-1])
+            _refuse_many(images, letters)  # before a small index has become a large one in memory
             numbers_there += _numbers(blocks[-1])
             _refuse_numbers(numbers_there)
     except TruncatedError as error:  # of an index that is all there
@@ -248,6 +248,15 @@ def _head_length(reader: Reader) -> int:
             f"the head of a block takes {length} bytes where {MAX_HEAD} are the most: the archive is damaged"
         )
     return length
+
+
+def _letters(block: Block) -> int:
+    return sum(len(entry.name) for entry in block.entries)
+
+
+def _refuse_many(images: int, letters: int) -> None:
+    if images > MAX_IMAGES or letters > MAX_NAMES:
+        raise FormatError(f"the index has more than {MAX_IMAGES} images, or names of over {MAX_NAMES} letters")
 
 
 def _numbers(block: Block) -> int:

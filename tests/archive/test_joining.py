@@ -8,6 +8,7 @@ import pytest
 
 from ddpmcodec import archive
 from ddpmcodec.errors import ChecksumError, FormatError, ImageError, TruncatedError
+from ddpmcodec.format import ddpma
 from ddpmcodec.format.ddpma import MARK
 from ddpmcodec.models.context import ContextModel
 from pictures import Pictures, create, crops, drawing, whole
@@ -66,3 +67,10 @@ def test_it_takes_a_list_of_bytes(wrong: Any, text: str) -> None:
 def test_there_must_be_one() -> None:
     with pytest.raises(ImageError, match="there is no archive to join: name one at least"):
         archive.join([])
+
+
+def test_more_than_an_archive_may_hold_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = [create(renamed(crops(2), prefix), "cifar10") for prefix in ("a/", "b/")]
+    monkeypatch.setattr(ddpma, "MAX_IMAGES", 3)
+    with pytest.raises(FormatError, match="the index has more than 3 images"):
+        archive.join(both)
