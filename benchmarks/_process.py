@@ -7,7 +7,6 @@ because the peak of a child counts from that of its parent: the parent must be s
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -45,6 +44,8 @@ def ddpmcodec(*arguments: str | Path) -> Ended:
 
 
 def main(command: Sequence[str]) -> int:
+    import resource  # which Windows lacks, where only this cannot be measured
+
     start = time.perf_counter()
     code = subprocess.run(command, stdout=subprocess.DEVNULL).returncode
     seconds = time.perf_counter() - start

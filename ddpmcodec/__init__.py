@@ -35,7 +35,7 @@ from ddpmcodec.errors import (
 )
 
 if TYPE_CHECKING:
-    from ddpmcodec import archive
+    from ddpmcodec import archive, codec, training
     from ddpmcodec.codec import (
         ProgressiveDecoder,
         decode,
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     )
 
 __version__ = "0.1.0"
+PACKAGES = ("archive", "codec", "training")  # imported when they are asked for
 
 __all__ = [
     "ChecksumError",
@@ -63,6 +64,7 @@ __all__ = [
     "TrainingError",
     "TruncatedError",
     "archive",
+    "codec",
     "decode",
     "decode_many",
     "decode_original",
@@ -70,13 +72,14 @@ __all__ = [
     "encode_many",
     "info",
     "thumbnail",
+    "training",
     "truncate",
 ]
 
 
 def __getattr__(name: str) -> object:
-    if name == "archive":
-        return import_module("ddpmcodec.archive")
+    if name in PACKAGES:
+        return import_module(f"ddpmcodec.{name}")
     if name in __all__:
         return getattr(import_module("ddpmcodec.codec"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

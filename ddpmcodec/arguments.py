@@ -2,36 +2,55 @@
 
 from __future__ import annotations
 
+import os
 from math import inf
 from mmap import mmap
 from numbers import Integral, Real
+from pathlib import Path
+from typing import BinaryIO, TypeAlias
 
-from ddpmcodec.errors import ImageError
-from ddpmcodec.files import FileView
+from ddpmcodec.errors import DdpmError, ImageError, reason_of
+from ddpmcodec.files import Content, FileView, SharedBytes
+
+# What functions that read files take them as.
+File: TypeAlias = "bytes | bytearray | memoryview | mmap | str | os.PathLike[str] | BinaryIO | FileView | SharedBytes"
 
 REAL = ("bpp", "psnr")  # arguments that need not be whole
 DEFAULT_MAX_PIXELS = 178_956_970  # of an image to decode: twice Pillow's MAX_IMAGE_PIXELS, above which it refuses
 
 
-def bytes_of(data: object) -> bytes:
-    """The bytes of a file. Raises TypeError for anything else, above all for a path."""
-    if isinstance(data, (bytes, bytearray, memoryview, FileView)):
-        return bytes(data)
-    raise TypeError(f"expected the bytes of a .ddpm file, not {type(data).__name__}; read the file first")
-
-
-def view_of(data: object) -> bytes | memoryview | FileView:
-    """The bytes of a file; of one that is open or mapped into memory a view, which reads only what is looked at. Raises
-    TypeError."""
-    if isinstance(data, FileView):
+def content_of(data: object) -> Content:
+    """The bytes of a file: of its path, or where it is mapped into memory, only those that are looked at are read; a
+    binary file is read to its end. Raises DdpmError where it cannot be read, TypeError for anything else."""
+    if isinstance(data, (bytes, FileView, SharedBytes)):
         return data
-    return memoryview(data) if isinstance(data, (mmap, memoryview)) else bytes_of(data)
+    if isinstance(data, (bytearray, memoryview, mmap)):
+        return SharedBytes(data)
+    name = os.fspath(data) if isinstance(data, (str, os.PathLike)) else str(getattr(data, "name", "the file"))
+    try:
+        if isinstance(data, (str, os.PathLike)):
+            view = FileView(Path(name))
+            bytes(view[:1])  # of a folder nothing can be read
+            return view
+        content = data.read() if hasattr(data, "read") else data
+    except (OSError, ValueError) as error:
+        raise DdpmError(f"{name}: cannot be read ({reason_of(error)}); give the path of a file") from error
+    if isinstance(content, bytes):
+        return content
+    raise TypeError(f"expected a path, bytes or a binary file, not {type(content).__name__}")
 
 
-def require_whole(name: str, value: object) -> None:
-    """Raises TypeError unless `value` is a whole number of Python or NumPy. name: of the argument, for the message."""
+def bytes_of(data: object) -> bytes:
+    """All bytes of a file. Raises as `content_of`, and TruncatedError where it becomes shorter."""
+    return bytes(content_of(data))
+
+
+def whole_number(name: str, value: object) -> int:
+    """A whole number of Python or NumPy as one of Python: those of NumPy overflow. name: of the argument, for the
+    message. Raises TypeError for anything else."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{name} must be a whole number, not {value!r}")
+    return int(value)
 
 
 def check_limits(**limits: float | None) -> None:
@@ -41,7 +60,7 @@ def check_limits(**limits: float | None) -> None:
         if limit is None:
             continue
         if name not in REAL:
-            require_whole(name, limit)
+            whole_number(name, limit)
         elif isinstance(limit, bool) or not isinstance(limit, Real):
             raise TypeError(f"{name} must be a number, not {limit!r}")
         if not 0 <= limit < inf:

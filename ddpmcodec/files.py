@@ -11,7 +11,9 @@ import stat
 import threading
 from collections.abc import Callable, Iterable
 from copy import copy
+from mmap import mmap
 from pathlib import Path
+from typing import IO, TypeAlias
 
 from ddpmcodec.errors import OutputError, TruncatedError
 
@@ -24,10 +26,11 @@ except ImportError:  # Windows has no locks that end with their process
 class FileView:
     """The bytes of a file, or of a slice of it, which are read when `bytes` asks for them. Where the file is cut short
     meanwhile, this raises TruncatedError; a file that is mapped into memory would end the process. The view stays with
-    the file that it opened, even when another one takes its name."""
+    the file that it opened, even when another one takes its name. source: its path, or a binary file that somebody else
+    opened and can seek in, whose position changes."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = _OpenFile(path)
+    def __init__(self, source: Path | IO[bytes]) -> None:
+        self._file = _OpenFile(source) if isinstance(source, Path) else _BorrowedFile(source)
         self._extent = range(self._file.size)
 
     def __len__(self) -> int:
@@ -51,11 +54,15 @@ class FileView:
 
     def find(self, part: bytes, start: int = 0) -> int:
         """As `bytes.find`."""
-        for offset in range(start, len(self), SEARCHED):
-            position = bytes(self[offset : offset + SEARCHED + len(part) - 1]).find(part)
-            if position >= 0:
-                return offset + position
-        return -1
+        return _find(self, part, start)
+
+
+def _find(content: FileView | SharedBytes, part: bytes, start: int) -> int:
+    for offset in range(start, len(content), SEARCHED):
+        position = bytes(content[offset : offset + SEARCHED + len(part) - 1]).find(part)
+        if position >= 0:
+            return offset + position
+    return -1
 
 
 class _OpenFile:
@@ -88,6 +95,47 @@ class _OpenFile:
             return os.read(self._descriptor, count)
 
 
+class _BorrowedFile:
+    """A binary file of somebody else, which any thread of this process can read at any position."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._lock = file, threading.Lock()
+
+    @property
+    def size(self) -> int:
+        with self._lock:
+            return self._file.seek(0, os.SEEK_END)
+
+    def read(self, extent: range) -> bytes:
+        with self._lock:
+            self._file.seek(extent.start)
+            return self._file.read(len(extent))
+
+
+class SharedBytes:
+    """Bytes whose slices share their memory: of an object that holds them, such as a file that is mapped into it."""
+
+    def __init__(self, content: bytes | bytearray | memoryview | mmap) -> None:
+        view = memoryview(content)
+        self._view = view.cast("B") if view.c_contiguous else memoryview(bytes(view))
+
+    def __len__(self) -> int:
+        return len(self._view)
+
+    def __getitem__(self, part: slice) -> memoryview:
+        return self._view[part]
+
+    def __bytes__(self) -> bytes:
+        return bytes(self._view)
+
+    def find(self, part: bytes, start: int = 0) -> int:
+        """As `bytes.find`."""
+        return _find(self, part, start)
+
+
+# A file, and a part of it, of which only what is looked at need be in memory.
+Content: TypeAlias = "bytes | FileView | SharedBytes"
+Part: TypeAlias = "bytes | memoryview | FileView"
 SEARCHED = 1 << 20  # bytes that are read at a time to find something
 CLEANED = 8  # names of temporary files that are cleaned up: enough for so many writers at a time
 
@@ -227,6 +275,7 @@ def _write(target: Path, data: bytes, publish: Callable[[Path, Path], None], lik
     for source in like:
         mode &= source.st_mode
     temporary, descriptor = _temporary(target, mode)
+    created = os.fstat(descriptor)
     with open(descriptor, "wb", buffering=0) as file:
         try:
             _write_all(descriptor, data)
@@ -239,7 +288,9 @@ def _write(target: Path, data: bytes, publish: Callable[[Path, Path], None], lik
                 file.close()  # Windows gives no other name to an open file
             publish(temporary, target)
         except BaseException:  # Ctrl-C too leaves nothing behind
-            if _is_at(temporary, descriptor):
+            if fcntl is None:
+                file.close()  # nor does it remove one
+            if _is_named(temporary, created):
                 temporary.unlink()
             raise
 
@@ -271,7 +322,7 @@ def _clean(path: Path) -> None:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with open(descriptor, "rb"):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_at(path, descriptor):
+            if _is_named(path, os.fstat(descriptor)):
                 path.unlink()
 
 
@@ -280,7 +331,7 @@ def _created(path: Path, mode: int) -> int | None:
     before it is locked."""
     with contextlib.suppress(FileExistsError):
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
-        if _locks(descriptor) and _is_at(path, descriptor):
+        if _locks(descriptor) and _is_named(path, os.fstat(descriptor)):
             return descriptor
         os.close(descriptor)
     return None
@@ -296,10 +347,10 @@ def _locks(descriptor: int) -> bool:
     return True
 
 
-def _is_at(path: Path, descriptor: int) -> bool:
-    """Whether an open file still has that name."""
+def _is_named(path: Path, file: os.stat_result) -> bool:
+    """Whether a file still has that name."""
     try:
-        return os.path.samestat(path.lstat(), os.fstat(descriptor))
+        return os.path.samestat(path.lstat(), file)
     except OSError:
         return False
 
@@ -312,14 +363,14 @@ def _take_free_name(temporary: Path, target: Path) -> None:
         raise
     except OSError:  # no hard links here: an empty file of our own takes the name first
         descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        placeholder = os.fstat(descriptor)
+        os.close(descriptor)
         try:
             os.replace(temporary, target)
         except BaseException:
-            if _is_at(target, descriptor):
+            if _is_named(target, placeholder):
                 target.unlink()
             raise
-        finally:
-            os.close(descriptor)
     else:
         temporary.unlink()
 

@@ -129,6 +129,11 @@ def _reading() -> Iterator[None]:
         yield
     except (ImageError, UnidentifiedImageError, MemoryError):
         raise
+    except Image.DecompressionBombError as error:
+        raise ImageError(
+            f"the image cannot be read ({error}): if you trust its origin, set PIL.Image.MAX_IMAGE_PIXELS higher, or"
+            " cut it into several"
+        ) from error
     except Exception as error:
         raise ImageError(f"the image cannot be read ({error}): the file is damaged or too large") from error
 
@@ -144,7 +149,7 @@ def to_planes(image: Image.Image | NDArray[np.uint8], *, strip: bool = False) ->
     with _reading():
         _refuse_what_cannot_be_coded(image)
         _load(image)  # some metadata is known afterwards only
-        icc, exif = (b"", b"") if strip else (image.info.get("icc_profile") or b"", _readable_exif(image))
+        icc, exif = (b"", b"") if strip else (_icc_profile(image), _readable_exif(image))
         direct = _without_palette(image)
     if direct.mode == "1":
         return Planes("1", np.where(np.asarray(direct), np.uint8(255), np.uint8(0))[..., None], None, icc, exif)
@@ -258,6 +263,16 @@ def _without_palette(image: Image.Image) -> Image.Image:
     return image if image.mode in CODED_MODES else image.convert("RGB")
 
 
+def _icc_profile(image: Image.Image) -> bytes:
+    """The ICC profile of an image, where it has one. Raises ImageError."""
+    profile = image.info.get("icc_profile") or b""
+    if not isinstance(profile, bytes):
+        raise ImageError(
+            f"its ICC profile is {type(profile).__name__}, not bytes: give strip=True to leave metadata out"
+        )
+    return profile
+
+
 def _readable_exif(image: Image.Image) -> bytes:
     """The EXIF of an image. Raises ImageError for whatever Pillow raises (AttributeError, struct.error, ...)."""
     try:
@@ -271,7 +286,11 @@ def _readable_exif(image: Image.Image) -> bytes:
 def _exif_bytes(image: Image.Image) -> bytes:
     if getattr(image, "format", None) == "TIFF":
         return _tiff_exif(image)
-    exif: bytes = image.info.get("exif") or b""
+    exif = image.info.get("exif") or b""
+    if isinstance(exif, Image.Exif):
+        return exif.tobytes()
+    if not isinstance(exif, bytes):
+        raise TypeError(f"it is {type(exif).__name__}, not bytes")
     if not exif and (text := image.info.get(EXIF_AS_TEXT)):  # behind a name and a length
         return bytes.fromhex("".join(text.split("\n")[3:]))
     return exif

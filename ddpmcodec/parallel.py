@@ -22,6 +22,9 @@ WORK_PIXELS = 1 << 22
 _inside = threading.local()
 _imported_in = os.getpid()
 _chosen: int | None = None
+_torch_lock = threading.Lock()
+_torch_users = 0  # threads and pieces of work for which PyTorch has other threads than before
+_torch_threads = 0  # and how many it had before all of them
 
 
 class Abandoned(Exception):
@@ -30,10 +33,18 @@ class Abandoned(Exception):
 
 def thread_count() -> int:
     """Threads that a piece of work may use: one inside `run_all`, otherwise as many as `threads_of` says, or as there
-    are cores for this process (fewer where the environment variable OMP_NUM_THREADS says so)."""
-    if getattr(_inside, "worker", False):
+    are cores for this process (fewer where the environment variable OMP_NUM_THREADS says so), which workers of a
+    PyTorch DataLoader share."""
+    if is_worker():
         return 1
-    return _chosen or _default()
+    loading = sys.modules.get("torch.utils.data")
+    loader_worker = loading.get_worker_info() if loading else None
+    return max((_chosen or _default()) // (loader_worker.num_workers if loader_worker else 1), 1)
+
+
+def is_worker() -> bool:
+    """Whether this is a thread of `run_all`, which is one of several."""
+    return getattr(_inside, "worker", False)
 
 
 def _default() -> int:
@@ -44,7 +55,14 @@ def _default() -> int:
 
 @contextmanager
 def threads_of(count: int | None) -> Iterator[None]:
-    """Work uses so many threads meanwhile; None: as many as before."""
+    """Work in this process uses so many threads meanwhile; None: as many as before.
+
+    >>> import numpy as np
+    >>> import ddpmcodec
+    >>> from ddpmcodec.parallel import threads_of
+    >>> with threads_of(1):
+    ...     data = ddpmcodec.encode(np.zeros((8, 8), np.uint8))
+    """
     global _chosen
     before = _chosen
     _chosen = count or before
@@ -57,28 +75,40 @@ def threads_of(count: int | None) -> Iterator[None]:
 
 @contextmanager
 def torch_threads(count: int | None) -> Iterator[None]:
-    """PyTorch, where somebody has imported it, uses so many threads meanwhile; None: as many as before."""
+    """PyTorch, where somebody has imported it, uses so many threads meanwhile; None: as many as before.
+
+    Its number is that of a thread, and of threads that begin later. So what was before all that now run is what each of
+    them puts back, not what it found.
+    """
     torch = sys.modules.get("torch")
     if torch is None or count is None:
         yield
         return
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
+    global _torch_users, _torch_threads
+    with _torch_lock:
+        if not _torch_users:
+            _torch_threads = torch.get_num_threads()
+        _torch_users += 1
+        outer = getattr(_inside, "torch_threads", None)
+        before = outer or _torch_threads
+        torch.set_num_threads(count)
+    _inside.torch_threads = count
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        _inside.torch_threads = outer
+        with _torch_lock:
+            _torch_users -= 1
+            torch.set_num_threads(before)
 
 
 def _enter_worker(abandoned: threading.Event) -> None:
     _inside.worker, _inside.abandoned = True, abandoned
-    if torch := sys.modules.get("torch"):
-        torch.set_num_threads(1)
 
 
 def stop_if_abandoned() -> None:
     """Raises Abandoned where another piece of work has failed, or after Ctrl-C. Long pieces call it now and then."""
-    if getattr(_inside, "worker", False) and _inside.abandoned.is_set():
+    if is_worker() and _inside.abandoned.is_set():
         raise Abandoned
 
 
@@ -100,15 +130,14 @@ def run_all(function: Callable[[T], R], items: Iterable[T], most: int | None = N
     abandoned = threading.Event()
     executor = ThreadPoolExecutor(threads, initializer=_enter_worker, initargs=(abandoned,))
     waits = True
-    with torch_threads(thread_count()):
-        try:
-            return list(_begun(executor, function, pieces))
-        except KeyboardInterrupt:  # some pieces, such as Pillow's WebP, cannot be ended
-            waits = False
-            raise
-        finally:
-            abandoned.set()
-            executor.shutdown(waits, cancel_futures=True)
+    try:
+        return list(_begun(executor, function, pieces))
+    except KeyboardInterrupt:  # some pieces, such as Pillow's WebP, cannot be ended
+        waits = False
+        raise
+    finally:
+        abandoned.set()
+        executor.shutdown(waits, cancel_futures=True)
 
 
 def _begun(executor: ThreadPoolExecutor, function: Callable[[T], R], pieces: list[T]) -> Iterator[R]:
@@ -127,7 +156,7 @@ def is_forked() -> bool:
 
 @contextmanager
 def one_thread_if(small: bool) -> Iterator[None]:
-    """Keep PyTorch on one thread for work too small to share: on a busy machine waiting for the other threads costs
-    fifty times the work itself (measured on images of 32x32)."""
-    with torch_threads(1 if small else None):
+    """Keep PyTorch on one thread where `run_all` has others, and for work too small to share: on a busy machine waiting
+    for the other threads costs fifty times the work itself (measured on images of 32x32)."""
+    with torch_threads(1 if small or is_worker() else None):
         yield

@@ -24,16 +24,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Any
 
 from PIL import Image, ImageFile
 
 from ddpmcodec.errors import DdpmError, FormatError, TruncatedError
+from ddpmcodec.files import FileView
 from ddpmcodec.format.ddpm import MARK_BYTES, is_marked, split
 from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, MAGIC, Header
 from ddpmcodec.format.header_bytes import parse_header
 from ddpmcodec.format.sections import unpack_alpha, unpack_metadata
-from ddpmcodec.images import OWN_FORMAT, exif_of
+from ddpmcodec.images import OWN_FORMAT, Planes, exif_of, to_planes
 
 if TYPE_CHECKING:
     from ddpmcodec.models.registry import ModelSource
@@ -128,13 +130,13 @@ class DdpmImageFile(ImageFile.ImageFile):
         return False
 
     def _decoded(self) -> Image.Image:
-        from ddpmcodec.codec.decoder import decode
+        from ddpmcodec.codec.decoder import decode_details
 
         with _pillow_errors():
-            return decode(
-                self._bytes(), partial=ImageFile.LOAD_TRUNCATED_IMAGES, reduce=self._scale, model=self.model,
+            return decode_details(
+                FileView(self._file), partial=ImageFile.LOAD_TRUNCATED_IMAGES, reduce=self._scale, model=self.model,
                 max_pixels=None,  # Pillow has checked
-            )  # fmt: skip
+            ).image  # fmt: skip
 
 
 @contextmanager
@@ -180,21 +182,20 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
     options: dict[str, Any] = image.encoderinfo
     with _pillow_errors():
         data = encode(
-            _with_metadata(image, options), effort=options.get("effort", DEFAULT_EFFORT),
-            levels=options.get("levels", DEFAULT_LEVELS), model=options.get("model"), strip=options.get("strip", False),
+            _planes(image, options), effort=options.get("effort", DEFAULT_EFFORT),
+            levels=options.get("levels", DEFAULT_LEVELS), model=options.get("model"),
         )  # fmt: skip
     file.write(data)
 
 
-def _with_metadata(image: Image.Image, options: dict[str, Any]) -> Image.Image:
-    given: dict[Any, Any] = {key: options[key] for key in ("exif", "icc_profile") if key in options}
-    if not given:
-        return image
-    if isinstance(given.get("exif"), Image.Exif):
-        given["exif"] = given["exif"].tobytes()
-    changed = image.copy()
-    changed.info |= given
-    return changed
+def _planes(image: Image.Image, options: dict[str, Any]) -> Planes:
+    """What is coded of an image: with the metadata that are given in place of its own."""
+    strip = options.get("strip", False)
+    planes = to_planes(image, strip=strip)
+    if strip:
+        return planes
+    exif, icc = options.get("exif", planes.exif), options.get("icc_profile", planes.icc)
+    return replace(planes, exif=exif.tobytes() if isinstance(exif, Image.Exif) else exif or b"", icc=icc or b"")
 
 
 Image.register_open(OWN_FORMAT, DdpmImageFile, _accept)

@@ -110,6 +110,19 @@ def test_limits_are_not_negative_and_numbers_of_numpy_are_numbers() -> None:
         check_limits(max_pixels=-1)
 
 
+def test_numbers_of_numpy_do_what_those_of_python_do() -> None:
+    """They are of fixed width: a product overflows, and they have no `bit_length`."""
+    picture = drawing()
+    data = codec.encode(picture, effort=np.uint8(1), levels=np.int8(2), tile=np.uint8(64), verify=False)  # type: ignore[arg-type]
+    assert data == codec.encode(picture, effort=1, tile=64, verify=False)
+    assert codec.thumbnail(data, np.uint8(16)).size == codec.thumbnail(data, 16).size  # type: ignore[arg-type]
+    box = np.array([0, 0, 20, 16], np.uint8)
+    for options in ({"reduce": np.uint8(4)}, {"box": box}, {"box": box, "reduce": np.int64(2)}, {"step": np.uint8(1)}):
+        plain = {key: value.tolist() for key, value in options.items()}
+        assert codec.decode(data, **options).tobytes() == codec.decode(data, **plain).tobytes()  # type: ignore[arg-type]
+    assert codec.truncate(data, bytes=np.uint16(200)) == data[:200]  # type: ignore[arg-type]
+
+
 def test_names_are_a_list(file: bytes) -> None:
     with pytest.raises(TypeError, match=r"extract\(\) takes a list of names: \['a.png'\]"):
         archive.extract(file, "a.png")

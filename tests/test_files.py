@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import stat
@@ -167,6 +168,46 @@ def test_where_there_are_no_hard_links_a_fault_leaves_no_empty_file(
     with pytest.raises(OutputError, match="cannot be written"):
         write_file(tmp_path / "a", b"content", replace=False)
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_where_files_have_no_locks_nothing_is_left_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    """As on Windows, where open files can neither be renamed nor removed."""
+
+    def must_be_closed(*paths: Path) -> None:
+        opened = {os.path.realpath(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd")}
+        assert opened.isdisjoint(map(str, paths))
+
+    def replaced(source: Path, target: Path) -> None:
+        must_be_closed(source, target)
+        if target.name == "refused":
+            raise PermissionError(13, "Permission denied")
+        os.rename(source, target)
+
+    def linked(source: Path, target: Path) -> None:
+        must_be_closed(source)
+        if not links:
+            raise PermissionError(1, "Operation not permitted")
+        link(source, target)
+
+    link, unlink = os.link, Path.unlink
+    monkeypatch.setattr(files, "fcntl", None)
+    monkeypatch.setattr(os, "replace", replaced)
+    monkeypatch.setattr(os, "link", linked)
+    monkeypatch.setattr(Path, "unlink", lambda path: must_be_closed(path) or unlink(path))  # type: ignore[func-returns-value]
+    write_file(tmp_path / "a", b"first", replace=False)
+    write_file(tmp_path / "a", b"second")
+    with pytest.raises(OutputError, match=KEPT):
+        write_file(tmp_path / "a", b"third", replace=False)
+    with pytest.raises(OutputError, match="Permission denied"):
+        write_file(tmp_path / "refused", b"fourth")
+    if not links:
+        with pytest.raises(OutputError, match="Permission denied"):
+            write_file(tmp_path / "refused", b"fifth", replace=False)
+    assert (tmp_path / "a").read_bytes() == b"second"
+    assert names(tmp_path) == ["a"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
@@ -373,6 +414,19 @@ def test_a_view_is_read_when_its_bytes_are_wanted(tmp_path: Path) -> None:
     path.write_bytes(bytes(range(100, 200)))
     assert (len(view), len(part), len(view[90:300])) == (100, 15, 10)
     assert bytes(part) == bytes(range(115, 130))
+
+
+def test_a_view_of_an_open_file_reads_no_more_than_is_wanted(tmp_path: Path) -> None:
+    read: list[int] = []
+
+    class Counted(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            read.append(size or 0)
+            return super().read(size)
+
+    view = FileView(Counted(b"0123456789"))
+    assert (len(view), bytes(view[3:6]), bytes(view[8:]), view[2:9].find(b"67")) == (10, b"345", b"89", 4)
+    assert sum(read) < 20
 
 
 def test_a_view_finds_what_lies_across_its_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -349,3 +349,21 @@ def test_a_file_that_pillow_refuses_is_not_known_to_be_kept(monkeypatch: pytest.
     assert is_kept(image, content)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     assert not is_kept(image, content)
+
+
+def test_metadata_that_are_no_bytes_are_taken_or_refused() -> None:
+    image, exif = picture("RGB"), Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    image.info["exif"] = exif
+    assert to_planes(image).exif == exif.tobytes()
+    for key, wrong in (("exif", "text"), ("icc_profile", "text")):
+        image.info = {key: wrong}
+        with pytest.raises(ImageError, match=r"not bytes.*: give strip=True to leave metadata out"):
+            to_planes(image)
+        assert to_planes(image, strip=True).exif == b""
+
+
+def test_of_a_file_larger_than_pillow_takes_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(ImageError, match=r"^x: the image cannot be read .*set PIL\.Image\.MAX_IMAGE_PIXELS higher"):
+        load_image(stored(picture("RGB"), "PNG"), "x")

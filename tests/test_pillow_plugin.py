@@ -24,6 +24,7 @@ from ddpmcodec.models.context import ContextModel
 from ddpmcodec.pillow_plugin import MIME_TYPE, DdpmImageFile
 
 ROOT = Path(__file__).parents[1]
+PHOTO = ROOT / "docs" / "photo.png"
 MODES = ("1", "L", "LA", "RGB", "RGBA")
 
 
@@ -369,3 +370,30 @@ def test_file_knows_the_formats(data: bytes, tmp_path: Path) -> None:
         check=True,
     )
     assert found.stdout.split() == [MIME_TYPE, MIME_TYPE, "application/x-ddpma", "application/octet-stream"]
+
+
+def test_a_draft_reads_no_more_than_the_bands_that_it_needs() -> None:
+    class Counted(io.BytesIO):
+        count = 0
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            content = super().read(size)
+            self.count += len(content)
+            return content
+
+    with Image.open(PHOTO) as photo:
+        file = Counted(saved(photo, levels=2))
+    with Image.open(file) as image:
+        image.thumbnail((60, 60))
+    assert file.count < len(file.getvalue()) / 3
+
+
+@pytest.mark.parametrize("given", [{}, {"icc_profile": b"a profile"}, {"exif": Image.Exif()}])
+def test_a_tiff_keeps_what_is_not_given_in_its_place(given: dict[str, Any], tmp_path: Path) -> None:
+    image, exif = picture(), Image.Exif()
+    exif[ExifTags.Base.Artist] = "nobody"
+    image.save(tmp_path / "a.tif", exif=exif, icc_profile=b"its own")
+    with Image.open(tmp_path / "a.tif") as tiff:
+        found = opened(saved(tiff, **given))
+    assert found.info["icc_profile"] == given.get("icc_profile", b"its own")
+    assert found.getexif().get(ExifTags.Base.Artist) == (None if "exif" in given else "nobody")

@@ -5,30 +5,28 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from PIL import Image
 
 from ddpmcodec.archive.blocks import run_ranges
 from ddpmcodec.archive.reader import extract_from
 from ddpmcodec.archive.sources import Given, Source
-from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels
+from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, File, bytes_of, check_limits, check_pixels, content_of
 from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.codec.regions import Edges, small_part
-from ddpmcodec.errors import DdpmError, FormatError, TruncatedError, reason_of
-from ddpmcodec.files import FileView
+from ddpmcodec.errors import FormatError, TruncatedError
+from ddpmcodec.files import Content, FileView, SharedBytes
 from ddpmcodec.format.block import CONTEXT, FILES, Block, Entry
 from ddpmcodec.format.ddpma import Archive, Index, split
 from ddpmcodec.models import registry
 from ddpmcodec.parallel import run_all, side_by_side
 
 KEPT_BLOCKS = 64  # runs of thumbnails, up to 400 kB each
-Opened = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 
 
 def open(
-    source: Opened, *, model: Source = None, kept_blocks: int = KEPT_BLOCKS, max_pixels: int | None = DEFAULT_MAX_PIXELS
+    source: File, *, model: Source = None, kept_blocks: int = KEPT_BLOCKS, max_pixels: int | None = DEFAULT_MAX_PIXELS
 ) -> ArchiveFile:
     """An archive as a mapping from names to Pillow images. Images are decoded when they are asked for.
 
@@ -88,12 +86,12 @@ class _DecodedImages(NamedTuple):
 class ArchiveFile(Mapping[str, Image.Image]):
     """An open archive, as `open` returns it: a mapping from names to Pillow images."""
 
-    def __init__(self, source: Opened, model: Source, kept_blocks: int, max_pixels: int | None) -> None:
+    def __init__(self, source: File, model: Source, kept_blocks: int, max_pixels: int | None) -> None:
         check_limits(max_pixels=max_pixels, kept_blocks=kept_blocks)
         self._source = _path_or_bytes(source)
         self._kept_blocks, self._max_pixels = kept_blocks, max_pixels
         self._content = _content(self._source)
-        archive = split(cast(bytes, self._content))
+        archive = split(self._content)
         self._archive: Archive | None = archive
         latent = (block.coding is not None and block.coding.latent_levels for block in archive.index.blocks)
         given = Given.of(model, any(latent))
@@ -177,7 +175,7 @@ class ArchiveFile(Mapping[str, Image.Image]):
         run_all(self._run, runs, side_by_side(largest))
 
     def close(self) -> None:
-        self._archive, self._content = None, _Shared(b"")
+        self._archive, self._content = None, SharedBytes(b"")
         self._locations, self._groups = {}, []
         self._run.cache_clear()
 
@@ -233,42 +231,14 @@ def _groups(number: int, block: Block) -> list[_Group]:
     return [_Group(number, block.entries[run.start : run.stop], are_files=False) for run in run_ranges(block)]
 
 
-class _Shared:
-    """Bytes whose slices share their memory."""
-
-    def __init__(self, content: bytes) -> None:
-        self.find, self._view = content.find, memoryview(content)
-
-    def __len__(self) -> int:
-        return len(self._view)
-
-    def __getitem__(self, part: slice) -> memoryview:
-        return self._view[part]
-
-
 def _path_or_bytes(source: Any) -> str | bytes:
     """The absolute path of an archive, or its bytes. Raises DdpmError where a file cannot be read, TypeError for
     anything else."""
     if isinstance(source, (str, os.PathLike)):
         return os.path.abspath(source)
-    try:
-        content = source.read() if hasattr(source, "read") else source
-    except (OSError, ValueError) as error:
-        raise DdpmError(f"the file cannot be read ({reason_of(error)}); give the path of an archive") from error
-    if not isinstance(content, (bytes, bytearray, memoryview)):
-        raise TypeError(
-            f"expected the bytes of a .ddpma file, not {type(content).__name__}; read the file first, in binary mode"
-        )
-    return bytes(content)
+    return bytes_of(source)
 
 
-def _content(source: str | bytes) -> _Shared | FileView:
-    """The bytes of an archive, or a view of its file. Raises DdpmError where that cannot be read."""
-    if isinstance(source, bytes):
-        return _Shared(source)
-    try:
-        view = FileView(Path(source))
-        bytes(view[:1])  # of a folder nothing can be read
-        return view
-    except (OSError, ValueError) as error:
-        raise DdpmError(f"{source}: cannot be read ({reason_of(error)}); give the path of an archive") from error
+def _content(source: str | bytes) -> Content:
+    """A view of an archive's file, or of its bytes. Raises DdpmError where the file cannot be read."""
+    return SharedBytes(source) if isinstance(source, bytes) else content_of(source)

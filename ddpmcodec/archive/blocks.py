@@ -18,6 +18,7 @@ from ddpmcodec.codec import passes
 from ddpmcodec.codec.batching import Progress, reporting
 from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError
+from ddpmcodec.files import Part
 from ddpmcodec.format.block import MAX_RUN_PIXELS, Block, Run
 from ddpmcodec.format.streams import LEAST_STATE, WORD_BYTES, Stream, pack_state, parse_stream, stream_check
 from ddpmcodec.models.context import ContextModel
@@ -53,7 +54,7 @@ class Decoded(NamedTuple):
 class BlockDecoder(Protocol):
     """Decodes blocks that are coded alike."""
 
-    def decode(self, block: Block, streams: Sequence[bytes], wanted: Sequence[int]) -> Decoded:
+    def decode(self, block: Block, streams: Sequence[Part], wanted: Sequence[int]) -> Decoded:
         """Decodes runs of a block. wanted: their numbers, one at least, in order. streams: as far as they are there."""
 
 
@@ -80,7 +81,7 @@ class ContextCoder(NamedTuple):
         self._run(coder, shape)
         return coder
 
-    def decode(self, block: Block, streams: Sequence[bytes], wanted: Sequence[int]) -> Decoded:
+    def decode(self, block: Block, streams: Sequence[Part], wanted: Sequence[int]) -> Decoded:
         """As a `BlockDecoder` does; no other run is decoded."""
         ranges = run_ranges(block)
 
@@ -126,7 +127,7 @@ def encode_run(pixels: Pixels, coder: ContextCoder) -> tuple[Run, bytes]:
     return Run(len(pixels), state_bytes=len(packed), words=len(joined) // WORD_BYTES), packed + joined
 
 
-def decode_run(data: bytes, run: Run, shape: Shape, coder: ContextCoder) -> Pixels:
+def decode_run(data: Part, run: Run, shape: Shape, coder: ContextCoder) -> Pixels:
     """Images uint8 [N, H, W, C] of a run. Raises FormatError where its stream is cut or damaged."""
     if len(data) < run.length:
         raise TruncatedError(CUT)

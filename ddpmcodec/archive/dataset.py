@@ -12,11 +12,10 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, default_collate, get_worker_info
 
-from ddpmcodec.archive.access import KEPT_BLOCKS, Opened
+from ddpmcodec.archive.access import KEPT_BLOCKS
 from ddpmcodec.archive.access import open as open_archive
 from ddpmcodec.archive.sources import Source
-from ddpmcodec.arguments import require_whole
-from ddpmcodec.parallel import thread_count, threads_of
+from ddpmcodec.arguments import File, whole_number
 
 Item = TypeVar("Item", covariant=True)
 MIXED_BLOCKS = 32  # runs of thumbnails whose images are shuffled together
@@ -63,7 +62,7 @@ class ArchiveDataset(Dataset[Item], Generic[Item]):
 
     def __init__(
         self,
-        source: Opened,
+        source: File,
         transform: Callable[[Image.Image], Item] | None = None,
         *,
         model: Source = None,
@@ -88,9 +87,7 @@ class ArchiveDataset(Dataset[Item], Generic[Item]):
     def prefetch(self, indices: Sequence[int]) -> None:
         """Decode the runs of these images on all threads; workers of a DataLoader share the threads. Indices that are
         no numbers of images, which a subclass may have, are ignored."""
-        worker = get_worker_info()
-        with threads_of(max(thread_count() // worker.num_workers, 1) if worker else None):
-            self.images.prefetch(self.names[index] for index in indices if 0 <= index < len(self.names))
+        self.images.prefetch(self.names[index] for index in indices if 0 <= index < len(self.names))
 
 
 def loader(
@@ -130,7 +127,7 @@ def loader(
             f"loader() takes an ArchiveDataset, not {type(dataset).__name__}: give a part of one, such as a Subset, to"
             " PyTorch's DataLoader"
         )
-    require_whole("batch_size", batch_size)
+    batch_size, workers = whole_number("batch_size", batch_size), whole_number("workers", workers)
     if batch_size < 1 or workers < 0:
         raise ValueError(f"a batch has 1 image or more, not {batch_size}, and workers are 0 or more, not {workers}")
     if excluded := {"shuffle", "sampler", "batch_sampler", "drop_last", "collate_fn", "num_workers"} & {*options}:

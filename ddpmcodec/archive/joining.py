@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from ddpmcodec.arguments import File
 from ddpmcodec.errors import FormatError, ImageError, TruncatedError
 from ddpmcodec.format.block import Block
 from ddpmcodec.format.ddpma import Archive, Packed, Parts, assemble, split
@@ -47,7 +48,7 @@ def join(archives: Iterable[bytes]) -> bytes:
     return assemble(blocks)
 
 
-def _whole(data: bytes) -> Archive:
+def _whole(data: File) -> Archive:
     archive = split(data)
     if archive.missing:
         raise TruncatedError(f"{archive.missing} bytes are missing at its end: get the file again")
@@ -63,4 +64,6 @@ def _whole(data: bytes) -> Archive:
 def _moved(block: Block, parts: Parts, first: int) -> Packed:
     """A block whose images are numbered from `first` on."""
     entries = tuple(replace(entry, number=first + entry.number) for entry in block.entries)
-    return Packed(replace(block, entries=entries), b"".join([*parts.values, *parts.sections, *parts.streams]))
+    return Packed(
+        replace(block, entries=entries), b"".join(map(bytes, (*parts.values, *parts.sections, *parts.streams)))
+    )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +32,7 @@ from ddpmcodec.archive.blocks import (
 )
 from ddpmcodec.codec.batching import Progress
 from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ModelError, TruncatedError
+from ddpmcodec.files import Part
 from ddpmcodec.format.block import MAX_LEVELS, Block, Coding, Run
 from ddpmcodec.format.header import MODEL_ID_BYTES
 from ddpmcodec.format.streams import WORD_BYTES, Stream
@@ -75,7 +77,9 @@ class Network:
         if levels is not None and np.asarray(levels).dtype.kind not in "iuf":
             raise TypeError(f"bits_back must be noise levels, or how many of them, not {levels!r}")
         try:
-            chosen = self._spaced(levels) if isinstance(levels, int) else self.levels if levels is None else levels
+            chosen = self.levels if levels is None else levels
+            if isinstance(levels, Integral):
+                chosen = self._spaced(int(levels))
             if chosen is None:
                 raise ValueError("say how many, as the network has no levels of its own")
             return hierarchy_of([round(LEVEL_UNIT * float(s)) for s in check_levels(chosen)])
@@ -208,7 +212,7 @@ class BitsBackCoder(NamedTuple):
     levels: Sequence[LatentLevel]
     context: ContextCoder
 
-    def decode(self, block: Block, streams: Sequence[bytes], wanted: Sequence[int]) -> Decoded:
+    def decode(self, block: Block, streams: Sequence[Part], wanted: Sequence[int]) -> Decoded:
         """As a `blocks.BlockDecoder` does; the runs in front of the last one are decoded, too."""
         (data,) = streams
         decoded = dict[int, Pixels | FormatError]()

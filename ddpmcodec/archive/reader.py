@@ -11,11 +11,12 @@ from PIL import Image
 
 from ddpmcodec.archive.blocks import BlockDecoder, Pixels, run_ranges
 from ddpmcodec.archive.sources import Given, Source, decoder_of
-from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels
+from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, File, check_limits, check_pixels
 from ddpmcodec.codec.batching import Progress
 from ddpmcodec.codec.decoder import decode_files
 from ddpmcodec.codec.originals import unpack
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, TruncatedError
+from ddpmcodec.files import Part
 from ddpmcodec.format import ddpm
 from ddpmcodec.format.block import FILES, MAX_BLOCK_IMAGES, Block, Coding, Entry
 from ddpmcodec.format.ddpma import Archive, Index, Parts, find_images, split
@@ -28,11 +29,11 @@ Extracted = tuple[str, Image.Image]
 Result = tuple[Entry, Image.Image | FormatError]
 
 
-def read_index(data: bytes) -> Index:
+def read_index(data: File) -> Index:
     """What an archive says of itself, as an `Index` of blocks and entries. No image is decoded.
 
     Parameters:
-        data: the bytes of a .ddpma file, or of a prefix that holds its index.
+        data: a .ddpma file, as `ddpmcodec.decode` takes a file, or a prefix of one that holds its index.
 
     Raises:
         FormatError: not an archive, or neither its index nor a block is found.
@@ -46,7 +47,7 @@ def read_index(data: bytes) -> Index:
     return split(data).index
 
 
-def names(data: bytes) -> list[str]:
+def names(data: File) -> list[str]:
     """The names of an archive's images, in the order they were given. No image is decoded.
 
     Raises:
@@ -61,7 +62,7 @@ def names(data: bytes) -> list[str]:
 
 
 def extract(
-    data: bytes,
+    data: File,
     names: Iterable[str] | None = None,
     *,
     model: Source = None,
@@ -71,7 +72,7 @@ def extract(
     """The images of an archive, or those of some names.
 
     Parameters:
-        data: the bytes of a .ddpma file.
+        data: a .ddpma file, as `ddpmcodec.decode` takes a file.
         names: those of the images that are wanted; None: all. Only runs of images that hold one are decoded.
         model: for archives of models that are not embedded: by name, path or object.
         max_pixels: refuse an archive where a wanted image claims more, as `ddpmcodec.decode` does; None: no limit.
@@ -102,7 +103,7 @@ def extract(
 
 
 def _wanted(
-    function: str, data: bytes, names: Iterable[str] | None, max_pixels: int | None
+    function: str, data: File, names: Iterable[str] | None, max_pixels: int | None
 ) -> tuple[Archive, list[Entry]]:
     """The archive, and its images of these names. function: what errors call the caller. Raises what `extract` raises
     at once, but ModelError."""
@@ -122,12 +123,12 @@ def extract_from(archive: Archive, wanted: Sequence[Entry], *, model: Source = N
 
 
 def originals(
-    data: bytes, names: Iterable[str] | None = None, *, max_pixels: int | None = DEFAULT_MAX_PIXELS
+    data: File, names: Iterable[str] | None = None, *, max_pixels: int | None = DEFAULT_MAX_PIXELS
 ) -> Iterator[tuple[str, bytes]]:
     """The JPEG files of an archive, byte for byte as they were given; images of which it holds pixels are left out.
 
     Parameters:
-        data: the bytes of a .ddpma file.
+        data: a .ddpma file, as `ddpmcodec.decode` takes a file.
         names: of the images that are wanted; None: all.
         max_pixels: as in `extract`.
 
@@ -166,7 +167,7 @@ def _originals(archive: Archive, wanted: set[int]) -> Iterator[tuple[str, bytes]
 
 
 def test(
-    data: bytes, *, model: Source = None, max_pixels: int | None = DEFAULT_MAX_PIXELS,  # noqa: PT028
+    data: File, *, model: Source = None, max_pixels: int | None = DEFAULT_MAX_PIXELS,  # noqa: PT028
     progress: Progress | None = None,  # noqa: PT028
 ) -> int:  # fmt: skip
     """Decode and check all images of an archive.
@@ -273,7 +274,7 @@ class _Reader:
                     results.append((entry, error))
             return results
 
-    def _decode_files(self, entries: Sequence[Entry], files: Sequence[bytes]) -> list[Result]:
+    def _decode_files(self, entries: Sequence[Entry], files: Sequence[Part]) -> list[Result]:
         sections = [whole_file(entry, file) for entry, file in zip(entries, files, strict=True)]
         decoded_files = decode_files(sections, self.given.context, self.progress)
         return [(entry, decoded.image) for entry, decoded in zip(entries, decoded_files, strict=True)]
@@ -333,7 +334,7 @@ def _decoders(codings: Sequence[Coding], given: Given, progress: Progress | None
     return {_key(coding): decoder_of(coding, given, progress) for coding in codings}
 
 
-def whole_file(entry: Entry, file: bytes) -> ddpm.Sections:
+def whole_file(entry: Entry, file: Part) -> ddpm.Sections:
     """The file of an image, cut into sections. Raises FormatError unless all of it is there, and it is of that
     image."""
     if len(file) < entry.length:
@@ -375,7 +376,7 @@ def _finished(job: _Job, position: int, colour: Pixels, values: _Values) -> Resu
     return entry, to_image(Planes(entry.mode, colour, alpha, icc.get("icc_profile", b""), exif.get("exif", b"")))
 
 
-def _alpha(entry: Entry, section: bytes) -> Pixels | None:
+def _alpha(entry: Entry, section: Part) -> Pixels | None:
     return unpack_alpha(bytes(section), entry.height, entry.width) if entry.mode in ("LA", "RGBA") else None
 
 

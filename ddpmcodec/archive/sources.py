@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from os import PathLike
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -38,11 +39,14 @@ class Given(NamedTuple):
     @classmethod
     def of(cls, source: Source, bits_back: bool) -> Given:
         """Sorts a model by what it is for. bits_back: what a model is for where its file does not say. Raises
-        ModelError."""
+        ModelError, and TypeError for what is no model."""
         if source is None or isinstance(source, ContextModel):
             return cls(source)
-        if not isinstance(source, (str, Path)):
+        if not isinstance(source, (str, PathLike)):
+            if not (callable(source) and hasattr(source, "id")):  # a denoiser is both; its class would import PyTorch
+                raise TypeError(f"a model is a name, a path or a loaded model, not {source!r}")
             return cls(latent=source)
+        source = source if isinstance(source, str) else Path(source)
         denoises = registry.is_denoiser(source)
         is_latent = bits_back if denoises is None else denoises
         return cls(latent=source) if is_latent else cls(registry.find(source))

@@ -68,7 +68,8 @@ def create(
         strip: leave out ICC profiles and EXIF.
         any_format, webp, pixels: as in `ddpmcodec.encode`, for each image.
         verify: decode everything and compare.
-        progress: called with the number of pixels done since the last call.
+        progress: called with the number of pixels done since the last call. Where they are verified, all are counted
+            twice: coded, and decoded.
 
     Returns:
         The bytes of a .ddpma file.

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from mmap import mmap
 from typing import Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, bytes_of, check_limits, view_of
+from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, File, bytes_of, check_limits, content_of
 from ddpmcodec.codec.batching import Progress
 from ddpmcodec.codec.file_decoder import Decoded, Wanted, decode_file, decode_files
 from ddpmcodec.codec.passes import DAMAGED, Report
-from ddpmcodec.codec.reduced import check_scale
+from ddpmcodec.codec.reduced import scale_of
 from ddpmcodec.codec.regions import Edges, Region, check_size, decode_region
 from ddpmcodec.errors import ChecksumError
-from ddpmcodec.files import FileView
+from ddpmcodec.files import Content, Part
 from ddpmcodec.format.ddpm import split
 from ddpmcodec.images import to_array
 from ddpmcodec.models.registry import ModelSource, find
@@ -27,7 +26,7 @@ __all__ = ["Decoded", "decode", "decode_details", "decode_files", "decode_many"]
 
 @overload
 def decode(
-    data: bytes | mmap, *, partial: bool = ..., max_bytes: int | None = ..., step: int | None = ...,
+    data: File, *, partial: bool = ..., max_bytes: int | None = ..., step: int | None = ...,
     box: Edges | None = ..., reduce: int = ..., model: ModelSource = ..., max_pixels: int | None = ...,
     progress: Progress | None = ..., as_array: Literal[False] = ...,
 ) -> Image.Image: ...  # fmt: skip
@@ -35,7 +34,7 @@ def decode(
 
 @overload
 def decode(
-    data: bytes | mmap, *, partial: bool = ..., max_bytes: int | None = ..., step: int | None = ...,
+    data: File, *, partial: bool = ..., max_bytes: int | None = ..., step: int | None = ...,
     box: Edges | None = ..., reduce: int = ..., model: ModelSource = ..., max_pixels: int | None = ...,
     progress: Progress | None = ..., as_array: Literal[True],
 ) -> NDArray[np.uint8]: ...  # fmt: skip
@@ -43,14 +42,14 @@ def decode(
 
 @overload
 def decode(
-    data: bytes | mmap, *, partial: bool = ..., max_bytes: int | None = ..., step: int | None = ...,
+    data: File, *, partial: bool = ..., max_bytes: int | None = ..., step: int | None = ...,
     box: Edges | None = ..., reduce: int = ..., model: ModelSource = ..., max_pixels: int | None = ...,
     progress: Progress | None = ..., as_array: bool,
 ) -> Image.Image | NDArray[np.uint8]: ...  # fmt: skip
 
 
 def decode(
-    data: bytes | mmap,
+    data: File,
     *,
     partial: bool = False,
     max_bytes: int | None = None,
@@ -65,8 +64,8 @@ def decode(
     """The image exactly as it was encoded, or a preview. A lossy file (`truncate(..., mark=True)`) gives what it shows.
 
     Parameters:
-        data: the bytes of a .ddpm file; or a file that is mapped into memory (`mmap.mmap`), of which `box` and `reduce`
-            read no more than they need.
+        data: a .ddpm file: its path, of which `box` and `reduce` read no more than they need, as of a file that is
+            mapped into memory (`mmap.mmap`); its bytes; or a binary file, which is read to its end.
         partial: accept any prefix of a file that holds its header. A damaged file is shown up to the damage, or without
             its damaged alpha or metadata.
         max_bytes: a preview from so many bytes only; implies `partial`.
@@ -94,7 +93,7 @@ def decode(
         FormatError: not a .ddpm file, or another version of the format. The three above derive from it.
         ImageError: more than `max_pixels`; a box that is not inside of the image.
         ModelError: the model is missing, or is not the one the file was written with.
-        DdpmError: the file is a JPEG that JPEG XL codes, and imagecodecs is missing.
+        DdpmError: the file cannot be read; or it is a JPEG that JPEG XL codes, and imagecodecs is missing.
         TypeError, ValueError: an argument of another type; a negative limit; another `reduce`.
 
     >>> import numpy as np
@@ -119,7 +118,7 @@ def decode(
 
 
 def decode_details(
-    data: bytes | mmap | memoryview | FileView,
+    data: File,
     *,
     partial: bool = False,
     max_bytes: int | None = None,
@@ -133,17 +132,17 @@ def decode_details(
 ) -> Decoded:
     """`decode`, with an account of how much was there. report: called with what every segment took."""
     check_limits(max_bytes=max_bytes, step=step, max_pixels=max_pixels)
-    check_scale(reduce)
-    if reduce > 1 and step is not None:
+    scale = scale_of(reduce)
+    if scale > 1 and step is not None:
         raise ValueError("a reduced image has the steps that it needs: give reduce or step")
-    view = view_of(data) if box is not None or reduce > 1 else bytes_of(data)
+    view: Content | Part = content_of(data) if box is not None or scale > 1 else bytes_of(data)
     if max_bytes is not None:
         view, partial = view[:max_bytes], True
     file = split(view)
     wanted = Wanted(find(model), partial or file.is_lossy, step, progress, report)
-    if box is not None or reduce > 1:
+    if box is not None or scale > 1:
         region = Region.of(file.header.width, file.header.height, box)
-        return _sound(decode_region(file, region, reduce, wanted, max_pixels), partial)
+        return _sound(decode_region(file, region, scale, wanted, max_pixels), partial)
     check_size(file, max_pixels)
     return _sound(decode_file(file, wanted), partial)
 
@@ -157,27 +156,27 @@ def _sound(decoded: Decoded, partial: bool = False) -> Decoded:
 
 @overload
 def decode_many(
-    datas: Iterable[bytes], *, model: ModelSource = ..., max_pixels: int | None = ..., progress: Progress | None = ...,
+    datas: Iterable[File], *, model: ModelSource = ..., max_pixels: int | None = ..., progress: Progress | None = ...,
     as_array: Literal[False] = ...,
 ) -> list[Image.Image]: ...  # fmt: skip
 
 
 @overload
 def decode_many(
-    datas: Iterable[bytes], *, model: ModelSource = ..., max_pixels: int | None = ..., progress: Progress | None = ...,
+    datas: Iterable[File], *, model: ModelSource = ..., max_pixels: int | None = ..., progress: Progress | None = ...,
     as_array: Literal[True],
 ) -> list[NDArray[np.uint8]]: ...  # fmt: skip
 
 
 @overload
 def decode_many(
-    datas: Iterable[bytes], *, model: ModelSource = ..., max_pixels: int | None = ..., progress: Progress | None = ...,
+    datas: Iterable[File], *, model: ModelSource = ..., max_pixels: int | None = ..., progress: Progress | None = ...,
     as_array: bool,
 ) -> list[Image.Image] | list[NDArray[np.uint8]]: ...  # fmt: skip
 
 
 def decode_many(
-    datas: Iterable[bytes],
+    datas: Iterable[File],
     *,
     model: ModelSource = None,
     max_pixels: int | None = DEFAULT_MAX_PIXELS,
@@ -205,6 +204,8 @@ def decode_many(
     [0, 100]
     """
     check_limits(max_pixels=max_pixels)
+    if isinstance(datas, (str, bytes)):  # which would be taken for a list of letters
+        raise TypeError(f"decode_many() takes a list of files, not {type(datas).__name__}")
     files = [split(bytes_of(data)) for data in datas]
     for file in files:
         check_size(file, max_pixels)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ddpmcodec import _native
-from ddpmcodec.arguments import require_whole
+from ddpmcodec.arguments import whole_number
 from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, LEVELS, Header
 from ddpmcodec.models.context import BAND_ROLES, EFFORTS, ContextModel
 
@@ -48,11 +48,11 @@ def segments(levels: int, height: int, width: int) -> list[Segment]:
 def check_coding(effort: int, levels: int) -> Coding:
     """The coding of this effort and these levels. Raises ValueError where there is none, TypeError for what is no whole
     number."""
-    for name, value, possible in (("effort", effort, EFFORTS), ("levels", levels, LEVELS)):
-        require_whole(name, value)
+    coding = Coding(whole_number("effort", effort), whole_number("levels", levels))
+    for name, value, possible in (("effort", coding.effort, EFFORTS), ("levels", coding.levels, LEVELS)):
         if value not in possible:
-            raise ValueError(f"{name} must be {', '.join(map(str, possible))}, not {value!r}")
-    return Coding(effort, levels)
+            raise ValueError(f"{name} must be {', '.join(map(str, possible))}, not {value}")
+    return coding
 
 
 def learns_in(height: int, width: int) -> bool:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ddpmcodec.arguments import require_whole
+from ddpmcodec.arguments import whole_number
 from ddpmcodec.codec import decoder, graphics, known_answer, originals
 from ddpmcodec.codec.batching import Progress, batches, reporting
 from ddpmcodec.codec.efforts import Coding, check_coding, segments
@@ -49,7 +49,8 @@ def encode(
     Parameters:
         image: a Pillow image of mode 1, L, LA, P, PA, RGB or RGBA; an array uint8 [H, W] or [H, W, C]; a tensor uint8
             [H, W] or [C, H, W], as `torchvision.io` has them (C is 1 to 4: grey, LA, RGB, RGBA); the path of an image
-            file (PNG, JPEG, WebP, GIF, TIFF, BMP, PNM, QOI); or a binary file. 1 to 2^28 pixels.
+            file (PNG, JPEG, WebP, GIF, TIFF, BMP, PNM, QOI); or a binary file. 1 to 2^28 pixels; of files as many as
+            Pillow takes, twice `PIL.Image.MAX_IMAGE_PIXELS`.
         effort: 1, 2 or 3: small, medium or large networks. Larger ones make smaller files, and take more time in both
             directions.
         levels: noise levels before exact pixels. 0: none, the smallest file, whose prefixes show the upper part of the
@@ -68,7 +69,8 @@ def encode(
             `decode(..., box=)` reads and decodes those that it touches. Small tiles make larger files. None: tiles of
             up to 2^19 pixels.
         verify: decode the result and compare it with the image.
-        progress: called with the number of pixels done since the last call.
+        progress: called with the number of pixels done since the last call. Where they are verified, all are counted
+            twice: coded, and decoded.
         report: called with a `codec.SegmentCost` (bits, seconds) after every segment.
 
     Returns:
@@ -90,8 +92,7 @@ def encode(
     >>> data[:2]
     b'\\xdd\\n'
     """
-    check_tile(tile)
-    wanted = _Wanted(check_coding(effort, levels), find(model), webp, tile, verify, progress, report)
+    wanted = _Wanted(check_coding(effort, levels), find(model), webp, _side_of(tile), verify, progress, report)
     return _encode([planes_of(image, Reading(strip, any_format, pixels))], wanted)[0]
 
 
@@ -130,17 +131,18 @@ def encode_many(
     >>> files == [ddpmcodec.encode(image) for image in images]
     True
     """
-    check_tile(tile)
-    wanted = _Wanted(check_coding(effort, levels), find(model), webp, tile, verify, progress, report)
+    wanted = _Wanted(check_coding(effort, levels), find(model), webp, _side_of(tile), verify, progress, report)
     return _encode(list(numbered(images, Reading(strip, any_format, pixels))), wanted)
 
 
-def check_tile(tile: int | None) -> None:
-    """Raises ValueError unless tiles can have this side, and TypeError for what is no whole number."""
-    if tile is not None:
-        require_whole("tile", tile)
-        if not LEAST_SIDE <= tile <= MOST_SIDE or tile % SIDE_STEP:
-            raise ValueError(f"tile must be a multiple of {SIDE_STEP} from {LEAST_SIDE} to {MOST_SIDE}, not {tile}")
+def _side_of(tile: int | None) -> int | None:
+    """The side of tiles. Raises ValueError unless they can have it, and TypeError for what is no whole number."""
+    if tile is None:
+        return None
+    side = whole_number("tile", tile)
+    if not LEAST_SIDE <= side <= MOST_SIDE or side % SIDE_STEP:
+        raise ValueError(f"tile must be a multiple of {SIDE_STEP} from {LEAST_SIDE} to {MOST_SIDE}, not {side}")
+    return side
 
 
 class _Wanted(NamedTuple):

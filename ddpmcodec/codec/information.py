@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ddpmcodec import models
-from ddpmcodec.arguments import bytes_of
+from ddpmcodec.arguments import File, bytes_of
 from ddpmcodec.codec import originals
 from ddpmcodec.codec.contents import noise_level, steps_of
 from ddpmcodec.errors import FormatError
@@ -17,11 +17,11 @@ from ddpmcodec.models import registry
 CODINGS = {"": "context model", WEBP: "lossless WebP", JPEG: "JPEG as it was", JPEG_XL: "JPEG, by JPEG XL"}
 
 
-def info(data: bytes) -> dict[str, Any]:
+def info(data: File) -> dict[str, Any]:
     """What a .ddpm file says of itself. Nothing is decoded.
 
     Parameters:
-        data: the bytes of a .ddpm file, or of a prefix that holds its header.
+        data: a .ddpm file, as `decode` takes it, or a prefix of one that holds its header.
 
     Returns:
         Facts by name, all of them JSON values. Sizes are bytes, `bpp` is bits per pixel, `bits_per_dim` bits per
@@ -43,7 +43,8 @@ def info(data: bytes) -> dict[str, Any]:
     >>> facts["width"], facts["height"], facts["mode"], facts["complete"]
     (5, 3, 'L', None)
     """
-    file = split(bytes_of(data))
+    data = bytes_of(data)
+    file = split(data)
     header = file.header
     pixels = header.width * header.height
     return {

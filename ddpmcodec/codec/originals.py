@@ -14,7 +14,7 @@ import zlib
 from io import BytesIO
 from types import ModuleType
 
-from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, bytes_of, check_limits, check_pixels
+from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, File, bytes_of, check_limits, check_pixels
 from ddpmcodec.errors import (
     ChecksumError,
     CorruptError,
@@ -61,11 +61,11 @@ def pack(jpeg: bytes) -> tuple[str, bytes]:
     return stored_format, zlib.crc32(jpeg).to_bytes(CRC32_BYTES, "little") + pack_varint(len(jpeg)) + stored
 
 
-def decode_original(data: bytes, *, max_pixels: int | None = DEFAULT_MAX_PIXELS) -> bytes:
+def decode_original(data: File, *, max_pixels: int | None = DEFAULT_MAX_PIXELS) -> bytes:
     """The JPEG file that was encoded, byte for byte.
 
     Parameters:
-        data: the bytes of a .ddpm file for which `info` gives `original_bytes`.
+        data: a .ddpm file, as `decode` takes it, for which `info` gives `original_bytes`.
         max_pixels: as in `decode`.
 
     Raises:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ddpmcodec import _native
-from ddpmcodec.arguments import require_whole
+from ddpmcodec.arguments import whole_number
 from ddpmcodec.codec.batching import reporting
 from ddpmcodec.codec.contents import is_cut, model_for, steps_of, streams_of
 from ddpmcodec.codec.efforts import CELLS, Coding, segments
@@ -33,11 +33,13 @@ LACK = np.float32(0.25)  # grey levels: halving rounds down, (a + b) >> 1
 ERROR = 2.5  # grey levels, standard deviation: what a pixel may lack (40 dB)
 
 
-def check_scale(scale: int) -> None:
-    """Raises TypeError unless it is a whole number, ValueError unless it is one of SCALES."""
-    require_whole("reduce", scale)
+def scale_of(reduce: int) -> int:
+    """The argument of that name, checked. Raises TypeError unless it is a whole number, ValueError unless it is one of
+    SCALES."""
+    scale = whole_number("reduce", reduce)
     if scale not in SCALES:
-        raise ValueError(f"reduce must be {', '.join(map(str, SCALES))}, not {scale!r}")
+        raise ValueError(f"reduce must be {', '.join(map(str, SCALES))}, not {scale}")
+    return scale
 
 
 def step_for(levels: int, scale: int) -> int:

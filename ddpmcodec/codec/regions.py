@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ddpmcodec.arguments import check_pixels, require_whole
+from ddpmcodec.arguments import check_pixels, whole_number
 from ddpmcodec.codec.contents import check_segments, planes_of, side_sections
 from ddpmcodec.codec.file_decoder import Decoded, Wanted, decode_file
-from ddpmcodec.codec.reduced import check_scale, decode_reduced, most_segments, reduced
+from ddpmcodec.codec.reduced import decode_reduced, most_segments, reduced, scale_of
 from ddpmcodec.errors import ImageError, TruncatedError
 from ddpmcodec.format.ddpm import Sections
 from ddpmcodec.images import to_image, to_planes
@@ -35,11 +35,10 @@ class Region(NamedTuple):
         no box."""
         if box is None:
             return cls(0, 0, width, height)
-        for edge in box:
-            require_whole("an edge of box", edge)
-        if len(box) != 4:
-            raise TypeError(f"box must be (left, top, right, bottom), not {len(box)} numbers")
-        region = cls(*map(int, box))
+        edges = [whole_number("an edge of box", edge) for edge in box]
+        if len(edges) != 4:
+            raise TypeError(f"box must be (left, top, right, bottom), not {len(edges)} numbers")
+        region = cls(*edges)
         if not (0 <= region.left < region.right <= width and 0 <= region.top < region.bottom <= height):
             raise ImageError(
                 f"the box {region.left}, {region.top} to {region.right}, {region.bottom} is not inside of the image of"
@@ -113,9 +112,9 @@ def decode_region(file: Sections, region: Region, scale: int, wanted: Wanted, ma
     )  # fmt: skip
 
 
-def small_part(image: Image.Image, box: Edges | None, scale: int) -> Image.Image:
+def small_part(image: Image.Image, box: Edges | None, reduce: int) -> Image.Image:
     """A part, or a reduced image, of an image that is decoded already: what `decode_region` would give."""
-    check_scale(scale)
+    scale = scale_of(reduce)
     planes = to_planes(image)
     height, width, _ = planes.colour.shape
     region = Region.of(width, height, box).aligned(scale, width, height)

@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, bytes_of, check_limits, check_pixels
+from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels
 from ddpmcodec.codec.contents import (
     check_segments,
     model_for,
@@ -100,7 +100,9 @@ class ProgressiveDecoder:
         """
         if self.complete and data:
             raise FormatError(f"{len(data)} bytes follow the end of the image: cut them off")
-        self._data += bytes_of(data)
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise TypeError(f"feed() takes bytes, not {type(data).__name__}")
+        self._data += data
         if self._source is None:
             try:
                 header, start = parse_header(bytes(self._data))

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from mmap import mmap
-
 from PIL import Image
 
-from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, view_of
+from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, File, check_limits, content_of, whole_number
 from ddpmcodec.codec.file_decoder import Wanted
 from ddpmcodec.codec.reduced import SCALES
 from ddpmcodec.codec.regions import Region, decode_region
-from ddpmcodec.files import FileView
 from ddpmcodec.format.ddpm import split
 from ddpmcodec.images import upright
 from ddpmcodec.models.registry import ModelSource, find
@@ -19,7 +16,7 @@ DEFAULT_SIZE = 256  # pixels of the longer side
 
 
 def thumbnail(
-    data: bytes | mmap | FileView,
+    data: File,
     size: int = DEFAULT_SIZE,
     *,
     model: ModelSource = None,
@@ -28,8 +25,8 @@ def thumbnail(
     """A small picture of at most size x size pixels, turned as EXIF's orientation says, and no larger than the image.
 
     Parameters:
-        data: the bytes of a .ddpm file, any prefix of one that holds its header, or a damaged one, of which it shows
-            what there is; or a file that is mapped into memory (`mmap.mmap`), of which no more is read than is needed.
+        data: a .ddpm file, as `decode` takes it, any prefix of one that holds its header, or a damaged one, of which it
+            shows what there is. Of a path no more is read than is needed.
         size: pixels of the longer side.
         model, max_pixels: as in `decode`.
 
@@ -48,10 +45,11 @@ def thumbnail(
     >>> ddpmcodec.thumbnail(data, 64).size, ddpmcodec.thumbnail(data[:400], 64).size
     ((64, 5), (64, 5))
     """
-    check_limits(size=size, max_pixels=max_pixels)
+    size = whole_number("size", size)
+    check_limits(max_pixels=max_pixels)
     if size < 1:
         raise ValueError("size must be 1 or more")
-    file = split(view_of(data))
+    file = split(content_of(data))
     header = file.header
     longer = max(header.width, header.height)
     scale = max(scale for scale in SCALES if scale == 1 or -(-longer // scale) >= size)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, bytes_of, check_limits
+from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, File, bytes_of, check_limits
 from ddpmcodec.codec.contents import end_of_segment, require_step, segments_of_steps, steps_of
 from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.codec.reading import Picture, Reading, planes_of
@@ -23,7 +23,7 @@ FINENESS = 1.01  # between sizes that are tried: a prefix for a quality is at mo
 
 
 def truncate(
-    data: bytes,
+    data: File,
     *,
     bytes: int | None = None,
     bpp: float | None = None,
@@ -37,7 +37,7 @@ def truncate(
     """A prefix of a file, which shows a preview, or a lossy file. Exactly one limit is given.
 
     Parameters:
-        data: the bytes of a .ddpm file, or of a prefix of one.
+        data: a .ddpm file, as `decode` takes it, or a prefix of one.
         bytes: keep at most so many bytes.
         bpp: keep at most so many bits per pixel, of the whole file.
         step: keep what so many steps of the schedule need.
@@ -81,22 +81,22 @@ def truncate(
     if original is not None and psnr is None:
         raise TypeError("truncate() takes original for psnr only")
     check_limits(bytes=bytes, bpp=bpp, step=step, max_pixels=max_pixels)
-    data = bytes_of(data)
+    whole = bytes_of(data)
     if psnr is not None:
-        reached = find_quality(data, psnr, original, model=model, max_pixels=max_pixels)
-        return cut(data, reached.bytes, mark)
-    file = split(data)
+        reached = find_quality(whole, psnr, original, model=model, max_pixels=max_pixels)
+        return cut(whole, reached.bytes, mark)
+    file = split(whole)
     if step is not None:
-        return cut(data, _end_of_step(data, file, step, find(model), max_pixels), mark)
+        return cut(whole, _end_of_step(whole, file, step, find(model), max_pixels), mark)
     pixels = file.header.width * file.header.height
-    size = bytes if bytes is not None else int(min((bpp or 0) * pixels / 8, len(data)))  # the product may be infinite
-    if size >= len(data):
-        return data
+    size = bytes if bytes is not None else int(min((bpp or 0) * pixels / 8, len(whole)))  # the product may be infinite
+    if size >= len(whole):
+        return whole
     beside = MARK_BYTES if mark else 0
     if size < file.start + beside:
         least = f"the header {'and the mark take' if mark else 'alone takes'} {file.start + beside}"
         raise OutputError(f"{size} bytes are too few: {least}, ask for more")
-    return cut(data, size - beside, mark)
+    return cut(whole, size - beside, mark)
 
 
 def cut(data: bytes, size: int, mark: bool) -> bytes:
@@ -114,7 +114,7 @@ class Reached(NamedTuple):
 
 
 def find_quality(
-    data: bytes,
+    data: File,
     psnr: float,
     original: Picture | None = None,
     *,
@@ -124,18 +124,19 @@ def find_quality(
     """Where `truncate(data, psnr=...)` cuts, found by bisection, and what is reached there. Parameters and errors are
     its."""
     check_limits(psnr=psnr, max_pixels=max_pixels)
-    start, given = split(data).start, find(model)
-    colours = _reference(data, original, given, max_pixels)
+    whole = bytes_of(data)
+    start, given = split(whole).start, find(model)
+    colours = _reference(whole, original, given, max_pixels)
 
     @cache
     def quality(size: int) -> float:
-        planes = decode_details(data, max_bytes=size, model=given, max_pixels=max_pixels).planes
+        planes = decode_details(whole, max_bytes=size, model=given, max_pixels=max_pixels).planes
         return _psnr(planes.colour, colours)
 
-    sizes = _sizes(start, len(data))
+    sizes = _sizes(start, len(whole))
     smallest = bisect_left(sizes, psnr, key=quality)
     if smallest == len(sizes):
-        best = f"all {len(data)} bytes show {quality(len(data)):.2f} dB"
+        best = f"all {len(whole)} bytes show {quality(len(whole)):.2f} dB"
         raise OutputError(f"a PSNR of {psnr:g} dB is not reached: {best}; ask for less")
     return Reached(sizes[smallest], quality(sizes[smallest]))
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ddpmcodec.arguments import File, content_of
 from ddpmcodec.format.block import BITS_BACK, FILES, LEVEL_UNIT, Coding
 from ddpmcodec.format.ddpma import VERSION, split
 
 
-def describe(data: bytes) -> dict[str, Any]:
+def describe(data: File) -> dict[str, Any]:
     """Facts of an archive for people and scripts. No image is decoded.
 
     Parameters:
-        data: the bytes of a .ddpma file, or of a prefix that holds its index.
+        data: a .ddpma file, as `ddpmcodec.decode` takes a file, or a prefix of one that holds its index.
 
     Returns:
         Facts by name, all of them JSON values. Sizes are bytes; `levels` is the number of noise levels of the context
@@ -29,14 +30,15 @@ def describe(data: bytes) -> dict[str, Any]:
     >>> facts["images"]
     [{'name': 'a.png', 'mode': 'L', 'width': 6, 'height': 4}]
     """
-    archive = split(data)
+    content = content_of(data)
+    archive = split(content)
     index = archive.index
-    whole = len(data) + archive.missing - archive.following
+    whole = len(content) + archive.missing - archive.following
     dims = sum(entry.pixels * (entry.channels + (entry.mode in ("LA", "RGBA"))) for entry in index.entries)
     codings = [block.coding for block in index.blocks if block.coding is not None]
     return {
         "format_version": VERSION,
-        "bytes": len(data),
+        "bytes": len(content),
         "missing_bytes": archive.missing,
         "following_bytes": archive.following,
         "bits_per_dim": 8 * whole / max(dims, 1),

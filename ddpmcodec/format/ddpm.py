@@ -44,7 +44,7 @@ from functools import cached_property
 from typing import Any
 
 from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError
-from ddpmcodec.files import FileView
+from ddpmcodec.files import Content, Part
 from ddpmcodec.format.header import NAMES, UPRIGHT, Header
 from ddpmcodec.format.header_bytes import crc16, pack_header, parse_header
 from ddpmcodec.format.streams import WORD_BYTES, Chunk
@@ -221,7 +221,7 @@ def assemble(header: Header, alpha: bytes, payload: bytes | Sequence[bytes], met
     return b"".join([pack_header(header), alpha, *chunks, metadata])
 
 
-def split(data: bytes | memoryview | FileView) -> Sections:
+def split(data: Content | Part) -> Sections:
     """Cut a file, or a prefix of one that holds the whole header, at the lengths its header declares. The parts of a
     view of a tiled file are views, too, which are read when they are used.
 
@@ -249,7 +249,7 @@ def split(data: bytes | memoryview | FileView) -> Sections:
     return Sections(header, start, parts[0], tuple(parts[1:-1]), parts[-1], end - len(data), is_lossy)
 
 
-def _parse_head(data: memoryview | FileView) -> tuple[Header, int]:
+def _parse_head(data: Content | Part) -> tuple[Header, int]:
     """`parse_header`, which reads little more than the header and its index."""
     size = HEAD_BYTES
     while True:

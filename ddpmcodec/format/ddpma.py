@@ -24,10 +24,11 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from os import PathLike
 from typing import NamedTuple
 
+from ddpmcodec.arguments import File, content_of
 from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, TruncatedError
+from ddpmcodec.files import Content, Part
 from ddpmcodec.format.block import (
     CONTEXT,
     MAX_IMAGES,
@@ -76,9 +77,9 @@ class Parts(NamedTuple):
     """The body of a block; in a prefix of an archive, parts are short or empty. intact: its head is where the index
     says, and says the same."""
 
-    values: tuple[bytes, ...]
-    sections: tuple[bytes, ...]  # of the images: files, or alpha sections
-    streams: tuple[bytes, ...]  # of the runs; by bits back the stack alone
+    values: tuple[Part, ...]
+    sections: tuple[Part, ...]  # of the images: files, or alpha sections
+    streams: tuple[Part, ...]  # of the runs; by bits back the stack alone
     intact: bool
 
 
@@ -163,15 +164,14 @@ def _checked(start: bytes, content: bytes) -> bytes:
 # --- reading
 
 
-def split(data: bytes) -> Archive:
+def split(data: File) -> Archive:
     """Cut an archive, or a prefix of one, at the lengths that its index declares. The parts of a view are views, too.
 
     Missing bytes, and those that follow the end, are counted, not refused. A damaged index is rebuilt from the blocks.
     Raises TruncatedError when the data ends inside the index, FormatError when it is no archive of this version, its
-    index contradicts itself, or it is damaged and no block is found; TypeError for a path or a file.
+    index contradicts itself, or it is damaged and no block is found; DdpmError where the file cannot be read.
     """
-    if isinstance(data, (str, PathLike)) or hasattr(data, "read"):
-        raise TypeError(f"expected the bytes of a .ddpma file, not {type(data).__name__}; read the file first")
+    data = content_of(data)
     try:
         index, heads, start = _parse_index(data)
     except FormatError as error:
@@ -193,7 +193,7 @@ class _Head(NamedTuple):
     content: bytes
 
 
-def _parse_index(data: bytes) -> tuple[Index, list[_Head], int]:
+def _parse_index(data: Content) -> tuple[Index, list[_Head], int]:
     """The index, the heads of its blocks, and where it ends."""
     if (start := bytes(data[: len(MAGIC)])) != MAGIC[: len(data)]:
         raise FormatError(
@@ -214,7 +214,7 @@ def _parse_index(data: bytes) -> tuple[Index, list[_Head], int]:
 def _content(reader: Reader, start: int) -> bytes | None:
     """What `_checked` wrote at `start`, read from behind its first bytes; None where its check does not match."""
     length = reader.varint()
-    covered = bytes(reader.data[start : reader.position])
+    covered = reader.read_since(start)
     check, content = int.from_bytes(reader.take(CRC32_BYTES), "little"), reader.take(length)
     return content if zlib.crc32(content, zlib.crc32(covered)) == check else None
 
@@ -283,7 +283,7 @@ def _block_starts(index: Index, heads: Sequence[_Head], start: int) -> tuple[lis
     return starts, start
 
 
-def _packed_head(data: bytes, start: int) -> tuple[bytes, int] | None:
+def _packed_head(data: Content, start: int) -> tuple[bytes, int] | None:
     """The head of the block that begins there, deflated, and its end; None where there is none, or it is damaged."""
     reader = Reader(data, "a block")
     reader.position = start
@@ -294,7 +294,7 @@ def _packed_head(data: bytes, start: int) -> tuple[bytes, int] | None:
     return None if content is None else (content, reader.position)
 
 
-def _claimed(data: bytes, start: int) -> int:
+def _claimed(data: Content, start: int) -> int:
     """How many bytes the head claims that would begin there; at most those that are there."""
     reader = Reader(data, "a block")
     reader.position = start + len(MARK)
@@ -304,7 +304,7 @@ def _claimed(data: bytes, start: int) -> int:
         return 0
 
 
-def _has_head(data: bytes, start: int, head: _Head) -> bool:
+def _has_head(data: Content, start: int, head: _Head) -> bool:
     """Whether a block with this head, which the index has, begins there."""
     packed_head = _packed_head(data, start)
     try:
@@ -320,7 +320,7 @@ class _FoundBlock(NamedTuple):
     body: int
 
 
-def _block_at(data: bytes, start: int) -> _FoundBlock | None:
+def _block_at(data: Content, start: int) -> _FoundBlock | None:
     if (packed_head := _packed_head(data, start)) is None:
         return None
     try:
@@ -330,7 +330,7 @@ def _block_at(data: bytes, start: int) -> _FoundBlock | None:
         return None
 
 
-def _scan(data: bytes) -> list[_FoundBlock]:
+def _scan(data: Content) -> list[_FoundBlock]:
     """All blocks whose heads are undamaged, wherever they lie; of those with the same images the first.
 
     What a mark claims to be a head is read to its end. Of data that is all marks no more is read than `SEARCHED`.
@@ -348,7 +348,7 @@ def _scan(data: bytes) -> list[_FoundBlock]:
     return found
 
 
-def _moved(data: bytes, index: Index, starts: Sequence[BlockStart], intact: Sequence[bool]) -> list[int]:
+def _moved(data: Content, index: Index, starts: Sequence[BlockStart], intact: Sequence[bool]) -> list[int]:
     """Where bodies begin. What is not where the index says may be elsewhere: bytes were lost, or came in between."""
     found = _scan(data)
     return [
@@ -357,7 +357,7 @@ def _moved(data: bytes, index: Index, starts: Sequence[BlockStart], intact: Sequ
     ]
 
 
-def _rebuilt(data: bytes, found: Sequence[_FoundBlock], damage: FormatError) -> Archive:
+def _rebuilt(data: Content, found: Sequence[_FoundBlock], damage: FormatError) -> Archive:
     names: set[str] = set()
     for block, _ in found:
         block_names = {entry.name for entry in block.entries}
@@ -370,7 +370,7 @@ def _rebuilt(data: bytes, found: Sequence[_FoundBlock], damage: FormatError) -> 
     return Archive(index, parts, max(0, end - len(data)), max(0, len(data) - end), 0, damage)
 
 
-def _cut(block: Block, data: bytes, position: int, intact: bool) -> Parts:
+def _cut(block: Block, data: Content, position: int, intact: bool) -> Parts:
     """The parts of a block whose body begins at a position."""
     parts = []
     for length in block.part_lengths():

@@ -148,15 +148,15 @@ def parse_header(data: bytes) -> tuple[Header, int]:
     check_tiles(header)
     if checked:
         header = replace(header, payload_length=reader.varint())
-        _check_crc(reader, data[: reader.position])
+        _check_crc(reader, reader.read_since(0))
         _check_payload(header)
     return header, reader.position
 
 
 def _parse_magic(reader: Reader) -> None:
-    if reader.data.startswith(ARCHIVE_MAGIC):
+    if bytes(reader.data[: len(ARCHIVE_MAGIC)]) == ARCHIVE_MAGIC:
         raise FormatError("an archive, and no .ddpm file: use the commands of `ddpmcodec archive`")
-    magic = reader.data[: len(MAGIC)]
+    magic = bytes(reader.data[: len(MAGIC)])
     if magic != MAGIC[: len(magic)]:
         raise FormatError(
             f"not a ddpmcodec file: it starts with {magic.hex(' ')}, not {MAGIC.hex(' ')}; give a .ddpm file"
@@ -207,10 +207,11 @@ def _parse_index(reader: Reader, header: Header) -> Header:
     chunks, length = header.tile_count * index.segments, reader.varint()
     if not (1 + CRC16_BYTES) * chunks <= length <= (MAX_VARINT_BYTES + CRC16_BYTES) * chunks:
         raise FormatError(f"the header claims an index of {length} bytes for {chunks} chunks: the data is damaged")
-    _check_crc(reader, reader.data[: reader.position])
+    _check_crc(reader, reader.read_since(0))
     reader.require(length + CRC16_BYTES)
-    entries = Reader(reader.take(length), "the index")
-    _check_crc(reader, entries.data)
+    packed_entries = reader.take(length)
+    _check_crc(reader, packed_entries)
+    entries = Reader(packed_entries, "the index")
     try:
         pairs = [(entries.varint(), int.from_bytes(entries.take(CRC16_BYTES), "little")) for _ in range(chunks)]
     except TruncatedError as error:

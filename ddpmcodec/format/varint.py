@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ddpmcodec.errors import FormatError, TruncatedError
+from ddpmcodec.files import Content, Part
 
 MAX_VARINT_BYTES = 5
 MAX_VARINT = (1 << 7 * MAX_VARINT_BYTES) - 1
@@ -26,7 +27,7 @@ class Reader:
     `part` is what the data is called in errors; `least` bytes are needed in any case.
     """
 
-    def __init__(self, data: bytes, part: str = "the header", least: int = 0) -> None:
+    def __init__(self, data: Content | Part, part: str = "the header", least: int = 0) -> None:
         self.data = data
         self.part = part
         self.least = least
@@ -46,6 +47,10 @@ class Reader:
         self.require(count)
         self.position += count
         return bytes(self.data[self.position - count : self.position])  # of a view, too
+
+    def read_since(self, start: int) -> bytes:
+        """What was read from there on."""
+        return bytes(self.data[start : self.position])
 
     def varint(self) -> int:
         """The next varint. Raises FormatError when it is not canonical: every number has one encoding."""

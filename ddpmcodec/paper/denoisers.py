@@ -26,6 +26,7 @@ def find_denoiser(source: GaussianModel | PaperDenoiser | str | Path | None) -> 
 
     Raises:
         ModelError: there is none, or it is damaged, or of another kind.
+        TypeError: it is neither a name nor a path nor a denoiser.
 
     >>> from ddpmcodec.paper.denoisers import find_denoiser
     >>> find_denoiser(None).name
@@ -33,8 +34,10 @@ def find_denoiser(source: GaussianModel | PaperDenoiser | str | Path | None) -> 
     """
     if source is None:
         return _embedded(models.GAUSSIAN)
-    if not isinstance(source, (str, Path)):
+    if isinstance(source, (GaussianModel, PaperDenoiser)):
         return source
+    if not isinstance(source, (str, Path)):
+        raise TypeError(f"a denoiser is a name, a path or a loaded one, not {source!r}")
     if (name := registry.name_of(source)) is not None:
         return _embedded(name)
     if kind_of(Path(source)) is None:

@@ -27,7 +27,7 @@ from torch import Tensor
 from ddpmcodec.errors import FormatError, ModelError
 from ddpmcodec.paper.denoiser import Denoiser, Prediction
 from ddpmcodec.paper.schedule import ddpm_linear
-from ddpmcodec.parallel import is_forked, one_thread_if
+from ddpmcodec.parallel import is_forked, one_thread_if, torch_threads
 from ddpmcodec.processor import require_denormals, require_rounding_to_nearest
 
 _settings = threading.RLock()  # they belong to the process
@@ -184,7 +184,6 @@ def fixed_numerics(profile: NumericsProfile) -> Iterator[None]:
     """
     with new_process(), ExitStack() as restore:
         require_denormals()
-        restore.callback(torch.set_num_threads, torch.get_num_threads())
+        restore.enter_context(torch_threads(profile.threads))
         restore.enter_context(torch.backends.nnpack.flags(enabled=False))  # its Winograd convolutions round more
-        torch.set_num_threads(profile.threads)
         yield

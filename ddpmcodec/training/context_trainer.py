@@ -76,6 +76,13 @@ class ContextSettings:
     adam_rate: float = 4e-3
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        """Raises TrainingError for a role that there is not, or none."""
+        roles = (self.roles,) if isinstance(self.roles, str) else tuple(self.roles)
+        if not roles or not set(roles) <= set(ROLES):
+            raise TrainingError(f"roles are some of {', '.join(ROLES)}, not {', '.join(map(str, roles)) or 'none'}")
+        object.__setattr__(self, "roles", roles)  # a list is not what a state has
+
 
 class Batches(Protocol):
     """Each call gives a batch of images, uint8 [N, H, W, 3]. `number`: of the next batch; a resumed run sets it. sides:
@@ -347,8 +354,11 @@ def first_networks(
     networks: Networks = {}
     for role in roles:
         shape = shape_of(size, role, architecture)
+        if role not in start_networks:
+            networks[role] = trainable(shape)
+            continue
         try:
-            networks[role] = _begun_as(start_networks[role], shape) if role in start_networks else trainable(shape)
+            networks[role] = _begun_as(start_networks[role], shape)
         except ValueError as error:
             raise TrainingError(
                 f"{start}: its network {role} is larger than one of size {size} ({error}): give another --size or"

@@ -268,7 +268,7 @@ def test_an_open_archive_stays_the_one_that_it_was(path: Path, model: ContextMod
 
 
 def test_a_folder_is_no_archive(tmp_path: Path) -> None:
-    with pytest.raises(DdpmError, match=r"cannot be read .*; give the path of an archive"):
+    with pytest.raises(DdpmError, match=r"cannot be read .*; give the path of a file"):
         archive.open(tmp_path)
 
 
@@ -276,9 +276,7 @@ def test_bytes_of_all_kinds_are_taken_and_text_is_not(several: tuple[Pictures, b
     for data in (bytearray(several[1]), memoryview(several[1])):
         with archive.open(data, model=model) as images:
             assert list(images) == list(several[0])
-    with pytest.raises(
-        TypeError, match=r"expected the bytes of a \.ddpma file, not str; read the file first, in binary mode"
-    ):
+    with pytest.raises(TypeError, match="expected a path, bytes or a binary file, not str"):
         archive.open(io.StringIO("text"))  # type: ignore[arg-type]
     with pytest.raises(DdpmError, match="embedded null byte"):
         archive.open("a\0b")

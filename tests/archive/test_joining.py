@@ -57,7 +57,8 @@ def test_what_is_not_whole_is_refused(data: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "text"), [(b"data", "a list of archives, not bytes"), (["a.ddpma"], r"the bytes of a \.ddpma file")]
+    ("wrong", "text"),
+    [(b"data", "a list of archives, not bytes"), ([7], "expected a path, bytes or a binary file, not int")],
 )
 def test_it_takes_a_list_of_bytes(wrong: Any, text: str) -> None:
     with pytest.raises(TypeError, match=text):

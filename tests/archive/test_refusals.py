@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from PIL import Image
 from ddpmcodec import archive
 from ddpmcodec.archive import blocks, reader, writer
 from ddpmcodec.archive.blocks import ContextCoder
-from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, ImageError
+from ddpmcodec.errors import ChecksumError, CorruptError, DdpmError, FormatError, ImageError
 from ddpmcodec.format.ddpma import Packed, assemble, check_name, split
 from ddpmcodec.models.context import ContextModel
 from pictures import create, crops
@@ -154,10 +156,36 @@ def test_metadata_of_a_block_are_bounded(model: ContextModel, monkeypatch: pytes
     assert len(list(archive.extract(smaller, model=model))) == 3
 
 
-def test_paths_are_no_archives() -> None:
-    for function in (archive.names, archive.describe, archive.read_index, archive.extract, archive.test):
-        with pytest.raises(TypeError, match=r"expected the bytes of a \.ddpma file, not str; read"):
-            function("all.ddpma")  # type: ignore[operator]
+READERS = (archive.names, archive.describe, archive.read_index, archive.extract, archive.test, archive.originals)
+
+
+def test_what_is_no_file_is_no_archive(tmp_path: Path) -> None:
+    for function in (*READERS, lambda data: archive.join([data])):
+        for wrong in (None, [1, 2], 7):
+            with pytest.raises(TypeError, match=r"^expected a path, bytes or a binary file, not"):
+                function(wrong)  # type: ignore[operator, arg-type]
+        with pytest.raises(DdpmError, match=r"all\.ddpma: cannot be read \(No such file or directory\)"):
+            function(tmp_path / "all.ddpma")  # type: ignore[operator, arg-type]
+
+
+def test_an_archive_is_its_bytes_however_they_are_held(data: bytes, model: ContextModel, tmp_path: Path) -> None:
+    """A damaged one, too, whose blocks are searched for."""
+    (tmp_path / "all.ddpma").write_bytes(data)
+    damaged = data[:6] + bytes([data[6] ^ 1]) + data[7:]
+    for holder in (bytearray(data), memoryview(data), tmp_path / "all.ddpma", io.BytesIO(data)):
+        assert archive.describe(holder) == archive.describe(data)
+    for damaged_holder in (bytearray(damaged), memoryview(damaged), memoryview(damaged * 2)[: len(damaged)]):
+        assert archive.names(damaged_holder) == archive.names(data)
+        with pytest.raises(ChecksumError, match="the index is damaged"):
+            list(archive.extract(damaged_holder, model=model))
+
+
+@pytest.mark.parametrize("wrong", [5, object(), np.zeros(3), ["photo"]])
+def test_what_is_no_model_is_refused(data: bytes, wrong: Any) -> None:
+    images = [("a.png", np.zeros((4, 4), np.uint8))]
+    for function in (archive.open, archive.extract, archive.test, lambda _, model: archive.create(images, model=model)):
+        with pytest.raises(TypeError, match="a model is a name, a path or a loaded model, not"):
+            function(data, model=wrong)
 
 
 @pytest.mark.parametrize("wrong", ["x.png", Image.new("L", (2, 2)), ("a.png", None, None)])

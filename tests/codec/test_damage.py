@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ddpmcodec import codec
+from ddpmcodec.arguments import File
 from ddpmcodec.codec import encoder, passes
 from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.codec.passes import Tile
@@ -25,6 +29,10 @@ from ddpmcodec.format.header_bytes import pack_header, parse_header
 from ddpmcodec.models.context import ContextModel
 
 Picture = Callable[..., Image.Image]
+READERS: list[Callable[[Any], object]] = [
+    codec.decode, codec.info, codec.thumbnail, codec.decode_original, partial(codec.truncate, bytes=99),
+    partial(codec.truncate, psnr=30), partial(codec.decode, reduce=2),
+]  # fmt: skip
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -299,19 +307,39 @@ def test_random_data_behind_the_magic_is_an_error(context_path: Path, data: byte
         codec.decode(data, partial=True, model=context_path)
 
 
-@pytest.mark.parametrize("wrong", ["photo.ddpm", Path("photo.ddpm"), None, 7, [1]])
+@pytest.mark.parametrize("wrong", [None, 7, [1], io.StringIO("text"), np.zeros(9, np.uint8)])
 def test_other_kinds_of_data_are_refused(wrong: Any) -> None:
-    name = type(wrong).__name__
-    for function in (codec.decode, codec.truncate, lambda data: codec.decode_many([data])):
-        with pytest.raises(TypeError, match=rf"exp.*bytes of a \.ddpm file, not {name}|takes exactly one"):
+    name = "str" if isinstance(wrong, io.StringIO) else type(wrong).__name__
+    with pytest.raises(TypeError, match=f"^expected a path, bytes or a binary file, not {name}$"):
+        codec.decode_many([wrong])
+    for function in READERS:
+        with pytest.raises(TypeError, match=f"^expected a path, bytes or a binary file, not {name}$"):
             function(wrong)
-    with pytest.raises(TypeError, match=rf"expected the bytes of a \.ddpm file, not {name}; read the file first"):
-        codec.decode(wrong)
 
 
-def test_bytes_may_be_a_bytearray_or_a_view(model: ContextModel, bare: bytes) -> None:
-    for data in (bytearray(bare), memoryview(bare)):
-        assert codec.decode(data, model=model) == codec.decode(bare, model=model)  # type: ignore[arg-type]
+def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    for function in READERS:
+        with pytest.raises(DdpmError, match=r"nothing\.ddpm: cannot be read \(No such file .*\); give the path"):
+            function(tmp_path / "nothing.ddpm")
+        with pytest.raises(DdpmError, match="cannot be read"):
+            function(tmp_path)
+    with pytest.raises(TypeError, match=r"decode_many\(\) takes a list of files, not str"):
+        codec.decode_many("photo.ddpm")  # type: ignore[arg-type]
+
+
+def test_a_file_is_its_bytes_however_they_are_held(model: ContextModel, bare: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "photo.ddpm"
+    path.write_bytes(bare)
+    wide = np.frombuffer(bare + bytes(-len(bare) % 4), np.uint32)[: len(bare) // 4]
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as mapped:
+        holders: list[File] = [bytearray(bare), memoryview(bare), path, str(path), io.BytesIO(bare), mapped]
+        for holder in holders:
+            rewound = holder.seek(0) if isinstance(holder, io.BytesIO) else 0
+            assert codec.decode(holder, model=model) == codec.decode(bare, model=model)
+            assert rewound == 0
+        for function in (codec.info, partial(codec.truncate, bytes=90), partial(codec.thumbnail, size=8, model=model)):
+            assert function(path) == function(mapped) == function(bare)  # type: ignore[operator]
+    assert codec.info(memoryview(wide)) == codec.info(bare[: 4 * len(wide)])  # its length is that of items
 
 
 # --- verification: what does not decode is not returned

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from ddpmcodec.errors import TrainingError
 from ddpmcodec.models.context import BAND_ROLES, ROLES
 from ddpmcodec.training import context_trainer, state
 from ddpmcodec.training import context_trainer as held_out
@@ -206,3 +207,10 @@ def test_parts_of_a_batch_are_the_whole(gradients: Pixels, monkeypatch: pytest.M
     monkeypatch.setattr(held_out, "PIXELS", 2 * 16 * 16)
     monkeypatch.setattr(held_out, "POSITIONS", 100)
     assert figures(networks(*ROLES), [gradients[:5]]) == whole
+
+
+def test_roles_are_those_that_there_are() -> None:
+    assert ContextSettings((), roles=["direct"]).roles == ContextSettings((), roles="direct").roles == ("direct",)  # type: ignore[arg-type]
+    for wrong in (("foo",), ("direct", "band4"), ()):
+        with pytest.raises(TrainingError, match="roles are some of direct, last, band1, band2, band3, not"):
+            ContextSettings((), roles=wrong)

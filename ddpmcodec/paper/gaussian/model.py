@@ -27,7 +27,7 @@ from ddpmcodec.paper.gaussian.predictors import ExactPredictor, GaussianPredicto
 from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
 from ddpmcodec.paper.numerics import exact_torch
 from ddpmcodec.paper.schedule import LEVEL_UNIT, MAX_LEVEL, Levels, log_linear
-from ddpmcodec.parallel import run_all
+from ddpmcodec.parallel import run_all, thread_count
 
 FINE_SPACING = 1 / 1024  # grey levels, to which a model rounds latents that it is given in float
 
@@ -62,7 +62,7 @@ class GaussianModel:
         """
         if c.ndim != 4 or c.shape[3] != CHANNELS:
             raise ValueError(f"latents must be [N, H, W, {CHANNELS}], got {list(c.shape)}")
-        pieces = np.array_split(np.ascontiguousarray(c, np.int64), min(len(c), torch.get_num_threads()))
+        pieces = np.array_split(np.ascontiguousarray(c, np.int64), min(len(c), thread_count()))
         predictions = run_all(lambda piece: self.predictor.predict(piece, spacing, level), pieces)
         return IntegerPrediction(*(np.concatenate(arrays) for arrays in zip(*predictions, strict=True)))
 
