@@ -84,7 +84,7 @@ archive.add_command(join)
 @archive_levels_option
 @network_option
 @force_option
-@click.option("--strip", is_flag=True, help="Leave out ICC profiles and EXIF.")
+@click.option("--strip", is_flag=True, help="Leave out ICC profiles, XMP, and EXIF but for orientations.")
 @any_format_option
 @webp_option
 @pixels_option

@@ -49,7 +49,7 @@ JPEG_START = b"\xff\xd8\xff"
 @effort_option
 @levels_option
 @model_option
-@click.option("--strip", is_flag=True, help="Leave out the ICC profile and EXIF.")
+@click.option("--strip", is_flag=True, help="Leave out the ICC profile, XMP, and EXIF but for the orientation.")
 @any_format_option
 @webp_option
 @pixels_option
@@ -65,7 +65,8 @@ JPEG_START = b"\xff\xd8\xff"
     "--rm",
     "removes",
     is_flag=True,
-    help="Remove each image once its file is verified and on disk; what files do not keep, such as XMP, goes with it.",
+    help="Remove each image once its file is verified and on disk; what files do not keep, such as texts in a PNG, goes"
+    " with it.",
 )
 @many_options
 def encode(

@@ -3,6 +3,7 @@ coded."""
 
 from __future__ import annotations
 
+import re
 import threading
 import warnings
 from collections.abc import Iterator
@@ -13,10 +14,11 @@ from pathlib import PurePath
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from ddpmcodec.errors import ImageError, OutputError
 from ddpmcodec.format.header import MAX_PIXELS
+from ddpmcodec.format.sections import NO_METADATA, Metadata
 from ddpmcodec.left_out import bmp_profile, left_out
 
 # What is opened: Pillow's other readers run programs (EPS), are stubs for programs, or are of no use for photographs.
@@ -43,6 +45,8 @@ DESCRIPTIVE_TAGS = (
 )
 LOSSLESS: dict[str, dict[str, object]] = {"WEBP": {"lossless": True, "exact": True}}  # Pillow's defaults lose
 EXIF_AS_TEXT = "Raw profile type exif"  # of PNG, before it had a chunk for it
+XMP_CHUNK = "XML:com.adobe.xmp"  # the keyword of PNG's text chunk
+XMP_ORIENTATION = re.compile(rb'tiff:Orientation="[0-9]"|<tiff:Orientation>[0-9]</tiff:Orientation>')
 EXIF_START = b"Exif\0\0"
 PNG_END = b"IEND\xae\x42\x60\x82"
 TURNS = {  # by EXIF's orientation
@@ -66,8 +70,7 @@ class Planes:
     mode: str
     colour: NDArray[np.uint8]  # (H, W, C), C 1 or 3
     alpha: NDArray[np.uint8] | None  # (H, W)
-    icc: bytes = b""
-    exif: bytes = b""
+    metadata: Metadata = NO_METADATA
     original: bytes = b""
 
 
@@ -149,11 +152,11 @@ def to_planes(image: Image.Image | NDArray[np.uint8], *, strip: bool = False) ->
     with _reading():
         _refuse_what_cannot_be_coded(image)
         _load(image)  # some metadata is known afterwards only
-        icc, exif = (b"", b"") if strip else (_icc_profile(image), _readable_exif(image))
+        metadata = _orientation_alone(image) if strip else _metadata(image)
         direct = _without_palette(image)
     if direct.mode == "1":
-        return Planes("1", np.where(np.asarray(direct), np.uint8(255), np.uint8(0))[..., None], None, icc, exif)
-    return _split_alpha(direct.mode, np.atleast_3d(np.asarray(direct)), icc, exif)
+        return Planes("1", np.where(np.asarray(direct), np.uint8(255), np.uint8(0))[..., None], None, metadata)
+    return _split_alpha(direct.mode, np.atleast_3d(np.asarray(direct)), metadata)
 
 
 def to_image(planes: Planes) -> Image.Image:
@@ -165,7 +168,7 @@ def to_image(planes: Planes) -> Image.Image:
         image = Image.fromarray(planes.colour[..., 0] if grey else planes.colour)
     if planes.mode == "1":
         image = image.convert("1", dither=Image.Dither.NONE)
-    image.info.update({key: value for key, value in (("icc_profile", planes.icc), ("exif", planes.exif)) if value})
+    image.info.update(planes.metadata.present())
     return image
 
 
@@ -201,14 +204,16 @@ def image_format(name: str) -> str:
 
 
 def save_image(image: Image.Image, file_format: str) -> bytes:
-    """The image as a file of that format, with its ICC profile and EXIF; without loss where the format can.
+    """The image as a file of that format, with its ICC profile, EXIF and XMP where the format can hold them; without
+    loss where it can.
 
     Raises OutputError when the format cannot hold it.
     """
     exif = image.info.get("exif", b"")
     if exif and not exif.startswith(EXIF_START):  # some formats store it without, their readers leave it so
         exif = EXIF_START + exif
-    options = {"exif": exif, "icc_profile": image.info.get("icc_profile"), **LOSSLESS.get(file_format, {})}
+    profile, xmp = image.info.get("icc_profile"), image.info.get("xmp")
+    options = {"exif": exif, "icc_profile": profile, **LOSSLESS.get(file_format, {}), **_xmp_option(file_format, xmp)}
     stream = BytesIO()
     try:
         image.save(stream, file_format, **{key: value for key, value in options.items() if value})
@@ -217,6 +222,17 @@ def save_image(image: Image.Image, file_format: str) -> bytes:
     except Exception as error:  # Pillow's writers raise OSError, ValueError, and SyntaxError for EXIF that is none
         raise OutputError(f"{file_format} cannot hold this image ({error}): use .png") from error
     return stream.getvalue()
+
+
+def _xmp_option(file_format: str, xmp: bytes | None) -> dict[str, object]:
+    """The option by which Pillow writes XMP in a format."""
+    if not xmp:
+        return {}
+    if file_format == "PNG":
+        chunks = PngImagePlugin.PngInfo()
+        chunks.add_itxt(XMP_CHUNK, xmp.decode("utf-8", "surrogateescape"))
+        return {"pnginfo": chunks}
+    return {"tiffinfo": {ExifTags.Base.XMLPacket: xmp}} if file_format == "TIFF" else {"xmp": xmp}
 
 
 def is_kept(image: Image.Image, content: bytes) -> bool:
@@ -241,14 +257,14 @@ def _array_planes(array: NDArray[np.uint8]) -> Planes:
         )
     _refuse_size(array.shape[1], array.shape[0])
     pixels = np.atleast_3d(array).copy()  # what is coded and compared stays, whatever the caller does with the array
-    return _split_alpha(ARRAY_MODES[array.shape[2:]], pixels, b"", b"")
+    return _split_alpha(ARRAY_MODES[array.shape[2:]], pixels, Metadata())
 
 
-def _split_alpha(mode: str, pixels: NDArray[np.uint8], icc: bytes, exif: bytes) -> Planes:
+def _split_alpha(mode: str, pixels: NDArray[np.uint8], metadata: Metadata) -> Planes:
     if mode in ("LA", "RGBA"):
         colour, alpha = np.ascontiguousarray(pixels[..., :-1]), np.ascontiguousarray(pixels[..., -1])
-        return Planes(mode, colour, alpha, icc, exif)
-    return Planes(mode, np.ascontiguousarray(pixels), None, icc, exif)
+        return Planes(mode, colour, alpha, metadata)
+    return Planes(mode, np.ascontiguousarray(pixels), None, metadata)
 
 
 def _without_palette(image: Image.Image) -> Image.Image:
@@ -263,14 +279,20 @@ def _without_palette(image: Image.Image) -> Image.Image:
     return image if image.mode in CODED_MODES else image.convert("RGB")
 
 
-def _icc_profile(image: Image.Image) -> bytes:
-    """The ICC profile of an image, where it has one. Raises ImageError."""
-    profile = image.info.get("icc_profile") or b""
-    if not isinstance(profile, bytes):
-        raise ImageError(
-            f"its ICC profile is {type(profile).__name__}, not bytes: give strip=True to leave metadata out"
-        )
-    return profile
+def _metadata(image: Image.Image) -> Metadata:
+    """Raises ImageError for what are no bytes, and EXIF that cannot be read."""
+    profile, xmp = image.info.get("icc_profile") or b"", image.info.get("xmp") or b""
+    for name, value in (("ICC profile", profile), ("XMP", xmp)):
+        if not isinstance(value, bytes):
+            raise ImageError(f"its {name} is {type(value).__name__}, not bytes: give strip=True to leave metadata out")
+    return Metadata(profile, _readable_exif(image), xmp)
+
+
+def _orientation_alone(image: Image.Image) -> Metadata:
+    """EXIF that says how the image is turned, and nothing else."""
+    with suppress(ImageError):
+        return Metadata(exif=exif_of(orientation_of(_readable_exif(image))))
+    return Metadata()
 
 
 def _readable_exif(image: Image.Image) -> bytes:
@@ -307,13 +329,15 @@ def orientation_of(exif: bytes) -> int:
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """The image turned as its EXIF says, and that orientation taken out of its EXIF; where Pillow cannot write the EXIF
-    again, all of it is. The image as it is where its EXIF says nothing, or nonsense."""
+    """The image turned as its EXIF says, and that orientation taken out of its EXIF and XMP; where Pillow cannot write
+    the EXIF again, all of it is. The image as it is where its EXIF says nothing, or nonsense."""
     exif = image.info.get("exif", b"")
     if (orientation := orientation_of(exif)) == 1:
         return image
     turned = image.transpose(TURNS[orientation])
     turned.info["exif"] = _without_orientation(exif)
+    if xmp := image.info.get("xmp"):
+        turned.info["xmp"] = XMP_ORIENTATION.sub(b"", xmp)
     return turned
 
 

@@ -34,7 +34,7 @@ from ddpmcodec.files import FileView
 from ddpmcodec.format.ddpm import MARK_BYTES, is_marked, split
 from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, MAGIC, Header
 from ddpmcodec.format.header_bytes import parse_header
-from ddpmcodec.format.sections import unpack_alpha, unpack_metadata
+from ddpmcodec.format.sections import Metadata, unpack_alpha, unpack_metadata
 from ddpmcodec.images import OWN_FORMAT, Planes, exif_of, to_planes
 
 if TYPE_CHECKING:
@@ -83,12 +83,19 @@ class DdpmImageFile(ImageFile.ImageFile):
         if self._undecoded:
             image = self._decoded()
             self.info.update(image.info)  # a JPEG has its own inside
+            self._exif = None  # what Pillow has parsed before
             self.im = image.im
             self._undecoded = False
             if self._exclusive_fp and self._close_exclusive_fp_after_loading:
                 self._file.close()
             self.fp = None
         return super().load()
+
+    def getexif(self) -> Image.Exif:
+        """The EXIF. That of a stored JPEG is inside of it: then this decodes the pixels."""
+        if self._undecoded and self._header.is_jpeg:
+            self.load()
+        return super().getexif()
 
     def verify(self) -> None:
         """Check that the file is whole, and everything but the pixels; `load` or `ddpmcodec.decode` check these."""
@@ -112,13 +119,13 @@ class DdpmImageFile(ImageFile.ImageFile):
         return self._file.read()
 
     def _metadata(self) -> dict[str, bytes]:
-        """ICC profile and EXIF; nothing where their section is cut or damaged, which `load` reports."""
+        """ICC profile, EXIF and XMP; nothing where their section is cut or damaged, which `load` reports."""
         self._file.seek(self._start + self._header.alpha_length + sum(self._header.chunk_lengths))
         section = self._file.read(self._header.metadata_length)
         if self._header.is_jpeg:
             return {"exif": exif} if (exif := exif_of(self._header.orientation)) else {}
         try:
-            return unpack_metadata(section) if len(section) == self._header.metadata_length else {}
+            return unpack_metadata(section).present() if len(section) == self._header.metadata_length else {}
         except FormatError:
             return {}
 
@@ -175,8 +182,8 @@ def _accept(prefix: bytes) -> bool:
 
 
 def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
-    """Options: `effort`, `levels`, `model` and `strip` of `ddpmcodec.encode`; `exif` and `icc_profile` in place of the
-    image's own. Raises OSError for a mode that cannot be coded."""
+    """Options: `effort`, `levels`, `model` and `strip` of `ddpmcodec.encode`; `exif`, `icc_profile` and `xmp` in place
+    of the image's own. Raises OSError for a mode that cannot be coded."""
     from ddpmcodec.codec.encoder import encode
 
     options: dict[str, Any] = image.encoderinfo
@@ -194,8 +201,10 @@ def _planes(image: Image.Image, options: dict[str, Any]) -> Planes:
     planes = to_planes(image, strip=strip)
     if strip:
         return planes
-    exif, icc = options.get("exif", planes.exif), options.get("icc_profile", planes.icc)
-    return replace(planes, exif=exif.tobytes() if isinstance(exif, Image.Exif) else exif or b"", icc=icc or b"")
+    given = {key: options.get(key, value) or b"" for key, value in planes.metadata._asdict().items()}
+    if isinstance(given["exif"], Image.Exif):
+        given["exif"] = given["exif"].tobytes()
+    return replace(planes, metadata=Metadata(**given))
 
 
 Image.register_open(OWN_FORMAT, DdpmImageFile, _accept)

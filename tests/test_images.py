@@ -12,9 +12,20 @@ import pytest
 from PIL import EpsImagePlugin, ExifTags, Image, ImageCms, TiffImagePlugin, TiffTags
 
 from ddpmcodec.errors import ImageError, OutputError
-from ddpmcodec.images import image_format, is_kept, load_image, opened_extensions, save_image, to_image, to_planes
+from ddpmcodec.format.sections import NO_METADATA, Metadata
+from ddpmcodec.images import (
+    image_format,
+    is_kept,
+    load_image,
+    opened_extensions,
+    save_image,
+    to_image,
+    to_planes,
+    upright,
+)
 
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF/>\xc3\xa9</x:xmpmeta>'
 
 
 def noise(*shape: int) -> np.ndarray:
@@ -127,7 +138,7 @@ def test_icc_profile_and_exif_are_kept(file_format: str) -> None:
 
 def test_exif_of_a_jpeg_is_kept_byte_by_byte() -> None:
     image = load_image(stored(picture("RGB"), "JPEG", exif=exif()), "x")
-    assert to_planes(image).exif == image.info["exif"] != b""
+    assert to_planes(image).metadata.exif == image.info["exif"] != b""
 
 
 def test_exif_of_a_tiff_does_not_describe_the_file() -> None:
@@ -144,14 +155,34 @@ def test_exif_that_pillow_cannot_write_is_an_error_of_the_image() -> None:
     image = load_image(stored(picture("RGB"), "TIFF", tiffinfo=tags), "x")
     with pytest.raises(ImageError, match="its EXIF cannot be read"):
         to_planes(image)
-    assert to_planes(image, strip=True).exif == b""
+    assert to_planes(image, strip=True).metadata.exif == b""
 
 
-def test_metadata_can_be_left_out() -> None:
-    image = load_image(stored(picture("RGB"), "PNG", icc_profile=ICC, exif=exif()), "x")
-    planes = to_planes(image, strip=True)
-    assert (planes.icc, planes.exif) == (b"", b"")
-    assert not {"icc_profile", "exif"} & set(to_image(planes).info)
+def test_metadata_can_be_left_out_and_the_orientation_stays() -> None:
+    turned = Image.Exif()
+    turned[ExifTags.Base.Orientation] = 6
+    for given, kept in ((exif(), NO_METADATA.exif), (turned.tobytes(), turned.tobytes())):
+        image = load_image(stored(picture("RGB"), "WEBP", icc_profile=ICC, exif=given, xmp=XMP), "x")
+        planes = to_planes(image, strip=True)
+        assert planes.metadata == Metadata(exif=kept)
+        assert not {"icc_profile", "xmp"} & set(to_image(planes).info)
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "WEBP", "TIFF", "JPEG"])
+def test_xmp_is_kept(file_format: str) -> None:
+    image = picture("RGB")
+    image.info["xmp"] = XMP
+    read = load_image(save_image(image, file_format), "x")
+    assert to_planes(read).metadata.xmp == XMP
+    assert to_image(to_planes(read)).info["xmp"] == XMP
+
+
+def test_a_picture_that_was_turned_is_turned_no_further_by_its_xmp() -> None:
+    image, turned = picture("RGB"), Image.Exif()
+    turned[ExifTags.Base.Orientation] = 6
+    image.info["exif"] = turned.tobytes()
+    image.info["xmp"] = b'<rdf tiff:Orientation="6" a="b"><tiff:Orientation>6</tiff:Orientation>'
+    assert upright(image).info["xmp"] == b'<rdf  a="b">'
 
 
 @pytest.mark.parametrize("file_format", ["PNG", "JPEG", "WEBP"])
@@ -264,7 +295,7 @@ def test_an_image_that_pillow_has_only_opened_is_read() -> None:
     start = whole.index(b"eXIf") - 4
     end = start + 12 + int.from_bytes(whole[start : start + 4], "big")
     moved = whole[:start] + whole[end:-12] + whole[start:end] + whole[-12:]
-    assert to_planes(Image.open(BytesIO(moved))).exif == exif()
+    assert to_planes(Image.open(BytesIO(moved))).metadata.exif == exif()
     with pytest.raises(ImageError, match=r"^the image cannot be read \(image file is truncated"):
         to_planes(Image.open(BytesIO(whole[:600])))
 
@@ -355,12 +386,12 @@ def test_metadata_that_are_no_bytes_are_taken_or_refused() -> None:
     image, exif = picture("RGB"), Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
     image.info["exif"] = exif
-    assert to_planes(image).exif == exif.tobytes()
+    assert to_planes(image).metadata.exif == exif.tobytes()
     for key, wrong in (("exif", "text"), ("icc_profile", "text")):
         image.info = {key: wrong}
         with pytest.raises(ImageError, match=r"not bytes.*: give strip=True to leave metadata out"):
             to_planes(image)
-        assert to_planes(image, strip=True).exif == b""
+        assert to_planes(image, strip=True).metadata.exif == b""
 
 
 def test_of_a_file_larger_than_pillow_takes_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

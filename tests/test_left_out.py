@@ -225,7 +225,7 @@ def test_exif_of_a_png_is_kept_also_where_it_is_text() -> None:
     lines = exif.tobytes().hex()
     text = f"\nexif\n{len(lines) // 2:8}\n{lines[:72]}\n{lines[72:]}\n".encode()
     data = png(8, PIXELS[..., 0], (b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(text)))
-    assert to_planes(load_image(data, "x")).exif == exif.tobytes()
+    assert to_planes(load_image(data, "x")).metadata.exif == exif.tobytes()
     broken = png(8, PIXELS[..., 0], (b"tEXt", b"Raw profile type exif\0\nexif\n 3\nxyz"))
     with pytest.raises(ImageError, match="its EXIF cannot be read"):
         to_planes(load_image(broken, "x"))
@@ -240,6 +240,6 @@ def test_the_profile_of_a_bmp_is_kept() -> None:
     start = struct.pack("<IHHI", 0, 0, 0, 14 + 124)
     whole = b"BM" + start + head + b"abc" * 96 + profile
     for image in (load_image(whole, "x"), Image.open(BytesIO(whole))):
-        assert to_planes(image).icc == profile
+        assert to_planes(image).metadata.icc_profile == profile
     head[56:60] = b"KNIL"  # the name of a file that has it
-    assert to_planes(load_image(b"BM" + start + head + b"abc" * 96 + profile, "x")).icc == b""
+    assert to_planes(load_image(b"BM" + start + head + b"abc" * 96 + profile, "x")).metadata.icc_profile == b""

@@ -20,7 +20,7 @@ from ddpmcodec.files import Part
 from ddpmcodec.format import ddpm
 from ddpmcodec.format.block import FILES, MAX_BLOCK_IMAGES, Block, Coding, Entry
 from ddpmcodec.format.ddpma import Archive, Index, Parts, find_images, split
-from ddpmcodec.format.sections import MAX_BLOCK_METADATA, unpack_alpha, unpack_metadata
+from ddpmcodec.format.sections import MAX_BLOCK_METADATA, Metadata, unpack_alpha, unpack_metadata
 from ddpmcodec.images import Planes, to_image
 from ddpmcodec.parallel import WORK_PIXELS, run_all, thread_count
 
@@ -348,19 +348,19 @@ def whole_file(entry: Entry, file: Part) -> ddpm.Sections:
 
 
 class _Values:
-    """ICC profiles and EXIF of a block, by their positions from 1 (0: none); images share what is unpacked."""
+    """Metadata of a block, by their positions from 1 (0: none); images share what is unpacked."""
 
     def __init__(self, parts: Parts) -> None:
         self.packed, self.bytes = parts.values, 0
-        self.unpacked: dict[int, dict[str, bytes]] = {0: {}}
+        self.unpacked: dict[int, Metadata] = {0: Metadata()}
 
-    def __call__(self, position: int) -> dict[str, bytes]:
+    def __call__(self, position: int) -> Metadata:
         """Raises FormatError."""
         if position not in self.unpacked:
             if self.bytes > MAX_BLOCK_METADATA:
                 raise CorruptError(f"the metadata of a block take more than {MAX_BLOCK_METADATA} bytes")
             self.unpacked[position] = unpack_metadata(bytes(self.packed[position - 1]))
-            self.bytes += sum(map(len, self.unpacked[position].values()))
+            self.bytes += sum(map(len, self.unpacked[position]))
         return self.unpacked[position]
 
 
@@ -370,10 +370,10 @@ def _finished(job: _Job, position: int, colour: Pixels, values: _Values) -> Resu
     entry = job.block.entries[position]
     try:
         alpha = _alpha(entry, job.parts.sections[position])
-        icc, exif = values(entry.icc), values(entry.exif)
+        metadata = values(entry.exif)._replace(icc_profile=values(entry.icc).icc_profile)
     except FormatError as error:
         return entry, error
-    return entry, to_image(Planes(entry.mode, colour, alpha, icc.get("icc_profile", b""), exif.get("exif", b"")))
+    return entry, to_image(Planes(entry.mode, colour, alpha, metadata))
 
 
 def _alpha(entry: Entry, section: Part) -> Pixels | None:

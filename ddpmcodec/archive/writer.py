@@ -22,7 +22,7 @@ from ddpmcodec.errors import ChecksumError, FormatError, ImageError
 from ddpmcodec.format.block import MAX_BLOCK_IMAGES, MAX_IMAGES, Block, Coding, Entry
 from ddpmcodec.format.ddpma import MAX_NAMES, Packed, assemble, check_name, packed
 from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, MAX_METADATA
-from ddpmcodec.format.sections import MAX_BLOCK_METADATA, pack_alpha, pack_metadata
+from ddpmcodec.format.sections import MAX_BLOCK_METADATA, Metadata, pack_alpha, pack_metadata
 from ddpmcodec.images import Planes
 from ddpmcodec.models import THUMBNAIL_PIXELS, registry
 from ddpmcodec.models.context import ContextModel
@@ -65,7 +65,7 @@ def create(
         model: None (embedded ones; for each block of thumbnails the one that suits eight of them, but
             `cifar10` beside bits back), a context model, or for bits back a Gaussian model or a checkpoint of the
             paper's network; by name, path or object.
-        strip: leave out ICC profiles and EXIF.
+        strip: leave out ICC profiles, XMP, and EXIF but for orientations.
         any_format, webp, pixels: as in `ddpmcodec.encode`, for each image.
         verify: decode everything and compare.
         progress: called with the number of pixels done since the last call. Where they are verified, all are counted
@@ -122,7 +122,7 @@ class _Queue:
     def add(self, waiting: _Waiting) -> None:
         self.images.append(waiting)
         self.pixels += waiting.entry.pixels
-        self.metadata += len(waiting.planes.icc) + len(waiting.planes.exif)
+        self.metadata += sum(map(len, waiting.planes.metadata))
 
     def is_full(self) -> bool:
         full = len(self.images) >= BLOCK_IMAGES or self.pixels >= BLOCK_PIXELS
@@ -245,8 +245,8 @@ class _Writer:
         entries = [
             replace(
                 entry,
-                icc=values.setdefault(pack_metadata(planes.icc, b""), len(values)),
-                exif=values.setdefault(pack_metadata(b"", planes.exif), len(values)),
+                icc=values.setdefault(pack_metadata(Metadata(planes.metadata.icc_profile)), len(values)),
+                exif=values.setdefault(pack_metadata(planes.metadata._replace(icc_profile=b"")), len(values)),
             )
             for entry, planes in images
         ]

@@ -11,7 +11,7 @@ from ddpmcodec.codec.efforts import CELLS, Coding, segments
 from ddpmcodec.errors import CorruptError, FormatError, TruncatedError
 from ddpmcodec.format.ddpm import Sections
 from ddpmcodec.format.header import Header
-from ddpmcodec.format.sections import preview_alpha, unpack_alpha, unpack_metadata
+from ddpmcodec.format.sections import Metadata, preview_alpha, unpack_alpha, unpack_metadata
 from ddpmcodec.format.streams import Stream, join_lanes, parse_stream
 from ddpmcodec.images import Planes, exif_of
 from ddpmcodec.models.context import ContextModel
@@ -97,21 +97,22 @@ class Side(NamedTuple):
     """What a file holds beside its colours."""
 
     alpha: NDArray[np.uint8] | None
-    icc: bytes
-    exif: bytes
+    metadata: Metadata
     damaged: bool
     original: bytes = b""  # the JPEG file
 
 
 def planes_of(header: Header, colour: NDArray[np.uint8], side: Side) -> Planes:
     """The planes of an image. Where no metadata have come, its EXIF says how it is turned, as the header does."""
-    return Planes(header.mode, colour, side.alpha, side.icc, side.exif or exif_of(header.orientation), side.original)
+    metadata = side.metadata
+    turned = metadata if metadata.exif else metadata._replace(exif=exif_of(header.orientation))
+    return Planes(header.mode, colour, side.alpha, turned, side.original)
 
 
 def side_sections(file: Sections, partial: bool) -> Side:
     """Alpha and metadata: of cut alpha what is there, of cut metadata nothing. partial: a damaged section counts as
     empty; otherwise it raises FormatError."""
-    header, alpha, metadata, damaged = file.header, None, dict[str, bytes](), False
+    header, alpha, metadata, damaged = file.header, None, Metadata(), False
     if header.has_alpha_section:
         unpack = unpack_alpha if len(file.alpha) == header.alpha_length else preview_alpha
         try:
@@ -127,4 +128,4 @@ def side_sections(file: Sections, partial: bool) -> Side:
         if not partial:
             raise
         damaged = True
-    return Side(alpha, metadata.get("icc_profile", b""), metadata.get("exif", b""), damaged)
+    return Side(alpha, metadata, damaged)

@@ -58,7 +58,8 @@ def encode(
         model: None (an embedded one: `photo`, or for a thumbnail of up to 4,096 pixels `cifar10`, or `photo`
             where that clearly takes fewer bytes; it is not tried at effort 2 with noise levels, where its networks are
             much smaller), the name of an embedded one, the path of a model file, or a loaded one.
-        strip: leave out ICC profile and EXIF; of a JPEG file, code its pixels without them.
+        strip: leave out ICC profile, XMP, and EXIF but for its orientation; of a JPEG file, code its pixels without
+            them.
         any_format: take files of all formats that Pillow reads, even where it may leave out some of what they hold.
         webp: store an image as lossless WebP where that is smaller. False: the model codes every image.
         pixels: code the pixels of a JPEG file, which takes several times its bytes; every prefix is a preview then.
@@ -223,7 +224,7 @@ def _smallest(planes: Planes, header: Header, tiles: Sequence[Tile]) -> bytes:
     if coded is not None and graphics.is_clearly_larger(planes, len(coded), quick=header.effort == 1):
         return coded
     webp_header = _stored_header(WEBP, planes, header)
-    stored = assemble(webp_header, b"", graphics.pack(planes), pack_metadata(planes.icc, planes.exif))
+    stored = assemble(webp_header, b"", graphics.pack(planes), pack_metadata(planes.metadata))
     return stored if coded is None or len(stored) < len(coded) else coded
 
 
@@ -239,7 +240,7 @@ def _header(planes: Planes, coding: Coding, model: ContextModel, side: int | Non
     return Header(
         planes.mode, width, height, coding.effort, coding.levels, model.number, model.short_id,
         index=plan_index(width, height, len(segments(coding.levels, height, width)), side),
-        metadata_length=int(bool(planes.icc or planes.exif)), orientation=orientation_of(planes.exif),
+        metadata_length=int(any(planes.metadata)), orientation=orientation_of(planes.metadata.exif),
     )  # fmt: skip
 
 
@@ -269,7 +270,7 @@ def _key(part: _Part, planes: Planes) -> tuple[int, tuple[object, ...]]:
 
 def _assembled(planes: Planes, header: Header, tiles: Sequence[Tile]) -> bytes:
     alpha = b"" if planes.alpha is None else pack_alpha(planes.alpha)
-    metadata = pack_metadata(planes.icc, planes.exif)
+    metadata = pack_metadata(planes.metadata)
     if header.index is None:
         (state,), (words,) = tiles[0]
         packed = pack_state(state)
@@ -299,7 +300,7 @@ def _verify(
 
 
 def _equal(a: Planes, b: Planes) -> bool:
-    same = (a.mode, a.icc, a.exif, a.original) == (b.mode, b.icc, b.exif, b.original)
+    same = (a.mode, a.metadata, a.original) == (b.mode, b.metadata, b.original)
     if not same or (a.alpha is None) != (b.alpha is None):
         return False
     pairs = [(a.colour, b.colour)] + ([(a.alpha, b.alpha)] if a.alpha is not None and b.alpha is not None else [])

@@ -114,7 +114,7 @@ def decode_files(
     run_all(decode_batch, batches(keys), side_by_side(max([BATCH_PIXELS, *(pixels for pixels, _ in keys)])))
     return [
         Decoded(
-            Planes(file.header.mode, colour, side.alpha, side.icc, side.exif, side.original), True, False,
+            Planes(file.header.mode, colour, side.alpha, side.metadata, side.original), True, False,
             steps_of(file.header), steps_of(file.header), file.size,
         )
         for file, colour, side in zip(files, colours, sides, strict=True)
@@ -202,7 +202,7 @@ def _stored(file: Sections, side: Side) -> tuple[NDArray[np.uint8], Side]:
     if file.header.is_jpeg:
         jpeg = originals.unpack(file.payload, file.header)
         planes = originals.planes_of(jpeg, file.header)
-        return planes.colour, Side(None, planes.icc, planes.exif, False, jpeg)
+        return planes.colour, Side(None, planes.metadata, False, jpeg)
     colour, alpha = graphics.unpack(file.payload, file.header)
     return colour, side._replace(alpha=alpha)
 

@@ -83,12 +83,12 @@ def _steps(header: Header) -> dict[str, Any]:
 
 
 def _metadata_sizes(file: Sections) -> dict[str, int] | None:
-    """Bytes of the ICC profile and EXIF, as they were before compression; nothing where their section is cut, None
+    """Bytes of the ICC profile, EXIF and XMP, as they were before compression; nothing where their section is cut, None
     where it is damaged."""
     if len(file.metadata) < file.header.metadata_length:
         return {}
     try:
-        return {key: len(value) for key, value in unpack_metadata(file.metadata).items()}
+        return {key: len(value) for key, value in unpack_metadata(file.metadata).present().items()}
     except FormatError:
         return None
 

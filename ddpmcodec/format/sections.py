@@ -1,13 +1,14 @@
-"""The sections of a file that no model codes: the alpha plane and the metadata (ICC profile, EXIF), each checked.
+"""The sections of a file that no model codes: the alpha plane and the metadata (ICC profile, EXIF, XMP), each checked.
 
 alpha    raw deflate of the plane, each row less the one above; then the CRC-32 of the plane
-metadata CRC-32 of the rest, then raw deflate of entries: kind (1 byte: 1 ICC, 2 EXIF), varint length, bytes
+metadata CRC-32 of the rest, then raw deflate of entries: kind (1 byte: 1 ICC, 2 EXIF, 3 XMP), varint length, bytes
 """
 
 from __future__ import annotations
 
 import zlib
 from io import BytesIO
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +21,22 @@ RAW_DEFLATE = -15  # zlib's code for a deflate stream without its header and Adl
 CRC32_BYTES = 4
 PIECE = 1 << 12  # bytes that are inflated at a time, to a thousand times as many at most: zlib joins what a call gives
 MAX_BLOCK_METADATA = 1 << 26  # bytes of all images of an archive's block, before compression
-ICC, EXIF = 1, 2
-KINDS = {ICC: "icc_profile", EXIF: "exif"}  # kind byte -> key in PIL's Image.info
+KINDS = {1: "icc_profile", 2: "exif", 3: "xmp"}  # kind byte -> field of `Metadata`
 OPAQUE = 255
+
+
+class Metadata(NamedTuple):
+    """What an image has beside its pixels, by the keys of PIL's Image.info; empty where it has none."""
+
+    icc_profile: bytes = b""
+    exif: bytes = b""
+    xmp: bytes = b""
+
+    def present(self) -> dict[str, bytes]:
+        return {key: value for key, value in self._asdict().items() if value}
+
+
+NO_METADATA = Metadata()
 
 
 def pack_alpha(plane: NDArray[np.uint8]) -> bytes:
@@ -74,23 +88,23 @@ def inflate(data: bytes, most: int) -> tuple[bytes, bool]:
     return inflated.getvalue(), ended
 
 
-def pack_metadata(icc: bytes, exif: bytes) -> bytes:
+def pack_metadata(metadata: Metadata) -> bytes:
     """The metadata section; empty when there is nothing to keep. Raises ImageError when it is over MAX_METADATA."""
-    entries = b"".join(
-        bytes([kind]) + pack_varint(len(value)) + value for kind, value in ((ICC, icc), (EXIF, exif)) if value
-    )
+    present = metadata.present()
+    values = [(kind, present[key]) for kind, key in KINDS.items() if key in present]
+    entries = b"".join(bytes([kind]) + pack_varint(len(value)) + value for kind, value in values)
     if not entries:
         return b""
     if len(entries) > MAX_METADATA // 2:  # deflate can only grow it by far less than that
-        raise ImageError(f"{len(entries)} bytes of ICC profile and EXIF are too many: leave them out with --strip")
+        raise ImageError(f"{len(entries)} bytes of ICC profile, EXIF and XMP are too many: leave them out with --strip")
     deflated = zlib.compress(entries, level=9, wbits=RAW_DEFLATE)
     return zlib.crc32(deflated).to_bytes(CRC32_BYTES, "little") + deflated
 
 
-def unpack_metadata(section: bytes) -> dict[str, bytes]:
-    """ICC profile and EXIF under their keys of PIL's Image.info. Raises FormatError or ChecksumError."""
+def unpack_metadata(section: bytes) -> Metadata:
+    """Raises FormatError or ChecksumError."""
     if not section:
-        return {}
+        return Metadata()
     if zlib.crc32(section[CRC32_BYTES:]) != int.from_bytes(section[:CRC32_BYTES], "little"):
         raise ChecksumError("the metadata section is damaged: its checksum does not match; get the file again")
     entries, ended = inflate(section[CRC32_BYTES:], MAX_METADATA)
@@ -102,11 +116,11 @@ def unpack_metadata(section: bytes) -> dict[str, bytes]:
         raise FormatError(f"the metadata contradicts itself ({error})") from error
 
 
-def _parse_entries(entries: bytes) -> dict[str, bytes]:
-    reader, metadata = Reader(entries, "the metadata"), {}
+def _parse_entries(entries: bytes) -> Metadata:
+    reader, metadata = Reader(entries, "the metadata"), dict[str, bytes]()
     while reader.position < len(entries):
         kind = reader.take(1)[0]
         if kind not in KINDS or KINDS[kind] in metadata:
             raise FormatError(f"unknown or repeated kind of metadata {kind}: a newer ddpmcodec is needed")
         metadata[KINDS[kind]] = reader.take(reader.varint())
-    return metadata
+    return Metadata(**metadata)

@@ -14,12 +14,12 @@ from ddpmcodec.codec.information import info
 from ddpmcodec.errors import FormatError
 from ddpmcodec.format.ddpm import assemble
 from ddpmcodec.format.header import LEVELS, Header, Index
-from ddpmcodec.format.sections import pack_alpha, pack_metadata
+from ddpmcodec.format.sections import Metadata, pack_alpha, pack_metadata
 
 MODEL_ID = bytes.fromhex("0a1b2c3d")
 BARE = assemble(Header("RGB", 10, 8, 1, 2, 0, MODEL_ID), b"", bytes(44), b"")
 ALPHA = pack_alpha(np.full((8, 10), 255, np.uint8))
-FULL = assemble(Header("LA", 10, 8, 2, 2, 0, MODEL_ID), ALPHA, bytes(44), pack_metadata(b"profile", b""))
+FULL = assemble(Header("LA", 10, 8, 2, 2, 0, MODEL_ID), ALPHA, bytes(44), pack_metadata(Metadata(b"profile")))
 TILED = assemble(Header("L", 20, 8, 2, 0, 1, index=Index(10, 8, 3)), b"", [bytes(n) for n in range(6)], b"")
 WEBP = assemble(Header("RGBA", 10, 8, stored="webp", mean_colour=b"abc"), b"", bytes(30), b"")
 FILES = [BARE, FULL, TILED, WEBP]

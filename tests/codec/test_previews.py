@@ -17,6 +17,7 @@ from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.errors import ChecksumError, OutputError, TruncatedError
 from ddpmcodec.format.ddpm import split
 from ddpmcodec.format.header import LEVELS
+from ddpmcodec.format.sections import NO_METADATA
 from ddpmcodec.models.context import ContextModel
 
 Picture = Callable[..., Image.Image]
@@ -175,7 +176,7 @@ def test_what_is_there_of_the_alpha_shows_in_a_preview(picture: Picture, model: 
 
 def test_cut_metadata_is_left_out_of_a_preview(model: ContextModel, small: bytes) -> None:
     found = decode_details(small[:-1], partial=True, model=model)
-    assert (found.planes.icc, found.planes.exif, found.exact) == (b"", b"", False)
+    assert (found.planes.metadata, found.exact) == (NO_METADATA, False)
     assert np.array_equal(found.image, codec.decode(small, model=model))
 
 

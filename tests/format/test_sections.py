@@ -14,7 +14,16 @@ from hypothesis.extra.numpy import arrays
 
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, ImageError
 from ddpmcodec.format.header import MAX_METADATA
-from ddpmcodec.format.sections import inflate, pack_alpha, pack_metadata, preview_alpha, unpack_alpha, unpack_metadata
+from ddpmcodec.format.sections import (
+    NO_METADATA,
+    Metadata,
+    inflate,
+    pack_alpha,
+    pack_metadata,
+    preview_alpha,
+    unpack_alpha,
+    unpack_metadata,
+)
 
 DAMAGE = (ChecksumError, CorruptError)
 
@@ -93,19 +102,25 @@ def test_a_preview_has_the_first_rows_and_is_opaque_below() -> None:
 
 
 @pytest.mark.parametrize(
-    ("icc", "exif"), [(b"", b""), (b"profile", b""), (b"", b"Exif\0\0II"), (bytes(1000), b"\xff" * 300)]
+    "metadata",
+    [
+        NO_METADATA,
+        Metadata(b"profile"),
+        Metadata(exif=b"Exif\0\0II"),
+        Metadata(xmp=b"<x:xmpmeta/>"),
+        Metadata(bytes(1000), b"\xff" * 300, b"<" * 300),
+    ],
 )
-def test_metadata_comes_back(icc: bytes, exif: bytes) -> None:
-    found = unpack_metadata(pack_metadata(icc, exif))
-    assert found == {key: value for key, value in (("icc_profile", icc), ("exif", exif)) if value}
+def test_metadata_comes_back(metadata: Metadata) -> None:
+    assert unpack_metadata(pack_metadata(metadata)) == metadata
 
 
 def test_no_metadata_takes_no_bytes() -> None:
-    assert pack_metadata(b"", b"") == b""
+    assert pack_metadata(NO_METADATA) == b""
 
 
 def test_every_flipped_bit_of_metadata_is_found() -> None:
-    section = pack_metadata(b"profile", b"Exif\0\0II")
+    section = pack_metadata(Metadata(b"profile", b"Exif\0\0II"))
     for bit in range(8 * len(section)):
         damaged = bytearray(section)
         damaged[bit // 8] ^= 1 << bit % 8
@@ -121,7 +136,7 @@ def metadata_section(entries: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("entries", "message"),
     [
-        (b"\x03\x01a", "unknown or repeated kind of metadata 3"),
+        (b"\x04\x01a", "unknown or repeated kind of metadata 4"),
         (b"\x01\x01a\x01\x01b", "unknown or repeated kind of metadata 1"),
         (b"\x01\x05a", "the metadata contradicts itself .*ends inside the metadata"),
         (bytes(MAX_METADATA + 1), f"more than {MAX_METADATA} bytes"),
@@ -147,7 +162,7 @@ def test_no_other_error_comes_out(section: bytes) -> None:
 
 def test_too_much_metadata_is_refused_with_a_remedy() -> None:
     with pytest.raises(ImageError, match="--strip"):
-        pack_metadata(bytes(MAX_METADATA), b"")
+        pack_metadata(Metadata(bytes(MAX_METADATA)))
 
 
 @given(st.binary(max_size=300), st.integers(0, 300))

@@ -289,14 +289,14 @@ def read_alpha(section: bytes, width: int, height: int) -> NDArray[np.uint8]:
 
 
 def read_metadata(section: bytes) -> dict[int, bytes]:
-    """Values by kind: 1 ICC, 2 EXIF."""
+    """Values by kind: 1 ICC, 2 EXIF, 3 XMP."""
     if not section:
         return {}
     require(zlib.crc32(section[4:]) == int.from_bytes(section[:4], "little"), "the metadata section is damaged")
     cursor, found = Cursor(inflate(section[4:], 1 << 24)), dict[int, bytes]()
     while cursor.at < len(cursor.data):
         kind = cursor.integer(1)
-        require(kind in (1, 2) and kind not in found, f"metadata of kind {kind}")
+        require(kind in (1, 2, 3) and kind not in found, f"metadata of kind {kind}")
         found[kind] = cursor.take(cursor.varint())
     return found
 

@@ -134,7 +134,7 @@ def test_a_golden_file_is_listed_checked_and_cut(path: Path) -> None:
     assert found == listed(facts, found)
     assert list(check_image(image)) == []
     metadata = read_metadata(image.metadata)
-    names = {1: "icc_profile", 2: "exif"}
+    names = {1: "icc_profile", 2: "exif", 3: "xmp"}
     assert {names[kind]: len(value) for kind, value in metadata.items()} == facts["metadata"]
     for size in range(image.start, len(data), 97):
         cut = read_image(ddpmcodec.truncate(data, bytes=size))

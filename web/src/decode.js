@@ -158,7 +158,7 @@ export function pictureOf(file, colour, side, { exact, damaged = false, stepsDon
   const data = header.hasAlpha ? interleaved(colour, side.alpha, channels) : colour;
   return {
     width, height, channels: channels + Number(header.hasAlpha), data, mode, exact, lossy: file.isLossy, damaged,
-    stepsDone, steps, orientation, icc: side.icc, exif: side.exif,
+    stepsDone, steps, orientation, icc: side.icc, exif: side.exif, xmp: side.xmp,
   }; // prettier-ignore
 }
 

@@ -26,6 +26,7 @@ export interface Picture {
   /** Empty where the file has none, or a prefix does not hold it. */
   icc: Uint8Array;
   exif: Uint8Array;
+  xmp: Uint8Array;
 }
 
 export interface Options {

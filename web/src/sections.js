@@ -5,14 +5,13 @@ import { ChecksumError, CorruptError, FormatError, TruncatedError } from "./erro
 
 const MAX_METADATA = 2 ** 24;
 const CRC_BYTES = 4;
-const ICC = 1;
-const EXIF = 2;
+const KINDS = { 1: "icc", 2: "exif", 3: "xmp" };
 const OPAQUE = 255;
 
-/** { alpha, icc, exif, damaged } of a file. partial: of a cut section what it holds, of damaged ones nothing. */
+/** { alpha, icc, exif, xmp, damaged } of a file. partial: of a cut section what it holds, of damaged ones nothing. */
 export function sideSections(core, file, partial) {
   const { header } = file;
-  const side = { alpha: null, icc: new Uint8Array(0), exif: new Uint8Array(0), damaged: false };
+  const side = { alpha: null, icc: new Uint8Array(0), exif: new Uint8Array(0), xmp: new Uint8Array(0), damaged: false };
   const attempt = (work) => {
     try {
       work();
@@ -71,7 +70,7 @@ function unpackMetadata(core, section) {
   try {
     while (reader.position < data.length) {
       const kind = reader.byte();
-      const name = { [ICC]: "icc", [EXIF]: "exif" }[kind];
+      const name = KINDS[kind];
       if (!name || name in found) throw new FormatError(`unknown or repeated kind of metadata ${kind}: a newer decoder is needed`);
       found[name] = reader.take(reader.varint()).slice();
     }
