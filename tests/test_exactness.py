@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -43,6 +44,8 @@ REFERENCE, *OTHERS = [
     Environment("four threads at once", settings=(("at_once", 4), ("golden", False))),
     Environment("forked", settings=(("forked", True), ("threads", 2), ("golden", False))),
 ]
+FLAT = np.full((134, 128, 3), 255, np.uint8)
+FLAT[65:, 75:] = 200, 158, 253
 MODELS = (models.PHOTO,)  # and a tiny one
 
 Results = dict[Environment, dict[str, str]]
@@ -100,6 +103,21 @@ def test_a_thread_that_flushes_to_zero_computes_the_same(
 
     with ThreadPoolExecutor(1) as executor:
         assert_same(executor.submit(compute).result(), results)
+
+
+@pytest.mark.parametrize(("levels", "effort"), [(2, 2), (5, 2), (5, 1)])
+def test_flat_pictures_are_the_same_where_denormal_numbers_are_flushed(levels: int, effort: int) -> None:
+    """What weights learn from there has squares that are denormal."""
+    photo = ddpmcodec.encode(FLAT, effort=effort, levels=levels, model="photo", webp=False, verify=False)
+
+    def flushed() -> tuple[bytes, bool]:
+        assert torch.set_flush_denormal(True)
+        again = ddpmcodec.encode(FLAT, effort=effort, levels=levels, model="photo", webp=False, verify=False)
+        assert (torch.tensor([1e-40]) * 0.5).item() == 0  # still, as the caller has it
+        return again, np.array_equal(ddpmcodec.decode(photo, as_array=True), FLAT)
+
+    with ThreadPoolExecutor(1) as executor:
+        assert executor.submit(flushed).result() == (photo, True)
 
 
 def test_golden_files_decode_to_their_pictures(results: Results) -> None:

@@ -112,6 +112,7 @@ Out<int32_t> outputs(const Trained& trained, const In<uint8_t>& rows, int condit
         trained.predict(condition, rows.data(), network.inputs, int(count), values.data());
     } else {
         nb::gil_scoped_release unlocked;
+        const IeeeArithmetic arithmetic;
         for (size_t m = 0; m < count; m++) std::copy_n(rows.data() + m * network.inputs, network.inputs, &padded_rows[m * stride]);
         if (width) {
             values = outputs_of_image(network, condition, padded_rows.data(), stride, int(count) / width, width);
@@ -148,18 +149,31 @@ std::unique_ptr<Pass> make_pass(std::vector<std::shared_ptr<Trained>> networks, 
 void begin_encoding(Pass& pass, const In<uint8_t>& pixels) {
     const Layout& l = pass.layout();
     if (pixels.size() != size_t(l.images) * l.height * l.width * l.channels) throw std::invalid_argument("pixels of another shape");
+    const Pass::Use use(pass);
     nb::gil_scoped_release unlocked;
     pass.encode(pixels.data());
 }
 
 void begin_decoding(Pass& pass, const std::vector<uint64_t>& states, const std::vector<In<uint32_t>>& words, bool for_previews,
                     bool is_cut) {
+    const Pass::Use use(pass);
     std::vector<std::vector<uint32_t>> copied;
     for (const In<uint32_t>& stream_words : words) copied.emplace_back(stream_words.data(), stream_words.data() + stream_words.size());
     pass.decode(states, std::move(copied), for_previews, is_cut);
 }
 
+void extend(Pass& pass, int stream, const In<uint32_t>& words) {
+    const Pass::Use use(pass);
+    pass.extend(stream, words.data(), words.size());
+}
+
+int advance(Pass& pass, int waves, int segment) {
+    const Pass::Use use(pass);
+    return pass.advance(waves, segment);
+}
+
 nb::tuple symbols(const Pass& pass, int stream) {
+    const Pass::Use use(pass);
     const Symbols& stream_symbols = pass.symbols(stream);
     std::vector<uint32_t> starts, freqs;
     for (size_t i = 0; i < stream_symbols.size(); i++) starts.push_back(stream_symbols[i].start), freqs.push_back(stream_symbols[i].freq);
@@ -168,6 +182,7 @@ nb::tuple symbols(const Pass& pass, int stream) {
 
 // (state, words of each segment as little-endian bytes)
 nb::tuple stream(const Pass& pass, int stream, uint32_t check) {
+    const Pass::Use use(pass);
     if (!pass.is_exact()) throw std::logic_error("nothing is packed before all is coded");
     Stream packed_stream;
     {
@@ -185,6 +200,7 @@ nb::tuple stream(const Pass& pass, int stream, uint32_t check) {
 }
 
 nb::tuple pixels(const Pass& pass) {
+    const Pass::Use use(pass);
     const Layout& l = pass.layout();
     const size_t count = size_t(l.images) * l.height * l.width;
     std::vector<uint8_t> decoded(count * l.channels), known(count);
@@ -267,9 +283,8 @@ void bind_coder(nb::module_& m) {
         .def(nb::new_(&make_pass), "networks"_a, "levels"_a, "shape"_a, nb::kw_only(), "streams"_a, "learns"_a, "threads"_a)
         .def("encode", &begin_encoding, "pixels"_a)
         .def("decode", &begin_decoding, "states"_a, "words"_a, "for_previews"_a = false, "is_cut"_a = false)
-        .def("extend", [](Pass& pass, int stream, const In<uint32_t>& words) { pass.extend(stream, words.data(), words.size()); },
-             "stream"_a, "words"_a)
-        .def("advance", &Pass::advance, "waves"_a, "segment"_a, nb::call_guard<nb::gil_scoped_release>())
+        .def("extend", &extend, "stream"_a, "words"_a)
+        .def("advance", &advance, "waves"_a, "segment"_a, nb::call_guard<nb::gil_scoped_release>())
         .def_prop_ro("segments", &Pass::segments)
         .def_prop_ro("segments_done", &Pass::segments_done)
         .def_prop_ro("ended", &Pass::ended)
@@ -303,6 +318,7 @@ void bind_coder(nb::module_& m) {
     m.attr("SCHEDULES") = schedules;
     m.def("contract", [](const std::string& role_name, int components) {
         const Role role = role_of(role_name);
+        if (components < 1 || components > MOST_COMPONENTS) throw std::invalid_argument("a mixture has 1 to 4 components");
         return std::make_tuple(inputs_of(role), Outputs{components}.count(), role == Role::BAND ? CONDITIONS : 1);
     }, "role"_a, "components"_a);
 }

@@ -106,19 +106,19 @@ bool has_dot_product() {
 // Kernels that this processor can run, the fastest first.
 std::vector<const Kernels*> find() {
     std::vector<const Kernels*> tables;
-    auto add = [&](bool possible, const Kernels* table) {
-        if (possible && table) tables.push_back(table);
+    auto add = [&](bool possible, const Kernels* (*table)()) {  // whose code, too, may hold those instructions
+        if (const Kernels* kernels = possible ? table() : nullptr) tables.push_back(kernels);
     };
 #if defined(DDPM_X86)
     const Features has = features();
-    add(has.amx, amx_kernels());
-    add(has.avx512vnni, avx512vnni_kernels());
-    add(has.avxvnni, avxvnni_kernels());
-    add(has.avx2, avx2_kernels());
+    add(has.amx, amx_kernels);
+    add(has.avx512vnni, avx512vnni_kernels);
+    add(has.avxvnni, avxvnni_kernels);
+    add(has.avx2, avx2_kernels);
 #endif
-    add(has_dot_product(), neon_kernels());
-    add(true, wasm_kernels());  // a module with these instructions runs only where they are
-    add(true, plain_kernels());
+    add(has_dot_product(), neon_kernels);
+    add(true, wasm_kernels);  // a module with these instructions runs only where they are
+    add(true, plain_kernels);
     return tables;
 }
 

@@ -82,10 +82,6 @@ void Learner::phase(int number, int condition, int count, const Rates& rates, in
     else learn(condition, count, rates, thread, threads);
 }
 
-void Learner::update(int condition, int count, const Rates& rates) {
-    for (int number = 0; number < PHASES; number++) phase(number, condition, count, rates, 0, 1);
-}
-
 // Phase 0 prepares the factors of products: the head's weights for the way back, what the layers saw, and slopes.
 void Learner::prepare(int condition, int count, int thread, int threads) {
     if (thread == 0) {

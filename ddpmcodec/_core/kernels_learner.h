@@ -66,9 +66,6 @@ public:
     static constexpr int PHASES = 3;
     void phase(int number, int condition, int count, const Rates& rates, int thread, int threads);
 
-    // All phases, in one thread.
-    void update(int condition, int count, const Rates& rates);
-
 private:
     void prepare(int condition, int count, int thread, int threads);
     void propagate(int count, int thread, int threads);

@@ -127,15 +127,13 @@ int Pass::bias_set_of(const Stage& stage) const {
 
 int Pass::advance(int waves, int segment) {
     if (!encoding_ && readers_.empty()) throw std::logic_error("a pass begins with encode() or decode()");
-    if (is_busy_.exchange(true)) throw std::logic_error("another thread advances this pass");
+    const IeeeArithmetic arithmetic;
     try {
         advance_to(waves, std::min(segment, segments()));
     } catch (...) {  // memory ran out, say: nothing is coded any more
         ended_ = true;
-        is_busy_ = false;
         throw;
     }
-    is_busy_ = false;
     return done_;
 }
 

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <stdexcept>
 
 #include "kernels_learner.h"
 #include "shown.h"
@@ -41,6 +42,20 @@ struct Layout {
 
 class Pass {
   public:
+    // Threads use a pass one after another. Raises std::logic_error where another one does.
+    class Use {
+      public:
+        explicit Use(const Pass& pass) : pass_(pass) {
+            if (pass_.is_used_.exchange(true)) throw std::logic_error("another thread uses this pass");
+        }
+        ~Use() { pass_.is_used_ = false; }
+        Use(const Use&) = delete;
+        Use& operator=(const Use&) = delete;
+
+      private:
+        const Pass& pass_;
+    };
+
     // Raises std::invalid_argument for a layout that cannot be.
     Pass(Model model, int levels, Layout layout);
     ~Pass();
@@ -119,7 +134,7 @@ class Pass {
     std::vector<Segment> segments_;
     std::vector<Band> geometry_;
     int certain_ = -1;  // waves of the exact step before a reader lacked a word, once one has
-    std::atomic<bool> is_busy_{false};
+    mutable std::atomic<bool> is_used_{false};
     bool encoding_ = false, for_previews_ = false, begun_ = false, ended_ = false;
     int done_ = 0, band_ = 0, wave_ = 0;  // segments; bands of the segment; waves of the band, or of the exact step
     std::vector<uint8_t> input_;

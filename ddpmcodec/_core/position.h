@@ -66,7 +66,7 @@ struct Coder {
 
 // A position, by channel: what is known of it before and after it is coded.
 struct Values {
-    int value[CHANNELS];  // an encoder's
+    int value[CHANNELS] = {};  // an encoder's
     Range known[CHANNELS];
     Bounds bounds;                              // of a pixel, beside `known`
     int64_t width[CHANNELS];                    // of cells, 2^-16

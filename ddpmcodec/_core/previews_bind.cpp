@@ -26,6 +26,7 @@ void require_image(const Pass& pass, int image) {
 }
 
 Out<float> means_of(const Pass& pass, int image, int threads) {
+    const Pass::Use use(pass);
     require_image(pass, image);
     require_threads(threads);
     const size_t H = pass.layout().height, W = pass.layout().width;
@@ -38,6 +39,7 @@ Out<float> means_of(const Pass& pass, int image, int threads) {
 }
 
 Out<float> reduced_of(const Pass& pass, int halvings, int image, int threads) {
+    const Pass::Use use(pass);
     require_image(pass, image);
     require_threads(threads);
     if (halvings < 1) throw std::invalid_argument("halvings must be 1 or more, not " + std::to_string(halvings));

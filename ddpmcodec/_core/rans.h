@@ -8,6 +8,7 @@
 // smaller, but never below 2^24 >= f. So a decoder that has no word left where s < 2^31 is near its end, if 2^24 <= s; else
 // something is missing.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 

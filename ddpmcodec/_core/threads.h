@@ -8,6 +8,8 @@
 #include <thread>
 #include <vector>
 
+#include "environment.h"
+
 namespace ddpm {
 
 // Threads that work together, in one call of `run_threads`.
@@ -65,8 +67,9 @@ class Team {
         changed_.wait(lock, [&] { return threads_ > 0; });
     }
 
-    // Calls work, and keeps the first exception of all threads.
+    // Calls work, whose arithmetic is exact, and keeps the first exception of all threads.
     void run(const std::function<void(Team&, int)>& work, int thread) {
+        const IeeeArithmetic arithmetic;
         try {
             work(*this, thread);
         } catch (const Left&) {

@@ -18,11 +18,12 @@ Key = tuple[int, Hashable]  # pixels of a tile, and all that tiles of a batch ha
 Failure = DdpmError | OSError | MemoryError
 
 BATCH_PIXELS = 1 << 17  # of tiles that are coded together: 128 of 32 x 32 fill a wave
+BATCH_IMAGES = 512  # however small they are: what an image teaches takes 17 kB
 ALONE = BATCH_PIXELS  # given as the pixels of a key: nothing is coded together with this item
 
 
 def batches(keys: Sequence[Key], cores: int | None = None) -> Iterator[list[int]]:
-    """Groups the indices of equal keys in batches of at most BATCH_PIXELS, or of one; smaller where cores would idle.
+    """Groups the indices of equal keys in batches of at most BATCH_PIXELS and BATCH_IMAGES, or of one; smaller where cores would idle.
 
     cores: as many as there are threads, unless given.
     """
@@ -31,7 +32,7 @@ def batches(keys: Sequence[Key], cores: int | None = None) -> Iterator[list[int]
     for i, key in enumerate(keys):
         indices_of[key].append(i)
     for (pixels, _), members in indices_of.items():
-        count = min(max(1, BATCH_PIXELS // pixels), -(-len(members) // cores))
+        count = min(max(1, BATCH_PIXELS // pixels), BATCH_IMAGES, -(-len(members) // cores))
         yield from (members[start : start + count] for start in range(0, len(members), count))
 
 

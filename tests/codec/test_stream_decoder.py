@@ -191,5 +191,5 @@ def test_what_an_index_claims_takes_no_memory(model: ContextModel) -> None:
 
 
 def test_it_is_fed_with_bytes() -> None:
-    with pytest.raises(TypeError, match=r"expected the bytes of a \.ddpm file, not str"):
+    with pytest.raises(TypeError, match=r"feed\(\) takes bytes, not str"):
         ProgressiveDecoder().feed("text")  # type: ignore[arg-type]

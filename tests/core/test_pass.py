@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -405,13 +405,11 @@ def test_any_number_of_waves_may_be_asked_for() -> None:
 class Failing:
     """A network that cannot predict, or whose predictions ask for the pass itself."""
 
-    def __init__(self, error: Exception | None) -> None:
-        self.error, self.coder = error, None
+    def __init__(self, ask: Callable[[Any], object]) -> None:
+        self.ask, self.coder = ask, None
 
     def outputs(self, rows: Any, condition: int) -> Any:
-        if self.error is not None:
-            raise self.error
-        self.coder.advance(1, 1)  # type: ignore[attr-defined]
+        self.ask(self.coder)
 
 
 def failing_pass(failing: Failing) -> Any:
@@ -422,7 +420,10 @@ def failing_pass(failing: Failing) -> Any:
 
 
 def test_after_an_error_nothing_is_coded_any_more() -> None:
-    coder = failing_pass(Failing(MemoryError()))
+    def fail(coder: Any) -> None:
+        raise MemoryError
+
+    coder = failing_pass(Failing(fail))
     with pytest.raises(MemoryError):
         coder.advance(END, END)
     assert (coder.ended, coder.advance(END, END), coder.is_exact) == (True, 0, False)
@@ -430,8 +431,17 @@ def test_after_an_error_nothing_is_coded_any_more() -> None:
         coder.stream(0, CHECK)
 
 
-def test_one_thread_at_a_time_advances_a_pass() -> None:
-    coder = failing_pass(Failing(None))
-    with pytest.raises(RuntimeError, match="another thread advances this pass"):
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda coder: coder.advance(1, 1),
+        lambda coder: coder.extend(0, np.zeros(1, np.uint32)),
+        lambda coder: coder.pixels(),
+        lambda coder: native.means(coder),
+    ],
+)
+def test_one_thread_at_a_time_uses_a_pass(use: Callable[[Any], object]) -> None:
+    coder = failing_pass(Failing(use))
+    with pytest.raises(RuntimeError, match="another thread uses this pass"):
         coder.advance(END, END)
     assert coder.ended

@@ -1,5 +1,5 @@
 // The decoder for WebAssembly: networks, passes and previews behind functions of numbers and addresses, which src/core.js
-// calls. It holds what the Python package has around the core in `models/context.py` and `codec/tiles.py`.
+// calls. It holds what the Python package has around the core in `models/context.py` and `codec/passes.py`.
 //
 // What goes wrong ends a call with 0, and `message` says what it was.
 #include <cstring>

@@ -1,6 +1,7 @@
 #include "inflate.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace ddpm {
 
