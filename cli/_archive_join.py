@@ -6,7 +6,19 @@ from pathlib import Path
 
 import click
 
-from ._common import EXIT_CODES, PATH_NAME, STANDARD, force_option, label, naming_options, quiet_option, read_input, say
+from ._common import (
+    EXIT_CODES,
+    PATH_NAME,
+    STANDARD,
+    can_be_read_twice,
+    counted,
+    force_option,
+    label,
+    naming_options,
+    quiet_option,
+    read_input,
+    say,
+)
 from ._outputs import check_archive_output, write_archive
 
 
@@ -16,15 +28,15 @@ from ._outputs import check_archive_output, write_archive
 @force_option
 @quiet_option
 def join(output: str, archives: tuple[str, ...], force: bool, quiet: bool) -> None:
-    """Make one archive of several: so images are added to one.
+    """Make one archive of several: so images are added to one, with -f also to one that is named twice.
 
     Coded images are copied as they are, without decoding them: `ddpmcodec archive test` does that. Names must differ.
     """
     from ddpmcodec import archive
 
-    check_archive_output(output, [Path(name) for name in archives], "archive join", force)
+    check_archive_output(output, [Path(name) for name in archives], "archive join", force, replaces_source=True)
     with naming_options():
-        data = archive.join([read_input(name) for name in archives])
+        data = archive.join(Path(name) if can_be_read_twice(name) else read_input(name) for name in archives)
     write_archive(output, data, [Path(name) for name in archives if name != STANDARD], force)
     if not quiet:
-        say(f"{len(archives)} archives -> {label(output, 'standard output')}: {len(data)} bytes")
+        say(f"{counted(len(archives), 'archive')} -> {label(output, 'standard output')}: {len(data)} bytes")

@@ -166,6 +166,15 @@ max_pixels_option = click.option(
     metavar="N",
     help="Refuse an image that claims more pixels, before it takes memory and time.",
 )
+reduce_option = click.option(
+    "--reduce",
+    type=click.Choice(["2", "4", "8", "16"]),
+    metavar="2|4|8|16",
+    help="Images of 1/2, 1/4, 1/8 or 1/16 of the size; where there are noise levels, from coarse bands alone.",
+)
+threads_option = click.option(
+    "--threads", type=click.IntRange(min=1), metavar="N", help="Threads. [default: as many as processors]"
+)
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 verbose_option = click.option("-v", "--verbose", is_flag=True, help="Print more about each file.")
 
@@ -179,6 +188,11 @@ def _multiple(size: int | None) -> int | None:
 def printable(text: str) -> str:
     """The text with control characters escaped: names of files, and in files, must not control a terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def counted(count: int, noun: str) -> str:
+    """ "1 file", "2 files"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def say(message: object) -> None:
@@ -328,15 +342,15 @@ def can_be_read_twice(name: str) -> bool:
 
 
 @contextmanager
-def progress(name: str, pixels: int, *, quiet: bool) -> Iterator[Callable[[float], object] | None]:
-    """A bar on stderr over so many pixels, where a person watches; None where not."""
+def progress(name: str, total: int, *, quiet: bool, unit: str = "px") -> Iterator[Callable[[float], object] | None]:
+    """A bar on stderr over so many pixels, or other units, where a person watches; None where not."""
     if quiet or not is_watched():
         yield None
         return
     from tqdm import tqdm
 
     shown = printable(label(name))
-    with tqdm(total=pixels, desc=shown, unit="px", unit_scale=True, leave=False, file=sys.stderr) as bar:
+    with tqdm(total=total, desc=shown, unit=unit, unit_scale=True, leave=False, file=sys.stderr) as bar:
         yield bar.update
 
 

@@ -19,6 +19,7 @@ from ddpmcodec.folders import OnError, Pair, Source, by_extension, collisions, f
 from ._common import (
     STANDARD,
     as_one,
+    counted,
     force_option,
     model_loader,
     quiet_option,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from ddpmcodec.codec.batching import Failure, Key
     from ddpmcodec.models.context import ContextModel
 
+COARSEST_TIME = 2.0  # seconds: what disks such as FAT round times to
 SHOWN_SUFFIXES = 5  # of the files of a folder that are left out
 ray_option = click.option(
     "--ray",
@@ -67,7 +69,11 @@ _OPTIONS = (
         is_flag=True,
         help="Take all files below folders, too. OUT is then a folder that mirrors theirs.",
     ),
-    click.option("--skip-existing", is_flag=True, help="Leave out files whose outputs exist and are whole."),
+    click.option(
+        "--skip-existing",
+        is_flag=True,
+        help="Leave out files whose outputs are whole, as large, and not older; write those of other files again.",
+    ),
     click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing."),
     click.option(
         "--jobs",
@@ -111,6 +117,9 @@ class Work(Protocol):
 
     def is_whole(self, path: Path) -> bool:
         """Whether a file that exists could be what this command wrote there. Raises OSError."""
+
+    def fits(self, name: str, path: Path) -> bool:
+        """Whether such a file can be of this input, as far as the sizes of their pictures say. Raises OSError."""
 
     def prepare(self) -> None:
         """Loads what all files need. Raises ModelError."""
@@ -194,17 +203,24 @@ def _planned(
         try:
             if work.removes and os.path.exists(target) and not os.path.isfile(target):
                 raise OutputError(f"{target}: is no file, and --rm would remove the image: name a file with -o")
-            if choice.skip_existing and target != STANDARD and os.path.lexists(target):
+            outdated = choice.skip_existing and target != STANDARD and os.path.lexists(target)
+            if outdated:
                 if not work.is_whole(Path(target)):
                     raise OutputError(
                         f"{target}: exists, but is not a whole file: use -f to overwrite it, or remove it"
                     )
-                report.skipped(name, target)
-                continue
+                if name == STANDARD or (work.fits(name, Path(target)) and not _is_newer(Path(name), Path(target))):
+                    report.skipped(name, target, alone=len(targets) == 1)
+                    continue
             shape = work.shape(name)  # first, as what is no image is best called so
-            yield Task(name, outputs.check(name, target), shape)
+            yield Task(name, outputs.check(name, target, replaces=outdated), shape, outdated)
         except (DdpmError, OSError) as error:
             report.failed(name, error)
+
+
+def _is_newer(source: Path, output: Path) -> bool:
+    """Whether a file was changed after it was worked on: outputs have the times of their inputs. Raises OSError."""
+    return source.stat().st_mtime > output.stat().st_mtime + COARSEST_TIME
 
 
 def _work_through(tasks: Sequence[Task], outputs: Outputs, choice: Choice, work: Work, report: Report) -> None:
@@ -214,8 +230,10 @@ def _work_through(tasks: Sequence[Task], outputs: Outputs, choice: Choice, work:
     def done(task: Task, outcome: Result | Failure) -> None:
         if isinstance(outcome, Result):
             try:
-                outputs.write(task.output, outcome.content, task.name)
-                if work.removes:
+                outputs.write(task.output, outcome.content, task.name, replaces=task.replaces)
+                if work.removes and len(outcome.content) > outcome.read:
+                    outcome.warnings.append(f"{task.name}: is kept, as {task.output} is larger")
+                elif work.removes:
                     remove_source(Path(task.name), Path(task.output))
             except DdpmError as error:
                 outcome = error
@@ -272,8 +290,8 @@ def folder_sources(
     if len(sources) < len(files) and not quiet:
         others = sorted({file.suffix or file.name for file in files} - {source.path.suffix for source in sources})
         which = ", ".join(others[:SHOWN_SUFFIXES]) + (", ..." if len(others) > SHOWN_SUFFIXES else "")
-        count = f"{len(files) - len(sources)} of {len(files)} files"
-        say(f"{folder}: left out what is no {noun} by its name, {count}: {which}")
+        count = f"{len(files) - len(sources)} of {counted(len(files), 'file')}"
+        say(f"{folder}: left out {count} that are no {noun} by name: {which}")
     return sources
 
 

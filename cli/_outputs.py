@@ -46,13 +46,14 @@ class Outputs:
         """The output for a source, or "-". Raises OutputError when it must not be written."""
         return self.check(source, self.name(source))
 
-    def check(self, source: str, name: str) -> str:
-        """The name of the output. Raises OutputError when it must not be written."""
+    def check(self, source: str, name: str, *, replaces: bool = False) -> str:
+        """The name of the output. replaces: of what is there already. Raises OutputError when it must not be
+        written."""
         if name == STANDARD:
             if standard_output().isatty():
                 raise OutputError(f"{label(source)}: no binary data to a terminal: name a file with -o, or use a pipe")
         elif not self.below or Path(name).parent.is_dir():
-            check_output(Path(name), None if source == STANDARD else Path(source), force=self.force)
+            check_output(Path(name), None if source == STANDARD else Path(source), force=self.force or replaces)
         return name
 
     def name(self, source: str, below: Path | None = None) -> str:
@@ -70,13 +71,13 @@ class Outputs:
             return inner  # photo.png.ddpm, as --keep-suffix names it, becomes photo.png
         return with_suffix(path, self.suffix, self.keep_suffix)
 
-    def write(self, output: str, data: bytes, source: str) -> None:
+    def write(self, output: str, data: bytes, source: str, *, replaces: bool = False) -> None:
         """Write an output, with the permissions and the modification time of its source, where that is a file."""
         if output == STANDARD:
             write_stdout(data)
         else:
             like = [] if source == STANDARD else [Path(source)]
-            (write_below if self.below else write_file)(Path(output), data, replace=self.force, like=like)
+            (write_below if self.below else write_file)(Path(output), data, replace=self.force or replaces, like=like)
 
 
 def refuse_image_name(output: str, verb: str, suffix: str) -> None:
@@ -89,22 +90,25 @@ def refuse_image_name(output: str, verb: str, suffix: str) -> None:
         raise OutputError(f"{output}: {verb} writes {suffix} files: name it {Path(output).with_suffix(suffix)}")
 
 
-def check_archive_output(output: str, sources: Sequence[Path], verb: str, force: bool) -> None:
-    """Raises OutputError where no archive should be written."""
+def check_archive_output(
+    output: str, sources: Sequence[Path], verb: str, force: bool, *, replaces_source: bool = False
+) -> None:
+    """Raises OutputError where no archive should be written. replaces_source: with force in the place of one of the
+    sources, which was read before."""
     if output == STANDARD:
         if standard_output().isatty():
             raise OutputError("no binary data to a terminal: name a file, or use a pipe")
         return
     for path in sources:
-        check_output(Path(output), path, force=force)
+        check_output(Path(output), None if replaces_source and force else path, force=force)
     refuse_image_name(output, verb, ".ddpma")
     if Path(output).suffix == ENCODED:
         raise OutputError(f"{output}: is the name of a file of one image: name it {Path(output).stem}.ddpma")
 
 
 def write_archive(output: str, data: bytes, sources: Sequence[Path], force: bool) -> None:
-    """Write an archive that is made from these files."""
+    """Write an archive that is made from these files, and is as new as it is: it is no version of one of them."""
     if output == STANDARD:
         write_stdout(data)
     else:
-        write_file(Path(output), data, replace=force, like=sources)
+        write_file(Path(output), data, replace=force, like=sources, dated=False)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ddpmcodec.errors import DdpmError
 
-from ._common import STANDARD, echo, is_watched, label, message_of, printable, say
+from ._common import STANDARD, counted, echo, is_watched, label, message_of, printable, say
 
 if TYPE_CHECKING:
     from ddpmcodec.codec.passes import SegmentCost
@@ -31,11 +31,13 @@ class Shape(NamedTuple):
 
 @dataclass(frozen=True)
 class Task:
-    """A file to read and the one to write, by their names. shape: None where it is known only once the file is read."""
+    """A file to read and the one to write, by their names. shape: None where it is known only once the file is read.
+    replaces: what has the output's name is of an earlier version of the file."""
 
     name: str
     output: str
     shape: Shape | None = None
+    replaces: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ class Sizes(NamedTuple):
     def __str__(self) -> str:
         share = self.output_bytes / max(self.input_bytes, 1)
         change = f"{1 - share:.1%} saved" if share <= 1 else f"{share:.2f} times as many"
-        return f"{self.files} files, {self.input_bytes} -> {self.output_bytes} bytes, {change}"
+        return f"{counted(self.files, 'file')}, {self.input_bytes} -> {self.output_bytes} bytes, {change}"
 
 
 class Report:
@@ -156,8 +158,11 @@ class Report:
                 say(message_of(error))
             self._object({"file": label(name), "error": message_of(error), "exit_code": code})
 
-    def skipped(self, name: str, output: str) -> None:
+    def skipped(self, name: str, output: str, *, alone: bool) -> None:
+        """alone: no summary will count it."""
         self.left_out += 1
+        if alone and not (self.quiet or self.as_json):
+            say(f"{label(name)}: skipped, as {output} is of it already")
         self._object({**_names(name, output), "skipped": True})
 
     def planned(self, tasks: Sequence[Task]) -> None:
@@ -167,7 +172,7 @@ class Report:
             if not (self.as_json or self.quiet):
                 echo(printable(f"{label(task.name)} -> {label(task.output, 'standard output')}"))
         if not self.as_json and not self.quiet:
-            say(f"{len(tasks)} files would be written; this was a dry run")
+            say(f"{counted(len(tasks), 'file')} would be written; this was a dry run")
 
     def finish(self) -> int:
         """Says the summary of several files, and returns the highest exit code."""
@@ -242,7 +247,7 @@ def coding_line(header: Header, given: ContextModel | None) -> str:
     """How a file is coded, and what that takes in either direction. given: the model, where it is not embedded."""
     from ddpmcodec.codec.contents import model_for
     from ddpmcodec.codec.efforts import Coding, macs_per_pixel
-    from ddpmcodec.codec.information import CODINGS
+    from ddpmcodec.format.header import CODINGS
 
     if header.stored:
         return f"  {CODINGS[header.stored]}"
@@ -288,6 +293,6 @@ def _archive_damage(facts: dict[str, Any]) -> str:
         (facts["missing_bytes"], f"{facts['missing_bytes']} bytes are missing"),
         (facts["following_bytes"], f"{facts['following_bytes']} bytes follow the end"),
         (facts["index_damaged"], "the index is damaged"),
-        (facts["images_lost"], f"{facts['images_lost']} images are lost"),
+        (facts["images_lost"], f"{counted(facts['images_lost'], 'image')} lost"),
     ]
     return "".join(f", {words}" for holds, words in problems if holds)

@@ -25,6 +25,7 @@ from ._common import (
     naming,
     output_option,
     read_input,
+    reduce_option,
 )
 from ._many import Choice, loader, many_options, run
 from ._report import Bar, Result, Shape, StepCosts, Task, coding_line
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from ddpmcodec.models.context import ContextModel
 
 PNG_START = b"\x89PNG\r\n\x1a\n"
+PNG_SIZE = slice(16, 24)  # width and height
 HEAD_BYTES = 1 << 16  # of a file, which hold the header of all but huge images
 
 
@@ -90,12 +92,7 @@ ALL = Part()
     help="A part of the image: W x H pixels from column X and row Y, as they are stored. Of a tiled file no more is"
     " read and decoded than the tiles that it touches.",
 )
-@click.option(
-    "--reduce",
-    type=click.Choice(["2", "4", "8", "16"]),
-    metavar="2|4|8|16",
-    help="An image of 1/2, 1/4, 1/8 or 1/16 of the size; where there are noise levels, from coarse bands alone.",
-)
+@reduce_option
 @click.option(
     "--upright",
     is_flag=True,
@@ -170,6 +167,16 @@ class Decoder:
             file.seek(max(0, size - len(PNG_END)))
             return size > 0 and (start != PNG_START or file.read() == PNG_END)
 
+    def fits(self, name: str, path: Path) -> bool:
+        """Of PNG files alone the size is looked at, and only where all of the image is wanted."""
+        header = _header_of(name)
+        if header is None or self.part != ALL:
+            return True
+        with path.open("rb") as file:
+            start = file.read(PNG_SIZE.stop)
+        sides = header.width.to_bytes(4, "big") + header.height.to_bytes(4, "big")
+        return not start.startswith(PNG_START) or start[PNG_SIZE] == sides
+
     def prepare(self) -> None:
         self.model()
 
@@ -241,6 +248,9 @@ class OriginalDecoder(Decoder):
 
     def is_whole(self, path: Path) -> bool:
         return path.stat().st_size > 0  # anything may follow the end of a JPEG
+
+    def fits(self, name: str, path: Path) -> bool:
+        return True
 
     def prepare(self) -> None:
         pass

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ddpmcodec.errors import FormatError, ImageError, ModelError
+from ddpmcodec.format.header import ARCHIVE_MAGIC, MAGIC
 
 from ._common import (
     EXIT_CODES,
@@ -65,8 +66,8 @@ JPEG_START = b"\xff\xd8\xff"
     "--rm",
     "removes",
     is_flag=True,
-    help="Remove each image once its file is verified and on disk; what files do not keep, such as texts in a PNG, goes"
-    " with it.",
+    help="Remove each image once its file is verified and on disk, unless that is larger; what files do not keep, such"
+    " as texts in a PNG, goes with it.",
 )
 @many_options
 def encode(
@@ -133,11 +134,20 @@ class Encoder:
             return True  # for all that is known of it
         return complete is not False
 
+    def fits(self, name: str, path: Path) -> bool:
+        from ddpmcodec import codec
+        from ddpmcodec.images import claimed_shape
+
+        claimed, facts = claimed_shape(Path(name)), codec.info(path)
+        return claimed is None or {*claimed[:2]} == {facts["width"], facts["height"]}  # Pillow turns those of TIFF
+
     def prepare(self) -> None:
         self.model()
 
     def read(self, task: Task, bar: Bar) -> bytes:
         data = read_input(task.name)
+        if data.startswith((MAGIC, ARCHIVE_MAGIC)):
+            raise ImageError(f"{label(task.name)}: is a file of ddpmcodec already: decode it first")
         if data.startswith(JPEG_START) and not (self.choice.quiet or self.warned or self._stores(data)):
             self._image(data, task)  # what is damaged is best called so
             self._warn_of_jpeg(task.name, bar)
@@ -198,12 +208,20 @@ class Encoder:
             return codec.encode_many(pictures, **options)
 
     def _result(self, task: Task, data: bytes, image: Image.Image, file: bytes) -> Result:
+        from ddpmcodec.format.header import CODINGS
+        from ddpmcodec.format.header_bytes import parse_header
+
         pixels, times = image.width * image.height, ratio(len(data), len(file))
         facts = {"format": image.format, "width": image.width, "height": image.height, "mode": image.mode}
         rates = {"bpp": 8 * len(file) / pixels, "ratio": times}
-        line = f"{len(file)} bytes, {rates['bpp']:.3f} bpp, ratio {times:.3f}"
-        target = label(task.output, "standard output")
-        return Result(file, len(data), facts | rates, [f"{label(task.name)} -> {target}: {line}"])
+        stored = parse_header(file)[0].stored
+        facts["coding"] = CODINGS[stored]
+        line = f"{len(file)} bytes, {rates['bpp']:.3f} bpp, ratio {times:.3f}" + f", {CODINGS[stored]}" * bool(stored)
+        target, warnings = label(task.output, "standard output"), list[str]()
+        if len(file) > len(data) and image.format == "WEBP" and not self.warned:
+            self.warned = True
+            warnings.append(f"{label(task.name)}: a lossy WebP grows, as its pixels are coded: better keep it as it is")
+        return Result(file, len(data), facts | rates, [f"{label(task.name)} -> {target}: {line}"], warnings)
 
     def _details(self, image: Image.Image, file: bytes, seconds: float, costs: StepCosts) -> list[str]:
         """The lines for -v."""

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from ._common import EXIT_CODES, each, echo, files_argument, label, naming, printable, read_input
+from ._common import EXIT_CODES, counted, each, echo, files_argument, label, naming, printable, read_input
+from ._report import archive_line
 
 PLAIN = "as far as is known: so small a file does not say how long it is, and `ddpmcodec test` decodes it"
 
@@ -16,14 +17,25 @@ PLAIN = "as far as is known: so small a file does not say how long it is, and `d
 @files_argument
 @click.option("--json", "as_json", is_flag=True, help="One JSON object; with several files, an array of them.")
 def info(files: tuple[str, ...], as_json: bool) -> int:
-    """Print what files say of themselves. Nothing is decoded. FILE - is standard input."""
+    """Print what files say of themselves. Nothing is decoded. FILE - is standard input.
+
+    Of an archive this is a line; `ddpmcodec archive list` names its images.
+    """
     descriptions: list[dict[str, Any]] = []
 
     def describe(name: str) -> None:
         from ddpmcodec.codec.information import info as facts
+        from ddpmcodec.format.archive_facts import describe as facts_of_archive
+        from ddpmcodec.format.header import ARCHIVE_MAGIC
         from ddpmcodec.format.header_bytes import parse_header
 
         data = read_input(name)
+        if data.startswith(ARCHIVE_MAGIC):
+            with naming(name):
+                descriptions.append({"file": label(name), **facts_of_archive(data)})
+            if not as_json:
+                echo(printable(archive_line(name, descriptions[-1])))
+            return
         with naming(name):
             descriptions.append({"file": label(name), **facts(data)})
         if not as_json:
@@ -62,11 +74,13 @@ def _text(facts: dict[str, Any], is_plain: bool) -> str:
         lines["levels"] = f"{facts['levels']}, {_steps(facts['noise'])}"
         lines["model"] = f"{facts['model_id']} ({facts['model'] or 'not embedded: needs --model'})"
     segments = f", {facts['segments']} segments each" if facts["segments"] else ""
-    lines["layout"] = f"format {facts['format_version']}, {facts['tiles']} tile(s){segments}"
+    lines["layout"] = f"format {facts['format_version']}, {counted(facts['tiles'], 'tile')}{segments}"
     parts = ("header", "alpha", "pixel", "metadata")
     lines["sections"] = ", ".join(f"{part} {facts[f'{part}_bytes']}" for part in parts)
     kept = facts["metadata"]
     absent = "cut off" if facts["metadata_bytes"] else "none"
     sizes = ", ".join(f"{key} {size} bytes" for key, size in (kept or {}).items())
+    if facts["original_bytes"]:
+        absent = "in the JPEG"
     lines["metadata"] = "damaged: get the file again" if kept is None else sizes or absent
     return "\n".join([printable(f"{facts['file']}:"), *(f"  {key:9} {value}" for key, value in lines.items())])

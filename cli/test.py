@@ -12,10 +12,12 @@ import click
 
 from ddpmcodec.errors import ImageError
 
+from ._archive_inputs import test_archive
 from ._common import (
     ENCODED,
     EXIT_CODES,
     STANDARD,
+    counted,
     each,
     echo,
     failure,
@@ -37,12 +39,13 @@ if TYPE_CHECKING:
     from ddpmcodec.models.context import ContextModel
 
 Network = Callable[[], "ContextModel | None"]
-NOUN = ".ddpm file"
+NOUN = "file of ddpmcodec"
+ARCHIVED = ".ddpma"
 
 
 @click.command(epilog=EXIT_CODES)
 @files_argument
-@click.option("-r", "--recursive", is_flag=True, help="Take all .ddpm files below folders, too.")
+@click.option("-r", "--recursive", is_flag=True, help="Take all .ddpm and .ddpma files below folders, too.")
 @file_model_option
 @max_pixels_option
 @ray_option
@@ -50,7 +53,7 @@ NOUN = ".ddpm file"
 def test(
     files: tuple[str, ...], recursive: bool, model: str | None, max_pixels: int, ray: str | None, quiet: bool
 ) -> int:
-    """Decode files, check them, and throw the images away. FILE - is standard input.
+    """Decode files and archives, check them, and throw the images away. FILE - is standard input.
 
     For a lossy file, check that it has not changed since it was cut.
     """
@@ -74,7 +77,7 @@ def _named(files: Sequence[str], codes: list[int], quiet: bool) -> Iterator[str]
         if name == STANDARD or not Path(name).is_dir():
             yield name
             continue
-        found = folder_sources(Path(name), (ENCODED,), NOUN, quiet, lambda error: codes.append(failure(error)))
+        found = folder_sources(Path(name), (ENCODED, ARCHIVED), NOUN, quiet, lambda error: codes.append(failure(error)))
         if not found:
             codes.append(failure(ImageError(f"{name}: there is no {NOUN} in it")))
         yield from (str(source.path) for source in found)
@@ -82,8 +85,12 @@ def _named(files: Sequence[str], codes: list[int], quiet: bool) -> Iterator[str]
 
 def _test(name: str, data: bytes, network: Network, max_pixels: int, quiet: bool) -> str:
     """The line that is printed of the file."""
+    from ddpmcodec.format.header import ARCHIVE_MAGIC
     from ddpmcodec.format.header_bytes import parse_header
 
+    if data.startswith(ARCHIVE_MAGIC):
+        images = test_archive(name, data, network(), max_pixels, quiet=quiet)
+        return printable(f"{label(name)}: ok, {counted(images, 'image')}")
     with naming(name):
         header, _ = parse_header(data)
     loaded = network()

@@ -161,13 +161,15 @@ def check_output(output: Path, source: Path | None, *, force: bool) -> None:
         raise OutputError(f"{output}: exists already: use -f to overwrite it, or name another output")
 
 
-def write_file(output: Path, data: bytes, *, replace: bool = True, like: Iterable[Path] = ()) -> None:
+def write_file(
+    output: Path, data: bytes, *, replace: bool = True, like: Iterable[Path] = (), dated: bool = True
+) -> None:
     """Write the file, complete or not at all: a temporary file in the same folder takes its name when all is on disk.
 
     Without `replace` a file of that name is kept, also one that appears meanwhile: of two programs that write to one
-    output one fails. like: the files that it is made from. It gets the modification time of the newest, and
-    permits nobody more than each of them does, or the file that it replaces. Devices and pipes are written to
-    directly. Raises OutputError when the file is there, or cannot be written (full disk, no permission), and
+    output one fails. like: the files that it is made from. It gets the modification time of the newest, unless `dated`
+    is off, and permits nobody more than each of them does, or the file that it replaces. Devices and pipes are written
+    to directly. Raises OutputError when the file is there, or cannot be written (full disk, no permission), and
     BrokenPipeError when nobody reads a pipe.
     """
     try:
@@ -177,7 +179,7 @@ def write_file(output: Path, data: bytes, *, replace: bool = True, like: Iterabl
                 _write_all(file.fileno(), data)
         else:
             with _unfinished:
-                _write(target, data, os.replace if replace else _take_free_name, _statuses(like))
+                _write(target, data, os.replace if replace else _take_free_name, _statuses(like), dated)
     except BrokenPipeError:  # nobody reads a pipe any more
         raise
     except FileExistsError as error:
@@ -270,7 +272,9 @@ def end_writing() -> None:
     _unfinished.changed.wait_for(lambda: not _unfinished.files)
 
 
-def _write(target: Path, data: bytes, publish: Callable[[Path, Path], None], like: list[os.stat_result]) -> None:
+def _write(
+    target: Path, data: bytes, publish: Callable[[Path, Path], None], like: list[os.stat_result], dated: bool
+) -> None:
     mode = target.stat().st_mode & 0o777 if target.exists() else 0o666
     for source in like:
         mode &= source.st_mode
@@ -279,7 +283,7 @@ def _write(target: Path, data: bytes, publish: Callable[[Path, Path], None], lik
     with open(descriptor, "wb", buffering=0) as file:
         try:
             _write_all(descriptor, data)
-            if like:
+            if like and dated:
                 with contextlib.suppress(OSError):  # not every disk keeps times
                     newest = max(like, key=lambda source: source.st_mtime_ns)
                     os.utime(temporary, ns=(newest.st_atime_ns, newest.st_mtime_ns))

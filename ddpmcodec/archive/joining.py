@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -11,17 +12,19 @@ from ddpmcodec.format.block import Block
 from ddpmcodec.format.ddpma import Archive, Packed, Parts, assemble, split
 
 
-def join(archives: Iterable[bytes]) -> bytes:
+def join(archives: Iterable[File]) -> bytes:
     """One archive of the images of several, in their order. Their blocks are copied: nothing is decoded.
 
     Parameters:
-        archives: the bytes of .ddpma files, one or more, all of them whole.
+        archives: .ddpma files as `ddpmcodec.decode` takes files, one or more, all of them whole.
 
     Raises:
         ImageError: there is no archive, or two images have one name.
         FormatError: not an archive, or damaged where that shows without decoding; TruncatedError where its end is
-            missing; or they hold more together than an archive may. Messages number archives from 1 on.
-        TypeError: a path, for example.
+            missing; or they hold more together than an archive may. Messages name paths, and number other archives
+            from 1 on.
+        DdpmError: a file cannot be read.
+        TypeError: no list of files.
 
     >>> import numpy as np
     >>> from ddpmcodec import archive
@@ -32,16 +35,18 @@ def join(archives: Iterable[bytes]) -> bytes:
     if isinstance(archives, (str, bytes, bytearray, memoryview)):
         raise TypeError(f"join() takes a list of archives, not {type(archives).__name__}")
     blocks: list[Packed] = []
-    origins: dict[str, int] = {}  # of names: numbers of archives
+    origins: dict[str, str] = {}  # of names
     for number, data in enumerate(archives, start=1):
+        source = os.fspath(data) if isinstance(data, (str, os.PathLike)) else f"archive {number}"
         try:
             archive = _whole(data)
         except FormatError as error:
-            raise type(error)(f"archive {number}: {error}") from error
-        first = len(origins)
-        for entry in archive.index.entries:
-            if (other := origins.setdefault(entry.name, number)) != number:
-                raise ImageError(f"archives {other} and {number} both hold {entry.name}: leave one of them out")
+            raise type(error)(f"{source}: {error}") from error
+        first, taken = len(origins), [entry.name for entry in archive.index.entries if entry.name in origins]
+        if taken:
+            others = f" and {len(taken) - 1} more" if taken[1:] else ""
+            raise ImageError(f"{origins[taken[0]]} and {source} both hold {taken[0]}{others}: leave one of them out")
+        origins |= dict.fromkeys((entry.name for entry in archive.index.entries), source)
         blocks += [_moved(*block, first) for block in zip(archive.index.blocks, archive.parts, strict=True)]
     if not blocks:
         raise ImageError("there is no archive to join: name one at least")

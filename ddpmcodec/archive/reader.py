@@ -14,7 +14,10 @@ from ddpmcodec.archive.sources import Given, Source, decoder_of
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, File, check_limits, check_pixels
 from ddpmcodec.codec.batching import Progress
 from ddpmcodec.codec.decoder import decode_files
+from ddpmcodec.codec.file_decoder import Wanted
 from ddpmcodec.codec.originals import unpack
+from ddpmcodec.codec.reduced import scale_of
+from ddpmcodec.codec.regions import Region, decode_region, small_part
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, TruncatedError
 from ddpmcodec.files import Part
 from ddpmcodec.format import ddpm
@@ -65,6 +68,7 @@ def extract(
     data: File,
     names: Iterable[str] | None = None,
     *,
+    reduce: int = 1,
     model: Source = None,
     max_pixels: int | None = DEFAULT_MAX_PIXELS,
     progress: Progress | None = None,
@@ -74,6 +78,7 @@ def extract(
     Parameters:
         data: a .ddpma file, as `ddpmcodec.decode` takes a file.
         names: those of the images that are wanted; None: all. Only runs of images that hold one are decoded.
+        reduce: as in `ddpmcodec.decode`: images of 1/2, 1/4, 1/8 or 1/16 of the size.
         model: for archives of models that are not embedded: by name, path or object.
         max_pixels: refuse an archive where a wanted image claims more, as `ddpmcodec.decode` does; None: no limit.
         progress: called with the number of pixels done since the last call.
@@ -99,7 +104,7 @@ def extract(
     [('1.png', (1, 1, 1))]
     """
     archive, wanted = _wanted("extract", data, names, max_pixels)
-    return _Reader(archive, wanted, names is None, model, progress).images()
+    return _Reader(archive, wanted, names is None, model, progress, scale_of(reduce)).images()
 
 
 def _wanted(
@@ -226,9 +231,10 @@ class _Reader:
     """Decodes as many blocks at a time as there are threads, and keeps account of what is lost, with the reasons."""
 
     def __init__(
-        self, archive: Archive, wanted: Sequence[Entry], everything: bool, model: Source, progress: Progress | None
-    ) -> None:
-        self.archive, self.everything, self.progress = archive, everything, progress
+        self, archive: Archive, wanted: Sequence[Entry], everything: bool, model: Source, progress: Progress | None,
+        scale: int = 1,
+    ) -> None:  # fmt: skip
+        self.archive, self.everything, self.progress, self.scale = archive, everything, progress, scale
         numbers = {entry.number for entry in wanted}
         jobs = (
             _Job(block, parts, frozenset(i for i, entry in enumerate(block.entries) if entry.number in numbers))
@@ -276,8 +282,14 @@ class _Reader:
 
     def _decode_files(self, entries: Sequence[Entry], files: Sequence[Part]) -> list[Result]:
         sections = [whole_file(entry, file) for entry, file in zip(entries, files, strict=True)]
+        if self.scale > 1:
+            return [(entry, self._reduced(entry, cut)) for entry, cut in zip(entries, sections, strict=True)]
         decoded_files = decode_files(sections, self.given.context, self.progress)
         return [(entry, decoded.image) for entry, decoded in zip(entries, decoded_files, strict=True)]
+
+    def _reduced(self, entry: Entry, file: ddpm.Sections) -> Image.Image:
+        region, wanted = Region.of(entry.width, entry.height, None), Wanted(self.given.context, progress=self.progress)
+        return decode_region(file, region, self.scale, wanted, None).image
 
     def _runs(self, job: _Job, coding: Coding) -> list[Result]:
         """The wanted images of a block, of which no more is decoded than needed."""
@@ -291,7 +303,10 @@ class _Reader:
                 if isinstance(images, FormatError):
                     results.append((job.block.entries[position], images))
                 else:
-                    results.append(_finished(job, position, images[position - ranges[number].start], values))
+                    entry, image = _finished(job, position, images[position - ranges[number].start], values)
+                    if self.scale > 1 and isinstance(image, Image.Image):
+                        image = small_part(image, None, self.scale)
+                    results.append((entry, image))
         return results
 
     def _account(self) -> FormatError | None:

@@ -23,7 +23,8 @@ ALONE = BATCH_PIXELS  # given as the pixels of a key: nothing is coded together 
 
 
 def batches(keys: Sequence[Key], cores: int | None = None) -> Iterator[list[int]]:
-    """Groups the indices of equal keys in batches of at most BATCH_PIXELS and BATCH_IMAGES, or of one; smaller where cores would idle.
+    """Groups the indices of equal keys in batches of at most BATCH_PIXELS and BATCH_IMAGES, or of one; smaller where
+    cores would idle.
 
     cores: as many as there are threads, unless given.
     """

@@ -10,11 +10,9 @@ from ddpmcodec.codec import originals
 from ddpmcodec.codec.contents import noise_level, steps_of
 from ddpmcodec.errors import FormatError
 from ddpmcodec.format.ddpm import Sections, split
-from ddpmcodec.format.header import JPEG, JPEG_XL, MODEL_ID_BYTES, VERSION, WEBP, Header
+from ddpmcodec.format.header import CODINGS, MODEL_ID_BYTES, VERSION, Header
 from ddpmcodec.format.sections import unpack_metadata
 from ddpmcodec.models import registry
-
-CODINGS = {"": "context model", WEBP: "lossless WebP", JPEG: "JPEG as it was", JPEG_XL: "JPEG, by JPEG XL"}
 
 
 def info(data: File) -> dict[str, Any]:

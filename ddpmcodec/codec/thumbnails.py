@@ -31,7 +31,8 @@ def thumbnail(
         model, max_pixels: as in `decode`.
 
     Returns:
-        A Pillow image without metadata; of bilevel images a grey one.
+        A Pillow image with the ICC profile, where the data reaches so far, and no other metadata; of bilevel images a
+        grey one.
 
     Raises:
         FormatError: not a .ddpm file. ImageError: more than `max_pixels`. ModelError: the model is missing.
@@ -62,5 +63,5 @@ def thumbnail(
         image = image.resize((target[0], target[1]), Image.Resampling.LANCZOS, box=(0, 0, right, bottom))
     image.info.update(decoded.image.info)
     image = upright(image)
-    image.info.clear()
+    image.info = {key: value for key, value in image.info.items() if key == "icc_profile"}
     return image

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from typing import Any
 
 from ddpmcodec.arguments import File, content_of
-from ddpmcodec.format.block import BITS_BACK, FILES, LEVEL_UNIT, Coding
-from ddpmcodec.format.ddpma import VERSION, split
+from ddpmcodec.errors import FormatError
+from ddpmcodec.files import Part
+from ddpmcodec.format import ddpm
+from ddpmcodec.format.block import BITS_BACK, CONTEXT, FILES, LEVEL_UNIT, Coding
+from ddpmcodec.format.ddpma import VERSION, Archive, split
+from ddpmcodec.format.header import CODINGS
 
 
 def describe(data: File) -> dict[str, Any]:
@@ -18,8 +23,9 @@ def describe(data: File) -> dict[str, Any]:
 
     Returns:
         Facts by name, all of them JSON values. Sizes are bytes; `levels` is the number of noise levels of the context
-        model, `latent_levels` are those of the latents, in grey levels; `images` has the name, mode, width and height
-        of each.
+        model, `latent_levels` are those of the latents, in grey levels; `images` has the name, mode, width, height,
+        coding and bytes of each: the coding as `ddpmcodec.info` has it, or "bits back", or None where it is lost to
+        damage; the bytes None for images that are coded together.
 
     Raises:
         FormatError: not an archive, or neither its index nor a block is found.
@@ -28,7 +34,7 @@ def describe(data: File) -> dict[str, Any]:
     >>> from ddpmcodec import archive
     >>> facts = archive.describe(archive.create([("a.png", np.zeros((4, 6), np.uint8))]))
     >>> facts["images"]
-    [{'name': 'a.png', 'mode': 'L', 'width': 6, 'height': 4}]
+    [{'name': 'a.png', 'mode': 'L', 'width': 6, 'height': 4, 'coding': 'context model', 'bytes': None}]
     """
     content = content_of(data)
     archive = split(content)
@@ -51,11 +57,24 @@ def describe(data: File) -> dict[str, Any]:
         "images_by_bits_back": sum(
             run.images for block in index.blocks if block.kind == BITS_BACK for run in block.runs if not run.initial
         ),
-        "images": [
-            {"name": entry.name, "mode": entry.mode, "width": entry.width, "height": entry.height}
-            for entry in index.entries
-        ],
+        "images": [fact for _, fact in sorted(_images(archive), key=itemgetter(0))],
     }
+
+
+def _images(archive: Archive) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Facts of each image, with its number."""
+    for block, parts in zip(archive.index.blocks, archive.parts, strict=True):
+        for entry, section in zip(block.entries, parts.sections, strict=True):
+            shape = {"name": entry.name, "mode": entry.mode, "width": entry.width, "height": entry.height}
+            coding = {CONTEXT: CODINGS[""], BITS_BACK: "bits back"}.get(block.kind) or _coding_of_file(section)
+            yield entry.number, {**shape, "coding": coding, "bytes": entry.length if block.kind == FILES else None}
+
+
+def _coding_of_file(file: Part) -> str | None:
+    try:
+        return CODINGS[ddpm.split(file).header.stored]
+    except FormatError:
+        return None
 
 
 def _codings(codings: Sequence[Coding]) -> dict[str, Any]:

@@ -31,6 +31,8 @@ MAX_CHUNKS = 1 << 20
 MAX_METADATA = 1 << 24  # bytes, before and after compression
 MAX_WEBP_SIDE = 16383  # pixels, of that format
 NAMES = {WEBP: "WebP", JPEG: "JPEG", JPEG_XL: "JPEG XL"}
+# What information calls them, for people.
+CODINGS = {"": "context model", WEBP: "lossless WebP", JPEG: "JPEG as it was", JPEG_XL: "JPEG, by JPEG XL"}
 MAX_SIDES = {WEBP: MAX_WEBP_SIDE, JPEG: 65535, JPEG_XL: 65535}
 
 Box = tuple[slice, slice]  # rows, columns

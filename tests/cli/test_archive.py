@@ -8,11 +8,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ddpmcodec import archive
 from ddpmcodec.cli._common import failure
 from ddpmcodec.cli._many import folder_sources
+from ddpmcodec.format.ddpma import split
 from pictures import drawing, equal, files_below
 
 PHOTO = Path(__file__).parents[2] / "docs" / "photo.png"
@@ -26,8 +28,8 @@ def test_a_folder_goes_there_and_back(ddpm: Callable, photos: Path, tiny_model: 
     made = ddpm("archive", "create", tmp_path / "a.ddpma", photos, "--model", tiny_model, *FAST)
     size = (tmp_path / "a.ddpma").stat().st_size
     assert (made.code, made.stdout) == (0, b"")
-    assert f"{photos}: left out what is no image by its name, 1 of 11 files: .txt\n" in made.stderr
-    assert made.stderr.endswith(f"ddpmcodec: 10 images -> {tmp_path / 'a.ddpma'}: {size} bytes\n")
+    assert f"{photos}: left out 1 of 11 files that are no image by name: .txt\n" in made.stderr
+    assert f"ddpmcodec: 10 images -> {tmp_path / 'a.ddpma'}: {size} bytes, 4." in made.stderr
     done = ddpm("archive", "extract", tmp_path / "a.ddpma", "-o", tmp_path / "out", "--model", tiny_model)
     assert done.code == 0
     assert done.stderr.endswith(f"ddpmcodec: {tmp_path / 'a.ddpma'}: 10 images -> {tmp_path / 'out'}\n")
@@ -68,7 +70,8 @@ def test_bits_back_says_through_how_many_levels(
     ddpm: Callable, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[object] = []
-    monkeypatch.setattr(archive, "create", lambda images, **options: asked.append(options) or b"an archive")
+    made = archive.create([("a.png", np.zeros((4, 4), np.uint8))])
+    monkeypatch.setattr(archive, "create", lambda images, **options: asked.append(options) or made)
     assert ddpm("archive", "create", tmp_path / "a.ddpma", photos / "1.png", "--bits-back", 32).code == 0
     assert ddpm("archive", "create", "-f", tmp_path / "a.ddpma", photos / "1.png", "--levels", 5).code == 0
     assert [(options["bits_back"], options["levels"]) for options in asked] == [(32, None), (None, 5)]
@@ -79,8 +82,9 @@ def test_programs_get_one_object(ddpm: Callable, photos: Path, tiny_model: Path,
     target, images = tmp_path / "a.ddpma", [photos / "1.png", photos / "2.png", tmp_path / "bad.png"]
     ended = ddpm("archive", "create", target, *images, "--model", tiny_model, "--json", "--threads", 1, *FAST)
     assert json.loads(ended.stdout) == {
-        "file": str(target), "images": 2, "left_out": 1, "bytes": target.stat().st_size,
-    }  # fmt: skip
+        **{"file": str(target), "images": 2, "left_out": 1, "bytes": target.stat().st_size, "images_by_bits_back": 0},
+        "input_bytes": sum(image.stat().st_size for image in images[:2]),
+    }
     assert ddpm("archive", "create", "-", photos, "--json").code == 2
 
 
@@ -110,7 +114,7 @@ def test_an_archive_and_what_is_extracted_permit_no_more_than_the_images(
 def test_an_archive_goes_through_pipes(ddpm: Callable, photos: Path, tiny_model: Path, tmp_path: Path) -> None:
     made = ddpm("archive", "create", "-", photos / "0.png", "--model", tiny_model, *FAST)
     assert made.code == 0
-    assert "1 images -> standard output" in made.stderr
+    assert "1 image -> standard output" in made.stderr
     ended = ddpm("archive", "extract", "-", "-o", tmp_path, "--model", tiny_model, stdin=made.stdout)
     assert (ended.code, files_below(tmp_path)) == (0, ["0.png"])
 
@@ -123,7 +127,7 @@ def test_what_is_no_image_is_named_and_left_out(ddpm: Callable, photos: Path, ti
     assert ended.code == 1
     assert f"{tmp_path / 'bad.png'}: not an image in a format that Pillow reads" in ended.stderr
     assert f"{missing}: No such file or directory" in ended.stderr
-    assert ended.stderr.endswith("ddpmcodec: 2 of 3 files were left out\n")
+    assert ended.stderr.endswith("ddpmcodec: 2 of 3 files left out\n")
     assert archive.names(out.read_bytes()) == ["1.png"]
 
 
@@ -159,7 +163,7 @@ def test_what_is_left_out_by_name_is_reported_by_its_endings(
         (tmp_path / "in" / name).write_bytes(b"")
     ended = ddpm("archive", "create", tmp_path / "a.ddpma", tmp_path / "in", "--model", tiny_model, *FAST)
     assert (ended.code, archive.names((tmp_path / "a.ddpma").read_bytes())) == (0, ["1.png"])
-    assert "left out what is no image by its name, 7 of 8 files: .aa, .bb, .cc, .dd, .ee, ...\n" in ended.stderr
+    assert "left out 7 of 8 files that are no image by name: .aa, .bb, .cc, .dd, .ee, ...\n" in ended.stderr
 
 
 def test_a_name_that_cannot_be_is_left_out(ddpm: Callable, photos: Path, tiny_model: Path, tmp_path: Path) -> None:
@@ -237,8 +241,8 @@ def test_a_list_names_all(ddpm: Callable, photos_ddpma: Path, made: bytes) -> No
     ended = ddpm("archive", "list", photos_ddpma)
     lines = ended.stdout.decode().splitlines()
     assert ended.code == 0
-    assert lines[0] == "     8 x 8      RGB   0.png"
-    assert lines[-1] == "    10 x 4      L     below/grey.png"
+    assert lines[0] == "     8 x 8      RGB          - context model    0.png"
+    assert lines[-1] == "    10 x 4      L            - context model    below/grey.png"
     assert len(lines) == 10
     assert f"{len(made)} bytes, " in ended.stderr
     assert "10 of 10 images together, effort 1, no noise levels, model " in ended.stderr
@@ -249,6 +253,8 @@ def test_a_list_without_stacks_names_no_model_that_coded_none(ddpm: Callable, ti
     (tmp_path / "a.ddpma").write_bytes(data)
     ended = ddpm("archive", "list", tmp_path / "a.ddpma")
     assert ended.stderr.endswith("bits/dim, 1 of 1 images as files of their own\n")
+    length = split(data).index.entries[0].length
+    assert ended.stdout.decode().split() == ["40", "x", "40", "RGB", str(length), "lossless", "WebP", "drawing.png"]
 
 
 def test_a_list_for_programs(ddpm: Callable, photos_ddpma: Path) -> None:
@@ -311,8 +317,20 @@ def test_images_are_added_by_joining_archives(ddpm: Callable, photos: Path, phot
         (out, [new], 1, "exists already"),
         (new, [new], 1, "is the input itself"),
         (tmp_path / "a.png", [new], 1, "archive join writes .ddpma files"),
-        (tmp_path / "b.ddpma", [new, new], 1, "archives 1 and 2 both hold added.png"),
-        (tmp_path / "b.ddpma", [tmp_path / "added.png"], 3, "archive 1: not an archive"),
+        (tmp_path / "b.ddpma", [new, new], 1, f"{new} and {new} both hold added.png: leave one"),
+        (tmp_path / "b.ddpma", [tmp_path / "added.png"], 3, "added.png: not an archive"),
     ):
         refused = ddpm("archive", "join", target, *sources)
         assert (refused.code, text in refused.stderr) == (code, True), refused.stderr
+    joined = out.read_bytes()
+    assert ddpm("archive", "join", "-f", photos_ddpma, photos_ddpma, new).code == 0
+    assert photos_ddpma.read_bytes() == joined
+
+
+def test_an_archive_is_as_new_as_it_is(ddpm: Callable, photos: Path, tmp_path: Path) -> None:
+    """What is left out, or in it, is something else."""
+    old = tmp_path / "old.png"
+    shutil.copy(photos / "1.png", old)
+    os.utime(old, (10**9, 10**9))
+    assert ddpm("archive", "create", tmp_path / "a.ddpma", old, *FAST).code == 0
+    assert (tmp_path / "a.ddpma").stat().st_mtime > 1.5e9

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image
 
 from ddpmcodec import archive
-from ddpmcodec.cli import archive as cli_archive
+from ddpmcodec.cli import _archive_extract
 from ddpmcodec.format.ddpma import MARK, Packed, assemble, split
 from pictures import drawing, equal, files_below
 
@@ -42,7 +43,7 @@ def test_existing_images_are_kept(ddpm: Callable, photos: Path, photos_ddpma: Pa
     (out / "2.png").write_bytes(b"precious")
     ended = ddpm("archive", "extract", photos_ddpma, "-o", out, "--model", tiny_model)
     assert (ended.code, files_below(out)) == (1, ["2.png"])
-    assert ended.stderr == f"ddpmcodec: {out / '2.png'}: exists already, 1 such files: use -f to overwrite them\n"
+    assert ended.stderr == f"ddpmcodec: {out / '2.png'}: exists already, 1 such file: use -f to overwrite them\n"
     assert (out / "2.png").read_bytes() == b"precious"
     assert ddpm("archive", "extract", photos_ddpma, "-f", "-o", out, "--model", tiny_model, "-q").code == 0
     assert equal(out / "2.png", photos / "2.png")
@@ -134,11 +135,11 @@ def test_an_image_that_appears_meanwhile_is_kept(
     out = photos_ddpma.parent / "out"
     out.mkdir()
 
-    def another_program(folder: Path, targets: Sequence[Path]) -> None:
+    def another_program(folder: _archive_extract._Folder, names: Iterator[str]) -> None:
         """Writes after the names are found free."""
         (out / "2.png").write_bytes(b"precious")
 
-    monkeypatch.setattr(cli_archive, "_refuse_existing", another_program)
+    monkeypatch.setattr(_archive_extract._Folder, "refuse_existing", another_program)
     ended = ddpm("archive", "extract", photos_ddpma, "-o", out, "--model", tiny_model)
     assert f"{out / '2.png'}: exists already, and did not when the work began" in ended.stderr
     assert ended.code == 1
@@ -216,7 +217,7 @@ def test_a_link_in_the_place_of_an_image_is_kept_without_force(ddpm: Callable, a
     (out / "a.png").symlink_to("../elsewhere.png")  # which is not there
     ended = ddpm("archive", "extract", file, "-o", out)
     assert ended.code == 1
-    assert ended.stderr == f"ddpmcodec: {out / 'a.png'}: exists already, 1 such files: use -f to overwrite them\n"
+    assert ended.stderr == f"ddpmcodec: {out / 'a.png'}: exists already, 1 such file: use -f to overwrite them\n"
     assert [path.name for path in out.iterdir()] == ["a.png"]
     assert ddpm("archive", "extract", file, "-o", out, "-f").code == 0
     assert (colour(file.parent / "elsewhere.png"), colour(out / "b.png")) == (1, 2)
@@ -273,17 +274,66 @@ def test_folders_may_be_as_deep_as_the_disk_takes(ddpm: Callable, archived: Call
         os.removedirs(deepest.parent)  # pytest's own removal goes down as Python calls
 
 
-def test_standard_output_is_no_folder(ddpm: Callable, archived: Callable) -> None:
-    file = archived({"a.png": 1})
-    with contextlib.chdir(file.parent):
-        ended = ddpm("archive", "extract", file, "-o", "-")
-        assert (ended.code, Path("-").exists()) == (2, False)
-        assert "-o is the folder of the images" in ended.stderr
-
-
-def test_an_image_that_is_named_and_is_no_jpeg_has_no_original(ddpm: Callable, archived: Callable) -> None:
+def test_one_image_goes_to_standard_output(ddpm: Callable, archived: Callable) -> None:
     file = archived({"a.png": 1, "b.png": 2})
-    ended = ddpm("archive", "extract", file, "--original", "a.png", "-o", file.parent / "out")
-    assert ended.code == 1
-    assert ended.stderr.splitlines() == [f"ddpmcodec: {file}: a.png is stored as pixels: leave out --original"]
-    assert ddpm("archive", "extract", file, "--original", "-o", file.parent / "out").code == 0
+    with contextlib.chdir(file.parent):
+        for names, options in (([], []), (["a.png"], ["--json"])):
+            refused = ddpm("archive", "extract", file, *names, *options, "-o", "-")
+            assert (refused.code, refused.stdout, Path("-").exists()) == (2, b"", False)
+            assert "-o is the folder of the images, and - is standard output, for one image" in refused.stderr
+        piped = ddpm("archive", "extract", file, "b.png", "-o", "-")
+    ddpm("archive", "extract", file, "b.png", "-o", file.parent / "out")
+    assert (piped.code, piped.stderr, piped.stdout) == (0, "", (file.parent / "out" / "b.png").read_bytes())
+
+
+def test_programs_are_told_what_was_written(ddpm: Callable, archived: Callable) -> None:
+    file = archived({"a.png": 1, "b.png": 2, "c.png": 3})
+    out = file.parent / "out"
+    (out / "b.png").mkdir(parents=True)
+    ended = ddpm("archive", "extract", file, "-f", "--json", "-q", "--threads", 1, "-o", out)
+    facts = json.loads(ended.stdout)
+    assert (ended.code, facts["file"], facts["skipped"]) == (1, str(file), [])
+    assert facts["images"] == [{"name": name, "file": str(out / name)} for name in ("a.png", "c.png")]
+    assert [(each["name"], "cannot be written" in each["error"]) for each in facts["failed"]] == [("b.png", True)]
+
+
+def test_what_is_there_can_be_left_out(ddpm: Callable, archived: Callable) -> None:
+    file = archived({"a.png": 1, "b.png": 2})
+    out = file.parent / "out"
+    assert ddpm("archive", "extract", file, "a.png", "-o", out).code == 0
+    (out / "a.png").write_bytes(b"mine")
+    ended = ddpm("archive", "extract", file, "--skip-existing", "-o", out)
+    assert (ended.code, (out / "a.png").read_bytes()) == (0, b"mine")
+    assert ended.stderr == f"ddpmcodec: {file}: 1 image -> {out}, 1 skipped\n"
+    assert ddpm("archive", "extract", file, "--skip-existing", "-f", "-o", out).code == 2
+
+
+def test_images_come_smaller(ddpm: Callable, tmp_path: Path) -> None:
+    """Those of a run, and those that are files."""
+    with Image.open(PHOTO) as photo:
+        crops = {"small.png": photo.crop((0, 0, 30, 20)), "large.png": photo.crop((0, 0, 130, 90))}
+        data = archive.create(crops, effort=1, webp=False)
+    (tmp_path / "a.ddpma").write_bytes(data)
+    assert [block.coding is None for block in split(data).index.blocks] == [False, True]
+    assert ddpm("archive", "extract", tmp_path / "a.ddpma", "--reduce", 4, "-o", tmp_path / "out").code == 0
+    for name, image in crops.items():
+        with Image.open(tmp_path / "out" / name) as found:
+            expected = image.reduce(4)
+            assert found.size == expected.size
+            assert np.abs(np.asarray(found, int) - np.asarray(expected, int)).mean() < 4
+    assert ddpm("archive", "extract", tmp_path / "a.ddpma", "--reduce", 4, "--original", "-o", tmp_path / "x").code == 2
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="needs a user who may not write everywhere")
+def test_a_folder_that_cannot_be_written_is_named_before_the_work(ddpm: Callable, archived: Callable) -> None:
+    file = archived({"a.png": 1})
+    locked = file.parent / "locked"
+    locked.mkdir(mode=0o500)
+    ended = ddpm("archive", "extract", file, "-o", locked / "out")
+    assert (ended.code, ended.stderr.count("no file can be written in")) == (1, 1)
+
+
+def test_images_that_are_no_jpeg_files_come_as_png_beside_the_originals(ddpm: Callable, archived: Callable) -> None:
+    file = archived({"a.png": 1, "b.png": 2})
+    ended = ddpm("archive", "extract", file, "--original", "-o", file.parent / "out")
+    assert (ended.code, files_below(file.parent / "out")) == (0, ["a.png", "b.png"])

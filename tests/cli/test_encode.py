@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from ddpmcodec import codec
 from ddpmcodec.codec import encoder
@@ -149,7 +149,11 @@ def test_two_inputs_do_not_share_an_output(encode: Any, photo: Path) -> None:
 
 @pytest.mark.parametrize(
     ("data", "message"),
-    [(b"", "the file is empty"), (b"text", "not an image"), (b"\xdd\n", "not an image")],
+    [
+        (b"", "the file is empty"),
+        (b"text", "not an image"),
+        (b"\xdd\n", "is a file of ddpmcodec already: decode"),
+    ],
 )
 def test_what_is_not_an_image_is_1_and_writes_nothing(
     encode: Any, tmp_path: Path, names: Any, data: bytes, message: str
@@ -280,3 +284,30 @@ def test_a_format_that_is_not_known_to_arrive_whole_needs_a_word(ddpm: Any, phot
         " or give --any-format\n"
     )
     assert ddpm("encode", other, "--effort", 1, "--any-format").code == 0
+
+
+def test_a_lossy_webp_grows_which_is_said_once_and_it_is_not_removed(encode: Any, photo: Path) -> None:
+    with Image.open(photo) as image:
+        image.resize((240, 200)).save(photo.with_name("a.webp"), quality=5)
+        image.resize((240, 200)).save(photo.with_name("b.webp"), quality=5)
+    ended = encode(photo.with_name("a.webp"), photo.with_name("b.webp"), "-e", 1, "--rm")
+    assert ended.code == 0
+    assert ended.stderr.count("a lossy WebP grows, as its pixels are coded") == 1
+    assert ended.stderr.count(" is kept, as ") == 2
+    assert photo.with_name("a.webp").exists()
+
+
+def test_what_is_stored_as_webp_is_called_so(encode: Any, photo: Path) -> None:
+    Image.new("RGB", (200, 100), "teal").save(photo)
+    assert encode(photo).stderr.endswith(", lossless WebP\n")
+
+
+def test_stripped_pictures_stay_upright(encode: Any, photo: Path) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation], exif[ExifTags.Base.Artist] = 6, "nobody"
+    with Image.open(photo) as image:
+        image.save(photo, exif=exif)
+    assert encode(photo, "--strip").code == 0
+    facts = codec.info(photo.with_suffix(".ddpm"))
+    assert (facts["orientation"], facts["metadata"].keys()) == (6, {"exif"})
+    assert {*codec.decode(photo.with_suffix(".ddpm")).getexif()} == {ExifTags.Base.Orientation}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import termios
@@ -62,7 +63,7 @@ def test_the_summary_adds_up(ddpm: Any, tree: Path) -> None:
     lines = ddpm("encode", "-r", tree, "-o", tree.parent / "out").stderr.splitlines()
     read = sum(path.stat().st_size for path in tree.rglob("*.png"))
     written = sum(path.stat().st_size for path in (tree.parent / "out").rglob("*.ddpm"))
-    assert lines[0] == f"ddpmcodec: {tree}: left out what is no image by its name, 1 of 5 files: .txt"
+    assert lines[0] == f"ddpmcodec: {tree}: left out 1 of 5 files that are no image by name: .txt"
     assert len([line for line in lines if " bpp, ratio " in line]) == 4
     assert lines[-1] == f"ddpmcodec: 4 of 4 files: {read} -> {written} bytes, ratio {read / written:.3f}"
     assert len(lines) == 6
@@ -83,7 +84,7 @@ def test_json_is_a_line_a_file_and_the_summary(ddpm: Any, tree: Path, tmp_path: 
     assert by_name[str(tree / "a.png")] == {
         **{"file": str(tree / "a.png"), "output": str(tmp_path / "out" / "a.ddpm"), "width": 12, "height": 10},
         **{"mode": "RGB", "format": "PNG", "bpp": 8 * written / 120, "ratio": read / written},
-        **{"input_bytes": read, "output_bytes": written},
+        **{"input_bytes": read, "output_bytes": written, "coding": "context model"},
     }
     assert by_name[str(tree / "bad.png")]["exit_code"] == 1
     assert by_name[str(tree / "bad.png")]["error"].startswith(f"{tree / 'bad.png'}: not an image")
@@ -142,6 +143,30 @@ def test_what_exists_is_skipped_or_refused_and_the_rest_is_done(ddpm: Any, tree:
     assert skipping.stderr.endswith(", 3 skipped\n")
     assert (tree / "b.ddpm").read_bytes() == codec.encode(tree / "b.png")
     assert ddpm("encode", "-r", tree, "--skip-existing", "-f").code == 2
+
+
+def test_what_was_changed_since_is_done_again(ddpm: Any, tree: Path) -> None:
+    """By time, and by size where it was changed at once."""
+    later = (tree / "a.png").stat().st_mtime + 100
+    assert ddpm("encode", "-r", tree).code == 0
+    shutil.copy(tree / "b.png", tree / "a.png")
+    os.utime(tree / "a.png", (later, later))
+    with Image.open(tree / "b.png") as image:
+        image.crop((0, 0, 5, 4)).save(tree / "b.png")
+    assert ddpm("encode", "-r", tree, "--skip-existing").stderr.endswith(f"{len(files(tree)) // 2 - 2} skipped\n")
+    for name in ("a", "b"):
+        assert (tree / f"{name}.ddpm").read_bytes() == codec.encode(tree / f"{name}.png")
+    alone = ddpm("encode", tree / "a.png", "--skip-existing")
+    assert alone.stderr == f"ddpmcodec: {tree / 'a.png'}: skipped, as {tree / 'a.ddpm'} is of it already\n"
+
+
+def test_a_small_picture_of_a_file_is_not_taken_for_all_of_it(ddpm: Any, tree: Path) -> None:
+    ddpm("encode", tree / "a.png")
+    (tree / "a.png").unlink()
+    assert ddpm("decode", tree / "a.ddpm", "--reduce", 4).code == 0
+    assert ddpm("decode", tree / "a.ddpm", "--skip-existing").code == 0
+    with Image.open(tree / "a.png") as image:
+        assert image.size == (codec.info(tree / "a.ddpm")["width"], codec.info(tree / "a.ddpm")["height"])
 
 
 @pytest.mark.parametrize("content", [b"", b"old", b"\x89PNG\r\n\x1a\n and no end"])
@@ -259,10 +284,12 @@ def test_an_archive_is_sent_to_its_own_command(ddpm: Any, photo: Path) -> None:
     assert (refused.code, "is the name of a file of one image: name it a.ddpma" in refused.stderr) == (1, True)
     assert ddpm("archive", "create", f"{made}a", photo).code == 0
     Path(f"{made}a").rename(made)
-    for command in ("info", "decode", "test"):
-        ended = ddpm(command, made)
-        said = f"ddpmcodec: {made}: an archive, and no .ddpm file: use the commands of `ddpmcodec archive`\n"
-        assert (ended.code, ended.stderr) == (3, said)
+    ended = ddpm("decode", made)
+    said = f"ddpmcodec: {made}: an archive, and no .ddpm file: use the commands of `ddpmcodec archive`\n"
+    assert (ended.code, ended.stderr) == (3, said)
+    assert ddpm("test", made).stdout.decode() == f"{made}: ok, 1 image\n"
+    assert ddpm("info", made).stdout.decode().startswith(f"{made}: {made.stat().st_size} bytes, ")
+    assert json.loads(ddpm("info", made, "--json").stdout)["images"][0]["name"] == photo.name
 
 
 def test_names_of_archives_are_patterns(ddpm: Any, tree: Path, tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_a_run_says_what_each_kind_of_file_saved(ddpm: Any, jpeg: Path) -> None:
         photo.crop((0, 0, 60, 40)).save(folder / "b.png")
     ended = ddpm("encode", "-r", folder, "-o", folder.parent / "out")
     lines = [line for line in ended.stderr.splitlines() if line.startswith("ddpmcodec:   ")]
-    assert [line.split()[1:4] for line in lines] == [["JPEG:", "1", "files,"], ["PNG:", "1", "files,"]]
+    assert [line.split()[1:4] for line in lines] == [["JPEG:", "1", "file,"], ["PNG:", "1", "file,"]]
     assert all(line.endswith("% saved") for line in lines)
     ended = ddpm("encode", "-r", folder, "-o", folder.parent / "again", "--json")
     formats = json.loads(ended.stdout.splitlines()[-1])["summary"]["formats"]
@@ -121,8 +121,11 @@ def test_archives_give_originals_back(ddpm: Any, jpeg: Path) -> None:
     archive = jpeg.with_name("a.ddpma")
     assert ddpm("archive", "create", archive, jpeg, jpeg.with_name("b.png")).code == 0
     ended = ddpm("archive", "extract", archive, "-o", jpeg.with_name("out"), "--original")
-    assert (ended.code, "1 images" in ended.stderr) == (0, True)
-    assert [path.name for path in jpeg.with_name("out").iterdir()] == ["photo.jpg"]
+    assert (ended.code, "2 images" in ended.stderr) == (0, True)
+    assert {path.name for path in jpeg.with_name("out").iterdir()} == {"photo.jpg", "b.png"}
+    alone = ddpm("archive", "extract", archive, "photo.jpg", "-o", jpeg.with_name("one"), "--original")
+    assert (alone.code, "1 image ->" in alone.stderr) == (0, True)
+    assert "JPEG" in ddpm("archive", "list", archive, "photo.jpg").stdout.decode()
     assert jpeg.with_name("out").joinpath("photo.jpg").read_bytes() == jpeg.read_bytes()
     assert ddpm("archive", "test", archive).code == 0
     assert ddpm("archive", "create", archive, jpeg, "--pixels", "-f").code == 0

@@ -103,3 +103,11 @@ def test_what_is_no_file_or_size_is_refused(picture: Picture) -> None:
     for size, error in ((0, ValueError), (-1, ValueError), (2.5, TypeError)):
         with pytest.raises(error):
             codec.thumbnail(data, size)  # type: ignore[arg-type]
+
+
+def test_a_thumbnail_has_the_profile_where_the_data_reaches_so_far(picture: Picture, model: ContextModel) -> None:
+    image = picture("RGB", 60, 100)
+    image.info["icc_profile"] = b"a profile"
+    data = codec.encode(image, model=model, effort=1, webp=False)
+    assert codec.thumbnail(data, 40, model=model).info == {"icc_profile": b"a profile"}
+    assert codec.thumbnail(data[:-5], 40, model=model).info == {}

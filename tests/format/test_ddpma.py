@@ -273,7 +273,10 @@ def test_marks_that_claim_everything_are_read_no_longer_than_some_times_the_data
 
 def test_facts_are_reported_without_decoding() -> None:
     facts = describe(example())
-    assert facts["images"][0] == {"name": "a.png", "mode": "RGB", "width": 5, "height": 4}
+    assert facts["images"][0] == {
+        **{"name": "a.png", "mode": "RGB", "width": 5, "height": 4},
+        **{"coding": "context model", "bytes": None},
+    }
     assert (facts["blocks"], facts["images_on_stacks"], facts["images_by_bits_back"]) == (2, 2, 0)
     assert (facts["model_ids"], facts["model_numbers"], facts["effort"]) == (["31323334"], [], 2)
     assert (facts["levels"], facts["latent_levels"]) == (2, [])

@@ -1,0 +1,229 @@
+"""ddpmcodec archive extract"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ddpmcodec.errors import FormatError, OutputError
+from ddpmcodec.files import write_below
+
+from ._archive_inputs import archive_content, file_argument, matching, names_argument, network_option
+from ._common import (
+    EXIT_CODES,
+    PATH_NAME,
+    STANDARD,
+    counted,
+    echo,
+    failure,
+    force_option,
+    label,
+    max_pixels_option,
+    message_of,
+    naming,
+    progress,
+    quiet_option,
+    reduce_option,
+    say,
+    standard_output,
+    threads_option,
+    write_stdout,
+)
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+@click.command(epilog=EXIT_CODES)
+@file_argument
+@names_argument
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=PATH_NAME,
+    metavar="DIR",
+    help="Folder for the PNG files; made where it is missing. For one image, - is standard output.",
+)
+@click.option(
+    "--original",
+    is_flag=True,
+    help="Restore JPEG files that are stored as such, byte for byte, under their own names; other images as PNG files.",
+)
+@reduce_option
+@click.option("--skip-existing", is_flag=True, help="Leave out images whose files exist.")
+@network_option
+@max_pixels_option
+@force_option
+@threads_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output: the images and their files.")
+@quiet_option
+def extract(
+    file: str, names: tuple[str, ...], output: str, original: bool, reduce: str | None, skip_existing: bool,
+    model: str | None, max_pixels: int, force: bool, threads: int | None, as_json: bool, quiet: bool,
+) -> int:  # fmt: skip
+    """Restore images bit for bit as PNG files: all, or those of these names, folders and patterns (*, ?, [a-z]).
+
+    FILE - is standard input. A * also matches the / between folders.
+
+    Every undamaged image of a damaged archive is written, and an error names the others. If an image cannot be
+    written, an error names it and the others are written.
+    """
+    from ddpmcodec.format.archive_facts import describe
+    from ddpmcodec.format.ddpma import find_images, split
+    from ddpmcodec.parallel import threads_of
+
+    if original and reduce:
+        raise click.UsageError("--original restores whole files: leave out --reduce")
+    if force and skip_existing:
+        raise click.UsageError("-f overwrites what exists, --skip-existing leaves it: give one of them")
+    data = archive_content(file)
+    with naming(file):
+        entries = split(data).index.entries
+        wanted = find_images(split(data).index, matching([entry.name for entry in entries], names))
+        codings = {image["name"]: image["coding"] or "" for image in describe(data)["images"]}
+    jpegs = {name for name, coding in codings.items() if original and coding.startswith("JPEG")}
+    target = _target(output, _targets([entry.name for entry in entries], jpegs), file, force, as_json, len(wanted))
+    skipped = [entry.name for entry in wanted if skip_existing and target.has(entry.name)]
+    wanted = [entry for entry in wanted if entry.name not in skipped]
+    if not force:
+        target.refuse_existing(entry.name for entry in wanted)
+    originals = [entry.name for entry in wanted if entry.name in jpegs]
+    others = [entry for entry in wanted if entry.name not in jpegs]
+    pixels = sum(entry.width * entry.height for entry in others)
+    try:
+        with naming(file), threads_of(threads), progress(file, pixels, quiet=quiet) as advance:
+            from ddpmcodec import archive as archives
+
+            options: dict[str, Any] = {"model": model, "reduce": int(reduce or 1), "progress": advance}
+            everything = len(others) == len(entries)  # then what is lost without a name is reported, too
+            chosen = None if everything else [entry.name for entry in others]
+            _write_all(
+                archives.originals(data, originals, max_pixels=max_pixels) if originals else iter(()),
+                archives.extract(data, chosen, max_pixels=max_pixels, **options) if others or everything else iter(()),
+                target=target,
+            )
+    finally:
+        if (target.done or skipped) and not quiet and output != STANDARD:
+            say(f"{label(file)}: {counted(len(target.done), 'image')} -> {output}" + _skipped(skipped))
+        if as_json:
+            images = [{"name": name, "file": path} for name, path in target.done.items()]
+            echo(json.dumps({"file": label(file), "images": images, "skipped": skipped, "failed": target.failed}))
+    return max(target.codes, default=0)
+
+
+def _skipped(names: Sequence[str]) -> str:
+    return f", {len(names)} skipped" if names else ""
+
+
+def _write_all(*restored: Iterator[tuple[str, Image.Image | bytes]], target: _Target) -> None:
+    """Raises the first FormatError once all that is undamaged is written."""
+    from ddpmcodec.images import save_image
+
+    errors: list[FormatError] = []
+    for images in restored:
+        try:
+            for name, image in images:
+                try:
+                    target.write(name, image if isinstance(image, bytes) else save_image(image, "PNG"))
+                except OutputError as error:
+                    target.codes.append(failure(error))
+                    target.failed.append({"name": name, "error": message_of(error)})
+        except FormatError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+
+
+# --- where images go
+
+
+@dataclass
+class _Target:
+    """A folder, or standard output. done: files by names. failed: names and errors. codes: exit codes of these."""
+
+    done: dict[str, str] = field(default_factory=dict)
+    failed: list[dict[str, str]] = field(default_factory=list)
+    codes: list[int] = field(default_factory=list)
+
+    def has(self, name: str) -> bool:
+        """Whether an image's file is there already."""
+        return False
+
+    def refuse_existing(self, names: Iterator[str]) -> None:
+        """Raises OutputError where something would be overwritten."""
+
+    def write(self, name: str, content: bytes) -> None:
+        """Raises OutputError."""
+        write_stdout(content)
+        self.done[name] = STANDARD
+
+
+class _Folder(_Target):
+    """files: by names, below the folder. like: what times and permissions these have."""
+
+    def __init__(self, folder: Path, files: dict[str, str], like: Sequence[Path], force: bool) -> None:
+        """Raises OutputError where nothing can be written in the folder."""
+        super().__init__()
+        self.folder, self.files, self.like, self.force = folder, files, like, force
+        if folder.exists() and not folder.is_dir():
+            raise OutputError(f"{folder}: is a file: name a folder with -o")
+        there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise OutputError(f"{folder}: no file can be written in {there}: name another folder with -o, or permit it")
+
+    def has(self, name: str) -> bool:
+        return os.path.lexists(self.folder / self.files[name])
+
+    def refuse_existing(self, names: Iterator[str]) -> None:
+        """Also where a link has the name of a folder."""
+        targets = [self.folder / self.files[name] for name in names]
+        if existing := [target for target in targets if os.path.lexists(target)]:
+            count = counted(len(existing), "such file")
+            raise OutputError(f"{existing[0]}: exists already, {count}: use -f to overwrite them")
+        parents = {self.folder / parent for target in targets for parent in target.relative_to(self.folder).parents}
+        if links := sorted(parent for parent in parents - {self.folder} if os.path.islink(parent)):
+            raise OutputError(f"{links[0]}: is a link, and leads to another folder: use -f to write there all the same")
+
+    def write(self, name: str, content: bytes) -> None:
+        target = self.folder / self.files[name]
+        write_below(target, content, replace=self.force, like=self.like)
+        self.done[name] = str(target)
+
+
+def _target(output: str, files: dict[str, str], archive: str, force: bool, as_json: bool, images: int) -> _Target:
+    """Raises UsageError for standard output where it cannot be that, OutputError where a folder cannot be written."""
+    if output != STANDARD:
+        return _Folder(Path(output), files, [] if archive == STANDARD else [Path(archive)], force)
+    if images != 1 or as_json:
+        raise click.UsageError("-o is the folder of the images, and - is standard output, for one image: name a folder")
+    if standard_output().isatty():
+        raise OutputError("no binary data to a terminal: name a folder with -o, or use a pipe")
+    return _Target()
+
+
+def _targets(names: Sequence[str], kept: Collection[str]) -> dict[str, str]:
+    """Files of images. Those in `kept` have their own names. Of the others photo.png stays so, and photo.jpg becomes
+    photo.png; where that is the place of another image, or of a folder of some, photo.jpg.png; and where that is,
+    photo.jpg_.png."""
+    used = {str(parent) for name in names for parent in PurePosixPath(name).parents} | {*kept}
+    chosen = {name: name for name in names if name in kept}
+    short = {name: str(PurePosixPath(name).with_suffix(".png")) for name in names if name not in chosen}
+    rivals = Counter(short[name] for name in short if short[name] != name)
+    for name in sorted(short, key=lambda name: short[name] != name):  # PNG files first
+        if short[name] not in used and (short[name] == name or rivals[short[name]] == 1):
+            used.add(short[name])
+            chosen[name] = short[name]
+    for name in names:
+        target = f"{name}.png"
+        while name not in chosen and target in used:
+            target = f"{target.removesuffix('.png')}_.png"
+        used.add(chosen.setdefault(name, target))
+    return chosen

@@ -1,0 +1,60 @@
+"""What commands of archives are given: an archive, names in it, a model."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ddpmcodec.errors import DdpmError
+from ddpmcodec.files import Content, FileView
+
+from ._common import PATH_NAME, can_be_read_twice, naming, progress, read_input
+
+if TYPE_CHECKING:
+    from ddpmcodec.models.context import ContextModel
+
+file_argument = click.argument("file", type=PATH_NAME, metavar="FILE")
+names_argument = click.argument("names", nargs=-1, metavar="[NAMES]...")
+network_option = click.option(
+    "--model",
+    metavar="NAME|PATH",
+    help="A context model, by name or file; for bits back a Gaussian model, or a checkpoint of the paper's network."
+    " By default, create chooses an embedded model for each block of thumbnails, and the other commands use the one"
+    " that the archive names.",
+)
+
+
+def archive_content(name: str) -> Content:
+    """An archive, of which no more is read than is looked at; standard input and pipes are read to their ends."""
+    return FileView(Path(name)) if can_be_read_twice(name) else read_input(name)
+
+
+def matching(names: Sequence[str], patterns: Sequence[str]) -> list[str] | None:
+    """The names that are meant, by themselves, by folders, or by patterns; None without patterns. Raises DdpmError for
+    one that matches none. A name is taken as it stands first, for it may hold brackets."""
+    chosen: list[str] = []
+    for pattern in patterns:
+        below = [name for name in names if name.startswith(f"{pattern.rstrip('/')}/")]
+        found = [pattern] if pattern in names else below or fnmatch.filter(names, pattern)
+        if not found and _is_pattern(pattern):
+            raise DdpmError(f"no image's name matches {pattern!r}: `ddpmcodec archive list` names all")
+        chosen += found or [pattern]  # which is reported as missing
+    return chosen or None
+
+
+def test_archive(name: str, data: Content, model: ContextModel | str | None, max_pixels: int, *, quiet: bool) -> int:
+    """Decodes all images of an archive, and returns their number. Raises DdpmError, which names the file."""
+    from ddpmcodec import archive
+
+    with naming(name):
+        pixels = sum(image["width"] * image["height"] for image in archive.describe(data)["images"])
+    with naming(name), progress(name, pixels, quiet=quiet) as advance:
+        return archive.test(data, model=model, max_pixels=max_pixels, progress=advance)
+
+
+def _is_pattern(text: str) -> bool:
+    return any(letter in text for letter in "*?[")
