@@ -15,7 +15,7 @@ from click.core import ParameterSource
 from ddpmcodec.errors import OutputError
 from ddpmcodec.format.header import LEVELS, MAX_EFFORT
 
-from ._common import INTERRUPTED, Finite, as_one, echo, force_option, model_option, quiet_option, with_options
+from ._common import INTERRUPTED, Finite, as_one, echo, force_option, with_options
 
 if TYPE_CHECKING:
     from ddpmcodec.benchmarks._results import Document
@@ -28,6 +28,13 @@ out_option = click.option(
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the result file and the figures; made where it is missing.",
 )
+bench_model_option = click.option(
+    "--model",
+    metavar="NAME|PATH",
+    help="An embedded model, or an exported one, for all images; by default the embedded one that suits most of them"
+    " (`encode` chooses for each).",
+)
+no_bars_option = click.option("-q", "--quiet", is_flag=True, help="No progress bars.")
 baselines_option = click.option("--no-baselines", is_flag=True, help="Without the other codecs.")
 
 
@@ -97,7 +104,7 @@ def request_options(settings: str, what: str, *, limit: int | None = None) -> Ca
 
 def run_options(function: Callable[..., int]) -> Callable[..., int]:
     """The other options of `Request`, which stand after those of the command."""
-    return with_options(function, (baselines_option, model_option, force_option, quiet_option))
+    return with_options(function, (baselines_option, bench_model_option, force_option, no_bars_option))
 
 
 def numbers(least: int, most: int | None = None, *, none: bool = False) -> Callable[[Any], tuple[int, ...]]:
@@ -189,4 +196,5 @@ def measure(work: Callable[[], Document | None]) -> int:
 def print_tables(document: Document) -> None:
     from ddpmcodec.benchmarks._results import benchmark
 
-    echo("\n\n".join(table.markdown() for table in benchmark(document["kind"]).tables(document)))
+    tables = benchmark(document["kind"]).tables(document)
+    echo("\n\n".join(f"{table.caption}:\n\n{table.markdown()}" for table in tables))

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import click
+from click.core import ParameterSource
 
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS
 from ddpmcodec.errors import DdpmError, ImageError, OutputError
@@ -39,6 +40,7 @@ With several files, the others are still worked on after a failure, and the high
 OPTIONS = {
     "partial=True": "--partial",
     "strip=True": "--strip",
+    "bits_back=T": "--bits-back T",
     "any_format=True": "--any-format",
     "model=PATH": "--model PATH",
     "max_pixels=N": "--max-pixels N",
@@ -94,7 +96,8 @@ steps_option = click.option(
     default=100,
     show_default=True,
     metavar="T",
-    help="T, the number of noise levels of the reverse process: network calls an image.",
+    help="T, the number of noise levels of the reverse process: network calls an image. By default all of a network"
+    " that has fewer.",
 )
 force_option = click.option("-f", "--force", is_flag=True, help="Overwrite existing outputs.")
 model_option = click.option(
@@ -177,6 +180,17 @@ threads_option = click.option(
 )
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 verbose_option = click.option("-v", "--verbose", is_flag=True, help="Print more about each file.")
+
+
+def is_given(name: str) -> bool:
+    """Whether the command line has an option, by the name of its parameter."""
+    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
+
+
+def most_levels(T: int, denoiser: object) -> int:
+    """T where it was given, or as many levels as a network of the paper has, where these are fewer."""
+    levels = getattr(denoiser, "levels", None)
+    return T if is_given("T") or levels is None else min(T, len(levels))
 
 
 def _multiple(size: int | None) -> int | None:

@@ -13,9 +13,11 @@ from ddpmcodec.files import check_output, write_file
 from ._bench import (
     Request,
     baselines_option,
+    bench_model_option,
     codings,
     command_line,
     measure,
+    no_bars_option,
     numbers,
     out_option,
     reals,
@@ -23,7 +25,7 @@ from ._bench import (
     request_options,
     run_options,
 )
-from ._common import EXIT_CODES, each, echo, effort_option, force_option, levels_option, model_option, quiet_option, say
+from ._common import EXIT_CODES, each, echo, effort_option, force_option, levels_option, say
 from ._many import ray_option
 
 if TYPE_CHECKING:
@@ -166,9 +168,9 @@ def loading(request: Request, workers: tuple[int, ...], repeats: int) -> int:
     help="Budgets.  [default: ten, from 1/64 of our file to all of it]",
 )
 @baselines_option
-@model_option
+@bench_model_option
 @force_option
-@quiet_option
+@no_bars_option
 def strips(
     images: tuple[Path, ...],
     out: Path,

@@ -9,7 +9,7 @@ import click
 
 from ddpmcodec.errors import ImageError
 
-from ._common import EXIT_CODES, PATH_NAME, denoiser_option, echo, progress, quiet_option, steps_option
+from ._common import EXIT_CODES, PATH_NAME, denoiser_option, echo, most_levels, progress, quiet_option, steps_option
 
 if TYPE_CHECKING:
     from ddpmcodec.paper.bound import Bound, Estimate
@@ -45,7 +45,7 @@ def bound(images: str, model: str | None, T: int, limit: int, seed: int, as_json
     from ddpmcodec.training.data import load_images
 
     denoiser = find_denoiser(model)
-    is_gaussian = isinstance(denoiser, GaussianModel)
+    is_gaussian, T = isinstance(denoiser, GaussianModel), most_levels(T, denoiser)
     try:
         levels = coding_levels(T) if isinstance(denoiser, GaussianModel) else respace(denoiser.levels, T)
     except ValueError as error:

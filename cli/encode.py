@@ -228,7 +228,8 @@ class Encoder:
         from ddpmcodec.format.header_bytes import parse_header
 
         header, _ = parse_header(file)
-        head = f"  {image.width} x {image.height} {image.mode}, {seconds:.2f} s"
+        samples = image.width * image.height * (header.channels + header.has_alpha)
+        head = f"  {image.width} x {image.height} {image.mode}, {8 * len(file) / samples:.3f} bits/dim, {seconds:.2f} s"
         return [head, coding_line(header, self.model()), *([] if header.stored else costs.lines())]
 
 

@@ -24,6 +24,7 @@ from ._common import (
     denoiser_option,
     force_option,
     label,
+    most_levels,
     progress,
     quiet_option,
     read_input,
@@ -86,7 +87,7 @@ def sampler(model: str | None, T: int, method: str, eta: float | None, seed: int
         raise click.UsageError("--eta belongs to --method ddim")
     denoiser = find_denoiser(model)
     try:
-        levels = levels_of(denoiser, T)
+        levels = levels_of(denoiser, most_levels(T, denoiser))
     except ValueError as error:
         raise click.UsageError(f"--levels: {error}") from error
     step = ddim(eta or 0.0) if method == "ddim" else ancestral
@@ -162,7 +163,13 @@ def write_grid(output: str, images: Tensor, *, scale: int, force: bool) -> None:
 @click.option(
     "--count", type=click.IntRange(1), default=16, show_default=True, help="Images; with --shared-latent, of each."
 )
-@click.option("--size", type=click.IntRange(1, 4096), default=32, show_default=True, help="Side of the images, pixels.")
+@click.option(
+    "--size",
+    type=click.IntRange(1, 4096),
+    default=32,
+    show_default=True,
+    help="Side of the images, pixels; with --image that of the image.",
+)
 @click.option(
     "--progressive",
     is_flag=True,
@@ -196,7 +203,7 @@ def sample(
     **options: Any,
 ) -> int:
     """Draw images from a model, by the reverse process of the diffusion: from noise x_T to x_0."""
-    _check_usage(Path(output), progressive, times, image, T)
+    _check_usage(Path(output), progressive, times, image)
     outputs = (
         _numbered(Path(output), count, force)
         if Path(output).is_dir()
@@ -205,6 +212,9 @@ def sample(
     pixels = None if image is None else read_images([image])
     height, width = (size, size) if pixels is None else pixels.shape[2:]
     base_sampler = sampler(T=T, **options)
+    T = base_sampler.T
+    if max(times, default=0) > T:
+        raise click.UsageError(f"--shared-latent {max(times)}: timesteps are 1 to {T}, the number of --levels")
     calls = count * (sum(set(times)) or T) + (T - min(times) + 1 if times and pixels is None else 0)
     with watched(base_sampler, "sample", calls, (height, width), quiet=quiet) as watched_sampler:
         if Path(output).is_dir():
@@ -223,15 +233,13 @@ def sample(
     return 0
 
 
-def _check_usage(output: Path, progressive: bool, times: tuple[int, ...], image: str | None, T: int) -> None:
+def _check_usage(output: Path, progressive: bool, times: tuple[int, ...], image: str | None) -> None:
     if progressive and times:
         raise click.UsageError("give one of --progressive and --shared-latent")
     if (progressive or times) and output.is_dir():
         raise click.UsageError(f"rows of images go to one PNG: name a file with -o, which {output} is not")
     if image is not None and not times:
         raise click.UsageError("--image needs --shared-latent: which latents of the image?")
-    if max(times, default=0) > T:
-        raise click.UsageError(f"--shared-latent {max(times)}: timesteps are 1 to {T}, the number of --levels")
 
 
 def _numbered(folder: Path, count: int, force: bool) -> list[str]:
@@ -298,10 +306,11 @@ def interpolate(
     The forward process takes both to x_t, where they are mixed linearly, and the reverse process takes the mixtures
     to images (section 4.4 of the paper). At t = 0 the pixels themselves are mixed, at t = T only noise is.
     """
-    times = [T * row // (ROWS - 1) for row in range(ROWS)] if timesteps is None else _times(timesteps, T)
     target = grid_output(output, (first, second), force=force)
     ends = read_images([first, second])
     base_sampler = sampler(T=T, **options)
+    T = base_sampler.T
+    times = [T * row // (ROWS - 1) for row in range(ROWS)] if timesteps is None else _times(timesteps, T)
     fractions = [k / (weights - 1) for k in range(weights)]
     with watched(base_sampler, "interpolate", weights * sum(times), ends.shape[2:], quiet=quiet) as watched_sampler:
         import torch

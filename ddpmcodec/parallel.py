@@ -77,8 +77,8 @@ def threads_of(count: int | None) -> Iterator[None]:
 def torch_threads(count: int | None) -> Iterator[None]:
     """PyTorch, where somebody has imported it, uses so many threads meanwhile; None: as many as before.
 
-    Its number is that of a thread, and of threads that begin later. So what was before all that now run is what each of
-    them puts back, not what it found.
+    Its number is that of a thread, and of threads that begin later. So what a thread found that began while others
+    compute may be theirs: then it puts back what was before all of them.
     """
     torch = sys.modules.get("torch")
     if torch is None or count is None:
@@ -86,20 +86,20 @@ def torch_threads(count: int | None) -> Iterator[None]:
         return
     global _torch_users, _torch_threads
     with _torch_lock:
+        found, depth = torch.get_num_threads(), getattr(_inside, "torch_depth", 0)
         if not _torch_users:
-            _torch_threads = torch.get_num_threads()
+            _torch_threads = found
+        before = found if depth else _torch_threads
         _torch_users += 1
-        outer = getattr(_inside, "torch_threads", None)
-        before = outer or _torch_threads
+        _inside.torch_depth = depth + 1
         torch.set_num_threads(count)
-    _inside.torch_threads = count
     try:
         yield
     finally:
-        _inside.torch_threads = outer
         with _torch_lock:
-            _torch_users -= 1
             torch.set_num_threads(before)
+            _inside.torch_depth = depth
+            _torch_users -= 1
 
 
 def _enter_worker(abandoned: threading.Event) -> None:

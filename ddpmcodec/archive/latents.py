@@ -81,7 +81,7 @@ class Network:
             if isinstance(levels, Integral):
                 chosen = self._spaced(int(levels))
             if chosen is None:
-                raise ValueError("say how many, as the network has no levels of its own")
+                raise DdpmError("this model has no noise levels of its own: give bits_back=T, their number")
             return hierarchy_of([round(LEVEL_UNIT * float(s)) for s in check_levels(chosen)])
         except ValueError as error:
             raise DdpmError(f"these noise levels cannot be: {error}") from error

@@ -52,7 +52,10 @@ def described(data: bytes, source: str) -> dict[str, Any]:
     """The metadata of any model, not checked. Raises ModelError for what is no model."""
     facts = _metadata(data)
     if facts is None:
-        raise ModelError(f"{source}: not a ddpmcodec model, but some other file")
+        unet = "a network of the paper (U-Net), which codes archives by bits back"
+        raise ModelError(
+            f"{source}: not a ddpmcodec model, but {unet if UNET_KEY in _entries(data) else 'some other file'}"
+        )
     return facts
 
 

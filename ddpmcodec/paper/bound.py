@@ -117,15 +117,17 @@ def evaluate(
     batch: int = 64,
     progress: Callable[[int], object] | None = None,
 ) -> Bound:
-    """The bound of images [N, 3, H, W], 0..255 of any type.
+    """The bound of images [N, 3, H, W] of grey levels, 0 to 255 of any type.
 
     p(c_T) = N(0, prior_std^2 + s_T^2): pixels of that standard deviation (grey levels) under the noise. The default is
     the paper's N(0, 1) of z_T. generator: on the CPU. Transitions are evaluated in float64, the denoiser sees float32.
     progress: called after every network call with the number of its images, T times N in all. Raises ValueError for
-    levels that do not increase, or no images.
+    levels that do not increase, no images, or what are none.
     """
-    if len(pixels) == 0:
-        raise ValueError("the bound needs at least one image")
+    if not isinstance(pixels, Tensor) or pixels.ndim != 4 or pixels.shape[1] != 3 or len(pixels) == 0:
+        raise ValueError("images are a tensor [N, 3, H, W], one at least")
+    if float(pixels.min()) >= 0 and float(pixels.max()) <= 1 and bool((pixels % 1).any()):
+        raise ValueError("the pixels of images are grey levels from 0 to 255: multiply those from 0 to 1 by 255")
     levels = check_levels(levels)
     asked = denoiser if progress is None else watched(denoiser, progress)
     batches = torch.split(pixels, batch)

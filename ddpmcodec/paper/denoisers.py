@@ -15,14 +15,16 @@ from ddpmcodec.paper.gaussian import model as gaussian
 from ddpmcodec.paper.gaussian.model import GaussianModel
 from ddpmcodec.paper.unet import PaperDenoiser
 
+TRAINED = "gaussian.safetensors"  # in the folder of a run
+
 
 def find_denoiser(source: GaussianModel | PaperDenoiser | str | Path | None) -> GaussianModel | PaperDenoiser:
     """A denoiser by what a user calls it.
 
     Parameters:
         source: the name of an embedded model; its id, eight hexadecimal digits or more; the path of a model's file, or
-            of a checkpoint: a file, or a folder; hub:OWNER/NAME, which alone uses the network. A denoiser is returned
-            as it is. None: the embedded one.
+            of a checkpoint: a file, or a folder, also of a run; hub:OWNER/NAME, which alone uses the network. A
+            denoiser is returned as it is. None: the embedded one.
 
     Raises:
         ModelError: there is none, or it is damaged, or of another kind.
@@ -40,6 +42,8 @@ def find_denoiser(source: GaussianModel | PaperDenoiser | str | Path | None) -> 
         raise TypeError(f"a denoiser is a name, a path or a loaded one, not {source!r}")
     if (name := registry.name_of(source)) is not None:
         return _embedded(name)
+    if (trained := Path(source) / TRAINED).is_file():
+        source = trained
     if kind_of(Path(source)) is None:
         return checkpoints.load(source)
     return gaussian.parse(registry.read(source), str(source))
