@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, Protocol, cast
 import numpy as np
 from PIL import features
 
-from ddpmcodec import _native
+from ddpmcodec import _native, processor
 from ddpmcodec.errors import DdpmError
 from ddpmcodec.files import write_file
 from ddpmcodec.models.context import ContextModel
@@ -77,19 +77,12 @@ def document(
 
 def machine() -> dict[str, Any]:
     return {
-        "processor": _processor(),
+        "processor": processor.name(),
         "cores": os.cpu_count(),
         "threads": thread_count(),
         "kernel": _native.kernel(),
         "system": platform.platform(),
     }
-
-
-def _processor() -> str:
-    listing = Path("/proc/cpuinfo")
-    lines = listing.read_text().splitlines() if listing.exists() else []
-    named = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return named[0] if named else platform.processor() or platform.machine()
 
 
 def versions() -> dict[str, str | None]:

@@ -75,6 +75,11 @@ def extract(
 
     Every undamaged image of a damaged archive is written, and an error names the others. If an image cannot be
     written, an error names it and the others are written.
+
+    \b
+    ddpmcodec archive extract photos.ddpma -o photos --original
+    ddpmcodec archive extract photos.ddpma '2024/*' -o sheet --reduce 8
+    ddpmcodec archive extract photos.ddpma cat.png -o - > cat.png
     """
     from ddpmcodec.format.archive_facts import describe
     from ddpmcodec.format.ddpma import find_images, split

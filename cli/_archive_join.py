@@ -31,6 +31,9 @@ def join(output: str, archives: tuple[str, ...], force: bool, quiet: bool) -> No
     """Make one archive of several: so images are added to one, with -f also to one that is named twice.
 
     Coded images are copied as they are, without decoding them: `ddpmcodec archive test` does that. Names must differ.
+
+    \b
+    ddpmcodec archive join -f photos.ddpma photos.ddpma new.ddpma
     """
     from ddpmcodec import archive
 

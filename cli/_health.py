@@ -8,13 +8,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ddpmcodec import __version__, _native, codec, models
+from ddpmcodec import __version__, _native, codec, models, processor
 from ddpmcodec.codec import known_answer, originals
 from ddpmcodec.errors import DdpmError
 from ddpmcodec.format.header import LEVELS
@@ -43,7 +42,7 @@ def description() -> dict[str, Any]:
         "versions": _versions(),
         "machine": {
             "system": platform.platform(),
-            "processor": _processor(),
+            "processor": processor.name(),
             "cores": os.cpu_count(),
             "threads": thread_count(),
         },
@@ -120,17 +119,6 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return versions
-
-
-def _processor() -> str:
-    """The processor's name, where the system says it."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
 
 
 def _photo(side: int) -> NDArray[np.uint8]:

@@ -110,6 +110,10 @@ def create(
 
     An input that cannot be read is named and left out, and the exit code is 1. In folders, files without an image's
     extension are left out and counted.
+
+    \b
+    ddpmcodec archive create icons.ddpma icons
+    ddpmcodec archive create - photos --effort 3 | ssh host 'cat > photos.ddpma'
     """
     from ddpmcodec.codec.reading import Reading
     from ddpmcodec.parallel import threads_of

@@ -117,6 +117,11 @@ def decode(
     A lossy file made by truncate decodes to its preview, and a message says so.
     Results are printed in the order in which files finish.
     Outputs have the modification time and at most the permissions of their inputs.
+
+    \b
+    ddpmcodec decode photo.ddpm
+    ddpmcodec decode photo.ddpm -o small.jpg --reduce 8 --upright
+    head -c 20000 photo.ddpm | ddpmcodec decode - --partial -o preview.png
     """
     if reduce and step is not None:
         raise click.UsageError("--reduce takes the steps that it needs: leave out --step")
@@ -308,7 +313,7 @@ def _is_jpeg(data: bytes) -> bool:
 
 def _result(task: Task, data: bytes, image: Image.Image) -> Result:
     """Raises OutputError where the format cannot hold it."""
-    from ddpmcodec.images import image_format, is_kept, save_image
+    from ddpmcodec.images import image_format, is_kept, lost_metadata, save_image
 
     file_format = image_format(task.output)
     content = save_image(image, file_format)
@@ -317,6 +322,8 @@ def _result(task: Task, data: bytes, image: Image.Image) -> Result:
     if file_format != "PNG" and not is_kept(image, content):
         remedy = ".png does" + ("; --original restores the JPEG itself" if _is_jpeg(data) else "")
         result.warnings.append(f"{task.output}: {file_format} does not keep every pixel as it was: {remedy}")
+    if file_format != "PNG" and (lost := lost_metadata(image, content)):
+        result.warnings.append(f"{task.output}: {file_format} does not keep {', '.join(lost)}: .png does")
     return result
 
 

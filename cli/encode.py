@@ -82,6 +82,11 @@ def encode(
 
     The ratio is that of the input's bytes to the output's. Results are printed in the order in which files finish.
     Outputs have the modification time and at most the permissions of their inputs.
+
+    \b
+    ddpmcodec encode photo.png
+    ddpmcodec encode -r photos -o encoded --skip-existing
+    ddpmcodec encode scan.tif -o - --effort 3 --levels 0 | ssh host 'cat > scan.ddpm'
     """
     from ddpmcodec.codec.reading import Reading
 

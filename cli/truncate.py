@@ -66,7 +66,12 @@ def truncate(
     quiet: bool,
     **limits: float | None,
 ) -> int:
-    """Cut a file to a rate or a quality: a lossy file."""
+    """Cut a file to a rate or a quality: a lossy file.
+
+    \b
+    ddpmcodec truncate photo.ddpm --bpp 1 -o small.ddpm
+    ddpmcodec truncate photo.ddpm --psnr 38 -o good.ddpm
+    """
     limit = _limit(limits, original)
     refuse_image_name(output, "truncate", ".ddpm")
     outputs = Outputs([file], output, ".ddpm", force=force)

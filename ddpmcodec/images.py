@@ -45,6 +45,7 @@ DESCRIPTIVE_TAGS = (
 )
 LOSSLESS: dict[str, dict[str, object]] = {"WEBP": {"lossless": True, "exact": True}}  # Pillow's defaults lose
 EXIF_AS_TEXT = "Raw profile type exif"  # of PNG, before it had a chunk for it
+METADATA_NAMES = {"icc_profile": "ICC profile", "exif": "EXIF", "xmp": "XMP"}
 XMP_CHUNK = "XML:com.adobe.xmp"  # the keyword of PNG's text chunk
 XMP_ORIENTATION = re.compile(rb'tiff:Orientation="[0-9]"|<tiff:Orientation>[0-9]</tiff:Orientation>')
 EXIF_START = b"Exif\0\0"
@@ -247,6 +248,16 @@ def is_kept(image: Image.Image, content: bytes) -> bool:
         raise
     except Exception:  # as in `_reading`
         return False
+
+
+def lost_metadata(image: Image.Image, content: bytes) -> list[str]:
+    """What a file of `save_image` lacks of the image's ICC profile, EXIF and XMP; of one that Pillow cannot read,
+    nothing is known."""
+    with suppress(Exception), _opened(BytesIO(content)) as saved:  # as in `_reading`
+        exif = saved.info.get("exif") or len(saved.getexif())
+        kept = {"icc_profile": saved.info.get("icc_profile"), "exif": exif, "xmp": saved.info.get("xmp")}
+        return [METADATA_NAMES[key] for key, value in kept.items() if image.info.get(key) and not value]
+    return []
 
 
 def _array_planes(array: NDArray[np.uint8]) -> Planes:

@@ -1,12 +1,26 @@
-"""What exact arithmetic needs of the processor, whose settings other code in the process may have changed."""
+"""The processor: its name, and what exact arithmetic needs of its settings, which other code in the process may have
+changed."""
 
 from __future__ import annotations
+
+import platform
+from pathlib import Path
 
 from ddpmcodec.errors import ModelError
 
 # Variables, so that Python adds them when it is asked, not when it compiles.
 _ONE, _STEP = 1.0, 2.0**-52
 _SMALL, _SMALLER, _LARGE = 2.0**-1000, 2.0**-50, 2.0**500  # the product of the first two is denormal
+
+
+def name() -> str:
+    """The processor's name, where the system says it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.processor() or platform.machine()
 
 
 def require_rounding_to_nearest() -> None:

@@ -17,10 +17,11 @@ from ddpmcodec import _native
 from ddpmcodec.codec import passes
 from ddpmcodec.codec.batching import Progress, reporting
 from ddpmcodec.codec.efforts import Coding
+from ddpmcodec.codec.passes import has_ended_well
 from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError
 from ddpmcodec.files import Part
 from ddpmcodec.format.block import MAX_RUN_PIXELS, Block, Run
-from ddpmcodec.format.streams import LEAST_STATE, WORD_BYTES, Stream, pack_state, parse_stream, stream_check
+from ddpmcodec.format.streams import WORD_BYTES, Stream, pack_state, parse_stream, stream_check
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import run_all
 from ddpmcodec.processor import require_rounding_to_nearest
@@ -136,8 +137,7 @@ def decode_run(data: Part, run: Run, shape: Shape, coder: ContextCoder) -> Pixel
     if not coded_pass.is_exact:
         raise ChecksumError(DAMAGED)
     pixels: Pixels = coded_pass.pixels()[0]
-    is_whole = WORD_BYTES * coded_pass.position(0) == len(stream.words)
-    if not is_whole or coded_pass.state(0) != LEAST_STATE + stream_check(pixels.tobytes()):
+    if not has_ended_well(coded_pass, pixels, [0], [stream], b""):
         raise ChecksumError(DAMAGED)
     return pixels
 

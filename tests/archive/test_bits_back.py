@@ -231,7 +231,7 @@ def test_few_levels_begin_at_more_noise(gaussian_model: GaussianModel, steps: in
     assert (len(levels), levels[0].s, levels[-1].s) == (steps, pytest.approx(first, abs=1 / 1024), 400.0)
 
 
-@pytest.mark.parametrize("levels", [None, [], [4.0, 3.0], [0.0001], 1, np.arange(1, 5000)], ids=str)
+@pytest.mark.parametrize("levels", [[], [4.0, 3.0], [0.0001], 1, np.arange(1, 5000)], ids=str)
 def test_levels_that_cannot_be_are_refused(gaussian_model: GaussianModel, levels: Any) -> None:
     with pytest.raises(DdpmError, match="these noise levels cannot be: "):
         create(crops(1), gaussian_model, bits_back=levels)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image, ImageCms
 
 from ddpmcodec import codec
 from ddpmcodec.codec.decoder import decode_details
@@ -266,3 +266,16 @@ def test_a_full_disk_behind_standard_output_is_1(file: Path) -> None:
         ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert ended.returncode == 1
     assert ended.stderr == "ddpmcodec: standard output: cannot be written (No space left on device)\n"
+
+
+def test_what_a_format_does_not_keep_of_metadata_is_said(ddpm: Any, photo: Path) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Artist] = "nobody"
+    with Image.open(photo) as image:
+        image.save(photo, icc_profile=ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(), exif=exif)
+    assert ddpm("encode", photo).code == 0
+    ended = ddpm("decode", photo.with_suffix(".ddpm"), "-o", photo.with_suffix(".bmp"))
+    said = f"ddpmcodec: {photo.with_suffix('.bmp')}: BMP does not keep ICC profile, EXIF: .png does\n"
+    assert (ended.code, ended.stderr) == (0, said)
+    for suffix in (".png", ".webp", ".tif"):
+        assert ddpm("decode", photo.with_suffix(".ddpm"), "-f", "-o", photo.with_suffix(suffix)).stderr == ""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from archive_reader import BITS_BACK, CONTEXT, FILES, MARK, check_archive, cut_body, open_stack, read_archive
+from archive_reader import BITS_BACK, CONTEXT, FILES, MARK, Archive, check_archive, cut_body, open_stack, read_archive
 from ddpmcodec import archive
 from ddpmcodec.archive import writer
 from ddpmcodec.errors import FormatError
@@ -17,7 +18,7 @@ from ddpmcodec.format.streams import parse_stream
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.paper.ans.stack import Stack
 from ddpmcodec.paper.gaussian.model import GaussianModel
-from image_reader import Bad, open_stream
+from image_reader import CODINGS, Bad, open_stream, read_image
 from pictures import create, crops, drawing, mixed
 
 GOLDEN = sorted((Path(__file__).parents[1] / "golden").glob("archive-v*/*.ddpma"))
@@ -75,8 +76,24 @@ def listed(data: bytes) -> dict[str, object]:
             for run, initial in zip(block.runs, block.initial, strict=True)
             if not initial
         ),
-        "images": [{"name": e.name, "mode": e.mode, "width": e.width, "height": e.height} for e in entries],
+        "images": [facts for _, facts in sorted(images_of(found), key=itemgetter(0))],
     }
+
+
+def images_of(found: Archive) -> Iterator[tuple[int, dict[str, object]]]:
+    """Each image with its number."""
+    for block, body in zip(found.blocks, found.bodies, strict=True):
+        for entry, section in zip(block.entries, body[len(block.value_lengths) :], strict=False):
+            shape = {"name": entry.name, "mode": entry.mode, "width": entry.width, "height": entry.height}
+            coding = {CONTEXT: "context model", BITS_BACK: "bits back"}.get(block.kind) or coding_of(section)
+            yield entry.number, {**shape, "coding": coding, "bytes": entry.length if block.kind == FILES else None}
+
+
+def coding_of(file: bytes) -> str | None:
+    try:
+        return CODINGS[read_image(file).stored]
+    except (Bad, ValueError):
+        return None
 
 
 def flipped(data: bytes, *places: int) -> bytes:

@@ -164,7 +164,7 @@ function takeCoding(reader, header) {
   header.levels = LEVELS[(byte >> 4) & 3];
   if (header.levels === undefined) refuse("unknown noise levels: the data is damaged, or a newer decoder is needed");
   header.webp = Boolean(byte & STORED);
-  if (header.webp && header.levels) refuse("the file stores a JPEG file, which this decoder does not read");
+  if (header.webp && header.levels) refuse("the file stores a JPEG file, which this decoder does not read: encode its pixels (--pixels)");
   if (header.webp && byte & TILED) refuse("the header claims a WebP payload in tiles: the data is damaged");
   return byte & 15;
 }
