@@ -1,4 +1,4 @@
-"""ddpmcodec archive create | list | extract | test"""
+"""ddpmcodec archive create | list | test, and the other commands of that group"""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import click
 
 from ddpmcodec.errors import DdpmError, ImageError
 
+from ._archive_edit import join, remove
 from ._archive_extract import extract
 from ._archive_inputs import archive_content, file_argument, matching, names_argument, network_option, test_archive
-from ._archive_join import join
 from ._common import (
     EXIT_CODES,
     PATH_NAME,
@@ -59,6 +59,7 @@ def archive() -> None:
 
 archive.add_command(extract)
 archive.add_command(join)
+archive.add_command(remove)
 
 
 @archive.command(epilog=EXIT_CODES)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ddpmcodec.archive.access import ArchiveFile, open
-from ddpmcodec.archive.joining import join
+from ddpmcodec.archive.editing import join, remove
 from ddpmcodec.archive.reader import Extracted, extract, names, originals, read_index, test
 from ddpmcodec.archive.writer import Named, create
 from ddpmcodec.format.archive_facts import describe
@@ -35,6 +35,7 @@ __all__ = [
     "open",
     "originals",
     "read_index",
+    "remove",
     "test",
 ]
 

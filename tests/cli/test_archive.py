@@ -327,6 +327,24 @@ def test_images_are_added_by_joining_archives(ddpm: Callable, photos: Path, phot
     assert photos_ddpma.read_bytes() == joined
 
 
+def test_images_are_taken_out_by_name_folder_and_pattern(
+    ddpm: Callable, photos_ddpma: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    names = archive.names(photos_ddpma)
+    out = tmp_path / "less.ddpma"
+    ended = ddpm("archive", "remove", out, photos_ddpma, "below", "[0-2].png", "--model", tiny_model)
+    kept = [name for name in names if not name.startswith("below/") and name not in ("0.png", "1.png", "2.png")]
+    assert (ended.code, archive.names(out)) == (0, kept)
+    said = f"{out}: {out.stat().st_size} bytes, {len(kept)} images, without {len(names) - len(kept)} images\n"
+    assert ended.stderr == f"ddpmcodec: {said}"
+    assert ddpm("archive", "test", out, "--model", tiny_model).code == 0
+    assert ddpm("archive", "remove", out, out, "3.png", "--model", tiny_model).code == 1
+    assert ddpm("archive", "remove", "-f", out, out, "3.png", "--model", tiny_model, "-q").code == 0
+    assert archive.names(out) == [name for name in kept if name != "3.png"]
+    assert ddpm("archive", "remove", "-f", out, out, "33.png").code == 1
+    assert ddpm("archive", "remove", "-f", out, out).code == 2
+
+
 def test_an_archive_is_as_new_as_it_is(ddpm: Callable, photos: Path, tmp_path: Path) -> None:
     """What is left out, or in it, is something else."""
     old = tmp_path / "old.png"

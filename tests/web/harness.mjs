@@ -14,7 +14,7 @@ function answerOf(picture) {
   if (!picture) return null;
   const sha256 = createHash("sha256").update(picture.data).digest("hex");
   const text = (bytes) => Buffer.from(bytes).toString("base64");
-  return { ...picture, sha256, data: text(picture.data), icc: text(picture.icc), exif: text(picture.exif) };
+  return { ...picture, sha256, data: text(picture.data), icc: text(picture.icc), exif: text(picture.exif), xmp: text(picture.xmp) };
 }
 
 function chunksOf(data, size) {

@@ -68,6 +68,7 @@ def photo() -> bytes:
     exif = Image.Exif()
     exif[0x0112] = 6
     image.info["exif"], image.info["icc_profile"] = exif.tobytes(), b"no profile, but bytes"
+    image.info["xmp"] = b"<x:xmpmeta/>"
     file = ddpmcodec.encode(image, effort=1, tile=64, verify=False)
     assert ddpmcodec.info(file)["tiles"] == 6
     return file
@@ -87,6 +88,7 @@ def test_a_photograph_of_the_embedded_model_decodes_exactly(node: Node, photo: b
     found, expected = node.ask("decode", photo), ddpmcodec.decode(photo)
     assert np.array_equal(pixels_of(found), np.asarray(expected))
     assert base64.b64decode(found["exif"]) == expected.info["exif"]
+    assert base64.b64decode(found["xmp"]) == expected.info["xmp"] == b"<x:xmpmeta/>"
     assert base64.b64decode(found["icc"]) == b"no profile, but bytes"
     assert found["orientation"] == 6
 

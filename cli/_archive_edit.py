@@ -1,4 +1,4 @@
-"""ddpmcodec archive join"""
+"""ddpmcodec archive join | remove"""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ._archive_inputs import archive_content, file_argument, matching, network_option
 from ._common import (
     EXIT_CODES,
     PATH_NAME,
@@ -14,6 +15,7 @@ from ._common import (
     counted,
     force_option,
     label,
+    naming,
     naming_options,
     quiet_option,
     read_input,
@@ -43,3 +45,34 @@ def join(output: str, archives: tuple[str, ...], force: bool, quiet: bool) -> No
     write_archive(output, data, [Path(name) for name in archives if name != STANDARD], force)
     if not quiet:
         say(f"{counted(len(archives), 'archive')} -> {label(output, 'standard output')}: {len(data)} bytes")
+
+
+@click.command(epilog=EXIT_CODES)
+@click.argument("output", type=PATH_NAME, metavar="OUT.ddpma")
+@file_argument
+@click.argument("names", nargs=-1, required=True, metavar="NAMES...")
+@network_option
+@force_option
+@quiet_option
+def remove(output: str, file: str, names: tuple[str, ...], model: str | None, force: bool, quiet: bool) -> None:
+    """Make an archive without the images of these names, folders and patterns; with -f also in its own place.
+
+    Images that share a stream with one that goes are coded again; all others are copied as they are.
+
+    \b
+    ddpmcodec archive remove -f photos.ddpma photos.ddpma blurred.png '2019/*'
+    """
+    from ddpmcodec import archive
+
+    source = [] if file == STANDARD else [Path(file)]
+    check_archive_output(output, source, "archive remove", force, replaces_source=True)
+    content = archive_content(file)
+    with naming(file):
+        all_names = archive.names(content)
+        chosen = matching(all_names, names)
+        data = archive.remove(content, chosen or [], model=model)
+    write_archive(output, data, source, force)
+    if not quiet:
+        left = len(archive.names(data))
+        gone = counted(len(all_names) - left, "image")
+        say(f"{label(output, 'standard output')}: {len(data)} bytes, {left} images, without {gone}")

@@ -1,4 +1,4 @@
-"""Archives become one without being decoded: how images are added."""
+"""Archives become others: how images are added, without decoding any, and taken out."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from ddpmcodec import archive
-from ddpmcodec.errors import ChecksumError, FormatError, ImageError, TruncatedError
+from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ImageError, TruncatedError
 from ddpmcodec.format import ddpma
-from ddpmcodec.format.ddpma import MARK
+from ddpmcodec.format.ddpma import MARK, split
 from ddpmcodec.models.context import ContextModel
 from pictures import Pictures, create, crops, drawing, whole
 
@@ -75,3 +75,50 @@ def test_more_than_an_archive_may_hold_is_refused(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(ddpma, "MAX_IMAGES", 3)
     with pytest.raises(FormatError, match="the index has more than 3 images"):
         archive.join(both)
+
+
+# --- taken out
+
+
+def test_files_and_runs_that_stay_are_copied(model: ContextModel) -> None:
+    """Here two blocks: one of files, one of a run of each size."""
+    large, small = crops(3, 70, 66), renamed(crops(4), "small/") | renamed(crops(3, 12, 10), "other/")
+    data = create(large | small, model)
+    left = archive.remove(data, ["photo-001.png"], model=model)
+    kept = {name: image for name, image in (large | small).items() if name != "photo-001.png"}
+    assert archive.names(left) == [*kept]
+    assert whole(kept, archive.extract(left, model=model))
+    assert archive.remove(left, [*small], model=model) == create({n: i for n, i in kept.items() if n in large}, model)
+    (coded,) = (parts.streams for parts in split(data).parts if parts.streams)
+    assert coded == next(parts.streams for parts in split(left).parts if parts.streams)
+
+
+def test_images_of_a_stream_are_coded_again_without_one(pictures: Pictures, data: bytes, model: ContextModel) -> None:
+    """With their metadata, in their order, and as if it had never been there."""
+    gone = [name for number, name in enumerate(pictures) if number % 5 == 3]
+    kept = {name: image for name, image in pictures.items() if name not in gone}
+    left = archive.remove(data, gone, model=model)
+    assert archive.names(left) == [*kept]
+    assert whole(kept, archive.extract(left, model=model))
+    assert len(left) < len(data)
+    assert archive.describe(left)["effort"] == archive.describe(data)["effort"]
+
+
+def test_by_bits_back_images_are_taken_out_too() -> None:
+    images = renamed(crops(24, 12, 12), "")
+    data = archive.create(images.items(), bits_back=2)
+    left = archive.remove(data, ["photo-020.png"])
+    kept = {name: image for name, image in images.items() if name != "photo-020.png"}
+    assert whole(kept, archive.extract(left))
+    assert archive.describe(left)["latent_levels"] == archive.describe(data)["latent_levels"] != []
+
+
+def test_what_cannot_be_taken_out(data: bytes, pictures: Pictures, model: ContextModel) -> None:
+    with pytest.raises(DdpmError, match="there is no image 'x' in the archive"):
+        archive.remove(data, ["x"])
+    with pytest.raises(ImageError, match="no image would be left: remove the file itself"):
+        archive.remove(data, [*pictures], model=model)
+    with pytest.raises(TypeError, match=r"remove\(\) takes a list of names: \['x'\]"):
+        archive.remove(data, "x")
+    with pytest.raises(TruncatedError, match="bytes are missing at its end"):
+        archive.remove(data[:-5], [next(iter(pictures))])
