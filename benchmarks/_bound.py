@@ -1,10 +1,11 @@
-"""The variational bound of the embedded Gaussian model on images: what bits back pays, and the rate-distortion curve of
-an ideal progressive code (Figure 5 and Table 4 of the DDPM paper), which no real prefix reaches."""
+"""The variational bound of a denoiser, by default of the embedded Gaussian model, on images: what bits back pays, and
+the rate-distortion curve of an ideal progressive code (Figure 5 and Table 4 of the DDPM paper), which no real prefix
+reaches."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +14,8 @@ from ddpmcodec.archive.latents import find_network
 from ddpmcodec.paper.bits_back import PRIOR_STD
 from ddpmcodec.paper.bound import Bound, evaluate
 from ddpmcodec.paper.denoisers import find_denoiser
-from ddpmcodec.paper.schedule import Levels
+from ddpmcodec.paper.gaussian.model import GaussianModel
+from ddpmcodec.paper.schedule import HALF_RANGE, Levels
 
 from ._curves import psnr
 from ._data import Pixels, alike
@@ -25,31 +27,46 @@ ROWS = 10  # of a table, before the pixels themselves
 CHANNELS, DIGITS = 3, 7  # of a pixel; significant ones that a result keeps
 
 
-def name_of(levels: int) -> str:
-    """What a bound is called in results."""
-    return f"Gaussian model, T={levels}"
+class Asked(NamedTuple):
+    """A denoiser, by what a user calls it, and through how many noise levels. source: None: the embedded model."""
+
+    source: str | None
+    levels: int
+
+    @property
+    def name(self) -> str:
+        """What its bound is called in results."""
+        return f"{described(self.source)['name']}, T={self.levels}"
+
+    @property
+    def noise_levels(self) -> Levels:
+        """Those of archives by bits back."""
+        return np.array([level.s for level in find_network(self.source).hierarchy(self.levels)])
 
 
-def coding_levels(levels: int) -> Levels:
-    """The levels of archives by bits back through so many noise levels."""
-    return np.array([level.s for level in find_network().hierarchy(levels)])
+def described(source: str | None) -> dict[str, str]:
+    """Name and id of a denoiser, for results. Raises ModelError."""
+    denoiser = find_denoiser(source)
+    return {"name": getattr(denoiser, "name", None) or str(source), "id": denoiser.id.hex()}
 
 
-def bound_of(images: Sequence[Pixels], levels: int, seed: int) -> Bound:
+def bound_of(images: Sequence[Pixels], asked: Asked, seed: int) -> Bound:
     """The bound of images of one size, uint8 [H, W, 3], by one draw of the latents."""
     pixels, noise = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2), torch.Generator().manual_seed(seed)
-    return evaluate(find_denoiser(None), pixels, coding_levels(levels), noise, prior_std=PRIOR_STD)
+    denoiser = find_denoiser(asked.source)
+    prior_std = PRIOR_STD if isinstance(denoiser, GaussianModel) else HALF_RANGE
+    return evaluate(denoiser, pixels, asked.noise_levels, noise, prior_std=prior_std)
 
 
-def task(levels: int) -> Task:
+def task(asked: Asked) -> Task:
     """A task that gives {bits, squared_error}: the terms of each image in bits/dim, and its errors, as in `Bound`."""
-    return Task(name_of(levels), COST * levels, lambda group, first: _terms(group, levels, first))
+    return Task(asked.name, COST * asked.levels, lambda group, first: _terms(group, asked, first))
 
 
-def _terms(images: Sequence[Pixels], levels: int, seed: int) -> Columns:
+def _terms(images: Sequence[Pixels], asked: Asked, seed: int) -> Columns:
     columns: Columns = {"bits": [], "squared_error": []}
     for group in alike(images):
-        bound = bound_of(group, levels, seed)
+        bound = bound_of(group, asked, seed)
         for bits, errors in zip(bound.bits.T, bound.squared_error.T, strict=True):
             columns["bits"].append(_rounded(bits))
             columns["squared_error"].append(_rounded(errors))
@@ -60,19 +77,20 @@ def _rounded(values: torch.Tensor) -> list[float]:
     return [float(f"{value:.{DIGITS}g}") for value in values.tolist()]
 
 
-def result(levels: int, unit_values: Mapping[str, Columns], kept: Sequence[bool]) -> dict[str, Any]:
+def result(asked: Asked, unit_values: Mapping[str, Columns], kept: Sequence[bool]) -> dict[str, Any]:
     """What a result file keeps: every row of the table, and the curve, means over the kept images."""
-    columns, chosen = task(levels).collect(unit_values), torch.tensor(kept)
+    columns, chosen = task(asked).collect(unit_values), torch.tensor(kept)
     bits, errors = (torch.tensor(columns[key], dtype=torch.float64)[chosen].T for key in ("bits", "squared_error"))
-    bound = Bound(coding_levels(levels), bits, errors).to_json()
+    bound = Bound(asked.noise_levels, bits, errors).to_json()
     rates = [CHANNELS * row["rate"]["mean"] for row in bound["table"][:-1]]  # from c_T to c_1
     qualities = [estimate(list(map(psnr, row))) for row in reversed(errors.tolist())]
-    return {"codec": name_of(levels), "levels": levels, **bound, "curve": {"bpp": rates, "psnr": qualities}}
+    return {"codec": asked.name, "levels": asked.levels, **bound, "curve": {"bpp": rates, "psnr": qualities}}
 
 
-def table(row: Mapping[str, Any], images: str) -> Table:
+def table(row: Mapping[str, Any], images: str, denoiser: Mapping[str, str]) -> Table:
     """A table like Table 4 of the paper, at every tenth of the noise levels."""
-    caption = f"Variational bound of the embedded Gaussian model, {row['levels']} noise levels, {images}"
+    name = f"{denoiser['name']} ({denoiser['id'][:8]})"
+    caption = f"Variational bound of the denoiser {name}, {row['levels']} noise levels, {images}"
     return Table(f"bound{row['levels']}", caption, [*_lines(row)])
 
 

@@ -61,8 +61,10 @@ def document(
     *,
     model: ContextModel | None,
     dataset: Mapping[str, Any] | None,
+    denoiser: Mapping[str, str] | None = None,
 ) -> Document:
-    """A result file. command: the command line that made it. dataset: `Dataset.describe()`."""
+    """A result file. command: the command line that made it. dataset: `Dataset.describe()`. denoiser: name and id of
+    that of the paper's system, where it was measured, too."""
     return {
         "schema": SCHEMA,
         "kind": kind,
@@ -72,6 +74,7 @@ def document(
         "model": model and {"name": model.name, "id": model.id.hex()},
         "dataset": dataset,
         "results": results,
+        **({"denoiser": denoiser} if denoiser else {}),
     }
 
 

@@ -20,7 +20,7 @@ from ddpmcodec.codec.efforts import Coding, macs_per_pixel
 from ddpmcodec.errors import ChecksumError
 from ddpmcodec.models.context import ContextModel
 
-from ._bound import bound_of
+from ._bound import Asked, bound_of, described
 from ._charts import bpd_charts, captions, write_charts
 from ._codecs import (
     BASELINE_COST,
@@ -52,11 +52,13 @@ MOST_NAMED = 64  # images with lines of their own
 
 
 class Plan(NamedTuple):
-    """settings: of one file an image; archives: of archives. bits_back: noise levels of archives by bits back."""
+    """settings: of one file an image; archives: of archives. bits_back: noise levels of archives by bits back.
+    denoiser: of these; None: the embedded one."""
 
     settings: Sequence[Coding]
     archives: Sequence[Coding] = ()
     bits_back: Sequence[int] = ()
+    denoiser: str | None = None
 
 
 class Contender(NamedTuple):
@@ -89,7 +91,9 @@ def run(
     model = find_model(source, dataset.images)
     available, skipped = sort_out(BASELINES if baselines else ())
     data = dataset.describe()
-    work = Work(out, KIND, {"dataset": data["sha256"], "model": model.id.hex(), "versions": versions()})
+    denoiser = described(plan.denoiser) if plan.bits_back else None
+    key = {"dataset": data["sha256"], "model": model.id.hex(), "denoiser": denoiser, "versions": versions()}
+    work = Work(out, KIND, key)
     contenders = [*_ours(model, plan, webp=source is None), *map(_baseline, available)]
     tasks = {task.name: task for each in contenders for task in each.tasks}
     units = [unit for task in tasks.values() for unit in task.units(dataset.images)]
@@ -98,7 +102,7 @@ def run(
     if unit_values is not None:
         rows = [_row(each, dataset.images, unit_values) for each in contenders]
         results = {"codecs": [*rows, *skipped], "literature": literature(dataset)}
-        result = document(KIND, command, results, model=model, dataset=data)
+        result = document(KIND, command, results, model=model, dataset=data, denoiser=denoiser)
         write_charts(bpd_charts(result), out)
     work.finish(result)
     return result
@@ -109,7 +113,7 @@ def _ours(model: ContextModel, plan: Plan, *, webp: bool) -> Iterator[Contender]
         yield _files(model, coding, webp)
     for coding in plan.archives:
         yield _archive(model, coding, webp)
-    yield from map(_bits_back, plan.bits_back)
+    yield from (_bits_back(Asked(plan.denoiser, levels)) for levels in plan.bits_back)
 
 
 def _files(model: ContextModel, coding: Coding, webp: bool) -> Contender:
@@ -124,10 +128,11 @@ def _archive(model: ContextModel, coding: Coding, webp: bool) -> Contender:
     return Contender(name, macs_per_pixel(model, coding), ARCHIVE_IMAGES, [task])
 
 
-def _bits_back(levels: int) -> Contender:
-    name, task_cost = f"{OURS} bits back T={levels}", BITS_BACK_COST * levels
-    task = _whole(name, task_cost, lambda group, _: measure_archive(group, bits_back=levels))
-    bound = Task(f"{name}{BOUND}", task_cost / 2, lambda group, first: variational_bound(group, levels, first))
+def _bits_back(asked: Asked) -> Contender:
+    name, task_cost = f"{OURS} bits back T={asked.levels}", BITS_BACK_COST * asked.levels
+    options = {"bits_back": asked.levels, "model": asked.source}
+    task = _whole(name, task_cost, lambda group, _: measure_archive(group, **options))
+    bound = Task(f"{name}{BOUND}", task_cost / 2, lambda group, first: variational_bound(group, asked, first))
     return Contender(name, None, ARCHIVE_IMAGES, [bound, task])
 
 
@@ -221,11 +226,11 @@ def measure_archive(images: Sequence[Pixels], **options: Any) -> Columns:
     return {"bytes": [len(data)], "by_bits_back": [archive.describe(data)["images_by_bits_back"]]}
 
 
-def variational_bound(images: Sequence[Pixels], levels: int, seed: int) -> Columns:
-    """What the embedded Gaussian model needs for each image at these noise levels: {ideal_bits}."""
+def variational_bound(images: Sequence[Pixels], asked: Asked, seed: int) -> Columns:
+    """What a denoiser needs for each image at its noise levels: {ideal_bits}."""
     bits: list[float] = []
     for group in alike(images):
-        bits += (bound_of(group, levels, seed).bits.sum(0) * group[0].size).tolist()
+        bits += (bound_of(group, asked, seed).bits.sum(0) * group[0].size).tolist()
     return {"ideal_bits": bits}
 
 

@@ -61,11 +61,17 @@ COMPRESSAI = "compressai"  # folder of the curves in the format of CompressAI's 
 
 
 class Plan(NamedTuple):
-    """What to measure. rates: bits per pixel, of tables. bounds: numbers of noise levels."""
+    """What to measure. rates: bits per pixel, of tables. bounds: numbers of noise levels. denoiser: whose bounds; None:
+    the embedded one."""
+
+    @property
+    def asked(self) -> list[_bound.Asked]:
+        return [_bound.Asked(self.denoiser, levels) for levels in self.bounds]
 
     settings: Sequence[Coding]
     rates: Sequence[float]
     bounds: Sequence[int] = ()
+    denoiser: str | None = None
 
 
 class Contender(NamedTuple):
@@ -105,15 +111,17 @@ def run(
     sweeps, skipped = _sort_out(SWEEPS if baselines else ())
     data = dataset.describe()
     contenders = [*(_ours(model, coding) for coding in plan.settings), *map(_sweep, sweeps)]
-    work = Work(out, KIND, {"dataset": data["sha256"], "model": model.id.hex(), "versions": versions()})
-    tasks = [*(each.task for each in contenders), *map(_bound.task, plan.bounds)]
+    denoiser = _bound.described(plan.denoiser) if plan.bounds else None
+    key = {"dataset": data["sha256"], "model": model.id.hex(), "denoiser": denoiser, "versions": versions()}
+    work = Work(out, KIND, key)
+    tasks = [*(each.task for each in contenders), *map(_bound.task, plan.asked)]
     units = [unit for task in tasks for unit in task.units(dataset.images)]
     unit_values = work.results(units, quiet=quiet, side_by_side=True, ray=ray)
     result = None
     if unit_values is not None:
         results = _results(contenders, unit_values, dataset, plan, model)
         results["curves"] += skipped
-        result = document(KIND, command, results, model=model, dataset=data)
+        result = document(KIND, command, results, model=model, dataset=data, denoiser=denoiser)
         write_charts(rd_charts(result), out)
         export(result, out / COMPRESSAI)
     work.finish(result)
@@ -165,7 +173,7 @@ def _results(
             for a in ours
             for b in baselines
         ],
-        "bounds": [_bound.result(levels, unit_values, coded) for levels in plan.bounds],
+        "bounds": [_bound.result(asked, unit_values, coded) for asked in plan.asked],
         "literature": literature_curves(dataset),
     }
 
@@ -254,7 +262,7 @@ def tables(document: Document) -> list[Table]:
         Table("rates", f"{at}, {of_images(document)}", rates),
         Table("bdrates", f"{bd_caption}, {of_images(document)}", bd),
         *(_steps(row) for row in ours),
-        *(_bound.table(row, of_images(document)) for row in results.get("bounds", ())),
+        *(_bound.table(row, of_images(document), document["denoiser"]) for row in results.get("bounds", ())),
         Table("literature", f"CIFAR-10 test set: {NOT_MEASURED}", [*map(_published, results["literature"])]),
     ]
     return [table for table in all_of_them if table.rows]

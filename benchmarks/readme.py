@@ -97,8 +97,9 @@ def _known(name: str, there: Mapping[str, object]) -> str:
 
 
 def _origin(document: Document) -> str:
-    model = f"Model {document['model']['name']} ({document['model']['id'][:8]}). " if document["model"] else ""
-    return f"{model}`{document['command']}`"
+    used = {what: document.get(what) for what in ("model", "denoiser")}
+    words = ", ".join(f"{what} {each['name']} ({each['id'][:8]})" for what, each in used.items() if each)
+    return f"{words[:1].upper()}{words[1:]}. `{document['command']}`" if words else f"`{document['command']}`"
 
 
 # --- the summary

@@ -34,6 +34,11 @@ bench_model_option = click.option(
     help="An embedded model, or an exported one, for all images; by default the embedded one that suits most of them"
     " (`encode` chooses for each).",
 )
+denoiser_option = click.option(
+    "--denoiser",
+    metavar="SOURCE",
+    help="Of the paper's system: a Gaussian model, or a checkpoint of its network; by default the embedded model.",
+)
 no_bars_option = click.option("-q", "--quiet", is_flag=True, help="No progress bars.")
 baselines_option = click.option("--no-baselines", is_flag=True, help="Without the other codecs.")
 

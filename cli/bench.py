@@ -16,6 +16,7 @@ from ._bench import (
     bench_model_option,
     codings,
     command_line,
+    denoiser_option,
     measure,
     no_bars_option,
     numbers,
@@ -65,17 +66,20 @@ def bench() -> None:
     type=numbers(2, none=True),
     default="",
     metavar="T,T,...",
-    help="And archives by bits back, through so many noise levels of the Gaussian model.",
+    help="And archives by bits back, through so many noise levels of the denoiser.",
 )
+@denoiser_option
 @ray_option
 @run_options
-def bpd(request: Request, archives: tuple[Coding, ...], bits_back: tuple[int, ...], ray: str | None) -> int:
+def bpd(
+    request: Request, archives: tuple[Coding, ...], bits_back: tuple[int, ...], denoiser: str | None, ray: str | None
+) -> int:
     """Size of whole files without loss, in bits/dim, beside PNG, WebP and JPEG XL.
 
     Every file is decoded and compared. With each size stand the ideal code length, which is what the model itself
     needs, and the overhead of a file beyond it. Writes bench-bpd.json and the chart bpd.png, bpd.svg; prints tables.
     """
-    return request.measure("bpd", lambda plan: plan(request.settings, archives, bits_back), ray=ray)
+    return request.measure("bpd", lambda plan: plan(request.settings, archives, bits_back, denoiser), ray=ray)
 
 
 @bench.command(epilog=EXIT_CODES)
@@ -93,12 +97,14 @@ def bpd(request: Request, archives: tuple[Coding, ...], bits_back: tuple[int, ..
     type=numbers(2, none=True),
     default="",
     metavar="T,T,...",
-    help="And the variational bound of the Gaussian model on so many noise levels: Figure 5 and Table 4 of the DDPM"
-    " paper.",
+    help="And the variational bound of the denoiser on so many noise levels: Figure 5 and Table 4 of the DDPM paper.",
 )
+@denoiser_option
 @ray_option
 @run_options
-def rd(request: Request, rates: tuple[float, ...], bounds: tuple[int, ...], ray: str | None) -> int:
+def rd(
+    request: Request, rates: tuple[float, ...], bounds: tuple[int, ...], denoiser: str | None, ray: str | None
+) -> int:
     """Rate versus distortion of real prefixes of files, beside JPEG, WebP, JPEG 2000, AVIF and JPEG XL.
 
     Every file is cut at the end of each segment. A curve's points are means over images, of bits per pixel and of PSNR,
@@ -106,7 +112,7 @@ def rd(request: Request, rates: tuple[float, ...], bounds: tuple[int, ...], ray:
     program ssimulacra2 is installed. Writes bench-rd.json, the charts rd, rd-ssim and rd-ssimulacra2 as PNG and SVG,
     and compressai/*.json; prints tables.
     """
-    return request.measure("rd", lambda plan: plan(request.settings, rates, bounds), ray=ray)
+    return request.measure("rd", lambda plan: plan(request.settings, rates, bounds, denoiser), ray=ray)
 
 
 @bench.command(epilog=EXIT_CODES)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from ddpmcodec.errors import ImageError
+from ddpmcodec.errors import DdpmError, ImageError
 
 from ._archive_inputs import test_archive
 from ._common import (
@@ -18,7 +19,6 @@ from ._common import (
     EXIT_CODES,
     STANDARD,
     counted,
-    each,
     echo,
     failure,
     file_model_option,
@@ -26,12 +26,14 @@ from ._common import (
     is_watched,
     label,
     max_pixels_option,
+    message_of,
     naming,
     printable,
     progress,
     quiet_option,
     read_input,
     say,
+    threads_option,
 )
 from ._many import folder_sources, loader, ray_option, source_of
 
@@ -48,27 +50,69 @@ ARCHIVED = ".ddpma"
 @click.option("-r", "--recursive", is_flag=True, help="Take all .ddpm and .ddpma files below folders, too.")
 @file_model_option
 @max_pixels_option
+@threads_option
 @ray_option
+@click.option("--json", "as_json", is_flag=True, help="JSON on standard output: a line a file.")
 @quiet_option
 def test(
-    files: tuple[str, ...], recursive: bool, model: str | None, max_pixels: int, ray: str | None, quiet: bool
-) -> int:
+    files: tuple[str, ...], recursive: bool, model: str | None, max_pixels: int, threads: int | None, ray: str | None,
+    as_json: bool, quiet: bool,
+) -> int:  # fmt: skip
     """Decode files and archives, check them, and throw the images away. FILE - is standard input.
 
     For a lossy file, check that it has not changed since it was cut.
     """
+    from ddpmcodec.parallel import threads_of
+
+    if ray is not None and threads:
+        raise click.UsageError("with --ray all processors of the cluster work: leave out --threads")
     network, codes = loader(model, ray=ray), list[int]()
     names = list(_named(files, codes, quiet)) if recursive else list(files)
+
+    def done(name: str, outcome: Sound | BaseException) -> None:
+        """Prints what became of a file."""
+        if not isinstance(outcome, Sound):
+            codes.append(failure(outcome))
+            facts: dict[str, object] = {"ok": False, "error": message_of(outcome), "exit_code": codes[-1]}
+        else:
+            facts = {"ok": True, **outcome.facts}
+            if not (quiet or as_json):
+                echo(printable(f"{label(name)}: {outcome.words}"))
+        if as_json:
+            echo(json.dumps({"file": label(name), **facts}))
+
+    before = len(codes)
     if ray is not None:
-        return max([*codes, _on_cluster(names, network, max_pixels, ray, quiet)])
+        _on_cluster(names, network, max_pixels, ray, done, shown=is_watched() and not quiet)
+    else:
+        with threads_of(threads):
+            for name in names:
+                _test_here(name, network, max_pixels, quiet, done)
+    if len(codes) > before and len(names) > 1:
+        say(f"{len(codes) - before} of {counted(len(names), 'file')} failed")
+    return max(codes, default=0)
 
-    def test_one(name: str) -> None:
+
+class Sound(NamedTuple):
+    """A file that is as it was written: in words, and facts for --json."""
+
+    words: str
+    facts: dict[str, object]
+
+
+Done = Callable[[str, "Sound | BaseException"], None]
+
+
+def _test_here(name: str, network: Network, max_pixels: int, quiet: bool, done: Done) -> None:
+    """Raises BrokenPipeError."""
+    try:
         source_of(name, "test")
-        outcome = _test(name, read_input(name), network, max_pixels, quiet)
-        if not quiet:
-            echo(outcome)
-
-    return max([*codes, each(names, test_one)])
+        outcome: Sound | BaseException = _test(name, read_input(name), network, max_pixels, quiet)
+    except BrokenPipeError:
+        raise
+    except (DdpmError, OSError, MemoryError) as error:
+        outcome = error
+    done(name, outcome)
 
 
 def _named(files: Sequence[str], codes: list[int], quiet: bool) -> Iterator[str]:
@@ -83,14 +127,14 @@ def _named(files: Sequence[str], codes: list[int], quiet: bool) -> Iterator[str]
         yield from (str(source.path) for source in found)
 
 
-def _test(name: str, data: bytes, network: Network, max_pixels: int, quiet: bool) -> str:
-    """The line that is printed of the file."""
+def _test(name: str, data: bytes, network: Network, max_pixels: int, quiet: bool) -> Sound:
+    """Raises DdpmError, which names the file."""
     from ddpmcodec.format.header import ARCHIVE_MAGIC
     from ddpmcodec.format.header_bytes import parse_header
 
     if data.startswith(ARCHIVE_MAGIC):
         images = test_archive(name, data, network(), max_pixels, quiet=quiet)
-        return printable(f"{label(name)}: ok, {counted(images, 'image')}")
+        return Sound(f"ok, {counted(images, 'image')}", {"images": images})
     with naming(name):
         header, _ = parse_header(data)
     loaded = network()
@@ -99,37 +143,30 @@ def _test(name: str, data: bytes, network: Network, max_pixels: int, quiet: bool
 
         decoded = codec.decode_details(data, model=loaded, max_pixels=max_pixels, progress=advance)
     rate = 8 * len(data) / (header.width * header.height)
-    return printable(f"{label(name)}: ok" + f", lossy, {rate:.2f} bits a pixel" * decoded.lossy)
+    return Sound("ok" + f", lossy, {rate:.2f} bits a pixel" * decoded.lossy, {"lossy": decoded.lossy, "bpp": rate})
 
 
-def _on_cluster(files: Sequence[str], network: Network, max_pixels: int, ray: str, quiet: bool) -> int:
-    """Lines come as files are done."""
+def _on_cluster(
+    files: Sequence[str], network: Network, max_pixels: int, ray: str, done: Done, *, shown: bool
+) -> None:  # fmt: skip
+    """Files are done in any order."""
     from tqdm import tqdm
 
     from ddpmcodec import cluster
     from ddpmcodec.codec.batching import ALONE
 
-    codes: list[int] = []
-    shown = is_watched() and not quiet
-
-    def done(name: str, outcome: str | cluster.Failure) -> None:
+    def done_here(name: str, outcome: Sound | cluster.Failure) -> None:
         with tqdm.external_write_mode(file=sys.stderr):
-            if not isinstance(outcome, str):
-                codes.append(failure(outcome))
-            elif not quiet:
-                echo(outcome)
+            done(name, outcome)
         bar.update()
 
     total = f"{len(files)} files"
     with cluster.connect(ray) as machines, tqdm(desc=total, total=len(files), disable=not shown, leave=False) as bar:
         keys = [(ALONE, name) for name in files]
         code = partial(_test_sent, network=network, max_pixels=max_pixels)
-        cluster.work_through(machines, files, keys, lambda name: (name, read_input(name)), code, done)
-    if codes and len(files) > 1:
-        say(f"{len(codes)} of {len(files)} files failed")
-    return max(codes, default=0)
+        cluster.work_through(machines, files, keys, lambda name: (name, read_input(name)), code, done_here)
 
 
-def _test_sent(sent: Sequence[tuple[str, bytes]], network: Network, max_pixels: int) -> list[str]:
+def _test_sent(sent: Sequence[tuple[str, bytes]], network: Network, max_pixels: int) -> list[Sound]:
     """`_test` on another machine."""
     return [_test(name, data, network, max_pixels, quiet=True) for name, data in sent]

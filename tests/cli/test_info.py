@@ -119,3 +119,14 @@ def test_test_takes_a_tree(ddpm: Any, file: Path, coded: bytes) -> None:
     ended = ddpm("test", "-r", file.parent / "empty")
     assert ended.code == 1
     assert ended.stderr == f"ddpmcodec: {file.parent / 'empty'}: there is no file of ddpmcodec in it\n"
+
+
+def test_programs_are_told_which_files_are_sound(ddpm: Any, file: Path, coded: bytes) -> None:
+    bad = file.with_name("bad.ddpm")
+    bad.write_bytes(coded[:-1])
+    ended = ddpm("test", file, bad, "--json", "--threads", 1)
+    first, second = map(json.loads, ended.stdout.decode().splitlines())
+    assert (ended.code, first["file"], first["ok"], first["lossy"]) == (3, str(file), True, False)
+    assert (second["file"], second["ok"], second["exit_code"]) == (str(bad), False, 3)
+    assert second["error"] in ended.stderr
+    assert ended.stderr.endswith("ddpmcodec: 1 of 2 files failed\n")
