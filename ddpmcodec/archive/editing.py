@@ -13,6 +13,7 @@ from ddpmcodec.arguments import File
 from ddpmcodec.errors import FormatError, ImageError, TruncatedError
 from ddpmcodec.format.block import LEVEL_UNIT, Block, Coding, Entry
 from ddpmcodec.format.ddpma import Archive, Index, Packed, Parts, assemble, find_images, packed, split
+from ddpmcodec.models import registry
 
 
 def join(archives: Iterable[File]) -> bytes:
@@ -105,6 +106,8 @@ def _coded_again(archive: Archive, coding: Coding, entries: Sequence[Entry], mod
     """Blocks of some images of a stack, which keep their numbers."""
     images = dict(extract_from(archive, entries, model=model))
     numbers = {entry.name: entry.number for entry in entries}
+    if model is None and not coding.latent_levels:
+        model = registry.name_of_number(coding.model_number)
     again = create(
         ((entry.name, images[entry.name]) for entry in entries), effort=coding.effort, levels=coding.levels,
         bits_back=[level / LEVEL_UNIT for level in coding.latent_levels] or None, model=model,
