@@ -100,8 +100,8 @@ def many_options(function: Callable[..., int]) -> Callable[..., int]:
 
 class Work(Protocol):
     """What a command does with files. verb, noun: for messages. keep_suffix: outputs keep the suffix of their inputs
-    before `suffix`. removes: inputs are removed once their outputs are written. extensions: those of the files that are
-    taken from folders; None: those of images."""
+    before `suffix`, or what `suffix_of` says. removes: inputs are removed once their outputs are written. extensions:
+    those of the files that are taken from folders; None: those of images."""
 
     verb: str
     noun: str
@@ -111,6 +111,9 @@ class Work(Protocol):
 
     @property
     def extensions(self) -> Collection[str] | None: ...
+
+    def suffix_of(self, name: str) -> str | None:
+        """The suffix of an input's output, where it is not `suffix`."""
 
     def shape(self, name: str) -> Shape | None:
         """Looks at the start of a file. Raises DdpmError where it is of another kind."""
@@ -186,7 +189,7 @@ def _planned(
     sources: dict[str, Source], outputs: Outputs, choice: Choice, work: Work, report: Report
 ) -> Iterator[Task]:
     """The tasks, without outputs that must not be written, or are there already."""
-    targets = {name: outputs.name(name, source.below) for name, source in sources.items()}
+    targets = {name: outputs.name(name, source.below, work.suffix_of(name)) for name, source in sources.items()}
     if choice.as_json and STANDARD in targets.values():
         raise click.UsageError("--json and an image cannot both be on standard output: name a file with -o")
     if work.removes and STANDARD in {*targets, *targets.values()}:

@@ -56,20 +56,20 @@ class Outputs:
             check_output(Path(name), None if source == STANDARD else Path(source), force=self.force or replaces)
         return name
 
-    def name(self, source: str, below: Path | None = None) -> str:
-        """The output for a source. below: its path in the folder that was given."""
+    def name(self, source: str, below: Path | None = None, suffix: str | None = None) -> str:
+        """The output for a source. below: its path in the folder that was given. suffix: in place of that of all."""
         if self.output is None:
-            return STANDARD if source == STANDARD else str(self._renamed(Path(source)))
+            return STANDARD if source == STANDARD else str(self._renamed(Path(source), suffix))
         if self.below:
             base = "stdin" if source == STANDARD else Path(source).name
-            return str(self._renamed(Path(self.output, below or base)))
+            return str(self._renamed(Path(self.output, below or base), suffix))
         return self.output
 
-    def _renamed(self, path: Path) -> Path:
-        inner = path.with_suffix("")
-        if path.suffix == ENCODED and inner.suffix.lower() in SAME_FORMAT.get(self.suffix, ()):
+    def _renamed(self, path: Path, suffix: str | None) -> Path:
+        inner, suffix = path.with_suffix(""), suffix or self.suffix
+        if path.suffix == ENCODED and inner.suffix.lower() in SAME_FORMAT.get(suffix, ()):
             return inner  # photo.png.ddpm, as --keep-suffix names it, becomes photo.png
-        return with_suffix(path, self.suffix, self.keep_suffix)
+        return with_suffix(path, suffix, self.keep_suffix)
 
     def write(self, output: str, data: bytes, source: str, *, replaces: bool = False) -> None:
         """Write an output, with the permissions and the modification time of its source, where that is a file."""

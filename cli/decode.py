@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import click
 
-from ddpmcodec.errors import OutputError, TruncatedError
+from ddpmcodec.errors import DdpmError, OutputError, TruncatedError
 from ddpmcodec.files import FileView
 
 from ._common import (
@@ -101,7 +101,8 @@ ALL = Part()
 @click.option(
     "--original",
     is_flag=True,
-    help="Restore the JPEG file that was encoded, byte for byte: photo.jpg. A file that holds pixels is an error.",
+    help="Restore the JPEG file that was encoded, byte for byte: photo.jpg. A file that holds pixels becomes photo.png,"
+    " unless OUT is a JPEG.",
 )
 @file_model_option
 @max_pixels_option
@@ -155,13 +156,16 @@ class Decoder:
     def is_preview(self) -> bool:
         return any(value is not None and value is not False for value in self.preview.values())
 
+    def suffix_of(self, name: str) -> str | None:
+        return None
+
     def shape(self, name: str) -> Shape | None:
         header = _header_of(name) if can_be_read_twice(name) else None
         if header is None:
             return None
         alone = self.is_preview or self.part != ALL or self.choice.verbose or _is_lossy(name)
         coding = header.effort, header.levels, header.model_number, header.model_id
-        alike = name if alone else (header.width, header.height, header.channels, *coding)
+        alike = name if alone else (header.width, header.height, header.channels, header.is_jpeg, *coding)
         return Shape(header.width * header.height, header.channels, alike)
 
     def is_whole(self, path: Path) -> bool:
@@ -247,20 +251,22 @@ class Decoder:
 
 
 class OriginalDecoder(Decoder):
-    """.ddpm files to the JPEG files that they were made of."""
+    """.ddpm files to the JPEG files that they were made of; those that hold pixels to PNG files beside these."""
 
     suffix = ".jpg"
 
+    def suffix_of(self, name: str) -> str | None:
+        with suppress(DdpmError):  # which `shape` raises again
+            header = _header_of(name) if can_be_read_twice(name) else None
+            return None if header is None or header.is_jpeg else Decoder.suffix
+        return None
+
     def is_whole(self, path: Path) -> bool:
-        return path.stat().st_size > 0  # anything may follow the end of a JPEG
-
-    def fits(self, name: str, path: Path) -> bool:
-        return True
-
-    def prepare(self) -> None:
-        pass
+        return path.stat().st_size > 0 and super().is_whole(path)  # anything may follow the end of a JPEG
 
     def code(self, tasks: Sequence[Task], datas: Sequence[bytes], bar: Bar) -> list[Result]:
+        if Path(tasks[0].output).suffix == Decoder.suffix and not _is_jpeg(datas[0]):
+            return super().code(tasks, datas, bar)  # files of one kind and shape
         return [self._original(*each) for each in zip(tasks, datas, strict=True)]
 
     def _original(self, task: Task, data: bytes) -> Result:

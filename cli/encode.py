@@ -115,6 +115,9 @@ class Encoder:
     extensions = None
     warned: bool = False
 
+    def suffix_of(self, name: str) -> None:
+        pass
+
     def shape(self, name: str) -> Shape | None:
         from ddpmcodec.images import claimed_shape
 
