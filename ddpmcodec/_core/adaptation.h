@@ -4,7 +4,7 @@
 // scales by the sum of two biases, one by the size of the predicted scale and one by the size of the normalised residuals
 // nearby, by gradient descent on the code length, after every wave. A normalised residual is (value - mean) / scale.
 #pragma once
-#include <cmath>
+#include <cstdlib>
 #include <vector>
 
 #include "contract.h"
@@ -43,7 +43,9 @@ struct Scores {
 
     // slope: how the code length changes with the logarithm of the scale, nats.
     void add(int channel, const Context& context, double slope, int scale) {
-        const int64_t score = int64_t(std::floor(std::min(-slope, SCORE_LIMIT) * SCORE_UNIT));
+        const double exact = std::min(-slope, SCORE_LIMIT) * SCORE_UNIT;
+        int64_t score = int64_t(exact);
+        score -= double(score) > exact;  // the floor, without a call of the library
         if (score <= 0 && scale <= NARROW) return;
         for (int c : {context.by_scale, context.by_residuals}) sum[channel][c] += score, count[channel][c]++;
     }

@@ -198,7 +198,11 @@ class Colors {
         std::memcpy(level, &levels_[256 * channel + first], count);
         if (channel == 0) std::memcpy(seen, level, count);
         if (channel == 1) std::memcpy(seen, &pairs_[pixel[0] << 8 | first], count);
-        for (int k = 0; channel == 2 && k < count; k++) seen[k] = triples_[hashed(pixel[0], pixel[1], first + k)];
+        if (channel == 2) {
+            const uint32_t at = hashed(pixel[0], pixel[1], first);  // counts of blue follow each other, but at the end
+            if (at + count <= COLOR_HASHED) std::memcpy(seen, &triples_[at], count);
+            else for (int k = 0; k < count; k++) seen[k] = triples_[hashed(pixel[0], pixel[1], first + k)];
+        }
         for (int k = 0; k < COLOR_WINDOW; k++) {
             const int seen_class = (seen[k] >= 1) + (seen[k] >= 2) + (seen[k] >= 4) + (seen[k] >= 16) + (seen[k] >= 64);
             kinds[k] = uint8_t(seen_class + (channel == 0 || (seen[k] | level[k]) != 0));

@@ -122,9 +122,9 @@ class Position {
     Shares weights_, first_;
     int64_t residual_[CHANNELS] = {};
     bool coded_[CHANNELS] = {};
-    double by_mean_[CHANNELS][MOST_COMPONENTS] = {}, by_scale_[CHANNELS][MOST_COMPONENTS] = {};
-    int used_[CHANNELS][MOST_COMPONENTS] = {};  // scale indices that were coded with
-    int64_t means_[CHANNELS][MOST_COMPONENTS] = {}, expected_[CHANNELS] = {};  // 1/64; by the weights at first
+    double by_mean_[CHANNELS][MOST_COMPONENTS], by_scale_[CHANNELS][MOST_COMPONENTS];  // these three of coded channels
+    int used_[CHANNELS][MOST_COMPONENTS];  // scale indices that were coded with
+    int64_t means_[CHANNELS][MOST_COMPONENTS], expected_[CHANNELS] = {};  // 1/64; by the weights at first
 };
 
 // Codes one channel: by colours, where it becomes exact and its distribution, of values.mean and values.scale, is narrow.
