@@ -72,7 +72,7 @@ def _images(archive: Archive) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _coding_of_file(file: Part) -> str | None:
     try:
-        return CODINGS[ddpm.split(file).header.stored]
+        return CODINGS[ddpm.read_header(file)[0].stored]
     except FormatError:
         return None
 

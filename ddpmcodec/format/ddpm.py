@@ -229,7 +229,7 @@ def split(data: Content | Part) -> Sections:
     and chunks are not checked: `Sections.require_whole` does both. Of a plain file, all that follows is its stream. An
     end mark is no part of any section.
     """
-    header, start = parse_header(data) if isinstance(data, bytes) else _parse_head(data)
+    header, start = read_header(data)
     lengths = [header.alpha_length, *header.chunk_lengths, header.metadata_length]
     end = start + sum(lengths)
     if header.index is None or len(data) < end:
@@ -249,9 +249,9 @@ def split(data: Content | Part) -> Sections:
     return Sections(header, start, parts[0], tuple(parts[1:-1]), parts[-1], end - len(data), is_lossy)
 
 
-def _parse_head(data: Content | Part) -> tuple[Header, int]:
-    """`parse_header`, which reads little more than the header and its index."""
-    size = HEAD_BYTES
+def read_header(data: Content | Part) -> tuple[Header, int]:
+    """`parse_header`, which of a view reads little more than the header and its index."""
+    size = len(data) if isinstance(data, bytes) else HEAD_BYTES
     while True:
         try:
             return parse_header(bytes(data[:size]))

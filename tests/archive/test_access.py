@@ -8,11 +8,13 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ddpmcodec import archive
 from ddpmcodec.archive import access, blocks, writer
 from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ImageError, ModelError, TruncatedError
+from ddpmcodec.files import FileView
 from ddpmcodec.models.context import ContextModel
 from pictures import Pictures, create, crops, drawing, same
 
@@ -297,3 +299,20 @@ def test_files_that_are_no_archives_are_refused(tmp_path: Path) -> None:
 def test_another_model_is_an_error(path: Path) -> None:
     with archive.open(path) as images, pytest.raises(ModelError, match="the archive was written with model"):
         images["photo-000.png"]
+
+
+def test_facts_of_an_archive_need_no_more_than_its_heads(tmp_path: Path) -> None:
+    """Of images that are files, too, whose headers say how they are coded."""
+    read: list[int] = []
+
+    class Counted(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            read.append(size or 0)
+            return super().read(size)
+
+    noise = np.random.default_rng(0).integers(0, 256, (3, 300, 300, 3), np.uint8)
+    data = archive.create(((f"{n}.png", image) for n, image in enumerate(noise)), effort=1, verify=False)
+    found = archive.describe(FileView(Counted(data)))
+    assert found == archive.describe(data)
+    assert [image["bytes"] is None for image in found["images"]] == [False] * 3
+    assert sum(read) < len(data) / 10
