@@ -91,8 +91,9 @@ def extract(
         raise click.UsageError("-f overwrites what exists, --skip-existing leaves it: give one of them")
     data = archive_content(file)
     with naming(file):
-        entries = split(data).index.entries
-        wanted = find_images(split(data).index, matching([entry.name for entry in entries], names))
+        index = split(data).index
+        entries = index.entries
+        wanted = find_images(index, matching([entry.name for entry in entries], names))
         codings = {image["name"]: image["coding"] or "" for image in describe(data)["images"]}
     jpegs = {name for name, coding in codings.items() if original and coding.startswith("JPEG")}
     target = _target(output, _targets([entry.name for entry in entries], jpegs), file, force, as_json, len(wanted))
