@@ -218,6 +218,14 @@ def label(name: str, standard: str = "standard input") -> str:
     return standard if name == STANDARD else name
 
 
+def colours_line(name: str, chunks: list[str]) -> str:
+    """What is said of an image whose PNG describes its colours in a way that no file keeps."""
+    are_not = "is not" if len(chunks) == 1 else "are not"
+    return (
+        f"{label(name)}: {' and '.join(chunks)} {are_not} kept: its colours may look wrong; an ICC profile is kept"
+    )
+
+
 def failure(error: BaseException) -> int:
     """Print an error that is not a defect, and return its exit code."""
     say(message_of(error))

@@ -23,6 +23,7 @@ from ._common import (
     STANDARD,
     any_format_option,
     archive_levels_option,
+    colours_line,
     counted,
     echo,
     effort_option,
@@ -130,7 +131,7 @@ def create(
 
         reading = Reading(strip, any_format, pixels)
         data = archives.create(
-            _read_images(files, taken, reading, advance, reports=not quiet and advance is None),
+            _read_images(files, taken, reading, advance, quiet=quiet),
             effort=effort,
             levels=levels,
             bits_back=bits_back,
@@ -193,16 +194,17 @@ def _named(inputs: Sequence[str], quiet: bool, taken: _Taken) -> Iterator[tuple[
 
 def _read_images(
     files: Sequence[tuple[str, Path]], taken: _Taken, reading: Reading, advance: Callable[[float], object] | None, *,
-    reports: bool,
+    quiet: bool,
 ) -> Iterator[tuple[str, Planes]]:  # fmt: skip
-    """The images that can be read; of the others the failure is printed. advance: called for each. reports: says now
-    and then how many are read."""
+    """The images that can be read; of the others the failure is printed. advance: called for each; without it the user
+    is told now and then how many are read, unless `quiet`."""
     from ddpmcodec.codec.reading import planes_of_file
     from ddpmcodec.format.ddpma import check_name
+    from ddpmcodec.metadata import unkept_colours
 
     last = time.monotonic()
     for number, (name, path) in enumerate(files):
-        if reports and time.monotonic() - last >= REPORT_SECONDS:
+        if not quiet and advance is None and time.monotonic() - last >= REPORT_SECONDS:
             last = time.monotonic()
             say(f"{number} of {len(files)} images")
         try:
@@ -219,6 +221,8 @@ def _read_images(
             if advance is not None:
                 advance(1)
         taken.bytes += len(content)
+        if not (quiet or reading.strip) and (chunks := unkept_colours(content)):
+            say(colours_line(str(path), chunks))
         yield name, planes
 
 

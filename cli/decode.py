@@ -195,7 +195,8 @@ class Decoder:
         return read_input(task.name)
 
     def code(self, tasks: Sequence[Task], datas: Sequence[bytes], bar: Bar) -> list[Result]:
-        from ddpmcodec.images import image_format, upright
+        from ddpmcodec.images import image_format
+        from ddpmcodec.metadata import upright
 
         for task in tasks:
             image_format(task.output)  # before the work

@@ -17,6 +17,7 @@ from ._common import (
     EXIT_CODES,
     any_format_option,
     can_be_read_twice,
+    colours_line,
     effort_option,
     files_argument,
     label,
@@ -172,11 +173,14 @@ class Encoder:
 
     def _image(self, data: bytes, task: Task) -> Image.Image:
         from ddpmcodec.images import MAIN_IMAGE_FORMATS, load_image
+        from ddpmcodec.metadata import unkept_colours
 
         with naming_options():
             image = load_image(data, label(task.name), any_format=self.reading.any_format)
         if self.removes and image.format in MAIN_IMAGE_FORMATS and not self._stores(data):
             raise ImageError(f"{label(task.name)}: other pictures in the file would be lost with it: leave out --rm")
+        if self.removes and not self.reading.strip and (chunks := unkept_colours(data)):
+            raise ImageError(f"{label(task.name)}: {' and '.join(chunks)} would be lost with it: leave out --rm")
         return image
 
     def _stores(self, data: bytes) -> bool:
@@ -218,6 +222,7 @@ class Encoder:
     def _result(self, task: Task, data: bytes, image: Image.Image, file: bytes) -> Result:
         from ddpmcodec.format.header import CODINGS
         from ddpmcodec.format.header_bytes import parse_header
+        from ddpmcodec.metadata import unkept_colours
 
         pixels, times = image.width * image.height, ratio(len(data), len(file))
         facts = {"format": image.format, "width": image.width, "height": image.height, "mode": image.mode}
@@ -229,6 +234,8 @@ class Encoder:
         if len(file) > len(data) and image.format == "WEBP" and not self.warned:
             self.warned = True
             warnings.append(f"{label(task.name)}: a lossy WebP grows, as its pixels are coded: better keep it as it is")
+        if not self.reading.strip and (chunks := unkept_colours(data)):
+            warnings.append(colours_line(task.name, chunks))
         return Result(file, len(data), facts | rates, [f"{label(task.name)} -> {target}: {line}"], warnings)
 
     def _details(self, image: Image.Image, file: bytes, seconds: float, costs: StepCosts) -> list[str]:

@@ -3,9 +3,6 @@ coded."""
 
 from __future__ import annotations
 
-import re
-import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -14,12 +11,13 @@ from pathlib import PurePath
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ddpmcodec.errors import ImageError, OutputError
 from ddpmcodec.format.header import MAX_PIXELS
 from ddpmcodec.format.sections import NO_METADATA, Metadata
 from ddpmcodec.left_out import bmp_profile, left_out
+from ddpmcodec.metadata import metadata_of, missing, save_options, silently
 
 # What is opened: Pillow's other readers run programs (EPS), are stubs for programs, or are of no use for photographs.
 OPENED_FORMATS = (
@@ -34,32 +32,8 @@ CODED_MODES = ("1", "L", "LA", "RGB", "RGBA")
 # MPO is what many cameras call JPEG: a photograph, then other views of the same scene. The photograph is the image.
 MAIN_IMAGE_FORMATS = ("MPO",)
 JPEG_FORMATS = ("JPEG", *MAIN_IMAGE_FORMATS)
-DESCRIPTIVE_TAGS = (
-    ExifTags.Base.ImageDescription,
-    ExifTags.Base.Make,
-    ExifTags.Base.Model,
-    ExifTags.Base.Software,
-    ExifTags.Base.DateTime,
-    ExifTags.Base.Artist,
-    ExifTags.Base.Copyright,
-)
 LOSSLESS: dict[str, dict[str, object]] = {"WEBP": {"lossless": True, "exact": True}}  # Pillow's defaults lose
-EXIF_AS_TEXT = "Raw profile type exif"  # of PNG, before it had a chunk for it
-METADATA_NAMES = {"icc_profile": "ICC profile", "exif": "EXIF", "xmp": "XMP"}
-XMP_CHUNK = "XML:com.adobe.xmp"  # the keyword of PNG's text chunk
-XMP_ORIENTATION = re.compile(rb'tiff:Orientation="[0-9]"|<tiff:Orientation>[0-9]</tiff:Orientation>')
-EXIF_START = b"Exif\0\0"
 PNG_END = b"IEND\xae\x42\x60\x82"
-TURNS = {  # by EXIF's orientation
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-_FILTERS = threading.Lock()
 ARRAY_MODES: dict[tuple[int, ...], str] = {(): "L", (1,): "L", (2,): "LA", (3,): "RGB", (4,): "RGBA"}
 
 
@@ -115,8 +89,7 @@ def claimed_shape(source: PurePath | BytesIO, formats: tuple[str, ...] = ()) -> 
 
 def _opened(source: PurePath | BytesIO, formats: tuple[str, ...] = ()) -> Image.Image:
     """`Image.open` without the warning of half the size that it refuses: a large photograph is no reason to warn."""
-    with _FILTERS, warnings.catch_warnings():  # the filters are the process's: one thread at a time
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+    with silently(Image.DecompressionBombWarning):
         if formats:
             return Image.open(source, formats=formats)
         Image.preinit()  # the usual formats; importing Pillow's readers of all others takes longer than a small image
@@ -153,7 +126,7 @@ def to_planes(image: Image.Image | NDArray[np.uint8], *, strip: bool = False) ->
     with _reading():
         _refuse_what_cannot_be_coded(image)
         _load(image)  # some metadata is known afterwards only
-        metadata = _orientation_alone(image) if strip else _metadata(image)
+        metadata = metadata_of(image, strip=strip)
         direct = _without_palette(image)
     if direct.mode == "1":
         return Planes("1", np.where(np.asarray(direct), np.uint8(255), np.uint8(0))[..., None], None, metadata)
@@ -210,30 +183,15 @@ def save_image(image: Image.Image, file_format: str) -> bytes:
 
     Raises OutputError when the format cannot hold it.
     """
-    exif = image.info.get("exif", b"")
-    if exif and not exif.startswith(EXIF_START):  # some formats store it without, their readers leave it so
-        exif = EXIF_START + exif
-    profile, xmp = image.info.get("icc_profile"), image.info.get("xmp")
-    options = {"exif": exif, "icc_profile": profile, **LOSSLESS.get(file_format, {}), **_xmp_option(file_format, xmp)}
+    options = save_options(image, file_format) | LOSSLESS.get(file_format, {})
     stream = BytesIO()
     try:
-        image.save(stream, file_format, **{key: value for key, value in options.items() if value})
+        image.save(stream, file_format, **options)
     except MemoryError:
         raise
     except Exception as error:  # Pillow's writers raise OSError, ValueError, and SyntaxError for EXIF that is none
         raise OutputError(f"{file_format} cannot hold this image ({error}): use .png") from error
     return stream.getvalue()
-
-
-def _xmp_option(file_format: str, xmp: bytes | None) -> dict[str, object]:
-    """The option by which Pillow writes XMP in a format."""
-    if not xmp:
-        return {}
-    if file_format == "PNG":
-        chunks = PngImagePlugin.PngInfo()
-        chunks.add_itxt(XMP_CHUNK, xmp.decode("utf-8", "surrogateescape"))
-        return {"pnginfo": chunks}
-    return {"tiffinfo": {ExifTags.Base.XMLPacket: xmp}} if file_format == "TIFF" else {"xmp": xmp}
 
 
 def is_kept(image: Image.Image, content: bytes) -> bool:
@@ -254,9 +212,7 @@ def lost_metadata(image: Image.Image, content: bytes) -> list[str]:
     """What a file of `save_image` lacks of the image's ICC profile, EXIF and XMP; of one that Pillow cannot read,
     nothing is known."""
     with suppress(Exception), _opened(BytesIO(content)) as saved:  # as in `_reading`
-        exif = saved.info.get("exif") or len(saved.getexif())
-        kept = {"icc_profile": saved.info.get("icc_profile"), "exif": exif, "xmp": saved.info.get("xmp")}
-        return [METADATA_NAMES[key] for key, value in kept.items() if image.info.get(key) and not value]
+        return missing(image, saved)
     return []
 
 
@@ -288,107 +244,6 @@ def _without_palette(image: Image.Image) -> Image.Image:
     ):
         return image.convert("LA" if grey else "RGBA")
     return image if image.mode in CODED_MODES else image.convert("RGB")
-
-
-def _metadata(image: Image.Image) -> Metadata:
-    """Raises ImageError for what are no bytes, and EXIF that cannot be read."""
-    profile, xmp = image.info.get("icc_profile") or b"", image.info.get("xmp") or b""
-    for name, value in (("ICC profile", profile), ("XMP", xmp)):
-        if not isinstance(value, bytes):
-            raise ImageError(f"its {name} is {type(value).__name__}, not bytes: give strip=True to leave metadata out")
-    return Metadata(profile, _readable_exif(image), xmp)
-
-
-def _orientation_alone(image: Image.Image) -> Metadata:
-    """EXIF that says how the image is turned, and nothing else."""
-    with suppress(ImageError):
-        return Metadata(exif=exif_of(orientation_of(_readable_exif(image))))
-    return Metadata()
-
-
-def _readable_exif(image: Image.Image) -> bytes:
-    """The EXIF of an image. Raises ImageError for whatever Pillow raises (AttributeError, struct.error, ...)."""
-    try:
-        return _exif_bytes(image)
-    except MemoryError:
-        raise
-    except Exception as error:
-        raise ImageError(f"its EXIF cannot be read ({error}): give strip=True to leave metadata out") from error
-
-
-def _exif_bytes(image: Image.Image) -> bytes:
-    if getattr(image, "format", None) == "TIFF":
-        return _tiff_exif(image)
-    exif = image.info.get("exif") or b""
-    if isinstance(exif, Image.Exif):
-        return exif.tobytes()
-    if not isinstance(exif, bytes):
-        raise TypeError(f"it is {type(exif).__name__}, not bytes")
-    if not exif and (text := image.info.get(EXIF_AS_TEXT)):  # behind a name and a length
-        return bytes.fromhex("".join(text.split("\n")[3:]))
-    return exif
-
-
-def orientation_of(exif: bytes) -> int:
-    """How the image is to be turned, 1 to 8 as EXIF counts; 1 where the EXIF says nothing, or nonsense."""
-    orientation: object = None
-    with _quietly(), suppress(Exception):  # Pillow's reader raises SyntaxError, struct.error, TypeError, ...
-        parsed = Image.Exif()
-        parsed.load(exif)
-        orientation = parsed.get(ExifTags.Base.Orientation)
-    return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
-
-
-def upright(image: Image.Image) -> Image.Image:
-    """The image turned as its EXIF says, and that orientation taken out of its EXIF and XMP; where Pillow cannot write
-    the EXIF again, all of it is. The image as it is where its EXIF says nothing, or nonsense."""
-    exif = image.info.get("exif", b"")
-    if (orientation := orientation_of(exif)) == 1:
-        return image
-    turned = image.transpose(TURNS[orientation])
-    turned.info["exif"] = _without_orientation(exif)
-    if xmp := image.info.get("xmp"):
-        turned.info["xmp"] = XMP_ORIENTATION.sub(b"", xmp)
-    return turned
-
-
-def _without_orientation(exif: bytes) -> bytes:
-    with _quietly(), suppress(Exception):  # as above
-        parsed = Image.Exif()
-        parsed.load(exif)
-        del parsed[ExifTags.Base.Orientation]
-        return parsed.tobytes()
-    return b""
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Silence Pillow's warnings of damaged EXIF, which is no reason to warn of the image."""
-    with _FILTERS, warnings.catch_warnings():  # the filters are the process's: one thread at a time
-        warnings.simplefilter("ignore")
-        yield
-
-
-def exif_of(orientation: int) -> bytes:
-    """EXIF that holds this orientation alone; empty for an image that is upright."""
-    if orientation == 1:
-        return b""
-    exif = Image.Exif()
-    exif[ExifTags.Base.Orientation] = orientation
-    return exif.tobytes()
-
-
-def _tiff_exif(image: Image.Image) -> bytes:
-    """The EXIF of a TIFF, whose tags stand among those that describe the file itself; Pillow has applied the
-    orientation."""
-    tags, exif = image.getexif(), Image.Exif()
-    for tag in DESCRIPTIVE_TAGS:
-        if tag in tags:
-            exif[tag] = tags[tag]
-    for directory in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-        if values := tags.get_ifd(directory):
-            exif[directory] = values
-    return exif.tobytes() if len(exif) else b""
 
 
 def _load(image: Image.Image) -> None:

@@ -35,7 +35,8 @@ from ddpmcodec.format.ddpm import MARK_BYTES, is_marked, split
 from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, MAGIC, Header
 from ddpmcodec.format.header_bytes import parse_header
 from ddpmcodec.format.sections import Metadata, unpack_alpha, unpack_metadata
-from ddpmcodec.images import OWN_FORMAT, Planes, exif_of, to_planes
+from ddpmcodec.images import OWN_FORMAT, Planes, to_planes
+from ddpmcodec.metadata import exif_of
 
 if TYPE_CHECKING:
     from ddpmcodec.models.registry import ModelSource

@@ -13,7 +13,8 @@ from ddpmcodec.format.ddpm import Sections
 from ddpmcodec.format.header import Header
 from ddpmcodec.format.sections import Metadata, preview_alpha, unpack_alpha, unpack_metadata
 from ddpmcodec.format.streams import Stream, join_lanes, parse_stream
-from ddpmcodec.images import Planes, exif_of
+from ddpmcodec.images import Planes
+from ddpmcodec.metadata import exif_of
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.models.registry import written_with
 

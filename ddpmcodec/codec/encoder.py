@@ -22,7 +22,8 @@ from ddpmcodec.format.header_bytes import covered_by_stream
 from ddpmcodec.format.sections import pack_alpha, pack_metadata
 from ddpmcodec.format.streams import pack_chunk, pack_state
 from ddpmcodec.format.tiles import LEAST_SIDE, MOST_SIDE, SIDE_STEP, plan_index
-from ddpmcodec.images import Planes, orientation_of
+from ddpmcodec.images import Planes
+from ddpmcodec.metadata import orientation_of
 from ddpmcodec.models import THUMBNAIL_PIXELS, registry
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.models.registry import ModelSource, find

@@ -9,7 +9,7 @@ from ddpmcodec.codec.file_decoder import Wanted
 from ddpmcodec.codec.reduced import SCALES
 from ddpmcodec.codec.regions import Region, decode_region
 from ddpmcodec.format.ddpm import split
-from ddpmcodec.images import upright
+from ddpmcodec.metadata import upright
 from ddpmcodec.models.registry import ModelSource, find
 
 DEFAULT_SIZE = 256  # pixels of the longer side

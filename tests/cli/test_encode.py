@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import ExifTags, Image
+from samples import LINEAR, described
 
 from ddpmcodec import codec
 from ddpmcodec.codec import encoder
@@ -263,6 +264,18 @@ def test_no_file_is_removed_that_holds_further_pictures(ddpm: Any, tmp_path: Pat
     assert (refused.code, several.exists()) == (1, True)
     assert "several.jpg: other pictures in the file" in refused.stderr
     assert ddpm("encode", several).code == 0
+
+
+def test_colours_that_no_file_keeps_are_named_and_the_image_is_not_removed(ddpm: Any, tmp_path: Path) -> None:
+    linear = tmp_path / "linear.png"
+    linear.write_bytes(described(LINEAR))
+    ended = ddpm("encode", linear)
+    assert ended.stderr.count("linear.png: gAMA is not kept") == 1
+    assert "gAMA" not in ddpm("encode", linear, "-f", "-q").stderr + ddpm("encode", linear, "-f", "--strip").stderr
+    refused = ddpm("encode", linear, "-f", "--rm")
+    assert (refused.code, linear.exists()) == (1, True)
+    assert "linear.png: gAMA would be lost with it: leave out --rm" in refused.stderr
+    assert ddpm("encode", linear, "-f", "--rm", "--strip").code == 0
 
 
 def test_graphics_are_left_to_the_model_on_request(ddpm: Any, tmp_path: Path) -> None:

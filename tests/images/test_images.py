@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import EpsImagePlugin, ExifTags, Image, ImageCms, TiffImagePlugin, TiffTags
+from PIL import EpsImagePlugin, Image
+from samples import exif, noise, picture, stored
 
 from ddpmcodec.errors import ImageError, OutputError
-from ddpmcodec.format.sections import NO_METADATA, Metadata
 from ddpmcodec.images import (
     image_format,
     is_kept,
@@ -21,37 +21,7 @@ from ddpmcodec.images import (
     save_image,
     to_image,
     to_planes,
-    upright,
 )
-
-ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF/>\xc3\xa9</x:xmpmeta>'
-
-
-def noise(*shape: int) -> np.ndarray:
-    return np.random.Generator(np.random.Philox(7)).integers(0, 256, shape, dtype=np.uint8)
-
-
-def picture(mode: str) -> Image.Image:
-    """24 x 20 pixels that use the mode fully."""
-    bands = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
-    if mode == "1":
-        return Image.fromarray(noise(20, 24) > 127)
-    return Image.fromarray(noise(20, 24, bands[mode]).squeeze(2) if mode == "L" else noise(20, 24, bands[mode]))
-
-
-def exif() -> bytes:
-    found = Image.Exif()
-    found[ExifTags.Base.Make] = "Maker"
-    found[ExifTags.Base.Orientation] = 1
-    found.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ISOSpeedRatings] = 200
-    return found.tobytes()
-
-
-def stored(image: Image.Image, file_format: str, **options: Any) -> bytes:
-    stream = BytesIO()
-    image.save(stream, file_format, **options)
-    return stream.getvalue()
 
 
 def assert_same(a: Image.Image, b: Image.Image) -> None:
@@ -122,75 +92,6 @@ def test_a_transparent_colour_becomes_alpha(mode: str, key: Any, coded: str) -> 
     assert found.mode == coded
     assert np.array_equal(transparent, np.atleast_3d(array == key).all(2))
     assert np.array_equal(np.asarray(found.convert(mode)), array)
-
-
-# --- metadata
-
-
-@pytest.mark.parametrize("file_format", ["PNG", "JPEG", "WEBP", "TIFF"])
-def test_icc_profile_and_exif_are_kept(file_format: str) -> None:
-    image = load_image(stored(picture("RGB"), file_format, icc_profile=ICC, exif=exif()), "x")
-    found = to_image(to_planes(image))
-    assert found.info["icc_profile"] == ICC
-    assert found.getexif()[ExifTags.Base.Make] == "Maker"
-    assert found.getexif().get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ISOSpeedRatings] == 200
-
-
-def test_exif_of_a_jpeg_is_kept_byte_by_byte() -> None:
-    image = load_image(stored(picture("RGB"), "JPEG", exif=exif()), "x")
-    assert to_planes(image).metadata.exif == image.info["exif"] != b""
-
-
-def test_exif_of_a_tiff_does_not_describe_the_file() -> None:
-    image = load_image(stored(picture("RGB"), "TIFF", exif=exif()), "x")
-    assert ExifTags.Base.StripOffsets not in to_image(to_planes(image)).getexif()
-
-
-@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, of the tag's type
-def test_exif_that_pillow_cannot_write_is_an_error_of_the_image() -> None:
-    """A maker that is a fraction: AttributeError in Pillow."""
-    tags = TiffImagePlugin.ImageFileDirectory_v2()
-    tags.tagtype[ExifTags.Base.Make] = TiffTags.RATIONAL
-    tags[ExifTags.Base.Make] = 1.5
-    image = load_image(stored(picture("RGB"), "TIFF", tiffinfo=tags), "x")
-    with pytest.raises(ImageError, match="its EXIF cannot be read"):
-        to_planes(image)
-    assert to_planes(image, strip=True).metadata.exif == b""
-
-
-def test_metadata_can_be_left_out_and_the_orientation_stays() -> None:
-    turned = Image.Exif()
-    turned[ExifTags.Base.Orientation] = 6
-    for given, kept in ((exif(), NO_METADATA.exif), (turned.tobytes(), turned.tobytes())):
-        image = load_image(stored(picture("RGB"), "WEBP", icc_profile=ICC, exif=given, xmp=XMP), "x")
-        planes = to_planes(image, strip=True)
-        assert planes.metadata == Metadata(exif=kept)
-        assert not {"icc_profile", "xmp"} & set(to_image(planes).info)
-
-
-@pytest.mark.parametrize("file_format", ["PNG", "WEBP", "TIFF", "JPEG"])
-def test_xmp_is_kept(file_format: str) -> None:
-    image = picture("RGB")
-    image.info["xmp"] = XMP
-    read = load_image(save_image(image, file_format), "x")
-    assert to_planes(read).metadata.xmp == XMP
-    assert to_image(to_planes(read)).info["xmp"] == XMP
-
-
-def test_a_picture_that_was_turned_is_turned_no_further_by_its_xmp() -> None:
-    image, turned = picture("RGB"), Image.Exif()
-    turned[ExifTags.Base.Orientation] = 6
-    image.info["exif"] = turned.tobytes()
-    image.info["xmp"] = b'<rdf tiff:Orientation="6" a="b"><tiff:Orientation>6</tiff:Orientation>'
-    assert upright(image).info["xmp"] == b'<rdf  a="b">'
-
-
-@pytest.mark.parametrize("file_format", ["PNG", "JPEG", "WEBP"])
-def test_metadata_is_written_to_image_files(file_format: str) -> None:
-    image = to_image(to_planes(load_image(stored(picture("RGB"), "WEBP", icc_profile=ICC, exif=exif()), "x")))
-    found = Image.open(BytesIO(save_image(image, file_format)))
-    assert found.info["icc_profile"] == ICC
-    assert found.getexif()[ExifTags.Base.Make] == "Maker"
 
 
 # --- what is refused
@@ -380,18 +281,6 @@ def test_a_file_that_pillow_refuses_is_not_known_to_be_kept(monkeypatch: pytest.
     assert is_kept(image, content)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     assert not is_kept(image, content)
-
-
-def test_metadata_that_are_no_bytes_are_taken_or_refused() -> None:
-    image, exif = picture("RGB"), Image.Exif()
-    exif[ExifTags.Base.Orientation] = 6
-    image.info["exif"] = exif
-    assert to_planes(image).metadata.exif == exif.tobytes()
-    for key, wrong in (("exif", "text"), ("icc_profile", "text")):
-        image.info = {key: wrong}
-        with pytest.raises(ImageError, match=r"not bytes.*: give strip=True to leave metadata out"):
-            to_planes(image)
-        assert to_planes(image, strip=True).metadata.exif == b""
 
 
 def test_of_a_file_larger_than_pillow_takes_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,133 @@
+"""ICC profile, EXIF and XMP: kept, left out, written to files; and what is said of other descriptions of colours."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from io import BytesIO
+
+import pytest
+from PIL import ExifTags, Image, TiffImagePlugin, TiffTags
+from samples import ICC, LINEAR, XMP, described, exif, picture, stored
+
+from ddpmcodec.errors import ImageError
+from ddpmcodec.format.sections import NO_METADATA, Metadata
+from ddpmcodec.images import load_image, save_image, to_image, to_planes
+from ddpmcodec.metadata import unkept_colours, upright
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "JPEG", "WEBP", "TIFF"])
+def test_icc_profile_and_exif_are_kept(file_format: str) -> None:
+    image = load_image(stored(picture("RGB"), file_format, icc_profile=ICC, exif=exif()), "x")
+    found = to_image(to_planes(image))
+    assert found.info["icc_profile"] == ICC
+    assert found.getexif()[ExifTags.Base.Make] == "Maker"
+    assert found.getexif().get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ISOSpeedRatings] == 200
+
+
+def test_exif_of_a_jpeg_is_kept_byte_by_byte() -> None:
+    image = load_image(stored(picture("RGB"), "JPEG", exif=exif()), "x")
+    assert to_planes(image).metadata.exif == image.info["exif"] != b""
+
+
+def test_exif_of_a_tiff_does_not_describe_the_file() -> None:
+    image = load_image(stored(picture("RGB"), "TIFF", exif=exif()), "x")
+    assert ExifTags.Base.StripOffsets not in to_image(to_planes(image)).getexif()
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, of the tag's type
+def test_exif_that_pillow_cannot_write_is_an_error_of_the_image() -> None:
+    """A maker that is a fraction: AttributeError in Pillow."""
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags.tagtype[ExifTags.Base.Make] = TiffTags.RATIONAL
+    tags[ExifTags.Base.Make] = 1.5
+    image = load_image(stored(picture("RGB"), "TIFF", tiffinfo=tags), "x")
+    with pytest.raises(ImageError, match="its EXIF cannot be read"):
+        to_planes(image)
+    assert to_planes(image, strip=True).metadata.exif == b""
+
+
+def test_metadata_can_be_left_out_and_the_orientation_stays() -> None:
+    turned = Image.Exif()
+    turned[ExifTags.Base.Orientation] = 6
+    for given, kept in ((exif(), NO_METADATA.exif), (turned.tobytes(), turned.tobytes())):
+        image = load_image(stored(picture("RGB"), "WEBP", icc_profile=ICC, exif=given, xmp=XMP), "x")
+        planes = to_planes(image, strip=True)
+        assert planes.metadata == Metadata(exif=kept)
+        assert not {"icc_profile", "xmp"} & set(to_image(planes).info)
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "WEBP", "TIFF", "JPEG"])
+def test_xmp_is_kept(file_format: str) -> None:
+    image = picture("RGB")
+    image.info["xmp"] = XMP
+    read = load_image(save_image(image, file_format), "x")
+    assert to_planes(read).metadata.xmp == XMP
+    assert to_image(to_planes(read)).info["xmp"] == XMP
+
+
+def test_a_picture_that_was_turned_is_turned_no_further_by_its_xmp() -> None:
+    image, turned = picture("RGB"), Image.Exif()
+    turned[ExifTags.Base.Orientation] = 6
+    image.info["exif"] = turned.tobytes()
+    image.info["xmp"] = b'<rdf tiff:Orientation="6" a="b"><tiff:Orientation>6</tiff:Orientation>'
+    assert upright(image).info["xmp"] == b'<rdf  a="b">'
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "JPEG", "WEBP"])
+def test_metadata_is_written_to_image_files(file_format: str) -> None:
+    image = to_image(to_planes(load_image(stored(picture("RGB"), "WEBP", icc_profile=ICC, exif=exif()), "x")))
+    found = Image.open(BytesIO(save_image(image, file_format)))
+    assert found.info["icc_profile"] == ICC
+    assert found.getexif()[ExifTags.Base.Make] == "Maker"
+
+
+def test_metadata_that_are_no_bytes_are_taken_or_refused() -> None:
+    image, exif = picture("RGB"), Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    image.info["exif"] = exif
+    assert to_planes(image).metadata.exif == exif.tobytes()
+    for key, wrong in (("exif", "text"), ("icc_profile", "text")):
+        image.info = {key: wrong}
+        with pytest.raises(ImageError, match=r"not bytes.*: give strip=True to leave metadata out"):
+            to_planes(image)
+        assert to_planes(image, strip=True).metadata.exif == b""
+
+
+ITU_2020 = (b"cICP", bytes([9, 16, 0, 1]))
+SRGB_GAMMA = (b"gAMA", struct.pack(">I", 45455))
+SRGB_POINTS = (b"cHRM", struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000))
+WIDE_POINTS = (b"cHRM", struct.pack(">8I", 31270, 32900, 70800, 29200, 17000, 79700, 13100, 4600))
+
+
+@pytest.mark.parametrize(
+    ("chunks", "unkept"),
+    [
+        ([], []),
+        ([SRGB_GAMMA, SRGB_POINTS], []),
+        ([LINEAR, SRGB_POINTS], ["gAMA"]),
+        ([LINEAR, WIDE_POINTS], ["gAMA", "cHRM"]),
+        ([LINEAR, (b"sRGB", b"\0")], []),
+        ([LINEAR, (b"iCCP", b"sRGB\0\0" + zlib.compress(ICC))], []),
+        ([ITU_2020, (b"iCCP", b"sRGB\0\0" + zlib.compress(ICC))], ["cICP"]),
+        ([(b"cICP", bytes([1, 13, 0, 1])), LINEAR], []),
+        ([(b"gAMA", b"\0\1")], []),
+    ],
+)
+def test_a_png_whose_colours_are_described_otherwise_is_known(
+    chunks: list[tuple[bytes, bytes]], unkept: list[str]
+) -> None:
+    file = described(*chunks)
+    assert unkept_colours(file) == unkept
+    assert unkept_colours(file[: file.index(b"IDAT")]) == unkept
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "WEBP", "TIFF"])
+def test_other_formats_have_no_such_chunks(file_format: str) -> None:
+    assert unkept_colours(stored(picture("RGB"), file_format)) == []
+
+
+def test_of_a_damaged_png_no_chunk_is_read_beyond_its_end() -> None:
+    file = described(LINEAR)
+    for end in range(len(file)):
+        assert unkept_colours(file[:end]) in ([], ["gAMA"])
