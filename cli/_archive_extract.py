@@ -34,6 +34,7 @@ from ._common import (
     say,
     standard_output,
     threads_option,
+    upright_option,
     write_stdout,
 )
 
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     help="Restore JPEG files that are stored as such, byte for byte, under their own names; other images as PNG files.",
 )
 @reduce_option
+@upright_option
 @click.option("--skip-existing", is_flag=True, help="Leave out images whose files exist.")
 @network_option
 @max_pixels_option
@@ -66,8 +68,9 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output: the images and their files.")
 @quiet_option
 def extract(
-    file: str, names: tuple[str, ...], output: str, original: bool, reduce: str | None, skip_existing: bool,
-    model: str | None, max_pixels: int, force: bool, threads: int | None, as_json: bool, quiet: bool,
+    file: str, names: tuple[str, ...], output: str, original: bool, reduce: str | None, upright: bool,
+    skip_existing: bool, model: str | None, max_pixels: int, force: bool, threads: int | None, as_json: bool,
+    quiet: bool,
 ) -> int:  # fmt: skip
     """Restore images bit for bit as PNG files: all, or those of these names, folders and patterns (*, ?, [a-z]).
 
@@ -78,15 +81,15 @@ def extract(
 
     \b
     ddpmcodec archive extract photos.ddpma -o photos --original
-    ddpmcodec archive extract photos.ddpma '2024/*' -o sheet --reduce 8
+    ddpmcodec archive extract photos.ddpma '2024/*' -o sheet --reduce 8 --upright
     ddpmcodec archive extract photos.ddpma cat.png -o - > cat.png
     """
     from ddpmcodec.format.archive_facts import describe
     from ddpmcodec.format.ddpma import find_images, split
     from ddpmcodec.parallel import threads_of
 
-    if original and reduce:
-        raise click.UsageError("--original restores whole files: leave out --reduce")
+    if original and (reduce or upright):
+        raise click.UsageError("--original restores whole files: leave out --reduce and --upright")
     if force and skip_existing:
         raise click.UsageError("-f overwrites what exists, --skip-existing leaves it: give one of them")
     data = archive_content(file)
@@ -115,6 +118,7 @@ def extract(
                 archives.originals(data, originals, max_pixels=max_pixels) if originals else iter(()),
                 archives.extract(data, chosen, max_pixels=max_pixels, **options) if others or everything else iter(()),
                 target=target,
+                turned=upright,
             )
     finally:
         if (target.done or skipped) and not quiet and output != STANDARD:
@@ -129,16 +133,19 @@ def _skipped(names: Sequence[str]) -> str:
     return f", {len(names)} skipped" if names else ""
 
 
-def _write_all(*restored: Iterator[tuple[str, Image.Image | bytes]], target: _Target) -> None:
-    """Raises the first FormatError once all that is undamaged is written."""
+def _write_all(*restored: Iterator[tuple[str, Image.Image | bytes]], target: _Target, turned: bool) -> None:
+    """turned: as EXIF says. Raises the first FormatError once all that is undamaged is written."""
     from ddpmcodec.images import save_image
+    from ddpmcodec.metadata import upright
 
     errors: list[FormatError] = []
     for images in restored:
         try:
             for name, image in images:
                 try:
-                    target.write(name, image if isinstance(image, bytes) else save_image(image, "PNG"))
+                    if not isinstance(image, bytes):
+                        image = save_image(upright(image) if turned else image, "PNG")
+                    target.write(name, image)
                 except OutputError as error:
                     target.codes.append(failure(error))
                     target.failed.append({"name": name, "error": message_of(error)})

@@ -175,6 +175,9 @@ reduce_option = click.option(
     metavar="2|4|8|16",
     help="Images of 1/2, 1/4, 1/8 or 1/16 of the size; where there are noise levels, from coarse bands alone.",
 )
+upright_option = click.option(
+    "--upright", is_flag=True, help="Rotate images as their EXIF orientations say; decode does so for prefixes, too."
+)
 threads_option = click.option(
     "--threads", type=click.IntRange(min=1), metavar="N", help="Threads. [default: as many as processors]"
 )
@@ -221,9 +224,7 @@ def label(name: str, standard: str = "standard input") -> str:
 def colours_line(name: str, chunks: list[str]) -> str:
     """What is said of an image whose PNG describes its colours in a way that no file keeps."""
     are_not = "is not" if len(chunks) == 1 else "are not"
-    return (
-        f"{label(name)}: {' and '.join(chunks)} {are_not} kept: its colours may look wrong; an ICC profile is kept"
-    )
+    return f"{label(name)}: {' and '.join(chunks)} {are_not} kept: its colours may look wrong; an ICC profile is kept"
 
 
 def failure(error: BaseException) -> int:

@@ -26,6 +26,7 @@ from ._common import (
     output_option,
     read_input,
     reduce_option,
+    upright_option,
 )
 from ._many import Choice, loader, many_options, run
 from ._report import Bar, Result, Shape, StepCosts, Task, coding_line
@@ -93,11 +94,7 @@ ALL = Part()
     " read and decoded than the tiles that it touches.",
 )
 @reduce_option
-@click.option(
-    "--upright",
-    is_flag=True,
-    help="Rotate the image as its EXIF orientation says. This also works on a prefix.",
-)
+@upright_option
 @click.option(
     "--original",
     is_flag=True,

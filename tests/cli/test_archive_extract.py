@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from ddpmcodec import archive
 from ddpmcodec.cli import _archive_extract
@@ -322,6 +322,18 @@ def test_images_come_smaller(ddpm: Callable, tmp_path: Path) -> None:
             assert found.size == expected.size
             assert np.abs(np.asarray(found, int) - np.asarray(expected, int)).mean() < 4
     assert ddpm("archive", "extract", tmp_path / "a.ddpma", "--reduce", 4, "--original", "-o", tmp_path / "x").code == 2
+
+
+def test_images_come_upright(ddpm: Callable, tmp_path: Path) -> None:
+    turned, exif = drawing(), Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    turned.info["exif"] = exif.tobytes()
+    (tmp_path / "a.ddpma").write_bytes(archive.create([("a.png", turned.crop((0, 0, 30, 20)))], effort=1, levels=0))
+    assert ddpm("archive", "extract", tmp_path / "a.ddpma", "--upright", "-o", tmp_path / "out").code == 0
+    with Image.open(tmp_path / "out" / "a.png") as image:
+        assert np.array_equal(np.asarray(image), np.rot90(np.asarray(turned.crop((0, 0, 30, 20))), -1))
+        assert ExifTags.Base.Orientation not in image.getexif()
+    assert ddpm("archive", "extract", tmp_path / "a.ddpma", "--upright", "--original", "-o", tmp_path / "x").code == 2
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="needs a user who may not write everywhere")
