@@ -236,9 +236,11 @@ class StepCosts:
 
     def lines(self) -> list[str]:
         """A line a step. Seconds are those of all threads together."""
+        from ddpmcodec.codec.efforts import noise_of
+
         lines = []
         for number, level in enumerate(sorted(self.bits, reverse=True), start=1):
-            reached = f"to noise level {level / 12**0.5:.2f}" if level else "to exact pixels"
+            reached = f"to noise level {noise_of(level):.2f}" if level else "to exact pixels"
             lines.append(f"  step {number}, {reached}: {self.bits[level]:.0f} bits, {self.seconds[level]:.3f} s")
         return lines
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ddpmcodec.codec.efforts import CELLS, Coding, segments
+from ddpmcodec.codec.efforts import CELLS, Coding, noise_of, segments
 from ddpmcodec.errors import CorruptError, FormatError, TruncatedError
 from ddpmcodec.format.ddpm import Sections
 from ddpmcodec.format.header import Header
@@ -40,7 +40,7 @@ def noise_level(header: Header, step: int) -> float | None:
     exact. None before the first step, and for stored files of other formats."""
     if header.stored or not step:
         return None
-    return (*CELLS[header.levels], 0)[step - 1] / 12**0.5
+    return noise_of(CELLS[header.levels][step - 1])
 
 
 def end_of_segment(file: Sections, segment: int) -> int:

@@ -10,8 +10,8 @@ from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, LEVELS, Head
 from ddpmcodec.models.context import BAND_ROLES, EFFORTS, ContextModel
 
 LEARNING_PIXELS = 1 << 11
-# Orthonormal cell widths after each step, before exact pixels.
-CELLS = {levels: tuple(cell for _, cell in steps) for levels, steps in _native.SCHEDULES.items()}
+# Orthonormal cell widths after each step, 0 after the last: pixels are exact.
+CELLS = {levels: (*(cell for _, cell in steps), 0) for levels, steps in _native.SCHEDULES.items()}
 
 
 class Coding(NamedTuple):
@@ -27,7 +27,7 @@ class Coding(NamedTuple):
     @property
     def steps(self) -> int:
         """Noise levels, and the step to exact pixels."""
-        return len(CELLS[self.levels]) + 1
+        return len(CELLS[self.levels])
 
 
 class Segment(NamedTuple):
@@ -38,6 +38,11 @@ class Segment(NamedTuple):
     level: int
     band: int
     size: int
+
+
+def noise_of(cell: float) -> float:
+    """The noise level of a cell width: the standard deviation, in grey levels, of what is evenly spread over a cell."""
+    return cell / 12**0.5
 
 
 def segments(levels: int, height: int, width: int) -> list[Segment]:

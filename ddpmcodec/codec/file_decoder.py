@@ -40,7 +40,7 @@ from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import run_all, side_by_side, thread_count
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Decoded:
     """A decoded image, and how much of it the data held."""
 
@@ -50,7 +50,24 @@ class Decoded:
     steps_done: int  # steps that every pixel has been through
     steps: int
     bytes_used: int  # of the data, up to the last byte that was needed
-    lossy: bool = False  # the file says that it was cut on purpose
+    lossy: bool  # the file says that it was cut on purpose
+
+    @classmethod
+    def of(
+        cls, file: Sections, planes: Planes, *, exact: bool = False, damaged: bool = False,
+        steps_done: int | None = None, bytes_used: int | None = None,
+    ) -> Decoded:  # fmt: skip
+        """What a file decoded to. steps_done, bytes_used: all unless given."""
+        steps = steps_of(file.header)
+        return cls(
+            planes=planes,
+            exact=exact,
+            damaged=damaged,
+            steps_done=steps if steps_done is None else steps_done,
+            steps=steps,
+            bytes_used=file.size if bytes_used is None else bytes_used,
+            lossy=file.is_lossy,
+        )
 
     @property
     def image(self) -> Image.Image:
@@ -65,6 +82,10 @@ class Wanted(NamedTuple):
     step: int | None = None
     progress: Progress | None = None
     report: Report | None = None
+
+    def with_model_of(self, header: Header) -> Wanted:
+        """The same, given the model that a file was written with. Raises ModelError where it is missing."""
+        return self._replace(given=model_for(header, self.given))
 
     @property
     def is_preview(self) -> bool:
@@ -113,12 +134,9 @@ def decode_files(
     keys = [_key(tile, files[tile.file].header, colours[tile.file]) for tile in tiles]
     run_all(decode_batch, batches(keys), side_by_side(max([BATCH_PIXELS, *(pixels for pixels, _ in keys)])))
     return [
-        Decoded(
-            Planes(file.header.mode, colour, side.alpha, side.metadata, side.original), True, False,
-            steps_of(file.header), steps_of(file.header), file.size,
-        )
+        Decoded.of(file, Planes(file.header.mode, colour, side.alpha, side.metadata, side.original), exact=True)
         for file, colour, side in zip(files, colours, sides, strict=True)
-    ]  # fmt: skip
+    ]
 
 
 def _canvas(header: Header) -> NDArray[np.uint8]:
@@ -138,63 +156,80 @@ def decode_file(file: Sections, wanted: Wanted) -> Decoded:
 
 
 def _preview(file: Sections, wanted: Wanted) -> Decoded:
-    given, partial, step, progress, report = wanted
-    header = file.header
+    header, partial, step = file.header, wanted.partial, wanted.step
     check_segments(header)
     if not partial:
         require_step(file, step or 0)
     side = side_sections(file, partial)
     if header.stored:
         return _stored_preview(file, side, partial)
-    model, steps, coding = model_for(header, given), steps_of(header), Coding.of(header)
+    wanted = wanted.with_model_of(header)
     last = None if step is None else segments_of_steps(header, step)
     pixels = canvas(header.height, header.width, header.channels)
 
-    def decode_tile(numbered: tuple[int, Box]) -> DecodedTile | None:
+    def decode(numbered: tuple[int, Box]) -> DecodedTile | None:
+        """Decodes a tile to its place; None where nothing of it can be."""
         number, box = numbered
-        rows, columns = box
-        shape = rows.stop - rows.start, columns.stop - columns.start, header.channels
         if last == 0:
             return None
         try:
-            streams = streams_of(file, number)
+            tile = decode_tile(file, number, box, wanted, last)
         except TruncatedError:
             return None
         except CorruptError:
             if not partial:
                 raise
             return None
-        (tile,) = decode_tiles(
-            [streams], shape, model, coding, covered=[covered_by_stream(header)], last_segment=last, for_previews=True,
-            is_cut=is_cut(file, number), report=reporting(progress, shape[0] * shape[1], report),
-        )  # fmt: skip
         if tile.pixels is not None:
             pixels[box] = tile.pixels
         elif tile.coder is not None:
             pixels[box] = shown(tile.coder, threads=thread_count())
         return replace(tile, coder=None)
 
-    boxes = header.boxes()
     width, height = header.tile_size
-    tiles = run_all(decode_tile, list(enumerate(boxes)), side_by_side(width * height))
+    tiles = run_all(decode, list(enumerate(header.boxes())), side_by_side(width * height))
+    return _judged(file, planes_of(header, pixels, side), side, tiles, wanted)
+
+
+def decode_tile(file: Sections, number: int, box: Box, wanted: Wanted, last: int | None) -> DecodedTile:
+    """Decodes a tile for a preview, as far as it is there, or its first `last` segments. box: rows and columns that it
+    has in the image. Raises TruncatedError where nothing of it is there, CorruptError for what is no stream."""
+    header, (rows, columns) = file.header, box
+    shape = rows.stop - rows.start, columns.stop - columns.start, header.channels
+    (tile,) = decode_tiles(
+        [streams_of(file, number, last)], shape, model_for(header, wanted.given), Coding.of(header),
+        covered=[covered_by_stream(header)], last_segment=last, for_previews=True, is_cut=is_cut(file, number),
+        report=reporting(wanted.progress, shape[0] * shape[1], wanted.report),
+    )  # fmt: skip
+    return tile
+
+
+def _judged(file: Sections, planes: Planes, side: Side, tiles: Sequence[DecodedTile | None], wanted: Wanted) -> Decoded:
+    """What the tiles of a preview, which are None where nothing is there, come to. Raises TruncatedError or
+    ChecksumError where that is less than is wanted."""
+    header, step = file.header, wanted.step
     exact = all(tile is not None and tile.pixels is not None for tile in tiles)
     done = min(steps_done(header, tile.segments_done) if tile else 0 for tile in tiles)
-    unfinished = [last != 0 and (tile is None or (tile.pixels is None and last is None)) for tile in tiles]
-    damaged = side.damaged or any(
-        file.tile_is_damaged(n) or (tile is not None and tile.damaged) or (unfinished[n] and _is_all_there(file, n))
-        for n, tile in enumerate(tiles)
-    )
-    if not partial and (damaged or done < min(step or 0, steps)):
+    damaged = side.damaged or any(_is_damaged(file, n, tile, step) for n, tile in enumerate(tiles))
+    if not wanted.partial and (damaged or done < min(step or 0, steps_of(header))):
         file.require_whole()
         raise TruncatedError(SHORT) if header.is_plain and not damaged else ChecksumError(DAMAGED)
-    bytes_used = file.size if exact else _bytes_used(file, step, tiles)
-    whole = exact and not damaged and not file.missing and not file.ends_in_a_word
-    return Decoded(planes_of(header, pixels, side), whole, damaged, done, steps, bytes_used, file.is_lossy)
+    return Decoded.of(
+        file,
+        planes,
+        exact=exact and not damaged and not file.missing and not file.ends_in_a_word,
+        damaged=damaged,
+        steps_done=done,
+        bytes_used=None if exact else _bytes_used(file, step, tiles),
+    )
 
 
-def _is_all_there(file: Sections, tile: int) -> bool:
-    """Whether all of a tile is there, as lengths say; False for a plain file, which has none."""
-    return not file.header.is_plain and not file.tile_is_cut(tile) and not file.tile_is_damaged(tile)
+def _is_damaged(file: Sections, number: int, tile: DecodedTile | None, step: int | None) -> bool:
+    """Also where a tile is all there, as lengths say, and does not come to its end. A plain file has no lengths."""
+    if file.tile_is_damaged(number) or (tile is not None and tile.damaged):
+        return True
+    is_unfinished = step != 0 and (tile is None or (tile.pixels is None and step is None))
+    return is_unfinished and not file.header.is_plain and not file.tile_is_cut(number)
 
 
 def _stored(file: Sections, side: Side) -> tuple[NDArray[np.uint8], Side]:
@@ -221,7 +256,8 @@ def _stored_preview(file: Sections, side: Side, partial: bool) -> Decoded:
     if header.has_alpha and not exact:
         side = side._replace(alpha=preview_alpha(b"", header.height, header.width))
     whole = exact and not file.missing and not damaged
-    return Decoded(planes_of(header, colour, side), whole, damaged, int(exact), 1, file.size, file.is_lossy)
+    planes = planes_of(header, colour, side)
+    return Decoded.of(file, planes, exact=whole, damaged=damaged, steps_done=int(exact))
 
 
 def _bytes_used(file: Sections, step: int | None, tiles: Sequence[DecodedTile | None]) -> int:

@@ -15,16 +15,13 @@ from PIL import Image
 
 from ddpmcodec import _native
 from ddpmcodec.arguments import whole_number
-from ddpmcodec.codec.batching import reporting
-from ddpmcodec.codec.contents import is_cut, model_for, steps_of, streams_of
-from ddpmcodec.codec.efforts import CELLS, Coding, segments
-from ddpmcodec.codec.file_decoder import Decoded, Wanted
-from ddpmcodec.codec.passes import DAMAGED, SHORT, decode_tiles
+from ddpmcodec.codec.efforts import CELLS, noise_of, segments
+from ddpmcodec.codec.file_decoder import Decoded, Wanted, decode_tile
+from ddpmcodec.codec.passes import DAMAGED, SHORT
 from ddpmcodec.codec.previews import GREY, PLANES, to_colours
 from ddpmcodec.errors import ChecksumError, CorruptError, TruncatedError
 from ddpmcodec.format.ddpm import Sections
 from ddpmcodec.format.header import Box, Header
-from ddpmcodec.format.header_bytes import covered_by_stream
 from ddpmcodec.images import Planes
 from ddpmcodec.parallel import run_all, side_by_side, thread_count
 
@@ -45,13 +42,12 @@ def scale_of(reduce: int) -> int:
 def step_for(levels: int, scale: int) -> int:
     """The first step that is good enough at 1/scale of the size. Without noise levels it is the only one, to exact
     pixels."""
-    cells = (*CELLS[levels], 0)
-    return next(step for step, cell in enumerate(cells, start=1) if cell / 12**0.5 <= ERROR * scale)
+    return next(step for step, cell in enumerate(CELLS[levels], start=1) if noise_of(cell) <= ERROR * scale)
 
 
 def most_segments(header: Header, scale: int) -> int | None:
     """How many segments the tiles of a file need; None where all of them are needed."""
-    if header.stored or step_for(header.levels, scale) > len(CELLS[header.levels]):
+    if header.stored or step_for(header.levels, scale) == len(CELLS[header.levels]):
         return None
     sizes = {tuple(side.stop - side.start for side in box) for box in header.boxes()}
     return max(segments_for(header, height, width, scale) for height, width in sizes)
@@ -120,11 +116,10 @@ class ReducedCanvas:
 def decode_reduced(file: Sections, scale: int, wanted: Wanted) -> Decoded:
     """The colours of an image of 1/scale the size, from coarse bands. Of a part of an image they begin at the pixel of
     the small image that its corner is in. Raises TruncatedError, ChecksumError or CorruptError."""
-    header, coding = file.header, Coding.of(file.header)
-    model = model_for(header, wanted.given)
+    header, wanted = file.header, wanted.with_model_of(file.header)
     canvas = ReducedCanvas(header.height, header.width, header.channels, scale, file.corner)
 
-    def decode_tile(numbered: tuple[int, Box]) -> bool:
+    def decode(numbered: tuple[int, Box]) -> bool:
         """Decodes a tile. Whether all segments that it needs are there."""
         number, box = numbered
         height, width = (side.stop - side.start for side in box)
@@ -132,29 +127,24 @@ def decode_reduced(file: Sections, scale: int, wanted: Wanted) -> Decoded:
         if header.index and file.segments_of_tile(number) < last and not wanted.partial:
             raise ChecksumError(DAMAGED) if file.tile_is_damaged(number) else TruncatedError(SHORT)
         try:
-            streams = streams_of(file, number, last)
+            tile = decode_tile(file, number, box, wanted, last)
         except (TruncatedError, CorruptError):
             if not wanted.partial:
                 raise
             return False
-        (tile,) = decode_tiles(
-            [streams], (height, width, header.channels), model, coding, covered=[covered_by_stream(header)],
-            last_segment=last, for_previews=True, is_cut=is_cut(file, number),
-            report=reporting(wanted.progress, height * width, wanted.report),
-        )  # fmt: skip
         assert tile.coder is not None
         mean = _native.reduced(tile.coder, scale.bit_length() - 1, threads=thread_count())
         canvas.place(box, mean + LACK * (_finest(height, width, scale) - 1))
         return tile.segments_done >= last
 
     width, height = header.tile_size
-    complete = run_all(decode_tile, list(enumerate(header.boxes())), side_by_side(width * height))
+    complete = run_all(decode, list(enumerate(header.boxes())), side_by_side(width * height))
     if not (all(complete) or wanted.partial):
         raise TruncatedError(SHORT)
     damaged = any(file.tile_is_damaged(number) for number in range(header.tile_count))
     planes = Planes(header.mode, canvas.pixels(), None)
     done = step_for(header.levels, scale) if all(complete) else 0
-    return Decoded(planes, False, damaged, done, steps_of(header), file.size, file.is_lossy)
+    return Decoded.of(file, planes, damaged=damaged, steps_done=done)
 
 
 def reduced(planes: Planes, scale: int, colour_is_reduced: bool = False) -> Planes:

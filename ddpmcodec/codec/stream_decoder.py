@@ -22,7 +22,6 @@ from ddpmcodec.codec.contents import (
     planes_of,
     side_sections,
     steps_done,
-    steps_of,
     streams_of,
 )
 from ddpmcodec.codec.decoder import Decoded, decode_details
@@ -212,7 +211,8 @@ class _Tiled:
         colour = self.region.moved(part.corner).cut(pixels)
         side = side._replace(alpha=None if side.alpha is None else self.region.cut(side.alpha))
         planes = planes_of(header, colour, side)
-        return Decoded(planes, whole, side.damaged, steps_done(header, segments), steps_of(header), file.size)
+        done = steps_done(header, segments)
+        return Decoded.of(file, planes, exact=whole, damaged=side.damaged, steps_done=done)
 
 
 class _Tile:

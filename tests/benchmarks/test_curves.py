@@ -43,7 +43,7 @@ def test_files_are_cut_at_the_ends_of_segments(levels: int, pictures: np.ndarray
     found, costs = operating_points(Coding(1, levels)), CodeLength()
     codec.encode(pictures[0], effort=1, levels=levels, model=context_model, verify=False, report=costs)
     assert [(place.level, place.band) for place in found] == [(cost.level, cost.band) for cost in costs.costs]
-    assert [(place.step, place.level) for place in found if place.ends_step] == list(enumerate([*CELLS[levels], 0], 1))
+    assert [(place.step, place.level) for place in found if place.ends_step] == list(enumerate(CELLS[levels], 1))
 
 
 @pytest.mark.parametrize("levels", LEVELS)

@@ -79,7 +79,7 @@ def coded(pixels: np.ndarray) -> bytes:
 @pytest.fixture(scope="session")
 def step_names() -> list[str]:
     """What `-v` calls the steps of a file, unless something else is said."""
-    reached = [f"to noise level {cell / 12**0.5:.2f}" for cell in CELLS[DEFAULT_LEVELS]] + ["to exact pixels"]
+    reached = [f"to noise level {cell / 12**0.5:.2f}" for cell in CELLS[DEFAULT_LEVELS][:-1]] + ["to exact pixels"]
     return [f"   step {k}, {to}" for k, to in enumerate(reached, start=1)]
 
 

@@ -280,8 +280,9 @@ def test_only_errors_of_the_library_escape(
     changes: list[tuple[float, str, bytes]],
     options: dict[str, Any],
 ) -> None:
-    data = request.getfixturevalue(name)
-    found = decoded_or_none(edited(data, changes), model, **options)
+    """A preview has the size that the edited header claims."""
+    data = edited(request.getfixturevalue(name), changes)
+    found = decoded_or_none(data, model, **options)
     assert found is None or found.size == (codec.info(data)["width"], codec.info(data)["height"])
 
 
