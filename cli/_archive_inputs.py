@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ddpmcodec.content import Content, FileView
 from ddpmcodec.errors import DdpmError
-from ddpmcodec.files import Content, FileView
 
 from ._common import PATH_NAME, can_be_read_twice, naming, progress, read_input
 

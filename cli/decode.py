@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import click
 
+from ddpmcodec.content import FileView
 from ddpmcodec.errors import DdpmError, OutputError, TruncatedError
-from ddpmcodec.files import FileView
 
 from ._common import (
     EXIT_CODES,

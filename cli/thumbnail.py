@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from ddpmcodec.files import FileView, check_output, write_file
+from ddpmcodec.content import FileView
+from ddpmcodec.files import check_output, write_file
 
 from ._common import (
     EXIT_CODES,

@@ -1,48 +1,14 @@
-"""Checks of arguments: numbers (text that looks like one is refused, not guessed at), limits, and bytes of files."""
+"""Checks of arguments: numbers (text that looks like one is refused, not guessed at), and limits."""
 
 from __future__ import annotations
 
-import os
 from math import inf
-from mmap import mmap
 from numbers import Integral, Real
-from pathlib import Path
-from typing import BinaryIO, TypeAlias
 
-from ddpmcodec.errors import DdpmError, ImageError, reason_of
-from ddpmcodec.files import Content, FileView, SharedBytes
-
-# What functions that read files take them as.
-File: TypeAlias = "bytes | bytearray | memoryview | mmap | str | os.PathLike[str] | BinaryIO | FileView | SharedBytes"
+from ddpmcodec.errors import ImageError
 
 REAL = ("bpp", "psnr")  # arguments that need not be whole
 DEFAULT_MAX_PIXELS = 178_956_970  # of an image to decode: twice Pillow's MAX_IMAGE_PIXELS, above which it refuses
-
-
-def content_of(data: object) -> Content:
-    """The bytes of a file: of its path, or where it is mapped into memory, only those that are looked at are read; a
-    binary file is read to its end. Raises DdpmError where it cannot be read, TypeError for anything else."""
-    if isinstance(data, (bytes, FileView, SharedBytes)):
-        return data
-    if isinstance(data, (bytearray, memoryview, mmap)):
-        return SharedBytes(data)
-    name = os.fspath(data) if isinstance(data, (str, os.PathLike)) else str(getattr(data, "name", "the file"))
-    try:
-        if isinstance(data, (str, os.PathLike)):
-            view = FileView(Path(name))
-            bytes(view[:1])  # of a folder nothing can be read
-            return view
-        content = data.read() if hasattr(data, "read") else data
-    except (OSError, ValueError) as error:
-        raise DdpmError(f"{name}: cannot be read ({reason_of(error)}); give the path of a file") from error
-    if isinstance(content, bytes):
-        return content
-    raise TypeError(f"expected a path, bytes or a binary file, not {type(content).__name__}")
-
-
-def bytes_of(data: object) -> bytes:
-    """All bytes of a file. Raises as `content_of`, and TruncatedError where it becomes shorter."""
-    return bytes(content_of(data))
 
 
 def whole_number(name: str, value: object) -> int:

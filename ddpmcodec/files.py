@@ -1,4 +1,4 @@
-"""Reading and writing whole files so that nothing is lost: outputs appear complete or not at all."""
+"""Writing files so that nothing is lost: outputs appear complete or not at all."""
 
 from __future__ import annotations
 
@@ -10,133 +10,15 @@ import platform
 import stat
 import threading
 from collections.abc import Callable, Iterable
-from copy import copy
-from mmap import mmap
 from pathlib import Path
-from typing import IO, TypeAlias
 
-from ddpmcodec.errors import OutputError, TruncatedError
+from ddpmcodec.errors import OutputError
 
 try:
     import fcntl
 except ImportError:  # Windows has no locks that end with their process
     fcntl = None  # type: ignore[assignment]
 
-
-class FileView:
-    """The bytes of a file, or of a slice of it, which are read when `bytes` asks for them. Where the file is cut short
-    meanwhile, this raises TruncatedError; a file that is mapped into memory would end the process. The view stays with
-    the file that it opened, even when another one takes its name. source: its path, or a binary file that somebody else
-    opened and can seek in, whose position changes."""
-
-    def __init__(self, source: Path | IO[bytes]) -> None:
-        self._file = _OpenFile(source) if isinstance(source, Path) else _BorrowedFile(source)
-        self._extent = range(self._file.size)
-
-    def __len__(self) -> int:
-        return len(self._extent)
-
-    def __getitem__(self, part: slice) -> FileView:
-        view = copy(self)
-        view._extent = self._extent[part]
-        return view
-
-    def __bytes__(self) -> bytes:
-        content = self._file.read(self._extent)
-        if len(content) < len(self):
-            raise TruncatedError("the file became shorter while it was read: get it again")
-        return content
-
-    @property
-    def has_shrunk(self) -> bool:
-        """Whether bytes of the slice are there no longer."""
-        return self._file.size < self._extent.stop
-
-    def find(self, part: bytes, start: int = 0) -> int:
-        """As `bytes.find`."""
-        return _find(self, part, start)
-
-
-def _find(content: FileView | SharedBytes, part: bytes, start: int) -> int:
-    for offset in range(start, len(content), SEARCHED):
-        position = bytes(content[offset : offset + SEARCHED + len(part) - 1]).find(part)
-        if position >= 0:
-            return offset + position
-    return -1
-
-
-class _OpenFile:
-    """A file that any thread can read at any position, also after a fork."""
-
-    def __init__(self, path: Path) -> None:
-        self._descriptor = -1
-        self._descriptor, self._lock = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0)), threading.Lock()
-
-    def __del__(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-
-    @property
-    def size(self) -> int:
-        return os.fstat(self._descriptor).st_size
-
-    def read(self, extent: range) -> bytes:
-        """The bytes at these positions, as many as the file has."""
-        content = bytearray()
-        while piece := self._read(len(extent) - len(content), extent.start + len(content)):
-            content += piece
-        return bytes(content)
-
-    def _read(self, count: int, start: int) -> bytes:
-        if hasattr(os, "pread"):
-            return os.pread(self._descriptor, count, start)
-        with self._lock:  # Windows, which has no forks either
-            os.lseek(self._descriptor, start, os.SEEK_SET)
-            return os.read(self._descriptor, count)
-
-
-class _BorrowedFile:
-    """A binary file of somebody else, which any thread of this process can read at any position."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file, self._lock = file, threading.Lock()
-
-    @property
-    def size(self) -> int:
-        with self._lock:
-            return self._file.seek(0, os.SEEK_END)
-
-    def read(self, extent: range) -> bytes:
-        with self._lock:
-            self._file.seek(extent.start)
-            return self._file.read(len(extent))
-
-
-class SharedBytes:
-    """Bytes whose slices share their memory: of an object that holds them, such as a file that is mapped into it."""
-
-    def __init__(self, content: bytes | bytearray | memoryview | mmap) -> None:
-        view = memoryview(content)
-        self._view = view.cast("B") if view.c_contiguous else memoryview(bytes(view))
-
-    def __len__(self) -> int:
-        return len(self._view)
-
-    def __getitem__(self, part: slice) -> memoryview:
-        return self._view[part]
-
-    def __bytes__(self) -> bytes:
-        return bytes(self._view)
-
-    def find(self, part: bytes, start: int = 0) -> int:
-        """As `bytes.find`."""
-        return _find(self, part, start)
-
-
-# A file, and a part of it, of which only what is looked at need be in memory.
-Content: TypeAlias = "bytes | FileView | SharedBytes"
-Part: TypeAlias = "bytes | memoryview | FileView"
-SEARCHED = 1 << 20  # bytes that are read at a time to find something
 CLEANED = 8  # names of temporary files that are cleaned up: enough for so many writers at a time
 
 

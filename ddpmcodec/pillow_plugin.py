@@ -29,8 +29,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 from PIL import Image, ImageFile
 
+from ddpmcodec.content import FileView
 from ddpmcodec.errors import DdpmError, FormatError, TruncatedError
-from ddpmcodec.files import FileView
 from ddpmcodec.format.ddpm import MARK_BYTES, is_marked, split
 from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, MAGIC, Header
 from ddpmcodec.format.header_bytes import parse_header

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import stat
@@ -15,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from ddpmcodec import files
-from ddpmcodec.errors import OutputError, TruncatedError
-from ddpmcodec.files import FileView, check_output, remove_source, write_file
+from ddpmcodec.errors import OutputError
+from ddpmcodec.files import check_output, remove_source, write_file
 
 full_device = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is full")
 
@@ -401,57 +400,6 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_work(tmp_path: Pa
     with pytest.raises(OutputError, match="no file can be written in"):
         check_output(tmp_path / "a.ddpm", None, force=False)
     tmp_path.chmod(0o755)
-
-
-# --- views
-
-
-def test_a_view_is_read_when_its_bytes_are_wanted(tmp_path: Path) -> None:
-    path = tmp_path / "a"
-    path.write_bytes(bytes(range(100)))
-    view = FileView(path)
-    part = view[10:60][5:20]
-    path.write_bytes(bytes(range(100, 200)))
-    assert (len(view), len(part), len(view[90:300])) == (100, 15, 10)
-    assert bytes(part) == bytes(range(115, 130))
-
-
-def test_a_view_of_an_open_file_reads_no_more_than_is_wanted(tmp_path: Path) -> None:
-    read: list[int] = []
-
-    class Counted(io.BytesIO):
-        def read(self, size: int | None = -1, /) -> bytes:
-            read.append(size or 0)
-            return super().read(size)
-
-    view = FileView(Counted(b"0123456789"))
-    assert (len(view), bytes(view[3:6]), bytes(view[8:]), view[2:9].find(b"67")) == (10, b"345", b"89", 4)
-    assert sum(read) < 20
-
-
-def test_a_view_finds_what_lies_across_its_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "SEARCHED", 4)
-    content = b"..abc....abc"
-    (tmp_path / "a").write_bytes(content)
-    view = FileView(tmp_path / "a")
-    assert [view.find(b"abc", start) for start in range(13)] == [content.find(b"abc", start) for start in range(13)]
-
-
-def test_what_takes_the_name_of_a_file_is_not_read(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(b"first")
-    view = FileView(tmp_path / "a")
-    write_file(tmp_path / "a", b"other")
-    assert bytes(view) == b"first"
-
-
-def test_a_file_that_becomes_shorter_is_an_error(tmp_path: Path) -> None:
-    path = tmp_path / "a"
-    path.write_bytes(bytes(100))
-    view = FileView(path)
-    os.truncate(path, 50)
-    assert bytes(view[:50]) == bytes(50)
-    with pytest.raises(TruncatedError, match="became shorter"):
-        bytes(view[40:60])
 
 
 def test_a_process_that_leaves_lets_its_threads_end_their_files(tmp_path: Path) -> None:

@@ -12,11 +12,11 @@ from PIL import Image
 from ddpmcodec.archive.blocks import run_ranges
 from ddpmcodec.archive.reader import extract_from
 from ddpmcodec.archive.sources import Given, Source
-from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, File, bytes_of, check_limits, check_pixels, content_of
+from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels
 from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.codec.regions import Edges, small_part
+from ddpmcodec.content import Content, File, FileView, SharedBytes, bytes_of, content_of
 from ddpmcodec.errors import FormatError, TruncatedError
-from ddpmcodec.files import Content, FileView, SharedBytes
 from ddpmcodec.format.block import CONTEXT, FILES, Block, Entry
 from ddpmcodec.format.ddpma import Archive, Index, split
 from ddpmcodec.models import registry

@@ -18,8 +18,8 @@ from ddpmcodec.codec import passes
 from ddpmcodec.codec.batching import Progress, reporting
 from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.codec.passes import has_ended_well
+from ddpmcodec.content import Part
 from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError
-from ddpmcodec.files import Part
 from ddpmcodec.format.block import MAX_RUN_PIXELS, Block, Run
 from ddpmcodec.format.streams import WORD_BYTES, Stream, pack_state, parse_stream, stream_check
 from ddpmcodec.models.context import ContextModel

@@ -15,7 +15,8 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, default_colla
 from ddpmcodec.archive.access import KEPT_BLOCKS
 from ddpmcodec.archive.access import open as open_archive
 from ddpmcodec.archive.sources import Source
-from ddpmcodec.arguments import File, whole_number
+from ddpmcodec.arguments import whole_number
+from ddpmcodec.content import File
 
 Item = TypeVar("Item", covariant=True)
 MIXED_BLOCKS = 32  # runs of thumbnails whose images are shuffled together

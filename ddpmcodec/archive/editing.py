@@ -9,7 +9,7 @@ from dataclasses import replace
 from ddpmcodec.archive.reader import extract_from
 from ddpmcodec.archive.sources import Source
 from ddpmcodec.archive.writer import create
-from ddpmcodec.arguments import File
+from ddpmcodec.content import File
 from ddpmcodec.errors import FormatError, ImageError, TruncatedError
 from ddpmcodec.format.block import LEVEL_UNIT, Block, Coding, Entry
 from ddpmcodec.format.ddpma import Archive, Index, Packed, Parts, assemble, find_images, packed, split

@@ -31,8 +31,8 @@ from ddpmcodec.archive.blocks import (
     run_ranges,
 )
 from ddpmcodec.codec.batching import Progress
+from ddpmcodec.content import Part
 from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ModelError, TruncatedError
-from ddpmcodec.files import Part
 from ddpmcodec.format.block import MAX_LEVELS, Block, Coding, Run
 from ddpmcodec.format.header import MODEL_ID_BYTES
 from ddpmcodec.format.streams import WORD_BYTES, Stream

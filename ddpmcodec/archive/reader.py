@@ -11,15 +11,15 @@ from PIL import Image
 
 from ddpmcodec.archive.blocks import BlockDecoder, Pixels, run_ranges
 from ddpmcodec.archive.sources import Given, Source, decoder_of
-from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, File, check_limits, check_pixels
+from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels
 from ddpmcodec.codec.batching import Progress
 from ddpmcodec.codec.decoder import decode_files
 from ddpmcodec.codec.file_decoder import Wanted
 from ddpmcodec.codec.originals import unpack
 from ddpmcodec.codec.reduced import scale_of
 from ddpmcodec.codec.regions import Region, decode_region, small_part
+from ddpmcodec.content import File, Part
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, TruncatedError
-from ddpmcodec.files import Part
 from ddpmcodec.format import ddpm
 from ddpmcodec.format.block import FILES, MAX_BLOCK_IMAGES, Block, Coding, Entry
 from ddpmcodec.format.ddpma import Archive, Index, Parts, find_images, split

@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, File, bytes_of, check_limits, content_of
+from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits
 from ddpmcodec.codec.batching import Progress
 from ddpmcodec.codec.file_decoder import Decoded, Wanted, decode_file, decode_files
 from ddpmcodec.codec.passes import DAMAGED, Report
 from ddpmcodec.codec.reduced import scale_of
 from ddpmcodec.codec.regions import Edges, Region, check_size, decode_region
+from ddpmcodec.content import Content, File, Part, bytes_of, content_of
 from ddpmcodec.errors import ChecksumError
-from ddpmcodec.files import Content, Part
 from ddpmcodec.format.ddpm import split
 from ddpmcodec.images import to_array
 from ddpmcodec.models.registry import ModelSource, find

@@ -94,7 +94,10 @@ def encode(
     >>> data[:2]
     b'\\xdd\\n'
     """
-    wanted = _Wanted(check_coding(effort, levels), find(model), webp, _side_of(tile), verify, progress, report)
+    wanted = _Wanted(
+        coding=check_coding(effort, levels), given=find(model), webp=webp, tile=_side_of(tile), verify=verify,
+        progress=progress, report=report,
+    )  # fmt: skip
     return _encode([planes_of(image, Reading(strip, any_format, pixels))], wanted)[0]
 
 
@@ -133,7 +136,10 @@ def encode_many(
     >>> files == [ddpmcodec.encode(image) for image in images]
     True
     """
-    wanted = _Wanted(check_coding(effort, levels), find(model), webp, _side_of(tile), verify, progress, report)
+    wanted = _Wanted(
+        coding=check_coding(effort, levels), given=find(model), webp=webp, tile=_side_of(tile), verify=verify,
+        progress=progress, report=report,
+    )  # fmt: skip
     return _encode(list(numbered(images, Reading(strip, any_format, pixels))), wanted)
 
 

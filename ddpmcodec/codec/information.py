@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ddpmcodec import models
-from ddpmcodec.arguments import File, bytes_of
 from ddpmcodec.codec import originals
 from ddpmcodec.codec.contents import noise_level, steps_of
+from ddpmcodec.content import File, bytes_of
 from ddpmcodec.errors import FormatError
 from ddpmcodec.format.ddpm import Sections, split
 from ddpmcodec.format.header import CODINGS, MODEL_ID_BYTES, VERSION, Header

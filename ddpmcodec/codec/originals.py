@@ -14,7 +14,8 @@ import zlib
 from io import BytesIO
 from types import ModuleType
 
-from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, File, bytes_of, check_limits, check_pixels
+from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels
+from ddpmcodec.content import File, bytes_of
 from ddpmcodec.errors import (
     ChecksumError,
     CorruptError,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from PIL import Image
 
-from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, File, check_limits, content_of, whole_number
+from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, whole_number
 from ddpmcodec.codec.file_decoder import Wanted
 from ddpmcodec.codec.reduced import SCALES
 from ddpmcodec.codec.regions import Region, decode_region
+from ddpmcodec.content import File, content_of
 from ddpmcodec.format.ddpm import split
 from ddpmcodec.metadata import upright
 from ddpmcodec.models.registry import ModelSource, find

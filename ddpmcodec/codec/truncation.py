@@ -10,10 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, File, bytes_of, check_limits
+from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits
 from ddpmcodec.codec.contents import end_of_segment, require_step, segments_of_steps, steps_of
 from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.codec.reading import Picture, Reading, planes_of
+from ddpmcodec.content import File, bytes_of
 from ddpmcodec.errors import ImageError, OutputError, TruncatedError
 from ddpmcodec.format.ddpm import MARK_BYTES, Sections, end_mark, split
 from ddpmcodec.models.context import ContextModel

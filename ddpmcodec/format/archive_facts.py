@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from typing import Any
 
-from ddpmcodec.arguments import File, content_of
+from ddpmcodec.content import File, Part, content_of
 from ddpmcodec.errors import FormatError
-from ddpmcodec.files import Part
 from ddpmcodec.format import ddpm
 from ddpmcodec.format.block import BITS_BACK, CONTEXT, FILES, LEVEL_UNIT, Coding
 from ddpmcodec.format.ddpma import VERSION, Archive, split

@@ -43,8 +43,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from ddpmcodec.content import Content, Part
 from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError
-from ddpmcodec.files import Content, Part
 from ddpmcodec.format.header import NAMES, UPRIGHT, Header
 from ddpmcodec.format.header_bytes import crc16, pack_header, parse_header
 from ddpmcodec.format.streams import WORD_BYTES, Chunk
@@ -52,15 +52,15 @@ from ddpmcodec.format.streams import WORD_BYTES, Chunk
 HEAD_BYTES = 1 << 12  # are read first of a view
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Sections:
     """A file cut into its parts. In a prefix the last part it reaches is short, and later ones are empty."""
 
     header: Header
     start: int  # bytes of header and index in front of the body
-    alpha: bytes
+    alpha: bytes = b""
     chunks: tuple[bytes, ...]  # the payload, or one chunk per (segment, tile), segment-major
-    metadata: bytes
+    metadata: bytes = b""
     missing: int  # bytes that the header declares and the data does not have; a plain file's declares none
     is_lossy: bool = False  # an end mark says that the data end here on purpose
     corner: tuple[int, int] = (0, 0)  # of a part of an image: the column and row that it begins at
@@ -119,7 +119,7 @@ class Sections:
             index=replace(index, lengths=lengths, checks=checks),
         )  # fmt: skip
         missing = sum(lengths) - sum(map(len, chunks))
-        return Sections(header, self.start, b"", chunks, b"", missing, self.is_lossy, (left, top))
+        return replace(self, header=header, alpha=b"", chunks=chunks, metadata=b"", missing=missing, corner=(left, top))
 
     def require_length(self) -> None:
         """Raises TruncatedError where bytes are missing. Of a plain file only the end of the last word is known: the
@@ -239,14 +239,18 @@ def split(data: Content | Part) -> Sections:
     if front is not None and is_lossy:
         data = front
     if header.is_plain:
-        return Sections(header, start, b"", (bytes(data[start:]),), b"", 0, is_lossy)
+        return Sections(header=header, start=start, chunks=(bytes(data[start:]),), missing=0, is_lossy=is_lossy)
     if len(data) > end:
         raise FormatError(f"{len(data) - end} bytes follow the end of the image (at byte {end}): cut them off")
     parts, position = list[Any](), start
     for length in lengths:
         parts.append(data[position : position + length])
         position += length
-    return Sections(header, start, parts[0], tuple(parts[1:-1]), parts[-1], end - len(data), is_lossy)
+    alpha, *chunks, metadata = parts
+    return Sections(
+        header=header, start=start, alpha=alpha, chunks=tuple(chunks), metadata=metadata, missing=end - len(data),
+        is_lossy=is_lossy,
+    )  # fmt: skip
 
 
 def read_header(data: Content | Part) -> tuple[Header, int]:

@@ -26,9 +26,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
-from ddpmcodec.arguments import File, content_of
+from ddpmcodec.content import Content, File, Part, content_of
 from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, TruncatedError
-from ddpmcodec.files import Content, Part
 from ddpmcodec.format.block import (
     CONTEXT,
     MAX_IMAGES,

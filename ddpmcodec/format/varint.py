@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ddpmcodec.content import Content, Part
 from ddpmcodec.errors import FormatError, TruncatedError
-from ddpmcodec.files import Content, Part
 
 MAX_VARINT_BYTES = 5
 MAX_VARINT = (1 << 7 * MAX_VARINT_BYTES) - 1

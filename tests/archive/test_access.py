@@ -13,8 +13,8 @@ import pytest
 
 from ddpmcodec import archive
 from ddpmcodec.archive import access, blocks, writer
+from ddpmcodec.content import FileView
 from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ImageError, ModelError, TruncatedError
-from ddpmcodec.files import FileView
 from ddpmcodec.models.context import ContextModel
 from pictures import Pictures, create, crops, drawing, same
 

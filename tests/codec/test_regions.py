@@ -18,8 +18,8 @@ from ddpmcodec.codec import originals
 from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.codec.regions import Region
 from ddpmcodec.codec.stream_decoder import ProgressiveDecoder
+from ddpmcodec.content import FileView
 from ddpmcodec.errors import ChecksumError, ImageError, TruncatedError
-from ddpmcodec.files import FileView
 from ddpmcodec.format.ddpm import split
 from ddpmcodec.models.context import ContextModel
 
