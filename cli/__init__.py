@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from ddpmcodec import __version__
-from ddpmcodec.errors import DdpmError
+from ddpmcodec.errors import FAILURES, DdpmError
 
 from ._common import (
     CLOSED_PIPE,
@@ -121,7 +121,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except (click.Abort, KeyboardInterrupt):
         say("interrupted: nothing was kept of the file in progress")
         return INTERRUPTED
-    except (DdpmError, OSError, MemoryError) as error:
+    except FAILURES as error:
         return failure(error)
     except ModuleNotFoundError as error:
         if error.name not in EXTRAS:

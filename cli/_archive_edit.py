@@ -63,14 +63,16 @@ def remove(output: str, file: str, names: tuple[str, ...], model: str | None, fo
     ddpmcodec archive remove -f photos.ddpma photos.ddpma blurred.png '2019/*'
     """
     from ddpmcodec import archive
+    from ddpmcodec.format.ddpma import split
 
     source = [] if file == STANDARD else [Path(file)]
     check_archive_output(output, source, "archive remove", force, replaces_source=True)
     content = archive_content(file)
     with naming(file):
-        all_names = archive.names(content)
+        cut = split(content)
+        all_names = archive.names(cut)
         chosen = matching(all_names, names)
-        data = archive.remove(content, chosen or [], model=model)
+        data = archive.remove(cut, chosen or [], model=model)
     write_archive(output, data, source, force)
     if not quiet:
         left = len(archive.names(data))

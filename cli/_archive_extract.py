@@ -92,13 +92,13 @@ def extract(
         raise click.UsageError("--original restores whole files: leave out --reduce and --upright")
     if force and skip_existing:
         raise click.UsageError("-f overwrites what exists, --skip-existing leaves it: give one of them")
-    data = archive_content(file)
+    content = archive_content(file)
     with naming(file):
-        index = split(data).index
-        entries = index.entries
-        wanted = find_images(index, matching([entry.name for entry in entries], names))
-        codings = {image["name"]: image["coding"] or "" for image in describe(data)["images"]}
-    jpegs = {name for name, coding in codings.items() if original and coding.startswith("JPEG")}
+        data = split(content)
+        entries = data.index.entries
+        wanted = find_images(data.index, matching([entry.name for entry in entries], names))
+    facts = describe(data)["images"] if original else []
+    jpegs = {image["name"] for image in facts if (image["coding"] or "").startswith("JPEG")}
     target = _target(output, _targets([entry.name for entry in entries], jpegs), file, force, as_json, len(wanted))
     skipped = [entry.name for entry in wanted if skip_existing and target.has(entry.name)]
     wanted = [entry for entry in wanted if entry.name not in skipped]

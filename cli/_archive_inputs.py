@@ -49,11 +49,13 @@ def matching(names: Sequence[str], patterns: Sequence[str]) -> list[str] | None:
 def test_archive(name: str, data: Content, model: ContextModel | str | None, max_pixels: int, *, quiet: bool) -> int:
     """Decodes all images of an archive, and returns their number. Raises DdpmError, which names the file."""
     from ddpmcodec import archive
+    from ddpmcodec.format.ddpma import split
 
     with naming(name):
-        pixels = sum(image["width"] * image["height"] for image in archive.describe(data)["images"])
+        cut = split(data)
+    pixels = sum(entry.pixels for entry in cut.index.entries)
     with naming(name), progress(name, pixels, quiet=quiet) as advance:
-        return archive.test(data, model=model, max_pixels=max_pixels, progress=advance)
+        return archive.test(cut, model=model, max_pixels=max_pixels, progress=advance)
 
 
 def _is_pattern(text: str) -> bool:

@@ -17,7 +17,7 @@ import click
 from click.core import ParameterSource
 
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS
-from ddpmcodec.errors import DdpmError, ImageError, OutputError
+from ddpmcodec.errors import FAILURES, DdpmError, ImageError, OutputError
 from ddpmcodec.files import end_writing
 from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, LEVELS, MAX_EFFORT
 from ddpmcodec.format.tiles import LEAST_SIDE, MOST_SIDE, SIDE_STEP
@@ -276,7 +276,7 @@ def each(files: Sequence[str], action: Callable[[str], None]) -> int:
             action(name)
         except BrokenPipeError:  # nobody reads what the others would print
             raise
-        except (DdpmError, OSError, MemoryError) as error:
+        except FAILURES as error:
             codes.append(failure(error))
     if codes and len(files) > 1:
         say(f"{len(codes)} of {len(files)} files failed")

@@ -31,7 +31,8 @@ from ._outputs import Outputs
 from ._report import Bar, Report, Result, Shape, Task
 
 if TYPE_CHECKING:
-    from ddpmcodec.codec.batching import Failure, Key
+    from ddpmcodec.codec.batching import Key
+    from ddpmcodec.errors import Failure
     from ddpmcodec.models.context import ContextModel
 
 COARSEST_TIME = 2.0  # seconds: what disks such as FAT round times to

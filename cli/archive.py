@@ -240,12 +240,13 @@ def list_(file: str, names: tuple[str, ...], as_json: bool) -> None:
     from ddpmcodec.format.archive_facts import describe
     from ddpmcodec.format.ddpma import find_images, split
 
-    data = archive_content(file)
+    content = archive_content(file)
     with naming(file):
-        facts = describe(data)
+        cut = split(content)
+        facts = describe(cut)
         wanted = matching([image["name"] for image in facts["images"]], names)
         if wanted:
-            find_images(split(data).index, wanted)  # refuses what is not there
+            find_images(cut.index, wanted)  # refuses what is not there
     shown = [image for image in facts["images"] if wanted is None or image["name"] in wanted]
     if as_json:
         echo(json.dumps({"file": label(file), **facts, "images": shown}, allow_nan=False, indent=2))

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from ddpmcodec.format.header import Header
     from ddpmcodec.models.context import ContextModel
 
-PNG_START = b"\x89PNG\r\n\x1a\n"
 PNG_SIZE = slice(16, 24)  # width and height
 HEAD_BYTES = 1 << 16  # of a file, which hold the header of all but huge images
 
@@ -167,6 +166,7 @@ class Decoder:
 
     def is_whole(self, path: Path) -> bool:
         from ddpmcodec.images import PNG_END
+        from ddpmcodec.metadata import PNG_START
 
         with path.open("rb") as file:
             start, size = file.read(len(PNG_START)), file.seek(0, os.SEEK_END)
@@ -175,6 +175,8 @@ class Decoder:
 
     def fits(self, name: str, path: Path) -> bool:
         """Of PNG files alone the size is looked at, and only where all of the image is wanted."""
+        from ddpmcodec.metadata import PNG_START
+
         header = _header_of(name)
         if header is None or self.part != ALL:
             return True

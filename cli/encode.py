@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ddpmcodec.errors import FormatError, ImageError, ModelError
-from ddpmcodec.format.header import ARCHIVE_MAGIC, MAGIC
 
 from ._common import (
     EXIT_CODES,
@@ -154,10 +153,11 @@ class Encoder:
         self.model()
 
     def read(self, task: Task, bar: Bar) -> bytes:
+        from ddpmcodec.codec.reading import refuse_own_files
+
         data = read_input(task.name)
-        if data.startswith((MAGIC, ARCHIVE_MAGIC)):
-            raise ImageError(f"{label(task.name)}: is a file of ddpmcodec already: decode it first")
-        if data.startswith(JPEG_START) and not (self.choice.quiet or self.warned or self._stores(data)):
+        refuse_own_files(data, label(task.name))
+        if data.startswith(JPEG_START) and not (self.choice.quiet or self.warned or self.reading.stores(data)):
             self._image(data, task)  # what is damaged is best called so
             self._warn_of_jpeg(task.name, bar)
         return data
@@ -177,17 +177,11 @@ class Encoder:
 
         with naming_options():
             image = load_image(data, label(task.name), any_format=self.reading.any_format)
-        if self.removes and image.format in MAIN_IMAGE_FORMATS and not self._stores(data):
+        if self.removes and image.format in MAIN_IMAGE_FORMATS and not self.reading.stores(data):
             raise ImageError(f"{label(task.name)}: other pictures in the file would be lost with it: leave out --rm")
         if self.removes and not self.reading.strip and (chunks := unkept_colours(data)):
             raise ImageError(f"{label(task.name)}: {' and '.join(chunks)} would be lost with it: leave out --rm")
         return image
-
-    def _stores(self, data: bytes) -> bool:
-        """Whether this machine stores a JPEG file as such."""
-        from ddpmcodec.codec.originals import can_store
-
-        return not (self.reading.pixels or self.reading.strip) and can_store(data)
 
     def _warn_of_jpeg(self, name: str, bar: Bar) -> None:
         """Warns once in a run."""

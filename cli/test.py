@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from ddpmcodec.errors import DdpmError, ImageError
+from ddpmcodec.errors import FAILURES, Failure, ImageError
 
 from ._archive_inputs import test_archive
 from ._common import (
@@ -110,7 +110,7 @@ def _test_here(name: str, network: Network, max_pixels: int, quiet: bool, done: 
         outcome: Sound | BaseException = _test(name, read_input(name), network, max_pixels, quiet)
     except BrokenPipeError:
         raise
-    except (DdpmError, OSError, MemoryError) as error:
+    except FAILURES as error:
         outcome = error
     done(name, outcome)
 
@@ -155,7 +155,7 @@ def _on_cluster(
     from ddpmcodec import cluster
     from ddpmcodec.codec.batching import ALONE
 
-    def done_here(name: str, outcome: Sound | cluster.Failure) -> None:
+    def done_here(name: str, outcome: Sound | Failure) -> None:
         with tqdm.external_write_mode(file=sys.stderr):
             done(name, outcome)
         bar.update()

@@ -24,13 +24,12 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from ddpmcodec import _native
-from ddpmcodec.errors import ClusterError, DdpmError
+from ddpmcodec.errors import FAILURES, ClusterError, DdpmError, Failure
 from ddpmcodec.parallel import threads_of
 
 T = TypeVar("T")
 L = TypeVar("L")
 R = TypeVar("R")
-Failure = DdpmError | OSError | MemoryError
 
 RETRIES = 3  # times that an item is tried again after its worker died
 AHEAD = 2  # items sent for each processor: one is worked on, the next one waits beside it
@@ -101,7 +100,7 @@ class Cluster:
                     outcome = function(_unpickled(item))
             except ClusterError:
                 raise
-            except (DdpmError, OSError, MemoryError) as error:
+            except FAILURES as error:
                 outcome = error
             return cast(bytes, dumps(outcome))
 
@@ -205,7 +204,7 @@ def _loaded(
     for item in batch:
         try:
             content = load(item)
-        except (DdpmError, OSError, MemoryError) as error:
+        except FAILURES as error:
             done(item, error)
         else:
             yield item, content

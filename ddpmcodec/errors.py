@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 
 class DdpmError(Exception):
     """Base of all errors raised on purpose: says what is wrong, where, and what to do about it."""
@@ -47,6 +49,10 @@ class TrainingError(DdpmError):
 
 class ClusterError(DdpmError):
     """The Ray cluster cannot be reached, cannot run this program, or lost a piece of work too often."""
+
+
+Failure: TypeAlias = DdpmError | OSError | MemoryError
+FAILURES = (DdpmError, OSError, MemoryError)  # of one piece of work, which do not keep others from being done
 
 
 def reason_of(error: OSError | ValueError) -> str:

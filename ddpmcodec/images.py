@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ddpmcodec.errors import ImageError, OutputError
-from ddpmcodec.format.header import MAX_PIXELS
+from ddpmcodec.format.header import ALPHA_MODES, MAX_PIXELS
 from ddpmcodec.format.sections import NO_METADATA, Metadata
 from ddpmcodec.left_out import bmp_profile, left_out
 from ddpmcodec.metadata import metadata_of, missing, save_options, silently
@@ -228,7 +228,7 @@ def _array_planes(array: NDArray[np.uint8]) -> Planes:
 
 
 def _split_alpha(mode: str, pixels: NDArray[np.uint8], metadata: Metadata) -> Planes:
-    if mode in ("LA", "RGBA"):
+    if mode in ALPHA_MODES:
         colour, alpha = np.ascontiguousarray(pixels[..., :-1]), np.ascontiguousarray(pixels[..., -1])
         return Planes(mode, colour, alpha, metadata)
     return Planes(mode, np.ascontiguousarray(pixels), None, metadata)
@@ -238,7 +238,7 @@ def _without_palette(image: Image.Image) -> Image.Image:
     """An image in one of CODED_MODES, its pixels as they are; a palette or a transparent colour is looked up."""
     grey = image.mode in ("1", "L", "LA")
     if (
-        image.mode not in ("LA", "RGBA")
+        image.mode not in ALPHA_MODES
         and image.has_transparency_data
         and image.info.get("transparency", b"") is not None
     ):

@@ -206,7 +206,7 @@ class ArchiveFile(Mapping[str, Image.Image]):
 
     def _decode(self, number: int, entries: tuple[Entry, ...]) -> _DecodedImages:
         whole = self._opened
-        block = Archive(Index((whole.index.blocks[number],)), (whole.parts[number],), whole.missing, 0, 0)
+        block = Archive.of_block(whole.index.blocks[number], whole.parts[number], missing=whole.missing)
         images = dict[str, Image.Image]()
         try:
             for name, image in extract_from(block, entries, model=self._model):

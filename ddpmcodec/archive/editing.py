@@ -12,7 +12,7 @@ from ddpmcodec.archive.writer import create
 from ddpmcodec.content import File
 from ddpmcodec.errors import FormatError, ImageError, TruncatedError
 from ddpmcodec.format.block import LEVEL_UNIT, Block, Coding, Entry
-from ddpmcodec.format.ddpma import Archive, Index, Packed, Parts, assemble, find_images, packed, split
+from ddpmcodec.format.ddpma import Archive, Packed, Parts, assemble, find_images, packed, split
 from ddpmcodec.models import registry
 
 
@@ -57,7 +57,7 @@ def join(archives: Iterable[File]) -> bytes:
     return assemble(blocks)
 
 
-def remove(data: File, names: Iterable[str], *, model: Source = None) -> bytes:
+def remove(data: File | Archive, names: Iterable[str], *, model: Source = None) -> bytes:
     """An archive without the images of these names; the others keep their order.
 
     Images that share a stream with one that goes are coded again, in the same way; all others are copied.
@@ -94,7 +94,7 @@ def remove(data: File, names: Iterable[str], *, model: Source = None) -> bytes:
             files = [bytes(parts.sections[place]) for place in stays]
             blocks.append(packed(replace(block, entries=entries), [], files))
         elif block.coding is not None and stays:
-            blocks += _coded_again(Archive(Index((block,)), (parts,), 0, 0, 0), block.coding, entries, model)
+            blocks += _coded_again(Archive.of_block(block, parts), block.coding, entries, model)
     if not blocks:
         raise ImageError("no image would be left: remove the file itself")
     numbers = sorted(entry.number for block in blocks for entry in block.head.entries)
@@ -122,7 +122,7 @@ def _renumbered(block: Packed, number: Callable[[Entry], int]) -> Packed:
     return block._replace(head=replace(block.head, entries=entries))
 
 
-def _whole(data: File) -> Archive:
+def _whole(data: File | Archive) -> Archive:
     archive = split(data)
     if archive.missing:
         raise TruncatedError(f"{archive.missing} bytes are missing at its end: get the file again")

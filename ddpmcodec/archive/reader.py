@@ -32,7 +32,7 @@ Extracted = tuple[str, Image.Image]
 Result = tuple[Entry, Image.Image | FormatError]
 
 
-def read_index(data: File) -> Index:
+def read_index(data: File | Archive) -> Index:
     """What an archive says of itself, as an `Index` of blocks and entries. No image is decoded.
 
     Parameters:
@@ -50,7 +50,7 @@ def read_index(data: File) -> Index:
     return split(data).index
 
 
-def names(data: File) -> list[str]:
+def names(data: File | Archive) -> list[str]:
     """The names of an archive's images, in the order they were given. No image is decoded.
 
     Raises:
@@ -65,7 +65,7 @@ def names(data: File) -> list[str]:
 
 
 def extract(
-    data: File,
+    data: File | Archive,
     names: Iterable[str] | None = None,
     *,
     reduce: int = 1,
@@ -108,7 +108,7 @@ def extract(
 
 
 def _wanted(
-    function: str, data: File, names: Iterable[str] | None, max_pixels: int | None
+    function: str, data: File | Archive, names: Iterable[str] | None, max_pixels: int | None
 ) -> tuple[Archive, list[Entry]]:
     """The archive, and its images of these names. function: what errors call the caller. Raises what `extract` raises
     at once, but ModelError."""
@@ -128,7 +128,7 @@ def extract_from(archive: Archive, wanted: Sequence[Entry], *, model: Source = N
 
 
 def originals(
-    data: File, names: Iterable[str] | None = None, *, max_pixels: int | None = DEFAULT_MAX_PIXELS
+    data: File | Archive, names: Iterable[str] | None = None, *, max_pixels: int | None = DEFAULT_MAX_PIXELS
 ) -> Iterator[tuple[str, bytes]]:
     """The JPEG files of an archive, byte for byte as they were given; images of which it holds pixels are left out.
 
@@ -172,7 +172,7 @@ def _originals(archive: Archive, wanted: set[int]) -> Iterator[tuple[str, bytes]
 
 
 def test(
-    data: File, *, model: Source = None, max_pixels: int | None = DEFAULT_MAX_PIXELS,  # noqa: PT028
+    data: File | Archive, *, model: Source = None, max_pixels: int | None = DEFAULT_MAX_PIXELS,  # noqa: PT028
     progress: Progress | None = None,  # noqa: PT028
 ) -> int:  # fmt: skip
     """Decode and check all images of an archive.
@@ -392,7 +392,7 @@ def _finished(job: _Job, position: int, colour: Pixels, values: _Values) -> Resu
 
 
 def _alpha(entry: Entry, section: Part) -> Pixels | None:
-    return unpack_alpha(bytes(section), entry.height, entry.width) if entry.mode in ("LA", "RGBA") else None
+    return unpack_alpha(bytes(section), entry.height, entry.width) if entry.has_alpha else None
 
 
 def _ranges(numbers: Sequence[int]) -> str:

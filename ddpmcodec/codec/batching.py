@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import TypeVar
 
 from ddpmcodec.codec.passes import Report, SegmentCost
-from ddpmcodec.errors import DdpmError
+from ddpmcodec.errors import FAILURES, Failure
 from ddpmcodec.parallel import run_all, side_by_side, thread_count
 
 T = TypeVar("T")
@@ -15,7 +15,6 @@ R = TypeVar("R")
 Progress = Callable[[float], object]  # called with the pixels' worth of work done since the last call
 Key = tuple[int, Hashable]  # pixels of a tile, and all that tiles of a batch have in common
 
-Failure = DdpmError | OSError | MemoryError
 
 BATCH_PIXELS = 1 << 17  # of tiles that are coded together: 128 of 32 x 32 fill a wave
 BATCH_IMAGES = 512  # however small they are: what an image teaches takes 17 kB
@@ -71,7 +70,7 @@ def work_through(
             results = code(batch)
         except BrokenPipeError:  # nobody reads what the others would print
             raise
-        except (DdpmError, OSError, MemoryError) as error:
+        except FAILURES as error:
             if len(batch) == 1:
                 done(batch[0], error)
             else:

@@ -35,6 +35,10 @@ class Reading(NamedTuple):
     any_format: bool = False
     pixels: bool = False
 
+    def stores(self, data: bytes) -> bool:
+        """Whether a file is stored as such: a JPEG that this machine can store."""
+        return not (self.pixels or self.strip) and originals.can_store(data)
+
 
 def planes_of(image: Picture, reading: Reading) -> Planes:
     """The planes of an image; those that a caller has made already stay as they are. Raises ImageError, TypeError."""
@@ -64,16 +68,20 @@ def planes_of(image: Picture, reading: Reading) -> Planes:
 
 def planes_of_file(data: bytes, name: str, reading: Reading) -> Planes:
     """The planes of an image file. name: what errors call it. Raises ImageError."""
-    if data.startswith((MAGIC, ARCHIVE_MAGIC)):
-        raise ImageError(f"{name}: is a ddpmcodec file already: decode it first")
+    refuse_own_files(data, name)
     return planes_of_image(load_image(data, name, any_format=reading.any_format), data, reading)
+
+
+def refuse_own_files(data: bytes, name: str) -> None:
+    """Raises ImageError for a .ddpm file or an archive. name: what the error calls it."""
+    if data.startswith((MAGIC, ARCHIVE_MAGIC)):
+        raise ImageError(f"{name}: is a file of ddpmcodec already: decode it first")
 
 
 def planes_of_image(image: Image.Image, data: bytes, reading: Reading) -> Planes:
     """The planes of an image that Pillow has read from these bytes of a file; with the bytes, where they are stored."""
-    is_stored = image.format in JPEG_FORMATS and not (reading.pixels or reading.strip) and originals.can_store(data)
     planes = to_planes(image, strip=reading.strip)
-    return replace(planes, original=data) if is_stored else planes
+    return replace(planes, original=data) if image.format in JPEG_FORMATS and reading.stores(data) else planes
 
 
 def numbered(images: Iterable[Picture], reading: Reading) -> Iterator[Planes]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from typing import Any
 
-from ddpmcodec.content import File, Part, content_of
+from ddpmcodec.content import File, Part
 from ddpmcodec.errors import FormatError
 from ddpmcodec.format import ddpm
 from ddpmcodec.format.block import BITS_BACK, CONTEXT, FILES, LEVEL_UNIT, Coding
@@ -14,7 +14,7 @@ from ddpmcodec.format.ddpma import VERSION, Archive, split
 from ddpmcodec.format.header import CODINGS
 
 
-def describe(data: File) -> dict[str, Any]:
+def describe(data: File | Archive) -> dict[str, Any]:
     """Facts of an archive for people and scripts. No image is decoded.
 
     Parameters:
@@ -35,15 +35,14 @@ def describe(data: File) -> dict[str, Any]:
     >>> facts["images"]
     [{'name': 'a.png', 'mode': 'L', 'width': 6, 'height': 4, 'coding': 'context model', 'bytes': None}]
     """
-    content = content_of(data)
-    archive = split(content)
+    archive = split(data)
     index = archive.index
-    whole = len(content) + archive.missing - archive.following
-    dims = sum(entry.pixels * (entry.channels + (entry.mode in ("LA", "RGBA"))) for entry in index.entries)
+    whole = archive.size + archive.missing - archive.following
+    dims = sum(entry.pixels * (entry.channels + entry.has_alpha) for entry in index.entries)
     codings = [block.coding for block in index.blocks if block.coding is not None]
     return {
         "format_version": VERSION,
-        "bytes": len(content),
+        "bytes": archive.size,
         "missing_bytes": archive.missing,
         "following_bytes": archive.following,
         "bits_per_dim": 8 * whole / max(dims, 1),

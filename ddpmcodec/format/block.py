@@ -10,12 +10,14 @@ from itertools import pairwise
 
 from ddpmcodec.errors import FormatError
 from ddpmcodec.format.header import (
+    ALPHA_MODES,
     LEAST_STATE_BYTES,
     LEVELS,
     MAX_EFFORT,
     MAX_PIXELS,
     MODEL_ID_BYTES,
     MOST_STATE_BYTES,
+    channels_of,
     check_model,
 )
 from ddpmcodec.format.streams import WORD_BYTES
@@ -30,7 +32,6 @@ MAX_NAME = 4096  # bytes of UTF-8
 MAX_PROFILE = 4096  # bytes of JSON
 MAX_LEVEL = 1 << 26  # in LEVEL_UNIT
 LEVEL_UNIT = 1024  # noise levels are integers in 1/1024 grey level
-ALPHA_MODES = ("LA", "RGBA")
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,11 @@ class Entry:
     @property
     def channels(self) -> int:
         """Colour channels: 1 or 3."""
-        return 3 if self.mode.startswith("RGB") else 1
+        return channels_of(self.mode)
+
+    @property
+    def has_alpha(self) -> bool:
+        return self.mode in ALPHA_MODES
 
     @property
     def pixels(self) -> int:

@@ -82,16 +82,34 @@ class Parts(NamedTuple):
     intact: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Archive:
     """An archive, or what there is of it. damage: what is wrong with the index, where it was rebuilt."""
 
     index: Index
     parts: tuple[Parts, ...]  # of the blocks
-    missing: int  # bytes
-    following: int  # bytes behind the end
-    index_bytes: int  # of header and index
+    size: int = 0  # bytes of the data
+    missing: int = 0  # bytes
+    following: int = 0  # bytes behind the end
+    index_bytes: int = 0  # of header and index
     damage: FormatError | None = None
+
+    @classmethod
+    def of(
+        cls, data: Content, index: Index, parts: tuple[Parts, ...], end: int, *, index_bytes: int = 0,
+        damage: FormatError | None = None,
+    ) -> Archive:  # fmt: skip
+        """An archive that ends at a position, of data that may end before or after it."""
+        missing, following = max(0, end - len(data)), max(0, len(data) - end)
+        return cls(
+            index=index, parts=parts, size=len(data), missing=missing, following=following, index_bytes=index_bytes,
+            damage=damage,
+        )  # fmt: skip
+
+    @classmethod
+    def of_block(cls, block: Block, parts: Parts, *, missing: int = 0) -> Archive:
+        """One block of an archive as an archive."""
+        return cls(index=Index((block,)), parts=(parts,), missing=missing)
 
 
 def check_name(name: str) -> str | None:
@@ -163,13 +181,16 @@ def _checked(start: bytes, content: bytes) -> bytes:
 # --- reading
 
 
-def split(data: File) -> Archive:
+def split(data: File | Archive) -> Archive:
     """Cut an archive, or a prefix of one, at the lengths that its index declares. The parts of a view are views, too.
+    One that was cut already stays as it is.
 
     Missing bytes, and those that follow the end, are counted, not refused. A damaged index is rebuilt from the blocks.
     Raises TruncatedError when the data ends inside the index, FormatError when it is no archive of this version, its
     index contradicts itself, or it is damaged and no block is found; DdpmError where the file cannot be read.
     """
+    if isinstance(data, Archive):
+        return data
     data = content_of(data)
     try:
         index, heads, start = _parse_index(data)
@@ -182,7 +203,7 @@ def split(data: File) -> Archive:
     intact = [_has_head(data, begin, head) for (begin, _), head in zip(starts, heads, strict=True)]
     bodies = [body for _, body in starts] if all(intact) else _moved(data, index, starts, intact)
     parts = [_cut(block, data, *at) for block, at in zip(index.blocks, zip(bodies, intact, strict=True), strict=True)]
-    return Archive(index, tuple(parts), max(0, end - len(data)), max(0, len(data) - end), start)
+    return Archive.of(data, index, tuple(parts), end, index_bytes=start)
 
 
 class _Head(NamedTuple):
@@ -366,7 +387,7 @@ def _rebuilt(data: Content, found: Sequence[_FoundBlock], damage: FormatError) -
     parts = tuple(_cut(block, data, body, True) for block, body in found)
     end = max(body + sum(block.part_lengths()) for block, body in found)
     index = Index(tuple(block for block, _ in found))
-    return Archive(index, parts, max(0, end - len(data)), max(0, len(data) - end), 0, damage)
+    return Archive.of(data, index, parts, end, damage=damage)
 
 
 def _cut(block: Block, data: Content, position: int, intact: bool) -> Parts:

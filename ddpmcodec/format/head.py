@@ -30,7 +30,6 @@ from typing import Any
 
 from ddpmcodec.errors import FormatError, TruncatedError
 from ddpmcodec.format.block import (
-    ALPHA_MODES,
     BITS_BACK,
     CONTEXT,
     FILES,
@@ -44,7 +43,7 @@ from ddpmcodec.format.block import (
     Run,
     check_block,
 )
-from ddpmcodec.format.header import LEAST_STATE_BYTES, LEVELS, MODEL_ID_BYTES, MODES, MOST_STATE_BYTES
+from ddpmcodec.format.header import ALPHA_MODES, LEAST_STATE_BYTES, LEVELS, MODEL_ID_BYTES, MODES, MOST_STATE_BYTES
 from ddpmcodec.format.sections import CRC32_BYTES
 from ddpmcodec.format.varint import Reader, pack_varint
 

@@ -13,6 +13,7 @@ MAGIC = b"\xdd\n"
 ARCHIVE_MAGIC = b"\xddA\r\n"
 VERSION = 1
 MODES = ("L", "RGB", "LA", "RGBA", "1")
+ALPHA_MODES = ("LA", "RGBA")
 JPEG_MODES = MODES[:2]
 LEVELS = (0, 2, 5)  # how many noise levels a file can have
 TILED, METADATA, STORED, SQUARE = 1, 2, 4, 8  # flags
@@ -36,6 +37,11 @@ CODINGS = {"": "context model", WEBP: "lossless WebP", JPEG: "JPEG as it was", J
 MAX_SIDES = {WEBP: MAX_WEBP_SIDE, JPEG: 65535, JPEG_XL: 65535}
 
 Box = tuple[slice, slice]  # rows, columns
+
+
+def channels_of(mode: str) -> int:
+    """Colour channels of a mode: 1 or 3."""
+    return 3 if mode.startswith("RGB") else 1
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,7 @@ class Header:
 
     @property
     def has_alpha(self) -> bool:
-        return self.mode in ("LA", "RGBA")
+        return self.mode in ALPHA_MODES
 
     @property
     def has_alpha_section(self) -> bool:
@@ -93,7 +99,7 @@ class Header:
     @property
     def channels(self) -> int:
         """Colour channels: 1 or 3."""
-        return 3 if self.mode.startswith("RGB") else 1
+        return channels_of(self.mode)
 
     @property
     def is_plain(self) -> bool:

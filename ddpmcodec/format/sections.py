@@ -96,7 +96,9 @@ def pack_metadata(metadata: Metadata) -> bytes:
     if not entries:
         return b""
     if len(entries) > MAX_METADATA // 2:  # deflate can only grow it by far less than that
-        raise ImageError(f"{len(entries)} bytes of ICC profile, EXIF and XMP are too many: leave them out with --strip")
+        raise ImageError(
+            f"{len(entries)} bytes of ICC profile, EXIF and XMP are too many: leave them out with strip=True"
+        )
     deflated = zlib.compress(entries, level=9, wbits=RAW_DEFLATE)
     return zlib.crc32(deflated).to_bytes(CRC32_BYTES, "little") + deflated
 

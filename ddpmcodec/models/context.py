@@ -74,7 +74,7 @@ class ContextModel:
         if any(band.conditions <= last_step * _native.BANDS_OF_STEP for band in bands):
             raise ModelError(
                 f"{self.name}: its networks do not know the schedule of {levels} noise levels, which is newer: choose"
-                " another number of levels, or train its bands on (--start)"
+                " another number of levels, or train its bands on (docs/training.md)"
             )
         return [self._network(effort, "last"), *bands]
 
