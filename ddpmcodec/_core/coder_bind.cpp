@@ -82,15 +82,16 @@ std::shared_ptr<Trained> wrap_network(const nb::object& object, const std::strin
     trained->network.inputs = int(inputs);
     trained->network.outputs = int(outputs);
     trained->network.conditions = conditions_of(role, conditions);
-    trained->predict = [object, inputs, outputs](int condition, const uint8_t* rows, size_t stride, int count, int32_t* out) {
+    trained->predict = [object, inputs, outputs](const InputRows& asked, int32_t* out) {
+        const size_t count = asked.count;
         if (!count) return;
         nb::gil_scoped_acquire locked;
         std::vector<uint8_t> unpadded_rows(count * inputs);
-        for (int m = 0; m < count; m++) std::copy_n(rows + m * stride, inputs, &unpadded_rows[m * inputs]);
+        for (size_t m = 0; m < count; m++) std::copy_n(asked.rows + m * asked.stride, inputs, &unpadded_rows[m * inputs]);
         In<int32_t> predicted;
-        if (!nb::try_cast(object.attr("outputs")(array_of(std::move(unpadded_rows), {size_t(count), inputs}), condition), predicted,
-                          false) ||
-            predicted.ndim() != 2 || int(predicted.shape(0)) != count || predicted.shape(1) != outputs)
+        const nb::object answer = object.attr("outputs")(array_of(std::move(unpadded_rows), {count, inputs}), asked.condition);
+        if (!nb::try_cast(answer, predicted, false) || predicted.ndim() != 2 || predicted.shape(0) != count ||
+            predicted.shape(1) != outputs)
             throw std::invalid_argument("outputs of a network must be int32 [" + std::to_string(count) + ", " + std::to_string(outputs) +
                                         "], in one piece");
         const int32_t limit = int32_t(OUTPUT_LIMIT);
@@ -109,7 +110,7 @@ Out<int32_t> outputs(const Trained& trained, const In<uint8_t>& rows, int condit
     std::vector<uint8_t> padded_rows(count * stride);
     std::vector<int32_t> values(count * network.outputs);
     if (trained.predict) {
-        trained.predict(condition, rows.data(), network.inputs, int(count), values.data());
+        trained.predict({condition, rows.data(), size_t(network.inputs), int(count)}, values.data());
     } else {
         nb::gil_scoped_release unlocked;
         const IeeeArithmetic arithmetic;
@@ -118,7 +119,7 @@ Out<int32_t> outputs(const Trained& trained, const In<uint8_t>& rows, int condit
             values = outputs_of_image(network, condition, padded_rows.data(), stride, int(count) / width, width);
         } else {
             Scratch scratch(network);
-            run(network, condition, padded_rows.data(), stride, int(count), values.data(), network.outputs, scratch, nullptr, nullptr, nullptr);
+            run(network, {condition, padded_rows.data(), stride, int(count)}, values.data(), scratch);
         }
     }
     return array_of(std::move(values), {count, size_t(network.outputs)});

@@ -115,12 +115,11 @@ void exchange(const Rows& rows, int length, int block, const Shown* shown) {
 
 }  // namespace
 
-void run(const Network& network, int condition, const uint8_t* inputs, size_t stride, int count, int32_t* outputs,
-         size_t outputs_stride, Scratch& scratch, const Shown* shown, uint8_t* kept_block, uint8_t* kept_head) {
+void run(const Network& network, const InputRows& inputs, int32_t* outputs, Scratch& scratch, const Shown* shown, Kept kept) {
     const Kernels& kernels = *network.stem.kernels;
-    const int width = network.width;
-    const float* stem_bias = network.stem_bias.data() + (size_t)condition * width;
-    const float* head_bias = network.head_bias.data() + (size_t)condition * network.head.padded_outputs;
+    const int width = network.width, count = inputs.count;
+    const float* stem_bias = network.stem_bias.data() + (size_t)inputs.condition * width;
+    const float* head_bias = network.head_bias.data() + (size_t)inputs.condition * network.head.padded_outputs;
     int32_t* sums = scratch.sums.data();
     Rows rows{sums, scratch.trunk.data(), scratch.activation.data(), scratch.sums_stride, scratch.activation_stride,
               0, width};
@@ -131,19 +130,19 @@ void run(const Network& network, int condition, const uint8_t* inputs, size_t st
     };
     for (int first = 0; first < count; first += BLOCK_ROWS) {
         rows.count = ends.count = count - first < BLOCK_ROWS ? count - first : BLOCK_ROWS;
-        const uint8_t* seen = inputs + first * stride;
-        product(seen, stride, rows.count, network.skip, scratch.skip_sums.data(), scratch.skip_stride);
-        product(seen, stride, rows.count, network.stem, sums, rows.sums_stride);
+        const uint8_t* seen = inputs.rows + first * inputs.stride;
+        product(seen, inputs.stride, rows.count, network.skip, scratch.skip_sums.data(), scratch.skip_stride);
+        product(seen, inputs.stride, rows.count, network.stem, sums, rows.sums_stride);
         kernels.after_stem(rows, network.stem.offset.data(), network.stem_factor.data(), stem_bias);
         for (int k = 0; k < network.depth; k++) {
             if (network.shown) exchange(rows, network.shown, k, shown ? shown + first : nullptr);
-            if (kept_block && k == network.depth - 1) keep(rows, network.block_inputs(), kept_block + (size_t)first * network.block_inputs());
+            if (kept.block && k == network.depth - 1) keep(rows, network.block_inputs(), kept.block + (size_t)first * network.block_inputs());
             multiply(network.blocks[k]);
             kernels.after_block(rows, network.block_factor[k].data());
         }
-        if (kept_head) keep(rows, width, kept_head + (size_t)first * width);
+        if (kept.head) keep(rows, width, kept.head + (size_t)first * width);
         multiply(network.head);
-        kernels.after_head(ends, outputs + first * outputs_stride, outputs_stride);
+        kernels.after_head(ends, outputs + (size_t)first * network.outputs, network.outputs);
     }
 }
 

@@ -162,10 +162,21 @@ struct Shown {
     uint8_t* own;
 };
 
-// outputs int32 [count][outputs_stride] of inputs uint8 [count][stride], which carry 128 and can be read as `product`
-// says, all in one condition. shown: [count], or nullptr: each position is alone. kept_block, kept_head: uint8
-// [count][block_inputs] and [count][width] or nullptr, what the last block and the head saw. Does not allocate.
-void run(const Network& network, int condition, const uint8_t* inputs, size_t stride, int count, int32_t* outputs,
-         size_t outputs_stride, Scratch& scratch, const Shown* shown, uint8_t* kept_block, uint8_t* kept_head);
+// Positions in one condition: uint8 [count][stride], which carry 128 and can be read as `product` says.
+struct InputRows {
+    int condition;
+    const uint8_t* rows;
+    size_t stride;
+    int count;
+};
+
+// What learning needs of positions: what the last block and the head saw, uint8 [count][block_inputs] and [count][width].
+struct Kept {
+    uint8_t *block = nullptr, *head = nullptr;
+};
+
+// outputs: int32 [count][outputs]. shown: [count], or nullptr: each position is alone. Does not allocate.
+void run(const Network& network, const InputRows& inputs, int32_t* outputs, Scratch& scratch, const Shown* shown = nullptr,
+         Kept kept = {});
 
 }  // namespace ddpm

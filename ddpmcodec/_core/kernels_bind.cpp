@@ -162,7 +162,7 @@ nb::object outputs_of(const Network& network, nb::handle object, int condition) 
         const size_t stride = rounded_up(network.inputs, ROW_UNIT);
         const Aligned<uint8_t> padded_rows = padded(rows.data(), count, network.inputs, stride);
         Scratch scratch(network);
-        run(network, condition, padded_rows.data(), stride, count, outputs.data(), network.outputs, scratch, nullptr, nullptr, nullptr);
+        run(network, {condition, padded_rows.data(), stride, count}, outputs.data(), scratch);
     }
     return matrix_of(std::move(outputs), count, network.outputs);
 }
@@ -217,8 +217,7 @@ nb::object kept_of(const Network& network, nb::handle object, int condition) {
     const size_t stride = rounded_up(network.inputs, ROW_UNIT);
     const Aligned<uint8_t> padded_rows = padded(rows.data(), count, network.inputs, stride);
     Scratch scratch(network);
-    run(network, condition, padded_rows.data(), stride, count, outputs.data(), network.outputs, scratch, nullptr,
-        block.data(), head.data());
+    run(network, {condition, padded_rows.data(), stride, count}, outputs.data(), scratch, nullptr, {block.data(), head.data()});
     return nb::make_tuple(matrix_of(std::move(block), count, network.block_inputs()),
                           matrix_of(std::move(head), count, network.width));
 }

@@ -270,7 +270,7 @@ BandRanges Pass::predicted(int band_index, int image, const Planes& coarse, cons
         Reader ended_reader;
         ended_reader.ended = true;
         auto predict_open = [&] {
-            predict(trained, network, stage.condition, rows.data(), inputs, int(open.size()), predictions.data(), scratch);
+            predict(trained, network, {stage.condition, rows.data(), inputs, int(open.size())}, predictions.data(), scratch);
             for (size_t k = 0; k < open.size(); k++) {
                 const int y = int(open[k] / band.width), x = int(open[k] % band.width);
                 Values values{};

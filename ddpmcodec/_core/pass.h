@@ -17,8 +17,8 @@
 
 namespace ddpm {
 
-// Computes a network of another architecture, in place of `run`: int32 [count][outputs] of rows uint8 [count][stride].
-using Predict = std::function<void(int condition, const uint8_t* rows, size_t stride, int count, int32_t* outputs)>;
+// Computes a network of another architecture, in place of `run`.
+using Predict = std::function<void(const InputRows& inputs, int32_t* outputs)>;
 
 // A network, and how many components its mixtures have. Shared: nobody changes it.
 struct Trained {

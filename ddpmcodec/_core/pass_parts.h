@@ -8,14 +8,13 @@ inline constexpr int LEAST_LEARNED = 192;  // positions of a step of gradient de
 
 inline int padded(int inputs) { return rounded_up(inputs, ROW_UNIT); }
 
-// Computes outputs of positions in one condition. network: `trained`'s, or its copy that goes on learning. The rest: see `run`.
-inline void predict(const Trained& trained, const Network& network, int condition, const uint8_t* rows, size_t stride, int count,
-                    int32_t* outputs, Scratch& scratch, const Shown* shown = nullptr, uint8_t* kept_block = nullptr,
-                    uint8_t* kept_head = nullptr) {
+// Computes outputs of positions. network: `trained`'s, or its copy that goes on learning. The rest: see `run`.
+inline void predict(const Trained& trained, const Network& network, const InputRows& inputs, int32_t* outputs, Scratch& scratch,
+                    const Shown* shown = nullptr, Kept kept = {}) {
     if (trained.predict)
-        trained.predict(condition, rows, stride, count, outputs);
+        trained.predict(inputs, outputs);
     else
-        run(network, condition, rows, stride, count, outputs, network.outputs, scratch, shown, kept_block, kept_head);
+        run(network, inputs, outputs, scratch, shown, kept);
 }
 
 struct Pass::Learned {

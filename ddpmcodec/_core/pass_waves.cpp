@@ -59,8 +59,8 @@ int Pass::wave(Stage& stage, int wave, int thread, int threads) {
     worker.shown.clear();
     if (shown_)
         for (const Worker::WavePosition& at : worker.positions) worker.shown.push_back(shown_->at(at.n, at.y, at.x));
-    predict(trained, network, stage.condition, worker.rows.data(), inputs, int(count), worker.outputs.data(), *worker.scratch,
-            shown_ ? worker.shown.data() : nullptr, learns ? worker.kept_block.data() : nullptr, learns ? worker.kept_head.data() : nullptr);
+    predict(trained, network, {stage.condition, worker.rows.data(), inputs, int(count)}, worker.outputs.data(), *worker.scratch,
+            shown_ ? worker.shown.data() : nullptr, learns ? Kept{worker.kept_block.data(), worker.kept_head.data()} : Kept{});
     const int bias_set = bias_set_of(stage), channels = stage.role == Role::BAND ? CHANNELS : layout_.channels;
     for (size_t k = 0; k < count; k++) {
         const Worker::WavePosition& at = worker.positions[k];

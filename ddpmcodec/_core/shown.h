@@ -57,7 +57,7 @@ inline std::vector<int32_t> outputs_of_image(const Network& network, int conditi
             std::copy_n(inputs + at[count] * stride, stride, &rows[count * stride]);
             shown[count++] = activations.at(0, y, x);
         }
-        run(network, condition, rows.data(), stride, count, of_wave.data(), network.outputs, scratch, shown.data(), nullptr, nullptr);
+        run(network, {condition, rows.data(), stride, count}, of_wave.data(), scratch, shown.data());
         for (int k = 0; k < count; k++)
             std::copy_n(&of_wave[size_t(k) * network.outputs], network.outputs, &outputs[at[k] * network.outputs]);
     }
