@@ -38,8 +38,8 @@ from ._codecs import (
     sort_out,
 )
 from ._data import Dataset, Pixels, alike
-from ._results import Document, Measure, Row, Table, dimensions, document, estimate, of_images, plus_minus, versions
-from ._work import Columns, Task, Work
+from ._results import Document, Measure, Row, Table, dimensions, document, estimate, of_images, plus_minus
+from ._work import Columns, Task, Work, identity
 
 __all__ = ["TITLE", "Plan", "figures", "measures", "run", "tables"]
 
@@ -92,8 +92,7 @@ def run(
     available, skipped = sort_out(BASELINES if baselines else ())
     data = dataset.describe()
     denoiser = described(plan.denoiser) if plan.bits_back else None
-    key = {"dataset": data["sha256"], "model": model.id.hex(), "denoiser": denoiser, "versions": versions()}
-    work = Work(out, KIND, key)
+    work = Work(out, KIND, identity(data, model, denoiser=denoiser))
     contenders = [*_ours(model, plan, webp=source is None), *map(_baseline, available)]
     tasks = {task.name: task for each in contenders for task in each.tasks}
     units = [unit for task in tasks.values() for unit in task.units(dataset.images)]

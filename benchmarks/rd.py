@@ -45,8 +45,8 @@ from ._curves import (
     previews,
 )
 from ._data import Dataset
-from ._results import Document, Measure, Row, Table, document, estimate, of_images, plus_minus, versions
-from ._work import Columns, Task, Work
+from ._results import Document, Measure, Row, Table, document, estimate, of_images, plus_minus
+from ._work import Columns, Task, Work, identity
 
 __all__ = ["TITLE", "Plan", "figures", "measures", "run", "tables"]
 
@@ -109,8 +109,7 @@ def run(
     data = dataset.describe()
     contenders = [*(_ours(model, coding) for coding in plan.settings), *map(_sweep, sweeps)]
     denoiser = _bound.described(plan.denoiser) if plan.bounds else None
-    key = {"dataset": data["sha256"], "model": model.id.hex(), "denoiser": denoiser, "versions": versions()}
-    work = Work(out, KIND, key)
+    work = Work(out, KIND, identity(data, model, denoiser=denoiser))
     tasks = [*(each.task for each in contenders), *map(_bound.task, plan.asked)]
     units = [unit for task in tasks for unit in task.units(dataset.images)]
     unit_values = work.results(units, quiet=quiet, side_by_side=True, ray=ray)

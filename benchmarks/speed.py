@@ -17,14 +17,13 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from ddpmcodec.codec.efforts import Coding
-from ddpmcodec.errors import DdpmError
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import thread_count
 
 from ._charts import captions, speed_charts, write_charts
 from ._codecs import BASELINES, REFERENCE, cost, find_model, name_of, sort_out
 from ._data import Dataset, Pixels
-from ._results import Document, Measure, Row, Table, document, machine, of_images, plus_minus, versions
+from ._results import Document, Measure, Row, Table, document, machine, of_images, plus_minus
 from ._timing import (
     OPERATIONS,
     PEAKS,
@@ -42,7 +41,7 @@ from ._timing import (
     throughput,
     thumbnails,
 )
-from ._work import Unit, Work, rank_and_size
+from ._work import Unit, Work, identity, refuse_torchrun
 
 __all__ = ["TITLE", "Plan", "figures", "measures", "run", "tables"]
 
@@ -77,13 +76,11 @@ def run(
     source: of the model. baselines: also other codecs. Raises ChecksumError where an image does not come back,
     DdpmError under torchrun: what is measured is one process on all cores.
     """
-    if rank_and_size()[1] > 1:
-        raise DdpmError("speed is that of one process: start it without torchrun")
+    refuse_torchrun()
     model = find_model(source, dataset.images)
     available, skipped = sort_out(BASELINES if baselines else ())
     data = dataset.describe()
-    identity = {"dataset": data["sha256"], "model": model.id.hex(), "machine": machine(), "repeats": plan.repeats}
-    work = Work(out, KIND, identity | {"versions": versions()})
+    work = Work(out, KIND, identity(data, model, machine=machine(), repeats=plan.repeats))
     with TemporaryDirectory() as folder:
         coders = [*(of_coding(model, coding) for coding in plan.settings), *map(of_baseline, available)]
         parts = _Timings(model, source, plan, dataset.images, coders, Path(folder)).parts()

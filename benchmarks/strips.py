@@ -23,8 +23,8 @@ from ddpmcodec.models.context import ContextModel
 from ._codecs import BASELINE_COST, WEBP, Baseline, avif, cost, find_model, jpeg, name_of, sort_out, webp
 from ._curves import psnr, squared_error
 from ._data import Dataset, Pixels
-from ._results import Document, Measure, Row, Table, document, versions
-from ._work import Unit, Work
+from ._results import Document, Measure, Row, Table, document
+from ._work import Unit, Work, identity
 
 __all__ = ["TITLE", "Plan", "figures", "load_pictures", "measures", "run", "tables"]
 
@@ -46,11 +46,10 @@ INK, FAINT, PAPER, NOTHING = "#1d2733", "#5c6a79", "white", "#eef1f4"
 
 
 class Plan(NamedTuple):
-    """sizes: budgets in bytes; none: ten, from 1/64 of the file to all of it. baselines: beside AVIF, WebP and JPEG."""
+    """sizes: budgets in bytes; none: ten, from 1/64 of the file to all of it."""
 
     coding: Coding
     sizes: Sequence[int] = ()
-    baselines: bool = True
 
 
 class Cell(NamedTuple):
@@ -80,19 +79,25 @@ def load_pictures(paths: Sequence[Path]) -> Dataset:
 
 
 def run(
-    dataset: Dataset, out: Path, source: str | None, plan: Plan, *, command: str, quiet: bool = False
+    dataset: Dataset,
+    out: Path,
+    source: str | None,
+    plan: Plan,
+    *,
+    command: str,
+    baselines: bool = True,
+    quiet: bool = False,
 ) -> Document | None:
     """Measure, write bench-strips.json and a picture strip-NAME.png of every image of `load_pictures` into `out`.
 
-    source: of the model. None on all of torchrun's ranks but the first. Raises OutputError for a budget that does not
-    hold a file's header.
+    source: of the model. baselines: also AVIF, WebP and JPEG. None on all of torchrun's ranks but the first. Raises
+    OutputError for a budget that does not hold a file's header.
     """
     model = find_model(source, dataset.images)
-    measured, _ = sort_out([qualities[0] for qualities in BESIDE.values()] if plan.baselines else ())
+    measured, _ = sort_out([qualities[0] for qualities in BESIDE.values()] if baselines else ())
     beside = {baseline.name: BESIDE[baseline.name] for baseline in measured}
     data = dataset.describe()
-    identity = {"dataset": data["sha256"], "model": model.id.hex(), "plan": plan._asdict(), "versions": versions()}
-    work = Work(out, KIND, identity)
+    work = Work(out, KIND, identity(data, model, plan=plan, beside=list(beside)))
     weight = BUDGETS * cost(model, plan.coding) + BASELINE_COST * sum(map(len, beside.values()))
     units = [
         Unit(name, weight * image[..., 0].size, partial(_strip, name, image, model, plan, beside, out))
