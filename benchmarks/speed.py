@@ -83,7 +83,8 @@ def run(
     work = Work(out, KIND, identity(data, model, machine=machine(), repeats=plan.repeats))
     with TemporaryDirectory() as folder:
         coders = [*(of_coding(model, coding) for coding in plan.settings), *map(of_baseline, available)]
-        parts = _Timings(model, source, plan, dataset.images, coders, Path(folder)).parts()
+        timings = _Timings(model, source, plan, images=dataset.images, coders=coders, folder=Path(folder))
+        parts = timings.parts()
         unit_values = work.results([unit for units in parts.values() for unit in units], quiet=quiet) or {}
     results: dict[str, Any] = {part: [unit_values[unit.key] for unit in units] for part, units in parts.items()}
     results |= {part: results[part][0] for part in ("start_up", "installed")}
@@ -150,7 +151,7 @@ class _Timings(NamedTuple):
 
     def _growth(self, coding: Coding, megapixels: float) -> Unit:
         model, options = self.model if self.source else None, self._options()
-        work = partial(growth, model, options, coding, megapixels, self.plan.repeats, self.folder)
+        work = partial(growth, model, options, coding, megapixels, repeats=self.plan.repeats, folder=self.folder)
         weight = 2 * (self.plan.repeats + 2) * 1e6 * megapixels * cost(self.model, coding)
         return Unit(f"{megapixels} megapixels, {name_of(coding)}", weight, work)
 
