@@ -27,7 +27,7 @@ from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import run_all, thread_count, threads_of
 
 from ._codecs import BASELINE_COST, OURS, Baseline, CodeLength, cost, is_webp, name_of
-from ._data import Pixels, synthetic_photo
+from ._data import Pixels, pixel_count, synthetic_photo
 from ._process import ddpmcodec
 from ._work import groups
 
@@ -163,7 +163,7 @@ def steps(model: ContextModel, coding: Coding, images: Sequence[Pixels]) -> Entr
         for image in images:
             data = codec.encode(image, **coding._asdict(), model=model, verify=False, report=encoding)
             codec.decode_details(data, model=model, report=decoding)
-    pixels = sum(image[..., 0].size for image in images)
+    pixels = pixel_count(images)
     bits, encode = _by_level(encoding.costs)
     _, decode = _by_level(decoding.costs)
     return {

@@ -19,7 +19,7 @@ from ddpmcodec.errors import DdpmError
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import run_all
 
-from ._data import Pixels
+from ._data import Pixels, pixel_count
 from ._results import Document, versions, write
 
 PATIENCE = timedelta(days=30)  # of a rank that is done, with the others
@@ -222,7 +222,7 @@ class Task(NamedTuple):
             yield self._unit(images[first:last], first)
 
     def _unit(self, group: Sequence[Pixels], first: int) -> Unit:
-        weight = self.cost * sum(image[..., 0].size for image in group)
+        weight = self.cost * pixel_count(group)
         return Unit(f"{self.name}: {first}-{first + len(group)}", weight, lambda: self.measure(group, first))
 
     def collect(self, unit_values: Mapping[str, Columns]) -> Columns:

@@ -25,7 +25,7 @@ from ddpmcodec.errors import ChecksumError
 from ddpmcodec.models.context import ContextModel
 
 from ._codecs import BASELINE_COST, cost, find_model, name_of
-from ._data import Dataset, Pixels
+from ._data import Dataset, Pixels, pixel_count
 from ._results import Document, Measure, Row, Table, dimensions, document, machine, of_images
 from ._timing import timed
 from ._work import Unit, Work, identity, refuse_torchrun
@@ -82,7 +82,7 @@ def run(
     stores = [_archive(model, coding) for coding in plan.settings] + (_baselines() if baselines else [])
     data = dataset.describe()
     work = Work(out, KIND, identity(data, model, machine=machine(), plan=plan))
-    weight = dataset.images[0][..., 0].size * len(dataset.images) * len(plan.workers) * (plan.repeats + 1)
+    weight = pixel_count(dataset.images) * len(plan.workers) * (plan.repeats + 1)
     units = [Unit(s.name, weight * s.cost, partial(_measured, s, dataset.images, plan)) for s in stores]
     unit_values = work.results(units, quiet=quiet) or {}
     result = document(KIND, command, {"stores": list(unit_values.values())}, model=model, dataset=data)

@@ -61,14 +61,14 @@ class Plan(NamedTuple):
     """What to measure. rates: bits per pixel, of tables. bounds: numbers of noise levels. denoiser: whose bounds; None:
     the embedded one."""
 
-    @property
-    def asked(self) -> list[_bound.Asked]:
-        return [_bound.Asked(self.denoiser, levels) for levels in self.bounds]
-
     settings: Sequence[Coding]
     rates: Sequence[float]
     bounds: Sequence[int] = ()
     denoiser: str | None = None
+
+    @property
+    def asked(self) -> list[_bound.Asked]:
+        return [_bound.Asked(self.denoiser, levels) for levels in self.bounds]
 
 
 class Contender(NamedTuple):

@@ -22,7 +22,7 @@ from ddpmcodec.parallel import thread_count
 
 from ._charts import captions, speed_charts, write_charts
 from ._codecs import BASELINES, REFERENCE, cost, find_model, name_of, sort_out
-from ._data import Dataset, Pixels
+from ._data import Dataset, Pixels, pixel_count
 from ._results import Document, Measure, Row, Table, document, machine, of_images, plus_minus
 from ._timing import (
     OPERATIONS,
@@ -135,18 +135,18 @@ class _Timings(NamedTuple):
         return self._timed(f"thumbnails, {coder.name}, threads: {threads}, turn {turn}", coder, batch, threads)
 
     def _timed(self, key: str, coder: Coder, images: Sequence[Pixels], threads: int) -> Unit:
-        weight = 2 * coder.cost * _pixels(images) / threads
+        weight = 2 * coder.cost * pixel_count(images) / threads
         return Unit(key, weight, partial(throughput, coder, images, threads, repeats=1))
 
     def _steps(self, coding: Coding) -> Unit:
         few = _few(self.images)
-        weight = 2 * cost(self.model, coding) * _pixels(few)
+        weight = 2 * cost(self.model, coding) * pixel_count(few)
         return Unit(f"steps, {name_of(coding)}", weight, partial(steps, self.model, coding, few))
 
     def _preview(self, coding: Coding, threads: int) -> Unit:
         largest = max(self.images, key=lambda image: image.size)
         work = partial(preview, self.model, coding, largest, threads, self.plan.repeats)
-        weight = (self.plan.repeats + 2) * cost(self.model, coding) * _pixels([largest]) / threads
+        weight = (self.plan.repeats + 2) * cost(self.model, coding) * pixel_count([largest]) / threads
         return Unit(f"preview, {name_of(coding)}, threads: {threads}", weight, work)
 
     def _growth(self, coding: Coding, megapixels: float) -> Unit:
@@ -166,15 +166,11 @@ def turns_together(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return list(together.values())
 
 
-def _pixels(images: Sequence[Pixels]) -> int:
-    return sum(image[..., 0].size for image in images)
-
-
 def _few(images: Sequence[Pixels]) -> list[Pixels]:
     """The first images, one at least, of so many pixels together."""
     first_images: list[Pixels] = []
     for image in images:
-        if first_images and _pixels([*first_images, image]) > STEPS_PIXELS:
+        if first_images and pixel_count([*first_images, image]) > STEPS_PIXELS:
             break
         first_images.append(image)
     return first_images

@@ -181,7 +181,9 @@ def _text(value: Any) -> str:
 
 def refuse_existing(out: Path, kind: str, *, force: bool) -> None:
     """Raises OutputError where there is a result already, which may have taken hours, and --force was not given."""
-    if (path := out / f"bench-{kind}.json").exists() and not force:
+    from ddpmcodec.benchmarks._results import path_of
+
+    if (path := path_of(out, kind)).exists() and not force:
         raise OutputError(f"{path}: exists already: use -f to overwrite it, or name another folder with --out")
 
 
