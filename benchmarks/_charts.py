@@ -105,10 +105,10 @@ def colour_of(codec: str) -> str:
 class _Bar(NamedTuple):
     label: str
     rate: float  # bits/dim
-    error: float | None
-    ideal: float | None
     colour: str
     digits: int
+    error: float | None = None
+    ideal: float | None = None
 
 
 def bpd_charts(document: Document) -> list[Chart]:
@@ -122,12 +122,11 @@ def bpd_charts(document: Document) -> list[Chart]:
 def _bars(document: Document) -> Iterator[_Bar]:
     for row in document["results"]["codecs"]:
         if "skipped" not in row:
-            rate = row["bits_per_dim"]
-            colour, ideal = colour_of(row["codec"]), row.get("ideal")
-            yield _Bar(row["codec"], rate["mean"], rate["standard_error"], ideal, colour, 3)
+            name, rate = row["codec"], row["bits_per_dim"]
+            yield _Bar(name, rate["mean"], colour_of(name), 3, error=rate["standard_error"], ideal=row.get("ideal"))
     for published in document["results"]["literature"]:
         note = "" if published["what"] == WHOLE else f" ({published['what']})"
-        yield _Bar(published["system"] + note, published["bits_per_dim"], None, None, LITERATURE_BAR, 2)
+        yield _Bar(published["system"] + note, published["bits_per_dim"], LITERATURE_BAR, 2)
 
 
 def _draw_bars(bars: Sequence[_Bar], figure: Figure) -> None:
@@ -193,7 +192,8 @@ def _similarity(document: Document) -> tuple[str, str] | None:
     """Key and name of the measure that all images are large enough for."""
     points = [point for row in document["results"]["curves"] for point in row.get("points", ())]
     names = {"ms_ssim": "MS-SSIM", "ssim": "SSIM"}
-    return next((pair for pair in names.items() if all(point[pair[0]] is not None for point in points)), None)
+    known = ((key, name) for key, name in names.items() if all(point[key] is not None for point in points))
+    return next(known, None)
 
 
 def _below_best(score: float | None) -> float | None:
@@ -261,8 +261,8 @@ def _draw_curves(lines: Sequence[_Line], ends: Sequence[tuple[float, str]], labe
         _draw_errors(axes, line, DODGE ** (number - len(lines) / 2))
     for bpp, colour in ends:
         axes.axvline(bpp, color=colour, linewidth=1, linestyle=":", zorder=0)
-    transform = axes.get_xaxis_transform()
-    axes.text(min(bpp for bpp, _ in ends), 0.02, "lossless ", ha="right", transform=transform, color=ends[0][1])
+    rates, colours = zip(*ends, strict=True)
+    axes.text(min(rates), 0.02, "lossless ", ha="right", transform=axes.get_xaxis_transform(), color=colours[0])
     low, high = axes.get_xlim()
     ticks = [rate for rate in RATES if low <= rate <= high]
     axes.set_xticks(ticks, [f"{rate:g}" for rate in ticks])

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from shutil import which
 from tempfile import TemporaryDirectory
@@ -47,11 +47,11 @@ except ImportError as error:
     raise DdpmError("SSIM and BD-rates need more packages: pip install 'ddpmcodec[bench]'") from error
 
 Values = NDArray[np.float64]
-Point = list[float | None]  # bytes, squared error, SSIM, MS-SSIM, SSIMULACRA 2
 
+METRICS = ("psnr", "ssim", "ms_ssim", "ssimulacra2")  # of a point
 WINDOW = 11
 LARGER_THAN = (WINDOW - 1) * 2**4  # a side, for the window to fit on the last of five scales
-DIGITS = 6
+DIGITS = 6  # significant ones that a point keeps
 LEAST_OVERLAP = {"psnr": 0.5, "score": 5.0}  # that two curves have in common: dB, or points of SSIMULACRA 2
 LEAST_SCORED = 64  # a side, for SSIMULACRA 2, whose last scale is 1/32: scores of smaller images hardly follow quality
 
@@ -59,31 +59,44 @@ LEAST_SCORED = 64  # a side, for SSIMULACRA 2, whose last scale is 1/32: scores 
 # --- how far a picture is from its original
 
 
-class Distortion(NamedTuple):
-    """squared_error: mean over R, G and B, in squared grey levels. ms_ssim: None where the image is too small for it;
-    ssim: of these, None where the image is too small for that. ssimulacra2: up to 100; None without the program."""
+class Point(NamedTuple):
+    """A file of so many bytes, and how far what it shows is from its original.
 
+    squared_error: mean over R, G and B, in squared grey levels. ms_ssim: None where the image is too small for it;
+    ssim: of these, None where the image is too small for that. ssimulacra2: up to 100; None without the program.
+    """
+
+    bytes: int
     squared_error: float
     ssim: float | None
     ms_ssim: float | None
     ssimulacra2: float | None
 
+    @property
+    def psnr(self) -> float | None:
+        return psnr(self.squared_error)
+
+
+def point(size: int, shown: Pixels, original: Pixels) -> Point:
+    """The point of a file of so many bytes, both images uint8 [H, W, 3]."""
+    a, b = (torch.from_numpy(np.array(x)).permute(2, 0, 1)[None].float() for x in (shown, original))
+    least = min(original.shape[:2])
+    return Point(
+        size,
+        _rounded(squared_error(shown, original)),
+        _rounded(float(ssim(a, b, data_range=255))) if WINDOW <= least <= LARGER_THAN else None,
+        _rounded(float(ms_ssim(a, b, data_range=255))) if least > LARGER_THAN else None,
+        ssimulacra2(shown, original) if least >= LEAST_SCORED else None,
+    )
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.{DIGITS}g}")
+
 
 def squared_error(shown: Pixels, original: Pixels) -> float:
     """Mean over an image, uint8 [H, W, 3], in squared grey levels."""
     return float(np.square(shown.astype(np.float64) - original).mean())
-
-
-def distortion(shown: Pixels, original: Pixels) -> Distortion:
-    """The distortion of an image, both uint8 [H, W, 3]."""
-    a, b = (torch.from_numpy(np.array(x)).permute(2, 0, 1)[None].float() for x in (shown, original))
-    least = min(original.shape[:2])
-    return Distortion(
-        squared_error(shown, original),
-        float(ssim(a, b, data_range=255)) if WINDOW <= least <= LARGER_THAN else None,
-        float(ms_ssim(a, b, data_range=255)) if least > LARGER_THAN else None,
-        ssimulacra2(shown, original) if least >= LEAST_SCORED else None,
-    )
 
 
 def ssimulacra2(shown: Pixels, original: Pixels) -> float | None:
@@ -101,10 +114,10 @@ def ssimulacra2(shown: Pixels, original: Pixels) -> float | None:
         raise DdpmError(
             f"{program}: failed with exit code {ended.returncode} ({ended.stderr.strip()}): mend or remove it"
         )
-    return float(ended.stdout)
+    return _rounded(float(ended.stdout))
 
 
-def psnr(error: float | None) -> float | None:
+def psnr(error: float) -> float | None:
     """10 log10(255^2 / squared error), dB; None where there is no error: JSON knows no infinity."""
     return 10 * math.log10(255**2 / error) if error else None
 
@@ -147,18 +160,10 @@ def previews(images: Sequence[Pixels], model: ContextModel, coding: Coding) -> C
 
 
 def _of_file(data: bytes, image: Pixels, model: ContextModel) -> list[Point]:
-    points = [_point(prefix.bytes, prefix.shown, image) for prefix in prefixes(data, model)]
-    if points[-1][1] != 0:
+    points = [point(prefix.bytes, prefix.shown, image) for prefix in prefixes(data, model)]
+    if points[-1].squared_error:
         raise ChecksumError("a file does not decode to its image: a defect, please report it with the image")
     return points
-
-
-def _point(size: int, shown: Pixels, image: Pixels) -> Point:
-    return [size, *map(_rounded, distortion(shown, image))]
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.{DIGITS}g}")
 
 
 # --- a file is decoded once, and shown after every segment
@@ -213,7 +218,7 @@ def of_sweep(images: Sequence[Pixels], sweep: Sweep) -> Columns:
 
 def _of_baseline(image: Pixels, baseline: Baseline) -> Point:
     data = baseline.encode(image)
-    return _point(len(data), baseline.decode(data), image)
+    return point(len(data), baseline.decode(data), image)
 
 
 # --- curves
@@ -233,28 +238,12 @@ class Curve(NamedTuple):
         return float(np.interp(math.log(bpp), np.log(self.bpp), self.quality))
 
 
-def psnr_of(point: Point) -> float | None:
-    return psnr(point[1])
-
-
-def ssim_of(point: Point) -> float | None:
-    return point[2]
-
-
-def ms_ssim_of(point: Point) -> float | None:
-    return point[3]
-
-
-def ssimulacra2_of(point: Point) -> float | None:
-    return point[4]
-
-
-def curve(points: Sequence[Point], pixels: int, quality: Callable[[Point], float | None] = psnr_of) -> Curve:
+def curve(points: Sequence[Point], pixels: int, metric: str = "psnr") -> Curve:
     """The curve of an image with so many pixels: its lossy points, without those that a smaller file is better than."""
-    lossy = [(size, quality(point)) for point in points if (size := point[0]) and point[1]]
+    lossy = [(each.bytes, getattr(each, metric)) for each in points if each.squared_error]
     best: list[tuple[float, float]] = []
     for size, value in sorted((size, value) for size, value in lossy if value is not None):
-        if not best or (size > best[-1][0] and value > best[-1][1]):
+        if all(size > smaller and value > worse for smaller, worse in best[-1:]):
             best.append((size, value))
     sizes, qualities = np.array(best, np.float64).reshape(-1, 2).T
     return Curve(8 * sizes / pixels, qualities)
@@ -266,20 +255,15 @@ def average(images: Sequence[Sequence[Point]], pixels: Sequence[int]) -> list[di
     Of bpp, of PSNR (None where an image has no error), of SSIM, MS-SSIM and SSIMULACRA 2; rmse is the root of the mean
     squared error.
     """
-    means = []
-    for points in zip(*images, strict=True):
-        sizes, errors, ssims, ms_ssims, scores = zip(*points, strict=True)
-        means.append(
-            {
-                "bpp": mean([8 * size / n for size, n in zip(sizes, pixels, strict=True)]),
-                "rmse": math.sqrt(float(np.mean(errors))),
-                "psnr": mean([psnr(error) for error in errors]),
-                "ssim": mean(ssims),
-                "ms_ssim": mean(ms_ssims),
-                "ssimulacra2": mean(scores),
-            }
-        )
-    return means
+    return [_average(points, pixels) for points in zip(*images, strict=True)]
+
+
+def _average(points: Sequence[Point], pixels: Sequence[int]) -> dict[str, float | None]:
+    return {
+        "bpp": mean([8 * each.bytes / n for each, n in zip(points, pixels, strict=True)]),
+        "rmse": math.sqrt(float(np.mean([each.squared_error for each in points]))),
+        **{metric: mean([getattr(each, metric) for each in points]) for metric in METRICS},
+    }
 
 
 def mean(values: Sequence[float | None]) -> float | None:
@@ -297,14 +281,14 @@ def bd_rates(ours: Sequence[Curve], theirs: Sequence[Curve], quality: str = "psn
     to_score): means of the ends of what they share}
     """
     pairs = [(a, b, *_shared(a, b)) for a, b in zip(ours, theirs, strict=True)]
-    useful = [pair for pair in pairs if pair[3] - pair[2] >= LEAST_OVERLAP[quality]]
+    useful = [(a, b, low, high) for a, b, low, high in pairs if high - low >= LEAST_OVERLAP[quality]]
     if not useful:
         return {"percent": None, "images": 0, f"from_{quality}": None, f"to_{quality}": None}
     percents = [
         bd_rate(b.bpp, b.quality, a.bpp, a.quality, method="akima", require_matching_points=False, min_overlap=0)
-        for a, b, _, _ in useful
+        for a, b, *_ in useful
     ]
-    low, high = np.mean([pair[2:] for pair in useful], 0).tolist()
+    low, high = np.mean([(low, high) for *_, low, high in useful], 0).tolist()
     return {"percent": estimate(percents), "images": len(useful), f"from_{quality}": low, f"to_{quality}": high}
 
 

@@ -85,6 +85,11 @@ def alike(images: Sequence[Pixels]) -> Iterator[list[Pixels]]:
         yield list(group)
 
 
+def pixel_count(images: Sequence[Pixels]) -> int:
+    """Of all images together."""
+    return sum(image[..., 0].size for image in images)
+
+
 def _names(path: Path) -> list[str]:
     """Names of the images of a folder, in the order of `load_images`."""
     return [each.stem for each in sorted(path.rglob("*")) if each.suffix.lower() in SUFFIXES]

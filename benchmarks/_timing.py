@@ -27,7 +27,7 @@ from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import run_all, thread_count, threads_of
 
 from ._codecs import BASELINE_COST, OURS, Baseline, CodeLength, cost, is_webp, name_of
-from ._data import Pixels, synthetic_photo
+from ._data import Pixels, pixel_count, synthetic_photo
 from ._process import ddpmcodec
 from ._work import groups
 
@@ -134,20 +134,25 @@ def throughput(coder: Coder, images: Sequence[Pixels], threads: int, repeats: in
         "threads": threads,
         "images": len(images),
         "raw_bytes": sum(image.size for image in images),
-        "bytes": runs[0][0],
-        "encode_seconds": [encode for _, encode, _ in runs],
-        "decode_seconds": [decode for _, _, decode in runs],
+        "bytes": runs[0].bytes,
+        "encode_seconds": [run.encode_seconds for run in runs],
+        "decode_seconds": [run.decode_seconds for run in runs],
     }
 
 
-def _round_trip(coder: Coder, images: Sequence[Pixels]) -> tuple[int, float, float]:
-    """(bytes, seconds to encode, seconds to decode)"""
+class _Run(NamedTuple):
+    bytes: int
+    encode_seconds: float
+    decode_seconds: float
+
+
+def _round_trip(coder: Coder, images: Sequence[Pixels]) -> _Run:
     batches = [images[batch] for batch in batches_of(images)]
     files, encode = timed(lambda: list(map(coder.encode, batches)))
     decoded, decode = timed(lambda: list(map(coder.decode, files)))
     if not all(map(np.array_equal, chain.from_iterable(batches), chain.from_iterable(decoded))):
         raise ChecksumError(f"{coder.name}: an image did not come back as it was: a defect")
-    return sum(map(len, chain.from_iterable(files))), encode, decode
+    return _Run(sum(map(len, chain.from_iterable(files))), encode, decode)
 
 
 def steps(model: ContextModel, coding: Coding, images: Sequence[Pixels]) -> Entry:
@@ -158,7 +163,7 @@ def steps(model: ContextModel, coding: Coding, images: Sequence[Pixels]) -> Entr
         for image in images:
             data = codec.encode(image, **coding._asdict(), model=model, verify=False, report=encoding)
             codec.decode_details(data, model=model, report=decoding)
-    pixels = sum(image[..., 0].size for image in images)
+    pixels = pixel_count(images)
     bits, encode = _by_level(encoding.costs)
     _, decode = _by_level(decoding.costs)
     return {
@@ -185,13 +190,11 @@ def _by_level(costs: Sequence[SegmentCost]) -> tuple[dict[int, float], dict[int,
     return bits, times
 
 
-def preview(
-    model: ContextModel, coding: Coding, image: Pixels, threads: int, repeats: int, share: float = PREVIEW_SHARE
-) -> Entry:
+def preview(model: ContextModel, coding: Coding, image: Pixels, threads: int, repeats: int) -> Entry:
     """Seconds of a preview from the first bytes of a file, and of decoding all of it; none for files too small."""
     with threads_of(threads):
         data = codec.encode(image, **coding._asdict(), model=model, verify=False)
-        size = round(share * len(data))
+        size = round(PREVIEW_SHARE * len(data))
         entry: Entry = {"codec": name_of(coding), "threads": threads, "bytes": len(data), "preview_bytes": size}
         if is_webp(data) or size < codec.info(data)["header_bytes"] + LEAST_PREVIEW:
             return entry | {"skipped": "the file is too small, or a lossless WebP"}
@@ -202,7 +205,7 @@ def preview(
 
 
 def growth(
-    model: ContextModel | None, options: Sequence[str], coding: Coding, megapixels: float, repeats: int, folder: Path
+    model: ContextModel | None, options: Sequence[str], coding: Coding, megapixels: float, *, repeats: int, folder: Path
 ) -> Entry:
     """Seconds of a synthetic photograph in this process on all threads, and peak memory of processes of their own.
 

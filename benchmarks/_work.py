@@ -16,10 +16,11 @@ from tqdm import tqdm
 
 from ddpmcodec import cluster
 from ddpmcodec.errors import DdpmError
+from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import run_all
 
-from ._data import Pixels
-from ._results import Document, write
+from ._data import Pixels, pixel_count
+from ._results import Document, versions, write
 
 PATIENCE = timedelta(days=30)  # of a rank that is done, with the others
 GROUP_PIXELS = 1 << 18  # of the images of a unit: 256 of 32x32
@@ -43,6 +44,18 @@ def say(message: str) -> None:
 def rank_and_size() -> tuple[int, int]:
     """The rank of this process, and how many torchrun started; (0, 1) without it."""
     return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def refuse_torchrun() -> None:
+    """Raises DdpmError under torchrun, whose processes would slow down one another."""
+    _, size = rank_and_size()
+    if size > 1:
+        raise DdpmError("speed is that of one process: start it without torchrun")
+
+
+def identity(data: Mapping[str, Any], model: ContextModel, **more: Any) -> dict[str, Any]:
+    """All that the values of a benchmark depend on, for `Work`. data: `Dataset.describe()`."""
+    return {"dataset": data["sha256"], "model": model.id.hex(), "versions": versions(), **more}
 
 
 class Work:
@@ -75,8 +88,9 @@ class Work:
         """
         if ray is not None and self.size > 1:
             raise DdpmError("torchrun and --ray would both share out the work: use one of them")
-        mine = [unit for unit in units[self.rank :: self.size] if unit.key not in self.known]
-        total = sum(unit.weight for unit in units[self.rank :: self.size])
+        share = units[self.rank :: self.size]
+        mine = [unit for unit in share if unit.key not in self.known]
+        total = sum(unit.weight for unit in share)
         try:
             self._work(mine, total, quiet or self.rank > 0, side_by_side, ray)
         except KeyboardInterrupt:
@@ -208,7 +222,7 @@ class Task(NamedTuple):
             yield self._unit(images[first:last], first)
 
     def _unit(self, group: Sequence[Pixels], first: int) -> Unit:
-        weight = self.cost * sum(image[..., 0].size for image in group)
+        weight = self.cost * pixel_count(group)
         return Unit(f"{self.name}: {first}-{first + len(group)}", weight, lambda: self.measure(group, first))
 
     def collect(self, unit_values: Mapping[str, Columns]) -> Columns:

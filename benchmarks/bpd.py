@@ -38,8 +38,8 @@ from ._codecs import (
     sort_out,
 )
 from ._data import Dataset, Pixels, alike
-from ._results import Document, Measure, Row, Table, dimensions, document, estimate, of_images, plus_minus, versions
-from ._work import Columns, Task, Work
+from ._results import Document, Measure, Row, Table, dimensions, document, estimate, of_images, plus_minus
+from ._work import Columns, Task, Work, identity
 
 __all__ = ["TITLE", "Plan", "figures", "measures", "run", "tables"]
 
@@ -47,7 +47,6 @@ TITLE = "Lossless: bits per dimension of whole files"
 KIND = "bpd"
 ARCHIVE_IMAGES = 512  # of one archive: what shares a stack
 BITS_BACK_COST = 10.0  # time a pixel of a noise level, as of `_codecs.cost`
-BOUND = ", bound"  # ends the name of the task that measures the ideal of bits back
 MOST_NAMED = 64  # images with lines of their own
 
 
@@ -63,12 +62,13 @@ class Plan(NamedTuple):
 
 class Contender(NamedTuple):
     """A line of the result. products: multiply-accumulates a pixel, of ours. The last of its tasks measures the files,
-    one before it their ideal code length."""
+    one before it their ideal code length. bits_back: whether they are archives by bits back."""
 
     codec: str
     products: float | None
     images_a_file: int
     tasks: Sequence[Task]
+    bits_back: bool = False
 
 
 def run(
@@ -92,8 +92,7 @@ def run(
     available, skipped = sort_out(BASELINES if baselines else ())
     data = dataset.describe()
     denoiser = described(plan.denoiser) if plan.bits_back else None
-    key = {"dataset": data["sha256"], "model": model.id.hex(), "denoiser": denoiser, "versions": versions()}
-    work = Work(out, KIND, key)
+    work = Work(out, KIND, identity(data, model, denoiser=denoiser))
     contenders = [*_ours(model, plan, webp=source is None), *map(_baseline, available)]
     tasks = {task.name: task for each in contenders for task in each.tasks}
     units = [unit for task in tasks.values() for unit in task.units(dataset.images)]
@@ -132,8 +131,8 @@ def _bits_back(asked: Asked) -> Contender:
     name, task_cost = f"{OURS} bits back T={asked.levels}", BITS_BACK_COST * asked.levels
     options = {"bits_back": asked.levels, "model": asked.source}
     task = _whole(name, task_cost, lambda group, _: measure_archive(group, **options))
-    bound = Task(f"{name}{BOUND}", task_cost / 2, lambda group, first: variational_bound(group, asked, first))
-    return Contender(name, None, ARCHIVE_IMAGES, [bound, task])
+    bound = Task(f"{name}, bound", task_cost / 2, lambda group, first: variational_bound(group, asked, first))
+    return Contender(name, None, ARCHIVE_IMAGES, [bound, task], bits_back=True)
 
 
 def _whole(name: str, task_cost: float, measure: Callable[[Sequence[Pixels], int], Columns]) -> Task:
@@ -149,7 +148,7 @@ def _baseline(baseline: Baseline) -> Contender:
 def _row(contender: Contender, images: Sequence[Pixels], unit_values: Mapping[str, Columns]) -> dict[str, Any]:
     values = {name: column for task in contender.tasks for name, column in task.collect(unit_values).items()}
     by_bits_back = sum(values.get("by_bits_back", []))
-    if contender.tasks[0].name.endswith(BOUND) and not by_bits_back:
+    if contender.bits_back and not by_bits_back:
         return {"codec": contender.codec, "skipped": "too few images: all of them serve as initial bits"}
     dims, sizes = np.array([image.size for image in images]), np.array(values["bytes"])
     row: dict[str, Any] = {

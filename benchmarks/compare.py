@@ -120,7 +120,8 @@ def change(name: str, old: Measure, new: Measure) -> Change:
         (mean_a, error_a), (mean_b, error_b) = _mean(a), _mean(b)
         difference = mean_b - mean_a
         error = None if error_a is None or error_b is None else math.hypot(error_a, error_b)
-    return Change(name, float(before.mean()), float(after.mean()), difference, error, len(after), old)
+    means = float(before.mean()), float(after.mean())
+    return Change(name, *means, change=difference, error=error, n=len(after), measure=old)
 
 
 def _mean(values: Values) -> tuple[float, float | None]:

@@ -21,14 +21,14 @@ from PIL import Image
 
 from ddpmcodec import archive
 from ddpmcodec.codec.efforts import Coding
-from ddpmcodec.errors import ChecksumError, DdpmError
+from ddpmcodec.errors import ChecksumError
 from ddpmcodec.models.context import ContextModel
 
 from ._codecs import BASELINE_COST, cost, find_model, name_of
-from ._data import Dataset, Pixels
-from ._results import Document, Measure, Row, Table, dimensions, document, machine, of_images, versions
+from ._data import Dataset, Pixels, pixel_count
+from ._results import Document, Measure, Row, Table, dimensions, document, machine, of_images
 from ._timing import timed
-from ._work import Unit, Work, rank_and_size
+from ._work import Unit, Work, identity, refuse_torchrun
 
 __all__ = ["TITLE", "Plan", "figures", "measures", "run", "tables"]
 
@@ -63,22 +63,26 @@ class Store(NamedTuple):
 
 
 def run(
-    dataset: Dataset, out: Path, source: str | None, plan: Plan, *, command: str, baselines: bool = True,
+    dataset: Dataset,
+    out: Path,
+    source: str | None,
+    plan: Plan,
+    *,
+    command: str,
+    baselines: bool = True,
     quiet: bool = False,
-) -> Document:  # fmt: skip
+) -> Document:
     """Measure, write bench-loading.json into the folder `out`, and return the result.
 
     source: of the model. baselines: also other stores. Raises ChecksumError where an image does not come back,
     DdpmError under torchrun.
     """
-    if rank_and_size()[1] > 1:
-        raise DdpmError("speed is that of one process and its workers: start it without torchrun")
+    refuse_torchrun()
     model = find_model(source, dataset.images)
     stores = [_archive(model, coding) for coding in plan.settings] + (_baselines() if baselines else [])
     data = dataset.describe()
-    identity = {"dataset": data["sha256"], "model": model.id.hex(), "machine": machine(), "plan": list(plan)}
-    work = Work(out, KIND, identity | {"versions": versions()})
-    weight = dataset.images[0][..., 0].size * len(dataset.images) * len(plan.workers) * (plan.repeats + 1)
+    work = Work(out, KIND, identity(data, model, machine=machine(), plan=plan))
+    weight = pixel_count(dataset.images) * len(plan.workers) * (plan.repeats + 1)
     units = [Unit(s.name, weight * s.cost, partial(_measured, s, dataset.images, plan)) for s in stores]
     unit_values = work.results(units, quiet=quiet) or {}
     result = document(KIND, command, {"stores": list(unit_values.values())}, model=model, dataset=data)

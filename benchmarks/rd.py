@@ -34,22 +34,19 @@ from ._codecs import (
     sort_out,
 )
 from ._curves import (
+    METRICS,
     Curve,
     Point,
     average,
     bd_rates,
     curve,
-    ms_ssim_of,
     of_sweep,
     operating_points,
     previews,
-    psnr_of,
-    ssim_of,
-    ssimulacra2_of,
 )
 from ._data import Dataset
-from ._results import Document, Measure, Row, Table, document, estimate, of_images, plus_minus, versions
-from ._work import Columns, Task, Work
+from ._results import Document, Measure, Row, Table, document, estimate, of_images, plus_minus
+from ._work import Columns, Task, Work, identity
 
 __all__ = ["TITLE", "Plan", "figures", "measures", "run", "tables"]
 
@@ -64,14 +61,14 @@ class Plan(NamedTuple):
     """What to measure. rates: bits per pixel, of tables. bounds: numbers of noise levels. denoiser: whose bounds; None:
     the embedded one."""
 
-    @property
-    def asked(self) -> list[_bound.Asked]:
-        return [_bound.Asked(self.denoiser, levels) for levels in self.bounds]
-
     settings: Sequence[Coding]
     rates: Sequence[float]
     bounds: Sequence[int] = ()
     denoiser: str | None = None
+
+    @property
+    def asked(self) -> list[_bound.Asked]:
+        return [_bound.Asked(self.denoiser, levels) for levels in self.bounds]
 
 
 class Contender(NamedTuple):
@@ -83,12 +80,12 @@ class Contender(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """A contender's points and curves, of every image that the context model coded at all settings."""
+    """A contender's points, and its curves by metric, of every image that the context model coded at all settings.
+    Curves of what was not measured have no points."""
 
     contender: Contender
     points: Sequence[Sequence[Point]]
-    curves: Sequence[Curve]
-    scores: Sequence[Curve]  # of SSIMULACRA 2; without points where it was not measured
+    curves: Mapping[str, Sequence[Curve]]
 
 
 def run(
@@ -112,8 +109,7 @@ def run(
     data = dataset.describe()
     contenders = [*(_ours(model, coding) for coding in plan.settings), *map(_sweep, sweeps)]
     denoiser = _bound.described(plan.denoiser) if plan.bounds else None
-    key = {"dataset": data["sha256"], "model": model.id.hex(), "denoiser": denoiser, "versions": versions()}
-    work = Work(out, KIND, key)
+    work = Work(out, KIND, identity(data, model, denoiser=denoiser))
     tasks = [*(each.task for each in contenders), *map(_bound.task, plan.asked)]
     units = [unit for task in tasks for unit in task.units(dataset.images)]
     unit_values = work.results(units, quiet=quiet, side_by_side=True, ray=ray)
@@ -168,8 +164,8 @@ def _results(
         "curves": [_curve(each, pixels, model) for each in measured],
         "at_rates": {"bpp": list(plan.rates), "codecs": [_at_rates(each, plan.rates, pixels) for each in measured]},
         "bd_rates": [
-            {"codec": a.contender.codec, "against": b.contender.codec, **bd_rates(a.curves, b.curves)}
-            | {"ssimulacra2": bd_rates(a.scores, b.scores, "score")}
+            {"codec": a.contender.codec, "against": b.contender.codec, **bd_rates(a.curves["psnr"], b.curves["psnr"])}
+            | {"ssimulacra2": bd_rates(a.curves["ssimulacra2"], b.curves["ssimulacra2"], "score")}
             for a in ours
             for b in baselines
         ],
@@ -183,33 +179,26 @@ def _kept(values: Sequence[Any], coded: Sequence[bool]) -> list[Any]:
 
 
 def _measured(each: Contender, value: Columns, coded: Sequence[bool], pixels: Sequence[int]) -> Measured:
-    points = _kept(value["points"], coded)
-    curves, scores = (
-        [curve(image_points, n, quality) for image_points, n in zip(points, pixels, strict=True)]
-        for quality in (psnr_of, ssimulacra2_of)
-    )
-    return Measured(each, points, curves, scores)
+    points = [[*map(Point._make, rows)] for rows in _kept(value["points"], coded)]  # rows may come from JSON
+    curves = {
+        metric: [curve(image_points, n, metric) for image_points, n in zip(points, pixels, strict=True)]
+        for metric in METRICS
+    }
+    return Measured(each, points, curves)
 
 
 def _at_rates(measured: Measured, rates: Sequence[float], pixels: Sequence[int]) -> dict[str, Any]:
     """psnr: at every rate of every image. ssim, ms_ssim, ssimulacra2: an estimate at every rate, or None."""
-    similarities = {
-        name: [curve(points, n, quality) for points, n in zip(measured.points, pixels, strict=True)]
-        for name, quality in (("ssim", ssim_of), ("ms_ssim", ms_ssim_of), ("ssimulacra2", ssimulacra2_of))
-    }
-    return {
-        "codec": measured.contender.codec,
-        "psnr": [_of_images(measured, measured.curves, bpp, pixels) for bpp in rates],
-    } | {
-        name: [_estimate(_of_images(measured, curves, bpp, pixels)) for bpp in rates]
-        for name, curves in similarities.items()
-    }
+    values = {metric: [_of_images(measured, metric, bpp, pixels) for bpp in rates] for metric in METRICS}
+    estimates = {metric: [*map(_estimate, each)] for metric, each in values.items() if metric != "psnr"}
+    return {"codec": measured.contender.codec, "psnr": values["psnr"], **estimates}
 
 
-def _of_images(measured: Measured, curves: Sequence[Curve], bpp: float, pixels: Sequence[int]) -> list[float | None]:
+def _of_images(measured: Measured, metric: str, bpp: float, pixels: Sequence[int]) -> list[float | None]:
     """Quality at a rate; None below the smallest file, and where the rate holds a whole file of ours."""
-    whole = [8 * (points[-1][0] or 0) / n for points, n in zip(measured.points, pixels, strict=True)]
+    whole = [8 * points[-1].bytes / n for points, n in zip(measured.points, pixels, strict=True)]
     lossless = [measured.contender.coding is not None and bpp >= least for least in whole]
+    curves = measured.curves[metric]
     return [None if exact else image_curve.at(bpp) for exact, image_curve in zip(lossless, curves, strict=True)]
 
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.errors import DdpmError
 
-from ._codecs import is_ours, name_of
+from ._codecs import name_of
 from ._results import (
     Document,
     Row,
@@ -118,19 +118,15 @@ def summary(documents: Mapping[str, Document]) -> list[Table]:
     if missing := [name for name in (*COLUMNS, SPEED) if name not in documents]:
         raise DdpmError(f"the summary needs the result {missing[0]}: measure it (benchmarks/README.md)")
     sizes, times = {column: _sizes(documents[name]) for name, column in COLUMNS.items()}, _times(documents[SPEED])
-    codecs = [codec for codec in dict.fromkeys(chain.from_iterable(sizes.values())) if not _is_archive(codec)]
+    codecs = dict.fromkeys(chain.from_iterable(sizes.values()))
     rows = [_row(codec, {column: of.get(codec) for column, of in sizes.items()}, times.get(codec)) for codec in codecs]
     return [Table("sizes-and-times", _caption(documents, times), rows)]
 
 
-def _is_archive(codec: str) -> bool:
-    return is_ours(codec) and codec.split()[1] in ("archive", "bits")
-
-
 def _sizes(document: Document) -> dict[str, str]:
-    """Bits/dim by codec."""
+    """Bits/dim by codec, of one file an image."""
     rows = document["results"]["codecs"]
-    return {row["codec"]: f"{row['bits_per_dim']['mean']:.3f}" for row in rows if "bits_per_dim" in row}
+    return {row["codec"]: f"{row['bits_per_dim']['mean']:.3f}" for row in rows if row.get("images_a_file") == 1}
 
 
 def _times(document: Document) -> dict[str, Times]:

@@ -17,14 +17,13 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from ddpmcodec.codec.efforts import Coding
-from ddpmcodec.errors import DdpmError
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import thread_count
 
 from ._charts import captions, speed_charts, write_charts
 from ._codecs import BASELINES, REFERENCE, cost, find_model, name_of, sort_out
-from ._data import Dataset, Pixels
-from ._results import Document, Measure, Row, Table, document, machine, of_images, plus_minus, versions
+from ._data import Dataset, Pixels, pixel_count
+from ._results import Document, Measure, Row, Table, document, machine, of_images, plus_minus
 from ._timing import (
     OPERATIONS,
     PEAKS,
@@ -42,7 +41,7 @@ from ._timing import (
     throughput,
     thumbnails,
 )
-from ._work import Unit, Work, rank_and_size
+from ._work import Unit, Work, identity, refuse_torchrun
 
 __all__ = ["TITLE", "Plan", "figures", "measures", "run", "tables"]
 
@@ -77,16 +76,15 @@ def run(
     source: of the model. baselines: also other codecs. Raises ChecksumError where an image does not come back,
     DdpmError under torchrun: what is measured is one process on all cores.
     """
-    if rank_and_size()[1] > 1:
-        raise DdpmError("speed is that of one process: start it without torchrun")
+    refuse_torchrun()
     model = find_model(source, dataset.images)
     available, skipped = sort_out(BASELINES if baselines else ())
     data = dataset.describe()
-    identity = {"dataset": data["sha256"], "model": model.id.hex(), "machine": machine(), "repeats": plan.repeats}
-    work = Work(out, KIND, identity | {"versions": versions()})
+    work = Work(out, KIND, identity(data, model, machine=machine(), repeats=plan.repeats))
     with TemporaryDirectory() as folder:
         coders = [*(of_coding(model, coding) for coding in plan.settings), *map(of_baseline, available)]
-        parts = _Timings(model, source, plan, dataset.images, coders, Path(folder)).parts()
+        timings = _Timings(model, source, plan, images=dataset.images, coders=coders, folder=Path(folder))
+        parts = timings.parts()
         unit_values = work.results([unit for units in parts.values() for unit in units], quiet=quiet) or {}
     results: dict[str, Any] = {part: [unit_values[unit.key] for unit in units] for part, units in parts.items()}
     results |= {part: results[part][0] for part in ("start_up", "installed")}
@@ -137,23 +135,23 @@ class _Timings(NamedTuple):
         return self._timed(f"thumbnails, {coder.name}, threads: {threads}, turn {turn}", coder, batch, threads)
 
     def _timed(self, key: str, coder: Coder, images: Sequence[Pixels], threads: int) -> Unit:
-        weight = 2 * coder.cost * _pixels(images) / threads
+        weight = 2 * coder.cost * pixel_count(images) / threads
         return Unit(key, weight, partial(throughput, coder, images, threads, repeats=1))
 
     def _steps(self, coding: Coding) -> Unit:
         few = _few(self.images)
-        weight = 2 * cost(self.model, coding) * _pixels(few)
+        weight = 2 * cost(self.model, coding) * pixel_count(few)
         return Unit(f"steps, {name_of(coding)}", weight, partial(steps, self.model, coding, few))
 
     def _preview(self, coding: Coding, threads: int) -> Unit:
         largest = max(self.images, key=lambda image: image.size)
         work = partial(preview, self.model, coding, largest, threads, self.plan.repeats)
-        weight = (self.plan.repeats + 2) * cost(self.model, coding) * _pixels([largest]) / threads
+        weight = (self.plan.repeats + 2) * cost(self.model, coding) * pixel_count([largest]) / threads
         return Unit(f"preview, {name_of(coding)}, threads: {threads}", weight, work)
 
     def _growth(self, coding: Coding, megapixels: float) -> Unit:
         model, options = self.model if self.source else None, self._options()
-        work = partial(growth, model, options, coding, megapixels, self.plan.repeats, self.folder)
+        work = partial(growth, model, options, coding, megapixels, repeats=self.plan.repeats, folder=self.folder)
         weight = 2 * (self.plan.repeats + 2) * 1e6 * megapixels * cost(self.model, coding)
         return Unit(f"{megapixels} megapixels, {name_of(coding)}", weight, work)
 
@@ -168,15 +166,11 @@ def turns_together(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return list(together.values())
 
 
-def _pixels(images: Sequence[Pixels]) -> int:
-    return sum(image[..., 0].size for image in images)
-
-
 def _few(images: Sequence[Pixels]) -> list[Pixels]:
     """The first images, one at least, of so many pixels together."""
     first_images: list[Pixels] = []
     for image in images:
-        if first_images and _pixels([*first_images, image]) > STEPS_PIXELS:
+        if first_images and pixel_count([*first_images, image]) > STEPS_PIXELS:
             break
         first_images.append(image)
     return first_images

@@ -23,8 +23,8 @@ from ddpmcodec.models.context import ContextModel
 from ._codecs import BASELINE_COST, WEBP, Baseline, avif, cost, find_model, jpeg, name_of, sort_out, webp
 from ._curves import psnr, squared_error
 from ._data import Dataset, Pixels
-from ._results import Document, Measure, Row, Table, document, versions
-from ._work import Unit, Work
+from ._results import Document, Measure, Row, Table, document
+from ._work import Unit, Work, identity
 
 __all__ = ["TITLE", "Plan", "figures", "load_pictures", "measures", "run", "tables"]
 
@@ -46,11 +46,10 @@ INK, FAINT, PAPER, NOTHING = "#1d2733", "#5c6a79", "white", "#eef1f4"
 
 
 class Plan(NamedTuple):
-    """sizes: budgets in bytes; none: ten, from 1/64 of the file to all of it. baselines: beside AVIF, WebP and JPEG."""
+    """sizes: budgets in bytes; none: ten, from 1/64 of the file to all of it."""
 
     coding: Coding
     sizes: Sequence[int] = ()
-    baselines: bool = True
 
 
 class Cell(NamedTuple):
@@ -80,22 +79,28 @@ def load_pictures(paths: Sequence[Path]) -> Dataset:
 
 
 def run(
-    dataset: Dataset, out: Path, source: str | None, plan: Plan, *, command: str, quiet: bool = False
+    dataset: Dataset,
+    out: Path,
+    source: str | None,
+    plan: Plan,
+    *,
+    command: str,
+    baselines: bool = True,
+    quiet: bool = False,
 ) -> Document | None:
     """Measure, write bench-strips.json and a picture strip-NAME.png of every image of `load_pictures` into `out`.
 
-    source: of the model. None on all of torchrun's ranks but the first. Raises OutputError for a budget that does not
-    hold a file's header.
+    source: of the model. baselines: also AVIF, WebP and JPEG. None on all of torchrun's ranks but the first. Raises
+    OutputError for a budget that does not hold a file's header.
     """
     model = find_model(source, dataset.images)
-    measured, _ = sort_out([qualities[0] for qualities in BESIDE.values()] if plan.baselines else ())
+    measured, _ = sort_out([qualities[0] for qualities in BESIDE.values()] if baselines else ())
     beside = {baseline.name: BESIDE[baseline.name] for baseline in measured}
     data = dataset.describe()
-    identity = {"dataset": data["sha256"], "model": model.id.hex(), "plan": plan._asdict(), "versions": versions()}
-    work = Work(out, KIND, identity)
+    work = Work(out, KIND, identity(data, model, plan=plan, beside=list(beside)))
     weight = BUDGETS * cost(model, plan.coding) + BASELINE_COST * sum(map(len, beside.values()))
     units = [
-        Unit(name, weight * image[..., 0].size, partial(_strip, name, image, model, plan, beside, out))
+        Unit(name, weight * image[..., 0].size, partial(_strip, name, image, model, plan, beside=beside, out=out))
         for name, image in zip(dataset.names or (), dataset.images, strict=True)
     ]
     unit_values = work.results(units, quiet=quiet, side_by_side=True)
@@ -108,7 +113,7 @@ def run(
 
 
 def _strip(
-    name: str, image: Pixels, model: ContextModel, plan: Plan, beside: Mapping[str, Sequence[Baseline]], out: Path
+    name: str, image: Pixels, model: ContextModel, plan: Plan, *, beside: Mapping[str, Sequence[Baseline]], out: Path
 ) -> dict[str, Any]:
     """Draw strip-NAME.png, and say what is on it."""
     data = codec.encode(image, **plan.coding._asdict(), model=model, verify=False)
@@ -154,9 +159,16 @@ def ours(data: bytes, image: Pixels, model: ContextModel, sizes: Sequence[int]) 
 def theirs(qualities: Sequence[Baseline], image: Pixels, sizes: Sequence[int]) -> Strip:
     """For every budget the file of the best quality that fits; qualities: one codec from its lowest to its best."""
     files = [(quality, quality.encode(image)) for quality in qualities]
-    fitting = [[pair for pair in files if len(pair[1]) <= size] for size in sizes]
-    cells = [_cell(len(each[-1][1]), each[-1][0].decode(each[-1][1]), image) if each else None for each in fitting]
+    cells = [_best(files, image, size) for size in sizes]
     return Strip(qualities[0].name, cells, min(len(data) for _, data in files))
+
+
+def _best(files: Sequence[tuple[Baseline, bytes]], image: Pixels, size: int) -> Cell | None:
+    """Of the last file that fits."""
+    for quality, data in reversed(files):
+        if len(data) <= size:
+            return _cell(len(data), quality.decode(data), image)
+    return None
 
 
 def _cell(size: int, shown: Pixels, image: Pixels, steps: int | None = None) -> Cell:
@@ -186,47 +198,54 @@ def picture(strips: Sequence[Strip], budgets: Sequence[int]) -> Image.Image:
                 draw.text((GAP, y), strip.codec.replace(" ", "\n", 1), INK, font)
             for column, cell in enumerate(strip.cells[shown]):
                 x, y = layout.corner(block, row, column)
-                _paste(canvas, (x, y), tile, cell)
-                draw.text((x, y + tile[1] + 3), _label(cell, strip.least, width * height), FAINT, font)
+                canvas.paste(_tile(cell, tile), (x, y))
+                draw.text((x, y + tile.height + 3), _label(cell, strip.least, width * height), FAINT, font)
     return canvas
 
 
-class _Layout(NamedTuple):
-    """tile: width and height. left: of the names. rows: of tiles in a block, below a line of budgets."""
+class _Size(NamedTuple):
+    """In pixels, as Pillow takes it."""
 
-    tile: tuple[int, int]
+    width: int
+    height: int
+
+
+class _Layout(NamedTuple):
+    """left: of the names. rows: of tiles in a block, below a line of budgets."""
+
+    tile: _Size
     left: int
     rows: int
 
     def corner(self, block: int, row: int, column: int) -> tuple[int, int]:
         """Upper left of a tile."""
-        x = self.left + GAP + column * (self.tile[0] + GAP)
+        x = self.left + GAP + column * (self.tile.width + GAP)
         y = block * self._block() + GAP + LINE + row * self._row()
         return x, y
 
     def size(self, columns: int, blocks: int) -> tuple[int, int]:
-        return self.left + GAP + columns * (self.tile[0] + GAP), blocks * self._block() + GAP
+        return self.left + GAP + columns * (self.tile.width + GAP), blocks * self._block() + GAP
 
     def _row(self) -> int:
-        return self.tile[1] + LINE + GAP // 2
+        return self.tile.height + LINE + GAP // 2
 
     def _block(self) -> int:
         return LINE + self.rows * self._row() + GAP
 
 
-def _tile_size(width: int, height: int) -> tuple[int, int]:
+def _tile_size(width: int, height: int) -> _Size:
     if width >= TILE:
-        return TILE, max(1, round(height * TILE / width))
+        return _Size(TILE, max(1, round(height * TILE / width)))
     factor = TILE // width
-    return factor * width, factor * height
+    return _Size(factor * width, factor * height)
 
 
-def _paste(canvas: Image.Image, corner: tuple[int, int], tile: tuple[int, int], cell: Cell | None) -> None:
+def _tile(cell: Cell | None, size: _Size) -> Image.Image:
     if cell is None:
-        canvas.paste(NOTHING, (*corner, corner[0] + tile[0], corner[1] + tile[1]))
-        return
-    method = Image.Resampling.LANCZOS if tile[0] < cell.pixels.shape[1] else Image.Resampling.NEAREST
-    canvas.paste(Image.fromarray(np.ascontiguousarray(cell.pixels)).resize(tile, method), corner)
+        return Image.new("RGB", size, NOTHING)
+    shown = Image.fromarray(np.ascontiguousarray(cell.pixels))
+    method = Image.Resampling.LANCZOS if size.width < shown.width else Image.Resampling.NEAREST
+    return shown.resize(size, method)
 
 
 def _label(cell: Cell | None, least: int, pixels: int) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ddpmcodec.benchmarks._results import Document
     from ddpmcodec.codec.efforts import Coding
 
-PAIRS = "E: effort 1 to 3, L: levels 0, 2 or 5."
+PAIRS = f"E: effort 1 to {MAX_EFFORT}, L: levels {', '.join(map(str, LEVELS[:-1]))} or {LEVELS[-1]}."
 out_option = click.option(
     "--out",
     required=True,
@@ -37,7 +37,8 @@ bench_model_option = click.option(
 denoiser_option = click.option(
     "--denoiser",
     metavar="SOURCE",
-    help="Of the paper's system: a Gaussian model, or a checkpoint of its network; by default the embedded model.",
+    help="Of the paper's system: a Gaussian model, or a checkpoint of its network (a folder, a file, or hub:OWNER/NAME)"
+    "; by default the embedded model.",
 )
 no_bars_option = click.option("-q", "--quiet", is_flag=True, help="No progress bars.")
 baselines_option = click.option("--no-baselines", is_flag=True, help="Without the other codecs.")
@@ -112,9 +113,9 @@ def run_options(function: Callable[..., int]) -> Callable[..., int]:
     return with_options(function, (baselines_option, bench_model_option, force_option, no_bars_option))
 
 
-def numbers(least: int, most: int | None = None, *, none: bool = False) -> Callable[[Any], tuple[int, ...]]:
-    """An option's type: whole numbers in a range, separated by commas. none: an empty text is no number."""
-    return _separated(click.IntRange(least, most), none)
+def numbers(least: int, *, none: bool = False) -> Callable[[Any], tuple[int, ...]]:
+    """An option's type: whole numbers from `least` on, separated by commas. none: an empty text is no number."""
+    return _separated(click.IntRange(least), none)
 
 
 def codings(*, none: bool = False) -> Callable[[Any], tuple[Coding, ...]]:
@@ -134,9 +135,9 @@ class _Pair:
         return Coding(click.IntRange(1, MAX_EFFORT).convert(effort, param, ctx), int(chosen))
 
 
-def reals(least: float, most: float | None = None, *, none: bool = False) -> Callable[[Any], tuple[float, ...]]:
-    """An option's type: numbers in a range, separated by commas. none: an empty text is no number."""
-    return _separated(Finite(least, most), none)
+def reals(least: float, *, none: bool = False) -> Callable[[Any], tuple[float, ...]]:
+    """An option's type: numbers from `least` on, separated by commas. none: an empty text is no number."""
+    return _separated(Finite(least), none)
 
 
 def _separated(each: Any, none: bool) -> Callable[[Any], tuple[Any, ...]]:
@@ -180,7 +181,9 @@ def _text(value: Any) -> str:
 
 def refuse_existing(out: Path, kind: str, *, force: bool) -> None:
     """Raises OutputError where there is a result already, which may have taken hours, and --force was not given."""
-    if (path := out / f"bench-{kind}.json").exists() and not force:
+    from ddpmcodec.benchmarks._results import path_of
+
+    if (path := path_of(out, kind)).exists() and not force:
         raise OutputError(f"{path}: exists already: use -f to overwrite it, or name another folder with --out")
 
 

@@ -198,8 +198,10 @@ def strips(
     from ddpmcodec.benchmarks.strips import Plan, load_pictures, run
     from ddpmcodec.codec.efforts import Coding
 
-    plan = Plan(Coding(effort, levels), sizes, not no_baselines)
-    return measure(lambda: run(load_pictures(images), out, model, plan, command=command_line(), quiet=quiet))
+    plan, baselines = Plan(Coding(effort, levels), sizes), not no_baselines
+    return measure(
+        lambda: run(load_pictures(images), out, model, plan, command=command_line(), baselines=baselines, quiet=quiet)
+    )
 
 
 @bench.command(epilog=EXIT_CODES)

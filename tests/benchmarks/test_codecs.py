@@ -18,7 +18,7 @@ from ddpmcodec.benchmarks._codecs import (
     name_of,
     sort_out,
 )
-from ddpmcodec.benchmarks._curves import curve, distortion
+from ddpmcodec.benchmarks._curves import curve, point
 from ddpmcodec.benchmarks._data import Dataset
 from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.models.context import ContextModel
@@ -57,10 +57,10 @@ def test_the_baselines_are_lossless_on_any_number_of_threads(baseline: Baseline,
 def test_qualities_rise_through_a_sweep(sweep: Sweep, pictures: np.ndarray) -> None:
     photo = np.concatenate([np.concatenate(list(pictures), 1)] * 2)  # 64 x 96
     files = [each.encode(photo) for each in sweep.baselines]
-    errors = [distortion(sweep.baselines[0].decode(data), photo).squared_error for data in files]
-    assert len(files[0]) < len(files[-1])
-    assert errors[0] > 4 * errors[-1]
-    assert len(curve([[len(a), b, 1, None] for a, b in zip(files, errors, strict=True)], 1).bpp) > len(files) // 2
+    points = [point(len(data), sweep.baselines[0].decode(data), photo) for data in files]
+    assert points[0].bytes < points[-1].bytes
+    assert points[0].squared_error > 4 * points[-1].squared_error
+    assert len(curve(points, 1).bpp) > len(points) // 2
 
 
 # --- the literature

@@ -13,11 +13,12 @@ from ddpmcodec import codec
 from ddpmcodec.benchmarks._codecs import CodeLength
 from ddpmcodec.benchmarks._curves import (
     Curve,
+    Point,
     average,
     bd_rates,
     curve,
-    distortion,
     operating_points,
+    point,
     prefixes,
     psnr,
     ssimulacra2,
@@ -70,13 +71,13 @@ def test_a_file_that_is_decoded_once_shows_what_its_prefixes_show(
 # --- distortion, averages, BD-rates
 
 
-def test_distortion_of_an_image_from_itself_is_none() -> None:
+def test_an_image_has_no_distortion_from_itself() -> None:
     image = np.random.default_rng(0).integers(0, 256, (161, 163, 3)).astype(np.uint8)
-    same, far = distortion(image, image), distortion(255 - image, image)
-    assert (same.squared_error, same.ssim, same.ms_ssim) == (0, None, pytest.approx(1))
-    assert far.squared_error == pytest.approx(np.square(255.0 - 2 * image.astype(float)).mean())
+    same, far = point(9, image, image), point(9, 255 - image, image)
+    assert same == (9, 0, None, pytest.approx(1), None)
+    assert far.squared_error == pytest.approx(np.square(255.0 - 2 * image.astype(float)).mean(), rel=1e-5)
     assert far.ms_ssim == pytest.approx(0)
-    small = distortion(255 - image[:99], image[:99])
+    small = point(9, 255 - image[:99], image[:99])
     assert small.ssim is not None
     assert small.ssim < 0
 
@@ -84,7 +85,7 @@ def test_distortion_of_an_image_from_itself_is_none() -> None:
 @pytest.mark.parametrize(("side", "known"), [(10, (False, False)), (11, (True, False)), (160, (True, False))])
 def test_similarity_needs_images_that_hold_its_windows(side: int, known: tuple[bool, bool]) -> None:
     image = np.zeros((side, 200, 3), np.uint8)
-    found = distortion(image, image)
+    found = point(9, image, image)
     assert (found.ssim is not None, found.ms_ssim is not None) == known
 
 
@@ -97,7 +98,7 @@ def test_the_program_for_ssimulacra2_gets_both_images() -> None:
     assert ssimulacra2(image, other) == 100 - 100 * 150 // 313  # with 13 bytes of a head
     for side, score in ((63, None), (64, 100)):
         square = np.zeros((side, 80, 3), np.uint8)
-        assert distortion(square, square).ssimulacra2 == score
+        assert point(9, square, square).ssimulacra2 == score
 
 
 @pytest.mark.usefixtures("scorer")
@@ -119,8 +120,8 @@ def test_psnr_is_that_of_eight_bits_and_none_without_error() -> None:
 
 def test_averages_are_means_over_images_at_an_operating_point() -> None:
     images = [
-        [[100, 1.0, 0.5, None, 60.0], [200, 0.0, 1.0, None, 100.0]],
-        [[300, 100.0, 0.7, None, 70.0], [400, 4.0, 0.9, None, None]],
+        [Point(100, 1.0, 0.5, None, 60.0), Point(200, 0.0, 1.0, None, 100.0)],
+        [Point(300, 100.0, 0.7, None, 70.0), Point(400, 4.0, 0.9, None, None)],
     ]
     first, second = average(images, [100, 400])
     assert first["bpp"] == pytest.approx((8 + 6) / 2)
@@ -132,9 +133,8 @@ def test_averages_are_means_over_images_at_an_operating_point() -> None:
 
 
 def test_a_curve_keeps_what_no_smaller_file_beats() -> None:
-    points = [[100, 65.025, 1, None, None], [50, 650.25, 1, None, None], [120, 65.025, 1, None, None]]
-    points += [[200, 0.65025, 1, None, None], [90, 650.25, 1, None, None], [400, 0.0, 1, None, None]]
-    found = curve(points, 800)
+    files = {100: 65.025, 50: 650.25, 120: 65.025, 200: 0.65025, 90: 650.25, 400: 0.0}
+    found = curve([Point(size, error, 1, None, None) for size, error in files.items()], 800)
     assert found.bpp == pytest.approx([0.5, 1, 2])
     assert found.quality == pytest.approx([20, 30, 50])
     assert found.at(0.4) is None

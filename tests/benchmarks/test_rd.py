@@ -25,6 +25,7 @@ RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 
 Bench = Any
 QUICK = ("--settings=1/2", "--rates=1,30")
+WHOLE = ("--limit=2", "--no-baselines", "--bounds=3", "--settings=1/2", "--rates=0.01,4,99")
 SIZE = 32 * 32
 
 
@@ -33,11 +34,10 @@ def whole(bench_into: Bench, pictures: np.ndarray, one_thread: None, tmp_path_fa
     """Our codec and the bound on two pictures: conftest.Ended."""
     folder = tmp_path_factory.mktemp("rd")
     np.save(folder / "pictures.npy", pictures)
-    options = ("--limit=2", "--no-baselines", "--bounds=3", "--settings=1/2", "--rates=0.01,4,99")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(graphics, "may_be_graphics", lambda planes: False)
         patch.setattr(_curves, "which", lambda program: None)
-        return bench_into(folder / "out", "rd", f"--data={folder / 'pictures.npy'}", *options)
+        return bench_into(folder / "out", "rd", f"--data={folder / 'pictures.npy'}", *WHOLE)
 
 
 def decibel(shown: Any, image: np.ndarray) -> float:
@@ -89,6 +89,19 @@ def test_images_that_are_stored_as_webp_are_left_out(
     assert again.code == 1
     message = "all images are stored as lossless WebP, whose files have no prefixes to measure: use other images"
     assert message in again.stderr
+
+
+def test_points_are_the_same_when_they_come_back_from_an_interrupted_run(
+    whole: Any, bench: Bench, array: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rd, "write_charts", interrupt)
+        assert bench("rd", "--data", array, *WHOLE).code == 130
+    monkeypatch.setattr(_curves, "point", interrupt)
+    assert bench("rd", "--data", array, *WHOLE).found["results"] == whole.found["results"]
 
 
 # --- baselines

@@ -93,11 +93,12 @@ def measured(results: Path, tmp_path: Path) -> Path:
     kodak["model"] = {"name": "tiny", "id": "0123456789"}
     kodak["results"]["codecs"][0]["codec"] = name_of(Coding())
     cifar10 = copy.deepcopy(kodak)
-    cifar10["results"]["codecs"] += [{**cifar10["results"]["codecs"][0], "codec": "ddpmcodec archive e2"}]
+    archive = {"codec": "ddpmcodec archive e2", "images_a_file": 512}
+    cifar10["results"]["codecs"] += [cifar10["results"]["codecs"][0] | archive]
     row = {"codec": "PNG", "threads": 2, "images": 2, "encode_seconds": [2.0, 9.0, 4.0], "decode_seconds": [1.0]}
     alone = {**row, "threads": 1, "encode_seconds": [77.0]}
     speed = {**kodak, "kind": "speed", "results": {"throughput": [row, alone, {"codec": "x", "skipped": "why"}]}}
-    png = {"codec": "PNG", "bits_per_dim": {"mean": 5.0, "standard_error": None}}
+    png = {"codec": "PNG", "images_a_file": 1, "bits_per_dim": {"mean": 5.0, "standard_error": None}}
     kodak["results"]["codecs"].append(png)
     for name, found in (("kodak", kodak), ("cid22", kodak), ("cifar10", cifar10), ("kodak", speed)):
         (tmp_path / name).mkdir(exist_ok=True)

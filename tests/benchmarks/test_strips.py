@@ -97,6 +97,20 @@ def test_images_of_one_name_are_refused(bench: Bench, photo: Path, tmp_path: Pat
     assert "photo: two images have this name" in ended.stderr
 
 
+def test_an_interrupted_run_does_not_go_on_with_other_codecs(
+    bench: Bench, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(strips, "_strip", interrupt)
+        assert bench("strips", photo, "--no-baselines").code == 130
+    ended = bench("strips", photo)
+    assert ended.code == 1
+    assert "unfinished work of another command" in ended.stderr
+
+
 # --- the picture
 
 

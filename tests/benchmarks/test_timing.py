@@ -72,11 +72,12 @@ def test_a_command_that_fails_ends_the_benchmark_with_its_words(tmp_path: Path) 
 
 
 def test_a_preview_is_timed_beside_the_whole_file(
-    pictures: np.ndarray, context_model: ContextModel, no_webp: None
+    pictures: np.ndarray, context_model: ContextModel, no_webp: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = _timing.preview(context_model, Coding(1, 2), pictures[0], 1, 1)
     assert small["skipped"] == "the file is too small, or a lossless WebP"
-    found = _timing.preview(context_model, Coding(1, 2), pictures[0], 1, 2, share=0.1)
+    monkeypatch.setattr(_timing, "PREVIEW_SHARE", 0.1)
+    found = _timing.preview(context_model, Coding(1, 2), pictures[0], 1, 2)
     assert found["preview_bytes"] == round(0.1 * found["bytes"])
     assert len(found["preview_seconds"]) == len(found["decode_seconds"]) == 2
 
