@@ -24,6 +24,7 @@ from ._common import (
     model_loader,
     quiet_option,
     say,
+    threads_option,
     verbose_option,
     with_options,
 )
@@ -83,9 +84,7 @@ _OPTIONS = (
         help="Work on at most N files at a time, each on one thread; with 1, on one after another, each on all threads."
         " Small files of one size are coded together. [default: the number of threads, if there are so many files]",
     ),
-    click.option(
-        "--threads", type=click.IntRange(min=1), metavar="N", help="Threads in all. [default: as many as processors]"
-    ),
+    threads_option,
     ray_option,
     force_option,
     click.option("--json", "as_json", is_flag=True, help="JSON on standard output: a line a file, then the summary."),

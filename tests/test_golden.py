@@ -204,14 +204,14 @@ def test_streams_of_an_embedded_model_are_added_once(
     monkeypatch.setattr(make, "pictures", lambda: few)
     make.main("v9")
     before = {path.name: path.read_bytes() for path in (tmp_path / "v9").iterdir()}
-    make.main("v9", models.DEFAULT)
+    make.main("v9", models.THUMBNAIL)
     after = {path.name: path.read_bytes() for path in (tmp_path / "v9").iterdir()}
     assert {name for name in before if before[name] != after[name]} == {"manifest.json"}
     added = {entry["file"] for entry in manifest(tmp_path / "v9")["streams"]} - before.keys()
     assert added == after.keys() - before.keys()
     assert len(added) == len(before) - 4  # the model, the manifest and two pictures stay as they are
-    with pytest.raises(SystemExit, match=f"has streams of {models.DEFAULT}"):
-        make.main("v9", models.DEFAULT)
+    with pytest.raises(SystemExit, match=f"has streams of {models.THUMBNAIL}"):
+        make.main("v9", models.THUMBNAIL)
 
 
 @needs_libjxl

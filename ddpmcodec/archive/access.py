@@ -26,12 +26,12 @@ KEPT_BLOCKS = 64  # runs of thumbnails, up to 400 kB each
 
 
 def open(
-    source: File, *, model: Source = None, kept_blocks: int = KEPT_BLOCKS, max_pixels: int | None = DEFAULT_MAX_PIXELS
+    data: File, *, model: Source = None, kept_blocks: int = KEPT_BLOCKS, max_pixels: int | None = DEFAULT_MAX_PIXELS
 ) -> ArchiveFile:
     """An archive as a mapping from names to Pillow images. Images are decoded when they are asked for.
 
     Parameters:
-        source: the path of a .ddpma file, which stays open, and of which only parts that are needed are read; or its
+        data: the path of a .ddpma file, which stays open, and of which only parts that are needed are read; or its
             bytes; or a binary file, which is read whole.
         model: as in `extract`.
         kept_blocks: how many decoded runs of thumbnails are kept for images that follow; by bits back, how many blocks,
@@ -57,7 +57,7 @@ def open(
     ...     list(images), images["1.png"].getpixel((0, 0)), "7.png" in images
     (['0.png', '1.png', '2.png'], (1, 1, 1), False)
     """
-    return ArchiveFile(source, model, kept_blocks, max_pixels)
+    return ArchiveFile(data, model, kept_blocks, max_pixels)
 
 
 class _Group(NamedTuple):
@@ -86,9 +86,9 @@ class _DecodedImages(NamedTuple):
 class ArchiveFile(Mapping[str, Image.Image]):
     """An open archive, as `open` returns it: a mapping from names to Pillow images."""
 
-    def __init__(self, source: File, model: Source, kept_blocks: int, max_pixels: int | None) -> None:
+    def __init__(self, data: File, model: Source, kept_blocks: int, max_pixels: int | None) -> None:
         check_limits(max_pixels=max_pixels, kept_blocks=kept_blocks)
-        self._source = _path_or_bytes(source)
+        self._source = _path_or_bytes(data)
         self._kept_blocks, self._max_pixels = kept_blocks, max_pixels
         self._content = _content(self._source)
         archive = split(self._content)
@@ -231,14 +231,14 @@ def _groups(number: int, block: Block) -> list[_Group]:
     return [_Group(number, block.entries[run.start : run.stop], are_files=False) for run in run_ranges(block)]
 
 
-def _path_or_bytes(source: Any) -> str | bytes:
+def _path_or_bytes(data: Any) -> str | bytes:
     """The absolute path of an archive, or its bytes. Raises DdpmError where a file cannot be read, TypeError for
     anything else."""
-    if isinstance(source, (str, os.PathLike)):
-        return os.path.abspath(source)
-    return bytes_of(source)
+    if isinstance(data, (str, os.PathLike)):
+        return os.path.abspath(data)
+    return bytes_of(data)
 
 
-def _content(source: str | bytes) -> Content:
+def _content(data: str | bytes) -> Content:
     """A view of an archive's file, or of its bytes. Raises DdpmError where the file cannot be read."""
-    return SharedBytes(source) if isinstance(source, bytes) else content_of(source)
+    return SharedBytes(data) if isinstance(data, bytes) else content_of(data)

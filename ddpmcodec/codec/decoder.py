@@ -186,7 +186,7 @@ def decode_many(
     """`decode` for each file; small ones of the same size are decoded together, which is quicker.
 
     Parameters:
-        datas: the bytes of whole .ddpm files, or of lossy ones.
+        datas: whole .ddpm files, or lossy ones, as `decode` takes a file.
         model, max_pixels: as in `decode`, for each file.
         progress: called with the number of pixels done since the last call.
         as_array: give arrays, as `decode` does.

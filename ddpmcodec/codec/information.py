@@ -33,7 +33,7 @@ def info(data: File) -> dict[str, Any]:
     Raises:
         FormatError: the data does not start with an undamaged header (TruncatedError: it ends inside it), or bytes
             follow the end.
-        TypeError: a path, or anything else that is no bytes.
+        DdpmError: the file cannot be read. TypeError: what is no file.
 
     >>> import numpy as np
     >>> import ddpmcodec

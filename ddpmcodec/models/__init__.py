@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ddpmcodec.errors import ModelError
 
-DEFAULT = "cifar10"
+THUMBNAIL = "cifar10"
 PHOTO = "photo"
 GAUSSIAN = "ddpm-cifar10"  # denoiser of the Gaussian channel, for thumbnails
 # What files call the context models: a byte. Once a version is released its numbers stay, and a model that changes
@@ -39,7 +39,7 @@ def path(name: str) -> Path:
 
 def default_name(pixels: int) -> str:
     """The model for an image of so many pixels, where none is named: `photo` for more than a thumbnail."""
-    return PHOTO if pixels > THUMBNAIL_PIXELS and PHOTO in names() else DEFAULT
+    return PHOTO if pixels > THUMBNAIL_PIXELS and PHOTO in names() else THUMBNAIL
 
 
 @cache

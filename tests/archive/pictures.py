@@ -22,7 +22,7 @@ Pictures = dict[str, Image.Image]
 
 def context_model(name: str) -> bytes:
     """The file of a model that is not embedded."""
-    embedded = find(models.DEFAULT)
+    embedded = find(models.THUMBNAIL)
     components = {key: facts["components"] for key, facts in embedded.facts.items()}
     return context.pack(embedded.tensors, components, name)
 

@@ -81,9 +81,9 @@ def test_graphics_are_told_by_the_model_of_their_block(monkeypatch: pytest.Monke
 
 
 def test_without_the_model_for_photographs_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(models, "names", lambda: (models.DEFAULT,))
+    monkeypatch.setattr(models, "names", lambda: (models.THUMBNAIL,))
     pictures = crops(12, 24, 20)
-    assert create(pictures, None) == create(pictures, models.DEFAULT)
+    assert create(pictures, None) == create(pictures, models.THUMBNAIL)
 
 
 def test_blocks_of_one_archive_may_have_different_models(monkeypatch: pytest.MonkeyPatch) -> None:

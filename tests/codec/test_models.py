@@ -56,7 +56,7 @@ def test_two_models_in_one_call_are_distinguished(
 @pytest.fixture
 def embedded(context_path: Path, other_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A package that comes with the tiny model under two names, and so two ids."""
-    (tmp_path / f"{models.DEFAULT}.safetensors").write_bytes(context_path.read_bytes())
+    (tmp_path / f"{models.THUMBNAIL}.safetensors").write_bytes(context_path.read_bytes())
     (tmp_path / f"{models.PHOTO}.safetensors").write_bytes(other_model.read_bytes())
     monkeypatch.setattr(models, "FOLDER", tmp_path)
     caches = (models.names, models.ids, registry._embedded)
@@ -73,10 +73,10 @@ def test_images_larger_than_thumbnails_have_the_model_for_photographs() -> None:
     """Flat ones that are not larger suit none better."""
     images = [Image.new("RGB", size, "red") for size in ((64, 64), (65, 64), (9, 9))]
     files = codec.encode_many(images, effort=1)
-    assert [codec.info(file)["model"] for file in files] == [models.DEFAULT, models.PHOTO, models.DEFAULT]
+    assert [codec.info(file)["model"] for file in files] == [models.THUMBNAIL, models.PHOTO, models.THUMBNAIL]
     assert files[1] == codec.encode(images[1], effort=1)
-    by_name = codec.encode(images[1], effort=1, model=models.DEFAULT)
-    assert codec.info(by_name)["model"] == models.DEFAULT
+    by_name = codec.encode(images[1], effort=1, model=models.THUMBNAIL)
+    assert codec.info(by_name)["model"] == models.THUMBNAIL
     assert codec.decode_many(files) == images
 
 
@@ -113,7 +113,7 @@ def test_neither_coding_nor_loading_opens_a_connection(
     assert codec.encode(picture("RGB", 5, 6), model=context_path) == bare
 
 
-@pytest.mark.parametrize("name", [models.DEFAULT, models.PHOTO])
+@pytest.mark.parametrize("name", [models.THUMBNAIL, models.PHOTO])
 def test_embedded_models_are_whole_and_their_networks_compute_what_they_must(name: str, picture: Picture) -> None:
     found = registry.find(name)
     assert found.id == models.ids()[name]

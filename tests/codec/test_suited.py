@@ -75,7 +75,7 @@ def test_larger_images_are_photographs() -> None:
 
 
 def test_without_the_model_of_photographs_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(models, "names", lambda: (models.DEFAULT,))
+    monkeypatch.setattr(models, "names", lambda: (models.THUMBNAIL,))
     assert [suited([reduced()], Coding(1, 0))[0].name, suited_together([reduced()], Coding(1, 0)).name] == [
-        models.DEFAULT
+        models.THUMBNAIL
     ] * 2

@@ -18,7 +18,7 @@ def test_the_list_names_every_model_and_its_id() -> None:
     """After a model is replaced: `python -m ddpmcodec.models`."""
     found = {name: hashlib.sha256(models.path(name).read_bytes()).digest() for name in models.names()}
     assert found == models.ids()
-    assert found.keys() >= {models.DEFAULT, models.PHOTO, models.GAUSSIAN}
+    assert found.keys() >= {models.THUMBNAIL, models.PHOTO, models.GAUSSIAN}
 
 
 def test_every_model_is_as_it_was_sealed() -> None:

@@ -130,7 +130,7 @@ def test_a_network_that_is_not_there_is_missed_by_all_that_equal_it(shared: byte
 
 
 def test_the_embedded_model_for_thumbnails_holds_nothing_twice() -> None:
-    model = find(models.DEFAULT)
+    model = find(models.THUMBNAIL)
     shared = [f"3.{role}" for role in ROLES if role != "direct"]
     assert [key for key in NETWORKS if model.facts[key]["stored"] != key] == shared
 
