@@ -33,7 +33,7 @@ from ddpmcodec.archive.blocks import (
 from ddpmcodec.codec.batching import Progress
 from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ModelError, TruncatedError
 from ddpmcodec.files import Part
-from ddpmcodec.format.block import MAX_LEVELS, Block, Coding, Run
+from ddpmcodec.format.block import LEVEL_UNIT, MAX_LEVEL, MAX_LEVELS, Block, Coding, Run
 from ddpmcodec.format.header import MODEL_ID_BYTES
 from ddpmcodec.format.streams import WORD_BYTES, Stream
 from ddpmcodec.paper import bits_back
@@ -44,7 +44,7 @@ from ddpmcodec.paper.denoiser import IntegerPrediction, Latents, Predictor, Roun
 from ddpmcodec.paper.denoisers import find_denoiser, written_with
 from ddpmcodec.paper.gaussian.model import GaussianModel, coding_levels
 from ddpmcodec.paper.numerics import Description, NumericsProfile, exact_torch
-from ddpmcodec.paper.schedule import LEVEL_UNIT, MAX_LEVEL, Levels, check_levels, respace
+from ddpmcodec.paper.schedule import Levels, check_levels, respace
 from ddpmcodec.paper.unet import PaperDenoiser
 
 RUN_PIXELS = 1 << 16  # of the images of a run: bounds the memory of a decoder

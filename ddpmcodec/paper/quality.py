@@ -20,7 +20,7 @@ from ddpmcodec.errors import DdpmError, ImageError, ModelError
 from ddpmcodec.images import load_image
 
 INCEPTION = "inception-v3-compat"  # torch-fidelity's name of it
-SUFFIXES = {".png", ".webp", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".ppm"}
+SUFFIXES = {".png", ".webp", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".ppm"}  # of files in folders of images
 LEAST = 10  # images: the Inception score is a mean over ten parts
 FEATURES = 2048  # of FID: its covariance is singular with fewer images
 

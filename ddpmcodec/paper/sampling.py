@@ -17,9 +17,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ddpmcodec.format.block import LEVEL_UNIT
 from ddpmcodec.paper.denoiser import Denoiser, Prediction
 from ddpmcodec.paper.diffusion import Reverse, reverse
-from ddpmcodec.paper.schedule import HALF_RANGE, LEVEL_UNIT, Levels, alpha_sigma, check_levels, log_linear, respace
+from ddpmcodec.paper.schedule import HALF_RANGE, Levels, alpha_sigma, check_levels, log_linear, respace
 from ddpmcodec.paper.unet import PaperDenoiser
 
 PIXELS = 1 << 16  # of the images in one network call

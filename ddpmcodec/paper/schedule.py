@@ -15,8 +15,6 @@ import numpy.typing as npt
 Levels = npt.NDArray[np.float64]
 
 HALF_RANGE = 127.5  # grey levels in one unit of the papers' x in [-1, 1]
-LEVEL_UNIT = 1024  # where noise levels are integers they count in 1/1024 grey level
-MAX_LEVEL = 1 << 26  # in LEVEL_UNIT: 65,536 grey levels, where images are lost in noise; cosine schedules go on
 
 
 def check_levels(levels: npt.ArrayLike) -> Levels:

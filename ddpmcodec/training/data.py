@@ -14,9 +14,9 @@ from torch import Tensor
 
 from ddpmcodec.errors import ImageError, TrainingError
 from ddpmcodec.images import load_image
+from ddpmcodec.paper.quality import SUFFIXES as SUFFIXES  # other modules take it from here
 
 Pixels = NDArray[np.uint8]
-SUFFIXES = {".png", ".webp", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".ppm"}
 TILE, COLUMNS = 32, 50  # sheets: 32x32 tiles, 50 a row, row-major
 NOISE = (0.5, 6.0)  # grey levels
 LARGEST_ZOOM = 1.6

@@ -15,9 +15,9 @@ from ddpmcodec.errors import TrainingError
 from ddpmcodec.paper.bits_back import PRIOR_STD
 from ddpmcodec.paper.bound import Estimate
 from ddpmcodec.paper.bound import evaluate as evaluate_bound
-from ddpmcodec.paper.denoiser import LAST_SCALE, LN2, SCALE_UNIT, Prediction, pixel_bits
+from ddpmcodec.paper.denoiser import LAST_SCALE, SCALE_UNIT, Prediction, pixel_bits
 from ddpmcodec.paper.denoisers import find_denoiser
-from ddpmcodec.paper.diffusion import posterior, reverse, step_kl
+from ddpmcodec.paper.diffusion import LN2, posterior, reverse, step_kl
 from ddpmcodec.paper.gaussian.architecture import MULTIPLE, PIXEL_OUTPUTS, Architecture, blend, denoise
 from ddpmcodec.paper.gaussian.features import gaussian_estimate, pixel_features, scale_origin
 from ddpmcodec.paper.gaussian.model import (

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ddpmcodec.errors import ModelError
 from ddpmcodec.format import model_file
+from ddpmcodec.format.block import LEVEL_UNIT, MAX_LEVEL
 from ddpmcodec.format.model_file import LARGEST_NUMBER
 from ddpmcodec.paper.denoiser import IntegerPrediction, Latents, Prediction, Predictor, to_floats
 from ddpmcodec.paper.gaussian.architecture import Architecture
@@ -26,7 +27,7 @@ from ddpmcodec.paper.gaussian.operations import LARGEST_INTEGER
 from ddpmcodec.paper.gaussian.predictors import ExactPredictor, GaussianPredictor, KnownAnswer
 from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
 from ddpmcodec.paper.numerics import exact_torch
-from ddpmcodec.paper.schedule import LEVEL_UNIT, MAX_LEVEL, Levels, log_linear
+from ddpmcodec.paper.schedule import Levels, log_linear
 from ddpmcodec.parallel import run_all, thread_count
 
 FINE_SPACING = 1 / 1024  # grey levels, to which a model rounds latents that it is given in float
