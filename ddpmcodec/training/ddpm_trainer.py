@@ -31,7 +31,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ddpmcodec.errors import TrainingError
 from ddpmcodec.paper import checkpoints as pretrained
 from ddpmcodec.paper.bound import evaluate as evaluate_bound
-from ddpmcodec.paper.schedule import Levels, cosine, ddpm_linear, respace
+from ddpmcodec.paper.schedule import Levels, cosine, ddpm_linear
 from ddpmcodec.paper.unet import CIFAR10, PaperDenoiser, UNet, UNetConfig
 from ddpmcodec.training import run, state
 from ddpmcodec.training.data import Crops, DeviceCrops, Pixels, load_images
@@ -173,8 +173,9 @@ class DdpmTrainer:
         """The bound of the images held out by the averaged network, through at most `EVALUATED_LEVELS` noise levels."""
         if self.held_out is None:
             return {}
-        levels = respace(self.settings.noise_levels(), min(self.settings.levels, EVALUATED_LEVELS))
-        bound = evaluate_bound(self.denoiser(), self.held_out, levels, torch.Generator().manual_seed(0))
+        denoiser, generator = self.denoiser(), torch.Generator().manual_seed(0)
+        levels = denoiser.coding_levels(min(self.settings.levels, EVALUATED_LEVELS))
+        bound = evaluate_bound(denoiser, self.held_out, levels, generator, prior_std=denoiser.prior_std)
         return bound.total().figures()
 
     def denoiser(self) -> PaperDenoiser:

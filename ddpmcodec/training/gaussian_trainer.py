@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from ddpmcodec.errors import TrainingError
-from ddpmcodec.paper.bits_back import PRIOR_STD
 from ddpmcodec.paper.bound import Estimate
 from ddpmcodec.paper.bound import evaluate as evaluate_bound
 from ddpmcodec.paper.denoiser import LAST_SCALE, SCALE_UNIT, Prediction, pixel_bits
@@ -25,7 +24,6 @@ from ddpmcodec.paper.gaussian.model import (
     FEW_STEPS,
     FINEST_LEVEL,
     GaussianModel,
-    coding_levels,
     export,
     parse,
 )
@@ -257,8 +255,8 @@ class GaussianTrainer:
     def bound(self) -> Estimate:
         """The bound of the held-out images, bits/dim, by the averaged network as exported: what bits back pays."""
         model = parse(self.export(), "the network in training")
-        levels, generator = coding_levels(self.settings.evaluate_levels), torch.Generator().manual_seed(0)
-        return evaluate_bound(model, self.held_out, levels, generator, prior_std=PRIOR_STD).total()
+        levels, generator = model.coding_levels(self.settings.evaluate_levels), torch.Generator().manual_seed(0)
+        return evaluate_bound(model, self.held_out, levels, generator, prior_std=model.prior_std).total()
 
     def state(self) -> State:
         tensors = state.of_module(self.network, "latent") | state.of_module(self.averaged, "averaged")
