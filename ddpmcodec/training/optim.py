@@ -52,34 +52,34 @@ def _flags() -> set[str]:
 
 
 LONG = 4  # matrices that are more than so many times as long as wide are orthogonalised by their Gram matrix
-COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # Jordan's quintic: singular values near 1 after five iterations
+COEFFICIENTS, ITERATIONS = (3.4445, -4.7750, 2.0315), 5  # Jordan's quintic: singular values near 1 after so many
 
 
-def orthogonalise(matrix: Tensor, iterations: int = 5) -> Tensor:
+def orthogonalise(matrix: Tensor) -> Tensor:
     """Nearest semi-orthogonal matrix, roughly, of [out, in]."""
     tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.mT if tall else matrix
     x = x / (x.norm() + 1e-7)
-    orthogonal = _by_gram(x, iterations) if x.shape[1] > LONG * x.shape[0] else _directly(x, iterations)
+    orthogonal = _by_gram(x) if x.shape[1] > LONG * x.shape[0] else _directly(x)
     return orthogonal.mT if tall else orthogonal
 
 
-def _directly(x: Tensor, iterations: int) -> Tensor:
+def _directly(x: Tensor) -> Tensor:
     """Newton-Schulz iterations, in the type that the device multiplies fastest."""
     a, b, c = COEFFICIENTS
     x = x.to(product_type(x.device))
-    for _ in range(iterations):
+    for _ in range(ITERATIONS):
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
     return x.float()
 
 
-def _by_gram(x: Tensor, iterations: int) -> Tensor:
+def _by_gram(x: Tensor) -> Tensor:
     """`_directly` in float32, for a matrix with few rows: all factors are polynomials of x x', and small."""
     a, b, c = COEFFICIENTS
     gram, eye = x @ x.mT, torch.eye(len(x), device=x.device)
     product = eye
-    for _ in range(iterations):
+    for _ in range(ITERATIONS):
         factor = a * eye + b * gram + c * gram @ gram
         product, gram = factor @ product, factor @ gram @ factor
     return product @ x
