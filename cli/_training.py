@@ -62,14 +62,13 @@ device_option = click.option(
 )
 
 
-def evaluate_option(default: float) -> Callable[[Command], Command]:
-    return click.option(
-        "--evaluate-minutes",
-        type=Finite(0),
-        default=default,
-        show_default=True,
-        help="Between evaluations on held-out images.",
-    )
+evaluate_option = click.option(
+    "--evaluate-minutes",
+    type=Finite(0),
+    default=10.0,
+    show_default=True,
+    help="Between evaluations on held-out images.",
+)
 
 
 def rate_options(inner: str, *, adam: float, muon: float = 0.02) -> Callable[[Command], Command]:

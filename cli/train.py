@@ -60,7 +60,7 @@ from ._training import (
 @hold_out_option
 @validate_option
 @seed_option
-@evaluate_option(5.0)
+@evaluate_option
 @device_option
 @no_compile_option
 def train(

@@ -44,7 +44,7 @@ MODEL, IMAGES = "model.safetensors", "images.npy"  # in the folder of a run that
 
 def train(
     settings: ContextSettings, out: Path, say: Say = print, *, resume: bool = False, chosen: Collection[str] = (),
-    device: str | None = None, evaluate_minutes: float = 5.0, compiled: bool = True,
+    device: str | None = None, evaluate_minutes: float = run.EVALUATE_MINUTES, compiled: bool = True,
 ) -> tuple[ContextTrainer, bool]:  # fmt: skip
     """Train until the hours are spent, or SIGTERM; the trainer, and whether it is done.
 

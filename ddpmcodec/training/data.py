@@ -86,6 +86,13 @@ def load_images(source: str | Path, split: str = "train") -> list[Pixels]:
     return images
 
 
+def load_sets(data: Sequence[str]) -> list[list[Pixels]]:
+    """The images of every data set. Raises TrainingError where there is no data set, or one cannot be read."""
+    if not data:
+        raise TrainingError("no training images: name a folder, an array or a CIFAR-10 root with --data")
+    return [load_images(source) for source in data]
+
+
 def like_a_camera(image: Pixels, size: int, rng: np.random.Generator) -> Pixels:
     """A square image as a camera might have taken it, size x size: with noise of its sensor, then enlarged.
 
@@ -198,9 +205,7 @@ def image_sets(
     """Training images of every data set, and the images to evaluate on: those of `validate`, or the last ones of the
     first set. hold_out: how many these are; None: a tenth, `MOST_HELD_OUT` at most. Raises TrainingError where there
     are none."""
-    if not data:
-        raise TrainingError("no training images: name a folder, an array or a CIFAR-10 root with --data")
-    sets = [load_images(source) for source in data]
+    sets = load_sets(data)
     if validate is not None:
         return sets, load_images(validate)
     first, others = sets[0], sets[1:]

@@ -1,4 +1,5 @@
-"""Where training computes, in which type, and Muon, for inner weights; trainers leave everything else to AdamW.
+"""Where training computes, in which type; the average of a network; and Muon, for inner weights. Trainers leave
+everything else to AdamW.
 
 Muon: Keller Jordan et al. 2024 (momentum orthogonalised by a Newton-Schulz iteration); the step is scaled by
 0.2 sqrt(larger side) (Liu et al. 2025, arXiv 2502.16982) so that its size matches AdamW's.
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ddpmcodec.errors import TrainingError
 
@@ -83,6 +84,14 @@ def _by_gram(x: Tensor) -> Tensor:
         factor = a * eye + b * gram + c * gram @ gram
         product, gram = factor @ product, factor @ gram @ factor
     return product @ x
+
+
+@torch.no_grad()
+def follow(averaged: nn.Module, network: nn.Module, step: int, longest: float) -> None:
+    """Moves an exponential moving average towards the network after a step, counted from 0. Its decay rises from 1/10
+    to `longest`: at first it is short, and soon forgets the weights that the run began with."""
+    decay = min(longest, (1 + step) / (10 + step))
+    torch._foreach_lerp_(list(averaged.parameters()), list(network.parameters()), 1 - decay)
 
 
 class Muon(torch.optim.Optimizer):

@@ -27,6 +27,7 @@ from ddpmcodec.training.state import State
 
 LOG = "log.jsonl"
 LOG_SECONDS, FIRST_SAVE_SECONDS, SAVE_SECONDS = 20.0, 45.0, 300.0  # of training
+EVALUATE_MINUTES = 10.0  # of training, unless a run says otherwise
 PERMILLE = 1000
 
 Say = Callable[[object], object]
@@ -62,7 +63,7 @@ def alone(stops: bool) -> bool:
 
 
 def run(
-    trainer: Trainer, out: Path, say: Say = print, *, evaluate_minutes: float = 5.0, writes: bool = True,
+    trainer: Trainer, out: Path, say: Say = print, *, evaluate_minutes: float = EVALUATE_MINUTES, writes: bool = True,
     agree: Callable[[bool], bool] = alone,
 ) -> bool:  # fmt: skip
     """Train until the trainer's progress is 1, or SIGTERM; whether it is done. Saves at its end, and now and then.
@@ -115,10 +116,13 @@ def _update(trainer: Trainer) -> Mapping[str, float]:
     metrics = trainer.update()
     trainer.seconds += time.perf_counter() - start
     if not math.isfinite(metrics["loss"]):
-        raise TrainingError(
-            f"the loss is {metrics['loss']} after {trainer.step} steps: go back to the last save (--resume)"
-        )
+        raise diverged(metrics["loss"], trainer.step)
     return metrics
+
+
+def diverged(loss: float, steps: int) -> TrainingError:
+    """The error of a run whose loss, or the gradient of it, is no number."""
+    return TrainingError(f"the loss is {loss} after {steps} steps: go back to the last save (--resume)")
 
 
 class _Clock:
