@@ -158,6 +158,10 @@ class GaussianSettings:
     evaluate_levels: int = 32
     architecture: Architecture = field(default_factory=Architecture)
 
+    def __post_init__(self) -> None:
+        """Raises TrainingError for numbers that make no run."""
+        run.check_numbers(self)
+
 
 class GaussianTrainer:
     """The network and its optimisers (`run.Trainer`). `network` is trained; `averaged` (EMA) is what gets evaluated and

@@ -203,6 +203,18 @@ def _termination() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGTERM, before)
 
 
+# --- settings
+
+
+def check_numbers(settings: Any) -> None:
+    """Raises TrainingError for hours, crops, batches, rates and shares that make no run, such as nan."""
+    for name in ("hours", "crop", "batch", "muon_rate", "adam_rate"):
+        if not 0 < (number := getattr(settings, name)) < math.inf:
+            raise TrainingError(f"{name}={number}: give a number above 0")
+    if not 0 <= settings.camera_share <= 1:
+        raise TrainingError(f"camera_share={settings.camera_share}: give a share from 0 to 1")
+
+
 # --- resuming
 
 

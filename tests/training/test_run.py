@@ -17,6 +17,8 @@ import torch
 
 from ddpmcodec.errors import OutputError, TrainingError
 from ddpmcodec.training import run, state
+from ddpmcodec.training.context_trainer import ContextSettings
+from ddpmcodec.training.gaussian_trainer import GaussianSettings
 from ddpmcodec.training.run import saved_settings, settings_of
 from ddpmcodec.training.state import State
 
@@ -174,6 +176,29 @@ def test_a_log_that_cannot_grow_keeps_whole_lines(tmp_path: Path) -> None:
     ):
         run.run(Counter(), tmp_path, lambda _: None)
     assert contents(tmp_path) == {run.LOG: before}
+
+
+# --- settings
+
+
+@pytest.mark.parametrize("settings", [ContextSettings, GaussianSettings])
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"hours": float("nan")}, "hours=nan: give a number above 0"),
+        ({"hours": float("inf")}, "hours=inf: give a number above 0"),
+        ({"crop": 0}, "crop=0: give a number above 0"),
+        ({"batch": -1}, "batch=-1: give a number above 0"),
+        ({"muon_rate": float("nan")}, "muon_rate=nan: give a number above 0"),
+        ({"adam_rate": 0.0}, "adam_rate=0.0: give a number above 0"),
+        ({"camera_share": float("nan")}, "camera_share=nan: give a share from 0 to 1"),
+        ({"camera_share": 1.5}, "camera_share=1.5: give a share from 0 to 1"),
+    ],
+    ids=str,
+)
+def test_numbers_that_make_no_run_are_refused(settings: Any, changed: dict[str, Any], said: str) -> None:
+    with pytest.raises(TrainingError, match=f"^{said}$"):
+        settings(("data",), **changed)
 
 
 # --- resuming
