@@ -118,7 +118,7 @@ def check_weights(path: Path) -> None:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
-        raise ModelError(f"{path}: cannot read the weights ({error.strerror or error}); check --inception") from error
+        raise ModelError(f"{path}: cannot read the weights ({error.strerror or error}); check weights=...") from error
     except MemoryError:
         raise
     except Exception as error:  # UnpicklingError, EOFError, RuntimeError, ..., by what is wrong with the file

@@ -218,7 +218,7 @@ def gathered(folders: Sequence[Path], base: str | None) -> Parts:
     if missing := [key for key in ALL if key not in parts.components]:
         raise TrainingError(
             f"no run has the networks {', '.join(missing)} (effort.role): train them, or take them from another model"
-            " with --base"
+            " with base=..."
         )
     return parts
 

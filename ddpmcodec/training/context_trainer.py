@@ -339,7 +339,7 @@ class Contents:
         if key in self.architectures:
             raise TrainingError(
                 f"its network {key}, of the architecture {self.architectures[key]!r}, can only begin as the run that"
-                " trained it: give --start the folder of that run"
+                " trained it: give start=... the folder of that run"
             )
         tensors = part(self.tensors, key)
         network_of({name: tensor.numpy() for name, tensor in tensors.items()}, role, self.components[key])
@@ -363,8 +363,8 @@ def first_networks(
             networks[role] = _begun_as(start_networks[role], shape)
         except ValueError as error:
             raise TrainingError(
-                f"{start}: its network {role} is larger than one of size {size} ({error}): give another --size or"
-                " --start"
+                f"{start}: its network {role} is larger than one of size {size} ({error}): give another size=... or"
+                " start=..."
             ) from error
     return networks
 

@@ -89,7 +89,7 @@ def load_images(source: str | Path, split: str = "train") -> list[Pixels]:
 def load_sets(data: Sequence[str]) -> list[list[Pixels]]:
     """The images of every data set. Raises TrainingError where there is no data set, or one cannot be read."""
     if not data:
-        raise TrainingError("no training images: name a folder, an array or a CIFAR-10 root with --data")
+        raise TrainingError("no training images: name a folder, an array or a CIFAR-10 root with data=...")
     return [load_images(source) for source in data]
 
 
@@ -212,8 +212,9 @@ def image_sets(
     held_out = min(MOST_HELD_OUT, max(1, len(first) // 10)) if hold_out is None else hold_out
     if not 0 < held_out < len(first):
         raise TrainingError(
-            f"{data[0]}: {len(first)} images, of which --hold-out keeps {held_out}: at least one must be"
-            " left to train on, and one to evaluate on: give another --hold-out, or images to --validate with"
+            f"{data[0]}: {len(first)} images, of which hold_out=... keeps {held_out}: at least one must be"
+            " left to train on, and one to evaluate on: give another hold_out=..., or images to evaluate on with"
+            " validate=..."
         )
     return [first[:-held_out], *others], first[-held_out:]
 

@@ -269,8 +269,8 @@ def split(settings: DdpmSettings) -> tuple[list[Pixels], Tensor | None]:
         return images, None
     if len(images) <= settings.hold_out:
         raise TrainingError(
-            f"{settings.data[0]}: {len(images)} images, of which --hold-out keeps {settings.hold_out}; nothing is left:"
-            " give a smaller --hold-out"
+            f"{settings.data[0]}: {len(images)} images, of which hold_out=... keeps {settings.hold_out}; nothing is"
+            " left: give a smaller hold_out=..."
         )
     held = Crops(images[-settings.hold_out :], settings.size, seed=1).batch(0, settings.hold_out)
     return images[: -settings.hold_out], held.to(torch.uint8)
@@ -279,8 +279,8 @@ def split(settings: DdpmSettings) -> tuple[list[Pixels], Tensor | None]:
 def _check(settings: DdpmSettings, where: Processes) -> None:
     multiple = settings.network.multiple
     if settings.size % multiple:
-        raise TrainingError(f"images of {settings.size} pixels: --size must be a multiple of {multiple}")
+        raise TrainingError(f"images of {settings.size} pixels: size=... must be a multiple of {multiple}")
     if settings.batch < where.count:
-        raise TrainingError(f"a batch of {settings.batch} is too small for {where.count} processes: raise --batch")
+        raise TrainingError(f"a batch of {settings.batch} is too small for {where.count} processes: raise batch=...")
     if settings.network.learned_variance != (settings.objective == "hybrid"):
         raise TrainingError("the hybrid objective, and no other, trains a network with learned variances")

@@ -286,7 +286,7 @@ def crops_and_held_out(settings: GaussianSettings, say: Say = print) -> tuple[Mi
     """Training crops, and images to evaluate on, uint8 [N, 3, side, side] (`data.image_sets`). Raises TrainingError
     where there is nothing to train or to evaluate on."""
     if settings.crop % MULTIPLE:
-        raise TrainingError(f"crops of {settings.crop} pixels: --crop must be a multiple of {MULTIPLE}")
+        raise TrainingError(f"crops of {settings.crop} pixels: crop=... must be a multiple of {MULTIPLE}")
     sets, held = image_sets(settings.data, validate=settings.validate, hold_out=settings.hold_out)
     crops = crops_of(sets, settings.crop, settings.seed, settings.camera_share, multiple=MULTIPLE)
     if note := left_out(sets, crops):

@@ -33,7 +33,7 @@ def device_of(name: str | None) -> torch.device:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise TrainingError(f"--device {name}: cannot be used here ({reason}); name another, such as cpu") from error
+        raise TrainingError(f"device={name}: cannot be used here ({reason}); name another, such as cpu") from error
 
 
 @cache

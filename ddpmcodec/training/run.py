@@ -122,7 +122,7 @@ def _update(trainer: Trainer) -> Mapping[str, float]:
 
 def diverged(loss: float, steps: int) -> TrainingError:
     """The error of a run whose loss, or the gradient of it, is no number."""
-    return TrainingError(f"the loss is {loss} after {steps} steps: go back to the last save (--resume)")
+    return TrainingError(f"the loss is {loss} after {steps} steps: go back to the last save (resume=True)")
 
 
 class _Clock:
@@ -233,7 +233,7 @@ def settings_of(
     if not state.exists(out):
         return settings, False
     if not resume:
-        raise TrainingError(f"{out}: holds a training run already; go on with --resume, or choose another folder")
+        raise TrainingError(f"{out}: holds a training run already; go on with resume=True, or choose another folder")
     saved = saved_settings(out, type(settings))
     for name in chosen:
         if name not in changes:
@@ -285,9 +285,8 @@ def _require_same(out: Path, name: str, before: Any, now: Any) -> None:
         for field in fields(before):
             _require_same(out, field.name, getattr(before, field.name), getattr(now, field.name))
     elif before != now:
-        option = f"--{name.replace('_', '-')}"
         raise TrainingError(
-            f"{out}: its run was started with {option} {_shown(before)}, not {_shown(now)}: leave {option} out, or"
+            f"{out}: its run was started with {name}={_shown(before)}, not {_shown(now)}: leave {name}=... out, or"
             " train in another folder"
         )
 

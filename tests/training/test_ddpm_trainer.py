@@ -228,7 +228,7 @@ def test_a_loss_that_is_no_number_changes_nothing(settings: DdpmSettings) -> Non
     with torch.no_grad():
         trainer.network.conv_out.bias[0] = float("inf")
     before = {name: tensor.clone() for name, tensor in trainer.network.state_dict().items()}
-    with pytest.raises(TrainingError, match=r"the loss is inf after 0 steps: go back to the last save \(--resume\)"):
+    with pytest.raises(TrainingError, match=r"the loss is inf after 0 steps: go back to the last save \(resume=True\)"):
         trainer.update()
     assert same(trainer.network.state_dict(), before)
     assert all(tensor.isfinite().all() for tensor in trainer.averaged.state_dict().values())
@@ -240,12 +240,12 @@ def test_a_loss_that_is_no_number_changes_nothing(settings: DdpmSettings) -> Non
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"size": 7}, "images of 7 pixels: --size must be a multiple of 2"),
-        ({"batch": 0}, "a batch of 0 is too small for 1 processes: raise --batch"),
+        ({"size": 7}, "images of 7 pixels: size=... must be a multiple of 2"),
+        ({"batch": 0}, "a batch of 0 is too small for 1 processes: raise batch=..."),
         ({"objective": "hybrid"}, "the hybrid objective, and no other, trains a network with learned variances"),
         ({"network": replace(NETWORK, learned_variance=True)}, "the hybrid objective, and no other, trains"),
         ({"size": 32}, "no training image is at least 32x32"),
-        ({"hold_out": 40}, "40 images, of which --hold-out keeps 40; nothing is left: give a smaller --hold-out"),
+        ({"hold_out": 40}, "40 images, of which hold_out=... keeps 40; nothing is left: give a smaller hold_out=..."),
     ],
 )
 def test_settings_that_contradict_each_other_are_named(
@@ -257,7 +257,7 @@ def test_settings_that_contradict_each_other_are_named(
 
 
 def test_a_device_that_is_not_there_is_named(settings: DdpmSettings, out: Path) -> None:
-    with pytest.raises(TrainingError, match=r"--device tpu: cannot be used here \(.+\); name another, such as cpu"):
+    with pytest.raises(TrainingError, match=r"device=tpu: cannot be used here \(.+\); name another, such as cpu"):
         start(settings, out, device="tpu")
     assert not out.exists()
 
@@ -306,10 +306,10 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"network": replace(NETWORK, channels=12)}, "--channels 8, not 12"),
-        ({"objective": "bound"}, "--objective simple, not bound"),
-        ({"schedule": "cosine"}, "--schedule linear, not cosine"),
-        ({"levels": 60}, "--levels 50, not 60"),
+        ({"network": replace(NETWORK, channels=12)}, "channels=8, not 12"),
+        ({"objective": "bound"}, "objective=simple, not bound"),
+        ({"schedule": "cosine"}, "schedule=linear, not cosine"),
+        ({"levels": 60}, "levels=50, not 60"),
     ],
 )
 def test_another_network_or_objective_cannot_go_on_from_a_state(

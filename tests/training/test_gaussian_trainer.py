@@ -196,7 +196,7 @@ def test_images_that_are_left_out_are_counted(settings: GaussianSettings, tmp_pa
 
 
 def test_crops_must_fit_the_network(settings: GaussianSettings) -> None:
-    with pytest.raises(TrainingError, match="crops of 14 pixels: --crop must be a multiple of 4"):
+    with pytest.raises(TrainingError, match=r"crops of 14 pixels: crop=\.{3} must be a multiple of 4"):
         crops_and_held_out(replace(settings, crop=14))
 
 
@@ -257,7 +257,7 @@ def test_a_state_with_settings_of_older_versions_goes_on(settings: GaussianSetti
 
 def test_another_network_cannot_go_on_from_a_state(settings: GaussianSettings, whole: Whole) -> None:
     other = replace(settings, architecture=replace(settings.architecture, width=4))
-    with pytest.raises(TrainingError, match="its run was started with --width 8, not 4"):
+    with pytest.raises(TrainingError, match="its run was started with width=8, not 4"):
         start(other, whole[1], resume=True, chosen=["architecture"])
 
 
