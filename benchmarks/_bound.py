@@ -11,11 +11,9 @@ import numpy as np
 import torch
 
 from ddpmcodec.archive.latents import find_network
-from ddpmcodec.paper.bits_back import PRIOR_STD
 from ddpmcodec.paper.bound import Bound, evaluate
 from ddpmcodec.paper.denoisers import find_denoiser
-from ddpmcodec.paper.gaussian.model import GaussianModel
-from ddpmcodec.paper.schedule import HALF_RANGE, Levels
+from ddpmcodec.paper.schedule import Levels
 
 from ._curves import psnr
 from ._data import Pixels, alike
@@ -54,8 +52,7 @@ def bound_of(images: Sequence[Pixels], asked: Asked, seed: int) -> Bound:
     """The bound of images of one size, uint8 [H, W, 3], by one draw of the latents."""
     pixels, noise = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2), torch.Generator().manual_seed(seed)
     denoiser = find_denoiser(asked.source)
-    prior_std = PRIOR_STD if isinstance(denoiser, GaussianModel) else HALF_RANGE
-    return evaluate(denoiser, pixels, asked.noise_levels, noise, prior_std=prior_std)
+    return evaluate(denoiser, pixels, asked.noise_levels, noise, prior_std=denoiser.prior_std)
 
 
 def task(asked: Asked) -> Task:

@@ -45,6 +45,9 @@ OPTIONS = {
     "model=PATH": "--model PATH",
     "max_pixels=N": "--max-pixels N",
     "original=IMAGE": "--original IMAGE",
+    "resume=True": "--resume",
+    "base=...": "--base",
+    "weights=...": "--inception",
 }
 STANDARD = "-"  # standard input or output
 ENCODED = ".ddpm"

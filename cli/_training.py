@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 import click
 from click.core import ParameterSource
 
-from ddpmcodec.errors import OutputError
+from ddpmcodec.errors import DdpmError, OutputError
 
-from ._common import PATH_NAME, Finite, say
+from ._common import PATH_NAME, Finite, naming_options, say
 
 T = TypeVar("T")
 Command = TypeVar("Command", bound=Callable[..., object])
+ARGUMENT = re.compile(r"(?<![^\s(])(\w+)=(\.\.\.)?")  # in an error: as a word, and not in a path
 
 data_option = click.option(
     "--data",
@@ -62,14 +65,13 @@ device_option = click.option(
 )
 
 
-def evaluate_option(default: float) -> Callable[[Command], Command]:
-    return click.option(
-        "--evaluate-minutes",
-        type=Finite(0),
-        default=default,
-        show_default=True,
-        help="Between evaluations on held-out images.",
-    )
+evaluate_option = click.option(
+    "--evaluate-minutes",
+    type=Finite(0),
+    default=10.0,
+    show_default=True,
+    help="Between evaluations on held-out images.",
+)
 
 
 def rate_options(inner: str, *, adam: float, muon: float = 0.02) -> Callable[[Command], Command]:
@@ -102,13 +104,31 @@ def absolute(paths: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(str(Path(path).resolve()) for path in paths)
 
 
+@contextmanager
+def naming_settings() -> Iterator[None]:
+    """Errors name this command's options in place of settings and arguments of the library: `--crop 16` for `crop=16`,
+    and `--crop` for `crop=...`."""
+    options = {each.name: each.opts[0] for each in click.get_current_context().command.params}
+
+    def option(argument: re.Match[str]) -> str:
+        name, is_alone = argument.groups()
+        return options[name] + ("" if is_alone else " ") if name in options else argument[0]
+
+    try:
+        with naming_options():
+            yield
+    except DdpmError as error:
+        raise type(error)(ARGUMENT.sub(option, str(error))) from error
+
+
 def trained(out: str, run: Callable[[], tuple[T, bool]]) -> T | None:
     """The trainer of a run that is done; None, after saying what is kept, where it was interrupted.
 
     Raises OutputError, which says so too, where the run cannot write.
     """
     try:
-        trainer, done = run()
+        with naming_settings():
+            trainer, done = run()
     except KeyboardInterrupt:
         done = False
     except OutputError as error:

@@ -36,18 +36,14 @@ def bound(images: str, model: str | None, T: int, limit: int, seed: int, as_json
     import numpy as np
     import torch
 
-    from ddpmcodec.paper.bits_back import PRIOR_STD
     from ddpmcodec.paper.bound import evaluate
     from ddpmcodec.paper.denoisers import find_denoiser
-    from ddpmcodec.paper.gaussian.model import GaussianModel, coding_levels
     from ddpmcodec.paper.sampling import accelerated
-    from ddpmcodec.paper.schedule import HALF_RANGE, respace
     from ddpmcodec.training.data import load_images
 
     denoiser = find_denoiser(model)
-    is_gaussian, T = isinstance(denoiser, GaussianModel), most_levels(T, denoiser)
     try:
-        levels = coding_levels(T) if isinstance(denoiser, GaussianModel) else respace(denoiser.levels, T)
+        levels = denoiser.coding_levels(most_levels(T, denoiser))
     except ValueError as error:
         raise click.UsageError(f"--levels: {error}") from error
     chosen = load_images(images, "test")[:limit]
@@ -56,14 +52,14 @@ def bound(images: str, model: str | None, T: int, limit: int, seed: int, as_json
             raise ImageError(f"{images}: image {number} has another size than the first: choose images of one size")
     pixels = torch.from_numpy(np.stack(chosen)).permute(0, 3, 1, 2)
     area = pixels.shape[2] * pixels.shape[3]
-    with progress(images, T * len(chosen) * area, quiet=quiet) as advance:
+    with progress(images, len(levels) * len(chosen) * area, quiet=quiet) as advance:
         found = evaluate(
             accelerated(denoiser), pixels, levels, torch.Generator().manual_seed(seed),
-            prior_std=PRIOR_STD if is_gaussian else HALF_RANGE,
+            prior_std=denoiser.prior_std,
             progress=None if advance is None else lambda count: advance(count * area),
         )  # fmt: skip
     if as_json:
-        echo(json.dumps({"model": denoiser.id.hex(), "levels": T, **found.to_json()}, allow_nan=False))
+        echo(json.dumps({"model": denoiser.id.hex(), "levels": len(levels), **found.to_json()}, allow_nan=False))
     else:
         echo(_text(found))
 

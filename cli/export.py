@@ -8,7 +8,7 @@ import click
 
 from ddpmcodec.files import check_output, write_file
 
-from ._common import EXIT_CODES, PATH_NAME, force_option, say
+from ._common import EXIT_CODES, PATH_NAME, force_option, naming_options, say
 from ._outputs import refuse_image_name
 
 
@@ -33,7 +33,8 @@ def export(
     from ddpmcodec.training.context_run import export as exported
 
     folders, called = [Path(run) for run in runs], name or Path(output).stem
-    content = exported(folders, called, base=base)
+    with naming_options():
+        content = exported(folders, called, base=base)
     model = parse(content, output)
     write_file(Path(output), content, replace=force)
     say(f"{output}: model {model.name!r}, id {model.id[:4].hex()}, {len(content)} bytes; use it with --model {output}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ._common import EXIT_CODES, PATH_NAME, echo, quiet_option, say, verbose_option
+from ._common import EXIT_CODES, PATH_NAME, echo, naming_options, quiet_option, say, verbose_option
 
 
 @click.command(epilog=EXIT_CODES)
@@ -31,7 +31,8 @@ def quality(samples: str, reference: str, inception: str, batch: int, as_json: b
     """
     from ddpmcodec.paper.quality import FEATURES, measure
 
-    scores = measure(Path(samples), Path(reference), Path(inception), batch=batch, verbose=verbose)
+    with naming_options():
+        scores = measure(Path(samples), Path(reference), Path(inception), batch=batch, verbose=verbose)
     if min(scores.samples, scores.references) < FEATURES and not quiet:
         say(f"fewer than {FEATURES} images: these figures are biased, compare them with those of as many images only")
     facts = scores._asdict()

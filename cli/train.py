@@ -16,6 +16,7 @@ from ._training import (
     evaluate_option,
     hold_out_option,
     hours_option,
+    naming_settings,
     no_compile_option,
     out_option,
     rate_options,
@@ -60,7 +61,7 @@ from ._training import (
 @hold_out_option
 @validate_option
 @seed_option
-@evaluate_option(5.0)
+@evaluate_option
 @device_option
 @no_compile_option
 def train(
@@ -79,7 +80,8 @@ def train(
 
     first = start if start is None or start in models.names() else absolute((start,))[0]
     held = validate and absolute((validate,))[0]
-    trains = ROLES if roles is None else roles_of(roles)
+    with naming_settings():
+        trains = ROLES if roles is None else roles_of(roles)
     settings = ContextSettings(absolute(data), held, roles=trains, start=first, **options)  # type: ignore[arg-type]
     named = chosen() & {"data", "roles", "start", "validate", *options}
     how = {"resume": resume, "chosen": named, "device": device, "compiled": not no_compile}

@@ -81,7 +81,7 @@ PAPER = {"cifar10": {"size": 32, "batch": 128, "rate": 2e-4}, "large256": {"size
 )
 @seed_option
 @device_option
-@evaluate_option(10.0)
+@evaluate_option
 @no_compile_option
 def train_ddpm(
     data: tuple[str, ...], out: str, resume: bool, network: str, channels: int | None, dropout: float | None,

@@ -66,7 +66,7 @@ from ._training import (
     help="Blocks down, at the bottom, up.",
 )
 @seed_option
-@evaluate_option(10.0)
+@evaluate_option
 @no_compile_option
 def train_gaussian(
     data: tuple[str, ...], out: str, resume: bool, blocks: tuple[int, int, int], width: int, validate: str | None,

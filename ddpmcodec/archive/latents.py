@@ -33,7 +33,7 @@ from ddpmcodec.archive.blocks import (
 from ddpmcodec.codec.batching import Progress
 from ddpmcodec.content import Part
 from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ModelError, TruncatedError
-from ddpmcodec.format.block import MAX_LEVELS, Block, Coding, Run
+from ddpmcodec.format.block import LEVEL_UNIT, MAX_LEVELS, Block, Coding, Run
 from ddpmcodec.format.header import MODEL_ID_BYTES
 from ddpmcodec.format.streams import WORD_BYTES, Stream
 from ddpmcodec.paper import bits_back
@@ -42,9 +42,9 @@ from ddpmcodec.paper.ans.stack import STATE_LOW, Stack
 from ddpmcodec.paper.bits_back import LatentLevel, hierarchy
 from ddpmcodec.paper.denoiser import IntegerPrediction, Latents, Predictor, RoundedDenoiser
 from ddpmcodec.paper.denoisers import find_denoiser, written_with
-from ddpmcodec.paper.gaussian.model import GaussianModel, coding_levels
+from ddpmcodec.paper.gaussian.model import GaussianModel
 from ddpmcodec.paper.numerics import Description, NumericsProfile, exact_torch
-from ddpmcodec.paper.schedule import LEVEL_UNIT, MAX_LEVEL, Levels, check_levels, respace
+from ddpmcodec.paper.schedule import check_levels
 from ddpmcodec.paper.unet import PaperDenoiser
 
 RUN_PIXELS = 1 << 16  # of the images of a run: bounds the memory of a decoder
@@ -59,14 +59,16 @@ PROFILE_KEYS = {FINGERPRINT: str, NETWORK: str, "threads": int, "batch": int}
 class Network:
     """What blocks are coded with: a Gaussian model, exactly, or the paper's network under a numerics profile.
 
-    levels: grey levels; those that a network which is not exact was trained on. profile: of such a network, as the
-    archive keeps it.
+    predictor: the denoiser in integers. profile: of a network that is not exact, as the archive keeps it.
     """
 
-    id: bytes
+    denoiser: GaussianModel | PaperDenoiser
     predictor: Predictor
-    levels: Levels | None = None
     profile: Description = field(default_factory=dict)
+
+    @property
+    def id(self) -> bytes:
+        return self.denoiser.id
 
     def hierarchy(self, levels: npt.ArrayLike | int | None) -> list[LatentLevel]:
         """The latents for these noise levels in grey levels, rounded to 1/1024, or for so many of the network's choice.
@@ -77,18 +79,11 @@ class Network:
         if levels is not None and np.asarray(levels).dtype.kind not in "iuf":
             raise TypeError(f"bits_back must be noise levels, or how many of them, not {levels!r}")
         try:
-            chosen = self.levels if levels is None else levels
-            if isinstance(levels, Integral):
-                chosen = self._spaced(int(levels))
-            if chosen is None:
-                raise DdpmError("this model has no noise levels of its own: give bits_back=T, their number")
-            return hierarchy_of([round(LEVEL_UNIT * float(s)) for s in check_levels(chosen)])
+            if levels is None or isinstance(levels, Integral):
+                levels = self.denoiser.coding_levels(None if levels is None else int(levels))
+            return hierarchy_of([round(LEVEL_UNIT * float(s)) for s in check_levels(levels)])
         except ValueError as error:
             raise DdpmError(f"these noise levels cannot be: {error}") from error
-
-    def _spaced(self, T: int) -> Levels:
-        """T levels from the network's first to its last."""
-        return coding_levels(T) if self.levels is None else respace(self.levels, T)
 
 
 def hierarchy_of(levels: Sequence[int]) -> list[LatentLevel]:
@@ -102,7 +97,7 @@ def find_network(source: LatentSource = None) -> Network:
     """A Gaussian model, the embedded one (None), or a checkpoint of the paper's network. Raises ModelError."""
     denoiser = find_denoiser(source)
     if isinstance(denoiser, GaussianModel):
-        return Network(denoiser.id, denoiser)
+        return Network(denoiser, denoiser)
     profile = NumericsProfile()
     facts = {FINGERPRINT: profile.fingerprint(denoiser, _fingerprint_levels(denoiser)), NETWORK: denoiser.id.hex()}
     return _profiled(denoiser, profile, {**profile.describe(), **facts})
@@ -144,8 +139,7 @@ def refuse_another(model_id: bytes, expected: bytes) -> None:
 
 def _profiled(denoiser: PaperDenoiser, profile: NumericsProfile, facts: Description) -> Network:
     predictor = RoundedDenoiser(lambda c_t, s_t: profile.run(denoiser, c_t, s_t))
-    levels = denoiser.levels[denoiser.levels <= MAX_LEVEL / LEVEL_UNIT]  # a cosine schedule goes far beyond noise
-    return Network(denoiser.id, predictor, levels, facts)
+    return Network(denoiser, predictor, facts)
 
 
 def _fingerprint_levels(denoiser: PaperDenoiser) -> list[float]:

@@ -33,12 +33,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ddpmcodec.format.block import LEVEL_UNIT, MAX_LEVEL
 from ddpmcodec.paper.ans.logistic import pop_logistic, push_logistic
 from ddpmcodec.paper.ans.normal import pop_gaussian, push_gaussian
 from ddpmcodec.paper.ans.stack import Stack
 from ddpmcodec.paper.denoiser import MEAN_LIMIT, IntegerPrediction, Latents, Predictor
 from ddpmcodec.paper.diffusion import Reverse, reverse, reverse_conditionals
-from ddpmcodec.paper.schedule import HALF_RANGE, LEVEL_UNIT, MAX_LEVEL
+from ddpmcodec.paper.schedule import HALF_RANGE
 from ddpmcodec.parallel import one_thread_if
 
 PRIOR_STD = 64.0  # grey levels, of pixels that nothing is known about

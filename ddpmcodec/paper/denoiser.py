@@ -9,7 +9,6 @@ p(v | c_t) in closed form (`diffusion`), so that one network call serves every s
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
@@ -19,9 +18,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ddpmcodec.paper.schedule import LEVEL_UNIT
+from ddpmcodec.format.block import LEVEL_UNIT
+from ddpmcodec.paper.diffusion import LN2
 
-LN2 = math.log(2)
 SCALE_UNIT = 48  # scale index of one grey level; eight indices an octave (ddpmcodec.paper.ans.logistic)
 LAST_SCALE = 127  # index
 MEAN_LIMIT, COEFFICIENT_LIMIT = 32767, 1023  # in 1/64

@@ -99,20 +99,10 @@ def kl_gaussian(m1: Tensor, v1: Tensor, m2: Tensor, v2: Tensor) -> Tensor:
     return ((m1 - m2) ** 2 / v2 + ratio - 1 - torch.log(ratio)) / 2
 
 
-def step_cost(c_u: Tensor, q: Gaussian, p: Reverse) -> Tensor:
-    """Bits, per dimension, that bits-back coding pays for c_u: log2 q(c_u | c_t, v) - log2 p(c_u | c_t). [N, 3, H, W].
-
-    With c_u drawn from q (the `posterior`, s_u > 0) an unbiased estimate of `step_kl`; single values may be negative.
-    """
-    conditionals = reverse_conditionals(c_u, p)
-    nats = _squared_error(c_u, conditionals) - _squared_error(c_u, q) + torch.log(conditionals.variance / q.variance)
-    return nats / (2 * LN2)
-
-
 def step_kl(q: Gaussian, p: Reverse) -> Tensor:
-    """E_q[step_cost] in bits per dimension, in closed form: L_{t-1} of arXiv 2006.11239, equation 5. [N, 3, H, W].
+    """KL(q || p) in bits per dimension, in closed form: L_{t-1} of arXiv 2006.11239, equation 5. [N, 3, H, W].
 
-    As a loss it has the gradient of `step_cost` without the variance of sampling c_u.
+    It is the mean of log2 q(c_u | c_t, v) - log2 p(c_u | c_t), which bits back pays for c_u drawn from q.
     """
     shifted = reverse_conditionals(q.mean, p)
     to_green, red_to_blue, green_to_blue = p.coefficients.unbind(1)
@@ -120,10 +110,6 @@ def step_kl(q: Gaussian, p: Reverse) -> Tensor:
     # as the channels before it vary under q
     mean_variance = torch.stack([torch.zeros_like(blue), to_green**2, blue], 1) * q.variance
     return (kl_gaussian(q.mean, q.variance, shifted.mean, p.variance) + mean_variance / (2 * p.variance)) / LN2
-
-
-def _squared_error(c_u: Tensor, gaussian: Gaussian) -> Tensor:
-    return (c_u - gaussian.mean) ** 2 / gaussian.variance
 
 
 def _like(c: Tensor, value: Level) -> Tensor:

@@ -20,7 +20,7 @@ from ddpmcodec.errors import DdpmError, ImageError, ModelError
 from ddpmcodec.images import load_image
 
 INCEPTION = "inception-v3-compat"  # torch-fidelity's name of it
-SUFFIXES = {".png", ".webp", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".ppm"}
+SUFFIXES = {".png", ".webp", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".ppm"}  # of files in folders of images
 LEAST = 10  # images: the Inception score is a mean over ten parts
 FEATURES = 2048  # of FID: its covariance is singular with fewer images
 
@@ -118,7 +118,7 @@ def check_weights(path: Path) -> None:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
-        raise ModelError(f"{path}: cannot read the weights ({error.strerror or error}); check --inception") from error
+        raise ModelError(f"{path}: cannot read the weights ({error.strerror or error}); check weights=...") from error
     except MemoryError:
         raise
     except Exception as error:  # UnpicklingError, EOFError, RuntimeError, ..., by what is wrong with the file

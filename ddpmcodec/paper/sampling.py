@@ -12,14 +12,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
 from ddpmcodec.paper.denoiser import Denoiser, Prediction
 from ddpmcodec.paper.diffusion import Reverse, reverse
-from ddpmcodec.paper.schedule import HALF_RANGE, LEVEL_UNIT, Levels, alpha_sigma, check_levels, log_linear, respace
+from ddpmcodec.paper.schedule import HALF_RANGE, Levels, alpha_sigma, log_linear, respace, rounded
 from ddpmcodec.paper.unet import PaperDenoiser
 
 PIXELS = 1 << 16  # of the images in one network call
@@ -170,7 +169,7 @@ def levels_of(denoiser: Denoiser, T: int) -> Levels:
     """
     if isinstance(denoiser, PaperDenoiser):
         return respace(denoiser.levels, T)
-    return check_levels(np.round(log_linear(FIRST_LEVEL, LAST_LEVEL, T) * LEVEL_UNIT) / LEVEL_UNIT)
+    return rounded(log_linear(FIRST_LEVEL, LAST_LEVEL, T))
 
 
 def accelerated(denoiser: Denoiser) -> Denoiser:

@@ -12,11 +12,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from ddpmcodec.format.block import LEVEL_UNIT
+
 Levels = npt.NDArray[np.float64]
 
 HALF_RANGE = 127.5  # grey levels in one unit of the papers' x in [-1, 1]
-LEVEL_UNIT = 1024  # where noise levels are integers they count in 1/1024 grey level
-MAX_LEVEL = 1 << 26  # in LEVEL_UNIT: 65,536 grey levels, where images are lost in noise; cosine schedules go on
 
 
 def check_levels(levels: npt.ArrayLike) -> Levels:
@@ -32,6 +32,11 @@ def check_levels(levels: npt.ArrayLike) -> Levels:
         raise ValueError(f"noise levels must increase: s_{t + 1} = {array[t]:g} follows s_{t} = {array[t - 1]:g}")
     array.setflags(write=False)
     return array
+
+
+def rounded(levels: npt.ArrayLike) -> Levels:
+    """The levels in whole 1/1024 grey level, as archives state them. Raises ValueError where two become one."""
+    return check_levels(np.round(LEVEL_UNIT * np.asarray(levels, dtype=np.float64)) / LEVEL_UNIT)
 
 
 def alpha_sigma(s: npt.ArrayLike) -> tuple[Levels, Levels]:

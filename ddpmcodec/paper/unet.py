@@ -24,7 +24,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -33,8 +33,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ddpmcodec.errors import ModelError
+from ddpmcodec.format.block import LEVEL_UNIT, MAX_LEVEL
 from ddpmcodec.paper.denoiser import Prediction
-from ddpmcodec.paper.schedule import HALF_RANGE, alpha_sigma, check_levels, ddpm_linear
+from ddpmcodec.paper.schedule import HALF_RANGE, Levels, alpha_sigma, check_levels, ddpm_linear, respace, rounded
 
 Variance = Literal["large", "small", "learned"]
 
@@ -310,6 +311,8 @@ class PaperDenoiser:
     is to be learned and the U-Net does not predict it, and for fewer than two levels.
     """
 
+    prior_std: ClassVar[float] = HALF_RANGE  # of its bound, grey levels: the paper's p(z_T) = N(0, 1)
+
     def __init__(self, unet: UNet, levels: npt.ArrayLike | None = None, variance: Variance = "large") -> None:
         if variance not in get_args(Variance):
             raise ModelError(f"the variance is one of {', '.join(get_args(Variance))}, not {variance}")
@@ -328,6 +331,17 @@ class PaperDenoiser:
         for name, tensor in sorted(self.unet.state_dict().items()):
             digest.update(name.encode() + tensor.cpu().numpy().tobytes())
         return digest.digest()
+
+    def coding_levels(self, T: int | None) -> Levels:
+        """T of its noise levels, in grey levels, for bits back and the bound; None: all.
+
+        Those beyond 65,536 grey levels, as at the end of a cosine schedule, show nothing of an image and are left out.
+        Raises ValueError for fewer than 2 or more than there are.
+        """
+        levels = self.levels[self.levels <= MAX_LEVEL / LEVEL_UNIT]
+        if T is None or levels.size < T <= self.levels.size:
+            return rounded(levels)
+        return rounded(respace(levels, T))
 
     def time(self, s_t: float) -> int:
         """t of a level, from 1. Raises ModelError when the schedule has none within 0.1% of it."""

@@ -44,7 +44,7 @@ MODEL, IMAGES = "model.safetensors", "images.npy"  # in the folder of a run that
 
 def train(
     settings: ContextSettings, out: Path, say: Say = print, *, resume: bool = False, chosen: Collection[str] = (),
-    device: str | None = None, evaluate_minutes: float = 5.0, compiled: bool = True,
+    device: str | None = None, evaluate_minutes: float = run.EVALUATE_MINUTES, compiled: bool = True,
 ) -> tuple[ContextTrainer, bool]:  # fmt: skip
     """Train until the hours are spent, or SIGTERM; the trainer, and whether it is done.
 
@@ -218,7 +218,7 @@ def gathered(folders: Sequence[Path], base: str | None) -> Parts:
     if missing := [key for key in ALL if key not in parts.components]:
         raise TrainingError(
             f"no run has the networks {', '.join(missing)} (effort.role): train them, or take them from another model"
-            " with --base"
+            " with base=..."
         )
     return parts
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,6 +30,7 @@ from ddpmcodec.training.replay import (
     parts_of,
     pixels_of,
 )
+from ddpmcodec.training.run import check_numbers
 from ddpmcodec.training.state import State
 from ddpmcodec.training.trainable import (
     CHANNELS,
@@ -79,11 +79,7 @@ class ContextSettings:
 
     def __post_init__(self) -> None:
         """Raises TrainingError for a role that there is not, or none, and for numbers that make no run."""
-        if not 0 < self.hours < math.inf or min(self.crop, self.batch) < 1 or not 0 <= self.camera_share <= 1:
-            raise TrainingError(
-                f"a run has hours, crops and batches above 0, and a camera_share of 0 to 1, not {self.hours} hours,"
-                f" crops of {self.crop}, batches of {self.batch} and {self.camera_share}"
-            )
+        check_numbers(self)
         roles = (self.roles,) if isinstance(self.roles, str) else tuple(self.roles)
         if not roles or not set(roles) <= set(ROLES):
             raise TrainingError(f"roles are some of {', '.join(ROLES)}, not {', '.join(map(str, roles)) or 'none'}")
@@ -343,7 +339,7 @@ class Contents:
         if key in self.architectures:
             raise TrainingError(
                 f"its network {key}, of the architecture {self.architectures[key]!r}, can only begin as the run that"
-                " trained it: give --start the folder of that run"
+                " trained it: give start=... the folder of that run"
             )
         tensors = part(self.tensors, key)
         network_of({name: tensor.numpy() for name, tensor in tensors.items()}, role, self.components[key])
@@ -367,8 +363,8 @@ def first_networks(
             networks[role] = _begun_as(start_networks[role], shape)
         except ValueError as error:
             raise TrainingError(
-                f"{start}: its network {role} is larger than one of size {size} ({error}): give another --size or"
-                " --start"
+                f"{start}: its network {role} is larger than one of size {size} ({error}): give another size=... or"
+                " start=..."
             ) from error
     return networks
 

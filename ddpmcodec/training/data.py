@@ -14,9 +14,9 @@ from torch import Tensor
 
 from ddpmcodec.errors import ImageError, TrainingError
 from ddpmcodec.images import load_image
+from ddpmcodec.paper.quality import SUFFIXES as SUFFIXES  # other modules take it from here
 
 Pixels = NDArray[np.uint8]
-SUFFIXES = {".png", ".webp", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".ppm"}
 TILE, COLUMNS = 32, 50  # sheets: 32x32 tiles, 50 a row, row-major
 NOISE = (0.5, 6.0)  # grey levels
 LARGEST_ZOOM = 1.6
@@ -84,6 +84,13 @@ def load_images(source: str | Path, split: str = "train") -> list[Pixels]:
     if not images:
         raise TrainingError(f"{path}: no images found (looked for {', '.join(sorted(SUFFIXES))})")
     return images
+
+
+def load_sets(data: Sequence[str]) -> list[list[Pixels]]:
+    """The images of every data set. Raises TrainingError where there is no data set, or one cannot be read."""
+    if not data:
+        raise TrainingError("no training images: name a folder, an array or a CIFAR-10 root with data=...")
+    return [load_images(source) for source in data]
 
 
 def like_a_camera(image: Pixels, size: int, rng: np.random.Generator) -> Pixels:
@@ -198,17 +205,16 @@ def image_sets(
     """Training images of every data set, and the images to evaluate on: those of `validate`, or the last ones of the
     first set. hold_out: how many these are; None: a tenth, `MOST_HELD_OUT` at most. Raises TrainingError where there
     are none."""
-    if not data:
-        raise TrainingError("no training images: name a folder, an array or a CIFAR-10 root with --data")
-    sets = [load_images(source) for source in data]
+    sets = load_sets(data)
     if validate is not None:
         return sets, load_images(validate)
     first, others = sets[0], sets[1:]
     held_out = min(MOST_HELD_OUT, max(1, len(first) // 10)) if hold_out is None else hold_out
     if not 0 < held_out < len(first):
         raise TrainingError(
-            f"{data[0]}: {len(first)} images, of which --hold-out keeps {held_out}: at least one must be"
-            " left to train on, and one to evaluate on: give another --hold-out, or images to --validate with"
+            f"{data[0]}: {len(first)} images, of which hold_out=... keeps {held_out}: at least one must be"
+            " left to train on, and one to evaluate on: give another hold_out=..., or images to evaluate on with"
+            " validate=..."
         )
     return [first[:-held_out], *others], first[-held_out:]
 

@@ -31,16 +31,17 @@ from torch.utils.flop_counter import FlopCounterMode
 from ddpmcodec.errors import TrainingError
 from ddpmcodec.paper import checkpoints as pretrained
 from ddpmcodec.paper.bound import evaluate as evaluate_bound
-from ddpmcodec.paper.schedule import Levels, cosine, ddpm_linear, respace
+from ddpmcodec.paper.schedule import Levels, cosine, ddpm_linear
 from ddpmcodec.paper.unet import CIFAR10, PaperDenoiser, UNet, UNetConfig
 from ddpmcodec.training import run, state
-from ddpmcodec.training.data import Crops, DeviceCrops, Pixels, load_images
+from ddpmcodec.training.data import Crops, DeviceCrops, Pixels, load_sets
 from ddpmcodec.training.ddpm_objective import Objective, Process, losses, noisy_batch
-from ddpmcodec.training.optim import device_of
+from ddpmcodec.training.optim import device_of, follow
 from ddpmcodec.training.run import Say
 from ddpmcodec.training.state import State
 
 CHANGES = ("steps",)  # settings that a resumed run may change
+CLIP, AVERAGE = 1.0, 0.9999  # norm of a gradient; decay of the exponential moving average
 EVALUATED_LEVELS = 100  # at most, of the bound of images held out
 LARGEST_BETA = 0.999
 BACKWARD = 2  # passes over the network, in operations, that gradients take
@@ -63,8 +64,6 @@ class DdpmSettings:
     size: int = 32  # side of the images, or of crops from larger ones
     rate: float = 2e-4  # of Adam
     warmup: int = 5000  # steps to the full rate
-    clip: float = 1.0  # of the gradient's norm
-    average: float = 0.9999  # decay of the exponential moving average
     bfloat16: bool = False  # products and convolutions of the network; weights, losses and averages are float32
     hold_out: int = 0  # last images of the data, for evaluation; the paper holds none out
     seed: int = 0
@@ -128,7 +127,7 @@ class DdpmTrainer:
 
     def __init__(
         self, settings: DdpmSettings, crops: Crops, where: Processes, held_out: Tensor | None = None, *,
-        compiled: bool = False,
+        compiled: bool = True,
     ) -> None:  # fmt: skip
         """held_out: images uint8 [N, 3, size, size], or none."""
         self.settings, self.crops, self.where, self.held_out = settings, crops, where, held_out
@@ -156,15 +155,15 @@ class DdpmTrainer:
         """
         settings, start = self.settings, time.perf_counter()
         total = self._total(self._backward(self.crops.batch(self.step, settings.batch)))
-        gradient_norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip)
+        gradient_norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), CLIP)
         loss, norm = torch.stack([total, gradient_norm]).tolist()  # once a step is waited for the device
         if not math.isfinite(loss + norm):
-            raise TrainingError(f"the loss is {loss} after {self.step} steps: go back to the last save (--resume)")
+            raise run.diverged(loss, self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = settings.rate * min(1.0, (self.step + 1) / settings.warmup)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        self._average()
+        follow(self.averaged, self.network, self.step, AVERAGE)
         self.step += 1
         speed = self.flops * settings.batch / (time.perf_counter() - start)
         return {"loss": loss, "gradient_norm": norm, "tflops": speed / 1e12}
@@ -173,8 +172,9 @@ class DdpmTrainer:
         """The bound of the images held out by the averaged network, through at most `EVALUATED_LEVELS` noise levels."""
         if self.held_out is None:
             return {}
-        levels = respace(self.settings.noise_levels(), min(self.settings.levels, EVALUATED_LEVELS))
-        bound = evaluate_bound(self.denoiser(), self.held_out, levels, torch.Generator().manual_seed(0))
+        denoiser, generator = self.denoiser(), torch.Generator().manual_seed(0)
+        levels = denoiser.coding_levels(min(self.settings.levels, EVALUATED_LEVELS))
+        bound = evaluate_bound(denoiser, self.held_out, levels, generator, prior_std=denoiser.prior_std)
         return bound.total().figures()
 
     def denoiser(self) -> PaperDenoiser:
@@ -220,11 +220,6 @@ class DdpmTrainer:
             dist.all_reduce(part)
         return part
 
-    @torch.no_grad()
-    def _average(self) -> None:
-        decay = min(self.settings.average, (1 + self.step) / (10 + self.step))
-        torch._foreach_lerp_(list(self.averaged.parameters()), list(self.network.parameters()), 1 - decay)
-
 
 def flops(network: UNetConfig, size: int) -> int:
     """Floating-point operations of one call with one image of that side, a multiplication and an addition each."""
@@ -239,7 +234,7 @@ def _seed_dropout(*key: int) -> None:
 
 def train(
     settings: DdpmSettings, out: Path, say: Say = print, *, resume: bool = False, chosen: Collection[str] = (),
-    device: str | None = None, evaluate_minutes: float = 10.0, compiled: bool = False,
+    device: str | None = None, evaluate_minutes: float = run.EVALUATE_MINUTES, compiled: bool = True,
 ) -> tuple[DdpmTrainer, bool]:  # fmt: skip
     """Train up to `steps`, or SIGTERM; the trainer, and whether it is done.
 
@@ -269,15 +264,13 @@ def train(
 
 def split(settings: DdpmSettings) -> tuple[list[Pixels], Tensor | None]:
     """Images to train on, and a crop of each that is held out, uint8 [N, 3, size, size]. Raises TrainingError."""
-    if not settings.data:
-        raise TrainingError("no training images: name a folder, an array or a CIFAR-10 root with --data")
-    images = [image for source in settings.data for image in load_images(source)]
+    images = [image for images in load_sets(settings.data) for image in images]
     if not settings.hold_out:
         return images, None
     if len(images) <= settings.hold_out:
         raise TrainingError(
-            f"{settings.data[0]}: {len(images)} images, of which --hold-out keeps {settings.hold_out}; nothing is left:"
-            " give a smaller --hold-out"
+            f"{settings.data[0]}: {len(images)} images, of which hold_out=... keeps {settings.hold_out}; nothing is"
+            " left: give a smaller hold_out=..."
         )
     held = Crops(images[-settings.hold_out :], settings.size, seed=1).batch(0, settings.hold_out)
     return images[: -settings.hold_out], held.to(torch.uint8)
@@ -286,8 +279,8 @@ def split(settings: DdpmSettings) -> tuple[list[Pixels], Tensor | None]:
 def _check(settings: DdpmSettings, where: Processes) -> None:
     multiple = settings.network.multiple
     if settings.size % multiple:
-        raise TrainingError(f"images of {settings.size} pixels: --size must be a multiple of {multiple}")
+        raise TrainingError(f"images of {settings.size} pixels: size=... must be a multiple of {multiple}")
     if settings.batch < where.count:
-        raise TrainingError(f"a batch of {settings.batch} is too small for {where.count} processes: raise --batch")
+        raise TrainingError(f"a batch of {settings.batch} is too small for {where.count} processes: raise batch=...")
     if settings.network.learned_variance != (settings.objective == "hybrid"):
         raise TrainingError("the hybrid objective, and no other, trains a network with learned variances")

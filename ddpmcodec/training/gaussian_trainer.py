@@ -12,12 +12,11 @@ import torch
 from torch import Tensor
 
 from ddpmcodec.errors import TrainingError
-from ddpmcodec.paper.bits_back import PRIOR_STD
 from ddpmcodec.paper.bound import Estimate
 from ddpmcodec.paper.bound import evaluate as evaluate_bound
-from ddpmcodec.paper.denoiser import LAST_SCALE, LN2, SCALE_UNIT, Prediction, pixel_bits
+from ddpmcodec.paper.denoiser import LAST_SCALE, SCALE_UNIT, Prediction, pixel_bits
 from ddpmcodec.paper.denoisers import find_denoiser
-from ddpmcodec.paper.diffusion import posterior, reverse, step_kl
+from ddpmcodec.paper.diffusion import LN2, posterior, reverse, step_kl
 from ddpmcodec.paper.gaussian.architecture import MULTIPLE, PIXEL_OUTPUTS, Architecture, blend, denoise
 from ddpmcodec.paper.gaussian.features import gaussian_estimate, pixel_features, scale_origin
 from ddpmcodec.paper.gaussian.model import (
@@ -25,7 +24,6 @@ from ddpmcodec.paper.gaussian.model import (
     FEW_STEPS,
     FINEST_LEVEL,
     GaussianModel,
-    coding_levels,
     export,
     parse,
 )
@@ -34,7 +32,7 @@ from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
 from ddpmcodec.paper.schedule import HALF_RANGE, ddpm_linear
 from ddpmcodec.training import run, state
 from ddpmcodec.training.data import Mixture, crops_of, image_sets, left_out
-from ddpmcodec.training.optim import Muon
+from ddpmcodec.training.optim import Muon, follow
 from ddpmcodec.training.run import Say
 from ddpmcodec.training.state import State
 
@@ -134,6 +132,7 @@ def loss(predictor: Callable[[Tensor, Tensor], Prediction], batch: Batch) -> Ten
 
 MODEL = "gaussian.safetensors"  # in a run's folder: the averaged network, ready to use
 CHANGES = ("hours", "steps")  # settings that a resumed run may change
+CLIP, AVERAGE = 1.0, 0.999  # norm of a gradient; decay of the exponential moving average
 
 
 @dataclass(frozen=True)
@@ -154,12 +153,14 @@ class GaussianSettings:
     muon_rate: float = 0.02
     adam_rate: float = 7e-4
     warmup: int = 200
-    clip: float = 1.0
-    average: float = 0.999
     seed: int = 0
     evaluate_images: int = 200
     evaluate_levels: int = 32
     architecture: Architecture = field(default_factory=Architecture)
+
+    def __post_init__(self) -> None:
+        """Raises TrainingError for numbers that make no run."""
+        run.check_numbers(self)
 
 
 class GaussianTrainer:
@@ -167,7 +168,7 @@ class GaussianTrainer:
     exported."""
 
     def __init__(
-        self, settings: GaussianSettings, crops: Mixture, held_out: Tensor, *, compiled: bool = False,
+        self, settings: GaussianSettings, crops: Mixture, held_out: Tensor, *, compiled: bool = True,
         begins: bool = True,
     ) -> None:  # fmt: skip
         """held_out: images uint8 [N, 3, H, W]. begins: False where a state is restored: what the run began with may be
@@ -230,21 +231,15 @@ class GaussianTrainer:
         batch = draw(pixels, generator, settings.objective)
         value = self.loss(TrainingPredictor(self.network), batch)
         value.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip)
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), CLIP)
         multiplier = min(1.0, (self.step + 1) / settings.warmup) * (1 - self.progress())
         for optimizer, rate in zip(self.optimizers, self.rates, strict=True):
             optimizer.param_groups[0]["lr"] = rate * multiplier
             optimizer.step()
             optimizer.zero_grad()
-        self._average()
+        follow(self.averaged, self.network, self.step, AVERAGE)
         self.step += 1
         return {"loss": float(value.detach()), "gradient_norm": float(norm)}
-
-    @torch.no_grad()
-    def _average(self) -> None:
-        decay = min(self.settings.average, (1 + self.step) / (10 + self.step))
-        for mean, p in zip(self.averaged.parameters(), self.network.parameters(), strict=True):
-            mean.lerp_(p, 1 - decay)
 
     def export(self) -> bytes:
         """The averaged network as a model file, equal for equal runs."""
@@ -257,8 +252,8 @@ class GaussianTrainer:
     def bound(self) -> Estimate:
         """The bound of the held-out images, bits/dim, by the averaged network as exported: what bits back pays."""
         model = parse(self.export(), "the network in training")
-        levels, generator = coding_levels(self.settings.evaluate_levels), torch.Generator().manual_seed(0)
-        return evaluate_bound(model, self.held_out, levels, generator, prior_std=PRIOR_STD).total()
+        levels, generator = model.coding_levels(self.settings.evaluate_levels), torch.Generator().manual_seed(0)
+        return evaluate_bound(model, self.held_out, levels, generator, prior_std=model.prior_std).total()
 
     def state(self) -> State:
         tensors = state.of_module(self.network, "latent") | state.of_module(self.averaged, "averaged")
@@ -291,7 +286,7 @@ def crops_and_held_out(settings: GaussianSettings, say: Say = print) -> tuple[Mi
     """Training crops, and images to evaluate on, uint8 [N, 3, side, side] (`data.image_sets`). Raises TrainingError
     where there is nothing to train or to evaluate on."""
     if settings.crop % MULTIPLE:
-        raise TrainingError(f"crops of {settings.crop} pixels: --crop must be a multiple of {MULTIPLE}")
+        raise TrainingError(f"crops of {settings.crop} pixels: crop=... must be a multiple of {MULTIPLE}")
     sets, held = image_sets(settings.data, validate=settings.validate, hold_out=settings.hold_out)
     crops = crops_of(sets, settings.crop, settings.seed, settings.camera_share, multiple=MULTIPLE)
     if note := left_out(sets, crops):
@@ -303,7 +298,7 @@ def crops_and_held_out(settings: GaussianSettings, say: Say = print) -> tuple[Mi
 
 def train(
     settings: GaussianSettings, out: Path, say: Say = print, *, resume: bool = False, chosen: Collection[str] = (),
-    evaluate_minutes: float = 10.0, compiled: bool = False,
+    evaluate_minutes: float = run.EVALUATE_MINUTES, compiled: bool = True,
 ) -> tuple[GaussianTrainer, bool]:  # fmt: skip
     """Train until the run's steps or hours are spent, or SIGTERM; the trainer, and whether it is done.
 

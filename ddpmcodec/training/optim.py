@@ -1,4 +1,5 @@
-"""Where training computes, in which type, and Muon, for inner weights; trainers leave everything else to AdamW.
+"""Where training computes, in which type; the average of a network; and Muon, for inner weights. Trainers leave
+everything else to AdamW.
 
 Muon: Keller Jordan et al. 2024 (momentum orthogonalised by a Newton-Schulz iteration); the step is scaled by
 0.2 sqrt(larger side) (Liu et al. 2025, arXiv 2502.16982) so that its size matches AdamW's.
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ddpmcodec.errors import TrainingError
 
@@ -32,7 +33,7 @@ def device_of(name: str | None) -> torch.device:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise TrainingError(f"--device {name}: cannot be used here ({reason}); name another, such as cpu") from error
+        raise TrainingError(f"device={name}: cannot be used here ({reason}); name another, such as cpu") from error
 
 
 @cache
@@ -52,37 +53,45 @@ def _flags() -> set[str]:
 
 
 LONG = 4  # matrices that are more than so many times as long as wide are orthogonalised by their Gram matrix
-COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # Jordan's quintic: singular values near 1 after five iterations
+COEFFICIENTS, ITERATIONS = (3.4445, -4.7750, 2.0315), 5  # Jordan's quintic: singular values near 1 after so many
 
 
-def orthogonalise(matrix: Tensor, iterations: int = 5) -> Tensor:
+def orthogonalise(matrix: Tensor) -> Tensor:
     """Nearest semi-orthogonal matrix, roughly, of [out, in]."""
     tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.mT if tall else matrix
     x = x / (x.norm() + 1e-7)
-    orthogonal = _by_gram(x, iterations) if x.shape[1] > LONG * x.shape[0] else _directly(x, iterations)
+    orthogonal = _by_gram(x) if x.shape[1] > LONG * x.shape[0] else _directly(x)
     return orthogonal.mT if tall else orthogonal
 
 
-def _directly(x: Tensor, iterations: int) -> Tensor:
+def _directly(x: Tensor) -> Tensor:
     """Newton-Schulz iterations, in the type that the device multiplies fastest."""
     a, b, c = COEFFICIENTS
     x = x.to(product_type(x.device))
-    for _ in range(iterations):
+    for _ in range(ITERATIONS):
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
     return x.float()
 
 
-def _by_gram(x: Tensor, iterations: int) -> Tensor:
+def _by_gram(x: Tensor) -> Tensor:
     """`_directly` in float32, for a matrix with few rows: all factors are polynomials of x x', and small."""
     a, b, c = COEFFICIENTS
     gram, eye = x @ x.mT, torch.eye(len(x), device=x.device)
     product = eye
-    for _ in range(iterations):
+    for _ in range(ITERATIONS):
         factor = a * eye + b * gram + c * gram @ gram
         product, gram = factor @ product, factor @ gram @ factor
     return product @ x
+
+
+@torch.no_grad()
+def follow(averaged: nn.Module, network: nn.Module, step: int, longest: float) -> None:
+    """Moves an exponential moving average towards the network after a step, counted from 0. Its decay rises from 1/10
+    to `longest`: at first it is short, and soon forgets the weights that the run began with."""
+    decay = min(longest, (1 + step) / (10 + step))
+    torch._foreach_lerp_(list(averaged.parameters()), list(network.parameters()), 1 - decay)
 
 
 class Muon(torch.optim.Optimizer):

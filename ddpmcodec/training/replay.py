@@ -46,7 +46,9 @@ def bands_of(
     images: Images, levels: int, share: float = 1.0, seed: int = 0, *, least: int = 1, side: int = 1 << 16
 ) -> Mapping[str, Columns]:  # fmt: skip
     """Positions of a schedule's bands by role, those where anything is coded: parts of up to `side` squared, about a
-    share of all positions, but `least` of each band, where it has them."""
+    share of all positions, but `least` of each band, where it has them. Raises ValueError for a share outside 0..1."""
+    if not 0 <= share <= 1:
+        raise ValueError(f"a share of the positions is 0 to 1, not {share}")
     return dict(zip(BAND_ROLES, _native.band_positions(images, levels, share, least, side, seed), strict=True))
 
 

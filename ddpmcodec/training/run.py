@@ -27,6 +27,7 @@ from ddpmcodec.training.state import State
 
 LOG = "log.jsonl"
 LOG_SECONDS, FIRST_SAVE_SECONDS, SAVE_SECONDS = 20.0, 45.0, 300.0  # of training
+EVALUATE_MINUTES = 10.0  # of training, unless a run says otherwise
 PERMILLE = 1000
 
 Say = Callable[[object], object]
@@ -62,7 +63,7 @@ def alone(stops: bool) -> bool:
 
 
 def run(
-    trainer: Trainer, out: Path, say: Say = print, *, evaluate_minutes: float = 5.0, writes: bool = True,
+    trainer: Trainer, out: Path, say: Say = print, *, evaluate_minutes: float = EVALUATE_MINUTES, writes: bool = True,
     agree: Callable[[bool], bool] = alone,
 ) -> bool:  # fmt: skip
     """Train until the trainer's progress is 1, or SIGTERM; whether it is done. Saves at its end, and now and then.
@@ -115,10 +116,13 @@ def _update(trainer: Trainer) -> Mapping[str, float]:
     metrics = trainer.update()
     trainer.seconds += time.perf_counter() - start
     if not math.isfinite(metrics["loss"]):
-        raise TrainingError(
-            f"the loss is {metrics['loss']} after {trainer.step} steps: go back to the last save (--resume)"
-        )
+        raise diverged(metrics["loss"], trainer.step)
     return metrics
+
+
+def diverged(loss: float, steps: int) -> TrainingError:
+    """The error of a run whose loss, or the gradient of it, is no number."""
+    return TrainingError(f"the loss is {loss} after {steps} steps: go back to the last save (resume=True)")
 
 
 class _Clock:
@@ -199,6 +203,18 @@ def _termination() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGTERM, before)
 
 
+# --- settings
+
+
+def check_numbers(settings: Any) -> None:
+    """Raises TrainingError for hours, crops, batches, rates and shares that make no run, such as nan."""
+    for name in ("hours", "crop", "batch", "muon_rate", "adam_rate"):
+        if not 0 < (number := getattr(settings, name)) < math.inf:
+            raise TrainingError(f"{name}={number}: give a number above 0")
+    if not 0 <= settings.camera_share <= 1:
+        raise TrainingError(f"camera_share={settings.camera_share}: give a share from 0 to 1")
+
+
 # --- resuming
 
 
@@ -217,7 +233,7 @@ def settings_of(
     if not state.exists(out):
         return settings, False
     if not resume:
-        raise TrainingError(f"{out}: holds a training run already; go on with --resume, or choose another folder")
+        raise TrainingError(f"{out}: holds a training run already; go on with resume=True, or choose another folder")
     saved = saved_settings(out, type(settings))
     for name in chosen:
         if name not in changes:
@@ -269,9 +285,8 @@ def _require_same(out: Path, name: str, before: Any, now: Any) -> None:
         for field in fields(before):
             _require_same(out, field.name, getattr(before, field.name), getattr(now, field.name))
     elif before != now:
-        option = f"--{name.replace('_', '-')}"
         raise TrainingError(
-            f"{out}: its run was started with {option} {_shown(before)}, not {_shown(now)}: leave {option} out, or"
+            f"{out}: its run was started with {name}={_shown(before)}, not {_shown(now)}: leave {name}=... out, or"
             " train in another folder"
         )
 

@@ -369,5 +369,5 @@ def roles_of(text: str) -> tuple[str, ...]:
     """The roles in a text such as 'direct,last', in the order of `ROLES`. Raises TrainingError for an unknown one."""
     named = {name.strip() for name in text.split(",")}
     if unknown := named - set(ROLES):
-        raise TrainingError(f"--roles {text}: no network is called {min(unknown)!r}; there are {', '.join(ROLES)}")
+        raise TrainingError(f"roles={text}: no network is called {min(unknown)!r}; there are {', '.join(ROLES)}")
     return tuple(role for role in ROLES if role in named)

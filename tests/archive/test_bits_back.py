@@ -20,13 +20,13 @@ from ddpmcodec.archive.blocks import ContextCoder, Encoded, Pixels
 from ddpmcodec.archive.latents import Encoder, find_network, network_of, pop_images, push_images
 from ddpmcodec.codec import efforts
 from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ModelError, TruncatedError
-from ddpmcodec.format.block import Block, Coding, Entry
+from ddpmcodec.format.block import LEVEL_UNIT, MAX_LEVEL, Block, Coding, Entry
 from ddpmcodec.models import registry
 from ddpmcodec.paper import numerics as profile
 from ddpmcodec.paper.ans.stack import Stack
 from ddpmcodec.paper.denoisers import find_denoiser
 from ddpmcodec.paper.gaussian.model import GaussianModel
-from ddpmcodec.paper.schedule import LEVEL_UNIT, MAX_LEVEL, cosine
+from ddpmcodec.paper.schedule import cosine
 from ddpmcodec.paper.unet import PaperDenoiser, UNet, UNetConfig
 from pictures import create, crops, drawing, survivors, whole
 

@@ -11,11 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from ddpmcodec.paper.bits_back import PRIOR_STD
+from ddpmcodec.benchmarks._bound import Asked, bound_of
 from ddpmcodec.paper.bound import evaluate
 from ddpmcodec.paper.denoisers import find_denoiser
-from ddpmcodec.paper.gaussian.model import coding_levels
-from ddpmcodec.paper.schedule import respace
+from ddpmcodec.paper.gaussian.model import GaussianModel
 from ddpmcodec.paper.unet import PaperDenoiser
 
 
@@ -33,7 +32,8 @@ def pixels_of(images: Path, count: int) -> torch.Tensor:
 def test_it_is_the_librarys(ddpm: Any, images: Path, tiny_gaussian: Path) -> None:
     ended = ddpm("bound", images, "--model", tiny_gaussian, "--levels", 3, "--limit", 2, "--seed", 5, "--json")
     denoiser, generator = find_denoiser(tiny_gaussian), torch.Generator().manual_seed(5)
-    expected = evaluate(denoiser, pixels_of(images, 2), coding_levels(3), generator, prior_std=PRIOR_STD)
+    assert isinstance(denoiser, GaussianModel)
+    expected = evaluate(denoiser, pixels_of(images, 2), denoiser.coding_levels(3), generator, prior_std=64)
     assert json.loads(ended.stdout) == {"model": denoiser.id.hex(), "levels": 3, **expected.to_json()}
 
 
@@ -41,8 +41,19 @@ def test_of_the_papers_network_too(ddpm: Any, images: Path, tiny_unet: Path) -> 
     ended = ddpm("bound", images, "--model", tiny_unet.parent, "--levels", 4, "--json")
     denoiser, generator = find_denoiser(tiny_unet), torch.Generator().manual_seed(0)
     assert isinstance(denoiser, PaperDenoiser)
-    expected = evaluate(denoiser, pixels_of(images, 3), respace(denoiser.levels, 4), generator)
+    expected = evaluate(denoiser, pixels_of(images, 3), denoiser.coding_levels(4), generator, prior_std=127.5)
     assert json.loads(ended.stdout)["bits_per_dim"] == expected.total()._asdict()
+
+
+@pytest.mark.parametrize("T", [3, 20])
+@pytest.mark.parametrize("source", ["tiny_gaussian", "tiny_unet"])
+def test_it_is_that_of_the_benchmarks(
+    ddpm: Any, images: Path, source: str, T: int, request: pytest.FixtureRequest
+) -> None:
+    model = request.getfixturevalue(source)
+    ended = ddpm("bound", images, "--model", model, "--levels", T, "--json")
+    expected = bound_of([*np.load(images)], Asked(str(model), T), seed=0)
+    assert json.loads(ended.stdout) == {"model": find_denoiser(model).id.hex(), "levels": T, **expected.to_json()}
 
 
 def test_people_read_a_table(ddpm: Any, images: Path, tiny_gaussian: Path) -> None:

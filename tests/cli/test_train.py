@@ -132,6 +132,8 @@ def test_a_run_that_is_terminated_is_saved_and_goes_on(folder: Path, tmp_path: P
     assert (running.returncode, stderr) == (
         130, f"ddpmcodec: {run}: interrupted; --resume goes on from the last save\n"
     )  # fmt: skip
+    refused = ddpm("train", "--out", run, "--resume", "--hold-out", 3)
+    assert "started with --hold-out 2, not 3: leave --hold-out out, or" in refused.stderr
     refused = ddpm("train", "--out", run, "--resume", "--seed", 6)
     assert (refused.code, refused.stderr) == (
         1,
@@ -205,7 +207,16 @@ def test_something_must_be_left_to_train_on_and_to_evaluate_on(
 ) -> None:
     ended = ddpm("train", "--data", folder / "data", "--out", tmp_path / "run", "--hold-out", kept)
     assert ended.code == 1
-    assert ended.stderr.startswith(f"ddpmcodec: {folder / 'data'}: 6 images, of which --hold-out keeps {kept}: ")
+    assert ended.stderr == (
+        f"ddpmcodec: {folder / 'data'}: 6 images, of which --hold-out keeps {kept}: at least one must be left to train"
+        " on, and one to evaluate on: give another --hold-out, or images to evaluate on with --validate\n"
+    )
+
+
+def test_names_of_files_that_look_like_settings_stay(tmp_path: Path, ddpm: Ddpm) -> None:
+    missing = tmp_path / "crop=96" / "data=..."
+    ended = ddpm("train", "--data", missing, "--out", tmp_path / "run", *SHORT)
+    assert ended.stderr.startswith(f"ddpmcodec: {missing}: no such file or folder")
 
 
 @pytest.mark.usefixtures("trained")
@@ -252,7 +263,7 @@ def test_an_existing_output_is_kept(folder: Path, ddpm: Ddpm) -> None:
     ("error", "said"),
     [
         (KeyboardInterrupt(), "{run}: interrupted; nothing was saved yet"),
-        (float("nan"), "the loss is nan after 0 steps"),
+        (float("nan"), "the loss is nan after 0 steps: go back to the last save (--resume)"),
     ],
 )
 def test_a_run_that_ends_early_says_so(

@@ -83,6 +83,8 @@ def test_the_options_of_a_long_run_on_a_gpu_train_on_a_cpu(data: Path, run_folde
 def test_the_network_of_larger_images_can_be_chosen(data: Path, run_folder: Path, ddpm: Ddpm) -> None:
     refused = ddpm("train-ddpm", "--data", data, "--out", run_folder, "--network", "large256", "--channels", 8)
     assert (refused.code, "no training image is at least 256x256" in refused.stderr) == (1, True)
+    refused = ddpm("train-ddpm", "--data", data, "--out", run_folder, *SMALL, "--batch", 1, "--hold-out", 99)
+    assert refused.stderr.endswith("of which --hold-out keeps 99; nothing is left: give a smaller --hold-out\n")
     ended = ddpm("train-ddpm", "--data", data, "--out", run_folder, "--network", "large256", *SMALL)
     assert ended.stderr.endswith("images of 8 pixels: --size must be a multiple of 32\n")
     assert (ended.code, run_folder.exists()) == (1, False)

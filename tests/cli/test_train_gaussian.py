@@ -75,6 +75,11 @@ def test_impossible_numbers_are_wrong_usage(tmp_path: Path, ddpm: Ddpm, wrong: t
     assert not (tmp_path / "run").exists()
 
 
+def test_crops_must_fit_the_network(folder: Path, tmp_path: Path, ddpm: Ddpm) -> None:
+    ended = ddpm("train-gaussian", "--data", folder / "data", "--out", tmp_path / "run", *SMALL, "--crop", 6)
+    assert (ended.code, ended.stderr) == (1, "ddpmcodec: crops of 6 pixels: --crop must be a multiple of 4\n")
+
+
 def test_an_interrupted_run_says_that_nothing_was_saved(
     folder: Path, tmp_path: Path, ddpm: Ddpm, monkeypatch: pytest.MonkeyPatch
 ) -> None:

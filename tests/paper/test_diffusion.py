@@ -18,7 +18,6 @@ from ddpmcodec.paper.diffusion import (
     posterior,
     reverse,
     reverse_conditionals,
-    step_cost,
     step_kl,
 )
 from ddpmcodec.paper.schedule import alpha_sigma, ddpm_linear
@@ -186,6 +185,15 @@ def test_reverse_has_the_moments_of_the_posterior_averaged_over_the_logistics(ge
 
 
 # what a step costs
+
+
+def step_cost(c_u: Tensor, q: Gaussian, p: Reverse) -> Tensor:
+    """Bits, per dimension, that bits back pays for c_u: log2 q(c_u | c_t, v) - log2 p(c_u | c_t). [N, 3, H, W]."""
+    of_q, of_p = (
+        torch.distributions.Normal(mean, variance.sqrt()).log_prob(c_u)
+        for mean, variance in (q, reverse_conditionals(c_u, p))
+    )
+    return (of_q - of_p) / math.log(2)
 
 
 def test_kl_of_gaussians_is_torchs(generator: torch.Generator) -> None:

@@ -168,6 +168,25 @@ def test_a_level_that_was_not_trained_on_is_refused(s_t: float) -> None:
         PaperDenoiser(random_network())(torch.zeros(1, 3, 4, 4), s_t)
 
 
+@pytest.mark.parametrize("T", [2, 100, 1000, None])
+def test_levels_to_code_at_are_the_networks_own_in_whole_units(T: int | None) -> None:
+    denoiser = PaperDenoiser(random_network(), schedule.cosine(4000))
+    levels, own = denoiser.coding_levels(T), denoiser.levels[denoiser.levels <= 65536]
+    assert (len(own), levels.size) == (3995, T or 3995)
+    assert (levels * 1024 % 1 == 0).all()
+    np.testing.assert_allclose(levels, own if T is None else schedule.respace(own, T), atol=1 / 2048, rtol=0)
+    assert len({denoiser.time(level) for level in levels.tolist()}) == levels.size
+
+
+def test_all_levels_to_code_at_may_be_fewer_than_there_are() -> None:
+    """Of a cosine schedule the last ones are noise alone."""
+    denoiser = PaperDenoiser(random_network(), schedule.cosine(1000))
+    assert (denoiser.coding_levels(1000).size, denoiser.coding_levels(998).size) == (998, 998)
+    for T in (1, 1001):
+        with pytest.raises(ValueError, match=f"can keep 2 to 998 of 998 noise levels, not {T}"):
+            denoiser.coding_levels(T)
+
+
 def test_other_schedules() -> None:
     levels = schedule.cosine(50)
     denoiser = PaperDenoiser(random_network(), levels)

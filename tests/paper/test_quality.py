@@ -192,7 +192,8 @@ def test_a_file_that_is_no_image_is_named(folder: Path, weights: Path) -> None:
 
 
 def test_missing_weights_are_an_error(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"no\.pth: cannot read the weights \(No such file or directory\); check"):
+    said = r"no\.pth: cannot read the weights \(No such file or directory\); check weights=\.{3}$"
+    with pytest.raises(ModelError, match=said):
         measure(folder, folder, tmp_path / "no.pth")
 
 

@@ -18,6 +18,7 @@ from ddpmcodec.paper.schedule import (
     log_linear,
     noise_level,
     respace,
+    rounded,
 )
 
 
@@ -97,6 +98,12 @@ def test_checking_leaves_the_caller_a_writable_list() -> None:
 def test_levels_that_are_no_schedule_are_refused(levels: list[float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         check_levels(levels)
+
+
+def test_rounded_levels_are_whole_units() -> None:
+    assert rounded([0.6, 1.0, 400.0]).tolist() == [614 / 1024, 1, 400]
+    with pytest.raises(ValueError, match="noise levels must increase"):
+        rounded([1.0001, 1.0002])
 
 
 def test_impossible_schedules_are_refused() -> None:

@@ -245,7 +245,7 @@ def test_with_images_to_validate_on_none_is_held_out(arrays: tuple[str, str]) ->
 
 @pytest.mark.parametrize("hold_out", [0, 10, 11])
 def test_something_must_be_left(arrays: tuple[str, str], hold_out: int) -> None:
-    with pytest.raises(TrainingError, match=f"10 images, of which --hold-out keeps {hold_out}"):
+    with pytest.raises(TrainingError, match=f"10 images, of which hold_out=... keeps {hold_out}: "):
         image_sets(arrays, hold_out=hold_out)
 
 

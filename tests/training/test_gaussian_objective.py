@@ -11,9 +11,9 @@ from torch import Tensor
 from ddpmcodec.paper.bound import term_bits
 from ddpmcodec.paper.denoiser import Prediction, pixel_bits
 from ddpmcodec.paper.diffusion import posterior, reverse, step_kl
-from ddpmcodec.paper.gaussian.model import COARSEST_LEVEL, coding_levels
+from ddpmcodec.paper.gaussian.model import COARSEST_LEVEL, FEW_STEPS, FINEST_LEVEL
 from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
-from ddpmcodec.paper.schedule import HALF_RANGE, ddpm_linear
+from ddpmcodec.paper.schedule import HALF_RANGE, ddpm_linear, log_linear
 from ddpmcodec.training import gaussian_trainer as gaussian
 from ddpmcodec.training.gaussian_trainer import FINAL_SHARE, Batch, TrainingPredictor, draw, loss, weighted_bits
 
@@ -65,7 +65,7 @@ def test_terms_are_those_of_the_coding_schedule_and_each_counts_once(
 ) -> None:
     """However often a step is drawn, its weights add up to as much as those of any other."""
     monkeypatch.setattr(gaussian, "SCHEDULES", (T, T))
-    levels, counts = coding_levels(T), np.zeros(T)
+    levels, counts = log_linear(max(FINEST_LEVEL, FEW_STEPS / T), COARSEST_LEVEL, T), np.zeros(T)
     for seed in range(100):
         batch = draw(pixels, torch.Generator().manual_seed(seed))
         weights = (batch.step_weight + batch.final_weight).flatten().numpy()

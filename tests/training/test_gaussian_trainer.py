@@ -20,7 +20,7 @@ from ddpmcodec.errors import ModelError, TrainingError
 from ddpmcodec.paper.denoisers import find_denoiser
 from ddpmcodec.paper.gaussian import model as model_file
 from ddpmcodec.paper.gaussian.architecture import Architecture
-from ddpmcodec.training import run, state
+from ddpmcodec.training import gaussian_trainer, run, state
 from ddpmcodec.training.data import Crops
 from ddpmcodec.training.gaussian_trainer import (
     MODEL,
@@ -71,11 +71,11 @@ def whole(settings: GaussianSettings, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def start(settings: GaussianSettings, out: Path, **how: Any) -> GaussianTrainer:
-    return train(settings, out, lambda _: None, evaluate_minutes=0, **how)[0]
+    return train(settings, out, lambda _: None, evaluate_minutes=0, compiled=False, **how)[0]
 
 
 def made(settings: GaussianSettings) -> GaussianTrainer:
-    return GaussianTrainer(settings, *crops_and_held_out(settings))
+    return GaussianTrainer(settings, *crops_and_held_out(settings), compiled=False)
 
 
 def parameters(trainer: GaussianTrainer) -> list[Tensor]:
@@ -129,8 +129,9 @@ def test_hours_measure_the_progress_where_no_steps_are_given(settings: GaussianS
     assert trainer.progress() == 1
 
 
-def test_gradients_are_clipped(settings: GaussianSettings) -> None:
-    trainer = made(replace(settings, clip=1e-12))
+def test_gradients_are_clipped(settings: GaussianSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gaussian_trainer, "CLIP", 1e-12)
+    trainer = made(settings)
     before = [p.detach().clone() for p in trainer.network.parameters()]
     assert trainer.update()["gradient_norm"] > 1e-3
     adam = trainer.optimizers[1]
@@ -138,11 +139,12 @@ def test_gradients_are_clipped(settings: GaussianSettings) -> None:
     assert any(not p.equal(b) for p, b in zip(trainer.network.parameters(), before, strict=True))
 
 
-def test_the_average_follows_the_network(settings: GaussianSettings) -> None:
-    trainer = made(settings)
-    first = trainer.network.weights["enter"].detach().clone()
+@pytest.mark.parametrize(("step", "decay"), [(0, 0.1), (8, 0.5), (100_000, 0.999)])
+def test_the_average_follows_the_network(settings: GaussianSettings, step: int, decay: float) -> None:
+    trainer = made(replace(settings, steps=200_000))
+    trainer.step, first = step, trainer.network.weights["enter"].detach().clone()
     trainer.update()
-    expected = 0.1 * first + 0.9 * trainer.network.weights["enter"]  # 1 of 10: short at first
+    expected = decay * first + (1 - decay) * trainer.network.weights["enter"]
     assert torch.allclose(trainer.averaged.weights["enter"], expected)
 
 
@@ -194,7 +196,7 @@ def test_images_that_are_left_out_are_counted(settings: GaussianSettings, tmp_pa
 
 
 def test_crops_must_fit_the_network(settings: GaussianSettings) -> None:
-    with pytest.raises(TrainingError, match="crops of 14 pixels: --crop must be a multiple of 4"):
+    with pytest.raises(TrainingError, match=r"crops of 14 pixels: crop=\.{3} must be a multiple of 4"):
         crops_and_held_out(replace(settings, crop=14))
 
 
@@ -244,9 +246,18 @@ def test_a_finished_run_has_nothing_to_resume_but_goes_on_for_more_steps(
     assert start(replace(settings, steps=6), out, resume=True, chosen=["steps"]).step == 6
 
 
+def test_a_state_with_settings_of_older_versions_goes_on(settings: GaussianSettings, out: Path, whole: Whole) -> None:
+    """They are constants now."""
+    shutil.copytree(whole[1], out)
+    saved = state.read(out)
+    saved.facts["settings"] |= {"clip": 1.0, "average": 0.999}
+    state.write(out, saved)
+    assert start(replace(settings, steps=6), out, resume=True, chosen=["steps"]).step == 6
+
+
 def test_another_network_cannot_go_on_from_a_state(settings: GaussianSettings, whole: Whole) -> None:
     other = replace(settings, architecture=replace(settings.architecture, width=4))
-    with pytest.raises(TrainingError, match="its run was started with --width 8, not 4"):
+    with pytest.raises(TrainingError, match="its run was started with width=8, not 4"):
         start(other, whole[1], resume=True, chosen=["architecture"])
 
 
@@ -313,6 +324,6 @@ def test_a_run_goes_on_without_what_it_began_with(settings: GaussianSettings) ->
     with pytest.raises(ModelError, match="a model that is gone: there is no such file or folder"):
         made(gone)
     first = made(settings)
-    second = GaussianTrainer(gone, *crops_and_held_out(gone), begins=False)
+    second = GaussianTrainer(gone, *crops_and_held_out(gone), compiled=False, begins=False)
     second.restore(first.state())
     assert all(torch.equal(a, b) for a, b in zip(parameters(first), parameters(second), strict=True))

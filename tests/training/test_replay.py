@@ -157,6 +157,12 @@ def test_parts_of_bands_are_no_larger_than_asked_for(gradients: Pixels) -> None:
         assert len(parts) > 10
 
 
+@pytest.mark.parametrize("share", [float("nan"), -0.1, 1.1])
+def test_a_share_of_positions_is_a_fraction(gradients: Pixels, share: float) -> None:
+    with pytest.raises(ValueError, match=f"a share of the positions is 0 to 1, not {share}"):
+        bands_of(gradients, 2, share)
+
+
 def test_draws_depend_on_the_seed(gradients: Pixels) -> None:
     found = [
         ReplayBuffers(Source(gradients), ["direct"], capacity=9999, sides=(8, 99), seed=seed).draw("direct", 9)

@@ -17,6 +17,8 @@ import torch
 
 from ddpmcodec.errors import OutputError, TrainingError
 from ddpmcodec.training import run, state
+from ddpmcodec.training.context_trainer import ContextSettings
+from ddpmcodec.training.gaussian_trainer import GaussianSettings
 from ddpmcodec.training.run import saved_settings, settings_of
 from ddpmcodec.training.state import State
 
@@ -119,7 +121,7 @@ def test_sigterm_saves_and_ends_the_run(tmp_path: Path) -> None:
 def test_a_loss_that_is_no_number_ends_the_run_without_a_save(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = Counter()
     monkeypatch.setattr(trainer, "update", lambda: {"loss": float("nan")})
-    with pytest.raises(TrainingError, match=r"the loss is nan after 0 steps: go back to the last save \(--resume\)"):
+    with pytest.raises(TrainingError, match=r"the loss is nan after 0 steps: go back to the last save \(resume=True\)"):
         run.run(trainer, tmp_path, lambda _: None)
     assert not state.exists(tmp_path)
 
@@ -176,6 +178,29 @@ def test_a_log_that_cannot_grow_keeps_whole_lines(tmp_path: Path) -> None:
     assert contents(tmp_path) == {run.LOG: before}
 
 
+# --- settings
+
+
+@pytest.mark.parametrize("settings", [ContextSettings, GaussianSettings])
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"hours": float("nan")}, "hours=nan: give a number above 0"),
+        ({"hours": float("inf")}, "hours=inf: give a number above 0"),
+        ({"crop": 0}, "crop=0: give a number above 0"),
+        ({"batch": -1}, "batch=-1: give a number above 0"),
+        ({"muon_rate": float("nan")}, "muon_rate=nan: give a number above 0"),
+        ({"adam_rate": 0.0}, "adam_rate=0.0: give a number above 0"),
+        ({"camera_share": float("nan")}, "camera_share=nan: give a share from 0 to 1"),
+        ({"camera_share": 1.5}, "camera_share=1.5: give a share from 0 to 1"),
+    ],
+    ids=str,
+)
+def test_numbers_that_make_no_run_are_refused(settings: Any, changed: dict[str, Any], said: str) -> None:
+    with pytest.raises(TrainingError, match=f"^{said}$"):
+        settings(("data",), **changed)
+
+
 # --- resuming
 
 
@@ -206,17 +231,17 @@ def test_a_folder_without_a_run_takes_the_settings_as_they_are(tmp_path: Path) -
 
 
 def test_another_run_is_not_gone_on_with_unasked(out: Path) -> None:
-    with pytest.raises(TrainingError, match="holds a training run already; go on with --resume, or choose another"):
+    with pytest.raises(TrainingError, match="holds a training run already; go on with resume=True, or choose another"):
         settings_of(out, Settings(), resume=False)
 
 
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"rate": 0.1}, "--rate 0.5, not 0.1: leave --rate out, or train in another folder"),
-        ({"start": "x"}, "--start None, not x"),
-        ({"data": ("c",)}, "--data a, b, not c"),
-        ({"network": Inner(width=9)}, "--width 8, not 9"),
+        ({"rate": 0.1}, "rate=0.5, not 0.1: leave rate=... out, or train in another folder"),
+        ({"start": "x"}, "start=None, not x"),
+        ({"data": ("c",)}, "data=a, b, not c"),
+        ({"network": Inner(width=9)}, "width=8, not 9"),
     ],
 )
 def test_other_settings_are_refused(out: Path, changed: dict[str, Any], said: str) -> None:

@@ -223,5 +223,5 @@ def test_a_round_has_every_role_as_often_as_its_share() -> None:
 
 def test_roles_are_named_on_the_command_line() -> None:
     assert roles_of("last, direct") == ("direct", "last")
-    with pytest.raises(TrainingError, match="--roles last,first: no network is called 'first'; there are direct, last"):
+    with pytest.raises(TrainingError, match="roles=last,first: no network is called 'first'; there are direct, last"):
         roles_of("last,first")

@@ -66,8 +66,3 @@ def pop_logistic(stack: Stack, mean: Any, scale: Any) -> NDArray[np.int32]:
     values = np.empty(len(means), np.int32)
     stack.commit(*_native.pop_logistic(values, means, scales, stack.head, stack.words, stack.size))
     return values
-
-
-def cost_bits(freq: Any) -> NDArray[np.float64]:
-    """Bits that symbols of these frequencies cost: 24 - log2(freq)."""
-    return PRECISION - np.log2(np.asarray(freq, np.float64))

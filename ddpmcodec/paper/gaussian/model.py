@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -19,14 +19,16 @@ from torch import Tensor
 
 from ddpmcodec.errors import ModelError
 from ddpmcodec.format import model_file
+from ddpmcodec.format.block import LEVEL_UNIT, MAX_LEVEL
 from ddpmcodec.format.model_file import LARGEST_NUMBER
+from ddpmcodec.paper.bits_back import PRIOR_STD
 from ddpmcodec.paper.denoiser import IntegerPrediction, Latents, Prediction, Predictor, to_floats
 from ddpmcodec.paper.gaussian.architecture import Architecture
 from ddpmcodec.paper.gaussian.operations import LARGEST_INTEGER
 from ddpmcodec.paper.gaussian.predictors import ExactPredictor, GaussianPredictor, KnownAnswer
 from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
 from ddpmcodec.paper.numerics import exact_torch
-from ddpmcodec.paper.schedule import LEVEL_UNIT, MAX_LEVEL, Levels, log_linear
+from ddpmcodec.paper.schedule import Levels, log_linear, rounded
 from ddpmcodec.parallel import run_all, thread_count
 
 FINE_SPACING = 1 / 1024  # grey levels, to which a model rounds latents that it is given in float
@@ -43,8 +45,11 @@ class GaussianModel:
     """p(v | c_t), exactly: the same integers on every machine, for every thread count and batch size.
 
     It is a `Predictor` (`predict`), which bits back codes with, and a `Denoiser` (called), for the bound and sampling.
-    id: sha256 of the model's file. predictor: the path that gives the known answer on this machine.
+    id: sha256 of the model's file. predictor: the path that gives the known answer on this machine. prior_std: of its
+    bound, grey levels: what bits back codes the last latent with.
     """
+
+    prior_std: ClassVar[float] = PRIOR_STD
 
     id: bytes
     name: str
@@ -71,10 +76,13 @@ class GaussianModel:
         c = torch.round(c_t.detach().double() / FINE_SPACING).to(torch.int64).permute(0, 2, 3, 1).cpu().numpy()
         return to_floats(self.predict(c, FINE_SPACING, max(round(LEVEL_UNIT * s_t), 1)), c_t)
 
-
-def coding_levels(T: int) -> Levels:
-    """The T noise levels, in grey levels, that bits back codes with. Raises ValueError for fewer than 2."""
-    return log_linear(max(FINEST_LEVEL, FEW_STEPS / max(T, 1)), COARSEST_LEVEL, T)
+    @staticmethod
+    def coding_levels(T: int | None) -> Levels:
+        """The T noise levels, in grey levels, of bits back and of the bound. Raises ValueError for fewer than 2, more
+        than there are, and None: it has no levels of its own."""
+        if T is None:
+            raise ValueError("the model has none of its own: give their number")
+        return rounded(log_linear(max(FINEST_LEVEL, FEW_STEPS / max(T, 1)), COARSEST_LEVEL, T))
 
 
 KIND = "gaussian"

@@ -12,7 +12,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from ddpmcodec.paper.denoiser import LN2, Prediction, RoundedDenoiser
+from ddpmcodec.paper.denoiser import Prediction, RoundedDenoiser
+from ddpmcodec.paper.diffusion import LN2
 from ddpmcodec.paper.gaussian import model as model_file
 from ddpmcodec.paper.gaussian.features import (
     ESTIMATE_LIMIT,
