@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from ddpmcodec.errors import DdpmError
-from ddpmcodec.training.data import SUFFIXES, load_images
+from ddpmcodec.folders import IMAGE_SUFFIXES
+from ddpmcodec.training.data import load_images
 
 Pixels = NDArray[np.uint8]
 
@@ -92,7 +93,7 @@ def pixel_count(images: Sequence[Pixels]) -> int:
 
 def _names(path: Path) -> list[str]:
     """Names of the images of a folder, in the order of `load_images`."""
-    return [each.stem for each in sorted(path.rglob("*")) if each.suffix.lower() in SUFFIXES]
+    return [each.stem for each in sorted(path.rglob("*")) if each.suffix.lower() in IMAGE_SUFFIXES]
 
 
 def _is_cifar10(path: Path) -> bool:

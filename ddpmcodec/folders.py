@@ -11,6 +11,7 @@ from typing import NamedTuple
 from ddpmcodec.errors import OutputError
 
 OnError = Callable[[OSError], object]
+IMAGE_SUFFIXES = {".png", ".webp", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".ppm"}  # of data sets, in lower case
 LISTED = 5  # files of one output that a message names
 
 

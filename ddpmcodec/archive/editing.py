@@ -11,7 +11,7 @@ from ddpmcodec.archive.sources import Source
 from ddpmcodec.archive.writer import create
 from ddpmcodec.content import File
 from ddpmcodec.errors import FormatError, ImageError, TruncatedError
-from ddpmcodec.format.block import LEVEL_UNIT, Block, Coding, Entry
+from ddpmcodec.format.block import LEVEL_UNIT, Block, BlockCoding, Entry
 from ddpmcodec.format.ddpma import Archive, Packed, Parts, assemble, find_images, packed, split
 from ddpmcodec.models import registry
 
@@ -102,7 +102,7 @@ def remove(data: File | Archive, names: Iterable[str], *, model: Source = None) 
     return assemble([_renumbered(block, lambda entry: ranks[entry.number]) for block in blocks])
 
 
-def _coded_again(archive: Archive, coding: Coding, entries: Sequence[Entry], model: Source) -> list[Packed]:
+def _coded_again(archive: Archive, coding: BlockCoding, entries: Sequence[Entry], model: Source) -> list[Packed]:
     """Blocks of some images of a stack, which keep their numbers."""
     images = dict(extract_from(archive, entries, model=model))
     numbers = {entry.name: entry.number for entry in entries}

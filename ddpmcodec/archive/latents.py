@@ -33,7 +33,7 @@ from ddpmcodec.archive.blocks import (
 from ddpmcodec.codec.batching import Progress
 from ddpmcodec.content import Part
 from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ModelError, TruncatedError
-from ddpmcodec.format.block import LEVEL_UNIT, MAX_LEVELS, Block, Coding, Run
+from ddpmcodec.format.block import LEVEL_UNIT, MAX_LEVELS, Block, BlockCoding, Run
 from ddpmcodec.format.header import MODEL_ID_BYTES
 from ddpmcodec.format.streams import WORD_BYTES, Stream
 from ddpmcodec.paper import bits_back
@@ -267,7 +267,7 @@ class Encoder:
     levels: Sequence[LatentLevel]
     progress: Progress | None
 
-    def coding(self, context: Coding) -> Coding:
+    def coding(self, context: BlockCoding) -> BlockCoding:
         levels = tuple(latent.level for latent in self.levels)
         latent_id = self.network.id[:MODEL_ID_BYTES]
         return replace(context, latent_levels=levels, latent_id=latent_id, profile=self.network.profile)
@@ -297,7 +297,9 @@ def encoder(source: LatentSource, levels: npt.ArrayLike | int | None, progress: 
 
 
 @exact_torch()
-def decoder(coding: Coding, source: LatentSource, context: ContextCoder, progress: Progress | None) -> BitsBackCoder:
+def decoder(
+    coding: BlockCoding, source: LatentSource, context: ContextCoder, progress: Progress | None
+) -> BitsBackCoder:
     """A decoder of blocks that were coded so. Raises what `network_of` does."""
     network = network_of(coding.latent_id, coding.profile, source)
     levels = hierarchy(coding.latent_levels)

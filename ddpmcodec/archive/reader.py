@@ -21,7 +21,7 @@ from ddpmcodec.codec.regions import Region, decode_region, small_part
 from ddpmcodec.content import File, Part
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, TruncatedError
 from ddpmcodec.format import ddpm
-from ddpmcodec.format.block import FILES, MAX_BLOCK_IMAGES, Block, Coding, Entry
+from ddpmcodec.format.block import FILES, MAX_BLOCK_IMAGES, Block, BlockCoding, Entry
 from ddpmcodec.format.ddpma import Archive, Index, Parts, find_images, split
 from ddpmcodec.format.sections import MAX_BLOCK_METADATA, Metadata, unpack_alpha, unpack_metadata
 from ddpmcodec.images import Planes, to_image
@@ -291,7 +291,7 @@ class _Reader:
         region, wanted = Region.of(entry.width, entry.height, None), Wanted(self.given.context, progress=self.progress)
         return decode_region(file, region, self.scale, wanted, None).image
 
-    def _runs(self, job: _Job, coding: Coding) -> list[Result]:
+    def _runs(self, job: _Job, coding: BlockCoding) -> list[Result]:
         """The wanted images of a block, of which no more is decoded than needed."""
         ranges, values, results = run_ranges(job.block), _Values(job.parts), list[Result]()
         wanted = [number for number, positions in enumerate(ranges) if not job.wanted.isdisjoint(positions)]
@@ -339,12 +339,12 @@ class _Reader:
         return error_type(f"{count} of {self.archive.index.total} images are lost ({', '.join(described)}): {reason}")
 
 
-def _key(coding: Coding) -> Hashable:
+def _key(coding: BlockCoding) -> Hashable:
     context = coding.effort, coding.levels, coding.model_number, coding.model_id
     return context, coding.latent_levels, coding.latent_id, tuple(sorted(coding.profile.items()))
 
 
-def _decoders(codings: Sequence[Coding], given: Given, progress: Progress | None) -> dict[Hashable, BlockDecoder]:
+def _decoders(codings: Sequence[BlockCoding], given: Given, progress: Progress | None) -> dict[Hashable, BlockDecoder]:
     """A decoder for each way of coding: blocks that are coded alike share one."""
     return {_key(coding): decoder_of(coding, given, progress) for coding in codings}
 

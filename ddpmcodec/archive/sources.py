@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ddpmcodec.archive.blocks import BlockDecoder, ContextCoder, Encoded, LatentSource, Pixels
 from ddpmcodec.codec import efforts
 from ddpmcodec.codec.batching import Progress
-from ddpmcodec.format.block import Coding
+from ddpmcodec.format.block import BlockCoding
 from ddpmcodec.models import registry
 from ddpmcodec.models.context import ContextModel
 
@@ -22,7 +22,7 @@ Source: TypeAlias = "ContextModel | LatentSource"
 class LatentCoder(Protocol):
     """Codes blocks by bits back (`archive.latents`)."""
 
-    def coding(self, context: Coding) -> Coding:
+    def coding(self, context: BlockCoding) -> BlockCoding:
         """What the archive says of such a block. context: how the images are coded that are initial bits."""
 
     def encode_block(self, images: Sequence[Pixels], context: ContextCoder) -> tuple[Encoded, BlockDecoder]:
@@ -59,7 +59,7 @@ def latent_coder(source: LatentSource, levels: npt.ArrayLike | int | None, progr
     return latents.encoder(source, levels, progress)
 
 
-def decoder_of(coding: Coding, given: Given, progress: Progress | None) -> BlockDecoder:
+def decoder_of(coding: BlockCoding, given: Given, progress: Progress | None) -> BlockDecoder:
     """A decoder of blocks that were coded so. Raises ModelError when a model is missing or another one, or computes
     other numbers than it did where the archive was written; FormatError for a numerics profile that says nonsense."""
     model = registry.written_with(coding.model_number, coding.model_id, given.context, "archive")

@@ -19,7 +19,7 @@ from ddpmcodec.codec.graphics import find_graphics
 from ddpmcodec.codec.reading import Picture, Reading, planes_of
 from ddpmcodec.codec.suited import suited_together
 from ddpmcodec.errors import ChecksumError, FormatError, ImageError
-from ddpmcodec.format.block import MAX_BLOCK_IMAGES, MAX_IMAGES, Block, Coding, Entry
+from ddpmcodec.format.block import MAX_BLOCK_IMAGES, MAX_IMAGES, Block, BlockCoding, Entry
 from ddpmcodec.format.ddpma import MAX_NAMES, Packed, assemble, check_name, packed
 from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, MAX_METADATA
 from ddpmcodec.format.sections import MAX_BLOCK_METADATA, Metadata, pack_alpha, pack_metadata
@@ -256,10 +256,10 @@ class _Writer:
         alphas = [b"" if planes.alpha is None else pack_alpha(planes.alpha) for _, planes in images]
         return packed(block, list(values)[1:], alphas, encoded.streams)
 
-    def _encode(self, colours: Sequence[Pixels], coder: ContextCoder) -> tuple[Coding, Encoded, BlockDecoder]:
+    def _encode(self, colours: Sequence[Pixels], coder: ContextCoder) -> tuple[BlockCoding, Encoded, BlockDecoder]:
         """Codes images by bits back, where that is asked for and there are images enough; otherwise by the context
         model."""
-        coding = Coding(coder.coding.effort, coder.coding.levels, coder.model.number, coder.model.short_id)
+        coding = BlockCoding(coder.coding.effort, coder.coding.levels, coder.model.number, coder.model.short_id)
         if self.latent is not None:
             encoded, decoder = self.latent.encode_block(colours, coder)
             if not all(run.initial for run in encoded.runs):

@@ -9,7 +9,7 @@ from typing import Any
 from ddpmcodec.content import File, Part
 from ddpmcodec.errors import FormatError
 from ddpmcodec.format import ddpm
-from ddpmcodec.format.block import BITS_BACK, CONTEXT, FILES, LEVEL_UNIT, Coding
+from ddpmcodec.format.block import BITS_BACK, CONTEXT, FILES, LEVEL_UNIT, BlockCoding
 from ddpmcodec.format.ddpma import VERSION, Archive, split
 from ddpmcodec.format.header import CODINGS
 
@@ -75,7 +75,7 @@ def _coding_of_file(file: Part) -> str | None:
         return None
 
 
-def _codings(codings: Sequence[Coding]) -> dict[str, Any]:
+def _codings(codings: Sequence[BlockCoding]) -> dict[str, Any]:
     """Facts of images that are not files of their own: all blocks that this program writes have one effort and the same
     levels."""
     latent = next((coding for coding in codings if coding.latent_levels), None)

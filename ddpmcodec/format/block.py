@@ -90,7 +90,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Coding:
+class BlockCoding:
     """How the images of a block are coded: by the context model, or, where there are latent levels, by bits back.
 
     effort, levels, model_number, model_id: of the context model, as in the header of a file; it also codes the initial
@@ -114,7 +114,7 @@ class Block:
 
     entries: tuple[Entry, ...]
     total: int = 0  # images of the whole archive
-    coding: Coding | None = None
+    coding: BlockCoding | None = None
     runs: tuple[Run, ...] = ()
     value_lengths: tuple[int, ...] = ()
     words: int = 0
@@ -160,7 +160,7 @@ def check_block(block: Block) -> None:
         _check_runs(block, block.coding)
 
 
-def _check_coding(coding: Coding) -> None:
+def _check_coding(coding: BlockCoding) -> None:
     latent = coding.latent_levels
     if not 1 <= coding.effort <= MAX_EFFORT:
         raise FormatError(f"a block of effort {coding.effort} (1 to {MAX_EFFORT} are possible)")
@@ -173,7 +173,7 @@ def _check_coding(coding: Coding) -> None:
         raise FormatError("the noise levels do not increase, or are too many or too large")
 
 
-def _check_runs(block: Block, coding: Coding) -> None:
+def _check_runs(block: Block, coding: BlockCoding) -> None:
     if coding.latent_levels and any(entry.channels != 3 for entry in block.entries):
         raise FormatError("a grey image in a block by bits back, whose images are all in colour")
     if sum(run.images for run in block.runs) != len(block.entries):

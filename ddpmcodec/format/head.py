@@ -38,7 +38,7 @@ from ddpmcodec.format.block import (
     MAX_NAME,
     MAX_PROFILE,
     Block,
-    Coding,
+    BlockCoding,
     Entry,
     Run,
     check_block,
@@ -84,7 +84,7 @@ def _pack_size(run: Run) -> int:
     return STATE_SIZES * run.words + run.state_bytes - LEAST_STATE_BYTES
 
 
-def _stack_columns(block: Block, coding: Coding, profile_length: int) -> list[int]:
+def _stack_columns(block: Block, coding: BlockCoding, profile_length: int) -> list[int]:
     levels = coding.latent_levels
     seconds = map(_zigzag, _differences(_differences(levels)))
     return [block.words, *(run.initial for run in block.runs), len(levels), *seconds, profile_length]
@@ -100,7 +100,7 @@ def _pack_ids(block: Block) -> bytes:
     return b"".join([block.coding.model_id, *checks, block.coding.latent_id])
 
 
-def _pack_profile(coding: Coding | None) -> bytes:
+def _pack_profile(coding: BlockCoding | None) -> bytes:
     if coding is None or not coding.profile:
         return b""
     return json.dumps(coding.profile, sort_keys=True, separators=(",", ":")).encode()
@@ -206,7 +206,7 @@ def _parse_runs(reader: _HeadReader, block: Block, count: int) -> Block:
     if levels >= len(LEVELS):
         raise ValueError(f"noise levels {levels}, of which {len(LEVELS)} are known")
     runs = tuple(map(Run, reader.counted(count)))
-    return replace(block, coding=Coding(effort, LEVELS[levels], number), runs=runs, value_lengths=tuple(lengths))
+    return replace(block, coding=BlockCoding(effort, LEVELS[levels], number), runs=runs, value_lengths=tuple(lengths))
 
 
 def _with_size(run: Run, size: int) -> Run:
@@ -227,7 +227,7 @@ def _parse_stack(reader: _HeadReader, block: Block) -> tuple[Block, int]:
     return replace(block, runs=runs, words=words, coding=coding), reader.varint()
 
 
-def _parse_ids(reader: _HeadReader, block: Block, coding: Coding, kind: int, profile_length: int) -> Block:
+def _parse_ids(reader: _HeadReader, block: Block, coding: BlockCoding, kind: int, profile_length: int) -> Block:
     coding = replace(coding, model_id=b"" if coding.model_number else reader.take(MODEL_ID_BYTES))
     if kind == CONTEXT:
         return replace(block, coding=coding)

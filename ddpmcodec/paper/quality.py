@@ -17,10 +17,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ddpmcodec.errors import DdpmError, ImageError, ModelError
+from ddpmcodec.folders import IMAGE_SUFFIXES
 from ddpmcodec.images import load_image
 
 INCEPTION = "inception-v3-compat"  # torch-fidelity's name of it
-SUFFIXES = {".png", ".webp", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".ppm"}  # of files in folders of images
 LEAST = 10  # images: the Inception score is a mean over ten parts
 FEATURES = 2048  # of FID: its covariance is singular with fewer images
 
@@ -43,7 +43,7 @@ class ImageFolder(Dataset[Tensor]):
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
             raise ImageError(f"{folder}: there is no such folder: name one of images")
-        self.files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+        self.files = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
         if len(self.files) < LEAST:
             raise ImageError(
                 f"{folder}: {len(self.files)} images: at least {LEAST} are needed, and thousands to compare"

@@ -13,8 +13,8 @@ from PIL import Image
 from torch import Tensor
 
 from ddpmcodec.errors import ImageError, TrainingError
+from ddpmcodec.folders import IMAGE_SUFFIXES
 from ddpmcodec.images import load_image
-from ddpmcodec.paper.quality import SUFFIXES as SUFFIXES  # other modules take it from here
 
 Pixels = NDArray[np.uint8]
 TILE, COLUMNS = 32, 50  # sheets: 32x32 tiles, 50 a row, row-major
@@ -80,9 +80,9 @@ def load_images(source: str | Path, split: str = "train") -> list[Pixels]:
         return _sheets(path, split)
     if (path / "cifar-10-batches-py").exists():
         return _torchvision(path, split)
-    images = [_rgb(p) for p in sorted(path.rglob("*")) if p.suffix.lower() in SUFFIXES]
+    images = [_rgb(p) for p in sorted(path.rglob("*")) if p.suffix.lower() in IMAGE_SUFFIXES]
     if not images:
-        raise TrainingError(f"{path}: no images found (looked for {', '.join(sorted(SUFFIXES))})")
+        raise TrainingError(f"{path}: no images found (looked for {', '.join(sorted(IMAGE_SUFFIXES))})")
     return images
 
 

@@ -20,7 +20,7 @@ from ddpmcodec.archive.blocks import ContextCoder, Encoded, Pixels
 from ddpmcodec.archive.latents import Encoder, find_network, network_of, pop_images, push_images
 from ddpmcodec.codec import efforts
 from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ModelError, TruncatedError
-from ddpmcodec.format.block import LEVEL_UNIT, MAX_LEVEL, Block, Coding, Entry
+from ddpmcodec.format.block import LEVEL_UNIT, MAX_LEVEL, Block, BlockCoding, Entry
 from ddpmcodec.models import registry
 from ddpmcodec.paper import numerics as profile
 from ddpmcodec.paper.ans.stack import Stack
@@ -55,7 +55,7 @@ def encoder(gaussian_model: GaussianModel) -> Encoder:
 
 def block_of(images: list[Pixels], encoded: Encoded) -> Block:
     entries = tuple(Entry(str(i), "RGB", a.shape[1], a.shape[0], i) for i, a in enumerate(images))
-    coding = Coding(1, 0, model_id=b"1234", latent_levels=(1024,), latent_id=b"5678")
+    coding = BlockCoding(1, 0, model_id=b"1234", latent_levels=(1024,), latent_id=b"5678")
     return Block(entries, len(images), coding, encoded.runs, words=len(encoded.streams[0]) // 4)
 
 
@@ -274,7 +274,7 @@ def profiled(denoiser: PaperDenoiser) -> bytes:
     return create(crops(9), denoiser, bits_back=6)
 
 
-def coding_of(data: bytes) -> Coding:
+def coding_of(data: bytes) -> BlockCoding:
     coding = archive.read_index(data).blocks[0].coding
     assert coding is not None
     return coding

@@ -13,7 +13,7 @@ from ddpmcodec.archive import blocks, writer
 from ddpmcodec.archive.blocks import ContextCoder, Decoded, Encoded, alike, encode_block
 from ddpmcodec.codec import efforts
 from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError
-from ddpmcodec.format.block import CONTEXT, FILES, Block, Coding, Entry
+from ddpmcodec.format.block import CONTEXT, FILES, Block, BlockCoding, Entry
 from ddpmcodec.format.ddpma import split
 from ddpmcodec.models.context import ContextModel
 from pictures import create, crops, drawing, same, whole
@@ -32,7 +32,7 @@ def arrays(count: int, width: int = 8, height: int = 8) -> list[np.ndarray]:
 
 def block_of(images: list[np.ndarray], found: Encoded) -> Block:
     entries = tuple(Entry(str(i), "RGB", a.shape[1], a.shape[0], i) for i, a in enumerate(images))
-    return Block(entries, len(images), Coding(1, 0, model_id=b"1234"), found.runs)
+    return Block(entries, len(images), BlockCoding(1, 0, model_id=b"1234"), found.runs)
 
 
 def decoded(images: list[np.ndarray], found: Encoded, coder: ContextCoder) -> Decoded:

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ddpmcodec import archive, codec
-from ddpmcodec.training.data import SUFFIXES, load_images
+from ddpmcodec.folders import IMAGE_SUFFIXES
+from ddpmcodec.training.data import load_images
 from measures import memory
 
 Pixels = NDArray[np.uint8]
@@ -124,7 +125,7 @@ def main() -> int:
         images = load_images(data / "cifar10", "test")[: given.images]
         found["small images"] = say("small images", run(small, images, given.processes))
     if given.photographs:
-        paths = sorted(path for path in (given.folder or data).iterdir() if path.suffix.lower() in SUFFIXES)
+        paths = sorted(path for path in (given.folder or data).iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
         found["photographs"] = say("photographs", run(photographs, paths[: given.photographs], given.processes))
     (given.out / "report.json").write_text(json.dumps(found, indent=1) + "\n")
     return 0 if all(each["flat"] and not each["different"] for each in found.values()) else 1

@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddpmcodec.errors import FormatError
-from ddpmcodec.format.block import Block, Coding, Entry, Run
+from ddpmcodec.format.block import Block, BlockCoding, Entry, Run
 from ddpmcodec.format.head import pack_head, parse_head
 from ddpmcodec.format.header import LEVELS, MODES
 from ddpmcodec.format.varint import pack_varint
 
-CODING = Coding(2, 2, 1)
-OTHER_MODEL = Coding(3, 5, 0, b"1234")
+CODING = BlockCoding(2, 2, 1)
+OTHER_MODEL = BlockCoding(3, 5, 0, b"1234")
 LATENT = (700, 900, 5000, 5001)
-BITS_BACK = Coding(3, 0, 0, b"1234", LATENT, b"abcd", {"threads": 1, "torch": "2"})
+BITS_BACK = BlockCoding(3, 0, 0, b"1234", LATENT, b"abcd", {"threads": 1, "torch": "2"})
 
 
 def entry(name: str = "a", width: int = 4, height: int = 4, mode: str = "RGB", number: int = 0) -> Entry:
@@ -52,7 +52,7 @@ def test_golden_heads() -> None:
     assert pack_head(context) == bytes.fromhex(start.format("01") + "01 01 01  e0 02  00 01 61")
     other = replace(context, coding=replace(OTHER_MODEL, effort=2, levels=2))
     assert pack_head(other) == bytes.fromhex(start.format("01") + "00 01 01  e0 02  00 01 61  31 32 33 34")
-    coding = Coding(2, 2, 1, b"", (100, 300), b"abcd")
+    coding = BlockCoding(2, 2, 1, b"", (100, 300), b"abcd")
     stack = Block((entry(),), 1, coding, (Run(1, 0x01020304, initial=True),), words=3)
     golden = start.format("02") + "01 01 01  03 01 02 c8 01 c8 01 00  00 01 61  04 03 02 01  61 62 63 64"
     assert pack_head(stack) == bytes.fromhex(golden)
@@ -113,7 +113,7 @@ def test_any_coding_by_bits_back_comes_back(
     found: tuple[int, ...], effort: int, model: tuple[int, bytes], checks: list[int]
 ) -> None:
     images = tuple(entry(str(i), number=i) for i in range(len(checks)))
-    coding = Coding(effort, 2, *model, (*found, 1 + max(found, default=0)), b"abcd")
+    coding = BlockCoding(effort, 2, *model, (*found, 1 + max(found, default=0)), b"abcd")
     block = Block(images, len(images), coding, tuple(Run(1, check) for check in checks), words=6)
     assert parse_head(pack_head(block)) == block
 
@@ -125,7 +125,7 @@ def test_any_coding_by_the_context_model_comes_back(
 ) -> None:
     images = tuple(entry(str(i), number=i) for i in range(len(sizes)))
     runs = tuple(Run(1, state_bytes=size, words=words) for size, words in sizes)
-    block = Block(images, len(images), Coding(effort, found, *model), runs)
+    block = Block(images, len(images), BlockCoding(effort, found, *model), runs)
     assert parse_head(pack_head(block)) == block
     assert block.stream_lengths() == [size + 4 * words for size, words in sizes]
 

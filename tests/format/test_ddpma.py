@@ -13,18 +13,18 @@ from hypothesis import strategies as st
 from ddpmcodec.errors import DdpmError, FormatError, TruncatedError
 from ddpmcodec.format import ddpma
 from ddpmcodec.format.archive_facts import describe
-from ddpmcodec.format.block import Block, Coding, Entry, Run
+from ddpmcodec.format.block import Block, BlockCoding, Entry, Run
 from ddpmcodec.format.ddpma import MARK, Archive, Packed, Parts, assemble, find_images, packed, split
 from ddpmcodec.format.header import MODES
 from ddpmcodec.format.sections import RAW_DEFLATE
 
 RUNS = Block(
     (Entry("b.png", "RGBA", 6, 4, 2, icc=1), Entry("a.png", "RGB", 5, 4, 0)),
-    coding=Coding(2, 2, 0, b"1234"),
+    coding=BlockCoding(2, 2, 0, b"1234"),
     runs=(Run(1, state_bytes=5), Run(1, state_bytes=8)),
 )
 STREAMS = (bytes(range(5 + 8)), bytes(range(8)))
-BITS_BACK = Coding(1, 0, 3, b"", (1024, 4096), b"abcd", {"threads": 1})
+BITS_BACK = BlockCoding(1, 0, 3, b"", (1024, 4096), b"abcd", {"threads": 1})
 FILES = Block((Entry("c.png", "L", 9, 9, 1), Entry("d.png", "1", 7, 7, 3)))
 
 
@@ -215,7 +215,7 @@ def test_any_bytes_are_read_or_refused(content: bytes, checked: bool) -> None:
 def test_names_that_are_alike_cost_little() -> None:
     entries = tuple(Entry(f"cifar10/test/{i:05}.png", "RGB", 32, 32, i) for i in range(500))
     runs = (Run(125),) * 4
-    block = Block(entries, coding=Coding(2, 2, 1), runs=runs)
+    block = Block(entries, coding=BlockCoding(2, 2, 1), runs=runs)
     data = assemble([packed(block, [], [b""] * 500, [bytes(8)] * 4)])
     assert len(data) < 2 * 300
 
@@ -239,7 +239,7 @@ def test_an_index_is_refused_before_it_takes_more_memory_than_archives_do(
 
 def test_noise_levels_and_lengths_of_an_index_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """A byte of an index may claim one, which takes forty bytes of memory."""
-    coding = Coding(1, 0, 1, b"", tuple(range(1, 101)), b"abcd")
+    coding = BlockCoding(1, 0, 1, b"", tuple(range(1, 101)), b"abcd")
     blocks = [
         packed(Block((Entry(f"{k}.png", "RGB", 4, 4, k),), coding=coding, runs=(Run(1, 0),)), [], [b""], [bytes(8)])
         for k in range(3)
