@@ -21,7 +21,7 @@ from ._common import (
     read_input,
     say,
 )
-from ._outputs import check_archive_output, write_archive
+from ._outputs import Edited
 
 
 @click.command(epilog=EXIT_CODES)
@@ -39,10 +39,10 @@ def join(output: str, archives: tuple[str, ...], force: bool, quiet: bool) -> No
     """
     from ddpmcodec import archive
 
-    check_archive_output(output, [Path(name) for name in archives], "archive join", force, replaces_source=True)
+    edited = Edited(output, [Path(name) for name in archives if name != STANDARD], "archive join", force)
     with naming_options():
         data = archive.join(Path(name) if can_be_read_twice(name) else read_input(name) for name in archives)
-    write_archive(output, data, [Path(name) for name in archives if name != STANDARD], force)
+    edited.write(data)
     if not quiet:
         say(f"{counted(len(archives), 'archive')} -> {label(output, 'standard output')}: {len(data)} bytes")
 
@@ -65,15 +65,14 @@ def remove(output: str, file: str, names: tuple[str, ...], model: str | None, fo
     from ddpmcodec import archive
     from ddpmcodec.format.ddpma import split
 
-    source = [] if file == STANDARD else [Path(file)]
-    check_archive_output(output, source, "archive remove", force, replaces_source=True)
+    edited = Edited(output, [] if file == STANDARD else [Path(file)], "archive remove", force)
     content = archive_content(file)
     with naming(file):
         cut = split(content)
         all_names = archive.names(cut)
         chosen = matching(all_names, names)
         data = archive.remove(cut, chosen or [], model=model)
-    write_archive(output, data, source, force)
+    edited.write(data)
     if not quiet:
         left = len(archive.names(data))
         gone = counted(len(all_names) - left, "image")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ddpmcodec.errors import FormatError, OutputError
+from ddpmcodec.errors import OutputError
 from ddpmcodec.files import write_below
 
 from ._archive_inputs import archive_content, file_argument, matching, names_argument, network_option
@@ -37,9 +38,10 @@ from ._common import (
     upright_option,
     write_stdout,
 )
+from ._outputs import is_whole
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from ddpmcodec.archive.restorer import Restored
 
 
 @click.command(epilog=EXIT_CODES)
@@ -100,59 +102,46 @@ def extract(
     facts = describe(data)["images"] if original else []
     jpegs = {image["name"] for image in facts if (image["coding"] or "").startswith("JPEG")}
     target = _target(output, _targets([entry.name for entry in entries], jpegs), file, force, as_json, len(wanted))
-    skipped = [entry.name for entry in wanted if skip_existing and target.has(entry.name)]
+    skipped = {entry.name: None for entry in wanted if skip_existing and target.has(entry.name)}
     wanted = [entry for entry in wanted if entry.name not in skipped]
     if not force:
         target.refuse_existing(entry.name for entry in wanted)
-    originals = [entry.name for entry in wanted if entry.name in jpegs]
-    others = [entry for entry in wanted if entry.name not in jpegs]
-    pixels = sum(entry.width * entry.height for entry in others)
+    pixels = sum(entry.pixels for entry in wanted)
     try:
         with naming(file), threads_of(threads), progress(file, pixels, quiet=quiet) as advance:
             from ddpmcodec import archive as archives
 
-            options: dict[str, Any] = {"model": model, "reduce": int(reduce or 1), "progress": advance}
-            everything = len(others) == len(entries)  # then what is lost without a name is reported, too
-            chosen = None if everything else [entry.name for entry in others]
-            _write_all(
-                archives.originals(data, originals, max_pixels=max_pixels) if originals else iter(()),
-                archives.extract(data, chosen, max_pixels=max_pixels, **options) if others or everything else iter(()),
-                target=target,
-                turned=upright,
-            )
+            everything = not skipped and len(wanted) == len(entries)  # then what is lost without a name is named, too
+            chosen = None if everything else [entry.name for entry in wanted]
+            options: dict[str, Any] = {"model": model, "max_pixels": max_pixels, "progress": advance}
+            restored = archives.extract(data, chosen, reduce=int(reduce or 1), original=original, **options)
+            _write_all(restored, target, turned=upright)
     finally:
         if (target.done or skipped) and not quiet and output != STANDARD:
             say(f"{label(file)}: {counted(len(target.done), 'image')} -> {output}" + _skipped(skipped))
         if as_json:
             images = [{"name": name, "file": path} for name, path in target.done.items()]
-            echo(json.dumps({"file": label(file), "images": images, "skipped": skipped, "failed": target.failed}))
+            echo(json.dumps({"file": label(file), "images": images, "skipped": [*skipped], "failed": target.failed}))
     return max(target.codes, default=0)
 
 
-def _skipped(names: Sequence[str]) -> str:
+def _skipped(names: Collection[str]) -> str:
     return f", {len(names)} skipped" if names else ""
 
 
-def _write_all(*restored: Iterator[tuple[str, Image.Image | bytes]], target: _Target, turned: bool) -> None:
-    """turned: as EXIF says. Raises the first FormatError once all that is undamaged is written."""
+def _write_all(restored: Iterator[Restored], target: _Target, *, turned: bool) -> None:
+    """turned: as EXIF says."""
     from ddpmcodec.images import save_image
     from ddpmcodec.metadata import upright
 
-    errors: list[FormatError] = []
-    for images in restored:
+    for name, image in restored:
         try:
-            for name, image in images:
-                try:
-                    if not isinstance(image, bytes):
-                        image = save_image(upright(image) if turned else image, "PNG")
-                    target.write(name, image)
-                except OutputError as error:
-                    target.codes.append(failure(error))
-                    target.failed.append({"name": name, "error": message_of(error)})
-        except FormatError as error:
-            errors.append(error)
-    if errors:
-        raise errors[0]
+            if not isinstance(image, bytes):
+                image = save_image(upright(image) if turned else image, "PNG")
+            target.write(name, image)
+        except OutputError as error:
+            target.codes.append(failure(error))
+            target.failed.append({"name": name, "error": message_of(error)})
 
 
 # --- where images go
@@ -167,7 +156,7 @@ class _Target:
     codes: list[int] = field(default_factory=list)
 
     def has(self, name: str) -> bool:
-        """Whether an image's file is there already."""
+        """Whether an image's file is there already. Raises OutputError where something else is."""
         return False
 
     def refuse_existing(self, names: Iterator[str]) -> None:
@@ -193,7 +182,12 @@ class _Folder(_Target):
             raise OutputError(f"{folder}: no file can be written in {there}: name another folder with -o, or permit it")
 
     def has(self, name: str) -> bool:
-        return os.path.lexists(self.folder / self.files[name])
+        target = self.folder / self.files[name]
+        if not os.path.lexists(target):
+            return False
+        if not is_whole(target):
+            raise OutputError(f"{target}: exists, but is not a whole file: use -f to overwrite it, or remove it")
+        return True
 
     def refuse_existing(self, names: Iterator[str]) -> None:
         """Also where a link has the name of a folder."""
@@ -201,12 +195,22 @@ class _Folder(_Target):
         if existing := [target for target in targets if os.path.lexists(target)]:
             count = counted(len(existing), "such file")
             raise OutputError(f"{existing[0]}: exists already, {count}: use -f to overwrite them")
-        parents = {self.folder / parent for target in targets for parent in target.relative_to(self.folder).parents}
-        if links := sorted(parent for parent in parents - {self.folder} if os.path.islink(parent)):
-            raise OutputError(f"{links[0]}: is a link, and leads to another folder: use -f to write there all the same")
+        known = {self.folder}
+        for target in targets:
+            for parent in reversed(target.relative_to(self.folder).parents[:-1]):
+                folder = self.folder / parent
+                if os.path.islink(folder):
+                    raise OutputError(
+                        f"{folder}: is a link, and leads to another folder: use -f to write there all the same"
+                    )
+                if folder not in known and not os.path.isdir(folder):  # nor is there anything in it
+                    break
+                known.add(folder)
 
     def write(self, name: str, content: bytes) -> None:
         target = self.folder / self.files[name]
+        if any(os.path.exists(target) and target.samefile(source) for source in self.like):
+            raise OutputError(f"{target}: is the archive itself: name another folder with -o")
         write_below(target, content, replace=self.force, like=self.like)
         self.done[name] = str(target)
 
@@ -226,17 +230,23 @@ def _targets(names: Sequence[str], kept: Collection[str]) -> dict[str, str]:
     """Files of images. Those in `kept` have their own names. Of the others photo.png stays so, and photo.jpg becomes
     photo.png; where that is the place of another image, or of a folder of some, photo.jpg.png; and where that is,
     photo.jpg_.png."""
-    used = {str(parent) for name in names for parent in PurePosixPath(name).parents} | {*kept}
+    in_order, used = sorted(names), {*kept}
+
+    def is_free(target: str) -> bool:
+        below = bisect_left(in_order, f"{target}/")
+        is_folder = below < len(in_order) and in_order[below].startswith(f"{target}/")
+        return target not in used and not is_folder
+
     chosen = {name: name for name in names if name in kept}
     short = {name: str(PurePosixPath(name).with_suffix(".png")) for name in names if name not in chosen}
     rivals = Counter(short[name] for name in short if short[name] != name)
     for name in sorted(short, key=lambda name: short[name] != name):  # PNG files first
-        if short[name] not in used and (short[name] == name or rivals[short[name]] == 1):
+        if is_free(short[name]) and (short[name] == name or rivals[short[name]] == 1):
             used.add(short[name])
             chosen[name] = short[name]
     for name in names:
         target = f"{name}.png"
-        while name not in chosen and target in used:
+        while name not in chosen and not is_free(target):
             target = f"{target.removesuffix('.png')}_.png"
         used.add(chosen.setdefault(name, target))
     return chosen

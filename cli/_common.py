@@ -49,6 +49,7 @@ OPTIONS = {
     "base=...": "--base",
     "weights=...": "--inception",
 }
+MOST_THREADS = 1024
 STANDARD = "-"  # standard input or output
 ENCODED = ".ddpm"
 
@@ -182,7 +183,7 @@ upright_option = click.option(
     "--upright", is_flag=True, help="Rotate images as their EXIF orientations say; decode does so for prefixes, too."
 )
 threads_option = click.option(
-    "--threads", type=click.IntRange(min=1), metavar="N", help="Threads. [default: as many as processors]"
+    "--threads", type=click.IntRange(1, MOST_THREADS), metavar="N", help="Threads. [default: as many as processors]"
 )
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 verbose_option = click.option("-v", "--verbose", is_flag=True, help="Print more about each file.")
@@ -302,9 +303,10 @@ def standard_output() -> TextIO:
 
 
 def echo(text: str) -> None:
-    """Print a line of results. Raises OutputError where it cannot be written."""
+    """Print a line of results, what its encoding lacks escaped. Raises OutputError where it cannot be written."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     with writing_stdout():
-        click.echo(text)
+        click.echo(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
 def write_stdout(data: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -80,6 +81,20 @@ class Outputs:
             (write_below if self.below else write_file)(Path(output), data, replace=self.force or replaces, like=like)
 
 
+def is_whole(path: Path) -> bool:
+    """Whether what is there can be an image file as this program writes it: not empty, and a PNG up to its end. Raises
+    OSError."""
+    from ddpmcodec.images import PNG_END
+    from ddpmcodec.metadata import PNG_START
+
+    if not path.is_file():  # a pipe would be waited for
+        return False
+    with path.open("rb") as file:
+        start, size = file.read(len(PNG_START)), file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - len(PNG_END)))
+        return size > 0 and (start != PNG_START or file.read() == PNG_END)
+
+
 def refuse_image_name(output: str, verb: str, suffix: str) -> None:
     """Raises OutputError where an output that is no image is named as one, and would replace it with -f."""
     if output.endswith(suffix):  # without importing what Pillow reads
@@ -99,8 +114,9 @@ def check_archive_output(
         if standard_output().isatty():
             raise OutputError("no binary data to a terminal: name a file, or use a pipe")
         return
-    for path in sources:
-        check_output(Path(output), None if replaces_source and force else path, force=force)
+    for source in [] if replaces_source and force else sources:
+        check_output(Path(output), source, force=force)
+    check_output(Path(output), None, force=force)
     refuse_image_name(output, verb, ".ddpma")
     if Path(output).suffix == ENCODED:
         raise OutputError(f"{output}: is the name of a file of one image: name it {Path(output).stem}.ddpma")
@@ -112,3 +128,30 @@ def write_archive(output: str, data: bytes, sources: Sequence[Path], force: bool
         write_stdout(data)
     else:
         write_file(Path(output), data, replace=force, like=sources, dated=False)
+
+
+class Edited:
+    """An archive that is changed: it is read, and later another one takes its place, unless somebody else's has
+    meanwhile."""
+
+    def __init__(self, output: str, sources: Sequence[Path], verb: str, force: bool) -> None:
+        """Raises OutputError as `check_archive_output`."""
+        check_archive_output(output, sources, verb, force, replaces_source=True)
+        self.output, self.sources, self.force, self.version = output, sources, force, _version(output)
+
+    def write(self, data: bytes) -> None:
+        """Raises OutputError where the output is not what it was."""
+        if _version(self.output) != self.version:
+            raise OutputError(f"{self.output}: another program has written it meanwhile: run the command again")
+        write_archive(self.output, data, self.sources, self.force)
+
+
+def _version(name: str) -> tuple[int, ...]:
+    """What changes when a file is written again; empty for what is no file."""
+    try:
+        found = os.stat(name)
+    except OSError:
+        return ()
+    if name == STANDARD or not stat.S_ISREG(found.st_mode):
+        return ()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns

@@ -247,7 +247,8 @@ def list_(file: str, names: tuple[str, ...], as_json: bool) -> None:
         wanted = matching([image["name"] for image in facts["images"]], names)
         if wanted:
             find_images(cut.index, wanted)  # refuses what is not there
-    shown = [image for image in facts["images"] if wanted is None or image["name"] in wanted]
+    chosen = None if wanted is None else {*wanted}
+    shown = [image for image in facts["images"] if chosen is None or image["name"] in chosen]
     if as_json:
         echo(json.dumps({"file": label(file), **facts, "images": shown}, allow_nan=False, indent=2))
         return

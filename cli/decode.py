@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -29,6 +30,7 @@ from ._common import (
     upright_option,
 )
 from ._many import Choice, loader, many_options, run
+from ._outputs import is_whole
 from ._report import Bar, Result, Shape, StepCosts, Task, coding_line
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ class Crop(click.ParamType):  # type: ignore[type-arg]  # of newer versions
         if isinstance(value, tuple):
             return value
         numbers = value.split(",")
-        if len(numbers) != 4 or not all(number.strip().isascii() and number.strip().isdigit() for number in numbers):
+        if len(numbers) != 4 or not all(re.fullmatch(r" *[0-9]{1,10} *", number) for number in numbers):
             self.fail(f"{value} is not X,Y,W,H: four whole numbers.", param, ctx)
         left, top, width, height = map(int, numbers)
         if not (width and height):
@@ -165,13 +167,7 @@ class Decoder:
         return Shape(header.width * header.height, header.channels, alike)
 
     def is_whole(self, path: Path) -> bool:
-        from ddpmcodec.images import PNG_END
-        from ddpmcodec.metadata import PNG_START
-
-        with path.open("rb") as file:
-            start, size = file.read(len(PNG_START)), file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - len(PNG_END)))
-            return size > 0 and (start != PNG_START or file.read() == PNG_END)
+        return is_whole(path)
 
     def fits(self, name: str, path: Path) -> bool:
         """Of PNG files alone the size is looked at, and only where all of the image is wanted."""
@@ -261,9 +257,6 @@ class OriginalDecoder(Decoder):
             return None if header is None or header.is_jpeg else Decoder.suffix
         return None
 
-    def is_whole(self, path: Path) -> bool:
-        return path.stat().st_size > 0 and super().is_whole(path)  # anything may follow the end of a JPEG
-
     def code(self, tasks: Sequence[Task], datas: Sequence[bytes], bar: Bar) -> list[Result]:
         if Path(tasks[0].output).suffix == Decoder.suffix and not _is_jpeg(datas[0]):
             return super().code(tasks, datas, bar)  # files of one kind and shape
@@ -285,14 +278,13 @@ class OriginalDecoder(Decoder):
 
 
 def _header_of(name: str) -> Header | None:
-    """The header of a file; None where it cannot be read, or not from the first bytes. Raises FormatError, naming the
-    file, where it is of another kind."""
-    from ddpmcodec.errors import TruncatedError
-    from ddpmcodec.format.header_bytes import parse_header
+    """The header of a file; None where it cannot be read. Raises FormatError, naming the file, where it is of another
+    kind."""
+    from ddpmcodec.format.ddpm import read_header
 
     try:
-        with naming(name), open(name, "rb") as file:
-            return parse_header(file.read(HEAD_BYTES))[0]
+        with naming(name):
+            return read_header(FileView(Path(name)))[0]
     except (OSError, TruncatedError):
         return None
 

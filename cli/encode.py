@@ -131,6 +131,8 @@ class Encoder:
         """A small file, which does not say how long it is, is decoded."""
         from ddpmcodec import codec
 
+        if not path.is_file():  # a pipe would be waited for
+            return False
         data = path.read_bytes()
         try:
             complete = codec.info(data)["complete"]

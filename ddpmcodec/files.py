@@ -78,7 +78,7 @@ def write_below(output: Path, data: bytes, *, replace: bool = True, like: Iterab
     try:
         for folder in reversed(output.parents):  # one by one: pathlib and os go down one call deeper for each
             folder.mkdir(exist_ok=True)
-    except OSError as error:
+    except (OSError, UnicodeEncodeError) as error:
         raise _unwritable(output, error) from error
     write_file(output, data, replace=replace, like=like)
 

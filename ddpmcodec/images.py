@@ -11,10 +11,10 @@ from pathlib import PurePath
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from ddpmcodec.errors import ImageError, OutputError
-from ddpmcodec.format.header import ALPHA_MODES, MAX_PIXELS
+from ddpmcodec.format.header import ALPHA_MODES, MAX_METADATA, MAX_PIXELS
 from ddpmcodec.format.sections import NO_METADATA, Metadata
 from ddpmcodec.left_out import bmp_profile, left_out
 from ddpmcodec.metadata import metadata_of, missing, save_options, silently
@@ -88,8 +88,9 @@ def claimed_shape(source: PurePath | BytesIO, formats: tuple[str, ...] = ()) -> 
 
 
 def _opened(source: PurePath | BytesIO, formats: tuple[str, ...] = ()) -> Image.Image:
-    """`Image.open` without the warning of half the size that it refuses: a large photograph is no reason to warn."""
-    with silently(Image.DecompressionBombWarning):
+    """`Image.open` without the warning of half the size that it refuses: a large photograph is no reason to warn; and
+    with profiles in PNG files as large as other formats may have them."""
+    with silently(Image.DecompressionBombWarning), _large_chunks():
         if formats:
             return Image.open(source, formats=formats)
         Image.preinit()  # the usual formats; importing Pillow's readers of all others takes longer than a small image
@@ -113,6 +114,17 @@ def _reading() -> Iterator[None]:
         ) from error
     except Exception as error:
         raise ImageError(f"the image cannot be read ({error}): the file is damaged or too large") from error
+
+
+@contextmanager
+def _large_chunks() -> Iterator[None]:
+    """Under the lock of `silently`: the limit is the process's."""
+    limit = PngImagePlugin.MAX_TEXT_CHUNK
+    PngImagePlugin.MAX_TEXT_CHUNK = max(limit, MAX_METADATA)
+    try:
+        yield
+    finally:
+        PngImagePlugin.MAX_TEXT_CHUNK = limit
 
 
 def to_planes(image: Image.Image | NDArray[np.uint8], *, strip: bool = False) -> Planes:
@@ -183,10 +195,9 @@ def save_image(image: Image.Image, file_format: str) -> bytes:
 
     Raises OutputError when the format cannot hold it.
     """
-    options = save_options(image, file_format) | LOSSLESS.get(file_format, {})
     stream = BytesIO()
     try:
-        image.save(stream, file_format, **options)
+        image.save(stream, file_format, **save_options(image, file_format), **LOSSLESS.get(file_format, {}))
     except MemoryError:
         raise
     except Exception as error:  # Pillow's writers raise OSError, ValueError, and SyntaxError for EXIF that is none
@@ -253,6 +264,8 @@ def _load(image: Image.Image) -> None:
     key = image.info.get("transparency")
     if file_format == "PNG" and isinstance(key, int) and modes[:1] in (["L;2"], ["L;4"]):
         image.info["transparency"] = key * (85 if modes == ["L;2"] else 17)  # levels are scaled to 8 bits, this is not
+    if isinstance(xmp := image.info.get("xmp"), str):  # of a TIFF that calls it text
+        image.info["xmp"] = xmp.encode("latin-1", "replace")
     if file_format == "BMP" and tile and (icc := bmp_profile(image)):
         image.info["icc_profile"] = icc
     image.load()

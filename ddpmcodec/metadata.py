@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from PIL import ExifTags, Image, PngImagePlugin
 
 from ddpmcodec.errors import ImageError
-from ddpmcodec.format.sections import Metadata
+from ddpmcodec.format.sections import Metadata, metadata_entries
 
 DESCRIPTIVE_TAGS = (
     ExifTags.Base.ImageDescription,
@@ -27,7 +27,7 @@ NAMES = {"icc_profile": "ICC profile", "exif": "EXIF", "xmp": "XMP"}
 EXIF_AS_TEXT = "Raw profile type exif"  # of PNG, before it had a chunk for it
 EXIF_START = b"Exif\0\0"
 XMP_CHUNK = "XML:com.adobe.xmp"  # the keyword of PNG's text chunk
-XMP_ORIENTATION = re.compile(rb'tiff:Orientation="[0-9]"|<tiff:Orientation>[0-9]</tiff:Orientation>')
+XMP_ORIENTATION = re.compile(rb"""tiff:Orientation=(["'])[0-9]\1|<tiff:Orientation>[0-9]</tiff:Orientation>""")
 TURNS = {  # by EXIF's orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -50,7 +50,7 @@ _FILTERS = threading.Lock()
 def metadata_of(image: Image.Image, *, strip: bool = False) -> Metadata:
     """What is kept of an image's metadata. strip: of these nothing but EXIF that says how the image is turned.
 
-    Raises ImageError for what are no bytes, and for EXIF that cannot be read.
+    Raises ImageError for what are no bytes, for EXIF that cannot be read, and for more than a file can hold.
     """
     if strip:
         with suppress(ImageError):
@@ -60,30 +60,35 @@ def metadata_of(image: Image.Image, *, strip: bool = False) -> Metadata:
     for name, value in (("ICC profile", profile), ("XMP", xmp)):
         if not isinstance(value, bytes):
             raise ImageError(f"its {name} is {type(value).__name__}, not bytes: give strip=True to leave metadata out")
-    return Metadata(profile, _readable_exif(image), xmp)
+    metadata = Metadata(profile, _readable_exif(image), xmp)
+    metadata_entries(metadata)  # refuses what is too large before anything is coded
+    return metadata
 
 
 def save_options(image: Image.Image, file_format: str) -> dict[str, object]:
-    """The options by which Pillow writes the image's ICC profile, EXIF and XMP to a file of that format."""
+    """The options by which Pillow writes the image's ICC profile, EXIF and XMP to a file of that format. Raises what
+    Pillow does for EXIF that is none."""
     profile, exif, xmp = (image.info.get(kind) for kind in NAMES)
     options: dict[str, object] = {"icc_profile": profile} if profile else {}
     if exif:  # some formats store it without its start, their readers leave it so
         options["exif"] = exif if exif.startswith(EXIF_START) else EXIF_START + exif
     if xmp and file_format == "PNG":
         chunks = PngImagePlugin.PngInfo()
-        chunks.add_itxt(XMP_CHUNK, xmp.decode("utf-8", "surrogateescape"))
+        chunks.add_itxt(XMP_CHUNK, xmp)
         options["pnginfo"] = chunks
-    elif xmp and file_format == "TIFF":
-        options["tiffinfo"] = {ExifTags.Base.XMLPacket: xmp}
+    elif xmp and file_format == "TIFF":  # where it is a tag among those of EXIF
+        tags = _tags_of(exif or b"")
+        tags[ExifTags.Base.XMLPacket] = xmp
+        options["exif"] = tags
     elif xmp:
         options["xmp"] = xmp
     return options
 
 
 def missing(image: Image.Image, saved: Image.Image) -> list[str]:
-    """The names of what the image has and a file of it lacks."""
-    exif = saved.info.get("exif") or len(saved.getexif())
-    kept = {"icc_profile": saved.info.get("icc_profile"), "exif": exif, "xmp": saved.info.get("xmp")}
+    """The names of what the image has and a file of it lacks. Raises what Pillow does for EXIF that is none."""
+    kept = {kind: bool(saved.info.get(kind)) for kind in NAMES}
+    kept["exif"] = set(saved.getexif()) >= set(_tags_of(image.info.get("exif", b"")))
     return [name for kind, name in NAMES.items() if image.info.get(kind) and not kept[kind]]
 
 
@@ -119,9 +124,7 @@ def orientation_of(exif: bytes) -> int:
     """How the image is to be turned, 1 to 8 as EXIF counts; 1 where the EXIF says nothing, or nonsense."""
     orientation: object = None
     with silently(), suppress(Exception):  # Pillow's reader raises SyntaxError, struct.error, TypeError, ...
-        parsed = Image.Exif()
-        parsed.load(exif)
-        orientation = parsed.get(ExifTags.Base.Orientation)
+        orientation = _tags_of(exif).get(ExifTags.Base.Orientation)
     return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
 
 
@@ -157,11 +160,17 @@ def silently(category: type[Warning] = Warning) -> Iterator[None]:
 
 def _without_orientation(exif: bytes) -> bytes:
     with silently(), suppress(Exception):  # as above
-        parsed = Image.Exif()
-        parsed.load(exif)
-        del parsed[ExifTags.Base.Orientation]
-        return parsed.tobytes()
+        tags = _tags_of(exif)
+        del tags[ExifTags.Base.Orientation]
+        return tags.tobytes()
     return b""
+
+
+def _tags_of(exif: bytes) -> Image.Exif:
+    """Raises what Pillow does for EXIF that is none."""
+    tags = Image.Exif()
+    tags.load(exif)
+    return tags
 
 
 def _readable_exif(image: Image.Image) -> bytes:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from ddpmcodec.archive.access import ArchiveFile, open
 from ddpmcodec.archive.editing import join, remove
-from ddpmcodec.archive.reader import Extracted, extract, names, originals, read_index, test
+from ddpmcodec.archive.reader import extract, names, read_index, test
+from ddpmcodec.archive.restorer import Extracted
 from ddpmcodec.archive.writer import Named, create
 from ddpmcodec.format.archive_facts import describe
 
@@ -33,7 +34,6 @@ __all__ = [
     "loader",
     "names",
     "open",
-    "originals",
     "read_index",
     "remove",
     "test",

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from PIL import Image
 
 from ddpmcodec.archive.blocks import run_ranges
-from ddpmcodec.archive.reader import extract_from
+from ddpmcodec.archive.restorer import restored
 from ddpmcodec.archive.sources import Given, Source
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels
 from ddpmcodec.codec.decoder import decode_details
@@ -209,7 +209,7 @@ class ArchiveFile(Mapping[str, Image.Image]):
         block = Archive.of_block(whole.index.blocks[number], whole.parts[number], missing=whole.missing)
         images = dict[str, Image.Image]()
         try:
-            for name, image in extract_from(block, entries, model=self._model):
+            for name, image in restored(block, entries, self._model):
                 images[name] = image
         except FormatError as error:
             if (shrunk := self._shrunk(error)) is not error:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from ddpmcodec.archive.reader import extract_from
+from ddpmcodec.archive.restorer import restored
 from ddpmcodec.archive.sources import Source
 from ddpmcodec.archive.writer import create
 from ddpmcodec.content import File
@@ -104,7 +104,7 @@ def remove(data: File | Archive, names: Iterable[str], *, model: Source = None) 
 
 def _coded_again(archive: Archive, coding: BlockCoding, entries: Sequence[Entry], model: Source) -> list[Packed]:
     """Blocks of some images of a stack, which keep their numbers."""
-    images = dict(extract_from(archive, entries, model=model))
+    images = dict(restored(archive, entries, model))
     numbers = {entry.name: entry.number for entry in entries}
     if model is None and not coding.latent_levels:
         model = registry.name_of_number(coding.model_number)

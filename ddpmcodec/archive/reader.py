@@ -1,35 +1,17 @@
-"""Decodes images of an archive, or gives its JPEG files: all that is undamaged is restored, then an error names what is
-lost."""
+"""Reads an archive: its index, its images, or the JPEG files that it stores."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from itertools import groupby
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import Literal, overload
 
-from PIL import Image
-
-from ddpmcodec.archive.blocks import BlockDecoder, Pixels, run_ranges
-from ddpmcodec.archive.sources import Given, Source, decoder_of
+from ddpmcodec.archive.restorer import Extracted, Restored, Restorer
+from ddpmcodec.archive.sources import Source
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels
 from ddpmcodec.codec.batching import Progress
-from ddpmcodec.codec.decoder import decode_files
-from ddpmcodec.codec.file_decoder import Wanted
-from ddpmcodec.codec.originals import unpack
 from ddpmcodec.codec.reduced import scale_of
-from ddpmcodec.codec.regions import Region, decode_region, small_part
-from ddpmcodec.content import File, Part
-from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, TruncatedError
-from ddpmcodec.format import ddpm
-from ddpmcodec.format.block import FILES, MAX_BLOCK_IMAGES, Block, BlockCoding, Entry
-from ddpmcodec.format.ddpma import Archive, Index, Parts, find_images, split
-from ddpmcodec.format.sections import MAX_BLOCK_METADATA, Metadata, unpack_alpha, unpack_metadata
-from ddpmcodec.images import Planes, to_image
-from ddpmcodec.parallel import WORK_PIXELS, run_all, thread_count
-
-T = TypeVar("T")
-Extracted = tuple[str, Image.Image]
-Result = tuple[Entry, Image.Image | FormatError]
+from ddpmcodec.content import File
+from ddpmcodec.format.ddpma import Archive, Index, find_images, split
 
 
 def read_index(data: File | Archive) -> Index:
@@ -64,28 +46,44 @@ def names(data: File | Archive) -> list[str]:
     return [entry.name for entry in read_index(data).entries]
 
 
+@overload
+def extract(
+    data: File | Archive, names: Iterable[str] | None = ..., *, reduce: int = ..., original: Literal[False] = ...,
+    model: Source = ..., max_pixels: int | None = ..., progress: Progress | None = ...,
+) -> Iterator[Extracted]: ...  # fmt: skip
+
+
+@overload
+def extract(
+    data: File | Archive, names: Iterable[str] | None = ..., *, reduce: int = ..., original: bool,
+    model: Source = ..., max_pixels: int | None = ..., progress: Progress | None = ...,
+) -> Iterator[Restored]: ...  # fmt: skip
+
+
 def extract(
     data: File | Archive,
     names: Iterable[str] | None = None,
     *,
     reduce: int = 1,
+    original: bool = False,
     model: Source = None,
     max_pixels: int | None = DEFAULT_MAX_PIXELS,
     progress: Progress | None = None,
-) -> Iterator[Extracted]:
+) -> Iterator[Restored] | Iterator[Extracted]:
     """The images of an archive, or those of some names.
 
     Parameters:
         data: a .ddpma file, as `ddpmcodec.decode` takes a file.
         names: those of the images that are wanted; None: all. Only runs of images that hold one are decoded.
         reduce: as in `ddpmcodec.decode`: images of 1/2, 1/4, 1/8 or 1/16 of the size.
+        original: JPEG files that are stored as such come as their bytes, in place of images.
         model: for archives of models that are not embedded: by name, path or object.
         max_pixels: refuse an archive where a wanted image claims more, as `ddpmcodec.decode` does; None: no limit.
         progress: called with the number of pixels done since the last call.
 
     Returns:
-        An iterator over (name, Pillow image), in the order in which they are decoded. Of a damaged archive every
-        undamaged image comes first, then one of the errors.
+        An iterator over (name, Pillow image or bytes), in the order in which they are decoded. Of a damaged archive
+        every undamaged image comes first, then one of the errors.
 
     Raises:
         DdpmError: at once, for a name that is not there.
@@ -95,7 +93,9 @@ def extract(
             or a head is damaged though no image is.
         ImageError: at once, for an image of more than `max_pixels`.
         ModelError: at once, when a model is missing or another one.
-        TypeError, ValueError: names that are one text; a limit that is no whole number, or negative.
+        DdpmError: for a JPEG file that JPEG XL codes, where imagecodecs is missing.
+        TypeError, ValueError: names that are one text; a limit that is no whole number, or negative; reduce and
+            original.
 
     >>> import numpy as np
     >>> from ddpmcodec import archive
@@ -103,72 +103,21 @@ def extract(
     >>> [(name, image.getpixel((0, 0))) for name, image in archive.extract(data, ["1.png"])]
     [('1.png', (1, 1, 1))]
     """
-    archive, wanted = _wanted("extract", data, names, max_pixels)
-    return _Reader(archive, wanted, names is None, model, progress, scale_of(reduce)).images()
-
-
-def _wanted(
-    function: str, data: File | Archive, names: Iterable[str] | None, max_pixels: int | None
-) -> tuple[Archive, list[Entry]]:
-    """The archive, and its images of these names. function: what errors call the caller. Raises what `extract` raises
-    at once, but ModelError."""
     check_limits(max_pixels=max_pixels)
     if isinstance(names, str):
-        raise TypeError(f"{function}() takes a list of names: [{names!r}]")
+        raise TypeError(f"extract() takes a list of names: [{names!r}]")
+    scale = scale_of(reduce)
+    if scale > 1 and original:
+        raise ValueError("stored files come as they are: give reduce or original")
     archive = split(data)
     wanted = find_images(archive.index, None if names is None else list(names))
     for entry in wanted:
         check_pixels(entry.name, entry.width, entry.height, max_pixels)
-    return archive, wanted
-
-
-def extract_from(archive: Archive, wanted: Sequence[Entry], *, model: Source = None) -> Iterator[Extracted]:
-    """`extract` for an archive that is cut already, of images whose sizes were checked."""
-    return _Reader(archive, wanted, False, model, None).images()
-
-
-def originals(
-    data: File | Archive, names: Iterable[str] | None = None, *, max_pixels: int | None = DEFAULT_MAX_PIXELS
-) -> Iterator[tuple[str, bytes]]:
-    """The JPEG files of an archive, byte for byte as they were given; images of which it holds pixels are left out.
-
-    Parameters:
-        data: a .ddpma file, as `ddpmcodec.decode` takes a file.
-        names: of the images that are wanted; None: all.
-        max_pixels: as in `extract`.
-
-    Returns:
-        An iterator over (name, bytes of the JPEG file). Every undamaged file comes, then the first error.
-
-    Raises:
-        DdpmError: at once, for a name that is not there; for the first file, where imagecodecs is missing.
-        FormatError, ImageError, TypeError, ValueError: as `extract`.
-
-    >>> import numpy as np
-    >>> from ddpmcodec import archive
-    >>> list(archive.originals(archive.create([("a.png", np.zeros((4, 6), np.uint8))])))
-    []
-    """
-    archive, wanted = _wanted("originals", data, names, max_pixels)
-    return _originals(archive, {entry.number for entry in wanted})
-
-
-def _originals(archive: Archive, wanted: set[int]) -> Iterator[tuple[str, bytes]]:
-    errors: list[FormatError] = []
-    for block, parts in zip(archive.index.blocks, archive.parts, strict=True):
-        for position, entry in enumerate(block.entries):
-            if block.kind != FILES or entry.number not in wanted:
-                continue
-            try:
-                file = whole_file(entry, parts.sections[position])
-                jpeg = unpack(file.payload, file.header) if file.header.is_jpeg else None
-            except FormatError as error:
-                errors.append(type(error)(f"{entry.name}: {error}"))
-                continue
-            if jpeg is not None:
-                yield entry.name, jpeg
-    if errors:
-        raise errors[0]
+    everything = names is None
+    restorer = Restorer(
+        archive, wanted, everything=everything, model=model, progress=progress, scale=scale, original=original
+    )
+    return restorer.images()
 
 
 def test(
@@ -192,211 +141,3 @@ def test(
     1
     """
     return sum(1 for _ in extract(data, model=model, max_pixels=max_pixels, progress=progress))
-
-
-class _Job(NamedTuple):
-    """A block, and the positions in it of the images that are wanted."""
-
-    block: Block
-    parts: Parts
-    wanted: frozenset[int]
-
-    @property
-    def pixels(self) -> int:
-        return sum(self.block.entries[i].pixels for i in self.wanted)
-
-    def pieces(self) -> Iterator[_Job]:
-        """Smaller jobs, of a few images each, where images are files of their own; otherwise this job alone."""
-        if self.block.coding is not None:
-            yield self
-            return
-        for positions in _within(sorted(self.wanted), lambda i: self.block.entries[i].pixels):
-            yield self._replace(wanted=frozenset(positions))
-
-
-def _within(items: Iterable[T], pixels: Callable[[T], int], most: int = MAX_BLOCK_IMAGES) -> Iterator[list[T]]:
-    """Groups of neighbours that have at most WORK_PIXELS together, or of one; at most `most` in each."""
-    group, total = list[T](), 0
-    for item in items:
-        if group and (total + pixels(item) > WORK_PIXELS or len(group) == most):
-            yield group
-            group, total = list[T](), 0
-        group.append(item)
-        total += pixels(item)
-    if group:
-        yield group
-
-
-class _Reader:
-    """Decodes as many blocks at a time as there are threads, and keeps account of what is lost, with the reasons."""
-
-    def __init__(
-        self, archive: Archive, wanted: Sequence[Entry], everything: bool, model: Source, progress: Progress | None,
-        scale: int = 1,
-    ) -> None:  # fmt: skip
-        self.archive, self.everything, self.progress, self.scale = archive, everything, progress, scale
-        numbers = {entry.number for entry in wanted}
-        jobs = (
-            _Job(block, parts, frozenset(i for i, entry in enumerate(block.entries) if entry.number in numbers))
-            for block, parts in zip(archive.index.blocks, archive.parts, strict=True)
-        )
-        blocks = [job for job in jobs if job.wanted]
-        self.jobs = [piece for job in blocks for piece in job.pieces()]
-        codings = [job.block.coding for job in blocks if job.block.coding is not None]
-        self.given = Given.of(model, any(coding.latent_levels for coding in codings))
-        self.decoders = _decoders(codings, self.given, progress)
-        self.lost: dict[int, tuple[str, FormatError]] = {}
-        heads = sum(not job.parts.intact for job in blocks)
-        self.faults = list[FormatError]()
-        if heads:
-            self.faults.append(ChecksumError(f"the heads of {heads} of {len(blocks)} blocks are damaged"))
-
-    def images(self) -> Iterator[Extracted]:
-        for jobs in _within(self.jobs, lambda job: job.pixels, most=thread_count()):
-            for results in run_all(self._decode, jobs):
-                for entry, image in results:
-                    if isinstance(image, FormatError):
-                        self.lost[entry.number] = entry.name, image
-                    else:
-                        yield entry.name, image
-        if error := self._account():
-            raise error
-
-    def _decode(self, job: _Job) -> list[Result]:
-        return self._files(job) if job.block.coding is None else self._runs(job, job.block.coding)
-
-    def _files(self, job: _Job) -> list[Result]:
-        """Decodes images that are files: together, or one by one where one of them is damaged."""
-        entries = [job.block.entries[i] for i in sorted(job.wanted)]
-        files = [job.parts.sections[i] for i in sorted(job.wanted)]
-        try:
-            return self._decode_files(entries, files)
-        except FormatError:
-            results = list[Result]()
-            for entry, file in zip(entries, files, strict=True):
-                try:
-                    results += self._decode_files([entry], [file])
-                except FormatError as error:
-                    results.append((entry, error))
-            return results
-
-    def _decode_files(self, entries: Sequence[Entry], files: Sequence[Part]) -> list[Result]:
-        sections = [whole_file(entry, file) for entry, file in zip(entries, files, strict=True)]
-        if self.scale > 1:
-            return [(entry, self._reduced(entry, cut)) for entry, cut in zip(entries, sections, strict=True)]
-        decoded_files = decode_files(sections, self.given.context, self.progress)
-        return [(entry, decoded.image) for entry, decoded in zip(entries, decoded_files, strict=True)]
-
-    def _reduced(self, entry: Entry, file: ddpm.Sections) -> Image.Image:
-        region, wanted = Region.of(entry.width, entry.height, None), Wanted(self.given.context, progress=self.progress)
-        return decode_region(file, region, self.scale, wanted, None).image
-
-    def _runs(self, job: _Job, coding: BlockCoding) -> list[Result]:
-        """The wanted images of a block, of which no more is decoded than needed."""
-        ranges, values, results = run_ranges(job.block), _Values(job.parts), list[Result]()
-        wanted = [number for number, positions in enumerate(ranges) if not job.wanted.isdisjoint(positions)]
-        decoded = self.decoders[_key(coding)].decode(job.block, job.parts.streams, wanted)
-        if decoded.fault is not None:
-            self.faults.append(decoded.fault)
-        for number, images in decoded.runs.items():
-            for position in sorted(job.wanted.intersection(ranges[number])):
-                if isinstance(images, FormatError):
-                    results.append((job.block.entries[position], images))
-                else:
-                    entry, image = _finished(job, position, images[position - ranges[number].start], values)
-                    if self.scale > 1 and isinstance(image, Image.Image):
-                        image = small_part(image, None, self.scale)
-                    results.append((entry, image))
-        return results
-
-    def _account(self) -> FormatError | None:
-        """What is wrong with the archive, as far as it concerns what was asked for."""
-        archive = self.archive
-        unknown = sorted(set(range(archive.index.total)) - {entry.number for entry in archive.index.entries})
-        if self.lost or (unknown and self.everything):
-            return self._losses(unknown if self.everything else [])
-        if archive.damage is not None:
-            reason = str(archive.damage).removeprefix("the index is damaged: ")
-            return ChecksumError(
-                f"the index is damaged ({reason}); every image was found without it: make the archive again"
-            )
-        if self.faults:
-            return ChecksumError(f"{self.faults[0]}; every image was found all the same: make the archive again")
-        if archive.following:
-            return FormatError(f"{archive.following} bytes follow the end of the archive: cut them off")
-        return None
-
-    def _losses(self, unknown: Sequence[int]) -> FormatError:
-        lost = [self.lost[number] for number in sorted(self.lost)]
-        described = [name for name, _ in lost]
-        if unknown:
-            described.append(f"number {_ranges(unknown)}, whose names are lost with their blocks")
-        reason = lost[0][1] if lost else self.archive.damage
-        error_type: type[FormatError] = CorruptError if isinstance(reason, CorruptError) else ChecksumError
-        if self.archive.missing:
-            error_type = TruncatedError
-        count = len(lost) + len(unknown)
-        return error_type(f"{count} of {self.archive.index.total} images are lost ({', '.join(described)}): {reason}")
-
-
-def _key(coding: BlockCoding) -> Hashable:
-    context = coding.effort, coding.levels, coding.model_number, coding.model_id
-    return context, coding.latent_levels, coding.latent_id, tuple(sorted(coding.profile.items()))
-
-
-def _decoders(codings: Sequence[BlockCoding], given: Given, progress: Progress | None) -> dict[Hashable, BlockDecoder]:
-    """A decoder for each way of coding: blocks that are coded alike share one."""
-    return {_key(coding): decoder_of(coding, given, progress) for coding in codings}
-
-
-def whole_file(entry: Entry, file: Part) -> ddpm.Sections:
-    """The file of an image, cut into sections. Raises FormatError unless all of it is there, and it is of that
-    image."""
-    if len(file) < entry.length:
-        raise TruncatedError(f"the archive ends {entry.length - len(file)} bytes before {entry.name} does")
-    cut = ddpm.split(bytes(file))
-    cut.require_whole()
-    header = cut.header
-    if (header.mode, header.width, header.height) != (entry.mode, entry.width, entry.height):
-        raise CorruptError(f"{entry.name} is another image than the archive says: the data is damaged")
-    return cut
-
-
-class _Values:
-    """Metadata of a block, by their positions from 1 (0: none); images share what is unpacked."""
-
-    def __init__(self, parts: Parts) -> None:
-        self.packed, self.bytes = parts.values, 0
-        self.unpacked: dict[int, Metadata] = {0: Metadata()}
-
-    def __call__(self, position: int) -> Metadata:
-        """Raises FormatError."""
-        if position not in self.unpacked:
-            if self.bytes > MAX_BLOCK_METADATA:
-                raise CorruptError(f"the metadata of a block take more than {MAX_BLOCK_METADATA} bytes")
-            self.unpacked[position] = unpack_metadata(bytes(self.packed[position - 1]))
-            self.bytes += sum(map(len, self.unpacked[position]))
-        return self.unpacked[position]
-
-
-def _finished(job: _Job, position: int, colour: Pixels, values: _Values) -> Result:
-    """The image of these colours; or the error, where its alpha or metadata, which are beside its stream, are
-    damaged."""
-    entry = job.block.entries[position]
-    try:
-        alpha = _alpha(entry, job.parts.sections[position])
-        metadata = values(entry.exif)._replace(icc_profile=values(entry.icc).icc_profile)
-    except FormatError as error:
-        return entry, error
-    return entry, to_image(Planes(entry.mode, colour, alpha, metadata))
-
-
-def _alpha(entry: Entry, section: Part) -> Pixels | None:
-    return unpack_alpha(bytes(section), entry.height, entry.width) if entry.has_alpha else None
-
-
-def _ranges(numbers: Sequence[int]) -> str:
-    """ "3, 7 to 9", counted from 1."""
-    groups = groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0])
-    runs = [[number + 1 for _, number in group] for _, group in groups]
-    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs)

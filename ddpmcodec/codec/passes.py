@@ -149,10 +149,16 @@ def decode_tiles(
     begin(coder, flat, for_previews, is_cut=is_cut is not False)
     run(coder, size, coding, last_segment, report)
     if coder.ended and is_cut is None:
-        uncut = new_pass(model, coding, size, lanes=lanes)  # as if nothing were missing
-        begin(uncut, flat, for_previews)
-        run(uncut, size, coding, last_segment, None)
-        coder = uncut if uncut.is_exact else coder
+
+        def as_if_whole(last: int | None) -> _native.Pass:
+            uncut = new_pass(model, coding, size, lanes=lanes)
+            begin(uncut, flat, for_previews)
+            run(uncut, size, coding, last, None)
+            return uncut
+
+        whole = as_if_whole(None)
+        if whole.is_exact:
+            coder = whole if last_segment is None else as_if_whole(last_segment)
     tiles, exact = [], coder.pixels()[0] if coder.is_exact else None
     for n, tile_streams in enumerate(streams):
         numbers = range(LANES) if lanes else (n,)

@@ -69,7 +69,11 @@ def planes_of(image: Picture, reading: Reading) -> Planes:
 def planes_of_file(data: bytes, name: str, reading: Reading) -> Planes:
     """The planes of an image file. name: what errors call it. Raises ImageError."""
     refuse_own_files(data, name)
-    return planes_of_image(load_image(data, name, any_format=reading.any_format), data, reading)
+    image = load_image(data, name, any_format=reading.any_format)
+    try:
+        return planes_of_image(image, data, reading)
+    except ImageError as error:
+        raise ImageError(f"{name}: {error}") from error
 
 
 def refuse_own_files(data: bytes, name: str) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +74,14 @@ def _finest(height: int, width: int, scale: int) -> int:
     return sum(halved) + 1
 
 
+class _Shares(NamedTuple):
+    """How many pixels of the image each of some means shares with a pixel of the small image, of which these are
+    neighbours from `first` on."""
+
+    first: int
+    pixels: NDArray[np.float32]
+
+
 class ReducedCanvas:
     """A small image that is put together from tiles, whose edges need not lie where those of its pixels do. corner:
     column and row of the tiles' first pixel in the image."""
@@ -87,12 +97,14 @@ class ReducedCanvas:
     def place(self, box: Box, mean: NDArray[np.float32]) -> None:
         """Adds the means of a tile, float32 [H / scale, W / scale, 3], with sizes rounded up. Any thread may call
         it."""
-        down = self._shares(box[0], self.top, self.first[0], mean.shape[0])
-        across = self._shares(box[1], self.left, self.first[1], mean.shape[1])
-        weighted = np.einsum("bu,uvc,dv->bdc", down[1], mean, across[1], optimize=True)
+        rows = self._shares(box[0], self.top, self.first[0], mean.shape[0])
+        columns = self._shares(box[1], self.left, self.first[1], mean.shape[1])
         with self.lock:
-            self.sum[down[0], across[0]] += weighted
-            self.weight[down[0], across[0]] += np.outer(down[1].sum(1), across[1].sum(1))
+            for down, across in product(rows, columns):
+                weight = np.outer(down.pixels, across.pixels)
+                place = slice(down.first, down.first + len(weight)), slice(across.first, across.first + weight.shape[1])
+                self.sum[place] += weight[..., None] * mean[: weight.shape[0], : weight.shape[1]]
+                self.weight[place] += weight
 
     def pixels(self) -> NDArray[np.uint8]:
         """The small image, uint8 [H, W, C], grey where there is nothing."""
@@ -101,16 +113,18 @@ class ReducedCanvas:
         np.divide(self.sum, self.weight[..., None], out=mean, where=self.weight[..., None] > 0)
         return to_colours(mean, self.channels)
 
-    def _shares(self, side: slice, offset: int, first: int, count: int) -> tuple[slice, NDArray[np.float32]]:
-        """Along one direction: which pixels of the small image a tile touches, and how much each of them overlaps with
-        each mean of the tile, float32 [pixels, means], in pixels of the image."""
-        start, stop, scale = side.start + offset, side.stop + offset, self.scale
-        pixels = np.arange(start // scale, -(-stop // scale))
-        mean_starts = start + scale * np.arange(count)
-        starts = np.maximum(scale * pixels[:, None], mean_starts)
-        stops = np.minimum(np.minimum(scale * (pixels[:, None] + 1), mean_starts + scale), stop)
-        shares = np.maximum(stops - starts, 0).astype(np.float32)
-        return slice(int(pixels[0]) - first, int(pixels[-1]) + 1 - first), shares
+    def _shares(self, side: slice, offset: int, first: int, count: int) -> list[_Shares]:
+        """What means of a tile share along one direction with pixels of the small image: each with the one that it
+        begins in, and, where its edges lie between theirs, with the next one."""
+        starts = side.start + offset + self.scale * np.arange(count)
+        ends = np.minimum(starts + self.scale, side.stop + offset)
+        borders = (starts // self.scale + 1) * self.scale
+        place = int(starts[0]) // self.scale - first
+        near, far = np.minimum(ends, borders) - starts, ends - borders
+        shares = [_Shares(place, near.astype(np.float32))]
+        if reaching := int((far > 0).sum()):  # all but perhaps the last, which is shorter
+            shares.append(_Shares(place + 1, far[:reaching].astype(np.float32)))
+        return shares
 
 
 def decode_reduced(file: Sections, scale: int, wanted: Wanted) -> Decoded:

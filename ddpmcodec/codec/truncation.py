@@ -93,6 +93,8 @@ def truncate(
     size = bytes if bytes is not None else int(min((bpp or 0) * pixels / 8, len(whole)))  # the product may be infinite
     if size >= len(whole):
         return whole
+    if size >= file.size and not mark:  # of a file that was marked before
+        return whole[: file.size]
     beside = MARK_BYTES if mark else 0
     if size < file.start + beside:
         least = f"the header {'and the mark take' if mark else 'alone takes'} {file.start + beside}"

@@ -90,17 +90,23 @@ def inflate(data: bytes, most: int) -> tuple[bytes, bool]:
 
 def pack_metadata(metadata: Metadata) -> bytes:
     """The metadata section; empty when there is nothing to keep. Raises ImageError when it is over MAX_METADATA."""
+    entries = metadata_entries(metadata)
+    if not entries:
+        return b""
+    deflated = zlib.compress(entries, level=9, wbits=RAW_DEFLATE)
+    return zlib.crc32(deflated).to_bytes(CRC32_BYTES, "little") + deflated
+
+
+def metadata_entries(metadata: Metadata) -> bytes:
+    """The content of a metadata section. Raises ImageError when it is too large for one."""
     present = metadata.present()
     values = [(kind, present[key]) for kind, key in KINDS.items() if key in present]
     entries = b"".join(bytes([kind]) + pack_varint(len(value)) + value for kind, value in values)
-    if not entries:
-        return b""
     if len(entries) > MAX_METADATA // 2:  # deflate can only grow it by far less than that
         raise ImageError(
             f"{len(entries)} bytes of ICC profile, EXIF and XMP are too many: leave them out with strip=True"
         )
-    deflated = zlib.compress(entries, level=9, wbits=RAW_DEFLATE)
-    return zlib.crc32(deflated).to_bytes(CRC32_BYTES, "little") + deflated
+    return entries
 
 
 def unpack_metadata(section: bytes) -> Metadata:

@@ -249,13 +249,13 @@ def test_a_file_that_becomes_shorter_while_an_image_is_decoded_is_an_error(
     path: Path, model: ContextModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where one that is mapped into memory would end the process."""
-    decode = access.extract_from
+    decode = access.restored
 
     def cut(*rest: Any, **options: Any) -> Any:
         path.write_bytes(path.read_bytes()[:100])
         return decode(*rest, **options)
 
-    monkeypatch.setattr(access, "extract_from", cut)
+    monkeypatch.setattr(access, "restored", cut)
     images = archive.open(path, model=model)
     with pytest.raises(TruncatedError, match="became shorter since it was opened"):
         images[next(iter(images))]

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from ddpmcodec import archive
-from ddpmcodec.archive import blocks, reader, writer
+from ddpmcodec.archive import blocks, restorer, writer
 from ddpmcodec.archive.blocks import ContextCoder
 from ddpmcodec.errors import ChecksumError, CorruptError, DdpmError, FormatError, ImageError
 from ddpmcodec.format.ddpma import Packed, assemble, check_name, split
@@ -147,7 +147,7 @@ def test_metadata_of_a_block_are_bounded(model: ContextModel, monkeypatch: pytes
         image.info["exif"] = b"Exif\0\0" + bytes([number]) * 1000
     data = create(images, model)
     assert len(split(data).index.blocks) == 1
-    monkeypatch.setattr(reader, "MAX_BLOCK_METADATA", 1500)
+    monkeypatch.setattr(restorer, "MAX_BLOCK_METADATA", 1500)
     with pytest.raises(CorruptError, match=r"1 of 3 .* lost .*: the metadata of a block take more than 1500 bytes"):
         list(archive.extract(data, model=model))
     monkeypatch.setattr(writer, "MAX_BLOCK_METADATA", 1500 + writer.MAX_METADATA)
@@ -156,7 +156,7 @@ def test_metadata_of_a_block_are_bounded(model: ContextModel, monkeypatch: pytes
     assert len(list(archive.extract(smaller, model=model))) == 3
 
 
-READERS = (archive.names, archive.describe, archive.read_index, archive.extract, archive.test, archive.originals)
+READERS = (archive.names, archive.describe, archive.read_index, archive.extract, archive.test)
 
 
 def test_what_is_no_file_is_no_archive(tmp_path: Path) -> None:

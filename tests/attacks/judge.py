@@ -281,8 +281,9 @@ class Judge:
 
     def _archived_originals(self, attack: Attack) -> None:
         with contextlib.suppress(DdpmError):
-            for _, original in archive.originals(attack.data, max_pixels=most_pixels(attack)):
-                require(attack.forged or original in self.originals, "another JPEG file than was archived")
+            for _, restored in archive.extract(attack.data, original=True, max_pixels=most_pixels(attack)):
+                known = isinstance(restored, Image.Image) or attack.forged or restored in self.originals
+                require(known, "another JPEG file than was archived")
 
     def _command_extract(self, attack: Attack, images: int) -> None:
         own = attack.seed.model or self.model_path

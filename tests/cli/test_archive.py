@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -352,3 +354,31 @@ def test_an_archive_is_as_new_as_it_is(ddpm: Callable, photos: Path, tmp_path: P
     os.utime(old, (10**9, 10**9))
     assert ddpm("archive", "create", tmp_path / "a.ddpma", old, *FAST).code == 0
     assert (tmp_path / "a.ddpma").stat().st_mtime > 1.5e9
+
+
+def test_an_image_with_too_much_metadata_is_named_and_left_out(ddpm: Callable, photos: Path, tmp_path: Path) -> None:
+    drawing().save(photos / "heavy.webp", lossless=True, xmp=bytes(9_000_000))
+    ended = ddpm("archive", "create", tmp_path / "a.ddpma", photos, "--effort", 1)
+    assert (ended.code, "heavy.webp" in archive.names(tmp_path / "a.ddpma")) == (1, False)
+    assert f"{photos / 'heavy.webp'}: 9000005 bytes of ICC profile, EXIF and XMP are too many" in ended.stderr
+
+
+def test_an_archive_that_somebody_else_changes_meanwhile_is_kept(
+    ddpm: Callable, photos_ddpma: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def join(archives: object) -> bytes:
+        photos_ddpma.write_bytes(b"of somebody else")
+        return b"joined"
+
+    monkeypatch.setattr(archive, "join", join)
+    ended = ddpm("archive", "join", "-f", photos_ddpma, photos_ddpma)
+    assert (ended.code, photos_ddpma.read_bytes()) == (1, b"of somebody else")
+    assert "another program has written it meanwhile: run the command again" in ended.stderr
+
+
+def test_names_that_the_terminal_lacks_are_escaped(tmp_path: Path) -> None:
+    (tmp_path / "a.ddpma").write_bytes(archive.create([("\u65e5.png", drawing())], effort=1))
+    command = [sys.executable, "-m", "ddpmcodec", "archive", "list", "a.ddpma"]
+    environment = os.environ | {"PYTHONIOENCODING": "cp1252"}
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False)
+    assert (ended.returncode, rb"\u65e5.png" in ended.stdout) == (0, True)

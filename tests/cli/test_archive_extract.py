@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import tracemalloc
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -349,3 +350,35 @@ def test_images_that_are_no_jpeg_files_come_as_png_beside_the_originals(ddpm: Ca
     file = archived({"a.png": 1, "b.png": 2})
     ended = ddpm("archive", "extract", file, "--original", "-o", file.parent / "out")
     assert (ended.code, files_below(file.parent / "out")) == (0, ["a.png", "b.png"])
+
+
+def test_long_names_cost_no_more_than_they_are_long(ddpm: Callable, tmp_path: Path) -> None:
+    names = [f"{n:03}/" + "a/" * 2000 + "b.png" for n in range(48)]
+    tracemalloc.start()
+    targets = _archive_extract._targets(names, ())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert targets == {name: name for name in names}
+    assert peak < 20 * sum(map(len, names))
+
+
+def test_the_archive_itself_is_not_written_over(ddpm: Callable, archived: Callable) -> None:
+    file = archived({"in.png": 1})
+    inside = file.rename(file.with_name("in.png"))
+    content = inside.read_bytes()
+    ended = ddpm("archive", "extract", inside, "-o", inside.parent, "-f")
+    assert (ended.code, inside.read_bytes() == content) == (1, True)
+    assert "is the archive itself: name another folder" in ended.stderr
+
+
+def test_what_is_no_whole_image_is_not_left_out(ddpm: Callable, archived: Callable) -> None:
+    file = archived({"a.png": 1})
+    out = file.parent / "out"
+    assert ddpm("archive", "extract", file, "-o", out).code == 0
+    whole = (out / "a.png").read_bytes()
+    (out / "a.png").write_bytes(whole[:-5])
+    ended = ddpm("archive", "extract", file, "-o", out, "--skip-existing")
+    assert (ended.code, "a.png: exists, but is not a whole file: use -f" in ended.stderr) == (1, True)
+    (out / "a.png").unlink()
+    os.mkfifo(out / "a.png")
+    assert ddpm("archive", "extract", file, "-o", out, "--skip-existing").code == 1

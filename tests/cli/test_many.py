@@ -145,6 +145,17 @@ def test_what_exists_is_skipped_or_refused_and_the_rest_is_done(ddpm: Any, tree:
     assert ddpm("encode", "-r", tree, "--skip-existing", "-f").code == 2
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such pipes")
+@pytest.mark.parametrize("command", ["encode", "decode"])
+def test_a_pipe_in_the_place_of_an_output_is_not_waited_for(ddpm: Any, tree: Path, command: str) -> None:
+    assert ddpm("encode", tree / "a.png").code == 0
+    source, output = (tree / "a.png", tree / "a.ddpm") if command == "encode" else (tree / "a.ddpm", tree / "a.png")
+    output.unlink()
+    os.mkfifo(output)
+    refused = ddpm(command, source, "--skip-existing")
+    assert (refused.code, f"{output}: exists, but is not a whole file" in refused.stderr) == (1, True)
+
+
 def test_what_was_changed_since_is_done_again(ddpm: Any, tree: Path) -> None:
     """By time, and by size where it was changed at once."""
     later = (tree / "a.png").stat().st_mtime + 100

@@ -12,6 +12,9 @@ from PIL import Image
 
 from ddpmcodec import codec
 from ddpmcodec.codec import originals
+from ddpmcodec.format.ddpm import assemble
+from ddpmcodec.format.header import Header, Index
+from ddpmcodec.format.header_bytes import parse_header
 
 pytestmark = pytest.mark.skipif(originals.transcoder() is None, reason="imagecodecs is missing")
 PHOTO = Path(__file__).parents[2] / "docs" / "photo.png"
@@ -154,3 +157,14 @@ def test_a_jpeg_from_a_pipe(ddpm: Any, jpeg: Path) -> None:
     assert codec.decode_original(coded) == jpeg.read_bytes()
     decoded = ddpm("decode", "-", "-o", "-", stdin=coded).stdout
     assert Image.open(BytesIO(decoded)).tobytes() == Image.open(jpeg).tobytes()
+
+
+def test_a_file_of_pixels_becomes_a_png_however_long_its_index(ddpm: Any, tmp_path: Path) -> None:
+    """The name of the output is looked at first, and so is refused; it holds no pixels."""
+    columns, segments = 24, 40
+    header = Header("RGB", 64 * columns, 64 * columns, 1, 0, 1, index=Index(64, 64, segments))
+    (tmp_path / "a.ddpm").write_bytes(assemble(header, b"", [b"ab"] * columns**2 * segments, b""))
+    assert parse_header((tmp_path / "a.ddpm").read_bytes())[1] > 1 << 16
+    (tmp_path / "a.png").write_bytes(b"old")
+    refused = ddpm("decode", tmp_path / "a.ddpm", "--original")
+    assert (refused.code, f"{tmp_path / 'a.png'}: exists already" in refused.stderr) == (1, True)

@@ -139,3 +139,10 @@ def test_a_tiny_one_arrives_in_two_pieces_wherever_it_was_cut(model: ContextMode
             decoder.feed(made[:end])
             decoder.feed(made[end:])
             assert decoder.close() == codec.decode(made, model=model)
+
+
+def test_a_marked_file_is_cut_to_the_bytes_that_are_asked_for(model: ContextModel, file: bytes) -> None:
+    lossy = codec.truncate(file, bytes=len(file) * 2 // 3, mark=True)
+    for size in range(len(lossy) - MARK_BYTES - 1, len(lossy)):
+        assert len(codec.truncate(lossy, bytes=size)) <= size
+    assert codec.truncate(lossy, bytes=len(lossy)) == lossy

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import struct
 import zlib
 from functools import cache
@@ -30,6 +31,7 @@ from ddpmcodec.errors import (
     TruncatedError,
 )
 from ddpmcodec.format.ddpm import assemble, split
+from ddpmcodec.format.ddpma import MARK
 from ddpmcodec.format.header import JPEG, JPEG_XL, Header
 from ddpmcodec.format.jpeg_xl import size_of
 from ddpmcodec.format.varint import pack_varint
@@ -345,16 +347,20 @@ def test_an_archive_gives_the_jpegs_that_it_was_given(monkeypatch: pytest.Monkey
     jpegs = {"trip/a.jpg": jpeg_of(exif=turned(6)), "b.JPG": jpeg_of(size=(32, 32)), "c.jpeg": ARITHMETIC}
     images = [*((name, BytesIO(jpeg)) for name, jpeg in jpegs.items()), ("d.png", Image.new("RGB", (20, 20), "red"))]
     data = archive.create(images)
-    assert dict(archive.originals(data)) == jpegs
-    assert dict(archive.originals(data, ["b.JPG", "d.png"])) == {"b.JPG": jpegs["b.JPG"]}
+    restored = dict(archive.extract(data, original=True))
+    assert {name: restored.pop(name) for name in jpegs} == jpegs
+    assert [(name, type(image)) for name, image in restored.items()] == [("d.png", Image.Image)]
+    assert dict(archive.extract(data, ["b.JPG"], original=True)) == {"b.JPG": jpegs["b.JPG"]}
     for name, image in archive.extract(data):
         if name in jpegs:
             assert image.tobytes() == Image.open(BytesIO(jpegs[name])).tobytes()
-    assert list(archive.originals(archive.create(images[:0] + images[3:]))) == []
-    assert not list(archive.originals(archive.create([("a.jpg", BytesIO(jpegs["b.JPG"]))], pixels=True)))
+    pixels = archive.create([("a.jpg", BytesIO(jpegs["b.JPG"]))], pixels=True)
+    assert isinstance(dict(archive.extract(pixels, original=True))["a.jpg"], Image.Image)
+    with pytest.raises(ValueError, match="give reduce or original"):
+        archive.extract(data, original=True, reduce=2)
     monkeypatch.setattr(originals, "transcoder", lambda: None)
     with pytest.raises(DdpmError, match="needs imagecodecs"):
-        dict(archive.originals(data, ["trip/a.jpg"]))
+        dict(archive.extract(data, ["trip/a.jpg"], original=True))
 
 
 def test_a_damaged_jpeg_in_an_archive_costs_no_other() -> None:
@@ -362,10 +368,29 @@ def test_a_damaged_jpeg_in_an_archive_costs_no_other() -> None:
     data = bytearray(archive.create([(name, BytesIO(jpeg)) for name, jpeg in jpegs.items()]))
     place = bytes(data).rindex(encoded(jpegs["1.jpg"])[-40:])
     data[place] ^= 255
-    restored = archive.originals(bytes(data))
+    restored = archive.extract(bytes(data), original=True)
     assert dict(islice(restored, 2)) == {name: jpegs[name] for name in ("0.jpg", "2.jpg")}
-    with pytest.raises(FormatError, match=r"^1\.jpg: "):
+    with pytest.raises(FormatError, match=r"^1 of 3 images are lost \(1\.jpg\): "):
         next(restored)
+
+
+def test_a_lost_block_is_named_beside_the_jpegs_that_are_restored() -> None:
+    """Its names are lost with it, and the index is damaged."""
+    jpegs = {f"{n}.jpg": jpeg_of(size=(740, 740), quality=60 + n) for n in range(3)}
+    data = bytearray(archive.create([(name, BytesIO(jpeg)) for name, jpeg in jpegs.items()]))
+    blocks = [match.start() for match in re.finditer(re.escape(MARK), bytes(data))]
+    assert len(blocks) == 3
+    data[12] ^= 1
+    data[blocks[1] + len(MARK) + 8] ^= 1
+    for original in (True, False):
+        restored = archive.extract(bytes(data), original=original)
+        assert {name for name, _ in islice(restored, 2)} == {"0.jpg", "2.jpg"}
+        with pytest.raises(FormatError, match=r"^1 of 3 images are lost \(number 2, whose names are lost"):
+            next(restored)
+    named = archive.extract(bytes(data), ["0.jpg"], original=True)
+    assert next(named) == ("0.jpg", jpegs["0.jpg"])
+    with pytest.raises(FormatError, match="1 of 3 images are lost, none of them asked for: make"):
+        next(named)
 
 
 def test_pillow_opens_it_as_any_other() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import tracemalloc
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -16,6 +17,7 @@ from PIL import Image
 from ddpmcodec import archive, codec
 from ddpmcodec.codec import originals
 from ddpmcodec.codec.decoder import decode_details
+from ddpmcodec.codec.reduced import ReducedCanvas
 from ddpmcodec.codec.regions import Region
 from ddpmcodec.codec.stream_decoder import ProgressiveDecoder
 from ddpmcodec.content import FileView
@@ -278,3 +280,23 @@ def test_an_image_that_one_tile_holds_is_coded_as_without(picture: Picture, mode
     image = picture("RGB", 60, 64)
     options: dict[str, Any] = {"model": model, "webp": False}
     assert codec.encode(image, tile=64, **options) == codec.encode(image, **options)
+
+
+def test_a_long_image_takes_no_more_memory_than_its_pixels() -> None:
+    tracemalloc.start()
+    canvas = ReducedCanvas(1, 300_000, 3, 4, (0, 0))
+    canvas.place((slice(0, 1), slice(0, 300_000)), np.full((1, 75_000, 3), 7, np.float32))
+    pixels, peak = canvas.pixels(), tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert pixels.shape == (1, 75_000, 3)
+    assert peak < 32 * 300_000
+
+
+@pytest.mark.parametrize("side", [1, 4, 32, 100])
+def test_a_small_file_that_needs_no_more_words_is_whole(side: int) -> None:
+    """Nothing says how long it is, and its first segments come without a word."""
+    image = np.full((side, side, 3), 255, np.uint8)
+    data = codec.encode(image, webp=False)
+    assert np.abs(codec.decode(data, reduce=2, as_array=True).astype(int) - image[::2, ::2]).max() <= 1
+    assert decode_details(data, step=1).steps_done == 1
+    assert codec.truncate(data, step=1) == data[: len(codec.truncate(data, step=1))]

@@ -7,12 +7,12 @@ import zlib
 from io import BytesIO
 
 import pytest
-from PIL import ExifTags, Image, TiffImagePlugin, TiffTags
+from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin, TiffTags
 from samples import ICC, LINEAR, XMP, described, exif, picture, stored
 
 from ddpmcodec.errors import ImageError
 from ddpmcodec.format.sections import NO_METADATA, Metadata
-from ddpmcodec.images import load_image, save_image, to_image, to_planes
+from ddpmcodec.images import load_image, lost_metadata, save_image, to_image, to_planes
 from ddpmcodec.metadata import unkept_colours, upright
 
 
@@ -70,8 +70,9 @@ def test_a_picture_that_was_turned_is_turned_no_further_by_its_xmp() -> None:
     image, turned = picture("RGB"), Image.Exif()
     turned[ExifTags.Base.Orientation] = 6
     image.info["exif"] = turned.tobytes()
-    image.info["xmp"] = b'<rdf tiff:Orientation="6" a="b"><tiff:Orientation>6</tiff:Orientation>'
-    assert upright(image).info["xmp"] == b'<rdf  a="b">'
+    orientations = b"""tiff:Orientation="6" tiff:Orientation='6' a="b"><tiff:Orientation>6</tiff:Orientation>"""
+    image.info["xmp"] = b"<rdf " + orientations
+    assert upright(image).info["xmp"] == b'<rdf   a="b">'
 
 
 @pytest.mark.parametrize("file_format", ["PNG", "JPEG", "WEBP"])
@@ -131,3 +132,44 @@ def test_of_a_damaged_png_no_chunk_is_read_beyond_its_end() -> None:
     file = described(LINEAR)
     for end in range(len(file)):
         assert unkept_colours(file[:end]) in ([], ["gAMA"])
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "WEBP", "TIFF", "JPEG"])
+def test_xmp_that_is_not_utf_8_is_kept_beside_exif(file_format: str) -> None:
+    image = picture("RGB")
+    image.info.update(xmp=b"<x>\xe9\xff</x>", exif=exif())
+    content = save_image(image, file_format)
+    found = to_image(to_planes(load_image(content, "x")))
+    assert (found.info["xmp"], lost_metadata(image, content)) == (image.info["xmp"], [])
+    assert found.getexif().get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ISOSpeedRatings] == 200
+
+
+def test_xmp_that_a_tiff_calls_text_is_kept() -> None:
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags.tagtype[ExifTags.Base.XMLPacket] = TiffTags.ASCII
+    tags[ExifTags.Base.XMLPacket] = "<x/>"
+    assert to_planes(load_image(stored(picture("RGB"), "TIFF", tiffinfo=tags), "x")).metadata.xmp == b"<x/>"
+
+
+def test_what_a_format_drops_is_named() -> None:
+    image = picture("RGB")
+    image.info.update(xmp=XMP, exif=exif(), icc_profile=ICC)
+    assert lost_metadata(image, save_image(image, "BMP")) == ["ICC profile", "EXIF", "XMP"]
+
+
+def test_a_large_profile_is_read_from_a_png_again() -> None:
+    image = picture("RGB")
+    image.info["icc_profile"] = ICC + bytes(2_000_000)
+    limit = PngImagePlugin.MAX_TEXT_CHUNK
+    assert to_planes(load_image(save_image(image, "PNG"), "x")).metadata.icc_profile == image.info["icc_profile"]
+    assert limit == PngImagePlugin.MAX_TEXT_CHUNK
+
+
+def test_more_metadata_than_a_file_holds_is_refused_before_the_work() -> None:
+    image = picture("RGB")
+    image.info["xmp"] = bytes(9_000_000)
+    with pytest.raises(
+        ImageError, match=r"^9000005 bytes of ICC profile, EXIF and XMP .*: leave them out with strip=True"
+    ):
+        to_planes(image)
+    assert to_planes(image, strip=True).metadata == NO_METADATA
