@@ -1,5 +1,6 @@
 // Coding schedules: which noise levels a file describes before its pixels are exact, and how it is cut into segments.
 #pragma once
+#include <algorithm>
 #include <iterator>
 #include <stdexcept>
 #include <string>
@@ -57,9 +58,14 @@ struct Segment {
     int first_wave, last_wave; // of the exact step: from, before
 };
 
+constexpr int LARGEST_SIDE = 1 << 28;  // of an image, whose waves can be counted in an int
+
 inline int waves_of(int height, int width) { return width + DELAY * (height - 1); }
 
+// Throws std::invalid_argument for an image that cannot be.
 inline std::vector<Segment> segments_of(int levels, int height, int width) {
+    if (std::min(height, width) < 1 || std::max(height, width) > LARGEST_SIDE)
+        throw std::invalid_argument("sides of an image are 1 to 2^28 pixels");
     const std::vector<Band> geometry = bands_of(height, width);
     const std::vector<LevelStep> steps = steps_of(levels);
     std::vector<Segment> segments;
