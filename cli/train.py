@@ -90,5 +90,6 @@ def train(
     if trainer is None:
         return INTERRUPTED
     images = f"{trainer.step} steps, {trainer.images} images"
-    say(f"{out}: {images}; next: ddpmcodec export {out} -o MODEL.safetensors")
+    base = first if first in models.names() else models.PHOTO  # which has the networks of other efforts
+    say(f"{out}: {images}; next: ddpmcodec export {out} -o MODEL.safetensors --base {base}")
     return 0

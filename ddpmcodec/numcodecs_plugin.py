@@ -30,7 +30,8 @@ class Ddpm(Codec):  # type: ignore[misc]  # numcodecs has no types
     """Chunks of images without loss: uint8 [..., H, W], [..., H, W, 1], [..., H, W, 3] (RGB) or [..., H, W, 4] (RGBA).
 
     A chunk of one image becomes a .ddpm file, a chunk of several an archive, where thumbnails share a stream. So chunks
-    should hold whole images, and many of them where they are small.
+    should hold whole images, and many of them where they are small. Without Zarr, give arrays in C order: others come
+    back transposed.
 
     Parameters:
         effort: as in `ddpmcodec.encode`.

@@ -20,6 +20,7 @@ import numpy as np
 from zarr.abc.codec import ArrayBytesCodec
 from zarr.registry import register_codec
 
+from ddpmcodec.codec.efforts import check_coding
 from ddpmcodec.errors import FormatError
 from ddpmcodec.format.header import DEFAULT_EFFORT
 from ddpmcodec.numcodecs_plugin import CHUNK_LEVELS, Ddpm, shape_of_images
@@ -40,6 +41,10 @@ class DdpmCodec(ArrayBytesCodec):
     model: str | None = None
     lossy: bool = False
     is_fixed_size = False
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for an effort or levels that there are not, TypeError for what is no whole number."""
+        check_coding(self.effort, self.levels)
 
     @cached_property
     def codec(self) -> Ddpm:

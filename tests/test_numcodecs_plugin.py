@@ -168,3 +168,9 @@ def test_zarr_keeps_images(photos: Chunk, tmp_path: Path, version: Any, codec: d
     again: Any = zarr.open_array(tmp_path, mode="r")
     assert np.array_equal(again[:], [*photos[:5], photos[0]])
     assert b"ddpm" in b"".join(path.read_bytes() for path in tmp_path.iterdir() if path.is_file())  # its metadata
+
+
+def test_zarr_refuses_an_effort_that_there_is_not() -> None:
+    for wrong in ({"effort": 9}, {"levels": 3}):
+        with pytest.raises(ValueError, match="must be"):
+            DdpmCodec(**wrong)  # type: ignore[arg-type]

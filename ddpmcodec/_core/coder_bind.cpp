@@ -72,6 +72,12 @@ std::shared_ptr<Trained> make_network(const nb::dict& tensors, const std::string
     return std::make_shared<Trained>(Trained{network_of(named, width, shown, inputs_of(role), outputs, conditions, depth), components});
 }
 
+// An array's type and shape, or the type of what is none, for messages.
+std::string kind_of(const nb::object& object) {
+    if (!nb::hasattr(object, "dtype") || !nb::hasattr(object, "shape")) return nb::str(object.type().attr("__name__")).c_str();
+    return nb::str(nb::str("{} {}").attr("format")(object.attr("dtype"), object.attr("shape"))).c_str();
+}
+
 // A network whose outputs a Python object computes: `outputs(rows, condition)`, uint8 [M, inputs] to int32 [M, outputs].
 std::shared_ptr<Trained> wrap_network(const nb::object& object, const std::string& role_name, int components, int conditions) {
     const Role role = role_of(role_name);
@@ -93,7 +99,7 @@ std::shared_ptr<Trained> wrap_network(const nb::object& object, const std::strin
         if (!nb::try_cast(answer, predicted, false) || predicted.ndim() != 2 || predicted.shape(0) != count ||
             predicted.shape(1) != outputs)
             throw std::invalid_argument("outputs of a network must be int32 [" + std::to_string(count) + ", " + std::to_string(outputs) +
-                                        "], in one piece");
+                                        "], in one piece, not " + kind_of(answer));
         const int32_t limit = int32_t(OUTPUT_LIMIT);
         for (size_t k = 0; k < predicted.size(); k++) out[k] = std::min(std::max(predicted.data()[k], -limit), limit);
     };

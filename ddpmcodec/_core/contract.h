@@ -8,6 +8,9 @@
 
 namespace ddpm {
 
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#error "weights are packed for processors whose lowest byte comes first, and streams are written as they have them: port both"
+#endif
 static_assert(FLT_EVAL_METHOD == 0, "operations of float and double must be rounded to these types, as by SSE: bits differ otherwise");
 
 inline constexpr int REACH = 3, SIDE = 2 * REACH + 1, ROW = SIDE * CHANNELS;

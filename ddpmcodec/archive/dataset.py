@@ -132,7 +132,8 @@ def loader(
     if batch_size < 1 or workers < 0:
         raise ValueError(f"a batch has 1 image or more, not {batch_size}, and workers are 0 or more, not {workers}")
     if excluded := {"shuffle", "sampler", "batch_sampler", "drop_last", "collate_fn", "num_workers"} & {*options}:
-        raise TypeError(f"loader() has an order of its own, and takes no {', '.join(sorted(excluded))}")
+        named = ", ".join(sorted(excluded))
+        raise TypeError(f"loader() has an order of its own, and takes no {named}; workers=N is the number of workers")
     batches = _Batches(dataset, batch_size, workers, generator, collate)
     return DataLoader(batches, batch_size=None, num_workers=workers, generator=generator, **options)
 

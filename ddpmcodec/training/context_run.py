@@ -9,6 +9,7 @@ import os
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,10 +18,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ddpmcodec.errors import TrainingError
+from ddpmcodec.errors import ModelError, TrainingError
 from ddpmcodec.files import write_file
 from ddpmcodec.models.architectures import RESIDUAL
-from ddpmcodec.models.context import ContextModel, pack, parse
+from ddpmcodec.models.context import EFFORTS, ContextModel, pack, parse
 from ddpmcodec.training import run, state
 from ddpmcodec.training.context_trainer import (
     ALL,
@@ -34,6 +35,7 @@ from ddpmcodec.training.context_trainer import (
 from ddpmcodec.training.data import Mixture, Pixels, crops_of, image_sets, left_out
 from ddpmcodec.training.optim import device_of
 from ddpmcodec.training.run import Say
+from ddpmcodec.training.trainable import Trainable
 
 SOURCE_PIXELS = 16  # pixels in a batch of images, for each position of a step
 GREY_SHARE, LUMA = 0.03, (299, 587, 114)  # of images that are made grey; weights in 1/1000
@@ -65,10 +67,28 @@ def train(
     if saved:
         with state.is_state(out):
             trainer.restore(saved)
+    _require_codable(trainer.networks)
     if compiled:
         trainer.compile()
     done = run.run(trainer, out, say, evaluate_minutes=evaluate_minutes)
     return trainer, done
+
+
+def _require_codable(networks: Mapping[str, Trainable]) -> None:
+    """Raises ModelError where a file could not be coded with what is trained, before that takes hours."""
+    for role, network in networks.items():
+        shape = network.shape
+        if shape.architecture == RESIDUAL:
+            continue
+        key = f"{EFFORTS[0]}.{role}"
+        try:
+            tensors = {f"{key}.{name}": tensor.cpu().numpy() for name, tensor in network.exported().items()}
+            pack(tensors, {key: shape.components}, "untrained", named={key: shape.architecture})
+        except Exception as error:  # of any kind, as it is somebody else's code
+            raise ModelError(
+                f"networks of the architecture {shape.architecture!r} cannot code what is trained of them as {role}"
+                f" ({type(error).__name__}: {error}): mend the class that codes, or `exported`"
+            ) from error
 
 
 def fit(
@@ -93,6 +113,9 @@ def fit(
     >>> model = fit("photos", "run", hours=1.5)  # doctest: +SKIP
     >>> data = ddpmcodec.encode("photo.png", model=model)  # doctest: +SKIP
     """
+    known = [field.name for field in fields(ContextSettings) if field.name != "data"]
+    if unknown := sorted(settings.keys() - {*known}):
+        raise TypeError(f"fit() takes no {', '.join(unknown)}: settings are {', '.join(known)}")
     folder = Path(out)
     if isinstance(data, np.ndarray):
         array = folder / IMAGES

@@ -72,3 +72,20 @@ def test_an_architecture_that_only_codes_cannot_be_trained() -> None:
     architectures.register("fixed")(type("Fixed", (), {}))
     with pytest.raises(TrainingError, match="architecture 'fixed' have no `trainable`"):
         trainable(shape_of(1, "direct", "fixed"))
+
+
+def test_a_class_that_cannot_code_is_named_before_the_hours(
+    gradients: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = architectures.find("linear").outputs  # type: ignore[attr-defined]
+    monkeypatch.setattr(architectures.find("linear"), "outputs", lambda *asked: code(*asked).astype(np.int64))
+    with pytest.raises(
+        ModelError, match=r"'linear' cannot code .* as direct \(ValueError: .*, not int64 \(\d+, 24\)\): mend"
+    ):
+        fit(gradients, tmp_path / "run", network="linear", effort=1, roles=("direct",), hours=1, **OPTIONS)
+
+
+def test_settings_that_there_are_not_are_named(gradients: np.ndarray, tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match=r"^fit\(\) takes no epochs: settings are validate, hold_out, hours"):
+        fit(gradients, tmp_path / "run", epochs=3)
+    assert not (tmp_path / "run").exists()
