@@ -173,6 +173,9 @@ max_pixels_option = click.option(
     metavar="N",
     help="Refuse an image that claims more pixels, before it takes memory and time.",
 )
+no_verify_option = click.option(
+    "--no-verify", is_flag=True, help="Do not decode the result to compare it before it is written."
+)
 reduce_option = click.option(
     "--reduce",
     type=click.Choice(["2", "4", "8", "16"]),

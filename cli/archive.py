@@ -33,6 +33,7 @@ from ._common import (
     max_pixels_option,
     naming,
     naming_options,
+    no_verify_option,
     pixels_option,
     printable,
     progress,
@@ -80,7 +81,7 @@ archive.add_command(remove)
 @any_format_option
 @webp_option
 @pixels_option
-@click.option("--no-verify", is_flag=True, help="Do not decode and compare the result before it is written.")
+@no_verify_option
 @threads_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output: images, left out, bytes.")
 @quiet_option

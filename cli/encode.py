@@ -24,6 +24,7 @@ from ._common import (
     model_option,
     naming,
     naming_options,
+    no_verify_option,
     output_option,
     pixels_option,
     read_input,
@@ -55,12 +56,7 @@ JPEG_START = b"\xff\xd8\xff"
 @webp_option
 @pixels_option
 @tile_option
-@click.option(
-    "--verify/--no-verify",
-    default=True,
-    show_default=True,
-    help="Decode the result and compare it with the image before it is written.",
-)
+@no_verify_option
 @click.option("--keep-suffix", is_flag=True, help="photo.jpg becomes photo.jpg.ddpm.")
 @click.option(
     "--rm",
@@ -72,7 +68,7 @@ JPEG_START = b"\xff\xd8\xff"
 @many_options
 def encode(
     choice: Choice, effort: int, levels: int, model: str | None, strip: bool, any_format: bool, webp: bool,
-    pixels: bool, tile: int | None, verify: bool, keep_suffix: bool, removes: bool,
+    pixels: bool, tile: int | None, no_verify: bool, keep_suffix: bool, removes: bool,
 ) -> int:  # fmt: skip
     """Compress images without loss: photo.png becomes photo.ddpm. FILE - is standard input.
 
@@ -92,10 +88,10 @@ def encode(
 
     if choice.output is not None and choice.output not in choice.files and not choice.recursive:
         refuse_image_name(choice.output, "encode", ".ddpm")
-    if removes and not verify:
+    if removes and no_verify:
         raise click.UsageError("--rm removes images whose files were verified: leave out --no-verify")
     reading = Reading(strip, any_format, pixels)
-    options = {"effort": effort, "levels": levels, "webp": webp, "tile": tile, "verify": verify}
+    options = {"effort": effort, "levels": levels, "webp": webp, "tile": tile, "verify": not no_verify}
     return run(choice, Encoder(choice, reading, options, loader(model, ray=choice.ray), keep_suffix, removes))
 
 
