@@ -9,14 +9,19 @@ namespace ddpm {
 namespace {
 
 // Rates of networks 64 wide; wider ones, which know more, learn less: rates fall as the root of the width. What others show moves
-// with the image, too: a block that sees it learns more slowly (docs/experiments).
+// with the image, too: a block that sees it learns more slowly; and so does, after noise levels, the last block of two
+// (docs/experiments).
 constexpr Rates PIXEL_RATES{0.07f, 0.3f, 0.05f}, BAND_RATES{0.025f, 0.15f, 0.025f};  // head, last block, biases
-constexpr float SHOWN_PACE = 0.6f;
+constexpr float SHOWN_PACE = 0.6f, SHALLOW_PACE = 0.6f;
+constexpr int SHALLOW = 2;  // blocks
 
 Rates rates_of(Role role, const Network& network) {
     const Rates& rates = role == Role::BAND ? BAND_RATES : PIXEL_RATES;
-    const float share = 8.0f / std::sqrt(float(network.width)), pace = network.shown ? SHOWN_PACE : 1.0f;
-    return {rates.head * share, rates.block * share * pace, rates.bias * share};
+    const float share = 8.0f / std::sqrt(float(network.width));
+    float block = rates.block * share;
+    if (network.shown) block *= SHOWN_PACE;
+    if (role == Role::LAST && network.depth <= SHALLOW) block *= SHALLOW_PACE;
+    return {rates.head * share, block, rates.bias * share};
 }
 
 }  // namespace

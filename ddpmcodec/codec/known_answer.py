@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ddpmcodec import _native
 from ddpmcodec.errors import ModelError
 
-ANSWER = "dc2c0347650af2f2271beca5e84b1d854ed9e3e893b809eb382ab54d7e0d61de"
+ANSWER = "889ddcf966f434dba876f687d4fd4e37a905ab58cdf7190bf032cc1d6dd75815"
 WIDTH, DEPTH, COMPONENTS = 32, 2, 3
 BLOCK_INPUTS = WIDTH + 3 * 16  # 16 activations are shown to three other positions
 SIZE = (26, 22)  # of the picture
