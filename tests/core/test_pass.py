@@ -345,7 +345,7 @@ def test_networks_learn_in_pixels_and_coarse_bands_and_wide_ones_in_the_second(
 
 @pytest.mark.parametrize("shape", [(0, 4, 4, 3), (1, 0, 4, 3), (1, 4, 0, 3), (1, 4, 4, 2), (1, 4, 4, 4)])
 def test_images_that_cannot_be_are_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match="images have one channel or three|sides of an image are"):
+    with pytest.raises(ValueError, match=r"images have one channel or three|sides of an image are"):
         new_pass(shape, 0)
 
 
