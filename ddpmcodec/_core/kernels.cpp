@@ -96,8 +96,8 @@ Scratch::Scratch(const Network& network)
 namespace {
 
 // What the next layer sees, of each row its first `length` bytes.
-void keep(const Rows& rows, int length, uint8_t* kept) {
-    for (int m = 0; m < rows.count; m++) std::memcpy(kept + (size_t)m * length, rows.activation + m * rows.activation_stride, length);
+void keep(const Rows& rows, int length, const int* places, uint8_t* kept) {
+    for (int m = 0; m < rows.count; m++) std::memcpy(kept + (size_t)places[m] * length, rows.activation + m * rows.activation_stride, length);
 }
 
 // Shows the activations before a block, and puts what others show beside them. Rows may see each other.
@@ -115,7 +115,7 @@ void exchange(const Rows& rows, int length, int block, const Shown* shown) {
 
 }  // namespace
 
-void run(const Network& network, const InputRows& inputs, int32_t* outputs, Scratch& scratch, const Shown* shown, Kept kept) {
+void run(const Network& network, const InputRows& inputs, int32_t* outputs, Scratch& scratch, const Shown* shown, const Kept& kept) {
     const Kernels& kernels = *network.stem.kernels;
     const int width = network.width, count = inputs.count;
     const float* stem_bias = network.stem_bias.data() + (size_t)inputs.condition * width;
@@ -136,11 +136,12 @@ void run(const Network& network, const InputRows& inputs, int32_t* outputs, Scra
         kernels.after_stem(rows, network.stem.offset.data(), network.stem_factor.data(), stem_bias);
         for (int k = 0; k < network.depth; k++) {
             if (network.shown) exchange(rows, network.shown, k, shown ? shown + first : nullptr);
-            if (kept.block && k == network.depth - 1) keep(rows, network.block_inputs(), kept.block + (size_t)first * network.block_inputs());
+            const int number = k - (network.depth - kept.blocks);
+            if (number >= 0) keep(rows, network.block_inputs(), kept.places + first, kept.block[number]);
             multiply(network.blocks[k]);
             kernels.after_block(rows, network.block_factor[k].data());
         }
-        if (kept.head) keep(rows, width, kept.head + (size_t)first * width);
+        if (kept.head) keep(rows, width, kept.places + first, kept.head);
         multiply(network.head);
         kernels.after_head(ends, outputs + (size_t)first * network.outputs, network.outputs);
     }

@@ -170,13 +170,16 @@ struct InputRows {
     int count;
 };
 
-// What learning needs of positions: what the last block and the head saw, uint8 [count][block_inputs] and [count][width].
+// Where learning keeps what it needs of positions: what the last blocks and the head saw, uint8 [block_inputs] and [width] each.
 struct Kept {
-    uint8_t *block = nullptr, *head = nullptr;
+    int blocks = 0;
+    uint8_t* block[LARGEST_DEPTH] = {};
+    uint8_t* head = nullptr;
+    const int* places = nullptr;  // of each position, in these
 };
 
 // outputs: int32 [count][outputs]. shown: [count], or nullptr: each position is alone. Does not allocate.
 void run(const Network& network, const InputRows& inputs, int32_t* outputs, Scratch& scratch, const Shown* shown = nullptr,
-         Kept kept = {});
+         const Kept& kept = {});
 
 }  // namespace ddpm

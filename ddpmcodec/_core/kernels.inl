@@ -99,9 +99,11 @@ void pack_row(const Weights& packed, int output, const int8_t* DDPM_RESTRICT row
     target += output % VECTOR * sizeof(uint32_t);
     int32_t total = 0;
     for (int k = 0; k < inputs; k++) total += row[k];
+    const int whole = inputs / GROUP * GROUP;
     for (int k = 0; k < packed.inputs; k += GROUP) {
         uint32_t group = 0;
-        for (int i = 0; i < GROUP && k + i < inputs; i++) group |= in_group(row[k + i], i);
+        if (sizeof(Weight) == 1 && k < whole) memcpy(&group, row + k, sizeof group);
+        else for (int i = 0; i < GROUP && k + i < inputs; i++) group |= in_group(row[k + i], i);
         memcpy(target + (size_t)k * VECTOR * sizeof(Weight), &group, sizeof group);
     }
     packed.offset[output] = 128 * total;
@@ -201,10 +203,14 @@ inline float unit_of(float largest) { return largest > TINY ? largest / LARGEST_
 inline float share_of(float largest) { return largest > TINY ? LARGEST_SLOPE / largest : 0.0f; }
 
 float quantise_row(const float* DDPM_RESTRICT slopes, int count, uint8_t* DDPM_RESTRICT row) {
-    float largest = 0.0f;
-    for (int o = 0; o < count; o++) largest = larger(fabsf(slopes[o]), largest);
-    const float share = share_of(largest);
+    float of_lane[VECTOR] = {}, largest = 0.0f;  // compilers make no vectors of one maximum
     int o = 0;
+    for (; o + VECTOR <= count; o += VECTOR)
+        DDPM_VECTORISE for (int i = 0; i < VECTOR; i++) of_lane[i] = larger(fabsf(slopes[o + i]), of_lane[i]);
+    for (; o < count; o++) largest = larger(fabsf(slopes[o]), largest);
+    for (int i = 0; i < VECTOR; i++) largest = larger(of_lane[i], largest);
+    const float share = share_of(largest);
+    o = 0;
     for (; o + VECTOR <= count; o += VECTOR)  // most rows are short: compilers would make vectors of 64 alone
         DDPM_VECTORISE for (int i = 0; i < VECTOR; i++) row[o + i] = (uint8_t)(128 + slope_of(slopes[o + i] * share));
     for (; o < count; o++) row[o] = (uint8_t)(128 + slope_of(slopes[o] * share));
@@ -253,11 +259,12 @@ void quantise_columns(const float* slopes, size_t stride, int count, int first, 
 }
 
 void back(const int32_t* DDPM_RESTRICT sums, const int32_t* DDPM_RESTRICT offset, float unit,
-          const float* DDPM_RESTRICT factor, const uint8_t* DDPM_RESTRICT seen, float* DDPM_RESTRICT slopes,
-          int width) {
+          const float* DDPM_RESTRICT factor, const uint8_t* DDPM_RESTRICT seen, float* DDPM_RESTRICT trunk,
+          float* DDPM_RESTRICT slopes, int width) {
     for (int i = 0; i < width; i++) {
-        const float slope = (float)(sums[i] - offset[i]) * unit * factor[i];
-        slopes[i] = seen[i] > 0 && seen[i] < 255 ? slope : 0.0f;
+        const float slope = (float)(sums[i] - offset[i]) * unit;
+        trunk[i] = trunk[i] + (seen[i] > 0 && seen[i] < 255 ? slope : 0.0f);
+        slopes[i] = trunk[i] * factor[i];
     }
 }
 

@@ -6,6 +6,7 @@
 
 #include <cstring>
 #include <memory>
+#include <numeric>
 #include <thread>
 
 #include "arrays.h"
@@ -171,7 +172,7 @@ nb::object outputs_of(const Network& network, nb::handle object, int condition) 
 struct OwnLearner {
     Network network;
     Learner learner;
-    OwnLearner(const Network& start, int most) : network(start), learner(network, most) {}
+    OwnLearner(const Network& start, int blocks, int most) : network(start), learner(network, blocks, most) {}
     OwnLearner(const OwnLearner&) = delete;
 
     void step(int condition, int count, const Rates& rates, int threads) {
@@ -188,38 +189,45 @@ struct OwnLearner {
     }
 };
 
-void learn(OwnLearner& self, int condition, nb::handle slopes, nb::handle kept_block, nb::handle kept_head,
-           float head_rate, float block_rate, float bias_rate, int threads) {
+void learn(OwnLearner& self, int condition, nb::handle slopes, const nb::list& kept_blocks, nb::handle kept_head,
+           float head_rate, float block_rate, float inner_rate, float bias_rate, int threads) {
     const int width = self.network.width, outputs = self.network.outputs;
     const Floats by_sums(slopes, "slopes", "float32", {-1, outputs});
     const int count = by_sums.size(0);
-    const int block_inputs = self.network.block_inputs();
-    const Bytes block(kept_block, "kept_block", "uint8", {count, block_inputs});
+    const int block_inputs = self.network.block_inputs(), learning = self.learner.blocks();
+    if ((int)kept_blocks.size() != learning) refuse("kept_blocks: expected one array for each block that learns");
+    std::vector<Bytes> blocks;
+    for (nb::handle kept : kept_blocks) blocks.emplace_back(kept, "kept_blocks", "uint8", Sizes{count, block_inputs});
     const Bytes head(kept_head, "kept_head", "uint8", {count, width});
     require_condition(self.network, condition);
     if (count > self.learner.most_positions()) refuse("slopes: more positions than the learner was made for");
     if (threads < 1 || threads > 64) refuse("threads: expected 1 .. 64");
     nb::gil_scoped_release release;
-    for (int k = 0; k < count; k++) {
-        std::memcpy(self.learner.slopes(k), by_sums.data() + (size_t)k * outputs, outputs * sizeof(float));
-        std::memcpy(self.learner.kept_block(k), block.data() + (size_t)k * block_inputs, block_inputs);
-        std::memcpy(self.learner.kept_head(k), head.data() + (size_t)k * width, width);
-    }
-    self.step(condition, count, {head_rate, block_rate, bias_rate}, threads);
+    for (int k = 0; k < count; k++) std::memcpy(self.learner.slopes(k), by_sums.data() + (size_t)k * outputs, outputs * sizeof(float));
+    const Kept kept = self.learner.kept(nullptr);
+    for (int b = 0; b < learning; b++) std::memcpy(kept.block[b], blocks[b].data(), (size_t)count * block_inputs);
+    std::memcpy(kept.head, head.data(), (size_t)count * width);
+    self.step(condition, count, {head_rate, block_rate, inner_rate, bias_rate}, threads);
 }
 
 nb::object kept_of(const Network& network, nb::handle object, int condition) {
     const Bytes rows(object, "rows", "uint8", {-1, network.inputs});
     require_condition(network, condition);
-    const int count = rows.size(0);
+    const int count = rows.size(0), block_inputs = network.block_inputs();
     std::vector<int32_t> outputs((size_t)count * network.outputs);
-    std::vector<uint8_t> block((size_t)count * network.block_inputs()), head((size_t)count * network.width);
+    std::vector<uint8_t> head((size_t)count * network.width);
+    std::vector<std::vector<uint8_t>> blocks(network.depth, std::vector<uint8_t>((size_t)count * block_inputs));
     const size_t stride = rounded_up(network.inputs, ROW_UNIT);
     const Aligned<uint8_t> padded_rows = padded(rows.data(), count, network.inputs, stride);
     Scratch scratch(network);
-    run(network, {condition, padded_rows.data(), stride, count}, outputs.data(), scratch, nullptr, {block.data(), head.data()});
-    return nb::make_tuple(matrix_of(std::move(block), count, network.block_inputs()),
-                          matrix_of(std::move(head), count, network.width));
+    std::vector<int> places(count);
+    std::iota(places.begin(), places.end(), 0);
+    Kept kept{network.depth, {}, head.data(), places.data()};
+    for (int k = 0; k < network.depth; k++) kept.block[k] = blocks[k].data();
+    run(network, {condition, padded_rows.data(), stride, count}, outputs.data(), scratch, nullptr, kept);
+    nb::list of_blocks;
+    for (std::vector<uint8_t>& block : blocks) of_blocks.append(matrix_of(std::move(block), count, block_inputs));
+    return nb::make_tuple(of_blocks, matrix_of(std::move(head), count, network.width));
 }
 
 nb::object weights_of(const LearningLayer& layer) { return matrix_of(layer.weights, layer.outputs, layer.width); }
@@ -243,15 +251,16 @@ void bind_kernels(nb::module_& m) {
              nb::arg("params"))
         .def("outputs", &outputs_of, nb::arg("rows"), nb::arg("condition"), "int32 [M, O] of uint8 [M, I].")
         .def("kept", &kept_of, nb::arg("rows"), nb::arg("condition"),
-             "uint8 [M, block inputs] and [M, W]: what the last block and the head see, each row alone.");
-    nb::class_<OwnLearner>(m, "Learner", "For tests: a copy of a network whose last layers go on learning.")
-        .def(nb::init<const Network&, int>(), nb::arg("network"), nb::arg("most_positions"))
-        .def("step", &learn, nb::arg("condition"), nb::arg("slopes"), nb::arg("kept_block"), nb::arg("kept_head"),
-             nb::arg("head_rate"), nb::arg("block_rate"), nb::arg("bias_rate"), nb::arg("threads") = 1)
+             "a list of uint8 [M, block inputs], and [M, W]: what the blocks and the head see, each row alone.");
+    nb::class_<OwnLearner>(m, "Learner", "For tests: a copy of a network whose last blocks and head go on learning.")
+        .def(nb::init<const Network&, int, int>(), nb::arg("network"), nb::arg("blocks"), nb::arg("most_positions"))
+        .def("step", &learn, nb::arg("condition"), nb::arg("slopes"), nb::arg("kept_blocks"), nb::arg("kept_head"),
+             nb::arg("head_rate"), nb::arg("block_rate"), nb::arg("inner_rate"), nb::arg("bias_rate"), nb::arg("threads") = 1)
         .def("outputs", [](const OwnLearner& self, nb::handle rows, int c) { return outputs_of(self.network, rows, c); },
              nb::arg("rows"), nb::arg("condition"))
         .def("head_weights", [](const OwnLearner& self) { return weights_of(self.learner.head()); })
-        .def("block_weights", [](const OwnLearner& self) { return weights_of(self.learner.block()); })
+        .def("block_weights", [](const OwnLearner& self, int block) { return weights_of(self.learner.block(block)); },
+             nb::arg("block"))
         .def("head_bias", &bias_of);
 }
 

@@ -1,6 +1,7 @@
 // Online learning of a network's last layers: which part of it each thread does, and in which order.
 #include "kernels_learner.h"
 
+#include <algorithm>
 #include <cmath>
 #include <stdexcept>
 
@@ -50,30 +51,40 @@ LearningLayer::LearningLayer(const Packed& packed, int most_positions)
       nearest((size_t)outputs * width),
       kept((size_t)most_positions * width, 0),
       columns(width, most_positions, *packed.kernels),
-      sums((size_t)outputs * width, 0) {
+      sums((size_t)outputs * width, 0),
+      slopes(outputs, most_positions) {
     for (int o = 0; o < outputs; o++) packed.get_row(o, nearest.data() + (size_t)o * width);
     for (size_t i = 0; i < weights.size(); i++) weights[i] = nearest[i];
 }
 
-Learner::Learner(Network& network, int most_positions)
+WayBack::WayBack(int outputs, int inputs, int most_positions, const Kernels& kernels)
+    : weights(inputs, outputs, kernels),
+      stride(rounded_up(outputs, ROW_UNIT)),
+      rows(most_positions * stride, SIGN),
+      units(most_positions, 0.0f),
+      sums((size_t)most_positions * inputs, 0) {}
+
+Learner::Learner(Network& network, int blocks, int most_positions)
     : network_(network),
       kernels_(*network.stem.kernels),
       most_(most_positions >= 1 && most_positions <= LARGEST_POSITIONS
                 ? most_positions
                 : throw std::invalid_argument("learner: the most positions of a step are not 1 .. 60000")),
-      head_slopes_(network.outputs, most_positions),
-      block_slopes_(network.width, most_positions),
-      head_(network.head, most_positions),
-      block_(network.blocks.back(), most_positions),
-      back_(network.width, network.outputs, kernels_),
-      back_stride_(rounded_up(network.outputs, ROW_UNIT)),
-      back_rows_(most_positions * back_stride_, SIGN),
-      back_units_(most_positions, 0.0f),
-      back_sums_((size_t)most_positions * network.width, 0) {
+      trunk_((size_t)most_positions * network.width) {
+    if (blocks < 1 || blocks > network.depth) throw std::invalid_argument("learner: the blocks that learn are not 1 .. the depth");
+    for (int k = network.depth - blocks; k < network.depth; k++) layers_.emplace_back(network.blocks[k], most_positions);
+    layers_.emplace_back(network.head, most_positions);
+    for (const LearningLayer& layer : layers_) ways_back_.emplace_back(layer.outputs, network.width, most_positions, kernels_);
     const size_t biases = (size_t)network.conditions * network.outputs;
     bias_.momentum.assign(biases, 0.0f);
     bias_.squares.assign(biases, 0.0f);
     bias_.powers.assign(2 * (size_t)network.conditions, 1.0f);
+}
+
+Kept Learner::kept(const int* places) {
+    Kept kept{blocks(), {}, head().kept.data(), places};
+    for (int k = 0; k < blocks(); k++) kept.block[k] = layers_[k].kept.data();
+    return kept;
 }
 
 void Learner::phase(int number, int condition, int count, const Rates& rates, int thread, int threads) {
@@ -82,93 +93,84 @@ void Learner::phase(int number, int condition, int count, const Rates& rates, in
     else learn(condition, count, rates, thread, threads);
 }
 
-// Phase 0 prepares the factors of products: the head's weights for the way back, what the layers saw, and slopes.
+// Phase 0 prepares the factors of products: weights for the ways back, and what the layers saw.
 void Learner::prepare(int condition, int count, int thread, int threads) {
     if (thread == 0) {
         float* bias = bias_.powers.data() + 2 * condition;
         powers_[0] *= MOMENTUM, bias[0] *= MOMENTUM;
         powers_[1] *= SQUARES, bias[1] *= SQUARES;
     }
-    const Share back(head_.width / VECTOR, 1, thread, threads);
-    const auto* weights = reinterpret_cast<const uint8_t*>(head_.nearest.data());
-    back_.set_columns(head_.outputs, back.first, back.last, weights, head_.width, 0);
-    for (LearningLayer* layer : {&head_, &block_}) {
-        const Share columns(layer->width / VECTOR, 1, thread, threads);
-        layer->columns.set_columns(count, columns.first, columns.last, layer->kept.data(), layer->width, SIGN);
-    }
-    const Share positions(count, 1, thread, threads);
-    for (int k = positions.first; k < positions.last; k++) {
-        back_units_[k] = kernels_.quantise_row(slopes(k), head_slopes_.stride, back_rows_.data() + k * back_stride_);
+    for (size_t i = 0; i < layers_.size(); i++) {
+        LearningLayer& layer = layers_[i];
+        const Share columns(layer.width / VECTOR, 1, thread, threads);
+        layer.columns.set_columns(count, columns.first, columns.last, layer.kept.data(), layer.width, SIGN);
+        if (i == 0) continue;
+        const Share back(network_.width / VECTOR, 1, thread, threads);
+        const auto* weights = reinterpret_cast<const uint8_t*>(layer.nearest.data());
+        ways_back_[i].weights.set_columns(layer.outputs, back.first, back.last, weights, layer.width, 0);
     }
 }
 
-// Phase 1 computes slopes by the block's sums, of a share of the positions.
+// Phase 1 computes slopes by the blocks' sums, of a share of the positions: from layer to layer, those by the trunk add up.
 void Learner::propagate(int count, int thread, int threads) {
     const Share positions(count, 4, thread, threads);
-    const int width = head_.width, first = positions.first;
-    int32_t* sums = back_sums_.data();
-    kernels_.product(back_rows_.data() + first * back_stride_, back_stride_, positions.last - first,
-                     back_.over(head_.outputs), sums + (size_t)first * width, width);
-    for (int k = first; k < positions.last; k++) {
-        float* slopes = block_slopes_.values.data() + (size_t)k * width;
-        kernels_.back(sums + (size_t)k * width, back_.offset.data(), back_units_[k],
-                      network_.block_factor.back().data(), kept_head(k), slopes, width);
+    const int width = network_.width, first = positions.first;
+    std::fill(trunk_.begin() + (size_t)first * width, trunk_.begin() + (size_t)positions.last * width, 0.0f);
+    for (int i = blocks(); i > 0; i--) {
+        const LearningLayer& from = layers_[i];
+        LearningLayer& to = layers_[i - 1];
+        WayBack& back = ways_back_[i];
+        for (int k = first; k < positions.last; k++)
+            back.units[k] = kernels_.quantise_row(from.slopes.values.data() + (size_t)k * from.slopes.stride, from.slopes.stride, back.rows.data() + k * back.stride);
+        kernels_.product(back.rows.data() + first * back.stride, back.stride, positions.last - first, back.weights.over(from.outputs),
+                         back.sums.data() + (size_t)first * width, width);
+        const float* factor = network_.block_factor[network_.depth - blocks() + i - 1].data();
+        for (int k = first; k < positions.last; k++)
+            kernels_.back(back.sums.data() + (size_t)k * width, back.weights.offset.data(), back.units[k], factor,
+                          from.kept.data() + (size_t)k * from.width, trunk_.data() + (size_t)k * width,
+                          to.slopes.values.data() + (size_t)k * width, width);
     }
 }
 
-// Phase 2 moves a share of the layers' outputs, the block's first, in whole blocks of 16.
+// Phase 2 moves a share of the layers' outputs, in whole blocks of 16: widths are multiples of it.
 void Learner::learn(int condition, int count, const Rates& rates, int thread, int threads) {
-    const int width = block_.outputs;  // a multiple of 16
-    const Share outputs(width + head_.outputs, VECTOR, thread, threads);
-    const Share block{outputs.first < width ? outputs.first : width, outputs.last < width ? outputs.last : width};
-    const Share last{outputs.first - block.first, outputs.last - block.last};
-    if (block.first < block.last) move_block(count, rates, block.first, block.last);
-    if (last.first < last.last) move_last(condition, count, rates, last.first, last.last);
+    const Share outputs(blocks() * network_.width + network_.outputs, VECTOR, thread, threads);
+    for (int i = 0; i <= blocks(); i++) {
+        const int start = i * network_.width;
+        const int first = std::max(outputs.first - start, 0), last = std::min(outputs.last - start, layers_[i].outputs);
+        if (first >= last) continue;
+        const bool is_head = i == blocks();
+        move(i, count, is_head ? rates.head : i == blocks() - 1 ? rates.block : rates.inner, first, last);
+        if (is_head) move_bias(condition, count, rates.bias, first, last);
+    }
 }
 
-void Learner::move_block(int count, const Rates& rates, int first, int last) {
-    quantise(block_slopes_, count, first, last);
-    multiply(block_slopes_, block_, count, first, last);
-    move(block_, network_.blocks.back(), block_slopes_, rates.block, first, last);
-}
-
-// Moves outputs of the head, and their biases.
-void Learner::move_last(int condition, int count, const Rates& rates, int first, int last) {
-    quantise(head_slopes_, count, first, last);
-    multiply(head_slopes_, head_, count, first, last);
-    move(head_, network_.head, head_slopes_, rates.head, first, last);
-    move_bias(condition, count, rates.bias, first, last);
-}
-
-void Learner::quantise(LearningSlopes& slopes, int count, int first, int last) {
-    kernels_.quantise_columns(slopes.values.data(), slopes.stride, count, first, last, slopes.rows.data(),
-                              slopes.row_stride, slopes.units.data(), slopes.shares.data(), slopes.totals.data());
-}
-
-void Learner::multiply(const LearningSlopes& slopes, LearningLayer& layer, int count, int first, int last) {
-    kernels_.product(slopes.rows.data() + first * slopes.row_stride, slopes.row_stride, last - first,
-                     layer.columns.over(count), layer.sums.data() + (size_t)first * layer.width, layer.width);
-}
-
-void Learner::move(LearningLayer& layer, Packed& packed, const LearningSlopes& slopes, float rate, int first, int last) {
-    const int width = layer.width;
+// Moves outputs of a layer.
+void Learner::move(int number, int count, float rate, int first, int last) {
+    LearningLayer& layer = layers_[number];
+    LearningSlopes& slopes = layer.slopes;
+    kernels_.quantise_columns(slopes.values.data(), slopes.stride, count, first, last, slopes.rows.data(), slopes.row_stride,
+                              slopes.units.data(), slopes.shares.data(), slopes.totals.data());
+    kernels_.product(slopes.rows.data() + first * slopes.row_stride, slopes.row_stride, last - first, layer.columns.over(count),
+                     layer.sums.data() + (size_t)first * layer.width, layer.width);
     const float pace = pace_of(rate, powers_);
     for (int o = first; o < last; o++) {
-        const size_t start = (size_t)o * width;
+        const size_t start = (size_t)o * layer.width;
         const LearnedRow row{&layer.weights[start], &layer.momentum[start], &layer.squares[start], &layer.nearest[start], pace};
-        kernels_.move(layer.sums.data() + start, layer.columns.offset.data(), slopes.totals[o], slopes.units[o], row, width);
-        packed.set_row(o, row.nearest);
+        kernels_.move(layer.sums.data() + start, layer.columns.offset.data(), slopes.totals[o], slopes.units[o], row, layer.width);
+        packed(number).set_row(o, row.nearest);
     }
 }
 
 // The gradient by a bias is that by its output: the sum over positions, in their order, over the head's factor.
 void Learner::move_bias(int condition, int count, float rate, int first, int last) {
-    const size_t start = (size_t)condition * head_.outputs;
+    const LearningSlopes& slopes = head().slopes;
+    const size_t start = (size_t)condition * network_.outputs;
     float* biases = network_.head_bias.data() + (size_t)condition * network_.head.padded_outputs;
     const float pace = pace_of(rate, bias_.powers.data() + 2 * condition);
     for (int o = first; o < last; o++) {
         float sum = 0.0f;
-        for (int k = 0; k < count; k++) sum += head_slopes_.values[(size_t)k * head_slopes_.stride + o];
+        for (int k = 0; k < count; k++) sum += slopes.values[(size_t)k * slopes.stride + o];
         const float factor = network_.head_factor[o];
         const float gradient = factor != 0.0f ? sum / factor : 0.0f;
         float &squares = bias_.squares[start + o], &momentum = bias_.momentum[start + o];

@@ -1,4 +1,4 @@
-// Online learning: a network's head and last block go on learning from the image that is coded.
+// Online learning: a network's head and last blocks go on learning from the image that is coded.
 //
 // Both sides take one step of gradient descent on their code length after some positions, by backpropagation through
 // these layers (Adam, Kingma & Ba 2015, with a short memory of gradients). Weights move in fractions of their integers; the
@@ -11,7 +11,7 @@ namespace ddpm {
 
 // How far a weight or a bias moves where all gradients agree, in steps between integers (of a bias: of an output).
 struct Rates {
-    float head, block, bias;
+    float head, block, inner, bias;  // block: the last one; inner: those before it
 };
 
 // Slopes of the code length by a layer's sums, at the positions of this step.
@@ -37,6 +37,18 @@ struct LearningLayer {
     std::vector<uint8_t> kept;             // what the layer saw at the positions of this step [most][width]
     Packed columns;                        // the same less 128, as weights: [width, most]
     Aligned<int32_t> sums;                 // slopes times inputs, over all positions [outputs][width]
+    LearningSlopes slopes;                 // by its own sums
+};
+
+// The way back through a layer, to slopes by its first inputs: the activations of the trunk.
+struct WayBack {
+    WayBack(int outputs, int inputs, int most_positions, const Kernels& kernels);
+
+    Packed weights;              // outputs for inputs
+    size_t stride;               // of `rows`
+    Aligned<uint8_t> rows;       // slopes by the layer's sums in eight bits [most][stride]
+    std::vector<float> units;    // what 1 stands for in them [most]
+    Aligned<int32_t> sums;       // [most][inputs]
 };
 
 // What learning keeps of the head's biases, by condition, as each has biases of its own.
@@ -47,18 +59,18 @@ struct LearningBias {
 
 class Learner {
 public:
-    // Changes `network`, which must be a copy of the learner's own, and outlive it.
-    Learner(Network& network, int most_positions);
+    // Changes the head and the last `blocks` blocks of `network`, which must be a copy of the learner's own, and outlive it.
+    Learner(Network& network, int blocks, int most_positions);
 
     // The caller writes for each position k of this step: slopes of the code length by the head's sums (those by outputs,
-    // times head_factor), and what the last block and the head saw.
-    float* slopes(int k) { return head_slopes_.values.data() + (size_t)k * head_slopes_.stride; }
-    uint8_t* kept_block(int k) { return block_.kept.data() + (size_t)k * block_.width; }
-    uint8_t* kept_head(int k) { return head_.kept.data() + (size_t)k * head_.width; }
+    // times head_factor), and, in k's place of `kept`, what the blocks that learn and the head saw.
+    float* slopes(int k) { return head().slopes.values.data() + (size_t)k * head().slopes.stride; }
+    Kept kept(const int* places);
 
     int most_positions() const { return most_; }
-    const LearningLayer& head() const { return head_; }
-    const LearningLayer& block() const { return block_; }
+    int blocks() const { return (int)layers_.size() - 1; }
+    const LearningLayer& head() const { return layers_.back(); }
+    const LearningLayer& block(int number) const { return layers_[number]; }
 
     // One step of the optimiser, of `count` positions (1 .. most_positions) all in one condition, is these phases, one
     // after the other. `threads` threads each do a share of each phase, with a barrier after it: the result is what one
@@ -67,27 +79,21 @@ public:
     void phase(int number, int condition, int count, const Rates& rates, int thread, int threads);
 
 private:
+    LearningLayer& head() { return layers_.back(); }
+    Packed& packed(int layer) { return layer < blocks() ? network_.blocks[network_.depth - blocks() + layer] : network_.head; }
     void prepare(int condition, int count, int thread, int threads);
     void propagate(int count, int thread, int threads);
     void learn(int condition, int count, const Rates& rates, int thread, int threads);
-    void move_block(int count, const Rates& rates, int first, int last);
-    void move_last(int condition, int count, const Rates& rates, int first, int last);
-    void quantise(LearningSlopes& slopes, int count, int first, int last);
-    void multiply(const LearningSlopes& slopes, LearningLayer& layer, int count, int first, int last);
-    void move(LearningLayer& layer, Packed& packed, const LearningSlopes& slopes, float rate, int first, int last);
+    void move(int layer, int count, float rate, int first, int last);
     void move_bias(int condition, int count, float rate, int first, int last);
 
     Network& network_;
     const Kernels& kernels_;
     int most_;
-    LearningSlopes head_slopes_, block_slopes_;
-    LearningLayer head_, block_;
+    std::vector<LearningLayer> layers_;  // blocks, then the head
+    std::vector<WayBack> ways_back_;     // from a layer to the one before it; that of the first block is not needed
+    std::vector<float> trunk_;           // slopes by the trunk [most][width]
     LearningBias bias_;
-    Packed back_;                    // the head's weights, outputs for inputs
-    size_t back_stride_;             // of `back_rows_`
-    Aligned<uint8_t> back_rows_;     // slopes of the head in eight bits [most][back_stride_]
-    std::vector<float> back_units_;  // what 1 stands for in them [most]
-    Aligned<int32_t> back_sums_;     // [most][width]
     float powers_[2] = {1.0f, 1.0f};  // MOMENTUM and SQUARES to the number of steps
 };
 

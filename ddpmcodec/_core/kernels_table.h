@@ -99,9 +99,10 @@ struct Kernels {
     // totals: 128 times the sum of each output's integers.
     void (*quantise_columns)(const float* slopes, size_t stride, int count, int first, int last, uint8_t* rows,
                              size_t row_stride, float* units, float* shares, int32_t* totals);
-    // Slopes by a block's sums, from those by its activation: 0 where the activation is at a bound.
+    // Adds slopes by what a layer saw to those by the trunk, but where the activation is at a bound; and from these, slopes by
+    // the sums of the block before, which has these factors.
     void (*back)(const int32_t* sums, const int32_t* offset, float unit, const float* factor, const uint8_t* seen,
-                 float* slopes, int width);
+                 float* trunk, float* slopes, int width);
     // Moves one output's weights. sums: of slopes plus 128 times inputs less 128, over all positions. total: 128 times
     // the sum of slopes. width: a multiple of 16 up to 1024.
     void (*move)(const int32_t* sums, const int32_t* excess, int32_t total, float unit, const LearnedRow&, int width);

@@ -1,6 +1,7 @@
-#include "pass_parts.h"
-
 #include <algorithm>
+
+#include "learning_rules.h"
+#include "pass_parts.h"
 
 namespace ddpm {
 
@@ -8,13 +9,6 @@ namespace {
 
 constexpr int LEAST_OF_THREAD = 2;  // positions of the largest wave: in images of a row or two threads only wait
 constexpr int BAND_BIASES = STEP_COUNT * BAND_KINDS, BIAS_SETS = BAND_BIASES + 1;
-
-// Fine bands have many positions and few bits, so that learning takes more time than it is worth in the finest band, and also in
-// the second where a narrow network was chosen to be fast. number: of a kind of band; BAND_KINDS: pixels.
-bool is_worth_learning(int number, const Network& network) {
-    constexpr int LEAST_WIDTH = 64;
-    return number == 1 ? network.width >= LEAST_WIDTH : number > 1;
-}
 
 // How many positions of one image are in a wave, at most; bands may be turned.
 int largest_wave(int height, int width) {
@@ -211,10 +205,12 @@ void Pass::begin_showing(const Stage& stage) {
 void Pass::begin_learning(int network_kind, const Stage& stage) {
     filled_ = 0;
     learning_ = nullptr;
-    if (!layout_.learns || !is_worth_learning(network_kind, trained(stage).network)) return;
+    const Network& network = trained(stage).network;
+    const int blocks = layout_.learns ? learning_blocks(stage.role, network_kind, network, layout_.images) : 0;
+    if (!blocks) return;
     if (!learned_[network_kind]) {
         const int largest = layout_.images * largest_wave(layout_.height, layout_.width);
-        learned_[network_kind] = std::make_unique<Learned>(trained(stage).network, largest + LEAST_LEARNED);
+        learned_[network_kind] = std::make_unique<Learned>(network, blocks, largest + LEAST_LEARNED);
     }
     learning_ = learned_[network_kind].get();
 }

@@ -10,7 +10,7 @@ inline int padded(int inputs) { return rounded_up(inputs, ROW_UNIT); }
 
 // Computes outputs of positions. network: `trained`'s, or its copy that goes on learning. The rest: see `run`.
 inline void predict(const Trained& trained, const Network& network, const InputRows& inputs, int32_t* outputs, Scratch& scratch,
-                    const Shown* shown = nullptr, Kept kept = {}) {
+                    const Shown* shown = nullptr, const Kept& kept = {}) {
     if (trained.predict)
         trained.predict(inputs, outputs);
     else
@@ -20,7 +20,7 @@ inline void predict(const Trained& trained, const Network& network, const InputR
 struct Pass::Learned {
     Network network;
     Learner learner;
-    Learned(const Network& first, int most_positions) : network(first), learner(network, most_positions) {}
+    Learned(const Network& first, int blocks, int most_positions) : network(first), learner(network, blocks, most_positions) {}
 };
 
 // A thread's part of a wave: the positions of its streams.
@@ -30,17 +30,17 @@ struct Pass::Worker {
         int slot;  // among all positions since the last step of learning
     };
     std::vector<WavePosition> positions;
+    std::vector<int> slots;  // theirs
     std::vector<uint8_t> rows;
     size_t row_stride = 0;
     std::vector<int16_t> base;
     std::vector<int32_t> outputs;
     std::vector<Shown> shown;
-    std::vector<uint8_t> kept_block, kept_head;
     std::unique_ptr<Scratch> scratch;
     const Network* scratch_network = nullptr;
 
     // Makes room for `count` positions of a role.
-    void fit(size_t count, Role role, const Network& network, bool learns) {
+    void fit(size_t count, Role role, const Network& network) {
         const size_t inputs = padded(inputs_of(role));
         if (!scratch || scratch_network != &network) scratch = std::make_unique<Scratch>(network), scratch_network = &network;
         if (rows.size() < count * inputs || row_stride != inputs) {  // what is not gathered stays ZERO
@@ -49,8 +49,6 @@ struct Pass::Worker {
         }
         if (base.size() < count * CHANNELS) base.resize(count * CHANNELS);
         if (outputs.size() < count * network.outputs) outputs.resize(count * network.outputs);
-        if (learns && kept_head.size() < count * network.width) kept_head.resize(count * network.width);
-        if (learns && kept_block.size() < count * network.block_inputs()) kept_block.resize(count * network.block_inputs());
     }
 };
 

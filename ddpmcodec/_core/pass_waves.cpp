@@ -1,30 +1,10 @@
 // The one loop of encoder and decoder: waves of positions, and what is learned after each.
 #include <algorithm>
-#include <cmath>
 
+#include "learning_rules.h"
 #include "pass_parts.h"
 
 namespace ddpm {
-
-namespace {
-
-// Rates of networks 64 wide; wider ones, which know more, learn less: rates fall as the root of the width. What others show moves
-// with the image, too: a block that sees it learns more slowly; and so does, after noise levels, the last block of two
-// (docs/experiments).
-constexpr Rates PIXEL_RATES{0.07f, 0.3f, 0.05f}, BAND_RATES{0.025f, 0.15f, 0.025f};  // head, last block, biases
-constexpr float SHOWN_PACE = 0.6f, SHALLOW_PACE = 0.6f;
-constexpr int SHALLOW = 2;  // blocks
-
-Rates rates_of(Role role, const Network& network) {
-    const Rates& rates = role == Role::BAND ? BAND_RATES : PIXEL_RATES;
-    const float share = 8.0f / std::sqrt(float(network.width));
-    float block = rates.block * share;
-    if (network.shown) block *= SHOWN_PACE;
-    if (role == Role::LAST && network.depth <= SHALLOW) block *= SHALLOW_PACE;
-    return {rates.head * share, block, rates.bias * share};
-}
-
-}  // namespace
 
 // Visits the positions of a stream in a wave, in the order in which they are coded.
 template <class Visit> void Pass::positions(const Stage& stage, int stream, int wave, Visit visit) const {
@@ -56,7 +36,7 @@ int Pass::wave(Stage& stage, int wave, int thread, int threads) {
         });
     }
     const size_t count = worker.positions.size(), inputs = padded(inputs_of(stage.role));
-    worker.fit(count, stage.role, network, learns);
+    worker.fit(count, stage.role, network);
     for (size_t k = 0; k < count; k++) {
         const Worker::WavePosition& at = worker.positions[k];
         stage.gather(at.n, at.y, at.x, &worker.rows[k * inputs], &worker.base[k * CHANNELS]);
@@ -64,8 +44,11 @@ int Pass::wave(Stage& stage, int wave, int thread, int threads) {
     worker.shown.clear();
     if (shown_)
         for (const Worker::WavePosition& at : worker.positions) worker.shown.push_back(shown_->at(at.n, at.y, at.x));
+    worker.slots.clear();
+    for (const Worker::WavePosition& at : worker.positions) worker.slots.push_back(at.slot);
+    const Kept kept = learns ? learning_->learner.kept(worker.slots.data()) : Kept{};
     predict(trained, network, {stage.condition, worker.rows.data(), inputs, int(count)}, worker.outputs.data(), *worker.scratch,
-            shown_ ? worker.shown.data() : nullptr, learns ? Kept{worker.kept_block.data(), worker.kept_head.data()} : Kept{});
+            shown_ ? worker.shown.data() : nullptr, kept);
     const int bias_set = bias_set_of(stage), channels = stage.role == Role::BAND ? CHANNELS : layout_.channels;
     for (size_t k = 0; k < count; k++) {
         const Worker::WavePosition& at = worker.positions[k];
@@ -79,12 +62,9 @@ int Pass::wave(Stage& stage, int wave, int thread, int threads) {
         position.code(values, channels, coder(at.stream), {biases, &scores, colors, &color_scores_[at.stream], learns});
         stage.store(at.n, at.y, at.x, values);
         if (!learns) continue;
-        Learner& learner = learning_->learner;
-        float* slopes = learner.slopes(at.slot);
+        float* slopes = learning_->learner.slopes(at.slot);
         position.slopes(slopes);
         for (int o = 0; o < network.outputs; o++) slopes[o] *= network.head_factor[o];
-        std::copy_n(&worker.kept_block[k * network.block_inputs()], network.block_inputs(), learner.kept_block(at.slot));
-        std::copy_n(&worker.kept_head[k * network.width], network.width, learner.kept_head(at.slot));
     }
     return slot;
 }

@@ -73,20 +73,23 @@ def times(x: Any, w: Any) -> Any:
     return x.astype(np.int64) @ w.astype(np.int64).T
 
 
-def reference(params: Params, rows: Any, condition: int) -> tuple[Any, Any, Any]:
-    """Outputs, and what the last block and the head see, of rows that are alone: nobody shows them anything."""
+def depth_of(params: Params) -> int:
+    return sum(name.startswith("block") and name.endswith(".weight") for name in params)
+
+
+def reference(params: Params, rows: Any, condition: int) -> tuple[Any, list[Any], Any]:
+    """Outputs, and what the blocks and the head see, of rows that are alone: nobody shows them anything."""
     trunk = times(rows.astype(np.int64) - 128, params["stem.weight"]).astype(F) * params["stem.factor"]
     trunk = trunk + params["stem.bias"][condition]
-    k, block = 0, None
-    while f"block{k}.weight" in params:
+    blocks = []
+    for k in range(depth_of(params)):
         own, seen = activated(trunk), params[f"block{k}.weight"].shape[1]
-        block = np.pad(own, ((0, 0), (0, seen - own.shape[1])))
-        trunk = trunk + times(block, params[f"block{k}.weight"]).astype(F) * params[f"block{k}.factor"]
-        k += 1
+        blocks.append(np.pad(own, ((0, 0), (0, seen - own.shape[1]))))
+        trunk = trunk + times(blocks[k], params[f"block{k}.weight"]).astype(F) * params[f"block{k}.factor"]
     head = activated(trunk)
     real = times(head, params["head.weight"]).astype(F) * params["head.factor"] + params["head.bias"][condition]
     real = real + times(rows.astype(np.int64) - 128, params["skip.weight"]).astype(F) * params["skip.factor"]
-    return rounded(np.minimum(np.maximum(real, F(-32767)), F(32767))), block, head
+    return rounded(np.minimum(np.maximum(real, F(-32767)), F(32767))), blocks, head
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -111,11 +114,12 @@ SHAPES_OF_NETWORKS = [(16, 1, 0), (16, 1, 16), (48, 2, 0), (64, 3, 32), (192, 3,
 def test_networks_compute_what_numpy_does(
     kernel: str, width: int, depth: int, shown: int, count: int, inputs: int
 ) -> None:  # fmt: skip
-    params, rows, (outputs, block, head) = expected_of(width, depth, count, inputs, shown)
+    params, rows, (outputs, blocks, head) = expected_of(width, depth, count, inputs, shown)
     computed = native.Network(params)
     assert np.array_equal(computed.outputs(rows, 2), outputs)
     kept = computed.kept(rows, 2)
-    assert np.array_equal(kept[0], block)
+    assert len(kept[0]) == depth
+    assert all(np.array_equal(a, b) for a, b in zip(kept[0], blocks, strict=True))
     assert np.array_equal(kept[1], head)
     assert len(np.unique(head)) > 100 or head.size < 1000  # neither all at one bound, nor at the other
 
@@ -182,71 +186,88 @@ def quantised(slopes: Any, largest: Any) -> Any:
 
 
 class Learner:
-    """The last layers and biases, with numpy."""
+    """The head, its biases and the last blocks, with numpy."""
 
-    def __init__(self, params: Params) -> None:
+    def __init__(self, params: Params, learning: int) -> None:
         self.params = dict(params)
-        self.last = f"block{sum('block' in name for name in params) // 2 - 1}"
-        self.block, self.head = Layer(params[f"{self.last}.weight"]), Layer(params["head.weight"])
+        depth = depth_of(params)
+        self.names = [f"block{k}" for k in range(depth - learning, depth)]
+        self.blocks = [Layer(params[f"{name}.weight"]) for name in self.names]
+        self.head = Layer(params["head.weight"])
         self.biases = [Adam(bias) for bias in params["head.bias"]]
 
-    def step(self, condition: int, slopes: Any, block: Any, head: Any, *rates: Any) -> None:
-        largest = np.abs(slopes).max(axis=1)
-        sums = quantised(slopes, largest[:, None]).astype(np.int64) @ self.params["head.weight"].astype(np.int64)
-        back = sums.astype(F) * units(largest)[:, None] * self.params[f"{self.last}.factor"]
-        back = np.where((head > 0) & (head < 255), back, F(0))
-        self.block.learn(back, block, F(rates[1]))
-        self.head.learn(slopes, head, F(rates[0]))
+    def step(self, condition: int, slopes: Any, blocks: list[Any], head: Any, *rates: float) -> None:
+        of_head, of_block, of_inner, of_bias = map(F, rates)
+        width = head.shape[1]
+        trunk, by_sums, weights, seen = np.zeros(head.shape, F), slopes, self.params["head.weight"], head
+        for k in reversed(range(len(self.names))):
+            name = self.names[k]
+            largest = np.abs(by_sums).max(axis=1)
+            sums = quantised(by_sums, largest[:, None]).astype(np.int64) @ weights[:, :width].astype(np.int64)
+            back = sums.astype(F) * units(largest)[:, None]
+            trunk = trunk + np.where((seen > 0) & (seen < 255), back, F(0))
+            by_sums, weights, seen = (
+                trunk * self.params[f"{name}.factor"], self.params[f"{name}.weight"], blocks[k][:, :width]
+            )  # fmt: skip
+            self.blocks[k].learn(by_sums, blocks[k], of_block if k == len(self.names) - 1 else of_inner)
+        self.head.learn(slopes, head, of_head)
         total = np.zeros(slopes.shape[1], F)
         for row in slopes:
             total = total + row
-        self.biases[condition].move(total / self.params["head.factor"], F(rates[2]), 32767)
-        self.params[f"{self.last}.weight"] = rounded(self.block.weights).astype(np.int8)
+        self.biases[condition].move(total / self.params["head.factor"], of_bias, 32767)
+        for name, block in zip(self.names, self.blocks, strict=True):
+            self.params[f"{name}.weight"] = rounded(block.weights).astype(np.int8)
         self.params["head.weight"] = rounded(self.head.weights).astype(np.int8)
         self.params["head.bias"] = np.stack([bias.weights for bias in self.biases])
 
 
 class Step(NamedTuple):
-    """What a learner takes: slopes of positions, and what the last block and the head see of them."""
+    """What a learner takes: slopes of positions, and what the last blocks and the head see of them."""
 
     condition: int
     slopes: Any
-    block: Any
+    blocks: list[Any]
     head: Any
-    rates: tuple[float, float, float] = (0.4, 0.9, 5.0)
+    rates: tuple[float, float, float, float] = (0.4, 0.9, 0.7, 5.0)
 
 
 class Lesson(NamedTuple):
     """Steps, and numpy's learner after them."""
 
     params: Params
+    learning: int  # blocks
     steps: list[Step]
     expected: Learner
 
     def learner(self, threads: int = 1) -> Any:
         """The learner after the steps."""
-        learner = native.Learner(native.Network(self.params), max(len(step.slopes) for step in self.steps))
+        most = max(len(step.slopes) for step in self.steps)
+        learner = native.Learner(native.Network(self.params), self.learning, most)
         for step in self.steps:
             learner.step(*step[:-1], *step.rates, threads=threads)
         return learner
 
 
 @cache
-def lesson(width: int = 64, depth: int = 3, inputs: int = 96, outputs: int = 30, shown: int = 0) -> Lesson:
+def lesson(
+    width: int = 64, depth: int = 3, learning: int = 2, inputs: int = 96, outputs: int = 30, shown: int = 0
+) -> Lesson:
     """Steps of several numbers of positions, once for all kernels."""
     params = network(width, depth, inputs, outputs, shown=shown)
     params["head.factor"][::5] *= -1
-    expected, steps = Learner(params), []
+    expected, steps = Learner(params, learning), []
     for i, count in enumerate([96, 5, 1, 131, 97]):
         r = np.random.default_rng(i)
         slopes = (r.normal(size=(count, outputs)) * params["head.factor"]).astype(F)
         slopes[:, 3] = 0  # an output that nothing depends on
         slopes[0] = 0  # a position
-        _, block, head = reference(expected.params, rows_of(count, inputs), i % 2)
-        block[:, width:] = r.integers(0, 256, (count, 3 * shown))  # what others show
-        steps.append(Step(i % 2, slopes, block, head))
-        expected.step(i % 2, slopes, block, head, *steps[-1].rates)
-    return Lesson(params, steps, expected)
+        _, blocks, head = reference(expected.params, rows_of(count, inputs), i % 2)
+        blocks = blocks[depth - learning :]
+        for block in blocks:
+            block[:, width:] = r.integers(0, 256, (count, 3 * shown))  # what others show
+        steps.append(Step(i % 2, slopes, blocks, head))
+        expected.step(i % 2, slopes, blocks, head, *steps[-1].rates)
+    return Lesson(params, learning, steps, expected)
 
 
 def same_bits(a: Any, b: Any) -> bool:
@@ -255,18 +276,22 @@ def same_bits(a: Any, b: Any) -> bool:
 
 def assert_same(learner: Any, expected: Learner) -> None:
     assert same_bits(learner.head_weights(), expected.head.weights)
-    assert same_bits(learner.block_weights(), expected.block.weights)
+    for k, block in enumerate(expected.blocks):
+        assert same_bits(learner.block_weights(k), block.weights)
     assert same_bits(learner.head_bias(), expected.params["head.bias"])
 
 
-SIZES = [(16, 1, 96, 30, 16), (64, 3, 16, 30, 0), (192, 2, 304, 39, 16), (512, 1, 512, 256, 0), (448, 1, 96, 30, 192)]
+SIZES = [
+    (16, 1, 1, 96, 30, 16), (64, 3, 1, 16, 30, 0), (192, 2, 2, 304, 39, 16), (512, 1, 1, 512, 256, 0),
+    (448, 1, 1, 96, 30, 192), (32, 4, 4, 96, 24, 16), (64, 3, 2, 96, 24, 0),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(("width", "depth", "inputs", "outputs", "shown"), SIZES)
+@pytest.mark.parametrize(("width", "depth", "learning", "inputs", "outputs", "shown"), SIZES)
 def test_learning_computes_what_numpy_does(
-    kernel: str, width: int, depth: int, inputs: int, outputs: int, shown: int
+    kernel: str, width: int, depth: int, learning: int, inputs: int, outputs: int, shown: int
 ) -> None:  # fmt: skip
-    taught, rows = lesson(width, depth, inputs, outputs, shown), rows_of(20, inputs)
+    taught, rows = lesson(width, depth, learning, inputs, outputs, shown), rows_of(20, inputs)
     learner = taught.learner()
     assert_same(learner, taught.expected)
     for condition in range(3):
@@ -283,18 +308,28 @@ def test_learning_does_not_depend_on_the_number_of_threads(kernel: str, threads:
 def test_learning_leaves_the_network_that_it_began_with(kernel: str) -> None:
     start = native.Network(params := network())
     before = start.outputs(rows_of(5), 0)
-    learner = native.Learner(start, 8)
-    learner.step(0, np.ones((8, 30), F), *(rows_of(8, 64),) * 2, 1, 1, 1)
+    learner = native.Learner(start, 1, 8)
+    learner.step(0, np.ones((8, 30), F), [rows_of(8, 64)], rows_of(8, 64), 1, 1, 1, 1)
     assert np.array_equal(start.outputs(rows_of(5), 0), before)
     assert np.array_equal(before, reference(params, rows_of(5), 0)[0])
 
 
+def test_what_a_learner_cannot_learn_from_is_refused() -> None:
+    start, rows = native.Network(network()), rows_of(8, 64)
+    for blocks in (0, 4):
+        with pytest.raises(ValueError, match=r"the blocks that learn are not 1 \.\. the depth"):
+            native.Learner(start, blocks, 8)
+    for kept in ([], [rows] * 2):
+        with pytest.raises(ValueError, match="kept_blocks: expected one array for each block that learns"):
+            native.Learner(start, 1, 8).step(0, np.ones((8, 30), F), kept, rows, 1, 1, 1, 1)
+
+
 def test_a_learner_keeps_the_kernels_of_its_network(kernel: str) -> None:
-    taught = lesson(64, 3, 96, 30)
+    taught = lesson(64, 3, 2, 96, 30)
     start = native.Network(taught.params)
     for other in native.kernels():
         native.use_kernel(other)
-        learner = native.Learner(start, 131)
+        learner = native.Learner(start, taught.learning, 131)
         for step in taught.steps:
             learner.step(*step[:-1], *step.rates)
         assert_same(learner, taught.expected)

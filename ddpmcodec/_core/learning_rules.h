@@ -1,0 +1,37 @@
+// Which weights go on learning from the image that is coded, and how fast: what docs/experiments found to be worth its time.
+#pragma once
+#include <algorithm>
+#include <cmath>
+
+#include "contract.h"
+#include "kernels_learner.h"
+
+namespace ddpm {
+
+// Rates of networks 64 wide; wider ones, which know more, learn less: rates fall as the root of the width. What others show moves
+// with the image, too: a block that sees it learns more slowly; and so does, after noise levels, the last block of two.
+inline constexpr Rates DIRECT_RATES{0.07f, 0.3f, 0.15f, 0.05f};  // head, last block, blocks before it, biases
+inline constexpr Rates LAST_RATES{0.07f, 0.3f, 0.1f, 0.05f}, BAND_RATES{0.025f, 0.15f, 0.0f, 0.025f};
+inline constexpr float SHOWN_PACE = 0.6f, SHALLOW_PACE = 0.6f;
+inline constexpr int SHALLOW = 2;                // blocks
+inline constexpr int LEAST_LEARNING_WIDTH = 64;  // in the second band
+
+// How many of the last blocks learn, with the head; 0: nothing does. Straight to exact, all do: what they learn is worth more
+// than their time. After noise levels, networks of two blocks were chosen to be fast. So were the narrow ones of the second band;
+// the finest has many positions and few bits. Runs of archives gain little. kind: of a band.
+inline int learning_blocks(Role role, int kind, const Network& network, int images) {
+    if (role == Role::BAND) return kind > 1 || (kind == 1 && network.width >= LEAST_LEARNING_WIDTH);
+    const bool is_worth_all = images == 1 && (role == Role::DIRECT || network.depth > SHALLOW);
+    return is_worth_all ? network.depth : std::min(network.depth, 1);
+}
+
+inline Rates rates_of(Role role, const Network& network) {
+    Rates rates = role == Role::BAND ? BAND_RATES : role == Role::LAST ? LAST_RATES : DIRECT_RATES;
+    const float share = 8.0f / std::sqrt(float(network.width));
+    float of_blocks = share;
+    if (network.shown) of_blocks *= SHOWN_PACE;
+    if (role == Role::LAST && network.depth <= SHALLOW) of_blocks *= SHALLOW_PACE;
+    return {rates.head * share, rates.block * of_blocks, rates.inner * of_blocks, rates.bias * share};
+}
+
+}  // namespace ddpm
