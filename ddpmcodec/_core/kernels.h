@@ -1,4 +1,4 @@
-// Networks of the context model in exact integers, and how their last layers go on learning.
+// Networks of the context model in exact integers, and what their layers keep so that they can go on learning.
 //
 // Products are of eight-bit integers, whose sums are exact in any order. The trunk is float32, and all that is done to
 // it is elementwise, one rounding for each operation: the same bits on every processor, in rows of any number.

@@ -1,4 +1,4 @@
-// Online learning of a network's last layers: which part of it each thread does, and in which order.
+// Online learning of a network's last blocks and head: which part of it each thread does, and in which order.
 #include "kernels_learner.h"
 
 #include <algorithm>
@@ -74,7 +74,7 @@ Learner::Learner(Network& network, int blocks, int most_positions)
     if (blocks < 1 || blocks > network.depth) throw std::invalid_argument("learner: the blocks that learn are not 1 .. the depth");
     for (int k = network.depth - blocks; k < network.depth; k++) layers_.emplace_back(network.blocks[k], most_positions);
     layers_.emplace_back(network.head, most_positions);
-    for (const LearningLayer& layer : layers_) ways_back_.emplace_back(layer.outputs, network.width, most_positions, kernels_);
+    for (int i = 1; i <= blocks; i++) ways_back_.emplace_back(layers_[i].outputs, network.width, most_positions, kernels_);
     const size_t biases = (size_t)network.conditions * network.outputs;
     bias_.momentum.assign(biases, 0.0f);
     bias_.squares.assign(biases, 0.0f);
@@ -107,7 +107,7 @@ void Learner::prepare(int condition, int count, int thread, int threads) {
         if (i == 0) continue;
         const Share back(network_.width / VECTOR, 1, thread, threads);
         const auto* weights = reinterpret_cast<const uint8_t*>(layer.nearest.data());
-        ways_back_[i].weights.set_columns(layer.outputs, back.first, back.last, weights, layer.width, 0);
+        ways_back_[i - 1].weights.set_columns(layer.outputs, back.first, back.last, weights, layer.width, 0);
     }
 }
 
@@ -119,9 +119,11 @@ void Learner::propagate(int count, int thread, int threads) {
     for (int i = blocks(); i > 0; i--) {
         const LearningLayer& from = layers_[i];
         LearningLayer& to = layers_[i - 1];
-        WayBack& back = ways_back_[i];
-        for (int k = first; k < positions.last; k++)
-            back.units[k] = kernels_.quantise_row(from.slopes.values.data() + (size_t)k * from.slopes.stride, from.slopes.stride, back.rows.data() + k * back.stride);
+        WayBack& back = ways_back_[i - 1];
+        for (int k = first; k < positions.last; k++) {
+            const float* slopes = from.slopes.values.data() + (size_t)k * from.slopes.stride;
+            back.units[k] = kernels_.quantise_row(slopes, from.slopes.stride, back.rows.data() + k * back.stride);
+        }
         kernels_.product(back.rows.data() + first * back.stride, back.stride, positions.last - first, back.weights.over(from.outputs),
                          back.sums.data() + (size_t)first * width, width);
         const float* factor = network_.block_factor[network_.depth - blocks() + i - 1].data();

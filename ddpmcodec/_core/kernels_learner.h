@@ -91,10 +91,10 @@ private:
     const Kernels& kernels_;
     int most_;
     std::vector<LearningLayer> layers_;  // blocks, then the head
-    std::vector<WayBack> ways_back_;     // from a layer to the one before it; that of the first block is not needed
+    std::vector<WayBack> ways_back_;     // from each layer but the first to the one before it
     std::vector<float> trunk_;           // slopes by the trunk [most][width]
     LearningBias bias_;
-    float powers_[2] = {1.0f, 1.0f};  // MOMENTUM and SQUARES to the number of steps
+    float powers_[2] = {1.0f, 1.0f};     // MOMENTUM and SQUARES to the number of steps
 };
 
 }  // namespace ddpm

@@ -61,8 +61,8 @@ def check_coding(effort: int, levels: int) -> Coding:
 
 
 def learns_in(height: int, width: int) -> bool:
-    """Whether weights of last layers and of colours adapt in a tile of this size, as scales do in all: a small one
-    has too little to teach."""
+    """Whether weights and colours adapt in a tile of this size, as scales do in all: a small one has too little to
+    teach."""
     return height * width >= LEARNING_PIXELS
 
 

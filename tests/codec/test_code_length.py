@@ -23,9 +23,9 @@ CROPS = {  # top, left, height, width; of the small ones the encoder tries both 
 }
 CODINGS = [(effort, levels) for effort in (1, 2, 3) for levels in (0, 2)]
 BYTES = {
-    "thumbnail": [1348, 1476, 1318, 1407, 1306, 1415],
+    "thumbnail": [1348, 1475, 1318, 1407, 1306, 1415],
     "small": [3693, 4038, 3604, 3809, 3623, 3809],
-    "photo": [8008, 8680, 7778, 8357, 7744, 8256],
+    "photo": [8008, 8653, 7778, 8336, 7744, 8252],
 }
 
 
