@@ -109,13 +109,13 @@ void Pass::end_wave(const Stage& stage, int bias_set, int wave, int filled) {
     if (!ended_) wave_ = wave + 1;
 }
 
-// A step by the last `filled` positions. The first thread ends the wave while the others prepare the step.
+// A step by the last `filled` positions. The first thread ends the wave before it prepares its share; where one block learns that
+// takes about as long as all of the preparation, which is left to the others.
 void Pass::learn(const Stage& stage, int filled, Team& team, int thread) {
     const Rates rates = rates_of(stage.role, learning_->network);
-    const int others = team.threads() - 1;
     Learner& learner = learning_->learner;
-    if (!others) learner.phase(0, stage.condition, filled, rates, 0, 1);
-    if (thread > 0) learner.phase(0, stage.condition, filled, rates, thread - 1, others);
+    const int spared = learner.blocks() == 1 && team.threads() > 1;
+    if (thread >= spared) learner.phase(0, stage.condition, filled, rates, thread - spared, team.threads() - spared);
     for (int phase = 1; phase < Learner::PHASES; phase++) {
         team.wait();
         learner.phase(phase, stage.condition, filled, rates, thread, team.threads());
