@@ -99,7 +99,7 @@ void pack_row(const Weights& packed, int output, const int8_t* DDPM_RESTRICT row
     target += output % VECTOR * sizeof(uint32_t);
     int32_t total = 0;
     for (int k = 0; k < inputs; k++) total += row[k];
-    const int whole = inputs / GROUP * GROUP;
+    const int whole = inputs / GROUP * GROUP;  // groups of bytes are copied: processors that are supported have the lowest first
     for (int k = 0; k < packed.inputs; k += GROUP) {
         uint32_t group = 0;
         if (sizeof(Weight) == 1 && k < whole) memcpy(&group, row + k, sizeof group);

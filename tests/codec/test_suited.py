@@ -34,8 +34,13 @@ def reduced(side: int = 32) -> Pixels:
 TRIED = {"levels": 0}  # a coding under which either model may win
 
 
-@pytest.mark.parametrize("coding", [{"effort": effort, "levels": 0} for effort in (1, 2, 3)], ids=str)
-@pytest.mark.parametrize(("image", "name"), [(smooth(), "cifar10"), (reduced(), "photo"), (reduced(64), "photo")])
+SUITED = [(smooth(), "cifar10"), (reduced(), "photo"), (reduced(64), "photo")]
+# Both are tried without noise levels; with them, at effort 1, smooth images take 1 to 4% more by the one chosen.
+CASES = [(*case, {"effort": effort, "levels": 0}) for effort in (1, 2, 3) for case in SUITED]
+CASES += [(*case, {"effort": 1}) for case in SUITED[1:]]
+
+
+@pytest.mark.parametrize(("image", "name", "coding"), CASES)
 def test_it_is_the_model_that_takes_clearly_fewer_bytes(image: Pixels, name: str, coding: dict[str, int]) -> None:
     data = ddpmcodec.encode(image, **coding, webp=False)
     assert ddpmcodec.info(data)["model"] == suited([image], Coding(**coding))[0].name == name
