@@ -23,18 +23,31 @@ struct Context {
     int by_scale, by_residuals;
 };
 
+// Classes of the mean of sizes nearby, 1/64: from 24, 48, 80, 120, 180 and 280 on.
+struct ResidualClasses {
+    static constexpr int LARGEST = 280;
+    uint8_t of[LARGEST + 1];
+
+    constexpr ResidualClasses() : of() {
+        constexpr int THRESHOLDS[RESIDUAL_CLASSES - 2] = {24, 48, 80, 120, 180, 280};
+        for (int mean = 0; mean <= LARGEST; mean++)
+            for (int threshold : THRESHOLDS) of[mean] = uint8_t(of[mean] + (mean >= threshold));
+    }
+};
+inline constexpr ResidualClasses RESIDUAL_CLASS;
+
 // The context of one channel's value. near: normalised residuals (1/64) of the four nearest coded positions, or NOT_CODED.
 inline Context context_of(int scale, const int16_t* near) {
-    constexpr int THRESHOLDS[RESIDUAL_CLASSES - 2] = {24, 48, 80, 120, 180, 280};
+    constexpr int64_t SHARE[5] = {0, int64_t(1) << 32, int64_t(1) << 31, 1431655766, int64_t(1) << 30};  // 2^32 / coded, rounded up
     int total = 0, coded = 0;
-    for (int j = 0; j < 4; j++)
-        if (near[j] != NOT_CODED) total += std::abs(int(near[j])), coded++;
-    int residual_class = SCALE_CLASSES;
-    if (coded) {
-        residual_class++;
-        for (int threshold : THRESHOLDS) residual_class += total >= threshold * coded;  // their mean is
+    for (int j = 0; j < 4; j++) {
+        const bool is_coded = near[j] != NOT_CODED;
+        total += is_coded ? std::abs(int(near[j])) : 0;
+        coded += is_coded;
     }
-    return {std::min(std::max((scale - 24) / 12, 0), SCALE_CLASSES - 1), residual_class};
+    const int mean = int((total * SHARE[coded]) >> 32);
+    const int by_residuals = coded ? 1 + RESIDUAL_CLASS.of[std::min(mean, ResidualClasses::LARGEST)] : 0;
+    return {std::min(std::max((scale - 24) / 12, 0), SCALE_CLASSES - 1), SCALE_CLASSES + by_residuals};
 }
 
 // What the values of one wave say about one set of biases. These are sums of integers, so that their order does not matter.

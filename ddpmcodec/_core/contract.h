@@ -3,6 +3,7 @@
 #include <cfloat>
 #include <cstdint>
 
+#include "inputs.h"
 #include "mixture.h"
 #include "pyramid.h"
 
@@ -14,8 +15,8 @@ namespace ddpm {
 static_assert(FLT_EVAL_METHOD == 0, "operations of float and double must be rounded to these types, as by SSE: bits differ otherwise");
 
 inline constexpr int REACH = 3, SIDE = 2 * REACH + 1, ROW = SIDE * CHANNELS;
+static_assert(ROW <= WINDOW_ROW, "kernels take whole rows of windows");
 inline constexpr int DELAY = REACH + 1;  // waves that a row is behind the row above
-inline constexpr int ZERO = 128;         // the input that stands for 0
 inline constexpr int ONE_INPUT = 16;     // how far above it an input is that is on, not off
 
 enum class Role { BAND, DIRECT, LAST };  // noise levels of a band; pixels straight to exact; pixels after noise levels

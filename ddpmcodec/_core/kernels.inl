@@ -15,6 +15,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "inputs.h"
 #include "kernels_table.h"
 
 namespace ddpm {
@@ -197,6 +198,18 @@ void after_head(const Ends& ends, int32_t* target, size_t stride) {
     }
 }
 
+// ---- What positions see
+
+void differences_of_row(const int16_t* DDPM_RESTRICT source, const int16_t* DDPM_RESTRICT centre, uint8_t* DDPM_RESTRICT out) {
+    for (int k = 0; k < WINDOW_ROW; k++) out[k] = input_of((int16_t)(source[k] - centre[k]));
+}
+
+void differences(const int16_t* source, size_t stride, int rows, const int16_t* centre, uint8_t* out, size_t length) {
+    int16_t repeated[WINDOW_ROW + 2];
+    for (int k = 0; k < WINDOW_ROW; k += 3) repeated[k] = centre[0], repeated[k + 1] = centre[1], repeated[k + 2] = centre[2];
+    for (int i = 0; i < rows; i++) differences_of_row(source + i * stride, repeated, out + i * length);
+}
+
 // ---- Learning
 
 inline float unit_of(float largest) { return largest > TINY ? largest / LARGEST_SLOPE : 0.0f; }
@@ -287,7 +300,7 @@ void move(const int32_t* DDPM_RESTRICT sums, const int32_t* DDPM_RESTRICT excess
 
 constexpr Kernels table_of(const char* name, int input_unit, decltype(Kernels::product) product) {
     return {name, GROUP, (int)sizeof(Weight), input_unit, product, pack_row, pack_columns, after_stem, after_block, after_head,
-            quantise_row, quantise_columns, back, move};
+            differences, quantise_row, quantise_columns, back, move};
 }
 
 }  // namespace

@@ -10,7 +10,9 @@
 #include <thread>
 
 #include "arrays.h"
+#include "inputs.h"
 #include "kernels_learner.h"
+#include "pyramid.h"
 
 namespace nb = nanobind;
 
@@ -100,6 +102,14 @@ nb::object product_of(nb::handle x, nb::handle w) {
         sums = without_padding(padded_sums, count, packed.padded_outputs, outputs);
     }
     return matrix_of(std::move(sums), count, outputs);
+}
+
+nb::object differences_of(nb::handle window, nb::handle centre) {
+    const Array<int16_t> values(window, "window", "int16", {-1, WINDOW_ROW}), pixel(centre, "centre", "int16", {CHANNELS});
+    const int rows = values.size(0);
+    std::vector<uint8_t> inputs((size_t)rows * WINDOW_ROW);
+    kernels().differences(values.data(), WINDOW_ROW, rows, pixel.data(), inputs.data(), WINDOW_ROW);
+    return matrix_of(std::move(inputs), rows, WINDOW_ROW);
 }
 
 nb::handle tensor(const nb::dict& params, const std::string& name) {
@@ -246,6 +256,7 @@ void bind_kernels(nb::module_& m) {
     m.def("kernel", [] { return std::string(kernels().name); }, "The name of those in use.");
     m.def("use_kernel", &use_kernels, nb::arg("name"), "For tests: what networks are made for from now on.");
     m.def("product", &product_of, nb::arg("x"), nb::arg("w"), "int32 [M, N]: uint8 [M, K] times int8 [N, K].");
+    m.def("differences", &differences_of, nb::arg("window"), nb::arg("centre"), "For tests: uint8 [M, 32] of int16 [M, 32] and [3].");
     nb::class_<Network>(m, "Network", "A network in integers, from a model file's tensors.")
         .def("__init__", [](Network* self, const nb::dict& params) { new (self) Network(network_of(params)); },
              nb::arg("params"))

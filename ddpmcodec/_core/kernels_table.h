@@ -93,6 +93,9 @@ struct Kernels {
     void (*after_block)(const Rows&, const float* factor);
     // After the head and the skip layer: the first `outputs` of each row.
     void (*after_head)(const Ends&, int32_t* target, size_t stride);
+    // Inputs of rows of a window: differences from a pixel. source: int16 [rows][stride]; centre: int16 [3]; out: uint8, each row
+    // `length` behind the one before it. WINDOW_ROW values of each row are read and written.
+    void (*differences)(const int16_t* source, size_t stride, int rows, const int16_t* centre, uint8_t* out, size_t length);
     // Rounds slopes of one position to eight bits, 128 plus -127 .. 127 units. Returns the unit.
     float (*quantise_row)(const float* slopes, int count, uint8_t* row);
     // Rounds slopes of outputs [first, last) to eight bits, each output's in its own unit; rows [output][position].

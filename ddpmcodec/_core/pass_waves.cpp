@@ -73,15 +73,13 @@ int Pass::wave(Stage& stage, int wave, int thread, int threads) {
 void Pass::run(Stage& stage, int last) {
     const int bias_set = bias_set_of(stage), first = wave_;
     auto waves = [&](Team& team, int thread) {
-        for (int w = first; w < last; w++) {
+        for (int w = first; w < last && !ended_; w++) {
             const int filled = wave(stage, w, thread, team.threads());
+            const bool is_enough = learning_ && filled >= LEAST_LEARNED;
+            team.wait([&] { end_wave(stage, bias_set, w, learning_ && !is_enough ? filled : 0); });
+            if (!is_enough || ended_) continue;
+            learn(stage, filled, team, thread);
             team.wait();
-            const bool ends = std::any_of(readers_.begin(), readers_.end(), [](const Reader& reader) { return reader.ended; });
-            const bool learns = learning_ && !ends && filled >= LEAST_LEARNED;
-            if (thread == 0) end_wave(stage, bias_set, w, learning_ && !learns ? filled : 0);
-            if (learns) learn(stage, filled, team, thread);
-            team.wait();
-            if (ends) break;
         }
     };
     run_threads(layout_.threads, waves);
@@ -109,16 +107,12 @@ void Pass::end_wave(const Stage& stage, int bias_set, int wave, int filled) {
     if (!ended_) wave_ = wave + 1;
 }
 
-// A step by the last `filled` positions. The first thread ends the wave before it prepares its share; where one block learns that
-// takes about as long as all of the preparation, which is left to the others.
+// A step by the last `filled` positions.
 void Pass::learn(const Stage& stage, int filled, Team& team, int thread) {
     const Rates rates = rates_of(stage.role, learning_->network);
-    Learner& learner = learning_->learner;
-    const int spared = learner.blocks() == 1 && team.threads() > 1;
-    if (thread >= spared) learner.phase(0, stage.condition, filled, rates, thread - spared, team.threads() - spared);
-    for (int phase = 1; phase < Learner::PHASES; phase++) {
-        team.wait();
-        learner.phase(phase, stage.condition, filled, rates, thread, team.threads());
+    for (int phase = 0; phase < Learner::PHASES; phase++) {
+        if (phase) team.wait();
+        learning_->learner.phase(phase, stage.condition, filled, rates, thread, team.threads());
     }
 }
 

@@ -68,12 +68,15 @@ struct Coder {
 struct Values {
     int value[CHANNELS] = {};  // an encoder's
     Range known[CHANNELS];
-    Bounds bounds;                              // of a pixel, beside `known`
+    const Bounds* bounds = nullptr;             // of a pixel, beside `known`
     int64_t width[CHANNELS];                    // of cells, 2^-16
     int16_t base[CHANNELS];                     // what its means are relative to
     int16_t near[CHANNELS][4];                  // normalised residuals nearby
     int16_t residual[CHANNELS];                 // its own, filled in
     int16_t mean[CHANNELS], scale[CHANNELS];    // of the distribution, 1/64 and index; filled in
+
+    // The range of a channel, once those before it are known.
+    Range remaining(int c, int first, int second) const { return bounds ? bounds->channel(c, first, second, known[c]) : known[c]; }
 };
 
 // The mean (1/64) drawn into the inner half of a range, minus the mean: what later channels see of this one.
@@ -143,7 +146,7 @@ inline Range Position::code_value(Values& values, int c, const Mixture& mixture,
 
 inline void Position::code_channel(Values& values, int c, const Coder& coder, const Learning& learning) {
     const int K = shape_.components;
-    const Range known = values.known[c] = values.bounds.channel(c, values.known[0].lo, values.known[1].lo, values.known[c]);
+    const Range known = values.known[c] = values.remaining(c, values.known[0].lo, values.known[1].lo);
     const int64_t origin = this->origin(c, values.base[c]);
     int64_t means[MOST_COMPONENTS], middle = 0, expected = 0;  // by the weights now; by those at first
     int scales[MOST_COMPONENTS], typical = 0;

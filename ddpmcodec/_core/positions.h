@@ -137,7 +137,7 @@ inline void draw_bands(const uint8_t* pixels, int height, int width, int levels,
                     if (!is_open) continue;
                     const size_t k = added.add(y, x, condition_of(step.number, band.number));
                     positions.rows.resize((k + 1) * inputs, ZERO);
-                    gather_band(coarse_margin, coded, before, y, x, &positions.rows[k * inputs]);
+                    gather_band(kernels(), coarse_margin, coded, before, y, x, &positions.rows[k * inputs]);
                     for (int c = 0; c < CHANNELS; c++) {
                         const int value = coefficient[c];
                         const Range old_range = range_at(value, band.number, c, old_level);
@@ -199,7 +199,7 @@ inline void add_pixels(const uint8_t* pixels, int height, int width, int level, 
                 Values values;
                 stage.load(0, y, x, values);
                 for (int c = 0; c < CHANNELS; c++) {
-                    const Range range = values.bounds.channel(c, values.value[0], values.value[1], values.known[c]);
+                    const Range range = values.remaining(c, values.value[0], values.value[1]);
                     positions.lo.push_back(int16_t(range.lo));
                     positions.hi.push_back(int16_t(range.hi));
                     positions.new_lo.push_back(int16_t(values.value[c]));

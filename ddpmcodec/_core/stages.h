@@ -43,6 +43,9 @@ class Stage {
 
     const Role role;
     const int height, width, condition;
+
+  protected:
+    const Kernels& kernels_ = kernels();
 };
 
 inline constexpr int LARGEST_LUMA = 255, LARGEST_CHROMA = 510;  // differences of the pyramid
@@ -81,7 +84,7 @@ class BandStage : public Stage {
     }
 
     void gather(int n, int y, int x, uint8_t* row, int16_t* base) override {
-        gather_band(coarse_[n], coded_.empty() ? estimate_[n] : coded_[n], estimate_[n], y, x, row);
+        gather_band(kernels_, coarse_[n], coded_.empty() ? estimate_[n] : coded_[n], estimate_[n], y, x, row);
         std::fill_n(base, CHANNELS, int16_t(0));
     }
 
@@ -170,14 +173,14 @@ class PixelStage : public Stage {
     bool wants(int, int, int) const override { return true; }
 
     void gather(int n, int y, int x, uint8_t* row, int16_t* base) override {
-        if (role == Role::DIRECT) return gather_direct(planes_[n], y, x, row, base);
+        if (role == Role::DIRECT) return gather_direct(kernels_, planes_[n], y, x, row, base);
         Bounds& bounds = bounds_[size_t(n) * height + y];
         bounds = blocks_[n].bounds(y, x, [&](int v, int u, int16_t* out) {
             int level[CHANNELS];
             levels(n, v, u, level);
             to_ycocg(level[1], level[0], level[2], out);
         });
-        gather_last(planes_[n], bounds, y, x, row, base);
+        gather_last(kernels_, planes_[n], bounds, y, x, row, base);
     }
 
     void load(int n, int y, int x, Values& values) override {
@@ -190,7 +193,7 @@ class PixelStage : public Stage {
             const uint8_t* pixel = pixels_ + ((size_t(n) * height + y) * width + x) * channels_;
             for (int c = 0; c < channels_; c++) values.value[c] = channels_ == 1 ? pixel[0] : pixel[c == 0 ? 1 : c == 1 ? 0 : 2];
         }
-        values.bounds = bounds_[size_t(n) * height + y];
+        if (role == Role::LAST) values.bounds = &bounds_[size_t(n) * height + y];
         residuals_[n].near(y, x, values.near);
     }
 

@@ -242,7 +242,7 @@ void bind_pyramid(nb::module_& m) {
 void bind_windows(nb::module_& m) {
     m.def("band_row", [](const Image& coarse, const Image& coded, const Image& known, int y, int x) {
         std::vector<uint8_t> row(inputs_of(Role::BAND), ZERO);
-        gather_band(with_margin(planes_of(coarse)), inputs_of(planes_of(coded)), inputs_of(planes_of(known)), y, x, row.data());
+        gather_band(kernels(), with_margin(planes_of(coarse)), inputs_of(planes_of(coded)), inputs_of(planes_of(known)), y, x, row.data());
         return array_of(std::move(row), {size_t(inputs_of(Role::BAND))});
     }, "coarse"_a, "coded"_a, "known"_a, "y"_a, "x"_a);
     // (inputs, what means are relative to) of a pixel; estimate: Y, Co, Cg after noise levels that end at `level`, or None.

@@ -17,12 +17,18 @@ class Team {
   public:
     int threads() const { return threads_; }
 
-    // All threads wait for each other. A thread spins for some microseconds, about as long as a wave takes, then sleeps: on a
-    // busy machine the thread that is waited for may have no core. Where one has thrown the others leave, by `Left`.
     void wait() {
-        if (threads_ == 1) return;
+        wait([] {});
+    }
+
+    // All threads wait for each other; the last that comes calls `complete`, then all go on. A thread spins for some
+    // microseconds, about as long as a wave takes, then sleeps: on a busy machine the thread that is waited for may have no core.
+    // Where one has thrown the others leave, by `Left`.
+    template <class Complete> void wait(Complete complete) {
+        if (threads_ == 1) return complete();
         const unsigned mine = generation_.load(std::memory_order_acquire);
         if (waiting_.fetch_add(1, std::memory_order_acq_rel) == threads_ - 1) {
+            complete();
             waiting_.store(0, std::memory_order_relaxed);
             {
                 std::lock_guard<std::mutex> lock(mutex_);

@@ -4,17 +4,11 @@
 
 #include "bounds.h"
 #include "contract.h"
+#include "kernels.h"
 
 namespace ddpm {
 
-// Small differences as they are, larger ones in quarters, at most 127; plus 128. In 16 bits, as vectors hold eight of those.
-inline uint8_t input_of(int16_t difference) {
-    const int16_t size = int16_t(difference < 0 ? -difference : difference), least = std::min<int16_t>(size, 64);
-    const int16_t bounded = std::min<int16_t>(int16_t(least + int16_t(int16_t(size - least) >> 2)), 127);
-    return uint8_t((difference < 0 ? -bounded : bounded) + ZERO);
-}
-
-inline constexpr int SPARE = 11;  // values behind a row of a window that are read and written with it: 32 are whole vectors
+inline constexpr int SPARE = WINDOW_ROW - ROW;  // values behind a row of a window that are read and written with it
 
 // An image with a margin on all sides: [height + 6, (width + 6) 3], and SPARE more.
 template <class T> struct Bordered {
@@ -70,22 +64,6 @@ inline Inputs inputs_of(const Planes& planes) {
     return inputs;
 }
 
-// Differences of a window's rows from a pixel, channel by channel.
-class Differences {
-  public:
-    explicit Differences(const int16_t* centre) {
-        for (int k = 0; k < ROW + SPARE; k++) centre_[k] = centre[k % CHANNELS];
-    }
-
-    // Writes a row's differences as inputs, and SPARE more.
-    void row(const int16_t* source, uint8_t* out) const {
-        for (int k = 0; k < ROW + SPARE; k++) out[k] = input_of(int16_t(source[k] - centre_[k]));
-    }
-
-  private:
-    int16_t centre_[ROW + SPARE];
-};
-
 inline int clamped(int value, int lo, int hi) { return std::min(std::max(value, lo), hi); }
 
 // --- a position of a band: the coarse image around it, and the band's own estimates
@@ -93,10 +71,9 @@ inline int clamped(int value, int lo, int hi) { return std::min(std::max(value, 
 // coded: what is known once this step has coded a position; it is read before (y, x). known: what was known before the step; it
 // is read from (y, x) on. While a band is coded both are one.
 
-inline void gather_band(const Margin& coarse, const Inputs& coded, const Inputs& known, int y, int x, uint8_t* row) {
+inline void gather_band(const Kernels& kernels, const Margin& coarse, const Inputs& coded, const Inputs& known, int y, int x, uint8_t* row) {
     const int16_t* centre = coarse.at(y, x);
-    const Differences over(centre);
-    for (int i = 0; i < SIDE; i++) over.row(coarse.at(y + i - REACH, x - REACH), row + i * ROW);
+    kernels.differences(coarse.at(y - REACH, x - REACH), coarse.stride, SIDE, centre, row, ROW);
     uint8_t* middle = row + REACH * ROW + REACH * CHANNELS;
     middle[0] = uint8_t(clamped(centre[0], 0, 255));
     for (int c = 1; c < CHANNELS; c++) middle[c] = uint8_t((clamped(centre[c], -255, 255) >> 1) + ZERO);
@@ -133,16 +110,15 @@ inline Margin seen_of(const Margin& grb) {
     return seen;
 }
 
-// Differences of the causal window from `centre`, the inputs of what lies outside zero; and SPARE more.
-inline void gather_causal(const Margin& seen, int y, int x, const int16_t* centre, uint8_t* out) {
-    const Differences over(centre);
-    for (int i = 0; i < REACH - 1; i++) over.row(seen.at(y + i - REACH, x - REACH), out + i * ROW);
-    int16_t above[ROW + SPARE] = {};  // a copy: behind the window, another thread may be writing to this row
-    std::memcpy(above, seen.at(y - 1, x - REACH), ROW * sizeof *above);
-    over.row(above, out + (REACH - 1) * ROW);
-    uint8_t beside[ROW + SPARE];
-    over.row(seen.at(y, x - REACH), beside);
-    std::memcpy(out + REACH * ROW, beside, REACH * CHANNELS);
+// Differences of the causal window from `centre`, the inputs of what lies outside zero.
+inline void gather_causal(const Kernels& kernels, const Margin& seen, int y, int x, const int16_t* centre, uint8_t* out) {
+    kernels.differences(seen.at(y - REACH, x - REACH), seen.stride, REACH - 1, centre, out, ROW);
+    int16_t nearest[2][WINDOW_ROW] = {};  // copies: behind the window, another thread may be writing to these rows
+    std::memcpy(nearest[0], seen.at(y - 1, x - REACH), ROW * sizeof(int16_t));
+    std::memcpy(nearest[1], seen.at(y, x - REACH), REACH * CHANNELS * sizeof(int16_t));
+    uint8_t seen_nearest[2 * WINDOW_ROW];
+    kernels.differences(nearest[0], WINDOW_ROW, 2, centre, seen_nearest, ROW);
+    std::memcpy(out + (REACH - 1) * ROW, seen_nearest, ROW + REACH * CHANNELS);
     if (y >= REACH && x >= REACH && x + REACH < seen.width) return;
     for (int dy = -REACH; dy <= 0; dy++)
         for (int dx = -REACH; dx <= (dy ? REACH : -1); dx++, out += CHANNELS)
@@ -170,11 +146,11 @@ inline void pivot_of(const Margin& grb, int y, int x, int16_t* out) {
 }
 
 // Inputs of a pixel straight to exact; base: the pivot's green, red, blue.
-inline void gather_direct(const PixelPlanes& planes, int y, int x, uint8_t* row, int16_t* base) {
+inline void gather_direct(const Kernels& kernels, const PixelPlanes& planes, int y, int x, uint8_t* row, int16_t* base) {
     int16_t pivot[CHANNELS];
     pivot_of(planes.grb, y, x, base);
     to_seen(base, pivot);
-    gather_causal(planes.seen, y, x, pivot, row);
+    gather_causal(kernels, planes.seen, y, x, pivot, row);
     row += CAUSAL * CHANNELS;
     gather_middle(base, row);
     gather_edges(y, x, planes.seen.width, row + CHANNELS);
@@ -182,12 +158,12 @@ inline void gather_direct(const PixelPlanes& planes, int y, int x, uint8_t* row,
 
 // Inputs of a pixel after noise levels: residuals of those before it, the estimate on all sides, its position in 4x4, and
 // from the estimate to its bounds of Y, Co, Cg, in half grey levels. base: the estimate's green, red, blue.
-inline void gather_last(const PixelPlanes& planes, const Bounds& bounds, int y, int x, uint8_t* row, int16_t* base) {
+inline void gather_last(const Kernels& kernels, const PixelPlanes& planes, const Bounds& bounds, int y, int x, uint8_t* row, int16_t* base) {
     for (int i = 0; i < REACH; i++) std::memcpy(row + i * ROW, planes.residuals.at(y + i - REACH, x - REACH), ROW);
     std::memcpy(row + REACH * ROW, planes.residuals.at(y, x - REACH), REACH * CHANNELS);
     row += CAUSAL * CHANNELS;
-    const Differences over(planes.estimate_seen.at(y, x));
-    for (int i = 0; i < SIDE; i++) over.row(planes.estimate_seen.at(y + i - REACH, x - REACH), row + i * ROW);
+    const Margin& seen = planes.estimate_seen;
+    kernels.differences(seen.at(y - REACH, x - REACH), seen.stride, SIDE, seen.at(y, x), row, ROW);
     gather_middle(planes.estimate.at(y, x), row + REACH * ROW + REACH * CHANNELS);
     row += SIDE * ROW;
     std::memset(row, ZERO, 16);

@@ -22,7 +22,8 @@ from ddpmcodec.processor import require_rounding_to_nearest
 Pixels = NDArray[np.uint8]
 DAMAGED = "the data is damaged: it decodes to another image than was encoded; get the file again"
 SHORT = "the pixel stream ends early, or is damaged: get the file again, or decode a preview with partial=True"
-CALL_POSITIONS = 1 << 13  # coded in a call of the core: a tenth of a second or less, then Python sees Ctrl-C
+FIRST_WAVES, MOST_WAVES = 32, 1 << 20  # of a call of the core
+CALL_SECONDS = 0.05  # about: Python sees Ctrl-C between calls, which start threads anew
 
 
 class SegmentCost(NamedTuple):
@@ -63,7 +64,7 @@ def new_pass(
 def run(coder: _native.Pass, shape: tuple[int, ...], coding: Coding, last: int | None, report: Report | None) -> None:
     """Takes a pass to the end, or through its first `last` segments, or as far as the words go."""
     images, height, width, _ = shape
-    waves = max(1, CALL_POSITIONS // max(1, images * min(height, -(-width // 4))))
+    waves = FIRST_WAVES
     schedule = segments(coding.levels, height, width)
     total = max(sum(segment.size for segment in schedule), 1)
     end = len(schedule) if last is None else min(last, len(schedule))
@@ -73,7 +74,13 @@ def run(coder: _native.Pass, shape: tuple[int, ...], coding: Coding, last: int |
         target = coder.segments_done + 1
         while coder.segments_done < target and not coder.ended:
             stop_if_abandoned()
+            called = time.perf_counter()
             coder.advance(waves, target)
+            took = time.perf_counter() - called
+            if took < CALL_SECONDS / 2:
+                waves = min(2 * waves, MOST_WAVES)
+            elif took > CALL_SECONDS:
+                waves = max(waves // 2, 1)
         if report is not None:
             report(_cost(segment, coder.bits() - before, time.perf_counter() - started, images, total))
 

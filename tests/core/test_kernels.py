@@ -106,6 +106,19 @@ def test_the_largest_sums_are_exact(kernel: str, weight: int) -> None:
     assert np.array_equal(native.product(x, w), np.full((7, 17), 255 * weight * 65535))
 
 
+def test_inputs_are_differences_from_a_pixel(kernel: str) -> None:
+    """Small ones as they are, larger ones in quarters, up to 127; 128 stands for 0."""
+    r = np.random.default_rng(7)
+    window = np.concatenate([r.integers(-spread, spread + 1, (5, 32)) for spread in (3, 70, 300, 2000)]).astype(
+        np.int16
+    )
+    centre = np.array([-5, 0, 120], np.int16)
+    difference = window.astype(np.int64) - np.resize(centre, 32)
+    size = np.abs(difference)
+    bounded = np.minimum(np.where(size <= 64, size, 64 + (size - 64) // 4), 127)
+    np.testing.assert_array_equal(native.differences(window, centre), np.sign(difference) * bounded + 128)
+
+
 SHAPES_OF_NETWORKS = [(16, 1, 0), (16, 1, 16), (48, 2, 0), (64, 3, 32), (192, 3, 16), (512, 8, 0), (448, 2, 192)]
 
 
