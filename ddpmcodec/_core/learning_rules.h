@@ -14,13 +14,13 @@ inline constexpr Rates DIRECT_RATES{0.07f, 0.3f, 0.15f, 0.05f};  // head, last b
 inline constexpr Rates LAST_RATES{0.07f, 0.3f, 0.1f, 0.05f}, BAND_RATES{0.025f, 0.15f, 0.0f, 0.025f};
 inline constexpr float SHOWN_PACE = 0.6f, SHALLOW_PACE = 0.6f;
 inline constexpr int SHALLOW = 2;                // blocks
-inline constexpr int LEAST_LEARNING_WIDTH = 64;  // in the second band
+inline constexpr int LEAST_LEARNING_WIDTH = 96;  // of bands
 
 // How many of the last blocks learn, with the head; 0: nothing does. Straight to exact, all do: what they learn is worth more
-// than their time. After noise levels, networks of two blocks were chosen to be fast. So were the narrow ones of the second band;
-// the finest has many positions and few bits. Runs of archives gain little. kind: of a band.
+// than their time. After noise levels, networks of two blocks were chosen to be fast. So were narrow ones of bands, where few bits
+// are to be won, fewest in the finest. Runs of archives gain little. kind: of a band.
 inline int learning_blocks(Role role, int kind, const Network& network, int images) {
-    if (role == Role::BAND) return kind > 1 || (kind == 1 && network.width >= LEAST_LEARNING_WIDTH);
+    if (role == Role::BAND) return kind > 0 && network.width >= LEAST_LEARNING_WIDTH;
     const bool is_worth_all = images == 1 && (role == Role::DIRECT || network.depth > SHALLOW);
     return is_worth_all ? network.depth : std::min(network.depth, 1);
 }

@@ -68,9 +68,10 @@ class BandStage : public Stage {
             coarse_.push_back(with_margin(coarse[n]));
             estimate_.push_back(Inputs(height, width));
             residuals_.push_back(Residuals(height, width));
+            const size_t row = size_t(width) * CHANNELS;
             for (int y = 0; y < height; y++)
-                for (int x = 0; x < width; x++)
-                    for (int c = 0; c < CHANNELS; c++) estimate_[n].set(y, x, c, estimate_of(range(int(n), y, x, c)));
+                std::transform(&ranges[n].lo[y * row], &ranges[n].lo[y * row] + row, &ranges[n].hi[y * row], estimate_[n].at(y, 0),
+                               [](int16_t lo, int16_t hi) { return input_of(int16_t(estimate_of({lo, hi}))); });
         }
     }
 

@@ -319,15 +319,24 @@ def test_learning_helps() -> None:
     assert bits(Layout(1, True)) < 0.95 * bits(Layout())
 
 
-@pytest.mark.parametrize(("width", "learning"), [(32, {0, 3}), (64, {0, 2, 3})])
-def test_networks_learn_in_pixels_and_coarse_bands_and_wide_ones_in_the_second(
-    width: int, learning: set[int], monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def networks_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[Any]]:
+    """The networks of noise levels, so wide."""
+
+    def drawn(width: int) -> list[Any]:
+        monkeypatch.setattr(known_answer, "WIDTH", width)
+        monkeypatch.setattr(known_answer, "BLOCK_INPUTS", width + 3 * 16)
+        return [network("last"), *[network("band")] * 3]
+
+    return drawn
+
+
+@pytest.mark.parametrize(("width", "learning"), [(80, {0}), (96, {0, 2, 3})])
+def test_networks_learn_in_pixels_and_wide_ones_in_all_bands_but_the_finest(
+    width: int, learning: set[int], networks_of: Callable[[int], list[Any]]
 ) -> None:
     """Bands by number, all coarser ones 3, pixels 0: those that are coded otherwise where weights learn."""
-    monkeypatch.setattr(known_answer, "WIDTH", width)
-    monkeypatch.setattr(known_answer, "BLOCK_INPUTS", width + 3 * 16)
-    drawn = [network("last"), *[network("band")] * 3]
-    pixels = picture(120, 120)
+    drawn, pixels = networks_of(width), picture(120, 120)
 
     def symbols(learns: bool) -> list[list[tuple[int, int]]]:
         coder = native.Pass(drawn, 2, pixels.shape, streams=1, learns=learns, threads=1)
@@ -338,6 +347,17 @@ def test_networks_learn_in_pixels_and_coarse_bands_and_wide_ones_in_the_second(
 
     segments = zip(native.segments(2, 120, 120), symbols(False), symbols(True), strict=True)
     assert {min(band, 3) for (_, _, band, _), fixed, learned in segments if fixed != learned} == learning
+
+
+def test_bands_that_learn_come_back_from_other_threads(networks_of: Callable[[int], list[Any]]) -> None:
+    drawn, pixels = networks_of(96), picture(64, 72)
+    coders = [native.Pass(drawn, 2, pixels.shape, streams=4, learns=True, threads=threads) for threads in (1, 3)]
+    coders[0].encode(pixels)
+    coders[0].advance(END, END)
+    streams = [coders[0].stream(stream, CHECK) for stream in range(4)]
+    coders[1].decode([state for state, _ in streams], [words_of(b"".join(words)) for _, words in streams])
+    coders[1].advance(END, END)
+    assert_exact(coders[1], pixels, 4)
 
 
 # --- what it refuses
