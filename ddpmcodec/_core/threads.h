@@ -17,10 +17,6 @@ class Team {
   public:
     int threads() const { return threads_; }
 
-    void wait() {
-        wait([] {});
-    }
-
     // All threads wait for each other; the last that comes calls `complete`, then all go on. A thread spins for some
     // microseconds, about as long as a wave takes, then sleeps: on a busy machine the thread that is waited for may have no core.
     // Where one has thrown the others leave, by `Left`.
@@ -44,6 +40,9 @@ class Team {
             changed_.wait(lock, goes_on);
         }
         if (generation_.load(std::memory_order_acquire) == mine) throw Left();
+    }
+    void wait() {
+        wait([] {});
     }
 
   private:
