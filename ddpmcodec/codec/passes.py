@@ -22,8 +22,8 @@ from ddpmcodec.processor import require_rounding_to_nearest
 Pixels = NDArray[np.uint8]
 DAMAGED = "the data is damaged: it decodes to another image than was encoded; get the file again"
 SHORT = "the pixel stream ends early, or is damaged: get the file again, or decode a preview with partial=True"
-FIRST_WAVES, MOST_WAVES = 32, 1 << 20  # of a call of the core
-CALL_SECONDS = 0.05  # about: Python sees Ctrl-C between calls, which start threads anew
+FIRST_POSITIONS = 1 << 13  # of a step's first call of the core, at most: other steps have other networks
+CALL_SECONDS = 0.05  # of a call, about: Python sees Ctrl-C between calls, and each starts threads anew
 
 
 class SegmentCost(NamedTuple):
@@ -64,12 +64,15 @@ def new_pass(
 def run(coder: _native.Pass, shape: tuple[int, ...], coding: Coding, last: int | None, report: Report | None) -> None:
     """Takes a pass to the end, or through its first `last` segments, or as far as the words go."""
     images, height, width, _ = shape
-    waves = FIRST_WAVES
+    first_waves = max(1, FIRST_POSITIONS // max(1, images * min(height, -(-width // 4))))
+    level, waves = None, first_waves
     schedule = segments(coding.levels, height, width)
     total = max(sum(segment.size for segment in schedule), 1)
     end = len(schedule) if last is None else min(last, len(schedule))
     while coder.segments_done < end and not coder.ended:
         segment = schedule[coder.segments_done]
+        if segment.level != level:
+            level, waves = segment.level, first_waves
         before, started = coder.bits() if report else 0.0, time.perf_counter()
         target = coder.segments_done + 1
         while coder.segments_done < target and not coder.ended:
@@ -77,10 +80,10 @@ def run(coder: _native.Pass, shape: tuple[int, ...], coding: Coding, last: int |
             called = time.perf_counter()
             coder.advance(waves, target)
             took = time.perf_counter() - called
-            if took < CALL_SECONDS / 2:
-                waves = min(2 * waves, MOST_WAVES)
-            elif took > CALL_SECONDS:
+            if took > CALL_SECONDS:
                 waves = max(waves // 2, 1)
+            elif took < CALL_SECONDS / 2 and coder.segments_done < target:  # with all of its waves
+                waves *= 2
         if report is not None:
             report(_cost(segment, coder.bits() - before, time.perf_counter() - started, images, total))
 
