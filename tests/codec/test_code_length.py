@@ -23,9 +23,9 @@ CROPS = {  # top, left, height, width; of the small ones the encoder tries both 
 }
 CODINGS = [(effort, levels) for effort in (1, 2, 3) for levels in (0, 2)]
 BYTES = {
-    "thumbnail": [1348, 1475, 1318, 1407, 1306, 1415],
+    "thumbnail": [1348, 1475, 1318, 1407, 1302, 1415],
     "small": [3693, 4038, 3604, 3809, 3623, 3809],
-    "photo": [8008, 8658, 7778, 8338, 7744, 8252],
+    "photo": [8008, 8658, 7778, 8338, 7714, 8252],
 }
 
 
