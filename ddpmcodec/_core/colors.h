@@ -1,12 +1,9 @@
 // Online adaptation to colours: which of them an image has, and how much likelier those are that it had before.
 //
 // Images do not use all colours alike. A photograph that once was YCC (Photo CD, JPEG), or whose levels were stretched, has
-// one RGB triple in some; everywhere, colours that were there come back. Values near the mean of a channel are weighed by how
-// often the image has had what the pixel would be: its green; green and red; all three. Of red and blue it also counts whether
-// the level was never there, and of all three whether JPEG's conversion from YCbCr makes such a triple, as it does one in four
-// (JFIF, ITU-T T.871).
+// one RGB triple in some; everywhere, colours that were there come back. Values near the mean of a channel are weighed by their
+// kinds (seen_colors.h): what the image has had of such a green; of such a pair with red; of such a triple.
 //
-// The kind of a value is the class of what was counted; blue has each class twice, by whether the conversion makes the triple.
 // A weight is observed over expected: how often values of a kind were true, over the probability that their distributions
 // gave to all of that kind, so far. A channel whose weights save next to nothing rests for a while, as weighing takes time.
 // Everything is an integer, and is learned after a wave, in any order.
@@ -15,12 +12,11 @@
 #include <cstring>
 
 #include "mixture.h"
-#include "pyramid.h"
+#include "seen_colors.h"
 
 namespace ddpm {
 
-inline constexpr int COLOR_REACH = 12;   // values that are weighed on each side of the mean, at most
-inline constexpr int COLOR_WINDOW = 32;  // room for them and the mean, in whole vectors
+inline constexpr int COLOR_REACH = 15;   // values that are weighed on each side of the mean, at most
 static_assert(COLOR_WINDOW > 2 * COLOR_REACH, "a window holds both sides and the mean");
 
 // Which values of a channel are weighed: those within two and `scales` scales of the distribution on each side of its mean, but
@@ -28,21 +24,19 @@ static_assert(COLOR_WINDOW > 2 * COLOR_REACH, "a window holds both sides and the
 struct ColorReach {
     int scales, most, largest_scale;
 };
-inline constexpr ColorReach COLOR_NEAR{1, 6, 64}, COLOR_FAR{4, COLOR_REACH, 80};
+inline constexpr ColorReach COLOR_NEAR{1, 6, 64}, COLOR_FAR{6, COLOR_REACH, 80};
 // Colours are sparse, and values far from the mean are weighed, where more than one value in ten is expected to be of rare
 // kinds: those whose weight is below 100 of COLOR_ONE.
 inline constexpr int COLOR_SPARSE = 10;
 inline constexpr int64_t COLOR_RARE = 100;
-inline constexpr int COLOR_CLASSES = 7, COLOR_KINDS = 2 * COLOR_CLASSES;  // the second half: triples that YCbCr makes
 inline constexpr int64_t COLOR_ONE = 256, COLOR_LARGEST_WEIGHT = 1 << 14;
 inline constexpr int64_t COLOR_FIRST = int64_t(4) << 24, COLOR_LEAST = 1 << 16;
-inline constexpr int COLOR_RENEWAL = 32;   // values of a channel after which its weights are computed anew
+inline constexpr int COLOR_RENEWAL = 128;  // values of a channel after which its weights are computed anew
 inline constexpr int COLOR_MEMORY = 2048;  // and after which all that was observed and expected counts half
 // After so many values of a channel, and after about COLOR_MEMORY of them each time from then on (a wave is taken as a whole), it
 // rests for COLOR_REST pixels if its weights saved less than 1/512 bit of each of COLOR_MEMORY values.
 inline constexpr int COLOR_TRIAL = 8192, COLOR_REST = 1 << 15;
 inline constexpr int64_t COLOR_LEAST_SAVED = (int64_t(1) << 16) / 512;
-inline constexpr uint32_t COLOR_HASHED = 1 << 20;
 
 // About 2^16 log2(x), x > 0: the line through the powers of two next to x, and a parabola on it. It is off by less than 1/100.
 inline int64_t binary_logarithm(int64_t x) {
@@ -51,15 +45,6 @@ inline int64_t binary_logarithm(int64_t x) {
     std::memcpy(&bits, &number, sizeof bits);
     const int64_t line = (bits >> 36) - (int64_t(1023) << 16), part = line & 0xFFFF;
     return line + ((((22708 * part) >> 16) * (0x10000 - part)) >> 16);
-}
-
-// Whether conversion to YCbCr and back, rounded as libjpeg does, leaves a colour as it is.
-inline bool is_from_ycbcr(int red, int green, int blue) {
-    const int luma = (19595 * red + 38470 * green + 7471 * blue + 32768) >> 16;
-    const int b = (-11059 * red - 21709 * green + 32768 * blue + 32767) >> 16;
-    const int r = (32768 * red - 27439 * green - 5329 * blue + 32767) >> 16;
-    return luma + ((91881 * r + 32768) >> 16) == red && luma + ((116130 * b + 32768) >> 16) == blue &&
-           luma + ((-22554 * b - 46802 * r + 32768) >> 16) == green;
 }
 
 // A mixture of which some integers near the mean are likelier, or less so, than it says. With m(x) = floor(B(x) / 2^14) and
@@ -103,6 +88,13 @@ struct Weighed {
     }
 };
 
+// Of a channel of a pixel: the mean (1/64) and the scale's index of its distribution; where it is red, the blue beside it.
+struct Expected {
+    int64_t mean;
+    int scale;
+    ExpectedBlue blue;
+};
+
 // What one wave of a stream observed.
 struct ColorScores {
     std::array<std::array<int64_t, COLOR_KINDS>, CHANNELS> observed{}, expected{};
@@ -112,7 +104,7 @@ struct ColorScores {
 
 class Colors {
   public:
-    Colors() : levels_(3 * 256), pairs_(1 << 16), triples_(COLOR_HASHED) {
+    Colors() {
         for (int c = 0; c < CHANNELS; c++) {
             coded_[c] = rest_[c] = 0;
             saved_[c] = 0;
@@ -127,17 +119,17 @@ class Colors {
     bool weighs(int channel, int scale) const { return !rest_[channel] && scale <= reach_[channel].largest_scale; }
 
     // Weighs the values near the mean of a channel. pixel: green, red, blue, those before it known.
-    void weigh(const Mixture& mixture, int channel, const int* pixel, int64_t mean, int scale, Weighed& weighed) const {
-        const int64_t centre = (mean + 32) >> 6;
+    void weigh(const Mixture& mixture, int channel, const int* pixel, const Expected& expected, Weighed& weighed) const {
+        const int64_t centre = (expected.mean + 32) >> 6;
         const ColorReach& limits = reach_[channel];
-        const int64_t reach = std::min(limits.most, 2 + int((limits.scales * EIGHT_SCALES[scale]) >> 9));
+        const int64_t reach = std::min(limits.most, 2 + int((limits.scales * EIGHT_SCALES[expected.scale]) >> 9));
         weighed.mixture = &mixture;
         weighed.first = std::min(std::max(centre - reach, mixture.lo), mixture.hi);
         weighed.count = int(std::min(std::max(centre + reach, mixture.lo), mixture.hi) + 1 - weighed.first);
         int64_t before[2 * COLOR_REACH + 2] = {};
         mixture.masses_before(weighed.first, weighed.count + 1, before);
         for (int k = 0; k <= weighed.count; k++) before[k] >>= 14;
-        kinds_of(channel, pixel, int(weighed.first), weighed.count, weighed.kinds);
+        seen_.kinds(channel, pixel, expected.blue, int(weighed.first), weighed.count, weighed.kinds);
         weighed.sums[0] = before[0] * COLOR_ONE;
         for (int k = 0; k < weighed.count; k++) {
             weighed.masses[k] = before[k + 1] - before[k];
@@ -180,50 +172,25 @@ class Colors {
 
     // Counts a pixel of the image: green, red, blue.
     void count(const int* pixel) {
-        for (int c = 0; c < CHANNELS; c++) raise(levels_[256 * c + pixel[c]]), rest_[c] = std::max(rest_[c] - 1, 0);
-        raise(pairs_[pixel[0] << 8 | pixel[1]]);
-        raise(triples_[hashed(pixel[0], pixel[1], pixel[2])]);
+        for (int c = 0; c < CHANNELS; c++) rest_[c] = std::max(rest_[c] - 1, 0);
+        seen_.count(pixel);
     }
 
   private:
-    static void raise(uint8_t& count) { count = uint8_t(std::min(count + 1, 255)); }
-
-    static uint32_t hashed(int green, int red, int blue) {
-        return ((uint32_t(green << 8 | red) * 0x9E3779B1u >> 12) + uint32_t(blue)) & (COLOR_HASHED - 1);
-    }
-
-    // The kinds of `count` values of a channel from `first` on, which are levels.
-    void kinds_of(int channel, const int* pixel, int first, int count, uint8_t* kinds) const {
-        uint8_t seen[COLOR_WINDOW] = {}, level[COLOR_WINDOW] = {};
-        std::memcpy(level, &levels_[256 * channel + first], count);
-        if (channel == 0) std::memcpy(seen, level, count);
-        if (channel == 1) std::memcpy(seen, &pairs_[pixel[0] << 8 | first], count);
-        if (channel == 2) {
-            const uint32_t at = hashed(pixel[0], pixel[1], first);  // counts of blue follow each other, but at the end
-            if (at + count <= COLOR_HASHED) std::memcpy(seen, &triples_[at], count);
-            else for (int k = 0; k < count; k++) seen[k] = triples_[hashed(pixel[0], pixel[1], first + k)];
-        }
-        for (int k = 0; k < COLOR_WINDOW; k++) {
-            const int seen_class = (seen[k] >= 1) + (seen[k] >= 2) + (seen[k] >= 4) + (seen[k] >= 16) + (seen[k] >= 64);
-            kinds[k] = uint8_t(seen_class + (channel == 0 || (seen[k] | level[k]) != 0));
-        }
-        for (int k = 0; channel == 2 && k < count; k++)
-            kinds[k] = uint8_t(kinds[k] + (is_from_ycbcr(pixel[1], pixel[0], first + k) ? COLOR_CLASSES : 0));
-    }
-
     void renew(int channel, bool halves) {
         int64_t all = 0, rare = 0;
         for (int k = 0; k < COLOR_KINDS; k++) {
             int64_t &observed = observed_[channel][k], &expected = expected_[channel][k];
             if (halves) observed = std::max(observed >> 1, COLOR_LEAST), expected = std::max(expected >> 1, COLOR_LEAST);
-            weights_[channel][k] = std::min(std::max(COLOR_ONE * observed / expected, int64_t(1)), COLOR_LARGEST_WEIGHT);
+            const int64_t weight = int64_t(double(COLOR_ONE * observed) / double(expected));  // both below 2^53
+            weights_[channel][k] = std::min(std::max(weight, int64_t(1)), COLOR_LARGEST_WEIGHT);
             all += expected;
             if (weights_[channel][k] < COLOR_RARE) rare += expected;
         }
         reach_[channel] = rare * COLOR_SPARSE > all ? COLOR_FAR : COLOR_NEAR;
     }
 
-    std::vector<uint8_t> levels_, pairs_, triples_;  // counts, up to 255
+    SeenColors seen_;
     std::array<int, CHANNELS> coded_, rest_;  // values that were weighed; pixels until they are again
     std::array<int64_t, CHANNELS> saved_;     // bits that weights saved of late, 2^-16
     std::array<std::array<int64_t, COLOR_KINDS>, CHANNELS> observed_, expected_, weights_;  // the first two in 2^-24

@@ -110,7 +110,7 @@ class Position {
 
   private:
     void code_channel(Values& values, int c, const Coder& coder, const Learning& learning);
-    static Range code_value(Values& values, int c, const Mixture& mixture, const Coder& coder, const Learning& learning, Masses& masses);
+    Range code_value(Values& values, int c, const Mixture& mixture, const Coder& coder, const Learning& learning, Masses& masses) const;
 
     // A channel's means are relative to this: `base`, moved by what the channels before it turned out to be.
     int64_t origin(int c, int base) const {
@@ -118,6 +118,18 @@ class Position {
         if (c == 1) return mean + ((output_[shape_.cross(0)] * residual_[0]) >> 6);
         if (c == 2) return mean + ((output_[shape_.cross(1)] * residual_[0] + output_[shape_.cross(2)] * residual_[1]) >> 6);
         return mean;
+    }
+
+    // Beside each red: the mean of blue by the weights now, as `origin` moves it.
+    ExpectedBlue expected_blue(const Values& values) const {
+        int64_t mean = 0, red = 0;
+        for (int k = 0; k < shape_.components; k++) {
+            mean += weights_.share[k] * output_[shape_.mean(2, k)];
+            red += first_.share[k] * means_[1][k];
+        }
+        mean = 64 * int64_t(values.base[2]) + (mean >> WEIGHT_BITS);
+        const int64_t by_green = output_[shape_.cross(1)] * residual_[0], by_red = output_[shape_.cross(2)];
+        return {64 * mean + by_green - by_red * (red >> WEIGHT_BITS), 64 * by_red};
     }
 
     const Outputs shape_;
@@ -132,12 +144,13 @@ class Position {
 
 // Codes one channel: by colours, where it becomes exact and its distribution, of values.mean and values.scale, is narrow.
 inline Range Position::code_value(Values& values, int c, const Mixture& mixture, const Coder& coder, const Learning& learning,
-                                  Masses& masses) {
+                                  Masses& masses) const {
     if (!learning.colors || !learning.colors->weighs(c, values.scale[c]))
         return coder.code(mixture, values.value[c], values.known[c], values.width[c], masses);
     const int pixel[CHANNELS] = {values.known[0].lo, values.known[1].lo, 0};
     Weighed weighed;
-    learning.colors->weigh(mixture, c, pixel, values.mean[c], values.scale[c], weighed);
+    const Expected expected{values.mean[c], values.scale[c], c == 1 ? expected_blue(values) : ExpectedBlue{}};
+    learning.colors->weigh(mixture, c, pixel, expected, weighed);
     const int64_t value = coder.code(weighed, values.value[c]);
     learning.colors->observe(weighed, c, value, *learning.color_scores);
     masses = mixture.masses(value, value);

@@ -84,8 +84,12 @@ void bind_mixtures(nb::module_& m) {
 
 // --- colours
 
+// Whatever red is, the blue that is expected has the same mean.
+Expected expected_of(int64_t mean, int scale) { return {mean, scale, {64 * mean, 0}}; }
+
 // What an image of these pixels (green, red, blue) teaches, all of whose channels have one and the same mixture.
 Colors observed(const Pixels& history, const Mixture& mixture, int64_t mean, int scale) {
+    const Expected expected = expected_of(mean, scale);
     Colors colors;
     ColorScores scores;
     Weighed window;
@@ -93,7 +97,7 @@ Colors observed(const Pixels& history, const Mixture& mixture, int64_t mean, int
         const int coded[CHANNELS] = {history.data()[k], history.data()[k + 1], history.data()[k + 2]};
         for (int c = 0; c < CHANNELS; c++) {
             if (!colors.weighs(c, scale)) continue;
-            colors.weigh(mixture, c, coded, mean, scale, window);
+            colors.weigh(mixture, c, coded, expected, window);
             colors.observe(window, c, coded[c], scores);
         }
         colors.learn(scores);
@@ -110,7 +114,7 @@ std::pair<Integers, Integers> weighed(const Pixels& history, const Integers& wei
     const Mixture mixture = mixture_of(weights, 0, 255, means, scales);
     const Colors colors = observed(history, mixture, means[0], scales[0]);
     Weighed window;
-    colors.weigh(mixture, channel, pixel.data(), means[0], scales[0], window);
+    colors.weigh(mixture, channel, pixel.data(), expected_of(means[0], scales[0]), window);
     Integers cumulative, values;
     for (int64_t x = 0; x <= 256; x++) cumulative.push_back(window.cumulative(x));
     for (uint32_t slot : slots) values.push_back(window.find(slot));

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ddpmcodec import _native
 from ddpmcodec.errors import ModelError
 
-ANSWER = "889ddcf966f434dba876f687d4fd4e37a905ab58cdf7190bf032cc1d6dd75815"
+ANSWER = "b3c4e26d49d7476dde1260a3a685a9abc6142612f1f76e1aadef7a46f44f89e3"
 WIDTH, DEPTH, COMPONENTS = 32, 2, 3
 BLOCK_INPUTS = WIDTH + 3 * 16  # 16 activations are shown to three other positions
 SIZE = (26, 22)  # of the picture

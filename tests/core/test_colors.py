@@ -94,6 +94,36 @@ def test_triples_that_conversion_from_ycbcr_makes_are_known() -> None:
     assert 0.15 < np.mean([testing.is_from_ycbcr(*pixel) for pixel in drawn]) < 0.35
 
 
+def on_lattice(count: int) -> Any:
+    """Pixels that follow `NARROW`, of one colour in seven: beside a red and a green, each seventh blue exists."""
+    drawn = np.random.default_rng(0).logistic(77, 1, (1, 12 * count, 3)).round().astype(np.uint8)
+    return drawn[:, (drawn @ [2, 3, 1])[0] % 7 == 4][:, :count]
+
+
+def saved_bits(pixels: Any, channel: int) -> float:
+    """A pixel, of a channel of the last 200 pixels, beside coding them without colours."""
+    plain = np.diff(testing.cumulative(NARROW[0], 0, 255, *NARROW[1:]))
+    bits = []
+    for k in range(pixels.shape[1] - 200, pixels.shape[1]):
+        pixel = pixels[0, k].tolist()
+        found = np.diff(testing.weighed(pixels[:, :k], *NARROW, channel, pixel, [])[0])
+        bits.append(np.log2(found[pixel[channel]] / plain[pixel[channel]]))
+    return float(np.mean(bits))
+
+
+def test_colours_of_a_lattice_are_cheaper_in_red_and_blue() -> None:
+    """A red beside which there is no blue near the one that is expected is rare."""
+    pixels = on_lattice(3000)
+    red, blue = saved_bits(pixels, 1), saved_bits(pixels, 2)
+    assert blue > 2
+    assert red > 0.05
+
+
+def test_colours_without_a_lattice_cost_next_to_nothing() -> None:
+    pixels = np.random.default_rng(0).logistic(77, 1, (1, 3000, 3)).round().astype(np.uint8)
+    assert min(saved_bits(pixels, channel) for channel in range(3)) > -0.03
+
+
 def as_expected(count: int) -> Any:
     """Pixels that follow `EXPECTED`: what came back is no likelier than that."""
     drawn = np.random.default_rng(0).logistic(77, 2**1.5, (1, count, 3))
@@ -101,6 +131,7 @@ def as_expected(count: int) -> Any:
 
 
 EXPECTED: Any = ([16384], [64 * 77], [60])
+NARROW: Any = ([16384], [64 * 77], [48])  # of scale 1
 
 
 def test_a_channel_rests_where_its_colours_save_nothing() -> None:

@@ -7,7 +7,7 @@
 A folder, a picture or a stream that exists is never touched. (Until 0.1.0 is released, a commit that changes the format
 makes the streams anew that it concerns, with the model of their folder, and says which.) The tiny model's weights come
 from a seed, not from training: its mean is what a position is seen from, with random networks around it. Positions show
-activations to others; in v1 they do not, as in models of that time.
+activations to others; in v1 they do not, and no band learns.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ from ddpmcodec.models.context import BAND_ROLES, EFFORTS, ROLES, ContextModel
 GOLDEN = Path(__file__).parent
 MODEL, MANIFEST, JPEGS = "model.safetensors", "manifest.json", "jpegs.json"
 TILE_PIXELS = 320
-WIDTH, DEPTH, COMPONENTS, SHOWN = 32, 2, 3, 16
+DEPTH, COMPONENTS, SHOWN = 2, 3, 16
+WIDTH, WIDE = 32, 96  # networks of bands learn where they are wide
 KEPT = 0.06  # share of weights that are not zero: the file compresses well, and sums stay small
 SCALES = {"direct": 60, "last": 56}  # indices; of bands 64
 CODINGS = ((1, 0), (2, 2), (3, 5))  # effort and noise levels
@@ -46,35 +47,37 @@ def draw(rng: np.random.Generator, outputs: int, inputs: int) -> NDArray[np.int8
     return np.where(rng.random(weights.shape) < KEPT, weights, 0).astype(np.int8)
 
 
-def network(rng: np.random.Generator, role: str, shown: int) -> dict[str, NDArray[Any]]:
+def network(rng: np.random.Generator, role: str, shown: int, width: int) -> dict[str, NDArray[Any]]:
     """Of a role: what its position is seen from is the mean, with random networks around it. Floats are short binary
     fractions."""
     k = COMPONENTS
     inputs, outputs, conditions = _native.contract("band" if role in BAND_ROLES else role, k)
-    blocks = {f"block{n}": (WIDTH, WIDTH + 3 * shown) for n in range(DEPTH)}
-    layers = {"stem": (WIDTH, inputs), **blocks, "head": (outputs, WIDTH), "skip": (outputs, inputs)}
+    blocks = {f"block{n}": (width, width + 3 * shown) for n in range(DEPTH)}
+    layers = {"stem": (width, inputs), **blocks, "head": (outputs, width), "skip": (outputs, inputs)}
     found: dict[str, NDArray[Any]] = {}
     for layer, (rows, columns) in layers.items():
         factor = {"stem": 1 / 128, "head": 1 / 64, "skip": 1 / 64}.get(layer, 1 / 256)
         found[f"{layer}.weight"] = draw(rng, rows, columns)
         found[f"{layer}.factor"] = (factor * rng.integers(2, 7, rows) / 4).astype(np.float32)
-    found["stem.bias"] = rng.integers(-40, 41, (conditions, WIDTH)).astype(np.float32)
+    found["stem.bias"] = rng.integers(-40, 41, (conditions, width)).astype(np.float32)
     head = rng.integers(-3, 4, (conditions, outputs)).astype(np.float32)
     head[:, 4 * k : 7 * k] += SCALES.get(role, 64)
     head[:, 7 * k :] += 32 if role == "direct" else 0
     return found | {"head.bias": head}
 
 
-def tensors(seed: int, shown: int = SHOWN) -> dict[str, NDArray[Any]]:
-    """A whole model; efforts are alike but for their weights. shown: activations that a position shows."""
+def tensors(seed: int, shown: int = SHOWN, band3: int = WIDE) -> dict[str, NDArray[Any]]:
+    """A whole model; efforts are alike but for their weights. shown: activations that a position shows; band3: the
+    width of networks of coarse bands."""
     rng = np.random.Generator(np.random.Philox(seed))
-    made = {f"{effort}.{role}": network(rng, role, shown) for effort in EFFORTS for role in ROLES}
-    return {f"{key}.{name}": tensor for key, own in made.items() for name, tensor in own.items()}
+    keys = [(effort, role) for effort in EFFORTS for role in ROLES]
+    made = {(e, role): network(rng, role, shown, band3 if role == "band3" else WIDTH) for e, role in keys}
+    return {f"{e}.{role}.{name}": tensor for (e, role), own in made.items() for name, tensor in own.items()}
 
 
 def pictures() -> dict[str, Image.Image]:
     """By name: every mode, small; `tiles` is cut into tiles, weights learn from `learning`, colours of `colourful` save
-    nothing and rest, `graphics` is stored as WebP."""
+    nothing and rest, those of `lattice` save much, `graphics` is stored as WebP."""
     y, x = np.mgrid[:64, :64]
     planes = [3 * x + y, 250 - 4 * y, np.where(x > y, 60, 190), np.where(x + y > 12, 255, 9 * y)]
     whole = Image.fromarray(np.stack(planes, -1).astype(np.uint8))
@@ -95,10 +98,11 @@ def pictures() -> dict[str, Image.Image]:
         "learning": photo.crop((40, 40, 168, 168)),
         "graphics": whole.crop((4, 4, 40, 28)),
         "colourful": Image.fromarray((ramps + rough).astype(np.uint8)),
+        "lattice": photo.crop((40, 60, 136, 156)).convert("YCbCr").convert("RGB"),
     }
 
 
-CODINGS_OF = {"graphics": [(2, 2)], "colourful": [(2, 0)]}  # of others: all
+CODINGS_OF = {"graphics": [(2, 2)], "colourful": [(2, 0)], "lattice": [(2, 0), (3, 2)]}  # of others: all
 
 
 @contextmanager
