@@ -24,17 +24,18 @@ static_assert(COLOR_WINDOW > 2 * COLOR_REACH, "a window holds both sides and the
 struct ColorReach {
     int scales, most, largest_scale;
 };
-inline constexpr ColorReach COLOR_NEAR{1, 6, 64}, COLOR_FAR{6, COLOR_REACH, 80};
+inline constexpr ColorReach COLOR_NEAR{1, 6, 64}, COLOR_FAR[CHANNELS] = {{4, 12, 80}, {3, 8, 80}, {6, COLOR_REACH, 80}};
 // Colours are sparse, and values far from the mean are weighed, where more than one value in ten is expected to be of rare
 // kinds: those whose weight is below 100 of COLOR_ONE.
 inline constexpr int COLOR_SPARSE = 10;
 inline constexpr int64_t COLOR_RARE = 100;
 inline constexpr int64_t COLOR_ONE = 256, COLOR_LARGEST_WEIGHT = 1 << 14;
-inline constexpr int64_t COLOR_FIRST = int64_t(4) << 24, COLOR_LEAST = 1 << 16;
+inline constexpr int64_t COLOR_FIRST = int64_t(2) << 24, COLOR_LEAST = 1 << 16;
 inline constexpr int COLOR_RENEWAL = 128;  // values of a channel after which its weights are computed anew
 inline constexpr int COLOR_MEMORY = 2048;  // and after which all that was observed and expected counts half
 // After so many values of a channel, and after about COLOR_MEMORY of them each time from then on (a wave is taken as a whole), it
 // rests for COLOR_REST pixels if its weights saved less than 1/512 bit of each of COLOR_MEMORY values.
+inline constexpr size_t COLOR_AHEAD = 8;  // pixels whose counts are fetched from memory, or another core, meanwhile
 inline constexpr int COLOR_TRIAL = 8192, COLOR_REST = 1 << 15;
 inline constexpr int64_t COLOR_LEAST_SAVED = (int64_t(1) << 16) / 512;
 
@@ -153,27 +154,32 @@ class Colors {
         scores.coded[channel]++;
     }
 
-    // Adds what a wave of a stream observed, and empties it.
-    void learn(ColorScores& scores) {
+    // Takes over a wave: what its streams observed, which becomes empty, and its pixels, each green, red, blue.
+    void learn(std::vector<ColorScores>& streams, const std::vector<std::array<int, CHANNELS>>& pixels) {
+        std::array<int, CHANNELS> coded = coded_;
+        for (ColorScores& scores : streams) {
+            for (int c = 0; c < CHANNELS; c++) {
+                if (!scores.coded[c]) continue;
+                coded[c] += scores.coded[c];
+                saved_[c] += scores.saved[c];
+                for (int k = 0; k < COLOR_KINDS; k++) observed_[c][k] += scores.observed[c][k];
+                for (int k = 0; k < COLOR_KINDS; k++) expected_[c][k] += scores.expected[c][k];
+            }
+            scores = ColorScores();
+        }
         for (int c = 0; c < CHANNELS; c++) {
-            if (!scores.coded[c]) continue;
-            for (int k = 0; k < COLOR_KINDS; k++) observed_[c][k] += scores.observed[c][k], expected_[c][k] += scores.expected[c][k];
-            const int before = coded_[c];
-            coded_[c] += scores.coded[c];
-            saved_[c] += scores.saved[c];
-            const bool is_full = before / COLOR_MEMORY != coded_[c] / COLOR_MEMORY;
-            if (before / COLOR_RENEWAL != coded_[c] / COLOR_RENEWAL) renew(c, is_full);
+            const bool is_full = coded_[c] / COLOR_MEMORY != coded[c] / COLOR_MEMORY;
+            if (coded_[c] / COLOR_RENEWAL != coded[c] / COLOR_RENEWAL) renew(c, is_full);
+            coded_[c] = coded[c];
+            rest_[c] = std::max(rest_[c] - int(pixels.size()), 0);
             if (!is_full) continue;
             if (coded_[c] >= COLOR_TRIAL && saved_[c] < COLOR_LEAST_SAVED * COLOR_MEMORY) rest_[c] = COLOR_REST;
             saved_[c] = 0;
         }
-        scores = ColorScores();
-    }
-
-    // Counts a pixel of the image: green, red, blue.
-    void count(const int* pixel) {
-        for (int c = 0; c < CHANNELS; c++) rest_[c] = std::max(rest_[c] - 1, 0);
-        seen_.count(pixel);
+        for (size_t k = 0; k < pixels.size(); k++) {
+            if (k + COLOR_AHEAD < pixels.size()) seen_.fetch(pixels[k + COLOR_AHEAD].data());
+            seen_.count(pixels[k].data());
+        }
     }
 
   private:
@@ -187,7 +193,7 @@ class Colors {
             all += expected;
             if (weights_[channel][k] < COLOR_RARE) rare += expected;
         }
-        reach_[channel] = rare * COLOR_SPARSE > all ? COLOR_FAR : COLOR_NEAR;
+        reach_[channel] = rare * COLOR_SPARSE > all ? COLOR_FAR[channel] : COLOR_NEAR;
     }
 
     SeenColors seen_;

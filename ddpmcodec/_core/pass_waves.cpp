@@ -90,15 +90,14 @@ void Pass::end_wave(const Stage& stage, int bias_set, int wave, int filled) {
     const bool has_colors = colors_ && stage.role != Role::BAND;  // colours learn where weights do
     for (int n = 0; n < layout_.images; n++)
         for (Scores& scores : scores_[n]) biases_[n][bias_set].learn(scores);
-    for (int s = 0; has_colors && s < layout_.streams; s++) {
-        colors_->learn(color_scores_[s]);
+    colored_.clear();
+    for (int s = 0; has_colors && s < layout_.streams; s++)
         positions(stage, s, wave, [&](int n, int y, int x) {
             uint8_t rgb[CHANNELS] = {};
             pixels_->pixel(n, y, x, rgb);
-            const int grb[CHANNELS] = {rgb[1], rgb[0], rgb[2]};
-            colors_->count(grb);
+            colored_.push_back({rgb[1], rgb[0], rgb[2]});
         });
-    }
+    if (has_colors) colors_->learn(color_scores_, colored_);
     for (const Reader& reader : readers_) {
         ended_ = ended_ || reader.ended;
         if (reader.lacks && certain_ < 0) certain_ = stage.role == Role::BAND ? 0 : wave;

@@ -19,7 +19,7 @@
 namespace ddpm {
 
 inline constexpr int COLOR_WINDOW = 32;  // values of a channel whose kinds are asked together, at most
-inline constexpr int COLOR_KINDS = 96;   // of red; the other channels have fewer
+inline constexpr int COLOR_KINDS = 80;   // of red; the other channels have fewer
 inline constexpr int COLOR_HASH_BITS = 20;
 inline constexpr int NEAR_REACH = 3;     // along blue; what is near counts 4, 3, 2, 1
 
@@ -28,8 +28,9 @@ inline bool is_from_ycbcr(int red, int green, int blue) {
     const int luma = (19595 * red + 38470 * green + 7471 * blue + 32768) >> 16;
     const int b = (-11059 * red - 21709 * green + 32768 * blue + 32767) >> 16;
     const int r = (32768 * red - 27439 * green - 5329 * blue + 32767) >> 16;
-    return luma + ((91881 * r + 32768) >> 16) == red && luma + ((116130 * b + 32768) >> 16) == blue &&
-           luma + ((-22554 * b - 46802 * r + 32768) >> 16) == green;
+    const int by_red = luma + ((91881 * r + 32768) >> 16), by_blue = luma + ((116130 * b + 32768) >> 16);
+    const int by_both = luma + ((-22554 * b - 46802 * r + 32768) >> 16);
+    return ((by_red ^ red) | (by_blue ^ blue) | (by_both ^ green)) == 0;  // at once, without branches
 }
 
 // The blue that is expected beside a red, rounded: a linear function of it, in 2^-12 grey levels.
@@ -64,21 +65,34 @@ class SeenColors {
         raise(&differences_[difference_of(green, red, 0)], blue);
     }
 
+    // Has a pixel's counts near when they are needed.
+    void fetch(const int* pixel) const {
+        prefetch(&pairs_[pixel[0] << 8 | pixel[1]]);
+        prefetch(&triples_[triple_of(pixel[0], pixel[1], pixel[2])]);
+        prefetch(&differences_[difference_of(pixel[0], pixel[1], pixel[2])]);
+    }
+
     // The kinds of `count` values of a channel from `first` on. pixel: its channels before this one.
     void kinds(int channel, const int* pixel, const ExpectedBlue& beside, int first, int count, uint8_t* kinds) const {
         if (channel == 0) greens(first, count, kinds);
         if (channel == 1) reds(pixel[0], beside, first, count, kinds);
-        if (channel == 2) blues(pixel[0], pixel[1], first, count, kinds);
+        if (channel == 2) blues(pixel[0], pixel[1], first, kinds);
     }
 
   private:
+    static void prefetch(const Seen* counts) {
+#if defined(__GNUC__)
+        __builtin_prefetch(counts, 1);
+#endif
+    }
+
     static constexpr size_t TRIPLES = (size_t(1) << COLOR_HASH_BITS) + 256 + COLOR_WINDOW;
     static constexpr size_t DIFFERENCES = (size_t(1) << 18) + COLOR_WINDOW;
 
-    // Where a triple is counted, and where the differences are that it shares with others of another luma: what differs in blue follows
+    // Where a triple is counted, and where the differences that it shares with triples of other lumas: what differs in blue follows
     // each other.
     static size_t triple_of(int green, int red, int blue) {
-        return (uint32_t(green << 8 | red) * 0x9E3779B1u >> (32 - COLOR_HASH_BITS)) + size_t(blue);
+        return ((uint32_t(red - green + 256) << 8 | uint32_t(green)) * 0x9E3779B1u >> (32 - COLOR_HASH_BITS)) + size_t(blue);
     }
     static size_t difference_of(int green, int red, int blue) { return size_t((red - green + 256) << 9 | (blue - green + 256)); }
 
@@ -108,17 +122,17 @@ class SeenColors {
     }
 
     // By how often the triple came, or how near one did; how often its differences came; and whether YCbCr makes it.
-    void blues(int green, int red, int first, int count, uint8_t* kinds) const {
+    void blues(int green, int red, int first, uint8_t* kinds) const {
         Seen levels[COLOR_WINDOW], triples[COLOR_WINDOW], differences[COLOR_WINDOW];  // all, as that is faster
         std::memcpy(levels, &levels_[512 + first], COLOR_WINDOW);
         std::memcpy(triples, &triples_[triple_of(green, red, first)], COLOR_WINDOW);
         std::memcpy(differences, &differences_[difference_of(green, red, first)], COLOR_WINDOW);
         for (int k = 0; k < COLOR_WINDOW; k++) {
-            const uint8_t times = uint8_t(triples[k].times()), near = uint8_t(triples[k].near()), other = uint8_t(differences[k].times());
+            const int times = triples[k].times(), near = triples[k].near(), other = differences[k].times();
             const int unseen = levels[k].times() ? 1 + (near >= 1) + (near >= 4) : 0;
             kinds[k] = uint8_t(9 * ((other >= 1) + (other >= 4) + (other >= 31)) + (times ? 3 + class_of(times) : unseen));
         }
-        for (int k = 0; k < count; k++) kinds[k] = uint8_t(kinds[k] + 36 * is_from_ycbcr(red, green, first + k));
+        for (int k = 0; k < COLOR_WINDOW; k++) kinds[k] = uint8_t(kinds[k] + 36 * is_from_ycbcr(red, green, first + k));
     }
 
     std::vector<Seen> levels_, pairs_, triples_, differences_;

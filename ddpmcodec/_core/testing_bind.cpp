@@ -91,17 +91,16 @@ Expected expected_of(int64_t mean, int scale) { return {mean, scale, {64 * mean,
 Colors observed(const Pixels& history, const Mixture& mixture, int64_t mean, int scale) {
     const Expected expected = expected_of(mean, scale);
     Colors colors;
-    ColorScores scores;
+    std::vector<ColorScores> scores(1);
     Weighed window;
     for (size_t k = 0; k < history.size(); k += CHANNELS) {
         const int coded[CHANNELS] = {history.data()[k], history.data()[k + 1], history.data()[k + 2]};
         for (int c = 0; c < CHANNELS; c++) {
             if (!colors.weighs(c, scale)) continue;
             colors.weigh(mixture, c, coded, expected, window);
-            colors.observe(window, c, coded[c], scores);
+            colors.observe(window, c, coded[c], scores[0]);
         }
-        colors.learn(scores);
-        colors.count(coded);
+        colors.learn(scores, {{coded[0], coded[1], coded[2]}});
     }
     return colors;
 }

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ddpmcodec import _native
 from ddpmcodec.errors import ModelError
 
-ANSWER = "b3c4e26d49d7476dde1260a3a685a9abc6142612f1f76e1aadef7a46f44f89e3"
+ANSWER = "ee8d778390112dac97955fe74a0189a89f5bc4633ac2c7ff24118a4f23251e12"
 WIDTH, DEPTH, COMPONENTS = 32, 2, 3
 BLOCK_INPUTS = WIDTH + 3 * 16  # 16 activations are shown to three other positions
 SIZE = (26, 22)  # of the picture
