@@ -9,6 +9,7 @@
 // Counts have an end, and may be raised in any order.
 #pragma once
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -23,16 +24,6 @@ inline constexpr int COLOR_KINDS = 80;   // of red; the other channels have fewe
 inline constexpr int COLOR_HASH_BITS = 20;
 inline constexpr int NEAR_REACH = 3;     // along blue; what is near counts 4, 3, 2, 1
 
-// Whether conversion to YCbCr and back, rounded as libjpeg does, leaves a colour as it is.
-inline bool is_from_ycbcr(int red, int green, int blue) {
-    const int luma = (19595 * red + 38470 * green + 7471 * blue + 32768) >> 16;
-    const int b = (-11059 * red - 21709 * green + 32768 * blue + 32767) >> 16;
-    const int r = (32768 * red - 27439 * green - 5329 * blue + 32767) >> 16;
-    const int by_red = luma + ((91881 * r + 32768) >> 16), by_blue = luma + ((116130 * b + 32768) >> 16);
-    const int by_both = luma + ((-22554 * b - 46802 * r + 32768) >> 16);
-    return ((by_red ^ red) | (by_blue ^ blue) | (by_both ^ green)) == 0;  // at once, without branches
-}
-
 // The blue that is expected beside a red, rounded: a linear function of it, in 2^-12 grey levels.
 struct ExpectedBlue {
     int64_t at_zero, by_red;
@@ -40,21 +31,54 @@ struct ExpectedBlue {
     int at(int red) const { return int(std::min(std::max((at_zero + by_red * red + 2048) >> 12, int64_t(0)), int64_t(255))); }
 };
 
-// How often something came, up to 31, and how many of those near it did, up to 7, in one byte.
+// What is known of a triple, of a level or of differences, in one byte: how often it came, up to 15; how many near it did, up to 7;
+// and of differences whether JPEG's conversion from YCbCr makes them.
 struct Seen {
     uint8_t bits = 0;
 
-    int times() const { return bits & 31; }
-    int near() const { return bits >> 5; }
+    constexpr int times() const { return bits & 15; }
+    constexpr int near() const { return bits >> 4 & 7; }
+    constexpr bool is_from_ycbcr() const { return bits >> 7; }
     void raise() {
-        if (times() < 31) bits++;  // otherwise nothing is written, and other threads keep their copy
+        if (times() < 15) bits++;  // otherwise nothing is written, and other threads keep their copy
     }
-    void raise_near(int by) { bits = uint8_t(std::min(near() + by, 7) << 5 | times()); }
+    void raise_near(int by) { bits = uint8_t((bits & 0x8F) | std::min(near() + by, 7) << 4); }
+    void set_from_ycbcr() { bits |= 0x80; }
 };
+
+// Kinds add up from parts of these, by all that may be known. Fewer classes serve as well (docs/experiments).
+constexpr int class_of(Seen seen) {
+    const int times = seen.times();
+    return (times >= 1) + (times >= 2) + (times >= 4) + (times >= 8) + (times >= 15);
+}
+constexpr int blue_by_triple(Seen seen) { return seen.times() ? 3 + class_of(seen) : 1 + (seen.near() >= 1) + (seen.near() >= 4); }
+constexpr int blue_by_differences(Seen seen) {
+    const int times = seen.times();
+    return 36 * seen.is_from_ycbcr() + 9 * ((times >= 1) + (times >= 4) + (times >= 15));
+}
+constexpr int red_by_pair(Seen seen) { return (seen.times() >= 1) + (seen.times() >= 4); }
+constexpr int red_by_triples(Seen seen) { return 16 * ((seen.near() + 1) >> 1); }
+constexpr int red_by_differences(Seen seen) { return 4 * ((seen.near() >= 1) + (seen.near() >= 3) + (seen.near() >= 5)); }
+
+template <class Part> constexpr std::array<uint8_t, 256> tabulated(Part part) {
+    std::array<uint8_t, 256> table{};
+    for (int bits = 0; bits < 256; bits++) table[bits] = uint8_t(part(Seen{uint8_t(bits)}));
+    return table;
+}
 
 class SeenColors {
   public:
-    SeenColors() : levels_(CHANNELS * 256 + COLOR_WINDOW), pairs_(1 << 16), triples_(TRIPLES), differences_(DIFFERENCES) {}
+    SeenColors() : levels_(CHANNELS * 256), pairs_(1 << 16), triples_(TRIPLES), differences_(1 << 18) {
+        for (int b = -128; b < 128; b++)  // as libjpeg rounds; luma adds the same to all channels
+            for (int r = -128; r < 128; r++) {
+                const int red = (91881 * r + 32768) >> 16, blue = (116130 * b + 32768) >> 16;
+                const int green = (-22554 * b - 46802 * r + 32768) >> 16;
+                if (std::abs(red - green) < 256 && std::abs(blue - green) < 256) differences_[difference_of(green, red, blue)].set_from_ycbcr();
+            }
+    }
+
+    // Whether JPEG's conversion makes a colour, but for what it cuts off at 0 and 255.
+    bool is_from_ycbcr(int red, int green, int blue) const { return differences_[difference_of(green, red, blue)].is_from_ycbcr(); }
 
     // Counts a pixel: green, red, blue.
     void count(const int* pixel) {
@@ -76,7 +100,7 @@ class SeenColors {
     void kinds(int channel, const int* pixel, const ExpectedBlue& beside, int first, int count, uint8_t* kinds) const {
         if (channel == 0) greens(first, count, kinds);
         if (channel == 1) reds(pixel[0], beside, first, count, kinds);
-        if (channel == 2) blues(pixel[0], pixel[1], first, kinds);
+        if (channel == 2) blues(pixel[0], pixel[1], first, count, kinds);
     }
 
   private:
@@ -86,8 +110,7 @@ class SeenColors {
 #endif
     }
 
-    static constexpr size_t TRIPLES = (size_t(1) << COLOR_HASH_BITS) + 256 + COLOR_WINDOW;
-    static constexpr size_t DIFFERENCES = (size_t(1) << 18) + COLOR_WINDOW;
+    static constexpr size_t TRIPLES = (size_t(1) << COLOR_HASH_BITS) + 256;
 
     // Where a triple is counted, and where the differences that it shares with triples of other lumas: what differs in blue follows
     // each other.
@@ -103,36 +126,28 @@ class SeenColors {
         blues[blue].raise();
     }
 
-    static int class_of(int times) { return (times >= 1) + (times >= 2) + (times >= 4) + (times >= 16) + (times >= 31); }
-
     void greens(int first, int count, uint8_t* kinds) const {
-        for (int k = 0; k < count; k++) kinds[k] = uint8_t(class_of(levels_[first + k].times()));
+        for (int k = 0; k < count; k++) kinds[k] = uint8_t(class_of(levels_[first + k]));
     }
 
     // By how often red came with this green; and how near triples, and differences, came to the blue that is expected.
     void reds(int green, const ExpectedBlue& beside, int first, int count, uint8_t* kinds) const {
+        static constexpr auto BY_DIFFERENCES = tabulated(red_by_differences);
         for (int k = 0; k < count; k++) {
-            const int red = first + k, blue = beside.at(red), pair = pairs_[green << 8 | red].times();
-            const int triples = triples_[triple_of(green, red, blue)].near();
-            const int differences = differences_[difference_of(green, red, blue)].near();
-            const int seen = (levels_[256 + red].times() >= 1) + (pair >= 1) + (pair >= 4);
-            const int near = (differences >= 1) + (differences >= 3) + (differences >= 5);
-            kinds[k] = uint8_t((((triples + 1) >> 1) * 4 + near) * 4 + seen);
+            const int red = first + k, blue = beside.at(red);
+            const int by_pair = red_by_pair(pairs_[green << 8 | red]) + (levels_[256 + red].bits != 0);
+            const Seen differences = differences_[difference_of(green, red, blue)];
+            kinds[k] = uint8_t(by_pair + red_by_triples(triples_[triple_of(green, red, blue)]) + BY_DIFFERENCES[differences.bits]);
         }
     }
 
     // By how often the triple came, or how near one did; how often its differences came; and whether YCbCr makes it.
-    void blues(int green, int red, int first, uint8_t* kinds) const {
-        Seen levels[COLOR_WINDOW], triples[COLOR_WINDOW], differences[COLOR_WINDOW];  // all, as that is faster
-        std::memcpy(levels, &levels_[512 + first], COLOR_WINDOW);
-        std::memcpy(triples, &triples_[triple_of(green, red, first)], COLOR_WINDOW);
-        std::memcpy(differences, &differences_[difference_of(green, red, first)], COLOR_WINDOW);
-        for (int k = 0; k < COLOR_WINDOW; k++) {
-            const int times = triples[k].times(), near = triples[k].near(), other = differences[k].times();
-            const int unseen = levels[k].times() ? 1 + (near >= 1) + (near >= 4) : 0;
-            kinds[k] = uint8_t(9 * ((other >= 1) + (other >= 4) + (other >= 31)) + (times ? 3 + class_of(times) : unseen));
-        }
-        for (int k = 0; k < COLOR_WINDOW; k++) kinds[k] = uint8_t(kinds[k] + 36 * is_from_ycbcr(red, green, first + k));
+    void blues(int green, int red, int first, int count, uint8_t* kinds) const {
+        static constexpr auto BY_TRIPLE = tabulated(blue_by_triple), BY_DIFFERENCES = tabulated(blue_by_differences);
+        const Seen *levels = &levels_[512 + first], *triples = &triples_[triple_of(green, red, first)];
+        const Seen* differences = &differences_[difference_of(green, red, first)];
+        for (int k = 0; k < count; k++)
+            kinds[k] = uint8_t((levels[k].bits ? BY_TRIPLE[triples[k].bits] : 0) + BY_DIFFERENCES[differences[k].bits]);
     }
 
     std::vector<Seen> levels_, pairs_, triples_, differences_;

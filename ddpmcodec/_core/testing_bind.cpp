@@ -128,7 +128,10 @@ void bind_colors(nb::module_& m) {
     }, "history"_a, "weights"_a, "means"_a, "scales"_a);
     m.def("binary_logarithm", &binary_logarithm, "x"_a);
     m.def("weighed", &weighed, "history"_a, "weights"_a, "means"_a, "scales"_a, "channel"_a, "pixel"_a, "slots"_a);
-    m.def("is_from_ycbcr", &is_from_ycbcr, "red"_a, "green"_a, "blue"_a);
+    m.def("is_from_ycbcr", [](int red, int green, int blue) {
+        if (((red | green | blue) & ~255) != 0) throw std::invalid_argument("channels are 0 to 255");
+        return SeenColors().is_from_ycbcr(red, green, blue);
+    }, "red"_a, "green"_a, "blue"_a);
 }
 
 // --- streams

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ddpmcodec import _native
 from ddpmcodec.errors import ModelError
 
-ANSWER = "ee8d778390112dac97955fe74a0189a89f5bc4633ac2c7ff24118a4f23251e12"
+ANSWER = "6321a4240e3195eef875b81570bdcbeb31cc75841c5392315dda2b7a0d989e33"
 WIDTH, DEPTH, COMPONENTS = 32, 2, 3
 BLOCK_INPUTS = WIDTH + 3 * 16  # 16 activations are shown to three other positions
 SIZE = (26, 22)  # of the picture
