@@ -73,7 +73,8 @@ class SeenColors {
             for (int r = -128; r < 128; r++) {
                 const int red = (91881 * r + 32768) >> 16, blue = (116130 * b + 32768) >> 16;
                 const int green = (-22554 * b - 46802 * r + 32768) >> 16;
-                if (std::abs(red - green) < 256 && std::abs(blue - green) < 256) differences_[difference_of(green, red, blue)].set_from_ycbcr();
+                if (std::abs(red - green) >= 256 || std::abs(blue - green) >= 256) continue;
+                differences_[difference_of(green, red, blue)].set_from_ycbcr();
             }
     }
 
