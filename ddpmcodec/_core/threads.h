@@ -1,5 +1,6 @@
 // Threads that go through waves together. They live for one call only, so that a forked process finds none missing.
 #pragma once
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <exception>
@@ -17,9 +18,11 @@ class Team {
   public:
     int threads() const { return threads_; }
 
-    // All threads wait for each other; the last that comes calls `complete`, then all go on. A thread spins for some
-    // microseconds, about as long as a wave takes, then sleeps: on a busy machine the thread that is waited for may have no core.
-    // Where one has thrown the others leave, by `Left`.
+    // All threads wait for each other; the last that comes calls `complete`, then all go on. Where one has thrown the others
+    // leave, by `Left`.
+    //
+    // A thread that waits spins, as it takes long to be woken. Where it spun in vain, the thread that it waits for may have no
+    // core, on a busy machine: so the next waits sleep at once, and ever more of them until spinning helps again.
     template <class Complete> void wait(Complete complete) {
         if (threads_ == 1) return complete();
         const unsigned mine = generation_.load(std::memory_order_acquire);
@@ -34,7 +37,15 @@ class Team {
             return;
         }
         auto goes_on = [&] { return generation_.load(std::memory_order_acquire) != mine || failed_.load(std::memory_order_relaxed); };
-        for (int spin = 0; spin < SPINS && !goes_on(); spin++) pause();
+        const int sleeps = sleeps_.load(std::memory_order_relaxed);
+        if (sleeps == 0) {
+            for (int spin = 0; spin < SPINS && !goes_on(); spin++) pause();
+            const int next = goes_on() ? FIRST_SLEEPS : std::min(2 * next_sleeps_.load(std::memory_order_relaxed), MOST_SLEEPS);
+            if (!goes_on()) sleeps_.store(next, std::memory_order_relaxed);
+            next_sleeps_.store(next, std::memory_order_relaxed);
+        } else {
+            sleeps_.store(sleeps - 1, std::memory_order_relaxed);
+        }
         if (!goes_on()) {
             std::unique_lock<std::mutex> lock(mutex_);
             changed_.wait(lock, goes_on);
@@ -50,7 +61,8 @@ class Team {
 
     struct Left {};
 
-    static constexpr int SPINS = 2000;
+    static constexpr int SPINS = 20000;  // a millisecond at most, ten times as long as a wave takes
+    static constexpr int FIRST_SLEEPS = 4, MOST_SLEEPS = 1024;
 
     static void pause() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -90,6 +102,7 @@ class Team {
     std::atomic<int> waiting_{0};
     std::atomic<unsigned> generation_{0};
     std::atomic<bool> failed_{false};
+    std::atomic<int> sleeps_{0}, next_sleeps_{FIRST_SLEEPS};  // waits without spinning: left now, after the next in vain
     std::exception_ptr error_;
     std::mutex mutex_;
     std::condition_variable changed_;
