@@ -40,9 +40,10 @@ class Team {
         const int sleeps = sleeps_.load(std::memory_order_relaxed);
         if (sleeps == 0) {
             for (int spin = 0; spin < SPINS && !goes_on(); spin++) pause();
-            const int next = goes_on() ? FIRST_SLEEPS : std::min(2 * next_sleeps_.load(std::memory_order_relaxed), MOST_SLEEPS);
-            if (!goes_on()) sleeps_.store(next, std::memory_order_relaxed);
-            next_sleeps_.store(next, std::memory_order_relaxed);
+            const int next = next_sleeps_.load(std::memory_order_relaxed);
+            const bool helped = goes_on();
+            if (!helped) sleeps_.store(next, std::memory_order_relaxed);
+            next_sleeps_.store(helped ? FIRST_SLEEPS : std::min(2 * next, MOST_SLEEPS), std::memory_order_relaxed);
         } else {
             sleeps_.store(sleeps - 1, std::memory_order_relaxed);
         }
@@ -62,7 +63,7 @@ class Team {
     struct Left {};
 
     static constexpr int SPINS = 20000;  // a millisecond at most, ten times as long as a wave takes
-    static constexpr int FIRST_SLEEPS = 4, MOST_SLEEPS = 1024;
+    static constexpr int FIRST_SLEEPS = 6, MOST_SLEEPS = 1024;
 
     static void pause() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -102,7 +103,7 @@ class Team {
     std::atomic<int> waiting_{0};
     std::atomic<unsigned> generation_{0};
     std::atomic<bool> failed_{false};
-    std::atomic<int> sleeps_{0}, next_sleeps_{FIRST_SLEEPS};  // waits without spinning: left now, after the next in vain
+    std::atomic<int> sleeps_{0}, next_sleeps_{FIRST_SLEEPS};  // waits without spinning: left now; after the next in vain
     std::exception_ptr error_;
     std::mutex mutex_;
     std::condition_variable changed_;
