@@ -6,7 +6,7 @@
 //
 // A weight is observed over expected: how often values of a kind were true, over the probability that their distributions
 // gave to all of that kind, so far. A channel whose weights save next to nothing rests for a while, as weighing takes time.
-// Everything is an integer, and is learned after a wave, in any order.
+// Everything is an integer, or an IEEE quotient of integers, and is learned after a wave, in any order.
 #pragma once
 #include <array>
 #include <cstring>
@@ -17,7 +17,6 @@
 namespace ddpm {
 
 inline constexpr int COLOR_REACH = 15;   // values that are weighed on each side of the mean, at most
-static_assert(COLOR_WINDOW > 2 * COLOR_REACH, "a window holds both sides and the mean");
 
 // Which values of a channel are weighed: those within two and `scales` scales of the distribution on each side of its mean, but
 // not more than `most`. None are where the scale is larger than `largest_scale` (an index, here of 4 and 16): they would be few.
@@ -33,9 +32,9 @@ inline constexpr int64_t COLOR_ONE = 256, COLOR_LARGEST_WEIGHT = 1 << 14;
 inline constexpr int64_t COLOR_FIRST = int64_t(2) << 24, COLOR_LEAST = 1 << 16;
 inline constexpr int COLOR_RENEWAL = 128;  // values of a channel after which its weights are computed anew
 inline constexpr int COLOR_MEMORY = 2048;  // and after which all that was observed and expected counts half
+inline constexpr size_t COLOR_AHEAD = 8;   // so many pixels before a pixel is counted, its counts are fetched
 // After so many values of a channel, and after about COLOR_MEMORY of them each time from then on (a wave is taken as a whole), it
 // rests for COLOR_REST pixels if its weights saved less than 1/512 bit of each of COLOR_MEMORY values.
-inline constexpr size_t COLOR_AHEAD = 8;  // pixels whose counts are fetched from memory, or another core, meanwhile
 inline constexpr int COLOR_TRIAL = 8192, COLOR_REST = 1 << 15;
 inline constexpr int64_t COLOR_LEAST_SAVED = (int64_t(1) << 16) / 512;
 
@@ -62,7 +61,7 @@ struct Weighed {
     double rate;
     int64_t whole;  // V(hi + 1)
     int64_t masses[2 * COLOR_REACH + 1], sums[2 * COLOR_REACH + 2];
-    uint8_t kinds[COLOR_WINDOW];
+    uint8_t kinds[2 * COLOR_REACH + 1];
 
     static int64_t mass(const Mixture& mixture, int64_t x) { return mixture.mass_before(x) >> 14; }
 

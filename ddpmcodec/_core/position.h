@@ -122,14 +122,11 @@ class Position {
 
     // Beside each red: the mean of blue by the weights now, as `origin` moves it.
     ExpectedBlue expected_blue(const Values& values) const {
-        int64_t mean = 0, red = 0;
-        for (int k = 0; k < shape_.components; k++) {
-            mean += weights_.share[k] * output_[shape_.mean(2, k)];
-            red += first_.share[k] * means_[1][k];
-        }
+        int64_t mean = 0;
+        for (int k = 0; k < shape_.components; k++) mean += weights_.share[k] * output_[shape_.mean(2, k)];
         mean = 64 * int64_t(values.base[2]) + (mean >> WEIGHT_BITS);
         const int64_t by_green = output_[shape_.cross(1)] * residual_[0], by_red = output_[shape_.cross(2)];
-        return {64 * mean + by_green - by_red * (red >> WEIGHT_BITS), 64 * by_red};
+        return {64 * mean + by_green - by_red * expected_[1], 64 * by_red};
     }
 
     const Outputs shape_;
@@ -178,6 +175,7 @@ inline void Position::code_channel(Values& values, int c, const Coder& coder, co
         middle += weights_.share[k] * means[k];
     }
     middle >>= WEIGHT_BITS;
+    expected_[c] = expected >> WEIGHT_BITS;
     typical = std::min(std::max(typical + bias, 0), SCALES - 1);
     values.mean[c] = int16_t(middle);
     values.scale[c] = int16_t(typical);
@@ -200,7 +198,6 @@ inline void Position::code_channel(Values& values, int c, const Coder& coder, co
         }
         values.residual[c] = int16_t(normalised(residual_of(middle, range), typical));
     }
-    expected_[c] = expected >> WEIGHT_BITS;
     residual_[c] = residual_of(expected_[c], values.known[c]);
 }
 

@@ -12,14 +12,12 @@
 #include <array>
 #include <cstdint>
 #include <cstdlib>
-#include <cstring>
 #include <vector>
 
 #include "pyramid.h"
 
 namespace ddpm {
 
-inline constexpr int COLOR_WINDOW = 32;  // values of a channel whose kinds are asked together, at most
 inline constexpr int COLOR_KINDS = 80;   // of red; the other channels have fewer
 inline constexpr int COLOR_HASH_BITS = 20;
 inline constexpr int NEAR_REACH = 3;     // along blue; what is near counts 4, 3, 2, 1
@@ -46,7 +44,7 @@ struct Seen {
     void set_from_ycbcr() { bits |= 0x80; }
 };
 
-// Kinds add up from parts of these, by all that may be known. Fewer classes serve as well (docs/experiments).
+// A kind is the sum of parts, one for each thing that is known.
 constexpr int class_of(Seen seen) {
     const int times = seen.times();
     return (times >= 1) + (times >= 2) + (times >= 4) + (times >= 8) + (times >= 15);
@@ -59,6 +57,10 @@ constexpr int blue_by_differences(Seen seen) {
 constexpr int red_by_pair(Seen seen) { return (seen.times() >= 1) + (seen.times() >= 4); }
 constexpr int red_by_triples(Seen seen) { return 16 * ((seen.near() + 1) >> 1); }
 constexpr int red_by_differences(Seen seen) { return 4 * ((seen.near() >= 1) + (seen.near() >= 3) + (seen.near() >= 5)); }
+
+constexpr Seen MOST_SEEN{0xFF};  // is of the last kind
+static_assert(red_by_pair(MOST_SEEN) + 1 + red_by_triples(MOST_SEEN) + red_by_differences(MOST_SEEN) == COLOR_KINDS - 1);
+static_assert(blue_by_triple(MOST_SEEN) + blue_by_differences(MOST_SEEN) < COLOR_KINDS);
 
 template <class Part> constexpr std::array<uint8_t, 256> tabulated(Part part) {
     std::array<uint8_t, 256> table{};
