@@ -21,7 +21,7 @@ from ._common import (
     read_input,
     say,
 )
-from ._outputs import Edited
+from ._outputs import Edited, spool_folder
 
 
 @click.command(epilog=EXIT_CODES)
@@ -37,14 +37,16 @@ def join(output: str, archives: tuple[str, ...], force: bool, quiet: bool) -> No
     \b
     ddpmcodec archive join -f photos.ddpma photos.ddpma new.ddpma
     """
-    from ddpmcodec import archive
+    from ddpmcodec.archive.editing import join_into
+    from ddpmcodec.archive.writer import Writer
 
     edited = Edited(output, [Path(name) for name in archives if name != STANDARD], "archive join", force)
-    with naming_options():
-        data = archive.join(Path(name) if can_be_read_twice(name) else read_input(name) for name in archives)
-    edited.write(data)
+    with Writer(spool=spool_folder(output)) as writer:
+        with naming_options():
+            join_into(writer, (Path(name) if can_be_read_twice(name) else read_input(name) for name in archives))
+        size = edited.write(writer.pieces())
     if not quiet:
-        say(f"{counted(len(archives), 'archive')} -> {label(output, 'standard output')}: {len(data)} bytes")
+        say(f"{counted(len(archives), 'archive')} -> {label(output, 'standard output')}: {size} bytes")
 
 
 @click.command(epilog=EXIT_CODES)
@@ -63,17 +65,18 @@ def remove(output: str, file: str, names: tuple[str, ...], model: str | None, fo
     ddpmcodec archive remove -f photos.ddpma photos.ddpma blurred.png '2019/*'
     """
     from ddpmcodec import archive
+    from ddpmcodec.archive.editing import remove_into
+    from ddpmcodec.archive.writer import Writer
     from ddpmcodec.format.ddpma import split
 
     edited = Edited(output, [] if file == STANDARD else [Path(file)], "archive remove", force)
     content = archive_content(file)
-    with naming(file):
-        cut = split(content)
-        all_names = archive.names(cut)
-        chosen = matching(all_names, names)
-        data = archive.remove(cut, chosen or [], model=model)
-    edited.write(data)
+    with Writer(spool=spool_folder(output)) as writer:
+        with naming(file):
+            cut = split(content)
+            all_names = archive.names(cut)
+            remove_into(writer, cut, matching(all_names, names) or [], model=model)
+        size = edited.write(writer.pieces())
     if not quiet:
-        left = len(archive.names(data))
-        gone = counted(len(all_names) - left, "image")
-        say(f"{label(output, 'standard output')}: {len(data)} bytes, {left} images, without {gone}")
+        gone = counted(len(all_names) - len(writer), "image")
+        say(f"{label(output, 'standard output')}: {size} bytes, {len(writer)} images, without {gone}")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
+from ddpmcodec.content import Part
 from ddpmcodec.errors import OutputError
 from ddpmcodec.files import check_output, write_below, write_file
 from ddpmcodec.folders import with_suffix
@@ -122,12 +124,22 @@ def check_archive_output(
         raise OutputError(f"{output}: is the name of a file of one image: name it {Path(output).stem}.ddpma")
 
 
-def write_archive(output: str, data: bytes, sources: Sequence[Path], force: bool) -> None:
-    """Write an archive that is made from these files, and is as new as it is: it is no version of one of them."""
+def spool_folder(output: str) -> Path:
+    """Where the parts of an archive wait until it is written: beside it, as there must be room for it; otherwise where
+    the system keeps temporary files."""
+    is_file = output != STANDARD and (Path(output).is_file() or not Path(output).exists())
+    return Path(os.path.realpath(output)).parent if is_file else Path(tempfile.gettempdir())
+
+
+def write_archive(output: str, pieces: Sequence[Part], sources: Sequence[Path], force: bool) -> int:
+    """Write an archive that is made from these files, and is as new as it is: it is no version of one of them. Returns
+    how many bytes it has."""
     if output == STANDARD:
-        write_stdout(data)
+        for piece in pieces:
+            write_stdout(bytes(piece))
     else:
-        write_file(Path(output), data, replace=force, like=sources, dated=False)
+        write_file(Path(output), pieces, replace=force, like=sources, dated=False)
+    return sum(map(len, pieces))
 
 
 class Edited:
@@ -139,11 +151,11 @@ class Edited:
         check_archive_output(output, sources, verb, force, replaces_source=True)
         self.output, self.sources, self.force, self.version = output, sources, force, _version(output)
 
-    def write(self, data: bytes) -> None:
-        """Raises OutputError where the output is not what it was."""
+    def write(self, pieces: Sequence[Part]) -> int:
+        """Returns how many bytes it has. Raises OutputError where the output is not what it was."""
         if _version(self.output) != self.version:
             raise OutputError(f"{self.output}: another program has written it meanwhile: run the command again")
-        write_archive(self.output, data, self.sources, self.force)
+        return write_archive(self.output, pieces, self.sources, self.force)
 
 
 def _version(name: str) -> tuple[int, ...]:

@@ -44,7 +44,7 @@ from ._common import (
     webp_option,
 )
 from ._many import folder_sources
-from ._outputs import check_archive_output, write_archive
+from ._outputs import check_archive_output, spool_folder, write_archive
 from ._report import archive_line
 
 if TYPE_CHECKING:
@@ -128,27 +128,30 @@ def create(
     check_archive_output(output, [path for _, path in files], "archive create", force)
     start = time.monotonic()
     with threads_of(threads), naming(output), progress(output, len(files), quiet=quiet, unit=" images") as advance:
-        from ddpmcodec import archive as archives
+        from ddpmcodec.archive.writer import Writer
+        from ddpmcodec.format.archive_facts import index_facts
 
         reading = Reading(strip, any_format, pixels)
-        data = archives.create(
-            _read_images(files, taken, reading, advance, quiet=quiet),
+        with Writer(
+            spool=spool_folder(output),
             effort=effort,
             levels=levels,
             bits_back=bits_back,
             model=model,
             webp=webp,
             verify=not no_verify,
-        )
-    write_archive(output, data, [path for _, path in files], force)
-    made, count = archives.describe(data), len(files) - taken.left_out
+        ) as writer:
+            for name, planes in _read_images(files, taken, reading, advance, quiet=quiet):
+                writer.add(name, planes)
+            size = write_archive(output, writer.pieces(), [path for _, path in files], force)
+    made = index_facts(writer.index, size)
     if as_json:
-        facts = {"file": output, "images": count, "left_out": taken.left_out, "input_bytes": taken.bytes}
-        echo(json.dumps({**facts, "bytes": len(data), "images_by_bits_back": made["images_by_bits_back"]}))
+        facts = {"file": output, "images": len(writer), "left_out": taken.left_out, "input_bytes": taken.bytes}
+        echo(json.dumps({**facts, "bytes": size, "images_by_bits_back": made["images_by_bits_back"]}))
     if not quiet:
-        line = f"{counted(count, 'image')} -> {label(output, 'standard output')}: {len(data)} bytes"
+        line = f"{counted(len(writer), 'image')} -> {label(output, 'standard output')}: {size} bytes"
         through = f", {made['images_by_bits_back']} of them by bits back" if bits_back or made["latent_levels"] else ""
-        say(f"{line}, {made['bits_per_dim']:.3f} bits/dim, ratio {taken.bytes / len(data):.3f}{through}")
+        say(f"{line}, {made['bits_per_dim']:.3f} bits/dim, ratio {taken.bytes / size:.3f}{through}")
     if verbose:
         say(f"  {time.monotonic() - start:.2f} s")
     if taken.left_out:

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from ddpmcodec.content import Part
 from ddpmcodec.errors import OutputError
 
 try:
@@ -44,24 +45,24 @@ def check_output(output: Path, source: Path | None, *, force: bool) -> None:
 
 
 def write_file(
-    output: Path, data: bytes, *, replace: bool = True, like: Iterable[Path] = (), dated: bool = True
+    output: Path, data: bytes | Iterable[Part], *, replace: bool = True, like: Iterable[Path] = (), dated: bool = True
 ) -> None:
     """Write the file, complete or not at all: a temporary file in the same folder takes its name when all is on disk.
 
     Without `replace` a file of that name is kept, also one that appears meanwhile: of two programs that write to one
-    output one fails. like: the files that it is made from. It gets the modification time of the newest, unless `dated`
-    is off, and permits nobody more than each of them does, or the file that it replaces. Devices and pipes are written
-    to directly. Raises OutputError when the file is there, or cannot be written (full disk, no permission), and
-    BrokenPipeError when nobody reads a pipe.
+    output one fails. data: all of it, or parts, of which one at a time is in memory. like: the files that it is made
+    from. It gets the modification time of the newest, unless `dated` is off, and permits nobody more than each of them
+    does, or the file that it replaces. Devices and pipes are written to directly. Raises OutputError when the file is
+    there, or cannot be written (full disk, no permission), and BrokenPipeError when nobody reads a pipe.
     """
     try:
         target = Path(os.path.realpath(output))  # a symbolic link stays, the file that it names is replaced
         if output.exists() and not output.is_file():  # asked of /dev/stdout itself: what it names has no path
             with output.open("wb", buffering=0) as file:
-                _write_all(file.fileno(), data)
+                _write_parts(file.fileno(), _parts(data))
         else:
             with _unfinished:
-                _write(target, data, os.replace if replace else _take_free_name, _statuses(like), dated)
+                _write(target, _parts(data), os.replace if replace else _take_free_name, _statuses(like), dated)
     except BrokenPipeError:  # nobody reads a pipe any more
         raise
     except FileExistsError as error:
@@ -155,7 +156,7 @@ def end_writing() -> None:
 
 
 def _write(
-    target: Path, data: bytes, publish: Callable[[Path, Path], None], like: list[os.stat_result], dated: bool
+    target: Path, parts: Iterable[Part], publish: Callable[[Path, Path], None], like: list[os.stat_result], dated: bool
 ) -> None:
     mode = target.stat().st_mode & 0o777 if target.exists() else 0o666
     for source in like:
@@ -164,7 +165,7 @@ def _write(
     created = os.fstat(descriptor)
     with open(descriptor, "wb", buffering=0) as file:
         try:
-            _write_all(descriptor, data)
+            _write_parts(descriptor, parts)
             if like and dated:
                 with contextlib.suppress(OSError):  # not every disk keeps times
                     newest = max(like, key=lambda source: source.st_mtime_ns)
@@ -259,6 +260,15 @@ def _take_free_name(temporary: Path, target: Path) -> None:
             raise
     else:
         temporary.unlink()
+
+
+def _parts(data: bytes | Iterable[Part]) -> Iterable[Part]:
+    return [data] if isinstance(data, bytes) else data
+
+
+def _write_parts(descriptor: int, parts: Iterable[Part]) -> None:
+    for part in parts:
+        _write_all(descriptor, bytes(part))
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

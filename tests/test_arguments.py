@@ -59,7 +59,8 @@ def claiming_archive() -> bytes:
     made = split(archive.create([("large.png", drawing())]))
     (block,), (parts,) = made.index.blocks, made.parts
     entries = (replace(block.entries[0], width=16383, height=16383),)
-    return assemble([Packed(replace(block, entries=entries), b"".join([*parts.values, *parts.sections]))])
+    claiming = Packed(replace(block, entries=entries), b"".join([*parts.values, *parts.sections]))
+    return b"".join(map(bytes, assemble([claiming])))
 
 
 @pytest.mark.usefixtures("little_memory")

@@ -16,7 +16,7 @@ from ddpmcodec.archive.access import ArchiveFile, open
 from ddpmcodec.archive.editing import join, remove
 from ddpmcodec.archive.reader import extract, names, read_index, test
 from ddpmcodec.archive.restorer import Extracted
-from ddpmcodec.archive.writer import Named, create
+from ddpmcodec.archive.writer import Named, Writer, create
 from ddpmcodec.format.archive_facts import describe
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ __all__ = [
     "ArchiveFile",
     "Extracted",
     "Named",
+    "Writer",
     "create",
     "describe",
     "extract",

@@ -2,38 +2,271 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import TypeAlias
 
-import numpy as np
 import numpy.typing as npt
 
-from ddpmcodec import codec
-from ddpmcodec.archive.blocks import BlockDecoder, ContextCoder, Encoded, Pixels, encode_block
-from ddpmcodec.archive.sources import Given, LatentCoder, Source, latent_coder
-from ddpmcodec.codec import efforts, known_answer
+from ddpmcodec.archive.blocks import ContextCoder
+from ddpmcodec.archive.packing import STACK_PIXELS, Job, Packer, Queue, Waiting
+from ddpmcodec.archive.restorer import restored
+from ddpmcodec.archive.sources import Given, Source, latent_coder
+from ddpmcodec.archive.spool import Spool
+from ddpmcodec.codec import known_answer
 from ddpmcodec.codec.batching import Progress
 from ddpmcodec.codec.efforts import check_coding
-from ddpmcodec.codec.graphics import find_graphics
 from ddpmcodec.codec.reading import Picture, Reading, planes_of
-from ddpmcodec.codec.suited import suited_together
-from ddpmcodec.errors import ChecksumError, FormatError, ImageError
-from ddpmcodec.format.block import MAX_BLOCK_IMAGES, MAX_IMAGES, Block, BlockCoding, Entry
-from ddpmcodec.format.ddpma import MAX_NAMES, Packed, assemble, check_name, packed
-from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, MAX_METADATA
-from ddpmcodec.format.sections import MAX_BLOCK_METADATA, Metadata, pack_alpha, pack_metadata
-from ddpmcodec.images import Planes
-from ddpmcodec.models import THUMBNAIL_PIXELS, registry
-from ddpmcodec.models.context import ContextModel
+from ddpmcodec.content import File, Part
+from ddpmcodec.errors import ImageError
+from ddpmcodec.files import write_file
+from ddpmcodec.format.block import LEVEL_UNIT, MAX_IMAGES, Block, BlockCoding, Entry
+from ddpmcodec.format.ddpma import (
+    MAX_NAMES,
+    Archive,
+    Index,
+    Packed,
+    Parts,
+    assemble,
+    check_name,
+    find_images,
+    packed,
+    whole,
+)
+from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS
+from ddpmcodec.models import registry
 from ddpmcodec.parallel import run_all, thread_count
 
-Named = tuple[str, Picture]
+Named: TypeAlias = "tuple[str, Picture]"
 
-BLOCK_IMAGES = MAX_BLOCK_IMAGES  # damage goes no further than a block
-BLOCK_PIXELS = 1 << 19
 STACK_LEVELS = 0  # by default: images of a block have no previews
-STACK_PIXELS = THUMBNAIL_PIXELS  # larger images would gain less than 0.3% in a block
+
+
+class Writer:
+    """Makes an archive of images that are given one by one, and of those of other archives, in little memory.
+
+    Coded blocks wait in a temporary file, so that archives may be larger than memory. Nothing is written before `save`,
+    or where `pieces` are written by the caller.
+
+    Parameters:
+        spool: the folder of the temporary file, on the disk that the archive goes to, say. None: keep all in memory.
+        effort, levels, bits_back, model, strip, any_format, webp, pixels, verify, progress: as in `create`.
+
+    Raises:
+        OutputError: no file can be made in the folder.
+        ModelError, DdpmError, TypeError, ValueError: as `create`.
+
+    >>> import tempfile, numpy as np
+    >>> from ddpmcodec import archive
+    >>> with tempfile.TemporaryDirectory() as folder, archive.Writer(spool=folder) as writer:
+    ...     for number in range(3):
+    ...         writer.add(f"{number}.png", np.full((4, 4, 3), number, np.uint8))
+    ...     writer.save(f"{folder}/numbers.ddpma")
+    ...     archive.names(f"{folder}/numbers.ddpma")
+    ['0.png', '1.png', '2.png']
+    """
+
+    def __init__(
+        self,
+        *,
+        spool: str | os.PathLike[str] | None = None,
+        effort: int = DEFAULT_EFFORT,
+        levels: int | None = None,
+        bits_back: npt.ArrayLike | int | None = None,
+        model: Source = None,
+        strip: bool = False,
+        any_format: bool = False,
+        webp: bool = True,
+        pixels: bool = False,
+        verify: bool = True,
+        progress: Progress | None = None,
+    ) -> None:
+        files = check_coding(effort, DEFAULT_LEVELS if levels is None else levels)
+        stacked = check_coding(effort, STACK_LEVELS if levels is None else levels)
+        given = Given.of(model, bits_back is not None)
+        by_latents = bits_back is not None or given.latent is not None
+        latent = latent_coder(given.latent, bits_back, progress) if by_latents else None
+        coder = ContextCoder(given.context or registry.default(STACK_PIXELS), stacked, progress)
+        self._packer = Packer(
+            model=given.context, coding=files, coder=coder, latent=latent, webp=webp, verify=verify
+        )  # fmt: skip
+        self._reading = Reading(strip, any_format, pixels)
+        self._names: set[str] = set()
+        self._name_bytes = 0
+        self._thumbnails, self._files = Queue(), Queue()
+        self._jobs: list[Job] = []
+        self._blocks: list[Packed] = []
+        self._spool = Spool(None if spool is None else Path(spool))
+
+    def __len__(self) -> int:
+        """How many images there are."""
+        return len(self._names)
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the temporary file back."""
+        self._spool.close()
+
+    def add(self, name: str, image: Picture) -> None:
+        """Take an image. Blocks are coded when they are full, as many at a time as there are threads.
+
+        Parameters:
+            name: a relative path with /, of no other image.
+            image: as `ddpmcodec.encode` takes one.
+
+        Raises:
+            ImageError, ModelError, TypeError, ChecksumError: as `create`.
+            OutputError: the temporary file cannot be written.
+        """
+        if not isinstance(name, str):
+            raise TypeError(f"create() takes pairs of a name and an image, and {name!r} is no name")
+        if problem := check_name(name):
+            raise ImageError(f"{name!r}: cannot be the name of an image in an archive: {problem}")
+        self._refuse_name(name)
+        planes = planes_of(image, self._reading)
+        height, width, _ = planes.colour.shape
+        waiting = Waiting(Entry(name, planes.mode, width, height, len(self._names)), planes)
+        self._take_name(name)
+        if planes.original or not self._packer.is_stackable(waiting.entry):
+            self._add_file(waiting)
+            return
+        self._thumbnails.add(waiting)
+        if self._thumbnails.is_full():
+            self._close_thumbnails()
+
+    def copy(self, data: File | Archive, *, without: Iterable[str] = (), model: Source = None) -> None:
+        """Take the images of an archive, in their order. Their blocks are copied: nothing is decoded but images that
+        share a stream with one that is left out, which are coded again, in the same way.
+
+        Parameters:
+            data: a .ddpma file as `ddpmcodec.decode` takes files, whole.
+            without: names of images that are left out.
+            model: as in `extract`, for images that are coded again.
+
+        Raises:
+            ImageError: there is an image of that name already.
+            DdpmError: the file cannot be read, or there is no image of a name.
+            FormatError: not an archive, or damaged where that shows without decoding, or in images that are coded
+                again; TruncatedError where its end is missing.
+            ModelError: as `extract`.
+            OutputError: the temporary file cannot be written.
+        """
+        archive = whole(data)
+        gone = {entry.number for entry in find_images(archive.index, list(without))}
+        staying = [entry for entry in archive.index.entries if entry.number not in gone]
+        numbers = {entry.name: number for number, entry in enumerate(staying, start=len(self._names))}
+        for entry in staying:
+            self._refuse_name(entry.name)
+        for entry in staying:
+            self._take_name(entry.name)
+        for block, parts in zip(archive.index.blocks, archive.parts, strict=True):
+            for left in _left_of(block, parts, gone, model):
+                entries = tuple(replace(entry, number=numbers[entry.name]) for entry in left.head.entries)
+                self._keep(left._replace(head=replace(left.head, entries=entries)))
+
+    def pieces(self) -> list[Part]:
+        """The archive of all images so far: parts that follow each other. `bytes` reads one, `len` does not.
+
+        Raises:
+            ImageError: there is no image.
+            ModelError, ChecksumError: as `create`.
+            FormatError: the index would be larger than a reader takes.
+            OutputError: the temporary file cannot be written.
+        """
+        self._finish()
+        return assemble(self._blocks)
+
+    def save(self, output: str | os.PathLike[str]) -> None:
+        """Write the archive, complete or not at all; a file of that name is replaced. Raises as `pieces`, and
+        OutputError."""
+        write_file(Path(output), self.pieces())
+
+    @property
+    def index(self) -> Index:
+        """What is known of the images whose blocks are coded; after `pieces` or `save`, of all."""
+        return Index(tuple(block.head for block in self._blocks))
+
+    def _finish(self) -> None:
+        if not self._names:
+            raise ImageError("there is no image to put into the archive: name one at least")
+        self._close_thumbnails()
+        self._start(Job(self._files.take()))
+        self._work()
+        if self._packer.verify:
+            known_answer.require()
+
+    def _refuse_name(self, name: str) -> None:
+        if name in self._names:
+            raise ImageError(f"{name}: there is an image of this name already: give each its own")
+        if len(self._names) == MAX_IMAGES:
+            raise ImageError(f"{name}: an archive holds {MAX_IMAGES} images at most: make another one for the rest")
+        if self._name_bytes + len(name.encode()) > MAX_NAMES:
+            raise ImageError(f"{name}: the names of an archive take {MAX_NAMES} bytes at most: make another one")
+
+    def _take_name(self, name: str) -> None:
+        self._names.add(name)
+        self._name_bytes += len(name.encode())
+
+    def _add_file(self, waiting: Waiting) -> None:
+        self._files.add(waiting)
+        if self._files.is_full():
+            self._start(Job(self._files.take()))
+
+    def _close_thumbnails(self) -> None:
+        files, block = self._packer.sorted_out(self._thumbnails.take())
+        for waiting in files:
+            self._add_file(waiting)
+        self._start(block)
+
+    def _start(self, job: Job) -> None:
+        if job.images:
+            self._jobs.append(job)
+        if len(self._jobs) >= thread_count():
+            self._work()
+
+    def _work(self) -> None:
+        jobs, self._jobs = self._jobs, []
+        for block in run_all(self._packer.packed, jobs):
+            self._keep(block)
+
+    def _keep(self, block: Packed) -> None:
+        self._blocks.append(block._replace(body=self._spool.keep(bytes(block.body))))
+
+
+def _left_of(block: Block, parts: Parts, gone: set[int], model: Source) -> list[Packed]:
+    """What is left of a block without the images of these numbers."""
+    stays = [place for place, entry in enumerate(block.entries) if entry.number not in gone]
+    entries = tuple(block.entries[place] for place in stays)
+    if len(stays) == len(block.entries):
+        return [Packed(block, b"".join(map(bytes, (*parts.values, *parts.sections, *parts.streams))))]
+    if not stays:
+        return []
+    if block.coding is None:
+        return [packed(replace(block, entries=entries), [], [bytes(parts.sections[place]) for place in stays])]
+    return _coded_again(Archive.of_block(block, parts), block.coding, entries, model)
+
+
+def _coded_again(archive: Archive, coding: BlockCoding, entries: Sequence[Entry], model: Source) -> list[Packed]:
+    """Blocks of some images of a stack."""
+    images = restored(archive, entries, model)
+    if model is None and not coding.latent_levels:
+        model = registry.name_of_number(coding.model_number)
+    latent_levels = [level / LEVEL_UNIT for level in coding.latent_levels] or None
+    again = Writer(effort=coding.effort, levels=coding.levels, bits_back=latent_levels, model=model)
+    for name, image in images:
+        again.add(name, image)
+    again._finish()
+    return again._blocks
 
 
 def create(
@@ -89,191 +322,12 @@ def create(
     >>> archive.names(data)
     ['0.png', '1.png', '2.png']
     """
-    files = check_coding(effort, DEFAULT_LEVELS if levels is None else levels)
-    stacked = check_coding(effort, STACK_LEVELS if levels is None else levels)
-    given = Given.of(model, bits_back is not None)
-    by_latents = bits_back is not None or given.latent is not None
-    latent = latent_coder(given.latent, bits_back, progress) if by_latents else None
-    context = ContextCoder(given.context or registry.default(STACK_PIXELS), stacked, progress)
-    reading = Reading(strip, any_format, pixels)
-    writer = _Writer(given.context, files, context, latent, reading=reading, webp=webp, verify=verify)
+    writer = Writer(
+        effort=effort, levels=levels, bits_back=bits_back, model=model, strip=strip, any_format=any_format, webp=webp,
+        pixels=pixels, verify=verify, progress=progress,
+    )  # fmt: skip
     for pair in images.items() if isinstance(images, Mapping) else images:
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
             raise TypeError(f"create() takes pairs of a name and an image, not {type(pair).__name__}")
         writer.add(*pair)
-    return writer.finish()
-
-
-class _Waiting(NamedTuple):
-    """An image whose block is not full. `entry` is what the archive will say of it."""
-
-    entry: Entry
-    planes: Planes
-
-
-@dataclass
-class _Queue:
-    """Images that will be a block together."""
-
-    images: list[_Waiting] = field(default_factory=list)
-    pixels: int = 0
-    metadata: int = 0  # bytes
-
-    def add(self, waiting: _Waiting) -> None:
-        self.images.append(waiting)
-        self.pixels += waiting.entry.pixels
-        self.metadata += sum(map(len, waiting.planes.metadata))
-
-    def is_full(self) -> bool:
-        full = len(self.images) >= BLOCK_IMAGES or self.pixels >= BLOCK_PIXELS
-        return full or self.metadata > MAX_BLOCK_METADATA - MAX_METADATA
-
-    def take(self) -> list[_Waiting]:
-        taken, self.images, self.pixels, self.metadata = self.images, [], 0, 0
-        return taken
-
-
-class _Job(NamedTuple):
-    """A block to be coded. coder: of thumbnails; None: the images become files."""
-
-    images: list[_Waiting]
-    coder: ContextCoder | None = None
-
-
-class _Writer:
-    """Blocks are filled in the order of the images, and coded as many at a time as there are threads.
-
-    model, coding: of files; None: embedded models. coder: codes blocks of thumbnails, by its model where one was given
-    or beside bits back, otherwise by the embedded one that suits a block.
-    """
-
-    def __init__(
-        self, model: ContextModel | None, coding: efforts.Coding, coder: ContextCoder,
-        latent: LatentCoder | None, *, reading: Reading, webp: bool, verify: bool,
-    ) -> None:  # fmt: skip
-        self.model, self.coding, self.coder, self.latent = model, coding, coder, latent
-        self.reading, self.webp, self.verify = reading, webp, verify
-        self.taken: set[str] = set()
-        self.name_bytes = 0
-        self.stack, self.files = _Queue(), _Queue()
-        self.jobs: list[_Job] = []
-        self.blocks: list[Packed] = []
-
-    def add(self, name: str, image: Picture) -> None:
-        if not isinstance(name, str):
-            raise TypeError(f"create() takes pairs of a name and an image, and {name!r} is no name")
-        if problem := check_name(name):
-            raise ImageError(f"{name!r}: cannot be the name of an image in an archive: {problem}")
-        if name in self.taken:
-            raise ImageError(f"{name}: there is an image of this name already: give each its own")
-        if len(self.taken) == MAX_IMAGES:
-            raise ImageError(f"{name}: an archive holds {MAX_IMAGES} images at most: make another one for the rest")
-        self.name_bytes += len(name.encode())
-        if self.name_bytes > MAX_NAMES:
-            raise ImageError(f"{name}: the names of an archive take {MAX_NAMES} bytes at most: make another one")
-        planes = planes_of(image, self.reading)
-        height, width, _ = planes.colour.shape
-        waiting = _Waiting(Entry(name, planes.mode, width, height, len(self.taken)), planes)
-        self.taken.add(name)
-        if planes.original or not self._is_stackable(waiting.entry):
-            self._add_file(waiting)
-            return
-        self.stack.add(waiting)
-        if self.stack.is_full():
-            self._close_stack()
-
-    def finish(self) -> bytes:
-        if not self.taken:
-            raise ImageError("there is no image to put into the archive: name one at least")
-        self._close_stack()
-        self._start(_Job(self.files.take()))
-        self._work()
-        if self.verify:
-            known_answer.require()
-        return assemble(self.blocks)
-
-    def _is_stackable(self, entry: Entry) -> bool:
-        return entry.pixels <= STACK_PIXELS and (self.latent is None or entry.channels == 3)
-
-    def _add_file(self, waiting: _Waiting) -> None:
-        self.files.add(waiting)
-        if self.files.is_full():
-            self._start(_Job(self.files.take()))
-
-    def _close_stack(self) -> None:
-        """Images that are smaller as WebP become files, the others a block."""
-        images = self.stack.take()
-        planes = [waiting.planes for waiting in images]
-        coder = self.coder
-        if self.model is None and self.latent is None:
-            coder = coder._replace(model=suited_together([own.colour for own in planes], coder.coding))
-        graphic = find_graphics(planes, coder.model, coder.coding) if self.webp else [False] * len(images)
-        for waiting, webp in zip(images, graphic, strict=True):
-            if webp:
-                self._add_file(waiting)
-        self._start(_Job([waiting for waiting, webp in zip(images, graphic, strict=True) if not webp], coder))
-
-    def _start(self, job: _Job) -> None:
-        if job.images:
-            self.jobs.append(job)
-        if len(self.jobs) >= thread_count():
-            self._work()
-
-    def _work(self) -> None:
-        jobs, self.jobs = self.jobs, []
-        self.blocks += run_all(
-            lambda job: self._stack_block(job.images, job.coder) if job.coder else self._file_block(job.images), jobs
-        )
-
-    def _file_block(self, images: list[_Waiting]) -> Packed:
-        files = codec.encode_many(
-            [waiting.planes for waiting in images],
-            effort=self.coding.effort,
-            levels=self.coding.levels,
-            model=self.model,
-            webp=self.webp,
-            verify=self.verify,
-            progress=self.coder.progress,
-        )
-        return packed(Block(tuple(waiting.entry for waiting in images)), [], files)
-
-    def _stack_block(self, waiting_images: list[_Waiting], coder: ContextCoder) -> Packed:
-        images = sorted(waiting_images, key=lambda waiting: (-waiting.entry.pixels, waiting.entry.shape))
-        colours = [waiting.planes.colour for waiting in images]
-        coding, encoded, decoder = self._encode(colours, coder)
-        values: dict[bytes, int] = {b"": 0}
-        entries = [
-            replace(
-                entry,
-                icc=values.setdefault(pack_metadata(Metadata(planes.metadata.icc_profile)), len(values)),
-                exif=values.setdefault(pack_metadata(planes.metadata._replace(icc_profile=b"")), len(values)),
-            )
-            for entry, planes in images
-        ]
-        block = Block(tuple(entries), coding=coding, runs=encoded.runs)
-        if self.verify:
-            _verify(block, encoded, colours, decoder)
-        alphas = [b"" if planes.alpha is None else pack_alpha(planes.alpha) for _, planes in images]
-        return packed(block, list(values)[1:], alphas, encoded.streams)
-
-    def _encode(self, colours: Sequence[Pixels], coder: ContextCoder) -> tuple[BlockCoding, Encoded, BlockDecoder]:
-        """Codes images by bits back, where that is asked for and there are images enough; otherwise by the context
-        model."""
-        coding = BlockCoding(coder.coding.effort, coder.coding.levels, coder.model.number, coder.model.short_id)
-        if self.latent is not None:
-            encoded, decoder = self.latent.encode_block(colours, coder)
-            if not all(run.initial for run in encoded.runs):
-                return self.latent.coding(coding), encoded, decoder
-        return coding, encode_block(colours, coder), coder
-
-
-def _verify(block: Block, encoded: Encoded, colours: Sequence[Pixels], decoder: BlockDecoder) -> None:
-    """Raises ChecksumError unless the streams decode to the images."""
-    remedy = "this is a defect, please report it"
-    decoded, images = decoder.decode(block, encoded.streams, range(len(block.runs))), list[Pixels]()
-    for run in [*decoded.runs.values(), decoded.fault]:
-        if isinstance(run, FormatError):
-            raise ChecksumError(f"a block does not decode ({run}): {remedy}") from run
-        images += [] if run is None else list(run)
-    if not all(np.array_equal(a, b) for a, b in zip(images, colours, strict=True)):
-        raise ChecksumError(f"a block does not decode to what was encoded: {remedy}")
+    return b"".join(map(bytes, writer.pieces()))

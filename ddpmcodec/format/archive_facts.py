@@ -10,7 +10,7 @@ from ddpmcodec.content import File, Part
 from ddpmcodec.errors import FormatError
 from ddpmcodec.format import ddpm
 from ddpmcodec.format.block import BITS_BACK, CONTEXT, FILES, LEVEL_UNIT, BlockCoding
-from ddpmcodec.format.ddpma import VERSION, Archive, split
+from ddpmcodec.format.ddpma import VERSION, Archive, Index, split
 from ddpmcodec.format.header import CODINGS
 
 
@@ -37,25 +37,30 @@ def describe(data: File | Archive) -> dict[str, Any]:
     """
     archive = split(data)
     index = archive.index
-    whole = archive.size + archive.missing - archive.following
-    dims = sum(entry.pixels * (entry.channels + entry.has_alpha) for entry in index.entries)
-    codings = [block.coding for block in index.blocks if block.coding is not None]
     return {
         "format_version": VERSION,
         "bytes": archive.size,
         "missing_bytes": archive.missing,
         "following_bytes": archive.following,
-        "bits_per_dim": 8 * whole / max(dims, 1),
         "index_bytes": archive.index_bytes,
         "index_damaged": archive.damage is not None,
         "images_lost": index.total - len(index.entries),
-        **_codings(codings),
+        **index_facts(index, archive.size + archive.missing - archive.following),
+        "images": [fact for _, fact in sorted(_images(archive), key=itemgetter(0))],
+    }
+
+
+def index_facts(index: Index, size: int) -> dict[str, Any]:
+    """What `describe` says of an archive of this size, but for its images and for what is missing or damaged."""
+    dims = sum(entry.pixels * (entry.channels + entry.has_alpha) for entry in index.entries)
+    return {
+        "bits_per_dim": 8 * size / max(dims, 1),
+        **_codings([block.coding for block in index.blocks if block.coding is not None]),
         "blocks": len(index.blocks),
         "images_on_stacks": sum(len(block.entries) for block in index.blocks if block.kind != FILES),
         "images_by_bits_back": sum(
             run.images for block in index.blocks if block.kind == BITS_BACK for run in block.runs if not run.initial
         ),
-        "images": [fact for _, fact in sorted(_images(archive), key=itemgetter(0))],
     }
 
 

@@ -134,7 +134,7 @@ class Packed(NamedTuple):
     """A block to write. Lengths in `head` are filled in by `packed`."""
 
     head: Block
-    body: bytes
+    body: Part
 
 
 def packed(head: Block, values: Sequence[bytes], sections: Sequence[bytes], streams: Sequence[bytes] = ()) -> Packed:
@@ -152,8 +152,9 @@ def packed(head: Block, values: Sequence[bytes], sections: Sequence[bytes], stre
     return Packed(head, b"".join([*values, *sections, *streams]))
 
 
-def assemble(blocks: Sequence[Packed]) -> bytes:
-    """The whole archive; how many images it has is filled in here. Raises FormatError where no reader takes it."""
+def assemble(blocks: Sequence[Packed]) -> list[Part]:
+    """The whole archive, in parts that follow each other; how many images it has is filled in here. Raises FormatError
+    where no reader takes it."""
     total = sum(len(block.head.entries) for block in blocks)
     _refuse_many(total, sum(_letters(block.head) for block in blocks))
     _refuse_numbers(sum(_numbers(block.head) for block in blocks))
@@ -163,9 +164,10 @@ def assemble(blocks: Sequence[Packed]) -> bytes:
     facts = pack_varint(len(blocks)) + facts
     if len(facts) > MAX_INDEX:
         raise FormatError(f"the index would hold more than {MAX_INDEX} bytes: make two archives")
-    index = _checked(MAGIC + bytes([VERSION]), _deflate(facts))
-    bodies = [_checked(MARK, head) + block.body for head, block in zip(deflated, blocks, strict=True)]
-    return b"".join([index, *bodies])
+    pieces: list[Part] = [_checked(MAGIC + bytes([VERSION]), _deflate(facts))]
+    for head, block in zip(deflated, blocks, strict=True):
+        pieces += [_checked(MARK, head), block.body]
+    return pieces
 
 
 def _deflate(data: bytes) -> bytes:
@@ -204,6 +206,21 @@ def split(data: File | Archive) -> Archive:
     bodies = [body for _, body in starts] if all(intact) else _moved(data, index, starts, intact)
     parts = [_cut(block, data, *at) for block, at in zip(index.blocks, zip(bodies, intact, strict=True), strict=True)]
     return Archive.of(data, index, tuple(parts), end, index_bytes=start)
+
+
+def whole(data: File | Archive) -> Archive:
+    """`split` of an archive that can be copied. Raises as it does, FormatError for damage that shows without decoding,
+    and TruncatedError where the end is missing."""
+    archive = split(data)
+    if archive.missing:
+        raise TruncatedError(f"{archive.missing} bytes are missing at its end: get the file again")
+    if archive.damage is not None:
+        raise archive.damage
+    if not all(parts.intact for parts in archive.parts):
+        raise FormatError("the head of a block is damaged: extract its images, and archive them again")
+    if archive.following:
+        raise FormatError(f"{archive.following} bytes follow the end of the archive: cut them off")
+    return archive
 
 
 class _Head(NamedTuple):

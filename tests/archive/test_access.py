@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ddpmcodec import archive
-from ddpmcodec.archive import access, blocks, writer
+from ddpmcodec.archive import access, blocks, packing
 from ddpmcodec.content import FileView
 from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ImageError, ModelError, TruncatedError
 from ddpmcodec.models.context import ContextModel
@@ -26,7 +26,7 @@ def several(model: ContextModel) -> tuple[Pictures, bytes]:
     """Pictures, and an archive of them with four blocks: three stacks, and one of files."""
     pictures = {**crops(24), "drawing.png": drawing()}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(writer, "BLOCK_IMAGES", 8)
+        patch.setattr(packing, "BLOCK_IMAGES", 8)
         return pictures, create(pictures, model)  # other fixtures are made without the patch
 
 

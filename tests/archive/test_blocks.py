@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from ddpmcodec import archive, codec
-from ddpmcodec.archive import blocks, writer
+from ddpmcodec.archive import blocks, packing
 from ddpmcodec.archive.blocks import ContextCoder, Decoded, Encoded, alike, encode_block
 from ddpmcodec.codec import efforts
 from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError
@@ -148,7 +148,7 @@ def test_an_archive_of_graphics_is_not_larger_than_their_webp(model: ContextMode
 
 
 def test_blocks_and_runs_are_independent(model: ContextModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "BLOCK_IMAGES", 9)
+    monkeypatch.setattr(packing, "BLOCK_IMAGES", 9)
     pictures = crops(19) | {"tall.png": crops(1, 9, 17)["photo-000.png"]}
     found, reported = create(pictures, model), list[float]()
     assert [[run.images for run in block.runs] for block in archive.read_index(found).blocks] == [[9], [9], [1, 1]]
@@ -160,7 +160,7 @@ def test_blocks_and_runs_are_independent(model: ContextModel, monkeypatch: pytes
 
 
 def test_blocks_have_so_many_pixels_at_most(model: ContextModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "BLOCK_PIXELS", 250)
+    monkeypatch.setattr(packing, "BLOCK_PIXELS", 250)
     kinds = [(block.kind, len(block.entries)) for block in archive.read_index(create(crops(10), model)).blocks]
     assert kinds == [(CONTEXT, 4), (CONTEXT, 4), (CONTEXT, 2)]
 

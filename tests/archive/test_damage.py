@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ddpmcodec import archive, codec
-from ddpmcodec.archive import writer
+from ddpmcodec.archive import packing, writer
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, ImageError, TruncatedError
 from ddpmcodec.format.ddpma import MARK, split
 from ddpmcodec.models.context import ContextModel
@@ -27,7 +27,7 @@ def small(model: ContextModel) -> tuple[Pictures, bytes]:
     pictures["large.png"] = crops(1, 70, 60)["photo-000.png"]
     pictures["drawing.png"] = drawing()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(writer, "BLOCK_IMAGES", 6)
+        patch.setattr(packing, "BLOCK_IMAGES", 6)
         return pictures, create(pictures, model)
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Subset
 
 from ddpmcodec import archive
-from ddpmcodec.archive import access, blocks, writer
+from ddpmcodec.archive import access, blocks, packing
 from ddpmcodec.archive.dataset import ArchiveDataset, loader, to_tensor
 from ddpmcodec.errors import ChecksumError
 from ddpmcodec.parallel import thread_count, threads_of
@@ -37,7 +37,7 @@ def path(photos: Pictures, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An archive of ten blocks of four photographs, by the embedded model."""
     found = tmp_path_factory.mktemp("archives") / "photos.ddpma"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(writer, "BLOCK_IMAGES", 4)
+        patch.setattr(packing, "BLOCK_IMAGES", 4)
         found.write_bytes(create(photos, None))
     return found
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from ddpmcodec import archive, models
-from ddpmcodec.archive import writer
+from ddpmcodec.archive import packing
 from ddpmcodec.errors import ModelError
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.models.registry import find
@@ -69,13 +69,13 @@ def test_a_block_of_few_images_is_tried_too() -> None:
 
 def test_graphics_are_told_by_the_model_of_their_block(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = list[str]()
-    find_graphics = writer.find_graphics
+    find_graphics = packing.find_graphics
 
     def told(planes: Any, model: ContextModel, coding: Any) -> Any:
         asked.append(model.name)
         return find_graphics(planes, model, coding)
 
-    monkeypatch.setattr(writer, "find_graphics", told)
+    monkeypatch.setattr(packing, "find_graphics", told)
     create(crops(12, 24, 20), None)
     assert asked == [models.PHOTO]
 
@@ -87,7 +87,7 @@ def test_without_the_model_for_photographs_there_is_one(monkeypatch: pytest.Monk
 
 
 def test_blocks_of_one_archive_may_have_different_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "BLOCK_IMAGES", 12)
+    monkeypatch.setattr(packing, "BLOCK_IMAGES", 12)
     pictures = crops(12, 24, 20) | smooth(12)
     found = create(pictures, None)
     assert archive.describe(found)["model_numbers"] == sorted(models.NUMBERS.values())

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from ddpmcodec import archive
-from ddpmcodec.archive import blocks, restorer, writer
+from ddpmcodec.archive import blocks, packing, restorer, writer
 from ddpmcodec.archive.blocks import ContextCoder
 from ddpmcodec.errors import ChecksumError, CorruptError, DdpmError, FormatError, ImageError
 from ddpmcodec.format.ddpma import Packed, assemble, check_name, split
@@ -52,7 +52,7 @@ def renamed(data: bytes, name: str) -> bytes:
     (block,), (parts,) = found.index.blocks, found.parts
     entries = (replace(block.entries[0], name=name),)
     body = b"".join([*parts.values, *parts.sections, *parts.streams])
-    return assemble([Packed(replace(block, entries=entries), body)])
+    return b"".join(map(bytes, assemble([Packed(replace(block, entries=entries), body)])))
 
 
 def test_names_have_a_length(model: ContextModel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +124,8 @@ def test_images_with_good_names_are_extracted_beside_one_that_is_refused(model: 
     found = split(create(crops(2), model))
     (block,), (parts,) = found.index.blocks, found.parts
     bad = replace(block, entries=(replace(block.entries[0], name="../up.png"), block.entries[1]))
-    data = assemble([Packed(bad, b"".join([*parts.values, *parts.sections, *parts.streams]))])
+    body = b"".join([*parts.values, *parts.sections, *parts.streams])
+    data = b"".join(map(bytes, assemble([Packed(bad, body)])))
     good = block.entries[1].name
     assert [name for name, _ in archive.extract(data, [good], model=model)] == [good]
     with pytest.raises(FormatError, match="it is not extracted"):
@@ -150,7 +151,7 @@ def test_metadata_of_a_block_are_bounded(model: ContextModel, monkeypatch: pytes
     monkeypatch.setattr(restorer, "MAX_BLOCK_METADATA", 1500)
     with pytest.raises(CorruptError, match=r"1 of 3 .* lost .*: the metadata of a block take more than 1500 bytes"):
         list(archive.extract(data, model=model))
-    monkeypatch.setattr(writer, "MAX_BLOCK_METADATA", 1500 + writer.MAX_METADATA)
+    monkeypatch.setattr(packing, "MAX_BLOCK_METADATA", 1500 + packing.MAX_METADATA)
     smaller = create(images, model)
     assert len(split(smaller).index.blocks) == 2
     assert len(list(archive.extract(smaller, model=model))) == 3

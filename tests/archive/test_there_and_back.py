@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from ddpmcodec import archive, codec, models
-from ddpmcodec.archive import writer
+from ddpmcodec.archive import packing
 from ddpmcodec.errors import DdpmError
 from ddpmcodec.format.ddpma import split
 from ddpmcodec.format.header_bytes import parse_header
@@ -52,7 +52,7 @@ def test_the_same_images_give_the_same_bytes(pictures: Pictures, data: bytes, mo
 
 @pytest.mark.parametrize("threads", [2, 3])
 def test_threads_change_nothing(model: ContextModel, monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
-    monkeypatch.setattr(writer, "BLOCK_IMAGES", 5)
+    monkeypatch.setattr(packing, "BLOCK_IMAGES", 5)
     pictures = crops(23) | {f"grey-{i}.png": image.convert("L") for i, image in enumerate(crops(7, 70, 60).values())}
     alone = create(pictures, model)
     with threads_of(threads):

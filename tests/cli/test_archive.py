@@ -10,10 +10,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from ddpmcodec import archive
+from ddpmcodec.archive.writer import Writer
 from ddpmcodec.cli._common import failure
 from ddpmcodec.cli._many import folder_sources
 from ddpmcodec.format.ddpma import split
@@ -71,9 +71,14 @@ def test_other_efforts_and_levels_are_wrong_usage(
 def test_bits_back_says_through_how_many_levels(
     ddpm: Callable, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[object] = []
-    made = archive.create([("a.png", np.zeros((4, 4), np.uint8))])
-    monkeypatch.setattr(archive, "create", lambda images, **options: asked.append(options) or made)
+    asked: list[dict[str, object]] = []
+
+    class Told(Writer):
+        def __init__(self, **options: object) -> None:
+            asked.append(options)
+            super().__init__(effort=1)
+
+    monkeypatch.setattr("ddpmcodec.archive.writer.Writer", Told)
     assert ddpm("archive", "create", tmp_path / "a.ddpma", photos / "1.png", "--bits-back", 32).code == 0
     assert ddpm("archive", "create", "-f", tmp_path / "a.ddpma", photos / "1.png", "--levels", 5).code == 0
     assert [(options["bits_back"], options["levels"]) for options in asked] == [(32, None), (None, 5)]
@@ -366,11 +371,11 @@ def test_an_image_with_too_much_metadata_is_named_and_left_out(ddpm: Callable, p
 def test_an_archive_that_somebody_else_changes_meanwhile_is_kept(
     ddpm: Callable, photos_ddpma: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def join(archives: object) -> bytes:
+    def meanwhile(writer: Writer, archives: object) -> None:
         photos_ddpma.write_bytes(b"of somebody else")
-        return b"joined"
+        writer.add("joined.png", drawing())
 
-    monkeypatch.setattr(archive, "join", join)
+    monkeypatch.setattr("ddpmcodec.archive.editing.join_into", meanwhile)
     ended = ddpm("archive", "join", "-f", photos_ddpma, photos_ddpma)
     assert (ended.code, photos_ddpma.read_bytes()) == (1, b"of somebody else")
     assert "another program has written it meanwhile: run the command again" in ended.stderr

@@ -28,9 +28,13 @@ BITS_BACK = BlockCoding(1, 0, 3, b"", (1024, 4096), b"abcd", {"threads": 1})
 FILES = Block((Entry("c.png", "L", 9, 9, 1), Entry("d.png", "1", 7, 7, 3)))
 
 
+def assembled(blocks: list[Packed]) -> bytes:
+    return b"".join(map(bytes, assemble(blocks)))
+
+
 def example() -> bytes:
     runs = packed(RUNS, [b"icc"], [b"alpha", b""], STREAMS)
-    return assemble([runs, packed(FILES, [], [b"a file", b"another"])])
+    return assembled([runs, packed(FILES, [], [b"a file", b"another"])])
 
 
 def test_an_archive_comes_back() -> None:
@@ -56,7 +60,7 @@ def test_a_run_is_found_without_those_before_it() -> None:
 
 def test_a_stack_is_one_stream() -> None:
     block = Block((Entry("a.png", "RGB", 5, 4, 0),), coding=BITS_BACK, runs=(Run(1, 99),))
-    found = split(assemble([packed(block, [], [b""], [bytes(range(12))])]))
+    found = split(assembled([packed(block, [], [b""], [bytes(range(12))])]))
     assert found.index.blocks[0].words == 3
     assert found.parts[0].streams == (bytes(range(12)),)
 
@@ -84,7 +88,7 @@ def test_every_prefix_has_the_parts_it_reaches() -> None:
 
 def test_the_bytes_are_what_they_were() -> None:
     """Header, index and the head of a block; deflate is zlib's business."""
-    data = assemble([packed(Block((Entry("a", "L", 1, 2),)), [], [b"file"])])
+    data = assembled([packed(Block((Entry("a", "L", 1, 2),)), [], [b"file"])])
     head = bytes.fromhex("01 00 01 00 00 01 02 04 00 01 61")
     deflated = zlib.compress(head, 9, RAW_DEFLATE)
     index = zlib.compress(bytes([1, len(deflated), len(head)]) + head, 9, RAW_DEFLATE)
@@ -126,7 +130,7 @@ def test_blocks_are_found_where_they_are() -> None:
 
 def test_a_mark_in_a_body_is_no_block() -> None:
     files = Block(tuple(Entry(name, "L", 1, 1, number) for number, name in enumerate("ab")))
-    data = assemble([packed(files, [], [MARK + b"\x05\0\0\0\0", MARK])])
+    data = assembled([packed(files, [], [MARK + b"\x05\0\0\0\0", MARK])])
     damaged = b"\0" + data[1:]
     assert split(damaged).index == split(data).index
 
@@ -140,14 +144,14 @@ def test_a_block_that_comes_twice_counts_once() -> None:
 
 def test_two_blocks_must_not_have_one_name() -> None:
     twice = [packed(Block((Entry("a", "L", 1, 1, i),)), [], [b"file"]) for i in range(2)]
-    for data in (assemble(twice), b"\0" + assemble(twice)[1:]):
+    for data in (assembled(twice), b"\0" + assembled(twice)[1:]):
         with pytest.raises(FormatError, match="two images have one name: the archive is damaged"):
             split(data)
 
 
 def test_an_index_without_all_images_is_refused() -> None:
     with pytest.raises(FormatError, match="an archive of 1 images, and a block with others"):
-        assemble([packed(Block((Entry("a", "L", 1, 1, 5),)), [], [b"file"])])
+        assembled([packed(Block((Entry("a", "L", 1, 1, 5),)), [], [b"file"])])
 
 
 def test_an_index_that_ends_early_contradicts_itself() -> None:
@@ -196,7 +200,7 @@ def test_any_list_of_images_comes_back(facts: list[tuple[str, str, int, int]]) -
     for start in range(0, len(entries), 3):
         own = tuple(entries[start : start + 3])
         blocks.append(packed(Block(own), [], [entry.name.encode() for entry in own]))
-    found: Archive = split(assemble(blocks))
+    found: Archive = split(assembled(blocks))
     assert [(e.name, e.mode, e.width, e.height) for e in found.index.entries] == facts
     assert [s.decode() for parts in found.parts for s in parts.sections] == [fact[0] for fact in facts]
 
@@ -216,7 +220,7 @@ def test_names_that_are_alike_cost_little() -> None:
     entries = tuple(Entry(f"cifar10/test/{i:05}.png", "RGB", 32, 32, i) for i in range(500))
     runs = (Run(125),) * 4
     block = Block(entries, coding=BlockCoding(2, 2, 1), runs=runs)
-    data = assemble([packed(block, [], [b""] * 500, [bytes(8)] * 4)])
+    data = assembled([packed(block, [], [b""] * 500, [bytes(8)] * 4)])
     assert len(data) < 2 * 300
 
 
@@ -226,7 +230,7 @@ def test_an_index_is_refused_before_it_takes_more_memory_than_archives_do(
 ) -> None:
     """Thirteen kilobytes could hold gigabytes of names."""
     blocks = [packed(Block((Entry(f"{k}{'a' * 4000}", "L", 1, 1, k),)), [], [b"1"]) for k in range(4)]
-    data = assemble(blocks)
+    data = assembled(blocks)
     assert len(split(data).index.entries) == 4
     parsed: list[bytes] = []
     parse_head = ddpma.parse_head
@@ -244,19 +248,19 @@ def test_noise_levels_and_lengths_of_an_index_are_counted(monkeypatch: pytest.Mo
         packed(Block((Entry(f"{k}.png", "RGB", 4, 4, k),), coding=coding, runs=(Run(1, 0),)), [], [b""], [bytes(8)])
         for k in range(3)
     ]
-    data = assemble(blocks)
+    data = assembled(blocks)
     assert len(split(data).index.entries) == 3
     monkeypatch.setattr(ddpma, "MAX_NUMBERS", 299)
     with pytest.raises(FormatError, match="more than 299 noise levels and lengths of metadata"):
         ddpma._parse_index(data)
     with pytest.raises(FormatError, match="more than 299 noise levels and lengths of metadata"):
-        assemble(blocks)
+        assembled(blocks)
 
 
 def test_no_index_is_written_that_no_reader_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ddpma, "MAX_INDEX", 50)
     with pytest.raises(FormatError, match="the index would hold more than 50 bytes: make two archives"):
-        assemble([packed(Block((Entry("a" * 50, "L", 1, 1),)), [], [b"1"])])
+        assembled([packed(Block((Entry("a" * 50, "L", 1, 1),)), [], [b"1"])])
 
 
 def test_marks_that_claim_everything_are_read_no_longer_than_some_times_the_data() -> None:
@@ -288,7 +292,7 @@ def test_facts_are_reported_without_decoding() -> None:
 def test_facts_of_bits_back() -> None:
     entries = tuple(Entry(str(i), "RGB", 2, 2, i) for i in range(3))
     block = Block(entries, coding=BITS_BACK, runs=(Run(2), Run(1, 0, True)))
-    facts = describe(assemble([packed(block, [], [b""] * 3, [bytes(8)])]))
+    facts = describe(assembled([packed(block, [], [b""] * 3, [bytes(8)])]))
     assert (facts["model_ids"], facts["model_numbers"], facts["levels"]) == ([], [3], 0)
     assert (facts["latent_levels"], facts["latent_model_id"]) == ([1.0, 4.0], "61626364")
     assert facts["profile"] == {"threads": 1}

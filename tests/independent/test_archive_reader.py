@@ -11,7 +11,7 @@ import pytest
 
 from archive_reader import BITS_BACK, CONTEXT, FILES, MARK, Archive, check_archive, cut_body, open_stack, read_archive
 from ddpmcodec import archive
-from ddpmcodec.archive import writer
+from ddpmcodec.archive import packing
 from ddpmcodec.errors import FormatError
 from ddpmcodec.format.ddpma import split
 from ddpmcodec.format.streams import parse_stream
@@ -31,7 +31,7 @@ def stacked(context_model: ContextModel) -> bytes:
     """All modes, metadata, several sizes; blocks of six images, and a block of two files."""
     pictures = {**mixed(), "large.png": crops(1, 70, 60)["photo-000.png"], "drawing.png": drawing()}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(writer, "BLOCK_IMAGES", 6)
+        patch.setattr(packing, "BLOCK_IMAGES", 6)
         return create(pictures, context_model, effort=2, levels=2)
 
 

@@ -1,0 +1,146 @@
+"""How images become blocks of an archive: files beside each other, or runs that are coded together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from ddpmcodec import codec
+from ddpmcodec.archive.blocks import BlockDecoder, ContextCoder, Encoded, Pixels, encode_block
+from ddpmcodec.archive.sources import LatentCoder
+from ddpmcodec.codec import efforts
+from ddpmcodec.codec.graphics import find_graphics
+from ddpmcodec.codec.suited import suited_together
+from ddpmcodec.errors import ChecksumError, FormatError
+from ddpmcodec.format.block import MAX_BLOCK_IMAGES, Block, BlockCoding, Entry
+from ddpmcodec.format.ddpma import Packed, packed
+from ddpmcodec.format.header import MAX_METADATA
+from ddpmcodec.format.sections import MAX_BLOCK_METADATA, Metadata, pack_alpha, pack_metadata
+from ddpmcodec.images import Planes
+from ddpmcodec.models import THUMBNAIL_PIXELS
+from ddpmcodec.models.context import ContextModel
+
+BLOCK_IMAGES = MAX_BLOCK_IMAGES  # damage goes no further than a block
+BLOCK_PIXELS = 1 << 19
+STACK_PIXELS = THUMBNAIL_PIXELS  # larger images would gain less than 0.3% in a block
+
+
+class Waiting(NamedTuple):
+    """An image whose block is not full. `entry` is what the archive will say of it."""
+
+    entry: Entry
+    planes: Planes
+
+
+@dataclass
+class Queue:
+    """Images that will be a block together."""
+
+    images: list[Waiting] = field(default_factory=list)
+    pixels: int = 0
+    metadata: int = 0  # bytes
+
+    def add(self, waiting: Waiting) -> None:
+        self.images.append(waiting)
+        self.pixels += waiting.entry.pixels
+        self.metadata += sum(map(len, waiting.planes.metadata))
+
+    def is_full(self) -> bool:
+        full = len(self.images) >= BLOCK_IMAGES or self.pixels >= BLOCK_PIXELS
+        return full or self.metadata > MAX_BLOCK_METADATA - MAX_METADATA
+
+    def take(self) -> list[Waiting]:
+        taken, self.images, self.pixels, self.metadata = self.images, [], 0, 0
+        return taken
+
+
+class Job(NamedTuple):
+    """A block to be coded. coder: of thumbnails; None: the images become files."""
+
+    images: list[Waiting]
+    coder: ContextCoder | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Packer:
+    """Codes blocks. model, coding: of files; None: embedded models. coder: of thumbnails, by its model where one was
+    given or beside bits back, otherwise by the embedded one that suits a block."""
+
+    model: ContextModel | None
+    coding: efforts.Coding
+    coder: ContextCoder
+    latent: LatentCoder | None
+    webp: bool
+    verify: bool
+
+    def is_stackable(self, entry: Entry) -> bool:
+        return entry.pixels <= STACK_PIXELS and (self.latent is None or entry.channels == 3)
+
+    def sorted_out(self, images: Sequence[Waiting]) -> tuple[list[Waiting], Job]:
+        """Of thumbnails those that are smaller as WebP, which become files, and the block of the others."""
+        planes = [waiting.planes for waiting in images]
+        coder = self.coder
+        if self.model is None and self.latent is None:
+            coder = coder._replace(model=suited_together([own.colour for own in planes], coder.coding))
+        graphic = find_graphics(planes, coder.model, coder.coding) if self.webp else [False] * len(images)
+        files = [waiting for waiting, webp in zip(images, graphic, strict=True) if webp]
+        return files, Job([waiting for waiting, webp in zip(images, graphic, strict=True) if not webp], coder)
+
+    def packed(self, job: Job) -> Packed:
+        return self._stack_block(job.images, job.coder) if job.coder else self._file_block(job.images)
+
+    def _file_block(self, images: list[Waiting]) -> Packed:
+        files = codec.encode_many(
+            [waiting.planes for waiting in images],
+            effort=self.coding.effort,
+            levels=self.coding.levels,
+            model=self.model,
+            webp=self.webp,
+            verify=self.verify,
+            progress=self.coder.progress,
+        )
+        return packed(Block(tuple(waiting.entry for waiting in images)), [], files)
+
+    def _stack_block(self, waiting_images: list[Waiting], coder: ContextCoder) -> Packed:
+        images = sorted(waiting_images, key=lambda waiting: (-waiting.entry.pixels, waiting.entry.shape))
+        colours = [waiting.planes.colour for waiting in images]
+        coding, encoded, decoder = self._encode(colours, coder)
+        values: dict[bytes, int] = {b"": 0}
+        entries = [
+            replace(
+                entry,
+                icc=values.setdefault(pack_metadata(Metadata(planes.metadata.icc_profile)), len(values)),
+                exif=values.setdefault(pack_metadata(planes.metadata._replace(icc_profile=b"")), len(values)),
+            )
+            for entry, planes in images
+        ]
+        block = Block(tuple(entries), coding=coding, runs=encoded.runs)
+        if self.verify:
+            _verify(block, encoded, colours, decoder)
+        alphas = [b"" if planes.alpha is None else pack_alpha(planes.alpha) for _, planes in images]
+        return packed(block, list(values)[1:], alphas, encoded.streams)
+
+    def _encode(self, colours: Sequence[Pixels], coder: ContextCoder) -> tuple[BlockCoding, Encoded, BlockDecoder]:
+        """Codes images by bits back, where that is asked for and there are images enough; otherwise by the context
+        model."""
+        coding = BlockCoding(coder.coding.effort, coder.coding.levels, coder.model.number, coder.model.short_id)
+        if self.latent is not None:
+            encoded, decoder = self.latent.encode_block(colours, coder)
+            if not all(run.initial for run in encoded.runs):
+                return self.latent.coding(coding), encoded, decoder
+        return coding, encode_block(colours, coder), coder
+
+
+def _verify(block: Block, encoded: Encoded, colours: Sequence[Pixels], decoder: BlockDecoder) -> None:
+    """Raises ChecksumError unless the streams decode to the images."""
+    remedy = "this is a defect, please report it"
+    decoded, images = decoder.decode(block, encoded.streams, range(len(block.runs))), list[Pixels]()
+    for run in [*decoded.runs.values(), decoded.fault]:
+        if isinstance(run, FormatError):
+            raise ChecksumError(f"a block does not decode ({run}): {remedy}") from run
+        images += [] if run is None else list(run)
+    if not all(np.array_equal(a, b) for a, b in zip(images, colours, strict=True)):
+        raise ChecksumError(f"a block does not decode to what was encoded: {remedy}")
