@@ -8,12 +8,11 @@ namespace ddpm {
 
 // Visits the positions of a stream in a wave, in the order in which they are coded.
 template <class Visit> void Pass::positions(const Stage& stage, int stream, int wave, Visit visit) const {
-    const int first = std::max(0, -((stage.width - 1 - wave) / DELAY)), last = std::min(stage.height - 1, wave / DELAY);
-    const int step = layout_.images == 1 ? layout_.streams : 1;
-    const int begin = step == 1 ? first : first + ((stream - first) % step + step) % step;
-    for (int n = layout_.images == 1 ? 0 : stream; n < layout_.images; n += layout_.images == 1 ? 1 : layout_.streams)
-        for (int y = begin; y <= last; y += step)
-            if (wave - DELAY * y < stage.width) visit(n, y, wave - DELAY * y);
+    const int first = wave < stage.width ? 0 : (wave - stage.width) / DELAY + 1, end = std::min(stage.height, wave / DELAY + 1);
+    const bool has_rows = layout_.images == 1;
+    const int step = has_rows ? layout_.streams : 1, begin = has_rows ? first + ((stream - first) % step + step) % step : first;
+    for (int n = has_rows ? 0 : stream; n < layout_.images; n += has_rows ? 1 : layout_.streams)
+        for (int y = begin; y < end; y += step) visit(n, y, wave - DELAY * y);
 }
 
 // Codes a thread's positions of a wave. Returns how many positions there are since the last step of learning.
@@ -26,7 +25,7 @@ int Pass::wave(Stage& stage, int wave, int thread, int threads) {
     worker.positions.clear();
     int slot = filled_;
     for (int s = 0; s < layout_.streams; s++) {
-        const bool is_own = s % threads == thread;
+        const bool is_own = s * threads / layout_.streams == thread;  // rows beside each other: what they see is in one cache
         positions(stage, s, wave, [&](int n, int y, int x) {
             const bool is_coded = is_own && stage.wants(n, y, x);
             if (is_coded) worker.positions.push_back({s, n, y, x, slot});
