@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -23,6 +25,9 @@ from ._common import (
 )
 from ._outputs import Edited, spool_folder
 
+if TYPE_CHECKING:
+    from ddpmcodec.archive.writer import Writer
+
 
 @click.command(epilog=EXIT_CODES)
 @click.argument("output", type=PATH_NAME, metavar="OUT.ddpma")
@@ -33,6 +38,7 @@ def join(output: str, archives: tuple[str, ...], force: bool, quiet: bool) -> No
     """Make one archive of several: so images are added to one, with -f also to one that is named twice.
 
     Coded images are copied as they are, without decoding them: `ddpmcodec archive test` does that. Names must differ.
+    With -f, an OUT that is not among ARCHIVES is overwritten. Temporary files lie where those of `create` do.
 
     \b
     ddpmcodec archive join -f photos.ddpma photos.ddpma new.ddpma
@@ -59,24 +65,32 @@ def join(output: str, archives: tuple[str, ...], force: bool, quiet: bool) -> No
 def remove(output: str, file: str, names: tuple[str, ...], model: str | None, force: bool, quiet: bool) -> None:
     """Make an archive without the images of these names, folders and patterns; with -f also in its own place.
 
-    Images that share a stream with one that goes are coded again; all others are copied as they are.
+    Images that share a stream with one that goes are coded again; all others are copied as they are. Temporary files
+    lie where those of `create` do.
 
     \b
     ddpmcodec archive remove -f photos.ddpma photos.ddpma blurred.png '2019/*'
     """
-    from ddpmcodec import archive
-    from ddpmcodec.archive.editing import remove_into
     from ddpmcodec.archive.writer import Writer
-    from ddpmcodec.format.ddpma import split
 
     edited = Edited(output, [] if file == STANDARD else [Path(file)], "archive remove", force)
-    content = archive_content(file)
     with Writer(spool=spool_folder(output)) as writer:
         with naming(file):
-            cut = split(content)
-            all_names = archive.names(cut)
-            remove_into(writer, cut, matching(all_names, names) or [], model=model)
+            images = _copy_without(writer, file, names, model)
         size = edited.write(writer.pieces())
     if not quiet:
-        gone = counted(len(all_names) - len(writer), "image")
+        gone = counted(images - len(writer), "image")
         say(f"{label(output, 'standard output')}: {size} bytes, {len(writer)} images, without {gone}")
+
+
+def _copy_without(writer: Writer, file: str, names: Sequence[str], model: str | None) -> int:
+    """Copy an archive without the images that are meant by names. Returns how many images it has. It is closed then:
+    Windows replaces no open files."""
+    from ddpmcodec import archive
+    from ddpmcodec.archive.editing import remove_into
+    from ddpmcodec.format.ddpma import split
+
+    cut = split(archive_content(file))
+    all_names = archive.names(cut)
+    remove_into(writer, cut, matching(all_names, names) or [], model=model)
+    return len(all_names)

@@ -249,14 +249,14 @@ def message_of(error: BaseException) -> str:
 
 
 @contextmanager
-def naming(name: str) -> Iterator[None]:
+def naming(name: str, standard: str = "standard input") -> Iterator[None]:
     """Puts the file in front of the library's errors, which know bytes and pixels only."""
     try:
         yield
     except DdpmError as error:
-        raise type(error)(f"{label(name)}: {_with_options(str(error))}") from error
+        raise type(error)(f"{label(name, standard)}: {_with_options(str(error))}") from error
     except MemoryError as error:
-        raise DdpmError(f"{label(name)}: not enough memory: use a machine with more") from error
+        raise DdpmError(f"{label(name, standard)}: not enough memory: use a machine with more") from error
 
 
 @contextmanager

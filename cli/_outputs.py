@@ -117,6 +117,8 @@ def check_archive_output(
             raise OutputError("no binary data to a terminal: name a file, or use a pipe")
         return
     for source in [] if replaces_source and force else sources:
+        if replaces_source and source.exists() and Path(output).exists() and source.samefile(output):
+            raise OutputError(f"{output}: is an input itself: use -f to replace it, or name another output")
         check_output(Path(output), source, force=force)
     check_output(Path(output), None, force=force)
     refuse_image_name(output, verb, ".ddpma")
@@ -126,9 +128,13 @@ def check_archive_output(
 
 def spool_folder(output: str) -> Path:
     """Where the parts of an archive wait until it is written: beside it, as there must be room for it; otherwise where
-    the system keeps temporary files."""
-    is_file = output != STANDARD and (Path(output).is_file() or not Path(output).exists())
-    return Path(os.path.realpath(output)).parent if is_file else Path(tempfile.gettempdir())
+    the system keeps temporary files. Raises OutputError."""
+    if output != STANDARD and (Path(output).is_file() or not Path(output).exists()):
+        return Path(os.path.realpath(output)).parent
+    try:
+        return Path(tempfile.gettempdir())
+    except OSError as error:
+        raise OutputError("there is no folder for temporary files: name one by the variable TMPDIR") from error
 
 
 def write_archive(output: str, pieces: Sequence[Part], sources: Sequence[Path], force: bool) -> int:

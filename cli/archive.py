@@ -114,6 +114,9 @@ def create(
     An input that cannot be read is named and left out, and the exit code is 1. In folders, files without an image's
     extension are left out and counted.
 
+    Coded images wait in a temporary file until the archive is written: beside it, or, where it goes to standard output,
+    in the folder that TMPDIR names.
+
     \b
     ddpmcodec archive create icons.ddpma icons
     ddpmcodec archive create - photos --effort 3 | ssh host 'cat > photos.ddpma'
@@ -127,23 +130,28 @@ def create(
     files = _gather(images, quiet, taken)
     check_archive_output(output, [path for _, path in files], "archive create", force)
     start = time.monotonic()
-    with threads_of(threads), naming(output), progress(output, len(files), quiet=quiet, unit=" images") as advance:
+    with threads_of(threads), progress(output, len(files), quiet=quiet, unit=" images") as advance:
         from ddpmcodec.archive.writer import Writer
         from ddpmcodec.format.archive_facts import index_facts
 
         reading = Reading(strip, any_format, pixels)
-        with Writer(
-            spool=spool_folder(output),
-            effort=effort,
-            levels=levels,
-            bits_back=bits_back,
-            model=model,
-            webp=webp,
-            verify=not no_verify,
-        ) as writer:
-            for name, planes in _read_images(files, taken, reading, advance, quiet=quiet):
-                writer.add(name, planes)
-            size = write_archive(output, writer.pieces(), [path for _, path in files], force)
+        with (
+            naming_options(),
+            Writer(
+                spool=spool_folder(output),
+                effort=effort,
+                levels=levels,
+                bits_back=bits_back,
+                model=model,
+                webp=webp,
+                verify=not no_verify,
+            ) as writer,
+        ):
+            with naming(output, "standard output"):
+                for name, planes in _read_images(files, taken, reading, advance, quiet=quiet):
+                    writer.add(name, planes)
+                pieces = writer.pieces()
+            size = write_archive(output, pieces, taken.read, force)
     made = index_facts(writer.index, size)
     if as_json:
         facts = {"file": output, "images": len(writer), "left_out": taken.left_out, "input_bytes": taken.bytes}
@@ -161,9 +169,10 @@ def create(
 
 @dataclass
 class _Taken:
-    """What became of inputs. bytes: of those that were read. left_out: files that could not be. codes: exit codes of
-    these, and of folders."""
+    """What became of inputs. read: those that were, with so many bytes. left_out: files that could not be. codes: exit
+    codes of these, and of folders."""
 
+    read: list[Path] = field(default_factory=list)
     bytes: int = 0
     left_out: int = 0
     codes: list[int] = field(default_factory=list)
@@ -224,6 +233,7 @@ def _read_images(
         finally:
             if advance is not None:
                 advance(1)
+        taken.read.append(path)
         taken.bytes += len(content)
         if not (quiet or reading.strip) and (chunks := unkept_colours(content)):
             say(colours_line(str(path), chunks))

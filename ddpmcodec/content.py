@@ -63,6 +63,12 @@ class FileView:
         view._extent = self._extent[part]
         return view
 
+    def extended(self) -> FileView:
+        """The whole file, as long as it is now: a view that shares it, so that threads may read both."""
+        view = copy(self)
+        view._extent = range(self._file.size)
+        return view
+
     def __bytes__(self) -> bytes:
         content = self._file.read(self._extent)
         if len(content) < len(self):

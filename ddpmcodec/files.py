@@ -107,7 +107,7 @@ def append_file(output: Path, data: bytes) -> None:
         with output.open("ab", buffering=0) as file:
             before = file.seek(0, os.SEEK_END)
             try:
-                _write_all(file.fileno(), data)
+                write_all(file.fileno(), data)
             except BaseException:
                 file.truncate(before)
                 raise
@@ -263,15 +263,16 @@ def _take_free_name(temporary: Path, target: Path) -> None:
 
 
 def _parts(data: bytes | Iterable[Part]) -> Iterable[Part]:
-    return [data] if isinstance(data, bytes) else data
+    return [data] if isinstance(data, (bytes, bytearray, memoryview)) else data
 
 
 def _write_parts(descriptor: int, parts: Iterable[Part]) -> None:
     for part in parts:
-        _write_all(descriptor, bytes(part))
+        write_all(descriptor, bytes(part))
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all of it to an open file. Raises OSError."""
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(descriptor, rest[: 1 << 26]) :]

@@ -34,7 +34,7 @@ def join(archives: Iterable[File]) -> bytes:
     """
     writer = Writer()
     join_into(writer, archives)
-    return b"".join(map(bytes, writer.pieces()))
+    return writer.to_bytes()
 
 
 def join_into(writer: Writer, archives: Iterable[File]) -> None:
@@ -85,7 +85,7 @@ def remove(data: File | Archive, names: Iterable[str], *, model: Source = None) 
         raise TypeError(f"remove() takes a list of names: [{names!r}]")
     writer = Writer()
     remove_into(writer, data, names, model=model)
-    return b"".join(map(bytes, writer.pieces()))
+    return writer.to_bytes()
 
 
 def remove_into(writer: Writer, data: File | Archive, names: Iterable[str], *, model: Source = None) -> None:

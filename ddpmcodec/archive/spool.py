@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
-from typing import IO
 
 from ddpmcodec.content import FileView, Part
 from ddpmcodec.errors import OutputError, reason_of
+from ddpmcodec.files import write_all
 
 
 class Spool:
@@ -17,32 +17,34 @@ class Spool:
 
     def __init__(self, folder: Path | None) -> None:
         """Raises OutputError where no file can be made there."""
-        self.folder = folder
-        self.file: IO[bytes] | None = None
-        if folder is not None:
-            try:
-                self.file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (closed by `close`)
-            except OSError as error:
-                raise self._unwritable(error) from error
+        self.folder, self.is_closed = folder, False
+        if folder is None:
+            return
+        try:
+            self.file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 (closed by `close`)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        self.content = FileView(self.file)
 
     def keep(self, data: bytes) -> Part:
         """The bytes, to be read later. Raises OutputError where the disk does not take them."""
-        if self.file is None:
+        if self.folder is None:
             return data
         try:
             start = self.file.seek(0, os.SEEK_END)
-            self.file.write(data)
-            self.file.flush()
+            write_all(self.file.fileno(), data)
         except OSError as error:
             raise self._unwritable(error) from error
-        return FileView(self.file)[start : start + len(data)]
+        self.content = self.content.extended()
+        return self.content[start : start + len(data)]
 
     def close(self) -> None:
-        if self.file is not None:
+        self.is_closed = True
+        if self.folder is not None:
             self.file.close()
 
     def _unwritable(self, error: OSError) -> OutputError:
         return OutputError(
-            f"{self.folder}: a temporary file there cannot be written ({reason_of(error)}): make room, or write the"
-            " archive elsewhere"
+            f"{self.folder}: no temporary file can be written there ({reason_of(error)}): make room, or use another"
+            " folder"
         )

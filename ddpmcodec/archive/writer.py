@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +22,7 @@ from ddpmcodec.codec.batching import Progress
 from ddpmcodec.codec.efforts import check_coding
 from ddpmcodec.codec.reading import Picture, Reading, planes_of
 from ddpmcodec.content import File, Part
-from ddpmcodec.errors import ImageError
+from ddpmcodec.errors import DdpmError, ImageError
 from ddpmcodec.files import write_file
 from ddpmcodec.format.block import LEVEL_UNIT, MAX_IMAGES, Block, BlockCoding, Entry
 from ddpmcodec.format.ddpma import (
@@ -49,7 +50,8 @@ class Writer:
     """Makes an archive of images that are given one by one, and of those of other archives, in little memory.
 
     Coded blocks wait in a temporary file, so that archives may be larger than memory. Nothing is written before `save`,
-    or where `pieces` are written by the caller.
+    or where `pieces` are written by the caller. An error that ends the work on images that were taken loses them:
+    from then on nothing is added or written any more.
 
     Parameters:
         spool: the folder of the temporary file, on the disk that the archive goes to, say. None: keep all in memory.
@@ -57,7 +59,8 @@ class Writer:
 
     Raises:
         OutputError: no file can be made in the folder.
-        ModelError, DdpmError, TypeError, ValueError: as `create`.
+        ModelError, DdpmError, TypeError, ValueError: as `create`. All methods: DdpmError after an error that lost
+            images, ValueError once it is closed.
 
     >>> import tempfile, numpy as np
     >>> from ddpmcodec import archive
@@ -95,7 +98,8 @@ class Writer:
         )  # fmt: skip
         self._reading = Reading(strip, any_format, pixels)
         self._names: set[str] = set()
-        self._name_bytes = 0
+        self._letters = 0  # of all names
+        self._is_whole = True
         self._thumbnails, self._files = Queue(), Queue()
         self._jobs: list[Job] = []
         self._blocks: list[Packed] = []
@@ -129,20 +133,21 @@ class Writer:
             OutputError: the temporary file cannot be written.
         """
         if not isinstance(name, str):
-            raise TypeError(f"create() takes pairs of a name and an image, and {name!r} is no name")
+            raise TypeError(f"the name of an image is a text, not {name!r}")
         if problem := check_name(name):
             raise ImageError(f"{name!r}: cannot be the name of an image in an archive: {problem}")
-        self._refuse_name(name)
+        self._refuse([name])
         planes = planes_of(image, self._reading)
         height, width, _ = planes.colour.shape
         waiting = Waiting(Entry(name, planes.mode, width, height, len(self._names)), planes)
-        self._take_name(name)
-        if planes.original or not self._packer.is_stackable(waiting.entry):
-            self._add_file(waiting)
-            return
-        self._thumbnails.add(waiting)
-        if self._thumbnails.is_full():
-            self._close_thumbnails()
+        with self._changing():
+            self._take([name])
+            if planes.original or not self._packer.is_stackable(waiting.entry):
+                self._add_file(waiting)
+                return
+            self._thumbnails.add(waiting)
+            if self._thumbnails.is_full():
+                self._close_thumbnails()
 
     def copy(self, data: File | Archive, *, without: Iterable[str] = (), model: Source = None) -> None:
         """Take the images of an archive, in their order. Their blocks are copied: nothing is decoded but images that
@@ -160,19 +165,21 @@ class Writer:
                 again; TruncatedError where its end is missing.
             ModelError: as `extract`.
             OutputError: the temporary file cannot be written.
+            TypeError: names that are one text.
         """
+        if isinstance(without, str):
+            raise TypeError(f"names come as a list: [{without!r}]")
         archive = whole(data)
         gone = {entry.number for entry in find_images(archive.index, list(without))}
         staying = [entry for entry in archive.index.entries if entry.number not in gone]
         numbers = {entry.name: number for number, entry in enumerate(staying, start=len(self._names))}
-        for entry in staying:
-            self._refuse_name(entry.name)
-        for entry in staying:
-            self._take_name(entry.name)
-        for block, parts in zip(archive.index.blocks, archive.parts, strict=True):
-            for left in _left_of(block, parts, gone, model):
-                entries = tuple(replace(entry, number=numbers[entry.name]) for entry in left.head.entries)
-                self._keep(left._replace(head=replace(left.head, entries=entries)))
+        self._refuse(numbers)
+        with self._changing():
+            self._take(numbers)
+            for block, parts in zip(archive.index.blocks, archive.parts, strict=True):
+                for left in _left_of(block, parts, gone, model):
+                    entries = tuple(replace(entry, number=numbers[entry.name]) for entry in left.head.entries)
+                    self._keep(left._replace(head=replace(left.head, entries=entries)))
 
     def pieces(self) -> list[Part]:
         """The archive of all images so far: parts that follow each other. `bytes` reads one, `len` does not.
@@ -186,6 +193,10 @@ class Writer:
         self._finish()
         return assemble(self._blocks)
 
+    def to_bytes(self) -> bytes:
+        """The archive of all images so far, in memory. Raises as `pieces`."""
+        return b"".join(map(bytes, self.pieces()))
+
     def save(self, output: str | os.PathLike[str]) -> None:
         """Write the archive, complete or not at all; a file of that name is replaced. Raises as `pieces`, and
         OutputError."""
@@ -194,28 +205,43 @@ class Writer:
     @property
     def index(self) -> Index:
         """What is known of the images whose blocks are coded; after `pieces` or `save`, of all."""
-        return Index(tuple(block.head for block in self._blocks))
+        return Index(tuple(replace(block.head, total=len(self)) for block in self._blocks))
 
     def _finish(self) -> None:
         if not self._names:
             raise ImageError("there is no image to put into the archive: name one at least")
-        self._close_thumbnails()
-        self._start(Job(self._files.take()))
-        self._work()
+        with self._changing():
+            self._close_thumbnails()
+            self._start(Job(self._files.take()))
+            self._work()
         if self._packer.verify:
             known_answer.require()
 
-    def _refuse_name(self, name: str) -> None:
-        if name in self._names:
-            raise ImageError(f"{name}: there is an image of this name already: give each its own")
-        if len(self._names) == MAX_IMAGES:
-            raise ImageError(f"{name}: an archive holds {MAX_IMAGES} images at most: make another one for the rest")
-        if self._name_bytes + len(name.encode()) > MAX_NAMES:
-            raise ImageError(f"{name}: the names of an archive take {MAX_NAMES} bytes at most: make another one")
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """What is done in this context is done as a whole: where it ends by an error, images are lost."""
+        if self._spool.is_closed:
+            raise ValueError("the writer of this archive is closed")
+        if not self._is_whole:
+            raise DdpmError("an error before lost images of this archive: begin again, with another Writer")
+        self._is_whole = False
+        yield
+        self._is_whole = True
 
-    def _take_name(self, name: str) -> None:
-        self._names.add(name)
-        self._name_bytes += len(name.encode())
+    def _refuse(self, names: Collection[str]) -> None:
+        """Raises ImageError where images of these names have no place."""
+        for name in names:
+            if name in self._names:
+                raise ImageError(f"{name}: there is an image of this name already: give each its own")
+        first = next(iter(names), "")
+        if len(self._names) + len(names) > MAX_IMAGES:
+            raise ImageError(f"{first}: an archive holds {MAX_IMAGES} images at most: make another one for the rest")
+        if self._letters + sum(map(len, names)) > MAX_NAMES:
+            raise ImageError(f"{first}: the names of an archive have {MAX_NAMES} letters at most: make another one")
+
+    def _take(self, names: Collection[str]) -> None:
+        self._names.update(names)
+        self._letters += sum(map(len, names))
 
     def _add_file(self, waiting: Waiting) -> None:
         self._files.add(waiting)
@@ -262,7 +288,7 @@ def _coded_again(archive: Archive, coding: BlockCoding, entries: Sequence[Entry]
     if model is None and not coding.latent_levels:
         model = registry.name_of_number(coding.model_number)
     latent_levels = [level / LEVEL_UNIT for level in coding.latent_levels] or None
-    again = Writer(effort=coding.effort, levels=coding.levels, bits_back=latent_levels, model=model)
+    again = Writer(effort=coding.effort, levels=coding.levels, bits_back=latent_levels, model=model, webp=False)
     for name, image in images:
         again.add(name, image)
     again._finish()
@@ -330,4 +356,4 @@ def create(
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
             raise TypeError(f"create() takes pairs of a name and an image, not {type(pair).__name__}")
         writer.add(*pair)
-    return b"".join(map(bytes, writer.pieces()))
+    return writer.to_bytes()

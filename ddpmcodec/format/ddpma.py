@@ -46,7 +46,7 @@ MARK = b"\xddB\r\n"
 VERSION = 1
 MAX_INDEX = 1 << 27  # bytes, before compression
 MAX_HEAD = 1 << 22
-MAX_NAMES = 1 << 26  # bytes of all names
+MAX_NAMES = 1 << 26  # letters of all names
 MAX_NUMBERS = 1 << 22  # noise levels, and lengths of values, of all blocks: some bytes of an index may claim many
 SEARCHED = 8  # times the data: what a search for blocks reads, at most
 # Characters that look like others, or change how a name is shown: control characters, separators of lines,

@@ -60,7 +60,7 @@ def test_names_have_a_length(model: ContextModel, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(ImageError, match="cannot be the name of an image in an archive: it has more than 4096 bytes"):
         create({"é" * 2049: picture}, model)
     monkeypatch.setattr(writer, "MAX_NAMES", 9)
-    with pytest.raises(ImageError, match="second: the names of an archive take 9 bytes at most: make another one"):
+    with pytest.raises(ImageError, match="second: the names of an archive have 9 letters at most: make another one"):
         create({"first": picture, "second": picture}, model)
 
 
@@ -205,5 +205,5 @@ def test_kept_blocks_are_a_number_of_them() -> None:
 
 @pytest.mark.parametrize("name", [None, 5, b"a.png"])
 def test_names_are_texts(name: object) -> None:
-    with pytest.raises(TypeError, match="takes pairs of a name and an image"):
+    with pytest.raises(TypeError, match="the name of an image is a text, not"):
         archive.create([(name, np.zeros((2, 2), np.uint8))])  # type: ignore[list-item]

@@ -7,6 +7,7 @@ import re
 import resource
 import tracemalloc
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,14 +16,10 @@ import pytest
 from PIL import Image
 
 from ddpmcodec import archive
-from ddpmcodec.errors import DdpmError, ImageError, OutputError
+from ddpmcodec.errors import DdpmError, FormatError, ImageError, OutputError
 from pictures import Pictures, crops, drawing, whole
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-def written(writer: archive.Writer) -> bytes:
-    return b"".join(map(bytes, writer.pieces()))
 
 
 def add_all(writer: archive.Writer, pictures: Iterable[tuple[str, Image.Image]]) -> None:
@@ -36,7 +33,7 @@ def test_it_is_what_create_makes(tmp_path: Path) -> None:
         add_all(writer, pictures.items())
         assert len(writer) == len(pictures)
         writer.save(tmp_path / "a.ddpma")
-        assert written(writer) == (tmp_path / "a.ddpma").read_bytes() == archive.create(pictures, effort=1)
+        assert writer.to_bytes() == (tmp_path / "a.ddpma").read_bytes() == archive.create(pictures, effort=1)
     assert os.listdir(tmp_path) == ["a.ddpma"]
 
 
@@ -67,7 +64,7 @@ def test_names_are_taken_once(tmp_path: Path) -> None:
     with pytest.raises(DdpmError, match=r"^there is no image 'no\.png' in the archive"):
         writer.copy(data, without=["no.png"])
     writer.copy(data, without=[second])
-    assert archive.names(written(writer)) == [second, first]
+    assert archive.names(writer.to_bytes()) == [second, first]
 
 
 def noise(count: int) -> Iterator[tuple[str, Image.Image]]:
@@ -107,7 +104,7 @@ def largest_file(size: int) -> Iterator[None]:
 
 
 def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
-    wrong = re.escape(f"{tmp_path}: a temporary file there cannot be written (File too large): make room")
+    wrong = re.escape(f"{tmp_path}: no temporary file can be written there (File too large): make room")
     with (
         largest_file(50_000),
         archive.Writer(spool=tmp_path, effort=1, levels=0, webp=False) as writer,
@@ -117,8 +114,82 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
     assert not os.listdir(tmp_path)
 
 
+def test_a_full_disk_is_named_for_a_few_bytes_too(tmp_path: Path) -> None:
+    wrong = "no temporary file can be written there (File too large): make room, or use another folder"
+    with largest_file(0), archive.Writer(spool=tmp_path) as writer:
+        writer.add("a.png", drawing())
+        with pytest.raises(OutputError, match=re.escape(f"{tmp_path}: {wrong}")):
+            writer.pieces()
+
+
+def test_what_an_error_lost_is_not_missing_in_silence(tmp_path: Path) -> None:
+    lost = "an error before lost images of this archive: begin again"
+    with archive.Writer(spool=tmp_path, effort=1, levels=0, webp=False) as writer:
+        with largest_file(50_000), pytest.raises(OutputError):
+            add_all(writer, noise(16))
+        for again in (lambda: writer.save(tmp_path / "a.ddpma"), lambda: writer.add("a.png", drawing())):
+            with pytest.raises(DdpmError, match=lost):
+                again()
+    assert not os.listdir(tmp_path)
+
+
+def test_an_archive_that_is_damaged_half_way_is_not_half_there(tmp_path: Path) -> None:
+    data = bytearray(archive.create(crops(3)))
+    data[-9] ^= 1
+    first, *_ = crops(3)
+    writer = archive.Writer()
+    with pytest.raises(FormatError, match="damaged"):
+        writer.copy(data, without=[first])  # which codes the others again
+    with pytest.raises(DdpmError, match="an error before lost images"):
+        writer.add("a.png", drawing())
+
+
+def test_threads_read_pieces(tmp_path: Path) -> None:
+    with archive.Writer(spool=tmp_path, effort=1, levels=0, webp=False, verify=False) as writer:
+        add_all(writer, noise(6))
+        pieces = writer.pieces()
+        whole_file = b"".join(map(bytes, pieces))
+        with ThreadPoolExecutor(8) as threads:
+            for found in threads.map(lambda _: b"".join(map(bytes, pieces)), range(200)):
+                assert found == whole_file
+
+
+def test_a_writer_that_is_closed_says_so(tmp_path: Path) -> None:
+    with archive.Writer(spool=tmp_path) as writer:
+        writer.add("a.png", drawing())
+    for late in (writer.pieces, lambda: writer.add("b.png", drawing())):
+        with pytest.raises(ValueError, match="the writer of this archive is closed"):
+            late()
+
+
+def test_limits_hold_across_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ddpmcodec.archive.writer.MAX_IMAGES", 5)
+    writer = archive.Writer()
+    for prefix in "ab":
+        data = archive.create({f"{prefix}{number}.png": drawing() for number in range(2)})
+        writer.copy(data)
+    with pytest.raises(ImageError, match=r"^b0\.png: there is an image of this name already"):
+        writer.copy(data)
+    with pytest.raises(ImageError, match=r"^c0\.png: an archive holds 5 images at most"):
+        writer.copy(archive.create({f"c{number}.png": drawing() for number in range(2)}))
+    writer.add("last.png", drawing())
+    assert archive.test(writer.to_bytes()) == len(writer) == writer.index.total == 5
+
+
+def test_names_come_as_a_list() -> None:
+    with pytest.raises(TypeError, match=r"names come as a list: \['a\.png'\]"):
+        archive.Writer().copy(archive.create({"a.png": drawing()}), without="a.png")
+
+
+def test_images_that_are_coded_again_stay_coded(tmp_path: Path) -> None:
+    pictures = {f"{number}.png": drawing() for number in range(3)}
+    data = archive.create(pictures, webp=False)
+    left = archive.describe(archive.remove(data, ["1.png"]))["images"]
+    assert [image["coding"] for image in left] == ["context model"] * 2
+
+
 def test_a_spool_is_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=f"^{tmp_path}/none: a temporary file there cannot be written"):
+    with pytest.raises(OutputError, match=f"^{tmp_path}/none: no temporary file can be written there"):
         archive.Writer(spool=tmp_path / "none")
 
 

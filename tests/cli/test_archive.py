@@ -322,7 +322,7 @@ def test_images_are_added_by_joining_archives(ddpm: Callable, photos: Path, phot
     assert ddpm("archive", "join", "-", out).stdout == out.read_bytes()
     for target, sources, code, text in (
         (out, [new], 1, "exists already"),
-        (new, [new], 1, "is the input itself"),
+        (new, [new], 1, "is an input itself: use -f to replace it"),
         (tmp_path / "a.png", [new], 1, "archive join writes .ddpma files"),
         (tmp_path / "b.ddpma", [new, new], 1, f"{new} and {new} both hold added.png: leave one"),
         (tmp_path / "b.ddpma", [tmp_path / "added.png"], 3, "added.png: not an archive"),
