@@ -23,7 +23,7 @@ from ._common import (
     read_input,
     say,
 )
-from ._outputs import Edited, spool_folder
+from ._outputs import ArchiveOutput, spool_folder
 
 if TYPE_CHECKING:
     from ddpmcodec.archive.writer import Writer
@@ -46,11 +46,12 @@ def join(output: str, archives: tuple[str, ...], force: bool, quiet: bool) -> No
     from ddpmcodec.archive.editing import join_into
     from ddpmcodec.archive.writer import Writer
 
-    edited = Edited(output, [Path(name) for name in archives if name != STANDARD], "archive join", force)
+    sources = [Path(name) for name in archives if name != STANDARD]
+    target = ArchiveOutput(output, sources, "archive join", force, replaces_source=True)
     with Writer(spool=spool_folder(output)) as writer:
         with naming_options():
             join_into(writer, (Path(name) if can_be_read_twice(name) else read_input(name) for name in archives))
-        size = edited.write(writer.pieces())
+        size = target.write(writer.pieces(), sources)
     if not quiet:
         say(f"{counted(len(archives), 'archive')} -> {label(output, 'standard output')}: {size} bytes")
 
@@ -73,11 +74,12 @@ def remove(output: str, file: str, names: tuple[str, ...], model: str | None, fo
     """
     from ddpmcodec.archive.writer import Writer
 
-    edited = Edited(output, [] if file == STANDARD else [Path(file)], "archive remove", force)
+    sources = [] if file == STANDARD else [Path(file)]
+    target = ArchiveOutput(output, sources, "archive remove", force, replaces_source=True)
     with Writer(spool=spool_folder(output)) as writer:
         with naming(file):
             images = _copy_without(writer, file, names, model)
-        size = edited.write(writer.pieces())
+        size = target.write(writer.pieces(), sources)
     if not quiet:
         gone = counted(images - len(writer), "image")
         say(f"{label(output, 'standard output')}: {size} bytes, {len(writer)} images, without {gone}")

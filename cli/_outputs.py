@@ -148,20 +148,20 @@ def write_archive(output: str, pieces: Sequence[Part], sources: Sequence[Path], 
     return sum(map(len, pieces))
 
 
-class Edited:
-    """An archive that is changed: it is read, and later another one takes its place, unless somebody else's has
-    meanwhile."""
+class ArchiveOutput:
+    """Where an archive goes: it takes the place of what is there, unless somebody else's has meanwhile."""
 
-    def __init__(self, output: str, sources: Sequence[Path], verb: str, force: bool) -> None:
+    def __init__(self, output: str, sources: Sequence[Path], verb: str, force: bool, *, replaces_source: bool) -> None:
         """Raises OutputError as `check_archive_output`."""
-        check_archive_output(output, sources, verb, force, replaces_source=True)
-        self.output, self.sources, self.force, self.version = output, sources, force, _version(output)
+        check_archive_output(output, sources, verb, force, replaces_source=replaces_source)
+        self.output, self.force, self.version = output, force, _version(output)
 
-    def write(self, pieces: Sequence[Part]) -> int:
-        """Returns how many bytes it has. Raises OutputError where the output is not what it was."""
+    def write(self, pieces: Sequence[Part], sources: Sequence[Path]) -> int:
+        """sources: what it was made from. Returns how many bytes it has. Raises OutputError where the output is not
+        what it was."""
         if _version(self.output) != self.version:
             raise OutputError(f"{self.output}: another program has written it meanwhile: run the command again")
-        return write_archive(self.output, pieces, self.sources, self.force)
+        return write_archive(self.output, pieces, sources, self.force)
 
 
 def _version(name: str) -> tuple[int, ...]:

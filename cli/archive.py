@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ddpmcodec.errors import DdpmError, ImageError
+from ddpmcodec.errors import DdpmError, ImageError, OutputError
 
 from ._archive_edit import join, remove
 from ._archive_extract import extract
@@ -44,7 +44,7 @@ from ._common import (
     webp_option,
 )
 from ._many import folder_sources
-from ._outputs import check_archive_output, spool_folder, write_archive
+from ._outputs import ArchiveOutput, spool_folder
 from ._report import archive_line
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ archive.add_command(remove)
 @archive_levels_option
 @network_option
 @force_option
+@click.option("--add", is_flag=True, help="Add the images to the archive OUT, whose own images come first.")
 @click.option("--strip", is_flag=True, help="Leave out ICC profiles, XMP, and EXIF but for orientations.")
 @any_format_option
 @webp_option
@@ -94,6 +95,7 @@ def create(
     levels: int | None,
     model: str | None,
     force: bool,
+    add: bool,
     strip: bool,
     any_format: bool,
     webp: bool,
@@ -119,6 +121,7 @@ def create(
 
     \b
     ddpmcodec archive create icons.ddpma icons
+    ddpmcodec archive create --add icons.ddpma new.png more-icons
     ddpmcodec archive create - photos --effort 3 | ssh host 'cat > photos.ddpma'
     """
     from ddpmcodec.codec.reading import Reading
@@ -126,9 +129,12 @@ def create(
 
     if as_json and output == STANDARD:
         raise click.UsageError("--json and an archive cannot both be on standard output: name a file")
+    if add and not Path(output).is_file():
+        raise OutputError(f"{output}: there is no archive to add images to: make one without --add")
     taken = _Taken()
     files = _gather(images, quiet, taken)
-    check_archive_output(output, [path for _, path in files], "archive create", force)
+    paths = [path for _, path in files]
+    target = ArchiveOutput(output, paths, "archive create", force or add, replaces_source=False)
     start = time.monotonic()
     with threads_of(threads), progress(output, len(files), quiet=quiet, unit=" images") as advance:
         from ddpmcodec.archive.writer import Writer
@@ -148,23 +154,36 @@ def create(
             ) as writer,
         ):
             with naming(output, "standard output"):
+                if add:
+                    writer.copy(Path(output))
                 for name, planes in _read_images(files, taken, reading, advance, quiet=quiet):
                     writer.add(name, planes)
                 pieces = writer.pieces()
-            size = write_archive(output, pieces, taken.read, force)
+            size = target.write(pieces, [*taken.read, Path(output)] if add else taken.read)
     made = index_facts(writer.index, size)
     if as_json:
-        facts = {"file": output, "images": len(writer), "left_out": taken.left_out, "input_bytes": taken.bytes}
+        facts = {
+            "file": output,
+            "images": len(writer),
+            "added": len(taken.read),
+            "left_out": taken.left_out,
+            "input_bytes": taken.bytes,
+        }
         echo(json.dumps({**facts, "bytes": size, "images_by_bits_back": made["images_by_bits_back"]}))
     if not quiet:
-        line = f"{counted(len(writer), 'image')} -> {label(output, 'standard output')}: {size} bytes"
+        line = f"{counted(len(taken.read), 'image')} -> {label(output, 'standard output')}: {size} bytes"
         through = f", {made['images_by_bits_back']} of them by bits back" if bits_back or made["latent_levels"] else ""
-        say(f"{line}, {made['bits_per_dim']:.3f} bits/dim, ratio {taken.bytes / size:.3f}{through}")
+        say(f"{line}, {made['bits_per_dim']:.3f} bits/dim, {_gain(taken, size, len(writer))}{through}")
     if verbose:
         say(f"  {time.monotonic() - start:.2f} s")
     if taken.left_out:
         say(f"{taken.left_out} of {counted(len(files), 'file')} left out")
     return max(taken.codes, default=0)
+
+
+def _gain(taken: _Taken, size: int, images: int) -> str:
+    """What is said of the size beside that of the inputs, where there are no other images."""
+    return f"ratio {taken.bytes / size:.3f}" if images == len(taken.read) else f"{images} images in all"
 
 
 @dataclass

@@ -89,7 +89,14 @@ def test_programs_get_one_object(ddpm: Callable, photos: Path, tiny_model: Path,
     target, images = tmp_path / "a.ddpma", [photos / "1.png", photos / "2.png", tmp_path / "bad.png"]
     ended = ddpm("archive", "create", target, *images, "--model", tiny_model, "--json", "--threads", 1, *FAST)
     assert json.loads(ended.stdout) == {
-        **{"file": str(target), "images": 2, "left_out": 1, "bytes": target.stat().st_size, "images_by_bits_back": 0},
+        **{
+            "file": str(target),
+            "images": 2,
+            "left_out": 1,
+            "added": 2,
+            "bytes": target.stat().st_size,
+            "images_by_bits_back": 0,
+        },
         "input_bytes": sum(image.stat().st_size for image in images[:2]),
     }
     assert ddpm("archive", "create", "-", photos, "--json").code == 2
@@ -332,6 +339,27 @@ def test_images_are_added_by_joining_archives(ddpm: Callable, photos: Path, phot
     joined = out.read_bytes()
     assert ddpm("archive", "join", "-f", photos_ddpma, photos_ddpma, new).code == 0
     assert photos_ddpma.read_bytes() == joined
+
+
+def test_images_are_added_in_place(ddpm: Callable, photos: Path, photos_ddpma: Path, tiny_model: Path) -> None:
+    before, folder = archive.names(photos_ddpma), photos_ddpma.parent
+    shutil.copy(photos / "1.png", folder / "added.png")
+    options = ["--model", tiny_model, "--threads", 1, *FAST]
+    ended = ddpm("archive", "create", "--add", photos_ddpma, folder / "added.png", *options)
+    assert (ended.code, archive.names(photos_ddpma)) == (0, [*before, "added.png"])
+    assert f"1 image -> {photos_ddpma}: {photos_ddpma.stat().st_size} bytes" in ended.stderr
+    assert f"{len(before) + 1} images in all" in ended.stderr
+    with archive.open(photos_ddpma, model=str(tiny_model)) as opened:
+        assert opened["added.png"].tobytes() == opened["1.png"].tobytes()
+    now = photos_ddpma.read_bytes()
+    for target, text in (
+        (photos_ddpma, "added.png: there is an image of this name already"),
+        (folder / "none.ddpma", "there is no archive to add images to: make one without --add"),
+        (folder / "added.png", "is the input itself"),
+    ):
+        refused = ddpm("archive", "create", "--add", target, folder / "added.png", *options)
+        assert (refused.code, text in refused.stderr) == (1, True), refused.stderr
+    assert photos_ddpma.read_bytes() == now
 
 
 def test_images_are_taken_out_by_name_folder_and_pattern(
