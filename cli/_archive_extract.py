@@ -118,15 +118,16 @@ def extract(
             _write_all(restored, target, turned=upright)
     finally:
         if (target.done or skipped) and not quiet and output != STANDARD:
-            say(f"{label(file)}: {counted(len(target.done), 'image')} -> {output}" + _skipped(skipped))
+            say(f"{label(file)}: {counted(len(target.done), 'image')} -> {output}" + _others(skipped, target))
         if as_json:
             images = [{"name": name, "file": path} for name, path in target.done.items()]
             echo(json.dumps({"file": label(file), "images": images, "skipped": [*skipped], "failed": target.failed}))
     return max(target.codes, default=0)
 
 
-def _skipped(names: Collection[str]) -> str:
-    return f", {len(names)} skipped" if names else ""
+def _others(skipped: Collection[str], target: _Target) -> str:
+    counts = {"skipped": len(skipped), "failed": len(target.failed)}
+    return "".join(f", {count} {what}" for what, count in counts.items() if count)
 
 
 def _write_all(restored: Iterator[Restored], target: _Target, *, turned: bool) -> None:

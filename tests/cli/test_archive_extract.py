@@ -296,6 +296,8 @@ def test_programs_are_told_what_was_written(ddpm: Callable, archived: Callable) 
     assert (ended.code, facts["file"], facts["skipped"]) == (1, str(file), [])
     assert facts["images"] == [{"name": name, "file": str(out / name)} for name in ("a.png", "c.png")]
     assert [(each["name"], "cannot be written" in each["error"]) for each in facts["failed"]] == [("b.png", True)]
+    ended = ddpm("archive", "extract", file, "-f", "--threads", 1, "-o", out)
+    assert ended.stderr.endswith(f"{file}: 2 images -> {out}, 1 failed\n")
 
 
 def test_what_is_there_can_be_left_out(ddpm: Callable, archived: Callable) -> None:
