@@ -37,6 +37,9 @@ SAMPLE_OVERHEAD = 1.1  # small patches see fewer neighbours, and take about so m
 CLEARLY_MORE = 1.25  # of a quick WebP: an estimate above it says that WebP is smaller
 CLEARLY_LESS, CLEARLY_LESS_OF_A_PHOTOGRAPH = 0.78, 0.94  # of a fair WebP: below it the file is smaller
 PHOTOGRAPH_BITS = 6  # a pixel of a fair WebP, or more
+NOISE = (
+    0.99  # share of raw bytes that a fair WebP takes, or more: the highest effort takes as many, and 300 times as long
+)
 TRIAL_PIXELS = 1 << 20  # of a trial: libwebp takes 34 bytes of memory for each
 LONG = 16  # ratio of sides from which a fair WebP says nothing of the best one
 
@@ -88,7 +91,10 @@ def words_of(tile: Tile) -> int:
 
 def pack(planes: Planes) -> bytes:
     """The payload: check and WebP file."""
-    return _checksum(planes.colour, planes.alpha).to_bytes(CRC32_BYTES, "little") + _webp(planes, method=6, quality=100)
+    webp = _webp(planes, method=3, quality=50)
+    if len(webp) < NOISE * _samples(planes):
+        webp = _webp(planes, method=6, quality=100)
+    return _checksum(planes.colour, planes.alpha).to_bytes(CRC32_BYTES, "little") + webp
 
 
 def unpack(payload: bytes, header: Header) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
@@ -122,6 +128,10 @@ def flat(header: Header) -> NDArray[np.uint8]:
     """The preview of a cut file, (H, W, C)."""
     colour = np.frombuffer(header.mean_colour, np.uint8)
     return np.broadcast_to(colour, (header.height, header.width, header.channels)).copy()
+
+
+def _samples(planes: Planes) -> int:
+    return int(planes.colour.size + (0 if planes.alpha is None else planes.alpha.size))
 
 
 def _webp_size(planes: Planes, *, method: int, quality: int) -> int:
@@ -160,8 +170,7 @@ def find_graphics(pictures: Sequence[Planes], model: ContextModel, coding: Codin
 
 
 def _may_be_graphics(planes: Planes) -> bool:
-    samples = planes.colour.size + (0 if planes.alpha is None else planes.alpha.size)
-    return not is_clearly_larger(planes, int(CANDIDATE * samples))
+    return not is_clearly_larger(planes, int(CANDIDATE * _samples(planes)))
 
 
 def _are_smaller(pictures: Sequence[Planes], model: ContextModel, coding: Coding) -> list[bool]:

@@ -19,7 +19,7 @@ from ddpmcodec.errors import ChecksumError, CorruptError, TruncatedError
 from ddpmcodec.format.ddpm import assemble, split
 from ddpmcodec.format.header import Header
 from ddpmcodec.format.sections import CRC32_BYTES
-from ddpmcodec.images import to_planes
+from ddpmcodec.images import Planes, to_planes
 from ddpmcodec.models.context import ContextModel
 
 Picture = Callable[..., Image.Image]
@@ -104,6 +104,23 @@ def test_photographs_are_not(picture: Picture) -> None:
         data = codec.encode(image)
         assert codec.info(data)["coding"] == "context model"
         assert len(data) < webp_size(image)
+
+
+def test_noise_is_not_tried_at_the_highest_effort(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which would take forty times as long as coding it."""
+    tried, webp = [], graphics._webp
+
+    def told(planes: Planes, rows: slice = slice(None), *, method: int, quality: int) -> bytes:
+        tried.append(method)
+        return webp(planes, rows, method=method, quality=quality)
+
+    monkeypatch.setattr(graphics, "_webp", told)
+    for shape in ((120, 130), (120, 130, 3), (120, 130, 4)):
+        noise = np.random.default_rng(3).integers(0, 256, shape, np.uint8)
+        data = codec.encode(noise, effort=1)
+        assert np.array_equal(codec.decode(data), noise)
+        assert len(data) < 1.01 * noise.size
+    assert 6 not in tried
 
 
 def test_clear_graphics_are_not_coded_twice(monkeypatch: pytest.MonkeyPatch) -> None:
