@@ -270,16 +270,15 @@ def archive_line(file: str, facts: dict[str, Any]) -> str:
 def _archive_coding(facts: dict[str, Any]) -> str:
     """How the images are coded."""
     images = len(facts["images"])
-    if facts["effort"] is None:
+    if not facts["settings"]:
         return f"{images} of {images} images as files of their own"
     if facts["latent_levels"]:
         count = f"{facts['images_by_bits_back']} of {images} images"
         levels = f"{len(facts['latent_levels'])} noise levels"
         return f"{count} by bits back through {levels}, model {facts['latent_model_id']}"
-    count = f"{facts['images_on_stacks']} of {images} images"
-    return (
-        f"{count} together, {coding_words(facts['effort'], facts['levels'])}, model {', '.join(_archive_models(facts))}"
-    )
+    settings = " or ".join(coding_words(setting["effort"], setting["levels"]) for setting in facts["settings"])
+    models = ", ".join(_archive_models(facts))
+    return f"{facts['images_on_stacks']} of {images} images together ({settings}, model {models})"
 
 
 def _archive_models(facts: dict[str, Any]) -> list[str]:

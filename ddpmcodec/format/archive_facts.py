@@ -21,10 +21,10 @@ def describe(data: File | Archive) -> dict[str, Any]:
         data: a .ddpma file, as `ddpmcodec.decode` takes a file, or a prefix of one that holds its index.
 
     Returns:
-        Facts by name, all of them JSON values. Sizes are bytes; `levels` is the number of noise levels of the context
-        model, `latent_levels` are those of the latents, in grey levels; `images` has the name, mode, width, height,
-        coding and bytes of each: the coding as `ddpmcodec.info` has it, or "bits back", or None where it is lost to
-        damage; the bytes None for images that are coded together.
+        Facts by name, all of them JSON values. Sizes are bytes; `settings` are efforts and numbers of noise levels of
+        images that are coded together, `latent_levels` the levels of latents, in grey levels; `images` has the name,
+        mode, width, height, coding and bytes of each: the coding as `ddpmcodec.info` has it, or "bits back", or None
+        where it is lost to damage; the bytes None for images that are coded together.
 
     Raises:
         FormatError: not an archive, or neither its index nor a block is found.
@@ -81,14 +81,16 @@ def _coding_of_file(file: Part) -> str | None:
 
 
 def _codings(codings: Sequence[BlockCoding]) -> dict[str, Any]:
-    """Facts of images that are not files of their own: all blocks that this program writes have one effort and the same
-    levels."""
+    """Facts of images that are not files of their own. Blocks have several efforts and levels where archives were
+    joined, or images added; those that code latents come from one call."""
     latent = next((coding for coding in codings if coding.latent_levels), None)
     return {
         "model_numbers": sorted({coding.model_number for coding in codings if coding.model_number}),
         "model_ids": sorted({coding.model_id.hex() for coding in codings if coding.model_id}),
-        "effort": codings[0].effort if codings else None,
-        "levels": codings[0].levels if codings else None,
+        "settings": [
+            {"effort": effort, "levels": levels}
+            for effort, levels in sorted({(coding.effort, coding.levels) for coding in codings})
+        ],
         "latent_model_id": latent.latent_id.hex() if latent else None,
         "latent_levels": [level / LEVEL_UNIT for level in latent.latent_levels] if latent else [],
         "profile": (latent.profile or None) if latent else None,

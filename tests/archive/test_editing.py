@@ -101,7 +101,7 @@ def test_images_of_a_stream_are_coded_again_without_one(pictures: Pictures, data
     assert archive.names(left) == [*kept]
     assert whole(kept, archive.extract(left, model=model))
     assert len(left) < len(data)
-    assert archive.describe(left)["effort"] == archive.describe(data)["effort"]
+    assert archive.describe(left)["settings"] == archive.describe(data)["settings"]
 
 
 def test_by_bits_back_images_are_taken_out_too() -> None:

@@ -34,7 +34,7 @@ def test_every_effort_and_all_levels_come_back(
     found = create(pictures, model, effort=effort, levels=levels)
     assert found != data
     facts = archive.describe(found)
-    assert (facts["effort"], facts["levels"], facts["latent_levels"]) == (effort, levels, [])
+    assert (facts["settings"], facts["latent_levels"]) == ([{"effort": effort, "levels": levels}], [])
     assert whole(pictures, archive.extract(found, model=model))
 
 

@@ -51,6 +51,14 @@ def test_other_archives_are_copied_between_images(tmp_path: Path) -> None:
     assert whole(pictures, archive.extract(tmp_path / "old.ddpma"))
 
 
+def test_settings_of_all_blocks_are_described() -> None:
+    writer = archive.Writer(effort=1)
+    writer.add("new.png", crops(1)["photo-000.png"])
+    writer.copy(archive.create(crops(2), effort=2, levels=5))
+    described = archive.describe(writer.to_bytes())["settings"]
+    assert described == [{"effort": 1, "levels": 0}, {"effort": 2, "levels": 5}]
+
+
 def test_names_are_taken_once(tmp_path: Path) -> None:
     pictures = crops(2)
     first, second = pictures

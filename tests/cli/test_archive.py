@@ -55,7 +55,7 @@ def test_effort_and_levels_are_choices(ddpm: Callable, photos: Path, tiny_model:
     assert ended.code == 0
     assert ended.stderr.endswith(" s\n")
     facts = archive.describe(out.read_bytes())
-    assert (facts["effort"], facts["levels"]) == (3, 0)
+    assert facts["settings"] == [{"effort": 3, "levels": 0}]
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,7 @@ def test_a_list_names_all(ddpm: Callable, photos_ddpma: Path, made: bytes) -> No
     assert lines[-1] == "    10 x 4      L            - context model    below/grey.png"
     assert len(lines) == 10
     assert f"{len(made)} bytes, " in ended.stderr
-    assert "10 of 10 images together, effort 1, no noise levels, model " in ended.stderr
+    assert "10 of 10 images together (effort 1, no noise levels, model " in ended.stderr
 
 
 def test_a_list_without_stacks_names_no_model_that_coded_none(ddpm: Callable, tiny_model: Path, tmp_path: Path) -> None:

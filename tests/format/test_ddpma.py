@@ -282,8 +282,8 @@ def test_facts_are_reported_without_decoding() -> None:
         **{"coding": "context model", "bytes": None},
     }
     assert (facts["blocks"], facts["images_on_stacks"], facts["images_by_bits_back"]) == (2, 2, 0)
-    assert (facts["model_ids"], facts["model_numbers"], facts["effort"]) == (["31323334"], [], 2)
-    assert (facts["levels"], facts["latent_levels"]) == (2, [])
+    assert (facts["model_ids"], facts["model_numbers"]) == (["31323334"], [])
+    assert (facts["settings"], facts["latent_levels"]) == ([{"effort": 2, "levels": 2}], [])
     assert (facts["bytes"], facts["missing_bytes"], facts["following_bytes"]) == (len(example()), 0, 0)
     assert (facts["index_damaged"], facts["images_lost"]) == (False, 0)
     assert describe(b"\0" + example()[1:])["index_damaged"]
@@ -293,7 +293,7 @@ def test_facts_of_bits_back() -> None:
     entries = tuple(Entry(str(i), "RGB", 2, 2, i) for i in range(3))
     block = Block(entries, coding=BITS_BACK, runs=(Run(2), Run(1, 0, True)))
     facts = describe(assembled([packed(block, [], [b""] * 3, [bytes(8)])]))
-    assert (facts["model_ids"], facts["model_numbers"], facts["levels"]) == ([], [3], 0)
+    assert (facts["model_ids"], facts["model_numbers"], facts["settings"]) == ([], [3], [{"effort": 1, "levels": 0}])
     assert (facts["latent_levels"], facts["latent_model_id"]) == ([1.0, 4.0], "61626364")
     assert facts["profile"] == {"threads": 1}
     assert facts["images_by_bits_back"] == 2

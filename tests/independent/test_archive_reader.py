@@ -63,8 +63,10 @@ def listed(data: bytes) -> dict[str, object]:
         "images_lost": max(block.total for block in found.blocks) - len(entries),
         "model_numbers": sorted({block.model_number for block in stacks if block.model_number}),
         "model_ids": sorted({block.model_id.hex() for block in stacks if block.model_id}),
-        "effort": stacks[0].effort if stacks else None,
-        "levels": stacks[0].levels if stacks else None,
+        "settings": [
+            {"effort": effort, "levels": levels}
+            for effort, levels in sorted({(stack.effort, stack.levels) for stack in stacks})
+        ],
         "latent_model_id": latent.latent_id.hex() if latent else None,
         "latent_levels": [level / 1024 for level in latent.latent_levels] if latent else [],
         "blocks": len(found.blocks),
