@@ -120,8 +120,8 @@ def check_name(name: str) -> str | None:
         return "it begins with a drive"
     if NOT_UNICODE.search(name):
         return "it is not UTF-8 here: rename the file, or set a locale of UTF-8"
-    if FORBIDDEN.search(name):
-        return "it has a backslash or a control character"
+    if found := FORBIDDEN.search(name):
+        return "it has a backslash" if found[0] == "\\" else f"it has the character U+{ord(found[0]):04X}"
     if len(name.encode()) > MAX_NAME:
         return f"it has more than {MAX_NAME} bytes"
     return None
