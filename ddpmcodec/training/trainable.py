@@ -335,7 +335,7 @@ class Sizes(NamedTuple):
 
 # An effort has the size of its number, unless a run says otherwise: thumbnails have few pixels, and larger networks.
 # Coding time goes with the weights, and with how many positions there are: coarse bands have few, and half of the bits
-# of all bands, and previews depend on them. Where there are noise levels, the last network is smaller.
+# of all bands, and previews depend on them. Where there are noise levels, the last network is smaller but at effort 3.
 SIZES = {
     1: Sizes(Size(64, 2, 3, 0), Size(64, 2, 1, 0), (Size(32, 2, 1, 0), Size(32, 2, 1, 0), Size(64, 3, 1, 0))),
     2: Sizes(Size(192, 3, 3), Size(192, 2, 3), (Size(32, 2, 1, 0), Size(64, 3, 1, 0), Size(128, 3, 1))),
