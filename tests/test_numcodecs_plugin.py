@@ -63,7 +63,7 @@ def test_a_chunk_is_a_file_or_an_archive(photos: Chunk, no_webp: None) -> None:
     assert (facts["effort"], facts["levels"]) == (3, 5)
     together = codec.encode(memoryview(photos))
     assert archive.names(together) == ["0", "1", "2", "3", "4", "5"]
-    assert archive.describe(together)["levels"] == 5
+    assert archive.describe(together)["settings"] == [{"effort": 3, "levels": 5}]
     assert len(together) < photos.nbytes
 
 
