@@ -134,7 +134,7 @@ class Work:
                     self.known[unit.key] = value
                     file.write(json.dumps([unit.key, value], allow_nan=False) + "\n")
                     file.flush()
-                    bar.update(unit.weight)
+                    bar.update(min(unit.weight, total - bar.n))  # weights are rounded, and tqdm warns of more than all
 
             if ray is not None:
                 _on_cluster(ray, mine, keep)

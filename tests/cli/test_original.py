@@ -23,7 +23,7 @@ PHOTO = Path(__file__).parents[2] / "docs" / "photo.png"
 @pytest.fixture
 def jpeg(tmp_path: Path) -> Path:
     with Image.open(PHOTO) as photo:
-        photo.convert("RGB").crop((0, 0, 128, 96)).save(tmp_path / "photo.jpg", quality=85)
+        photo.convert("RGB").crop((0, 0, 256, 192)).save(tmp_path / "photo.jpg", quality=85)
     return tmp_path / "photo.jpg"
 
 
