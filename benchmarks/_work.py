@@ -134,7 +134,8 @@ class Work:
                     self.known[unit.key] = value
                     file.write(json.dumps([unit.key, value], allow_nan=False) + "\n")
                     file.flush()
-                    bar.update(min(unit.weight, total - bar.n))  # weights are rounded, and tqdm warns of more than all
+                    bar.n = min(bar.n + unit.weight, total)  # weights are rounded, and tqdm warns of more than all
+                    bar.update(0)
 
             if ray is not None:
                 _on_cluster(ray, mine, keep)
@@ -149,7 +150,7 @@ class Work:
         return tqdm(
             desc=f"bench {self.kind}",
             total=total,
-            initial=total - sum(unit.weight for unit in mine),
+            initial=max(0.0, total - sum(unit.weight for unit in mine)),
             bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} left",
             mininterval=0.5 if sys.stderr.isatty() else 60,
             disable=quiet,

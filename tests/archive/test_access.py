@@ -280,7 +280,7 @@ def test_bytes_of_all_kinds_are_taken_and_text_is_not(several: tuple[Pictures, b
             assert list(images) == list(several[0])
     with pytest.raises(TypeError, match="expected a path, bytes or a binary file, not str"):
         archive.open(io.StringIO("text"))  # type: ignore[arg-type]
-    with pytest.raises(DdpmError, match="embedded null (byte|character)"):
+    with pytest.raises(DdpmError, match=r"embedded null (byte|character)"):
         archive.open("a\0b")
 
 
