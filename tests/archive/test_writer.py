@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import re
 import resource
+import signal
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import dedent
 
 import numpy as np
 import pytest
@@ -17,6 +21,7 @@ from PIL import Image
 
 from ddpmcodec import archive
 from ddpmcodec.errors import DdpmError, FormatError, ImageError, OutputError
+from ddpmcodec.parallel import threads_of
 from pictures import Pictures, crops, drawing, whole
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -109,6 +114,33 @@ def largest_file(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_writer_that_is_killed_leaves_nothing(tmp_path: Path) -> None:
+    script = """
+        import os, signal, sys
+        import numpy as np
+        from ddpmcodec import archive
+        writer = archive.Writer(spool=sys.argv[1], effort=1, levels=0, webp=False)
+        for number in range(24):
+            noise = np.random.default_rng(number).integers(0, 256, (128, 256, 3), np.uint8)
+            writer.add(f"{number}.png", noise)
+        assert writer.index.blocks  # which wait in the temporary file
+        os.kill(os.getpid(), signal.SIGKILL)
+    """
+    command, environment = [sys.executable, "-c", dedent(script), tmp_path], os.environ | {"OMP_NUM_THREADS": "1"}
+    ended = subprocess.run(command, env=environment, check=False)
+    assert (ended.returncode, os.listdir(tmp_path)) == (-signal.SIGKILL, [])
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_threads_make_the_same_archive(tmp_path: Path, threads: int) -> None:
+    pictures = crops(4) | crops(3, 70, 66)
+    with threads_of(1):
+        alone = archive.create(pictures, effort=1)
+    with threads_of(threads), archive.Writer(spool=tmp_path, effort=1) as writer:
+        add_all(writer, pictures.items())
+        assert writer.to_bytes() == alone
 
 
 def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
