@@ -103,8 +103,8 @@ class Pass:
     def position(self, stream: int) -> int: ...
     def pixels(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]: ...
 
-def segments(levels: int, height: int, width: int) -> list[tuple[int, int, int, int]]:
-    """(step, level, finest band, positions) of each."""
+def segments(levels: int, height: int, width: int) -> list[tuple[int, int, int, int, int]]:
+    """(step, level, finest band, positions, parts) of each."""
 
 def contract(role: str, components: int) -> tuple[int, int, int]:
     """Inputs, outputs and conditions of a network."""

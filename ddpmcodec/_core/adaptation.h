@@ -62,6 +62,13 @@ struct Scores {
         if (score <= 0 && scale <= NARROW) return;
         for (int c : {context.by_scale, context.by_residuals}) sum[channel][c] += score, count[channel][c]++;
     }
+
+    // Takes over those of another stream, and empties them.
+    void take(Scores& others) {
+        for (int c = 0; c < CHANNELS; c++)
+            for (int j = 0; j < CONTEXTS; j++) sum[c][j] += others.sum[c][j], count[c][j] += others.count[c][j];
+        others = Scores();
+    }
 };
 
 struct Biases {

@@ -187,7 +187,7 @@ nb::tuple symbols(const Pass& pass, int stream) {
     return nb::make_tuple(array_of(std::move(starts), {stream_symbols.size()}), array_of(std::move(freqs), {stream_symbols.size()}));
 }
 
-// (state, words of each segment as little-endian bytes)
+// (state, words of each part of each segment as little-endian bytes)
 nb::tuple stream(const Pass& pass, int stream, uint32_t check) {
     const Pass::Use use(pass);
     if (!pass.is_exact()) throw std::logic_error("nothing is packed before all is coded");
@@ -197,9 +197,9 @@ nb::tuple stream(const Pass& pass, int stream, uint32_t check) {
         packed_stream = packed(pass.symbols(stream), pass.ends(stream), check);
     }
     nb::list words;
-    for (const std::vector<uint32_t>& segment : packed_stream.words) {
+    for (const std::vector<uint32_t>& part : packed_stream.words) {
         std::string bytes;
-        for (uint32_t word : segment)
+        for (uint32_t word : part)
             for (int b = 0; b < 4; b++) bytes.push_back(char(uint8_t(word >> (8 * b))));
         words.append(nb::bytes(bytes.data(), bytes.size()));
     }
@@ -304,12 +304,16 @@ void bind_coder(nb::module_& m) {
         .def("position", [](const Pass& pass, int stream) { return pass.reader(stream).position; }, "stream"_a)
         .def("pixels", &pixels);
     m.def("segments", [](int levels, int height, int width) {
-        std::vector<std::tuple<int, int, int, size_t>> descriptions;
+        std::vector<std::tuple<int, int, int, size_t, int>> descriptions;
         for (const Segment& segment : segments_of(levels, height, width)) {
-            size_t positions = size_t(segment.last_wave - segment.first_wave);
             const std::vector<Band> geometry = bands_of(height, width);
+            size_t positions = 0;
+            if (segment.level == EXACT) {
+                auto before = [&](int part) { return size_t(height) * width * part / segment.all_parts; };
+                positions = before(segment.first_part + segment.parts) - before(segment.first_part);
+            }
             for (int band : segment.bands) positions += geometry[band].positions();
-            descriptions.emplace_back(segment.step, segment.level, segment.finest, positions);
+            descriptions.emplace_back(segment.step, segment.level, segment.finest, positions, segment.parts);
         }
         return descriptions;
     }, "levels"_a, "height"_a, "width"_a);

@@ -215,17 +215,25 @@ void differences(const int16_t* source, size_t stride, int rows, const int16_t* 
 inline float unit_of(float largest) { return largest > TINY ? largest / LARGEST_SLOPE : 0.0f; }
 inline float share_of(float largest) { return largest > TINY ? LARGEST_SLOPE / largest : 0.0f; }
 
+// 128 and the slopes of 16 outputs, in eight bits. Rounded first, then narrowed: compilers would otherwise make short vectors.
+inline void quantise_vector(const float* DDPM_RESTRICT slopes, float share, uint8_t* DDPM_RESTRICT row) {
+    int32_t steps[VECTOR];
+    DDPM_VECTORISE for (int i = 0; i < VECTOR; i++) steps[i] = 128 + slope_of(slopes[i] * share);
+    DDPM_VECTORISE for (int i = 0; i < VECTOR; i++) row[i] = (uint8_t)steps[i];
+}
+
 float quantise_row(const float* DDPM_RESTRICT slopes, int count, uint8_t* DDPM_RESTRICT row) {
     float of_lane[VECTOR] = {}, largest = 0.0f;  // compilers make no vectors of one maximum
     int o = 0;
     for (; o + VECTOR <= count; o += VECTOR)
         DDPM_VECTORISE for (int i = 0; i < VECTOR; i++) of_lane[i] = larger(fabsf(slopes[o + i]), of_lane[i]);
     for (; o < count; o++) largest = larger(fabsf(slopes[o]), largest);
-    for (int i = 0; i < VECTOR; i++) largest = larger(of_lane[i], largest);
+    DDPM_UNROLL for (int half = VECTOR / 2; half > 0; half /= 2)
+        DDPM_VECTORISE for (int i = 0; i < half; i++) of_lane[i] = larger(of_lane[i], of_lane[half + i]);
+    largest = larger(of_lane[0], largest);
     const float share = share_of(largest);
     o = 0;
-    for (; o + VECTOR <= count; o += VECTOR)  // most rows are short: compilers would make vectors of 64 alone
-        DDPM_VECTORISE for (int i = 0; i < VECTOR; i++) row[o + i] = (uint8_t)(128 + slope_of(slopes[o + i] * share));
+    for (; o + VECTOR <= count; o += VECTOR) quantise_vector(slopes + o, share, row + o);
     for (; o < count; o++) row[o] = (uint8_t)(128 + slope_of(slopes[o] * share));
     return unit_of(largest);
 }
@@ -236,14 +244,14 @@ const float NO_SLOPES[LARGEST_WIDTH] = {};
 inline void quantise_four(const float* const (&four)[4], int o, int outputs, const float* DDPM_RESTRICT shares,
                           int32_t* DDPM_RESTRICT totals, uint8_t* target, size_t row_stride) {
     uint32_t words[VECTOR];
-    int32_t sums[VECTOR];
+    int32_t sums[VECTOR], steps[VECTOR];
     for (int i = 0; i < outputs; i++) words[i] = 0x80808080, sums[i] = 0;
     for (int j = 0; j < 4; j++) {
         const float* DDPM_RESTRICT position = four[j] + o;
-        for (int i = 0; i < outputs; i++) {
-            const int32_t step = slope_of(position[i] * shares[o + i]);
-            sums[i] += step;
-            words[i] ^= (uint32_t)(step & 255) << 8 * j;  // 128 + step: its top bit flipped
+        DDPM_VECTORISE for (int i = 0; i < outputs; i++) steps[i] = slope_of(position[i] * shares[o + i]);
+        DDPM_VECTORISE for (int i = 0; i < outputs; i++) {
+            sums[i] += steps[i];
+            words[i] ^= (uint32_t)(steps[i] & 255) << 8 * j;  // 128 + step: its top bit flipped
         }
     }
     for (int i = 0; i < outputs; i++) totals[o + i] += 128 * sums[i];

@@ -170,9 +170,13 @@ void Learner::move_bias(int condition, int count, float rate, int first, int las
     const size_t start = (size_t)condition * network_.outputs;
     float* biases = network_.head_bias.data() + (size_t)condition * network_.head.padded_outputs;
     const float pace = pace_of(rate, bias_.powers.data() + 2 * condition);
+    float sums[LARGEST_WIDTH] = {};
+    for (int k = 0; k < count; k++) {
+        const float* position = &slopes.values[(size_t)k * slopes.stride];
+        for (int o = first; o < last; o++) sums[o - first] += position[o];
+    }
     for (int o = first; o < last; o++) {
-        float sum = 0.0f;
-        for (int k = 0; k < count; k++) sum += slopes.values[(size_t)k * slopes.stride + o];
+        const float sum = sums[o - first];
         const float factor = network_.head_factor[o];
         const float gradient = factor != 0.0f ? sum / factor : 0.0f;
         float &squares = bias_.squares[start + o], &momentum = bias_.momentum[start + o];

@@ -16,6 +16,13 @@ inline constexpr float SHOWN_PACE = 0.6f, SHALLOW_PACE = 0.6f;
 inline constexpr int SHALLOW = 2;                // blocks
 inline constexpr int LEAST_LEARNING_WIDTH = 96;  // of bands
 
+// Positions of a step of gradient descent, at least: it ends with a wave. Straight to exact, where more blocks learn and steps take
+// longer, it has more than one of an image's waves. largest_wave: how many positions one has, at most.
+inline int least_learned(Role role, int images, int largest_wave) {
+    constexpr int LEAST = 192;
+    return role == Role::DIRECT && images == 1 ? std::max(LEAST, largest_wave + 1) : LEAST;
+}
+
 // How many of the last blocks learn, with the head; 0: nothing does. Straight to exact, all do: what they learn is worth more
 // than their time. After noise levels, networks of two blocks were chosen to be fast. So were narrow ones of bands, where few bits
 // are to be won, fewest in the finest. Runs of archives gain little. kind: of a band.

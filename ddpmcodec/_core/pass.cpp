@@ -106,15 +106,17 @@ void Pass::extend(int stream, const uint32_t* words, size_t count) {
 
 Coder Pass::coder(int stream) { return encoding_ ? Coder{&symbols_[stream], nullptr} : Coder{nullptr, &readers_[stream]}; }
 
+int Pass::kind_of(const Stage& stage) const {
+    return stage.role == Role::BAND ? band_kind(geometry_[segments_[done_].bands[band_]].number) : BAND_KINDS;
+}
+
 const Trained& Pass::trained(const Stage& stage) const {
-    if (stage.role == Role::BAND) return *model_.bands[band_kind(geometry_[segments_[done_].bands[band_]].number)];
+    if (stage.role == Role::BAND) return *model_.bands[kind_of(stage)];
     return stage.role == Role::DIRECT ? *model_.direct : *model_.last;
 }
 
 int Pass::bias_set_of(const Stage& stage) const {
-    if (stage.role != Role::BAND) return BAND_BIASES;
-    const Segment& segment = segments_[done_];
-    return steps_[segment.step].number * BAND_KINDS + band_kind(geometry_[segment.bands[band_]].number);
+    return stage.role == Role::BAND ? steps_[segments_[done_].step].number * BAND_KINDS + kind_of(stage) : BAND_BIASES;
 }
 
 // --- from segment to segment
@@ -138,27 +140,23 @@ void Pass::advance_to(int waves, int segment) {
     }
     while (done_ < segment && waves > 0 && !ended_) {
         const Segment& current = segments_[done_];
-        if (current.level != EXACT) {
-            if (band_ < int(current.bands.size())) {
-                if (!stage_) begin_band();
-                const int end = waves_of(stage_->height, stage_->width), last = wave_ + std::min(waves, end - wave_);
-                waves -= last - wave_;
-                run(*stage_, last);
-                if (wave_ == end && !ended_) finish_band();
-                continue;
-            }
-        } else {
-            if (!pixels_) begin_pixels();
-            if (wave_ < current.last_wave) {
-                const int last = wave_ + std::min(waves, current.last_wave - wave_);
-                waves -= last - wave_;
-                run(*pixels_, last);
-                if (wave_ < current.last_wave) continue;
-            }
+        const bool is_exact = current.level == EXACT;
+        if (is_exact || band_ < int(current.bands.size())) {
+            if (is_exact && !pixels_) begin_pixels();
+            if (!is_exact && !stage_) begin_band();
+            Stage& stage = is_exact ? *pixels_ : *stage_;
+            const int all = waves_of(stage.height, stage.width), end = current.end(part_, all);
+            const int last = wave_ + std::min(waves, end - wave_);
+            waves -= last - wave_;
+            if (last > wave_) run(stage, last);
+            if (wave_ < end || ended_) continue;
+            if (!is_exact && end == all) finish_band();
         }
-        band_ = 0;
-        done_++;
+        if (band_ < int(current.bands.size()) && !stage_) continue;  // to the next band
         for (int s = 0; encoding_ && s < layout_.streams; s++) ends_[s].push_back(symbols_[s].size());
+        if (++part_ < current.parts) continue;
+        part_ = band_ = 0;
+        done_++;
     }
 }
 
@@ -193,7 +191,7 @@ void Pass::begin_band() {
     stage_ = std::make_unique<BandStage>(band, steps_[segment.step], ranges_[band_index], coarse_, differences);
     wave_ = 0;
     begin_showing(*stage_);
-    begin_learning(band_kind(band.number), *stage_);
+    begin_learning(*stage_);
 }
 
 void Pass::begin_showing(const Stage& stage) {
@@ -202,17 +200,17 @@ void Pass::begin_showing(const Stage& stage) {
 }
 
 // A band may be turned. Positions of another network that were left over, too few for a step, are forgotten.
-void Pass::begin_learning(int network_kind, const Stage& stage) {
+void Pass::begin_learning(const Stage& stage) {
     filled_ = 0;
     learning_ = nullptr;
     const Network& network = trained(stage).network;
-    const int blocks = layout_.learns ? learning_blocks(stage.role, network_kind, network, layout_.images) : 0;
+    const int kind = kind_of(stage), blocks = layout_.learns ? learning_blocks(stage.role, kind, network, layout_.images) : 0;
     if (!blocks) return;
-    if (!learned_[network_kind]) {
+    if (!learned_[kind]) {
         const int largest = layout_.images * largest_wave(layout_.height, layout_.width);
-        learned_[network_kind] = std::make_unique<Learned>(network, blocks, largest + LEAST_LEARNED);
+        learned_[kind] = std::make_unique<Learned>(network, blocks, least_learned(stage.role, layout_.images, largest), largest);
     }
-    learning_ = learned_[network_kind].get();
+    learning_ = learned_[kind].get();
 }
 
 // The coarse image of the next band, from the estimates of this one.
@@ -314,7 +312,7 @@ void Pass::begin_pixels() {
     begin_showing(*pixels_);
     if (!l.learns) return;
     if (l.channels == CHANNELS) colors_ = std::make_unique<Colors>();
-    begin_learning(BAND_KINDS, *pixels_);
+    begin_learning(*pixels_);
 }
 
 // --- results

@@ -35,7 +35,7 @@ struct Model {
 // How the images of a batch are dealt out to streams and threads.
 struct Layout {
     int images, height, width, channels;
-    int streams;   // one image: rows in turn; several: images in turn
+    int streams;   // one image: parts of each wave, or rows in turn; several: images in turn
     bool learns;   // weights and colours learn, from all images together; scales adapt to each image on its own
     int threads;
 };
@@ -81,7 +81,7 @@ class Pass {
     bool ended() const { return ended_; }
     bool is_exact() const { return done_ == segments() && !ended_; }
 
-    // Encoder: what each stream codes, and how many symbols there are at the end of each segment.
+    // Encoder: what each stream codes, and how many symbols there are at the end of each part of each segment.
     const Symbols& symbols(int stream) const { return symbols_.at(stream); }
     const std::vector<size_t>& ends(int stream) const { return ends_.at(stream); }
     // Decoder.
@@ -111,7 +111,7 @@ class Pass {
 
     void require_new() const;
     void advance_to(int waves, int segment);
-    void begin_learning(int network_kind, const Stage& stage);
+    void begin_learning(const Stage& stage);
     void begin_showing(const Stage& stage);
 
     void begin_band();
@@ -124,6 +124,7 @@ class Pass {
     void learn(const Stage& stage, int filled, Team& team, int thread);
     template <class Visit> void positions(const Stage& stage, int stream, int wave, Visit visit) const;
     Coder coder(int stream);
+    int kind_of(const Stage& stage) const;  // of a band; of pixels BAND_KINDS
     const Trained& trained(const Stage& stage) const;
     int bias_set_of(const Stage& stage) const;
     const LevelStep& next_step(int band_index) const;
@@ -136,7 +137,7 @@ class Pass {
     int certain_ = -1;  // waves of the exact step before a reader lacked a word, once one has
     mutable std::atomic<bool> is_used_{false};
     bool encoding_ = false, for_previews_ = false, begun_ = false, ended_ = false;
-    int done_ = 0, band_ = 0, wave_ = 0;  // segments; bands of the segment; waves of the band, or of the exact step
+    int done_ = 0, part_ = 0, band_ = 0, wave_ = 0;  // segments; parts and bands of the segment; waves of the band, or of the exact step
     std::vector<uint8_t> input_;
     std::vector<Planes> root_values_;                 // encoder [N]
     std::vector<std::vector<Planes>> differences_;    // encoder, by band, [N]

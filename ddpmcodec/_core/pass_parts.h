@@ -4,8 +4,6 @@
 
 namespace ddpm {
 
-inline constexpr int LEAST_LEARNED = 192;  // positions of a step of gradient descent, which ends with a wave
-
 inline int padded(int inputs) { return rounded_up(inputs, ROW_UNIT); }
 
 // Computes outputs of positions. network: `trained`'s, or its copy that goes on learning. The rest: see `run`.
@@ -20,7 +18,9 @@ inline void predict(const Trained& trained, const Network& network, const InputR
 struct Pass::Learned {
     Network network;
     Learner learner;
-    Learned(const Network& first, int blocks, int most_positions) : network(first), learner(network, blocks, most_positions) {}
+    const int least;  // positions of a step
+    Learned(const Network& first, int blocks, int least, int largest_wave)
+        : network(first), learner(network, blocks, least + largest_wave), least(least) {}
 };
 
 // A thread's part of a wave: the positions of its streams.

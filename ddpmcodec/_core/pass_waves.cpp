@@ -6,13 +6,26 @@
 
 namespace ddpm {
 
-// Visits the positions of a stream in a wave, in the order in which they are coded.
+namespace {
+constexpr int LEAST_PARTED = 16;  // rows of a wave that are parted among streams
+}
+
+// Visits the positions of a stream in a wave, in the order in which they are coded. Of several images, a stream has some. Of one, it
+// has a part of every wave: rows beside each other, so that what a thread sees is mostly in its own cache. Of few rows it has those in
+// turn, and so it does in coarse bands, whose segments have one part: streams would not advance at one pace, and the first to end would
+// end a prefix.
 template <class Visit> void Pass::positions(const Stage& stage, int stream, int wave, Visit visit) const {
     const int first = wave < stage.width ? 0 : (wave - stage.width) / DELAY + 1, end = std::min(stage.height, wave / DELAY + 1);
-    const bool has_rows = layout_.images == 1;
-    const int step = has_rows ? layout_.streams : 1, begin = has_rows ? first + ((stream - first) % step + step) % step : first;
-    for (int n = has_rows ? 0 : stream; n < layout_.images; n += has_rows ? 1 : layout_.streams)
-        for (int y = begin; y < end; y += step) visit(n, y, wave - DELAY * y);
+    const int rows = end - first, streams = layout_.streams;
+    auto visit_rows = [&](int n, int from, int to, int step) {
+        for (int y = from; y < to; y += step) visit(n, y, wave - DELAY * y);
+    };
+    if (layout_.images > 1)
+        for (int n = stream; n < layout_.images; n += streams) visit_rows(n, first, end, 1);
+    else if (rows < LEAST_PARTED || kind_of(stage) == BAND_KINDS - 1)
+        visit_rows(0, first + ((stream - first) % streams + streams) % streams, end, streams);
+    else
+        visit_rows(0, first + rows * stream / streams, first + rows * (stream + 1) / streams, 1);
 }
 
 // Codes a thread's positions of a wave. Returns how many positions there are since the last step of learning.
@@ -25,7 +38,7 @@ int Pass::wave(Stage& stage, int wave, int thread, int threads) {
     worker.positions.clear();
     int slot = filled_;
     for (int s = 0; s < layout_.streams; s++) {
-        const bool is_own = s * threads / layout_.streams == thread;  // rows beside each other: what they see is in one cache
+        const bool is_own = s * threads / layout_.streams == thread;  // streams beside each other: what they see is in one cache
         positions(stage, s, wave, [&](int n, int y, int x) {
             const bool is_coded = is_own && stage.wants(n, y, x);
             if (is_coded) worker.positions.push_back({s, n, y, x, slot});
@@ -74,7 +87,7 @@ void Pass::run(Stage& stage, int last) {
     auto waves = [&](Team& team, int thread) {
         for (int w = first; w < last && !ended_; w++) {
             const int filled = wave(stage, w, thread, team.threads());
-            const bool is_enough = learning_ && filled >= LEAST_LEARNED;
+            const bool is_enough = learning_ && filled >= learning_->least;
             team.wait([&] { end_wave(stage, bias_set, w, learning_ && !is_enough ? filled : 0); });
             if (!is_enough || ended_) continue;
             learn(stage, filled, team, thread);
@@ -87,8 +100,11 @@ void Pass::run(Stage& stage, int last) {
 // Takes over what all threads coded in a wave. filled: positions that are left for the next step of learning.
 void Pass::end_wave(const Stage& stage, int bias_set, int wave, int filled) {
     const bool has_colors = colors_ && stage.role != Role::BAND;  // colours learn where weights do
-    for (int n = 0; n < layout_.images; n++)
-        for (Scores& scores : scores_[n]) biases_[n][bias_set].learn(scores);
+    for (int n = 0; n < layout_.images; n++) {
+        std::vector<Scores>& scores = scores_[n];
+        for (size_t s = 1; s < scores.size(); s++) scores[0].take(scores[s]);
+        biases_[n][bias_set].learn(scores[0]);
+    }
     colored_.clear();
     for (int s = 0; has_colors && s < layout_.streams; s++)
         positions(stage, s, wave, [&](int n, int y, int x) {

@@ -10,6 +10,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 namespace ddpm {
@@ -18,22 +19,20 @@ inline constexpr int PRECISION = 24;
 inline constexpr uint64_t STATE_LOW = uint64_t(1) << 31;
 inline constexpr uint64_t LEAST_STATE = uint64_t(1) << PRECISION;
 inline constexpr uint32_t CHECKS = uint32_t(1) << 24;
+inline constexpr size_t CACHE_LINES = 128;  // which processors fetch together: what threads write is not in the same
 inline constexpr uint64_t SLOT_MASK = (uint64_t(1) << PRECISION) - 1;
 
 // The intervals that symbols occupy, in 2^-24, in the order in which a decoder takes them: an encoder needs them backwards.
 // Kept in pieces: a vector that grows would for a moment take three times as much.
-class Symbols {
+class alignas(CACHE_LINES) Symbols {
   public:
     struct Symbol {
         uint32_t start, freq;
     };
 
     void put(uint32_t start, uint32_t freq) {
-        if (size_ % PIECE == 0) {
-            pieces_.emplace_back();
-            pieces_.back().reserve(PIECE);
-        }
-        pieces_.back().push_back({start, freq});
+        if (size_ % PIECE == 0) pieces_.emplace_back(new Symbol[PIECE]);
+        pieces_.back()[size_ % PIECE] = {start, freq};
         size_++;
     }
 
@@ -42,12 +41,12 @@ class Symbols {
 
   private:
     static constexpr size_t PIECE = 1 << 14;
-    std::vector<std::vector<Symbol>> pieces_;
+    std::vector<std::unique_ptr<Symbol[]>> pieces_;
     size_t size_ = 0;
 };
 
 // A decoder's end of one stream.
-struct Reader {
+struct alignas(CACHE_LINES) Reader {
     uint64_t state = LEAST_STATE;
     std::vector<uint32_t> words;
     size_t position = 0;

@@ -1,7 +1,8 @@
-// Coding schedules: which noise levels a file describes before its pixels are exact, and how it is cut into segments.
+// Coding schedules: which noise levels a file describes before its pixels are exact, and how it is cut into segments and parts.
 #pragma once
 #include <algorithm>
 #include <iterator>
+#include <limits>
 #include <stdexcept>
 #include <string>
 
@@ -9,8 +10,12 @@
 
 namespace ddpm {
 
-inline constexpr int GROUPS = 7, FINEST_OF_GROUP[GROUPS] = {9, 7, 5, 4, 3, 2, 1};  // bands that are a segment together
-inline constexpr int EXACT_SEGMENTS = 16;  // of the exact step: equal numbers of waves
+// Bands that are a segment together: the finest of each group, and into how many parts of its waves a segment of one band is cut.
+struct Group {
+    int finest, parts;
+};
+inline constexpr Group GROUPS[] = {{9, 1}, {7, 1}, {5, 1}, {4, 1}, {3, 1}, {2, 2}, {1, 4}};
+inline constexpr int EXACT_SEGMENTS = 8, EXACT_PARTS = 2;  // segments of the exact step, and parts of each: equal numbers of waves
 inline constexpr int LAST_BAND = 12;       // bands from here on are one condition
 inline constexpr int BAND_KINDS = 3;       // the finest band, the second, and all coarser ones have networks of their own
 
@@ -50,12 +55,16 @@ inline int conditions_for(int levels) { return levels ? (steps_of(levels).back()
 inline int band_kind(int band) { return std::min(band, BAND_KINDS) - 1; }
 inline int condition_of(int step, int band) { return step * LAST_BAND + std::min(band, LAST_BAND) - 1; }
 
-// Bands of a step, coarse to fine; or, where there are none and the level is exact, a part of the waves of the exact step.
+// Bands of a step, coarse to fine; or, where there are none and the level is exact, a share of the waves of the exact step.
 struct Segment {
-    int step, level;           // step: 0, 1, ... of the schedule; its number of levels for the exact step
-    int finest;                // number of the finest band of its group; 0 of the exact step
-    std::vector<int> bands;    // indices in `bands_of`
-    int first_wave, last_wave; // of the exact step: from, before
+    int step, level;         // step: 0, 1, ... of the schedule; its number of levels for the exact step
+    int finest;              // number of the finest band of its group; 0 of the exact step
+    std::vector<int> bands;  // indices in `bands_of`
+    int first_part, parts;   // of the exact step's, or of its bands': from, how many
+    int all_parts;
+
+    // The wave, of so many, at which a part ends: 0, 1, ... of the segment.
+    int end(int part, int waves) const { return int(int64_t(waves) * (first_part + part + 1) / all_parts); }
 };
 
 constexpr int LARGEST_SIDE = 1 << 28;  // of an image, whose waves can be counted in an int
@@ -69,18 +78,18 @@ inline std::vector<Segment> segments_of(int levels, int height, int width) {
     const std::vector<Band> geometry = bands_of(height, width);
     const std::vector<LevelStep> steps = steps_of(levels);
     std::vector<Segment> segments;
-    for (int s = 0; s < int(steps.size()); s++)
-        for (int group = 0; group < GROUPS; group++) {
-            Segment segment{s, steps[s].level, FINEST_OF_GROUP[group], {}, 0, 0};
+    for (int s = 0; s < int(steps.size()); s++) {
+        int coarser = std::numeric_limits<int>::max();
+        for (const Group& group : GROUPS) {
+            std::vector<int> bands;
             for (int b = int(geometry.size()) - 1; b >= 0; b--)
-                if (geometry[b].number >= segment.finest && (!group || geometry[b].number < FINEST_OF_GROUP[group - 1]))
-                    segment.bands.push_back(b);
-            segments.push_back(segment);
+                if (geometry[b].number >= group.finest && geometry[b].number < coarser) bands.push_back(b);
+            segments.push_back({s, steps[s].level, group.finest, bands, 0, group.parts, group.parts});
+            coarser = group.finest;
         }
-    const int waves = waves_of(height, width);
+    }
     for (int k = 0; k < EXACT_SEGMENTS; k++)
-        segments.push_back({int(steps.size()), EXACT, 0, {}, int(int64_t(waves) * k / EXACT_SEGMENTS),
-                            int(int64_t(waves) * (k + 1) / EXACT_SEGMENTS)});
+        segments.push_back({int(steps.size()), EXACT, 0, {}, k * EXACT_PARTS, EXACT_PARTS, EXACT_SEGMENTS * EXACT_PARTS});
     return segments;
 }
 

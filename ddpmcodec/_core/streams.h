@@ -8,14 +8,14 @@ namespace ddpm {
 
 struct Stream {
     uint64_t state;
-    std::vector<std::vector<uint32_t>> words;  // by segment: those that a decoder takes in it
+    std::vector<std::vector<uint32_t>> words;  // by part: those that a decoder takes in it
 };
 
 // The stream of all symbols, cut where a decoder has all that it needs of the first `ends[k]` of them. check: 24 bits.
 inline Stream packed(const Symbols& symbols, const std::vector<size_t>& ends, uint32_t check) {
     if (check >= CHECKS) throw std::invalid_argument("the check of a stream has 24 bits");
     std::vector<uint32_t> words;  // backwards
-    std::vector<size_t> later(ends.size());  // words of the segments after
+    std::vector<size_t> later(ends.size());  // words of the parts after
     uint64_t state = LEAST_STATE + check;
     for (size_t k = ends.size(); k-- > 0;) {
         later[k] = words.size();

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ddpmcodec.codec.efforts import CELLS, Coding, noise_of, segments
+from ddpmcodec.codec.efforts import CELLS, Coding, noise_of, parts_of_segments, segments
 from ddpmcodec.errors import CorruptError, FormatError, TruncatedError
 from ddpmcodec.format.ddpm import Sections
 from ddpmcodec.format.header import Header
@@ -60,7 +60,7 @@ def streams_of(file: Sections, tile: int, segments: int | None = None) -> list[S
         chunks = file.tile_chunks(tile)[:segments]
         if not chunks:
             raise TruncatedError(f"tile {tile + 1} has not begun: get the rest, or decode a preview with partial=True")
-        return join_lanes(chunks)
+        return join_lanes(chunks, parts_of_segments(file.header))
     except (TruncatedError, CorruptError):
         raise
     except FormatError as error:

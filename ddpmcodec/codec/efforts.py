@@ -32,12 +32,13 @@ class Coding(NamedTuple):
 
 class Segment(NamedTuple):
     """A part of a step that stands together in a file. level: orthonormal cell width after it, 0: exact. band: number
-    of the finest band, 0: pixels. size: about how much work it is."""
+    of the finest band, 0: pixels. size: about how much work it is. parts: in which the lanes of a tile keep pace."""
 
     step: int
     level: int
     band: int
     size: int
+    parts: int
 
 
 def noise_of(cell: float) -> float:
@@ -48,6 +49,11 @@ def noise_of(cell: float) -> float:
 def segments(levels: int, height: int, width: int) -> list[Segment]:
     """The segments of an image in coding order: as many for every size, though those of a tiny one may be empty."""
     return [Segment(*segment) for segment in _native.segments(levels, height, width)]
+
+
+def parts_of_segments(header: Header) -> list[int]:
+    """Into how many parts each segment of a file is cut."""
+    return [segment.parts for segment in segments(header.levels, header.height, header.width)]
 
 
 def check_coding(effort: int, levels: int) -> Coding:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from ddpmcodec.arguments import whole_number
 from ddpmcodec.codec import decoder, graphics, known_answer, originals
 from ddpmcodec.codec.batching import Progress, batches, reporting
-from ddpmcodec.codec.efforts import Coding, check_coding, segments
+from ddpmcodec.codec.efforts import Coding, check_coding, parts_of_segments, segments
 from ddpmcodec.codec.passes import Report, Tile, encode_tiles
 from ddpmcodec.codec.reading import Picture, Reading, numbered, planes_of
 from ddpmcodec.codec.suited import suited
@@ -282,13 +283,15 @@ def _assembled(planes: Planes, header: Header, tiles: Sequence[Tile]) -> bytes:
         (state,), (words,) = tiles[0]
         packed = pack_state(state)
         return assemble(replace(header, state_bytes=len(packed)), alpha, packed + b"".join(words), metadata)
-    chunks = zip(*map(_chunks, tiles), strict=True)
+    parts = parts_of_segments(header)
+    chunks = zip(*(_chunks(tile, parts) for tile in tiles), strict=True)
     return assemble(header, alpha, [chunk for segment in chunks for chunk in segment], metadata)
 
 
-def _chunks(tile: Tile) -> list[bytes]:
-    """The chunks of a tile, one for each segment: what all lanes have of it."""
-    first, *others = zip(*tile.words, strict=True)
+def _chunks(tile: Tile, parts: Sequence[int]) -> list[bytes]:
+    """The chunks of a tile, one for each segment: what all lanes have of its parts. parts: of each segment."""
+    lanes_of_parts = zip(*tile.words, strict=True)
+    first, *others = [list(islice(lanes_of_parts, count)) for count in parts]
     return [pack_chunk(first, tile.states), *map(pack_chunk, others)]
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ddpmcodec import _native
 from ddpmcodec.errors import ModelError
 
-ANSWER = "6321a4240e3195eef875b81570bdcbeb31cc75841c5392315dda2b7a0d989e33"
+ANSWER = "f9c7e950cb64b46792fa4e2f39b9fa0ae8cdb96989c0ef12d5052048f00956b8"
 WIDTH, DEPTH, COMPONENTS = 32, 2, 3
 BLOCK_INPUTS = WIDTH + 3 * 16  # 16 activations are shown to three other positions
 SIZE = (26, 22)  # of the picture

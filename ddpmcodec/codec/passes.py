@@ -41,7 +41,7 @@ Report = Callable[[SegmentCost], object]  # called after every segment
 
 
 class Tile(NamedTuple):
-    """The encoded streams of a tile: one, or its lanes. words: of each segment, by stream."""
+    """The encoded streams of a tile: one, or its lanes. words: of each part of each segment, by stream."""
 
     states: list[int]
     words: list[list[bytes]]

@@ -4,16 +4,18 @@ A stream begins with the state that its encoder ended with, in the least number 
 endian. 32-bit words follow, in the order in which a decoder takes them. The state that a decoder ends with is
 LEAST_STATE plus a check of 24 bits.
 
-A chunk of a tile holds the numbers of words of all lanes but the last as varints; in the first chunk the states of all
-lanes, a byte with its size in front of each; then the words. Those of every lane stand all over the chunk, evenly, so
-that a chunk which is cut holds about as much of each: word i of n has the place floor((2 i + 1) 2^31 / n), and words
-stand in the order of places, lane after lane where they are equal.
+A chunk of a tile has parts, one after another, as the schedule says. It holds the numbers of words of all lanes in all
+parts as varints, but for the very last, which is what is left; in the first chunk the states of all lanes, a byte with
+its size in front of each; then the words. Those of every lane stand all over their part, evenly, so that a chunk which
+is cut holds about as much of each: word i of n has the place floor((2 i + 1) 2^31 / n), and words stand in the order of
+places, lane after lane where they are equal.
 """
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +25,7 @@ from ddpmcodec.errors import FormatError, TruncatedError
 from ddpmcodec.format.header import LEAST_STATE_BYTES, MOST_STATE_BYTES
 from ddpmcodec.format.varint import Reader, pack_varint
 
-LANES = 4  # rows of a tile in turn
+LANES = 4
 WORD_BYTES = 4
 CHECK_BITS = 24
 LEAST_STATE = 1 << CHECK_BITS
@@ -81,28 +83,33 @@ class Chunk(NamedTuple):
     length: int
 
 
-def pack_chunk(words: Sequence[bytes], states: Sequence[int] = ()) -> bytes:
-    """A chunk with the words of all lanes. states: those of the lanes, in the first chunk of a tile."""
-    if len(words) != LANES or len(states) not in (0, LANES):
-        raise ValueError(f"a chunk has {LANES} lanes, got {len(words)}, and as many states or none, got {len(states)}")
-    counts = [len(lane_words) // WORD_BYTES for lane_words in words]
+def pack_chunk(parts: Sequence[Sequence[bytes]], states: Sequence[int] = ()) -> bytes:
+    """A chunk of parts, each the words of all lanes. states: those of the lanes, in the first chunk of a tile."""
+    if any(len(words) != LANES for words in parts) or len(states) not in (0, LANES):
+        raise ValueError(f"every part of a chunk has {LANES} lanes, and a chunk as many states, or none")
+    counts = [[len(lane_words) // WORD_BYTES for lane_words in words] for words in parts]
+    head = [pack_varint(count) for count in chain.from_iterable(counts)][:-1]
+    head += [bytes([state_size(state)]) + pack_state(state) for state in states]
+    return b"".join([*head, *map(_mixed, parts, counts)])
+
+
+def _mixed(words: Sequence[bytes], counts: Sequence[int]) -> bytes:
+    """The words of a part."""
     packed = np.empty(sum(counts), "<u4")
     order = _lanes_of(counts, len(packed))
     for lane, lane_words in enumerate(words):
         packed[order == lane] = np.frombuffer(lane_words, "<u4")
-    head = [pack_varint(count) for count in counts[:-1]]
-    head += [bytes([state_size(state)]) + pack_state(state) for state in states]
-    return b"".join([*head, packed.tobytes()])
+    return packed.tobytes()
 
 
-def parse_chunk(chunk: Chunk, is_first: bool) -> list[Stream]:
+def parse_chunk(chunk: Chunk, is_first: bool, parts: int) -> list[Stream]:
     """The words of all lanes, as far as they are there, and their states, which are 0 where it is not the first chunk.
 
     Raises TruncatedError where data that is cut ends in front of the words, and FormatError where the chunk is none.
     """
     reader = Reader(chunk.data, "a chunk")
     try:
-        counts = [reader.varint() for _ in range(LANES - 1)]
+        counts = [reader.varint() for _ in range(LANES * parts - 1)]
         states = [_take_state(reader) if is_first else 0 for _ in range(LANES)]
     except TruncatedError as error:
         if len(chunk.data) < chunk.length:
@@ -111,22 +118,27 @@ def parse_chunk(chunk: Chunk, is_first: bool) -> list[Stream]:
     last, rest = divmod(chunk.length - reader.position - WORD_BYTES * sum(counts), WORD_BYTES)
     if last < 0 or rest:
         raise FormatError(f"the lanes of a chunk of {chunk.length} bytes do not fit into it: get the file again")
-    there = (len(chunk.data) - reader.position) // WORD_BYTES
-    words = np.frombuffer(chunk.data, "<u4", there, reader.position)
-    order = _lanes_of([*counts, last], there)
-    return [Stream(state, words[order == lane].tobytes()) for lane, state in enumerate(states)]
+    lanes = [b""] * LANES
+    words = np.frombuffer(chunk.data, "<u4", (len(chunk.data) - reader.position) // WORD_BYTES, reader.position)
+    counts.append(last)
+    for part in range(parts):
+        order = _lanes_of(counts[LANES * part : LANES * (part + 1)], len(words))
+        lanes = [before + words[: len(order)][order == lane].tobytes() for lane, before in enumerate(lanes)]
+        words = words[len(order) :]
+    return list(map(Stream, states, lanes))
 
 
-def join_lanes(chunks: Sequence[Chunk]) -> list[Stream]:
+def join_lanes(chunks: Sequence[Chunk], parts: Sequence[int]) -> list[Stream]:
     """The lanes of a tile, as far as its first chunks hold them: one chunk at least, of which the last may be cut.
+    parts: of each chunk.
 
     Raises FormatError where a chunk is none, and TruncatedError where the first one ends in front of its words. A later
     one that is cut has no checksum that holds: where it makes no sense it is left out.
     """
-    parsed = [parse_chunk(chunks[0], True)]
-    for chunk in chunks[1:]:
+    parsed = [parse_chunk(chunks[0], True, parts[0])]
+    for chunk, chunk_parts in zip(chunks[1:], parts[1:], strict=False):
         try:
-            parsed.append(parse_chunk(chunk, False))
+            parsed.append(parse_chunk(chunk, False, chunk_parts))
         except FormatError:
             if len(chunk.data) == chunk.length:
                 raise

@@ -109,13 +109,13 @@ def _a_lane(rng: Random, parts: FileParts, other: FileParts) -> None:
         return
     is_first = place == 0  # of later tiles a state is taken for words
     try:
-        lanes = parse_chunk(Chunk(parts.chunks[place], len(parts.chunks[place])), is_first)
+        lanes = parse_chunk(Chunk(parts.chunks[place], len(parts.chunks[place])), is_first, parts=1)
     except DdpmError:
         return
     which = int(rng.integers(LANES))
     lanes[which] = lanes[which]._replace(state=state, words=words if rng.random() < 0.5 else lanes[which].words)
     states = [lane.state for lane in lanes] if is_first else []
-    parts.chunks[place] = pack_chunk([lane.words for lane in lanes], states)
+    parts.chunks[place] = pack_chunk([[lane.words for lane in lanes]], states)
     parts.lengths[place] = len(parts.chunks[place])
 
 

@@ -183,7 +183,7 @@ def test_a_model_that_is_missing_is_named(file: bytes) -> None:
 
 def test_what_an_index_claims_takes_no_memory(model: ContextModel) -> None:
     """A claim of gigabytes that no tile of this size has."""
-    chunk = pack_chunk([b""] * LANES, [1 << 24] * LANES)
+    chunk = pack_chunk([[b""] * LANES], [1 << 24] * LANES)
     count = len(segments(2, 24, 32))
     index = Index(32, 24, count, (len(chunk), 1 << 34, *[0] * (count - 2)), (crc16(chunk), *[0] * (count - 1)))
     data = pack_header(Header("RGB", 32, 24, 1, 2, 0, model.id[:4], index=index)) + chunk

@@ -8,8 +8,9 @@ from ddpmcodec import _native as native
 from ddpmcodec._native import testing
 
 SIZES = [(1, 1), (1, 2), (1, 7), (5, 1), (2, 2), (33, 47), (512, 768), (1, 5000)]
-COUNTS = {0: 16, 2: 30, 5: 51}
+COUNTS = {0: 8, 2: 22, 5: 43}
 GROUPS = [9, 7, 5, 4, 3, 2, 1]  # the finest bands of a step's segments
+PARTS = [1, 1, 1, 1, 1, 2, 4]  # of these
 
 
 @pytest.mark.parametrize("levels", COUNTS)
@@ -22,12 +23,12 @@ def test_there_are_as_many_segments_for_every_size(levels: int, height: int, wid
 
 @pytest.mark.parametrize("levels", COUNTS)
 @pytest.mark.parametrize(("height", "width"), SIZES)
-def test_steps_code_their_bands_and_the_last_one_all_waves(levels: int, height: int, width: int) -> None:
+def test_steps_code_their_bands_and_the_last_one_all_pixels(levels: int, height: int, width: int) -> None:
     bands = {number: rows * columns for number, _, rows, columns in testing.bands_of(height, width)}
     found = native.segments(levels, height, width)
     for step in range(found[-1][0]):
         assert sum(segment[3] for segment in found if segment[0] == step) == sum(bands.values())
-    assert sum(segment[3] for segment in found if not segment[1]) == width + 4 * (height - 1)
+    assert sum(segment[3] for segment in found if not segment[1]) == width * height
 
 
 @pytest.mark.parametrize("levels", COUNTS)
@@ -38,6 +39,8 @@ def test_levels_fall_to_exact_pixels_and_bands_to_the_finest(levels: int) -> Non
     assert [segment[0] for segment in found] == sorted(segment[0] for segment in found)
     for step in range(found[-1][0]):
         assert [segment[2] for segment in found if segment[0] == step] == GROUPS
+        assert [segment[4] for segment in found if segment[0] == step] == PARTS
+    assert {segment[4] for segment in found if not segment[1]} == {2}
 
 
 @pytest.mark.parametrize("levels", [1, 3, 4, 6, -1])

@@ -22,7 +22,8 @@ KINDS = ("WebP", "JPEG", "JPEG XL")  # of stored files, by the number that other
 MOST_SIDES = {"WebP": 16383, "JPEG": 65535, "JPEG XL": 65535}
 CODINGS = {"": "context model", "WebP": "lossless WebP", "JPEG": "JPEG as it was", "JPEG XL": "JPEG, by JPEG XL"}
 LEVELS = (0, 2, 5)
-SEGMENTS_OF_STEPS = {0: (16,), 2: (7, 7, 16), 5: (7, 7, 7, 7, 7, 16)}  # by noise levels
+SEGMENTS_OF_STEPS = {0: (8,), 2: (7, 7, 8), 5: (7, 7, 7, 7, 7, 8)}  # by noise levels
+PARTS = {7: (1, 1, 1, 1, 1, 2, 4), 8: (2,) * 8}  # of the segments of a step, by how many these are
 LEAST, LOW, HIGH, PRECISION = 1 << 24, 1 << 31, 1 << 63, 24
 LANES = 4
 
@@ -221,7 +222,8 @@ def streams(image: Image) -> list[tuple[int, list[int]]]:
     """State and words of the single stream, or of all lanes of all tiles."""
     if image.segments is None:
         return [open_stream(image.chunks[0], image.state_bytes)]
-    return [lane for tile in range(image.tiles) for lane in open_lanes(image.chunks[tile :: image.tiles])]
+    parts = [count for segments in SEGMENTS_OF_STEPS[image.levels] for count in PARTS[segments]]
+    return [lane for tile in range(image.tiles) for lane in open_lanes(image.chunks[tile :: image.tiles], parts)]
 
 
 def covered(image: Image, data: bytes) -> bytes:
@@ -322,12 +324,12 @@ def open_stream(stream: bytes, size: int) -> tuple[int, list[int]]:
     return state, np.frombuffer(stream[size:], "<u4").tolist()
 
 
-def open_lanes(chunks: Sequence[bytes]) -> list[tuple[int, list[int]]]:
-    """State and words of the lanes of a tile, from its chunks."""
+def open_lanes(chunks: Sequence[bytes], parts: Sequence[int]) -> list[tuple[int, list[int]]]:
+    """State and words of the lanes of a tile, from its chunks. parts: of each."""
     states, lanes = list[tuple[int, list[int]]](), [list[int]() for _ in range(LANES)]
-    for chunk in chunks:
+    for chunk, count in zip(chunks, parts, strict=True):
         cursor = Cursor(chunk)
-        counts = cursor.column(LANES - 1)
+        counts = cursor.column(LANES * count - 1)
         if not states:
             for _ in range(LANES):
                 size = cursor.integer(1)
@@ -336,9 +338,12 @@ def open_lanes(chunks: Sequence[bytes]) -> list[tuple[int, list[int]]]:
         words = np.frombuffer(chunk[cursor.at :], "<u4").tolist()
         counts.append(len(words) - sum(counts))
         require(counts[-1] >= 0, "more words than the chunk has")
-        places = sorted((((2 * i + 1) << 31) // n, lane) for lane, n in enumerate(counts) for i in range(n))
-        for (_, lane), word in zip(places, words, strict=True):
-            lanes[lane].append(word)
+        for part in range(count):
+            of_part = counts[LANES * part : LANES * (part + 1)]
+            places = sorted((((2 * i + 1) << 31) // n, lane) for lane, n in enumerate(of_part) for i in range(n))
+            for (_, lane), word in zip(places, words, strict=False):
+                lanes[lane].append(word)
+            words = words[len(places) :]
     return [(state, words) for (state, _), words in zip(states, lanes, strict=True)]
 
 

@@ -18,7 +18,7 @@ import ddpmcodec
 from ddpmcodec import _native
 from ddpmcodec.codec import graphics, originals
 from ddpmcodec.codec.contents import check_segments, streams_of
-from ddpmcodec.codec.efforts import Coding, segments
+from ddpmcodec.codec.efforts import Coding, parts_of_segments, segments
 from ddpmcodec.codec.passes import new_pass, run
 from ddpmcodec.errors import FormatError
 from ddpmcodec.format import ddpm, tiles
@@ -28,6 +28,7 @@ from ddpmcodec.models.context import ContextModel
 from forgeries import forged_file
 from image_reader import (
     LEAST,
+    PARTS,
     SEGMENTS_OF_STEPS,
     Bad,
     Image,
@@ -149,7 +150,8 @@ def test_a_tiled_file_is_listed_and_checked(tiled: bytes) -> None:
     found = describe_image(image, len(tiled))
     assert found == listed(facts, found)
     assert list(check_image(image)) == []
-    lanes = [lane for tile in range(image.tiles) for lane in join_lanes(ddpm.split(tiled).tile_chunks(tile))]
+    parts = parts_of_segments(ddpm.split(tiled).header)
+    lanes = [lane for tile in range(image.tiles) for lane in join_lanes(ddpm.split(tiled).tile_chunks(tile), parts)]
     assert streams(image) == [(lane.state, np.frombuffer(lane.words, "<u4").tolist()) for lane in lanes]
 
 
@@ -170,6 +172,7 @@ def test_the_table_of_segments_is_that_of_the_schedules() -> None:
         steps = [segment.step for segment in segments(levels, 7, 9)]
         assert steps == sorted(steps)
         assert tuple(steps.count(step) for step in sorted({*steps})) == counts
+        assert [segment.parts for segment in segments(levels, 7, 9)] == [part for n in counts for part in PARTS[n]]
 
 
 def all_found(data: bytes, places: Iterable[int]) -> bool:
@@ -286,7 +289,7 @@ def coded(pixels: NDArray[np.uint8], model: ContextModel, coding: Coding) -> _na
 
 
 def decoded(coder: _native.Pass, state: int, words: list[int]) -> Iterator[int]:
-    """States after each segment, by the arithmetic of the page; words are taken away."""
+    """States after each part of a segment, by the arithmetic of the page; words are taken away."""
     symbols, start = list(zip(*(column.tolist() for column in coder.symbols(0)), strict=True)), 0
     for end in coder.ends(0):
         for low, freq in symbols[start:end]:
@@ -298,7 +301,7 @@ def decoded(coder: _native.Pass, state: int, words: list[int]) -> Iterator[int]:
 
 @pytest.mark.parametrize("levels", [0, 5])
 def test_a_stream_decodes_with_the_arithmetic_of_the_page(levels: int, context_model: ContextModel) -> None:
-    """Words stand in the segments that take them."""
+    """Words stand in the parts of segments that take them."""
     pixels = np.asarray(Pillow.open(PHOTO))[30:44, 40:57]
     coder = coded(pixels, context_model, Coding(1, levels))
     first, parts = coder.stream(0, 0x123456)

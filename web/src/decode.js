@@ -135,7 +135,7 @@ export function streamsOf(file, tile) {
   if (!header.index) return [parseStream(file.chunks[0], header.stateBytes)];
   const chunks = file.tileChunks(tile);
   if (!chunks.length) throw new TruncatedError(`tile ${tile + 1} has not begun: ${REST}`);
-  return joinLanes(chunks);
+  return joinLanes(chunks, header.parts);
 }
 
 /** A tile's colour samples, if they are exact and their check holds; else null. */

@@ -22,8 +22,11 @@ const MAX_CHUNKS = 2 ** 20;
 const MAX_METADATA = 2 ** 24;
 const MAX_WEBP_SIDE = 16383;
 
-/** Segments of each step, by the number of noise levels. */
-const SEGMENTS = { 0: [16], 2: [7, 7, 16], 5: [7, 7, 7, 7, 7, 16] };
+/** Parts of the segments of a noise level, and of those of the exact step: docs/format.md, "Levels, steps and segments". */
+const PARTS_OF_LEVEL = [1, 1, 1, 1, 1, 2, 4];
+const PARTS_OF_EXACT = [2, 2, 2, 2, 2, 2, 2, 2];
+/** Parts of the segments of each step, by the number of noise levels. */
+const STEPS = Object.fromEntries([0, 2, 5].map((levels) => [levels, [...Array(levels).fill(PARTS_OF_LEVEL), PARTS_OF_EXACT]]));
 
 function refuse(message) {
   throw new FormatError(message);
@@ -73,19 +76,24 @@ export class Header {
   }
 
   get steps() {
-    return this.webp ? 1 : SEGMENTS[this.levels].length;
+    return this.webp ? 1 : STEPS[this.levels].length;
   }
 
   /** Segments of a tile that the noise levels call for. */
   get segments() {
-    return SEGMENTS[this.levels].reduce((sum, count) => sum + count, 0);
+    return this.parts.length;
+  }
+
+  /** Into how many parts each of them is cut. */
+  get parts() {
+    return STEPS[this.levels].flat();
   }
 
   /** How many steps so many segments complete. */
   stepsDone(segments) {
     let steps = 0;
-    for (const count of SEGMENTS[this.levels]) {
-      if ((segments -= count) < 0) break;
+    for (const { length } of STEPS[this.levels]) {
+      if ((segments -= length) < 0) break;
       steps++;
     }
     return steps;

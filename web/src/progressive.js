@@ -220,7 +220,8 @@ class Tiled {
     const { core, header, model } = this;
     for (let segment = this.tiles[number]?.segments ?? 0; segment < segments; segment++) {
       const place = file.place(number, segment);
-      const { states, lanes } = this.#parsed({ data: file.chunks[place], length: header.chunkLengths[place] }, segment === 0);
+      const chunk = { data: file.chunks[place], length: header.chunkLengths[place] };
+      const { states, lanes } = this.#parsed(chunk, segment === 0, header.parts[segment]);
       if (segment === 0) {
         const streams = states.map((state, lane) => ({ state, words: lanes[lane] }));
         this.tiles[number] = { pass: core.begin(model, header, box, streams, { forPreviews: true }) };
@@ -231,9 +232,9 @@ class Tiled {
     }
   }
 
-  #parsed(chunk, isFirst) {
+  #parsed(chunk, isFirst, parts) {
     try {
-      return parseChunk(chunk, isFirst);
+      return parseChunk(chunk, isFirst, parts);
     } catch (error) {
       if (error instanceof CorruptError) throw new ChecksumError(DAMAGED);
       throw error;

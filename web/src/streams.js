@@ -16,13 +16,14 @@ export function parseStream(data, stateBytes) {
   return { state, words: wordsOf(data.subarray(stateBytes)) };
 }
 
-/** The words of all lanes of a chunk { data, length }, as far as they are there, and in a tile's first their states. */
-export function parseChunk(chunk, isFirst) {
+/** The words of all lanes of a chunk { data, length } of so many parts, as far as they are there, and in a tile's first
+ * their states. */
+export function parseChunk(chunk, isFirst, parts) {
   const reader = new Reader(chunk.data, "a chunk");
   const counts = [];
   const states = [];
   try {
-    while (counts.length < LANES - 1) counts.push(reader.varint());
+    while (counts.length < LANES * parts - 1) counts.push(reader.varint());
     while (isFirst && states.length < LANES) states.push(takeState(reader, reader.byte()));
   } catch (error) {
     if (error instanceof TruncatedError && chunk.data.length < chunk.length) throw error;
@@ -31,21 +32,36 @@ export function parseChunk(chunk, isFirst) {
   const rest = (chunk.length - reader.position) / WORD_BYTES - counts.reduce((sum, count) => sum + count, 0);
   if (!Number.isInteger(rest) || Math.min(rest) < 0 || Math.max(rest, ...counts) >= MOST_WORDS)
     throw new CorruptError(`the lanes of a chunk of ${chunk.length} bytes do not fit into it: get the file again`);
-  return { states, lanes: dealt(wordsOf(chunk.data.subarray(reader.position)), [...counts, rest]) };
+  counts.push(rest);
+  let words = wordsOf(chunk.data.subarray(reader.position));
+  const dealtParts = Array.from({ length: parts }, (_, part) => {
+    const ofPart = counts.slice(LANES * part, LANES * (part + 1));
+    const count = ofPart.reduce((sum, own) => sum + own, 0);
+    const lanes = dealt(words.subarray(0, count), ofPart);
+    words = words.subarray(count);
+    return lanes;
+  });
+  return { states, lanes: joinedLanes(dealtParts) };
 }
 
 /** The lanes of a tile, as far as its first chunks hold them; the last one may be cut. Where that makes no sense it is
  * left out, as it has no checksum that holds. */
-export function joinLanes(chunks) {
-  const parsed = [parseChunk(chunks[0], true)];
-  for (const chunk of chunks.slice(1)) {
+export function joinLanes(chunks, parts) {
+  const parsed = [parseChunk(chunks[0], true, parts[0])];
+  for (const [place, chunk] of chunks.slice(1).entries()) {
     try {
-      parsed.push(parseChunk(chunk, false));
+      parsed.push(parseChunk(chunk, false, parts[place + 1]));
     } catch (error) {
       if (!(error instanceof FormatError) || chunk.data.length === chunk.length) throw error;
     }
   }
-  return parsed[0].states.map((state, lane) => ({ state, words: joined(parsed.map((own) => own.lanes[lane])) }));
+  const lanes = joinedLanes(parsed.map((own) => own.lanes));
+  return parsed[0].states.map((state, lane) => ({ state, words: lanes[lane] }));
+}
+
+/** Words of all lanes, of one thing after the other. */
+function joinedLanes(each) {
+  return Array.from({ length: LANES }, (_, lane) => joined(each.map((lanes) => lanes[lane])));
 }
 
 function joined(parts) {
