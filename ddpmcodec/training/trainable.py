@@ -339,7 +339,7 @@ class Sizes(NamedTuple):
 SIZES = {
     1: Sizes(Size(64, 2, 3, 0), Size(64, 2, 1, 0), (Size(32, 2, 1, 0), Size(32, 2, 1, 0), Size(64, 3, 1, 0))),
     2: Sizes(Size(192, 3, 3), Size(192, 2, 3), (Size(32, 2, 1, 0), Size(64, 3, 1, 0), Size(128, 3, 1))),
-    3: Sizes(Size(320, 4, 3), Size(320, 4, 3), (Size(64, 3, 1), Size(96, 3, 1), Size(128, 3, 1))),
+    3: Sizes(Size(320, 4, 3), Size(320, 4, 3), (Size(64, 3, 1), Size(96, 3, 1), Size(192, 3, 1))),
     4: Sizes(Size(448, 4, 3), Size(448, 4, 3), (Size(128, 3, 3), Size(192, 3, 3), Size(256, 3, 3))),
 }
 # Steps of each role out of twelve: most of the bits are in exact pixels.
