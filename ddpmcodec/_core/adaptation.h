@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <vector>
 
+#include "cache.h"
 #include "contract.h"
 
 namespace ddpm {
@@ -51,7 +52,7 @@ inline Context context_of(int scale, const int16_t* near) {
 }
 
 // What the values of one wave say about one set of biases. These are sums of integers, so that their order does not matter.
-struct Scores {
+struct alignas(CACHE_LINES) Scores {
     int64_t sum[CHANNELS][CONTEXTS] = {}, count[CHANNELS][CONTEXTS] = {};
 
     // slope: how the code length changes with the logarithm of the scale, nats.

@@ -10,7 +10,9 @@
 #pragma once
 #include <array>
 #include <cstring>
+#include <vector>
 
+#include "cache.h"
 #include "mixture.h"
 #include "seen_colors.h"
 
@@ -96,10 +98,16 @@ struct Expected {
 };
 
 // What one wave of a stream observed.
-struct ColorScores {
+struct alignas(CACHE_LINES) ColorScores {
     std::array<std::array<int64_t, COLOR_KINDS>, CHANNELS> observed{}, expected{};
     std::array<int64_t, CHANNELS> saved{};  // bits that weights saved, 2^-16
     std::array<int, CHANNELS> coded{};
+    std::vector<std::array<int, CHANNELS>> pixels;  // green, red, blue
+
+    void clear() {
+        for (int c = 0; c < CHANNELS; c++) observed[c].fill(0), expected[c].fill(0), saved[c] = coded[c] = 0;
+        pixels.clear();
+    }
 };
 
 class Colors {
@@ -153,10 +161,12 @@ class Colors {
         scores.coded[channel]++;
     }
 
-    // Takes over a wave: what its streams observed, which becomes empty, and its pixels, each green, red, blue.
-    void learn(std::vector<ColorScores>& streams, const std::vector<std::array<int, CHANNELS>>& pixels) {
+    // Takes over a wave: what its streams observed, which becomes empty.
+    void learn(std::vector<ColorScores>& streams) {
         std::array<int, CHANNELS> coded = coded_;
-        for (ColorScores& scores : streams) {
+        int count = 0;
+        for (const ColorScores& scores : streams) {
+            count += int(scores.pixels.size());
             for (int c = 0; c < CHANNELS; c++) {
                 if (!scores.coded[c]) continue;
                 coded[c] += scores.coded[c];
@@ -164,20 +174,23 @@ class Colors {
                 for (int k = 0; k < COLOR_KINDS; k++) observed_[c][k] += scores.observed[c][k];
                 for (int k = 0; k < COLOR_KINDS; k++) expected_[c][k] += scores.expected[c][k];
             }
-            scores = ColorScores();
         }
         for (int c = 0; c < CHANNELS; c++) {
             const bool is_full = coded_[c] / COLOR_MEMORY != coded[c] / COLOR_MEMORY;
             if (coded_[c] / COLOR_RENEWAL != coded[c] / COLOR_RENEWAL) renew(c, is_full);
             coded_[c] = coded[c];
-            rest_[c] = std::max(rest_[c] - int(pixels.size()), 0);
+            rest_[c] = std::max(rest_[c] - count, 0);
             if (!is_full) continue;
             if (coded_[c] >= COLOR_TRIAL && saved_[c] < COLOR_LEAST_SAVED * COLOR_MEMORY) rest_[c] = COLOR_REST;
             saved_[c] = 0;
         }
-        for (size_t k = 0; k < pixels.size(); k++) {
-            if (k + COLOR_AHEAD < pixels.size()) seen_.fetch(pixels[k + COLOR_AHEAD].data());
-            seen_.count(pixels[k].data());
+        for (ColorScores& scores : streams) {
+            const auto& pixels = scores.pixels;
+            for (size_t k = 0; k < pixels.size(); k++) {
+                if (k + COLOR_AHEAD < pixels.size()) seen_.fetch(pixels[k + COLOR_AHEAD].data());
+                seen_.count(pixels[k].data());
+            }
+            scores.clear();
         }
     }
 

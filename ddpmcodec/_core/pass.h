@@ -159,7 +159,6 @@ class Pass {
     Learned* learning_ = nullptr;                      // the one that is used now, where weights learn
     int filled_ = 0;                                   // positions since its last step
     std::unique_ptr<Colors> colors_;
-    std::vector<std::array<int, CHANNELS>> colored_;  // pixels of a wave, green, red, blue
 };
 
 }  // namespace ddpm

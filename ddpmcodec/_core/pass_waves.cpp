@@ -73,6 +73,7 @@ int Pass::wave(Stage& stage, int wave, int thread, int threads) {
         const Biases& biases = biases_[at.n][bias_set];
         position.code(values, channels, coder(at.stream), {biases, &scores, colors, &color_scores_[at.stream], learns});
         stage.store(at.n, at.y, at.x, values);
+        if (colors) color_scores_[at.stream].pixels.push_back({values.known[0].lo, values.known[1].lo, values.known[2].lo});
         if (!learns) continue;
         float* slopes = learning_->learner.slopes(at.slot);
         position.slopes(slopes);
@@ -99,20 +100,12 @@ void Pass::run(Stage& stage, int last) {
 
 // Takes over what all threads coded in a wave. filled: positions that are left for the next step of learning.
 void Pass::end_wave(const Stage& stage, int bias_set, int wave, int filled) {
-    const bool has_colors = colors_ && stage.role != Role::BAND;  // colours learn where weights do
     for (int n = 0; n < layout_.images; n++) {
         std::vector<Scores>& scores = scores_[n];
         for (size_t s = 1; s < scores.size(); s++) scores[0].take(scores[s]);
         biases_[n][bias_set].learn(scores[0]);
     }
-    colored_.clear();
-    for (int s = 0; has_colors && s < layout_.streams; s++)
-        positions(stage, s, wave, [&](int n, int y, int x) {
-            uint8_t rgb[CHANNELS] = {};
-            pixels_->pixel(n, y, x, rgb);
-            colored_.push_back({rgb[1], rgb[0], rgb[2]});
-        });
-    if (has_colors) colors_->learn(color_scores_, colored_);
+    if (colors_ && stage.role != Role::BAND) colors_->learn(color_scores_);  // they learn where weights do
     for (const Reader& reader : readers_) {
         ended_ = ended_ || reader.ended;
         if (reader.lacks && certain_ < 0) certain_ = stage.role == Role::BAND ? 0 : wave;

@@ -13,13 +13,14 @@
 #include <memory>
 #include <vector>
 
+#include "cache.h"
+
 namespace ddpm {
 
 inline constexpr int PRECISION = 24;
 inline constexpr uint64_t STATE_LOW = uint64_t(1) << 31;
 inline constexpr uint64_t LEAST_STATE = uint64_t(1) << PRECISION;
 inline constexpr uint32_t CHECKS = uint32_t(1) << 24;
-inline constexpr size_t CACHE_LINES = 128;  // which processors fetch together: what threads write is not in the same
 inline constexpr uint64_t SLOT_MASK = (uint64_t(1) << PRECISION) - 1;
 
 // The intervals that symbols occupy, in 2^-24, in the order in which a decoder takes them: an encoder needs them backwards.

@@ -100,7 +100,8 @@ Colors observed(const Pixels& history, const Mixture& mixture, int64_t mean, int
             colors.weigh(mixture, c, coded, expected, window);
             colors.observe(window, c, coded[c], scores[0]);
         }
-        colors.learn(scores, {{coded[0], coded[1], coded[2]}});
+        scores[0].pixels.push_back({coded[0], coded[1], coded[2]});
+        colors.learn(scores);
     }
     return colors;
 }
