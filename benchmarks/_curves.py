@@ -126,7 +126,7 @@ def psnr(error: float) -> float | None:
 
 
 class OperatingPoint(NamedTuple):
-    """Where our files are cut, the same in images of all sizes: after a segment."""
+    """Where our files are cut, the same in images of all sizes: after a segment, or in the middle of an exact one."""
 
     step: int  # number of its step, from 1 on
     level: int  # orthonormal cell width after the step
@@ -135,13 +135,14 @@ class OperatingPoint(NamedTuple):
 
 
 def operating_points(coding: Coding) -> list[OperatingPoint]:
-    """The end of every segment."""
-    parts = segments(coding.levels, 64, 64)  # as many, and of the same bands, for every size
-    steps = [part.step for part in parts]
-    return [
-        OperatingPoint(part.step + 1, part.level, part.band, part.step != after)
-        for part, after in zip(parts, [*steps[1:], None], strict=True)
-    ]
+    """The end of every segment, and the middle of those of the exact step, which are large."""
+    found = list[OperatingPoint]()
+    schedule = segments(coding.levels, 64, 64)  # as many, and of the same bands, for every size
+    steps = [segment.step for segment in schedule]
+    for segment, after in zip(schedule, [*steps[1:], None], strict=True):
+        point = OperatingPoint(segment.step + 1, segment.level, segment.band, segment.step != after)
+        found += [point] if segment.level else [point._replace(ends_step=False), point]
+    return found
 
 
 def previews(images: Sequence[Pixels], model: ContextModel, coding: Coding) -> Columns:
@@ -177,16 +178,22 @@ class Prefix(NamedTuple):
 
 
 def prefixes(data: bytes, model: ContextModel) -> Iterator[Prefix]:
-    """The prefixes that end with each segment of all tiles."""
+    """The prefixes that end with each segment of all tiles, and in the middle of those of the exact step."""
     file = split(data)
     header = file.header
     tiles = [_Tile(file, number, box, model) for number, box in enumerate(header.boxes())]
-    for done in range(1, tiles[0].coder.segments + 1):
+    before = 0
+    for done, segment in enumerate(segments(header.levels, header.height, header.width), 1):
         pixels = canvas(header.height, header.width, header.channels)
         for tile in tiles:
             run(tile.coder, tile.shape, tile.coding, done, None)
             pixels[tile.box] = shown(tile.coder, threads=thread_count())
-        yield Prefix(_bytes_needed(file, done, tiles[0].coder), pixels)
+        needed = _bytes_needed(file, done, tiles[0].coder)
+        if not segment.level:
+            middle = (before + needed) // 2 or needed
+            yield Prefix(middle, codec.decode(data, max_bytes=middle, model=model, as_array=True))
+        yield Prefix(needed, pixels)
+        before = needed
 
 
 class _Tile:
