@@ -22,7 +22,7 @@ from ddpmcodec.models.context import ContextModel
 
 GOLDEN = Path(__file__).parent / "golden"
 VERSIONS = sorted((path for path in GOLDEN.glob("v*") if path.is_dir()), key=lambda path: int(path.name[1:]))
-TILE_PIXELS = 320  # of pictures that are cut, as tests/golden/make.py cuts them
+TILE_PIXELS = {"tiles": 320, "lanes": 1 << 14}  # of pictures that are cut, as tests/golden/make.py cuts them
 MOST_APART = 2  # grey levels between two decoders of JPEG
 
 
@@ -168,9 +168,9 @@ def test_it_is_written_as_it_was(stream: Stream, monkeypatch: pytest.MonkeyPatch
     if is_webp(stream):
         pytest.skip("the bytes of a WebP are libwebp's, of whatever version it is")
     monkeypatch.setattr(graphics, "may_be_graphics", lambda planes: False)
-    if stream.picture.startswith("tiles"):
-        monkeypatch.setattr(tiles, "SINGLE_STREAM_PIXELS", TILE_PIXELS)
-        monkeypatch.setattr(tiles, "TILE_PIXELS", TILE_PIXELS)
+    if (name := stream.picture.removesuffix(".png")) in TILE_PIXELS:
+        monkeypatch.setattr(tiles, "SINGLE_STREAM_PIXELS", 320)
+        monkeypatch.setattr(tiles, "TILE_PIXELS", TILE_PIXELS[name])
     chosen = model(stream.model, stream.folder)
     coding = {"effort": stream.effort, "levels": stream.levels}
     assert codec.encode(stream.image, **coding, model=chosen, verify=False) == stream.data

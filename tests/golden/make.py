@@ -33,7 +33,7 @@ from ddpmcodec.models.context import BAND_ROLES, EFFORTS, ROLES, ContextModel
 
 GOLDEN = Path(__file__).parent
 MODEL, MANIFEST, JPEGS = "model.safetensors", "manifest.json", "jpegs.json"
-TILE_PIXELS = 320
+TILE_PIXELS = {"tiles": 320, "lanes": 1 << 14}  # at most, of pictures that are cut into tiles
 DEPTH, COMPONENTS, SHOWN = 2, 3, 16
 WIDTH, WIDE = 32, 96  # networks of bands learn where they are wide
 KEPT = 0.06  # share of weights that are not zero: the file compresses well, and sums stay small
@@ -76,8 +76,9 @@ def tensors(seed: int, shown: int = SHOWN, band3: int = WIDE) -> dict[str, NDArr
 
 
 def pictures() -> dict[str, Image.Image]:
-    """By name: every mode, small; `tiles` is cut into tiles, weights learn from `learning`, colours of `colourful` save
-    nothing and rest, those of `lattice` save much, `graphics` is stored as WebP."""
+    """By name: every mode, small; `tiles` is cut into tiles, `lanes` is one whose waves have parts; weights learn from
+    `learning`; colours of `colourful` save nothing and rest, those of `lattice` save much; `graphics` is stored as
+    WebP."""
     y, x = np.mgrid[:64, :64]
     planes = [3 * x + y, 250 - 4 * y, np.where(x > y, 60, 190), np.where(x + y > 12, 255, 9 * y)]
     whole = Image.fromarray(np.stack(planes, -1).astype(np.uint8))
@@ -95,6 +96,7 @@ def pictures() -> dict[str, Image.Image]:
         "column": photo.crop((30, 30, 31, 53)),
         "noise": Image.fromarray(noise),
         "tiles": photo.crop((100, 80, 140, 104)),
+        "lanes": photo.crop((200, 100, 328, 196)),
         "learning": photo.crop((40, 40, 168, 168)),
         "graphics": whole.crop((4, 4, 40, 28)),
         "colourful": Image.fromarray((ramps + rough).astype(np.uint8)),
@@ -102,16 +104,17 @@ def pictures() -> dict[str, Image.Image]:
     }
 
 
-CODINGS_OF = {"graphics": [(2, 2)], "colourful": [(2, 0)], "lattice": [(2, 0), (3, 2)]}  # of others: all
+# Of others: all.
+CODINGS_OF = {"graphics": [(2, 2)], "lanes": [(2, 2)], "colourful": [(2, 0)], "lattice": [(2, 0), (3, 2)]}
 
 
 @contextmanager
-def settings(tiled: bool, webp: bool) -> Iterator[None]:
-    """tiled: into tiles of at most TILE_PIXELS. webp: WebP is chosen where it is smaller; otherwise never."""
+def settings(name: str) -> Iterator[None]:
+    """Those of a picture: into tiles of at most TILE_PIXELS, where it has any; WebP for `graphics` alone."""
     before = tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS, graphics.may_be_graphics
-    if tiled:
-        tiles.SINGLE_STREAM_PIXELS = tiles.TILE_PIXELS = TILE_PIXELS
-    if not webp:
+    if name in TILE_PIXELS:
+        tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS = 320, TILE_PIXELS[name]
+    if name != "graphics":
         graphics.may_be_graphics = lambda planes: False
     try:
         yield
@@ -139,7 +142,7 @@ def write_streams(folder: Path, model: ContextModel, name: str, prefix: str) -> 
     image = write_picture(folder, name, pictures()[name])
     found: list[dict[str, Any]] = []
     for effort, levels in CODINGS_OF.get(name, CODINGS):
-        with settings(name == "tiles", name == "graphics"):
+        with settings(name):
             data = codec.encode(image, effort=effort, levels=levels, model=model)
         assert codec.info(data)["coding"] == ("lossless WebP" if name == "graphics" else "context model")
         file = f"{prefix}{name}-{effort}.ddpm"
