@@ -231,7 +231,7 @@ def _read_images(
     """The images that can be read; of the others the failure is printed. advance: called for each; without it the user
     is told now and then how many are read, unless `quiet`."""
     from ddpmcodec.codec.reading import planes_of_file
-    from ddpmcodec.format.ddpma import check_name
+    from ddpmcodec.format.image_names import check_name
     from ddpmcodec.metadata import unkept_colours
 
     last = time.monotonic()

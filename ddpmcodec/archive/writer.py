@@ -32,12 +32,12 @@ from ddpmcodec.format.ddpma import (
     Packed,
     Parts,
     assemble,
-    check_name,
     find_images,
     packed,
     whole,
 )
 from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS
+from ddpmcodec.format.image_names import check_name
 from ddpmcodec.models import registry
 from ddpmcodec.parallel import run_all, thread_count
 

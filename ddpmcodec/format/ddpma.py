@@ -19,8 +19,6 @@ Where the index is damaged, it is rebuilt from the heads of the blocks, which ar
 
 from __future__ import annotations
 
-import re
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -28,31 +26,20 @@ from typing import NamedTuple
 
 from ddpmcodec.content import Content, File, Part, content_of
 from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, TruncatedError
-from ddpmcodec.format.block import (
-    CONTEXT,
-    MAX_IMAGES,
-    MAX_NAME,
-    Block,
-    Entry,
-)
+from ddpmcodec.format.block import CONTEXT, MAX_IMAGES, Block, Entry
+from ddpmcodec.format.block_frame import MARK, MAX_HEAD, FoundBlock, checked, find_blocks, has_head, read_checked
 from ddpmcodec.format.head import pack_head, parse_head
 from ddpmcodec.format.header import ARCHIVE_MAGIC
-from ddpmcodec.format.sections import CRC32_BYTES, RAW_DEFLATE, inflate
+from ddpmcodec.format.image_names import check_name
+from ddpmcodec.format.sections import CRC32_BYTES, deflate, inflate
 from ddpmcodec.format.streams import WORD_BYTES
 from ddpmcodec.format.varint import Reader, pack_varint
 
 MAGIC = ARCHIVE_MAGIC
-MARK = b"\xddB\r\n"
 VERSION = 1
 MAX_INDEX = 1 << 27  # bytes, before compression
-MAX_HEAD = 1 << 22
 MAX_NAMES = 1 << 26  # letters of all names
 MAX_NUMBERS = 1 << 22  # noise levels, and lengths of values, of all blocks: some bytes of an index may claim many
-SEARCHED = 8  # times the data: what a search for blocks reads, at most
-# Characters that look like others, or change how a name is shown: control characters, separators of lines,
-# and what sets the direction of text. A fixed set: what is printable changes with the version of Unicode.
-FORBIDDEN = re.compile(r"[\\\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-NOT_UNICODE = re.compile(r"[\ud800-\udfff]")  # halves of UTF-16 pairs: Python's names of files that are no text
 
 
 @dataclass(frozen=True)
@@ -112,21 +99,6 @@ class Archive:
         return cls(index=Index((block,)), parts=(parts,), missing=missing)
 
 
-def check_name(name: str) -> str | None:
-    """What is wrong with an image's name, or None: names are relative paths with /, below the folder of extraction."""
-    if any(part in ("", ".", "..") for part in name.split("/")):
-        return "it is not a path inside a folder"
-    if re.match("[A-Za-z]:", name):
-        return "it begins with a drive"
-    if NOT_UNICODE.search(name):
-        return "it is not UTF-8 here: rename the file, or set a locale of UTF-8"
-    if found := FORBIDDEN.search(name):
-        return "it has a backslash" if found[0] == "\\" else f"it has the character U+{ord(found[0]):04X}"
-    if len(name.encode()) > MAX_NAME:
-        return f"it has more than {MAX_NAME} bytes"
-    return None
-
-
 # --- writing
 
 
@@ -159,25 +131,15 @@ def assemble(blocks: Sequence[Packed]) -> list[Part]:
     _refuse_many(total, sum(_letters(block.head) for block in blocks))
     _refuse_numbers(sum(_numbers(block.head) for block in blocks))
     heads = [pack_head(replace(block.head, total=total)) for block in blocks]
-    deflated = [_deflate(head) for head in heads]
+    deflated = [deflate(head) for head in heads]
     facts = b"".join(pack_varint(len(d)) + pack_varint(len(h)) + h for d, h in zip(deflated, heads, strict=True))
     facts = pack_varint(len(blocks)) + facts
     if len(facts) > MAX_INDEX:
         raise FormatError(f"the index would hold more than {MAX_INDEX} bytes: make two archives")
-    pieces: list[Part] = [_checked(MAGIC + bytes([VERSION]), _deflate(facts))]
+    pieces: list[Part] = [checked(MAGIC + bytes([VERSION]), deflate(facts))]
     for head, block in zip(deflated, blocks, strict=True):
-        pieces += [_checked(MARK, head), block.body]
+        pieces += [checked(MARK, head), block.body]
     return pieces
-
-
-def _deflate(data: bytes) -> bytes:
-    return zlib.compress(data, level=9, wbits=RAW_DEFLATE)
-
-
-def _checked(start: bytes, content: bytes) -> bytes:
-    """Start, length of the content, CRC-32 of all three, content."""
-    start += pack_varint(len(content))
-    return start + zlib.crc32(content, zlib.crc32(start)).to_bytes(CRC32_BYTES, "little") + content
 
 
 # --- reading
@@ -197,12 +159,12 @@ def split(data: File | Archive) -> Archive:
     try:
         index, heads, start = _parse_index(data)
     except FormatError as error:
-        found = _scan(data)
+        found = find_blocks(data)
         if not found:
             raise
         return _rebuilt(data, found, error)
     starts, end = _block_starts(index, heads, start)
-    intact = [_has_head(data, begin, head) for (begin, _), head in zip(starts, heads, strict=True)]
+    intact = [has_head(data, begin, head.content) for (begin, _), head in zip(starts, heads, strict=True)]
     bodies = [body for _, body in starts] if all(intact) else _moved(data, index, starts, intact)
     parts = [_cut(block, data, *at) for block, at in zip(index.blocks, zip(bodies, intact, strict=True), strict=True)]
     return Archive.of(data, index, tuple(parts), end, index_bytes=start)
@@ -240,20 +202,12 @@ def _parse_index(data: Content) -> tuple[Index, list[_Head], int]:
     reader.take(len(MAGIC))
     if (version := reader.take(1)[0]) != VERSION:
         raise FormatError(f"archive version {version} (this program reads {VERSION}): a newer ddpmcodec is needed")
-    if (content := _content(reader, 0)) is None:
+    if (content := read_checked(reader, 0)) is None:
         raise ChecksumError("the index is damaged: its checksum does not match")
     facts, ended = inflate(content, MAX_INDEX)
     if not ended:
         raise FormatError(f"the index holds more than {MAX_INDEX} bytes, or bytes follow its end")
     return *_parse_heads(Reader(facts, "the index")), reader.position
-
-
-def _content(reader: Reader, start: int) -> bytes | None:
-    """What `_checked` wrote at `start`, read from behind its first bytes; None where its check does not match."""
-    length = reader.varint()
-    covered = reader.read_since(start)
-    check, content = int.from_bytes(reader.take(CRC32_BYTES), "little"), reader.take(length)
-    return content if zlib.crc32(content, zlib.crc32(covered)) == check else None
 
 
 def _parse_heads(reader: Reader) -> tuple[Index, list[_Head]]:
@@ -320,81 +274,16 @@ def _block_starts(index: Index, heads: Sequence[_Head], start: int) -> tuple[lis
     return starts, start
 
 
-def _packed_head(data: Content, start: int) -> tuple[bytes, int] | None:
-    """The head of the block that begins there, deflated, and its end; None where there is none, or it is damaged."""
-    reader = Reader(data, "a block")
-    reader.position = start
-    try:
-        content = _content(reader, start) if reader.take(len(MARK)) == MARK else None
-    except FormatError:
-        return None
-    return None if content is None else (content, reader.position)
-
-
-def _claimed(data: Content, start: int) -> int:
-    """How many bytes the head claims that would begin there; at most those that are there."""
-    reader = Reader(data, "a block")
-    reader.position = start + len(MARK)
-    try:
-        return min(reader.varint(), len(data) - start)
-    except FormatError:
-        return 0
-
-
-def _has_head(data: Content, start: int, head: _Head) -> bool:
-    """Whether a block with this head, which the index has, begins there."""
-    packed_head = _packed_head(data, start)
-    try:
-        return packed_head is not None and inflate(packed_head[0], MAX_HEAD) == (head.content, True)
-    except FormatError:
-        return False
-
-
-class _FoundBlock(NamedTuple):
-    """A block whose head is undamaged, and where its body begins."""
-
-    block: Block
-    body: int
-
-
-def _block_at(data: Content, start: int) -> _FoundBlock | None:
-    if (packed_head := _packed_head(data, start)) is None:
-        return None
-    try:
-        head, ended = inflate(packed_head[0], MAX_HEAD)
-        return _FoundBlock(parse_head(head), packed_head[1]) if ended else None
-    except FormatError:
-        return None
-
-
-def _scan(data: Content) -> list[_FoundBlock]:
-    """All blocks whose heads are undamaged, wherever they lie; of those with the same images the first.
-
-    What a mark claims to be a head is read to its end. Of data that is all marks no more is read than `SEARCHED`.
-    """
-    found, numbers, start = list[_FoundBlock](), set[int](), data.find(MARK)
-    left = SEARCHED * len(data)
-    while start >= 0 and left >= 0:
-        left -= _claimed(data, start)
-        here = _block_at(data, start)
-        new_numbers = {entry.number for entry in here.block.entries} if here else set[int]()
-        if here is not None and numbers.isdisjoint(new_numbers):
-            numbers |= new_numbers
-            found.append(here)
-        start = data.find(MARK, here.body if here else start + 1)
-    return found
-
-
 def _moved(data: Content, index: Index, starts: Sequence[BlockStart], intact: Sequence[bool]) -> list[int]:
     """Where bodies begin. What is not where the index says may be elsewhere: bytes were lost, or came in between."""
-    found = _scan(data)
+    found = find_blocks(data)
     return [
         body if is_there else next((other.body for other in found if other.block == block), body)
         for block, (_, body), is_there in zip(index.blocks, starts, intact, strict=True)
     ]
 
 
-def _rebuilt(data: Content, found: Sequence[_FoundBlock], damage: FormatError) -> Archive:
+def _rebuilt(data: Content, found: Sequence[FoundBlock], damage: FormatError) -> Archive:
     names: set[str] = set()
     for block, _ in found:
         block_names = {entry.name for entry in block.entries}

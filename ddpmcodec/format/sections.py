@@ -43,8 +43,7 @@ def pack_alpha(plane: NDArray[np.uint8]) -> bytes:
     """Alpha plane (H, W), losslessly."""
     above = np.zeros_like(plane)
     above[1:] = plane[:-1]
-    deflated = zlib.compress((plane - above).tobytes(), level=9, wbits=RAW_DEFLATE)
-    return deflated + zlib.crc32(plane.tobytes()).to_bytes(CRC32_BYTES, "little")
+    return deflate((plane - above).tobytes()) + zlib.crc32(plane.tobytes()).to_bytes(CRC32_BYTES, "little")
 
 
 def unpack_alpha(section: bytes, height: int, width: int) -> NDArray[np.uint8]:
@@ -70,6 +69,10 @@ def _sum_rows(rows: bytes, height: int, width: int) -> NDArray[np.uint8]:
     return np.cumsum(np.frombuffer(rows, np.uint8).reshape(height, width), axis=0, dtype=np.uint8)
 
 
+def deflate(data: bytes) -> bytes:
+    return zlib.compress(data, level=9, wbits=RAW_DEFLATE)
+
+
 def inflate(data: bytes, most: int) -> tuple[bytes, bool]:
     """Inflate at most `most` bytes: a deflate bomb gets no further. And whether stream and data ended there together.
 
@@ -93,7 +96,7 @@ def pack_metadata(metadata: Metadata) -> bytes:
     entries = metadata_entries(metadata)
     if not entries:
         return b""
-    deflated = zlib.compress(entries, level=9, wbits=RAW_DEFLATE)
+    deflated = deflate(entries)
     return zlib.crc32(deflated).to_bytes(CRC32_BYTES, "little") + deflated
 
 

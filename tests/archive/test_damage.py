@@ -10,7 +10,8 @@ from PIL import Image
 from ddpmcodec import archive, codec
 from ddpmcodec.archive import packing, writer
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, ImageError, TruncatedError
-from ddpmcodec.format.ddpma import MARK, split
+from ddpmcodec.format.block_frame import MARK
+from ddpmcodec.format.ddpma import split
 from ddpmcodec.models.context import ContextModel
 from pictures import Pictures, create, crops, drawing, same, survivors
 

@@ -9,7 +9,8 @@ import pytest
 from ddpmcodec import archive
 from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ImageError, TruncatedError
 from ddpmcodec.format import ddpma
-from ddpmcodec.format.ddpma import MARK, split
+from ddpmcodec.format.block_frame import MARK
+from ddpmcodec.format.ddpma import split
 from ddpmcodec.models.context import ContextModel
 from pictures import Pictures, create, crops, drawing, whole
 

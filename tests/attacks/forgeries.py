@@ -16,7 +16,7 @@ from ddpmcodec.codec import originals
 from ddpmcodec.errors import DdpmError
 from ddpmcodec.format import ddpma
 from ddpmcodec.format.block import FILES
-from ddpmcodec.format.ddpma import MARK
+from ddpmcodec.format.block_frame import MARK
 from ddpmcodec.format.head import pack_head
 from ddpmcodec.format.header import JPEG, JPEG_XL, STORED, STORED_KINDS
 from ddpmcodec.format.header_bytes import CHECKED

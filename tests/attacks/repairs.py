@@ -12,6 +12,7 @@ import numpy as np
 
 from ddpmcodec.errors import DdpmError
 from ddpmcodec.format import ddpma
+from ddpmcodec.format.block_frame import MARK
 from ddpmcodec.format.ddpm import split
 from ddpmcodec.format.head import pack_head
 from ddpmcodec.format.header import (
@@ -196,7 +197,7 @@ class ArchiveParts:
             copy = self.copies.get(number, head)
             index += pack_varint(len(small)) + pack_varint(len(copy)) + copy
         start = checked(ddpma.MAGIC + bytes([ddpma.VERSION]), deflate(index))
-        blocks = [checked(ddpma.MARK, head) + body for head, body in zip(packed, self.bodies, strict=True)]
+        blocks = [checked(MARK, head) + body for head, body in zip(packed, self.bodies, strict=True)]
         return b"".join([start, *blocks, self.junk])
 
 
@@ -230,10 +231,10 @@ def repaired_archive(data: bytes) -> bytes:
 
 
 def _marks(data: bytes) -> Iterator[tuple[int, bytes]]:
-    place = data.find(ddpma.MARK)
+    place = data.find(MARK)
     while place >= 0:
-        yield place, ddpma.MARK
-        place = data.find(ddpma.MARK, place + 1)
+        yield place, MARK
+        place = data.find(MARK, place + 1)
 
 
 # --- models

@@ -16,7 +16,8 @@ from PIL import ExifTags, Image
 
 from ddpmcodec import archive
 from ddpmcodec.cli import _archive_extract
-from ddpmcodec.format.ddpma import MARK, Packed, assemble, split
+from ddpmcodec.format.block_frame import MARK
+from ddpmcodec.format.ddpma import Packed, assemble, split
 from pictures import drawing, equal, files_below
 
 PHOTO = Path(__file__).parents[2] / "docs" / "photo.png"

@@ -30,8 +30,8 @@ from ddpmcodec.errors import (
     OutputError,
     TruncatedError,
 )
+from ddpmcodec.format.block_frame import MARK
 from ddpmcodec.format.ddpm import assemble, split
-from ddpmcodec.format.ddpma import MARK
 from ddpmcodec.format.header import JPEG, JPEG_XL, Header
 from ddpmcodec.format.jpeg_xl import size_of
 from ddpmcodec.format.varint import pack_varint

@@ -11,12 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddpmcodec.errors import DdpmError, FormatError, TruncatedError
-from ddpmcodec.format import ddpma
+from ddpmcodec.format import block_frame, ddpma
 from ddpmcodec.format.archive_facts import describe
 from ddpmcodec.format.block import Block, BlockCoding, Entry, Run
-from ddpmcodec.format.ddpma import MARK, Archive, Packed, Parts, assemble, find_images, packed, split
+from ddpmcodec.format.block_frame import MARK, checked
+from ddpmcodec.format.ddpma import Archive, Packed, Parts, assemble, find_images, packed, split
 from ddpmcodec.format.header import MODES
-from ddpmcodec.format.sections import RAW_DEFLATE
+from ddpmcodec.format.image_names import check_name
+from ddpmcodec.format.sections import RAW_DEFLATE, deflate
+from ddpmcodec.format.varint import pack_varint
 
 RUNS = Block(
     (Entry("b.png", "RGBA", 6, 4, 2, icc=1), Entry("a.png", "RGB", 5, 4, 0)),
@@ -155,15 +158,15 @@ def test_an_index_without_all_images_is_refused() -> None:
 
 
 def test_an_index_that_ends_early_contradicts_itself() -> None:
-    index = ddpma._checked(ddpma.MAGIC + b"\1", ddpma._deflate(b"\2\5\5"))
+    index = checked(ddpma.MAGIC + b"\1", deflate(b"\2\5\5"))
     with pytest.raises(FormatError, match="the index contradicts itself"):
         split(index)
 
 
 def test_a_head_in_an_index_is_bounded_before_it_is_copied() -> None:
-    size = ddpma.MAX_HEAD + 1
-    content = b"\1\0" + ddpma.pack_varint(size) + bytes(size)
-    index = ddpma._checked(ddpma.MAGIC + b"\1", ddpma._deflate(content))
+    size = block_frame.MAX_HEAD + 1
+    content = b"\1\0" + pack_varint(size) + bytes(size)
+    index = checked(ddpma.MAGIC + b"\1", deflate(content))
     with pytest.raises(FormatError, match=f"the head of a block takes {size} bytes where"):
         ddpma._parse_index(index)
 
@@ -182,13 +185,13 @@ def test_an_index_whose_blocks_differ_in_its_total_is_rebuilt(monkeypatch: pytes
 def test_an_index_that_inflates_to_more_than_it_may_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     data = example()
     monkeypatch.setattr(ddpma, "MAX_INDEX", 10)
-    monkeypatch.setattr(ddpma, "MAX_HEAD", 10)
+    monkeypatch.setattr(block_frame, "MAX_HEAD", 10)
     with pytest.raises(FormatError, match="the index holds more than 10 bytes"):
         split(data)
 
 
 printable = st.characters(exclude_categories=("C", "Z"), include_characters=" ", exclude_characters="\\")
-names = st.text(printable, min_size=1, max_size=8).filter(lambda name: ddpma.check_name(name) is None)
+names = st.text(printable, min_size=1, max_size=8).filter(lambda name: check_name(name) is None)
 sides = st.integers(1, 1 << 14)
 
 
@@ -207,8 +210,8 @@ def test_any_list_of_images_comes_back(facts: list[tuple[str, str, int, int]]) -
 
 @settings(max_examples=100)
 @given(st.binary(max_size=200), st.booleans())
-def test_any_bytes_are_read_or_refused(content: bytes, checked: bool) -> None:
-    data = ddpma._checked(ddpma.MAGIC + b"\1", content) if checked else content
+def test_any_bytes_are_read_or_refused(content: bytes, is_checked: bool) -> None:
+    data = checked(ddpma.MAGIC + b"\1", content) if is_checked else content
     try:
         found = split(data)
     except FormatError:
@@ -264,15 +267,15 @@ def test_no_index_is_written_that_no_reader_takes(monkeypatch: pytest.MonkeyPatc
 
 
 def test_marks_that_claim_everything_are_read_no_longer_than_some_times_the_data() -> None:
-    piece = ddpma.MARK + ddpma.pack_varint(1 << 20)
+    piece = MARK + pack_varint(1 << 20)
     data = b"x" + 500 * piece + bytes(1 << 20)
     read: list[int] = []
-    block_at = ddpma._block_at
+    block_at = block_frame._block_at
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ddpma, "_block_at", lambda data, start: read.append(start) or block_at(data, start))
+        patch.setattr(block_frame, "_block_at", lambda data, start: read.append(start) or block_at(data, start))
         with pytest.raises(FormatError, match="not an archive"):
             split(data)
-    assert 0 < len(read) <= ddpma.SEARCHED + 2
+    assert 0 < len(read) <= block_frame.SEARCHED + 2
 
 
 def test_facts_are_reported_without_decoding() -> None:
