@@ -34,7 +34,7 @@ MAX_LEVEL = 1 << 26  # in LEVEL_UNIT
 LEVEL_UNIT = 1024  # noise levels are integers in 1/1024 grey level
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # an archive may have a million
 class Entry:
     """One image. number: its position in the archive, from 0. length: bytes of its file, or of its alpha section.
 

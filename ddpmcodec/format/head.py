@@ -130,6 +130,15 @@ def _front_coded(names: Sequence[str]) -> Iterator[bytes]:
 class _HeadReader(Reader):
     """Reads the columns of a head."""
 
+    data: bytes
+
+    def varint(self) -> int:
+        """As of any reader; most numbers of a head are a byte, and an archive may have a million images."""
+        if self.position < len(self.data) and self.data[self.position] < 128:
+            self.position += 1
+            return self.data[self.position - 1]
+        return super().varint()
+
     def column(self, count: int, most: int = MAX_BLOCK_IMAGES) -> list[int]:
         """So many numbers. A claim allocates nothing: `most` bounds it, and a number takes a byte at least."""
         if count > most:
@@ -191,7 +200,7 @@ def _parse(reader: _HeadReader) -> Block:
         block, profile_length = _parse_stack(reader, block)
     names = reader.names(count)
     facts = zip(names, mode_names, widths, heights, numbers, sizes, icc, exif, strict=True)
-    block = replace(block, entries=tuple(Entry(*fact) for fact in facts))  # at once: an archive may have a million
+    block = replace(block, entries=tuple(Entry(*fact) for fact in facts))
     if block.coding is not None:
         block = _parse_ids(reader, block, block.coding, kind, profile_length)
     if reader.position != len(reader.data):
