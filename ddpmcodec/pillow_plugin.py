@@ -31,10 +31,11 @@ from PIL import Image, ImageFile
 
 from ddpmcodec.content import FileView
 from ddpmcodec.errors import DdpmError, FormatError, TruncatedError
+from ddpmcodec.format.alpha import unpack_alpha
 from ddpmcodec.format.ddpm import MARK_BYTES, is_marked, split
 from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, MAGIC, Header
 from ddpmcodec.format.header_bytes import parse_header
-from ddpmcodec.format.sections import Metadata, unpack_alpha, unpack_metadata
+from ddpmcodec.format.sections import Metadata, unpack_metadata
 from ddpmcodec.images import OWN_FORMAT, Planes, to_planes
 from ddpmcodec.metadata import exif_of
 

@@ -18,9 +18,10 @@ from ddpmcodec.codec.regions import Region, decode_region, small_part
 from ddpmcodec.content import Part
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, TruncatedError
 from ddpmcodec.format import ddpm
+from ddpmcodec.format.alpha import unpack_alpha
 from ddpmcodec.format.block import MAX_BLOCK_IMAGES, Block, BlockCoding, Entry
 from ddpmcodec.format.ddpma import Archive, Parts
-from ddpmcodec.format.sections import MAX_BLOCK_METADATA, Metadata, unpack_alpha, unpack_metadata
+from ddpmcodec.format.sections import MAX_BLOCK_METADATA, Metadata, unpack_metadata
 from ddpmcodec.images import Planes, to_image
 from ddpmcodec.parallel import WORK_PIXELS, run_all, thread_count
 

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from ddpmcodec.codec.efforts import CELLS, Coding, noise_of, parts_of_segments, segments
 from ddpmcodec.errors import CorruptError, FormatError, TruncatedError
+from ddpmcodec.format.alpha import preview_alpha, unpack_alpha
 from ddpmcodec.format.ddpm import Sections
-from ddpmcodec.format.header import Header
-from ddpmcodec.format.sections import Metadata, preview_alpha, unpack_alpha, unpack_metadata
+from ddpmcodec.format.header import Box, Header
+from ddpmcodec.format.sections import Metadata, unpack_metadata
 from ddpmcodec.format.streams import Stream, join_lanes, parse_stream
 from ddpmcodec.images import Planes
 from ddpmcodec.metadata import exif_of
@@ -110,18 +111,18 @@ def planes_of(header: Header, colour: NDArray[np.uint8], side: Side) -> Planes:
     return Planes(header.mode, colour, side.alpha, turned, side.original)
 
 
-def side_sections(file: Sections, partial: bool) -> Side:
+def side_sections(file: Sections, partial: bool, part: Box | None = None) -> Side:
     """Alpha and metadata: of cut alpha what is there, of cut metadata nothing. partial: a damaged section counts as
-    empty; otherwise it raises FormatError."""
+    empty; otherwise it raises FormatError. part: of alpha, all by default."""
     header, alpha, metadata, damaged = file.header, None, Metadata(), False
     if header.has_alpha_section:
         unpack = unpack_alpha if len(file.alpha) == header.alpha_length else preview_alpha
         try:
-            alpha = unpack(bytes(file.alpha), header.height, header.width)
+            alpha = unpack(bytes(file.alpha), header.height, header.width, part)
         except FormatError:
             if not partial:
                 raise
-            alpha, damaged = preview_alpha(b"", header.height, header.width), True
+            alpha, damaged = preview_alpha(b"", header.height, header.width, part), True
     try:
         if len(file.metadata) == header.metadata_length:
             metadata = unpack_metadata(bytes(file.metadata))

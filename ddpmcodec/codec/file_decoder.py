@@ -30,10 +30,10 @@ from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.codec.passes import DAMAGED, SHORT, DecodedTile, Report, decode_tiles, whole_tiles
 from ddpmcodec.codec.previews import canvas, shown
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, TruncatedError
+from ddpmcodec.format.alpha import preview_alpha
 from ddpmcodec.format.ddpm import Sections
 from ddpmcodec.format.header import Box, Header
 from ddpmcodec.format.header_bytes import covered_by_stream
-from ddpmcodec.format.sections import preview_alpha
 from ddpmcodec.format.streams import WORD_BYTES
 from ddpmcodec.images import Planes, to_image
 from ddpmcodec.models.context import ContextModel

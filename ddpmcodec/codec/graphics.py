@@ -20,8 +20,9 @@ from ddpmcodec.codec.batching import batches
 from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.codec.passes import Tile, encode_tiles
 from ddpmcodec.errors import ChecksumError, CorruptError
+from ddpmcodec.format.alpha import pack_alpha
 from ddpmcodec.format.header import MAX_WEBP_SIDE, Header
-from ddpmcodec.format.sections import CRC32_BYTES, pack_alpha
+from ddpmcodec.format.sections import CRC32_BYTES
 from ddpmcodec.format.streams import CHECK_BITS
 from ddpmcodec.images import Planes
 from ddpmcodec.models.context import ContextModel

@@ -16,6 +16,7 @@ from ddpmcodec.codec.file_decoder import Decoded, Wanted, decode_file
 from ddpmcodec.codec.reduced import decode_reduced, most_segments, reduced, scale_of
 from ddpmcodec.errors import ImageError, TruncatedError
 from ddpmcodec.format.ddpm import Sections
+from ddpmcodec.format.header import Box
 from ddpmcodec.images import to_image, to_planes
 
 Edges: TypeAlias = Sequence[int]  # left, top, right, bottom
@@ -55,13 +56,18 @@ class Region(NamedTuple):
         """All that this region touches in an image of 1/scale the size."""
         return Region(self.left // scale, self.top // scale, -(-self.right // scale), -(-self.bottom // scale))
 
+    @property
+    def box(self) -> Box:
+        """Rows and columns."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
     def moved(self, corner: tuple[int, int]) -> Region:
         """The same region, counted from another corner (column, row)."""
         left, top = corner
         return Region(self.left - left, self.top - top, self.right - left, self.bottom - top)
 
     def cut(self, plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        return np.ascontiguousarray(plane[self.top : self.bottom, self.left : self.right])
+        return np.ascontiguousarray(plane[self.box])
 
     def aligned(self, scale: int, width: int, height: int) -> Region:
         """This region grown to whole blocks of scale x scale pixels, as far as the image has them."""
@@ -86,7 +92,7 @@ def decode_region(file: Sections, region: Region, scale: int, wanted: Wanted, ma
     check_size(part, max_pixels)
     if not wanted.is_preview and needed is None:
         file.require_length()
-    side = side_sections(file, wanted.partial or needed is not None)
+    side = side_sections(file, wanted.partial or needed is not None, region.box)
     if needed is None:
         decoded = decode_file(part, wanted)
         area = region.moved(part.corner)
@@ -99,11 +105,12 @@ def decode_region(file: Sections, region: Region, scale: int, wanted: Wanted, ma
             part = region.part_of(file)
             decoded = decode_reduced(part, scale, wanted)
         area = region.scaled(scale).moved((part.corner[0] // scale, part.corner[1] // scale))
-    planes = decoded.planes
+    colour, planes = area.cut(decoded.planes.colour), decoded.planes
     if is_tiled or needed is not None:  # then only colours were decoded
-        planes = planes_of(header, planes.colour, side)
-    alpha = None if planes.alpha is None else region.cut(planes.alpha)
-    planes = replace(planes, colour=area.cut(planes.colour), alpha=alpha, original=b"")
+        planes = planes_of(header, colour, side)
+    else:
+        alpha = None if planes.alpha is None else region.cut(planes.alpha)
+        planes = replace(planes, colour=colour, alpha=alpha, original=b"")
     if scale > 1:
         planes = reduced(planes, scale, colour_is_reduced=needed is not None)
     return replace(

@@ -207,9 +207,8 @@ class _Tiled:
         header, pixels = self.header, canvas(part.header.height, part.header.width, part.header.channels)
         for tile in self.tiles:
             pixels[tile.box] = shown(tile.coder, threads=thread_count()) if tile.pixels is None else tile.pixels
-        side, whole = side_sections(file, bool(file.missing)), not file.missing
+        side, whole = side_sections(file, bool(file.missing), self.region.box), not file.missing
         colour = self.region.moved(part.corner).cut(pixels)
-        side = side._replace(alpha=None if side.alpha is None else self.region.cut(side.alpha))
         planes = planes_of(header, colour, side)
         done = steps_done(header, segments)
         return Decoded.of(file, planes, exact=whole, damaged=side.damaged, steps_done=done)

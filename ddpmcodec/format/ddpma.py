@@ -276,11 +276,12 @@ def _block_starts(index: Index, heads: Sequence[_Head], start: int) -> tuple[lis
 
 def _moved(data: Content, index: Index, starts: Sequence[BlockStart], intact: Sequence[bool]) -> list[int]:
     """Where bodies begin. What is not where the index says may be elsewhere: bytes were lost, or came in between."""
-    found = find_blocks(data)
-    return [
-        body if is_there else next((other.body for other in found if other.block == block), body)
-        for block, (_, body), is_there in zip(index.blocks, starts, intact, strict=True)
-    ]
+    found = {other.block.entries[0].number: other for other in find_blocks(data)}  # no two have an image in common
+    bodies = []
+    for block, (_, body), is_there in zip(index.blocks, starts, intact, strict=True):
+        other = None if is_there else found.get(block.entries[0].number)
+        bodies.append(other.body if other and other.block == block else body)
+    return bodies
 
 
 def _rebuilt(data: Content, found: Sequence[FoundBlock], damage: FormatError) -> Archive:

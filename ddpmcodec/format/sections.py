@@ -1,17 +1,15 @@
-"""The sections of a file that no model codes: the alpha plane and the metadata (ICC profile, EXIF, XMP), each checked.
+"""What no model codes is deflated: here, the metadata (ICC profile, EXIF, XMP); in alpha.py, the alpha plane.
 
-alpha    raw deflate of the plane, each row less the one above; then the CRC-32 of the plane
-metadata CRC-32 of the rest, then raw deflate of entries: kind (1 byte: 1 ICC, 2 EXIF, 3 XMP), varint length, bytes
+The metadata section is the CRC-32 of the rest, then raw deflate of entries: kind (1 byte: 1 ICC, 2 EXIF, 3 XMP),
+varint length, bytes.
 """
 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from io import BytesIO
 from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
 
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, ImageError, TruncatedError
 from ddpmcodec.format.header import MAX_METADATA
@@ -22,7 +20,6 @@ CRC32_BYTES = 4
 PIECE = 1 << 12  # bytes that are inflated at a time, to a thousand times as many at most: zlib joins what a call gives
 MAX_BLOCK_METADATA = 1 << 26  # bytes of all images of an archive's block, before compression
 KINDS = {1: "icc_profile", 2: "exif", 3: "xmp"}  # kind byte -> field of `Metadata`
-OPAQUE = 255
 
 
 class Metadata(NamedTuple):
@@ -39,36 +36,6 @@ class Metadata(NamedTuple):
 NO_METADATA = Metadata()
 
 
-def pack_alpha(plane: NDArray[np.uint8]) -> bytes:
-    """Alpha plane (H, W), losslessly."""
-    above = np.zeros_like(plane)
-    above[1:] = plane[:-1]
-    return deflate((plane - above).tobytes()) + zlib.crc32(plane.tobytes()).to_bytes(CRC32_BYTES, "little")
-
-
-def unpack_alpha(section: bytes, height: int, width: int) -> NDArray[np.uint8]:
-    """The plane (H, W). Raises CorruptError or ChecksumError when the section is not one of that size, undamaged."""
-    rows, ended = inflate(section[:-CRC32_BYTES], height * width)
-    if not ended or len(rows) != height * width:
-        raise CorruptError("the alpha section does not hold as many pixels as the image: the data is damaged")
-    plane = _sum_rows(rows, height, width)
-    if zlib.crc32(plane.tobytes()) != int.from_bytes(section[-CRC32_BYTES:], "little"):
-        raise ChecksumError("the alpha section decodes to other pixels than were encoded: the data is damaged")
-    return plane
-
-
-def preview_alpha(cut_section: bytes, height: int, width: int) -> NDArray[np.uint8]:
-    """The plane (H, W) as far as a section cut short holds it; opaque in the rows that are missing."""
-    rows, _ = inflate(cut_section, height * width)
-    whole = len(rows) // width
-    known = _sum_rows(rows[: whole * width], whole, width)
-    return np.concatenate([known, np.full((height - whole, width), OPAQUE, np.uint8)])
-
-
-def _sum_rows(rows: bytes, height: int, width: int) -> NDArray[np.uint8]:
-    return np.cumsum(np.frombuffer(rows, np.uint8).reshape(height, width), axis=0, dtype=np.uint8)
-
-
 def deflate(data: bytes) -> bytes:
     return zlib.compress(data, level=9, wbits=RAW_DEFLATE)
 
@@ -78,17 +45,24 @@ def inflate(data: bytes, most: int) -> tuple[bytes, bool]:
 
     Raises CorruptError for bytes that no deflate stream has.
     """
-    inflater, inflated, start = zlib.decompressobj(RAW_DEFLATE), BytesIO(), 0
+    inflated = BytesIO()
+    ended = inflate_to(inflated.write, data, most)
+    return inflated.getvalue(), ended
+
+
+def inflate_to(write: Callable[[bytes], object], data: bytes, most: int) -> bool:
+    """`inflate`, piece by piece: a piece has 4 MB at most."""
+    inflater, count, start = zlib.decompressobj(RAW_DEFLATE), 0, 0
     try:
-        while start < len(data) and not inflater.eof and inflated.tell() <= most:
+        while start < len(data) and not inflater.eof and count <= most:
             piece = data[start : start + PIECE]
-            inflated.write(inflater.decompress(piece, most + 1 - inflated.tell()))  # one more, to see whether it ends
+            inflated = inflater.decompress(piece, most + 1 - count)  # one more, to see whether it ends
+            write(inflated[: most - count])
+            count += len(inflated)
             start += len(piece)
     except zlib.error as error:
         raise CorruptError(f"a compressed section is damaged ({error}): get the file again") from error
-    ended = inflater.eof and inflated.tell() <= most and not inflater.unused_data and start >= len(data)
-    inflated.truncate(min(inflated.tell(), most))
-    return inflated.getvalue(), ended
+    return inflater.eof and count <= most and not inflater.unused_data and start >= len(data)
 
 
 def pack_metadata(metadata: Metadata) -> bytes:

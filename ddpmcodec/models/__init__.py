@@ -22,7 +22,7 @@ PHOTO = "photo"
 GAUSSIAN = "ddpm-cifar10"  # denoiser of the Gaussian channel, for thumbnails
 # What files call the context models: a byte. Once a version is released its numbers stay, and a model that changes
 # gets a new one.
-NUMBERS = {"cifar10": 1, "photo": 2}
+NUMBERS = {THUMBNAIL: 1, PHOTO: 2}
 THUMBNAIL_PIXELS = 64 * 64  # an image of more is a photograph, as far as the choice of a model goes
 FOLDER = Path(__file__).parent
 IDS = "ids.json"

@@ -107,7 +107,8 @@ def written_with(number: int, model_id: bytes, given: ContextModel | None, what:
     name = name_of_number(number)
     if number and name in models.names():
         return _embedded(name)
-    embedded = ", ".join(f"{models.ids()[name][:MODEL_ID_BYTES].hex()} ({name})" for name in models.NUMBERS)
+    known = ((name, model_id) for name, model_id in models.ids().items() if name in models.NUMBERS)
+    embedded = ", ".join(f"{model_id[:MODEL_ID_BYTES].hex()} ({name})" for name, model_id in known)
     raise ModelError(
         f"the {what} was written with model {_printed(number, model_id)}, and the embedded models are"
         f" {embedded or 'none'}: decode with the model that wrote it (model=PATH)"

@@ -22,7 +22,8 @@ from ddpmcodec.codec.regions import Region
 from ddpmcodec.codec.stream_decoder import ProgressiveDecoder
 from ddpmcodec.content import FileView
 from ddpmcodec.errors import ChecksumError, ImageError, TruncatedError
-from ddpmcodec.format.ddpm import split
+from ddpmcodec.format.ddpm import assemble, split
+from ddpmcodec.format.header import Header, Index
 from ddpmcodec.models.context import ContextModel
 
 Picture = Callable[..., Image.Image]
@@ -49,6 +50,20 @@ def tiled(image: Image.Image, model: ContextModel) -> bytes:
 
 def expected(image: Image.Image, box: tuple[int, int, int, int]) -> np.ndarray:
     return np.asarray(image.crop(box))
+
+
+def test_alpha_takes_the_memory_of_a_part(model: ContextModel) -> None:
+    side, tile = 1 << 13, 1 << 10
+    count = (side // tile) ** 2
+    header = Header("RGBA", side, side, 1, 0, model.number, model.short_id, index=Index(tile, tile, 8))
+    forged = assemble(header, b"", [b""] * (8 * count), b"")
+    tracemalloc.start()
+    try:
+        found = codec.decode(forged, box=(0, 0, 1, 1), model=model, partial=True, max_pixels=tile**2)
+        assert tracemalloc.get_traced_memory()[1] < side**2 // 2
+    finally:
+        tracemalloc.stop()
+    assert found.size == (1, 1)
 
 
 def test_a_part_is_that_of_the_whole(tiled: bytes, image: Image.Image, model: ContextModel) -> None:

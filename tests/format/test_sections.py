@@ -1,4 +1,4 @@
-"""Alpha and metadata sections: exact, checked, and bounded whatever they claim."""
+"""Metadata sections: exact, checked, and bounded whatever they claim."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import contextlib
 import tracemalloc
 import zlib
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, ImageError
 from ddpmcodec.format.header import MAX_METADATA
@@ -18,87 +16,13 @@ from ddpmcodec.format.sections import (
     NO_METADATA,
     Metadata,
     inflate,
-    pack_alpha,
     pack_metadata,
-    preview_alpha,
-    unpack_alpha,
     unpack_metadata,
 )
-
-DAMAGE = (ChecksumError, CorruptError)
-
-planes = arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9)))
-
-
-def ramp() -> np.ndarray:
-    return np.add.outer(np.arange(20) * 9, np.arange(24) * 5).astype(np.uint8)
 
 
 def raw_deflate(data: bytes) -> bytes:
     return zlib.compress(data, wbits=-15)
-
-
-@given(planes)
-def test_alpha_comes_back(plane: np.ndarray) -> None:
-    assert np.array_equal(unpack_alpha(pack_alpha(plane), *plane.shape), plane)
-
-
-def test_an_opaque_plane_costs_next_to_nothing() -> None:
-    assert len(pack_alpha(np.full((32, 32), 255, np.uint8))) < 24
-
-
-def test_every_flipped_bit_of_an_alpha_section_is_found() -> None:
-    section = pack_alpha(ramp())
-    for bit in range(8 * len(section)):
-        damaged = bytearray(section)
-        damaged[bit // 8] ^= 1 << bit % 8
-        try:
-            found = unpack_alpha(bytes(damaged), 20, 24)
-        except DAMAGE:
-            continue
-        # The last deflate byte has bits that mean nothing: what is accepted is never a wrong plane.
-        assert np.array_equal(found, ramp())
-
-
-@pytest.mark.parametrize("shape", [(20, 23), (20, 25), (19, 24), (1, 1)])
-def test_alpha_of_another_size_is_refused(shape: tuple[int, int]) -> None:
-    with pytest.raises(CorruptError, match="as many pixels as the image"):
-        unpack_alpha(pack_alpha(ramp()), *shape)
-
-
-@pytest.mark.parametrize("section", [b"", b"abcd", b"\xff" * 20])
-def test_what_is_not_an_alpha_section_is_refused(section: bytes) -> None:
-    with pytest.raises(CorruptError):
-        unpack_alpha(section, 20, 24)
-
-
-def test_bytes_behind_the_alpha_are_refused() -> None:
-    section = pack_alpha(ramp())
-    with pytest.raises(CorruptError):
-        unpack_alpha(section[:-4] + b"junk" + section[-4:], 20, 24)
-
-
-def test_a_deflate_bomb_gets_no_further_than_the_image() -> None:
-    section = raw_deflate(bytes(50_000_000)) + bytes(4)
-    tracemalloc.start()
-    try:
-        with pytest.raises(CorruptError):
-            unpack_alpha(section, 20, 24)
-        assert tracemalloc.get_traced_memory()[1] < 1_000_000
-    finally:
-        tracemalloc.stop()
-
-
-def test_a_preview_has_the_first_rows_and_is_opaque_below() -> None:
-    section = pack_alpha(ramp())
-    known = 0
-    for size in range(len(section)):
-        found = preview_alpha(section[:size], 20, 24)
-        rows = int((found == ramp()).all(1).sum())
-        assert (found[rows:] == 255).all()
-        assert rows >= known
-        known = rows
-    assert known == 20
 
 
 @pytest.mark.parametrize(
@@ -155,9 +79,8 @@ def test_deflated_bytes_that_are_no_stream_are_damage() -> None:
 
 @given(st.binary(max_size=40))
 def test_no_other_error_comes_out(section: bytes) -> None:
-    for unpack in (unpack_metadata, lambda data: unpack_alpha(data, 3, 5)):
-        with contextlib.suppress(FormatError):
-            unpack(section)
+    with contextlib.suppress(FormatError):
+        unpack_metadata(section)
 
 
 def test_too_much_metadata_is_refused_with_a_remedy() -> None:

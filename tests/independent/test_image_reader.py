@@ -22,7 +22,8 @@ from ddpmcodec.codec.efforts import Coding, parts_of_segments, segments
 from ddpmcodec.codec.passes import new_pass, run
 from ddpmcodec.errors import FormatError
 from ddpmcodec.format import ddpm, tiles
-from ddpmcodec.format.sections import unpack_alpha, unpack_metadata
+from ddpmcodec.format.alpha import unpack_alpha
+from ddpmcodec.format.sections import unpack_metadata
 from ddpmcodec.format.streams import join_lanes, pack_state
 from ddpmcodec.models.context import ContextModel
 from forgeries import forged_file

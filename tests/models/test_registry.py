@@ -40,6 +40,14 @@ def test_the_model_of_a_file_is_found_by_its_number(context_model: ContextModel)
         written_with(0, context_model.short_id, None, "archive")
 
 
+def test_an_embedded_model_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    name, ids = models.THUMBNAIL, models.ids()
+    monkeypatch.setattr(models, "names", lambda: (name,))
+    monkeypatch.setattr(models, "ids", lambda: {name: ids[name]})
+    with pytest.raises(ModelError, match=rf"written with model .*, and the embedded models are \w+ \({name}\): "):
+        written_with(models.NUMBERS[models.PHOTO], b"", None)
+
+
 @pytest.mark.parametrize("source", ["nonsense", "0123456789abcdef"])
 def test_what_is_neither_a_name_nor_a_file_is_named(source: str) -> None:
     with pytest.raises(ModelError, match=f"^{source}: no model of that name, and no file .*; embedded models: "):

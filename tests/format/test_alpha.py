@@ -1,0 +1,116 @@
+"""Alpha sections: exact, checked, and bounded whatever they claim."""
+
+from __future__ import annotations
+
+import contextlib
+import tracemalloc
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from ddpmcodec.errors import ChecksumError, CorruptError, FormatError
+from ddpmcodec.format.alpha import pack_alpha, preview_alpha, unpack_alpha
+
+DAMAGE = (ChecksumError, CorruptError)
+
+planes = arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9)))
+
+
+def ramp() -> np.ndarray:
+    return np.add.outer(np.arange(20) * 9, np.arange(24) * 5).astype(np.uint8)
+
+
+@given(planes)
+def test_alpha_comes_back(plane: np.ndarray) -> None:
+    assert np.array_equal(unpack_alpha(pack_alpha(plane), *plane.shape), plane)
+
+
+def test_an_opaque_plane_costs_next_to_nothing() -> None:
+    assert len(pack_alpha(np.full((32, 32), 255, np.uint8))) < 24
+
+
+def test_every_flipped_bit_of_an_alpha_section_is_found() -> None:
+    section = pack_alpha(ramp())
+    for bit in range(8 * len(section)):
+        damaged = bytearray(section)
+        damaged[bit // 8] ^= 1 << bit % 8
+        try:
+            found = unpack_alpha(bytes(damaged), 20, 24)
+        except DAMAGE:
+            continue
+        # The last deflate byte has bits that mean nothing: what is accepted is never a wrong plane.
+        assert np.array_equal(found, ramp())
+
+
+@pytest.mark.parametrize("shape", [(20, 23), (20, 25), (19, 24), (1, 1)])
+def test_alpha_of_another_size_is_refused(shape: tuple[int, int]) -> None:
+    with pytest.raises(CorruptError, match="as many pixels as the image"):
+        unpack_alpha(pack_alpha(ramp()), *shape)
+
+
+@pytest.mark.parametrize("section", [b"", b"abcd", b"\xff" * 20])
+def test_what_is_not_an_alpha_section_is_refused(section: bytes) -> None:
+    with pytest.raises(CorruptError):
+        unpack_alpha(section, 20, 24)
+
+
+def test_bytes_behind_the_alpha_are_refused() -> None:
+    section = pack_alpha(ramp())
+    with pytest.raises(CorruptError):
+        unpack_alpha(section[:-4] + b"junk" + section[-4:], 20, 24)
+
+
+def test_a_deflate_bomb_gets_no_further_than_the_image() -> None:
+    section = zlib.compress(bytes(50_000_000), wbits=-15) + bytes(4)
+    tracemalloc.start()
+    try:
+        with pytest.raises(CorruptError):
+            unpack_alpha(section, 20, 24)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_preview_has_the_first_rows_and_is_opaque_below() -> None:
+    section = pack_alpha(ramp())
+    known = 0
+    for size in range(len(section)):
+        found = preview_alpha(section[:size], 20, 24)
+        rows = int((found == ramp()).all(1).sum())
+        assert (found[rows:] == 255).all()
+        assert rows >= known
+        known = rows
+    assert known == 20
+
+
+@given(planes, st.data())
+def test_a_part_is_cut_out_of_the_plane(plane: np.ndarray, data: st.DataObject) -> None:
+    part = tuple(slice(*sorted(data.draw(st.tuples(st.integers(0, n), st.integers(0, n))))) for n in plane.shape)
+    section = pack_alpha(plane)
+    assert np.array_equal(unpack_alpha(section, *plane.shape, part), plane[part])
+    cut = section[: len(section) // 2]
+    assert np.array_equal(preview_alpha(cut, *plane.shape, part), preview_alpha(cut, *plane.shape)[part])
+
+
+def test_a_part_takes_the_memory_of_a_part() -> None:
+    section = pack_alpha(np.add.outer(np.arange(6000), np.arange(6000)).astype(np.uint8))
+    tracemalloc.start()
+    try:
+        for unpack in (unpack_alpha, preview_alpha):
+            assert unpack(section, 6000, 6000, (slice(2999, 3001), slice(4, 7))).tolist() == [
+                [187, 188, 189],
+                [188, 189, 190],
+            ]
+        assert tracemalloc.get_traced_memory()[1] < 6000 * 6000 * 2 // 3
+    finally:
+        tracemalloc.stop()
+
+
+@given(st.binary(max_size=40))
+def test_no_other_error_comes_out(section: bytes) -> None:
+    with contextlib.suppress(FormatError):
+        unpack_alpha(section, 3, 5)
