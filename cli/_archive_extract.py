@@ -6,7 +6,7 @@ import json
 import os
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -62,7 +62,11 @@ if TYPE_CHECKING:
 )
 @reduce_option
 @upright_option
-@click.option("--skip-existing", is_flag=True, help="Leave out images whose files exist.")
+@click.option(
+    "--skip-existing",
+    is_flag=True,
+    help="Leave out images whose files exist. A file that is not whole is an error, and the others are written.",
+)
 @network_option
 @max_pixels_option
 @force_option
@@ -102,8 +106,9 @@ def extract(
     facts = describe(data)["images"] if original else []
     jpegs = {image["name"] for image in facts if (image["coding"] or "").startswith("JPEG")}
     target = _target(output, _targets([entry.name for entry in entries], jpegs), file, force, as_json, len(wanted))
-    skipped = {entry.name: None for entry in wanted if skip_existing and target.has(entry.name)}
-    wanted = [entry for entry in wanted if entry.name not in skipped]
+    skipped = target.skipped(entry.name for entry in wanted) if skip_existing else []
+    missing = {entry.name for entry in wanted}.difference(skipped, (failed["name"] for failed in target.failed))
+    wanted = [entry for entry in wanted if entry.name in missing]
     if not force:
         target.refuse_existing(entry.name for entry in wanted)
     pixels = sum(entry.pixels for entry in wanted)
@@ -111,7 +116,7 @@ def extract(
         with naming(file), threads_of(threads), progress(file, pixels, quiet=quiet) as advance:
             from ddpmcodec import archive as archives
 
-            everything = not skipped and len(wanted) == len(entries)  # then what is lost without a name is named, too
+            everything = len(wanted) == len(entries)  # then what is lost without a name is named, too
             chosen = None if everything else [entry.name for entry in wanted]
             options: dict[str, Any] = {"model": model, "max_pixels": max_pixels, "progress": advance}
             restored = archives.extract(data, chosen, reduce=int(reduce or 1), original=original, **options)
@@ -121,7 +126,7 @@ def extract(
             say(f"{label(file)}: {counted(len(target.done), 'image')} -> {output}" + _others(skipped, target))
         if as_json:
             images = [{"name": name, "file": path} for name, path in target.done.items()]
-            echo(json.dumps({"file": label(file), "images": images, "skipped": [*skipped], "failed": target.failed}))
+            echo(json.dumps({"file": label(file), "images": images, "skipped": skipped, "failed": target.failed}))
     return max(target.codes, default=0)
 
 
@@ -141,8 +146,7 @@ def _write_all(restored: Iterator[Restored], target: _Target, *, turned: bool) -
                 image = save_image(upright(image) if turned else image, "PNG")
             target.write(name, image)
         except OutputError as error:
-            target.codes.append(failure(error))
-            target.failed.append({"name": name, "error": message_of(error)})
+            target.fail(name, error)
 
 
 # --- where images go
@@ -156,9 +160,14 @@ class _Target:
     failed: list[dict[str, str]] = field(default_factory=list)
     codes: list[int] = field(default_factory=list)
 
-    def has(self, name: str) -> bool:
-        """Whether an image's file is there already. Raises OutputError where something else is."""
-        return False
+    def fail(self, name: str, error: OutputError) -> None:
+        """Says why an image is not written; the others are."""
+        self.codes.append(failure(error))
+        self.failed.append({"name": name, "error": message_of(error)})
+
+    def skipped(self, names: Iterable[str]) -> list[str]:
+        """The images whose files are there already. Where something else is, that image fails."""
+        return []
 
     def refuse_existing(self, names: Iterator[str]) -> None:
         """Raises OutputError where something would be overwritten."""
@@ -182,13 +191,17 @@ class _Folder(_Target):
         if not os.access(there, os.W_OK | os.X_OK):
             raise OutputError(f"{folder}: no file can be written in {there}: name another folder with -o, or permit it")
 
-    def has(self, name: str) -> bool:
-        target = self.folder / self.files[name]
-        if not os.path.lexists(target):
-            return False
-        if not is_whole(target):
-            raise OutputError(f"{target}: exists, but is not a whole file: use -f to overwrite it, or remove it")
-        return True
+    def skipped(self, names: Iterable[str]) -> list[str]:
+        there = []
+        for name in names:
+            target = self.folder / self.files[name]
+            if not os.path.lexists(target):
+                continue
+            if is_whole(target):
+                there.append(name)
+            else:
+                self.fail(name, OutputError(f"{target}: exists, but is not a whole file: remove it to write it again"))
+        return there
 
     def refuse_existing(self, names: Iterator[str]) -> None:
         """Also where a link has the name of a folder."""

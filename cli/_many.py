@@ -74,7 +74,8 @@ _OPTIONS = (
     click.option(
         "--skip-existing",
         is_flag=True,
-        help="Leave out files whose outputs are whole, as large, and not older; write those of other files again.",
+        help="Leave out files whose outputs are whole, as large, and not older; write those of changed files again. An"
+        " output that is not whole is an error.",
     ),
     click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing."),
     click.option(
@@ -209,9 +210,7 @@ def _planned(
             outdated = choice.skip_existing and target != STANDARD and os.path.lexists(target)
             if outdated:
                 if not work.is_whole(Path(target)):
-                    raise OutputError(
-                        f"{target}: exists, but is not a whole file: use -f to overwrite it, or remove it"
-                    )
+                    raise OutputError(f"{target}: exists, but is not a whole file: remove it to write it again")
                 if name == STANDARD or (work.fits(name, Path(target)) and not _is_newer(Path(name), Path(target))):
                     report.skipped(name, target, alone=len(targets) == 1)
                     continue
@@ -323,7 +322,7 @@ class SentModel:
 @cache
 def _parsed(data: bytes, source: str) -> ContextModel:
     """Parses a model once in a worker."""
-    from ddpmcodec.models.context import parse
+    from ddpmcodec.models.registry import parse
 
     return parse(data, source)
 

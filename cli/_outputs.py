@@ -17,6 +17,7 @@ from ddpmcodec.folders import with_suffix
 
 from ._common import ENCODED, STANDARD, label, standard_output, write_stdout
 
+JPEG_START = b"\xff\xd8\xff"
 SAME_FORMAT = {".png": (".png",), ".jpg": (".jpg", ".jpeg", ".jpe", ".jfif")}  # suffixes that outputs may have, too
 
 
@@ -84,8 +85,8 @@ class Outputs:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether what is there can be an image file as this program writes it: not empty, and a PNG up to its end. Raises
-    OSError."""
+    """Whether what is there can be an image file as this program writes it: not empty, by its suffix a PNG or a JPEG
+    from its start on, and a PNG up to its end. Raises OSError."""
     from ddpmcodec.images import PNG_END
     from ddpmcodec.metadata import PNG_START
 
@@ -94,7 +95,11 @@ def is_whole(path: Path) -> bool:
     with path.open("rb") as file:
         start, size = file.read(len(PNG_START)), file.seek(0, os.SEEK_END)
         file.seek(max(0, size - len(PNG_END)))
-        return size > 0 and (start != PNG_START or file.read() == PNG_END)
+        end, suffix = file.read(), path.suffix.lower()
+    if suffix in SAME_FORMAT[".jpg"]:
+        return start.startswith(JPEG_START)
+    is_png = start == PNG_START
+    return size > 0 and (end == PNG_END if is_png else suffix != ".png")
 
 
 def refuse_image_name(output: str, verb: str, suffix: str) -> None:

@@ -41,7 +41,7 @@ from ddpmcodec.paper.ans.logistic import PRECISION
 from ddpmcodec.paper.ans.stack import STATE_LOW, Stack
 from ddpmcodec.paper.bits_back import LatentLevel, hierarchy
 from ddpmcodec.paper.denoiser import IntegerPrediction, Latents, Predictor, RoundedDenoiser
-from ddpmcodec.paper.denoisers import find_denoiser, written_with
+from ddpmcodec.paper.denoisers import find_denoiser, is_embedded, written_with
 from ddpmcodec.paper.gaussian.model import GaussianModel
 from ddpmcodec.paper.numerics import Description, NumericsProfile, exact_torch
 from ddpmcodec.paper.schedule import check_levels
@@ -106,13 +106,17 @@ def find_network(source: LatentSource = None) -> Network:
 def network_of(model_id: bytes, profile: Description, source: LatentSource = None) -> Network:
     """The network that an archive was written with. model_id: its first bytes; profile: empty for a Gaussian model.
 
-    source: where it is, or None when it is embedded. Raises ModelError when it is missing or another one, or computes
+    source: where it is, unless it is embedded. Raises ModelError when it is missing or another one, or computes
     other numbers than it did where the archive was written; FormatError for a profile that says nonsense.
     """
     if not profile:
-        network = find_network(written_with(model_id) if source is None else source)
-        refuse_another(network.id, model_id)
-        return network
+        if source is not None:
+            network = find_network(source)
+            if not is_embedded(model_id):
+                refuse_another(network.id, model_id)
+            if network.id.startswith(model_id):
+                return network
+        return find_network(written_with(model_id))
     if any(type(profile.get(key)) is not value_type for key, value_type in PROFILE_KEYS.items()):
         raise FormatError("the archive's numerics profile is incomplete: it is damaged")
     denoiser = find_denoiser(source) if isinstance(source, str | Path) else source

@@ -4,6 +4,7 @@ embedded. `ddpmcodec.paper.denoisers` finds the models of the paper's system.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from functools import cache
@@ -51,7 +52,17 @@ def find(source: ModelSource) -> ContextModel | None:
     if source == "":
         raise ModelError("the name of the model is empty: name an embedded one, or a file")
     name = name_of(source)
-    return _embedded(name) if name is not None else context.parse(read(source), str(source))
+    return _embedded(name) if name is not None else parse(read(source), str(source))
+
+
+def parse(data: bytes, source: str) -> ContextModel:
+    """A context model from the bytes of its file, wherever that lies. An embedded model stays one: files name it by its
+    number. source: what errors call it. Raises ModelError."""
+    model_id = hashlib.sha256(data).digest()
+    for name in models.NUMBERS:
+        if models.ids().get(name) == model_id:
+            return _embedded(name)
+    return context.parse(data, source)
 
 
 def is_denoiser(source: str | Path) -> bool | None:
@@ -95,18 +106,18 @@ def default(pixels: int) -> ContextModel:
 def written_with(number: int, model_id: bytes, given: ContextModel | None, what: str = "file") -> ContextModel:
     """The context model of a file or an archive, by its number (0: none) or the first bytes of its id.
 
-    Raises ModelError where it is missing, or `given` is another.
+    given: found beside the embedded ones. Raises ModelError where the model is missing.
     """
-    if given is not None:
-        if (given.number, given.short_id) != (number, model_id):
-            raise ModelError(
-                f"the {what} was written with model {_printed(number, model_id)}, and the given model {given.name!r} is"
-                f" {given.id[:MODEL_ID_BYTES].hex()}: decode with the model that wrote it (model=PATH)"
-            )
+    if given is not None and (given.number, given.short_id) == (number, model_id):
         return given
     name = name_of_number(number)
     if number and name in models.names():
         return _embedded(name)
+    if given is not None:
+        raise ModelError(
+            f"the {what} was written with model {_printed(number, model_id)}, and the given model {given.name!r} is"
+            f" {given.id[:MODEL_ID_BYTES].hex()}: decode with the model that wrote it (model=PATH)"
+        )
     known = ((name, model_id) for name, model_id in models.ids().items() if name in models.NUMBERS)
     embedded = ", ".join(f"{model_id[:MODEL_ID_BYTES].hex()} ({name})" for name, model_id in known)
     raise ModelError(

@@ -49,6 +49,11 @@ def find_denoiser(source: GaussianModel | PaperDenoiser | str | Path | None) -> 
     return gaussian.parse(registry.read(source), str(source))
 
 
+def is_embedded(model_id: bytes) -> bool:
+    """Whether an archive's Gaussian model is an embedded one. model_id: the first bytes of its id."""
+    return any(models.ids()[name].startswith(model_id) for name in _gaussian_names())
+
+
 def written_with(model_id: bytes) -> GaussianModel:
     """The embedded Gaussian model of an archive. model_id: the first bytes of its id. Raises ModelError."""
     for name in (names := _gaussian_names()):

@@ -92,8 +92,18 @@ def test_blocks_of_one_archive_may_have_different_models(monkeypatch: pytest.Mon
     found = create(pictures, None)
     assert archive.describe(found)["model_numbers"] == sorted(models.NUMBERS.values())
     assert whole(pictures, archive.extract(found))
-    with pytest.raises(ModelError, match="the archive was written with model"):
-        archive.extract(found, model="photo")
+    assert whole(pictures, archive.extract(found, model="photo"))
+
+
+def test_a_given_model_is_found_beside_the_embedded_ones(data: bytes, model: ContextModel) -> None:
+    """Here are runs by both, and files by both."""
+    pictures = dict(archive.extract(data, model=model))
+    more, large = crops(13, 24, 20), crops(1, 70, 60)
+    added = {f"more-{name}": image for name, image in more.items()}
+    of_model = {f"large-{name}": image for name, image in large.items()}
+    of_photo = {f"photo-{name}": image for name, image in large.items()}
+    together = archive.join([data, create(added, None), create(of_model, model), create(of_photo, "photo")])
+    assert whole(pictures | added | of_model | of_photo, archive.extract(together, model=model))
 
 
 def test_an_embedded_model_has_a_name() -> None:

@@ -305,9 +305,10 @@ def test_what_is_there_can_be_left_out(ddpm: Callable, archived: Callable) -> No
     file = archived({"a.png": 1, "b.png": 2})
     out = file.parent / "out"
     assert ddpm("archive", "extract", file, "a.png", "-o", out).code == 0
-    (out / "a.png").write_bytes(b"mine")
+    Image.new("L", (1, 1)).save(out / "a.png")
+    mine = (out / "a.png").read_bytes()
     ended = ddpm("archive", "extract", file, "--skip-existing", "-o", out)
-    assert (ended.code, (out / "a.png").read_bytes()) == (0, b"mine")
+    assert (ended.code, (out / "a.png").read_bytes()) == (0, mine)
     assert ended.stderr == f"ddpmcodec: {file}: 1 image -> {out}, 1 skipped\n"
     assert ddpm("archive", "extract", file, "--skip-existing", "-f", "-o", out).code == 2
 
@@ -375,13 +376,17 @@ def test_the_archive_itself_is_not_written_over(ddpm: Callable, archived: Callab
 
 
 def test_what_is_no_whole_image_is_not_left_out(ddpm: Callable, archived: Callable) -> None:
-    file = archived({"a.png": 1})
+    """It fails, and the others are written."""
+    file = archived({"a.png": 1, "b.png": 2})
     out = file.parent / "out"
     assert ddpm("archive", "extract", file, "-o", out).code == 0
     whole = (out / "a.png").read_bytes()
-    (out / "a.png").write_bytes(whole[:-5])
-    ended = ddpm("archive", "extract", file, "-o", out, "--skip-existing")
-    assert (ended.code, "a.png: exists, but is not a whole file: use -f" in ended.stderr) == (1, True)
+    for content in (whole[:-5], bytes(len(whole)), b""):
+        (out / "a.png").write_bytes(content)
+        (out / "b.png").unlink()
+        ended = ddpm("archive", "extract", file, "-o", out, "--skip-existing")
+        assert (ended.code, "a.png: exists, but is not a whole file: remove it" in ended.stderr) == (1, True)
+        assert ((out / "a.png").read_bytes(), (out / "b.png").is_file()) == (content, True)
     (out / "a.png").unlink()
     os.mkfifo(out / "a.png")
     assert ddpm("archive", "extract", file, "-o", out, "--skip-existing").code == 1

@@ -227,11 +227,12 @@ def test_a_model_that_is_not_embedded_is_4_naming_its_id(
     assert np.array_equal(read(foreign.with_suffix(".png")), pixels)
 
 
-def test_another_model_is_4_naming_both(decode: Any, file: Path, other_model: Path) -> None:
-    ended = decode(file, "--model", other_model)
+def test_another_model_is_4_naming_both(decode: Any, file: Path, foreign: Path, other_model: Path) -> None:
+    ended = decode(foreign, "--model", "photo")
     assert ended.code == 4
-    assert f"the file was written with model {codec.info(file.read_bytes())['model_id']}" in ended.stderr
-    assert "and the given model 'other' is" in ended.stderr
+    assert f"the file was written with model {codec.info(foreign.read_bytes())['model_id']}" in ended.stderr
+    assert "and the given model 'photo' is" in ended.stderr
+    assert decode(file, "--model", other_model, "-o", "-").code == 0  # which names an embedded one
 
 
 def test_a_format_that_cannot_hold_the_image_is_1(decode: Any, tmp_path: Path) -> None:

@@ -17,9 +17,13 @@ def test_a_context_model_is_found_by_name_id_and_path() -> None:
     assert isinstance(found, ContextModel)
     for source in (models.ids()["photo"].hex(), models.ids()["photo"][:4].hex(), found):
         assert find(source) is found
-    by_path = find(models.path("photo"))
-    assert by_path.id == found.id
-    assert (found.number, by_path.number) == (models.NUMBERS["photo"], 0)  # files name embedded models by number
+
+
+def test_an_embedded_model_stays_one_wherever_its_file_lies(tmp_path: Path) -> None:
+    """Files name it by its number."""
+    (copy := tmp_path / "kept.safetensors").write_bytes(models.path("photo").read_bytes())
+    assert find(models.path("photo")) is find(copy) is find("photo")
+    assert find(copy).number == models.NUMBERS["photo"]
 
 
 def test_none_is_left_to_the_image_or_the_file() -> None:
@@ -36,6 +40,7 @@ def test_a_file_named_like_an_id_is_the_file(tmp_path: Path, monkeypatch: pytest
 def test_the_model_of_a_file_is_found_by_its_number(context_model: ContextModel) -> None:
     assert written_with(models.NUMBERS["cifar10"], b"", None) is find("cifar10")
     assert written_with(0, context_model.short_id, context_model) is context_model
+    assert written_with(models.NUMBERS["cifar10"], b"", context_model) is find("cifar10")  # a model given is one more
     with pytest.raises(ModelError, match=r"the archive was written with model .* and the embedded models are"):
         written_with(0, context_model.short_id, None, "archive")
 
