@@ -8,9 +8,11 @@
 #include <nanobind/stl/vector.h>
 
 #include "arrays.h"
+#include "learning_rules.h"
 #include "pass.h"
 #include "positions.h"
 #include "streams.h"
+#include "tensors.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -19,25 +21,7 @@ namespace ddpm {
 
 namespace {
 
-template <class T> using In = nb::ndarray<const T, nb::c_contig, nb::device::cpu>;
 template <class T> using Out = nb::ndarray<nb::numpy, T>;
-
-template <class T> In<T> tensor(const nb::dict& tensors, const std::string& name, std::vector<int64_t> shape) {
-    const nb::str key(name.c_str());
-    if (!tensors.contains(key)) throw std::invalid_argument("no tensor " + name);
-    In<T> array;
-    if (!nb::try_cast(tensors[key], array, false)) throw std::invalid_argument(name + " has another type or layout");
-    if (array.ndim() != shape.size()) throw std::invalid_argument(name + " has another number of dimensions");
-    for (size_t i = 0; i < shape.size(); i++)
-        if (int64_t(array.shape(i)) != shape[i]) throw std::invalid_argument(name + " has another shape");
-    return array;
-}
-
-int64_t length(const nb::dict& tensors, const std::string& name, size_t axis) {
-    const nb::str key(name.c_str());
-    if (!tensors.contains(key)) throw std::invalid_argument("no tensor " + name);
-    return nb::cast<int64_t>(tensors[key].attr("shape")[axis]);
-}
 
 Role role_of(const std::string& name) {
     if (name == "band") return Role::BAND;
@@ -46,42 +30,17 @@ Role role_of(const std::string& name) {
     throw std::invalid_argument("a network's role is band, direct or last, not " + name);
 }
 
-// The tensors of a network by their names.
-struct Named {
-    const nb::dict& tensors;
-
-    const int8_t* weights(const std::string& name, int outputs, int inputs) {
-        return tensor<int8_t>(tensors, name, {outputs, inputs}).data();
-    }
-    const float* factors(const std::string& name, int count) { return tensor<float>(tensors, name, {count}).data(); }
-    const float* biases(const std::string& name, int conditions, int count) {
-        return tensor<float>(tensors, name, {conditions, count}).data();
-    }
-};
-
-// A network from the tensors of its role: `<layer>.weight` int8, `.factor` and, of stem and head, `.bias` float32.
 std::shared_ptr<Trained> make_network(const nb::dict& tensors, const std::string& role_name, int components) {
     const Role role = role_of(role_name);
-    if (components < 1 || components > MOST_COMPONENTS) throw std::invalid_argument("a mixture has 1 to 4 components");
-    int depth = 0;
-    while (tensors.contains(nb::str(("block" + std::to_string(depth) + ".weight").c_str()))) depth++;
-    Named named{tensors};
-    const int width = int(length(tensors, "stem.weight", 0)), conditions = conditions_of(role, int(length(tensors, "stem.bias", 0)));
-    const int outputs = Outputs{components}.count();
-    const int shown = depth ? shown_by(int(length(tensors, "block0.weight", 1)), width) : 0;
-    return std::make_shared<Trained>(Trained{network_of(named, width, shown, inputs_of(role), outputs, conditions, depth), components});
-}
-
-// An array's type and shape, or the type of what is none, for messages.
-std::string kind_of(const nb::object& object) {
-    if (!nb::hasattr(object, "dtype") || !nb::hasattr(object, "shape")) return nb::str(object.type().attr("__name__")).c_str();
-    return nb::str(nb::str("{} {}").attr("format")(object.attr("dtype"), object.attr("shape"))).c_str();
+    require_components(components);
+    const int conditions = conditions_of(role, length(tensors, "stem.bias", 0));
+    return std::make_shared<Trained>(Trained{network_of(tensors, inputs_of(role), Outputs{components}.count(), conditions), components});
 }
 
 // A network whose outputs a Python object computes: `outputs(rows, condition)`, uint8 [M, inputs] to int32 [M, outputs].
 std::shared_ptr<Trained> wrap_network(const nb::object& object, const std::string& role_name, int components, int conditions) {
     const Role role = role_of(role_name);
-    if (components < 1 || components > MOST_COMPONENTS) throw std::invalid_argument("a mixture has 1 to 4 components");
+    require_components(components);
     auto trained = std::make_shared<Trained>();
     const size_t inputs = size_t(inputs_of(role)), outputs = size_t(Outputs{components}.count());
     trained->components = components;
@@ -133,18 +92,9 @@ Out<int32_t> outputs(const Trained& trained, const In<uint8_t>& rows, int condit
 
 std::unique_ptr<Pass> make_pass(std::vector<std::shared_ptr<Trained>> networks, int levels, std::tuple<int, int, int, int> shape,
                                 int streams, bool learns, int threads) {
-    const size_t expected = levels ? 1 + BAND_KINDS : 1;
-    if (networks.size() != expected)
-        throw std::invalid_argument("a pass takes the network of exact pixels, and three of bands where there are noise levels");
     if (std::any_of(networks.begin(), networks.end(), [](const auto& network) { return !network; }))
         throw std::invalid_argument("a network is None");
-    Model model;
-    (levels ? model.last : model.direct) = networks[0];
-    for (int k = 0; levels && k < BAND_KINDS; k++) model.bands[k] = networks[1 + k];
-    auto role_is = [](const Trained& network, Role role) { return network.network.inputs == inputs_of(role); };
-    bool fits = role_is(*networks[0], levels ? Role::LAST : Role::DIRECT);
-    for (int k = 0; levels && k < BAND_KINDS; k++) fits = fits && role_is(*model.bands[k], Role::BAND);
-    if (!fits) throw std::invalid_argument("networks of other roles");
+    const Model model = model_of({networks.begin(), networks.end()}, levels);
     const auto [images, height, width, channels] = shape;
     Layout layout{images, height, width, channels, streams, learns, threads};
     // Python predicts on one thread; what weights such a network has, and how they would learn, nobody knows.
@@ -179,6 +129,29 @@ int advance(Pass& pass, int waves, int segment) {
     return pass.advance(waves, segment);
 }
 
+// What a pass says of itself, unless another thread uses it.
+template <class Member> auto guarded(Member member) {
+    return [member](const Pass& pass) {
+        const Pass::Use use(pass);
+        return (pass.*member)();
+    };
+}
+
+std::vector<size_t> ends(const Pass& pass, int stream) {
+    const Pass::Use use(pass);
+    return pass.ends(stream);
+}
+
+uint64_t state(const Pass& pass, int stream) {
+    const Pass::Use use(pass);
+    return pass.reader(stream).state;
+}
+
+size_t position(const Pass& pass, int stream) {
+    const Pass::Use use(pass);
+    return pass.reader(stream).position;
+}
+
 nb::tuple symbols(const Pass& pass, int stream) {
     const Pass::Use use(pass);
     const Symbols& stream_symbols = pass.symbols(stream);
@@ -197,12 +170,8 @@ nb::tuple stream(const Pass& pass, int stream, uint32_t check) {
         packed_stream = packed(pass.symbols(stream), pass.ends(stream), check);
     }
     nb::list words;
-    for (const std::vector<uint32_t>& part : packed_stream.words) {
-        std::string bytes;
-        for (uint32_t word : part)
-            for (int b = 0; b < 4; b++) bytes.push_back(char(uint8_t(word >> (8 * b))));
-        words.append(nb::bytes(bytes.data(), bytes.size()));
-    }
+    for (const std::vector<uint32_t>& part : packed_stream.words)
+        words.append(nb::bytes(reinterpret_cast<const char*>(part.data()), sizeof(uint32_t) * part.size()));
     return nb::make_tuple(packed_stream.state, words);
 }
 
@@ -293,15 +262,15 @@ void bind_coder(nb::module_& m) {
         .def("extend", &extend, "stream"_a, "words"_a)
         .def("advance", &advance, "waves"_a, "segment"_a, nb::call_guard<nb::gil_scoped_release>())
         .def_prop_ro("segments", &Pass::segments)
-        .def_prop_ro("segments_done", &Pass::segments_done)
-        .def_prop_ro("ended", &Pass::ended)
-        .def_prop_ro("is_exact", &Pass::is_exact)
-        .def("bits", &Pass::bits)
+        .def_prop_ro("segments_done", guarded(&Pass::segments_done))
+        .def_prop_ro("ended", guarded(&Pass::ended))
+        .def_prop_ro("is_exact", guarded(&Pass::is_exact))
+        .def("bits", guarded(&Pass::bits))
         .def("symbols", &symbols, "stream"_a)
-        .def("ends", [](const Pass& pass, int stream) { return pass.ends(stream); }, "stream"_a)
+        .def("ends", &ends, "stream"_a)
         .def("stream", &stream, "stream"_a, "check"_a)
-        .def("state", [](const Pass& pass, int stream) { return pass.reader(stream).state; }, "stream"_a)
-        .def("position", [](const Pass& pass, int stream) { return pass.reader(stream).position; }, "stream"_a)
+        .def("state", &state, "stream"_a)
+        .def("position", &position, "stream"_a)
         .def("pixels", &pixels);
     m.def("segments", [](int levels, int height, int width) {
         std::vector<std::tuple<int, int, int, size_t, int>> descriptions;
@@ -320,6 +289,7 @@ void bind_coder(nb::module_& m) {
     m.def("band_positions", &band_positions, "images"_a, "levels"_a, "share"_a, "least"_a, "side"_a, "seed"_a);
     m.def("pixel_positions", &pixel_positions, "images"_a, "level"_a, "parts"_a);
     m.attr("BANDS_OF_STEP") = LAST_BAND;
+    m.attr("LEARNING_PIXELS") = LEARNING_PIXELS;
     nb::dict schedules;
     for (const Schedule& schedule : SCHEDULES) {
         std::vector<std::tuple<int, int>> steps;
@@ -329,7 +299,7 @@ void bind_coder(nb::module_& m) {
     m.attr("SCHEDULES") = schedules;
     m.def("contract", [](const std::string& role_name, int components) {
         const Role role = role_of(role_name);
-        if (components < 1 || components > MOST_COMPONENTS) throw std::invalid_argument("a mixture has 1 to 4 components");
+        require_components(components);
         return std::make_tuple(inputs_of(role), Outputs{components}.count(), role == Role::BAND ? CONDITIONS : 1);
     }, "role"_a, "components"_a);
 }

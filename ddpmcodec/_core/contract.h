@@ -1,5 +1,6 @@
 // What goes in and out of the networks: docs/architecture.md draws what a position sees.
 #pragma once
+#include <algorithm>
 #include <cfloat>
 #include <cstdint>
 
@@ -19,6 +20,16 @@ static_assert(ROW <= WINDOW_ROW, "kernels take whole rows of windows");
 inline constexpr int DELAY = REACH + 1;  // waves that a row is behind the row above
 inline constexpr int ONE_INPUT = 16;     // how far above it an input is that is on, not off
 
+// The positions of an image in waves, whose positions depend on none of each other: wave w has column w - DELAY y of row y.
+struct Waves {
+    int height, width;
+
+    int count() const { return width + DELAY * (height - 1); }
+    int first_row(int wave) const { return wave < width ? 0 : (wave - width) / DELAY + 1; }
+    int end_row(int wave) const { return std::min(height, wave / DELAY + 1); }
+    int most_rows() const { return std::min(height, (width + DELAY - 1) / DELAY); }  // of one wave
+};
+
 enum class Role { BAND, DIRECT, LAST };  // noise levels of a band; pixels straight to exact; pixels after noise levels
 
 inline constexpr int CAUSAL = REACH * SIDE + REACH;  // positions before a pixel in its window
@@ -28,7 +39,7 @@ inline constexpr int MIDDLE_LEVEL = 8;               // networks of the exact st
 // A multiple of 16, as the kernels take them: inputs at the end, which nothing is gathered for, are ZERO.
 constexpr int inputs_of(Role role) {
     constexpr int window = SIDE * ROW, causal = CAUSAL * CHANNELS;
-    const int gathered = role == Role::BAND     ? 2 * window + 2
+    const int gathered = role == Role::BAND     ? 2 * window
                          : role == Role::DIRECT ? causal + CHANNELS + EDGES
                                                 : causal + window + 16 + EDGES + 2 * CHANNELS + 1;
     return (gathered + 15) / 16 * 16;

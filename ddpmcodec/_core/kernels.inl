@@ -86,6 +86,37 @@ void all_blocks(const Task& task, int rows, int columns) {
     if constexpr (COLUMNS > 1) rest_of_columns<COLUMNS - 1>(task, rows, column, columns - column);
 }
 
+// Rows whose inputs are read as they are.
+template <class X>
+void product_of_rows(const X* x, size_t x_stride, int rows, const Weights& w, int32_t* sums, size_t sums_stride) {
+    const size_t column_stride = (size_t)w.inputs * VECTOR;
+    all_blocks({x, x_stride, (const Weight*)w.data, column_stride, w.inputs / GROUP, sums, sums_stride, w.offset, true},
+               rows, w.blocks);
+}
+
+// Rows whose inputs are widened first, LANES at a time, to 48 KiB that stay in the first cache.
+template <int LANES, void (*widen)(const uint8_t* bytes, Input* wide)>
+void product_of_wide_rows(const uint8_t* x, size_t x_stride, int rows, const Weights& w, int32_t* sums, size_t sums_stride) {
+    constexpr int CHUNK_ROWS = 48, CHUNK_INPUTS = 512;
+    alignas(64) Input wide[CHUNK_ROWS * CHUNK_INPUTS];
+    const size_t column_stride = (size_t)w.inputs * VECTOR;
+    for (int row = 0; row < rows; row += CHUNK_ROWS) {
+        const int chunk_rows = rows - row < CHUNK_ROWS ? rows - row : CHUNK_ROWS;
+        for (int k = 0; k < w.inputs; k += CHUNK_INPUTS) {
+            const int inputs = w.inputs - k < CHUNK_INPUTS ? w.inputs - k : CHUNK_INPUTS;
+            const size_t stride = (inputs + LANES - 1) / LANES * LANES;
+            for (int r = 0; r < chunk_rows; r++) {
+                const uint8_t* source = x + (row + r) * x_stride + k;
+                for (int i = 0; i < inputs; i += LANES) widen(source + i, wide + r * stride + i);  // rows reach to a multiple of 64
+            }
+            const Weight* weights = (const Weight*)w.data + (size_t)k * VECTOR;
+            all_blocks({wide, stride, weights, column_stride, inputs / GROUP, sums + row * sums_stride, sums_stride,
+                        w.offset, k == 0},
+                       chunk_rows, w.blocks);
+        }
+    }
+}
+
 // ---- Packing
 
 // The inputs of a group and of one output lie in one number of 32 bits, the first lowest.

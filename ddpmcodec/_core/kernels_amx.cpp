@@ -87,7 +87,7 @@ void tiles_of_rows(const uint8_t* x, size_t x_stride, const Weights& w, int32_t*
 }
 
 void product(const uint8_t* x, size_t x_stride, int rows, const Weights& w, int32_t* sums, size_t sums_stride) {
-    if (rows < LEAST_ROWS) return product_in_vectors(x, x_stride, rows, w, sums, sums_stride);
+    if (rows < LEAST_ROWS) return product_of_rows(x, x_stride, rows, w, sums, sums_stride);
     written();
     int shaped = 0;  // rows that tiles are shaped for
     for (int row = 0; row < rows; row += 2 * SIDE) {

@@ -13,7 +13,6 @@ namespace {
 using Input = int16_t;
 using Weight = int16_t;
 constexpr int GROUP = 2, ROWS = 6, COLUMNS = 1;  // twelve of sixteen registers are sums
-constexpr int CHUNK_ROWS = 48, CHUNK_INPUTS = 512;  // that are widened at a time: 48 KiB
 
 }  // namespace
 }  // namespace ddpm
@@ -57,27 +56,12 @@ void block(const Task& task, int row, int column) {
     }
 }
 
+void widen(const uint8_t* bytes, int16_t* wide) {
+    _mm256_store_si256((__m256i*)wide, _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i*)bytes)));
+}
+
 void product(const uint8_t* x, size_t x_stride, int rows, const Weights& w, int32_t* sums, size_t sums_stride) {
-    alignas(64) int16_t wide[CHUNK_ROWS * CHUNK_INPUTS];
-    const size_t column_stride = (size_t)w.inputs * VECTOR;
-    for (int row = 0; row < rows; row += CHUNK_ROWS) {
-        const int chunk_rows = rows - row < CHUNK_ROWS ? rows - row : CHUNK_ROWS;
-        for (int k = 0; k < w.inputs; k += CHUNK_INPUTS) {
-            const int inputs = w.inputs - k < CHUNK_INPUTS ? w.inputs - k : CHUNK_INPUTS;
-            const size_t stride = (inputs + 15) / 16 * 16;
-            for (int r = 0; r < chunk_rows; r++) {
-                const uint8_t* source = x + (row + r) * x_stride + k;
-                for (int i = 0; i < inputs; i += 16) {  // which may be read: rows reach to a multiple of 64
-                    const __m128i bytes = _mm_loadu_si128((const __m128i*)(source + i));
-                    _mm256_store_si256((__m256i*)(wide + r * stride + i), _mm256_cvtepu8_epi16(bytes));
-                }
-            }
-            const Weight* weights = (const Weight*)w.data + (size_t)k * VECTOR;
-            all_blocks({wide, stride, weights, column_stride, inputs / GROUP, sums + row * sums_stride, sums_stride,
-                        w.offset, k == 0},
-                       chunk_rows, w.blocks);
-        }
-    }
+    product_of_wide_rows<16, widen>(x, x_stride, rows, w, sums, sums_stride);
 }
 
 constexpr Kernels AVX2 = table_of("avx2", 4, product);

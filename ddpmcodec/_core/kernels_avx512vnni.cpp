@@ -8,7 +8,7 @@
 namespace ddpm {
 namespace {
 
-constexpr Kernels AVX512VNNI = table_of("avx512vnni", GROUP, product_in_vectors);
+constexpr Kernels AVX512VNNI = table_of("avx512vnni", GROUP, product_of_rows<Input>);
 
 }  // namespace
 

@@ -52,12 +52,5 @@ void block(const Task& task, int row, int column) {
     }
 }
 
-void product_in_vectors(const uint8_t* x, size_t x_stride, int rows, const Weights& w, int32_t* sums,
-                        size_t sums_stride) {
-    const size_t column_stride = (size_t)w.inputs * VECTOR;
-    all_blocks({x, x_stride, (const Weight*)w.data, column_stride, w.inputs / GROUP, sums, sums_stride, w.offset, true},
-               rows, w.blocks);
-}
-
 }  // namespace
 }  // namespace ddpm

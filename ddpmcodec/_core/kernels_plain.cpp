@@ -54,13 +54,7 @@ void block(const Task& task, int row, int column) {
         task.sums + row * task.sums_stride + column * VECTOR);
 }
 
-void product(const uint8_t* x, size_t x_stride, int rows, const Weights& w, int32_t* sums, size_t sums_stride) {
-    const size_t column_stride = (size_t)w.inputs * VECTOR;
-    all_blocks({x, x_stride, (const Weight*)w.data, column_stride, w.inputs / GROUP, sums, sums_stride, w.offset, true},
-               rows, w.blocks);
-}
-
-constexpr Kernels PLAIN = table_of("plain", 4, product);
+constexpr Kernels PLAIN = table_of("plain", 4, product_of_rows<Input>);
 
 }  // namespace
 

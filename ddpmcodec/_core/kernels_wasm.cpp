@@ -13,7 +13,6 @@ namespace {
 using Input = int16_t;
 using Weight = int16_t;
 constexpr int GROUP = 2, ROWS = 2, COLUMNS = 1;     // eight of the sixteen registers of x86 are sums, and four weights
-constexpr int CHUNK_ROWS = 48, CHUNK_INPUTS = 512;  // that are widened at a time: 48 KiB
 
 }  // namespace
 }  // namespace ddpm
@@ -50,25 +49,10 @@ void block(const Task& task, int row, int column) {
     }
 }
 
+void widen(const uint8_t* bytes, int16_t* wide) { wasm_v128_store(wide, wasm_u16x8_load8x8(bytes)); }
+
 void product(const uint8_t* x, size_t x_stride, int rows, const Weights& w, int32_t* sums, size_t sums_stride) {
-    alignas(16) int16_t wide[CHUNK_ROWS * CHUNK_INPUTS];
-    const size_t column_stride = (size_t)w.inputs * VECTOR;
-    for (int row = 0; row < rows; row += CHUNK_ROWS) {
-        const int chunk_rows = rows - row < CHUNK_ROWS ? rows - row : CHUNK_ROWS;
-        for (int k = 0; k < w.inputs; k += CHUNK_INPUTS) {
-            const int inputs = w.inputs - k < CHUNK_INPUTS ? w.inputs - k : CHUNK_INPUTS;
-            const size_t stride = (inputs + 7) / 8 * 8;
-            for (int r = 0; r < chunk_rows; r++) {
-                const uint8_t* source = x + (row + r) * x_stride + k;
-                for (int i = 0; i < inputs; i += 8)  // which may be read: rows reach to a multiple of 64
-                    wasm_v128_store(wide + r * stride + i, wasm_u16x8_load8x8(source + i));
-            }
-            const Weight* weights = (const Weight*)w.data + (size_t)k * VECTOR;
-            all_blocks({wide, stride, weights, column_stride, inputs / GROUP, sums + row * sums_stride, sums_stride,
-                        w.offset, k == 0},
-                       chunk_rows, w.blocks);
-        }
-    }
+    product_of_wide_rows<8, widen>(x, x_stride, rows, w, sums, sums_stride);
 }
 
 constexpr Kernels WASM = table_of("wasm", 4, product);

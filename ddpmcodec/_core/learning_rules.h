@@ -13,6 +13,7 @@ namespace ddpm {
 inline constexpr Rates DIRECT_RATES{0.07f, 0.3f, 0.15f, 0.05f};  // head, last block, blocks before it, biases
 inline constexpr Rates LAST_RATES{0.07f, 0.3f, 0.1f, 0.05f}, BAND_RATES{0.025f, 0.15f, 0.0f, 0.025f};
 inline constexpr float SHOWN_PACE = 0.6f, SHALLOW_PACE = 0.6f;
+inline constexpr int LEARNING_PIXELS = 1 << 11;  // of an image, or of a run of images, whose weights and colours learn
 inline constexpr int SHALLOW = 2;                // blocks
 inline constexpr int LEAST_LEARNING_WIDTH = 96;  // of bands
 

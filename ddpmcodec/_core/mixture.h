@@ -11,12 +11,19 @@
 // The weights belong to a position, not to a channel: what a channel turned out to be moves them towards the components
 // that had expected it (Bayes), so that the channels of a position are jointly a mixture.
 #pragma once
+#include <stdexcept>
+
 #include "logistic.h"
 #include "rans.h"
 
 namespace ddpm {
 
 inline constexpr int MOST_COMPONENTS = 4, WEIGHT_BITS = 14;
+
+// Throws std::invalid_argument unless a mixture can have so many.
+inline void require_components(int64_t count) {
+    if (count < 1 || count > MOST_COMPONENTS) throw std::invalid_argument("a mixture has 1 to 4 components");
+}
 
 struct Shares {
     int64_t share[MOST_COMPONENTS];  // in 2^-14, at least 1 each

@@ -11,12 +11,23 @@ constexpr int LEAST_OF_THREAD = 2;  // positions of the largest wave: in images 
 constexpr int BAND_BIASES = STEP_COUNT * BAND_KINDS, BIAS_SETS = BAND_BIASES + 1;
 
 // How many positions of one image are in a wave, at most; bands may be turned.
-int largest_wave(int height, int width) {
-    auto largest = [](int down, int across) { return std::min(down, (across + DELAY - 1) / DELAY); };
-    return std::max(largest(height, width), largest(width, height));
-}
+int largest_wave(int height, int width) { return std::max(Waves{height, width}.most_rows(), Waves{width, height}.most_rows()); }
 
 }  // namespace
+
+Model model_of(const std::vector<std::shared_ptr<const Trained>>& networks, int levels) {
+    if (int(networks.size()) != networks_of(levels))
+        throw std::invalid_argument("a pass takes the network of exact pixels, and three of bands where there are noise levels");
+    auto role_is = [](const Trained& trained, Role role) { return trained.network.inputs == inputs_of(role); };
+    Model model{networks[0], {}};
+    bool fits = role_is(*networks[0], levels ? Role::LAST : Role::DIRECT);
+    for (size_t k = 1; k < networks.size(); k++) {
+        model.bands[k - 1] = networks[k];
+        fits = fits && role_is(*networks[k], Role::BAND);
+    }
+    if (!fits) throw std::invalid_argument("networks of other roles");
+    return model;
+}
 
 Pass::Pass(Model model, int levels, Layout layout)
     : model_(std::move(model)), layout_(layout), steps_(steps_of(levels)), segments_(segments_of(levels, layout.height, layout.width)),
@@ -33,7 +44,6 @@ Pass::Pass(Model model, int levels, Layout layout)
     biases_.assign(l.images, std::vector<Biases>(BIAS_SETS));
     layout_.threads = std::min({l.threads, l.streams, std::max(1, l.images * largest_wave(l.height, l.width) / LEAST_OF_THREAD)});
     workers_.resize(layout_.threads);
-    kept_means_.resize(l.images);
     for (const Band& band : geometry_) {
         ranges_.emplace_back();
         if (!levels) continue;
@@ -63,16 +73,10 @@ void Pass::encode(const uint8_t* pixels) {
     if (steps_.empty()) return;
     differences_.resize(geometry_.size());
     for (int n = 0; n < l.images; n++) {
-        Planes image(l.height, l.width);
-        const uint8_t* source = input_.data() + size_t(n) * l.height * l.width * l.channels;
-        for (int y = 0; y < l.height; y++)
-            for (int x = 0; x < l.width; x++, source += l.channels)
-                to_ycocg(source[0], source[l.channels == 1 ? 0 : 1], source[l.channels == 1 ? 0 : 2], image.at(y, x));
-        for (size_t b = 0; b < geometry_.size(); b++) {
-            differences_[b].emplace_back();
-            image = analyse_band(image, geometry_[b], differences_[b].back());
-        }
-        root_values_.push_back(std::move(image));
+        const uint8_t* image = input_.data() + size_t(n) * l.height * l.width * l.channels;
+        Pyramid pyramid(planes_of(image, l.height, l.width, l.channels), geometry_);
+        for (size_t b = 0; b < geometry_.size(); b++) differences_[b].push_back(std::move(pyramid.differences[b]));
+        root_values_.push_back(std::move(pyramid.root));
     }
 }
 
@@ -80,6 +84,7 @@ void Pass::decode(const std::vector<uint64_t>& states, std::vector<std::vector<u
     if (int(states.size()) != layout_.streams || words.size() != states.size())
         throw std::invalid_argument("as many states and lists of words as streams are needed");
     require_new();
+    if (for_previews && layout_.images > 1) throw std::invalid_argument("previews are of one image");
     for_previews_ = for_previews;
     for (size_t s = 0; s < states.size(); s++) {
         readers_.emplace_back();
@@ -88,11 +93,11 @@ void Pass::decode(const std::vector<uint64_t>& states, std::vector<std::vector<u
         readers_.back().strict = is_cut;
     }
     if (!for_previews) return;
-    for (std::vector<BandRanges>& band : ranges_)
-        for (BandRanges& ranges : band) {
-            ranges.mean.assign(ranges.lo.size(), 0);
-            ranges.scale.assign(ranges.lo.size(), NO_SCALE);
-        }
+    for (size_t b = 0; b < ranges_.size() && !steps_.empty(); b++) {
+        BandRanges& ranges = ranges_[b][0];
+        ranges.mean.assign(ranges.lo.size(), 0);
+        ranges.scale.assign(ranges.lo.size(), NO_SCALE);
+    }
 }
 
 void Pass::require_new() const {
@@ -112,7 +117,7 @@ int Pass::kind_of(const Stage& stage) const {
 
 const Trained& Pass::trained(const Stage& stage) const {
     if (stage.role == Role::BAND) return *model_.bands[kind_of(stage)];
-    return stage.role == Role::DIRECT ? *model_.direct : *model_.last;
+    return *model_.pixels;
 }
 
 int Pass::bias_set_of(const Stage& stage) const {
@@ -145,7 +150,7 @@ void Pass::advance_to(int waves, int segment) {
             if (is_exact && !pixels_) begin_pixels();
             if (!is_exact && !stage_) begin_band();
             Stage& stage = is_exact ? *pixels_ : *stage_;
-            const int all = waves_of(stage.height, stage.width), end = current.end(part_, all);
+            const int all = Waves{stage.height, stage.width}.count(), end = current.end(part_, all);
             const int last = wave_ + std::min(waves, end - wave_);
             waves -= last - wave_;
             if (last > wave_) run(stage, last);
@@ -176,15 +181,17 @@ void Pass::code_root() {
     for (const Reader& reader : readers_) ended_ = ended_ || reader.ended;
 }
 
+std::vector<Planes> Pass::coded_roots() const {
+    std::vector<Planes> roots(layout_.images, Planes(1, 1));
+    for (size_t k = 0; k < root_.size(); k++) roots[k / CHANNELS].values[k % CHANNELS] = int16_t(root_[k].lo);
+    return roots;
+}
+
 void Pass::begin_band() {
     const Segment& segment = segments_[done_];
     const int band_index = segment.bands[band_];
     const Band& band = geometry_[band_index];
-    if (band_index == int(geometry_.size()) - 1) {  // the first of a step
-        coarse_.assign(layout_.images, Planes(1, 1));
-        for (int n = 0; n < layout_.images; n++)
-            for (int c = 0; c < CHANNELS; c++) coarse_[n].values[c] = int16_t(root_[size_t(n) * CHANNELS + c].lo);
-    }
+    if (band_index == int(geometry_.size()) - 1) coarse_ = coded_roots();  // the first of a step
     if (band.transposed)
         for (Planes& planes : coarse_) planes = planes.turned();
     const std::vector<Planes>* differences = encoding_ ? &differences_[band_index] : nullptr;
@@ -239,7 +246,7 @@ const LevelStep& Pass::next_step(int band_index) const {
 
 // Positions do not see what others show: that would be made of predictions instead of values, and errors would grow from one to
 // the next (docs/experiments).
-BandRanges Pass::predicted(int band_index, int image, const Planes& coarse, const Planes* coded, int threads) const {
+BandRanges Pass::predicted(int band_index, const Planes& coarse, const Planes* coded, int threads) const {
     constexpr int MOST_TOGETHER = 256;  // positions that go through the network together
     const Band& band = geometry_[band_index];
     const LevelStep& step = next_step(band_index);
@@ -247,8 +254,8 @@ BandRanges Pass::predicted(int band_index, int image, const Planes& coarse, cons
     const Trained& trained = *model_.bands[band_kind(band.number)];
     const Learned* learned = learned_[band_kind(band.number)].get();
     const Network& network = learned ? learned->network : trained.network;
-    const Biases& biases = biases_[image][step.number * BAND_KINDS + band_kind(band.number)];
-    BandRanges prediction = ranges_[band_index][image];
+    const Biases& biases = biases_[0][step.number * BAND_KINDS + band_kind(band.number)];
+    BandRanges prediction = ranges_[band_index][0];
     std::vector<BandRanges> known{prediction};
     BandStage stage(band, step, known, {band.transposed ? coarse.turned() : coarse}, nullptr);
     if (coded) stage.see(*coded);
@@ -270,7 +277,7 @@ BandRanges Pass::predicted(int band_index, int image, const Planes& coarse, cons
                 Values values{};
                 stage.load(0, y, x, values);
                 Position position(Outputs{trained.components}, &predictions[k * outputs]);
-                position.code(values, CHANNELS, Coder(nullptr, &ended_reader), {biases, nullptr, nullptr, nullptr, false});
+                position.code(values, CHANNELS, Coder(nullptr, &ended_reader), {biases});
                 for (int c = 0; c < CHANNELS; c++) {
                     prediction.mean[open[k] * CHANNELS + c] = values.mean[c];
                     prediction.scale[open[k] * CHANNELS + c] = uint8_t(values.scale[c]);
@@ -293,12 +300,7 @@ BandRanges Pass::predicted(int band_index, int image, const Planes& coarse, cons
 
 void Pass::begin_pixels() {
     const Layout& l = layout_;
-    // A single pixel has no bands: its root is its estimate.
-    if (!steps_.empty() && geometry_.empty()) {
-        coarse_.assign(l.images, Planes(1, 1));
-        for (int n = 0; n < l.images; n++)
-            for (int c = 0; c < CHANNELS; c++) coarse_[n].values[c] = int16_t(root_[size_t(n) * CHANNELS + c].lo);
-    }
+    if (!steps_.empty() && geometry_.empty()) coarse_ = coded_roots();  // a single pixel has no bands: its root is its estimate
     std::vector<Described> described;
     for (int n = 0; !steps_.empty() && n < l.images; n++) {
         const Blocks blocks = blocks_of(geometry_, [&](int b) -> BandRanges& { return ranges_[b][n]; });

@@ -27,10 +27,15 @@ struct Trained {
     Predict predict = nullptr;
 };
 
-// The networks of one effort.
+// The networks that code by one schedule: of exact pixels, and of the kinds of bands where there are noise levels.
 struct Model {
-    std::shared_ptr<const Trained> direct, last, bands[BAND_KINDS];
+    std::shared_ptr<const Trained> pixels, bands[BAND_KINDS];
 };
+
+inline int networks_of(int levels) { return levels ? 1 + BAND_KINDS : 1; }
+
+// A model of networks in this order. Throws std::invalid_argument where these are others.
+Model model_of(const std::vector<std::shared_ptr<const Trained>>& networks, int levels);
 
 // How the images of a batch are dealt out to streams and threads.
 struct Layout {
@@ -64,7 +69,8 @@ class Pass {
 
     // pixels: uint8 [N, H, W, C], copied.
     void encode(const uint8_t* pixels);
-    // states, words: of every stream, as far as they are there. is_cut: more words are known to be missing.
+    // states, words: of every stream, as far as they are there. for_previews: of one image. is_cut: more words are known to be
+    // missing.
     void decode(const std::vector<uint64_t>& states, std::vector<std::vector<uint32_t>> words, bool for_previews, bool is_cut);
     // Appends words of a stream to those before.
     void extend(int stream, const uint32_t* words, size_t count);
@@ -92,16 +98,16 @@ class Pass {
     // The ideal code length so far, in bits.
     double bits() const;
 
-    // For previews.
+    // For previews, which are of one image.
     const std::vector<Band>& geometry() const { return geometry_; }
-    const std::vector<BandRanges>& ranges(int band) const { return ranges_[band]; }  // of every image
-    const std::vector<Range>& root() const { return root_; }                         // [N 3]
-    // What is known of a band in one image, where all that its step has not coded yet has the mean and scale that the band's
+    const BandRanges& ranges(int band) const { return ranges_[band][0]; }
+    const std::vector<Range>& root() const { return root_; }  // [3]; empty without noise levels
+    // What is known of a band, where all that its step has not coded yet has the mean and scale that the band's
     // network predicts for that step, or once more for the last one. coarse: the image before the band. coded: what stands for the
     // coefficients before a position; null: what is known of them.
-    BandRanges predicted(int band_index, int image, const Planes& coarse, const Planes* coded, int threads) const;
-    // What the bands of an image show, once that does not change any more; empty before.
-    std::vector<float>& kept_means(int image) const { return kept_means_[image]; }
+    BandRanges predicted(int band_index, const Planes& coarse, const Planes* coded, int threads) const;
+    // What the bands show, once that does not change any more; empty before.
+    std::vector<float>& kept_means() const { return kept_means_; }
     bool has_begun() const { return begun_; }
     bool is_for_previews() const { return for_previews_; }
 
@@ -118,6 +124,7 @@ class Pass {
     void begin_pixels();
     void finish_band();
     void code_root();
+    std::vector<Planes> coded_roots() const;  // [N]
     void run(Stage& stage, int last);
     int wave(Stage& stage, int wave, int thread, int threads);
     void end_wave(const Stage& stage, int bias_set, int wave, int filled);
@@ -142,7 +149,7 @@ class Pass {
     std::vector<Planes> root_values_;                 // encoder [N]
     std::vector<std::vector<Planes>> differences_;    // encoder, by band, [N]
     std::vector<Range> root_;
-    mutable std::vector<std::vector<float>> kept_means_; // [N]
+    mutable std::vector<float> kept_means_;
     std::vector<std::vector<BandRanges>> ranges_;     // by band, [N]
     std::vector<Planes> coarse_;                      // upright, before the band that is coded, [N]
     std::unique_ptr<Stage> stage_;

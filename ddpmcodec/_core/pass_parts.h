@@ -27,10 +27,9 @@ struct Pass::Learned {
 struct Pass::Worker {
     struct WavePosition {
         int stream, n, y, x;
-        int slot;  // among all positions since the last step of learning
     };
     std::vector<WavePosition> positions;
-    std::vector<int> slots;  // theirs
+    std::vector<int> slots;  // theirs among all positions since the last step of learning
     std::vector<uint8_t> rows;
     size_t row_stride = 0;
     std::vector<int16_t> base;

@@ -15,7 +15,8 @@ constexpr int LEAST_PARTED = 16;  // rows of a wave that are parted among stream
 // turn, and so it does in coarse bands, whose segments have one part: streams would not advance at one pace, and the first to end would
 // end a prefix.
 template <class Visit> void Pass::positions(const Stage& stage, int stream, int wave, Visit visit) const {
-    const int first = wave < stage.width ? 0 : (wave - stage.width) / DELAY + 1, end = std::min(stage.height, wave / DELAY + 1);
+    const Waves waves{stage.height, stage.width};
+    const int first = waves.first_row(wave), end = waves.end_row(wave);
     const int rows = end - first, streams = layout_.streams;
     auto visit_rows = [&](int n, int from, int to, int step) {
         for (int y = from; y < to; y += step) visit(n, y, wave - DELAY * y);
@@ -36,12 +37,13 @@ int Pass::wave(Stage& stage, int wave, int thread, int threads) {
     const Network& network = learns ? learning_->network : trained.network;
     const Outputs shape{trained.components};
     worker.positions.clear();
+    worker.slots.clear();
     int slot = filled_;
     for (int s = 0; s < layout_.streams; s++) {
         const bool is_own = s * threads / layout_.streams == thread;  // streams beside each other: what they see is in one cache
         positions(stage, s, wave, [&](int n, int y, int x) {
             const bool is_coded = is_own && stage.wants(n, y, x);
-            if (is_coded) worker.positions.push_back({s, n, y, x, slot});
+            if (is_coded) worker.positions.push_back({s, n, y, x}), worker.slots.push_back(slot);
             if (is_own && !is_coded && learns) std::fill_n(learning_->learner.slopes(slot), network.outputs, 0.0f);
             if (is_own && !is_coded && shown_) shown_->clear(n, y, x);
             slot++;
@@ -56,8 +58,6 @@ int Pass::wave(Stage& stage, int wave, int thread, int threads) {
     worker.shown.clear();
     if (shown_)
         for (const Worker::WavePosition& at : worker.positions) worker.shown.push_back(shown_->at(at.n, at.y, at.x));
-    worker.slots.clear();
-    for (const Worker::WavePosition& at : worker.positions) worker.slots.push_back(at.slot);
     const Kept kept = learns ? learning_->learner.kept(worker.slots.data()) : Kept{};
     predict(trained, network, {stage.condition, worker.rows.data(), inputs, int(count)}, worker.outputs.data(), *worker.scratch,
             shown_ ? worker.shown.data() : nullptr, kept);
@@ -75,7 +75,7 @@ int Pass::wave(Stage& stage, int wave, int thread, int threads) {
         stage.store(at.n, at.y, at.x, values);
         if (colors) color_scores_[at.stream].pixels.push_back({values.known[0].lo, values.known[1].lo, values.known[2].lo});
         if (!learns) continue;
-        float* slopes = learning_->learner.slopes(at.slot);
+        float* slopes = learning_->learner.slopes(worker.slots[k]);
         position.slopes(slopes);
         for (int o = 0; o < network.outputs; o++) slopes[o] *= network.head_factor[o];
     }

@@ -88,16 +88,16 @@ inline int64_t residual_of(int64_t mean, Range range) {
 // What both sides learn from an image while they code it, and what a wave of a stream adds to that. What does not learn is null.
 struct Learning {
     const Biases& biases;
-    Scores* scores;
-    const Colors* colors;
-    ColorScores* color_scores;
-    bool wants_slopes;  // for `Position::slopes`
+    Scores* scores = nullptr;
+    const Colors* colors = nullptr;
+    ColorScores* color_scores = nullptr;
+    bool wants_slopes = false;  // for `Position::slopes`
 };
 
 class Position {
   public:
     Position(const Outputs& shape, const int32_t* output)
-        : shape_(shape), output_(output), weights_(weights_of(output, shape.components)), first_(weights_) {}
+        : shape_(shape), output_(output), weights_(weights_of(output + shape.logits(), shape.components)), first_(weights_) {}
 
     // Codes all channels of `values`, whose ranges become what is then known.
     void code(Values& values, int channels, const Coder& coder, const Learning& learning) {
@@ -136,7 +136,7 @@ class Position {
     bool coded_[CHANNELS] = {};
     double by_mean_[CHANNELS][MOST_COMPONENTS], by_scale_[CHANNELS][MOST_COMPONENTS];  // these three of coded channels
     int used_[CHANNELS][MOST_COMPONENTS];  // scale indices that were coded with
-    int64_t means_[CHANNELS][MOST_COMPONENTS], expected_[CHANNELS] = {};  // 1/64; by the weights at first
+    int64_t means_[CHANNELS][MOST_COMPONENTS] = {}, expected_[CHANNELS] = {};  // 1/64; by the weights at first
 };
 
 // Codes one channel: by colours, where it becomes exact and its distribution, of values.mean and values.scale, is narrow.

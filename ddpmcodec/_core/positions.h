@@ -68,13 +68,6 @@ class Random {
     uint64_t state_;
 };
 
-inline Planes planes_of(const uint8_t* pixels, int height, int width) {
-    Planes image(height, width);
-    for (int y = 0; y < height; y++)
-        for (int x = 0; x < width; x++, pixels += CHANNELS) to_ycocg(pixels[0], pixels[1], pixels[2], image.at(y, x));
-    return image;
-}
-
 inline constexpr int NO_LEVEL = -1;  // before the first
 
 // The range that is known of a difference at a level.
@@ -113,9 +106,7 @@ inline std::vector<Part> parts_of(const Band& band, const Taken& taken, Random& 
 // is left to code. pixels: uint8 [height, width, 3].
 inline void draw_bands(const uint8_t* pixels, int height, int width, int levels, const Taken& taken, Random& random, Positions* by_kind) {
     const std::vector<Band> geometry = bands_of(height, width);
-    std::vector<Planes> differences(geometry.size());
-    Planes root = planes_of(pixels, height, width);
-    for (size_t b = 0; b < geometry.size(); b++) root = analyse_band(root, geometry[b], differences[b]);
+    const auto [root, differences] = Pyramid(planes_of(pixels, height, width, CHANNELS), geometry);
     int old_level = NO_LEVEL;
     constexpr int inputs = inputs_of(Role::BAND);
     for (const LevelStep& step : steps_of(levels)) {
@@ -162,10 +153,9 @@ inline void add_pixels(const uint8_t* pixels, int height, int width, int level, 
     BandRanges ranges[2];  // of the finest bands
     if (level != EXACT) {
         const std::vector<Band> geometry = bands_of(height, width);
-        std::vector<Planes> differences(geometry.size());
+        const auto [root, differences] = Pyramid(planes_of(pixels, height, width, CHANNELS), geometry);
         Planes& estimate = described[0].estimate;
-        estimate = planes_of(pixels, height, width);
-        for (size_t b = 0; b < geometry.size(); b++) estimate = analyse_band(estimate, geometry[b], differences[b]);
+        estimate = root;
         for (int b = int(geometry.size()) - 1; b >= 0; b--) {
             const Planes stored = geometry[b].transposed ? estimate.turned() : estimate;
             estimate = synthesise_band(stored, estimates_at(differences[b], geometry[b].number, level), geometry[b]);
@@ -180,13 +170,7 @@ inline void add_pixels(const uint8_t* pixels, int height, int width, int level, 
         described[0].blocks = blocks_of(geometry, [&](int b) -> BandRanges& { return ranges[b]; });
     }
     PixelStage stage(1, height, width, CHANNELS, described, pixels);
-    for (int y = 0; y < height; y++)
-        for (int x = 0; x < width; x++) {
-            Values values;
-            stage.load(0, y, x, values);
-            for (int c = 0; c < CHANNELS; c++) values.known[c] = {values.value[c], values.value[c]};
-            stage.put(0, y, x, values);
-        }
+    stage.store_all(1);
     const size_t inputs = inputs_of(stage.role);
     for (const Part& part : parts) {
         PartOfPositions added(positions, part);

@@ -3,10 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC optimize("no-trapping-math")  // or GCC takes divisions that a choice leaves out for more than a choice
-#endif
-
 namespace ddpm {
 
 namespace {
@@ -166,9 +162,9 @@ bool is_coded(const BandRanges& ranges) {
     return std::any_of(ranges.scale.begin(), ranges.scale.end(), [](uint8_t scale) { return scale != NO_SCALE; });
 }
 
-bool has_coefficients(const Pass& pass, int image) {
+bool has_coefficients(const Pass& pass) {
     for (size_t b = pass.geometry().size(); b-- > 0;)
-        if (is_coded(pass.ranges(int(b))[image])) return true;
+        if (is_coded(pass.ranges(int(b)))) return true;
     return false;
 }
 
@@ -199,27 +195,27 @@ int threads_of(const Band& band, int threads) { return band.positions() < LEAST_
 // coefficient was coded, it had seen one. It was trained on better coefficients before a position than there are now. So it is
 // asked twice: the second time it sees its first means there. The finest band, half of all positions, is asked once where nothing of
 // it was coded: less is known there.
-BandRanges foreseen(const Pass& pass, size_t b, int image, const Means& coarse, int threads) {
+BandRanges foreseen(const Pass& pass, size_t b, const Means& coarse, int threads) {
     const Planes before = rounded(coarse);
-    BandRanges first = pass.predicted(int(b), image, before, nullptr, threads);
-    if (b == 0 && !is_coded(pass.ranges(0)[image])) return first;
+    BandRanges first = pass.predicted(int(b), before, nullptr, threads);
+    if (b == 0 && !is_coded(pass.ranges(0))) return first;
     const Planes coded = means_of(first, pass.geometry()[b]);
-    return pass.predicted(int(b), image, before, &coded, threads);
+    return pass.predicted(int(b), before, &coded, threads);
 }
 
 // The planes that the bands give. first: index of the finest band that is applied.
-Means of_bands(const Pass& pass, int image, int threads, size_t first = 0) {
-    const bool has_any = has_coefficients(pass, image);
+Means of_bands(const Pass& pass, int threads, size_t first = 0) {
+    const bool has_any = has_coefficients(pass);
     Means coarse(1, 1);
     for (int c = 0; c < CHANNELS; c++) {
-        const Range root = pass.root()[size_t(image) * CHANNELS + c];
+        const Range root = pass.root()[c];
         coarse.values[c] = float(root.lo + root.hi) / 2;
     }
     for (size_t b = pass.geometry().size(); b-- > first;) {
         const Band& band = pass.geometry()[b];
         const int length = band.width + band.coarse_width, shared = threads_of(band, threads);
-        const BandRanges& known = pass.ranges(int(b))[image];
-        const BandRanges ranges = has_any && is_open(known) ? foreseen(pass, b, image, coarse, shared) : known;
+        const BandRanges& known = pass.ranges(int(b));
+        const BandRanges ranges = has_any && is_open(known) ? foreseen(pass, b, coarse, shared) : known;
         Means fine(band.transposed ? length : band.height, band.transposed ? band.height : length);
         const Synthesis synthesis(band, ranges, coarse, fine);
         run_threads(shared, [&](const Team& team, int t) {
@@ -230,28 +226,6 @@ Means of_bands(const Pass& pass, int image, int threads, size_t first = 0) {
     }
     return coarse;
 }
-
-// Exact pixels of one image.
-struct Exact {
-    std::vector<uint8_t> pixels, known;
-
-    Exact(const Pass& pass, int image) {
-        const Layout& l = pass.layout();
-        const size_t size = size_t(l.height) * l.width;
-        pixels.resize(l.images * size * l.channels);
-        known.resize(l.images * size);
-        pass.pixels(pixels.data(), known.data());
-        std::copy_n(&pixels[image * size * l.channels], size * l.channels, pixels.begin());
-        std::copy_n(&known[image * size], size, known.begin());
-    }
-
-    void planes(size_t at, int channels, float* out) const {
-        const uint8_t* p = &pixels[at * channels];
-        int16_t ycocg[CHANNELS];
-        to_ycocg(p[0], p[channels == 1 ? 0 : 1], p[channels == 1 ? 0 : 2], ycocg);
-        std::copy_n(ycocg, CHANNELS, out);
-    }
-};
 
 bool exact_has_begun(const Pass& pass) {
     const int done = pass.segments_done();
@@ -296,33 +270,37 @@ void extend_down(const uint8_t* known, int height, int width, float* mean) {
 
 }  // namespace
 
-void means(const Pass& pass, int image, int threads, float* out) {
+void means(const Pass& pass, int threads, float* out) {
     const Layout& l = pass.layout();
     const size_t size = size_t(l.height) * l.width;
     const bool has_bands = !pass.root().empty();
     if (has_bands && !pass.is_exact()) {
-        std::vector<float>& kept = pass.kept_means(image);
-        if (kept.empty()) kept = of_bands(pass, image, threads).values;
+        std::vector<float>& kept = pass.kept_means();
+        if (kept.empty()) kept = of_bands(pass, threads).values;
         std::copy(kept.begin(), kept.end(), out);
         if (!exact_has_begun(pass)) kept = {};
     }
     std::vector<uint8_t> known(size);
     if (exact_has_begun(pass)) {
-        Exact exact(pass, image);
-        for (size_t at = 0; at < size; at++)
-            if (exact.known[at]) exact.planes(at, l.channels, out + at * CHANNELS);
-        known.swap(exact.known);
+        std::vector<uint8_t> exact(size * l.channels);
+        pass.pixels(exact.data(), known.data());
+        int16_t ycocg[CHANNELS];
+        for (size_t at = 0; at < size; at++) {
+            if (!known[at]) continue;
+            to_ycocg(&exact[at * l.channels], l.channels, ycocg);
+            std::copy_n(ycocg, CHANNELS, out + at * CHANNELS);
+        }
     }
     if (!has_bands) extend_down(known.data(), l.height, l.width, out);
     for (size_t at = 0; l.channels == 1 && at < size; at++)  // which is known from the beginning
         for (int c = 1; c < CHANNELS; c++) out[at * CHANNELS + c] = 0;
 }
 
-Reduced reduced(const Pass& pass, int image, int halvings, int threads) {
+Reduced reduced(const Pass& pass, int halvings, int threads) {
     size_t first = 0;
     for (int halved[2] = {}; first < pass.geometry().size(); first++)
         if (++halved[pass.geometry()[first].transposed] > halvings) break;
-    Means planes = of_bands(pass, image, threads, first);
+    Means planes = of_bands(pass, threads, first);
     if (pass.layout().channels == 1)
         for (size_t k = 0; k < planes.values.size(); k++)
             if (k % CHANNELS) planes.values[k] = 0;

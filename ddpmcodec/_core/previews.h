@@ -6,8 +6,8 @@ namespace ddpm {
 
 constexpr int UNKNOWN_LUMA = 128;  // grey level, where nothing is known
 
-// Means float32 [H, W, 3] of the planes Y, Co, Cg of one image, as far as a decoder knows it.
-void means(const Pass& pass, int image, int threads, float* out);
+// Means float32 [H, W, 3] of the planes Y, Co, Cg of the image, as far as a decoder knows it.
+void means(const Pass& pass, int threads, float* out);
 
 // The planes, float32 [H, W, 3], of an image that is halved several times in both directions, as far as a decoder knows it.
 // Passes without noise levels have none. Finer bands are neither read nor predicted.
@@ -15,7 +15,7 @@ struct Reduced {
     int height, width;
     std::vector<float> mean;
 };
-Reduced reduced(const Pass& pass, int image, int halvings, int threads);
+Reduced reduced(const Pass& pass, int halvings, int threads);
 
 // Means of up to CHUNK coefficients, in a band's order, and what (a + b) >> 1 lacks of (a + b) / 2.
 constexpr int CHUNK = 192;  // a multiple of CHANNELS

@@ -15,39 +15,32 @@ namespace {
 using Floats = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
 template <class T> using Out = nb::ndarray<nb::numpy, T>;
 
-void require_threads(int threads) {
+void require_preview(const Pass& pass, int threads) {
+    if (!pass.is_for_previews()) throw std::invalid_argument("the pass keeps nothing for previews: begin it with for_previews");
     if (threads < 1) throw std::invalid_argument("threads must be 1 or more, not " + std::to_string(threads));
 }
 
-void require_image(const Pass& pass, int image) {
-    if (!pass.is_for_previews()) throw std::invalid_argument("the pass keeps nothing for previews: begin it with for_previews");
-    const int images = pass.layout().images;
-    if (image < 0 || image >= images) throw std::invalid_argument("no image " + std::to_string(image) + " of " + std::to_string(images));
-}
-
-Out<float> means_of(const Pass& pass, int image, int threads) {
+Out<float> means_of(const Pass& pass, int threads) {
     const Pass::Use use(pass);
-    require_image(pass, image);
-    require_threads(threads);
+    require_preview(pass, threads);
     const size_t H = pass.layout().height, W = pass.layout().width;
     std::vector<float> planes(H * W * CHANNELS);
     {
         nb::gil_scoped_release unlocked;
-        means(pass, image, threads, planes.data());
+        means(pass, threads, planes.data());
     }
     return array_of(std::move(planes), {H, W, CHANNELS});
 }
 
-Out<float> reduced_of(const Pass& pass, int halvings, int image, int threads) {
+Out<float> reduced_of(const Pass& pass, int halvings, int threads) {
     const Pass::Use use(pass);
-    require_image(pass, image);
-    require_threads(threads);
+    require_preview(pass, threads);
     if (halvings < 1) throw std::invalid_argument("halvings must be 1 or more, not " + std::to_string(halvings));
     if (pass.root().empty()) throw std::invalid_argument("a pass without noise levels has no bands");
     Reduced halved;
     {
         nb::gil_scoped_release unlocked;
-        halved = reduced(pass, image, halvings, threads);
+        halved = reduced(pass, halvings, threads);
     }
     return array_of(std::move(halved.mean), {size_t(halved.height), size_t(halved.width), CHANNELS});
 }
@@ -84,10 +77,10 @@ Out<float> band_means(const nb::ndarray<const int16_t, nb::ndim<2>, nb::c_contig
 }  // namespace
 
 void bind_previews(nb::module_& m) {
-    m.def("means", &means_of, "coding_pass"_a, "image"_a = 0, "threads"_a = 1,
-          "Means float32 [H, W, 3] of the planes of an image as far as it is decoded.");
-    m.def("reduced", &reduced_of, "coding_pass"_a, "halvings"_a, "image"_a = 0, "threads"_a = 1,
-          "Means float32 [H, W, 3] of the planes of an image that is halved in both directions, from its coarse bands alone.");
+    m.def("means", &means_of, "coding_pass"_a, "threads"_a = 1,
+          "Means float32 [H, W, 3] of the planes of the image as far as it is decoded.");
+    m.def("reduced", &reduced_of, "coding_pass"_a, "halvings"_a, "threads"_a = 1,
+          "Means float32 [H, W, 3] of the planes of the image, halved in both directions, from its coarse bands alone.");
     m.def("to_rgb", &rgb, "planes"_a, "uint8 [H, W, 3] of planes Y, Co, Cg.");
     m.def("band_means", &band_means, "columns"_a, "Means of coefficients: lo, hi, mean, scale, int16 [4, K].");
 }

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
+#include <utility>
 #include <vector>
 
 namespace ddpm {
@@ -43,6 +44,12 @@ inline void to_ycocg(int red, int green, int blue, int16_t* out) {
     out[2] = int16_t(cg);
 }
 
+// Of a pixel of three channels, or of one, which is grey.
+inline void to_ycocg(const uint8_t* pixel, int channels, int16_t* out) {
+    const bool is_grey = channels == 1;
+    to_ycocg(pixel[0], pixel[is_grey ? 0 : 1], pixel[is_grey ? 0 : 2], out);
+}
+
 // Green, red, blue: the order in which channels are coded. May be done in place.
 inline void to_grb(const int16_t* ycocg, int16_t* out) {
     const int middle = ycocg[0] - (ycocg[2] >> 1), co = ycocg[1], blue = middle - (co >> 1);
@@ -70,6 +77,13 @@ struct Planes {
     }
 };
 
+// Y, Co, Cg of pixels uint8 [height, width, channels].
+inline Planes planes_of(const uint8_t* pixels, int height, int width, int channels) {
+    Planes planes(height, width);
+    for (size_t k = 0; k < planes.values.size(); k += CHANNELS, pixels += channels) to_ycocg(pixels, channels, &planes.values[k]);
+    return planes;
+}
+
 // Takes an upright image apart: its differences, as stored, and the coarse image, upright, which is returned.
 inline Planes analyse_band(const Planes& image, const Band& band, Planes& differences) {
     const Planes fine = band.transposed ? image.turned() : image;
@@ -86,6 +100,16 @@ inline Planes analyse_band(const Planes& image, const Band& band, Planes& differ
     }
     return band.transposed ? coarse.turned() : coarse;
 }
+
+// An image as its root and the differences of every band, as stored, finest first.
+struct Pyramid {
+    Planes root;
+    std::vector<Planes> differences;
+
+    Pyramid(Planes image, const std::vector<Band>& geometry) : root(std::move(image)), differences(geometry.size()) {
+        for (size_t b = 0; b < geometry.size(); b++) root = analyse_band(root, geometry[b], differences[b]);
+    }
+};
 
 // The finer image, upright, from a coarse image and differences, both as stored.
 inline Planes synthesise_band(const Planes& coarse, const Planes& differences, const Band& band) {

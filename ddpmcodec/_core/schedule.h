@@ -69,8 +69,6 @@ struct Segment {
 
 constexpr int LARGEST_SIDE = 1 << 28;  // of an image, whose waves can be counted in an int
 
-inline int waves_of(int height, int width) { return width + DELAY * (height - 1); }
-
 // Throws std::invalid_argument for an image that cannot be.
 inline std::vector<Segment> segments_of(int levels, int height, int width) {
     if (std::min(height, width) < 1 || std::max(height, width) > LARGEST_SIDE)

@@ -10,9 +10,10 @@ namespace ddpm {
 
 class ShownActivations {
   public:
-    // Of positions that are computed wave by wave: keeps the latest columns of the latest rows.
+    // Of positions that are computed wave by wave: keeps the latest columns of the latest rows. A row that takes another's place
+    // begins after the last wave that sees that one.
     ShownActivations(const Network& network, int images, int height, int width)
-        : width_(width), rows_(std::min(height, rows_of_waves(width))), columns_(std::min(width, COLUMNS)),
+        : width_(width), rows_(std::min(height, Waves{height, width}.most_rows() + 1)), columns_(std::min(width, COLUMNS)),
           size_(size_t(network.depth) * network.shown), nothing_(size_), kept_(size_t(images) * rows_ * columns_ * size_) {}
 
     // Of a position that is to be computed. It sees those to its left, above, and above the right one; what lies outside shows zeros.
@@ -27,8 +28,6 @@ class ShownActivations {
 
   private:
     static constexpr int COLUMNS = 8;  // a row is DELAY ahead of the row below
-    // A row that takes another's place begins after the last wave that sees that one.
-    static constexpr int rows_of_waves(int width) { return (width + DELAY - 1) / DELAY + 1; }
     static_assert(COLUMNS > DELAY, "a row would overwrite what the row below still sees");
 
     uint8_t* place(int n, int y, int x) {
@@ -48,11 +47,11 @@ inline std::vector<int32_t> outputs_of_image(const Network& network, int conditi
     Aligned<uint8_t> rows(height * stride);
     std::vector<Shown> shown(height);
     std::vector<size_t> at(height);
-    for (int wave = 0; wave < width + DELAY * (height - 1); wave++) {
+    const Waves waves{height, width};
+    for (int wave = 0; wave < waves.count(); wave++) {
         int count = 0;
-        for (int y = 0; y < height; y++) {
+        for (int y = waves.first_row(wave); y < waves.end_row(wave); y++) {
             const int x = wave - DELAY * y;
-            if (x < 0 || x >= width) continue;
             at[count] = size_t(y) * width + x;
             std::copy_n(inputs + at[count] * stride, stride, &rows[count * stride]);
             shown[count++] = activations.at(0, y, x);

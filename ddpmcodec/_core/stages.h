@@ -198,10 +198,8 @@ class PixelStage : public Stage {
         residuals_[n].near(y, x, values.near);
     }
 
-    void store(int n, int y, int x, const Values& values) override { put(n, y, x, values); }
-
-    // A pixel as it was coded: grey has all levels alike.
-    void put(int n, int y, int x, const Values& values) {
+    // Of grey, all levels are alike.
+    void store(int n, int y, int x, const Values& values) override {
         PixelPlanes& planes = planes_[n];
         int16_t* grb = planes.grb.at(y, x);
         for (int c = 0; c < CHANNELS; c++) grb[c] = int16_t(values.known[c < channels_ ? c : 0].lo - estimate(n, y, x, c));
@@ -210,6 +208,18 @@ class PixelStage : public Stage {
         if (role == Role::DIRECT) std::copy_n(seen, CHANNELS, planes.seen.at(y, x));
         for (int c = 0; role == Role::LAST && c < CHANNELS; c++) planes.residuals.set(y, x, c, seen[c]);
         std::copy_n(values.residual, CHANNELS, residuals_[n].at(y, x));
+    }
+
+    // Takes all pixels of an encoder's images as coded.
+    void store_all(int images) {
+        for (int n = 0; n < images; n++)
+            for (int y = 0; y < height; y++)
+                for (int x = 0; x < width; x++) {
+                    Values values;
+                    load(n, y, x, values);
+                    for (int c = 0; c < channels_; c++) values.known[c] = {values.value[c], values.value[c]};
+                    store(n, y, x, values);
+                }
     }
 
     // Red, green, blue, or grey, of a pixel that was coded.

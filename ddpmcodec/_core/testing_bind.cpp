@@ -26,12 +26,8 @@ using Pixels = nb::ndarray<const uint8_t, nb::shape<-1, -1, CHANNELS>, nb::c_con
 using Integers = std::vector<int64_t>;
 using Pair = std::pair<int, int>;
 
-void require_count(size_t count) {
-    if (count < 1 || count > MOST_COMPONENTS) throw std::invalid_argument("a mixture has 1 to 4 components");
-}
-
 Shares shares_of(const Integers& weights) {
-    require_count(weights.size());
+    require_components(int64_t(weights.size()));
     Shares shares{};
     std::copy(weights.begin(), weights.end(), shares.share);
     return shares;
@@ -59,7 +55,7 @@ void bind_mixtures(nb::module_& m) {
         return masses;
     }, "lo"_a, "hi"_a, "mean"_a, "scale"_a);
     m.def("weights_of", [](const std::vector<int32_t>& logits) {
-        require_count(logits.size());
+        require_components(int64_t(logits.size()));
         return listed(weights_of(logits.data(), int(logits.size())), logits.size());
     }, "logits"_a);
     m.def("cumulative", [](const Integers& weights, int64_t lo, int64_t hi, const Integers& means, const std::vector<int>& scales) {
@@ -193,10 +189,7 @@ nb::ndarray<nb::numpy, int16_t> image_of(Planes planes) {
 
 void bind_pyramid(nb::module_& m) {
     m.def("to_ycocg", [](const Pixels& pixels) {
-        Planes planes(int(pixels.shape(0)), int(pixels.shape(1)));
-        for (size_t k = 0; k < planes.values.size(); k += CHANNELS)
-            to_ycocg(pixels.data()[k], pixels.data()[k + 1], pixels.data()[k + 2], &planes.values[k]);
-        return image_of(std::move(planes));
+        return image_of(ddpm::planes_of(pixels.data(), int(pixels.shape(0)), int(pixels.shape(1)), CHANNELS));
     }, "pixels"_a, "Y, Co, Cg of red, green, blue.");
     m.def("to_grb", [](const Image& image) {
         Planes planes = planes_of(image);
@@ -210,14 +203,10 @@ void bind_pyramid(nb::module_& m) {
         return bands;
     }, "height"_a, "width"_a);
     m.def("analysed", [](const Image& image) {
-        Planes coarse = planes_of(image);
-        nb::list differences_of_bands;
-        for (const Band& band : bands_of(coarse.height, coarse.width)) {
-            Planes differences;
-            coarse = analyse_band(coarse, band, differences);
-            differences_of_bands.append(image_of(std::move(differences)));
-        }
-        return nb::make_tuple(image_of(std::move(coarse)), differences_of_bands);
+        Pyramid pyramid(planes_of(image), bands_of(int(image.shape(0)), int(image.shape(1))));
+        nb::list differences;
+        for (Planes& band : pyramid.differences) differences.append(image_of(std::move(band)));
+        return nb::make_tuple(image_of(std::move(pyramid.root)), differences);
     }, "image"_a, "The root, and the differences of each band, finest first.");
     m.def("synthesised", [](const Image& root, const std::vector<Image>& differences, int height, int width) {
         Planes image = planes_of(root);
@@ -258,13 +247,7 @@ void bind_windows(nb::module_& m) {
         std::vector<Described> described;
         if (estimate) described.push_back({planes_of(*estimate), {}, level});
         PixelStage stage(1, height, width, CHANNELS, described, pixels.data());
-        for (int v = 0; v < height; v++)
-            for (int u = 0; u < width; u++) {
-                Values values;
-                stage.load(0, v, u, values);
-                for (int c = 0; c < CHANNELS; c++) values.known[c] = {values.value[c], values.value[c]};
-                stage.put(0, v, u, values);
-            }
+        stage.store_all(1);
         std::vector<uint8_t> row(inputs_of(stage.role), ZERO);
         std::vector<int16_t> base(CHANNELS);
         stage.gather(0, y, x, row.data(), base.data());
@@ -278,7 +261,7 @@ void bind_windows(nb::module_& m) {
 // Codes one position, nothing coded nearby. known: of each channel; width: of cells.
 nb::dict coded(const std::vector<int32_t>& outputs, int components, const std::vector<int>& value, const std::vector<Pair>& known,
                const std::vector<int64_t>& width, const std::vector<int>& base) {
-    require_count(size_t(components));
+    require_components(components);
     const Outputs shape{components};
     const int channels = int(value.size());
     if (int(outputs.size()) != shape.count() || channels < 1 || channels > CHANNELS || known.size() != value.size() ||
@@ -315,8 +298,11 @@ nb::dict coded(const std::vector<int32_t>& outputs, int components, const std::v
 
 }  // namespace
 
+void bind_testing_kernels(nb::module_& m);
+
 void bind_testing(nb::module_& m) {
     nb::module_ testing = m.def_submodule("testing", "For tests: parts of the coder, as functions.");
+    bind_testing_kernels(testing);
     bind_mixtures(testing);
     bind_colors(testing);
     bind_streams(testing);

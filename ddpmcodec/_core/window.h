@@ -80,7 +80,6 @@ inline void gather_band(const Kernels& kernels, const Margin& coarse, const Inpu
     uint8_t* estimates = row + SIDE * ROW;
     for (int i = 0; i < SIDE; i++) std::memcpy(estimates + i * ROW, (i < REACH ? coded : known).at(y + i - REACH, x - REACH), ROW);
     std::memcpy(estimates + REACH * ROW, coded.at(y, x - REACH), REACH * CHANNELS);
-    estimates[SIDE * ROW] = estimates[SIDE * ROW + 1] = ZERO;
 }
 
 // --- a pixel: those before it in raster order

@@ -9,7 +9,7 @@ from ddpmcodec.arguments import whole_number
 from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, LEVELS, Header
 from ddpmcodec.models.context import BAND_ROLES, EFFORTS, ContextModel
 
-LEARNING_PIXELS = 1 << 11
+LEARNING_PIXELS = _native.LEARNING_PIXELS
 # Orthonormal cell widths after each step, 0 after the last: pixels are exact.
 CELLS = {levels: (*(cell for _, cell in steps), 0) for levels, steps in _native.SCHEDULES.items()}
 

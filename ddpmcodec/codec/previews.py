@@ -19,13 +19,13 @@ def canvas(height: int, width: int, channels: int) -> NDArray[np.uint8]:
     return np.full((height, width, channels), GREY, np.uint8)
 
 
-def shown(coding_pass: _native.Pass, image: int = 0, threads: int = 1) -> NDArray[np.uint8]:
-    """What a decoder knows of a tile, uint8 [H, W, C]: exact pixels, elsewhere means. image: its number in the pass."""
+def shown(coding_pass: _native.Pass, threads: int = 1) -> NDArray[np.uint8]:
+    """What a decoder knows of a tile, uint8 [H, W, C]: exact pixels, elsewhere means."""
     exact: NDArray[np.uint8]
-    exact, known = (values[image] for values in coding_pass.pixels())
+    exact, known = (values[0] for values in coding_pass.pixels())
     if known.all():
         return exact
-    colours = to_colours(_native.means(coding_pass, image, threads), exact.shape[-1])
+    colours = to_colours(_native.means(coding_pass, threads), exact.shape[-1])
     return np.where(known[..., None].astype(bool), exact, colours)
 
 

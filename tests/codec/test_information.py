@@ -12,9 +12,10 @@ import pytest
 from ddpmcodec import models
 from ddpmcodec.codec.information import info
 from ddpmcodec.errors import FormatError
+from ddpmcodec.format.alpha import pack_alpha
 from ddpmcodec.format.ddpm import assemble
 from ddpmcodec.format.header import LEVELS, Header, Index
-from ddpmcodec.format.sections import Metadata, pack_alpha, pack_metadata
+from ddpmcodec.format.sections import Metadata, pack_metadata
 
 MODEL_ID = bytes.fromhex("0a1b2c3d")
 BARE = assemble(Header("RGB", 10, 8, 1, 2, 0, MODEL_ID), b"", bytes(44), b"")

@@ -87,13 +87,13 @@ bool encode(const Model& model, int levels, const Layout& layout, const std::vec
 
 int main(int, char** arguments) {
     std::ifstream file(arguments[1], std::ios::binary);
-    Model model;
-    model.direct = read_network(file, Role::DIRECT);
-    model.last = read_network(file, Role::LAST);
-    for (auto& band : model.bands) band = read_network(file, Role::BAND);
+    const auto direct = read_network(file, Role::DIRECT);
+    std::vector<std::shared_ptr<const Trained>> networks{read_network(file, Role::LAST)};
+    for (int k = 0; k < BAND_KINDS; k++) networks.push_back(read_network(file, Role::BAND));
     const std::vector<int32_t> size = read<int32_t>(file, 2);
     const std::vector<uint8_t> picture = read<uint8_t>(file, size_t(size[0]) * size[1] * 3);
     const Layout layout{1, size[0], size[1], 3, 2, true, 2};
-    const bool straight = encode(model, 0, layout, picture), after_levels = encode(model, 5, layout, picture);
+    const bool straight = encode(model_of({direct}, 0), 0, layout, picture);
+    const bool after_levels = encode(model_of(networks, 5), 5, layout, picture);
     return straight && after_levels ? 0 : 1;
 }

@@ -184,7 +184,7 @@ def test_cut_streams_show_the_same_on_all_threads(levels: int, share: float) -> 
         coder.advance(END, END)
         assert coder.ended
         _, known = coder.pixels()
-        return [coder.segments_done, known.tobytes(), native.means(coder, 0, threads).tobytes()]
+        return [coder.segments_done, known.tobytes(), native.means(coder, threads).tobytes()]
 
     assert shown(2) == shown(3) == shown(1)
 
@@ -467,6 +467,13 @@ def test_after_an_error_nothing_is_coded_any_more() -> None:
         lambda coder: coder.advance(1, 1),
         lambda coder: coder.extend(0, np.zeros(1, np.uint32)),
         lambda coder: coder.pixels(),
+        lambda coder: coder.bits(),
+        lambda coder: coder.ends(0),
+        lambda coder: coder.state(0),
+        lambda coder: coder.position(0),
+        lambda coder: coder.is_exact,
+        lambda coder: coder.ended,
+        lambda coder: coder.segments_done,
         lambda coder: native.means(coder),
     ],
 )

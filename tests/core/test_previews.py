@@ -150,7 +150,7 @@ def test_means_of_exact_pixels_are_their_planes(
     planes = to_ycocg(np.broadcast_to(pixels[0], (height, width, 3)))
     while not known_pass.is_exact:
         known_pass.advance(29, END)
-        mean = native.means(known_pass, 0, 2)
+        mean = native.means(known_pass, 2)
         known = known_pass.pixels()[1][0].astype(bool)
         assert mean.dtype == np.float32
         assert np.isfinite(mean).all()
@@ -165,7 +165,7 @@ def test_means_of_a_flat_picture_come_near_it(networks: dict[str, list[Any]], le
     wrong = []
     for segment in range(1, known_pass.segments - 7):
         known_pass.advance(END, segment)
-        mean = native.means(known_pass, 0, 1)
+        mean = native.means(known_pass, 1)
         wrong.append(np.abs(mean - to_ycocg(pixels[0])).mean())
     assert wrong[-1] < 0.75 * wrong[0] < 2
     assert all(later <= before + 1e-4 for before, later in pairwise(wrong))
@@ -179,7 +179,7 @@ def test_a_small_image_is_the_mean_of_the_large_one_and_needs_no_finer_band(
     known_pass = decoder(networks, picture(height, width), 2)
     known_pass.advance(END, 14)  # all noise levels
     found, scale = native.reduced(known_pass, halvings), 2**halvings
-    large = native.means(known_pass, 0, 1)
+    large = native.means(known_pass, 1)
     assert found.shape == (-(-height // scale), -(-width // scale), 3)
     for y, x in np.ndindex(found.shape[:2]):
         block = large[y * scale : (y + 1) * scale, x * scale : (x + 1) * scale]
@@ -204,35 +204,29 @@ def test_a_preview_does_not_depend_on_those_before_it(networks: dict[str, list[A
         one.advance(END, segment)
         other = decoder(networks, pixels, levels)
         other.advance(END, segment)
-        np.testing.assert_array_equal(native.means(one, 0, 1), native.means(other, 0, 1))
+        np.testing.assert_array_equal(native.means(one, 1), native.means(other, 1))
 
 
 @pytest.mark.parametrize("size", [(220, 200), (2000, 20), (20, 2000)])
 def test_threads_change_nothing(size: tuple[int, int], networks: dict[str, list[Any]]) -> None:
     known_pass = decoder(networks, picture(*size), 2)
     known_pass.advance(END, 9)
-    one = native.means(known_pass, 0, 1)
+    one = native.means(known_pass, 1)
     for threads in (2, 3, 7):
-        np.testing.assert_array_equal(native.means(known_pass, 0, threads), one)
+        np.testing.assert_array_equal(native.means(known_pass, threads), one)
 
 
-def test_images_of_a_batch_have_their_own(networks: dict[str, list[Any]]) -> None:
-    pixels = picture(16, 12, images=3)
-    known_pass = decoder(networks, pixels, 2)
-    known_pass.advance(END, END)
-    for image in range(3):
-        np.testing.assert_array_equal(native.means(known_pass, image, 1), to_ycocg(pixels[image]))
-    for image in (-1, 3):
-        with pytest.raises(ValueError, match="no image"):
-            native.means(known_pass, image, 1)
+def test_previews_are_of_one_image(networks: dict[str, list[Any]]) -> None:
+    with pytest.raises(ValueError, match="previews are of one image"):
+        decoder(networks, picture(16, 12, images=3), 2)
 
 
 def test_without_levels_what_is_known_goes_on_below(networks: dict[str, list[Any]]) -> None:
     pixels = np.full((1, 32, 20, 3), (200, 100, 50), np.uint8)
     known_pass = decoder(networks, pixels, 0)
-    assert (native.means(known_pass, 0, 1) == [128, 0, 0]).all()
+    assert (native.means(known_pass, 1) == [128, 0, 0]).all()
     known_pass.advance(60, END)
-    np.testing.assert_allclose(native.means(known_pass, 0, 1), to_ycocg(pixels[0]), atol=1e-3)
+    np.testing.assert_allclose(native.means(known_pass, 1), to_ycocg(pixels[0]), atol=1e-3)
 
 
 # --- colours

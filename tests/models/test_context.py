@@ -38,5 +38,5 @@ def test_numbers_that_are_none_or_too_large_are_refused(context_path: Path, kind
 @pytest.mark.parametrize(("key", "kind"), [(FACTOR, np.float64), (FACTOR, np.float16), (WEIGHT, np.float32)])
 def test_tensors_of_another_type_are_refused(context_path: Path, key: str, kind: type) -> None:
     model = parse(forged(context_path, key, lambda tensor: tensor.astype(kind)), "forged")
-    with pytest.raises(ModelError, match=r"a network of the role direct: stem\.\w+ has another type or layout"):
+    with pytest.raises(ModelError, match=r"the role direct: stem\.\w+: expected \w+ \(.*\) in one piece, found"):
         model.networks(1, 0)

@@ -12,7 +12,7 @@ void Canvas::place(int top, int left, const Pass& pass) {
     pass.pixels(pixels.data(), known.data());
     if (std::find(known.begin(), known.end(), 0) != known.end()) {
         std::vector<float> planes(size * CHANNELS);
-        means(pass, 0, 1, planes.data());
+        means(pass, 1, planes.data());
         std::vector<uint8_t> found(pixels.size());
         colours(planes.data(), size, found.data());
         for (size_t at = 0; at < size; at++)

@@ -15,7 +15,6 @@ namespace ddpm {
 namespace {
 
 constexpr int LANES = 4;
-constexpr int LEARNING_PIXELS = 1 << 11;  // of tiles whose weights and colours adapt
 
 using Shared = std::shared_ptr<const Trained>;
 
@@ -63,7 +62,7 @@ class Tensors {
 constexpr int STEM_BIAS = 2, FIRST_BLOCK = 3;  // behind weight and factor of the stem; weight
 
 Shared trained_of(Role role, int components, int width, int depth, Tensors tensors) {
-    if (components < 1 || components > MOST_COMPONENTS) throw std::invalid_argument("a mixture has 1 to 4 components");
+    require_components(components);
     if (width < 1 || width > LARGEST_WIDTH || depth < 1 || depth > LARGEST_DEPTH)
         throw std::invalid_argument("a network has up to 8 blocks of a width up to 512");
     const int conditions = conditions_of(role, tensors.count_rows(STEM_BIAS, width));
@@ -93,11 +92,10 @@ EXPORT void network_free(Shared* network) { delete network; }
 // networks: of exact pixels, and where there are noise levels of the three kinds of bands.
 EXPORT Pass* pass_new(Shared* const* networks, int levels, int height, int width, int channels, int has_lanes) {
     return guarded([&] {
-        Model model;
-        (levels ? model.last : model.direct) = *networks[0];
-        for (int k = 0; levels && k < BAND_KINDS; k++) model.bands[k] = *networks[1 + k];
+        std::vector<Shared> all;
+        for (int k = 0; k < networks_of(levels); k++) all.push_back(*networks[k]);
         const bool learns = int64_t(height) * width >= LEARNING_PIXELS;
-        return new Pass(model, levels, Layout{1, height, width, channels, has_lanes ? LANES : 1, learns, 1});
+        return new Pass(model_of(all, levels), levels, Layout{1, height, width, channels, has_lanes ? LANES : 1, learns, 1});
     });
 }
 

@@ -1,0 +1,158 @@
+// Kernels, networks and learning for tests, beside the passes that use them: a part of the module `_native.testing`.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <cstring>
+#include <numeric>
+#include <thread>
+
+#include "arrays.h"
+#include "contract.h"
+#include "kernels_learner.h"
+#include "tensors.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace ddpm {
+
+namespace {
+
+template <class T> using Matrix = nb::ndarray<const T, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+template <class T> using Out = nb::ndarray<nb::numpy, T>;
+
+void require(bool holds, const char* what) {
+    if (!holds) throw std::invalid_argument(what);
+}
+
+// Rows as the kernels read them: zeros up to a multiple of ROW_UNIT bytes.
+struct PaddedRows {
+    int count, inputs;
+    size_t stride;
+    Aligned<uint8_t> values;
+
+    explicit PaddedRows(const Matrix<uint8_t>& rows)
+        : count(int(rows.shape(0))), inputs(int(rows.shape(1))), stride(rounded_up(inputs, ROW_UNIT)), values(count * stride, 0) {
+        for (int m = 0; m < count; m++) std::memcpy(values.data() + m * stride, rows.data() + size_t(m) * inputs, inputs);
+    }
+};
+
+// The first columns of rows that are `stride` long.
+template <class T> Out<T> cropped(const T* padded, size_t rows, size_t stride, size_t columns) {
+    std::vector<T> values(rows * columns);
+    for (size_t m = 0; m < rows; m++) std::copy_n(padded + m * stride, columns, &values[m * columns]);
+    return array_of(std::move(values), {rows, columns});
+}
+
+// int32 [M, N]: uint8 [M, K] times int8 [N, K].
+Out<int32_t> product_of(const Matrix<uint8_t>& x, const Matrix<int8_t>& w) {
+    require(x.shape(1) == w.shape(1), "x and w have other inputs");
+    const PaddedRows rows(x);
+    const Packed packed(w.data(), int(w.shape(0)), rows.inputs);
+    Aligned<int32_t> sums(size_t(rows.count) * packed.padded_outputs);
+    product(rows.values.data(), rows.stride, rows.count, packed, sums.data(), packed.padded_outputs);
+    return cropped(sums.data(), rows.count, packed.padded_outputs, packed.outputs);
+}
+
+// uint8 [M, 32] of int16 [M, 32] and [3].
+Out<uint8_t> differences_of(const Matrix<int16_t>& window, const std::vector<int16_t>& centre) {
+    require(window.shape(1) == WINDOW_ROW && centre.size() == CHANNELS, "rows of a window, and a pixel");
+    std::vector<uint8_t> inputs(window.size());
+    kernels().differences(window.data(), WINDOW_ROW, int(window.shape(0)), centre.data(), inputs.data(), WINDOW_ROW);
+    return array_of(std::move(inputs), {window.shape(0), size_t(WINDOW_ROW)});
+}
+
+// A network from a model file's tensors, of any sizes.
+Network any_network(const nb::dict& tensors) {
+    return network_of(tensors, length(tensors, "stem.weight", 1), length(tensors, "head.weight", 0), length(tensors, "stem.bias", 0));
+}
+
+Out<int32_t> outputs_of(const Network& network, const Matrix<uint8_t>& inputs, int condition) {
+    const PaddedRows rows(inputs);
+    require(rows.inputs == network.inputs && condition >= 0 && condition < network.conditions, "other inputs, or no such condition");
+    std::vector<int32_t> outputs(size_t(rows.count) * network.outputs);
+    Scratch scratch(network);
+    run(network, {condition, rows.values.data(), rows.stride, rows.count}, outputs.data(), scratch);
+    return array_of(std::move(outputs), {size_t(rows.count), size_t(network.outputs)});
+}
+
+// A list of uint8 [M, block inputs], and [M, W]: what the blocks and the head see, each row alone.
+nb::tuple kept_of(const Network& network, const Matrix<uint8_t>& inputs, int condition) {
+    const PaddedRows rows(inputs);
+    require(rows.inputs == network.inputs && condition >= 0 && condition < network.conditions, "other inputs, or no such condition");
+    const size_t count = rows.count, block_inputs = network.block_inputs();
+    std::vector<int32_t> outputs(count * network.outputs);
+    std::vector<uint8_t> head(count * network.width);
+    std::vector<std::vector<uint8_t>> blocks(network.depth, std::vector<uint8_t>(count * block_inputs));
+    Scratch scratch(network);
+    std::vector<int> places(count);
+    std::iota(places.begin(), places.end(), 0);
+    Kept kept{network.depth, {}, head.data(), places.data()};
+    for (int k = 0; k < network.depth; k++) kept.block[k] = blocks[k].data();
+    run(network, {condition, rows.values.data(), rows.stride, rows.count}, outputs.data(), scratch, nullptr, kept);
+    nb::list kept_blocks;
+    for (std::vector<uint8_t>& block : blocks) kept_blocks.append(array_of(std::move(block), {count, block_inputs}));
+    return nb::make_tuple(kept_blocks, array_of(std::move(head), {count, size_t(network.width)}));
+}
+
+// A learner with a network of its own.
+struct OwnLearner {
+    Network network;
+    Learner learner;
+
+    OwnLearner(const Network& start, int blocks, int most) : network(start), learner(network, blocks, most) {}
+    OwnLearner(const OwnLearner&) = delete;
+};
+
+// slopes: float32 [M, outputs]; kept_blocks, kept_head: what the blocks that learn, and the head, saw; rates: head, last block,
+// blocks before it, biases.
+void step(OwnLearner& self, int condition, const Matrix<float>& slopes, const std::vector<Matrix<uint8_t>>& kept_blocks,
+          const Matrix<uint8_t>& kept_head, const std::vector<float>& rates, int threads) {
+    const Network& network = self.network;
+    const size_t count = slopes.shape(0), outputs = network.outputs;
+    require(slopes.shape(1) == outputs && count <= size_t(self.learner.most_positions()), "slopes of another shape");
+    require(int(kept_blocks.size()) == self.learner.blocks(), "one array for each block that learns");
+    for (const Matrix<uint8_t>& block : kept_blocks) require(block.size() == count * network.block_inputs(), "a block of another shape");
+    require(kept_head.size() == count * network.width && rates.size() == 4, "a head of another shape, or other rates");
+    for (size_t k = 0; k < count; k++) std::copy_n(slopes.data() + k * outputs, outputs, self.learner.slopes(int(k)));
+    const Kept kept = self.learner.kept(nullptr);
+    for (size_t b = 0; b < kept_blocks.size(); b++) std::memcpy(kept.block[b], kept_blocks[b].data(), kept_blocks[b].size());
+    std::memcpy(kept.head, kept_head.data(), kept_head.size());
+    for (int phase = 0; phase < Learner::PHASES; phase++) {
+        auto share = [&, phase](int thread) {
+            self.learner.phase(phase, condition, int(count), {rates[0], rates[1], rates[2], rates[3]}, thread, threads);
+        };
+        std::vector<std::thread> others;
+        for (int thread = 1; thread < threads; thread++) others.emplace_back(share, thread);
+        share(0);
+        for (std::thread& other : others) other.join();
+    }
+}
+
+Out<float> weights_of(const LearningLayer& layer) { return array_of(layer.weights, {size_t(layer.outputs), size_t(layer.width)}); }
+
+}  // namespace
+
+void bind_testing_kernels(nb::module_& m) {
+    m.def("product", &product_of, "x"_a, "w"_a);
+    m.def("differences", &differences_of, "window"_a, "centre"_a);
+    nb::class_<Network>(m, "Network", "A network in integers.")
+        .def(nb::new_(&any_network), "tensors"_a)
+        .def("outputs", &outputs_of, "rows"_a, "condition"_a)
+        .def("kept", &kept_of, "rows"_a, "condition"_a);
+    nb::class_<OwnLearner>(m, "Learner", "A copy of a network whose last blocks and head go on learning.")
+        .def(nb::init<const Network&, int, int>(), "network"_a, "blocks"_a, "most_positions"_a)
+        .def("step", &step, "condition"_a, "slopes"_a, "kept_blocks"_a, "kept_head"_a, "rates"_a, "threads"_a = 1)
+        .def("outputs", [](const OwnLearner& self, const Matrix<uint8_t>& rows, int c) { return outputs_of(self.network, rows, c); },
+             "rows"_a, "condition"_a)
+        .def("head_weights", [](const OwnLearner& self) { return weights_of(self.learner.head()); })
+        .def("block_weights", [](const OwnLearner& self, int block) { return weights_of(self.learner.block(block)); }, "block"_a)
+        .def("head_bias", [](const OwnLearner& self) {
+            const Network& network = self.network;
+            return cropped(network.head_bias.data(), network.conditions, network.head.padded_outputs, network.outputs);
+        });
+}
+
+}  // namespace ddpm
