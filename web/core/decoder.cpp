@@ -8,6 +8,7 @@
 
 #include "canvas.h"
 #include "inflate.h"
+#include "learning_rules.h"
 
 #define EXPORT extern "C" __attribute__((used, visibility("default")))
 
