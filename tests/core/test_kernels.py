@@ -1,96 +1,22 @@
-"""The compiled core's kernels: exact products, networks and learning, the same with every instruction set."""
+"""The compiled core's kernels: exact products and networks, the same with every instruction set."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy_networks import F, expected_of, network, reference, rows_of, times
 
 from ddpmcodec import _native as native
 from ddpmcodec._native import testing
 from ddpmcodec.errors import DdpmError
 
-F = np.float32
-ROUNDER = F(1.5 * 2**23)
-MOMENTUM, SQUARES, TINY = F(0.5), F(0.998), F(1e-20)
 SHAPES = [(1, 1, 1), (1, 4, 16), (3, 5, 7), (5, 88, 30), (6, 64, 64), (7, 63, 17), (13, 192, 39), (24, 192, 192)]
 SHAPES += [(33, 65, 49), (64, 512, 48), (67, 300, 80), (4, 1100, 33), (100, 16, 256)]
-Params = dict[str, Any]
-
-
-@pytest.fixture(params=native.kernels())
-def kernel(request: pytest.FixtureRequest) -> Iterator[str]:
-    before = native.kernel()
-    native.use_kernel(request.param)
-    yield request.param
-    native.use_kernel(before)
-
-
-def network(
-    width: int = 64, depth: int = 3, inputs: int = 96, outputs: int = 30, conditions: int = 3, shown: int = 0
-) -> Params:  # fmt: skip
-    r = np.random.default_rng(width + depth)
-
-    def layer(name: str, rows: int, columns: int, factor: float) -> Params:
-        weight = r.integers(-127, 128, (rows, columns), np.int8)
-        return {f"{name}.weight": weight, f"{name}.factor": (factor * r.uniform(0.5, 1.5, rows)).astype(F)}
-
-    params = layer("stem", width, inputs, 0.002) | layer("head", outputs, width, 0.3)
-    params |= layer("skip", outputs, inputs, 0.05)
-    for k in range(depth):
-        params |= layer(f"block{k}", width, width + 3 * shown, 0.0005)
-    params["stem.bias"] = r.normal(60, 60, (conditions, width)).astype(F)
-    return params | {"head.bias": r.normal(0, 300, (conditions, outputs)).astype(F)}
-
-
-@cache
-def expected_of(
-    width: int, depth: int, count: int, inputs: int, shown: int
-) -> tuple[Params, Any, tuple[Any, Any, Any]]:  # fmt: skip
-    """A network, rows, and what numpy computes of them; once for all kernels."""
-    params, rows = network(width, depth, inputs, shown=shown), rows_of(count, inputs)
-    return params, rows, reference(params, rows, 2)
-
-
-def rows_of(count: int, inputs: int = 96) -> Any:
-    return np.random.default_rng(count).integers(0, 256, (count, inputs), np.uint8)
-
-
-def rounded(x: Any) -> Any:
-    return ((x + ROUNDER) - ROUNDER).astype(np.int32)
-
-
-def activated(trunk: Any) -> Any:
-    return rounded(np.minimum(np.maximum(trunk, F(0)), F(255))).astype(np.uint8)
-
-
-def times(x: Any, w: Any) -> Any:
-    return x.astype(np.int64) @ w.astype(np.int64).T
-
-
-def depth_of(params: Params) -> int:
-    return sum(name.startswith("block") and name.endswith(".weight") for name in params)
-
-
-def reference(params: Params, rows: Any, condition: int) -> tuple[Any, list[Any], Any]:
-    """Outputs, and what the blocks and the head see, of rows that are alone: nobody shows them anything."""
-    trunk = times(rows.astype(np.int64) - 128, params["stem.weight"]).astype(F) * params["stem.factor"]
-    trunk = trunk + params["stem.bias"][condition]
-    blocks = []
-    for k in range(depth_of(params)):
-        own, seen = activated(trunk), params[f"block{k}.weight"].shape[1]
-        blocks.append(np.pad(own, ((0, 0), (0, seen - own.shape[1]))))
-        trunk = trunk + times(blocks[k], params[f"block{k}.weight"]).astype(F) * params[f"block{k}.factor"]
-    head = activated(trunk)
-    real = times(head, params["head.weight"]).astype(F) * params["head.factor"] + params["head.bias"][condition]
-    real = real + times(rows.astype(np.int64) - 128, params["skip.weight"]).astype(F) * params["skip.factor"]
-    return rounded(np.minimum(np.maximum(real, F(-32767)), F(32767))), blocks, head
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -164,189 +90,6 @@ def test_what_is_not_a_number_is_the_same_everywhere(kernel: str) -> None:
     params["head.bias"][0, 1::3] = params["head.bias"][0, 2::3] = -1e9
     params["skip.factor"] = network()["skip.factor"]
     assert np.array_equal(outputs, reference(params, rows_of(10), 0)[0])
-
-
-class Adam:
-    """Weights, which move as in `kernels_learner.cpp`, with numpy."""
-
-    def __init__(self, weights: Any) -> None:
-        self.weights = weights.astype(F)
-        self.momentum, self.squares = np.zeros(weights.shape, F), np.zeros(weights.shape, F)
-        self.powers = np.ones(2, F)
-
-    def move(self, gradient: Any, rate: Any, limit: float) -> None:
-        self.powers = self.powers * np.array([MOMENTUM, SQUARES])
-        pace = rate * (np.sqrt(F(1) - self.powers[1]) / (F(1) - self.powers[0]))
-        self.momentum = MOMENTUM * self.momentum + (F(1) - MOMENTUM) * gradient
-        self.squares = SQUARES * self.squares + (F(1) - SQUARES) * (gradient * gradient)
-        moved = pace * (self.momentum / (np.sqrt(self.squares) + TINY))
-        self.weights = np.minimum(np.maximum(self.weights - moved, F(-limit)), F(limit))
-
-
-class Layer(Adam):
-    def learn(self, slopes: Any, inputs: Any, rate: Any) -> None:
-        largest = np.abs(slopes).max(axis=0)
-        sums = quantised(slopes, largest[None]).T.astype(np.int64) @ inputs.astype(np.int64)
-        self.move(sums.astype(F) * units(largest).astype(F)[:, None], rate, 127)
-
-
-def units(largest: Any) -> Any:
-    return np.where(largest > TINY, largest / F(127), F(0))
-
-
-def quantised(slopes: Any, largest: Any) -> Any:
-    shares = np.where(largest > TINY, F(127) / np.maximum(largest, TINY), F(0))
-    return rounded(slopes * shares)
-
-
-class Learner:
-    """The head, its biases and the last blocks, with numpy."""
-
-    def __init__(self, params: Params, learning: int) -> None:
-        self.params = dict(params)
-        depth = depth_of(params)
-        self.names = [f"block{k}" for k in range(depth - learning, depth)]
-        self.blocks = [Layer(params[f"{name}.weight"]) for name in self.names]
-        self.head = Layer(params["head.weight"])
-        self.biases = [Adam(bias) for bias in params["head.bias"]]
-
-    def step(self, condition: int, slopes: Any, blocks: list[Any], head: Any, *rates: float) -> None:
-        of_head, of_block, of_inner, of_bias = map(F, rates)
-        width = head.shape[1]
-        trunk, by_sums, weights, seen = np.zeros(head.shape, F), slopes, self.params["head.weight"], head
-        for k in reversed(range(len(self.names))):
-            name = self.names[k]
-            largest = np.abs(by_sums).max(axis=1)
-            sums = quantised(by_sums, largest[:, None]).astype(np.int64) @ weights[:, :width].astype(np.int64)
-            back = sums.astype(F) * units(largest)[:, None]
-            trunk = trunk + np.where((seen > 0) & (seen < 255), back, F(0))
-            by_sums, weights, seen = (
-                trunk * self.params[f"{name}.factor"], self.params[f"{name}.weight"], blocks[k][:, :width]
-            )  # fmt: skip
-            self.blocks[k].learn(by_sums, blocks[k], of_block if k == len(self.names) - 1 else of_inner)
-        self.head.learn(slopes, head, of_head)
-        total = np.zeros(slopes.shape[1], F)
-        for row in slopes:
-            total = total + row
-        self.biases[condition].move(total / self.params["head.factor"], of_bias, 32767)
-        for name, block in zip(self.names, self.blocks, strict=True):
-            self.params[f"{name}.weight"] = rounded(block.weights).astype(np.int8)
-        self.params["head.weight"] = rounded(self.head.weights).astype(np.int8)
-        self.params["head.bias"] = np.stack([bias.weights for bias in self.biases])
-
-
-class Step(NamedTuple):
-    """What a learner takes: slopes of positions, and what the last blocks and the head see of them."""
-
-    condition: int
-    slopes: Any
-    blocks: list[Any]
-    head: Any
-    rates: tuple[float, float, float, float] = (0.4, 0.9, 0.7, 5.0)
-
-
-class Lesson(NamedTuple):
-    """Steps, and numpy's learner after them."""
-
-    params: Params
-    learning: int  # blocks
-    steps: list[Step]
-    expected: Learner
-
-    def learner(self, threads: int = 1) -> Any:
-        """The learner after the steps."""
-        most = max(len(step.slopes) for step in self.steps)
-        learner = testing.Learner(testing.Network(self.params), self.learning, most)
-        for step in self.steps:
-            learner.step(*step, threads=threads)
-        return learner
-
-
-@cache
-def lesson(
-    width: int = 64, depth: int = 3, learning: int = 2, inputs: int = 96, outputs: int = 30, shown: int = 0
-) -> Lesson:
-    """Steps of several numbers of positions, once for all kernels."""
-    params = network(width, depth, inputs, outputs, shown=shown)
-    params["head.factor"][::5] *= -1
-    expected, steps = Learner(params, learning), []
-    for i, count in enumerate([96, 5, 1, 131, 97]):
-        r = np.random.default_rng(i)
-        slopes = (r.normal(size=(count, outputs)) * params["head.factor"]).astype(F)
-        slopes[:, 3] = 0  # an output that nothing depends on
-        slopes[0] = 0  # a position
-        _, blocks, head = reference(expected.params, rows_of(count, inputs), i % 2)
-        blocks = blocks[depth - learning :]
-        for block in blocks:
-            block[:, width:] = r.integers(0, 256, (count, 3 * shown))  # what others show
-        steps.append(Step(i % 2, slopes, blocks, head))
-        expected.step(i % 2, slopes, blocks, head, *steps[-1].rates)
-    return Lesson(params, learning, steps, expected)
-
-
-def same_bits(a: Any, b: Any) -> bool:
-    return bool(a.dtype == b.dtype == F and np.array_equal(a.view(np.int32), b.view(np.int32)))
-
-
-def assert_same(learner: Any, expected: Learner) -> None:
-    assert same_bits(learner.head_weights(), expected.head.weights)
-    for k, block in enumerate(expected.blocks):
-        assert same_bits(learner.block_weights(k), block.weights)
-    assert same_bits(learner.head_bias(), expected.params["head.bias"])
-
-
-SIZES = [
-    (16, 1, 1, 96, 30, 16), (64, 3, 1, 16, 30, 0), (192, 2, 2, 304, 39, 16), (512, 1, 1, 512, 256, 0),
-    (448, 1, 1, 96, 30, 192), (32, 4, 4, 96, 24, 16), (64, 3, 2, 96, 24, 0),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("width", "depth", "learning", "inputs", "outputs", "shown"), SIZES)
-def test_learning_computes_what_numpy_does(
-    kernel: str, width: int, depth: int, learning: int, inputs: int, outputs: int, shown: int
-) -> None:  # fmt: skip
-    taught, rows = lesson(width, depth, learning, inputs, outputs, shown), rows_of(20, inputs)
-    learner = taught.learner()
-    assert_same(learner, taught.expected)
-    for condition in range(3):
-        outputs_then = reference(taught.expected.params, rows, condition)[0]
-        assert np.array_equal(learner.outputs(rows, condition), outputs_then)
-    assert not np.array_equal(outputs_then, reference(taught.params, rows, 2)[0])
-
-
-@pytest.mark.parametrize("threads", [2, 3, 5, 40])
-def test_learning_does_not_depend_on_the_number_of_threads(kernel: str, threads: int) -> None:
-    assert_same(lesson(shown=16).learner(threads), lesson(shown=16).expected)
-
-
-def test_learning_leaves_the_network_that_it_began_with(kernel: str) -> None:
-    start = testing.Network(params := network())
-    before = start.outputs(rows_of(5), 0)
-    learner = testing.Learner(start, 1, 8)
-    learner.step(0, np.ones((8, 30), F), [rows_of(8, 64)], rows_of(8, 64), [1, 1, 1, 1])
-    assert np.array_equal(start.outputs(rows_of(5), 0), before)
-    assert np.array_equal(before, reference(params, rows_of(5), 0)[0])
-
-
-def test_what_a_learner_cannot_learn_from_is_refused() -> None:
-    start, rows = testing.Network(network()), rows_of(8, 64)
-    for blocks in (0, 4):
-        with pytest.raises(ValueError, match=r"the blocks that learn are not 1 \.\. the depth"):
-            testing.Learner(start, blocks, 8)
-    for kept in ([], [rows] * 2):
-        with pytest.raises(ValueError, match="one array for each block that learns"):
-            testing.Learner(start, 1, 8).step(0, np.ones((8, 30), F), kept, rows, [1, 1, 1, 1])
-
-
-def test_a_learner_keeps_the_kernels_of_its_network(kernel: str) -> None:
-    taught = lesson(64, 3, 2, 96, 30)
-    start = testing.Network(taught.params)
-    for other in native.kernels():
-        native.use_kernel(other)
-        learner = testing.Learner(start, taught.learning, 131)
-        for step in taught.steps:
-            learner.step(*step)
-        assert_same(learner, taught.expected)
 
 
 def test_an_unknown_kernel_is_refused() -> None:
