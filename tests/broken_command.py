@@ -74,6 +74,6 @@ if __name__ == "__main__":
     from ddpmcodec.cli import run
     from ddpmcodec.codec import graphics
 
-    graphics.may_be_graphics = lambda planes: False
+    graphics.fits_webp = lambda planes: False
     BREAKS[sys.argv[1]]()
     sys.exit(run(sys.argv[2:]))

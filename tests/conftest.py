@@ -227,7 +227,7 @@ def linear_file(linear: None) -> bytes:
 @pytest.fixture
 def no_webp(monkeypatch: pytest.MonkeyPatch) -> None:
     """The context model codes every image, however small lossless WebP makes it."""
-    monkeypatch.setattr(graphics, "may_be_graphics", lambda planes: False)
+    monkeypatch.setattr(graphics, "fits_webp", lambda planes: False)
 
 
 @pytest.fixture(scope="module")

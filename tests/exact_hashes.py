@@ -103,17 +103,17 @@ def at_once(count: int, compute: Callable[[], Iterator[tuple[str, str]]]) -> dic
 @contextmanager
 def small_tiles() -> Iterator[None]:
     """The largest picture is cut in tiles, which learn, and no picture is stored as WebP."""
-    before = tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS, efforts.LEARNING_PIXELS, graphics.may_be_graphics
+    before = tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS, efforts.LEARNING_PIXELS, graphics.fits_webp
     tiles.SINGLE_STREAM_PIXELS = tiles.TILE_PIXELS = 320
     efforts.LEARNING_PIXELS = 192
     grid = tiles.plan_index(WIDTH, HEIGHT, segments=1)
     assert grid is not None
     assert efforts.learns_in(grid.tile_height, grid.tile_width)
-    graphics.may_be_graphics = lambda planes: False
+    graphics.fits_webp = lambda planes: False
     try:
         yield
     finally:
-        tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS, efforts.LEARNING_PIXELS, graphics.may_be_graphics = before
+        tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS, efforts.LEARNING_PIXELS, graphics.fits_webp = before
 
 
 def everything(settings: Settings, paths: list[str]) -> dict[str, str]:

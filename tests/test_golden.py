@@ -167,7 +167,7 @@ def test_prefixes_of_a_stored_jpeg_are_previews(file: Stored) -> None:
 def test_it_is_written_as_it_was(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
     if is_webp(stream):
         pytest.skip("the bytes of a WebP are libwebp's, of whatever version it is")
-    monkeypatch.setattr(graphics, "may_be_graphics", lambda planes: False)
+    monkeypatch.setattr(graphics, "fits_webp", lambda planes: False)
     if (name := stream.picture.removesuffix(".png")) in TILE_PIXELS:
         monkeypatch.setattr(tiles, "SINGLE_STREAM_PIXELS", 320)
         monkeypatch.setattr(tiles, "TILE_PIXELS", TILE_PIXELS[name])

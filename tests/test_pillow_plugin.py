@@ -56,7 +56,7 @@ def data() -> bytes:
     image, exif = picture("RGBA"), Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(graphics, "may_be_graphics", lambda planes: False)
+        patch.setattr(graphics, "fits_webp", lambda planes: False)
         return saved(image, exif=exif, icc_profile=b"a profile")
 
 

@@ -19,7 +19,7 @@ from ddpmcodec.format.alpha import pack_alpha
 from ddpmcodec.format.block import MAX_BLOCK_IMAGES, Block, BlockCoding, Entry
 from ddpmcodec.format.ddpma import Packed, packed
 from ddpmcodec.format.header import MAX_METADATA
-from ddpmcodec.format.sections import MAX_BLOCK_METADATA, Metadata, pack_metadata
+from ddpmcodec.format.sections import MAX_BLOCK_METADATA, NO_METADATA, Metadata, pack_metadata
 from ddpmcodec.images import Planes
 from ddpmcodec.models import THUMBNAIL_PIXELS
 from ddpmcodec.models.context import ContextModel
@@ -109,12 +109,12 @@ class Packer:
         images = sorted(waiting_images, key=lambda waiting: (-waiting.entry.pixels, waiting.entry.shape))
         colours = [waiting.planes.colour for waiting in images]
         coding, encoded, decoder = self._encode(colours, coder)
-        values: dict[bytes, int] = {b"": 0}
+        values = {NO_METADATA: 0}
         entries = [
             replace(
                 entry,
-                icc=values.setdefault(pack_metadata(Metadata(planes.metadata.icc_profile)), len(values)),
-                exif=values.setdefault(pack_metadata(planes.metadata._replace(icc_profile=b"")), len(values)),
+                icc=values.setdefault(Metadata(planes.metadata.icc_profile), len(values)),
+                exif=values.setdefault(planes.metadata._replace(icc_profile=b""), len(values)),
             )
             for entry, planes in images
         ]
@@ -122,7 +122,7 @@ class Packer:
         if self.verify:
             _verify(block, encoded, colours, decoder)
         alphas = [b"" if planes.alpha is None else pack_alpha(planes.alpha) for _, planes in images]
-        return packed(block, list(values)[1:], alphas, encoded.streams)
+        return packed(block, [pack_metadata(value) for value in values if value.present()], alphas, encoded.streams)
 
     def _encode(self, colours: Sequence[Pixels], coder: ContextCoder) -> tuple[BlockCoding, Encoded, BlockDecoder]:
         """Codes images by bits back, where that is asked for and there are images enough; otherwise by the context

@@ -45,7 +45,7 @@ TRIAL_PIXELS = 1 << 20  # of a trial: libwebp takes 34 bytes of memory for each
 LONG = 16  # ratio of sides from which a fair WebP says nothing of the best one
 
 
-def may_be_graphics(planes: Planes) -> bool:
+def fits_webp(planes: Planes) -> bool:
     """Whether WebP holds an image of this size, and Pillow reads it."""
     height, width, _ = planes.colour.shape
     return bool(max(height, width) <= MAX_WEBP_SIDE and height * width <= DEFAULT_MAX_PIXELS)
@@ -55,14 +55,14 @@ def is_clearly_graphics(planes: Planes, model: ContextModel) -> bool:
     """Whether WebP is smaller, by a quick WebP and an estimate of what the model takes. Always False for small images,
     which are coded as quickly as estimated."""
     height, width, _ = planes.colour.shape
-    if not may_be_graphics(planes) or height * width <= SAMPLES * SAMPLE_SIDE**2:
+    if not fits_webp(planes) or height * width <= SAMPLES * SAMPLE_SIDE**2:
         return False
     return estimate(planes, model) > CLEARLY_MORE * _webp_size(planes, method=1, quality=20)
 
 
 def is_clearly_larger(planes: Planes, coded: int, *, quick: bool = False) -> bool:
     """Whether no WebP is smaller than `coded` bytes. quick: no fair WebP, which takes a twentieth of the time."""
-    if not may_be_graphics(planes):
+    if not fits_webp(planes):
         return True
     height, width, _ = planes.colour.shape
     if max(height, width) > LONG * min(height, width):
@@ -164,13 +164,13 @@ def _checksum(colour: NDArray[np.uint8], alpha: NDArray[np.uint8] | None) -> int
 def find_graphics(pictures: Sequence[Planes], model: ContextModel, coding: Coding) -> list[bool]:
     """Whether WebP is smaller than its share of a run, for each picture of an archive. What can only be a photograph
     takes little time; the rest is coded both ways."""
-    is_candidate = run_all(_may_be_graphics, pictures)
+    is_candidate = run_all(_is_candidate, pictures)
     candidates = [planes for planes, candidate in zip(pictures, is_candidate, strict=True) if candidate]
     smaller = iter(_are_smaller(candidates, model, coding))
     return [candidate and next(smaller) for candidate in is_candidate]
 
 
-def _may_be_graphics(planes: Planes) -> bool:
+def _is_candidate(planes: Planes) -> bool:
     return not is_clearly_larger(planes, int(CANDIDATE * _samples(planes)))
 
 

@@ -155,20 +155,18 @@ def decode_tiles(
             for tile, c in singles
         ]  # fmt: skip
     flat, size = [stream for tile_streams in streams for stream in tile_streams], (len(streams), *shape)
-    coder = new_pass(model, coding, size, lanes=lanes)
-    begin(coder, flat, for_previews, is_cut=is_cut is not False)
-    run(coder, size, coding, last_segment, report)
+
+    def attempt(last: int | None, is_cut: bool, report: Report | None = None) -> _native.Pass:
+        coder = new_pass(model, coding, size, lanes=lanes)
+        begin(coder, flat, for_previews, is_cut=is_cut)
+        run(coder, size, coding, last, report)
+        return coder
+
+    coder = attempt(last_segment, is_cut is not False, report)
     if coder.ended and is_cut is None:
-
-        def as_if_whole(last: int | None) -> _native.Pass:
-            uncut = new_pass(model, coding, size, lanes=lanes)
-            begin(uncut, flat, for_previews)
-            run(uncut, size, coding, last, None)
-            return uncut
-
-        whole = as_if_whole(None)
+        whole = attempt(None, is_cut=False)
         if whole.is_exact:
-            coder = whole if last_segment is None else as_if_whole(last_segment)
+            coder = whole if last_segment is None else attempt(last_segment, is_cut=False)
     tiles, exact = [], coder.pixels()[0] if coder.is_exact else None
     for n, tile_streams in enumerate(streams):
         numbers = range(LANES) if lanes else (n,)

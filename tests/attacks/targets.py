@@ -101,14 +101,14 @@ def opened(data: bytes) -> Image.Image:
 def settings(tile_pixels: int, webp: bool = False, single: int | None = None) -> Iterator[None]:
     """Tiles have so many pixels at most, and images of more (or more than `single`) are cut into them; lossless WebP is
     used where it is smaller, or never."""
-    before = tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS, graphics.may_be_graphics
+    before = tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS, graphics.fits_webp
     tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS = tile_pixels if single is None else single, tile_pixels
     if not webp:
-        graphics.may_be_graphics = lambda planes: False
+        graphics.fits_webp = lambda planes: False
     try:
         yield
     finally:
-        tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS, graphics.may_be_graphics = before
+        tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS, graphics.fits_webp = before
 
 
 @cache

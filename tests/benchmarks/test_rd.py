@@ -35,7 +35,7 @@ def whole(bench_into: Bench, pictures: np.ndarray, one_thread: None, tmp_path_fa
     folder = tmp_path_factory.mktemp("rd")
     np.save(folder / "pictures.npy", pictures)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(graphics, "may_be_graphics", lambda planes: False)
+        patch.setattr(graphics, "fits_webp", lambda planes: False)
         patch.setattr(_curves, "which", lambda program: None)
         return bench_into(folder / "out", "rd", f"--data={folder / 'pictures.npy'}", *WHOLE)
 

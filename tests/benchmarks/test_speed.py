@@ -28,7 +28,7 @@ def folder(context_path: Path, pictures: np.ndarray, tmp_path_factory: pytest.Te
     plan = speed.Plan(settings=(Coding(1, 2),), megapixels=(0.0024,), repeats=2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")  # of the processes that it starts
-        patch.setattr(graphics, "may_be_graphics", lambda planes: False)
+        patch.setattr(graphics, "fits_webp", lambda planes: False)
         patch.setattr(_timing, "THUMBNAILS", 20)
         speed.run(dataset, out, str(context_path), plan, command="ddpmcodec bench speed", quiet=True)
     return out

@@ -41,7 +41,7 @@ def small_tiles_of(pixels: int) -> Iterator[None]:
 @contextmanager
 def without_webp() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(graphics, "may_be_graphics", lambda planes: False)
+        patch.setattr(graphics, "fits_webp", lambda planes: False)
         yield
 
 

@@ -111,15 +111,15 @@ CODINGS_OF = {"graphics": [(2, 2)], "lanes": [(2, 2)], "colourful": [(2, 0)], "l
 @contextmanager
 def settings(name: str) -> Iterator[None]:
     """Those of a picture: into tiles of at most TILE_PIXELS, where it has any; WebP for `graphics` alone."""
-    before = tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS, graphics.may_be_graphics
+    before = tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS, graphics.fits_webp
     if name in TILE_PIXELS:
         tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS = 320, TILE_PIXELS[name]
     if name != "graphics":
-        graphics.may_be_graphics = lambda planes: False
+        graphics.fits_webp = lambda planes: False
     try:
         yield
     finally:
-        tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS, graphics.may_be_graphics = before
+        tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS, graphics.fits_webp = before
 
 
 def write(folder: Path, name: str, data: bytes) -> str:

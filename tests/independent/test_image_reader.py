@@ -63,7 +63,7 @@ def tiled(context_model: ContextModel) -> bytes:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tiles, "SINGLE_STREAM_PIXELS", 400)
         patch.setattr(tiles, "TILE_PIXELS", 400)
-        patch.setattr(graphics, "may_be_graphics", lambda planes: False)
+        patch.setattr(graphics, "fits_webp", lambda planes: False)
         data = ddpmcodec.encode(image, effort=3, levels=5, model=context_model)
     assert ddpmcodec.info(data)["tiles"] > 4
     return data
@@ -78,7 +78,7 @@ def singles(context_model: ContextModel) -> dict[str, bytes]:
     named.info["icc_profile"] = b"a profile"
     options = {"effort": 1, "levels": 2, "model": context_model}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(graphics, "may_be_graphics", lambda planes: False)
+        patch.setattr(graphics, "fits_webp", lambda planes: False)
         pictures = {"plain": photo, "alpha": alpha, "metadata": named}
         found = {name: ddpmcodec.encode(image, **options) for name, image in pictures.items()}
     return found | {"graphics": ddpmcodec.encode(drawing, **options)}

@@ -31,7 +31,7 @@ def picture() -> np.ndarray:
 @pytest.fixture(scope="session")
 def coded(picture: np.ndarray) -> bytes:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(codec.graphics, "may_be_graphics", lambda planes: False)
+        patch.setattr(codec.graphics, "fits_webp", lambda planes: False)
         return codec.encode(picture)
 
 
