@@ -5,6 +5,8 @@
 // network runs with the nearest. Gradients add up in integers: slopes are rounded to eight bits, in units of the largest.
 #pragma once
 
+#include <algorithm>
+
 #include "kernels.h"
 
 namespace ddpm {
@@ -65,6 +67,7 @@ public:
     // The caller writes for each position k of this step: slopes of the code length by the head's sums (those by outputs,
     // times head_factor), and, in k's place of `kept`, what the blocks that learn and the head saw.
     float* slopes(int k) { return head().slopes.values.data() + (size_t)k * head().slopes.stride; }
+    void clear_slopes(int k) { std::fill_n(slopes(k), network_.outputs, 0.0f); }  // of a position that teaches nothing
     Kept kept(const int* places);
 
     int most_positions() const { return most_; }

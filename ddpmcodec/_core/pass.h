@@ -127,6 +127,9 @@ class Pass {
     std::vector<Planes> coded_roots() const;  // [N]
     void run(Stage& stage, int last);
     int wave(Stage& stage, int wave, int thread, int threads);
+    int collect(const Stage& stage, int wave, int thread, int threads);
+    void predict_positions(Stage& stage, const Network& network, Worker& worker);
+    void code_positions(Stage& stage, const Network& network, Worker& worker);
     void end_wave(const Stage& stage, int bias_set, int wave, int filled);
     void learn(const Stage& stage, int filled, Team& team, int thread);
     template <class Visit> void positions(const Stage& stage, int stream, int wave, Visit visit) const;

@@ -32,54 +32,70 @@ template <class Visit> void Pass::positions(const Stage& stage, int stream, int 
 // Codes a thread's positions of a wave. Returns how many positions there are since the last step of learning.
 int Pass::wave(Stage& stage, int wave, int thread, int threads) {
     Worker& worker = workers_[thread];
-    const Trained& trained = this->trained(stage);
-    const bool learns = learning_;
-    const Network& network = learns ? learning_->network : trained.network;
-    const Outputs shape{trained.components};
+    const Network& network = learning_ ? learning_->network : trained(stage).network;
+    const int filled = collect(stage, wave, thread, threads);
+    worker.fit(worker.positions.size(), stage.role, network);
+    predict_positions(stage, network, worker);
+    code_positions(stage, network, worker);
+    return filled;
+}
+
+// Takes stock of a wave: the positions of the streams of this thread, and how many there are since the last step of learning.
+int Pass::collect(const Stage& stage, int wave, int thread, int threads) {
+    Worker& worker = workers_[thread];
     worker.positions.clear();
     worker.slots.clear();
     int slot = filled_;
     for (int s = 0; s < layout_.streams; s++) {
         const bool is_own = s * threads / layout_.streams == thread;  // streams beside each other: what they see is in one cache
         positions(stage, s, wave, [&](int n, int y, int x) {
-            const bool is_coded = is_own && stage.wants(n, y, x);
-            if (is_coded) worker.positions.push_back({s, n, y, x}), worker.slots.push_back(slot);
-            if (is_own && !is_coded && learns) std::fill_n(learning_->learner.slopes(slot), network.outputs, 0.0f);
-            if (is_own && !is_coded && shown_) shown_->clear(n, y, x);
+            if (is_own && stage.wants(n, y, x)) {
+                worker.positions.push_back({s, n, y, x});
+                worker.slots.push_back(slot);
+            } else if (is_own) {
+                if (learning_) learning_->learner.clear_slopes(slot);
+                if (shown_) shown_->clear(n, y, x);
+            }
             slot++;
         });
     }
+    return slot;
+}
+
+void Pass::predict_positions(Stage& stage, const Network& network, Worker& worker) {
     const size_t count = worker.positions.size(), inputs = padded(inputs_of(stage.role));
-    worker.fit(count, stage.role, network);
+    worker.shown.clear();
     for (size_t k = 0; k < count; k++) {
         const Worker::WavePosition& at = worker.positions[k];
         stage.gather(at.n, at.y, at.x, &worker.rows[k * inputs], &worker.base[k * CHANNELS]);
+        if (shown_) worker.shown.push_back(shown_->at(at.n, at.y, at.x));
     }
-    worker.shown.clear();
-    if (shown_)
-        for (const Worker::WavePosition& at : worker.positions) worker.shown.push_back(shown_->at(at.n, at.y, at.x));
-    const Kept kept = learns ? learning_->learner.kept(worker.slots.data()) : Kept{};
-    predict(trained, network, {stage.condition, worker.rows.data(), inputs, int(count)}, worker.outputs.data(), *worker.scratch,
+    const Kept kept = learning_ ? learning_->learner.kept(worker.slots.data()) : Kept{};
+    predict(trained(stage), network, {stage.condition, worker.rows.data(), inputs, int(count)}, worker.outputs.data(), *worker.scratch,
             shown_ ? worker.shown.data() : nullptr, kept);
-    const int bias_set = bias_set_of(stage), channels = stage.role == Role::BAND ? CHANNELS : layout_.channels;
-    for (size_t k = 0; k < count; k++) {
+}
+
+void Pass::code_positions(Stage& stage, const Network& network, Worker& worker) {
+    const Outputs shape{trained(stage).components};
+    const bool is_band = stage.role == Role::BAND;
+    const int bias_set = bias_set_of(stage), channels = is_band ? CHANNELS : layout_.channels;
+    const Colors* colors = is_band ? nullptr : colors_.get();
+    for (size_t k = 0; k < worker.positions.size(); k++) {
         const Worker::WavePosition& at = worker.positions[k];
         Values values;
         stage.load(at.n, at.y, at.x, values);
         std::copy_n(&worker.base[k * CHANNELS], CHANNELS, values.base);
         Position position(shape, &worker.outputs[k * network.outputs]);
         Scores& scores = scores_[at.n][layout_.images == 1 ? at.stream : 0];
-        const Colors* colors = stage.role != Role::BAND ? colors_.get() : nullptr;
-        const Biases& biases = biases_[at.n][bias_set];
-        position.code(values, channels, coder(at.stream), {biases, &scores, colors, &color_scores_[at.stream], learns});
+        ColorScores& color_scores = color_scores_[at.stream];
+        position.code(values, channels, coder(at.stream), {biases_[at.n][bias_set], &scores, colors, &color_scores, learning_ != nullptr});
         stage.store(at.n, at.y, at.x, values);
-        if (colors) color_scores_[at.stream].pixels.push_back({values.known[0].lo, values.known[1].lo, values.known[2].lo});
-        if (!learns) continue;
+        if (colors) color_scores.pixels.push_back({values.known[0].lo, values.known[1].lo, values.known[2].lo});
+        if (!learning_) continue;
         float* slopes = learning_->learner.slopes(worker.slots[k]);
         position.slopes(slopes);
         for (int o = 0; o < network.outputs; o++) slopes[o] *= network.head_factor[o];
     }
-    return slot;
 }
 
 // Codes waves from `wave_` to `last` - 1, or until words run out.
