@@ -130,8 +130,8 @@ def _large_chunks() -> Iterator[None]:
 def to_planes(image: Image.Image | NDArray[np.uint8], *, strip: bool = False) -> Planes:
     """The planes of a Pillow image, or of a uint8 array (H, W) or (H, W, C), C 2 to 4.
 
-    Palette images become RGB, and images with a transparent colour RGBA or LA, by exact look-up. ICC profile and EXIF
-    are kept unless `strip`. Raises ImageError for what cannot be coded without loss.
+    Palette images become RGB, and images with a transparent colour RGBA or LA, by exact look-up. ICC profile, EXIF
+    and XMP are kept unless `strip`. Raises ImageError for what cannot be coded without loss.
     """
     if isinstance(image, np.ndarray):
         return _array_planes(image)

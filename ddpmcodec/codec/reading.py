@@ -27,8 +27,8 @@ Picture: TypeAlias = "Image.Image | NDArray[np.uint8] | Tensor | str | os.PathLi
 class Reading(NamedTuple):
     """What is taken of a picture, and how.
 
-    strip: no ICC profile and EXIF. any_format: files of formats whose readers may leave something out, too. pixels:
-    those of a JPEG file; otherwise the file itself is stored, where this machine can.
+    strip: no ICC profile, no XMP, and of EXIF the orientation alone. any_format: files of formats whose readers may
+    leave something out, too. pixels: those of a JPEG file; otherwise the file itself is stored, where this machine can.
     """
 
     strip: bool = False

@@ -38,7 +38,8 @@ LEVEL_UNIT = 1024  # noise levels are integers in 1/1024 grey level
 class Entry:
     """One image. number: its position in the archive, from 0. length: bytes of its file, or of its alpha section.
 
-    icc, exif: positions in the values of its block, from 1; 0: it has none.
+    icc, exif: positions of its ICC profile, and of its EXIF and XMP, in the values of its block, from 1; 0: it has
+    none.
     """
 
     name: str

@@ -10,7 +10,7 @@ r"""The .ddpma archive, version 1: an index, then blocks of images, each of whic
              varint length of the head
              4      CRC-32 of mark, length and head
              head   raw deflate, see head.py
-             body   of files: .ddpm files. Of other images: the distinct ICC profiles and EXIF blocks
+             body   of files: .ddpm files. Of other images: the distinct values, an ICC profile each or EXIF with XMP
                     (`sections.pack_metadata`), the alpha sections; then the streams of the runs (streams.py), or, by
                     bits back, the words of the stack (32 bits, little endian) from its top, as a decoder takes them
 

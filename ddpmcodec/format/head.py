@@ -6,9 +6,9 @@ A head, before it is deflated, is columns of varints, then names, then bytes tha
     of all images: place in the archive less the one before less one, zigzag (0, -1, 1, -2, ... are 0, 1, 2, 3, ...)
     of all images: mode (index into MODES); width; height
     kind 0: lengths of the files
-    kinds 1 and 2: lengths of the alpha sections, of images with alpha; ICC profile, EXIF (place in the values; 0: none)
-                   number of values, their lengths; effort, noise levels (place in LEVELS) and number of the context
-                   model; number of runs, images of each
+    kinds 1 and 2: lengths of the alpha sections, of images with alpha; ICC profile; EXIF and XMP (place in the values;
+                   0: none); number of values, their lengths; effort, noise levels (place in LEVELS) and number of the
+                   context model; number of runs, images of each
     kind 1: of each run 5 * number of words of its stream + bytes of its state less 4
     kind 2: number of words of the stack; of each run 1 for initial bits; number of latent levels, differences of their
             differences, zigzag; length of the profile

@@ -40,7 +40,7 @@ def mixed() -> Pictures:
     for mode, image in zip(MODES, crops(5, 9, 5).values(), strict=True):
         small[f"modes/{mode}"] = image.convert(mode, dither=Image.Dither.NONE)
     small["modes/RGBA"].putalpha(small["modes/L"])
-    small["modes/RGBA"].info.update(icc_profile=b"a profile", exif=b"Exif\0\0MM of one")
+    small["modes/RGBA"].info.update(icc_profile=b"a profile", exif=b"Exif\0\0MM of one", xmp=b"<x/>")
     small["modes/L"].info.update(icc_profile=b"a grey profile")
     small["photo-003.png"].info.update(icc_profile=b"a profile", exif=b"Exif\0\0MM of another")
     small["tall.png"] = crops(1, 3, 17)["photo-000.png"]
@@ -60,7 +60,7 @@ def create(pictures: Pictures, model: Any, **options: Any) -> bytes:
 
 
 def same(found: Image.Image, expected: Image.Image) -> bool:
-    facts = [(image.mode, image.info.get("icc_profile"), image.info.get("exif")) for image in (found, expected)]
+    facts = [(image.mode, *map(image.info.get, ("icc_profile", "exif", "xmp"))) for image in (found, expected)]
     return facts[0] == facts[1] and np.array_equal(np.asarray(found), np.asarray(expected))
 
 
@@ -83,7 +83,7 @@ def survivors(data: bytes, model: ContextModel) -> tuple[Pictures, FormatError |
 def equal(a: Path, b: Path) -> bool:
     """Pixels, mode and metadata."""
     first, second = Image.open(a), Image.open(b)
-    facts = [(image.mode, image.info.get("icc_profile"), image.info.get("exif")) for image in (first, second)]
+    facts = [(image.mode, *map(image.info.get, ("icc_profile", "exif", "xmp"))) for image in (first, second)]
     return facts[0] == facts[1] and np.array_equal(np.asarray(first), np.asarray(second))
 
 
