@@ -1,10 +1,10 @@
 """ddpmcodec bench rd: rate versus distortion of real prefixes of files, beside lossy baselines.
 
-Every file is cut at the end of each segment; rates are those of whole prefixes, header and all. A point of a curve is
-an operating point (a step of the schedule, a quality): means over images of bits per pixel and of PSNR there. Codecs
-spend their bits on different images, and such curves flatter some: the PSNR at a rate and the BD-rates are taken image
-by image, and averaged then. Images whose files are lossless WebP inside have no prefixes that show more and more, and
-are left out for all codecs.
+Every file is cut at the end of each segment, and in the middle of those of exact pixels; rates are those of whole
+prefixes, header and all. A point of a curve is an operating point (a step of the schedule, a quality): means over
+images of bits per pixel and of PSNR there. Codecs spend their bits on different images, and such curves flatter some:
+the PSNR at a rate and the BD-rates are taken image by image, and averaged then. Images whose files are lossless WebP
+inside have no prefixes that show more and more, and are left out for all codecs.
 """
 
 from __future__ import annotations

@@ -107,10 +107,10 @@ def rd(
 ) -> int:
     """Rate versus distortion of real prefixes of files, beside JPEG, WebP, JPEG 2000, AVIF and JPEG XL.
 
-    Every file is cut at the end of each segment. A curve's points are means over images, of bits per pixel and of PSNR,
-    at a place in the file or a quality; BD-rates are taken image by image, also at equal SSIMULACRA 2 where libjxl's
-    program ssimulacra2 is installed. Writes bench-rd.json, the charts rd, rd-ssim and rd-ssimulacra2 as PNG and SVG,
-    and compressai/*.json; prints tables.
+    Every file is cut at the end of each segment, and in the middle of those of exact pixels. A curve's points are
+    means over images, of bits per pixel and of PSNR, at a place in the file or a quality; BD-rates are taken image by
+    image, also at equal SSIMULACRA 2 where libjxl's program ssimulacra2 is installed. Writes bench-rd.json, the charts
+    rd, rd-ssim and rd-ssimulacra2 as PNG and SVG, and compressai/*.json; prints tables.
     """
     return request.measure("rd", lambda plan: plan(request.settings, rates, bounds, denoiser), ray=ray)
 

@@ -1,1 +1,1 @@
-"""File formats: bytes <-> named values. No pixels, no models: this package does not load torch."""
+"""File formats: bytes <-> named values. Nothing here runs a network or loads torch."""

@@ -25,7 +25,7 @@ and the check of the stream covers the header. So a thumbnail takes 9 bytes and 
 A file that was made lossy on purpose is a prefix of one, and an end mark: what is there is all, and as it was written.
 The mark is 2 bytes DD 45, then the CRC-32 of all bytes in front of it, little endian.
 
-A chunk is one segment of one tile: the words of the tile's lanes that belong to one part of the schedule. Chunks lie
+A chunk is one segment of one tile: the words of the tile's lanes that belong to one segment of the schedule. Chunks lie
 segment-major: the first segments of all tiles, then all second ones, ...: a prefix of the file is uniformly coarse.
 
 Varints are LEB128, canonical, at most 5 bytes. CRCs start at 0xFFFF and are 16 bits wide by construction, not a CRC-32

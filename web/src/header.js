@@ -26,7 +26,7 @@ const MAX_WEBP_SIDE = 16383;
 const PARTS_OF_LEVEL = [1, 1, 1, 1, 1, 2, 4];
 const PARTS_OF_EXACT = [2, 2, 2, 2, 2, 2, 2, 2];
 /** Parts of the segments of each step, by the number of noise levels. */
-const STEPS = Object.fromEntries([0, 2, 5].map((levels) => [levels, [...Array(levels).fill(PARTS_OF_LEVEL), PARTS_OF_EXACT]]));
+const STEPS = Object.fromEntries(LEVELS.map((levels) => [levels, [...Array(levels).fill(PARTS_OF_LEVEL), PARTS_OF_EXACT]]));
 
 function refuse(message) {
   throw new FormatError(message);
