@@ -155,7 +155,7 @@ def slider_sizes(first: int, last: int) -> list[int]:
 
     >>> sizes = slider_sizes(17, 100_000)
     >>> len(sizes), sizes[0], sizes[60], sizes[-1]
-    (120, 17, 1304, 100000)
+    (121, 17, 1304, 100000)
     """
     last = max(first, last)
     return sorted({first, last, *(round(first * (last / first) ** (k / (POSITIONS - 1))) for k in range(POSITIONS))})
