@@ -15,7 +15,7 @@ import numpy as np
 from ddpmcodec.errors import DdpmError
 
 from . import _bound
-from ._codecs import CODE, CURVES, NOT_MEASURED, OURS, WHOLE, is_ours
+from ._codecs import CODE, NOT_MEASURED, OURS, WHOLE, is_ours
 from ._results import Document, estimate, of_images
 from ._timing import OPERATIONS, growth_name
 
@@ -180,7 +180,7 @@ def rd_charts(document: Document) -> list[Chart]:
         draw = partial(_draw_curves, lines, ends, f"-10 log10(1 - {name}), dB")
         caption = f"{name} over bits per pixel of the same files, {images}."
         charts.append(Chart("rd-ssim", f"{name}, {images}", caption, size, draw))
-    lines = [*_measured(document, "ssimulacra2", lambda point: _below_best(point.get("ssimulacra2")))]
+    lines = [*_measured(document, "ssimulacra2", lambda point: _below_best(point["ssimulacra2"]))]
     if scores := [line for line in lines if line.bpp]:
         draw = partial(_draw_curves, scores, ends, "SSIMULACRA 2")
         caption = f"SSIMULACRA 2 over bits per pixel of the same files, {images}."
@@ -220,9 +220,9 @@ def _measured(document: Document, key: str, quality: Quality) -> Iterator[_Line]
 
 
 def _errors(at_rates: Mapping[str, Any], codec: str, key: str) -> Iterator[tuple[float, float]]:
-    """(rate, standard error in dB) where all images have a value. Results of earlier versions have it of PSNR alone."""
+    """(rate, standard error in dB) where all images have a value."""
     row = next(row for row in at_rates["codecs"] if row["codec"] == codec)
-    for bpp, value in zip(at_rates["bpp"], row.get(key, ()), strict=False):
+    for bpp, value in zip(at_rates["bpp"], row[key], strict=True):
         if key == "psnr":
             value = None if None in value else estimate(value)
         if value is not None and value["standard_error"] is not None:
@@ -231,16 +231,13 @@ def _errors(at_rates: Mapping[str, Any], codec: str, key: str) -> Iterator[tuple
 
 
 def _bounds(document: Document) -> Iterator[_Line]:
-    for row in document["results"].get("bounds", ()):
+    for row in document["results"]["bounds"]:
         style = {"color": colour_of("bits back"), "linestyle": "--", "linewidth": 1.4, "zorder": 2}
         yield _Line(f"{row['codec']} (bound)", *_bound.points(row), style, [*_bound.errors_of(row)])
 
 
 def _published(document: Document) -> Iterator[_Line]:
-    """The literature that `CURVES` still has: results of earlier versions hold a bound that real codecs beat."""
-    systems = {each.system for each in CURVES}
-    published = (each for each in document["results"]["literature"] if each["system"] in systems)
-    for each, marker in zip(published, cycle(PUBLISHED_MARKERS), strict=False):
+    for each, marker in zip(document["results"]["literature"], cycle(PUBLISHED_MARKERS), strict=False):
         is_code = each["what"] == CODE
         style = {"color": LITERATURE_LINE, "linestyle": "-" if is_code else ":", "linewidth": 1, "marker": marker}
         label = f"{each['system']}{'' if is_code else ' (bound)'}*"

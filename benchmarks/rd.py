@@ -251,7 +251,7 @@ def tables(document: Document) -> list[Table]:
         Table("rates", f"{at}, {of_images(document)}", rates),
         Table("bdrates", f"{bd_caption}, {of_images(document)}", bd),
         *(_steps(row) for row in ours),
-        *(_bound.table(row, of_images(document), document["denoiser"]) for row in results.get("bounds", ())),
+        *(_bound.table(row, of_images(document), document["denoiser"]) for row in results["bounds"]),
         Table("literature", f"CIFAR-10 test set: {NOT_MEASURED}", [*map(_published, results["literature"])]),
     ]
     return [table for table in all_of_them if table.rows]
@@ -273,7 +273,7 @@ def _bd_rate(row: Mapping[str, Any]) -> Row:
         return {**line, "percent": "no PSNR in common", "images": 0}
     shared = f"{row['from_psnr']:.1f} to {row['to_psnr']:.1f}"
     line |= {"percent": _signed(row["percent"]), "dB in common": shared, "images": row["images"]}
-    scores = row.get("ssimulacra2", {"percent": None})
+    scores = row["ssimulacra2"]
     if scores["percent"] is None:
         return line
     shared = f"{scores['from_score']:.0f} to {scores['to_score']:.0f}"
@@ -300,7 +300,7 @@ def _step(point: Mapping[str, float | None]) -> Row:
         "ssimulacra2": ("SSIMULACRA 2", 1),
     }
     cells = {
-        name: f"{value:.{digits}f}" for key, (name, digits) in columns.items() if (value := point.get(key)) is not None
+        name: f"{value:.{digits}f}" for key, (name, digits) in columns.items() if (value := point[key]) is not None
     }
     lossless = {"PSNR dB": "lossless"} if point["rmse"] == 0 else {}
     return {"step": point["step"], "cell width": point["level"] or "exact", **cells, **lossless}

@@ -180,12 +180,11 @@ def _few(images: Sequence[Pixels]) -> list[Pixels]:
 
 
 def tables(document: Document) -> list[Table]:
-    results, kernel = document["results"], document["machine"].get("kernel")
-    medians = f"medians; kernels: {kernel}" if kernel else "medians"  # not in results of earlier versions
+    results, medians = document["results"], f"medians; kernels: {document['machine']['kernel']}"
     few = f"A batch of thumbnails of 32x32; {medians}"
     every = [
         Table("throughput", f"Throughput, {of_images(document)}; {medians}", [*_throughputs(results["throughput"])]),
-        Table("thumbnails", few, [*map(_throughput, results.get("thumbnails", ()))]),
+        Table("thumbnails", few, [*map(_throughput, results["thumbnails"])]),
         Table("steps", "Bits and time of the schedule's steps, on one thread", [*_steps(results["steps"])]),
         Table("previews", f"{_of_previews()}; {medians}", [*map(_preview, results["previews"])]),
         Table("megapixels", _of_megapixels(), [*map(_megapixels, results["megapixels"])]),
@@ -260,7 +259,7 @@ def _of_megapixels() -> str:
 def _megapixels(row: Mapping[str, Any]) -> Row:
     line: dict[str, Any] = {"": row["codec"], "megapixels": row["megapixels"], "threads": row["threads"]}
     line |= {f"{name} s": statistics.median(row[f"{name}_seconds"]) for name in OPERATIONS}
-    peaks = {name: row[key] for name in PEAKS if (key := peak_key(name)) in row}
+    peaks = {name: row[peak_key(name)] for name in PEAKS}
     line |= {f"{name}, peak MB": peak / 1e6 for name, peak in peaks.items()}
     return line | {
         f"{name}, bytes a pixel": (peak - PROCESS_BYTES) / 1e6 / row["megapixels"] if peak > PROCESS_BYTES else None
@@ -269,17 +268,14 @@ def _megapixels(row: Mapping[str, Any]) -> Row:
 
 
 def _start_up(row: Mapping[str, Any]) -> Row:
-    line = {"": row["command"], "seconds": statistics.median(row["seconds"])}
-    used = row.get("processor_seconds")  # not in results of earlier versions
-    return line | ({"processor seconds": statistics.median(used)} if used else {})
+    seconds, used = (statistics.median(row[key]) for key in ("seconds", "processor_seconds"))
+    return {"": row["command"], "seconds": seconds, "processor seconds": used}
 
 
 def _installed(results: Mapping[str, Any]) -> Iterator[Row]:
-    rows = results.get("installed", ())
-    for row in rows:
+    for row in results["installed"]:
         yield {"": row["package"], "MB": row["bytes"] / 1e6}
-    if rows:
-        yield {"": "together", "MB": sum(row["bytes"] for row in rows) / 1e6}
+    yield {"": "together", "MB": sum(row["bytes"] for row in results["installed"]) / 1e6}
 
 
 def _fit(row: Mapping[str, Any]) -> Row:
@@ -294,7 +290,7 @@ def measures(document: Document) -> Iterator[Measure]:
     results = document["results"]
     for row in results["throughput"]:
         yield from _of_throughput(row["codec"], row)
-    for row in results.get("thumbnails", ()):
+    for row in results["thumbnails"]:
         yield from _of_throughput(f"thumbnails, {row['codec']}", row)
     for row in results["previews"]:
         if "skipped" not in row:
@@ -302,8 +298,7 @@ def measures(document: Document) -> Iterator[Measure]:
             yield _of_repeats(name, row["preview_seconds"])
     for row in results["start_up"]:
         yield _of_repeats(f"seconds: {row['command']}", row["seconds"])
-        if "processor_seconds" in row:
-            yield _of_repeats(f"processor seconds: {row['command']}", row["processor_seconds"])
+        yield _of_repeats(f"processor seconds: {row['command']}", row["processor_seconds"])
 
 
 def _of_throughput(codec: str, row: Mapping[str, Any]) -> Iterator[Measure]:

@@ -86,7 +86,7 @@ def check_segments(header: Header) -> None:
         if header.index.segments != expected:
             raise FormatError(
                 f"the header claims {header.index.segments} segments, {header.levels} noise levels have {expected}:"
-                " it is damaged, or of a version before 0.1.0; get it again, or encode the image again"
+                " it is damaged; get it again"
             )
 
 

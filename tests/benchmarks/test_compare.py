@@ -93,7 +93,7 @@ def test_timings_of_different_machines_are_not_compared(tmp_path: Path) -> None:
         {"codec": "x", "products": 1.0, "threads": 1, "images": 1, "encode_seconds": [1.0], "decode_seconds": [1.0]}
     ]
     found = _results.document(
-        "speed", "", {"throughput": rows, "start_up": [], "previews": []}, model=None, dataset=None
+        "speed", "", {"throughput": rows, "thumbnails": [], "start_up": [], "previews": []}, model=None, dataset=None
     )
     for name, cores in (("old", 2), ("new", 64)):
         (tmp_path / name).mkdir()

@@ -239,7 +239,7 @@ function takeIndex(reader, header) {
   if (index.segments !== header.segments)
     refuse(
       `the header claims ${index.segments} segments, ${header.levels} noise levels have ${header.segments}:` +
-        " it is damaged, or of a version before 0.1.0; get it again, or encode the image again",
+        " it is damaged; get it again",
     );
 }
 
