@@ -60,7 +60,7 @@ def test_a_batch_of_thumbnails_is_of_pieces_of_the_images(pictures: np.ndarray) 
 
 def test_what_a_decoder_takes_on_a_disk_is_that_of_all_its_packages() -> None:
     sizes = {entry["package"]: entry["bytes"] for entry in _timing.installed()}
-    assert list(sizes) == ["ddpmcodec", "numpy", "pillow", "click", "safetensors"]
+    assert list(sizes) == ["ddpmcodec", "numpy", "pillow", "click", "safetensors", "tqdm"]
     models = Path(ddpmcodec.__file__).parent / "models"
     assert sizes["ddpmcodec"] > sum(file.stat().st_size for file in models.glob("*.safetensors"))
     assert sizes["numpy"] > sizes["click"] > 50_000
