@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import ddpmcodec
 from ddpmcodec.cli import COMMANDS, run
 
 README = Path(__file__).parents[1] / "README.md"
@@ -24,3 +25,11 @@ def test_every_command_of_the_readme_exists(capsys: pytest.CaptureFixture[str]) 
     assert {"encode", "decode", "truncate", "train"} <= used <= set(COMMANDS)
     assert [run([command, "--help"]) for command in sorted(used)] == [0] * len(used)
     assert "Usage" in capsys.readouterr().out
+
+
+def test_a_preview_needs_as_many_bytes_as_the_readme_says() -> None:
+    (size,) = map(int, re.findall(r"(\d+) bytes of `docs/photo\.ddpm`", README.read_text()))
+    data = ddpmcodec.encode(README.parent / "docs" / "photo.png", verify=False)
+    assert ddpmcodec.decode(data[:size], partial=True).size == (384, 256)
+    with pytest.raises(ddpmcodec.TruncatedError):
+        ddpmcodec.decode(data[: size - 1], partial=True)
