@@ -17,7 +17,7 @@ from ddpmcodec.cli import COMMANDS, run
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "benchmarks" / "README.md"])
-HISTORY = ("CHANGELOG.md", "second-edition.md")  # which name options that are gone
+HISTORY = ("CHANGELOG.md", "second-design.md")  # which name options that are gone
 PROSE = [page for page in PAGES if page.name not in (*HISTORY, "cli.md")]
 FOLDERS = {"ddpmcodec": ROOT / "ddpmcodec", "ddpmcodec.cli": ROOT / "cli", "ddpmcodec.benchmarks": ROOT / "benchmarks"}
 ELSEWHERE = {"ddpmcodec.cluster"}  # tests/cli/test_cluster.py runs its examples, which need a cluster
