@@ -83,8 +83,7 @@ def truncate(
         with naming(name):
             header, _ = parse_header(data)
         target = outputs.output_for(name)
-        is_found_by_decoding = limit.name == "psnr" or (limit.name == "step" and not (header.index or header.stored))
-        loaded = model_loader(model)() if is_found_by_decoding else None
+        loaded = model_loader(model)()
         with naming(name):
             cut, reached = _cut(data, limit, {"model": loaded, "original": original, "max_pixels": max_pixels}, mark)
         outputs.write(target, cut, name)
@@ -122,4 +121,5 @@ def _cut(data: bytes, limit: Limit, options: dict[str, Any], mark: bool) -> tupl
         only: dict[str, Any] = {limit.name: limit.value}
         return codec.truncate(data, **only, mark=mark, model=options["model"], max_pixels=options["max_pixels"]), ""
     size, psnr = find_quality(data, limit.value, **options)
-    return cut(data, size, mark), ", no error" if isinf(psnr) else f", {psnr:.2f} dB"
+    file = cut(data, size, mark, model=options["model"], max_pixels=options["max_pixels"])
+    return file, ", no error" if isinf(psnr) else f", {psnr:.2f} dB"

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits
 from ddpmcodec.codec.contents import end_of_segment, require_step, segments_of_steps, steps_of
 from ddpmcodec.codec.decoder import decode_details
+from ddpmcodec.codec.passes import DAMAGED
 from ddpmcodec.codec.reading import Picture, Reading, planes_of
 from ddpmcodec.content import File, bytes_of
-from ddpmcodec.errors import ImageError, OutputError, TruncatedError
+from ddpmcodec.errors import ChecksumError, ImageError, OutputError, TruncatedError
 from ddpmcodec.format.ddpm import MARK_BYTES, Sections, end_mark, split
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.models.registry import ModelSource, find
@@ -47,18 +48,19 @@ def truncate(
         original: for `psnr`, the image that was encoded; needed where the data is a prefix or a lossy file.
         mark: put an end mark behind the prefix, 6 bytes that count for `bytes` and `bpp`. The result says that it was
             cut on purpose, and is checked as whole files are.
-        model: as in `decode`; needed for `psnr`, and for `step` where the file is one stream, which is decoded to find
-            the end.
+        model: as in `decode`; needed for `psnr`, for `step` where the file is one stream, which is decoded to find the
+            end, and for a mark behind all of a small file, which does not say how long it is.
         max_pixels: as in `decode`, wherever `model` is needed.
 
     Returns:
-        The prefix, which `decode(..., partial=True)` takes; with a mark a file, which `decode` takes. Data that is
-        shorter than a limit in bytes comes back whole.
+        The prefix, which `decode(..., partial=True)` takes; with a mark a file, which `decode` takes. A whole or marked
+        file that is shorter than a limit in bytes comes back as it is.
 
     Raises:
         OutputError: the header alone is longer than the limit, or all of the data does not show that quality.
         ImageError: the original is not of the file's size and colours; more than `max_pixels`.
         TruncatedError: the data ends before that step does, or is a prefix or a lossy file, and `original` is missing.
+        ChecksumError: what a mark would vouch for is damaged.
         FormatError, ModelError: as `decode`.
         TypeError, ValueError: no limit, several, or one that is negative.
 
@@ -85,13 +87,15 @@ def truncate(
     whole = bytes_of(data)
     if psnr is not None:
         reached = find_quality(whole, psnr, original, model=model, max_pixels=max_pixels)
-        return cut(whole, reached.bytes, mark)
+        return cut(whole, reached.bytes, mark, model=model, max_pixels=max_pixels)
     file = split(whole)
     if step is not None:
-        return cut(whole, _end_of_step(whole, file, step, find(model), max_pixels), mark)
+        end = _end_of_step(whole, file, step, find(model), max_pixels)
+        return cut(whole, end, mark, model=model, max_pixels=max_pixels)
     pixels = file.header.width * file.header.height
-    size = bytes if bytes is not None else int(min((bpp or 0) * pixels / 8, len(whole)))  # the product may be infinite
-    if size >= len(whole):
+    most = len(whole) + MARK_BYTES
+    size = bytes if bytes is not None else int(min((bpp or 0) * pixels / 8, most))  # the product may be infinite
+    if size >= len(whole) and not (mark and _needs_mark(whole, file, find(model), max_pixels)):
         return whole
     if size >= file.size and not mark:  # of a file that was marked before
         return whole[: file.size]
@@ -99,14 +103,35 @@ def truncate(
     if size < file.start + beside:
         least = f"the header {'and the mark take' if mark else 'alone takes'} {file.start + beside}"
         raise OutputError(f"{size} bytes are too few: {least}, ask for more")
-    return cut(whole, size - beside, mark)
+    return cut(whole, size - beside, mark, model=model, max_pixels=max_pixels)
 
 
-def cut(data: bytes, size: int, mark: bool) -> bytes:
-    """The first `size` bytes of a file, and an end mark if wanted; the whole where that is no longer."""
-    if size >= split(data).size or (mark and size + MARK_BYTES >= len(data)):
+def cut(
+    data: bytes, size: int, mark: bool, *, model: ModelSource = None, max_pixels: int | None = DEFAULT_MAX_PIXELS
+) -> bytes:
+    """The first `size` bytes of a file, and an end mark if wanted; the file as it is where that is no longer and it
+    needs no mark."""
+    file = split(data)
+    is_whole = size >= file.size or (mark and size + MARK_BYTES >= len(data))
+    if is_whole and not (mark and _needs_mark(data, file, find(model), max_pixels)):
         return data
-    return data[:size] + end_mark(data[:size]) if mark else data[:size]
+    if mark and file.missing:  # what is as long as the whole is taken for it
+        size = min(size, file.size + file.missing - MARK_BYTES - 1)
+    kept = data[:size]
+    if not mark:
+        return kept
+    return kept + end_mark(kept)
+
+
+def _needs_mark(data: bytes, file: Sections, given: ContextModel | None, max_pixels: int | None) -> bool:
+    """Whether the file ends before the image does, and no mark says so. A plain file is decoded to find out; raises
+    ChecksumError where it is damaged."""
+    if file.is_lossy or not file.header.is_plain:
+        return not file.is_lossy and file.missing > 0
+    decoded = decode_details(data, partial=True, model=given, max_pixels=max_pixels)
+    if decoded.damaged:
+        raise ChecksumError(DAMAGED)
+    return not decoded.exact
 
 
 class Reached(NamedTuple):

@@ -160,6 +160,14 @@ def test_a_damaged_file_is_3(ddpm: Any, file: Path, tmp_path: Path) -> None:
     assert ddpm("truncate", file, "--bytes", 60, "-o", tmp_path / "small.ddpm").code == 3
 
 
+def test_an_incomplete_file_is_marked(ddpm: Any, file: Path, coded: bytes) -> None:
+    file.write_bytes(coded[:300])
+    for limit in (300, 10**6):
+        out = file.with_name(f"{limit}.ddpm")
+        assert ddpm("truncate", file, "--bytes", limit, "-o", out).code == 0
+        assert ddpm("decode", out).code == 0
+
+
 def test_a_preview_never_takes_the_place_of_an_image(ddpm: Any, file: Path) -> None:
     image = file.with_name("photo.png")
     image.write_bytes(b"an image")

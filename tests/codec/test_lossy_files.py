@@ -48,15 +48,23 @@ def test_the_mark_counts(file: bytes) -> None:
 
 
 def test_whole_files_are_not_marked(model: ContextModel, file: bytes) -> None:
-    assert codec.truncate(file, bytes=len(file), mark=True) == file
+    assert codec.truncate(file, bytes=len(file), mark=True, model=model) == file
     assert codec.truncate(file, step=codec.info(file)["steps"], mark=True, model=model) == file
 
 
 def test_a_mark_never_makes_a_file_as_long_as_the_whole(model: ContextModel, file: bytes) -> None:
     for size in range(len(file) - MARK_BYTES - 1, len(file)):
-        made = cut(file, size, mark=True)
+        made = cut(file, size, mark=True, model=model)
         assert made == file if size + MARK_BYTES >= len(file) else len(made) < len(file)
         assert decode_details(made, model=model).lossy == (made != file)
+
+
+def test_prefixes_are_marked_however_much_may_be_kept(model: ContextModel, file: bytes) -> None:
+    for size in range(codec.info(file)["header_bytes"] + MARK_BYTES, len(file)):
+        for limit in ({"bytes": size}, {"bytes": size + MARK_BYTES}, {"bpp": 1e9}):
+            made = codec.truncate(file[:size], **limit, mark=True, model=model)
+            assert len(made) <= limit.get("bytes", len(file) + MARK_BYTES)
+            assert decode_details(made, model=model).lossy
 
 
 def test_it_can_be_cut_again(model: ContextModel, file: bytes) -> None:
@@ -133,7 +141,7 @@ def test_a_tiny_one_arrives_in_two_pieces_wherever_it_was_cut(model: ContextMode
     image = np.random.default_rng(1).integers(0, 256, (2, 3, channels), dtype=np.uint8)
     file = codec.encode(image, effort=1, levels=0, model=model)
     for size in range(codec.info(file)["header_bytes"] + MARK_BYTES, len(file)):
-        made = cut(file, size, mark=True)
+        made = cut(file, size, mark=True, model=model)
         for end in range(len(made) - MARK_BYTES, len(made)):
             decoder = ProgressiveDecoder(model=model)
             decoder.feed(made[:end])
