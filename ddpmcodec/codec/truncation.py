@@ -120,6 +120,7 @@ def cut(
     kept = data[:size]
     if not mark:
         return kept
+    split(kept).require_undamaged()
     return kept + end_mark(kept)
 
 

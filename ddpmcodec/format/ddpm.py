@@ -139,7 +139,11 @@ class Sections:
         """Raises TruncatedError where bytes are missing, ChecksumError where a chunk is damaged. Without an index only
         missing bytes are found: alpha, metadata and single streams carry checks of their own."""
         self.require_length()
-        broken = (self._broken(tile) for tile in range(self.header.tile_count))
+        self.require_undamaged()
+
+    def require_undamaged(self) -> None:
+        """Raises ChecksumError where a chunk that is all there is damaged."""
+        broken = (self._broken(tile) for tile in range(self.header.tile_count) if self.tile_is_damaged(tile))
         damaged = [chunk for chunk in broken if chunk is not None]
         if damaged:
             raise ChecksumError(

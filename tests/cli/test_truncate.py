@@ -160,6 +160,18 @@ def test_a_damaged_file_is_3(ddpm: Any, file: Path, tmp_path: Path) -> None:
     assert ddpm("truncate", file, "--bytes", 60, "-o", tmp_path / "small.ddpm").code == 3
 
 
+def test_damaged_tiles_are_not_marked(ddpm: Any, photo: Path, names: Any) -> None:
+    tiled = photo.with_name("tiled.ddpm")
+    Image.effect_noise((80, 64), 50).save(photo)
+    assert ddpm("encode", photo, "--tile", 64, "--no-webp", "-o", tiled).code == 0
+    damaged = bytearray(tiled.read_bytes())
+    damaged[200] ^= 1
+    tiled.write_bytes(damaged)
+    ended = ddpm("truncate", tiled, "--bytes", len(damaged) - 20, "-o", photo.with_name("small.ddpm"))
+    assert (ended.code, "1 of 2 tiles are damaged" in ended.stderr) == (3, True)
+    assert names(photo.parent) == ["photo.png", "tiled.ddpm"]
+
+
 def test_an_incomplete_file_is_marked(ddpm: Any, file: Path, coded: bytes) -> None:
     file.write_bytes(coded[:300])
     for limit in (300, 10**6):

@@ -67,6 +67,18 @@ def test_prefixes_are_marked_however_much_may_be_kept(model: ContextModel, file:
             assert decode_details(made, model=model).lossy
 
 
+def test_damage_is_not_marked(model: ContextModel, tiled: bytes, bare: bytes) -> None:
+    place = codec.info(tiled)["header_bytes"] + 20
+    flipped = bytearray(tiled)
+    flipped[place] ^= 1
+    with pytest.raises(ChecksumError, match=r"1 of 2 tiles are damaged, .* get the file again"):
+        codec.truncate(bytes(flipped), bytes=len(tiled) - 1, mark=True)
+    assert codec.truncate(bytes(flipped), bytes=place, mark=True), "what is damaged is not kept"
+    assert codec.truncate(bytes(flipped), bytes=len(tiled) - 1) == flipped[:-1]
+    with pytest.raises(ChecksumError):
+        codec.truncate(bare + bytes(8), bytes=len(bare) + 8, mark=True, model=model)
+
+
 def test_it_can_be_cut_again(model: ContextModel, file: bytes) -> None:
     made = lossy(file)
     assert codec.truncate(made, bytes=len(made), mark=True) == made
