@@ -24,6 +24,8 @@ from ._common import (
 )
 from ._outputs import Outputs, refuse_image_name
 
+STORED = ("a WebP (encode with --no-webp to keep more)", "a JPEG (encode it with --pixels to keep more)")
+
 
 @click.command(epilog=EXIT_CODES)
 @click.argument("file", type=PATH_NAME, metavar="FILE")
@@ -91,7 +93,7 @@ def truncate(
             rate = 8 * len(cut) / (header.width * header.height)
             say(f"{label(target, 'standard output')}: {len(cut)} of {len(data)} bytes, {rate:.3f} bpp{reached}")
             if header.stored and len(cut) < len(data):
-                say("this file holds a JPEG or a WebP, of which a part shows the mean colour alone: see encode --help")
+                say(f"of a file that holds {STORED[header.is_jpeg]} the mean colour is left")
 
     return each([file], truncate_one)
 

@@ -54,7 +54,8 @@ def truncate(
 
     Returns:
         The prefix, which `decode(..., partial=True)` takes; with a mark a file, which `decode` takes. A whole or marked
-        file that is shorter than a limit in bytes comes back as it is.
+        file that is shorter than a limit in bytes comes back as it is. Of a stored JPEG or WebP no prefix shows more
+        than its header does: the mean colour, to which it is cut.
 
     Raises:
         OutputError: the header alone is longer than the limit, or all of the data does not show that quality.
@@ -117,7 +118,7 @@ def cut(
         return data
     if mark and file.missing:  # what is as long as the whole is taken for it
         size = min(size, file.size + file.missing - MARK_BYTES - 1)
-    kept = data[:size]
+    kept = data[: file.start if file.header.stored else size]  # a part of a JPEG or a WebP shows nothing more
     if not mark:
         return kept
     split(kept).require_undamaged()

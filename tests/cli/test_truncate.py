@@ -58,7 +58,8 @@ def test_a_webp_has_one_step(ddpm: Any, webp: bytes) -> None:
     header = codec.info(webp)["header_bytes"]
     least = ddpm("truncate", "-", "--step", 0, "--no-mark", "-o", "-", stdin=webp)
     assert least.stdout == webp[:header]
-    assert "holds a JPEG or a WebP, of which a part shows the mean colour alone" in least.stderr
+    assert "of a file that holds a WebP (encode with --no-webp to keep more) the mean colour is left" in least.stderr
+    assert ddpm("truncate", "-", "--bytes", len(webp) - 1, "--no-mark", "-o", "-", stdin=webp).stdout == least.stdout
 
 
 def preview_psnr(data: bytes, original: np.ndarray) -> float:
