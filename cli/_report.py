@@ -292,7 +292,7 @@ def _archive_models(facts: dict[str, Any]) -> list[str]:
 def _archive_damage(facts: dict[str, Any]) -> str:
     problems = [
         (facts["missing_bytes"], f"{facts['missing_bytes']} bytes are missing"),
-        (facts["following_bytes"], f"{facts['following_bytes']} bytes follow the end"),
+        (facts["following_bytes"], f"{counted(facts['following_bytes'], 'byte')} behind the end"),
         (facts["index_damaged"], "the index is damaged"),
         (facts["images_lost"], f"{counted(facts['images_lost'], 'image')} lost"),
     ]

@@ -19,6 +19,7 @@ from ddpmcodec.errors import DdpmError, OutputError, TruncatedError
 from ._common import (
     EXIT_CODES,
     can_be_read_twice,
+    counted,
     file_model_option,
     files_argument,
     label,
@@ -83,7 +84,8 @@ ALL = Part()
 @click.option(
     "--partial",
     is_flag=True,
-    help="Decode a cut or damaged file to a preview, and report its quality level; exit code 0.",
+    help="Decode a cut or damaged file to a preview, and report its quality level; ignore what follows the end of a"
+    " file. Exit code 0.",
 )
 @click.option("--max-bytes", type=click.IntRange(min=0), metavar="N", help="A preview from the first N bytes only.")
 @click.option("--step", type=click.IntRange(min=0), metavar="K", help="A preview: stop after K steps.")
@@ -205,6 +207,9 @@ class Decoder:
             result = _result(tasks[0], datas[0], image)
         if self.is_preview or decoded.lossy:
             result.lines.append(f"{label(tasks[0].name)}: {_seen(header, decoded)}: {_account(decoded)}")
+            if decoded.following:
+                ignored = f"left out {counted(decoded.following, 'byte')} behind the end"
+                result.lines.append(f"{label(tasks[0].name)}: {ignored}")
             result.facts.update(_facts(header, decoded))
         elif self.part.is_less:
             result.facts["bytes_used"] = decoded.bytes_used
@@ -229,10 +234,10 @@ class Decoder:
 
     def _decoded(self, task: Task, data: bytes, bar: Bar, costs: StepCosts) -> tuple[Header, Decoded]:
         from ddpmcodec import codec
-        from ddpmcodec.format.ddpm import split
+        from ddpmcodec.format.ddpm import read_header
 
         with naming(task.name):
-            header = split(data[: self.preview["max_bytes"]]).header
+            header, _ = read_header(data[: self.preview["max_bytes"]])
             decoded = codec.decode_details(
                 data,
                 **self.preview,
@@ -351,5 +356,10 @@ def _facts(header: Header, decoded: Decoded) -> dict[str, Any]:
     from ddpmcodec.codec.contents import noise_level
 
     done = {"exact": decoded.exact, "lossy": decoded.lossy, "damaged": decoded.damaged}
-    steps = {"steps_done": decoded.steps_done, "steps": decoded.steps, "bytes_used": decoded.bytes_used}
+    steps = {
+        "steps_done": decoded.steps_done,
+        "steps": decoded.steps,
+        "bytes_used": decoded.bytes_used,
+        "following_bytes": decoded.following,
+    }
     return done | steps | {"noise_level": noise_level(header, decoded.steps_done)}

@@ -131,14 +131,14 @@ class Encoder:
             return False
         data = path.read_bytes()
         try:
-            complete = codec.info(data)["complete"]
-            if complete is None:
+            facts = codec.info(data)
+            if facts["complete"] is None:
                 codec.decode(data, model=self.model())
         except FormatError:
             return False
         except ModelError:
             return True  # for all that is known of it
-        return complete is not False
+        return facts["complete"] is not False and not facts["following_bytes"]
 
     def fits(self, name: str, path: Path) -> bool:
         from ddpmcodec import codec

@@ -69,6 +69,10 @@ def _text(facts: dict[str, Any], is_plain: bool) -> str:
         "complete": PLAIN if is_plain and not facts["lossy"] else _complete(facts),
         "coding": facts["coding"] + (f", {facts['original_bytes']} bytes" if facts["original_bytes"] else ""),
     }
+    if facts["following_bytes"]:
+        lines["complete"] += (
+            f", and {counted(facts['following_bytes'], 'byte')} behind the end: only previews ignore that"
+        )
     if facts["effort"]:
         lines["effort"] = str(facts["effort"])
         lines["levels"] = f"{facts['levels']}, {_steps(facts['noise'])}"

@@ -55,6 +55,12 @@ Failure: TypeAlias = DdpmError | OSError | MemoryError
 FAILURES = (DdpmError, OSError, MemoryError)  # of one piece of work, which do not keep others from being done
 
 
+def bytes_follow(count: int, kind: str, end: int) -> str:
+    """What is wrong with data that go on behind the end of an image or an archive, and how to put it right."""
+    follow = "1 byte follows" if count == 1 else f"{count} bytes follow"
+    return f"{follow} the end of the {kind}: keep what is in front with `head -c {end}`"
+
+
 def reason_of(error: OSError | ValueError) -> str:
     """Why a file cannot be read, without its name. A path with a NUL and a file that is closed raise ValueError."""
     return getattr(error, "strerror", None) or str(error)

@@ -16,7 +16,7 @@ from ddpmcodec.codec.file_decoder import Wanted
 from ddpmcodec.codec.originals import unpack
 from ddpmcodec.codec.regions import Region, decode_region, small_part
 from ddpmcodec.content import Part
-from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, TruncatedError
+from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, TruncatedError, bytes_follow
 from ddpmcodec.format import ddpm
 from ddpmcodec.format.alpha import unpack_alpha
 from ddpmcodec.format.block import MAX_BLOCK_IMAGES, Block, BlockCoding, Entry
@@ -178,7 +178,7 @@ class Restorer:
         if self.faults:
             return ChecksumError(f"{self.faults[0]}; every image was found all the same: make the archive again")
         if archive.following:
-            return FormatError(f"{archive.following} bytes follow the end of the archive: cut them off")
+            return FormatError(bytes_follow(archive.following, "archive", archive.size - archive.following))
         return None
 
     def _losses(self, unknown: Sequence[int]) -> FormatError:

@@ -66,8 +66,8 @@ def decode(
     Parameters:
         data: a .ddpm file: its path, of which `box` and `reduce` read no more than they need, as of a file that is
             mapped into memory (`mmap.mmap`); its bytes; or a binary file, which is read to its end.
-        partial: accept any prefix of a file that holds its header. A damaged file is shown up to the damage, or without
-            its damaged alpha or metadata.
+        partial: accept any prefix of a file that holds its header, and ignore what follows its end. A damaged file is
+            shown up to the damage, or without its damaged alpha or metadata.
         max_bytes: a preview from so many bytes only; implies `partial`.
         step: a preview after so many steps of the schedule, 0 or more. The data may end behind them.
         box: (left, top, right, bottom) of a part of the image, as in Pillow's `crop`, in pixels as they are stored,
@@ -138,7 +138,7 @@ def decode_details(
     view: Content | Part = content_of(data) if box is not None or scale > 1 else bytes_of(data)
     if max_bytes is not None:
         view, partial = view[:max_bytes], True
-    file = split(view)
+    file = split(view, partial=partial)
     wanted = Wanted(find(model), partial or file.is_lossy, step, progress, report)
     if box is not None or scale > 1:
         region = Region.of(file.header.width, file.header.height, box)

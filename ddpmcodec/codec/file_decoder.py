@@ -51,6 +51,7 @@ class Decoded:
     steps: int
     bytes_used: int  # of the data, up to the last byte that was needed
     lossy: bool  # the file says that it was cut on purpose
+    following: int  # bytes behind its end, which are ignored
 
     @classmethod
     def of(
@@ -67,6 +68,7 @@ class Decoded:
             steps=steps,
             bytes_used=file.size if bytes_used is None else bytes_used,
             lossy=file.is_lossy,
+            following=file.following,
         )
 
     @property

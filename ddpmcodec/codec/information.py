@@ -26,13 +26,13 @@ def info(data: File) -> dict[str, Any]:
         sample. `coding` is "context model", "lossless WebP", "JPEG, by JPEG XL" or "JPEG as it was"; for all but the
         first, `effort`, `levels` (how many noise levels), `steps`, `noise` (after each step, standard deviations in
         grey levels), `model_number`, `model` and `model_id` are None. `original_bytes` counts the JPEG file that
-        `decode_original` gives, or is None. `complete` and `missing_bytes` are None for a small file that does not say
-        how long it is: decoding shows that. `lossy`: it was cut on purpose, and says so. `model` is also None when it
-        is not embedded, `metadata` when that section is damaged; it is empty for a JPEG, which holds its own.
+        `decode_original` gives, or is None. `following_bytes` are behind the end. `complete`, `missing_bytes` and
+        `following_bytes` are None for a small file that does not say how long it is: decoding shows that. `lossy`: it
+        was cut on purpose, and says so. `model` is also None when it is not embedded, `metadata` when that section is
+        damaged; it is empty for a JPEG, which holds its own.
 
     Raises:
-        FormatError: the data does not start with an undamaged header (TruncatedError: it ends inside it), or bytes
-            follow the end.
+        FormatError: the data does not start with an undamaged header (TruncatedError: it ends inside it).
         DdpmError: the file cannot be read. TypeError: what is no file.
 
     >>> import numpy as np
@@ -42,9 +42,9 @@ def info(data: File) -> dict[str, Any]:
     (5, 3, 'L', None)
     """
     data = bytes_of(data)
-    file = split(data)
+    file = split(data, partial=True)
     header = file.header
-    pixels = header.width * header.height
+    pixels, size = header.width * header.height, len(data) - file.following
     return {
         "format_version": VERSION,
         "width": header.width,
@@ -59,10 +59,11 @@ def info(data: File) -> dict[str, Any]:
         "segments": header.index.segments if header.index else None,
         "bytes": len(data),
         "missing_bytes": None if header.is_plain else file.missing,
+        "following_bytes": None if header.is_plain else file.following,
         "complete": (False if file.is_lossy else None) if header.is_plain else not file.missing,
         "lossy": file.is_lossy,
-        "bpp": 8 * len(data) / pixels,
-        "bits_per_dim": 8 * len(data) / (pixels * (header.channels + header.has_alpha)),
+        "bpp": 8 * size / pixels,
+        "bits_per_dim": 8 * size / (pixels * (header.channels + header.has_alpha)),
         "header_bytes": file.start,
         "alpha_bytes": header.alpha_length,
         "pixel_bytes": sum(map(len, file.chunks)),

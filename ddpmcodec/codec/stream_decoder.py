@@ -29,7 +29,7 @@ from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.codec.passes import DAMAGED, Pixels, begin, has_ended_well, new_pass, run
 from ddpmcodec.codec.previews import canvas, shown
 from ddpmcodec.codec.regions import Edges, Region
-from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, TruncatedError
+from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, TruncatedError, bytes_follow
 from ddpmcodec.format.ddpm import MARK_BYTES, Sections, begun_mark, is_marked, split
 from ddpmcodec.format.header import Header
 from ddpmcodec.format.header_bytes import parse_header
@@ -98,7 +98,7 @@ class ProgressiveDecoder:
             TypeError: no bytes.
         """
         if self.complete and data:
-            raise FormatError(f"{len(data)} bytes follow the end of the image: cut them off")
+            raise FormatError(bytes_follow(len(data), "image", len(self._data)))
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise TypeError(f"feed() takes bytes, not {type(data).__name__}")
         self._data += data

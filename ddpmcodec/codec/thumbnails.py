@@ -27,7 +27,7 @@ def thumbnail(
 
     Parameters:
         data: a .ddpm file, as `decode` takes it, any prefix of one that holds its header, or a damaged one, of which it
-            shows what there is. Of a path no more is read than is needed.
+            shows what there is; what follows the end is ignored. Of a path no more is read than is needed.
         size: pixels of the longer side.
         model, max_pixels: as in `decode`.
 
@@ -51,7 +51,7 @@ def thumbnail(
     check_limits(max_pixels=max_pixels)
     if size < 1:
         raise ValueError("size must be 1 or more")
-    file = split(content_of(data))
+    file = split(content_of(data), partial=True)
     header = file.header
     longer = max(header.width, header.height)
     scale = max(scale for scale in SCALES if scale == 1 or -(-longer // scale) >= size)

@@ -44,7 +44,7 @@ from functools import cached_property
 from typing import Any
 
 from ddpmcodec.content import Content, Part
-from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError
+from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError, bytes_follow
 from ddpmcodec.format.header import NAMES, UPRIGHT, Header
 from ddpmcodec.format.header_bytes import crc16, pack_header, parse_header
 from ddpmcodec.format.streams import WORD_BYTES, Chunk
@@ -63,6 +63,7 @@ class Sections:
     metadata: bytes = b""
     missing: int  # bytes that the header declares and the data does not have; a plain file's declares none
     is_lossy: bool = False  # an end mark says that the data end here on purpose
+    following: int = 0  # bytes behind the end, which are in no section
     corner: tuple[int, int] = (0, 0)  # of a part of an image: the column and row that it begins at
 
     @property
@@ -225,13 +226,13 @@ def assemble(header: Header, alpha: bytes, payload: bytes | Sequence[bytes], met
     return b"".join([pack_header(header), alpha, *chunks, metadata])
 
 
-def split(data: Content | Part) -> Sections:
+def split(data: Content | Part, *, partial: bool = False) -> Sections:
     """Cut a file, or a prefix of one that holds the whole header, at the lengths its header declares. The parts of a
     view of a tiled file are views, too, which are read when they are used.
 
-    Raises what parse_header raises, and FormatError when bytes follow the end. Missing bytes are counted, not refused,
-    and chunks are not checked: `Sections.require_whole` does both. Of a plain file, all that follows is its stream. An
-    end mark is no part of any section.
+    Raises what parse_header raises, and FormatError when bytes follow the end; partial: they are counted, not refused.
+    Missing bytes are counted, too, and chunks are not checked: `Sections.require_whole` does both. Of a plain file, all
+    that follows is its stream. An end mark is no part of any section.
     """
     header, start = read_header(data)
     lengths = [header.alpha_length, *header.chunk_lengths, header.metadata_length]
@@ -244,16 +245,16 @@ def split(data: Content | Part) -> Sections:
         data = front
     if header.is_plain:
         return Sections(header=header, start=start, chunks=(bytes(data[start:]),), missing=0, is_lossy=is_lossy)
-    if len(data) > end:
-        raise FormatError(f"{len(data) - end} bytes follow the end of the image (at byte {end}): cut them off")
+    if len(data) > end and not partial:
+        raise FormatError(f"{bytes_follow(len(data) - end, 'image', end)}, or decode with partial=True")
     parts, position = list[Any](), start
     for length in lengths:
         parts.append(data[position : position + length])
         position += length
     alpha, *chunks, metadata = parts
     return Sections(
-        header=header, start=start, alpha=alpha, chunks=tuple(chunks), metadata=metadata, missing=end - len(data),
-        is_lossy=is_lossy,
+        header=header, start=start, alpha=alpha, chunks=tuple(chunks), metadata=metadata,
+        missing=max(0, end - len(data)), is_lossy=is_lossy, following=max(0, len(data) - end),
     )  # fmt: skip
 
 

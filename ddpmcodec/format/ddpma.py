@@ -25,7 +25,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from ddpmcodec.content import Content, File, Part, content_of
-from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, TruncatedError
+from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, TruncatedError, bytes_follow
 from ddpmcodec.format.block import CONTEXT, MAX_IMAGES, Block, Entry
 from ddpmcodec.format.block_frame import MARK, MAX_HEAD, FoundBlock, checked, find_blocks, has_head, read_checked
 from ddpmcodec.format.head import pack_head, parse_head
@@ -181,7 +181,7 @@ def whole(data: File | Archive) -> Archive:
     if not all(parts.intact for parts in archive.parts):
         raise FormatError("the head of a block is damaged: extract its images, and archive them again")
     if archive.following:
-        raise FormatError(f"{archive.following} bytes follow the end of the archive: cut them off")
+        raise FormatError(bytes_follow(archive.following, "archive", archive.size - archive.following))
     return archive
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from ddpmcodec import codec
 from ddpmcodec.codec.contents import model_for
 from ddpmcodec.errors import ImageError
-from ddpmcodec.format.ddpm import split
+from ddpmcodec.format.ddpm import read_header
 from ddpmcodec.models.registry import find
 from ddpmcodec.viewer.comparisons import CODECS, encode_within, psnr
 from ddpmcodec.viewer.jobs import Advance
@@ -72,7 +72,7 @@ class ViewedFile:
         self.sizes = slider_sizes(self.facts["header_bytes"], len(data))
         self._check_sizes()
         if not self.is_stored:
-            model_for(split(data).header, find(self._model))  # is it there?
+            model_for(read_header(data)[0], find(self._model))  # is it there?
 
     @property
     def pixels(self) -> int:

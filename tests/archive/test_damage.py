@@ -154,7 +154,8 @@ def test_bytes_after_the_end_are_reported_when_all_is_extracted(
     found, error = account(pictures, data + junk, model)
     assert found.keys() == pictures.keys()
     assert type(error) is FormatError
-    assert str(error) == f"{len(junk)} bytes follow the end of the archive: cut them off"
+    count = "1 byte follows" if len(junk) == 1 else f"{len(junk)} bytes follow"
+    assert str(error) == f"{count} the end of the archive: keep what is in front with `head -c {len(data)}`"
 
 
 def test_a_file_is_the_one_that_the_archive_speaks_of(model: ContextModel) -> None:

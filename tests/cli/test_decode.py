@@ -127,6 +127,24 @@ def test_growing_prefixes_give_better_previews(decode: Any, file: Path, coded: b
     assert errors[-1] == 0
 
 
+def test_what_follows_the_end_is_left_out_of_previews(ddpm: Any, tmp_path: Path, webp: bytes) -> None:
+    tail = tmp_path / "tail.ddpm"
+    tail.write_bytes(webp + b"\n")
+    refused = ddpm("decode", tail)
+    assert (refused.code, "1 byte follows the end of the image: keep" in refused.stderr) == (3, True)
+    assert f"`head -c {len(webp)}`, or decode with --partial" in refused.stderr
+    shown = ddpm("decode", tail, "--partial")
+    assert (shown.code, shown.stderr.splitlines()[1]) == (
+        0,
+        f"ddpmcodec: {tail}: left out 1 byte behind the end",
+    )
+    assert "complete  yes, and 1 byte behind the end: only previews ignore that" in ddpm("info", tail).stdout.decode()
+    assert ddpm("thumbnail", tail, "-o", tmp_path / "small.png").code == 0
+    tail.with_suffix(".png").rename(tmp_path / "photo.png")
+    again = ddpm("encode", tmp_path / "photo.png", "-o", tail, "--skip-existing")
+    assert (again.code, "is not a whole file" in again.stderr) == (1, True)
+
+
 def test_a_preview_says_how_much_was_there(decode: Any, file: Path, coded: bytes) -> None:
     size = len(codec.truncate(coded, step=2)) + 8  # and a little of the last step
     ended = decode("-", "--partial", stdin=coded[:size])

@@ -177,8 +177,18 @@ def test_bytes_after_the_end_are_refused(model: ContextModel, file: bytes, webp:
     for data in (file, webp):
         plain = parse_header(data)[0].is_plain
         expected = (TruncatedError, ChecksumError) if plain else FormatError
-        with pytest.raises(expected, match=None if plain else f"{len(junk)} bytes follow the end of the image"):
+        with pytest.raises(expected, match=None if plain else "the end of the image: keep what is in front"):
             codec.decode(data + junk, model=model)
+
+
+def test_previews_ignore_bytes_after_the_end(model: ContextModel, small: bytes, tiled: bytes, webp: bytes) -> None:
+    for data in (small, tiled, webp):
+        whole = codec.decode(data, model=model)
+        found = decode_details(data + b"\n", partial=True, model=model)
+        assert (found.exact, found.damaged, found.following, found.image) == (True, False, 1, whole)
+        assert decode_details(data + b"\n", partial=True, reduce=2, model=model).following == 1
+        assert codec.thumbnail(data + b"\n", model=model) == codec.thumbnail(data, model=model)
+        assert codec.info(data + b"\n") == codec.info(data) | {"bytes": len(data) + 1, "following_bytes": 1}
 
 
 def test_missing_words_in_the_middle_are_found(model: ContextModel, bare: bytes) -> None:

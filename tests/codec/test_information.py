@@ -45,6 +45,7 @@ def test_facts_of_one_stream() -> None:
         "segments": None,
         "bytes": 55,
         "missing_bytes": None,
+        "following_bytes": None,
         "complete": None,
         "lossy": False,
         "bpp": 5.5,
@@ -121,7 +122,7 @@ def test_an_embedded_model_that_this_version_does_not_have_has_no_name() -> None
     assert (facts["model"], facts["model_number"], facts["model_id"]) == (None, 255, None)
 
 
-@pytest.mark.parametrize("data", [b"", b"GIF89a" + bytes(20), BARE[:9], *(file + b"x" for file in FILES[1:])])
+@pytest.mark.parametrize("data", [b"", b"GIF89a" + bytes(20), BARE[:9]])
 def test_what_is_not_a_file_is_refused(data: bytes) -> None:
     with pytest.raises(FormatError):
         info(data)

@@ -214,7 +214,7 @@ def test_a_prefix_shows_the_mean_colour_upright_and_loses_nothing_that_was_said(
         for read in (codec.decode, codec.decode_original):
             with pytest.raises(TruncatedError):
                 read(data[:size])
-    with pytest.raises(FormatError, match="1 bytes follow the end"):
+    with pytest.raises(FormatError, match="1 byte follows the end"):
         codec.decode_original(data + b"x")
     lossy = codec.truncate(data, bytes=start + 50, mark=True)
     assert codec.decode(lossy).size == (200, 150)

@@ -340,10 +340,12 @@ def test_changed_bytes_raise_nothing_but_our_errors(name: str, data: st.DataObje
 @pytest.mark.parametrize("junk", [b"\0", b"abc", FILES["bare"]])
 def test_bytes_behind_the_end_are_refused(name: str, junk: bytes) -> None:
     data = FILES[name]
-    message = rf"{len(junk)} bytes follow the end of the image \(at byte {len(data)}\): cut them off"
+    count = "1 byte follows" if len(junk) == 1 else f"{len(junk)} bytes follow"
+    message = f"{count} the end of the image: keep what is in front with `head -c {len(data)}`"
     with pytest.raises(FormatError, match=message) as found:
         split(data + junk)
     assert found.type is FormatError
+    assert replace(split(data + junk, partial=True), following=0) == split(data)
 
 
 # --- the package
