@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Literal, overload
 
 import numpy as np
@@ -16,9 +17,10 @@ from ddpmcodec.codec.passes import DAMAGED, Report
 from ddpmcodec.codec.reduced import scale_of
 from ddpmcodec.codec.regions import Edges, Region, check_size, decode_region
 from ddpmcodec.content import Content, File, Part, bytes_of, content_of
-from ddpmcodec.errors import ChecksumError
-from ddpmcodec.format.ddpm import split
+from ddpmcodec.errors import ChecksumError, DdpmError
+from ddpmcodec.format.ddpm import Sections, split
 from ddpmcodec.images import to_array
+from ddpmcodec.models.context import ContextModel
 from ddpmcodec.models.registry import ModelSource, find
 
 __all__ = ["Decoded", "decode", "decode_details", "decode_files", "decode_many"]
@@ -195,7 +197,8 @@ def decode_many(
         A Pillow image, or an array, for each file, in order.
 
     Raises:
-        FormatError, ImageError, ModelError, TypeError: as `decode`, for the first file that is wrong.
+        FormatError, ImageError, ModelError: as `decode`; the error names a file that is wrong by its number, from 1 on.
+        TypeError: as `decode`.
 
     >>> import numpy as np
     >>> import ddpmcodec
@@ -206,11 +209,36 @@ def decode_many(
     check_limits(max_pixels=max_pixels)
     if isinstance(datas, (str, bytes)):  # which would be taken for a list of letters
         raise TypeError(f"decode_many() takes a list of files, not {type(datas).__name__}")
-    files = [split(bytes_of(data)) for data in datas]
-    for file in files:
-        check_size(file, max_pixels)
-    given = find(model)
-    whole = iter(decode_files([file for file in files if not file.is_lossy], given, progress))
-    lossy = Wanted(given, partial=True, progress=progress)
-    details = [_sound(decode_file(file, lossy)) if file.is_lossy else next(whole) for file in files]
+    files = list[Sections]()
+    for number, data in enumerate(datas, start=1):
+        with _naming(number):
+            files.append(split(bytes_of(data)))
+            check_size(files[-1], max_pixels)
+    details = _decode_each(files, find(model), progress)
     return [to_array(decoded.planes) for decoded in details] if as_array else [decoded.image for decoded in details]
+
+
+def _decode_each(files: Sequence[Sections], given: ContextModel | None, progress: Progress | None) -> list[Decoded]:
+    """Decodes whole files together, and lossy ones. Raises as `decode_many`."""
+
+    def decoded_alone(file: Sections) -> Decoded:
+        return _sound(decode_file(file, Wanted(given, partial=file.is_lossy, progress=progress)))
+
+    try:
+        whole = iter(decode_files([file for file in files if not file.is_lossy], given, progress))
+    except DdpmError:  # of which file, shows where each is tried on its own
+        whole, progress = iter(()), None
+    details = []
+    for number, file in enumerate(files, start=1):
+        with _naming(number):
+            details.append(decoded_alone(file) if file.is_lossy else next(whole, None) or decoded_alone(file))
+    return details
+
+
+@contextmanager
+def _naming(number: int) -> Iterator[None]:
+    """Puts the number of a file in front of what is wrong with it."""
+    try:
+        yield
+    except DdpmError as error:
+        raise type(error)(f"file {number}: {error}") from error

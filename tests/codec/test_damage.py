@@ -340,6 +340,20 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
         codec.decode_many("photo.ddpm")  # type: ignore[arg-type]
 
 
+def test_of_many_files_the_wrong_one_is_named_by_its_number(
+    model: ContextModel, bare: bytes, tiled: bytes, tmp_path: Path
+) -> None:
+    flipped = bare[:-1] + bytes([bare[-1] ^ 1])  # of which only its stream knows
+    for wrong in (bare[:4], tiled[:-1], tiled + b"x", flipped, tmp_path / "nothing.ddpm"):
+        with pytest.raises(DdpmError, match=r"^file 3: ") as found:
+            codec.decode_many([bare, bare, wrong, bare], model=model)
+        with pytest.raises(type(found.value)) as alone:
+            codec.decode(wrong, model=model)
+        assert str(found.value) == f"file 3: {alone.value}"
+    with pytest.raises(ImageError, match=r"^file 2: "):
+        codec.decode_many([bare, tiled], model=model, max_pixels=50)
+
+
 def test_a_file_is_its_bytes_however_they_are_held(model: ContextModel, bare: bytes, tmp_path: Path) -> None:
     path = tmp_path / "photo.ddpm"
     path.write_bytes(bare)
