@@ -200,23 +200,18 @@ class Decoder:
         start, costs = time.monotonic(), StepCosts()
         if len(tasks) > 1:
             images = self._images(tasks, datas, bar)
-            return [_result(*each) for each in zip(tasks, datas, images, strict=True)]
+            return [_result(*each, _facts_of_whole(each[1])) for each in zip(tasks, datas, images, strict=True)]
         header, decoded = self._decoded(tasks[0], datas[0], bar, costs)
         with naming(tasks[0].name):
             image = upright(decoded.image) if self.part.upright else decoded.image
-            result = _result(tasks[0], datas[0], image)
+            result = _result(tasks[0], datas[0], image, _facts(header, decoded))
         if self.is_preview or decoded.lossy:
             result.lines.append(f"{label(tasks[0].name)}: {_seen(header, decoded)}: {_account(decoded)}")
             if decoded.following:
                 ignored = f"left out {counted(decoded.following, 'byte')} behind the end"
                 result.lines.append(f"{label(tasks[0].name)}: {ignored}")
-            result.facts.update(_facts(header, decoded))
-        elif self.part.is_less:
-            result.facts["bytes_used"] = decoded.bytes_used
-            if self.choice.verbose:
-                result.lines.append(
-                    f"{label(tasks[0].name)}: {decoded.bytes_used} of {len(datas[0])} bytes were needed"
-                )
+        elif self.part.is_less and self.choice.verbose:
+            result.lines.append(f"{label(tasks[0].name)}: {decoded.bytes_used} of {len(datas[0])} bytes were needed")
         if self.choice.verbose:
             target = label(tasks[0].output, "standard output")
             line = f"{label(tasks[0].name)} -> {target}: {time.monotonic() - start:.2f} s"
@@ -277,7 +272,7 @@ class OriginalDecoder(Decoder):
         with naming(task.name):
             jpeg = codec.decode_original(data, max_pixels=self.max_pixels)
             header, _ = parse_header(data)
-        facts = {"width": header.width, "height": header.height, "mode": header.mode}
+        facts = {"width": header.width, "height": header.height, "mode": header.mode, **_facts_of_whole(data)}
         lines = [f"{label(task.name)} -> {label(task.output, 'standard output')}: {len(jpeg)} bytes, the JPEG itself"]
         return Result(jpeg, len(data), facts, lines if self.choice.verbose else [])
 
@@ -314,13 +309,13 @@ def _is_jpeg(data: bytes) -> bool:
     return False
 
 
-def _result(task: Task, data: bytes, image: Image.Image) -> Result:
-    """Raises OutputError where the format cannot hold it."""
+def _result(task: Task, data: bytes, image: Image.Image, facts: dict[str, Any]) -> Result:
+    """facts: about what was decoded. Raises OutputError where the format cannot hold it."""
     from ddpmcodec.images import image_format, is_kept, lost_metadata, save_image
 
     file_format = image_format(task.output)
     content = save_image(image, file_format)
-    facts = {"width": image.width, "height": image.height, "mode": image.mode}
+    facts = {"width": image.width, "height": image.height, "mode": image.mode, **facts}
     result = Result(content, len(data), facts)
     if file_format != "PNG" and not is_kept(image, content):
         remedy = ".png does" + ("; --original restores the JPEG itself" if _is_jpeg(data) else "")
@@ -352,7 +347,7 @@ def _account(decoded: Decoded) -> str:
 
 
 def _facts(header: Header, decoded: Decoded) -> dict[str, Any]:
-    """Facts about a preview, for --json."""
+    """How much of a file was there, for --json."""
     from ddpmcodec.codec.contents import noise_level
 
     done = {"exact": decoded.exact, "lossy": decoded.lossy, "damaged": decoded.damaged}
@@ -363,3 +358,14 @@ def _facts(header: Header, decoded: Decoded) -> dict[str, Any]:
         "following_bytes": decoded.following,
     }
     return done | steps | {"noise_level": noise_level(header, decoded.steps_done)}
+
+
+def _facts_of_whole(data: bytes) -> dict[str, Any]:
+    """The same of a file that was decoded whole."""
+    from ddpmcodec.codec.contents import noise_level, steps_of
+    from ddpmcodec.format.ddpm import read_header
+
+    header, _ = read_header(data)
+    steps = steps_of(header)
+    done = {"exact": True, "lossy": False, "damaged": False, "steps_done": steps, "steps": steps}
+    return done | {"bytes_used": len(data), "following_bytes": 0, "noise_level": noise_level(header, steps)}

@@ -123,6 +123,13 @@ def photo(tmp_path: Path, pixels: np.ndarray) -> Path:
 
 
 @pytest.fixture
+def jpeg(tmp_path: Path) -> Path:
+    with Image.open(PHOTO) as photo:
+        photo.convert("RGB").crop((0, 0, 256, 192)).save(tmp_path / "photo.jpg", quality=85)
+    return tmp_path / "photo.jpg"
+
+
+@pytest.fixture
 def file(tmp_path: Path, coded: bytes) -> Path:
     (tmp_path / "file.ddpm").write_bytes(coded)
     return tmp_path / "file.ddpm"

@@ -102,6 +102,22 @@ def test_json_of_a_preview_says_what_was_seen(ddpm: Any, file: Path) -> None:
     assert summary["summary"]["done"] == 1
 
 
+def test_json_says_how_exact_every_image_is(ddpm: Any, file: Path, coded: bytes, jpeg: Path) -> None:
+    """Alone, together with others, a part, reduced, and the JPEG itself."""
+    other = file.with_name("other.ddpm")
+    other.write_bytes(coded)
+    assert ddpm("encode", jpeg).code == 0
+    photo = jpeg.with_suffix(".ddpm")
+    for given in ([file], [file, other], [file, "--crop", "0,0,5,5"], [photo, "--original"]):
+        for facts in objects(ddpm("decode", *given, "--json", "-f").stdout)[:-1]:
+            known = {key: facts[key] for key in ("exact", "lossy", "damaged")}
+            assert known == {"exact": True, "lossy": False, "damaged": False}
+            assert facts["steps_done"] == facts["steps"]
+    small, _ = objects(ddpm("decode", file, "--reduce", 2, "--json", "-f").stdout)
+    assert not small["exact"]
+    assert small["steps_done"] < small["steps"]
+
+
 def test_json_and_an_image_do_not_share_standard_output(ddpm: Any, photo: Path) -> None:
     ended = ddpm("encode", photo, "-o", "-", "--json")
     assert (ended.code, ended.stdout) == (2, b"")

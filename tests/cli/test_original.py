@@ -20,13 +20,6 @@ pytestmark = pytest.mark.skipif(originals.transcoder() is None, reason="imagecod
 PHOTO = Path(__file__).parents[2] / "docs" / "photo.png"
 
 
-@pytest.fixture
-def jpeg(tmp_path: Path) -> Path:
-    with Image.open(PHOTO) as photo:
-        photo.convert("RGB").crop((0, 0, 256, 192)).save(tmp_path / "photo.jpg", quality=85)
-    return tmp_path / "photo.jpg"
-
-
 def test_a_jpeg_is_stored_and_given_back(ddpm: Any, jpeg: Path) -> None:
     ended, file = ddpm("encode", jpeg), jpeg.with_suffix(".ddpm")
     assert (ended.code, "grows" in ended.stderr) == (0, False)
