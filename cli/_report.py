@@ -127,7 +127,7 @@ class Report:
         self.bar = Bar("", (), shown=False)
         self.lock = threading.RLock()
         self.codes: list[int] = []
-        self.done = self.left_out = self.read = self.written = 0
+        self.done = self.left_out = self.to_do = self.read = self.written = 0
         self.formats: dict[str, Sizes] = {}  # of inputs, where the results name them
 
     def add(self, task: Task, outcome: Result | BaseException) -> None:
@@ -167,6 +167,7 @@ class Report:
 
     def planned(self, tasks: Sequence[Task]) -> None:
         """Report the tasks of a dry run."""
+        self.to_do = len(tasks)
         for task in tasks:
             self._object({**_names(task.name, task.output), "planned": True})
             if not (self.as_json or self.quiet):
@@ -178,7 +179,8 @@ class Report:
         """Says the summary of several files, and returns the highest exit code."""
         code = max(self.codes, default=0)
         files = self.done + self.left_out + len(self.codes)
-        counts = {"files": files, "done": self.done, "skipped": self.left_out, "failed": len(self.codes)}
+        counts = {"files": files + self.to_do, "done": self.done, "planned": self.to_do, "skipped": self.left_out}
+        counts["failed"] = len(self.codes)
         sizes: dict[str, float | None] = {"input_bytes": self.read, "output_bytes": self.written}
         if self.compresses:
             sizes["ratio"] = ratio(self.read, self.written)

@@ -76,7 +76,7 @@ def test_json_is_a_line_a_file_and_the_summary(ddpm: Any, tree: Path, tmp_path: 
     by_name = {each["file"]: each for each in found if "file" in each}
     assert (ended.code, len(found), found[-1]["summary"]["exit_code"]) == (1, 6, 1)
     assert found[-1]["summary"] | {"input_bytes": 0, "output_bytes": 0, "ratio": 0} == {
-        **{"files": 5, "done": 4, "skipped": 0, "failed": 1},
+        **{"files": 5, "done": 4, "planned": 0, "skipped": 0, "failed": 1},
         **{"input_bytes": 0, "output_bytes": 0, "ratio": 0, "exit_code": 1},
         "formats": {"PNG": found[-1]["summary"]["formats"]["PNG"]},
     }
@@ -258,6 +258,8 @@ def test_a_dry_run_says_what_would_be_written(ddpm: Any, tree: Path) -> None:
     assert [each["output"] for each in found if "planned" in each] == [
         str(tree / f"{name}.ddpm") for name in ("a", "b", "below/c", "below/d")
     ]
+    summary = found[-1]["summary"]
+    assert (summary["files"], summary["done"], summary["planned"], summary["failed"]) == (4, 0, 4, 0)
     assert files(tree) == before
 
 
