@@ -38,7 +38,7 @@ from ._common import (
     upright_option,
     write_stdout,
 )
-from ._outputs import is_whole
+from ._outputs import is_image_name, is_whole
 
 if TYPE_CHECKING:
     from ddpmcodec.archive.restorer import Restored
@@ -96,6 +96,8 @@ def extract(
 
     if original and (reduce or upright):
         raise click.UsageError("--original restores whole files: leave out --reduce and --upright")
+    if is_image_name(output):
+        raise click.UsageError(f"-o is a folder: for one image use `-o - > {output}`")
     if force and skip_existing:
         raise click.UsageError("-f overwrites what exists, --skip-existing leaves it: give one of them")
     content = archive_content(file)

@@ -104,12 +104,17 @@ def is_whole(path: Path) -> bool:
 
 def refuse_image_name(output: str, verb: str, suffix: str) -> None:
     """Raises OutputError where an output that is no image is named as one, and would replace it with -f."""
-    if output.endswith(suffix):  # without importing what Pillow reads
-        return
+    if not output.endswith(suffix) and is_image_name(output):  # without importing what Pillow reads, where it can be
+        raise OutputError(f"{output}: {verb} writes {suffix} files: name it {Path(output).with_suffix(suffix)}")
+
+
+def is_image_name(output: str) -> bool:
+    """Whether an output has the extension of an image, and is no folder."""
+    if not (suffix := Path(output).suffix.lower()) or output.endswith("/") or os.path.isdir(output):
+        return False
     from ddpmcodec.images import opened_extensions
 
-    if Path(output).suffix.lower() in opened_extensions() and not os.path.isdir(output):
-        raise OutputError(f"{output}: {verb} writes {suffix} files: name it {Path(output).with_suffix(suffix)}")
+    return suffix in opened_extensions()
 
 
 def check_archive_output(

@@ -32,6 +32,16 @@ def test_images_come_by_name(ddpm: Callable, photos: Path, photos_ddpma: Path, t
     assert equal(out / "3.png", photos / "3.png")
 
 
+def test_a_folder_is_not_named_as_an_image(ddpm: Callable, photos_ddpma: Path, tiny_model: Path) -> None:
+    out = photos_ddpma.parent / "out.png"
+    given = ("archive", "extract", photos_ddpma, "3.png", "--model", tiny_model, "-o")
+    ended = ddpm(*given, out)
+    assert (ended.code, out.exists()) == (2, False)
+    assert f"-o is a folder: for one image use `-o - > {out}`" in ended.stderr
+    assert ddpm(*given, f"{out}/").code == 0
+    assert ddpm(*given, out, "-f").code == 0, "a folder that is there"
+
+
 def test_an_unknown_name_is_an_error(ddpm: Callable, photos_ddpma: Path) -> None:
     ended = ddpm("archive", "extract", photos_ddpma, "33.png", "-o", photos_ddpma.parent / "out")
     assert ended.code == 1
@@ -62,8 +72,8 @@ def test_an_image_that_cannot_be_written_does_not_keep_the_others(
 
 
 def test_images_go_to_a_folder(ddpm: Callable, photos: Path, photos_ddpma: Path) -> None:
-    ended = ddpm("archive", "extract", photos_ddpma, "-o", photos / "1.png")
-    assert (ended.code, ended.stderr) == (1, f"ddpmcodec: {photos / '1.png'}: is a file: name a folder with -o\n")
+    ended = ddpm("archive", "extract", photos_ddpma, "-o", photos / "notes.txt")
+    assert (ended.code, ended.stderr) == (1, f"ddpmcodec: {photos / 'notes.txt'}: is a file: name a folder with -o\n")
 
 
 def test_images_that_would_take_one_place_keep_their_extensions(
