@@ -82,6 +82,7 @@ archive.add_command(remove)
 @any_format_option
 @webp_option
 @pixels_option
+@max_pixels_option
 @no_verify_option
 @threads_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output: images, left out, bytes.")
@@ -100,6 +101,7 @@ def create(
     any_format: bool,
     webp: bool,
     pixels: bool,
+    max_pixels: int,
     no_verify: bool,
     threads: int | None,
     as_json: bool,
@@ -140,7 +142,7 @@ def create(
         from ddpmcodec.archive.writer import Writer
         from ddpmcodec.format.archive_facts import index_facts
 
-        reading = Reading(strip, any_format, pixels)
+        reading = Reading(strip, any_format, pixels, max_pixels)
         with (
             naming_options(),
             Writer(

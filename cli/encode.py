@@ -21,6 +21,7 @@ from ._common import (
     files_argument,
     label,
     levels_option,
+    max_pixels_option,
     model_option,
     naming,
     naming_options,
@@ -56,6 +57,7 @@ JPEG_START = b"\xff\xd8\xff"
 @webp_option
 @pixels_option
 @tile_option
+@max_pixels_option
 @no_verify_option
 @click.option("--keep-suffix", is_flag=True, help="photo.jpg becomes photo.jpg.ddpm.")
 @click.option(
@@ -68,7 +70,7 @@ JPEG_START = b"\xff\xd8\xff"
 @many_options
 def encode(
     choice: Choice, effort: int, levels: int, model: str | None, strip: bool, any_format: bool, webp: bool,
-    pixels: bool, tile: int | None, no_verify: bool, keep_suffix: bool, removes: bool,
+    pixels: bool, tile: int | None, max_pixels: int, no_verify: bool, keep_suffix: bool, removes: bool,
 ) -> int:  # fmt: skip
     """Compress images without loss: photo.png becomes photo.ddpm. FILE - is standard input.
 
@@ -90,7 +92,7 @@ def encode(
         refuse_image_name(choice.output, "encode", ".ddpm")
     if removes and no_verify:
         raise click.UsageError("--rm removes images whose files were verified: leave out --no-verify")
-    reading = Reading(strip, any_format, pixels)
+    reading = Reading(strip, any_format, pixels, max_pixels)
     options = {"effort": effort, "levels": levels, "webp": webp, "tile": tile, "verify": not no_verify}
     return run(choice, Encoder(choice, reading, options, loader(model, ray=choice.ray), keep_suffix, removes))
 
@@ -174,7 +176,9 @@ class Encoder:
         from ddpmcodec.metadata import unkept_colours
 
         with naming_options():
-            image = load_image(data, label(task.name), any_format=self.reading.any_format)
+            image = load_image(
+                data, label(task.name), any_format=self.reading.any_format, max_pixels=self.reading.max_pixels
+            )
         if self.removes and image.format in MAIN_IMAGE_FORMATS and not self.reading.stores(data):
             raise ImageError(f"{label(task.name)}: other pictures in the file would be lost with it: leave out --rm")
         if self.removes and not self.reading.strip and (chunks := unkept_colours(data)):

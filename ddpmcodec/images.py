@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
+from ddpmcodec.arguments import check_pixels
 from ddpmcodec.errors import ImageError, OutputError
 from ddpmcodec.format.header import ALPHA_MODES, MAX_METADATA, MAX_PIXELS
 from ddpmcodec.format.sections import NO_METADATA, Metadata
@@ -49,8 +50,9 @@ class Planes:
     original: bytes = b""
 
 
-def load_image(data: bytes, name: str, *, any_format: bool = False) -> Image.Image:
-    """Decode an image file that is in memory. any_format: also one whose reader may leave something out.
+def load_image(data: bytes, name: str, *, any_format: bool = False, max_pixels: int | None = None) -> Image.Image:
+    """Decode an image file that is in memory. any_format: also one whose reader may leave something out. max_pixels:
+    the most that it may claim; None: Pillow's own limit.
 
     Raises ImageError, starting with `name`, when it cannot be coded.
     """
@@ -58,13 +60,14 @@ def load_image(data: bytes, name: str, *, any_format: bool = False) -> Image.Ima
         raise ImageError(f"{name}: the file is empty: give it an image")
     try:
         with _reading():
-            image = _opened(BytesIO(data))
+            image = _opened(BytesIO(data), max_pixels=max_pixels)
             if not any_format and image.format not in KNOWN_FORMATS:
                 raise ImageError(
                     f"what Pillow reads of {image.format} files may not be all that is in them: convert it to PNG"
                     " first, or give any_format=True"
                 )
             _refuse_what_cannot_be_coded(image)
+            check_pixels("the image", *image.size, max_pixels)
             _load(image)
             if image.format == "PNG" and PNG_END not in data:  # Pillow stops where it has all pixels
                 raise OSError("image file is truncated")
@@ -77,20 +80,23 @@ def load_image(data: bytes, name: str, *, any_format: bool = False) -> Image.Ima
     return image
 
 
-def claimed_shape(source: PurePath | BytesIO, formats: tuple[str, ...] = ()) -> tuple[int, int, str] | None:
+def claimed_shape(
+    source: PurePath | BytesIO, formats: tuple[str, ...] = (), max_pixels: int | None = None
+) -> tuple[int, int, str] | None:
     """Width, height and mode that an image file claims; None where these cannot be read. No pixel is read. formats: the
-    only ones that are tried."""
+    only ones that are tried. max_pixels: unless it is None, Pillow's own limit does not matter."""
     try:
-        with _reading(), _opened(source, formats) as image:
+        with _reading(), _opened(source, formats, max_pixels) as image:
             return image.width, image.height, image.mode
     except (ImageError, UnidentifiedImageError):
         return None
 
 
-def _opened(source: PurePath | BytesIO, formats: tuple[str, ...] = ()) -> Image.Image:
+def _opened(source: PurePath | BytesIO, formats: tuple[str, ...] = (), max_pixels: int | None = None) -> Image.Image:
     """`Image.open` without the warning of half the size that it refuses: a large photograph is no reason to warn; and
-    with profiles in PNG files as large as other formats may have them."""
-    with silently(Image.DecompressionBombWarning), _large_chunks():
+    with profiles in PNG files as large as other formats may have them. max_pixels: the caller's limit, in place of
+    Pillow's."""
+    with silently(Image.DecompressionBombWarning), _limits(max_pixels):
         if formats:
             return Image.open(source, formats=formats)
         Image.preinit()  # the usual formats; importing Pillow's readers of all others takes longer than a small image
@@ -117,14 +123,16 @@ def _reading() -> Iterator[None]:
 
 
 @contextmanager
-def _large_chunks() -> Iterator[None]:
-    """Under the lock of `silently`: the limit is the process's."""
-    limit = PngImagePlugin.MAX_TEXT_CHUNK
-    PngImagePlugin.MAX_TEXT_CHUNK = max(limit, MAX_METADATA)
+def _limits(max_pixels: int | None) -> Iterator[None]:
+    """Under the lock of `silently`: the limits are the process's."""
+    chunk, pixels = PngImagePlugin.MAX_TEXT_CHUNK, Image.MAX_IMAGE_PIXELS
+    PngImagePlugin.MAX_TEXT_CHUNK = max(chunk, MAX_METADATA)
+    if max_pixels is not None:
+        Image.MAX_IMAGE_PIXELS = None
     try:
         yield
     finally:
-        PngImagePlugin.MAX_TEXT_CHUNK = limit
+        PngImagePlugin.MAX_TEXT_CHUNK, Image.MAX_IMAGE_PIXELS = chunk, pixels
 
 
 def to_planes(image: Image.Image | NDArray[np.uint8], *, strip: bool = False) -> Planes:

@@ -114,14 +114,15 @@ def length_of(payload: bytes) -> int | None:
 
 def planes_of(jpeg: bytes, header: Header) -> Planes:
     """The image of a JPEG file by this machine's decoder. Raises CorruptError."""
-    shape = claimed_shape(BytesIO(jpeg), ("JPEG",))  # before there are many pixels, or those of another format
+    pixels = header.width * header.height  # which were allowed
+    shape = claimed_shape(BytesIO(jpeg), ("JPEG",), pixels)  # before there are many pixels, or those of another format
     if shape is None:
         raise CorruptError("the JPEG inside the file is none: get the file again")
     width, height, mode = shape
     if (mode, width, height) != (header.mode, header.width, header.height):
         raise CorruptError(f"the JPEG inside the file is {width} x {height} {mode}: get the file again")
     try:
-        return to_planes(load_image(jpeg, "the JPEG inside the file"))
+        return to_planes(load_image(jpeg, "the JPEG inside the file", max_pixels=pixels))
     except ImageError as error:
         raise CorruptError(f"{error}; get the file again") from error
 

@@ -29,11 +29,13 @@ class Reading(NamedTuple):
 
     strip: no ICC profile, no XMP, and of EXIF the orientation alone. any_format: files of formats whose readers may
     leave something out, too. pixels: those of a JPEG file; otherwise the file itself is stored, where this machine can.
+    max_pixels: of `load_image`.
     """
 
     strip: bool = False
     any_format: bool = False
     pixels: bool = False
+    max_pixels: int | None = None
 
     def stores(self, data: bytes) -> bool:
         """Whether a file is stored as such: a JPEG that this machine can store."""
@@ -69,7 +71,7 @@ def planes_of(image: Picture, reading: Reading) -> Planes:
 def planes_of_file(data: bytes, name: str, reading: Reading) -> Planes:
     """The planes of an image file. name: what errors call it. Raises ImageError."""
     refuse_own_files(data, name)
-    image = load_image(data, name, any_format=reading.any_format)
+    image = load_image(data, name, any_format=reading.any_format, max_pixels=reading.max_pixels)
     try:
         return planes_of_image(image, data, reading)
     except ImageError as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ddpmcodec import archive
 
@@ -33,6 +34,22 @@ def test_of_an_archive_the_image_is_named(ddpm: Callable, tmp_path: Path) -> Non
         assert (ended.code, ended.stderr) == (1, f"ddpmcodec: {file}: b.png claims 10 x 11 pixels, {SAID}")
         assert not out.exists()
     assert ddpm("archive", "extract", file, "a.png", "-o", out, "--max-pixels", 100).code == 0
+
+
+@pytest.mark.parametrize("command", [["encode"], ["archive", "create"]])
+def test_an_image_to_encode_is_measured_by_the_option_and_not_by_pillow(
+    ddpm: Callable, photo: Path, jpeg: Path, tmp_path: Path, command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)
+    out = tmp_path / "out.ddpma"
+    outputs = [out] if command[0] == "archive" else []
+    ended = ddpm(*command, *outputs, photo, "--max-pixels", 100)
+    assert (ended.code, f"{photo}: the image claims 24 x 20 pixels, {SAID}" in ended.stderr) == (1, True)
+    other = jpeg.rename(tmp_path / "other.jpg")
+    assert ddpm(*command, *outputs, photo, other, "-f").code == 0
+    assert Image.MAX_IMAGE_PIXELS == 50
+    files = [out] if outputs else [tmp_path / "photo.ddpm", tmp_path / "other.ddpm"]
+    assert ddpm(*command[:-1], "test", *files).code == 0
 
 
 @pytest.mark.parametrize("value", ["0", "-5", "many", "2.5"])
