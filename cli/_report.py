@@ -272,23 +272,31 @@ def archive_line(file: str, facts: dict[str, Any]) -> str:
 def _archive_coding(facts: dict[str, Any]) -> str:
     """How the images are coded."""
     images = len(facts["images"])
+    models = ", ".join(_archive_models(facts))
     if not facts["settings"]:
-        return f"{images} of {images} images as files of their own"
+        return f"{images} of {images} images as files of their own" + (f" (model {models})" if models else "")
     if facts["latent_levels"]:
         count = f"{facts['images_by_bits_back']} of {images} images"
         levels = f"{len(facts['latent_levels'])} noise levels"
-        return f"{count} by bits back through {levels}, model {facts['latent_model_id']}"
+        return f"{count} by bits back through {levels}, model {', '.join(facts['latent_model_ids'])}"
     settings = " or ".join(coding_words(setting["effort"], setting["levels"]) for setting in facts["settings"])
-    models = ", ".join(_archive_models(facts))
     return f"{facts['images_on_stacks']} of {images} images together ({settings}, model {models})"
 
 
 def _archive_models(facts: dict[str, Any]) -> list[str]:
     """Names of those that are embedded, and ids of the others."""
+    return [*map(_name_of, facts["model_numbers"]), *facts["model_ids"]]
+
+
+def model_of(image: dict[str, Any]) -> str | None:
+    """The name or the id of the model of an image of an archive. image: facts of `describe`."""
+    return _name_of(image["model_number"]) if image["model_number"] else image["model_id"]
+
+
+def _name_of(number: int) -> str:
     from ddpmcodec.models import NUMBERS
 
-    known = {number: name for name, number in NUMBERS.items()}
-    return [*(known.get(number, f"number {number}") for number in facts["model_numbers"]), *facts["model_ids"]]
+    return {number: name for name, number in NUMBERS.items()}.get(number, f"number {number}")
 
 
 def _archive_damage(facts: dict[str, Any]) -> str:

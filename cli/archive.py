@@ -45,7 +45,7 @@ from ._common import (
 )
 from ._many import folder_sources
 from ._outputs import ArchiveOutput, spool_folder
-from ._report import archive_line
+from ._report import archive_line, model_of
 
 if TYPE_CHECKING:
     from ddpmcodec.codec.reading import Reading
@@ -285,6 +285,7 @@ def list_(file: str, names: tuple[str, ...], as_json: bool) -> None:
     chosen = None if wanted is None else {*wanted}
     shown = [image for image in facts["images"] if chosen is None or image["name"] in chosen]
     if as_json:
+        shown = [{**image, "model": model_of(image)} for image in shown]
         echo(json.dumps({"file": label(file), **facts, "images": shown}, allow_nan=False, indent=2))
         return
     for image in shown:

@@ -9,9 +9,11 @@ from typing import Any
 from ddpmcodec.content import File, Part
 from ddpmcodec.errors import FormatError
 from ddpmcodec.format import ddpm
-from ddpmcodec.format.block import BITS_BACK, CONTEXT, FILES, LEVEL_UNIT, BlockCoding
+from ddpmcodec.format.block import BITS_BACK, FILES, LEVEL_UNIT, BlockCoding
 from ddpmcodec.format.ddpma import VERSION, Archive, Index, split
-from ddpmcodec.format.header import CODINGS
+from ddpmcodec.format.header import CODINGS, Header
+
+BY_BITS_BACK = "bits back"  # what images that a Gaussian model codes are said to be coded by
 
 
 def describe(data: File | Archive) -> dict[str, Any]:
@@ -21,10 +23,13 @@ def describe(data: File | Archive) -> dict[str, Any]:
         data: a .ddpma file, as `ddpmcodec.decode` takes a file, or a prefix of one that holds its index.
 
     Returns:
-        Facts by name, all of them JSON values. Sizes are bytes; `settings` are efforts and numbers of noise levels of
-        images that are coded together, `latent_levels` the levels of latents, in grey levels; `images` has the name,
-        mode, width, height, coding and bytes of each: the coding as `ddpmcodec.info` has it, or "bits back", or None
-        where it is lost to damage; the bytes None for images that are coded together.
+        Facts by name, all of them JSON values. Sizes are bytes; `model_numbers`, `model_ids` and
+        `latent_model_ids` are all models that its images need: embedded ones, others, and Gaussian ones. `settings` are
+        efforts and numbers of noise levels of images that are coded together, `latent_levels` the levels of latents, in
+        grey levels. `images` has the name, mode, width, height, coding, effort, levels, model and bytes of each: the
+        coding as `ddpmcodec.info` has it, or "bits back", or None where it is lost to damage; `model_number` of an
+        embedded model, `model_id` of another; the bytes None for images that are coded together. What an image does not
+        have is None.
 
     Raises:
         FormatError: not an archive, or neither its index nor a block is found.
@@ -32,11 +37,16 @@ def describe(data: File | Archive) -> dict[str, Any]:
     >>> import numpy as np
     >>> from ddpmcodec import archive
     >>> facts = archive.describe(archive.create([("a.png", np.zeros((4, 6), np.uint8))]))
-    >>> facts["images"]
-    [{'name': 'a.png', 'mode': 'L', 'width': 6, 'height': 4, 'coding': 'context model', 'bytes': None}]
+    >>> image = facts["images"][0]
+    >>> image["name"], image["coding"], image["effort"], image["bytes"]
+    ('a.png', 'context model', 2, None)
     """
     archive = split(data)
-    index = archive.index
+    index, images = archive.index, [facts for _, facts in sorted(_images(archive), key=itemgetter(0))]
+    facts = index_facts(index, archive.size + archive.missing - archive.following)
+    for key in ("model_number", "model_id"):
+        own = {image[key] for image in images if image["coding"] != BY_BITS_BACK and image[key] is not None}
+        facts[f"{key}s"] = sorted(own.union(facts[f"{key}s"]))
     return {
         "format_version": VERSION,
         "bytes": archive.size,
@@ -45,8 +55,8 @@ def describe(data: File | Archive) -> dict[str, Any]:
         "index_bytes": archive.index_bytes,
         "index_damaged": archive.damage is not None,
         "images_lost": index.total - len(index.entries),
-        **index_facts(index, archive.size + archive.missing - archive.following),
-        "images": [fact for _, fact in sorted(_images(archive), key=itemgetter(0))],
+        **facts,
+        "images": images,
     }
 
 
@@ -69,20 +79,36 @@ def _images(archive: Archive) -> Iterator[tuple[int, dict[str, Any]]]:
     for block, parts in zip(archive.index.blocks, archive.parts, strict=True):
         for entry, section in zip(block.entries, parts.sections, strict=True):
             shape = {"name": entry.name, "mode": entry.mode, "width": entry.width, "height": entry.height}
-            coding = {CONTEXT: CODINGS[""], BITS_BACK: "bits back"}.get(block.kind) or _coding_of_file(section)
-            yield entry.number, {**shape, "coding": coding, "bytes": entry.length if block.kind == FILES else None}
+            coding = _coding_of_file(section) if block.coding is None else _coding_of_block(block.coding)
+            yield entry.number, {**shape, **coding, "bytes": entry.length if block.kind == FILES else None}
 
 
-def _coding_of_file(file: Part) -> str | None:
+def _coding_of_block(coding: BlockCoding) -> dict[str, Any]:
+    if not coding.latent_levels:
+        return _coding(CODINGS[""], coding)
+    levels, model_id = len(coding.latent_levels), coding.latent_id.hex()
+    return {"coding": BY_BITS_BACK, "effort": None, "levels": levels, "model_number": None, "model_id": model_id}
+
+
+def _coding_of_file(file: Part) -> dict[str, Any]:
     try:
-        return CODINGS[ddpm.read_header(file)[0].stored]
+        header, _ = ddpm.read_header(file)
     except FormatError:
-        return None
+        return _coding(None, None)
+    return _coding(CODINGS[header.stored], None if header.stored else header)
+
+
+def _coding(name: str | None, coding: BlockCoding | Header | None) -> dict[str, Any]:
+    """coding: None where there is no context model."""
+    if coding is None:
+        return {"coding": name, "effort": None, "levels": None, "model_number": None, "model_id": None}
+    model = {"model_number": coding.model_number or None, "model_id": coding.model_id.hex() or None}
+    return {"coding": name, "effort": coding.effort, "levels": coding.levels, **model}
 
 
 def _codings(codings: Sequence[BlockCoding]) -> dict[str, Any]:
     """Facts of images that are not files of their own. Blocks have several efforts and levels where archives were
-    joined, or images added; those that code latents come from one call."""
+    joined, or images added, and Gaussian models, of which the first block's levels are given."""
     latent = next((coding for coding in codings if coding.latent_levels), None)
     return {
         "model_numbers": sorted({coding.model_number for coding in codings if coding.model_number}),
@@ -91,7 +117,7 @@ def _codings(codings: Sequence[BlockCoding]) -> dict[str, Any]:
             {"effort": effort, "levels": levels}
             for effort, levels in sorted({(coding.effort, coding.levels) for coding in codings})
         ],
-        "latent_model_id": latent.latent_id.hex() if latent else None,
+        "latent_model_ids": sorted({coding.latent_id.hex() for coding in codings if coding.latent_levels}),
         "latent_levels": [level / LEVEL_UNIT for level in latent.latent_levels] if latent else [],
         "profile": (latent.profile or None) if latent else None,
     }

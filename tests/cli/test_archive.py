@@ -10,7 +10,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from ddpmcodec import archive
 from ddpmcodec.archive.writer import Writer
@@ -260,6 +262,21 @@ def test_a_list_names_all(ddpm: Callable, photos_ddpma: Path, made: bytes) -> No
     assert len(lines) == 10
     assert f"{len(made)} bytes, " in ended.stderr
     assert "10 of 10 images together (effort 1, no noise levels, model " in ended.stderr
+
+
+def test_a_list_says_what_model_every_image_needs(
+    ddpm: Callable, photo: Path, pixels: np.ndarray, tiny_model: Path, tmp_path: Path
+) -> None:
+    """Also those that are whole files, as images over 65,536 pixels are."""
+    out = tmp_path / "a.ddpma"
+    Image.fromarray(np.tile(pixels, (14, 12, 1))).save(photo.with_name("large.png"))
+    given = (photo, photo.with_name("large.png"), "--model", tiny_model, "--no-webp", *FAST)
+    assert ddpm("archive", "create", out, *given).code == 0
+    facts = json.loads(ddpm("archive", "list", "--json", out).stdout)
+    small, large = facts["images"]
+    assert (small["bytes"], large["bytes"] is None) == (None, False)
+    assert facts["model_ids"] == [small["model"]] == [large["model"]]
+    assert [(image["effort"], image["levels"]) for image in facts["images"]] == [(1, 0), (1, 2)]
 
 
 def test_a_list_without_stacks_names_no_model_that_coded_none(ddpm: Callable, tiny_model: Path, tmp_path: Path) -> None:

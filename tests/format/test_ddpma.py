@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddpmcodec.errors import DdpmError, FormatError, TruncatedError
-from ddpmcodec.format import block_frame, ddpma
+from ddpmcodec.format import block_frame, ddpm, ddpma
 from ddpmcodec.format.archive_facts import describe
 from ddpmcodec.format.block import Block, BlockCoding, Entry, Run
 from ddpmcodec.format.block_frame import MARK, checked
 from ddpmcodec.format.ddpma import Archive, Packed, Parts, assemble, find_images, packed, split
-from ddpmcodec.format.header import MODES
+from ddpmcodec.format.header import MODES, Header
 from ddpmcodec.format.image_names import check_name
 from ddpmcodec.format.sections import RAW_DEFLATE, deflate
 from ddpmcodec.format.varint import pack_varint
@@ -282,7 +282,8 @@ def test_facts_are_reported_without_decoding() -> None:
     facts = describe(example())
     assert facts["images"][0] == {
         **{"name": "a.png", "mode": "RGB", "width": 5, "height": 4},
-        **{"coding": "context model", "bytes": None},
+        **{"coding": "context model", "effort": 2, "levels": 2, "model_number": None, "model_id": "31323334"},
+        "bytes": None,
     }
     assert (facts["blocks"], facts["images_on_stacks"], facts["images_by_bits_back"]) == (2, 2, 0)
     assert (facts["model_ids"], facts["model_numbers"]) == (["31323334"], [])
@@ -297,6 +298,23 @@ def test_facts_of_bits_back() -> None:
     block = Block(entries, coding=BITS_BACK, runs=(Run(2), Run(1, 0, True)))
     facts = describe(assembled([packed(block, [], [b""] * 3, [bytes(8)])]))
     assert (facts["model_ids"], facts["model_numbers"], facts["settings"]) == ([], [3], [{"effort": 1, "levels": 0}])
-    assert (facts["latent_levels"], facts["latent_model_id"]) == ([1.0, 4.0], "61626364")
+    assert (facts["latent_levels"], facts["latent_model_ids"]) == ([1.0, 4.0], ["61626364"])
     assert facts["profile"] == {"threads": 1}
     assert facts["images_by_bits_back"] == 2
+    image = facts["images"][0]
+    assert (image["coding"], image["effort"], image["levels"]) == ("bits back", None, 2)
+    assert (image["model_number"], image["model_id"]) == (None, "61626364")
+    other = replace(block, coding=replace(BITS_BACK, latent_id=b"dcba"), entries=(Entry("x", "RGB", 2, 2, 3),))
+    other = replace(other, runs=(Run(1),))
+    both = assembled([packed(block, [], [b""] * 3, [bytes(8)]), packed(other, [], [b""], [bytes(8)])])
+    assert describe(both)["latent_model_ids"] == ["61626364", "64636261"]
+
+
+def test_models_of_whole_files_are_named() -> None:
+    headers = [Header("L", 4, 4, 1, 5, model_number=2), Header("L", 4, 4, 3, 0, model_id=b"1234")]
+    files = [ddpm.assemble(header, b"", bytes(8), b"") for header in headers]
+    block = Block(tuple(Entry(f"{n}.png", "L", 4, 4, n) for n in range(2)))
+    facts = describe(assembled([packed(block, [], files)]))
+    assert (facts["model_numbers"], facts["model_ids"]) == ([2], ["31323334"])
+    assert [(image["effort"], image["levels"]) for image in facts["images"]] == [(1, 5), (3, 0)]
+    assert [(image["model_number"], image["model_id"]) for image in facts["images"]] == [(2, None), (None, "31323334")]

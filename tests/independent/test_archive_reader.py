@@ -5,11 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from archive_reader import BITS_BACK, CONTEXT, FILES, MARK, Archive, check_archive, cut_body, open_stack, read_archive
+from archive_reader import (
+    BITS_BACK,
+    CONTEXT,
+    FILES,
+    MARK,
+    Archive,
+    Block,
+    check_archive,
+    cut_body,
+    open_stack,
+    read_archive,
+)
 from ddpmcodec import archive
 from ddpmcodec.archive import packing
 from ddpmcodec.errors import FormatError
@@ -18,7 +30,7 @@ from ddpmcodec.format.streams import parse_stream
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.paper.ans.stack import Stack
 from ddpmcodec.paper.gaussian.model import GaussianModel
-from image_reader import CODINGS, Bad, open_stream, read_image
+from image_reader import CODINGS, Bad, Image, open_stream, read_image
 from pictures import create, crops, drawing, mixed
 
 GOLDEN = sorted((Path(__file__).parents[1] / "golden").glob("archive-v*/*.ddpma"))
@@ -50,6 +62,8 @@ def listed(data: bytes) -> dict[str, object]:
     found = read_archive(data)
     entries = found.entries()
     stacks = [block for block in found.blocks if block.kind != FILES]
+    images = [facts for _, facts in sorted(images_of(found), key=itemgetter(0))]
+    context = [image for image in images if image["coding"] != "bits back"]
     latent = next((block for block in stacks if block.kind == BITS_BACK), None)
     channels = {"L": 1, "1": 1, "LA": 2, "RGB": 3, "RGBA": 4}
     dims = sum(entry.width * entry.height * channels[entry.mode] for entry in entries)
@@ -61,13 +75,19 @@ def listed(data: bytes) -> dict[str, object]:
         "index_bytes": found.index_bytes,
         "index_damaged": not found.index_bytes,
         "images_lost": max(block.total for block in found.blocks) - len(entries),
-        "model_numbers": sorted({block.model_number for block in stacks if block.model_number}),
-        "model_ids": sorted({block.model_id.hex() for block in stacks if block.model_id}),
+        "model_numbers": sorted(
+            {block.model_number for block in stacks if block.model_number}
+            | {image["model_number"] for image in context if image["model_number"]}
+        ),
+        "model_ids": sorted(
+            {block.model_id.hex() for block in stacks if block.model_id}
+            | {image["model_id"] for image in context if image["model_id"]}
+        ),
         "settings": [
             {"effort": effort, "levels": levels}
             for effort, levels in sorted({(stack.effort, stack.levels) for stack in stacks})
         ],
-        "latent_model_id": latent.latent_id.hex() if latent else None,
+        "latent_model_ids": sorted({block.latent_id.hex() for block in stacks if block.kind == BITS_BACK}),
         "latent_levels": [level / 1024 for level in latent.latent_levels] if latent else [],
         "blocks": len(found.blocks),
         "images_on_stacks": sum(len(block.entries) for block in stacks),
@@ -78,24 +98,39 @@ def listed(data: bytes) -> dict[str, object]:
             for run, initial in zip(block.runs, block.initial, strict=True)
             if not initial
         ),
-        "images": [facts for _, facts in sorted(images_of(found), key=itemgetter(0))],
+        "images": images,
     }
 
 
-def images_of(found: Archive) -> Iterator[tuple[int, dict[str, object]]]:
+def images_of(found: Archive) -> Iterator[tuple[int, dict[str, Any]]]:
     """Each image with its number."""
     for block, body in zip(found.blocks, found.bodies, strict=True):
         for entry, section in zip(block.entries, body[len(block.value_lengths) :], strict=False):
             shape = {"name": entry.name, "mode": entry.mode, "width": entry.width, "height": entry.height}
-            coding = {CONTEXT: "context model", BITS_BACK: "bits back"}.get(block.kind) or coding_of(section)
-            yield entry.number, {**shape, "coding": coding, "bytes": entry.length if block.kind == FILES else None}
+            coding = coding_of_file(section) if block.kind == FILES else coding_of_block(block)
+            yield entry.number, {**shape, **coding, "bytes": entry.length if block.kind == FILES else None}
 
 
-def coding_of(file: bytes) -> str | None:
+def coding_of_block(block: Block) -> dict[str, Any]:
+    if block.kind == CONTEXT:
+        return coding("context model", block)
+    absent = {"effort": None, "model_number": None}
+    return {"coding": "bits back", "levels": len(block.latent_levels), "model_id": block.latent_id.hex(), **absent}
+
+
+def coding_of_file(file: bytes) -> dict[str, Any]:
     try:
-        return CODINGS[read_image(file).stored]
+        image = read_image(file)
     except (Bad, ValueError):
-        return None
+        return coding(None, None)
+    return coding(CODINGS[image.stored], None if image.stored else image)
+
+
+def coding(name: str | None, found: Block | Image | None) -> dict[str, Any]:
+    if found is None:
+        return {"coding": name, **dict.fromkeys(("effort", "levels", "model_number", "model_id"))}
+    model = {"model_number": found.model_number or None, "model_id": found.model_id.hex() or None}
+    return {"coding": name, "effort": found.effort, "levels": found.levels, **model}
 
 
 def flipped(data: bytes, *places: int) -> bytes:
