@@ -78,6 +78,9 @@ archive.add_command(remove)
 @network_option
 @force_option
 @click.option("--add", is_flag=True, help="Add the images to the archive OUT, whose own images come first.")
+@click.option(
+    "--skip-existing", is_flag=True, help="With --add, leave out images whose names the archive has, as they are."
+)
 @click.option("--strip", is_flag=True, help="Leave out ICC profiles, XMP, and EXIF but for orientations.")
 @any_format_option
 @webp_option
@@ -97,6 +100,7 @@ def create(
     model: str | None,
     force: bool,
     add: bool,
+    skip_existing: bool,
     strip: bool,
     any_format: bool,
     webp: bool,
@@ -131,6 +135,8 @@ def create(
 
     if as_json and output == STANDARD:
         raise click.UsageError("--json and an archive cannot both be on standard output: name a file")
+    if skip_existing and not add:
+        raise click.UsageError("--skip-existing goes with --add: another archive has no images yet")
     if add and not Path(output).is_file():
         raise OutputError(f"{output}: there is no archive to add images to: make one without --add")
     taken = _Taken()
@@ -158,6 +164,10 @@ def create(
             with naming(output, "standard output"):
                 if add:
                     writer.copy(Path(output))
+                if skip_existing:
+                    there = len(files)
+                    files = [(name, path) for name, path in files if name not in writer]
+                    taken.skipped = there - len(files)
                 for name, planes in _read_images(files, taken, reading, advance, quiet=quiet):
                     writer.add(name, planes)
                 pieces = writer.pieces()
@@ -168,6 +178,7 @@ def create(
             "file": output,
             "images": len(writer),
             "added": len(taken.read),
+            "skipped": taken.skipped,
             "left_out": taken.left_out,
             "input_bytes": taken.bytes,
         }
@@ -175,7 +186,8 @@ def create(
     if not quiet:
         line = f"{counted(len(taken.read), 'image')} -> {label(output, 'standard output')}: {size} bytes"
         through = f", {made['images_by_bits_back']} of them by bits back" if bits_back or made["latent_levels"] else ""
-        say(f"{line}, {made['bits_per_dim']:.3f} bits/dim, {_gain(taken, size, len(writer))}{through}")
+        gain = _gain(taken, size, len(writer)) + (f", {taken.skipped} skipped" if taken.skipped else "")
+        say(f"{line}, {made['bits_per_dim']:.3f} bits/dim, {gain}{through}")
     if verbose:
         say(f"  {time.monotonic() - start:.2f} s")
     if taken.left_out:
@@ -190,11 +202,12 @@ def _gain(taken: _Taken, size: int, images: int) -> str:
 
 @dataclass
 class _Taken:
-    """What became of inputs. read: those that were, with so many bytes. left_out: files that could not be. codes: exit
-    codes of these, and of folders."""
+    """What became of inputs. read: those that were, with so many bytes. skipped: whose names were there. left_out: files
+    that could not be. codes: exit codes of these, and of folders."""
 
     read: list[Path] = field(default_factory=list)
     bytes: int = 0
+    skipped: int = 0
     left_out: int = 0
     codes: list[int] = field(default_factory=list)
 

@@ -109,6 +109,10 @@ class Writer:
         """How many images there are."""
         return len(self._names)
 
+    def __contains__(self, name: object) -> bool:
+        """Whether there is an image of this name."""
+        return name in self._names
+
     def __enter__(self) -> Writer:
         return self
 

@@ -94,6 +94,7 @@ def test_programs_get_one_object(ddpm: Callable, photos: Path, tiny_model: Path,
         **{
             "file": str(target),
             "images": 2,
+            "skipped": 0,
             "left_out": 1,
             "added": 2,
             "bytes": target.stat().st_size,
@@ -377,6 +378,23 @@ def test_images_are_added_in_place(ddpm: Callable, photos: Path, photos_ddpma: P
         refused = ddpm("archive", "create", "--add", target, folder / "added.png", *options)
         assert (refused.code, text in refused.stderr) == (1, True), refused.stderr
     assert photos_ddpma.read_bytes() == now
+
+
+def test_images_whose_names_are_there_are_skipped(
+    ddpm: Callable, photos: Path, photos_ddpma: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    before, folder = archive.names(photos_ddpma), tmp_path / "more"
+    shutil.copytree(photos, folder)
+    shutil.copy(photos / "1.png", folder / "added.png")
+    (folder / "2.png").write_bytes(b"not read")
+    options = ["--model", tiny_model, "--threads", 1, *FAST]
+    ended = ddpm("archive", "create", "--add", photos_ddpma, folder, "--skip-existing", *options)
+    assert (ended.code, archive.names(photos_ddpma)) == (0, [*before, "added.png"])
+    assert f"{len(before) + 1} images in all, {len(before)} skipped\n" in ended.stderr
+    again = ddpm("archive", "create", "--add", photos_ddpma, folder, "--skip-existing", "--json", *options)
+    facts = json.loads(again.stdout)
+    assert (facts["added"], facts["skipped"], facts["images"]) == (0, len(before) + 1, len(before) + 1)
+    assert ddpm("archive", "create", tmp_path / "new.ddpma", folder, "--skip-existing").code == 2
 
 
 def test_images_are_taken_out_by_name_folder_and_pattern(
