@@ -40,6 +40,7 @@ from ._common import (
     quiet_option,
     say,
     threads_option,
+    tile_option,
     verbose_option,
     webp_option,
 )
@@ -85,6 +86,7 @@ archive.add_command(remove)
 @any_format_option
 @webp_option
 @pixels_option
+@tile_option
 @max_pixels_option
 @no_verify_option
 @threads_option
@@ -105,6 +107,7 @@ def create(
     any_format: bool,
     webp: bool,
     pixels: bool,
+    tile: int | None,
     max_pixels: int,
     no_verify: bool,
     threads: int | None,
@@ -158,6 +161,7 @@ def create(
                 bits_back=bits_back,
                 model=model,
                 webp=webp,
+                tile=tile,
                 verify=not no_verify,
             ) as writer,
         ):
@@ -202,8 +206,8 @@ def _gain(taken: _Taken, size: int, images: int) -> str:
 
 @dataclass
 class _Taken:
-    """What became of inputs. read: those that were, with so many bytes. skipped: whose names were there. left_out: files
-    that could not be. codes: exit codes of these, and of folders."""
+    """What became of inputs. read: those that were, with so many bytes. skipped: those whose names were there.
+    left_out: files that could not be. codes: exit codes of these, and of folders."""
 
     read: list[Path] = field(default_factory=list)
     bytes: int = 0

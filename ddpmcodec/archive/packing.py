@@ -67,14 +67,15 @@ class Job(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Packer:
-    """Codes blocks. model, coding: of files; None: embedded models. coder: of thumbnails, by its model where one was
-    given or beside bits back, otherwise by the embedded one that suits a block."""
+    """Codes blocks. model, coding, tile: of files; no model: embedded ones. coder: of thumbnails, by its model where
+    one was given or beside bits back, otherwise by the embedded one that suits a block."""
 
     model: ContextModel | None
     coding: efforts.Coding
     coder: ContextCoder
     latent: LatentCoder | None
     webp: bool
+    tile: int | None
     verify: bool
 
     def is_stackable(self, entry: Entry) -> bool:
@@ -100,6 +101,7 @@ class Packer:
             levels=self.coding.levels,
             model=self.model,
             webp=self.webp,
+            tile=self.tile,
             verify=self.verify,
             progress=self.coder.progress,
         )

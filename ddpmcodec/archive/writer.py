@@ -20,6 +20,7 @@ from ddpmcodec.archive.spool import Spool
 from ddpmcodec.codec import known_answer
 from ddpmcodec.codec.batching import Progress
 from ddpmcodec.codec.efforts import check_coding
+from ddpmcodec.codec.encoder import tile_side
 from ddpmcodec.codec.reading import Picture, Reading, planes_of
 from ddpmcodec.content import File, Part
 from ddpmcodec.errors import DdpmError, ImageError
@@ -55,7 +56,8 @@ class Writer:
 
     Parameters:
         spool: the folder of the temporary file, on the disk that the archive goes to, say. None: keep all in memory.
-        effort, levels, bits_back, model, strip, any_format, webp, pixels, verify, progress: as in `create`.
+        effort, levels, bits_back, model, strip, any_format, webp, pixels, tile, verify, progress: as in
+            `create`.
 
     Raises:
         OutputError: no file can be made in the folder.
@@ -84,6 +86,7 @@ class Writer:
         any_format: bool = False,
         webp: bool = True,
         pixels: bool = False,
+        tile: int | None = None,
         verify: bool = True,
         progress: Progress | None = None,
     ) -> None:
@@ -94,7 +97,8 @@ class Writer:
         latent = latent_coder(given.latent, bits_back, progress) if by_latents else None
         coder = ContextCoder(given.context or registry.default(STACK_PIXELS), stacked, progress)
         self._packer = Packer(
-            model=given.context, coding=files, coder=coder, latent=latent, webp=webp, verify=verify
+            model=given.context, coding=files, coder=coder, latent=latent, webp=webp, tile=tile_side(tile),
+            verify=verify,
         )  # fmt: skip
         self._reading = Reading(strip, any_format, pixels)
         self._names: set[str] = set()
@@ -310,6 +314,7 @@ def create(
     any_format: bool = False,
     webp: bool = True,
     pixels: bool = False,
+    tile: int | None = None,
     verify: bool = True,
     progress: Progress | None = None,
 ) -> bytes:
@@ -330,6 +335,7 @@ def create(
             paper's network; by name, path or object.
         strip: leave out ICC profiles, XMP, and EXIF but for orientations.
         any_format, webp, pixels: as in `ddpmcodec.encode`, for each image.
+        tile: as in `ddpmcodec.encode`, for images that are files of their own: all of more than 4,096 pixels.
         verify: decode everything and compare.
         progress: called with the number of pixels done since the last call. Where they are verified, all are counted
             twice: coded, and decoded.
@@ -354,7 +360,7 @@ def create(
     """
     writer = Writer(
         effort=effort, levels=levels, bits_back=bits_back, model=model, strip=strip, any_format=any_format, webp=webp,
-        pixels=pixels, verify=verify, progress=progress,
+        pixels=pixels, tile=tile, verify=verify, progress=progress,
     )  # fmt: skip
     for pair in images.items() if isinstance(images, Mapping) else images:
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:

@@ -97,7 +97,7 @@ def encode(
     b'\\xdd\\n'
     """
     wanted = _Wanted(
-        coding=check_coding(effort, levels), given=find(model), webp=webp, tile=_side_of(tile), verify=verify,
+        coding=check_coding(effort, levels), given=find(model), webp=webp, tile=tile_side(tile), verify=verify,
         progress=progress, report=report,
     )  # fmt: skip
     return _encode([planes_of(image, Reading(strip, any_format, pixels))], wanted)[0]
@@ -139,13 +139,13 @@ def encode_many(
     True
     """
     wanted = _Wanted(
-        coding=check_coding(effort, levels), given=find(model), webp=webp, tile=_side_of(tile), verify=verify,
+        coding=check_coding(effort, levels), given=find(model), webp=webp, tile=tile_side(tile), verify=verify,
         progress=progress, report=report,
     )  # fmt: skip
     return _encode(list(numbered(images, Reading(strip, any_format, pixels))), wanted)
 
 
-def _side_of(tile: int | None) -> int | None:
+def tile_side(tile: int | None) -> int | None:
     """The side of tiles. Raises ValueError unless they can have it, and TypeError for what is no whole number."""
     if tile is None:
         return None

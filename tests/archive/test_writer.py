@@ -19,8 +19,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddpmcodec import archive
+from ddpmcodec import archive, codec
 from ddpmcodec.errors import DdpmError, FormatError, ImageError, OutputError
+from ddpmcodec.format.ddpm import read_header
+from ddpmcodec.format.ddpma import split
 from ddpmcodec.parallel import threads_of
 from pictures import Pictures, crops, drawing, whole
 
@@ -40,6 +42,17 @@ def test_it_is_what_create_makes(tmp_path: Path) -> None:
         writer.save(tmp_path / "a.ddpma")
         assert writer.to_bytes() == (tmp_path / "a.ddpma").read_bytes() == archive.create(pictures, effort=1)
     assert os.listdir(tmp_path) == ["a.ddpma"]
+
+
+def test_images_that_are_files_are_tiled() -> None:
+    (photo,) = crops(1, 150, 140).values()
+    made = split(archive.create({"large.png": photo}, effort=1, webp=False, tile=64))
+    (file,) = made.parts[0].sections
+    assert read_header(file)[0].tile_count == 9
+    assert bytes(file) == codec.encode(photo, effort=1, webp=False, tile=64)
+    for tile in (7, 72, 2048):
+        with pytest.raises(ValueError, match="tile must be a multiple of 16 from 64 to 1024"):
+            archive.Writer(tile=tile)
 
 
 def test_other_archives_are_copied_between_images(tmp_path: Path) -> None:

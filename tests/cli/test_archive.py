@@ -268,7 +268,7 @@ def test_a_list_names_all(ddpm: Callable, photos_ddpma: Path, made: bytes) -> No
 def test_a_list_says_what_model_every_image_needs(
     ddpm: Callable, photo: Path, pixels: np.ndarray, tiny_model: Path, tmp_path: Path
 ) -> None:
-    """Also those that are whole files, as images over 65,536 pixels are."""
+    """Also those that are whole files, as images over 4,096 pixels are."""
     out = tmp_path / "a.ddpma"
     Image.fromarray(np.tile(pixels, (14, 12, 1))).save(photo.with_name("large.png"))
     given = (photo, photo.with_name("large.png"), "--model", tiny_model, "--no-webp", *FAST)
@@ -378,6 +378,15 @@ def test_images_are_added_in_place(ddpm: Callable, photos: Path, photos_ddpma: P
         refused = ddpm("archive", "create", "--add", target, folder / "added.png", *options)
         assert (refused.code, text in refused.stderr) == (1, True), refused.stderr
     assert photos_ddpma.read_bytes() == now
+
+
+def test_large_images_are_tiled(ddpm: Callable, photo: Path, pixels: np.ndarray, tmp_path: Path) -> None:
+    large = np.tile(pixels, (7, 6, 1))
+    Image.fromarray(large).save(photo)
+    out = tmp_path / "a.ddpma"
+    assert ddpm("archive", "create", out, photo, "--tile", 64, *FAST).code == 0
+    assert out.read_bytes() == archive.create({photo.name: large}, effort=1, tile=64)
+    assert ddpm("archive", "create", out, photo, "--tile", 65, *FAST).code == 2
 
 
 def test_images_whose_names_are_there_are_skipped(
