@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset, default_collate, get_worker_info
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, default_collate, get_worker_info
 
 from ddpmcodec.archive.access import KEPT_BLOCKS
 from ddpmcodec.archive.access import open as open_archive
@@ -92,10 +92,11 @@ class ArchiveDataset(Dataset[Item], Generic[Item]):
 
 
 def loader(
-    dataset: ArchiveDataset[Any],
+    dataset: ArchiveDataset[Any] | Subset[Any],
     batch_size: int,
     *,
     workers: int = 0,
+    drop_last: bool = False,
     generator: torch.Generator | None = None,
     collate: Callable[[list[Any]], Any] = default_collate,
     **options: Any,
@@ -107,9 +108,10 @@ def loader(
     those that it has used last, and lives on with `persistent_workers=True`.
 
     Parameters:
-        dataset: the images are drawn from it.
+        dataset: the images are drawn from it, or from a part of it, as `torch.utils.data.random_split` makes them.
         batch_size: images of a batch; the last batch of each worker may be smaller.
         workers: processes that decode; 0: this one.
+        drop_last: leave out batches that are smaller.
         generator: the source of the order; None: PyTorch's own.
         collate: makes a batch of a list of items.
         options: further ones of PyTorch's DataLoader, such as `pin_memory` and `persistent_workers`.
@@ -123,39 +125,46 @@ def loader(
     >>> sorted(int(image.max()) for batch in archive.loader(dataset, 2) for image in batch)
     [0, 1, 2, 3, 4]
     """
-    if not isinstance(dataset, ArchiveDataset):
-        raise TypeError(
-            f"loader() takes an ArchiveDataset, not {type(dataset).__name__}: give a part of one, such as a Subset, to"
-            " PyTorch's DataLoader"
-        )
+    whole, indices = _part(dataset)
     batch_size, workers = whole_number("batch_size", batch_size), whole_number("workers", workers)
     if batch_size < 1 or workers < 0:
         raise ValueError(f"a batch has 1 image or more, not {batch_size}, and workers are 0 or more, not {workers}")
-    if excluded := {"shuffle", "sampler", "batch_sampler", "drop_last", "collate_fn", "num_workers"} & {*options}:
+    if excluded := {"shuffle", "sampler", "batch_sampler", "collate_fn", "num_workers"} & {*options}:
         named = ", ".join(sorted(excluded))
         raise TypeError(f"loader() has an order of its own, and takes no {named}; workers=N is the number of workers")
-    batches = _Batches(dataset, batch_size, workers, generator, collate)
+    batches = _Batches(whole, indices, batch_size, workers, drop_last, generator, collate)
     return DataLoader(batches, batch_size=None, num_workers=workers, generator=generator, **options)
+
+
+def _part(dataset: object) -> tuple[ArchiveDataset[Any], Sequence[int]]:
+    """The data set that a Subset, or a Subset of one, is a part of, and the numbers of its images. Raises TypeError."""
+    if isinstance(dataset, ArchiveDataset):
+        return dataset, range(len(dataset.names))
+    if not isinstance(dataset, Subset):
+        raise TypeError(f"loader() takes an ArchiveDataset or a Subset of one, not {type(dataset).__name__}")
+    whole, indices = _part(dataset.dataset)
+    return whole, [indices[index] for index in dataset.indices]
 
 
 class _Batches(IterableDataset[Any]):
     """Batches of shuffled images; in a worker, those of its share of the runs."""
 
     def __init__(
-        self, dataset: ArchiveDataset[Any], batch_size: int, workers: int, generator: torch.Generator | None,
-        collate: Callable[[list[Any]], Any],
+        self, dataset: ArchiveDataset[Any], indices: Sequence[int], batch_size: int, workers: int, drop_last: bool,
+        generator: torch.Generator | None, collate: Callable[[list[Any]], Any],
     ) -> None:  # fmt: skip
-        self.dataset, self.batch_size, self.collate = dataset, batch_size, collate
+        self.dataset, self.batch_size, self.drop_last, self.collate = dataset, batch_size, drop_last, collate
         self._generator, self._epoch = generator, 0
         runs = defaultdict[int, list[int]](list)
-        for index, name in enumerate(dataset.names):
-            runs[dataset.images.block_of(name)].append(index)
+        for index in indices:
+            runs[dataset.images.block_of(dataset.names[index])].append(index)
         self.shares = [list[list[int]]() for _ in range(max(workers, 1))]
         for run in sorted(runs.values(), key=len, reverse=True):
             min(self.shares, key=lambda share: sum(map(len, share))).append(run)
 
     def __len__(self) -> int:
-        return sum(-(-sum(map(len, share)) // self.batch_size) for share in self.shares)
+        beside = 0 if self.drop_last else self.batch_size - 1
+        return sum((sum(map(len, share)) + beside) // self.batch_size for share in self.shares)
 
     def __iter__(self) -> Iterator[Any]:
         worker = get_worker_info()
@@ -180,7 +189,7 @@ class _Batches(IterableDataset[Any]):
                 if len(batch) == self.batch_size:
                     yield batch
                     batch = []
-        if batch:
+        if batch and not self.drop_last:
             yield batch
 
     def __getstate__(self) -> dict[str, Any]:

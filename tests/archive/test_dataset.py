@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import DataLoader, Subset, random_split
 
 from ddpmcodec import archive
 from ddpmcodec.archive import access, blocks, packing
@@ -169,6 +169,24 @@ def test_batches_hold_every_image_once(path: Path, workers: int, size: int) -> N
     assert max(map(len, found)) <= size
 
 
+@pytest.mark.parametrize("workers", [0, 3])
+def test_smaller_batches_can_be_left_out(path: Path, workers: int) -> None:
+    batches = loader(numbered(path), 6, workers=workers, drop_last=True)
+    found = listed(batches)
+    assert {len(batch) for batch in found} == {6}
+    assert len(found) == len(batches) == (6 if workers == 0 else 3 * 2)
+    assert len({i for batch in found for i in batch}) == 36
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_part_of_a_data_set_has_its_own_images(path: Path, workers: int) -> None:
+    parts = random_split(numbered(path), [30, 10], torch.Generator().manual_seed(1))
+    found = [sorted(i for batch in listed(loader(part, 4, workers=workers)) for i in batch) for part in parts]
+    assert found == [sorted(part.indices) for part in parts]
+    nested = Subset(Subset(numbered(path), [8, 9, 20, 21]), [1, 2])
+    assert sorted(i for batch in listed(loader(nested, 2, workers=workers)) for i in batch) == [9, 20]
+
+
 @pytest.mark.parametrize("options", [{}, {"workers": 2, "persistent_workers": True}], ids=str)
 def test_batches_are_in_another_order_each_epoch_and_the_same_by_generator(path: Path, options: dict[str, Any]) -> None:
     dataset = numbered(path)
@@ -213,9 +231,8 @@ def test_what_the_order_excludes_is_refused(path: Path) -> None:
         loader(ArchiveDataset(path), 0)
     with pytest.raises(TypeError, match="takes no sampler, shuffle"):
         loader(ArchiveDataset(path), 2, shuffle=True, sampler=None)
-    with pytest.raises(
-        TypeError, match="takes an ArchiveDataset, not Subset: give a part of one, such as a Subset, to"
-    ):
-        loader(Subset(ArchiveDataset(path), [1]), 2)  # type: ignore[arg-type]
+    for wrong in ([1], Subset([1], [0])):
+        with pytest.raises(TypeError, match="takes an ArchiveDataset or a Subset of one, not list"):
+            loader(wrong, 2)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"batch_size must be a whole number, not 2\.5"):
         loader(ArchiveDataset(path), 2.5)  # type: ignore[arg-type]
