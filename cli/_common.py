@@ -50,6 +50,7 @@ OPTIONS = {
     "weights=...": "--inception",
 }
 MOST_THREADS = 1024
+UNITS = {"k": 1 << 10, "K": 1 << 10, "M": 1 << 20}  # of bytes
 STANDARD = "-"  # standard input or output
 ENCODED = ".ddpm"
 
@@ -350,6 +351,19 @@ def leave_at_once(code: int) -> NoReturn:
         with suppress(OSError, ValueError):  # nobody reads it any more, or it is closed
             stream.flush()
     os._exit(code)
+
+
+class ByteCount(click.IntRange):
+    """A number of bytes, from 0 on: 300, or as `head -c` takes it 3k and 2M, in units of 1024 and of its square."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        unit = UNITS.get(str(value)[-1:])
+        number, unit = (value, 1) if unit is None else (value[:-1], unit)
+        count: int = super().convert(number, param, ctx)
+        return unit * count
 
 
 class Finite(click.FloatRange):

@@ -9,7 +9,17 @@ import click
 
 from ddpmcodec.errors import ImageError
 
-from ._common import EXIT_CODES, PATH_NAME, denoiser_option, echo, most_levels, progress, quiet_option, steps_option
+from ._common import (
+    EXIT_CODES,
+    PATH_NAME,
+    counted,
+    denoiser_option,
+    echo,
+    most_levels,
+    progress,
+    quiet_option,
+    steps_option,
+)
 
 if TYPE_CHECKING:
     from ddpmcodec.paper.bound import Bound, Estimate
@@ -76,7 +86,9 @@ def _text(bound: Bound) -> str:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     table = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
     images = bound.bits.shape[1]
-    return "\n".join([*table, f"bound: {_plus_minus(bound.total(), 4)} bits/dim, {images} images, {last} noise levels"])
+    return "\n".join(
+        [*table, f"bound: {_plus_minus(bound.total(), 4)} bits/dim, {counted(images, 'image')}, {last} noise levels"]
+    )
 
 
 def _plus_minus(estimate: Estimate, digits: int) -> str:

@@ -18,6 +18,7 @@ from ddpmcodec.errors import DdpmError, OutputError, TruncatedError
 
 from ._common import (
     EXIT_CODES,
+    ByteCount,
     can_be_read_twice,
     counted,
     file_model_option,
@@ -87,7 +88,9 @@ ALL = Part()
     help="Decode a cut or damaged file to a preview, and report its quality level; ignore what follows the end of a"
     " file. Exit code 0.",
 )
-@click.option("--max-bytes", type=click.IntRange(min=0), metavar="N", help="A preview from the first N bytes only.")
+@click.option(
+    "--max-bytes", type=ByteCount(), metavar="N", help="A preview from the first N bytes only; N may be 20k or 1M."
+)
 @click.option("--step", type=click.IntRange(min=0), metavar="K", help="A preview: stop after K steps.")
 @click.option(
     "--crop",

@@ -9,6 +9,8 @@ import click
 
 from ._common import EXIT_CODES, echo, printable
 
+OK = "ok"  # of a check that finds no problem
+
 
 @click.command(epilog=EXIT_CODES)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
@@ -31,7 +33,7 @@ def _examine() -> tuple[dict[str, Any], int]:
     well = all(check.problem is None for check in checks)
     facts = {
         **_health.description(),
-        "checks": {check.name: check.problem for check in checks},
+        "checks": {check.name: check.problem or OK for check in checks},
         "megapixels_a_second": _health.speed() if well else None,
         "well": well,
     }
@@ -47,11 +49,11 @@ def _text(facts: dict[str, Any]) -> str:
         "kernels": f"{facts['kernel']} is used, this processor runs {', '.join(facts['kernels'])}",
         "jpeg": facts["jpeg"] or "JPEG files are stored as such, by JPEG XL",
         **({"slow": facts["slow"]} if facts["slow"] else {}),
-        **{name: problem or "ok" for name, problem in facts["checks"].items()},
+        **facts["checks"],
     }
     if speed:
         lines["speed"] = f"encode {speed['encode']}, decode {speed['decode']} megapixels a second, on one thread"
-    problems = sum(problem is not None for problem in facts["checks"].values())
+    problems = sum(found != OK for found in facts["checks"].values())
     last = f"{problems} problem{'s' * (problems > 1)}: see above what to do" if problems else "all is well"
     width = max(map(len, lines))
     return "\n".join([*(printable(f"{key:{width}}  {value}") for key, value in lines.items()), last])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ._common import EXIT_CODES, INTERRUPTED, say
+from ._common import EXIT_CODES, INTERRUPTED, counted, say
 from ._training import (
     absolute,
     camera_option,
@@ -89,7 +89,7 @@ def train(
     trainer = trained(out, lambda: context_run.train(settings, Path(out), say, **how))  # type: ignore[arg-type]
     if trainer is None:
         return INTERRUPTED
-    images = f"{trainer.step} steps, {trainer.images} images"
+    images = f"{counted(trainer.step, 'step')}, {counted(trainer.images, 'image')}"
     base = first if first in models.names() else models.PHOTO  # which has the networks of other efforts
     say(f"{out}: {images}; next: ddpmcodec export {out} -o MODEL.safetensors --base {base}")
     return 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ._common import EXIT_CODES, INTERRUPTED, Finite, say
+from ._common import EXIT_CODES, INTERRUPTED, Finite, counted, say
 from ._training import (
     absolute,
     chosen,
@@ -40,7 +40,7 @@ PAPER = {"cifar10": {"size": 32, "batch": 128, "rate": 2e-4}, "large256": {"size
     help="The paper's network for CIFAR-10, or that for CelebA-HQ and LSUN at 256x256.",
 )
 @click.option(
-    "--channels", type=click.IntRange(4, 4096), help="Width of the network, for small runs; the paper's is 128."
+    "--channels", type=click.IntRange(4, 1024), help="Width of the network, for small runs; the paper's is 128."
 )
 @click.option("--dropout", type=Finite(0, 1, max_open=True), help="The paper's is 0.1 (cifar10), 0 (large256).")
 @click.option(
@@ -109,7 +109,7 @@ def train_ddpm(
     if trainer is None:
         return INTERRUPTED
     if trainer.where.rank == 0:
-        done = f"{trainer.step} steps, {trainer.images} images"
+        done = f"{counted(trainer.step, 'step')}, {counted(trainer.images, 'image')}"
         say(f"{out}: {done}; the averaged network is {Path(out, checkpoints.OWN)}")
     return 0
 

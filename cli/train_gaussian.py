@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ._common import EXIT_CODES, INTERRUPTED, say
+from ._common import EXIT_CODES, INTERRUPTED, counted, say
 from ._training import (
     absolute,
     camera_option,
@@ -92,6 +92,6 @@ def train_gaussian(
     trainer = trained(out, lambda: gaussian_trainer.train(settings, Path(out), say, **how))  # type: ignore[arg-type]
     if trainer is None:
         return INTERRUPTED
-    done = f"{trainer.step} steps, {trainer.images} images"
+    done = f"{counted(trainer.step, 'step')}, {counted(trainer.images, 'image')}"
     say(f"{out}: {done}; the model is {Path(out, gaussian_trainer.MODEL)}")
     return 0

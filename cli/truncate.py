@@ -10,6 +10,7 @@ import click
 from ._common import (
     EXIT_CODES,
     PATH_NAME,
+    ByteCount,
     Finite,
     each,
     file_model_option,
@@ -30,7 +31,7 @@ STORED = ("a WebP (encode with --no-webp to keep more)", "a JPEG (encode it with
 @click.command(epilog=EXIT_CODES)
 @click.argument("file", type=PATH_NAME, metavar="FILE")
 @click.option("--bpp", type=Finite(min=0), metavar="X", help="Keep at most X bits per pixel.")
-@click.option("--bytes", type=click.IntRange(min=0), metavar="N", help="Keep at most N bytes.")
+@click.option("--bytes", type=ByteCount(), metavar="N", help="Keep at most N bytes; N may be 20k or 1M.")
 @click.option("--step", type=click.IntRange(min=0), metavar="K", help="Keep what the first K steps need.")
 @click.option(
     "--psnr",

@@ -287,7 +287,8 @@ def _refuse_what_cannot_be_coded(image: Image.Image) -> None:
     if problem := left_out(image):
         raise ImageError(problem)
     if image.mode not in (*CODED_MODES, "P", "PA"):
-        raise ImageError(f"colour mode {image.mode} is not supported: convert it to RGB first")
+        wanted = {"La": "LA", "RGBa": "RGBA"}.get(image.mode, "RGB")  # Pillow converts these to no other mode
+        raise ImageError(f"colour mode {image.mode} is not supported: convert it to {wanted} first")
 
 
 def _refuse_size(width: int, height: int) -> None:

@@ -65,13 +65,18 @@ class UNetConfig:
         """Raises ModelError for what is no network."""
         sizes = self.channels, self.blocks, self.groups, *self.multipliers
         if not (1 <= len(self.multipliers) <= 10 and all(type(size) is int and 1 <= size <= 1024 for size in sizes)):
-            raise ModelError(f"{self}: sizes of a U-Net are integers from 1 to 1024, and its levels 1 to 10")
+            raise ModelError(f"{self._sizes}: sizes of a U-Net are integers from 1 to 1024, and its levels 1 to 10")
         if self.channels % self.groups or self.channels % 2 or self.channels < 4:
-            raise ModelError(f"{self}: channels must be even, at least 4, and make groups of equal size")
+            raise ModelError(f"{self._sizes}: channels must be even, at least 4, and make groups of equal size")
         if not set(self.attention) <= set(range(len(self.multipliers))):
-            raise ModelError(f"{self}: attention at a level that does not exist; they count from 0")
+            raise ModelError(f"attention at {self.attention}: a level that does not exist; they count from 0")
         if not 0 <= self.dropout < 1:
-            raise ModelError(f"{self}: dropout must be at least 0 and below 1")
+            raise ModelError(f"dropout must be at least 0 and below 1, not {self.dropout}")
+
+    @property
+    def _sizes(self) -> str:
+        """For errors."""
+        return f"{self.channels} channels in {self.groups} groups, times {self.multipliers}, {self.blocks} blocks"
 
     @property
     def multiple(self) -> int:

@@ -363,7 +363,7 @@ def first_networks(
             networks[role] = _begun_as(start_networks[role], shape)
         except ValueError as error:
             raise TrainingError(
-                f"{start}: its network {role} is larger than one of size {size} ({error}): give another size=... or"
+                f"{start}: its network {role} does not grow to one of size {size} ({error}): give another size=... or"
                 " start=..."
             ) from error
     return networks
@@ -374,7 +374,7 @@ def _begun_as(network: Trainable, shape: Shape) -> Trainable:
     if network.shape == shape:
         return network
     if not isinstance(network, TrainableNetwork):
-        raise ValueError(f"{network.shape} cannot become {shape}")
+        raise ValueError(f"architecture {network.shape.architecture!r}")
     return grown(network, shape)
 
 

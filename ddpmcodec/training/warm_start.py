@@ -28,7 +28,8 @@ def grown(network: TrainableNetwork, shape: Shape) -> TrainableNetwork:
     shrinks = shape.width < current.width or shape.depth < current.depth or shape.shown < current.shown
     is_other = shape != current._replace(width=shape.width, depth=shape.depth, shown=shape.shown)
     if shrinks or is_other:
-        raise ValueError(f"{current} cannot become {shape}")
+        pairs = zip(shape._fields, current, shape, strict=True)
+        raise ValueError(", ".join(f"{name} {own} cannot become {new}" for name, own, new in pairs if own != new))
     larger = TrainableNetwork(shape)
     with torch.no_grad():
         for layer, weight in larger.weights.items():

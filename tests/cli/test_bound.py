@@ -64,6 +64,8 @@ def test_people_read_a_table(ddpm: Any, images: Path, tiny_gaussian: Path) -> No
     assert rates == sorted(rates)
     assert lines[-1].startswith(f"bound: {rates[-1]:.4f} ± ")
     assert lines[-1].endswith(" bits/dim, 3 images, 30 noise levels")
+    one = ddpm("bound", images, "--model", tiny_gaussian, "--levels", 2, "--limit", 1).stdout.decode()
+    assert one.endswith(" bits/dim, 1 image, 2 noise levels\n")
 
 
 def test_what_it_refuses(ddpm: Any, tmp_path: Path, tiny_unet: Path) -> None:

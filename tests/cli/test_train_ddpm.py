@@ -42,7 +42,7 @@ def test_training_writes_a_network_to_code_with_and_takes_the_place_of_no_other_
     ended = ddpm("train-ddpm", "--data", data, "--out", run_folder, *SMALL)
     network = run_folder / "ddpm.safetensors"
     assert (ended.code, ended.stdout) == (0, b"")
-    assert ended.stderr.endswith(f"ddpmcodec: {run_folder}: 1 steps, 2 images; the averaged network is {network}\n")
+    assert ended.stderr.endswith(f"ddpmcodec: {run_folder}: 1 step, 2 images; the averaged network is {network}\n")
     assert names(run_folder) == ["ddpm.safetensors", "log.jsonl", "state.safetensors"]
     denoiser = pretrained.load(network)
     config = denoiser.unet.config
@@ -135,7 +135,10 @@ def test_an_interrupted_run_says_what_is_kept(
     [
         (("--steps", 0), "Invalid value for '--steps'"),
         (("--channels", 2), "Invalid value for '--channels'"),
-        (("--channels", 9), "channels must be"),  # a width that no network can have
+        (
+            ("--channels", 9),
+            "Error: 9 channels in 2 groups, times (1, 2, 2, 2), 2 blocks: channels must be",
+        ),  # a width that no network can have
         (("--dropout", 1), "Invalid value for '--dropout'"),
         (("--rate", 0), "Invalid value for '--rate'"),
     ],

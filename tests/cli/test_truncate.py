@@ -148,6 +148,20 @@ def test_too_few_bytes_are_an_error_with_the_least_number(ddpm: Any, file: Path,
     assert names(file.parent) == ["file.ddpm"]
 
 
+def test_bytes_have_the_units_of_head(ddpm: Any, photo: Path) -> None:
+    large = photo.with_name("large.ddpm")
+    Image.effect_noise((80, 64), 50).save(photo)
+    assert ddpm("encode", photo, "--no-webp", "-o", large).code == 0
+    given = ("truncate", large, "--no-mark", "-o", "-", "--bytes")
+    for unit, size in (("2k", 2048), ("3K", 3072), ("1M", large.stat().st_size), ("300", 300)):
+        assert len(ddpm(*given, unit).stdout) == size
+    for wrong in ("k", "2m", "-1k", "1.5k"):
+        ended = ddpm(*given, wrong)
+        assert (ended.code, "Invalid value for '--bytes'" in ended.stderr) == (2, True)
+    shown = [ddpm("decode", large, "-o", "-", "--max-bytes", size).stdout for size in ("1k", "1024")]
+    assert shown[0] == shown[1]
+
+
 @pytest.mark.parametrize("force", [[], ["-f"]])
 def test_the_input_is_never_overwritten(ddpm: Any, file: Path, coded: bytes, force: list[str]) -> None:
     ended = ddpm("truncate", file, "--bytes", 60, "-o", file, *force)

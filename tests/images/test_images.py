@@ -143,9 +143,12 @@ def test_fewer_bits_are_accepted(depth: int) -> None:
     assert load_image(png(0, depth, 8 // depth), "x").size == (2, 2)
 
 
-@pytest.mark.parametrize("mode", ["CMYK", "YCbCr", "LAB", "HSV"])
-def test_other_colour_modes_are_refused(mode: str) -> None:
-    with pytest.raises(ImageError, match=f"colour mode {mode} is not supported: convert it to RGB first"):
+@pytest.mark.parametrize(
+    ("mode", "remedy"),
+    [("CMYK", "RGB"), ("YCbCr", "RGB"), ("LAB", "RGB"), ("HSV", "RGB"), ("La", "LA"), ("RGBa", "RGBA")],
+)
+def test_other_colour_modes_are_refused(mode: str, remedy: str) -> None:
+    with pytest.raises(ImageError, match=f"colour mode {mode} is not supported: convert it to {remedy} first"):
         to_planes(Image.new(mode, (4, 4)))
 
 

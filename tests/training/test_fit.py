@@ -58,7 +58,7 @@ def test_a_run_begins_as_another_of_its_architecture(pictures: Path, tmp_path: P
     fit(pictures, tmp_path / "second", start=str(tmp_path / "first"), **options)
     with pytest.raises(TrainingError, match=r"'linear', can only begin as the run .*: give start=\.{3} the folder"):
         fit(pictures, tmp_path / "third", start=str(tmp_path / "first" / "model.safetensors"), **options)
-    with pytest.raises(TrainingError, match="its network direct is larger than one of size 1"):
+    with pytest.raises(TrainingError, match="its network direct does not grow to one of size 1"):
         fit(pictures, tmp_path / "third", start=str(tmp_path / "first"), **options | {"network": "residual"})
 
 
