@@ -119,7 +119,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        say("interrupted: nothing was kept of the file in progress")
+        say("interrupted: files that were finished stay, nothing was kept of the one in progress")
         return INTERRUPTED
     except FAILURES as error:
         return failure(error)

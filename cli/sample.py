@@ -32,7 +32,7 @@ from ._common import (
     with_options,
     write_stdout,
 )
-from ._outputs import Outputs
+from ._outputs import Outputs, is_whole
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -188,6 +188,11 @@ def write_grid(output: str, images: Tensor, *, scale: int, force: bool) -> None:
     metavar="FILE",
     help="With --shared-latent: latents of this image (the forward process), and not of a sample.",
 )
+@click.option(
+    "--skip-existing",
+    is_flag=True,
+    help="Draw only images that the folder lacks, as after an interruption; with the same options they are the same.",
+)
 @sampling_options
 def sample(
     output: str,
@@ -196,19 +201,26 @@ def sample(
     progressive: bool,
     times: tuple[int, ...],
     image: str | None,
+    skip_existing: bool,
     T: int,
     scale: int,
     force: bool,
     quiet: bool,
     **options: Any,
 ) -> int:
-    """Draw images from a model, by the reverse process of the diffusion: from noise x_T to x_0."""
+    """Draw images from a model, by the reverse process of the diffusion: from noise x_T to x_0.
+
+    In a folder, --seed and its number determine an image, whatever --count is; the rounding of a checkpoint's network
+    may differ.
+    """
+    is_folder = Path(output).is_dir()
     _check_usage(Path(output), progressive, times, image)
-    outputs = (
-        _numbered(Path(output), count, force)
-        if Path(output).is_dir()
-        else [grid_output(output, [image] if image else [], force=force)]
-    )
+    if skip_existing and (force or not is_folder):
+        raise click.UsageError("--skip-existing leaves the images of a folder: name one with -o, and leave out -f")
+    outputs = {} if is_folder else {0: grid_output(output, [image] if image else [], force=force)}
+    if is_folder:
+        outputs = _numbered(Path(output), count, force, skip_existing)
+        count = len(outputs)
     pixels = None if image is None else read_images([image])
     height, width = (size, size) if pixels is None else pixels.shape[2:]
     base_sampler = sampler(T=T, **options)
@@ -217,8 +229,8 @@ def sample(
         raise click.UsageError(f"--shared-latent {max(times)}: timesteps are 1 to {T}, the number of --levels")
     calls = count * (sum(set(times)) or T) + (T - min(times) + 1 if times and pixels is None else 0)
     with watched(base_sampler, "sample", calls, (height, width), quiet=quiet) as watched_sampler:
-        if Path(output).is_dir():
-            _write_each(watched_sampler, outputs, size, scale, force)
+        if is_folder:
+            _write_each(watched_sampler, outputs, options["seed"], size, scale, force)
         elif times:
             write_grid(
                 outputs[0],
@@ -242,20 +254,25 @@ def _check_usage(output: Path, progressive: bool, times: tuple[int, ...], image:
         raise click.UsageError("--image needs --shared-latent: which latents of the image?")
 
 
-def _numbered(folder: Path, count: int, force: bool) -> list[str]:
-    """A PNG for each image, none of which may exist."""
-    paths = [folder / f"sample-{number:05}.png" for number in range(count)]
-    for path in paths:
+def _numbered(folder: Path, count: int, force: bool, skip_existing: bool) -> dict[int, str]:
+    """A PNG for each image by its number, none of which may exist. skip_existing: those that are there are left out."""
+    paths = {number: folder / f"sample-{number:05}.png" for number in range(count)}
+    if skip_existing:
+        paths = {number: path for number, path in paths.items() if not is_whole(path)}
+    for path in paths.values():
         check_output(path, None, force=force)
-    return [str(path) for path in paths]
+    return {number: str(path) for number, path in paths.items()}
 
 
-def _write_each(sampler: Sampler, outputs: list[str], size: int, scale: int, force: bool) -> None:
-    for first in range(0, len(outputs), BATCH):
-        batch = outputs[first : first + BATCH]
-        images = sampler.finish(sampler.start(len(batch), size, size))
-        for output, image in zip(batch, images, strict=True):
-            write_grid(output, image[None, None], scale=scale, force=force)
+def _write_each(sampler: Sampler, outputs: dict[int, str], seed: int, size: int, scale: int, force: bool) -> None:
+    from ddpmcodec.paper.sampling import generator_of
+
+    numbers = list(outputs)
+    for first in range(0, len(numbers), BATCH):
+        batch = numbers[first : first + BATCH]
+        each = replace(sampler, generator=[generator_of(seed, number) for number in batch])
+        for number, image in zip(batch, each.finish(each.start(len(batch), size, size)), strict=True):
+            write_grid(outputs[number], image[None, None], scale=scale, force=force)
 
 
 def _latents(sampler: Sampler, pixels: Tensor | None, size: int, times: tuple[int, ...]) -> dict[int, Tensor]:

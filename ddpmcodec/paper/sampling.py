@@ -2,7 +2,7 @@
 
 In the notation c_t = v + s_t n every method is one rule for c_u given c_t and the denoiser's p(v | c_t), u < t; at s_1
 the denoiser's mean is the image. Images [N, 3, H, W] count from 0 to 255, latents c_t [N, 3, H, W] are in centred grey
-levels. Everything drawn comes from one generator, on the CPU, so that a seed repeats it.
+levels. Everything drawn comes from one generator, or one for each image, on the CPU, so that a seed repeats it.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -24,16 +25,17 @@ from ddpmcodec.paper.unet import PaperDenoiser
 PIXELS = 1 << 16  # of the images in one network call
 FIRST_LEVEL, LAST_LEVEL = 0.75, 1000.0  # grey levels: hardly visible, and nothing left to see
 
-Method = Callable[[Tensor, Prediction, float, float, torch.Generator], Tensor]  # c_t, p(v | c_t), s_t, s_u -> c_u
+Source: TypeAlias = "torch.Generator | Sequence[torch.Generator]"  # of noise: one for all images, or one for each
+Method = Callable[[Tensor, Prediction, float, float, Source], Tensor]  # c_t, p(v | c_t), s_t, s_u -> c_u
 
 
-def ancestral(c_t: Tensor, prediction: Prediction, s_t: float, s_u: float, generator: torch.Generator) -> Tensor:
+def ancestral(c_t: Tensor, prediction: Prediction, s_t: float, s_u: float, generator: Source) -> Tensor:
     """Algorithm 2: c_u ~ p(c_u | c_t), the channels of a pixel coupled as the denoiser says."""
     scale = torch.exp(prediction.log_scale)
     return draw(reverse(c_t, prediction.mean - HALF_RANGE, scale, prediction.coefficients, s_t, s_u), generator)
 
 
-def draw(transition: Reverse, generator: torch.Generator) -> Tensor:
+def draw(transition: Reverse, generator: Source) -> Tensor:
     """c_u [N, 3, H, W] from its innovations: the coefficients of `Reverse` multiply those of the channels before."""
     new = transition.variance.sqrt() * normal_like(transition.mean, generator)
     to_green, red_to_blue, green_to_blue = transition.coefficients.unbind(1)
@@ -50,7 +52,7 @@ def ddim(eta: float = 0.0) -> Method:
     if not 0 <= eta <= 1:
         raise ValueError(f"eta of DDIM must be 0 to 1, not {eta:g}")
 
-    def step(c_t: Tensor, prediction: Prediction, s_t: float, s_u: float, generator: torch.Generator) -> Tensor:
+    def step(c_t: Tensor, prediction: Prediction, s_t: float, s_u: float, generator: Source) -> Tensor:
         v = prediction.mean - HALF_RANGE
         fresh = eta * s_u * math.sqrt(1 - (s_u / s_t) ** 2)
         kept = math.sqrt(s_u**2 - fresh**2)
@@ -59,8 +61,21 @@ def ddim(eta: float = 0.0) -> Method:
     return step
 
 
-def normal_like(c: Tensor, generator: torch.Generator) -> Tensor:
-    return torch.randn(c.shape, generator=generator, dtype=c.dtype).to(c.device)
+def normal_like(c: Tensor, generator: Source) -> Tensor:
+    return normal(c.shape, generator, c.dtype).to(c.device)
+
+
+def normal(shape: Sequence[int], generator: Source, dtype: torch.dtype | None = None) -> Tensor:
+    """Standard normal numbers of a batch, on the CPU."""
+    if isinstance(generator, torch.Generator):
+        return torch.randn(*shape, generator=generator, dtype=dtype)
+    return torch.stack([torch.randn(*shape[1:], generator=own, dtype=dtype) for own in generator])
+
+
+def generator_of(seed: int, number: int) -> torch.Generator:
+    """Of one of many images, which is then the same however many are drawn, and with which others."""
+    (state,) = np.random.SeedSequence((seed, number)).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(state))
 
 
 class State(NamedTuple):
@@ -77,7 +92,7 @@ class Sampler:
 
     denoiser: Denoiser
     levels: Levels
-    generator: torch.Generator
+    generator: Source
     method: Method = ancestral
 
     @property
@@ -87,7 +102,7 @@ class Sampler:
     def start(self, n: int, height: int, width: int) -> Tensor:
         """c_T [n, 3, height, width] of z_T ~ N(0, 1): its standard deviation is 127.5 / alpha_T grey levels."""
         std = math.hypot(HALF_RANGE, float(self.levels[-1]))
-        return std * torch.randn(n, 3, height, width, generator=self.generator)
+        return std * normal((n, 3, height, width), self.generator)
 
     def noised(self, images: Tensor, t: int) -> Tensor:
         """c_t ~ q(c_t | x): the paper's stochastic encoder."""

@@ -91,7 +91,11 @@ def test_the_console_command_exits_with_the_code(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("error", "code", "message"),
     [
-        (KeyboardInterrupt(), 130, "ddpmcodec: interrupted: nothing was kept of the file in progress"),
+        (
+            KeyboardInterrupt(),
+            130,
+            "ddpmcodec: interrupted: files that were finished stay, nothing was kept of the one in progress",
+        ),
         (MemoryError(), 1, "photo.png: not enough memory"),
         (OSError(5, "Input/output error"), 1, "Input/output error"),
     ],
@@ -131,7 +135,10 @@ def test_ctrl_c_is_130_without_a_traceback(tmp_path: Path, names: Any) -> None:
         process.stdin.close()  # where the signal came between two reads, it is seen after the next one
         stderr = process.stderr.read().decode()
     assert process.returncode == 130
-    assert stderr.strip() == "ddpmcodec: interrupted: nothing was kept of the file in progress"
+    assert (
+        stderr.strip()
+        == "ddpmcodec: interrupted: files that were finished stay, nothing was kept of the one in progress"
+    )
     assert names(tmp_path) == []
 
 

@@ -81,12 +81,40 @@ def test_methods_differ(ddpm: Any, small: list[Any]) -> None:
 def test_a_folder_gets_a_png_for_each_image(ddpm: Any, tmp_path: Path, small: list[Any], names: Any) -> None:
     assert ddpm("sample", "-o", tmp_path, "--count", 2, *small).code == 0
     assert names(tmp_path) == ["sample-00000.png", "sample-00001.png"]
-    grid = BytesIO(ddpm("sample", "-o", "-", "--count", 2, *small).stdout)
-    one_by_one = [tiles(tmp_path / name)[0, 0] for name in names(tmp_path)]
-    assert np.array_equal(tiles(grid)[0], one_by_one)
+    first, second = (tiles(tmp_path / name)[0, 0] for name in names(tmp_path))
+    assert not np.array_equal(first, second)
     assert ddpm("sample", "-o", tmp_path, "-f", "--count", 1, "--scale", 4, *small).code == 0
     with Image.open(tmp_path / "sample-00000.png") as image:
         assert image.size == (4 * SIDE, 4 * SIDE)
+
+
+@pytest.mark.parametrize("method", [[], ["--method", "ddim", "--eta", 1]], ids=str)
+def test_images_in_a_folder_are_those_of_the_seed_however_many_there_are(
+    ddpm: Any, tmp_path: Path, small: list[Any], method: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And so the rest is drawn after an interruption, or more of them."""
+    monkeypatch.setattr("ddpmcodec.cli.sample.BATCH", 3)
+    few, all_of_them = tmp_path / "few", tmp_path / "all"
+    for folder, count in ((few, 2), (all_of_them, 5)):
+        folder.mkdir()
+        assert ddpm("sample", "-o", folder, "--count", count, *method, *small).code == 0
+    (few / "sample-00000.png").unlink()
+    kept = (few / "sample-00001.png").stat().st_mtime_ns
+    assert ddpm("sample", "-o", few, "--count", 5, "--skip-existing", *method, *small).code == 0
+    assert (few / "sample-00001.png").stat().st_mtime_ns == kept
+    for path in all_of_them.iterdir():
+        assert (few / path.name).read_bytes() == path.read_bytes()
+    other = ddpm("sample", "-o", few, "--count", 1, "-f", "--seed", 1, *method, *small)
+    assert (other.code, (few / "sample-00000.png").read_bytes() == path.read_bytes()) == (0, False)
+
+
+def test_only_images_of_a_folder_are_skipped(ddpm: Any, tmp_path: Path, small: list[Any]) -> None:
+    for given in (("-o", tmp_path / "grid.png"), ("-o", tmp_path, "-f")):
+        ended = ddpm("sample", *given, "--skip-existing", *small)
+        assert (ended.code, "--skip-existing leaves the images of a folder" in ended.stderr) == (2, True)
+    (tmp_path / "sample-00000.png").write_bytes(b"mine")
+    ended = ddpm("sample", "-o", tmp_path, "--count", 1, "--skip-existing", *small)
+    assert (ended.code, "sample-00000.png: exists already" in ended.stderr) == (1, True)
 
 
 def test_images_in_a_folder_are_not_overwritten(ddpm: Any, tmp_path: Path, small: list[Any], names: Any) -> None:
