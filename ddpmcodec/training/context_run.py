@@ -116,20 +116,20 @@ def fit(
     known = [field.name for field in fields(ContextSettings) if field.name != "data"]
     if unknown := sorted(settings.keys() - {*known}):
         raise TypeError(f"fit() takes no {', '.join(unknown)}: settings are {', '.join(known)}")
-    folder = Path(out)
+    folder, array = Path(out), Path(out) / IMAGES
     if isinstance(data, np.ndarray):
-        array = folder / IMAGES
-        if not state.exists(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            np.save(array, data)
-        sources = [str(array.absolute())]
+        sources = [array]
     else:
-        sources = [str(Path(source).absolute()) for source in ([data] if isinstance(data, (str, Path)) else data)]
-    chosen = ContextSettings(tuple(sources), **settings)
+        sources = [Path(source) for source in ([data] if isinstance(data, (str, Path)) else data)]
+    chosen = ContextSettings(tuple(str(source.absolute()) for source in sources), **settings)
+    if isinstance(data, np.ndarray) and not state.exists(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        np.save(array, data)
     train(chosen, folder, say, resume=resume, chosen=settings, device=device, compiled=compiled)
     content = export([folder], name, base=base)
+    model = parse(content, str(folder / MODEL))
     write_file(folder / MODEL, content, replace=True)
-    return parse(content, str(folder / MODEL))
+    return model
 
 
 def _batches(settings: ContextSettings, sets: Sequence[list[Pixels]], where: torch.device, say: Say) -> Batches:

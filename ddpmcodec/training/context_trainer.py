@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ from ddpmcodec.training.replay import (
     parts_of,
     pixels_of,
 )
-from ddpmcodec.training.run import check_numbers
+from ddpmcodec.training.run import Count, CountFrom0, Positive, Range, Seed, Share, check
 from ddpmcodec.training.state import State
 from ddpmcodec.training.trainable import (
     CHANNELS,
@@ -57,33 +57,36 @@ GAIN_PACE = 8.0
 CAPACITY, USES = 1 << 19, 1.0
 
 
+Effort = Annotated[int, Range(f"an effort from {EFFORTS[0]} to {EFFORTS[-1]}", EFFORTS[0], EFFORTS[-1])]
+
+
 @dataclass(frozen=True)
 class ContextSettings:
     """One training run; rates fall linearly to zero over its hours."""
 
     data: tuple[str, ...]  # several data sets are taken round-robin, a batch of images each
     validate: str | None = None  # images to evaluate on, instead of images held out
-    hold_out: int | None = None  # last images of the first data set; None: a tenth, 2,000 at most
-    hours: float = 1.5
-    effort: int = 2  # whose networks they are
-    size: int | None = None  # their shapes (`trainable.SIZES`); None: those of the effort's number
+    hold_out: CountFrom0 | None = None  # last images of the first data set; None: a tenth, 2,000 at most
+    hours: Positive = 1.5
+    effort: Effort = 2  # whose networks they are
+    size: Count | None = None  # their shapes (`trainable.SIZES`); None: those of the effort's number
     roles: tuple[str, ...] = ROLES  # that are trained
     network: str = RESIDUAL  # their architecture
-    crop: int = 96  # side; of sets with smaller images smaller
+    crop: Count = 96  # side; of sets with smaller images smaller
     start: str | None = None  # a model, or the folder of a run: networks begin as these, grown where they are smaller
-    camera_share: float = 0.0  # of the crops of the largest size that get a sensor's noise and blur
-    batch: int = 4096  # positions a step
-    muon_rate: float = 0.016
-    adam_rate: float = 4e-3
-    seed: int = 0
+    camera_share: Share = 0.0  # of the crops of the largest size that get a sensor's noise and blur
+    batch: Count = 4096  # positions a step
+    muon_rate: Positive = 0.016
+    adam_rate: Positive = 4e-3
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
-        """Raises TrainingError for a role that there is not, or none, and for numbers that make no run."""
-        check_numbers(self)
+        """Raises TrainingError for a role that there is not, or none, and for what makes no run."""
         roles = (self.roles,) if isinstance(self.roles, str) else tuple(self.roles)
         if not roles or not set(roles) <= set(ROLES):
             raise TrainingError(f"roles are some of {', '.join(ROLES)}, not {', '.join(map(str, roles)) or 'none'}")
         object.__setattr__(self, "roles", roles)  # a list is not what a state has
+        check(self)
 
 
 class Batches(Protocol):

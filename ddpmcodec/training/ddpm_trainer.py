@@ -37,7 +37,7 @@ from ddpmcodec.training import run, state
 from ddpmcodec.training.data import Crops, DeviceCrops, Pixels, load_sets
 from ddpmcodec.training.ddpm_objective import Objective, Process, losses, noisy_batch
 from ddpmcodec.training.optim import device_of, follow
-from ddpmcodec.training.run import Say
+from ddpmcodec.training.run import Count, CountFrom0, LevelCount, Positive, Say, Seed
 from ddpmcodec.training.state import State
 
 CHANGES = ("steps",)  # settings that a resumed run may change
@@ -58,15 +58,19 @@ class DdpmSettings:
     network: UNetConfig = CIFAR10
     objective: Objective = "simple"
     schedule: Literal["linear", "cosine"] = "linear"
-    levels: int = 1000  # T, the number of noise levels
-    steps: int = 800_000
-    batch: int = 128  # images of a step, on all devices together
-    size: int = 32  # side of the images, or of crops from larger ones
-    rate: float = 2e-4  # of Adam
-    warmup: int = 5000  # steps to the full rate
+    levels: LevelCount = 1000  # T, the number of noise levels
+    steps: Count = 800_000
+    batch: Count = 128  # images of a step, on all devices together
+    size: Count = 32  # side of the images, or of crops from larger ones
+    rate: Positive = 2e-4  # of Adam
+    warmup: Count = 5000  # steps to the full rate
     bfloat16: bool = False  # products and convolutions of the network; weights, losses and averages are float32
-    hold_out: int = 0  # last images of the data, for evaluation; the paper holds none out
-    seed: int = 0
+    hold_out: CountFrom0 = 0  # last images of the data, for evaluation; the paper holds none out
+    seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        """Raises TrainingError for what makes no run."""
+        run.check(self)
 
     def noise_levels(self) -> Levels:
         """The paper's betas are those of 1000 levels. Other numbers of levels have them scaled, so that the last level

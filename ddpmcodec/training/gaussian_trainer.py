@@ -33,7 +33,7 @@ from ddpmcodec.paper.schedule import HALF_RANGE, ddpm_linear
 from ddpmcodec.training import run, state
 from ddpmcodec.training.data import Mixture, crops_of, image_sets, left_out
 from ddpmcodec.training.optim import Muon, follow
-from ddpmcodec.training.run import Say
+from ddpmcodec.training.run import Count, CountFrom0, LevelCount, Positive, Say, Seed, Share
 from ddpmcodec.training.state import State
 
 Objective = Literal["bound", "simple"]
@@ -142,25 +142,25 @@ class GaussianSettings:
     data: tuple[str, ...]  # several data sets round-robin, a step each
     name: str = "gaussian"  # of the model
     start: str | None = None  # folder of a run, or a model, whose (averaged) network this one starts from
-    hours: float = 1.5
-    steps: int | None = None  # takes the place of `hours`: a run that repeats exactly
+    hours: Positive = 1.5
+    steps: Count | None = None  # takes the place of `hours`: a run that repeats exactly
     objective: Objective = "bound"
-    batch: int = 64
-    crop: int = 32
-    camera_share: float = 0.0  # of the crops of the largest size that get a sensor's noise and blur
-    hold_out: int | None = None  # last images of the first data set; None: a tenth, 2,000 at most
+    batch: Count = 64
+    crop: Count = 32
+    camera_share: Share = 0.0  # of the crops of the largest size that get a sensor's noise and blur
+    hold_out: CountFrom0 | None = None  # last images of the first data set; None: a tenth, 2,000 at most
     validate: str | None = None  # data to evaluate on instead
-    muon_rate: float = 0.02
-    adam_rate: float = 7e-4
-    warmup: int = 200
-    seed: int = 0
-    evaluate_images: int = 200
-    evaluate_levels: int = 32
+    muon_rate: Positive = 0.02
+    adam_rate: Positive = 7e-4
+    warmup: Count = 200
+    seed: Seed = 0
+    evaluate_images: Count = 200
+    evaluate_levels: LevelCount = 32
     architecture: Architecture = field(default_factory=Architecture)
 
     def __post_init__(self) -> None:
-        """Raises TrainingError for numbers that make no run."""
-        run.check_numbers(self)
+        """Raises TrainingError for what makes no run."""
+        run.check(self)
 
 
 class GaussianTrainer:

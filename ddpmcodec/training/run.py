@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import signal
+import sys
 import threading
 import time
 from collections import defaultdict
@@ -16,7 +17,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, NamedTuple, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from tqdm import tqdm
 
@@ -206,13 +208,41 @@ def _termination() -> Iterator[Callable[[], bool]]:
 # --- settings
 
 
-def check_numbers(settings: Any) -> None:
-    """Raises TrainingError for hours, crops, batches, rates and shares that make no run, such as nan."""
-    for name in ("hours", "crop", "batch", "muon_rate", "adam_rate"):
-        if not 0 < (number := getattr(settings, name)) < math.inf:
-            raise TrainingError(f"{name}={number}: give a number above 0")
-    if not 0 <= settings.camera_share <= 1:
-        raise TrainingError(f"camera_share={settings.camera_share}: give a share from 0 to 1")
+class Range(NamedTuple):
+    """The numbers that a setting may be, ends included."""
+
+    described: str
+    least: float
+    most: float = sys.float_info.max
+
+
+Positive = Annotated[float, Range("a number above 0", math.ulp(0.0))]
+Share = Annotated[float, Range("a share from 0 to 1", 0, 1)]
+Count = Annotated[int, Range("a whole number above 0", 1)]
+CountFrom0 = Annotated[int, Range("a whole number not below 0", 0)]
+LevelCount = Annotated[int, Range("a whole number above 1", 2)]
+Seed = Annotated[int, Range("a whole number from 0 to 2147483647", 0, 2**31 - 1)]
+
+
+def check(settings: Any) -> None:
+    """Raises TrainingError for a setting that is not of its field's type, or outside of that type's `Range`: it would
+    end a run after hours, or make none."""
+    for name, hint in get_type_hints(type(settings), include_extras=True).items():
+        if not _fits(value := getattr(settings, name), hint):
+            raise TrainingError(f"{name}={value!r}: give {_described(hint)}")
+
+
+def _described(hint: Any) -> str:
+    arguments = get_args(hint)
+    if get_origin(hint) is Annotated:
+        return str(arguments[1].described)
+    if get_origin(hint) is Literal:
+        return f"one of {', '.join(arguments)}"
+    if get_origin(hint) in (Union, UnionType):
+        return " or ".join(map(_described, arguments))
+    if hint is NoneType:
+        return "None"
+    return hint.__name__ if type(hint) is type else str(hint)
 
 
 # --- resuming
@@ -265,19 +295,24 @@ def _revived(settings_type: type[S], values: Mapping[str, Any]) -> S:
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    """Whether a value of JSON is one of a type that settings have.
+    """Whether a value is one of a type that settings have, as JSON keeps them.
 
     >>> _fits(3, float | None), _fits(("a", 3), tuple[str, ...]), _fits("3", int), _fits(True, int)
     (True, False, False, False)
     """
     arguments = get_args(hint)
+    if get_origin(hint) is Annotated:
+        kind, allowed = arguments
+        return _fits(value, kind) and allowed.least <= value <= allowed.most
     if get_origin(hint) is Literal:
         return value in arguments
     if get_origin(hint) is tuple:
         return isinstance(value, tuple) and all(_fits(each, arguments[0]) for each in value)
     if arguments:
         return any(_fits(value, argument) for argument in arguments)
-    return type(value) is hint or (hint is float and type(value) is int)
+    if hint is float:  # a NumPy float is a Python float, too
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return type(value) is hint
 
 
 def _require_same(out: Path, name: str, before: Any, now: Any) -> None:

@@ -241,7 +241,6 @@ def test_a_loss_that_is_no_number_changes_nothing(settings: DdpmSettings) -> Non
     ("change", "message"),
     [
         ({"size": 7}, "images of 7 pixels: size=... must be a multiple of 2"),
-        ({"batch": 0}, "a batch of 0 is too small for 1 processes: raise batch=..."),
         ({"objective": "hybrid"}, "the hybrid objective, and no other, trains a network with learned variances"),
         ({"network": replace(NETWORK, learned_variance=True)}, "the hybrid objective, and no other, trains"),
         ({"size": 32}, "no training image is at least 32x32"),
@@ -254,6 +253,11 @@ def test_settings_that_contradict_each_other_are_named(
     with pytest.raises(TrainingError, match=message):
         start(replace(settings, **change), out)
     assert not out.exists()
+
+
+def test_every_process_needs_an_image_of_a_batch(settings: DdpmSettings) -> None:
+    with pytest.raises(TrainingError, match=r"a batch of 5 is too small for 8 processes: raise batch=..."):
+        ddpm_trainer._check(settings, Processes(0, 8, torch.device("cpu")))
 
 
 def test_a_device_that_is_not_there_is_named(settings: DdpmSettings, out: Path) -> None:

@@ -12,7 +12,7 @@ import ddpmcodec
 from ddpmcodec.errors import ModelError, TrainingError
 from ddpmcodec.models import architectures
 from ddpmcodec.models.context import parse
-from ddpmcodec.training import fit
+from ddpmcodec.training import context_run, fit
 from ddpmcodec.training.context_trainer import ContextTrainer
 from ddpmcodec.training.trainable import shape_of, trainable
 
@@ -89,3 +89,18 @@ def test_settings_that_there_are_not_are_named(gradients: np.ndarray, tmp_path: 
     with pytest.raises(TypeError, match=r"^fit\(\) takes no epochs: settings are validate, hold_out, hours"):
         fit(gradients, tmp_path / "run", epochs=3)
     assert not (tmp_path / "run").exists()
+
+
+def test_settings_that_make_no_run_leave_no_folder(gradients: np.ndarray, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"^effort=4: give an effort from 1 to 3$"):
+        fit(gradients, tmp_path / "run", effort=4)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_model_that_cannot_be_read_is_not_written(
+    gradients: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(context_run, "export", lambda *_, **__: b"no model")
+    with pytest.raises(ModelError, match=r"model\.safetensors: "):
+        fit(gradients, tmp_path / "run", effort=1, roles=("direct",), hours=0.01, **OPTIONS)
+    assert not (tmp_path / "run" / context_run.MODEL).exists()
