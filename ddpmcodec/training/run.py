@@ -256,11 +256,14 @@ def settings_of(
     A run that goes on has the settings that it was started with; those named in `chosen` must be the same, except for
     `changes`, which are taken from `settings`. A folder without a run takes `settings` as they are.
 
-    Raises TrainingError when the folder is a file, or holds a run and `resume` is off, or a chosen setting differs.
+    Raises TrainingError when the folder is a file, or holds a run and `resume` is off, or none and `settings` name no
+    data to begin one with, or a chosen setting differs.
     """
     if out.exists() and not out.is_dir():
         raise TrainingError(f"{out}: is a file: name a folder for the run")
     if not state.exists(out):
+        if resume and not settings.data:  # type: ignore[attr-defined]
+            raise TrainingError(f"{out}: there is no run to go on with; to begin one, name images with data=...")
         return settings, False
     if not resume:
         raise TrainingError(f"{out}: holds a training run already; go on with resume=True, or choose another folder")

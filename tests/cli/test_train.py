@@ -193,12 +193,20 @@ def test_missing_data_are_named(tmp_path: Path, ddpm: Ddpm) -> None:
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("resume", [[], ["--resume"]])
-def test_a_new_run_needs_data(tmp_path: Path, ddpm: Ddpm, resume: list[str]) -> None:
-    ended = ddpm("train", "--out", tmp_path / "run", *resume)
+def test_a_new_run_needs_data(tmp_path: Path, ddpm: Ddpm) -> None:
+    ended = ddpm("train", "--out", tmp_path / "run")
     assert (ended.code, ended.stderr) == (
         1, "ddpmcodec: no training images: name a folder, an array or a CIFAR-10 root with --data\n"
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ["train", "train-gaussian", "train-ddpm"])
+def test_without_data_only_a_run_that_there_is_goes_on(tmp_path: Path, ddpm: Ddpm, command: str) -> None:
+    ended = ddpm(command, "--out", tmp_path / "nope", "--resume")
+    assert (ended.code, ended.stderr) == (
+        1, f"ddpmcodec: {tmp_path / 'nope'}: there is no run to go on with; to begin one, name images with --data\n"
+    )  # fmt: skip
+    assert not (tmp_path / "nope").exists()
 
 
 @pytest.mark.parametrize("kept", [0, 6, 2000])

@@ -260,6 +260,11 @@ def test_a_folder_without_a_run_takes_the_settings_as_they_are(tmp_path: Path) -
     assert settings_of(tmp_path, Settings(rate=0.1), resume=True) == (Settings(rate=0.1), False)
 
 
+def test_a_folder_without_a_run_and_no_data_make_none(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="nope: there is no run to go on with; to begin one, name images with data"):
+        settings_of(tmp_path / "nope", Settings(data=()), resume=True)
+
+
 def test_another_run_is_not_gone_on_with_unasked(out: Path) -> None:
     with pytest.raises(TrainingError, match="holds a training run already; go on with resume=True, or choose another"):
         settings_of(out, Settings(), resume=False)
