@@ -57,8 +57,11 @@ validate_option = click.option(
     "--validate", type=PATH_NAME, metavar="PATH", help="Data to evaluate on, instead of images held out."
 )
 seed_option = click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
-no_compile_option = click.option(
-    "--no-compile", is_flag=True, help="Plain PyTorch: slower, and no C++ compiler is needed."
+compile_option = click.option(
+    "compiled",
+    "--compile/--no-compile",
+    default=None,
+    help="Compile what is trained: faster after some minutes, needs a C++ compiler; default: yes, or as a run began.",
 )
 device_option = click.option(
     "--device", metavar="NAME", help="cpu, cuda, cuda:1, ...; default: a GPU where there is one."

@@ -11,13 +11,13 @@ from ._training import (
     absolute,
     camera_option,
     chosen,
+    compile_option,
     data_option,
     device_option,
     evaluate_option,
     hold_out_option,
     hours_option,
     naming_settings,
-    no_compile_option,
     out_option,
     rate_options,
     resume_option,
@@ -63,10 +63,10 @@ from ._training import (
 @seed_option
 @evaluate_option
 @device_option
-@no_compile_option
+@compile_option
 def train(
     data: tuple[str, ...], out: str, resume: bool, roles: str | None, start: str | None, validate: str | None,
-    evaluate_minutes: float, device: str | None, no_compile: bool, **options: object,
+    evaluate_minutes: float, device: str | None, compiled: bool | None, **options: object,
 ) -> int:  # fmt: skip
     """Train the networks of one effort of a context model, or go on with them.
 
@@ -84,7 +84,7 @@ def train(
         trains = ROLES if roles is None else roles_of(roles)
     settings = ContextSettings(absolute(data), held, roles=trains, start=first, **options)  # type: ignore[arg-type]
     named = chosen() & {"data", "roles", "start", "validate", *options}
-    how = {"resume": resume, "chosen": named, "device": device, "compiled": not no_compile}
+    how = {"resume": resume, "chosen": named, "device": device, "compiled": compiled}
     how["evaluate_minutes"] = evaluate_minutes
     trainer = trained(out, lambda: context_run.train(settings, Path(out), say, **how))  # type: ignore[arg-type]
     if trainer is None:

@@ -12,10 +12,10 @@ from ._common import EXIT_CODES, INTERRUPTED, Finite, counted, say
 from ._training import (
     absolute,
     chosen,
+    compile_option,
     data_option,
     device_option,
     evaluate_option,
-    no_compile_option,
     out_option,
     resume_option,
     seed_option,
@@ -82,10 +82,10 @@ PAPER = {"cifar10": {"size": 32, "batch": 128, "rate": 2e-4}, "large256": {"size
 @seed_option
 @device_option
 @evaluate_option
-@no_compile_option
+@compile_option
 def train_ddpm(
     data: tuple[str, ...], out: str, resume: bool, network: str, channels: int | None, dropout: float | None,
-    device: str | None, evaluate_minutes: float, no_compile: bool, **options: object,
+    device: str | None, evaluate_minutes: float, compiled: bool | None, **options: object,
 ) -> int:  # fmt: skip
     """Train the network of the DDPM paper, or go on.
 
@@ -103,7 +103,7 @@ def train_ddpm(
     settings = ddpm_trainer.DdpmSettings(absolute(data), config, **values)  # type: ignore[arg-type]
     given = chosen()
     named = given & {"data", *options} | ({"network"} if given & {"network", "channels", "dropout"} else set())
-    how = {"resume": resume, "chosen": named, "device": device, "compiled": not no_compile}
+    how = {"resume": resume, "chosen": named, "device": device, "compiled": compiled}
     how["evaluate_minutes"] = evaluate_minutes
     trainer = trained(out, lambda: ddpm_trainer.train(settings, Path(out), say, **how))  # type: ignore[arg-type]
     if trainer is None:

@@ -11,11 +11,11 @@ from ._training import (
     absolute,
     camera_option,
     chosen,
+    compile_option,
     data_option,
     evaluate_option,
     hold_out_option,
     hours_option,
-    no_compile_option,
     out_option,
     rate_options,
     resume_option,
@@ -67,10 +67,10 @@ from ._training import (
 )
 @seed_option
 @evaluate_option
-@no_compile_option
+@compile_option
 def train_gaussian(
     data: tuple[str, ...], out: str, resume: bool, blocks: tuple[int, int, int], width: int, validate: str | None,
-    evaluate_minutes: float, no_compile: bool, **options: object,
+    evaluate_minutes: float, compiled: bool | None, **options: object,
 ) -> int:  # fmt: skip
     """Train an exact model of the paper's diffusion process, for bits back and sampling, or go on with one.
 
@@ -88,7 +88,7 @@ def train_gaussian(
     )
     given = chosen()
     named = given & {"data", "validate", *options} | ({"architecture"} if given & {"width", "blocks"} else set())
-    how = {"resume": resume, "chosen": named, "evaluate_minutes": evaluate_minutes, "compiled": not no_compile}
+    how = {"resume": resume, "chosen": named, "evaluate_minutes": evaluate_minutes, "compiled": compiled}
     trainer = trained(out, lambda: gaussian_trainer.train(settings, Path(out), say, **how))  # type: ignore[arg-type]
     if trainer is None:
         return INTERRUPTED

@@ -46,13 +46,14 @@ MODEL, IMAGES = "model.safetensors", "images.npy"  # in the folder of a run that
 
 def train(
     settings: ContextSettings, out: Path, say: Say = print, *, resume: bool = False, chosen: Collection[str] = (),
-    device: str | None = None, evaluate_minutes: float = run.EVALUATE_MINUTES, compiled: bool = True,
+    device: str | None = None, evaluate_minutes: float = run.EVALUATE_MINUTES, compiled: bool | None = None,
 ) -> tuple[ContextTrainer, bool]:  # fmt: skip
     """Train until the hours are spent, or SIGTERM; the trainer, and whether it is done.
 
     `out` gets the state and a log. With `resume`, a run that `out` holds goes on with its own settings; those that are
     named in `chosen` must be the same, except for `CHANGES`. device: as PyTorch names it; None: a GPU where there is
-    one; it may change from one part of a run to the next.
+    one. compiled: whether PyTorch compiles the loss; None: as before, and True at first. Both may change from one part
+    of a run to the next.
 
     Raises TrainingError when the data or the saved state cannot be used, or `out` holds a run and `resume` is off.
     """
@@ -60,6 +61,7 @@ def train(
     where = device_of(device)
     sets, held_out = image_sets(settings.data, validate=settings.validate, hold_out=settings.hold_out)
     saved = state.read(out) if resumes else None
+    compiled = run.compiles(compiled, saved)
     trainer = ContextTrainer(
         settings, _batches(settings, sets, where, say), held_out_batches(held_out), device=where, compiled=compiled,
         networks=networks_of(saved, out) if saved else None,
@@ -68,7 +70,7 @@ def train(
         with state.is_state(out):
             trainer.restore(saved)
     _require_codable(trainer.networks)
-    if compiled:
+    if compiled and trainer.progress() < 1:
         trainer.compile()
     done = run.run(trainer, out, say, evaluate_minutes=evaluate_minutes)
     return trainer, done
@@ -94,7 +96,7 @@ def _require_codable(networks: Mapping[str, Trainable]) -> None:
 def fit(
     data: str | Path | Pixels | Sequence[str | Path], out: str | Path, *, name: str = "mine",
     base: str | None = "photo", say: Say = print, resume: bool = False, device: str | None = None,
-    compiled: bool = True, **settings: Any,
+    compiled: bool | None = None, **settings: Any,
 ) -> ContextModel:  # fmt: skip
     """Train networks and put them into a model, in one call: `ddpmcodec train` and `ddpmcodec export`.
 

@@ -124,6 +124,7 @@ class ContextTrainer:
         self.networks = {role: network.to(device) for role, network in networks.items()}
         self.optimizers = {role: self._optimizers(network) for role, network in self.networks.items()}
         self.round = round_robin(settings.roles)
+        self.compiled = compiled
         self.loss = torch.compile(loss, dynamic=False) if compiled else loss
         self.dtype = product_type(torch.device(device))
         self.replay = ReplayBuffers(
@@ -188,6 +189,7 @@ class ContextTrainer:
         facts = {
             "settings": asdict(self.settings), "step": self.step, "seconds": self.seconds, "images": self.images,
             "batches": self.source.number, "shapes": {role: list(n.shape) for role, n in self.networks.items()},
+            "compiled": self.compiled,
         }  # fmt: skip
         return State(tensors, facts)
 

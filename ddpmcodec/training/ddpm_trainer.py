@@ -139,11 +139,17 @@ class DdpmTrainer:
         self.network = UNet(settings.network).to(where.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = deepcopy(self.network).eval().requires_grad_(False)
         parallel = DistributedDataParallel(self.network) if where.count > 1 else self.network
+        self.compiled = compiled
         self.parallel = torch.compile(parallel, dynamic=False) if compiled else parallel
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=settings.rate)
         self.process = Process(settings.noise_levels(), where.device)
         self.flops = (1 + BACKWARD) * flops(settings.network, settings.size)
         self.step, self.seconds = 0, 0.0
+
+    def compile(self) -> None:
+        """Compile the network before training time counts: it takes minutes."""
+        self._backward(self.crops.batch(self.step, self.settings.batch))
+        self.optimizer.zero_grad()
 
     @property
     def images(self) -> int:
@@ -189,7 +195,10 @@ class DdpmTrainer:
     def state(self) -> State:
         tensors = state.of_module(self.network, "network") | state.of_module(self.averaged, "averaged")
         tensors |= state.of_optimizer(self.optimizer, "adam")
-        return State(tensors, {"settings": asdict(self.settings), "step": self.step, "seconds": self.seconds})
+        facts = {
+            "settings": asdict(self.settings), "step": self.step, "seconds": self.seconds, "compiled": self.compiled
+        }  # fmt: skip
+        return State(tensors, facts)
 
     def restore(self, saved: State) -> None:
         """Raises LookupError, ValueError or RuntimeError where it is not the state of such a network."""
@@ -238,14 +247,14 @@ def _seed_dropout(*key: int) -> None:
 
 def train(
     settings: DdpmSettings, out: Path, say: Say = print, *, resume: bool = False, chosen: Collection[str] = (),
-    device: str | None = None, evaluate_minutes: float = run.EVALUATE_MINUTES, compiled: bool = True,
+    device: str | None = None, evaluate_minutes: float = run.EVALUATE_MINUTES, compiled: bool | None = None,
 ) -> tuple[DdpmTrainer, bool]:  # fmt: skip
     """Train up to `steps`, or SIGTERM; the trainer, and whether it is done.
 
     `out`, one folder that all processes see, gets the state, a log, and the averaged network. With `resume`, a run that
     `out` holds goes on with its own settings; those that are named in `chosen` must be the same, except for `CHANGES`.
-    device, and whether the network is compiled, may change from one part of a run to the next. Under torchrun this is
-    called by every process.
+    device, and whether the network is compiled, may change from one part of a run to the next; compiled: None: as
+    before, and True at first. Under torchrun this is called by every process.
 
     Raises TrainingError when the data, the device, the settings or the saved state cannot be used, or `out` holds a run
     and `resume` is off.
@@ -256,11 +265,13 @@ def train(
         _check(settings, where)
         crops = DeviceCrops(images, settings.size, settings.seed, where.device)
         held_out = None if held_out is None else held_out.to(where.device)
-        trainer = DdpmTrainer(settings, crops, where, held_out, compiled=compiled)
-        if resumes:
-            saved = state.read(out)
+        saved = state.read(out) if resumes else None
+        trainer = DdpmTrainer(settings, crops, where, held_out, compiled=run.compiles(compiled, saved))
+        if saved:
             with state.is_state(out):
                 trainer.restore(saved)
+        if trainer.compiled and trainer.progress() < 1:
+            trainer.compile()
         how = {"evaluate_minutes": evaluate_minutes, "writes": where.rank == 0, "agree": where.any}
         done = run.run(trainer, out, say, **how)  # type: ignore[arg-type]
     return trainer, done

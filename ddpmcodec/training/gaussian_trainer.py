@@ -186,6 +186,7 @@ class GaussianTrainer:
             torch.optim.AdamW(rest, lr=settings.adam_rate, betas=(0.9, 0.99), weight_decay=0.0),
         ]
         self.rates = [settings.muon_rate, settings.adam_rate]
+        self.compiled = compiled
         self.loss = torch.compile(loss, dynamic=False) if compiled else loss
         self.step, self.seconds = 0, 0.0
 
@@ -259,7 +260,10 @@ class GaussianTrainer:
         tensors = state.of_module(self.network, "latent") | state.of_module(self.averaged, "averaged")
         for number, optimizer in enumerate(self.optimizers):
             tensors |= state.of_optimizer(optimizer, f"optimizer{number}")
-        return State(tensors, {"settings": asdict(self.settings), "step": self.step, "seconds": self.seconds})
+        facts = {
+            "settings": asdict(self.settings), "step": self.step, "seconds": self.seconds, "compiled": self.compiled
+        }  # fmt: skip
+        return State(tensors, facts)
 
     def restore(self, saved: State) -> None:
         """Raises LookupError, ValueError or RuntimeError where it is not the state of such a network."""
@@ -298,23 +302,24 @@ def crops_and_held_out(settings: GaussianSettings, say: Say = print) -> tuple[Mi
 
 def train(
     settings: GaussianSettings, out: Path, say: Say = print, *, resume: bool = False, chosen: Collection[str] = (),
-    evaluate_minutes: float = run.EVALUATE_MINUTES, compiled: bool = True,
+    evaluate_minutes: float = run.EVALUATE_MINUTES, compiled: bool | None = None,
 ) -> tuple[GaussianTrainer, bool]:  # fmt: skip
     """Train until the run's steps or hours are spent, or SIGTERM; the trainer, and whether it is done.
 
     `out` gets the state, a log, and the averaged network as a model. With `resume`, a run that `out` holds goes on with
     its own settings; those that are named in `chosen` must be the same, except for `CHANGES`. Whether the loss is
-    compiled may change from one part of a run to the next.
+    compiled may change from one part of a run to the next; None: as before, and it is at first.
 
     Raises TrainingError when the data or the saved state cannot be used, or `out` holds a run and `resume` is off.
     """
     settings, resumes = run.settings_of(out, settings, resume=resume, chosen=chosen, changes=CHANGES)
     crops, held_out = crops_and_held_out(settings, say)
+    saved = state.read(out) if resumes else None
+    compiled = run.compiles(compiled, saved)
     trainer = GaussianTrainer(settings, crops, held_out, compiled=compiled, begins=not resumes)
-    if resumes:
-        saved = state.read(out)
+    if saved:
         with state.is_state(out):
             trainer.restore(saved)
-    if compiled:
+    if compiled and trainer.progress() < 1:
         trainer.compile()
     return trainer, run.run(trainer, out, say, evaluate_minutes=evaluate_minutes)

@@ -275,6 +275,13 @@ def settings_of(
     return replace(saved, **taken), True  # type: ignore[type-var]
 
 
+def compiles(compiled: bool | None, saved: State | None) -> bool:
+    """Whether PyTorch compiles: as it is told to, else as it did in the saved run, else it does."""
+    if compiled is not None:
+        return compiled
+    return bool(saved.facts.get("compiled", True)) if saved else True
+
+
 def saved_settings(out: Path, settings_type: type[S]) -> S:
     """The settings that the run of a folder was started with. Raises TrainingError."""
     facts = state.read(out).facts

@@ -139,8 +139,9 @@ def test_a_run_that_is_terminated_is_saved_and_goes_on(folder: Path, tmp_path: P
         1,
         f"ddpmcodec: {run}: its run was started with --seed 5, not 6: leave --seed out, or train in another folder\n",
     )
-    resumed = ddpm("train", "--out", run, "--resume", "--hours", 1e-6, "--no-compile")
+    resumed = ddpm("train", "--out", run, "--resume", "--hours", 1e-6)
     assert resumed.code == 0, resumed.stderr
+    assert state.read(run).facts["compiled"] is False
     first, stopped, again = records(run)
     assert again["settings"] == first["settings"] | {"hours": 1e-6}
     assert again["step"] == stopped["step"] > first["step"] == 0

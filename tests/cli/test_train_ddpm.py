@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ddpmcodec.paper import checkpoints as pretrained
-from ddpmcodec.training import ddpm_trainer, run
+from ddpmcodec.training import ddpm_trainer, run, state
 
 Ddpm = Callable[..., Any]  # conftest.Ddpm
 pytestmark = pytest.mark.usefixtures("one_thread", "operations_counted_once")
@@ -70,8 +70,9 @@ def test_the_options_of_a_long_run_on_a_gpu_train_on_a_cpu(data: Path, run_folde
     ended = ddpm("train-ddpm", "--data", data, "--out", run_folder, *SMALL, *options)
     assert ended.code == 0, ended.stderr
     assert "bits/dim on held-out images" in ended.stderr
-    ended = ddpm("train-ddpm", "--out", run_folder, "--resume", "--steps", 2, "--no-compile")
+    ended = ddpm("train-ddpm", "--out", run_folder, "--resume", "--steps", 2)
     assert (ended.code, f"{run_folder}: 2 steps, 4 images" in ended.stderr) == (0, True)
+    assert state.read(run_folder).facts["compiled"] is False
     first, one, again, two = map(json.loads, (run_folder / "log.jsonl").read_text().splitlines())
     assert (first["settings"]["bfloat16"], first["settings"]["hold_out"]) == (True, 2)
     assert again["settings"] == first["settings"] | {"steps": 2}

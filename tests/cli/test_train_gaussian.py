@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from PIL import Image
 
 from ddpmcodec.paper.denoisers import find_denoiser
-from ddpmcodec.training import gaussian_trainer
+from ddpmcodec.training import gaussian_trainer, state
 
 Ddpm = Callable[..., Any]  # conftest.Ddpm
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -58,6 +59,14 @@ def test_the_model_draws_images(folder: Path, tmp_path: Path, ddpm: Ddpm) -> Non
     assert ended.code == 0, ended.stderr
     with Image.open(tmp_path / "x.png") as image:
         assert image.size == (8, 8)
+
+
+@pytest.mark.usefixtures("trained")
+def test_a_resumed_run_compiles_only_if_it_did(folder: Path, tmp_path: Path, ddpm: Ddpm) -> None:
+    copytree(folder / "run", tmp_path / "run")
+    ended = ddpm("train-gaussian", "--out", tmp_path / "run", "--resume", "--steps", 3)
+    assert ended.code == 0, ended.stderr
+    assert state.read(tmp_path / "run").facts["compiled"] is False
 
 
 # --- errors, in this process

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -200,6 +201,26 @@ def test_a_compiled_network_trains_as_it_would_have(settings: DdpmSettings, monk
     for _ in range(3):
         assert compiled.update()["loss"] == pytest.approx(eager.update()["loss"], rel=1e-4)
     assert compiled.network.state_dict().keys() == eager.network.state_dict().keys()
+
+
+def test_compiling_comes_before_the_run_and_changes_nothing(
+    settings: DdpmSettings, out: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not count, and SIGTERM ends it, as nothing catches that yet."""
+    compile, handlers, default = DdpmTrainer.compile, [], signal.getsignal(signal.SIGTERM)
+
+    def watched(trainer: DdpmTrainer) -> None:
+        compile(trainer)
+        handlers.append(signal.getsignal(signal.SIGTERM))
+        assert trainer.seconds == 0
+
+    monkeypatch.setattr(torch, "compile", lambda network, **_: network)
+    monkeypatch.setattr(DdpmTrainer, "compile", watched)
+    train(settings, out, lambda _: None, compiled=True)
+    assert handlers == [default]
+    assert same(whole_state(out), whole_state(whole))
+    train(settings, out, lambda _: None, resume=True)
+    assert handlers == [default]  # nothing is left to train
 
 
 def test_operations_are_those_of_the_papers_network() -> None:

@@ -305,6 +305,15 @@ def test_a_state_whose_settings_are_of_other_types_is_refused(out: Path, changed
         saved_settings(out, Settings)
 
 
+@pytest.mark.parametrize(
+    ("told", "before", "compiles"),
+    [(None, None, True), (None, False, False), (None, True, True), (True, False, True), (False, True, False)],
+)
+def test_a_resumed_run_compiles_as_before_unless_told(told: bool | None, before: bool | None, compiles: bool) -> None:
+    saved = None if before is None else State({}, {"compiled": before})
+    assert run.compiles(told, saved) == compiles
+
+
 def test_a_state_without_such_settings_is_refused(out: Path) -> None:
     saved = state.read(out)
     del saved.facts["settings"]["rate"]
