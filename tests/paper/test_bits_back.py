@@ -20,6 +20,8 @@ from ddpmcodec.paper.ans.stack import Stack
 from ddpmcodec.paper.bits_back import PRIOR_STD, LatentLevel, Pixels, decode, encode, hierarchy, initial_bits
 from ddpmcodec.paper.bound import prior_bits, term_bits
 from ddpmcodec.paper.denoiser import (
+    COEFFICIENT_LIMIT,
+    MEAN_LIMIT,
     Denoiser,
     IntegerPrediction,
     Latents,
@@ -258,6 +260,19 @@ def test_channels_of_a_pixel_follow_each_other_as_in_training(gaussian_model: Ga
     means = np.stack([m.reshape(2, 16, 16) for m in bits_back._pixel_means(found, pixels.astype(np.int64))], -1)
     expected = conditional_means(floats(found), first(pixels)).permute(0, 2, 3, 1).numpy()
     assert np.abs(means / 64 - expected).max() < 3 / 64
+
+
+def test_means_stay_where_pixels_are_coded() -> None:
+    """Whatever a network says, and before blue follows green: a rule of the format."""
+    shape = 1, 2, 1, 3
+    pixels = np.array([255, 255, 0, 0, 0, 255]).reshape(shape)
+    mean = np.array([-MEAN_LIMIT, MEAN_LIMIT, 0, MEAN_LIMIT, -MEAN_LIMIT, 0], np.int32).reshape(shape)
+    prediction = IntegerPrediction(mean, np.zeros(shape, np.int32), np.full(shape, COEFFICIENT_LIMIT, np.int32))
+    _, green, blue = bits_back._pixel_means(prediction, pixels)
+    assert green.tolist() == [MEAN_LIMIT, -MEAN_LIMIT]
+    red_and_green = [255 * 64 + MEAN_LIMIT + 255 * 64 - MEAN_LIMIT, -MEAN_LIMIT + MEAN_LIMIT]
+    expected = [COEFFICIENT_LIMIT * following >> 6 for following in red_and_green]
+    assert blue.tolist() == np.clip(expected, -MEAN_LIMIT, MEAN_LIMIT).tolist()
 
 
 def test_the_reverse_kernel_is_that_of_the_diffusion(gaussian_model: GaussianModel) -> None:

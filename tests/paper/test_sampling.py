@@ -166,6 +166,19 @@ def test_a_seed_repeats_samples(data: Any, method: Method) -> None:
     assert not of(1).equal(of(2))
 
 
+def test_many_images_take_the_memory_of_one_large_one(data: Any, generator: torch.Generator) -> None:
+    """One of 256 x 256 pixels, the largest that the paper samples; and no GPU waits for more."""
+    pixels = []
+
+    def watched(c_t: Tensor, s_t: float) -> Prediction:
+        pixels.append(c_t[:, 0].numel())
+        return Prediction(c_t, c_t, c_t)
+
+    Sampler(watched, LEVELS, generator).predict(torch.zeros(1, 3, 32, 32).expand(130, -1, -1, -1), 20.0)
+    assert 2 <= len(pixels) <= 4
+    assert max(pixels) <= 256 * 256
+
+
 def test_the_network_sees_a_few_images_at_a_time(
     data: Any, generator: torch.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +173,10 @@ def test_settings_come_back() -> None:
         return torch_settings(), here, torch.are_deterministic_algorithms_enabled(), torch.is_grad_enabled()
 
     before = all_of_them()
-    with torch.autocast("cpu"), torch.device("meta"), changed(set_onednn, False, True):
+    states = ("autocast", "default device", "no oneDNN", "matmul precision")
+    with ExitStack() as stack:
+        for name in states:
+            stack.enter_context(STATES[name]())
         inner = all_of_them()
         with new_process():
             assert torch_settings() == before[0]

@@ -136,6 +136,14 @@ def test_a_fresh_network_predicts_no_noise() -> None:
     assert UNet(SMALL)(torch.randn(2, 3, 8, 8), torch.tensor([0, 999])).eq(0).all()
 
 
+def test_fresh_weights_are_as_wide_as_in_the_papers_code() -> None:
+    """Uniform (Glorot & Bengio 2010, equation 16): none lies far out."""
+    torch.manual_seed(0)
+    for weight in (UNet(SMALL).time_embedding.linear_2.weight, UNet(SMALL).mid_block.resnets[0].conv1.weight):
+        limit = math.sqrt(6 / ((weight.shape[0] + weight.shape[1]) * weight[0, 0].numel()))
+        assert 0.95 * limit < weight.abs().max() <= limit
+
+
 def test_a_fresh_branch_adds_nothing() -> None:
     torch.manual_seed(0)
     x = torch.randn(2, 8, 4, 4)

@@ -97,6 +97,15 @@ def test_compiling_changes_nothing() -> None:
     assert [first.update() for _ in range(12)] == [second.update() for _ in range(12)]
 
 
+def test_first_steps_are_small() -> None:
+    """Moments of gradients are not known yet."""
+    trainer, rates = trainer_of(hours=1e9, roles=("direct",)), []
+    for trainer.step in (0, 10_000):
+        trainer.update()
+        rates.append([each.param_groups[0]["lr"] for each in trainer.optimizers["direct"]])
+    assert all(first < 0.1 * later for first, later in zip(*rates, strict=True))
+
+
 def test_rates_fall_to_nothing() -> None:
     trainer = trainer_of(hours=1.0)
     for _ in range(12):

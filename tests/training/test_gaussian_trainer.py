@@ -78,6 +78,30 @@ def made(settings: GaussianSettings) -> GaussianTrainer:
     return GaussianTrainer(settings, *crops_and_held_out(settings), compiled=False)
 
 
+def test_one_bad_batch_has_no_more_weight_than_others(settings: GaussianSettings) -> None:
+    trainer, norms = made(settings), []
+    for optimizer in trainer.optimizers[1:]:
+        optimizer.register_step_pre_hook(
+            lambda optimizer, *_: norms.append(max(p.grad.norm() for p in optimizer.param_groups[0]["params"]))
+        )
+    for scale in (1.0, 1e6):
+        trainer.loss = lambda *asked, scale=scale: scale * loss(*asked)
+        trainer.update()
+    assert norms[1] < 100 * norms[0]
+
+
+def test_late_in_a_run_the_average_moves_slowly(settings: GaussianSettings) -> None:
+    """It averages over hundreds of steps."""
+    trainer = made(settings)
+    trainer.step = 100_000
+    for parameter in trainer.network.parameters():
+        parameter.data *= 1.5
+    before = torch.nn.utils.parameters_to_vector(trainer.averaged.parameters())
+    trainer.update()
+    after, ahead = (torch.nn.utils.parameters_to_vector(n.parameters()) for n in (trainer.averaged, trainer.network))
+    assert 0 < (after - before).norm() < 0.005 * (ahead - before).norm()
+
+
 def parameters(trainer: GaussianTrainer) -> list[Tensor]:
     return [*trainer.network.parameters(), *trainer.averaged.parameters()]
 

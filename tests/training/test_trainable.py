@@ -201,6 +201,14 @@ def test_integers_become_a_network_again(role: str) -> None:
             torch.testing.assert_close(first, second, rtol=1e-4, atol=1e-4)
 
 
+def test_a_step_rotates_trained_weights_less_than_new_ones() -> None:
+    """Their integers know no lengths, so those that begin a run are as long as weights become in one."""
+    new = TrainableNetwork(Shape("direct", 48, 2, 3))
+    trained = of_integers(new.exported(), "direct", 3)
+    for first, second in zip(new.groups().inner, trained.groups().inner, strict=True):
+        assert (second.norm(dim=1) > 3 * first.norm(dim=1)).all()
+
+
 def test_a_size_that_is_not_there_is_named() -> None:
     with pytest.raises(TrainingError, match="there are no networks of size 5, but of 1, 2, 3, 4"):
         shape_of(5, "direct")

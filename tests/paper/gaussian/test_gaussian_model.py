@@ -13,16 +13,22 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load, save
 
 from ddpmcodec.errors import ModelError
 from ddpmcodec.format.model_file import seal
+from ddpmcodec.paper.bound import evaluate
 from ddpmcodec.paper.denoiser import IntegerPrediction, Latents
+from ddpmcodec.paper.denoisers import find_denoiser
 from ddpmcodec.paper.gaussian import model as model_file
 from ddpmcodec.paper.gaussian import predictors
 from ddpmcodec.paper.gaussian.model import GaussianModel
 from ddpmcodec.paper.gaussian.predictors import GaussianPredictor, KnownAnswer
 from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
+from ddpmcodec.paper.schedule import log_linear, rounded
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "v1"
 
 
 @pytest.fixture(scope="module")
@@ -283,3 +289,15 @@ def test_the_plainest_path_comes_last(exported: bytes, monkeypatch: pytest.Monke
     found = parse(exported)
     built: list[Any] = [build() for build in predictors.candidates(found.architecture, found.params)]
     assert [p.ops.low_precision for p in built] == [True, False][1 - fast :]
+
+
+def test_a_code_of_few_steps_begins_where_its_bound_is_small() -> None:
+    """Neither at the finest level, which leaves large steps, nor where pixels themselves cost much."""
+    model = find_denoiser(None)
+    photo = np.asarray(Image.open(GOLDEN / "photo.png").convert("RGB"))[:16, :16]
+    pixels, levels = torch.from_numpy(photo.copy()).permute(2, 0, 1)[None], model.coding_levels(4)
+    own, finer, coarser = (
+        evaluate(model, pixels, rounded(log_linear(first, levels[-1], 4)), torch.Generator(), prior_std=model.prior_std)
+        for first in (levels[0], levels[0] / 4, levels[0] * 4)
+    )
+    assert own.total().mean < min(finer.total().mean, coarser.total().mean)

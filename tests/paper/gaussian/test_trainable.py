@@ -55,6 +55,15 @@ def test_an_untrained_network_answers_with_the_mean_around_and_follows_colours(a
     assert found.coefficients[0, :, 3, 3].tolist() == pytest.approx([INITIAL_COEFFICIENT, 0, INITIAL_COEFFICIENT])
 
 
+def test_a_step_rotates_trained_weights_less_than_new_ones(architecture: Architecture) -> None:
+    """Their integers know no lengths, so those that begin a run are as long as weights become in one."""
+    new, trained = (TrainableGaussian(architecture) for _ in range(2))
+    trained.load_integer_parameters(model_file.constants(new))
+    for name, weight in new.weights.items():
+        longer = trained.weights[name].norm() / weight.norm().clamp(min=1e-8)
+        assert name == "leave" or longer > (4 if name.endswith(("conv1", "conv2")) else 1.5)
+
+
 def test_a_network_comes_back_from_its_integers(latent: TrainableGaussian) -> None:
     params = model_file.constants(latent)
     restored = TrainableGaussian(latent.architecture)
