@@ -36,14 +36,14 @@ from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ModelError, 
 from ddpmcodec.format.block import LEVEL_UNIT, MAX_LEVELS, Block, BlockCoding, Run
 from ddpmcodec.format.header import MODEL_ID_BYTES
 from ddpmcodec.format.streams import WORD_BYTES, Stream
-from ddpmcodec.paper import bits_back
+from ddpmcodec.paper import bits_back, numerics
 from ddpmcodec.paper.ans.logistic import PRECISION
 from ddpmcodec.paper.ans.stack import STATE_LOW, Stack
 from ddpmcodec.paper.bits_back import LatentLevel, hierarchy
 from ddpmcodec.paper.denoiser import IntegerPrediction, Latents, Predictor, RoundedDenoiser
 from ddpmcodec.paper.denoisers import find_denoiser, is_embedded, written_with
 from ddpmcodec.paper.gaussian.model import GaussianModel
-from ddpmcodec.paper.numerics import Description, NumericsProfile, exact_torch
+from ddpmcodec.paper.numerics import Description, exact_torch
 from ddpmcodec.paper.schedule import check_levels
 from ddpmcodec.paper.unet import PaperDenoiser
 
@@ -98,9 +98,8 @@ def find_network(source: LatentSource = None) -> Network:
     denoiser = find_denoiser(source)
     if isinstance(denoiser, GaussianModel):
         return Network(denoiser, denoiser)
-    profile = NumericsProfile()
-    facts = {FINGERPRINT: profile.fingerprint(denoiser, _fingerprint_levels(denoiser)), NETWORK: denoiser.id.hex()}
-    return _profiled(denoiser, profile, {**profile.describe(), **facts})
+    facts = {FINGERPRINT: numerics.fingerprint(denoiser, _fingerprint_levels(denoiser)), NETWORK: denoiser.id.hex()}
+    return _profiled(denoiser, {**numerics.describe(), **facts})
 
 
 def network_of(model_id: bytes, profile: Description, source: LatentSource = None) -> Network:
@@ -119,6 +118,11 @@ def network_of(model_id: bytes, profile: Description, source: LatentSource = Non
         return find_network(written_with(model_id))
     if any(type(profile.get(key)) is not value_type for key, value_type in PROFILE_KEYS.items()):
         raise FormatError("the archive's numerics profile is incomplete: it is damaged")
+    if not profile["threads"] == profile["batch"] == 1:
+        raise FormatError(
+            f"the archive's numerics profile has {profile['threads']} threads and {profile['batch']} images of a batch,"
+            " where this version knows 1 of each: it is damaged, or of another version"
+        )
     denoiser = find_denoiser(source) if isinstance(source, str | Path) else source
     if not isinstance(denoiser, PaperDenoiser):
         raise ModelError(
@@ -127,9 +131,8 @@ def network_of(model_id: bytes, profile: Description, source: LatentSource = Non
         )
     refuse_another(denoiser.id, model_id)
     described = {key: value for key, value in profile.items() if key not in (FINGERPRINT, NETWORK)}
-    numerics = NumericsProfile(int(described["threads"]), int(described["batch"]))
     numerics.check(denoiser, str(profile[FINGERPRINT]), described, _fingerprint_levels(denoiser))
-    return _profiled(denoiser, numerics, profile)
+    return _profiled(denoiser, profile)
 
 
 def refuse_another(model_id: bytes, expected: bytes) -> None:
@@ -141,9 +144,8 @@ def refuse_another(model_id: bytes, expected: bytes) -> None:
         )
 
 
-def _profiled(denoiser: PaperDenoiser, profile: NumericsProfile, facts: Description) -> Network:
-    predictor = RoundedDenoiser(lambda c_t, s_t: profile.run(denoiser, c_t, s_t))
-    return Network(denoiser, predictor, facts)
+def _profiled(denoiser: PaperDenoiser, profile: Description) -> Network:
+    return Network(denoiser, RoundedDenoiser(lambda c_t, s_t: numerics.run(denoiser, c_t, s_t)), profile)
 
 
 def _fingerprint_levels(denoiser: PaperDenoiser) -> list[float]:

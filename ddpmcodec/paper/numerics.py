@@ -5,8 +5,8 @@ Exact paths compute the same under all settings of the process, autocast apart, 
 (`new_process`), and where files depend on them under a numerics profile, so that a file decodes on the machine that
 wrote it. Float32 sums depend on their order, and that on the processor, the libraries, the number of threads, and the
 size of the batch: one image alone, in a batch of two, of four and of sixteen gives four different results. A profile
-fixes what a program can fix; a fingerprint, the hash of every bit that the network returns for a fixed input, shows the
-rest.
+fixes what a program can fix, at one thread and one image; a fingerprint, the hash of every bit that the network returns
+for a fixed input, shows the rest.
 """
 
 from __future__ import annotations
@@ -17,16 +17,14 @@ import platform
 import threading
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ddpmcodec.errors import FormatError, ModelError
+from ddpmcodec.errors import ModelError
 from ddpmcodec.paper.denoiser import Denoiser, Prediction
-from ddpmcodec.paper.schedule import ddpm_linear
 from ddpmcodec.parallel import is_forked, one_thread_if, torch_threads
 from ddpmcodec.processor import require_denormals, require_rounding_to_nearest
 
@@ -82,84 +80,53 @@ def _set(restore: ExitStack, owner: Any, name: str, value: object) -> None:
         setattr(owner, name, value)
 
 
-# --- the numerics profile
+# --- the numerics profile: one thread, one image at a time
 
 Description = dict[str, str | int]
 
-LARGEST_COUNT = 1024  # of threads, and images of a batch
 SIDE = 32  # of the images of a fingerprint
-LEVELS = tuple(ddpm_linear()[[0, 99, 999]].tolist())
 
 
-@dataclass(frozen=True)
-class NumericsProfile:
-    """The number of threads and the batch size that an inexact network runs with.
+def describe() -> Description:
+    """What the numbers of a network are known to depend on, here and now: for people, and for the header of a file."""
+    return {
+        "torch": str(torch.__version__),
+        "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
+        "threads": 1,
+        "batch": 1,
+        "dtype": "float32",
+    }
 
-    What `run` returns for an image depends on the image, the noise level and the denoiser alone, not on the images
-    beside it or their number: as long as the fingerprint is the same, the numbers are, to the last bit. That holds by
-    construction for batch = 1. In larger batches the position of an image could matter; `fingerprint` refuses where it
-    does. The network runs on a CPU, one call at a time.
+
+def run(denoiser: Denoiser, c_t: Tensor, s_t: float) -> Prediction:
+    """denoiser(c_t, s_t) in float32, on a CPU, one image at a time.
+
+    What an image gives depends on the image, the noise level and the denoiser alone: as long as the fingerprint is the
+    same, the numbers are, to the last bit.
     """
+    with fixed_numerics():  # copies are memory of PyTorch's own, on whose alignment sums may depend
+        parts = [denoiser(torch.zeros(image.shape).copy_(image), s_t) for image in torch.split(c_t, 1)]
+        return Prediction(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
 
-    threads: int = 1
-    batch: int = 1
 
-    def __post_init__(self) -> None:
-        """Raises FormatError: the numbers may come from a file."""
-        for name, number in (("threads", self.threads), ("images of a batch", self.batch)):
-            if type(number) is not int or not 1 <= number <= LARGEST_COUNT:
-                raise FormatError(f"a numerics profile has 1 to {LARGEST_COUNT} {name}, not {number!r}")
+def fingerprint(denoiser: Denoiser, levels: Sequence[float]) -> str:
+    """sha256 of all bits of the predictions of one image at these noise levels, in hexadecimal."""
+    digest = hashlib.sha256()
+    for s_t in levels:
+        for tensor in run(denoiser, fingerprint_input(s_t), s_t):
+            digest.update(tensor.float().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
-    def describe(self) -> Description:
-        """What the numbers are known to depend on, here and now: for people, and for the header of a file."""
-        return {
-            "torch": str(torch.__version__),
-            "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
-            "threads": self.threads,
-            "batch": self.batch,
-            "dtype": "float32",
-        }
 
-    def run(self, denoiser: Denoiser, c_t: Tensor, s_t: float) -> Prediction:
-        """denoiser(c_t, s_t) in float32, in batches of the profile's size, the last one filled up with zeros."""
-        with fixed_numerics(self):
-            parts = [self._run_batch(denoiser, images, s_t) for images in torch.split(c_t, self.batch)]
-            return Prediction(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
-
-    def _run_batch(self, denoiser: Denoiser, images: Tensor, s_t: float) -> Prediction:
-        full = torch.zeros(self.batch, *images.shape[1:])  # memory of PyTorch's own: sums may depend on its alignment
-        full[: len(images)] = images
-        return Prediction(*(tensor[: len(images)] for tensor in denoiser(full, s_t)))
-
-    def fingerprint(self, denoiser: Denoiser, levels: Sequence[float] = LEVELS) -> str:
-        """sha256 of all bits of the predictions of one image at these noise levels, in hexadecimal.
-
-        Raises ModelError when the position in the batch changes them.
-        """
-        digest = hashlib.sha256()
-        for s_t in levels:
-            prediction = self.run(denoiser, fingerprint_input(s_t).expand(self.batch, -1, -1, -1), s_t)
-            for tensor in prediction:
-                outputs = {image.numpy().tobytes() for image in tensor.float().contiguous()}
-                if len(outputs) > 1:
-                    raise ModelError(
-                        f"in a batch of {self.batch} the network gives the same image {len(outputs)} different results "
-                        "on this machine: use a batch of 1"
-                    )
-                digest.update(outputs.pop())
-        return digest.hexdigest()
-
-    def check(
-        self, denoiser: Denoiser, fingerprint: str, there: Mapping[str, str | int], levels: Sequence[float] = LEVELS
-    ) -> None:
-        """Raises ModelError unless the fingerprint is the one of the file, saying what differs from its description."""
-        computed = self.fingerprint(denoiser, levels)
-        if computed != fingerprint:
-            raise ModelError(
-                "the network does not compute here what it computed where the file was written: its fingerprint was "
-                f"{fingerprint[:16]}, and is {computed[:16]}; {differences(there, self.describe())}: "
-                "decode on the machine that wrote the file, or one like it"
-            )
+def check(denoiser: Denoiser, expected: str, there: Mapping[str, str | int], levels: Sequence[float]) -> None:
+    """Raises ModelError unless the fingerprint is the one of the file, saying what differs from its description."""
+    found = fingerprint(denoiser, levels)
+    if found != expected:
+        raise ModelError(
+            "the network does not compute here what it computed where the file was written: its fingerprint was "
+            f"{expected[:16]}, and is {found[:16]}; {differences(there, describe())}: "
+            "decode on the machine that wrote the file, or one like it"
+        )
 
 
 def differences(there: Mapping[str, object], here: Mapping[str, object]) -> str:
@@ -177,13 +144,13 @@ def fingerprint_input(s_t: float) -> Tensor:
 
 
 @contextmanager
-def fixed_numerics(profile: NumericsProfile) -> Iterator[None]:
-    """Run with the profile's settings, which are put back afterwards; other threads wait for their turn.
+def fixed_numerics() -> Iterator[None]:
+    """On one thread, with the settings of a new process, which are put back afterwards; other threads wait for their
+    turn.
 
     Raises ModelError where the processor's settings are other than those of a new process.
     """
-    with new_process(), ExitStack() as restore:
+    with new_process(), torch_threads(1):
         require_denormals()
-        restore.enter_context(torch_threads(profile.threads))
-        restore.enter_context(torch.backends.nnpack.flags(enabled=False))  # its Winograd convolutions round more
-        yield
+        with torch.backends.nnpack.flags(enabled=False):  # its Winograd convolutions round more
+            yield

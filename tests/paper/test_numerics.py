@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Iterator
 from threading import Thread
 from typing import Any
@@ -12,12 +11,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from ddpmcodec.errors import FormatError, ModelError
+from ddpmcodec.errors import ModelError
 from ddpmcodec.paper import schedule
 from ddpmcodec.paper.denoiser import Prediction
-from ddpmcodec.paper.numerics import LEVELS, NumericsProfile, differences, fingerprint_input, fixed_numerics
+from ddpmcodec.paper.numerics import check, describe, differences, fingerprint, fingerprint_input, fixed_numerics, run
 from ddpmcodec.paper.unet import PaperDenoiser, UNet, UNetConfig
 
+LEVELS = schedule.ddpm_linear()[[0, 99, 999]].tolist()
 S_T = LEVELS[1]
 
 
@@ -51,41 +51,27 @@ def part(prediction: Prediction, rows: slice) -> Prediction:
 # --- running
 
 
-@pytest.mark.parametrize("batch", [1, 3])
-def test_an_image_gives_the_same_bits_in_any_company(denoiser: PaperDenoiser, batch: int) -> None:
-    profile, c_t = NumericsProfile(batch=batch), images(7)
-    together = profile.run(denoiser, c_t, S_T)
+def test_an_image_gives_the_same_bits_in_any_company(denoiser: PaperDenoiser) -> None:
+    c_t = images(7)
+    together = run(denoiser, c_t, S_T)
     assert together.mean.shape == (7, 3, 8, 12)
     for rows in (slice(0, 1), slice(6, 7), slice(1, 4), slice(2, 7)):
-        assert_same_bits(profile.run(denoiser, c_t[rows], S_T), part(together, rows))
-
-
-def test_the_network_is_called_with_batches_of_one_size() -> None:
-    shapes = []
-
-    def watched(c_t: Tensor, s_t: float) -> Prediction:
-        shapes.append(tuple(c_t.shape))
-        return Prediction(c_t, c_t, c_t)
-
-    c_t = images(5, 4, 4)
-    found = NumericsProfile(batch=2).run(watched, c_t, S_T)
-    assert shapes == [(2, 3, 4, 4)] * 3
-    assert torch.equal(found.mean, c_t)
+        assert_same_bits(run(denoiser, c_t[rows], S_T), part(together, rows))
 
 
 def test_the_numbers_are_those_of_the_network(denoiser: PaperDenoiser) -> None:
     c_t = images(3)
-    for found, expected in zip(NumericsProfile().run(denoiser, c_t, S_T), denoiser(c_t, S_T), strict=True):
+    for found, expected in zip(run(denoiser, c_t, S_T), denoiser(c_t, S_T), strict=True):
         assert found.dtype == torch.float32
         assert torch.allclose(found, expected, atol=1e-3)
 
 
 def test_neither_type_nor_layout_of_the_input_matters(denoiser: PaperDenoiser) -> None:
     c_t = images(2)
-    expected = NumericsProfile().run(denoiser, c_t, S_T)
+    expected = run(denoiser, c_t, S_T)
     crooked = torch.cat([torch.zeros(1), c_t.flatten()])[1:].view_as(c_t)  # not aligned
     for same in (c_t.double(), c_t.contiguous(memory_format=torch.channels_last), crooked):
-        assert_same_bits(NumericsProfile().run(denoiser, same, S_T), expected)
+        assert_same_bits(run(denoiser, same, S_T), expected)
 
 
 # --- settings
@@ -103,26 +89,23 @@ def settings() -> tuple[Any, ...]:
 def test_settings_hold_inside_and_are_put_back(threads: Callable[[int], None]) -> None:
     threads(2)
     before = settings()
-    with fixed_numerics(NumericsProfile(threads=1)):
+    with fixed_numerics():
         assert settings() == (1, True, "highest", False)
-        with fixed_numerics(NumericsProfile(threads=2)):
-            assert settings() == (2, True, "highest", False)
-        assert settings()[0] == 1
     assert settings() == before
 
 
 def test_settings_are_put_back_after_an_error() -> None:
     before = settings()
-    with pytest.raises(ZeroDivisionError), fixed_numerics(NumericsProfile(threads=3)):
+    with pytest.raises(ZeroDivisionError), fixed_numerics():
         _ = 1 / 0
     assert settings() == before
 
 
 def test_other_threads_wait_for_their_turn(denoiser: PaperDenoiser, threads: Callable[[int], None]) -> None:
     threads(2)
-    profile, c_t = NumericsProfile(), images(2)
-    expected, found = profile.run(denoiser, c_t, S_T), []
-    workers = [Thread(target=lambda: found.append(profile.run(denoiser, c_t, S_T))) for _ in range(4)]
+    c_t = images(2)
+    expected, found = run(denoiser, c_t, S_T), []
+    workers = [Thread(target=lambda: found.append(run(denoiser, c_t, S_T))) for _ in range(4)]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -139,31 +122,31 @@ def test_other_threads_wait_for_their_turn(denoiser: PaperDenoiser, threads: Cal
 def test_the_fingerprint_does_not_depend_on_what_was_set_before(
     denoiser: PaperDenoiser, threads: Callable[[int], None]
 ) -> None:
-    expected = NumericsProfile().fingerprint(denoiser)
+    expected = fingerprint(denoiser, LEVELS)
     threads(2)
     torch.randn(5)
-    assert NumericsProfile().fingerprint(denoiser) == expected
+    assert fingerprint(denoiser, LEVELS) == expected
     assert len(bytes.fromhex(expected)) == 32
 
 
 def test_the_last_bit_of_one_weight_changes_the_fingerprint(denoiser: PaperDenoiser) -> None:
-    before = NumericsProfile().fingerprint(denoiser)
+    before = fingerprint(denoiser, LEVELS)
     bias = denoiser.unet.conv_out.bias.data
     kept = bias.clone()
     bias[1] = torch.nextafter(bias[1] + 0.5, bias[1] + 1) - 0.5
     assert (bias - kept).abs().max() < 1e-6
-    assert NumericsProfile().fingerprint(denoiser) != before
+    assert fingerprint(denoiser, LEVELS) != before
     bias.copy_(kept)
-    assert NumericsProfile().fingerprint(denoiser) == before
+    assert fingerprint(denoiser, LEVELS) == before
 
 
 def test_levels_are_those_of_the_schedule(denoiser: PaperDenoiser) -> None:
     levels = schedule.cosine(30)
     other = PaperDenoiser(denoiser.unet, levels)
     with pytest.raises(ModelError, match="is none of the 30"):
-        NumericsProfile().fingerprint(other)
-    found = NumericsProfile().fingerprint(other, levels[:2].tolist())
-    assert found != NumericsProfile().fingerprint(other, levels[1:3].tolist())
+        fingerprint(other, LEVELS)
+    found = fingerprint(other, levels[:2].tolist())
+    assert found != fingerprint(other, levels[1:3].tolist())
 
 
 def test_the_input_is_made_from_published_numbers() -> None:
@@ -176,35 +159,17 @@ def test_the_input_is_made_from_published_numbers() -> None:
     assert found.abs().max() <= (255 + 35) / 2
 
 
-def depends_on_place(c_t: Tensor, s_t: float) -> Prediction:
-    mean = c_t + torch.arange(len(c_t)).view(-1, 1, 1, 1)
-    return Prediction(mean, c_t, c_t)
-
-
-def test_a_batch_whose_places_differ_is_refused() -> None:
-    with pytest.raises(ModelError, match="in a batch of 4 the network gives the same image 4 different results"):
-        NumericsProfile(batch=4).fingerprint(depends_on_place)
-    assert NumericsProfile().fingerprint(depends_on_place)
-
-
 # --- checking
 
 
 def test_the_machine_that_wrote_a_file_reads_it(denoiser: PaperDenoiser) -> None:
-    written = NumericsProfile(threads=1, batch=2)
-    header = written.fingerprint(denoiser), written.describe()
-    read = NumericsProfile(threads=int(header[1]["threads"]), batch=int(header[1]["batch"]))
-    read.check(denoiser, *header)
-    assert read == written
+    check(denoiser, fingerprint(denoiser, LEVELS), describe(), LEVELS)
 
 
 def test_another_fingerprint_is_refused_with_what_differs(denoiser: PaperDenoiser) -> None:
-    profile = NumericsProfile()
-    found = profile.fingerprint(denoiser)
-    there = profile.describe() | {"torch": "1.0", "processor": "vax"}
+    found, here = fingerprint(denoiser, LEVELS), describe()
     with pytest.raises(ModelError) as caught:
-        profile.check(denoiser, "ab" * 32, there)
-    here = profile.describe()
+        check(denoiser, "ab" * 32, here | {"torch": "1.0", "processor": "vax"}, LEVELS)
     assert str(caught.value) == (
         "the network does not compute here what it computed where the file was written: its fingerprint was "
         f"abababababababab, and is {found[:16]}; processor was vax, and is {here['processor']}; "
@@ -213,17 +178,9 @@ def test_another_fingerprint_is_refused_with_what_differs(denoiser: PaperDenoise
 
 
 def test_differences_in_words() -> None:
-    here = NumericsProfile(2, 3).describe()
+    here = describe()
     assert differences(here, here) == "all that is described is the same"
-    assert differences({**here, "threads": 4}, here) == "threads was 4, and is 2"
-    assert differences({}, {"batch": 3}) == "batch was not recorded, and is 3"
+    assert differences({**here, "dtype": "float64"}, here) == "dtype was float64, and is float32"
+    assert differences({}, {"batch": 1}) == "batch was not recorded, and is 1"
     assert differences({"moon": "full"}, {}) == "moon was full, and is not recorded"
     assert set(here) == {"torch", "processor", "threads", "batch", "dtype"}
-
-
-@pytest.mark.parametrize("number", [0, -1, 1025, 1.0, "1", None, True, math.inf])
-def test_profiles_of_damaged_files_are_refused(number: Any) -> None:
-    with pytest.raises(FormatError, match="a numerics profile has 1 to 1024 threads, not"):
-        NumericsProfile(threads=number)
-    with pytest.raises(FormatError, match="a numerics profile has 1 to 1024 images of a batch, not"):
-        NumericsProfile(batch=number)
