@@ -48,7 +48,6 @@ def bound(images: str, model: str | None, T: int, limit: int, seed: int, as_json
 
     from ddpmcodec.paper.bound import evaluate
     from ddpmcodec.paper.denoisers import find_denoiser
-    from ddpmcodec.paper.sampling import accelerated
     from ddpmcodec.training.data import load_images
 
     denoiser = find_denoiser(model)
@@ -64,7 +63,7 @@ def bound(images: str, model: str | None, T: int, limit: int, seed: int, as_json
     area = pixels.shape[2] * pixels.shape[3]
     with progress(images, len(levels) * len(chosen) * area, quiet=quiet) as advance:
         found = evaluate(
-            accelerated(denoiser), pixels, levels, torch.Generator().manual_seed(seed),
+            denoiser.accelerated(), pixels, levels, torch.Generator().manual_seed(seed),
             prior_std=denoiser.prior_std,
             progress=None if advance is None else lambda count: advance(count * area),
         )  # fmt: skip

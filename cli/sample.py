@@ -81,17 +81,17 @@ def sampler(model: str | None, T: int, method: str, eta: float | None, seed: int
     import torch
 
     from ddpmcodec.paper.denoisers import find_denoiser
-    from ddpmcodec.paper.sampling import Sampler, accelerated, ancestral, ddim, levels_of
+    from ddpmcodec.paper.sampling import Sampler, ancestral, ddim
 
     if eta is not None and method != "ddim":
         raise click.UsageError("--eta belongs to --method ddim")
     denoiser = find_denoiser(model)
     try:
-        levels = levels_of(denoiser, most_levels(T, denoiser))
+        levels = denoiser.sampling_levels(most_levels(T, denoiser))
     except ValueError as error:
         raise click.UsageError(f"--levels: {error}") from error
     step = ddim(eta or 0.0) if method == "ddim" else ancestral
-    return Sampler(accelerated(denoiser), levels, torch.Generator().manual_seed(seed), step)
+    return Sampler(denoiser.accelerated(), levels, torch.Generator().manual_seed(seed), step)
 
 
 @contextmanager

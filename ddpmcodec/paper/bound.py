@@ -113,16 +113,16 @@ def evaluate(
     levels: Levels,
     generator: torch.Generator,
     *,
-    prior_std: float = HALF_RANGE,
+    prior_std: float,
     batch: int = 64,
     progress: Callable[[int], object] | None = None,
 ) -> Bound:
     """The bound of images [N, 3, H, W] of grey levels, 0 to 255 of any type.
 
-    p(c_T) = N(0, prior_std^2 + s_T^2): pixels of that standard deviation (grey levels) under the noise. The default is
-    the paper's N(0, 1) of z_T. generator: on the CPU. Transitions are evaluated in float64, the denoiser sees float32.
-    progress: called after every network call with the number of its images, T times N in all. Raises ValueError for
-    levels that do not increase, no images, or what are none.
+    p(c_T) = N(0, prior_std^2 + s_T^2): pixels of that standard deviation (grey levels) under the noise. 127.5 is the
+    paper's N(0, 1) of z_T; models have their own (`prior_std`). generator: on the CPU. Transitions are evaluated in
+    float64, the denoiser sees float32. progress: called after every network call with the number of its images, T times
+    N in all. Raises ValueError for levels that do not increase, no images, or what are none.
     """
     if not isinstance(pixels, Tensor) or pixels.ndim != 4 or pixels.shape[1] != 3 or len(pixels) == 0:
         raise ValueError("images are a tensor [N, 3, H, W], one at least")

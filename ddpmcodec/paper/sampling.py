@@ -19,11 +19,9 @@ from torch import Tensor
 
 from ddpmcodec.paper.denoiser import Denoiser, Prediction
 from ddpmcodec.paper.diffusion import Reverse, reverse
-from ddpmcodec.paper.schedule import HALF_RANGE, Levels, alpha_sigma, log_linear, respace, rounded
-from ddpmcodec.paper.unet import PaperDenoiser
+from ddpmcodec.paper.schedule import HALF_RANGE, Levels, alpha_sigma
 
 PIXELS = 1 << 16  # of the images in one network call
-FIRST_LEVEL, LAST_LEVEL = 0.75, 1000.0  # grey levels: hardly visible, and nothing left to see
 
 Source: TypeAlias = "torch.Generator | Sequence[torch.Generator]"  # of noise: one for all images, or one for each
 Method = Callable[[Tensor, Prediction, float, float, Source], Tensor]  # c_t, p(v | c_t), s_t, s_u -> c_u
@@ -173,23 +171,3 @@ def grid(images: Tensor) -> Image.Image:
     rows, columns, _, height, width = images.shape
     tiles = torch.round(images).clamp(0, 255).to(torch.uint8).permute(0, 3, 1, 4, 2)
     return Image.fromarray(tiles.reshape(rows * height, columns * width, 3).cpu().numpy())
-
-
-# --- noise levels and device of a denoiser
-
-
-def levels_of(denoiser: Denoiser, T: int) -> Levels:
-    """T noise levels, from one that is hardly visible to one that hides everything. The paper's network gets T of its
-    own levels, other denoisers a log-linear schedule in their unit. Raises ValueError for fewer than 2, or too many.
-    """
-    if isinstance(denoiser, PaperDenoiser):
-        return respace(denoiser.levels, T)
-    return rounded(log_linear(FIRST_LEVEL, LAST_LEVEL, T))
-
-
-def accelerated(denoiser: Denoiser) -> Denoiser:
-    """The paper's network, moved to a GPU where there is one; its inputs and outputs may be on any device. Other
-    denoisers stay as they are."""
-    if isinstance(denoiser, PaperDenoiser) and torch.cuda.is_available():
-        denoiser.unet.cuda()
-    return denoiser

@@ -348,6 +348,16 @@ class PaperDenoiser:
             return rounded(levels)
         return rounded(respace(levels, T))
 
+    def sampling_levels(self, T: int) -> Levels:
+        """T of its noise levels, in grey levels. Raises ValueError for fewer than 2 or more than there are."""
+        return respace(self.levels, T)
+
+    def accelerated(self) -> PaperDenoiser:
+        """Itself, its network moved to a GPU where there is one; inputs and outputs may be on any device."""
+        if torch.cuda.is_available():
+            self.unet.cuda()
+        return self
+
     def time(self, s_t: float) -> int:
         """t of a level, from 1. Raises ModelError when the schedule has none within 0.1% of it."""
         t = 1 + int(np.abs(self.levels - s_t).argmin())

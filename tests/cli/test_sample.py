@@ -18,7 +18,7 @@ from ddpmcodec.paper.denoisers import find_denoiser
 from ddpmcodec.paper.gaussian import model as model_file
 from ddpmcodec.paper.gaussian.architecture import Architecture
 from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
-from ddpmcodec.paper.sampling import Sampler, levels_of, shown
+from ddpmcodec.paper.sampling import Sampler, shown
 from ddpmcodec.paper.schedule import ddpm_linear
 from ddpmcodec.paper.unet import PaperDenoiser, UNet, UNetConfig
 
@@ -53,7 +53,7 @@ def test_a_square_grid_of_images_the_last_row_filled_up(ddpm: Any, tmp_path: Pat
 def test_it_is_what_the_library_draws(ddpm: Any, tmp_path: Path, tiny_gaussian: Path, small: list[Any]) -> None:
     ddpm("sample", "-o", tmp_path / "grid.png", "--count", 1, "--seed", 7, *small)
     denoiser = find_denoiser(tiny_gaussian)
-    sampler = Sampler(denoiser, levels_of(denoiser, 3), torch.Generator().manual_seed(7))
+    sampler = Sampler(denoiser, denoiser.sampling_levels(3), torch.Generator().manual_seed(7))
     image = sampler.finish(sampler.start(1, SIDE, SIDE))[0]
     expected = torch.round(image).clamp(0, 255).permute(1, 2, 0).byte().tolist()
     assert tiles(tmp_path / "grid.png")[0, 0].tolist() == expected

@@ -44,7 +44,7 @@ def information(data: GaussianData, s: float) -> float:
 
 
 def bound_of(data: GaussianData, levels: Levels, pixels: Tensor) -> Bound:
-    return evaluate(data, pixels, levels, torch.Generator().manual_seed(1))
+    return evaluate(data, pixels, levels, torch.Generator().manual_seed(1), prior_std=127.5)
 
 
 def check(found: Estimate, expected: float) -> None:
@@ -185,7 +185,7 @@ def test_one_network_call_a_level_serves_all_terms_and_the_table(coupled: Gaussi
 
     reported: list[int] = []
     pixels = draws(coupled, n=5, side=2)
-    evaluate(counted, pixels, LEVELS, torch.Generator(), batch=2, progress=reported.append).table()
+    evaluate(counted, pixels, LEVELS, torch.Generator(), prior_std=127.5, batch=2, progress=reported.append).table()
     assert calls == [(n, s_t) for n in (2, 2, 1) for s_t in LEVELS]
     assert reported == [n for n, _ in calls]
 
@@ -195,13 +195,13 @@ def test_reconstructions_are_clipped_to_grey_levels() -> None:
         return Prediction(c_t * 0 + 300, c_t * 0, c_t * 0)
 
     white = torch.full((1, 3, 2, 2), 255, dtype=torch.uint8)
-    assert evaluate(too_bright, white, LEVELS, torch.Generator()).table()[0].rmse.mean == 0
+    assert evaluate(too_bright, white, LEVELS, torch.Generator(), prior_std=127.5).table()[0].rmse.mean == 0
 
 
 def test_a_seed_repeats_the_bound(coupled: GaussianData) -> None:
     pixels = draws(coupled, n=2, side=4)
     assert bound_of(coupled, LEVELS, pixels).bits.equal(bound_of(coupled, LEVELS, pixels).bits)
-    other = evaluate(coupled, pixels, LEVELS, torch.Generator().manual_seed(2))
+    other = evaluate(coupled, pixels, LEVELS, torch.Generator().manual_seed(2), prior_std=127.5)
     assert not bound_of(coupled, LEVELS, pixels).bits.equal(other.bits)
 
 
@@ -228,4 +228,4 @@ def test_no_images_and_falling_levels_are_errors(coupled: GaussianData) -> None:
     with pytest.raises(ValueError, match="images are a tensor"):
         bound_of(coupled, LEVELS, pixels[:0])
     with pytest.raises(ValueError, match="noise levels must increase"):
-        evaluate(coupled, pixels, LEVELS[::-1], torch.Generator())
+        evaluate(coupled, pixels, LEVELS[::-1], torch.Generator(), prior_std=127.5)

@@ -17,7 +17,7 @@ from ddpmcodec.paper import sampling
 from ddpmcodec.paper.denoiser import Prediction
 from ddpmcodec.paper.denoisers import find_denoiser
 from ddpmcodec.paper.diffusion import posterior, reverse, reverse_conditionals
-from ddpmcodec.paper.sampling import Method, Sampler, accelerated, ancestral, ddim, draw, grid, levels_of, shown
+from ddpmcodec.paper.sampling import Method, Sampler, ancestral, ddim, draw, grid, shown
 from ddpmcodec.paper.schedule import Levels, alpha_sigma, ddpm_linear, log_linear, respace
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -278,7 +278,7 @@ def test_a_grid_rounds_and_clips() -> None:
 
 
 def test_an_exact_model_is_asked_at_levels_from_hardly_visible_to_all_noise(tiny_gaussian: Path) -> None:
-    levels = levels_of(find_denoiser(tiny_gaussian), 9)
+    levels = find_denoiser(tiny_gaussian).sampling_levels(9)
     assert (len(levels), levels[0], levels[-1]) == (9, 0.75, 1000)
     assert (levels * 1024 % 1 == 0).all()  # as the exact network counts them
     np.testing.assert_allclose(levels[1:] / levels[:-1], (1000 / 0.75) ** (1 / 8), rtol=1e-3)
@@ -286,18 +286,18 @@ def test_an_exact_model_is_asked_at_levels_from_hardly_visible_to_all_noise(tiny
 
 def test_the_papers_network_is_asked_at_its_own_levels(tiny_unet: Path) -> None:
     found = find_denoiser(tiny_unet)
-    np.testing.assert_array_equal(levels_of(found, 7), respace(ddpm_linear(20, 1e-3, 0.3), 7))
-    for level in levels_of(found, 20):
+    np.testing.assert_array_equal(found.sampling_levels(7), respace(ddpm_linear(20, 1e-3, 0.3), 7))
+    for level in found.sampling_levels(20):
         assert found(torch.zeros(1, 3, 4, 4), float(level)).mean.isfinite().all()
     with pytest.raises(ValueError, match="can keep 2 to 20 of 20 noise levels, not 21"):
-        levels_of(found, 21)
+        found.sampling_levels(21)
 
 
 def test_on_a_gpu_or_not_the_papers_network_is_asked_and_answers_where_the_latents_are(tiny_unet: Path) -> None:
     c_t = torch.linspace(-100, 100, 96).view(2, 3, 4, 4)
     denoiser = find_denoiser(tiny_unet)
-    expected = denoiser(c_t, float(levels_of(denoiser, 20)[9]))
-    found = accelerated(denoiser)(c_t, float(levels_of(denoiser, 20)[9]))
+    expected = denoiser(c_t, float(denoiser.sampling_levels(20)[9]))
+    found = denoiser.accelerated()(c_t, float(denoiser.sampling_levels(20)[9]))
     for one, other in zip(found, expected, strict=True):
         assert one.device == c_t.device
         torch.testing.assert_close(one, other, rtol=1e-3, atol=0.05)  # a GPU's convolutions may round to TF32
@@ -305,4 +305,4 @@ def test_on_a_gpu_or_not_the_papers_network_is_asked_and_answers_where_the_laten
 
 def test_an_exact_network_stays_where_it_is(tiny_gaussian: Path) -> None:
     found = find_denoiser(tiny_gaussian)
-    assert accelerated(found) is found
+    assert found.accelerated() is found

@@ -38,6 +38,7 @@ CHANNELS = 3
 # Levels of a code by bits back, grey levels: max(FINEST_LEVEL, FEW_STEPS / T) to COARSEST_LEVEL. The smallest bound of
 # 96 held-out CIFAR-10 training images, at T = 16, 32, 64 and 128: docs/experiments.
 FINEST_LEVEL, FEW_STEPS, COARSEST_LEVEL = 0.6, 14.0, 400.0
+VISIBLE_LEVEL, BLIND_LEVEL = 0.75, 1000.0  # of sampling: hardly visible, and nothing left to see
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,15 @@ class GaussianModel:
         if T is None:
             raise ValueError("the model has none of its own: give their number")
         return rounded(log_linear(max(FINEST_LEVEL, FEW_STEPS / max(T, 1)), COARSEST_LEVEL, T))
+
+    @staticmethod
+    def sampling_levels(T: int) -> Levels:
+        """The T noise levels of sampling, grey levels. Raises ValueError for fewer than 2, or more than there are."""
+        return rounded(log_linear(VISIBLE_LEVEL, BLIND_LEVEL, T))
+
+    def accelerated(self) -> GaussianModel:
+        """Itself: its integers are computed on the CPU."""
+        return self
 
 
 KIND = "gaussian"
