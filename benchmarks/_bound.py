@@ -11,18 +11,19 @@ import numpy as np
 import torch
 
 from ddpmcodec.archive.latents import find_network
-from ddpmcodec.paper.bound import Bound, evaluate
+from ddpmcodec.paper.bound import CHANNELS, Bound, evaluate, spaced
+from ddpmcodec.paper.bound import Row as BoundRow
 from ddpmcodec.paper.denoisers import find_denoiser
 from ddpmcodec.paper.schedule import Levels
 
 from ._curves import psnr
 from ._data import Pixels, alike
-from ._results import Row, Table, estimate, plus_minus
+from ._results import Table, estimate
 from ._work import Columns, Task
 
 COST = 5.0  # time a pixel of a noise level, as of `_codecs.cost`
 ROWS = 10  # of a table, before the pixels themselves
-CHANNELS, DIGITS = 3, 7  # of a pixel; significant ones that a result keeps
+DIGITS = 7  # significant ones that a result keeps
 
 
 class Asked(NamedTuple):
@@ -86,25 +87,10 @@ def result(asked: Asked, unit_values: Mapping[str, Columns], kept: Sequence[bool
 
 def table(row: Mapping[str, Any], images: str, denoiser: Mapping[str, str]) -> Table:
     """A table like Table 4 of the paper, at every tenth of the noise levels."""
-    name = f"{denoiser['name']} ({denoiser['id'][:8]})"
-    caption = f"Variational bound of the denoiser {name}, {row['levels']} noise levels, {images}"
-    return Table(f"bound{row['levels']}", caption, [*_lines(row)])
-
-
-def _lines(row: Mapping[str, Any]) -> Iterator[Row]:
-    last = row["levels"]
-    chosen = {round(1 + (last - 1) * k / (ROWS - 1)) for k in range(ROWS)} | {0}
-    for line in row["table"]:
-        if line["t"] in chosen:
-            rate = line["rate"]
-            yield {
-                "reverse process time T - t + 1": last - line["t"] + 1,
-                "noise level": f"{line['level']:.1f}",
-                "rate, bits/dim": plus_minus(rate, 4),
-                "bits per pixel": f"{CHANNELS * rate['mean']:.3f}",
-                "RMSE, grey levels": plus_minus(line["rmse"], 2) if line["t"] else "0",
-                "PSNR, dB": plus_minus(line["psnr"], 2) if line["psnr"] else "lossless",
-            }
+    name, T = f"{denoiser['name']} ({denoiser['id'][:8]})", row["levels"]
+    caption = f"Variational bound of the denoiser {name}, {T} noise levels, {images}"
+    rows = spaced([*map(BoundRow.from_json, row["table"])], ROWS)
+    return Table(f"bound{T}", caption, [line.cells(T) for line in rows])
 
 
 def points(row: Mapping[str, Any]) -> tuple[list[float], list[float]]:

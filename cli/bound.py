@@ -22,10 +22,9 @@ from ._common import (
 )
 
 if TYPE_CHECKING:
-    from ddpmcodec.paper.bound import Bound, Estimate
+    from ddpmcodec.paper.bound import Bound
 
-ROWS = 11  # of the table that is printed
-CHANNELS = 3
+ROWS = 10  # of the table that is printed, before the pixels themselves
 
 
 @click.command(epilog=EXIT_CODES)
@@ -74,22 +73,10 @@ def bound(images: str, model: str | None, T: int, limit: int, seed: int, as_json
 
 
 def _text(bound: Bound) -> str:
-    last = len(bound.levels)
-    shown = {round(1 + (last - 1) * k / (ROWS - 2)) for k in range(ROWS - 1)} | {0}
-    lines = [("noise level", "bits/dim", "bits a pixel", "RMSE", "PSNR, dB")]
-    for row in bound.table():
-        if row.t in shown:
-            psnr = "exact" if row.psnr is None else _plus_minus(row.psnr, 2)
-            rate = _plus_minus(row.rate, 4), f"{CHANNELS * row.rate.mean:.3f}"
-            lines.append((f"{row.level:.1f}", *rate, _plus_minus(row.rmse, 2), psnr))
+    T = len(bound.levels)
+    cells = [row.cells(T) for row in bound.rows(ROWS)]
+    lines = [list(cells[0]), *(list(row.values()) for row in cells)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     table = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
-    images = bound.bits.shape[1]
-    return "\n".join(
-        [*table, f"bound: {_plus_minus(bound.total(), 4)} bits/dim, {counted(images, 'image')}, {last} noise levels"]
-    )
-
-
-def _plus_minus(estimate: Estimate, digits: int) -> str:
-    error = estimate.standard_error
-    return f"{estimate.mean:.{digits}f}" + ("" if not error else f" ± {error:.{digits}f}")
+    images = counted(bound.bits.shape[1], "image")
+    return "\n".join([*table, f"bound: {bound.total().text(4)} bits/dim, {images}, {T} noise levels"])

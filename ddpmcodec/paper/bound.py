@@ -12,7 +12,7 @@ A receiver who knows c_t has paid L_T + ... + L_t, and shows the denoiser's mean
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -22,6 +22,8 @@ from torch import Tensor
 from ddpmcodec.paper.denoiser import Denoiser, Prediction, pixel_bits, watched
 from ddpmcodec.paper.diffusion import LN2, kl_gaussian, posterior, reverse, step_kl
 from ddpmcodec.paper.schedule import HALF_RANGE, Levels, check_levels
+
+CHANNELS = 3  # dimensions of a pixel
 
 
 class Estimate(NamedTuple):
@@ -38,6 +40,11 @@ class Estimate(NamedTuple):
             "standard_error": None if error is None else round(error, 4),
         }
 
+    def text(self, digits: int) -> str:
+        """Mean ± standard error."""
+        error = self.standard_error
+        return f"{self.mean:.{digits}f}" + ("" if error is None else f" ± {error:.{digits}f}")
+
 
 class Row(NamedTuple):
     """What a receiver who knows c_t has paid and sees; at t = 0 the pixels themselves."""
@@ -50,6 +57,30 @@ class Row(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         return {key: value._asdict() if isinstance(value, Estimate) else value for key, value in self._asdict().items()}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Row:
+        """The inverse of `to_json`."""
+        revived: dict[str, Any] = {k: Estimate(**v) if isinstance(v, dict) else v for k, v in values.items()}
+        return cls(**revived)
+
+    def cells(self, T: int) -> dict[str, str]:
+        """By heading, what people read of it; T: the number of noise levels."""
+        return {
+            "time T - t + 1": str(T - self.t + 1),
+            "noise level": f"{self.level:.1f}",
+            "bits/dim": self.rate.text(4),
+            "bits per pixel": f"{CHANNELS * self.rate.mean:.3f}",
+            "RMSE, grey levels": self.rmse.text(2) if self.t else "0",
+            "PSNR, dB": "lossless" if self.psnr is None else self.psnr.text(2),
+        }
+
+
+def spaced(table: Sequence[Row], count: int) -> list[Row]:
+    """`count` rows of a `Bound.table`, two at least, evenly spaced from t = T to 1, and that of the pixels."""
+    last = len(table) - 1
+    shown = {round(1 + (last - 1) * k / (count - 1)) for k in range(count)} | {0}
+    return [row for row in table if row.t in shown]
 
 
 @dataclass(frozen=True)
@@ -79,6 +110,10 @@ class Bound:
         steps = zip(self.levels.tolist(), paid[1:], self.squared_error, strict=True)
         rows = [Row(t, s_t, _estimate(rate), *_distortion(error)) for t, (s_t, rate, error) in enumerate(steps, 1)]
         return [*reversed(rows), Row(0, 0.0, _estimate(paid[0]), Estimate(0.0, 0.0), None)]
+
+    def rows(self, count: int) -> list[Row]:
+        """So many rows of the table, and the last, of the pixels."""
+        return spaced(self.table(), count)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for json.dumps."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +59,12 @@ def test_it_is_that_of_the_benchmarks(
 
 def test_people_read_a_table(ddpm: Any, images: Path, tiny_gaussian: Path) -> None:
     lines = ddpm("bound", images, "--model", tiny_gaussian, "--levels", 30).stdout.decode().splitlines()
-    assert lines[0].split() == ["noise", "level", "bits/dim", "bits", "a", "pixel", "RMSE", "PSNR,", "dB"]
-    rates = [float(line.split()[1]) for line in lines[1:-1]]
-    assert len(rates) == 11
+    headings = ["time T - t + 1", "noise level", "bits/dim", "bits per pixel", "RMSE, grey levels", "PSNR, dB"]
+    assert re.split(r" {2,}", lines[0].strip()) == headings
+    rows = [re.split(r" {2,}", line.strip()) for line in lines[1:-1]]
+    assert [int(row[0]) for row in rows] == [1, 4, 7, 11, 14, 17, 20, 24, 27, 30, 31]
+    rates = [float(row[2].split()[0]) for row in rows]
+    assert rows[-1][4:] == ["0", "lossless"]
     assert rates == sorted(rates)
     assert lines[-1].startswith(f"bound: {rates[-1]:.4f} ± ")
     assert lines[-1].endswith(" bits/dim, 3 images, 30 noise levels")

@@ -229,3 +229,8 @@ def test_no_images_and_falling_levels_are_errors(coupled: GaussianData) -> None:
         bound_of(coupled, LEVELS, pixels[:0])
     with pytest.raises(ValueError, match="noise levels must increase"):
         evaluate(coupled, pixels, LEVELS[::-1], torch.Generator(), prior_std=127.5)
+
+
+def test_rows_come_back_from_json(coupled: Any) -> None:
+    table = bound_of(coupled, LEVELS, draws(coupled, n=2, side=2)).table()
+    assert [Row.from_json(json.loads(json.dumps(row.to_json()))) for row in table] == table
