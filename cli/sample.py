@@ -28,6 +28,7 @@ from ._common import (
     progress,
     quiet_option,
     read_input,
+    say,
     steps_option,
     with_options,
     write_stdout,
@@ -108,22 +109,25 @@ def watched(sampler: Sampler, name: str, calls: int, size: Sequence[int], *, qui
             yield replace(sampler, denoiser=denoiser.watched(sampler.denoiser, lambda images: advance(images * pixels)))
 
 
-def read_images(names: Sequence[str]) -> Tensor:
-    """[N, 3, H, W] float, 0..255, in colour. Raises ImageError unless they are images of one size."""
+def read_images(names: Sequence[str], *, quiet: bool) -> Tensor:
+    """[N, 3, H, W] float, 0..255, in colour; says where transparency is left out. Raises ImageError unless they are
+    images of one size."""
     import numpy as np
     import torch
 
     from ddpmcodec.images import load_image
 
-    images = [load_image(read_input(name), label(name), any_format=True).convert("RGB") for name in names]
+    images = [np.asarray(load_image(read_input(name), label(name), any_format=True).convert("RGBA")) for name in names]
     for name, image in zip(names, images, strict=True):
-        if image.size != images[0].size:
-            (width, height), (first_width, first_height) = image.size, images[0].size
+        if not quiet and (image[..., 3] < 255).any():
+            say(f"{label(name)}: its alpha is left out, as the model knows colours alone")
+        if image.shape != images[0].shape:
+            (height, width), (first_height, first_width) = image.shape[:2], images[0].shape[:2]
             raise ImageError(
                 f"{label(name)}: {width} x {height} pixels, but {label(names[0])} has {first_width} x {first_height}: "
                 "give images of one size"
             )
-    return torch.from_numpy(np.stack([np.asarray(image) for image in images])).permute(0, 3, 1, 2).float()
+    return torch.from_numpy(np.stack(images)[..., :3]).permute(0, 3, 1, 2).float()
 
 
 def grid_output(output: str, sources: Sequence[str], *, force: bool) -> str:
@@ -221,7 +225,7 @@ def sample(
     if is_folder:
         outputs = _numbered(Path(output), count, force, skip_existing)
         count = len(outputs)
-    pixels = None if image is None else read_images([image])
+    pixels = None if image is None else read_images([image], quiet=quiet)
     height, width = (size, size) if pixels is None else pixels.shape[2:]
     base_sampler = sampler(T=T, **options)
     T = base_sampler.T
@@ -324,7 +328,7 @@ def interpolate(
     to images (section 4.4 of the paper). At t = 0 the pixels themselves are mixed, at t = T only noise is.
     """
     target = grid_output(output, (first, second), force=force)
-    ends = read_images([first, second])
+    ends = read_images([first, second], quiet=quiet)
     base_sampler = sampler(T=T, **options)
     T = base_sampler.T
     times = [T * row // (ROWS - 1) for row in range(ROWS)] if timesteps is None else _times(timesteps, T)

@@ -79,6 +79,20 @@ def test_images_of_any_mode(ddpm: Any, photo: Path, other: Path, small: list[Any
     assert (tiles(BytesIO(ended.stdout))[0, 1] == 77).all()
 
 
+@pytest.mark.parametrize("source", ["RGBA", "palette"])
+def test_alpha_is_left_out_with_a_word(ddpm: Any, photo: Path, other: Path, small: list[Any], source: str) -> None:
+    drawn = ("-o", "-", "--timesteps", "0", "--weights", 2, *small)
+    image = Image.new("RGBA", (WIDTH, HEIGHT), (1, 2, 3, 255))
+    image.save(other)
+    assert ddpm("interpolate", photo, other, *drawn).stderr == ""  # nothing shines through
+    image.putpixel((3, 4), (1, 2, 3, 0))
+    (image if source == "RGBA" else image.quantize(4)).save(other)
+    ended = ddpm("interpolate", photo, other, *drawn)
+    assert (tiles(BytesIO(ended.stdout))[0, 1] == [1, 2, 3]).all()
+    assert ended.stderr == f"ddpmcodec: {other}: its alpha is left out, as the model knows colours alone\n"
+    assert ddpm("interpolate", photo, other, "-q", *drawn).stderr == ""
+
+
 def test_images_of_different_sizes_are_an_error(ddpm: Any, photo: Path, other: Path, tmp_path: Path) -> None:
     Image.new("RGB", (25, 20)).save(other)
     ended = ddpm("interpolate", photo, other, "-o", tmp_path / "grid.png")
