@@ -21,7 +21,7 @@ from torch import Tensor
 LN2 = math.log(2)
 LOGISTIC_VARIANCE = math.pi * math.pi / 3  # of scale 1
 
-Level = Tensor | float
+NoiseLevel = Tensor | float
 
 
 class Gaussian(NamedTuple):
@@ -43,18 +43,20 @@ class Reverse(NamedTuple):
     variance: Tensor  # of each channel given the channels before it
 
 
-def posterior(c_t: Tensor, v: Tensor, s_t: Level, s_u: Level) -> Gaussian:
+def posterior(c_t: Tensor, v: Tensor, s_t: NoiseLevel, s_u: NoiseLevel) -> Gaussian:
     """q(c_u | c_t, v): arXiv 2006.11239, equations 6 and 7."""
     rho = (s_u / s_t) ** 2
     return Gaussian(rho * c_t + (1 - rho) * v, _like(c_t, s_u * s_u * (1 - rho)))
 
 
-def forward(c_u: Tensor, s_u: Level, s_t: Level) -> Gaussian:
+def forward(c_u: Tensor, s_u: NoiseLevel, s_t: NoiseLevel) -> Gaussian:
     """q(c_t | c_u), Markov; s_t finite."""
     return Gaussian(c_u, _like(c_u, s_t * s_t - s_u * s_u))
 
 
-def reverse(c_t: Tensor, mean: Tensor, scale: Tensor, coefficients: Tensor, s_t: Level, s_u: Level) -> Reverse:
+def reverse(
+    c_t: Tensor, mean: Tensor, scale: Tensor, coefficients: Tensor, s_t: NoiseLevel, s_u: NoiseLevel
+) -> Reverse:
     """p(c_u | c_t) from the denoiser's p(v | c_t), in closed form. All tensors [N, 3, H, W].
 
     mean (of v, centred grey levels) and scale are those of logistics, with coefficients (a, b, c) inside a pixel:
@@ -112,5 +114,5 @@ def step_kl(q: Gaussian, p: Reverse) -> Tensor:
     return (kl_gaussian(q.mean, q.variance, shifted.mean, p.variance) + mean_variance / (2 * p.variance)) / LN2
 
 
-def _like(c: Tensor, value: Level) -> Tensor:
+def _like(c: Tensor, value: NoiseLevel) -> Tensor:
     return torch.as_tensor(value, dtype=c.dtype, device=c.device)

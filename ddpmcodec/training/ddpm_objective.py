@@ -61,7 +61,7 @@ def noisy_batch(pixels: Tensor, T: int, key: tuple[int, ...]) -> NoisyBatch:
     return NoisyBatch(pixels - HALF_RANGE, t, torch.randn(pixels.shape, generator=generator, device=pixels.device))
 
 
-class Process:
+class NoiseSchedule:
     """Everything that depends on t = 1..T, for noise levels s_1..s_T in grey levels. Raises ValueError for T < 2."""
 
     def __init__(self, levels: ArrayLike, device: torch.device | str = "cpu") -> None:
@@ -84,13 +84,13 @@ class Process:
         return list(self._table[:, t - 1].view(-1, len(t), 1, 1, 1))
 
 
-def estimate_noise(network: Network, process: Process, batch: NoisyBatch) -> NoiseEstimate:
+def estimate_noise(network: Network, schedule: NoiseSchedule, batch: NoisyBatch) -> NoiseEstimate:
     """Call the network. Where it learns no variance it is beta_t, and at t = 1 beta~_2, as in the authors' code.
 
     With their root mean square error of 0.95 grey levels, pixels cost the paper's 1.97 bits/dim under beta~_2 (standard
     deviation 0.94) and 0.1 more under beta_1 (1.28).
     """
-    s_t, _, alpha, *_ = process.at(batch.t)
+    s_t, _, alpha, *_ = schedule.at(batch.t)
     outputs = network(alpha * (batch.v + s_t * batch.noise) / HALF_RANGE, batch.t - 1)
     if outputs.shape[1] == batch.v.shape[1]:
         return NoiseEstimate(outputs, (batch.t > 1).to(outputs.dtype).view(-1, 1, 1, 1))
@@ -119,12 +119,12 @@ def log_pixel_mass(pixel: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
     return log_above + torch.log(-torch.expm1(ratio))
 
 
-def bound_terms(estimate: NoiseEstimate, process: Process, batch: NoisyBatch) -> Tensor:
+def bound_terms(estimate: NoiseEstimate, schedule: NoiseSchedule, batch: NoisyBatch) -> Tensor:
     """L_{t-1} of each image [N] in bits/dim: a KL for t > 1, the cost of the pixel itself for t = 1.
 
     arXiv 2006.11239, equation 5. T times its mean over t = 1..T, and L_T, are the variational bound.
     """
-    s_t, s_u, _, log_small, growth = process.at(batch.t)
+    s_t, s_u, _, log_small, growth = schedule.at(batch.t)
     c_t = batch.v + s_t * batch.noise
     mean = c_t - s_t * estimate.eps
     log_variance = (log_small + estimate.fraction * growth).expand_as(c_t)
@@ -137,17 +137,17 @@ def bound_terms(estimate: NoiseEstimate, process: Process, batch: NoisyBatch) ->
     return torch.where(last, pixel, kl).mean((1, 2, 3))
 
 
-def losses(objective: Objective, network: Network, process: Process, batch: NoisyBatch) -> Tensor:
+def losses(objective: Objective, network: Network, schedule: NoiseSchedule, batch: NoisyBatch) -> Tensor:
     """The loss of each image, [N].
 
     simple: L_simple. bound: L_{t-1} in bits/dim: over random t a T-th of the bound without L_T, which, as in the
     authors' code, is not multiplied by T, or clipping would set the length of every gradient. hybrid: L_simple plus
     0.001 of the bound, whose gradient reaches the variances but not the means (arXiv 2102.09672, section 3.1).
     """
-    estimate = estimate_noise(network, process, batch)
+    estimate = estimate_noise(network, schedule, batch)
     if objective == "simple":
         return simple_loss(estimate, batch)
     if objective == "bound":
-        return bound_terms(estimate, process, batch)
+        return bound_terms(estimate, schedule, batch)
     variances = estimate._replace(eps=estimate.eps.detach())
-    return simple_loss(estimate, batch) + BOUND_WEIGHT * process.T * bound_terms(variances, process, batch)
+    return simple_loss(estimate, batch) + BOUND_WEIGHT * schedule.T * bound_terms(variances, schedule, batch)

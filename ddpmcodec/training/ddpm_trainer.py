@@ -35,7 +35,7 @@ from ddpmcodec.paper.schedule import Levels, cosine, ddpm_linear
 from ddpmcodec.paper.unet import CIFAR10, PaperDenoiser, UNet, UNetConfig
 from ddpmcodec.training import run, state
 from ddpmcodec.training.data import Crops, DeviceCrops, Pixels, load_sets
-from ddpmcodec.training.ddpm_objective import Objective, Process, losses, noisy_batch
+from ddpmcodec.training.ddpm_objective import NoiseSchedule, Objective, losses, noisy_batch
 from ddpmcodec.training.optim import device_of, follow
 from ddpmcodec.training.run import Count, CountFrom0, LevelCount, Positive, Say, Seed
 from ddpmcodec.training.state import State
@@ -142,7 +142,7 @@ class DdpmTrainer:
         self.compiled = compiled
         self.parallel = torch.compile(parallel, dynamic=False) if compiled else parallel
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=settings.rate)
-        self.process = Process(settings.noise_levels(), where.device)
+        self.schedule = NoiseSchedule(settings.noise_levels(), where.device)
         self.flops = (1 + BACKWARD) * flops(settings.network, settings.size)
         self.step, self.seconds = 0, 0.0
 
@@ -219,7 +219,7 @@ class DdpmTrainer:
         settings, where = self.settings, self.where
         batch = noisy_batch(pixels, settings.levels, (settings.seed, self.step)).part(where.share(len(pixels)))
         _seed_dropout(settings.seed, self.step, where.rank)
-        part = losses(settings.objective, self._noise, self.process, batch).sum() / len(pixels)
+        part = losses(settings.objective, self._noise, self.schedule, batch).sum() / len(pixels)
         (part * where.count).backward()  # type: ignore[no-untyped-call]  # the processes' gradients are averaged
         return part.detach()
 

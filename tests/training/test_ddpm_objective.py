@@ -16,8 +16,8 @@ from ddpmcodec.paper.schedule import cosine, ddpm_linear
 from ddpmcodec.paper.unet import PaperDenoiser, UNet, UNetConfig, Variance
 from ddpmcodec.training.ddpm_objective import (
     NoiseEstimate,
+    NoiseSchedule,
     NoisyBatch,
-    Process,
     bound_terms,
     estimate_noise,
     log_pixel_mass,
@@ -36,8 +36,8 @@ TIMES = (2, 3, 40, 500, 1000)
 
 
 @pytest.fixture(scope="module")
-def process() -> Process:
-    return Process(ddpm_linear(T))
+def schedule() -> NoiseSchedule:
+    return NoiseSchedule(ddpm_linear(T))
 
 
 def batch_at(*times: int, side: int = 4, v: Tensor | None = None) -> NoisyBatch:
@@ -70,14 +70,14 @@ def column(values: Array, batch: NoisyBatch) -> Array:
 # --- what the network is asked
 
 
-def test_the_network_sees_z_t_and_time_steps_from_zero(process: Process) -> None:
+def test_the_network_sees_z_t_and_time_steps_from_zero(schedule: NoiseSchedule) -> None:
     batch, seen = batch_at(1, 2, 500, 1000), []
 
     def network(z: Tensor, t: Tensor) -> Tensor:
         seen.append((z, t))
         return torch.zeros_like(z)
 
-    estimate_noise(network, process, batch)
+    estimate_noise(network, schedule, batch)
     [(z, t)] = seen
     assert t.tolist() == [0, 1, 499, 999]
     alphabar = column(ALPHABAR, batch)
@@ -85,41 +85,41 @@ def test_the_network_sees_z_t_and_time_steps_from_zero(process: Process) -> None
     np.testing.assert_allclose(z.numpy(), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_six_channels_are_the_noise_and_a_place_between_two_variances(process: Process) -> None:
+def test_six_channels_are_the_noise_and_a_place_between_two_variances(schedule: NoiseSchedule) -> None:
     batch = batch_at(7)
     eps, place = approximate_noise(batch), torch.full_like(batch.noise, -0.5)
-    estimate = estimate_noise(answers(torch.cat([eps, place], 1)), process, batch)
+    estimate = estimate_noise(answers(torch.cat([eps, place], 1)), schedule, batch)
     assert estimate.eps.equal(eps)
     assert estimate.fraction.equal(torch.full_like(eps, 0.25))
 
 
-def test_a_network_without_variances_gets_the_larger_one_but_for_the_pixels(process: Process) -> None:
+def test_a_network_without_variances_gets_the_larger_one_but_for_the_pixels(schedule: NoiseSchedule) -> None:
     batch = batch_at(2, 1, 1000)
-    assert estimate_noise(answers(batch.noise), process, batch).fraction.flatten().tolist() == [1, 0, 1]
+    assert estimate_noise(answers(batch.noise), schedule, batch).fraction.flatten().tolist() == [1, 0, 1]
 
 
-def test_pixels_cost_what_the_paper_says(process: Process) -> None:
+def test_pixels_cost_what_the_paper_says(schedule: NoiseSchedule) -> None:
     """Its distortion on CIFAR-10 is 1.97 bits/dim at a root mean square error of 0.95 grey levels (section 4.3)."""
     batch = batch_at(1, side=200, v=torch.tensor(0.5))
     s_1 = 127.5 * math.sqrt(BETA[0] / (1 - BETA[0]))
     eps = approximate_noise(batch, 0.95 / s_1)
-    found = bound_terms(estimate_noise(answers(eps), process, batch), process, batch)
+    found = bound_terms(estimate_noise(answers(eps), schedule, batch), schedule, batch)
     assert found.item() == pytest.approx(1.97, abs=0.02)
 
 
 def test_the_bound_needs_two_levels() -> None:
     with pytest.raises(ValueError, match="the bound needs at least two noise levels, found one"):
-        Process(ddpm_linear(1))
+        NoiseSchedule(ddpm_linear(1))
 
 
 # --- L_simple
 
 
-def test_the_simple_loss_is_the_squared_error_of_the_noise(process: Process) -> None:
+def test_the_simple_loss_is_the_squared_error_of_the_noise(schedule: NoiseSchedule) -> None:
     batch = batch_at(1, 600)
     assert simple_loss(estimated(batch.noise, 1.0), batch).tolist() == [0, 0]
     assert simple_loss(estimated(batch.noise + 0.5, 1.0), batch).tolist() == pytest.approx([0.25, 0.25])
-    found = losses("simple", answers(torch.zeros_like(batch.noise)), process, batch)
+    found = losses("simple", answers(torch.zeros_like(batch.noise)), schedule, batch)
     assert found.tolist() == pytest.approx((batch.noise**2).mean((1, 2, 3)).tolist())
 
 
@@ -153,18 +153,18 @@ def beta_tilde() -> Array:
     ],
     ids=["large", "small", "learned"],
 )
-def test_a_term_of_the_bound_is_the_papers(process: Process, fraction: float, variance: Array) -> None:
+def test_a_term_of_the_bound_is_the_papers(schedule: NoiseSchedule, fraction: float, variance: Array) -> None:
     batch = batch_at(*TIMES)
     eps = approximate_noise(batch)
-    found = bound_terms(estimated(eps, fraction), process, batch)
+    found = bound_terms(estimated(eps, fraction), schedule, batch)
     np.testing.assert_allclose(found.numpy(), paper_kl(batch, eps, variance), rtol=2e-3, atol=2e-6)
 
 
-def test_a_term_of_the_bound_is_the_integral_that_defines_it(process: Process) -> None:
+def test_a_term_of_the_bound_is_the_integral_that_defines_it(schedule: NoiseSchedule) -> None:
     """q log(q / p) summed over a fine grid of z_{t-1}, for one dimension."""
     v, noise, eps, t = 40.5, 0.7, 0.4, 30
     one = torch.ones(1, 3, 1, 1)
-    found = bound_terms(estimated(eps * one, 1.0), process, NoisyBatch(v * one, torch.tensor([t]), noise * one))
+    found = bound_terms(estimated(eps * one, 1.0), schedule, NoisyBatch(v * one, torch.tensor([t]), noise * one))
     alphabar, before, beta = ALPHABAR[t - 1], ALPHABAR[t - 2], BETA[t - 1]
     z = math.sqrt(alphabar) * v / 127.5 + math.sqrt(1 - alphabar) * noise
     posterior_mean = (math.sqrt(before) * beta * v / 127.5 + math.sqrt(1 - beta) * (1 - before) * z) / (1 - alphabar)
@@ -180,7 +180,9 @@ def test_a_term_of_the_bound_is_the_integral_that_defines_it(process: Process) -
 
 
 @pytest.mark.parametrize("times", [(2, 3, 5), (100, 400, 1000)])
-def test_data_as_wide_as_the_prior_costs_the_information_of_each_step(process: Process, times: tuple[int, ...]) -> None:
+def test_data_as_wide_as_the_prior_costs_the_information_of_each_step(
+    schedule: NoiseSchedule, times: tuple[int, ...]
+) -> None:
     """x ~ N(0, I), eps = sigma_t z_t is optimal and beta_t its variance: E L_{t-1} = I(x; z_{t-1}) - I(x; z_t)."""
     v = 127.5 * torch.randn(1, 3, 300, 300, generator=torch.Generator().manual_seed(1))
     batch = batch_at(*times, side=300, v=v)
@@ -189,7 +191,7 @@ def test_data_as_wide_as_the_prior_costs_the_information_of_each_step(process: P
     def optimal(z: Tensor, t: Tensor) -> Tensor:
         return sigma[t].view(-1, 1, 1, 1) * z
 
-    found = bound_terms(estimate_noise(optimal, process, batch), process, batch)
+    found = bound_terms(estimate_noise(optimal, schedule, batch), schedule, batch)
     information = -np.log2(1 - ALPHABAR) / 2  # I(x; z_t) = log(1 + alphabar / (1 - alphabar)) / 2
     at = np.array(times) - 1
     np.testing.assert_allclose(found.numpy(), information[at - 1] - information[at], rtol=0.02)
@@ -198,7 +200,7 @@ def test_data_as_wide_as_the_prior_costs_the_information_of_each_step(process: P
 @pytest.mark.parametrize("levels", [ddpm_linear(T), cosine(T)], ids=["linear", "cosine"])
 def test_knowing_the_noise_makes_every_step_free(levels: Array) -> None:
     batch = batch_at(*TIMES)
-    found = bound_terms(estimated(batch.noise, 0.0), Process(levels), batch)
+    found = bound_terms(estimated(batch.noise, 0.0), NoiseSchedule(levels), batch)
     np.testing.assert_allclose(found.numpy(), 0, atol=1e-5)
 
 
@@ -210,14 +212,14 @@ def test_the_bound_in_training_is_that_of_the_coded_network(variance: Variance) 
     torch.nn.init.normal_(unet.conv_out.weight, std=0.01)
     levels = ddpm_linear(T)
     batch = batch_at(5, side=8, v=torch.tensor([[[[-20.5]], [[3.5]], [[50.5]]]]))
-    process = Process(levels)
+    schedule = NoiseSchedule(levels)
     s_t, s_u = levels[4], levels[3]
     c_t = batch.v + s_t * batch.noise
     with torch.no_grad():
-        estimate = estimate_noise(unet, process, batch)
+        estimate = estimate_noise(unet, schedule, batch)
         if variance == "small":
             estimate = estimate._replace(fraction=torch.zeros(1))
-        found = bound_terms(estimate, process, batch)
+        found = bound_terms(estimate, schedule, batch)
         prediction = PaperDenoiser(unet, levels, variance)(c_t.double(), s_t)
     coded = term_bits(prediction, batch.v.double() + 127.5, c_t.double(), s_t, s_u)
     assert found.item() == pytest.approx(coded.mean().item(), rel=1e-3)
@@ -266,38 +268,38 @@ def test_pixels_far_from_their_mean_have_finite_costs_and_gradients(pixel: float
 
 
 @pytest.mark.parametrize(("fraction", "std"), [(1.0, 127.5 * 0.01), (0.0, 127.5 * math.sqrt(beta_tilde()[1]))])
-def test_at_t_one_the_pixels_are_reported(process: Process, fraction: float, std: float) -> None:
+def test_at_t_one_the_pixels_are_reported(schedule: NoiseSchedule, fraction: float, std: float) -> None:
     """With the standard deviation sigma_1 of beta_1, or of beta~_2 in the place of beta~_1 = 0."""
     batch = batch_at(1)
     eps = approximate_noise(batch)
     s_1 = 127.5 * math.sqrt(BETA[0] / (1 - BETA[0]))
     mean = batch.v + 127.5 + s_1 * (batch.noise - eps)
     expected = -log_pixel_mass(batch.v + 127.5, mean, torch.tensor(math.log(std))).mean() / math.log(2)
-    assert bound_terms(estimated(eps, fraction), process, batch).item() == pytest.approx(expected.item(), rel=1e-4)
+    assert bound_terms(estimated(eps, fraction), schedule, batch).item() == pytest.approx(expected.item(), rel=1e-4)
 
 
 # --- what is trained on
 
 
-def test_the_bound_as_a_loss_is_one_term_an_image(process: Process) -> None:
+def test_the_bound_as_a_loss_is_one_term_an_image(schedule: NoiseSchedule) -> None:
     batch = batch_at(1, 2, 900)
     network = answers(approximate_noise(batch))
-    found = losses("bound", network, process, batch)
-    assert found.equal(bound_terms(estimate_noise(network, process, batch), process, batch))
+    found = losses("bound", network, schedule, batch)
+    assert found.equal(bound_terms(estimate_noise(network, schedule, batch), schedule, batch))
 
 
-def test_the_hybrid_is_the_simple_loss_and_a_thousandth_of_the_bound(process: Process) -> None:
+def test_the_hybrid_is_the_simple_loss_and_a_thousandth_of_the_bound(schedule: NoiseSchedule) -> None:
     batch = batch_at(1, 2, 900)
     eps, place = approximate_noise(batch), torch.zeros_like(batch.noise)
-    found = losses("hybrid", answers(torch.cat([eps, place], 1)), process, batch)
+    found = losses("hybrid", answers(torch.cat([eps, place], 1)), schedule, batch)
     estimate = estimated(eps, 0.5)
-    torch.testing.assert_close(found, simple_loss(estimate, batch) + bound_terms(estimate, process, batch))
+    torch.testing.assert_close(found, simple_loss(estimate, batch) + bound_terms(estimate, schedule, batch))
 
 
-def test_the_bound_of_the_hybrid_moves_variances_only(process: Process) -> None:
+def test_the_bound_of_the_hybrid_moves_variances_only(schedule: NoiseSchedule) -> None:
     batch = batch_at(1, 2, 900)
     outputs = torch.cat([approximate_noise(batch), torch.zeros_like(batch.noise)], 1).requires_grad_()
-    losses("hybrid", answers(outputs), process, batch).sum().backward()  # type: ignore[no-untyped-call]
+    losses("hybrid", answers(outputs), schedule, batch).sum().backward()  # type: ignore[no-untyped-call]
     assert outputs.grad is not None
     of_eps, of_variance = outputs.grad.chunk(2, 1)
     torch.testing.assert_close(of_eps, 2 * (outputs[:, :3].detach() - batch.noise) / batch.noise[0].numel())
@@ -312,7 +314,7 @@ def test_gradients_are_finite_at_every_t(objective: str, levels: Array, size: fl
     channels = 6 if objective == "hybrid" else 3
     outputs = size * torch.randn(len(batch.t), channels, 2, 2, generator=torch.Generator().manual_seed(8))
     outputs.requires_grad_()
-    found = losses(objective, answers(outputs), Process(levels), batch)  # type: ignore[arg-type]
+    found = losses(objective, answers(outputs), NoiseSchedule(levels), batch)  # type: ignore[arg-type]
     found.sum().backward()  # type: ignore[no-untyped-call]
     assert found.isfinite().all()
     assert outputs.grad is not None

@@ -106,7 +106,7 @@ def test_training_lowers_the_loss(settings: DdpmSettings, objective: Any) -> Non
 
     def loss() -> float:
         with torch.no_grad():
-            return float(losses(objective, trainer.network, trainer.process, held).mean())
+            return float(losses(objective, trainer.network, trainer.schedule, held).mean())
 
     before = loss()
     for _ in range(20):
@@ -118,7 +118,7 @@ def test_the_loss_and_the_gradient_are_those_of_the_objective(settings: DdpmSett
     settings = replace(settings, network=replace(NETWORK, dropout=0.0))
     trainer = alone(settings)
     batch = noisy_batch(crops_of(settings).batch(0, settings.batch), settings.levels, (settings.seed, 0))
-    expected = losses("simple", trainer.network, trainer.process, batch).mean()
+    expected = losses("simple", trainer.network, trainer.schedule, batch).mean()
     gradients = torch.autograd.grad(expected, list(trainer.network.parameters()), allow_unused=True)
     norm = torch.cat([gradient.flatten() for gradient in gradients if gradient is not None]).norm()
     found = trainer.update()
