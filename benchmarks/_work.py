@@ -1,14 +1,12 @@
-"""Long runs in units of a few images: the next run skips the finished ones, and ranks of torchrun or machines of a Ray
-cluster share them."""
+"""Long runs in units of a few images: the next run skips the finished ones, and the machines of a Ray cluster share
+them."""
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
@@ -22,7 +20,6 @@ from ddpmcodec.parallel import run_all
 from ._data import Pixels, pixel_count
 from ._results import Document, versions, write
 
-PATIENCE = timedelta(days=30)  # of a rank that is done, with the others
 GROUP_PIXELS = 1 << 18  # of the images of a unit: 256 of 32x32
 
 Columns = dict[str, list[Any]]  # a value for each image, or for each file
@@ -41,18 +38,6 @@ def say(message: str) -> None:
     tqdm.write(f"ddpmcodec: {message}", file=sys.stderr)
 
 
-def rank_and_size() -> tuple[int, int]:
-    """The rank of this process, and how many torchrun started; (0, 1) without it."""
-    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def refuse_torchrun() -> None:
-    """Raises DdpmError under torchrun, whose processes would slow down one another."""
-    _, size = rank_and_size()
-    if size > 1:
-        raise DdpmError("speed is that of one process: start it without torchrun")
-
-
 def identity(data: Mapping[str, Any], model: ContextModel, **more: Any) -> dict[str, Any]:
     """All that the values of a benchmark depend on, for `Work`. data: `Dataset.describe()`."""
     return {"dataset": data["sha256"], "model": model.id.hex(), "versions": versions(), **more}
@@ -61,69 +46,51 @@ def identity(data: Mapping[str, Any], model: ContextModel, **more: Any) -> dict[
 class Work:
     """The units of one run, kept in `bench-<kind>.partial.jsonl` in the folder until the result is written.
 
-    identity: all that the values depend on. Unit i is the business of rank i mod size; a rank keeps what it did in a
-    file of its own. Raises DdpmError when the folder has unfinished work of another identity, or cannot be made.
+    identity: all that the values depend on. Raises DdpmError when the folder has unfinished work of another identity,
+    or cannot be made.
     """
 
     def __init__(self, folder: Path, kind: str, identity: Mapping[str, Any]) -> None:
         self.folder, self.kind, self.head = folder, kind, json.dumps(identity, sort_keys=True, allow_nan=False)
-        self.rank, self.size = rank_and_size()
         folder.mkdir(parents=True, exist_ok=True)
-        self.known: dict[str, Any] = {}
-        for path in self._files():
-            self.known.update(self._read(path))
-        name = "partial" if self.size == 1 else f"partial-{self.rank}"
-        self.partial_file = folder / f"bench-{kind}.{name}.jsonl"
-        if self.size > 1:
-            _join()
+        self.partial_file = folder / f"bench-{kind}.partial.jsonl"
+        self.known = self._read()
 
     def results(
         self, units: Sequence[Unit], *, quiet: bool = False, side_by_side: bool = False, ray: str | None = None
-    ) -> dict[str, Any] | None:
-        """{key: value} of all units in their order; None on ranks other than 0, which are done after `finish`.
+    ) -> dict[str, Any]:
+        """{key: value} of all units in their order.
 
         side_by_side: a unit on every core, on one thread each; not for units that measure time. ray: the address of a
         cluster, whose cores take part (`ddpmcodec.cluster.connect`); this machine keeps what they find. Raises
-        DdpmError where torchrun shares the units already, ClusterError.
+        ClusterError.
         """
-        if ray is not None and self.size > 1:
-            raise DdpmError("torchrun and --ray would both share out the work: use one of them")
-        share = units[self.rank :: self.size]
-        mine = [unit for unit in share if unit.key not in self.known]
-        total = sum(unit.weight for unit in share)
+        left = [unit for unit in units if unit.key not in self.known]
+        total = sum(unit.weight for unit in units)
         try:
-            self._work(mine, total, quiet or self.rank > 0, side_by_side, ray)
+            self._work(left, total, quiet, side_by_side, ray)
         except KeyboardInterrupt:
             say(f"interrupted: what is finished is kept in {self.partial_file}; the same command goes on from there")
             raise
-        if self.size > 1 and not self._gather():
-            return None
         return {unit.key: self.known[unit.key] for unit in units}
 
-    def finish(self, document: Document | None) -> None:
-        """Rank 0 writes the result; then all forget the units."""
-        if document is not None:
-            write(self.folder, document)
-        if self.size > 1:
-            _leave()
-        for path in self._files() if self.rank == 0 else [self.partial_file]:
-            path.unlink(missing_ok=True)
+    def finish(self, document: Document) -> None:
+        """Write the result, and forget the units."""
+        write(self.folder, document)
+        self.partial_file.unlink(missing_ok=True)
 
-    def _files(self) -> list[Path]:
-        return sorted(self.folder.glob(f"bench-{self.kind}.partial*.jsonl"))
-
-    def _read(self, path: Path) -> dict[str, Any]:
-        """The units of a file, without a last line that was cut off."""
-        head, *lines = [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")] or [""]
-        if head and head.rstrip() != self.head:
+    def _read(self) -> dict[str, Any]:
+        """The units that are kept."""
+        head, *lines = self._kept().splitlines() or [self.head]
+        if head != self.head:
             raise DdpmError(
-                f"{path}: unfinished work of another command, data set or model: finish it with the same command,"
-                " delete the file, or give another --out"
+                f"{self.partial_file}: unfinished work of another command, data set or model: finish it with the same"
+                " command, delete the file, or give another --out"
             )
         return dict(json.loads(line) for line in lines)
 
-    def _work(self, mine: Sequence[Unit], total: float, quiet: bool, side_by_side: bool, ray: str | None) -> None:
-        with self._open() as file, self._bar(mine, total, quiet) as bar:
+    def _work(self, left: Sequence[Unit], total: float, quiet: bool, side_by_side: bool, ray: str | None) -> None:
+        with self._open() as file, self._bar(left, total, quiet) as bar:
             lock = threading.Lock()
 
             def do(unit: Unit) -> None:
@@ -138,19 +105,19 @@ class Work:
                     bar.update(0)
 
             if ray is not None:
-                _on_cluster(ray, mine, keep)
+                _on_cluster(ray, left, keep)
             elif side_by_side:
-                run_all(do, mine)
+                run_all(do, left)
             else:
-                for unit in mine:
+                for unit in left:
                     do(unit)
 
-    def _bar(self, mine: Sequence[Unit], total: float, quiet: bool) -> tqdm[Any]:
+    def _bar(self, left: Sequence[Unit], total: float, quiet: bool) -> tqdm[Any]:
         """A progress bar, drawn twice a second on a terminal and once a minute in a log."""
         return tqdm(
             desc=f"bench {self.kind}",
             total=total,
-            initial=max(0.0, total - sum(unit.weight for unit in mine)),
+            initial=max(0.0, total - sum(unit.weight for unit in left)),
             bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} left",
             mininterval=0.5 if sys.stderr.isatty() else 60,
             disable=quiet,
@@ -158,22 +125,18 @@ class Work:
         )
 
     def _open(self) -> TextIO:
-        """The file of this rank to append to, behind its head and its last whole line."""
-        kept = self.partial_file.read_text() if self.partial_file.exists() else ""
-        whole = kept[: kept.rfind("\n") + 1] or self.head + "\n"
-        if kept != whole:
-            self.partial_file.write_text(whole)
-        return self.partial_file.open("a")
+        """The file to append to, behind its head and its last whole line."""
+        kept = self._kept()
+        file = self.partial_file.open("a")
+        file.truncate(len(kept))  # JSON is ASCII
+        if not kept:
+            file.write(self.head + "\n")
+        return file
 
-    def _gather(self) -> bool:
-        """Rank 0 learns what the others know, and says so."""
-        from torch import distributed
-
-        everyone: list[Any] | None = [None] * self.size if self.rank == 0 else None
-        distributed.gather_object(self.known, everyone)
-        for known in everyone or []:
-            self.known.update(known)
-        return self.rank == 0
+    def _kept(self) -> str:
+        """What the file holds, without a last line that was cut off."""
+        text = self.partial_file.read_text() if self.partial_file.exists() else ""
+        return text[: text.rfind("\n") + 1]
 
 
 def _on_cluster(address: str, units: Sequence[Unit], keep: Callable[[Unit, Any], None]) -> None:
@@ -187,20 +150,6 @@ def _on_cluster(address: str, units: Sequence[Unit], keep: Callable[[Unit, Any],
 
 def _value(work: Callable[[], Any]) -> Any:
     return work()
-
-
-def _join() -> None:
-    from torch import distributed
-
-    distributed.init_process_group("gloo", timeout=PATIENCE)
-
-
-def _leave() -> None:
-    """Leave the group when all ranks are here: rank 0 comes after the result is written."""
-    from torch import distributed
-
-    distributed.barrier()
-    distributed.destroy_process_group()
 
 
 # --- what is measured image by image

@@ -81,12 +81,12 @@ def run(
     baselines: bool = True,
     quiet: bool = False,
     ray: str | None = None,
-) -> Document | None:
+) -> Document:
     """Measure, write bench-bpd.json and its chart into the folder `out`, and return the result.
 
     source: of the model, which all images are then coded with; None: those that are smaller so are stored as lossless
-    WebP. baselines: also other codecs. ray: the address of a cluster. None on all of torchrun's ranks
-    but the first. Raises ChecksumError where an image does not come back.
+    WebP. baselines: also other codecs. ray: the address of a cluster. Raises ChecksumError where an image does not come
+    back.
     """
     model = find_model(source, dataset.images)
     available, skipped = sort_out(BASELINES if baselines else ())
@@ -97,12 +97,10 @@ def run(
     tasks = {task.name: task for each in contenders for task in each.tasks}
     units = [unit for task in tasks.values() for unit in task.units(dataset.images)]
     unit_values = work.results(units, quiet=quiet, side_by_side=True, ray=ray)
-    result = None
-    if unit_values is not None:
-        rows = [_row(each, dataset.images, unit_values) for each in contenders]
-        results = {"codecs": [*rows, *skipped], "literature": literature(dataset)}
-        result = document(KIND, command, results, model=model, dataset=data, denoiser=denoiser)
-        write_charts(bpd_charts(result), out)
+    rows = [_row(each, dataset.images, unit_values) for each in contenders]
+    results = {"codecs": [*rows, *skipped], "literature": literature(dataset)}
+    result = document(KIND, command, results, model=model, dataset=data, denoiser=denoiser)
+    write_charts(bpd_charts(result), out)
     work.finish(result)
     return result
 

@@ -28,7 +28,7 @@ from ._codecs import BASELINE_COST, cost, find_model, name_of
 from ._data import Dataset, Pixels, pixel_count
 from ._results import Document, Measure, Row, Table, dimensions, document, machine, of_images
 from ._timing import timed
-from ._work import Unit, Work, identity, refuse_torchrun
+from ._work import Unit, Work, identity
 
 __all__ = ["TITLE", "Plan", "figures", "measures", "run", "tables"]
 
@@ -74,17 +74,15 @@ def run(
 ) -> Document:
     """Measure, write bench-loading.json into the folder `out`, and return the result.
 
-    source: of the model. baselines: also other stores. Raises ChecksumError where an image does not come back,
-    DdpmError under torchrun.
+    source: of the model. baselines: also other stores. Raises ChecksumError where an image does not come back.
     """
-    refuse_torchrun()
     model = find_model(source, dataset.images)
     stores = [_archive(model, coding) for coding in plan.settings] + (_baselines() if baselines else [])
     data = dataset.describe()
     work = Work(out, KIND, identity(data, model, machine=machine(), plan=plan))
     weight = pixel_count(dataset.images) * len(plan.workers) * (plan.repeats + 1)
     units = [Unit(s.name, weight * s.cost, partial(_measured, s, dataset.images, plan)) for s in stores]
-    unit_values = work.results(units, quiet=quiet) or {}
+    unit_values = work.results(units, quiet=quiet)
     result = document(KIND, command, {"stores": list(unit_values.values())}, model=model, dataset=data)
     work.finish(result)
     return result

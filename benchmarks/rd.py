@@ -98,11 +98,11 @@ def run(
     baselines: bool = True,
     quiet: bool = False,
     ray: str | None = None,
-) -> Document | None:
+) -> Document:
     """Measure, write bench-rd.json, its figures and compressai/*.json into the folder `out`, and return the result.
 
-    source: of the model. ray: the address of a cluster. None on all of torchrun's ranks but the first. Raises
-    ChecksumError where an image does not come back, ImageError where all of them are stored as WebP.
+    source: of the model. ray: the address of a cluster. Raises ChecksumError where an image does not come back,
+    ImageError where all of them are stored as WebP.
     """
     model = find_model(source, dataset.images)
     sweeps, skipped = _sort_out(SWEEPS if baselines else ())
@@ -113,13 +113,11 @@ def run(
     tasks = [*(each.task for each in contenders), *map(_bound.task, plan.asked)]
     units = [unit for task in tasks for unit in task.units(dataset.images)]
     unit_values = work.results(units, quiet=quiet, side_by_side=True, ray=ray)
-    result = None
-    if unit_values is not None:
-        results = _results(contenders, unit_values, dataset, plan, model)
-        results["curves"] += skipped
-        result = document(KIND, command, results, model=model, dataset=data, denoiser=denoiser)
-        write_charts(rd_charts(result), out)
-        export(result, out / COMPRESSAI)
+    results = _results(contenders, unit_values, dataset, plan, model)
+    results["curves"] += skipped
+    result = document(KIND, command, results, model=model, dataset=data, denoiser=denoiser)
+    write_charts(rd_charts(result), out)
+    export(result, out / COMPRESSAI)
     work.finish(result)
     return result
 

@@ -41,7 +41,7 @@ from ._timing import (
     throughput,
     thumbnails,
 )
-from ._work import Unit, Work, identity, refuse_torchrun
+from ._work import Unit, Work, identity
 
 __all__ = ["TITLE", "Plan", "figures", "measures", "run", "tables"]
 
@@ -73,10 +73,8 @@ def run(
 ) -> Document:
     """Measure, write bench-speed.json and its figures into the folder `out`, and return the result.
 
-    source: of the model. baselines: also other codecs. Raises ChecksumError where an image does not come back,
-    DdpmError under torchrun: what is measured is one process on all cores.
+    source: of the model. baselines: also other codecs. Raises ChecksumError where an image does not come back.
     """
-    refuse_torchrun()
     model = find_model(source, dataset.images)
     available, skipped = sort_out(BASELINES if baselines else ())
     data = dataset.describe()
@@ -85,7 +83,7 @@ def run(
         coders = [*(of_coding(model, coding) for coding in plan.settings), *map(of_baseline, available)]
         timings = _Timings(model, source, plan, images=dataset.images, coders=coders, folder=Path(folder))
         parts = timings.parts()
-        unit_values = work.results([unit for units in parts.values() for unit in units], quiet=quiet) or {}
+        unit_values = work.results([unit for units in parts.values() for unit in units], quiet=quiet)
     results: dict[str, Any] = {part: [unit_values[unit.key] for unit in units] for part, units in parts.items()}
     results |= {part: results[part][0] for part in ("start_up", "installed")}
     results |= {part: turns_together(results[part]) for part in ("throughput", "thumbnails")}

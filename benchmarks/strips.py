@@ -87,11 +87,11 @@ def run(
     command: str,
     baselines: bool = True,
     quiet: bool = False,
-) -> Document | None:
+) -> Document:
     """Measure, write bench-strips.json and a picture strip-NAME.png of every image of `load_pictures` into `out`.
 
-    source: of the model. baselines: also AVIF, WebP and JPEG. None on all of torchrun's ranks but the first. Raises
-    OutputError for a budget that does not hold a file's header.
+    source: of the model. baselines: also AVIF, WebP and JPEG. Raises OutputError for a budget that does not hold
+    a file's header.
     """
     model = find_model(source, dataset.images)
     measured, _ = sort_out([qualities[0] for qualities in BESIDE.values()] if baselines else ())
@@ -104,10 +104,8 @@ def run(
         for name, image in zip(dataset.names or (), dataset.images, strict=True)
     ]
     unit_values = work.results(units, quiet=quiet, side_by_side=True)
-    result = None
-    if unit_values is not None:
-        results = {**plan.coding._asdict(), "images": list(unit_values.values())}
-        result = document(KIND, command, results, model=model, dataset=data)
+    results = {**plan.coding._asdict(), "images": list(unit_values.values())}
+    result = document(KIND, command, results, model=model, dataset=data)
     work.finish(result)
     return result
 

@@ -148,10 +148,3 @@ def test_tables_and_measures_have_all_of_it(measured: dict[str, Any]) -> None:
     measures = list(speed.measures(measured))
     assert len(measures) == 2 * (1 + len(BASELINES)) + 2 * 2 + 2 * 3
     assert all(measure.timing and len(measure.values) == 2 for measure in measures)
-
-
-def test_speed_is_that_of_one_process(bench: Any, array: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    ended = bench("speed", "--data", array)
-    assert (ended.code, ended.found) == (1, None)
-    assert ended.stderr == "ddpmcodec: speed is that of one process: start it without torchrun\n"

@@ -1,10 +1,8 @@
-"""Long runs in units: nothing finished is done twice, and ranks share the work."""
+"""Long runs in units: nothing finished is done twice."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,11 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ddpmcodec import codec
-from ddpmcodec.benchmarks._results import read
 from ddpmcodec.benchmarks._work import Task, Unit, Work, groups
 from ddpmcodec.errors import DdpmError
-from ddpmcodec.models.registry import find
 from ddpmcodec.parallel import threads_of
 
 IDENTITY = {"dataset": "x"}
@@ -45,7 +40,7 @@ class Squares:
 def test_values_come_in_the_order_of_the_units(tmp_path: Path) -> None:
     found = Work(tmp_path, "bpd", IDENTITY).results(Squares().units(3), quiet=True)
     assert found == {"0^2": 0, "1^2": 1, "2^2": 4}
-    assert list(found or {}) == ["0^2", "1^2", "2^2"]
+    assert list(found) == ["0^2", "1^2", "2^2"]
 
 
 def test_an_interrupted_run_keeps_what_is_finished_and_the_next_one_does_the_rest(
@@ -60,8 +55,8 @@ def test_an_interrupted_run_keeps_what_is_finished_and_the_next_one_does_the_res
     work = Work(tmp_path, "bpd", IDENTITY)
     assert work.results(second.units(4), quiet=True) == {"0^2": 0, "1^2": 1, "2^2": 4, "3^2": 9}
     assert (first.done, second.done) == ([0, 1], [2, 3])
-    work.finish(None)
-    assert list(tmp_path.iterdir()) == []
+    work.finish({"kind": "bpd"})
+    assert [path.name for path in tmp_path.iterdir()] == ["bench-bpd.json"]
 
 
 def test_a_line_that_was_cut_off_is_done_again(tmp_path: Path) -> None:
@@ -97,33 +92,6 @@ def test_progress_says_the_share_and_what_is_left(tmp_path: Path, capsys: pytest
     Work(tmp_path, "bpd", IDENTITY).results(Squares().units(2))
     assert "bench bpd: 100%" in (shown := capsys.readouterr().err)
     assert shown.rstrip().endswith("00:00 left")
-
-
-def test_two_processes_of_torchrun_share_the_units_and_write_one_result(tmp_path: Path, context_path: Path) -> None:
-    y, x = np.mgrid[:8, :8]
-    images = np.stack([np.stack([x, y, x + y + shift], 2) for shift in range(3)]).astype(np.uint8)
-    np.save(tmp_path / "images.npy", images)
-    out = tmp_path / "out"
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    options = [
-        "-q",
-        "--no-baselines",
-        f"--data={tmp_path / 'images.npy'}",
-        f"--out={out}",
-        "--settings=1/2,1/0",
-        f"--model={context_path}",
-    ]
-    ended = subprocess.run(
-        [*torchrun, "-m", "ddpmcodec.cli", "bench", "bpd", *options], capture_output=True, text=True, check=False
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.count("| ddpmcodec e1 |") == 1
-    found = read(out / "bench-bpd.json")
-    model = find(context_path)
-    for row, levels in zip(found["results"]["codecs"], (2, 0), strict=True):
-        files = codec.encode_many(images, effort=1, levels=levels, model=model, verify=False)
-        assert row["bytes"] == [len(file) for file in files]
-    assert sorted(path.name for path in out.iterdir()) == ["bench-bpd.json", "bpd.png", "bpd.svg"]
 
 
 # --- what is measured image by image

@@ -30,7 +30,7 @@ from ddpmcodec import cluster, codec
 from ddpmcodec.benchmarks import _work
 from ddpmcodec.cli import _many
 from ddpmcodec.cluster import Cluster
-from ddpmcodec.errors import ClusterError, DdpmError, FormatError, ImageError
+from ddpmcodec.errors import ClusterError, FormatError, ImageError
 from ddpmcodec.images import save_image
 from ddpmcodec.parallel import threads_of
 
@@ -111,13 +111,6 @@ def test_jobs_and_threads_are_of_one_machine(ddpm: Any, photo: Path) -> None:
     ended = ddpm("encode", photo, "--ray", "auto", "--jobs", 2)
     assert ended.code == 2
     assert "with --ray all processors of the cluster work: leave out --jobs and --threads" in ended.stderr
-
-
-def test_torchrun_and_ray_do_not_go_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_work, "rank_and_size", lambda: (0, 2))
-    monkeypatch.setattr(_work, "_join", lambda: None)
-    with pytest.raises(DdpmError, match=r"torchrun and --ray would both share out the work: use one of them"):
-        _work.Work(tmp_path, "bpd", {}).results([], ray="auto")
 
 
 def test_benchmarks_have_the_results_of_one_machine(

@@ -1,7 +1,7 @@
 """`python ranks.py COUNT MODULES ARGUMENTS...`: a command of ddpmcodec in so many processes, as torchrun starts them.
 
 They have the environment that torchrun gives, but PyTorch and the modules (a,b,c), which take longer to import than the
-command runs, are imported once. That torchrun gives it is the business of the tests of benchmarks.
+command runs, are imported once. One test uses torchrun itself.
 """
 
 from __future__ import annotations

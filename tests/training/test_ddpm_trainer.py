@@ -394,6 +394,18 @@ def test_without_torchrun_a_process_is_alone() -> None:
         assert not torch.distributed.is_initialized()
 
 
+def test_processes_of_torchrun_find_one_another(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from ddpmcodec.training.ddpm_trainer import processes\n"
+        "with processes() as where:\n"
+        "    print(f'{where.rank} of {where.count}\\n', end='')\n"
+    )
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    ended = subprocess.run([*torchrun, script], capture_output=True, text=True, check=False)
+    assert (ended.returncode, sorted(ended.stdout.splitlines())) == (0, ["0 of 2", "1 of 2"]), ended.stderr
+
+
 def train_by_ranks(settings: DdpmSettings, out: Path, count: int) -> subprocess.CompletedProcess[str]:
     """`ddpmcodec train-ddpm` with the paper's multipliers, by so many processes."""
     options: list[object] = ["--data", settings.data[0], "--out", out, "--levels", settings.levels]
