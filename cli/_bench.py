@@ -187,17 +187,16 @@ def refuse_existing(out: Path, kind: str, *, force: bool) -> None:
         raise OutputError(f"{path}: exists already: use -f to overwrite it, or name another folder with --out")
 
 
-def measure(work: Callable[[], Document | None]) -> int:
+def measure(work: Callable[[], Document]) -> int:
     """Run a benchmark, print the tables of its result, and return the exit code.
 
-    Interrupted, it has said what it kept. Of torchrun's ranks all but the first have no result.
+    Interrupted, it has said what it kept.
     """
     try:
         document = work()
     except KeyboardInterrupt:
         return INTERRUPTED
-    if document is not None:
-        print_tables(document)
+    print_tables(document)
     return 0
 
 

@@ -48,7 +48,7 @@ def bench() -> None:
     """Measure size, rate versus distortion and speed beside other codecs, and compare with earlier results.
 
     Results are bench-NAME.json in the folder --out, beside their figures. A run that was interrupted goes on when it is
-    started again. Under torchrun the ranks share the images. pip install 'ddpmcodec[bench,data]' for all of it.
+    started again. pip install 'ddpmcodec[bench,data]' for all of it.
     """
 
 
