@@ -134,12 +134,6 @@ EXPORT int pass_agrees(const Pass* pass, uint32_t check) {
     return 1;
 }
 
-EXPORT uint32_t pass_words_used(const Pass* pass) {
-    size_t found = 0;
-    for (int s = 0; s < pass->layout().streams; s++) found += pass->reader(s).position;
-    return uint32_t(found);
-}
-
 // Pixels uint8 [H, W, C] that are exact, and which are: uint8 [H, W].
 EXPORT void pass_pixels(const Pass* pass, uint8_t* out, uint8_t* known) { pass->pixels(out, known); }
 

@@ -166,10 +166,6 @@ export class Core {
     return Boolean(this.#call("pass_agrees", pass, check));
   }
 
-  wordsUsed(pass) {
-    return this.#call("pass_words_used", pass);
-  }
-
   /** Colour samples of a tile that is exact. */
   pixels(pass, box, channels) {
     const size = box.width * box.height;
