@@ -11,12 +11,12 @@ import numpy as np
 import torch
 
 from ddpmcodec.archive.latents import find_network
+from ddpmcodec.distortion import psnr
 from ddpmcodec.paper.bound import CHANNELS, Bound, evaluate, spaced
 from ddpmcodec.paper.bound import Row as BoundRow
 from ddpmcodec.paper.denoisers import find_denoiser
 from ddpmcodec.paper.schedule import Levels
 
-from ._curves import psnr
 from ._data import Pixels, alike
 from ._results import Table, estimate
 from ._work import Columns, Task

@@ -28,6 +28,7 @@ from ddpmcodec.codec.contents import end_of_segment, streams_of
 from ddpmcodec.codec.efforts import Coding, segments
 from ddpmcodec.codec.passes import begin, new_pass, run
 from ddpmcodec.codec.previews import canvas, shown
+from ddpmcodec.distortion import psnr
 from ddpmcodec.errors import ChecksumError, DdpmError
 from ddpmcodec.format.ddpm import Sections, split
 from ddpmcodec.format.header import Box
@@ -115,11 +116,6 @@ def ssimulacra2(shown: Pixels, original: Pixels) -> float | None:
             f"{program}: failed with exit code {ended.returncode} ({ended.stderr.strip()}): mend or remove it"
         )
     return _rounded(float(ended.stdout))
-
-
-def psnr(error: float) -> float | None:
-    """10 log10(255^2 / squared error), dB; None where there is no error: JSON knows no infinity."""
-    return 10 * math.log10(255**2 / error) if error else None
 
 
 # --- points of our files: real prefixes

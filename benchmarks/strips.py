@@ -15,13 +15,14 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ddpmcodec import codec
 from ddpmcodec.codec.efforts import Coding
+from ddpmcodec.distortion import psnr
 from ddpmcodec.errors import ImageError, OutputError
 from ddpmcodec.files import write_file
 from ddpmcodec.images import load_image, save_image
 from ddpmcodec.models.context import ContextModel
 
 from ._codecs import BASELINE_COST, WEBP, Baseline, avif, cost, find_model, jpeg, name_of, sort_out, webp
-from ._curves import psnr, squared_error
+from ._curves import squared_error
 from ._data import Dataset, Pixels
 from ._results import Document, Measure, Row, Table, document
 from ._work import Unit, Work, identity

@@ -64,6 +64,7 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 SINGLE = {
     "arguments",
     "content",
+    "distortion",
     "errors",
     "files",
     "folders",

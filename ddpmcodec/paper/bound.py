@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ddpmcodec.distortion import psnr
 from ddpmcodec.paper.denoiser import Denoiser, Prediction, pixel_bits, watched
 from ddpmcodec.paper.diffusion import LN2, kl_gaussian, posterior, reverse, step_kl
 from ddpmcodec.paper.schedule import HALF_RANGE, Levels, check_levels
@@ -134,11 +135,12 @@ def _estimate(values: Tensor) -> Estimate:
 def _distortion(squared_errors: Tensor) -> tuple[Estimate, Estimate | None]:
     """RMSE and PSNR of the mean squared error; to first order their standard errors follow from its own."""
     mean, error = _estimate(squared_errors)
-    if mean == 0:
+    decibels = psnr(mean)
+    if decibels is None:
         return Estimate(0.0, error), None
     rmse = math.sqrt(mean)
     errors = (None, None) if error is None else (error / (2 * rmse), 10 / math.log(10) * error / mean)
-    return Estimate(rmse, errors[0]), Estimate(20 * math.log10(255 / rmse), errors[1])
+    return Estimate(rmse, errors[0]), Estimate(decibels, errors[1])
 
 
 @torch.no_grad()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from io import BytesIO
 from typing import Any, NamedTuple
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from ddpmcodec.distortion import psnr
 from ddpmcodec.errors import ImageError
 from ddpmcodec.viewer.jobs import Advance
 
@@ -71,10 +71,10 @@ def encode_within(image: Image.Image, codec: Codec, limit: int, advance: Advance
     return best
 
 
-def psnr(picture: Image.Image, original: Image.Image) -> float | None:
-    """10 log10(255^2 / mean squared error) over all samples of the original's mode, dB; None where there is no error.
+def psnr_of(picture: Image.Image, original: Image.Image) -> float | None:
+    """The PSNR over all samples of the original's mode, dB; None where there is no error.
 
-    >>> psnr(Image.new("L", (2, 2), 100), Image.new("L", (2, 2), 110))
+    >>> psnr_of(Image.new("L", (2, 2), 100), Image.new("L", (2, 2), 110))
     28.130803608679106
     """
     squares, rows = 0.0, max(1, STRIP_PIXELS // original.width)
@@ -84,4 +84,4 @@ def psnr(picture: Image.Image, original: Image.Image) -> float | None:
         difference = np.subtract(np.asarray(shown), np.asarray(expected), dtype=np.float32)
         squares += float(np.square(difference).sum(dtype=np.float64))
     samples = original.width * original.height * len(original.getbands())
-    return 10 * math.log10(255**2 * samples / squares) if squares else None
+    return psnr(squares / samples)

@@ -14,7 +14,7 @@ from ddpmcodec.codec.contents import model_for
 from ddpmcodec.errors import ImageError
 from ddpmcodec.format.ddpm import read_header
 from ddpmcodec.models.registry import find
-from ddpmcodec.viewer.comparisons import CODECS, encode_within, psnr
+from ddpmcodec.viewer.comparisons import CODECS, encode_within, psnr_of
 from ddpmcodec.viewer.jobs import Advance
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class ViewedFile:
         facts = {"bytes": picture.size, "bpp": 8 * picture.size / self.pixels, "psnr": None, "same": None}
         if self.original is not None:
             with Image.open(BytesIO(picture.content)) as image:
-                facts["psnr"] = psnr(image, self._reference(self.original))
+                facts["psnr"] = psnr_of(image, self._reference(self.original))
             facts["same"] = facts["psnr"] is None
         return {**picture.facts, **facts}
 

@@ -20,7 +20,6 @@ from ddpmcodec.benchmarks._curves import (
     operating_points,
     point,
     prefixes,
-    psnr,
     ssimulacra2,
 )
 from ddpmcodec.codec.efforts import CELLS, Coding
@@ -112,12 +111,6 @@ def test_a_program_that_fails_is_named(tmp_path: Path) -> None:
 
 def test_without_the_program_there_are_no_scores() -> None:
     assert ssimulacra2(np.zeros((10, 10, 3), np.uint8), np.zeros((10, 10, 3), np.uint8)) is None
-
-
-def test_psnr_is_that_of_eight_bits_and_none_without_error() -> None:
-    assert psnr(255**2) == 0
-    assert psnr(65.025) == pytest.approx(30)
-    assert psnr(0) is None
 
 
 def test_averages_are_means_over_images_at_an_operating_point() -> None:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from ddpmcodec.errors import ImageError
-from ddpmcodec.viewer.comparisons import CODECS, LOSSLESS, encode_within, psnr
+from ddpmcodec.viewer.comparisons import CODECS, LOSSLESS, encode_within, psnr_of
 
 
 def ignore(share: float) -> None:
@@ -40,7 +40,7 @@ def test_webp_ends_with_a_lossless_file(picture: np.ndarray) -> None:
     image = Image.fromarray(picture)
     found = encode_within(image, CODECS["webp"], 10**6, ignore)
     assert found == CODECS["webp"].encode(image, LOSSLESS)
-    assert psnr(Image.open(BytesIO(found)), image) is None
+    assert psnr_of(Image.open(BytesIO(found)), image) is None
 
 
 def test_what_a_format_cannot_hold_is_an_error() -> None:
@@ -49,7 +49,9 @@ def test_what_a_format_cannot_hold_is_an_error() -> None:
 
 
 def test_psnr_is_over_the_samples_of_the_original() -> None:
-    assert psnr(Image.new("RGB", (4, 4), (10, 10, 10)), Image.new("L", (4, 4), 20)) == pytest.approx(28.1308, abs=1e-4)
-    assert psnr(Image.new("RGB", (4, 4), (10, 10, 40)), Image.new("RGB", (4, 4), (10, 10, 10))) == pytest.approx(
+    assert psnr_of(Image.new("RGB", (4, 4), (10, 10, 10)), Image.new("L", (4, 4), 20)) == pytest.approx(
+        28.1308, abs=1e-4
+    )
+    assert psnr_of(Image.new("RGB", (4, 4), (10, 10, 40)), Image.new("RGB", (4, 4), (10, 10, 10))) == pytest.approx(
         10 * np.log10(255**2 / 300)
     )
