@@ -12,6 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from stacks import random_stack
 
 from ddpmcodec._native import testing
 from ddpmcodec.errors import TruncatedError
@@ -70,13 +71,6 @@ def symbols(draw: st.DrawFn) -> tuple[int, Normal]:
         )
     )
     return (coarse << shift) + draw(st.integers(0, (1 << shift) - 1)), found
-
-
-def random_stack(words: int, seed: int = 0) -> Stack:
-    """A stack of random bits."""
-    drawn = np.random.default_rng(seed).integers(0, 1 << 32, words, np.uint32)
-    drawn[0] = drawn[0] >> 1 | 1 << 30
-    return Stack.from_words(drawn)
 
 
 def columns(drawn: list[tuple[int, Normal]]) -> tuple[NDArray[np.int64], Floats, Floats]:

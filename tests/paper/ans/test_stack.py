@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from stacks import random_stack
 
 from ddpmcodec import _native
 from ddpmcodec.errors import FormatError, TruncatedError
@@ -15,13 +16,6 @@ from ddpmcodec.paper.ans.normal import pop_gaussian
 from ddpmcodec.paper.ans.stack import STATE_LOW, Stack
 
 PRECISIONS = [1, 8, 16, 24, 26, 28, 31]
-
-
-def random_stack(words: int, seed: int = 0) -> Stack:
-    """A stack of random bits."""
-    drawn = np.random.default_rng(seed).integers(0, 1 << 32, words, np.uint32)
-    drawn[0] = drawn[0] >> 1 | 1 << 30
-    return Stack.from_words(drawn)
 
 
 def intervals(n: int, precision: int, seed: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
