@@ -199,8 +199,8 @@ def check_model(number: int, model_id: bytes, has_model: bool = True) -> None:
 
 def check_metadata(header: Header) -> None:
     """Checks metadata and orientation; of a JPEG, which holds its own metadata, the orientation alone."""
-    if header.is_jpeg and header.metadata_length:
-        raise FormatError("the header claims metadata beside a JPEG, which has its own: the data is damaged")
+    if header.metadata_length:
+        check_may_have_metadata(header.stored)
     if not header.is_jpeg and not 1 <= header.metadata_length <= MAX_METADATA:
         raise FormatError(
             f"the header claims {header.metadata_length} bytes of metadata (1 to {MAX_METADATA} are possible)"
@@ -209,6 +209,16 @@ def check_metadata(header: Header) -> None:
         raise FormatError(
             f"the header claims orientation {header.orientation} ({UPRIGHT} to {MAX_ORIENTATION} are possible)"
         )
+
+
+def check_may_have_metadata(stored: str) -> None:
+    if stored in (JPEG, JPEG_XL):
+        raise FormatError("the header claims metadata beside a JPEG, which has its own: the data is damaged")
+
+
+def check_may_have_tiles(stored: str) -> None:
+    if stored:
+        raise FormatError(f"the header claims a {NAMES[stored]} payload in tiles: the data is damaged")
 
 
 def check_tiles(header: Header) -> None:
@@ -222,8 +232,8 @@ def check_tiles(header: Header) -> None:
             f"the header claims tiles of {width} x {height} pixels for an image of {header.width} x {header.height}"
             f" (1 to {MAX_TILE_PIXELS} pixels are possible)"
         )
-    if index and header.stored:
-        raise FormatError(f"the header claims a {NAMES[header.stored]} payload in tiles: the data is damaged")
+    if index:
+        check_may_have_tiles(header.stored)
     if index and not 1 <= index.segments <= MAX_SEGMENTS:
         raise FormatError(f"the header claims {index.segments} segments per tile (1 to {MAX_SEGMENTS} are possible)")
     if index and header.tile_count * index.segments > MAX_CHUNKS:

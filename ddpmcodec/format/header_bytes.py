@@ -9,8 +9,6 @@ from dataclasses import replace
 from ddpmcodec.errors import FormatError, TruncatedError
 from ddpmcodec.format.header import (
     ARCHIVE_MAGIC,
-    JPEG,
-    JPEG_XL,
     LEAST_STATE_BYTES,
     LEVELS,
     MAGIC,
@@ -18,7 +16,6 @@ from ddpmcodec.format.header import (
     MODEL_ID_BYTES,
     MODES,
     MOST_STATE_BYTES,
-    NAMES,
     SQUARE,
     STORED,
     STORED_KINDS,
@@ -28,6 +25,8 @@ from ddpmcodec.format.header import (
     Index,
     check_coding,
     check_header,
+    check_may_have_metadata,
+    check_may_have_tiles,
     check_metadata,
     check_size,
     check_tiles,
@@ -182,10 +181,10 @@ def _parse_coding(byte: int) -> tuple[int, int, str, int]:
         what = "payload" if flags & STORED else "noise levels"
         raise FormatError(f"unknown {what} {code}: the data is damaged, or a newer ddpmcodec is needed")
     stored = STORED_KINDS[code] if flags & STORED else ""
-    if flags & TILED and stored:
-        raise FormatError(f"the header claims a {NAMES[stored]} payload in tiles: the data is damaged")
-    if flags & METADATA and stored in (JPEG, JPEG_XL):
-        raise FormatError("the header claims metadata beside a JPEG, which has its own: the data is damaged")
+    if flags & TILED:
+        check_may_have_tiles(stored)
+    if flags & METADATA:
+        check_may_have_metadata(stored)
     return effort, 0 if stored else LEVELS[code], stored, flags
 
 
