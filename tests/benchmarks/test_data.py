@@ -10,6 +10,7 @@ from PIL import Image
 
 from ddpmcodec.benchmarks._data import graphics, load_dataset, synthetic_photo
 from ddpmcodec.errors import DdpmError
+from ddpmcodec.training import data
 
 
 @pytest.fixture
@@ -36,6 +37,16 @@ def test_of_a_folder_all_images_or_the_first(tmp_path: Path, pictures: np.ndarra
 def test_cifar10_by_its_folder_says_how_many_the_test_set_has(cifar10: Path, pictures: np.ndarray) -> None:
     found = load_dataset(str(cifar10), limit=2)
     assert (found.name, found.split, found.of) == ("CIFAR-10", "test", 10_000)
+    assert np.array_equal(found.images, pictures[:2])
+
+
+def test_cifar10_as_torchvision_keeps_it_is_recognised(
+    tmp_path: Path, pictures: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cifar-10-batches-py").mkdir()
+    monkeypatch.setattr(data, "_torchvision", lambda root, split: list(pictures) if split == "train" else [])
+    found = load_dataset(str(tmp_path), split="train", limit=2)
+    assert (found.name, found.split, found.of) == ("CIFAR-10", "train", 50_000)
     assert np.array_equal(found.images, pictures[:2])
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -61,6 +63,33 @@ def test_sheets_hold_as_many_tiles_as_their_index_names(tmp_path: Path) -> None:
     Image.fromarray(sheet).save(tmp_path / "train_00.webp", lossless=True)
     np.savez(tmp_path / "train_index.npz", official_index=np.arange(97))
     assert np.array_equal(load_images(tmp_path), tiles[:97])
+
+
+@pytest.fixture
+def cifar10(tmp_path: Path, gradients: Pixels, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A root of torchvision's CIFAR-10, which a stub of torchvision reads: five training images, and three to test."""
+    (tmp_path / "cifar-10-batches-py").mkdir()
+
+    def read(root: str, *, train: bool) -> SimpleNamespace:
+        assert Path(root) == tmp_path
+        return SimpleNamespace(data=gradients[:5] if train else gradients[5:8])
+
+    stub, datasets = ModuleType("torchvision"), ModuleType("torchvision.datasets")
+    monkeypatch.setattr(datasets, "CIFAR10", read, raising=False)
+    monkeypatch.setitem(sys.modules, "torchvision", stub)
+    monkeypatch.setitem(sys.modules, "torchvision.datasets", datasets)
+    return tmp_path
+
+
+def test_torchvision_reads_its_cifar10(cifar10: Path, gradients: Pixels) -> None:
+    assert np.array_equal(load_images(cifar10), gradients[:5])
+    assert np.array_equal(load_images(cifar10, "test"), gradients[5:8])
+
+
+def test_without_torchvision_the_error_says_what_to_install(cifar10: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torchvision.datasets", None)
+    with pytest.raises(TrainingError, match=r"reading CIFAR-10 needs torchvision; pip install 'ddpmcodec\[data\]'"):
+        load_images(cifar10)
 
 
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
