@@ -1,4 +1,4 @@
-"""The images that a benchmark measures: a folder, an array, CIFAR-10, or pictures drawn in code."""
+"""The images that a benchmark measures: a folder, an array, an archive, CIFAR-10, or pictures drawn in code."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import groupby
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from ddpmcodec import archive
 from ddpmcodec.errors import DdpmError
 from ddpmcodec.folders import IMAGE_SUFFIXES
-from ddpmcodec.training.data import load_images
+from ddpmcodec.training.data import is_archive, load_images
 
 Pixels = NDArray[np.uint8]
 
@@ -61,7 +62,7 @@ class Dataset:
 
 
 def load_dataset(source: str, *, split: str = "test", limit: int | None = None) -> Dataset:
-    """The first `limit` images of a folder, an array, a CIFAR-10 root, or `cifar10`, which is looked for in
+    """The first `limit` images of a folder, an array, an archive, a CIFAR-10 root, or `cifar10`, which is looked for in
     $DDPMCODEC_DATA, ./cifar10, ./data and their folders `cifar10`; or `graphics`, which are drawn.
 
     split: of CIFAR-10. Raises DdpmError when there is nothing, TrainingError when something is unreadable.
@@ -92,7 +93,9 @@ def pixel_count(images: Sequence[Pixels]) -> int:
 
 
 def _names(path: Path) -> list[str]:
-    """Names of the images of a folder, in the order of `load_images`."""
+    """Names of the images of a folder or an archive, in the order of `load_images`."""
+    if is_archive(path):
+        return [PurePosixPath(name).stem for name in archive.names(path)]
     return [each.stem for each in sorted(path.rglob("*")) if each.suffix.lower() in IMAGE_SUFFIXES]
 
 

@@ -81,8 +81,8 @@ LAYERS = {
     "zarr_plugin": {"codec", "format", "numcodecs_plugin"},
     "numcodecs_plugin": {"archive", "codec", "format"},
     "pillow_plugin": {"codec", "format", "models"},
+    "training": {"archive", "codec", "format", "models", "paper"},  # archive: of images to train on
     "archive": {"codec", "format", "models", "paper"},  # paper: bits back, when it is asked for
-    "training": {"codec", "format", "models", "paper"},
     "cluster": {"codec"},
     "codec": {"format", "models"},
     "paper": {"format", "models"},

@@ -1,4 +1,4 @@
-"""Training images from a folder, an array, torchvision's CIFAR-10 or sheets of tiles, in an order fixed by a seed."""
+"""Training images from a folder, an array, an archive or CIFAR-10, in an order fixed by a seed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from ddpmcodec.errors import ImageError, TrainingError
+from ddpmcodec import archive
+from ddpmcodec.errors import DdpmError, ImageError, TrainingError
 from ddpmcodec.folders import IMAGE_SUFFIXES
 from ddpmcodec.images import load_image
 
@@ -44,6 +45,19 @@ def _rgb(path: Path) -> Pixels:
         raise TrainingError(f"{error}; or remove it from the data folder") from error
 
 
+def is_archive(path: Path) -> bool:
+    return path.suffix.lower() == ".ddpma" and path.is_file()
+
+
+def _archived(path: Path) -> list[Pixels]:
+    """The images of an archive as RGB, without alpha, in the order in which they were given."""
+    try:
+        images = {name: np.asarray(image.convert("RGB")) for name, image in archive.extract(path)}
+    except DdpmError as error:
+        raise TrainingError(f"{path}: {error}") from error
+    return [images[name] for name in archive.names(path)]
+
+
 def _sheets(folder: Path, split: str) -> list[Pixels]:
     """Tiles of '<split>_*.webp', as many as '<split>_index.npz' names."""
     count = len(np.load(folder / f"{split}_index.npz")["official_index"])
@@ -66,8 +80,8 @@ def _torchvision(root: Path, split: str) -> list[Pixels]:
 
 
 def load_images(source: str | Path, split: str = "train") -> list[Pixels]:
-    """uint8 [H, W, 3] images of a folder of images, an .npy/.npz array [N, H, W, 3], a torchvision CIFAR-10 root, or a
-    folder of tile sheets with an index.
+    """uint8 [H, W, 3] images of a folder of images, an .npy/.npz array [N, H, W, 3], an archive (.ddpma), a torchvision
+    CIFAR-10 root, or a folder of tile sheets with an index.
 
     Raises TrainingError when there is nothing there or something unreadable is.
     """
@@ -75,7 +89,7 @@ def load_images(source: str | Path, split: str = "train") -> list[Pixels]:
     if not path.exists():
         raise TrainingError(f"{path}: no such file or folder: name images, an array or a CIFAR-10 root")
     if path.is_file():
-        return _array(path)
+        return _archived(path) if is_archive(path) else _array(path)
     if (path / f"{split}_index.npz").exists():
         return _sheets(path, split)
     if (path / "cifar-10-batches-py").exists():

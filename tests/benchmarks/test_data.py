@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ddpmcodec import archive
 from ddpmcodec.benchmarks._data import graphics, load_dataset, synthetic_photo
 from ddpmcodec.errors import DdpmError
 from ddpmcodec.training import data
@@ -32,6 +33,14 @@ def test_of_a_folder_all_images_or_the_first(tmp_path: Path, pictures: np.ndarra
     assert [len(each.images) for each in (everything, two)] == [3, 2]
     assert np.array_equal(two.images[1], pictures[1, :20])
     assert (two.name, two.split, two.of, two.names) == (tmp_path.name, None, 3, ["a", "b"])
+
+
+def test_of_an_archive_the_names_are_those_of_its_images(tmp_path: Path, pictures: np.ndarray) -> None:
+    names = ("deep/b.png", "a.png", "c.png")
+    (tmp_path / "three.ddpma").write_bytes(archive.create(zip(names, pictures, strict=True)))
+    found = load_dataset(str(tmp_path / "three.ddpma"), limit=2)
+    assert (found.name, found.split, found.of, found.names) == ("three", None, 3, ["b", "a"])
+    assert np.array_equal(found.images, pictures[:2])
 
 
 def test_cifar10_by_its_folder_says_how_many_the_test_set_has(cifar10: Path, pictures: np.ndarray) -> None:

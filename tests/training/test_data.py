@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from ddpmcodec import archive
 from ddpmcodec.errors import TrainingError
 from ddpmcodec.training.data import (
     NOISE,
@@ -54,6 +55,22 @@ def test_arrays_hold_images(tmp_path: Path, gradients: Pixels) -> None:
     np.savez(tmp_path / "a.npz", images=gradients)
     for name in ("a.npy", "a.npz"):
         assert np.array_equal(load_images(tmp_path / name), gradients)
+
+
+def test_an_archive_holds_images_of_all_modes_in_their_order(tmp_path: Path, gradients: Pixels) -> None:
+    larger = np.tile(gradients[1], (2, 2, 1))
+    given = {"b": gradients[0], "large": larger, "a": gradients[2], "grey": gradients[3][..., 0]}
+    (tmp_path / "a.ddpma").write_bytes(archive.create(given.items()))
+    expected = [*(given[name] for name in ("b", "large", "a")), gradients[3][..., :1].repeat(3, 2)]
+    for found, image in zip(load_images(tmp_path / "a.ddpma"), expected, strict=True):
+        assert np.array_equal(found, image)
+
+
+def test_a_damaged_archive_is_refused(tmp_path: Path, gradients: Pixels) -> None:
+    data = archive.create([("a.png", gradients[0])])
+    (tmp_path / "a.ddpma").write_bytes(data[:-30])
+    with pytest.raises(TrainingError, match=r"a\.ddpma: 1 of 1 images are lost \(a\.png\): the archive ends"):
+        load_images(tmp_path / "a.ddpma")
 
 
 def test_sheets_hold_as_many_tiles_as_their_index_names(tmp_path: Path) -> None:
