@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ddpmcodec import distortion
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits
 from ddpmcodec.codec.contents import end_of_segment, require_step, segments_of_steps, steps_of
 from ddpmcodec.codec.decoder import decode_details
@@ -207,9 +208,9 @@ def _require_whole(data: bytes) -> None:
 
 
 def _psnr(shown: NDArray[np.uint8], original: NDArray[np.uint8]) -> float:
-    """10 log10(255^2 / mean squared error), dB."""
-    error = float(np.square(np.subtract(shown, original, dtype=np.float32)).mean(dtype=np.float64))
-    return 10 * math.log10(255**2 / error) if error else math.inf
+    """In dB; infinite where there is no error."""
+    found = distortion.psnr(float(np.square(np.subtract(shown, original, dtype=np.float32)).mean(dtype=np.float64)))
+    return math.inf if found is None else found
 
 
 def _end_of_step(data: bytes, file: Sections, step: int, given: ContextModel | None, max_pixels: int | None) -> int:
