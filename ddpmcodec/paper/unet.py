@@ -76,7 +76,7 @@ class UNetConfig:
     @property
     def _sizes(self) -> str:
         """For errors."""
-        return f"{self.channels} channels in {self.groups} groups, times {self.multipliers}, {self.blocks} blocks"
+        return f"channels {self.channels}, groups {self.groups}, multipliers {self.multipliers}, blocks {self.blocks}"
 
     @property
     def multiple(self) -> int:

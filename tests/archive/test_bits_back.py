@@ -174,7 +174,7 @@ def test_an_archive_comes_back(gaussian_model: GaussianModel) -> None:
     reported: list[float] = []
     data = create(pictures, gaussian_model, bits_back=4, verify=False, progress=reported.append)
     facts = archive.describe(data)
-    assert (len(facts["latent_levels"]), facts["latent_model_id"]) == (4, gaussian_model.id[:4].hex())
+    assert (len(facts["latent_levels"]), facts["latent_model_ids"]) == (4, [gaussian_model.id[:4].hex()])
     assert 20 < facts["images_by_bits_back"] < facts["images_on_stacks"] == 31
     assert sum(reported) == pytest.approx(31 * 64 + 64 + drawing().width ** 2)
     assert whole(pictures, archive.extract(data, model=gaussian_model))

@@ -130,7 +130,9 @@ class Judge:
         if isinstance(shown, codec.Decoded):
             header = codec.info(attack.data)
             require(shown.image.size == (header["width"], header["height"]), "a preview of another size")
-            require(shown.exact <= isinstance(found, Image.Image), "a preview is called exact, and decoding fails")
+            data = attack.data[: len(attack.data) - shown.following]  # which previews ignore, and decoding does not
+            whole = outcome(lambda: codec.decode(data, **read)) if shown.following else found
+            require(shown.exact <= isinstance(whole, Image.Image), "a preview is called exact, and decoding fails")
         self._also(attack, found, read)
         if isinstance(found, DdpmError):
             raise found

@@ -138,7 +138,7 @@ def test_an_interrupted_run_says_what_is_kept(
         (("--channels", 2), "Invalid value for '--channels'"),
         (
             ("--channels", 9),
-            "Error: 9 channels in 2 groups, times (1, 2, 2, 2), 2 blocks: channels must be",
+            "Error: channels 9, groups 2, multipliers (1, 2, 2, 2), blocks 2: channels must be",
         ),  # a width that no network can have
         (("--dropout", 1), "Invalid value for '--dropout'"),
         (("--rate", 0), "Invalid value for '--rate'"),

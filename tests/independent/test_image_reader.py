@@ -139,11 +139,12 @@ def test_a_golden_file_is_listed_checked_and_cut(path: Path) -> None:
     names = {1: "icc_profile", 2: "exif", 3: "xmp"}
     assert {names[kind]: len(value) for kind, value in metadata.items()} == facts["metadata"]
     for size in range(image.start, len(data), 97):
+        kept = image.start if image.stored else size  # of another format the header alone is of use
         cut = read_image(ddpmcodec.truncate(data, bytes=size))
-        assert (cut.missing, cut.lossy) == (0 if image.plain else len(data) - size, False)
+        assert (cut.missing, cut.lossy) == (0 if image.plain else len(data) - kept, False)
         if size >= image.start + 6:
             marked = read_image(ddpmcodec.truncate(data, bytes=size, mark=True))
-            assert (marked.lossy, marked.chunks) == (True, read_image(data[: size - 6]).chunks)
+            assert (marked.lossy, marked.chunks) == (True, read_image(data[: min(kept, size - 6)]).chunks)
 
 
 def test_a_tiled_file_is_listed_and_checked(tiled: bytes) -> None:

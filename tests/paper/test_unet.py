@@ -204,7 +204,7 @@ def test_a_configuration_survives_json(config: UNetConfig) -> None:
         ({"channels": 128.0}, "integers from 1 to 1024"),
         ({"multipliers": ()}, "levels 1 to 10"),
         ({"multipliers": (1,) * 11}, "levels 1 to 10"),
-        ({"channels": 48}, r"^48 channels in 32 groups, .* groups of equal size"),
+        ({"channels": 48}, r"^channels 48, groups 32, .* groups of equal size"),
         ({"channels": 2, "groups": 1}, "at least 4"),
         ({"attention": (4,)}, "a level that does not exist"),
         ({"dropout": 1.0}, "below 1"),
