@@ -15,7 +15,7 @@ from PIL import Image
 import ddpmcodec
 from ddpmcodec.codec.contents import segments_of_steps, steps_of
 from ddpmcodec.format.ddpm import split
-from ddpmcodec.viewer.comparisons import CODECS, encode_within, psnr
+from ddpmcodec.viewer.comparisons import CODECS, encode_within, psnr_of
 
 DEMO = Path(__file__).resolve().parent
 PHOTO = DEMO.parents[1] / "docs" / "photo.png"
@@ -40,7 +40,7 @@ def smaller_file(image: Image.Image, name: str, limit: int, out: Path) -> dict[s
     path = out / f"{len(data)}.{name}"
     path.write_bytes(data)
     shown = Image.open(path).convert("RGB")
-    quality = psnr(shown, image)
+    quality = psnr_of(shown, image)
     return {"file": path.name, "bytes": len(data), "psnr": None if quality is None else round(quality, 2)}
 
 
