@@ -27,7 +27,8 @@ CIFAR10_SIZES = {"test": 10_000, "train": 50_000}
 DATA_VARIABLE = "DDPMCODEC_DATA"
 WHERE = (
     'get CIFAR-10 with torchvision.datasets.CIFAR10("data", download=True), then give --data data,'
-    f" or --data {CIFAR10} with {DATA_VARIABLE}=data; or name a folder of images or an .npy array [N, H, W, 3]"
+    f" or --data {CIFAR10} with {DATA_VARIABLE}=data; or name a folder of images, an .npy array [N, H, W, 3] or an"
+    " archive"
 )
 
 

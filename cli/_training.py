@@ -24,7 +24,7 @@ data_option = click.option(
     multiple=True,
     type=PATH_NAME,
     metavar="PATH",
-    help="Folder of images, .npy/.npz array, or CIFAR-10 root. May be given several times.",
+    help="Folder of images, .npy/.npz array, .ddpma archive, or CIFAR-10 root. May be given several times.",
 )
 out_option = click.option(
     "--out", required=True, type=PATH_NAME, metavar="RUN", help="Folder for the state, the log and the rest."

@@ -38,9 +38,10 @@ ROWS = 10  # of the table that is printed, before the pixels themselves
 def bound(images: str, model: str | None, T: int, limit: int, seed: int, as_json: bool, quiet: bool) -> None:
     """Measure the variational bound of a denoiser, in bits/dim, and its rate and distortion.
 
-    IMAGES is a folder, an .npy array [N, H, W, 3], or torchvision's CIFAR-10, whose test set is taken. Images must have
-    one size. A row of the table is what a receiver has paid who knows the latent of that noise level, and how far the
-    denoiser's mean is from the image (Figure 5 and Table 4 of the DDPM paper). It is a bound: no file is made.
+    IMAGES is a folder, an .npy array [N, H, W, 3], a .ddpma archive, or torchvision's CIFAR-10, whose test set is
+    taken. Images must have one size. A row of the table is what a receiver has paid who knows the latent of that noise
+    level, and how far the denoiser's mean is from the image (Figure 5 and Table 4 of the DDPM paper). It is a bound: no
+    file is made.
     """
     import numpy as np
     import torch

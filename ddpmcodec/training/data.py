@@ -87,7 +87,7 @@ def load_images(source: str | Path, split: str = "train") -> list[Pixels]:
     """
     path = Path(source)
     if not path.exists():
-        raise TrainingError(f"{path}: no such file or folder: name images, an array or a CIFAR-10 root")
+        raise TrainingError(f"{path}: no such file or folder: name images, an array, an archive or a CIFAR-10 root")
     if path.is_file():
         return _archived(path) if is_archive(path) else _array(path)
     if (path / f"{split}_index.npz").exists():
@@ -103,7 +103,7 @@ def load_images(source: str | Path, split: str = "train") -> list[Pixels]:
 def load_sets(data: Sequence[str]) -> list[list[Pixels]]:
     """The images of every data set. Raises TrainingError where there is no data set, or one cannot be read."""
     if not data:
-        raise TrainingError("no training images: name a folder, an array or a CIFAR-10 root with data=...")
+        raise TrainingError("no training images: name a folder, an array, an archive or a CIFAR-10 root with data=...")
     return [load_images(source) for source in data]
 
 
