@@ -189,7 +189,7 @@ def test_missing_data_are_named(tmp_path: Path, ddpm: Ddpm) -> None:
     ended = ddpm("train", "--data", tmp_path / "no", "--out", tmp_path / "run", *SHORT)
     assert (ended.code, ended.stdout) == (1, b"")
     assert ended.stderr == (
-        f"ddpmcodec: {tmp_path / 'no'}: no such file or folder: name images, an array or a CIFAR-10 root\n"
+        f"ddpmcodec: {tmp_path / 'no'}: no such file or folder: name images, an array, an archive or a CIFAR-10 root\n"
     )
     assert not (tmp_path / "run").exists()
 
@@ -197,7 +197,7 @@ def test_missing_data_are_named(tmp_path: Path, ddpm: Ddpm) -> None:
 def test_a_new_run_needs_data(tmp_path: Path, ddpm: Ddpm) -> None:
     ended = ddpm("train", "--out", tmp_path / "run")
     assert (ended.code, ended.stderr) == (
-        1, "ddpmcodec: no training images: name a folder, an array or a CIFAR-10 root with --data\n"
+        1, "ddpmcodec: no training images: name a folder, an array, an archive or a CIFAR-10 root with --data\n"
     )  # fmt: skip
 
 
