@@ -1,5 +1,6 @@
 // What the two files of a pass share: what its streams, threads and networks keep from wave to wave.
 #pragma once
+#include "cache.h"
 #include "pass.h"
 
 namespace ddpm {
@@ -24,7 +25,7 @@ struct Pass::Learned {
 };
 
 // A thread's part of a wave: the positions of its streams.
-struct Pass::Worker {
+struct alignas(CACHE_LINES) Pass::Worker {
     struct WavePosition {
         int stream, n, y, x;
     };

@@ -102,6 +102,7 @@ class Position {
     // Codes all channels of `values`, whose ranges become what is then known.
     void code(Values& values, int channels, const Coder& coder, const Learning& learning) {
         for (int c = 0; c < channels; c++) code_channel(values, c, coder, learning);
+        for (int c = channels; c < CHANNELS; c++) std::fill_n(means_[c], MOST_COMPONENTS, int64_t(0));  // `slopes` reads all
     }
 
     // Slopes of the code length, in nats, by every output, float [outputs]: at the distributions that were coded with, as if
@@ -136,7 +137,7 @@ class Position {
     bool coded_[CHANNELS] = {};
     double by_mean_[CHANNELS][MOST_COMPONENTS], by_scale_[CHANNELS][MOST_COMPONENTS];  // these three of coded channels
     int used_[CHANNELS][MOST_COMPONENTS];  // scale indices that were coded with
-    int64_t means_[CHANNELS][MOST_COMPONENTS] = {}, expected_[CHANNELS] = {};  // 1/64; by the weights at first
+    int64_t means_[CHANNELS][MOST_COMPONENTS], expected_[CHANNELS] = {};  // 1/64; by the weights at first
 };
 
 // Codes one channel: by colours, where it becomes exact and its distribution, of values.mean and values.scale, is narrow.
