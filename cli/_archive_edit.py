@@ -9,20 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from ._archive_inputs import archive_content, file_argument, matching, network_option
-from ._common import (
-    EXIT_CODES,
-    PATH_NAME,
-    STANDARD,
-    can_be_read_twice,
-    counted,
-    force_option,
-    label,
-    naming,
-    naming_options,
-    quiet_option,
-    read_input,
-    say,
-)
+from ._common import EXIT_CODES, STANDARD, can_be_read_twice, counted, label, naming, naming_options, read_input, say
+from ._options import PATH_NAME, force_option, quiet_option
 from ._outputs import ArchiveOutput, spool_folder
 
 if TYPE_CHECKING:

@@ -19,24 +19,26 @@ from ddpmcodec.files import write_below
 from ._archive_inputs import archive_content, file_argument, matching, names_argument, network_option
 from ._common import (
     EXIT_CODES,
-    PATH_NAME,
     STANDARD,
     counted,
     echo,
     failure,
-    force_option,
     label,
-    max_pixels_option,
     message_of,
     naming,
     progress,
-    quiet_option,
-    reduce_option,
     say,
     standard_output,
+    write_stdout,
+)
+from ._options import (
+    PATH_NAME,
+    force_option,
+    max_pixels_option,
+    quiet_option,
+    reduce_option,
     threads_option,
     upright_option,
-    write_stdout,
 )
 from ._outputs import is_image_name, is_whole
 

@@ -12,7 +12,8 @@ import click
 from ddpmcodec.content import Content, FileView
 from ddpmcodec.errors import DdpmError
 
-from ._common import PATH_NAME, can_be_read_twice, naming, progress, read_input
+from ._common import can_be_read_twice, naming, progress, read_input
+from ._options import PATH_NAME
 
 if TYPE_CHECKING:
     from ddpmcodec.models.context import ContextModel

@@ -15,7 +15,8 @@ from click.core import ParameterSource
 from ddpmcodec.errors import OutputError
 from ddpmcodec.format.header import LEVELS, MAX_EFFORT
 
-from ._common import INTERRUPTED, Finite, as_one, echo, force_option, with_options
+from ._common import INTERRUPTED, echo
+from ._options import Finite, as_one, force_option, with_options
 
 if TYPE_CHECKING:
     from ddpmcodec.benchmarks._results import Document

@@ -16,18 +16,8 @@ from ddpmcodec.errors import DdpmError, ImageError, OutputError
 from ddpmcodec.files import remove_source
 from ddpmcodec.folders import OnError, Pair, Source, by_extension, collisions, files_below
 
-from ._common import (
-    STANDARD,
-    as_one,
-    counted,
-    force_option,
-    model_loader,
-    quiet_option,
-    say,
-    threads_option,
-    verbose_option,
-    with_options,
-)
+from ._common import STANDARD, counted, model_loader, say
+from ._options import as_one, force_option, quiet_option, threads_option, verbose_option, with_options
 from ._outputs import Outputs
 from ._report import Bar, Report, Result, Shape, Task
 

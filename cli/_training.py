@@ -13,7 +13,8 @@ from click.core import ParameterSource
 
 from ddpmcodec.errors import DdpmError, OutputError
 
-from ._common import PATH_NAME, Finite, naming_options, say
+from ._common import naming_options, say
+from ._options import PATH_NAME, Finite
 
 T = TypeVar("T")
 Command = TypeVar("Command", bound=Callable[..., object])

@@ -19,32 +19,34 @@ from ._archive_extract import extract
 from ._archive_inputs import archive_content, file_argument, matching, names_argument, network_option, test_archive
 from ._common import (
     EXIT_CODES,
-    PATH_NAME,
     STANDARD,
-    any_format_option,
-    archive_levels_option,
     colours_line,
     counted,
     echo,
-    effort_option,
     failure,
-    force_option,
     label,
-    max_pixels_option,
     naming,
     naming_options,
-    no_verify_option,
-    pixels_option,
     printable,
     progress,
-    quiet_option,
     say,
+)
+from ._many import folder_sources
+from ._options import (
+    PATH_NAME,
+    any_format_option,
+    archive_levels_option,
+    effort_option,
+    force_option,
+    max_pixels_option,
+    no_verify_option,
+    pixels_option,
+    quiet_option,
     threads_option,
     tile_option,
     verbose_option,
     webp_option,
 )
-from ._many import folder_sources
 from ._outputs import ArchiveOutput, spool_folder
 from ._report import archive_line, model_of
 

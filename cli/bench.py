@@ -26,8 +26,9 @@ from ._bench import (
     request_options,
     run_options,
 )
-from ._common import EXIT_CODES, each, echo, effort_option, force_option, levels_option, say
+from ._common import EXIT_CODES, each, echo, say
 from ._many import ray_option
+from ._options import effort_option, force_option, levels_option
 
 if TYPE_CHECKING:
     from ddpmcodec.codec.efforts import Coding

@@ -9,17 +9,8 @@ import click
 
 from ddpmcodec.errors import ImageError
 
-from ._common import (
-    EXIT_CODES,
-    PATH_NAME,
-    counted,
-    denoiser_option,
-    echo,
-    most_levels,
-    progress,
-    quiet_option,
-    steps_option,
-)
+from ._common import EXIT_CODES, counted, echo, progress
+from ._options import PATH_NAME, denoiser_option, most_levels, quiet_option, steps_option
 
 if TYPE_CHECKING:
     from ddpmcodec.paper.bound import Bound

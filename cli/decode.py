@@ -16,22 +16,17 @@ import click
 from ddpmcodec.content import FileView
 from ddpmcodec.errors import DdpmError, OutputError, TruncatedError
 
-from ._common import (
-    EXIT_CODES,
+from ._common import EXIT_CODES, can_be_read_twice, counted, label, naming, read_input
+from ._many import Choice, loader, many_options, run
+from ._options import (
     ByteCount,
-    can_be_read_twice,
-    counted,
     file_model_option,
     files_argument,
-    label,
     max_pixels_option,
-    naming,
     output_option,
-    read_input,
     reduce_option,
     upright_option,
 )
-from ._many import Choice, loader, many_options, run
 from ._outputs import is_whole
 from ._report import Bar, Result, Shape, StepCosts, Task, coding_line
 

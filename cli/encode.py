@@ -12,28 +12,21 @@ import click
 
 from ddpmcodec.errors import FormatError, ImageError, ModelError
 
-from ._common import (
-    EXIT_CODES,
+from ._common import EXIT_CODES, can_be_read_twice, colours_line, label, naming, naming_options, read_input, say
+from ._many import Choice, loader, many_options, run
+from ._options import (
     any_format_option,
-    can_be_read_twice,
-    colours_line,
     effort_option,
     files_argument,
-    label,
     levels_option,
     max_pixels_option,
     model_option,
-    naming,
-    naming_options,
     no_verify_option,
     output_option,
     pixels_option,
-    read_input,
-    say,
     tile_option,
     webp_option,
 )
-from ._many import Choice, loader, many_options, run
 from ._outputs import refuse_image_name
 from ._report import Bar, Result, Shape, StepCosts, Task, coding_line, ratio
 

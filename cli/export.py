@@ -8,7 +8,8 @@ import click
 
 from ddpmcodec.files import check_output, write_file
 
-from ._common import EXIT_CODES, PATH_NAME, force_option, naming_options, say
+from ._common import EXIT_CODES, naming_options, say
+from ._options import PATH_NAME, force_option
 from ._outputs import refuse_image_name
 
 

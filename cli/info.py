@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from ._common import EXIT_CODES, counted, each, echo, files_argument, label, naming, printable, read_input
+from ._common import EXIT_CODES, counted, each, echo, label, naming, printable, read_input
+from ._options import files_argument
 from ._report import archive_line
 
 PLAIN = "as far as is known: so small a file does not say how long it is, and `ddpmcodec test` decodes it"

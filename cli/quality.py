@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from ._common import EXIT_CODES, PATH_NAME, echo, naming_options, quiet_option, say, verbose_option
+from ._common import EXIT_CODES, echo, naming_options, say
+from ._options import PATH_NAME, quiet_option, verbose_option
 
 
 @click.command(epilog=EXIT_CODES)

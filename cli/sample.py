@@ -15,23 +15,17 @@ import click
 from ddpmcodec.errors import ImageError
 from ddpmcodec.files import check_output, write_file
 
-from ._common import (
-    EXIT_CODES,
+from ._common import EXIT_CODES, STANDARD, label, progress, read_input, say, write_stdout
+from ._options import (
     PATH_NAME,
-    STANDARD,
     Command,
     Finite,
     denoiser_option,
     force_option,
-    label,
     most_levels,
-    progress,
     quiet_option,
-    read_input,
-    say,
     steps_option,
     with_options,
-    write_stdout,
 )
 from ._outputs import Outputs, is_whole
 

@@ -21,21 +21,17 @@ from ._common import (
     counted,
     echo,
     failure,
-    file_model_option,
-    files_argument,
     is_watched,
     label,
-    max_pixels_option,
     message_of,
     naming,
     printable,
     progress,
-    quiet_option,
     read_input,
     say,
-    threads_option,
 )
 from ._many import folder_sources, loader, ray_option, source_of
+from ._options import file_model_option, files_argument, max_pixels_option, quiet_option, threads_option
 
 if TYPE_CHECKING:
     from ddpmcodec.models.context import ContextModel

@@ -9,19 +9,8 @@ import click
 from ddpmcodec.content import FileView
 from ddpmcodec.files import check_output, write_file
 
-from ._common import (
-    EXIT_CODES,
-    PATH_NAME,
-    STANDARD,
-    can_be_read_twice,
-    file_model_option,
-    force_option,
-    max_pixels_option,
-    model_loader,
-    naming,
-    read_input,
-    write_stdout,
-)
+from ._common import EXIT_CODES, STANDARD, can_be_read_twice, model_loader, naming, read_input, write_stdout
+from ._options import PATH_NAME, file_model_option, force_option, max_pixels_option
 
 
 @click.command(epilog=EXIT_CODES)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ._common import EXIT_CODES, INTERRUPTED, Finite, counted, say
+from ._common import EXIT_CODES, INTERRUPTED, counted, say
+from ._options import Finite
 from ._training import (
     absolute,
     chosen,

@@ -7,22 +7,8 @@ from typing import Any, NamedTuple
 
 import click
 
-from ._common import (
-    EXIT_CODES,
-    PATH_NAME,
-    ByteCount,
-    Finite,
-    each,
-    file_model_option,
-    force_option,
-    label,
-    max_pixels_option,
-    model_loader,
-    naming,
-    quiet_option,
-    read_input,
-    say,
-)
+from ._common import EXIT_CODES, each, label, model_loader, naming, read_input, say
+from ._options import PATH_NAME, ByteCount, Finite, file_model_option, force_option, max_pixels_option, quiet_option
 from ._outputs import Outputs, refuse_image_name
 
 STORED = ("a WebP (encode with --no-webp to keep more)", "a JPEG (encode it with --pixels to keep more)")

@@ -11,20 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ._common import (
-    EXIT_CODES,
-    PATH_NAME,
-    each,
-    echo,
-    file_model_option,
-    files_argument,
-    label,
-    leave_at_once,
-    model_loader,
-    naming,
-    read_input,
-    say,
-)
+from ._common import EXIT_CODES, each, echo, label, leave_at_once, model_loader, naming, read_input, say
+from ._options import PATH_NAME, file_model_option, files_argument
 
 if TYPE_CHECKING:
     from PIL import Image

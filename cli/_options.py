@@ -1,0 +1,196 @@
+"""Options and arguments of several commands, and the types of their values."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from ddpmcodec.arguments import DEFAULT_MAX_PIXELS
+from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, LEVELS, MAX_EFFORT
+from ddpmcodec.format.tiles import LEAST_SIDE, MOST_SIDE, SIDE_STEP
+
+MOST_THREADS = 1024
+UNITS = {"k": 1 << 10, "K": 1 << 10, "M": 1 << 20}  # of bytes
+
+Command = Callable[..., Any]
+
+
+def with_options(function: Command, options: Sequence[Callable[[Command], Command]]) -> Command:
+    """A command with these options, in their order."""
+    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), function)
+
+
+def as_one(kind: type, function: Command) -> Command:
+    """A function that takes the fields of a dataclass as options, and hands them over as one value, its first
+    argument."""
+
+    @functools.wraps(function)
+    def command(**given: Any) -> Any:
+        return function(kind(**{each.name: given.pop(each.name) for each in fields(kind)}), **given)
+
+    return command
+
+
+class PathName(click.ParamType):  # type: ignore[type-arg]  # of newer versions
+    """The name of a file or a folder. An empty one, as of a shell's variable that is not set, would mean the current
+    folder."""
+
+    name = "path"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return value or self.fail("the name is empty: name a file or a folder", param, ctx)
+
+
+class ByteCount(click.IntRange):
+    """A number of bytes, from 0 on: 300, or as `head -c` takes it 3k and 2M, in units of 1024 and of its square."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        unit = UNITS.get(str(value)[-1:])
+        number, unit = (value, 1) if unit is None else (value[:-1], unit)
+        count: int = super().convert(number, param, ctx)
+        return unit * count
+
+
+class Finite(click.FloatRange):
+    """A number in a range: nan is in none, and infinity is no number of pixels, hours or decibels."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
+
+PATH_NAME = PathName()
+files_argument = click.argument("files", nargs=-1, required=True, type=PATH_NAME, metavar="FILES...")
+output_option = click.option(
+    "-o", "--output", type=PATH_NAME, metavar="OUT", help="Output file, an existing folder, or - for standard output."
+)
+denoiser_option = click.option(
+    "--model",
+    metavar="SOURCE",
+    help="Gaussian model, or a checkpoint of the paper's network: a folder, a file, or hub:OWNER/NAME.",
+)
+steps_option = click.option(
+    "--levels",
+    "T",
+    type=click.IntRange(2),
+    default=100,
+    show_default=True,
+    metavar="T",
+    help="T, the number of noise levels of the reverse process: network calls an image. By default all of a network"
+    " that has fewer.",
+)
+force_option = click.option("-f", "--force", is_flag=True, help="Overwrite existing outputs.")
+model_option = click.option(
+    "--model",
+    metavar="NAME|PATH",
+    help="An embedded model, or an exported one; by default the embedded one that suits the image.",
+)
+file_model_option = click.option(
+    "--model",
+    metavar="NAME|PATH",
+    help="An embedded model, or an exported one; the default is the embedded one that the file names.",
+)
+effort_option = click.option(
+    "-e",
+    "--effort",
+    type=click.IntRange(1, MAX_EFFORT),
+    default=DEFAULT_EFFORT,
+    show_default=True,
+    help="How large the networks are: a larger one makes smaller files, and takes more time in both directions.",
+)
+levels_option = click.option(
+    "--levels",
+    type=click.Choice([str(count) for count in LEVELS]),
+    default=str(DEFAULT_LEVELS),
+    show_default=True,
+    callback=lambda _context, _option, given: int(given),
+    help="Noise levels before exact pixels. 0: none, the smallest file; a prefix shows only the upper part; "
+    "2: every prefix is a picture; 5: the best previews.",
+)
+archive_levels_option = click.option(
+    "--levels",
+    type=click.Choice([str(count) for count in LEVELS]),
+    callback=lambda _context, _option, given: None if given is None else int(given),
+    help="Noise levels before exact pixels, as of encode. [default: 2; 0 for images of up to 4,096 pixels, which are "
+    "coded together and have no previews]",
+)
+webp_option = click.option(
+    "--webp/--no-webp",
+    default=True,
+    show_default=True,
+    help="Store an image as lossless WebP if that is smaller (often text and icons), or code every image with the"
+    " model.",
+)
+tile_option = click.option(
+    "--tile",
+    type=click.IntRange(LEAST_SIDE, MOST_SIDE),
+    metavar="SIZE",
+    callback=lambda _context, _option, given: _multiple(given),
+    help="Cut images into square tiles of SIZE pixels, a multiple of 16 from 64 to 1024, of which `decode --crop` reads"
+    " those that it needs; small ones make larger files. [default: as few as memory allows]",
+)
+pixels_option = click.option(
+    "--pixels",
+    is_flag=True,
+    help="Code the pixels of JPEG files, in several times their bytes; every prefix is a preview then. Without"
+    " this option, the file itself is stored, some 15% smaller.",
+)
+any_format_option = click.option(
+    "--any-format",
+    is_flag=True,
+    help="Take files of all formats that Pillow reads, although it may drop part of their content. By default: PNG,"
+    " JPEG, WebP, GIF, TIFF, BMP, PNM and QOI.",
+)
+max_pixels_option = click.option(
+    "--max-pixels",
+    type=click.IntRange(min=1),
+    default=DEFAULT_MAX_PIXELS,
+    show_default=True,
+    metavar="N",
+    help="Refuse an image that claims more pixels, before it takes memory and time.",
+)
+no_verify_option = click.option(
+    "--no-verify", is_flag=True, help="Do not decode the result to compare it before it is written."
+)
+reduce_option = click.option(
+    "--reduce",
+    type=click.Choice(["2", "4", "8", "16"]),
+    metavar="2|4|8|16",
+    help="Images of 1/2, 1/4, 1/8 or 1/16 of the size; where there are noise levels, from coarse bands alone.",
+)
+upright_option = click.option(
+    "--upright", is_flag=True, help="Rotate images as their EXIF orientations say; decode does so for prefixes, too."
+)
+threads_option = click.option(
+    "--threads", type=click.IntRange(1, MOST_THREADS), metavar="N", help="Threads. [default: as many as processors]"
+)
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
+verbose_option = click.option("-v", "--verbose", is_flag=True, help="Print more about each file.")
+
+
+def is_given(name: str) -> bool:
+    """Whether the command line has an option, by the name of its parameter."""
+    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
+
+
+def most_levels(T: int, denoiser: object) -> int:
+    """T where it was given, or as many levels as a network of the paper has, where these are fewer."""
+    levels = getattr(denoiser, "levels", None)
+    return T if is_given("T") or levels is None else min(T, len(levels))
+
+
+def _multiple(size: int | None) -> int | None:
+    if size is not None and size % SIDE_STEP:
+        raise click.BadParameter(f"{size} is not a multiple of {SIDE_STEP}.")
+    return size

@@ -1,0 +1,108 @@
+"""`ddpmcodec archive create --add`, `join` and `remove`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ddpmcodec import archive
+from ddpmcodec.archive.writer import Writer
+from pictures import drawing
+
+FAST = ("--effort", 1, "--no-verify")
+
+
+def test_images_are_added_by_joining_archives(ddpm: Callable, photos: Path, photos_ddpma: Path, tmp_path: Path) -> None:
+    new, out = tmp_path / "new.ddpma", tmp_path / "all.ddpma"
+    shutil.copy(photos / "1.png", tmp_path / "added.png")
+    assert ddpm("archive", "create", new, tmp_path / "added.png", *FAST).code == 0
+    ended = ddpm("archive", "join", out, photos_ddpma, new)
+    assert (ended.code, f"2 archives -> {out}: {out.stat().st_size} bytes" in ended.stderr) == (0, True)
+    names = ddpm("archive", "list", photos_ddpma).stdout + ddpm("archive", "list", new).stdout
+    assert ddpm("archive", "list", out).stdout == names
+    assert ddpm("archive", "join", "-", out).stdout == out.read_bytes()
+    for target, sources, code, text in (
+        (out, [new], 1, "exists already"),
+        (new, [new], 1, "is an input itself: use -f to replace it"),
+        (tmp_path / "a.png", [new], 1, "archive join writes .ddpma files"),
+        (tmp_path / "b.ddpma", [new, new], 1, f"{new} and {new} both hold added.png: leave one"),
+        (tmp_path / "b.ddpma", [tmp_path / "added.png"], 3, "added.png: not an archive"),
+    ):
+        refused = ddpm("archive", "join", target, *sources)
+        assert (refused.code, text in refused.stderr) == (code, True), refused.stderr
+    joined = out.read_bytes()
+    assert ddpm("archive", "join", "-f", photos_ddpma, photos_ddpma, new).code == 0
+    assert photos_ddpma.read_bytes() == joined
+
+
+def test_images_are_added_in_place(ddpm: Callable, photos: Path, photos_ddpma: Path, tiny_model: Path) -> None:
+    before, folder = archive.names(photos_ddpma), photos_ddpma.parent
+    shutil.copy(photos / "1.png", folder / "added.png")
+    options = ["--model", tiny_model, "--threads", 1, *FAST]
+    ended = ddpm("archive", "create", "--add", photos_ddpma, folder / "added.png", *options)
+    assert (ended.code, archive.names(photos_ddpma)) == (0, [*before, "added.png"])
+    assert f"1 image -> {photos_ddpma}: {photos_ddpma.stat().st_size} bytes" in ended.stderr
+    assert f"{len(before) + 1} images in all" in ended.stderr
+    with archive.open(photos_ddpma, model=str(tiny_model)) as opened:
+        assert opened["added.png"].tobytes() == opened["1.png"].tobytes()
+    now = photos_ddpma.read_bytes()
+    for target, text in (
+        (photos_ddpma, "added.png: there is an image of this name already"),
+        (folder / "none.ddpma", "there is no archive to add images to: make one without --add"),
+        (folder / "added.png", "is the input itself"),
+    ):
+        refused = ddpm("archive", "create", "--add", target, folder / "added.png", *options)
+        assert (refused.code, text in refused.stderr) == (1, True), refused.stderr
+    assert photos_ddpma.read_bytes() == now
+
+
+def test_images_whose_names_are_there_are_skipped(
+    ddpm: Callable, photos: Path, photos_ddpma: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    before, folder = archive.names(photos_ddpma), tmp_path / "more"
+    shutil.copytree(photos, folder)
+    shutil.copy(photos / "1.png", folder / "added.png")
+    (folder / "2.png").write_bytes(b"not read")
+    options = ["--model", tiny_model, "--threads", 1, *FAST]
+    ended = ddpm("archive", "create", "--add", photos_ddpma, folder, "--skip-existing", *options)
+    assert (ended.code, archive.names(photos_ddpma)) == (0, [*before, "added.png"])
+    assert f"{len(before) + 1} images in all, {len(before)} skipped\n" in ended.stderr
+    again = ddpm("archive", "create", "--add", photos_ddpma, folder, "--skip-existing", "--json", *options)
+    facts = json.loads(again.stdout)
+    assert (facts["added"], facts["skipped"], facts["images"]) == (0, len(before) + 1, len(before) + 1)
+    assert ddpm("archive", "create", tmp_path / "new.ddpma", folder, "--skip-existing").code == 2
+
+
+def test_images_are_taken_out_by_name_folder_and_pattern(
+    ddpm: Callable, photos_ddpma: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    names = archive.names(photos_ddpma)
+    out = tmp_path / "less.ddpma"
+    ended = ddpm("archive", "remove", out, photos_ddpma, "below", "[0-2].png", "--model", tiny_model)
+    kept = [name for name in names if not name.startswith("below/") and name not in ("0.png", "1.png", "2.png")]
+    assert (ended.code, archive.names(out)) == (0, kept)
+    said = f"{out}: {out.stat().st_size} bytes, {len(kept)} images, without {len(names) - len(kept)} images\n"
+    assert ended.stderr == f"ddpmcodec: {said}"
+    assert ddpm("archive", "test", out, "--model", tiny_model).code == 0
+    assert ddpm("archive", "remove", out, out, "3.png", "--model", tiny_model).code == 1
+    assert ddpm("archive", "remove", "-f", out, out, "3.png", "--model", tiny_model, "-q").code == 0
+    assert archive.names(out) == [name for name in kept if name != "3.png"]
+    assert ddpm("archive", "remove", "-f", out, out, "33.png").code == 1
+    assert ddpm("archive", "remove", "-f", out, out).code == 2
+
+
+def test_an_archive_that_somebody_else_changes_meanwhile_is_kept(
+    ddpm: Callable, photos_ddpma: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meanwhile(writer: Writer, archives: object) -> None:
+        photos_ddpma.write_bytes(b"of somebody else")
+        writer.add("joined.png", drawing())
+
+    monkeypatch.setattr("ddpmcodec.archive.editing.join_into", meanwhile)
+    ended = ddpm("archive", "join", "-f", photos_ddpma, photos_ddpma)
+    assert (ended.code, photos_ddpma.read_bytes()) == (1, b"of somebody else")
+    assert "another program has written it meanwhile: run the command again" in ended.stderr
