@@ -84,7 +84,7 @@ def tiny_network(seed: int) -> TrainableGaussian:
     """A network with random weights, its output layer included."""
     torch.manual_seed(seed)
     network = TrainableGaussian(TINY)
-    torch.nn.init.normal_(network.weights["leave"], std=0.05)
+    torch.nn.init.normal_(network.weights["head"], std=0.05)
     return network
 
 

@@ -122,7 +122,7 @@ def context_bytes() -> bytes:
 def gaussian_bytes() -> bytes:
     torch.manual_seed(0)
     network = TrainableGaussian(Architecture(width=16, inner_width=32, down=1, bottom=1, up=1))
-    torch.nn.init.normal_(network.weights["leave"], std=0.05)
+    torch.nn.init.normal_(network.weights["head"], std=0.05)
     return export(network, name="attacked")
 
 

@@ -150,7 +150,7 @@ def test_images_that_share_a_latent(ddpm: Any, tmp_path: Path, small: list[Any])
 def test_latents_of_an_image(ddpm: Any, photo: Path, tmp_path: Path, pixels: Any) -> None:
     """Shown as z_t = alpha_t x + sigma_t n; of hardly any noise a network that adds nothing gives the image back."""
     network = TrainableGaussian(Architecture(width=8, inner_width=8, down=1, bottom=1, up=1))
-    network.vector("leave.bias").data.zero_()
+    network.vector("head.bias").data.zero_()
     path = tmp_path / "untrained.safetensors"
     path.write_bytes(model_file.export(network, name="untrained"))
     options = ["--image", photo, "--shared-latent", 1, "--count", 2, "--levels", 3, "--model", path]

@@ -33,10 +33,10 @@ def architecture() -> Architecture:
 
 
 @pytest.fixture
-def latent(architecture: Architecture) -> TrainableGaussian:
+def network(architecture: Architecture) -> TrainableGaussian:
     torch.manual_seed(1)
     network = TrainableGaussian(architecture)
-    torch.nn.init.normal_(network.weights["leave"], std=0.05)
+    torch.nn.init.normal_(network.weights["head"], std=0.05)
     return network
 
 

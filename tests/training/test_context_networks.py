@@ -70,6 +70,6 @@ def test_what_is_no_model_is_refused() -> None:
 
 
 def test_the_state_of_another_run_has_none() -> None:
-    other = state.State({"network.enter": torch.zeros(3)}, {"step": 1})
+    other = state.State({"network.stem": torch.zeros(3)}, {"step": 1})
     with pytest.raises(TrainingError, match=r"run/state.safetensors: not the state of such a run \(.*: name a folder"):
         networks_of(other, Path("run"))

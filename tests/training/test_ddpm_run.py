@@ -153,7 +153,7 @@ def test_another_network_or_objective_cannot_go_on_from_a_state(
         start(replace(settings, **change), whole, resume=True, chosen=list(change))
 
 
-OTHER_STATE = seal(save({"latent.enter": torch.zeros(1)}, {"ddpmcodec": '{"architecture": {}, "step": 5}'}))
+OTHER_STATE = seal(save({"network.stem": torch.zeros(1)}, {"ddpmcodec": '{"architecture": {}, "step": 5}'}))
 
 
 def test_the_state_of_the_exact_network_is_none_of_this_one(settings: DdpmSettings, out: Path) -> None:

@@ -33,8 +33,8 @@ def batch(gradients: NDArray[np.uint8]) -> Batch:
     return draw(torch.from_numpy(gradients[:10]).permute(0, 3, 1, 2).float(), torch.Generator().manual_seed(0))
 
 
-def predicted(latent: TrainableGaussian, batch: Batch) -> Prediction:
-    return TrainingPredictor(latent)(batch.c_t, batch.s_t)
+def predicted(network: TrainableGaussian, batch: Batch) -> Prediction:
+    return TrainingPredictor(network)(batch.c_t, batch.s_t)
 
 
 # --- what is drawn
@@ -100,9 +100,9 @@ def test_l_simple_draws_levels_as_often_as_the_paper_does(pixels: Tensor) -> Non
 # --- what it costs
 
 
-def test_a_step_costs_its_divergence(latent: TrainableGaussian, batch: Batch) -> None:
+def test_a_step_costs_its_divergence(network: TrainableGaussian, batch: Batch) -> None:
     ones, nothing = torch.ones_like(batch.s_t), torch.zeros_like(batch.s_t)
-    prediction = predicted(latent, batch)
+    prediction = predicted(network, batch)
     found = weighted_bits(prediction, batch._replace(step_weight=ones, final_weight=nothing))
     q = posterior(batch.c_t, batch.pixels - 127.5, batch.s_t, batch.s_u)
     scale = torch.exp(prediction.log_scale)
@@ -111,28 +111,28 @@ def test_a_step_costs_its_divergence(latent: TrainableGaussian, batch: Batch) ->
     assert (found.sum(1) > 0).all()
 
 
-def test_the_last_step_costs_the_pixel(latent: TrainableGaussian, batch: Batch) -> None:
+def test_the_last_step_costs_the_pixel(network: TrainableGaussian, batch: Batch) -> None:
     ones, nothing = torch.ones_like(batch.s_t), torch.zeros_like(batch.s_t)
-    prediction = predicted(latent, batch)
+    prediction = predicted(network, batch)
     found = weighted_bits(prediction, batch._replace(step_weight=nothing, final_weight=ones))
     assert torch.equal(found, pixel_bits(prediction, batch.pixels))
 
 
-def test_terms_are_those_of_the_bound(latent: TrainableGaussian, batch: Batch) -> None:
+def test_terms_are_those_of_the_bound(network: TrainableGaussian, batch: Batch) -> None:
     ones, nothing = torch.ones_like(batch.s_t), torch.zeros_like(batch.s_t)
-    found = weighted_bits(predicted(latent, batch), batch._replace(step_weight=ones, final_weight=nothing))
+    found = weighted_bits(predicted(network, batch), batch._replace(step_weight=ones, final_weight=nothing))
     for i, (s_t, s_u) in enumerate(zip(batch.s_t.flatten().tolist(), batch.s_u.flatten().tolist(), strict=True)):
         one = Batch(*(x[i : i + 1] for x in batch))
-        bits = term_bits(predicted(latent, one), one.pixels, one.c_t, s_t, s_u)
+        bits = term_bits(predicted(network, one), one.pixels, one.c_t, s_t, s_u)
         assert bits.mean().item() == pytest.approx(found[i].mean().item(), rel=1e-3)
 
 
-def test_the_loss_is_the_mean_of_weighted_bits(latent: TrainableGaussian, batch: Batch) -> None:
-    expected = weighted_bits(predicted(latent, batch), batch).mean()
-    assert loss(TrainingPredictor(latent), batch).item() == pytest.approx(expected.item())
+def test_the_loss_is_the_mean_of_weighted_bits(network: TrainableGaussian, batch: Batch) -> None:
+    expected = weighted_bits(predicted(network, batch), batch).mean()
+    assert loss(TrainingPredictor(network), batch).item() == pytest.approx(expected.item())
 
 
-def test_the_loss_moves_every_parameter(latent: TrainableGaussian, batch: Batch) -> None:
-    loss(TrainingPredictor(latent), batch).backward()  # type: ignore[no-untyped-call]
-    assert [n for n, p in latent.named_parameters() if p.grad is None or not p.grad.isfinite().all()] == []
-    assert [n for n, p in latent.named_parameters() if p.grad is not None and not p.grad.any()] == []
+def test_the_loss_moves_every_parameter(network: TrainableGaussian, batch: Batch) -> None:
+    loss(TrainingPredictor(network), batch).backward()  # type: ignore[no-untyped-call]
+    assert [n for n, p in network.named_parameters() if p.grad is None or not p.grad.isfinite().all()] == []
+    assert [n for n, p in network.named_parameters() if p.grad is not None and not p.grad.any()] == []

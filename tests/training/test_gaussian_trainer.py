@@ -166,14 +166,14 @@ def test_gradients_are_clipped(settings: GaussianSettings, monkeypatch: pytest.M
 @pytest.mark.parametrize(("step", "decay"), [(0, 0.1), (8, 0.5), (100_000, 0.999)])
 def test_the_average_follows_the_network(settings: GaussianSettings, step: int, decay: float) -> None:
     trainer = made(replace(settings, steps=200_000))
-    trainer.step, first = step, trainer.network.weights["enter"].detach().clone()
+    trainer.step, first = step, trainer.network.weights["stem"].detach().clone()
     trainer.update()
-    expected = decay * first + (1 - decay) * trainer.network.weights["enter"]
-    assert torch.allclose(trainer.averaged.weights["enter"], expected)
+    expected = decay * first + (1 - decay) * trainer.network.weights["stem"]
+    assert torch.allclose(trainer.averaged.weights["stem"], expected)
 
 
 def test_another_seed_begins_with_another_network(settings: GaussianSettings) -> None:
-    one, again, other = (made(replace(settings, seed=seed)).network.weights["enter"] for seed in (1, 1, 2))
+    one, again, other = (made(replace(settings, seed=seed)).network.weights["stem"] for seed in (1, 1, 2))
     assert one.equal(again)
     assert not one.equal(other)
 

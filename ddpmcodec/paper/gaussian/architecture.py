@@ -66,8 +66,8 @@ class Architecture:
     def convolutions(self) -> dict[str, tuple[int, int, int]]:
         """Name -> (output channels, input channels, filter size) of every convolution."""
         a, b = self.width, self.inner_width
-        shapes = {"enter": (a, PER_PIXEL * PATCH * PATCH, 3), "descend": (b, a, 2), "ascend": (4 * a, b, 1)}
-        shapes["leave"] = (OUTPUTS_PER_PIXEL * PATCH * PATCH, a, 1)
+        shapes = {"stem": (a, PER_PIXEL * PATCH * PATCH, 3), "descend": (b, a, 2), "ascend": (4 * a, b, 1)}
+        shapes["head"] = (OUTPUTS_PER_PIXEL * PATCH * PATCH, a, 1)
         for name, channels in self.blocks():
             shapes[f"{name}.conv1"] = shapes[f"{name}.conv2"] = (channels, channels, 3)
         return shapes
@@ -78,7 +78,7 @@ class Architecture:
             **{f"{name}.norm": channels for name, channels in self.blocks()},
             "descend.norm": self.width,
             "ascend.norm": self.inner_width,
-            "leave.norm": self.width,
+            "head.norm": self.width,
         }
 
 
@@ -89,7 +89,7 @@ def denoise(architecture: Architecture, ops: Operations, features: Tensor) -> Te
         y = ops.conv(f"{name}.conv1", ops.norm_act(f"{name}.norm", x))
         return ops.add(f"{name}.conv2", x, ops.conv(f"{name}.conv2", ops.act(f"{name}.conv1", y)))
 
-    x = ops.start("enter", ops.conv("enter", features))
+    x = ops.start("stem", ops.conv("stem", features))
     for i in range(architecture.down):
         x = block(f"down{i}", x)
     z = ops.start("descend", ops.conv("descend", ops.norm_act("descend.norm", x)))
@@ -98,7 +98,7 @@ def denoise(architecture: Architecture, ops: Operations, features: Tensor) -> Te
     x = ops.add_up("ascend", x, ops.conv("ascend", ops.norm_act("ascend.norm", z)))
     for i in range(architecture.up):
         x = block(f"up{i}", x)
-    return ops.head("leave", ops.norm_act("leave.norm", x))
+    return ops.head("head", ops.norm_act("head.norm", x))
 
 
 def local_mean(estimate: Tensor) -> Tensor:

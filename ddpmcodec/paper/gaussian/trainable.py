@@ -52,8 +52,8 @@ class TrainableGaussian(nn.Module):
             self._add_vector(f"{name}.gain", channels, 1.0)
             self._add_vector(f"{name}.bias", channels, 0.0)
             self._add_vector(f"{name}.levels", channels, 1.0)
-        self.weights["leave"].data.zero_()
-        bias = self.vector("leave.bias").data.view(4, -1)
+        self.weights["head"].data.zero_()
+        bias = self.vector("head.bias").data.view(4, -1)
         bias[:, 6:PIXEL_OUTPUTS] = torch.tensor([INITIAL_COEFFICIENT, 0.0, INITIAL_COEFFICIENT])
         bias[:, PIXEL_OUTPUTS : PIXEL_OUTPUTS + BLENDS] = 1.0  # means start at the local mean
 
@@ -80,13 +80,13 @@ class TrainableGaussian(nn.Module):
         """
         for name in self.architecture.convolutions():
             weight, factor = params[f"{name}.weight"].float(), params[f"{name}.factor"]
-            stream = not (name.endswith("conv1") or name == "leave")
-            unit = (STREAM_LEVELS if stream else 1.0) / (INPUT_LEVELS if name == "enter" else ACTIVATION_LEVELS)
+            stream = not (name.endswith("conv1") or name == "head")
+            unit = (STREAM_LEVELS if stream else 1.0) / (INPUT_LEVELS if name == "stem" else ACTIVATION_LEVELS)
             bias = params[f"{name}.bias"] / (STREAM_LEVELS if stream else 1.0)
-            if name == "leave":
-                self.weights["leave"].copy_(weight * (factor / (ACTIVATION_GAIN * unit)).view(-1, 1, 1, 1))
-                self.vector("leave.gain").fill_(ACTIVATION_GAIN)
-                self.vector("leave.bias").copy_(bias)
+            if name == "head":
+                self.weights["head"].copy_(weight * (factor / (ACTIVATION_GAIN * unit)).view(-1, 1, 1, 1))
+                self.vector("head.gain").fill_(ACTIVATION_GAIN)
+                self.vector("head.bias").copy_(bias)
                 continue
             flat = weight.flatten(1)
             norm = flat.norm(dim=1)
@@ -108,9 +108,9 @@ class TrainableGaussian(nn.Module):
             params[f"{name}.gain"] = self.vector(f"{name}.gain")
         for key, weight in self.weights.items():
             name = key.replace("/", ".")
-            params[f"{name}.weight"], grid = _on_grid(weight, normalised=name != "leave")
-            unit = grid / (INPUT_LEVELS if name == "enter" else ACTIVATION_LEVELS)
-            stream = not (name.endswith("conv1") or name == "leave")
+            params[f"{name}.weight"], grid = _on_grid(weight, normalised=name != "head")
+            unit = grid / (INPUT_LEVELS if name == "stem" else ACTIVATION_LEVELS)
+            stream = not (name.endswith("conv1") or name == "head")
             params[f"{name}.factor"] = self.vector(f"{name}.gain") * unit * (STREAM_LEVELS if stream else 1.0)
             if stream:
                 params[f"{name}.bias"] = self.vector(f"{name}.bias") * STREAM_LEVELS

@@ -30,12 +30,12 @@ def pristine(architecture: Architecture) -> TrainableGaussian:
     network = TrainableGaussian(architecture)
     for vector in network.vectors.values():
         vector.data.add_(0.1 * torch.randn(vector.shape))
-    torch.nn.init.normal_(network.weights["leave"], std=0.05)
+    torch.nn.init.normal_(network.weights["head"], std=0.05)
     return network
 
 
 @pytest.fixture
-def latent(pristine: TrainableGaussian) -> TrainableGaussian:
+def network(pristine: TrainableGaussian) -> TrainableGaussian:
     """A copy, to change and to differentiate."""
     return deepcopy(pristine)
 

@@ -62,19 +62,19 @@ def with_tensors(data: bytes, **changes: torch.Tensor | None) -> bytes:
 # --- what comes back
 
 
-def test_a_model_comes_back_as_it_was_exported(latent: TrainableGaussian, exported: bytes) -> None:
+def test_a_model_comes_back_as_it_was_exported(network: TrainableGaussian, exported: bytes) -> None:
     found = parse(exported)
     assert found.id == hashlib.sha256(exported).digest()
-    assert (found.name, found.architecture) == ("small", latent.architecture)
+    assert (found.name, found.architecture) == ("small", network.architecture)
     assert found.metadata["training"] == {"images": 640}
-    for name, p in latent.integer_parameters().items():
+    for name, p in network.integer_parameters().items():
         assert torch.equal(found.params[name].float(), p)
 
 
-def test_the_same_network_gives_the_same_file(latent: TrainableGaussian, exported: bytes) -> None:
-    assert model_file.export(latent, name="small", training={"images": 640}) == exported
-    latent.vector("enter.bias").data[0] += 0.125
-    assert parse(model_file.export(latent, name="small")).id != parse(exported).id
+def test_the_same_network_gives_the_same_file(network: TrainableGaussian, exported: bytes) -> None:
+    assert model_file.export(network, name="small", training={"images": 640}) == exported
+    network.vector("stem.bias").data[0] += 0.125
+    assert parse(model_file.export(network, name="small")).id != parse(exported).id
 
 
 def test_weights_are_bytes(exported: bytes) -> None:
@@ -222,12 +222,12 @@ def test_metadata_that_make_no_sense_are_refused(exported: bytes, change: dict[s
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"enter_weight": None}, "enter.weight is None"),
+        ({"stem_weight": None}, "stem.weight is None"),
         ({"extra": torch.zeros(1)}, "extra is .*expected None"),
-        ({"enter_bias": torch.zeros(3)}, r"enter.bias is \(torch.float32, \[3\]\)"),
-        ({"enter_bias": torch.full((8,), torch.nan)}, "enter.bias is not finite"),
-        ({"enter_factor": torch.full((8,), 3e38)}, "enter.factor has numbers above 1048576"),
-        ({"enter_bias": torch.full((8,), -2e6)}, "enter.bias has numbers above 1048576"),
+        ({"stem_bias": torch.zeros(3)}, r"stem.bias is \(torch.float32, \[3\]\)"),
+        ({"stem_bias": torch.full((8,), torch.nan)}, "stem.bias is not finite"),
+        ({"stem_factor": torch.full((8,), 3e38)}, "stem.factor has numbers above 1048576"),
+        ({"stem_bias": torch.full((8,), -2e6)}, "stem.bias has numbers above 1048576"),
         ({"descend_weight": torch.zeros(12, 8, 2, 2)}, "descend.weight is .*float32"),
     ],
 )
@@ -249,10 +249,10 @@ def test_sums_that_could_round_are_refused() -> None:
 
 
 def test_a_flipped_weight_is_found_by_the_known_answer(exported: bytes) -> None:
-    weight = load(exported)["enter.weight"].clone()
+    weight = load(exported)["stem.weight"].clone()
     weight.view(-1)[weight.abs().argmax()] *= -1
     with pytest.raises(ModelError, match="does not compute exactly on this machine"):
-        parse(with_tensors(exported, enter_weight=weight))
+        parse(with_tensors(exported, stem_weight=weight))
 
 
 def test_a_wrong_answer_is_reported_with_what_was_found(exported: bytes) -> None:

@@ -18,8 +18,8 @@ from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
 
 
 @pytest.fixture
-def params(latent: TrainableGaussian) -> dict[str, torch.Tensor]:
-    return {name: p.detach() for name, p in latent.integer_parameters().items()}
+def params(network: TrainableGaussian) -> dict[str, torch.Tensor]:
+    return {name: p.detach() for name, p in network.integer_parameters().items()}
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_a_branch_at_every_block() -> None:
     shapes = architecture.convolutions()
     assert len(shapes) == 4 + 2 * 9
     assert shapes["bottom3.conv2"] == (192, 192, 3)
-    assert shapes["enter"] == (96, 4 * PER_PIXEL, 3)
+    assert shapes["stem"] == (96, 4 * PER_PIXEL, 3)
     assert len(architecture.norms()) == 3 + 9
 
 
@@ -116,11 +116,11 @@ def test_normalisation_takes_the_size_of_the_stream_away(params: dict[str, torch
 
 
 def test_gradients_pass_straight_through_rounding_to_every_parameter(
-    architecture: Architecture, latent: TrainableGaussian, features: torch.Tensor
+    architecture: Architecture, network: TrainableGaussian, features: torch.Tensor
 ) -> None:
-    ops = Operations(latent.integer_parameters(), train=True)
+    ops = Operations(network.integer_parameters(), train=True)
     denoise(architecture, ops, features).square().mean().backward()
-    assert [name for name, p in latent.named_parameters() if p.grad is None or not p.grad.any()] == []
+    assert [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 
 def test_training_computes_nearly_what_the_coder_does(
