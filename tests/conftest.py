@@ -35,8 +35,9 @@ from ddpmcodec.paper.denoisers import find_denoiser
 from ddpmcodec.paper.gaussian.architecture import Architecture
 from ddpmcodec.paper.gaussian.model import GaussianModel, export
 from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
+from ddpmcodec.paper.paper_denoiser import PaperDenoiser
 from ddpmcodec.paper.schedule import ddpm_linear
-from ddpmcodec.paper.unet import PaperDenoiser, UNet, UNetConfig
+from ddpmcodec.paper.unet import UNet, UNetConfig
 from ddpmcodec.parallel import threads_of
 from ddpmcodec.training import ddpm_trainer
 

@@ -28,7 +28,7 @@ from ddpmcodec.processor import require_rounding_to_nearest
 
 if TYPE_CHECKING:
     from ddpmcodec.paper.gaussian.model import GaussianModel
-    from ddpmcodec.paper.unet import PaperDenoiser
+    from ddpmcodec.paper.paper_denoiser import PaperDenoiser
 
 Pixels = NDArray[np.uint8]
 Shape = tuple[int, int, int]  # height, width, channels

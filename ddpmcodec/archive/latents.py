@@ -44,8 +44,8 @@ from ddpmcodec.paper.denoiser import IntegerPrediction, Latents, Predictor, Roun
 from ddpmcodec.paper.denoisers import find_denoiser, is_embedded, written_with
 from ddpmcodec.paper.gaussian.model import GaussianModel
 from ddpmcodec.paper.numerics import Description, exact_torch
+from ddpmcodec.paper.paper_denoiser import PaperDenoiser
 from ddpmcodec.paper.schedule import check_levels
-from ddpmcodec.paper.unet import PaperDenoiser
 
 RUN_PIXELS = 1 << 16  # of the images of a run: bounds the memory of a decoder
 FINGERPRINT, NETWORK = "fingerprint", "network"  # in a profile, beside what it describes

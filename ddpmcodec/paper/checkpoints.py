@@ -30,8 +30,9 @@ from torch import Tensor
 from ddpmcodec.errors import ModelError
 from ddpmcodec.format.model_file import UNET_KEY
 from ddpmcodec.models.registry import HUB
+from ddpmcodec.paper.paper_denoiser import PaperDenoiser, Variance
 from ddpmcodec.paper.schedule import Levels, cosine, ddpm_linear
-from ddpmcodec.paper.unet import PaperDenoiser, UNet, UNetConfig, Variance
+from ddpmcodec.paper.unet import UNet, UNetConfig
 
 WEIGHTS, CONFIG, SCHEDULER = "diffusion_pytorch_model.safetensors", "config.json", "scheduler_config.json"
 NEWER_NAMES = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_attn.": ".to_out.0."}

@@ -13,7 +13,7 @@ from ddpmcodec.models import registry
 from ddpmcodec.paper import checkpoints
 from ddpmcodec.paper.gaussian import model as gaussian
 from ddpmcodec.paper.gaussian.model import GaussianModel
-from ddpmcodec.paper.unet import PaperDenoiser
+from ddpmcodec.paper.paper_denoiser import PaperDenoiser
 
 TRAINED = "gaussian.safetensors"  # in the folder of a run
 

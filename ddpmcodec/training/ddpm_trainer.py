@@ -31,8 +31,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from ddpmcodec.errors import TrainingError
 from ddpmcodec.paper import checkpoints as pretrained
 from ddpmcodec.paper.bound import evaluate as evaluate_bound
+from ddpmcodec.paper.paper_denoiser import PaperDenoiser
 from ddpmcodec.paper.schedule import Levels, cosine, ddpm_linear
-from ddpmcodec.paper.unet import CIFAR10, PaperDenoiser, UNet, UNetConfig
+from ddpmcodec.paper.unet import CIFAR10, UNet, UNetConfig
 from ddpmcodec.training import run, state
 from ddpmcodec.training.data import Crops, DeviceCrops, Pixels, load_sets
 from ddpmcodec.training.ddpm_objective import NoiseSchedule, Objective, losses, noisy_batch

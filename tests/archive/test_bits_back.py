@@ -26,8 +26,9 @@ from ddpmcodec.paper import numerics
 from ddpmcodec.paper.ans.stack import Stack
 from ddpmcodec.paper.denoisers import find_denoiser
 from ddpmcodec.paper.gaussian.model import GaussianModel
+from ddpmcodec.paper.paper_denoiser import PaperDenoiser
 from ddpmcodec.paper.schedule import cosine
-from ddpmcodec.paper.unet import PaperDenoiser, UNet, UNetConfig
+from ddpmcodec.paper.unet import UNet, UNetConfig
 from pictures import create, crops, drawing, survivors, whole
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -16,7 +16,7 @@ from ddpmcodec.benchmarks._bound import Asked, bound_of
 from ddpmcodec.paper.bound import evaluate
 from ddpmcodec.paper.denoisers import find_denoiser
 from ddpmcodec.paper.gaussian.model import GaussianModel
-from ddpmcodec.paper.unet import PaperDenoiser
+from ddpmcodec.paper.paper_denoiser import PaperDenoiser
 
 
 @pytest.fixture

@@ -18,9 +18,10 @@ from ddpmcodec.paper.denoisers import find_denoiser
 from ddpmcodec.paper.gaussian import model as model_file
 from ddpmcodec.paper.gaussian.architecture import Architecture
 from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
+from ddpmcodec.paper.paper_denoiser import PaperDenoiser
 from ddpmcodec.paper.sampling import Sampler, shown
 from ddpmcodec.paper.schedule import ddpm_linear
-from ddpmcodec.paper.unet import PaperDenoiser, UNet, UNetConfig
+from ddpmcodec.paper.unet import UNet, UNetConfig
 
 SIDE = 8
 SMALL = ["--size", SIDE, "--levels", 3]

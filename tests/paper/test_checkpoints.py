@@ -21,7 +21,8 @@ from safetensors.torch import load_file, save_file
 
 from ddpmcodec.errors import ModelError
 from ddpmcodec.paper import checkpoints, schedule
-from ddpmcodec.paper.unet import PaperDenoiser, UNetConfig, Variance
+from ddpmcodec.paper.paper_denoiser import PaperDenoiser, Variance
+from ddpmcodec.paper.unet import UNetConfig
 
 if TYPE_CHECKING:  # where other tests are chosen, its seconds are not spent
     import diffusers

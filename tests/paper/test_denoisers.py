@@ -15,8 +15,8 @@ from ddpmcodec.models import registry
 from ddpmcodec.models.registry import find
 from ddpmcodec.paper.denoisers import find_denoiser, written_with
 from ddpmcodec.paper.gaussian.model import GaussianModel
+from ddpmcodec.paper.paper_denoiser import PaperDenoiser
 from ddpmcodec.paper.schedule import ddpm_linear
-from ddpmcodec.paper.unet import PaperDenoiser
 
 
 def other_kind(folder: Path) -> None:

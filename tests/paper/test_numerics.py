@@ -15,7 +15,8 @@ from ddpmcodec.errors import ModelError
 from ddpmcodec.paper import schedule
 from ddpmcodec.paper.denoiser import Prediction
 from ddpmcodec.paper.numerics import check, describe, differences, fingerprint, fingerprint_input, fixed_numerics, run
-from ddpmcodec.paper.unet import PaperDenoiser, UNet, UNetConfig
+from ddpmcodec.paper.paper_denoiser import PaperDenoiser
+from ddpmcodec.paper.unet import UNet, UNetConfig
 
 LEVELS = schedule.ddpm_linear()[[0, 99, 999]].tolist()
 S_T = LEVELS[1]

@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save
 from ddpmcodec.errors import ModelError
 from ddpmcodec.format.model_file import UNET_KEY
 from ddpmcodec.paper import checkpoints, schedule
-from ddpmcodec.paper.unet import PaperDenoiser, UNet, UNetConfig, Variance
+from ddpmcodec.paper.paper_denoiser import PaperDenoiser, Variance
+from ddpmcodec.paper.unet import UNet, UNetConfig
 
 CONFIG = UNetConfig(channels=8, multipliers=(1, 2), attention=(1,), blocks=1, groups=4, learned_variance=True)
 Write = Callable[..., Path]

@@ -14,7 +14,8 @@ from torch import Tensor
 from ddpmcodec.errors import ModelError
 from ddpmcodec.paper import schedule
 from ddpmcodec.paper.diffusion import posterior, reverse
-from ddpmcodec.paper.unet import PaperDenoiser, UNet, UNetConfig, Variance
+from ddpmcodec.paper.paper_denoiser import PaperDenoiser, Variance
+from ddpmcodec.paper.unet import UNet, UNetConfig
 
 CONFIG = UNetConfig(channels=8, multipliers=(1, 2), attention=(1,), blocks=1, groups=4)
 LEARNED = UNetConfig(channels=8, multipliers=(1, 2), attention=(1,), blocks=1, groups=4, learned_variance=True)

@@ -16,8 +16,9 @@ from ddpmcodec.paper.denoisers import find_denoiser
 from ddpmcodec.paper.gaussian import predictors
 from ddpmcodec.paper.gaussian.model import GaussianModel
 from ddpmcodec.paper.numerics import exact_torch, fingerprint, new_process, torch_settings
+from ddpmcodec.paper.paper_denoiser import PaperDenoiser
 from ddpmcodec.paper.schedule import ddpm_linear
-from ddpmcodec.paper.unet import PaperDenoiser, UNet, UNetConfig
+from ddpmcodec.paper.unet import UNet, UNetConfig
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 State = Callable[[], AbstractContextManager[object]]

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from ddpmcodec.paper.bound import term_bits
+from ddpmcodec.paper.paper_denoiser import PaperDenoiser, Variance
 from ddpmcodec.paper.schedule import cosine, ddpm_linear
-from ddpmcodec.paper.unet import PaperDenoiser, UNet, UNetConfig, Variance
+from ddpmcodec.paper.unet import UNet, UNetConfig
 from ddpmcodec.training.ddpm_objective import (
     NoiseEstimate,
     NoiseSchedule,
