@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import BytesIO, StringIO, TextIOWrapper
@@ -174,3 +174,32 @@ def made(photos: Path, tiny_model: Path) -> bytes:
 def photos_ddpma(tmp_path: Path, made: bytes) -> Path:
     (tmp_path / "photos.ddpma").write_bytes(made)
     return tmp_path / "photos.ddpma"
+
+
+@pytest.fixture(scope="session")
+def tiny() -> np.ndarray:
+    """12 x 10 pixels of noise."""
+    return np.random.Generator(np.random.Philox(8)).integers(0, 256, (10, 12, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def tree(tmp_path: Path, tiny: np.ndarray) -> Path:
+    """Three images of one size, one of another, and a text."""
+    (tmp_path / "in" / "below").mkdir(parents=True)
+    for n, name in enumerate(("a.png", "b.png", "below/c.png")):
+        Image.fromarray(tiny ^ np.uint8(n)).save(tmp_path / "in" / name)
+    Image.fromarray(tiny[1:]).save(tmp_path / "in" / "below" / "d.png")
+    (tmp_path / "in" / "notes.txt").write_text("notes")
+    return tmp_path / "in"
+
+
+@pytest.fixture
+def archived(tmp_path: Path) -> Callable[[Mapping[str, int]], Path]:
+    """An archive of images of one colour, by name."""
+
+    def made(colours: Mapping[str, int]) -> Path:
+        images = [(name, np.full((2, 3), colour, np.uint8)) for name, colour in colours.items()]
+        (tmp_path / "a.ddpma").write_bytes(archive.create(images))
+        return tmp_path / "a.ddpma"
+
+    return made

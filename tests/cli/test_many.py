@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
@@ -18,27 +17,7 @@ from PIL import Image
 
 from ddpmcodec import codec
 from ddpmcodec.codec.decoder import decode_details
-
-
-@pytest.fixture(scope="session")
-def tiny() -> np.ndarray:
-    """12 x 10 pixels of noise."""
-    return np.random.Generator(np.random.Philox(8)).integers(0, 256, (10, 12, 3), dtype=np.uint8)
-
-
-@pytest.fixture
-def tree(tmp_path: Path, tiny: np.ndarray) -> Path:
-    """Three images of one size, one of another, and a text."""
-    (tmp_path / "in" / "below").mkdir(parents=True)
-    for n, name in enumerate(("a.png", "b.png", "below/c.png")):
-        Image.fromarray(tiny ^ np.uint8(n)).save(tmp_path / "in" / name)
-    Image.fromarray(tiny[1:]).save(tmp_path / "in" / "below" / "d.png")
-    (tmp_path / "in" / "notes.txt").write_text("notes")
-    return tmp_path / "in"
-
-
-def files(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+from pictures import files_below
 
 
 def objects(stdout: bytes) -> list[dict[str, Any]]:
@@ -50,13 +29,13 @@ def test_a_tree_is_mirrored_there_and_back(ddpm: Any, tree: Path, options: list[
     out, back = tree.parent / "out", tree.parent / "back"
     ended = ddpm("encode", "-r", tree, "-o", out, *options)
     assert (ended.code, ended.stdout) == (0, b"")
-    assert files(out) == ["a.ddpm", "b.ddpm", "below/c.ddpm", "below/d.ddpm"]
+    assert files_below(out) == ["a.ddpm", "b.ddpm", "below/c.ddpm", "below/d.ddpm"]
     for name in ("a", "b", "below/c", "below/d"):
         assert (out / f"{name}.ddpm").read_bytes() == codec.encode(tree / f"{name}.png")
     assert ddpm("decode", "-r", out, "-o", back, *options).code == 0
-    for name in files(back):
+    for name in files_below(back):
         assert np.array_equal(np.asarray(Image.open(back / name)), np.asarray(Image.open(tree / name))), name
-    assert len(files(back)) == 4
+    assert len(files_below(back)) == 4
 
 
 def test_the_summary_adds_up(ddpm: Any, tree: Path) -> None:
@@ -132,16 +111,16 @@ def test_one_bad_file_of_a_size_stops_no_other(ddpm: Any, tree: Path) -> None:
     assert ended.code == 1
     assert f"ddpmcodec: {tree / 'b.png'}: the image cannot be read" in ended.stderr
     assert ended.stderr.endswith(", 1 failed\n")
-    assert files(tree)[:2] == ["a.ddpm", "a.png"]
-    assert "b.ddpm" not in files(tree)
-    assert {"below/c.ddpm", "below/d.ddpm"} < set(files(tree))
+    assert files_below(tree)[:2] == ["a.ddpm", "a.png"]
+    assert "b.ddpm" not in files_below(tree)
+    assert {"below/c.ddpm", "below/d.ddpm"} < set(files_below(tree))
 
 
 def test_the_highest_code_of_all_files_is_returned(ddpm: Any, foreign: Path, coded: bytes) -> None:
     (foreign.parent / "a.ddpm").write_bytes(coded[:-1])
     (foreign.parent / "b.ddpm").write_bytes(coded)
     ended = ddpm("decode", "-r", foreign.parent, "-o", foreign.parent / "out")
-    assert (ended.code, files(foreign.parent / "out")) == (4, ["b.png"])
+    assert (ended.code, files_below(foreign.parent / "out")) == (4, ["b.png"])
     written = (foreign.parent / "out" / "b.png").stat().st_size
     assert ended.stderr.endswith(f"1 of 3 files: {len(coded)} -> {written} bytes, 2 failed\n")
 
@@ -180,7 +159,7 @@ def test_what_was_changed_since_is_done_again(ddpm: Any, tree: Path) -> None:
     os.utime(tree / "a.png", (later, later))
     with Image.open(tree / "b.png") as image:
         image.crop((0, 0, 5, 4)).save(tree / "b.png")
-    assert ddpm("encode", "-r", tree, "--skip-existing").stderr.endswith(f"{len(files(tree)) // 2 - 2} skipped\n")
+    assert ddpm("encode", "-r", tree, "--skip-existing").stderr.endswith(f"{len(files_below(tree)) // 2 - 2} skipped\n")
     for name in ("a", "b"):
         assert (tree / f"{name}.ddpm").read_bytes() == codec.encode(tree / f"{name}.png")
     alone = ddpm("encode", tree / "a.png", "--skip-existing")
@@ -229,27 +208,9 @@ def test_permissions_never_widen_and_times_are_kept(ddpm: Any, tree: Path) -> No
         assert (status.st_mode & 0o777, status.st_mtime_ns) == (0o600, 10**18 + 7 * 10**9)
 
 
-def test_files_of_one_output_are_named_and_the_rest_is_done(ddpm: Any, tree: Path) -> None:
-    for name in ("a.bmp", "below/c.webp", "below/c.tif"):
-        (tree / name).write_bytes(b"")
-    ended = ddpm("encode", "-r", tree, "-o", tree.parent / "out")
-    assert (ended.code, files(tree.parent / "out")) == (1, ["b.ddpm", "below/d.ddpm"])
-    assert f"{tree / 'a.bmp'} and {tree / 'a.png'} would both become {tree.parent / 'out/a.ddpm'}: " in ended.stderr
-    assert f"{tree / 'below/c.webp'} would all become {tree.parent / 'out/below/c.ddpm'}: rename" in ended.stderr
-    assert ended.stderr.count(" would ") == 2  # once for all files of an output
-    assert ended.stderr.endswith(", 5 failed\n")
-
-
-def test_of_files_to_decode_no_suffix_can_be_kept(ddpm: Any, tree: Path) -> None:
-    for folder in (tree, tree / "below"):
-        (folder / "x.ddpm").write_bytes(b"")
-    ended = ddpm("decode", tree / "x.ddpm", tree / "below" / "x.ddpm", "-o", tree.parent / "out")
-    assert f"would both become {tree.parent / 'out/x.png'}: rename one, or give them different" in ended.stderr
-
-
 def test_a_dry_run_says_what_would_be_written(ddpm: Any, tree: Path) -> None:
     (tree / "a.ddpm").write_bytes(b"")
-    before = files(tree)
+    before = files_below(tree)
     ended = ddpm("encode", "-r", tree, "--dry-run")
     places = [f"{tree / name}.png -> {tree / name}.ddpm" for name in ("b", "below/c", "below/d")]
     assert (ended.code, ended.stdout.decode().splitlines()) == (1, places), "one exists"
@@ -260,24 +221,7 @@ def test_a_dry_run_says_what_would_be_written(ddpm: Any, tree: Path) -> None:
     ]
     summary = found[-1]["summary"]
     assert (summary["files"], summary["done"], summary["planned"], summary["failed"]) == (4, 0, 4, 0)
-    assert files(tree) == before
-
-
-def test_a_folder_needs_r_and_files_beside_it_are_done(ddpm: Any, tree: Path, photo: Path) -> None:
-    ended = ddpm("encode", tree, photo)
-    assert (ended.code, photo.with_suffix(".ddpm").is_file()) == (1, True)
-    assert f"ddpmcodec: {tree}: is a folder: use -r to encode all files below it\n" in ended.stderr
-
-
-def test_a_folder_without_images_is_an_error(ddpm: Any, tmp_path: Path) -> None:
-    ended = ddpm("decode", "-r", tmp_path)
-    assert (ended.code, ended.stderr) == (1, f"ddpmcodec: {tmp_path}: there is no .ddpm file in it\n")
-
-
-def test_with_r_the_output_is_a_folder(ddpm: Any, tree: Path) -> None:
-    for output in ("-", tree / "a.png"):
-        ended = ddpm("encode", "-r", tree, "-o", output)
-        assert (ended.code, f"with -r, -o must be a folder, which {output} is not" in ended.stderr) == (2, True)
+    assert files_below(tree) == before
 
 
 @pytest.mark.parametrize("quiet", [[], ["-q"]])
@@ -303,108 +247,3 @@ def test_one_bar_over_all_files_for_a_person_who_watches(tree: Path) -> None:
     assert "4 files:   0%|" in shown
     assert "B/s" in shown
     assert " 4 of 4 files: " in shown.splitlines()[-1]
-
-
-def test_an_archive_is_sent_to_its_own_command(ddpm: Any, photo: Path) -> None:
-    made = photo.with_name("a.ddpm")
-    refused = ddpm("archive", "create", made, photo)
-    assert (refused.code, "is the name of a file of one image: name it a.ddpma" in refused.stderr) == (1, True)
-    assert ddpm("archive", "create", f"{made}a", photo).code == 0
-    Path(f"{made}a").rename(made)
-    ended = ddpm("decode", made)
-    said = f"ddpmcodec: {made}: an archive, and no .ddpm file: use the commands of `ddpmcodec archive`\n"
-    assert (ended.code, ended.stderr) == (3, said)
-    assert ddpm("test", made).stdout.decode() == f"{made}: ok, 1 image\n"
-    assert ddpm("info", made).stdout.decode().startswith(f"{made}: {made.stat().st_size} bytes, ")
-    assert json.loads(ddpm("info", made, "--json").stdout)["images"][0]["name"] == photo.name
-
-
-def test_names_of_archives_are_patterns(ddpm: Any, tree: Path, tmp_path: Path) -> None:
-    (tree / "below" / "c.png").rename(tree / "below" / "[a].png")
-    ddpm("archive", "create", tmp_path / "a.ddpma", tree)
-
-    def listed(*patterns: str) -> list[str]:
-        found = ddpm("archive", "list", tmp_path / "a.ddpma", *patterns)
-        assert found.code == 0
-        return [line.split()[-1] for line in found.stdout.decode().splitlines()]
-
-    assert listed("[ab].png") == ["a.png", "b.png"]
-    assert listed("below/*") == ["below/[a].png", "below/d.png"]
-    assert listed("below/[a].png") == ["below/[a].png"], "a name, as it stands"
-    assert ddpm("archive", "extract", tmp_path / "a.ddpma", "?.png", "-o", tmp_path / "out").code == 0
-    assert files(tmp_path / "out") == ["a.png", "b.png"]
-    for command in (["list"], ["extract", "-o", tmp_path / "none"]):
-        for name, said in (("z*", "no image's name matches 'z*'"), ("z.png", "there is no image 'z.png'")):
-            ended = ddpm("archive", command[0], tmp_path / "a.ddpma", name, *command[1:])
-            assert (ended.code, ended.stdout) == (1, b"")
-            assert said in ended.stderr
-
-
-@pytest.mark.parametrize("command", ["encode", "archive create"])
-def test_a_name_that_no_system_takes_leaves_the_others(ddpm: Any, command: str, tree: Path, tmp_path: Path) -> None:
-    name = f"{'n' * 300}.png"
-    inputs = [tree / "a.png", tree / name, tree / "b.png"]
-    archive, out = ([], ["-o", tmp_path]) if command == "encode" else ([tmp_path / "all.ddpma"], [])
-    ended = ddpm(*command.split(), *archive, *inputs, *out)
-    assert ended.code == 1
-    assert f"{name}: File name too long" in ended.stderr
-    made = {"a.ddpm", "b.ddpm"} if command == "encode" else {"all.ddpma"}
-    assert made <= set(files(tmp_path))
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("encode", "-r", ""),
-        ("encode", "a.png", "-o", ""),
-        ("decode", ""),
-        ("truncate", "a.ddpm", "--bpp", 1, "-o", ""),
-        ("thumbnail", "", "-o", "small.png"),
-        ("view", "a.ddpm", "--original", ""),
-        ("train", "--data", "", "--out", "run"),
-        ("export", "run", "-o", ""),
-        ("sample", "-o", ""),
-        ("interpolate", "a.png", "", "-o", "mixed.png"),
-        ("quality", "", "b", "--inception", "weights.pth"),
-    ],
-    ids=lambda arguments: arguments[0],
-)
-def test_an_empty_name_is_not_the_current_folder(ddpm: Any, tree: Path, arguments: tuple[Any, ...]) -> None:
-    with contextlib.chdir(tree):
-        before = files(tree)
-        ended = ddpm(*arguments)
-        assert (ended.code, files(tree)) == (2, before)
-        assert "the name is empty: name a file or a folder" in ended.stderr
-
-
-def test_a_file_that_is_named_twice_is_coded_once(ddpm: Any, tree: Path) -> None:
-    with contextlib.chdir(tree):
-        ended = ddpm("encode", "a.png", "./a.png", "a.png")
-        assert (ended.code, Path("a.ddpm").exists()) == (0, True)
-
-
-def test_a_folder_that_cannot_be_entered_costs_no_other(ddpm: Any, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It can be listed, where a permission is missing that root is never without."""
-    entered = Path.is_file
-
-    def is_file(path: Path) -> bool:
-        if path.parent.name == "below":
-            raise PermissionError(13, "Permission denied", str(path))
-        return entered(path)
-
-    monkeypatch.setattr(Path, "is_file", is_file)
-    ended = ddpm("encode", "-r", tree, "-o", tree.parent / "out")
-    assert (ended.code, files(tree.parent / "out")) == (1, ["a.ddpm", "b.ddpm"])
-    assert f"{tree / 'below' / 'c.png'}: Permission denied" in ended.stderr
-
-
-def test_names_with_their_suffixes_kept_lead_back(ddpm: Any, tree: Path) -> None:
-    Image.open(tree / "a.png").save(tree / "e.JPEG", quality=90)
-    out = tree.parent / "out"
-    assert ddpm("encode", tree / "a.png", tree / "e.JPEG", "--keep-suffix", "-o", out).code == 0
-    assert files(out) == ["a.png.ddpm", "e.JPEG.ddpm"]
-    assert ddpm("decode", out / "a.png.ddpm", out / "e.JPEG.ddpm", "-o", tree.parent / "back").code == 0
-    assert files(tree.parent / "back") == ["a.png", "e.JPEG.png"]
-    assert ddpm("decode", "--original", out / "e.JPEG.ddpm", "-o", f"{tree.parent / 'jpeg'}/").code == 0
-    assert (tree.parent / "jpeg" / "e.JPEG").read_bytes() == (tree / "e.JPEG").read_bytes()
-    assert "--original restores the JPEG itself" in ddpm("decode", out / "e.JPEG.ddpm", "-o", out / "e.jpg").stderr
