@@ -155,6 +155,8 @@ def sort_out(baselines: Iterable[Baseline]) -> tuple[list[Baseline], list[dict[s
 # in R, G and B at the same rate on photographs of ours: JPEG halves it below quality 90, as libvips does; AVIF never.
 
 QUALITIES = (0, 5, 10, 15, 20, 30, 40, 50, 60, 70, 80, 85, 90, 93, 95, 97, 98, 100)
+SLOW_QUALITIES = (5, 15, 30, 45, 60, 75, 85, 90, 95)  # of encoders that take seconds an image
+SLOW, FOR_PSNR = {"speed": 2}, {"advanced": {"tune": "psnr"}}  # of AVIF
 JPEG_SUBSAMPLING_BELOW = 90
 JPEG_2000_RATIOS = (200, 140, 100, 70, 50, 35, 25, 18, 13, 9, 6.5, 4.5, 3)  # of compression
 
@@ -182,8 +184,9 @@ def webp(qualities: Iterable[int]) -> Sweep:
     return _sweep("WebP", "WEBP", qualities, lambda quality: {"quality": quality, "method": 6})
 
 
-def avif(qualities: Iterable[int]) -> Sweep:
-    return _sweep("AVIF", "AVIF", qualities, lambda quality: {"quality": quality, "subsampling": "4:4:4"})
+def avif(qualities: Iterable[int], name: str = "AVIF", **options: Any) -> Sweep:
+    """options: of the encoder; without any it is as Pillow's, at speed 6 and tuned for what people see."""
+    return _sweep(name, "AVIF", qualities, lambda quality: {"quality": quality, "subsampling": "4:4:4", **options})
 
 
 def _jpeg_2000_options(ratio: float) -> dict[str, Any]:
@@ -195,6 +198,8 @@ SWEEPS = (
     webp(QUALITIES),
     _sweep("JPEG 2000", "JPEG2000", JPEG_2000_RATIOS, _jpeg_2000_options),
     avif(QUALITIES[1:-2]),
+    avif(SLOW_QUALITIES, "AVIF slow", **SLOW),
+    avif(SLOW_QUALITIES, "AVIF slow, for PSNR", **SLOW, **FOR_PSNR),
     _sweep("JPEG XL", "JXL", QUALITIES[:-2], lambda quality: {"quality": quality, "effort": 7}),
 )
 
