@@ -6,6 +6,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
@@ -134,6 +135,7 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # of OpenMP, where PyTorch loads it: threads sleep
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")  # so do those of NumPy's BLAS
     gc.set_threshold(CYCLES)
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged metadata, say, which is no news of ours
     if COMPLETE in os.environ:
         import_module(f"{__name__}.completion")  # what shells ask for then
     code = run()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -44,6 +45,7 @@ from ._outputs import is_image_name, is_whole
 
 if TYPE_CHECKING:
     from ddpmcodec.archive.restorer import Restored
+    from ddpmcodec.format.block import Entry
 
 
 @click.command(epilog=EXIT_CODES)
@@ -130,8 +132,15 @@ def extract(
             say(f"{label(file)}: {counted(len(target.done), 'image')} -> {output}" + _others(skipped, target))
         if as_json:
             images = [{"name": name, "file": path} for name, path in target.done.items()]
-            echo(json.dumps({"file": label(file), "images": images, "skipped": skipped, "failed": target.failed}))
+            failed = target.failed + _lost(wanted, target, sys.exception())
+            echo(json.dumps({"file": label(file), "images": images, "skipped": skipped, "failed": failed}))
     return max(target.codes, default=0)
+
+
+def _lost(wanted: Iterable[Entry], target: _Target, problem: BaseException | None) -> list[dict[str, str]]:
+    """The images that a problem of the archive leaves unwritten."""
+    known = {*target.done, *(failed["name"] for failed in target.failed)}
+    return [{"name": entry.name, "error": str(problem)} for entry in wanted if problem and entry.name not in known]
 
 
 def _others(skipped: Collection[str], target: _Target) -> str:

@@ -44,7 +44,7 @@ OPTIONS = {
     "weights=...": "--inception",
 }
 STANDARD = "-"  # standard input or output
-ENCODED = ".ddpm"
+ENCODED, ARCHIVED = ".ddpm", ".ddpma"
 
 
 def printable(text: str) -> str:
@@ -66,10 +66,18 @@ def label(name: str, standard: str = "standard input") -> str:
     return standard if name == STANDARD else name
 
 
-def colours_line(name: str, chunks: list[str]) -> str:
-    """What is said of an image whose PNG describes its colours in a way that no file keeps."""
-    are_not = "is not" if len(chunks) == 1 else "are not"
-    return f"{label(name)}: {' and '.join(chunks)} {are_not} kept: its colours may look wrong; an ICC profile is kept"
+def unkept_lines(name: str, file: bytes, *, strip: bool) -> list[str]:
+    """What is said of an image file that has what no file of ours keeps. strip: its colours were not to be kept."""
+    from ddpmcodec import png
+    from ddpmcodec.metadata import unkept_colours
+
+    lines = []
+    if not strip and (chunks := unkept_colours(file)):
+        are_not = "is not" if len(chunks) == 1 else "are not"
+        lines.append(f"{' and '.join(chunks)} {are_not} kept: its colours may look wrong; an ICC profile is kept")
+    if following := png.following(file):
+        lines.append(f"{counted(following, 'byte')} behind its end: not kept")
+    return [f"{label(name)}: {line}" for line in lines]
 
 
 def failure(error: BaseException) -> int:
@@ -128,6 +136,13 @@ def each(files: Sequence[str], action: Callable[[str], None]) -> int:
     return max(codes, default=0)
 
 
+def is_archive(name: str, data: bytes) -> bool:
+    """Also where its start is lost, and its name alone says so."""
+    from ddpmcodec.format.header import ARCHIVE_MAGIC, MAGIC
+
+    return data.startswith(ARCHIVE_MAGIC) or (name.endswith(ARCHIVED) and not data.startswith(MAGIC))
+
+
 def read_input(name: str) -> bytes:
     if name != STANDARD:
         return Path(name).read_bytes()
@@ -139,13 +154,13 @@ def read_input(name: str) -> bytes:
 def standard_output() -> TextIO:
     """Raises OutputError when it is closed."""
     if sys.stdout is None:
-        raise OutputError("standard output is closed: name a file with -o")
+        raise OutputError("standard output is closed: open it, or name a file with -o where there is one")
     return sys.stdout
 
 
 def echo(text: str) -> None:
     """Print a line of results, what its encoding lacks escaped. Raises OutputError where it cannot be written."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    encoding = getattr(standard_output(), "encoding", None) or "utf-8"
     with writing_stdout():
         click.echo(text.encode(encoding, "backslashreplace").decode(encoding))
 

@@ -204,6 +204,8 @@ def _planned(
                 if name == STANDARD or (work.fits(name, Path(target)) and not _is_newer(Path(name), Path(target))):
                     report.skipped(name, target, alone=len(targets) == 1)
                     continue
+            if choice.dry_run and name != STANDARD:
+                os.stat(name)
             shape = work.shape(name)  # first, as what is no image is best called so
             yield Task(name, outputs.check(name, target, replaces=outdated), shape, outdated)
         except (DdpmError, OSError) as error:

@@ -11,11 +11,10 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from ddpmcodec.arguments import DEFAULT_MAX_PIXELS
+from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, MOST_THREADS
 from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, LEVELS, MAX_EFFORT
 from ddpmcodec.format.tiles import LEAST_SIDE, MOST_SIDE, SIDE_STEP
 
-MOST_THREADS = 1024
 UNITS = {"k": 1 << 10, "K": 1 << 10, "M": 1 << 20}  # of bytes
 
 Command = Callable[..., Any]
@@ -56,7 +55,10 @@ class ByteCount(click.IntRange):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         unit = UNITS.get(str(value)[-1:])
         number, unit = (value, 1) if unit is None else (value[:-1], unit)
-        count: int = super().convert(number, param, ctx)
+        try:
+            count: int = super().convert(int(number), param, ctx)
+        except ValueError:
+            self.fail(f"{value!r} is not a number of bytes, such as 300, 20k or 1M.", param, ctx)
         return unit * count
 
 
@@ -99,7 +101,8 @@ model_option = click.option(
 file_model_option = click.option(
     "--model",
     metavar="NAME|PATH",
-    help="An embedded model, or an exported one; the default is the embedded one that the file names.",
+    help="The model of files that were encoded with one of your own. The embedded one that a file names is found"
+    " without this option.",
 )
 effort_option = click.option(
     "-e",
@@ -138,7 +141,8 @@ tile_option = click.option(
     metavar="SIZE",
     callback=lambda _context, _option, given: _multiple(given),
     help="Cut images into square tiles of SIZE pixels, a multiple of 16 from 64 to 1024, of which `decode --crop` reads"
-    " those that it needs; small ones make larger files. [default: as few as memory allows]",
+    " those that it needs; small ones make larger files. Nothing is stored as WebP then. [default: as few as memory"
+    " allows]",
 )
 pixels_option = click.option(
     "--pixels",

@@ -87,19 +87,18 @@ class Outputs:
 def is_whole(path: Path) -> bool:
     """Whether what is there can be an image file as this program writes it: not empty, by its suffix a PNG or a JPEG
     from its start on, and a PNG up to its end. Raises OSError."""
-    from ddpmcodec.images import PNG_END
-    from ddpmcodec.metadata import PNG_START
+    from ddpmcodec import png
 
     if not path.is_file():  # a pipe would be waited for
         return False
     with path.open("rb") as file:
-        start, size = file.read(len(PNG_START)), file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - len(PNG_END)))
+        start, size = file.read(len(png.START)), file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - len(png.END)))
         end, suffix = file.read(), path.suffix.lower()
     if suffix in SAME_FORMAT[".jpg"]:
         return start.startswith(JPEG_START)
-    is_png = start == PNG_START
-    return size > 0 and (end == PNG_END if is_png else suffix != ".png")
+    is_png = start == png.START
+    return size > 0 and (end == png.END if is_png else suffix != ".png")
 
 
 def refuse_image_name(output: str, verb: str, suffix: str) -> None:

@@ -20,7 +20,6 @@ from ._archive_inputs import archive_content, file_argument, matching, names_arg
 from ._common import (
     EXIT_CODES,
     STANDARD,
-    colours_line,
     counted,
     echo,
     failure,
@@ -30,6 +29,7 @@ from ._common import (
     printable,
     progress,
     say,
+    unkept_lines,
 )
 from ._many import folder_sources
 from ._options import (
@@ -253,7 +253,6 @@ def _read_images(
     is told now and then how many are read, unless `quiet`."""
     from ddpmcodec.codec.reading import planes_of_file
     from ddpmcodec.format.image_names import check_name
-    from ddpmcodec.metadata import unkept_colours
 
     last = time.monotonic()
     for number, (name, path) in enumerate(files):
@@ -275,8 +274,8 @@ def _read_images(
                 advance(1)
         taken.read.append(path)
         taken.bytes += len(content)
-        if not (quiet or reading.strip) and (chunks := unkept_colours(content)):
-            say(colours_line(str(path), chunks))
+        for line in [] if quiet else unkept_lines(str(path), content, strip=reading.strip):
+            say(line)
         yield name, planes
 
 

@@ -171,7 +171,7 @@ class Decoder:
 
     def fits(self, name: str, path: Path) -> bool:
         """Of PNG files alone the size is looked at, and only where all of the image is wanted."""
-        from ddpmcodec.metadata import PNG_START
+        from ddpmcodec import png
 
         header = _header_of(name)
         if header is None or self.part != ALL:
@@ -179,7 +179,7 @@ class Decoder:
         with path.open("rb") as file:
             start = file.read(PNG_SIZE.stop)
         sides = header.width.to_bytes(4, "big") + header.height.to_bytes(4, "big")
-        return not start.startswith(PNG_START) or start[PNG_SIZE] == sides
+        return not start.startswith(png.START) or start[PNG_SIZE] == sides
 
     def prepare(self) -> None:
         self.model()
@@ -256,7 +256,7 @@ class OriginalDecoder(Decoder):
         return None
 
     def code(self, tasks: Sequence[Task], datas: Sequence[bytes], bar: Bar) -> list[Result]:
-        if Path(tasks[0].output).suffix == Decoder.suffix and not _is_jpeg(datas[0]):
+        if Path(tasks[0].output).suffix in ("", Decoder.suffix) and not _is_jpeg(datas[0]):
             return super().code(tasks, datas, bar)  # files of one kind and shape
         return [self._original(*each) for each in zip(tasks, datas, strict=True)]
 
@@ -341,6 +341,8 @@ def _account(decoded: Decoded) -> str:
         return "complete and exact"
     if decoded.lossy and not decoded.damaged:
         return "a lossy file, cut on purpose"
+    if decoded.left_out:
+        return f"damaged: all pixels are exact but {' and '.join(decoded.left_out)}, left out: get the file again"
     return "damaged: not the image that was encoded, get the file again" if decoded.damaged else "a preview"
 
 
@@ -350,6 +352,7 @@ def _facts(header: Header, decoded: Decoded) -> dict[str, Any]:
 
     done = {"exact": decoded.exact, "lossy": decoded.lossy, "damaged": decoded.damaged}
     steps = {
+        "left_out": decoded.left_out,
         "steps_done": decoded.steps_done,
         "steps": decoded.steps,
         "bytes_used": decoded.bytes_used,
@@ -365,5 +368,5 @@ def _facts_of_whole(data: bytes) -> dict[str, Any]:
 
     header, _ = read_header(data)
     steps = steps_of(header)
-    done = {"exact": True, "lossy": False, "damaged": False, "steps_done": steps, "steps": steps}
+    done = {"exact": True, "lossy": False, "damaged": False, "left_out": [], "steps_done": steps, "steps": steps}
     return done | {"bytes_used": len(data), "following_bytes": 0, "noise_level": noise_level(header, steps)}

@@ -12,7 +12,7 @@ import click
 
 from ddpmcodec.errors import FormatError, ImageError, ModelError
 
-from ._common import EXIT_CODES, can_be_read_twice, colours_line, label, naming, naming_options, read_input, say
+from ._common import EXIT_CODES, can_be_read_twice, label, naming, naming_options, read_input, say, unkept_lines
 from ._many import Choice, loader, many_options, run
 from ._options import (
     any_format_option,
@@ -165,6 +165,7 @@ class Encoder:
         return results
 
     def _image(self, data: bytes, task: Task) -> Image.Image:
+        from ddpmcodec import png
         from ddpmcodec.images import MAIN_IMAGE_FORMATS, load_image
         from ddpmcodec.metadata import unkept_colours
 
@@ -176,6 +177,8 @@ class Encoder:
             raise ImageError(f"{label(task.name)}: other pictures in the file would be lost with it: leave out --rm")
         if self.removes and not self.reading.strip and (chunks := unkept_colours(data)):
             raise ImageError(f"{label(task.name)}: {' and '.join(chunks)} would be lost with it: leave out --rm")
+        if self.removes and (count := png.following(data)):
+            raise ImageError(f"{label(task.name)}: {count} bytes behind its end would be lost with it: leave out --rm")
         return image
 
     def _warn_of_jpeg(self, name: str, bar: Bar) -> None:
@@ -211,7 +214,6 @@ class Encoder:
     def _result(self, task: Task, data: bytes, image: Image.Image, file: bytes) -> Result:
         from ddpmcodec.format.header import CODINGS
         from ddpmcodec.format.header_bytes import parse_header
-        from ddpmcodec.metadata import unkept_colours
 
         pixels, times = image.width * image.height, ratio(len(data), len(file))
         facts = {"format": image.format, "width": image.width, "height": image.height, "mode": image.mode}
@@ -220,11 +222,10 @@ class Encoder:
         facts["coding"] = CODINGS[stored]
         line = f"{len(file)} bytes, {rates['bpp']:.3f} bpp, ratio {times:.3f}" + f", {CODINGS[stored]}" * bool(stored)
         target, warnings = label(task.output, "standard output"), list[str]()
-        if len(file) > len(data) and image.format == "WEBP" and not self.warned:
+        if len(file) > len(data) and image.format == "WEBP" and not stored and not self.warned:
             self.warned = True
             warnings.append(f"{label(task.name)}: a lossy WebP grows, as its pixels are coded: better keep it as it is")
-        if not self.reading.strip and (chunks := unkept_colours(data)):
-            warnings.append(colours_line(task.name, chunks))
+        warnings += unkept_lines(task.name, data, strip=self.reading.strip)
         return Result(file, len(data), facts | rates, [f"{label(task.name)} -> {target}: {line}"], warnings)
 
     def _details(self, image: Image.Image, file: bytes, seconds: float, costs: StepCosts) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ._common import EXIT_CODES, counted, each, echo, label, naming, printable, read_input
+from ._common import EXIT_CODES, counted, each, echo, is_archive, label, naming, printable, read_input
 from ._options import files_argument
 from ._report import archive_line
 
@@ -27,11 +27,10 @@ def info(files: tuple[str, ...], as_json: bool) -> int:
     def describe(name: str) -> None:
         from ddpmcodec.codec.information import info as facts
         from ddpmcodec.format.archive_facts import describe as facts_of_archive
-        from ddpmcodec.format.header import ARCHIVE_MAGIC
         from ddpmcodec.format.header_bytes import parse_header
 
         data = read_input(name)
-        if data.startswith(ARCHIVE_MAGIC):
+        if is_archive(name, data):
             with naming(name):
                 descriptions.append({"file": label(name), **facts_of_archive(data)})
             if not as_json:

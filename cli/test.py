@@ -15,12 +15,14 @@ from ddpmcodec.errors import FAILURES, Failure, ImageError
 
 from ._archive_inputs import test_archive
 from ._common import (
+    ARCHIVED,
     ENCODED,
     EXIT_CODES,
     STANDARD,
     counted,
     echo,
     failure,
+    is_archive,
     is_watched,
     label,
     message_of,
@@ -38,7 +40,6 @@ if TYPE_CHECKING:
 
 Network = Callable[[], "ContextModel | None"]
 NOUN = "file of ddpmcodec"
-ARCHIVED = ".ddpma"
 
 
 @click.command(epilog=EXIT_CODES)
@@ -125,10 +126,9 @@ def _named(files: Sequence[str], codes: list[int], quiet: bool) -> Iterator[str]
 
 def _test(name: str, data: bytes, network: Network, max_pixels: int, quiet: bool) -> Sound:
     """Raises DdpmError, which names the file."""
-    from ddpmcodec.format.header import ARCHIVE_MAGIC
     from ddpmcodec.format.header_bytes import parse_header
 
-    if data.startswith(ARCHIVE_MAGIC):
+    if is_archive(name, data):
         images = test_archive(name, data, network(), max_pixels, quiet=quiet)
         return Sound(f"ok, {counted(images, 'image')}", {"images": images})
     with naming(name):

@@ -35,7 +35,7 @@ from ddpmcodec.errors import (
 )
 
 if TYPE_CHECKING:
-    from ddpmcodec import archive, codec, training
+    from ddpmcodec import archive, codec, folders, parallel, training
     from ddpmcodec.codec import (
         ProgressiveDecoder,
         decode,
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     )
 
 __version__ = "0.1.0"
-PACKAGES = ("archive", "codec", "training")  # imported when they are asked for
+PACKAGES = ("archive", "codec", "folders", "parallel", "training")  # imported when they are asked for
 
 __all__ = [
     "ChecksumError",
@@ -70,7 +70,9 @@ __all__ = [
     "decode_original",
     "encode",
     "encode_many",
+    "folders",
     "info",
+    "parallel",
     "thumbnail",
     "training",
     "truncate",

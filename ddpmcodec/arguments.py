@@ -10,6 +10,8 @@ from ddpmcodec.errors import ImageError
 REAL = ("bpp", "psnr")  # arguments that need not be whole
 DEFAULT_MAX_PIXELS = 178_956_970  # of an image to decode: twice Pillow's MAX_IMAGE_PIXELS, above which it refuses
 
+MOST_THREADS = 1024
+
 
 def whole_number(name: str, value: object) -> int:
     """A whole number of Python or NumPy as one of Python: those of NumPy overflow. name: of the argument, for the

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
+from ddpmcodec import png
 from ddpmcodec.arguments import check_pixels
 from ddpmcodec.errors import ImageError, OutputError
 from ddpmcodec.format.header import ALPHA_MODES, MAX_METADATA, MAX_PIXELS
@@ -34,7 +35,6 @@ CODED_MODES = ("1", "L", "LA", "RGB", "RGBA")
 MAIN_IMAGE_FORMATS = ("MPO",)
 JPEG_FORMATS = ("JPEG", *MAIN_IMAGE_FORMATS)
 LOSSLESS: dict[str, dict[str, object]] = {"WEBP": {"lossless": True, "exact": True}}  # Pillow's defaults lose
-PNG_END = b"IEND\xae\x42\x60\x82"
 ARRAY_MODES: dict[tuple[int, ...], str] = {(): "L", (1,): "L", (2,): "LA", (3,): "RGB", (4,): "RGBA"}
 
 
@@ -69,11 +69,12 @@ def load_image(data: bytes, name: str, *, any_format: bool = False, max_pixels: 
             _refuse_what_cannot_be_coded(image)
             check_pixels("the image", *image.size, max_pixels)
             _load(image)
-            if image.format == "PNG" and PNG_END not in data:  # Pillow stops where it has all pixels
-                raise OSError("image file is truncated")
+            if image.format == "PNG":
+                png.check(data)
     except UnidentifiedImageError as error:
         raise ImageError(
-            f"{name}: not an image in a format that Pillow reads without other programs: give it a PNG, JPEG, ..."
+            f"{name}: not an image in a format that Pillow reads without other programs, or damaged beyond recognition:"
+            " give it a PNG, JPEG, ..."
         ) from error
     except ImageError as error:
         raise ImageError(f"{name}: {error}") from error
@@ -218,7 +219,8 @@ def is_kept(image: Image.Image, content: bytes) -> bool:
     neither every format nor large images."""
     try:
         with _opened(BytesIO(content)) as saved:
-            pixels = saved.convert(image.mode).tobytes()
+            mode = "L" if image.mode == "1" else image.mode  # other greys would become black or white
+            pixels, image = saved.convert(mode).tobytes(), image.convert(mode)
             # Pillow applies the orientation of TIFF alone
             return pixels in (image.tobytes(), ImageOps.exif_transpose(image).tobytes())
     except MemoryError:

@@ -8,9 +8,11 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import takewhile
 
 from PIL import ExifTags, Image, PngImagePlugin
 
+from ddpmcodec import png
 from ddpmcodec.errors import ImageError
 from ddpmcodec.format.sections import Metadata, metadata_entries
 
@@ -37,7 +39,6 @@ TURNS = {  # by EXIF's orientation
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-PNG_START = b"\x89PNG\r\n\x1a\n"
 SRGB_CODE_POINTS = bytes([1, 13, 0, 1])  # of PNG's cICP: primaries, transfer function, matrix, full range
 SRGB_VALUES = {  # of PNG's chunks, in 1/100000: exponent; white, red, green, blue
     b"gAMA": (45455,),
@@ -95,7 +96,7 @@ def missing(image: Image.Image, saved: Image.Image) -> list[str]:
 def unkept_colours(file: bytes) -> list[str]:
     """The chunks of a PNG that say what its colours look like, and are not kept: none where they say sRGB, which
     programs assume, or where an ICC profile counts instead (PNG, third edition, section 4.3)."""
-    chunks = _chunks_before_pixels(file) if file.startswith(PNG_START) else {}
+    chunks = _chunks_before_pixels(file) if file.startswith(png.START) else {}
     if code_points := chunks.get(b"cICP"):
         return [] if code_points == SRGB_CODE_POINTS else ["cICP"]
     if b"iCCP" in chunks or b"sRGB" in chunks:
@@ -110,14 +111,9 @@ def _is_near(chunk: bytes, usual: tuple[int, ...]) -> bool:
     return all(abs(a - b) <= NEAR for a, b in zip(struct.unpack(f">{len(usual)}I", chunk), usual, strict=True))
 
 
-def _chunks_before_pixels(png: bytes) -> dict[bytes, bytes]:
-    chunks: dict[bytes, bytes] = {}
-    at = len(PNG_START)
-    while b"IDAT" not in chunks and at + 8 <= len(png):
-        length, kind = struct.unpack(">I4s", png[at : at + 8])
-        chunks[kind] = png[at + 8 : at + 8 + length]
-        at += length + 12
-    return chunks
+def _chunks_before_pixels(file: bytes) -> dict[bytes, bytes]:
+    before = takewhile(lambda chunk: chunk.kind != b"IDAT", png.chunks(file))
+    return {chunk.kind: bytes(chunk.content) for chunk in before}
 
 
 def orientation_of(exif: bytes) -> int:

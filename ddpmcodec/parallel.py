@@ -13,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
+from ddpmcodec.arguments import MOST_THREADS, whole_number
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -55,7 +57,8 @@ def _default() -> int:
 
 @contextmanager
 def threads_of(count: int | None) -> Iterator[None]:
-    """Work in this process uses so many threads meanwhile; None: as many as before.
+    """Work in this process uses so many threads meanwhile; None: as many as before. Raises TypeError or ValueError for
+    what is no number of threads, 1 to 1024.
 
     >>> import numpy as np
     >>> import ddpmcodec
@@ -64,8 +67,10 @@ def threads_of(count: int | None) -> Iterator[None]:
     ...     data = ddpmcodec.encode(np.zeros((8, 8), np.uint8))
     """
     global _chosen
+    if count is not None and not 1 <= whole_number("threads", count) <= MOST_THREADS:
+        raise ValueError(f"threads must be 1 to {MOST_THREADS}, not {count}")
     before = _chosen
-    _chosen = count or before
+    _chosen = before if count is None else int(count)
     try:
         with torch_threads(count):
             yield

@@ -72,6 +72,7 @@ SINGLE = {
     "left_out",
     "metadata",
     "parallel",
+    "png",
     "processor",
 }
 LAYERS = {

@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import torch
@@ -216,3 +217,9 @@ def test_threads_come_back_after_an_error_too() -> None:
     with pytest.raises(ValueError, match=r"^$"):
         fail()
     assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize(("count", "error"), [(0, ValueError), (-1, ValueError), (1025, ValueError), ("2", TypeError)])
+def test_numbers_of_threads_that_cannot_be_are_refused(count: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match="threads must be"), threads_of(count):
+        raise AssertionError("it was taken")

@@ -108,12 +108,14 @@ class ArchiveFile(Mapping[str, Image.Image]):
         return self._opened.index
 
     def __len__(self) -> int:
+        self._require_open()
         return len(self._locations)
 
     def __iter__(self) -> Iterator[str]:
         return (entry.name for entry in self.index.entries)
 
     def __contains__(self, name: object) -> bool:
+        self._require_open()
         return name in self._locations
 
     def __getitem__(self, name: str) -> Image.Image:

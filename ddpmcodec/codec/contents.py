@@ -96,11 +96,11 @@ def model_for(header: Header, given: ContextModel | None) -> ContextModel:
 
 
 class Side(NamedTuple):
-    """What a file holds beside its colours."""
+    """What a file holds beside its colours. damaged: which of alpha and metadata are, and left out."""
 
     alpha: NDArray[np.uint8] | None
     metadata: Metadata
-    damaged: bool
+    damaged: tuple[str, ...] = ()
     original: bytes = b""  # the JPEG file
 
 
@@ -114,7 +114,7 @@ def planes_of(header: Header, colour: NDArray[np.uint8], side: Side) -> Planes:
 def side_sections(file: Sections, partial: bool, part: Box | None = None) -> Side:
     """Alpha and metadata: of cut alpha what is there, of cut metadata nothing. partial: a damaged section counts as
     empty; otherwise it raises FormatError. part: of alpha, all by default."""
-    header, alpha, metadata, damaged = file.header, None, Metadata(), False
+    header, alpha, metadata, damaged = file.header, None, Metadata(), list[str]()
     if header.has_alpha_section:
         unpack = unpack_alpha if len(file.alpha) == header.alpha_length else preview_alpha
         try:
@@ -122,12 +122,13 @@ def side_sections(file: Sections, partial: bool, part: Box | None = None) -> Sid
         except FormatError:
             if not partial:
                 raise
-            alpha, damaged = preview_alpha(b"", header.height, header.width, part), True
+            alpha = preview_alpha(b"", header.height, header.width, part)
+            damaged.append("alpha")
     try:
         if len(file.metadata) == header.metadata_length:
             metadata = unpack_metadata(bytes(file.metadata))
     except FormatError:
         if not partial:
             raise
-        damaged = True
-    return Side(alpha, metadata, damaged)
+        damaged.append("metadata")
+    return Side(alpha, metadata, tuple(damaged))

@@ -70,8 +70,8 @@ def encode(
             `decode_original` gives it back byte for byte. That needs imagecodecs (`pip install 'ddpmcodec[jpeg]'`);
             where it is missing, pixels are coded.
         tile: cut an image into square tiles of so many pixels a side, a multiple of 16 from 64 to 1,024, of which
-            `decode(..., box=)` reads and decodes those that it touches. Small tiles make larger files. None: tiles of
-            up to 2^19 pixels.
+            `decode(..., box=)` reads and decodes those that it touches. Small tiles make larger files. The model codes
+            them: no WebP is stored. None: tiles of up to 2^19 pixels.
         verify: decode the result and compare it with the image.
         progress: called with the number of pixels done since the last call. Where they are verified, all are counted
             twice: coded, and decoded.
@@ -179,7 +179,8 @@ class _Part(NamedTuple):
 
 def _encode(pictures: Sequence[Planes], wanted: _Wanted) -> list[bytes]:
     models = [wanted.given] * len(pictures) if wanted.given else _suited(pictures, wanted.coding)
-    stored = run_all(lambda n: _is_stored(pictures[n], models[n], wanted.webp), range(len(pictures)))
+    webp = wanted.webp and wanted.tile is None  # which has no tiles
+    stored = run_all(lambda n: _is_stored(pictures[n], models[n], webp), range(len(pictures)))
     headers = [
         _header(planes, wanted.coding, model, wanted.tile) for planes, model in zip(pictures, models, strict=True)
     ]
@@ -188,7 +189,7 @@ def _encode(pictures: Sequence[Planes], wanted: _Wanted) -> list[bytes]:
     tiles: list[list[Tile]] = [[] for _ in pictures]
     for part, tile in zip(parts, _encode_parts(parts, pictures, wanted), strict=True):
         tiles[part.picture].append(tile)
-    files = run_all(lambda n: _file(pictures[n], headers[n], tiles[n], wanted.webp), range(len(pictures)))
+    files = run_all(lambda n: _file(pictures[n], headers[n], tiles[n], webp), range(len(pictures)))
     if wanted.progress is not None and any(stored):
         wanted.progress(sum(_pixels(planes) for planes, skip in zip(pictures, stored, strict=True) if skip))
     if wanted.verify:

@@ -52,11 +52,12 @@ class Decoded:
     bytes_used: int  # of the data, up to the last byte that was needed
     lossy: bool  # the file says that it was cut on purpose
     following: int  # bytes behind its end, which are ignored
+    left_out: tuple[str, ...] = ()  # alpha, metadata: damaged, where the colours are exact
 
     @classmethod
     def of(
         cls, file: Sections, planes: Planes, *, exact: bool = False, damaged: bool = False,
-        steps_done: int | None = None, bytes_used: int | None = None,
+        steps_done: int | None = None, bytes_used: int | None = None, left_out: tuple[str, ...] = (),
     ) -> Decoded:  # fmt: skip
         """What a file decoded to. steps_done, bytes_used: all unless given."""
         steps = steps_of(file.header)
@@ -69,6 +70,7 @@ class Decoded:
             bytes_used=file.size if bytes_used is None else bytes_used,
             lossy=file.is_lossy,
             following=file.following,
+            left_out=left_out,
         )
 
     @property
@@ -212,7 +214,8 @@ def _judged(file: Sections, planes: Planes, side: Side, tiles: Sequence[DecodedT
     header, step = file.header, wanted.step
     exact = all(tile is not None and tile.pixels is not None for tile in tiles)
     done = min(steps_done(header, tile.segments_done) if tile else 0 for tile in tiles)
-    damaged = side.damaged or any(_is_damaged(file, n, tile, step) for n, tile in enumerate(tiles))
+    colours_damaged = any(_is_damaged(file, n, tile, step) for n, tile in enumerate(tiles))
+    damaged = bool(side.damaged) or colours_damaged
     if not wanted.partial and (damaged or done < min(step or 0, steps_of(header))):
         file.require_whole()
         raise TruncatedError(SHORT) if header.is_plain and not damaged else ChecksumError(DAMAGED)
@@ -223,6 +226,7 @@ def _judged(file: Sections, planes: Planes, side: Side, tiles: Sequence[DecodedT
         damaged=damaged,
         steps_done=done,
         bytes_used=None if exact else _bytes_used(file, step, tiles),
+        left_out=side.damaged if exact and not colours_damaged else (),
     )
 
 
@@ -239,14 +243,14 @@ def _stored(file: Sections, side: Side) -> tuple[NDArray[np.uint8], Side]:
     if file.header.is_jpeg:
         jpeg = originals.unpack(file.payload, file.header)
         planes = originals.planes_of(jpeg, file.header)
-        return planes.colour, Side(None, planes.metadata, False, jpeg)
+        return planes.colour, Side(None, planes.metadata, original=jpeg)
     colour, alpha = graphics.unpack(file.payload, file.header)
     return colour, side._replace(alpha=alpha)
 
 
 def _stored_preview(file: Sections, side: Side, partial: bool) -> Decoded:
     header = file.header
-    colour, exact, damaged = graphics.flat(header), False, side.damaged
+    colour, exact, damaged = graphics.flat(header), False, bool(side.damaged)
     if len(file.payload) == header.payload_length:
         try:
             colour, side = _stored(file, side)
@@ -259,7 +263,8 @@ def _stored_preview(file: Sections, side: Side, partial: bool) -> Decoded:
         side = side._replace(alpha=preview_alpha(b"", header.height, header.width))
     whole = exact and not file.missing and not damaged
     planes = planes_of(header, colour, side)
-    return Decoded.of(file, planes, exact=whole, damaged=damaged, steps_done=int(exact))
+    left_out = side.damaged if exact else ()
+    return Decoded.of(file, planes, exact=whole, damaged=damaged, steps_done=int(exact), left_out=left_out)
 
 
 def _bytes_used(file: Sections, step: int | None, tiles: Sequence[DecodedTile | None]) -> int:

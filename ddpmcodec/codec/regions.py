@@ -114,7 +114,7 @@ def decode_region(file: Sections, region: Region, scale: int, wanted: Wanted, ma
     if scale > 1:
         planes = reduced(planes, scale, colour_is_reduced=needed is not None)
     return replace(
-        decoded, planes=planes, exact=decoded.exact and scale == 1, damaged=decoded.damaged or side.damaged,
+        decoded, planes=planes, exact=decoded.exact and scale == 1, damaged=decoded.damaged or bool(side.damaged),
         bytes_used=file.start + len(file.alpha) + sum(map(len, part.chunks)) + len(file.metadata),
     )  # fmt: skip
 

@@ -211,7 +211,7 @@ class _Tiled:
         colour = self.region.moved(part.corner).cut(pixels)
         planes = planes_of(header, colour, side)
         done = steps_done(header, segments)
-        return Decoded.of(file, planes, exact=whole, damaged=side.damaged, steps_done=done)
+        return Decoded.of(file, planes, exact=whole, damaged=bool(side.damaged), steps_done=done)
 
 
 class _Tile:

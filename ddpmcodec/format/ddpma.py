@@ -37,6 +37,7 @@ from ddpmcodec.format.varint import Reader, pack_varint
 
 MAGIC = ARCHIVE_MAGIC
 VERSION = 1
+START_IS_LOST = "the start of the archive is damaged, and with it the index"
 MAX_INDEX = 1 << 27  # bytes, before compression
 MAX_NAMES = 1 << 26  # letters of all names
 MAX_NUMBERS = 1 << 22  # noise levels, and lengths of values, of all blocks: some bytes of an index may claim many
@@ -162,7 +163,8 @@ def split(data: File | Archive) -> Archive:
         found = find_blocks(data)
         if not found:
             raise
-        return _rebuilt(data, found, error)
+        has_start = bytes(data[: len(MAGIC)]) == MAGIC
+        return _rebuilt(data, found, error if has_start else FormatError(START_IS_LOST))
     starts, end = _block_starts(index, heads, start)
     intact = [has_head(data, begin, head.content) for (begin, _), head in zip(starts, heads, strict=True)]
     bodies = [body for _, body in starts] if all(intact) else _moved(data, index, starts, intact)

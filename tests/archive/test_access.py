@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import multiprocessing
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -166,8 +167,12 @@ def test_a_closed_archive_gives_nothing(path: Path, model: ContextModel) -> None
     images = archive.open(path, model=model)
     images.close()
     images.close()
-    with pytest.raises(ValueError, match="the archive is closed"):
-        images["photo-000.png"]
+    asked: list[Callable[[], object]] = [
+        lambda: images["photo-000.png"], lambda: len(images), lambda: "photo-000.png" in images, lambda: list(images),
+    ]  # fmt: skip
+    for ask in asked:
+        with pytest.raises(ValueError, match="the archive is closed"):
+            ask()
 
 
 def test_it_is_pickled_as_the_place_of_its_file(

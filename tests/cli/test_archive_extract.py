@@ -101,6 +101,10 @@ def test_of_a_cut_archive_what_is_whole_is_written(
     assert f"5 images -> {out}" in ended.stderr
     assert "1 of 6 images are lost (drawing-2.png): the archive ends 9 bytes before drawing-2.png does" in ended.stderr
     assert all(equal(out / name, photos / name) for name in written[:-1])
+    listed = ddpm("archive", "extract", photos_ddpma, "-o", out, "--model", tiny_model, "-f", "--json")
+    (lost,) = json.loads(listed.stdout)["failed"]
+    assert lost["name"] == "drawing-2.png"
+    assert "the archive ends 9 bytes before drawing-2.png does" in lost["error"]
 
 
 def test_a_damaged_block_is_named_and_the_others_are_written(
@@ -123,6 +127,10 @@ def test_an_archive_without_its_index_is_written_and_reported(
     ended = ddpm("archive", "extract", photos_ddpma, "-o", out, "--model", tiny_model)
     assert (ended.code, len(files_below(out))) == (3, 10)
     assert "every image was found without it: make the archive again" in ended.stderr
+    assert "the start of the archive is damaged, and with it the index" in ended.stderr
+    tested = ddpm("test", photos_ddpma, "--model", tiny_model)
+    assert (tested.code, "every image was found without it" in tested.stderr) == (3, True)
+    assert ", the index is damaged" in ddpm("info", photos_ddpma).stdout.decode()
 
 
 def test_one_image_goes_to_standard_output(ddpm: Callable, archived: Callable) -> None:

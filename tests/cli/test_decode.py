@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import subprocess
@@ -181,6 +182,33 @@ def test_a_damaged_file_is_not_called_a_preview(decode: Any, pixels: np.ndarray,
     coded = codec.encode(np.concatenate([pixels, alpha], 2))
     ended = decode("-", "--partial", stdin=coded[:-1] + bytes([coded[-1] ^ 1]))
     assert ended.stderr.endswith("damaged: not the image that was encoded, get the file again\n")
+
+
+def test_a_preview_says_where_all_pixels_are_exact_but_metadata_or_alpha_damaged(
+    ddpm: Any, tmp_path: Path, pixels: np.ndarray, no_webp: None
+) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Artist] = "nobody"
+    translucent = np.dstack([pixels, pixels[..., 0]])
+    for picture, what, place in ((pixels, "metadata", -3), (translucent, "alpha", 30)):
+        image = Image.fromarray(picture)
+        if what == "metadata":
+            image.info["exif"] = exif.tobytes()
+        data = bytearray(codec.encode(image))
+        data[place] ^= 1
+        (tmp_path / "a.ddpm").write_bytes(data)
+        ended = ddpm("decode", tmp_path / "a.ddpm", "--partial", "-o", tmp_path / "a.png", "-f")
+        said = f"damaged: all pixels are exact but {what}, left out: get the file again"
+        assert (ended.code, said in ended.stderr) == (0, True), ended.stderr
+        assert np.array_equal(np.asarray(Image.open(tmp_path / "a.png").convert("RGB")), pixels)
+        listed = ddpm("decode", tmp_path / "a.ddpm", "--partial", "-o", tmp_path / "a.png", "-f", "--json").stdout
+        assert json.loads(listed.splitlines()[0])["left_out"] == [what]
+
+
+def test_a_bilevel_image_is_not_kept_by_jpeg(decode: Any, tmp_path: Path, pixels: np.ndarray) -> None:
+    (tmp_path / "a.ddpm").write_bytes(codec.encode(Image.fromarray(pixels).convert("1")))
+    ended = decode(tmp_path / "a.ddpm", "-o", tmp_path / "a.jpg")
+    assert "JPEG does not keep every pixel as it was: .png does" in ended.stderr
 
 
 def test_of_a_cut_webp_the_mean_colour_is_shown(decode: Any, webp: bytes, drawing: np.ndarray) -> None:

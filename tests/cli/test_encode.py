@@ -278,6 +278,33 @@ def test_colours_that_no_file_keeps_are_named_and_the_image_is_not_removed(ddpm:
     assert ddpm("encode", linear, "-f", "--rm", "--strip").code == 0
 
 
+def test_bytes_behind_the_end_of_a_png_are_named_and_the_image_is_not_removed(ddpm: Any, photo: Path) -> None:
+    photo.write_bytes(photo.read_bytes() + b"notes")
+    assert "photo.png: 5 bytes behind its end: not kept" in ddpm("encode", photo).stderr
+    refused = ddpm("encode", photo, "-f", "--rm")
+    assert (refused.code, photo.exists()) == (1, True)
+    assert "photo.png: 5 bytes behind its end would be lost with it: leave out --rm" in refused.stderr
+    archived = ddpm("archive", "create", photo.with_name("a.ddpma"), photo)
+    assert "photo.png: 5 bytes behind its end: not kept" in archived.stderr
+
+
+def test_a_png_whose_checksums_are_wrong_is_neither_coded_nor_removed(ddpm: Any, photo: Path) -> None:
+    """Pillow reads its pixels all the same."""
+    content = bytearray(photo.read_bytes())
+    content[content.index(b"IDAT") - 4 + 8 + 300] ^= 1
+    photo.write_bytes(content)
+    refused = ddpm("encode", photo, "--rm")
+    assert (refused.code, photo.exists(), photo.with_suffix(".ddpm").exists()) == (1, True, False)
+    assert "photo.png: " in refused.stderr
+
+
+def test_tiles_are_not_those_of_a_webp(ddpm: Any, tmp_path: Path) -> None:
+    Image.fromarray(np.tile(np.eye(48, dtype=np.uint8) * 255, (3, 3))).save(tmp_path / "a.png")
+    assert ddpm("encode", tmp_path / "a.png", "--tile", 64, "--effort", 1).code == 0
+    facts = codec.info(tmp_path / "a.ddpm")
+    assert (facts["coding"], facts["tiles"]) == ("context model", 9)
+
+
 def test_graphics_are_left_to_the_model_on_request(ddpm: Any, tmp_path: Path) -> None:
     Image.fromarray(np.tile(np.eye(48, dtype=np.uint8) * 255, (2, 2))).save(tmp_path / "a.png")
     found = {}
@@ -308,6 +335,19 @@ def test_a_lossy_webp_grows_which_is_said_once_and_it_is_not_removed(encode: Any
     assert ended.stderr.count("a lossy WebP grows, as its pixels are coded") == 1
     assert ended.stderr.count(" is kept, as ") == 2
     assert photo.with_name("a.webp").exists()
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    Image.fromarray(noise).save(photo.with_name("lossless.webp"), lossless=True)
+    assert "a lossy WebP" not in encode(photo.with_name("lossless.webp"), "-e", 1).stderr
+
+
+def test_warnings_of_pillow_are_not_printed(photo: Path) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.ImageDescription] = "hello" * 20
+    with Image.open(photo) as image:
+        image.convert("RGB").save(photo.with_suffix(".jpg"), exif=exif.tobytes()[:40])
+    command = [sys.executable, "-m", "ddpmcodec.cli", "encode", photo.with_suffix(".jpg"), "--pixels", "-q"]
+    ended = subprocess.run(command, capture_output=True, check=True)
+    assert ended.stderr == b""
 
 
 def test_what_is_stored_as_webp_is_called_so(encode: Any, photo: Path) -> None:

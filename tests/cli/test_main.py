@@ -212,6 +212,15 @@ def test_closed_streams_are_named(tmp_path: Path, redirected: str, said: str) ->
     assert said in ended.stderr
 
 
+@pytest.mark.parametrize("command", ["doctor", "encode a.png --dry-run", "completion bash"])
+def test_results_that_have_nowhere_to_go_are_an_error(tmp_path: Path, command: str) -> None:
+    Image.new("L", (2, 2)).save(tmp_path / "a.png")
+    ended = subprocess.run(
+        ["sh", "-c", f"{shlex.join(COMMAND)} {command} >&-"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, "standard output is closed" in ended.stderr) == (1, True)
+
+
 @pytest.mark.parametrize("command", [[], ["archive"], ["bench"]])
 def test_a_command_alone_shows_its_help_in_lines(ddpm: Any, command: list[str]) -> None:
     ended = ddpm(*command)

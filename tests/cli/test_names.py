@@ -151,3 +151,12 @@ def test_names_with_their_suffixes_kept_lead_back(ddpm: Any, tree: Path) -> None
     assert ddpm("decode", "--original", out / "e.JPEG.ddpm", "-o", f"{tree.parent / 'jpeg'}/").code == 0
     assert (tree.parent / "jpeg" / "e.JPEG").read_bytes() == (tree / "e.JPEG").read_bytes()
     assert "--original restores the JPEG itself" in ddpm("decode", out / "e.JPEG.ddpm", "-o", out / "e.jpg").stderr
+
+
+def test_a_dry_run_names_what_is_not_there(ddpm: Any, tree: Path) -> None:
+    for command, name in (("encode", "none.png"), ("decode", "none.ddpm")):
+        ended = ddpm(command, "--dry-run", tree / name)
+        assert (ended.code, ended.stdout) == (1, b"")
+        assert f"{name}: No such file or directory" in ended.stderr
+    both = ddpm("encode", "--dry-run", tree / "none.png", tree / "a.png")
+    assert (both.code, both.stdout.decode()) == (1, f"{tree / 'a.png'} -> {tree / 'a.ddpm'}\n")

@@ -54,6 +54,8 @@ def test_a_file_of_pixels_has_no_original(ddpm: Any, jpeg: Path) -> None:
     refused = ddpm("decode", jpeg.with_suffix(".ddpm"), "--original", "-o", back)
     assert (refused.code, back.exists()) == (1, False)
     assert "photo.ddpm: the file holds no JPEG, but the pixels of an image: decode them" in refused.stderr
+    piped = ddpm("decode", jpeg.with_suffix(".ddpm"), "--original", "-o", "-")
+    assert (piped.code, Image.open(BytesIO(piped.stdout)).format) == (0, "PNG")
 
 
 def test_a_folder_of_several_kinds_is_restored_as_it_was(ddpm: Any, jpeg: Path) -> None:

@@ -70,3 +70,10 @@ def test_the_viewers_server(coded: bytes, tmp_path: Path) -> None:
     (tmp_path / "file.ddpm").write_bytes(coded)
     command = [sys.executable, "-c", VIEWING, tmp_path / "file.ddpm"]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_parts_of_the_package_are_there_when_they_are_asked_for() -> None:
+    names = ("archive", "codec", "folders", "parallel", "training")
+    for name in names:
+        program = f"import sys, ddpmcodec; ddpmcodec.{name}; assert 'ddpmcodec.{name}' in sys.modules"
+        subprocess.run([sys.executable, "-c", program], check=True)

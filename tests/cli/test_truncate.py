@@ -209,3 +209,10 @@ def test_numbers_are_finite(ddpm: Any, file: Path, option: str, value: str) -> N
     ended = ddpm("truncate", file, option, value, "-o", "-")
     assert (ended.code, ended.stdout) == (2, b"")
     assert f"Invalid value for '{option}': {value} is not" in ended.stderr
+
+
+@pytest.mark.parametrize("given", ["1.5k", "abc", "20x", "1G", "-3"])
+def test_what_is_no_number_of_bytes_is_wrong_usage(ddpm: Any, file: Path, given: str) -> None:
+    ended = ddpm("truncate", file, "--bytes", given, "-o", "-")
+    assert ended.code == 2
+    assert "-3 is not in the range" in ended.stderr or f"'{given}' is not a number of bytes, such as" in ended.stderr
