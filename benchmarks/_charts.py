@@ -46,10 +46,11 @@ COLOURS = {  # by a part of a codec's name: the first that is in it
     "JPEG XL": "#4a4a4a",
     "JPEG": "#c8642d",
     "WebP": "#4c9a5b",
+    "AVIF slow, for PSNR": "#6d1f52",
+    "AVIF slow": "#dd93c0",
     "AVIF": "#b5478a",
     "PNG": "#c09a2e",
 }
-DASHES = {"for PSNR": ":", "slow": "--"}  # of other settings of a codec, by a part of the name
 OTHER_COLOUR, LITERATURE_BAR, LITERATURE_LINE, INK, GRID = "#8a8a8a", "#d9d9d9", "#a3a3a3", "#1d2733", "#e9edf0"
 STYLE: dict[Any, Any] = {
     "font.size": 9,
@@ -211,8 +212,7 @@ def _measured(document: Document, key: str, quality: Quality) -> Iterator[_Line]
     for row in document["results"]["curves"]:
         if "skipped" in row:
             continue
-        dashes = next((dash for part, dash in DASHES.items() if part in row["codec"]), "-")
-        style: dict[str, Any] = {"color": colour_of(row["codec"]), "linestyle": dashes, "linewidth": 1.1, "zorder": 2}
+        style: dict[str, Any] = {"color": colour_of(row["codec"]), "linewidth": 1.1, "zorder": 2}
         known = [(point, value) for point in row["points"] if (value := quality(point)) is not None]
         if is_ours(row["codec"]):
             ends = [number for number, (point, _) in enumerate(known) if point["ends_step"]]

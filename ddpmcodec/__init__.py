@@ -1,4 +1,4 @@
-"""An image codec whose compressor is a diffusion model: lossless, progressive, the same bits on every machine.
+"""A lossless image codec whose compressor is a diffusion-style context model; any prefix of a file is a preview.
 
 `import ddpmcodec` is light; coding needs no PyTorch.
 

@@ -44,6 +44,9 @@ class PaperDenoiser:
     that of the second level takes its place, and the large one's too: the published distortion, 1.97 bits/dim at an
     RMSE of 0.95, is that of beta~_2. The U-Net is put in evaluation mode. Raises ModelError when the variance
     is to be learned and the U-Net does not predict it, and for fewer than two levels.
+
+    A learned variance is of the step to t - 1 on the levels that the U-Net was trained on, also where fewer levels are
+    used, and not below the small one.
     """
 
     prior_std: ClassVar[float] = HALF_RANGE  # of its bound, grey levels: the paper's p(z_T) = N(0, 1)

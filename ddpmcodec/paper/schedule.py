@@ -36,7 +36,14 @@ def check_levels(levels: npt.ArrayLike) -> Levels:
 
 def rounded(levels: npt.ArrayLike) -> Levels:
     """The levels in whole 1/1024 grey level, as archives state them. Raises ValueError where two become one."""
-    return check_levels(np.round(LEVEL_UNIT * np.asarray(levels, dtype=np.float64)) / LEVEL_UNIT)
+    exact = check_levels(levels)
+    whole = np.round(LEVEL_UNIT * exact) / LEVEL_UNIT
+    if (np.diff(whole) == 0).any():
+        raise ValueError(
+            f"{exact.size} noise levels from {exact[0]:.3g} to {exact[-1]:.6g} grey levels are too many: in whole"
+            f" 1/{LEVEL_UNIT} grey level, some of them are the same"
+        )
+    return check_levels(whole)
 
 
 def alpha_sigma(s: npt.ArrayLike) -> tuple[Levels, Levels]:

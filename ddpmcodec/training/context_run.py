@@ -71,7 +71,7 @@ def train(
             trainer.restore(saved)
     _require_codable(trainer.networks)
     if compiled and trainer.progress() < 1:
-        trainer.compile()
+        run.compile_first(trainer, say)
     done = run.run(trainer, out, say, evaluate_minutes=evaluate_minutes)
     return trainer, done
 

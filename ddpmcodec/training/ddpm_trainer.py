@@ -272,7 +272,7 @@ def train(
             with state.is_state(out):
                 trainer.restore(saved)
         if trainer.compiled and trainer.progress() < 1:
-            trainer.compile()
+            run.compile_first(trainer, say if where.rank == 0 else lambda _: None)
         how = {"evaluate_minutes": evaluate_minutes, "writes": where.rank == 0, "agree": where.any}
         done = run.run(trainer, out, say, **how)  # type: ignore[arg-type]
     return trainer, done

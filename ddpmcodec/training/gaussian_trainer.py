@@ -321,5 +321,5 @@ def train(
         with state.is_state(out):
             trainer.restore(saved)
     if compiled and trainer.progress() < 1:
-        trainer.compile()
+        run.compile_first(trainer, say)
     return trainer, run.run(trainer, out, say, evaluate_minutes=evaluate_minutes)

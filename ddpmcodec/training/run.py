@@ -59,6 +59,12 @@ class Trainer(Protocol):
     def files(self) -> Mapping[str, bytes]: ...  # that every save writes besides
 
 
+class Compilable(Protocol):
+    """A trainer that can compile what it trains."""
+
+    def compile(self) -> None: ...
+
+
 def alone(stops: bool) -> bool:
     """Whether all processes stop: there is one."""
     return stops
@@ -280,6 +286,12 @@ def compiles(compiled: bool | None, saved: State | None) -> bool:
     if compiled is not None:
         return compiled
     return bool(saved.facts.get("compiled", True)) if saved else True
+
+
+def compile_first(trainer: Compilable, say: Say) -> None:
+    """Compiles what a trainer trains, before training time counts. Until that is done nothing is saved."""
+    say("compiling what is trained takes a minute or more; then training begins")
+    trainer.compile()
 
 
 def saved_settings(out: Path, settings_type: type[S]) -> S:
