@@ -102,7 +102,7 @@ def test_levels_that_are_no_schedule_are_refused(levels: list[float], message: s
 
 def test_rounded_levels_are_whole_units() -> None:
     assert rounded([0.6, 1.0, 400.0]).tolist() == [614 / 1024, 1, 400]
-    with pytest.raises(ValueError, match="2 noise levels from 1 to .* grey levels are too many"):
+    with pytest.raises(ValueError, match=r"2 noise levels from 1 to .* grey levels are too many"):
         rounded([1.0001, 1.0002])
     with pytest.raises(ValueError, match="noise levels must increase"):
         rounded([2.0, 1.0])
