@@ -10,6 +10,7 @@ inside have no prefixes that show more and more, and are left out for all codecs
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -221,7 +222,7 @@ def export(document: Document, folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     for row in document["results"]["curves"]:
         if "skipped" not in row:
-            name = row["codec"].lower().replace(" ", "-")
+            name = re.sub("[^a-z0-9]+", "-", row["codec"].lower())
             write_file(folder / f"{name}.json", (json.dumps(_of_compressai(row, document), indent=2) + "\n").encode())
 
 
