@@ -26,8 +26,12 @@ from ddpmcodec.parallel import (
 
 @pytest.fixture(autouse=True)
 def two_threads() -> Iterator[None]:
+    """PyTorch's threads are as many beforehand, too, on a machine of any number of cores."""
+    usual = torch.get_num_threads()
+    torch.set_num_threads(2)
     with threads_of(2):
         yield
+    torch.set_num_threads(usual)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 9])
