@@ -205,7 +205,7 @@ def _planned(
                     report.skipped(name, target, alone=len(targets) == 1)
                     continue
             if choice.dry_run and name != STANDARD:
-                os.stat(name)
+                os.stat(name)  # which reading it would say otherwise
             shape = work.shape(name)  # first, as what is no image is best called so
             yield Task(name, outputs.check(name, target, replaces=outdated), shape, outdated)
         except (DdpmError, OSError) as error:

@@ -15,12 +15,17 @@ END = b"IEND\xae\x42\x60\x82"
 
 
 class Chunk(NamedTuple):
-    """kind: its four letters. end: where it ends in the file. is_sound: its checksum is that of its content."""
+    """kind: its four letters. end: where it ends in the file."""
 
     kind: bytes
     content: memoryview
+    checksum: int
     end: int
-    is_sound: bool
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether its checksum is that of its content."""
+        return zlib.crc32(self.content, zlib.crc32(self.kind)) == self.checksum
 
 
 def chunks(file: bytes) -> Iterator[Chunk]:
@@ -32,18 +37,19 @@ def chunks(file: bytes) -> Iterator[Chunk]:
         if end > len(file):
             return
         (checksum,) = struct.unpack_from(">I", file, end - 4)
-        yield Chunk(kind, content, end, zlib.crc32(content, zlib.crc32(kind)) == checksum)
+        yield Chunk(kind, content, checksum, end)
         at = end
 
 
 def check(file: bytes) -> None:
     """Raises ImageError unless a PNG file is there to its end, with the checksums of all its chunks."""
     kind = b""
-    for kind, _, end, is_sound in chunks(file):
-        if not is_sound:
+    for chunk in chunks(file):
+        kind = chunk.kind
+        if not chunk.is_sound:
             raise ImageError(
-                f"the checksum of its chunk {kind.decode('latin-1')!r}, which ends at byte {end}, is wrong: the file is"
-                " damaged, get it again"
+                f"the checksum of its chunk {kind.decode('latin-1')!r}, which ends at byte {chunk.end}, is wrong: the"
+                " file is damaged, get it again"
             )
     if kind != b"IEND":
         raise ImageError("the image cannot be read (image file is truncated): the file is damaged or too large")
