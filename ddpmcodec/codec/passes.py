@@ -17,7 +17,6 @@ from ddpmcodec.errors import ChecksumError, TruncatedError
 from ddpmcodec.format.streams import LANES, LEAST_STATE, WORD_BYTES, Stream, stream_check
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import stop_if_abandoned, thread_count
-from ddpmcodec.processor import require_rounding_to_nearest
 
 Pixels = NDArray[np.uint8]
 DAMAGED = "the data is damaged: it decodes to another image than was encoded; get the file again"
@@ -98,10 +97,8 @@ def encode_tiles(
 ) -> list[Tile]:  # fmt: skip
     """The streams of each image, uint8 [N, H, W, C]. The result does not depend on what else is in the batch.
 
-    lanes: use `LANES` streams for each. covered: what the check of each stream covers in front of the pixels. Raises
-    ModelError where the processor does not round to nearest.
+    lanes: use `LANES` streams for each. covered: what the check of each stream covers in front of the pixels.
     """
-    require_rounding_to_nearest()
     if len(pixels) > 1 and (lanes or learns_in(*pixels.shape[1:3])):  # each has streams and weights of its own
         singles = ((pixels[n : n + 1], covered[n : n + 1]) for n in range(len(pixels)))
         return [encode_tiles(tile, model, coding, lanes=lanes, covered=c, report=report)[0] for tile, c in singles]
@@ -141,11 +138,9 @@ def decode_tiles(
 ) -> list[DecodedTile]:  # fmt: skip
     """Decodes tiles of one size (H, W, C) from their streams: each tile from its only one, or from its lanes.
 
-    is_cut: whether words are missing at the end; None: nobody knows. What a cut stream decodes to is certain.
-    Tiles of a batch should be whole: one that is cut ends the others. Raises ModelError where the processor does not
-    round to nearest.
+    is_cut: whether words are missing at the end; None: nobody knows, and a stream is whole where its check says so.
+    What a cut stream decodes to is certain. Tiles of a batch should be whole: one that is cut ends the others.
     """
-    require_rounding_to_nearest()
     lanes = len(streams[0]) > 1
     if len(streams) > 1 and (lanes or learns_in(*shape[:2])):
         singles = ((streams[n : n + 1], covered[n : n + 1]) for n in range(len(streams)))
@@ -162,19 +157,24 @@ def decode_tiles(
         run(coder, size, coding, last, report)
         return coder
 
+    def numbers_of(n: int) -> range:
+        return range(LANES) if lanes else range(n, n + 1)
+
+    def sound_images(coder: _native.Pass) -> list[Pixels | None]:
+        def is_sound(n: int) -> bool:
+            return has_ended_well(coder, images[n], numbers_of(n), streams[n], covered[n] if covered else b"")
+
+        images: Pixels = coder.pixels()[0]
+        return [image if coder.is_exact and is_sound(n) else None for n, image in enumerate(images)]
+
     coder = attempt(last_segment, is_cut is not False, report)
     if coder.ended and is_cut is None:
         whole = attempt(None, is_cut=False)
-        if whole.is_exact:
+        if sound_images(whole)[0] is not None:  # what lacks words may come to an end, too: of another image
             coder = whole if last_segment is None else attempt(last_segment, is_cut=False)
-    tiles, exact = [], coder.pixels()[0] if coder.is_exact else None
-    for n, tile_streams in enumerate(streams):
-        numbers = range(LANES) if lanes else (n,)
-        pixels, damaged = None, False
-        if exact is not None:
-            is_sound = has_ended_well(coder, exact[n], numbers, tile_streams, covered[n] if covered else b"")
-            pixels, damaged = exact[n] if is_sound else None, not is_sound
-        words_used = sum(coder.position(s) for s in numbers)
+    tiles = []
+    for n, pixels in enumerate(sound_images(coder)):
+        words_used, damaged = sum(map(coder.position, numbers_of(n))), coder.is_exact and pixels is None
         tiles.append(DecodedTile(coder, pixels, coder.segments_done, words_used, damaged))
     return tiles
 
