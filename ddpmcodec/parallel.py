@@ -18,7 +18,8 @@ from ddpmcodec.arguments import MOST_THREADS, whole_number
 T = TypeVar("T")
 R = TypeVar("R")
 
-# Pixels that are worked on at a time, so that many cores take no more memory. Coding takes about 60 bytes a pixel.
+# Pixels that are worked on at a time, so that many cores take no more memory. Decoding takes about 60 bytes a pixel,
+# encoding 20 without noise levels, 90 with two, 160 with five.
 WORK_PIXELS = 1 << 22
 
 _inside = threading.local()

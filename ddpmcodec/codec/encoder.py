@@ -11,7 +11,7 @@ import numpy as np
 
 from ddpmcodec.arguments import whole_number
 from ddpmcodec.codec import decoder, graphics, known_answer, originals
-from ddpmcodec.codec.batching import Progress, batches, reporting
+from ddpmcodec.codec.batching import BATCH_PIXELS, Progress, batches, reporting
 from ddpmcodec.codec.efforts import Coding, check_coding, parts_of_segments, segments
 from ddpmcodec.codec.passes import Report, Tile, encode_tiles
 from ddpmcodec.codec.reading import Picture, Reading, numbered, planes_of
@@ -29,7 +29,7 @@ from ddpmcodec.metadata import orientation_of
 from ddpmcodec.models import THUMBNAIL_PIXELS, registry
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.models.registry import ModelSource, find
-from ddpmcodec.parallel import run_all
+from ddpmcodec.parallel import run_all, side_by_side
 
 
 def encode(
@@ -269,7 +269,8 @@ def _encode_parts(parts: Sequence[_Part], pictures: Sequence[Planes], wanted: _W
         encoded = encode_tiles(pixels, first.model, wanted.coding, lanes=first.lanes, covered=covered, report=reported)
         tiles.update(zip(batch, encoded, strict=True))
 
-    run_all(encode_batch, batches([_key(part, pictures[part.picture]) for part in parts]))
+    keys = [_key(part, pictures[part.picture]) for part in parts]
+    run_all(encode_batch, batches(keys), side_by_side(max([BATCH_PIXELS, *(pixels for pixels, _ in keys)])))
     return [tiles[i] for i in range(len(parts))]
 
 
