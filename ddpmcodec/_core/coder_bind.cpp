@@ -274,8 +274,8 @@ void bind_coder(nb::module_& m) {
         .def("pixels", &pixels);
     m.def("segments", [](int levels, int height, int width) {
         std::vector<std::tuple<int, int, int, size_t, int>> descriptions;
+        const std::vector<Band> geometry = bands_of(height, width);
         for (const Segment& segment : segments_of(levels, height, width)) {
-            const std::vector<Band> geometry = bands_of(height, width);
             size_t positions = 0;
             if (segment.level == EXACT) {
                 auto before = [&](int part) { return size_t(height) * width * part / segment.all_parts; };

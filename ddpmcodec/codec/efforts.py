@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from ddpmcodec import _native
@@ -46,9 +47,10 @@ def noise_of(cell: float) -> float:
     return cell / 12**0.5
 
 
-def segments(levels: int, height: int, width: int) -> list[Segment]:
+@lru_cache
+def segments(levels: int, height: int, width: int) -> tuple[Segment, ...]:
     """The segments of an image in coding order: as many for every size, though those of a tiny one may be empty."""
-    return [Segment(*segment) for segment in _native.segments(levels, height, width)]
+    return tuple(Segment(*segment) for segment in _native.segments(levels, height, width))
 
 
 def parts_of_segments(header: Header) -> list[int]:

@@ -37,7 +37,6 @@ from ddpmcodec.format.streams import LANES, Stream
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.models.registry import ModelSource, find
 from ddpmcodec.parallel import run_all, thread_count
-from ddpmcodec.processor import require_rounding_to_nearest
 
 FIRST_BYTES = 32  # of a single stream that are worth a preview
 
@@ -219,7 +218,7 @@ class _Tile:
 
     def __init__(self, file: Sections, number: int, model: ContextModel) -> None:
         """file: holds the first segment of the tile, or more."""
-        self.number, self.box = number, file.header.boxes()[number]
+        self.number, self.box = number, file.header.box(number)
         rows, columns = self.box
         self.shape = (1, rows.stop - rows.start, columns.stop - columns.start, file.header.channels)
         self.coding, self.done = Coding.of(file.header), 0
@@ -230,7 +229,6 @@ class _Tile:
 
     def advance(self, file: Sections, arrived: int) -> None:
         """Decodes up to so many segments. Raises ChecksumError where they are damaged."""
-        require_rounding_to_nearest()
         streams = self._opened(file, arrived)
         for lane, (before, now) in enumerate(zip(self.streams, streams, strict=True)):
             self.coder.extend(lane, np.frombuffer(now.words[len(before.words) :], "<u4").astype(np.uint32))

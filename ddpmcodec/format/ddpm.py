@@ -198,7 +198,7 @@ class Sections:
             stored = self.header.stored
             return f"the {NAMES[stored]} payload" if stored else "the pixel stream"
         segment, tile = divmod(number, self.header.tile_count)
-        (rows, columns), (left, top) = self.header.boxes()[tile], self.corner
+        (rows, columns), (left, top) = self.header.box(tile), self.corner
         return (
             f"segment {segment + 1} of {self.header.index.segments} of the tile at"
             f" columns {left + columns.start} to {left + columns.stop - 1},"

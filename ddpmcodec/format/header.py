@@ -122,15 +122,16 @@ class Header:
         """Bytes of each chunk of the index; without one, of the payload."""
         return self.index.lengths if self.index else (self.payload_length,)
 
+    def box(self, tile: int) -> Box:
+        """Rows and columns of a tile: they are numbered in coding order, row by row of the grid."""
+        width, height = self.tile_size
+        row, column = divmod(tile, -(-self.width // width))
+        top, left = row * height, column * width
+        return slice(top, min(top + height, self.height)), slice(left, min(left + width, self.width))
+
     def boxes(self) -> list[Box]:
-        """Rows and columns of the tiles in coding order, row by row of the grid."""
-        tile_width, tile_height = self.tile_size
-        tops, lefts = range(0, self.height, tile_height), range(0, self.width, tile_width)
-        return [
-            (slice(top, min(top + tile_height, self.height)), slice(left, min(left + tile_width, self.width)))
-            for top in tops
-            for left in lefts
-        ]
+        """Rows and columns of all tiles, in coding order."""
+        return [self.box(tile) for tile in range(self.tile_count)]
 
 
 # --- limits
