@@ -23,9 +23,8 @@ CAUGHT = {
     "encoder": "does not decode|does not compute what every other does",
     "both_sides": "this process does not compute what every other does, and what it encodes would decode nowhere else",
     "flipped_weight": "its networks do not compute here what they must|does not compute what every other does",
-    "rounding_up": "this thread's floating-point arithmetic does not round to nearest",
 }
-HARMLESS = ("nothing", "plain_kernel")
+HARMLESS = ("nothing", "plain_kernel", "rounding_up")
 
 
 class Ended(NamedTuple):

@@ -58,6 +58,7 @@ inline Network network_of(const nanobind::dict& tensors, int inputs, int outputs
     while (tensors.contains(nanobind::str(("block" + std::to_string(depth) + ".weight").c_str()))) depth++;
     const int width = length(tensors, "stem.weight", 0);
     const int shown = depth ? shown_by(length(tensors, "block0.weight", 1), width) : 0;
+    if (shown < 0) throw std::invalid_argument("block0.weight: its inputs are not the width, and three times what positions show");
     const Tensors source{tensors};
     return network_of(source, width, shown, inputs, outputs, conditions, depth);
 }

@@ -24,7 +24,6 @@ from ddpmcodec.format.block import MAX_RUN_PIXELS, Block, Run
 from ddpmcodec.format.streams import WORD_BYTES, Stream, pack_state, parse_stream, stream_check
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import run_all
-from ddpmcodec.processor import require_rounding_to_nearest
 
 if TYPE_CHECKING:
     from ddpmcodec.paper.gaussian.model import GaussianModel
@@ -67,16 +66,14 @@ class ContextCoder(NamedTuple):
     progress: Progress | None = None
 
     def encoded(self, pixels: Pixels) -> _native.Pass:
-        """A pass that has coded images uint8 [N, H, W, C] for one stream. Raises ModelError where the processor does
-        not round to nearest."""
+        """A pass that has coded images uint8 [N, H, W, C] for one stream."""
         coder = self._pass(pixels.shape)
         coder.encode(np.ascontiguousarray(pixels))
         self._run(coder, pixels.shape)
         return coder
 
     def decoded(self, stream: Stream, shape: tuple[int, int, int, int]) -> _native.Pass:
-        """A pass that has decoded images [N, H, W, C], as far as the words go. Raises ModelError where the processor
-        does not round to nearest."""
+        """A pass that has decoded images [N, H, W, C], as far as the words go."""
         coder = self._pass(shape)
         passes.begin(coder, [stream], for_previews=False)
         self._run(coder, shape)
@@ -96,7 +93,6 @@ class ContextCoder(NamedTuple):
         return Decoded(dict(zip(wanted, run_all(attempt, wanted), strict=True)))
 
     def _pass(self, shape: tuple[int, ...]) -> _native.Pass:
-        require_rounding_to_nearest()
         return passes.new_pass(self.model, self.coding, shape, shared=True)
 
     def _run(self, coder: _native.Pass, shape: tuple[int, ...]) -> None:

@@ -1,8 +1,8 @@
 """Architectures of networks, by the names that model files give them. The core has one, `residual`; others are classes
 that register here, as docs/extending.md shows.
 
-A network of another architecture predicts in Python, on one thread, and its weights do not learn from an image. All
-else is the core's: which positions there are and what they see, distributions, streams, checks.
+A network of another architecture predicts in Python, on one thread, and neither its weights nor colours learn from an
+image. All else is the core's: which positions there are and what they see, distributions, streams, checks.
 """
 
 from __future__ import annotations

@@ -185,7 +185,7 @@ def parse(data: bytes, source: str, number: int = 0, model_id: bytes | None = No
     metadata = model_file.metadata(data, source, KIND, is_known=model_id is not None)
     try:
         stored = load(data)
-    except (SafetensorError, ValueError) as error:
+    except (SafetensorError, ValueError, LookupError, TypeError) as error:
         raise ModelError(f"{source}: the model file is damaged ({error}); get it again") from error
     facts = _facts(metadata.get("networks"), source)
     for key, tensor in stored.items():

@@ -40,3 +40,17 @@ def test_tensors_of_another_type_are_refused(context_path: Path, key: str, kind:
     model = parse(forged(context_path, key, lambda tensor: tensor.astype(kind)), "forged")
     with pytest.raises(ModelError, match=r"the role direct: stem\.\w+: expected \w+ \(.*\) in one piece, found"):
         model.networks(1, 0)
+
+
+@pytest.mark.parametrize("kind", ["BF16", "F8_E4M3", "F8_E5M2"])
+def test_types_that_numpy_lacks_are_refused(context_path: Path, kind: str) -> None:
+    data = context_path.read_bytes()
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end])
+    factor = header[FACTOR]
+    begin, stop = factor["data_offsets"]
+    header[FACTOR] = factor | {"dtype": kind, "shape": [(stop - begin) // (2 if kind == "BF16" else 1)]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with pytest.raises(ModelError, match=r"^forged: the model file is damaged"):
+        parse(seal(len(text).to_bytes(8, "little") + text + data[end:]), "forged")
