@@ -146,17 +146,6 @@ def spool_folder(output: str) -> Path:
         raise OutputError("there is no folder for temporary files: name one by the variable TMPDIR") from error
 
 
-def write_archive(output: str, pieces: Sequence[Part], sources: Sequence[Path], force: bool) -> int:
-    """Write an archive that is made from these files, and is as new as it is: it is no version of one of them. Returns
-    how many bytes it has."""
-    if output == STANDARD:
-        for piece in pieces:
-            write_stdout(bytes(piece))
-    else:
-        write_file(Path(output), pieces, replace=force, like=sources, dated=False)
-    return sum(map(len, pieces))
-
-
 class ArchiveOutput:
     """Where an archive goes: it takes the place of what is there, unless somebody else's has meanwhile."""
 
@@ -166,11 +155,21 @@ class ArchiveOutput:
         self.output, self.force, self.version = output, force, _version(output)
 
     def write(self, pieces: Sequence[Part], sources: Sequence[Path]) -> int:
-        """sources: what it was made from. Returns how many bytes it has. Raises OutputError where the output is not
-        what it was."""
+        """sources: what it was made from; it is as new as it is, for it is no version of one of them. Returns how many
+        bytes it has. Raises OutputError where the output is not what it was, also while it is written."""
+        if self.output == STANDARD:
+            for piece in pieces:
+                write_stdout(bytes(piece))
+        else:
+            self._require_version()
+            write_file(
+                Path(self.output), pieces, replace=self.force, like=sources, dated=False, still=self._require_version
+            )
+        return sum(map(len, pieces))
+
+    def _require_version(self) -> None:
         if _version(self.output) != self.version:
             raise OutputError(f"{self.output}: another program has written it meanwhile: run the command again")
-        return write_archive(self.output, pieces, sources, self.force)
 
 
 def _version(name: str) -> tuple[int, ...]:

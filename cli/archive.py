@@ -24,6 +24,7 @@ from ._common import (
     echo,
     failure,
     label,
+    message_of,
     naming,
     naming_options,
     printable,
@@ -80,7 +81,12 @@ archive.add_command(remove)
 @archive_levels_option
 @network_option
 @force_option
-@click.option("--add", is_flag=True, help="Add the images to the archive OUT, whose own images come first.")
+@click.option(
+    "--add",
+    is_flag=True,
+    help="Add the images to the archive OUT, whose own images come first. With -f, they take the place of those of"
+    " their names.",
+)
 @click.option(
     "--skip-existing", is_flag=True, help="With --add, leave out images whose names the archive has, as they are."
 )
@@ -127,8 +133,11 @@ def create(
     An input that cannot be read is named and left out, and the exit code is 1. In folders, files without an image's
     extension are left out and counted.
 
+    Names are relative paths in UTF-8, without backslashes and control characters; those of the folders that are given
+    are not part of them.
+
     Coded images wait in a temporary file until the archive is written: beside it, or, where it goes to standard output,
-    in the folder that TMPDIR names.
+    where the system keeps temporary files (TMPDIR). With --add, an archive to which nothing is added stays as it is.
 
     \b
     ddpmcodec archive create icons.ddpma icons
@@ -169,7 +178,8 @@ def create(
         ):
             with naming(output, "standard output"):
                 if add:
-                    writer.copy(Path(output))
+                    taken.replaced = _named_alike(output, files) if force else set()
+                    writer.copy(Path(output), without=taken.replaced, model=model)
                 if skip_existing:
                     there = len(files)
                     files = [(name, path) for name, path in files if name not in writer]
@@ -177,13 +187,17 @@ def create(
                 for name, planes in _read_images(files, taken, reading, advance, quiet=quiet):
                     writer.add(name, planes)
                 pieces = writer.pieces()
-            size = target.write(pieces, [*taken.read, Path(output)] if add else taken.read)
+            if add and not taken.read:  # the archive stays as it is
+                size = Path(output).stat().st_size
+            else:
+                size = target.write(pieces, [*taken.read, Path(output)] if add else taken.read)
     made = index_facts(writer.index, size)
     if as_json:
         facts = {
             "file": output,
             "images": len(writer),
             "added": len(taken.read),
+            "replaced": len(taken.replaced),
             "skipped": taken.skipped,
             "left_out": taken.left_out,
             "input_bytes": taken.bytes,
@@ -203,15 +217,19 @@ def create(
 
 def _gain(taken: _Taken, size: int, images: int) -> str:
     """What is said of the size beside that of the inputs, where there are no other images."""
-    return f"ratio {taken.bytes / size:.3f}" if images == len(taken.read) else f"{images} images in all"
+    if images == len(taken.read):
+        return f"ratio {taken.bytes / size:.3f}"
+    return f"{images} images in all" + (f", {len(taken.replaced)} replaced" if taken.replaced else "")
 
 
 @dataclass
 class _Taken:
-    """What became of inputs. read: those that were, with so many bytes. skipped: those whose names were there.
-    left_out: files that could not be. codes: exit codes of these, and of folders."""
+    """What became of inputs. read: those that were, with so many bytes. replaced: names of images that others take the
+    place of. skipped: those whose names were there. left_out: files that could not be. codes: exit codes of these, and
+    of folders."""
 
     read: list[Path] = field(default_factory=list)
+    replaced: set[str] = field(default_factory=set)
     bytes: int = 0
     skipped: int = 0
     left_out: int = 0
@@ -219,6 +237,13 @@ class _Taken:
 
     def failed(self, error: DdpmError | OSError) -> None:
         self.codes.append(failure(error))
+
+
+def _named_alike(archive: str, files: Sequence[tuple[str, Path]]) -> set[str]:
+    """Names of images of an archive that files have, too."""
+    from ddpmcodec.archive import names
+
+    return {name for name, _ in files}.intersection(names(Path(archive)))
 
 
 def _gather(inputs: Sequence[str], quiet: bool, taken: _Taken) -> list[tuple[str, Path]]:
@@ -266,6 +291,10 @@ def _read_images(
             with naming_options():
                 planes = planes_of_file(content, str(path), reading)
         except (DdpmError, OSError) as error:
+            if name in taken.replaced:
+                raise ImageError(
+                    f"{message_of(error)}; it would have replaced {name}: the archive is as it was"
+                ) from error
             taken.failed(error)
             taken.left_out += 1
             continue

@@ -19,6 +19,10 @@ class OutputError(DdpmError):
     """The output exists already, equals the input, or cannot be written."""
 
 
+class DiskError(OutputError):
+    """The disk is full, or takes nothing: what would be written next to it cannot be, either."""
+
+
 class FormatError(DdpmError):
     """The data is not a ddpmcodec file, or its structure contradicts itself."""
 

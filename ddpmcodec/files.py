@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import itertools
 import os
 import platform
 import stat
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from ddpmcodec.content import Part
-from ddpmcodec.errors import OutputError
+from ddpmcodec.errors import DiskError, OutputError
 
 try:
     import fcntl
 except ImportError:  # Windows has no locks that end with their process
     fcntl = None  # type: ignore[assignment]
 
+Publish = Callable[[Path, Path], None]  # gives a temporary file the name of its target
+FULL = {errno.ENOSPC, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC)}
 CLEANED = 8  # names of temporary files that are cleaned up: enough for so many writers at a time
 
 
@@ -45,16 +48,20 @@ def check_output(output: Path, source: Path | None, *, force: bool) -> None:
 
 
 def write_file(
-    output: Path, data: bytes | Iterable[Part], *, replace: bool = True, like: Iterable[Path] = (), dated: bool = True
-) -> None:
+    output: Path, data: bytes | Iterable[Part], *, replace: bool = True, like: Iterable[Path] = (), dated: bool = True,
+    still: Callable[[], object] | None = None,
+) -> None:  # fmt: skip
     """Write the file, complete or not at all: a temporary file in the same folder takes its name when all is on disk.
 
     Without `replace` a file of that name is kept, also one that appears meanwhile: of two programs that write to one
     output one fails. data: all of it, or parts, of which one at a time is in memory. like: the files that it is made
     from. It gets the modification time of the newest, unless `dated` is off, and permits nobody more than each of them
-    does, or the file that it replaces. Devices and pipes are written to directly. Raises OutputError when the file is
-    there, or cannot be written (full disk, no permission), and BrokenPipeError when nobody reads a pipe.
+    does, or the file that it replaces. still: called when all is on disk, before the file takes its name; where it
+    raises, what is there stays. Of several such writers in a folder one at a time does both. Devices and pipes are
+    written to directly. Raises OutputError when the file is there, or cannot be written (no permission), DiskError
+    where the disk takes no more, and BrokenPipeError when nobody reads a pipe.
     """
+    publish = os.replace if replace else _take_free_name
     try:
         target = Path(os.path.realpath(output))  # a symbolic link stays, the file that it names is replaced
         if output.exists() and not output.is_file():  # asked of /dev/stdout itself: what it names has no path
@@ -62,7 +69,7 @@ def write_file(
                 _write_parts(file.fileno(), _parts(data))
         else:
             with _unfinished:
-                _write(target, _parts(data), os.replace if replace else _take_free_name, _statuses(like), dated)
+                _write(target, _parts(data), _if_still(still, publish) if still else publish, _statuses(like), dated)
     except BrokenPipeError:  # nobody reads a pipe any more
         raise
     except FileExistsError as error:
@@ -118,7 +125,8 @@ def append_file(output: Path, data: bytes) -> None:
 def _unwritable(output: Path, error: OSError | UnicodeEncodeError) -> OutputError:
     reason = error.strerror if isinstance(error, OSError) else f"this system's names are {error.encoding}"
     kept = "it is as it was" if os.path.isfile(output) else "nothing was kept of it"
-    return OutputError(f"{output}: cannot be written ({reason}): {kept}")
+    is_full = isinstance(error, OSError) and error.errno in FULL
+    return (DiskError if is_full else OutputError)(f"{output}: cannot be written ({reason}): {kept}")
 
 
 def _statuses(paths: Iterable[Path]) -> list[os.stat_result]:
@@ -155,9 +163,7 @@ def end_writing() -> None:
     _unfinished.changed.wait_for(lambda: not _unfinished.files)
 
 
-def _write(
-    target: Path, parts: Iterable[Part], publish: Callable[[Path, Path], None], like: list[os.stat_result], dated: bool
-) -> None:
+def _write(target: Path, parts: Iterable[Part], publish: Publish, like: list[os.stat_result], dated: bool) -> None:
     mode = target.stat().st_mode & 0o777 if target.exists() else 0o666
     for source in like:
         mode &= source.st_mode
@@ -180,6 +186,27 @@ def _write(
             if _is_named(temporary, created):
                 temporary.unlink()
             raise
+
+
+def _if_still(still: Callable[[], object], publish: Publish) -> Publish:
+    def publish_if_still(temporary: Path, target: Path) -> None:
+        with _locked(target.parent):
+            still()
+            publish(temporary, target)
+
+    return publish_if_still
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One process at a time is in here, where the system has locks, and the folder can be read and has one."""
+    with contextlib.ExitStack() as opened:
+        if fcntl is not None:
+            with contextlib.suppress(OSError):
+                descriptor = os.open(folder, os.O_RDONLY)
+                opened.callback(os.close, descriptor)
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
 
 
 def _temporary(target: Path, mode: int) -> tuple[Path, int]:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from ddpmcodec import archive
 from ddpmcodec.archive.writer import Writer
@@ -77,6 +81,32 @@ def test_images_whose_names_are_there_are_skipped(
     assert ddpm("archive", "create", tmp_path / "new.ddpma", folder, "--skip-existing").code == 2
 
 
+def test_with_force_images_take_the_place_of_those_of_their_names(
+    ddpm: Callable, photos: Path, photos_ddpma: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    before, options = archive.names(photos_ddpma), ["--model", tiny_model, "--threads", 1, *FAST]
+    shutil.copy(photos / "2.png", tmp_path / "1.png")
+    ended = ddpm("archive", "create", "--add", "-f", photos_ddpma, tmp_path / "1.png", *options)
+    assert (ended.code, sorted(archive.names(photos_ddpma))) == (0, sorted(before))
+    assert f"{len(before)} images in all, 1 replaced" in ended.stderr
+    with archive.open(photos_ddpma, model=str(tiny_model)) as opened:
+        assert opened["1.png"].tobytes() == opened["2.png"].tobytes()
+    now = photos_ddpma.read_bytes()
+    (tmp_path / "1.png").write_bytes(b"no image")
+    refused = ddpm("archive", "create", "--add", "-f", photos_ddpma, tmp_path / "1.png", photos / "2.png", *options)
+    assert (refused.code, photos_ddpma.read_bytes()) == (1, now)
+    assert "it would have replaced 1.png: the archive is as it was" in refused.stderr
+
+
+def test_an_archive_to_which_nothing_is_added_is_not_written(
+    ddpm: Callable, photos: Path, photos_ddpma: Path, tiny_model: Path
+) -> None:
+    before = photos_ddpma.stat()
+    ended = ddpm("archive", "create", "--add", "--skip-existing", photos_ddpma, photos, "--model", tiny_model, *FAST)
+    after = photos_ddpma.stat()
+    assert (ended.code, after.st_ino, after.st_mtime_ns) == (0, before.st_ino, before.st_mtime_ns)
+
+
 def test_images_are_taken_out_by_name_folder_and_pattern(
     ddpm: Callable, photos_ddpma: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
@@ -106,3 +136,30 @@ def test_an_archive_that_somebody_else_changes_meanwhile_is_kept(
     ended = ddpm("archive", "join", "-f", photos_ddpma, photos_ddpma)
     assert (ended.code, photos_ddpma.read_bytes()) == (1, b"of somebody else")
     assert "another program has written it meanwhile: run the command again" in ended.stderr
+
+
+def test_an_archive_that_somebody_else_changes_while_it_is_written_is_kept(
+    ddpm: Callable, photos_ddpma: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large archive takes minutes until all of it is on disk."""
+    monkeypatch.setattr("ddpmcodec.files.os.fsync", lambda descriptor: photos_ddpma.write_bytes(b"of somebody else"))
+    ended = ddpm("archive", "join", "-f", photos_ddpma, photos_ddpma)
+    assert (ended.code, photos_ddpma.read_bytes()) == (1, b"of somebody else")
+    assert "another program has written it meanwhile: run the command again" in ended.stderr
+
+
+def test_of_two_commands_that_add_at_once_none_loses_what_the_other_added(tmp_path: Path) -> None:
+    """Both may succeed, one after the other, or one fails."""
+    image = np.zeros((6, 5, 3), np.uint8)
+    for number in range(3):
+        file = tmp_path / f"{number}.ddpma"
+        file.write_bytes(archive.create({"first.png": image}))
+        commands = []
+        for name in ("a.png", "b.png"):
+            Image.fromarray(image).save(tmp_path / name)
+            command = [sys.executable, "-m", "ddpmcodec", "archive", "create", "--add", file, tmp_path / name, "-q"]
+            commands.append(subprocess.Popen([*map(str, command)]))
+        ends = [command.wait() for command in commands]
+        added = [name for name, code in zip(("a.png", "b.png"), ends, strict=True) if code == 0]
+        assert sorted(archive.names(file)) == sorted(["first.png", *added])
+        assert added
