@@ -64,6 +64,10 @@ class Job(NamedTuple):
     images: list[Waiting]
     coder: ContextCoder | None = None
 
+    @property
+    def pixels(self) -> int:
+        return sum(waiting.entry.pixels for waiting in self.images)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Packer:

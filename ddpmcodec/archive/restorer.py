@@ -25,6 +25,7 @@ from ddpmcodec.format.sections import MAX_BLOCK_METADATA, Metadata, unpack_metad
 from ddpmcodec.images import Planes, to_image
 from ddpmcodec.parallel import WORK_PIXELS, run_all, thread_count
 
+LISTED = 100  # images that a message names
 T = TypeVar("T")
 Extracted: TypeAlias = "tuple[str, Image.Image]"
 Restored: TypeAlias = "tuple[str, Image.Image | bytes]"  # name, and image or JPEG file
@@ -183,7 +184,9 @@ class Restorer:
 
     def _losses(self, unknown: Sequence[int]) -> FormatError:
         lost = [self.lost[number] for number in sorted(self.lost)]
-        described = [name for name, _ in lost]
+        described = [name for name, _ in lost[:LISTED]]
+        if len(lost) > LISTED:
+            described.append(f"{len(lost) - LISTED} others whose names are known")
         if unknown:
             described.append(f"number {_ranges(unknown)}, whose names are lost with their blocks")
         reason = lost[0][1] if lost else self.archive.damage

@@ -45,6 +45,6 @@ class Spool:
 
     def _unwritable(self, error: OSError) -> OutputError:
         return OutputError(
-            f"{self.folder}: no temporary file can be written there ({reason_of(error)}): make room, or use another"
-            " folder"
+            f"{self.folder}: no temporary file can be written there ({reason_of(error)}): make room, or write"
+            " the archive elsewhere"
         )

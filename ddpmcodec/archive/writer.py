@@ -39,8 +39,9 @@ from ddpmcodec.format.ddpma import (
 )
 from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS
 from ddpmcodec.format.image_names import check_name
+from ddpmcodec.images import Planes
 from ddpmcodec.models import registry
-from ddpmcodec.parallel import run_all, thread_count
+from ddpmcodec.parallel import WORK_PIXELS, run_all, side_by_side, thread_count
 
 Named: TypeAlias = "tuple[str, Picture]"
 
@@ -130,7 +131,8 @@ class Writer:
         self._spool.close()
 
     def add(self, name: str, image: Picture) -> None:
-        """Take an image. Blocks are coded when they are full, as many at a time as there are threads.
+        """Take an image. Blocks are coded when they are full, as many at a time as there are threads, and no more than
+        have four megapixels together.
 
         Parameters:
             name: a relative path with /, of no other image.
@@ -145,7 +147,7 @@ class Writer:
         if problem := check_name(name):
             raise ImageError(f"{name!r}: cannot be the name of an image in an archive: {problem}")
         self._refuse([name])
-        planes = planes_of(image, self._reading)
+        planes = self._planes(name, image)
         height, width, _ = planes.colour.shape
         waiting = Waiting(Entry(name, planes.mode, width, height, len(self._names)), planes)
         with self._changing():
@@ -236,6 +238,12 @@ class Writer:
         yield
         self._is_whole = True
 
+    def _planes(self, name: str, image: Picture) -> Planes:
+        try:
+            return planes_of(image, self._reading)
+        except (DdpmError, TypeError) as error:
+            raise type(error)(f"{name}: {error}") from error
+
     def _refuse(self, names: Collection[str]) -> None:
         """Raises ImageError where images of these names have no place."""
         for name in names:
@@ -265,12 +273,12 @@ class Writer:
     def _start(self, job: Job) -> None:
         if job.images:
             self._jobs.append(job)
-        if len(self._jobs) >= thread_count():
+        if len(self._jobs) >= thread_count() or sum(job.pixels for job in self._jobs) >= WORK_PIXELS:
             self._work()
 
     def _work(self) -> None:
         jobs, self._jobs = self._jobs, []
-        for block in run_all(self._packer.packed, jobs):
+        for block in run_all(self._packer.packed, jobs, side_by_side(max((job.pixels for job in jobs), default=0))):
             self._keep(block)
 
     def _keep(self, block: Packed) -> None:

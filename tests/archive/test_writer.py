@@ -168,7 +168,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_named_for_a_few_bytes_too(tmp_path: Path) -> None:
-    wrong = "no temporary file can be written there (File too large): make room, or use another folder"
+    wrong = "no temporary file can be written there (File too large): make room, or write the archive elsewhere"
     with largest_file(0), archive.Writer(spool=tmp_path) as writer:
         writer.add("a.png", drawing())
         with pytest.raises(OutputError, match=re.escape(f"{tmp_path}: {wrong}")):
@@ -252,3 +252,17 @@ def test_nothing_is_written_before_it_is_saved(tmp_path: Path) -> None:
             writer.save(tmp_path / "a.ddpma")
         writer.add("a.png", drawing())
     assert not os.listdir(tmp_path)
+
+
+def test_many_threads_wait_for_no_more_than_four_megapixels() -> None:
+    pixels = np.zeros((1024, 1024), np.uint8)
+    with threads_of(64), archive.Writer(verify=False) as writer:
+        for number in range(4):
+            assert not writer.index.entries
+            writer.add(f"{number}.png", pixels)
+        assert len(writer.index.entries) == 4
+
+
+def test_an_image_that_cannot_be_taken_is_named() -> None:
+    with pytest.raises(ImageError, match=r"^b: .*float32"):
+        archive.create({"a": np.zeros((4, 4), np.uint8), "b": np.zeros((4, 4), np.float32)})
