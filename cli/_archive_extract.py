@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ddpmcodec.errors import OutputError
+from ddpmcodec.errors import DiskError, FormatError, OutputError
 from ddpmcodec.files import write_below
 
 from ._archive_inputs import archive_content, file_argument, matching, names_argument, network_option
@@ -46,6 +46,8 @@ from ._outputs import is_image_name, is_whole
 if TYPE_CHECKING:
     from ddpmcodec.archive.restorer import Restored
     from ddpmcodec.format.block import Entry
+
+WRITTEN_TOGETHER = 256  # images, at most
 
 
 @click.command(epilog=EXIT_CODES)
@@ -131,7 +133,8 @@ def extract(
         if (target.done or skipped) and not quiet and output != STANDARD:
             say(f"{label(file)}: {counted(len(target.done), 'image')} -> {output}" + _others(skipped, target))
         if as_json:
-            images = [{"name": name, "file": path} for name, path in target.done.items()]
+            done = [entry.name for entry in entries if entry.name in target.done]
+            images = [{"name": name, "file": target.done[name]} for name in done]
             failed = target.failed + _lost(wanted, target, sys.exception())
             echo(json.dumps({"file": label(file), "images": images, "skipped": skipped, "failed": failed}))
     return max(target.codes, default=0)
@@ -149,17 +152,44 @@ def _others(skipped: Collection[str], target: _Target) -> str:
 
 
 def _write_all(restored: Iterator[Restored], target: _Target, *, turned: bool) -> None:
-    """turned: as EXIF says."""
+    """Writes images on all threads, as most of the time goes by until they are on disk. turned: as EXIF says. Raises
+    DiskError."""
     from ddpmcodec.images import save_image
     from ddpmcodec.metadata import upright
+    from ddpmcodec.parallel import run_all
 
-    for name, image in restored:
+    def write(named: Restored) -> None:
+        name, image = named
         try:
             if not isinstance(image, bytes):
                 image = save_image(upright(image) if turned else image, "PNG")
             target.write(name, image)
+        except DiskError:
+            raise
         except OutputError as error:
             target.fail(name, error)
+
+    for group in _grouped(restored):
+        run_all(write, group)
+
+
+def _grouped(restored: Iterator[Restored]) -> Iterator[list[Restored]]:
+    """Images that are written together; the last ones before the error that says what is lost."""
+    from ddpmcodec.parallel import WORK_PIXELS
+
+    group: list[Restored] = []
+    pixels = 0
+    try:
+        for name, image in restored:
+            group.append((name, image))
+            pixels += len(image) if isinstance(image, bytes) else image.width * image.height
+            if pixels >= WORK_PIXELS or len(group) == WRITTEN_TOGETHER:
+                yield group
+                group, pixels = [], 0
+    except FormatError:
+        yield group
+        raise
+    yield group
 
 
 # --- where images go

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
-from ddpmcodec.errors import DdpmError, ImageError, OutputError
+from ddpmcodec.errors import DdpmError, DiskError, ImageError, OutputError
 from ddpmcodec.files import remove_source
 from ddpmcodec.folders import OnError, Pair, Source, by_extension, collisions, files_below
 
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from ddpmcodec.errors import Failure
     from ddpmcodec.models.context import ContextModel
 
-COARSEST_TIME = 2.0  # seconds: what disks such as FAT round times to
+COARSEST_TIME = 2 * 10**9  # nanoseconds: what disks such as FAT round times to, which are whole seconds then
+FINE_TIME = 10**3  # nanoseconds: to less than this all others do
 SHOWN_SUFFIXES = 5  # of the files of a folder that are left out
 ray_option = click.option(
     "--ray",
@@ -64,8 +65,8 @@ _OPTIONS = (
     click.option(
         "--skip-existing",
         is_flag=True,
-        help="Leave out files whose outputs are whole, as large, and not older; write those of changed files again. An"
-        " output that is not whole is an error.",
+        help="Leave out files whose outputs are whole, as large, and not older (where outputs have whole seconds: not"
+        " by two); write those of changed files again. An output that is not whole is an error.",
     ),
     click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing."),
     click.option(
@@ -141,7 +142,12 @@ def run(choice: Choice, work: Work) -> int:
         report.planned(tasks)
     elif tasks:
         work.prepare()
-        _work_through(tasks, outputs, choice, work, report)
+        failed_before = len(report.codes)
+        try:
+            _work_through(tasks, outputs, choice, work, report)
+        except DiskError as error:  # each of the others would be worked on in vain
+            failed = len(report.codes) - failed_before
+            report.ended(error, len(tasks) - report.done - failed)
     return report.finish()
 
 
@@ -189,7 +195,7 @@ def _planned(
     said: set[str] = set()
     for name, target in targets.items():
         if problem := alike.get(Path(name)):
-            kept = ", give --keep-suffix" if work.verb == "encode" else ""
+            kept = ", give --keep-suffix" if work.verb == "encode" and not work.keep_suffix else ""
             error = OutputError(f"{problem}: rename one{kept}, or give them different folders with -o")
             report.failed(name, error, was_said=problem in said)
             said.add(problem)
@@ -214,7 +220,8 @@ def _planned(
 
 def _is_newer(source: Path, output: Path) -> bool:
     """Whether a file was changed after it was worked on: outputs have the times of their inputs. Raises OSError."""
-    return source.stat().st_mtime > output.stat().st_mtime + COARSEST_TIME
+    time = output.stat().st_mtime_ns
+    return source.stat().st_mtime_ns >= time + (FINE_TIME if time % 10**9 else COARSEST_TIME)
 
 
 def _work_through(tasks: Sequence[Task], outputs: Outputs, choice: Choice, work: Work, report: Report) -> None:
@@ -232,6 +239,8 @@ def _work_through(tasks: Sequence[Task], outputs: Outputs, choice: Choice, work:
             except DdpmError as error:
                 outcome = error
         report.add(task, outcome)
+        if isinstance(outcome, DiskError):
+            raise outcome
 
     keys = [(task.shape.pixels, task.shape.alike) if task.shape else (ALONE, task) for task in tasks]
     several = len(tasks) > 1

@@ -127,7 +127,7 @@ class Report:
         self.bar = Bar("", (), shown=False)
         self.lock = threading.RLock()
         self.codes: list[int] = []
-        self.done = self.left_out = self.to_do = self.read = self.written = 0
+        self.done = self.left_out = self.to_do = self.not_done = self.read = self.written = 0
         self.formats: dict[str, Sizes] = {}  # of inputs, where the results name them
 
     def add(self, task: Task, outcome: Result | BaseException) -> None:
@@ -165,6 +165,12 @@ class Report:
             say(f"{label(name)}: skipped, as {output} is of it already")
         self._object({**_names(name, output), "skipped": True})
 
+    def ended(self, error: BaseException, not_done: int) -> None:
+        """Nothing more is done, for the reason of an error that was reported already."""
+        self.not_done = not_done
+        if not_done:
+            say(f"{counted(not_done, 'file')} not done, as {message_of(error)}")
+
     def planned(self, tasks: Sequence[Task]) -> None:
         """Report the tasks of a dry run."""
         self.to_do = len(tasks)
@@ -178,9 +184,9 @@ class Report:
     def finish(self) -> int:
         """Says the summary of several files, and returns the highest exit code."""
         code = max(self.codes, default=0)
-        files = self.done + self.left_out + len(self.codes)
+        files = self.done + self.left_out + self.not_done + len(self.codes)
         counts = {"files": files + self.to_do, "done": self.done, "planned": self.to_do, "skipped": self.left_out}
-        counts["failed"] = len(self.codes)
+        counts |= {"failed": len(self.codes), "not_done": self.not_done}
         sizes: dict[str, float | None] = {"input_bytes": self.read, "output_bytes": self.written}
         if self.compresses:
             sizes["ratio"] = ratio(self.read, self.written)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -55,7 +56,7 @@ def test_json_is_a_line_a_file_and_the_summary(ddpm: Any, tree: Path, tmp_path: 
     by_name = {each["file"]: each for each in found if "file" in each}
     assert (ended.code, len(found), found[-1]["summary"]["exit_code"]) == (1, 6, 1)
     assert found[-1]["summary"] | {"input_bytes": 0, "output_bytes": 0, "ratio": 0} == {
-        **{"files": 5, "done": 4, "planned": 0, "skipped": 0, "failed": 1},
+        **{"files": 5, "done": 4, "planned": 0, "skipped": 0, "failed": 1, "not_done": 0},
         **{"input_bytes": 0, "output_bytes": 0, "ratio": 0, "exit_code": 1},
         "formats": {"PNG": found[-1]["summary"]["formats"]["PNG"]},
     }
@@ -164,6 +165,38 @@ def test_what_was_changed_since_is_done_again(ddpm: Any, tree: Path) -> None:
         assert (tree / f"{name}.ddpm").read_bytes() == codec.encode(tree / f"{name}.png")
     alone = ddpm("encode", tree / "a.png", "--skip-existing")
     assert alone.stderr == f"ddpmcodec: {tree / 'a.png'}: skipped, as {tree / 'a.ddpm'} is of it already\n"
+
+
+@pytest.mark.parametrize(
+    ("nanoseconds", "later", "is_done_again"), [(500, 10**6, True), (0, 10**6, False), (500, 100, False)]
+)
+def test_times_are_compared_as_finely_as_the_disk_keeps_them(
+    ddpm: Any, tree: Path, nanoseconds: int, later: int, is_done_again: bool
+) -> None:
+    """Of an output of a whole second the disk may have rounded the time."""
+    time = 1_700_000_000 * 10**9 + nanoseconds
+    os.utime(tree / "a.png", ns=(time, time))
+    assert ddpm("encode", tree / "a.png", "-q").code == 0
+    shutil.copy(tree / "b.png", tree / "a.png")
+    os.utime(tree / "a.png", ns=(time + later, time + later))
+    assert ddpm("encode", tree / "a.png", "--skip-existing", "--json").code == 0
+    is_new = (tree / "a.ddpm").read_bytes() == codec.encode(tree / "b.png")
+    assert is_new == is_done_again
+
+
+def test_on_a_full_disk_nothing_more_is_worked_on(
+    ddpm: Any, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("ddpmcodec.files.write_all", full)
+    ended = ddpm("encode", "-r", tree, "-o", tmp_path / "out", "--jobs", 1, "--json")
+    assert (ended.code, files_below(tmp_path / "out")) == (1, [])
+    assert ended.stderr.count("cannot be written (No space left on device)") == 2
+    assert "3 files not done, as " in ended.stderr
+    summary = objects(ended.stdout)[-1]["summary"]
+    assert (summary["files"], summary["done"], summary["failed"], summary["not_done"]) == (4, 0, 1, 3)
 
 
 def test_a_small_picture_of_a_file_is_not_taken_for_all_of_it(ddpm: Any, tree: Path) -> None:
