@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,14 +38,20 @@ def archive_content(name: str) -> Content:
 def matching(names: Sequence[str], patterns: Sequence[str]) -> list[str] | None:
     """The names that are meant, by themselves, by folders, or by patterns; None without patterns. Raises DdpmError for
     one that matches none. A name is taken as it stands first, for it may hold brackets."""
+    known, in_order = {*names}, sorted(names)
     chosen: list[str] = []
     for pattern in patterns:
-        below = [name for name in names if name.startswith(f"{pattern.rstrip('/')}/")]
-        found = [pattern] if pattern in names else below or fnmatch.filter(names, pattern)
+        found = [pattern] if pattern in known else _below(in_order, pattern.rstrip("/"))
+        if not found and _is_pattern(pattern):
+            found = fnmatch.filter(names, pattern)
         if not found and _is_pattern(pattern):
             raise DdpmError(f"no image's name matches {pattern!r}: `ddpmcodec archive list` names all")
         chosen += found or [pattern]  # which is reported as missing
     return chosen or None
+
+
+def _below(in_order: Sequence[str], folder: str) -> Sequence[str]:
+    return in_order[bisect_left(in_order, f"{folder}/") : bisect_left(in_order, f"{folder}0")]  # 0 comes after /
 
 
 def test_archive(name: str, data: Content, model: ContextModel | str | None, max_pixels: int, *, quiet: bool) -> int:

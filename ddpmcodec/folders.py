@@ -74,7 +74,8 @@ def pairs(
     outputs = [output_of(source, output, suffix, keep_suffix) for source in sources]
     file_pairs = [Pair(source.path, target) for source, target in zip(sources, outputs, strict=True)]
     if problems := list(collisions(file_pairs).values()):
-        raise OutputError(f"{'; '.join(dict.fromkeys(problems))}: rename them, or give keep_suffix=True")
+        remedy = "rename them" if keep_suffix else "rename them, or give keep_suffix=True"
+        raise OutputError(f"{'; '.join(dict.fromkeys(problems))}: {remedy}")
     return file_pairs
 
 
