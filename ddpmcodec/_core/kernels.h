@@ -85,10 +85,17 @@ void product(const uint8_t* x, size_t x_stride, int rows, const Packed& weights,
 
 // ---- Networks
 
+// Of a network. depth: blocks. shown: activations of a position that others see.
+struct Sizes {
+    int width = 0, shown = 0, depth = 0, inputs = 0, outputs = 0, conditions = 0;
+
+    int block_inputs() const { return width + NEIGHBOURS * shown; }
+};
+
 // A residual network: stem, blocks, head, and beside them a skip layer, linear from inputs to outputs. Blocks also see
 // the first `shown` activations that the same block of NEIGHBOURS other positions saw: causal convolutions, where these are
 // neighbours that were computed before (van den Oord et al. 2016). Arrays by condition are [conditions][...] in one piece.
-struct Network {
+struct Network : Sizes {
     Packed stem;  // its sums are too large by its `offset`
     std::vector<float> stem_factor, stem_bias;  // [width], [conditions][width]
     std::vector<Packed> blocks;  // [width][block_inputs]
@@ -97,9 +104,6 @@ struct Network {
     std::vector<float> head_factor, head_bias;  // [padded outputs], [conditions][padded outputs]
     Packed skip;                                // from the inputs; its sums are too large by its `offset`
     std::vector<float> skip_factor;             // [padded outputs]
-    int width = 0, shown = 0, depth = 0, inputs = 0, outputs = 0, conditions = 0;
-
-    int block_inputs() const { return width + NEIGHBOURS * shown; }
 
     // Throws std::invalid_argument where sizes are not as they must be: width and inputs are multiples of 16 up to 512,
     // `shown` is one up to the width.
@@ -113,8 +117,8 @@ inline int shown_by(int block_inputs, int width) {
 
 // A network from its tensors, which a source gives in this order: int8 weights(name, outputs, inputs), and float32
 // factors(name, count) and biases(name, conditions, count). What they point to may change with the next call.
-template <class Source>
-Network network_of(Source& source, int width, int shown, int inputs, int outputs, int conditions, int depth) {
+template <class Source> Network network_of(Source& source, const Sizes& sizes) {
+    if (sizes.shown < 0) throw std::invalid_argument("block0.weight: its inputs are not the width, and three times what positions show");
     auto packed = [&](const std::string& layer, int to, int from) { return Packed(source.weights(layer + ".weight", to, from), to, from); };
     auto padded = [](const float* values, int rows, int columns) {  // each row continued with zeros
         const int padded_columns = rounded_up(columns, VECTOR);
@@ -125,23 +129,23 @@ Network network_of(Source& source, int width, int shown, int inputs, int outputs
     };
     auto factors = [&](const std::string& layer, int count) { return padded(source.factors(layer + ".factor", count), 1, count); };
     auto biases = [&](const std::string& layer, int count) {
-        return padded(source.biases(layer + ".bias", conditions, count), conditions, count);
+        return padded(source.biases(layer + ".bias", sizes.conditions, count), sizes.conditions, count);
     };
     Network network;
-    network.width = width, network.shown = shown, network.inputs = inputs, network.outputs = outputs, network.conditions = conditions;
-    network.stem = packed("stem", width, inputs);
-    network.stem_factor = factors("stem", width);
-    network.stem_bias = biases("stem", width);
-    for (; network.depth < depth; network.depth++) {
-        const std::string layer = "block" + std::to_string(network.depth);
-        network.blocks.push_back(packed(layer, width, network.block_inputs()));
-        network.block_factor.push_back(factors(layer, width));
+    static_cast<Sizes&>(network) = sizes;
+    network.stem = packed("stem", sizes.width, sizes.inputs);
+    network.stem_factor = factors("stem", sizes.width);
+    network.stem_bias = biases("stem", sizes.width);
+    for (int k = 0; k < sizes.depth; k++) {
+        const std::string layer = "block" + std::to_string(k);
+        network.blocks.push_back(packed(layer, sizes.width, sizes.block_inputs()));
+        network.block_factor.push_back(factors(layer, sizes.width));
     }
-    network.head = packed("head", outputs, width);
-    network.head_factor = factors("head", outputs);
-    network.head_bias = biases("head", outputs);
-    network.skip = packed("skip", outputs, inputs);
-    network.skip_factor = factors("skip", outputs);
+    network.head = packed("head", sizes.outputs, sizes.width);
+    network.head_factor = factors("head", sizes.outputs);
+    network.head_bias = biases("head", sizes.outputs);
+    network.skip = packed("skip", sizes.outputs, sizes.inputs);
+    network.skip_factor = factors("skip", sizes.outputs);
     network.require_sizes();
     return network;
 }

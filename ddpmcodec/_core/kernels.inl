@@ -289,21 +289,22 @@ inline void quantise_four(const float* const (&four)[4], int o, int outputs, con
     for (int i = 0; i < outputs; i++) memcpy(target + i * row_stride, &words[i], 4);
 }
 
-void quantise_columns(const float* slopes, size_t stride, int count, int first, int last,
-                      uint8_t* DDPM_RESTRICT rows, size_t row_stride, float* DDPM_RESTRICT units,
-                      float* DDPM_RESTRICT shares, int32_t* DDPM_RESTRICT totals) {
+void quantise_columns(const SlopeColumns& columns, int count, int first, int last) {
+    const size_t stride = columns.stride, row_stride = columns.row_stride;
+    float *DDPM_RESTRICT units = columns.units, *DDPM_RESTRICT shares = columns.shares;
+    int32_t* DDPM_RESTRICT totals = columns.totals;
     for (int o = first; o < last; o++) units[o] = 0.0f, totals[o] = 0;
     for (int k = 0; k < count; k++) {
-        const float* DDPM_RESTRICT position = slopes + (size_t)k * stride;
+        const float* DDPM_RESTRICT position = columns.values + (size_t)k * stride;
         for (int o = first; o < last; o++) units[o] = larger(fabsf(position[o]), units[o]);
     }
     for (int o = first; o < last; o++) shares[o] = share_of(units[o]), units[o] = unit_of(units[o]);
     for (int k = 0; k < count; k += 4) {  // which are one number of each output: a quarter of the stores, far apart
         const float* four[4];
-        for (int j = 0; j < 4; j++) four[j] = k + j < count ? slopes + (size_t)(k + j) * stride : NO_SLOPES;
+        for (int j = 0; j < 4; j++) four[j] = k + j < count ? columns.values + (size_t)(k + j) * stride : NO_SLOPES;
         for (int o = first; o < last; o += VECTOR) {
             const int outputs = last - o < VECTOR ? last - o : VECTOR;
-            uint8_t* target = rows + (size_t)o * row_stride + k;
+            uint8_t* target = columns.rows + (size_t)o * row_stride + k;
             if (outputs == VECTOR) quantise_four(four, o, VECTOR, shares, totals, target, row_stride);
             else quantise_four(four, o, outputs, shares, totals, target, row_stride);
         }

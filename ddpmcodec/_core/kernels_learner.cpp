@@ -151,8 +151,7 @@ void Learner::learn(int condition, int count, const Rates& rates, int thread, in
 void Learner::move(int number, int count, float rate, int first, int last) {
     LearningLayer& layer = layers_[number];
     LearningSlopes& slopes = layer.slopes;
-    kernels_.quantise_columns(slopes.values.data(), slopes.stride, count, first, last, slopes.rows.data(), slopes.row_stride,
-                              slopes.units.data(), slopes.shares.data(), slopes.totals.data());
+    kernels_.quantise_columns(slopes.columns(), count, first, last);
     kernels_.product(slopes.rows.data() + first * slopes.row_stride, slopes.row_stride, last - first, layer.columns.over(count),
                      layer.sums.data() + (size_t)first * layer.width, layer.width);
     const float pace = pace_of(rate, powers_);

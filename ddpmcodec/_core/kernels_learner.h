@@ -26,6 +26,10 @@ struct LearningSlopes {
     Aligned<uint8_t> rows;             // in eight bits [outputs][row_stride]
     std::vector<float> units, shares;  // what 1 stands for in `rows`, and its inverse [outputs]
     std::vector<int32_t> totals;       // 128 times the sum of them [outputs]
+
+    SlopeColumns columns() {
+        return {values.data(), size_t(stride), rows.data(), row_stride, units.data(), shares.data(), totals.data()};
+    }
 };
 
 // What learning keeps of one layer.

@@ -75,6 +75,16 @@ struct Ends {
     int count, outputs;
 };
 
+// Slopes by outputs at several positions, and what they are rounded to, output by output.
+struct SlopeColumns {
+    const float* values;  // [position][stride]
+    size_t stride;
+    uint8_t* rows;  // 128 plus -127 .. 127 units: [output][row_stride], in which are positions
+    size_t row_stride;
+    float *units, *shares;  // what 1 stands for, and its inverse
+    int32_t* totals;        // 128 times the sum of an output's integers
+};
+
 struct Kernels {
     const char* name;
     int group, weight_bytes;
@@ -98,10 +108,8 @@ struct Kernels {
     void (*differences)(const int16_t* source, size_t stride, int rows, const int16_t* centre, uint8_t* out, size_t length);
     // Rounds slopes of one position to eight bits, 128 plus -127 .. 127 units. Returns the unit.
     float (*quantise_row)(const float* slopes, int count, uint8_t* row);
-    // Rounds slopes of outputs [first, last) to eight bits, each output's in its own unit; rows [output][position].
-    // totals: 128 times the sum of each output's integers.
-    void (*quantise_columns)(const float* slopes, size_t stride, int count, int first, int last, uint8_t* rows,
-                             size_t row_stride, float* units, float* shares, int32_t* totals);
+    // Rounds slopes of outputs [first, last) at `count` positions to eight bits, each output's in its own unit.
+    void (*quantise_columns)(const SlopeColumns&, int count, int first, int last);
     // Adds slopes by what a layer saw to those by the trunk, but where the activation is at a bound; and from these, slopes by
     // the sums of the block before, which has these factors.
     void (*back)(const int32_t* sums, const int32_t* offset, float unit, const float* factor, const uint8_t* seen,

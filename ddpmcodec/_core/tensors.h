@@ -54,13 +54,13 @@ struct Tensors {
 
 // A network from `<layer>.weight` int8, `.factor` and, of stem and head, `.bias` float32.
 inline Network network_of(const nanobind::dict& tensors, int inputs, int outputs, int conditions) {
-    int depth = 0;
-    while (tensors.contains(nanobind::str(("block" + std::to_string(depth) + ".weight").c_str()))) depth++;
-    const int width = length(tensors, "stem.weight", 0);
-    const int shown = depth ? shown_by(length(tensors, "block0.weight", 1), width) : 0;
-    if (shown < 0) throw std::invalid_argument("block0.weight: its inputs are not the width, and three times what positions show");
+    Sizes sizes;
+    sizes.inputs = inputs, sizes.outputs = outputs, sizes.conditions = conditions;
+    sizes.width = length(tensors, "stem.weight", 0);
+    while (tensors.contains(nanobind::str(("block" + std::to_string(sizes.depth) + ".weight").c_str()))) sizes.depth++;
+    if (sizes.depth) sizes.shown = shown_by(length(tensors, "block0.weight", 1), sizes.width);
     const Tensors source{tensors};
-    return network_of(source, width, shown, inputs, outputs, conditions, depth);
+    return network_of(source, sizes);
 }
 
 }  // namespace ddpm

@@ -48,12 +48,14 @@ class Tensors {
 };
 
 std::shared_ptr<const Trained> read_network(std::istream& file, Role role) {
-    const std::vector<int32_t> sizes = read<int32_t>(file, 4);
-    const int width = sizes[0], depth = sizes[1], components = sizes[2], conditions = role == Role::BAND ? CONDITIONS : 1;
-    const int shown = shown_by(sizes[3], width);
+    const std::vector<int32_t> numbers = read<int32_t>(file, 4);
+    const int components = numbers[2];
+    Sizes sizes;
+    sizes.width = numbers[0], sizes.depth = numbers[1], sizes.shown = shown_by(numbers[3], sizes.width);
+    sizes.inputs = inputs_of(role), sizes.outputs = Outputs{components}.count();
+    sizes.conditions = role == Role::BAND ? CONDITIONS : 1;
     Tensors tensors(file);
-    const int outputs = Outputs{components}.count();
-    return std::make_shared<Trained>(Trained{network_of(tensors, width, shown, inputs_of(role), outputs, conditions, depth), components});
+    return std::make_shared<Trained>(Trained{network_of(tensors, sizes), components});
 }
 
 void put(uint64_t value, int bytes) {

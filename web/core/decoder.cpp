@@ -66,9 +66,11 @@ Shared trained_of(Role role, int components, int width, int depth, Tensors tenso
     require_components(components);
     if (width < 1 || width > LARGEST_WIDTH || depth < 1 || depth > LARGEST_DEPTH)
         throw std::invalid_argument("a network has up to 8 blocks of a width up to 512");
-    const int conditions = conditions_of(role, tensors.count_rows(STEM_BIAS, width));
-    const int outputs = Outputs{components}.count(), shown = shown_by(tensors.row_bytes(FIRST_BLOCK, width), width);
-    return std::make_shared<Trained>(Trained{network_of(tensors, width, shown, inputs_of(role), outputs, conditions, depth), components});
+    Sizes sizes;
+    sizes.width = width, sizes.depth = depth, sizes.inputs = inputs_of(role), sizes.outputs = Outputs{components}.count();
+    sizes.conditions = conditions_of(role, tensors.count_rows(STEM_BIAS, width));
+    sizes.shown = shown_by(tensors.row_bytes(FIRST_BLOCK, width), width);
+    return std::make_shared<Trained>(Trained{network_of(tensors, sizes), components});
 }
 
 }  // namespace
