@@ -12,7 +12,7 @@ from PIL import Image
 from ddpmcodec import codec
 from ddpmcodec.codec.contents import model_for
 from ddpmcodec.errors import ImageError
-from ddpmcodec.format.ddpm import read_header
+from ddpmcodec.format.ddpm import MARK_BYTES, read_header
 from ddpmcodec.models.registry import find
 from ddpmcodec.viewer.comparisons import CODECS, encode_within, psnr_of
 from ddpmcodec.viewer.jobs import Advance
@@ -29,8 +29,8 @@ FREE_PIXELS, PIXELS_A_BYTE, PIXELS_A_BYTE_STORED = 1 << 22, 1 << 7, 1 << 10
 
 
 class Stripe(NamedTuple):
-    """Bytes of the file that belong together. part: "alpha", "pixels", "WebP", "JPEG" or "metadata"; of pixels the
-    step, from 1 on, the number of the finest band, and the share of all the decoder's work."""
+    """Bytes of the file that belong together. part: "alpha", "pixels", "WebP", "JPEG", "metadata" or "end mark"; of
+    pixels the step, from 1 on, the number of the finest band, and the share of all the decoder's work."""
 
     part: str
     start: int
@@ -179,7 +179,8 @@ def _stripes(facts: dict[str, Any], costs: list[SegmentCost]) -> list[Stripe]:
     if not costs:
         part = next((name for name in ("WebP", "JPEG") if name in facts["coding"]), "pixels")
         stripes.append(Stripe(part, alpha, pixels))
-    stripes.append(Stripe("metadata", pixels, facts["bytes"]))
+    mark = facts["bytes"] - (MARK_BYTES if facts["lossy"] else 0)
+    stripes += [Stripe("metadata", pixels, mark), Stripe("end mark", mark, facts["bytes"])]
     return [stripe for stripe in stripes if stripe.start < stripe.end]
 
 

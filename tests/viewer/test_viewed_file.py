@@ -155,5 +155,12 @@ def test_alpha_and_metadata_are_stripes_of_their_own(picture: np.ndarray, no_web
     assert file.picture("jpeg", len(data), ignore).facts["fits"]
 
 
+def test_the_end_mark_of_a_lossy_file_is_a_stripe(coded: bytes) -> None:
+    lossy = codec.truncate(coded, bytes=len(coded) - 9, mark=True)
+    pixels, mark = ViewedFile("lossy.ddpm", lossy).decode_whole(ignore)[-2:]
+    assert (pixels.part, pixels.end) == ("pixels", len(lossy) - 6)
+    assert mark == Stripe("end mark", len(lossy) - 6, len(lossy))
+
+
 def test_names_cannot_steer_a_terminal_or_a_page(coded: bytes) -> None:
     assert ViewedFile("a\x1b[2J\u202eb\udcff<b>.ddpm", coded).name == "a�[2J�b�<b>.ddpm"
