@@ -151,6 +151,8 @@ def create(
         raise click.UsageError("--json and an archive cannot both be on standard output: name a file")
     if skip_existing and not add:
         raise click.UsageError("--skip-existing goes with --add: another archive has no images yet")
+    if force and skip_existing:
+        raise click.UsageError("-f replaces images of the same names, --skip-existing leaves them: give one of them")
     if add and not Path(output).is_file():
         raise OutputError(f"{output}: there is no archive to add images to: make one without --add")
     taken = _Taken()
@@ -180,11 +182,9 @@ def create(
                 if add:
                     taken.replaced = _named_alike(output, files) if force else set()
                     writer.copy(Path(output), without=taken.replaced, model=model)
-                if skip_existing:
-                    there = len(files)
-                    files = [(name, path) for name, path in files if name not in writer]
-                    taken.skipped = there - len(files)
-                for name, planes in _read_images(files, taken, reading, advance, quiet=quiet):
+                new = [(name, path) for name, path in files if name not in writer] if skip_existing else files
+                taken.skipped = len(files) - len(new)
+                for name, planes in _read_images(new, taken, reading, advance, quiet=quiet):
                     writer.add(name, planes)
                 pieces = writer.pieces()
             if add and not taken.read:  # the archive stays as it is
@@ -193,33 +193,26 @@ def create(
                 size = target.write(pieces, [*taken.read, Path(output)] if add else taken.read)
     made = index_facts(writer.index, size)
     if as_json:
-        facts = {
-            "file": output,
-            "images": len(writer),
-            "added": len(taken.read),
-            "replaced": len(taken.replaced),
-            "skipped": taken.skipped,
-            "left_out": taken.left_out,
-            "input_bytes": taken.bytes,
-        }
+        facts = {"file": output, "images": len(writer), **taken.counts(), "input_bytes": taken.bytes}
         echo(json.dumps({**facts, "bytes": size, "images_by_bits_back": made["images_by_bits_back"]}))
     if not quiet:
-        line = f"{counted(len(taken.read), 'image')} -> {label(output, 'standard output')}: {size} bytes"
         through = f", {made['images_by_bits_back']} of them by bits back" if bits_back or made["latent_levels"] else ""
-        gain = _gain(taken, size, len(writer)) + (f", {taken.skipped} skipped" if taken.skipped else "")
-        say(f"{line}, {made['bits_per_dim']:.3f} bits/dim, {gain}{through}")
+        say(_line(output, taken, size, len(writer), made["bits_per_dim"]) + through)
     if verbose:
         say(f"  {time.monotonic() - start:.2f} s")
     if taken.left_out:
-        say(f"{taken.left_out} of {counted(len(files), 'file')} left out")
+        say(f"{taken.left_out} of {counted(len(new), 'file')} left out")
     return max(taken.codes, default=0)
 
 
-def _gain(taken: _Taken, size: int, images: int) -> str:
-    """What is said of the size beside that of the inputs, where there are no other images."""
-    if images == len(taken.read):
-        return f"ratio {taken.bytes / size:.3f}"
-    return f"{images} images in all" + (f", {len(taken.replaced)} replaced" if taken.replaced else "")
+def _line(output: str, taken: _Taken, size: int, images: int, bits_per_dim: float) -> str:
+    """What is said of an archive: its size beside that of the inputs, where there are no other images."""
+    alone = images == len(taken.read)
+    gain = f"ratio {taken.bytes / size:.3f}" if alone else f"{images} images in all"
+    others = {"replaced": len(taken.replaced), "skipped": taken.skipped}
+    more = "".join(f", {count} {what}" for what, count in others.items() if count)
+    name = label(output, "standard output")
+    return f"{counted(len(taken.read), 'image')} -> {name}: {size} bytes, {bits_per_dim:.3f} bits/dim, {gain}{more}"
 
 
 @dataclass
@@ -237,6 +230,14 @@ class _Taken:
 
     def failed(self, error: DdpmError | OSError) -> None:
         self.codes.append(failure(error))
+
+    def counts(self) -> dict[str, int]:
+        return {
+            "added": len(self.read),
+            "replaced": len(self.replaced),
+            "skipped": self.skipped,
+            "left_out": self.left_out,
+        }
 
 
 def _named_alike(archive: str, files: Sequence[tuple[str, Path]]) -> set[str]:

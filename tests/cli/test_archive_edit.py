@@ -79,6 +79,7 @@ def test_images_whose_names_are_there_are_skipped(
     facts = json.loads(again.stdout)
     assert (facts["added"], facts["skipped"], facts["images"]) == (0, len(before) + 1, len(before) + 1)
     assert ddpm("archive", "create", tmp_path / "new.ddpma", folder, "--skip-existing").code == 2
+    assert ddpm("archive", "create", "--add", photos_ddpma, folder, "--skip-existing", "-f").code == 2
 
 
 def test_with_force_images_take_the_place_of_those_of_their_names(
