@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 
 class DdpmError(Exception):
@@ -68,3 +68,12 @@ def bytes_follow(count: int, kind: str, end: int) -> str:
 def reason_of(error: OSError | ValueError) -> str:
     """Why a file cannot be read, without its name. A path with a NUL and a file that is closed raise ValueError."""
     return getattr(error, "strerror", None) or str(error)
+
+
+Kept = TypeVar("Kept", bound=DdpmError)
+
+
+def without_traceback(error: Kept) -> Kept:
+    """The same error, to be kept: the traceback of one that was raised, and those of its causes, hold all variables of
+    the functions that it left, such as open files."""
+    return type(error)(str(error))

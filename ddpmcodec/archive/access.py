@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels
 from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.codec.regions import Edges, small_part
 from ddpmcodec.content import Content, File, FileView, SharedBytes, bytes_of, content_of
-from ddpmcodec.errors import FormatError, TruncatedError
+from ddpmcodec.errors import FormatError, TruncatedError, without_traceback
 from ddpmcodec.format.block import CONTEXT, FILES, Block, Entry
 from ddpmcodec.format.ddpma import Archive, Index, split
 from ddpmcodec.models import registry
@@ -83,6 +84,43 @@ class _DecodedImages(NamedTuple):
     error: FormatError | None
 
 
+@dataclass(frozen=True, eq=False)
+class _Opened:
+    """What decoding needs. It does not refer to the `ArchiveFile`, whose cache refers to it: nothing here is a cycle,
+    so that the file is closed as soon as nobody has the archive."""
+
+    source: str | bytes
+    content: Content
+    archive: Archive
+    groups: list[_Group]
+    locations: dict[str, _Location]
+    model: Source
+
+    def decode_group(self, number: int) -> _DecodedImages:
+        return self.decode(self.groups[number].block, self.groups[number].entries)
+
+    def decode(self, number: int, entries: tuple[Entry, ...]) -> _DecodedImages:
+        whole = self.archive
+        block = Archive.of_block(whole.index.blocks[number], whole.parts[number], missing=whole.missing)
+        images = dict[str, Image.Image]()
+        try:
+            for name, image in restored(block, entries, self.model):
+                images[name] = image
+        except FormatError as error:
+            if self.has_shrunk:
+                raise self.shrunk() from error  # which is not kept
+            return _DecodedImages(images, without_traceback(error))
+        return _DecodedImages(images, None)
+
+    @property
+    def has_shrunk(self) -> bool:
+        """Whether the file became shorter."""
+        return isinstance(self.content, FileView) and self.content.has_shrunk
+
+    def shrunk(self) -> FormatError:
+        return TruncatedError(f"{self.source!s}: became shorter since it was opened: open it again")
+
+
 class ArchiveFile(Mapping[str, Image.Image]):
     """An open archive, as `open` returns it: a mapping from names to Pillow images."""
 
@@ -90,64 +128,63 @@ class ArchiveFile(Mapping[str, Image.Image]):
         check_limits(max_pixels=max_pixels, kept_blocks=kept_blocks)
         self._source = _path_or_bytes(data)
         self._kept_blocks, self._max_pixels = kept_blocks, max_pixels
-        self._content = _content(self._source)
-        archive = split(self._content)
-        self._archive: Archive | None = archive
+        content = _content(self._source)
+        archive = split(content)
         latent = (block.coding is not None and block.coding.latent_levels for block in archive.index.blocks)
         given = Given.of(model, any(latent))
         self._model = given.context or given.latent  # loaded once
-        self._groups = [group for n, block in enumerate(archive.index.blocks) for group in _groups(n, block)]
-        self._locations = {
-            entry.name: _Location(number, entry) for number, group in enumerate(self._groups) for entry in group.entries
+        groups = [group for n, block in enumerate(archive.index.blocks) for group in _groups(n, block)]
+        locations = {
+            entry.name: _Location(number, entry) for number, group in enumerate(groups) for entry in group.entries
         }
-        self._run = lru_cache(kept_blocks)(self._decode_group)
+        self._archive: _Opened | None = _Opened(self._source, content, archive, groups, locations, self._model)
+        self._decoded = lru_cache(kept_blocks)(_Opened.decode_group)
 
     @property
     def index(self) -> Index:
         """Names, modes and sizes of all images, as `read_index` gives them."""
-        return self._opened.index
+        return self._opened.archive.index
 
     def __len__(self) -> int:
-        self._require_open()
-        return len(self._locations)
+        return len(self._opened.locations)
 
     def __iter__(self) -> Iterator[str]:
         return (entry.name for entry in self.index.entries)
 
     def __contains__(self, name: object) -> bool:
-        self._require_open()
-        return name in self._locations
+        return name in self._opened.locations
 
     def __getitem__(self, name: str) -> Image.Image:
-        self._require_open()
-        location = self._locations[name]
-        group, entry = self._groups[location.group], location.entry
+        opened = self._opened
+        number, entry = opened.locations[name]
         check_pixels(name, entry.width, entry.height, self._max_pixels)
-        decoded = self._decode(group.block, (entry,)) if group.are_files else self._run(location.group)
+        group = opened.groups[number]
+        decoded = opened.decode(group.block, (entry,)) if group.are_files else self._decoded(opened, number)
         if name not in decoded.images:
-            raise decoded.error or FormatError(f"{name} is lost: the archive is damaged")
+            raise without_traceback(decoded.error or FormatError(f"{name} is lost: the archive is damaged"))
         return decoded.images[name].copy()
 
     def region(self, name: str, box: Edges | None = None, *, reduce: int = 1) -> Image.Image:
         """A part of an image, or a reduced one, by `box` and `reduce` as in `ddpmcodec.decode`. Where the image is a
         file of its own, no more is read and decoded than is needed. Raises what `decode` does, and KeyError."""
-        self._require_open()
-        location = self._locations[name]
-        group = self._groups[location.group]
+        opened = self._opened
+        number, entry = opened.locations[name]
+        group = opened.groups[number]
         if not group.are_files:
             return small_part(self[name], box, reduce)
-        entries = self._opened.index.blocks[group.block].entries
-        file = self._opened.parts[group.block].sections[entries.index(location.entry)]
+        file = opened.archive.parts[group.block].sections[group.entries.index(entry)]
         options: Any = {"model": Given.of(self._model, False).context, "max_pixels": self._max_pixels}
         try:
             return decode_details(file, box=box, reduce=reduce, **options).image
         except FormatError as error:
-            raise self._shrunk(error) from error
+            if opened.has_shrunk:
+                raise opened.shrunk() from error
+            raise
 
     def block_of(self, name: str) -> int:
         """The number of the group that an image is in: images of one group are decoded together, or are files beside
         each other."""
-        return self._locations[name].group
+        return self._opened.locations[name].group
 
     def prefetch(self, names: Iterable[str]) -> None:
         """Decode the runs that hold these images on all threads, and keep them for the images that are asked for next.
@@ -162,24 +199,24 @@ class ArchiveFile(Mapping[str, Image.Image]):
         >>> images = archive.open(archive.create((f"{n}.png", np.full((4, 4), n, np.uint8)) for n in range(3)))
         >>> images.prefetch(["0.png", "2.png"])
         """
-        self._require_open()
-        wanted = [self._locations[name] for name in names]
+        opened = self._opened
+        wanted = [opened.locations[name] for name in names]
         for _, entry in wanted:
             check_pixels(entry.name, entry.width, entry.height, self._max_pixels)
-        runs = sorted({group for group, _ in wanted if not self._groups[group].are_files})
+        runs = sorted({group for group, _ in wanted if not opened.groups[group].are_files})
         if not 0 < len(runs) <= self._kept_blocks:
             return
         given = Given.of(self._model, False).context
-        codings = [self._opened.index.blocks[self._groups[run].block].coding for run in runs]
+        codings = [opened.archive.index.blocks[opened.groups[run].block].coding for run in runs]
         for number, model_id in {(coding.model_number, coding.model_id) for coding in codings if coding}:
             registry.written_with(number, model_id, given, "archive")  # read once, before threads ask for it
-        largest = max(sum(entry.pixels for entry in self._groups[run].entries) for run in runs)
-        run_all(self._run, runs, side_by_side(largest))
+        largest = max(sum(entry.pixels for entry in opened.groups[run].entries) for run in runs)
+        run_all(lambda run: self._decoded(opened, run), runs, side_by_side(largest))
 
     def close(self) -> None:
-        self._archive, self._content = None, SharedBytes(b"")
-        self._locations, self._groups = {}, []
-        self._run.cache_clear()
+        """Close the file, and free the images that are kept."""
+        self._archive = None
+        self._decoded.cache_clear()
 
     def __enter__(self) -> ArchiveFile:
         return self
@@ -194,36 +231,10 @@ class ArchiveFile(Mapping[str, Image.Image]):
         self.__init__(*state)  # type: ignore[misc]
 
     @property
-    def _opened(self) -> Archive:
-        self._require_open()
-        assert self._archive is not None
-        return self._archive
-
-    def _require_open(self) -> None:
+    def _opened(self) -> _Opened:
         if self._archive is None:
             raise ValueError("the archive is closed")
-
-    def _decode_group(self, number: int) -> _DecodedImages:
-        return self._decode(self._groups[number].block, self._groups[number].entries)
-
-    def _decode(self, number: int, entries: tuple[Entry, ...]) -> _DecodedImages:
-        whole = self._opened
-        block = Archive.of_block(whole.index.blocks[number], whole.parts[number], missing=whole.missing)
-        images = dict[str, Image.Image]()
-        try:
-            for name, image in restored(block, entries, self._model):
-                images[name] = image
-        except FormatError as error:
-            if (shrunk := self._shrunk(error)) is not error:
-                raise shrunk from error  # which is not kept
-            return _DecodedImages(images, error)
-        return _DecodedImages(images, None)
-
-    def _shrunk(self, error: FormatError) -> FormatError:
-        """The error to raise: where the file became shorter, one that says so."""
-        if isinstance(self._content, FileView) and self._content.has_shrunk:
-            return TruncatedError(f"{self._source!s}: became shorter since it was opened: open it again")
-        return error
+        return self._archive
 
 
 def _groups(number: int, block: Block) -> list[_Group]:

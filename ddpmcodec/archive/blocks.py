@@ -19,7 +19,7 @@ from ddpmcodec.codec.batching import Progress, reporting
 from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.codec.passes import has_ended_well
 from ddpmcodec.content import Part
-from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError
+from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError, without_traceback
 from ddpmcodec.format.block import MAX_RUN_PIXELS, Block, Run
 from ddpmcodec.format.streams import WORD_BYTES, Stream, pack_state, parse_stream, stream_check
 from ddpmcodec.models.context import ContextModel
@@ -88,7 +88,7 @@ class ContextCoder(NamedTuple):
             try:
                 return decode_run(streams[number], block.runs[number], shape, self)
             except FormatError as error:
-                return error
+                return without_traceback(error)
 
         return Decoded(dict(zip(wanted, run_all(attempt, wanted), strict=True)))
 

@@ -32,7 +32,7 @@ from ddpmcodec.archive.blocks import (
 )
 from ddpmcodec.codec.batching import Progress
 from ddpmcodec.content import Part
-from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ModelError, TruncatedError
+from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ModelError, TruncatedError, without_traceback
 from ddpmcodec.format.block import LEVEL_UNIT, MAX_LEVELS, Block, BlockCoding, Run
 from ddpmcodec.format.header import MODEL_ID_BYTES
 from ddpmcodec.format.streams import WORD_BYTES, Stream
@@ -224,7 +224,7 @@ class BitsBackCoder(NamedTuple):
             if is_whole and not stack.is_empty():
                 return Decoded(decoded, ChecksumError("words follow the last image of a block: the data is damaged"))
         except FormatError as error:
-            reason: FormatError = error
+            reason: FormatError = without_traceback(error)
             if len(data) < WORD_BYTES * block.words:
                 reason = TruncatedError(CUT)
             elif isinstance(error, TruncatedError):

@@ -16,7 +16,7 @@ from ddpmcodec.codec.file_decoder import Wanted
 from ddpmcodec.codec.originals import unpack
 from ddpmcodec.codec.regions import Region, decode_region, small_part
 from ddpmcodec.content import Part
-from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, TruncatedError, bytes_follow
+from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, TruncatedError, bytes_follow, without_traceback
 from ddpmcodec.format import ddpm
 from ddpmcodec.format.alpha import unpack_alpha
 from ddpmcodec.format.block import MAX_BLOCK_IMAGES, Block, BlockCoding, Entry
@@ -108,8 +108,7 @@ class Restorer:
                         self.lost[entry.number] = entry.name, image
                     else:
                         yield entry.name, image
-        if error := self._account():
-            raise error
+        self._require_sound()
 
     def _decode(self, job: _Job) -> list[Result]:
         return self._files(job) if job.block.coding is None else self._runs(job, job.block.coding)
@@ -126,7 +125,7 @@ class Restorer:
                 try:
                     results += self._decode_files([entry], [file])
                 except FormatError as error:
-                    results.append((entry, error))
+                    results.append((entry, without_traceback(error)))
             return results
 
     def _decode_files(self, entries: Sequence[Entry], files: Sequence[Part]) -> list[Result]:
@@ -165,22 +164,21 @@ class Restorer:
                     results.append((entry, image))
         return results
 
-    def _account(self) -> FormatError | None:
-        """What is wrong with the archive, as far as it concerns what was asked for."""
+    def _require_sound(self) -> None:
+        """Raises FormatError for what is wrong with the archive, as far as it concerns what was asked for."""
         archive = self.archive
         unknown = sorted(set(range(archive.index.total)) - {entry.number for entry in archive.index.entries})
         if self.lost or (unknown and self.everything):
-            return self._losses(unknown if self.everything else [])
+            raise self._losses(unknown if self.everything else [])
         if archive.damage is not None:
             reason = str(archive.damage).removeprefix("the index is damaged: ")
             lost = f"{len(unknown)} of {archive.index.total} images are lost, none of them asked for"
             found = lost if unknown else "every image was found without it"
-            return ChecksumError(f"the index is damaged ({reason}); {found}: make the archive again")
+            raise ChecksumError(f"the index is damaged ({reason}); {found}: make the archive again")
         if self.faults:
-            return ChecksumError(f"{self.faults[0]}; every image was found all the same: make the archive again")
+            raise ChecksumError(f"{self.faults[0]}; every image was found all the same: make the archive again")
         if archive.following:
-            return FormatError(bytes_follow(archive.following, "archive", archive.size - archive.following))
-        return None
+            raise FormatError(bytes_follow(archive.following, "archive", archive.size - archive.following))
 
     def _losses(self, unknown: Sequence[int]) -> FormatError:
         lost = [self.lost[number] for number in sorted(self.lost)]
@@ -245,7 +243,7 @@ def _finished(job: _Job, position: int, colour: Pixels, values: _Values) -> Resu
         alpha = _alpha(entry, job.parts.sections[position])
         metadata = values(entry.exif)._replace(icc_profile=values(entry.icc).icc_profile)
     except FormatError as error:
-        return entry, error
+        return entry, without_traceback(error)
     return entry, to_image(Planes(entry.mode, colour, alpha, metadata))
 
 
