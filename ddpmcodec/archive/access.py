@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels
 from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.codec.regions import Edges, small_part
 from ddpmcodec.content import Content, File, FileView, SharedBytes, bytes_of, content_of
-from ddpmcodec.errors import FormatError, TruncatedError, without_traceback
+from ddpmcodec.errors import DdpmError, FormatError, TruncatedError, without_traceback
 from ddpmcodec.format.block import CONTEXT, FILES, Block, Entry
 from ddpmcodec.format.ddpma import Archive, Index, split
 from ddpmcodec.models import registry
@@ -49,7 +50,7 @@ def open(
         ModelError: the model is missing. Where it is another one than the archive's, the first image raises it.
 
     Images raise KeyError where there is none of that name, and FormatError where it is lost to damage, or the file
-    became shorter (TruncatedError).
+    became shorter (TruncatedError). Errors begin with the path of the archive, where it has one.
 
     >>> import numpy as np
     >>> from ddpmcodec import archive
@@ -89,7 +90,6 @@ class _Opened:
     """What decoding needs. It does not refer to the `ArchiveFile`, whose cache refers to it: nothing here is a cycle,
     so that the file is closed as soon as nobody has the archive."""
 
-    source: str | bytes
     content: Content
     archive: Archive
     groups: list[_Group]
@@ -107,18 +107,10 @@ class _Opened:
             for name, image in restored(block, entries, self.model):
                 images[name] = image
         except FormatError as error:
-            if self.has_shrunk:
-                raise self.shrunk() from error  # which is not kept
+            if _has_shrunk(self.content):
+                raise  # which is not kept
             return _DecodedImages(images, without_traceback(error))
         return _DecodedImages(images, None)
-
-    @property
-    def has_shrunk(self) -> bool:
-        """Whether the file became shorter."""
-        return isinstance(self.content, FileView) and self.content.has_shrunk
-
-    def shrunk(self) -> FormatError:
-        return TruncatedError(f"{self.source!s}: became shorter since it was opened: open it again")
 
 
 class ArchiveFile(Mapping[str, Image.Image]):
@@ -129,7 +121,8 @@ class ArchiveFile(Mapping[str, Image.Image]):
         self._source = _path_or_bytes(data)
         self._kept_blocks, self._max_pixels = kept_blocks, max_pixels
         content = _content(self._source)
-        archive = split(content)
+        with _naming(self._source, content):
+            archive = split(content)
         latent = (block.coding is not None and block.coding.latent_levels for block in archive.index.blocks)
         given = Given.of(model, any(latent))
         self._model = given.context or given.latent  # loaded once
@@ -137,7 +130,7 @@ class ArchiveFile(Mapping[str, Image.Image]):
         locations = {
             entry.name: _Location(number, entry) for number, group in enumerate(groups) for entry in group.entries
         }
-        self._archive: _Opened | None = _Opened(self._source, content, archive, groups, locations, self._model)
+        self._archive: _Opened | None = _Opened(content, archive, groups, locations, self._model)
         self._decoded = lru_cache(kept_blocks)(_Opened.decode_group)
 
     @property
@@ -155,6 +148,10 @@ class ArchiveFile(Mapping[str, Image.Image]):
         return name in self._opened.locations
 
     def __getitem__(self, name: str) -> Image.Image:
+        with _naming(self._source, self._opened.content):
+            return self._image(name)
+
+    def _image(self, name: str) -> Image.Image:
         opened = self._opened
         number, entry = opened.locations[name]
         check_pixels(name, entry.width, entry.height, self._max_pixels)
@@ -174,12 +171,8 @@ class ArchiveFile(Mapping[str, Image.Image]):
             return small_part(self[name], box, reduce)
         file = opened.archive.parts[group.block].sections[group.entries.index(entry)]
         options: Any = {"model": Given.of(self._model, False).context, "max_pixels": self._max_pixels}
-        try:
+        with _naming(self._source, opened.content, name):
             return decode_details(file, box=box, reduce=reduce, **options).image
-        except FormatError as error:
-            if opened.has_shrunk:
-                raise opened.shrunk() from error
-            raise
 
     def block_of(self, name: str) -> int:
         """The number of the group that an image is in: images of one group are decoded together, or are files beside
@@ -200,7 +193,10 @@ class ArchiveFile(Mapping[str, Image.Image]):
         >>> images.prefetch(["0.png", "2.png"])
         """
         opened = self._opened
-        wanted = [opened.locations[name] for name in names]
+        with _naming(self._source, opened.content):
+            self._decode_ahead(opened, [opened.locations[name] for name in names])
+
+    def _decode_ahead(self, opened: _Opened, wanted: list[_Location]) -> None:
         for _, entry in wanted:
             check_pixels(entry.name, entry.width, entry.height, self._max_pixels)
         runs = sorted({group for group, _ in wanted if not opened.groups[group].are_files})
@@ -255,3 +251,20 @@ def _path_or_bytes(data: Any) -> str | bytes:
 def _content(data: str | bytes) -> Content:
     """A view of an archive's file, or of its bytes. Raises DdpmError where the file cannot be read."""
     return SharedBytes(data) if isinstance(data, bytes) else content_of(data)
+
+
+@contextmanager
+def _naming(source: str | bytes, content: Content, name: str = "") -> Iterator[None]:
+    """Puts the archive's path, where it has one, and the image's name in front of what is wrong with them. Where the
+    file became shorter, says so."""
+    try:
+        yield
+    except DdpmError as error:
+        kind, text = type(error), f"{name}: {error}" if name else str(error)
+        if isinstance(error, FormatError) and _has_shrunk(content):
+            kind, text = TruncatedError, "became shorter since it was opened: open it again"
+        raise kind(f"{source}: {text}" if isinstance(source, str) else text) from error
+
+
+def _has_shrunk(content: Content) -> bool:
+    return isinstance(content, FileView) and content.has_shrunk

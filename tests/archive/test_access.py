@@ -6,6 +6,7 @@ import gc
 import io
 import multiprocessing
 import pickle
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -269,6 +270,32 @@ def test_a_lost_image_is_an_error_and_the_others_are_there(
     assert all(isinstance(error, ChecksumError) and name in str(error) for name, error in lost.items())
     assert all(same(found[name], pictures[name]) for name in found)
     assert found.keys() | lost.keys() == pictures.keys()
+
+
+def test_errors_name_the_archive(path: Path, model: ContextModel) -> None:
+    place = f"^{re.escape(str(path))}: "
+    with archive.open(path) as images:
+        for ask in (images.__getitem__, images.region, lambda name: images.prefetch([name])):
+            with pytest.raises(ModelError, match=f"{place}the archive was written with model"):
+                ask("photo-000.png")
+    data = bytearray(path.read_bytes())
+    data[-9] ^= 1
+    path.write_bytes(data)
+    with archive.open(path, model=model) as images, archive.open(bytes(data), model=model) as nameless:
+        with pytest.raises(FormatError, match=rf"{place}1 of 25 images are lost \(drawing\.png\)"):
+            images["drawing.png"]
+        with pytest.raises(FormatError, match=rf"{place}drawing\.png: .*file"):
+            images.region("drawing.png", reduce=2)
+        with pytest.raises(FormatError, match=r"^1 of 25 images are lost"):
+            nameless["drawing.png"]
+    with (
+        archive.open(path, model=model, max_pixels=100) as images,
+        pytest.raises(ImageError, match=rf"{place}drawing\.png claims 40 x 40 pixels"),
+    ):
+        images["drawing.png"]
+    path.write_bytes(b"none")
+    with pytest.raises(FormatError, match=f"{place}not an archive"):
+        archive.open(path)
 
 
 def test_an_archive_whose_index_is_damaged_is_read_all_the_same(
