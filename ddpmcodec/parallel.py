@@ -123,6 +123,19 @@ def side_by_side(pixels: int) -> int:
     return max(1, WORK_PIXELS // max(pixels, 1))
 
 
+def portions(items: Iterable[T], pixels: Callable[[T], int], most: int) -> Iterator[list[T]]:
+    """Groups of neighbours to be worked on together: of WORK_PIXELS at most, or of one item; at most `most` in each."""
+    group, total = list[T](), 0
+    for item in items:
+        if group and (total + pixels(item) > WORK_PIXELS or len(group) == most):
+            yield group
+            group, total = list[T](), 0
+        group.append(item)
+        total += pixels(item)
+    if group:
+        yield group
+
+
 def run_all(function: Callable[[T], R], items: Iterable[T], most: int | None = None) -> list[R]:
     """[function(item) for item in items], as many at a time as there are threads; a worker splits no further.
 

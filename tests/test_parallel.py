@@ -16,6 +16,7 @@ from ddpmcodec import parallel
 from ddpmcodec.parallel import (
     WORK_PIXELS,
     one_thread_if,
+    portions,
     run_all,
     side_by_side,
     stop_if_abandoned,
@@ -32,6 +33,13 @@ def two_threads() -> Iterator[None]:
     with threads_of(2):
         yield
     torch.set_num_threads(usual)
+
+
+def test_portions_are_limited_by_pixels_and_by_number() -> None:
+    half = WORK_PIXELS // 2
+    sizes = [half, half, 1, 3 * half, 1, 1, 1]
+    assert list(portions(sizes, int, most=2)) == [[half, half], [1], [3 * half], [1, 1], [1]]
+    assert list(portions([], int, most=2)) == []
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 9])

@@ -63,12 +63,11 @@ def open(
 
 
 class _Group(NamedTuple):
-    """Images that are decoded together: a run, or a block by bits back; or a block of files, which are decoded one by
-    one."""
+    """Images that are decoded together: a run, or a block by bits back; or an image that is a file of its own."""
 
     block: int
     entries: tuple[Entry, ...]
-    are_files: bool
+    is_file: bool = False
 
 
 class _Location(NamedTuple):
@@ -96,15 +95,13 @@ class _Opened:
     locations: dict[str, _Location]
     model: Source
 
-    def decode_group(self, number: int) -> _DecodedImages:
-        return self.decode(self.groups[number].block, self.groups[number].entries)
-
-    def decode(self, number: int, entries: tuple[Entry, ...]) -> _DecodedImages:
-        whole = self.archive
-        block = Archive.of_block(whole.index.blocks[number], whole.parts[number], missing=whole.missing)
+    def decoded(self, number: int) -> _DecodedImages:
+        """The images of a group."""
+        whole, group = self.archive, self.groups[number]
+        block = Archive.of_block(whole.index.blocks[group.block], whole.parts[group.block], missing=whole.missing)
         images = dict[str, Image.Image]()
         try:
-            for name, image in restored(block, entries, self.model):
+            for name, image in restored(block, group.entries, self.model):
                 images[name] = image
         except FormatError as error:
             if _has_shrunk(self.content):
@@ -131,7 +128,7 @@ class ArchiveFile(Mapping[str, Image.Image]):
             entry.name: _Location(number, entry) for number, group in enumerate(groups) for entry in group.entries
         }
         self._archive: _Opened | None = _Opened(content, archive, groups, locations, self._model)
-        self._decoded = lru_cache(kept_blocks)(_Opened.decode_group)
+        self._kept = lru_cache(kept_blocks)(_Opened.decoded)
 
     @property
     def index(self) -> Index:
@@ -155,8 +152,7 @@ class ArchiveFile(Mapping[str, Image.Image]):
         opened = self._opened
         number, entry = opened.locations[name]
         check_pixels(name, entry.width, entry.height, self._max_pixels)
-        group = opened.groups[number]
-        decoded = opened.decode(group.block, (entry,)) if group.are_files else self._decoded(opened, number)
+        decoded = opened.decoded(number) if opened.groups[number].is_file else self._kept(opened, number)
         if name not in decoded.images:
             raise without_traceback(decoded.error or FormatError(f"{name} is lost: the archive is damaged"))
         return decoded.images[name].copy()
@@ -167,17 +163,22 @@ class ArchiveFile(Mapping[str, Image.Image]):
         opened = self._opened
         number, entry = opened.locations[name]
         group = opened.groups[number]
-        if not group.are_files:
+        if not group.is_file:
             return small_part(self[name], box, reduce)
-        file = opened.archive.parts[group.block].sections[group.entries.index(entry)]
+        position = opened.archive.index.blocks[group.block].entries.index(entry)
+        file = opened.archive.parts[group.block].sections[position]
         options: Any = {"model": Given.of(self._model, False).context, "max_pixels": self._max_pixels}
         with _naming(self._source, opened.content, name):
             return decode_details(file, box=box, reduce=reduce, **options).image
 
     def block_of(self, name: str) -> int:
-        """The number of the group that an image is in: images of one group are decoded together, or are files beside
-        each other."""
+        """The number of the group that an image is in: images of one group are decoded together. An image that is a
+        file of its own is alone in its group."""
         return self._opened.locations[name].group
+
+    def is_file(self, name: str) -> bool:
+        """Whether an image is a file of its own: it is decoded alone, and not kept."""
+        return self._opened.groups[self.block_of(name)].is_file
 
     def prefetch(self, names: Iterable[str]) -> None:
         """Decode the runs that hold these images on all threads, and keep them for the images that are asked for next.
@@ -199,7 +200,7 @@ class ArchiveFile(Mapping[str, Image.Image]):
     def _decode_ahead(self, opened: _Opened, wanted: list[_Location]) -> None:
         for _, entry in wanted:
             check_pixels(entry.name, entry.width, entry.height, self._max_pixels)
-        runs = sorted({group for group, _ in wanted if not opened.groups[group].are_files})
+        runs = sorted({group for group, _ in wanted if not opened.groups[group].is_file})
         if not 0 < len(runs) <= self._kept_blocks:
             return
         given = Given.of(self._model, False).context
@@ -207,12 +208,12 @@ class ArchiveFile(Mapping[str, Image.Image]):
         for number, model_id in {(coding.model_number, coding.model_id) for coding in codings if coding}:
             registry.written_with(number, model_id, given, "archive")  # read once, before threads ask for it
         largest = max(sum(entry.pixels for entry in opened.groups[run].entries) for run in runs)
-        run_all(lambda run: self._decoded(opened, run), runs, side_by_side(largest))
+        run_all(lambda run: self._kept(opened, run), runs, side_by_side(largest))
 
     def close(self) -> None:
         """Close the file, and free the images that are kept."""
         self._archive = None
-        self._decoded.cache_clear()
+        self._kept.cache_clear()
 
     def __enter__(self) -> ArchiveFile:
         return self
@@ -235,9 +236,10 @@ class ArchiveFile(Mapping[str, Image.Image]):
 
 def _groups(number: int, block: Block) -> list[_Group]:
     """The groups of a block."""
-    if block.kind != CONTEXT:
-        return [_Group(number, block.entries, block.kind == FILES)]
-    return [_Group(number, block.entries[run.start : run.stop], are_files=False) for run in run_ranges(block)]
+    if block.kind == FILES:
+        return [_Group(number, (entry,), is_file=True) for entry in block.entries]
+    ranges = run_ranges(block) if block.kind == CONTEXT else [range(len(block.entries))]
+    return [_Group(number, block.entries[run.start : run.stop]) for run in ranges]
 
 
 def _path_or_bytes(data: Any) -> str | bytes:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from itertools import groupby
-from typing import NamedTuple, TypeAlias, TypeVar
+from typing import NamedTuple, TypeAlias
 
 from PIL import Image
 
@@ -23,10 +23,9 @@ from ddpmcodec.format.block import MAX_BLOCK_IMAGES, Block, BlockCoding, Entry
 from ddpmcodec.format.ddpma import Archive, Parts
 from ddpmcodec.format.sections import MAX_BLOCK_METADATA, Metadata, unpack_metadata
 from ddpmcodec.images import Planes, to_image
-from ddpmcodec.parallel import WORK_PIXELS, run_all, thread_count
+from ddpmcodec.parallel import portions, run_all, thread_count
 
 LISTED = 100  # images that a message names
-T = TypeVar("T")
 Extracted: TypeAlias = "tuple[str, Image.Image]"
 Restored: TypeAlias = "tuple[str, Image.Image | bytes]"  # name, and image or JPEG file
 Result: TypeAlias = "tuple[Entry, Image.Image | bytes | FormatError]"
@@ -55,21 +54,8 @@ class _Job(NamedTuple):
         if self.block.coding is not None:
             yield self
             return
-        for positions in _within(sorted(self.wanted), lambda i: self.block.entries[i].pixels):
+        for positions in portions(sorted(self.wanted), lambda i: self.block.entries[i].pixels, MAX_BLOCK_IMAGES):
             yield self._replace(wanted=frozenset(positions))
-
-
-def _within(items: Iterable[T], pixels: Callable[[T], int], most: int = MAX_BLOCK_IMAGES) -> Iterator[list[T]]:
-    """Groups of neighbours that have at most WORK_PIXELS together, or of one; at most `most` in each."""
-    group, total = list[T](), 0
-    for item in items:
-        if group and (total + pixels(item) > WORK_PIXELS or len(group) == most):
-            yield group
-            group, total = list[T](), 0
-        group.append(item)
-        total += pixels(item)
-    if group:
-        yield group
 
 
 class Restorer:
@@ -101,7 +87,7 @@ class Restorer:
 
     def images(self) -> Iterator[Restored]:
         """Every undamaged image, then one of the errors."""
-        for jobs in _within(self.jobs, lambda job: job.pixels, most=thread_count()):
+        for jobs in portions(self.jobs, lambda job: job.pixels, most=thread_count()):
             for results in run_all(self._decode, jobs):
                 for entry, image in results:
                     if isinstance(image, FormatError):
