@@ -20,7 +20,8 @@ from ddpmcodec.archive.writer import Named, Writer, create
 from ddpmcodec.format.archive_facts import describe
 
 if TYPE_CHECKING:
-    from ddpmcodec.archive.dataset import ArchiveDataset, loader
+    from ddpmcodec.archive.dataset import ArchiveDataset
+    from ddpmcodec.archive.loading import loader
 
 __all__ = [
     "ArchiveDataset",
@@ -43,7 +44,7 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     if name in ("ArchiveDataset", "loader"):
-        from ddpmcodec.archive import dataset
+        from ddpmcodec.archive import loading
 
-        return getattr(dataset, name)
+        return getattr(loading, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

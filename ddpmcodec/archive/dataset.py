@@ -1,26 +1,29 @@
-"""Archives as data sets for PyTorch's DataLoader."""
+"""Archives as data sets for PyTorch's DataLoader. `archive.loading` shuffles them."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, default_collate, get_worker_info
+from torch.utils.data import Dataset
 
 from ddpmcodec.archive.access import KEPT_BLOCKS
 from ddpmcodec.archive.access import open as open_archive
 from ddpmcodec.archive.sources import Source
-from ddpmcodec.arguments import whole_number
+from ddpmcodec.arguments import DEFAULT_MAX_PIXELS
+from ddpmcodec.codec.reduced import scale_of
 from ddpmcodec.content import File
+from ddpmcodec.errors import FormatError, ImageError
+from ddpmcodec.format.tiles import SINGLE_STREAM_PIXELS
+from ddpmcodec.parallel import WORK_PIXELS, portions, run_all, thread_count
 
 Item = TypeVar("Item", covariant=True)
-MIXED_BLOCKS = 32  # runs of thumbnails whose images are shuffled together
-assert MIXED_BLOCKS <= KEPT_BLOCKS
+FAULTS = (FormatError, ImageError)  # of one image; others may be in order
 
 
 def to_tensor(image: Image.Image) -> Tensor:
@@ -40,15 +43,21 @@ class ArchiveDataset(Dataset[Item], Generic[Item]):
     Parameters:
         source: the path of a .ddpma file, of which every worker reads what it needs; or its bytes, or a binary file.
         transform: called with each Pillow image, as in torchvision; None: `to_tensor`.
-        model, kept_blocks: as in `archive.open`.
+        model, kept_blocks, max_pixels: as in `archive.open`.
+        reduce: 2, 4, 8 or 16: images of 1/2, 1/4, 1/8 or 1/16 of the size, as in `ddpmcodec.decode`. Of images that are
+            files with noise levels, no more is decoded than that takes.
 
     It works in the workers of a DataLoader, forked or spawned. A run of thumbnails, about 128 of 32 x 32 pixels, is
-    decoded as a whole and kept for a while, so that images in order cost one decode each. The runs of a batch are
-    decoded on all threads. In a random order images cost far more: shuffle with `loader`.
+    decoded as a whole and kept for a while, so that images in order cost one decode each. In a random order they cost
+    far more: shuffle with `loader`. The runs of a batch are decoded on all threads; so are its images that are files of
+    their own, up to 4 megapixels at a time, which are not kept.
 
-    `names` are the names of the images, for labels: a subclass may look at the folder.
+    `names` are the names of the images, for labels: a subclass may look at the folder. One whose items are parts of
+    images overrides `image`.
 
-    Raises as `archive.open`.
+    It is a context manager; without `with` or `close`, its file is closed when nobody has it any more.
+
+    Raises as `archive.open`, and ValueError for another `reduce`. Items raise as its images do.
 
     >>> import numpy as np
     >>> from ddpmcodec import archive
@@ -59,6 +68,8 @@ class ArchiveDataset(Dataset[Item], Generic[Item]):
     [[0, 1, 2], [3, 4]]
     >>> dataset.names[4]
     '4.png'
+    >>> archive.ArchiveDataset(data, reduce=2)[4].shape
+    torch.Size([3, 2, 3])
     """
 
     def __init__(
@@ -68,129 +79,83 @@ class ArchiveDataset(Dataset[Item], Generic[Item]):
         *,
         model: Source = None,
         kept_blocks: int = KEPT_BLOCKS,
+        max_pixels: int | None = DEFAULT_MAX_PIXELS,
+        reduce: int = 1,
     ) -> None:
-        self.images = open_archive(source, model=model, kept_blocks=kept_blocks)
+        self.reduce, self.kept_blocks = scale_of(reduce), kept_blocks
+        self.images = open_archive(source, model=model, kept_blocks=kept_blocks, max_pixels=max_pixels)
         self.names = list(self.images)
         self.transform: Callable[[Image.Image], Any] = to_tensor if transform is None else transform
+        self._ahead = dict[int, Image.Image]()  # files that `prefetch` decoded
 
     def __len__(self) -> int:
         return len(self.names)
 
     def __getitem__(self, index: int) -> Item:
-        item: Item = self.transform(self.images[self.names[index]])
+        ahead = self._ahead.pop(index, None)
+        item: Item = self.transform(self.image(index) if ahead is None else ahead)
         return item
 
     def __getitems__(self, indices: Sequence[int]) -> list[Item]:
-        """The items of a batch, for which PyTorch's DataLoader asks at once: their runs are decoded on all threads."""
-        self.prefetch(indices)
-        return [self[index] for index in indices]
+        """The items of a batch, for which PyTorch's DataLoader asks at once."""
+        return [self[index] for portion in self.portions(indices, len(indices)) for index in portion]
 
-    def prefetch(self, indices: Sequence[int]) -> None:
-        """Decode the runs of these images on all threads; workers of a DataLoader share the threads. Indices that are
-        no numbers of images, which a subclass may have, are ignored."""
-        self.images.prefetch(self.names[index] for index in indices if 0 <= index < len(self.names))
+    def image(self, index: int) -> Image.Image:
+        """The image of this number, before `transform`. Several threads call it at a time.
 
+        A subclass may override it to decode a part of large images: `self.images.region(self.names[index], box)`.
+        """
+        name = self.names[index]
+        return self.images[name] if self.reduce == 1 else self.images.region(name, reduce=self.reduce)
 
-def loader(
-    dataset: ArchiveDataset[Any] | Subset[Any],
-    batch_size: int,
-    *,
-    workers: int = 0,
-    drop_last: bool = False,
-    generator: torch.Generator | None = None,
-    collate: Callable[[list[Any]], Any] = default_collate,
-    **options: Any,
-) -> DataLoader[Any]:
-    """Batches in a random order in which every run of thumbnails is decoded once an epoch, by one worker.
+    def portions(self, indices: Iterable[int], most: int) -> Iterator[list[int]]:
+        """The same indices, at most so many at a time. They are prefetched before each portion, which is to be taken
+        before the next."""
+        for portion in portions(indices, self._pixels, most):
+            self.prefetch(portion)
+            yield portion
 
-    Workers have about as many images each. Runs are shuffled, and the images of several runs together. Where the
-    dataset's `kept_blocks` are as many as the runs, up to 400 kB each, only the first epoch decodes: each worker keeps
-    those that it has used last, and lives on with `persistent_workers=True`.
+    def prefetch(self, indices: Iterable[int]) -> None:
+        """Decode the runs of these images, and those that are files, on all threads; workers of a DataLoader share the
+        threads. Runs are kept as by `ArchiveFile.prefetch`; files until they are asked for, or until the next prefetch,
+        unless they have more than 4 megapixels together. Indices that are no numbers of images, which a subclass may
+        have, are ignored. What is wrong with an image is raised when it is asked for."""
+        numbers = {index for index in indices if 0 <= index < len(self.names)}
+        files = sorted(index for index in numbers if self.is_file(index))
+        with suppress(ImageError):
+            self.images.prefetch(self.names[index] for index in numbers.difference(files))
+        self._ahead = {}  # before others are made
+        if self._decode_side_by_side(files):
+            decoded = run_all(self._sound, files)
+            self._ahead = {index: image for index, image in zip(files, decoded, strict=True) if image is not None}
 
-    Parameters:
-        dataset: the images are drawn from it, or from a part of it, as `torch.utils.data.random_split` makes them.
-        batch_size: images of a batch; the last batch of each worker may be smaller.
-        workers: processes that decode; 0: this one.
-        drop_last: leave out batches that are smaller.
-        generator: the source of the order; None: PyTorch's own.
-        collate: makes a batch of a list of items.
-        options: further ones of PyTorch's DataLoader, such as `pin_memory` and `persistent_workers`.
+    def is_file(self, index: int) -> bool:
+        """Whether the image of this number is a file of its own, as in `ArchiveFile.is_file`."""
+        return self.images.is_file(self.names[index])
 
-    Raises ValueError for batches of nothing, TypeError for another kind of data set, and for an option that the order
-    excludes.
+    def close(self) -> None:
+        """Close the archive, and free the images that are kept. Workers that were forked have their own."""
+        self.images.close()
+        self._ahead = {}
 
-    >>> import numpy as np
-    >>> from ddpmcodec import archive
-    >>> dataset = archive.ArchiveDataset(archive.create((f"{n}.png", np.full((4, 4), n, np.uint8)) for n in range(5)))
-    >>> sorted(int(image.max()) for batch in archive.loader(dataset, 2) for image in batch)
-    [0, 1, 2, 3, 4]
-    """
-    whole, indices = _part(dataset)
-    batch_size, workers = whole_number("batch_size", batch_size), whole_number("workers", workers)
-    if batch_size < 1 or workers < 0:
-        raise ValueError(f"a batch has 1 image or more, not {batch_size}, and workers are 0 or more, not {workers}")
-    if excluded := {"shuffle", "sampler", "batch_sampler", "collate_fn", "num_workers"} & {*options}:
-        named = ", ".join(sorted(excluded))
-        raise TypeError(f"loader() has an order of its own, and takes no {named}; workers=N is the number of workers")
-    batches = _Batches(whole, indices, batch_size, workers, drop_last, generator, collate)
-    return DataLoader(batches, batch_size=None, num_workers=workers, generator=generator, **options)
+    def __enter__(self) -> Self:
+        return self
 
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
-def _part(dataset: object) -> tuple[ArchiveDataset[Any], Sequence[int]]:
-    """The data set that a Subset, or a Subset of one, is a part of, and the numbers of its images. Raises TypeError."""
-    if isinstance(dataset, ArchiveDataset):
-        return dataset, range(len(dataset.names))
-    if not isinstance(dataset, Subset):
-        raise TypeError(f"loader() takes an ArchiveDataset or a Subset of one, not {type(dataset).__name__}")
-    whole, indices = _part(dataset.dataset)
-    return whole, [indices[index] for index in dataset.indices]
+    def _pixels(self, index: int) -> int:
+        return self.images.index.entries[index].pixels if 0 <= index < len(self.names) else 0
 
+    def _decode_side_by_side(self, files: Sequence[int]) -> bool:
+        """Whether that uses more threads than one after another, each on as many as it has tiles; and they fit."""
+        sizes = [self._pixels(index) for index in files]
+        tiles = max(sizes, default=0) // SINGLE_STREAM_PIXELS
+        return len(files) > 1 and len(files) >= min(tiles, thread_count()) and sum(sizes) <= WORK_PIXELS
 
-class _Batches(IterableDataset[Any]):
-    """Batches of shuffled images; in a worker, those of its share of the runs."""
-
-    def __init__(
-        self, dataset: ArchiveDataset[Any], indices: Sequence[int], batch_size: int, workers: int, drop_last: bool,
-        generator: torch.Generator | None, collate: Callable[[list[Any]], Any],
-    ) -> None:  # fmt: skip
-        self.dataset, self.batch_size, self.drop_last, self.collate = dataset, batch_size, drop_last, collate
-        self._generator, self._epoch = generator, 0
-        runs = defaultdict[int, list[int]](list)
-        for index in indices:
-            runs[dataset.images.block_of(dataset.names[index])].append(index)
-        self.shares = [list[list[int]]() for _ in range(max(workers, 1))]
-        for run in sorted(runs.values(), key=len, reverse=True):
-            min(self.shares, key=lambda share: sum(map(len, share))).append(run)
-
-    def __len__(self) -> int:
-        beside = 0 if self.drop_last else self.batch_size - 1
-        return sum((sum(map(len, share)) + beside) // self.batch_size for share in self.shares)
-
-    def __iter__(self) -> Iterator[Any]:
-        worker = get_worker_info()
-        seed = torch.randint(1 << 62, (), generator=self._generator) if worker is None else worker.seed
-        draw = torch.Generator().manual_seed(int(seed) + self._epoch)
-        self._epoch += 1  # of workers that live on, whose seed stays
-        share = self.shares[worker.id if worker else 0]
-        return map(self.collate, self.batches(share, draw))
-
-    def batches(self, runs: Sequence[list[int]], draw: torch.Generator) -> Iterator[list[Any]]:
-        """The items of each batch. They are taken before the next runs are decoded, which may drop theirs."""
-
-        def shuffled(items: Sequence[Any]) -> list[Any]:
-            return [items[i] for i in torch.randperm(len(items), generator=draw).tolist()]
-
-        mixed, batch = shuffled(runs), list[Any]()
-        for start in range(0, len(mixed), MIXED_BLOCKS):
-            images = [i for run in mixed[start : start + MIXED_BLOCKS] for i in run]
-            self.dataset.prefetch(images)
-            for index in shuffled(images):
-                batch.append(self.dataset[index])
-                if len(batch) == self.batch_size:
-                    yield batch
-                    batch = []
-        if batch and not self.drop_last:
-            yield batch
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_generator": None}  # not of workers, which cannot be sent one
+    def _sound(self, index: int) -> Image.Image | None:
+        """The image; None, where it is to be raised later what is wrong with it."""
+        try:
+            return self.image(index)
+        except FAULTS:
+            return None

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ddpmcodec.archive import blocks, packing
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.models.registry import find
-from pictures import Pictures, context_model, create, mixed
+from pictures import Pictures, context_model, create, crops, mixed
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +33,32 @@ def pictures() -> Pictures:
 @pytest.fixture(scope="session")
 def data(pictures: Pictures, model: ContextModel) -> bytes:
     return create(pictures, model)
+
+
+@pytest.fixture(scope="session")
+def photos() -> Pictures:
+    return crops(40)
+
+
+@pytest.fixture(scope="session")
+def path(photos: Pictures, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An archive of ten blocks, each a run, of four photographs, by the embedded model."""
+    found = tmp_path_factory.mktemp("archives") / "photos.ddpma"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packing, "BLOCK_IMAGES", 4)
+        found.write_bytes(create(photos, None))
+    return found
+
+
+@pytest.fixture
+def decoded_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A file that grows by a byte for each run that is decoded, by whatever process."""
+    decode, counter = blocks.decode_run, tmp_path / "decoded"
+
+    def counted(*rest: Any) -> Any:
+        with counter.open("ab") as file:
+            file.write(b".")
+        return decode(*rest)
+
+    monkeypatch.setattr(blocks, "decode_run", counted)
+    return counter

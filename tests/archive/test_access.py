@@ -76,6 +76,17 @@ def test_only_the_run_of_an_image_is_decoded_and_kept(
         assert decoded == [8]
 
 
+def test_images_that_are_files_are_alone(model: ContextModel) -> None:
+    data = create({**crops(3, 80, 70), **{f"small/{name}": image for name, image in crops(2).items()}}, model)
+    with archive.open(data, model=model) as images:
+        assert sorted(len(block.entries) for block in images.index.blocks) == [2, 3]
+        assert [images.is_file(name) for name in images] == [True, True, True, False, False]
+        groups = [images.block_of(name) for name in images]
+        assert len({*groups[:3]}) == 3
+        assert groups[3] == groups[4]
+        assert images.region("photo-001.png", (3, 4, 13, 24)).size == (10, 20)
+
+
 def test_of_a_block_with_several_runs_one_is_decoded(
     pictures: Pictures, data: bytes, model: ContextModel, decoded: list[int]
 ) -> None:

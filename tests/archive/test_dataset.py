@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import pickle
-from collections.abc import Iterable
+import weakref
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch.utils.data import DataLoader, Subset, random_split
+from torch.utils.data import DataLoader
 
-from ddpmcodec import archive
-from ddpmcodec.archive import access, blocks, packing
-from ddpmcodec.archive.dataset import ArchiveDataset, loader, to_tensor
-from ddpmcodec.errors import ChecksumError
+from ddpmcodec import archive, parallel
+from ddpmcodec.archive import access, dataset
+from ddpmcodec.archive.dataset import ArchiveDataset, to_tensor
+from ddpmcodec.errors import ChecksumError, FormatError, ImageError
 from ddpmcodec.parallel import thread_count, threads_of
 from pictures import Pictures, create, crops
 
@@ -25,35 +25,6 @@ pytestmark = [
     pytest.mark.usefixtures("one_thread"),
     pytest.mark.filterwarnings("ignore:This DataLoader will create"),  # more workers than this machine has processors
 ]
-
-
-@pytest.fixture(scope="module")
-def photos() -> Pictures:
-    return crops(40)
-
-
-@pytest.fixture(scope="module")
-def path(photos: Pictures, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An archive of ten blocks of four photographs, by the embedded model."""
-    found = tmp_path_factory.mktemp("archives") / "photos.ddpma"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(packing, "BLOCK_IMAGES", 4)
-        found.write_bytes(create(photos, None))
-    return found
-
-
-@pytest.fixture
-def decoded_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A file that grows by a byte for each run that is decoded, by whatever process."""
-    decode, counter = blocks.decode_run, tmp_path / "decoded"
-
-    def counted(*rest: Any) -> Any:
-        with counter.open("ab") as file:
-            file.write(b".")
-        return decode(*rest)
-
-    monkeypatch.setattr(blocks, "decode_run", counted)
-    return counter
 
 
 @pytest.mark.parametrize(("mode", "channels"), [("1", 1), ("L", 1), ("LA", 2), ("RGB", 3), ("RGBA", 4)])
@@ -142,97 +113,92 @@ def test_a_subclass_may_have_other_indices(photos: Pictures, path: Path) -> None
     assert torch.equal(found, torch.cat([expected, expected.flip(2)]))
 
 
-def numbered(path: Path, **options: Any) -> ArchiveDataset[int]:
-    """Items are the numbers of images, which every worker decodes all the same."""
-    found = ArchiveDataset(path, transform=number_of, **options)
-    NUMBERS.update({image.tobytes(): number for number, image in enumerate(found.images.values())})
-    return found
+@pytest.fixture
+def files(monkeypatch: pytest.MonkeyPatch) -> ArchiveDataset[torch.Tensor]:
+    """Twelve images that are files of their own, of 5,600 pixels each, of which 16,800 are decoded at a time."""
+    for module in (dataset, parallel):
+        monkeypatch.setattr(module, "WORK_PIXELS", 3 * 5600)
+    return ArchiveDataset(create(crops(12, 80, 70), None))
 
 
-NUMBERS: dict[bytes, int] = {}
-
-
-def number_of(image: Image.Image) -> int:
-    return NUMBERS[image.tobytes()]
-
-
-def listed(found: Iterable[Any]) -> list[list[int]]:
-    return [batch.tolist() for batch in found]
-
-
-@pytest.mark.parametrize(("workers", "size"), [(0, 1), (0, 100), (1, 6), (3, 1), (3, 6)])
-def test_batches_hold_every_image_once(path: Path, workers: int, size: int) -> None:
-    batches = loader(numbered(path), size, workers=workers)
-    found = listed(batches)
-    assert sorted(i for batch in found for i in batch) == list(range(40))
-    assert len(found) == len(batches)
-    assert max(map(len, found)) <= size
-
-
-@pytest.mark.parametrize("workers", [0, 3])
-def test_smaller_batches_can_be_left_out(path: Path, workers: int) -> None:
-    batches = loader(numbered(path), 6, workers=workers, drop_last=True)
-    found = listed(batches)
-    assert {len(batch) for batch in found} == {6}
-    assert len(found) == len(batches) == (6 if workers == 0 else 3 * 2)
-    assert len({i for batch in found for i in batch}) == 36
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-def test_a_part_of_a_data_set_has_its_own_images(path: Path, workers: int) -> None:
-    parts = random_split(numbered(path), [30, 10], torch.Generator().manual_seed(1))
-    found = [sorted(i for batch in listed(loader(part, 4, workers=workers)) for i in batch) for part in parts]
-    assert found == [sorted(part.indices) for part in parts]
-    nested = Subset(Subset(numbered(path), [8, 9, 20, 21]), [1, 2])
-    assert sorted(i for batch in listed(loader(nested, 2, workers=workers)) for i in batch) == [9, 20]
-
-
-@pytest.mark.parametrize("options", [{}, {"workers": 2, "persistent_workers": True}], ids=str)
-def test_batches_are_in_another_order_each_epoch_and_the_same_by_generator(path: Path, options: dict[str, Any]) -> None:
-    dataset = numbered(path)
-    one, other = (loader(dataset, 6, generator=torch.Generator().manual_seed(3), **options) for _ in range(2))
-    first, second = listed(one), listed(one)
-    assert first != second
-    assert [first, second] == [listed(other), listed(other)]
-    assert first != [list(range(start, start + 6)) for start in range(0, 40, 6)]
-
-
-@pytest.mark.parametrize("workers", [0, 3])
-def test_every_run_is_decoded_once_and_by_one_worker(
-    path: Path, monkeypatch: pytest.MonkeyPatch, decoded_runs: Path, workers: int
+def test_files_of_a_batch_are_decoded_on_all_threads_and_do_not_pile_up(
+    files: ArchiveDataset[torch.Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where workers have different numbers of images, and so of batches."""
-    dataset = numbered(path, kept_blocks=4)
-    dataset.images.close()
-    dataset = ArchiveDataset(path, transform=number_of, kept_blocks=4)
-    decoded_runs.unlink(missing_ok=True)
-    monkeypatch.setattr("ddpmcodec.archive.dataset.MIXED_BLOCKS", 4)
-    assert len(listed(loader(dataset, 3, workers=workers))) >= 14
-    assert decoded_runs.read_bytes() == b"." * 10
+    decoded, ahead = list[int](), list[int]()
+    decode = files.image
+    monkeypatch.setattr(files, "image", lambda index: decoded.append(index) or decode(index))
+    files.transform = lambda image: ahead.append(len(files._ahead)) or to_tensor(image)
+    with threads_of(2):
+        found = [image for batch in DataLoader(files, batch_size=4, collate_fn=list) for image in batch]
+    expected = [to_tensor(image) for image in crops(12, 80, 70).values()]
+    assert all(map(torch.equal, found, expected))
+    assert sorted(decoded) == list(range(12))
+    assert ahead == [2, 1, 0, 0] * 3  # of each batch three together, and then the fourth
 
 
-@pytest.mark.parametrize("options", [{}, {"workers": 2, "persistent_workers": True}], ids=str)
-@pytest.mark.parametrize(("kept_blocks", "decoded"), [(10, 10), (0, 120)])
-def test_a_second_epoch_decodes_nothing_again_where_all_runs_are_kept(
-    path: Path, decoded_runs: Path, options: dict[str, Any], kept_blocks: int, decoded: int
-) -> None:
-    """Ten runs of four images each, three epochs. Without room every image decodes its run."""
-    numbered(path)
-    dataset = ArchiveDataset(path, transform=number_of, kept_blocks=kept_blocks)
-    decoded_runs.unlink(missing_ok=True)
-    batches = loader(dataset, 7, **options)
-    for _ in range(3):
-        assert sorted(i for batch in listed(batches) for i in batch) == list(range(40))
-    assert decoded_runs.stat().st_size == decoded
+def test_a_file_that_cannot_be_decoded_is_an_error_when_it_is_asked_for(files: ArchiveDataset[torch.Tensor]) -> None:
+    files.images = archive.open(damaged(create(crops(12, 80, 70), None)))
+    files.prefetch([9, 10, 11])
+    assert [len(files[9]), len(files[10])] == [3, 3]
+    with pytest.raises(FormatError, match=r"1 of 12 images are lost \(photo-011.png\)"):
+        files[11]
+    files.prefetch(range(12))  # too many at a time
+    assert len(files._ahead) == 0
 
 
-def test_what_the_order_excludes_is_refused(path: Path) -> None:
-    with pytest.raises(ValueError, match="a batch has 1 image or more, not 0"):
-        loader(ArchiveDataset(path), 0)
-    with pytest.raises(TypeError, match="takes no sampler, shuffle"):
-        loader(ArchiveDataset(path), 2, shuffle=True, sampler=None)
-    for wrong in ([1], Subset([1], [0])):
-        with pytest.raises(TypeError, match="takes an ArchiveDataset or a Subset of one, not list"):
-            loader(wrong, 2)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match=r"batch_size must be a whole number, not 2\.5"):
-        loader(ArchiveDataset(path), 2.5)  # type: ignore[arg-type]
+def damaged(data: bytes) -> bytes:
+    """The archive with another byte in its last file."""
+    return data[:-300] + bytes([data[-300] ^ 1]) + data[-299:]
+
+
+@pytest.mark.parametrize(("reduce", "size"), [(1, (70, 80)), (2, (35, 40)), (16, (5, 5))])
+def test_images_may_be_smaller(reduce: int, size: tuple[int, int]) -> None:
+    pictures = {"large.png": crops(1, 80, 70)["photo-000.png"], "small.png": crops(1)["photo-000.png"]}
+    data = create(pictures, None)
+    small = ArchiveDataset(data, reduce=reduce)
+    assert small[0].shape == (3, *size)
+    with archive.open(data) as images:
+        assert all(
+            torch.equal(small[i], to_tensor(images.region(name, reduce=reduce))) for i, name in enumerate(images)
+        )
+    with pytest.raises(ValueError, match="reduce must be 1, 2, 4, 8, 16, not 3"):
+        ArchiveDataset(data, reduce=3)
+
+
+def test_items_may_be_parts_of_images(files: ArchiveDataset[torch.Tensor]) -> None:
+    class Parts(ArchiveDataset[torch.Tensor]):
+        def image(self, index: int) -> Image.Image:
+            return self.images.region(self.names[index], (index, 0, index + 8, 4))
+
+    parts = Parts(create(crops(3, 80, 70), None))
+    expected = [to_tensor(image)[:, :4, i : i + 8] for i, image in enumerate(crops(3, 80, 70).values())]
+    assert torch.equal(next(iter(DataLoader(parts, batch_size=3))), torch.stack(expected))
+
+
+def test_images_that_are_too_large_are_refused(path: Path) -> None:
+    dataset = ArchiveDataset(path, max_pixels=63)
+    dataset.prefetch(range(40))
+    with pytest.raises(ImageError, match=r"photo-000.png claims 8 x 8 pixels, and at most 63 are decoded"):
+        dataset[0]
+    assert len(ArchiveDataset(path, max_pixels=64)[0]) == 3
+
+
+def test_it_can_be_closed(path: Path) -> None:
+    with ArchiveDataset(path) as dataset:
+        assert len(dataset[0]) == 3
+    dataset.close()
+    with pytest.raises(ValueError, match="the archive is closed"):
+        dataset[0]
+
+
+def test_it_is_freed_as_soon_as_nobody_has_it(path: Path) -> None:
+    dataset = ArchiveDataset(path)
+    assert len(list(DataLoader(dataset, batch_size=20))) == 2
+    freed = weakref.ref(dataset.images)
+    gc.collect()
+    gc.disable()
+    try:
+        del dataset
+        assert freed() is None
+    finally:
+        gc.enable()

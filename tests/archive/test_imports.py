@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from ddpmcodec import archive
-from ddpmcodec.archive import dataset
+from ddpmcodec.archive import dataset, loading
 from pictures import PHOTO
 
 THERE_AND_BACK = """
@@ -38,6 +38,6 @@ def test_neither_is_imported_to_make_and_read_an_archive() -> None:
 
 def test_data_sets_are_there_when_they_are_asked_for() -> None:
     assert archive.ArchiveDataset is dataset.ArchiveDataset
-    assert archive.loader is dataset.loader
+    assert archive.loader is loading.loader
     with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
         _ = archive.Nothing
