@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate, chain, count, islice, pairwise
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import torch
+from torch import distributed
 from torch.utils.data import DataLoader, IterableDataset, Subset, default_collate, get_worker_info
 
-from ddpmcodec.archive.access import KEPT_BLOCKS
 from ddpmcodec.archive.dataset import ArchiveDataset
 from ddpmcodec.arguments import whole_number
 
-MIXED_BLOCKS = 32  # runs of thumbnails whose images are shuffled together
-assert MIXED_BLOCKS <= KEPT_BLOCKS
+T = TypeVar("T")
+Unit: TypeAlias = "list[int]"  # numbers of images that are decoded together: of a run, or the one of a file
 
 
 def loader(
@@ -22,6 +23,8 @@ def loader(
     batch_size: int,
     *,
     workers: int = 0,
+    rank: int | None = None,
+    world_size: int | None = None,
     drop_last: bool = False,
     generator: torch.Generator | None = None,
     collate: Callable[[list[Any]], Any] = default_collate,
@@ -29,27 +32,43 @@ def loader(
 ) -> DataLoader[Any]:
     """Batches in a random order in which every run of thumbnails is decoded once an epoch, by one worker.
 
-    Workers have about as many images each. Runs are shuffled, and the images of several runs together. Where the
-    dataset's `kept_blocks` are as many as the runs, up to 400 kB each, only the first epoch decodes: each worker keeps
-    those that it has used last, and lives on with `persistent_workers=True`.
+    How far it mixes: each worker shuffles its images anew in each epoch. Those that are files of their own (above 4,096
+    pixels; JPEG files; those that are smaller as WebP) are shuffled over all of its share, and decoded when their batch
+    needs them. Runs are shuffled, too, and then the images of as many runs together as the dataset's `kept_blocks`: by
+    default 64, which are 8,192 images of 32 x 32 pixels, or 2,048 of 64 x 64, but fewer of mixed sizes. Where
+    `kept_blocks` are as many as the runs, up to 400 kB each, all images are shuffled, and only the first epoch decodes
+    runs: each worker keeps them, and lives on with `persistent_workers=True`.
+
+    In distributed training each rank has a share of the images, and as many batches as the others, if batch_size and
+    workers are the same. Where images do not come out even, some are repeated, or with `drop_last` left out: fewer than
+    all ranks have workers. Otherwise shares are disjoint. A run at the border of two shares is decoded for both.
+
+    The worker and the rank of an image are random, so that an archive may be sorted by class, but always the same. They
+    do not depend on the generator: ranks may be seeded alike or not, and nobody needs to say which epoch it is.
 
     Parameters:
-        dataset: the images are drawn from it, or from a part of it, as `torch.utils.data.random_split` makes them.
-        batch_size: images of a batch; the last batch of each worker may be smaller.
-        workers: processes that decode; 0: this one.
+        dataset: the images are drawn from it, or from a part of it, as `torch.utils.data.random_split` makes them: the
+            same part on every rank.
+        batch_size: images of a batch, on each rank; the last batch of each worker may be smaller.
+        workers: processes that decode, on each rank; 0: this one.
+        rank, world_size: the share of the images, 0 to world_size - 1, and how many shares there are. None: those of
+            `torch.distributed` where it is initialised already, otherwise 0 and 1. Give 0 and 1 where a library shares
+            out the batches of a loader itself.
         drop_last: leave out batches that are smaller.
         generator: the source of the order; None: PyTorch's own.
         collate: makes a batch of a list of items.
         options: further ones of PyTorch's DataLoader, such as `pin_memory` and `persistent_workers`.
 
-    Raises ValueError for batches of nothing, TypeError for another kind of data set, and for an option that the order
-    excludes.
+    Raises ValueError for batches of nothing, and for a rank that is none of world_size; TypeError for another kind of
+    data set, and for an option that the order excludes. Batches raise as images do.
 
     >>> import numpy as np
     >>> from ddpmcodec import archive
     >>> dataset = archive.ArchiveDataset(archive.create((f"{n}.png", np.full((4, 4), n, np.uint8)) for n in range(5)))
     >>> sorted(int(image.max()) for batch in archive.loader(dataset, 2) for image in batch)
     [0, 1, 2, 3, 4]
+    >>> [len(archive.loader(dataset, 2, rank=rank, world_size=2)) for rank in (0, 1)]
+    [2, 2]
     """
     whole, indices = _part(dataset)
     batch_size, workers = whole_number("batch_size", batch_size), whole_number("workers", workers)
@@ -58,7 +77,8 @@ def loader(
     if excluded := {"shuffle", "sampler", "batch_sampler", "collate_fn", "num_workers"} & {*options}:
         named = ", ".join(sorted(excluded))
         raise TypeError(f"loader() has an order of its own, and takes no {named}; workers=N is the number of workers")
-    batches = _Batches(whole, indices, batch_size, workers, drop_last, generator, collate)
+    shares = _shares(_units(whole, indices), max(workers, 1), *_place(rank, world_size), drop_last)
+    batches = _Batches(whole, shares, batch_size, drop_last, generator, collate)
     return DataLoader(batches, batch_size=None, num_workers=workers, generator=generator, **options)
 
 
@@ -72,51 +92,128 @@ def _part(dataset: object) -> tuple[ArchiveDataset[Any], Sequence[int]]:
     return whole, [indices[index] for index in dataset.indices]
 
 
+def _place(rank: int | None, world_size: int | None) -> tuple[int, int]:
+    """The rank, and the number of ranks. Raises ValueError."""
+    is_distributed = distributed.is_available() and distributed.is_initialized()
+    if rank is None:
+        rank = distributed.get_rank() if is_distributed else 0
+    if world_size is None:
+        world_size = distributed.get_world_size() if is_distributed else 1
+    rank, world_size = whole_number("rank", rank), whole_number("world_size", world_size)
+    if not 0 <= rank < world_size:
+        raise ValueError(f"rank must be from 0 on and below world_size, {world_size}, not {rank}")
+    return rank, world_size
+
+
+# --- which worker of which rank has an image
+
+
+class _Share(NamedTuple):
+    """What a worker decodes. images: how many it gives in an epoch; they are repeated where there are fewer. None: what
+    it has."""
+
+    units: list[Unit]
+    images: int | None = None
+
+    @property
+    def expected(self) -> int:
+        """How many images it gives."""
+        return sum(map(len, self.units)) if self.images is None else self.images
+
+
+def _units(dataset: ArchiveDataset[Any], indices: Iterable[int]) -> list[Unit]:
+    units = defaultdict[int, Unit](list)
+    for index in indices:
+        units[dataset.images.block_of(dataset.names[index])].append(index)
+    return list(units.values())
+
+
+def _shares(units: Sequence[Unit], workers: int, rank: int, world_size: int, drop_last: bool) -> list[_Share]:
+    """The shares of a rank's workers. An archive may be sorted by class: so units are dealt out in a random order, the
+    same on every rank."""
+    order = _shuffled(units, torch.Generator().manual_seed(0))
+    if world_size == 1:
+        return [_Share(own) for own in _dealt(order, workers)]
+    total, shares = sum(map(len, order)), world_size * workers
+    each = total // shares if drop_last else -(-total // shares)
+    borders = [total * share // shares for share in range(rank * workers, (rank + 1) * workers + 1)]
+    return [_Share(_between(order, start, max(stop, start + 1)), each) for start, stop in pairwise(borders)]
+
+
+def _dealt(units: Sequence[Unit], workers: int) -> list[list[Unit]]:
+    """The units of each of several workers, which have about as many images each."""
+    shares: list[list[Unit]] = [[] for _ in range(workers)]
+    total, start = sum(map(len, units)), 0
+    for unit in units:
+        shares[(2 * start + len(unit)) * workers // (2 * total)].append(unit)  # by the middle of the unit
+        start += len(unit)
+    return shares
+
+
+def _between(units: Sequence[Unit], start: int, stop: int) -> list[Unit]:
+    """The units from one image to another; those at the ends may be cut."""
+    starts = accumulate(map(len, units), initial=0)
+    cut = (unit[max(start - first, 0) : max(stop - first, 0)] for first, unit in zip(starts, units, strict=False))
+    return [unit for unit in cut if unit]
+
+
+def _shuffled(items: Sequence[T], draw: torch.Generator) -> list[T]:
+    return [items[i] for i in torch.randperm(len(items), generator=draw).tolist()]
+
+
+# --- in which order it gives them
+
+
 class _Batches(IterableDataset[Any]):
-    """Batches of shuffled images; in a worker, those of its share of the runs."""
+    """Batches of shuffled images; in a worker, those of its share."""
 
     def __init__(
-        self, dataset: ArchiveDataset[Any], indices: Sequence[int], batch_size: int, workers: int, drop_last: bool,
+        self, dataset: ArchiveDataset[Any], shares: Sequence[_Share], batch_size: int, drop_last: bool,
         generator: torch.Generator | None, collate: Callable[[list[Any]], Any],
     ) -> None:  # fmt: skip
-        self.dataset, self.batch_size, self.drop_last, self.collate = dataset, batch_size, drop_last, collate
+        self.dataset, self.shares, self.collate = dataset, shares, collate
+        self.batch_size, self.drop_last = batch_size, drop_last
         self._generator, self._epoch = generator, 0
-        runs = defaultdict[int, list[int]](list)
-        for index in indices:
-            runs[dataset.images.block_of(dataset.names[index])].append(index)
-        self.shares = [list[list[int]]() for _ in range(max(workers, 1))]
-        for run in sorted(runs.values(), key=len, reverse=True):
-            min(self.shares, key=lambda share: sum(map(len, share))).append(run)
 
     def __len__(self) -> int:
         beside = 0 if self.drop_last else self.batch_size - 1
-        return sum((sum(map(len, share)) + beside) // self.batch_size for share in self.shares)
+        return sum((share.expected + beside) // self.batch_size for share in self.shares)
 
     def __iter__(self) -> Iterator[Any]:
         worker = get_worker_info()
         seed = torch.randint(1 << 62, (), generator=self._generator) if worker is None else worker.seed
         draw = torch.Generator().manual_seed(int(seed) + self._epoch)
         self._epoch += 1  # of workers that live on, whose seed stays
-        share = self.shares[worker.id if worker else 0]
-        return map(self.collate, self.batches(share, draw))
+        items = self._items(self.shares[worker.id if worker else 0], draw)
+        while batch := list(islice(items, self.batch_size)):
+            if len(batch) == self.batch_size or not self.drop_last:
+                yield self.collate(batch)
 
-    def batches(self, runs: Sequence[list[int]], draw: torch.Generator) -> Iterator[list[Any]]:
-        """The items of each batch. They are taken before the next runs are decoded, which may drop theirs."""
+    def _items(self, share: _Share, draw: torch.Generator) -> Iterator[Any]:
+        """The items of an epoch."""
+        if share.images is None:
+            return self._pass(share.units, draw)
+        passes = (self._pass(share.units, draw) for _ in count())
+        return islice(chain.from_iterable(passes), share.images)
 
-        def shuffled(items: Sequence[Any]) -> list[Any]:
-            return [items[i] for i in torch.randperm(len(items), generator=draw).tolist()]
+    def _pass(self, units: Sequence[Unit], draw: torch.Generator) -> Iterator[Any]:
+        """The items of all images, each once. They are taken before the next are prefetched, which may drop theirs."""
+        for window in self._windows(_shuffled(units, draw)):
+            order = _shuffled([index for unit in window for index in unit], draw)
+            for portion in self.dataset.portions(order, most=self.batch_size):
+                yield from (self.dataset[index] for index in portion)
 
-        mixed, batch = shuffled(runs), list[Any]()
-        for start in range(0, len(mixed), MIXED_BLOCKS):
-            images = [i for run in mixed[start : start + MIXED_BLOCKS] for i in run]
-            self.dataset.prefetch(images)
-            for index in shuffled(images):
-                batch.append(self.dataset[index])
-                if len(batch) == self.batch_size:
-                    yield batch
-                    batch = []
-        if batch and not self.drop_last:
-            yield batch
+    def _windows(self, units: Iterable[Unit]) -> Iterator[list[Unit]]:
+        """Units whose images are shuffled together: as many runs as the dataset keeps, and the files between them."""
+        window, runs = list[Unit](), 0
+        for unit in units:
+            window.append(unit)
+            runs += not self.dataset.is_file(unit[0])
+            if runs == max(self.dataset.kept_blocks, 1):
+                yield window
+                window, runs = [], 0
+        if window:
+            yield window
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_generator": None}  # not of workers, which cannot be sent one
