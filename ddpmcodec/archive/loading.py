@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import accumulate, chain, count, islice, pairwise
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from itertools import accumulate, islice, pairwise
+from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar, get_args
 
 import torch
 from torch import distributed
 from torch.utils.data import DataLoader, IterableDataset, Subset, default_collate, get_worker_info
 
-from ddpmcodec.archive.dataset import ArchiveDataset
+from ddpmcodec.archive.dataset import FAULTS, ArchiveDataset
 from ddpmcodec.arguments import whole_number
+from ddpmcodec.errors import FormatError
 
 T = TypeVar("T")
 Unit: TypeAlias = "list[int]"  # numbers of images that are decoded together: of a run, or the one of a file
+OnError: TypeAlias = Literal["raise", "warn"]
 
 
 def loader(
@@ -26,6 +29,7 @@ def loader(
     rank: int | None = None,
     world_size: int | None = None,
     drop_last: bool = False,
+    on_error: OnError = "raise",
     generator: torch.Generator | None = None,
     collate: Callable[[list[Any]], Any] = default_collate,
     **options: Any,
@@ -55,12 +59,15 @@ def loader(
             `torch.distributed` where it is initialised already, otherwise 0 and 1. Give 0 and 1 where a library shares
             out the batches of a loader itself.
         drop_last: leave out batches that are smaller.
+        on_error: "warn" leaves out images that are damaged or have more than `max_pixels`, and warns of each once in
+            each process. An epoch then has fewer images; in distributed training, the worker repeats others.
         generator: the source of the order; None: PyTorch's own.
         collate: makes a batch of a list of items.
         options: further ones of PyTorch's DataLoader, such as `pin_memory` and `persistent_workers`.
 
-    Raises ValueError for batches of nothing, and for a rank that is none of world_size; TypeError for another kind of
-    data set, and for an option that the order excludes. Batches raise as images do.
+    Raises ValueError for batches of nothing, for a rank that is none of world_size, and for another `on_error`;
+    TypeError for another kind of data set, and for an option that the order excludes. Batches raise as images do, and
+    FormatError where a worker is to repeat images and has none that is whole.
 
     >>> import numpy as np
     >>> from ddpmcodec import archive
@@ -74,11 +81,13 @@ def loader(
     batch_size, workers = whole_number("batch_size", batch_size), whole_number("workers", workers)
     if batch_size < 1 or workers < 0:
         raise ValueError(f"a batch has 1 image or more, not {batch_size}, and workers are 0 or more, not {workers}")
+    if on_error not in get_args(OnError):
+        raise ValueError(f"on_error must be 'raise' or 'warn', not {on_error!r}")
     if excluded := {"shuffle", "sampler", "batch_sampler", "collate_fn", "num_workers"} & {*options}:
         named = ", ".join(sorted(excluded))
         raise TypeError(f"loader() has an order of its own, and takes no {named}; workers=N is the number of workers")
     shares = _shares(_units(whole, indices), max(workers, 1), *_place(rank, world_size), drop_last)
-    batches = _Batches(whole, shares, batch_size, drop_last, generator, collate)
+    batches = _Batches(whole, shares, batch_size, drop_last, on_error, generator, collate)
     return DataLoader(batches, batch_size=None, num_workers=workers, generator=generator, **options)
 
 
@@ -117,7 +126,7 @@ class _Share(NamedTuple):
 
     @property
     def expected(self) -> int:
-        """How many images it gives."""
+        """How many images it gives, unless some are left out."""
         return sum(map(len, self.units)) if self.images is None else self.images
 
 
@@ -169,11 +178,12 @@ class _Batches(IterableDataset[Any]):
 
     def __init__(
         self, dataset: ArchiveDataset[Any], shares: Sequence[_Share], batch_size: int, drop_last: bool,
-        generator: torch.Generator | None, collate: Callable[[list[Any]], Any],
+        on_error: OnError, generator: torch.Generator | None, collate: Callable[[list[Any]], Any],
     ) -> None:  # fmt: skip
         self.dataset, self.shares, self.collate = dataset, shares, collate
-        self.batch_size, self.drop_last = batch_size, drop_last
+        self.batch_size, self.drop_last, self.on_error = batch_size, drop_last, on_error
         self._generator, self._epoch = generator, 0
+        self._left_out = set[int]()
 
     def __len__(self) -> int:
         beside = 0 if self.drop_last else self.batch_size - 1
@@ -193,15 +203,27 @@ class _Batches(IterableDataset[Any]):
         """The items of an epoch."""
         if share.images is None:
             return self._pass(share.units, draw)
-        passes = (self._pass(share.units, draw) for _ in count())
-        return islice(chain.from_iterable(passes), share.images)
+        return islice(self._passes(share.units, draw), share.images)
+
+    def _passes(self, units: Sequence[Unit], draw: torch.Generator) -> Iterator[Any]:
+        """The items again and again. Raises FormatError where there are none."""
+        while True:
+            is_empty = True
+            for item in self._pass(units, draw):
+                yield item
+                is_empty = False
+            if is_empty:
+                count = sum(map(len, units))
+                raise FormatError(f"none of the {count} images of this share can be decoded: get the archive again")
 
     def _pass(self, units: Sequence[Unit], draw: torch.Generator) -> Iterator[Any]:
         """The items of all images, each once. They are taken before the next are prefetched, which may drop theirs."""
         for window in self._windows(_shuffled(units, draw)):
             order = _shuffled([index for unit in window for index in unit], draw)
-            for portion in self.dataset.portions(order, most=self.batch_size):
-                yield from (self.dataset[index] for index in portion)
+            wanted = (index for index in order if index not in self._left_out)
+            for portion in self.dataset.portions(wanted, most=self.batch_size):
+                for index in portion:
+                    yield from self._item(index)
 
     def _windows(self, units: Iterable[Unit]) -> Iterator[list[Unit]]:
         """Units whose images are shuffled together: as many runs as the dataset keeps, and the files between them."""
@@ -214,6 +236,17 @@ class _Batches(IterableDataset[Any]):
                 window, runs = [], 0
         if window:
             yield window
+
+    def _item(self, index: int) -> list[Any]:
+        """The item of an image; none, where it is to be left out."""
+        try:
+            return [self.dataset[index]]
+        except FAULTS as error:
+            if self.on_error == "raise":
+                raise
+            self._left_out.add(index)
+            warnings.warn(f"{self.dataset.names[index]} is left out: {error}", stacklevel=2)
+            return []
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_generator": None}  # not of workers, which cannot be sent one

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import re
+import warnings
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +19,7 @@ from torch.utils.data import Subset, random_split
 from ddpmcodec.archive import packing
 from ddpmcodec.archive.dataset import ArchiveDataset
 from ddpmcodec.archive.loading import loader
+from ddpmcodec.errors import ChecksumError, FormatError
 from pictures import create, crops
 
 pytestmark = [
@@ -288,6 +291,77 @@ def test_ranks_that_are_none_are_refused(path: Path) -> None:
             loader(dataset, 2, rank=rank, world_size=world_size)
     with pytest.raises(TypeError, match="world_size must be a whole number, not '2'"):
         loader(dataset, 2, rank=0, world_size="2")  # type: ignore[arg-type]
+
+
+# --- damaged images
+
+
+@pytest.fixture
+def damaged(path: Path, tmp_path: Path) -> Path:
+    """The archive, whose last four images are lost."""
+    data, found = bytearray(path.read_bytes()), tmp_path / "damaged.ddpma"
+    data[-3] ^= 1
+    found.write_bytes(data)
+    numbered(path)
+    return found
+
+
+LOST = [f"photo-{number:03}.png" for number in range(36, 40)]
+
+
+def test_a_damaged_image_is_an_error_that_names_the_archive(damaged: Path) -> None:
+    dataset = ArchiveDataset(damaged, transform=number_of)
+    with pytest.raises(ChecksumError, match=rf"^{re.escape(str(damaged))}: 4 of 40 images are lost \(photo-036.png"):
+        listed(loader(dataset, 4))
+
+
+def test_damaged_images_can_be_left_out_with_a_warning_for_each(damaged: Path) -> None:
+    batches = loader(ArchiveDataset(damaged, transform=number_of), 8, on_error="warn")
+    with pytest.warns(UserWarning, match="is left out") as warned:
+        assert sorted(joined(listed(batches))) == list(range(36))
+    texts = sorted(str(warning.message) for warning in warned)
+    assert [text[:13] for text in texts] == LOST
+    assert all(f" is left out: {damaged}: 4 of 40 images are lost" in text for text in texts)
+    with warnings.catch_warnings(action="error"):
+        assert sorted(joined(listed(batches))) == list(range(36))
+
+
+def test_damaged_files_can_be_left_out(drawings: Path) -> None:
+    data = bytearray(drawings.read_bytes())
+    data[-3] ^= 1
+    batches = loader(ArchiveDataset(bytes(data), red), 8, on_error="warn")
+    with pytest.warns(UserWarning, match="119.png is left out: 1 of 120 images are lost"):
+        assert sorted(joined(listed(batches))) == list(range(119))
+
+
+def test_images_that_are_too_large_can_be_left_out() -> None:
+    pictures = {f"{n}.png": Image.new("RGB", (65 + n, 64), (n, 0, 0)) for n in range(3)}
+    dataset = ArchiveDataset(create(pictures, None), red, max_pixels=66 * 64)
+    with pytest.warns(UserWarning, match=r"2\.png is left out: 2\.png claims 67 x 64 pixels"):
+        assert sorted(joined(listed(loader(dataset, 8, on_error="warn")))) == [0, 1]
+
+
+@pytest.mark.filterwarnings("ignore:photo-.* is left out")
+def test_ranks_repeat_images_in_place_of_those_that_are_left_out(damaged: Path) -> None:
+    found = []
+    for rank in range(2):
+        dataset = ArchiveDataset(damaged, transform=number_of)
+        found.append(listed(loader(dataset, 5, rank=rank, world_size=2, on_error="warn")))
+    assert [[len(batch) for batch in batches] for batches in found] == [[5] * 4] * 2
+    assert {number for batches in found for number in joined(batches)} == {*range(36)}
+
+
+@pytest.mark.filterwarnings("ignore:photo-.* is left out")
+def test_a_rank_without_whole_images_is_an_error(damaged: Path) -> None:
+    part = Subset(ArchiveDataset(damaged, transform=number_of), range(36, 40))
+    assert listed(loader(part, 2, on_error="warn")) == []
+    with pytest.raises(FormatError, match="none of the 2 images of this share can be decoded: get the archive again"):
+        listed(loader(part, 2, rank=0, world_size=2, on_error="warn"))
+
+
+def test_other_ways_with_errors_are_refused(path: Path) -> None:
+    with pytest.raises(ValueError, match="on_error must be 'raise' or 'warn', not 'ignore'"):
+        loader(ArchiveDataset(path), 2, on_error="ignore")  # type: ignore[arg-type]
 
 
 # --- arguments
