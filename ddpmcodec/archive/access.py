@@ -67,7 +67,12 @@ class _Group(NamedTuple):
 
     block: int
     entries: tuple[Entry, ...]
+    pixels: int  # of all of them
     is_file: bool = False
+
+    @classmethod
+    def of(cls, block: int, entries: tuple[Entry, ...], is_file: bool = False) -> _Group:
+        return cls(block, entries, sum(entry.pixels for entry in entries), is_file)
 
 
 class _Location(NamedTuple):
@@ -207,7 +212,7 @@ class ArchiveFile(Mapping[str, Image.Image]):
         codings = [opened.archive.index.blocks[opened.groups[run].block].coding for run in runs]
         for number, model_id in {(coding.model_number, coding.model_id) for coding in codings if coding}:
             registry.written_with(number, model_id, given, "archive")  # read once, before threads ask for it
-        largest = max(sum(entry.pixels for entry in opened.groups[run].entries) for run in runs)
+        largest = max(opened.groups[run].pixels for run in runs)
         run_all(lambda run: self._kept(opened, run), runs, side_by_side(largest))
 
     def close(self) -> None:
@@ -237,9 +242,9 @@ class ArchiveFile(Mapping[str, Image.Image]):
 def _groups(number: int, block: Block) -> list[_Group]:
     """The groups of a block."""
     if block.kind == FILES:
-        return [_Group(number, (entry,), is_file=True) for entry in block.entries]
+        return [_Group.of(number, (entry,), is_file=True) for entry in block.entries]
     ranges = run_ranges(block) if block.kind == CONTEXT else [range(len(block.entries))]
-    return [_Group(number, block.entries[run.start : run.stop]) for run in ranges]
+    return [_Group.of(number, block.entries[run.start : run.stop]) for run in ranges]
 
 
 def _path_or_bytes(data: Any) -> str | bytes:

@@ -85,6 +85,8 @@ class ArchiveDataset(Dataset[Item], Generic[Item]):
         self.reduce, self.kept_blocks = scale_of(reduce), kept_blocks
         self.images = open_archive(source, model=model, kept_blocks=kept_blocks, max_pixels=max_pixels)
         self.names = list(self.images)
+        self._sizes = [entry.pixels for entry in self.images.index.entries]
+        self._files = {index for index, name in enumerate(self.names) if self.images.is_file(name)}
         self.transform: Callable[[Image.Image], Any] = to_tensor if transform is None else transform
         self._ahead = dict[int, Image.Image]()  # files that `prefetch` decoded
 
@@ -119,11 +121,11 @@ class ArchiveDataset(Dataset[Item], Generic[Item]):
         """Decode the runs of these images, and those that are files, on all threads; workers of a DataLoader share the
         threads. Runs are kept as by `ArchiveFile.prefetch`; files until they are asked for, or until the next prefetch,
         unless they have more than 4 megapixels together. Indices that are no numbers of images, which a subclass may
-        have, are ignored. What is wrong with an image is raised when it is asked for."""
+        have, are ignored. What is wrong with one image is raised when it is asked for."""
         numbers = {index for index in indices if 0 <= index < len(self.names)}
-        files = sorted(index for index in numbers if self.is_file(index))
+        files = sorted(numbers & self._files)
         with suppress(ImageError):
-            self.images.prefetch(self.names[index] for index in numbers.difference(files))
+            self.images.prefetch(self.names[index] for index in numbers - self._files)
         self._ahead = {}  # before others are made
         if self._decode_side_by_side(files):
             decoded = run_all(self._sound, files)
@@ -131,7 +133,7 @@ class ArchiveDataset(Dataset[Item], Generic[Item]):
 
     def is_file(self, index: int) -> bool:
         """Whether the image of this number is a file of its own, as in `ArchiveFile.is_file`."""
-        return self.images.is_file(self.names[index])
+        return index in self._files
 
     def close(self) -> None:
         """Close the archive, and free the images that are kept. Workers that were forked have their own."""
@@ -145,7 +147,7 @@ class ArchiveDataset(Dataset[Item], Generic[Item]):
         self.close()
 
     def _pixels(self, index: int) -> int:
-        return self.images.index.entries[index].pixels if 0 <= index < len(self.names) else 0
+        return self._sizes[index] if 0 <= index < len(self.names) else 0
 
     def _decode_side_by_side(self, files: Sequence[int]) -> bool:
         """Whether that uses more threads than one after another, each on as many as it has tiles; and they fit."""
