@@ -57,7 +57,7 @@ def write_file(
     output one fails. data: all of it, or parts, of which one at a time is in memory. like: the files that it is made
     from. It gets the modification time of the newest, unless `dated` is off, and permits nobody more than each of them
     does, or the file that it replaces. still: called when all is on disk, before the file takes its name; where it
-    raises, what is there stays. Of several such writers in a folder one at a time does both. Devices and pipes are
+    raises, what is there stays. Of several such writers of a file one at a time does both. Devices and pipes are
     written to directly. Raises OutputError when the file is there, or cannot be written (no permission), DiskError
     where the disk takes no more, and BrokenPipeError when nobody reads a pipe.
     """
@@ -79,6 +79,27 @@ def write_file(
         ) from error
     except (OSError, UnicodeEncodeError) as error:
         raise _unwritable(output, error) from error
+
+
+@contextlib.contextmanager
+def owned(folder: Path) -> Iterator[bool]:
+    """Whether no other process has this folder, which is made where it is missing, and removed where nothing was put
+    into it. Where the system or the disk has no locks nobody knows. Raises OSError."""
+    made = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        if fcntl is None:
+            yield True
+            return
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            yield _locks(descriptor)
+        finally:
+            os.close(descriptor)
+    finally:
+        if made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def write_below(output: Path, data: bytes, *, replace: bool = True, like: Iterable[Path] = ()) -> None:
@@ -190,7 +211,7 @@ def _write(target: Path, parts: Iterable[Part], publish: Publish, like: list[os.
 
 def _if_still(still: Callable[[], object], publish: Publish) -> Publish:
     def publish_if_still(temporary: Path, target: Path) -> None:
-        with _locked(target.parent):
+        with _locked(target):
             still()
             publish(temporary, target)
 
@@ -198,12 +219,12 @@ def _if_still(still: Callable[[], object], publish: Publish) -> Publish:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """One process at a time is in here, where the system has locks, and the folder can be read and has one."""
+def _locked(target: Path) -> Iterator[None]:
+    """One process at a time is in here for a file, where there is one, and the system and the disk have locks."""
     with contextlib.ExitStack() as opened:
         if fcntl is not None:
             with contextlib.suppress(OSError):
-                descriptor = os.open(folder, os.O_RDONLY)
+                descriptor = os.open(target, os.O_RDONLY)
                 opened.callback(os.close, descriptor)
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
