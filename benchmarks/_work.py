@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TextIO
 from tqdm import tqdm
 
 from ddpmcodec import cluster
-from ddpmcodec.errors import DdpmError
+from ddpmcodec.errors import DdpmError, OutputError
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import run_all
 
@@ -87,7 +87,10 @@ class Work:
                 f"{self.partial_file}: unfinished work of another command, data set or model: finish it with the same"
                 " command, delete the file, or give another --out"
             )
-        return dict(json.loads(line) for line in lines)
+        try:
+            return dict(json.loads(line) for line in lines)
+        except ValueError as error:
+            raise DdpmError(f"{self.partial_file}: is damaged ({error}): delete it, and begin again") from error
 
     def _work(self, left: Sequence[Unit], total: float, quiet: bool, side_by_side: bool, ray: str | None) -> None:
         with self._open() as file, self._bar(left, total, quiet) as bar:
@@ -99,8 +102,7 @@ class Work:
             def keep(unit: Unit, value: Any) -> None:
                 with lock:
                     self.known[unit.key] = value
-                    file.write(json.dumps([unit.key, value], allow_nan=False) + "\n")
-                    file.flush()
+                    self._append(file, json.dumps([unit.key, value], allow_nan=False) + "\n")
                     bar.n = min(bar.n + unit.weight, total)  # weights are rounded, and tqdm warns of more than all
                     bar.update(0)
 
@@ -132,6 +134,17 @@ class Work:
         if not kept:
             file.write(self.head + "\n")
         return file
+
+    def _append(self, file: TextIO, line: str) -> None:
+        """Raises OutputError."""
+        try:
+            file.write(line)
+            file.flush()
+        except OSError as error:
+            raise OutputError(
+                f"{self.partial_file}: cannot be written ({error.strerror}): it keeps what was finished before; make"
+                " room, and give the same command again"
+            ) from error
 
     def _kept(self) -> str:
         """What the file holds, without a last line that was cut off."""

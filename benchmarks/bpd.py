@@ -92,7 +92,7 @@ def run(
     available, skipped = sort_out(BASELINES if baselines else ())
     data = dataset.describe()
     denoiser = described(plan.denoiser) if plan.bits_back else None
-    work = Work(out, KIND, identity(data, model, denoiser=denoiser))
+    work = Work(out, KIND, identity(data, model, denoiser=denoiser, webp=source is None))
     contenders = [*_ours(model, plan, webp=source is None), *map(_baseline, available)]
     tasks = {task.name: task for each in contenders for task in each.tasks}
     units = [unit for task in tasks.values() for unit in task.units(dataset.images)]

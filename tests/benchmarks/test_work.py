@@ -69,6 +69,14 @@ def test_a_line_that_was_cut_off_is_done_again(tmp_path: Path) -> None:
     assert [json.loads(line) for line in kept.read_text().splitlines()[1:]] == [["0^2", 0], ["1^2", 1], ["2^2", 4]]
 
 
+def test_kept_work_that_is_damaged_is_named(tmp_path: Path) -> None:
+    Work(tmp_path, "bpd", IDENTITY).results(Squares().units(2), quiet=True)
+    kept = tmp_path / "bench-bpd.partial.jsonl"
+    kept.write_text(kept.read_text().replace('["0^2"', '["0^2'))
+    with pytest.raises(DdpmError, match=r"bench-bpd.partial.jsonl: is damaged \(.*\): delete it, and begin again"):
+        Work(tmp_path, "bpd", IDENTITY)
+
+
 def test_unfinished_work_on_something_else_is_refused(tmp_path: Path) -> None:
     Work(tmp_path, "bpd", IDENTITY).results(Squares().units(1), quiet=True)
     with pytest.raises(DdpmError, match=r"unfinished work of another command, data set or model: finish it"):
