@@ -29,10 +29,12 @@ def export(
     A model has the networks of all efforts. Where two runs have the same network, the one named later wins.
     """
     refuse_image_name(output, "export", ".safetensors")
-    check_output(Path(output), None, force=force)
     from ddpmcodec.models.context import parse
     from ddpmcodec.training.context_run import export as exported
+    from ddpmcodec.training.state import FILE
 
+    for run in runs:
+        check_output(Path(output), Path(run, FILE), force=force)
     folders, called = [Path(run) for run in runs], name or Path(output).stem
     with naming_options():
         content = exported(folders, called, base=base)

@@ -87,6 +87,8 @@ def train_gaussian(
         **options,  # type: ignore[arg-type]
     )
     given = chosen()
+    if {"steps", "hours"} <= given:
+        raise click.UsageError("--steps takes the place of --hours: give one of them")
     named = given & {"data", "validate", *options} | ({"architecture"} if given & {"width", "blocks"} else set())
     how = {"resume": resume, "chosen": named, "evaluate_minutes": evaluate_minutes, "compiled": compiled}
     trainer = trained(out, lambda: gaussian_trainer.train(settings, Path(out), say, **how))  # type: ignore[arg-type]

@@ -32,7 +32,7 @@ from ddpmcodec.training.context_trainer import (
     networks_of,
     tensors_of,
 )
-from ddpmcodec.training.data import Mixture, Pixels, crops_of, image_sets, left_out
+from ddpmcodec.training.data import Images, Mixture, Pixels, crops_of, image_sets, left_out
 from ddpmcodec.training.optim import device_of
 from ddpmcodec.training.run import Say
 from ddpmcodec.training.trainable import Trainable
@@ -57,23 +57,30 @@ def train(
 
     Raises TrainingError when the data or the saved state cannot be used, or `out` holds a run and `resume` is off.
     """
-    settings, resumes = run.settings_of(out, settings, resume=resume, chosen=chosen, changes=CHANGES)
+    with run.alone_in(out):
+        settings, resumes = run.settings_of(out, settings, resume=resume, chosen=chosen, changes=CHANGES)
+        trainer = _trainer(settings, out, say, state.read(out) if resumes else None, device, compiled)
+        if trainer.compiled and trainer.progress() < 1:
+            run.compile_first(trainer, say)
+        return trainer, run.run(trainer, out, say, evaluate_minutes=evaluate_minutes)
+
+
+def _trainer(
+    settings: ContextSettings, out: Path, say: Say, saved: state.State | None, device: str | None, compiled: bool | None
+) -> ContextTrainer:
     where = device_of(device)
-    sets, held_out = image_sets(settings.data, validate=settings.validate, hold_out=settings.hold_out)
-    saved = state.read(out) if resumes else None
-    compiled = run.compiles(compiled, saved)
+    images = image_sets(settings.data, validate=settings.validate, hold_out=settings.hold_out)
     trainer = ContextTrainer(
-        settings, _batches(settings, sets, where, say), held_out_batches(held_out), device=where, compiled=compiled,
-        networks=networks_of(saved, out) if saved else None,
+        settings, _batches(settings, images, where, say), held_out_batches(images.held_out), device=where,
+        compiled=run.compiles(compiled, saved), networks=networks_of(saved, out) if saved else None,
     )  # fmt: skip
+    trainer.images_digest = images.digest
+    run.say_if_changed(saved, images.digest, say)
     if saved:
         with state.is_state(out):
             trainer.restore(saved)
     _require_codable(trainer.networks)
-    if compiled and trainer.progress() < 1:
-        run.compile_first(trainer, say)
-    done = run.run(trainer, out, say, evaluate_minutes=evaluate_minutes)
-    return trainer, done
+    return trainer
 
 
 def _require_codable(networks: Mapping[str, Trainable]) -> None:
@@ -95,7 +102,7 @@ def _require_codable(networks: Mapping[str, Trainable]) -> None:
 
 def fit(
     data: str | Path | Pixels | Sequence[str | Path], out: str | Path, *, name: str = "mine",
-    base: str | None = "photo", say: Say = print, resume: bool = False, device: str | None = None,
+    base: str = "photo", say: Say = print, resume: bool = False, device: str | None = None,
     compiled: bool | None = None, **settings: Any,
 ) -> ContextModel:  # fmt: skip
     """Train networks and put them into a model, in one call: `ddpmcodec train` and `ddpmcodec export`.
@@ -103,7 +110,7 @@ def fit(
     Parameters:
         data: folders of images, or uint8 [N, H, W, 3], which `out` keeps.
         out: the folder of the run; it gets `model.safetensors`, too.
-        name: of the model. base: the model that has the networks which are not trained; None: all are.
+        name: of the model. base: the model that has the networks which are not trained.
         settings: of `ContextSettings`: `hours`, `effort`, `roles`, `network` and others.
 
     Returns the model, as `encode` and `decode` take it (`model=`). After SIGTERM it is of an unfinished run, which goes
@@ -124,19 +131,35 @@ def fit(
     else:
         sources = [Path(source) for source in ([data] if isinstance(data, (str, Path)) else data)]
     chosen = ContextSettings(tuple(str(source.absolute()) for source in sources), **settings)
-    if isinstance(data, np.ndarray) and not state.exists(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        np.save(array, data)
-    train(chosen, folder, say, resume=resume, chosen=settings, device=device, compiled=compiled)
+    _require_base(base, chosen)
+    if isinstance(data, np.ndarray):
+        _keep(data, array, begins=not state.exists(folder))
+    train(chosen, folder, say, resume=resume, chosen={*settings, "data"}, device=device, compiled=compiled)
     content = export([folder], name, base=base)
     model = parse(content, str(folder / MODEL))
     write_file(folder / MODEL, content, replace=True)
     return model
 
 
-def _batches(settings: ContextSettings, sets: Sequence[list[Pixels]], where: torch.device, say: Say) -> Batches:
-    crops = crops_of(sets, settings.crop, settings.seed, settings.camera_share)
-    if note := left_out(sets, crops):
+def _require_base(base: str, settings: ContextSettings) -> None:
+    """Raises ModelError or TrainingError where a model does not have what is not trained: before that takes hours."""
+    trained = {f"{settings.effort}.{role}" for role in settings.roles}
+    if missing := [key for key in ALL if key not in trained and key not in Contents(base).components]:
+        raise TrainingError(f"{base}: lacks the networks {', '.join(missing)} (effort.role): name another base=...")
+
+
+def _keep(images: Pixels, path: Path, *, begins: bool) -> None:
+    """Keeps the images of a run. Raises TrainingError where they are not those that it was begun with."""
+    if begins:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, images)
+    elif not np.array_equal(np.load(path), images):
+        raise TrainingError(f"{path.parent}: its run was started with other images: train in another folder")
+
+
+def _batches(settings: ContextSettings, images: Images, where: torch.device, say: Say) -> Batches:
+    crops = crops_of(images.sets, settings.crop, settings.seed, settings.camera_share)
+    for note in (*images.notes, *left_out(images.sets, crops.parts)):
         say(note)
     source = Source(crops, settings.seed, SOURCE_PIXELS * settings.batch)
     return source if where.type == "cpu" else Ahead(source, threads=os.cpu_count() or 1)

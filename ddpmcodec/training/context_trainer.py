@@ -17,7 +17,7 @@ from ddpmcodec.errors import TrainingError
 from ddpmcodec.models.architectures import RESIDUAL
 from ddpmcodec.models.context import BAND_ROLES, EFFORTS, ROLES, network_of, parse, part
 from ddpmcodec.models.registry import read
-from ddpmcodec.training import state
+from ddpmcodec.training import run, state
 from ddpmcodec.training.optim import Muon, product_type
 from ddpmcodec.training.replay import (
     FIRST,
@@ -114,7 +114,7 @@ class ContextTrainer:
         Raises TrainingError where networks cannot begin as `settings` say, ModelError where they name no model.
         """
         self.settings, self.source, self.held_out = settings, source, held_out
-        self.step, self.seconds = 0, 0.0
+        self.step, self.seconds, self.images_digest = 0, 0.0, ""
         torch.manual_seed(settings.seed)
         size = settings.effort if settings.size is None else settings.size
         if networks is None:
@@ -163,10 +163,11 @@ class ContextTrainer:
         role = self.round[self.step % len(self.round)]
         value = self.loss(self.networks[role], self.replay.draw(role, self.settings.batch), self.dtype)
         value.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.networks[role].parameters(), CLIP)
+        norm = torch.nn.utils.clip_grad_norm_(self.networks[role].parameters(), CLIP)
+        bits = float(value.detach())
+        run.require_finite(bits, float(norm), self.step)
         self._step_optimizers(role)
         self.step += 1
-        bits = float(value.detach())
         return {"loss": bits, f"loss_{role}": bits}
 
     def _step_optimizers(self, role: str) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 from zipfile import BadZipFile
 
 import numpy as np
@@ -146,6 +148,12 @@ class Crops:
         crops = [self._crop(self.images[number], rng) for number in self._numbers(step, count)]
         return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float()
 
+    def each(self, most: int) -> Tensor:
+        """[N, 3, size, size] float32, 0..255: a crop of each of the first images, `most` at most."""
+        rng = np.random.default_rng(self.seed)
+        crops = [self._crop(image, rng) for image in self.images[:most]]
+        return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float()
+
     def _numbers(self, step: int, count: int) -> list[int]:
         """The numbers of the images of a step."""
         draws = (divmod(position, len(self.order)) for position in range(step * count, (step + 1) * count))
@@ -213,15 +221,50 @@ class Mixture:
 # --- what a run trains and evaluates on
 
 
-def image_sets(
-    data: Sequence[str], *, validate: str | None = None, hold_out: int | None = None
-) -> tuple[list[list[Pixels]], list[Pixels]]:
-    """Training images of every data set, and the images to evaluate on: those of `validate`, or the last ones of the
-    first set. hold_out: how many these are; None: a tenth, `MOST_HELD_OUT` at most. Raises TrainingError where there
-    are none."""
+class Images(NamedTuple):
+    """Training images of every data set, images to evaluate on, and notes for the user."""
+
+    sets: list[list[Pixels]]
+    held_out: list[Pixels]
+    notes: list[str]
+
+    @property
+    def digest(self) -> str:
+        """Of all pixels, in their order."""
+        whole = hashlib.sha256()
+        for images in (*self.sets, self.held_out):
+            whole.update(len(images).to_bytes(8))
+            for image in images:
+                whole.update(_digest(image))
+        return whole.hexdigest()
+
+
+def image_sets(data: Sequence[str], *, validate: str | None = None, hold_out: int | None = None) -> Images:
+    """Training images, and the images to evaluate on: those of `validate` (of CIFAR-10 its test images), or the last
+    ones of the first set. hold_out: how many these are; None: a tenth, `MOST_HELD_OUT` at most. Training images that
+    are held out, too, are left out. Raises TrainingError where nothing is left to train or to evaluate on."""
+    return without_held_out(*_split(data, validate, hold_out))
+
+
+def without_held_out(sets: list[list[Pixels]], held_out: list[Pixels]) -> Images:
+    """Training images but those that are held out, too. Raises TrainingError where none are left."""
+    known = {_digest(image) for image in held_out}
+    others = [[image for image in images if _digest(image) not in known] for images in sets]
+    count = sum(map(len, sets)) - sum(map(len, others))
+    if not all(others):
+        raise TrainingError("all images of a data set are held out, too: name others to evaluate on with validate=...")
+    note = f"{count} training images are held out, too, and left out"
+    return Images(others, held_out, [note] if count else [])
+
+
+def _digest(image: Pixels) -> bytes:
+    return hashlib.sha256(repr(image.shape).encode() + np.ascontiguousarray(image).tobytes()).digest()
+
+
+def _split(data: Sequence[str], validate: str | None, hold_out: int | None) -> tuple[list[list[Pixels]], list[Pixels]]:
     sets = load_sets(data)
     if validate is not None:
-        return sets, load_images(validate)
+        return sets, load_images(validate, "test")
     first, others = sets[0], sets[1:]
     held_out = min(MOST_HELD_OUT, max(1, len(first) // 10)) if hold_out is None else hold_out
     if not 0 < held_out < len(first):
@@ -248,9 +291,8 @@ def _usual_side(images: Sequence[Pixels]) -> int:
     return int(np.median([min(image.shape[:2]) for image in images]))
 
 
-def left_out(sets: Sequence[list[Pixels]], crops: Mixture) -> str | None:
-    """A note about images that are smaller than the crops of their set; None where there are none."""
-    count, used = sum(map(len, sets)), sum(len(part.images) for part in crops.parts)
-    if used == count:
-        return None
-    return f"{count - used} of {count} training images are smaller than the crops, and left out"
+def left_out(sets: Sequence[list[Pixels]], parts: Sequence[Crops]) -> list[str]:
+    """A note where images are smaller than the crops of their set."""
+    count, used = sum(map(len, sets)), sum(len(part.images) for part in parts)
+    note = f"{count - used} of {count} training images are smaller than the crops, and left out"
+    return [note] if used < count else []

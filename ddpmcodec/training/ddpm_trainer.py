@@ -11,11 +11,10 @@ draws other noise than a CPU does.
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -35,7 +34,7 @@ from ddpmcodec.paper.paper_denoiser import PaperDenoiser
 from ddpmcodec.paper.schedule import Levels, cosine, ddpm_linear
 from ddpmcodec.paper.unet import CIFAR10, UNet, UNetConfig
 from ddpmcodec.training import run, state
-from ddpmcodec.training.data import Crops, DeviceCrops, Pixels, load_sets
+from ddpmcodec.training.data import Crops, DeviceCrops, Images, left_out, load_sets, without_held_out
 from ddpmcodec.training.ddpm_objective import NoiseSchedule, Objective, losses, noisy_batch
 from ddpmcodec.training.optim import device_of, follow
 from ddpmcodec.training.run import Count, CountFrom0, LevelCount, Positive, Say, Seed
@@ -145,7 +144,7 @@ class DdpmTrainer:
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=settings.rate)
         self.schedule = NoiseSchedule(settings.noise_levels(), where.device)
         self.flops = (1 + BACKWARD) * flops(settings.network, settings.size)
-        self.step, self.seconds = 0, 0.0
+        self.step, self.seconds, self.images_digest = 0, 0.0, ""
 
     def compile(self) -> None:
         """Compile the network before training time counts: it takes minutes."""
@@ -168,8 +167,7 @@ class DdpmTrainer:
         total = self._total(self._backward(self.crops.batch(self.step, settings.batch)))
         gradient_norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), CLIP)
         loss, norm = torch.stack([total, gradient_norm]).tolist()  # once a step is waited for the device
-        if not math.isfinite(loss + norm):
-            raise run.diverged(loss, self.step)
+        run.require_finite(loss, norm, self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = settings.rate * min(1.0, (self.step + 1) / settings.warmup)
         self.optimizer.step()
@@ -260,36 +258,45 @@ def train(
     Raises TrainingError when the data, the device, the settings or the saved state cannot be used, or `out` holds a run
     and `resume` is off.
     """
-    settings, resumes = run.settings_of(out, settings, resume=resume, chosen=chosen, changes=CHANGES)
-    images, held_out = split(settings)
-    with processes(device) as where:
+    with processes(device) as where, nullcontext() if where.rank else run.alone_in(out):
+        tell: Say = (lambda _: None) if where.rank else say
+        settings, resumes = run.settings_of(out, settings, resume=resume, chosen=chosen, changes=CHANGES)
         _check(settings, where)
-        crops = DeviceCrops(images, settings.size, settings.seed, where.device)
+        images, held_out = split(settings)
+        crops = DeviceCrops(images.sets[0], settings.size, settings.seed, where.device)
+        for note in (*images.notes, *left_out(images.sets, [crops])):
+            tell(note)
         held_out = None if held_out is None else held_out.to(where.device)
         saved = state.read(out) if resumes else None
         trainer = DdpmTrainer(settings, crops, where, held_out, compiled=run.compiles(compiled, saved))
+        trainer.images_digest = images.digest
+        run.say_if_changed(saved, images.digest, tell)
         if saved:
             with state.is_state(out):
                 trainer.restore(saved)
         if trainer.compiled and trainer.progress() < 1:
-            run.compile_first(trainer, say if where.rank == 0 else lambda _: None)
+            run.compile_first(trainer, tell)
         how = {"evaluate_minutes": evaluate_minutes, "writes": where.rank == 0, "agree": where.any}
         done = run.run(trainer, out, say, **how)  # type: ignore[arg-type]
     return trainer, done
 
 
-def split(settings: DdpmSettings) -> tuple[list[Pixels], Tensor | None]:
-    """Images to train on, and a crop of each that is held out, uint8 [N, 3, size, size]. Raises TrainingError."""
+def split(settings: DdpmSettings) -> tuple[Images, Tensor | None]:
+    """Images to train on, all in one set, and a crop of each that is held out, uint8 [N, 3, size, size]; None where
+    none is. Raises TrainingError."""
     images = [image for images in load_sets(settings.data) for image in images]
-    if not settings.hold_out:
-        return images, None
-    if len(images) <= settings.hold_out:
+    count, size = settings.hold_out, settings.size
+    if count >= len(images):
         raise TrainingError(
-            f"{settings.data[0]}: {len(images)} images, of which hold_out=... keeps {settings.hold_out}; nothing is"
+            f"{settings.data[0]}: {len(images)} images, of which hold_out=... keeps {count}; nothing is"
             " left: give a smaller hold_out=..."
         )
-    held = Crops(images[-settings.hold_out :], settings.size, seed=1).batch(0, settings.hold_out)
-    return images[: -settings.hold_out], held.to(torch.uint8)
+    apart = without_held_out([images[: len(images) - count]], images[len(images) - count :])
+    for what, some in (("is to be trained on", apart.sets[0]), ("is held out", apart.held_out)):
+        if some and all(min(image.shape[:2]) < size for image in some):
+            raise TrainingError(f"no image that {what} has {size} x {size} pixels: give a smaller size=...")
+    held_out = Crops(apart.held_out, size, seed=1).each(count).to(torch.uint8) if count else None
+    return apart, held_out
 
 
 def _check(settings: DdpmSettings, where: Processes) -> None:

@@ -188,7 +188,7 @@ class GaussianTrainer:
         self.rates = [settings.muon_rate, settings.adam_rate]
         self.compiled = compiled
         self.loss = torch.compile(loss, dynamic=False) if compiled else loss
-        self.step, self.seconds = 0, 0.0
+        self.step, self.seconds, self.images_digest = 0, 0.0, ""
 
     def _start_from(self, source: str) -> None:
         if state.exists(Path(source)):
@@ -233,6 +233,7 @@ class GaussianTrainer:
         value = self.loss(TrainingPredictor(self.network), batch)
         value.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), CLIP)
+        run.require_finite(float(value.detach()), float(norm), self.step)
         multiplier = min(1.0, (self.step + 1) / settings.warmup) * (1 - self.progress())
         for optimizer, rate in zip(self.optimizers, self.rates, strict=True):
             optimizer.param_groups[0]["lr"] = rate * multiplier
@@ -286,18 +287,25 @@ def averaged_network(folder: Path) -> TrainableGaussian:
     return network
 
 
-def crops_and_held_out(settings: GaussianSettings, say: Say = print) -> tuple[Mixture, Tensor]:
-    """Training crops, and images to evaluate on, uint8 [N, 3, side, side] (`data.image_sets`). Raises TrainingError
+class Parts(NamedTuple):
+    """Of images: training crops; a crop of each that is held out, uint8 [N, 3, side, side]; `data.Images.digest`."""
+
+    crops: Mixture
+    held_out: Tensor
+    digest: str
+
+
+def crops_and_held_out(settings: GaussianSettings, say: Say = print) -> Parts:
+    """What a run trains and evaluates on (`data.image_sets`). Raises TrainingError
     where there is nothing to train or to evaluate on."""
     if settings.crop % MULTIPLE:
         raise TrainingError(f"crops of {settings.crop} pixels: crop=... must be a multiple of {MULTIPLE}")
-    sets, held = image_sets(settings.data, validate=settings.validate, hold_out=settings.hold_out)
-    crops = crops_of(sets, settings.crop, settings.seed, settings.camera_share, multiple=MULTIPLE)
-    if note := left_out(sets, crops):
+    images = image_sets(settings.data, validate=settings.validate, hold_out=settings.hold_out)
+    crops = crops_of(images.sets, settings.crop, settings.seed, settings.camera_share, multiple=MULTIPLE)
+    for note in (*images.notes, *left_out(images.sets, crops.parts)):
         say(note)
-    count = min(settings.evaluate_images, len(held))
-    chosen = crops_of([held], settings.crop, 1, multiple=MULTIPLE).batch(0, count)
-    return crops, chosen.to(torch.uint8)
+    (held_out,) = crops_of([images.held_out], settings.crop, 1, multiple=MULTIPLE).parts
+    return Parts(crops, held_out.each(settings.evaluate_images).to(torch.uint8), images.digest)
 
 
 def train(
@@ -312,14 +320,17 @@ def train(
 
     Raises TrainingError when the data or the saved state cannot be used, or `out` holds a run and `resume` is off.
     """
-    settings, resumes = run.settings_of(out, settings, resume=resume, chosen=chosen, changes=CHANGES)
-    crops, held_out = crops_and_held_out(settings, say)
-    saved = state.read(out) if resumes else None
-    compiled = run.compiles(compiled, saved)
-    trainer = GaussianTrainer(settings, crops, held_out, compiled=compiled, begins=not resumes)
-    if saved:
-        with state.is_state(out):
-            trainer.restore(saved)
-    if compiled and trainer.progress() < 1:
-        run.compile_first(trainer, say)
-    return trainer, run.run(trainer, out, say, evaluate_minutes=evaluate_minutes)
+    with run.alone_in(out):
+        settings, resumes = run.settings_of(out, settings, resume=resume, chosen=chosen, changes=CHANGES)
+        crops, held_out, digest = crops_and_held_out(settings, say)
+        saved = state.read(out) if resumes else None
+        compiled = run.compiles(compiled, saved)
+        trainer = GaussianTrainer(settings, crops, held_out, compiled=compiled, begins=not resumes)
+        trainer.images_digest = digest
+        run.say_if_changed(saved, digest, say)
+        if saved:
+            with state.is_state(out):
+                trainer.restore(saved)
+        if compiled and trainer.progress() < 1:
+            run.compile_first(trainer, say)
+        return trainer, run.run(trainer, out, say, evaluate_minutes=evaluate_minutes)

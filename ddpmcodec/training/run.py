@@ -23,7 +23,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Protocol, TypeVar, Union
 from tqdm import tqdm
 
 from ddpmcodec.errors import TrainingError
-from ddpmcodec.files import append_file, write_file
+from ddpmcodec.files import append_file, owned, write_file
 from ddpmcodec.training import state
 from ddpmcodec.training.state import State
 
@@ -41,6 +41,7 @@ class Trainer(Protocol):
 
     step: int  # of the optimiser, taken so far
     seconds: float  # of training so far; the run counts them
+    images_digest: str  # of all images, `data.digest`: a state says which they were
 
     @property
     def settings(self) -> Any: ...  # a dataclass of JSON values
@@ -114,7 +115,8 @@ def _follow(trainer: Trainer, stops: Callable[[], bool]) -> bool:
 
 def save(trainer: Trainer, out: Path) -> None:
     """Raises OutputError."""
-    state.write(out, trainer.state())
+    tensors, facts = trainer.state()
+    state.write(out, State(tensors, facts | {"images_digest": trainer.images_digest}))
     for name, content in trainer.files().items():
         write_file(out / name, content)
 
@@ -130,7 +132,14 @@ def _update(trainer: Trainer) -> Mapping[str, float]:
 
 def diverged(loss: float, steps: int) -> TrainingError:
     """The error of a run whose loss, or the gradient of it, is no number."""
-    return TrainingError(f"the loss is {loss} after {steps} steps: go back to the last save (resume=True)")
+    what = "the loss is" if not math.isfinite(loss) else "the gradient is no number where the loss is"
+    return TrainingError(f"{what} {loss} after {steps} steps: go back to the last save (resume=True)")
+
+
+def require_finite(loss: float, gradient_norm: float, steps: int) -> None:
+    """Raises TrainingError, before a step of the optimiser, where the loss or its gradient is no number."""
+    if not math.isfinite(loss + gradient_norm):
+        raise diverged(loss, steps)
 
 
 class _Clock:
@@ -181,7 +190,7 @@ class _Records:
             self.say(f"{trainer.progress():.0%}, step {trainer.step}: {rates} bits/dim on held-out images")
 
     def _line(self, facts: Mapping[str, Any]) -> None:
-        append_file(self.log, json.dumps(facts).encode() + b"\n")
+        append_file(self.log, json.dumps(facts, allow_nan=False).encode() + b"\n")
 
 
 def _bar(trainer: Trainer) -> Any:
@@ -279,6 +288,25 @@ def settings_of(
             _require_same(out, name, getattr(saved, name), getattr(settings, name))
     taken = {name: getattr(settings, name) for name in chosen if name in changes}
     return replace(saved, **taken), True  # type: ignore[type-var]
+
+
+@contextmanager
+def alone_in(out: Path) -> Iterator[None]:
+    """Raises TrainingError where another process trains in the folder of a run: one would overwrite the other's
+    state."""
+    if out.exists() and not out.is_dir():  # `settings_of` says so
+        yield
+        return
+    with owned(out) as is_ours:
+        if not is_ours:
+            raise TrainingError(f"{out}: another process trains there: wait until it is done, or name another folder")
+        yield
+
+
+def say_if_changed(saved: State | None, digest: str, say: Say) -> None:
+    """A note where a run goes on with other images than before, of which those held out may have been trained on."""
+    if saved and saved.facts.get("images_digest", digest) != digest:
+        say("the images are not those that the run was begun with: figures of held-out images may look too good")
 
 
 def compiles(compiled: bool | None, saved: State | None) -> bool:

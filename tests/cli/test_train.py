@@ -266,6 +266,9 @@ def test_an_existing_output_is_kept(folder: Path, ddpm: Ddpm) -> None:
     ended = ddpm("export", folder / "run", "-o", output)
     assert (ended.code, ended.stderr.startswith(f"ddpmcodec: {output}: exists already: use -f")) == (1, True)
     assert output.read_bytes() == before
+    state = folder / "run" / "state.safetensors"
+    ended = ddpm("export", "-f", folder / "run", "-o", state)
+    assert (ended.code, f"{state}: is the input itself" in ended.stderr) == (1, True)
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,16 @@ def test_networks_are_trained_round_robin_and_learn(monkeypatch: pytest.MonkeyPa
     assert (trainer.step, trainer.images) == (len(roles), 4 * trainer.source.number)
 
 
+def test_a_gradient_that_is_no_number_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = trainer_of(roles=("direct",))
+    before = {name: value.clone() for name, value in trainer.networks["direct"].state_dict().items()}
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda parameters, norm: torch.tensor(float("nan")))
+    with pytest.raises(TrainingError, match="the gradient is no number"):
+        trainer.update()
+    assert trainer.step == 0
+    assert all(torch.equal(value, before[name]) for name, value in trainer.networks["direct"].state_dict().items())
+
+
 def test_a_run_may_train_some_networks_only() -> None:
     trainer = trainer_of([smooth(1)], roles=("band2",))
     assert set(trainer.update()) == {"loss", "loss_band2"}

@@ -279,14 +279,27 @@ def arrays(tmp_path: Path) -> tuple[str, str]:
 
 
 def test_the_last_images_are_held_out_of_every_set_that_has_more(arrays: tuple[str, str]) -> None:
-    sets, held_out = image_sets(arrays, hold_out=4)
+    sets, held_out, _ = image_sets(arrays, hold_out=4)
     assert [len(found) for found in sets] == [6, 3]
     assert np.array_equal(held_out, noise(10, 16)[6:])
 
 
 def test_with_images_to_validate_on_none_is_held_out(arrays: tuple[str, str]) -> None:
-    sets, held_out = image_sets(arrays[:1], validate=arrays[1])
+    sets, held_out, _ = image_sets(arrays[:1], validate=arrays[1])
     assert ([len(found) for found in sets], len(held_out)) == ([10], 3)
+
+
+def test_images_that_are_held_out_are_not_trained_on_in_another_set(arrays: tuple[str, str]) -> None:
+    sets, held_out, notes = image_sets((*arrays, arrays[0]), hold_out=4)
+    assert ([len(found) for found in sets], len(held_out)) == ([6, 3, 6], 4)
+    assert notes == ["4 training images are held out, too, and left out"]
+    with pytest.raises(TrainingError, match="all images of a data set are held out, too: name others to evaluate on"):
+        image_sets(arrays, validate=arrays[0])
+
+
+def test_a_digest_knows_images_and_their_order(arrays: tuple[str, str]) -> None:
+    digests = [image_sets(data, hold_out=count).digest for data in (arrays, arrays[:1]) for count in (4, 4, 5)]
+    assert [digests.index(digest) for digest in digests] == [0, 0, 2, 3, 3, 5]
 
 
 @pytest.mark.parametrize("hold_out", [0, 10, 11])
@@ -312,5 +325,6 @@ def test_crops_are_of_a_multiple() -> None:
 
 def test_images_that_are_left_out_are_counted() -> None:
     sets = [[*noise(3, 16), *noise(1, 12)], noise(2, 16)]
-    assert left_out(sets, crops_of(sets, 16, 0)) == ("1 of 6 training images are smaller than the crops, and left out")
-    assert left_out(sets[1:], crops_of(sets[1:], 16, 0)) is None
+    note = "1 of 6 training images are smaller than the crops, and left out"
+    assert left_out(sets, crops_of(sets, 16, 0).parts) == [note]
+    assert left_out(sets[1:], crops_of(sets[1:], 16, 0).parts) == []

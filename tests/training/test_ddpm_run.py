@@ -73,7 +73,7 @@ def records(out: Path) -> list[dict[str, Any]]:
         ({"size": 7}, "images of 7 pixels: size=... must be a multiple of 2"),
         ({"objective": "hybrid"}, "the hybrid objective, and no other, trains a network with learned variances"),
         ({"network": replace(NETWORK, learned_variance=True)}, "the hybrid objective, and no other, trains"),
-        ({"size": 32}, "no training image is at least 32x32"),
+        ({"size": 32}, "no image that is to be trained on has 32 x 32 pixels: give a smaller size=..."),
         ({"hold_out": 40}, "40 images, of which hold_out=... keeps 40; nothing is left: give a smaller hold_out=..."),
     ],
 )

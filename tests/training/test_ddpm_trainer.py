@@ -157,7 +157,7 @@ def test_images_held_out_show_the_bound_and_are_not_trained_on(settings: DdpmSet
     settings = replace(settings, hold_out=6)
     images, held = split(settings)
     assert held is not None
-    assert len(images) == 34
+    assert ([len(some) for some in images.sets], len(images.held_out)) == ([34], 6)
     assert (held.dtype, held.shape) == (torch.uint8, (6, 3, 8, 8))
     trainer = DdpmTrainer(settings, crops_of(settings), ALONE, held, compiled=False)
     found = trainer.evaluate()

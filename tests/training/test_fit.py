@@ -62,6 +62,23 @@ def test_a_run_begins_as_another_of_its_architecture(pictures: Path, tmp_path: P
         fit(pictures, tmp_path / "third", start=str(tmp_path / "first"), **options | {"network": "residual"})
 
 
+def test_a_run_does_not_go_on_with_other_images(pictures: Path, gradients: np.ndarray, tmp_path: Path) -> None:
+    options = OPTIONS | {"effort": 1, "roles": ("direct",), "hours": 0.02}
+    fit(pictures, tmp_path / "run", **options)
+    with pytest.raises(TrainingError, match="its run was started with data="):
+        fit(tmp_path, tmp_path / "run", resume=True, **options)
+    fit(gradients, tmp_path / "array", **options)
+    fit(gradients, tmp_path / "array", resume=True, **options)
+    with pytest.raises(TrainingError, match="its run was started with other images"):
+        fit(gradients[1:], tmp_path / "array", resume=True, **options)
+
+
+def test_a_base_is_looked_at_before_anything_is_trained(gradients: np.ndarray, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="phot"):
+        fit(gradients, tmp_path / "run", base="phot", **OPTIONS)
+    assert not (tmp_path / "run").exists()
+
+
 def test_an_unknown_architecture_is_named_before_anything_is_written(pictures: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="architecture 'cubic' are needed"):
         fit(pictures, tmp_path / "run", network="cubic", **OPTIONS)

@@ -75,7 +75,7 @@ def start(settings: GaussianSettings, out: Path, **how: Any) -> GaussianTrainer:
 
 
 def made(settings: GaussianSettings) -> GaussianTrainer:
-    return GaussianTrainer(settings, *crops_and_held_out(settings), compiled=False)
+    return GaussianTrainer(settings, *crops_and_held_out(settings)[:2], compiled=False)
 
 
 def test_one_bad_batch_has_no_more_weight_than_others(settings: GaussianSettings) -> None:
@@ -128,7 +128,7 @@ def test_training_lowers_the_loss_and_the_held_out_bound(settings: GaussianSetti
 def test_a_compiled_loss_trains_as_it_would_have(settings: GaussianSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Traced, but not made into C++, which would take a minute. Compiling ahead changes nothing."""
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager", fullgraph=True))
-    plain, compiled = (GaussianTrainer(settings, *crops_and_held_out(settings), compiled=c) for c in (False, True))
+    plain, compiled = (GaussianTrainer(settings, *crops_and_held_out(settings)[:2], compiled=c) for c in (False, True))
     compiled.compile()
     for _ in range(2):
         assert compiled.update()["loss"] == pytest.approx(plain.update()["loss"], rel=1e-4)
@@ -189,7 +189,7 @@ def test_muon_takes_the_inner_convolutions(settings: GaussianSettings) -> None:
 
 
 def test_the_last_images_are_held_out(settings: GaussianSettings, gradients: NDArray[np.uint8]) -> None:
-    crops, held_out = crops_and_held_out(settings)
+    crops, held_out, _ = crops_and_held_out(settings)
     assert len(crops.parts[0].images) == 37
     assert all(np.array_equal(a, b) for a, b in zip(crops.parts[0].images, gradients[:37], strict=True))
     ends = [pixels.tobytes() for pixels in (*gradients[37:], *gradients[37:, :, ::-1])]
@@ -204,7 +204,7 @@ def test_several_data_sets_keep_their_last_images_back(
     large = np.repeat(np.repeat(gradients[:2], 2, 1), 2, 2)
     np.save(tmp_path / "large.npy", large)
     sources = *settings.data, str(tmp_path / "large.npy")
-    crops, held_out = crops_and_held_out(replace(settings, data=sources, crop=32))
+    crops, held_out, _ = crops_and_held_out(replace(settings, data=sources, crop=32))
     assert [(len(part.images), part.size) for part in crops.parts] == [(37, 16), (2, 32)]
     ends = [pixels.tobytes() for pixels in (*gradients[37:], *gradients[37:, :, ::-1])]
     assert all(pixels.permute(1, 2, 0).numpy().tobytes() in ends for pixels in held_out)
@@ -213,10 +213,18 @@ def test_several_data_sets_keep_their_last_images_back(
 def test_images_that_are_left_out_are_counted(settings: GaussianSettings, tmp_path: Path) -> None:
     folder, said = tmp_path / "mixed", list[object]()
     folder.mkdir()
-    for number, side in enumerate((16, 16, 16, 12)):
-        Image.fromarray(np.zeros((side, side, 3), np.uint8)).save(folder / f"{number}.png")
-    crops_and_held_out(replace(settings, data=(str(folder),), hold_out=1, validate=str(folder)), said.append)
-    assert said == ["1 of 4 training images are smaller than the crops, and left out"]
+    for number, side in enumerate((16, 16, 12, 16)):
+        Image.fromarray(np.full((side, side, 3), number, np.uint8)).save(folder / f"{number}.png")
+    crops_and_held_out(replace(settings, data=(str(folder),), hold_out=1), said.append)
+    assert said == ["1 of 3 training images are smaller than the crops, and left out"]
+
+
+def test_of_each_image_held_out_a_crop_is_evaluated(settings: GaussianSettings, tmp_path: Path) -> None:
+    """However large it is: figures of the same image are not independent."""
+    for number, side in enumerate((16, 16, 16, 80, 16, 16)):
+        Image.fromarray(np.full((side, side, 3), number, np.uint8)).save(tmp_path / f"{number}.png")
+    found = crops_and_held_out(replace(settings, data=(str(tmp_path),), hold_out=4, evaluate_images=9)).held_out
+    assert found[:, 0, 0, 0].tolist() == [2, 3, 4, 5]
 
 
 def test_crops_must_fit_the_network(settings: GaussianSettings) -> None:
@@ -348,6 +356,6 @@ def test_a_run_goes_on_without_what_it_began_with(settings: GaussianSettings) ->
     with pytest.raises(ModelError, match="a model that is gone: there is no such file or folder"):
         made(gone)
     first = made(settings)
-    second = GaussianTrainer(gone, *crops_and_held_out(gone), compiled=False, begins=False)
+    second = GaussianTrainer(gone, *crops_and_held_out(gone)[:2], compiled=False, begins=False)
     second.restore(first.state())
     assert all(torch.equal(a, b) for a, b in zip(parameters(first), parameters(second), strict=True))

@@ -44,7 +44,7 @@ class Counter:
 
     def __init__(self, settings: Settings = Settings(), pace: float = 0.0) -> None:
         self.settings, self.pace = settings, pace
-        self.step, self.seconds, self.saves = 0, 0.0, list[int]()
+        self.step, self.seconds, self.saves, self.images_digest = 0, 0.0, list[int](), "of none"
         self.before: Callable[[], object] = lambda: None
 
     @property
@@ -320,3 +320,48 @@ def test_a_state_without_such_settings_is_refused(out: Path) -> None:
     state.write(out, saved)
     with pytest.raises(TrainingError, match="not the state of such a run"):
         saved_settings(out, Settings)
+
+
+def test_a_folder_is_trained_in_by_one_process_at_a_time(tmp_path: Path) -> None:
+    out = tmp_path / "new" / "run"
+    with run.alone_in(out):
+        with (
+            pytest.raises(TrainingError, match="another process trains there: wait until it is done, or name another"),
+            run.alone_in(out),
+        ):
+            raise AssertionError
+        assert out.is_dir()
+    assert not out.exists()  # nothing was written
+    with run.alone_in(out):
+        (out / "kept").touch()
+    with run.alone_in(out):
+        assert (out / "kept").exists()
+
+
+def test_other_images_than_before_are_noted(tmp_path: Path) -> None:
+    said: list[object] = []
+    trainer = Counter()
+    run.run(trainer, tmp_path, said.append)
+    saved = state.read(tmp_path)
+    assert saved.facts["images_digest"] == "of none"
+    said.clear()
+    for before, digest in ((None, "x"), (saved, "of none"), (State({}, {}), "x")):
+        run.say_if_changed(before, digest, said.append)
+    assert said == []
+    run.say_if_changed(saved, "x", said.append)
+    assert said == [
+        "the images are not those that the run was begun with: figures of held-out images may look too good"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("loss", "norm", "said"),
+    [
+        (float("nan"), 1.0, "the loss is nan after 3 steps: go back to the last save"),
+        (0.5, float("inf"), "the gradient is no number where the loss is 0.5 after 3 steps: go back to the last save"),
+    ],
+)
+def test_what_is_no_number_ends_a_run(loss: float, norm: float, said: str) -> None:
+    run.require_finite(0.5, 1.0, 3)
+    with pytest.raises(TrainingError, match=said):
+        run.require_finite(loss, norm, 3)
