@@ -97,3 +97,41 @@ def test_a_response_streams_and_its_model_is_fetched_once(page: Any, folder: Pat
 
 def test_what_cannot_be_fetched_is_an_error_of_ours(page: Any) -> None:
     assert page.evaluate(MISSING, "coded.ddpm") == ["ModelError", True]
+
+
+# --- aborting, while it decodes
+
+ABORTED_BY_A_TIMER = """async (file) => {
+    const web = await import("./index.js");
+    const data = await (await fetch(file)).arrayBuffer();
+    await web.decode(data); // the models are there
+    const controller = new AbortController();
+    setTimeout(() => controller.abort());
+    return web.decode(data, { signal: controller.signal }).then((picture) => picture.exact, (error) => error.name);
+}"""
+ABORTED_BY_A_MESSAGE = """async (file) => {
+    const worker = new Worker("aborted.js", { type: "module" });
+    worker.postMessage(file);
+    return new Promise((resolve) => {
+        worker.onmessage = ({ data }) => (data === "begun" ? worker.postMessage("abort") : resolve(data));
+        worker.onerror = (event) => resolve(event.message);
+    });
+}"""
+WORKER = """import { decode } from "./index.js";
+const controller = new AbortController();
+onmessage = async ({ data: file }) => {
+    if (file === "abort") return controller.abort();
+    const data = await (await fetch(file)).arrayBuffer();
+    await decode(data);
+    postMessage("begun");
+    postMessage(await decode(data, { signal: controller.signal }).then((picture) => picture.exact, (error) => error.name));
+};"""
+
+
+def test_a_timer_can_abort(page: Any) -> None:
+    assert page.evaluate(ABORTED_BY_A_TIMER, "coded.ddpm") == "AbortError"
+
+
+def test_a_message_to_a_worker_can_abort(page: Any, folder: Path) -> None:
+    (folder / "aborted.js").write_text(WORKER)
+    assert page.evaluate(ABORTED_BY_A_MESSAGE, "coded.ddpm") == "AbortError"

@@ -1,6 +1,7 @@
 // The compiled core: web/core/decoder.cpp behind JavaScript's objects. Whoever makes one frees it.
 
 import { CorruptError, DdpmError, ImageError, ModelError } from "./errors.js";
+import { rest } from "./waiting.js";
 
 const ROLES = { band1: 0, band2: 0, band3: 0, direct: 1, last: 2 };
 const BAND_ROLES = ["band1", "band2", "band3"];
@@ -10,6 +11,7 @@ const SLICE = 50; // milliseconds after which the page gets its turn
 export class Core {
   #exports;
   #networks = new WeakMap(); // model -> Map
+  #rested = 0; // when the page had its turn
   isBroken = false; // it stopped in the middle of something
 
   /** module: a WebAssembly.Module. */
@@ -142,15 +144,20 @@ export class Core {
    * turn now and then. */
   async advance(pass, box, segments, signal) {
     const waves = Math.ceil(CALL_POSITIONS / Math.min(box.height, Math.ceil(box.width / 4)));
-    let rested = performance.now();
     for (;;) {
-      signal?.throwIfAborted();
+      await this.#pause(signal);
       const done = this.#checked("pass_advance", pass, waves, segments) - 1;
       if (done >= segments || this.#call("pass_has_ended", pass)) return done;
-      if (performance.now() - rested < SLICE) continue;
-      await rest();
-      rested = performance.now();
     }
+  }
+
+  /** The page gets its turn if the last one was long ago, whatever was computed since. Throws the signal's reason. */
+  async #pause(signal) {
+    if (performance.now() - this.#rested >= SLICE) {
+      await rest();
+      this.#rested = performance.now();
+    }
+    signal?.throwIfAborted();
   }
 
   hasEnded(pass) {
@@ -214,5 +221,3 @@ export class Core {
     );
   }
 }
-
-const rest = () => (globalThis.scheduler?.yield ? scheduler.yield() : new Promise((resolve) => setTimeout(resolve)));
