@@ -10,6 +10,17 @@ import { pathToFileURL } from "node:url";
 
 const web = await import(pathToFileURL(resolve(process.argv[2], "index.js")));
 
+let networks = 0; // in the core's memory
+
+const { instantiate } = WebAssembly;
+WebAssembly.instantiate = async (...given) => {
+  const { exports } = await instantiate(...given);
+  networks = 0;
+  const network_new = (...values) => (networks++, exports.network_new(...values));
+  const network_free = (network) => (networks--, exports.network_free(network));
+  return { exports: { ...exports, network_new, network_free } };
+};
+
 function answerOf(picture) {
   if (!picture) return null;
   const sha256 = createHash("sha256").update(picture.data).digest("hex");
@@ -37,6 +48,7 @@ const operations = {
     for await (const picture of web.decodeStream(chunksOf(data, chunk), options)) pictures.push(answerOf(picture));
     return { pictures };
   },
+  networks: async () => ({ networks }),
   abort: async (data, options) => answerOf(await web.decode(data, { ...options, signal: AbortSignal.abort(new Error("stop")) })),
 };
 

@@ -325,6 +325,19 @@ def test_a_model_that_is_older_than_a_schedule_decodes_the_others(
     assert np.array_equal(pixels_of(node.ask("decode", data, model=str(path))), image)
 
 
+def test_networks_of_four_models_are_kept(node: Node, context_model: ContextModel, tmp_path: Path) -> None:
+    """However many are given, and however often the bytes of one."""
+    components = {key: facts["components"] for key, facts in context_model.facts.items()}
+    image = np.random.default_rng(1).integers(0, 256, (9, 9, 3), dtype=np.uint8)
+    for k in range(6):
+        path = tmp_path / f"{k}.safetensors"
+        path.write_bytes(context.pack(context_model.tensors, components, f"model {k}"))
+        data = ddpmcodec.encode(image, effort=1, levels=0, model=path, webp=False)
+        for _ in range(3):
+            assert np.array_equal(pixels_of(node.ask("decode", data, model=str(path))), image)
+    assert node.ask("networks", b"") == {"networks": 4}
+
+
 OTHERS = [("2.last", same) for same in ("4.last", "2.last", "3.last", "1.direct", None, 7)]
 
 

@@ -49,6 +49,13 @@ export class Reader {
   }
 }
 
+/** A plain Uint8Array of the same bytes. */
+export function bytesOf(data) {
+  if (data instanceof ArrayBuffer) return new Uint8Array(data);
+  if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  throw new TypeError("data must be an ArrayBuffer, or a view of one, as Uint8Array is");
+}
+
 export function uint32(data, at) {
   return (data[at] | (data[at + 1] << 8) | (data[at + 2] << 16) | (data[at + 3] << 24)) >>> 0;
 }

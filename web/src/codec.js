@@ -24,7 +24,7 @@ export class Codec {
 
   constructor(options = {}) {
     this.#place = place(options.base);
-    this.#given = options.model ? givenModel(bytesOf(options.model)) : null;
+    this.#given = options.model ? givenModel(options.model) : null;
     this.#given?.catch(() => {}); // whoever awaits it sees it
     this.maxPixels = options.maxPixels ?? MAX_PIXELS;
     this.signal = options.signal;
@@ -57,11 +57,4 @@ export class Codec {
     this.checkPixels(file.header);
     return file;
   }
-}
-
-/** A plain Uint8Array of the same bytes. */
-export function bytesOf(data) {
-  if (data instanceof ArrayBuffer) return new Uint8Array(data);
-  if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  throw new TypeError("data must be an ArrayBuffer, or a view of one, as Uint8Array is");
 }

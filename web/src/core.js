@@ -7,10 +7,11 @@ const ROLES = { band1: 0, band2: 0, band3: 0, direct: 1, last: 2 };
 const BAND_ROLES = ["band1", "band2", "band3"];
 const CALL_POSITIONS = 1 << 13; // coded in a call
 const SLICE = 50; // milliseconds after which the page gets its turn
+const MOST_MODELS = 4; // of which networks are kept
 
 export class Core {
   #exports;
-  #networks = new WeakMap(); // model -> Map
+  #networks = new Map(); // id of a model -> Map of its networks; the model that was used last is the last one
   #rested = 0; // when the page had its turn
   isBroken = false; // it stopped in the middle of something
 
@@ -97,12 +98,25 @@ export class Core {
   // --- models
 
   #network(model, effort, role) {
-    if (!this.#networks.has(model)) this.#networks.set(model, new Map());
-    const [own, key] = [this.#networks.get(model), model.stored(effort, role)];
+    const [own, key] = [this.#networksOf(model), model.stored(effort, role)];
     if (ROLES[String(key).slice(2)] !== ROLES[role])
       throw new ModelError(`the model ${model.name} has no network of the role ${role}, but ${key} in its place: get it again`);
     if (!own.has(key)) own.set(key, this.#newNetwork(model, key, role));
     return own.get(key);
+  }
+
+  /** Those that were made of a model. Networks of a model that others have displaced are freed: a pass has shares in its own. */
+  #networksOf(model) {
+    const id = model.id || model; // nobody knows the id where there is no SHA-256
+    const own = this.#networks.get(id) ?? new Map();
+    this.#networks.delete(id);
+    this.#networks.set(id, own);
+    if (this.#networks.size > MOST_MODELS) {
+      const [oldest, networks] = this.#networks.entries().next().value;
+      for (const network of networks.values()) this.#call("network_free", network);
+      this.#networks.delete(oldest);
+    }
+    return own;
   }
 
   #newNetwork(model, key, role) {

@@ -1,7 +1,7 @@
 // Whole files, and prefixes, to pictures: `codec/decoder.py`.
 
-import { crc32 } from "./bytes.js";
-import { Codec, bytesOf } from "./codec.js";
+import { bytesOf, crc32 } from "./bytes.js";
+import { Codec } from "./codec.js";
 import { ChecksumError, FormatError, TruncatedError } from "./errors.js";
 import { REST } from "./file.js";
 import { opaque, sideSections, unpackWebP } from "./sections.js";

@@ -32,7 +32,10 @@ export interface Picture {
 export interface Options {
   /** Where ddpmcodec.wasm, models.json and the models lie; default: beside this module. */
   base?: string | URL;
-  /** The bytes of a model file, for files whose model is not beside this module. */
+  /**
+   * The bytes of a model file, for files whose model is not beside this module. Give the same object with each file, and
+   * leave its bytes as they are: they are hashed once, and not copied.
+   */
   model?: Bytes;
   /** An image that claims more pixels is refused before anything of its size is made; default: 2^26. */
   maxPixels?: number;

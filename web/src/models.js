@@ -1,7 +1,7 @@
 // Models: fetched once, kept by id, and taken apart: docs/format.md says which one a file needs, `models/context.py` what
 // is in it.
 
-import { sha256 } from "./bytes.js";
+import { bytesOf, sha256 } from "./bytes.js";
 import { ModelError } from "./errors.js";
 
 const CACHE = "ddpmcodec-models";
@@ -62,9 +62,16 @@ export class Model {
   }
 }
 
-/** A model that a caller gives. */
-export async function givenModel(data) {
-  return new Model(data, (await sha256(data)) ?? "", 0);
+const given = new WeakMap(); // what callers gave -> promise of a model
+
+/** A model that a caller gives, which is hashed and taken apart once. */
+export function givenModel(data) {
+  if (!given.has(data)) given.set(data, newGivenModel(bytesOf(data)));
+  return given.get(data);
+}
+
+async function newGivenModel(bytes) {
+  return new Model(bytes, (await sha256(bytes)) ?? "", 0);
 }
 
 /** The models that lie beside the module, listed in models.json: [{ name, number, id, file, bytes }]. */

@@ -1,6 +1,6 @@
 // What a header says, and pictures as canvases take them.
 
-import { bytesOf } from "./codec.js";
+import { bytesOf } from "./bytes.js";
 import { File } from "./file.js";
 
 /** What a file says of itself, without decoding: of a prefix, once the header is there. */

@@ -3,7 +3,8 @@
 // Of a tiled file every segment is decoded once, when the last tile's chunk of it is there. A single stream, which belongs
 // to a small image, is decoded anew whenever there are twice as many bytes, and at its end.
 
-import { Codec, bytesOf } from "./codec.js";
+import { bytesOf } from "./bytes.js";
+import { Codec } from "./codec.js";
 import { DAMAGED, decodeBytes, pictureOf, soundPixels } from "./decode.js";
 import { ChecksumError, CorruptError, FormatError, TruncatedError } from "./errors.js";
 import { begunMark } from "./file.js";
