@@ -2,17 +2,27 @@
 
 import { Core } from "./core.js";
 import { File } from "./file.js";
-import { ImageError } from "./errors.js";
+import { ImageError, ModelError } from "./errors.js";
 import { Models, fetchBytes, givenModel } from "./models.js";
 import { browsersWebP } from "./webp.js";
 
 const MAX_PIXELS = 2 ** 26; // as Python's default
-const BASE = new URL(".", import.meta.url);
 
 const loaded = new Map(); // base -> { module, models, core }
 
+/** The folder of a caller's `base`; by default that of this module, which is no file that a bundler should take along. */
+function folderOf(base) {
+  try {
+    const url = base ? new URL(base, globalThis.location?.href ?? import.meta.url) : new URL("./", /* @vite-ignore */ import.meta.url);
+    if (!url.pathname.endsWith("/")) url.pathname += "/";
+    return url;
+  } catch {
+    throw new ModelError(`${base ?? "the address of this module"} says nothing here, as in a worker that a blob was made of: give all of the URL as \`base\``);
+  }
+}
+
 function place(base) {
-  const url = new URL(base ?? BASE, globalThis.location?.href ?? BASE);
+  const url = folderOf(base);
   if (!loaded.has(url.href)) loaded.set(url.href, { url, models: new Models(url) });
   return loaded.get(url.href);
 }

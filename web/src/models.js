@@ -134,10 +134,17 @@ async function openCache() {
   }
 }
 
+const NODES = ["node:fs", "promises"].join("/"); // a name that bundlers for browsers do not look for: they have none
+
+async function readFromDisk(url) {
+  const { readFile } = await import(/* webpackIgnore: true */ /* @vite-ignore */ NODES);
+  return new Uint8Array(await readFile(url));
+}
+
 /** The bytes of a URL; in Node.js of a file, too. Throws ModelError. */
 export async function fetchBytes(url) {
   try {
-    if (url.protocol === "file:") return new Uint8Array(await (await import("node:fs/promises")).readFile(url));
+    if (url.protocol === "file:") return await readFromDisk(url);
     const response = await fetch(url);
     if (!response.ok) throw new Error(`HTTP ${response.status}`);
     return new Uint8Array(await response.arrayBuffer());
