@@ -65,6 +65,12 @@ class Quiet(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         pass
 
+    def end_headers(self) -> None:
+        """Browsers keep models for an hour, whatever is deployed meanwhile."""
+        if self.path.endswith(".safetensors"):
+            self.send_header("Cache-Control", "max-age=3600")
+        super().end_headers()
+
 
 @pytest.fixture(scope="module")
 def address(folder: Path) -> Iterator[str]:

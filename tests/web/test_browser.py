@@ -99,6 +99,60 @@ def test_what_cannot_be_fetched_is_an_error_of_ours(page: Any) -> None:
     assert page.evaluate(MISSING, "coded.ddpm") == ["ModelError", True]
 
 
+# --- what servers and pages do
+
+RESULT = """async ([folder, file]) => {
+    const web = await import(`./${folder}/index.js`);
+    const data = await (await fetch(file)).arrayBuffer();
+    return web.decode(data).then((picture) => picture.exact, (error) => `${error.name}: ${error.message}`);
+}"""
+IN_A_BLOB = """async (base) => {
+    const lines = [
+        `import { decode } from "${location.href.replace("empty.html", "index.js")}";`,
+        `decode(new ArrayBuffer(9), { base: "${base}" }).catch((error) => postMessage(error.message));`,
+    ];
+    const worker = new Worker(URL.createObjectURL(new Blob(lines, { type: "text/javascript" })), { type: "module" });
+    return new Promise((resolve) => (worker.onmessage = ({ data }) => resolve(data)));
+}"""
+
+
+def test_a_model_that_is_replaced_is_fetched_again(new_page: Any, address: str, folder: Path, dist: Path) -> None:
+    """Though the browser still has the one before, twice: as a file, and under its id."""
+    deployed = folder / "deployed"
+    shutil.copytree(dist, deployed)
+    entries = json.loads((dist / "models.json").read_text())
+    before = [entry | {"id": models.ids()["cifar10"].hex()} for entry in entries]
+    (deployed / "models.json").write_text(json.dumps(before))
+    shutil.copyfile(dist / "cifar10.safetensors", deployed / "photo.safetensors")
+    page = new_page()
+    page.goto(f"{address}/empty.html")
+    assert page.evaluate(RESULT, ["deployed", "coded.ddpm"]) is not True
+    assert page.evaluate(KEPT) == [models.ids()["cifar10"].hex()]
+    for name in ("models.json", "photo.safetensors"):
+        shutil.copyfile(dist / name, deployed / name)
+    page.reload()
+    assert page.evaluate(RESULT, ["deployed", "coded.ddpm"]) is True
+    assert page.evaluate(KEPT) == [models.ids()["photo"].hex()]
+
+
+@pytest.mark.parametrize("source", ["", " 'wasm-unsafe-eval'"])
+def test_a_content_security_policy_must_allow_webassembly(new_page: Any, address: str, source: str) -> None:
+    page = new_page()
+    headers = {"Content-Security-Policy": f"default-src 'self'; script-src 'self'{source}", "Content-Type": "text/html"}
+    page.route("**/policy.html", lambda route: route.fulfill(body="<!doctype html>", headers=headers))
+    page.goto(f"{address}/policy.html")
+    found = page.evaluate(RESULT, [".", "coded.ddpm"])
+    if source:
+        assert found is True
+    else:
+        assert found.startswith(f"ModelError: {address}/ddpmcodec.wasm does not compile")
+        assert "must have 'wasm-unsafe-eval' in script-src" in found
+
+
+def test_a_worker_made_of_a_blob_needs_a_whole_base(page: Any) -> None:
+    assert "/files/ says nothing here" in page.evaluate(IN_A_BLOB, "/files/")
+
+
 # --- aborting, while it decodes
 
 ABORTED_BY_A_TIMER = """async (file) => {

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+import shutil
 import subprocess
 from io import BytesIO
 from pathlib import Path
@@ -244,6 +245,31 @@ def test_another_model_is_refused(node: Node) -> None:
     assert f"the given one is {models.ids()['cifar10'][:4].hex()}" in answer["message"]
     answer = node.ask("decode", data, model=str(ROOT / "docs" / "photo.png"))
     assert error_of(answer) == "ModelError"
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "words"),
+    [
+        ("ddpmcodec.wasm", None, "cannot be fetched"),
+        ("ddpmcodec.wasm", b"<!doctype html>", "is no WebAssembly, but a page (HTML): copy all files of the module"),
+        ("ddpmcodec.wasm", b"\0asm\x01\0\0\0", "is of another version than this module"),
+        ("models.json", b"<!doctype html>", "is no list of models, but a page (HTML): copy all files of the module"),
+        ("photo.safetensors", b"<!doctype html>", "is another model than models.json says"),
+    ],
+)
+def test_files_that_are_not_the_modules_are_named(
+    node: Node, dist: Path, photo: bytes, tmp_path: Path, file: str, content: bytes | None, words: str
+) -> None:
+    """base needs no slash."""
+    for name in ("ddpmcodec.wasm", "models.json"):
+        shutil.copyfile(dist / name, tmp_path / name)
+    (tmp_path / file).unlink(missing_ok=True)
+    if content is not None:
+        (tmp_path / file).write_bytes(content)
+    answer = node.ask("decode", photo, base=tmp_path.as_uri())
+    assert error_of(answer) == "ModelError"
+    assert f"{(tmp_path / file).as_uri()}" in answer["message"]
+    assert words in answer["message"]
 
 
 def test_webp_needs_a_decoder(node: Node) -> None:

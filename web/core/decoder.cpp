@@ -78,6 +78,9 @@ Shared trained_of(Role role, int components, int width, int depth, Tensors tenso
 
 using namespace ddpm;
 
+// One more whenever what src/core.js calls changes, there as well: a page may find these files of two versions.
+EXPORT int interface_version() { return 1; }
+
 EXPORT const char* message() { return last_message.c_str(); }
 
 // --- models

@@ -1,12 +1,15 @@
 // What a caller's options stand for: the core, the models, and how much is too much.
 
+import { isEqual } from "./bytes.js";
 import { Core } from "./core.js";
 import { File } from "./file.js";
 import { ImageError, ModelError } from "./errors.js";
-import { Models, fetchBytes, givenModel } from "./models.js";
+import { ASK, COPY, Models, fetchBytes, givenModel, likely } from "./models.js";
 import { browsersWebP } from "./webp.js";
 
 const MAX_PIXELS = 2 ** 26; // as Python's default
+
+const WASM = [0, 0x61, 0x73, 0x6d]; // what such a file begins with
 
 const loaded = new Map(); // base -> { module, models, core }
 
@@ -27,6 +30,16 @@ function place(base) {
   return loaded.get(url.href);
 }
 
+async function fetchModule(url) {
+  const data = await fetchBytes(url, ASK);
+  if (!isEqual(data.subarray(0, WASM.length), WASM)) throw new ModelError(`${url} is no WebAssembly, but ${likely(data)}: ${COPY}`);
+  try {
+    return await WebAssembly.compile(data);
+  } catch (error) {
+    throw new ModelError(`${url} does not compile (${error.message}): a Content-Security-Policy must have 'wasm-unsafe-eval' in script-src`);
+  }
+}
+
 /** Everything that decoding needs beside the data. */
 export class Codec {
   #place;
@@ -44,9 +57,10 @@ export class Codec {
   /** The compiled core; a new one where the last one stopped in the middle of something. */
   async core() {
     const own = this.#place;
-    own.module ??= fetchBytes(new URL("ddpmcodec.wasm", own.url)).then((data) => WebAssembly.compile(data));
+    const wasm = new URL("ddpmcodec.wasm", own.url);
+    own.module ??= fetchModule(wasm);
     own.module.catch(() => delete own.module);
-    if (!own.core || (await own.core).isBroken) own.core = own.module.then((module) => Core.make(module));
+    if (!own.core || (await own.core).isBroken) own.core = own.module.then((module) => Core.make(module, wasm));
     own.core.catch(() => delete own.core);
     return own.core;
   }

@@ -6,6 +6,7 @@ import { rest } from "./waiting.js";
 const ROLES = { band1: 0, band2: 0, band3: 0, direct: 1, last: 2 };
 const BAND_ROLES = ["band1", "band2", "band3"];
 const CALL_POSITIONS = 1 << 13; // coded in a call
+const INTERFACE = 1; // as in decoder.cpp
 const SLICE = 50; // milliseconds after which the page gets its turn
 const MOST_MODELS = 4; // of which networks are kept
 
@@ -15,17 +16,22 @@ export class Core {
   #rested = 0; // when the page had its turn
   isBroken = false; // it stopped in the middle of something
 
-  /** module: a WebAssembly.Module. */
-  static async make(module) {
+  /** module: a WebAssembly.Module. url: where it comes from. */
+  static async make(module, url) {
     const core = new Core();
     const none = (count, size) => (core.#views().u32.fill(0, count >> 2, (count >> 2) + 1).fill(0, size >> 2, (size >> 2) + 1), 0);
     const imports = {
       env: { emscripten_notify_memory_growth: () => {} },
       wasi_snapshot_preview1: { environ_sizes_get: none, environ_get: () => 0 }, // no environment
     };
-    core.#exports = (await WebAssembly.instantiate(module, imports)).exports;
-    core.#exports._initialize();
-    return core;
+    try {
+      core.#exports = (await WebAssembly.instantiate(module, imports)).exports;
+      core.#exports._initialize();
+      if (core.#exports.interface_version() === INTERFACE) return core;
+    } catch (error) {
+      if (error instanceof RangeError) throw new ImageError(`there is not enough memory for the decoder (${error.message})`);
+    }
+    throw new ModelError(`${url} is of another version than this module: copy both again`);
   }
 
   /** Memory as it is now: it moves where it grows. */

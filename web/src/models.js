@@ -6,6 +6,8 @@ import { ModelError } from "./errors.js";
 
 const CACHE = "ddpmcodec-models";
 const KEY = "ddpmcodec"; // of a safetensors file's metadata: JSON in a string
+export const ASK = { cache: "no-cache" }; // of files that have a new version under the old name: ask whether there is one
+export const COPY = "copy all files of the module into one folder, or say with `base` where they are";
 const BLOCK_LAYERS = ["weight", "factor"];
 
 /** A model file's networks. id: sha256 of the file, in hexadecimal digits. */
@@ -101,12 +103,26 @@ export class Models {
   }
 
   async #fetch(number) {
-    this.#list ??= JSON.parse(new TextDecoder().decode(await fetchBytes(new URL("models.json", this.base))));
+    this.#list ??= await fetchList(new URL("models.json", this.base));
     const entry = this.#list.find((own) => own.number === number);
     if (!entry) throw new ModelError(`the file was written with model number ${number}, which is not here: a newer decoder is needed`);
     const data = await cached(new URL(entry.file, this.base), entry.id);
     return new Model(data, entry.id, number);
   }
+}
+
+async function fetchList(url) {
+  const data = await fetchBytes(url, ASK);
+  try {
+    return JSON.parse(new TextDecoder().decode(data));
+  } catch {
+    throw new ModelError(`${url} is no list of models, but ${likely(data)}: ${COPY}`);
+  }
+}
+
+/** What came in place of a file: servers answer with a page for what they do not have. */
+export function likely(data) {
+  return data[0] === "<".charCodeAt() ? "a page (HTML)" : `something else (${data.length} bytes)`;
 }
 
 /** The bytes of a file whose SHA-256 is known, from the browser's cache if they are there. */
@@ -118,11 +134,22 @@ async function cached(url, id) {
     const data = new Uint8Array(await kept.arrayBuffer());
     if ([id, null].includes(await sha256(data))) return data;
   }
-  const data = await fetchBytes(url);
-  const found = await sha256(data);
-  if (found !== null && found !== id) throw new ModelError(`${url}: the model is damaged, or another version's: get both again`);
-  await cache?.put(key, new Response(data)).catch(() => {}); // a full disk is no reason to show nothing
+  const data = (await fetchedOf(url, id, {})) ?? (await fetchedOf(url, id, { cache: "reload" })); // a browser may keep an old version
+  if (!data) throw new ModelError(`${url} is another model than models.json says, or damaged: ${COPY}`);
+  if (cache) await keep(cache, url, key, data).catch(() => {}); // a full disk is no reason to show nothing
   return data;
+}
+
+/** The bytes of a file if they have this SHA-256, or nobody knows; else null. */
+async function fetchedOf(url, id, options) {
+  const data = await fetchBytes(url, options);
+  return [id, null].includes(await sha256(data)) ? data : null;
+}
+
+/** Keeps a model, in place of other versions of it. */
+async function keep(cache, url, key, data) {
+  for (const { url: other } of await cache.keys()) if (other.startsWith(`${url}?`) && other !== key) await cache.delete(other);
+  await cache.put(key, new Response(data));
 }
 
 /** null where there is none, as on pages that no TLS protects, or where the user forbids it. */
@@ -141,14 +168,14 @@ async function readFromDisk(url) {
   return new Uint8Array(await readFile(url));
 }
 
-/** The bytes of a URL; in Node.js of a file, too. Throws ModelError. */
-export async function fetchBytes(url) {
+/** The bytes of a URL; in Node.js of a file, too. options: of `fetch`. Throws ModelError. */
+export async function fetchBytes(url, options) {
   try {
     if (url.protocol === "file:") return await readFromDisk(url);
-    const response = await fetch(url);
+    const response = await fetch(url, options);
     if (!response.ok) throw new Error(`HTTP ${response.status}`);
     return new Uint8Array(await response.arrayBuffer());
   } catch (error) {
-    throw new ModelError(`${url}: cannot be fetched (${error.message})`);
+    throw new ModelError(`${url}: cannot be fetched (${error.message}): ${COPY}`);
   }
 }
