@@ -14,8 +14,10 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from PIL import Image
 
-from node_decoder import ROOT, Node
+import ddpmcodec
+from node_decoder import HEIGHT, ROOT, WIDTH, Node
 
 LEAST_NODE = 20
 NAMES = ("chromium", "chromium-headless-shell", "chromium-browser", "google-chrome")
@@ -54,6 +56,19 @@ def node(dist: Path) -> Iterator[Node]:
         assert process.stdin is not None
         process.stdin.close()
         process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def photo() -> bytes:
+    """Of the embedded model: tiled, with an ICC profile, EXIF and its orientation."""
+    image = Image.open(ROOT / "docs" / "photo.png").convert("RGB").crop((0, 0, WIDTH, HEIGHT))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.info["exif"], image.info["icc_profile"] = exif.tobytes(), b"no profile, but bytes"
+    image.info["xmp"] = b"<x:xmpmeta/>"
+    file = ddpmcodec.encode(image, effort=1, tile=64, verify=False)
+    assert ddpmcodec.info(file)["tiles"] == 6
+    return file
 
 
 # --- browsers

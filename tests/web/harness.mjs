@@ -4,21 +4,24 @@
 
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
+import { once } from "node:events";
+import { createServer } from "node:http";
 import { createInterface } from "node:readline";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 
 const web = await import(pathToFileURL(resolve(process.argv[2], "index.js")));
 
-let networks = 0; // in the core's memory
-
+let passes = 0; // that were begun
+let networks = () => 0; // in the memory of the core that made one last
 const { instantiate } = WebAssembly;
 WebAssembly.instantiate = async (...given) => {
   const { exports } = await instantiate(...given);
-  networks = 0;
-  const network_new = (...values) => (networks++, exports.network_new(...values));
-  const network_free = (network) => (networks--, exports.network_free(network));
-  return { exports: { ...exports, network_new, network_free } };
+  let count = 0;
+  const network_new = (...values) => (count++, (networks = () => count), exports.network_new(...values));
+  const network_free = (network) => (count--, exports.network_free(network));
+  const pass_new = (...values) => (passes++, exports.pass_new(...values));
+  return { exports: { ...exports, network_new, network_free, pass_new } };
 };
 
 function answerOf(picture) {
@@ -30,6 +33,13 @@ function answerOf(picture) {
 
 function chunksOf(data, size) {
   return Array.from({ length: Math.ceil(data.length / size) }, (_, k) => data.subarray(k * size, (k + 1) * size));
+}
+
+/** The number of pictures, and whether the last one is exact. */
+async function lastOf(pictures) {
+  let [count, exact] = [0, false];
+  for await (const picture of pictures) [count, exact] = [count + 1, picture.exact];
+  return [count, exact];
 }
 
 const operations = {
@@ -48,8 +58,66 @@ const operations = {
     for await (const picture of web.decodeStream(chunksOf(data, chunk), options)) pictures.push(answerOf(picture));
     return { pictures };
   },
-  networks: async () => ({ networks }),
+  networks: async () => ({ networks: networks() }),
   abort: async (data, options) => answerOf(await web.decode(data, { ...options, signal: AbortSignal.abort(new Error("stop")) })),
+  // decodeStream of a stream that stops in the middle, and is aborted: what it rejects with, and the stream is cancelled with.
+  stall: async (data) => {
+    const controller = new AbortController();
+    let cancelled = false;
+    const start = (stream) => stream.enqueue(data.subarray(0, data.length / 2));
+    const stream = new ReadableStream({ start, cancel: () => void (cancelled = true) });
+    setTimeout(() => controller.abort(new Error("stop")));
+    const error = await lastOf(web.decodeStream(stream, { signal: controller.signal })).catch((error) => error);
+    return { message: error.message, cancelled };
+  },
+  // decode, aborted while a server does not answer.
+  silence: async (data) => {
+    const server = createServer(() => {}).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const controller = new AbortController();
+    server.on("request", () => controller.abort(new Error("stop")));
+    const base = `http://127.0.0.1:${server.address().port}/`;
+    try {
+      return await web.decode(data, { base, signal: controller.signal });
+    } finally {
+      server.closeAllConnections();
+      server.close();
+    }
+  },
+  // How many pictures there are of a stream whose bytes have all arrived, and of other sources; what is no source.
+  sources: async (data) => {
+    const read = (source) => lastOf(web.decodeStream(source)).catch((error) => `${error.name}: ${error.message}`);
+    const missing = Object.defineProperty(new Response("", { status: 404 }), "url", { value: "http://x/y.ddpm" });
+    const found = {
+      stream: ReadableStream.from(chunksOf(data, 1000)), bytes: new Uint8Array(data), buffer: new Uint8Array(data).buffer, blob: new Blob([data]),
+      response: new Response(data), empty: new Response(null), missing, nothing: undefined, number: 7,
+    }; // prettier-ignore
+    for (const name in found) found[name] = await read(found[name]);
+    return found;
+  },
+  // `close` after a feed that failed, as files could not be fetched.
+  unfetched: async (data) => {
+    const decoder = new web.ProgressiveDecoder({ base: "http://127.0.0.1:9/" });
+    await decoder.feed(data).catch(() => {});
+    return answerOf(await decoder.close());
+  },
+  // How many passes were made before `close`, and with it.
+  once: async (data) => {
+    passes = 0;
+    const decoder = new web.ProgressiveDecoder();
+    await decoder.feed(data);
+    const before = passes;
+    const { exact } = await decoder.close();
+    return { before, after: passes, exact };
+  },
+  // `close` of a part, and again once the rest is there.
+  early: async (data) => {
+    const decoder = new web.ProgressiveDecoder();
+    await decoder.feed(data.subarray(0, data.length / 2));
+    const { name } = await decoder.close().catch((error) => error);
+    await decoder.feed(data.subarray(data.length / 2));
+    return { error: name, exact: (await decoder.close()).exact };
+  },
 };
 
 for await (const line of createInterface({ input: process.stdin })) {

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "v2"
 MODEL = GOLDEN / "model.safetensors"
+WIDTH, HEIGHT = 150, 120  # of the photograph
 
 
 class Node:
@@ -41,3 +42,8 @@ def pixels_of(picture: dict[str, Any]) -> NDArray[np.uint8]:
     flat = np.frombuffer(base64.b64decode(picture["data"]), np.uint8)
     found = flat.reshape(picture["height"], picture["width"], picture["channels"])
     return found[..., 0] if picture["channels"] == 1 else found
+
+
+def error_of(answer: dict[str, Any]) -> str:
+    assert answer.get("own"), answer
+    return str(answer["error"])

@@ -178,7 +178,8 @@ onmessage = async ({ data: file }) => {
     const data = await (await fetch(file)).arrayBuffer();
     await decode(data);
     postMessage("begun");
-    postMessage(await decode(data, { signal: controller.signal }).then((picture) => picture.exact, (error) => error.name));
+    const { signal } = controller;
+    postMessage(await decode(data, { signal }).then((picture) => picture.exact, (error) => error.name));
 };"""
 
 

@@ -28,12 +28,11 @@ from ddpmcodec.format.sections import CRC32_BYTES
 from ddpmcodec.images import to_array
 from ddpmcodec.models import context
 from ddpmcodec.models.context import ContextModel
-from node_decoder import GOLDEN, MODEL, ROOT, Node, pixels_of
+from node_decoder import GOLDEN, HEIGHT, MODEL, ROOT, WIDTH, Node, error_of, pixels_of
 
 STREAMS = json.loads((GOLDEN / "manifest.json").read_text())["streams"]
 NAMES = [entry["file"] for entry in STREAMS]
 CODED = [name for name in NAMES if not name.startswith("graphics")]
-WIDTH, HEIGHT = 150, 120  # of the photograph
 SHARES = (0.0, 0.3, 0.7, 0.95)  # of a file, of which prefixes are shown
 LONG = {"learning-1.ddpm": 0.7, "learning-2.ddpm": 0.95, "learning-3.ddpm": 0.3, "colourful-2.ddpm": 0.7}  # take longer
 CLOSE = 2  # grey levels that previews may differ by: their arithmetic is not exact
@@ -60,19 +59,6 @@ def shown_here(data: bytes, **options: Any) -> NDArray[np.uint8]:
 def assert_close(found: NDArray[np.uint8], expected: NDArray[np.uint8]) -> None:
     assert found.shape == expected.shape
     assert np.abs(found.astype(int) - expected).max() <= CLOSE
-
-
-@pytest.fixture(scope="module")
-def photo() -> bytes:
-    """Of the embedded model: tiled, with an ICC profile, EXIF and its orientation."""
-    image = Image.open(ROOT / "docs" / "photo.png").convert("RGB").crop((0, 0, WIDTH, HEIGHT))
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    image.info["exif"], image.info["icc_profile"] = exif.tobytes(), b"no profile, but bytes"
-    image.info["xmp"] = b"<x:xmpmeta/>"
-    file = ddpmcodec.encode(image, effort=1, tile=64, verify=False)
-    assert ddpmcodec.info(file)["tiles"] == 6
-    return file
 
 
 @pytest.mark.parametrize("entry", STREAMS, ids=lambda entry: entry["file"])
@@ -168,11 +154,6 @@ def test_the_example_for_node_runs(node: Node, dist: Path, photo: bytes, tmp_pat
 
 
 # --- what goes wrong
-
-
-def error_of(answer: dict[str, Any]) -> str:
-    assert answer.get("own"), answer
-    return str(answer["error"])
 
 
 def error_here(data: bytes) -> str:
@@ -282,11 +263,6 @@ def test_webp_that_decodes_to_other_pixels_is_refused(node: Node) -> None:
     options = options_of("graphics-2.ddpm")
     options["rgba"] = base64.b64encode(b"\0" * len(base64.b64decode(options["rgba"]))).decode()
     assert error_of(node.ask("decode", golden("graphics-2.ddpm"), **options)) == "ChecksumError"
-
-
-def test_a_signal_ends_the_work(node: Node, photo: bytes) -> None:
-    answer = node.ask("abort", photo)
-    assert (answer["error"], answer["message"]) == ("Error", "stop")
 
 
 def test_a_tiny_lossy_file_arrives_in_pieces_wherever_it_was_cut(node: Node) -> None:

@@ -5,6 +5,7 @@ import { Core } from "./core.js";
 import { File } from "./file.js";
 import { ImageError, ModelError } from "./errors.js";
 import { ASK, COPY, Models, fetchBytes, givenModel, likely } from "./models.js";
+import { unlessAborted } from "./waiting.js";
 import { browsersWebP } from "./webp.js";
 
 const MAX_PIXELS = 2 ** 26; // as Python's default
@@ -51,11 +52,17 @@ export class Codec {
     this.#given?.catch(() => {}); // whoever awaits it sees it
     this.maxPixels = options.maxPixels ?? MAX_PIXELS;
     this.signal = options.signal;
-    this.webp = options.webp ?? browsersWebP;
+    const webp = options.webp ?? browsersWebP;
+    this.webp = async (...given) => unlessAborted(Promise.resolve(webp(...given)), this.signal);
   }
 
-  /** The compiled core; a new one where the last one stopped in the middle of something. */
+  /** The compiled core. What is fetched is everybody's: it goes on without those who abort. */
   async core() {
+    return unlessAborted(this.#core(), this.signal);
+  }
+
+  /** A new one where the last one stopped in the middle of something. */
+  async #core() {
     const own = this.#place;
     const wasm = new URL("ddpmcodec.wasm", own.url);
     own.module ??= fetchModule(wasm);
@@ -66,6 +73,10 @@ export class Codec {
   }
 
   async modelOf(header) {
+    return unlessAborted(this.#model(header), this.signal);
+  }
+
+  async #model(header) {
     return this.#place.models.of(header, await this.#given);
   }
 

@@ -20,9 +20,12 @@ export async function decode(data, options = {}) {
 
 /** partial: any prefix will do. */
 export async function decodeBytes(codec, data, partial) {
+  codec.signal?.throwIfAborted();
   const file = codec.open(data);
+  const isWhole = !partial && !file.isLossy;
+  if (isWhole) file.requireWhole(); // before anything is fetched
   const core = await codec.core();
-  if (!partial && !file.isLossy) return wholeImage(codec, core, file);
+  if (isWhole) return wholeImage(codec, core, file);
   const picture = await preview(codec, core, file);
   if (picture.damaged && !partial) throw new ChecksumError(DAMAGED); // before it was marked as lossy
   return picture;
@@ -30,7 +33,6 @@ export async function decodeBytes(codec, data, partial) {
 
 async function wholeImage(codec, core, file) {
   const { header } = file;
-  file.requireWhole();
   const side = sideSections(core, file, false); // before the networks run: damage is reported at once
   const facts = { exact: true, stepsDone: header.steps };
   if (header.webp) {

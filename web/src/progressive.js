@@ -3,6 +3,7 @@
 // Of a tiled file every segment is decoded once, when the last tile's chunk of it is there. A single stream, which belongs
 // to a small image, is decoded anew whenever there are twice as many bytes, and at its end.
 
+import { chunksOf } from "./arrivals.js";
 import { bytesOf } from "./bytes.js";
 import { Codec } from "./codec.js";
 import { DAMAGED, decodeBytes, pictureOf, soundPixels } from "./decode.js";
@@ -19,6 +20,7 @@ export class ProgressiveDecoder {
   #codec;
   #buffer = new Uint8Array(1 << 12);
   #size = 0;
+  #header = null;
   #source = null;
   #picture = null;
   #last = Promise.resolve();
@@ -29,7 +31,7 @@ export class ProgressiveDecoder {
 
   /** { width, height }, once the header is there; null before. */
   get size() {
-    return this.#source && { width: this.#source.header.width, height: this.#source.header.height };
+    return this.#header && { width: this.#header.width, height: this.#header.height };
   }
 
   /** Whether all of the file has come, and is exactly what was encoded; or as much as there is of a lossy one. Small files
@@ -39,29 +41,37 @@ export class ProgressiveDecoder {
   }
 
   /** Takes the bytes that follow: a better picture, or null where there is none yet. One call after the other. */
-  feed(data) {
+  async feed(data) {
     const bytes = bytesOf(data).slice(); // which the caller may change while others are decoded
-    const found = this.#last.then(() => this.#feed(bytes));
-    this.#last = found.catch(() => {});
-    return found;
+    return this.#inTurn(() => this.#feed(bytes));
   }
 
   /** The image, once all of it was fed. Throws TruncatedError before. */
   async close() {
-    await this.#last;
-    if (!this.complete && this.#source?.header.isPlain) this.#picture = await decodeBytes(this.#codec, this.#data, false);
-    if (!this.complete) {
-      this.#codec.open(this.#data).requireWhole();
-      throw new ChecksumError(DAMAGED); // as `feed` did
-    }
-    return this.#picture;
+    return this.#inTurn(() => this.#close());
   }
 
   /** Frees memory of a file that is not decoded to its end. */
   async cancel() {
-    await this.#last;
+    return this.#inTurn(() => this.#free());
+  }
+
+  #inTurn(work) {
+    const found = this.#last.then(work);
+    this.#last = found.catch(() => {});
+    return found;
+  }
+
+  async #close() {
+    const kept = this.#source?.kept;
+    this.#free();
+    if (!this.complete) this.#picture = kept?.size === this.#size ? kept.picture : await decodeBytes(this.#codec, this.#data, false);
+    return this.#picture;
+  }
+
+  #free() {
     this.#source?.free();
-    this.#source = null;
+    this.#source = null; // bytes that follow nevertheless make a new one
   }
 
   get #data() {
@@ -79,13 +89,15 @@ export class ProgressiveDecoder {
   }
 
   async #feed(bytes) {
+    this.#codec.signal?.throwIfAborted();
     if (this.complete && bytes.length) throw new FormatError(`${bytes.length} bytes follow the end of the image: cut them off`);
+    if (this.complete) return null;
     this.#append(bytes);
     if (!this.#source && !(await this.#begin())) return null;
     const file = this.#codec.open(this.#data);
-    if ((file.size < this.#source.wanted && !file.isLossy) || (this.complete && !bytes.length)) return null;
+    if (file.size < this.#source.wanted && !file.isLossy) return null;
     this.#picture = await this.#source.decode(file, this.#data);
-    if (this.complete) this.#source.free();
+    if (this.complete) this.#free();
     return this.#picture;
   }
 
@@ -93,6 +105,7 @@ export class ProgressiveDecoder {
     try {
       const { header, start } = parseHeader(this.#data);
       this.#codec.checkPixels(header);
+      this.#header = header;
       const make = header.index ? Tiled.make : Single.make;
       this.#source = await make(this.#codec, header, start);
       return true;
@@ -103,11 +116,11 @@ export class ProgressiveDecoder {
   }
 }
 
-/** Pictures of a stream of chunks (a Response of `fetch`, its body, or any async iterable), each better than the last. */
+/** Pictures of what arrives (a Response of `fetch`, its body, or any iterable of chunks), each better than the last. */
 export async function* decodeStream(source, options = {}) {
   const decoder = new ProgressiveDecoder(options);
   try {
-    for await (const chunk of chunksOf(source)) {
+    for await (const chunk of chunksOf(source, options.signal)) {
       const picture = await decoder.feed(chunk);
       if (picture) yield picture;
     }
@@ -116,21 +129,6 @@ export async function* decodeStream(source, options = {}) {
     if (!isShown) yield image;
   } finally {
     await decoder.cancel();
-  }
-}
-
-async function* chunksOf(source) {
-  const stream = source.body ?? source;
-  if (typeof stream.getReader !== "function") return yield* stream;
-  const reader = stream.getReader(); // Safari's streams are no iterables
-  try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      yield value;
-    }
-  } finally {
-    await reader.cancel().catch(() => {}); // nothing more is wanted of a file that is shown, or wrong
   }
 }
 
@@ -157,7 +155,9 @@ class Single {
       picture = await decodeBytes(this.codec, data.subarray(0, data.length - begun), true);
     }
     if (picture.damaged) throw new ChecksumError(DAMAGED);
-    return header.isPlain && !picture.lossy ? { ...picture, exact: false } : picture; // more may follow
+    if (!header.isPlain || picture.lossy) return picture;
+    this.kept = picture.exact && !begun ? { picture, size: data.length } : null;
+    return { ...picture, exact: false }; // more may follow
   }
 
   free() {}
