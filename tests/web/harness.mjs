@@ -70,6 +70,18 @@ const operations = {
     const error = await lastOf(web.decodeStream(stream, { signal: controller.signal })).catch((error) => error);
     return { message: error.message, cancelled };
   },
+  // A preview, which a timer aborts, on a machine where everything takes 20 milliseconds.
+  timer: async (data) => {
+    const controller = new AbortController();
+    setTimeout(() => controller.abort(new Error("stop")));
+    let time = performance.now();
+    performance.now = () => (time += 20);
+    try {
+      return answerOf(await web.decode(data.subarray(0, data.length / 10), { partial: true, signal: controller.signal }));
+    } finally {
+      delete performance.now;
+    }
+  },
   // decode, aborted while a server does not answer.
   silence: async (data) => {
     const server = createServer(() => {}).listen(0, "127.0.0.1");

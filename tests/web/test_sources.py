@@ -13,6 +13,11 @@ def test_a_signal_ends_the_work(node: Node, photo: bytes) -> None:
     assert (answer["error"], answer["message"]) == ("Error", "stop")
 
 
+def test_a_timer_ends_a_preview_between_two_tiles(node: Node, photo: bytes) -> None:
+    assert not node.ask("decode", photo[:-1], partial=True)["exact"]  # the model is there
+    assert node.ask("timer", photo)["message"] == "stop"
+
+
 def test_a_signal_ends_the_wait_for_bytes(node: Node, photo: bytes) -> None:
     assert node.ask("stall", photo) == {"message": "stop", "cancelled": True}
 
