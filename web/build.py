@@ -23,6 +23,7 @@ WEB = Path(__file__).resolve().parent
 BUILD = WEB.parent / "build" / "web"
 DIST = BUILD / "dist"
 WASM = "ddpmcodec.wasm"
+MODELS = "models.json"
 
 
 def compile_core() -> Path:
@@ -45,14 +46,24 @@ def list_of_models() -> list[dict[str, object]]:
     ]  # fmt: skip
 
 
+def clear(out: Path) -> None:
+    """Deletes what an earlier build left in a folder. Exits where it holds something else: nobody wants that deleted."""
+    if not out.exists() or not any(out.iterdir()):
+        return
+    if not (out / MODELS).exists():
+        sys.exit(f"{out} holds other files than a build's: name another folder")
+    shutil.rmtree(out)
+
+
 def assemble(out: Path, wasm: Path) -> None:
-    """Copies all that a page needs into a folder, which is made."""
+    """Copies all that a page needs into a folder, which is made anew."""
+    clear(out)
     out.mkdir(parents=True, exist_ok=True)
-    for source in [*(WEB / "src").iterdir(), WEB / "package.json", wasm]:
+    for source in [*(WEB / "src").iterdir(), WEB / "package.json", WEB.parent / "LICENSE", wasm]:
         shutil.copyfile(source, out / source.name)
     for name in models.NUMBERS:
         shutil.copyfile(models.path(name), out / models.path(name).name)
-    (out / "models.json").write_text(json.dumps(list_of_models(), indent=1) + "\n")
+    (out / MODELS).write_text(json.dumps(list_of_models(), indent=1) + "\n")
 
 
 def make_demo(out: Path) -> None:
@@ -67,7 +78,7 @@ def make_demo(out: Path) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=DIST, help="the folder (default: build/web/dist)")
+    parser.add_argument("--out", type=Path, default=DIST, help="the folder, where an earlier build is deleted (default: build/web/dist)")
     parser.add_argument("--demo", action="store_true", help="the demo page, too")
     chosen = parser.parse_args(argv)
     out: Path = chosen.out

@@ -27,17 +27,23 @@ SLOW = 300_000  # milliseconds that a busy machine may take
 
 
 @pytest.fixture(scope="session")
-def dist() -> Path:
+def build() -> Any:
+    """web/build.py, which is in no package."""
+    spec = importlib.util.spec_from_file_location("build_web", ROOT / "web" / "build.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def dist(build: Any) -> Path:
     """The folder that a web server would serve: of DDPMCODEC_WEB, or built here."""
     if given := os.environ.get("DDPMCODEC_WEB"):
         return Path(given).resolve()
     if shutil.which("emcmake") is None:
         pytest.skip("no emscripten here: apt install emscripten, or name a built folder with DDPMCODEC_WEB")
-    spec = importlib.util.spec_from_file_location("build_web", ROOT / "web" / "build.py")
-    assert spec is not None
-    assert spec.loader is not None
-    build = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(build)
     build.main([])
     return Path(build.DIST)
 

@@ -1,4 +1,4 @@
-/** Decoder of .ddpm images. It runs where it is called: in a page, call it from a Worker. */
+/** Decoder of .ddpm images. It runs where it is called: in a page, call it from a Worker. For TypeScript 5.7 or later. */
 
 export type Bytes = ArrayBuffer | ArrayBufferView;
 
@@ -9,7 +9,7 @@ export interface Picture {
   /** 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha. */
   channels: 1 | 2 | 3 | 4;
   /** Samples [height][width][channels]. */
-  data: Uint8Array;
+  data: Uint8Array<ArrayBuffer>;
   /** As Pillow calls them; "1" is bilevel, as grey levels 0 and 255. */
   mode: "L" | "RGB" | "LA" | "RGBA" | "1";
   /** All of the file was there, and its checks passed: what was encoded. Otherwise a preview. */
@@ -24,13 +24,16 @@ export interface Picture {
   /** As EXIF counts them, 1 to 8: 1 is upright. Pixels are as they were stored. */
   orientation: number;
   /** Empty where the file has none, or a prefix does not hold it. */
-  icc: Uint8Array;
-  exif: Uint8Array;
-  xmp: Uint8Array;
+  icc: Uint8Array<ArrayBuffer>;
+  exif: Uint8Array<ArrayBuffer>;
+  xmp: Uint8Array<ArrayBuffer>;
 }
 
 export interface Options {
-  /** Where ddpmcodec.wasm, models.json and the models lie; default: beside this module. */
+  /**
+   * The folder of ddpmcodec.wasm, models.json and the models; default: that of this module. A worker made of a blob and a
+   * script that was bundled need it.
+   */
   base?: string | URL;
   /**
    * The bytes of a model file, for files whose model is not beside this module. Give the same object with each file, and
@@ -39,7 +42,10 @@ export interface Options {
   model?: Bytes;
   /** An image that claims more pixels is refused before anything of its size is made; default: 2^26. */
   maxPixels?: number;
-  /** Ends the work; what was begun rejects with the signal's reason. */
+  /**
+   * Ends the work: whatever is computed, fetched or awaited, it rejects at once with the signal's reason, and
+   * `decodeStream` cancels its source.
+   */
   signal?: AbortSignal;
   /** Decodes a WebP file to RGBA that is not premultiplied, 4 bytes a pixel; default: the browser. Node.js has none. */
   webp?: (data: Uint8Array, width: number, height: number) => Promise<Uint8Array> | Uint8Array;
@@ -63,11 +69,14 @@ export interface DecodeOptions extends Options {
  */
 export function decode(data: Bytes, options?: DecodeOptions): Promise<Picture>;
 
-/** A Response of `fetch`, its body, or anything that gives chunks. */
-export type Source = { body: ReadableStream<Uint8Array> | null } | ReadableStream<Uint8Array> | AsyncIterable<Bytes> | Iterable<Bytes>;
+/** A Response of `fetch`, its body or another stream, a Blob, bytes, or an iterable of chunks of bytes. */
+export type Source = { body: ReadableStream<Uint8Array> | null } | ReadableStream<Bytes> | Blob | Bytes | AsyncIterable<Bytes> | Iterable<Bytes>;
 
 /**
- * Pictures while the bytes arrive, each better than the last; the last one is the image. Throws what `decode` does.
+ * Pictures while the bytes arrive, each better than the last; the last one is the image. Of a stream, a picture shows all
+ * that has arrived when it is begun; of an iterable, one chunk more.
+ *
+ * Throws what `decode` does, and DdpmError of a Response that is not ok.
  *
  *     for await (const picture of decodeStream(await fetch("photo.ddpm"))) show(picture);
  */
@@ -88,7 +97,10 @@ export class ProgressiveDecoder {
    * damaged data leaves the picture before the best there is.
    */
   feed(data: Bytes): Promise<Picture | null>;
-  /** The image, once all of it was fed. Throws TruncatedError before. */
+  /**
+   * The image, once all of it was fed; TruncatedError before. It decodes again what `feed` failed to decode, and frees the
+   * memory of what is not whole.
+   */
   close(): Promise<Picture>;
   /** Frees the memory of a file that is not decoded to its end. */
   cancel(): Promise<void>;
