@@ -47,7 +47,7 @@ def list_of_models() -> list[dict[str, object]]:
 
 
 def clear(out: Path) -> None:
-    """Deletes what an earlier build left in a folder. Exits where it holds something else: nobody wants that deleted."""
+    """Deletes what an earlier build left in a folder. Exits where it holds something else."""
     if not out.exists() or not any(out.iterdir()):
         return
     if not (out / MODELS).exists():
@@ -78,7 +78,7 @@ def make_demo(out: Path) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=DIST, help="the folder, where an earlier build is deleted (default: build/web/dist)")
+    parser.add_argument("--out", type=Path, default=DIST, help="the folder, made anew (default: build/web/dist)")
     parser.add_argument("--demo", action="store_true", help="the demo page, too")
     chosen = parser.parse_args(argv)
     out: Path = chosen.out
