@@ -152,7 +152,8 @@ def test_a_content_security_policy_must_allow_webassembly(new_page: Any, address
 
 
 def test_a_worker_made_of_a_blob_needs_a_whole_base(page: Any) -> None:
-    assert "/files/ says nothing here" in page.evaluate(IN_A_BLOB, "/files/")
+    found = page.evaluate(IN_A_BLOB, "/files/")
+    assert found.endswith("in a worker made of a blob: give the whole URL of its folder as `base`")
 
 
 # --- aborting, while it decodes

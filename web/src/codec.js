@@ -17,11 +17,13 @@ const loaded = new Map(); // base -> { module, models, core }
 /** The folder of a caller's `base`; by default that of this module, which is no file that a bundler should take along. */
 function folderOf(base) {
   try {
-    const url = base ? new URL(base, globalThis.location?.href ?? import.meta.url) : new URL("./", /* @vite-ignore */ import.meta.url);
+    const url =
+      base === undefined ? new URL("./", /* @vite-ignore */ import.meta.url) : new URL(base, globalThis.location?.href ?? import.meta.url);
     if (!url.pathname.endsWith("/")) url.pathname += "/";
     return url;
   } catch {
-    throw new ModelError(`${base ?? "the address of this module"} says nothing here, as in a worker that a blob was made of: give all of the URL as \`base\``);
+    const found = base === undefined ? "this module has no URL" : `no URL begins in front of ${base} here, as in a worker made of a blob`;
+    throw new ModelError(`${found}: give the whole URL of its folder as \`base\``);
   }
 }
 
@@ -37,7 +39,7 @@ async function fetchModule(url) {
   try {
     return await WebAssembly.compile(data);
   } catch (error) {
-    throw new ModelError(`${url} does not compile (${error.message}): a Content-Security-Policy must have 'wasm-unsafe-eval' in script-src`);
+    throw new ModelError(`${url} does not compile (${error.message}): a Content-Security-Policy must have 'wasm-unsafe-eval' in script-src; without one, ${COPY}`);
   }
 }
 
@@ -68,7 +70,7 @@ export class Codec {
     own.module ??= fetchModule(wasm);
     own.module.catch(() => delete own.module);
     if (!own.core || (await own.core).isBroken) own.core = own.module.then((module) => Core.make(module, wasm));
-    own.core.catch(() => delete own.core);
+    own.core.catch(() => (delete own.core, delete own.module)); // which may be of another version
     return own.core;
   }
 
