@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from ddpmcodec import archive, models
@@ -89,3 +90,13 @@ def equal(a: Path, b: Path) -> bool:
 
 def files_below(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def nearly_flat(seed: int) -> NDArray[np.uint8]:
+    """One colour but for two pixels at most, which takes few bits. 8 to 39 pixels a side."""
+    rng = np.random.default_rng(seed)
+    height, width = rng.integers(8, 40, 2)
+    pixels = np.full((height, width, 3), rng.integers(0, 256, 3, np.uint8))
+    for _ in range(2):
+        pixels[rng.integers(height), rng.integers(width)] = rng.integers(0, 256, 3)
+    return pixels

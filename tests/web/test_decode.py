@@ -29,6 +29,7 @@ from ddpmcodec.images import to_array
 from ddpmcodec.models import context
 from ddpmcodec.models.context import ContextModel
 from node_decoder import GOLDEN, HEIGHT, MODEL, ROOT, WIDTH, Node, error_of, pixels_of
+from pictures import nearly_flat
 
 STREAMS = json.loads((GOLDEN / "manifest.json").read_text())["streams"]
 NAMES = [entry["file"] for entry in STREAMS]
@@ -90,6 +91,13 @@ def test_prefixes_show_what_they_show_natively(node: Node, name: str) -> None:
         assert_close(pixels_of(found), to_array(expected.planes))
         done = (found["exact"], found["damaged"], found["stepsDone"])
         assert done == (False, False, expected.steps_done), share
+
+
+def test_what_lacks_words_and_yet_comes_to_an_end_is_a_prefix(node: Node) -> None:
+    """As in tests/codec/test_previews.py."""
+    data = ddpmcodec.encode(nearly_flat(113), effort=1, levels=0, model="cifar10")
+    found = node.ask("decode", data, maxBytes=len(data) - 1)
+    assert (found["exact"], found["damaged"]) == (False, False)
 
 
 def test_a_prefix_of_webp_shows_its_mean_colour(node: Node) -> None:
