@@ -316,7 +316,7 @@ def test_the_package_offers_the_functions() -> None:
 def test_every_error_of_the_library_is_in_the_package() -> None:
     from ddpmcodec import errors
 
-    names = [name for name, found in vars(errors).items() if isinstance(found, type)]
+    names = [name for name, found in vars(errors).items() if isinstance(found, type) and issubclass(found, Exception)]
     assert all(getattr(ddpmcodec, name) is getattr(errors, name) for name in names)
 
 
