@@ -1,6 +1,6 @@
 // The bytes of a source as they arrive, whatever it is.
 
-import { bytesOf } from "./bytes.js";
+import { bytesOf, joined } from "./bytes.js";
 import { DdpmError } from "./errors.js";
 import { rest, unlessAborted } from "./waiting.js";
 
@@ -35,18 +35,8 @@ async function* together(next) {
       if (!arrived || arrived.done) break;
       parts.push(bytesOf(arrived.value));
     }
-    yield joined(parts);
+    yield joined(parts, Uint8Array);
   }
-}
-
-function joined(parts) {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }
 
 /** { next, stop, isStream } of a source: `next` gives what iterators do, and `stop` says that nothing more is wanted. */

@@ -56,6 +56,17 @@ export function bytesOf(data) {
   throw new TypeError("data must be an ArrayBuffer, or a view of one, as Uint8Array is");
 }
 
+/** One array, of a kind, of all that several hold, one after the other. */
+export function joined(parts, Kind) {
+  const whole = new Kind(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
 export function uint32(data, at) {
   return (data[at] | (data[at + 1] << 8) | (data[at + 2] << 16) | (data[at + 3] << 24)) >>> 0;
 }

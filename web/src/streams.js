@@ -1,6 +1,6 @@
 // rANS streams as bytes, and the lanes of a tile in chunks: docs/format.md, "Lanes", "Stream".
 
-import { Reader, hex } from "./bytes.js";
+import { Reader, hex, joined } from "./bytes.js";
 import { CorruptError, FormatError, TruncatedError } from "./errors.js";
 
 export const LANES = 4;
@@ -61,17 +61,7 @@ export function joinLanes(chunks, parts) {
 
 /** Words of all lanes, of one thing after the other. */
 function joinedLanes(each) {
-  return Array.from({ length: LANES }, (_, lane) => joined(each.map((lanes) => lanes[lane])));
-}
-
-function joined(parts) {
-  const whole = new Uint32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
+  return Array.from({ length: LANES }, (_, lane) => joined(each.map((lanes) => lanes[lane]), Uint32Array));
 }
 
 function takeState(reader, size) {
