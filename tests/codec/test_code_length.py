@@ -24,7 +24,7 @@ CROPS = {  # top, left, height, width; of the small ones the encoder tries both 
 CODINGS = [(effort, levels) for effort in (1, 2, 3) for levels in (0, 2)]
 BYTES = {
     "thumbnail": [1348, 1475, 1305, 1407, 1301, 1402],
-    "small": [3428, 3766, 3340, 3550, 3328, 3550],
+    "small": [3428, 3766, 3343, 3550, 3330, 3550],
     "photo": [7448, 8054, 7229, 7778, 7203, 7670],
 }
 
