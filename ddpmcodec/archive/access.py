@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,10 +21,11 @@ from ddpmcodec.content import Content, File, FileView, SharedBytes, bytes_of, co
 from ddpmcodec.errors import DdpmError, FormatError, TruncatedError, without_traceback
 from ddpmcodec.format.block import CONTEXT, FILES, Block, Entry
 from ddpmcodec.format.ddpma import Archive, Index, split
-from ddpmcodec.models import registry
+from ddpmcodec.models import THUMBNAIL_PIXELS, registry
 from ddpmcodec.parallel import run_all, side_by_side
 
 KEPT_BLOCKS = 64  # runs of thumbnails, up to 400 kB each
+KEPT_THUMBNAILS = 1024  # that are files of their own, as drawings are: up to 12 kB each, 16 with alpha
 
 
 def open(
@@ -134,6 +135,7 @@ class ArchiveFile(Mapping[str, Image.Image]):
         }
         self._archive: _Opened | None = _Opened(content, archive, groups, locations, self._model)
         self._kept = lru_cache(kept_blocks)(_Opened.decoded)
+        self._kept_thumbnails = lru_cache(KEPT_THUMBNAILS if kept_blocks else 0)(_Opened.decoded)
 
     @property
     def index(self) -> Index:
@@ -157,10 +159,16 @@ class ArchiveFile(Mapping[str, Image.Image]):
         opened = self._opened
         number, entry = opened.locations[name]
         check_pixels(name, entry.width, entry.height, self._max_pixels)
-        decoded = opened.decoded(number) if opened.groups[number].is_file else self._kept(opened, number)
+        decoded = self._decoder_of(opened.groups[number])(opened, number)
         if name not in decoded.images:
             raise without_traceback(decoded.error or FormatError(f"{name} is lost: the archive is damaged"))
         return decoded.images[name].copy()
+
+    def _decoder_of(self, group: _Group) -> Callable[[_Opened, int], _DecodedImages]:
+        """What decodes a group, and keeps it, or not."""
+        if not group.is_file:
+            return self._kept
+        return self._kept_thumbnails if group.pixels <= THUMBNAIL_PIXELS else _Opened.decoded
 
     def region(self, name: str, box: Edges | None = None, *, reduce: int = 1) -> Image.Image:
         """A part of an image, or a reduced one, by `box` and `reduce` as in `ddpmcodec.decode`. Where the image is a
@@ -182,7 +190,7 @@ class ArchiveFile(Mapping[str, Image.Image]):
         return self._opened.locations[name].group
 
     def is_file(self, name: str) -> bool:
-        """Whether an image is a file of its own: it is decoded alone, and not kept."""
+        """Whether an image is a file of its own: it is decoded alone, and kept only where it is small."""
         return self._opened.groups[self.block_of(name)].is_file
 
     def prefetch(self, names: Iterable[str]) -> None:
@@ -219,6 +227,7 @@ class ArchiveFile(Mapping[str, Image.Image]):
         """Close the file, and free the images that are kept."""
         self._archive = None
         self._kept.cache_clear()
+        self._kept_thumbnails.cache_clear()
 
     def __enter__(self) -> ArchiveFile:
         return self

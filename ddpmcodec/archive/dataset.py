@@ -111,10 +111,12 @@ class ArchiveDataset(Dataset[Item], Generic[Item]):
         return self.images[name] if self.reduce == 1 else self.images.region(name, reduce=self.reduce)
 
     def portions(self, indices: Iterable[int], most: int) -> Iterator[list[int]]:
-        """The same indices, at most so many at a time. They are prefetched before each portion, which is to be taken
-        before the next."""
-        for portion in portions(indices, self._pixels, most):
-            self.prefetch(portion)
+        """The same indices, at most so many at a time. The runs of all are prefetched first, files before each portion,
+        which is to be taken before the next."""
+        wanted = list(indices)
+        self._prefetch_runs(wanted)
+        for portion in portions(wanted, self._pixels, most):
+            self._prefetch_files(portion)
             yield portion
 
     def prefetch(self, indices: Iterable[int]) -> None:
@@ -122,14 +124,9 @@ class ArchiveDataset(Dataset[Item], Generic[Item]):
         threads. Runs are kept as by `ArchiveFile.prefetch`; files until they are asked for, or until the next prefetch,
         unless they have more than 4 megapixels together. Indices that are no numbers of images, which a subclass may
         have, are ignored. What is wrong with one image is raised when it is asked for."""
-        numbers = {index for index in indices if 0 <= index < len(self.names)}
-        files = sorted(numbers & self._files)
-        with suppress(ImageError):
-            self.images.prefetch(self.names[index] for index in numbers - self._files)
-        self._ahead = {}  # before others are made
-        if self._decode_side_by_side(files):
-            decoded = run_all(self._sound, files)
-            self._ahead = {index: image for index, image in zip(files, decoded, strict=True) if image is not None}
+        wanted = list(indices)
+        self._prefetch_runs(wanted)
+        self._prefetch_files(wanted)
 
     def is_file(self, index: int) -> bool:
         """Whether the image of this number is a file of its own, as in `ArchiveFile.is_file`."""
@@ -145,6 +142,18 @@ class ArchiveDataset(Dataset[Item], Generic[Item]):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _prefetch_runs(self, indices: Iterable[int]) -> None:
+        numbers = {index for index in indices if 0 <= index < len(self.names)}
+        with suppress(ImageError):
+            self.images.prefetch(self.names[index] for index in numbers - self._files)
+
+    def _prefetch_files(self, indices: Iterable[int]) -> None:
+        files = sorted(self._files.intersection(indices))
+        self._ahead = {}  # before others are made
+        if self._decode_side_by_side(files):
+            decoded = run_all(self._sound, files)
+            self._ahead = {index: image for index, image in zip(files, decoded, strict=True) if image is not None}
 
     def _pixels(self, index: int) -> int:
         return self._sizes[index] if 0 <= index < len(self.names) else 0

@@ -87,6 +87,18 @@ def test_images_that_are_files_are_alone(model: ContextModel) -> None:
         assert images.region("photo-001.png", (3, 4, 13, 24)).size == (10, 20)
 
 
+def test_small_images_that_are_files_are_kept_apart_from_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[str] = []
+    restored = access.restored
+    monkeypatch.setattr(access, "restored", lambda *rest: decoded.append(rest[1][0].name) or restored(*rest))
+    pictures = {"drawing.png": drawing(), "large.png": drawing().resize((80, 80)), **crops(1)}
+    with archive.open(archive.create(pictures), kept_blocks=1) as images:
+        assert [images.is_file(name) for name in images] == [True, True, False]
+        for _ in range(2):
+            assert all(same(images[name], picture) for name, picture in pictures.items())
+    assert decoded == [*pictures, "large.png"]
+
+
 def test_of_a_block_with_several_runs_one_is_decoded(
     pictures: Pictures, data: bytes, model: ContextModel, decoded: list[int]
 ) -> None:
