@@ -143,17 +143,20 @@ def fit(
 
 def _require_base(base: str, settings: ContextSettings) -> None:
     """Raises ModelError or TrainingError where a model does not have what is not trained: before that takes hours."""
-    trained = {f"{settings.effort}.{role}" for role in settings.roles}
-    if missing := [key for key in ALL if key not in trained and key not in Contents(base).components]:
+    there = {f"{settings.effort}.{role}" for role in settings.roles}.union(Contents(base).components)
+    if missing := [key for key in ALL if key not in there]:
         raise TrainingError(f"{base}: lacks the networks {', '.join(missing)} (effort.role): name another base=...")
 
 
 def _keep(images: Pixels, path: Path, *, begins: bool) -> None:
-    """Keeps the images of a run. Raises TrainingError where they are not those that it was begun with."""
+    """Keeps the images of a run. Raises TrainingError where they are not those that it was begun with, or another
+    process is training there."""
     if begins:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(path, images)
-    elif not np.array_equal(np.load(path), images):
+        with run.alone_in(path.parent):
+            np.save(path, images)
+    elif path.exists() and not np.array_equal(
+        np.load(path), images
+    ):  # `train` says where a run has others than an array
         raise TrainingError(f"{path.parent}: its run was started with other images: train in another folder")
 
 

@@ -222,21 +222,13 @@ class Mixture:
 
 
 class Images(NamedTuple):
-    """Training images of every data set, images to evaluate on, and notes for the user."""
+    """Training images of every data set, images to evaluate on, and notes for the user. digest: of all that were given,
+    in their order."""
 
     sets: list[list[Pixels]]
     held_out: list[Pixels]
     notes: list[str]
-
-    @property
-    def digest(self) -> str:
-        """Of all pixels, in their order."""
-        whole = hashlib.sha256()
-        for images in (*self.sets, self.held_out):
-            whole.update(len(images).to_bytes(8))
-            for image in images:
-                whole.update(_digest(image))
-        return whole.hexdigest()
+    digest: str
 
 
 def image_sets(data: Sequence[str], *, validate: str | None = None, hold_out: int | None = None) -> Images:
@@ -248,13 +240,18 @@ def image_sets(data: Sequence[str], *, validate: str | None = None, hold_out: in
 
 def without_held_out(sets: list[list[Pixels]], held_out: list[Pixels]) -> Images:
     """Training images but those that are held out, too. Raises TrainingError where none are left."""
-    known = {_digest(image) for image in held_out}
-    others = [[image for image in images if _digest(image) not in known] for images in sets]
+    *digests, last = [list(map(_digest, images)) for images in (*sets, held_out)]
+    known = {*last}
+    others = [
+        [image for image, digest in zip(images, own, strict=True) if digest not in known]
+        for images, own in zip(sets, digests, strict=True)
+    ]
     count = sum(map(len, sets)) - sum(map(len, others))
     if not all(others):
         raise TrainingError("all images of a data set are held out, too: name others to evaluate on with validate=...")
     note = f"{count} training images are held out, too, and left out"
-    return Images(others, held_out, [note] if count else [])
+    whole = hashlib.sha256(repr([*digests, last]).encode()).hexdigest()
+    return Images(others, held_out, [note] if count else [], whole)
 
 
 def _digest(image: Pixels) -> bytes:

@@ -41,7 +41,7 @@ class Trainer(Protocol):
 
     step: int  # of the optimiser, taken so far
     seconds: float  # of training so far; the run counts them
-    images_digest: str  # of all images, `data.digest`: a state says which they were
+    images_digest: str  # of all images, `data.Images.digest`: a state says which they were
 
     @property
     def settings(self) -> Any: ...  # a dataclass of JSON values

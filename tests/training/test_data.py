@@ -279,18 +279,18 @@ def arrays(tmp_path: Path) -> tuple[str, str]:
 
 
 def test_the_last_images_are_held_out_of_every_set_that_has_more(arrays: tuple[str, str]) -> None:
-    sets, held_out, _ = image_sets(arrays, hold_out=4)
+    sets, held_out, *_ = image_sets(arrays, hold_out=4)
     assert [len(found) for found in sets] == [6, 3]
     assert np.array_equal(held_out, noise(10, 16)[6:])
 
 
 def test_with_images_to_validate_on_none_is_held_out(arrays: tuple[str, str]) -> None:
-    sets, held_out, _ = image_sets(arrays[:1], validate=arrays[1])
+    sets, held_out, *_ = image_sets(arrays[:1], validate=arrays[1])
     assert ([len(found) for found in sets], len(held_out)) == ([10], 3)
 
 
 def test_images_that_are_held_out_are_not_trained_on_in_another_set(arrays: tuple[str, str]) -> None:
-    sets, held_out, notes = image_sets((*arrays, arrays[0]), hold_out=4)
+    sets, held_out, notes, _ = image_sets((*arrays, arrays[0]), hold_out=4)
     assert ([len(found) for found in sets], len(held_out)) == ([6, 3, 6], 4)
     assert notes == ["4 training images are held out, too, and left out"]
     with pytest.raises(TrainingError, match="all images of a data set are held out, too: name others to evaluate on"):

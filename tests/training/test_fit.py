@@ -14,6 +14,7 @@ from ddpmcodec.models import architectures
 from ddpmcodec.models.context import parse
 from ddpmcodec.training import context_run, fit
 from ddpmcodec.training.context_trainer import ContextTrainer
+from ddpmcodec.training.run import alone_in
 from ddpmcodec.training.trainable import shape_of, trainable
 
 pytestmark = pytest.mark.usefixtures("linear")
@@ -71,6 +72,14 @@ def test_a_run_does_not_go_on_with_other_images(pictures: Path, gradients: np.nd
     fit(gradients, tmp_path / "array", resume=True, **options)
     with pytest.raises(TrainingError, match="its run was started with other images"):
         fit(gradients[1:], tmp_path / "array", resume=True, **options)
+
+
+def test_the_images_of_a_run_that_another_process_trains_stay(gradients: np.ndarray, tmp_path: Path) -> None:
+    """Before its first save the run has no state yet."""
+    np.save(tmp_path / "images.npy", gradients)
+    with alone_in(tmp_path), pytest.raises(TrainingError, match="another process trains there"):
+        fit(gradients[1:], tmp_path, **OPTIONS)
+    assert np.array_equal(np.load(tmp_path / "images.npy"), gradients)
 
 
 def test_a_base_is_looked_at_before_anything_is_trained(gradients: np.ndarray, tmp_path: Path) -> None:
