@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ddpmcodec.errors import DiskError, FormatError, OutputError
+from ddpmcodec.errors import DdpmError, DiskError, OutputError
 from ddpmcodec.files import write_below
 
 from ._archive_inputs import archive_content, file_argument, matching, names_argument, network_option
@@ -174,7 +174,7 @@ def _write_all(restored: Iterator[Restored], target: _Target, *, turned: bool) -
 
 
 def _grouped(restored: Iterator[Restored]) -> Iterator[list[Restored]]:
-    """Images that are written together; the last ones before the error that says what is lost."""
+    """Images that are written together; the last ones before an error that ends the rest."""
     from ddpmcodec.parallel import WORK_PIXELS
 
     group: list[Restored] = []
@@ -186,7 +186,7 @@ def _grouped(restored: Iterator[Restored]) -> Iterator[list[Restored]]:
             if pixels >= WORK_PIXELS or len(group) == WRITTEN_TOGETHER:
                 yield group
                 group, pixels = [], 0
-    except FormatError:
+    except DdpmError:
         yield group
         raise
     yield group

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from ddpmcodec import archive
+from ddpmcodec.errors import ModelError
 from ddpmcodec.format.block_frame import MARK
 from ddpmcodec.format.ddpma import split
 from pictures import drawing, equal, files_below
@@ -228,3 +229,20 @@ def test_what_is_no_whole_image_is_not_left_out(ddpm: Callable, archived: Callab
     (out / "a.png").unlink()
     os.mkfifo(out / "a.png")
     assert ddpm("archive", "extract", file, "-o", out, "--skip-existing").code == 1
+
+
+def test_what_came_before_an_error_is_written(
+    ddpm: Callable, archived: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of any kind: a file in an archive may need a model that is missing."""
+    file = archived({"a.png": 1, "b.png": 2})
+    out = file.parent / "out"
+    extract = archive.extract
+
+    def ending(*arguments: object, **options: object) -> Iterator[object]:
+        yield next(iter(extract(*arguments, **options)))
+        raise ModelError("the model is missing")
+
+    monkeypatch.setattr(archive, "extract", ending)
+    ended = ddpm("archive", "extract", file, "-o", out)
+    assert (ended.code, [path.name for path in out.iterdir()]) == (4, ["a.png"])
