@@ -50,7 +50,7 @@ class ArchiveDataset(Dataset[Item], Generic[Item]):
     It works in the workers of a DataLoader, forked or spawned. A run of thumbnails, about 128 of 32 x 32 pixels, is
     decoded as a whole and kept for a while, so that images in order cost one decode each. In a random order they cost
     far more: shuffle with `loader`. The runs of a batch are decoded on all threads; so are its images that are files of
-    their own, up to 4 megapixels at a time, which are not kept.
+    their own, up to 4 megapixels at a time. Of these only thumbnails, such as drawings, are kept.
 
     `names` are the names of the images, for labels: a subclass may look at the folder. One whose items are parts of
     images overrides `image`.

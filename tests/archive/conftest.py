@@ -10,7 +10,7 @@ import pytest
 from ddpmcodec.archive import blocks, packing
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.models.registry import find
-from pictures import Pictures, context_model, create, crops, mixed
+from pictures import Pictures, context_model, create, crops, drawing, mixed
 
 
 @pytest.fixture(scope="session")
@@ -62,3 +62,19 @@ def decoded_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
     monkeypatch.setattr(blocks, "decode_run", counted)
     return counter
+
+
+@pytest.fixture(scope="session")
+def several(model: ContextModel) -> tuple[Pictures, bytes]:
+    """Pictures, and an archive of them with four blocks: three stacks, and one of files."""
+    pictures = {**crops(24), "drawing.png": drawing()}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packing, "BLOCK_IMAGES", 8)
+        return pictures, create(pictures, model)  # other fixtures are made without the patch
+
+
+@pytest.fixture
+def several_path(several: tuple[Pictures, bytes], tmp_path: Path) -> Path:
+    found = tmp_path / "several.ddpma"
+    found.write_bytes(several[1])
+    return found
